@@ -1,0 +1,506 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.c
+ *	  One call of the API: what to send, what came back, what it means.
+ *
+ * Everything that leaves goes through send_once, where an instance, an
+ * endpoint and a payload become a request; everything that comes back is read
+ * by call_classify, which joins wire.c (what does it say) and outcome.c (what
+ * does it mean).  The session's functions and, later, the worker use both.
+ *
+ * No transaction or lock is taken here.  Results live in the current memory
+ * context; they are UTF-8, and whatever a caller may show has gone through
+ * redact.c.
+ *
+ * IDENTIFICATION
+ *	  src/call.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "call.h"
+#include "guc.h"
+#include "mb/pg_wchar.h"
+#include "redact.h"
+#include "text.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+
+#define TOKEN_FIELD "access_token"
+#define INSTANCE_FIELD "instance_id"
+
+#define IS_SUCCESS(status) ((status) >= 200 && (status) < 300)
+
+/*
+ * ---- sending
+ */
+
+/* The three ways of passing credentials: wawp-api.md, section 1.3. */
+static int
+put_credentials(const WawpInstance *instance, WireField *fields)
+{
+	fields[0] = (WireField) {INSTANCE_FIELD, instance->instance_id};
+	if (instance->auth == AUTH_HEADER)
+		return 1;
+	fields[1] = (WireField) {TOKEN_FIELD, instance->access_token};
+	return 2;
+}
+
+static int
+put_payload(const Endpoint *endpoint, const CallRequest *request, WireField *fields)
+{
+	int			n = 0;
+
+	if (endpoint->group_field && request->group)
+		fields[n++] = (WireField) {endpoint->group_field, request->group};
+	for (int i = 0; i < CALL_MAX_FIELDS && request->fields[i].name; i++)
+		fields[n++] = request->fields[i];
+	return n;
+}
+
+static void
+put_path(const Endpoint *endpoint, const CallRequest *request, StringInfo url)
+{
+	for (const char *c = endpoint->path; *c; c++)
+	{
+		if (*c == '%')
+			wire_put_percent(url, request->group ? request->group : request->path_value);
+		else
+			appendStringInfoChar(url, *c);
+	}
+}
+
+/* Fills in what a request of this endpoint looks like on the wire. */
+static void
+compose(const WawpInstance *instance, const Endpoint *endpoint,
+		const CallRequest *request, HttpRequest *http)
+{
+	WireField	fields[CALL_MAX_FIELDS + 3];
+	bool		in_query = !endpoint->post || instance->auth == AUTH_QUERY;
+	int			ncredentials = put_credentials(instance, fields);
+	int			nfields = ncredentials + put_payload(endpoint, request, fields + ncredentials);
+	StringInfoData url;
+	StringInfoData body;
+
+	initStringInfo(&url);
+	initStringInfo(&body);
+	appendStringInfo(&url, "%s%s", instance->base.origin, instance->base.path);
+	put_path(endpoint, request, &url);
+	if (in_query)
+		wire_put_query(&url, fields, endpoint->post ? ncredentials : nfields);
+	if (endpoint->post)
+		wire_put_body(&body, fields + (in_query ? ncredentials : 0),
+					  nfields - (in_query ? ncredentials : 0), request->people, request->npeople);
+	http->post = endpoint->post;
+	http->url = url.data;
+	http->body = endpoint->post ? body.data : NULL;
+	if (instance->auth == AUTH_HEADER)
+		http->secret_header = psprintf("access-token: %s", instance->access_token);
+}
+
+static const HttpResult *
+send_once(const WawpInstance *instance, const Endpoint *endpoint, const CallRequest *request)
+{
+	HttpRequest http = {
+		.ca_file = instance->ca_file,
+		.connect_timeout_ms = instance->connect_timeout_ms,
+		.timeout_ms = instance->timeout_ms,
+		.max_body = (size_t) wawp_max_response_size * 1024,
+		.may_reach_loopback = instance->may_reach_loopback,
+		.loopback_only = strcmp(instance->base.scheme, "https") != 0
+	};
+	const HttpResult *result;
+
+	compose(instance, endpoint, request, &http);
+	/* before it leaves: limiter, holds and the "sent" record go here */
+	result = http_wait(http_start(&http));
+	/* after the answer: the "answered" record goes here */
+	return result;
+}
+
+static bool
+is_missing_route(const HttpResult *result)
+{
+	WireAnswer	answer;
+
+	if (result->fate != HTTP_ANSWERED || (result->status != 404 && result->status != 405))
+		return false;
+	answer = wire_read_answer(result->body, result->body_len);
+	return outcome_is_missing_route(result->status, answer.text, answer.is_json);
+}
+
+/*
+ * Sends a request and waits for its answer, whatever that is.  When the API
+ * has no such route, the endpoint's fallback is asked.
+ */
+const HttpResult *
+call_send(const WawpInstance *instance, const CallRequest *request)
+{
+	const Endpoint *endpoint = endpoint_get(request->endpoint);
+	const HttpResult *result = send_once(instance, endpoint, request);
+	const Endpoint *fallback = endpoint_get(endpoint->fallback);
+
+	if (fallback && is_missing_route(result))
+		result = send_once(instance, fallback, request);
+	return result;
+}
+
+/*
+ * ---- reading what came back
+ */
+
+static const char *
+append_remark(const char *text, const char *remark)
+{
+	return text ? psprintf("%s; %s", text, remark) : remark;
+}
+
+/* What to tell about an outcome: the answer's text, or why, or what it is. */
+static const char *
+detail_of(OutcomeReading reading, const char *text)
+{
+	return text ? text : reading.note ? reading.note : outcome_info(reading.outcome)->text;
+}
+
+static CallVerdict
+judge_person(WawpOperation operation, const WirePerson *person, int http_status, bool after_success)
+{
+	CallVerdict verdict = {.jid = person->jid,.id = person->id};
+	OutcomeReading reading;
+
+	if (person->has_code || !(person->said_ok || person->listed_as_added))
+		reading = outcome_of_person(operation, person->has_code ? person->code : 0,
+									person->inner_code, person->text, after_success);
+	else if (person->listed_as_added)
+		reading = outcome_of_person(operation, 200, 0, NULL, false);
+	else
+		reading = (OutcomeReading) {WAWP_ACCEPTED, NULL};
+	verdict.outcome = reading.outcome;
+	verdict.code = person->has_code ? person->code : http_status;
+	verdict.detail = detail_of(reading, person->text);
+	if (person->card_sent)
+		verdict.detail = append_remark(verdict.detail, "the engine has sent its own invitation card");
+	if (person->unaddressable)
+		verdict.detail = append_remark(verdict.detail, "the person cannot be messaged either");
+	return verdict;
+}
+
+static void
+judge_people(WawpOperation operation, const WireAnswer *answer, int http_status, CallReading *reading)
+{
+	bool		after_success = false;
+
+	reading->npeople = answer->npeople;
+	reading->people = palloc(sizeof(CallVerdict) * answer->npeople);
+	for (int i = 0; i < answer->npeople; i++)
+	{
+		reading->people[i] = judge_person(operation, &answer->people[i], http_status, after_success);
+		if (answer->people[i].has_code && answer->people[i].code == 200)
+			after_success = true;
+	}
+}
+
+/* The whole of a 2xx answer that names nobody and refuses nothing. */
+static OutcomeReading
+judge_success(WawpOperation operation, const WireAnswer *answer, const char *body, size_t len)
+{
+	if (answer->kind == WIRE_OK && outcome_is_quota_text(answer->text))
+		return (OutcomeReading) {WAWP_QUOTA_EXCEEDED, NULL};
+	if (answer->kind == WIRE_OK ||
+		(operation == WAWP_OP_SEND && answer->kind == WIRE_OTHER && wire_read_message_id(body, len)))
+		return (OutcomeReading) {WAWP_ACCEPTED, NULL};
+	return (OutcomeReading) {WAWP_UNKNOWN_RESULT, "the answer cannot be read"};
+}
+
+static OutcomeReading
+judge_refusal(WawpOperation operation, const WireAnswer *answer, int http_status)
+{
+	/* a page's or a broken body's beginning is shown, never interpreted */
+	const char *text = answer->kind == WIRE_UNREADABLE ? NULL : answer->text;
+
+	return outcome_of_refusal(operation, IS_SUCCESS(http_status) ? answer->status : http_status,
+							  answer->engine_code, answer->code, text, answer->is_json);
+}
+
+/*
+ * Reads a whole answer: any HTTP status, any body.
+ *
+ * `people` has a verdict for each person the body names; `whole` holds for the
+ * rest, and for all when it names nobody.
+ */
+CallReading
+call_classify(WawpOperation operation, int http_status, const char *body, size_t len)
+{
+	CallReading reading = {.whole = {.code = http_status}};
+	WireAnswer	answer = wire_read_answer(body, len);
+	OutcomeReading whole;
+
+	if (!IS_SUCCESS(http_status) || answer.kind == WIRE_REFUSED)
+		whole = judge_refusal(operation, &answer, http_status);
+	else if (answer.kind == WIRE_PEOPLE)
+	{
+		judge_people(operation, &answer, http_status, &reading);
+		whole = (OutcomeReading) {WAWP_UNKNOWN_RESULT, "the answer does not mention this person"};
+	}
+	else
+		whole = judge_success(operation, &answer, body, len);
+	reading.whole.outcome = whole.outcome;
+	reading.whole.detail = detail_of(whole, answer.kind == WIRE_PEOPLE ? NULL : answer.text);
+	return reading;
+}
+
+/* How an answer that is not whole, or none, is to be read. */
+static CallReading
+classify_loss(WawpOperation operation, const HttpResult *result)
+{
+	CallReading reading = {.whole = {.code = result->status}};
+	OutcomeReading whole = {WAWP_UNKNOWN_RESULT, NULL};
+
+	if (result->fate == HTTP_NOT_SENT)
+		whole.outcome = WAWP_UNREACHABLE;
+	else if (result->status != 0 && !IS_SUCCESS(result->status))
+		whole = outcome_of_refusal(operation, result->status, 0, NULL, NULL, false);
+	reading.whole.outcome = whole.outcome;
+	reading.whole.detail = result->fate == HTTP_TOO_LARGE
+		? "the answer is larger than wawp.max_response_size allows"
+		: result->error;
+	return reading;
+}
+
+static CallReading
+classify_result(WawpOperation operation, const HttpResult *result)
+{
+	if (result->fate == HTTP_ANSWERED)
+		return call_classify(operation, result->status, result->body, result->body_len);
+	return classify_loss(operation, result);
+}
+
+/*
+ * ---- functions that raise
+ */
+
+/* What happened, for an error's detail. */
+static const char *
+facts(const WawpInstance *instance, const HttpResult *result, const char *text)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	if (result->status != 0)
+		appendStringInfo(&out, "HTTP status %d", result->status);
+	else
+		appendStringInfoString(&out, "No HTTP status");
+	appendStringInfo(&out, " after %d ms (name %d, connect %d, TLS %d, first byte %d)",
+					 result->total_ms, result->dns_ms, result->connect_ms,
+					 result->tls_ms, result->first_byte_ms);
+	if (text)
+		appendStringInfo(&out, ": %s", redact_secret(text, instance->access_token));
+	else
+		appendStringInfoChar(&out, '.');
+	return text_to_server(out.data);
+}
+
+static int
+sqlstate_of(const char *code)
+{
+	return MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]);
+}
+
+/*
+ * Raises the error that an answer amounts to for a function which cannot use
+ * it: a refusal under any status, a lost answer, or one of an unknown form.
+ */
+void
+call_refuse(const WawpInstance *instance, const CallRequest *request, const HttpResult *result)
+{
+	const char *what = endpoint_get(request->endpoint)->what;
+	CallReading reading = classify_result(WAWP_OP_READ, result);
+	const OutcomeInfo *info = outcome_info(reading.whole.outcome);
+	const char *detail = facts(instance, result, reading.whole.detail);
+
+	if (result->fate == HTTP_TOO_LARGE)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("could not %s: the answer is too large", what),
+				 errdetail_internal("%s", detail),
+				 errhint("wawp.max_response_size sets the limit.")));
+	if (result->fate == HTTP_ANSWERED && IS_SUCCESS(result->status) &&
+		(info->sqlstate == NULL || info->outcome == WAWP_UNKNOWN_RESULT || reading.npeople > 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("could not %s: the answer cannot be read", what),
+				 errdetail_internal("%s", detail)));
+	ereport(ERROR,
+			(errcode(sqlstate_of(info->sqlstate)),
+			 errmsg("could not %s: %s", what, info->text),
+			 errdetail_internal("%s", detail),
+			 info->hint ? errhint("%s", info->hint) : 0));
+}
+
+/*
+ * Sends a request whose answer is read by its caller.  Raises an error unless
+ * a whole answer with a 2xx status came; the body may still be a refusal.
+ */
+const HttpResult *
+call_read(const WawpInstance *instance, const CallRequest *request)
+{
+	const HttpResult *result = call_send(instance, request);
+
+	if (result->fate != HTTP_ANSWERED || !IS_SUCCESS(result->status))
+		call_refuse(instance, request, result);
+	return result;
+}
+
+/*
+ * ---- membership: a verdict for each person, never an error
+ */
+
+static EndpointId
+endpoint_of(WawpOperation operation)
+{
+	switch (operation)
+	{
+		case WAWP_OP_ADD:
+			return ENDPOINT_ADD;
+		case WAWP_OP_REMOVE:
+			return ENDPOINT_REMOVE;
+		case WAWP_OP_PROMOTE:
+			return ENDPOINT_PROMOTE;
+		case WAWP_OP_DEMOTE:
+			return ENDPOINT_DEMOTE;
+		default:
+			elog(ERROR, "operation %d changes no membership", operation);
+			return ENDPOINT_NONE;
+	}
+}
+
+/*
+ * A refusal of the whole call that speaks of one person cannot be held
+ * against several: who was meant is not known.
+ */
+static CallVerdict
+whole_for_many(CallVerdict whole, int npeople)
+{
+	OutcomeScope scope = outcome_info(whole.outcome)->scope;
+
+	if (npeople > 1 && scope == SCOPE_PERSON &&
+		whole.outcome != WAWP_ACCEPTED && whole.outcome != WAWP_UNRECOGNISED)
+		whole.outcome = WAWP_UNKNOWN_RESULT;
+	return whole;
+}
+
+/*
+ * The verdict that speaks of the i-th person asked for.  An entry known by LID
+ * only is taken for the person in its place, as a last resort and only when
+ * the answer has as many entries as were asked for.
+ */
+static const CallVerdict *
+verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, int i)
+{
+	for (int k = 0; k < reading->npeople; k++)
+		if (jid_same(&reading->people[k].jid, &people[i]->jid))
+			return &reading->people[k];
+	if (reading->npeople == npeople && reading->people[i].jid.kind != JID_PERSON)
+		return &reading->people[i];
+	return &reading->whole;
+}
+
+static void
+settle_person(CallPerson *person, const CallVerdict *verdict, const WawpInstance *instance,
+			  TimestampTz retry_at)
+{
+	person->outcome = verdict->outcome;
+	person->sent = verdict->outcome != WAWP_UNREACHABLE;
+	person->code = verdict->code;
+	person->detail = redact_secret(verdict->detail, instance->access_token);
+	if (verdict->outcome == WAWP_RATE_LIMITED || verdict->outcome == WAWP_SERVER_ERROR)
+		person->retry_at = retry_at;
+}
+
+/*
+ * The verdict that keeps people from being asked for: the call's own, or that
+ * of a person who met a limit of the group or the account.  NULL: go on.
+ */
+static const CallVerdict *
+verdict_that_ends(const CallReading *reading)
+{
+	if (reading->npeople == 0)
+		return outcome_info(reading->whole.outcome)->scope == SCOPE_PERSON ? NULL : &reading->whole;
+	for (int i = 0; i < reading->npeople; i++)
+		if (outcome_info(reading->people[i].outcome)->scope == SCOPE_CALL)
+			return &reading->people[i];
+	return NULL;
+}
+
+/* Sends one request.  False when nobody else should be sent, as `end` says. */
+static bool
+send_people(const WawpInstance *instance, WawpOperation operation, const char *group,
+			CallPerson **people, int npeople, CallVerdict *end)
+{
+	const char *jids[CALL_MAX_PEOPLE];
+	CallRequest request = {
+		.endpoint = endpoint_of(operation),
+		.group = group,
+		.people = jids,
+		.npeople = npeople
+	};
+	const HttpResult *result;
+	const CallVerdict *ending;
+	CallReading reading;
+	TimestampTz retry_at = 0;
+
+	for (int i = 0; i < npeople; i++)
+		jids[i] = people[i]->jid.text;
+	result = call_send(instance, &request);
+	reading = classify_result(operation, result);
+	reading.whole = whole_for_many(reading.whole, npeople);
+	if (result->retry_after >= 0)
+		retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), result->retry_after * INT64CONST(1000));
+	for (int i = 0; i < npeople; i++)
+		settle_person(people[i], verdict_for(&reading, people, npeople, i), instance, retry_at);
+	ending = verdict_that_ends(&reading);
+	if (ending)
+		*end = *ending;
+	return ending == NULL;
+}
+
+/* Marks people who are not sent because of how the request before them ended. */
+static void
+skip_people(CallPerson **people, int npeople, const CallVerdict *cause)
+{
+	bool		in_doubt = outcome_info(cause->outcome)->scope == SCOPE_DOUBT;
+
+	for (int i = 0; i < npeople; i++)
+	{
+		people[i]->outcome = in_doubt ? WAWP_UNREACHABLE : cause->outcome;
+		people[i]->detail = in_doubt
+			? "not sent: the API did not answer the request before"
+			: "not sent: the request before ended this way";
+	}
+}
+
+/*
+ * Changes the membership of people who are all different and valid, at most
+ * CALL_MAX_PEOPLE in a request.  Fills in each one's outcome.  What the
+ * network or the API does is an outcome; errors are for cancel and for
+ * running out of memory.
+ */
+void
+call_membership(const WawpInstance *instance, WawpOperation operation,
+				const char *group, CallPerson **people, int npeople)
+{
+	for (int done = 0; done < npeople;)
+	{
+		int			n = Min(npeople - done, CALL_MAX_PEOPLE);
+		CallVerdict end;
+		bool		go_on = send_people(instance, operation, group, people + done, n, &end);
+
+		done += n;
+		if (go_on)
+			continue;
+		skip_people(people + done, npeople - done, &end);
+		return;
+	}
+}

@@ -1,0 +1,76 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.h
+ *	  One call of the API: what to send, what came back, what it means.
+ *
+ * IDENTIFICATION
+ *	  src/call.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_CALL_H
+#define WAWP_CALL_H
+
+#include "datatype/timestamp.h"
+
+#include "endpoint.h"
+#include "http.h"
+#include "instance.h"
+#include "jid.h"
+#include "outcome.h"
+#include "wire.h"
+
+#define CALL_MAX_FIELDS 4
+/* people in one request: design.md, section 3 */
+#define CALL_MAX_PEOPLE 50
+
+typedef struct CallRequest
+{
+	EndpointId	endpoint;
+	const char *group;			/* group JID, or NULL */
+	const char *path_value;		/* for the path when it is not the group */
+	WireField	fields[CALL_MAX_FIELDS];	/* payload; unused ones are NULL */
+	const char *const *people;	/* JIDs, or NULL */
+	int			npeople;
+} CallRequest;
+
+/* What an answer says of one person or, with no JID, of everybody. */
+typedef struct CallVerdict
+{
+	Jid			jid;			/* invalid when the answer's id is none */
+	const char *id;				/* as the answer has it */
+	WawpOutcome outcome;
+	int			code;			/* 0: none */
+	const char *detail;			/* may be NULL; not redacted */
+} CallVerdict;
+
+typedef struct CallReading
+{
+	CallVerdict whole;			/* holds when nobody is named */
+	int			npeople;
+	CallVerdict *people;
+} CallReading;
+
+/* One element of the array a membership function was given. */
+typedef struct CallPerson
+{
+	const char *input;			/* NULL for a NULL element */
+	Jid			jid;
+	WawpOutcome outcome;
+	int			code;			/* 0: none */
+	const char *detail;			/* may be NULL; redacted; UTF-8 */
+	bool		sent;			/* a request for this person may have left */
+	bool		verified;		/* a member list settled the outcome */
+	TimestampTz retry_at;		/* 0: none */
+} CallPerson;
+
+extern const HttpResult *call_send(const WawpInstance *instance, const CallRequest *request);
+extern const HttpResult *call_read(const WawpInstance *instance, const CallRequest *request);
+extern void call_refuse(const WawpInstance *instance, const CallRequest *request,
+						const HttpResult *result) pg_attribute_noreturn();
+extern CallReading call_classify(WawpOperation operation, int http_status,
+								 const char *body, size_t len);
+extern void call_membership(const WawpInstance *instance, WawpOperation operation,
+							const char *group, CallPerson **people, int npeople);
+
+#endif							/* WAWP_CALL_H */

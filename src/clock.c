@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * clock.c
+ *	  What time it is, and waiting for another.
+ *
+ * Waiting goes by the monotonic clock, so a step of the wall clock neither
+ * prolongs nor cuts it.
+ *
+ * IDENTIFICATION
+ *	  src/clock.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "clock.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/wait_event.h"
+
+#include "compat.h"
+
+/* Milliseconds since some fixed moment of this boot. */
+int64
+clock_monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits in a session; cancel, timeouts and barriers are served meanwhile. */
+void
+clock_wait_until(int64 monotonic_ms)
+{
+	static uint32 wait_event = 0;
+	int64		left;
+
+	if (wait_event == 0)
+		wait_event = wawp_wait_event("WawpDelay");
+	while ((left = monotonic_ms - clock_monotonic_ms()) > 0)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 (long) left, wait_event);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}

@@ -1,0 +1,17 @@
+/*-------------------------------------------------------------------------
+ *
+ * clock.h
+ *	  What time it is, and waiting for another.
+ *
+ * IDENTIFICATION
+ *	  src/clock.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_CLOCK_H
+#define WAWP_CLOCK_H
+
+extern int64 clock_monotonic_ms(void);
+extern void clock_wait_until(int64 monotonic_ms);
+
+#endif							/* WAWP_CLOCK_H */

@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  The only place that asks which PostgreSQL this is.  Included last.
+ *
+ * IDENTIFICATION
+ *	  src/compat.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_COMPAT_H
+#define WAWP_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "wawp needs PostgreSQL 15 or newer"
+#endif
+
+/* JSON parser actions answer since 16. */
+#if PG_VERSION_NUM >= 160000
+#define JSON_ACTION JsonParseErrorType
+#define JSON_ACTION_DONE return JSON_SUCCESS
+#else
+#define JSON_ACTION void
+#define JSON_ACTION_DONE return
+#endif
+
+/* Since 17 the caller may own the lexer; its strings stay palloc'd. */
+#if PG_VERSION_NUM >= 170000
+#define wawp_json_lexer(json, len) makeJsonLexContextCstringLen(NULL, (json), (len), PG_UTF8, true)
+#else
+#define wawp_json_lexer(json, len) makeJsonLexContextCstringLen((json), (len), PG_UTF8, true)
+#endif
+
+/* One aclcheck function for all catalogs since 16. */
+#if PG_VERSION_NUM >= 160000
+#define wawp_server_aclcheck(serverid, roleid, mode) \
+	object_aclcheck(ForeignServerRelationId, (serverid), (roleid), (mode))
+#else
+#define wawp_server_aclcheck(serverid, roleid, mode) \
+	pg_foreign_server_aclcheck((serverid), (roleid), (mode))
+#endif
+
+/* Custom wait events came with 17. */
+#if PG_VERSION_NUM >= 170000
+#define wawp_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define wawp_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+/* The module's name and version are readable since 18. */
+#if PG_VERSION_NUM >= 180000
+#define WAWP_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "wawp", .version = WAWP_VERSION)
+#else
+#define WAWP_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+#endif							/* WAWP_COMPAT_H */

@@ -1,0 +1,408 @@
+/*-------------------------------------------------------------------------
+ *
+ * jid.c
+ *	  WhatsApp identifiers: who a text names, in one normal form.
+ *
+ * Pure: values in, values out; no allocation, no error, no server.  Input is
+ * UTF-8 of any quality, output is ASCII.
+ *
+ * A person may be written as people write phone numbers (spaces, dashes,
+ * parentheses, "00" or "+", "tel:", "wa.me/", Arabic-Indic or full-width
+ * digits) or as any engine writes a JID (@c.us, @s.whatsapp.net, a device
+ * suffix).  National forms are refused and never guessed: a wrong guess adds
+ * a stranger to somebody's group.  A LID is kept apart from a phone number
+ * throughout, and a group is recognised by its suffix only.
+ *
+ * IDENTIFICATION
+ *	  src/jid.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRONTEND
+#include "postgres.h"
+#else
+#include "postgres_fe.h"
+#endif
+
+#include "jid.h"
+#include "mb/pg_wchar.h"
+
+/* E.164 allows 15 digits; below 7 no country has a full number */
+#define PHONE_MIN_DIGITS 7
+#define PHONE_MAX_DIGITS 15
+#define LID_MIN_DIGITS 5
+#define LID_MAX_DIGITS 20
+
+#define FOLD_SIZE 128			/* far above any spelling of 15 digits */
+#define FOLD_DROP '\0'
+
+typedef struct CodeRange
+{
+	pg_wchar	first;
+	pg_wchar	last;
+	char		fold;			/* ASCII for `first`; FOLD_DROP = leave out */
+	bool		counting;		/* fold rises with the code point */
+} CodeRange;
+
+/* What people paste besides ASCII, and what it stands for. */
+static const CodeRange code_ranges[] = {
+	{0x00A0, 0x00A0, ' ', false},	/* no-break space */
+	{0x00AD, 0x00AD, FOLD_DROP, false}, /* soft hyphen */
+	{0x061C, 0x061C, FOLD_DROP, false}, /* Arabic letter mark */
+	{0x0660, 0x0669, '0', true},	/* Arabic-Indic digits */
+	{0x06F0, 0x06F9, '0', true},	/* extended Arabic-Indic digits */
+	{0x2000, 0x200A, ' ', false},	/* typographic spaces */
+	{0x200B, 0x200F, FOLD_DROP, false}, /* zero width, bidi marks */
+	{0x2010, 0x2015, '-', false},	/* hyphens and dashes */
+	{0x202A, 0x202E, FOLD_DROP, false}, /* bidi embeddings */
+	{0x202F, 0x202F, ' ', false},	/* narrow no-break space */
+	{0x2060, 0x2060, FOLD_DROP, false}, /* word joiner */
+	{0x2066, 0x2069, FOLD_DROP, false}, /* bidi isolates */
+	{0x2212, 0x2212, '-', false},	/* minus sign */
+	{0x3000, 0x3000, ' ', false},	/* ideographic space */
+	{0xFEFF, 0xFEFF, FOLD_DROP, false}, /* byte order mark */
+	{0xFF08, 0xFF09, '(', true},	/* full-width parentheses */
+	{0xFF0B, 0xFF0B, '+', false},	/* full-width plus */
+	{0xFF0D, 0xFF0E, '-', true},	/* full-width hyphen, full stop */
+	{0xFF10, 0xFF19, '0', true},	/* full-width digits */
+	{0xFF20, 0xFF20, '@', false},	/* full-width commercial at */
+};
+
+static const char *const phone_prefixes[] = {"tel:", "wa.me/", "https://wa.me/", "http://wa.me/"};
+
+/* The server part of a JID, and what it makes of the local part. */
+typedef enum JidServer
+{
+	SERVER_PHONE,
+	SERVER_LID,
+	SERVER_GROUP,
+	SERVER_REFUSED
+} JidServer;
+
+static const struct
+{
+	const char *name;
+	JidServer	server;
+	const char *problem;
+}			servers[] =
+{
+	{"c.us", SERVER_PHONE, NULL},
+	{"s.whatsapp.net", SERVER_PHONE, NULL},
+	{"lid", SERVER_LID, NULL},
+	{"g.us", SERVER_GROUP, NULL},
+	{"newsletter", SERVER_REFUSED, "a channel is not a person or a group"},
+	{"broadcast", SERVER_REFUSED, "a broadcast list is not a person or a group"},
+	{"bot", SERVER_REFUSED, "a bot cannot be a member"},
+};
+
+static Jid
+jid_invalid(const char *problem)
+{
+	Jid			jid = {.kind = JID_INVALID,.problem = problem};
+
+	return jid;
+}
+
+static Jid
+jid_make(JidKind kind, const char *local, const char *server)
+{
+	Jid			jid = {.kind = kind};
+
+	snprintf(jid.text, sizeof(jid.text), "%s@%s", local, server);
+	return jid;
+}
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static size_t
+count_digits(const char *s)
+{
+	size_t		n = 0;
+
+	while (is_digit(s[n]))
+		n++;
+	return n;
+}
+
+/* The ASCII a code point stands for, FOLD_DROP, or -1 for "not in a number". */
+static int
+fold_code_point(pg_wchar c)
+{
+	for (size_t i = 0; i < lengthof(code_ranges); i++)
+	{
+		const CodeRange *r = &code_ranges[i];
+
+		if (c >= r->first && c <= r->last)
+			return r->counting ? r->fold + (int) (c - r->first) : r->fold;
+	}
+	return -1;
+}
+
+/*
+ * Folds UTF-8 to lower-case ASCII without invisible characters, trimmed.
+ * Returns false when something in it belongs to no identifier.
+ */
+static bool
+fold_input(const char *input, size_t len, char *out)
+{
+	size_t		n = 0;
+
+	for (size_t i = 0; i < len;)
+	{
+		const unsigned char *p = (const unsigned char *) input + i;
+		int			width = pg_utf_mblen(p);
+		int			c;
+
+		if (i + width > len || !pg_utf8_islegal(p, width))
+			return false;
+		c = *p < 0x80 ? pg_ascii_tolower(*p) : fold_code_point(utf8_to_unicode(p));
+		i += width;
+		if (c == '\t' || c == '\n' || c == '\r')
+			c = ' ';
+		if (c < 0 || (c < ' ' && c != FOLD_DROP) || *p == '\0')
+			return false;
+		if (c == FOLD_DROP || (c == ' ' && n == 0))
+			continue;
+		if (n == FOLD_SIZE - 1)
+			return false;
+		out[n++] = (char) c;
+	}
+	while (n > 0 && out[n - 1] == ' ')
+		n--;
+	out[n] = '\0';
+	return true;
+}
+
+/*
+ * Digits of an international number out of a folded spelling, into `digits`
+ * (PHONE_MAX_DIGITS + 1 bytes).  Returns NULL, or what is wrong.
+ */
+static const char *
+phone_digits(const char *s, char *digits)
+{
+	bool		plus = (*s == '+');
+	size_t		n = 0;
+
+	if (strstr(s, "(0)") != NULL)
+		return "\"(0)\" is a national form; write the number as it is dialled from abroad";
+	if (plus)
+		s++;
+	else if (s[0] == '0' && s[1] == '0')
+		s += 2;
+	for (; *s; s++)
+	{
+		if (strchr(" -.()", *s) != NULL)
+			continue;
+		if (!is_digit(*s))
+			return "a phone number has digits only";
+		if (n == 0 && *s == '0')
+			return "a leading 0 is a national form; write the country code";
+		if (n == PHONE_MAX_DIGITS)
+			return "a phone number has at most 15 digits";
+		digits[n++] = *s;
+	}
+	digits[n] = '\0';
+	return n < PHONE_MIN_DIGITS ? "a phone number has at least 7 digits with its country code" : NULL;
+}
+
+/* Cuts ":12" (a device) and "_1" (an agent) off a JID's local part. */
+static void
+cut_device(char *local)
+{
+	for (const char *mark = ":_"; *mark; mark++)
+	{
+		char	   *at = strrchr(local, *mark);
+
+		if (at != NULL && at[1] != '\0' && at[1 + count_digits(at + 1)] == '\0')
+			*at = '\0';
+	}
+}
+
+static Jid
+parse_phone(const char *s)
+{
+	char		digits[PHONE_MAX_DIGITS + 1];
+	const char *problem = phone_digits(s, digits);
+
+	return problem ? jid_invalid(problem) : jid_make(JID_PERSON, digits, "c.us");
+}
+
+static Jid
+parse_lid(const char *local)
+{
+	size_t		n = count_digits(local);
+
+	if (local[n] != '\0' || n < LID_MIN_DIGITS || n > LID_MAX_DIGITS)
+		return jid_invalid("a privacy id is 5 to 20 digits before \"@lid\"");
+	return jid_make(JID_LID, local, "lid");
+}
+
+/* [0-9]{5,32}(-[0-9]{5,20})? : wawp-api.md, section 1.4 */
+static bool
+is_group_local(const char *local, size_t len)
+{
+	size_t		head = 0;
+	size_t		tail = 0;
+
+	while (head < len && is_digit(local[head]))
+		head++;
+	if (head < 5 || head > 32)
+		return false;
+	if (head == len)
+		return true;
+	if (local[head] != '-')
+		return false;
+	while (head + 1 + tail < len && is_digit(local[head + 1 + tail]))
+		tail++;
+	return tail >= 5 && tail <= 20 && head + 1 + tail == len;
+}
+
+static Jid
+parse_group(const char *local)
+{
+	if (!is_group_local(local, strlen(local)))
+		return jid_invalid("a group is \"<digits>@g.us\" or \"<digits>-<digits>@g.us\"");
+	return jid_make(JID_GROUP, local, "g.us");
+}
+
+static Jid
+parse_with_server(char *local, const char *server)
+{
+	for (size_t i = 0; i < lengthof(servers); i++)
+	{
+		if (strcmp(server, servers[i].name) != 0)
+			continue;
+		switch (servers[i].server)
+		{
+			case SERVER_PHONE:
+				cut_device(local);
+				return parse_phone(local);
+			case SERVER_LID:
+				cut_device(local);
+				return parse_lid(local);
+			case SERVER_GROUP:
+				return parse_group(local);
+			case SERVER_REFUSED:
+				return jid_invalid(servers[i].problem);
+		}
+	}
+	return jid_invalid("what follows \"@\" is not known to WhatsApp");
+}
+
+/*
+ * Reads any accepted spelling of a person, a LID or a group.
+ *
+ * input, len: UTF-8, not necessarily terminated.  The result is a value; its
+ * `problem` says why an invalid one was refused, as a fragment for a detail.
+ * Rules: whatsapp-membership.md, section 3.
+ */
+Jid
+jid_parse(const char *input, size_t len)
+{
+	char		folded[FOLD_SIZE];
+	char	   *s = folded;
+	char	   *at;
+
+	if (!fold_input(input, len, folded))
+		return jid_invalid("it has characters that no number or JID has");
+	if (*s == '\0')
+		return jid_invalid("it is empty");
+	at = strchr(s, '@');
+	if (at != NULL)
+	{
+		*at = '\0';
+		return parse_with_server(s, at + 1);
+	}
+	for (size_t i = 0; i < lengthof(phone_prefixes); i++)
+	{
+		size_t		n = strlen(phone_prefixes[i]);
+
+		if (strncmp(s, phone_prefixes[i], n) == 0)
+			return parse_phone(s + n);
+	}
+	return parse_phone(s);
+}
+
+/* Is this, to the letter, a group JID? */
+bool
+jid_is_group_text(const char *text, size_t len)
+{
+	return len > 5 && memcmp(text + len - 5, "@g.us", 5) == 0 &&
+		is_group_local(text, len - 5);
+}
+
+/* Is this, to the letter, a person's JID (either server, no device)? */
+bool
+jid_is_person_text(const char *text, size_t len)
+{
+	size_t		n = 0;
+
+	while (n < len && is_digit(text[n]))
+		n++;
+	if (n < PHONE_MIN_DIGITS || n > PHONE_MAX_DIGITS || text[0] == '0')
+		return false;
+	return (len - n == 5 && memcmp(text + n, "@c.us", 5) == 0) ||
+		(len - n == 15 && memcmp(text + n, "@s.whatsapp.net", 15) == 0);
+}
+
+/*
+ * Countries whose mobile numbers exist in two forms on WhatsApp, the second
+ * with one more digit after the prefix.  Brazil's ninth digit is only ever
+ * before a mobile number, which starts with 6 to 9.
+ */
+static const struct
+{
+	const char *country;
+	char		extra;
+	size_t		extra_at;
+	bool		mobile_follows;
+}			two_forms[] =
+{
+	{"55", '9', 4, true},		/* Brazil: 55 DD [9] XXXXXXXX */
+	{"52", '1', 2, false},		/* Mexico: 52 [1] XXXXXXXXXX */
+	{"54", '9', 2, false},		/* Argentina: 54 [9] XXXXXXXXXX */
+};
+
+/* Copies a person's digits with the optional digit left out. */
+static void
+person_key(const Jid *jid, char *key)
+{
+	size_t		n = count_digits(jid->text);
+
+	memcpy(key, jid->text, n);
+	key[n] = '\0';
+	for (size_t i = 0; i < lengthof(two_forms); i++)
+	{
+		size_t		at = two_forms[i].extra_at;
+
+		if (n != 13 || strncmp(key, two_forms[i].country, 2) != 0 ||
+			key[at] != two_forms[i].extra ||
+			(two_forms[i].mobile_follows && key[at + 1] < '6'))
+			continue;
+		memmove(key + at, key + at + 1, n - at);
+		return;
+	}
+}
+
+/*
+ * Do two JIDs name the same account?  Never true between a LID and a phone
+ * number, whatever their digits.
+ */
+bool
+jid_same(const Jid *a, const Jid *b)
+{
+	char		ka[JID_SIZE];
+	char		kb[JID_SIZE];
+
+	if (a->kind != b->kind || a->kind == JID_INVALID)
+		return false;
+	if (a->kind != JID_PERSON)
+		return strcmp(a->text, b->text) == 0;
+	person_key(a, ka);
+	person_key(b, kb);
+	return strcmp(ka, kb) == 0;
+}

@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * wawp.c
+ *	  Puts people into WhatsApp groups and keeps the membership right.
+ *
+ * With shared_preload_libraries = 'wawp' everything works; without it only
+ * the functions that do no I/O and the validator of foreign servers do, so
+ * that dumps can be restored.
+ *
+ * IDENTIFICATION
+ *	  src/wawp.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "api.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "miscadmin.h"
+
+#include "compat.h"
+
+WAWP_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	guc_init();
+	api_init(process_shared_preload_libraries_in_progress);
+}
