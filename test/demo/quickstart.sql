@@ -1,0 +1,82 @@
+-- quickstart.sql: what `make demo` runs, in the order one would try it.
+--
+-- To run it elsewhere: psql -v base_url=http://127.0.0.1:PORT -f test/demo/quickstart.sql, against a
+-- server that preloads wawp and allows that host (wawp.allowed_hosts).  base_url is the simulator
+-- here; leave that option out and the instance is one of the real API.
+
+\set QUIET on
+\set ON_ERROR_STOP on
+\pset footer off
+\pset null '-'
+\pset linestyle unicode
+SET client_min_messages = warning;
+
+\echo
+\echo '== An instance is a server, its token a user mapping'
+\echo
+\set ECHO queries
+CREATE EXTENSION wawp;
+CREATE SERVER support FOREIGN DATA WRAPPER wawp
+    OPTIONS (instance_id 'ABC123', base_url :'base_url');
+CREATE USER MAPPING FOR PUBLIC SERVER support
+    OPTIONS (access_token 'secret');
+\set ECHO none
+
+\echo
+\echo '== One person into a group'
+\echo
+\set ECHO queries
+SELECT * FROM wawp_add_participants('120363012345678901@g.us', ARRAY['15551234567@c.us']);
+\set ECHO none
+
+\echo
+\echo '== Several at once: one row each, in the order asked, whatever happened to whom'
+\echo '   (this API says no more than "ok"; verify reads the member list until "accepted" is settled,'
+\echo '   and who is still absent then was most likely blocked by a privacy setting)'
+\echo
+\set ECHO queries
+ALTER SERVER support OPTIONS (ADD adds_burst '20', ADD verify_delays '1s,2s,4s');
+SELECT jid, outcome, code, verified
+FROM wawp_add_participants(
+    '120363012345678901@g.us',
+    ARRAY['+1 555 765 4321',    -- a number as people write it
+          '15551230403@c.us',   -- does not let strangers add her to groups
+          '15551230404@c.us',   -- has no WhatsApp, which this API does not say
+          '15550000002@c.us',   -- in the group already
+          'not a number'],
+    reason => 'spring course',
+    verify => true);
+\set ECHO none
+
+\echo
+\echo '== Who is in the group now'
+\echo
+\set ECHO queries
+SELECT jid, phone_jid, role FROM wawp_participants('120363012345678901@g.us') ORDER BY role DESC, phone_jid;
+\set ECHO none
+
+\echo
+\echo '== The one whose privacy setting blocks adds gets the link'
+\echo
+\set ECHO queries
+SELECT wawp_invite_link('120363012345678901@g.us') AS link \gset
+\set ECHO none
+\echo :link
+\echo
+\set ECHO queries
+SELECT wawp_send_text('15551230403@c.us', 'Please join us: ' || :'link') AS message_id;
+\set ECHO none
+
+\echo
+\echo '== How an answer would be read, without sending anything: who said no?'
+\echo
+\set ECHO queries
+SELECT '403 for the request' AS answer, jid, outcome, code
+FROM wawp_classify('add', 403,
+    '{"status": 403, "message": "You must be an admin of this group to perform this action."}')
+UNION ALL
+SELECT '403 for a person', jid, outcome, code
+FROM wawp_classify('add', 200,
+    '{"15551230403@c.us": {"code": 403, "message": "The participant can be added by sending private invitation only"}}');
+\set ECHO none
+\echo

@@ -1,0 +1,233 @@
+# shellcheck shell=bash
+#
+# lib.sh -- what the test run and the demo share.  Sourced, never run.
+#
+# Contract: every file and process belongs to one sandbox directory, $WAWP_SANDBOX, made under
+# ${TMPDIR:-/tmp} and removed at the end with all that still runs for it.  No server outside it is
+# touched; inside it nothing listens but on Unix sockets and, the simulator, on loopback.
+
+say()  { printf '%s\n' "$*"; }
+warn() { printf '%s\n' "$*" >&2; }
+die()  { warn "$*"; exit 1; }
+
+is_root() { (( EUID == 0 )); }
+
+# root's PATH may hold things in /root that the unprivileged user cannot run (pyenv, nvm, …)
+system_path() { PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH; }
+
+# --- PostgreSQL -------------------------------------------------------------------------------
+
+# Prints the pg_config to use: $PG_CONFIG, else the one on PATH, else the newest of Debian's.
+# Only one that has PGXS counts (libpq-dev brings a pg_config without it).
+find_pg_config() {
+    local candidate
+    for candidate in "${PG_CONFIG:-pg_config}" \
+        $(printf '%s\n' /usr/lib/postgresql/*/bin/pg_config | sort -rV); do
+        if candidate=$(command -v "$candidate") && [[ -f $("$candidate" --pgxs 2>/dev/null) ]]; then
+            printf '%s\n' "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Sets PG_CONFIG, bindir, pkglibdir, sharedir, pgxs_src.
+find_postgres() {
+    PG_CONFIG=$(find_pg_config) || die "no PostgreSQL with server development files found; try: make deps"
+    export PG_CONFIG
+    bindir=$("$PG_CONFIG" --bindir)
+    pkglibdir=$("$PG_CONFIG" --pkglibdir)
+    sharedir=$("$PG_CONFIG" --sharedir)
+    # shellcheck disable=SC2034
+    pgxs_src=$(dirname "$("$PG_CONFIG" --pgxs)")/..
+    export PATH="$bindir:$PATH"
+}
+
+# --- the sandbox: outside ---------------------------------------------------------------------
+
+# sandbox SCRIPT [ARGS]: installs what is missing, copies the checkout (cwd) to a new sandbox and
+# runs SCRIPT --inside ARGS there, as an unprivileged user when we are root (initdb refuses root).
+# Returns SCRIPT's status, with WAWP_SANDBOX still there; it goes when the calling shell exits.
+sandbox() {
+    local status=0
+    is_root && system_path
+    bash test/harness/deps || return 1
+    make_sandbox
+    copy_checkout "$PWD" "$WAWP_SANDBOX/src"
+    is_root && chown -R "$(sandbox_user)" "$WAWP_SANDBOX"
+
+    # A process group of its own: a signal to us ends all of it, and a Ctrl-C is not shared by halves.
+    set -m
+    (cd "$WAWP_SANDBOX/src" && exec "${as_user[@]}" "${clean_env[@]}" bash "$@") </dev/null &
+    sandbox_pid=$!
+    set +m
+    trap 'stop_sandbox; exit 130' INT
+    trap 'stop_sandbox; exit 143' TERM HUP
+    wait "$sandbox_pid" || status=$?
+    sandbox_pid=
+    return "$status"
+}
+
+sandbox_user() { printf '%s:%s\n' nobody "$(id -gn nobody)"; }
+
+make_sandbox() {
+    local base=${TMPDIR:-/tmp} name
+    # A Unix socket's path has 107 bytes at most, and tests add up to 50 to ours; and as root, the
+    # unprivileged user must be able to get there.
+    if [[ $base != /* ]] || (( ${#base} > 40 )) || is_root; then base=/tmp; fi
+    WAWP_SANDBOX=$(mktemp -d "$base/wawp.XXXXXX")
+    sandbox_pid=
+    trap remove_sandbox EXIT
+    mkdir -p "$WAWP_SANDBOX"/{src,home,tmp,sock}
+
+    as_user=()
+    is_root && as_user=(setpriv --reuid nobody --regid "$(id -gn nobody)" --clear-groups --)
+    clean_env=(env -i "PATH=$PATH" "HOME=$WAWP_SANDBOX/home" "TMPDIR=$WAWP_SANDBOX/tmp"
+               "WAWP_SANDBOX=$WAWP_SANDBOX" LANG=C.UTF-8 LC_ALL=C.UTF-8 TZ=UTC)
+    for name in PG_CONFIG LAYERS TESTS KEEP ACCEPT CI TERM VERBOSE PROVE_JOBS PG_TEST_TIMEOUT_DEFAULT CC; do
+        [[ -z ${!name-} ]] || clean_env+=("$name=${!name}")
+    done
+}
+
+# copy_checkout FROM TO: tracked files and new ones that git does not ignore, as they are now;
+# out of a tarball, everything but what a build leaves.
+copy_checkout() {
+    local from=$1 to=$2
+    # safe.directory: the checkout may belong to someone else than root
+    if git -c safe.directory='*' -C "$from" rev-parse --git-dir >/dev/null 2>&1; then
+        git -c safe.directory='*' -C "$from" ls-files -z --cached --others --exclude-standard
+    else
+        (cd "$from" && find . -name .git -prune -o -type f \
+            ! -name '*.o' ! -name '*.so' ! -name '*.bc' ! -path './results/*' ! -path './tmp_check*' \
+            ! -path './test/unit/build/*' -print0)
+    fi |
+        (cd "$from" && while IFS= read -r -d '' file; do
+            if [[ -e $file || -L $file ]]; then printf '%s\0' "$file"; fi
+        done) |
+        tar -C "$from" --null --no-recursion -T - -cf - |
+        tar -C "$to" --no-same-owner -xf -
+}
+
+stop_sandbox() {
+    trap '' INT TERM HUP
+    [[ -z $sandbox_pid ]] || kill -TERM -- "-$sandbox_pid" 2>/dev/null || true
+    wait 2>/dev/null || true
+}
+
+remove_sandbox() {
+    [[ -d ${WAWP_SANDBOX-} ]] || return 0
+    end_processes
+    [[ ${KEEP-} == 1 ]] || rm -rf "$WAWP_SANDBOX"
+}
+
+# Ends what is left of this sandbox and nothing else: postmasters by their pid files (they overwrite
+# the environment they show), all others by the sandbox's name in their environment.
+end_processes() {
+    local file pid signal
+    for signal in INT TERM KILL; do
+        local found=0
+        while IFS= read -r -d '' file; do
+            read -r pid <"$file" || continue
+            # INT is a fast shutdown; a postmaster's QUIT, not its KILL, lets the children go
+            [[ $pid =~ ^[0-9]+$ && -d /proc/$pid ]] || continue
+            [[ $(readlink "/proc/$pid/cwd") == "$(dirname "$(realpath "$file")")" ]] || continue
+            found=1
+            kill "-${signal/#KILL/QUIT}" "$pid" 2>/dev/null || true
+        done < <(find "$WAWP_SANDBOX" -name postmaster.pid -print0 2>/dev/null)
+        for pid in $(sandbox_pids); do
+            found=1
+            kill "-${signal/#INT/TERM}" "$pid" 2>/dev/null || true
+        done
+        (( found )) || return 0
+        sleep 0.3
+    done
+}
+
+sandbox_pids() {
+    local dir pid
+    for dir in /proc/[0-9]*; do
+        pid=${dir#/proc/}
+        if [[ -r $dir/environ ]] &&
+            { tr '\0' '\n' <"$dir/environ" | grep -qxF "WAWP_SANDBOX=$WAWP_SANDBOX"; } 2>/dev/null; then
+            printf '%s\n' "$pid"
+        fi
+    done
+}
+
+# --- the sandbox: inside ----------------------------------------------------------------------
+
+# build_and_stage [MAKE ARGS]: compiles the copy, installs it under $WAWP_SANDBOX/stage and writes
+# $WAWP_SANDBOX/conf, the settings that make any private server find it there.
+build_and_stage() {
+    local log=$WAWP_SANDBOX/build.log
+    # No bitcode: it doubles the build, and JIT inlining of our functions is of no use to a test.
+    if ! { make -j"$(nproc)" "$@" with_llvm=no all &&
+           make "$@" with_llvm=no install "DESTDIR=$WAWP_SANDBOX/stage"; } >"$log" 2>&1; then
+        warn "the build failed:"
+        grep -E -A5 -m20 'error:|warning:|\*\*\*' "$log" >&2 || tail -n 40 "$log" >&2
+        return 1
+    fi
+    write_conf >"$WAWP_SANDBOX/conf"
+}
+
+write_conf() {
+    local stage=$WAWP_SANDBOX/stage settings
+    settings=$(postgres --describe-config | cut -f1)
+    if grep -qx extension_destdir <<<"$settings"; then          # Debian's and Ubuntu's packages
+        say "extension_destdir = '$stage'"
+    elif grep -qx extension_control_path <<<"$settings"; then   # 18 and newer
+        say "extension_control_path = '$stage$sharedir:\$system'"
+    else
+        die "this PostgreSQL cannot load an extension from a staged install: use Debian's packages, or 18 and newer"
+    fi
+    # extension_destdir does not reach shared_preload_libraries, dynamic_library_path does
+    sed -e "s|@PKGLIBDIR@|$stage$pkglibdir|" test/regress.conf.in
+}
+
+# cluster_start DIR: a private server on a Unix socket; sets PGHOST and PGPORT for its clients.
+cluster_start() {
+    local dir=$1
+    if ! initdb -D "$dir/data" -A trust -N --no-locale -E UTF8 >"$dir.initdb" 2>&1; then
+        tail -n 20 "$dir.initdb" >&2
+        return 1
+    fi
+    cat "$WAWP_SANDBOX/conf" - >>"$dir/data/postgresql.conf" <<EOF
+listen_addresses = ''
+unix_socket_directories = '$WAWP_SANDBOX/sock'
+fsync = off
+EOF
+    if ! pg_ctl -D "$dir/data" -w -t 60 -l "$dir.log" start >/dev/null; then
+        tail -n 20 "$dir.log" >&2
+        return 1
+    fi
+    export PGHOST=$WAWP_SANDBOX/sock PGPORT=5432
+}
+
+cluster_stop() { pg_ctl -D "$1/data" -w -m "${2:-fast}" stop >/dev/null 2>&1 || true; }
+
+# sim_start: one simulator on a free port; sets and exports WAWP_SIM_PORT.
+sim_start() {
+    local file=$WAWP_SANDBOX/sim.port log=$WAWP_SANDBOX/sim.log i
+    rm -f "$file"
+    python3 test/simulator/wawp_sim.py --port 0 --port-file "$file" >"$log" 2>&1 &
+    sim_pid=$!
+    for (( i = 0; i < 100; i++ )); do
+        if [[ -s $file ]]; then
+            WAWP_SIM_PORT=$(grep -oE '[0-9]+' "$file" | head -n 1)
+            export WAWP_SIM_PORT
+            return 0
+        fi
+        kill -0 "$sim_pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    warn "the simulator did not start:"
+    tail -n 20 "$log" >&2
+    return 1
+}
+
+sim_stop() {
+    [[ -n ${sim_pid-} ]] || return 0
+    kill "$sim_pid" 2>/dev/null || true
+    wait "$sim_pid" 2>/dev/null || true
+    sim_pid=
+}
