@@ -1,0 +1,113 @@
+/*
+ * jid_test.c
+ *	  Spellings of people and groups.  test/sql/jid.sql has the wide table; here
+ *	  are bytes that SQL cannot hold, and who is the same person as whom.
+ */
+#include "postgres_fe.h"
+
+#include "jid.h"
+#include "tap.h"
+
+static const struct
+{
+	const char *input;
+	JidKind		kind;
+	const char *text;
+}			spellings[] =
+{
+	{"15551234567", JID_PERSON, "15551234567@c.us"},
+	{"+1 (555) 123-4567", JID_PERSON, "15551234567@c.us"},
+	{"0034600111222", JID_PERSON, "34600111222@c.us"},
+	{"15551234567:12@s.whatsapp.net", JID_PERSON, "15551234567@c.us"},
+	{"15551234567_1:12@S.WhatsApp.net", JID_PERSON, "15551234567@c.us"},
+	{"\xE2\x80\x8E\xEF\xBC\x8B\xEF\xBC\x91 555\xC2\xA0" "1234567", JID_PERSON, "15551234567@c.us"},
+	{"\xD9\xA1" "5551234567", JID_PERSON, "15551234567@c.us"},
+	{"\xDB\xB1" "5551234567", JID_PERSON, "15551234567@c.us"},
+	{"tel:+15551234567", JID_PERSON, "15551234567@c.us"},
+	{"https://wa.me/15551234567", JID_PERSON, "15551234567@c.us"},
+	{"123456789012345@lid", JID_LID, "123456789012345@lid"},
+	{" 120363012345678901@G.US ", JID_GROUP, "120363012345678901@g.us"},
+	{"15550000001-1623281429@g.us", JID_GROUP, "15550000001-1623281429@g.us"},
+	{"", JID_INVALID, ""},
+	{"0612345678", JID_INVALID, ""},
+	{"+0612345678", JID_INVALID, ""},
+	{"+44 (0)20 79460958", JID_INVALID, ""},
+	{"123456", JID_INVALID, ""},
+	{"1234567890123456", JID_INVALID, ""},
+	{"1555123456a", JID_INVALID, ""},
+	{"15551234567@c.us@c.us", JID_INVALID, ""},
+	{"15551234567@newsletter", JID_INVALID, ""},
+	{"status@broadcast", JID_INVALID, ""},
+	{"0@c.us", JID_INVALID, ""},
+	{"1234@g.us", JID_INVALID, ""},
+	{"120363012345678901-@g.us", JID_INVALID, ""},
+	{"\xFF\xFE" "15551234567", JID_INVALID, ""},
+	{"1555123456\xC2", JID_INVALID, ""},
+	{"1555123456\xF0\x9F\x98\x80", JID_INVALID, ""},
+};
+
+static const struct
+{
+	const char *a;
+	const char *b;
+	bool		same;
+}			pairs[] =
+{
+	{"15551234567@c.us", "15551234567:3@s.whatsapp.net", true},
+	{"15551234567@c.us", "15551234567@lid", false},
+	{"15551234567@lid", "15551234567@lid", true},
+	{"5511998765432", "551198765432", true},	/* Brazil, mobile */
+	{"5511923456789", "551123456789", false},	/* a landline has no ninth digit */
+	{"5215512345678", "525512345678", true},	/* Mexico */
+	{"5491112345678", "541112345678", true},	/* Argentina */
+	{"4915112345678", "495112345678", false},
+	{"120363012345678901@g.us", "120363012345678901@g.us", true},
+	{"", "", false},
+};
+
+static void
+test_embedded_nul(void)
+{
+	static const char text[] = "1555\0001234567";
+
+	ok(jid_parse(text, sizeof(text) - 1).kind == JID_INVALID, "a NUL is refused");
+	ok(jid_parse("15551234567@c.usX", 16).kind == JID_PERSON, "the length counts, not a terminator");
+}
+
+static void
+test_long_input(void)
+{
+	char		text[4096];
+
+	memset(text, ' ', sizeof(text));
+	memcpy(text + 2000, "15551234567", 11);
+	ok(jid_parse(text, 2011).kind == JID_PERSON, "blanks around do not count");
+	memset(text, '1', sizeof(text));
+	ok(jid_parse(text, sizeof(text)).kind == JID_INVALID, "4,096 digits are refused");
+	memset(text, '-', sizeof(text));
+	ok(jid_parse(text, sizeof(text)).kind == JID_INVALID, "4,096 dashes are refused");
+}
+
+int
+main(void)
+{
+	for (size_t i = 0; i < lengthof(spellings); i++)
+	{
+		Jid			jid = jid_parse(spellings[i].input, strlen(spellings[i].input));
+
+		ok(jid.kind == spellings[i].kind && strcmp(jid.text, spellings[i].text) == 0 &&
+		   (jid.problem != NULL) == (jid.kind == JID_INVALID),
+		   "spelling %zu gives \"%s\"", i + 1, spellings[i].text);
+	}
+	for (size_t i = 0; i < lengthof(pairs); i++)
+	{
+		Jid			a = jid_parse(pairs[i].a, strlen(pairs[i].a));
+		Jid			b = jid_parse(pairs[i].b, strlen(pairs[i].b));
+
+		ok(jid_same(&a, &b) == pairs[i].same && jid_same(&b, &a) == pairs[i].same,
+		   "\"%s\" and \"%s\" are %s", pairs[i].a, pairs[i].b, pairs[i].same ? "the same" : "not the same");
+	}
+	test_embedded_nul();
+	test_long_input();
+	return done_testing();
+}

@@ -1,0 +1,81 @@
+/*
+ * json_test.c
+ *	  The JSON tree, above all on what is no JSON.
+ */
+#include "postgres_fe.h"
+
+#include "json.h"
+#include "tap.h"
+
+static const JsonNode *
+parse(const char *text)
+{
+	return json_node_parse(text, strlen(text));
+}
+
+static const char *
+nested(int depth)
+{
+	char	   *text = palloc(2 * depth + 1);
+
+	memset(text, '[', depth);
+	memset(text + depth, ']', depth);
+	text[2 * depth] = '\0';
+	return text;
+}
+
+static void
+test_values(void)
+{
+	const JsonNode *root = parse("{\"a\":[1,\"two\",true,null],\"b\":{\"c\":\"\"},\"n\":\"42\"}");
+	static const char *const keys[] = {"x", "n", NULL};
+	int			number = 0;
+
+	is_int(root->count, 3, "an object has its members");
+	is_int(json_node_get(root, "a")->count, 4, "an array has its elements");
+	is_text(json_node_text(json_node_get(root, "a")->first->next), "two", "in order");
+	ok(json_node_text(json_node_get(json_node_get(root, "b"), "c")) == NULL, "an empty string is no text");
+	ok(json_node_int(json_node_any(root, keys), &number) && number == 42, "a number may be a string");
+	ok(json_node_get(NULL, "a") == NULL && json_node_any(NULL, keys) == NULL, "nothing is in nothing");
+	ok(!json_node_int(parse("99999999999"), &number) && !json_node_int(parse("1.5"), &number),
+	   "neither too large nor broken numbers are whole ones");
+}
+
+static void
+test_escapes(void)
+{
+	is_text(json_node_text(parse("\"\\u00e9\\u20ac\"")), "\xC3\xA9\xE2\x82\xAC", "escapes are written out");
+	is_text(json_node_text(parse("\"\\ud83d\\ude00\"")), "\xF0\x9F\x98\x80", "a pair of surrogates too");
+	is_text(json_node_text(parse("\"\\\\u00e9\\n\"")), "\\u00e9\n", "an escaped backslash is none");
+	ok(parse("\"\\ud83d\"") == NULL, "a lone surrogate is refused");
+	ok(parse("\"\\ud83dx\\ude00\"") == NULL, "and so are two that do not meet");
+	ok(parse("\"\\u0000\"") == NULL, "an escaped NUL is refused");
+}
+
+static void
+test_refusals(void)
+{
+	static const char *const broken[] = {
+		"", " ", "{", "{\"a\":", "[1,", "\"abc", "tru", "{\"a\" 1}", "[1 2]", "\xFF", "\"\xC3\"", "\"\xED\xA0\x80\"",
+		"{}{}", "\"\\u12\"", "\\u00e9", "\"\\"
+	};
+
+	for (size_t i = 0; i < lengthof(broken); i++)
+		ok(parse(broken[i]) == NULL, "broken text %zu is refused", i + 1);
+	ok(json_node_parse("{\"a\":\0001}", 8) == NULL, "a NUL is refused");
+	ok(json_node_parse("[1,2]xxxx", 5) != NULL, "the length counts, not a terminator");
+	ok(parse(nested(64)) != NULL, "64 levels are read");
+	ok(parse(nested(65)) == NULL, "65 levels are refused");
+	ok(parse(nested(1000000)) == NULL, "a million levels are refused");
+	ok(parse("[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[\"]") != NULL,
+	   "brackets in a string are no levels");
+}
+
+int
+main(void)
+{
+	test_values();
+	test_escapes();
+	test_refusals();
+	return done_testing();
+}

@@ -1,0 +1,76 @@
+/*
+ * outcome_test.c
+ *	  The same number at different levels.  test/sql/classify.sql has whole
+ *	  answers; here is what only the pure functions can be asked.
+ */
+#include "postgres_fe.h"
+
+#include "endpoint.h"
+#include "outcome.h"
+#include "redact.h"
+#include "tap.h"
+
+static const char *
+person(WawpOperation operation, int code)
+{
+	return outcome_info(outcome_of_person(operation, code, 0, NULL, false).outcome)->name;
+}
+
+static const char *
+http(int status)
+{
+	return outcome_info(outcome_of_refusal(WAWP_OP_ADD, status, 0, NULL, "text", true).outcome)->name;
+}
+
+static const char *
+engine(int code)
+{
+	return outcome_info(outcome_of_refusal(WAWP_OP_ADD, 500, code, NULL, NULL, true).outcome)->name;
+}
+
+static void
+test_levels(void)
+{
+	is_text(person(WAWP_OP_ADD, 403), "privacy_blocked", "a person's 403 is their privacy");
+	is_text(http(403), "not_admin", "HTTP 403 is us");
+	is_text(engine(403), "not_admin", "an engine's 403 is us, too");
+	is_text(person(WAWP_OP_ADD, 401), "blocked_by_user", "a person's 401 is their refusal");
+	is_text(http(401), "auth_failed", "HTTP 401 is our token");
+	is_text(engine(401), "not_admin", "an engine's 401 is our role");
+	is_text(person(WAWP_OP_ADD, 404), "not_on_whatsapp", "a person's 404 when adding");
+	is_text(person(WAWP_OP_REMOVE, 404), "not_member", "a person's 404 when removing");
+	is_text(http(404), "group_not_found", "HTTP 404 with a JSON body");
+	is_text(person(WAWP_OP_ADD, 500), "server_error", "a person's 500");
+	is_text(person(WAWP_OP_ADD, 999), "unrecognised", "a number nobody knows");
+}
+
+static void
+test_tables(void)
+{
+	for (int i = 0; i <= WAWP_THROTTLED; i++)
+		ok(outcome_info((WawpOutcome) i)->outcome == (WawpOutcome) i && outcome_info((WawpOutcome) i)->name,
+		   "outcome %d is in its place", i);
+	for (int i = 0; i <= ENDPOINT_SESSION_INFO_GET; i++)
+		ok(endpoint_get((EndpointId) i)->id == (EndpointId) i, "endpoint %d is in its place", i);
+	ok(endpoint_get(ENDPOINT_NONE) == NULL, "no endpoint is none");
+}
+
+static void
+test_redaction(void)
+{
+	is_text(redact_secret("a secret b secret", "secret"), "a *** b ***", "a secret is masked wherever it is");
+	is_text(redact_secret("q=s%2Fcret&x", "s/cret"), "q=***&x", "as a URL writes it");
+	is_text(redact_secret("{\"t\":\"s\\\"c\\u002fret\"}", "s\"c/ret"), "{\"t\":\"***\"}", "as JSON writes it");
+	is_text(redact_secret("nothing", ""), "nothing", "an empty secret masks nothing");
+	is_text(redact_secret(NULL, "x"), NULL, "no text stays none");
+	is_text(redact_secret("sec", "secret"), "sec", "a text that ends early is safe");
+}
+
+int
+main(void)
+{
+	test_levels();
+	test_tables();
+	test_redaction();
+	return done_testing();
+}

@@ -1,0 +1,13 @@
+/*
+ * tap.h
+ *	  What a unit test says: TAP on standard output.
+ */
+#ifndef WAWP_TAP_H
+#define WAWP_TAP_H
+
+extern void ok(bool passed, const char *format,...) pg_attribute_printf(2, 3);
+extern void is_text(const char *got, const char *expected, const char *name);
+extern void is_int(long got, long expected, const char *name);
+extern int	done_testing(void);
+
+#endif							/* WAWP_TAP_H */
