@@ -1,7 +1,7 @@
 /* wawp: complain if the script is sourced in psql rather than by CREATE EXTENSION */
 \echo Use "CREATE EXTENSION wawp" to load this file. \quit
 
--- Nouns live here; verbs are functions wawp_… in the extension's own schema.
+-- Nouns live here; verbs are functions wawp_... in the extension's own schema.
 CREATE SCHEMA wawp;
 COMMENT ON SCHEMA wawp IS 'tables, views and types of the extension wawp';
 

@@ -11,4 +11,4 @@ CREATE FOREIGN DATA WRAPPER wawp
 	NO HANDLER
 	VALIDATOR wawp_fdw_validator;
 COMMENT ON FOREIGN DATA WRAPPER wawp IS
-	'Wawp accounts: CREATE SERVER … OPTIONS (instance_id …), CREATE USER MAPPING … OPTIONS (access_token …)';
+	'Wawp accounts: CREATE SERVER ... OPTIONS (instance_id ...), CREATE USER MAPPING ... OPTIONS (access_token ...)';

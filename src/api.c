@@ -25,6 +25,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "json.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "redact.h"
@@ -194,6 +195,11 @@ static const char *
 arg_required(FunctionCallInfo fcinfo, int n, const char *name)
 {
 	const char *value = arg_text(fcinfo, n);
+
+	if (value && pg_encoding_verifymbstr(PG_UTF8, value, strlen(value)) != (int) strlen(value))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+				 errmsg("argument \"%s\" must be UTF-8", name)));
 
 	if (value == NULL)
 		ereport(ERROR,
@@ -443,8 +449,7 @@ read_session(const WawpInstance *instance, WireSession *session)
 	CallRequest request = {.endpoint = ENDPOINT_SESSION_INFO};
 	const HttpResult *result = call_send(instance, &request);
 
-	return result->fate == HTTP_ANSWERED && result->status >= 200 && result->status < 300 &&
-		wire_read_session(result->body, result->body_len, session);
+	return http_is_success(result) && wire_read_session(result->body, result->body_len, session);
 }
 
 /*
@@ -469,12 +474,15 @@ own_admin_datum(const WawpInstance *instance, const WireMembers *list, bool *isn
 	return (Datum) 0;
 }
 
+/* The body itself; NULL when without the token it is no JSON any more. */
 static Datum
-raw_datum(const WawpInstance *instance, const HttpResult *result)
+raw_datum(const WawpInstance *instance, const HttpResult *result, bool *isnull)
 {
-	const char *body = redact_secret(result->body, instance->access_token);
+	size_t		len = result->body_len;
+	const char *body = redact_secret(json_text_clean(result->body, &len), instance->access_token);
 
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_server(body)));
+	*isnull = (json_node_parse(body, strlen(body)) == NULL);
+	return *isnull ? (Datum) 0 : DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_server(body)));
 }
 
 /* (group_jid text, instance name): one row. */
@@ -497,7 +505,7 @@ wawp_group_info(PG_FUNCTION_ARGS)
 	values[1] = text_datum(group.subject, &nulls[1]);
 	values[2] = int_datum(group.size, group.size >= 0, &nulls[2]);
 	values[3] = own_admin_datum(instance, &members, &nulls[3]);
-	values[4] = raw_datum(instance, result);
+	values[4] = raw_datum(instance, result, &nulls[4]);
 	put_row(fcinfo, values, nulls);
 	api_end(&api);
 	return (Datum) 0;
@@ -695,6 +703,9 @@ wawp_send_text(PG_FUNCTION_ARGS)
 	reading = call_classify(WAWP_OP_SEND, result->status, result->body, result->body_len);
 	if (reading.npeople == 0 && reading.whole.outcome != WAWP_ACCEPTED)
 		call_refuse(instance, &request, result);
+	for (int i = 0; i < reading.npeople; i++)
+		if (reading.people[i].outcome != WAWP_ACCEPTED)
+			call_refuse(instance, &request, result);
 	return api_return_text(&api, wire_read_message_id(result->body, result->body_len));
 }
 
@@ -711,11 +722,13 @@ put_exists(FunctionCallInfo fcinfo, const WawpInstance *instance, const char *in
 	{
 		CallRequest request = {.endpoint = ENDPOINT_CHECK_EXISTS};
 		const HttpResult *result;
+		WireKind	kind;
 
 		request.fields[0] = (WireField) {"phone", pnstrdup(jid.text, strcspn(jid.text, "@"))};
 		result = call_read(instance, &request);
 		registered = wire_read_exists(result->body, result->body_len, &chat);
-		if (registered == WIRE_UNKNOWN && wire_read_answer(result->body, result->body_len).kind != WIRE_OTHER)
+		kind = wire_read_answer(result->body, result->body_len).kind;
+		if (registered == WIRE_UNKNOWN && (kind == WIRE_REFUSED || kind == WIRE_UNREADABLE))
 			call_refuse(instance, &request, result);
 	}
 	if (registered == WIRE_YES && chat.kind == JID_INVALID)
@@ -736,9 +749,15 @@ wawp_check_exists(PG_FUNCTION_ARGS)
 	int			n;
 	const char **phones = arg_texts(fcinfo, 0, "phones", &n);
 	WawpInstance *instance = arg_instance(fcinfo, 1);
+	MemoryContext element;
 
+	element = AllocSetContextCreate(api.work, "wawp element", ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(element);
 	for (int i = 0; i < n; i++)
+	{
 		put_exists(fcinfo, instance, phones[i]);
+		MemoryContextReset(element);
+	}
 	api_end(&api);
 	return (Datum) 0;
 }

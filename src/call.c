@@ -33,6 +33,8 @@
 
 #define IS_SUCCESS(status) ((status) >= 200 && (status) < 300)
 
+#define MAX_DETAIL_BYTES 500	/* of an answer's text in a row or an error */
+
 /*
  * ---- sending
  */
@@ -260,7 +262,7 @@ classify_loss(WawpOperation operation, const HttpResult *result)
 
 	if (result->fate == HTTP_NOT_SENT)
 		whole.outcome = WAWP_UNREACHABLE;
-	else if (result->status != 0 && !IS_SUCCESS(result->status))
+	else if (result->status >= 300)
 		whole = outcome_of_refusal(operation, result->status, 0, NULL, NULL, false);
 	reading.whole.outcome = whole.outcome;
 	reading.whole.detail = result->fate == HTTP_TOO_LARGE
@@ -281,6 +283,20 @@ classify_result(WawpOperation operation, const HttpResult *result)
  * ---- functions that raise
  */
 
+/*
+ * A text of an answer as it may be shown: without the token, and short.  In
+ * that order, lest the cut leave half a token.
+ */
+static const char *
+showable(const WawpInstance *instance, const char *text)
+{
+	char	   *shown = redact_secret(text, instance->access_token);
+
+	if (shown && strlen(shown) > MAX_DETAIL_BYTES)
+		shown[pg_encoding_mbcliplen(PG_UTF8, shown, strlen(shown), MAX_DETAIL_BYTES)] = '\0';
+	return shown;
+}
+
 /* What happened, for an error's detail. */
 static const char *
 facts(const WawpInstance *instance, const HttpResult *result, const char *text)
@@ -296,7 +312,7 @@ facts(const WawpInstance *instance, const HttpResult *result, const char *text)
 					 result->total_ms, result->dns_ms, result->connect_ms,
 					 result->tls_ms, result->first_byte_ms);
 	if (text)
-		appendStringInfo(&out, ": %s", redact_secret(text, instance->access_token));
+		appendStringInfo(&out, ": %s", showable(instance, text));
 	else
 		appendStringInfoChar(&out, '.');
 	return text_to_server(out.data);
@@ -326,7 +342,7 @@ call_refuse(const WawpInstance *instance, const CallRequest *request, const Http
 				 errmsg("could not %s: the answer is too large", what),
 				 errdetail_internal("%s", detail),
 				 errhint("wawp.max_response_size sets the limit.")));
-	if (result->fate == HTTP_ANSWERED && IS_SUCCESS(result->status) &&
+	if (http_is_success(result) &&
 		(info->sqlstate == NULL || info->outcome == WAWP_UNKNOWN_RESULT || reading.npeople > 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROTOCOL_VIOLATION),
@@ -348,7 +364,7 @@ call_read(const WawpInstance *instance, const CallRequest *request)
 {
 	const HttpResult *result = call_send(instance, request);
 
-	if (result->fate != HTTP_ANSWERED || !IS_SUCCESS(result->status))
+	if (!http_is_success(result))
 		call_refuse(instance, request, result);
 	return result;
 }
@@ -391,10 +407,23 @@ whole_for_many(CallVerdict whole, int npeople)
 	return whole;
 }
 
+/* Is every entry that has a phone number in the place of the person it names? */
+static bool
+is_in_request_order(const CallReading *reading, CallPerson *const *people, int npeople)
+{
+	if (reading->npeople != npeople)
+		return false;
+	for (int i = 0; i < npeople; i++)
+		if (reading->people[i].jid.kind == JID_PERSON &&
+			!jid_same(&reading->people[i].jid, &people[i]->jid))
+			return false;
+	return true;
+}
+
 /*
  * The verdict that speaks of the i-th person asked for.  An entry known by LID
  * only is taken for the person in its place, as a last resort and only when
- * the answer has as many entries as were asked for.
+ * nothing in the answer speaks against its being in request order.
  */
 static const CallVerdict *
 verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, int i)
@@ -402,7 +431,7 @@ verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, 
 	for (int k = 0; k < reading->npeople; k++)
 		if (jid_same(&reading->people[k].jid, &people[i]->jid))
 			return &reading->people[k];
-	if (reading->npeople == npeople && reading->people[i].jid.kind != JID_PERSON)
+	if (is_in_request_order(reading, people, npeople))
 		return &reading->people[i];
 	return &reading->whole;
 }
@@ -414,8 +443,8 @@ settle_person(CallPerson *person, const CallVerdict *verdict, const WawpInstance
 	person->outcome = verdict->outcome;
 	person->sent = verdict->outcome != WAWP_UNREACHABLE;
 	person->code = verdict->code;
-	person->detail = redact_secret(verdict->detail, instance->access_token);
-	if (verdict->outcome == WAWP_RATE_LIMITED || verdict->outcome == WAWP_SERVER_ERROR)
+	person->detail = showable(instance, verdict->detail);
+	if (outcome_info(verdict->outcome)->scope != SCOPE_PERSON)
 		person->retry_at = retry_at;
 }
 

@@ -20,6 +20,8 @@
 #include "outcome.h"
 #include "wire.h"
 
+#include "compat.h"
+
 #define CALL_MAX_FIELDS 4
 /* people in one request: design.md, section 3 */
 #define CALL_MAX_PEOPLE 50
@@ -66,8 +68,8 @@ typedef struct CallPerson
 
 extern const HttpResult *call_send(const WawpInstance *instance, const CallRequest *request);
 extern const HttpResult *call_read(const WawpInstance *instance, const CallRequest *request);
-extern void call_refuse(const WawpInstance *instance, const CallRequest *request,
-						const HttpResult *result) pg_attribute_noreturn();
+pg_noreturn extern void call_refuse(const WawpInstance *instance, const CallRequest *request,
+									const HttpResult *result);
 extern CallReading call_classify(WawpOperation operation, int http_status,
 								 const char *body, size_t len);
 extern void call_membership(const WawpInstance *instance, WawpOperation operation,

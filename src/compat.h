@@ -31,6 +31,15 @@
 #define wawp_json_lexer(json, len) makeJsonLexContextCstringLen((json), (len), PG_UTF8, true)
 #endif
 
+/* The attribute changed its name and place with 18; as a prefix both work. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+#if PG_VERSION_NUM >= 160000 && !defined(FRONTEND)
+#include "varatt.h"
+#endif
+
 /* One aclcheck function for all catalogs since 16. */
 #if PG_VERSION_NUM >= 160000
 #define wawp_server_aclcheck(serverid, roleid, mode) \

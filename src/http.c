@@ -35,6 +35,7 @@
 #include "postgres.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -355,37 +356,49 @@ on_header(char *data pg_attribute_unused(), size_t size, size_t count, void *arg
 	return 0;
 }
 
-static bool
-is_loopback_address(const struct sockaddr *address)
+typedef enum AddressKind
 {
-	if (address->sa_family == AF_INET)
-		return (ntohl(((const struct sockaddr_in *) address)->sin_addr.s_addr) >> 24) == 127;
-	if (address->sa_family == AF_INET6)
-	{
-		const struct in6_addr *v6 = &((const struct sockaddr_in6 *) address)->sin6_addr;
+	ADDRESS_OTHER,
+	ADDRESS_LOOPBACK,
+	ADDRESS_LINK				/* this link or "this host": never an API, often a secret */
+} AddressKind;
 
-		return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
-	}
-	return false;
+static AddressKind
+kind_of_v4(uint32 address)
+{
+	if ((address >> 24) == 127)
+		return ADDRESS_LOOPBACK;
+	return (address >> 24) == 0 || (address >> 16) == 0xA9FE ? ADDRESS_LINK : ADDRESS_OTHER;
 }
 
-/* 0.0.0.0/8 and 169.254.0.0/16 or their like: never an API, often a secret. */
+/* Is there an IPv4 address in the last four bytes, by any of the mappings? */
 static bool
-is_local_address(const struct sockaddr *address)
+holds_v4(const struct in6_addr *v6)
 {
+	static const unsigned char nat64[12] = {0x00, 0x64, 0xFF, 0x9B};
+
+	return IN6_IS_ADDR_V4MAPPED(v6) || IN6_IS_ADDR_V4COMPAT(v6) ||
+		memcmp(v6->s6_addr, nat64, sizeof(nat64)) == 0;
+}
+
+static AddressKind
+kind_of_address(const struct sockaddr *address)
+{
+	const struct in6_addr *v6 = &((const struct sockaddr_in6 *) address)->sin6_addr;
+	uint32		v4;
+
 	if (address->sa_family == AF_INET)
-	{
-		uint32		v4 = ntohl(((const struct sockaddr_in *) address)->sin_addr.s_addr);
-
-		return (v4 >> 24) == 0 || (v4 >> 16) == 0xA9FE;
-	}
-	if (address->sa_family == AF_INET6)
-	{
-		const struct in6_addr *v6 = &((const struct sockaddr_in6 *) address)->sin6_addr;
-
-		return IN6_IS_ADDR_UNSPECIFIED(v6) || IN6_IS_ADDR_LINKLOCAL(v6);
-	}
-	return true;
+		return kind_of_v4(ntohl(((const struct sockaddr_in *) address)->sin_addr.s_addr));
+	if (address->sa_family != AF_INET6)
+		return ADDRESS_LINK;
+	if (IN6_IS_ADDR_LOOPBACK(v6))
+		return ADDRESS_LOOPBACK;
+	if (IN6_IS_ADDR_UNSPECIFIED(v6) || IN6_IS_ADDR_LINKLOCAL(v6))
+		return ADDRESS_LINK;
+	if (!holds_v4(v6))
+		return ADDRESS_OTHER;
+	memcpy(&v4, v6->s6_addr + 12, sizeof(v4));
+	return kind_of_v4(ntohl(v4));
 }
 
 /*
@@ -396,16 +409,20 @@ static curl_socket_t
 on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct curl_sockaddr *address)
 {
 	HttpTransfer *transfer = arg;
-	bool		loopback = is_loopback_address(&address->addr);
+	AddressKind kind = kind_of_address(&address->addr);
+	curl_socket_t sock;
 
-	if ((loopback && !transfer->may_reach_loopback) ||
-		(!loopback && transfer->loopback_only) ||
-		is_local_address(&address->addr))
+	if (kind == ADDRESS_LINK ||
+		(kind == ADDRESS_LOOPBACK ? !transfer->may_reach_loopback : transfer->loopback_only))
 	{
 		transfer->address_refused = true;
 		return CURL_SOCKET_BAD;
 	}
-	return socket(address->family, address->socktype, address->protocol);
+	sock = socket(address->family, address->socktype, address->protocol);
+	/* programs that the server starts must not inherit it */
+	if (sock != CURL_SOCKET_BAD)
+		(void) fcntl(sock, F_SETFD, FD_CLOEXEC);
+	return sock;
 }
 
 /*
@@ -458,6 +475,17 @@ engine_open_mux(void)
 	ReserveExternalFD();
 }
 
+static void
+engine_close_mux(void)
+{
+	close(engine.mux);
+	ReleaseExternalFD();
+#if defined(HAVE_SYS_EPOLL_H)
+	close(engine.timer);
+#endif
+	ReleaseExternalFD();
+}
+
 /* Makes the engine at the first transfer of this process. */
 static void
 engine_open(void)
@@ -477,7 +505,11 @@ engine_open(void)
 		curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, MAX_CONNECTIONS) != CURLM_OK ||
 		curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, MAX_CONNECTIONS) != CURLM_OK ||
 		curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) != CURLM_OK)
+	{
+		curl_multi_cleanup(multi);
+		engine_close_mux();
 		engine_failed("libcurl has no multi handle, or not with the options that are needed.");
+	}
 	dlist_init(&engine.active);
 	engine.wait_event = wawp_wait_event("WawpHttpTransfer");
 	engine.multi = multi;
@@ -519,7 +551,7 @@ transfer_finish(HttpTransfer *transfer, CURLcode code)
 		result->error = "out of memory";
 	else if (code != CURLE_OK)
 		result->error = transfer->error[0] ? transfer->error : curl_easy_strerror(code);
-	result->status = (int) status;
+	result->status = status >= 200 ? (int) status : 0;	/* 1xx promises nothing */
 	result->body = transfer->buffer ? transfer->buffer : "";
 	result->body_len = transfer->used;
 	result->retry_after = retry_after > 0 ? (int) Min(retry_after, 86400 * 7) : -1;

@@ -60,6 +60,13 @@ typedef struct HttpResult
 
 typedef struct HttpTransfer HttpTransfer;
 
+/* A whole answer with a 2xx status; the body may still be a refusal. */
+static inline bool
+http_is_success(const HttpResult *result)
+{
+	return result->fate == HTTP_ANSWERED && result->status >= 200 && result->status < 300;
+}
+
 extern const char *http_parse_url(const char *text, HttpUrl *url);
 extern HttpTransfer *http_start(const HttpRequest *request);
 extern const HttpResult *http_wait(HttpTransfer *transfer);

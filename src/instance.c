@@ -11,8 +11,8 @@
  * it.
  *
  * A token leaves this file in WawpInstance.access_token only.  Errors about
- * options hide the statement, which may have the token in it, and never quote
- * the value of a secret option.
+ * options hide the statement, which may have the token in it, and quote no
+ * value: people paste tokens into URLs, too.
  *
  * Reads the catalogs in the caller's transaction; what is returned lives in
  * the caller's memory context.
@@ -42,6 +42,7 @@
 #include "nodes/pg_list.h"
 #include "pgtime.h"
 #include "storage/fd.h"
+#include "text.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -69,7 +70,6 @@ struct OptionSpec
 	double		min;			/* for numbers and durations (in ms) */
 	double		max;
 	const char *standard;		/* what holds without it; NULL = nothing */
-	bool		secret;			/* the value is never quoted */
 };
 
 /*
@@ -310,9 +310,9 @@ base_url_problem(const char *value, HttpUrl *url)
 	const char *problem = has_control_characters(value) ? "it has control characters" : http_parse_url(value, url);
 
 	if (problem)
-		return psprintf("\"%s\" cannot be used: %s.", value, problem);
+		return psprintf("It cannot be used: %s.", problem);
 	if (strcmp(url->scheme, "https") != 0 && !url->is_loopback)
-		return psprintf("\"%s\" cannot be used: only https is safe for a token.", value);
+		return "Only https is safe for a token.";
 	if (!host_is_allowed(url->host))
 		return psprintf("Host \"%s\" is not in wawp.allowed_hosts.", url->host);
 	return NULL;
@@ -334,26 +334,26 @@ check_base_url(const OptionSpec *spec pg_attribute_unused(), const char *value)
 #define ON_MAPPING UserMappingRelationId
 
 static const OptionSpec options[] = {
-	{"instance_id", ON_SERVER, check_text, 0, 0, NULL, false},
-	{"base_url", ON_SERVER, check_base_url, 0, 0, "https://api.wawp.net", false},
-	{"connect_timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "10000", false},
-	{"timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "60000", false},
-	{"auth", ON_SERVER, check_auth, 0, 0, "body", false},
-	{"ca_file", ON_SERVER, check_ca_file, 0, 0, NULL, false},
-	{"concurrency", ON_SERVER, check_int, 1, 1000, "1", false},
-	{"batch_size", ON_SERVER, check_int, 1, 50, "1", false},
-	{"adds_per_minute", ON_SERVER, check_real, 0, 60000, "6", false},
-	{"adds_burst", ON_SERVER, check_int, 0, 1000, "4", false},
-	{"adds_per_day", ON_SERVER, check_int, 0, PG_INT32_MAX, "0", false},
-	{"invites_per_minute", ON_SERVER, check_real, 0, 60000, "2", false},
-	{"checks_per_minute", ON_SERVER, check_real, 0, 60000, "30", false},
-	{"pace_jitter", ON_SERVER, check_real, 0, 10, "0.2", false},
-	{"verify_delays", ON_SERVER, check_delays, 1, HOUR_MS, "3s,15s,60s", false},
-	{"invite_ttl", ON_SERVER, check_duration, 1000, 365.0 * 24 * HOUR_MS, "72h", false},
-	{"quiet_hours", ON_SERVER, check_quiet_hours, 0, 0, NULL, false},
-	{"access_token", ON_MAPPING, check_text, 0, 0, NULL, true},
-	{"access_token_file", ON_MAPPING, check_token_file, 0, 0, NULL, false},
-	{"webhook_secret", ON_MAPPING, check_text, 0, 0, NULL, true},
+	{"instance_id", ON_SERVER, check_text, 0, 0, NULL},
+	{"base_url", ON_SERVER, check_base_url, 0, 0, "https://api.wawp.net"},
+	{"connect_timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "10000"},
+	{"timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "60000"},
+	{"auth", ON_SERVER, check_auth, 0, 0, "body"},
+	{"ca_file", ON_SERVER, check_ca_file, 0, 0, NULL},
+	{"concurrency", ON_SERVER, check_int, 1, 1000, "1"},
+	{"batch_size", ON_SERVER, check_int, 1, 50, "1"},
+	{"adds_per_minute", ON_SERVER, check_real, 0, 60000, "6"},
+	{"adds_burst", ON_SERVER, check_int, 0, 1000, "4"},
+	{"adds_per_day", ON_SERVER, check_int, 0, PG_INT32_MAX, "0"},
+	{"invites_per_minute", ON_SERVER, check_real, 0, 60000, "2"},
+	{"checks_per_minute", ON_SERVER, check_real, 0, 60000, "30"},
+	{"pace_jitter", ON_SERVER, check_real, 0, 10, "0.2"},
+	{"verify_delays", ON_SERVER, check_delays, 1, HOUR_MS, "3s,15s,60s"},
+	{"invite_ttl", ON_SERVER, check_duration, 1000, 365.0 * 24 * HOUR_MS, "72h"},
+	{"quiet_hours", ON_SERVER, check_quiet_hours, 0, 0, NULL},
+	{"access_token", ON_MAPPING, check_text, 0, 0, NULL},
+	{"access_token_file", ON_MAPPING, check_token_file, 0, 0, NULL},
+	{"webhook_secret", ON_MAPPING, check_text, 0, 0, NULL},
 };
 
 static const OptionSpec *
@@ -594,6 +594,8 @@ read_token_file(const char *path)
 				 errdetail_log("Its path is \"%s\".", path)));
 	n = fread(token, 1, MAX_TOKEN_FILE_BYTES, file);
 	FreeFile(file);
+	if (n == MAX_TOKEN_FILE_BYTES)
+		n = 0;
 	while (n > 0 && isspace((unsigned char) token[n - 1]))
 		token[--n] = '\0';
 	if (n == 0 || strlen(token) != n || has_control_characters(token))
@@ -673,7 +675,7 @@ instance_resolve(const char *name)
 	check_usage(server);
 	instance->serverid = server->serverid;
 	instance->name = server->servername;
-	instance->instance_id = option_value(defs, "instance_id");
+	instance->instance_id = text_from_server(option_value(defs, "instance_id"));
 	instance->ca_file = option_value(defs, "ca_file");
 	instance->connect_timeout_ms = option_ms(defs, "connect_timeout_ms");
 	instance->timeout_ms = option_ms(defs, "timeout_ms");
@@ -681,6 +683,6 @@ instance_resolve(const char *name)
 	(void) parse_delays(find_option("verify_delays"), option_value(defs, "verify_delays"),
 						instance->delay_ms, &instance->ndelays);
 	fill_base_url(instance, defs);
-	instance->access_token = find_token(server);
+	instance->access_token = text_from_server(find_token(server));
 	return instance;
 }

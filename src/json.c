@@ -11,7 +11,9 @@
  * things that would are settled before the parser sees it: invalid UTF-8 and
  * NUL (refused), nesting deeper than MAX_DEPTH (refused: the parser recurses),
  * and \u escapes above ASCII (written out: the server's lexer would convert
- * them to the database encoding, which may not have the character).
+ * them to the database encoding, which may not have the character).  So is one
+ * that is only a nuisance: half a surrogate pair, left by an engine that cut a
+ * name in two, becomes U+FFFD.
  *
  * IDENTIFICATION
  *	  src/json.c
@@ -35,6 +37,15 @@
 /* Answers nest about 8 deep; the parser's recursion costs under 1 kB each. */
 #define MAX_DEPTH 64
 
+/*
+ * A group of 1,024 members takes about 10,000 values and a value about 130
+ * bytes here, so that the worst answer costs 65 MB.
+ */
+#define MAX_VALUES 500000
+
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF"
+#define REPLACEMENT 0xFFFD
+
 typedef struct TreeBuilder
 {
 	JsonNode	root;			/* an array of one: the document */
@@ -43,11 +54,12 @@ typedef struct TreeBuilder
 	const char *key;			/* of the value that comes next */
 } TreeBuilder;
 
-/* Is the nesting, as brackets outside strings tell it, within MAX_DEPTH? */
+/* Are nesting and number of values, as marks outside strings tell, within bounds? */
 static bool
-depth_is_sane(const char *text, size_t len)
+size_is_sane(const char *text, size_t len)
 {
 	int			depth = 0;
+	int			values = 1;
 	bool		in_string = false;
 
 	for (size_t i = 0; i < len; i++)
@@ -62,7 +74,12 @@ depth_is_sane(const char *text, size_t len)
 			continue;
 		else if (c == '[' || c == '{')
 		{
-			if (++depth > MAX_DEPTH)
+			if (++depth > MAX_DEPTH || ++values > MAX_VALUES)
+				return false;
+		}
+		else if (c == ',')
+		{
+			if (++values > MAX_VALUES)
 				return false;
 		}
 		else if (c == ']' || c == '}')
@@ -118,8 +135,7 @@ put_utf8(char *out, unsigned int c)
 
 /*
  * A copy of the text with \u escapes above ASCII written out.  An escape is
- * never shorter than what it stands for.  Lone surrogates stay as they are,
- * for the parser to refuse.
+ * never shorter than what it stands for.
  */
 static char *
 write_out_escapes(const char *text, size_t *len)
@@ -138,9 +154,9 @@ write_out_escapes(const char *text, size_t *len)
 			n += put_utf8(copy + n, 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00));
 			s += 12;
 		}
-		else if (high >= 0x80 && (high < 0xD800 || high >= 0xE000))
+		else if (high >= 0x80)
 		{
-			n += put_utf8(copy + n, high);
+			n += put_utf8(copy + n, high < 0xD800 || high >= 0xE000 ? high : REPLACEMENT);
 			s += 6;
 		}
 		else
@@ -236,8 +252,27 @@ on_scalar(void *state, char *token, JsonTokenType type)
 }
 
 /*
+ * A copy of a JSON text that the server's own functions read without raising
+ * encoding errors; NULL when it cannot be JSON (see the banner).
+ */
+char *
+json_text_clean(const char *text, size_t *len)
+{
+	if (*len >= 3 && memcmp(text, BYTE_ORDER_MARK, 3) == 0)
+	{
+		text += 3;
+		*len -= 3;
+	}
+	if (*len == 0 || *len > INT_MAX / 2 || memchr(text, '\0', *len) != NULL ||
+		pg_encoding_verifymbstr(PG_UTF8, text, (int) *len) != (int) *len ||
+		!size_is_sane(text, *len))
+		return NULL;
+	return write_out_escapes(text, len);
+}
+
+/*
  * Parses a JSON text of any origin.  Returns NULL when it is not JSON, not
- * UTF-8, has a NUL, or nests too deep.
+ * UTF-8, has a NUL, nests too deep or has too many values.
  */
 const JsonNode *
 json_node_parse(const char *text, size_t len)
@@ -252,13 +287,10 @@ json_node_parse(const char *text, size_t len)
 		.object_field_start = on_field,
 		.scalar = on_scalar
 	};
-	char	   *copy;
+	char	   *copy = json_text_clean(text, &len);
 
-	if (len == 0 || len > INT_MAX / 2 || memchr(text, '\0', len) != NULL ||
-		pg_encoding_verifymbstr(PG_UTF8, text, (int) len) != (int) len ||
-		!depth_is_sane(text, len))
+	if (copy == NULL)
 		return NULL;
-	copy = write_out_escapes(text, &len);
 	tree.open[0] = &tree.root;
 	if (pg_parse_json(wawp_json_lexer(copy, (int) len), &actions) != JSON_SUCCESS)
 		return NULL;

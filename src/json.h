@@ -33,6 +33,7 @@ typedef struct JsonNode
 	struct JsonNode *next;
 } JsonNode;
 
+extern char *json_text_clean(const char *text, size_t *len);
 extern const JsonNode *json_node_parse(const char *text, size_t len);
 extern const JsonNode *json_node_get(const JsonNode *node, const char *key);
 extern const JsonNode *json_node_any(const JsonNode *node, const char *const *keys);

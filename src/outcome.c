@@ -363,10 +363,12 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 		return reading;
 	}
 	rule = find_text_rule(LEVEL_HTTP, text);
-	if (rule)
+	if (http_status == 429)
+		reading.outcome = WAWP_RATE_LIMITED;
+	else if (rule)
 		reading.outcome = rule->outcome;
-	else if (engine_code >= 400)
-		read_code(LEVEL_ENGINE, operation, engine_code, &reading);
+	else if (engine_code >= 400 && read_code(LEVEL_ENGINE, operation, engine_code, &reading))
+		return reading;
 	else if (outcome_is_missing_route(http_status, text, is_json))
 		reading.note = "the API has no such route";
 	else if (http_status >= 300 && http_status < 400)

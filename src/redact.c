@@ -6,7 +6,8 @@
  * Pure.  The engines' error bodies quote the request they got, credentials
  * included (wawp-api.md, section 6.2), so no text of an answer or of libcurl
  * is shown before it went through here.  The secret is found as it is, as
- * JSON writes it and as a URL writes it.
+ * JSON writes it and as a URL writes it; a non-ASCII one not as \u escapes,
+ * which json.c has written out where it matters.
  *
  * IDENTIFICATION
  *	  src/redact.c
@@ -24,33 +25,50 @@
 
 #define MASK "***"
 
-/* One character of a secret, in each of the ways it may be written. */
-static size_t
-match_char(const char *text, unsigned char c)
-{
-	char		percent[4];
-	char		escape[7];
+/* Length of one character of the secret as it stands at text, 0 if it does not. */
+typedef size_t (*CharMatch) (const char *text, char c);
 
-	snprintf(percent, sizeof(percent), "%%%02X", c);
-	snprintf(escape, sizeof(escape), "\\u%04x", c);
-	if ((unsigned char) *text == c)
-		return 1;
-	if (*text == '\\' && (unsigned char) text[1] == c)
-		return 2;
-	if (pg_strncasecmp(text, percent, 3) == 0)
-		return 3;
-	return pg_strncasecmp(text, escape, 6) == 0 ? 6 : 0;
+static size_t
+match_plain(const char *text, char c)
+{
+	return *text == c ? 1 : 0;
 }
 
-/* Length of the secret at the start of text, 0 if it is not there. */
 static size_t
-match_secret(const char *text, const char *secret)
+match_json(const char *text, char c)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	if (*text != '\\')
+		return (*text == c && c != '"') ? 1 : 0;
+	if (text[1] == c)
+		return 2;
+	return strncmp(text + 1, "u00", 3) == 0 && text[4] && text[5] &&
+		pg_ascii_tolower((unsigned char) text[4]) == hex[(c >> 4) & 15] &&
+		pg_ascii_tolower((unsigned char) text[5]) == hex[c & 15] ? 6 : 0;
+}
+
+static size_t
+match_url(const char *text, char c)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	if (*text != '%')
+		return (*text == c || (*text == '+' && c == ' ')) ? 1 : 0;
+	return text[1] && text[2] &&
+		pg_ascii_tolower((unsigned char) text[1]) == hex[(c >> 4) & 15] &&
+		pg_ascii_tolower((unsigned char) text[2]) == hex[c & 15] ? 3 : 0;
+}
+
+/* Length of the whole secret at the start of text, 0 if it is not there. */
+static size_t
+match_secret(const char *text, const char *secret, CharMatch match)
 {
 	const char *at = text;
 
 	for (; *secret; secret++)
 	{
-		size_t		n = match_char(at, (unsigned char) *secret);
+		size_t		n = match(at, *secret);
 
 		if (n == 0)
 			return 0;
@@ -66,6 +84,7 @@ match_secret(const char *text, const char *secret)
 char *
 redact_secret(const char *text, const char *secret)
 {
+	static const CharMatch matches[] = {match_plain, match_json, match_url};
 	StringInfoData out;
 
 	if (text == NULL)
@@ -73,13 +92,15 @@ redact_secret(const char *text, const char *secret)
 	initStringInfo(&out);
 	while (*text)
 	{
-		size_t		n = secret && *secret ? match_secret(text, secret) : 0;
+		size_t		longest = 0;
 
-		if (n > 0)
+		for (size_t i = 0; secret && *secret && i < lengthof(matches); i++)
+			longest = Max(longest, match_secret(text, secret, matches[i]));
+		if (longest > 0)
 			appendStringInfoString(&out, MASK);
 		else
 			appendStringInfoChar(&out, *text);
-		text += Max(n, 1);
+		text += Max(longest, 1);
 	}
 	return out.data;
 }

@@ -52,9 +52,14 @@ text_to_server(const char *utf8)
 	return out;
 }
 
-/* A text of the database for the API. */
+/*
+ * A text of the database for the API; NULL stays NULL.  In an SQL_ASCII
+ * database nobody knows what it is, and it may not be UTF-8.
+ */
 const char *
 text_from_server(const char *text)
 {
-	return text ? pg_server_to_any(text, strlen(text), PG_UTF8) : NULL;
+	if (text == NULL || GetDatabaseEncoding() == PG_SQL_ASCII)
+		return text;
+	return pg_server_to_any(text, strlen(text), PG_UTF8);
 }

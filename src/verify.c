@@ -38,19 +38,15 @@ typedef struct Sought
 	bool		settled;
 } Sought;
 
-static bool
-is_answer(const HttpResult *result)
-{
-	return result->fate == HTTP_ANSWERED && result->status >= 200 && result->status < 300;
-}
-
+/* A list without anybody is none: we ourselves are in it. */
 static bool
 read_list(const WawpInstance *instance, const char *group, WireMembers *members)
 {
 	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS,.group = group};
 	const HttpResult *result = call_send(instance, &request);
 
-	return is_answer(result) && wire_read_members(result->body, result->body_len, members);
+	return http_is_success(result) && wire_read_members(result->body, result->body_len, members) &&
+		members->count > 0;
 }
 
 /* Asks for the LID of a phone number; stays invalid when nobody knows it. */
@@ -64,7 +60,7 @@ ask_lid(const WawpInstance *instance, const Jid *person)
 	};
 	const HttpResult *result = call_send(instance, &request);
 
-	return is_answer(result) ? wire_read_lid(result->body, result->body_len) : unknown;
+	return http_is_success(result) ? wire_read_lid(result->body, result->body_len) : unknown;
 }
 
 static bool
@@ -135,6 +131,8 @@ settle_absent(Sought *sought, bool is_last)
 		case WAWP_ADDED:
 		case WAWP_ALREADY_MEMBER:
 		case WAWP_UNKNOWN_RESULT:
+		case WAWP_SERVER_ERROR:
+		case WAWP_UNRECOGNISED:
 			if (is_last)
 				person->detail = "not in the member list";
 			return;

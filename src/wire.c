@@ -32,10 +32,12 @@
 extern void escape_json(StringInfo buf, const char *str);
 #endif
 
-#define MAX_TEXT_BYTES 500		/* of a body shown as a message */
+/* of a body taken as a message; whoever shows it redacts it, then shortens it */
+#define MAX_TEXT_BYTES (16 * 1024)
 
 /* invite codes are about 22 characters: wawp-api.md, section 2.8 */
 #define INVITE_MIN 10
+#define INVITE_USUAL 22
 #define INVITE_MAX 64
 #define INVITE_PREFIX "https://chat.whatsapp.com/"
 
@@ -89,7 +91,7 @@ wire_put_query(StringInfo out, const WireField *fields, int nfields)
 
 /*
  * Appends a JSON object of the fields and, unless people is NULL,
- * "participants": [{"id": …}].  The engines read participant.id, so a plain
+ * "participants": [{"id": ...}].  The engines read participant.id, so a plain
  * string would be undefined to them (wawp-api.md, section 2.1).
  */
 void
@@ -302,7 +304,7 @@ read_verdict(const JsonNode *node, WirePerson *person)
 		person->said_ok = true;
 }
 
-/* NOWEB passes WhatsApp's own node on: {"attrs":{…},"content":[{"tag",…}]}. */
+/* NOWEB passes WhatsApp's own node on: {"attrs":{...},"content":[{"tag",...}]}. */
 static void
 read_engine_node(const JsonNode *content, WirePerson *person)
 {
@@ -348,18 +350,22 @@ read_person(const JsonNode *node, const char *key)
 	return person;
 }
 
+/* Adds a person of whom something is said; who is only named has no verdict. */
 static void
 add_person(WireAnswer *answer, WirePerson person)
 {
-	if (answer->npeople % 16 == 0)
-	{
-		WirePerson *grown = palloc(sizeof(WirePerson) * (answer->npeople + 16));
-
-		if (answer->npeople > 0)
-			memcpy(grown, answer->people, sizeof(WirePerson) * answer->npeople);
-		answer->people = grown;
-	}
+	if (!person.has_code && !person.said_ok && !person.listed_as_added && !person.text)
+		return;
 	answer->people[answer->npeople++] = person;
+}
+
+/* Makes room for all entries of a list. */
+static void
+expect_people(WireAnswer *answer, int count)
+{
+	size_t		size = sizeof(WirePerson) * (answer->npeople + count);
+
+	answer->people = answer->people ? repalloc(answer->people, size) : palloc(size);
 }
 
 /* Does the object describe one person, rather than the whole call? */
@@ -382,12 +388,13 @@ read_people_list(const JsonNode *list, WireAnswer *answer)
 {
 	bool		by_jid = is_map_by_jid(list);
 
+	expect_people(answer, list->count);
 	for (const JsonNode *child = list->first; child; child = child->next)
 		if (by_jid || json_node_is(child, JSON_KIND_OBJECT))
 			add_person(answer, read_person(child, by_jid ? child->key : NULL));
 }
 
-/* {"added":["…"],"failed":[{"id","reason"}]} */
+/* {"added":["..."],"failed":[{"id","reason"}]} */
 static void
 read_added_failed(const JsonNode *root, WireAnswer *answer)
 {
@@ -399,6 +406,7 @@ read_added_failed(const JsonNode *root, WireAnswer *answer)
 
 		if (!json_node_is(list, JSON_KIND_ARRAY))
 			continue;
+		expect_people(answer, list->count);
 		for (const JsonNode *child = list->first; child; child = child->next)
 		{
 			WirePerson	person = read_person(child, NULL);
@@ -413,6 +421,13 @@ read_added_failed(const JsonNode *root, WireAnswer *answer)
 }
 
 static void
+read_one_person(const JsonNode *node, WireAnswer *answer)
+{
+	expect_people(answer, 1);
+	add_person(answer, read_person(node, NULL));
+}
+
+static void
 read_people(const JsonNode *root, WireAnswer *answer)
 {
 	const JsonNode *list = list_in(root);
@@ -420,11 +435,11 @@ read_people(const JsonNode *root, WireAnswer *answer)
 	if (json_node_is(root, JSON_KIND_ARRAY) || is_map_by_jid(root))
 		read_people_list(root, answer);
 	else if (is_person_object(root))
-		add_person(answer, read_person(root, NULL));
+		read_one_person(root, answer);
 	else if (list && (json_node_is(list, JSON_KIND_ARRAY) || is_map_by_jid(list)))
 		read_people_list(list, answer);
 	else if (list && is_person_object(list))
-		add_person(answer, read_person(list, NULL));
+		read_one_person(list, answer);
 	else
 		read_added_failed(root, answer);
 }
@@ -460,7 +475,7 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 		answer->engine_code = code_in_text(answer->text);
 }
 
-/* Something other than null, false, "" and 0 */
+/* Something other than null, false, "", 0, [] and {} */
 static bool
 is_set(const JsonNode *node)
 {
@@ -468,7 +483,9 @@ is_set(const JsonNode *node)
 
 	if (!node || node->kind == JSON_KIND_NULL || node->kind == JSON_KIND_FALSE)
 		return false;
-	return node->kind == JSON_KIND_TRUE || json_node_is_list(node) || (text && strcmp(text, "0") != 0);
+	if (json_node_is_list(node))
+		return node->count > 0;
+	return node->kind == JSON_KIND_TRUE || (text && strcmp(text, "0") != 0);
 }
 
 /* An error comes under any status, 200 included: wawp-api.md, section 5.4. */
@@ -551,8 +568,7 @@ wire_read_answer(const char *body, size_t len)
 	else if (json_node_is_list(root))
 	{
 		read_people(root, &answer);
-		if (json_node_is(root, JSON_KIND_OBJECT) && answer.npeople == 0)
-			read_envelope(root, &answer);
+		read_envelope(root, &answer);
 		answer.kind = kind_of_object(root, &answer);
 	}
 	return answer;
@@ -561,6 +577,29 @@ wire_read_answer(const char *body, size_t len)
 /*
  * ---- in: lists and single values
  */
+
+/* Is this an error object in place of what was asked for? */
+static bool
+is_error(const JsonNode *root)
+{
+	WireAnswer	answer = {.kind = WIRE_OTHER};
+
+	if (!json_node_is(root, JSON_KIND_OBJECT))
+		return false;
+	read_envelope(root, &answer);
+	return is_refusal(root, &answer);
+}
+
+static const char *const object_keys[] = {"data", "group", "result", NULL};
+
+/* The object that an answer is about, be it wrapped or not. */
+static const JsonNode *
+unwrapped(const JsonNode *root)
+{
+	const JsonNode *inner = json_node_any(root, object_keys);
+
+	return json_node_is(inner, JSON_KIND_OBJECT) ? inner : root;
+}
 
 static WireRole
 role_of(const JsonNode *node)
@@ -635,7 +674,7 @@ wire_read_members(const char *body, size_t len, WireMembers *out)
 		list = list_in(root);
 	if (json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list))
 		list = list_in(list);
-	if (!json_node_is_list(list))
+	if (!json_node_is_list(list) || is_error(root))
 		return false;
 	read_member_list(list, out);
 	return out->count > 0 || list->count == 0;
@@ -698,14 +737,11 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 bool
 wire_read_group(const char *body, size_t len, WireGroup *group, WireMembers *members)
 {
-	static const char *const wrappers[] = {"data", "group", "result", NULL};
 	const JsonNode *root = json_node_parse(body, len);
-	const JsonNode *inner = json_node_any(root, wrappers);
 
-	if (json_node_is(inner, JSON_KIND_OBJECT))
-		root = inner;
-	if (!json_node_is(root, JSON_KIND_OBJECT) || wire_read_answer(body, len).kind == WIRE_REFUSED)
+	if (!json_node_is(root, JSON_KIND_OBJECT) || is_error(root))
 		return false;
+	root = unwrapped(root);
 	*group = read_group_object(root, NULL, members);
 	return group->jid || group->subject || group->size >= 0;
 }
@@ -717,6 +753,8 @@ wire_read_groups(const char *body, size_t len, WireGroups *out)
 	const JsonNode *root = json_node_parse(body, len);
 	WireMembers members;
 
+	if (is_error(root))
+		return false;
 	if (json_node_is(root, JSON_KIND_OBJECT) && root->count > 0 && !is_map_by_jid(root))
 		root = list_in(root);
 	if (!json_node_is_list(root))
@@ -737,28 +775,28 @@ wire_read_groups(const char *body, size_t len, WireGroups *out)
 char *
 wire_read_created(const char *body, size_t len)
 {
-	const JsonNode *root = json_node_parse(body, len);
-	static const char *const wrappers[] = {"data", "group", "result", NULL};
+	const JsonNode *root = unwrapped(json_node_parse(body, len));
 
-	for (int i = 0; root && i < 2; i++)
+	for (const char *const *key = id_keys; *key; key++)
 	{
-		for (const char *const *key = id_keys; *key; key++)
-		{
-			Jid			jid = jid_of_text(id_text(json_node_get(root, *key)));
+		Jid			jid = jid_of_text(id_text(json_node_get(root, *key)));
 
-			if (jid.kind == JID_GROUP)
-				return pstrdup(jid.text);
-		}
-		root = json_node_any(root, wrappers);
+		if (jid.kind == JID_GROUP)
+			return pstrdup(jid.text);
 	}
 	return NULL;
 }
 
-/* The code at the end of a link or by itself; NULL when it is neither. */
+/*
+ * The code at the end of a link or by itself; NULL when it is neither.  By
+ * itself it must look like one: words such as "Unauthorized" or
+ * "wawp_upstream_error" have the same letters.
+ */
 static char *
 invite_of_text(const char *text)
 {
 	static const char *const prefixes[] = {"https://", "http://", "www.", "chat.whatsapp.com/", "invite/"};
+	const char *whole = text;
 	size_t		n = 0;
 
 	for (size_t i = 0; text && i < lengthof(prefixes); i++)
@@ -768,7 +806,22 @@ invite_of_text(const char *text)
 		n++;
 	if (n < INVITE_MIN || n > INVITE_MAX || (text[n] != '\0' && text[n] != '?' && text[n] != '\n'))
 		return NULL;
+	if (text == whole && n != INVITE_USUAL && strcspn(text, "0123456789") >= n)
+		return NULL;
 	return psprintf(INVITE_PREFIX "%.*s", (int) n, text);
+}
+
+/* Is this an error, where "code" by itself is none? */
+static bool
+is_error_beside_code(const JsonNode *root)
+{
+	WireAnswer	answer = {.kind = WIRE_OTHER};
+
+	if (!json_node_is(root, JSON_KIND_OBJECT))
+		return false;
+	read_envelope(root, &answer);
+	answer.code = NULL;
+	return is_refusal(root, &answer) || json_node_text(json_node_get(root, "message"));
 }
 
 /*
@@ -784,8 +837,7 @@ wire_read_invite(const char *body, size_t len)
 
 	if (node == NULL)
 		return invite_of_text(beginning(body, len));
-	if (json_node_is(node, JSON_KIND_OBJECT) && wire_read_answer(body, len).kind == WIRE_REFUSED &&
-		invite_of_text(json_node_text(json_node_get(node, "code"))) == NULL)
+	if (is_error_beside_code(node))
 		return NULL;
 	for (int i = 0; i < 3 && json_node_is(node, JSON_KIND_OBJECT); i++)
 		node = json_node_any(node, keys);
@@ -806,11 +858,13 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 	if (!json_node_is(json_node_get(root, "status"), JSON_KIND_STRING))
 		return false;
 	me = json_node_get(root, "me");
+	if (!me && !json_node_get(root, "name") && json_node_get(root, "message"))
+		return false;
 	out->status = json_node_text(json_node_get(root, "status"));
 	out->push_name = json_node_text(json_node_get(me, "pushName"));
 	out->me = jid_of_text(id_text(json_node_get(me, "id")));
 	out->me_lid = jid_of_text(id_text(json_node_any(me, lid_keys)));
-	return out->status != NULL && !means_failure(out->status);
+	return out->status != NULL;
 }
 
 /*

@@ -47,9 +47,21 @@ test_escapes(void)
 	is_text(json_node_text(parse("\"\\u00e9\\u20ac\"")), "\xC3\xA9\xE2\x82\xAC", "escapes are written out");
 	is_text(json_node_text(parse("\"\\ud83d\\ude00\"")), "\xF0\x9F\x98\x80", "a pair of surrogates too");
 	is_text(json_node_text(parse("\"\\\\u00e9\\n\"")), "\\u00e9\n", "an escaped backslash is none");
-	ok(parse("\"\\ud83d\"") == NULL, "a lone surrogate is refused");
-	ok(parse("\"\\ud83dx\\ude00\"") == NULL, "and so are two that do not meet");
+	is_text(json_node_text(parse("\"\\ud83d\"")), "\xEF\xBF\xBD", "half a pair becomes the replacement character");
+	is_text(json_node_text(parse("\"\\ude00x\\ud83d\"")), "\xEF\xBF\xBDx\xEF\xBF\xBD", "and so do two that do not meet");
+	ok(json_node_is(parse("\xEF\xBB\xBF{}"), JSON_KIND_OBJECT), "a byte order mark is passed over");
 	ok(parse("\"\\u0000\"") == NULL, "an escaped NUL is refused");
+}
+
+static const char *
+many_values(int n)
+{
+	char	   *text = palloc(2 * n + 2);
+
+	for (int i = 0; i < n; i++)
+		memcpy(text + 2 * i, i ? ",1" : "[1", 2);
+	strcpy(text + 2 * n, "]");
+	return text;
 }
 
 static void
@@ -64,6 +76,8 @@ test_refusals(void)
 		ok(parse(broken[i]) == NULL, "broken text %zu is refused", i + 1);
 	ok(json_node_parse("{\"a\":\0001}", 8) == NULL, "a NUL is refused");
 	ok(json_node_parse("[1,2]xxxx", 5) != NULL, "the length counts, not a terminator");
+	ok(parse(many_values(100000)) != NULL, "a hundred thousand values are read");
+	ok(parse(many_values(500001)) == NULL, "more than 500,000 are refused");
 	ok(parse(nested(64)) != NULL, "64 levels are read");
 	ok(parse(nested(65)) == NULL, "65 levels are refused");
 	ok(parse(nested(1000000)) == NULL, "a million levels are refused");

@@ -41,6 +41,10 @@ test_levels(void)
 	is_text(person(WAWP_OP_REMOVE, 404), "not_member", "a person's 404 when removing");
 	is_text(http(404), "group_not_found", "HTTP 404 with a JSON body");
 	is_text(person(WAWP_OP_ADD, 500), "server_error", "a person's 500");
+	is_text(engine(400), "server_error", "an engine's number nobody knows leaves it to HTTP");
+	is_text(http(429), "rate_limited", "HTTP 429");
+	is_text(outcome_info(outcome_of_refusal(WAWP_OP_ADD, 429, 0, NULL, "Daily limit reached", true).outcome)->name,
+			"rate_limited", "whatever it says");
 	is_text(person(WAWP_OP_ADD, 999), "unrecognised", "a number nobody knows");
 }
 
@@ -61,6 +65,7 @@ test_redaction(void)
 	is_text(redact_secret("a secret b secret", "secret"), "a *** b ***", "a secret is masked wherever it is");
 	is_text(redact_secret("q=s%2Fcret&x", "s/cret"), "q=***&x", "as a URL writes it");
 	is_text(redact_secret("{\"t\":\"s\\\"c\\u002fret\"}", "s\"c/ret"), "{\"t\":\"***\"}", "as JSON writes it");
+	is_text(redact_secret("x%2525y", "%25"), "x***y", "a percent sign in it, too");
 	is_text(redact_secret("nothing", ""), "nothing", "an empty secret masks nothing");
 	is_text(redact_secret(NULL, "x"), NULL, "no text stays none");
 	is_text(redact_secret("sec", "secret"), "sec", "a text that ends early is safe");

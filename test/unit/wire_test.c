@@ -116,7 +116,10 @@ test_invites(void)
 		"{\"code\":\"ABCDEFGHIJKLMNOPQRSTUV\"}", "{\"data\":{\"invite_code\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}",
 		"http://www.chat.whatsapp.com/invite/ABCDEFGHIJKLMNOPQRSTUV?a=b", "ABCDEFGHIJKLMNOPQRSTUV\n"
 	};
-	static const char *const none[] = {"", "short", "not a code at all", "{\"ok\":true}", "<html>", "{\"error\":\"x\",\"link\":\"ABCDEFGHIJKLMNOPQRSTUV\"}"};
+	static const char *const none[] = {"", "short", "not a code at all", "{\"ok\":true}", "<html>", "{\"error\":\"x\",\"link\":\"ABCDEFGHIJKLMNOPQRSTUV\"}",
+		"Unauthorized", "wawp_upstream_error", "{\"code\":\"invalid_session\",\"message\":\"Session not found\"}",
+		"{\"code\":\"quota_reached\"}"
+	};
 
 	for (size_t i = 0; i < lengthof(forms); i++)
 		is_text(wire_read_invite(forms[i], strlen(forms[i])), "https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV",
@@ -125,11 +128,39 @@ test_invites(void)
 		ok(wire_read_invite(none[i], strlen(none[i])) == NULL, "no invite code in text %zu", i + 1);
 }
 
+static WireAnswer
+answer_of(const char *body)
+{
+	return wire_read_answer(body, strlen(body));
+}
+
+static void
+test_errors_under_success(void)
+{
+	WireMembers members;
+	WireGroups	groups;
+	WireSession session;
+	const char *error = "{\"success\":false,\"message\":\"Session not found\",\"data\":[]}";
+	const char *failed = "{\"name\":\"n\",\"status\":\"FAILED\",\"me\":null}";
+
+	ok(!wire_read_members(error, strlen(error), &members), "an error is no empty member list");
+	ok(!wire_read_groups(error, strlen(error), &groups), "nor an empty list of groups");
+	ok(wire_read_session(failed, strlen(failed), &session), "a session that failed is a session");
+	is_int(answer_of("{\"success\":true,\"error\":[]}").kind, WIRE_OK, "an empty array is no error");
+	is_int(answer_of("{\"ok\":true,\"participants\":[{\"id\":\"15551234567@c.us\"}]}").kind, WIRE_OK,
+		   "who is only named has no verdict");
+	is_int(answer_of("{\"success\":false,\"participants\":[{\"id\":\"15551234567@c.us\"}]}").kind, WIRE_REFUSED,
+		   "and does not hide a refusal");
+	is_text(answer_of("{\"code\":\"invalid_session\",\"participants\":[{\"id\":\"1555123@c.us\",\"code\":1}]}").code,
+			"invalid_session", "an envelope is read beside people");
+}
+
 int
 main(void)
 {
 	test_requests();
 	test_invites();
+	test_errors_under_success();
 	test_broken_answers();
 	return done_testing();
 }
