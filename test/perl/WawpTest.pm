@@ -10,9 +10,10 @@ WawpTest - a simulator and a server with wawp, for the Perl tests in test/t
   my $sim = WawpTest->sim;                        # a simulator of this test's own
   my $node = WawpTest->node('main', sim => $sim); # a server with wawp and the instance "support"
 
-  $sim->rule({ path => 'participants/add', status => 500 });
-  $node->safe_psql('postgres', q{SELECT outcome FROM wawp_add_participants(...)});
-  is(scalar $sim->ledger('participants/add'), 1, 'one request');
+  $sim->rule({ match => { path => 'participants/add$' }, answer => { status => 500 } });
+  my $session = WawpTest->session($node);
+  is($session->ask(q{SELECT outcome FROM wawp_add_participants(...)})->{out}, 'server_error', 'a row');
+  is($sim->count('participants/add'), 1, 'one request');
 
 =head1 CONTRACT
 
@@ -32,13 +33,15 @@ use Exporter 'import';
 use File::Basename qw(dirname);
 use File::Temp;
 use HTTP::Tiny;
+use IO::Socket::INET;
+use IPC::Run;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(poll_until);
+our @EXPORT = qw(poll_until memory_kb);
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
 my $owner = $$;
@@ -66,6 +69,23 @@ sub poll_until
 	}
 }
 
+=head2 memory_kb($pid, [$field])
+
+A field of /proc/PID/status in kB: VmRSS (what the process has in memory now) or VmHWM (the most it
+ever had).  Nothing where there is no such file.
+
+=cut
+
+sub memory_kb
+{
+	my ($pid, $field) = @_;
+
+	$field //= 'VmRSS';
+	open(my $status, '<', "/proc/$pid/status") or return;
+	while (<$status>) { return $1 if /^\Q$field\E:\s+(\d+) kB/; }
+	return;
+}
+
 =head1 SERVERS
 
 =head2 WawpTest->node($name, %opts)
@@ -76,6 +96,7 @@ A started cluster with wawp preloaded and created in database postgres.
   options  => {...}   more or other options of that server
   conf     => "..."   more lines for postgresql.conf
   init     => [...]   arguments of Cluster's init (allows_streaming => 1, ...)
+  env      => {...}   environment of the server
 
 =cut
 
@@ -90,29 +111,184 @@ sub node
 shared_preload_libraries = 'wawp'
 wawp.allowed_hosts = 'localhost,127.0.0.1'
 CONF
-	$node->start;
+	{
+		local @ENV{ keys %{ $opts{env} } } = values %{ $opts{env} } if $opts{env};
+		$node->start;
+	}
 	$node->safe_psql('postgres', 'CREATE EXTENSION wawp');
 	$class->create_server($node, 'support', $opts{sim}, $opts{options}) if $opts{sim};
 	return $node;
 }
 
-=head2 WawpTest->create_server($node, $name, $sim, { option => value, ... })
+=head2 WawpTest->create_server($node, $name, $sim, { option => value, ... }, [$dbname])
+
+With a mapping for PUBLIC.  The options access_token and access_token_file are the mapping's; the
+token is "secret" unless told.
 
 =cut
 
 sub create_server
 {
-	my ($class, $node, $name, $sim, $options) = @_;
-	my %all = (instance_id => 'ABC123', base_url => $sim->url, %{ $options // {} });
-	my $list = join ', ', map { sprintf "%s '%s'", $_, $all{$_} =~ s/'/''/gr } sort keys %all;
+	my ($class, $node, $name, $sim, $options, $dbname) = @_;
+	my %server = (instance_id => 'ABC123', %{ $options // {} });
+	my %mapping;
+
+	$server{base_url} //= $sim->url;
+	foreach my $option (qw(access_token access_token_file))
+	{
+		$mapping{$option} = delete $server{$option} if exists $server{$option};
+	}
+	$mapping{access_token} = 'secret' unless %mapping;
+	my ($server, $mapping) = (_options(%server), _options(%mapping));
 
 	# Cluster.pm logs all statements; not this one, so that a log can be searched for the token.
-	$node->safe_psql('postgres', <<SQL);
+	$node->safe_psql($dbname // 'postgres', <<SQL);
 SET log_statement = none;
-CREATE SERVER $name FOREIGN DATA WRAPPER wawp OPTIONS ($list);
-CREATE USER MAPPING FOR PUBLIC SERVER $name OPTIONS (access_token 'secret');
+SET log_min_duration_statement = -1;
+CREATE SERVER $name FOREIGN DATA WRAPPER wawp OPTIONS ($server);
+CREATE USER MAPPING FOR PUBLIC SERVER $name OPTIONS ($mapping);
 SQL
 	return;
+}
+
+sub _options
+{
+	my (%options) = @_;
+	return CORE::join ', ', map { sprintf "%s '%s'", $_, $options{$_} =~ s/'/''/gr } sort keys %options;
+}
+
+=head2 WawpTest->session($node, [$dbname], [connection parameter => value, ...])
+
+A session that stays, for calls that are to be interrupted, timed or made one after the other: see
+SESSIONS.
+
+=cut
+
+sub session
+{
+	my ($class, $node, $dbname, %parameters) = @_;
+	return WawpTest::Session->new($node, $dbname // 'postgres', %parameters);
+}
+
+=head1 NETWORKS
+
+=head2 WawpTest->deaf_port
+
+A socket and its port on loopback: connections are made, nothing is ever read or answered.
+
+=head2 WawpTest->full_port
+
+Sockets (an array reference) and a port on loopback whose queue is full: connecting takes for ever.
+
+=cut
+
+sub deaf_port
+{
+	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 64) or BAIL_OUT("listen: $!");
+	return ($socket, $socket->sockport);
+}
+
+sub full_port
+{
+	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or BAIL_OUT("listen: $!");
+	my @sockets = ($socket);
+
+	# The kernel takes a few beyond the queue's length.
+	while (@sockets < 20)
+	{
+		my $client = IO::Socket::INET->new(
+			PeerAddr => '127.0.0.1', PeerPort => $socket->sockport, Timeout => 0.3) or last;
+		push @sockets, $client;
+	}
+	return (\@sockets, $socket->sockport);
+}
+
+=head2 WawpTest->fake_names({ name => address, ... })
+
+An environment (a hash reference) in which a server finds these addresses under these names; the
+address "hang" makes looking up the name take 30 s.  Nothing, if that cannot be done here.  The file
+named in its WAWP_TEST_NAMES_LOG gets a line "name blocked ..." with the signals of interest that
+were blocked in the thread that looked a name up.
+
+=cut
+
+my $fake_names_source = <<'C';
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef int (*lookup) (const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+static void
+note(const char *name)
+{
+	static const struct { int number; const char *name; } signals[] = {
+		{SIGHUP, "HUP"}, {SIGINT, "INT"}, {SIGTERM, "TERM"}, {SIGALRM, "ALRM"}, {SIGUSR1, "USR1"}, {SIGUSR2, "USR2"}
+	};
+	FILE	   *log = fopen(getenv("WAWP_TEST_NAMES_LOG"), "a");
+	sigset_t	blocked;
+	size_t		i;
+
+	if (log == NULL)
+		return;
+	pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+	fprintf(log, "%s blocked", name);
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (sigismember(&blocked, signals[i].number))
+			fprintf(log, " %s", signals[i].name);
+	fprintf(log, "\n");
+	fclose(log);
+}
+
+int
+getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+{
+	lookup		real = (lookup) dlsym(RTLD_NEXT, "getaddrinfo");
+	FILE	   *names = node ? fopen(getenv("WAWP_TEST_NAMES"), "r") : NULL;
+	char		name[256];
+	char		address[256];
+
+	while (names && fscanf(names, "%255s %255s", name, address) == 2)
+	{
+		if (strcmp(name, node) != 0)
+			continue;
+		fclose(names);
+		note(name);
+		if (strcmp(address, "hang") != 0)
+			return real(address, service, hints, result);
+		sleep(30);
+		return EAI_AGAIN;
+	}
+	if (names)
+		fclose(names);
+	return real(node, service, hints, result);
+}
+C
+
+sub fake_names
+{
+	my ($class, $names) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $output = '';
+
+	return unless $^O eq 'linux';
+	append_to_file("$dir/names.c", $fake_names_source);
+	append_to_file("$dir/names", CORE::join('', map { "$_ $names->{$_}\n" } sort keys %$names));
+	append_to_file("$dir/log", '');
+	my $compiled = eval
+	{
+		IPC::Run::run([ $ENV{CC} || 'cc', '-shared', '-fPIC', '-o', "$dir/names.so", "$dir/names.c", '-ldl', '-lpthread' ],
+			'>&', \$output);
+	};
+	note("no fake names: $output") unless $compiled;
+	return unless $compiled;
+	return { LD_PRELOAD => "$dir/names.so", WAWP_TEST_NAMES => "$dir/names", WAWP_TEST_NAMES_LOG => "$dir/log" };
 }
 
 =head1 SIMULATORS
@@ -261,6 +437,23 @@ sub count { my ($self, $path) = @_; return scalar(my @found = $self->ledger($pat
 
 sub connections { return $_[0]->ctl(GET => 'connections'); }
 
+=head2 $sim->arrived($path_regex, [$number])
+
+Waits until that many (1) requests have arrived whole whose decoded path fits; dies if they do not.
+
+=cut
+
+sub arrived
+{
+	my ($self, $path, $number) = @_;
+	my $query = $path =~ s/([^A-Za-z0-9_.-])/sprintf '%%%02X', ord $1/egr;
+
+	$number //= 1;
+	WawpTest::poll_until(sub { $self->ctl(GET => "count?path=$query")->{count} >= $number })
+	  or die "simulator: fewer than $number requests to $path arrived\n";
+	return 1;
+}
+
 =head2 $sim->join($group, $person), $sim->leave($group, $person, [$by])
 
 A person follows the invite link, or goes; C<$by> is self or admin.
@@ -296,5 +489,97 @@ sub _end
 }
 
 sub _reap { my ($self) = @_; return waitpid($self->{pid}, WNOHANG) != 0; }
+
+package WawpTest::Session;
+
+use strict;
+use warnings;
+
+use Time::HiRes qw(time);
+
+=head1 SESSIONS
+
+=head2 $session->send($sql), $session->answer, $session->ask($sql)
+
+send() hands over statements and returns at once, answer() waits for what they say, ask() does both.
+An answer is a hash: out (rows, unaligned), err (all else psql printed, with SQLSTATEs), state (SQLSTATE
+of the last error, '' if there was none), seconds (from send() to the end) and gone (true if the
+connection was lost).
+
+=head2 $session->pid, $session->quit, $session->vanish
+
+Of the server process; ends the session; kills psql in the middle of whatever it does.
+
+=cut
+
+sub new
+{
+	my ($class, $node, $dbname, %parameters) = @_;
+	my $self = bless { in => '', out => '', err => '', n => 0 }, $class;
+	my $connection = CORE::join ' ', $node->connstr($dbname), map { "$_='$parameters{$_}'" } sort keys %parameters;
+
+	$self->{run} = IPC::Run::start(
+		[ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $connection, '-f', '-' ],
+		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err},
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	$self->{pid} = $self->ask('SELECT pg_backend_pid()')->{out};
+	die "no session: $self->{err}\n" unless $self->{pid} =~ /^\d+$/;
+	return $self;
+}
+
+sub pid { return $_[0]{pid}; }
+
+sub send
+{
+	my ($self, $sql) = @_;
+	my $end = 'end of ' . ++$self->{n};
+
+	@$self{qw(out err)} = ('', '');
+	$self->{in} .= "$sql\n;\n\\echo $end\n\\warn $end\n";
+	$self->{sent_at} = time;
+	$self->{run}->pump_nb while length $self->{in};
+	return;
+}
+
+sub answer
+{
+	my ($self) = @_;
+	my $end = qr/^end of $self->{n}\n/m;
+	my $gone = 0;
+
+	until ($self->{out} =~ $end && $self->{err} =~ $end)
+	{
+		$gone = !eval { $self->{run}->pump; 1 };
+		die $@ if $gone && $@ !~ /process ended prematurely/;
+		last if $gone;
+	}
+	my $seconds = time - $self->{sent_at};
+	my ($out, $err) = map { s/$end//r } @$self{qw(out err)};
+	my @states = $err =~ /(?:ERROR|FATAL|PANIC):  ([0-9A-Z]{5}):/g;
+	chomp $out;
+	return { out => $out, err => $err, state => $states[-1] // '', seconds => $seconds, gone => $gone };
+}
+
+sub ask
+{
+	my ($self, $sql) = @_;
+	$self->send($sql);
+	return $self->answer;
+}
+
+sub quit
+{
+	my ($self) = @_;
+	$self->{in} .= "\\q\n";
+	eval { $self->{run}->finish };
+	return;
+}
+
+sub vanish
+{
+	my ($self) = @_;
+	$self->{run}->kill_kill(grace => 0);
+	return;
+}
 
 1;
