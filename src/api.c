@@ -42,6 +42,7 @@
 
 #define MAX_MESSAGE_CHARS 4096	/* wawp-api.md, section 5.4 */
 #define SESSION_USABLE "WORKING"
+#define GROUPS_PER_PAGE 100
 
 PG_FUNCTION_INFO_V1(wawp_jid);
 PG_FUNCTION_INFO_V1(wawp_is_group_jid);
@@ -474,14 +475,15 @@ own_admin_datum(const WawpInstance *instance, const WireMembers *list, bool *isn
 	return (Datum) 0;
 }
 
-/* The body itself; NULL when without the token it is no JSON any more. */
+/* The body itself; NULL when it is nothing for jsonb, with the token masked. */
 static Datum
 raw_datum(const WawpInstance *instance, const HttpResult *result, bool *isnull)
 {
 	size_t		len = result->body_len;
 	const char *body = redact_secret(json_text_clean(result->body, &len), instance->access_token);
+	const JsonNode *root = json_node_parse(body, strlen(body));
 
-	*isnull = (json_node_parse(body, strlen(body)) == NULL);
+	*isnull = (root == NULL || !json_node_is_storable(root));
 	return *isnull ? (Datum) 0 : DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_server(body)));
 }
 
@@ -511,28 +513,59 @@ wawp_group_info(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* (instance name): the groups the account is in. */
+static WireGroups
+read_group_page(const WawpInstance *instance, int offset)
+{
+	CallRequest request = {.endpoint = ENDPOINT_GROUPS};
+	const HttpResult *result;
+	WireGroups	page;
+
+	request.fields[0] = (WireField) {"limit", psprintf("%d", GROUPS_PER_PAGE)};
+	request.fields[1] = (WireField) {"offset", psprintf("%d", offset)};
+	result = call_read(instance, &request);
+	if (!wire_read_groups(result->body, result->body_len, &page))
+		call_refuse(instance, &request, result);
+	return page;
+}
+
+static void
+put_group(FunctionCallInfo fcinfo, const WireGroup *group)
+{
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	values[0] = text_datum(group->jid, &nulls[0]);
+	values[1] = text_datum(group->subject, &nulls[1]);
+	values[2] = int_datum(group->size, group->size >= 0, &nulls[2]);
+	put_row(fcinfo, values, nulls);
+}
+
+/*
+ * (instance name): the groups the account is in.  Read page by page; a group
+ * that was seen before, as from an API that knows no pages, ends the list.
+ */
 Datum
 wawp_groups(PG_FUNCTION_ARGS)
 {
 	ApiCall		api = api_begin(fcinfo, true);
-	CallRequest request = {.endpoint = ENDPOINT_GROUPS};
 	WawpInstance *instance = arg_instance(fcinfo, 0);
-	const HttpResult *result = call_read(instance, &request);
-	WireGroups	list;
+	HTAB	   *seen = make_jid_table(GROUPS_PER_PAGE);
+	WireGroups	page;
+	int			offset = 0;
+	bool		found = false;
 
-	if (!wire_read_groups(result->body, result->body_len, &list))
-		call_refuse(instance, &request, result);
-	for (int i = 0; i < list.count; i++)
+	do
 	{
-		Datum		values[3];
-		bool		nulls[3] = {false};
-
-		values[0] = text_datum(list.groups[i].jid, &nulls[0]);
-		values[1] = text_datum(list.groups[i].subject, &nulls[1]);
-		values[2] = int_datum(list.groups[i].size, list.groups[i].size >= 0, &nulls[2]);
-		put_row(fcinfo, values, nulls);
-	}
+		page = read_group_page(instance, offset);
+		for (int i = 0; i < page.count; i++)
+		{
+			hash_search(seen, page.groups[i].jid, HASH_ENTER, &found);
+			if (found)
+				break;
+			put_group(fcinfo, &page.groups[i]);
+		}
+		offset += page.count;
+	} while (page.count == GROUPS_PER_PAGE && !found);
 	api_end(&api);
 	return (Datum) 0;
 }

@@ -497,13 +497,14 @@ send_people(const WawpInstance *instance, WawpOperation operation, const char *g
 
 /* Marks people who are not sent because of how the request before them ended. */
 static void
-skip_people(CallPerson **people, int npeople, const CallVerdict *cause)
+skip_people(CallPerson **people, int npeople, const CallVerdict *cause, TimestampTz retry_at)
 {
 	bool		in_doubt = outcome_info(cause->outcome)->scope == SCOPE_DOUBT;
 
 	for (int i = 0; i < npeople; i++)
 	{
 		people[i]->outcome = in_doubt ? WAWP_UNREACHABLE : cause->outcome;
+		people[i]->retry_at = retry_at;
 		people[i]->detail = in_doubt
 			? "not sent: the API did not answer the request before"
 			: "not sent: the request before ended this way";
@@ -529,7 +530,7 @@ call_membership(const WawpInstance *instance, WawpOperation operation,
 		done += n;
 		if (go_on)
 			continue;
-		skip_people(people + done, npeople - done, &end);
+		skip_people(people + done, npeople - done, &end, people[done - 1]->retry_at);
 		return;
 	}
 }

@@ -106,7 +106,7 @@ check_int(const OptionSpec *spec, const char *value)
 {
 	int			number;
 
-	if (!parse_int(value, &number, 0, NULL))
+	if (value[strspn(value, "+-0123456789 ")] != '\0' || !parse_int(value, &number, 0, NULL))
 		return "It must be a whole number.";
 	return number < spec->min || number > spec->max ? range_problem(spec) : NULL;
 }

@@ -177,6 +177,19 @@ fold_input(const char *input, size_t len, char *out)
 	return true;
 }
 
+/* "+44 (0)20 ...": is there a 0 in parentheses, as dialled within a country? */
+static bool
+has_trunk_zero(const char *s)
+{
+	while ((s = strchr(s, '(')) != NULL)
+	{
+		s += 1 + strspn(s + 1, " ");
+		if (*s == '0' && s[1 + strspn(s + 1, " ")] == ')')
+			return true;
+	}
+	return false;
+}
+
 /*
  * Digits of an international number out of a folded spelling, into `digits`
  * (PHONE_MAX_DIGITS + 1 bytes).  Returns NULL, or what is wrong.
@@ -187,7 +200,7 @@ phone_digits(const char *s, char *digits)
 	bool		plus = (*s == '+');
 	size_t		n = 0;
 
-	if (strstr(s, "(0)") != NULL)
+	if (has_trunk_zero(s))
 		return "\"(0)\" is a national form; write the number as it is dialled from abroad";
 	if (plus)
 		s++;

@@ -354,6 +354,25 @@ json_node_is(const JsonNode *node, JsonKind kind)
 	return node != NULL && node->kind == kind;
 }
 
+/*
+ * Can jsonb hold all its numbers?  Numeric cannot hold 1e999999; what has an
+ * exponent of more than four digits, or a thousand digits, is no measurement.
+ */
+bool
+json_node_is_storable(const JsonNode *node)
+{
+	if (json_node_is(node, JSON_KIND_NUMBER))
+	{
+		size_t		exponent = strcspn(node->text, "eE");
+
+		return strlen(node->text) < 1000 && strlen(node->text + exponent) <= 6;
+	}
+	for (const JsonNode *child = node->first; child; child = child->next)
+		if (!json_node_is_storable(child))
+			return false;
+	return true;
+}
+
 /* Is there something to iterate over? */
 bool
 json_node_is_list(const JsonNode *node)

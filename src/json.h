@@ -40,6 +40,7 @@ extern const JsonNode *json_node_any(const JsonNode *node, const char *const *ke
 extern const char *json_node_text(const JsonNode *node);
 extern bool json_node_int(const JsonNode *node, int *value);
 extern bool json_node_is(const JsonNode *node, JsonKind kind);
+extern bool json_node_is_storable(const JsonNode *node);
 extern bool json_node_is_list(const JsonNode *node);
 
 #endif							/* WAWP_JSON_H */

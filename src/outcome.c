@@ -193,8 +193,8 @@ static const TextRule text_rules[] = {
 	{CALL, "not a valid jid", WAWP_BAD_IDENTIFIER},
 	{LEVEL_PERSON, "already a member", WAWP_ALREADY_MEMBER},
 	{LEVEL_PERSON, "already in", WAWP_ALREADY_MEMBER},
-	{LEVEL_PERSON, "not on whatsapp", WAWP_NOT_ON_WHATSAPP},
-	{LEVEL_PERSON, "not registered", WAWP_NOT_ON_WHATSAPP},
+	{EVERY, "not on whatsapp", WAWP_NOT_ON_WHATSAPP},
+	{EVERY, "not registered", WAWP_NOT_ON_WHATSAPP},
 	{LEVEL_PERSON, "recently left", WAWP_RECENTLY_LEFT},
 	{LEVEL_PERSON, "left the group recently", WAWP_RECENTLY_LEFT},
 	{LEVEL_PERSON, "private invitation", WAWP_PRIVACY_BLOCKED},
@@ -217,6 +217,9 @@ static const struct
 	{"account_restricted", WAWP_ACCOUNT_RESTRICTED},
 	{"rate_limited", WAWP_RATE_LIMITED},
 };
+
+/* Words that say no more than that something behind the API failed. */
+static const char *const failure_words[] = {"wawp_upstream_error", "proxy_error"};
 
 static const struct
 {
@@ -340,6 +343,15 @@ outcome_is_missing_route(int http_status, const char *text, bool is_json)
 	return false;
 }
 
+static bool
+is_failure_word(const char *word)
+{
+	for (size_t i = 0; word && i < lengthof(failure_words); i++)
+		if (pg_strcasecmp(word, failure_words[i]) == 0)
+			return true;
+	return false;
+}
+
 /*
  * What became of a call that failed as a whole.
  *
@@ -373,8 +385,8 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 		reading.note = "the API has no such route";
 	else if (http_status >= 300 && http_status < 400)
 		reading.note = "redirects are not followed";
-	else
-		read_code(LEVEL_HTTP, operation, http_status, &reading);
+	else if (!read_code(LEVEL_HTTP, operation, http_status, &reading) && is_failure_word(code_word))
+		reading.outcome = WAWP_SERVER_ERROR;
 	return reading;
 }
 

@@ -35,6 +35,9 @@ extern void escape_json(StringInfo buf, const char *str);
 /* of a body taken as a message; whoever shows it redacts it, then shortens it */
 #define MAX_TEXT_BYTES (16 * 1024)
 
+/* the key of an engine's error that Wawp passes on */
+#define UPSTREAM_ERROR "wawp_upstream_error"
+
 /* invite codes are about 22 characters: wawp-api.md, section 2.8 */
 #define INVITE_MIN 10
 #define INVITE_USUAL 22
@@ -448,6 +451,19 @@ read_people(const JsonNode *root, WireAnswer *answer)
  * ---- in: what became of the whole call
  */
 
+/* Something other than null, false, "", 0, [] and {} */
+static bool
+is_set(const JsonNode *node)
+{
+	const char *text = json_node_text(node);
+
+	if (!node || node->kind == JSON_KIND_NULL || node->kind == JSON_KIND_FALSE)
+		return false;
+	if (json_node_is_list(node))
+		return node->count > 0;
+	return node->kind == JSON_KIND_TRUE || (text && strcmp(text, "0") != 0);
+}
+
 /* An error's word, message and numbers: wawp-api.md, section 6.2. */
 static void
 read_envelope(const JsonNode *root, WireAnswer *answer)
@@ -460,12 +476,14 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 		message_text(json_node_get(error, "message")),
 		message_text(error),
 		message_text(json_node_get(exception, "message")),
-		message_text(json_node_get(root, "wawp_upstream_error"))
+		message_text(json_node_get(root, UPSTREAM_ERROR))
 	};
 
 	answer->code = json_node_text(json_node_get(root, "code"));
 	if (!answer->code)
 		answer->code = json_node_text(json_node_get(error, "code"));
+	if (!answer->code && is_set(json_node_get(root, UPSTREAM_ERROR)))
+		answer->code = UPSTREAM_ERROR;
 	for (size_t i = 0; i < lengthof(texts) && !answer->text; i++)
 		answer->text = texts[i];
 	for (const char *const *key = status_keys; *key && answer->status < 400; key++)
@@ -473,19 +491,6 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 			answer->status = 0;
 	if (!json_node_int(json_node_get(exception, "data"), &answer->engine_code))
 		answer->engine_code = code_in_text(answer->text);
-}
-
-/* Something other than null, false, "", 0, [] and {} */
-static bool
-is_set(const JsonNode *node)
-{
-	const char *text = json_node_text(node);
-
-	if (!node || node->kind == JSON_KIND_NULL || node->kind == JSON_KIND_FALSE)
-		return false;
-	if (json_node_is_list(node))
-		return node->count > 0;
-	return node->kind == JSON_KIND_TRUE || (text && strcmp(text, "0") != 0);
 }
 
 /* An error comes under any status, 200 included: wawp-api.md, section 5.4. */
@@ -501,7 +506,7 @@ is_refusal(const JsonNode *root, const WireAnswer *answer)
 		means_failure(json_node_text(json_node_get(root, "status"))))
 		return true;
 	if (is_set(json_node_get(root, "error")) || is_set(json_node_get(root, "exception")) ||
-		is_set(json_node_get(root, "wawp_upstream_error")) || answer->status >= 400)
+		is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400)
 		return true;
 	return answer->code && !means_success(answer->code) &&
 		!json_node_int(json_node_get(root, "code"), &number);
@@ -775,8 +780,11 @@ wire_read_groups(const char *body, size_t len, WireGroups *out)
 char *
 wire_read_created(const char *body, size_t len)
 {
-	const JsonNode *root = unwrapped(json_node_parse(body, len));
+	const JsonNode *root = json_node_parse(body, len);
 
+	if (is_error(root))
+		return NULL;
+	root = unwrapped(root);
 	for (const char *const *key = id_keys; *key; key++)
 	{
 		Jid			jid = jid_of_text(id_text(json_node_get(root, *key)));

@@ -17,7 +17,7 @@ def reset(simulator, request):
 
 
 def read_ledger(simulator, request):
-    return simulator.ledger.since(int(request.query.get("since", 0)))
+    return simulator.ledger.since(int(request.query.get("since") or 0))
 
 
 def clear_ledger(simulator, request):

@@ -66,6 +66,7 @@ test_redaction(void)
 	is_text(redact_secret("q=s%2Fcret&x", "s/cret"), "q=***&x", "as a URL writes it");
 	is_text(redact_secret("{\"t\":\"s\\\"c\\u002fret\"}", "s\"c/ret"), "{\"t\":\"***\"}", "as JSON writes it");
 	is_text(redact_secret("x%2525y", "%25"), "x***y", "a percent sign in it, too");
+	is_text(redact_secret("a t\\u00f6k\\ud83d\\ude00n b", "t\xC3\xB6k\xF0\x9F\x98\x80n"), "a *** b", "as JSON escapes other letters");
 	is_text(redact_secret("nothing", ""), "nothing", "an empty secret masks nothing");
 	is_text(redact_secret(NULL, "x"), NULL, "no text stays none");
 	is_text(redact_secret("sec", "secret"), "sec", "a text that ends early is safe");

@@ -1,0 +1,190 @@
+\set ECHO none
+-- surface: what the extension consists of, how it is called and who may use it.
+\i test/sql-include/setup.sql
+BEGIN;
+\i test/sql-include/helpers.sql
+
+CREATE TEMP VIEW member AS
+SELECT d.classid, d.objid, i.type, i.identity
+FROM pg_depend d
+JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) i
+WHERE e.extname = 'wawp' AND d.deptype = 'e';
+
+CREATE TEMP VIEW member_function AS
+SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result
+FROM pg_proc p
+JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
+
+SELECT plan(62);
+
+-- ---- members
+
+SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' ORDER BY type, identity$$),
+    ARRAY['("foreign-data wrapper",wawp)', '(schema,wawp)', '(type,wawp.outcome)'],
+    'members that are no functions');
+
+SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
+    ARRAY['(wawp_add_participants)', '(wawp_check_exists)', '(wawp_classify)', '(wawp_create_group)',
+        '(wawp_demote_participants)', '(wawp_fdw_validator)', '(wawp_group_info)', '(wawp_groups)',
+        '(wawp_invite_link)', '(wawp_is_group_jid)', '(wawp_is_person_jid)', '(wawp_jid)',
+        '(wawp_participants)', '(wawp_promote_participants)', '(wawp_remove_participants)',
+        '(wawp_revoke_invite_link)', '(wawp_send_text)', '(wawp_session)'],
+    'members that are functions');
+
+SELECT is(rows_of($$SELECT type, identity FROM member
+                    WHERE coalesce(obj_description(objid, classid::regclass::name), '') = ''$$),
+    '{}', 'every member has a comment');
+
+SELECT is(rows_of($$SELECT extnamespace::regnamespace, extrelocatable FROM pg_extension WHERE extname = 'wawp'$$),
+    ARRAY['(public,f)'], 'it is in public unless told otherwise, and not relocatable');
+
+SELECT enum_has_labels('wawp', 'outcome', ARRAY[
+    'added', 'already_member', 'joined_by_invite', 'removed', 'not_member', 'promoted', 'demoted',
+    'accepted', 'unknown_result', 'privacy_blocked', 'community_restricted', 'invited',
+    'pending_approval', 'recently_left', 'removed_by_admin', 'blocked_by_user', 'not_on_whatsapp',
+    'legal_restricted', 'bad_identifier', 'suppressed', 'unrecognised', 'group_full', 'not_admin',
+    'group_not_found', 'group_locked', 'link_unavailable', 'rate_limited', 'server_error',
+    'unreachable', 'account_restricted', 'session_down', 'auth_failed', 'quota_exceeded',
+    'throttled'], 'outcomes, in their order');
+
+-- ---- signatures: names, order, types and defaults of arguments, columns of results
+
+SELECT is((SELECT arguments || ' -> ' || result FROM member_function WHERE proname = name), signature,
+    'signature of ' || name)
+FROM (VALUES
+    ('wawp_add_participants',
+     'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, '
+     'verify boolean DEFAULT false, OUT jid text, OUT outcome wawp.outcome, OUT code integer, OUT detail text, '
+     'OUT verified boolean, OUT retry_at timestamp with time zone -> SETOF record'),
+    ('wawp_remove_participants',
+     'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, '
+     'OUT jid text, OUT outcome wawp.outcome, OUT code integer, OUT detail text, '
+     'OUT verified boolean, OUT retry_at timestamp with time zone -> SETOF record'),
+    ('wawp_promote_participants',
+     'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, '
+     'OUT jid text, OUT outcome wawp.outcome, OUT code integer, OUT detail text, '
+     'OUT verified boolean, OUT retry_at timestamp with time zone -> SETOF record'),
+    ('wawp_demote_participants',
+     'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, '
+     'OUT jid text, OUT outcome wawp.outcome, OUT code integer, OUT detail text, '
+     'OUT verified boolean, OUT retry_at timestamp with time zone -> SETOF record'),
+    ('wawp_participants',
+     'group_jid text, instance name DEFAULT NULL::name, OUT jid text, OUT phone_jid text, OUT lid text, '
+     'OUT role text -> SETOF record'),
+    ('wawp_group_info',
+     'group_jid text, instance name DEFAULT NULL::name, OUT group_jid text, OUT subject text, OUT size integer, '
+     'OUT is_admin boolean, OUT raw jsonb -> SETOF record'),
+    ('wawp_groups',
+     'instance name DEFAULT NULL::name, OUT group_jid text, OUT subject text, OUT size integer -> SETOF record'),
+    ('wawp_create_group', 'subject text, jids text[], instance name DEFAULT NULL::name -> text'),
+    ('wawp_invite_link', 'group_jid text, instance name DEFAULT NULL::name -> text'),
+    ('wawp_revoke_invite_link', 'group_jid text, instance name DEFAULT NULL::name -> text'),
+    ('wawp_send_text', 'chat_jid text, message text, instance name DEFAULT NULL::name -> text'),
+    ('wawp_check_exists',
+     'phones text[], instance name DEFAULT NULL::name, OUT phone text, OUT registered boolean, OUT jid text '
+     '-> SETOF record'),
+    ('wawp_session',
+     'instance name DEFAULT NULL::name, OUT instance name, OUT status text, OUT usable boolean, OUT me_jid text, '
+     'OUT push_name text -> SETOF record'),
+    ('wawp_jid', 'identifier text -> text'),
+    ('wawp_is_group_jid', 'identifier text -> boolean'),
+    ('wawp_is_person_jid', 'identifier text -> boolean'),
+    ('wawp_classify',
+     'operation text, http_status integer, body text, OUT jid text, OUT outcome wawp.outcome, OUT code integer, '
+     'OUT detail text -> SETOF record'),
+    ('wawp_fdw_validator', 'options text[], catalog oid -> void')
+) f(name, signature);
+
+-- language, volatility, strictness, parallel safety; none is a definer's or leakproof
+SELECT is(rows_of($$SELECT DISTINCT l.lanname, prosecdef, proleakproof, proconfig
+                    FROM member_function JOIN pg_language l ON l.oid = prolang$$),
+    ARRAY['(c,f,f,)'], 'all functions are C and run as their caller');
+
+SELECT is((SELECT concat_ws(' ', provolatile, CASE WHEN proisstrict THEN 'strict' ELSE 'called' END, proparallel)
+           FROM member_function WHERE proname = name), properties, 'properties of ' || name)
+FROM (VALUES
+    ('wawp_add_participants', 'v called u'),
+    ('wawp_remove_participants', 'v called u'),
+    ('wawp_promote_participants', 'v called u'),
+    ('wawp_demote_participants', 'v called u'),
+    ('wawp_participants', 'v called u'),
+    ('wawp_group_info', 'v called u'),
+    ('wawp_groups', 'v called u'),
+    ('wawp_create_group', 'v called u'),
+    ('wawp_invite_link', 'v called u'),
+    ('wawp_revoke_invite_link', 'v called u'),
+    ('wawp_send_text', 'v called u'),
+    ('wawp_check_exists', 'v called u'),
+    ('wawp_session', 'v called u'),
+    ('wawp_jid', 'i strict s'),
+    ('wawp_is_group_jid', 'i strict s'),
+    ('wawp_is_person_jid', 'i strict s'),
+    ('wawp_classify', 's called s')
+) f(name, properties);
+
+-- ---- privileges
+
+SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
+    ARRAY['(wawp_fdw_validator)'], 'PUBLIC may execute all functions, which check for themselves, but the validator');
+SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');
+SELECT ok(has_type_privilege('public', 'wawp.outcome', 'USAGE'), 'PUBLIC has USAGE on the type wawp.outcome');
+SELECT ok(NOT has_foreign_data_wrapper_privilege('public', 'wawp', 'USAGE'),
+    'PUBLIC may not create servers of the wrapper');
+
+-- ---- the foreign-data wrapper
+
+SELECT is(rows_of($$SELECT fdwhandler, fdwvalidator::regproc, fdwoptions FROM pg_foreign_data_wrapper WHERE fdwname = 'wawp'$$),
+    ARRAY['(0,wawp_fdw_validator,)'], 'the wrapper has a validator, no handler and no options');
+
+-- ---- configuration parameters
+
+SELECT is(rows_of($$SELECT name, vartype, context, boot_val, unit, min_val, max_val
+                    FROM pg_settings WHERE name LIKE 'wawp.%' ORDER BY name$$),
+    ARRAY['(wawp.allowed_hosts,string,sighup,api.wawp.net,,,)',
+        '(wawp.instance,string,user,"",,,)',
+        '(wawp.max_response_size,integer,user,4096,kB,1,65536)'],
+    'parameters: type, context, default, unit, range');
+SELECT is(rows_of($$SELECT name FROM pg_settings WHERE name LIKE 'wawp.%' AND coalesce(short_desc, '') = ''$$),
+    '{}', 'every parameter has a description');
+SET wawp.max_response_size = '2MB';
+SELECT is(current_setting('wawp.max_response_size'), '2MB', 'wawp.max_response_size has a unit');
+RESET wawp.max_response_size;
+SELECT raises($$SET wawp.max_response_size = 0$$, '22023', NULL, NULL, NULL, 'wawp.max_response_size is never 0');
+SELECT raises($$SET wawp.allowed_hosts = 'example.com'$$, '55P02', NULL, NULL, NULL,
+    'a session cannot change wawp.allowed_hosts');
+SELECT raises($$SET wawp.instanze = 'x'$$, '42602', '%wawp.instanze%', NULL, NULL,
+    'a parameter that does not exist is an error');
+
+-- ---- a role without any privilege
+
+CREATE ROLE regress_wawp_nobody;
+SET ROLE regress_wawp_nobody;
+SELECT is(wawp_jid('+1 555 123 4567'), '15551234567@c.us', 'anybody may normalise identifiers');
+SELECT is(rows_of($$SELECT outcome FROM wawp_classify('add', 200, '{"ok":true}')$$), ARRAY['(accepted)'],
+    'anybody may ask how an answer would be read');
+SELECT is('added'::wawp.outcome::text, 'added', 'anybody may name an outcome');
+SELECT raises($$SELECT wawp_fdw_validator('{}', 'pg_foreign_server'::regclass)$$, '42501', NULL, NULL, NULL,
+    'nobody calls the validator');
+SELECT raises($$CREATE SERVER s FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'x')$$, '42501', NULL, NULL, NULL,
+    'not everybody creates instances');
+RESET ROLE;
+
+-- ---- without the extension, and with it elsewhere
+
+SELECT raises('ALTER EXTENSION wawp SET SCHEMA pg_temp', '0A000', NULL, NULL, NULL, 'the extension stays where it is');
+DROP EXTENSION wawp;
+SELECT hasnt_schema('wawp', 'DROP EXTENSION takes the schema wawp along');
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_wawp_nobody', current_database()); END $$;
+SET ROLE regress_wawp_nobody;
+SELECT raises('CREATE EXTENSION wawp', '42501', NULL, NULL, NULL, 'the extension is not trusted');
+RESET ROLE;
+CREATE SCHEMA elsewhere;
+CREATE EXTENSION wawp SCHEMA elsewhere;
+SELECT is(rows_of($$SELECT DISTINCT pronamespace::regnamespace FROM member_function$$), ARRAY['(elsewhere)'],
+    'it can be installed in another schema');
+SELECT is(rows_of($$SELECT * FROM elsewhere.wawp_classify('add', 403, '{}')$$),
+    ARRAY['(,not_admin,403,"the instance''s account is not an admin of the group")'], 'and works there');
+
+SELECT * FROM finish();
+ROLLBACK;
