@@ -34,6 +34,7 @@
  */
 #include "postgres.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -88,6 +89,7 @@ struct HttpTransfer
 	bool		too_large;
 	bool		out_of_memory;
 	bool		address_refused;
+	bool		resend_refused;
 	bool		request_begun;
 	bool		done;
 	HttpResult	result;
@@ -401,6 +403,13 @@ kind_of_address(const struct sockaddr *address)
 	return kind_of_v4(ntohl(v4));
 }
 
+static bool
+is_refused(const HttpTransfer *transfer, AddressKind kind)
+{
+	return kind == ADDRESS_LINK ||
+		(kind == ADDRESS_LOOPBACK ? !transfer->may_reach_loopback : transfer->loopback_only);
+}
+
 /*
  * Judges the address itself, not the name that led to it: a name that is
  * allowed may still resolve to this machine.
@@ -409,11 +418,9 @@ static curl_socket_t
 on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct curl_sockaddr *address)
 {
 	HttpTransfer *transfer = arg;
-	AddressKind kind = kind_of_address(&address->addr);
 	curl_socket_t sock;
 
-	if (kind == ADDRESS_LINK ||
-		(kind == ADDRESS_LOOPBACK ? !transfer->may_reach_loopback : transfer->loopback_only))
+	if (is_refused(transfer, kind_of_address(&address->addr)))
 	{
 		transfer->address_refused = true;
 		return CURL_SOCKET_BAD;
@@ -425,19 +432,37 @@ on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct cur
 	return sock;
 }
 
+static AddressKind
+kind_of_address_text(const char *text)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+	if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+		return kind_of_address((struct sockaddr *) &v4);
+	if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
+		return kind_of_address((struct sockaddr *) &v6);
+	return ADDRESS_LINK;
+}
+
 /*
- * Called before each sending of the request.  When a reused connection dies
+ * Called before each sending of the request.  The address is judged again,
+ * since a connection from before wawp.allowed_hosts changed may be used.
+ *
+ * When a reused connection dies
  * without an answer, libcurl sends the request again on a new one; for a POST
  * that would be a second message or a request without a record, so the second
  * sending is refused and the caller sees a lost answer.
  */
 static int
-on_request(void *arg, char *remote_ip pg_attribute_unused(), char *local_ip pg_attribute_unused(),
+on_request(void *arg, char *remote_ip, char *local_ip pg_attribute_unused(),
 		   int remote_port pg_attribute_unused(), int local_port pg_attribute_unused())
 {
 	HttpTransfer *transfer = arg;
 
-	if (transfer->post && transfer->request_begun)
+	transfer->address_refused = is_refused(transfer, kind_of_address_text(remote_ip));
+	transfer->resend_refused = transfer->post && transfer->request_begun;
+	if (transfer->address_refused || transfer->resend_refused)
 		return CURL_PREREQFUNC_ABORT;
 	transfer->request_begun = true;
 	return CURL_PREREQFUNC_OK;
@@ -547,6 +572,8 @@ transfer_finish(HttpTransfer *transfer, CURLcode code)
 
 	if (code != CURLE_OK && transfer->address_refused)
 		result->error = "the host resolves to an address that is not allowed";
+	else if (code != CURLE_OK && transfer->resend_refused)
+		result->error = "the connection was lost before an answer came";
 	else if (code != CURLE_OK && transfer->out_of_memory)
 		result->error = "out of memory";
 	else if (code != CURLE_OK)

@@ -73,6 +73,17 @@ struct OptionSpec
 };
 
 /*
+ * Keeps the statement, and the context that a function would quote it in, out
+ * of the log.
+ */
+static int
+hide_statement(void)
+{
+	errhidestmt(true);
+	return errhidecontext(true);
+}
+
+/*
  * ---- checks of values
  */
 
@@ -259,7 +270,7 @@ check_ca_file(const OptionSpec *spec, const char *value)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\"", spec->name),
 				 errdetail("Only roles with privileges of \"%s\" may set it.", "pg_read_server_files"),
-				 errhidestmt(true)));
+				 hide_statement()));
 	return check_file(spec, value);
 }
 
@@ -272,7 +283,7 @@ check_token_file(const OptionSpec *spec, const char *value)
 				 errmsg("permission denied to set option \"%s\"", spec->name),
 				 errdetail("Only superusers may set it."),
 				 errhint("Use the option \"access_token\"."),
-				 errhidestmt(true)));
+				 hide_statement()));
 	return check_file(spec, value);
 }
 
@@ -404,7 +415,7 @@ refuse_unknown_option(const char *name, Oid catalog)
 			 : closest
 			 ? errhint("Perhaps you meant the option \"%s\".", closest)
 			 : 0,
-			 errhidestmt(true)));
+			 hide_statement()));
 }
 
 static void
@@ -424,7 +435,7 @@ check_option(const DefElem *def, Oid catalog)
 				 spec->check == check_base_url
 				 ? errhint("Use https and a host that an administrator has put into wawp.allowed_hosts.")
 				 : 0,
-				 errhidestmt(true)));
+				 hide_statement()));
 }
 
 /* The value an option has in a list, or its standard. */
@@ -457,13 +468,13 @@ wawp_fdw_validator(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
 				 errmsg("option \"%s\" is required", "instance_id"),
 				 errhint("CREATE SERVER ... FOREIGN DATA WRAPPER wawp OPTIONS (instance_id '...')."),
-				 errhidestmt(true)));
+				 hide_statement()));
 	if (catalog == ON_MAPPING && option_value(defs, "access_token") && option_value(defs, "access_token_file"))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options \"%s\" and \"%s\" exclude each other",
 						"access_token", "access_token_file"),
-				 errhidestmt(true)));
+				 hide_statement()));
 	PG_RETURN_VOID();
 }
 
