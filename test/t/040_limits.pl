@@ -149,12 +149,15 @@ like($session->ask("SELECT * FROM wawp_participants('$group', 'closed')")->{err}
 # ---- a crowd
 
 $sim->reset;
-$answer = $session->ask("SELECT count(*), count(DISTINCT jid), count(*) FILTER (WHERE role = 'owner') FROM wawp_participants('$large_group')");
+$answer = $session->ask("SELECT count(*), count(DISTINCT jid), count(*) FILTER (WHERE role = 'owner')
+	FROM wawp_participants('$large_group')");
 is($answer->{out}, '1024|1024|1', 'a group of 1,024 is read');
 is($sim->count, 1, '... in one request');
-is($session->ask("SELECT size, is_admin, jsonb_typeof(raw) FROM wawp_group_info('$large_group')")->{out}, '1024|t|object', '... and described');
+is($session->ask("SELECT size, is_admin, jsonb_typeof(raw) FROM wawp_group_info('$large_group')")->{out},
+	'1024|t|object', '... and described');
 $sim->reset;
-$session->ask("SELECT count(*) FROM wawp_add_participants('$group', ARRAY(SELECT '1555200' || to_char(i, 'FM0000') FROM generate_series(1, 120) i))");
+$session->ask("SELECT count(*) FROM wawp_add_participants('$group',
+	ARRAY(SELECT '1555200' || to_char(i, 'FM0000') FROM generate_series(1, 120) i))");
 is(scalar(my @requests = $sim->ledger('add$')), 3, '120 people are added in three requests');
 is_deeply([ map { scalar @{ $_->{body}{participants} } } @requests ], [ 50, 50, 20 ], '... of at most 50');
 

@@ -68,7 +68,8 @@ SKIP:
 
 $sim->reset;
 $memory = memory_kb($session->pid);
-my $answer = $session->ask("SELECT count(*), count(DISTINCT p.role) FROM generate_series(1, 1000) i, LATERAL wawp_participants(left('$group', 100 + i)) p");
+my $answer = $session->ask("SELECT count(*), count(DISTINCT p.role)
+	FROM generate_series(1, 1000) i, LATERAL wawp_participants(left('$group', 100 + i)) p");
 is($answer->{out}, '2000|2', '1,000 calls in one query');
 is($sim->count, 1000, '... are 1,000 requests');
 is($sim->connections->{total}, 1, '... on the same connection still');
@@ -90,7 +91,11 @@ is($sim->connections->{total}, 1, 'instances of the same host, errors and rollba
 SKIP:
 {
 	skip('no /proc', 2) unless -r '/proc/net/tcp';
-	my $list = sub { sprintf q{ls -l /proc/%s/fd | sed -n 's/.*socket:.\([0-9]*\).*/\1/p' | while read i; do grep " $i " /proc/net/tcp; done | wc -l}, $_[0] };
+	my $list = sub
+	{
+		return "ls -l /proc/$_[0]/fd | sed -n 's/.*socket:.\\([0-9]*\\).*/\\1/p'"
+		  . ' | while read i; do grep " $i " /proc/net/tcp; done | wc -l';
+	};
 	my $command = $list->('self') =~ s/'/''/gr;
 	my $own = $list->($session->pid);
 	is(qx($own) + 0, 1, 'the session has one TCP connection');
@@ -114,10 +119,17 @@ foreach my $request ($read, add('15551230500'), "SELECT wawp_send_text('$group',
 
 # ---- lost with a request on it
 
+sub change
+{
+	my ($action) = @_;
+	return "SELECT outcome, code, verified, detail LIKE '%callback%'
+		FROM wawp_${action}_participants('$group', ARRAY['15550000002'])";
+}
+
 my %changes = (
 	'add' => [ add('15551230510'), 'participants/add$' ],
-	'remove' => [ "SELECT outcome, code, verified, detail LIKE '%callback%' FROM wawp_remove_participants('$group', ARRAY['15550000002'])", 'participants/remove$' ],
-	'promote' => [ "SELECT outcome, code, verified, detail LIKE '%callback%' FROM wawp_promote_participants('$group', ARRAY['15550000002'])", 'admin/promote$' ],
+	'remove' => [ change('remove'), 'participants/remove$' ],
+	'promote' => [ change('promote'), 'admin/promote$' ],
 	'send_text' => [ "SELECT wawp_send_text('$group', 'once')", 'send/text$' ],
 	'create_group' => [ "SELECT wawp_create_group('Once', ARRAY['15551230510'])", '/v2/groups$' ]);
 

@@ -155,7 +155,8 @@ foreach my $encoding (sort keys %converted)
 		is($answer->{out}, $expected, '... its subject as far as it can be said') if defined $expected;
 		$answer = $in_it->ask("SELECT raw->>'note' = subject FROM wawp_group_info('$group')");
 		is($answer->{out}, 't', '... its raw description the same way') || diag($answer->{err});
-		$answer = $in_it->ask("SELECT wawp_revoke_invite_link('$group'), detail FROM wawp_add_participants('$group', ARRAY['15551230500'])");
+		$answer = $in_it->ask("SELECT wawp_revoke_invite_link('$group'), detail
+			FROM wawp_add_participants('$group', ARRAY['15551230500'])");
 		is($answer->{state}, '', '... and the rest works');
 	}
 
