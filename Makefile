@@ -14,13 +14,16 @@ version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(dir $(lastwor
 
 OBJS = src/wawp.o src/guc.o src/clock.o src/jid.o src/outcome.o src/json.o src/wire.o \
 	src/redact.o src/endpoint.o src/text.o src/instance.o src/http.o src/call.o \
-	src/verify.o src/api.o
+	src/verify.o src/pacing.o src/retry.o src/shmem.o src/limiter.o src/sqlrun.o \
+	src/intent.o src/contact.o src/audit.o src/hold.o src/lanes.o src/dispatch.o src/worker.o \
+	src/launcher.o src/ddl.o src/queue.o src/trigger.o src/admin.o src/api.o
 
 # Modules that call nobody; test/unit links them without a server.
-PURE = jid outcome json wire redact endpoint
+PURE = jid outcome json wire redact endpoint pacing retry
 
 # The install script is these parts, in this order.
-SQL_PARTS = sql/00-schema.sql sql/10-instance.sql sql/20-jid.sql sql/30-api.sql sql/90-grants.sql
+SQL_PARTS = sql/00-schema.sql sql/10-instance.sql sql/20-jid.sql sql/30-api.sql \
+	sql/40-queue.sql sql/50-audit.sql sql/60-views.sql sql/90-grants.sql
 
 DATA_built = wawp--$(version).sql
 DATA = $(notdir $(wildcard $(or $(srcdir),.)/wawp--*--*.sql))
@@ -55,7 +58,7 @@ $(DATA_built): $(SQL_PARTS) wawp.control
 
 # Only what the server looks up leaves the library (15 has no PGDLLEXPORT to say so in C).
 exports.txt: $(OBJS:.o=.c)
-	{ printf '%s\n' Pg_magic_func _PG_init; \
+	{ printf '%s\n' Pg_magic_func _PG_init wawp_launcher_main wawp_worker_main; \
 	  awk -F'[()]' '/^PG_FUNCTION_INFO_V1/ { print $$2; print "pg_finfo_" $$2 }' $^; } > $@
 
 # PGXS tracks no headers; with so few of them each object may depend on all.

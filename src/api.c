@@ -232,7 +232,7 @@ arg_group(FunctionCallInfo fcinfo, int n)
 static WawpInstance *
 arg_instance(FunctionCallInfo fcinfo, int n)
 {
-	return instance_resolve(PG_ARGISNULL(n) ? NULL : NameStr(*PG_GETARG_NAME(n)));
+	return instance_resolve(PG_ARGISNULL(n) ? NULL : NameStr(*PG_GETARG_NAME(n)), GetUserId());
 }
 
 /* Elements of a text array as UTF-8, NULL for NULL. */

@@ -102,8 +102,8 @@ compose(const WawpInstance *instance, const Endpoint *endpoint,
 		http->secret_header = psprintf("access-token: %s", instance->access_token);
 }
 
-static const HttpResult *
-send_once(const WawpInstance *instance, const Endpoint *endpoint, const CallRequest *request)
+static HttpTransfer *
+start_request(const WawpInstance *instance, const Endpoint *endpoint, const CallRequest *request)
 {
 	HttpRequest http = {
 		.ca_file = instance->ca_file,
@@ -113,11 +113,17 @@ send_once(const WawpInstance *instance, const Endpoint *endpoint, const CallRequ
 		.may_reach_loopback = instance->may_reach_loopback,
 		.loopback_only = strcmp(instance->base.scheme, "https") != 0
 	};
-	const HttpResult *result;
 
 	compose(instance, endpoint, request, &http);
+	return http_start(&http);
+}
+
+static const HttpResult *
+send_once(const WawpInstance *instance, const Endpoint *endpoint, const CallRequest *request)
+{
 	/* before it leaves: limiter, holds and the "sent" record go here */
-	result = http_wait(http_start(&http));
+	const HttpResult *result = http_wait(start_request(instance, endpoint, request));
+
 	/* after the answer: the "answered" record goes here */
 	return result;
 }
@@ -463,10 +469,13 @@ verdict_that_ends(const CallReading *reading)
 	return NULL;
 }
 
-/* Sends one request.  False when nobody else should be sent, as `end` says. */
-static bool
-send_people(const WawpInstance *instance, WawpOperation operation, const char *group,
-			CallPerson **people, int npeople, CallVerdict *end)
+/*
+ * Starts one request for at most CALL_MAX_PEOPLE people.  It belongs to the
+ * current memory context; call_end_membership reads its answer.
+ */
+HttpTransfer *
+call_begin_membership(const WawpInstance *instance, WawpOperation operation,
+					  const char *group, CallPerson **people, int npeople)
 {
 	const char *jids[CALL_MAX_PEOPLE];
 	CallRequest request = {
@@ -475,15 +484,24 @@ send_people(const WawpInstance *instance, WawpOperation operation, const char *g
 		.people = jids,
 		.npeople = npeople
 	};
-	const HttpResult *result;
-	const CallVerdict *ending;
-	CallReading reading;
-	TimestampTz retry_at = 0;
 
 	for (int i = 0; i < npeople; i++)
 		jids[i] = people[i]->jid.text;
-	result = call_send(instance, &request);
-	reading = classify_result(operation, result);
+	return start_request(instance, endpoint_get(request.endpoint), &request);
+}
+
+/*
+ * Fills in each person's outcome.  False when nobody else should be sent to
+ * this group, as `end` says.
+ */
+bool
+call_end_membership(const WawpInstance *instance, WawpOperation operation,
+					const HttpResult *result, CallPerson **people, int npeople, CallVerdict *end)
+{
+	CallReading reading = classify_result(operation, result);
+	const CallVerdict *ending;
+	TimestampTz retry_at = 0;
+
 	reading.whole = whole_for_many(reading.whole, npeople);
 	if (result->retry_after >= 0)
 		retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), result->retry_after * INT64CONST(1000));
@@ -525,7 +543,9 @@ call_membership(const WawpInstance *instance, WawpOperation operation,
 	{
 		int			n = Min(npeople - done, CALL_MAX_PEOPLE);
 		CallVerdict end;
-		bool		go_on = send_people(instance, operation, group, people + done, n, &end);
+		HttpTransfer *transfer = call_begin_membership(instance, operation, group, people + done, n);
+		bool		go_on = call_end_membership(instance, operation, http_wait(transfer),
+												people + done, n, &end);
 
 		done += n;
 		if (go_on)

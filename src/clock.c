@@ -23,14 +23,20 @@
 
 #include "compat.h"
 
-/* Milliseconds since some fixed moment of this boot. */
+/* Microseconds since some fixed moment of this boot; the same in all processes. */
 int64
-clock_monotonic_ms(void)
+clock_monotonic_us(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64
+clock_monotonic_ms(void)
+{
+	return clock_monotonic_us() / 1000;
 }
 
 /* Waits in a session; cancel, timeouts and barriers are served meanwhile. */

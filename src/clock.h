@@ -11,6 +11,7 @@
 #ifndef WAWP_CLOCK_H
 #define WAWP_CLOCK_H
 
+extern int64 clock_monotonic_us(void);
 extern int64 clock_monotonic_ms(void);
 extern void clock_wait_until(int64 monotonic_ms);
 

@@ -49,6 +49,12 @@
 	pg_foreign_server_aclcheck((serverid), (roleid), (mode))
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define wawp_database_ownercheck(dbid, roleid) object_ownercheck(DatabaseRelationId, (dbid), (roleid))
+#else
+#define wawp_database_ownercheck(dbid, roleid) pg_database_ownercheck((dbid), (roleid))
+#endif
+
 /* Custom wait events came with 17. */
 #if PG_VERSION_NUM >= 170000
 #define wawp_wait_event(name) WaitEventExtensionNew(name)

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "guc.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
@@ -26,9 +27,24 @@
 #define MAX_RESPONSE_KB_MIN 1
 #define MAX_RESPONSE_KB_MAX (64 * 1024)
 
+#define MAX_IN_FLIGHT_DEFAULT 64
+#define MAX_IN_FLIGHT_MAX 256	/* http.c's connections */
+
+#define MAX_LIMITERS_DEFAULT 65536
+#define MAX_LIMITERS_MAX (16 * 1024 * 1024)
+
+#define MIN_AUDIT_RETENTION (2 * 24 * 60)
+#define RETENTION_DEFAULT (30 * 24 * 60)
+
 char	   *wawp_instance_name;
 char	   *wawp_allowed_hosts;
 int			wawp_max_response_size;
+char	   *wawp_actor;
+bool		wawp_worker_on;
+int			wawp_max_in_flight;
+int			wawp_max_limiters;
+int			wawp_retention;
+int			wawp_audit_retention;
 
 static bool
 check_allowed_hosts(char **newval, void **extra pg_attribute_unused(),
@@ -52,6 +68,17 @@ check_allowed_hosts(char **newval, void **extra pg_attribute_unused(),
 		return false;
 	}
 	return true;
+}
+
+/* The limiter reads its last day back from the log. */
+static bool
+check_audit_retention(int *newval, void **extra pg_attribute_unused(),
+					  GucSource source pg_attribute_unused())
+{
+	if (*newval == 0 || *newval >= MIN_AUDIT_RETENTION)
+		return true;
+	GUC_check_errdetail("It must be 0, or at least two days.");
+	return false;
 }
 
 /* Defines the parameters; runs once, when the library is loaded. */
@@ -81,6 +108,55 @@ guc_init(void)
 							MAX_RESPONSE_KB_DEFAULT, MAX_RESPONSE_KB_MIN, MAX_RESPONSE_KB_MAX,
 							PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
+
+	DefineCustomStringVariable("wawp.actor",
+							   "Names who is acting, for the audit log.",
+							   "What the application claims; the login role is recorded beside it.",
+							   &wawp_actor,
+							   "",
+							   PGC_USERSET, 0,
+							   NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("wawp.worker",
+							 "Lets the background worker serve the queue.",
+							 "Off stops claiming; requests under way are finished.",
+							 &wawp_worker_on,
+							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("wawp.max_in_flight",
+							"Sets how many requests of a worker may be under way at once.",
+							NULL,
+							&wawp_max_in_flight,
+							MAX_IN_FLIGHT_DEFAULT, 1, MAX_IN_FLIGHT_MAX,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("wawp.retention",
+							"Sets how long settled intents are kept.",
+							"Zero keeps them for ever.  The audit log is kept apart.",
+							&wawp_retention,
+							RETENTION_DEFAULT, 0, PG_INT32_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("wawp.audit_retention",
+							"Sets how long audit records are kept.",
+							"Whole months are dropped.  Zero keeps them for ever.",
+							&wawp_audit_retention,
+							0, 0, PG_INT32_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN,
+							check_audit_retention, NULL, NULL);
+
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("wawp.max_limiters",
+								"Sets how many accounts and groups can be paced at once.",
+								"Each costs about 100 bytes of shared memory.",
+								&wawp_max_limiters,
+								MAX_LIMITERS_DEFAULT, 16, MAX_LIMITERS_MAX,
+								PGC_POSTMASTER, 0,
+								NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("wawp");
 }

@@ -830,6 +830,31 @@ http_wait(HttpTransfer *transfer)
 }
 
 /*
+ * The one descriptor that becomes readable when http_pump has something to do,
+ * for a caller with a wait of its own; -1 before the first transfer.
+ */
+int
+http_descriptor(void)
+{
+	return engine.multi ? engine.mux : -1;
+}
+
+/* Carries all transfers on as far as they can go without waiting. */
+void
+http_pump(void)
+{
+	if (engine.multi)
+		engine_pump();
+}
+
+/* How a transfer ended; NULL while it is under way. */
+const HttpResult *
+http_result(const HttpTransfer *transfer)
+{
+	return transfer->done ? &transfer->result : NULL;
+}
+
+/*
  * ---- URLs
  */
 

@@ -71,4 +71,9 @@ extern const char *http_parse_url(const char *text, HttpUrl *url);
 extern HttpTransfer *http_start(const HttpRequest *request);
 extern const HttpResult *http_wait(HttpTransfer *transfer);
 
+/* for a process that waits for many transfers and other things at once */
+extern int	http_descriptor(void);
+extern void http_pump(void);
+extern const HttpResult *http_result(const HttpTransfer *transfer);
+
 #endif							/* WAWP_HTTP_H */

@@ -47,6 +47,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "compat.h"
@@ -201,8 +202,9 @@ check_delays(const OptionSpec *spec, const char *value)
 	return NULL;
 }
 
+/* Minutes since midnight; false when there is no time of day. */
 static bool
-parse_time_of_day(const char **at)
+parse_time_of_day(const char **at, int *minutes)
 {
 	int			hour;
 	int			minute;
@@ -212,6 +214,17 @@ parse_time_of_day(const char **at)
 		hour < 0 || hour > 23 || minute < 0 || minute > 59)
 		return false;
 	*at += n;
+	*minutes = hour * 60 + minute;
+	return true;
+}
+
+/* "21:00-08:00 Europe/Madrid"; leaves `at` at the time zone or the end. */
+static bool
+parse_time_span(const char **at, int *from, int *to)
+{
+	if (!parse_time_of_day(at, from) || *(*at)++ != '-' || !parse_time_of_day(at, to) || (**at && **at != ' '))
+		return false;
+	*at += strspn(*at, " ");
 	return true;
 }
 
@@ -219,10 +232,11 @@ static const char *
 check_quiet_hours(const OptionSpec *spec pg_attribute_unused(), const char *value)
 {
 	const char *at = value;
+	int			from;
+	int			to;
 
-	if (!parse_time_of_day(&at) || *at++ != '-' || !parse_time_of_day(&at) || (*at && *at != ' '))
+	if (!parse_time_span(&at, &from, &to))
 		return "It must be a time span with a time zone, such as \"21:00-08:00 Europe/Madrid\".";
-	at += strspn(at, " ");
 	if (*at && pg_tzset(at) == NULL)
 		return psprintf("\"%s\" is not a time zone.", at);
 	return NULL;
@@ -482,9 +496,9 @@ wawp_fdw_validator(PG_FUNCTION_ARGS)
  * ---- which instance
  */
 
-/* Names of the instances on which the current role has USAGE. */
+/* Names of the instances on which a role has USAGE; of all for InvalidOid. */
 static List *
-usable_instances(void)
+usable_instances(Oid roleid)
 {
 	Oid			wrapper = get_foreign_data_wrapper_oid(WRAPPER_NAME, true);
 	Relation	servers = table_open(ForeignServerRelationId, AccessShareLock);
@@ -496,8 +510,8 @@ usable_instances(void)
 	{
 		Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
 
-		if (form->srvfdw == wrapper &&
-			wawp_server_aclcheck(form->oid, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
+		if (form->srvfdw == wrapper && OidIsValid(wrapper) &&
+			(!OidIsValid(roleid) || wawp_server_aclcheck(form->oid, roleid, ACL_USAGE) == ACLCHECK_OK))
 			names = lappend(names, pstrdup(NameStr(form->srvname)));
 	}
 	systable_endscan(scan);
@@ -507,7 +521,7 @@ usable_instances(void)
 
 /* Explains why no instance can be chosen for the caller. */
 static void
-refuse_choice(List *names)
+refuse_choice(List *names, Oid roleid)
 {
 	StringInfoData list;
 	ListCell   *lc;
@@ -516,7 +530,7 @@ refuse_choice(List *names)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no Wawp instance that role \"%s\" may use",
-						GetUserNameFromId(GetUserId(), false)),
+						GetUserNameFromId(roleid, false)),
 				 errhint("Create one with CREATE SERVER ... FOREIGN DATA WRAPPER wawp, or have USAGE on it granted.")));
 	initStringInfo(&list);
 	foreach(lc, names)
@@ -524,13 +538,13 @@ refuse_choice(List *names)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("several Wawp instances could be meant"),
-			 errdetail("Role \"%s\" may use %s.", GetUserNameFromId(GetUserId(), false), list.data),
+			 errdetail("Role \"%s\" may use %s.", GetUserNameFromId(roleid, false), list.data),
 			 errhint("Name one in the argument \"instance\" or in the parameter \"wawp.instance\".")));
 }
 
 /* The name the caller means: the argument, the parameter, the only one. */
 static const char *
-choose_name(const char *name)
+choose_name(const char *name, Oid roleid)
 {
 	List	   *names;
 
@@ -538,9 +552,9 @@ choose_name(const char *name)
 		return name;
 	if (wawp_instance_name[0] != '\0')
 		return wawp_instance_name;
-	names = usable_instances();
+	names = usable_instances(roleid);
 	if (list_length(names) != 1)
-		refuse_choice(names);
+		refuse_choice(names, roleid);
 	return linitial(names);
 }
 
@@ -561,9 +575,9 @@ find_server(const char *name)
 }
 
 static void
-check_usage(const ForeignServer *server)
+check_usage(const ForeignServer *server, Oid roleid)
 {
-	AclResult	result = wawp_server_aclcheck(server->serverid, GetUserId(), ACL_USAGE);
+	AclResult	result = wawp_server_aclcheck(server->serverid, roleid, ACL_USAGE);
 
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_FOREIGN_SERVER, server->servername);
@@ -619,10 +633,10 @@ read_token_file(const char *path)
 }
 
 static const char *
-find_token(const ForeignServer *server)
+find_token(const ForeignServer *server, Oid roleid)
 {
 	List	   *defs = NIL;
-	bool		mapped = mapping_options(GetUserId(), server->serverid, &defs);
+	bool		mapped = mapping_options(roleid, server->serverid, &defs);
 	const char *token = option_value(defs, "access_token");
 	const char *path = option_value(defs, "access_token_file");
 
@@ -634,8 +648,8 @@ find_token(const ForeignServer *server)
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("there is no access token for Wawp instance \"%s\"", server->servername),
 			 mapped
-			 ? errdetail("The user mapping of role \"%s\" has none.", GetUserNameFromId(GetUserId(), false))
-			 : errdetail("Neither role \"%s\" nor PUBLIC has a user mapping.", GetUserNameFromId(GetUserId(), false)),
+			 ? errdetail("The user mapping of role \"%s\" has none.", GetUserNameFromId(roleid, false))
+			 : errdetail("Neither role \"%s\" nor PUBLIC has a user mapping.", GetUserNameFromId(roleid, false)),
 			 errhint("CREATE USER MAPPING FOR ... SERVER %s OPTIONS (access_token '...').",
 					 quote_identifier(server->servername))));
 	return NULL;
@@ -654,6 +668,24 @@ option_ms(List *defs, const char *name)
 	return ms;
 }
 
+static int
+option_int(List *defs, const char *name)
+{
+	int			number = 0;
+
+	(void) parse_int(option_value(defs, name), &number, 0, NULL);
+	return number;
+}
+
+static double
+option_real(List *defs, const char *name)
+{
+	double		number = 0;
+
+	(void) parse_real(option_value(defs, name), &number, 0, NULL);
+	return number;
+}
+
 /* Refuses a host that left wawp.allowed_hosts since CREATE SERVER. */
 static void
 fill_base_url(WawpInstance *instance, List *defs)
@@ -669,21 +701,79 @@ fill_base_url(WawpInstance *instance, List *defs)
 	instance->may_reach_loopback = loopback_is_allowed();
 }
 
-/*
- * Finds the instance a call means and checks that the current role may use it.
- *
- * name: the call's argument, or NULL.  Errors: 42704 no such instance or no
- * token, 42501 no USAGE, 22023 several could be meant or its host is not
- * allowed any more.
- */
-WawpInstance *
-instance_resolve(const char *name)
+/* Finds the instance a call means, without its token, for the current role. */
+InstanceRef
+instance_choose(const char *name)
 {
-	ForeignServer *server = find_server(choose_name(name));
+	ForeignServer *server = find_server(choose_name(name, GetUserId()));
+	InstanceRef ref;
+
+	check_usage(server, GetUserId());
+	ref.name = server->servername;
+	ref.instance_id = option_value(server->options, "instance_id");
+	return ref;
+}
+
+/* Names of all instances of the database. */
+List *
+instance_names(void)
+{
+	return usable_instances(InvalidOid);
+}
+
+/*
+ * When the quiet hours that `now` lies in end; 0 when it lies in none.  Without
+ * a time zone of their own they are in the server's.
+ */
+TimestampTz
+instance_quiet_until(const WawpInstance *instance, TimestampTz now)
+{
+	const char *at = instance->quiet_hours;
+	pg_time_t	seconds = timestamptz_to_time_t(now);
+	struct pg_tm *local;
+	int			from;
+	int			to;
+	int			minutes;
+	int			since;
+
+	if (at == NULL || !parse_time_span(&at, &from, &to))
+		return 0;
+	local = pg_localtime(&seconds, *at ? pg_tzset(at) : log_timezone);
+	minutes = local->tm_hour * 60 + local->tm_min;
+	since = (minutes - from + 1440) % 1440;
+	if (since >= (to - from + 1440) % 1440)
+		return 0;
+	return now + ((to - minutes + 1440) % 1440 * INT64CONST(60) - local->tm_sec) * USECS_PER_SEC;
+}
+
+/* Is there such an instance, and may the current role use it? */
+bool
+instance_is_usable(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+
+	return server && server->fdwid == get_foreign_data_wrapper_oid(WRAPPER_NAME, true) &&
+		wawp_server_aclcheck(server->serverid, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+}
+
+static void
+fill_pace(WawpInstance *instance, List *defs)
+{
+	instance->adds_per_minute = option_real(defs, "adds_per_minute");
+	instance->adds_burst = option_int(defs, "adds_burst");
+	instance->adds_per_day = option_int(defs, "adds_per_day");
+	instance->pace_jitter = option_real(defs, "pace_jitter");
+	instance->concurrency = option_int(defs, "concurrency");
+	instance->batch_size = option_int(defs, "batch_size");
+	instance->quiet_hours = option_value(defs, "quiet_hours");
+}
+
+static WawpInstance *
+describe(ForeignServer *server)
+{
 	WawpInstance *instance = palloc0(sizeof(WawpInstance));
 	List	   *defs = server->options;
 
-	check_usage(server);
 	instance->serverid = server->serverid;
 	instance->name = server->servername;
 	instance->instance_id = text_from_server(option_value(defs, "instance_id"));
@@ -693,7 +783,36 @@ instance_resolve(const char *name)
 	(void) parse_auth(option_value(defs, "auth"), &instance->auth);
 	(void) parse_delays(find_option("verify_delays"), option_value(defs, "verify_delays"),
 						instance->delay_ms, &instance->ndelays);
+	fill_pace(instance, defs);
 	fill_base_url(instance, defs);
-	instance->access_token = text_from_server(find_token(server));
+	return instance;
+}
+
+/*
+ * An instance without its token, whoever asks: for its pace.  Errors: 42704 no
+ * such instance, 22023 its host is not allowed any more.
+ */
+WawpInstance *
+instance_describe(const char *name)
+{
+	return describe(find_server(name));
+}
+
+/*
+ * Finds the instance a call means and checks that the role may use it.
+ *
+ * name: the call's argument, or NULL.  Errors: 42704 no such instance or no
+ * token, 42501 no USAGE, 22023 several could be meant or its host is not
+ * allowed any more.
+ */
+WawpInstance *
+instance_resolve(const char *name, Oid roleid)
+{
+	ForeignServer *server = find_server(choose_name(name, roleid));
+	WawpInstance *instance;
+
+	check_usage(server, roleid);
+	instance = describe(server);
+	instance->access_token = text_from_server(find_token(server, roleid));
 	return instance;
 }

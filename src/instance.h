@@ -11,6 +11,9 @@
 #ifndef WAWP_INSTANCE_H
 #define WAWP_INSTANCE_H
 
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
 #include "http.h"
 
 #define INSTANCE_MAX_DELAYS 10
@@ -37,8 +40,27 @@ typedef struct WawpInstance
 	bool		may_reach_loopback;
 	int			ndelays;		/* verify_delays */
 	int			delay_ms[INSTANCE_MAX_DELAYS];
+	double		adds_per_minute;
+	int			adds_burst;
+	int			adds_per_day;	/* 0 = no cap */
+	double		pace_jitter;
+	int			concurrency;
+	int			batch_size;
+	const char *quiet_hours;	/* NULL: none */
 } WawpInstance;
 
-extern WawpInstance *instance_resolve(const char *name);
+/* What an intent needs to know of its instance. */
+typedef struct InstanceRef
+{
+	const char *name;
+	const char *instance_id;
+} InstanceRef;
+
+extern InstanceRef instance_choose(const char *name);
+extern WawpInstance *instance_resolve(const char *name, Oid roleid);
+extern WawpInstance *instance_describe(const char *name);
+extern TimestampTz instance_quiet_until(const WawpInstance *instance, TimestampTz now);
+extern List *instance_names(void);
+extern bool instance_is_usable(const char *name);
 
 #endif							/* WAWP_INSTANCE_H */

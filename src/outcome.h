@@ -69,11 +69,26 @@ typedef enum OutcomeScope
 	SCOPE_DOUBT					/* they are not sent: the API does not answer */
 } OutcomeScope;
 
+/* What the worker does next about an intent: design.md, section 5. */
+typedef enum OutcomeNext
+{
+	NEXT_DONE,
+	NEXT_LOOK,					/* look at the member list */
+	NEXT_INVITE,				/* send the invite link once, if allowed */
+	NEXT_WAIT,					/* for the person, or an admin */
+	NEXT_FAIL,
+	NEXT_RETRY,					/* later, a limited number of times */
+	NEXT_SLOW_DOWN,				/* the instance goes slower; the intent stays */
+	NEXT_HOLD_LANE,				/* the group waits; the intent stays */
+	NEXT_HOLD_INSTANCE			/* the instance waits; the intent stays */
+} OutcomeNext;
+
 typedef struct OutcomeInfo
 {
 	WawpOutcome outcome;		/* its own place in the table */
 	const char *name;			/* label of the SQL enum */
 	OutcomeScope scope;
+	OutcomeNext next;
 	bool		look;			/* a member list can settle it */
 	const char *sqlstate;		/* of the error a reading function raises */
 	const char *text;			/* what is wrong, for a message or a detail */

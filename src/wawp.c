@@ -18,6 +18,8 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "shmem.h"
+#include "worker.h"
 
 #include "compat.h"
 
@@ -30,4 +32,9 @@ _PG_init(void)
 {
 	guc_init();
 	api_init(process_shared_preload_libraries_in_progress);
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	shmem_init();
+	ddl_init();
+	launcher_init();
 }

@@ -80,3 +80,18 @@ FROM wawp_classify('add', 200,
     '{"15551230403@c.us": {"code": 403, "message": "The participant can be added by sending private invitation only"}}');
 \set ECHO none
 \echo
+
+\echo
+\echo '== Rows become memberships: a trigger, a queue, a worker that drips (60 a minute here, 6 by default)'
+\echo
+ALTER SERVER support OPTIONS (ADD adds_per_minute '60', ADD pace_jitter '0');
+\set ECHO queries
+CREATE TABLE enrolment (course text, group_jid text, phone text);
+CREATE TRIGGER into_group AFTER INSERT OR UPDATE OR DELETE ON enrolment FOR EACH ROW
+    EXECUTE FUNCTION wawp_membership_trigger('group=group_jid', 'jid=phone', 'reason=enrolled in {course}');
+
+INSERT INTO enrolment
+SELECT 'pottery', '120363012345678901@g.us', '+1 555 200 00' || n FROM generate_series(10, 17) n;
+
+SELECT instance, queued, round(extract(epoch FROM eta - now())) AS seconds_left FROM wawp.queue;
+\set ECHO none

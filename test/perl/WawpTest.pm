@@ -170,6 +170,47 @@ sub session
 	return WawpTest::Session->new($node, $dbname // 'postgres', %parameters);
 }
 
+=head1 THE DRAIN
+
+=head2 WawpTest->worker($node, [$dbname])
+
+The process that serves the queue of that database; waits for it, dies if there is none after 20 s.
+
+=head2 WawpTest->workers($node)
+
+The names of the databases that have a worker, one after the other, in one string.
+
+=cut
+
+sub worker
+{
+	my ($class, $node, $dbname) = @_;
+	my $query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'wawp worker' AND query <> '' AND datname = '"
+	  . ($dbname // 'postgres') . "'";
+	my $pid = poll_until(sub { $node->safe_psql('postgres', $query) }, 20) or die "no worker\n";
+	return $pid;
+}
+
+sub workers
+{
+	my ($class, $node) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_stat_activity WHERE backend_type = 'wawp worker'");
+}
+
+=head2 WawpTest->people($number, [$first])
+
+That many numbers that mean somebody new to the simulator, of the form 1556000NNNN.
+
+=cut
+
+sub people
+{
+	my ($class, $number, $first) = @_;
+	$first //= 0;
+	return map { sprintf '1556%07d', $_ } $first .. $first + $number - 1;
+}
+
 =head1 NETWORKS
 
 =head2 WawpTest->deaf_port
@@ -438,6 +479,25 @@ sub count { my ($self, $path) = @_; return scalar(my @found = $self->ledger($pat
 
 sub connections { return $_[0]->ctl(GET => 'connections'); }
 
+=head2 $sim->people([$path_regex])
+
+Whom the requests named so far, in the order of arrival: "add 15551230500", "remove 15551230500", ...
+
+=cut
+
+sub people
+{
+	my ($self, $path) = @_;
+	my @people;
+
+	foreach my $request ($self->ledger($path))
+	{
+		next unless $request->{path} =~ m{/(add|remove|promote|demote)$};
+		push @people, map { "$1 " . $_->{id} =~ s/@.*//r } @{ $request->{body}{participants} };
+	}
+	return @people;
+}
+
 =head2 $sim->arrived($path_regex, [$number])
 
 Waits until that many (1) requests have arrived whole whose decoded path fits; dies if they do not.
@@ -507,6 +567,10 @@ An answer is a hash: out (rows, unaligned), err (all else psql printed, with SQL
 of the last error, '' if there was none), seconds (from send() to the end) and gone (true if the
 connection was lost).
 
+=head2 $session->until($sql, $expected, [$seconds])
+
+Asks again and again until the rows are the text, or match the pattern, expected; returns the last ones.
+
 =head2 $session->pid, $session->quit, $session->vanish
 
 Of the server process; ends the session; kills psql in the middle of whatever it does.
@@ -566,6 +630,19 @@ sub ask
 	my ($self, $sql) = @_;
 	$self->send($sql);
 	return $self->answer;
+}
+
+sub until
+{
+	my ($self, $sql, $expected, $seconds) = @_;
+	my $out;
+
+	WawpTest::poll_until(
+		sub {
+			$out = $self->ask($sql)->{out};
+			return ref $expected ? $out =~ $expected : $out eq $expected;
+		}, $seconds);
+	return $out;
 }
 
 sub quit

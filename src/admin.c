@@ -1,0 +1,339 @@
+/*-------------------------------------------------------------------------
+ *
+ * admin.c
+ *	  The SQL functions that watch the queue.
+ *
+ * They read what the calling role may see (row-level security holds), each
+ * look in a snapshot of its own.
+ *
+ * IDENTIFICATION
+ *	  src/admin.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "clock.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "guc.h"
+#include "instance.h"
+#include "limiter.h"
+#include "miscadmin.h"
+#include "shmem.h"
+#include "sqlrun.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+
+/* How often a batch is looked at: a person notices no difference. */
+#define WAIT_POLL_MS 100
+#define DRAIN_POLL_MS 20
+
+PG_FUNCTION_INFO_V1(wawp_wait);
+PG_FUNCTION_INFO_V1(wawp_explain);
+PG_FUNCTION_INFO_V1(wawp_drain);
+PG_FUNCTION_INFO_V1(wawp_budget);
+PG_FUNCTION_INFO_V1(wawp_worker_pid);
+
+/*
+ * ---- waiting for a batch
+ */
+
+static SqlStatement count_batch = {
+	"SELECT count(*) FILTER (WHERE state NOT IN ('done', 'failed', 'cancelled')),"
+	" count(*) FILTER (WHERE state = 'done'), count(*) FILTER (WHERE state = 'failed'),"
+	" count(*) FILTER (WHERE state = 'cancelled')"
+	" FROM wawp.membership_intent WHERE batch_id = $1",
+	1, {TEXTOID}, NULL
+};
+
+static void
+read_batch(const char *batch, int64 counts[4])
+{
+	SqlArgs		args = {0};
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	sqlrun_text(&args, batch);
+	sqlrun(&count_batch, &args);
+	for (int i = 0; i < 4; i++)
+		counts[i] = sqlrun_get_int8(0, i + 1, 0);
+	SPI_finish();
+}
+
+static int64
+interval_ms(const Interval *interval)
+{
+	return interval->time / 1000 +
+		(interval->day + interval->month * INT64CONST(30)) * 24 * 3600 * 1000;
+}
+
+/* (batch text, timeout interval): pending, done, failed, cancelled. */
+Datum
+wawp_wait(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	int64		deadline = PG_INT64_MAX;
+	int64		counts[4];
+	Datum		values[4];
+	bool		nulls[4] = {false};
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be null", "batch")));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (!PG_ARGISNULL(1))
+		deadline = clock_monotonic_ms() + interval_ms(PG_GETARG_INTERVAL_P(1));
+	for (;;)
+	{
+		read_batch(text_to_cstring(PG_GETARG_TEXT_PP(0)), counts);
+		if (counts[0] == 0 || clock_monotonic_ms() >= deadline)
+			break;
+		clock_wait_until(Min(deadline, clock_monotonic_ms() + WAIT_POLL_MS));
+	}
+	for (int i = 0; i < 4; i++)
+		values[i] = Int64GetDatum(counts[i]);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/*
+ * ---- explaining one intent
+ */
+
+typedef struct Explained
+{
+	const char *state;
+	const char *instance;
+	const char *outcome;
+	const char *detail;
+	TimestampTz not_before;
+	TimestampTz next_attempt_at;
+	TimestampTz held_until;
+	const char *held_by;
+	bool		is_lane_held;
+	const char *after_state;
+	int64		after;
+	int64		ahead;
+	bool		in_flight;
+	const char *action;
+} Explained;
+
+static SqlStatement look_up = {
+	"SELECT i.state::text, i.instance::text, i.outcome::text, i.detail, i.not_before, i.next_attempt_at,"
+	" h.until, h.reason, h.group_jid IS NOT NULL, p.state::text, i.after,"
+	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.instance = i.instance"
+	"  AND a.group_jid = i.group_jid AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
+	" EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN"
+	"  ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND b.instance = i.instance"
+	"  AND b.group_jid = i.group_jid AND b.jid = i.jid AND b.id <> i.id), i.action::text"
+	" FROM wawp.membership_intent i"
+	" LEFT JOIN wawp.membership_intent p ON p.id = i.after"
+	" LEFT JOIN LATERAL (SELECT * FROM wawp.hold h WHERE h.instance = i.instance"
+	"  AND (h.group_jid IS NULL OR h.group_jid = i.group_jid)"
+	"  AND (h.until IS NULL OR h.until > clock_timestamp())"
+	"  ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true"
+	" WHERE i.id = $1",
+	1, {INT8OID}, NULL
+};
+
+static bool
+read_explained(int64 id, Explained *e)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, id);
+	if (sqlrun(&look_up, &args) == 0)
+		return false;
+	e->state = sqlrun_get(0, 1);
+	e->instance = sqlrun_get(0, 2);
+	e->outcome = sqlrun_get(0, 3);
+	e->detail = sqlrun_get(0, 4);
+	e->not_before = sqlrun_get_int8(0, 5, 0);
+	e->next_attempt_at = sqlrun_get_int8(0, 6, 0);
+	e->held_until = sqlrun_get_int8(0, 7, 0);
+	e->held_by = sqlrun_get(0, 8);
+	e->is_lane_held = sqlrun_get(0, 9)[0] == 't';
+	e->after_state = sqlrun_get(0, 10);
+	e->after = sqlrun_get_int8(0, 11, 0);
+	e->ahead = sqlrun_get_int8(0, 12, 0);
+	e->in_flight = sqlrun_get(0, 13)[0] == 't';
+	e->action = sqlrun_get(0, 14);
+	return true;
+}
+
+static const char *
+at(TimestampTz time)
+{
+	return timestamptz_to_str(time);
+}
+
+/* When the instance's pace lets the next add leave. */
+static TimestampTz
+pace_time(const char *name, int64 ahead)
+{
+	WawpInstance *instance = instance_describe(name);
+	LimiterKey	key = limiter_key(instance->base.host, instance->instance_id, LIMIT_ADD, NULL);
+	PaceRate	rate = pace_rate(instance->adds_per_minute, 0);
+	int64		wait = limiter_next_at(&key, rate) - clock_monotonic_us();
+
+	return GetCurrentTimestamp() + Max(wait, 0) + ahead * rate.interval;
+}
+
+static const char *
+explain_queued(const Explained *e)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!wawp_worker_on)
+		return "queued: the worker is switched off (wawp.worker), nothing is sent until it is on again";
+	if (e->held_by && e->held_until == 0)
+		return psprintf("queued: the %s is held (%s) until wawp_resume()",
+						e->is_lane_held ? "group" : "instance", e->held_by);
+	if (e->held_by)
+		return psprintf("queued: the %s is held (%s), it is tried again at %s",
+						e->is_lane_held ? "group" : "instance", e->held_by, at(e->held_until));
+	if (e->not_before > now)
+		return psprintf("queued: not_before says %s", at(e->not_before));
+	if (e->next_attempt_at > now)
+		return psprintf("queued: the last attempt ended in %s, the next is at %s",
+						e->outcome ? e->outcome : "an unknown way", at(e->next_attempt_at));
+	if (e->after != 0 && (e->after_state == NULL || strcmp(e->after_state, "done") != 0))
+		return psprintf("queued: it waits for intent " INT64_FORMAT ", which is %s",
+						e->after, e->after_state ? e->after_state : "not there");
+	if (e->in_flight)
+		return "queued: the same person has another intent under way in this group";
+	if (strcmp(e->action, "add") == 0)
+		return psprintf("queued: " INT64_FORMAT " ahead in this group, the instance's pace lets it leave about %s",
+						e->ahead, at(pace_time(e->instance, e->ahead)));
+	return psprintf("queued: " INT64_FORMAT " ahead in this group", e->ahead);
+}
+
+static const char *
+explain(const Explained *e)
+{
+	if (strcmp(e->state, "queued") == 0)
+		return explain_queued(e);
+	if (strcmp(e->state, "sending") == 0)
+		return "sending: its request is on the way, the answer decides";
+	return psprintf("%s: %s%s%s", e->state, e->outcome ? e->outcome : "no outcome",
+					e->detail ? ", " : "", e->detail ? e->detail : "");
+}
+
+/* (id bigint): NULL when there is no such intent that the role may see. */
+Datum
+wawp_explain(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Explained	e = {0};
+	text	   *result = NULL;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	if (read_explained(PG_GETARG_INT64(0), &e))
+	{
+		const char *sentence = explain(&e);
+
+		MemoryContextSwitchTo(caller);
+		result = cstring_to_text(sentence);
+	}
+	SPI_finish();
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(result);
+}
+
+/*
+ * ---- draining by hand
+ */
+
+/*
+ * Procedure (max_requests int, max_time interval): lets the worker serve the
+ * queue although wawp.worker is off, and waits until it has.
+ */
+Datum
+wawp_drain(PG_FUNCTION_ARGS)
+{
+	int64		requests = PG_ARGISNULL(0) ? PG_INT64_MAX : PG_GETARG_INT32(0);
+	int64		until = PG_INT64_MAX;
+
+	if (wawp_shared == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("wawp_drain() needs wawp to be preloaded"),
+				 errhint("Add wawp to shared_preload_libraries and restart the server.")));
+	PreventCommandDuringRecovery("wawp_drain()");
+	if (!is_member_of_role(GetUserId(), sqlrun_owner()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to drain the queue"),
+				 errhint("Members of the extension's owner may.")));
+	if (!PG_ARGISNULL(1))
+		until = clock_monotonic_ms() + interval_ms(PG_GETARG_INTERVAL_P(1));
+	while (!shmem_give_permit(MyDatabaseId, requests, until))
+		clock_wait_until(clock_monotonic_ms() + WAIT_POLL_MS);
+	PG_TRY();
+	{
+		while (shmem_has_permit(MyDatabaseId))
+			clock_wait_until(clock_monotonic_ms() + DRAIN_POLL_MS);
+	}
+	PG_CATCH();
+	{
+		shmem_end_permit(MyDatabaseId);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	PG_RETURN_VOID();
+}
+
+/*
+ * ---- views
+ */
+
+/* The worker's process in this database, or NULL. */
+Datum
+wawp_worker_pid(PG_FUNCTION_ARGS)
+{
+	pid_t		pid = wawp_shared ? shmem_worker_pid(MyDatabaseId) : 0;
+
+	if (pid == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(pid);
+}
+
+/* (instance name): adds_left_minute, adds_left_day, next_at. */
+Datum
+wawp_budget(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	const char *name = NameStr(*PG_GETARG_NAME(0));
+	WawpInstance *instance;
+	LimiterKey	key;
+	PaceRate	rate;
+	int64		wait;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	if (wawp_shared == NULL || !instance_is_usable(name))
+		PG_RETURN_NULL();
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	instance = instance_describe(name);
+	key = limiter_key(instance->base.host, instance->instance_id, LIMIT_ADD, NULL);
+	rate = pace_rate(instance->adds_per_minute, instance->adds_burst);
+	wait = Max(limiter_next_at(&key, rate) - clock_monotonic_us(), 0);
+	nulls[0] = rate.interval == 0;
+	values[0] = Int64GetDatum(nulls[0] ? 0 : limiter_within(&key, rate, USECS_PER_MINUTE));
+	nulls[1] = instance->adds_per_day == 0;
+	values[1] = Int64GetDatum(Max(instance->adds_per_day - limiter_spent_today(&key), 0));
+	values[2] = TimestampTzGetDatum(GetCurrentTimestamp() + wait);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}

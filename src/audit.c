@@ -1,0 +1,254 @@
+/*-------------------------------------------------------------------------
+ *
+ * audit.c
+ *	  The record of every request.
+ *
+ * wawp.audit_log is append-only and partitioned by month (UTC).  The worker is
+ * its only writer, so it numbers the records itself, without gaps: the next
+ * number is kept here and thrown away when a transaction aborts.  Partitions
+ * are made ahead, each as a table of its own that is then attached, so that
+ * no statement needs more than a moment's lock on the parent.  There is no
+ * default partition, which would make attaching scan it.
+ *
+ * Statements run as intent.c's do.
+ *
+ * IDENTIFICATION
+ *	  src/audit.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "audit.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "pgtime.h"
+#include "sqlrun.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+
+#define MONTHS_AHEAD 2
+
+PG_FUNCTION_INFO_V1(wawp_audit_refuse);
+
+static int64 next_number = 0;	/* 0: ask the table */
+
+/*
+ * Trigger on the log and its partitions: nothing recorded is changed, deleted
+ * or truncated.
+ */
+Datum
+wawp_audit_refuse(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "wawp._audit_refuse() is a trigger");
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("the audit log \"%s\" is append-only", RelationGetRelationName(trigger->tg_relation)),
+			 errhint("Old records go with their partition, when wawp.audit_retention says so.")));
+	return (Datum) 0;
+}
+
+/*
+ * ---- partitions
+ */
+
+/* Year and month (UTC) that lie `ahead` months from now. */
+static void
+month_start(int ahead, int *year, int *month)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(GetCurrentTimestamp(), NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "the current time is out of range");
+	*year = tm.tm_year + (tm.tm_mon - 1 + ahead) / 12;
+	*month = (tm.tm_mon - 1 + ahead) % 12 + 1;
+}
+
+static bool
+partition_exists(const char *name)
+{
+	static SqlStatement exists = {
+		"SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+		" JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid"
+		" WHERE n.nspname = 'wawp' AND c.relname = $1",
+		1, {TEXTOID}, NULL
+	};
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, name);
+	return sqlrun(&exists, &args) > 0;
+}
+
+static void
+run_utility(const char *statement)
+{
+	int			result = SPI_execute(statement, false, 0);
+
+	if (result != SPI_OK_UTILITY)
+		elog(ERROR, "could not run \"%s\": %s", statement, SPI_result_code_string(result));
+}
+
+static void
+make_partition(int ahead)
+{
+	int			year,
+				month,
+				next_year,
+				next_month;
+	char		name[NAMEDATALEN];
+
+	month_start(ahead, &year, &month);
+	month_start(ahead + 1, &next_year, &next_month);
+	snprintf(name, sizeof(name), "audit_log_%04d_%02d", year, month);
+	if (partition_exists(name))
+		return;
+	run_utility(psprintf("CREATE TABLE wawp.%s (LIKE wawp.audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS)", name));
+	run_utility(psprintf("CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.%s"
+						 " FOR EACH STATEMENT EXECUTE FUNCTION wawp._audit_refuse()", name));
+	run_utility(psprintf("ALTER TABLE wawp.audit_log ATTACH PARTITION wawp.%s"
+						 " FOR VALUES FROM ('%04d-%02d-01 00:00:00+00') TO ('%04d-%02d-01 00:00:00+00')",
+						 name, year, month, next_year, next_month));
+}
+
+/* Makes the partitions of this month and the next ones, where they are missing. */
+void
+audit_prepare(void)
+{
+	for (int ahead = 0; ahead <= MONTHS_AHEAD; ahead++)
+		make_partition(ahead);
+}
+
+static SqlStatement old_partitions = {
+	"SELECT c.relname::text FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid"
+	" WHERE i.inhparent = 'wawp.audit_log'::pg_catalog.regclass"
+	" AND (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC'"
+	"  < clock_timestamp() - $1 * interval '1 minute'",
+	1, {INT4OID}, NULL
+};
+
+/* Drops the partitions of months that ended longer ago than that. */
+void
+audit_drop_old(int retention_minutes)
+{
+	SqlArgs		args = {0};
+	List	   *names = NIL;
+	ListCell   *lc;
+	uint64		n;
+
+	sqlrun_int4(&args, retention_minutes, true);
+	n = sqlrun(&old_partitions, &args);
+	for (uint64 i = 0; i < n; i++)
+		names = lappend(names, pstrdup(sqlrun_get(i, 1)));
+	foreach(lc, names)
+		run_utility(psprintf("DROP TABLE wawp.%s", quote_identifier(lfirst(lc))));
+}
+
+/*
+ * ---- records
+ */
+
+static SqlStatement last_number = {
+	"SELECT coalesce(max(id), 0) FROM wawp.audit_log",
+	0, {0}, NULL
+};
+
+/* To be called when a transaction that wrote records did not commit. */
+void
+audit_forget_numbers(void)
+{
+	next_number = 0;
+}
+
+static int64
+take_number(void)
+{
+	if (next_number == 0)
+	{
+		sqlrun(&last_number, NULL);
+		next_number = sqlrun_get_int8(0, 1, 0) + 1;
+	}
+	return next_number++;
+}
+
+static SqlStatement insert = {
+	"INSERT INTO wawp.audit_log (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id,"
+	" batch_id, attempt, action, outcome, http_status, code, login_role, requested_by, actor,"
+	" application_name, client_addr, origin, reason, request_id, duration_ms, detail)"
+	" VALUES ($1, clock_timestamp(), $2::wawp.audit_kind, $3::name, $4, $5, $6, $7, $8, $9,"
+	" $10::wawp.action, $11::wawp.outcome, $12, $13, $14::name, $15::name, $16, $17, $18::inet, $19, $20,"
+	" $21::uuid, $22, $23::jsonb)",
+	23, {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, INT4OID,
+		TEXTOID, TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	TEXTOID, INT4OID, TEXTOID}, NULL
+};
+
+/* Appends one record. */
+void
+audit_write(const AuditRecord *r)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, take_number());
+	sqlrun_text(&args, r->kind);
+	sqlrun_text(&args, r->instance);
+	sqlrun_text(&args, r->instance_id);
+	sqlrun_text(&args, r->group_jid);
+	sqlrun_id(&args, r->contact_id);
+	sqlrun_id(&args, r->intent_id);
+	sqlrun_text(&args, r->batch_id);
+	sqlrun_int4(&args, r->attempt, r->attempt > 0);
+	sqlrun_text(&args, r->action);
+	sqlrun_text(&args, r->outcome);
+	sqlrun_int4(&args, r->http_status, r->http_status != 0);
+	sqlrun_int4(&args, r->code, r->code != 0);
+	sqlrun_text(&args, r->login_role);
+	sqlrun_text(&args, r->requested_by);
+	sqlrun_text(&args, r->actor);
+	sqlrun_text(&args, r->application_name);
+	sqlrun_text(&args, r->client_addr);
+	sqlrun_text(&args, r->origin);
+	sqlrun_text(&args, r->reason);
+	sqlrun_text(&args, r->request_id);
+	sqlrun_int4(&args, r->duration_ms, r->duration_ms >= 0);
+	sqlrun_text(&args, r->detail);
+	sqlrun(&insert, &args);
+}
+
+/*
+ * ---- the limiter's durable form
+ */
+
+static SqlStatement recent_sends = {
+	"SELECT instance::text, instance_id, requested_by::text,"
+	" (extract(epoch FROM clock_timestamp() - at) * 1000000)::bigint,"
+	" (at AT TIME ZONE 'UTC')::date = (clock_timestamp() AT TIME ZONE 'UTC')::date"
+	" FROM wawp.audit_log WHERE kind = 'sent' AND action = 'add'"
+	" AND at > clock_timestamp() - interval '1 day' ORDER BY at",
+	0, {0}, NULL
+};
+
+/* Adds that left in the last day, oldest first, as AuditSent pointers. */
+List *
+audit_recent_sends(void)
+{
+	uint64		n = sqlrun(&recent_sends, NULL);
+	List	   *list = NIL;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		AuditSent  *sent = palloc(sizeof(AuditSent));
+
+		sent->instance = sqlrun_get(i, 1);
+		sent->instance_id = sqlrun_get(i, 2);
+		sent->requested_by = sqlrun_get(i, 3);
+		sent->age_us = sqlrun_get_int8(i, 4, 0);
+		sent->is_today = sqlrun_get(i, 5)[0] == 't';
+		list = lappend(list, sent);
+	}
+	return list;
+}

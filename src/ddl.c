@@ -1,0 +1,142 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl.c
+ *	  Keeps the worker out of the way of statements on its database.
+ *
+ * DROP DATABASE, ALTER DATABASE ... RENAME or SET TABLESPACE and CREATE
+ * DATABASE ... TEMPLATE need a database without sessions.  A utility hook ends
+ * the worker and bars it while such a statement runs, if the role may run it;
+ * the statement itself decides everything else.
+ *
+ * IDENTIFICATION
+ *	  src/ddl.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "catalog/pg_database.h"
+#include "clock.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "queue.h"
+#include "shmem.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "worker.h"
+
+#include "compat.h"
+
+/* As long as DROP DATABASE itself waits for other sessions. */
+#define BAR_TIMEOUT_MS 5000
+#define BAR_POLL_MS 5
+
+static ProcessUtility_hook_type prev_utility = NULL;
+
+static const char *
+option_text(List *options, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		if (strcmp(def->defname, name) == 0 && def->arg != NULL)
+			return defGetString(def);
+	}
+	return NULL;
+}
+
+/* The database that a statement needs to be alone with; NULL for none. */
+static const char *
+database_to_leave(Node *statement)
+{
+	if (IsA(statement, DropdbStmt))
+		return castNode(DropdbStmt, statement)->dbname;
+	if (IsA(statement, RenameStmt) && castNode(RenameStmt, statement)->renameType == OBJECT_DATABASE)
+		return castNode(RenameStmt, statement)->subname;
+	if (IsA(statement, AlterDatabaseStmt) &&
+		option_text(castNode(AlterDatabaseStmt, statement)->options, "tablespace"))
+		return castNode(AlterDatabaseStmt, statement)->dbname;
+	if (IsA(statement, CreatedbStmt))
+		return option_text(castNode(CreatedbStmt, statement)->options, "template");
+	return NULL;
+}
+
+/* The database to bar, if the role may do that to it. */
+static Oid
+database_to_bar(Node *statement)
+{
+	const char *name = database_to_leave(statement);
+	Oid			dbid = name ? get_database_oid(name, true) : InvalidOid;
+
+	return OidIsValid(dbid) && wawp_database_ownercheck(dbid, GetUserId()) ? dbid : InvalidOid;
+}
+
+/* Ends the worker of a database and waits until it has gone. */
+static void
+bar_worker(Oid dbid)
+{
+	int64		deadline = clock_monotonic_ms() + BAR_TIMEOUT_MS;
+	pid_t		pid = shmem_bar_worker(dbid, true);
+
+	while (pid != 0 && clock_monotonic_ms() < deadline)
+	{
+		(void) kill(pid, SIGTERM);
+		clock_wait_until(clock_monotonic_ms() + BAR_POLL_MS);
+		pid = shmem_bar_worker(dbid, false);
+	}
+}
+
+static void
+run_next(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
+		 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (prev_utility)
+		prev_utility(pstmt, query, read_only_tree, context, params, environment, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, environment, dest, qc);
+}
+
+static void
+on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
+		   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
+{
+	Node	   *statement = pstmt->utilityStmt;
+	Oid			barred = database_to_bar(statement);
+	bool		is_drop = IsA(statement, DropdbStmt);
+	volatile bool is_gone = false;
+
+	/* a worker whose extension goes should notice at once */
+	if (IsA(statement, DropStmt) && castNode(DropStmt, statement)->removeType == OBJECT_EXTENSION)
+		queue_wake_at_commit(NULL);
+	if (!OidIsValid(barred))
+	{
+		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
+		return;
+	}
+	PG_TRY();
+	{
+		bar_worker(barred);
+		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
+		is_gone = is_drop;
+	}
+	PG_FINALLY();
+	{
+		shmem_admit_worker(barred, is_gone);
+	}
+	PG_END_TRY();
+}
+
+/* Installs the hook; while preloading only. */
+void
+ddl_init(void)
+{
+	prev_utility = ProcessUtility_hook;
+	ProcessUtility_hook = on_utility;
+}

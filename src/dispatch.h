@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * dispatch.h
+ *	  From the queue to the API and back.
+ *
+ * IDENTIFICATION
+ *	  src/dispatch.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_DISPATCH_H
+#define WAWP_DISPATCH_H
+
+#include "shmem.h"
+
+/* What a worker was told since it last looked. */
+typedef struct DispatchWake
+{
+	bool		rescan;
+	int			nlanes;
+	LaneKey		lanes[SHMEM_WAKE_LANES];
+} DispatchWake;
+
+/* A permit to serve although wawp.worker is off: CALL wawp_drain(). */
+typedef struct DispatchPermit
+{
+	bool		active;
+	int64		requests;		/* how many more */
+	int64		until;			/* monotonic ms */
+} DispatchPermit;
+
+extern DispatchPermit dispatch_permit;
+
+extern void dispatch_init(void);
+extern void dispatch_recover(void);
+extern void dispatch_tell(const DispatchWake *wake);
+extern bool dispatch_has_work(void);
+extern void dispatch_settle_and_claim(void);
+extern void dispatch_committed(void);
+extern void dispatch_aborted(void);
+extern void dispatch_send(void);
+extern bool dispatch_is_drained(void);
+extern int	dispatch_in_flight(void);
+extern int64 dispatch_next_at(void);
+
+#endif							/* WAWP_DISPATCH_H */

@@ -1,0 +1,137 @@
+/*-------------------------------------------------------------------------
+ *
+ * hold.c
+ *	  Lanes and instances that are not served for now.
+ *
+ * A hold ends at its time, when it is tried again, or with wawp_resume().  Its
+ * count of failures in a row stays until a request succeeds, so that the next
+ * wait is longer.  Statements run as intent.c's do.
+ *
+ * IDENTIFICATION
+ *	  src/hold.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "hold.h"
+#include "miscadmin.h"
+#include "sqlrun.h"
+#include "utils/builtins.h"
+
+static SqlStatement set = {
+	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
+	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), $4, $5)"
+	" ON CONFLICT (instance, (coalesce(group_jid, ''))) DO UPDATE SET reason = excluded.reason,"
+	" since = CASE WHEN hold.reason = excluded.reason THEN hold.since ELSE excluded.since END,"
+	" until = excluded.until, failures = excluded.failures"
+	" RETURNING xmax = 0",
+	5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
+};
+
+static SqlStatement lift = {
+	"DELETE FROM wawp.hold WHERE instance = $1::name AND coalesce(group_jid, '') = $2",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+static SqlStatement lift_after_success = {
+	"DELETE FROM wawp.hold WHERE instance = $1::name AND coalesce(group_jid, '') IN ('', $2)"
+	" AND until IS NOT NULL AND until <= clock_timestamp()",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+static SqlStatement read_all = {
+	"SELECT instance::text, coalesce(group_jid, ''), reason, until, failures FROM wawp.hold",
+	0, {0}, NULL
+};
+
+/*
+ * Holds an instance (group "") or a group.  until 0: for ever.  Returns whether
+ * it was not held before.
+ */
+bool
+hold_set(const char *instance, const char *group, const char *reason, TimestampTz until, int failures)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group);
+	sqlrun_text(&args, reason);
+	sqlrun_time(&args, until);
+	sqlrun_int4(&args, failures, true);
+	sqlrun(&set, &args);
+	return sqlrun_get(0, 1)[0] == 't';
+}
+
+/* Ends a hold; false when there was none. */
+bool
+hold_lift(const char *instance, const char *group)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group);
+	return sqlrun(&lift, &args) > 0;
+}
+
+/* Forgets holds whose time was over when a request succeeded; how many. */
+int
+hold_lift_after_success(const char *instance, const char *group)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group);
+	return (int) sqlrun(&lift_after_success, &args);
+}
+
+/* All holds, as Hold pointers in the current context. */
+List *
+hold_read_all(void)
+{
+	uint64		n = sqlrun(&read_all, NULL);
+	List	   *holds = NIL;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		Hold	   *hold = palloc0(sizeof(Hold));
+
+		namestrcpy(&hold->key.instance, sqlrun_get(i, 1));
+		strlcpy(hold->key.group, sqlrun_get(i, 2), sizeof(hold->key.group));
+		hold->reason = sqlrun_get(i, 3);
+		hold->until = sqlrun_get_int8(i, 4, 0);
+		hold->failures = atoi(sqlrun_get(i, 5));
+		holds = lappend(holds, hold);
+	}
+	return holds;
+}
+
+static SqlStatement read_identity = {
+	"SELECT FROM wawp.identity WHERE system_identifier = $1 AND database_oid = $2::oid",
+	2, {INT8OID, INT8OID}, NULL
+};
+
+static SqlStatement write_identity = {
+	"WITH old AS (DELETE FROM wawp.identity RETURNING 1)"
+	" INSERT INTO wawp.identity SELECT $1, $2::oid RETURNING (SELECT count(*) FROM old)",
+	2, {INT8OID, INT8OID}, NULL
+};
+
+/*
+ * Does the queue belong to this cluster and database?  False once after it was
+ * copied to another; from then on it belongs here.
+ */
+bool
+identity_is_ours(void)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, (int64) GetSystemIdentifier());
+	sqlrun_int8(&args, (int64) MyDatabaseId);
+	if (sqlrun(&read_identity, &args) > 0)
+		return true;
+	sqlrun(&write_identity, &args);
+	return sqlrun_get_int8(0, 1, 0) == 0;
+}

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * hold.h
+ *	  Lanes and instances that are not served for now.
+ *
+ * IDENTIFICATION
+ *	  src/hold.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_HOLD_H
+#define WAWP_HOLD_H
+
+#include "nodes/pg_list.h"
+#include "utils/timestamp.h"
+
+#include "shmem.h"
+
+typedef struct Hold
+{
+	LaneKey		key;			/* group "": the whole instance */
+	const char *reason;
+	TimestampTz until;			/* 0: not before wawp_resume() */
+	int			failures;
+} Hold;
+
+extern bool hold_set(const char *instance, const char *group, const char *reason,
+					 TimestampTz until, int failures);
+extern bool hold_lift(const char *instance, const char *group);
+extern int	hold_lift_after_success(const char *instance, const char *group);
+extern List *hold_read_all(void);
+extern bool identity_is_ours(void);
+
+#endif							/* WAWP_HOLD_H */

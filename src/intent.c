@@ -1,0 +1,419 @@
+/*-------------------------------------------------------------------------
+ *
+ * intent.c
+ *	  The queue's rows.
+ *
+ * All statements on wawp.membership_intent after a row was inserted are here;
+ * every change of state goes through intent_settle or one of the statements
+ * beside it, each of which names the state it comes from.  No HTTP.
+ *
+ * The caller is connected to SPI in a transaction of its own and acts as the
+ * extension's owner.  Rows that somebody else has locked are passed over and
+ * tried again later: the worker never waits for a session.
+ *
+ * IDENTIFICATION
+ *	  src/intent.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "intent.h"
+#include "sqlrun.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+
+static const char *const action_names[] = {
+	[ACTION_ADD] = "add",
+	[ACTION_REMOVE] = "remove",
+	[ACTION_PROMOTE] = "promote",
+	[ACTION_DEMOTE] = "demote",
+	[ACTION_INVITE] = "invite"
+};
+
+static const char *const state_names[] = {
+	[STATE_QUEUED] = "queued",
+	[STATE_SENDING] = "sending",
+	[STATE_VERIFYING] = "verifying",
+	[STATE_INVITING] = "inviting",
+	[STATE_INVITED] = "invited",
+	[STATE_PENDING_APPROVAL] = "pending_approval",
+	[STATE_DONE] = "done",
+	[STATE_FAILED] = "failed",
+	[STATE_CANCELLED] = "cancelled"
+};
+
+const char *
+intent_action_name(IntentAction action)
+{
+	return action_names[action];
+}
+
+const char *
+intent_state_name(IntentState state)
+{
+	return state_names[state];
+}
+
+WawpOperation
+intent_operation(IntentAction action)
+{
+	WawpOperation operation;
+
+	if (!outcome_operation(action_names[action], &operation))
+		elog(ERROR, "action \"%s\" is no operation of the API", action_names[action]);
+	return operation;
+}
+
+static IntentAction
+action_of(const char *name)
+{
+	for (size_t i = 0; i < lengthof(action_names); i++)
+		if (strcmp(action_names[i], name) == 0)
+			return (IntentAction) i;
+	elog(ERROR, "unknown action \"%s\"", name);
+}
+
+/*
+ * ---- when something is asked for
+ */
+
+/* The opposite, still queued: it is cancelled and makes room. */
+static SqlStatement cancel_opposite = {
+	"UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'the opposite was asked for',"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" WHERE state = 'queued' AND instance = $1::name AND group_jid = $2 AND jid = $3"
+	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4",
+	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+};
+
+/* On the wire or waiting for a sighting: it is finished without follow-up. */
+static SqlStatement supersede = {
+	"UPDATE wawp.membership_intent SET superseded = true, updated_at = clock_timestamp()"
+	" WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
+	" AND instance = $1::name AND group_jid = $2 AND jid = $3"
+	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4"
+	" AND NOT superseded",
+	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+};
+
+/* Makes room for a new intent; returns whether anything had to go. */
+bool
+intent_make_room(const char *instance, const char *group, const char *jid, IntentAction action)
+{
+	SqlArgs		args = {0};
+	uint64		changed;
+
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group);
+	sqlrun_text(&args, jid);
+	sqlrun_text(&args, action_names[action]);
+	changed = sqlrun(&cancel_opposite, &args);
+	changed += sqlrun(&supersede, &args);
+	return changed > 0;
+}
+
+/*
+ * ---- when something is sent
+ */
+
+/*
+ * The head of a lane and, for one request, those behind it that ask the same
+ * for the same role.  A person who is in flight is left where they are.
+ */
+static SqlStatement claim = {
+	"WITH head AS MATERIALIZED ("
+	" SELECT c.id, c.action, c.requested_by FROM wawp.membership_intent c"
+	" WHERE c.state = 'queued' AND c.instance = $1::name AND c.group_jid = $2"
+	" AND (c.not_before IS NULL OR c.not_before <= clock_timestamp())"
+	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp())"
+	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
+	" AND ($4 OR c.action <> 'add')"
+	" AND (c.after IS NULL OR EXISTS (SELECT FROM wawp.membership_intent p"
+	"   WHERE p.id = c.after AND p.state = 'done'))"
+	" AND NOT EXISTS (SELECT FROM wawp.membership_intent b"
+	"   WHERE b.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
+	"   AND b.instance = c.instance AND b.group_jid = c.group_jid AND b.jid = c.jid"
+	"   AND (b.state = 'sending' OR NOT b.superseded))"
+	" ORDER BY c.priority DESC, c.id LIMIT $3 FOR UPDATE SKIP LOCKED),"
+	" chosen AS MATERIALIZED ("
+	" SELECT id FROM head WHERE (action, requested_by) ="
+	"  (SELECT action, requested_by FROM head LIMIT 1))"
+	" UPDATE wawp.membership_intent i SET state = 'sending', attempts = attempts + 1,"
+	" next_attempt_at = NULL, updated_at = clock_timestamp()"
+	" FROM chosen WHERE i.id = chosen.id"
+	" RETURNING i.id, i.jid, i.action::text, i.instance_id, i.requested_by::text,"
+	" i.requested_from ->> 'login', i.requested_from ->> 'actor', i.requested_from ->> 'application',"
+	" i.requested_from ->> 'client', i.origin, i.reason, i.batch_id, i.attempts, i.crashes, i.superseded",
+	4, {TEXTOID, TEXTOID, INT4OID, BOOLOID}, NULL
+};
+
+static void
+read_claimed(uint64 row, const LaneKey *lane, Intent *intent)
+{
+	const char *jid = sqlrun_get(row, 2);
+
+	memset(intent, 0, sizeof(*intent));
+	intent->id = sqlrun_get_int8(row, 1, 0);
+	intent->lane = *lane;
+	intent->jid = jid_parse(jid, strlen(jid));
+	intent->action = action_of(sqlrun_get(row, 3));
+	intent->instance_id = sqlrun_get(row, 4);
+	intent->requested_by = sqlrun_get(row, 5);
+	intent->login_role = sqlrun_get(row, 6);
+	intent->actor = sqlrun_get(row, 7);
+	intent->application_name = sqlrun_get(row, 8);
+	intent->client_addr = sqlrun_get(row, 9);
+	intent->origin = sqlrun_get(row, 10);
+	intent->reason = sqlrun_get(row, 11);
+	intent->batch_id = sqlrun_get(row, 12);
+	intent->attempts = atoi(sqlrun_get(row, 13));
+	intent->crashes = atoi(sqlrun_get(row, 14));
+	intent->superseded = sqlrun_get(row, 15)[0] == 't';
+}
+
+/*
+ * Claims up to `limit` intents of a lane that can go in one request: queued ->
+ * sending.  adds: may it be additions.  Their strings live in the current
+ * context.
+ */
+int
+intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed)
+{
+	SqlArgs		args = {0};
+	uint64		n;
+
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun_int4(&args, limit, true);
+	sqlrun_bool(&args, adds);
+	n = sqlrun(&claim, &args);
+	for (uint64 i = 0; i < n; i++)
+		read_claimed(i, lane, &claimed[i]);
+	return (int) n;
+}
+
+/*
+ * ---- when something is known
+ */
+
+static SqlStatement settle = {
+	"WITH mine AS (SELECT id FROM wawp.membership_intent"
+	" WHERE id = $1 AND state = $2::wawp.state FOR UPDATE SKIP LOCKED)"
+	" UPDATE wawp.membership_intent i SET"
+	" state = CASE WHEN superseded AND $3 = 'queued' THEN 'cancelled' ELSE $3 END::wawp.state,"
+	" outcome = coalesce($4::wawp.outcome, outcome), code = $5, detail = $6, next_attempt_at = $7,"
+	" attempts = attempts - $8, updated_at = clock_timestamp(),"
+	" settled_at = CASE WHEN $3 IN ('done', 'failed', 'cancelled') OR superseded AND $3 = 'queued'"
+	"  THEN clock_timestamp() END FROM mine WHERE i.id = mine.id",
+	8, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
+};
+
+static SqlStatement is_still = {
+	"SELECT FROM wawp.membership_intent WHERE id = $1 AND state = $2::wawp.state",
+	2, {INT8OID, TEXTOID}, NULL
+};
+
+/*
+ * Changes an intent's state.  False when somebody else has the row locked: try
+ * again.  True also when it is no longer in that state or gone (TRUNCATE).
+ */
+bool
+intent_settle(int64 id, IntentState from, const IntentChange *change)
+{
+	SqlArgs		args = {0};
+	SqlArgs		again = {0};
+
+	sqlrun_int8(&args, id);
+	sqlrun_text(&args, state_names[from]);
+	sqlrun_text(&args, state_names[change->state]);
+	sqlrun_text(&args, change->has_outcome ? outcome_info(change->outcome)->name : NULL);
+	sqlrun_int4(&args, change->code, change->code != 0);
+	sqlrun_text(&args, change->detail);
+	sqlrun_time(&args, change->next_attempt_at);
+	sqlrun_int4(&args, change->give_attempt_back ? 1 : 0, true);
+	if (sqlrun(&settle, &args) > 0)
+		return true;
+	sqlrun_int8(&again, id);
+	sqlrun_text(&again, state_names[from]);
+	return sqlrun(&is_still, &again) == 0;
+}
+
+static SqlStatement dependents = {
+	"SELECT DISTINCT instance::text, group_jid FROM wawp.membership_intent"
+	" WHERE after = $1 AND state = 'queued'",
+	1, {INT8OID}, NULL
+};
+
+static List *
+read_lanes(uint64 n)
+{
+	List	   *list = NIL;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		LaneKey    *key = palloc0(sizeof(LaneKey));
+
+		namestrcpy(&key->instance, sqlrun_get(i, 1));
+		strlcpy(key->group, sqlrun_get(i, 2), sizeof(key->group));
+		list = lappend(list, key);
+	}
+	return list;
+}
+
+/* Lanes of what waits for an intent, as LaneKey pointers. */
+List *
+intent_dependent_lanes(int64 id)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, id);
+	return read_lanes(sqlrun(&dependents, &args));
+}
+
+static SqlStatement fail_dependents = {
+	"WITH lost AS (SELECT d.id FROM wawp.membership_intent d JOIN wawp.membership_intent p ON p.id = d.after"
+	" WHERE d.after IS NOT NULL AND d.state = 'queued' AND p.state IN ('failed', 'cancelled')"
+	" FOR UPDATE OF d SKIP LOCKED)"
+	" UPDATE wawp.membership_intent i SET state = 'failed', detail = 'the intent it was to follow did not succeed',"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp() FROM lost WHERE i.id = lost.id",
+	0, {0}, NULL
+};
+
+/* Fails what waits for an intent that did not succeed. */
+void
+intent_fail_dependents(void)
+{
+	while (sqlrun(&fail_dependents, NULL) > 0)
+		;
+}
+
+static SqlStatement expire = {
+	"WITH late AS (SELECT id FROM wawp.membership_intent WHERE state = 'queued'"
+	" AND expires_at IS NOT NULL AND expires_at <= clock_timestamp() FOR UPDATE SKIP LOCKED)"
+	" UPDATE wawp.membership_intent i SET state = 'cancelled', detail = 'expired',"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp() FROM late WHERE i.id = late.id",
+	0, {0}, NULL
+};
+
+/* Cancels what was not done in time; returns how many. */
+int64
+intent_expire(void)
+{
+	return (int64) sqlrun(&expire, NULL);
+}
+
+/*
+ * ---- when to look again
+ */
+
+static SqlStatement next_due = {
+	"SELECT min(greatest(coalesce(not_before, '-infinity'), coalesce(next_attempt_at, '-infinity')))"
+	" FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1::name AND group_jid = $2"
+	" AND after IS NULL",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/*
+ * When the first of a lane's queued intents is due; 0 when none is queued, or
+ * only such as wait for another intent.  May lie in the past when its person
+ * is in flight or its row locked.
+ */
+TimestampTz
+intent_next_due(const LaneKey *lane)
+{
+	SqlArgs		args = {0};
+	int64		due;
+
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun(&next_due, &args);
+	due = sqlrun_get_int8(0, 1, 0);
+	return due == DT_NOBEGIN ? 1 : due;
+}
+
+/* A loose scan: one index probe per lane, however deep they are. */
+static SqlStatement lanes = {
+	"WITH RECURSIVE l AS ("
+	" (SELECT instance, group_jid FROM wawp.membership_intent WHERE state = 'queued'"
+	"  ORDER BY instance, group_jid LIMIT 1)"
+	" UNION ALL SELECT n.instance, n.group_jid FROM l, LATERAL ("
+	"  SELECT i.instance, i.group_jid FROM wawp.membership_intent i WHERE i.state = 'queued'"
+	"  AND (i.instance, i.group_jid) > (l.instance, l.group_jid)"
+	"  ORDER BY i.instance, i.group_jid LIMIT 1) n)"
+	" SELECT instance::text, group_jid FROM l",
+	0, {0}, NULL
+};
+
+/* All lanes that have queued intents, as LaneKey pointers. */
+List *
+intent_lanes(void)
+{
+	return read_lanes(sqlrun(&lanes, NULL));
+}
+
+/*
+ * ---- after a crash, and after a long time
+ */
+
+/*
+ * Adding, removing, promoting and demoting again is harmless, so what is in
+ * doubt goes back to the queue; unless the same was asked for anew since.
+ */
+static SqlStatement recover = {
+	"UPDATE wawp.membership_intent i SET crashes = crashes + $1, updated_at = clock_timestamp(),"
+	" outcome = 'unknown_result',"
+	" state = CASE WHEN crashes + $1 > $2 OR q.again THEN 'failed' ELSE 'queued' END::wawp.state,"
+	" detail = CASE WHEN crashes + $1 > $2 THEN 'parked: the worker died again and again while serving it alone'"
+	"  WHEN q.again THEN 'in doubt when the worker ended; asked for anew since'"
+	"  ELSE 'in doubt: the worker ended while the request was on its way' END,"
+	" settled_at = CASE WHEN crashes + $1 > $2 OR q.again THEN clock_timestamp() END"
+	" FROM (SELECT s.id, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
+	"   AND o.instance = s.instance AND o.group_jid = s.group_jid AND o.jid = s.jid"
+	"   AND (o.action IN ('promote', 'demote')) = (s.action IN ('promote', 'demote'))) AS again"
+	"  FROM wawp.membership_intent s WHERE s.state = 'sending') q WHERE i.id = q.id",
+	2, {INT4OID, INT4OID}, NULL
+};
+
+static SqlStatement in_doubt = {
+	"SELECT count(*) FROM wawp.membership_intent WHERE state = 'sending'",
+	0, {0}, NULL
+};
+
+/*
+ * Puts back what was being sent when the last worker ended.  A row is held
+ * against only if it was alone: after more than `max_crashes` such ends it is
+ * parked.  Returns how many were in doubt.
+ */
+int
+intent_recover(int max_crashes)
+{
+	SqlArgs		args = {0};
+	int64		n;
+
+	sqlrun(&in_doubt, NULL);
+	n = sqlrun_get_int8(0, 1, 0);
+	sqlrun_int4(&args, n == 1 ? 1 : 0, true);
+	sqlrun_int4(&args, max_crashes, true);
+	sqlrun(&recover, &args);
+	return (int) n;
+}
+
+static SqlStatement prune = {
+	"DELETE FROM wawp.membership_intent WHERE ctid = ANY (ARRAY("
+	" SELECT ctid FROM wawp.membership_intent WHERE state IN ('done', 'failed', 'cancelled')"
+	" AND settled_at < clock_timestamp() - $1 * interval '1 minute' LIMIT 1000 FOR UPDATE SKIP LOCKED))",
+	1, {INT4OID}, NULL
+};
+
+/* Deletes some of what was settled longer ago; returns how many. */
+int64
+intent_prune(int retention_minutes)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int4(&args, retention_minutes, true);
+	return (int64) sqlrun(&prune, &args);
+}

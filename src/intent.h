@@ -1,0 +1,128 @@
+/*-------------------------------------------------------------------------
+ *
+ * intent.h
+ *	  The queue's rows.
+ *
+ * IDENTIFICATION
+ *	  src/intent.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_INTENT_H
+#define WAWP_INTENT_H
+
+#include "nodes/pg_list.h"
+#include "outcome.h"
+#include "shmem.h"
+#include "utils/timestamp.h"
+
+/* In the order of the SQL enum wawp.action. */
+typedef enum IntentAction
+{
+	ACTION_ADD,
+	ACTION_REMOVE,
+	ACTION_PROMOTE,
+	ACTION_DEMOTE,
+	ACTION_INVITE
+} IntentAction;
+
+/* In the order of the SQL enum wawp.state. */
+typedef enum IntentState
+{
+	STATE_QUEUED,
+	STATE_SENDING,
+	STATE_VERIFYING,
+	STATE_INVITING,
+	STATE_INVITED,
+	STATE_PENDING_APPROVAL,
+	STATE_DONE,
+	STATE_FAILED,
+	STATE_CANCELLED
+} IntentState;
+
+/* Columns of wawp.membership_intent, from 1, in their order. */
+enum
+{
+	INTENT_ID = 1,
+	INTENT_GROUP_JID,
+	INTENT_JID,
+	INTENT_ACTION,
+	INTENT_INSTANCE,
+	INTENT_REASON,
+	INTENT_PRIORITY,
+	INTENT_NOT_BEFORE,
+	INTENT_EXPIRES_AT,
+	INTENT_UNTIL,
+	INTENT_VERIFY,
+	INTENT_INVITE,
+	INTENT_CONTEXT,
+	INTENT_BATCH_ID,
+	INTENT_AFTER,
+	INTENT_STATE,
+	INTENT_OUTCOME,
+	INTENT_CODE,
+	INTENT_DETAIL,
+	INTENT_INSTANCE_ID,
+	INTENT_REQUESTED_BY,
+	INTENT_REQUESTED_FROM,
+	INTENT_ORIGIN,
+	INTENT_ATTEMPTS,
+	INTENT_CRASHES,
+	INTENT_SUPERSEDED,
+	INTENT_NEXT_ATTEMPT_AT,
+	INTENT_CREATED_AT,
+	INTENT_UPDATED_AT,
+	INTENT_SETTLED_AT,
+	INTENT_COLUMNS = INTENT_SETTLED_AT
+};
+
+/* A claimed intent, as far as sending and recording it needs. */
+typedef struct Intent
+{
+	int64		id;
+	LaneKey		lane;
+	Jid			jid;
+	IntentAction action;
+	const char *instance_id;
+	const char *requested_by;
+	const char *login_role;
+	const char *actor;
+	const char *application_name;
+	const char *client_addr;
+	const char *origin;
+	const char *reason;			/* these may be NULL */
+	const char *batch_id;
+	int			attempts;		/* this one included */
+	int			crashes;
+	bool		superseded;
+} Intent;
+
+/* What becomes of an intent. */
+typedef struct IntentChange
+{
+	IntentState state;
+	bool		has_outcome;
+	WawpOutcome outcome;
+	int			code;			/* 0: none */
+	const char *detail;
+	TimestampTz next_attempt_at;	/* 0: none */
+	bool		give_attempt_back;
+} IntentChange;
+
+extern WawpOperation intent_operation(IntentAction action);
+extern const char *intent_action_name(IntentAction action);
+extern const char *intent_state_name(IntentState state);
+
+extern bool intent_make_room(const char *instance, const char *group, const char *jid,
+							 IntentAction action);
+extern int	intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed);
+extern bool intent_settle(int64 id, IntentState from, const IntentChange *change);
+extern void intent_fail_dependents(void);
+extern List *intent_dependent_lanes(int64 id);
+extern int64 intent_expire(void);
+extern TimestampTz intent_next_due(const LaneKey *lane);
+extern List *intent_lanes(void);
+extern int	intent_recover(int max_crashes);
+extern int64 intent_prune(int retention_minutes);
+
+#endif							/* WAWP_INTENT_H */

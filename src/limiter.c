@@ -1,0 +1,240 @@
+/*-------------------------------------------------------------------------
+ *
+ * limiter.c
+ *	  The pace, shared by all processes of the cluster.
+ *
+ * A fixed hash table in shared memory, guarded by WawpShared.limiter_lock
+ * (always exclusive, always short).  An entry is one GCRA timestamp, in
+ * microseconds of the monotonic clock so that steps of the wall clock do not
+ * touch it, and the count of one calendar day (UTC).  An entry that says
+ * nothing any more (its timestamp is past and its day over) may be evicted;
+ * when the table is full of others the answer is "not now": the pace is rather
+ * too slow than exceeded.
+ *
+ * Shared memory does not outlive the postmaster.  The durable form is the
+ * audit log, which a worker replays at its start.
+ *
+ * IDENTIFICATION
+ *	  src/limiter.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "clock.h"
+#include "common/hashfn.h"
+#include "guc.h"
+#include "limiter.h"
+#include "shmem.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+
+#define SECOND_US INT64CONST(1000000)
+
+typedef struct LimiterEntry
+{
+	LimiterKey	key;			/* must be first */
+	int64		tat;			/* monotonic us */
+	int32		day;			/* days since 2000-01-01 UTC */
+	int32		spent;			/* on that day */
+} LimiterEntry;
+
+Size
+limiter_shmem_size(void)
+{
+	return hash_estimate_size(wawp_max_limiters, sizeof(LimiterEntry));
+}
+
+/* Called with AddinShmemInitLock held, once per process. */
+void
+limiter_shmem_startup(void)
+{
+	HASHCTL		info = {.keysize = sizeof(LimiterKey),.entrysize = sizeof(LimiterEntry)};
+
+	wawp_limiters = ShmemInitHash("wawp limiters", wawp_max_limiters, wawp_max_limiters,
+								  &info, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
+}
+
+static uint64
+hash_text(const char *text)
+{
+	return hash_bytes_extended((const unsigned char *) text, strlen(text), 0);
+}
+
+/* group: NULL for the account as a whole. */
+LimiterKey
+limiter_key(const char *host, const char *instance_id, LimiterKind kind, const char *group)
+{
+	LimiterKey	key;
+
+	memset(&key, 0, sizeof(key));
+	key.account = hash_combine64(hash_text(host), hash_text(instance_id));
+	key.group = group ? hash_text(group) : 0;
+	key.kind = kind;
+	return key;
+}
+
+static int32
+today(void)
+{
+	return (int32) (GetCurrentTimestamp() / USECS_PER_DAY);
+}
+
+/* Removes an entry that says nothing any more; false when there is none. */
+static bool
+evict_one(int64 now, int32 day)
+{
+	HASH_SEQ_STATUS status;
+	LimiterEntry *entry;
+
+	hash_seq_init(&status, wawp_limiters);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->tat >= now || (entry->day == day && entry->spent > 0))
+			continue;
+		hash_search(wawp_limiters, &entry->key, HASH_REMOVE, NULL);
+		hash_seq_term(&status);
+		return true;
+	}
+	return false;
+}
+
+/* The entry of a key, made if need be; NULL when the table is full. */
+static LimiterEntry *
+find_entry(const LimiterKey *key, int64 now)
+{
+	int32		day = today();
+	LimiterEntry *entry;
+	bool		found;
+
+	entry = hash_search(wawp_limiters, key, HASH_ENTER_NULL, &found);
+	if (entry == NULL && evict_one(now, day))
+		entry = hash_search(wawp_limiters, key, HASH_ENTER_NULL, &found);
+	if (entry == NULL)
+		return NULL;
+	if (!found)
+	{
+		entry->tat = 0;
+		entry->day = day;
+		entry->spent = 0;
+	}
+	if (entry->day != day)
+	{
+		entry->day = day;
+		entry->spent = 0;
+	}
+	return entry;
+}
+
+/*
+ * Takes up to `wanted` permits for requests that leave now.
+ *
+ * per_day: cap of the calendar day, 0 = none.  jitter: share by which this
+ * interval is longer.  Spent at once; limiter_refund gives back what provably
+ * did not leave.
+ */
+LimiterGrant
+limiter_take(const LimiterKey *key, PaceRate rate, int per_day, int wanted, double jitter)
+{
+	LimiterGrant grant = {0, 0};
+	int64		now = clock_monotonic_us();
+	LimiterEntry *entry;
+
+	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
+	entry = find_entry(key, now);
+	if (entry == NULL)
+		grant.next_at = now + SECOND_US;
+	else
+	{
+		entry->tat = pace_clamp(rate, entry->tat, now, 1.0);
+		grant.granted = pace_available(rate, entry->tat, now, wanted);
+		if (per_day > 0)
+			grant.granted = Min(grant.granted, Max(per_day - entry->spent, 0));
+		if (grant.granted > 0)
+		{
+			entry->tat = pace_spend(rate, entry->tat, now, grant.granted, jitter);
+			entry->spent += grant.granted;
+		}
+		else if (per_day > 0 && entry->spent >= per_day)
+			grant.next_at = now + (USECS_PER_DAY - GetCurrentTimestamp() % USECS_PER_DAY);
+		else
+			grant.next_at = pace_next(rate, entry->tat);
+	}
+	LWLockRelease(wawp_shared->limiter_lock);
+	return grant;
+}
+
+/* Gives back permits of requests that provably did not leave. */
+void
+limiter_refund(const LimiterKey *key, PaceRate rate, int count)
+{
+	LimiterEntry *entry;
+
+	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
+	entry = hash_search(wawp_limiters, key, HASH_FIND, NULL);
+	if (entry)
+	{
+		entry->tat = pace_refund(rate, entry->tat, count);
+		entry->spent = Max(entry->spent - count, 0);
+	}
+	LWLockRelease(wawp_shared->limiter_lock);
+}
+
+/*
+ * Notes requests that the audit log says left `age_us` ago, before this server
+ * started; in the order they left.
+ */
+void
+limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us, int count, bool is_today)
+{
+	int64		now = clock_monotonic_us();
+	LimiterEntry *entry;
+
+	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
+	entry = find_entry(key, now);
+	if (entry)
+	{
+		entry->tat = pace_spend(rate, entry->tat, now - age_us, count, 0);
+		if (is_today)
+			entry->spent += count;
+	}
+	LWLockRelease(wawp_shared->limiter_lock);
+}
+
+static LimiterEntry
+read_entry(const LimiterKey *key)
+{
+	LimiterEntry copy = {.day = today()};
+	LimiterEntry *entry;
+
+	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
+	entry = hash_search(wawp_limiters, key, HASH_FIND, NULL);
+	if (entry)
+		copy = *entry;
+	LWLockRelease(wawp_shared->limiter_lock);
+	return copy;
+}
+
+int
+limiter_spent_today(const LimiterKey *key)
+{
+	LimiterEntry entry = read_entry(key);
+
+	return entry.day == today() ? entry.spent : 0;
+}
+
+/* How many requests may leave within a span from now; the rate is not 0. */
+int64
+limiter_within(const LimiterKey *key, PaceRate rate, int64 span_us)
+{
+	return pace_within(rate, read_entry(key).tat, clock_monotonic_us(), span_us);
+}
+
+/* When the next request may leave, in monotonic microseconds. */
+int64
+limiter_next_at(const LimiterKey *key, PaceRate rate)
+{
+	return pace_next(rate, read_entry(key).tat);
+}

@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * limiter.h
+ *	  The pace, shared by all processes of the cluster.
+ *
+ * IDENTIFICATION
+ *	  src/limiter.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_LIMITER_H
+#define WAWP_LIMITER_H
+
+#include "pacing.h"
+
+typedef enum LimiterKind
+{
+	LIMIT_ADD,
+	LIMIT_INVITE,
+	LIMIT_CHECK
+} LimiterKind;
+
+/* What is limited: an account at a host, or one group of it. */
+typedef struct LimiterKey
+{
+	uint64		account;		/* hash of host and instance_id */
+	uint64		group;			/* hash of the group, 0 for the account */
+	int32		kind;
+	int32		padding;
+} LimiterKey;
+
+/* An answer: may it leave, and when may the next. */
+typedef struct LimiterGrant
+{
+	int			granted;
+	int64		next_at;		/* monotonic microseconds; 0 when granted */
+} LimiterGrant;
+
+extern Size limiter_shmem_size(void);
+extern void limiter_shmem_startup(void);
+extern LimiterKey limiter_key(const char *host, const char *instance_id,
+							  LimiterKind kind, const char *group);
+extern LimiterGrant limiter_take(const LimiterKey *key, PaceRate rate, int per_day,
+								 int wanted, double jitter);
+extern void limiter_refund(const LimiterKey *key, PaceRate rate, int count);
+extern void limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us, int count, bool today);
+extern int	limiter_spent_today(const LimiterKey *key);
+extern int64 limiter_within(const LimiterKey *key, PaceRate rate, int64 span_us);
+extern int64 limiter_next_at(const LimiterKey *key, PaceRate rate);
+
+#endif							/* WAWP_LIMITER_H */

@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * pacing.c
+ *	  How fast people may be added.
+ *
+ * Pure.  GCRA: one timestamp of state.  A request may leave at `now` when
+ *
+ *		now >= tat - burst * interval
+ *
+ * and then tat = max(tat, now) + interval.  In any window of length W that is
+ * open at one end at most burst + ceil(W / interval) requests leave; with
+ * interval = 60 s / adds_per_minute that is adds_per_minute + adds_burst a
+ * minute, the promise of design.md, section 7.  Who drips (the worker) asks
+ * with burst 0 against the same tat, and so leaves the burst to others.
+ *
+ * Jitter only ever lengthens an interval.
+ *
+ * IDENTIFICATION
+ *	  src/pacing.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRONTEND
+#include "postgres.h"
+#else
+#include "postgres_fe.h"
+#endif
+
+#include "pacing.h"
+
+#define MINUTE INT64CONST(60000000)
+
+/* Rounded up, so that no rounding adds a request to a window. */
+PaceRate
+pace_rate(double per_minute, int burst)
+{
+	PaceRate	rate = {0, burst};
+
+	if (per_minute > 0)
+		rate.interval = (int64) (MINUTE / per_minute);
+	if (rate.interval * per_minute < MINUTE && per_minute > 0)
+		rate.interval++;
+	return rate;
+}
+
+/* The same rate, halved that many times; the burst goes with it. */
+PaceRate
+pace_slower(PaceRate rate, int halvings)
+{
+	rate.interval <<= halvings;
+	rate.burst >>= halvings;
+	return rate;
+}
+
+/* When the next request may leave. */
+int64
+pace_next(PaceRate rate, int64 tat)
+{
+	return tat - rate.interval * rate.burst;
+}
+
+/* How many of `wanted` requests may leave now. */
+int
+pace_available(PaceRate rate, int64 tat, int64 now, int wanted)
+{
+	int64		early = now - pace_next(rate, Max(tat, now));
+
+	if (rate.interval == 0)
+		return wanted;
+	if (early < 0)
+		return 0;
+	return (int) Min(early / rate.interval + 1, wanted);
+}
+
+/* How many requests may leave until now + span; the rate is not 0. */
+int64
+pace_within(PaceRate rate, int64 tat, int64 now, int64 span)
+{
+	int64		room = now + span - pace_next(rate, Max(tat, now));
+
+	return room > 0 ? (room - 1) / rate.interval + 1 : 0;
+}
+
+/* State after `count` requests left; jitter is a share of the interval. */
+int64
+pace_spend(PaceRate rate, int64 tat, int64 now, int count, double jitter)
+{
+	return Max(tat, now) + count * (rate.interval + (int64) (rate.interval * jitter));
+}
+
+/* State after `count` requests turned out never to have left. */
+int64
+pace_refund(PaceRate rate, int64 tat, int count)
+{
+	return tat - count * rate.interval;
+}
+
+/*
+ * State that cannot lie further ahead than a full burst just spent: what a
+ * lowered rate or a damaged record would otherwise hold up for ever.
+ */
+int64
+pace_clamp(PaceRate rate, int64 tat, int64 now, double jitter)
+{
+	int64		furthest = now + (int64) ((rate.burst + 1) * rate.interval * (1 + jitter));
+
+	return Min(tat, furthest);
+}

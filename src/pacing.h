@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * pacing.h
+ *	  How fast people may be added.
+ *
+ * IDENTIFICATION
+ *	  src/pacing.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_PACING_H
+#define WAWP_PACING_H
+
+/*
+ * A rate as GCRA sees it.  Times are microseconds of one clock; `tat`, the
+ * only state, is the theoretical arrival time of the next request.
+ */
+typedef struct PaceRate
+{
+	int64		interval;		/* between two requests; 0 = unpaced */
+	int			burst;			/* how many may come early */
+} PaceRate;
+
+extern PaceRate pace_rate(double per_minute, int burst);
+extern PaceRate pace_slower(PaceRate rate, int halvings);
+extern int64 pace_next(PaceRate rate, int64 tat);
+extern int	pace_available(PaceRate rate, int64 tat, int64 now, int wanted);
+extern int64 pace_within(PaceRate rate, int64 tat, int64 now, int64 span);
+extern int64 pace_spend(PaceRate rate, int64 tat, int64 now, int count, double jitter);
+extern int64 pace_refund(PaceRate rate, int64 tat, int count);
+extern int64 pace_clamp(PaceRate rate, int64 tat, int64 now, double jitter);
+
+#endif							/* WAWP_PACING_H */

@@ -1,0 +1,877 @@
+/*-------------------------------------------------------------------------
+ *
+ * queue.c
+ *	  The SQL functions and the trigger that fill the queue.
+ *
+ * A plain INSERT into wawp.membership_intent is a first-class way in: the
+ * BEFORE trigger here normalises, checks and completes the row.  The functions
+ * insert through the same code as the extension's owner, with the asking role
+ * noted, so that they can see a duplicate that somebody else asked for.
+ *
+ * Enqueueing is transactional.  The lanes that got rows are remembered and at
+ * commit handed to the worker with a latch, by a callback registered once per
+ * process that cannot fail; a rollback forgets them.  A prepared transaction's
+ * rows are found by the worker's safety poll.
+ *
+ * IDENTIFICATION
+ *	  src/queue.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "guc.h"
+#include "hold.h"
+#include "instance.h"
+#include "intent.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pacing.h"
+#include "queue.h"
+#include "sqlrun.h"
+#include "text.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+
+PG_FUNCTION_INFO_V1(wawp_intent_fill);
+PG_FUNCTION_INFO_V1(wawp_is_own);
+PG_FUNCTION_INFO_V1(wawp_may_use);
+PG_FUNCTION_INFO_V1(wawp_request_add);
+PG_FUNCTION_INFO_V1(wawp_request_remove);
+PG_FUNCTION_INFO_V1(wawp_request_promote);
+PG_FUNCTION_INFO_V1(wawp_request_demote);
+PG_FUNCTION_INFO_V1(wawp_request_swap);
+PG_FUNCTION_INFO_V1(wawp_cancel);
+PG_FUNCTION_INFO_V1(wawp_cancel_batch);
+PG_FUNCTION_INFO_V1(wawp_retry);
+PG_FUNCTION_INFO_V1(wawp_pause);
+PG_FUNCTION_INFO_V1(wawp_resume);
+PG_FUNCTION_INFO_V1(wawp_worker_start);
+PG_FUNCTION_INFO_V1(wawp_drain_time);
+
+/*
+ * ---- waking the worker at commit
+ */
+
+static struct
+{
+	bool		registered;
+	bool		wake;
+	bool		rescan;
+	int			nlanes;
+	LaneKey		lanes[SHMEM_WAKE_LANES];
+}			pending;
+
+static void
+on_xact_end(XactEvent event, void *arg pg_attribute_unused())
+{
+	if (!pending.wake || event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		return;
+	if (event == XACT_EVENT_COMMIT)
+		shmem_wake_worker(MyDatabaseId, pending.lanes, pending.nlanes, pending.rescan);
+	pending.wake = pending.rescan = false;
+	pending.nlanes = 0;
+}
+
+/* Wakes the worker when this transaction commits; NULL: look at everything. */
+void
+queue_wake_at_commit(const LaneKey *lane)
+{
+	if (!pending.registered)
+		RegisterXactCallback(on_xact_end, NULL);
+	pending.registered = true;
+	pending.wake = true;
+	if (lane == NULL || pending.nlanes == SHMEM_WAKE_LANES)
+		pending.rescan = true;
+	else if (!pending.rescan &&
+			 (pending.nlanes == 0 ||
+			  memcmp(lane, &pending.lanes[pending.nlanes - 1], sizeof(LaneKey)) != 0))
+		pending.lanes[pending.nlanes++] = *lane;
+}
+
+/* The install script's last word: a worker starts when it commits. */
+Datum
+wawp_worker_start(PG_FUNCTION_ARGS pg_attribute_unused())
+{
+	queue_wake_at_commit(NULL);
+	PG_RETURN_VOID();
+}
+
+/*
+ * ---- a new intent
+ */
+
+/* What is the same for all rows of one statement. */
+typedef struct Requester
+{
+	Oid			roleid;
+	const char *role;
+	Datum		from;			/* jsonb */
+	const char *asked_instance; /* the column's value that `instance` answers, or NULL */
+	InstanceRef instance;
+	bool		has_instance;
+} Requester;
+
+static void
+put_member(StringInfo out, const char *key, const char *value)
+{
+	if (value == NULL || *value == '\0')
+		return;
+	appendStringInfoString(out, out->len > 1 ? "," : "");
+	escape_json(out, key);
+	appendStringInfoChar(out, ':');
+	escape_json(out, value);
+}
+
+/* Address of this session's client; NULL on a Unix socket. */
+static const char *
+client_address(void)
+{
+	LOCAL_FCINFO(call, 0);
+	Datum		address;
+
+	InitFunctionCallInfoData(*call, NULL, 0, InvalidOid, NULL, NULL);
+	address = inet_client_addr(call);
+	return call->isnull ? NULL : DatumGetCString(DirectFunctionCall1(inet_out, address));
+}
+
+static Datum
+requested_from(void)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, '{');
+	put_member(&out, "login", GetUserNameFromId(GetSessionUserId(), false));
+	put_member(&out, "actor", wawp_actor);
+	put_member(&out, "application", application_name);
+	put_member(&out, "client", client_address());
+	appendStringInfo(&out, "%s\"pid\":%d}", out.len > 1 ? "," : "", MyProcPid);
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(out.data));
+}
+
+static Requester *
+make_requester(Oid roleid)
+{
+	Requester  *requester = palloc0(sizeof(Requester));
+
+	requester->roleid = roleid;
+	requester->role = GetUserNameFromId(roleid, false);
+	requester->from = requested_from();
+	return requester;
+}
+
+/* The instance a row means; the answer for the last name asked is kept. */
+static const InstanceRef *
+find_instance(Requester *requester, const char *asked)
+{
+	bool		same = requester->has_instance &&
+		(asked == NULL ? requester->asked_instance == NULL
+		 : requester->asked_instance && strcmp(asked, requester->asked_instance) == 0);
+
+	if (!same)
+	{
+		requester->instance = instance_choose(asked);
+		requester->asked_instance = asked ? pstrdup(asked) : NULL;
+		requester->has_instance = true;
+	}
+	return &requester->instance;
+}
+
+static Jid
+parse_server_text(const char *text)
+{
+	const char *utf8 = text_from_server(text);
+
+	return jid_parse(utf8, strlen(utf8));
+}
+
+/* What keeps this from being an intent, as a detail; NULL if nothing does. */
+static const char *
+intent_problem(const Jid *group, const Jid *jid, IntentAction action)
+{
+	if (group->kind != JID_GROUP)
+		return group->problem ? group->problem : "a group is \"<digits>@g.us\"";
+	if (jid->kind == JID_INVALID)
+		return jid->problem;
+	if (jid->kind == JID_GROUP)
+		return "a group is not a person";
+	if (jid->kind == JID_LID && action == ACTION_ADD)
+		return "a privacy id cannot be added; use the phone number";
+	return NULL;
+}
+
+/*
+ * ---- the trigger
+ */
+
+static const char *
+column_text(const Datum *values, const bool *nulls, int column)
+{
+	return nulls[column - 1] ? NULL : TextDatumGetCString(values[column - 1]);
+}
+
+static void
+set_column(Datum *values, bool *nulls, int column, Datum value)
+{
+	values[column - 1] = value;
+	nulls[column - 1] = false;
+}
+
+static Datum
+enum_label(TupleDesc desc, int column, const char *label)
+{
+	return DirectFunctionCall2(enum_in, CStringGetDatum(label),
+							   ObjectIdGetDatum(TupleDescAttr(desc, column - 1)->atttypid));
+}
+
+static IntentAction
+column_action(const Datum *values, const bool *nulls)
+{
+	const char *label;
+
+	if (nulls[INTENT_ACTION - 1])
+		return ACTION_ADD;
+	label = DatumGetCString(DirectFunctionCall1(enum_out, values[INTENT_ACTION - 1]));
+	for (int i = ACTION_ADD; i <= ACTION_INVITE; i++)
+		if (strcmp(label, intent_action_name((IntentAction) i)) == 0)
+			return (IntentAction) i;
+	elog(ERROR, "unknown action \"%s\"", label);
+}
+
+/* Values that the system gives a new row. */
+static void
+fill_runtime(TupleDesc desc, Datum *values, bool *nulls, const Requester *requester,
+			 const char *origin)
+{
+	static const int empty[] = {INTENT_OUTCOME, INTENT_CODE, INTENT_DETAIL, INTENT_NEXT_ATTEMPT_AT, INTENT_SETTLED_AT};
+	static const int zero[] = {INTENT_ATTEMPTS, INTENT_CRASHES};
+	Datum		now = TimestampTzGetDatum(GetCurrentTimestamp());
+	Name		role = palloc0(sizeof(NameData));
+
+	for (size_t i = 0; i < lengthof(empty); i++)
+		nulls[empty[i] - 1] = true;
+	for (size_t i = 0; i < lengthof(zero); i++)
+		set_column(values, nulls, zero[i], Int32GetDatum(0));
+	namestrcpy(role, requester->role);
+	set_column(values, nulls, INTENT_STATE, enum_label(desc, INTENT_STATE, "queued"));
+	set_column(values, nulls, INTENT_REQUESTED_BY, NameGetDatum(role));
+	set_column(values, nulls, INTENT_REQUESTED_FROM, requester->from);
+	set_column(values, nulls, INTENT_ORIGIN, CStringGetTextDatum(origin));
+	set_column(values, nulls, INTENT_SUPERSEDED, BoolGetDatum(false));
+	set_column(values, nulls, INTENT_CREATED_AT, now);
+	set_column(values, nulls, INTENT_UPDATED_AT, now);
+}
+
+static void
+fill_defaults(Datum *values, bool *nulls)
+{
+	if (nulls[INTENT_PRIORITY - 1])
+		set_column(values, nulls, INTENT_PRIORITY, Int16GetDatum(0));
+	if (nulls[INTENT_VERIFY - 1])
+		set_column(values, nulls, INTENT_VERIFY, BoolGetDatum(true));
+	if (nulls[INTENT_INVITE - 1])
+		set_column(values, nulls, INTENT_INVITE, BoolGetDatum(true));
+}
+
+static void
+refuse_intent(const Jid *group, const char *group_text, const char *jid_text, const char *problem)
+{
+	bool		is_group = group->kind != JID_GROUP;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid %s \"%s\"", is_group ? "group JID" : "person",
+					(is_group ? group_text : jid_text) ? (is_group ? group_text : jid_text) : "null"),
+			 errdetail("It is refused because %s.", problem)));
+}
+
+/* Normal forms of who and where, and the instance; raises what is wrong. */
+static LaneKey
+fill_identity(TupleDesc desc, Datum *values, bool *nulls, Requester *requester, Jid *jid)
+{
+	const char *group_text = column_text(values, nulls, INTENT_GROUP_JID);
+	const char *jid_text = column_text(values, nulls, INTENT_JID);
+	Jid			group = parse_server_text(group_text ? group_text : "");
+	IntentAction action = column_action(values, nulls);
+	const InstanceRef *instance = find_instance(requester, nulls[INTENT_INSTANCE - 1] ? NULL
+												: NameStr(*DatumGetName(values[INTENT_INSTANCE - 1])));
+	const char *problem;
+	LaneKey		lane;
+
+	*jid = parse_server_text(jid_text ? jid_text : "");
+	problem = intent_problem(&group, jid, action);
+	if (problem)
+		refuse_intent(&group, group_text, jid_text, problem);
+	if (action == ACTION_INVITE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("invitations are not sent by this version")));
+	memset(&lane, 0, sizeof(lane));
+	namestrcpy(&lane.instance, instance->name);
+	strlcpy(lane.group, group.text, sizeof(lane.group));
+	set_column(values, nulls, INTENT_GROUP_JID, CStringGetTextDatum(group.text));
+	set_column(values, nulls, INTENT_JID, CStringGetTextDatum(jid->text));
+	set_column(values, nulls, INTENT_ACTION, enum_label(desc, INTENT_ACTION, intent_action_name(action)));
+	set_column(values, nulls, INTENT_INSTANCE, NameGetDatum((Name) memcpy(palloc(NAMEDATALEN), &lane.instance, NAMEDATALEN)));
+	set_column(values, nulls, INTENT_INSTANCE_ID, CStringGetTextDatum(instance->instance_id));
+	return lane;
+}
+
+/* The statement's requester, kept between its rows. */
+static Requester *
+statement_requester(FunctionCallInfo fcinfo)
+{
+	MemoryContext caller;
+
+	if (fcinfo->flinfo->fn_extra == NULL)
+	{
+		caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		fcinfo->flinfo->fn_extra = make_requester(GetUserId());
+		MemoryContextSwitchTo(caller);
+	}
+	return fcinfo->flinfo->fn_extra;
+}
+
+/*
+ * BEFORE INSERT trigger of the queue.  A row that brings its own state is one
+ * that its owner restores (pg_dump), or that a function here has completed; it
+ * stays as it is.  Users cannot set that column.
+ */
+Datum
+wawp_intent_fill(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Datum		values[INTENT_COLUMNS];
+	bool		nulls[INTENT_COLUMNS];
+	TupleDesc	desc;
+	Requester  *requester;
+	LaneKey		lane;
+	Jid			jid;
+	SqlOwner	before;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "wawp._intent_fill() is a trigger");
+	desc = RelationGetDescr(trigger->tg_relation);
+	heap_deform_tuple(trigger->tg_trigtuple, desc, values, nulls);
+	if (!nulls[INTENT_STATE - 1])
+		return PointerGetDatum(trigger->tg_trigtuple);
+
+	requester = statement_requester(fcinfo);
+	lane = fill_identity(desc, values, nulls, requester, &jid);
+	fill_defaults(values, nulls);
+	fill_runtime(desc, values, nulls, requester, "insert");
+	before = sqlrun_begin_as_owner();
+	intent_make_room(NameStr(lane.instance), lane.group, jid.text, column_action(values, nulls));
+	sqlrun_end_as_owner(&before);
+	queue_wake_at_commit(&lane);
+	return PointerGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/*
+ * ---- asking by function
+ */
+
+static SqlStatement find_queued = {
+	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1::name"
+	" AND group_jid = $2 AND jid = $3 AND action = $4::wawp.action",
+	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+};
+
+static SqlStatement insert_intent = {
+	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, priority, not_before,"
+	" expires_at, until, verify, invite, context, batch_id, after, instance_id, requested_by, requested_from,"
+	" origin, state, attempts, crashes, superseded, created_at, updated_at)"
+	" VALUES ($1::name, $2, $3, $4::wawp.action, $5, $6, $7, $8, $9, $10::bool, $11::bool, $12::jsonb, $13,"
+	" $14, $15, $16::name, $17::jsonb, $18, 'queued', 0, 0, false, clock_timestamp(), clock_timestamp())"
+	" ON CONFLICT (instance, group_jid, jid, (action IN ('promote', 'demote'))) WHERE state = 'queued'"
+	" DO NOTHING RETURNING id",
+	18, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
+	TEXTOID}, NULL
+};
+
+static SqlArgs
+identity_args(const InstanceRef *instance, const Wish *wish, const Jid *jid)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, instance->name);
+	sqlrun_text(&args, wish->group);
+	sqlrun_text(&args, jid->text);
+	sqlrun_text(&args, intent_action_name(wish->action));
+	return args;
+}
+
+/* Inserts an intent; 0 when the same is queued already. */
+static int64
+insert_one(const Requester *requester, const Wish *wish, const Jid *jid)
+{
+	SqlArgs		args = identity_args(&requester->instance, wish, jid);
+
+	sqlrun_text(&args, wish->reason);
+	sqlrun_int4(&args, wish->priority, true);
+	sqlrun_time(&args, wish->not_before);
+	sqlrun_time(&args, wish->expires_at);
+	sqlrun_time(&args, wish->until);
+	sqlrun_text(&args, wish->verify ? "true" : "false");
+	sqlrun_text(&args, wish->invite ? "true" : "false");
+	sqlrun_text(&args, wish->context);
+	sqlrun_text(&args, wish->batch_id);
+	sqlrun_id(&args, wish->after);
+	sqlrun_text(&args, requester->instance.instance_id);
+	sqlrun_text(&args, requester->role);
+	sqlrun_text(&args, DatumGetCString(DirectFunctionCall1(jsonb_out, requester->from)));
+	sqlrun_text(&args, wish->origin);
+	return sqlrun(&insert_intent, &args) > 0 ? sqlrun_get_int8(0, 1, 0) : 0;
+}
+
+/* The queued intent for this wish: a new one, or the one there is. */
+static int64
+ask_one(const Requester *requester, const Wish *wish, const Jid *jid, bool *created)
+{
+	for (;;)
+	{
+		SqlArgs		args = identity_args(&requester->instance, wish, jid);
+		int64		id;
+
+		CHECK_FOR_INTERRUPTS();
+		*created = false;
+		if (sqlrun(&find_queued, &args) > 0)
+			return sqlrun_get_int8(0, 1, 0);
+		intent_make_room(requester->instance.name, wish->group, jid->text, wish->action);
+		id = insert_one(requester, wish, jid);
+		*created = true;
+		if (id != 0)
+			return id;
+		/* somebody else was faster, or undid it since: look again */
+	}
+}
+
+static void
+put_asked(FunctionCallInfo fcinfo, int64 id, const char *jid, bool created,
+		  const char *problem, const char *batch_id)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		values[5];
+	bool		nulls[5] = {id == 0, jid == NULL, false, problem == NULL, false};
+
+	values[0] = Int64GetDatum(id);
+	values[1] = jid ? CStringGetTextDatum(jid) : (Datum) 0;
+	values[2] = BoolGetDatum(created);
+	values[3] = problem ? CStringGetTextDatum(problem) : (Datum) 0;
+	values[4] = CStringGetTextDatum(batch_id);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static char *
+new_batch_id(void)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
+}
+
+static void
+check_wish_group(Wish *wish, const char *text)
+{
+	Jid			group = parse_server_text(text ? text : "");
+
+	if (group.kind != JID_GROUP)
+		refuse_intent(&group, text, NULL, group.problem ? group.problem : "a group is \"<digits>@g.us\"");
+	wish->group = pstrdup(group.text);
+}
+
+static void
+ask_all(FunctionCallInfo fcinfo, Wish *wish, ArrayType *people, const char *instance)
+{
+	Requester  *requester = make_requester(GetUserId());
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+	SqlOwner	before;
+	LaneKey		lane;
+
+	find_instance(requester, instance);
+	deconstruct_array(people, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	memset(&lane, 0, sizeof(lane));
+	namestrcpy(&lane.instance, requester->instance.name);
+	strlcpy(lane.group, wish->group, sizeof(lane.group));
+	before = sqlrun_begin_as_owner();
+	for (int i = 0; i < n; i++)
+	{
+		const char *input = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
+		Jid			group = {.kind = JID_GROUP};
+		Jid			jid = parse_server_text(input ? input : "");
+		const char *problem = input ? intent_problem(&group, &jid, wish->action) : "the element is null";
+		bool		created = false;
+		int64		id = problem ? 0 : ask_one(requester, wish, &jid, &created);
+
+		put_asked(fcinfo, id, problem ? input : jid.text, created, problem, wish->batch_id);
+	}
+	sqlrun_end_as_owner(&before);
+	queue_wake_at_commit(&lane);
+}
+
+#define ARG_TEXT(n) (PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n)))
+#define ARG_TIME(n) (PG_ARGISNULL(n) ? 0 : PG_GETARG_TIMESTAMPTZ(n))
+#define ARG_JSON(n) (PG_ARGISNULL(n) ? NULL : DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(n))))
+
+static SqlStatement insert_failed = {
+	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, outcome, detail, instance_id,"
+	" requested_by, requested_from, origin, state, attempts, crashes, superseded, created_at, updated_at, settled_at)"
+	" VALUES ($1::name, $2, $3, $4::wawp.action, $5, 'bad_identifier', $6, $7, $8::name, $9::jsonb, $10,"
+	" 'failed', 0, 0, false, clock_timestamp(), clock_timestamp(), clock_timestamp())",
+	10, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+};
+
+/* Leaves a trace of what could not be asked for. */
+static void
+note_failed(const Requester *requester, const Wish *wish, const char *group,
+			const char *person, const char *problem)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, requester->instance.name);
+	sqlrun_text(&args, group);
+	sqlrun_text(&args, person);
+	sqlrun_text(&args, intent_action_name(wish->action));
+	sqlrun_text(&args, wish->reason);
+	sqlrun_text(&args, problem);
+	sqlrun_text(&args, requester->instance.instance_id);
+	sqlrun_text(&args, requester->role);
+	sqlrun_text(&args, DatumGetCString(DirectFunctionCall1(jsonb_out, requester->from)));
+	sqlrun_text(&args, wish->origin);
+	sqlrun(&insert_failed, &args);
+}
+
+/*
+ * Asks for one person on behalf of a role, as a user's trigger does.  A group
+ * or person that is none becomes a WARNING and a failed intent; what is wrong
+ * with the instance or the permission raises.
+ */
+void
+queue_ask(Oid roleid, const char *instance, Wish *wish, const char *group, const char *person)
+{
+	Requester  *requester = make_requester(roleid);
+	Jid			group_jid = parse_server_text(group);
+	Jid			jid = parse_server_text(person);
+	const char *problem = intent_problem(&group_jid, &jid, wish->action);
+	SqlOwner	before;
+	LaneKey		lane;
+	bool		created;
+
+	find_instance(requester, instance);
+	wish->group = group_jid.text;
+	before = sqlrun_begin_as_owner();
+	if (problem)
+		note_failed(requester, wish, group, person, problem);
+	else
+		(void) ask_one(requester, wish, &jid, &created);
+	sqlrun_end_as_owner(&before);
+	if (problem)
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" cannot be asked into group \"%s\"", person, group),
+				 errdetail("It is refused because %s.", problem)));
+		return;
+	}
+	memset(&lane, 0, sizeof(lane));
+	namestrcpy(&lane.instance, requester->instance.name);
+	strlcpy(lane.group, group_jid.text, sizeof(lane.group));
+	queue_wake_at_commit(&lane);
+}
+
+/* The arguments all four functions begin with, and those they end with. */
+static Datum
+request(FunctionCallInfo fcinfo, Wish *wish, int first_of_last)
+{
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be null", "jids")));
+	InitMaterializedSRF(fcinfo, 0);
+	wish->origin = "function";
+	check_wish_group(wish, ARG_TEXT(0));
+	wish->reason = ARG_TEXT(3);
+	wish->priority = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4);
+	if (wish->priority < PG_INT16_MIN || wish->priority > PG_INT16_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("priority %d is out of range", wish->priority)));
+	wish->not_before = ARG_TIME(5);
+	wish->expires_at = ARG_TIME(6);
+	wish->context = ARG_JSON(first_of_last);
+	wish->batch_id = ARG_TEXT(first_of_last + 1);
+	if (wish->batch_id == NULL)
+		wish->batch_id = new_batch_id();
+	wish->after = PG_ARGISNULL(first_of_last + 2) ? 0 : PG_GETARG_INT64(first_of_last + 2);
+	ask_all(fcinfo, wish, PG_GETARG_ARRAYTYPE_P(1), PG_ARGISNULL(2) ? NULL : NameStr(*PG_GETARG_NAME(2)));
+	return (Datum) 0;
+}
+
+Datum
+wawp_request_add(PG_FUNCTION_ARGS)
+{
+	Wish		wish = {
+		.action = ACTION_ADD,
+		.until = ARG_TIME(7),
+		.verify = PG_ARGISNULL(8) || PG_GETARG_BOOL(8),
+		.invite = PG_ARGISNULL(9) || PG_GETARG_BOOL(9)
+	};
+
+	return request(fcinfo, &wish, 10);
+}
+
+Datum
+wawp_request_remove(PG_FUNCTION_ARGS)
+{
+	Wish		wish = {.action = ACTION_REMOVE,.verify = true,.invite = true};
+
+	return request(fcinfo, &wish, 7);
+}
+
+Datum
+wawp_request_promote(PG_FUNCTION_ARGS)
+{
+	Wish		wish = {.action = ACTION_PROMOTE,.verify = true,.invite = true};
+
+	return request(fcinfo, &wish, 7);
+}
+
+Datum
+wawp_request_demote(PG_FUNCTION_ARGS)
+{
+	Wish		wish = {.action = ACTION_DEMOTE,.verify = true,.invite = true};
+
+	return request(fcinfo, &wish, 7);
+}
+
+/* One of the two sides of a swap; returns the intent, 0 when it is none. */
+static int64
+ask_side(FunctionCallInfo fcinfo, const Requester *requester, Wish *wish, const char *input)
+{
+	Jid			group = {.kind = JID_GROUP};
+	Jid			jid = parse_server_text(input ? input : "");
+	const char *problem = input ? intent_problem(&group, &jid, wish->action) : "it is null";
+	bool		created = false;
+	int64		id = problem ? 0 : ask_one(requester, wish, &jid, &created);
+
+	put_asked(fcinfo, id, problem ? input : jid.text, created, problem, wish->batch_id);
+	return id;
+}
+
+/*
+ * (group_jid, leaver, newcomer, instance, reason, priority, batch_id): the
+ * leaver goes when the newcomer is in, and stays when that fails.
+ */
+Datum
+wawp_request_swap(PG_FUNCTION_ARGS)
+{
+	Requester  *requester = make_requester(GetUserId());
+	Wish		wish = {.action = ACTION_ADD,.verify = true,.invite = true,.origin = "function"};
+	SqlOwner	before;
+	LaneKey		lane;
+
+	InitMaterializedSRF(fcinfo, 0);
+	check_wish_group(&wish, ARG_TEXT(0));
+	find_instance(requester, PG_ARGISNULL(3) ? NULL : NameStr(*PG_GETARG_NAME(3)));
+	wish.reason = ARG_TEXT(4);
+	wish.priority = PG_ARGISNULL(5) ? 0 : PG_GETARG_INT32(5);
+	wish.batch_id = PG_ARGISNULL(6) ? new_batch_id() : ARG_TEXT(6);
+	before = sqlrun_begin_as_owner();
+	wish.after = ask_side(fcinfo, requester, &wish, ARG_TEXT(2));
+	wish.action = ACTION_REMOVE;
+	if (wish.after != 0)
+		(void) ask_side(fcinfo, requester, &wish, ARG_TEXT(1));
+	sqlrun_end_as_owner(&before);
+	memset(&lane, 0, sizeof(lane));
+	namestrcpy(&lane.instance, requester->instance.name);
+	strlcpy(lane.group, wish.group, sizeof(lane.group));
+	queue_wake_at_commit(&lane);
+	return (Datum) 0;
+}
+
+/*
+ * ---- changing one's mind
+ */
+
+static bool
+is_own_role(const char *role, Oid asking)
+{
+	Oid			roleid = get_role_oid(role, true);
+
+	return OidIsValid(roleid) && is_member_of_role(asking, roleid);
+}
+
+Datum
+wawp_is_own(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(is_own_role(NameStr(*PG_GETARG_NAME(0)), GetUserId()));
+}
+
+Datum
+wawp_may_use(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(instance_is_usable(NameStr(*PG_GETARG_NAME(0))));
+}
+
+static SqlStatement cancel_one = {
+	"UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'cancelled by ' || $2,"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" WHERE id = $1 AND state = 'queued' AND requested_by = ANY ("
+	"  SELECT rolname FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role($2::name, r.oid, 'MEMBER'))",
+	2, {INT8OID, TEXTOID}, NULL
+};
+
+static SqlStatement cancel_batch = {
+	"UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'cancelled by ' || $2,"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" WHERE batch_id = $1 AND state = 'queued' AND requested_by = ANY ("
+	"  SELECT rolname FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role($2::name, r.oid, 'MEMBER'))",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+static SqlStatement retry_one = {
+	"UPDATE wawp.membership_intent i SET state = 'queued', attempts = 0, crashes = 0, next_attempt_at = NULL,"
+	" settled_at = NULL, superseded = false, updated_at = clock_timestamp()"
+	" WHERE id = $1 AND state = 'failed' AND requested_by = ANY ("
+	"  SELECT rolname FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role($2::name, r.oid, 'MEMBER'))"
+	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
+	"  AND o.instance = i.instance AND o.group_jid = i.group_jid AND o.jid = i.jid"
+	"  AND (o.action IN ('promote', 'demote')) = (i.action IN ('promote', 'demote')))",
+	2, {INT8OID, TEXTOID}, NULL
+};
+
+/* Runs a statement on one's own intents; returns how many it changed. */
+static uint64
+change_own(SqlStatement *statement, SqlArgs args)
+{
+	SqlOwner	before;
+	uint64		n;
+
+	sqlrun_text(&args, GetUserNameFromId(GetUserId(), false));
+	before = sqlrun_begin_as_owner();
+	n = sqlrun(statement, &args);
+	sqlrun_end_as_owner(&before);
+	if (n > 0)
+		queue_wake_at_commit(NULL);
+	return n;
+}
+
+Datum
+wawp_cancel(PG_FUNCTION_ARGS)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, PG_GETARG_INT64(0));
+	PG_RETURN_BOOL(change_own(&cancel_one, args) > 0);
+}
+
+Datum
+wawp_cancel_batch(PG_FUNCTION_ARGS)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_INT64((int64) change_own(&cancel_batch, args));
+}
+
+Datum
+wawp_retry(PG_FUNCTION_ARGS)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, PG_GETARG_INT64(0));
+	PG_RETURN_BOOL(change_own(&retry_one, args) > 0);
+}
+
+/*
+ * ---- pausing
+ */
+
+/* The instance and group of wawp_pause and wawp_resume. */
+static LaneKey
+arg_lane(FunctionCallInfo fcinfo)
+{
+	LaneKey		lane;
+
+	memset(&lane, 0, sizeof(lane));
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be null", "instance")));
+	namestrcpy(&lane.instance, instance_choose(NameStr(*PG_GETARG_NAME(0))).name);
+	if (!PG_ARGISNULL(1))
+	{
+		Wish		wish = {0};
+
+		check_wish_group(&wish, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+		strlcpy(lane.group, wish.group, sizeof(lane.group));
+	}
+	return lane;
+}
+
+/* (instance name, group_jid text, reason text) */
+Datum
+wawp_pause(PG_FUNCTION_ARGS)
+{
+	LaneKey		lane = arg_lane(fcinfo);
+	const char *reason = ARG_TEXT(2);
+	SqlOwner	before = sqlrun_begin_as_owner();
+
+	hold_set(NameStr(lane.instance), lane.group, reason ? psprintf("paused: %s", reason) : "paused", 0, 0);
+	sqlrun_end_as_owner(&before);
+	queue_wake_at_commit(NULL);
+	PG_RETURN_VOID();
+}
+
+/* (instance name, group_jid text) */
+Datum
+wawp_resume(PG_FUNCTION_ARGS)
+{
+	LaneKey		lane = arg_lane(fcinfo);
+	SqlOwner	before = sqlrun_begin_as_owner();
+
+	hold_lift(NameStr(lane.instance), lane.group);
+	sqlrun_end_as_owner(&before);
+	queue_wake_at_commit(NULL);
+	PG_RETURN_VOID();
+}
+
+/*
+ * ---- looking
+ */
+
+/* (instance name, adds bigint): how long they take at the instance's pace. */
+Datum
+wawp_drain_time(PG_FUNCTION_ARGS)
+{
+	const char *name = NameStr(*PG_GETARG_NAME(0));
+	WawpInstance *instance;
+	PaceRate	rate;
+
+	if (!instance_is_usable(name))
+		PG_RETURN_NULL();
+	instance = instance_describe(name);
+	rate = pace_rate(instance->adds_per_minute, 0);
+	PG_RETURN_DATUM(DirectFunctionCall7(make_interval, Int32GetDatum(0), Int32GetDatum(0), Int32GetDatum(0),
+										Int32GetDatum(0), Int32GetDatum(0), Int32GetDatum(0),
+										Float8GetDatum(rate.interval / 1e6 * PG_GETARG_INT64(1))));
+}

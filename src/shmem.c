@@ -1,0 +1,251 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.c
+ *	  What wawp's processes share.
+ *
+ * One struct and the limiter's hash table, made while preloading.  The lock of
+ * each field stands beside it in shmem.h.  A latch is only ever set under the
+ * lock under which its owner withdraws it, so none is set that has gone.
+ *
+ * Nothing here raises an error or allocates, because waking happens in commit
+ * callbacks.
+ *
+ * IDENTIFICATION
+ *	  src/shmem.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "limiter.h"
+#include "miscadmin.h"
+#include "shmem.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+
+#include "compat.h"
+
+WawpShared *wawp_shared = NULL;
+HTAB	   *wawp_limiters = NULL;
+
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static void
+request_shmem(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(WawpShared)));
+	RequestAddinShmemSpace(limiter_shmem_size());
+	RequestNamedLWLockTranche("wawp", 2);
+}
+
+static void
+startup_shmem(void)
+{
+	bool		found;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	wawp_shared = ShmemInitStruct("wawp", sizeof(WawpShared), &found);
+	if (!found)
+	{
+		LWLockPadded *locks = GetNamedLWLockTranche("wawp");
+
+		memset(wawp_shared, 0, sizeof(WawpShared));
+		wawp_shared->lock = &locks[0].lock;
+		wawp_shared->limiter_lock = &locks[1].lock;
+	}
+	limiter_shmem_startup();
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* Installs the hooks; while preloading only. */
+void
+shmem_init(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shmem;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup_shmem;
+}
+
+/* The slot of a database, taken if need be; NULL when all are. */
+static WorkerSlot *
+find_slot(Oid dbid)
+{
+	WorkerSlot *unused = NULL;
+
+	for (int i = 0; i < SHMEM_SLOTS; i++)
+	{
+		WorkerSlot *slot = &wawp_shared->slots[i];
+
+		if (slot->dbid == dbid)
+			return slot;
+		if (slot->dbid == InvalidOid && unused == NULL)
+			unused = slot;
+	}
+	if (unused)
+	{
+		memset(unused, 0, sizeof(WorkerSlot));
+		unused->dbid = dbid;
+	}
+	return unused;
+}
+
+static void
+add_lanes(WorkerSlot *slot, const LaneKey *lanes, int nlanes)
+{
+	if (slot->nlanes + nlanes > SHMEM_WAKE_LANES)
+		slot->rescan = true;
+	else
+	{
+		memcpy(slot->lanes + slot->nlanes, lanes, sizeof(LaneKey) * nlanes);
+		slot->nlanes += nlanes;
+	}
+}
+
+/*
+ * Tells a database's worker that lanes got new intents, or that anything may
+ * have changed.  Asks for a worker when none runs.
+ */
+void
+shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan)
+{
+	WorkerSlot *slot;
+
+	if (wawp_shared == NULL)
+		return;
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	slot = find_slot(dbid);
+	if (slot)
+	{
+		slot->rescan |= rescan;
+		slot->wanted = true;
+		add_lanes(slot, lanes, nlanes);
+		if (slot->pid != 0 && slot->latch)
+			SetLatch(slot->latch);
+		else if (wawp_shared->launcher_latch)
+			SetLatch(wawp_shared->launcher_latch);
+	}
+	LWLockRelease(wawp_shared->lock);
+}
+
+/* Asks the launcher for a worker of that database. */
+void
+shmem_want_worker(Oid dbid)
+{
+	shmem_wake_worker(dbid, NULL, 0, true);
+}
+
+/*
+ * Keeps the worker out of a database until shmem_admit_worker.  Returns the
+ * process that must end first, 0 when none runs.
+ */
+pid_t
+shmem_bar_worker(Oid dbid, bool is_first_call)
+{
+	WorkerSlot *slot;
+	pid_t		pid = 0;
+
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	slot = find_slot(dbid);
+	if (slot)
+	{
+		slot->bars += is_first_call ? 1 : 0;
+		pid = slot->pid;
+	}
+	LWLockRelease(wawp_shared->lock);
+	return pid;
+}
+
+/* Lets a worker in again; a database that is gone leaves its slot. */
+void
+shmem_admit_worker(Oid dbid, bool is_gone)
+{
+	WorkerSlot *slot;
+
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	slot = find_slot(dbid);
+	if (slot)
+	{
+		slot->bars = Max(slot->bars - 1, 0);
+		slot->wanted = true;
+		if (is_gone)
+			memset(slot, 0, sizeof(WorkerSlot));
+		if (wawp_shared->launcher_latch)
+			SetLatch(wawp_shared->launcher_latch);
+	}
+	LWLockRelease(wawp_shared->lock);
+}
+
+/* The worker of a database; 0 when none runs. */
+pid_t
+shmem_worker_pid(Oid dbid)
+{
+	pid_t		pid = 0;
+
+	LWLockAcquire(wawp_shared->lock, LW_SHARED);
+	for (int i = 0; i < SHMEM_SLOTS; i++)
+		if (wawp_shared->slots[i].dbid == dbid)
+			pid = wawp_shared->slots[i].pid;
+	LWLockRelease(wawp_shared->lock);
+	return pid;
+}
+
+/* Lets the worker serve so much although it is off; false: another call does. */
+bool
+shmem_give_permit(Oid dbid, int64 requests, int64 until)
+{
+	WorkerSlot *slot;
+	bool		given = false;
+
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	slot = find_slot(dbid);
+	if (slot && !slot->permit)
+	{
+		slot->permit = given = true;
+		slot->permit_requests = requests;
+		slot->permit_until = until;
+	}
+	LWLockRelease(wawp_shared->lock);
+	if (given)
+		shmem_wake_worker(dbid, NULL, 0, true);
+	return given;
+}
+
+bool
+shmem_has_permit(Oid dbid)
+{
+	bool		permit = false;
+
+	LWLockAcquire(wawp_shared->lock, LW_SHARED);
+	for (int i = 0; i < SHMEM_SLOTS; i++)
+		if (wawp_shared->slots[i].dbid == dbid)
+			permit = wawp_shared->slots[i].permit;
+	LWLockRelease(wawp_shared->lock);
+	return permit;
+}
+
+void
+shmem_end_permit(Oid dbid)
+{
+	WorkerSlot *slot;
+
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	slot = find_slot(dbid);
+	if (slot)
+		slot->permit = false;
+	LWLockRelease(wawp_shared->lock);
+}
+
+void
+shmem_wake_launcher(void)
+{
+	LWLockAcquire(wawp_shared->lock, LW_SHARED);
+	if (wawp_shared->launcher_latch)
+		SetLatch(wawp_shared->launcher_latch);
+	LWLockRelease(wawp_shared->lock);
+}

@@ -1,0 +1,72 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.h
+ *	  What wawp's processes share.
+ *
+ * IDENTIFICATION
+ *	  src/shmem.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_SHMEM_H
+#define WAWP_SHMEM_H
+
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "utils/hsearch.h"
+#include "utils/timestamp.h"
+
+#include "jid.h"
+
+/* databases of one cluster that can have a worker */
+#define SHMEM_SLOTS 64
+/* lanes named at a wake; more than that and the worker looks for itself */
+#define SHMEM_WAKE_LANES 32
+
+/* The unit of pacing and ordering: a group of an instance. */
+typedef struct LaneKey
+{
+	NameData	instance;
+	char		group[JID_SIZE];
+} LaneKey;
+
+/* One database's worker.  All fields under WawpShared.lock. */
+typedef struct WorkerSlot
+{
+	Oid			dbid;			/* InvalidOid: free */
+	pid_t		pid;			/* 0: no worker runs */
+	Latch	   *latch;			/* of that worker */
+	bool		wanted;			/* told something that no worker has taken up */
+	bool		serving;		/* the worker found the extension */
+	int			bars;			/* statements that keep the worker out */
+	bool		permit;			/* CALL wawp_drain() waits; serve although off */
+	int64		permit_requests;	/* how many more requests it allows */
+	int64		permit_until;	/* monotonic ms */
+	bool		rescan;			/* look at the whole queue */
+	int			nlanes;
+	LaneKey		lanes[SHMEM_WAKE_LANES];	/* got new intents */
+} WorkerSlot;
+
+typedef struct WawpShared
+{
+	LWLock	   *lock;			/* guards slots and launcher_latch */
+	LWLock	   *limiter_lock;	/* guards limiter.c's table */
+	Latch	   *launcher_latch; /* NULL: no launcher runs */
+	WorkerSlot	slots[SHMEM_SLOTS];
+} WawpShared;
+
+extern WawpShared *wawp_shared; /* NULL: not preloaded */
+extern HTAB *wawp_limiters;		/* limiter.c's table */
+
+extern void shmem_init(void);
+extern void shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan);
+extern void shmem_want_worker(Oid dbid);
+extern pid_t shmem_worker_pid(Oid dbid);
+extern bool shmem_give_permit(Oid dbid, int64 requests, int64 until);
+extern bool shmem_has_permit(Oid dbid);
+extern void shmem_end_permit(Oid dbid);
+extern void shmem_wake_launcher(void);
+extern pid_t shmem_bar_worker(Oid dbid, bool is_first_call);
+extern void shmem_admit_worker(Oid dbid, bool is_gone);
+
+#endif							/* WAWP_SHMEM_H */

@@ -1,0 +1,173 @@
+/*-------------------------------------------------------------------------
+ *
+ * sqlrun.c
+ *	  Prepared statements inside the server.
+ *
+ * State modules write their SQL as static SqlStatement tables; this file
+ * prepares each once per process and runs it.  The caller is connected to SPI
+ * and has set the role; rows are valid until the next statement, and what is
+ * read from them lives in SPI's procedure context.
+ *
+ * IDENTIFICATION
+ *	  src/sqlrun.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "sqlrun.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+
+/*
+ * ---- acting as the extension's owner
+ */
+
+/* The extension's owner; InvalidOid when the database does not have it. */
+Oid
+sqlrun_owner(void)
+{
+	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			owner = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("wawp"));
+	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(extensions, AccessShareLock);
+	return owner;
+}
+
+/*
+ * Connects to SPI as the extension's owner, with a search path nobody else can
+ * put anything into.  An error undoes all of it with its (sub)transaction.
+ */
+SqlOwner
+sqlrun_begin_as_owner(void)
+{
+	SqlOwner	before;
+
+	GetUserIdAndSecContext(&before.userid, &before.security);
+	SetUserIdAndSecContext(sqlrun_owner(), before.security | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	before.guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	return before;
+}
+
+void
+sqlrun_end_as_owner(const SqlOwner *before)
+{
+	SPI_finish();
+	AtEOXact_GUC(true, before->guc_level);
+	SetUserIdAndSecContext(before->userid, before->security);
+}
+
+/*
+ * ---- statements
+ */
+
+static void
+add(SqlArgs *args, Datum value, bool is_null)
+{
+	Assert(args->n < SQLRUN_MAX_ARGS);
+	args->values[args->n] = value;
+	args->nulls[args->n] = is_null ? 'n' : ' ';
+	args->n++;
+}
+
+void
+sqlrun_int8(SqlArgs *args, int64 value)
+{
+	add(args, Int64GetDatum(value), false);
+}
+
+/* 0 is NULL. */
+void
+sqlrun_id(SqlArgs *args, int64 value)
+{
+	add(args, Int64GetDatum(value), value == 0);
+}
+
+void
+sqlrun_int4(SqlArgs *args, int value, bool is_known)
+{
+	add(args, Int32GetDatum(value), !is_known);
+}
+
+/* NULL is NULL. */
+void
+sqlrun_text(SqlArgs *args, const char *value)
+{
+	add(args, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
+}
+
+/* 0 is NULL. */
+void
+sqlrun_time(SqlArgs *args, TimestampTz value)
+{
+	add(args, TimestampTzGetDatum(value), value == 0);
+}
+
+void
+sqlrun_bool(SqlArgs *args, bool value)
+{
+	add(args, BoolGetDatum(value), false);
+}
+
+/* Runs a statement; returns how many rows it gave or touched. */
+uint64
+sqlrun(SqlStatement *statement, const SqlArgs *args)
+{
+	int			result;
+
+	Assert((args ? args->n : 0) == statement->nargs);
+	if (statement->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(statement->text, statement->nargs, statement->types);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare \"%s\": %s", statement->text, SPI_result_code_string(SPI_result));
+		statement->plan = plan;
+	}
+	result = SPI_execute_plan(statement->plan, args ? (Datum *) args->values : NULL,
+							  args ? args->nulls : NULL, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s", statement->text, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/* A column (from 1) of a row (from 0) as text, NULL for NULL. */
+const char *
+sqlrun_get(uint64 row, int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+}
+
+/* An int8 or timestamptz column. */
+int64
+sqlrun_get_int8(uint64 row, int column, int64 if_null)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? if_null : DatumGetInt64(value);
+}

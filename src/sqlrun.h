@@ -1,0 +1,56 @@
+/*-------------------------------------------------------------------------
+ *
+ * sqlrun.h
+ *	  Prepared statements inside the server.
+ *
+ * IDENTIFICATION
+ *	  src/sqlrun.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_SQLRUN_H
+#define WAWP_SQLRUN_H
+
+#include "executor/spi.h"
+
+#define SQLRUN_MAX_ARGS 24
+
+/* A statement of a state module; static, prepared at its first use. */
+typedef struct SqlStatement
+{
+	const char *text;
+	int			nargs;
+	Oid			types[SQLRUN_MAX_ARGS];
+	SPIPlanPtr	plan;
+} SqlStatement;
+
+/* An argument list under construction. */
+typedef struct SqlArgs
+{
+	int			n;
+	Datum		values[SQLRUN_MAX_ARGS];
+	char		nulls[SQLRUN_MAX_ARGS];
+} SqlArgs;
+
+/* What a session's role and settings were before it acted as the owner. */
+typedef struct SqlOwner
+{
+	Oid			userid;
+	int			security;
+	int			guc_level;
+} SqlOwner;
+
+extern Oid	sqlrun_owner(void);
+extern SqlOwner sqlrun_begin_as_owner(void);
+extern void sqlrun_end_as_owner(const SqlOwner *before);
+extern void sqlrun_int8(SqlArgs *args, int64 value);
+extern void sqlrun_id(SqlArgs *args, int64 value);
+extern void sqlrun_int4(SqlArgs *args, int value, bool is_known);
+extern void sqlrun_text(SqlArgs *args, const char *value);
+extern void sqlrun_bool(SqlArgs *args, bool value);
+extern void sqlrun_time(SqlArgs *args, TimestampTz value);
+extern uint64 sqlrun(SqlStatement *statement, const SqlArgs *args);
+extern const char *sqlrun_get(uint64 row, int column);
+extern int64 sqlrun_get_int8(uint64 row, int column, int64 if_null);
+
+#endif							/* WAWP_SQLRUN_H */

@@ -1,0 +1,352 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  The worker of one database: drives the dispatcher.
+ *
+ * Started by the launcher for a slot of shared memory; leaves at once when the
+ * database does not have the extension.  It alone opens and closes
+ * transactions: one a cycle, as the extension's owner, never while it waits.
+ * What it is told (lanes, SIGHUP, SIGTERM) sets its latch; otherwise it wakes
+ * when a lane is due, when a socket is ready, and once a minute to be safe.
+ *
+ * An error in a cycle aborts that cycle's transaction and nothing else:
+ * requests under way stay under way, and the cycle is tried again a little
+ * later.  An error outside one ends the process; the launcher starts another.
+ *
+ * IDENTIFICATION
+ *	  src/worker.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "audit.h"
+#include "clock.h"
+#include "dispatch.h"
+#include "guc.h"
+#include "http.h"
+#include "intent.h"
+#include "lanes.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "shmem.h"
+#include "sqlrun.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+#include "worker.h"
+
+#include "compat.h"
+
+#define SAFETY_POLL_MS (60 * 1000)
+#define LOCK_TIMEOUT "200ms"
+#define FIRST_ERROR_DELAY_MS 200
+#define LONGEST_ERROR_DELAY_MS 1000
+
+static WorkerSlot *my_slot = NULL;
+static int	errors_in_a_row = 0;
+
+/*
+ * ---- being the worker of this database
+ */
+
+/*
+ * An end with 0 says that there is nothing to do here; the slot is free, unless
+ * somebody asked for a worker meanwhile.  Any other end wants a successor.
+ */
+static void
+leave_slot(int code, Datum arg pg_attribute_unused())
+{
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	if (my_slot->pid == MyProcPid)
+	{
+		my_slot->pid = 0;
+		my_slot->latch = NULL;
+		my_slot->serving = false;
+		my_slot->wanted |= (code != 0);
+		if (!my_slot->wanted && my_slot->bars == 0)
+			my_slot->dbid = InvalidOid;
+	}
+	LWLockRelease(wawp_shared->lock);
+	shmem_wake_launcher();
+}
+
+static void
+begin_serving(void)
+{
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	my_slot->serving = true;
+	LWLockRelease(wawp_shared->lock);
+	shmem_wake_launcher();
+}
+
+/* False when the slot is somebody else's, or statements bar it. */
+static bool
+take_slot(int index)
+{
+	bool		taken = false;
+
+	my_slot = &wawp_shared->slots[index];
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	if (my_slot->dbid != InvalidOid && my_slot->pid == 0 && my_slot->bars == 0)
+	{
+		my_slot->pid = MyProcPid;
+		my_slot->latch = MyLatch;
+		my_slot->rescan = true;
+		my_slot->wanted = false;
+		taken = true;
+	}
+	LWLockRelease(wawp_shared->lock);
+	if (taken)
+		before_shmem_exit(leave_slot, (Datum) 0);
+	return taken;
+}
+
+/* Whatever the cluster or the database sets for sessions, this is the worker's. */
+static void
+fix_settings(void)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	}			settings[] = {
+		{"lock_timeout", LOCK_TIMEOUT},
+		{"statement_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_deferrable", "off"},
+		{"synchronous_commit", "on"},
+		{"search_path", "pg_catalog, pg_temp"},
+		{"session_replication_role", "origin"},
+		{"datestyle", "ISO"},
+		{"timezone", "UTC"},
+		{"jit", "off"},
+#if PG_VERSION_NUM >= 170000
+		{"transaction_timeout", "0"},
+#endif
+	};
+
+	for (size_t i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/*
+ * ---- transactions
+ */
+
+/* Ends the worker when the extension is gone. */
+static SqlOwner
+begin_work(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (!OidIsValid(sqlrun_owner()))
+		proc_exit(0);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	return sqlrun_begin_as_owner();
+}
+
+static void
+end_work(const SqlOwner *before)
+{
+	sqlrun_end_as_owner(before);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(true);
+}
+
+static void
+report_activity(void)
+{
+	char		text[64];
+
+	snprintf(text, sizeof(text), "%d in flight", dispatch_in_flight());
+	pgstat_report_activity(STATE_IDLE, text);
+}
+
+/* One transaction; what it raises is reported and tried again later. */
+static void
+run_cycle(void (*work) (void), const char *what)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		SqlOwner	before;
+
+		pgstat_report_activity(STATE_RUNNING, what);
+		before = begin_work();
+		work();
+		end_work(&before);
+		errors_in_a_row = 0;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		HOLD_INTERRUPTS();
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		RESUME_INTERRUPTS();
+		errors_in_a_row++;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	if (errors_in_a_row > 0)
+		dispatch_aborted();
+	report_activity();
+}
+
+static void
+prune(void)
+{
+	if (wawp_retention > 0)
+		(void) intent_prune(wawp_retention);
+	audit_prepare();
+	if (wawp_audit_retention > 0)
+		audit_drop_old(wawp_audit_retention);
+}
+
+/*
+ * ---- the loop
+ */
+
+static void
+collect_wake(void)
+{
+	DispatchWake wake;
+
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	wake.rescan = my_slot->rescan;
+	wake.nlanes = my_slot->nlanes;
+	memcpy(wake.lanes, my_slot->lanes, sizeof(LaneKey) * my_slot->nlanes);
+	my_slot->rescan = false;
+	my_slot->nlanes = 0;
+	my_slot->wanted = false;
+	if (my_slot->permit && !dispatch_permit.active)
+	{
+		dispatch_permit.active = true;
+		dispatch_permit.requests = my_slot->permit_requests;
+		dispatch_permit.until = my_slot->permit_until;
+	}
+	LWLockRelease(wawp_shared->lock);
+	dispatch_tell(&wake);
+}
+
+/* Gives a permit back when there is nothing more to do with it. */
+static void
+return_permit(void)
+{
+	if (!dispatch_permit.active || !dispatch_is_drained())
+		return;
+	dispatch_permit.active = false;
+	shmem_end_permit(MyDatabaseId);
+}
+
+static long
+time_to_wait(int64 next_poll)
+{
+	int64		now = clock_monotonic_ms();
+	int64		until = Min(next_poll, dispatch_next_at());
+
+	if (errors_in_a_row > 0)
+		until = now + Min(FIRST_ERROR_DELAY_MS * errors_in_a_row, LONGEST_ERROR_DELAY_MS);
+	return (long) Max(until - now, 0);
+}
+
+static void
+wait_for_something(int64 next_poll)
+{
+	static uint32 wait_event = 0;
+	int			descriptor = http_descriptor();
+	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
+
+	if (wait_event == 0)
+		wait_event = wawp_wait_event("WawpWorkerMain");
+	if (descriptor >= 0)
+		events |= WL_SOCKET_READABLE;
+	(void) WaitLatchOrSocket(MyLatch, events, descriptor >= 0 ? descriptor : PGINVALID_SOCKET,
+							 time_to_wait(next_poll), wait_event);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	http_pump();
+}
+
+static void
+cycle(void)
+{
+	run_cycle(dispatch_settle_and_claim, "serving the queue");
+	if (errors_in_a_row > 0)
+		return;
+	dispatch_committed();
+	dispatch_send();
+	report_activity();
+}
+
+static void
+work_for_ever(void)
+{
+	int64		next_poll = clock_monotonic_ms();
+
+	for (;;)
+	{
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		collect_wake();
+		if (clock_monotonic_ms() >= next_poll)
+		{
+			DispatchWake everything = {.rescan = true};
+
+			next_poll = clock_monotonic_ms() + SAFETY_POLL_MS;
+			dispatch_tell(&everything);
+			run_cycle(prune, "deleting settled intents");
+		}
+		if (dispatch_has_work())
+			cycle();
+		return_permit();
+		wait_for_something(next_poll);
+	}
+}
+
+/*
+ * Entry point; the argument is the slot's index.  An end with 0 is for good
+ * until somebody asks for a worker again: there is no extension here.
+ */
+void
+wawp_worker_main(Datum arg)
+{
+	int			index = DatumGetInt32(arg);
+	Oid			dbid = wawp_shared->slots[index].dbid;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	if (dbid == InvalidOid || !take_slot(index))
+		proc_exit(0);
+	BackgroundWorkerInitializeConnectionByOid(dbid, InvalidOid, 0);
+	pgstat_report_appname("wawp worker");
+	fix_settings();
+
+	dispatch_init();
+	do
+	{
+		run_cycle(dispatch_recover, "recovering");
+		begin_serving();
+		if (errors_in_a_row > 0)
+			wait_for_something(clock_monotonic_ms() + SAFETY_POLL_MS);
+	} while (errors_in_a_row > 0);
+	work_for_ever();
+}

@@ -1,0 +1,114 @@
+/*
+ * pacing_test.c
+ *	  The pace: no window above rate + burst, whatever is asked when.
+ */
+#include "postgres_fe.h"
+
+#include "pacing.h"
+#include "retry.h"
+#include "tap.h"
+
+#define SECOND INT64CONST(1000000)
+#define MINUTE (60 * SECOND)
+#define MAX_SENT 20000
+
+static int64 sent[MAX_SENT];
+static int	nsent;
+
+/* Most requests in any window of a minute that is open at its end. */
+static int
+fullest_window(void)
+{
+	int			most = 0;
+
+	for (int first = 0, last = 0; last < nsent; last++)
+	{
+		while (sent[last] - sent[first] >= MINUTE)
+			first++;
+		most = Max(most, last - first + 1);
+	}
+	return most;
+}
+
+/* A dripping worker and a session that asks now and then, over an hour. */
+static void
+simulate(double per_minute, int burst, double jitter)
+{
+	PaceRate	drip = pace_rate(per_minute, 0);
+	PaceRate	hand = pace_rate(per_minute, burst);
+	int64		tat = 0;
+
+	nsent = 0;
+	for (int64 now = 1000 * MINUTE; now < 1060 * MINUTE && nsent < MAX_SENT - 50; now += 1 + random() % SECOND)
+	{
+		bool		by_hand = random() % 50 == 0;
+		int			n = pace_available(by_hand ? hand : drip, tat, now, by_hand ? 1 + random() % 20 : 1);
+
+		if (n > 0)
+			tat = pace_spend(hand, tat, now, n, jitter * (random() % 100) / 100.0);
+		for (int i = 0; i < n; i++)
+			sent[nsent++] = now;
+	}
+}
+
+static void
+test_windows(void)
+{
+	static const struct
+	{
+		double		per_minute;
+		int			burst;
+		double		jitter;
+	}			rates[] = {{6, 4, 0}, {6, 0, 0}, {6, 4, 0.2}, {60, 10, 0}, {7, 3, 0}, {0.5, 2, 0}};
+
+	srandom(1);
+	for (size_t i = 0; i < lengthof(rates); i++)
+	{
+		int			cap = (int) (rates[i].per_minute + rates[i].burst + 0.5);
+		int			most;
+
+		simulate(rates[i].per_minute, rates[i].burst, rates[i].jitter);
+		most = fullest_window();
+		ok(most <= cap && nsent > 0, "%g a minute and a burst of %d: at most %d in a minute (%d of %d sent)",
+		   rates[i].per_minute, rates[i].burst, cap, most, nsent);
+	}
+}
+
+static void
+test_parts(void)
+{
+	PaceRate	rate = pace_rate(6, 4);
+	PaceRate	free_rate = pace_rate(0, 0);
+
+	is_int(rate.interval, 10 * SECOND, "6 a minute is one in 10 s");
+	is_int(pace_available(rate, 0, MINUTE, 100), 5, "one and the burst at once");
+	is_int(pace_within(rate, 0, MINUTE, MINUTE), 10, "rate and burst in a minute");
+	is_int(pace_available(free_rate, 0, MINUTE, 100), 100, "0 is no limit");
+	is_int(pace_slower(rate, 1).interval, 20 * SECOND, "halved");
+	is_int(pace_slower(rate, 1).burst, 2, "with its burst");
+	is_int(pace_refund(rate, pace_spend(rate, 0, MINUTE, 3, 0), 3), MINUTE, "a refund undoes");
+	is_int(pace_clamp(rate, INT64CONST(1) << 60, MINUTE, 0), MINUTE + 50 * SECOND, "a damaged state is bounded");
+	is_int(pace_clamp(rate, MINUTE + SECOND, MINUTE, 0), MINUTE + SECOND, "a sound one stays");
+	ok(pace_spend(rate, 0, MINUTE, 1, 0.2) > pace_spend(rate, 0, MINUTE, 1, 0), "jitter only slows");
+}
+
+static void
+test_retry(void)
+{
+	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 1, -1, 0), 7500, "the first delay, at its shortest");
+	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 3, -1, 0), 30000, "doubled twice");
+	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 30, -1, 0), 450000, "the longest");
+	ok(retry_delay_ms(WAWP_SERVER_ERROR, 1, -1, 0.999) < 15000, "random, within the delay");
+	is_int(retry_delay_ms(WAWP_RATE_LIMITED, 1, 600, 0), 600000, "Retry-After is a lower bound");
+	is_int(retry_delay_ms(WAWP_RATE_LIMITED, 1, 1, 0), 30000, "and no upper one");
+	is_int(retry_delay_ms(WAWP_PRIVACY_BLOCKED, 1, -1, 0), -1, "a refusal is not tried again");
+}
+
+int
+main(void)
+{
+	test_windows();
+	test_parts();
+	test_retry();
+	return done_testing();
+}
