@@ -29,7 +29,7 @@ DATA_built = wawp--$(version).sql
 DATA = $(notdir $(wildcard $(or $(srcdir),.)/wawp--*--*.sql))
 
 # The order they run in.  One name per line of test/sql, never a glob.
-REGRESS = surface jid classify instance session_calls readers
+REGRESS = surface jid classify instance session_calls readers queue
 REGRESS_OPTS = --inputdir=test --load-extension=pgtap --load-extension=wawp
 
 SHLIB_EXPORTS = exports.txt

@@ -46,6 +46,7 @@ CREATE TABLE wawp.membership_intent (
 
 COMMENT ON TABLE wawp.membership_intent IS
 	'who should be added to, removed from, promoted or demoted in which group, by which instance and why; INSERT asks for it';
+COMMENT ON SEQUENCE wawp.membership_intent_id_seq IS 'numbers intents';
 COMMENT ON COLUMN wawp.membership_intent.group_jid IS 'the group';
 COMMENT ON COLUMN wawp.membership_intent.jid IS 'the person; a phone number is brought into normal form';
 COMMENT ON COLUMN wawp.membership_intent.action IS 'what is asked for';

@@ -12,6 +12,7 @@ CREATE TABLE wawp.contact (
 	CONSTRAINT contact_jid_key UNIQUE (jid)
 );
 COMMENT ON TABLE wawp.contact IS 'people; the audit log names them by contact_id only, so that a number can be erased';
+COMMENT ON SEQUENCE wawp.contact_contact_id_seq IS 'numbers people';
 COMMENT ON COLUMN wawp.contact.contact_id IS 'what the audit log calls the person';
 COMMENT ON COLUMN wawp.contact.jid IS 'the person''s number';
 COMMENT ON COLUMN wawp.contact.lid IS 'the person''s privacy id, if known';
@@ -93,7 +94,7 @@ CREATE UNIQUE INDEX hold_key ON wawp.hold (instance, coalesce(group_jid, ''));
 COMMENT ON TABLE wawp.hold IS 'instances (group_jid NULL) and groups that are not served for now';
 COMMENT ON COLUMN wawp.hold.instance IS 'the instance';
 COMMENT ON COLUMN wawp.hold.group_jid IS 'the group; NULL means the whole instance';
-COMMENT ON COLUMN wawp.hold.reason IS 'an outcome, "paused: …" or "restored copy"';
+COMMENT ON COLUMN wawp.hold.reason IS 'an outcome, "paused: ..." or "restored copy"';
 COMMENT ON COLUMN wawp.hold.since IS 'since when';
 COMMENT ON COLUMN wawp.hold.until IS 'when it is tried again; NULL means not before wawp_resume()';
 COMMENT ON COLUMN wawp.hold.failures IS 'how often in a row it ended this way; the next wait grows with it';

@@ -21,15 +21,25 @@ SELECT plan(62);
 -- ---- members
 
 SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' ORDER BY type, identity$$),
-    ARRAY['("foreign-data wrapper",wawp)', '(schema,wawp)', '(type,wawp.outcome)'],
+    ARRAY['("foreign-data wrapper",wawp)', '(procedure,"public.wawp_drain(integer,interval)")', '(schema,wawp)',
+        '(sequence,wawp.contact_contact_id_seq)', '(sequence,wawp.membership_intent_id_seq)',
+        '(table,wawp.audit_log)', '(table,wawp.contact)', '(table,wawp.hold)', '(table,wawp.identity)',
+        '(table,wawp.membership_intent)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
+        '(type,wawp.state)', '(view,wawp.audit)', '(view,wawp.budget)', '(view,wawp.instance)',
+        '(view,wawp.progress)', '(view,wawp.queue)', '(view,wawp.stuck)'],
     'members that are no functions');
 
 SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
-    ARRAY['(wawp_add_participants)', '(wawp_check_exists)', '(wawp_classify)', '(wawp_create_group)',
-        '(wawp_demote_participants)', '(wawp_fdw_validator)', '(wawp_group_info)', '(wawp_groups)',
-        '(wawp_invite_link)', '(wawp_is_group_jid)', '(wawp_is_person_jid)', '(wawp_jid)',
-        '(wawp_participants)', '(wawp_promote_participants)', '(wawp_remove_participants)',
-        '(wawp_revoke_invite_link)', '(wawp_send_text)', '(wawp_session)'],
+    ARRAY['(_audit_refuse)', '(_budget)', '(_drain_time)', '(_intent_fill)', '(_is_own)', '(_may_use)',
+        '(_worker_pid)', '(_worker_start)', '(wawp_add_participants)', '(wawp_cancel)',
+        '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_classify)', '(wawp_create_group)',
+        '(wawp_demote_participants)', '(wawp_drain)', '(wawp_explain)', '(wawp_fdw_validator)',
+        '(wawp_group_info)', '(wawp_groups)', '(wawp_invite_link)', '(wawp_is_group_jid)',
+        '(wawp_is_person_jid)', '(wawp_jid)', '(wawp_membership_trigger)', '(wawp_participants)',
+        '(wawp_pause)', '(wawp_promote_participants)', '(wawp_remove_participants)', '(wawp_request_add)',
+        '(wawp_request_demote)', '(wawp_request_promote)', '(wawp_request_remove)', '(wawp_request_swap)',
+        '(wawp_resume)', '(wawp_retry)', '(wawp_revoke_invite_link)', '(wawp_send_text)', '(wawp_session)',
+        '(wawp_wait)'],
     'members that are functions');
 
 SELECT is(rows_of($$SELECT type, identity FROM member
@@ -126,7 +136,8 @@ FROM (VALUES
 -- ---- privileges
 
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
-    ARRAY['(wawp_fdw_validator)'], 'PUBLIC may execute all functions, which check for themselves, but the validator');
+    ARRAY['(wawp_fdw_validator)', '(_intent_fill)', '(_worker_start)', '(_audit_refuse)'],
+    'PUBLIC may execute all functions, which check for themselves, but those nobody calls');
 SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');
 SELECT ok(has_type_privilege('public', 'wawp.outcome', 'USAGE'), 'PUBLIC has USAGE on the type wawp.outcome');
 SELECT ok(NOT has_foreign_data_wrapper_privilege('public', 'wawp', 'USAGE'),
@@ -141,9 +152,11 @@ SELECT is(rows_of($$SELECT fdwhandler, fdwvalidator::regproc, fdwoptions FROM pg
 
 SELECT is(rows_of($$SELECT name, vartype, context, boot_val, unit, min_val, max_val
                     FROM pg_settings WHERE name LIKE 'wawp.%' ORDER BY name$$),
-    ARRAY['(wawp.allowed_hosts,string,sighup,api.wawp.net,,,)',
-        '(wawp.instance,string,user,"",,,)',
-        '(wawp.max_response_size,integer,user,4096,kB,1,65536)'],
+    ARRAY['(wawp.actor,string,user,"",,,)', '(wawp.allowed_hosts,string,sighup,api.wawp.net,,,)',
+        '(wawp.audit_retention,integer,sighup,0,min,0,2147483647)', '(wawp.instance,string,user,"",,,)',
+        '(wawp.max_in_flight,integer,sighup,64,,1,256)', '(wawp.max_limiters,integer,postmaster,65536,,16,16777216)',
+        '(wawp.max_response_size,integer,user,4096,kB,1,65536)',
+        '(wawp.retention,integer,sighup,43200,min,0,2147483647)', '(wawp.worker,bool,sighup,on,,,)'],
     'parameters: type, context, default, unit, range');
 SELECT is(rows_of($$SELECT name FROM pg_settings WHERE name LIKE 'wawp.%' AND coalesce(short_desc, '') = ''$$),
     '{}', 'every parameter has a description');
@@ -181,7 +194,7 @@ SELECT raises('CREATE EXTENSION wawp', '42501', NULL, NULL, NULL, 'the extension
 RESET ROLE;
 CREATE SCHEMA elsewhere;
 CREATE EXTENSION wawp SCHEMA elsewhere;
-SELECT is(rows_of($$SELECT DISTINCT pronamespace::regnamespace FROM member_function$$), ARRAY['(elsewhere)'],
+SELECT is(rows_of($$SELECT DISTINCT pronamespace::regnamespace FROM member_function WHERE proname LIKE 'wawp%'$$), ARRAY['(elsewhere)'],
     'it can be installed in another schema');
 SELECT is(rows_of($$SELECT * FROM elsewhere.wawp_classify('add', 403, '{}')$$),
     ARRAY['(,not_admin,403,"the instance''s account is not an admin of the group")'], 'and works there');
