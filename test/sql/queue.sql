@@ -1,3 +1,4 @@
+\set ECHO none
 -- queue: asking for memberships, by INSERT, by function and by trigger; what a transaction shows before it commits.
 -- Nothing here is ever sent: each part rolls back, and the worker sees committed rows only.
 \i test/sql-include/setup.sql
