@@ -87,9 +87,11 @@ CREATE INDEX membership_intent_lane ON wawp.membership_intent
 CREATE INDEX membership_intent_busy ON wawp.membership_intent (instance, group_jid, jid)
 	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');
 CREATE INDEX membership_intent_expiry ON wawp.membership_intent (expires_at)
-	WHERE state = 'queued' AND expires_at IS NOT NULL;
+	WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL;
 CREATE INDEX membership_intent_batch ON wawp.membership_intent (batch_id) WHERE batch_id IS NOT NULL;
-CREATE INDEX membership_intent_after ON wawp.membership_intent (after) WHERE after IS NOT NULL;
+CREATE INDEX membership_intent_after ON wawp.membership_intent (after) WHERE after IS NOT NULL AND state = 'queued';
+-- What retention deletes.
+CREATE INDEX membership_intent_settled ON wawp.membership_intent (settled_at) WHERE settled_at IS NOT NULL;
 
 CREATE FUNCTION wawp._intent_fill() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_intent_fill';

@@ -52,8 +52,7 @@ CREATE TABLE wawp.audit_log (
 	reason				text,
 	request_id			uuid,
 	duration_ms			int,
-	detail				jsonb,
-	CONSTRAINT audit_log_pkey PRIMARY KEY (id, at)
+	detail				jsonb
 ) PARTITION BY RANGE (at);
 COMMENT ON TABLE wawp.audit_log IS
 	'append-only record of every request and decision, numbered without gaps by the worker, a partition a month (UTC)';
@@ -63,10 +62,6 @@ COMMENT ON COLUMN wawp.audit_log.kind IS 'what happened; "sent" is committed bef
 COMMENT ON COLUMN wawp.audit_log.contact_id IS 'the person; wawp.contact has the number, wawp.audit shows it';
 COMMENT ON COLUMN wawp.audit_log.request_id IS 'the same for all records of one HTTP request';
 COMMENT ON COLUMN wawp.audit_log.actor IS 'who the application said was acting (wawp.actor); login_role is who was';
-
-CREATE INDEX audit_log_intent ON wawp.audit_log (intent_id, id);
-CREATE INDEX audit_log_contact ON wawp.audit_log (contact_id, at);
-CREATE INDEX audit_log_at ON wawp.audit_log USING brin (at);
 
 CREATE FUNCTION wawp._audit_refuse() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_audit_refuse';

@@ -211,6 +211,8 @@ explain_queued(const Explained *e)
 						e->after, e->after_state ? e->after_state : "not there");
 	if (e->in_flight)
 		return "queued: the same person has another intent under way in this group";
+	if (!instance_is_callable(e->instance))
+		return "queued: the instance's host is not in wawp.allowed_hosts";
 	if (strcmp(e->action, "add") == 0)
 		return psprintf("queued: " INT64_FORMAT " ahead in this group, the instance's pace lets it leave about %s",
 						e->ahead, at(pace_time(e->instance, e->ahead)));
@@ -322,7 +324,7 @@ wawp_budget(PG_FUNCTION_ARGS)
 	Datum		values[3];
 	bool		nulls[3] = {false};
 
-	if (wawp_shared == NULL || !instance_is_usable(name))
+	if (wawp_shared == NULL || !instance_is_usable(name) || !instance_is_callable(name))
 		PG_RETURN_NULL();
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");

@@ -107,7 +107,11 @@ make_partition(int ahead)
 	snprintf(name, sizeof(name), "audit_log_%04d_%02d", year, month);
 	if (partition_exists(name))
 		return;
-	run_utility(psprintf("CREATE TABLE wawp.%s (LIKE wawp.audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS)", name));
+	run_utility(psprintf("CREATE TABLE wawp.%s (LIKE wawp.audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
+						 " CONSTRAINT %s_pkey PRIMARY KEY (id))", name, name));
+	run_utility(psprintf("CREATE INDEX %s_intent ON wawp.%s (intent_id, id)", name, name));
+	run_utility(psprintf("CREATE INDEX %s_contact ON wawp.%s (contact_id, at)", name, name));
+	run_utility(psprintf("CREATE INDEX %s_at ON wawp.%s USING brin (at)", name, name));
 	run_utility(psprintf("CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.%s"
 						 " FOR EACH STATEMENT EXECUTE FUNCTION wawp._audit_refuse()", name));
 	run_utility(psprintf("ALTER TABLE wawp.audit_log ATTACH PARTITION wawp.%s"
@@ -115,12 +119,22 @@ make_partition(int ahead)
 						 name, year, month, next_year, next_month));
 }
 
-/* Makes the partitions of this month and the next ones, where they are missing. */
-void
-audit_prepare(void)
+static void
+prepare(void)
 {
 	for (int ahead = 0; ahead <= MONTHS_AHEAD; ahead++)
 		make_partition(ahead);
+}
+
+/*
+ * Makes the next months' partitions.  The first ones are made with the first
+ * record: into an empty log a dump may still be restored.
+ */
+void
+audit_prepare_ahead(void)
+{
+	if (next_number != 0)
+		prepare();
 }
 
 static SqlStatement old_partitions = {
@@ -169,6 +183,7 @@ take_number(void)
 {
 	if (next_number == 0)
 	{
+		prepare();
 		sqlrun(&last_number, NULL);
 		next_number = sqlrun_get_int8(0, 1, 0) + 1;
 	}
@@ -223,16 +238,21 @@ audit_write(const AuditRecord *r)
  * ---- the limiter's durable form
  */
 
+/* Single requests of the last minutes and the count of today; what provably did not leave is neither. */
 static SqlStatement recent_sends = {
-	"SELECT instance::text, instance_id, requested_by::text,"
-	" (extract(epoch FROM clock_timestamp() - at) * 1000000)::bigint,"
-	" (at AT TIME ZONE 'UTC')::date = (clock_timestamp() AT TIME ZONE 'UTC')::date"
-	" FROM wawp.audit_log WHERE kind = 'sent' AND action = 'add'"
-	" AND at > clock_timestamp() - interval '1 day' ORDER BY at",
+	"WITH sends AS (SELECT s.instance, s.instance_id, s.at FROM wawp.audit_log s"
+	"  WHERE s.kind = 'sent' AND s.action = 'add' AND s.at > clock_timestamp() - interval '1 day'"
+	"  AND NOT EXISTS (SELECT FROM wawp.audit_log a WHERE a.kind = 'answered' AND a.intent_id = s.intent_id"
+	"   AND a.request_id = s.request_id AND a.outcome = 'unreachable'))"
+	" SELECT instance::text, instance_id, (extract(epoch FROM clock_timestamp() - at) * 1000000)::bigint AS age, 1::bigint"
+	" FROM sends WHERE at > clock_timestamp() - interval '10 minutes'"
+	" UNION ALL SELECT instance::text, instance_id, -1, count(*) FROM sends"
+	"  WHERE (at AT TIME ZONE 'UTC')::date = (clock_timestamp() AT TIME ZONE 'UTC')::date GROUP BY 1, 2"
+	" ORDER BY age DESC",
 	0, {0}, NULL
 };
 
-/* Adds that left in the last day, oldest first, as AuditSent pointers. */
+/* Adds that left lately, oldest first, and how many today; AuditSent pointers. */
 List *
 audit_recent_sends(void)
 {
@@ -245,9 +265,8 @@ audit_recent_sends(void)
 
 		sent->instance = sqlrun_get(i, 1);
 		sent->instance_id = sqlrun_get(i, 2);
-		sent->requested_by = sqlrun_get(i, 3);
-		sent->age_us = sqlrun_get_int8(i, 4, 0);
-		sent->is_today = sqlrun_get(i, 5)[0] == 't';
+		sent->age_us = sqlrun_get_int8(i, 3, -1);
+		sent->count = (int) sqlrun_get_int8(i, 4, 0);
 		list = lappend(list, sent);
 	}
 	return list;

@@ -41,17 +41,16 @@ typedef struct AuditRecord
 	const char *detail;			/* a JSON object with whitelisted keys */
 } AuditRecord;
 
-/* A request that left before this server started, for the limiter. */
+/* Requests that left before this server started, for the limiter. */
 typedef struct AuditSent
 {
 	const char *instance;
 	const char *instance_id;
-	const char *requested_by;
-	int64		age_us;
-	bool		is_today;
+	int64		age_us;			/* of one request; -1: all of today */
+	int			count;
 } AuditSent;
 
-extern void audit_prepare(void);
+extern void audit_prepare_ahead(void);
 extern void audit_drop_old(int retention_minutes);
 extern void audit_write(const AuditRecord *record);
 extern void audit_forget_numbers(void);

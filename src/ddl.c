@@ -25,6 +25,7 @@
 #include "nodes/parsenodes.h"
 #include "queue.h"
 #include "shmem.h"
+#include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "worker.h"
@@ -78,19 +79,38 @@ database_to_bar(Node *statement)
 	return OidIsValid(dbid) && wawp_database_ownercheck(dbid, GetUserId()) ? dbid : InvalidOid;
 }
 
+/* A statement under way and what it has barred. */
+typedef struct Bar
+{
+	Oid			dbid;
+	bool		had_worker;
+	bool		is_gone;		/* the database was dropped */
+} Bar;
+
 /* Ends the worker of a database and waits until it has gone. */
 static void
-bar_worker(Oid dbid)
+bar_worker(Bar *bar)
 {
+	Oid			dbid = bar->dbid;
 	int64		deadline = clock_monotonic_ms() + BAR_TIMEOUT_MS;
 	pid_t		pid = shmem_bar_worker(dbid, true);
 
+	bar->had_worker = (pid != 0);
 	while (pid != 0 && clock_monotonic_ms() < deadline)
 	{
 		(void) kill(pid, SIGTERM);
 		clock_wait_until(clock_monotonic_ms() + BAR_POLL_MS);
 		pid = shmem_bar_worker(dbid, false);
 	}
+}
+
+/* Also when the session is ended in the middle of the statement. */
+static void
+lift_bar(int code pg_attribute_unused(), Datum arg)
+{
+	const Bar  *bar = (const Bar *) DatumGetPointer(arg);
+
+	shmem_admit_worker(bar->dbid, bar->is_gone, bar->had_worker);
 }
 
 static void
@@ -108,29 +128,24 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 		   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	Node	   *statement = pstmt->utilityStmt;
-	Oid			barred = database_to_bar(statement);
-	bool		is_drop = IsA(statement, DropdbStmt);
-	volatile bool is_gone = false;
+	Bar			bar = {.dbid = database_to_bar(statement)};
 
 	/* a worker whose extension goes should notice at once */
 	if (IsA(statement, DropStmt) && castNode(DropStmt, statement)->removeType == OBJECT_EXTENSION)
 		queue_wake_at_commit(NULL);
-	if (!OidIsValid(barred))
+	if (!OidIsValid(bar.dbid))
 	{
 		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
 		return;
 	}
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(lift_bar, PointerGetDatum(&bar));
 	{
-		bar_worker(barred);
+		bar_worker(&bar);
 		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
-		is_gone = is_drop;
+		bar.is_gone = IsA(statement, DropdbStmt);
 	}
-	PG_FINALLY();
-	{
-		shmem_admit_worker(barred, is_gone);
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(lift_bar, PointerGetDatum(&bar));
+	lift_bar(0, PointerGetDatum(&bar));
 }
 
 /* Installs the hook; while preloading only. */

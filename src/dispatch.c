@@ -74,8 +74,9 @@ typedef struct Flight
 	WawpInstance *instance;
 	WawpOperation operation;
 	LimiterKey	limit;
-	PaceRate	rate;
+	int64		each;			/* what one took of the pace, in us */
 	bool		is_paced;
+	bool		is_over;		/* the request ended; its slots are free */
 	char		request_id[40];
 	int64		sent_at;		/* monotonic ms */
 	int			duration_ms;
@@ -95,10 +96,84 @@ typedef struct Flight
 DispatchPermit dispatch_permit;
 
 static dlist_head flights = DLIST_STATIC_INIT(flights);
-static int	nflights;
+static int	in_flight;			/* requests claimed or under way */
+static bool isolating;			/* one row or lane at a time may fail */
+static int	isolated_failures;	/* in the cycle under way */
+static bool doubt_left;			/* rows in doubt that somebody has locked */
 static DispatchWake told;
 static int	careful;			/* rows in doubt that are served one at a time */
 static bool retry_soon;
+
+static void recover_rest(void);
+static void hold_restored_copy(void);
+
+static void drop_flight(Flight *flight);
+
+/*
+ * ---- isolation
+ */
+
+/* Drops flights of this transaction that were prepared after a mark. */
+static void
+drop_prepared_after(dlist_node *mark)
+{
+	dlist_mutable_iter iter;
+	bool		is_after = (mark == &flights.head);
+
+	dlist_foreach_modify(iter, &flights)
+	{
+		Flight	   *flight = dlist_container(Flight, node, iter.cur);
+
+		if (is_after && flight->stage == FLIGHT_PREPARED)
+			drop_flight(flight);
+		else if (iter.cur == mark)
+			is_after = true;
+	}
+}
+
+/*
+ * Does one piece of a cycle.  Once a cycle has failed, each piece is in a
+ * subtransaction of its own, so that what fails is left for later and holds up
+ * nothing else; without a failure there is none of that cost.  False: it
+ * failed and was undone.
+ */
+static bool
+run_isolated(void (*work) (void *), void *arg)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	dlist_node *volatile mark;
+	volatile bool succeeded = false;
+
+	if (!isolating)
+	{
+		work(arg);
+		return true;
+	}
+	mark = dlist_is_empty(&flights) ? &flights.head : dlist_tail_node(&flights);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		work(arg);
+		ReleaseCurrentSubTransaction();
+		succeeded = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		EmitErrorReport();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		audit_forget_numbers();
+		drop_prepared_after(mark);
+		isolated_failures++;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return succeeded;
+}
 
 /*
  * ---- holds
@@ -172,7 +247,8 @@ hold_flight(const Flight *flight, List *holds, WawpOutcome outcome, bool whole_i
 	int64		delay = retry_delay_ms(outcome, failures, flight->retry_after,
 									   pg_prng_double(&pg_global_prng_state));
 
-	if (hold && hold->until == 0)
+	/* paused by hand, or one of several that met the same refusal */
+	if (hold && (hold->until == 0 || hold->until > GetCurrentTimestamp()))
 		return;
 	if (hold_set(flight->instance->name, group, outcome_info(outcome)->name,
 				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
@@ -183,13 +259,15 @@ hold_flight(const Flight *flight, List *holds, WawpOutcome outcome, bool whole_i
  * ---- claiming
  */
 
+/* The worker drips; the burst is for calls by hand, but for whole batches. */
 static PaceRate
 instance_rate(const WawpInstance *instance, List *holds, const LaneKey *lane)
 {
 	const Hold *hold = find_hold(holds, lane, true);
 	bool		was_limited = hold && strcmp(hold->reason, outcome_info(WAWP_RATE_LIMITED)->name) == 0;
 
-	return pace_slower(pace_rate(instance->adds_per_minute, 0),
+	return pace_slower(pace_rate(instance->adds_per_minute,
+								 Min(instance->batch_size - 1, instance->adds_burst)),
 					   was_limited ? Min(hold->failures, MAX_HALVINGS) : 0);
 }
 
@@ -246,7 +324,7 @@ record_of(const Flight *flight, int i, const char *kind)
 	AuditRecord record = {
 		.kind = kind,
 		.instance = NameStr(intent->lane.instance),
-		.instance_id = intent->instance_id,
+		.instance_id = flight->instance ? flight->instance->instance_id : intent->instance_id,
 		.group_jid = intent->lane.group,
 		.contact_id = contact_id(intent->jid.text),
 		.intent_id = intent->id,
@@ -312,14 +390,25 @@ keep_intents(Flight *flight)
 	}
 }
 
+/* The request is over: others may use its place, whatever becomes of its rows. */
+static void
+end_request(Flight *flight)
+{
+	if (flight->is_over)
+		return;
+	flight->is_over = true;
+	flight->lane->instance->in_flight--;
+	in_flight--;
+	careful = Max(careful - flight->n, 0);
+	lanes_unpark(flight->lane->instance, clock_monotonic_ms());
+}
+
 static void
 drop_flight(Flight *flight)
 {
+	end_request(flight);
 	flight->lane->in_flight--;
-	flight->lane->instance->in_flight--;
-	nflights--;
 	dlist_delete(&flight->node);
-	lanes_unpark(flight->lane->instance, clock_monotonic_ms());
 	lanes_note(&flight->lane->key, clock_monotonic_ms());
 	MemoryContextDelete(flight->memory);
 }
@@ -355,13 +444,14 @@ refuse_claim(Flight *flight, const ErrorData *error, List **holds)
  * as sent.  False when the lane has nothing that can go now.
  */
 static bool
-claim_flight(Lane *lane, const WawpInstance *described, int limit, bool adds, List **holds, int *claimed)
+claim_flight(Lane *lane, const WawpInstance *described, const LimiterGrant *grant, List **holds, int *claimed)
 {
+	int			limit = Max(grant->granted, 1);
 	Flight	   *flight = make_flight(lane, limit);
 	MemoryContext caller;
 	ErrorData  *error;
 
-	flight->n = *claimed = intent_claim(&lane->key, limit, adds, flight->intents);
+	flight->n = *claimed = intent_claim(&lane->key, limit, grant->granted > 0, flight->intents);
 	if (flight->n == 0)
 	{
 		MemoryContextDelete(flight->memory);
@@ -384,7 +474,7 @@ claim_flight(Lane *lane, const WawpInstance *described, int limit, bool adds, Li
 	}
 	flight->is_paced = (flight->operation == WAWP_OP_ADD);
 	flight->limit = limiter_key(described->base.host, described->instance_id, LIMIT_ADD, NULL);
-	flight->rate = instance_rate(described, *holds, &lane->key);
+	flight->each = grant->each;
 	for (int i = 0; i < flight->n; i++)
 	{
 		AuditRecord record = record_of(flight, i, "sent");
@@ -396,7 +486,7 @@ claim_flight(Lane *lane, const WawpInstance *described, int limit, bool adds, Li
 	dlist_push_tail(&flights, &flight->node);
 	lane->in_flight++;
 	lane->instance->in_flight++;
-	nflights++;
+	in_flight++;
 	dispatch_permit.requests--;
 	if (!flight->is_paced)
 		*claimed = 0;
@@ -425,10 +515,10 @@ static LimiterGrant
 take_adds(const WawpInstance *instance, const LimiterKey *key, PaceRate rate)
 {
 	TimestampTz quiet = instance_quiet_until(instance, GetCurrentTimestamp());
-	LimiterGrant none = {0, 0};
+	LimiterGrant none = {0, 0, 0};
 
 	if (quiet == 0)
-		return limiter_take(key, rate, instance->adds_per_day, instance->batch_size,
+		return limiter_take(key, rate, instance->adds_burst, instance->adds_per_day, instance->batch_size,
 							pg_prng_double(&pg_global_prng_state) * instance->pace_jitter);
 	none.next_at = monotonic_of(quiet) * 1000;
 	return none;
@@ -473,9 +563,9 @@ serve_lane(Lane *lane, List **holds)
 		lanes_schedule(lane, (grant.next_at + 999) / 1000);
 		return;
 	}
-	served = claim_flight(lane, described, Max(grant.granted, 1), grant.granted > 0, holds, &used);
+	served = claim_flight(lane, described, &grant, holds, &used);
 	if (grant.granted > used)
-		limiter_refund(&key, rate, grant.granted - used);
+		limiter_refund(&key, grant.each, grant.granted - used);
 	if (served)
 		lanes_schedule(lane, clock_monotonic_ms());
 	else if (grant.granted == 0)
@@ -500,23 +590,39 @@ take_up_wake(void)
 			lanes_note(lfirst(lc), now);
 }
 
+/* May another request leave, as far as the worker as a whole goes? */
 static bool
 may_claim(void)
 {
-	return wawp_worker_on ||
+	bool		is_permitted = wawp_worker_on ||
 		(dispatch_permit.active && dispatch_permit.requests > 0 &&
 		 dispatch_permit.until > clock_monotonic_ms());
+
+	return is_permitted && in_flight < (careful > 0 ? 1 : wawp_max_in_flight);
+}
+
+typedef struct LaneWork
+{
+	Lane	   *lane;
+	List	  **holds;
+} LaneWork;
+
+static void
+serve_lane_of(void *arg)
+{
+	LaneWork   *work = arg;
+
+	serve_lane(work->lane, work->holds);
 }
 
 static void
 claim_due(List **holds)
 {
-	int			limit = careful > 0 ? 1 : wawp_max_in_flight;
-	Lane	   *lane;
+	LaneWork	work = {.holds = holds};
 
-	while (may_claim() && nflights < limit &&
-		   (lane = lanes_take_due(clock_monotonic_ms())) != NULL)
-		serve_lane(lane, holds);
+	while (may_claim() && (work.lane = lanes_take_due(clock_monotonic_ms())) != NULL)
+		if (!run_isolated(serve_lane_of, &work))
+			lanes_schedule(work.lane, clock_monotonic_ms() + LOCKED_RETRY_MS);
 }
 
 /*
@@ -549,7 +655,7 @@ change_for(const Flight *flight, int i)
 			 * what was lost is asserted once more.
 			 */
 			change.state = person->outcome == WAWP_ACCEPTED ? STATE_DONE
-				: intent->attempts > 1 ? STATE_FAILED : STATE_QUEUED;
+				: intent->was_lost ? STATE_FAILED : STATE_QUEUED;
 			break;
 		case NEXT_WAIT:
 			change.state = STATE_PENDING_APPROVAL;
@@ -606,10 +712,11 @@ settle_row(Flight *flight, int i, List *holds)
 	flight->settling[i] = true;
 	if (next == NEXT_HOLD_LANE)
 		hold_flight(flight, holds, flight->people[i].outcome, false);
-	else if (next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN)
+	else if (next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN ||
+			 flight->people[i].outcome == WAWP_UNREACHABLE)
 		hold_flight(flight, holds, flight->people[i].outcome, true);
 	if (change.state == STATE_FAILED)
-		intent_fail_dependents();
+		retry_soon |= intent_fail_dependents() > 0;
 	if (change.state == STATE_DONE)
 		foreach(lc, intent_dependent_lanes(flight->intents[i].id))
 			lanes_note(lfirst(lc), clock_monotonic_ms());
@@ -630,11 +737,38 @@ settle_flight(Flight *flight, List *holds)
 	{
 		record_answers(flight);
 		if (did_succeed(flight))
-			hold_lift_after_success(flight->instance->name, flight->lane->key.group);
+			hold_ease_after_success(flight->instance->name, flight->lane->key.group);
 	}
 	for (int i = 0; i < flight->n; i++)
 		if (!flight->settled[i] && !flight->settling[i])
 			settle_row(flight, i, holds);
+}
+
+typedef struct FlightWork
+{
+	Flight	   *flight;
+	List	   *holds;
+} FlightWork;
+
+static void
+settle_flight_of(void *arg)
+{
+	FlightWork *work = arg;
+
+	settle_flight(work->flight, work->holds);
+}
+
+/* Settles a flight, or leaves it as it was for a later cycle. */
+static void
+settle_or_postpone(Flight *flight, List *holds)
+{
+	FlightWork	work = {flight, holds};
+
+	if (run_isolated(settle_flight_of, &work))
+		return;
+	flight->recording = false;
+	memset(flight->settling, 0, sizeof(bool) * flight->n);
+	retry_soon = true;
 }
 
 /* Reads the answers that came; memory only. */
@@ -659,8 +793,9 @@ judge_flights(void)
 		flight->http_status = result->status;
 		flight->retry_after = result->retry_after;
 		if (result->fate == HTTP_NOT_SENT && flight->is_paced)
-			limiter_refund(&flight->limit, flight->rate, flight->n);
+			limiter_refund(&flight->limit, flight->each, flight->n);
 		flight->stage = FLIGHT_JUDGED;
+		end_request(flight);
 	}
 }
 
@@ -690,15 +825,41 @@ hold_restored_copy(void)
 			 errhint("wawp_resume() makes an instance be served here.")));
 }
 
-/* What was in doubt when the last worker ended; in a transaction. */
-void
-dispatch_recover(void)
+/* Ids of what this worker is sending, as an array's text. */
+static const char *
+ids_in_flight(void)
+{
+	StringInfoData out;
+	dlist_iter	iter;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, '{');
+	dlist_foreach(iter, &flights)
+	{
+		Flight	   *flight = dlist_container(Flight, node, iter.cur);
+
+		for (int i = 0; i < flight->n; i++)
+			appendStringInfo(&out, "%s" INT64_FORMAT, out.len > 1 ? "," : "", flight->intents[i].id);
+	}
+	appendStringInfoChar(&out, '}');
+	return out.data;
+}
+
+/* Rows in doubt that somebody had locked when this worker started. */
+static void
+recover_rest(void)
+{
+	(void) intent_recover(MAX_LONE_CRASHES, ids_in_flight(), &doubt_left);
+	retry_soon |= doubt_left;
+	told.rescan = true;
+}
+
+/* What left before this server started counts: the limiter is new. */
+static void
+replay_sends(void)
 {
 	ListCell   *lc;
 
-	hold_restored_copy();
-	audit_prepare();
-	careful = intent_recover(MAX_LONE_CRASHES);
 	foreach(lc, audit_recent_sends())
 	{
 		const AuditSent *sent = lfirst(lc);
@@ -711,8 +872,28 @@ dispatch_recover(void)
 		if (resolve_instance(&lane, NULL, &instance) != NULL)
 			continue;
 		key = limiter_key(instance->base.host, sent->instance_id, LIMIT_ADD, NULL);
-		limiter_replay(&key, pace_rate(instance->adds_per_minute, 0), sent->age_us, 1, sent->is_today);
+		if (sent->age_us < 0)
+			limiter_replay_day(&key, sent->count);
+		else
+			limiter_replay(&key, pace_rate(instance->adds_per_minute, 0), sent->age_us);
 	}
+}
+
+/* What was in doubt when the last worker ended; in a transaction. */
+void
+dispatch_recover(void)
+{
+	hold_restored_copy();
+	careful = intent_recover(MAX_LONE_CRASHES, "{}", &doubt_left);
+	if (shmem_note_replay(MyDatabaseId))
+		replay_sends();
+}
+
+/* The worker was told to end; in a transaction. */
+void
+dispatch_note_orderly_end(void)
+{
+	intent_note_orderly_end(ids_in_flight());
 }
 
 /* Takes up what the worker was told; forgotten only at the next commit. */
@@ -738,7 +919,7 @@ dispatch_has_work(void)
 	judge_flights();
 	if (told.rescan || told.nlanes > 0 || retry_soon)
 		return true;
-	if (may_claim() && nflights < wawp_max_in_flight && lanes_next_at() <= clock_monotonic_ms())
+	if (may_claim() && lanes_next_at() <= clock_monotonic_ms())
 		return true;
 	dlist_foreach(iter, &flights)
 		if (dlist_container(Flight, node, iter.cur)->stage == FLIGHT_JUDGED)
@@ -754,15 +935,22 @@ dispatch_settle_and_claim(void)
 	dlist_iter	iter;
 
 	retry_soon = false;
+	isolated_failures = 0;
 	dlist_foreach(iter, &flights)
 	{
 		Flight	   *flight = dlist_container(Flight, node, iter.cur);
 
 		if (flight->stage == FLIGHT_JUDGED)
-			settle_flight(flight, holds);
+			settle_or_postpone(flight, holds);
 	}
-	if (told.rescan && intent_expire() > 0)
-		intent_fail_dependents();
+	if (told.rescan)
+	{
+		hold_restored_copy();
+		(void) intent_expire();
+		retry_soon |= intent_fail_dependents() > 0;
+	}
+	if (doubt_left)
+		recover_rest();
 	take_up_wake();
 	holds = hold_read_all();
 	claim_due(&holds);
@@ -785,6 +973,7 @@ dispatch_committed(void)
 
 	told.rescan = false;
 	told.nlanes = 0;
+	isolating = isolated_failures > 0;
 	dlist_foreach_modify(iter, &flights)
 	{
 		Flight	   *flight = dlist_container(Flight, node, iter.cur);
@@ -798,7 +987,6 @@ dispatch_committed(void)
 			flight->settled[i] |= flight->settling[i];
 		if (!is_settled(flight))
 			continue;
-		careful = Max(careful - flight->n, 0);
 		drop_flight(flight);
 	}
 }
@@ -811,6 +999,7 @@ dispatch_aborted(void)
 
 	audit_forget_numbers();
 	told.rescan = true;
+	isolating = true;
 	dlist_foreach_modify(iter, &flights)
 	{
 		Flight	   *flight = dlist_container(Flight, node, iter.cur);
@@ -820,7 +1009,7 @@ dispatch_aborted(void)
 		if (flight->stage != FLIGHT_PREPARED)
 			continue;
 		if (flight->is_paced)
-			limiter_refund(&flight->limit, flight->rate, flight->n);
+			limiter_refund(&flight->limit, flight->each, flight->n);
 		drop_flight(flight);
 	}
 }
@@ -854,14 +1043,14 @@ dispatch_is_drained(void)
 {
 	int64		horizon = Min(dispatch_permit.until, clock_monotonic_ms() + DRAIN_HORIZON_MS);
 
-	return nflights == 0 && !told.rescan && told.nlanes == 0 && !retry_soon &&
+	return in_flight == 0 && !told.rescan && told.nlanes == 0 && !retry_soon &&
 		(dispatch_permit.requests <= 0 || lanes_next_at() > horizon);
 }
 
 int
 dispatch_in_flight(void)
 {
-	return nflights;
+	return in_flight;
 }
 
 /* When the next cycle is due by itself, in monotonic ms. */
@@ -870,5 +1059,5 @@ dispatch_next_at(void)
 {
 	if (retry_soon)
 		return clock_monotonic_ms() + LOCKED_RETRY_MS;
-	return may_claim() && nflights < wawp_max_in_flight ? lanes_next_at() : LANES_NEVER;
+	return may_claim() ? lanes_next_at() : LANES_NEVER;
 }

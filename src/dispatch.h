@@ -33,6 +33,7 @@ extern DispatchPermit dispatch_permit;
 
 extern void dispatch_init(void);
 extern void dispatch_recover(void);
+extern void dispatch_note_orderly_end(void);
 extern void dispatch_tell(const DispatchWake *wake);
 extern bool dispatch_has_work(void);
 extern void dispatch_settle_and_claim(void);

@@ -21,12 +21,15 @@
 #include "sqlrun.h"
 #include "utils/builtins.h"
 
+#define RECOVERY_SECONDS 60
+
 static SqlStatement set = {
 	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
 	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), $4, $5)"
 	" ON CONFLICT (instance, (coalesce(group_jid, ''))) DO UPDATE SET reason = excluded.reason,"
 	" since = CASE WHEN hold.reason = excluded.reason THEN hold.since ELSE excluded.since END,"
 	" until = excluded.until, failures = excluded.failures"
+	" WHERE hold.until IS NOT NULL OR excluded.until IS NULL"
 	" RETURNING xmax = 0",
 	5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
@@ -36,10 +39,16 @@ static SqlStatement lift = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
-static SqlStatement lift_after_success = {
-	"DELETE FROM wawp.hold WHERE instance = $1::name AND coalesce(group_jid, '') IN ('', $2)"
-	" AND until IS NOT NULL AND until <= clock_timestamp()",
-	2, {TEXTOID, TEXTOID}, NULL
+/* Step by step, so that a pace that was halved recovers slowly. */
+static SqlStatement ease_after_success = {
+	"WITH mine AS (SELECT ctid FROM wawp.hold WHERE instance = $1::name"
+	"  AND coalesce(group_jid, '') IN ('', $2) AND until IS NOT NULL AND until <= clock_timestamp()"
+	"  FOR UPDATE SKIP LOCKED),"
+	" gone AS (DELETE FROM wawp.hold h USING mine WHERE h.ctid = mine.ctid"
+	"  AND (h.failures <= 1 OR h.reason <> 'rate_limited'))"
+	" UPDATE wawp.hold h SET failures = failures - 1, since = clock_timestamp() FROM mine WHERE h.ctid = mine.ctid AND h.failures > 1"
+	" AND h.reason = 'rate_limited' AND h.since <= clock_timestamp() - $3 * interval '1 second'",
+	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
 static SqlStatement read_all = {
@@ -48,8 +57,8 @@ static SqlStatement read_all = {
 };
 
 /*
- * Holds an instance (group "") or a group.  until 0: for ever.  Returns whether
- * it was not held before.
+ * Holds an instance (group "") or a group.  until 0: for ever; such a hold is
+ * not shortened by a later one.  Returns whether it was not held before.
  */
 bool
 hold_set(const char *instance, const char *group, const char *reason, TimestampTz until, int failures)
@@ -61,8 +70,7 @@ hold_set(const char *instance, const char *group, const char *reason, TimestampT
 	sqlrun_text(&args, reason);
 	sqlrun_time(&args, until);
 	sqlrun_int4(&args, failures, true);
-	sqlrun(&set, &args);
-	return sqlrun_get(0, 1)[0] == 't';
+	return sqlrun(&set, &args) > 0 && sqlrun_get(0, 1)[0] == 't';
 }
 
 /* Ends a hold; false when there was none. */
@@ -76,15 +84,19 @@ hold_lift(const char *instance, const char *group)
 	return sqlrun(&lift, &args) > 0;
 }
 
-/* Forgets holds whose time was over when a request succeeded; how many. */
-int
-hold_lift_after_success(const char *instance, const char *group)
+/*
+ * A request succeeded: holds whose time is over are forgotten, but for a pace
+ * that was halved, which takes a step back to normal each RECOVERY_SECONDS.
+ */
+void
+hold_ease_after_success(const char *instance, const char *group)
 {
 	SqlArgs		args = {0};
 
 	sqlrun_text(&args, instance);
 	sqlrun_text(&args, group);
-	return (int) sqlrun(&lift_after_success, &args);
+	sqlrun_int4(&args, RECOVERY_SECONDS, true);
+	sqlrun(&ease_after_success, &args);
 }
 
 /* All holds, as Hold pointers in the current context. */
@@ -109,29 +121,33 @@ hold_read_all(void)
 }
 
 static SqlStatement read_identity = {
-	"SELECT FROM wawp.identity WHERE system_identifier = $1 AND database_oid = $2::oid",
+	"SELECT count(*) FILTER (WHERE system_identifier = $1 AND database_oid = $2::oid), count(*) FROM wawp.identity",
 	2, {INT8OID, INT8OID}, NULL
 };
 
 static SqlStatement write_identity = {
-	"WITH old AS (DELETE FROM wawp.identity RETURNING 1)"
-	" INSERT INTO wawp.identity SELECT $1, $2::oid RETURNING (SELECT count(*) FROM old)",
+	"WITH old AS (DELETE FROM wawp.identity) INSERT INTO wawp.identity SELECT $1, $2::oid",
 	2, {INT8OID, INT8OID}, NULL
 };
 
 /*
  * Does the queue belong to this cluster and database?  False once after it was
- * copied to another; from then on it belongs here.
+ * copied to another, as a file or as a dump; from then on it belongs here.
  */
 bool
 identity_is_ours(void)
 {
 	SqlArgs		args = {0};
+	int64		ours;
+	int64		all;
 
 	sqlrun_int8(&args, (int64) GetSystemIdentifier());
 	sqlrun_int8(&args, (int64) MyDatabaseId);
-	if (sqlrun(&read_identity, &args) > 0)
+	sqlrun(&read_identity, &args);
+	ours = sqlrun_get_int8(0, 1, 0);
+	all = sqlrun_get_int8(0, 2, 0);
+	if (ours == 1 && all == 1)
 		return true;
 	sqlrun(&write_identity, &args);
-	return sqlrun_get_int8(0, 1, 0) == 0;
+	return all == 0;
 }

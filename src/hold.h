@@ -27,7 +27,7 @@ typedef struct Hold
 extern bool hold_set(const char *instance, const char *group, const char *reason,
 					 TimestampTz until, int failures);
 extern bool hold_lift(const char *instance, const char *group);
-extern int	hold_lift_after_success(const char *instance, const char *group);
+extern void hold_ease_after_success(const char *instance, const char *group);
 extern List *hold_read_all(void);
 extern bool identity_is_ours(void);
 

@@ -62,5 +62,6 @@ extern WawpInstance *instance_describe(const char *name);
 extern TimestampTz instance_quiet_until(const WawpInstance *instance, TimestampTz now);
 extern List *instance_names(void);
 extern bool instance_is_usable(const char *name);
+extern bool instance_is_callable(const char *name);
 
 #endif							/* WAWP_INSTANCE_H */

@@ -45,6 +45,11 @@ static const char *const state_names[] = {
 	[STATE_CANCELLED] = "cancelled"
 };
 
+/* The key of the unique index on what is queued. */
+#define SAME_PERSON_AND_KIND(a, b) \
+	a ".instance = " b ".instance AND " a ".group_jid = " b ".group_jid AND " a ".jid = " b ".jid" \
+	" AND (" a ".action IN ('promote', 'demote')) = (" b ".action IN ('promote', 'demote'))"
+
 const char *
 intent_action_name(IntentAction action)
 {
@@ -119,6 +124,12 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
  * ---- when something is sent
  */
 
+/* An intent b of the same person that c has to wait for. */
+#define IN_THE_WAY \
+	"b.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')" \
+	" AND b.instance = c.instance AND b.group_jid = c.group_jid AND b.jid = c.jid" \
+	" AND (b.state = 'sending' OR NOT b.superseded)"
+
 /*
  * The head of a lane and, for one request, those behind it that ask the same
  * for the same role.  A person who is in flight is left where they are.
@@ -133,10 +144,7 @@ static SqlStatement claim = {
 	" AND ($4 OR c.action <> 'add')"
 	" AND (c.after IS NULL OR EXISTS (SELECT FROM wawp.membership_intent p"
 	"   WHERE p.id = c.after AND p.state = 'done'))"
-	" AND NOT EXISTS (SELECT FROM wawp.membership_intent b"
-	"   WHERE b.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
-	"   AND b.instance = c.instance AND b.group_jid = c.group_jid AND b.jid = c.jid"
-	"   AND (b.state = 'sending' OR NOT b.superseded))"
+	" AND NOT EXISTS (SELECT FROM wawp.membership_intent b WHERE " IN_THE_WAY ")"
 	" ORDER BY c.priority DESC, c.id LIMIT $3 FOR UPDATE SKIP LOCKED),"
 	" chosen AS MATERIALIZED ("
 	" SELECT id FROM head WHERE (action, requested_by) ="
@@ -146,7 +154,7 @@ static SqlStatement claim = {
 	" FROM chosen WHERE i.id = chosen.id"
 	" RETURNING i.id, i.jid, i.action::text, i.instance_id, i.requested_by::text,"
 	" i.requested_from ->> 'login', i.requested_from ->> 'actor', i.requested_from ->> 'application',"
-	" i.requested_from ->> 'client', i.origin, i.reason, i.batch_id, i.attempts, i.crashes, i.superseded",
+	" i.requested_from ->> 'client', i.origin, i.reason, i.batch_id, i.attempts, i.outcome = 'unknown_result'",
 	4, {TEXTOID, TEXTOID, INT4OID, BOOLOID}, NULL
 };
 
@@ -170,8 +178,7 @@ read_claimed(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->reason = sqlrun_get(row, 11);
 	intent->batch_id = sqlrun_get(row, 12);
 	intent->attempts = atoi(sqlrun_get(row, 13));
-	intent->crashes = atoi(sqlrun_get(row, 14));
-	intent->superseded = sqlrun_get(row, 15)[0] == 't';
+	intent->was_lost = sqlrun_get(row, 14) && sqlrun_get(row, 14)[0] == 't';
 }
 
 /*
@@ -200,13 +207,15 @@ intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed)
  */
 
 static SqlStatement settle = {
-	"WITH mine AS (SELECT id FROM wawp.membership_intent"
-	" WHERE id = $1 AND state = $2::wawp.state FOR UPDATE SKIP LOCKED)"
+	"WITH mine AS (SELECT m.id, m.superseded OR EXISTS (SELECT FROM wawp.membership_intent o"
+	"  WHERE o.state = 'queued' AND " SAME_PERSON_AND_KIND("o", "m") ") AS moot"
+	" FROM wawp.membership_intent m"
+	" WHERE m.id = $1 AND m.state = $2::wawp.state FOR UPDATE OF m SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET"
-	" state = CASE WHEN superseded AND $3 = 'queued' THEN 'cancelled' ELSE $3 END::wawp.state,"
+	" state = CASE WHEN mine.moot AND $3 = 'queued' THEN 'cancelled' ELSE $3 END::wawp.state,"
 	" outcome = coalesce($4::wawp.outcome, outcome), code = $5, detail = $6, next_attempt_at = $7,"
 	" attempts = attempts - $8, updated_at = clock_timestamp(),"
-	" settled_at = CASE WHEN $3 IN ('done', 'failed', 'cancelled') OR superseded AND $3 = 'queued'"
+	" settled_at = CASE WHEN $3 IN ('done', 'failed', 'cancelled') OR mine.moot AND $3 = 'queued'"
 	"  THEN clock_timestamp() END FROM mine WHERE i.id = mine.id",
 	8, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
@@ -274,24 +283,26 @@ intent_dependent_lanes(int64 id)
 }
 
 static SqlStatement fail_dependents = {
-	"WITH lost AS (SELECT d.id FROM wawp.membership_intent d JOIN wawp.membership_intent p ON p.id = d.after"
-	" WHERE d.after IS NOT NULL AND d.state = 'queued' AND p.state IN ('failed', 'cancelled')"
-	" FOR UPDATE OF d SKIP LOCKED)"
+	"WITH lost AS (SELECT d.id FROM wawp.membership_intent d"
+	" WHERE d.after IS NOT NULL AND d.state = 'queued' AND NOT EXISTS (SELECT FROM wawp.membership_intent p"
+	"  WHERE p.id = d.after AND p.state NOT IN ('failed', 'cancelled')) FOR UPDATE OF d SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = 'failed', detail = 'the intent it was to follow did not succeed',"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp() FROM lost WHERE i.id = lost.id",
 	0, {0}, NULL
 };
 
-/* Fails what waits for an intent that did not succeed. */
-void
+/*
+ * Fails what waits for an intent that did not succeed or is gone; those that
+ * wait for these at the next call.
+ */
+uint64
 intent_fail_dependents(void)
 {
-	while (sqlrun(&fail_dependents, NULL) > 0)
-		;
+	return sqlrun(&fail_dependents, NULL);
 }
 
 static SqlStatement expire = {
-	"WITH late AS (SELECT id FROM wawp.membership_intent WHERE state = 'queued'"
+	"WITH late AS (SELECT id FROM wawp.membership_intent WHERE state IN ('queued', 'pending_approval')"
 	" AND expires_at IS NOT NULL AND expires_at <= clock_timestamp() FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = 'cancelled', detail = 'expired',"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp() FROM late WHERE i.id = late.id",
@@ -310,16 +321,19 @@ intent_expire(void)
  */
 
 static SqlStatement next_due = {
-	"SELECT min(greatest(coalesce(not_before, '-infinity'), coalesce(next_attempt_at, '-infinity')))"
-	" FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1::name AND group_jid = $2"
-	" AND after IS NULL",
+	"SELECT min(greatest(coalesce(c.not_before, '-infinity'), coalesce(c.next_attempt_at, '-infinity')))"
+	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.instance = $1::name AND c.group_jid = $2"
+	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
+	" AND (c.after IS NULL OR EXISTS (SELECT FROM wawp.membership_intent p"
+	"   WHERE p.id = c.after AND p.state = 'done'))"
+	" AND NOT EXISTS (SELECT FROM wawp.membership_intent b WHERE " IN_THE_WAY ")",
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
 /*
  * When the first of a lane's queued intents is due; 0 when none is queued, or
- * only such as wait for another intent.  May lie in the past when its person
- * is in flight or its row locked.
+ * only such as wait for another intent.  Lies in the past when its row is
+ * locked.
  */
 TimestampTz
 intent_next_due(const LaneKey *lane)
@@ -363,42 +377,82 @@ intent_lanes(void)
  * doubt goes back to the queue; unless the same was asked for anew since.
  */
 static SqlStatement recover = {
-	"UPDATE wawp.membership_intent i SET crashes = crashes + $1, updated_at = clock_timestamp(),"
+	"WITH doubt AS (SELECT s.id, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
+	"   AND " SAME_PERSON_AND_KIND("o", "s") ") OR s.superseded AS moot"
+	"  FROM wawp.membership_intent s WHERE s.state = 'sending' AND s.id <> ALL ($3::bigint[])"
+	"  FOR UPDATE OF s SKIP LOCKED)"
+	" UPDATE wawp.membership_intent i SET crashes = crashes + $1, updated_at = clock_timestamp(),"
 	" outcome = 'unknown_result',"
-	" state = CASE WHEN crashes + $1 > $2 OR q.again THEN 'failed' ELSE 'queued' END::wawp.state,"
-	" detail = CASE WHEN crashes + $1 > $2 THEN 'parked: the worker died again and again while serving it alone'"
-	"  WHEN q.again THEN 'in doubt when the worker ended; asked for anew since'"
+	" state = CASE WHEN doubt.moot THEN 'cancelled' WHEN crashes + $1 > $2 THEN 'failed' ELSE 'queued' END::wawp.state,"
+	" detail = CASE WHEN doubt.moot THEN 'in doubt when the worker ended; asked for anew since'"
+	"  WHEN crashes + $1 > $2 THEN 'parked: the worker died again and again while serving it alone'"
 	"  ELSE 'in doubt: the worker ended while the request was on its way' END,"
-	" settled_at = CASE WHEN crashes + $1 > $2 OR q.again THEN clock_timestamp() END"
-	" FROM (SELECT s.id, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
-	"   AND o.instance = s.instance AND o.group_jid = s.group_jid AND o.jid = s.jid"
-	"   AND (o.action IN ('promote', 'demote')) = (s.action IN ('promote', 'demote'))) AS again"
-	"  FROM wawp.membership_intent s WHERE s.state = 'sending') q WHERE i.id = q.id",
-	2, {INT4OID, INT4OID}, NULL
+	" settled_at = CASE WHEN doubt.moot OR crashes + $1 > $2 THEN clock_timestamp() END"
+	" FROM doubt WHERE i.id = doubt.id",
+	3, {INT4OID, INT4OID, TEXTOID}, NULL
 };
 
-static SqlStatement in_doubt = {
-	"SELECT count(*) FROM wawp.membership_intent WHERE state = 'sending'",
-	0, {0}, NULL
+static SqlStatement count_sending = {
+	"SELECT count(*) FROM wawp.membership_intent WHERE state = 'sending' AND id <> ALL ($1::bigint[])",
+	1, {TEXTOID}, NULL
 };
 
 /*
  * Puts back what was being sent when the last worker ended.  A row is held
  * against only if it was alone: after more than `max_crashes` such ends it is
- * parked.  Returns how many were in doubt.
+ * parked.
+ *
+ * in_flight: ids that this worker is sending itself, as an array's text.
+ * Returns how many were in doubt; *left tells whether somebody has some of
+ * them locked, so that it is to be called again.
  */
 int
-intent_recover(int max_crashes)
+intent_recover(int max_crashes, const char *in_flight, bool *left)
 {
+	SqlArgs		count = {0};
 	SqlArgs		args = {0};
 	int64		n;
 
-	sqlrun(&in_doubt, NULL);
+	sqlrun_text(&count, in_flight);
+	sqlrun(&count_sending, &count);
 	n = sqlrun_get_int8(0, 1, 0);
 	sqlrun_int4(&args, n == 1 ? 1 : 0, true);
 	sqlrun_int4(&args, max_crashes, true);
-	sqlrun(&recover, &args);
+	sqlrun_text(&args, in_flight);
+	*left = n > 0 && (int64) sqlrun(&recover, &args) < n;
 	return (int) n;
+}
+
+static SqlStatement orderly_end = {
+	"UPDATE wawp.membership_intent i SET crashes = crashes - 1 FROM"
+	" (SELECT id FROM wawp.membership_intent WHERE id = ANY ($1::bigint[]) AND state = 'sending'"
+	"  FOR UPDATE SKIP LOCKED) s WHERE i.id = s.id",
+	1, {TEXTOID}, NULL
+};
+
+/* The worker is told to end: what it is sending is not held against the row. */
+void
+intent_note_orderly_end(const char *in_flight)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, in_flight);
+	sqlrun(&orderly_end, &args);
+}
+
+static SqlStatement sees = {
+	"SELECT requested_by::text FROM wawp.membership_intent WHERE id = $1",
+	1, {INT8OID}, NULL
+};
+
+/* The role that asked for an intent; NULL when there is none. */
+const char *
+intent_requester(int64 id)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, id);
+	return sqlrun(&sees, &args) > 0 ? sqlrun_get(0, 1) : NULL;
 }
 
 static SqlStatement prune = {

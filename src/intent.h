@@ -93,8 +93,7 @@ typedef struct Intent
 	const char *reason;			/* these may be NULL */
 	const char *batch_id;
 	int			attempts;		/* this one included */
-	int			crashes;
-	bool		superseded;
+	bool		was_lost;		/* the attempt before had no usable answer */
 } Intent;
 
 /* What becomes of an intent. */
@@ -117,12 +116,14 @@ extern bool intent_make_room(const char *instance, const char *group, const char
 							 IntentAction action);
 extern int	intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed);
 extern bool intent_settle(int64 id, IntentState from, const IntentChange *change);
-extern void intent_fail_dependents(void);
+extern uint64 intent_fail_dependents(void);
 extern List *intent_dependent_lanes(int64 id);
 extern int64 intent_expire(void);
 extern TimestampTz intent_next_due(const LaneKey *lane);
 extern List *intent_lanes(void);
-extern int	intent_recover(int max_crashes);
+extern int	intent_recover(int max_crashes, const char *in_flight, bool *left);
+extern void intent_note_orderly_end(const char *in_flight);
+extern const char *intent_requester(int64 id);
 extern int64 intent_prune(int retention_minutes);
 
 #endif							/* WAWP_INTENT_H */

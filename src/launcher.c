@@ -35,6 +35,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/wait_event.h"
 #include "worker.h"
 
@@ -44,6 +45,8 @@
 #define LONGEST_BACKOFF_MS 60000
 /* A worker that lived that long had not failed at its start. */
 #define HEALTHY_MS 60000
+/* A look that takes longer (its database is locked) holds up no others. */
+#define LONGEST_LOOK_MS 5000
 
 /* What the launcher remembers of a slot's worker. */
 typedef struct Charge
@@ -90,9 +93,41 @@ leave(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 	LWLockRelease(wawp_shared->lock);
 }
 
-/* Asks for a look into every database that can be connected to. */
+static List *to_look_into = NIL;	/* databases for which there was no slot yet */
+
+/* Can a worker connect there, and should it stay? */
+static bool
+is_for_workers(Form_pg_database form)
+{
+	return form->datallowconn && !form->datistemplate;
+}
+
+static bool
+database_is_for_workers(Oid dbid)
+{
+	HeapTuple	tuple;
+	bool		is_for;
+
+	StartTransactionCommand();
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dbid));
+	is_for = HeapTupleIsValid(tuple) && is_for_workers((Form_pg_database) GETSTRUCT(tuple));
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	CommitTransactionCommand();
+	return is_for;
+}
+
+/* Asks for looks as far as there are slots. */
 static void
-want_all_databases(void)
+feed_slots(void)
+{
+	while (to_look_into != NIL && shmem_want_worker(linitial_oid(to_look_into)))
+		to_look_into = list_delete_first(to_look_into);
+}
+
+/* Notes every database that can be connected to. */
+static void
+note_all_databases(void)
 {
 	Relation	databases;
 	TableScanDesc scan;
@@ -106,8 +141,13 @@ want_all_databases(void)
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (form->datallowconn && !form->datistemplate)
-			shmem_want_worker(form->oid);
+		if (is_for_workers(form))
+		{
+			MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+			to_look_into = lappend_oid(to_look_into, form->oid);
+			MemoryContextSwitchTo(caller);
+		}
 	}
 	table_endscan(scan);
 	table_close(databases, AccessShareLock);
@@ -186,7 +226,8 @@ is_wanted(int slot)
 static bool
 is_looking(int slot)
 {
-	return charges[slot].handle != NULL && !wawp_shared->slots[slot].serving;
+	return charges[slot].handle != NULL && !wawp_shared->slots[slot].serving &&
+		clock_monotonic_ms() - charges[slot].started_at < LONGEST_LOOK_MS;
 }
 
 /*
@@ -202,9 +243,14 @@ start_wanted(void)
 	for (int i = 0; i < SHMEM_SLOTS; i++)
 	{
 		if (is_looking(i))
-			return PG_INT64_MAX;
+			return now + LONGEST_LOOK_MS;
 		if (charges[i].handle != NULL || !is_wanted(i))
 			continue;
+		if (charges[i].not_before <= now && !database_is_for_workers(wawp_shared->slots[i].dbid))
+		{
+			shmem_forget_database(wawp_shared->slots[i].dbid);
+			continue;
+		}
 		if (charges[i].not_before <= now)
 			start_worker(i);
 		if (charges[i].handle == NULL)
@@ -245,11 +291,12 @@ wawp_launcher_main(Datum arg pg_attribute_unused())
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	wawp_shared->launcher_latch = MyLatch;
 	LWLockRelease(wawp_shared->lock);
-	want_all_databases();
+	note_all_databases();
 
 	for (;;)
 	{
 		check_charges();
+		feed_slots();
 		wait_until(start_wanted());
 		if (ConfigReloadPending)
 		{

@@ -120,7 +120,7 @@ find_entry(const LimiterKey *key, int64 now)
 		entry->day = day;
 		entry->spent = 0;
 	}
-	if (entry->day != day)
+	if (entry->day < day)
 	{
 		entry->day = day;
 		entry->spent = 0;
@@ -131,14 +131,17 @@ find_entry(const LimiterKey *key, int64 now)
 /*
  * Takes up to `wanted` permits for requests that leave now.
  *
- * per_day: cap of the calendar day, 0 = none.  jitter: share by which this
+ * full_burst: of the instance, of which the caller may be allowed a part; what
+ * lies further ahead than that is from a rate that was lower.  per_day: cap of the calendar day, 0 = none.  jitter: share by which this
  * interval is longer.  Spent at once; limiter_refund gives back what provably
  * did not leave.
  */
 LimiterGrant
-limiter_take(const LimiterKey *key, PaceRate rate, int per_day, int wanted, double jitter)
+limiter_take(const LimiterKey *key, PaceRate rate, int full_burst,
+			 int per_day, int wanted, double jitter)
 {
-	LimiterGrant grant = {0, 0};
+	LimiterGrant grant = {0, 0, 0};
+	PaceRate	full = {rate.interval, full_burst + wanted};
 	int64		now = clock_monotonic_us();
 	LimiterEntry *entry;
 
@@ -148,12 +151,13 @@ limiter_take(const LimiterKey *key, PaceRate rate, int per_day, int wanted, doub
 		grant.next_at = now + SECOND_US;
 	else
 	{
-		entry->tat = pace_clamp(rate, entry->tat, now, 1.0);
+		entry->tat = pace_clamp(full, entry->tat, now, 1.0);
 		grant.granted = pace_available(rate, entry->tat, now, wanted);
 		if (per_day > 0)
 			grant.granted = Min(grant.granted, Max(per_day - entry->spent, 0));
 		if (grant.granted > 0)
 		{
+			grant.each = pace_spend(rate, now, now, 1, jitter) - now;
 			entry->tat = pace_spend(rate, entry->tat, now, grant.granted, jitter);
 			entry->spent += grant.granted;
 		}
@@ -168,7 +172,7 @@ limiter_take(const LimiterKey *key, PaceRate rate, int per_day, int wanted, doub
 
 /* Gives back permits of requests that provably did not leave. */
 void
-limiter_refund(const LimiterKey *key, PaceRate rate, int count)
+limiter_refund(const LimiterKey *key, int64 each, int count)
 {
 	LimiterEntry *entry;
 
@@ -176,18 +180,18 @@ limiter_refund(const LimiterKey *key, PaceRate rate, int count)
 	entry = hash_search(wawp_limiters, key, HASH_FIND, NULL);
 	if (entry)
 	{
-		entry->tat = pace_refund(rate, entry->tat, count);
+		entry->tat -= each * count;
 		entry->spent = Max(entry->spent - count, 0);
 	}
 	LWLockRelease(wawp_shared->limiter_lock);
 }
 
 /*
- * Notes requests that the audit log says left `age_us` ago, before this server
- * started; in the order they left.
+ * Notes a request that the audit log says left `age_us` ago, before this server
+ * started; to be called in the order they left.
  */
 void
-limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us, int count, bool is_today)
+limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us)
 {
 	int64		now = clock_monotonic_us();
 	LimiterEntry *entry;
@@ -195,11 +199,20 @@ limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us, int count, bo
 	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
 	entry = find_entry(key, now);
 	if (entry)
-	{
-		entry->tat = pace_spend(rate, entry->tat, now - age_us, count, 0);
-		if (is_today)
-			entry->spent += count;
-	}
+		entry->tat = pace_spend(rate, entry->tat, now - age_us, 1, 0);
+	LWLockRelease(wawp_shared->limiter_lock);
+}
+
+/* Notes how many left today, likewise. */
+void
+limiter_replay_day(const LimiterKey *key, int count)
+{
+	LimiterEntry *entry;
+
+	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
+	entry = find_entry(key, clock_monotonic_us());
+	if (entry)
+		entry->spent += count;
 	LWLockRelease(wawp_shared->limiter_lock);
 }
 

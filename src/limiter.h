@@ -33,6 +33,7 @@ typedef struct LimiterKey
 typedef struct LimiterGrant
 {
 	int			granted;
+	int64		each;			/* what one took of the pace, in microseconds */
 	int64		next_at;		/* monotonic microseconds; 0 when granted */
 } LimiterGrant;
 
@@ -40,10 +41,11 @@ extern Size limiter_shmem_size(void);
 extern void limiter_shmem_startup(void);
 extern LimiterKey limiter_key(const char *host, const char *instance_id,
 							  LimiterKind kind, const char *group);
-extern LimiterGrant limiter_take(const LimiterKey *key, PaceRate rate, int per_day,
-								 int wanted, double jitter);
-extern void limiter_refund(const LimiterKey *key, PaceRate rate, int count);
-extern void limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us, int count, bool today);
+extern LimiterGrant limiter_take(const LimiterKey *key, PaceRate rate, int full_burst,
+								 int per_day, int wanted, double jitter);
+extern void limiter_refund(const LimiterKey *key, int64 each, int count);
+extern void limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us);
+extern void limiter_replay_day(const LimiterKey *key, int count);
 extern int	limiter_spent_today(const LimiterKey *key);
 extern int64 limiter_within(const LimiterKey *key, PaceRate rate, int64 span_us);
 extern int64 limiter_next_at(const LimiterKey *key, PaceRate rate);

@@ -26,9 +26,12 @@
 #include "postgres_fe.h"
 #endif
 
+#include <math.h>
+
 #include "pacing.h"
 
 #define MINUTE INT64CONST(60000000)
+#define LONGEST_INTERVAL (366.0 * 24 * 60 * MINUTE)
 
 /* Rounded up, so that no rounding adds a request to a window. */
 PaceRate
@@ -37,9 +40,7 @@ pace_rate(double per_minute, int burst)
 	PaceRate	rate = {0, burst};
 
 	if (per_minute > 0)
-		rate.interval = (int64) (MINUTE / per_minute);
-	if (rate.interval * per_minute < MINUTE && per_minute > 0)
-		rate.interval++;
+		rate.interval = (int64) ceil(Min(MINUTE / per_minute, LONGEST_INTERVAL));
 	return rate;
 }
 
@@ -86,13 +87,6 @@ int64
 pace_spend(PaceRate rate, int64 tat, int64 now, int count, double jitter)
 {
 	return Max(tat, now) + count * (rate.interval + (int64) (rate.interval * jitter));
-}
-
-/* State after `count` requests turned out never to have left. */
-int64
-pace_refund(PaceRate rate, int64 tat, int count)
-{
-	return tat - count * rate.interval;
 }
 
 /*

@@ -27,7 +27,6 @@ extern int64 pace_next(PaceRate rate, int64 tat);
 extern int	pace_available(PaceRate rate, int64 tat, int64 now, int wanted);
 extern int64 pace_within(PaceRate rate, int64 tat, int64 now, int64 span);
 extern int64 pace_spend(PaceRate rate, int64 tat, int64 now, int count, double jitter);
-extern int64 pace_refund(PaceRate rate, int64 tat, int count);
 extern int64 pace_clamp(PaceRate rate, int64 tat, int64 now, double jitter);
 
 #endif							/* WAWP_PACING_H */

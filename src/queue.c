@@ -66,6 +66,9 @@ PG_FUNCTION_INFO_V1(wawp_resume);
 PG_FUNCTION_INFO_V1(wawp_worker_start);
 PG_FUNCTION_INFO_V1(wawp_drain_time);
 
+/* An eta beyond a century is none. */
+#define MAX_DRAIN_SECONDS (100 * 366 * 86400.0)
+
 /*
  * ---- waking the worker at commit
  */
@@ -118,9 +121,40 @@ wawp_worker_start(PG_FUNCTION_ARGS pg_attribute_unused())
  * ---- a new intent
  */
 
+static bool
+is_own_role(const char *role, Oid asking)
+{
+	Oid			roleid = get_role_oid(role, true);
+
+	return OidIsValid(roleid) && is_member_of_role(asking, roleid);
+}
+
+static void
+check_preloaded(void)
+{
+	if (wawp_shared == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the queue needs wawp to be preloaded"),
+				 errhint("Add wawp to shared_preload_libraries and restart the server.")));
+}
+
+/* An intent to wait for must be there, and be one's own. */
+static void
+check_after(int64 after, Oid roleid)
+{
+	const char *role = after != 0 ? intent_requester(after) : NULL;
+
+	if (after != 0 && (role == NULL || !is_own_role(role, roleid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no intent " INT64_FORMAT " to wait for", after)));
+}
+
 /* What is the same for all rows of one statement. */
 typedef struct Requester
 {
+	MemoryContext memory;		/* lives as long as this */
 	Oid			roleid;
 	const char *role;
 	Datum		from;			/* jsonb */
@@ -172,6 +206,7 @@ make_requester(Oid roleid)
 {
 	Requester  *requester = palloc0(sizeof(Requester));
 
+	requester->memory = CurrentMemoryContext;
 	requester->roleid = roleid;
 	requester->role = GetUserNameFromId(roleid, false);
 	requester->from = requested_from();
@@ -188,8 +223,11 @@ find_instance(Requester *requester, const char *asked)
 
 	if (!same)
 	{
-		requester->instance = instance_choose(asked);
-		requester->asked_instance = asked ? pstrdup(asked) : NULL;
+		InstanceRef chosen = instance_choose(asked);
+
+		requester->instance.name = MemoryContextStrdup(requester->memory, chosen.name);
+		requester->instance.instance_id = MemoryContextStrdup(requester->memory, chosen.instance_id);
+		requester->asked_instance = asked ? MemoryContextStrdup(requester->memory, asked) : NULL;
 		requester->has_instance = true;
 	}
 	return &requester->instance;
@@ -374,11 +412,13 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
 	if (!nulls[INTENT_STATE - 1])
 		return PointerGetDatum(trigger->tg_trigtuple);
 
+	check_preloaded();
 	requester = statement_requester(fcinfo);
 	lane = fill_identity(desc, values, nulls, requester, &jid);
 	fill_defaults(values, nulls);
 	fill_runtime(desc, values, nulls, requester, "insert");
 	before = sqlrun_begin_as_owner();
+	check_after(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
 	intent_make_room(NameStr(lane.instance), lane.group, jid.text, column_action(values, nulls));
 	sqlrun_end_as_owner(&before);
 	queue_wake_at_commit(&lane);
@@ -513,6 +553,7 @@ ask_all(FunctionCallInfo fcinfo, Wish *wish, ArrayType *people, const char *inst
 	namestrcpy(&lane.instance, requester->instance.name);
 	strlcpy(lane.group, wish->group, sizeof(lane.group));
 	before = sqlrun_begin_as_owner();
+	check_after(wish->after, requester->roleid);
 	for (int i = 0; i < n; i++)
 	{
 		const char *input = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
@@ -606,6 +647,7 @@ request(FunctionCallInfo fcinfo, Wish *wish, int first_of_last)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be null", "jids")));
+	check_preloaded();
 	InitMaterializedSRF(fcinfo, 0);
 	wish->origin = "function";
 	check_wish_group(wish, ARG_TEXT(0));
@@ -689,6 +731,7 @@ wawp_request_swap(PG_FUNCTION_ARGS)
 	SqlOwner	before;
 	LaneKey		lane;
 
+	check_preloaded();
 	InitMaterializedSRF(fcinfo, 0);
 	check_wish_group(&wish, ARG_TEXT(0));
 	find_instance(requester, PG_ARGISNULL(3) ? NULL : NameStr(*PG_GETARG_NAME(3)));
@@ -712,14 +755,6 @@ wawp_request_swap(PG_FUNCTION_ARGS)
  * ---- changing one's mind
  */
 
-static bool
-is_own_role(const char *role, Oid asking)
-{
-	Oid			roleid = get_role_oid(role, true);
-
-	return OidIsValid(roleid) && is_member_of_role(asking, roleid);
-}
-
 Datum
 wawp_is_own(PG_FUNCTION_ARGS)
 {
@@ -735,7 +770,7 @@ wawp_may_use(PG_FUNCTION_ARGS)
 static SqlStatement cancel_one = {
 	"UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'cancelled by ' || $2,"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
-	" WHERE id = $1 AND state = 'queued' AND requested_by = ANY ("
+	" WHERE id = $1 AND state IN ('queued', 'pending_approval') AND requested_by = ANY ("
 	"  SELECT rolname FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role($2::name, r.oid, 'MEMBER'))",
 	2, {INT8OID, TEXTOID}, NULL
 };
@@ -743,7 +778,7 @@ static SqlStatement cancel_one = {
 static SqlStatement cancel_batch = {
 	"UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'cancelled by ' || $2,"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
-	" WHERE batch_id = $1 AND state = 'queued' AND requested_by = ANY ("
+	" WHERE batch_id = $1 AND state IN ('queued', 'pending_approval') AND requested_by = ANY ("
 	"  SELECT rolname FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role($2::name, r.oid, 'MEMBER'))",
 	2, {TEXTOID, TEXTOID}, NULL
 };
@@ -866,12 +901,16 @@ wawp_drain_time(PG_FUNCTION_ARGS)
 	const char *name = NameStr(*PG_GETARG_NAME(0));
 	WawpInstance *instance;
 	PaceRate	rate;
+	double		seconds;
 
-	if (!instance_is_usable(name))
+	if (!instance_is_usable(name) || !instance_is_callable(name))
 		PG_RETURN_NULL();
 	instance = instance_describe(name);
 	rate = pace_rate(instance->adds_per_minute, 0);
+	seconds = rate.interval / 1e6 * PG_GETARG_INT64(1);
+	if (seconds > MAX_DRAIN_SECONDS)
+		PG_RETURN_NULL();
 	PG_RETURN_DATUM(DirectFunctionCall7(make_interval, Int32GetDatum(0), Int32GetDatum(0), Int32GetDatum(0),
 										Int32GetDatum(0), Int32GetDatum(0), Int32GetDatum(0),
-										Float8GetDatum(rate.interval / 1e6 * PG_GETARG_INT64(1))));
+										Float8GetDatum(seconds)));
 }

@@ -109,15 +109,16 @@ add_lanes(WorkerSlot *slot, const LaneKey *lanes, int nlanes)
 
 /*
  * Tells a database's worker that lanes got new intents, or that anything may
- * have changed.  Asks for a worker when none runs.
+ * have changed.  Asks for a worker when none runs.  False: all slots are
+ * taken.
  */
-void
+bool
 shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan)
 {
 	WorkerSlot *slot;
 
 	if (wawp_shared == NULL)
-		return;
+		return false;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	slot = find_slot(dbid);
 	if (slot)
@@ -131,13 +132,42 @@ shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan)
 			SetLatch(wawp_shared->launcher_latch);
 	}
 	LWLockRelease(wawp_shared->lock);
+	return slot != NULL;
 }
 
 /* Asks the launcher for a worker of that database. */
-void
+bool
 shmem_want_worker(Oid dbid)
 {
-	shmem_wake_worker(dbid, NULL, 0, true);
+	return shmem_wake_worker(dbid, NULL, 0, true);
+}
+
+/* Nobody can connect there: gives up a slot that no worker has. */
+void
+shmem_forget_database(Oid dbid)
+{
+	WorkerSlot *slot;
+
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	slot = find_slot(dbid);
+	if (slot && slot->pid == 0 && slot->bars == 0)
+		memset(slot, 0, sizeof(WorkerSlot));
+	LWLockRelease(wawp_shared->lock);
+}
+
+/* True for the first worker of a database since the limiter was made. */
+bool
+shmem_note_replay(Oid dbid)
+{
+	WorkerSlot *slot;
+	bool		is_first = false;
+
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	slot = find_slot(dbid);
+	if (slot && !slot->replayed)
+		slot->replayed = is_first = true;
+	LWLockRelease(wawp_shared->lock);
+	return is_first;
 }
 
 /*
@@ -161,9 +191,12 @@ shmem_bar_worker(Oid dbid, bool is_first_call)
 	return pid;
 }
 
-/* Lets a worker in again; a database that is gone leaves its slot. */
+/*
+ * Lets a worker in again, and has one started where one was.  A database that
+ * is gone, or was barred for nothing, leaves its slot.
+ */
 void
-shmem_admit_worker(Oid dbid, bool is_gone)
+shmem_admit_worker(Oid dbid, bool is_gone, bool had_worker)
 {
 	WorkerSlot *slot;
 
@@ -172,8 +205,8 @@ shmem_admit_worker(Oid dbid, bool is_gone)
 	if (slot)
 	{
 		slot->bars = Max(slot->bars - 1, 0);
-		slot->wanted = true;
-		if (is_gone)
+		slot->wanted |= had_worker;
+		if (is_gone || (!slot->wanted && slot->pid == 0 && slot->bars == 0))
 			memset(slot, 0, sizeof(WorkerSlot));
 		if (wawp_shared->launcher_latch)
 			SetLatch(wawp_shared->launcher_latch);

@@ -38,6 +38,7 @@ typedef struct WorkerSlot
 	Latch	   *latch;			/* of that worker */
 	bool		wanted;			/* told something that no worker has taken up */
 	bool		serving;		/* the worker found the extension */
+	bool		replayed;		/* the limiter knows this database's last day */
 	int			bars;			/* statements that keep the worker out */
 	bool		permit;			/* CALL wawp_drain() waits; serve although off */
 	int64		permit_requests;	/* how many more requests it allows */
@@ -59,14 +60,16 @@ extern WawpShared *wawp_shared; /* NULL: not preloaded */
 extern HTAB *wawp_limiters;		/* limiter.c's table */
 
 extern void shmem_init(void);
-extern void shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan);
-extern void shmem_want_worker(Oid dbid);
+extern bool shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan);
+extern bool shmem_want_worker(Oid dbid);
+extern void shmem_forget_database(Oid dbid);
+extern bool shmem_note_replay(Oid dbid);
 extern pid_t shmem_worker_pid(Oid dbid);
 extern bool shmem_give_permit(Oid dbid, int64 requests, int64 until);
 extern bool shmem_has_permit(Oid dbid);
 extern void shmem_end_permit(Oid dbid);
 extern void shmem_wake_launcher(void);
 extern pid_t shmem_bar_worker(Oid dbid, bool is_first_call);
-extern void shmem_admit_worker(Oid dbid, bool is_gone);
+extern void shmem_admit_worker(Oid dbid, bool is_gone, bool had_worker);
 
 #endif							/* WAWP_SHMEM_H */

@@ -23,6 +23,7 @@
 #include "access/xact.h"
 #include "audit.h"
 #include "clock.h"
+#include "commands/extension.h"
 #include "dispatch.h"
 #include "guc.h"
 #include "http.h"
@@ -88,11 +89,11 @@ begin_serving(void)
 	shmem_wake_launcher();
 }
 
-/* False when the slot is somebody else's, or statements bar it. */
-static bool
+/* The slot's database; InvalidOid when it is taken, or statements bar it. */
+static Oid
 take_slot(int index)
 {
-	bool		taken = false;
+	Oid			taken = InvalidOid;
 
 	my_slot = &wawp_shared->slots[index];
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
@@ -102,10 +103,10 @@ take_slot(int index)
 		my_slot->latch = MyLatch;
 		my_slot->rescan = true;
 		my_slot->wanted = false;
-		taken = true;
+		taken = my_slot->dbid;
 	}
 	LWLockRelease(wawp_shared->lock);
-	if (taken)
+	if (OidIsValid(taken))
 		before_shmem_exit(leave_slot, (Datum) 0);
 	return taken;
 }
@@ -144,14 +145,24 @@ fix_settings(void)
  * ---- transactions
  */
 
-/* Ends the worker when the extension is gone. */
+/*
+ * Ends the worker when the extension is gone; when it is another one now, what
+ * this process remembers is of no use.
+ */
 static SqlOwner
 begin_work(void)
 {
+	static Oid	my_extension = InvalidOid;
+	Oid			extension;
+
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	if (!OidIsValid(sqlrun_owner()))
+	extension = get_extension_oid("wawp", true);
+	if (!OidIsValid(extension))
 		proc_exit(0);
+	if (OidIsValid(my_extension) && my_extension != extension)
+		proc_exit(1);
+	my_extension = extension;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	return sqlrun_begin_as_owner();
 }
@@ -162,7 +173,6 @@ end_work(const SqlOwner *before)
 	sqlrun_end_as_owner(before);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	pgstat_report_stat(true);
 }
 
 static void
@@ -204,6 +214,7 @@ run_cycle(void (*work) (void), const char *what)
 	MemoryContextSwitchTo(caller);
 	if (errors_in_a_row > 0)
 		dispatch_aborted();
+	pgstat_report_stat(true);
 	report_activity();
 }
 
@@ -212,7 +223,7 @@ prune(void)
 {
 	if (wawp_retention > 0)
 		(void) intent_prune(wawp_retention);
-	audit_prepare();
+	audit_prepare_ahead();
 	if (wawp_audit_retention > 0)
 		audit_drop_old(wawp_audit_retention);
 }
@@ -264,6 +275,18 @@ time_to_wait(int64 next_poll)
 	return (long) Max(until - now, 0);
 }
 
+/* Told to end: says so in the rows under way, which are not to blame. */
+static void
+leave_in_order(void)
+{
+	HOLD_INTERRUPTS();
+	if (dispatch_in_flight() > 0)
+		run_cycle(dispatch_note_orderly_end, "leaving");
+	/* an error in between has ended all holding off */
+	if (InterruptHoldoffCount > 0)
+		RESUME_INTERRUPTS();
+}
+
 static void
 wait_for_something(int64 next_poll)
 {
@@ -278,6 +301,8 @@ wait_for_something(int64 next_poll)
 	(void) WaitLatchOrSocket(MyLatch, events, descriptor >= 0 ? descriptor : PGINVALID_SOCKET,
 							 time_to_wait(next_poll), wait_event);
 	ResetLatch(MyLatch);
+	if (ProcDiePending)
+		leave_in_order();
 	CHECK_FOR_INTERRUPTS();
 	http_pump();
 }
@@ -328,13 +353,14 @@ work_for_ever(void)
 void
 wawp_worker_main(Datum arg)
 {
-	int			index = DatumGetInt32(arg);
-	Oid			dbid = wawp_shared->slots[index].dbid;
+	Oid			dbid;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
+	pqsignal(SIGINT, SIG_IGN);
 	BackgroundWorkerUnblockSignals();
-	if (dbid == InvalidOid || !take_slot(index))
+	dbid = take_slot(DatumGetInt32(arg));
+	if (!OidIsValid(dbid))
 		proc_exit(0);
 	BackgroundWorkerInitializeConnectionByOid(dbid, InvalidOid, 0);
 	pgstat_report_appname("wawp worker");
