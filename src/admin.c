@@ -176,16 +176,24 @@ at(TimestampTz time)
 	return timestamptz_to_str(time);
 }
 
-/* When the instance's pace lets the next add leave. */
-static TimestampTz
-pace_time(const char *name, int64 ahead)
+/* When the instance's pace lets an add leave that has so many before it. */
+static const char *
+explain_pace(const char *name, int64 ahead)
 {
 	WawpInstance *instance = instance_describe(name);
 	LimiterKey	key = limiter_key(instance->base.host, instance->instance_id, LIMIT_ADD, NULL);
 	PaceRate	rate = pace_rate(instance->adds_per_minute, 0);
 	int64		wait = limiter_next_at(&key, rate) - clock_monotonic_us();
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz quiet = instance_quiet_until(instance, now);
 
-	return GetCurrentTimestamp() + Max(wait, 0) + ahead * rate.interval;
+	if (instance->adds_per_day > 0 && limiter_spent_today(&key) >= instance->adds_per_day)
+		return psprintf("queued: the instance's %d adds of the day (adds_per_day) are used up, it goes on at %s",
+						instance->adds_per_day, at(now + USECS_PER_DAY - now % USECS_PER_DAY));
+	if (quiet != 0)
+		return psprintf("queued: the instance's quiet hours end at %s", at(quiet));
+	return psprintf("queued: " INT64_FORMAT " ahead in this group, the instance's pace lets it leave about %s",
+					ahead, at(now + Max(wait, 0) + ahead * rate.interval));
 }
 
 static const char *
@@ -214,8 +222,7 @@ explain_queued(const Explained *e)
 	if (!instance_is_callable(e->instance))
 		return "queued: the instance's host is not in wawp.allowed_hosts";
 	if (strcmp(e->action, "add") == 0)
-		return psprintf("queued: " INT64_FORMAT " ahead in this group, the instance's pace lets it leave about %s",
-						e->ahead, at(pace_time(e->instance, e->ahead)));
+		return explain_pace(e->instance, e->ahead);
 	return psprintf("queued: " INT64_FORMAT " ahead in this group", e->ahead);
 }
 

@@ -103,6 +103,8 @@ static bool doubt_left;			/* rows in doubt that somebody has locked */
 static DispatchWake told;
 static int	careful;			/* rows in doubt that are served one at a time */
 static bool retry_soon;
+static bool look_at_dependents; /* something ended otherwise than well */
+static int64 next_expiry = LANES_NEVER; /* monotonic ms */
 
 static void recover_rest(void);
 static void hold_restored_copy(void);
@@ -413,14 +415,19 @@ drop_flight(Flight *flight)
 	MemoryContextDelete(flight->memory);
 }
 
-/* Claimed, but it cannot be sent as its requester: says so in the rows. */
+/*
+ * Claimed, but it cannot be sent as its requester: says so in the rows.  A
+ * permission that is gone ends them; what may be mended (no token, no server)
+ * is tried again later and meanwhile in nobody's way.
+ */
 static void
-refuse_claim(Flight *flight, const ErrorData *error, List **holds)
+refuse_claim(Flight *flight, const ErrorData *error)
 {
 	bool		is_permission = error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE;
 	IntentChange change = {
 		.state = is_permission ? STATE_FAILED : STATE_QUEUED,
 		.detail = error->message,
+		.next_attempt_at = is_permission ? 0 : GetCurrentTimestamp() + UNRESOLVED_HOLD_MS * INT64CONST(1000),
 		.give_attempt_back = true
 	};
 
@@ -432,11 +439,43 @@ refuse_claim(Flight *flight, const ErrorData *error, List **holds)
 			audit_write(&record);
 		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
 	}
-	if (is_permission)
-		return;
-	hold_set(NameStr(flight->lane->key.instance), flight->lane->key.group, error->message,
-			 GetCurrentTimestamp() + UNRESOLVED_HOLD_MS * INT64CONST(1000), 1);
-	*holds = hold_read_all();
+	look_at_dependents |= is_permission;
+}
+
+/* What keeps a row that no trigger has looked at (a restored one) from going. */
+static const char *
+intent_problem(const Intent *intent)
+{
+	if (!jid_is_group_text(intent->lane.group, strlen(intent->lane.group)))
+		return "the group is none";
+	if (intent->jid.kind != JID_PERSON && intent->jid.kind != JID_LID)
+		return "the person is none";
+	return intent->action == ACTION_INVITE ? "invitations are not sent by this version" : NULL;
+}
+
+/* Fails the rows that make no sense; false when there are any: claim again. */
+static bool
+is_sendable(Flight *flight)
+{
+	bool		all = true;
+
+	for (int i = 0; i < flight->n; i++)
+		all &= intent_problem(&flight->intents[i]) == NULL;
+	for (int i = 0; i < flight->n && !all; i++)
+	{
+		const char *problem = intent_problem(&flight->intents[i]);
+		IntentChange change = {
+			.state = problem ? STATE_FAILED : STATE_QUEUED,
+			.has_outcome = problem != NULL,
+			.outcome = WAWP_BAD_IDENTIFIER,
+			.detail = problem,
+			.give_attempt_back = true
+		};
+
+		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
+	}
+	look_at_dependents |= !all;
+	return all;
 }
 
 /*
@@ -458,6 +497,12 @@ claim_flight(Lane *lane, const WawpInstance *described, const LimiterGrant *gran
 		return false;
 	}
 	keep_intents(flight);
+	if (!is_sendable(flight))
+	{
+		MemoryContextDelete(flight->memory);
+		*claimed = 0;
+		return true;
+	}
 	flight->operation = intent_operation(flight->intents[0].action);
 	strlcpy(flight->request_id,
 			DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0))),
@@ -467,7 +512,7 @@ claim_flight(Lane *lane, const WawpInstance *described, const LimiterGrant *gran
 	MemoryContextSwitchTo(caller);
 	if (error)
 	{
-		refuse_claim(flight, error, holds);
+		refuse_claim(flight, error);
 		MemoryContextDelete(flight->memory);
 		*claimed = 0;
 		return true;
@@ -601,6 +646,24 @@ may_claim(void)
 	return is_permitted && in_flight < (careful > 0 ? 1 : wawp_max_in_flight);
 }
 
+/* What expired, and what waits for something that did not succeed. */
+static void
+end_what_cannot_be(void)
+{
+	bool		anything_new = told.rescan || told.nlanes > 0;
+	TimestampTz expiry;
+
+	if (anything_new || next_expiry <= clock_monotonic_ms())
+	{
+		look_at_dependents |= intent_expire() > 0;
+		expiry = intent_next_expiry();
+		next_expiry = expiry == 0 ? LANES_NEVER : monotonic_of(expiry) + 1;
+	}
+	if (anything_new || look_at_dependents)
+		look_at_dependents = intent_fail_dependents() > 0;
+	retry_soon |= look_at_dependents;
+}
+
 typedef struct LaneWork
 {
 	Lane	   *lane;
@@ -716,7 +779,7 @@ settle_row(Flight *flight, int i, List *holds)
 			 flight->people[i].outcome == WAWP_UNREACHABLE)
 		hold_flight(flight, holds, flight->people[i].outcome, true);
 	if (change.state == STATE_FAILED)
-		retry_soon |= intent_fail_dependents() > 0;
+		look_at_dependents = true;
 	if (change.state == STATE_DONE)
 		foreach(lc, intent_dependent_lanes(flight->intents[i].id))
 			lanes_note(lfirst(lc), clock_monotonic_ms());
@@ -917,7 +980,7 @@ dispatch_has_work(void)
 	dlist_iter	iter;
 
 	judge_flights();
-	if (told.rescan || told.nlanes > 0 || retry_soon)
+	if (told.rescan || told.nlanes > 0 || retry_soon || next_expiry <= clock_monotonic_ms())
 		return true;
 	if (may_claim() && lanes_next_at() <= clock_monotonic_ms())
 		return true;
@@ -944,11 +1007,8 @@ dispatch_settle_and_claim(void)
 			settle_or_postpone(flight, holds);
 	}
 	if (told.rescan)
-	{
 		hold_restored_copy();
-		(void) intent_expire();
-		retry_soon |= intent_fail_dependents() > 0;
-	}
+	end_what_cannot_be();
 	if (doubt_left)
 		recover_rest();
 	take_up_wake();
@@ -1037,6 +1097,22 @@ dispatch_send(void)
 	}
 }
 
+/* Has a request ended that no cycle has seen yet? */
+bool
+dispatch_has_answers(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &flights)
+	{
+		Flight	   *flight = dlist_container(Flight, node, iter.cur);
+
+		if (flight->stage == FLIGHT_SENT && http_result(flight->transfer))
+			return true;
+	}
+	return false;
+}
+
 /* Has a permit done what it can: nothing under way, nothing due in time? */
 bool
 dispatch_is_drained(void)
@@ -1059,5 +1135,5 @@ dispatch_next_at(void)
 {
 	if (retry_soon)
 		return clock_monotonic_ms() + LOCKED_RETRY_MS;
-	return may_claim() ? lanes_next_at() : LANES_NEVER;
+	return Min(next_expiry, may_claim() ? lanes_next_at() : LANES_NEVER);
 }

@@ -40,6 +40,7 @@ extern void dispatch_settle_and_claim(void);
 extern void dispatch_committed(void);
 extern void dispatch_aborted(void);
 extern void dispatch_send(void);
+extern bool dispatch_has_answers(void);
 extern bool dispatch_is_drained(void);
 extern int	dispatch_in_flight(void);
 extern int64 dispatch_next_at(void);

@@ -44,8 +44,8 @@ static SqlStatement ease_after_success = {
 	"WITH mine AS (SELECT ctid FROM wawp.hold WHERE instance = $1::name"
 	"  AND coalesce(group_jid, '') IN ('', $2) AND until IS NOT NULL AND until <= clock_timestamp()"
 	"  FOR UPDATE SKIP LOCKED),"
-	" gone AS (DELETE FROM wawp.hold h USING mine WHERE h.ctid = mine.ctid"
-	"  AND (h.failures <= 1 OR h.reason <> 'rate_limited'))"
+	" gone AS (DELETE FROM wawp.hold h USING mine WHERE h.ctid = mine.ctid AND (h.reason <> 'rate_limited'"
+	"  OR h.failures <= 1 AND h.since <= clock_timestamp() - $3 * interval '1 second'))"
 	" UPDATE wawp.hold h SET failures = failures - 1, since = clock_timestamp() FROM mine WHERE h.ctid = mine.ctid AND h.failures > 1"
 	" AND h.reason = 'rate_limited' AND h.since <= clock_timestamp() - $3 * interval '1 second'",
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL

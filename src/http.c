@@ -642,22 +642,12 @@ engine_give_up(void)
 	engine.broken = false;
 }
 
-/* Lets libcurl act on what happened, then notes the transfers that ended. */
+/* Notes the transfers that ended, whichever call of ours made them end. */
 static void
-engine_pump(void)
+engine_collect(void)
 {
-	MuxEvent	events[EVENTS_PER_ROUND];
-	int			n = mux_collect(events);
-	int			running;
 	int			queued;
 	CURLMsg    *message;
-	sigset_t	saved;
-
-	fence_signals(&saved);
-	for (int i = 0; i < n; i++)
-		if (curl_multi_socket_action(engine.multi, events[i].socket, events[i].what, &running) != CURLM_OK)
-			engine.broken = true;
-	unfence_signals(&saved);
 
 	while ((message = curl_multi_info_read(engine.multi, &queued)) != NULL)
 	{
@@ -672,6 +662,23 @@ engine_pump(void)
 	}
 	if (engine.broken)
 		engine_give_up();
+}
+
+/* Lets libcurl act on what happened. */
+static void
+engine_pump(void)
+{
+	MuxEvent	events[EVENTS_PER_ROUND];
+	int			n = mux_collect(events);
+	int			running;
+	sigset_t	saved;
+
+	fence_signals(&saved);
+	for (int i = 0; i < n; i++)
+		if (curl_multi_socket_action(engine.multi, events[i].socket, events[i].what, &running) != CURLM_OK)
+			engine.broken = true;
+	unfence_signals(&saved);
+	engine_collect();
 }
 
 /*
@@ -792,6 +799,8 @@ http_start(const HttpRequest *request)
 	unfence_signals(&saved);
 	if (code != CURLM_OK)
 		engine.broken = true;
+	/* that may have ended others, whose event would then never come again */
+	engine_collect();
 	return transfer;
 }
 

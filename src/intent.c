@@ -316,6 +316,20 @@ intent_expire(void)
 	return (int64) sqlrun(&expire, NULL);
 }
 
+static SqlStatement next_expiry = {
+	"SELECT min(expires_at) FROM wawp.membership_intent"
+	" WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL",
+	0, {0}, NULL
+};
+
+/* When the next intent expires; 0 when none does. */
+TimestampTz
+intent_next_expiry(void)
+{
+	sqlrun(&next_expiry, NULL);
+	return sqlrun_get_int8(0, 1, 0);
+}
+
 /*
  * ---- when to look again
  */

@@ -119,6 +119,7 @@ extern bool intent_settle(int64 id, IntentState from, const IntentChange *change
 extern uint64 intent_fail_dependents(void);
 extern List *intent_dependent_lanes(int64 id);
 extern int64 intent_expire(void);
+extern TimestampTz intent_next_expiry(void);
 extern TimestampTz intent_next_due(const LaneKey *lane);
 extern List *intent_lanes(void);
 extern int	intent_recover(int max_crashes, const char *in_flight, bool *left);

@@ -5,8 +5,9 @@
  *
  * Pure.  The delay doubles with each failure in a row, from `first` up to
  * `longest`; the upper half of it is random, so that what failed together
- * does not come back together.  An answer's Retry-After is a lower bound, in
- * both of its forms (libcurl turns a date into seconds).
+ * does not come back together.  An answer's Retry-After, in either of its forms
+ * (libcurl turns a date into seconds), is a lower bound, and for rate_limited
+ * it is the answer.
  *
  *	failures in a row		 1		2		3		4		5		6		7
  *	server_error, unreachable	15 s	30 s	1 min	2 min	4 min	8 min	15 min
@@ -68,6 +69,8 @@ retry_delay_ms(WawpOutcome outcome, int failures, int retry_after_s, double rand
 
 		if (delays[i].outcome != outcome)
 			continue;
+		if (outcome == WAWP_RATE_LIMITED && retry_after_s >= 0)
+			return retry_after_s * SECOND;
 		for (int n = 1; n < failures && delay < delays[i].longest; n++)
 			delay *= 2;
 		delay = Min(delay, delays[i].longest);

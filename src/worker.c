@@ -270,6 +270,8 @@ time_to_wait(int64 next_poll)
 	int64		now = clock_monotonic_ms();
 	int64		until = Min(next_poll, dispatch_next_at());
 
+	if (dispatch_has_answers())
+		until = now;
 	if (errors_in_a_row > 0)
 		until = now + Min(FIRST_ERROR_DELAY_MS * errors_in_a_row, LONGEST_ERROR_DELAY_MS);
 	return (long) Max(until - now, 0);

@@ -99,8 +99,9 @@ test_retry(void)
 	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 3, -1, 0), 30000, "doubled twice");
 	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 30, -1, 0), 450000, "the longest");
 	ok(retry_delay_ms(WAWP_SERVER_ERROR, 1, -1, 0.999) < 15000, "random, within the delay");
-	is_int(retry_delay_ms(WAWP_RATE_LIMITED, 1, 600, 0), 600000, "Retry-After is a lower bound");
-	is_int(retry_delay_ms(WAWP_RATE_LIMITED, 1, 1, 0), 30000, "and no upper one");
+	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 1, 600, 0), 600000, "Retry-After is a lower bound");
+	is_int(retry_delay_ms(WAWP_RATE_LIMITED, 1, 1, 0), 1000, "when we are too fast it is the answer");
+	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 1, 1, 0), 7500, "elsewhere a lower bound");
 	is_int(retry_delay_ms(WAWP_PRIVACY_BLOCKED, 1, -1, 0), -1, "a refusal is not tried again");
 }
 
