@@ -483,7 +483,7 @@ is_sendable(Flight *flight)
  * as sent.  False when the lane has nothing that can go now.
  */
 static bool
-claim_flight(Lane *lane, const WawpInstance *described, const LimiterGrant *grant, List **holds, int *claimed)
+claim_flight(Lane *lane, const WawpInstance *described, const LimiterGrant *grant, int *claimed)
 {
 	int			limit = Max(grant->granted, 1);
 	Flight	   *flight = make_flight(lane, limit);
@@ -571,9 +571,9 @@ take_adds(const WawpInstance *instance, const LimiterKey *key, PaceRate rate)
 
 /* Serves one due lane: at most one request. */
 static void
-serve_lane(Lane *lane, List **holds)
+serve_lane(Lane *lane, List *holds)
 {
-	int64		held = held_until(*holds, &lane->key);
+	int64		held = held_until(holds, &lane->key);
 	WawpInstance *described;
 	ErrorData  *error;
 	LimiterKey	key;
@@ -601,14 +601,14 @@ serve_lane(Lane *lane, List **holds)
 		return;
 	}
 	key = limiter_key(described->base.host, described->instance_id, LIMIT_ADD, NULL);
-	rate = instance_rate(described, *holds, &lane->key);
+	rate = instance_rate(described, holds, &lane->key);
 	grant = take_adds(described, &key, rate);
 	if (grant.granted == 0 && !lane->is_fresh)
 	{
 		lanes_schedule(lane, (grant.next_at + 999) / 1000);
 		return;
 	}
-	served = claim_flight(lane, described, &grant, holds, &used);
+	served = claim_flight(lane, described, &grant, &used);
 	if (grant.granted > used)
 		limiter_refund(&key, grant.each, grant.granted - used);
 	if (served)
@@ -667,7 +667,7 @@ end_what_cannot_be(void)
 typedef struct LaneWork
 {
 	Lane	   *lane;
-	List	  **holds;
+	List	   *holds;
 } LaneWork;
 
 static void
@@ -679,7 +679,7 @@ serve_lane_of(void *arg)
 }
 
 static void
-claim_due(List **holds)
+claim_due(List *holds)
 {
 	LaneWork	work = {.holds = holds};
 
@@ -1013,7 +1013,7 @@ dispatch_settle_and_claim(void)
 		recover_rest();
 	take_up_wake();
 	holds = hold_read_all();
-	claim_due(&holds);
+	claim_due(holds);
 }
 
 static bool
