@@ -213,14 +213,15 @@ explain_queued(const Explained *e)
 		return psprintf("queued: not_before says %s", at(e->not_before));
 	if (e->next_attempt_at > now)
 		return psprintf("queued: the last attempt ended in %s, the next is at %s",
-						e->outcome ? e->outcome : "an unknown way", at(e->next_attempt_at));
+						e->outcome ? e->outcome : e->detail ? e->detail : "an unknown way", at(e->next_attempt_at));
 	if (e->after != 0 && (e->after_state == NULL || strcmp(e->after_state, "done") != 0))
 		return psprintf("queued: it waits for intent " INT64_FORMAT ", which is %s",
 						e->after, e->after_state ? e->after_state : "not there");
 	if (e->in_flight)
 		return "queued: the same person has another intent under way in this group";
 	if (!instance_is_callable(e->instance))
-		return "queued: the instance's host is not in wawp.allowed_hosts";
+		return psprintf("queued: Wawp instance \"%s\" does not exist any more, or its host is not in wawp.allowed_hosts",
+						e->instance);
 	if (strcmp(e->action, "add") == 0)
 		return explain_pace(e->instance, e->ahead);
 	return psprintf("queued: " INT64_FORMAT " ahead in this group", e->ahead);

@@ -746,13 +746,15 @@ instance_quiet_until(const WawpInstance *instance, TimestampTz now)
 	return now + ((to - minutes + 1440) % 1440 * INT64CONST(60) - local->tm_sec) * USECS_PER_SEC;
 }
 
-/* Is the host of an instance still allowed?  42704 when there is none. */
+/* Is there such an instance, and is its host still allowed? */
 bool
 instance_is_callable(const char *name)
 {
+	ForeignServer *server = GetForeignServerByName(name, true);
 	HttpUrl		url;
 
-	return base_url_problem(option_value(find_server(name)->options, "base_url"), &url) == NULL;
+	return server && server->fdwid == get_foreign_data_wrapper_oid(WRAPPER_NAME, true) &&
+		base_url_problem(option_value(server->options, "base_url"), &url) == NULL;
 }
 
 /* Is there such an instance, and may the current role use it? */
