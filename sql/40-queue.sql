@@ -77,12 +77,14 @@ COMMENT ON COLUMN wawp.membership_intent.created_at IS 'when it was asked for';
 COMMENT ON COLUMN wawp.membership_intent.updated_at IS 'when it last changed';
 COMMENT ON COLUMN wawp.membership_intent.settled_at IS 'when it became done, failed or cancelled';
 
--- At most one queued intent per person and kind: membership, or role.
+-- At most one queued intent per person and kind: membership, or role.  The person first: who looks a person up
+-- must not read the person's whole lane.
 CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
-	(instance, group_jid, jid, (action IN ('promote', 'demote'))) WHERE state = 'queued';
--- The head of a lane.
+	(jid, group_jid, instance, (action IN ('promote', 'demote'))) WHERE state = 'queued';
+-- The head of a lane.  The condition on id always holds; it keeps this index out of plans that look for one
+-- person, which would read the whole lane when they were made while the queue was empty.
 CREATE INDEX membership_intent_lane ON wawp.membership_intent
-	(instance, group_jid, priority DESC, id) WHERE state = 'queued';
+	(instance, group_jid, priority DESC, id) WHERE state = 'queued' AND id > 0;
 -- Who is in flight or waits for a sighting; small.
 CREATE INDEX membership_intent_busy ON wawp.membership_intent (instance, group_jid, jid)
 	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');

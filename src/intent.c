@@ -137,7 +137,7 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 static SqlStatement claim = {
 	"WITH head AS MATERIALIZED ("
 	" SELECT c.id, c.action, c.requested_by FROM wawp.membership_intent c"
-	" WHERE c.state = 'queued' AND c.instance = $1::name AND c.group_jid = $2"
+	" WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2"
 	" AND (c.not_before IS NULL OR c.not_before <= clock_timestamp())"
 	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp())"
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
@@ -336,7 +336,7 @@ intent_next_expiry(void)
 
 static SqlStatement next_due = {
 	"SELECT min(greatest(coalesce(c.not_before, '-infinity'), coalesce(c.next_attempt_at, '-infinity')))"
-	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.instance = $1::name AND c.group_jid = $2"
+	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2"
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
 	" AND (c.after IS NULL OR EXISTS (SELECT FROM wawp.membership_intent p"
 	"   WHERE p.id = c.after AND p.state = 'done'))"
@@ -365,10 +365,10 @@ intent_next_due(const LaneKey *lane)
 /* A loose scan: one index probe per lane, however deep they are. */
 static SqlStatement lanes = {
 	"WITH RECURSIVE l AS ("
-	" (SELECT instance, group_jid FROM wawp.membership_intent WHERE state = 'queued'"
+	" (SELECT instance, group_jid FROM wawp.membership_intent WHERE state = 'queued' AND id > 0"
 	"  ORDER BY instance, group_jid LIMIT 1)"
 	" UNION ALL SELECT n.instance, n.group_jid FROM l, LATERAL ("
-	"  SELECT i.instance, i.group_jid FROM wawp.membership_intent i WHERE i.state = 'queued'"
+	"  SELECT i.instance, i.group_jid FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
 	"  AND (i.instance, i.group_jid) > (l.instance, l.group_jid)"
 	"  ORDER BY i.instance, i.group_jid LIMIT 1) n)"
 	" SELECT instance::text, group_jid FROM l",
