@@ -1006,7 +1006,7 @@ dispatch_settle_and_claim(void)
 		if (flight->stage == FLIGHT_JUDGED)
 			settle_or_postpone(flight, holds);
 	}
-	if (told.rescan)
+	if (told.rescan || told.nlanes > 0)
 		hold_restored_copy();
 	end_what_cannot_be();
 	if (doubt_left)

@@ -182,7 +182,7 @@ check_charges(void)
 		if (charges[i].handle == NULL ||
 			GetBackgroundWorkerPid(charges[i].handle, &pid) != BGWH_STOPPED)
 			continue;
-		note_end(&charges[i], !wawp_shared->slots[i].wanted);
+		note_end(&charges[i], !wawp_shared->slots[i].wanted || wawp_shared->slots[i].was_told_to_end);
 	}
 }
 

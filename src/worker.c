@@ -20,6 +20,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
 #include "audit.h"
 #include "clock.h"
@@ -54,10 +56,19 @@
 
 static WorkerSlot *my_slot = NULL;
 static int	errors_in_a_row = 0;
+static volatile sig_atomic_t told_to_end = false;
 
 /*
  * ---- being the worker of this database
  */
+
+/* As die(), noting that this end is no failure. */
+static void
+on_sigterm(SIGNAL_ARGS)
+{
+	told_to_end = true;
+	die(postgres_signal_arg);
+}
 
 /*
  * An end with 0 says that there is nothing to do here; the slot is free, unless
@@ -72,6 +83,7 @@ leave_slot(int code, Datum arg pg_attribute_unused())
 		my_slot->pid = 0;
 		my_slot->latch = NULL;
 		my_slot->serving = false;
+		my_slot->was_told_to_end = told_to_end;
 		my_slot->wanted |= (code != 0);
 		if (!my_slot->wanted && my_slot->bars == 0)
 			my_slot->dbid = InvalidOid;
@@ -101,6 +113,7 @@ take_slot(int index)
 	{
 		my_slot->pid = MyProcPid;
 		my_slot->latch = MyLatch;
+		my_slot->was_told_to_end = false;
 		my_slot->rescan = true;
 		my_slot->wanted = false;
 		taken = my_slot->dbid;
@@ -358,7 +371,7 @@ wawp_worker_main(Datum arg)
 	Oid			dbid;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, on_sigterm);
 	pqsignal(SIGINT, SIG_IGN);
 	BackgroundWorkerUnblockSignals();
 	dbid = take_slot(DatumGetInt32(arg));

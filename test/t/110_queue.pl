@@ -1,9 +1,4 @@
 
-# FIXME, severe and still there at 7ac7ef5, for whoever reads this before the helper's report; delete:
-#  http_start() runs curl_multi_socket_action(), which may finish OTHER transfers; nobody reads that until http_pump(), and
-#  the descriptor is not readable, so the worker sleeps until an unrelated event (seconds to a minute).  worker.c: after
-#  cycle(), http_pump() and, if an answer is there now, cycle again instead of wait_for_something().
-
 # The queue: what is committed reaches the API, once and soon; what is not, never does.
 
 use strict;
@@ -76,14 +71,16 @@ is($session->ask("SELECT outcome, code, attempts, jid, origin, requested_by = cu
 	settled_at IS NOT NULL FROM wawp.membership_intent WHERE id = $id")->{out},
 	"accepted|200|1|$who\@c.us|insert|t|support|ABC123|t", '... and is recorded in the row');
 is($session->ask("SELECT string_agg(kind || ' ' || coalesce(outcome::text, '-') || ' ' || reason || ' ' || jid, ', ' ORDER BY id)
-	FROM wawp.audit WHERE intent_id = $id")->{out}, "sent - test $who\@c.us, answered accepted test $who\@c.us", '... and in the audit log');
+	FROM wawp.audit WHERE intent_id = $id")->{out}, "sent - test $who\@c.us, answered accepted test $who\@c.us",
+		'... and in the audit log');
 
 foreach my $action (qw(add remove promote demote))
 {
 	clean();
 	$who = $action eq 'add' ? new_person() : '15550000002';
 	my $answer = $session->ask("SELECT id, jid, created, problem FROM wawp_request_$action('$group', ARRAY['$who', 'nonsense', NULL])");
-	like($answer->{out}, qr/\A(\d+)\|$who\@c\.us\|t\|\n\|nonsense\|f\|.+\n\|\|f\|.+\z/, "wawp_request_$action answers for each element") || diag($answer->{err});
+	like($answer->{out}, qr/\A(\d+)\|$who\@c\.us\|t\|\n\|nonsense\|f\|.+\n\|\|f\|.+\z/,
+		"wawp_request_$action answers for each element") || diag($answer->{err});
 	my ($asked) = $answer->{out} =~ /^(\d+)/;
 	comes_to($asked, 'done', '... and is served');
 	is_deeply([ $sim->people ], ["$action $who"], '... by the request it asks for');
@@ -95,15 +92,19 @@ my $started = time;
 is($session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, batch_id)
 	SELECT '12036308880' || to_char(i % 50, 'FM0000000') || '\@g.us', '1556' || to_char(i, 'FM0000000'), 'crowd'
 	FROM generate_series(0, 999) i")->{state}, '', 'INSERT ... SELECT of 1,000 in 50 groups');
-is($session->until("SELECT done FROM wawp.progress WHERE batch_id = 'crowd'", 1000, 20), 1000, '... all of which are done');
+is($session->until("SELECT done FROM wawp.progress WHERE batch_id = 'crowd'", 1000, 20), 1000,
+	'... all of which are done');
 diag(sprintf '1,000 intents in 50 groups, 8 in flight: %.1f s', time - $started);
-ok(join(' ', sort $sim->people) eq join(' ', map { "add $_" } @crowd), '... each person once') || diag(scalar($sim->people) . ' requests');
-is($session->ask("SELECT DISTINCT instance, instance_id FROM wawp.membership_intent WHERE batch_id = 'crowd'")->{out}, 'support|ABC123', '... by the one instance');
+ok(join(' ', sort $sim->people) eq join(' ', map { "add $_" } @crowd),
+	'... each person once') || diag(scalar($sim->people) . ' requests');
+is($session->ask("SELECT DISTINCT instance, instance_id FROM wawp.membership_intent WHERE batch_id = 'crowd'")->{out}, 'support|ABC123',
+	'... by the one instance');
 
 clean();
 $who = new_person();
 $node->safe_psql('postgres', "COPY wawp.membership_intent (group_jid, jid) FROM STDIN;\n$group\t$who\n\\.\n");
-comes_to("(SELECT max(id) FROM wawp.membership_intent WHERE jid = '$who\@c.us')", 'done', 'COPY by the owner is served');
+comes_to("(SELECT max(id) FROM wawp.membership_intent WHERE jid = '$who\@c.us')", 'done',
+	'COPY by the owner is served');
 
 # ---- transactions
 
@@ -121,7 +122,8 @@ $session->vanish;
 $session = WawpTest->session($node);
 comes_to(insert($session, group_jid => $group, jid => $late), 'done', 'what is asked after rollbacks is served');
 is_deeply([ sort $sim->people ], [ "add $kept", "add $late" ], '... what was rolled back is not sent');
-is($session->ask("SELECT count(*) FROM wawp.membership_intent WHERE jid = '$undone\@c.us'")->{out}, 0, '... and leaves no row');
+is($session->ask("SELECT count(*) FROM wawp.membership_intent WHERE jid = '$undone\@c.us'")->{out}, 0,
+	'... and leaves no row');
 
 clean();
 my $second_group = new_group();
@@ -148,7 +150,8 @@ foreach (1 .. 20)
 {
 	my $n = $sim->count;
 	sleep 0.05;
-	my $at = $session->ask("BEGIN; INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('$group', '@{[ new_person() ]}');
+	my $at = $session->ask("BEGIN; INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('$group',
+		'@{[ new_person() ]}');
 		SELECT extract(epoch FROM clock_timestamp()); COMMIT")->{out};
 	$sim->arrived('add$', $n + 1);
 	push @delays, 1000 * (($sim->ledger('add$'))[-1]{at} - $at);
@@ -165,10 +168,12 @@ my $lane = new_group();
 $who = new_person();
 $session->ask("SELECT wawp_pause('support', '$lane', 'for the test')");
 my ($first) = $session->ask("SELECT id, created FROM wawp_request_add('$lane', ARRAY['$who'])")->{out} =~ /^(\d+)\|t$/;
-is($session->ask("SELECT id, created FROM wawp_request_add('$lane', ARRAY['+$who'])")->{out}, "$first|f", 'a duplicate is the one there is');
+is($session->ask("SELECT id, created FROM wawp_request_add('$lane', ARRAY['+$who'])")->{out}, "$first|f",
+	'a duplicate is the one there is');
 is($session->ask("SELECT string_agg(created::text, ' ' ORDER BY jid) FROM wawp_request_add('$lane', ARRAY['$who', '$who\@s.whatsapp.net'])")->{out},
 	'false false', '... however it is written');
-is($session->ask("INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('$lane', '$who')")->{state}, '23505', '... 23505 for an INSERT');
+is($session->ask("INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('$lane', '$who')")->{state}, '23505',
+	'... 23505 for an INSERT');
 my ($role) = $session->ask("SELECT id, created FROM wawp_request_promote('$lane', ARRAY['$who'])")->{out} =~ /^(\d+)\|t$/;
 ok($role, 'a role is another matter than membership');
 my ($opposite) = $session->ask("SELECT id, created FROM wawp_request_remove('$lane', ARRAY['$who'])")->{out} =~ /^(\d+)\|t$/;
@@ -209,7 +214,8 @@ my @order = map { new_person() } 1 .. 6;
 insert($session, instance => 'single', group_jid => $lane, jid => $order[$_], priority => (0, 5, 0, 9, 5, 1)[$_]) foreach 0 .. 5;
 $session->ask("SELECT wawp_resume('single')");
 $session->until("SELECT count(*) FROM wawp.membership_intent WHERE state <> 'done' AND instance = 'single'", 0, 10);
-is_deeply([ $sim->people ], [ map { "add $order[$_]" } 3, 1, 4, 5, 0, 2 ], 'within a group: by priority, then in the order of asking');
+is_deeply([ $sim->people ], [ map { "add $order[$_]" } 3, 1, 4, 5, 0, 2 ],
+	'within a group: by priority, then in the order of asking');
 
 # ---- while on the wire
 
@@ -222,7 +228,8 @@ is($session->ask(state_of($first))->{out}, 'sending', 'while its answer is out, 
 is($session->ask("SELECT wawp_cancel($first)")->{out}, 'f', '... and is not cancelled any more');
 ($opposite) = $session->ask("SELECT id, created FROM wawp_request_remove('$lane', ARRAY['$who'])")->{out} =~ /^(\d+)\|t$/;
 is($session->ask(facts_of($first))->{out}, 'sending|t', 'the opposite marks it superseded');
-like($session->ask("SELECT wawp_explain($opposite)")->{out}, qr/another intent under way/, '... and wawp_explain says what it waits for');
+like($session->ask("SELECT wawp_explain($opposite)")->{out}, qr/another intent under way/,
+	'... and wawp_explain says what it waits for');
 my ($again) = $session->ask("SELECT id, created FROM wawp_request_remove('$lane', ARRAY['$who'])")->{out} =~ /^(\d+)\|f$/;
 is($again, $opposite, '... a duplicate of which is the same');
 comes_to($opposite, 'done', 'the successor is served');
@@ -351,12 +358,15 @@ $session->ask("SELECT wawp_pause('support', '$lane', 'lunch')");
 $first = insert($session, group_jid => $lane, jid => new_person());
 insert($session, group_jid => $lane, jid => new_person(), batch_id => 'regret') foreach 1 .. 3;
 $kept = insert($session, group_jid => $lane, jid => $who = new_person());
-comes_to(insert($session, group_jid => $second_group, jid => new_person()), 'done', 'one group is paused: another is served');
-like($session->ask("SELECT wawp_explain($first)")->{out}, qr/group is held \(paused: lunch\).*wawp_resume/, '... wawp_explain says what holds the first');
+comes_to(insert($session, group_jid => $second_group, jid => new_person()), 'done',
+	'one group is paused: another is served');
+like($session->ask("SELECT wawp_explain($first)")->{out}, qr/group is held \(paused: lunch\).*wawp_resume/,
+	'... wawp_explain says what holds the first');
 is($session->ask("SELECT wawp_cancel($first)")->{out}, 't', 'wawp_cancel');
 is($session->ask("SELECT wawp_cancel($first)")->{out}, 'f', '... once');
 is($session->ask("SELECT wawp_cancel_batch('regret')")->{out}, 3, 'wawp_cancel_batch');
-is($session->ask("SELECT pending, done, failed, cancelled FROM wawp_wait('regret', '5 s')")->{out}, '0|0|0|3', '... as wawp_wait counts');
+is($session->ask("SELECT pending, done, failed, cancelled FROM wawp_wait('regret', '5 s')")->{out}, '0|0|0|3',
+	'... as wawp_wait counts');
 is($session->ask("SELECT wawp_retry($first)")->{out}, 'f', 'what is cancelled is not retried');
 $sim->ctl(POST => 'ledger/clear');
 $session->ask("SELECT wawp_resume('support', '$lane')");
@@ -413,7 +423,8 @@ $lane = new_group();
 $session->ask(<<'SQL');
 CREATE TABLE shift (id serial PRIMARY KEY, group_jid text, phone text, ends_at timestamptz, region text, status text);
 CREATE TRIGGER member AFTER INSERT OR UPDATE OR DELETE ON shift FOR EACH ROW
-	EXECUTE FUNCTION wawp_membership_trigger('group=group_jid', 'jid=phone', 'until=ends_at', 'reason=shift {region}', 'instance=support');
+	EXECUTE FUNCTION wawp_membership_trigger('group=group_jid', 'jid=phone', 'until=ends_at', 'reason=shift {region}',
+		'instance=support');
 SQL
 my ($ann, $ben, $cat) = map { new_person() } 1 .. 3;
 my $moved = new_group();
@@ -429,16 +440,19 @@ my $shift = sub {
 	$session->until("SELECT count(*) FROM wawp.membership_intent WHERE group_jid IN ('$lane', '$moved') AND state IN ('queued', 'sending')", 0, 5);
 	return $done;
 };
-$shift->('INSERT', "INSERT INTO shift (group_jid, phone, ends_at, region) VALUES ('$lane', '+$ann', '2100-01-01', 'North')", "add $ann");
+$shift->('INSERT', "INSERT INTO shift (group_jid, phone, ends_at, region) VALUES ('$lane', '+$ann', '2100-01-01', 'North')",
+	"add $ann");
 is($session->ask("SELECT reason, until = '2100-01-01', origin FROM wawp.membership_intent WHERE jid = '$ann\@c.us'")->{out},
 	'shift North|t|trigger public.shift', '... with reason, end and origin');
 $shift->('another row of the same', "INSERT INTO shift (group_jid, phone) VALUES ('$lane', '$ann')", "add $ann");
 $shift->('DELETE of one of two', "DELETE FROM shift WHERE region = 'North'");
 $shift->('DELETE of the other', 'DELETE FROM shift', "remove $ann");
-$shift->('several rows', "INSERT INTO shift (group_jid, phone) VALUES ('$lane', '$ann'), ('$lane', '$ben')", "add $ann", "add $ben");
+$shift->('several rows', "INSERT INTO shift (group_jid, phone) VALUES ('$lane', '$ann'), ('$lane', '$ben')", "add $ann",
+	"add $ben");
 $shift->('UPDATE of something else', "UPDATE shift SET region = 'South'");
 $shift->('UPDATE of the person', "UPDATE shift SET phone = '$cat' WHERE phone = '$ben'", "remove $ben", "add $cat");
-$shift->('UPDATE of the group', "UPDATE shift SET group_jid = '$moved' WHERE phone = '$cat'", "remove $cat", "add $cat");
+$shift->('UPDATE of the group', "UPDATE shift SET group_jid = '$moved' WHERE phone = '$cat'", "remove $cat",
+	"add $cat");
 is((grep { $_->{path} =~ /remove$/ } $sim->ledger)[0]{body}{id}, $lane, '... out of the old');
 is((grep { $_->{path} =~ /add$/ } $sim->ledger)[0]{body}{id}, $moved, '... into the new');
 $shift->('ROLLBACK', "BEGIN; INSERT INTO shift (group_jid, phone) VALUES ('$lane', '$ben'); ROLLBACK");
@@ -480,11 +494,13 @@ $slow->arrived('add$', 4);
 $started = time;
 $session->ask("INSERT INTO wawp.membership_intent (instance, group_jid, jid, batch_id)
 	SELECT 'support', '12036308890' || to_char(i % 10, 'FM0000000') || '\@g.us', '1557' || to_char(i, 'FM0000000'), 'fast' FROM generate_series(1, 100) i");
-is($session->ask("SELECT * FROM wawp_wait('fast', '20 s')")->{out}, '0|100|0|0', 'while two hosts hang, another is served');
+is($session->ask("SELECT * FROM wawp_wait('fast', '20 s')")->{out}, '0|100|0|0',
+	'while two hosts hang, another is served');
 cmp_ok(time - $started, '<', 4, '... at its own speed');
 is($session->ask("SELECT string_agg(format('%s %s %s', instance, state, count), ', ' ORDER BY instance, state) FROM (SELECT instance, state, count(*)
 	FROM wawp.membership_intent WHERE instance IN ('hanging', 'deaf') GROUP BY 1, 2) t")->{out},
-	'deaf queued 8, deaf sending 4, hanging queued 8, hanging sending 4', '... and the hanging ones have what their concurrency allows');
+	'deaf queued 8, deaf sending 4, hanging queued 8, hanging sending 4',
+		'... and the hanging ones have what their concurrency allows');
 
 is($node->safe_psql('postgres', "SELECT count(*) - max(id) FROM wawp.audit_log"), 0, 'the audit log has no gaps');
 $session->quit;
