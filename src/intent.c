@@ -133,6 +133,8 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 /*
  * The head of a lane and, for one request, those behind it that ask the same
  * for the same role.  A person who is in flight is left where they are.
+ * Holds are looked at here, too: what is asked for after a wawp_pause() must
+ * not go because the worker read the holds before it.
  */
 static SqlStatement claim = {
 	"WITH head AS MATERIALIZED ("
@@ -142,6 +144,9 @@ static SqlStatement claim = {
 	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp())"
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
 	" AND ($4 OR c.action <> 'add')"
+	" AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.instance = c.instance"
+	"   AND (h.group_jid IS NULL OR h.group_jid = c.group_jid)"
+	"   AND (h.until IS NULL OR h.until > clock_timestamp()))"
 	" AND (c.after IS NULL OR EXISTS (SELECT FROM wawp.membership_intent p"
 	"   WHERE p.id = c.after AND p.state = 'done'))"
 	" AND NOT EXISTS (SELECT FROM wawp.membership_intent b WHERE " IN_THE_WAY ")"
