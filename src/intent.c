@@ -56,12 +56,6 @@ intent_action_name(IntentAction action)
 	return action_names[action];
 }
 
-const char *
-intent_state_name(IntentState state)
-{
-	return state_names[state];
-}
-
 WawpOperation
 intent_operation(IntentAction action)
 {

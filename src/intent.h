@@ -110,7 +110,6 @@ typedef struct IntentChange
 
 extern WawpOperation intent_operation(IntentAction action);
 extern const char *intent_action_name(IntentAction action);
-extern const char *intent_state_name(IntentState state);
 
 extern bool intent_make_room(const char *instance, const char *group, const char *jid,
 							 IntentAction action);

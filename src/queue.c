@@ -93,6 +93,18 @@ on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 	pending.nlanes = 0;
 }
 
+/* Zeroed throughout: lanes are compared and hashed as bytes. */
+static LaneKey
+lane_of(const char *instance, const char *group)
+{
+	LaneKey		lane;
+
+	memset(&lane, 0, sizeof(lane));
+	namestrcpy(&lane.instance, instance);
+	strlcpy(lane.group, group, sizeof(lane.group));
+	return lane;
+}
+
 /* Wakes the worker when this transaction commits; NULL: look at everything. */
 void
 queue_wake_at_commit(const LaneKey *lane)
@@ -362,9 +374,7 @@ fill_identity(TupleDesc desc, Datum *values, bool *nulls, Requester *requester, 
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("invitations are not sent by this version")));
-	memset(&lane, 0, sizeof(lane));
-	namestrcpy(&lane.instance, instance->name);
-	strlcpy(lane.group, group.text, sizeof(lane.group));
+	lane = lane_of(instance->name, group.text);
 	set_column(values, nulls, INTENT_GROUP_JID, CStringGetTextDatum(group.text));
 	set_column(values, nulls, INTENT_JID, CStringGetTextDatum(jid->text));
 	set_column(values, nulls, INTENT_ACTION, enum_label(desc, INTENT_ACTION, intent_action_name(action)));
@@ -549,9 +559,7 @@ ask_all(FunctionCallInfo fcinfo, Wish *wish, ArrayType *people, const char *inst
 
 	find_instance(requester, instance);
 	deconstruct_array(people, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
-	memset(&lane, 0, sizeof(lane));
-	namestrcpy(&lane.instance, requester->instance.name);
-	strlcpy(lane.group, wish->group, sizeof(lane.group));
+	lane = lane_of(requester->instance.name, wish->group);
 	before = sqlrun_begin_as_owner();
 	check_after(wish->after, requester->roleid);
 	for (int i = 0; i < n; i++)
@@ -633,9 +641,7 @@ queue_ask(Oid roleid, const char *instance, Wish *wish, const char *group, const
 				 errdetail("It is refused because %s.", problem)));
 		return;
 	}
-	memset(&lane, 0, sizeof(lane));
-	namestrcpy(&lane.instance, requester->instance.name);
-	strlcpy(lane.group, group_jid.text, sizeof(lane.group));
+	lane = lane_of(requester->instance.name, group_jid.text);
 	queue_wake_at_commit(&lane);
 }
 
@@ -744,9 +750,7 @@ wawp_request_swap(PG_FUNCTION_ARGS)
 	if (wish.after != 0)
 		(void) ask_side(fcinfo, requester, &wish, ARG_TEXT(1));
 	sqlrun_end_as_owner(&before);
-	memset(&lane, 0, sizeof(lane));
-	namestrcpy(&lane.instance, requester->instance.name);
-	strlcpy(lane.group, wish.group, sizeof(lane.group));
+	lane = lane_of(requester->instance.name, wish.group);
 	queue_wake_at_commit(&lane);
 	return (Datum) 0;
 }
