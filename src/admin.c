@@ -15,6 +15,7 @@
 
 #include "access/htup_details.h"
 #include "access/xlog.h"
+#include "budget.h"
 #include "catalog/pg_type.h"
 #include "clock.h"
 #include "executor/spi.h"
@@ -181,7 +182,7 @@ static const char *
 explain_pace(const char *name, int64 ahead)
 {
 	WawpInstance *instance = instance_describe(name);
-	LimiterKey	key = limiter_key(instance->base.host, instance->instance_id, LIMIT_ADD, NULL);
+	LimiterKey	key = budget_key(instance, LIMIT_ADD);
 	PaceRate	rate = pace_rate(instance->adds_per_minute, 0);
 	int64		wait = limiter_next_at(&key, rate) - clock_monotonic_us();
 	TimestampTz now = GetCurrentTimestamp();
@@ -337,7 +338,7 @@ wawp_budget(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	instance = instance_describe(name);
-	key = limiter_key(instance->base.host, instance->instance_id, LIMIT_ADD, NULL);
+	key = budget_key(instance, LIMIT_ADD);
 	rate = pace_rate(instance->adds_per_minute, instance->adds_burst);
 	wait = Max(limiter_next_at(&key, rate) - clock_monotonic_us(), 0);
 	nulls[0] = rate.interval == 0;

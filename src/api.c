@@ -29,6 +29,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "redact.h"
+#include "session.h"
 #include "text.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -364,10 +365,11 @@ change_membership(FunctionCallInfo fcinfo, WawpOperation operation, bool verify)
 	CallPerson **elements = palloc(sizeof(CallPerson *) * Max(n, 1));
 	CallPerson **sendable = palloc(sizeof(CallPerson *) * Max(n, 1));
 	int			nsendable = collect_people(operation, inputs, n, elements, sendable);
+	const char *reason = arg_text(fcinfo, 3);
 
-	call_membership(instance, operation, group, sendable, nsendable);
-	if (verify)
-		verify_added(instance, group, sendable, nsendable);
+	session_membership(instance, operation, group, reason, sendable, nsendable);
+	if (verify && verify_added(instance, group, sendable, nsendable))
+		session_note_verified(instance, group, reason, sendable, nsendable);
 	for (int i = 0; i < n; i++)
 		put_person(fcinfo, elements[i]);
 	api_end(&api);
@@ -597,33 +599,61 @@ arg_first_members(FunctionCallInfo fcinfo, int n, int *count)
 	return jids;
 }
 
+/* For the record: a group that was created has the people it was asked for. */
+static WawpOutcome
+judge_created(const HttpResult *result, const char **group)
+{
+	if (http_is_success(result))
+		*group = wire_read_created(result->body, result->body_len);
+	return *group ? WAWP_ACCEPTED : call_classify_result(WAWP_OP_ADD, result).whole.outcome;
+}
+
 /* (subject text, jids text[], instance name): JID of the new group. */
 Datum
 wawp_create_group(PG_FUNCTION_ARGS)
 {
 	ApiCall		api = api_begin(fcinfo, false);
-	CallRequest request = {.endpoint = ENDPOINT_CREATE_GROUP};
+	SessionRequest request = {
+		.call = {.endpoint = ENDPOINT_CREATE_GROUP},
+		.action = "add",
+		.spends_pace = true,
+		.judge = judge_created
+	};
+	const char *subject = arg_required(fcinfo, 0, "subject");
 	WawpInstance *instance;
 	const HttpResult *result;
 	const char *group;
 
-	request.fields[0] = (WireField) {"name", arg_required(fcinfo, 0, "subject")};
-	if (request.fields[0].value[strspn(request.fields[0].value, " \t\r\n")] == '\0')
+	if (subject[strspn(subject, " \t\r\n")] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be empty", "subject")));
-	request.people = arg_first_members(fcinfo, 1, &request.npeople);
+	request.call.fields[0] = (WireField) {"name", subject};
+	request.people = request.call.people = arg_first_members(fcinfo, 1, &request.npeople);
+	request.call.npeople = request.npeople;
 	instance = arg_instance(fcinfo, 2);
-	result = call_read(instance, &request);
-	group = wire_read_created(result->body, result->body_len);
+	result = session_send(instance, &request);
+	group = http_is_success(result) ? wire_read_created(result->body, result->body_len) : NULL;
 	if (group == NULL)
-		call_refuse(instance, &request, result);
+		call_refuse(instance, &request.call, result);
 	return api_return_text(&api, group);
 }
 
 /*
  * ---- invite links
  */
+
+/* For the record: what the answer to a message or a revocation says of it. */
+static WawpOutcome
+judge_sent(const HttpResult *result, const char **group pg_attribute_unused())
+{
+	CallReading reading = call_classify_result(WAWP_OP_SEND, result);
+
+	for (int i = 0; i < reading.npeople; i++)
+		if (reading.people[i].outcome != WAWP_ACCEPTED)
+			return reading.people[i].outcome;
+	return reading.npeople > 0 ? WAWP_ACCEPTED : reading.whole.outcome;
+}
 
 static const char *
 read_invite(const WawpInstance *instance, const char *group)
@@ -664,15 +694,21 @@ wawp_revoke_invite_link(PG_FUNCTION_ARGS)
 {
 	ApiCall		api = api_begin(fcinfo, false);
 	const char *group = arg_group(fcinfo, 0);
-	CallRequest request = {.endpoint = ENDPOINT_REVOKE_INVITE,.group = group};
+	SessionRequest request = {
+		.call = {.endpoint = ENDPOINT_REVOKE_INVITE,.group = group},
+		.group = group,
+		.judge = judge_sent
+	};
 	WawpInstance *instance = arg_instance(fcinfo, 1);
 	const char *old_link = read_invite(instance, group);
-	const HttpResult *result = call_read(instance, &request);
+	const HttpResult *result = session_send(instance, &request);
 	const char *new_link;
 
+	if (!http_is_success(result))
+		call_refuse(instance, &request.call, result);
 	if (wire_read_answer(result->body, result->body_len).kind == WIRE_REFUSED &&
 		wire_read_invite(result->body, result->body_len) == NULL)
-		call_refuse(instance, &request, result);
+		call_refuse(instance, &request.call, result);
 	new_link = read_invite(instance, group);
 	if (strcmp(old_link, new_link) == 0)
 		ereport(ERROR,
@@ -724,21 +760,24 @@ Datum
 wawp_send_text(PG_FUNCTION_ARGS)
 {
 	ApiCall		api = api_begin(fcinfo, false);
-	CallRequest request = {.endpoint = ENDPOINT_SEND_TEXT};
+	const char *chat = arg_chat(fcinfo, 0);
+	bool		is_group = jid_is_group_text(chat, strlen(chat));
+	SessionRequest request = {
+		.call = {.endpoint = ENDPOINT_SEND_TEXT},
+		.group = is_group ? chat : NULL,
+		.people = &chat,
+		.npeople = is_group ? 0 : 1,
+		.judge = judge_sent
+	};
 	WawpInstance *instance;
 	const HttpResult *result;
-	CallReading reading;
 
-	request.fields[0] = (WireField) {"chatId", arg_chat(fcinfo, 0)};
-	request.fields[1] = (WireField) {"message", arg_message(fcinfo, 1)};
+	request.call.fields[0] = (WireField) {"chatId", chat};
+	request.call.fields[1] = (WireField) {"message", arg_message(fcinfo, 1)};
 	instance = arg_instance(fcinfo, 2);
-	result = call_read(instance, &request);
-	reading = call_classify(WAWP_OP_SEND, result->status, result->body, result->body_len);
-	if (reading.npeople == 0 && reading.whole.outcome != WAWP_ACCEPTED)
-		call_refuse(instance, &request, result);
-	for (int i = 0; i < reading.npeople; i++)
-		if (reading.people[i].outcome != WAWP_ACCEPTED)
-			call_refuse(instance, &request, result);
+	result = session_send(instance, &request);
+	if (!http_is_success(result) || judge_sent(result, NULL) != WAWP_ACCEPTED)
+		call_refuse(instance, &request.call, result);
 	return api_return_text(&api, wire_read_message_id(result->body, result->body_len));
 }
 
@@ -758,6 +797,7 @@ put_exists(FunctionCallInfo fcinfo, const WawpInstance *instance, const char *in
 		WireKind	kind;
 
 		request.fields[0] = (WireField) {"phone", pnstrdup(jid.text, strcspn(jid.text, "@"))};
+		session_wait_for_check(instance);
 		result = call_read(instance, &request);
 		registered = wire_read_exists(result->body, result->body_len, &chat);
 		kind = wire_read_answer(result->body, result->body_len).kind;

@@ -235,6 +235,53 @@ audit_write(const AuditRecord *r)
 }
 
 /*
+ * ---- what sessions did to the queue
+ */
+
+static SqlStatement take_notes = {
+	"WITH n AS (DELETE FROM wawp.audit_note WHERE id IN (SELECT id FROM wawp.audit_note ORDER BY id LIMIT $1"
+	" FOR UPDATE SKIP LOCKED) RETURNING *)"
+	" SELECT kind::text, instance::text, instance_id, group_jid, jid, intent_id, batch_id, action::text, reason,"
+	" role::text, requested_from ->> 'login', requested_from ->> 'actor', requested_from ->> 'application',"
+	" requested_from ->> 'client' FROM n ORDER BY id",
+	1, {INT4OID}, NULL
+};
+
+/* Takes the oldest notes out of their table, as AuditNote pointers to be written. */
+List *
+audit_take_notes(int limit)
+{
+	SqlArgs		args = {0};
+	List	   *notes = NIL;
+	uint64		n;
+
+	sqlrun_int4(&args, limit, true);
+	n = sqlrun(&take_notes, &args);
+	for (uint64 i = 0; i < n; i++)
+	{
+		AuditNote  *note = palloc0(sizeof(AuditNote));
+
+		note->record.kind = sqlrun_get(i, 1);
+		note->record.instance = sqlrun_get(i, 2);
+		note->record.instance_id = sqlrun_get(i, 3);
+		note->record.group_jid = sqlrun_get(i, 4);
+		note->jid = sqlrun_get(i, 5);
+		note->record.intent_id = sqlrun_get_int8(i, 6, 0);
+		note->record.batch_id = sqlrun_get(i, 7);
+		note->record.action = sqlrun_get(i, 8);
+		note->record.reason = sqlrun_get(i, 9);
+		note->record.requested_by = sqlrun_get(i, 10);
+		note->record.login_role = sqlrun_get(i, 11);
+		note->record.actor = sqlrun_get(i, 12);
+		note->record.application_name = sqlrun_get(i, 13);
+		note->record.client_addr = sqlrun_get(i, 14);
+		note->record.duration_ms = -1;
+		notes = lappend(notes, note);
+	}
+	return notes;
+}
+
+/*
  * ---- the limiter's durable form
  */
 

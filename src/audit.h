@@ -41,6 +41,13 @@ typedef struct AuditRecord
 	const char *detail;			/* a JSON object with whitelisted keys */
 } AuditRecord;
 
+/* What a session did to the queue, and whom it was about. */
+typedef struct AuditNote
+{
+	AuditRecord record;			/* without the contact */
+	const char *jid;			/* NULL: nobody */
+} AuditNote;
+
 /* Requests that left before this server started, for the limiter. */
 typedef struct AuditSent
 {
@@ -53,6 +60,7 @@ typedef struct AuditSent
 extern void audit_prepare_ahead(void);
 extern void audit_drop_old(int retention_minutes);
 extern void audit_write(const AuditRecord *record);
+extern List *audit_take_notes(int limit);
 extern void audit_forget_numbers(void);
 extern List *audit_recent_sends(void);
 

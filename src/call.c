@@ -3,10 +3,11 @@
  * call.c
  *	  One call of the API: what to send, what came back, what it means.
  *
- * Everything that leaves goes through send_once, where an instance, an
+ * Everything that leaves goes through start_request, where an instance, an
  * endpoint and a payload become a request; everything that comes back is read
  * by call_classify, which joins wire.c (what does it say) and outcome.c (what
- * does it mean).  The session's functions and, later, the worker use both.
+ * does it mean).  Whether it may leave and what is recorded
+ * is decided above: session.c and dispatch.c.
  *
  * No transaction or lock is taken here.  Results live in the current memory
  * context; they are UTF-8, and whatever a caller may show has gone through
@@ -121,11 +122,7 @@ start_request(const WawpInstance *instance, const Endpoint *endpoint, const Call
 static const HttpResult *
 send_once(const WawpInstance *instance, const Endpoint *endpoint, const CallRequest *request)
 {
-	/* before it leaves: limiter, holds and the "sent" record go here */
-	const HttpResult *result = http_wait(start_request(instance, endpoint, request));
-
-	/* after the answer: the "answered" record goes here */
-	return result;
+	return http_wait(start_request(instance, endpoint, request));
 }
 
 static bool
@@ -277,8 +274,9 @@ classify_loss(WawpOperation operation, const HttpResult *result)
 	return reading;
 }
 
-static CallReading
-classify_result(WawpOperation operation, const HttpResult *result)
+/* Reads how a request ended, whatever that is. */
+CallReading
+call_classify_result(WawpOperation operation, const HttpResult *result)
 {
 	if (result->fate == HTTP_ANSWERED)
 		return call_classify(operation, result->status, result->body, result->body_len);
@@ -338,7 +336,7 @@ void
 call_refuse(const WawpInstance *instance, const CallRequest *request, const HttpResult *result)
 {
 	const char *what = endpoint_get(request->endpoint)->what;
-	CallReading reading = classify_result(WAWP_OP_READ, result);
+	CallReading reading = call_classify_result(WAWP_OP_READ, result);
 	const OutcomeInfo *info = outcome_info(reading.whole.outcome);
 	const char *detail = facts(instance, result, reading.whole.detail);
 
@@ -498,7 +496,7 @@ bool
 call_end_membership(const WawpInstance *instance, WawpOperation operation,
 					const HttpResult *result, CallPerson **people, int npeople, CallVerdict *end)
 {
-	CallReading reading = classify_result(operation, result);
+	CallReading reading = call_classify_result(operation, result);
 	const CallVerdict *ending;
 	TimestampTz retry_at = 0;
 
@@ -511,46 +509,4 @@ call_end_membership(const WawpInstance *instance, WawpOperation operation,
 	if (ending)
 		*end = *ending;
 	return ending == NULL;
-}
-
-/* Marks people who are not sent because of how the request before them ended. */
-static void
-skip_people(CallPerson **people, int npeople, const CallVerdict *cause, TimestampTz retry_at)
-{
-	bool		in_doubt = outcome_info(cause->outcome)->scope == SCOPE_DOUBT;
-
-	for (int i = 0; i < npeople; i++)
-	{
-		people[i]->outcome = in_doubt ? WAWP_UNREACHABLE : cause->outcome;
-		people[i]->retry_at = retry_at;
-		people[i]->detail = in_doubt
-			? "not sent: the API did not answer the request before"
-			: "not sent: the request before ended this way";
-	}
-}
-
-/*
- * Changes the membership of people who are all different and valid, at most
- * CALL_MAX_PEOPLE in a request.  Fills in each one's outcome.  What the
- * network or the API does is an outcome; errors are for cancel and for
- * running out of memory.
- */
-void
-call_membership(const WawpInstance *instance, WawpOperation operation,
-				const char *group, CallPerson **people, int npeople)
-{
-	for (int done = 0; done < npeople;)
-	{
-		int			n = Min(npeople - done, CALL_MAX_PEOPLE);
-		CallVerdict end;
-		HttpTransfer *transfer = call_begin_membership(instance, operation, group, people + done, n);
-		bool		go_on = call_end_membership(instance, operation, http_wait(transfer),
-												people + done, n, &end);
-
-		done += n;
-		if (go_on)
-			continue;
-		skip_people(people + done, npeople - done, &end, people[done - 1]->retry_at);
-		return;
-	}
 }

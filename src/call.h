@@ -72,12 +72,11 @@ pg_noreturn extern void call_refuse(const WawpInstance *instance, const CallRequ
 									const HttpResult *result);
 extern CallReading call_classify(WawpOperation operation, int http_status,
 								 const char *body, size_t len);
+extern CallReading call_classify_result(WawpOperation operation, const HttpResult *result);
 extern HttpTransfer *call_begin_membership(const WawpInstance *instance, WawpOperation operation,
 											const char *group, CallPerson **people, int npeople);
 extern bool call_end_membership(const WawpInstance *instance, WawpOperation operation,
 								const HttpResult *result, CallPerson **people, int npeople,
 								CallVerdict *end);
-extern void call_membership(const WawpInstance *instance, WawpOperation operation,
-							const char *group, CallPerson **people, int npeople);
 
 #endif							/* WAWP_CALL_H */

@@ -39,20 +39,30 @@ clock_monotonic_ms(void)
 	return clock_monotonic_us() / 1000;
 }
 
-/* Waits in a session; cancel, timeouts and barriers are served meanwhile. */
+/*
+ * Waits in a session until its latch is set or a time has come; cancel,
+ * timeouts and barriers are served.  False: that time has passed.
+ */
+bool
+clock_wait_for_latch(int64 until_ms)
+{
+	static uint32 wait_event = 0;
+	int64		left = until_ms - clock_monotonic_ms();
+
+	if (left <= 0)
+		return false;
+	if (wait_event == 0)
+		wait_event = wawp_wait_event("WawpDelay");
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) left, wait_event);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	return true;
+}
+
+/* Waits in a session for a time, whatever sets its latch. */
 void
 clock_wait_until(int64 monotonic_ms)
 {
-	static uint32 wait_event = 0;
-	int64		left;
-
-	if (wait_event == 0)
-		wait_event = wawp_wait_event("WawpDelay");
-	while ((left = monotonic_ms - clock_monotonic_ms()) > 0)
-	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) left, wait_event);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
+	while (clock_wait_for_latch(monotonic_ms))
+		;
 }

@@ -14,5 +14,6 @@
 extern int64 clock_monotonic_us(void);
 extern int64 clock_monotonic_ms(void);
 extern void clock_wait_until(int64 monotonic_ms);
+extern bool clock_wait_for_latch(int64 until_ms);
 
 #endif							/* WAWP_CLOCK_H */

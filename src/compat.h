@@ -55,6 +55,19 @@
 #define wawp_database_ownercheck(dbid, roleid) pg_database_ownercheck((dbid), (roleid))
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define wawp_extension_ownercheck(extension, roleid) object_ownercheck(ExtensionRelationId, (extension), (roleid))
+#else
+#define wawp_extension_ownercheck(extension, roleid) pg_extension_ownercheck((extension), (roleid))
+#endif
+
+/* A backend's number below MaxBackends. */
+#if PG_VERSION_NUM >= 170000
+#define wawp_my_proc_number() MyProcNumber
+#else
+#define wawp_my_proc_number() MyProc->pgprocno
+#endif
+
 /* Custom wait events came with 17. */
 #if PG_VERSION_NUM >= 170000
 #define wawp_wait_event(name) WaitEventExtensionNew(name)

@@ -8,6 +8,10 @@
  * the worker and bars it while such a statement runs, if the role may run it;
  * the statement itself decides everything else.
  *
+ * DROP EXTENSION wawp locks everything that the worker works with, one after
+ * the other: with a worker at work that is a deadlock waiting to happen.  It is
+ * barred until the end of the transaction.
+ *
  * IDENTIFICATION
  *	  src/ddl.c
  *
@@ -17,13 +21,15 @@
 
 #include <signal.h>
 
+#include "access/xact.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
 #include "clock.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "queue.h"
 #include "shmem.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
@@ -123,6 +129,51 @@ run_next(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtil
 		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, environment, dest, qc);
 }
 
+/*
+ * ---- DROP EXTENSION
+ */
+
+static Bar	dropping = {InvalidOid};	/* the bar of this transaction */
+
+static void
+on_xact_end(XactEvent event, void *arg pg_attribute_unused())
+{
+	if (!OidIsValid(dropping.dbid) || event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		return;
+	shmem_admit_worker(dropping.dbid, false, dropping.had_worker);
+	dropping.dbid = InvalidOid;
+}
+
+/* Does a statement drop the extension, and may the role do that? */
+static bool
+drops_extension(Node *statement)
+{
+	ListCell   *lc;
+	Oid			extension;
+
+	if (!IsA(statement, DropStmt) || castNode(DropStmt, statement)->removeType != OBJECT_EXTENSION)
+		return false;
+	extension = get_extension_oid("wawp", true);
+	foreach(lc, castNode(DropStmt, statement)->objects)
+		if (strcmp(strVal(lfirst(lc)), "wawp") == 0)
+			return OidIsValid(extension) && wawp_extension_ownercheck(extension, GetUserId());
+	return false;
+}
+
+static void
+bar_until_transaction_end(void)
+{
+	static bool registered = false;
+
+	if (OidIsValid(dropping.dbid))
+		return;
+	if (!registered)
+		RegisterXactCallback(on_xact_end, NULL);
+	registered = true;
+	dropping.dbid = MyDatabaseId;
+	bar_worker(&dropping);
+}
+
 static void
 on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 		   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
@@ -130,9 +181,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 	Node	   *statement = pstmt->utilityStmt;
 	Bar			bar = {.dbid = database_to_bar(statement)};
 
-	/* a worker whose extension goes should notice at once */
-	if (IsA(statement, DropStmt) && castNode(DropStmt, statement)->removeType == OBJECT_EXTENSION)
-		queue_wake_at_commit(NULL);
+	if (drops_extension(statement))
+		bar_until_transaction_end();
 	if (!OidIsValid(bar.dbid))
 	{
 		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);

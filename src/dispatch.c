@@ -26,6 +26,7 @@
 
 #include "access/xact.h"
 #include "audit.h"
+#include "budget.h"
 #include "call.h"
 #include "clock.h"
 #include "common/pg_prng.h"
@@ -53,9 +54,9 @@
 #define UNRESOLVED_HOLD_MS (60 * 1000)
 /* "parked only if the worker died twice while serving it alone" */
 #define MAX_LONE_CRASHES 1
-#define MAX_HALVINGS 4
 /* CALL wawp_drain() does not wait for what is due later than that. */
 #define DRAIN_HORIZON_MS (60 * 1000)
+#define NOTES_AT_ONCE 500
 
 typedef enum FlightStage
 {
@@ -99,6 +100,7 @@ static dlist_head flights = DLIST_STATIC_INIT(flights);
 static int	in_flight;			/* requests claimed or under way */
 static bool isolating;			/* one row or lane at a time may fail */
 static int	isolated_failures;	/* in the cycle under way */
+static bool notes_left;			/* of what sessions did */
 static bool doubt_left;			/* rows in doubt that somebody has locked */
 static DispatchWake told;
 static int	careful;			/* rows in doubt that are served one at a time */
@@ -184,17 +186,7 @@ run_isolated(void (*work) (void *), void *arg)
 static const Hold *
 find_hold(List *holds, const LaneKey *lane, bool whole_instance)
 {
-	ListCell   *lc;
-
-	foreach(lc, holds)
-	{
-		const Hold *hold = lfirst(lc);
-
-		if (strcmp(NameStr(hold->key.instance), NameStr(lane->instance)) == 0 &&
-			strcmp(hold->key.group, whole_instance ? "" : lane->group) == 0)
-			return hold;
-	}
-	return NULL;
+	return hold_find(holds, NameStr(lane->instance), whole_instance ? "" : lane->group);
 }
 
 static int64
@@ -260,18 +252,6 @@ hold_flight(const Flight *flight, List *holds, WawpOutcome outcome, bool whole_i
 /*
  * ---- claiming
  */
-
-/* The worker drips; the burst is for calls by hand, but for whole batches. */
-static PaceRate
-instance_rate(const WawpInstance *instance, List *holds, const LaneKey *lane)
-{
-	const Hold *hold = find_hold(holds, lane, true);
-	bool		was_limited = hold && strcmp(hold->reason, outcome_info(WAWP_RATE_LIMITED)->name) == 0;
-
-	return pace_slower(pace_rate(instance->adds_per_minute,
-								 Min(instance->batch_size - 1, instance->adds_burst)),
-					   was_limited ? Min(hold->failures, MAX_HALVINGS) : 0);
-}
 
 /* The role an intent was asked for by; it may be gone since. */
 static Oid
@@ -518,7 +498,7 @@ claim_flight(Lane *lane, const WawpInstance *described, const LimiterGrant *gran
 		return true;
 	}
 	flight->is_paced = (flight->operation == WAWP_OP_ADD);
-	flight->limit = limiter_key(described->base.host, described->instance_id, LIMIT_ADD, NULL);
+	flight->limit = budget_key(described, LIMIT_ADD);
 	flight->each = grant->each;
 	for (int i = 0; i < flight->n; i++)
 	{
@@ -557,14 +537,13 @@ postpone_lane(Lane *lane)
 
 /* Permits for additions that may leave now. */
 static LimiterGrant
-take_adds(const WawpInstance *instance, const LimiterKey *key, PaceRate rate)
+take_adds(const WawpInstance *instance, const Hold *on_instance)
 {
 	TimestampTz quiet = instance_quiet_until(instance, GetCurrentTimestamp());
 	LimiterGrant none = {0, 0, 0};
 
 	if (quiet == 0)
-		return limiter_take(key, rate, instance->adds_burst, instance->adds_per_day, instance->batch_size,
-							pg_prng_double(&pg_global_prng_state) * instance->pace_jitter);
+		return budget_take_for_worker(instance, on_instance);
 	none.next_at = monotonic_of(quiet) * 1000;
 	return none;
 }
@@ -577,7 +556,6 @@ serve_lane(Lane *lane, List *holds)
 	WawpInstance *described;
 	ErrorData  *error;
 	LimiterKey	key;
-	PaceRate	rate;
 	LimiterGrant grant;
 	int			used = 0;
 	bool		served;
@@ -600,9 +578,8 @@ serve_lane(Lane *lane, List *holds)
 		lanes_park(lane);
 		return;
 	}
-	key = limiter_key(described->base.host, described->instance_id, LIMIT_ADD, NULL);
-	rate = instance_rate(described, holds, &lane->key);
-	grant = take_adds(described, &key, rate);
+	key = budget_key(described, LIMIT_ADD);
+	grant = take_adds(described, find_hold(holds, &lane->key, true));
 	if (grant.granted == 0 && !lane->is_fresh)
 	{
 		lanes_schedule(lane, (grant.next_at + 999) / 1000);
@@ -655,13 +632,34 @@ end_what_cannot_be(void)
 
 	if (anything_new || next_expiry <= clock_monotonic_ms())
 	{
-		look_at_dependents |= intent_expire() > 0;
+		bool		expired = intent_expire() > 0;
+
+		look_at_dependents |= expired;
+		notes_left |= expired;
 		expiry = intent_next_expiry();
 		next_expiry = expiry == 0 ? LANES_NEVER : monotonic_of(expiry) + 1;
 	}
 	if (anything_new || look_at_dependents)
 		look_at_dependents = intent_fail_dependents() > 0;
 	retry_soon |= look_at_dependents;
+}
+
+/* What sessions did to the queue goes to the log. */
+static void
+record_notes(void)
+{
+	List	   *notes = audit_take_notes(NOTES_AT_ONCE);
+	ListCell   *lc;
+
+	foreach(lc, notes)
+	{
+		AuditNote  *note = lfirst(lc);
+
+		note->record.contact_id = note->jid ? contact_id(note->jid) : 0;
+		audit_write(&note->record);
+	}
+	retry_soon |= list_length(notes) == NOTES_AT_ONCE;
+	notes_left = list_length(notes) == NOTES_AT_ONCE;
 }
 
 typedef struct LaneWork
@@ -948,7 +946,7 @@ dispatch_recover(void)
 {
 	hold_restored_copy();
 	careful = intent_recover(MAX_LONE_CRASHES, "{}", &doubt_left);
-	if (shmem_note_replay(MyDatabaseId))
+	if (shmem_needs_replay(MyDatabaseId))
 		replay_sends();
 }
 
@@ -1009,6 +1007,8 @@ dispatch_settle_and_claim(void)
 	if (told.rescan || told.nlanes > 0)
 		hold_restored_copy();
 	end_what_cannot_be();
+	if (told.rescan || told.nlanes > 0 || notes_left)
+		record_notes();
 	if (doubt_left)
 		recover_rest();
 	take_up_wake();

@@ -33,6 +33,9 @@
 #define MAX_LIMITERS_DEFAULT 65536
 #define MAX_LIMITERS_MAX (16 * 1024 * 1024)
 
+#define AUDIT_TIMEOUT_DEFAULT 5000
+#define AUDIT_TIMEOUT_MIN 10
+
 #define MIN_AUDIT_RETENTION (2 * 24 * 60)
 #define RETENTION_DEFAULT (30 * 24 * 60)
 
@@ -45,6 +48,7 @@ int			wawp_max_in_flight;
 int			wawp_max_limiters;
 int			wawp_retention;
 int			wawp_audit_retention;
+int			wawp_audit_timeout;
 
 static bool
 check_allowed_hosts(char **newval, void **extra pg_attribute_unused(),
@@ -148,6 +152,14 @@ guc_init(void)
 							0, 0, PG_INT32_MAX,
 							PGC_SIGHUP, GUC_UNIT_MIN,
 							check_audit_retention, NULL, NULL);
+
+	DefineCustomIntVariable("wawp.audit_timeout",
+							"Sets how long a call waits for its audit record to be committed.",
+							"If it is not by then, the call fails and nothing is sent.",
+							&wawp_audit_timeout,
+							AUDIT_TIMEOUT_DEFAULT, AUDIT_TIMEOUT_MIN, PG_INT32_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
 
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("wawp.max_limiters",

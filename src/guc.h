@@ -18,7 +18,8 @@ extern char *wawp_actor;		/* wawp.actor; "" when unset */
 extern bool wawp_worker_on;		/* wawp.worker */
 extern int	wawp_max_in_flight; /* wawp.max_in_flight */
 extern int	wawp_max_limiters;	/* wawp.max_limiters */
-extern int	wawp_audit_retention;	/* wawp.audit_retention, in minutes; 0 = keep */
+extern int	wawp_audit_retention;
+extern int	wawp_audit_timeout;	/* wawp.audit_retention, in minutes; 0 = keep */
 extern int	wawp_retention;		/* wawp.retention, in minutes; 0 = keep */
 
 extern void guc_init(void);

@@ -35,7 +35,8 @@ static SqlStatement set = {
 };
 
 static SqlStatement lift = {
-	"DELETE FROM wawp.hold WHERE instance = $1::name AND coalesce(group_jid, '') = $2",
+	"DELETE FROM wawp.hold WHERE instance = $1::name"
+	" AND (coalesce(group_jid, '') = $2 OR $2 = '' AND until IS NOT NULL)",
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
@@ -73,7 +74,10 @@ hold_set(const char *instance, const char *group, const char *reason, TimestampT
 	return sqlrun(&set, &args) > 0 && sqlrun_get(0, 1)[0] == 't';
 }
 
-/* Ends a hold; false when there was none. */
+/*
+ * Ends a hold; false when there was none.  With an instance's own go those of
+ * its groups that nobody has set by hand.
+ */
 bool
 hold_lift(const char *instance, const char *group)
 {
@@ -99,11 +103,15 @@ hold_ease_after_success(const char *instance, const char *group)
 	sqlrun(&ease_after_success, &args);
 }
 
-/* All holds, as Hold pointers in the current context. */
-List *
-hold_read_all(void)
+static SqlStatement read_instance = {
+	"SELECT instance::text, coalesce(group_jid, ''), reason, until, failures FROM wawp.hold"
+	" WHERE instance = $1::name",
+	1, {TEXTOID}, NULL
+};
+
+static List *
+read_holds(uint64 n)
 {
-	uint64		n = sqlrun(&read_all, NULL);
 	List	   *holds = NIL;
 
 	for (uint64 i = 0; i < n; i++)
@@ -118,6 +126,39 @@ hold_read_all(void)
 		holds = lappend(holds, hold);
 	}
 	return holds;
+}
+
+/* All holds, as Hold pointers in the current context. */
+List *
+hold_read_all(void)
+{
+	return read_holds(sqlrun(&read_all, NULL));
+}
+
+/* Those of an instance and of its groups. */
+List *
+hold_read_instance(const char *instance)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, instance);
+	return read_holds(sqlrun(&read_instance, &args));
+}
+
+/* The hold of a group, or with "" of the whole instance; NULL: none. */
+const Hold *
+hold_find(List *holds, const char *instance, const char *group)
+{
+	ListCell   *lc;
+
+	foreach(lc, holds)
+	{
+		const Hold *hold = lfirst(lc);
+
+		if (strcmp(NameStr(hold->key.instance), instance) == 0 && strcmp(hold->key.group, group) == 0)
+			return hold;
+	}
+	return NULL;
 }
 
 static SqlStatement read_identity = {

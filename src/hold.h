@@ -29,6 +29,8 @@ extern bool hold_set(const char *instance, const char *group, const char *reason
 extern bool hold_lift(const char *instance, const char *group);
 extern void hold_ease_after_success(const char *instance, const char *group);
 extern List *hold_read_all(void);
+extern List *hold_read_instance(const char *instance);
+extern const Hold *hold_find(List *holds, const char *instance, const char *group);
 extern bool identity_is_ours(void);
 
 #endif							/* WAWP_HOLD_H */

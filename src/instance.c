@@ -773,6 +773,8 @@ fill_pace(WawpInstance *instance, List *defs)
 	instance->adds_per_minute = option_real(defs, "adds_per_minute");
 	instance->adds_burst = option_int(defs, "adds_burst");
 	instance->adds_per_day = option_int(defs, "adds_per_day");
+	instance->invites_per_minute = option_real(defs, "invites_per_minute");
+	instance->checks_per_minute = option_real(defs, "checks_per_minute");
 	instance->pace_jitter = option_real(defs, "pace_jitter");
 	instance->concurrency = option_int(defs, "concurrency");
 	instance->batch_size = option_int(defs, "batch_size");

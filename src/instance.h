@@ -43,6 +43,9 @@ typedef struct WawpInstance
 	double		adds_per_minute;
 	int			adds_burst;
 	int			adds_per_day;	/* 0 = no cap */
+	double		invites_per_minute;
+	double		checks_per_minute;
+	int64		invite_ttl_ms;
 	double		pace_jitter;
 	int			concurrency;
 	int			batch_size;

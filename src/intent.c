@@ -84,7 +84,8 @@ static SqlStatement cancel_opposite = {
 	"UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'the opposite was asked for',"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE state = 'queued' AND instance = $1::name AND group_jid = $2 AND jid = $3"
-	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4",
+	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4"
+	" RETURNING id",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 };
 
@@ -98,20 +99,129 @@ static SqlStatement supersede = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 };
 
-/* Makes room for a new intent; returns whether anything had to go. */
-bool
-intent_make_room(const char *instance, const char *group, const char *jid, IntentAction action)
+/*
+ * ---- what sessions do, on its way to the audit log
+ */
+
+/* The columns of a note about an intent; $n is the asker's role, then where from. */
+#define INSERT_NOTE \
+	"INSERT INTO wawp.audit_note (kind, instance, instance_id, group_jid, jid, intent_id, batch_id, action," \
+	" reason, role, requested_from)"
+#define NOTE_OF(kind) " SELECT '" kind "', c.instance, c.instance_id, c.group_jid, c.jid, c.id, c.batch_id, c.action, c.reason"
+
+static SqlStatement note = {
+	INSERT_NOTE " VALUES ($1::wawp.audit_kind, $2::name, NULL, nullif($3, ''), NULL, NULL, NULL, NULL, $4,"
+	" $5::name, $6)",
+	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}, NULL
+};
+
+static void
+put_asker(SqlArgs *args, const IntentAsker *asker)
+{
+	sqlrun_text(args, asker->role);
+	sqlrun_datum(args, asker->from);
+}
+
+/* Tells of something done to an instance or, unless "", one of its groups. */
+void
+intent_note(const char *kind, const char *instance, const char *group, const char *reason,
+			const IntentAsker *asker)
 {
 	SqlArgs		args = {0};
-	uint64		changed;
+
+	sqlrun_text(&args, kind);
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group);
+	sqlrun_text(&args, reason);
+	put_asker(&args, asker);
+	sqlrun(&note, &args);
+}
+
+static SqlStatement note_cancelled = {
+	INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM wawp.membership_intent c WHERE c.id = $1",
+	3, {INT8OID, TEXTOID, JSONBOID}, NULL
+};
+
+/* Makes room for a new intent; returns whether anything had to go. */
+bool
+intent_make_room(const char *instance, const char *group, const char *jid, IntentAction action,
+				 const IntentAsker *asker)
+{
+	SqlArgs		args = {0};
+	SqlArgs		noted = {0};
+	uint64		cancelled;
 
 	sqlrun_text(&args, instance);
 	sqlrun_text(&args, group);
 	sqlrun_text(&args, jid);
 	sqlrun_text(&args, action_names[action]);
-	changed = sqlrun(&cancel_opposite, &args);
-	changed += sqlrun(&supersede, &args);
-	return changed > 0;
+	cancelled = sqlrun(&cancel_opposite, &args);
+	if (cancelled > 0)
+	{
+		sqlrun_int8(&noted, sqlrun_get_int8(0, 1, 0));
+		put_asker(&noted, asker);
+		sqlrun(&note_cancelled, &noted);
+	}
+	return sqlrun(&supersede, &args) + cancelled > 0;
+}
+
+/* May the asking role $2 change an intent?  Its own, and those of roles it is a member of. */
+#define IS_OWN "requested_by = ANY (" \
+	"SELECT rolname FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role($2::name, r.oid, 'MEMBER'))"
+#define CANCEL "UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'cancelled by ' || $2," \
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp()" \
+	" WHERE state IN ('queued', 'pending_approval') AND " IS_OWN
+
+static SqlStatement cancel_one = {
+	"WITH c AS (" CANCEL " AND id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c",
+	3, {INT8OID, TEXTOID, JSONBOID}, NULL
+};
+
+static SqlStatement cancel_batch = {
+	"WITH c AS (" CANCEL " AND batch_id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c",
+	3, {TEXTOID, TEXTOID, JSONBOID}, NULL
+};
+
+static SqlStatement requeue = {
+	"WITH c AS (UPDATE wawp.membership_intent i SET state = 'queued', attempts = 0, crashes = 0, next_attempt_at = NULL,"
+	" settled_at = NULL, superseded = false, updated_at = clock_timestamp()"
+	" WHERE id = $1 AND state = 'failed' AND " IS_OWN
+	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND " SAME_PERSON_AND_KIND("o", "i") ")"
+	" RETURNING *) " INSERT_NOTE NOTE_OF("retried") ", $2::name, $3 FROM c",
+	3, {INT8OID, TEXTOID, JSONBOID}, NULL
+};
+
+/* Cancels an intent of the asker's; false when there is nothing left to cancel. */
+bool
+intent_cancel(int64 id, const IntentAsker *asker)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, id);
+	put_asker(&args, asker);
+	return sqlrun(&cancel_one, &args) > 0;
+}
+
+/* Cancels a batch of the asker's; returns how many. */
+int64
+intent_cancel_batch(const char *batch, const IntentAsker *asker)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, batch);
+	put_asker(&args, asker);
+	return (int64) sqlrun(&cancel_batch, &args);
+}
+
+/* failed -> queued; false when it has not failed, or is asked for anew. */
+bool
+intent_requeue(int64 id, const IntentAsker *asker)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, id);
+	put_asker(&args, asker);
+	return sqlrun(&requeue, &args) > 0;
 }
 
 /*
@@ -303,8 +413,9 @@ intent_fail_dependents(void)
 static SqlStatement expire = {
 	"WITH late AS (SELECT id FROM wawp.membership_intent WHERE state IN ('queued', 'pending_approval')"
 	" AND expires_at IS NOT NULL AND expires_at <= clock_timestamp() FOR UPDATE SKIP LOCKED)"
-	" UPDATE wawp.membership_intent i SET state = 'cancelled', detail = 'expired',"
-	" updated_at = clock_timestamp(), settled_at = clock_timestamp() FROM late WHERE i.id = late.id",
+	", c AS (UPDATE wawp.membership_intent i SET state = 'cancelled', detail = 'expired',"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp() FROM late WHERE i.id = late.id RETURNING i.*) "
+	INSERT_NOTE NOTE_OF("cancelled") ", NULL, NULL FROM c",
 	0, {0}, NULL
 };
 

@@ -96,6 +96,13 @@ typedef struct Intent
 	bool		was_lost;		/* the attempt before had no usable answer */
 } Intent;
 
+/* Who changes something, for the record. */
+typedef struct IntentAsker
+{
+	const char *role;
+	Datum		from;			/* jsonb, as requested_from has it */
+} IntentAsker;
+
 /* What becomes of an intent. */
 typedef struct IntentChange
 {
@@ -112,7 +119,12 @@ extern WawpOperation intent_operation(IntentAction action);
 extern const char *intent_action_name(IntentAction action);
 
 extern bool intent_make_room(const char *instance, const char *group, const char *jid,
-							 IntentAction action);
+							 IntentAction action, const IntentAsker *asker);
+extern void intent_note(const char *kind, const char *instance, const char *group,
+						const char *reason, const IntentAsker *asker);
+extern bool intent_cancel(int64 id, const IntentAsker *asker);
+extern int64 intent_cancel_batch(const char *batch, const IntentAsker *asker);
+extern bool intent_requeue(int64 id, const IntentAsker *asker);
 extern int	intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed);
 extern bool intent_settle(int64 id, IntentState from, const IntentChange *change);
 extern uint64 intent_fail_dependents(void);

@@ -259,6 +259,38 @@ start_wanted(void)
 	return next;
 }
 
+/* Is nothing to be learnt of this slot's database any more, for the limiter? */
+static bool
+is_known(int slot)
+{
+	const WorkerSlot *s = &wawp_shared->slots[slot];
+	const Charge *charge = &charges[slot];
+
+	if (s->dbid == InvalidOid || s->replayed || s->bars > 0 || charge->failures > 0)
+		return true;
+	return charge->handle != NULL && clock_monotonic_ms() - charge->started_at >= LONGEST_LOOK_MS;
+}
+
+/*
+ * Opens the limiter when every database has told what left before the server's
+ * start; one that cannot tell in time does not keep all others waiting.
+ * False: not yet.
+ */
+static bool
+open_limiter(void)
+{
+	bool		known = true;
+
+	if (wawp_shared->limiter_is_rebuilt)
+		return true;
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SHMEM_SLOTS; i++)
+		known &= is_known(i);
+	wawp_shared->limiter_is_rebuilt = known;
+	LWLockRelease(wawp_shared->lock);
+	return known;
+}
+
 static void
 wait_until(int64 until)
 {
@@ -281,6 +313,8 @@ wait_until(int64 until)
 void
 wawp_launcher_main(Datum arg pg_attribute_unused())
 {
+	int64		next;
+
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
@@ -297,7 +331,10 @@ wawp_launcher_main(Datum arg pg_attribute_unused())
 	{
 		check_charges();
 		feed_slots();
-		wait_until(start_wanted());
+		next = start_wanted();
+		if (!open_limiter())
+			next = Min(next, clock_monotonic_ms() + LONGEST_LOOK_MS);
+		wait_until(next);
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;

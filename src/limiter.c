@@ -11,6 +11,10 @@
  * when the table is full of others the answer is "not now": the pace is rather
  * too slow than exceeded.
  *
+ * Who calls by hand may use the burst; the worker drips.  Lest such calls keep
+ * it from going on, a worker that was refused for more than two intervals has
+ * the next token, whoever asks first.
+ *
  * Shared memory does not outlive the postmaster.  The durable form is the
  * audit log, which a worker replays at its start.
  *
@@ -32,6 +36,8 @@
 #include "compat.h"
 
 #define SECOND_US INT64CONST(1000000)
+/* Rebuilding takes well under a second. */
+#define NOT_REBUILT_US (100 * INT64CONST(1000))
 
 typedef struct LimiterEntry
 {
@@ -39,6 +45,8 @@ typedef struct LimiterEntry
 	int64		tat;			/* monotonic us */
 	int32		day;			/* days since 2000-01-01 UTC */
 	int32		spent;			/* on that day */
+	int64		waiting_since;	/* a worker has been refused since then; 0: none is */
+	int64		asked_at;		/* when a worker last asked */
 } LimiterEntry;
 
 Size
@@ -119,6 +127,8 @@ find_entry(const LimiterKey *key, int64 now)
 		entry->tat = 0;
 		entry->day = day;
 		entry->spent = 0;
+		entry->waiting_since = 0;
+		entry->asked_at = 0;
 	}
 	if (entry->day < day)
 	{
@@ -128,44 +138,103 @@ find_entry(const LimiterKey *key, int64 now)
 	return entry;
 }
 
+/* The rate as far as the asker may go. */
+static PaceRate
+rate_for(const LimiterAsk *ask, bool goes_first)
+{
+	PaceRate	rate = ask->rate;
+
+	if (ask->drips && !goes_first)
+		rate.burst = ask->drip_burst;
+	return rate;
+}
+
 /*
- * Takes up to `wanted` permits for requests that leave now.
- *
- * full_burst: of the instance, of which the caller may be allowed a part; what
- * lies further ahead than that is from a rate that was lower.  per_day: cap of the calendar day, 0 = none.  jitter: share by which this
- * interval is longer.  Spent at once; limiter_refund gives back what provably
- * did not leave.
+ * Has the worker been refused for more than two intervals, and is it still
+ * there?  Then the next token is its own.
+ */
+static bool
+worker_goes_first(const LimiterEntry *entry, PaceRate rate, int64 now)
+{
+	int64		patience = 2 * rate.interval;
+
+	return entry->waiting_since != 0 && now - entry->waiting_since > patience &&
+		now - entry->asked_at <= patience + SECOND_US;
+}
+
+static void
+note_worker(LimiterEntry *entry, int granted, int64 now)
+{
+	if (granted > 0)
+		entry->waiting_since = 0;
+	else if (entry->waiting_since == 0)
+		entry->waiting_since = now;
+	entry->asked_at = now;
+}
+
+/* When the next token is to be had, after one that was not granted. */
+static int64
+next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool worker_first, int64 now)
+{
+	PaceRate	rate = rate_for(ask, worker_first);
+	int64		next = pace_next(rate, entry->tat);
+
+	if (ask->per_day > 0 && entry->spent >= ask->per_day)
+		return now + (USECS_PER_DAY - GetCurrentTimestamp() % USECS_PER_DAY);
+	return worker_first && !ask->drips ? Max(next, now) + rate.interval : next;
+}
+
+static void
+take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *grant)
+{
+	PaceRate	furthest = {ask->rate.interval, ask->rate.burst + ask->wanted};
+	bool		worker_first = worker_goes_first(entry, ask->rate, now);
+
+	/* what lies further ahead than a whole burst is from a rate that was lower */
+	entry->tat = pace_clamp(furthest, entry->tat, now, 1.0);
+	if (ask->drips || !worker_first)
+		grant->granted = pace_available(rate_for(ask, worker_first), entry->tat, now,
+										worker_first ? Min(ask->wanted, ask->drip_burst + 1) : ask->wanted);
+	if (ask->per_day > 0)
+		grant->granted = Min(grant->granted, Max(ask->per_day - entry->spent, 0));
+	if (grant->granted > 0)
+	{
+		grant->each = pace_spend(ask->rate, now, now, 1, ask->jitter) - now;
+		entry->tat = pace_spend(ask->rate, entry->tat, now, grant->granted, ask->jitter);
+		entry->spent += grant->granted;
+	}
+	if (grant->granted < ask->wanted)
+		grant->next_at = next_token(ask, entry, worker_first, now);
+	if (ask->drips)
+		note_worker(entry, grant->granted, now);
+}
+
+/*
+ * Takes up to ask->wanted permits for requests that leave now.  Spent at once;
+ * limiter_refund gives back what provably did not leave.  Nothing is granted
+ * before the limiter was rebuilt from the audit logs.
  */
 LimiterGrant
-limiter_take(const LimiterKey *key, PaceRate rate, int full_burst,
-			 int per_day, int wanted, double jitter)
+limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 {
 	LimiterGrant grant = {0, 0, 0};
-	PaceRate	full = {rate.interval, full_burst + wanted};
 	int64		now = clock_monotonic_us();
+	bool		is_limited = ask->rate.interval != 0 || ask->per_day > 0;
 	LimiterEntry *entry;
 
+	if (is_limited && !wawp_shared->limiter_is_rebuilt)
+	{
+		grant.next_at = now + NOT_REBUILT_US;
+		return grant;
+	}
 	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
 	entry = find_entry(key, now);
-	if (entry == NULL)
+	if (entry)
+		take_from(entry, ask, now, &grant);
+	else if (is_limited)
 		grant.next_at = now + SECOND_US;
 	else
-	{
-		entry->tat = pace_clamp(full, entry->tat, now, 1.0);
-		grant.granted = pace_available(rate, entry->tat, now, wanted);
-		if (per_day > 0)
-			grant.granted = Min(grant.granted, Max(per_day - entry->spent, 0));
-		if (grant.granted > 0)
-		{
-			grant.each = pace_spend(rate, now, now, 1, jitter) - now;
-			entry->tat = pace_spend(rate, entry->tat, now, grant.granted, jitter);
-			entry->spent += grant.granted;
-		}
-		else if (per_day > 0 && entry->spent >= per_day)
-			grant.next_at = now + (USECS_PER_DAY - GetCurrentTimestamp() % USECS_PER_DAY);
-		else
-			grant.next_at = pace_next(rate, entry->tat);
-	}
+		grant.granted = ask->wanted;
 	LWLockRelease(wawp_shared->limiter_lock);
 	return grant;
 }

@@ -29,20 +29,30 @@ typedef struct LimiterKey
 	int32		padding;
 } LimiterKey;
 
+/* Who wants to send how much. */
+typedef struct LimiterAsk
+{
+	PaceRate	rate;			/* with the whole burst */
+	bool		drips;			/* the worker: it leaves the burst to others ... */
+	int			drip_burst;		/* ... but for this much of it */
+	int			per_day;		/* cap of the calendar day, 0 = none */
+	int			wanted;
+	double		jitter;			/* share by which this interval is longer */
+} LimiterAsk;
+
 /* An answer: may it leave, and when may the next. */
 typedef struct LimiterGrant
 {
 	int			granted;
 	int64		each;			/* what one took of the pace, in microseconds */
-	int64		next_at;		/* monotonic microseconds; 0 when granted */
+	int64		next_at;		/* monotonic microseconds; 0 when all was granted */
 } LimiterGrant;
 
 extern Size limiter_shmem_size(void);
 extern void limiter_shmem_startup(void);
 extern LimiterKey limiter_key(const char *host, const char *instance_id,
 							  LimiterKind kind, const char *group);
-extern LimiterGrant limiter_take(const LimiterKey *key, PaceRate rate, int full_burst,
-								 int per_day, int wanted, double jitter);
+extern LimiterGrant limiter_take(const LimiterKey *key, const LimiterAsk *ask);
 extern void limiter_refund(const LimiterKey *key, int64 each, int count);
 extern void limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us);
 extern void limiter_replay_day(const LimiterKey *key, int count);

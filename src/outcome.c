@@ -255,6 +255,15 @@ outcome_operation(const char *name, WawpOperation *operation)
 	return false;
 }
 
+const char *
+outcome_operation_name(WawpOperation operation)
+{
+	for (size_t i = 0; i < lengthof(operations); i++)
+		if (operations[i].operation == operation)
+			return operations[i].name;
+	return NULL;
+}
+
 /* Does text contain the lower-case fragment, in any case? */
 static bool
 contains(const char *text, const char *fragment)

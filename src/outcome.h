@@ -104,6 +104,7 @@ typedef struct OutcomeReading
 
 extern const OutcomeInfo *outcome_info(WawpOutcome outcome);
 extern bool outcome_operation(const char *name, WawpOperation *operation);
+extern const char *outcome_operation_name(WawpOperation operation);
 extern OutcomeReading outcome_of_person(WawpOperation operation, int code, int inner_code,
 										const char *text, bool after_success);
 extern OutcomeReading outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,

@@ -22,6 +22,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "asker.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -186,18 +187,6 @@ put_member(StringInfo out, const char *key, const char *value)
 	escape_json(out, value);
 }
 
-/* Address of this session's client; NULL on a Unix socket. */
-static const char *
-client_address(void)
-{
-	LOCAL_FCINFO(call, 0);
-	Datum		address;
-
-	InitFunctionCallInfoData(*call, NULL, 0, InvalidOid, NULL, NULL);
-	address = inet_client_addr(call);
-	return call->isnull ? NULL : DatumGetCString(DirectFunctionCall1(inet_out, address));
-}
-
 static Datum
 requested_from(void)
 {
@@ -205,10 +194,10 @@ requested_from(void)
 
 	initStringInfo(&out);
 	appendStringInfoChar(&out, '{');
-	put_member(&out, "login", GetUserNameFromId(GetSessionUserId(), false));
+	put_member(&out, "login", asker_login_role());
 	put_member(&out, "actor", wawp_actor);
 	put_member(&out, "application", application_name);
-	put_member(&out, "client", client_address());
+	put_member(&out, "client", asker_client_address());
 	appendStringInfo(&out, "%s\"pid\":%d}", out.len > 1 ? "," : "", MyProcPid);
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(out.data));
 }
@@ -223,6 +212,14 @@ make_requester(Oid roleid)
 	requester->role = GetUserNameFromId(roleid, false);
 	requester->from = requested_from();
 	return requester;
+}
+
+static IntentAsker
+asker_of(const Requester *requester)
+{
+	IntentAsker asker = {requester->role, requester->from};
+
+	return asker;
 }
 
 /* The instance a row means; the answer for the last name asked is kept. */
@@ -413,6 +410,7 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
 	Requester  *requester;
 	LaneKey		lane;
 	Jid			jid;
+	IntentAsker asker;
 	SqlOwner	before;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
@@ -429,7 +427,8 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
 	fill_runtime(desc, values, nulls, requester, "insert");
 	before = sqlrun_begin_as_owner();
 	check_after(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
-	intent_make_room(NameStr(lane.instance), lane.group, jid.text, column_action(values, nulls));
+	asker = asker_of(requester);
+	intent_make_room(NameStr(lane.instance), lane.group, jid.text, column_action(values, nulls), &asker);
 	sqlrun_end_as_owner(&before);
 	queue_wake_at_commit(&lane);
 	return PointerGetDatum(heap_form_tuple(desc, values, nulls));
@@ -497,6 +496,8 @@ insert_one(const Requester *requester, const Wish *wish, const Jid *jid)
 static int64
 ask_one(const Requester *requester, const Wish *wish, const Jid *jid, bool *created)
 {
+	IntentAsker asker = asker_of(requester);
+
 	for (;;)
 	{
 		SqlArgs		args = identity_args(&requester->instance, wish, jid);
@@ -506,7 +507,7 @@ ask_one(const Requester *requester, const Wish *wish, const Jid *jid, bool *crea
 		*created = false;
 		if (sqlrun(&find_queued, &args) > 0)
 			return sqlrun_get_int8(0, 1, 0);
-		intent_make_room(requester->instance.name, wish->group, jid->text, wish->action);
+		intent_make_room(requester->instance.name, wish->group, jid->text, wish->action, &asker);
 		id = insert_one(requester, wish, jid);
 		*created = true;
 		if (id != 0)
@@ -771,74 +772,55 @@ wawp_may_use(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(instance_is_usable(NameStr(*PG_GETARG_NAME(0))));
 }
 
-static SqlStatement cancel_one = {
-	"UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'cancelled by ' || $2,"
-	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
-	" WHERE id = $1 AND state IN ('queued', 'pending_approval') AND requested_by = ANY ("
-	"  SELECT rolname FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role($2::name, r.oid, 'MEMBER'))",
-	2, {INT8OID, TEXTOID}, NULL
-};
-
-static SqlStatement cancel_batch = {
-	"UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'cancelled by ' || $2,"
-	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
-	" WHERE batch_id = $1 AND state IN ('queued', 'pending_approval') AND requested_by = ANY ("
-	"  SELECT rolname FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role($2::name, r.oid, 'MEMBER'))",
-	2, {TEXTOID, TEXTOID}, NULL
-};
-
-static SqlStatement retry_one = {
-	"UPDATE wawp.membership_intent i SET state = 'queued', attempts = 0, crashes = 0, next_attempt_at = NULL,"
-	" settled_at = NULL, superseded = false, updated_at = clock_timestamp()"
-	" WHERE id = $1 AND state = 'failed' AND requested_by = ANY ("
-	"  SELECT rolname FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role($2::name, r.oid, 'MEMBER'))"
-	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
-	"  AND o.instance = i.instance AND o.group_jid = i.group_jid AND o.jid = i.jid"
-	"  AND (o.action IN ('promote', 'demote')) = (i.action IN ('promote', 'demote')))",
-	2, {INT8OID, TEXTOID}, NULL
-};
-
-/* Runs a statement on one's own intents; returns how many it changed. */
-static uint64
-change_own(SqlStatement *statement, SqlArgs args)
+/* Stops acting as the owner; changed: the worker should look. */
+static void
+end_change(const SqlOwner *before, bool changed)
 {
-	SqlOwner	before;
-	uint64		n;
-
-	sqlrun_text(&args, GetUserNameFromId(GetUserId(), false));
-	before = sqlrun_begin_as_owner();
-	n = sqlrun(statement, &args);
-	sqlrun_end_as_owner(&before);
-	if (n > 0)
+	sqlrun_end_as_owner(before);
+	if (changed)
 		queue_wake_at_commit(NULL);
-	return n;
+}
+
+static IntentAsker
+current_asker(void)
+{
+	IntentAsker asker = {GetUserNameFromId(GetUserId(), false), requested_from()};
+
+	return asker;
 }
 
 Datum
 wawp_cancel(PG_FUNCTION_ARGS)
 {
-	SqlArgs		args = {0};
+	IntentAsker asker = current_asker();
+	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		changed = intent_cancel(PG_GETARG_INT64(0), &asker);
 
-	sqlrun_int8(&args, PG_GETARG_INT64(0));
-	PG_RETURN_BOOL(change_own(&cancel_one, args) > 0);
+	end_change(&before, changed);
+	PG_RETURN_BOOL(changed);
 }
 
 Datum
 wawp_cancel_batch(PG_FUNCTION_ARGS)
 {
-	SqlArgs		args = {0};
+	const char *batch = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	IntentAsker asker = current_asker();
+	SqlOwner	before = sqlrun_begin_as_owner();
+	int64		n = intent_cancel_batch(batch, &asker);
 
-	sqlrun_text(&args, text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	PG_RETURN_INT64((int64) change_own(&cancel_batch, args));
+	end_change(&before, n > 0);
+	PG_RETURN_INT64(n);
 }
 
 Datum
 wawp_retry(PG_FUNCTION_ARGS)
 {
-	SqlArgs		args = {0};
+	IntentAsker asker = current_asker();
+	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		changed = intent_requeue(PG_GETARG_INT64(0), &asker);
 
-	sqlrun_int8(&args, PG_GETARG_INT64(0));
-	PG_RETURN_BOOL(change_own(&retry_one, args) > 0);
+	end_change(&before, changed);
+	PG_RETURN_BOOL(changed);
 }
 
 /*
@@ -873,11 +855,12 @@ wawp_pause(PG_FUNCTION_ARGS)
 {
 	LaneKey		lane = arg_lane(fcinfo);
 	const char *reason = ARG_TEXT(2);
+	IntentAsker asker = current_asker();
 	SqlOwner	before = sqlrun_begin_as_owner();
 
 	hold_set(NameStr(lane.instance), lane.group, reason ? psprintf("paused: %s", reason) : "paused", 0, 0);
-	sqlrun_end_as_owner(&before);
-	queue_wake_at_commit(NULL);
+	intent_note("held", NameStr(lane.instance), lane.group, reason, &asker);
+	end_change(&before, true);
 	PG_RETURN_VOID();
 }
 
@@ -886,11 +869,12 @@ Datum
 wawp_resume(PG_FUNCTION_ARGS)
 {
 	LaneKey		lane = arg_lane(fcinfo);
+	IntentAsker asker = current_asker();
 	SqlOwner	before = sqlrun_begin_as_owner();
 
-	hold_lift(NameStr(lane.instance), lane.group);
-	sqlrun_end_as_owner(&before);
-	queue_wake_at_commit(NULL);
+	if (hold_lift(NameStr(lane.instance), lane.group))
+		intent_note("resumed", NameStr(lane.instance), lane.group, NULL, &asker);
+	end_change(&before, true);
 	PG_RETURN_VOID();
 }
 

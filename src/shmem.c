@@ -27,6 +27,8 @@
 
 WawpShared *wawp_shared = NULL;
 HTAB	   *wawp_limiters = NULL;
+RelayBox   *wawp_relay_boxes = NULL;
+int			wawp_relay_nboxes = 0;
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
@@ -38,7 +40,8 @@ request_shmem(void)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(WawpShared)));
 	RequestAddinShmemSpace(limiter_shmem_size());
-	RequestNamedLWLockTranche("wawp", 2);
+	RequestAddinShmemSpace(mul_size(MaxBackends, sizeof(RelayBox)));
+	RequestNamedLWLockTranche("wawp", 3);
 }
 
 static void
@@ -57,8 +60,13 @@ startup_shmem(void)
 		memset(wawp_shared, 0, sizeof(WawpShared));
 		wawp_shared->lock = &locks[0].lock;
 		wawp_shared->limiter_lock = &locks[1].lock;
+		wawp_shared->relay_lock = &locks[2].lock;
 	}
 	limiter_shmem_startup();
+	wawp_relay_nboxes = MaxBackends;
+	wawp_relay_boxes = ShmemInitStruct("wawp relay", mul_size(MaxBackends, sizeof(RelayBox)), &found);
+	if (!found)
+		memset(wawp_relay_boxes, 0, mul_size(MaxBackends, sizeof(RelayBox)));
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -107,6 +115,17 @@ add_lanes(WorkerSlot *slot, const LaneKey *lanes, int nlanes)
 	}
 }
 
+/* Wakes the worker of a slot, or the launcher when none runs. */
+static void
+wake(WorkerSlot *slot)
+{
+	slot->wanted = true;
+	if (slot->pid != 0 && slot->latch)
+		SetLatch(slot->latch);
+	else if (wawp_shared->launcher_latch)
+		SetLatch(wawp_shared->launcher_latch);
+}
+
 /*
  * Tells a database's worker that lanes got new intents, or that anything may
  * have changed.  Asks for a worker when none runs.  False: all slots are
@@ -124,12 +143,25 @@ shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan)
 	if (slot)
 	{
 		slot->rescan |= rescan;
-		slot->wanted = true;
 		add_lanes(slot, lanes, nlanes);
-		if (slot->pid != 0 && slot->latch)
-			SetLatch(slot->latch);
-		else if (wawp_shared->launcher_latch)
-			SetLatch(wawp_shared->launcher_latch);
+		wake(slot);
+	}
+	LWLockRelease(wawp_shared->lock);
+	return slot != NULL;
+}
+
+/* Tells a database's worker that a session has posted a record. */
+bool
+shmem_bring_mail(Oid dbid)
+{
+	WorkerSlot *slot;
+
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	slot = find_slot(dbid);
+	if (slot)
+	{
+		slot->mail = true;
+		wake(slot);
 	}
 	LWLockRelease(wawp_shared->lock);
 	return slot != NULL;
@@ -155,19 +187,30 @@ shmem_forget_database(Oid dbid)
 	LWLockRelease(wawp_shared->lock);
 }
 
-/* True for the first worker of a database since the limiter was made. */
+/* Does the limiter, new since the server's start, not know this database yet? */
 bool
-shmem_note_replay(Oid dbid)
+shmem_needs_replay(Oid dbid)
 {
 	WorkerSlot *slot;
-	bool		is_first = false;
+	bool		needs;
 
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	slot = find_slot(dbid);
-	if (slot && !slot->replayed)
-		slot->replayed = is_first = true;
+	needs = slot && !slot->replayed;
 	LWLockRelease(wawp_shared->lock);
-	return is_first;
+	return needs;
+}
+
+void
+shmem_note_replay(Oid dbid)
+{
+	WorkerSlot *slot;
+
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	slot = find_slot(dbid);
+	if (slot)
+		slot->replayed = true;
+	LWLockRelease(wawp_shared->lock);
 }
 
 /*

@@ -44,27 +44,63 @@ typedef struct WorkerSlot
 	bool		permit;			/* CALL wawp_drain() waits; serve although off */
 	int64		permit_requests;	/* how many more requests it allows */
 	int64		permit_until;	/* monotonic ms */
+	bool		mail;			/* sessions have posted records */
 	bool		rescan;			/* look at the whole queue */
 	int			nlanes;
 	LaneKey		lanes[SHMEM_WAKE_LANES];	/* got new intents */
 } WorkerSlot;
 
+/* room for a packed record of fifty people and a long reason */
+#define RELAY_BYTES 6144
+
+typedef enum RelayState
+{
+	RELAY_FREE,
+	RELAY_POSTED,
+	RELAY_TAKEN,
+	RELAY_WRITTEN
+} RelayState;
+
+/* A record on its way from a session to the worker: relay.c. */
+typedef struct RelayMessage
+{
+	RelayState	state;
+	Oid			dbid;			/* whose worker writes it */
+	Latch	   *latch;			/* of the session */
+	bool		withdrawn;		/* the session does not wait any more */
+	int			length;
+	char		data[RELAY_BYTES];
+} RelayMessage;
+
+/* One backend's.  All of it under WawpShared.relay_lock. */
+typedef struct RelayBox
+{
+	RelayMessage sent;
+	RelayMessage answered;
+} RelayBox;
+
 typedef struct WawpShared
 {
 	LWLock	   *lock;			/* guards slots and launcher_latch */
 	LWLock	   *limiter_lock;	/* guards limiter.c's table */
+	LWLock	   *relay_lock;		/* guards the boxes */
 	Latch	   *launcher_latch; /* NULL: no launcher runs */
+	bool		limiter_is_rebuilt; /* every database's last day is known; only ever set */
 	WorkerSlot	slots[SHMEM_SLOTS];
 } WawpShared;
 
 extern WawpShared *wawp_shared; /* NULL: not preloaded */
 extern HTAB *wawp_limiters;		/* limiter.c's table */
+extern RelayBox *wawp_relay_boxes;	/* one for each backend */
+extern int	wawp_relay_nboxes;
 
 extern void shmem_init(void);
 extern bool shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan);
 extern bool shmem_want_worker(Oid dbid);
+extern bool shmem_bring_mail(Oid dbid);
 extern void shmem_forget_database(Oid dbid);
-extern bool shmem_note_replay(Oid dbid);
+extern bool shmem_needs_replay(Oid dbid);
+extern void shmem_note_replay(Oid dbid);
 extern pid_t shmem_worker_pid(Oid dbid);
 extern bool shmem_give_permit(Oid dbid, int64 requests, int64 until);
 extern bool shmem_has_permit(Oid dbid);

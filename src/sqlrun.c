@@ -130,6 +130,13 @@ sqlrun_time(SqlArgs *args, TimestampTz value)
 	add(args, TimestampTzGetDatum(value), value == 0);
 }
 
+/* A value of the argument's own type; 0 is NULL. */
+void
+sqlrun_datum(SqlArgs *args, Datum value)
+{
+	add(args, value, value == (Datum) 0);
+}
+
 void
 sqlrun_bool(SqlArgs *args, bool value)
 {

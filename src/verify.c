@@ -176,9 +176,9 @@ all_settled(const Sought *sought, int n)
 
 /*
  * Settles people just asked to be added, as far as the member list can, by
- * looking at the instance's verify_delays from now.
+ * looking at the instance's verify_delays from now.  True: it settled some.
  */
-void
+bool
 verify_added(const WawpInstance *instance, const char *group, CallPerson **people, int npeople)
 {
 	Sought	   *sought = palloc0(sizeof(Sought) * Max(npeople, 1));
@@ -194,4 +194,8 @@ verify_added(const WawpInstance *instance, const char *group, CallPerson **peopl
 		clock_wait_until(answered_at + instance->delay_ms[i]);
 		look_once(instance, group, sought, n, i == instance->ndelays - 1);
 	}
+	for (int i = 0; i < n; i++)
+		if (sought[i].settled)
+			return true;
+	return false;
 }

@@ -35,6 +35,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "relay.h"
 #include "shmem.h"
 #include "sqlrun.h"
 #include "storage/ipc.h"
@@ -52,10 +53,13 @@
 #define SAFETY_POLL_MS (60 * 1000)
 #define LOCK_TIMEOUT "200ms"
 #define FIRST_ERROR_DELAY_MS 200
+#define MAIL_RETRY_MS 50
 #define LONGEST_ERROR_DELAY_MS 1000
 
 static WorkerSlot *my_slot = NULL;
 static int	errors_in_a_row = 0;
+static bool mail_waits = true;	/* sessions may have posted records */
+static int64 mail_retry_at = 0; /* monotonic ms; 0: at once */
 static volatile sig_atomic_t told_to_end = false;
 
 /*
@@ -197,11 +201,12 @@ report_activity(void)
 	pgstat_report_activity(STATE_IDLE, text);
 }
 
-/* One transaction; what it raises is reported and tried again later. */
-static void
-run_cycle(void (*work) (void), const char *what)
+/* One transaction; what it raises is reported.  False: it did not commit. */
+static bool
+run_transaction(void (*work) (void), const char *what)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	volatile bool committed = false;
 
 	PG_TRY();
 	{
@@ -211,7 +216,7 @@ run_cycle(void (*work) (void), const char *what)
 		before = begin_work();
 		work();
 		end_work(&before);
-		errors_in_a_row = 0;
+		committed = true;
 	}
 	PG_CATCH();
 	{
@@ -221,14 +226,53 @@ run_cycle(void (*work) (void), const char *what)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		RESUME_INTERRUPTS();
-		errors_in_a_row++;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
-	if (errors_in_a_row > 0)
-		dispatch_aborted();
+	return committed;
+}
+
+static void
+report_statistics(void)
+{
 	pgstat_report_stat(true);
 	report_activity();
+}
+
+/* A transaction of the dispatcher; when it fails, it is tried again later. */
+static void
+run_cycle(void (*work) (void), const char *what)
+{
+	errors_in_a_row = run_transaction(work, what) ? 0 : errors_in_a_row + 1;
+	if (errors_in_a_row > 0)
+		dispatch_aborted();
+	report_statistics();
+}
+
+/* Writes what sessions have posted; they wait for it. */
+static void
+serve_mail(void)
+{
+	bool		again;
+
+	if (!mail_waits || !relay_take())
+	{
+		mail_waits = false;
+		return;
+	}
+	if (run_transaction(relay_write, "recording session calls"))
+	{
+		again = relay_committed();
+		mail_retry_at = 0;
+	}
+	else
+	{
+		relay_aborted();
+		mail_retry_at = clock_monotonic_ms() + MAIL_RETRY_MS;
+		again = true;
+	}
+	mail_waits = again;
+	report_statistics();
 }
 
 static void
@@ -251,6 +295,8 @@ collect_wake(void)
 	DispatchWake wake;
 
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	mail_waits |= my_slot->mail;
+	my_slot->mail = false;
 	wake.rescan = my_slot->rescan;
 	wake.nlanes = my_slot->nlanes;
 	memcpy(wake.lanes, my_slot->lanes, sizeof(LaneKey) * my_slot->nlanes);
@@ -277,6 +323,12 @@ return_permit(void)
 	shmem_end_permit(MyDatabaseId);
 }
 
+static int64
+error_delay(void)
+{
+	return Min(FIRST_ERROR_DELAY_MS * errors_in_a_row, LONGEST_ERROR_DELAY_MS);
+}
+
 static long
 time_to_wait(int64 next_poll)
 {
@@ -286,7 +338,9 @@ time_to_wait(int64 next_poll)
 	if (dispatch_has_answers())
 		until = now;
 	if (errors_in_a_row > 0)
-		until = now + Min(FIRST_ERROR_DELAY_MS * errors_in_a_row, LONGEST_ERROR_DELAY_MS);
+		until = now + error_delay();
+	if (mail_waits)
+		until = Min(until, mail_retry_at);
 	return (long) Max(until - now, 0);
 }
 
@@ -337,6 +391,7 @@ static void
 work_for_ever(void)
 {
 	int64		next_poll = clock_monotonic_ms();
+	int64		next_cycle = next_poll;
 
 	for (;;)
 	{
@@ -354,8 +409,13 @@ work_for_ever(void)
 			dispatch_tell(&everything);
 			run_cycle(prune, "deleting settled intents");
 		}
-		if (dispatch_has_work())
+		if (mail_retry_at <= clock_monotonic_ms())
+			serve_mail();
+		if (clock_monotonic_ms() >= next_cycle && dispatch_has_work())
+		{
 			cycle();
+			next_cycle = clock_monotonic_ms() + error_delay();
+		}
 		return_permit();
 		wait_for_something(next_poll);
 	}
@@ -382,9 +442,13 @@ wawp_worker_main(Datum arg)
 	fix_settings();
 
 	dispatch_init();
+	relay_recover();
 	do
 	{
 		run_cycle(dispatch_recover, "recovering");
+		if (errors_in_a_row == 0)
+			shmem_note_replay(MyDatabaseId);
+		serve_mail();
 		begin_serving();
 		if (errors_in_a_row > 0)
 			wait_for_something(clock_monotonic_ms() + SAFETY_POLL_MS);

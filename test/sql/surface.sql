@@ -22,8 +22,8 @@ SELECT plan(62);
 
 SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' ORDER BY type, identity$$),
     ARRAY['("foreign-data wrapper",wawp)', '(procedure,"public.wawp_drain(integer,interval)")', '(schema,wawp)',
-        '(sequence,wawp.contact_contact_id_seq)', '(sequence,wawp.membership_intent_id_seq)',
-        '(table,wawp.audit_log)', '(table,wawp.contact)', '(table,wawp.hold)', '(table,wawp.identity)',
+        '(sequence,wawp.audit_note_id_seq)', '(sequence,wawp.contact_contact_id_seq)', '(sequence,wawp.membership_intent_id_seq)',
+        '(table,wawp.audit_log)', '(table,wawp.audit_note)', '(table,wawp.contact)', '(table,wawp.hold)', '(table,wawp.identity)',
         '(table,wawp.membership_intent)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
         '(type,wawp.state)', '(view,wawp.audit)', '(view,wawp.budget)', '(view,wawp.instance)',
         '(view,wawp.progress)', '(view,wawp.queue)', '(view,wawp.stuck)'],
@@ -153,7 +153,8 @@ SELECT is(rows_of($$SELECT fdwhandler, fdwvalidator::regproc, fdwoptions FROM pg
 SELECT is(rows_of($$SELECT name, vartype, context, boot_val, unit, min_val, max_val
                     FROM pg_settings WHERE name LIKE 'wawp.%' ORDER BY name$$),
     ARRAY['(wawp.actor,string,user,"",,,)', '(wawp.allowed_hosts,string,sighup,api.wawp.net,,,)',
-        '(wawp.audit_retention,integer,sighup,0,min,0,2147483647)', '(wawp.instance,string,user,"",,,)',
+        '(wawp.audit_retention,integer,sighup,0,min,0,2147483647)',
+        '(wawp.audit_timeout,integer,user,5000,ms,10,2147483647)', '(wawp.instance,string,user,"",,,)',
         '(wawp.max_in_flight,integer,sighup,64,,1,256)', '(wawp.max_limiters,integer,postmaster,65536,,16,16777216)',
         '(wawp.max_response_size,integer,user,4096,kB,1,65536)',
         '(wawp.retention,integer,sighup,43200,min,0,2147483647)', '(wawp.worker,bool,sighup,on,,,)'],

@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * asker.c
+ *	  Who asks, and from where.
+ *
+ * The facts of the session that an audit record shows beside what the
+ * application claims.
+ *
+ * IDENTIFICATION
+ *	  src/asker.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "asker.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+#include "compat.h"
+
+/* The role that logged in, whatever SET ROLE or a definer's function made of it. */
+const char *
+asker_login_role(void)
+{
+	return GetUserNameFromId(GetSessionUserId(), false);
+}
+
+/* Address of this session's client; NULL on a Unix socket. */
+const char *
+asker_client_address(void)
+{
+	LOCAL_FCINFO(call, 0);
+	Datum		address;
+
+	InitFunctionCallInfoData(*call, NULL, 0, InvalidOid, NULL, NULL);
+	address = inet_client_addr(call);
+	return call->isnull ? NULL : DatumGetCString(DirectFunctionCall1(inet_out, address));
+}

@@ -1,0 +1,494 @@
+/*-------------------------------------------------------------------------
+ *
+ * relay.c
+ *	  Hands records of session calls to the worker, who writes them.
+ *
+ * A membership request must leave a durable record even when its caller rolls
+ * back or dies, so the caller's transaction cannot write it.  Each backend has
+ * a box in shared memory with room for two messages: the "sent" record of a
+ * request, whose commit it waits for before the request leaves, and what is
+ * to be said afterwards, for which it does not wait.  The worker writes all
+ * messages it finds in one transaction that touches the audit log and contacts
+ * only, so no lock of the caller's can be in its way.
+ *
+ * Two are enough: the messages of a box are written in their order, so once a
+ * "sent" record is committed, what the box said of the request before is, too.
+ *
+ * A message goes FREE -> POSTED (session) -> TAKEN (worker, which copies it)
+ * -> WRITTEN (after the commit; "sent" only) -> FREE.  A caller that gives up
+ * withdraws: what is still POSTED is forgotten; what is TAKEN may be committed
+ * any moment, so the worker then adds that nothing was sent.
+ *
+ * Boxes are guarded by WawpShared.relay_lock.  Nothing here raises an error in
+ * the session but relay_sent's wait, which serves interrupts: its caller must
+ * withdraw on error, also on a FATAL one.
+ *
+ * IDENTIFICATION
+ *	  src/relay.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "audit.h"
+#include "clock.h"
+#include "contact.h"
+#include "miscadmin.h"
+#include "outcome.h"
+#include "relay.h"
+#include "shmem.h"
+#include "storage/proc.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+
+/* The texts of a record, in the order they are packed. */
+static const size_t texts[] = {
+	offsetof(RelayRecord, kind),
+	offsetof(RelayRecord, instance),
+	offsetof(RelayRecord, instance_id),
+	offsetof(RelayRecord, group_jid),
+	offsetof(RelayRecord, action),
+	offsetof(RelayRecord, outcome),
+	offsetof(RelayRecord, login_role),
+	offsetof(RelayRecord, requested_by),
+	offsetof(RelayRecord, actor),
+	offsetof(RelayRecord, application_name),
+	offsetof(RelayRecord, client_addr),
+	offsetof(RelayRecord, origin),
+	offsetof(RelayRecord, reason),
+	offsetof(RelayRecord, request_id),
+	offsetof(RelayRecord, detail)
+};
+
+#define TEXT_OF(record, i) (*(const char **) ((char *) (record) + texts[i]))
+
+/*
+ * ---- packing: numbers first, then the texts, each as '-' or '+' text '\0'
+ */
+
+typedef struct Packer
+{
+	char	   *at;				/* NULL: only measure */
+	size_t		used;
+} Packer;
+
+static void
+pack_bytes(Packer *packer, const void *bytes, size_t n)
+{
+	if (packer->at)
+		memcpy(packer->at + packer->used, bytes, n);
+	packer->used += n;
+}
+
+static void
+pack_text(Packer *packer, const char *text)
+{
+	pack_bytes(packer, text ? "+" : "-", 1);
+	if (text)
+		pack_bytes(packer, text, strlen(text) + 1);
+}
+
+/* Returns the size; writes nothing when `at` is NULL. */
+static size_t
+pack(const RelayRecord *record, char *at)
+{
+	Packer		packer = {.at = at};
+	int			numbers[] = {record->http_status, record->code, record->duration_ms, record->npeople};
+
+	pack_bytes(&packer, numbers, sizeof(numbers));
+	for (size_t i = 0; i < lengthof(texts); i++)
+		pack_text(&packer, TEXT_OF(record, i));
+	for (int i = 0; i < record->npeople; i++)
+	{
+		pack_bytes(&packer, &record->people[i].code, sizeof(int));
+		pack_text(&packer, record->people[i].jid);
+		pack_text(&packer, record->people[i].outcome);
+	}
+	return packer.used;
+}
+
+static const char *
+unpack_text(const char **at)
+{
+	const char *text = **at == '+' ? *at + 1 : NULL;
+
+	*at += text ? strlen(text) + 2 : 1;
+	return text;
+}
+
+static void
+unpack(const char *at, RelayRecord *record)
+{
+	int			numbers[4];
+
+	memset(record, 0, sizeof(*record));
+	memcpy(numbers, at, sizeof(numbers));
+	at += sizeof(numbers);
+	record->http_status = numbers[0];
+	record->code = numbers[1];
+	record->duration_ms = numbers[2];
+	record->npeople = numbers[3];
+	for (size_t i = 0; i < lengthof(texts); i++)
+		TEXT_OF(record, i) = unpack_text(&at);
+	for (int i = 0; i < record->npeople; i++)
+	{
+		memcpy(&record->people[i].code, at, sizeof(int));
+		at += sizeof(int);
+		record->people[i].jid = unpack_text(&at);
+		record->people[i].outcome = unpack_text(&at);
+	}
+}
+
+/*
+ * ---- in the session
+ */
+
+/* Is there room for it?  With an outcome for each person it must fit, too. */
+bool
+relay_fits(const RelayRecord *record)
+{
+	return pack(record, NULL) + record->npeople * NAMEDATALEN <= RELAY_BYTES;
+}
+
+static RelayBox *
+my_box(void)
+{
+	return &wawp_relay_boxes[wawp_my_proc_number()];
+}
+
+/*
+ * Frees a place that the backend which had this box before has left to the
+ * worker of another database, where the extension is no more.
+ */
+static void
+free_abandoned(RelayMessage *message)
+{
+	Oid			dbid = message->dbid;
+
+	if (dbid == MyDatabaseId || message->state == RELAY_FREE || shmem_worker_pid(dbid) != 0)
+		return;
+	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	if (message->dbid == dbid)
+		message->state = RELAY_FREE;
+	LWLockRelease(wawp_shared->relay_lock);
+}
+
+/* Puts a message into a free place and wakes the worker; false: not free. */
+static bool
+post(RelayMessage *message, const RelayRecord *record)
+{
+	bool		is_free;
+
+	free_abandoned(message);
+	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	is_free = message->state == RELAY_FREE;
+	if (is_free)
+	{
+		message->dbid = MyDatabaseId;
+		message->latch = MyLatch;
+		message->length = (int) pack(record, message->data);
+		message->state = RELAY_POSTED;
+		message->withdrawn = false;
+	}
+	LWLockRelease(wawp_shared->relay_lock);
+	if (is_free)
+		(void) shmem_bring_mail(MyDatabaseId);
+	return is_free;
+}
+
+static RelayState
+state_of(const RelayMessage *message)
+{
+	RelayState	state;
+
+	LWLockAcquire(wawp_shared->relay_lock, LW_SHARED);
+	state = message->state;
+	LWLockRelease(wawp_shared->relay_lock);
+	return state;
+}
+
+/* Waits until a message is in a state; false: not until the deadline. */
+static bool
+wait_for_state(const RelayMessage *message, RelayState state, int64 deadline)
+{
+	while (state_of(message) != state)
+		if (!clock_wait_for_latch(deadline))
+			return state_of(message) == state;
+	return true;
+}
+
+/*
+ * Hands over a "sent" record and waits until it is committed.  Unless it is,
+ * nothing may be sent, and the record says so or is not there.
+ */
+RelayFate
+relay_sent(const RelayRecord *record, int timeout_ms)
+{
+	RelayMessage *message = &my_box()->sent;
+	int64		deadline = clock_monotonic_ms() + timeout_ms;
+
+	free_abandoned(message);
+	if (wait_for_state(message, RELAY_FREE, deadline) && post(message, record) &&
+		wait_for_state(message, RELAY_WRITTEN, deadline))
+	{
+		LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+		message->state = RELAY_FREE;
+		LWLockRelease(wawp_shared->relay_lock);
+		return RELAY_COMMITTED;
+	}
+	relay_withdraw();
+	return shmem_worker_pid(MyDatabaseId) == 0 ? RELAY_NO_WORKER : RELAY_LATE;
+}
+
+/* Takes a "sent" record back: its request does not leave. */
+void
+relay_withdraw(void)
+{
+	RelayMessage *message = &my_box()->sent;
+
+	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	if (message->state == RELAY_POSTED)
+		message->state = RELAY_FREE;
+	else if (message->state == RELAY_TAKEN)
+		message->withdrawn = true;
+	else if (message->state == RELAY_WRITTEN)
+	{
+		/* written a moment too late: the worker has to add that nothing left */
+		message->state = RELAY_POSTED;
+		message->withdrawn = true;
+	}
+	LWLockRelease(wawp_shared->relay_lock);
+	(void) shmem_bring_mail(MyDatabaseId);
+}
+
+/* Hands over what followed, without waiting; false: the place is not free. */
+bool
+relay_answered(const RelayRecord *record)
+{
+	return post(&my_box()->answered, record);
+}
+
+/* Waits until relay_answered has room again, after what it said before. */
+bool
+relay_wait_for_room(int timeout_ms)
+{
+	return wait_for_state(&my_box()->answered, RELAY_FREE, clock_monotonic_ms() + timeout_ms);
+}
+
+/*
+ * ---- in the worker
+ */
+
+/* A message under way in the worker, in memory of its own. */
+typedef struct Taken
+{
+	RelayMessage *message;
+	bool		is_awaited;		/* a "sent" record */
+	bool		only_withdrawal;	/* its record is committed already */
+	char	   *data;
+} Taken;
+
+static MemoryContext taken_memory = NULL;
+static List *taken = NIL;
+static bool one_at_a_time = false;	/* what was written together has failed */
+static int	next_box = 0;
+
+static void
+give_back(RelayMessage *message)
+{
+	if (message->dbid == MyDatabaseId && message->state == RELAY_TAKEN)
+		message->state = RELAY_POSTED;
+}
+
+/* For a worker that follows one that ended in the middle. */
+void
+relay_recover(void)
+{
+	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < wawp_relay_nboxes; i++)
+	{
+		give_back(&wawp_relay_boxes[i].sent);
+		give_back(&wawp_relay_boxes[i].answered);
+	}
+	LWLockRelease(wawp_shared->relay_lock);
+}
+
+static void
+take(RelayMessage *message, bool is_awaited)
+{
+	Taken	   *one;
+
+	if (message->dbid != MyDatabaseId || message->state != RELAY_POSTED)
+		return;
+	one = palloc(sizeof(Taken));
+	one->message = message;
+	one->is_awaited = is_awaited;
+	one->only_withdrawal = message->withdrawn;
+	one->data = palloc(message->length);
+	memcpy(one->data, message->data, message->length);
+	taken = lappend(taken, one);
+	message->state = RELAY_TAKEN;
+}
+
+/* What a box said of the last request is written before the next is. */
+static void
+take_box(RelayBox *box)
+{
+	take(&box->answered, false);
+	take(&box->sent, true);
+}
+
+/*
+ * Takes over what sessions of this database have posted: all of it or, after a
+ * failure, what one of them has.  False: there is nothing.
+ */
+bool
+relay_take(void)
+{
+	MemoryContext caller;
+
+	if (taken_memory == NULL)
+		taken_memory = AllocSetContextCreate(TopMemoryContext, "wawp relay", ALLOCSET_DEFAULT_SIZES);
+	caller = MemoryContextSwitchTo(taken_memory);
+	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < wawp_relay_nboxes && !(one_at_a_time && taken != NIL); i++)
+	{
+		take_box(&wawp_relay_boxes[(next_box + i) % wawp_relay_nboxes]);
+		if (one_at_a_time && taken != NIL)
+			next_box = (next_box + i + 1) % wawp_relay_nboxes;
+	}
+	LWLockRelease(wawp_shared->relay_lock);
+	MemoryContextSwitchTo(caller);
+	return taken != NIL;
+}
+
+static void
+write_row(const RelayRecord *record, const RelayPerson *person)
+{
+	AuditRecord row = {
+		.kind = record->kind,
+		.instance = record->instance,
+		.instance_id = record->instance_id,
+		.group_jid = record->group_jid,
+		.contact_id = person->jid ? contact_id(person->jid) : 0,
+		.action = record->action,
+		.outcome = person->outcome,
+		.http_status = record->http_status,
+		.code = person->code,
+		.login_role = record->login_role,
+		.requested_by = record->requested_by,
+		.actor = record->actor,
+		.application_name = record->application_name,
+		.client_addr = record->client_addr,
+		.origin = record->origin,
+		.reason = record->reason,
+		.request_id = record->request_id,
+		.duration_ms = record->duration_ms,
+		.detail = record->detail
+	};
+
+	audit_write(&row);
+}
+
+static void
+write_record(const RelayRecord *record)
+{
+	RelayPerson nobody = {.outcome = record->outcome,.code = record->code};
+
+	for (int i = 0; i < record->npeople; i++)
+		write_row(record, &record->people[i]);
+	if (record->npeople == 0)
+		write_row(record, &nobody);
+}
+
+/* Its session did not send it after all. */
+static void
+turn_into_withdrawal(RelayRecord *record)
+{
+	const char *outcome = outcome_info(WAWP_UNREACHABLE)->name;
+
+	record->kind = "answered";
+	record->outcome = outcome;
+	record->detail = "{\"note\": \"not sent: the caller did not wait\"}";
+	for (int i = 0; i < record->npeople; i++)
+		record->people[i].outcome = outcome;
+}
+
+/* Body of the transaction that writes what was taken. */
+void
+relay_write(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, taken)
+	{
+		const Taken *one = lfirst(lc);
+		RelayRecord record;
+
+		unpack(one->data, &record);
+		if (one->only_withdrawal)
+			turn_into_withdrawal(&record);
+		write_record(&record);
+	}
+}
+
+static void
+forget_taken(void)
+{
+	taken = NIL;
+	MemoryContextReset(taken_memory);
+}
+
+/*
+ * That transaction has committed: lets the sessions go on.  Must follow the
+ * commit without an interrupt in between.  True: there is more to write.
+ */
+bool
+relay_committed(void)
+{
+	ListCell   *lc;
+	bool		more = one_at_a_time;
+
+	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	foreach(lc, taken)
+	{
+		const Taken *one = lfirst(lc);
+		RelayMessage *message = one->message;
+
+		if (!one->is_awaited || one->only_withdrawal)
+			message->state = RELAY_FREE;
+		else if (message->withdrawn)
+		{
+			message->state = RELAY_POSTED;
+			more = true;
+		}
+		else
+			message->state = RELAY_WRITTEN;
+		SetLatch(message->latch);
+	}
+	LWLockRelease(wawp_shared->relay_lock);
+	forget_taken();
+	one_at_a_time = false;
+	return more;
+}
+
+/* That transaction has not: each message is tried by itself. */
+void
+relay_aborted(void)
+{
+	ListCell   *lc;
+
+	audit_forget_numbers();
+	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	foreach(lc, taken)
+	{
+		const Taken *one = lfirst(lc);
+		bool		is_moot = one->message->withdrawn && !one->only_withdrawal;
+
+		one->message->state = is_moot ? RELAY_FREE : RELAY_POSTED;
+	}
+	LWLockRelease(wawp_shared->relay_lock);
+	forget_taken();
+	one_at_a_time = true;
+}

@@ -1,0 +1,536 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.c
+ *	  A call made in the session: holds, pace, record, request.
+ *
+ * In this order: what is held is not sent; what the pace does not allow is not
+ * sent; the "sent" record is committed by the worker; then the request leaves;
+ * what came of it is handed over without waiting.  The caller's transaction
+ * writes nothing, so its rollback undoes nothing that happened.
+ *
+ * Errors are raised only until the first request of a statement has left.
+ * From then on what cannot be done is a row or a WARNING, so that a statement
+ * over many groups never throws away what it learnt.  Cancel and termination
+ * end a call at any moment; the record then says so.
+ *
+ * No lock is held while waiting.
+ *
+ * IDENTIFICATION
+ *	  src/session.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "asker.h"
+#include "budget.h"
+#include "clock.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "relay.h"
+#include "session.h"
+#include "sqlrun.h"
+#include "storage/ipc.h"
+#include "text.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+
+StaticAssertDecl(CALL_MAX_PEOPLE <= RELAY_MAX_PEOPLE, "a request's people fit into its record");
+
+/* Start of the statement in which the last request left. */
+static TimestampTz last_statement = 0;
+
+/* One request under way. */
+typedef struct Leaving
+{
+	RelayRecord record;
+	bool		is_handed_over; /* the "sent" record was posted */
+	bool		has_left;
+	bool		is_over;
+	int64		sent_at;		/* monotonic ms */
+	LimiterKey	key;
+	int64		each;			/* what one took of the pace */
+	int			npaced;
+} Leaving;
+
+/*
+ * ---- records
+ */
+
+static const char *
+new_request_id(void)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
+}
+
+static void
+begin_record(Leaving *leaving, const WawpInstance *instance, const char *action,
+			 const char *group, const char *reason)
+{
+	RelayRecord *record = &leaving->record;
+
+	memset(leaving, 0, sizeof(*leaving));
+	record->kind = "sent";
+	record->instance = instance->name;
+	record->instance_id = text_to_server(instance->instance_id);
+	record->group_jid = group;
+	record->action = action;
+	record->login_role = asker_login_role();
+	record->requested_by = GetUserNameFromId(GetUserId(), false);
+	record->actor = *wawp_actor ? wawp_actor : NULL;
+	record->application_name = *application_name ? application_name : NULL;
+	record->client_addr = asker_client_address();
+	record->origin = "session";
+	record->reason = reason ? text_to_server(reason) : NULL;
+	record->request_id = new_request_id();
+	record->duration_ms = -1;
+}
+
+static void
+check_record(const RelayRecord *record)
+{
+	if (relay_fits(record))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the audit record of this call is too large"),
+			 errhint("Shorten the reason or wawp.actor.")));
+}
+
+/* Has a request of this very statement left already? */
+static bool
+is_past_first_request(void)
+{
+	return last_statement == GetCurrentStatementStartTimestamp();
+}
+
+static void
+refuse_unrecorded(RelayFate fate)
+{
+	if (fate == RELAY_NO_WORKER)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no wawp worker runs in this database to record the call"),
+				 errdetail("Nothing was sent."),
+				 errhint("The server's log says why; max_worker_processes may be too low.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the call could not be recorded within wawp.audit_timeout"),
+			 errdetail("Nothing was sent."),
+			 errhint("The server's log says what keeps the wawp worker from writing.")));
+}
+
+/* False: it is not recorded, and nothing may be sent. */
+static bool
+record_sent(Leaving *leaving)
+{
+	RelayFate	fate;
+
+	leaving->is_handed_over = true;
+	fate = relay_sent(&leaving->record, wawp_audit_timeout);
+	if (fate == RELAY_COMMITTED)
+		return true;
+	leaving->is_handed_over = false;
+	if (!is_past_first_request())
+		refuse_unrecorded(fate);
+	return false;
+}
+
+static void
+record_answered(Leaving *leaving, int http_status)
+{
+	leaving->record.kind = "answered";
+	leaving->record.http_status = http_status;
+	leaving->record.duration_ms = (int) (clock_monotonic_ms() - leaving->sent_at);
+	leaving->is_over = true;
+	if (!relay_answered(&leaving->record))
+		ereport(WARNING,
+				(errmsg("the answer of request %s could not be recorded", leaving->record.request_id)));
+}
+
+/* An error, or the end of the session, in the middle of a request. */
+static void
+give_up(int code pg_attribute_unused(), Datum arg)
+{
+	Leaving    *leaving = (Leaving *) DatumGetPointer(arg);
+	const char *outcome = outcome_info(WAWP_UNKNOWN_RESULT)->name;
+
+	if (leaving->is_over)
+		return;
+	if (!leaving->has_left)
+	{
+		if (leaving->is_handed_over)
+			relay_withdraw();
+		if (leaving->npaced > 0)
+			limiter_refund(&leaving->key, leaving->each, leaving->npaced);
+		return;
+	}
+	leaving->record.kind = "answered";
+	leaving->record.outcome = outcome;
+	leaving->record.detail = "{\"note\": \"the caller did not wait for the answer\"}";
+	for (int i = 0; i < leaving->record.npeople; i++)
+		leaving->record.people[i].outcome = outcome;
+	(void) relay_answered(&leaving->record);
+}
+
+static void
+note_left(Leaving *leaving)
+{
+	leaving->has_left = true;
+	leaving->sent_at = clock_monotonic_ms();
+	last_statement = GetCurrentStatementStartTimestamp();
+}
+
+/*
+ * ---- what may go
+ */
+
+/* The holds of an instance; they live in the current context. */
+static List *
+read_holds(const WawpInstance *instance)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	SqlOwner	before = sqlrun_begin_as_owner();
+	List	   *holds = NIL;
+	ListCell   *lc;
+
+	foreach(lc, hold_read_instance(instance->name))
+	{
+		Hold	   *copy = MemoryContextAlloc(caller, sizeof(Hold));
+
+		*copy = *(const Hold *) lfirst(lc);
+		copy->reason = MemoryContextStrdup(caller, copy->reason);
+		MemoryContextSwitchTo(caller);
+		holds = lappend(holds, copy);
+	}
+	sqlrun_end_as_owner(&before);
+	MemoryContextSwitchTo(caller);
+	return holds;
+}
+
+/* What keeps a group from being served now; NULL: nothing. */
+static const Hold *
+active_hold(List *holds, const WawpInstance *instance, const char *group)
+{
+	const Hold *whole = hold_find(holds, instance->name, "");
+	const Hold *one = group ? hold_find(holds, instance->name, group) : NULL;
+
+	if (whole && (whole->until == 0 || whole->until > GetCurrentTimestamp()))
+		return whole;
+	if (one && (one->until == 0 || one->until > GetCurrentTimestamp()))
+		return one;
+	return NULL;
+}
+
+static void
+throttle(CallPerson *person, TimestampTz retry_at, const char *detail)
+{
+	person->outcome = WAWP_THROTTLED;
+	person->detail = detail;
+	person->retry_at = retry_at;
+}
+
+static TimestampTz
+time_of(int64 monotonic_us)
+{
+	return GetCurrentTimestamp() + Max(monotonic_us - clock_monotonic_us(), 0);
+}
+
+/*
+ * How many of these people may be sent now; the others are told when.  Only
+ * additions are paced.
+ */
+static int
+take_pace(const WawpInstance *instance, const Hold *on_instance, CallPerson **people, int npeople,
+		  LimiterGrant *grant)
+{
+	PaceRate	rate = budget_add_rate(instance, on_instance);
+
+	*grant = budget_take_by_hand(instance, on_instance, npeople);
+	for (int i = grant->granted; i < npeople; i++)
+		throttle(people[i], time_of(grant->next_at + (i - grant->granted) * rate.interval),
+				 "not sent: the instance's pace allows no more now");
+	return grant->granted;
+}
+
+/*
+ * ---- membership
+ */
+
+/* Marks people who are not sent because of how the request before them ended. */
+static void
+skip_people(CallPerson **people, int npeople, const CallVerdict *cause, TimestampTz retry_at)
+{
+	bool		in_doubt = outcome_info(cause->outcome)->scope == SCOPE_DOUBT;
+
+	for (int i = 0; i < npeople; i++)
+	{
+		people[i]->outcome = in_doubt ? WAWP_UNREACHABLE : cause->outcome;
+		people[i]->retry_at = retry_at;
+		people[i]->detail = in_doubt
+			? "not sent: the API did not answer the request before"
+			: "not sent: the request before ended this way";
+	}
+}
+
+static void
+leave_unrecorded(CallPerson **people, int npeople)
+{
+	for (int i = 0; i < npeople; i++)
+	{
+		people[i]->outcome = WAWP_UNREACHABLE;
+		people[i]->detail = "not sent: the request could not be recorded";
+	}
+}
+
+static void
+name_people(RelayRecord *record, CallPerson **people, int npeople)
+{
+	record->npeople = npeople;
+	for (int i = 0; i < npeople; i++)
+		record->people[i].jid = people[i]->jid.text;
+}
+
+static void
+name_outcomes(RelayRecord *record, CallPerson **people, int npeople)
+{
+	for (int i = 0; i < npeople; i++)
+	{
+		record->people[i].outcome = outcome_info(people[i]->outcome)->name;
+		record->people[i].code = people[i]->code;
+	}
+}
+
+/* Sends one recorded request; false when nobody else should be sent, as `end` says. */
+static bool
+send_people(Leaving *leaving, const WawpInstance *instance, WawpOperation operation,
+			const char *group, CallPerson **people, int npeople, CallVerdict *end)
+{
+	HttpTransfer *transfer;
+	const HttpResult *result;
+	bool		go_on;
+
+	note_left(leaving);
+	transfer = call_begin_membership(instance, operation, group, people, npeople);
+	result = http_wait(transfer);
+	go_on = call_end_membership(instance, operation, result, people, npeople, end);
+	name_outcomes(&leaving->record, people, npeople);
+	record_answered(leaving, result->status);
+	if (result->fate == HTTP_NOT_SENT && leaving->npaced > 0)
+		limiter_refund(&leaving->key, leaving->each, npeople);
+	return go_on;
+}
+
+/* One request for at most CALL_MAX_PEOPLE people who may go now. */
+static bool
+change_some(Leaving *leaving, const WawpInstance *instance, WawpOperation operation,
+			const char *group, CallPerson **people, int npeople, CallVerdict *end)
+{
+	volatile bool go_on = false;
+
+	leaving->npaced = operation == WAWP_OP_ADD ? npeople : 0;
+	name_people(&leaving->record, people, npeople);
+	check_record(&leaving->record);
+	PG_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(leaving));
+	{
+		if (record_sent(leaving))
+			go_on = send_people(leaving, instance, operation, group, people, npeople, end);
+		else
+		{
+			leave_unrecorded(people, npeople);
+			give_up(0, PointerGetDatum(leaving));
+		}
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(leaving));
+	return go_on;
+}
+
+static void
+change_all(const WawpInstance *instance, WawpOperation operation, const char *group,
+		   const char *reason, const LimiterGrant *grant, CallPerson **people, int npeople)
+{
+	const char *action = outcome_operation_name(operation);
+
+	for (int done = 0; done < npeople;)
+	{
+		int			n = Min(npeople - done, CALL_MAX_PEOPLE);
+		CallVerdict end;
+		Leaving		leaving;
+		bool		go_on;
+
+		begin_record(&leaving, instance, action, group, reason);
+		leaving.key = budget_key(instance, LIMIT_ADD);
+		leaving.each = grant->each;
+		go_on = change_some(&leaving, instance, operation, group, people + done, n, &end);
+		done += n;
+		if (go_on)
+			continue;
+		if (leaving.has_left)
+			skip_people(people + done, npeople - done, &end, people[done - 1]->retry_at);
+		else
+			leave_unrecorded(people + done, npeople - done);
+		if (operation == WAWP_OP_ADD)
+			limiter_refund(&leaving.key, grant->each, npeople - done);
+		return;
+	}
+}
+
+/*
+ * Changes the membership of people who are all different and valid.  Fills in
+ * each one's outcome.  What the network, the API, a hold or the pace does is an
+ * outcome; errors are for cancel, and 55000 or 54000 when the first request
+ * cannot be recorded.
+ */
+void
+session_membership(const WawpInstance *instance, WawpOperation operation, const char *group,
+				   const char *reason, CallPerson **people, int npeople)
+{
+	List	   *holds = npeople > 0 ? read_holds(instance) : NIL;
+	const Hold *hold = active_hold(holds, instance, group);
+	LimiterGrant grant = {npeople, 0, 0};
+
+	if (hold)
+	{
+		for (int i = 0; i < npeople; i++)
+			throttle(people[i], hold->until, psprintf("not sent: the %s is held (%s)",
+													  *hold->key.group ? "group" : "instance", hold->reason));
+		return;
+	}
+	if (operation == WAWP_OP_ADD && npeople > 0)
+		npeople = take_pace(instance, hold_find(holds, instance->name, ""), people, npeople, &grant);
+	change_all(instance, operation, group, reason, &grant, people, npeople);
+}
+
+/* Records what a look at the member list has shown of people just added. */
+void
+session_note_verified(const WawpInstance *instance, const char *group, const char *reason,
+					  CallPerson **people, int npeople)
+{
+	Leaving		leaving;
+	int			n = 0;
+
+	begin_record(&leaving, instance, "add", group, reason);
+	leaving.record.kind = "verified";
+	for (int i = 0; i < npeople && n < RELAY_MAX_PEOPLE; i++)
+	{
+		if (!people[i]->verified)
+			continue;
+		leaving.record.people[n].jid = people[i]->jid.text;
+		leaving.record.people[n++].outcome = outcome_info(people[i]->outcome)->name;
+	}
+	leaving.record.npeople = n;
+	if (n > 0 && !(relay_wait_for_room(wawp_audit_timeout) && relay_answered(&leaving.record)))
+		ereport(WARNING,
+				(errmsg("what the member list showed could not be recorded")));
+}
+
+/*
+ * ---- other requests
+ */
+
+static void
+refuse_held(const SessionRequest *request, const Hold *hold)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("could not %s: the instance is held", endpoint_get(request->call.endpoint)->what),
+			 errdetail("Reason: %s.", hold->reason),
+			 hold->until
+			 ? errhint("It is tried again at %s.", timestamptz_to_str(hold->until))
+			 : errhint("wawp_resume() ends the hold.")));
+}
+
+/* All of them or, as an error, none. */
+static void
+take_all_or_none(Leaving *leaving, const WawpInstance *instance, const SessionRequest *request)
+{
+	List	   *holds = read_holds(instance);
+	const Hold *hold = active_hold(holds, instance, request->group);
+	LimiterGrant grant;
+
+	if (hold)
+		refuse_held(request, hold);
+	if (request->npeople == 0)
+		return;
+	grant = budget_take_by_hand(instance, hold_find(holds, instance->name, ""), request->npeople);
+	leaving->key = budget_key(instance, LIMIT_ADD);
+	leaving->each = grant.each;
+	leaving->npaced = request->npeople;
+	if (grant.granted == request->npeople)
+		return;
+	if (grant.granted > 0)
+		limiter_refund(&leaving->key, grant.each, grant.granted);
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("could not %s: the instance's pace does not allow %d people now",
+					endpoint_get(request->call.endpoint)->what, request->npeople),
+			 errdetail("It allows %d now and one more at %s.", grant.granted,
+					   timestamptz_to_str(time_of(grant.next_at))),
+			 errhint("Try again then, or begin with fewer people and add the others with wawp_request_add().")));
+}
+
+static const HttpResult *
+send_recorded(Leaving *leaving, const WawpInstance *instance, const SessionRequest *request)
+{
+	const HttpResult *result;
+	WawpOutcome outcome;
+
+	note_left(leaving);
+	result = call_send(instance, &request->call);
+	outcome = request->judge(result, &leaving->record.group_jid);
+	leaving->record.outcome = outcome_info(outcome)->name;
+	for (int i = 0; i < leaving->record.npeople; i++)
+		leaving->record.people[i].outcome = leaving->record.outcome;
+	record_answered(leaving, result->status);
+	if (result->fate == HTTP_NOT_SENT && leaving->npaced > 0)
+		limiter_refund(&leaving->key, leaving->each, leaving->npaced);
+	return result;
+}
+
+/*
+ * Sends a request that changes or tells something and waits for its answer,
+ * whatever that is.  Errors: 53400 held or no pace left, 55000 it cannot be
+ * recorded, and cancel.
+ */
+const HttpResult *
+session_send(const WawpInstance *instance, const SessionRequest *request)
+{
+	const HttpResult *volatile result = NULL;
+	Leaving		leaving;
+
+	begin_record(&leaving, instance, request->action, request->group, NULL);
+	leaving.record.detail = psprintf("{\"call\": \"%s\"}", endpoint_get(request->call.endpoint)->what);
+	leaving.record.npeople = request->npeople;
+	for (int i = 0; i < request->npeople; i++)
+		leaving.record.people[i].jid = request->people[i];
+	check_record(&leaving.record);
+	if (request->spends_pace)
+		take_all_or_none(&leaving, instance, request);
+	PG_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(&leaving));
+	{
+		if (!record_sent(&leaving))
+			refuse_unrecorded(RELAY_LATE);
+		result = send_recorded(&leaving, instance, request);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(&leaving));
+	return result;
+}
+
+/* Waits for a turn in the instance's checks_per_minute. */
+void
+session_wait_for_check(const WawpInstance *instance)
+{
+	for (;;)
+	{
+		LimiterGrant grant = budget_take_check(instance);
+
+		if (grant.granted > 0)
+			return;
+		clock_wait_until((grant.next_at + 999) / 1000);
+	}
+}
