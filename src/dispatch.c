@@ -877,10 +877,10 @@ hold_restored_copy(void)
 {
 	ListCell   *lc;
 
-	if (identity_is_ours())
+	if (!identity_take_over())
 		return;
 	foreach(lc, instance_names())
-		hold_set(lfirst(lc), "", "restored copy", 0, 0);
+		hold_set(lfirst(lc), "", HOLD_RESTORED_COPY, 0, 0);
 	ereport(LOG,
 			(errmsg("this database is a copy, its Wawp instances are held"),
 			 errhint("wawp_resume() makes an instance be served here.")));
@@ -1004,8 +1004,7 @@ dispatch_settle_and_claim(void)
 		if (flight->stage == FLIGHT_JUDGED)
 			settle_or_postpone(flight, holds);
 	}
-	if (told.rescan || told.nlanes > 0)
-		hold_restored_copy();
+	hold_restored_copy();
 	end_what_cannot_be();
 	if (told.rescan || told.nlanes > 0 || notes_left)
 		record_notes();

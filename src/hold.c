@@ -172,23 +172,33 @@ static SqlStatement write_identity = {
 };
 
 /*
- * Does the queue belong to this cluster and database?  False once after it was
- * copied to another, as a file or as a dump; from then on it belongs here.
+ * Is this a copy of another database, as files or from a dump, of which the
+ * worker has not taken notice yet?
  */
 bool
-identity_is_ours(void)
+identity_is_foreign(void)
 {
 	SqlArgs		args = {0};
-	int64		ours;
 	int64		all;
 
 	sqlrun_int8(&args, (int64) GetSystemIdentifier());
 	sqlrun_int8(&args, (int64) MyDatabaseId);
 	sqlrun(&read_identity, &args);
-	ours = sqlrun_get_int8(0, 1, 0);
 	all = sqlrun_get_int8(0, 2, 0);
-	if (ours == 1 && all == 1)
-		return true;
+	return all > 0 && !(all == 1 && sqlrun_get_int8(0, 1, 0) == 1);
+}
+
+/* From now on the queue belongs here.  True: it belonged to another database. */
+bool
+identity_take_over(void)
+{
+	SqlArgs		args = {0};
+	bool		was_foreign = identity_is_foreign();
+
+	if (!was_foreign && sqlrun_get_int8(0, 2, 0) == 1)
+		return false;
+	sqlrun_int8(&args, (int64) GetSystemIdentifier());
+	sqlrun_int8(&args, (int64) MyDatabaseId);
 	sqlrun(&write_identity, &args);
-	return all == 0;
+	return was_foreign;
 }

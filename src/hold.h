@@ -16,6 +16,9 @@
 
 #include "shmem.h"
 
+/* the reason of holds in a copy of a database */
+#define HOLD_RESTORED_COPY "restored copy"
+
 typedef struct Hold
 {
 	LaneKey		key;			/* group "": the whole instance */
@@ -31,6 +34,7 @@ extern void hold_ease_after_success(const char *instance, const char *group);
 extern List *hold_read_all(void);
 extern List *hold_read_instance(const char *instance);
 extern const Hold *hold_find(List *holds, const char *instance, const char *group);
-extern bool identity_is_ours(void);
+extern bool identity_is_foreign(void);
+extern bool identity_take_over(void);
 
 #endif							/* WAWP_HOLD_H */

@@ -18,8 +18,10 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "intent.h"
+#include "miscadmin.h"
 #include "sqlrun.h"
 #include "utils/builtins.h"
 
@@ -238,7 +240,8 @@ intent_requeue(int64 id, const IntentAsker *asker)
  * The head of a lane and, for one request, those behind it that ask the same
  * for the same role.  A person who is in flight is left where they are.
  * Holds are looked at here, too: what is asked for after a wawp_pause() must
- * not go because the worker read the holds before it.
+ * not go because the worker read the holds before it.  So is whose the queue
+ * is: a dump that is being restored brings that before the intents.
  */
 static SqlStatement claim = {
 	"WITH head AS MATERIALIZED ("
@@ -251,6 +254,7 @@ static SqlStatement claim = {
 	" AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.instance = c.instance"
 	"   AND (h.group_jid IS NULL OR h.group_jid = c.group_jid)"
 	"   AND (h.until IS NULL OR h.until > clock_timestamp()))"
+	" AND NOT EXISTS (SELECT FROM wawp.identity y WHERE (y.system_identifier, y.database_oid) <> ($5, $6::oid))"
 	" AND (c.after IS NULL OR EXISTS (SELECT FROM wawp.membership_intent p"
 	"   WHERE p.id = c.after AND p.state = 'done'))"
 	" AND NOT EXISTS (SELECT FROM wawp.membership_intent b WHERE " IN_THE_WAY ")"
@@ -264,7 +268,7 @@ static SqlStatement claim = {
 	" RETURNING i.id, i.jid, i.action::text, i.instance_id, i.requested_by::text,"
 	" i.requested_from ->> 'login', i.requested_from ->> 'actor', i.requested_from ->> 'application',"
 	" i.requested_from ->> 'client', i.origin, i.reason, i.batch_id, i.attempts, i.outcome = 'unknown_result'",
-	4, {TEXTOID, TEXTOID, INT4OID, BOOLOID}, NULL
+	6, {TEXTOID, TEXTOID, INT4OID, BOOLOID, INT8OID, INT8OID}, NULL
 };
 
 static void
@@ -305,6 +309,8 @@ intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed)
 	sqlrun_text(&args, lane->group);
 	sqlrun_int4(&args, limit, true);
 	sqlrun_bool(&args, adds);
+	sqlrun_int8(&args, (int64) GetSystemIdentifier());
+	sqlrun_int8(&args, (int64) MyDatabaseId);
 	n = sqlrun(&claim, &args);
 	for (uint64 i = 0; i < n; i++)
 		read_claimed(i, lane, &claimed[i]);

@@ -30,12 +30,14 @@
 #include "miscadmin.h"
 #include "relay.h"
 #include "session.h"
+#include "shmem.h"
 #include "sqlrun.h"
 #include "storage/ipc.h"
 #include "text.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -190,11 +192,10 @@ note_left(Leaving *leaving)
  * ---- what may go
  */
 
-/* The holds of an instance; they live in the current context. */
+/* Copies the holds of an instance into a context. */
 static List *
-read_holds(const WawpInstance *instance)
+copy_holds(const WawpInstance *instance, MemoryContext caller)
 {
-	MemoryContext caller = CurrentMemoryContext;
 	SqlOwner	before = sqlrun_begin_as_owner();
 	List	   *holds = NIL;
 	ListCell   *lc;
@@ -208,8 +209,38 @@ read_holds(const WawpInstance *instance)
 		MemoryContextSwitchTo(caller);
 		holds = lappend(holds, copy);
 	}
+	if (identity_is_foreign())
+	{
+		Hold	   *hold = MemoryContextAllocZero(caller, sizeof(Hold));
+
+		/* the worker has not seen it yet */
+		(void) shmem_wake_worker(MyDatabaseId, NULL, 0, true);
+		namestrcpy(&hold->key.instance, instance->name);
+		hold->reason = HOLD_RESTORED_COPY;
+		MemoryContextSwitchTo(caller);
+		holds = lcons(hold, holds);
+	}
 	sqlrun_end_as_owner(&before);
+	return holds;
+}
+
+/*
+ * The holds of an instance, in the current context.  Read in a subtransaction
+ * that is undone: a lock on their table, kept while the answer is waited for,
+ * would be in the way of DROP EXTENSION.
+ */
+static List *
+read_holds(const WawpInstance *instance)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	List	   *holds;
+
+	BeginInternalSubTransaction(NULL);
+	holds = copy_holds(instance, caller);
+	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
 	return holds;
 }
 

@@ -53,6 +53,12 @@ sqlrun_owner(void)
 	return owner;
 }
 
+static void
+set_locally(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
 /*
  * Connects to SPI as the extension's owner, with a search path nobody else can
  * put anything into.  An error undoes all of it with its (sub)transaction.
@@ -66,11 +72,11 @@ sqlrun_begin_as_owner(void)
 	SetUserIdAndSecContext(sqlrun_owner(), before.security | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	before.guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	set_locally("search_path", "pg_catalog, pg_temp");
 	/* a plan made while the queue was empty is kept while it grows to millions */
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	set_locally("enable_seqscan", "off");
+	/* which would make the few plans without an index look costly */
+	set_locally("jit", "off");
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	return before;

@@ -130,7 +130,7 @@ token is "secret" unless told.
 sub create_server
 {
 	my ($class, $node, $name, $sim, $options, $dbname) = @_;
-	my %server = (instance_id => 'ABC123', %{ $options // {} });
+	my %server = (instance_id => 'ABC123', adds_per_minute => 0, checks_per_minute => 0, %{ $options // {} });
 	my %mapping;
 
 	$server{base_url} //= $sim->url;

@@ -37,7 +37,8 @@ my $pure = "SELECT wawp_jid('+1 555 123 0500'), wawp_is_group_jid('$group'), waw
 my $pure_answer = '15551230500@c.us|t|f|accepted';
 
 my $sim = WawpTest->sim;
-my $node = WawpTest->node('main', sim => $sim, init => [ allows_streaming => 1 ]);
+my $node = WawpTest->node('main', sim => $sim, init => [ allows_streaming => 1 ],
+	conf => "max_worker_processes = 24\n");
 my $session = WawpTest->session($node);
 
 is($session->ask(<<SQL)->{out}, join("\n", sort keys %calls), 'the functions that need the API are those tested here');
@@ -237,8 +238,12 @@ foreach my $format (qw(plain custom))
 $node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$dump.plain", '-d', $node->connstr('copy') ], 'restored');
 my $copy = WawpTest->session($node, 'copy');
 $sim->reset;
+is($copy->ask("SELECT outcome, detail FROM wawp_add_participants('$group', ARRAY['15551230500'], 'support')")->{out},
+	'throttled|not sent: the instance is held (restored copy)', '... nothing is sent by it');
+ok(poll_until(sub { $copy->ask('SELECT held_by FROM wawp.instance WHERE name = \'support\'')->{out} eq 'restored copy' }, 20), '... the view says so');
+$copy->ask("SELECT wawp_resume('support')");
 is($copy->ask("SELECT outcome FROM wawp_add_participants('$group', ARRAY['15551230500'], 'support')")->{out}, 'accepted',
-	'... server and mapping work in the copy');
+	'... until wawp_resume(): server and mapping work in the copy');
 is($copy->ask('SELECT * FROM kept')->{out}, '15551230500@c.us|15551230500@c.us|added', '... as do its types and functions');
 is($copy->ask("SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'")->{out},
 	$session->ask("SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'")->{out},
