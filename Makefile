@@ -13,17 +13,17 @@ MODULE_big = wawp
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(dir $(lastword $(MAKEFILE_LIST)))wawp.control)
 
 OBJS = src/wawp.o src/guc.o src/asker.o src/clock.o src/jid.o src/outcome.o src/json.o src/wire.o \
-	src/redact.o src/endpoint.o src/text.o src/instance.o src/http.o src/call.o \
+	src/redact.o src/endpoint.o src/members.o src/text.o src/instance.o src/http.o src/call.o \
 	src/verify.o src/pacing.o src/retry.o src/shmem.o src/limiter.o src/sqlrun.o \
-	src/intent.o src/contact.o src/audit.o src/hold.o src/budget.o src/relay.o src/session.o src/lanes.o src/dispatch.o src/worker.o \
-	src/launcher.o src/ddl.o src/queue.o src/trigger.o src/admin.o src/api.o
+	src/intent.o src/contact.o src/membership.o src/suppression.o src/settings.o src/audit.o src/hold.o src/budget.o src/relay.o src/session.o src/lanes.o src/trail.o src/notice.o src/roster.o src/follow.o src/dispatch.o src/worker.o \
+	src/launcher.o src/ddl.o src/queue.o src/policy.o src/trigger.o src/admin.o src/api.o
 
 # Modules that call nobody; test/unit links them without a server.
-PURE = jid outcome json wire redact endpoint pacing retry
+PURE = jid outcome json wire redact endpoint pacing retry members
 
 # The install script is these parts, in this order.
 SQL_PARTS = sql/00-schema.sql sql/10-instance.sql sql/20-jid.sql sql/30-api.sql \
-	sql/40-queue.sql sql/50-audit.sql sql/60-views.sql sql/90-grants.sql
+	sql/40-queue.sql sql/45-policy.sql sql/50-audit.sql sql/60-views.sql sql/90-grants.sql
 
 DATA_built = wawp--$(version).sql
 DATA = $(notdir $(wildcard $(or $(srcdir),.)/wawp--*--*.sql))

@@ -161,6 +161,17 @@ CREATE FUNCTION wawp_request_demote(group_jid text, jids text[], instance name D
 COMMENT ON FUNCTION wawp_request_demote(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
 	'asks for admins of a group to be made plain members';
 
+CREATE FUNCTION wawp_request_invite(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
+									priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
+									expires_at timestamptz DEFAULT NULL, context jsonb DEFAULT NULL,
+									batch_id text DEFAULT NULL, after bigint DEFAULT NULL,
+									OUT id bigint, OUT jid text, OUT created bool, OUT problem text, OUT batch_id text)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE ROWS 10
+	AS 'MODULE_PATHNAME', 'wawp_request_invite';
+COMMENT ON FUNCTION wawp_request_invite(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
+	'asks for people to be sent a group''s invite link; each once while the invitation is open';
+
 CREATE FUNCTION wawp_request_swap(group_jid text, leaver text, newcomer text, instance name DEFAULT NULL,
 								  reason text DEFAULT NULL, priority int DEFAULT 0, batch_id text DEFAULT NULL,
 								  OUT id bigint, OUT jid text, OUT created bool, OUT problem text, OUT batch_id text)

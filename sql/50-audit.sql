@@ -6,6 +6,7 @@ CREATE TABLE wawp.contact (
 	jid				text NOT NULL,
 	lid				text,
 	registered		bool,
+	known_as		text,
 	checked_at		timestamptz,
 	last_inbound_at	timestamptz,
 	CONSTRAINT contact_pkey PRIMARY KEY (contact_id),
@@ -17,6 +18,7 @@ COMMENT ON COLUMN wawp.contact.contact_id IS 'what the audit log calls the perso
 COMMENT ON COLUMN wawp.contact.jid IS 'the person''s number';
 COMMENT ON COLUMN wawp.contact.lid IS 'the person''s privacy id, if known';
 COMMENT ON COLUMN wawp.contact.registered IS 'is the number on WhatsApp; NULL means unknown';
+COMMENT ON COLUMN wawp.contact.known_as IS 'the JID that WhatsApp knows the number by, which may differ from it';
 COMMENT ON COLUMN wawp.contact.checked_at IS 'when that was asked';
 COMMENT ON COLUMN wawp.contact.last_inbound_at IS 'when the person last wrote to us';
 

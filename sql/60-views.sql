@@ -41,9 +41,32 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
 		ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true
 	WHERE i.state = 'failed' AND i.outcome = 'unknown_result'
+		OR i.state = 'inviting' AND i.updated_at < pg_catalog.clock_timestamp() - interval '1 hour'
 		OR i.state = 'queued' AND (h.reason IS NOT NULL OR i.attempts > 0 OR i.crashes > 0)
 		OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes';
 COMMENT ON VIEW wawp.stuck IS 'what does not get on, and why';
+
+CREATE VIEW wawp.funnel WITH (security_invoker) AS
+	SELECT f.instance, f.group_jid, f.batch_id, f.asked, f.added, f.already, f.invited, f.joined_by_invite,
+		f.waiting, f.refused
+	FROM (
+		SELECT i.instance, i.group_jid, i.batch_id, count(*) AS asked,
+			count(*) FILTER (WHERE i.state = 'done' AND i.outcome IN ('added', 'accepted')) AS added,
+			count(*) FILTER (WHERE i.outcome = 'already_member') AS already,
+			count(*) FILTER (WHERE i.outcome IN ('invited', 'joined_by_invite')) AS invited,
+			count(*) FILTER (WHERE i.outcome = 'joined_by_invite') AS joined_by_invite,
+			count(*) FILTER (WHERE i.state NOT IN ('done', 'failed', 'cancelled')) AS waiting,
+			(SELECT pg_catalog.jsonb_object_agg(r.outcome, r.n) FROM (
+				SELECT coalesce(x.outcome::text, 'unknown') AS outcome, count(*) AS n
+				FROM wawp.membership_intent x
+				WHERE x.state = 'failed' AND x.action IN ('add', 'invite') AND x.instance = i.instance
+					AND x.group_jid = i.group_jid AND x.batch_id IS NOT DISTINCT FROM i.batch_id
+				GROUP BY 1) r) AS refused
+		FROM wawp.membership_intent i
+		WHERE i.action IN ('add', 'invite')
+		GROUP BY i.instance, i.group_jid, i.batch_id) f;
+COMMENT ON VIEW wawp.funnel IS
+	'what became of people asked into each group, by batch; refused counts the failed by reason';
 
 CREATE VIEW wawp.budget WITH (security_invoker) AS
 	SELECT s.srvname AS instance, b.adds_left_minute, b.adds_left_day, b.next_at

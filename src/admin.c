@@ -235,6 +235,19 @@ explain(const Explained *e)
 		return explain_queued(e);
 	if (strcmp(e->state, "sending") == 0)
 		return "sending: its request is on the way, the answer decides";
+	if (strcmp(e->state, "verifying") == 0)
+		return psprintf("verifying: the API said %s, the member list is looked at about %s",
+						e->outcome ? e->outcome : "nothing yet", at(e->next_attempt_at));
+	if (strcmp(e->state, "inviting") == 0)
+		return psprintf("inviting: %s, the invite link is sent about %s%s%s",
+						e->outcome ? e->outcome : "asked for", at(Max(e->next_attempt_at, GetCurrentTimestamp())),
+						e->held_by ? "; held: " : "", e->held_by ? e->held_by : "");
+	if (strcmp(e->state, "invited") == 0)
+		return psprintf("invited: the link was sent, whether the person has joined is looked at about %s",
+						at(e->next_attempt_at));
+	if (strcmp(e->state, "pending_approval") == 0)
+		return psprintf("pending_approval: an admin of the group has to approve, looked at about %s",
+						at(e->next_attempt_at));
 	return psprintf("%s: %s%s%s", e->state, e->outcome ? e->outcome : "no outcome",
 					e->detail ? ", " : "", e->detail ? e->detail : "");
 }

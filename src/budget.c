@@ -72,15 +72,28 @@ budget_take_by_hand(const WawpInstance *instance, const Hold *on_instance, int w
 	return take_adds(instance, on_instance, false, wanted);
 }
 
-/* A permit for one look whether a number is on WhatsApp. */
-LimiterGrant
-budget_take_check(const WawpInstance *instance)
+static LimiterGrant
+take_one(const WawpInstance *instance, LimiterKind kind, double per_minute)
 {
-	LimiterKey	key = budget_key(instance, LIMIT_CHECK);
+	LimiterKey	key = budget_key(instance, kind);
 	LimiterAsk	ask = {
-		.rate = pace_rate(instance->checks_per_minute, 0),
+		.rate = pace_rate(per_minute, 0),
 		.wanted = 1
 	};
 
 	return limiter_take(&key, &ask);
+}
+
+/* A permit for one invitation or welcome: they drip. */
+LimiterGrant
+budget_take_invite(const WawpInstance *instance)
+{
+	return take_one(instance, LIMIT_INVITE, instance->invites_per_minute);
+}
+
+/* A permit for one look whether a number is on WhatsApp. */
+LimiterGrant
+budget_take_check(const WawpInstance *instance)
+{
+	return take_one(instance, LIMIT_CHECK, instance->checks_per_minute);
 }

@@ -19,6 +19,7 @@ extern LimiterKey budget_key(const WawpInstance *instance, LimiterKind kind);
 extern PaceRate budget_add_rate(const WawpInstance *instance, const Hold *on_instance);
 extern LimiterGrant budget_take_for_worker(const WawpInstance *instance, const Hold *on_instance);
 extern LimiterGrant budget_take_by_hand(const WawpInstance *instance, const Hold *on_instance, int wanted);
+extern LimiterGrant budget_take_invite(const WawpInstance *instance);
 extern LimiterGrant budget_take_check(const WawpInstance *instance);
 
 #endif							/* WAWP_BUDGET_H */

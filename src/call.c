@@ -119,6 +119,16 @@ start_request(const WawpInstance *instance, const Endpoint *endpoint, const Call
 	return http_start(&http);
 }
 
+/*
+ * Starts a request for a caller that waits itself.  It belongs to the current
+ * memory context; an endpoint's fallback is not asked.
+ */
+HttpTransfer *
+call_begin(const WawpInstance *instance, const CallRequest *request)
+{
+	return start_request(instance, endpoint_get(request->endpoint), request);
+}
+
 static const HttpResult *
 send_once(const WawpInstance *instance, const Endpoint *endpoint, const CallRequest *request)
 {
@@ -172,7 +182,12 @@ detail_of(OutcomeReading reading, const char *text)
 static CallVerdict
 judge_person(WawpOperation operation, const WirePerson *person, int http_status, bool after_success)
 {
-	CallVerdict verdict = {.jid = person->jid,.id = person->id};
+	CallVerdict verdict = {
+		.jid = person->jid,
+		.id = person->id,
+		.card_sent = person->card_sent,
+		.unaddressable = person->unaddressable
+	};
 	OutcomeReading reading;
 
 	if (person->has_code || !(person->said_ok || person->listed_as_added))
@@ -440,16 +455,16 @@ verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, 
 	return &reading->whole;
 }
 
-static void
-settle_person(CallPerson *person, const CallVerdict *verdict, const WawpInstance *instance,
-			  TimestampTz retry_at)
+/* Fills in what became of one person. */
+void
+call_settle_person(CallPerson *person, const CallVerdict *verdict, const WawpInstance *instance)
 {
 	person->outcome = verdict->outcome;
 	person->sent = verdict->outcome != WAWP_UNREACHABLE;
 	person->code = verdict->code;
+	person->card_sent = verdict->card_sent;
+	person->unaddressable = verdict->unaddressable;
 	person->detail = showable(instance, verdict->detail);
-	if (outcome_info(verdict->outcome)->scope != SCOPE_PERSON)
-		person->retry_at = retry_at;
 }
 
 /*
@@ -504,7 +519,11 @@ call_end_membership(const WawpInstance *instance, WawpOperation operation,
 	if (result->retry_after >= 0)
 		retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), result->retry_after * INT64CONST(1000));
 	for (int i = 0; i < npeople; i++)
-		settle_person(people[i], verdict_for(&reading, people, npeople, i), instance, retry_at);
+	{
+		call_settle_person(people[i], verdict_for(&reading, people, npeople, i), instance);
+		if (outcome_info(people[i]->outcome)->scope != SCOPE_PERSON)
+			people[i]->retry_at = retry_at;
+	}
 	ending = verdict_that_ends(&reading);
 	if (ending)
 		*end = *ending;

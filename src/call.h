@@ -44,6 +44,8 @@ typedef struct CallVerdict
 	WawpOutcome outcome;
 	int			code;			/* 0: none */
 	const char *detail;			/* may be NULL; not redacted */
+	bool		card_sent;
+	bool		unaddressable;
 } CallVerdict;
 
 typedef struct CallReading
@@ -62,6 +64,8 @@ typedef struct CallPerson
 	int			code;			/* 0: none */
 	const char *detail;			/* may be NULL; redacted; UTF-8 */
 	bool		sent;			/* a request for this person may have left */
+	bool		card_sent;		/* the engine has sent its own invitation card */
+	bool		unaddressable;	/* the person cannot be messaged */
 	bool		verified;		/* a member list settled the outcome */
 	TimestampTz retry_at;		/* 0: none */
 } CallPerson;
@@ -72,9 +76,11 @@ pg_noreturn extern void call_refuse(const WawpInstance *instance, const CallRequ
 									const HttpResult *result);
 extern CallReading call_classify(WawpOperation operation, int http_status,
 								 const char *body, size_t len);
+extern HttpTransfer *call_begin(const WawpInstance *instance, const CallRequest *request);
 extern CallReading call_classify_result(WawpOperation operation, const HttpResult *result);
 extern HttpTransfer *call_begin_membership(const WawpInstance *instance, WawpOperation operation,
 											const char *group, CallPerson **people, int npeople);
+extern void call_settle_person(CallPerson *person, const CallVerdict *verdict, const WawpInstance *instance);
 extern bool call_end_membership(const WawpInstance *instance, WawpOperation operation,
 								const HttpResult *result, CallPerson **people, int npeople,
 								CallVerdict *end);

@@ -32,14 +32,19 @@
 #include "common/pg_prng.h"
 #include "contact.h"
 #include "dispatch.h"
+#include "follow.h"
 #include "guc.h"
 #include "hold.h"
 #include "intent.h"
 #include "lanes.h"
 #include "limiter.h"
+#include "membership.h"
 #include "miscadmin.h"
 #include "retry.h"
+#include "roster.h"
+#include "settings.h"
 #include "text.h"
+#include "trail.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -57,6 +62,11 @@
 /* CALL wawp_drain() does not wait for what is due later than that. */
 #define DRAIN_HORIZON_MS (60 * 1000)
 #define NOTES_AT_ONCE 500
+#define ENDS_AT_ONCE 500
+#define CHECK_RETRY_MS 1000
+/* An invitation whose link could not be had. */
+#define LINK_RETRY_MS (15 * 1000)
+#define DEFAULT_INVITE_TEXT "You are invited to the WhatsApp group \"{group}\": {link}"
 
 typedef enum FlightStage
 {
@@ -83,6 +93,7 @@ typedef struct Flight
 	int			duration_ms;
 	int			http_status;
 	int			retry_after;
+	const char *text;			/* of an invitation; UTF-8 */
 	HttpTransfer *transfer;
 	bool		recorded;		/* "answered" records are committed */
 	bool		recording;		/* ... are in the transaction under way */
@@ -100,6 +111,7 @@ static dlist_head flights = DLIST_STATIC_INIT(flights);
 static int	in_flight;			/* requests claimed or under way */
 static bool isolating;			/* one row or lane at a time may fail */
 static int	isolated_failures;	/* in the cycle under way */
+static int64 next_end = 0;		/* of a membership; monotonic ms */
 static bool notes_left;			/* of what sessions did */
 static bool doubt_left;			/* rows in doubt that somebody has locked */
 static DispatchWake told;
@@ -109,6 +121,8 @@ static bool look_at_dependents; /* something ended otherwise than well */
 static int64 next_expiry = LANES_NEVER; /* monotonic ms */
 
 static void recover_rest(void);
+static void note_done(int64 id);
+static void note_end(const Intent *intent, IntentState state);
 static void hold_restored_copy(void);
 
 static void drop_flight(Flight *flight);
@@ -216,114 +230,78 @@ held_until(List *holds, const LaneKey *lane)
 }
 
 static void
-record_hold(const Flight *flight, const char *group, WawpOutcome outcome)
+record_hold(const LaneKey *lane, const char *group, WawpOutcome outcome, const char *request_id)
 {
 	AuditRecord record = {
 		.kind = "held",
-		.instance = flight->instance->name,
-		.instance_id = flight->instance->instance_id,
+		.instance = NameStr(lane->instance),
 		.group_jid = *group ? group : NULL,
 		.outcome = outcome_info(outcome)->name,
-		.request_id = flight->request_id,
+		.request_id = request_id,
 		.duration_ms = -1
 	};
 
 	audit_write(&record);
 }
 
-/* Holds the flight's lane or instance; "said once" means one record. */
+/*
+ * Holds a lane or its instance; "said once" means one record.  retry_after: of
+ * the answer, in seconds, or -1.
+ */
 static void
-hold_flight(const Flight *flight, List *holds, WawpOutcome outcome, bool whole_instance)
+hold_lane(const LaneKey *lane, List *holds, WawpOutcome outcome, bool whole_instance,
+		  int retry_after, const char *request_id)
 {
-	const char *group = whole_instance ? "" : flight->lane->key.group;
-	const Hold *hold = find_hold(holds, &flight->lane->key, whole_instance);
+	const char *group = whole_instance ? "" : lane->group;
+	const Hold *hold = find_hold(holds, lane, whole_instance);
 	int			failures = hold ? hold->failures + 1 : 1;
-	int64		delay = retry_delay_ms(outcome, failures, flight->retry_after,
-									   pg_prng_double(&pg_global_prng_state));
+	int64		delay = retry_delay_ms(outcome, failures, retry_after, pg_prng_double(&pg_global_prng_state));
 
 	/* paused by hand, or one of several that met the same refusal */
 	if (hold && (hold->until == 0 || hold->until > GetCurrentTimestamp()))
 		return;
-	if (hold_set(flight->instance->name, group, outcome_info(outcome)->name,
+	if (hold_set(NameStr(lane->instance), group, outcome_info(outcome)->name,
 				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
-		record_hold(flight, group, outcome);
+		record_hold(lane, group, outcome, request_id);
+}
+
+static void
+hold_flight(const Flight *flight, List *holds, WawpOutcome outcome, bool whole_instance)
+{
+	hold_lane(&flight->lane->key, holds, outcome, whole_instance, flight->retry_after, flight->request_id);
+}
+
+/* Holds what an outcome says is to be held; false: nothing. */
+static bool
+hold_for(const LaneKey *lane, List *holds, WawpOutcome outcome)
+{
+	OutcomeNext next = outcome_info(outcome)->next;
+	bool		whole = next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN;
+
+	if (!whole && next != NEXT_HOLD_LANE)
+		return false;
+	hold_lane(lane, holds, outcome, whole, -1, NULL);
+	return true;
 }
 
 /*
  * ---- claiming
  */
 
-/* The role an intent was asked for by; it may be gone since. */
-static Oid
-requester_oid(const char *role)
-{
-	Oid			roleid = get_role_oid(role, true);
-
-	if (!OidIsValid(roleid))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("the role \"%s\" that asked for it does not exist any more", role)));
-	return roleid;
-}
-
-/*
- * Calls something that may raise and returns its error instead; the
- * transaction goes on.
- */
 static ErrorData *
 resolve_instance(const LaneKey *lane, const char *role, WawpInstance **instance)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		*instance = role
-			? instance_resolve(NameStr(lane->instance), requester_oid(role))
-			: instance_describe(NameStr(lane->instance));
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return error;
+	return instance_try(NameStr(lane->instance), role, instance);
 }
 
 static AuditRecord
 record_of(const Flight *flight, int i, const char *kind)
 {
-	const Intent *intent = &flight->intents[i];
-	AuditRecord record = {
-		.kind = kind,
-		.instance = NameStr(intent->lane.instance),
-		.instance_id = flight->instance ? flight->instance->instance_id : intent->instance_id,
-		.group_jid = intent->lane.group,
-		.contact_id = contact_id(intent->jid.text),
-		.intent_id = intent->id,
-		.batch_id = intent->batch_id,
-		.attempt = intent->attempts,
-		.action = intent_action_name(intent->action),
-		.login_role = intent->login_role,
-		.requested_by = intent->requested_by,
-		.actor = intent->actor,
-		.application_name = intent->application_name,
-		.client_addr = intent->client_addr,
-		.origin = intent->origin,
-		.reason = intent->reason,
-		.request_id = flight->request_id,
-		.duration_ms = -1
-	};
+	AuditRecord record = trail_record(&flight->intents[i], kind);
 
+	if (flight->instance)
+		record.instance_id = flight->instance->instance_id;
+	record.request_id = flight->request_id;
 	return record;
 }
 
@@ -367,7 +345,16 @@ keep_intents(Flight *flight)
 		intent->origin = keep_text(flight, intent->origin);
 		intent->reason = keep_text(flight, intent->reason);
 		intent->batch_id = keep_text(flight, intent->batch_id);
-		flight->people[i].jid = intent->jid;
+		intent->detail = keep_text(flight, intent->detail);
+	}
+}
+
+static void
+name_people(Flight *flight)
+{
+	for (int i = 0; i < flight->n; i++)
+	{
+		flight->people[i].jid = flight->intents[i].jid;
 		flight->sent[i] = &flight->people[i];
 	}
 }
@@ -430,7 +417,7 @@ intent_problem(const Intent *intent)
 		return "the group is none";
 	if (intent->jid.kind != JID_PERSON && intent->jid.kind != JID_LID)
 		return "the person is none";
-	return intent->action == ACTION_INVITE ? "invitations are not sent by this version" : NULL;
+	return NULL;
 }
 
 /* Fails the rows that make no sense; false when there are any: claim again. */
@@ -458,64 +445,264 @@ is_sendable(Flight *flight)
 	return all;
 }
 
-/*
- * Claims what the lane's head is, resolves it as its requester and records it
- * as sent.  False when the lane has nothing that can go now.
- */
-static bool
-claim_flight(Lane *lane, const WawpInstance *described, const LimiterGrant *grant, int *claimed)
+/* What came of an attempt to serve a lane. */
+typedef enum Served
 {
-	int			limit = Max(grant->granted, 1);
-	Flight	   *flight = make_flight(lane, limit);
-	MemoryContext caller;
-	ErrorData  *error;
+	SERVED_NOTHING,				/* nothing there can go now */
+	SERVED_SOME,				/* it may have more */
+	SERVED_LATER				/* it is scheduled for when something is known */
+} Served;
 
-	flight->n = *claimed = intent_claim(&lane->key, limit, grant->granted > 0, flight->intents);
-	if (flight->n == 0)
+static void
+put_back(const Flight *flight)
+{
+	for (int i = 0; i < flight->n; i++)
 	{
-		MemoryContextDelete(flight->memory);
-		return false;
+		const Intent *intent = &flight->intents[i];
+		IntentChange change = {
+			.state = STATE_QUEUED,
+			.has_outcome = intent->has_outcome,
+			.outcome = intent->outcome,
+			.code = intent->code,
+			.detail = intent->detail,
+			.give_attempt_back = true
+		};
+
+		(void) intent_settle(intent->id, STATE_SENDING, &change);
 	}
-	keep_intents(flight);
-	if (!is_sendable(flight))
-	{
-		MemoryContextDelete(flight->memory);
-		*claimed = 0;
-		return true;
-	}
-	flight->operation = intent_operation(flight->intents[0].action);
-	strlcpy(flight->request_id,
-			DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0))),
-			sizeof(flight->request_id));
-	caller = MemoryContextSwitchTo(flight->memory);
-	error = resolve_instance(&lane->key, flight->intents[0].requested_by, &flight->instance);
+}
+
+/* May a request of this instance leave beside those under way? */
+static bool
+has_room(const Lane *lane, const WawpInstance *instance)
+{
+	return lane->instance->in_flight < instance->concurrency;
+}
+
+/* Asks the API something for a lane, as a role; false: it cannot be asked. */
+static bool
+ask(const LaneKey *lane, const char *role, const FollowNeed *need)
+{
+	MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "wawp errand", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(memory);
+	WawpInstance *instance;
+	ErrorData  *error = resolve_instance(lane, role, &instance);
+
 	MemoryContextSwitchTo(caller);
 	if (error)
 	{
-		refuse_claim(flight, error);
-		MemoryContextDelete(flight->memory);
-		*claimed = 0;
-		return true;
+		MemoryContextDelete(memory);
+		return false;
 	}
-	flight->is_paced = (flight->operation == WAWP_OP_ADD);
-	flight->limit = budget_key(described, LIMIT_ADD);
-	flight->each = grant->each;
+	roster_ask(memory, lane, instance, need->question, need->person);
+	return true;
+}
+
+/* What has to be known first is asked; the lane goes on with the answer. */
+static Served
+ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const FollowNeed *need)
+{
+	put_back(flight);
+	if (roster_of(&lane->key)->asking & need->question)
+		lanes_schedule(lane, LANES_NEVER);
+	else if (!has_room(lane, described))
+		lanes_park(lane);
+	else if (need->question == ASK_EXISTS && budget_take_check(described).granted == 0)
+		lanes_schedule(lane, clock_monotonic_ms() + CHECK_RETRY_MS);
+	else if (ask(&lane->key, flight->intents[0].requested_by, need))
+		lanes_schedule(lane, LANES_NEVER);
+	else
+		return SERVED_SOME;
+	return SERVED_LATER;
+}
+
+/* The group takes nobody: they go to the next group, or wait. */
+static Served
+turn_away(Lane *lane, const Flight *flight, List *holds, FollowGroup why, const GroupSettings *settings)
+{
+	WawpOutcome outcome = why == GROUP_FULL ? WAWP_GROUP_FULL : WAWP_NOT_ADMIN;
+	LaneKey		next = lane->key;
+
+	if (why != GROUP_FULL || settings->overflow_group == NULL)
+	{
+		put_back(flight);
+		hold_lane(&lane->key, holds, outcome, false, -1, NULL);
+		lanes_schedule(lane, clock_monotonic_ms());
+		return SERVED_LATER;
+	}
+	memset(next.group, 0, sizeof(next.group));
+	strlcpy(next.group, settings->overflow_group, sizeof(next.group));
+	for (int i = 0; i < flight->n; i++)
+	{
+		IntentChange change = {
+			.state = STATE_CANCELLED,
+			.has_outcome = true,
+			.outcome = WAWP_GROUP_FULL,
+			.detail = "the person is queued for the overflow group already",
+			.give_attempt_back = true
+		};
+
+		trail_write(&flight->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
+		if (!intent_move(&flight->intents[i], next.group))
+			(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
+	}
+	lanes_note(&next, clock_monotonic_ms());
+	return SERVED_SOME;
+}
+
+/* Settles who need not be asked for; false: nobody is left, or something is to be asked. */
+static bool
+screen_people(Flight *flight, const GroupSettings *settings, FollowNeed *need, bool *changed)
+{
+	const Roster *roster = roster_of(&flight->lane->key);
+	int			kept = 0;
+
+	for (int i = 0; i < flight->n; i++)
+	{
+		IntentChange change;
+
+		if (!follow_refuses(&flight->intents[i], roster, settings, need, &change))
+		{
+			flight->intents[kept++] = flight->intents[i];
+			continue;
+		}
+		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
+		follow_remember(&flight->intents[i], change.outcome, change.state);
+		note_end(&flight->intents[i], change.state);
+		*changed = true;
+	}
+	flight->n = kept;
+	return kept > 0 && need->question == 0;
+}
+
+/* Looks at the claimed additions before they leave; SERVED_NOTHING: they may. */
+static Served
+screen_adds(Lane *lane, Flight *flight, const WawpInstance *described, List *holds)
+{
+	GroupSettings settings = settings_get(&lane->key);
+	FollowNeed	need = {0, NULL};
+	FollowGroup group = follow_check_group(roster_of(&lane->key), &settings, &need);
+	bool		changed = false;
+
+	if (group == GROUP_UNKNOWN)
+		return ask_first(lane, flight, described, &need);
+	need.question = 0;
+	if (screen_people(flight, &settings, &need, &changed))
+	{
+		if (group == GROUP_OPEN)
+			return SERVED_NOTHING;
+		return turn_away(lane, flight, holds, group, &settings);
+	}
+	if (flight->n > 0)
+		return ask_first(lane, flight, described, &need);
+	return SERVED_SOME;
+}
+
+/* Invitations have a pace and a way of their own. */
+static Served
+pass_to_invitations(const Flight *flight)
+{
+	for (int i = 0; i < flight->n; i++)
+	{
+		IntentChange change = {
+			.state = STATE_INVITING,
+			.next_attempt_at = GetCurrentTimestamp(),
+			.give_attempt_back = true
+		};
+
+		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
+	}
+	lanes_look(&flight->lane->key, clock_monotonic_ms());
+	return SERVED_SOME;
+}
+
+/* From now on the flight outlives the transaction; what it is for is recorded. */
+static void
+launch(Flight *flight)
+{
 	for (int i = 0; i < flight->n; i++)
 	{
 		AuditRecord record = record_of(flight, i, "sent");
 
 		audit_write(&record);
 	}
-	/* from here on it outlives the transaction */
 	MemoryContextSetParent(flight->memory, TopMemoryContext);
 	dlist_push_tail(&flights, &flight->node);
-	lane->in_flight++;
-	lane->instance->in_flight++;
+	flight->lane->in_flight++;
+	flight->lane->instance->in_flight++;
 	in_flight++;
 	dispatch_permit.requests--;
-	if (!flight->is_paced)
-		*claimed = 0;
-	return true;
+}
+
+static ErrorData *
+prepare_flight(Flight *flight)
+{
+	MemoryContext caller = MemoryContextSwitchTo(flight->memory);
+	ErrorData  *error = resolve_instance(&flight->lane->key, flight->intents[0].requested_by, &flight->instance);
+
+	MemoryContextSwitchTo(caller);
+	strlcpy(flight->request_id,
+			DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0))),
+			sizeof(flight->request_id));
+	return error;
+}
+
+/* What has to be settled before claimed intents may leave; SERVED_NOTHING: they may. */
+static Served
+screen(Lane *lane, Flight *flight, const WawpInstance *described, List *holds)
+{
+	ErrorData  *error;
+
+	if (!is_sendable(flight))
+		return SERVED_SOME;
+	if (flight->intents[0].action == ACTION_INVITE)
+		return pass_to_invitations(flight);
+	error = prepare_flight(flight);
+	if (error)
+	{
+		refuse_claim(flight, error);
+		return SERVED_SOME;
+	}
+	return flight->intents[0].action == ACTION_ADD
+		? screen_adds(lane, flight, described, holds) : SERVED_NOTHING;
+}
+
+/*
+ * Claims what the lane's head is, resolves it as its requester and records it
+ * as sent.  *claimed: how many of the granted permits it takes.
+ */
+static Served
+claim_flight(Lane *lane, const WawpInstance *described, List *holds, const LimiterGrant *grant, int *claimed)
+{
+	int			limit = Max(grant->granted, 1);
+	Flight	   *flight = make_flight(lane, limit);
+	Served		served;
+
+	flight->n = intent_claim(&lane->key, limit, grant->granted > 0, flight->intents);
+	if (flight->n == 0)
+	{
+		MemoryContextDelete(flight->memory);
+		return SERVED_NOTHING;
+	}
+	keep_intents(flight);
+	served = screen(lane, flight, described, holds);
+	if (served != SERVED_NOTHING)
+	{
+		MemoryContextDelete(flight->memory);
+		return served;
+	}
+	name_people(flight);
+	flight->operation = intent_operation(flight->intents[0].action);
+	flight->is_paced = (flight->operation == WAWP_OP_ADD);
+	flight->limit = budget_key(described, LIMIT_ADD);
+	flight->each = grant->each;
+	*claimed = flight->is_paced ? flight->n : 0;
+	if (flight->is_paced)
+		roster_of(&lane->key)->added += flight->n;
+	else
+		roster_forget_list(&lane->key);
+	launch(flight);
+	return SERVED_SOME;
 }
 
 /* Nothing of the lane can go now: when is it worth another look? */
@@ -558,7 +745,7 @@ serve_lane(Lane *lane, List *holds)
 	LimiterKey	key;
 	LimiterGrant grant;
 	int			used = 0;
-	bool		served;
+	Served		served;
 
 	if (held > 0)
 	{
@@ -573,7 +760,7 @@ serve_lane(Lane *lane, List *holds)
 		lanes_schedule(lane, clock_monotonic_ms() + UNRESOLVED_HOLD_MS);
 		return;
 	}
-	if (lane->instance->in_flight >= described->concurrency)
+	if (!has_room(lane, described))
 	{
 		lanes_park(lane);
 		return;
@@ -585,10 +772,12 @@ serve_lane(Lane *lane, List *holds)
 		lanes_schedule(lane, (grant.next_at + 999) / 1000);
 		return;
 	}
-	served = claim_flight(lane, described, &grant, &used);
+	served = claim_flight(lane, described, holds, &grant, &used);
 	if (grant.granted > used)
 		limiter_refund(&key, grant.each, grant.granted - used);
-	if (served)
+	if (served == SERVED_LATER)
+		return;
+	if (served == SERVED_SOME)
 		lanes_schedule(lane, clock_monotonic_ms());
 	else if (grant.granted == 0)
 	{
@@ -597,6 +786,194 @@ serve_lane(Lane *lane, List *holds)
 	}
 	else
 		postpone_lane(lane);
+}
+
+/*
+ * ---- following up
+ */
+
+/* Text of an invitation; UTF-8, of the flight's memory. */
+static const char *
+invitation_text(const Roster *roster, const GroupSettings *settings)
+{
+	const char *text = text_from_server(settings->invite_text ? settings->invite_text : DEFAULT_INVITE_TEXT);
+	const char *parts[][2] = {{"{group}", roster->subject ? roster->subject : ""}, {"{link}", roster->link}};
+	StringInfoData out;
+
+	initStringInfo(&out);
+	while (*text)
+	{
+		size_t		skip = 0;
+
+		for (size_t i = 0; i < lengthof(parts) && skip == 0; i++)
+			if (strncmp(text, parts[i][0], strlen(parts[i][0])) == 0)
+			{
+				appendStringInfoString(&out, parts[i][1]);
+				skip = strlen(parts[i][0]);
+			}
+		if (skip == 0)
+			appendStringInfoChar(&out, *text);
+		text += Max(skip, 1);
+	}
+	return out.data;
+}
+
+/* Claims an invitation and records it as sent; false when it is gone. */
+static bool
+launch_invitation(Lane *lane, const Intent *intent, const GroupSettings *settings, const WawpInstance *described,
+				  const LimiterGrant *grant)
+{
+	Flight	   *flight = make_flight(lane, 1);
+	MemoryContext caller;
+	ErrorData  *error;
+
+	flight->n = 1;
+	flight->intents[0] = *intent;
+	flight->intents[0].action = ACTION_INVITE;
+	keep_intents(flight);
+	name_people(flight);
+	error = prepare_flight(flight);
+	if (error || !intent_begin_invite(intent))
+	{
+		if (error)
+			intent_postpone(intent, GetCurrentTimestamp() + UNRESOLVED_HOLD_MS * INT64CONST(1000));
+		MemoryContextDelete(flight->memory);
+		return false;
+	}
+	caller = MemoryContextSwitchTo(flight->memory);
+	flight->text = invitation_text(roster_of(&lane->key), settings);
+	MemoryContextSwitchTo(caller);
+	flight->operation = WAWP_OP_SEND;
+	flight->is_paced = true;
+	flight->limit = budget_key(described, LIMIT_INVITE);
+	flight->each = grant->each;
+	membership_note_invited(&lane->key, contact_id(intent->jid.text));
+	roster_forget_link(&lane->key);
+	launch(flight);
+	return true;
+}
+
+/* The link could not be had: what kept it holds the lane, or it is tried again. */
+static TimestampTz
+after_failed_link(Lane *lane, Roster *roster, List *holds)
+{
+	roster->link_failed = false;
+	(void) hold_for(&lane->key, holds, roster->link_outcome);
+	return GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
+}
+
+static void
+give_up_invitation(const Intent *intent, const char *why)
+{
+	IntentChange change = {
+		.state = STATE_FAILED,
+		.has_outcome = true,
+		.outcome = intent->has_outcome ? intent->outcome : WAWP_SUPPRESSED,
+		.code = intent->code,
+		.detail = why
+	};
+
+	(void) intent_settle(intent->id, STATE_INVITING, &change);
+	trail_write(intent, "policy", change.outcome, why);
+	follow_remember(intent, change.outcome, STATE_FAILED);
+	note_end(intent, STATE_FAILED);
+}
+
+/* Invites somebody as far as policy, pace and what is known allow; when to go on. */
+static TimestampTz
+invite(Lane *lane, const Intent *intent, const WawpInstance *described, List *holds, FollowNeed *need)
+{
+	GroupSettings settings = settings_get(&lane->key);
+	Roster	   *roster = roster_of(&lane->key);
+	const char *no_invite = follow_no_invite(intent, described);
+	LimiterGrant grant;
+
+	if (no_invite)
+		give_up_invitation(intent, no_invite);
+	else if (roster->link_failed)
+		return after_failed_link(lane, roster, holds);
+	else if (roster->link == NULL)
+		*need = (FollowNeed) {ASK_LINK, NULL};
+	else if (!roster->has_info)
+		*need = (FollowNeed) {ASK_INFO, NULL};
+	else
+	{
+		grant = budget_take_invite(described);
+		if (grant.granted == 0)
+			return GetCurrentTimestamp() + Max(grant.next_at - clock_monotonic_us(), 0) + 1000;
+		if (!launch_invitation(lane, intent, &settings, described, &grant))
+		{
+			LimiterKey	key = budget_key(described, LIMIT_INVITE);
+
+			limiter_refund(&key, grant.each, 1);
+		}
+	}
+	return GetCurrentTimestamp();
+}
+
+/* Looks at who waits in a lane, and goes on with them: at most one request. */
+static void
+follow_lane(Lane *lane, List *holds)
+{
+	int64		held = held_until(holds, &lane->key);
+	WawpInstance *described;
+	ErrorData  *error = resolve_instance(&lane->key, NULL, &described);
+	FollowUp	up;
+	ListCell   *lc;
+
+	if (error)
+	{
+		lanes_look(&lane->key, clock_monotonic_ms() + UNRESOLVED_HOLD_MS);
+		return;
+	}
+	if (!has_room(lane, described))
+	{
+		lanes_park_look(lane);
+		return;
+	}
+	up = follow_look(&lane->key, described);
+	look_at_dependents |= up.any_failed;
+	careful = Max(careful - up.doubts_ended, 0);
+	foreach(lc, up.done)
+		note_done(*(const int64 *) lfirst(lc));
+	if (up.any_queued)
+		lanes_note(&lane->key, clock_monotonic_ms());
+	if (up.has_invitee && up.need.question == 0 && held == 0)
+	{
+		TimestampTz next = invite(lane, &up.invitee, described, holds, &up.need);
+
+		up.role = up.invitee.requested_by;
+		up.next = up.next == 0 ? next : Min(up.next, next);
+	}
+	else if (up.has_invitee && held > 0 && held != LANES_NEVER)
+		lanes_look(&lane->key, held);
+	if (up.need.question != 0 && !(roster_of(&lane->key)->asking & up.need.question) &&
+		!ask(&lane->key, up.role, &up.need))
+		up.next = GetCurrentTimestamp() + UNRESOLVED_HOLD_MS * INT64CONST(1000);
+	if (roster_of(&lane->key)->asking == 0 && up.next != 0)
+		lanes_look(&lane->key, Max(monotonic_of(up.next), clock_monotonic_ms() + 1));
+}
+
+/* Memberships whose time is over: their removal is queued. */
+static void
+end_memberships(void)
+{
+	ListCell   *lc;
+	TimestampTz next;
+
+	if (next_end > clock_monotonic_ms() && !told.rescan)
+		return;
+	foreach(lc, membership_take_ended(ENDS_AT_ONCE))
+	{
+		const MembershipEnd *end = lfirst(lc);
+		WawpInstance *described;
+
+		if (resolve_instance(&end->lane, NULL, &described) == NULL &&
+			intent_enqueue_removal(&end->lane, described->instance_id, end->jid, end->requested_by, end->reason) != 0)
+			lanes_note(&end->lane, clock_monotonic_ms());
+	}
+	next = membership_next_end();
+	next_end = next == 0 ? LANES_NEVER : monotonic_of(next) + 1;
 }
 
 static void
@@ -608,8 +985,16 @@ take_up_wake(void)
 	for (int i = 0; i < told.nlanes; i++)
 		lanes_note(&told.lanes[i], now);
 	if (told.rescan)
+	{
 		foreach(lc, intent_lanes())
 			lanes_note(lfirst(lc), now);
+		foreach(lc, intent_waiting_lanes())
+		{
+			const IntentLane *lane = lfirst(lc);
+
+			lanes_look(&lane->key, monotonic_of(lane->due));
+		}
+	}
 }
 
 /* May another request leave, as far as the worker as a whole goes? */
@@ -620,7 +1005,7 @@ may_claim(void)
 		(dispatch_permit.active && dispatch_permit.requests > 0 &&
 		 dispatch_permit.until > clock_monotonic_ms());
 
-	return is_permitted && in_flight < (careful > 0 ? 1 : wawp_max_in_flight);
+	return is_permitted && in_flight + roster_in_flight() < (careful > 0 ? 1 : wawp_max_in_flight);
 }
 
 /* What expired, and what waits for something that did not succeed. */
@@ -677,6 +1062,24 @@ serve_lane_of(void *arg)
 }
 
 static void
+follow_lane_of(void *arg)
+{
+	LaneWork   *work = arg;
+
+	follow_lane(work->lane, work->holds);
+}
+
+static void
+follow_due(List *holds)
+{
+	LaneWork	work = {.holds = holds};
+
+	while (may_claim() && (work.lane = lanes_take_look(clock_monotonic_ms())) != NULL)
+		if (!run_isolated(follow_lane_of, &work))
+			lanes_look(&work.lane->key, clock_monotonic_ms() + LOCKED_RETRY_MS);
+}
+
+static void
 claim_due(List *holds)
 {
 	LaneWork	work = {.holds = holds};
@@ -690,55 +1093,131 @@ claim_due(List *holds)
  * ---- settling
  */
 
+/* Who cannot be added is invited, unless the engine has done that. */
+static void
+change_to_invite(const Flight *flight, int i, IntentChange *change)
+{
+	const CallPerson *person = &flight->people[i];
+	const char *no_invite = person->unaddressable ? "not invited: the person cannot be messaged"
+		: follow_no_invite(&flight->intents[i], flight->instance);
+
+	if (person->card_sent)
+	{
+		change->state = STATE_INVITED;
+		change->outcome = WAWP_INVITED;
+	}
+	else if (no_invite == NULL)
+		change->state = STATE_INVITING;
+	else
+	{
+		change->state = STATE_FAILED;
+		change->detail = change->detail ? psprintf("%s; %s", change->detail, no_invite) : no_invite;
+	}
+	change->next_attempt_at = change->state == STATE_FAILED ? 0 : GetCurrentTimestamp();
+}
+
+/* Sent, and the answer alone does not tell: the member list does. */
+static void
+change_to_verifying(const Flight *flight, IntentChange *change)
+{
+	change->state = STATE_VERIFYING;
+	change->next_attempt_at = follow_first_look(flight->instance);
+}
+
+static void
+change_to_retry(const Flight *flight, int i, IntentChange *change)
+{
+	const Intent *intent = &flight->intents[i];
+	int64		delay = retry_delay_ms(flight->people[i].outcome, intent->attempts, flight->retry_after,
+									   pg_prng_double(&pg_global_prng_state));
+
+	change->state = intent->attempts >= RETRY_MAX_ATTEMPTS ? STATE_FAILED : STATE_QUEUED;
+	if (change->state == STATE_QUEUED)
+		change->next_attempt_at = GetCurrentTimestamp() + Max(delay, 0) * 1000;
+}
+
 /* What an outcome makes of an intent: design.md, sections 5 and 6. */
 static IntentChange
 change_for(const Flight *flight, int i)
 {
 	const CallPerson *person = &flight->people[i];
-	const Intent *intent = &flight->intents[i];
+	bool		verify = flight->intents[i].verify;
 	IntentChange change = {
 		.has_outcome = true,
 		.outcome = person->outcome,
 		.code = person->code,
 		.detail = text_to_server(person->detail)
 	};
-	int64		delay;
 
 	switch (outcome_info(person->outcome)->next)
 	{
 		case NEXT_DONE:
 			change.state = STATE_DONE;
-			return change;
+			break;
 		case NEXT_LOOK:
-
-			/*
-			 * Until the member list is looked at: accepted counts as done, and
-			 * what was lost is asserted once more.
-			 */
-			change.state = person->outcome == WAWP_ACCEPTED ? STATE_DONE
-				: intent->was_lost ? STATE_FAILED : STATE_QUEUED;
+			if (verify || person->outcome == WAWP_UNKNOWN_RESULT)
+				change_to_verifying(flight, &change);
+			else
+				change.state = STATE_DONE;
 			break;
 		case NEXT_WAIT:
 			change.state = STATE_PENDING_APPROVAL;
-			return change;
-		case NEXT_INVITE:		/* no invitations yet */
+			change.next_attempt_at = follow_first_look(flight->instance);
+			break;
+		case NEXT_INVITE:
+			change_to_invite(flight, i, &change);
+			break;
 		case NEXT_FAIL:
-			change.state = STATE_FAILED;
-			return change;
+			if (person->outcome == WAWP_UNRECOGNISED && verify)
+				change_to_verifying(flight, &change);
+			else
+				change.state = STATE_FAILED;
+			break;
 		case NEXT_RETRY:
-			change.state = intent->attempts >= RETRY_MAX_ATTEMPTS ? STATE_FAILED : STATE_QUEUED;
+			change_to_retry(flight, i, &change);
 			break;
 		case NEXT_SLOW_DOWN:
 		case NEXT_HOLD_LANE:
 		case NEXT_HOLD_INSTANCE:
 			change.state = STATE_QUEUED;
 			change.give_attempt_back = true;
-			return change;
+			break;
 	}
-	delay = retry_delay_ms(person->outcome, intent->attempts, flight->retry_after,
-						   pg_prng_double(&pg_global_prng_state));
-	if (change.state == STATE_QUEUED)
-		change.next_attempt_at = GetCurrentTimestamp() + Max(delay, 0) * 1000;
+	return change;
+}
+
+/*
+ * What became of an invitation.  It is sent once: only what provably did not
+ * arrive is sent again.
+ */
+static IntentChange
+change_for_invitation(const Flight *flight)
+{
+	const CallPerson *person = &flight->people[0];
+	OutcomeNext next = outcome_info(person->outcome)->next;
+	IntentChange change = {
+		.has_outcome = true,
+		.outcome = person->outcome,
+		.code = person->code,
+		.detail = text_to_server(person->detail),
+		.state = STATE_FAILED
+	};
+
+	if (person->outcome == WAWP_ACCEPTED)
+	{
+		change.state = STATE_INVITED;
+		change.outcome = WAWP_INVITED;
+		change.next_attempt_at = GetCurrentTimestamp();
+	}
+	else if (person->outcome == WAWP_SERVER_ERROR)
+		change.outcome = WAWP_UNKNOWN_RESULT;
+	else if (person->outcome == WAWP_UNREACHABLE || next == NEXT_SLOW_DOWN ||
+			 next == NEXT_HOLD_LANE || next == NEXT_HOLD_INSTANCE)
+	{
+		change.state = STATE_INVITING;
+		change.next_attempt_at = GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
+		change.give_attempt_back = true;
+	}
 	return change;
 }
 
@@ -758,29 +1237,49 @@ record_answers(Flight *flight)
 	flight->recording = true;
 }
 
+/* What waits for an intent that is done may go on. */
+static void
+note_done(int64 id)
+{
+	ListCell   *lc;
+
+	foreach(lc, intent_dependent_lanes(id))
+		lanes_note(lfirst(lc), clock_monotonic_ms());
+}
+
+/* What waits for an intent that ended may go on, or ends with it. */
+static void
+note_end(const Intent *intent, IntentState state)
+{
+	if (state == STATE_FAILED || state == STATE_CANCELLED)
+		look_at_dependents = true;
+	if (state == STATE_DONE)
+		note_done(intent->id);
+}
+
 static void
 settle_row(Flight *flight, int i, List *holds)
 {
-	IntentChange change = change_for(flight, i);
-	OutcomeNext next = outcome_info(flight->people[i].outcome)->next;
-	ListCell   *lc;
+	const Intent *intent = &flight->intents[i];
+	WawpOutcome outcome = flight->people[i].outcome;
+	OutcomeNext next = outcome_info(outcome)->next;
+	IntentChange change = flight->text ? change_for_invitation(flight) : change_for(flight, i);
 
-	if (!intent_settle(flight->intents[i].id, STATE_SENDING, &change))
+	if (!intent_settle(intent->id, STATE_SENDING, &change))
 	{
 		retry_soon = true;
 		return;
 	}
 	flight->settling[i] = true;
 	if (next == NEXT_HOLD_LANE)
-		hold_flight(flight, holds, flight->people[i].outcome, false);
-	else if (next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN ||
-			 flight->people[i].outcome == WAWP_UNREACHABLE)
-		hold_flight(flight, holds, flight->people[i].outcome, true);
-	if (change.state == STATE_FAILED)
-		look_at_dependents = true;
-	if (change.state == STATE_DONE)
-		foreach(lc, intent_dependent_lanes(flight->intents[i].id))
-			lanes_note(lfirst(lc), clock_monotonic_ms());
+		hold_flight(flight, holds, outcome, false);
+	else if (next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN || outcome == WAWP_UNREACHABLE)
+		hold_flight(flight, holds, outcome, true);
+	if (change.state == STATE_DONE || change.state == STATE_FAILED)
+		follow_remember(intent, change.outcome, change.state);
+	else if (change.state != STATE_QUEUED)
+		lanes_look(&intent->lane, monotonic_of(change.next_attempt_at));
+	note_end(intent, change.state);
 }
 
 static bool
@@ -832,12 +1331,23 @@ settle_or_postpone(Flight *flight, List *holds)
 	retry_soon = true;
 }
 
+/* A message is for one person: there is one verdict. */
+static void
+judge_invitation(Flight *flight, const HttpResult *result)
+{
+	CallReading reading = call_classify_result(WAWP_OP_SEND, result);
+	const CallVerdict *verdict = reading.npeople > 0 ? &reading.people[0] : &reading.whole;
+
+	call_settle_person(&flight->people[0], verdict, flight->instance);
+}
+
 /* Reads the answers that came; memory only. */
 static void
 judge_flights(void)
 {
 	dlist_iter	iter;
 
+	roster_take_answers();
 	dlist_foreach(iter, &flights)
 	{
 		Flight	   *flight = dlist_container(Flight, node, iter.cur);
@@ -848,7 +1358,10 @@ judge_flights(void)
 		if (result == NULL)
 			continue;
 		caller = MemoryContextSwitchTo(flight->memory);
-		(void) call_end_membership(flight->instance, flight->operation, result, flight->sent, flight->n, &end);
+		if (flight->text)
+			judge_invitation(flight, result);
+		else
+			(void) call_end_membership(flight->instance, flight->operation, result, flight->sent, flight->n, &end);
 		MemoryContextSwitchTo(caller);
 		flight->duration_ms = (int) (clock_monotonic_ms() - flight->sent_at);
 		flight->http_status = result->status;
@@ -868,6 +1381,7 @@ void
 dispatch_init(void)
 {
 	lanes_init();
+	roster_init();
 	told.rescan = true;
 }
 
@@ -978,9 +1492,10 @@ dispatch_has_work(void)
 	dlist_iter	iter;
 
 	judge_flights();
-	if (told.rescan || told.nlanes > 0 || retry_soon || next_expiry <= clock_monotonic_ms())
+	if (told.rescan || told.nlanes > 0 || retry_soon || next_expiry <= clock_monotonic_ms() ||
+		next_end <= clock_monotonic_ms() || roster_facts() != NIL)
 		return true;
-	if (may_claim() && lanes_next_at() <= clock_monotonic_ms())
+	if (may_claim() && Min(lanes_next_at(), lanes_next_look()) <= clock_monotonic_ms())
 		return true;
 	dlist_foreach(iter, &flights)
 		if (dlist_container(Flight, node, iter.cur)->stage == FLIGHT_JUDGED)
@@ -1005,13 +1520,18 @@ dispatch_settle_and_claim(void)
 			settle_or_postpone(flight, holds);
 	}
 	hold_restored_copy();
+	if (told.rescan || told.nlanes > 0)
+		intent_end_superseded();
 	end_what_cannot_be();
 	if (told.rescan || told.nlanes > 0 || notes_left)
 		record_notes();
 	if (doubt_left)
 		recover_rest();
+	end_memberships();
 	take_up_wake();
+	follow_learn();
 	holds = hold_read_all();
+	follow_due(holds);
 	claim_due(holds);
 }
 
@@ -1032,6 +1552,7 @@ dispatch_committed(void)
 
 	told.rescan = false;
 	told.nlanes = 0;
+	roster_forget_facts();
 	isolating = isolated_failures > 0;
 	dlist_foreach_modify(iter, &flights)
 	{
@@ -1073,6 +1594,16 @@ dispatch_aborted(void)
 	}
 }
 
+static HttpTransfer *
+begin_invitation(const Flight *flight)
+{
+	CallRequest request = {.endpoint = ENDPOINT_SEND_TEXT};
+
+	request.fields[0] = (WireField) {"chatId", flight->people[0].jid.text};
+	request.fields[1] = (WireField) {"message", flight->text};
+	return call_begin(flight->instance, &request);
+}
+
 /* What was claimed leaves now: no transaction is open. */
 void
 dispatch_send(void)
@@ -1080,6 +1611,7 @@ dispatch_send(void)
 	dlist_iter	iter;
 
 	Assert(!IsTransactionState());
+	roster_send();
 	dlist_foreach(iter, &flights)
 	{
 		Flight	   *flight = dlist_container(Flight, node, iter.cur);
@@ -1089,8 +1621,9 @@ dispatch_send(void)
 			continue;
 		caller = MemoryContextSwitchTo(flight->memory);
 		flight->sent_at = clock_monotonic_ms();
-		flight->transfer = call_begin_membership(flight->instance, flight->operation,
-												 flight->lane->key.group, flight->sent, flight->n);
+		flight->transfer = flight->text ? begin_invitation(flight)
+			: call_begin_membership(flight->instance, flight->operation,
+									flight->lane->key.group, flight->sent, flight->n);
 		flight->stage = FLIGHT_SENT;
 		MemoryContextSwitchTo(caller);
 	}
@@ -1102,6 +1635,8 @@ dispatch_has_answers(void)
 {
 	dlist_iter	iter;
 
+	if (roster_has_answers())
+		return true;
 	dlist_foreach(iter, &flights)
 	{
 		Flight	   *flight = dlist_container(Flight, node, iter.cur);
@@ -1118,8 +1653,8 @@ dispatch_is_drained(void)
 {
 	int64		horizon = Min(dispatch_permit.until, clock_monotonic_ms() + DRAIN_HORIZON_MS);
 
-	return in_flight == 0 && !told.rescan && told.nlanes == 0 && !retry_soon &&
-		(dispatch_permit.requests <= 0 || lanes_next_at() > horizon);
+	return in_flight + roster_in_flight() == 0 && !told.rescan && told.nlanes == 0 && !retry_soon &&
+		(dispatch_permit.requests <= 0 || Min(lanes_next_at(), lanes_next_look()) > horizon);
 }
 
 int
@@ -1134,5 +1669,5 @@ dispatch_next_at(void)
 {
 	if (retry_soon)
 		return clock_monotonic_ms() + LOCKED_RETRY_MS;
-	return Min(next_expiry, may_claim() ? lanes_next_at() : LANES_NEVER);
+	return Min(Min(next_expiry, next_end), may_claim() ? Min(lanes_next_at(), lanes_next_look()) : LANES_NEVER);
 }

@@ -44,6 +44,7 @@ char	   *wawp_allowed_hosts;
 int			wawp_max_response_size;
 char	   *wawp_actor;
 bool		wawp_worker_on;
+bool		wawp_notify;
 int			wawp_max_in_flight;
 int			wawp_max_limiters;
 int			wawp_retention;
@@ -126,6 +127,14 @@ guc_init(void)
 							 "Off stops claiming; requests under way are finished.",
 							 &wawp_worker_on,
 							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("wawp.notify",
+							 "Sends a NOTIFY on channel \"wawp\" for each settled intent.",
+							 "The payload is a JSON object with the intent's id, state and outcome.",
+							 &wawp_notify,
+							 false,
 							 PGC_SIGHUP, 0,
 							 NULL, NULL, NULL);
 

@@ -15,7 +15,8 @@ extern char *wawp_instance_name;	/* wawp.instance; "" when unset */
 extern char *wawp_allowed_hosts;	/* wawp.allowed_hosts */
 extern int	wawp_max_response_size; /* wawp.max_response_size, in kB */
 extern char *wawp_actor;		/* wawp.actor; "" when unset */
-extern bool wawp_worker_on;		/* wawp.worker */
+extern bool wawp_worker_on;
+extern bool wawp_notify;		/* wawp.worker */
 extern int	wawp_max_in_flight; /* wawp.max_in_flight */
 extern int	wawp_max_limiters;	/* wawp.max_limiters */
 extern int	wawp_audit_retention;

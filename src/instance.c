@@ -30,6 +30,7 @@
 #include "access/htup_details.h"
 #include "access/reloptions.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
@@ -46,6 +47,8 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
@@ -779,6 +782,7 @@ fill_pace(WawpInstance *instance, List *defs)
 	instance->concurrency = option_int(defs, "concurrency");
 	instance->batch_size = option_int(defs, "batch_size");
 	instance->quiet_hours = option_value(defs, "quiet_hours");
+	(void) parse_duration(option_value(defs, "invite_ttl"), &instance->invite_ttl_ms);
 }
 
 static WawpInstance *
@@ -828,4 +832,48 @@ instance_resolve(const char *name, Oid roleid)
 	instance = describe(server);
 	instance->access_token = text_from_server(find_token(server, roleid));
 	return instance;
+}
+
+/* The role an intent was asked for by; it may be gone since. */
+static Oid
+requester_oid(const char *role)
+{
+	Oid			roleid = get_role_oid(role, true);
+
+	if (!OidIsValid(roleid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("the role \"%s\" that asked for it does not exist any more", role)));
+	return roleid;
+}
+
+/*
+ * As instance_resolve for a role by name, or instance_describe for NULL, but
+ * returns the error instead of raising it; the transaction goes on.
+ */
+ErrorData *
+instance_try(const char *name, const char *role, WawpInstance **instance)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		*instance = role ? instance_resolve(name, requester_oid(role)) : instance_describe(name);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return error;
 }

@@ -58,6 +58,12 @@ intent_action_name(IntentAction action)
 	return action_names[action];
 }
 
+const char *
+intent_state_name(IntentState state)
+{
+	return state_names[state];
+}
+
 WawpOperation
 intent_operation(IntentAction action)
 {
@@ -186,6 +192,7 @@ static SqlStatement cancel_batch = {
 
 static SqlStatement requeue = {
 	"WITH c AS (UPDATE wawp.membership_intent i SET state = 'queued', attempts = 0, crashes = 0, next_attempt_at = NULL,"
+	" outcome = NULL, code = NULL, detail = NULL,"
 	" settled_at = NULL, superseded = false, updated_at = clock_timestamp()"
 	" WHERE id = $1 AND state = 'failed' AND " IS_OWN
 	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND " SAME_PERSON_AND_KIND("o", "i") ")"
@@ -236,6 +243,12 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	" AND b.instance = c.instance AND b.group_jid = c.group_jid AND b.jid = c.jid" \
 	" AND (b.state = 'sending' OR NOT b.superseded)"
 
+#define READ_COLUMNS \
+	"i.id, i.jid, i.action::text, i.instance_id, i.requested_by::text, i.requested_from ->> 'login'," \
+	" i.requested_from ->> 'actor', i.requested_from ->> 'application', i.requested_from ->> 'client'," \
+	" i.origin, i.reason, i.batch_id, i.attempts, i.outcome::text, i.code, i.detail, i.state::text, i.verify," \
+	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at"
+
 /*
  * The head of a lane and, for one request, those behind it that ask the same
  * for the same role.  A person who is in flight is left where they are.
@@ -265,16 +278,33 @@ static SqlStatement claim = {
 	" UPDATE wawp.membership_intent i SET state = 'sending', attempts = attempts + 1,"
 	" next_attempt_at = NULL, updated_at = clock_timestamp()"
 	" FROM chosen WHERE i.id = chosen.id"
-	" RETURNING i.id, i.jid, i.action::text, i.instance_id, i.requested_by::text,"
-	" i.requested_from ->> 'login', i.requested_from ->> 'actor', i.requested_from ->> 'application',"
-	" i.requested_from ->> 'client', i.origin, i.reason, i.batch_id, i.attempts, i.outcome = 'unknown_result'",
+	" RETURNING " READ_COLUMNS,
 	6, {TEXTOID, TEXTOID, INT4OID, BOOLOID, INT8OID, INT8OID}, NULL
 };
 
+static bool
+is_true(uint64 row, int column)
+{
+	const char *value = sqlrun_get(row, column);
+
+	return value && value[0] == 't';
+}
+
+static IntentState
+state_of(const char *name)
+{
+	for (size_t i = 0; i < lengthof(state_names); i++)
+		if (strcmp(state_names[i], name) == 0)
+			return (IntentState) i;
+	elog(ERROR, "unknown state \"%s\"", name);
+}
+
+/* A row of READ_COLUMNS; its strings live in SPI's memory. */
 static void
-read_claimed(uint64 row, const LaneKey *lane, Intent *intent)
+read_intent(uint64 row, const LaneKey *lane, Intent *intent)
 {
 	const char *jid = sqlrun_get(row, 2);
+	const char *outcome = sqlrun_get(row, 14);
 
 	memset(intent, 0, sizeof(*intent));
 	intent->id = sqlrun_get_int8(row, 1, 0);
@@ -291,7 +321,17 @@ read_claimed(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->reason = sqlrun_get(row, 11);
 	intent->batch_id = sqlrun_get(row, 12);
 	intent->attempts = atoi(sqlrun_get(row, 13));
-	intent->was_lost = sqlrun_get(row, 14) && sqlrun_get(row, 14)[0] == 't';
+	intent->has_outcome = outcome && outcome_named(outcome, &intent->outcome);
+	intent->code = sqlrun_get(row, 15) ? atoi(sqlrun_get(row, 15)) : 0;
+	intent->detail = sqlrun_get(row, 16);
+	intent->state = state_of(sqlrun_get(row, 17));
+	intent->verify = is_true(row, 18);
+	intent->invite = is_true(row, 19);
+	intent->superseded = is_true(row, 20);
+	intent->until = sqlrun_get_int8(row, 21, 0);
+	intent->expires_at = sqlrun_get_int8(row, 22, 0);
+	intent->since = sqlrun_get_int8(row, 23, 0);
+	intent->due = sqlrun_get_int8(row, 24, 0);
 }
 
 /*
@@ -313,7 +353,7 @@ intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed)
 	sqlrun_int8(&args, (int64) MyDatabaseId);
 	n = sqlrun(&claim, &args);
 	for (uint64 i = 0; i < n; i++)
-		read_claimed(i, lane, &claimed[i]);
+		read_intent(i, lane, &claimed[i]);
 	return (int) n;
 }
 
@@ -363,6 +403,153 @@ intent_settle(int64 id, IntentState from, const IntentChange *change)
 	sqlrun_int8(&again, id);
 	sqlrun_text(&again, state_names[from]);
 	return sqlrun(&is_still, &again) == 0;
+}
+
+/*
+ * ---- when something waits for a sighting
+ */
+
+static SqlStatement waiting = {
+	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i"
+	" WHERE i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
+	" AND i.instance = $1::name AND i.group_jid = $2 ORDER BY i.id FOR UPDATE SKIP LOCKED",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* Everybody in a lane who waits for a look or an invitation; returns how many. */
+int
+intent_waiting(const LaneKey *lane, Intent **out)
+{
+	SqlArgs		args = {0};
+	uint64		n;
+
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	n = sqlrun(&waiting, &args);
+	*out = palloc(sizeof(Intent) * Max(n, 1));
+	for (uint64 i = 0; i < n; i++)
+		read_intent(i, lane, &(*out)[i]);
+	return (int) n;
+}
+
+static SqlStatement waiting_lanes = {
+	"SELECT instance::text, group_jid, min(coalesce(next_attempt_at, updated_at)) FROM wawp.membership_intent"
+	" WHERE state IN ('verifying', 'inviting', 'invited', 'pending_approval') GROUP BY instance, group_jid",
+	0, {0}, NULL
+};
+
+/* All lanes in which somebody waits, as IntentLane pointers. */
+List *
+intent_waiting_lanes(void)
+{
+	uint64		n = sqlrun(&waiting_lanes, NULL);
+	List	   *list = NIL;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		IntentLane *lane = palloc0(sizeof(IntentLane));
+
+		namestrcpy(&lane->key.instance, sqlrun_get(i, 1));
+		strlcpy(lane->key.group, sqlrun_get(i, 2), sizeof(lane->key.group));
+		lane->due = sqlrun_get_int8(i, 3, 0);
+		list = lappend(list, lane);
+	}
+	return list;
+}
+
+static SqlStatement postpone = {
+	"UPDATE wawp.membership_intent SET next_attempt_at = $2 WHERE id = $1",
+	2, {INT8OID, TIMESTAMPTZOID}, NULL
+};
+
+/* An intent that waits is looked at again later; it keeps its state's beginning. */
+void
+intent_postpone(const Intent *intent, TimestampTz due)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, intent->id);
+	sqlrun_time(&args, due);
+	sqlrun(&postpone, &args);
+}
+
+/* What an invitation under way is told by after a crash: see `recover`. */
+static SqlStatement begin_invite = {
+	"UPDATE wawp.membership_intent SET state = 'sending', outcome = 'invited', next_attempt_at = NULL,"
+	" attempts = attempts + 1, updated_at = clock_timestamp() WHERE id = $1 AND state = 'inviting'",
+	1, {INT8OID}, NULL
+};
+
+/* inviting -> sending; false when it is no longer there. */
+bool
+intent_begin_invite(const Intent *intent)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, intent->id);
+	return sqlrun(&begin_invite, &args) > 0;
+}
+
+static SqlStatement move = {
+	"UPDATE wawp.membership_intent i SET group_jid = $2, state = 'queued', attempts = attempts - 1,"
+	" detail = 'moved from ' || i.group_jid || ', which is full', updated_at = clock_timestamp()"
+	" WHERE id = $1 AND state = 'sending' AND NOT EXISTS (SELECT FROM wawp.membership_intent o"
+	"  WHERE o.state = 'queued' AND o.instance = i.instance AND o.group_jid = $2 AND o.jid = i.jid"
+	"  AND o.action NOT IN ('promote', 'demote'))",
+	2, {INT8OID, TEXTOID}, NULL
+};
+
+/* sending -> queued in another group; false when the person is asked for there already. */
+bool
+intent_move(const Intent *intent, const char *group)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, intent->id);
+	sqlrun_text(&args, group);
+	return sqlrun(&move, &args) > 0;
+}
+
+/* What was sent has its effect; what only waited is over. */
+static SqlStatement end_superseded = {
+	"WITH old AS (SELECT id FROM wawp.membership_intent WHERE superseded"
+	"  AND state IN ('verifying', 'inviting', 'invited', 'pending_approval') FOR UPDATE SKIP LOCKED)"
+	" UPDATE wawp.membership_intent i SET state = CASE WHEN i.state = 'verifying' THEN 'done' ELSE 'cancelled' END::wawp.state,"
+	" detail = 'the opposite was asked for', updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" FROM old WHERE i.id = old.id",
+	0, {0}, NULL
+};
+
+/* Finishes, without follow-up, what the opposite of was asked for. */
+void
+intent_end_superseded(void)
+{
+	sqlrun(&end_superseded, NULL);
+}
+
+static SqlStatement enqueue_removal = {
+	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, instance_id, requested_by,"
+	" origin, state, attempts, crashes, superseded, created_at, updated_at)"
+	" VALUES ($1::name, $2, $3, 'remove', $6, $4, $5::name, 'until', 'queued', 0, 0, false, clock_timestamp(), clock_timestamp())"
+	" ON CONFLICT (instance, group_jid, jid, (action IN ('promote', 'demote'))) WHERE state = 'queued' DO NOTHING"
+	" RETURNING id",
+	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+};
+
+/* A membership's time is over; 0 when something else is queued for the person. */
+int64
+intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
+					   const char *requested_by, const char *reason)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun_text(&args, jid);
+	sqlrun_text(&args, instance_id);
+	sqlrun_text(&args, requested_by);
+	sqlrun_text(&args, reason);
+	return sqlrun(&enqueue_removal, &args) > 0 ? sqlrun_get_int8(0, 1, 0) : 0;
 }
 
 static SqlStatement dependents = {
@@ -503,21 +690,25 @@ intent_lanes(void)
  */
 
 /*
- * Adding, removing, promoting and demoting again is harmless, so what is in
- * doubt goes back to the queue; unless the same was asked for anew since.
+ * What is in doubt is looked at, unless the same was asked for anew since.  An
+ * invitation cannot be looked for and is not repeated.
  */
+#define DOUBT_ENDS "(doubt.moot OR doubt.is_invite OR crashes + $1 > $2)"
 static SqlStatement recover = {
 	"WITH doubt AS (SELECT s.id, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
-	"   AND " SAME_PERSON_AND_KIND("o", "s") ") OR s.superseded AS moot"
+	"   AND " SAME_PERSON_AND_KIND("o", "s") ") OR s.superseded AS moot,"
+	"  s.action = 'invite' OR coalesce(s.outcome = 'invited', false) AS is_invite"
 	"  FROM wawp.membership_intent s WHERE s.state = 'sending' AND s.id <> ALL ($3::bigint[])"
 	"  FOR UPDATE OF s SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET crashes = crashes + $1, updated_at = clock_timestamp(),"
-	" outcome = 'unknown_result',"
-	" state = CASE WHEN doubt.moot THEN 'cancelled' WHEN crashes + $1 > $2 THEN 'failed' ELSE 'queued' END::wawp.state,"
-	" detail = CASE WHEN doubt.moot THEN 'in doubt when the worker ended; asked for anew since'"
+	" outcome = 'unknown_result', next_attempt_at = CASE WHEN NOT " DOUBT_ENDS " THEN clock_timestamp() END,"
+	" state = CASE WHEN doubt.is_invite THEN 'failed' WHEN doubt.moot THEN 'cancelled' WHEN crashes + $1 > $2 THEN 'failed'"
+	"  ELSE 'verifying' END::wawp.state,"
+	" detail = CASE WHEN doubt.is_invite THEN 'in doubt when the worker ended; an invitation is not repeated by itself'"
+	"  WHEN doubt.moot THEN 'in doubt when the worker ended; asked for anew since'"
 	"  WHEN crashes + $1 > $2 THEN 'parked: the worker died again and again while serving it alone'"
 	"  ELSE 'in doubt: the worker ended while the request was on its way' END,"
-	" settled_at = CASE WHEN doubt.moot OR crashes + $1 > $2 THEN clock_timestamp() END"
+	" settled_at = CASE WHEN " DOUBT_ENDS " THEN clock_timestamp() END"
 	" FROM doubt WHERE i.id = doubt.id",
 	3, {INT4OID, INT4OID, TEXTOID}, NULL
 };

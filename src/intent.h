@@ -93,7 +93,18 @@ typedef struct Intent
 	const char *reason;			/* these may be NULL */
 	const char *batch_id;
 	int			attempts;		/* this one included */
-	bool		was_lost;		/* the attempt before had no usable answer */
+	IntentState state;			/* as it was read */
+	bool		has_outcome;
+	WawpOutcome outcome;		/* of the attempt before */
+	int			code;
+	const char *detail;
+	bool		verify;
+	bool		invite;
+	bool		superseded;
+	TimestampTz until;			/* these may be 0 */
+	TimestampTz expires_at;
+	TimestampTz since;			/* when it last changed its state */
+	TimestampTz due;			/* when it is to be looked at */
 } Intent;
 
 /* Who changes something, for the record. */
@@ -102,6 +113,13 @@ typedef struct IntentAsker
 	const char *role;
 	Datum		from;			/* jsonb, as requested_from has it */
 } IntentAsker;
+
+/* A lane in which intents wait to be looked at. */
+typedef struct IntentLane
+{
+	LaneKey		key;
+	TimestampTz due;
+} IntentLane;
 
 /* What becomes of an intent. */
 typedef struct IntentChange
@@ -117,6 +135,7 @@ typedef struct IntentChange
 
 extern WawpOperation intent_operation(IntentAction action);
 extern const char *intent_action_name(IntentAction action);
+extern const char *intent_state_name(IntentState state);
 
 extern bool intent_make_room(const char *instance, const char *group, const char *jid,
 							 IntentAction action, const IntentAsker *asker);
@@ -127,6 +146,14 @@ extern int64 intent_cancel_batch(const char *batch, const IntentAsker *asker);
 extern bool intent_requeue(int64 id, const IntentAsker *asker);
 extern int	intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed);
 extern bool intent_settle(int64 id, IntentState from, const IntentChange *change);
+extern int	intent_waiting(const LaneKey *lane, Intent **waiting);
+extern List *intent_waiting_lanes(void);
+extern void intent_postpone(const Intent *intent, TimestampTz due);
+extern bool intent_begin_invite(const Intent *intent);
+extern bool intent_move(const Intent *intent, const char *group);
+extern void intent_end_superseded(void);
+extern int64 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
+									const char *requested_by, const char *reason);
 extern uint64 intent_fail_dependents(void);
 extern List *intent_dependent_lanes(int64 id);
 extern int64 intent_expire(void);

@@ -255,6 +255,20 @@ outcome_operation(const char *name, WawpOperation *operation)
 	return false;
 }
 
+/* The outcome with that label; false when there is none. */
+bool
+outcome_named(const char *name, WawpOutcome *outcome)
+{
+	for (size_t i = 0; i < lengthof(outcomes); i++)
+	{
+		if (strcmp(name, outcomes[i].name) != 0)
+			continue;
+		*outcome = outcomes[i].outcome;
+		return true;
+	}
+	return false;
+}
+
 const char *
 outcome_operation_name(WawpOperation operation)
 {

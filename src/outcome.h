@@ -103,6 +103,7 @@ typedef struct OutcomeReading
 } OutcomeReading;
 
 extern const OutcomeInfo *outcome_info(WawpOutcome outcome);
+extern bool outcome_named(const char *name, WawpOutcome *outcome);
 extern bool outcome_operation(const char *name, WawpOperation *operation);
 extern const char *outcome_operation_name(WawpOperation operation);
 extern OutcomeReading outcome_of_person(WawpOperation operation, int code, int inner_code,

@@ -58,6 +58,7 @@ PG_FUNCTION_INFO_V1(wawp_request_add);
 PG_FUNCTION_INFO_V1(wawp_request_remove);
 PG_FUNCTION_INFO_V1(wawp_request_promote);
 PG_FUNCTION_INFO_V1(wawp_request_demote);
+PG_FUNCTION_INFO_V1(wawp_request_invite);
 PG_FUNCTION_INFO_V1(wawp_request_swap);
 PG_FUNCTION_INFO_V1(wawp_cancel);
 PG_FUNCTION_INFO_V1(wawp_cancel_batch);
@@ -367,10 +368,6 @@ fill_identity(TupleDesc desc, Datum *values, bool *nulls, Requester *requester, 
 	problem = intent_problem(&group, jid, action);
 	if (problem)
 		refuse_intent(&group, group_text, jid_text, problem);
-	if (action == ACTION_INVITE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("invitations are not sent by this version")));
 	lane = lane_of(instance->name, group.text);
 	set_column(values, nulls, INTENT_GROUP_JID, CStringGetTextDatum(group.text));
 	set_column(values, nulls, INTENT_JID, CStringGetTextDatum(jid->text));
@@ -708,6 +705,14 @@ Datum
 wawp_request_demote(PG_FUNCTION_ARGS)
 {
 	Wish		wish = {.action = ACTION_DEMOTE,.verify = true,.invite = true};
+
+	return request(fcinfo, &wish, 7);
+}
+
+Datum
+wawp_request_invite(PG_FUNCTION_ARGS)
+{
+	Wish		wish = {.action = ACTION_INVITE,.verify = true,.invite = true};
 
 	return request(fcinfo, &wish, 7);
 }

@@ -38,6 +38,7 @@
 #include "relay.h"
 #include "shmem.h"
 #include "storage/proc.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
@@ -431,6 +432,30 @@ relay_write(void)
 			turn_into_withdrawal(&record);
 		write_record(&record);
 	}
+}
+
+/* Groups that these requests may have changed, as LaneKey pointers. */
+List *
+relay_changed_groups(void)
+{
+	MemoryContext caller = MemoryContextSwitchTo(taken_memory);
+	List	   *groups = NIL;
+	ListCell   *lc;
+
+	foreach(lc, taken)
+	{
+		LaneKey    *key = palloc0(sizeof(LaneKey));
+		RelayRecord record;
+
+		unpack(((const Taken *) lfirst(lc))->data, &record);
+		if (record.instance == NULL || record.group_jid == NULL)
+			continue;
+		namestrcpy(&key->instance, record.instance);
+		strlcpy(key->group, record.group_jid, sizeof(key->group));
+		groups = lappend(groups, key);
+	}
+	MemoryContextSwitchTo(caller);
+	return groups;
 }
 
 static void

@@ -11,6 +11,8 @@
 #ifndef WAWP_RELAY_H
 #define WAWP_RELAY_H
 
+#include "nodes/pg_list.h"
+
 #define RELAY_MAX_PEOPLE 50
 
 /* A person of a record; both are NULL when there is nothing to say. */
@@ -68,6 +70,7 @@ extern bool relay_wait_for_room(int timeout_ms);
 extern void relay_recover(void);
 extern bool relay_take(void);
 extern void relay_write(void);
+extern List *relay_changed_groups(void);
 extern bool relay_committed(void);
 extern void relay_aborted(void);
 

@@ -33,6 +33,7 @@
 #include "shmem.h"
 #include "sqlrun.h"
 #include "storage/ipc.h"
+#include "suppression.h"
 #include "text.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -192,11 +193,34 @@ note_left(Leaving *leaving)
  * ---- what may go
  */
 
+/* Marks who is left in peace; the others come first.  Returns how many those are. */
+static int
+spare_suppressed(const char *group, CallPerson **people, int npeople, MemoryContext caller)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < npeople; i++)
+	{
+		CallPerson *person = people[i];
+		const char *reason = suppression_reason(person->jid.text, group);
+
+		if (reason == NULL)
+		{
+			people[i] = people[kept];
+			people[kept++] = person;
+			continue;
+		}
+		person->outcome = WAWP_SUPPRESSED;
+		person->detail = MemoryContextStrdup(caller, psprintf("not sent: suppressed (%s)", text_from_server(reason)));
+	}
+	return kept;
+}
+
 /* Copies the holds of an instance into a context. */
 static List *
 copy_holds(const WawpInstance *instance, MemoryContext caller)
 {
-	SqlOwner	before = sqlrun_begin_as_owner();
+	MemoryContext spi = CurrentMemoryContext;
 	List	   *holds = NIL;
 	ListCell   *lc;
 
@@ -220,24 +244,30 @@ copy_holds(const WawpInstance *instance, MemoryContext caller)
 		MemoryContextSwitchTo(caller);
 		holds = lcons(hold, holds);
 	}
-	sqlrun_end_as_owner(&before);
+	MemoryContextSwitchTo(spi);
 	return holds;
 }
 
 /*
- * The holds of an instance, in the current context.  Read in a subtransaction
- * that is undone: a lock on their table, kept while the answer is waited for,
- * would be in the way of DROP EXTENSION.
+ * The holds of an instance, in the current context; with people, who of them
+ * is left in peace is marked and put last.  Read in a subtransaction that is
+ * undone: a lock on these tables, kept while the answer is waited for, would be
+ * in the way of DROP EXTENSION.
  */
 static List *
-read_holds(const WawpInstance *instance)
+read_policy(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	SqlOwner	before;
 	List	   *holds;
 
 	BeginInternalSubTransaction(NULL);
+	before = sqlrun_begin_as_owner();
 	holds = copy_holds(instance, caller);
+	if (people)
+		*npeople = spare_suppressed(group, people, *npeople, caller);
+	sqlrun_end_as_owner(&before);
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
@@ -421,7 +451,8 @@ void
 session_membership(const WawpInstance *instance, WawpOperation operation, const char *group,
 				   const char *reason, CallPerson **people, int npeople)
 {
-	List	   *holds = npeople > 0 ? read_holds(instance) : NIL;
+	bool		adds = operation == WAWP_OP_ADD;
+	List	   *holds = npeople > 0 ? read_policy(instance, group, adds ? people : NULL, &npeople) : NIL;
 	const Hold *hold = active_hold(holds, instance, group);
 	LimiterGrant grant = {npeople, 0, 0};
 
@@ -432,7 +463,7 @@ session_membership(const WawpInstance *instance, WawpOperation operation, const 
 													  *hold->key.group ? "group" : "instance", hold->reason));
 		return;
 	}
-	if (operation == WAWP_OP_ADD && npeople > 0)
+	if (adds && npeople > 0)
 		npeople = take_pace(instance, hold_find(holds, instance->name, ""), people, npeople, &grant);
 	change_all(instance, operation, group, reason, &grant, people, npeople);
 }
@@ -480,7 +511,7 @@ refuse_held(const SessionRequest *request, const Hold *hold)
 static void
 take_all_or_none(Leaving *leaving, const WawpInstance *instance, const SessionRequest *request)
 {
-	List	   *holds = read_holds(instance);
+	List	   *holds = read_policy(instance, request->group, NULL, NULL);
 	const Hold *hold = active_hold(holds, instance, request->group);
 	LimiterGrant grant;
 

@@ -21,14 +21,8 @@
 #include "postgres.h"
 
 #include "clock.h"
+#include "members.h"
 #include "verify.h"
-
-typedef enum Presence
-{
-	PRESENCE_UNKNOWN,
-	PRESENCE_ABSENT,
-	PRESENCE_PRESENT
-} Presence;
 
 /* A person who is looked for. */
 typedef struct Sought
@@ -63,42 +57,15 @@ ask_lid(const WawpInstance *instance, const Jid *person)
 	return http_is_success(result) ? wire_read_lid(result->body, result->body_len) : unknown;
 }
 
-static bool
-is_listed(const WireMembers *members, const Jid *jid)
-{
-	for (int i = 0; i < members->count; i++)
-	{
-		const WireMember *member = &members->members[i];
-
-		if (member->role != WIRE_ROLE_LEFT &&
-			(jid_same(&member->phone, jid) || jid_same(&member->lid, jid)))
-			return true;
-	}
-	return false;
-}
-
-/* Is there anybody in the list of whom only a LID is known? */
-static bool
-has_unresolved_lid(const WireMembers *members)
-{
-	for (int i = 0; i < members->count; i++)
-		if (members->members[i].role != WIRE_ROLE_LEFT && members->members[i].phone.kind != JID_PERSON)
-			return true;
-	return false;
-}
-
 static Presence
 look_for(const WawpInstance *instance, const WireMembers *members, Sought *sought)
 {
-	if (is_listed(members, &sought->person->jid))
-		return PRESENCE_PRESENT;
-	if (!has_unresolved_lid(members))
-		return PRESENCE_ABSENT;
-	if (sought->lid.kind != JID_LID)
-		sought->lid = ask_lid(instance, &sought->person->jid);
-	if (sought->lid.kind != JID_LID)
-		return PRESENCE_UNKNOWN;
-	return is_listed(members, &sought->lid) ? PRESENCE_PRESENT : PRESENCE_ABSENT;
+	Presence	presence = members_presence(members, &sought->person->jid, &sought->lid);
+
+	if (presence != PRESENCE_UNKNOWN)
+		return presence;
+	sought->lid = ask_lid(instance, &sought->person->jid);
+	return members_presence(members, &sought->person->jid, &sought->lid);
 }
 
 static void

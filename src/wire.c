@@ -707,6 +707,16 @@ count_members(const WireMembers *members)
 	return n;
 }
 
+/* whatsapp-membership.md, section 0: a plain member may add where the mode says so. */
+static bool
+says_only_admins_add(const JsonNode *node)
+{
+	static const char *const keys[] = {"MemberAddMode", "memberAddMode", "member_add_mode", NULL};
+	const char *mode = json_node_text(json_node_any(node, keys));
+
+	return mode && strcmp(mode, "admin_add") == 0;
+}
+
 static WireGroup
 read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 {
@@ -722,6 +732,7 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 	group.subject = json_node_text(json_node_any(node, subject_keys));
 	if (!group.subject)
 		group.subject = json_node_text(json_node_any(metadata, subject_keys));
+	group.only_admins_add = says_only_admins_add(node) || says_only_admins_add(metadata);
 	members->count = 0;
 	if (list)
 	{

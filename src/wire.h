@@ -83,6 +83,7 @@ typedef struct WireGroup
 	const char *jid;			/* NULL when not told */
 	const char *subject;		/* likewise */
 	int			size;			/* -1 when not told */
+	bool		only_admins_add;	/* it says that members may not add others */
 } WireGroup;
 
 typedef struct WireGroups

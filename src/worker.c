@@ -36,6 +36,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "relay.h"
+#include "roster.h"
 #include "shmem.h"
 #include "sqlrun.h"
 #include "storage/ipc.h"
@@ -254,6 +255,7 @@ static void
 serve_mail(void)
 {
 	bool		again;
+	ListCell   *lc;
 
 	if (!mail_waits || !relay_take())
 	{
@@ -262,6 +264,11 @@ serve_mail(void)
 	}
 	if (run_transaction(relay_write, "recording session calls"))
 	{
+		foreach(lc, relay_changed_groups())
+		{
+			roster_forget_list(lfirst(lc));
+			roster_forget_link(lfirst(lc));
+		}
 		again = relay_committed();
 		mail_retry_at = 0;
 	}
@@ -278,6 +285,7 @@ serve_mail(void)
 static void
 prune(void)
 {
+	roster_prune();
 	if (wawp_retention > 0)
 		(void) intent_prune(wawp_retention);
 	audit_prepare_ahead();

@@ -1,0 +1,93 @@
+-- ---- memory and policy: all of it visible, and the owner's to change
+
+CREATE TABLE wawp.membership (
+	instance		name NOT NULL,
+	group_jid		text NOT NULL,
+	contact_id		bigint NOT NULL,
+	added_by_us		bool NOT NULL DEFAULT false,
+	added_at		timestamptz,
+	seen_at			timestamptz,
+	until			timestamptz,
+	invited_at		timestamptz,
+	welcomed_at		timestamptz,
+	left_at			timestamptz,
+	requested_by	name,
+	reason			text,
+	CONSTRAINT membership_pkey PRIMARY KEY (instance, group_jid, contact_id)
+);
+CREATE INDEX membership_until ON wawp.membership (until) WHERE until IS NOT NULL;
+COMMENT ON TABLE wawp.membership IS 'what is remembered of a person in a group, until it is erased';
+COMMENT ON COLUMN wawp.membership.added_by_us IS 'we put the person there, so we may take them out (managed_only)';
+COMMENT ON COLUMN wawp.membership.added_at IS 'when we added the person last';
+COMMENT ON COLUMN wawp.membership.seen_at IS 'when a member list last showed the person; NULL since we removed them';
+COMMENT ON COLUMN wawp.membership.until IS 'when the removal is queued';
+COMMENT ON COLUMN wawp.membership.invited_at IS 'when the invite link was last sent';
+COMMENT ON COLUMN wawp.membership.welcomed_at IS 'when the group welcomed the person';
+COMMENT ON COLUMN wawp.membership.left_at IS 'when the person was found to be gone, or was removed by us';
+COMMENT ON COLUMN wawp.membership.requested_by IS 'who asked for the membership; the removal due at "until" is theirs';
+COMMENT ON COLUMN wawp.membership.reason IS 'why';
+
+CREATE TABLE wawp.suppression (
+	jid			text NOT NULL,
+	group_jid	text,
+	reason		text NOT NULL,
+	since		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	until		timestamptz
+);
+CREATE UNIQUE INDEX suppression_key ON wawp.suppression (jid, coalesce(group_jid, ''));
+COMMENT ON TABLE wawp.suppression IS 'people who are not added or invited: they left, were removed by others, refused or opted out';
+COMMENT ON COLUMN wawp.suppression.jid IS 'the person';
+COMMENT ON COLUMN wawp.suppression.group_jid IS 'the group; NULL means all groups';
+COMMENT ON COLUMN wawp.suppression.reason IS 'why';
+COMMENT ON COLUMN wawp.suppression.since IS 'since when';
+COMMENT ON COLUMN wawp.suppression.until IS 'until when; NULL means until wawp_unsuppress()';
+
+CREATE TABLE wawp.group_settings (
+	instance				name NOT NULL,
+	group_jid				text NOT NULL,
+	adds_per_minute			float8 CHECK (adds_per_minute >= 0),
+	capacity				int NOT NULL DEFAULT 1024 CHECK (capacity > 0),
+	invite					bool NOT NULL DEFAULT true,
+	invite_text				text CHECK (char_length(invite_text) <= 3800 AND invite_text LIKE '%{link}%'),
+	welcome_text			text CHECK (char_length(welcome_text) <= 3000),
+	welcome_delay			interval NOT NULL DEFAULT '1 minute' CHECK (welcome_delay >= interval '0'),
+	overflow_group			text CHECK (overflow_group <> group_jid),
+	check_exists			bool NOT NULL DEFAULT false,
+	require_contact_within	interval,
+	managed					bool NOT NULL DEFAULT true,
+	CONSTRAINT group_settings_pkey PRIMARY KEY (instance, group_jid)
+);
+COMMENT ON TABLE wawp.group_settings IS 'policy of a group; a group without a row has the defaults';
+COMMENT ON COLUMN wawp.group_settings.adds_per_minute IS 'pace of this group beside the instance''s; NULL means none of its own';
+COMMENT ON COLUMN wawp.group_settings.capacity IS 'members it may have';
+COMMENT ON COLUMN wawp.group_settings.invite IS 'may people who cannot be added be sent the invite link';
+COMMENT ON COLUMN wawp.group_settings.invite_text IS 'text of the invitation, with {link} and perhaps {group}';
+COMMENT ON COLUMN wawp.group_settings.welcome_text IS 'sent to the group when people joined, with {names}; NULL means none';
+COMMENT ON COLUMN wawp.group_settings.welcome_delay IS 'one welcome for all who joined in that time';
+COMMENT ON COLUMN wawp.group_settings.overflow_group IS 'where people are added when this group is full';
+COMMENT ON COLUMN wawp.group_settings.check_exists IS 'ask whether a number is on WhatsApp before it is added';
+COMMENT ON COLUMN wawp.group_settings.require_contact_within IS 'add only who wrote to us within that time; NULL means anybody';
+COMMENT ON COLUMN wawp.group_settings.managed IS 'may wawp_sync_group() remove people from it';
+
+SELECT pg_catalog.pg_extension_config_dump('wawp.membership', '');
+SELECT pg_catalog.pg_extension_config_dump('wawp.suppression', '');
+SELECT pg_catalog.pg_extension_config_dump('wawp.group_settings', '');
+
+CREATE FUNCTION wawp_suppress(jid text, group_jid text DEFAULT NULL, reason text DEFAULT NULL,
+							  until timestamptz DEFAULT NULL) RETURNS void
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_suppress';
+COMMENT ON FUNCTION wawp_suppress(text, text, text, timestamptz) IS
+	'keeps a person from being added or invited, to one group or to all';
+
+CREATE FUNCTION wawp_unsuppress(jid text, group_jid text DEFAULT NULL) RETURNS bool
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_unsuppress';
+COMMENT ON FUNCTION wawp_unsuppress(text, text) IS
+	'ends a suppression; false when there was none';
+
+CREATE FUNCTION wawp_note_contact(jid text, at timestamptz DEFAULT NULL) RETURNS void
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_note_contact';
+COMMENT ON FUNCTION wawp_note_contact(text, timestamptz) IS
+	'notes that a person wrote to us, now or then';
+
+REVOKE ALL ON FUNCTION wawp_suppress(text, text, text, timestamptz), wawp_unsuppress(text, text),
+	wawp_note_contact(text, timestamptz) FROM PUBLIC;

@@ -1,0 +1,553 @@
+/*-------------------------------------------------------------------------
+ *
+ * follow.c
+ *	  What precedes and what follows a request: policy, looks, memory.
+ *
+ * Before an add leaves, what is known is asked: is the person left in peace,
+ * in the group already, on WhatsApp; is the group full, are we its admin.
+ * Afterwards one member list settles everybody who waits in the group.
+ * Verdicts: present beats any code; absent counts at the last of the
+ * instance's verify_delays; who may be somebody of whom only a LID is known is
+ * neither, and is not invited.  A list asked for before the answer came does
+ * not count.  (whatsapp-membership.md, sections 2.3 and 2.6)
+ *
+ * This file decides and writes rows; requests are made by dispatch.c.
+ * Statements run as intent.c's do.
+ *
+ * IDENTIFICATION
+ *	  src/follow.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "clock.h"
+#include "contact.h"
+#include "follow.h"
+#include "membership.h"
+#include "notice.h"
+#include "retry.h"
+#include "suppression.h"
+#include "trail.h"
+
+#include "compat.h"
+
+/* A list of that age still says who is a member before an add. */
+#define LIST_MAX_AGE_US (60 * USECS_PER_SEC)
+/* A group's list is not read more often, but for a shorter first delay. */
+#define READ_GAP_MS 1000
+/* A list that cannot be read is tried again after 1, 2, 4 ... seconds ... */
+#define FIRST_READ_RETRY_MS 1000
+#define LONGEST_READ_RETRY_MS (60 * 1000)
+/* ... and so often before what waits for it is settled without. */
+#define MAX_READ_FAILURES 5
+/* Who cannot be told from a LID is looked for that long. */
+#define LONGEST_DOUBT_US USECS_PER_DAY
+/* Between two looks whether an invited person has joined. */
+#define FIRST_WAIT_US (30 * USECS_PER_SEC)
+#define LONGEST_WAIT_US USECS_PER_HOUR
+/* Looks in the time an invitation is open, at least. */
+#define LOOKS_PER_INVITATION 20
+
+static int64
+read_retry_ms(const Roster *roster)
+{
+	int64		delay = FIRST_READ_RETRY_MS;
+
+	for (int i = 1; i < roster->failures && delay < LONGEST_READ_RETRY_MS; i++)
+		delay *= 2;
+	return Min(delay, LONGEST_READ_RETRY_MS);
+}
+
+/* Has the list been unreadable just now? */
+static bool
+is_unreadable(const Roster *roster)
+{
+	return roster->failures > 0 && clock_monotonic_ms() - roster->failed_at < read_retry_ms(roster);
+}
+
+static Jid
+lid_of(const Contact *contact)
+{
+	Jid			none = {.kind = JID_INVALID};
+
+	return contact->lid ? jid_parse(contact->lid, strlen(contact->lid)) : none;
+}
+
+/* Is a person in the list?  Asks for their LID when that decides. */
+static Presence
+presence_of(const Roster *roster, const Jid *person, const Contact *contact, FollowNeed *need)
+{
+	Jid			lid = lid_of(contact);
+	Presence	presence = members_presence(&roster->list, person, &lid);
+
+	if (presence == PRESENCE_UNKNOWN && need->question == 0 && !roster_was_asked(ASK_LID, person->text))
+		*need = (FollowNeed) {ASK_LID, person->text};
+	return presence;
+}
+
+/*
+ * ---- before an add
+ */
+
+/* What the list and the group say; a list that cannot be read says nothing. */
+FollowGroup
+follow_check_group(const Roster *roster, const GroupSettings *settings, FollowNeed *need)
+{
+	bool		ask_self;
+	OwnRole		own;
+
+	if (!roster_is_newer(roster, GetCurrentTimestamp() - LIST_MAX_AGE_US))
+	{
+		*need = (FollowNeed) {ASK_LIST, NULL};
+		return is_unreadable(roster) ? GROUP_OPEN : GROUP_UNKNOWN;
+	}
+	if (members_count(&roster->list) + roster->added >= settings->capacity)
+		return GROUP_FULL;
+	own = roster_own_role(roster, &ask_self);
+	if (ask_self)
+	{
+		*need = (FollowNeed) {ASK_SELF, NULL};
+		return GROUP_UNKNOWN;
+	}
+	if (own != OWN_MEMBER)
+		return GROUP_OPEN;
+	if (!roster->has_info)
+	{
+		*need = (FollowNeed) {ASK_INFO, NULL};
+		return GROUP_UNKNOWN;
+	}
+	return roster->only_admins_add ? GROUP_NOT_OURS : GROUP_OPEN;
+}
+
+static void
+refuse(const Intent *intent, WawpOutcome outcome, const char *why, IntentChange *change)
+{
+	*change = (IntentChange) {
+		.state = STATE_FAILED,
+		.has_outcome = true,
+		.outcome = outcome,
+		.detail = why,
+		.give_attempt_back = true
+	};
+	trail_write(intent, "policy", outcome, why);
+}
+
+/*
+ * Who was seen in the group, was not taken out by us and is not in it any more
+ * has left, or was removed by others: they are not added again by themselves.
+ */
+static bool
+has_left(const Intent *intent, const Contact *contact, Presence presence)
+{
+	Membership	memory;
+
+	if (presence != PRESENCE_ABSENT || !membership_get(&intent->lane, contact->id, &memory) || memory.seen_at == 0)
+		return false;
+	if (memory.left_at == 0)
+		membership_note_gone(&intent->lane, contact->id);
+	suppression_set(intent->jid.text, intent->lane.group, "left the group", 0);
+	return true;
+}
+
+/* Is the number on WhatsApp, as far as the group wants that asked? */
+static bool
+is_unregistered(const Intent *intent, const Contact *contact, const GroupSettings *settings, FollowNeed *need)
+{
+	if (!settings->check_exists)
+		return false;
+	if (contact->is_checked)
+		return !contact->is_registered;
+	if (!roster_was_asked(ASK_EXISTS, intent->jid.text) && need->question == 0)
+		*need = (FollowNeed) {ASK_EXISTS, intent->jid.text};
+	return false;
+}
+
+/*
+ * Is there a reason not to send this add?  Then *change says what becomes of
+ * it.  *need: what has to be asked before that is known.
+ */
+bool
+follow_refuses(const Intent *intent, const Roster *roster, const GroupSettings *settings,
+			   FollowNeed *need, IntentChange *change)
+{
+	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
+	Contact		contact = contact_get(intent->jid.text);
+	Presence	presence = PRESENCE_UNKNOWN;
+
+	if (roster->asked_at != 0)
+		presence = presence_of(roster, &intent->jid, &contact, need);
+	if (presence == PRESENCE_PRESENT)
+	{
+		*change = (IntentChange) {
+			.state = STATE_DONE,
+			.has_outcome = true,
+			.outcome = WAWP_ALREADY_MEMBER,
+			.give_attempt_back = true
+		};
+		trail_write(intent, "verified", WAWP_ALREADY_MEMBER, NULL);
+	}
+	else if (reason)
+		refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
+	else if (has_left(intent, &contact, presence))
+		refuse(intent, WAWP_SUPPRESSED, "suppressed: left the group", change);
+	else if (settings->contact_within_us > 0 &&
+			 contact.last_inbound_at < GetCurrentTimestamp() - settings->contact_within_us)
+		refuse(intent, WAWP_SUPPRESSED, "require_contact_within: the person has not written to us lately", change);
+	else if (is_unregistered(intent, &contact, settings, need))
+		refuse(intent, WAWP_NOT_ON_WHATSAPP, "check_exists: the number is not on WhatsApp", change);
+	else
+		return false;
+	need->question = 0;
+	return true;
+}
+
+/*
+ * ---- memory
+ */
+
+/* Keeps what an intent's end says of the person. */
+void
+follow_remember(const Intent *intent, WawpOutcome outcome, IntentState state)
+{
+	int64		contact = contact_id(intent->jid.text);
+	bool		is_done = state == STATE_DONE;
+
+	if (is_done && intent->action == ACTION_REMOVE)
+		membership_note_removed(&intent->lane, contact);
+	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
+		membership_note_added(&intent->lane, contact, outcome != WAWP_ALREADY_MEMBER, intent->until,
+							  intent->requested_by, intent->reason);
+	else if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
+		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
+	else if (outcome == WAWP_BLOCKED_BY_USER)
+		suppression_set(intent->jid.text, "", outcome_info(outcome)->text, 0);
+	notice_settled(intent->id, intent_state_name(state), outcome_info(outcome)->name);
+}
+
+/* Writes down what was learnt of people. */
+void
+follow_learn(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, roster_facts())
+	{
+		const RosterFact *fact = lfirst(lc);
+
+		if (!fact->is_known)
+			continue;
+		if (fact->question == ASK_LID)
+			contact_note_lid(fact->person, fact->answer);
+		else
+			contact_note_registered(fact->person, *fact->answer != '\0', fact->answer);
+	}
+}
+
+/*
+ * ---- when to look
+ */
+
+TimestampTz
+follow_first_look(const WawpInstance *instance)
+{
+	return GetCurrentTimestamp() + instance->delay_ms[0] * INT64CONST(1000);
+}
+
+/* The look after one that was due then; 0: that was the last. */
+static TimestampTz
+next_look(const Intent *intent, const WawpInstance *instance)
+{
+	for (int i = 0; i < instance->ndelays; i++)
+	{
+		TimestampTz at = intent->since + instance->delay_ms[i] * INT64CONST(1000);
+
+		if (at > intent->due + USECS_PER_SEC / 1000)
+			return at;
+	}
+	return 0;
+}
+
+/* Who was invited, or waits for approval, is looked for at growing intervals. */
+TimestampTz
+follow_next_wait(const Intent *intent, const WawpInstance *instance, TimestampTz since)
+{
+	int64		elapsed = GetCurrentTimestamp() - since;
+	int64		first = Min(FIRST_WAIT_US, instance->invite_ttl_ms * 1000 / LOOKS_PER_INVITATION);
+	TimestampTz next = GetCurrentTimestamp() + Min(Max(elapsed / 4, first), LONGEST_WAIT_US);
+	TimestampTz end = since + instance->invite_ttl_ms * 1000;
+
+	return intent->state == STATE_PENDING_APPROVAL ? next : Min(next, end);
+}
+
+/*
+ * ---- invitations
+ */
+
+/* Why a person who cannot be added is not invited either; NULL: they are. */
+const char *
+follow_no_invite(const Intent *intent, const WawpInstance *instance)
+{
+	GroupSettings settings = settings_get(&intent->lane);
+	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
+	Membership	memory;
+
+	if (intent->superseded)
+		return "not invited: the opposite was asked for";
+	if (intent->action != ACTION_INVITE && !intent->invite)
+		return "not invited: the intent says so";
+	if (intent->action != ACTION_INVITE && !settings.invite)
+		return "not invited: the group's settings say so";
+	if (reason)
+		return psprintf("not invited: suppressed (%s)", reason);
+	if (intent->action != ACTION_INVITE &&
+		membership_get(&intent->lane, contact_id(intent->jid.text), &memory) && memory.invited_at != 0 &&
+		memory.invited_at > GetCurrentTimestamp() - instance->invite_ttl_ms * 1000)
+		return "not invited: the last invitation is still open";
+	return NULL;
+}
+
+/*
+ * ---- looking
+ */
+
+/* Is what was asked for the case? */
+typedef enum Verdict
+{
+	VERDICT_YES,
+	VERDICT_NO,
+	VERDICT_UNKNOWN
+} Verdict;
+
+static Verdict
+verdict_on_role(const Intent *intent, const Roster *roster, const Contact *contact)
+{
+	Jid			lid = lid_of(contact);
+	const WireMember *member = members_find(&roster->list, &intent->jid);
+	bool		is_admin;
+
+	if (member == NULL && lid.kind == JID_LID)
+		member = members_find(&roster->list, &lid);
+	if (member == NULL)
+		return VERDICT_NO;
+	is_admin = member->role == WIRE_ROLE_ADMIN || member->role == WIRE_ROLE_OWNER;
+	return is_admin == (intent->action == ACTION_PROMOTE) ? VERDICT_YES : VERDICT_NO;
+}
+
+static Verdict
+verdict_on(const Intent *intent, const Roster *roster, FollowNeed *need)
+{
+	Contact		contact = contact_get(intent->jid.text);
+	Presence	presence = presence_of(roster, &intent->jid, &contact, need);
+	bool		wanted = intent->action != ACTION_REMOVE;
+
+	if (presence == PRESENCE_UNKNOWN)
+		return VERDICT_UNKNOWN;
+	if (intent->action == ACTION_PROMOTE || intent->action == ACTION_DEMOTE)
+		return verdict_on_role(intent, roster, &contact);
+	return (presence == PRESENCE_PRESENT) == wanted ? VERDICT_YES : VERDICT_NO;
+}
+
+static WawpOutcome
+outcome_of_yes(const Intent *intent)
+{
+	switch (intent->action)
+	{
+		case ACTION_REMOVE:
+			return WAWP_REMOVED;
+		case ACTION_PROMOTE:
+			return WAWP_PROMOTED;
+		case ACTION_DEMOTE:
+			return WAWP_DEMOTED;
+		default:
+			break;
+	}
+	if (intent->state == STATE_INVITED)
+		return WAWP_JOINED_BY_INVITE;
+	if (intent->action == ACTION_INVITE)
+		return WAWP_ALREADY_MEMBER;
+	return intent->has_outcome && intent->outcome == WAWP_ALREADY_MEMBER ? WAWP_ALREADY_MEMBER : WAWP_ADDED;
+}
+
+static void
+settle(const Intent *intent, IntentState state, WawpOutcome outcome, const char *detail,
+	   TimestampTz next, FollowUp *up)
+{
+	IntentChange change = {
+		.state = state,
+		.has_outcome = true,
+		.outcome = outcome,
+		.code = intent->code,
+		.detail = detail,
+		.next_attempt_at = next
+	};
+
+	(void) intent_settle(intent->id, intent->state, &change);
+	trail_write(intent, "verified", outcome, detail);
+	if (state == STATE_DONE || state == STATE_FAILED)
+		follow_remember(intent, outcome, state);
+	if (state == STATE_DONE)
+	{
+		int64	   *id = palloc(sizeof(int64));
+
+		*id = intent->id;
+		up->done = lappend(up->done, id);
+	}
+	if (intent->outcome == WAWP_UNKNOWN_RESULT && state != STATE_QUEUED)
+		up->doubts_ended++;
+	up->any_failed |= state == STATE_FAILED;
+	up->any_queued |= state == STATE_QUEUED;
+	if (next != 0 && state != STATE_QUEUED)
+		up->next = up->next == 0 ? next : Min(up->next, next);
+}
+
+static void
+postpone(const Intent *intent, TimestampTz due, FollowUp *up)
+{
+	intent_postpone(intent, due);
+	up->next = up->next == 0 ? due : Min(up->next, due);
+}
+
+/* Not in, at the last look. */
+static void
+settle_absent_add(const Intent *intent, const WawpInstance *instance, FollowUp *up)
+{
+	const char *no_invite;
+
+	if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
+		settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: asked again", 0, up);
+	else if (intent->outcome != WAWP_ACCEPTED)
+		settle(intent, STATE_FAILED, intent->outcome, intent->detail, 0, up);
+	else if ((no_invite = follow_no_invite(intent, instance)) != NULL)
+		settle(intent, STATE_FAILED, WAWP_PRIVACY_BLOCKED,
+			   psprintf("accepted by the API, but not in the member list; %s", no_invite), 0, up);
+	else
+		settle(intent, STATE_INVITING, WAWP_PRIVACY_BLOCKED,
+			   "accepted by the API, but not in the member list", GetCurrentTimestamp(), up);
+}
+
+static void
+settle_no(const Intent *intent, const WawpInstance *instance, FollowUp *up)
+{
+	TimestampTz next = next_look(intent, instance);
+
+	if (intent->state != STATE_VERIFYING)
+	{
+		if (intent->state == STATE_INVITED &&
+			GetCurrentTimestamp() >= intent->since + instance->invite_ttl_ms * 1000)
+			settle(intent, STATE_FAILED, WAWP_INVITED, "did not join within invite_ttl", 0, up);
+		else
+			postpone(intent, follow_next_wait(intent, instance, intent->since), up);
+	}
+	else if (next != 0)
+		postpone(intent, next, up);
+	else if (intent->action == ACTION_ADD)
+		settle_absent_add(intent, instance, up);
+	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
+		settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "the member list shows no effect: asked again", 0, up);
+	else
+		settle(intent, STATE_FAILED, intent->outcome, "accepted by the API, but the member list shows no effect", 0, up);
+}
+
+/* Nobody can tell: not by this list, or there is none. */
+static void
+settle_unknown(const Intent *intent, const WawpInstance *instance, const char *why, FollowUp *up)
+{
+	TimestampTz next = next_look(intent, instance);
+	int64		elapsed = GetCurrentTimestamp() - intent->since;
+
+	if (intent->state != STATE_VERIFYING)
+		postpone(intent, follow_next_wait(intent, instance, intent->since), up);
+	else if (next != 0)
+		postpone(intent, next, up);
+	else if (elapsed < LONGEST_DOUBT_US)
+		postpone(intent, GetCurrentTimestamp() + Min(Max(elapsed, USECS_PER_SEC), LONGEST_WAIT_US), up);
+	else
+		settle(intent, intent->outcome == WAWP_ACCEPTED ? STATE_DONE : STATE_FAILED, intent->outcome, why, 0, up);
+}
+
+/* A list is wanted; not too often, and not while it cannot be read. */
+static void
+want_list(const Intent *intent, const Roster *roster, const WawpInstance *instance, FollowUp *up)
+{
+	int64		gap = Min(READ_GAP_MS, instance->delay_ms[0]);
+	int64		wait = roster->listed_at == 0 ? 0 : roster->listed_at + gap - clock_monotonic_ms();
+	TimestampTz next;
+
+	if (is_unreadable(roster))
+		wait = Max(wait, roster->failed_at + read_retry_ms(roster) - clock_monotonic_ms());
+	if (wait <= 0 && up->need.question == 0)
+	{
+		up->need = (FollowNeed) {ASK_LIST, NULL};
+		up->role = intent->requested_by;
+	}
+	next = GetCurrentTimestamp() + Max(wait, gap) * 1000;
+	up->next = up->next == 0 ? next : Min(up->next, next);
+}
+
+/* One who waits to be invited: only who is surely not in the group. */
+static void
+look_at_invitee(const Intent *intent, const Roster *roster, const WawpInstance *instance,
+				Verdict verdict, FollowUp *up)
+{
+	if (verdict == VERDICT_YES)
+		settle(intent, STATE_DONE, outcome_of_yes(intent), NULL, 0, up);
+	else if (intent->due > GetCurrentTimestamp())
+		up->next = up->next == 0 ? intent->due : Min(up->next, intent->due);
+	else if (verdict == VERDICT_UNKNOWN && roster->failures < MAX_READ_FAILURES)
+		postpone(intent, follow_next_wait(intent, instance, intent->since), up);
+	else if (!up->has_invitee)
+	{
+		up->invitee = *intent;
+		up->has_invitee = true;
+	}
+}
+
+/* One who waits. */
+static void
+look_at(const Intent *intent, const Roster *roster, const WawpInstance *instance, FollowUp *up)
+{
+	bool		has_list = roster_is_newer(roster, intent->since);
+	bool		is_due = intent->due <= GetCurrentTimestamp();
+	Verdict		verdict = VERDICT_UNKNOWN;
+	FollowNeed	none = {0, NULL};
+
+	if (has_list)
+		verdict = verdict_on(intent, roster, is_due ? &up->need : &none);
+	if (up->need.question == ASK_LID && up->role == NULL)
+		up->role = intent->requested_by;
+	if (intent->state == STATE_INVITING && (has_list || roster->failures >= MAX_READ_FAILURES))
+		look_at_invitee(intent, roster, instance, verdict, up);
+	else if (verdict == VERDICT_YES)
+		settle(intent, STATE_DONE, outcome_of_yes(intent), NULL, 0, up);
+	else if (!is_due)
+		up->next = up->next == 0 ? intent->due : Min(up->next, intent->due);
+	else if (!has_list || roster->asked_at < intent->due)
+	{
+		if (roster->failures >= MAX_READ_FAILURES)
+			settle_unknown(intent, instance, "could not be verified: the member list cannot be read", up);
+		else
+			want_list(intent, roster, instance, up);
+	}
+	else if (verdict == VERDICT_NO)
+		settle_no(intent, instance, up);
+	else if (up->need.question != ASK_LID)
+		settle_unknown(intent, instance, "could not be verified: the member list has people by privacy id only", up);
+}
+
+/*
+ * Looks at everybody who waits in a lane: settles whom the list settles, and
+ * says what is to be asked and when to look again.
+ */
+FollowUp
+follow_look(const LaneKey *key, const WawpInstance *instance)
+{
+	FollowUp	up = {0};
+	Intent	   *waiting;
+	int			n = intent_waiting(key, &waiting);
+	const Roster *roster = n > 0 ? roster_of(key) : NULL;
+
+	for (int i = 0; i < n; i++)
+		look_at(&waiting[i], roster, instance, &up);
+	return up;
+}

@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * members.h
+ *	  Who is in a member list.
+ *
+ * IDENTIFICATION
+ *	  src/members.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_MEMBERS_H
+#define WAWP_MEMBERS_H
+
+#include "jid.h"
+#include "wire.h"
+
+typedef enum Presence
+{
+	PRESENCE_UNKNOWN,			/* somebody in the list may be the person */
+	PRESENCE_ABSENT,
+	PRESENCE_PRESENT
+} Presence;
+
+extern const WireMember *members_find(const WireMembers *list, const Jid *jid);
+extern bool members_have_unresolved(const WireMembers *list);
+extern int	members_count(const WireMembers *list);
+extern Presence members_presence(const WireMembers *list, const Jid *person, const Jid *lid);
+
+#endif							/* WAWP_MEMBERS_H */

@@ -1,0 +1,259 @@
+/*-------------------------------------------------------------------------
+ *
+ * membership.c
+ *	  What is remembered of people in groups.
+ *
+ * wawp.membership outlives intents: it decides whose removal is queued when
+ * its time has come, who was invited already, who left by themselves and who
+ * has been welcomed.  Statements run as intent.c's do.
+ *
+ * IDENTIFICATION
+ *	  src/membership.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "membership.h"
+#include "sqlrun.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+
+static SqlArgs
+key_args(const LaneKey *lane, int64 contact)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun_int8(&args, contact);
+	return args;
+}
+
+#define THIS_ONE " WHERE instance = $1::name AND group_jid = $2 AND contact_id = $3"
+
+static SqlStatement get = {
+	"SELECT added_by_us, seen_at, invited_at, left_at FROM wawp.membership" THIS_ONE,
+	3, {TEXTOID, TEXTOID, INT8OID}, NULL
+};
+
+/* False: nothing is remembered. */
+bool
+membership_get(const LaneKey *lane, int64 contact, Membership *out)
+{
+	SqlArgs		args = key_args(lane, contact);
+
+	memset(out, 0, sizeof(*out));
+	if (sqlrun(&get, &args) == 0)
+		return false;
+	out->added_by_us = sqlrun_get(0, 1)[0] == 't';
+	out->seen_at = sqlrun_get_int8(0, 2, 0);
+	out->invited_at = sqlrun_get_int8(0, 3, 0);
+	out->left_at = sqlrun_get_int8(0, 4, 0);
+	return true;
+}
+
+/* A member we did not add keeps what it was; the end of the stay is the latest asked for. */
+static SqlStatement note_added = {
+	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until,"
+	" requested_by, reason)"
+	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END, clock_timestamp(), $5, $6::name, $7)"
+	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET added_by_us = m.added_by_us OR excluded.added_by_us,"
+	" added_at = coalesce(excluded.added_at, m.added_at), seen_at = excluded.seen_at, until = excluded.until,"
+	" welcomed_at = CASE WHEN m.left_at IS NULL THEN m.welcomed_at END,"
+	" left_at = NULL, requested_by = excluded.requested_by, reason = excluded.reason",
+	7, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID}, NULL
+};
+
+/* The person is in the group.  by_us: we put them there.  until: 0 = for good. */
+void
+membership_note_added(const LaneKey *lane, int64 contact, bool by_us, TimestampTz until,
+					  const char *requested_by, const char *reason)
+{
+	SqlArgs		args = key_args(lane, contact);
+
+	sqlrun_bool(&args, by_us);
+	sqlrun_time(&args, until);
+	sqlrun_text(&args, requested_by);
+	sqlrun_text(&args, reason);
+	sqlrun(&note_added, &args);
+}
+
+static SqlStatement note_removed = {
+	"UPDATE wawp.membership SET seen_at = NULL, until = NULL, added_by_us = false, invited_at = NULL,"
+	" left_at = clock_timestamp()" THIS_ONE,
+	3, {TEXTOID, TEXTOID, INT8OID}, NULL
+};
+
+/* We took the person out: that they are gone says nothing of their wishes. */
+void
+membership_note_removed(const LaneKey *lane, int64 contact)
+{
+	SqlArgs		args = key_args(lane, contact);
+
+	sqlrun(&note_removed, &args);
+}
+
+static SqlStatement note_gone = {
+	"UPDATE wawp.membership SET until = NULL, left_at = clock_timestamp()" THIS_ONE,
+	3, {TEXTOID, TEXTOID, INT8OID}, NULL
+};
+
+/* The person left, or somebody else took them out. */
+void
+membership_note_gone(const LaneKey *lane, int64 contact)
+{
+	SqlArgs		args = key_args(lane, contact);
+
+	sqlrun(&note_gone, &args);
+}
+
+static SqlStatement note_invited = {
+	"INSERT INTO wawp.membership (instance, group_jid, contact_id, invited_at) VALUES ($1::name, $2, $3, clock_timestamp())"
+	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET invited_at = excluded.invited_at",
+	3, {TEXTOID, TEXTOID, INT8OID}, NULL
+};
+
+/* To be committed before the invitation leaves. */
+void
+membership_note_invited(const LaneKey *lane, int64 contact)
+{
+	SqlArgs		args = key_args(lane, contact);
+
+	sqlrun(&note_invited, &args);
+}
+
+static SqlStatement forgive = {
+	"UPDATE wawp.membership m SET seen_at = NULL FROM wawp.contact c WHERE c.contact_id = m.contact_id AND c.jid = $1"
+	" AND $2 IN ('', m.group_jid) AND m.left_at IS NOT NULL",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* That a person once left (a group, or any with "") is held against them no longer. */
+void
+membership_forgive(const char *jid, const char *group)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, jid);
+	sqlrun_text(&args, group);
+	sqlrun(&forgive, &args);
+}
+
+/*
+ * ---- memberships that end
+ */
+
+static SqlStatement take_ended = {
+	"WITH ended AS (SELECT m.ctid FROM wawp.membership m WHERE m.until <= clock_timestamp() LIMIT $1"
+	"  FOR UPDATE SKIP LOCKED)"
+	" UPDATE wawp.membership m SET until = NULL FROM ended, wawp.contact c"
+	" WHERE m.ctid = ended.ctid AND c.contact_id = m.contact_id"
+	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by::text, m.reason",
+	1, {INT4OID}, NULL
+};
+
+static void
+read_lane(uint64 row, LaneKey *lane)
+{
+	namestrcpy(&lane->instance, sqlrun_get(row, 1));
+	strlcpy(lane->group, sqlrun_get(row, 2), sizeof(lane->group));
+}
+
+/* Takes memberships whose time is over, as MembershipEnd pointers. */
+List *
+membership_take_ended(int limit)
+{
+	SqlArgs		args = {0};
+	List	   *ended = NIL;
+	uint64		n;
+
+	sqlrun_int4(&args, limit, true);
+	n = sqlrun(&take_ended, &args);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MembershipEnd *end = palloc0(sizeof(MembershipEnd));
+
+		read_lane(i, &end->lane);
+		end->jid = sqlrun_get(i, 3);
+		end->requested_by = sqlrun_get(i, 4);
+		end->reason = sqlrun_get(i, 5);
+		ended = lappend(ended, end);
+	}
+	return ended;
+}
+
+static SqlStatement next_end = {
+	"SELECT min(until) FROM wawp.membership WHERE until IS NOT NULL",
+	0, {0}, NULL
+};
+
+/* When the next membership ends; 0 when none does. */
+TimestampTz
+membership_next_end(void)
+{
+	sqlrun(&next_end, NULL);
+	return sqlrun_get_int8(0, 1, 0);
+}
+
+/*
+ * ---- people to be welcomed
+ */
+
+#define UNWELCOMED \
+	" FROM wawp.group_settings s JOIN wawp.membership m USING (instance, group_jid)" \
+	" WHERE s.welcome_text IS NOT NULL AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL" \
+	" AND m.added_at > clock_timestamp() - s.welcome_delay - interval '1 day'"
+
+static SqlStatement next_welcome = {
+	"SELECT min(m.added_at + s.welcome_delay)" UNWELCOMED,
+	0, {0}, NULL
+};
+
+/* When the next group is to welcome somebody; 0 when none is. */
+TimestampTz
+membership_next_welcome(void)
+{
+	sqlrun(&next_welcome, NULL);
+	return sqlrun_get_int8(0, 1, 0);
+}
+
+/* One message for all who joined until the first of them has waited long enough. */
+static SqlStatement take_unwelcomed = {
+	"WITH due AS (SELECT m.instance, m.group_jid, min(m.added_at)" UNWELCOMED
+	"  GROUP BY 1, 2, s.welcome_delay HAVING min(m.added_at) + s.welcome_delay <= clock_timestamp() LIMIT 1),"
+	" mine AS (UPDATE wawp.membership m SET welcomed_at = clock_timestamp() FROM due, wawp.group_settings s"
+	"  WHERE m.instance = due.instance AND m.group_jid = due.group_jid AND s.instance = due.instance"
+	"  AND s.group_jid = due.group_jid AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL"
+	"  AND m.added_at > clock_timestamp() - s.welcome_delay - interval '1 day'"
+	"  RETURNING m.instance, m.group_jid, m.contact_id, m.requested_by, m.added_at, s.welcome_text)"
+	" SELECT instance::text, group_jid, (array_agg(requested_by ORDER BY added_at DESC))[1]::text, min(welcome_text),"
+	" string_agg('+' || split_part(c.jid, '@', 1), ', ' ORDER BY added_at)"
+	" FROM mine JOIN wawp.contact c USING (contact_id) GROUP BY 1, 2",
+	0, {0}, NULL
+};
+
+/*
+ * Takes the people one group is to welcome now: they are marked, since a
+ * welcome is not repeated.  A list of at most one MembershipWelcome.
+ */
+List *
+membership_take_unwelcomed(void)
+{
+	uint64		n = sqlrun(&take_unwelcomed, NULL);
+	List	   *welcomes = NIL;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		MembershipWelcome *welcome = palloc0(sizeof(MembershipWelcome));
+
+		read_lane(i, &welcome->lane);
+		welcome->requested_by = sqlrun_get(i, 3);
+		welcome->text = sqlrun_get(i, 4);
+		welcome->names = sqlrun_get(i, 5);
+		welcomes = lappend(welcomes, welcome);
+	}
+	return welcomes;
+}

@@ -1,0 +1,58 @@
+/*-------------------------------------------------------------------------
+ *
+ * membership.h
+ *	  What is remembered of people in groups.
+ *
+ * IDENTIFICATION
+ *	  src/membership.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_MEMBERSHIP_H
+#define WAWP_MEMBERSHIP_H
+
+#include "nodes/pg_list.h"
+#include "utils/timestamp.h"
+
+#include "shmem.h"
+
+/* What is remembered of one person in one group; 0: never, NULL: nothing. */
+typedef struct Membership
+{
+	bool		added_by_us;
+	TimestampTz seen_at;
+	TimestampTz invited_at;
+	TimestampTz left_at;
+} Membership;
+
+/* A membership whose time is over. */
+typedef struct MembershipEnd
+{
+	LaneKey		lane;
+	const char *jid;
+	const char *requested_by;
+	const char *reason;
+} MembershipEnd;
+
+/* People whom the group is to welcome. */
+typedef struct MembershipWelcome
+{
+	LaneKey		lane;
+	const char *requested_by;
+	const char *text;
+	const char *names;
+} MembershipWelcome;
+
+extern bool membership_get(const LaneKey *lane, int64 contact, Membership *out);
+extern void membership_note_added(const LaneKey *lane, int64 contact, bool by_us, TimestampTz until,
+								  const char *requested_by, const char *reason);
+extern void membership_note_removed(const LaneKey *lane, int64 contact);
+extern void membership_note_gone(const LaneKey *lane, int64 contact);
+extern void membership_note_invited(const LaneKey *lane, int64 contact);
+extern void membership_forgive(const char *jid, const char *group);
+extern List *membership_take_ended(int limit);
+extern TimestampTz membership_next_end(void);
+extern List *membership_take_unwelcomed(void);
+extern TimestampTz membership_next_welcome(void);
+
+#endif							/* WAWP_MEMBERSHIP_H */

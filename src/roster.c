@@ -1,0 +1,459 @@
+/*-------------------------------------------------------------------------
+ *
+ * roster.c
+ *	  What the API has told of groups and people lately.
+ *
+ * The worker's memory of member lists, invite links and who we are, and the
+ * requests that fill it: errands, which change nothing and are tied to no
+ * transaction.  One list answers for everybody who waits in a group.  What is
+ * learnt of a person (a LID, whether a number exists) is kept as a fact until
+ * a transaction has written it down.
+ *
+ * Everything here is lost with the process and asked for again.  No lock, no
+ * transaction; memory is under TopMemoryContext.
+ *
+ * IDENTIFICATION
+ *	  src/roster.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "call.h"
+#include "clock.h"
+#include "roster.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+
+/* Who we are is asked again after that; a phone is seldom paired anew. */
+#define SELF_MAX_AGE_MS (10 * 60 * 1000)
+/* What nobody has looked at for that long is forgotten. */
+#define IDLE_MS (10 * 60 * 1000)
+/* A person's question that had no answer is not asked again before. */
+#define PERSON_MAX_AGE_MS (5 * 60 * 1000)
+
+/* An account's own identity. */
+typedef struct Self
+{
+	NameData	instance;		/* hash key, must be first */
+	Jid			me;
+	Jid			me_lid;
+	int64		asked_at;		/* monotonic ms; 0: not yet */
+} Self;
+
+/* When something was last asked of a person. */
+typedef struct Asked
+{
+	char		key[JID_SIZE + 2];	/* hash key: the question's letter and the JID */
+	int64		at;				/* monotonic ms */
+} Asked;
+
+typedef struct Errand
+{
+	dlist_node	node;
+	MemoryContext memory;		/* it, its instance and its transfer */
+	LaneKey		key;
+	WawpInstance *instance;
+	RosterQuestion question;
+	char		person[JID_SIZE];
+	TimestampTz asked_at;
+	HttpTransfer *transfer;		/* NULL: not started yet */
+} Errand;
+
+static HTAB *rosters;
+static HTAB *selves;
+static HTAB *asked;
+static dlist_head errands = DLIST_STATIC_INIT(errands);
+static int	nerrands;
+static MemoryContext fact_memory;
+static List *facts = NIL;
+
+void
+roster_init(void)
+{
+	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(Roster),.hcxt = TopMemoryContext};
+	HASHCTL		by_name = {.keysize = sizeof(NameData),.entrysize = sizeof(Self),.hcxt = TopMemoryContext};
+	HASHCTL		by_person = {.keysize = JID_SIZE + 2,.entrysize = sizeof(Asked),.hcxt = TopMemoryContext};
+
+	rosters = hash_create("wawp rosters", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	selves = hash_create("wawp selves", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	asked = hash_create("wawp asked", 64, &by_person, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	fact_memory = AllocSetContextCreate(TopMemoryContext, "wawp facts", ALLOCSET_SMALL_SIZES);
+}
+
+/* What is known of a group, which may be nothing. */
+Roster *
+roster_of(const LaneKey *key)
+{
+	bool		found;
+	Roster	   *roster = hash_search(rosters, key, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		memset((char *) roster + sizeof(LaneKey), 0, sizeof(Roster) - sizeof(LaneKey));
+		roster->memory = AllocSetContextCreate(TopMemoryContext, "wawp roster", ALLOCSET_SMALL_SIZES);
+		roster->list_memory = AllocSetContextCreate(TopMemoryContext, "wawp list", ALLOCSET_DEFAULT_SIZES);
+	}
+	return roster;
+}
+
+/* Is there a list that was asked for after that? */
+bool
+roster_is_newer(const Roster *roster, TimestampTz than)
+{
+	return roster->asked_at != 0 && roster->asked_at > than;
+}
+
+static Self *
+self_of(const NameData *instance)
+{
+	bool		found;
+	Self	   *self = hash_search(selves, instance, HASH_ENTER, &found);
+
+	if (!found)
+		memset((char *) self + sizeof(NameData), 0, sizeof(Self) - sizeof(NameData));
+	return self;
+}
+
+/* Our own role by the list.  *ask_self: it is not known who we are. */
+OwnRole
+roster_own_role(const Roster *roster, bool *ask_self)
+{
+	const Self *self = self_of(&roster->key.instance);
+	const WireMember *own;
+
+	*ask_self = self->asked_at == 0 || clock_monotonic_ms() - self->asked_at > SELF_MAX_AGE_MS;
+	own = members_find(&roster->list, &self->me);
+	if (own == NULL)
+		own = members_find(&roster->list, &self->me_lid);
+	if (own == NULL)
+		return OWN_UNKNOWN;
+	return own->role == WIRE_ROLE_MEMBER ? OWN_MEMBER : OWN_ADMIN;
+}
+
+/* We have changed who is in the group. */
+void
+roster_forget_list(const LaneKey *key)
+{
+	Roster	   *roster = hash_search(rosters, key, HASH_FIND, NULL);
+
+	if (roster)
+		roster->asked_at = 0;
+}
+
+/* A link is used once: it may be revoked any moment. */
+void
+roster_forget_link(const LaneKey *key)
+{
+	Roster	   *roster = hash_search(rosters, key, HASH_FIND, NULL);
+
+	if (roster)
+		roster->link = NULL;
+}
+
+static Asked *
+asked_entry(RosterQuestion question, const char *person, HASHACTION action)
+{
+	char		key[JID_SIZE + 2];
+
+	snprintf(key, sizeof(key), "%c%s", question == ASK_LID ? 'L' : 'E', person);
+	return hash_search(asked, key, action, NULL);
+}
+
+/* Was that asked of a person lately, whatever came of it? */
+bool
+roster_was_asked(RosterQuestion question, const char *person)
+{
+	const Asked *entry = asked_entry(question, person, HASH_FIND);
+
+	return entry && clock_monotonic_ms() - entry->at < PERSON_MAX_AGE_MS;
+}
+
+/*
+ * ---- errands
+ */
+
+/*
+ * Notes that something is to be asked; it leaves with roster_send.  memory: of
+ * the errand, with the instance in it.  Counts as a request of the instance.
+ */
+void
+roster_ask(MemoryContext memory, const LaneKey *key, WawpInstance *instance,
+		   RosterQuestion question, const char *person)
+{
+	Errand	   *errand = MemoryContextAllocZero(memory, sizeof(Errand));
+
+	errand->memory = memory;
+	errand->key = *key;
+	errand->instance = instance;
+	errand->question = question;
+	if (person)
+	{
+		strlcpy(errand->person, person, sizeof(errand->person));
+		asked_entry(question, person, HASH_ENTER)->at = clock_monotonic_ms();
+	}
+	roster_of(key)->asking |= question;
+	lanes_begin_request(key);
+	dlist_push_tail(&errands, &errand->node);
+	nerrands++;
+}
+
+static EndpointId
+endpoint_of(RosterQuestion question)
+{
+	switch (question)
+	{
+		case ASK_LIST:
+			return ENDPOINT_PARTICIPANTS;
+		case ASK_SELF:
+			return ENDPOINT_SESSION_INFO;
+		case ASK_INFO:
+			return ENDPOINT_GROUP_INFO;
+		case ASK_LINK:
+			return ENDPOINT_INVITE_CODE;
+		case ASK_LID:
+			return ENDPOINT_LID_OF_PHONE;
+		case ASK_EXISTS:
+			return ENDPOINT_CHECK_EXISTS;
+	}
+	return ENDPOINT_NONE;
+}
+
+static void
+start(Errand *errand)
+{
+	CallRequest request = {.endpoint = endpoint_of(errand->question)};
+	MemoryContext caller = MemoryContextSwitchTo(errand->memory);
+	const char *number = pnstrdup(errand->person, strcspn(errand->person, "@"));
+
+	if (errand->question == ASK_LID)
+		request.path_value = number;
+	else if (errand->question == ASK_EXISTS)
+		request.fields[0] = (WireField) {"phone", number};
+	else if (errand->question != ASK_SELF)
+		request.group = errand->key.group;
+	errand->asked_at = GetCurrentTimestamp();
+	if (errand->question == ASK_LIST)
+		roster_of(&errand->key)->listed_at = clock_monotonic_ms();
+	errand->transfer = call_begin(errand->instance, &request);
+	MemoryContextSwitchTo(caller);
+}
+
+/* What is to be asked leaves now: no transaction is open. */
+void
+roster_send(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &errands)
+	{
+		Errand	   *errand = dlist_container(Errand, node, iter.cur);
+
+		if (errand->transfer == NULL)
+			start(errand);
+	}
+}
+
+/*
+ * ---- answers
+ */
+
+/* A list without anybody is none: we ourselves are in it. */
+static void
+take_list(const Errand *errand, Roster *roster, const HttpResult *result)
+{
+	WireMembers list = {0};
+	MemoryContext caller = CurrentMemoryContext;
+	bool		is_list;
+
+	MemoryContextSwitchTo(errand->memory);
+	is_list = http_is_success(result) && wire_read_members(result->body, result->body_len, &list) &&
+		list.count > 0;
+	MemoryContextSwitchTo(caller);
+	if (!is_list)
+	{
+		roster->failures++;
+		roster->failed_at = clock_monotonic_ms();
+		return;
+	}
+	MemoryContextReset(roster->list_memory);
+	roster->list.count = list.count;
+	roster->list.members = MemoryContextAlloc(roster->list_memory, sizeof(WireMember) * list.count);
+	memcpy(roster->list.members, list.members, sizeof(WireMember) * list.count);
+	roster->asked_at = errand->asked_at;
+	roster->added = 0;
+	roster->failures = 0;
+}
+
+static void
+take_self(const Errand *errand, const HttpResult *result)
+{
+	Self	   *self = self_of(&errand->key.instance);
+	WireSession session;
+
+	self->asked_at = clock_monotonic_ms();
+	if (http_is_success(result) && wire_read_session(result->body, result->body_len, &session))
+	{
+		self->me = session.me;
+		self->me_lid = session.me_lid;
+	}
+}
+
+static void
+take_info(Roster *roster, const HttpResult *result)
+{
+	WireGroup	group;
+	WireMembers members;
+
+	roster->has_info = true;
+	if (!http_is_success(result) || !wire_read_group(result->body, result->body_len, &group, &members))
+		return;
+	roster->subject = group.subject ? MemoryContextStrdup(roster->memory, group.subject) : NULL;
+	roster->only_admins_add = group.only_admins_add;
+}
+
+static void
+take_link(Roster *roster, const HttpResult *result)
+{
+	const char *link = http_is_success(result) ? wire_read_invite(result->body, result->body_len) : NULL;
+	WawpOutcome outcome = call_classify_result(WAWP_OP_READ, result).whole.outcome;
+
+	roster->link = link ? MemoryContextStrdup(roster->memory, link) : NULL;
+	roster->link_failed = (link == NULL);
+	roster->link_outcome = outcome == WAWP_ACCEPTED ? WAWP_LINK_UNAVAILABLE : outcome;
+}
+
+static void
+take_fact(const Errand *errand, const HttpResult *result)
+{
+	MemoryContext caller = MemoryContextSwitchTo(fact_memory);
+	RosterFact *fact = palloc0(sizeof(RosterFact));
+	Jid			jid = {.kind = JID_INVALID};
+	WireTruth	truth = WIRE_UNKNOWN;
+
+	fact->question = errand->question;
+	strlcpy(fact->person, errand->person, sizeof(fact->person));
+	if (http_is_success(result) && errand->question == ASK_LID)
+		jid = wire_read_lid(result->body, result->body_len);
+	else if (http_is_success(result))
+		truth = wire_read_exists(result->body, result->body_len, &jid);
+	fact->is_known = jid.kind == JID_LID || truth != WIRE_UNKNOWN;
+	if (truth == WIRE_YES && jid.kind != JID_PERSON)
+		strlcpy(fact->answer, errand->person, sizeof(fact->answer));
+	else if (jid.kind != JID_INVALID && truth != WIRE_NO)
+		strlcpy(fact->answer, jid.text, sizeof(fact->answer));
+	facts = lappend(facts, fact);
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+take_answer(Errand *errand, const HttpResult *result)
+{
+	Roster	   *roster = roster_of(&errand->key);
+	MemoryContext caller = MemoryContextSwitchTo(errand->memory);
+
+	roster->asking &= ~errand->question;
+	switch (errand->question)
+	{
+		case ASK_LIST:
+			take_list(errand, roster, result);
+			break;
+		case ASK_SELF:
+			take_self(errand, result);
+			break;
+		case ASK_INFO:
+			take_info(roster, result);
+			break;
+		case ASK_LINK:
+			take_link(roster, result);
+			break;
+		case ASK_LID:
+		case ASK_EXISTS:
+			take_fact(errand, result);
+			break;
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+bool
+roster_has_answers(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &errands)
+	{
+		const Errand *errand = dlist_container(Errand, node, iter.cur);
+
+		if (errand->transfer && http_result(errand->transfer))
+			return true;
+	}
+	return false;
+}
+
+/* Learns what was answered; the lanes that asked are looked at again. */
+void
+roster_take_answers(void)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &errands)
+	{
+		Errand	   *errand = dlist_container(Errand, node, iter.cur);
+		const HttpResult *result = errand->transfer ? http_result(errand->transfer) : NULL;
+
+		if (result == NULL)
+			continue;
+		take_answer(errand, result);
+		lanes_end_request(&errand->key);
+		dlist_delete(&errand->node);
+		nerrands--;
+		MemoryContextDelete(errand->memory);
+	}
+}
+
+/* What was learnt of people, as RosterFact pointers, to be written down. */
+List *
+roster_facts(void)
+{
+	return facts;
+}
+
+/* They are written down. */
+void
+roster_forget_facts(void)
+{
+	facts = NIL;
+	MemoryContextReset(fact_memory);
+}
+
+int
+roster_in_flight(void)
+{
+	return nerrands;
+}
+
+/* Forgets what nobody has asked for in a while. */
+void
+roster_prune(void)
+{
+	int64		now = clock_monotonic_ms();
+	HASH_SEQ_STATUS status;
+	Roster	   *roster;
+	Asked	   *entry;
+
+	hash_seq_init(&status, rosters);
+	while ((roster = hash_seq_search(&status)) != NULL)
+	{
+		if (roster->asking || now - roster->listed_at < IDLE_MS)
+			continue;
+		MemoryContextDelete(roster->memory);
+		MemoryContextDelete(roster->list_memory);
+		hash_search(rosters, &roster->key, HASH_REMOVE, NULL);
+	}
+	hash_seq_init(&status, asked);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (now - entry->at >= PERSON_MAX_AGE_MS)
+			hash_search(asked, entry->key, HASH_REMOVE, NULL);
+}

@@ -1,0 +1,85 @@
+/*-------------------------------------------------------------------------
+ *
+ * roster.h
+ *	  What the API has told of groups and people lately.
+ *
+ * IDENTIFICATION
+ *	  src/roster.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_ROSTER_H
+#define WAWP_ROSTER_H
+
+#include "instance.h"
+#include "lanes.h"
+#include "members.h"
+#include "outcome.h"
+#include "utils/timestamp.h"
+
+/* What can be asked; bits, so that several can be under way. */
+typedef enum RosterQuestion
+{
+	ASK_LIST = 1 << 0,			/* who is in the group */
+	ASK_SELF = 1 << 1,			/* who we are */
+	ASK_INFO = 1 << 2,			/* the group's subject, and who may add */
+	ASK_LINK = 1 << 3,			/* its invite link */
+	ASK_LID = 1 << 4,			/* a person's LID */
+	ASK_EXISTS = 1 << 5			/* is a number on WhatsApp */
+} RosterQuestion;
+
+typedef enum OwnRole
+{
+	OWN_UNKNOWN,
+	OWN_MEMBER,
+	OWN_ADMIN
+} OwnRole;
+
+/* A group, as the API has told of it to this process. */
+typedef struct Roster
+{
+	LaneKey		key;			/* hash key, must be first */
+	MemoryContext list_memory;
+	WireMembers list;
+	TimestampTz asked_at;		/* when the list was asked for; 0: there is none */
+	int			added;			/* people we have sent since */
+	MemoryContext memory;		/* of the texts below */
+	const char *subject;		/* NULL: not known */
+	bool		has_info;
+	bool		only_admins_add;	/* the group says so */
+	const char *link;			/* NULL: not known */
+	bool		link_failed;	/* it was asked for, and ... */
+	WawpOutcome link_outcome;	/* ... that is why there is none */
+	int			asking;			/* RosterQuestion bits under way */
+	int			failures;		/* lists in a row that could not be read */
+	int64		failed_at;		/* monotonic ms */
+	int64		listed_at;		/* when the last list was asked for, likewise */
+} Roster;
+
+/* What was learnt of one person and is to be written down. */
+typedef struct RosterFact
+{
+	RosterQuestion question;
+	char		person[JID_SIZE];
+	char		answer[JID_SIZE];	/* their LID, or the JID WhatsApp knows them by; "": none */
+	bool		is_known;		/* the API did answer */
+} RosterFact;
+
+extern void roster_init(void);
+extern Roster *roster_of(const LaneKey *key);
+extern bool roster_is_newer(const Roster *roster, TimestampTz than);
+extern OwnRole roster_own_role(const Roster *roster, bool *ask_self);
+extern void roster_forget_list(const LaneKey *key);
+extern void roster_forget_link(const LaneKey *key);
+extern bool roster_was_asked(RosterQuestion question, const char *person);
+extern void roster_ask(MemoryContext memory, const LaneKey *key, WawpInstance *instance,
+					   RosterQuestion question, const char *person);
+extern void roster_send(void);
+extern bool roster_has_answers(void);
+extern void roster_take_answers(void);
+extern List *roster_facts(void);
+extern void roster_forget_facts(void);
+extern int	roster_in_flight(void);
+extern void roster_prune(void);
+
+#endif							/* WAWP_ROSTER_H */

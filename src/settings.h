@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.h
+ *	  The policy of groups.
+ *
+ * IDENTIFICATION
+ *	  src/settings.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_SETTINGS_H
+#define WAWP_SETTINGS_H
+
+#include "shmem.h"
+
+/* A group's policy; what does not apply is NULL or 0. */
+typedef struct GroupSettings
+{
+	double		adds_per_minute;	/* -1: no pace of its own */
+	int			capacity;
+	bool		invite;
+	const char *invite_text;
+	const char *overflow_group;
+	bool		check_exists;
+	int64		contact_within_us;	/* 0: whoever */
+} GroupSettings;
+
+extern GroupSettings settings_get(const LaneKey *lane);
+
+#endif							/* WAWP_SETTINGS_H */

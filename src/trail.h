@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * trail.h
+ *	  What happened to an intent, for the audit log.
+ *
+ * IDENTIFICATION
+ *	  src/trail.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_TRAIL_H
+#define WAWP_TRAIL_H
+
+#include "audit.h"
+#include "intent.h"
+
+extern AuditRecord trail_record(const Intent *intent, const char *kind);
+extern void trail_write(const Intent *intent, const char *kind, WawpOutcome outcome, const char *note);
+
+#endif							/* WAWP_TRAIL_H */
