@@ -121,6 +121,7 @@ static bool look_at_dependents; /* something ended otherwise than well */
 static int64 next_expiry = LANES_NEVER; /* monotonic ms */
 
 static void recover_rest(void);
+static bool is_serving(void);
 static void note_done(int64 id);
 static void note_end(const Intent *intent, IntentState state);
 static void hold_restored_copy(void);
@@ -938,7 +939,7 @@ follow_lane(Lane *lane, List *holds)
 		note_done(*(const int64 *) lfirst(lc));
 	if (up.any_queued)
 		lanes_note(&lane->key, clock_monotonic_ms());
-	if (up.has_invitee && up.need.question == 0 && held == 0)
+	if (up.has_invitee && up.need.question == 0 && held == 0 && is_serving())
 	{
 		TimestampTz next = invite(lane, &up.invitee, described, holds, &up.need);
 
@@ -997,15 +998,25 @@ take_up_wake(void)
 	}
 }
 
-/* May another request leave, as far as the worker as a whole goes? */
+/* Is there a slot for another request of the worker's? */
+static bool
+has_slot(void)
+{
+	return in_flight + roster_in_flight() < (careful > 0 ? 1 : wawp_max_in_flight);
+}
+
+/* May more be sent?  Switched off, what was sent is still looked after. */
+static bool
+is_serving(void)
+{
+	return wawp_worker_on || (dispatch_permit.active && dispatch_permit.requests > 0 &&
+							  dispatch_permit.until > clock_monotonic_ms());
+}
+
 static bool
 may_claim(void)
 {
-	bool		is_permitted = wawp_worker_on ||
-		(dispatch_permit.active && dispatch_permit.requests > 0 &&
-		 dispatch_permit.until > clock_monotonic_ms());
-
-	return is_permitted && in_flight + roster_in_flight() < (careful > 0 ? 1 : wawp_max_in_flight);
+	return is_serving() && has_slot();
 }
 
 /* What expired, and what waits for something that did not succeed. */
@@ -1074,7 +1085,7 @@ follow_due(List *holds)
 {
 	LaneWork	work = {.holds = holds};
 
-	while (may_claim() && (work.lane = lanes_take_look(clock_monotonic_ms())) != NULL)
+	while (has_slot() && (work.lane = lanes_take_look(clock_monotonic_ms())) != NULL)
 		if (!run_isolated(follow_lane_of, &work))
 			lanes_look(&work.lane->key, clock_monotonic_ms() + LOCKED_RETRY_MS);
 }
@@ -1495,7 +1506,9 @@ dispatch_has_work(void)
 	if (told.rescan || told.nlanes > 0 || retry_soon || next_expiry <= clock_monotonic_ms() ||
 		next_end <= clock_monotonic_ms() || roster_facts() != NIL)
 		return true;
-	if (may_claim() && Min(lanes_next_at(), lanes_next_look()) <= clock_monotonic_ms())
+	if (may_claim() && lanes_next_at() <= clock_monotonic_ms())
+		return true;
+	if (has_slot() && lanes_next_look() <= clock_monotonic_ms())
 		return true;
 	dlist_foreach(iter, &flights)
 		if (dlist_container(Flight, node, iter.cur)->stage == FLIGHT_JUDGED)
@@ -1669,5 +1682,6 @@ dispatch_next_at(void)
 {
 	if (retry_soon)
 		return clock_monotonic_ms() + LOCKED_RETRY_MS;
-	return Min(Min(next_expiry, next_end), may_claim() ? Min(lanes_next_at(), lanes_next_look()) : LANES_NEVER);
+	return Min(Min(next_expiry, next_end),
+			   Min(may_claim() ? lanes_next_at() : LANES_NEVER, has_slot() ? lanes_next_look() : LANES_NEVER));
 }

@@ -122,7 +122,7 @@ CONF
 
 =head2 WawpTest->create_server($node, $name, $sim, { option => value, ... }, [$dbname])
 
-With a mapping for PUBLIC.  The options access_token and access_token_file are the mapping's; the
+With a mapping for PUBLIC.  Unpaced, and the member list is looked at soon, unless the options say otherwise.  The options access_token and access_token_file are the mapping's; the
 token is "secret" unless told.
 
 =cut
@@ -130,7 +130,8 @@ token is "secret" unless told.
 sub create_server
 {
 	my ($class, $node, $name, $sim, $options, $dbname) = @_;
-	my %server = (instance_id => 'ABC123', adds_per_minute => 0, checks_per_minute => 0, %{ $options // {} });
+	my %server = (instance_id => 'ABC123', adds_per_minute => 0, checks_per_minute => 0,
+		verify_delays => '20ms,200ms,500ms', %{ $options // {} });
 	my %mapping;
 
 	$server{base_url} //= $sim->url;

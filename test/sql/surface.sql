@@ -23,9 +23,10 @@ SELECT plan(62);
 SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' ORDER BY type, identity$$),
     ARRAY['("foreign-data wrapper",wawp)', '(procedure,"public.wawp_drain(integer,interval)")', '(schema,wawp)',
         '(sequence,wawp.audit_note_id_seq)', '(sequence,wawp.contact_contact_id_seq)', '(sequence,wawp.membership_intent_id_seq)',
-        '(table,wawp.audit_log)', '(table,wawp.audit_note)', '(table,wawp.contact)', '(table,wawp.hold)', '(table,wawp.identity)',
-        '(table,wawp.membership_intent)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
-        '(type,wawp.state)', '(view,wawp.audit)', '(view,wawp.budget)', '(view,wawp.instance)',
+        '(table,wawp.audit_log)', '(table,wawp.audit_note)', '(table,wawp.contact)', '(table,wawp.group_settings)',
+        '(table,wawp.hold)', '(table,wawp.identity)', '(table,wawp.membership)',
+        '(table,wawp.membership_intent)', '(table,wawp.suppression)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
+        '(type,wawp.state)', '(view,wawp.audit)', '(view,wawp.budget)', '(view,wawp.funnel)', '(view,wawp.instance)',
         '(view,wawp.progress)', '(view,wawp.queue)', '(view,wawp.stuck)'],
     'members that are no functions');
 
@@ -35,11 +36,11 @@ SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_classify)', '(wawp_create_group)',
         '(wawp_demote_participants)', '(wawp_drain)', '(wawp_explain)', '(wawp_fdw_validator)',
         '(wawp_group_info)', '(wawp_groups)', '(wawp_invite_link)', '(wawp_is_group_jid)',
-        '(wawp_is_person_jid)', '(wawp_jid)', '(wawp_membership_trigger)', '(wawp_participants)',
+        '(wawp_is_person_jid)', '(wawp_jid)', '(wawp_membership_trigger)', '(wawp_note_contact)', '(wawp_participants)',
         '(wawp_pause)', '(wawp_promote_participants)', '(wawp_remove_participants)', '(wawp_request_add)',
-        '(wawp_request_demote)', '(wawp_request_promote)', '(wawp_request_remove)', '(wawp_request_swap)',
+        '(wawp_request_demote)', '(wawp_request_invite)', '(wawp_request_promote)', '(wawp_request_remove)', '(wawp_request_swap)',
         '(wawp_resume)', '(wawp_retry)', '(wawp_revoke_invite_link)', '(wawp_send_text)', '(wawp_session)',
-        '(wawp_wait)'],
+        '(wawp_suppress)', '(wawp_unsuppress)', '(wawp_wait)'],
     'members that are functions');
 
 SELECT is(rows_of($$SELECT type, identity FROM member
@@ -136,7 +137,8 @@ FROM (VALUES
 -- ---- privileges
 
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
-    ARRAY['(wawp_fdw_validator)', '(_intent_fill)', '(_worker_start)', '(_audit_refuse)'],
+    ARRAY['(wawp_fdw_validator)', '(_intent_fill)', '(_worker_start)', '(wawp_suppress)', '(wawp_unsuppress)',
+        '(wawp_note_contact)', '(_audit_refuse)'],
     'PUBLIC may execute all functions, which check for themselves, but those nobody calls');
 SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');
 SELECT ok(has_type_privilege('public', 'wawp.outcome', 'USAGE'), 'PUBLIC has USAGE on the type wawp.outcome');
@@ -157,7 +159,7 @@ SELECT is(rows_of($$SELECT name, vartype, context, boot_val, unit, min_val, max_
         '(wawp.audit_timeout,integer,user,5000,ms,10,2147483647)', '(wawp.instance,string,user,"",,,)',
         '(wawp.max_in_flight,integer,sighup,64,,1,256)', '(wawp.max_limiters,integer,postmaster,65536,,16,16777216)',
         '(wawp.max_response_size,integer,user,4096,kB,1,65536)',
-        '(wawp.retention,integer,sighup,43200,min,0,2147483647)', '(wawp.worker,bool,sighup,on,,,)'],
+        '(wawp.notify,bool,sighup,off,,,)', '(wawp.retention,integer,sighup,43200,min,0,2147483647)', '(wawp.worker,bool,sighup,on,,,)'],
     'parameters: type, context, default, unit, range');
 SELECT is(rows_of($$SELECT name FROM pg_settings WHERE name LIKE 'wawp.%' AND coalesce(short_desc, '') = ''$$),
     '{}', 'every parameter has a description');
