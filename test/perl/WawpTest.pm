@@ -170,6 +170,20 @@ sub session
 	return WawpTest::Session->new($node, $dbname // 'postgres', %parameters);
 }
 
+=head2 WawpTest->has_extension($name)
+
+Is there a control file for it where this PostgreSQL looks by itself?
+
+=cut
+
+sub has_extension
+{
+	my ($class, $name) = @_;
+	my $config = $ENV{PG_CONFIG} // 'pg_config';
+	chomp(my $sharedir = `$config --sharedir`);
+	return -e "$sharedir/extension/$name.control";
+}
+
 =head1 THE DRAIN
 
 =head2 WawpTest->worker($node, [$dbname])
