@@ -1,12 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * ddl.c
- *	  Keeps the worker out of the way of statements on its database.
+ *	  What statements have to do with the worker.
  *
  * DROP DATABASE, ALTER DATABASE ... RENAME or SET TABLESPACE and CREATE
  * DATABASE ... TEMPLATE need a database without sessions.  A utility hook ends
  * the worker and bars it while such a statement runs, if the role may run it;
  * the statement itself decides everything else.
+ *
+ * COMMIT PREPARED wakes the worker: the session that asked for something could
+ * not when it prepared, and this one does not know of it.
  *
  * IDENTIFICATION
  *	  src/ddl.c
@@ -123,11 +126,27 @@ run_next(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtil
 		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, environment, dest, qc);
 }
 
+static bool
+commits_prepared(Node *statement)
+{
+	return IsA(statement, TransactionStmt) &&
+		castNode(TransactionStmt, statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+}
+
+/* A database without a worker gets none by this: most have no queue. */
+static void
+wake_running_worker(void)
+{
+	if (wawp_shared != NULL && shmem_worker_pid(MyDatabaseId) != 0)
+		(void) shmem_wake_worker(MyDatabaseId, NULL, 0, true);
+}
+
 static void
 on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 		   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	Node	   *statement = pstmt->utilityStmt;
+	bool		wakes = commits_prepared(statement);
 	Bar			bar = {.dbid = database_to_bar(statement)};
 
 	/* a worker whose extension goes should notice at once */
@@ -136,6 +155,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 	if (!OidIsValid(bar.dbid))
 	{
 		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
+		if (wakes)
+			wake_running_worker();
 		return;
 	}
 	PG_ENSURE_ERROR_CLEANUP(lift_bar, PointerGetDatum(&bar));
