@@ -232,8 +232,9 @@ foreach my $round (1 .. 3)
 	$clock ? $clock->run(sub { $node->start }) : $node->start;
 	$session = sturdy_session();
 	$lost += ask("SELECT count(*) = 0 FROM lazy WHERE n = $round") eq 't';
-	is(ask("SELECT count(*) > 0 FROM wawp.audit WHERE kind = 'sent' AND intent_id = $id AND jid = '$who\@c.us'"), 't', 'a crash: the record of a request that had left is there');
-	is($session->until("SELECT state, attempts FROM wawp.membership_intent WHERE id = $id", 'done|2', 10), 'done|2', '... nor the intent: it was in doubt, and is done');
+	is($session->until("SELECT state, attempts FROM wawp.membership_intent WHERE id = $id", 'done|2', 10), 'done|2', 'a crash: an intent whose request had left was in doubt, and is done');
+	is(ask("SELECT string_agg(kind || ' ' || attempt, ', ' ORDER BY id) FROM wawp.audit WHERE intent_id = $id AND jid = '$who\@c.us'"), 'sent 1, sent 2, answered 2',
+		'... the record of that request is there');
 }
 
 # the walwriter may have woken up in one of them
