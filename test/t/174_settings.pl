@@ -172,7 +172,9 @@ settings(default_transaction_isolation => 'serializable');
 set_for_all('default_transaction_isolation', 'serializable', 'transactions that are serializable');
 $ann = WawpTest->session($node, 'postgres', user => 'ann');
 serves('asked for in one', session => $ann);
-$ann->ask("SELECT wawp_request_add('@{[ new_group() ]}', ARRAY['@{[ WawpTest->people(1, $people++) ]}'], 'support', batch_id => 'serializable')");
+my ($late) = WawpTest->people(1, $people++);
+$sim->rule({ match => { path => 'add$', body => $late }, fault => { delay => 1 } });
+$ann->ask("SELECT wawp_request_add('@{[ new_group() ]}', ARRAY['$late'], 'support', batch_id => 'serializable')");
 my $waited = $ann->ask("SELECT pending, done FROM wawp_wait('serializable', '5 s')");
 TODO:
 {
