@@ -170,6 +170,20 @@ sub session
 	return WawpTest::Session->new($node, $dbname // 'postgres', %parameters);
 }
 
+=head2 WawpTest->has_extension($name)
+
+Is there a control file for it where this PostgreSQL looks by itself?
+
+=cut
+
+sub has_extension
+{
+	my ($class, $name) = @_;
+	my $config = $ENV{PG_CONFIG} // 'pg_config';
+	chomp(my $sharedir = `$config --sharedir`);
+	return -e "$sharedir/extension/$name.control";
+}
+
 =head1 THE DRAIN
 
 =head2 WawpTest->worker($node, [$dbname])
@@ -331,6 +345,100 @@ sub fake_names
 	note("no fake names: $output") unless $compiled;
 	return unless $compiled;
 	return { LD_PRELOAD => "$dir/names.so", WAWP_TEST_NAMES => "$dir/names", WAWP_TEST_NAMES_LOG => "$dir/log" };
+}
+
+=head1 CLOCKS
+
+=head2 WawpTest->clock
+
+A clock for servers to live by, which the test can move while they run; nothing, if that cannot be done
+here.  A server goes by it that is started in its environment: C<< node(env => $clock->env) >>, and
+C<< $clock->run(sub { $node->restart }) >>.  It differs from the machine's by so many seconds; the
+monotonic clock is nobody's to move.
+
+=cut
+
+# No lock and no file is touched when a process asks for the time: PostgreSQL does so in signal handlers.
+my $clock_source = <<'C';
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static int	(*real_clock) (clockid_t, struct timespec *);
+static volatile int64_t *seconds_off;
+
+__attribute__((constructor)) static void
+find_clock(void)
+{
+	int			file = open(getenv("WAWP_TEST_CLOCK"), O_RDONLY);
+
+	real_clock = (int (*) (clockid_t, struct timespec *)) dlsym(RTLD_NEXT, "clock_gettime");
+	seconds_off = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
+	if (file < 0 || seconds_off == MAP_FAILED || real_clock == NULL)
+		abort();
+	close(file);
+}
+
+int
+clock_gettime(clockid_t which, struct timespec *at)
+{
+	int			result;
+
+	if (real_clock == NULL)		/* another library's constructor */
+		find_clock();
+	result = real_clock(which, at);
+	if (result == 0 && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE))
+		at->tv_sec += *seconds_off;
+	return result;
+}
+
+int
+gettimeofday(struct timeval *restrict at, void *restrict zone)
+{
+	struct timespec now;
+
+	(void) zone;
+	clock_gettime(CLOCK_REALTIME, &now);
+	at->tv_sec = now.tv_sec;
+	at->tv_usec = now.tv_nsec / 1000;
+	return 0;
+}
+
+time_t
+time(time_t *at)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (at)
+		*at = now.tv_sec;
+	return now.tv_sec;
+}
+C
+
+sub clock
+{
+	my ($class) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $output = '';
+
+	return unless $^O eq 'linux';
+	append_to_file("$dir/clock.c", $clock_source);
+	my $compiled = eval
+	{
+		IPC::Run::run([ $ENV{CC} || 'cc', '-shared', '-fPIC', '-o', "$dir/clock.so", "$dir/clock.c", '-ldl' ], '>&', \$output);
+	};
+	note("no clock: $output") unless $compiled;
+	return unless $compiled;
+	my $self = bless { env => { LD_PRELOAD => "$dir/clock.so", WAWP_TEST_CLOCK => "$dir/clock" } }, 'WawpTest::Clock';
+	$self->move_to(time);
+	return $self;
 }
 
 =head1 SIMULATORS
@@ -550,6 +658,42 @@ sub _end
 }
 
 sub _reap { my ($self) = @_; return waitpid($self->{pid}, WNOHANG) != 0; }
+
+package WawpTest::Clock;
+
+use strict;
+use warnings;
+
+use Time::HiRes qw(time);
+
+=head2 $clock->env, $clock->run(sub { ... }), $clock->now, $clock->move($seconds), $clock->move_to($epoch)
+
+=cut
+
+sub env { return $_[0]{env}; }
+
+sub run
+{
+	my ($self, $what) = @_;
+	local @ENV{ keys %{ $self->{env} } } = values %{ $self->{env} };
+	return $what->();
+}
+
+sub now { return time + $_[0]{off}; }
+sub move { my ($self, $seconds) = @_; return $self->_set($self->{off} + $seconds); }
+sub move_to { my ($self, $epoch) = @_; return $self->_set(int($epoch - time)); }
+
+# Written in place, where processes have it mapped.
+sub _set
+{
+	my ($self, $off) = @_;
+	open(my $file, -e $self->{env}{WAWP_TEST_CLOCK} ? '+<' : '>', $self->{env}{WAWP_TEST_CLOCK}) or die "clock: $!";
+	binmode $file;
+	syswrite($file, pack('q', $off)) == 8 or die "clock: $!";
+	close $file;
+	$self->{off} = $off;
+	return;
+}
 
 package WawpTest::Session;
 
