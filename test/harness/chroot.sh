@@ -6,6 +6,7 @@
 # machine's apt.  Everything is written in there or in the cache the caller names.  Mounts live in a
 # private mount namespace; at the end what still runs in the tree is ended and the tree removed
 # (KEEP=1 leaves it).
+# shellcheck disable=SC2154     # suite is the caller's
 # shellcheck source=test/harness/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
