@@ -3,6 +3,7 @@
 #   make, make install          need PostgreSQL's server headers and libcurl, nothing else
 #   make installcheck           PGXS' own: the REGRESS list against the running server (needs pgTAP)
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
+#   make test-matrix            make test on PostgreSQL 17 and 18, each in a chroot (root, debootstrap)
 #
 # demo, test and deps work on a machine that has neither pg_config nor a compiler yet:
 # everything that needs PGXS is inside the ifneq below.
@@ -49,6 +50,10 @@ ifdef WERROR
 # The server's headers do not pass -Wextra themselves: as system headers they are left alone.
 PG_CPPFLAGS += -isystem $(shell $(PG_CONFIG) --includedir-server)
 PG_CFLAGS += -Wall -Wextra -Werror
+# Clang here is told the options of the compiler that built the server.
+ifneq ($(findstring clang,$(CC)),)
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+endif
 endif
 
 include $(PGXS)
@@ -64,7 +69,8 @@ exports.txt: $(OBJS:.o=.c)
 # PGXS tracks no headers; with so few of them each object may depend on all.
 $(OBJS): $(wildcard $(srcdir)/src/*.h)
 
-# Unit tests: the pure modules as a plain program under the sanitizers.
+# Unit tests: the pure modules as a plain program under the sanitizers.  In newer versions only
+# who says USE_PRIVATE_ENCODING_FUNCS gets libpgcommon's encoding functions without libpq.
 UNIT_CC ?= $(CC)
 UNIT_CFLAGS ?= -fsanitize=address,undefined -fno-sanitize-recover=all -O1
 UNIT_PROVE ?= prove
@@ -74,7 +80,7 @@ UNIT_SHARED = $(wildcard $(srcdir)/test/unit/tap.c) $(PURE:%=$(srcdir)/src/%.c)
 
 test/unit/build/%: test/unit/%.c $(UNIT_SHARED) $(wildcard $(srcdir)/src/*.h $(srcdir)/test/unit/*.h)
 	@$(MKDIR_P) $(@D)
-	$(UNIT_CC) -DFRONTEND -DWAWP_VERSION='"$(version)"' -g -Wall -Wextra -Werror $(UNIT_CFLAGS) \
+	$(UNIT_CC) -DFRONTEND -DUSE_PRIVATE_ENCODING_FUNCS -DWAWP_VERSION='"$(version)"' -g -Wall -Wextra -Werror $(UNIT_CFLAGS) \
 	  -I $(srcdir)/src -isystem $(includedir_server) -o $@ $< $(UNIT_SHARED) \
 	  -L $(pkglibdir) -L $(libdir) -lpgcommon -lpgport -lm
 
@@ -100,7 +106,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test check-regress check-tap check-names check-layers results dist
+.PHONY: deps demo test test-matrix check-regress check-tap check-names check-layers results dist
 .PHONY: list-regress
 
 deps:
@@ -111,6 +117,10 @@ demo:
 
 test:
 	@bash test/harness/run
+
+# The same on the major versions that this machine does not have: MATRIX="--fresh 18" and the like.
+test-matrix:
+	@bash test/matrix $(MATRIX) || [ $$? -eq 77 ]
 
 check-regress:
 	@LAYERS="regress prove" bash test/harness/run

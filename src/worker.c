@@ -149,13 +149,11 @@ fix_settings(void)
 		{"datestyle", "ISO"},
 		{"timezone", "UTC"},
 		{"jit", "off"},
-#if PG_VERSION_NUM >= 170000
-		{"transaction_timeout", "0"},
-#endif
 	};
 
 	for (size_t i = 0; i < lengthof(settings); i++)
 		SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+	wawp_no_transaction_timeout();
 }
 
 /*
@@ -437,9 +435,9 @@ wawp_worker_main(Datum arg)
 	dbid = take_slot(DatumGetInt32(arg));
 	if (!OidIsValid(dbid))
 		proc_exit(0);
+	fix_settings();				/* connecting is a transaction too */
 	BackgroundWorkerInitializeConnectionByOid(dbid, InvalidOid, 0);
 	pgstat_report_appname("wawp worker");
-	fix_settings();
 
 	dispatch_init();
 	relay_recover();

@@ -490,15 +490,29 @@ sub _make_certificates
 {
 	my ($dir, %opts) = @_;
 	my $names = $opts{cert_name} ? "DNS:$opts{cert_name}" : 'DNS:localhost,IP:127.0.0.1';
-	my @days = $opts{expired} ? ('-days', -1) : ('-days', 2);
+	# "x509 -days" takes no number below 1 from OpenSSL 3.4 on, "ca" takes dates in all versions
+	my @validity = $opts{expired} ? qw(-startdate 20200101000000Z -enddate 20200102000000Z) : qw(-days 2);
 
 	append_to_file("$dir/san", "subjectAltName = $names\nbasicConstraints = CA:FALSE\n");
+	append_to_file("$dir/index", '');
+	append_to_file("$dir/ca.cnf", <<CNF);
+[ca]
+default_ca = here
+[here]
+serial = $dir/serial
+database = $dir/index
+new_certs_dir = $dir
+default_md = sha256
+policy = name
+[name]
+commonName = supplied
+CNF
 	_openssl($dir, qw(req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=wawp-test-ca),
 		'-keyout', "$dir/ca.key", '-out', "$dir/ca.crt");
 	_openssl($dir, qw(req -newkey rsa:2048 -nodes -subj /CN=wawp-simulator),
 		'-keyout', "$dir/server.key", '-out', "$dir/server.csr");
-	_openssl($dir, qw(x509 -req -CAcreateserial), '-in', "$dir/server.csr", '-CA', "$dir/ca.crt",
-		'-CAkey', "$dir/ca.key", '-extfile', "$dir/san", '-out', "$dir/server.crt", @days);
+	_openssl($dir, qw(ca -batch -notext -create_serial), '-config', "$dir/ca.cnf", '-in', "$dir/server.csr",
+		'-cert', "$dir/ca.crt", '-keyfile', "$dir/ca.key", '-extfile', "$dir/san", '-out', "$dir/server.crt", @validity);
 	return;
 }
 
