@@ -14,7 +14,9 @@
  * keys.
  *
  * The user's write never fails because of WhatsApp: whatever goes wrong after
- * the trigger's own arguments were read becomes a WARNING.
+ * the trigger's own arguments were read becomes a WARNING.  What keeps two
+ * writers apart (a deadlock, a serialization failure, lock_timeout) is not
+ * WhatsApp's and is raised: as a WARNING it would lose a person.
  *
  * IDENTIFICATION
  *	  src/trigger.c
@@ -273,7 +275,15 @@ fire_as_owner(const TriggerData *trigger, const Mapping *mapping)
 	SetUserIdAndSecContext(userid, security);
 }
 
-/* An error is undone and becomes a WARNING; a cancel is the user's own. */
+/* The user's own: a cancel, or another writer of the same rows. */
+static bool
+is_users_own(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_QUERY_CANCELED || sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK);
+}
+
+/* An error is undone and becomes a WARNING. */
 static void
 fire_safely(const TriggerData *trigger, const Mapping *mapping)
 {
@@ -295,7 +305,7 @@ fire_safely(const TriggerData *trigger, const Mapping *mapping)
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		if (is_users_own(error->sqlerrcode))
 			ReThrowError(error);
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
