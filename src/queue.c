@@ -46,6 +46,7 @@
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
@@ -821,6 +822,38 @@ change_own(SqlStatement *statement, SqlArgs args)
 	return n;
 }
 
+/* Another transaction had queued the same person when it committed: then nothing is to be retried. */
+static uint64
+retry_own(SqlArgs args)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile uint64 n = 0;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		n = change_own(&retry_one, args);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+			ReThrowError(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return n;
+}
+
 Datum
 wawp_cancel(PG_FUNCTION_ARGS)
 {
@@ -845,7 +878,7 @@ wawp_retry(PG_FUNCTION_ARGS)
 	SqlArgs		args = {0};
 
 	sqlrun_int8(&args, PG_GETARG_INT64(0));
-	PG_RETURN_BOOL(change_own(&retry_one, args) > 0);
+	PG_RETURN_BOOL(retry_own(args) > 0);
 }
 
 /*
