@@ -1,7 +1,7 @@
 # wawp: build, install and test (PGXS).
 #
 #   make, make install          need PostgreSQL's server headers and libcurl, nothing else
-#   make installcheck           PGXS' own: the REGRESS list against the running server (needs pgTAP)
+#   make installcheck           PGXS' own: REGRESS and ISOLATION against the running server (needs pgTAP)
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
 #   make test-matrix            make test on PostgreSQL 17 and 18, each in a chroot (root, debootstrap)
 #
@@ -33,6 +33,10 @@ DATA = $(notdir $(wildcard $(or $(srcdir),.)/wawp--*--*.sql))
 REGRESS = surface jid classify instance session_calls readers queue
 REGRESS_OPTS = --inputdir=test --load-extension=pgtap --load-extension=wawp
 
+# The same for test/specs.  Expected output is looked for below the output directory.
+ISOLATION = duplicates opposites deadlock on_the_wire locked_rows table_lock rollback pause retry cancel_batch trigger
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=wawp --launcher=test/harness/isolation
+
 SHLIB_EXPORTS = exports.txt
 SHLIB_LINK += $(shell curl-config --libs 2>/dev/null || echo -lcurl)
 PG_CPPFLAGS += -DWAWP_VERSION='"$(version)"' $(shell curl-config --cflags 2>/dev/null)
@@ -41,6 +45,13 @@ EXTRA_CLEAN = exports.txt exports.list test/unit/build
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+# Not every installation of PostgreSQL brings the tester: installcheck says so and goes without.
+SPECS := $(ISOLATION)
+ISOLATION_TESTER := $(wildcard $(dir $(PGXS))../test/isolation/pg_isolation_regress)
+ifeq ($(ISOLATION_TESTER),)
+ISOLATION =
+endif
 
 all:
 
@@ -68,6 +79,13 @@ exports.txt: $(OBJS:.o=.c)
 
 # PGXS tracks no headers; with so few of them each object may depend on all.
 $(OBJS): $(wildcard $(srcdir)/src/*.h)
+
+ifeq ($(ISOLATION_TESTER),)
+installcheck: no-isolation
+.PHONY: no-isolation
+no-isolation:
+	@echo "no pg_isolation_regress in this installation; not run: $(SPECS)"
+endif
 
 # Unit tests: the pure modules as a plain program under the sanitizers.  In newer versions only
 # who says USE_PRIVATE_ENCODING_FUNCS gets libpgcommon's encoding functions without libpq.
@@ -106,8 +124,8 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix check-regress check-tap check-names check-layers results dist
-.PHONY: list-regress
+.PHONY: deps demo test test-matrix check-regress check-isolation check-tap check-names check-layers results dist
+.PHONY: list-regress list-isolation
 
 deps:
 	@bash test/harness/deps
@@ -125,6 +143,9 @@ test-matrix:
 check-regress:
 	@LAYERS="regress prove" bash test/harness/run
 
+check-isolation:
+	@LAYERS=isolation bash test/harness/run
+
 check-tap:
 	@LAYERS=tap bash test/harness/run
 
@@ -134,9 +155,9 @@ check-names:
 check-layers:
 	@bash test/harness/check-layers
 
-# Accept what the regress layer prints now as the expected output.
+# Accept what the regress and isolation layers print now as the expected output.
 results:
-	@ACCEPT=1 LAYERS=regress bash test/harness/run
+	@ACCEPT=1 bash test/harness/run
 
 dist:
 	version=$$(sed -n 's/^   "version": "\(.*\)",/\1/p' META.json) && \
@@ -144,3 +165,6 @@ dist:
 
 list-regress:
 	@echo $(REGRESS)
+
+list-isolation:
+	@echo $(SPECS)

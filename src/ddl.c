@@ -11,7 +11,7 @@
  * DROP EXTENSION wawp locks everything that the worker works with, one after
  * the other: with a worker at work that is a deadlock waiting to happen.  It is
  * barred until the end of the transaction.
-=======
+ *
  * COMMIT PREPARED wakes the worker: the session that asked for something could
  * not when it prepared, and this one does not know of it.
  *
