@@ -3,8 +3,9 @@
 #   make, make install          need PostgreSQL's server headers and libcurl, nothing else
 #   make installcheck           PGXS' own: the REGRESS list against the running server (needs pgTAP)
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
+#   make bench                  measures what design and README promise; see test/bench/README.md
 #
-# demo, test and deps work on a machine that has neither pg_config nor a compiler yet:
+# demo, test, bench and deps work on a machine that has neither pg_config nor a compiler yet:
 # everything that needs PGXS is inside the ifneq below.
 
 EXTENSION = wawp
@@ -100,7 +101,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test check-regress check-tap check-names check-layers results dist
+.PHONY: deps demo test bench check-regress check-tap check-names check-layers results dist
 .PHONY: list-regress
 
 deps:
@@ -111,6 +112,9 @@ demo:
 
 test:
 	@bash test/harness/run
+
+bench:
+	@bash test/bench/run
 
 check-regress:
 	@LAYERS="regress prove" bash test/harness/run
