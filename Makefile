@@ -4,8 +4,9 @@
 #   make installcheck           PGXS' own: REGRESS and ISOLATION against the running server (needs pgTAP)
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
 #   make test-matrix            make test on PostgreSQL 17 and 18, each in a chroot (root, debootstrap)
+#   make bench                  measures what design and README promise; see test/bench/README.md
 #
-# demo, test and deps work on a machine that has neither pg_config nor a compiler yet:
+# demo, test, bench and deps work on a machine that has neither pg_config nor a compiler yet:
 # everything that needs PGXS is inside the ifneq below.
 
 EXTENSION = wawp
@@ -124,7 +125,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix check-regress check-isolation check-tap check-names check-layers results dist
+.PHONY: deps demo test test-matrix bench check-regress check-isolation check-tap check-names check-layers results dist
 .PHONY: list-regress list-isolation
 
 deps:
@@ -139,6 +140,9 @@ test:
 # The same on the major versions that this machine does not have: MATRIX="--fresh 18" and the like.
 test-matrix:
 	@bash test/matrix $(MATRIX) || [ $$? -eq 77 ]
+
+bench:
+	@bash test/bench/run
 
 check-regress:
 	@LAYERS="regress prove" bash test/harness/run
