@@ -3,6 +3,7 @@
 #   make, make install          need PostgreSQL's server headers and libcurl, nothing else
 #   make installcheck           PGXS' own: the REGRESS list against the running server (needs pgTAP)
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
+#   make faults, make valgrind  likewise, and take minutes
 #
 # demo, test and deps work on a machine that has neither pg_config nor a compiler yet:
 # everything that needs PGXS is inside the ifneq below.
@@ -100,7 +101,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test check-regress check-tap check-names check-layers results dist
+.PHONY: deps demo test check-regress check-tap check-names check-layers results dist faults valgrind
 .PHONY: list-regress
 
 deps:
@@ -117,6 +118,13 @@ check-regress:
 
 check-tap:
 	@LAYERS=tap bash test/harness/run
+
+# What becomes of the intents when things fail: one table.
+faults:
+	@bash test/faults/run
+
+valgrind:
+	@bash test/valgrind/run
 
 check-names:
 	@bash test/harness/check-names
