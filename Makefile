@@ -5,6 +5,7 @@
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
 #   make test-matrix            make test on PostgreSQL 17 and 18, each in a chroot (root, debootstrap)
 #   make bench                  measures what design and README promise; see test/bench/README.md
+#   make faults, make valgrind  likewise, and take minutes
 #
 # demo, test, bench and deps work on a machine that has neither pg_config nor a compiler yet:
 # everything that needs PGXS is inside the ifneq below.
@@ -125,8 +126,8 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench check-regress check-isolation check-tap check-names check-layers results dist
-.PHONY: list-regress list-isolation
+.PHONY: deps demo test test-matrix bench faults valgrind check-regress check-isolation check-tap check-names
+.PHONY: check-layers results dist list-regress list-isolation
 
 deps:
 	@bash test/harness/deps
@@ -152,6 +153,13 @@ check-isolation:
 
 check-tap:
 	@LAYERS=tap bash test/harness/run
+
+# What becomes of the intents when things fail: one table.
+faults:
+	@bash test/faults/run
+
+valgrind:
+	@bash test/valgrind/run
 
 check-names:
 	@bash test/harness/check-names
