@@ -1,10 +1,13 @@
 # wawp: build, install and test (PGXS).
 #
 #   make, make install          need PostgreSQL's server headers and libcurl, nothing else
-#   make installcheck           PGXS' own: the REGRESS list against the running server (needs pgTAP)
+#   make installcheck           PGXS' own: REGRESS and ISOLATION against the running server (needs pgTAP)
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
+#   make test-matrix            make test on PostgreSQL 17 and 18, each in a chroot (root, debootstrap)
+#   make bench                  measures what design and README promise; see test/bench/README.md
+#   make faults, make valgrind  likewise, and take minutes
 #
-# demo, test and deps work on a machine that has neither pg_config nor a compiler yet:
+# demo, test, bench and deps work on a machine that has neither pg_config nor a compiler yet:
 # everything that needs PGXS is inside the ifneq below.
 
 EXTENSION = wawp
@@ -32,6 +35,10 @@ DATA = $(notdir $(wildcard $(or $(srcdir),.)/wawp--*--*.sql))
 REGRESS = surface jid classify instance session_calls readers queue
 REGRESS_OPTS = --inputdir=test --load-extension=pgtap --load-extension=wawp
 
+# The same for test/specs.  Expected output is looked for below the output directory.
+ISOLATION = duplicates opposites deadlock on_the_wire locked_rows table_lock rollback pause retry cancel_batch trigger
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=wawp --launcher=test/harness/isolation
+
 SHLIB_EXPORTS = exports.txt
 SHLIB_LINK += $(shell curl-config --libs 2>/dev/null || echo -lcurl)
 PG_CPPFLAGS += -DWAWP_VERSION='"$(version)"' $(shell curl-config --cflags 2>/dev/null)
@@ -41,6 +48,13 @@ EXTRA_CLEAN = exports.txt exports.list test/unit/build
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 
+# Not every installation of PostgreSQL brings the tester: installcheck says so and goes without.
+SPECS := $(ISOLATION)
+ISOLATION_TESTER := $(wildcard $(dir $(PGXS))../test/isolation/pg_isolation_regress)
+ifeq ($(ISOLATION_TESTER),)
+ISOLATION =
+endif
+
 all:
 
 ifneq ($(wildcard $(PGXS)),)
@@ -49,6 +63,10 @@ ifdef WERROR
 # The server's headers do not pass -Wextra themselves: as system headers they are left alone.
 PG_CPPFLAGS += -isystem $(shell $(PG_CONFIG) --includedir-server)
 PG_CFLAGS += -Wall -Wextra -Werror
+# Clang here is told the options of the compiler that built the server.
+ifneq ($(findstring clang,$(CC)),)
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+endif
 endif
 
 include $(PGXS)
@@ -64,7 +82,15 @@ exports.txt: $(OBJS:.o=.c)
 # PGXS tracks no headers; with so few of them each object may depend on all.
 $(OBJS): $(wildcard $(srcdir)/src/*.h)
 
-# Unit tests: the pure modules as a plain program under the sanitizers.
+ifeq ($(ISOLATION_TESTER),)
+installcheck: no-isolation
+.PHONY: no-isolation
+no-isolation:
+	@echo "no pg_isolation_regress in this installation; not run: $(SPECS)"
+endif
+
+# Unit tests: the pure modules as a plain program under the sanitizers.  In newer versions only
+# who says USE_PRIVATE_ENCODING_FUNCS gets libpgcommon's encoding functions without libpq.
 UNIT_CC ?= $(CC)
 UNIT_CFLAGS ?= -fsanitize=address,undefined -fno-sanitize-recover=all -O1
 UNIT_PROVE ?= prove
@@ -74,7 +100,7 @@ UNIT_SHARED = $(wildcard $(srcdir)/test/unit/tap.c) $(PURE:%=$(srcdir)/src/%.c)
 
 test/unit/build/%: test/unit/%.c $(UNIT_SHARED) $(wildcard $(srcdir)/src/*.h $(srcdir)/test/unit/*.h)
 	@$(MKDIR_P) $(@D)
-	$(UNIT_CC) -DFRONTEND -DWAWP_VERSION='"$(version)"' -g -Wall -Wextra -Werror $(UNIT_CFLAGS) \
+	$(UNIT_CC) -DFRONTEND -DUSE_PRIVATE_ENCODING_FUNCS -DWAWP_VERSION='"$(version)"' -g -Wall -Wextra -Werror $(UNIT_CFLAGS) \
 	  -I $(srcdir)/src -isystem $(includedir_server) -o $@ $< $(UNIT_SHARED) \
 	  -L $(pkglibdir) -L $(libdir) -lpgcommon -lpgport -lm
 
@@ -100,8 +126,8 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test check-regress check-tap check-names check-layers results dist
-.PHONY: list-regress
+.PHONY: deps demo test test-matrix bench faults valgrind check-regress check-isolation check-tap check-names
+.PHONY: check-layers results dist list-regress list-isolation
 
 deps:
 	@bash test/harness/deps
@@ -112,11 +138,28 @@ demo:
 test:
 	@bash test/harness/run
 
+# The same on the major versions that this machine does not have: MATRIX="--fresh 18" and the like.
+test-matrix:
+	@bash test/matrix $(MATRIX) || [ $$? -eq 77 ]
+
+bench:
+	@bash test/bench/run
+
 check-regress:
 	@LAYERS="regress prove" bash test/harness/run
 
+check-isolation:
+	@LAYERS=isolation bash test/harness/run
+
 check-tap:
 	@LAYERS=tap bash test/harness/run
+
+# What becomes of the intents when things fail: one table.
+faults:
+	@bash test/faults/run
+
+valgrind:
+	@bash test/valgrind/run
 
 check-names:
 	@bash test/harness/check-names
@@ -124,9 +167,9 @@ check-names:
 check-layers:
 	@bash test/harness/check-layers
 
-# Accept what the regress layer prints now as the expected output.
+# Accept what the regress and isolation layers print now as the expected output.
 results:
-	@ACCEPT=1 LAYERS=regress bash test/harness/run
+	@ACCEPT=1 bash test/harness/run
 
 dist:
 	version=$$(sed -n 's/^   "version": "\(.*\)",/\1/p' META.json) && \
@@ -134,3 +177,6 @@ dist:
 
 list-regress:
 	@echo $(REGRESS)
+
+list-isolation:
+	@echo $(SPECS)

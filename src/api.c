@@ -643,7 +643,7 @@ wawp_create_group(PG_FUNCTION_ARGS)
  * ---- invite links
  */
 
-/* For the record: what the answer to a message or a revocation says of it. */
+/* For the record: what the answer to a message says of it. */
 static WawpOutcome
 judge_sent(const HttpResult *result, const char **group pg_attribute_unused())
 {
@@ -653,6 +653,21 @@ judge_sent(const HttpResult *result, const char **group pg_attribute_unused())
 		if (reading.people[i].outcome != WAWP_ACCEPTED)
 			return reading.people[i].outcome;
 	return reading.npeople > 0 ? WAWP_ACCEPTED : reading.whole.outcome;
+}
+
+/* A revocation is answered with the new code, or with nothing at all. */
+static bool
+is_revoked(const HttpResult *result)
+{
+	return http_is_success(result) &&
+		(wire_read_answer(result->body, result->body_len).kind != WIRE_REFUSED ||
+		 wire_read_invite(result->body, result->body_len) != NULL);
+}
+
+static WawpOutcome
+judge_revoked(const HttpResult *result, const char **group)
+{
+	return is_revoked(result) ? WAWP_ACCEPTED : judge_sent(result, group);
 }
 
 static const char *
@@ -697,17 +712,14 @@ wawp_revoke_invite_link(PG_FUNCTION_ARGS)
 	SessionRequest request = {
 		.call = {.endpoint = ENDPOINT_REVOKE_INVITE,.group = group},
 		.group = group,
-		.judge = judge_sent
+		.judge = judge_revoked
 	};
 	WawpInstance *instance = arg_instance(fcinfo, 1);
 	const char *old_link = read_invite(instance, group);
 	const HttpResult *result = session_send(instance, &request);
 	const char *new_link;
 
-	if (!http_is_success(result))
-		call_refuse(instance, &request.call, result);
-	if (wire_read_answer(result->body, result->body_len).kind == WIRE_REFUSED &&
-		wire_read_invite(result->body, result->body_len) == NULL)
+	if (!is_revoked(result))
 		call_refuse(instance, &request.call, result);
 	new_link = read_invite(instance, group);
 	if (strcmp(old_link, new_link) == 0)

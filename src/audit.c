@@ -289,8 +289,8 @@ audit_take_notes(int limit)
 static SqlStatement recent_sends = {
 	"WITH sends AS (SELECT s.instance, s.instance_id, s.at FROM wawp.audit_log s"
 	"  WHERE s.kind = 'sent' AND s.action = 'add' AND s.at > clock_timestamp() - interval '1 day'"
-	"  AND NOT EXISTS (SELECT FROM wawp.audit_log a WHERE a.kind = 'answered' AND a.intent_id = s.intent_id"
-	"   AND a.request_id = s.request_id AND a.outcome = 'unreachable'))"
+	"  AND NOT EXISTS (SELECT FROM wawp.audit_log a WHERE a.kind = 'answered' AND a.contact_id = s.contact_id"
+	"   AND a.at >= s.at AND a.request_id = s.request_id AND a.outcome = 'unreachable'))"
 	" SELECT instance::text, instance_id, (extract(epoch FROM clock_timestamp() - at) * 1000000)::bigint AS age, 1::bigint"
 	" FROM sends WHERE at > clock_timestamp() - interval '10 minutes'"
 	" UNION ALL SELECT instance::text, instance_id, -1, count(*) FROM sends"

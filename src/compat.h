@@ -75,6 +75,13 @@
 #define wawp_wait_event(name) PG_WAIT_EXTENSION
 #endif
 
+/* Another timeout since 17; for the process's own settings. */
+#if PG_VERSION_NUM >= 170000
+#define wawp_no_transaction_timeout() SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE)
+#else
+#define wawp_no_transaction_timeout() ((void) 0)
+#endif
+
 /* The module's name and version are readable since 18. */
 #if PG_VERSION_NUM >= 180000
 #define WAWP_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "wawp", .version = WAWP_VERSION)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ddl.c
- *	  Keeps the worker out of the way of statements on its database.
+ *	  What statements have to do with the worker.
  *
  * DROP DATABASE, ALTER DATABASE ... RENAME or SET TABLESPACE and CREATE
  * DATABASE ... TEMPLATE need a database without sessions.  A utility hook ends
@@ -11,6 +11,9 @@
  * DROP EXTENSION wawp locks everything that the worker works with, one after
  * the other: with a worker at work that is a deadlock waiting to happen.  It is
  * barred until the end of the transaction.
+ *
+ * COMMIT PREPARED wakes the worker: the session that asked for something could
+ * not when it prepared, and this one does not know of it.
  *
  * IDENTIFICATION
  *	  src/ddl.c
@@ -174,11 +177,31 @@ bar_until_transaction_end(void)
 	bar_worker(&dropping);
 }
 
+/*
+ * ---- COMMIT PREPARED
+ */
+
+static bool
+commits_prepared(Node *statement)
+{
+	return IsA(statement, TransactionStmt) &&
+		castNode(TransactionStmt, statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+}
+
+/* A database without a worker gets none by this: most have no queue. */
+static void
+wake_running_worker(void)
+{
+	if (wawp_shared != NULL && shmem_worker_pid(MyDatabaseId) != 0)
+		(void) shmem_wake_worker(MyDatabaseId, NULL, 0, true);
+}
+
 static void
 on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 		   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	Node	   *statement = pstmt->utilityStmt;
+	bool		wakes = commits_prepared(statement);
 	Bar			bar = {.dbid = database_to_bar(statement)};
 
 	if (drops_extension(statement))
@@ -186,6 +209,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 	if (!OidIsValid(bar.dbid))
 	{
 		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
+		if (wakes)
+			wake_running_worker();
 		return;
 	}
 	PG_ENSURE_ERROR_CLEANUP(lift_bar, PointerGetDatum(&bar));

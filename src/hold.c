@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "sqlrun.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #define RECOVERY_SECONDS 60
 
@@ -135,14 +136,14 @@ hold_read_all(void)
 	return read_holds(sqlrun(&read_all, NULL));
 }
 
-/* Those of an instance and of its groups. */
+/* Those of an instance and of its groups, as they are now, also in a transaction with an older snapshot. */
 List *
 hold_read_instance(const char *instance)
 {
 	SqlArgs		args = {0};
 
 	sqlrun_text(&args, instance);
-	return read_holds(sqlrun(&read_instance, &args));
+	return read_holds(sqlrun_seeing(&read_instance, &args, GetLatestSnapshot()));
 }
 
 /* The hold of a group, or with "" of the whole instance; NULL: none. */

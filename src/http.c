@@ -40,6 +40,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #if defined(HAVE_SYS_EPOLL_H)
 #include <sys/epoll.h>
@@ -71,6 +72,8 @@
 #define MAX_SPARE_HANDLES 64
 #define FIRST_BUFFER_BYTES (16 * 1024)
 #define EVENTS_PER_ROUND 64
+/* Seconds; a date further off is a mistake. */
+#define MAX_RETRY_AFTER (7 * 86400)
 
 struct HttpTransfer
 {
@@ -90,6 +93,8 @@ struct HttpTransfer
 	bool		out_of_memory;
 	bool		address_refused;
 	bool		resend_refused;
+	bool		connection_is_new;
+	bool		connection_is_dead;
 	bool		request_begun;
 	bool		done;
 	HttpResult	result;
@@ -425,6 +430,7 @@ on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct cur
 		transfer->address_refused = true;
 		return CURL_SOCKET_BAD;
 	}
+	transfer->connection_is_new = true;
 	sock = socket(address->family, address->socktype, address->protocol);
 	/* programs that the server starts must not inherit it */
 	if (sock != CURL_SOCKET_BAD)
@@ -446,13 +452,32 @@ kind_of_address_text(const char *text)
 }
 
 /*
+ * Has the other side closed a connection that is about to be used again?
+ * libcurl looks itself, but from 8.22 on not when it did within the last
+ * second; a request sent then would be lost for nothing.  Before 8.22 it does
+ * not tell the socket at this point.  What came unasked is as bad as the end.
+ */
+static bool
+is_dead(HttpTransfer *transfer)
+{
+	curl_socket_t sock = CURL_SOCKET_BAD;
+	char		byte;
+
+	if (transfer->connection_is_new ||
+		curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &sock) != CURLE_OK ||
+		sock == CURL_SOCKET_BAD)
+		return false;
+	return recv(sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+/*
  * Called before each sending of the request.  The address is judged again,
  * since a connection from before wawp.allowed_hosts changed may be used.
  *
- * When a reused connection dies
- * without an answer, libcurl sends the request again on a new one; for a POST
- * that would be a second message or a request without a record, so the second
- * sending is refused and the caller sees a lost answer.
+ * When a reused connection dies without an answer, libcurl sends the request
+ * again on a new one; for a POST that would be a second message or a request
+ * without a record, so the second sending is refused and the caller sees a
+ * lost answer.
  */
 static int
 on_request(void *arg, char *remote_ip, char *local_ip pg_attribute_unused(),
@@ -462,7 +487,8 @@ on_request(void *arg, char *remote_ip, char *local_ip pg_attribute_unused(),
 
 	transfer->address_refused = is_refused(transfer, kind_of_address_text(remote_ip));
 	transfer->resend_refused = transfer->post && transfer->request_begun;
-	if (transfer->address_refused || transfer->resend_refused)
+	transfer->connection_is_dead = !transfer->request_begun && is_dead(transfer);
+	if (transfer->address_refused || transfer->resend_refused || transfer->connection_is_dead)
 		return CURL_PREREQFUNC_ABORT;
 	transfer->request_begun = true;
 	return CURL_PREREQFUNC_OK;
@@ -540,6 +566,29 @@ engine_open(void)
 	engine.multi = multi;
 }
 
+/*
+ * Seconds after which the API wants to hear from us, -1 when it does not say.
+ * Read here because libcurl's own reading ends at six hours since 8.12.
+ */
+static int
+retry_after(CURL *easy)
+{
+	struct curl_header *header;
+	int64		seconds;
+	char	   *end;
+
+	if (curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+		return -1;
+	seconds = strtoll(header->value, &end, 10);
+	if (end == header->value || *end != '\0')
+	{
+		time_t		date = curl_getdate(header->value, NULL);
+
+		seconds = date == (time_t) -1 ? -1 : (int64) (date - time(NULL));
+	}
+	return seconds > 0 ? (int) Min(seconds, MAX_RETRY_AFTER) : -1;
+}
+
 /* Notes how a transfer ended.  `code` is libcurl's word for it. */
 static void
 transfer_finish(HttpTransfer *transfer, CURLcode code)
@@ -549,12 +598,10 @@ transfer_finish(HttpTransfer *transfer, CURLcode code)
 				connect = 0,
 				tls = 0,
 				first_byte = 0,
-				total = 0,
-				retry_after = -1;
+				total = 0;
 	long		status = 0;
 
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after);
 	curl_easy_getinfo(transfer->easy, CURLINFO_NAMELOOKUP_TIME_T, &dns);
 	curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connect);
 	curl_easy_getinfo(transfer->easy, CURLINFO_APPCONNECT_TIME_T, &tls);
@@ -581,7 +628,7 @@ transfer_finish(HttpTransfer *transfer, CURLcode code)
 	result->status = status >= 200 ? (int) status : 0;	/* 1xx promises nothing */
 	result->body = transfer->buffer ? transfer->buffer : "";
 	result->body_len = transfer->used;
-	result->retry_after = retry_after > 0 ? (int) Min(retry_after, 86400 * 7) : -1;
+	result->retry_after = retry_after(transfer->easy);
 	result->dns_ms = (int) (dns / 1000);
 	result->connect_ms = (int) (connect / 1000);
 	result->tls_ms = (int) (tls / 1000);
@@ -642,6 +689,23 @@ engine_give_up(void)
 	engine.broken = false;
 }
 
+/* Starts a transfer anew, of which nothing was sent, on a connection of its own. */
+static CURLMcode
+transfer_restart(HttpTransfer *transfer)
+{
+	CURLMcode	code;
+	sigset_t	saved;
+
+	transfer->connection_is_dead = false;
+	transfer->error[0] = '\0';
+	fence_signals(&saved);
+	curl_multi_remove_handle(engine.multi, transfer->easy);
+	curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+	code = curl_multi_add_handle(engine.multi, transfer->easy);
+	unfence_signals(&saved);
+	return code;
+}
+
 /* Notes the transfers that ended, whichever call of ours made them end. */
 static void
 engine_collect(void)
@@ -657,6 +721,8 @@ engine_collect(void)
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
+		if (transfer->connection_is_dead && transfer_restart(transfer) == CURLM_OK)
+			continue;
 		transfer_finish(transfer, code);
 		transfer_detach(transfer);
 	}

@@ -47,6 +47,7 @@ typedef struct LimiterEntry
 	int32		spent;			/* on that day */
 	int64		waiting_since;	/* a worker has been refused since then; 0: none is */
 	int64		asked_at;		/* when a worker last asked */
+	int64		worker_took;	/* what its last token took of the pace */
 } LimiterEntry;
 
 Size
@@ -129,6 +130,7 @@ find_entry(const LimiterKey *key, int64 now)
 		entry->spent = 0;
 		entry->waiting_since = 0;
 		entry->asked_at = 0;
+		entry->worker_took = 0;
 	}
 	if (entry->day < day)
 	{
@@ -149,30 +151,42 @@ rate_for(const LimiterAsk *ask, bool goes_first)
 	return rate;
 }
 
+/* How long a worker is refused at most: two intervals, with their jitter. */
+static int64
+patience(const LimiterEntry *entry, PaceRate rate)
+{
+	return 2 * Max(rate.interval, entry->worker_took);
+}
+
 /*
- * Has the worker been refused for more than two intervals, and is it still
- * there?  Then the next token is its own.
+ * Has the worker been refused for that long, and is it still there?  Then the
+ * next token is its own.
  */
 static bool
 worker_goes_first(const LimiterEntry *entry, PaceRate rate, int64 now)
 {
-	int64		patience = 2 * rate.interval;
-
-	return entry->waiting_since != 0 && now - entry->waiting_since > patience &&
-		now - entry->asked_at <= patience + SECOND_US;
+	return entry->waiting_since != 0 && now - entry->waiting_since >= patience(entry, rate) &&
+		now - entry->asked_at <= patience(entry, rate) + SECOND_US;
 }
 
 static void
-note_worker(LimiterEntry *entry, int granted, int64 now)
+note_worker(LimiterEntry *entry, const LimiterGrant *grant, int64 now)
 {
-	if (granted > 0)
+	if (grant->granted > 0)
+	{
 		entry->waiting_since = 0;
+		entry->worker_took = grant->each;
+	}
 	else if (entry->waiting_since == 0)
 		entry->waiting_since = now;
 	entry->asked_at = now;
 }
 
-/* When the next token is to be had, after one that was not granted. */
+/*
+ * When the next token is to be had, after one that was not granted.  A worker
+ * is to come back as soon as it goes first, however far calls by hand have
+ * spent the burst.
+ */
 static int64
 next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool worker_first, int64 now)
 {
@@ -181,6 +195,8 @@ next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool worker_first, 
 
 	if (ask->per_day > 0 && entry->spent >= ask->per_day)
 		return now + (USECS_PER_DAY - GetCurrentTimestamp() % USECS_PER_DAY);
+	if (ask->drips && !worker_first && entry->waiting_since != 0)
+		return Min(next, entry->waiting_since + patience(entry, rate));
 	return worker_first && !ask->drips ? Max(next, now) + rate.interval : next;
 }
 
@@ -203,10 +219,10 @@ take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *g
 		entry->tat = pace_spend(ask->rate, entry->tat, now, grant->granted, ask->jitter);
 		entry->spent += grant->granted;
 	}
+	if (ask->drips)
+		note_worker(entry, grant, now);
 	if (grant->granted < ask->wanted)
 		grant->next_at = next_token(ask, entry, worker_first, now);
-	if (ask->drips)
-		note_worker(entry, grant->granted, now);
 }
 
 /*

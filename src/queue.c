@@ -47,6 +47,7 @@
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
@@ -441,6 +442,13 @@ static SqlStatement find_queued = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 };
 
+/* Until the asking transaction ends it stays queued: nobody cancels or sends it. */
+static SqlStatement find_and_keep_queued = {
+	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1::name"
+	" AND group_jid = $2 AND jid = $3 AND action = $4::wawp.action FOR SHARE",
+	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+};
+
 static SqlStatement insert_intent = {
 	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, priority, not_before,"
 	" expires_at, until, verify, invite, context, batch_id, after, instance_id, requested_by, requested_from,"
@@ -489,9 +497,9 @@ insert_one(const Requester *requester, const Wish *wish, const Jid *jid)
 	return sqlrun(&insert_intent, &args) > 0 ? sqlrun_get_int8(0, 1, 0) : 0;
 }
 
-/* The queued intent for this wish: a new one, or the one there is. */
+/* The queued intent for this wish: a new one, or the one there is, as `find` finds it. */
 static int64
-ask_one(const Requester *requester, const Wish *wish, const Jid *jid, bool *created)
+ask_one(const Requester *requester, const Wish *wish, const Jid *jid, SqlStatement *find, bool *created)
 {
 	IntentAsker asker = asker_of(requester);
 
@@ -502,7 +510,7 @@ ask_one(const Requester *requester, const Wish *wish, const Jid *jid, bool *crea
 
 		CHECK_FOR_INTERRUPTS();
 		*created = false;
-		if (sqlrun(&find_queued, &args) > 0)
+		if (sqlrun(find, &args) > 0)
 			return sqlrun_get_int8(0, 1, 0);
 		intent_make_room(requester->instance.name, wish->group, jid->text, wish->action, &asker);
 		id = insert_one(requester, wish, jid);
@@ -567,7 +575,7 @@ ask_all(FunctionCallInfo fcinfo, Wish *wish, ArrayType *people, const char *inst
 		Jid			jid = parse_server_text(input ? input : "");
 		const char *problem = input ? intent_problem(&group, &jid, wish->action) : "the element is null";
 		bool		created = false;
-		int64		id = problem ? 0 : ask_one(requester, wish, &jid, &created);
+		int64		id = problem ? 0 : ask_one(requester, wish, &jid, &find_queued, &created);
 
 		put_asked(fcinfo, id, problem ? input : jid.text, created, problem, wish->batch_id);
 	}
@@ -629,7 +637,7 @@ queue_ask(Oid roleid, const char *instance, Wish *wish, const char *group, const
 	if (problem)
 		note_failed(requester, wish, group, person, problem);
 	else
-		(void) ask_one(requester, wish, &jid, &created);
+		(void) ask_one(requester, wish, &jid, &find_and_keep_queued, &created);
 	sqlrun_end_as_owner(&before);
 	if (problem)
 	{
@@ -725,7 +733,7 @@ ask_side(FunctionCallInfo fcinfo, const Requester *requester, Wish *wish, const 
 	Jid			jid = parse_server_text(input ? input : "");
 	const char *problem = input ? intent_problem(&group, &jid, wish->action) : "it is null";
 	bool		created = false;
-	int64		id = problem ? 0 : ask_one(requester, wish, &jid, &created);
+	int64		id = problem ? 0 : ask_one(requester, wish, &jid, &find_queued, &created);
 
 	put_asked(fcinfo, id, problem ? input : jid.text, created, problem, wish->batch_id);
 	return id;
@@ -794,6 +802,42 @@ current_asker(void)
 	return asker;
 }
 
+/* Another transaction had queued the same person when it committed: then nothing is to be retried. */
+static bool
+retry_own(int64 id)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	IntentAsker asker = current_asker();
+	volatile bool changed = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		SqlOwner	before = sqlrun_begin_as_owner();
+
+		changed = intent_requeue(id, &asker);
+		end_change(&before, changed);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+			ReThrowError(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return changed;
+}
+
 Datum
 wawp_cancel(PG_FUNCTION_ARGS)
 {
@@ -820,12 +864,7 @@ wawp_cancel_batch(PG_FUNCTION_ARGS)
 Datum
 wawp_retry(PG_FUNCTION_ARGS)
 {
-	IntentAsker asker = current_asker();
-	SqlOwner	before = sqlrun_begin_as_owner();
-	bool		changed = intent_requeue(PG_GETARG_INT64(0), &asker);
-
-	end_change(&before, changed);
-	PG_RETURN_BOOL(changed);
+	PG_RETURN_BOOL(retry_own(PG_GETARG_INT64(0)));
 }
 
 /*

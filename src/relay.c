@@ -191,6 +191,7 @@ post(RelayMessage *message, const RelayRecord *record)
 		message->length = (int) pack(record, message->data);
 		message->state = RELAY_POSTED;
 		message->withdrawn = false;
+		message->is_committed = false;
 	}
 	LWLockRelease(wawp_shared->relay_lock);
 	if (is_free)
@@ -249,7 +250,7 @@ relay_withdraw(void)
 	RelayMessage *message = &my_box()->sent;
 
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
-	if (message->state == RELAY_POSTED)
+	if (message->state == RELAY_POSTED && !message->is_committed)
 		message->state = RELAY_FREE;
 	else if (message->state == RELAY_TAKEN)
 		message->withdrawn = true;
@@ -295,11 +296,19 @@ static List *taken = NIL;
 static bool one_at_a_time = false;	/* what was written together has failed */
 static int	next_box = 0;
 
+/* Taken, but not written: it is to be taken again, unless nobody wants it any more. */
 static void
 give_back(RelayMessage *message)
 {
+	message->state = message->withdrawn && !message->is_committed ? RELAY_FREE : RELAY_POSTED;
+	SetLatch(message->latch);
+}
+
+static void
+recover(RelayMessage *message)
+{
 	if (message->dbid == MyDatabaseId && message->state == RELAY_TAKEN)
-		message->state = RELAY_POSTED;
+		give_back(message);
 }
 
 /* For a worker that follows one that ended in the middle. */
@@ -309,8 +318,8 @@ relay_recover(void)
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < wawp_relay_nboxes; i++)
 	{
-		give_back(&wawp_relay_boxes[i].sent);
-		give_back(&wawp_relay_boxes[i].answered);
+		recover(&wawp_relay_boxes[i].sent);
+		recover(&wawp_relay_boxes[i].answered);
 	}
 	LWLockRelease(wawp_shared->relay_lock);
 }
@@ -325,7 +334,7 @@ take(RelayMessage *message, bool is_awaited)
 	one = palloc(sizeof(Taken));
 	one->message = message;
 	one->is_awaited = is_awaited;
-	one->only_withdrawal = message->withdrawn;
+	one->only_withdrawal = message->is_committed;
 	one->data = palloc(message->length);
 	memcpy(one->data, message->data, message->length);
 	taken = lappend(taken, one);
@@ -481,6 +490,7 @@ relay_committed(void)
 		const Taken *one = lfirst(lc);
 		RelayMessage *message = one->message;
 
+		message->is_committed = true;
 		if (!one->is_awaited || one->only_withdrawal)
 			message->state = RELAY_FREE;
 		else if (message->withdrawn)
@@ -507,12 +517,7 @@ relay_aborted(void)
 	audit_forget_numbers();
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
 	foreach(lc, taken)
-	{
-		const Taken *one = lfirst(lc);
-		bool		is_moot = one->message->withdrawn && !one->only_withdrawal;
-
-		one->message->state = is_moot ? RELAY_FREE : RELAY_POSTED;
-	}
+		give_back(((const Taken *) lfirst(lc))->message);
 	LWLockRelease(wawp_shared->relay_lock);
 	forget_taken();
 	one_at_a_time = true;

@@ -58,7 +58,8 @@ typedef struct Leaving
 	int64		sent_at;		/* monotonic ms */
 	LimiterKey	key;
 	int64		each;			/* what one took of the pace */
-	int			npaced;
+	int			npaced;			/* of this request */
+	int			nbehind;		/* of those that are to follow it */
 } Leaving;
 
 /*
@@ -165,12 +166,13 @@ give_up(int code pg_attribute_unused(), Datum arg)
 
 	if (leaving->is_over)
 		return;
+	if (leaving->npaced + leaving->nbehind > 0)
+		limiter_refund(&leaving->key, leaving->each,
+					   leaving->nbehind + (leaving->has_left ? 0 : leaving->npaced));
 	if (!leaving->has_left)
 	{
 		if (leaving->is_handed_over)
 			relay_withdraw();
-		if (leaving->npaced > 0)
-			limiter_refund(&leaving->key, leaving->each, leaving->npaced);
 		return;
 	}
 	leaving->record.kind = "answered";
@@ -396,9 +398,9 @@ change_some(Leaving *leaving, const WawpInstance *instance, WawpOperation operat
 
 	leaving->npaced = operation == WAWP_OP_ADD ? npeople : 0;
 	name_people(&leaving->record, people, npeople);
-	check_record(&leaving->record);
 	PG_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(leaving));
 	{
+		check_record(&leaving->record);
 		if (record_sent(leaving))
 			go_on = send_people(leaving, instance, operation, group, people, npeople, end);
 		else
@@ -427,16 +429,19 @@ change_all(const WawpInstance *instance, WawpOperation operation, const char *gr
 		begin_record(&leaving, instance, action, group, reason);
 		leaving.key = budget_key(instance, LIMIT_ADD);
 		leaving.each = grant->each;
+		leaving.nbehind = operation == WAWP_OP_ADD ? npeople - done - n : 0;
 		go_on = change_some(&leaving, instance, operation, group, people + done, n, &end);
 		done += n;
 		if (go_on)
 			continue;
-		if (leaving.has_left)
-			skip_people(people + done, npeople - done, &end, people[done - 1]->retry_at);
-		else
+		if (!leaving.has_left)
+		{
 			leave_unrecorded(people + done, npeople - done);
-		if (operation == WAWP_OP_ADD)
-			limiter_refund(&leaving.key, grant->each, npeople - done);
+			return;
+		}
+		skip_people(people + done, npeople - done, &end, people[done - 1]->retry_at);
+		if (leaving.nbehind > 0)
+			limiter_refund(&leaving.key, leaving.each, leaving.nbehind);
 		return;
 	}
 }

@@ -68,6 +68,7 @@ typedef struct RelayMessage
 	Oid			dbid;			/* whose worker writes it */
 	Latch	   *latch;			/* of the session */
 	bool		withdrawn;		/* the session does not wait any more */
+	bool		is_committed;	/* its record is in the log */
 	int			length;
 	char		data[RELAY_BYTES];
 } RelayMessage;

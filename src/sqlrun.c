@@ -149,23 +149,36 @@ sqlrun_bool(SqlArgs *args, bool value)
 	add(args, BoolGetDatum(value), false);
 }
 
+static void
+prepare(SqlStatement *statement)
+{
+	SPIPlanPtr	plan;
+
+	if (statement->plan)
+		return;
+	plan = SPI_prepare(statement->text, statement->nargs, statement->types);
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare \"%s\": %s", statement->text, SPI_result_code_string(SPI_result));
+	statement->plan = plan;
+}
+
 /* Runs a statement; returns how many rows it gave or touched. */
 uint64
 sqlrun(SqlStatement *statement, const SqlArgs *args)
 {
+	return sqlrun_seeing(statement, args, InvalidSnapshot);
+}
+
+/* The same by a snapshot of its own, for what a transaction's old one must not hide. */
+uint64
+sqlrun_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
+{
 	int			result;
 
 	Assert((args ? args->n : 0) == statement->nargs);
-	if (statement->plan == NULL)
-	{
-		SPIPlanPtr	plan = SPI_prepare(statement->text, statement->nargs, statement->types);
-
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not prepare \"%s\": %s", statement->text, SPI_result_code_string(SPI_result));
-		statement->plan = plan;
-	}
-	result = SPI_execute_plan(statement->plan, args ? (Datum *) args->values : NULL,
-							  args ? args->nulls : NULL, false, 0);
+	prepare(statement);
+	result = SPI_execute_snapshot(statement->plan, args ? (Datum *) args->values : NULL,
+								  args ? args->nulls : NULL, snapshot, InvalidSnapshot, false, true, 0);
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", statement->text, SPI_result_code_string(result));
 	return SPI_processed;

@@ -51,6 +51,7 @@ extern void sqlrun_datum(SqlArgs *args, Datum value);
 extern void sqlrun_bool(SqlArgs *args, bool value);
 extern void sqlrun_time(SqlArgs *args, TimestampTz value);
 extern uint64 sqlrun(SqlStatement *statement, const SqlArgs *args);
+extern uint64 sqlrun_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot);
 extern const char *sqlrun_get(uint64 row, int column);
 extern int64 sqlrun_get_int8(uint64 row, int column, int64 if_null);
 

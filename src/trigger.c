@@ -14,7 +14,9 @@
  * keys.
  *
  * The user's write never fails because of WhatsApp: whatever goes wrong after
- * the trigger's own arguments were read becomes a WARNING.
+ * the trigger's own arguments were read becomes a WARNING.  What keeps two
+ * writers apart (a deadlock, a serialization failure, lock_timeout) is not
+ * WhatsApp's and is raised: as a WARNING it would lose a person.
  *
  * IDENTIFICATION
  *	  src/trigger.c
@@ -178,7 +180,13 @@ fill_reason(const TriggerData *trigger, HeapTuple row, const char *pattern)
  * ---- what a firing means
  */
 
-/* Does another row of the table have that person in that group? */
+/* Who was to be removed has another row, committed while this waited to ask. */
+static bool overtaken;
+
+/*
+ * Does another row of the table have that person in that group?  That row is
+ * locked: who takes it away at the same time waits and then looks for ours.
+ */
 static bool
 is_still_wanted(const TriggerData *trigger, const Mapping *mapping, const char *group, const char *jid)
 {
@@ -192,7 +200,7 @@ is_still_wanted(const TriggerData *trigger, const Mapping *mapping, const char *
 	appendStringInfo(&query,
 					 "SELECT 1 FROM %s WHERE %s::pg_catalog.text OPERATOR(pg_catalog.=) $1"
 					 " AND (%s::pg_catalog.text OPERATOR(pg_catalog.=) $2 OR"
-					 " %s.wawp_jid(%s::pg_catalog.text) OPERATOR(pg_catalog.=) %s.wawp_jid($2)) LIMIT 1",
+					 " %s.wawp_jid(%s::pg_catalog.text) OPERATOR(pg_catalog.=) %s.wawp_jid($2)) LIMIT 1 FOR SHARE",
 					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(trigger->tg_relation)),
 												RelationGetRelationName(trigger->tg_relation)),
 					 quote_identifier(mapping->group), quote_identifier(mapping->jid),
@@ -209,6 +217,7 @@ ask(const TriggerData *trigger, const Mapping *mapping, HeapTuple row, IntentAct
 	Relation	table = trigger->tg_relation;
 	const char *group = column_value(trigger, row, mapping->group);
 	const char *jid = column_value(trigger, row, mapping->jid);
+	bool		may_be_wanted = action == ACTION_REMOVE && mapping->action == NULL;
 	Wish		wish = {
 		.action = action,
 		.verify = true,
@@ -222,9 +231,10 @@ ask(const TriggerData *trigger, const Mapping *mapping, HeapTuple row, IntentAct
 		return;
 	if (action == ACTION_ADD)
 		wish.until = time_value(trigger, row, mapping->until);
-	if (action == ACTION_REMOVE && mapping->action == NULL && is_still_wanted(trigger, mapping, group, jid))
+	if (may_be_wanted && is_still_wanted(trigger, mapping, group, jid))
 		return;
 	queue_ask(GetUserId(), mapping->instance, &wish, group, jid);
+	overtaken |= may_be_wanted && is_still_wanted(trigger, mapping, group, jid);
 }
 
 static bool
@@ -273,7 +283,15 @@ fire_as_owner(const TriggerData *trigger, const Mapping *mapping)
 	SetUserIdAndSecContext(userid, security);
 }
 
-/* An error is undone and becomes a WARNING; a cancel is the user's own. */
+/* The user's own: a cancel, or another writer of the same rows. */
+static bool
+is_users_own(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_QUERY_CANCELED || sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK);
+}
+
+/* An error is undone and becomes a WARNING; who was overtaken has to look again. */
 static void
 fire_safely(const TriggerData *trigger, const Mapping *mapping)
 {
@@ -284,8 +302,12 @@ fire_safely(const TriggerData *trigger, const Mapping *mapping)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
+		overtaken = false;
 		fire_as_owner(trigger, mapping);
-		ReleaseCurrentSubTransaction();
+		if (overtaken)
+			RollbackAndReleaseCurrentSubTransaction();
+		else
+			ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
@@ -293,10 +315,11 @@ fire_safely(const TriggerData *trigger, const Mapping *mapping)
 
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			PG_RE_THROW();
 		FlushErrorState();
+		overtaken = false;
 		RollbackAndReleaseCurrentSubTransaction();
+		if (is_users_own(error->sqlerrcode))
+			ReThrowError(error);
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
 				 errmsg("membership not asked for: %s", error->message),
@@ -323,6 +346,8 @@ wawp_membership_trigger(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("wawp_membership_trigger() must be fired AFTER, FOR EACH ROW")));
 	mapping = read_mapping(trigger);
-	fire_safely(trigger, &mapping);
+	do
+		fire_safely(trigger, &mapping);
+	while (overtaken);
 	return PointerGetDatum(NULL);
 }

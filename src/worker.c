@@ -46,13 +46,14 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 #include "utils/wait_event.h"
 #include "worker.h"
 
 #include "compat.h"
 
 #define SAFETY_POLL_MS (60 * 1000)
-#define LOCK_TIMEOUT "200ms"
+#define LONGEST_LOCK_WAIT "200ms"
 #define FIRST_ERROR_DELAY_MS 200
 #define MAIL_RETRY_MS 50
 #define LONGEST_ERROR_DELAY_MS 1000
@@ -73,6 +74,14 @@ on_sigterm(SIGNAL_ARGS)
 {
 	told_to_end = true;
 	die(postgres_signal_arg);
+}
+
+/* lock_timeout cancels by SIGINT; anybody else's finds nothing to cancel here. */
+static void
+on_sigint(SIGNAL_ARGS)
+{
+	if (get_timeout_indicator(LOCK_TIMEOUT, false))
+		StatementCancelHandler(postgres_signal_arg);
 }
 
 /*
@@ -138,7 +147,7 @@ fix_settings(void)
 		const char *name;
 		const char *value;
 	}			settings[] = {
-		{"lock_timeout", LOCK_TIMEOUT},
+		{"lock_timeout", LONGEST_LOCK_WAIT},
 		{"statement_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"default_transaction_read_only", "off"},
@@ -150,13 +159,11 @@ fix_settings(void)
 		{"datestyle", "ISO"},
 		{"timezone", "UTC"},
 		{"jit", "off"},
-#if PG_VERSION_NUM >= 170000
-		{"transaction_timeout", "0"},
-#endif
 	};
 
 	for (size_t i = 0; i < lengthof(settings); i++)
 		SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+	wawp_no_transaction_timeout();
 }
 
 /*
@@ -230,6 +237,8 @@ run_transaction(void (*work) (void), const char *what)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
+	/* a lock_timeout that came as the lock did must not cancel the waiting */
+	QueryCancelPending = false;
 	return committed;
 }
 
@@ -440,14 +449,14 @@ wawp_worker_main(Datum arg)
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, on_sigterm);
-	pqsignal(SIGINT, SIG_IGN);
+	pqsignal(SIGINT, on_sigint);
 	BackgroundWorkerUnblockSignals();
 	dbid = take_slot(DatumGetInt32(arg));
 	if (!OidIsValid(dbid))
 		proc_exit(0);
+	fix_settings();				/* connecting is a transaction too */
 	BackgroundWorkerInitializeConnectionByOid(dbid, InvalidOid, 0);
 	pgstat_report_appname("wawp worker");
-	fix_settings();
 
 	dispatch_init();
 	relay_recover();

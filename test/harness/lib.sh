@@ -48,6 +48,7 @@ find_postgres() {
 # sandbox SCRIPT [ARGS]: installs what is missing, copies the checkout (cwd) to a new sandbox and
 # runs SCRIPT --inside ARGS there, as an unprivileged user when we are root (initdb refuses root).
 # Returns SCRIPT's status, with WAWP_SANDBOX still there; it goes when the calling shell exits.
+# prepare_sandbox, if the caller has such a function, is called before, as who we are.
 sandbox() {
     local status=0
     is_root && system_path
@@ -55,6 +56,7 @@ sandbox() {
     make_sandbox
     copy_checkout "$PWD" "$WAWP_SANDBOX/src"
     is_root && chown -R "$(sandbox_user)" "$WAWP_SANDBOX"
+    if declare -F prepare_sandbox >/dev/null; then prepare_sandbox; fi      # what only its caller can do
 
     # A process group of its own: a signal to us ends all of it, and a Ctrl-C is not shared by halves.
     set -m
@@ -84,7 +86,8 @@ make_sandbox() {
     is_root && as_user=(setpriv --reuid nobody --regid "$(id -gn nobody)" --clear-groups --)
     clean_env=(env -i "PATH=$PATH" "HOME=$WAWP_SANDBOX/home" "TMPDIR=$WAWP_SANDBOX/tmp"
                "WAWP_SANDBOX=$WAWP_SANDBOX" LANG=C.UTF-8 LC_ALL=C.UTF-8 TZ=UTC)
-    for name in PG_CONFIG LAYERS TESTS KEEP ACCEPT CI TERM VERBOSE PROVE_JOBS PG_TEST_TIMEOUT_DEFAULT CC; do
+    for name in PG_CONFIG LAYERS TESTS KEEP ACCEPT CI TERM VERBOSE PROVE_JOBS PG_TEST_TIMEOUT_DEFAULT CC \
+        FAULTS FAULTS_JOBS FAULTS_NO_NAMESPACE; do
         [[ -z ${!name-} ]] || clean_env+=("$name=${!name}")
     done
 }

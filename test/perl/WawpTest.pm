@@ -171,6 +171,20 @@ sub session
 	return WawpTest::Session->new($node, $dbname // 'postgres', %parameters);
 }
 
+=head2 WawpTest->has_extension($name)
+
+Is there a control file for it where this PostgreSQL looks by itself?
+
+=cut
+
+sub has_extension
+{
+	my ($class, $name) = @_;
+	my $config = $ENV{PG_CONFIG} // 'pg_config';
+	chomp(my $sharedir = `$config --sharedir`);
+	return -e "$sharedir/extension/$name.control";
+}
+
 =head1 THE DRAIN
 
 =head2 WawpTest->worker($node, [$dbname])
@@ -334,6 +348,100 @@ sub fake_names
 	return { LD_PRELOAD => "$dir/names.so", WAWP_TEST_NAMES => "$dir/names", WAWP_TEST_NAMES_LOG => "$dir/log" };
 }
 
+=head1 CLOCKS
+
+=head2 WawpTest->clock
+
+A clock for servers to live by, which the test can move while they run; nothing, if that cannot be done
+here.  A server goes by it that is started in its environment: C<< node(env => $clock->env) >>, and
+C<< $clock->run(sub { $node->restart }) >>.  It differs from the machine's by so many seconds; the
+monotonic clock is nobody's to move.
+
+=cut
+
+# No lock and no file is touched when a process asks for the time: PostgreSQL does so in signal handlers.
+my $clock_source = <<'C';
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static int	(*real_clock) (clockid_t, struct timespec *);
+static volatile int64_t *seconds_off;
+
+__attribute__((constructor)) static void
+find_clock(void)
+{
+	int			file = open(getenv("WAWP_TEST_CLOCK"), O_RDONLY);
+
+	real_clock = (int (*) (clockid_t, struct timespec *)) dlsym(RTLD_NEXT, "clock_gettime");
+	seconds_off = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
+	if (file < 0 || seconds_off == MAP_FAILED || real_clock == NULL)
+		abort();
+	close(file);
+}
+
+int
+clock_gettime(clockid_t which, struct timespec *at)
+{
+	int			result;
+
+	if (real_clock == NULL)		/* another library's constructor */
+		find_clock();
+	result = real_clock(which, at);
+	if (result == 0 && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE))
+		at->tv_sec += *seconds_off;
+	return result;
+}
+
+int
+gettimeofday(struct timeval *restrict at, void *restrict zone)
+{
+	struct timespec now;
+
+	(void) zone;
+	clock_gettime(CLOCK_REALTIME, &now);
+	at->tv_sec = now.tv_sec;
+	at->tv_usec = now.tv_nsec / 1000;
+	return 0;
+}
+
+time_t
+time(time_t *at)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (at)
+		*at = now.tv_sec;
+	return now.tv_sec;
+}
+C
+
+sub clock
+{
+	my ($class) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $output = '';
+
+	return unless $^O eq 'linux';
+	append_to_file("$dir/clock.c", $clock_source);
+	my $compiled = eval
+	{
+		IPC::Run::run([ $ENV{CC} || 'cc', '-shared', '-fPIC', '-o', "$dir/clock.so", "$dir/clock.c", '-ldl' ], '>&', \$output);
+	};
+	note("no clock: $output") unless $compiled;
+	return unless $compiled;
+	my $self = bless { env => { LD_PRELOAD => "$dir/clock.so", WAWP_TEST_CLOCK => "$dir/clock" } }, 'WawpTest::Clock';
+	$self->move_to(time);
+	return $self;
+}
+
 =head1 SIMULATORS
 
 =head2 WawpTest->sim(%opts)
@@ -383,15 +491,29 @@ sub _make_certificates
 {
 	my ($dir, %opts) = @_;
 	my $names = $opts{cert_name} ? "DNS:$opts{cert_name}" : 'DNS:localhost,IP:127.0.0.1';
-	my @days = $opts{expired} ? ('-days', -1) : ('-days', 2);
+	# "x509 -days" takes no number below 1 from OpenSSL 3.4 on, "ca" takes dates in all versions
+	my @validity = $opts{expired} ? qw(-startdate 20200101000000Z -enddate 20200102000000Z) : qw(-days 2);
 
 	append_to_file("$dir/san", "subjectAltName = $names\nbasicConstraints = CA:FALSE\n");
+	append_to_file("$dir/index", '');
+	append_to_file("$dir/ca.cnf", <<CNF);
+[ca]
+default_ca = here
+[here]
+serial = $dir/serial
+database = $dir/index
+new_certs_dir = $dir
+default_md = sha256
+policy = name
+[name]
+commonName = supplied
+CNF
 	_openssl($dir, qw(req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=wawp-test-ca),
 		'-keyout', "$dir/ca.key", '-out', "$dir/ca.crt");
 	_openssl($dir, qw(req -newkey rsa:2048 -nodes -subj /CN=wawp-simulator),
 		'-keyout', "$dir/server.key", '-out', "$dir/server.csr");
-	_openssl($dir, qw(x509 -req -CAcreateserial), '-in', "$dir/server.csr", '-CA', "$dir/ca.crt",
-		'-CAkey', "$dir/ca.key", '-extfile', "$dir/san", '-out', "$dir/server.crt", @days);
+	_openssl($dir, qw(ca -batch -notext -create_serial), '-config', "$dir/ca.cnf", '-in', "$dir/server.csr",
+		'-cert', "$dir/ca.crt", '-keyfile', "$dir/ca.key", '-extfile', "$dir/san", '-out', "$dir/server.crt", @validity);
 	return;
 }
 
@@ -551,6 +673,42 @@ sub _end
 }
 
 sub _reap { my ($self) = @_; return waitpid($self->{pid}, WNOHANG) != 0; }
+
+package WawpTest::Clock;
+
+use strict;
+use warnings;
+
+use Time::HiRes qw(time);
+
+=head2 $clock->env, $clock->run(sub { ... }), $clock->now, $clock->move($seconds), $clock->move_to($epoch)
+
+=cut
+
+sub env { return $_[0]{env}; }
+
+sub run
+{
+	my ($self, $what) = @_;
+	local @ENV{ keys %{ $self->{env} } } = values %{ $self->{env} };
+	return $what->();
+}
+
+sub now { return time + $_[0]{off}; }
+sub move { my ($self, $seconds) = @_; return $self->_set($self->{off} + $seconds); }
+sub move_to { my ($self, $epoch) = @_; return $self->_set(int($epoch - time)); }
+
+# Written in place, where processes have it mapped.
+sub _set
+{
+	my ($self, $off) = @_;
+	open(my $file, -e $self->{env}{WAWP_TEST_CLOCK} ? '+<' : '>', $self->{env}{WAWP_TEST_CLOCK}) or die "clock: $!";
+	binmode $file;
+	syswrite($file, pack('q', $off)) == 8 or die "clock: $!";
+	close $file;
+	$self->{off} = $off;
+	return;
+}
 
 package WawpTest::Session;
 

@@ -2,6 +2,7 @@
 
 A fault is a JSON object; each key below is independent and combines with the others where that makes sense:
 
+    gate true           wait until the rules are cleared
     delay S             wait before the first byte
     slow_headers S      wait before each header line
     slow_body S         wait before each piece of the body, of `chunk` bytes (16)
@@ -32,7 +33,7 @@ LAND = 0.05             # seconds that let half an answer arrive before the conn
 BREAKERS = ("reset", "close")
 BREAK_TIMES = ("before", "after", "mid_body")
 KEYS = frozenset((
-    "delay", "slow_headers", "slow_body", "chunk", "trickle", "hang", "reset", "close", "truncate_json", "big",
+    "gate", "delay", "slow_headers", "slow_body", "chunk", "trickle", "hang", "reset", "close", "truncate_json", "big",
     "chunked", "bad_utf8", "nul", "content_type", "big_headers", "close_after", "random"))
 
 

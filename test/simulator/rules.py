@@ -11,6 +11,7 @@
 Without `answer` the effect is "normal" by default, with one it is "none".
 """
 
+import asyncio
 import base64
 import random
 import re
@@ -111,13 +112,17 @@ class RuleBook:
 
     def __init__(self):
         self.rules = []
+        self.cleared = asyncio.Event()
 
     def add(self, specs):
         """Add one rule or a list of them; all or none."""
         self.rules += [Rule(spec) for spec in (specs if isinstance(specs, list) else [specs])]
 
     def clear(self):
+        """Drop all rules and let go what they hold back."""
         self.rules.clear()
+        self.cleared.set()
+        self.cleared = asyncio.Event()
 
     def choose(self, request):
         """The rule that governs this request, used once by it, or None."""

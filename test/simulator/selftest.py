@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Tests of the simulator itself: python3 selftest.py [unittest options]."""
 
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -436,6 +437,22 @@ class Faults(Case):
         answer, seconds = self.timed()
         self.assertEqual(answer, (200, {"ok": True}))
         self.assertGreater(seconds, 0.29)
+
+    def test_gate(self):
+        self.fault(gate=True)
+        client = self.connect(timeout=0.3)
+        with self.assertRaises(TimeoutError):
+            self.exchange("GET", f"/v2/session/me?{urlencode(CREDENTIALS)}", client=client)
+        client.close()
+        self.fault(gate=True)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            answer = pool.submit(self.add, NEWCOMER)
+            while len(self.control("GET", "ledger")) < 2:
+                self.assertFalse(answer.done())
+            self.assertTrue(self.took_effect())
+            self.assertIsNone(self.control("GET", "ledger")[1]["status"])
+            self.control("POST", "rule/clear")
+            self.assertEqual(answer.result(), (200, {"ok": True}))
 
     def test_slow(self):
         for fault in ({"slow_headers": 0.06}, {"slow_body": 0.05, "chunk": 2}, {"trickle": 40}):

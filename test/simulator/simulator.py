@@ -79,6 +79,8 @@ class Simulator:
             return True
         entry = self.ledger.record(self.census.number(connection), connection.tls, request)
         answer, fault = self.decide(request)
+        if fault and fault.get("gate"):
+            await connection.wait_for(self.rules.cleared)
         return await faults.deliver(connection, answer, fault, entry.answered)
 
     def decide(self, request):

@@ -160,6 +160,17 @@ class Connection:
             return
         raise ClientGone
 
+    async def wait_for(self, event):
+        """Wait for an asyncio.Event, but not for a client that has gone: then raise ClientGone."""
+        waits = [asyncio.create_task(end.wait()) for end in (event, self.reader.gone)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not event.is_set():
+            raise ClientGone
+
     async def wait_until_gone(self):
         await self.reader.gone.wait()
 

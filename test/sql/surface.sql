@@ -9,7 +9,10 @@ SELECT d.classid, d.objid, i.type, i.identity
 FROM pg_depend d
 JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) i
-WHERE e.extname = 'wawp' AND d.deptype = 'e';
+WHERE e.extname = 'wawp' AND d.deptype = 'e'
+    -- from 17 on array and row types, which come with others, are members too
+    AND NOT (d.classid = 'pg_type'::regclass AND EXISTS (
+        SELECT FROM pg_depend o WHERE o.classid = d.classid AND o.objid = d.objid AND o.deptype = 'i'));
 
 CREATE TEMP VIEW member_function AS
 SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result

@@ -77,7 +77,7 @@ server('expired', $expired->tls_url, $expired->ca_file);
 refused('expired', $expired, qr/expired/, 'a certificate that has run out');
 
 server('no_file', $sim->tls_url, '/nowhere/ca.crt');
-refused('no_file', $sim, qr/certificate|CA/, 'a ca_file that is not there');
+refused('no_file', $sim, qr/certificate|CA|trust anchor/, 'a ca_file that is not there');
 
 server('plain', 'https://localhost:' . $sim->port, $sim->ca_file, connect_timeout_ms => 300);
 refused('plain', $sim, qr/SSL|TLS|timed? ?out/, 'a port that speaks no TLS');

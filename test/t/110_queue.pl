@@ -335,8 +335,8 @@ clean();
 my %at;
 foreach my $delay (0.4, 1.2)
 {
-	my $answer = $session->ask("SELECT id, extract(epoch FROM clock_timestamp()) FROM wawp_request_add('$lane', ARRAY['@{[ $who = new_person() ]}'],
-		not_before => clock_timestamp() + interval '$delay s')");
+	my $answer = $session->ask("SELECT id, extract(epoch FROM now()) FROM wawp_request_add('$lane', ARRAY['@{[ $who = new_person() ]}'],
+		not_before => now() + interval '$delay s')");
 	my ($asked, $then) = split /\|/, $answer->{out};
 	$at{$who} = $then + $delay;
 	$first = $asked;

@@ -1,0 +1,67 @@
+"""filling.py -- people for the queue: the same ones for wawp, libcurl and pg_net."""
+
+import subprocess
+import time
+
+from servers import PROGRAMS, BenchError, until
+
+
+def group_jid(number):
+    return f"120363{number:012d}@g.us"
+
+
+def person_jid(number):
+    return f"1{number + 2000000000:010d}@c.us"
+
+
+def people(first, count, groups):
+    """(group, jid) of `count` new people, in `groups` groups by turns."""
+    return [(group_jid(i % groups), person_jid(first + i)) for i in range(count)]
+
+
+# The same as SQL, for a generate_series i that begins with 0.
+def people_sql(first, count, groups, first_group=0):
+    return (f"SELECT '120363' || lpad((i % {groups} + {first_group})::text, 12, '0') || '@g.us' AS group_jid,"
+            f" '1' || lpad((i + {first + 2000000000})::text, 10, '0') || '@c.us' AS jid"
+            f" FROM generate_series(0::bigint, {count - 1}) i")
+
+
+def enqueue_sql(instance, source):
+    return ("INSERT INTO wawp.membership_intent (group_jid, jid, instance, verify, invite)"
+            f" SELECT group_jid, jid, '{instance}', false, false FROM ({source}) p")
+
+
+def live(session, instance):
+    """How many intents of an instance are not settled; the comment keeps it out of row 2's sums."""
+    return session.number("SELECT /* bench */ count(*) FROM wawp.membership_intent"
+                          " WHERE state NOT IN ('done', 'failed', 'cancelled')"
+                          f" AND instance = '{instance}'")
+
+
+def drain(bench, session, instance, count, seconds=1800, tolerance=0):
+    """Lets a paused instance go; seconds until all of `count` queued intents were settled.
+    Others may send up to `tolerance` requests meanwhile.
+
+    Watches nginx while requests leave, so that the queue is not read meanwhile; then the queue.
+    """
+    before = bench.nginx.status()
+    start = time.monotonic()
+    session.ask(f"SELECT wawp_resume('{instance}')")
+    until(lambda: bench.nginx.status() - before >= count, seconds, f"{count} requests")
+    until(lambda: live(session, instance) == 0, 60, "settling the last requests", interval=0.005)
+    took = time.monotonic() - start
+    served = bench.nginx.status() - before
+    if not count <= served <= count + tolerance:
+        raise BenchError(f"{count} intents became {served} requests")
+    return took
+
+
+def run_multi(base_url, pairs, in_flight=64):
+    """Seconds that the curl_multi loop takes for the same people."""
+    done = subprocess.run([str(PROGRAMS / "libcurl_limit"), "multi", base_url, str(in_flight)],
+                          input="".join(f"{group} {jid}\n" for group, jid in pairs),
+                          stdout=subprocess.PIPE, text=True, check=True, timeout=600)
+    answered, refused, seconds = done.stdout.split()
+    if int(answered) != len(pairs) or int(refused) != 0:
+        raise BenchError(f"libcurl alone: {answered} of {len(pairs)} requests were answered with 200")
+    return float(seconds)

@@ -1,0 +1,77 @@
+"""row_drain.py -- row 1: an unpaced drain, against libcurl alone and against pg_net.
+
+wawp: intents are queued while the instance is paused; the time is from wawp_resume() until the last
+one is settled.  Each has its record "sent" committed before its request leaves and "answered" after.
+libcurl: libcurl_limit.c, from the first request to the last answer.
+pg_net: requests are queued in one transaction; from its commit until the last response is there.
+"""
+
+import pgnet
+from filling import drain, enqueue_sql, people, people_sql, run_multi
+from report import Finding, median, spread_rate
+from servers import Arrivals, BenchError, unpaced, until
+
+TITLE = "unpaced drain, 64 in flight, one person per request"
+TARGET = ">= 25 % of libcurl, >= 10 x pg_net"
+
+
+def check_same_request(session):
+    """Are libcurl_limit's requests the extension's?  Else the comparison means nothing."""
+    arrivals = Arrivals()
+    try:
+        session.ask(f"ALTER SERVER unpaced OPTIONS (SET base_url '{arrivals.base_url}')")
+        session.ask(enqueue_sql("unpaced", people_sql(0, 1, 1)))
+        until(lambda: arrivals.count() == 1, 30, "the extension's request")
+        run_multi(arrivals.base_url, people(0, 1, 1))
+        until(lambda: arrivals.count() == 2, 30, "libcurl's request")
+        first, second = (sorted(line for line in request.split(b"\r\n") if not line.startswith(b"User-Agent:"))
+                         for _, request in arrivals.requests())
+        if first != second:
+            raise BenchError(f"libcurl_limit sends {second}, the extension {first}")
+    finally:
+        arrivals.close()
+
+
+def check_outcome(session, count):
+    found = session.ask("SELECT count(*), count(*) FILTER (WHERE state = 'done' AND outcome = 'accepted'"
+                        " AND attempts = 1) FROM wawp.membership_intent")
+    if found != f"{count}|{count}":
+        raise BenchError(f"of {count} intents are there and done at the first attempt: {found}")
+
+
+def run_wawp(bench, session, first, count, groups):
+    session.ask("SELECT wawp_pause('unpaced')")
+    session.ask("TRUNCATE wawp.membership_intent")
+    session.ask(enqueue_sql("unpaced", people_sql(first, count, groups)))
+    session.ask("CHECKPOINT")
+    took = drain(bench, session, "unpaced", count)
+    check_outcome(session, count)
+    return took
+
+
+def against_libcurl(bench, count, groups):
+    cluster = bench.cluster()
+    session = cluster.database("drain", ("unpaced", unpaced(bench.nginx.base_url)))
+    ours, theirs = [], []
+    try:
+        check_same_request(session)
+        session.ask(f"ALTER SERVER unpaced OPTIONS (SET base_url '{bench.nginx.base_url}')")
+        for _ in range(bench.runs):
+            first = bench.new_people(count)
+            theirs.append(run_multi(bench.nginx.base_url, people(first, count, groups)))
+            ours.append(run_wawp(bench, session, first, count, groups))
+            bench.say(f"libcurl {count / theirs[-1]:,.0f}/s, wawp {count / ours[-1]:,.0f}/s")
+    finally:
+        cluster.drop(session, "drain")
+    return ours, theirs
+
+
+def measure(bench):
+    count, groups = bench.scaled(20000, 4000), bench.scaled(1000, 200)
+    ours, theirs = against_libcurl(bench, count, groups)
+    share = 100 * median(theirs) / median(ours)
+    what = f"unpaced drain, {count:,} intents in {groups:,} groups, 64 in flight"
+    rate = spread_rate(count, ours)
+    findings = [Finding(1, what, rate, f"curl_multi loop, same bodies: {spread_rate(count, theirs)}",
+                        f"{share:.1f} %", ">= 25 %", share >= 25)]
+    return findings + pgnet.compare(bench, what, rate, count / median(ours), count, groups)

@@ -1,0 +1,131 @@
+# shellcheck shell=bash
+#
+# chroot.sh -- a bare Debian tree to run things in.  Sourced by test/bare-machine and test/matrix.
+#
+# Contract: the tree is $dir, made by debootstrap of $suite from the mirror, sources and keys of this
+# machine's apt.  Everything is written in there or in the cache the caller names.  Mounts live in a
+# private mount namespace; at the end what still runs in the tree is ended and the tree removed
+# (KEEP=1 leaves it).
+# shellcheck disable=SC2154     # suite is the caller's
+# shellcheck source=test/harness/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# enter_namespace SCRIPT ARGS: SCRIPT again in a mount namespace of its own, so that every mount goes
+# with us however we end.
+enter_namespace() {
+    if [[ ${WAWP_MOUNT_NAMESPACE-} != 1 ]]; then
+        WAWP_MOUNT_NAMESPACE=1 exec unshare --mount --propagation private -- bash "$@"
+    fi
+}
+
+# make_directory [DIR]: sets $dir, by default to a new directory, which goes when the shell exits.
+make_directory() {
+    dir=${1-}
+    if [[ -n $dir ]]; then
+        mkdir -p "$dir"
+        [[ -z $(ls -A "$dir") ]] || die "$dir is not empty"
+    else
+        dir=$(mktemp -d "${TMPDIR:-/tmp}/wawp-chroot.XXXXXX")
+    fi
+    dir=$(realpath "$dir")
+    trap remove_tree EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+remove_tree() {
+    local mounted pid
+    for pid in $(processes_inside); do kill -KILL "$pid" 2>/dev/null || true; done
+    while mounted=$(awk -v d="$dir/" 'index($5, d) == 1 { m = $5 } END { print m }' /proc/self/mountinfo) &&
+        [[ -n $mounted ]]; do
+        umount -l "$mounted" || return 0        # better left behind than removed through a mount
+    done
+    if [[ ${KEEP-} == 1 ]]; then say "kept: $dir"; else rm -rf --one-file-system "$dir"; fi
+}
+
+# Those of a process whose / is the tree.
+processes_inside() {
+    local pid
+    for pid in /proc/[0-9]*; do
+        [[ $(readlink "$pid/root" 2>/dev/null) != "$dir" ]] || say "${pid#/proc/}"
+    done
+}
+
+# --- what is in it ----------------------------------------------------------------------------
+
+# The mirror this machine takes the suite from; for a suite it does not use, where its Debian is from.
+mirror() {
+    # shellcheck disable=SC2016
+    apt-get indextargets --format '$(SITE) $(RELEASE) $(LABEL)' 'Created-By: Packages' |
+        awk -v suite="$suite" '
+            $2 == suite && !exact { exact = $1 }
+            $3 == "Debian" && !debian { debian = $1 }
+            END { print exact ? exact : debian }'
+}
+
+# install_debian: the bare tree, with git and make.
+install_debian() {
+    local from
+    command -v debootstrap >/dev/null || die "debootstrap is not installed"
+    from=$(mirror)
+    [[ -n $from ]] || die "apt knows no mirror of Debian here; on a Debian machine run apt-get update first"
+    if ! debootstrap --variant=minbase --include=git,make,ca-certificates "$suite" "$dir" "$from" \
+        >"$dir.log" 2>&1; then
+        tail -n 20 "$dir.log" >&2
+        rm -f "$dir.log"
+        die "debootstrap failed"
+    fi
+    rm -f "$dir.log" "$dir"/var/cache/apt/archives/*.deb
+    chmod 755 "$dir"        # it is / for those in there
+}
+
+# save_tree FILE, restore_tree FILE: a tarball, compressed as its name says; what is mounted is left out.
+save_tree() {
+    local new=${1%/*}/new.$$.${1##*/}
+    tar -C "$dir" --numeric-owner --one-file-system -caf "$new" . && mv "$new" "$1"
+}
+
+restore_tree() {
+    tar -C "$dir" --numeric-owner -xpf "$1"
+    chmod 755 "$dir"
+}
+
+# What apt and the resolver in there need to know of this machine.
+copy_network_settings() {
+    mkdir -p "$dir/etc/apt/apt.conf.d"
+    cp -L /etc/resolv.conf "$dir/etc/resolv.conf"
+    cp -L /etc/hosts "$dir/etc/hosts"
+    # A mirror frozen at a date is older than its own expiry says; take over what apt here thinks of it.
+    apt-config dump | grep -E '^Acquire::(Check-Valid-Until|Check-Date) ' >"$dir/etc/apt/apt.conf.d/99wawp" || true
+}
+
+# What a machine has besides files: processes, devices, terminals, shared memory.
+mount_tree() {
+    local node
+    mount -t proc proc "$dir/proc"
+    mount -t tmpfs -o mode=755,nosuid tmpfs "$dir/dev"
+    for node in null zero full random urandom tty; do
+        : >"$dir/dev/$node"
+        mount --bind "/dev/$node" "$dir/dev/$node"
+    done
+    ln -s /proc/self/fd "$dir/dev/fd"
+    ln -s /proc/self/fd/0 "$dir/dev/stdin"
+    ln -s /proc/self/fd/1 "$dir/dev/stdout"
+    ln -s /proc/self/fd/2 "$dir/dev/stderr"
+    ln -s pts/ptmx "$dir/dev/ptmx"
+    mkdir "$dir/dev/shm" "$dir/dev/pts"
+    mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs "$dir/dev/shm"
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$dir/dev/pts"
+}
+
+# --- running things ---------------------------------------------------------------------------
+
+inside() {
+    env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        TERM="${TERM:-dumb}" chroot "$dir" "$@" </dev/null
+}
+
+# The line a log closes with.
+closing_line_of() {
+    grep -E '^[0-9]+ passed, [0-9]+ failed' "$1" || grep -v '^$' "$1" | tail -n 1 || true
+}
