@@ -1,8 +1,11 @@
 \echo
-\echo '== Who was added, when, by which rule: the audit trail (two records per person)'
+\echo '== Who was added, when, by which rule: the audit trail of one who was added and of the one who was invited'
 \echo
 \pset footer off
+\pset null '-'
 \set ECHO queries
-SELECT to_char(at, 'HH24:MI:SS') AS at, kind, jid, outcome, requested_by, origin, reason
-FROM wawp.audit WHERE reason LIKE 'enrolled%' ORDER BY id LIMIT 6;
+SELECT to_char(at, 'HH24:MI:SS') AS at, kind, action, jid, outcome, requested_by, reason
+FROM wawp.audit WHERE jid IN ('15552000010@c.us', '15552000018@c.us') ORDER BY id;
+
+SELECT asked, added, already, invited, joined_by_invite, refused FROM wawp.funnel;
 \set ECHO none

@@ -84,7 +84,7 @@ FROM wawp_classify('add', 200,
 \echo
 \echo '== Rows become memberships: a trigger, a queue, a worker that drips (60 a minute here, 6 by default)'
 \echo
-ALTER SERVER support OPTIONS (ADD adds_per_minute '60', ADD pace_jitter '0');
+ALTER SERVER support OPTIONS (ADD adds_per_minute '60', ADD pace_jitter '0', ADD invites_per_minute '60', ADD invite_ttl '1min');
 \set ECHO queries
 CREATE TABLE enrolment (course text, group_jid text, phone text);
 CREATE TRIGGER into_group AFTER INSERT OR UPDATE OR DELETE ON enrolment FOR EACH ROW
