@@ -54,6 +54,8 @@
 #define UNRESOLVED_HOLD_MS (60 * 1000)
 /* "parked only if the worker died twice while serving it alone" */
 #define MAX_LONE_CRASHES 1
+/* What one lane lacks, all lack. */
+#define SHORTAGE_MS 1000
 /* CALL wawp_drain() does not wait for what is due later than that. */
 #define DRAIN_HORIZON_MS (60 * 1000)
 #define NOTES_AT_ONCE 500
@@ -100,6 +102,7 @@ static dlist_head flights = DLIST_STATIC_INIT(flights);
 static int	in_flight;			/* requests claimed or under way */
 static bool isolating;			/* one row or lane at a time may fail */
 static int	isolated_failures;	/* in the cycle under way */
+static int64 short_until;		/* monotonic ms: the disk is full, or memory */
 static bool notes_left;			/* of what sessions did */
 static bool doubt_left;			/* rows in doubt that somebody has locked */
 static DispatchWake told;
@@ -165,6 +168,8 @@ run_isolated(void (*work) (void *), void *arg)
 	}
 	PG_CATCH();
 	{
+		if (ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_INSUFFICIENT_RESOURCES)
+			short_until = clock_monotonic_ms() + SHORTAGE_MS;
 		MemoryContextSwitchTo(caller);
 		EmitErrorReport();
 		FlushErrorState();
@@ -607,9 +612,11 @@ take_up_wake(void)
 
 	for (int i = 0; i < told.nlanes; i++)
 		lanes_note(&told.lanes[i], now);
-	if (told.rescan)
-		foreach(lc, intent_lanes())
-			lanes_note(lfirst(lc), now);
+	if (!told.rescan)
+		return;
+	hold_start_anew();
+	foreach(lc, intent_lanes())
+		lanes_note(lfirst(lc), now);
 }
 
 /* May another request leave, as far as the worker as a whole goes? */
@@ -620,7 +627,7 @@ may_claim(void)
 		(dispatch_permit.active && dispatch_permit.requests > 0 &&
 		 dispatch_permit.until > clock_monotonic_ms());
 
-	return is_permitted && in_flight < (careful > 0 ? 1 : wawp_max_in_flight);
+	return is_permitted && short_until <= clock_monotonic_ms() && in_flight < (careful > 0 ? 1 : wawp_max_in_flight);
 }
 
 /* What expired, and what waits for something that did not succeed. */
@@ -1134,5 +1141,7 @@ dispatch_next_at(void)
 {
 	if (retry_soon)
 		return clock_monotonic_ms() + LOCKED_RETRY_MS;
+	if (short_until > clock_monotonic_ms())
+		return Min(next_expiry, short_until);
 	return Min(next_expiry, may_claim() ? lanes_next_at() : LANES_NEVER);
 }

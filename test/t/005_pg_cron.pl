@@ -172,7 +172,6 @@ foreach my $way (sort keys %ends)
 {
 	my ($sim, $owner) = @{ $clusters{$way} }{qw(sim owner)};
 	{
-		local $TODO = 'the worker keeps a permit whose call has gone (worker.c: collect_wake, admin.c: wawp_drain)';
 		cmp_ok($sim->count('add$'), '<=', $clusters{$way}{at_end} + 1, "a drain was $ends{$way}: so has what it allowed");
 	}
 	$owner->ask("SELECT wawp_cancel(id) FROM wawp.membership_intent WHERE state = 'queued'");
