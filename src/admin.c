@@ -26,9 +26,11 @@
 #include "limiter.h"
 #include "miscadmin.h"
 #include "shmem.h"
+#include "storage/ipc.h"
 #include "sqlrun.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -63,7 +65,8 @@ read_batch(const char *batch, int64 counts[4])
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	sqlrun_text(&args, batch);
-	sqlrun(&count_batch, &args);
+	/* not the snapshot of a serializable transaction, in which nothing ever changes */
+	sqlrun_seeing(&count_batch, &args, GetLatestSnapshot());
 	for (int i = 0; i < 4; i++)
 		counts[i] = sqlrun_get_int8(0, i + 1, 0);
 	SPI_finish();
@@ -279,6 +282,13 @@ wawp_explain(PG_FUNCTION_ARGS)
  * ---- draining by hand
  */
 
+/* Also when the session is ended while it waits. */
+static void
+take_back_permit(int code pg_attribute_unused(), Datum number)
+{
+	shmem_end_permit(MyDatabaseId, DatumGetInt64(number));
+}
+
 /*
  * Procedure (max_requests int, max_time interval): lets the worker serve the
  * queue although wawp.worker is off, and waits until it has.
@@ -288,6 +298,7 @@ wawp_drain(PG_FUNCTION_ARGS)
 {
 	int64		requests = PG_ARGISNULL(0) ? PG_INT64_MAX : PG_GETARG_INT32(0);
 	int64		until = PG_INT64_MAX;
+	int64		number;
 
 	if (wawp_shared == NULL)
 		ereport(ERROR,
@@ -302,19 +313,14 @@ wawp_drain(PG_FUNCTION_ARGS)
 				 errhint("Members of the extension's owner may.")));
 	if (!PG_ARGISNULL(1))
 		until = clock_monotonic_ms() + interval_ms(PG_GETARG_INTERVAL_P(1));
-	while (!shmem_give_permit(MyDatabaseId, requests, until))
+	while ((number = shmem_give_permit(MyDatabaseId, requests, until)) == 0)
 		clock_wait_until(clock_monotonic_ms() + WAIT_POLL_MS);
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(take_back_permit, Int64GetDatum(number));
 	{
-		while (shmem_has_permit(MyDatabaseId))
+		while (shmem_has_permit(MyDatabaseId, number))
 			clock_wait_until(clock_monotonic_ms() + DRAIN_POLL_MS);
 	}
-	PG_CATCH();
-	{
-		shmem_end_permit(MyDatabaseId);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(take_back_permit, Int64GetDatum(number));
 	PG_RETURN_VOID();
 }
 

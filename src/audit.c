@@ -141,11 +141,15 @@ static SqlStatement old_partitions = {
 	"SELECT c.relname::text FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid"
 	" WHERE i.inhparent = 'wawp.audit_log'::pg_catalog.regclass"
 	" AND (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC'"
-	"  < clock_timestamp() - $1 * interval '1 minute'",
+	"  < clock_timestamp() - $1 * interval '1 minute'"
+	" AND i.inhrelid IS DISTINCT FROM (SELECT l.tableoid FROM wawp.audit_log l ORDER BY l.id DESC LIMIT 1)",
 	1, {INT4OID}, NULL
 };
 
-/* Drops the partitions of months that ended longer ago than that. */
+/*
+ * Drops the partitions of months that ended longer ago than that; not the one
+ * with the last record, which says how the numbers go on.
+ */
 void
 audit_drop_old(int retention_minutes)
 {
@@ -291,10 +295,11 @@ static SqlStatement recent_sends = {
 	"  WHERE s.kind = 'sent' AND s.action = 'add' AND s.at > clock_timestamp() - interval '1 day'"
 	"  AND NOT EXISTS (SELECT FROM wawp.audit_log a WHERE a.kind = 'answered' AND a.contact_id = s.contact_id"
 	"   AND a.at >= s.at AND a.request_id = s.request_id AND a.outcome = 'unreachable'))"
-	" SELECT instance::text, instance_id, (extract(epoch FROM clock_timestamp() - at) * 1000000)::bigint AS age, 1::bigint"
-	" FROM sends WHERE at > clock_timestamp() - interval '10 minutes'"
+	" SELECT instance::text, instance_id, (extract(epoch FROM latest.at - s.at) * 1000000)::bigint AS age, 1::bigint"
+	" FROM sends s, (SELECT greatest(max(at), clock_timestamp()) AS at FROM sends) latest"
+	" WHERE s.at > latest.at - interval '10 minutes'"
 	" UNION ALL SELECT instance::text, instance_id, -1, count(*) FROM sends"
-	"  WHERE (at AT TIME ZONE 'UTC')::date = (clock_timestamp() AT TIME ZONE 'UTC')::date GROUP BY 1, 2"
+	"  WHERE (at AT TIME ZONE 'UTC')::date >= (clock_timestamp() AT TIME ZONE 'UTC')::date GROUP BY 1, 2"
 	" ORDER BY age DESC",
 	0, {0}, NULL
 };

@@ -59,6 +59,8 @@
 #define UNRESOLVED_HOLD_MS (60 * 1000)
 /* "parked only if the worker died twice while serving it alone" */
 #define MAX_LONE_CRASHES 1
+/* What one lane lacks, all lack. */
+#define SHORTAGE_MS 1000
 /* CALL wawp_drain() does not wait for what is due later than that. */
 #define DRAIN_HORIZON_MS (60 * 1000)
 #define NOTES_AT_ONCE 500
@@ -112,6 +114,7 @@ static int	in_flight;			/* requests claimed or under way */
 static bool isolating;			/* one row or lane at a time may fail */
 static int	isolated_failures;	/* in the cycle under way */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
+static int64 short_until;		/* monotonic ms: the disk is full, or memory */
 static bool notes_left;			/* of what sessions did */
 static bool doubt_left;			/* rows in doubt that somebody has locked */
 static DispatchWake told;
@@ -180,6 +183,8 @@ run_isolated(void (*work) (void *), void *arg)
 	}
 	PG_CATCH();
 	{
+		if (ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_INSUFFICIENT_RESOURCES)
+			short_until = clock_monotonic_ms() + SHORTAGE_MS;
 		MemoryContextSwitchTo(caller);
 		EmitErrorReport();
 		FlushErrorState();
@@ -985,16 +990,16 @@ take_up_wake(void)
 
 	for (int i = 0; i < told.nlanes; i++)
 		lanes_note(&told.lanes[i], now);
-	if (told.rescan)
+	if (!told.rescan)
+		return;
+	hold_start_anew();
+	foreach(lc, intent_lanes())
+		lanes_note(lfirst(lc), now);
+	foreach(lc, intent_waiting_lanes())
 	{
-		foreach(lc, intent_lanes())
-			lanes_note(lfirst(lc), now);
-		foreach(lc, intent_waiting_lanes())
-		{
-			const IntentLane *lane = lfirst(lc);
+		const IntentLane *lane = lfirst(lc);
 
-			lanes_look(&lane->key, monotonic_of(lane->due));
-		}
+		lanes_look(&lane->key, monotonic_of(lane->due));
 	}
 }
 
@@ -1002,7 +1007,7 @@ take_up_wake(void)
 static bool
 has_slot(void)
 {
-	return in_flight + roster_in_flight() < (careful > 0 ? 1 : wawp_max_in_flight);
+	return short_until <= clock_monotonic_ms() && in_flight + roster_in_flight() < (careful > 0 ? 1 : wawp_max_in_flight);
 }
 
 /* May more be sent?  Switched off, what was sent is still looked after. */
@@ -1682,6 +1687,8 @@ dispatch_next_at(void)
 {
 	if (retry_soon)
 		return clock_monotonic_ms() + LOCKED_RETRY_MS;
+	if (short_until > clock_monotonic_ms())
+		return Min(next_expiry, short_until);
 	return Min(Min(next_expiry, next_end),
 			   Min(may_claim() ? lanes_next_at() : LANES_NEVER, has_slot() ? lanes_next_look() : LANES_NEVER));
 }

@@ -25,6 +25,7 @@ typedef struct DispatchWake
 typedef struct DispatchPermit
 {
 	bool		active;
+	int64		number;			/* of the call that has it */
 	int64		requests;		/* how many more */
 	int64		until;			/* monotonic ms */
 } DispatchPermit;

@@ -58,6 +58,19 @@ static SqlStatement read_all = {
 	0, {0}, NULL
 };
 
+static SqlStatement start_anew = {
+	"UPDATE wawp.hold SET until = clock_timestamp() + (until - since), since = clock_timestamp()"
+	" WHERE since > clock_timestamp() + interval '1 second' AND until IS NOT NULL",
+	0, {0}, NULL
+};
+
+/* The clock was set back: holds begin again, for as long as they were meant to last. */
+void
+hold_start_anew(void)
+{
+	sqlrun(&start_anew, NULL);
+}
+
 /*
  * Holds an instance (group "") or a group.  until 0: for ever; such a hold is
  * not shortened by a later one.  Returns whether it was not held before.

@@ -27,6 +27,7 @@ typedef struct Hold
 	int			failures;
 } Hold;
 
+extern void hold_start_anew(void);
 extern bool hold_set(const char *instance, const char *group, const char *reason,
 					 TimestampTz until, int failures);
 extern bool hold_lift(const char *instance, const char *group);

@@ -249,6 +249,9 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	" i.origin, i.reason, i.batch_id, i.attempts, i.outcome::text, i.code, i.detail, i.state::text, i.verify," \
 	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at"
 
+/* A row of the future: what it waits for may have come long ago. */
+#define CLOCK_WAS_SET_BACK "c.updated_at > clock_timestamp() + interval '1 second'"
+
 /*
  * The head of a lane and, for one request, those behind it that ask the same
  * for the same role.  A person who is in flight is left where they are.
@@ -261,7 +264,7 @@ static SqlStatement claim = {
 	" SELECT c.id, c.action, c.requested_by FROM wawp.membership_intent c"
 	" WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2"
 	" AND (c.not_before IS NULL OR c.not_before <= clock_timestamp())"
-	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp())"
+	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")"
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
 	" AND ($4 OR c.action <> 'add')"
 	" AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.instance = c.instance"
@@ -638,7 +641,7 @@ intent_next_expiry(void)
  */
 
 static SqlStatement next_due = {
-	"SELECT min(greatest(coalesce(c.not_before, '-infinity'), coalesce(c.next_attempt_at, '-infinity')))"
+	"SELECT min(greatest(coalesce(c.not_before, '-infinity'), CASE WHEN " CLOCK_WAS_SET_BACK " THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))"
 	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2"
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
 	" AND (c.after IS NULL OR EXISTS (SELECT FROM wawp.membership_intent p"

@@ -271,18 +271,20 @@ shmem_worker_pid(Oid dbid)
 	return pid;
 }
 
-/* Lets the worker serve so much although it is off; false: another call does. */
-bool
+/* Lets the worker serve so much although it is off; 0: another call does. */
+int64
 shmem_give_permit(Oid dbid, int64 requests, int64 until)
 {
 	WorkerSlot *slot;
-	bool		given = false;
+	static int64 calls = 0;
+	int64		given = 0;
 
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	slot = find_slot(dbid);
 	if (slot && !slot->permit)
 	{
-		slot->permit = given = true;
+		slot->permit = true;
+		given = slot->permit_number = ((int64) MyProcPid << 32) | ++calls;
 		slot->permit_requests = requests;
 		slot->permit_until = until;
 	}
@@ -293,26 +295,26 @@ shmem_give_permit(Oid dbid, int64 requests, int64 until)
 }
 
 bool
-shmem_has_permit(Oid dbid)
+shmem_has_permit(Oid dbid, int64 number)
 {
 	bool		permit = false;
 
 	LWLockAcquire(wawp_shared->lock, LW_SHARED);
 	for (int i = 0; i < SHMEM_SLOTS; i++)
 		if (wawp_shared->slots[i].dbid == dbid)
-			permit = wawp_shared->slots[i].permit;
+			permit = wawp_shared->slots[i].permit && wawp_shared->slots[i].permit_number == number;
 	LWLockRelease(wawp_shared->lock);
 	return permit;
 }
 
 void
-shmem_end_permit(Oid dbid)
+shmem_end_permit(Oid dbid, int64 number)
 {
 	WorkerSlot *slot;
 
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	slot = find_slot(dbid);
-	if (slot)
+	if (slot && slot->permit_number == number)
 		slot->permit = false;
 	LWLockRelease(wawp_shared->lock);
 }

@@ -42,6 +42,7 @@ typedef struct WorkerSlot
 	bool		replayed;		/* the limiter knows this database's last day */
 	int			bars;			/* statements that keep the worker out */
 	bool		permit;			/* CALL wawp_drain() waits; serve although off */
+	int64		permit_number;	/* of the call that has it */
 	int64		permit_requests;	/* how many more requests it allows */
 	int64		permit_until;	/* monotonic ms */
 	bool		mail;			/* sessions have posted records */
@@ -103,9 +104,9 @@ extern void shmem_forget_database(Oid dbid);
 extern bool shmem_needs_replay(Oid dbid);
 extern void shmem_note_replay(Oid dbid);
 extern pid_t shmem_worker_pid(Oid dbid);
-extern bool shmem_give_permit(Oid dbid, int64 requests, int64 until);
-extern bool shmem_has_permit(Oid dbid);
-extern void shmem_end_permit(Oid dbid);
+extern int64 shmem_give_permit(Oid dbid, int64 requests, int64 until);
+extern bool shmem_has_permit(Oid dbid, int64 number);
+extern void shmem_end_permit(Oid dbid, int64 number);
 extern void shmem_wake_launcher(void);
 extern pid_t shmem_bar_worker(Oid dbid, bool is_first_call);
 extern void shmem_admit_worker(Oid dbid, bool is_gone, bool had_worker);

@@ -320,9 +320,12 @@ collect_wake(void)
 	my_slot->rescan = false;
 	my_slot->nlanes = 0;
 	my_slot->wanted = false;
-	if (my_slot->permit && !dispatch_permit.active)
+	if (!my_slot->permit)
+		dispatch_permit.active = false;
+	else if (!dispatch_permit.active || dispatch_permit.number != my_slot->permit_number)
 	{
 		dispatch_permit.active = true;
+		dispatch_permit.number = my_slot->permit_number;
 		dispatch_permit.requests = my_slot->permit_requests;
 		dispatch_permit.until = my_slot->permit_until;
 	}
@@ -337,7 +340,7 @@ return_permit(void)
 	if (!dispatch_permit.active || !dispatch_is_drained())
 		return;
 	dispatch_permit.active = false;
-	shmem_end_permit(MyDatabaseId);
+	shmem_end_permit(MyDatabaseId, dispatch_permit.number);
 }
 
 static int64
@@ -389,6 +392,7 @@ wait_for_something(int64 next_poll)
 	ResetLatch(MyLatch);
 	if (ProcDiePending)
 		leave_in_order();
+	QueryCancelPending = false; /* there is no statement to cancel */
 	CHECK_FOR_INTERRUPTS();
 	http_pump();
 }
