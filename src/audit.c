@@ -291,14 +291,14 @@ audit_take_notes(int limit)
 
 /* Single requests of the last minutes and the count of today; what provably did not leave is neither. */
 static SqlStatement recent_sends = {
-	"WITH sends AS (SELECT s.instance, s.instance_id, s.at FROM wawp.audit_log s"
+	"WITH sends AS (SELECT s.instance, s.instance_id, s.group_jid, s.at FROM wawp.audit_log s"
 	"  WHERE s.kind = 'sent' AND s.action = 'add' AND s.at > clock_timestamp() - interval '1 day'"
 	"  AND NOT EXISTS (SELECT FROM wawp.audit_log a WHERE a.kind = 'answered' AND a.contact_id = s.contact_id"
 	"   AND a.at >= s.at AND a.request_id = s.request_id AND a.outcome = 'unreachable'))"
-	" SELECT instance::text, instance_id, (extract(epoch FROM latest.at - s.at) * 1000000)::bigint AS age, 1::bigint"
+	" SELECT instance::text, instance_id, (extract(epoch FROM latest.at - s.at) * 1000000)::bigint AS age, 1::bigint, s.group_jid"
 	" FROM sends s, (SELECT greatest(max(at), clock_timestamp()) AS at FROM sends) latest"
 	" WHERE s.at > latest.at - interval '10 minutes'"
-	" UNION ALL SELECT instance::text, instance_id, -1, count(*) FROM sends"
+	" UNION ALL SELECT instance::text, instance_id, -1, count(*), NULL FROM sends"
 	"  WHERE (at AT TIME ZONE 'UTC')::date >= (clock_timestamp() AT TIME ZONE 'UTC')::date GROUP BY 1, 2"
 	" ORDER BY age DESC",
 	0, {0}, NULL
@@ -319,6 +319,7 @@ audit_recent_sends(void)
 		sent->instance_id = sqlrun_get(i, 2);
 		sent->age_us = sqlrun_get_int8(i, 3, -1);
 		sent->count = (int) sqlrun_get_int8(i, 4, 0);
+		sent->group_jid = sqlrun_get(i, 5);
 		list = lappend(list, sent);
 	}
 	return list;

@@ -53,6 +53,7 @@ typedef struct AuditSent
 {
 	const char *instance;
 	const char *instance_id;
+	const char *group_jid;		/* of one request; NULL for all of today */
 	int64		age_us;			/* of one request; -1: all of today */
 	int			count;
 } AuditSent;

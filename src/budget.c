@@ -42,10 +42,52 @@ budget_add_rate(const WawpInstance *instance, const Hold *on_instance)
 					   was_limited ? Min(on_instance->failures, MAX_HALVINGS) : 0);
 }
 
-static LimiterGrant
-take_adds(const WawpInstance *instance, const Hold *on_instance, bool drips, int wanted)
+static BudgetPermit
+take(LimiterKey key, const LimiterAsk *ask)
 {
-	LimiterKey	key = budget_key(instance, LIMIT_ADD);
+	LimiterGrant grant = limiter_take(&key, ask);
+	BudgetPermit permit = {.granted = grant.granted,.next_at = grant.next_at,.key = key,.each = grant.each};
+
+	return permit;
+}
+
+LimiterKey
+budget_group_key(const WawpInstance *instance, const char *group)
+{
+	return limiter_key(instance->base.host, instance->instance_id, LIMIT_ADD, group);
+}
+
+/* Of what the instance grants, a group with a pace of its own may take less. */
+static void
+take_of_group(const WawpInstance *instance, const BudgetGroup *group, double jitter, BudgetPermit *permit)
+{
+	LimiterAsk	ask = {
+		.rate = pace_rate(group->adds_per_minute, 0),
+		.wanted = permit->granted,
+		.jitter = jitter
+	};
+	BudgetPermit whole = *permit;
+	LimiterGrant grant;
+
+	permit->has_group = true;
+	permit->group_key = budget_group_key(instance, group->jid);
+	grant = limiter_take(&permit->group_key, &ask);
+	permit->group_each = grant.each;
+	if (grant.granted == permit->granted)
+		return;
+	limiter_refund(&whole.key, whole.each, whole.granted - grant.granted);
+	permit->granted = grant.granted;
+	permit->next_at = grant.next_at;
+}
+
+/*
+ * Permits for people to be added now.  drips: the worker, which leaves the
+ * burst to calls made by hand, but for whole batches.
+ */
+BudgetPermit
+budget_take_adds(const WawpInstance *instance, const Hold *on_instance, const BudgetGroup *group,
+				 bool drips, int wanted)
+{
 	LimiterAsk	ask = {
 		.rate = budget_add_rate(instance, on_instance),
 		.drips = drips,
@@ -54,46 +96,45 @@ take_adds(const WawpInstance *instance, const Hold *on_instance, bool drips, int
 		.wanted = wanted,
 		.jitter = pg_prng_double(&pg_global_prng_state) * instance->pace_jitter
 	};
+	BudgetPermit permit = take(budget_key(instance, LIMIT_ADD), &ask);
 
-	return limiter_take(&key, &ask);
+	if (permit.granted > 0 && group->jid && group->adds_per_minute > 0)
+		take_of_group(instance, group, ask.jitter, &permit);
+	return permit;
 }
 
-/* Permits for the next request of the worker: it drips, but for whole batches. */
-LimiterGrant
-budget_take_for_worker(const WawpInstance *instance, const Hold *on_instance)
-{
-	return take_adds(instance, on_instance, true, instance->batch_size);
-}
-
-/* Permits for a call made by hand, which may use the burst. */
-LimiterGrant
-budget_take_by_hand(const WawpInstance *instance, const Hold *on_instance, int wanted)
-{
-	return take_adds(instance, on_instance, false, wanted);
-}
-
-static LimiterGrant
+static BudgetPermit
 take_one(const WawpInstance *instance, LimiterKind kind, double per_minute)
 {
-	LimiterKey	key = budget_key(instance, kind);
 	LimiterAsk	ask = {
 		.rate = pace_rate(per_minute, 0),
 		.wanted = 1
 	};
 
-	return limiter_take(&key, &ask);
+	return take(budget_key(instance, kind), &ask);
 }
 
 /* A permit for one invitation or welcome: they drip. */
-LimiterGrant
+BudgetPermit
 budget_take_invite(const WawpInstance *instance)
 {
 	return take_one(instance, LIMIT_INVITE, instance->invites_per_minute);
 }
 
 /* A permit for one look whether a number is on WhatsApp. */
-LimiterGrant
+BudgetPermit
 budget_take_check(const WawpInstance *instance)
 {
 	return take_one(instance, LIMIT_CHECK, instance->checks_per_minute);
+}
+
+/* Gives back what provably did not leave. */
+void
+budget_give_back(const BudgetPermit *permit, int count)
+{
+	if (count <= 0)
+		return;
+	limiter_refund(&permit->key, permit->each, count);
+	if (permit->has_group)
+		limiter_refund(&permit->group_key, permit->group_each, count);
 }

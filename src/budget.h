@@ -15,11 +15,32 @@
 #include "instance.h"
 #include "limiter.h"
 
+/* A group that may have a pace of its own. */
+typedef struct BudgetGroup
+{
+	const char *jid;			/* NULL: none is meant */
+	double		adds_per_minute;	/* not above 0: no pace of its own */
+} BudgetGroup;
+
+/* What was taken of the pace, to be given back if it provably did not leave. */
+typedef struct BudgetPermit
+{
+	int			granted;
+	int64		next_at;		/* monotonic us: when the next may leave; 0 when all was granted */
+	LimiterKey	key;
+	int64		each;
+	bool		has_group;		/* and of the group's */
+	LimiterKey	group_key;
+	int64		group_each;
+} BudgetPermit;
+
 extern LimiterKey budget_key(const WawpInstance *instance, LimiterKind kind);
+extern LimiterKey budget_group_key(const WawpInstance *instance, const char *group);
 extern PaceRate budget_add_rate(const WawpInstance *instance, const Hold *on_instance);
-extern LimiterGrant budget_take_for_worker(const WawpInstance *instance, const Hold *on_instance);
-extern LimiterGrant budget_take_by_hand(const WawpInstance *instance, const Hold *on_instance, int wanted);
-extern LimiterGrant budget_take_invite(const WawpInstance *instance);
-extern LimiterGrant budget_take_check(const WawpInstance *instance);
+extern BudgetPermit budget_take_adds(const WawpInstance *instance, const Hold *on_instance,
+									 const BudgetGroup *group, bool drips, int wanted);
+extern BudgetPermit budget_take_invite(const WawpInstance *instance);
+extern BudgetPermit budget_take_check(const WawpInstance *instance);
+extern void budget_give_back(const BudgetPermit *permit, int count);
 
 #endif							/* WAWP_BUDGET_H */

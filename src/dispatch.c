@@ -86,8 +86,7 @@ typedef struct Flight
 	Lane	   *lane;
 	WawpInstance *instance;
 	WawpOperation operation;
-	LimiterKey	limit;
-	int64		each;			/* what one took of the pace, in us */
+	BudgetPermit permit;
 	bool		is_paced;
 	bool		is_over;		/* the request ended; its slots are free */
 	char		request_id[40];
@@ -583,21 +582,20 @@ screen_people(Flight *flight, const GroupSettings *settings, FollowNeed *need, b
 
 /* Looks at the claimed additions before they leave; SERVED_NOTHING: they may. */
 static Served
-screen_adds(Lane *lane, Flight *flight, const WawpInstance *described, List *holds)
+screen_adds(Lane *lane, Flight *flight, const WawpInstance *described, List *holds, const GroupSettings *settings)
 {
-	GroupSettings settings = settings_get(&lane->key);
 	FollowNeed	need = {0, NULL};
-	FollowGroup group = follow_check_group(roster_of(&lane->key), &settings, &need);
+	FollowGroup group = follow_check_group(roster_of(&lane->key), settings, &need);
 	bool		changed = false;
 
 	if (group == GROUP_UNKNOWN)
 		return ask_first(lane, flight, described, &need);
 	need.question = 0;
-	if (screen_people(flight, &settings, &need, &changed))
+	if (screen_people(flight, settings, &need, &changed))
 	{
 		if (group == GROUP_OPEN)
 			return SERVED_NOTHING;
-		return turn_away(lane, flight, holds, group, &settings);
+		return turn_away(lane, flight, holds, group, settings);
 	}
 	if (flight->n > 0)
 		return ask_first(lane, flight, described, &need);
@@ -655,7 +653,7 @@ prepare_flight(Flight *flight)
 
 /* What has to be settled before claimed intents may leave; SERVED_NOTHING: they may. */
 static Served
-screen(Lane *lane, Flight *flight, const WawpInstance *described, List *holds)
+screen(Lane *lane, Flight *flight, const WawpInstance *described, List *holds, const GroupSettings *settings)
 {
 	ErrorData  *error;
 
@@ -670,7 +668,7 @@ screen(Lane *lane, Flight *flight, const WawpInstance *described, List *holds)
 		return SERVED_SOME;
 	}
 	return flight->intents[0].action == ACTION_ADD
-		? screen_adds(lane, flight, described, holds) : SERVED_NOTHING;
+		? screen_adds(lane, flight, described, holds, settings) : SERVED_NOTHING;
 }
 
 /*
@@ -678,20 +676,21 @@ screen(Lane *lane, Flight *flight, const WawpInstance *described, List *holds)
  * as sent.  *claimed: how many of the granted permits it takes.
  */
 static Served
-claim_flight(Lane *lane, const WawpInstance *described, List *holds, const LimiterGrant *grant, int *claimed)
+claim_flight(Lane *lane, const WawpInstance *described, List *holds, const GroupSettings *settings,
+			 const BudgetPermit *permit, int *claimed)
 {
-	int			limit = Max(grant->granted, 1);
+	int			limit = Max(permit->granted, 1);
 	Flight	   *flight = make_flight(lane, limit);
 	Served		served;
 
-	flight->n = intent_claim(&lane->key, limit, grant->granted > 0, flight->intents);
+	flight->n = intent_claim(&lane->key, limit, permit->granted > 0, flight->intents);
 	if (flight->n == 0)
 	{
 		MemoryContextDelete(flight->memory);
 		return SERVED_NOTHING;
 	}
 	keep_intents(flight);
-	served = screen(lane, flight, described, holds);
+	served = screen(lane, flight, described, holds, settings);
 	if (served != SERVED_NOTHING)
 	{
 		MemoryContextDelete(flight->memory);
@@ -700,8 +699,7 @@ claim_flight(Lane *lane, const WawpInstance *described, List *holds, const Limit
 	name_people(flight);
 	flight->operation = intent_operation(flight->intents[0].action);
 	flight->is_paced = (flight->operation == WAWP_OP_ADD);
-	flight->limit = budget_key(described, LIMIT_ADD);
-	flight->each = grant->each;
+	flight->permit = *permit;
 	*claimed = flight->is_paced ? flight->n : 0;
 	if (flight->is_paced)
 		roster_of(&lane->key)->added += flight->n;
@@ -729,14 +727,15 @@ postpone_lane(Lane *lane)
 }
 
 /* Permits for additions that may leave now. */
-static LimiterGrant
-take_adds(const WawpInstance *instance, const Hold *on_instance)
+static BudgetPermit
+take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *lane, const GroupSettings *settings)
 {
 	TimestampTz quiet = instance_quiet_until(instance, GetCurrentTimestamp());
-	LimiterGrant none = {0, 0, 0};
+	BudgetGroup group = {lane->group, settings->adds_per_minute};
+	BudgetPermit none = {0};
 
 	if (quiet == 0)
-		return budget_take_for_worker(instance, on_instance);
+		return budget_take_adds(instance, on_instance, &group, true, instance->batch_size);
 	none.next_at = monotonic_of(quiet) * 1000;
 	return none;
 }
@@ -748,8 +747,8 @@ serve_lane(Lane *lane, List *holds)
 	int64		held = held_until(holds, &lane->key);
 	WawpInstance *described;
 	ErrorData  *error;
-	LimiterKey	key;
-	LimiterGrant grant;
+	GroupSettings settings;
+	BudgetPermit permit;
 	int			used = 0;
 	Served		served;
 
@@ -771,24 +770,23 @@ serve_lane(Lane *lane, List *holds)
 		lanes_park(lane);
 		return;
 	}
-	key = budget_key(described, LIMIT_ADD);
-	grant = take_adds(described, find_hold(holds, &lane->key, true));
-	if (grant.granted == 0 && !lane->is_fresh)
+	settings = settings_get(&lane->key);
+	permit = take_adds(described, find_hold(holds, &lane->key, true), &lane->key, &settings);
+	if (permit.granted == 0 && !lane->is_fresh)
 	{
-		lanes_schedule(lane, (grant.next_at + 999) / 1000);
+		lanes_schedule(lane, (permit.next_at + 999) / 1000);
 		return;
 	}
-	served = claim_flight(lane, described, holds, &grant, &used);
-	if (grant.granted > used)
-		limiter_refund(&key, grant.each, grant.granted - used);
+	served = claim_flight(lane, described, holds, &settings, &permit, &used);
+	budget_give_back(&permit, permit.granted - used);
 	if (served == SERVED_LATER)
 		return;
 	if (served == SERVED_SOME)
 		lanes_schedule(lane, clock_monotonic_ms());
-	else if (grant.granted == 0)
+	else if (permit.granted == 0)
 	{
 		lane->is_fresh = false;
-		lanes_schedule(lane, (grant.next_at + 999) / 1000);
+		lanes_schedule(lane, (permit.next_at + 999) / 1000);
 	}
 	else
 		postpone_lane(lane);
@@ -826,8 +824,7 @@ invitation_text(const Roster *roster, const GroupSettings *settings)
 
 /* Claims an invitation and records it as sent; false when it is gone. */
 static bool
-launch_invitation(Lane *lane, const Intent *intent, const GroupSettings *settings, const WawpInstance *described,
-				  const LimiterGrant *grant)
+launch_invitation(Lane *lane, const Intent *intent, const GroupSettings *settings, const BudgetPermit *permit)
 {
 	Flight	   *flight = make_flight(lane, 1);
 	MemoryContext caller;
@@ -851,8 +848,7 @@ launch_invitation(Lane *lane, const Intent *intent, const GroupSettings *setting
 	MemoryContextSwitchTo(caller);
 	flight->operation = WAWP_OP_SEND;
 	flight->is_paced = true;
-	flight->limit = budget_key(described, LIMIT_INVITE);
-	flight->each = grant->each;
+	flight->permit = *permit;
 	membership_note_invited(&lane->key, contact_id(intent->jid.text));
 	roster_forget_link(&lane->key);
 	launch(flight);
@@ -892,7 +888,7 @@ invite(Lane *lane, const Intent *intent, const WawpInstance *described, List *ho
 	GroupSettings settings = settings_get(&lane->key);
 	Roster	   *roster = roster_of(&lane->key);
 	const char *no_invite = follow_no_invite(intent, described);
-	LimiterGrant grant;
+	BudgetPermit permit;
 
 	if (no_invite)
 		give_up_invitation(intent, no_invite);
@@ -904,15 +900,11 @@ invite(Lane *lane, const Intent *intent, const WawpInstance *described, List *ho
 		*need = (FollowNeed) {ASK_INFO, NULL};
 	else
 	{
-		grant = budget_take_invite(described);
-		if (grant.granted == 0)
-			return GetCurrentTimestamp() + Max(grant.next_at - clock_monotonic_us(), 0) + 1000;
-		if (!launch_invitation(lane, intent, &settings, described, &grant))
-		{
-			LimiterKey	key = budget_key(described, LIMIT_INVITE);
-
-			limiter_refund(&key, grant.each, 1);
-		}
+		permit = budget_take_invite(described);
+		if (permit.granted == 0)
+			return GetCurrentTimestamp() + Max(permit.next_at - clock_monotonic_us(), 0) + 1000;
+		if (!launch_invitation(lane, intent, &settings, &permit))
+			budget_give_back(&permit, 1);
 	}
 	return GetCurrentTimestamp();
 }
@@ -1383,7 +1375,7 @@ judge_flights(void)
 		flight->http_status = result->status;
 		flight->retry_after = result->retry_after;
 		if (result->fate == HTTP_NOT_SENT && flight->is_paced)
-			limiter_refund(&flight->limit, flight->each, flight->n);
+			budget_give_back(&flight->permit, flight->n);
 		flight->stage = FLIGHT_JUDGED;
 		end_request(flight);
 	}
@@ -1445,6 +1437,23 @@ recover_rest(void)
 	told.rescan = true;
 }
 
+/* A group with a pace of its own has spent of that, too. */
+static void
+replay_group(const WawpInstance *instance, LaneKey *lane, const AuditSent *sent)
+{
+	GroupSettings settings;
+	LimiterKey	key;
+
+	if (sent->group_jid == NULL)
+		return;
+	strlcpy(lane->group, sent->group_jid, sizeof(lane->group));
+	settings = settings_get(lane);
+	if (settings.adds_per_minute <= 0)
+		return;
+	key = budget_group_key(instance, lane->group);
+	limiter_replay(&key, pace_rate(settings.adds_per_minute, 0), sent->age_us);
+}
+
 /* What left before this server started counts: the limiter is new. */
 static void
 replay_sends(void)
@@ -1466,7 +1475,10 @@ replay_sends(void)
 		if (sent->age_us < 0)
 			limiter_replay_day(&key, sent->count);
 		else
+		{
 			limiter_replay(&key, pace_rate(instance->adds_per_minute, 0), sent->age_us);
+			replay_group(instance, &lane, sent);
+		}
 	}
 }
 
@@ -1607,7 +1619,7 @@ dispatch_aborted(void)
 		if (flight->stage != FLIGHT_PREPARED)
 			continue;
 		if (flight->is_paced)
-			limiter_refund(&flight->limit, flight->each, flight->n);
+			budget_give_back(&flight->permit, flight->n);
 		drop_flight(flight);
 	}
 }

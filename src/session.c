@@ -30,6 +30,7 @@
 #include "miscadmin.h"
 #include "relay.h"
 #include "session.h"
+#include "settings.h"
 #include "shmem.h"
 #include "sqlrun.h"
 #include "storage/ipc.h"
@@ -56,8 +57,7 @@ typedef struct Leaving
 	bool		has_left;
 	bool		is_over;
 	int64		sent_at;		/* monotonic ms */
-	LimiterKey	key;
-	int64		each;			/* what one took of the pace */
+	BudgetPermit permit;
 	int			npaced;			/* of this request */
 	int			nbehind;		/* of those that are to follow it */
 } Leaving;
@@ -166,9 +166,7 @@ give_up(int code pg_attribute_unused(), Datum arg)
 
 	if (leaving->is_over)
 		return;
-	if (leaving->npaced + leaving->nbehind > 0)
-		limiter_refund(&leaving->key, leaving->each,
-					   leaving->nbehind + (leaving->has_left ? 0 : leaving->npaced));
+	budget_give_back(&leaving->permit, leaving->nbehind + (leaving->has_left ? 0 : leaving->npaced));
 	if (!leaving->has_left)
 	{
 		if (leaving->is_handed_over)
@@ -250,6 +248,18 @@ copy_holds(const WawpInstance *instance, MemoryContext caller)
 	return holds;
 }
 
+/* The group's own pace, in adds a minute. */
+static double
+pace_of(const WawpInstance *instance, const char *group)
+{
+	LaneKey		lane;
+
+	memset(&lane, 0, sizeof(lane));
+	namestrcpy(&lane.instance, instance->name);
+	strlcpy(lane.group, group, sizeof(lane.group));
+	return settings_get(&lane).adds_per_minute;
+}
+
 /*
  * The holds of an instance, in the current context; with people, who of them
  * is left in peace is marked and put last.  Read in a subtransaction that is
@@ -257,7 +267,7 @@ copy_holds(const WawpInstance *instance, MemoryContext caller)
  * in the way of DROP EXTENSION.
  */
 static List *
-read_policy(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople)
+read_policy(const WawpInstance *instance, BudgetGroup *group, CallPerson **people, int *npeople)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -268,7 +278,10 @@ read_policy(const WawpInstance *instance, const char *group, CallPerson **people
 	before = sqlrun_begin_as_owner();
 	holds = copy_holds(instance, caller);
 	if (people)
-		*npeople = spare_suppressed(group, people, *npeople, caller);
+	{
+		*npeople = spare_suppressed(group->jid, people, *npeople, caller);
+		group->adds_per_minute = pace_of(instance, group->jid);
+	}
 	sqlrun_end_as_owner(&before);
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
@@ -309,16 +322,19 @@ time_of(int64 monotonic_us)
  * additions are paced.
  */
 static int
-take_pace(const WawpInstance *instance, const Hold *on_instance, CallPerson **people, int npeople,
-		  LimiterGrant *grant)
+take_pace(const WawpInstance *instance, const Hold *on_instance, const BudgetGroup *group,
+		  CallPerson **people, int npeople, BudgetPermit *permit)
 {
 	PaceRate	rate = budget_add_rate(instance, on_instance);
 
-	*grant = budget_take_by_hand(instance, on_instance, npeople);
-	for (int i = grant->granted; i < npeople; i++)
-		throttle(people[i], time_of(grant->next_at + (i - grant->granted) * rate.interval),
-				 "not sent: the instance's pace allows no more now");
-	return grant->granted;
+	*permit = budget_take_adds(instance, on_instance, group, false, npeople);
+	if (permit->has_group)
+		rate.interval = Max(rate.interval, pace_rate(group->adds_per_minute, 0).interval);
+	for (int i = permit->granted; i < npeople; i++)
+		throttle(people[i], time_of(permit->next_at + (i - permit->granted) * rate.interval),
+				 permit->has_group ? "not sent: the pace of the instance and the group allows no more now"
+				 : "not sent: the instance's pace allows no more now");
+	return permit->granted;
 }
 
 /*
@@ -385,7 +401,7 @@ send_people(Leaving *leaving, const WawpInstance *instance, WawpOperation operat
 	name_outcomes(&leaving->record, people, npeople);
 	record_answered(leaving, result->status);
 	if (result->fate == HTTP_NOT_SENT && leaving->npaced > 0)
-		limiter_refund(&leaving->key, leaving->each, npeople);
+		budget_give_back(&leaving->permit, npeople);
 	return go_on;
 }
 
@@ -415,7 +431,7 @@ change_some(Leaving *leaving, const WawpInstance *instance, WawpOperation operat
 
 static void
 change_all(const WawpInstance *instance, WawpOperation operation, const char *group,
-		   const char *reason, const LimiterGrant *grant, CallPerson **people, int npeople)
+		   const char *reason, const BudgetPermit *permit, CallPerson **people, int npeople)
 {
 	const char *action = outcome_operation_name(operation);
 
@@ -427,8 +443,7 @@ change_all(const WawpInstance *instance, WawpOperation operation, const char *gr
 		bool		go_on;
 
 		begin_record(&leaving, instance, action, group, reason);
-		leaving.key = budget_key(instance, LIMIT_ADD);
-		leaving.each = grant->each;
+		leaving.permit = *permit;
 		leaving.nbehind = operation == WAWP_OP_ADD ? npeople - done - n : 0;
 		go_on = change_some(&leaving, instance, operation, group, people + done, n, &end);
 		done += n;
@@ -440,8 +455,7 @@ change_all(const WawpInstance *instance, WawpOperation operation, const char *gr
 			return;
 		}
 		skip_people(people + done, npeople - done, &end, people[done - 1]->retry_at);
-		if (leaving.nbehind > 0)
-			limiter_refund(&leaving.key, leaving.each, leaving.nbehind);
+		budget_give_back(&leaving.permit, leaving.nbehind);
 		return;
 	}
 }
@@ -457,9 +471,10 @@ session_membership(const WawpInstance *instance, WawpOperation operation, const 
 				   const char *reason, CallPerson **people, int npeople)
 {
 	bool		adds = operation == WAWP_OP_ADD;
-	List	   *holds = npeople > 0 ? read_policy(instance, group, adds ? people : NULL, &npeople) : NIL;
+	BudgetGroup budget = {group, 0};
+	List	   *holds = npeople > 0 ? read_policy(instance, &budget, adds ? people : NULL, &npeople) : NIL;
 	const Hold *hold = active_hold(holds, instance, group);
-	LimiterGrant grant = {npeople, 0, 0};
+	BudgetPermit permit = {.granted = npeople};
 
 	if (hold)
 	{
@@ -469,8 +484,8 @@ session_membership(const WawpInstance *instance, WawpOperation operation, const 
 		return;
 	}
 	if (adds && npeople > 0)
-		npeople = take_pace(instance, hold_find(holds, instance->name, ""), people, npeople, &grant);
-	change_all(instance, operation, group, reason, &grant, people, npeople);
+		npeople = take_pace(instance, hold_find(holds, instance->name, ""), &budget, people, npeople, &permit);
+	change_all(instance, operation, group, reason, &permit, people, npeople);
 }
 
 /* Records what a look at the member list has shown of people just added. */
@@ -516,28 +531,27 @@ refuse_held(const SessionRequest *request, const Hold *hold)
 static void
 take_all_or_none(Leaving *leaving, const WawpInstance *instance, const SessionRequest *request)
 {
-	List	   *holds = read_policy(instance, request->group, NULL, NULL);
+	List	   *holds = read_policy(instance, NULL, NULL, NULL);
 	const Hold *hold = active_hold(holds, instance, request->group);
-	LimiterGrant grant;
+	BudgetGroup group = {request->group, 0};
 
 	if (hold)
 		refuse_held(request, hold);
 	if (request->npeople == 0)
 		return;
-	grant = budget_take_by_hand(instance, hold_find(holds, instance->name, ""), request->npeople);
-	leaving->key = budget_key(instance, LIMIT_ADD);
-	leaving->each = grant.each;
+	leaving->permit = budget_take_adds(instance, hold_find(holds, instance->name, ""), &group, false,
+									   request->npeople);
 	leaving->npaced = request->npeople;
-	if (grant.granted == request->npeople)
+	if (leaving->permit.granted == request->npeople)
 		return;
-	if (grant.granted > 0)
-		limiter_refund(&leaving->key, grant.each, grant.granted);
+	if (leaving->permit.granted > 0)
+		budget_give_back(&leaving->permit, leaving->permit.granted);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("could not %s: the instance's pace does not allow %d people now",
 					endpoint_get(request->call.endpoint)->what, request->npeople),
-			 errdetail("It allows %d now and one more at %s.", grant.granted,
-					   timestamptz_to_str(time_of(grant.next_at))),
+			 errdetail("It allows %d now and one more at %s.", leaving->permit.granted,
+					   timestamptz_to_str(time_of(leaving->permit.next_at))),
 			 errhint("Try again then, or begin with fewer people and add the others with wawp_request_add().")));
 }
 
@@ -555,7 +569,7 @@ send_recorded(Leaving *leaving, const WawpInstance *instance, const SessionReque
 		leaving->record.people[i].outcome = leaving->record.outcome;
 	record_answered(leaving, result->status);
 	if (result->fate == HTTP_NOT_SENT && leaving->npaced > 0)
-		limiter_refund(&leaving->key, leaving->each, leaving->npaced);
+		budget_give_back(&leaving->permit, leaving->npaced);
 	return result;
 }
 
@@ -594,10 +608,10 @@ session_wait_for_check(const WawpInstance *instance)
 {
 	for (;;)
 	{
-		LimiterGrant grant = budget_take_check(instance);
+		BudgetPermit permit = budget_take_check(instance);
 
-		if (grant.granted > 0)
+		if (permit.granted > 0)
 			return;
-		clock_wait_until((grant.next_at + 999) / 1000);
+		clock_wait_until((permit.next_at + 999) / 1000);
 	}
 }
