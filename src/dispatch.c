@@ -770,6 +770,12 @@ serve_lane(Lane *lane, List *holds)
 		lanes_park(lane);
 		return;
 	}
+	/* an empty lane does not ask: the next token would be kept from sessions, and from a lane that has use for it */
+	if (lane->is_fresh && described->adds_per_minute > 0 && intent_next_due(&lane->key) == 0)
+	{
+		postpone_lane(lane);
+		return;
+	}
 	settings = settings_get(&lane->key);
 	permit = take_adds(described, find_hold(holds, &lane->key, true), &lane->key, &settings);
 	if (permit.granted == 0 && !lane->is_fresh)

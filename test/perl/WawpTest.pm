@@ -226,6 +226,25 @@ sub people
 	return map { sprintf '1556%07d', $_ } $first .. $first + $number - 1;
 }
 
+=head2 WawpTest->most_in($seconds, @at)
+
+Most of these times, in ascending order, that lie in any window of that length.
+
+=cut
+
+sub most_in
+{
+	my ($class, $seconds, @at) = @_;
+	my ($most, $first) = (0, 0);
+
+	foreach my $last (0 .. $#at)
+	{
+		$first++ while $at[$last] - $at[$first] >= $seconds;
+		$most = $last - $first + 1 if $last - $first + 1 > $most;
+	}
+	return $most;
+}
+
 =head1 NETWORKS
 
 =head2 WawpTest->deaf_port

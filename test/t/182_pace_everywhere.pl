@@ -1,0 +1,189 @@
+
+# One account's pace, whoever spends it: two databases with a worker and sessions each, across restarts; and a thousand
+# sessions that ask at once.  What counts is when requests arrive at the API.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use List::Util qw(max);
+use PostgreSQL::Test::Utils;
+use POSIX qw(ceil);
+use Test::More;
+use Time::HiRes qw(sleep time);
+use WawpTest;
+
+my @databases = qw(postgres second);
+my %sessions = (postgres => 8, second => 4);
+my %pace = (fast => { per_minute => 600, burst => 10 }, slow => { per_minute => 60, burst => 4 }, crowd => { per_minute => 6, burst => 4 });
+
+my $sim = WawpTest->sim;
+my $node = WawpTest->node('main', conf => "log_statement = none\nmax_connections = 1050\n");
+my $session = WawpTest->session($node);
+$session->ask('CREATE DATABASE second');
+$node->safe_psql('second', 'CREATE EXTENSION wawp');
+$sim->world({ auto_groups => \1, accounts => { map { uc $_ => { token => 'secret' } } keys %pace } });
+foreach my $database (@databases)
+{
+	foreach my $instance (sort keys %pace)
+	{
+		my %options = (instance_id => uc $instance, adds_per_minute => $pace{$instance}{per_minute}, adds_burst => $pace{$instance}{burst},
+			pace_jitter => 0, concurrency => 4);
+		WawpTest->create_server($node, $instance, $sim, \%options, $database);
+	}
+	$node->safe_psql($database, qq{CREATE SEQUENCE person;
+		SELECT count(*) FROM wawp_request_add('120363077950000001\@g.us', ARRAY(SELECT '1556' || to_char(i, 'FM0000000')
+			FROM generate_series(1, 1000) i),
+			'fast');
+		SELECT count(*) FROM wawp_request_add('120363077950000002\@g.us', ARRAY(SELECT '1556' || to_char(i, 'FM0000000')
+			FROM generate_series(1, 200) i), 'slow')});
+}
+
+# When the adds of an instance arrived; each request is read once.
+my (%arrivals, $read);
+
+sub arrivals
+{
+	my ($instance, $from, $to) = @_;
+	foreach my $request (@{ $sim->ctl(GET => 'ledger?since=' . ($read // 0)) })
+	{
+		$read = $request->{n};
+		push @{ $arrivals{ $request->{body}{instance_id} } }, $request->{at} if $request->{path} =~ /add$/;
+	}
+	my @at = sort { $a <=> $b } grep { $_ >= ($from // 0) && $_ <= ($to // time) } @{ $arrivals{ uc $instance } // [] };
+	return @at;
+}
+
+# When a request leaves and when it arrives differ a little; so may two of them.
+my $slack = 0.5;
+
+# In no window of any of these lengths more than the pace and the burst.
+sub keeps_to
+{
+	my ($instance) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @at = arrivals($instance);
+	my ($per_minute, $burst) = @{ $pace{$instance} }{qw(per_minute burst)};
+	my @windows = map { { seconds => $_, most => WawpTest->most_in($_ - $slack, @at), cap => ceil($_ * $per_minute / 60) + $burst } }
+	  1, 2, 5, 10, 20, 60;
+	diag(sprintf '%d a minute and %d: %s', $per_minute, $burst, join ', ', map { sprintf '%d of %d in %d s', @$_{qw(most cap seconds)} } @windows);
+	my @over = map { $_->{seconds} } grep { $_->{most} > $_->{cap} } @windows;
+	return is("@over", '', "$instance: in no window more than $per_minute a minute and $burst");
+}
+
+# ---- workers and sessions of two databases
+
+my @asking;
+
+# Sessions that ask for everything, all the time.
+sub ask_everywhere
+{
+	foreach my $database (@databases)
+	{
+		foreach my $number (1 .. $sessions{$database})
+		{
+			my $in = WawpTest->session($node, $database);
+			push @asking, $in;
+			$in->send(qq{DO \$\$ BEGIN LOOP
+				PERFORM * FROM unnest(ARRAY['fast', 'slow']::name[]) instance,
+					LATERAL wawp_add_participants('120363077960000001\@g.us', ARRAY['1557' || to_char(nextval('person'), 'FM0000000')], instance);
+				PERFORM pg_sleep(0.1 * random());
+			END LOOP; END \$\$});
+		}
+	}
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE state = 'active'
+		AND query ~ '^DO'}), @asking, scalar(@asking) . ' sessions ask');
+	return;
+}
+
+# Lets them go on for so long, and says how much of the pace was used.
+sub go_on
+{
+	my ($name, $seconds) = @_;
+	my $from = time;
+	sleep $seconds;
+	my $to = time;
+	foreach my $instance (qw(fast slow))
+	{
+		my $number = arrivals($instance, $from, $to);
+		my $possible = ($to - $from) * $pace{$instance}{per_minute} / 60;
+		diag(sprintf '%s: %s: %d of %.0f', $name, $instance, $number, $possible);
+		cmp_ok($number, '>=', 0.8 * $possible, "$name: $instance: most of the pace is used");
+	}
+	return;
+}
+
+ask_everywhere();
+poll_until(sub { arrivals('fast') > 20 && arrivals('slow') > 5 }, 20);
+go_on('undisturbed', 20);
+
+foreach my $database (@databases)
+{
+	$session->ask("SELECT pg_terminate_backend(@{[ WawpTest->worker($node, $database) ]})");
+}
+go_on('new workers', 15);
+
+$session->quit;
+my $down = time;
+$node->stop('immediate');
+$node->start;
+$_->quit foreach splice @asking;
+ask_everywhere();
+WawpTest->worker($node, $_) foreach @databases;
+poll_until(sub { arrivals('fast', $down) > 20 && arrivals('slow', $down) > 2 }, 20);
+diag(sprintf 'after an immediate stop: goes on after %.1f s', (arrivals('fast', $down + 0.1))[0] - $down);
+go_on('a new server', 25);
+
+$session = WawpTest->session($node);
+keeps_to($_) foreach qw(fast slow);
+foreach my $database (@databases)
+{
+	my $in = WawpTest->session($node, $database);
+	foreach my $by ("origin = 'session'", "intent_id IS NOT NULL")
+	{
+		cmp_ok($in->ask("SELECT count(*) FROM wawp.audit_log WHERE kind = 'sent' AND instance = 'fast' AND $by")->{out}, '>', 20,
+			"database $database: $by had a share");
+	}
+	is($in->ask('SELECT max(id) - count(*) FROM wawp.audit_log')->{out}, 0, '... and its audit log has no gaps');
+	$in->ask(q{SELECT wawp_cancel(id) FROM wawp.membership_intent WHERE state = 'queued'});
+	$in->quit;
+}
+$session->ask(q{SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE state = 'active' AND query ~ '^DO'});
+$_->quit foreach splice @asking;
+
+# ---- a thousand at once
+
+SKIP:
+{
+	my $sessions = 1000;
+	skip('no pgbench', 6) unless grep { -x "$_/pgbench" } split /:/, $ENV{PATH};
+
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	append_to_file("$dir/call.sql", q{INSERT INTO answer SELECT :client_id, outcome, retry_at > clock_timestamp()
+		FROM wawp_add_participants('120363077970000001@g.us', ARRAY['1558' || to_char(:client_id, 'FM0000000')], 'crowd');} . "\n");
+	$session->ask('CREATE UNLOGGED TABLE answer (client int, outcome wawp.outcome, is_later bool)');
+	my $started = time;
+	# a soft limit of open files may be lower than pgbench needs
+	my ($out, $err) = run_command([ 'sh', '-c', 'ulimit -n 4096 2>/dev/null; exec "$@"', 'sh', 'pgbench', '-n', '-c', $sessions, '-j', 2, '-t', 1,
+		'--log', "--log-prefix=$dir/log", '-f', "$dir/call.sql", $node->connstr('postgres') ]);
+	my $ended = time;
+	my $number = arrivals('crowd');
+	my @latencies = sort { $a <=> $b } map { (split / /)[2] / 1e6 } map { split /\n/, slurp_file($_) } glob("$dir/log*");
+	is($session->ask('SELECT count(*), count(DISTINCT client) FROM answer')->{out}, "$sessions|$sessions",
+		"$sessions sessions at once: each gets an answer") || diag($err);
+	is($session->ask(q{SELECT count(*) FROM answer WHERE outcome = 'accepted'})->{out}, $number, '... those that were sent');
+	cmp_ok($number, '>=', 5, '... are the burst and one');
+	cmp_ok($number, '<=', 5 + ceil(($ended - $started) / 10), '... and not more than the pace adds');
+	is($session->ask('SELECT count(*), count(DISTINCT outcome) FROM answer WHERE outcome <> $$accepted$$')->{out}, ($sessions - $number) . '|1',
+		'... all others are throttled');
+	is($session->ask(q{SELECT count(*) FROM answer WHERE outcome = 'throttled' AND is_later})->{out}, $sessions - $number,
+		'... and told when to try again');
+	diag(sprintf '%d sessions, %d sent: half of them answered within %.2f s, the last after %.2f s (%.1f s in all, connecting included)',
+		$sessions, $number, $latencies[ @latencies / 2 ], $latencies[-1], $ended - $started);
+	cmp_ok($latencies[-1], '<', 30, '... promptly');
+	keeps_to('crowd');
+}
+is(scalar(grep { /PANIC|FATAL:  (?!terminating|the database system)/ } split /\n/, slurp_file($node->logfile)), 0, 'the log shows no harm');
+done_testing();
