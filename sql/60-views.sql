@@ -42,6 +42,8 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 		ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true
 	WHERE i.state = 'failed' AND i.outcome = 'unknown_result'
 		OR i.state = 'inviting' AND i.updated_at < pg_catalog.clock_timestamp() - interval '1 hour'
+		OR i.state = 'verifying' AND (i.outcome = 'unknown_result'
+			OR i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
 		OR i.state = 'queued' AND (h.reason IS NOT NULL OR i.attempts > 0 OR i.crashes > 0)
 		OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes';
 COMMENT ON VIEW wawp.stuck IS 'what does not get on, and why';

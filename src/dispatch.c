@@ -396,7 +396,7 @@ static void
 refuse_claim(Flight *flight, const ErrorData *error)
 {
 	bool		is_permission = error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE;
-	IntentChange change = {
+	const IntentChange refusal = {
 		.state = is_permission ? STATE_FAILED : STATE_QUEUED,
 		.detail = error->message,
 		.next_attempt_at = is_permission ? 0 : GetCurrentTimestamp() + UNRESOLVED_HOLD_MS * INT64CONST(1000),
@@ -406,6 +406,7 @@ refuse_claim(Flight *flight, const ErrorData *error)
 	for (int i = 0; i < flight->n; i++)
 	{
 		AuditRecord record = record_of(flight, i, "refused");
+		IntentChange change = refusal;
 
 		if (is_permission)
 			audit_write(&record);
@@ -1271,6 +1272,22 @@ note_end(const Intent *intent, IntentState state)
 		note_done(intent->id);
 }
 
+/* What the opposite of was asked for ends as far as it has come. */
+static void
+end_superseded(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, intent_end_superseded())
+	{
+		const Intent *intent = lfirst(lc);
+
+		if (intent->state == STATE_DONE)
+			follow_remember(intent, intent->outcome, intent->state);
+		note_end(intent, intent->state);
+	}
+}
+
 static void
 settle_row(Flight *flight, int i, List *holds)
 {
@@ -1291,7 +1308,7 @@ settle_row(Flight *flight, int i, List *holds)
 		hold_flight(flight, holds, outcome, true);
 	if (change.state == STATE_DONE || change.state == STATE_FAILED)
 		follow_remember(intent, change.outcome, change.state);
-	else if (change.state != STATE_QUEUED)
+	else if (change.state != STATE_QUEUED && change.state != STATE_CANCELLED)
 		lanes_look(&intent->lane, monotonic_of(change.next_attempt_at));
 	note_end(intent, change.state);
 }
@@ -1382,6 +1399,8 @@ judge_flights(void)
 		flight->retry_after = result->retry_after;
 		if (result->fate == HTTP_NOT_SENT && flight->is_paced)
 			budget_give_back(&flight->permit, flight->n);
+		if (!flight->is_paced)
+			roster_forget_list(&flight->lane->key);
 		flight->stage = FLIGHT_JUDGED;
 		end_request(flight);
 	}
@@ -1557,7 +1576,7 @@ dispatch_settle_and_claim(void)
 	}
 	hold_restored_copy();
 	if (told.rescan || told.nlanes > 0)
-		intent_end_superseded();
+		end_superseded();
 	end_what_cannot_be();
 	if (told.rescan || told.nlanes > 0 || notes_left)
 		record_notes();

@@ -46,6 +46,8 @@
 /* Between two looks whether an invited person has joined. */
 #define FIRST_WAIT_US (30 * USECS_PER_SEC)
 #define LONGEST_WAIT_US USECS_PER_HOUR
+/* A row that a user has locked is looked at again. */
+#define LOCKED_RETRY_US (USECS_PER_SEC / 5)
 /* Looks in the time an invitation is open, at least. */
 #define LOOKS_PER_INVITATION 20
 
@@ -136,13 +138,16 @@ refuse(const Intent *intent, WawpOutcome outcome, const char *why, IntentChange 
 /*
  * Who was seen in the group, was not taken out by us and is not in it any more
  * has left, or was removed by others: they are not added again by themselves.
+ * A list from before they were seen does not tell.
  */
 static bool
-has_left(const Intent *intent, const Contact *contact, Presence presence)
+has_left(const Intent *intent, const Contact *contact, const Roster *roster, Presence presence)
 {
 	Membership	memory;
 
 	if (presence != PRESENCE_ABSENT || !membership_get(&intent->lane, contact->id, &memory) || memory.seen_at == 0)
+		return false;
+	if (!roster_is_newer(roster, memory.seen_at) || trail_has_removal(&intent->lane, contact->id, memory.seen_at))
 		return false;
 	if (memory.left_at == 0)
 		membership_note_gone(&intent->lane, contact->id);
@@ -189,7 +194,7 @@ follow_refuses(const Intent *intent, const Roster *roster, const GroupSettings *
 	}
 	else if (reason)
 		refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
-	else if (has_left(intent, &contact, presence))
+	else if (has_left(intent, &contact, roster, presence))
 		refuse(intent, WAWP_SUPPRESSED, "suppressed: left the group", change);
 	else if (settings->contact_within_us > 0 &&
 			 contact.last_inbound_at < GetCurrentTimestamp() - settings->contact_within_us)
@@ -383,6 +388,7 @@ settle(const Intent *intent, IntentState state, WawpOutcome outcome, const char 
 	};
 
 	(void) intent_settle(intent->id, intent->state, &change);
+	state = change.state;
 	trail_write(intent, "verified", outcome, detail);
 	if (state == STATE_DONE || state == STATE_FAILED)
 		follow_remember(intent, outcome, state);
@@ -395,9 +401,9 @@ settle(const Intent *intent, IntentState state, WawpOutcome outcome, const char 
 	}
 	if (intent->outcome == WAWP_UNKNOWN_RESULT && state != STATE_QUEUED)
 		up->doubts_ended++;
-	up->any_failed |= state == STATE_FAILED;
+	up->any_failed |= state == STATE_FAILED || state == STATE_CANCELLED;
 	up->any_queued |= state == STATE_QUEUED;
-	if (next != 0 && state != STATE_QUEUED)
+	if (next != 0 && state != STATE_QUEUED && state != STATE_CANCELLED)
 		up->next = up->next == 0 ? next : Min(up->next, next);
 }
 
@@ -544,10 +550,14 @@ follow_look(const LaneKey *key, const WawpInstance *instance)
 {
 	FollowUp	up = {0};
 	Intent	   *waiting;
-	int			n = intent_waiting(key, &waiting);
+	bool		some_locked;
+	int			n = intent_waiting(key, &waiting, &some_locked);
 	const Roster *roster = n > 0 ? roster_of(key) : NULL;
 
+	if (some_locked)
+		up.next = GetCurrentTimestamp() + LOCKED_RETRY_US;
 	for (int i = 0; i < n; i++)
-		look_at(&waiting[i], roster, instance, &up);
+		if (!waiting[i].superseded)
+			look_at(&waiting[i], roster, instance, &up);
 	return up;
 }

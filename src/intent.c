@@ -364,17 +364,23 @@ intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed)
  * ---- when something is known
  */
 
+/* What was answered has its effect; what is in doubt or only waited is over. */
+#define SUPERSEDED_STATE(state, outcome) \
+	"CASE WHEN " state " = 'verifying' AND " outcome " IS DISTINCT FROM 'unknown_result' THEN 'done' ELSE 'cancelled' END"
+
 static SqlStatement settle = {
-	"WITH mine AS (SELECT m.id, m.superseded OR EXISTS (SELECT FROM wawp.membership_intent o"
+	"WITH mine AS (SELECT m.id, m.superseded, m.superseded OR EXISTS (SELECT FROM wawp.membership_intent o"
 	"  WHERE o.state = 'queued' AND " SAME_PERSON_AND_KIND("o", "m") ") AS moot"
 	" FROM wawp.membership_intent m"
-	" WHERE m.id = $1 AND m.state = $2::wawp.state FOR UPDATE OF m SKIP LOCKED)"
-	" UPDATE wawp.membership_intent i SET"
-	" state = CASE WHEN mine.moot AND $3 = 'queued' THEN 'cancelled' ELSE $3 END::wawp.state,"
+	" WHERE m.id = $1 AND m.state = $2::wawp.state FOR UPDATE OF m SKIP LOCKED),"
+	" fate AS (SELECT id, CASE WHEN moot AND $3 = 'queued' THEN 'cancelled'"
+	"  WHEN superseded AND $3 IN ('verifying', 'inviting', 'invited', 'pending_approval')"
+	"  THEN " SUPERSEDED_STATE("$3", "$4") " ELSE $3 END AS state FROM mine)"
+	" UPDATE wawp.membership_intent i SET state = fate.state::wawp.state,"
 	" outcome = coalesce($4::wawp.outcome, outcome), code = $5, detail = $6, next_attempt_at = $7,"
 	" attempts = attempts - $8, updated_at = clock_timestamp(),"
-	" settled_at = CASE WHEN $3 IN ('done', 'failed', 'cancelled') OR mine.moot AND $3 = 'queued'"
-	"  THEN clock_timestamp() END FROM mine WHERE i.id = mine.id",
+	" settled_at = CASE WHEN fate.state IN ('done', 'failed', 'cancelled') THEN clock_timestamp() END"
+	" FROM fate WHERE i.id = fate.id RETURNING i.state::text",
 	8, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
 
@@ -386,9 +392,11 @@ static SqlStatement is_still = {
 /*
  * Changes an intent's state.  False when somebody else has the row locked: try
  * again.  True also when it is no longer in that state or gone (TRUNCATE).
+ * change->state becomes what it came to: an intent whose opposite was asked
+ * for meanwhile is not followed up.
  */
 bool
-intent_settle(int64 id, IntentState from, const IntentChange *change)
+intent_settle(int64 id, IntentState from, IntentChange *change)
 {
 	SqlArgs		args = {0};
 	SqlArgs		again = {0};
@@ -402,7 +410,10 @@ intent_settle(int64 id, IntentState from, const IntentChange *change)
 	sqlrun_time(&args, change->next_attempt_at);
 	sqlrun_int4(&args, change->give_attempt_back ? 1 : 0, true);
 	if (sqlrun(&settle, &args) > 0)
+	{
+		change->state = state_of(sqlrun_get(0, 1));
 		return true;
+	}
 	sqlrun_int8(&again, id);
 	sqlrun_text(&again, state_names[from]);
 	return sqlrun(&is_still, &again) == 0;
@@ -419,11 +430,22 @@ static SqlStatement waiting = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
-/* Everybody in a lane who waits for a look or an invitation; returns how many. */
+static SqlStatement count_waiting = {
+	"SELECT count(*) FROM wawp.membership_intent i"
+	" WHERE i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
+	" AND i.instance = $1::name AND i.group_jid = $2",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/*
+ * Everybody in a lane who waits for a look or an invitation; returns how many.
+ * *some_locked: there are others, whose rows somebody has locked.
+ */
 int
-intent_waiting(const LaneKey *lane, Intent **out)
+intent_waiting(const LaneKey *lane, Intent **out, bool *some_locked)
 {
 	SqlArgs		args = {0};
+	SqlArgs		count = {0};
 	uint64		n;
 
 	sqlrun_text(&args, NameStr(lane->instance));
@@ -432,6 +454,10 @@ intent_waiting(const LaneKey *lane, Intent **out)
 	*out = palloc(sizeof(Intent) * Max(n, 1));
 	for (uint64 i = 0; i < n; i++)
 		read_intent(i, lane, &(*out)[i]);
+	sqlrun_text(&count, NameStr(lane->instance));
+	sqlrun_text(&count, lane->group);
+	sqlrun(&count_waiting, &count);
+	*some_locked = sqlrun_get_int8(0, 1, 0) > (int64) n;
 	return (int) n;
 }
 
@@ -513,21 +539,34 @@ intent_move(const Intent *intent, const char *group)
 	return sqlrun(&move, &args) > 0;
 }
 
-/* What was sent has its effect; what only waited is over. */
 static SqlStatement end_superseded = {
 	"WITH old AS (SELECT id FROM wawp.membership_intent WHERE superseded"
 	"  AND state IN ('verifying', 'inviting', 'invited', 'pending_approval') FOR UPDATE SKIP LOCKED)"
-	" UPDATE wawp.membership_intent i SET state = CASE WHEN i.state = 'verifying' THEN 'done' ELSE 'cancelled' END::wawp.state,"
+	" UPDATE wawp.membership_intent i SET state = " SUPERSEDED_STATE("i.state", "i.outcome") "::wawp.state,"
 	" detail = 'the opposite was asked for', updated_at = clock_timestamp(), settled_at = clock_timestamp()"
-	" FROM old WHERE i.id = old.id",
+	" FROM old WHERE i.id = old.id RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
 	0, {0}, NULL
 };
 
-/* Finishes, without follow-up, what the opposite of was asked for. */
-void
+/* Finishes, without follow-up, what the opposite of was asked for; as Intent pointers. */
+List *
 intent_end_superseded(void)
 {
-	sqlrun(&end_superseded, NULL);
+	uint64		n = sqlrun(&end_superseded, NULL);
+	List	   *ended = NIL;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		Intent	   *intent = palloc(sizeof(Intent));
+		LaneKey		lane;
+
+		memset(&lane, 0, sizeof(lane));
+		namestrcpy(&lane.instance, sqlrun_get(i, 25));
+		strlcpy(lane.group, sqlrun_get(i, 26), sizeof(lane.group));
+		read_intent(i, &lane, intent);
+		ended = lappend(ended, intent);
+	}
+	return ended;
 }
 
 static SqlStatement enqueue_removal = {

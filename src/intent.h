@@ -145,13 +145,13 @@ extern bool intent_cancel(int64 id, const IntentAsker *asker);
 extern int64 intent_cancel_batch(const char *batch, const IntentAsker *asker);
 extern bool intent_requeue(int64 id, const IntentAsker *asker);
 extern int	intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed);
-extern bool intent_settle(int64 id, IntentState from, const IntentChange *change);
-extern int	intent_waiting(const LaneKey *lane, Intent **waiting);
+extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
+extern int	intent_waiting(const LaneKey *lane, Intent **waiting, bool *some_locked);
 extern List *intent_waiting_lanes(void);
 extern void intent_postpone(const Intent *intent, TimestampTz due);
 extern bool intent_begin_invite(const Intent *intent);
 extern bool intent_move(const Intent *intent, const char *group);
-extern void intent_end_superseded(void);
+extern List *intent_end_superseded(void);
 extern int64 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
 									const char *requested_by, const char *reason);
 extern uint64 intent_fail_dependents(void);

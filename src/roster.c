@@ -133,14 +133,16 @@ roster_own_role(const Roster *roster, bool *ask_self)
 	return own->role == WIRE_ROLE_MEMBER ? OWN_MEMBER : OWN_ADMIN;
 }
 
-/* We have changed who is in the group. */
+/* We change, or have changed, who is in the group: no list asked for so far counts. */
 void
 roster_forget_list(const LaneKey *key)
 {
 	Roster	   *roster = hash_search(rosters, key, HASH_FIND, NULL);
 
-	if (roster)
-		roster->asked_at = 0;
+	if (roster == NULL)
+		return;
+	roster->asked_at = 0;
+	roster->changed_at = GetCurrentTimestamp();
 }
 
 /* A link is used once: it may be revoked any moment. */
@@ -278,13 +280,15 @@ take_list(const Errand *errand, Roster *roster, const HttpResult *result)
 		roster->failed_at = clock_monotonic_ms();
 		return;
 	}
+	roster->failures = 0;
+	if (errand->asked_at <= roster->changed_at)
+		return;
 	MemoryContextReset(roster->list_memory);
 	roster->list.count = list.count;
 	roster->list.members = MemoryContextAlloc(roster->list_memory, sizeof(WireMember) * list.count);
 	memcpy(roster->list.members, list.members, sizeof(WireMember) * list.count);
 	roster->asked_at = errand->asked_at;
 	roster->added = 0;
-	roster->failures = 0;
 }
 
 static void

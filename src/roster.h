@@ -42,6 +42,7 @@ typedef struct Roster
 	MemoryContext list_memory;
 	WireMembers list;
 	TimestampTz asked_at;		/* when the list was asked for; 0: there is none */
+	TimestampTz changed_at;		/* when we last changed who is in it */
 	int			added;			/* people we have sent since */
 	MemoryContext memory;		/* of the texts below */
 	const char *subject;		/* NULL: not known */

@@ -12,7 +12,9 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "contact.h"
+#include "sqlrun.h"
 #include "trail.h"
 #include "utils/json.h"
 
@@ -62,4 +64,23 @@ trail_write(const Intent *intent, const char *kind, WawpOutcome outcome, const c
 		record.detail = detail.data;
 	}
 	audit_write(&record);
+}
+
+static SqlStatement has_removal = {
+	"SELECT FROM wawp.audit_log WHERE contact_id = $3 AND at > $4 AND kind = 'sent' AND action = 'remove'"
+	" AND instance = $1::name AND group_jid = $2 LIMIT 1",
+	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
+};
+
+/* Have we asked since then for a person to be taken out, here or in a session? */
+bool
+trail_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun_int8(&args, contact);
+	sqlrun_time(&args, since);
+	return sqlrun(&has_removal, &args) > 0;
 }

@@ -621,6 +621,14 @@ sub count { my ($self, $path) = @_; return scalar(my @found = $self->ledger($pat
 
 sub connections { return $_[0]->ctl(GET => 'connections'); }
 
+=head2 $sim->changes
+
+Those of ledger() that change a membership or a role; what is read before and after is left out.
+
+=cut
+
+sub changes { return $_[0]->ledger('/participants/(add|remove)$|/admin/(promote|demote)$'); }
+
 =head2 $sim->people([$path_regex])
 
 Whom the requests named so far, in the order of arrival: "add 15551230500", "remove 15551230500", ...

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use IO::Select;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use WawpTest;
@@ -69,9 +70,9 @@ comes_to($id, 'done', 'an INSERT is served');
 is_deeply([ $sim->people ], ["add $who"], '... and was one request');
 is($session->ask("SELECT outcome, code, attempts, jid, origin, requested_by = current_user, instance, instance_id,
 	settled_at IS NOT NULL FROM wawp.membership_intent WHERE id = $id")->{out},
-	"accepted|200|1|$who\@c.us|insert|t|support|ABC123|t", '... and is recorded in the row');
+	"added|200|1|$who\@c.us|insert|t|support|ABC123|t", '... and is recorded in the row');
 is($session->ask("SELECT string_agg(kind || ' ' || coalesce(outcome::text, '-') || ' ' || reason || ' ' || jid, ', ' ORDER BY id)
-	FROM wawp.audit WHERE intent_id = $id")->{out}, "sent - test $who\@c.us, answered accepted test $who\@c.us",
+	FROM wawp.audit WHERE intent_id = $id")->{out}, "sent - test $who\@c.us, answered accepted test $who\@c.us, verified added test $who\@c.us",
 		'... and in the audit log');
 
 foreach my $action (qw(add remove promote demote))
@@ -148,7 +149,7 @@ clean();
 my @delays;
 foreach (1 .. 20)
 {
-	my $n = $sim->count;
+	my $n = $sim->count('add$');
 	sleep 0.05;
 	my $at = $session->ask("BEGIN; INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('$group',
 		'@{[ new_person() ]}');
@@ -180,7 +181,7 @@ my ($opposite) = $session->ask("SELECT id, created FROM wawp_request_remove('$la
 ok($opposite, 'the opposite takes the place');
 comes_to($first, 'cancelled', '... of the one that was queued');
 is($session->ask(state_of($role))->{out}, 'queued', '... and leaves the role alone');
-my $demote = insert($session, group_jid => $lane, jid => $who, action => 'demote');
+my $demote = insert($session, group_jid => $lane, jid => $who, action => 'demote', verify => 'false');
 is($session->ask(state_of($role))->{out}, 'cancelled', 'the opposite by INSERT does the same');
 $session->ask("SELECT wawp_resume('support', '$lane')");
 comes_to($_, 'done', 'resumed: served') foreach $opposite, $demote;
@@ -232,10 +233,12 @@ like($session->ask("SELECT wawp_explain($opposite)")->{out}, qr/another intent u
 	'... and wawp_explain says what it waits for');
 my ($again) = $session->ask("SELECT id, created FROM wawp_request_remove('$lane', ARRAY['$who'])")->{out} =~ /^(\d+)\|f$/;
 is($again, $opposite, '... a duplicate of which is the same');
+my $dependent = insert($session, group_jid => $second_group, jid => '15550000002', action => 'promote', verify => 'false', after => $first);
 comes_to($opposite, 'done', 'the successor is served');
 is($session->ask(facts_of($first))->{out}, 'done|t', '... the superseded one is finished');
-my @ledger = $sim->ledger;
-is_deeply([ $sim->people ], [ "add $who", "remove $who" ], '... both were sent');
+comes_to($dependent, 'done', '... what was to come after that follows', 5);
+my @ledger = $sim->changes;
+is_deeply([ grep { /$who/ } $sim->people ], [ "add $who", "remove $who" ], '... both were sent');
 cmp_ok($ledger[1]{at}, '>', $ledger[0]{answered_at}, '... one after the other');
 
 clean();
@@ -247,6 +250,35 @@ $opposite = insert($session, group_jid => $lane, jid => $who, action => 'remove'
 comes_to($opposite, 'done', 'superseded by INSERT, and its request failed: the successor is served');
 is($session->ask(facts_of($first))->{out}, 'cancelled|t', '... and the superseded one is not tried again');
 is_deeply([ $sim->people ], [ "add $who", "remove $who" ], '... or sent again');
+
+my $second;
+# back and forth: who was taken out by us has not left by themselves
+clean();
+$who = new_person();
+comes_to(insert($session, group_jid => $lane, jid => $who), 'done', 'added');
+hold_answer($who, 0.3);
+$opposite = insert($session, group_jid => $lane, jid => $who, action => 'remove');
+$sim->arrived('remove$');
+$first = insert($session, group_jid => $lane, jid => $who);
+comes_to($first, 'done', '... added again while the removal is on the wire');
+is($session->ask(facts_of($opposite))->{out}, 'done|t', '... which is finished');
+is_deeply([ $sim->people ], [ "add $who", "remove $who", "add $who" ], '... each by a request');
+$session->ask("SELECT FROM wawp_remove_participants('$lane', ARRAY['$who'], 'support')");
+comes_to($second = insert($session, group_jid => $lane, jid => $who), 'done', '... and again after a removal by hand');
+is($session->ask("SELECT string_agg(outcome::text, ' ' ORDER BY id) FROM wawp.membership_intent WHERE id IN ($first, $second)")->{out},
+	'added added', '... as the member list shows');
+
+# a user's lock on a row that waits for a look
+clean();
+$session->ask("ALTER SERVER support OPTIONS (SET verify_delays '600ms')");
+$first = insert($session, group_jid => $lane, jid => new_person());
+comes_to($first, 'verifying', 'answered, waiting for a look');
+$other->ask("BEGIN; SELECT FROM wawp.membership_intent WHERE id = $first FOR UPDATE");
+sleep 1;
+is($session->ask(state_of($first))->{out}, 'verifying', '... locked when that is due');
+$other->ask('ROLLBACK');
+comes_to($first, 'done', '... settled when released', 5);
+$session->ask("ALTER SERVER support OPTIONS (SET verify_delays '20ms,200ms,500ms')");
 
 foreach my $status (200, 500)
 {
@@ -271,7 +303,7 @@ foreach my $status (200, 500)
 		is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued' AND jid = '$who\@c.us'", qr/^[01]$/, 5) <= 1,
 			1, '... one at most is queued');
 	}
-	my @two = grep { $_->{body}{participants}[0]{id} =~ /$who/ } $sim->ledger;
+	my @two = grep { $_->{body}{participants}[0]{id} =~ /$who/ } $sim->changes;
 	ok(@two < 2 || $two[1]{at} > $two[0]{answered_at}, '... never two requests for one person at once');
 }
 
@@ -281,14 +313,14 @@ clean();
 my ($leader, $follower) = (new_person(), new_person());
 hold_answer($leader, 1);
 $first = insert($session, group_jid => $lane, jid => $leader);
-my $second = insert($session, group_jid => $second_group, jid => $follower, action => 'remove', after => $first);
+$second = insert($session, group_jid => $second_group, jid => $follower, action => 'remove', after => $first);
 my $third = insert($session, group_jid => $lane, jid => new_person(), after => $second);
 $sim->arrived('add$');
 sleep 0.3;
 is(scalar($sim->people), 1, 'what is to come after something waits for it');
 like($session->ask("SELECT wawp_explain($second)")->{out}, qr/waits for intent $first/, '... as wawp_explain says');
 comes_to($_, 'done', '... and follows it') foreach $second, $third;
-@ledger = $sim->ledger;
+@ledger = $sim->changes;
 cmp_ok($ledger[1]{at} - $ledger[0]{answered_at}, '<', 1, '... at once, in another group');
 
 $second = insert($session, group_jid => $lane, jid => new_person(), after => $first);
@@ -343,7 +375,7 @@ foreach my $delay (0.4, 1.2)
 }
 like($session->ask("SELECT wawp_explain($first)")->{out}, qr/not_before/, 'before not_before, wawp_explain says so');
 comes_to($first, 'done', 'not_before comes');
-foreach my $request ($sim->ledger)
+foreach my $request ($sim->changes)
 {
 	my ($digits) = $request->{body}{participants}[0]{id} =~ /^(\d+)/;
 	my $late = $request->{at} - $at{$digits};
@@ -381,25 +413,25 @@ $first = insert($session, group_jid => $lane, jid => new_person());
 sleep 0.3;
 is($session->ask(state_of($first))->{out}, 'queued', 'a paused instance');
 like($session->ask("SELECT wawp_explain($first)")->{out}, qr/instance is held \(paused\)/, '... is explained');
-is($sim->count, 0, '... and sends nothing');
+is($sim->count, 0, '... and asks nothing');
 $session->ask("SELECT wawp_resume('support')");
 comes_to($first, 'done', '... until it is resumed');
 
 clean();
 $who = new_person();
-$sim->rule({ match => { body => $who }, answer => { json => { participants => [ { id => "$who\@c.us", code => 401 } ] } } });
+$sim->rule({ match => { body => $who }, answer => { json => { participants => [ { id => "$who\@c.us", code => 404 } ] } } });
 $first = insert($session, group_jid => $lane, jid => $who);
 comes_to($first, 'failed', 'an intent that failed');
 is($session->ask("SELECT wawp_retry($first)")->{out}, 't', '... is retried when asked');
 comes_to($first, 'done', '... and done');
-is($sim->count, 2, '... with a second request');
+is(scalar(my @requests = $sim->changes), 2, '... with a second request');
 is($session->ask("SELECT string_agg(kind::text, ' ' ORDER BY id) FROM wawp.audit_log WHERE intent_id = $first AND kind IN ('sent', 'answered')")->{out},
 	'sent answered sent answered', '... and a second record');
 
 # ---- waiting
 
 clean();
-hold_answer('.', 1);
+hold_answer('participants', 1);
 my $batch = $session->ask("SELECT DISTINCT batch_id FROM wawp_request_add('$lane', ARRAY['" . join("', '", map { new_person() } 1 .. 3) . "'])")->{out};
 my $answer = $session->ask("SELECT pending > 0 FROM wawp_wait('$batch', '200 ms')");
 is($answer->{out}, 't', 'wawp_wait with a timeout gives up');
@@ -409,7 +441,7 @@ $answer = $session->ask("SELECT * FROM wawp_wait('$batch')");
 is($answer->{out}, '0|3|0|0', 'wawp_wait waits until all are done');
 cmp_ok($answer->{seconds}, '<', 5, '... and no longer');
 is($session->ask("SELECT * FROM wawp_wait('no such batch', '1 min')")->{out}, '0|0|0|0', '... not at all for nothing');
-hold_answer('.', 30);
+hold_answer('participants', 30);
 $batch = $session->ask("SELECT batch_id FROM wawp_request_add('$lane', ARRAY['@{[ new_person() ]}'])")->{out};
 $answer = $session->ask("SET statement_timeout = '300ms'; SELECT * FROM wawp_wait('$batch'); RESET statement_timeout");
 is($answer->{state}, '57014', '... and can be cancelled');
@@ -444,7 +476,9 @@ $shift->('INSERT', "INSERT INTO shift (group_jid, phone, ends_at, region) VALUES
 	"add $ann");
 is($session->ask("SELECT reason, until = '2100-01-01', origin FROM wawp.membership_intent WHERE jid = '$ann\@c.us'")->{out},
 	'shift North|t|trigger public.shift', '... with reason, end and origin');
-$shift->('another row of the same', "INSERT INTO shift (group_jid, phone) VALUES ('$lane', '$ann')", "add $ann");
+$shift->('another row of the same', "INSERT INTO shift (group_jid, phone) VALUES ('$lane', '$ann')");
+is($session->until("SELECT string_agg(state || ' ' || outcome, ', ' ORDER BY id) FROM wawp.membership_intent WHERE jid = '$ann\@c.us'",
+	'done added, done already_member', 5), 'done added, done already_member', '... which the member list shows to be the case');
 $shift->('DELETE of one of two', "DELETE FROM shift WHERE region = 'North'");
 $shift->('DELETE of the other', 'DELETE FROM shift', "remove $ann");
 $shift->('several rows', "INSERT INTO shift (group_jid, phone) VALUES ('$lane', '$ann'), ('$lane', '$ben')", "add $ann",
@@ -499,8 +533,11 @@ is($session->ask("SELECT * FROM wawp_wait('fast', '20 s')")->{out}, '0|100|0|0',
 cmp_ok(time - $started, '<', 4, '... at its own speed');
 is($session->ask("SELECT string_agg(format('%s %s %s', instance, state, count), ', ' ORDER BY instance, state) FROM (SELECT instance, state, count(*)
 	FROM wawp.membership_intent WHERE instance IN ('hanging', 'deaf') GROUP BY 1, 2) t")->{out},
-	'deaf queued 8, deaf sending 4, hanging queued 8, hanging sending 4',
+	'deaf queued 12, hanging queued 8, hanging sending 4',
 		'... and the hanging ones have what their concurrency allows');
+my @connected;
+while (IO::Select->new($deaf)->can_read(0.2)) { push @connected, scalar $deaf->accept; }
+is(scalar @connected, 4, '... also of what is asked before an add');
 
 is($node->safe_psql('postgres', "SELECT count(*) - max(id) FROM wawp.audit_log"), 0, 'the audit log has no gaps');
 $session->quit;
