@@ -39,7 +39,7 @@
 /* A list that cannot be read is tried again after 1, 2, 4 ... seconds ... */
 #define FIRST_READ_RETRY_MS 1000
 #define LONGEST_READ_RETRY_MS (60 * 1000)
-/* ... and so often before what waits for it is settled without. */
+/* ... and so often before who waits for it is put off for longer. */
 #define MAX_READ_FAILURES 5
 /* Who cannot be told from a LID is looked for that long. */
 #define LONGEST_DOUBT_US USECS_PER_DAY
@@ -66,6 +66,14 @@ static bool
 is_unreadable(const Roster *roster)
 {
 	return roster->failures > 0 && clock_monotonic_ms() - roster->failed_at < read_retry_ms(roster);
+}
+
+/* Has the list turned out to be unreadable since that time? */
+static bool
+failed_since(const Roster *roster, TimestampTz at)
+{
+	return roster->failures > 0 &&
+		clock_monotonic_ms() - roster->failed_at <= (GetCurrentTimestamp() - at) / 1000;
 }
 
 static Jid
@@ -282,7 +290,10 @@ follow_next_wait(const Intent *intent, const WawpInstance *instance, TimestampTz
 	TimestampTz next = GetCurrentTimestamp() + Min(Max(elapsed / 4, first), LONGEST_WAIT_US);
 	TimestampTz end = since + instance->invite_ttl_ms * 1000;
 
-	return intent->state == STATE_PENDING_APPROVAL ? next : Min(next, end);
+	/* not at an end that is past: that would be again and again at once */
+	if (intent->state == STATE_PENDING_APPROVAL || end <= GetCurrentTimestamp())
+		return next;
+	return Min(next, end);
 }
 
 /*
@@ -432,19 +443,24 @@ settle_absent_add(const Intent *intent, const WawpInstance *instance, FollowUp *
 			   "accepted by the API, but not in the member list", GetCurrentTimestamp(), up);
 }
 
+/* Not seen, and it is up to the person or an admin. */
+static void
+go_on_waiting(const Intent *intent, const WawpInstance *instance, FollowUp *up)
+{
+	if (intent->state == STATE_INVITED &&
+		GetCurrentTimestamp() >= intent->since + instance->invite_ttl_ms * 1000)
+		settle(intent, STATE_FAILED, WAWP_INVITED, "did not join within invite_ttl", 0, up);
+	else
+		postpone(intent, follow_next_wait(intent, instance, intent->since), up);
+}
+
 static void
 settle_no(const Intent *intent, const WawpInstance *instance, FollowUp *up)
 {
 	TimestampTz next = next_look(intent, instance);
 
 	if (intent->state != STATE_VERIFYING)
-	{
-		if (intent->state == STATE_INVITED &&
-			GetCurrentTimestamp() >= intent->since + instance->invite_ttl_ms * 1000)
-			settle(intent, STATE_FAILED, WAWP_INVITED, "did not join within invite_ttl", 0, up);
-		else
-			postpone(intent, follow_next_wait(intent, instance, intent->since), up);
-	}
+		go_on_waiting(intent, instance, up);
 	else if (next != 0)
 		postpone(intent, next, up);
 	else if (intent->action == ACTION_ADD)
@@ -463,7 +479,7 @@ settle_unknown(const Intent *intent, const WawpInstance *instance, const char *w
 	int64		elapsed = GetCurrentTimestamp() - intent->since;
 
 	if (intent->state != STATE_VERIFYING)
-		postpone(intent, follow_next_wait(intent, instance, intent->since), up);
+		go_on_waiting(intent, instance, up);
 	else if (next != 0)
 		postpone(intent, next, up);
 	else if (elapsed < LONGEST_DOUBT_US)
@@ -509,6 +525,21 @@ look_at_invitee(const Intent *intent, const Roster *roster, const WawpInstance *
 	}
 }
 
+/*
+ * The list has failed again and again: at this look too, or the time is over
+ * in which it could have been read.
+ */
+static bool
+is_given_up(const Intent *intent, const Roster *roster, const WawpInstance *instance)
+{
+	int64		longest = intent->state == STATE_INVITED ? instance->invite_ttl_ms * 1000 : LONGEST_DOUBT_US;
+
+	if (roster->failures < MAX_READ_FAILURES)
+		return false;
+	return failed_since(roster, intent->due) ||
+		(is_unreadable(roster) && GetCurrentTimestamp() - intent->since >= longest);
+}
+
 /* One who waits. */
 static void
 look_at(const Intent *intent, const Roster *roster, const WawpInstance *instance, FollowUp *up)
@@ -530,7 +561,7 @@ look_at(const Intent *intent, const Roster *roster, const WawpInstance *instance
 		up->next = up->next == 0 ? intent->due : Min(up->next, intent->due);
 	else if (!has_list || roster->asked_at < intent->due)
 	{
-		if (roster->failures >= MAX_READ_FAILURES)
+		if (is_given_up(intent, roster, instance))
 			settle_unknown(intent, instance, "could not be verified: the member list cannot be read", up);
 		else
 			want_list(intent, roster, instance, up);
