@@ -793,12 +793,19 @@ static SqlStatement orderly_end = {
 	1, {TEXTOID}, NULL
 };
 
+/* A worker that is told to end holds interrupts off, and lock_timeout is one. */
+static SqlStatement lock_at_once = {
+	"LOCK TABLE wawp.membership_intent IN ROW EXCLUSIVE MODE NOWAIT",
+	0, {0}, NULL
+};
+
 /* The worker is told to end: what it is sending is not held against the row. */
 void
 intent_note_orderly_end(const char *in_flight)
 {
 	SqlArgs		args = {0};
 
+	sqlrun(&lock_at_once, NULL);
 	sqlrun_text(&args, in_flight);
 	sqlrun(&orderly_end, &args);
 }

@@ -26,6 +26,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -183,6 +184,15 @@ fill_reason(const TriggerData *trigger, HeapTuple row, const char *pattern)
 /* Who was to be removed has another row, committed while this waited to ask. */
 static bool overtaken;
 
+/* The table the trigger is on: of a partition's clone, the whole table. */
+static Oid
+table_of(const TriggerData *trigger)
+{
+	Oid			table = RelationGetRelid(trigger->tg_relation);
+
+	return trigger->tg_trigger->tgisclone ? llast_oid(get_partition_ancestors(table)) : table;
+}
+
 /*
  * Does another row of the table have that person in that group?  That row is
  * locked: who takes it away at the same time waits and then looks for ours.
@@ -193,6 +203,7 @@ is_still_wanted(const TriggerData *trigger, const Mapping *mapping, const char *
 	Oid			types[] = {TEXTOID, TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(group), CStringGetTextDatum(jid)};
 	const char *ours = quote_identifier(get_namespace_name(get_func_namespace(trigger->tg_trigger->tgfoid)));
+	Oid			table = table_of(trigger);
 	StringInfoData query;
 	int			result;
 
@@ -201,8 +212,7 @@ is_still_wanted(const TriggerData *trigger, const Mapping *mapping, const char *
 					 "SELECT 1 FROM %s WHERE %s::pg_catalog.text OPERATOR(pg_catalog.=) $1"
 					 " AND (%s::pg_catalog.text OPERATOR(pg_catalog.=) $2 OR"
 					 " %s.wawp_jid(%s::pg_catalog.text) OPERATOR(pg_catalog.=) %s.wawp_jid($2)) LIMIT 1 FOR SHARE",
-					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(trigger->tg_relation)),
-												RelationGetRelationName(trigger->tg_relation)),
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table)),
 					 quote_identifier(mapping->group), quote_identifier(mapping->jid),
 					 ours, quote_identifier(mapping->jid), ours);
 	result = SPI_execute_with_args(query.data, 2, types, values, NULL, false, 1);

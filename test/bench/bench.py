@@ -8,7 +8,6 @@ cannot be measured says so in the table and makes the exit status 1; a target th
 import argparse
 import importlib
 import json
-import os
 import signal
 import sys
 import time
@@ -16,7 +15,6 @@ import traceback
 from pathlib import Path
 
 import report
-import servers
 from servers import BenchError, Cluster, Nginx, SANDBOX
 
 # Modules by row; each has measure(bench), which returns a list of findings.

@@ -38,9 +38,8 @@ def live(session, instance):
                           f" AND instance = '{instance}'")
 
 
-def drain(bench, session, instance, count, seconds=1800, tolerance=0):
+def drain(bench, session, instance, count, seconds=1800):
     """Lets a paused instance go; seconds until all of `count` queued intents were settled.
-    Others may send up to `tolerance` requests meanwhile.
 
     Watches nginx while requests leave, so that the queue is not read meanwhile; then the queue.
     """
@@ -51,7 +50,7 @@ def drain(bench, session, instance, count, seconds=1800, tolerance=0):
     until(lambda: live(session, instance) == 0, 60, "settling the last requests", interval=0.005)
     took = time.monotonic() - start
     served = bench.nginx.status() - before
-    if not count <= served <= count + tolerance:
+    if served != count:
         raise BenchError(f"{count} intents became {served} requests")
     return took
 

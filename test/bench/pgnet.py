@@ -6,22 +6,16 @@ both are swept: the batch size, and the limit of open files (Debian's service ha
 all this machine allows).  Best is the fastest setting with no failure.
 """
 
-import os
 import resource
 import time
 
-from filling import group_jid, people
-from report import Finding, median, spread_rate
+from filling import people
+from report import Finding, extension_version, median, spread_rate
 from servers import SANDBOX, BenchError, until
 
 BATCH_SIZES = (200, 500, 900, 2000, 5000, 10000, 20000)
 SERVICE_FILES = 1024
 TARGET = ">= 10 x"
-
-
-def is_installed():
-    share = os.popen("pg_config --sharedir").read().strip()
-    return os.path.exists(os.path.join(share, "extension", "pg_net.control"))
 
 
 def start(bench, files):
@@ -115,7 +109,7 @@ def finding(what, rate, our_rate, count, files, took, size):
 
 def compare(bench, what, rate, our_rate, count, groups):
     """A finding as Debian's service starts PostgreSQL, and one with all the files there may be."""
-    if not is_installed():
+    if not extension_version("pg_net"):
         return [Finding(1, what, rate, "pg_net: skipped, not installed", "", TARGET, None)]
     findings = []
     for files in (SERVICE_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]):

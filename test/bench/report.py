@@ -4,10 +4,12 @@ import datetime
 import math
 import os
 import platform
+import re
 import statistics
 import subprocess
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from servers import SANDBOX
 
@@ -93,6 +95,22 @@ def _fsync_ms():
     return median(took)
 
 
+def extension_version(name):
+    """The version of an extension that this PostgreSQL has; None if it has none."""
+    share = _first_line("pg_config", "--sharedir")
+    try:
+        control = (Path(share) / "extension" / f"{name}.control").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    return re.search(r"^default_version *= *'([^']*)'", control, re.M).group(1)
+
+
+def _peers():
+    found = [f"{shown} {extension_version(name)}" for name, shown in (("pg_net", "pg_net"), ("http", "pgsql-http"))
+             if extension_version(name)]
+    return "".join(f"; {peer}" for peer in found)
+
+
 def machine(revision):
     """Lines about where and with what this was measured."""
     today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
@@ -103,5 +121,6 @@ def machine(revision):
         f"- fsync on; 8 kB and fdatasync: {_fsync_ms():.2f} ms"
         f" ({_first_line('stat', '-f', '-c', '%T', str(SANDBOX))} file system)",
         f"- {_first_line('postgres', '--version')}; {_first_line('curl-config', '--version')};"
-        f" {_first_line('nginx', '-v')}; {platform.python_implementation()} {platform.python_version()}",
+        f" {_first_line('nginx', '-v')}; {platform.python_implementation()} {platform.python_version()}"
+        + _peers(),
     ]

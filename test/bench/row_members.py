@@ -5,11 +5,9 @@ the parse, as jsonb, of the same text; and pgsql-http with the expansion of that
 request alone is libcurl_limit.c's; request and parse are added up.
 """
 
-import os
-
-from report import Finding, median, spread
+from report import Finding, extension_version, median, spread
 from row_session import run
-from servers import BenchError, unpaced
+from servers import unpaced
 
 TITLE = "wawp_participants of 1,024 members"
 TARGET = "<= 1.5 x"
@@ -47,17 +45,12 @@ def define(session, name, statement):
     session.ask(LOOP.format(name=name, statement=statement, members=MEMBERS))
 
 
-def http_is_installed():
-    share = os.popen("pg_config --sharedir").read().strip()
-    return os.path.exists(os.path.join(share, "extension", "http.control"))
-
-
 def prepare(bench, session):
     body = (bench.nginx.directory / "members.json").read_text(encoding="ascii")
     session.ask(f"CREATE TABLE bench.body AS SELECT $j${body}$j$ AS body")
     define(session, "wawp", WAWP)
     define(session, "parse", PARSE)
-    if http_is_installed():
+    if extension_version("http"):
         session.ask("CREATE EXTENSION http")
         session.ask("SELECT http_set_curlopt('CURLOPT_TCP_KEEPALIVE', '1')")
         define(session, "http", HTTP.format(url=member_url(bench)))
@@ -70,7 +63,7 @@ def loop(session, name, count):
 def take(bench, session, count):
     """Median microseconds by name, each after the other in one round."""
     round_ = {"request": median([line[0] for line in run(["libcurl_limit", "get", member_url(bench), count])])}
-    for name in ("parse", "wawp") + (("http",) if http_is_installed() else ()):
+    for name in ("parse", "wawp") + (("http",) if extension_version("http") else ()):
         round_[name] = loop(session, name, count)
     bench.say(", ".join(f"{name} {value:.0f} us" for name, value in round_.items()))
     return round_

@@ -6,7 +6,6 @@ between the first and the last arrival.  The cap is the promise of design.md, se
 adds_per_minute + adds_burst in any 60 s; windows begin at each arrival.  The fullest window is shown.
 """
 
-import re
 import time
 
 from filling import enqueue_sql, people_sql

@@ -8,7 +8,7 @@ connection kept, fsync on.
 
 import subprocess
 
-from filling import group_jid, people
+from filling import people
 from report import Finding, median, spread
 from servers import PROGRAMS, BenchError, unpaced
 
@@ -19,8 +19,8 @@ GROUPS = 100
 CALL = ("SELECT outcome FROM wawp_add_participants('120363' || lpad(($1::bigint % 100)::text, 12, '0') || '@g.us',"
         " ARRAY['1' || lpad(({first}::bigint + $1)::text, 10, '0') || '@c.us'], 'unpaced', 'bench')")
 RECORD = ("INSERT INTO bench.sent (id, at, kind, instance, instance_id, group_jid, contact_id, action, login_role,"
-          " requested_by, application_name, origin, reason, request_id) VALUES ($1::bigint + {first}, clock_timestamp(),"
-          " 'sent', 'unpaced', 'BENCH', '120363000000000001@g.us', $1, 'add', current_user, current_user, 'bench',"
+          " requested_by, application_name, origin, reason, request_id) VALUES ($1::bigint + {first},"
+          " clock_timestamp(), 'sent', 'unpaced', 'BENCH', '120363000000000001@g.us', $1, 'add', current_user, current_user, 'bench',"
           " 'function', 'bench', gen_random_uuid())")
 
 

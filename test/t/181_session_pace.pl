@@ -359,6 +359,8 @@ SKIP:
 	is(add($session, 'daily', 1), '1 unreachable', '... what does not leave does not count');
 	alter('daily', base_url => $sim->url);
 	is($session->ask("SELECT adds_left_day FROM wawp.budget WHERE instance = 'daily'")->{out}, 1, '... wawp.budget says that one is left');
+	is($session->until("SELECT count(*) FROM wawp.audit_log WHERE instance = 'daily' AND kind = 'answered' AND outcome = 'unreachable'", 1, 5), 1,
+		'... and the log that it did not leave');
 	$session->quit;
 	$node->restart;
 	$session = WawpTest->session($node);

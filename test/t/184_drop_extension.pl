@@ -90,6 +90,34 @@ $other->ask("SELECT pg_terminate_backend(@{[ $session->pid ]})");
 is_busy('its session is ended: the queue goes on');
 $session = WawpTest->session($node);
 
+# With the queue locked, by the one who drops it or by somebody else, and nothing under way but what is never answered
+$sim->unrule;
+$sim->rule({ match => { path => '120363077700000001' }, times => undef, fault => { hang => \1 } });
+my $waits = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'wawp worker' AND state = 'idle' AND query = '1 in flight'};
+my $hang = q{SELECT wawp_resume('support'); SELECT count(*) FROM wawp_request_add('120363077700000001@g.us', ARRAY['1555123%04d'], priority => 1)};
+foreach my $round (1 .. 2)
+{
+	$other->ask(sprintf $hang, $round);
+	$sim->arrived('120363077700000001', $round);
+	$other->ask("SELECT wawp_pause('support')");
+	is($other->until($waits, 1, 10), 1, 'the worker waits for an answer that never comes');
+	$session->ask('BEGIN; LOCK TABLE wawp.membership_intent');
+	if ($round == 1)
+	{
+		drops('... the queue is locked: DROP EXTENSION in that transaction');
+	}
+	else
+	{
+		my $worker = WawpTest->worker($node);
+		$other->ask("SELECT pg_terminate_backend($worker)");
+		is($other->until("SELECT count(*) FROM pg_stat_activity WHERE pid = $worker", 0, 5), 0, '... the queue is locked: it ends when it is told to');
+	}
+	$session->ask('ROLLBACK');
+}
+$sim->unrule;
+$other->ask("SELECT wawp_resume('support')");
+is_busy('... unlocked and resumed: the queue goes on');
+
 # For good, and once more from the start
 drops('DROP EXTENSION for good');
 is($other->until(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'wawp worker'}, 0, 10), 0, '... no worker stays');
