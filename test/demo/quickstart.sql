@@ -35,7 +35,8 @@ SELECT * FROM wawp_add_participants('120363012345678901@g.us', ARRAY['1555123456
 \echo '   and who is still absent then was most likely blocked by a privacy setting)'
 \echo
 \set ECHO queries
-ALTER SERVER support OPTIONS (ADD adds_burst '20', ADD verify_delays '1s,2s,4s');
+ALTER SERVER support OPTIONS (ADD adds_per_minute '60', ADD adds_burst '20', ADD pace_jitter '0',
+    ADD verify_delays '1s,2s,4s', ADD invites_per_minute '60', ADD invite_ttl '1min');
 SELECT jid, outcome, code, verified
 FROM wawp_add_participants(
     '120363012345678901@g.us',
@@ -84,7 +85,6 @@ FROM wawp_classify('add', 200,
 \echo
 \echo '== Rows become memberships: a trigger, a queue, a worker that drips (60 a minute here, 6 by default)'
 \echo
-ALTER SERVER support OPTIONS (ADD adds_per_minute '60', ADD pace_jitter '0', ADD invites_per_minute '60', ADD invite_ttl '1min');
 \set ECHO queries
 CREATE TABLE enrolment (course text, group_jid text, phone text);
 CREATE TRIGGER into_group AFTER INSERT OR UPDATE OR DELETE ON enrolment FOR EACH ROW

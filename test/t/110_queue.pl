@@ -162,6 +162,31 @@ diag(sprintf 'COMMIT to request, idle worker: p50 %.1f ms, worst of 20 %.1f ms',
 cmp_ok($delays[9], '<', 50, 'an idle worker sends within milliseconds of COMMIT');
 cmp_ok($delays[-1], '<', 1000, '... and never waits to be woken');
 
+# ---- idle: one poll a minute, whoever waits for whatever
+
+clean();
+my $idle_group = new_group();
+$session->ask("SELECT wawp_pause('support', '$idle_group')");
+my $paused = insert($session, group_jid => $idle_group, jid => new_person());
+my $blocked = insert($session, group_jid => $group, jid => '15551230403');
+comes_to($blocked, 'invited', 'somebody is invited, somebody waits in a paused group');
+my $switches = sub {
+	open(my $status, '<', '/proc/' . WawpTest->worker($node) . '/status') or return;
+	my ($n) = join('', <$status>) =~ /^voluntary_ctxt_switches:\s+(\d+)/m;
+	return $n;
+};
+SKIP:
+{
+	skip('no /proc', 1) unless defined $switches->();
+	sleep 0.5;
+	my $n = $switches->();
+	sleep 6;
+	$n = $switches->() - $n;
+	diag("an idle worker was woken $n times in 6 s");
+	cmp_ok($n, '<', 20, '... the worker sleeps');
+}
+$session->ask("SELECT wawp_cancel($paused), wawp_resume('support', '$idle_group')");
+
 # ---- duplicates and opposites in the queue
 
 clean();

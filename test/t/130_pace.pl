@@ -147,7 +147,7 @@ my @shared = arrivals('shared');
 keeps_to('... and its pace', 600, @shared);
 cmp_ok(most_in(1 - 0.1, @shared), '<=', 10, '... at most 10 a second');
 cmp_ok(@shared / ($shared[-1] - $shared[0]), '>', 8, '... which they use');
-my %from = map { $_->{body}{id} => 1 } grep { $_->{body}{instance_id} eq 'SHARED' } $sim->ledger;
+my %from = map { $_->{body}{id} => 1 } grep { $_->{body}{instance_id} eq 'SHARED' } $sim->changes;
 is(scalar(keys %from), 2, '... both');
 $_->ask("SELECT wawp_cancel_batch('shared')") foreach $session, $second;
 $second->quit;
@@ -157,6 +157,9 @@ $second->quit;
 instance('other', adds_per_minute => 6, adds_burst => 0);
 my $group = new_group();
 my $started = time;
+# after the three who are to be added and the ten who are not in it: those to be promoted, those to be demoted
+my %members = map { sprintf('1556%07d', $people + 13 + $_) => { role => $_ < 10 ? 'member' : 'admin' } } 0 .. 19;
+$sim->world({ groups => { $group => { owner => '15550000001', members => { '15550000001' => { role => 'superadmin' }, %members } } } });
 enqueue($session, 'other', 3, 'add', $group);
 enqueue($session, 'other', 10, $_, $group) foreach qw(remove promote demote);
 is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'other' AND action <> 'add' AND state <> 'done'", 0, 8), 0,
@@ -245,7 +248,7 @@ foreach my $form ('seconds', 'date', 'none')
 	cmp_ok(min(@slow[ 0 .. 4 ]), '>', 0.15, '... then at half the pace');
 	cmp_ok(sum(@slow) / @slow, '>', 0.15, '... for longer than a moment');
 	cmp_ok($after[0] - $still[-1], '>', 1.5, '... and not before Retry-After') if $form eq 'seconds';
-	my ($refused) = map { $_->{body}{participants}[0]{id} } grep { ($_->{status} // 0) == 429 && $_->{body}{instance_id} eq uc $name } $sim->ledger;
+	my ($refused) = map { $_->{body}{participants}[0]{id} } grep { ($_->{status} // 0) == 429 && $_->{body}{instance_id} eq uc $name } $sim->changes;
 	is($session->until("SELECT state FROM wawp.membership_intent WHERE jid = '$refused'", 'done', 5), 'done',
 		'... the one that was refused is added');
 	$session->ask("SELECT wawp_cancel_batch('$name')");

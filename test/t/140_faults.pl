@@ -239,7 +239,7 @@ $other->ask('ROLLBACK');
 comes_to($_, 'done', '... and done when they are released', 5) foreach $locked, $sent;
 cmp_ok(time - $released_at, '<', 1.5, '... at once');
 is(scalar(grep { /$answered_late/ } $sim->people) <= 1, 1, '... the one on the wire was sent once');
-is($session->ask("SELECT string_agg(kind::text, ' ' ORDER BY id) FROM wawp.audit_log WHERE intent_id = $sent")->{out}, 'sent answered',
+is($session->ask("SELECT string_agg(kind::text, ' ' ORDER BY id) FROM wawp.audit_log WHERE intent_id = $sent")->{out}, 'sent answered verified',
 	'... and recorded once');
 
 # ---- settings of the cluster

@@ -76,9 +76,10 @@ refused('ann', "SELECT wawp_request_add('$group', ARRAY['15551230500'], after =>
 refused('ann', "SET row_security = off; SELECT * FROM wawp.membership_intent", 'row_security = off helps nobody');
 $as{ann}->ask('RESET row_security');
 
-$sim->rule({ match => { body => '15551230401' }, answer => { json => { participants => [ { id => '15551230401@c.us', code => 401 } ] } } });
+my $unlucky = new_person();
+$sim->rule({ match => { body => $unlucky }, answer => { json => { participants => [ { id => "$unlucky\@c.us", code => 404 } ] } } });
 $owner->ask("SELECT wawp_resume('support', '$group')");
-my ($failed) = $as{ben}->ask("SELECT id FROM wawp_request_add('$group', ARRAY['15551230401'])")->{out};
+my ($failed) = $as{ben}->ask("SELECT id FROM wawp_request_add('$group', ARRAY['$unlucky'])")->{out};
 is($owner->until(state_of($failed), 'failed', 10), 'failed', 'an intent of ben\'s that failed');
 is($as{ann}->ask("SELECT wawp_retry($failed)")->{out}, 'f', '... is not ann\'s to retry');
 is($as{ben}->ask("SELECT wawp_retry($failed)")->{out}, 't', '... but ben\'s');
@@ -139,7 +140,7 @@ $owner->ask("CREATE USER MAPPING FOR ann SERVER shared OPTIONS (access_token 'to
 	GRANT USAGE ON FOREIGN SERVER shared TO ann, ben, cat, definer");
 $owner->ask('RESET log_statement');
 $as{definer}->ask("CREATE FUNCTION ask_as_definer(who text) RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = public
-	AS \$\$ SELECT id FROM wawp_request_add('$group', ARRAY[who], 'shared', batch_id => 'tokens') \$\$");
+	AS \$\$ SELECT id FROM wawp_request_add('$group', ARRAY[who], 'shared', verify => false, batch_id => 'tokens') \$\$");
 $sim->reset;
 $sim->rule({ match => { path => 'add$' }, times => undef, answer => { json => { ok => \1 } } });
 $owner->ask("SELECT wawp_pause('shared')");
@@ -150,7 +151,7 @@ foreach my $round (1 .. 3)
 	{
 		my $who = new_person();
 		$expected{$who} = 'token-of-' . ($role eq 'cat' ? 'public' : $role);
-		$as{$role}->ask("SELECT wawp_request_add('$group', ARRAY['$who'], 'shared', batch_id => 'tokens')");
+		$as{$role}->ask("SELECT wawp_request_add('$group', ARRAY['$who'], 'shared', verify => false, batch_id => 'tokens')");
 	}
 }
 $expected{ my $by_definer = new_person() } = 'token-of-definer';
@@ -159,12 +160,12 @@ $owner->ask("SELECT wawp_resume('shared')");
 is($owner->ask("SELECT done FROM wawp_wait('tokens', '20 s')")->{out}, 10,
 	'four roles ask one instance, ten people to a request');
 my %sent;
-foreach my $request ($sim->ledger)
+foreach my $request ($sim->changes)
 {
 	$sent{ $_->{id} =~ s/@.*//r } = $request->{body}{access_token} foreach @{ $request->{body}{participants} };
 }
 is_deeply(\%sent, \%expected, '... each person is asked for with the token of the role that asked');
-cmp_ok($sim->count, '<', 10, '... in fewer requests') || diag($sim->count);
+cmp_ok(scalar(my @requests = $sim->changes), '<', 10, '... in fewer requests');
 my $everything = $owner->ask(q{SELECT string_agg(t::text, ' ') FROM (SELECT i::text FROM wawp.membership_intent i UNION ALL SELECT a::text FROM wawp.audit_log a
 	UNION ALL SELECT h::text FROM wawp.hold h UNION ALL SELECT s::text FROM pg_stat_activity s WHERE pid <> pg_backend_pid()) t})->{out};
 unlike($everything, qr/token-of/, 'no token is in a table or in pg_stat_activity');
