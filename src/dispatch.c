@@ -1282,6 +1282,8 @@ settle_row(Flight *flight, int i, List *holds)
 		return;
 	}
 	flight->settling[i] = true;
+	if (flight->text && change.state == STATE_INVITING)
+		membership_note_not_invited(&intent->lane, contact_id(intent->jid.text));
 	if (next == NEXT_HOLD_LANE)
 		hold_flight(flight, holds, outcome, false);
 	else if (next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN || outcome == WAWP_UNREACHABLE)

@@ -125,6 +125,20 @@ membership_note_invited(const LaneKey *lane, int64 contact)
 	sqlrun(&note_invited, &args);
 }
 
+static SqlStatement note_not_invited = {
+	"UPDATE wawp.membership SET invited_at = NULL" THIS_ONE,
+	3, {TEXTOID, TEXTOID, INT8OID}, NULL
+};
+
+/* The invitation has provably not left. */
+void
+membership_note_not_invited(const LaneKey *lane, int64 contact)
+{
+	SqlArgs		args = key_args(lane, contact);
+
+	sqlrun(&note_not_invited, &args);
+}
+
 static SqlStatement forgive = {
 	"UPDATE wawp.membership m SET seen_at = NULL FROM wawp.contact c WHERE c.contact_id = m.contact_id AND c.jid = $1"
 	" AND $2 IN ('', m.group_jid) AND m.left_at IS NOT NULL",

@@ -49,6 +49,7 @@ extern void membership_note_added(const LaneKey *lane, int64 contact, bool by_us
 extern void membership_note_removed(const LaneKey *lane, int64 contact);
 extern void membership_note_gone(const LaneKey *lane, int64 contact);
 extern void membership_note_invited(const LaneKey *lane, int64 contact);
+extern void membership_note_not_invited(const LaneKey *lane, int64 contact);
 extern void membership_forgive(const char *jid, const char *group);
 extern List *membership_take_ended(int limit);
 extern TimestampTz membership_next_end(void);
