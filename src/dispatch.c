@@ -123,6 +123,7 @@ static int64 next_expiry = LANES_NEVER; /* monotonic ms */
 static void recover_rest(void);
 static bool is_serving(void);
 static void note_done(int64 id);
+static void note_until(TimestampTz until);
 static void note_end(const Intent *intent, IntentState state);
 static void hold_restored_copy(void);
 
@@ -553,7 +554,8 @@ turn_away(Lane *lane, const Flight *flight, List *holds, FollowGroup why, const 
 
 /* Settles who need not be asked for; false: nobody is left, or something is to be asked. */
 static bool
-screen_people(Flight *flight, const GroupSettings *settings, FollowNeed *need, bool *changed)
+screen_people(Flight *flight, const WawpInstance *described, const GroupSettings *settings, FollowNeed *need,
+			  bool *changed)
 {
 	const Roster *roster = roster_of(&flight->lane->key);
 	int			kept = 0;
@@ -562,7 +564,7 @@ screen_people(Flight *flight, const GroupSettings *settings, FollowNeed *need, b
 	{
 		IntentChange change;
 
-		if (!follow_refuses(&flight->intents[i], roster, settings, need, &change))
+		if (!follow_refuses(&flight->intents[i], roster, described, settings, need, &change))
 		{
 			flight->intents[kept++] = flight->intents[i];
 			continue;
@@ -588,7 +590,7 @@ screen_adds(Lane *lane, Flight *flight, const WawpInstance *described, List *hol
 	if (group == GROUP_UNKNOWN)
 		return ask_first(lane, flight, described, &need);
 	need.question = 0;
-	if (screen_people(flight, &settings, &need, &changed))
+	if (screen_people(flight, described, &settings, &need, &changed))
 	{
 		if (group == GROUP_OPEN)
 			return SERVED_NOTHING;
@@ -937,6 +939,7 @@ follow_lane(Lane *lane, List *holds)
 	careful = Max(careful - up.doubts_ended, 0);
 	foreach(lc, up.done)
 		note_done(*(const int64 *) lfirst(lc));
+	note_until(up.until);
 	if (up.any_queued)
 		lanes_note(&lane->key, clock_monotonic_ms());
 	if (up.has_invitee && up.need.question == 0 && held == 0 && is_serving())
@@ -1264,8 +1267,18 @@ note_end(const Intent *intent, IntentState state)
 {
 	if (state == STATE_FAILED || state == STATE_CANCELLED)
 		look_at_dependents = true;
-	if (state == STATE_DONE)
-		note_done(intent->id);
+	if (state != STATE_DONE)
+		return;
+	note_done(intent->id);
+	note_until(intent->until);
+}
+
+/* A membership ends then; 0: it does not. */
+static void
+note_until(TimestampTz until)
+{
+	if (until != 0)
+		next_end = Min(next_end, monotonic_of(until) + 1);
 }
 
 static void
