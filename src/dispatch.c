@@ -1281,6 +1281,15 @@ note_until(TimestampTz until)
 		next_end = Min(next_end, monotonic_of(until) + 1);
 }
 
+/* Who was counted as a member when they were sent, and is none. */
+static void
+give_place_back(const LaneKey *lane)
+{
+	Roster	   *roster = roster_of(lane);
+
+	roster->added = Max(roster->added - 1, 0);
+}
+
 static void
 settle_row(Flight *flight, int i, List *holds)
 {
@@ -1295,6 +1304,8 @@ settle_row(Flight *flight, int i, List *holds)
 		return;
 	}
 	flight->settling[i] = true;
+	if (flight->operation == WAWP_OP_ADD && change.state != STATE_DONE && change.state != STATE_VERIFYING)
+		give_place_back(&intent->lane);
 	if (flight->text && change.state == STATE_INVITING)
 		membership_note_not_invited(&intent->lane, contact_id(intent->jid.text));
 	if (next == NEXT_HOLD_LANE)

@@ -118,17 +118,20 @@ is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$full'", 'group
 is($wawp->requests($full), 0, '... nobody is asked for');
 like($wawp->ask("SELECT wawp_explain($waiting)"), qr/group is held \(group_full\), it is tried again at/, '... which is explained');
 is($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE kind = 'held' AND outcome = 'group_full' AND group_jid = '$full'"), 1, '... and said once');
-is_added('1,023 members: one more', group => $almost);
+is($wawp->end($wawp->want(instance => 'gows', group => $almost, who => $wawp->person(blocked_us => \1))), 'failed blocked_by_user',
+	'1,023 members: who is offered the last place refuses');
+is_added('... one more', instance => 'gows', group => $almost);
+$sim->ctl(POST => 'ledger/clear');
 my $too_many = $wawp->want(group => $almost);
 is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$almost'", 'group_full'), 'group_full', '... and then no more');
-is($wawp->requests($almost), 1, '... who is not asked for');
+is($wawp->requests($almost), 0, '... who is not asked for');
 
 settings($almost, overflow_group => "'$next'");
 $wawp->ask("SELECT wawp_resume('support', '$almost')");
 is($wawp->end($too_many), 'done added', 'overflow_group: added there');
 is($wawp->column($too_many, 'group_jid'), $next, '... as the intent says');
 like($wawp->trail($too_many), qr/^policy group_full, .*verified added$/, '... and its records');
-is($wawp->requests($almost), 1, '... the full one is not asked');
+is($wawp->requests($almost), 0, '... the full one is not asked');
 my $small = settings($wawp->group(members => { map { $_ => { role => $_ eq '15550000001' ? 'superadmin' : 'member' } } '15550000001', WawpTest->people(2) }), capacity => 3);
 $wawp->want(group => $small);
 is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$small'", 'group_full'), 'group_full', 'a group of a capacity of its own');
