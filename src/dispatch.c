@@ -125,6 +125,7 @@ static int64 next_expiry = LANES_NEVER; /* monotonic ms */
 static void recover_rest(void);
 static bool is_serving(void);
 static void note_done(int64 id);
+static void note_until(TimestampTz until);
 static void note_end(const Intent *intent, IntentState state);
 static void hold_restored_copy(void);
 
@@ -558,7 +559,8 @@ turn_away(Lane *lane, const Flight *flight, List *holds, FollowGroup why, const 
 
 /* Settles who need not be asked for; false: nobody is left, or something is to be asked. */
 static bool
-screen_people(Flight *flight, const GroupSettings *settings, FollowNeed *need, bool *changed)
+screen_people(Flight *flight, const WawpInstance *described, const GroupSettings *settings, FollowNeed *need,
+			  bool *changed)
 {
 	const Roster *roster = roster_of(&flight->lane->key);
 	int			kept = 0;
@@ -567,7 +569,7 @@ screen_people(Flight *flight, const GroupSettings *settings, FollowNeed *need, b
 	{
 		IntentChange change;
 
-		if (!follow_refuses(&flight->intents[i], roster, settings, need, &change))
+		if (!follow_refuses(&flight->intents[i], roster, described, settings, need, &change))
 		{
 			flight->intents[kept++] = flight->intents[i];
 			continue;
@@ -592,7 +594,7 @@ screen_adds(Lane *lane, Flight *flight, const WawpInstance *described, List *hol
 	if (group == GROUP_UNKNOWN)
 		return ask_first(lane, flight, described, &need);
 	need.question = 0;
-	if (screen_people(flight, settings, &need, &changed))
+	if (screen_people(flight, described, settings, &need, &changed))
 	{
 		if (group == GROUP_OPEN)
 			return SERVED_NOTHING;
@@ -941,6 +943,7 @@ follow_lane(Lane *lane, List *holds)
 	careful = Max(careful - up.doubts_ended, 0);
 	foreach(lc, up.done)
 		note_done(*(const int64 *) lfirst(lc));
+	note_until(up.until);
 	if (up.any_queued)
 		lanes_note(&lane->key, clock_monotonic_ms());
 	if (up.has_invitee && up.need.question == 0 && held == 0 && is_serving())
@@ -1268,8 +1271,27 @@ note_end(const Intent *intent, IntentState state)
 {
 	if (state == STATE_FAILED || state == STATE_CANCELLED)
 		look_at_dependents = true;
-	if (state == STATE_DONE)
-		note_done(intent->id);
+	if (state != STATE_DONE)
+		return;
+	note_done(intent->id);
+	note_until(intent->until);
+}
+
+/* A membership ends then; 0: it does not. */
+static void
+note_until(TimestampTz until)
+{
+	if (until != 0)
+		next_end = Min(next_end, monotonic_of(until) + 1);
+}
+
+/* Who was counted as a member when they were sent, and is none. */
+static void
+give_place_back(const LaneKey *lane)
+{
+	Roster	   *roster = roster_of(lane);
+
+	roster->added = Max(roster->added - 1, 0);
 }
 
 /* What the opposite of was asked for ends as far as it has come. */
@@ -1302,6 +1324,10 @@ settle_row(Flight *flight, int i, List *holds)
 		return;
 	}
 	flight->settling[i] = true;
+	if (flight->operation == WAWP_OP_ADD && change.state != STATE_DONE && change.state != STATE_VERIFYING)
+		give_place_back(&intent->lane);
+	if (flight->text && change.state == STATE_INVITING)
+		membership_note_not_invited(&intent->lane, contact_id(intent->jid.text));
 	if (next == NEXT_HOLD_LANE)
 		hold_flight(flight, holds, outcome, false);
 	else if (next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN || outcome == WAWP_UNREACHABLE)

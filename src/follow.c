@@ -146,16 +146,17 @@ refuse(const Intent *intent, WawpOutcome outcome, const char *why, IntentChange 
 /*
  * Who was seen in the group, was not taken out by us and is not in it any more
  * has left, or was removed by others: they are not added again by themselves.
- * A list from before they were seen does not tell.
+ * A list says so only of whom it could have shown by then.
  */
 static bool
-has_left(const Intent *intent, const Contact *contact, const Roster *roster, Presence presence)
+has_left(const Intent *intent, const Contact *contact, const Roster *roster, const WawpInstance *instance)
 {
 	Membership	memory;
 
-	if (presence != PRESENCE_ABSENT || !membership_get(&intent->lane, contact->id, &memory) || memory.seen_at == 0)
+	if (!membership_get(&intent->lane, contact->id, &memory) || memory.seen_at == 0 ||
+		!roster_is_newer(roster, memory.seen_at + instance->delay_ms[0] * INT64CONST(1000)))
 		return false;
-	if (!roster_is_newer(roster, memory.seen_at) || trail_has_removal(&intent->lane, contact->id, memory.seen_at))
+	if (trail_has_removal(&intent->lane, contact->id, memory.seen_at))
 		return false;
 	if (memory.left_at == 0)
 		membership_note_gone(&intent->lane, contact->id);
@@ -181,14 +182,14 @@ is_unregistered(const Intent *intent, const Contact *contact, const GroupSetting
  * it.  *need: what has to be asked before that is known.
  */
 bool
-follow_refuses(const Intent *intent, const Roster *roster, const GroupSettings *settings,
-			   FollowNeed *need, IntentChange *change)
+follow_refuses(const Intent *intent, const Roster *roster, const WawpInstance *instance,
+			   const GroupSettings *settings, FollowNeed *need, IntentChange *change)
 {
 	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
 	Contact		contact = contact_get(intent->jid.text);
 	Presence	presence = PRESENCE_UNKNOWN;
 
-	if (roster->asked_at != 0)
+	if (roster_is_newer(roster, GetCurrentTimestamp() - LIST_MAX_AGE_US))
 		presence = presence_of(roster, &intent->jid, &contact, need);
 	if (presence == PRESENCE_PRESENT)
 	{
@@ -202,7 +203,7 @@ follow_refuses(const Intent *intent, const Roster *roster, const GroupSettings *
 	}
 	else if (reason)
 		refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
-	else if (has_left(intent, &contact, roster, presence))
+	else if (presence == PRESENCE_ABSENT && has_left(intent, &contact, roster, instance))
 		refuse(intent, WAWP_SUPPRESSED, "suppressed: left the group", change);
 	else if (settings->contact_within_us > 0 &&
 			 contact.last_inbound_at < GetCurrentTimestamp() - settings->contact_within_us)
@@ -229,8 +230,8 @@ follow_remember(const Intent *intent, WawpOutcome outcome, IntentState state)
 	if (is_done && intent->action == ACTION_REMOVE)
 		membership_note_removed(&intent->lane, contact);
 	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
-		membership_note_added(&intent->lane, contact, outcome != WAWP_ALREADY_MEMBER, intent->until,
-							  intent->requested_by, intent->reason);
+		membership_note_added(&intent->lane, contact, outcome != WAWP_ALREADY_MEMBER, outcome != WAWP_ACCEPTED,
+							  intent->until, intent->requested_by, intent->reason);
 	else if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
 		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
 	else if (outcome == WAWP_BLOCKED_BY_USER)
@@ -409,6 +410,8 @@ settle(const Intent *intent, IntentState state, WawpOutcome outcome, const char 
 
 		*id = intent->id;
 		up->done = lappend(up->done, id);
+		if (intent->until != 0)
+			up->until = up->until == 0 ? intent->until : Min(up->until, intent->until);
 	}
 	if (intent->outcome == WAWP_UNKNOWN_RESULT && state != STATE_QUEUED)
 		up->doubts_ended++;

@@ -34,6 +34,7 @@ typedef struct FollowUp
 	bool		any_failed;		/* what waits for those has to be looked at */
 	bool		any_queued;
 	List	   *done;			/* ids, as int64 pointers */
+	TimestampTz until;			/* when the first of their memberships ends; 0: none does */
 	int			doubts_ended;	/* what was in doubt after a crash is known */
 } FollowUp;
 
@@ -47,8 +48,8 @@ typedef enum FollowGroup
 } FollowGroup;
 
 extern FollowGroup follow_check_group(const Roster *roster, const GroupSettings *settings, FollowNeed *need);
-extern bool follow_refuses(const Intent *intent, const Roster *roster, const GroupSettings *settings,
-						   FollowNeed *need, IntentChange *change);
+extern bool follow_refuses(const Intent *intent, const Roster *roster, const WawpInstance *instance,
+						   const GroupSettings *settings, FollowNeed *need, IntentChange *change);
 extern const char *follow_no_invite(const Intent *intent, const WawpInstance *instance);
 extern TimestampTz follow_first_look(const WawpInstance *instance);
 extern TimestampTz follow_next_wait(const Intent *intent, const WawpInstance *instance, TimestampTz since);

@@ -97,13 +97,16 @@ static SqlStatement cancel_opposite = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 };
 
-/* On the wire or waiting for a sighting: it is finished without follow-up. */
+/*
+ * On the wire or waiting for a sighting: it is finished without follow-up.  An
+ * addition and an invitation want the same; the later one waits for the other.
+ */
 static SqlStatement supersede = {
 	"UPDATE wawp.membership_intent SET superseded = true, updated_at = clock_timestamp()"
 	" WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
 	" AND instance = $1::name AND group_jid = $2 AND jid = $3"
 	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4"
-	" AND NOT superseded",
+	" AND NOT (action IN ('add', 'invite') AND $4 IN ('add', 'invite')) AND NOT superseded",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 };
 

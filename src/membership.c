@@ -59,17 +59,21 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 static SqlStatement note_added = {
 	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until,"
 	" requested_by, reason)"
-	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END, clock_timestamp(), $5, $6::name, $7)"
+	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END,"
+	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6::name, $7)"
 	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET added_by_us = m.added_by_us OR excluded.added_by_us,"
-	" added_at = coalesce(excluded.added_at, m.added_at), seen_at = excluded.seen_at, until = excluded.until,"
+	" added_at = coalesce(excluded.added_at, m.added_at), seen_at = coalesce(excluded.seen_at, m.seen_at), until = excluded.until,"
 	" welcomed_at = CASE WHEN m.left_at IS NULL THEN m.welcomed_at END,"
 	" left_at = NULL, requested_by = excluded.requested_by, reason = excluded.reason",
-	7, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID}, NULL
+	8, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID}, NULL
 };
 
-/* The person is in the group.  by_us: we put them there.  until: 0 = for good. */
+/*
+ * The person is in the group.  by_us: we put them there.  was_seen: not just by
+ * the API's word that all is well.  until: 0 = for good.
+ */
 void
-membership_note_added(const LaneKey *lane, int64 contact, bool by_us, TimestampTz until,
+membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
 					  const char *requested_by, const char *reason)
 {
 	SqlArgs		args = key_args(lane, contact);
@@ -78,6 +82,7 @@ membership_note_added(const LaneKey *lane, int64 contact, bool by_us, TimestampT
 	sqlrun_time(&args, until);
 	sqlrun_text(&args, requested_by);
 	sqlrun_text(&args, reason);
+	sqlrun_bool(&args, was_seen);
 	sqlrun(&note_added, &args);
 }
 
@@ -123,6 +128,20 @@ membership_note_invited(const LaneKey *lane, int64 contact)
 	SqlArgs		args = key_args(lane, contact);
 
 	sqlrun(&note_invited, &args);
+}
+
+static SqlStatement note_not_invited = {
+	"UPDATE wawp.membership SET invited_at = NULL" THIS_ONE,
+	3, {TEXTOID, TEXTOID, INT8OID}, NULL
+};
+
+/* The invitation has provably not left. */
+void
+membership_note_not_invited(const LaneKey *lane, int64 contact)
+{
+	SqlArgs		args = key_args(lane, contact);
+
+	sqlrun(&note_not_invited, &args);
 }
 
 static SqlStatement forgive = {

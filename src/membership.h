@@ -44,11 +44,12 @@ typedef struct MembershipWelcome
 } MembershipWelcome;
 
 extern bool membership_get(const LaneKey *lane, int64 contact, Membership *out);
-extern void membership_note_added(const LaneKey *lane, int64 contact, bool by_us, TimestampTz until,
+extern void membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
 								  const char *requested_by, const char *reason);
 extern void membership_note_removed(const LaneKey *lane, int64 contact);
 extern void membership_note_gone(const LaneKey *lane, int64 contact);
 extern void membership_note_invited(const LaneKey *lane, int64 contact);
+extern void membership_note_not_invited(const LaneKey *lane, int64 contact);
 extern void membership_forgive(const char *jid, const char *group);
 extern List *membership_take_ended(int limit);
 extern TimestampTz membership_next_end(void);

@@ -103,6 +103,7 @@ sub want
 	my $instance = delete $arg{instance} // 'support';
 	my $group = delete $arg{group} // $self->group;
 	my $who = delete $arg{who} // $self->person;
+	delete @arg{qw(id state)};    # of what was asked for before
 	my $more = join '', map { ", $_ => $arg{$_}" } sort keys %arg;
 	my $id = $self->ask("SELECT id FROM wawp_request_$action('$group', ARRAY['$who'], '$instance'$more)");
 

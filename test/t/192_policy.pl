@@ -1,0 +1,182 @@
+
+# Who is not asked at all: suppression, contact, numbers that do not exist, groups that are full or not ours.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use Test::More;
+use Time::HiRes qw(time);
+use WawpPeople;
+use WawpTest;
+
+my $sim = WawpTest->sim;
+my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8, invites_per_minute => 0 }, conf => "log_statement = none\n");
+my $wawp = WawpPeople->new($node, $sim);
+WawpTest->create_server($node, 'gows', $sim, { instance_id => 'GOWS1', concurrency => 8, invites_per_minute => 0 });
+
+sub settings
+{
+	my ($group, %set) = @_;
+	$set{instance} //= "'support'";
+	my @names = sort keys %set;
+	$wawp->ask(sprintf "INSERT INTO wawp.group_settings (group_jid, %s) VALUES ('%s', %s)", join(', ', @names), $group, join(', ', @set{@names}));
+	return $group;
+}
+
+# Refused before anything is sent, for that reason.
+sub is_refused
+{
+	my ($what, $outcome, $detail, %want) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $before = $wawp->requests($want{group});
+	my $id = $wawp->want(%want);
+	is($wawp->end($id), "failed $outcome", $what);
+	like($wawp->column($id, 'detail'), $detail, '... and that is why');
+	is($wawp->requests($want{group}), $before, '... without a request');
+	is($wawp->trail($id), "policy $outcome", '... as recorded');
+	return is($wawp->column($id, 'attempts'), 0, '... and it counts as no attempt');
+}
+
+sub is_added { my ($what, %want) = @_; local $Test::Builder::Level = $Test::Builder::Level + 1; return is($wawp->end($wawp->want(%want)), 'done added', $what); }
+
+sub by_hand { my ($group, $who) = @_; return $wawp->ask("SELECT outcome FROM wawp_add_participants('$group', ARRAY['$who'], 'support')"); }
+
+# ---- suppression
+
+my ($here, $there) = ($wawp->group, $wawp->group);
+my %who = map { $_ => $wawp->person } qw(one all brief);
+$wawp->ask("SELECT wawp_suppress('+$who{one}', '$here', 'asked not to'), wawp_suppress('$who{all}', reason => 'wrote STOP'),
+	wawp_suppress('$who{brief}', '$here', 'cooling down', now() + interval '3 s')");
+is_refused('suppressed for a group', 'suppressed', qr/suppressed: asked not to/, group => $here, who => $who{one});
+is_refused('suppressed for all', 'suppressed', qr/suppressed: wrote STOP/, group => $_, who => $who{all}) foreach $here, $there;
+is_refused('suppressed for a while', 'suppressed', qr/suppressed: cooling down/, group => $here, who => $who{brief});
+is_added('... another group', group => $there, who => $who{one});
+is(by_hand($here, $who{one}), 'suppressed', 'session calls obey: for a group');
+is(by_hand($there, $who{all}), 'suppressed', '... for all');
+is($wawp->ask("SELECT wawp_unsuppress('$who{one}')"), 'f', 'for all there was none to end');
+is($wawp->ask("SELECT wawp_unsuppress('$who{one}', '$here')"), 't', '... for the group there was');
+is($wawp->ask("SELECT wawp_unsuppress('$who{one}', '$here')"), 'f', '... once');
+is_added('... added', group => $here, who => $who{one});
+$wawp->ask("SELECT wawp_unsuppress('$who{all}')");
+is(by_hand($here, $who{all}), 'accepted', '... by hand, too');
+$wawp->until("SELECT count(*) FROM wawp.suppression WHERE jid = '$who{brief}\@c.us' AND until > clock_timestamp()", 0);
+is_added('... when its time is over', group => $here, who => $who{brief});
+foreach my $bad ("wawp_suppress('12')", "wawp_suppress(NULL)", "wawp_suppress('$who{one}', 'nowhere')", "wawp_unsuppress('nobody')", "wawp_note_contact('x')")
+{
+	my $session = WawpTest->session($node);
+	is($session->ask("SELECT $bad")->{state}, '22023', "$bad is refused");
+	$session->quit;
+}
+
+# ---- only who wrote to us
+
+my $polite = settings($wawp->group, require_contact_within => "'1 day'");
+my ($stranger, $friend, $old_friend) = map { $wawp->person } 1 .. 3;
+$wawp->ask("SELECT wawp_note_contact('$friend'), wawp_note_contact('$old_friend', now() - interval '2 days')");
+is_refused('require_contact_within: a stranger', 'suppressed', qr/require_contact_within/, group => $polite, who => $stranger);
+is_refused('... one who wrote too long ago', 'suppressed', qr/require_contact_within/, group => $polite, who => $old_friend);
+is_added('... one who wrote lately', group => $polite, who => $friend);
+$wawp->ask("SELECT wawp_note_contact('$stranger'), wawp_note_contact('$friend', now() - interval '3 days')");
+is_added('... now that one, too', group => $polite, who => $stranger);
+is($wawp->ask("SELECT last_inbound_at > now() - interval '1 h' FROM wawp.contact WHERE jid = '$friend\@c.us'"), 't',
+	'what was long ago does not take back what was lately');
+
+# ---- numbers that are not on WhatsApp
+
+my @careful = map { settings($wawp->group, check_exists => 'true') } 1 .. 2;
+my ($nobody, $brazil) = ($wawp->person(registered => \0), '5531987654321');
+$sim->world({ people => { $brazil => { chat_id => '553187654321@c.us' } } });
+sub checks { my ($who) = @_; return scalar(grep { $_->{query}{phone} =~ /$who/ } $sim->ledger(qr/check-exists/)); }
+is_refused('check_exists: the number does not exist', 'not_on_whatsapp', qr/check_exists/, group => $_, who => $nobody) foreach @careful;
+is(checks($nobody), 1, '... which was asked once');
+my $checked = $wawp->person;
+is_added('... who exists is added', group => $_, who => $checked) foreach @careful;
+is(checks($checked), 1, '... and was asked for once');
+is($wawp->ask("SELECT string_agg(concat_ws(' ', registered, known_as, checked_at IS NOT NULL), ', ' ORDER BY registered)
+	FROM wawp.contact WHERE jid IN ('$nobody\@c.us', '$checked\@c.us')"), "f t, t $checked\@c.us t", '... and both are known');
+my $abroad = $wawp->want(group => $careful[0], who => $brazil);
+is($wawp->until("SELECT known_as FROM wawp.contact WHERE jid = '$brazil\@c.us'", '553187654321@c.us'), '553187654321@c.us',
+	'... WhatsApp knows them by another number, which is kept');
+like($wawp->comes_to($abroad, qr/^done/), qr/^done (added|already_member)/, '... and who is added is found by it');
+is(scalar($sim->ledger(qr{check-exists})), 3, '... one look each');
+my $unsure = $wawp->person;
+$sim->rule({ match => { path => 'check-exists$' }, times => undef, answer => { status => 500, json => {} } });
+is_added('... nobody knows whether they exist: added nevertheless', group => $careful[0], who => $unsure);
+$sim->unrule;
+
+# ---- full groups
+
+my %crowd = ('15550000001' => { role => 'superadmin' }, map { $_ => { role => 'member' } } WawpTest->people(1022));
+my $full = $wawp->group(members => { %crowd, '15569999998' => { role => 'member' } });
+my $almost = $wawp->group(members => \%crowd);
+my $next = $wawp->group;
+my $waiting = $wawp->want(group => $full);
+is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$full'", 'group_full'), 'group_full', '1,024 members: the group is held');
+is($wawp->requests($full), 0, '... nobody is asked for');
+like($wawp->ask("SELECT wawp_explain($waiting)"), qr/group is held \(group_full\), it is tried again at/, '... which is explained');
+is($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE kind = 'held' AND outcome = 'group_full' AND group_jid = '$full'"), 1, '... and said once');
+is($wawp->end($wawp->want(instance => 'gows', group => $almost, who => $wawp->person(blocked_us => \1))), 'failed blocked_by_user',
+	'1,023 members: who is offered the last place refuses');
+is_added('... one more', instance => 'gows', group => $almost);
+$sim->ctl(POST => 'ledger/clear');
+my $too_many = $wawp->want(group => $almost);
+is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$almost'", 'group_full'), 'group_full', '... and then no more');
+is($wawp->requests($almost), 0, '... who is not asked for');
+
+settings($almost, overflow_group => "'$next'");
+$wawp->ask("SELECT wawp_resume('support', '$almost')");
+is($wawp->end($too_many), 'done added', 'overflow_group: added there');
+is($wawp->column($too_many, 'group_jid'), $next, '... as the intent says');
+like($wawp->trail($too_many), qr/^policy group_full, .*verified added$/, '... and its records');
+is($wawp->requests($almost), 0, '... the full one is not asked');
+my $small = settings($wawp->group(members => { map { $_ => { role => $_ eq '15550000001' ? 'superadmin' : 'member' } } '15550000001', WawpTest->people(2) }), capacity => 3);
+$wawp->want(group => $small);
+is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$small'", 'group_full'), 'group_full', 'a group of a capacity of its own');
+
+# ---- groups that are not ours
+
+my %not_ours = (owner => '15559990001', members => { '15559990001' => { role => 'superadmin' }, '15550000001' => { role => 'member' } });
+my $closed = $wawp->group(%not_ours);
+my $open = $wawp->group(%not_ours, all_member_add => \1);
+my $shut_out = $wawp->want(instance => 'gows', group => $closed);
+is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$closed'", 'not_admin'), 'not_admin', 'only admins add, and we are none: held');
+is($wawp->requests($closed), 0, '... nobody is asked for');
+like($wawp->ask("SELECT wawp_explain($shut_out)"), qr/group is held \(not_admin\)/, '... which is explained');
+is_added('all members may add: added', instance => 'gows', group => $open);
+my $hidden = $wawp->group(hide_us => \1);
+is_added('a list without ourselves in it says nothing of our role', group => $hidden);
+
+# ---- what settings may say
+
+foreach my $bad ("invite_text) VALUES ('support', '$next', 'no link')", "invite_text) VALUES ('support', '$next', '{link}' || repeat('x', 3795))",
+	"capacity) VALUES ('support', '$next', 0)", "overflow_group) VALUES ('support', '$next', '$next')", "adds_per_minute) VALUES ('support', '$next', -1)")
+{
+	my $session = WawpTest->session($node);
+	is($session->ask("INSERT INTO wawp.group_settings (instance, group_jid, $bad")->{state}, '23514', 'refused: ' . ($bad =~ /^(\w+)/)[0]);
+	$session->quit;
+}
+
+# ---- who may say it
+
+$node->safe_psql('postgres', 'CREATE ROLE stranger LOGIN; CREATE ROLE clerk LOGIN; GRANT USAGE ON FOREIGN SERVER support TO stranger, clerk;
+	GRANT EXECUTE ON FUNCTION wawp_suppress, wawp_unsuppress, wawp_note_contact TO clerk');
+my %as = map { $_ => WawpTest->session($node, 'postgres', user => $_) } qw(stranger clerk);
+my $target = $wawp->person;
+my @verbs = ("wawp_suppress('$target', NULL, 'wrote STOP')", "wawp_note_contact('$target')", "wawp_unsuppress('$target')");
+foreach my $verb (@verbs)
+{
+	is($as{stranger}->ask("SELECT $verb")->{state}, '42501', "$verb: not for everybody");
+	my $answer = $as{clerk}->ask("SELECT $verb");
+	is($answer->{state}, '', '... for roles the owner grants it') || diag($answer->{err});
+}
+foreach my $table (qw(membership suppression group_settings contact audit_log))
+{
+	is($as{$_}->ask("SELECT * FROM wawp.$table")->{state}, '42501', "wawp.$table is not for $_") foreach sort keys %as;
+}
+is($as{clerk}->ask("DELETE FROM wawp.suppression")->{state}, '42501', '... nor to be changed');
+is($as{clerk}->ask("INSERT INTO wawp.group_settings (instance, group_jid) VALUES ('support', '$next')")->{state}, '42501', '... by the likes of them');
+$_->quit foreach values %as;
+done_testing();
