@@ -11,7 +11,7 @@ SET search_path = spec, public;
 
 DROP SERVER IF EXISTS support CASCADE;
 SELECT format('CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id ''ABC123'', base_url %L,
-    adds_per_minute ''0'', concurrency ''4'')', 'http://127.0.0.1:' || :'port') \gexec
+    adds_per_minute ''0'', concurrency ''4'', verify_delays ''20ms,200ms,500ms'')', 'http://127.0.0.1:' || :'port') \gexec
 CREATE USER MAPPING FOR PUBLIC SERVER support OPTIONS (access_token 'secret');
 
 -- ---- people and groups by number, so that what is printed is short
