@@ -326,6 +326,7 @@ collect_wake(void)
 	{
 		dispatch_permit.active = true;
 		dispatch_permit.number = my_slot->permit_number;
+		wake.rescan = true;
 		dispatch_permit.requests = my_slot->permit_requests;
 		dispatch_permit.until = my_slot->permit_until;
 	}
@@ -411,6 +412,7 @@ cycle(void)
 static void
 work_for_ever(void)
 {
+	static const DispatchWake everything = {.rescan = true};
 	int64		next_poll = clock_monotonic_ms();
 	int64		next_cycle = next_poll;
 
@@ -420,12 +422,11 @@ work_for_ever(void)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			dispatch_tell(&everything);
 		}
 		collect_wake();
 		if (clock_monotonic_ms() >= next_poll)
 		{
-			DispatchWake everything = {.rescan = true};
-
 			next_poll = clock_monotonic_ms() + SAFETY_POLL_MS;
 			dispatch_tell(&everything);
 			run_cycle(prune, "deleting settled intents");

@@ -15,7 +15,7 @@ use WawpTest;
 
 my $group = '120363012345678901@g.us';
 my $sim = WawpTest->sim;
-my $node = WawpTest->node('main', sim => $sim, options => { adds_per_minute => 0, concurrency => 4 }, conf => "log_statement = none\nwawp.instance = 'support'\n");
+my $node = WawpTest->node('main', sim => $sim, options => { adds_per_minute => 0, invites_per_minute => 0, concurrency => 4 }, conf => "log_statement = none\nwawp.instance = 'support'\n");
 my $session = sturdy_session();
 my $other = sturdy_session();
 my ($people, $groups) = (0, 0);
@@ -312,18 +312,25 @@ $sim->reset;
 $sim->world({ auto_groups => \1 });
 $who = new_person();
 $sim->rule({ match => { body => $who }, fault => { delay => 0.5 } });
+my $shy = new_person();
+$sim->world({ people => { $shy => { privacy => 'nobody' } } });
+$sim->rule({ match => { body => $shy }, fault => { delay => 0.5 } });
 my $under_way = ask_for('support', new_group(), who => $who);
-$sim->arrived('add$');
+my $to_invite = ask_for('support', new_group(), who => $shy);
+$sim->arrived('add$', 2);
 settings('wawp.worker' => 'off');
 poll_until(sub { $session->ask('SHOW wawp.worker')->{out} eq 'off' }, 5);
 sleep 0.2;
 $id = ask_for('support', new_group());
 comes_to($under_way, 'done', 'wawp.worker = off: what is under way is finished');
+comes_to($to_invite, 'inviting', '... and looked after');
 is($session->ask(state_of($id))->{out}, 'queued', '... and nothing else is claimed');
+is($sim->count('send/text'), 0, '... nobody is invited');
 explains($id, qr/switched off \(wawp\.worker\)/);
 ok(WawpTest->worker($node), '... the process stays');
 no_settings();
 comes_to($id, 'done', 'on again: it goes on', 3);
+comes_to($to_invite, 'invited', '... also with invitations', 3);
 
 is($session->ask('SELECT max(id) - count(*) FROM wawp.audit_log')->{out}, 0,
 	'after all that the audit log has no gaps');
