@@ -17,8 +17,8 @@
  *   and return short; whoever waits raises the error afterwards.
  * - All signals are blocked around calls that can start a resolver thread,
  *   which inherits the mask; PostgreSQL's handlers must not run there.
- * - A request that was sent is never repeated by libcurl on its own: see
- *   on_request.
+ * - A request that was sent is never repeated by libcurl on its own, and none
+ *   is given to a connection that the server has closed: see on_request.
  *
  * Memory: a transfer lives in the memory context that was current at
  * http_start.  A reset callback of that context takes it out of the engine and
@@ -68,6 +68,8 @@
 #define MAX_HEADER_BYTES (64 * 1024)
 /* Above wawp.max_in_flight's default, below the usual limit of 1,024 files. */
 #define MAX_CONNECTIONS 256L
+/* While connecting, a host's two kinds of addresses may be tried at once. */
+#define MAX_SOCKETS (2 * MAX_CONNECTIONS)
 /* Easy handles kept for reuse; each costs about 6 kB. */
 #define MAX_SPARE_HANDLES 64
 #define FIRST_BUFFER_BYTES (16 * 1024)
@@ -93,8 +95,7 @@ struct HttpTransfer
 	bool		out_of_memory;
 	bool		address_refused;
 	bool		resend_refused;
-	bool		connection_is_new;
-	bool		connection_is_dead;
+	bool		is_stale;		/* its connection is closed, nothing was sent */
 	bool		request_begun;
 	bool		done;
 	HttpResult	result;
@@ -108,6 +109,12 @@ static struct
 	int			mux;			/* the one descriptor to wait for */
 	int			timer;			/* timerfd in it; unused with kqueue */
 	dlist_head	active;
+	struct
+	{
+		curl_socket_t socket;
+		int			port;		/* of this end; 0: not asked for yet */
+	}			sockets[MAX_SOCKETS];	/* that libcurl has open */
+	int			nsockets;
 	CURL	   *spare[MAX_SPARE_HANDLES];
 	int			nspare;
 	bool		broken;			/* the event queue refused a descriptor */
@@ -430,12 +437,29 @@ on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct cur
 		transfer->address_refused = true;
 		return CURL_SOCKET_BAD;
 	}
-	transfer->connection_is_new = true;
 	sock = socket(address->family, address->socktype, address->protocol);
+	if (sock == CURL_SOCKET_BAD)
+		return sock;
 	/* programs that the server starts must not inherit it */
-	if (sock != CURL_SOCKET_BAD)
-		(void) fcntl(sock, F_SETFD, FD_CLOEXEC);
+	(void) fcntl(sock, F_SETFD, FD_CLOEXEC);
+	if (engine.nsockets < MAX_SOCKETS)
+	{
+		engine.sockets[engine.nsockets].socket = sock;
+		engine.sockets[engine.nsockets++].port = 0;
+	}
 	return sock;
+}
+
+static int
+on_close_socket(void *arg pg_attribute_unused(), curl_socket_t sock)
+{
+	for (int i = 0; i < engine.nsockets; i++)
+		if (engine.sockets[i].socket == sock)
+		{
+			engine.sockets[i] = engine.sockets[--engine.nsockets];
+			break;
+		}
+	return close(sock);
 }
 
 static AddressKind
@@ -451,28 +475,58 @@ kind_of_address_text(const char *text)
 	return ADDRESS_LINK;
 }
 
-/*
- * Has the other side closed a connection that is about to be used again?
- * libcurl looks itself, but from 8.22 on not when it did within the last
- * second; a request sent then would be lost for nothing.  Before 8.22 it does
- * not tell the socket at this point.  What came unasked is as bad as the end.
- */
-static bool
-is_dead(HttpTransfer *transfer)
+static int
+port_of(curl_socket_t sock)
 {
-	curl_socket_t sock = CURL_SOCKET_BAD;
+	struct sockaddr_storage address;
+	socklen_t	length = sizeof(address);
+
+	if (getsockname(sock, (struct sockaddr *) &address, &length) != 0)
+		return 0;
+	if (address.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *) &address)->sin6_port);
+	return ntohs(((struct sockaddr_in *) &address)->sin_port);
+}
+
+/* Is there anything to be read on the socket, be it the end? */
+static bool
+is_readable(curl_socket_t sock)
+{
 	char		byte;
 
-	if (transfer->connection_is_new ||
-		curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &sock) != CURLE_OK ||
-		sock == CURL_SOCKET_BAD)
+	return recv(sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+		(errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/*
+ * Is the request about to go into a connection that the server has closed?
+ * Where one was used before, nothing comes before the next request but its end.
+ * libcurl before 8.1 sees that only without TLS: under it the server says
+ * goodbye first, and what can be read counts as alive.  From 8.22 on it does
+ * not look when it did within the last second.
+ */
+static bool
+is_closed(const HttpTransfer *transfer, int local_port)
+{
+	long		connects = 0;
+
+	if (curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connects) != CURLE_OK || connects > 0)
 		return false;
-	return recv(sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+	for (int i = 0; i < engine.nsockets; i++)
+	{
+		if (engine.sockets[i].port == 0)
+			engine.sockets[i].port = port_of(engine.sockets[i].socket);
+		if (engine.sockets[i].port == local_port && is_readable(engine.sockets[i].socket))
+			return true;
+	}
+	return false;
 }
 
 /*
  * Called before each sending of the request.  The address is judged again,
- * since a connection from before wawp.allowed_hosts changed may be used.
+ * since a connection from before wawp.allowed_hosts changed may be used.  A
+ * connection that the server has closed meanwhile is not used: see
+ * transfer_restart.
  *
  * When a reused connection dies without an answer, libcurl sends the request
  * again on a new one; for a POST that would be a second message or a request
@@ -481,14 +535,14 @@ is_dead(HttpTransfer *transfer)
  */
 static int
 on_request(void *arg, char *remote_ip, char *local_ip pg_attribute_unused(),
-		   int remote_port pg_attribute_unused(), int local_port pg_attribute_unused())
+		   int remote_port pg_attribute_unused(), int local_port)
 {
 	HttpTransfer *transfer = arg;
 
 	transfer->address_refused = is_refused(transfer, kind_of_address_text(remote_ip));
 	transfer->resend_refused = transfer->post && transfer->request_begun;
-	transfer->connection_is_dead = !transfer->request_begun && is_dead(transfer);
-	if (transfer->address_refused || transfer->resend_refused || transfer->connection_is_dead)
+	transfer->is_stale = !transfer->request_begun && is_closed(transfer, local_port);
+	if (transfer->address_refused || transfer->resend_refused || transfer->is_stale)
 		return CURL_PREREQFUNC_ABORT;
 	transfer->request_begun = true;
 	return CURL_PREREQFUNC_OK;
@@ -689,21 +743,24 @@ engine_give_up(void)
 	engine.broken = false;
 }
 
-/* Starts a transfer anew, of which nothing was sent, on a connection of its own. */
-static CURLMcode
+/*
+ * Its connection turned out to be closed before anything was sent: tries again
+ * with a new one.  False: it cannot.
+ */
+static bool
 transfer_restart(HttpTransfer *transfer)
 {
-	CURLMcode	code;
 	sigset_t	saved;
+	bool		started;
 
-	transfer->connection_is_dead = false;
+	transfer->is_stale = false;
 	transfer->error[0] = '\0';
 	fence_signals(&saved);
 	curl_multi_remove_handle(engine.multi, transfer->easy);
-	curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
-	code = curl_multi_add_handle(engine.multi, transfer->easy);
+	started = curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+		curl_multi_add_handle(engine.multi, transfer->easy) == CURLM_OK;
 	unfence_signals(&saved);
-	return code;
+	return started;
 }
 
 /* Notes the transfers that ended, whichever call of ours made them end. */
@@ -721,7 +778,7 @@ engine_collect(void)
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
-		if (transfer->connection_is_dead && transfer_restart(transfer) == CURLM_OK)
+		if (transfer->is_stale && !transfer->address_refused && transfer_restart(transfer))
 			continue;
 		transfer_finish(transfer, code);
 		transfer_detach(transfer);
@@ -795,6 +852,7 @@ set_callbacks(HttpTransfer *transfer)
 	SETOPT(transfer, CURLOPT_HEADERDATA, transfer);
 	SETOPT(transfer, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	SETOPT(transfer, CURLOPT_OPENSOCKETDATA, transfer);
+	SETOPT(transfer, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
 	SETOPT(transfer, CURLOPT_PREREQFUNCTION, on_request);
 	SETOPT(transfer, CURLOPT_PREREQDATA, transfer);
 }

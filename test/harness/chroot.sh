@@ -43,11 +43,11 @@ remove_tree() {
     if [[ ${KEEP-} == 1 ]]; then say "kept: $dir"; else rm -rf --one-file-system "$dir"; fi
 }
 
-# Those of a process whose / is the tree.
+# Those of a process whose / is the tree, in whichever mount namespace.
 processes_inside() {
     local pid
     for pid in /proc/[0-9]*; do
-        [[ $(readlink "$pid/root" 2>/dev/null) != "$dir" ]] || say "${pid#/proc/}"
+        [[ ! $pid/root/ -ef $dir ]] || say "${pid#/proc/}"
     done
 }
 
@@ -120,9 +120,12 @@ mount_tree() {
 
 # --- running things ---------------------------------------------------------------------------
 
+# pivot_root, for in a chroot the kernel gives nobody a user namespace, which some tests use.
 inside() {
-    env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-        TERM="${TERM:-dumb}" chroot "$dir" "$@" </dev/null
+    # shellcheck disable=SC2016
+    env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
+        unshare --mount --propagation private -- sh -c 'mount --rbind "$0" "$0" && cd "$0" && pivot_root . mnt &&
+            cd / && umount -l /mnt && exec "$@"' "$dir" "$@" </dev/null
 }
 
 # The line a log closes with.
