@@ -136,7 +136,7 @@ run_next(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtil
  * ---- DROP EXTENSION
  */
 
-static Bar	dropping = {InvalidOid};	/* the bar of this transaction */
+static Bar	dropping = {.dbid = InvalidOid};	/* the bar of this transaction */
 
 static void
 on_xact_end(XactEvent event, void *arg pg_attribute_unused())

@@ -95,6 +95,7 @@ struct HttpTransfer
 	bool		out_of_memory;
 	bool		address_refused;
 	bool		resend_refused;
+	bool		connection_is_new;
 	bool		is_stale;		/* its connection is closed, nothing was sent */
 	bool		request_begun;
 	bool		done;
@@ -437,6 +438,7 @@ on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct cur
 		transfer->address_refused = true;
 		return CURL_SOCKET_BAD;
 	}
+	transfer->connection_is_new = true;
 	sock = socket(address->family, address->socktype, address->protocol);
 	if (sock == CURL_SOCKET_BAD)
 		return sock;
@@ -508,10 +510,13 @@ is_readable(curl_socket_t sock)
 static bool
 is_closed(const HttpTransfer *transfer, int local_port)
 {
-	long		connects = 0;
+	curl_socket_t sock = CURL_SOCKET_BAD;
 
-	if (curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connects) != CURLE_OK || connects > 0)
+	if (transfer->connection_is_new)
 		return false;
+	/* before 8.22 libcurl does not tell the socket at this point */
+	if (curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &sock) == CURLE_OK && sock != CURL_SOCKET_BAD)
+		return is_readable(sock);
 	for (int i = 0; i < engine.nsockets; i++)
 	{
 		if (engine.sockets[i].port == 0)

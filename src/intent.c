@@ -198,7 +198,7 @@ static SqlStatement requeue = {
 	" outcome = NULL, code = NULL, detail = NULL,"
 	" settled_at = NULL, superseded = false, updated_at = clock_timestamp()"
 	" WHERE id = $1 AND state = 'failed' AND " IS_OWN
-	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND " SAME_PERSON_AND_KIND("o", "i") ")"
+	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND " SAME_PERSON_AND_KIND("o", "i") " OFFSET 0)"
 	" RETURNING *) " INSERT_NOTE NOTE_OF("retried") ", $2::name, $3 FROM c",
 	3, {INT8OID, TEXTOID, JSONBOID}, NULL
 };
@@ -240,11 +240,26 @@ intent_requeue(int64 id, const IntentAsker *asker)
  * ---- when something is sent
  */
 
-/* An intent b of the same person that c has to wait for. */
-#define IN_THE_WAY \
-	"b.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')" \
+/*
+ * The statements below run for as long as the process lives, by plans that may
+ * have been made, and statistics that may have been taken, while the queue was
+ * empty; it then grows to millions of rows.  So they leave the planner no way
+ * but through the right index: a row is found by "id = ANY (ARRAY (...))",
+ * which a join of equal cost would not, a lookup is a scalar query, which is
+ * never hashed, OFFSET 0 keeps an EXISTS from becoming a join, and an order is
+ * asked for that only one index gives.
+ */
+
+/* No intent b of the same person is on the wire or waits for a sighting. */
+#define NOBODY_IN_THE_WAY \
+	"NOT EXISTS (SELECT FROM wawp.membership_intent b" \
+	" WHERE b.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')" \
 	" AND b.instance = c.instance AND b.group_jid = c.group_jid AND b.jid = c.jid" \
-	" AND (b.state = 'sending' OR NOT b.superseded)"
+	" AND (b.state = 'sending' OR NOT b.superseded) OFFSET 0)"
+
+/* The intent that c is to follow is done. */
+#define ITS_TURN \
+	"(c.after IS NULL OR (SELECT p.state = 'done' FROM wawp.membership_intent p WHERE p.id = c.after))"
 
 #define READ_COLUMNS \
 	"i.id, i.jid, i.action::text, i.instance_id, i.requested_by::text, i.requested_from ->> 'login'," \
@@ -270,20 +285,19 @@ static SqlStatement claim = {
 	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")"
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
 	" AND ($4 OR c.action <> 'add')"
-	" AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.instance = c.instance"
-	"   AND (h.group_jid IS NULL OR h.group_jid = c.group_jid)"
+	" AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.instance = $1::name"
+	"   AND (h.group_jid IS NULL OR h.group_jid = $2)"
 	"   AND (h.until IS NULL OR h.until > clock_timestamp()))"
 	" AND NOT EXISTS (SELECT FROM wawp.identity y WHERE (y.system_identifier, y.database_oid) <> ($5, $6::oid))"
-	" AND (c.after IS NULL OR EXISTS (SELECT FROM wawp.membership_intent p"
-	"   WHERE p.id = c.after AND p.state = 'done'))"
-	" AND NOT EXISTS (SELECT FROM wawp.membership_intent b WHERE " IN_THE_WAY ")"
+	" AND " ITS_TURN
+	" AND " NOBODY_IN_THE_WAY
 	" ORDER BY c.priority DESC, c.id LIMIT $3 FOR UPDATE SKIP LOCKED),"
 	" chosen AS MATERIALIZED ("
 	" SELECT id FROM head WHERE (action, requested_by) ="
 	"  (SELECT action, requested_by FROM head LIMIT 1))"
 	" UPDATE wawp.membership_intent i SET state = 'sending', attempts = attempts + 1,"
 	" next_attempt_at = NULL, updated_at = clock_timestamp()"
-	" FROM chosen WHERE i.id = chosen.id"
+	" WHERE i.id = ANY (ARRAY(SELECT id FROM chosen))"
 	" RETURNING " READ_COLUMNS,
 	6, {TEXTOID, TEXTOID, INT4OID, BOOLOID, INT8OID, INT8OID}, NULL
 };
@@ -373,7 +387,7 @@ intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed)
 
 static SqlStatement settle = {
 	"WITH mine AS (SELECT m.id, m.superseded, m.superseded OR EXISTS (SELECT FROM wawp.membership_intent o"
-	"  WHERE o.state = 'queued' AND " SAME_PERSON_AND_KIND("o", "m") ") AS moot"
+	"  WHERE o.state = 'queued' AND " SAME_PERSON_AND_KIND("o", "m") " OFFSET 0) AS moot"
 	" FROM wawp.membership_intent m"
 	" WHERE m.id = $1 AND m.state = $2::wawp.state FOR UPDATE OF m SKIP LOCKED),"
 	" fate AS (SELECT id, CASE WHEN moot AND $3 = 'queued' THEN 'cancelled'"
@@ -383,7 +397,7 @@ static SqlStatement settle = {
 	" outcome = coalesce($4::wawp.outcome, outcome), code = $5, detail = $6, next_attempt_at = $7,"
 	" attempts = attempts - $8, updated_at = clock_timestamp(),"
 	" settled_at = CASE WHEN fate.state IN ('done', 'failed', 'cancelled') THEN clock_timestamp() END"
-	" FROM fate WHERE i.id = fate.id RETURNING i.state::text",
+	" FROM fate WHERE i.id = $1 RETURNING i.state::text",
 	8, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
 
@@ -429,7 +443,7 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 static SqlStatement waiting = {
 	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i"
 	" WHERE i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
-	" AND i.instance = $1::name AND i.group_jid = $2 ORDER BY i.id FOR UPDATE SKIP LOCKED",
+	" AND i.instance = $1::name AND i.group_jid = $2 ORDER BY i.id + 0 FOR UPDATE SKIP LOCKED",
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
@@ -527,7 +541,7 @@ static SqlStatement move = {
 	" detail = 'moved from ' || i.group_jid || ', which is full', updated_at = clock_timestamp()"
 	" WHERE id = $1 AND state = 'sending' AND NOT EXISTS (SELECT FROM wawp.membership_intent o"
 	"  WHERE o.state = 'queued' AND o.instance = i.instance AND o.group_jid = $2 AND o.jid = i.jid"
-	"  AND o.action NOT IN ('promote', 'demote'))",
+	"  AND o.action NOT IN ('promote', 'demote') OFFSET 0)",
 	2, {INT8OID, TEXTOID}, NULL
 };
 
@@ -547,7 +561,7 @@ static SqlStatement end_superseded = {
 	"  AND state IN ('verifying', 'inviting', 'invited', 'pending_approval') FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = " SUPERSEDED_STATE("i.state", "i.outcome") "::wawp.state,"
 	" detail = 'the opposite was asked for', updated_at = clock_timestamp(), settled_at = clock_timestamp()"
-	" FROM old WHERE i.id = old.id RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
+	" WHERE i.id = ANY (ARRAY(SELECT id FROM old)) RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
 	0, {0}, NULL
 };
 
@@ -631,10 +645,11 @@ intent_dependent_lanes(int64 id)
 
 static SqlStatement fail_dependents = {
 	"WITH lost AS (SELECT d.id FROM wawp.membership_intent d"
-	" WHERE d.after IS NOT NULL AND d.state = 'queued' AND NOT EXISTS (SELECT FROM wawp.membership_intent p"
-	"  WHERE p.id = d.after AND p.state NOT IN ('failed', 'cancelled')) FOR UPDATE OF d SKIP LOCKED)"
+	" WHERE d.after IS NOT NULL AND d.state = 'queued' AND coalesce((SELECT p.state IN ('failed', 'cancelled')"
+	"  FROM wawp.membership_intent p WHERE p.id = d.after), true)"
+	" ORDER BY d.after FOR UPDATE OF d SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = 'failed', detail = 'the intent it was to follow did not succeed',"
-	" updated_at = clock_timestamp(), settled_at = clock_timestamp() FROM lost WHERE i.id = lost.id",
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp() WHERE i.id = ANY (ARRAY(SELECT id FROM lost))",
 	0, {0}, NULL
 };
 
@@ -652,7 +667,8 @@ static SqlStatement expire = {
 	"WITH late AS (SELECT id FROM wawp.membership_intent WHERE state IN ('queued', 'pending_approval')"
 	" AND expires_at IS NOT NULL AND expires_at <= clock_timestamp() FOR UPDATE SKIP LOCKED)"
 	", c AS (UPDATE wawp.membership_intent i SET state = 'cancelled', detail = 'expired',"
-	" updated_at = clock_timestamp(), settled_at = clock_timestamp() FROM late WHERE i.id = late.id RETURNING i.*) "
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" WHERE i.id = ANY (ARRAY(SELECT id FROM late)) RETURNING i.*) "
 	INSERT_NOTE NOTE_OF("cancelled") ", NULL, NULL FROM c",
 	0, {0}, NULL
 };
@@ -686,9 +702,8 @@ static SqlStatement next_due = {
 	"SELECT min(greatest(coalesce(c.not_before, '-infinity'), CASE WHEN " CLOCK_WAS_SET_BACK " THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))"
 	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2"
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
-	" AND (c.after IS NULL OR EXISTS (SELECT FROM wawp.membership_intent p"
-	"   WHERE p.id = c.after AND p.state = 'done'))"
-	" AND NOT EXISTS (SELECT FROM wawp.membership_intent b WHERE " IN_THE_WAY ")",
+	" AND " ITS_TURN
+	" AND " NOBODY_IN_THE_WAY,
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
@@ -741,7 +756,7 @@ intent_lanes(void)
 #define DOUBT_ENDS "(doubt.moot OR doubt.is_invite OR crashes + $1 > $2)"
 static SqlStatement recover = {
 	"WITH doubt AS (SELECT s.id, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
-	"   AND " SAME_PERSON_AND_KIND("o", "s") ") OR s.superseded AS moot,"
+	"   AND " SAME_PERSON_AND_KIND("o", "s") " OFFSET 0) OR s.superseded AS moot,"
 	"  s.action = 'invite' OR coalesce(s.outcome = 'invited', false) AS is_invite"
 	"  FROM wawp.membership_intent s WHERE s.state = 'sending' AND s.id <> ALL ($3::bigint[])"
 	"  FOR UPDATE OF s SKIP LOCKED)"
@@ -754,7 +769,7 @@ static SqlStatement recover = {
 	"  WHEN crashes + $1 > $2 THEN 'parked: the worker died again and again while serving it alone'"
 	"  ELSE 'in doubt: the worker ended while the request was on its way' END,"
 	" settled_at = CASE WHEN " DOUBT_ENDS " THEN clock_timestamp() END"
-	" FROM doubt WHERE i.id = doubt.id",
+	" FROM doubt WHERE i.id = ANY (ARRAY(SELECT id FROM doubt)) AND i.id = doubt.id",
 	3, {INT4OID, INT4OID, TEXTOID}, NULL
 };
 
@@ -790,9 +805,9 @@ intent_recover(int max_crashes, const char *in_flight, bool *left)
 }
 
 static SqlStatement orderly_end = {
-	"UPDATE wawp.membership_intent i SET crashes = crashes - 1 FROM"
-	" (SELECT id FROM wawp.membership_intent WHERE id = ANY ($1::bigint[]) AND state = 'sending'"
-	"  FOR UPDATE SKIP LOCKED) s WHERE i.id = s.id",
+	"UPDATE wawp.membership_intent SET crashes = crashes - 1 WHERE id = ANY (ARRAY("
+	" SELECT id FROM wawp.membership_intent WHERE id = ANY ($1::bigint[]) AND state = 'sending'"
+	" FOR UPDATE SKIP LOCKED))",
 	1, {TEXTOID}, NULL
 };
 
@@ -831,7 +846,7 @@ intent_requester(int64 id)
 static SqlStatement prune = {
 	"DELETE FROM wawp.membership_intent WHERE ctid = ANY (ARRAY("
 	" SELECT ctid FROM wawp.membership_intent WHERE state IN ('done', 'failed', 'cancelled')"
-	" AND settled_at < clock_timestamp() - $1 * interval '1 minute' LIMIT 1000 FOR UPDATE SKIP LOCKED))",
+	" AND settled_at < (SELECT clock_timestamp() - $1 * interval '1 minute') LIMIT 1000 FOR UPDATE SKIP LOCKED))",
 	1, {INT4OID}, NULL
 };
 

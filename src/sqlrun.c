@@ -76,6 +76,7 @@ sqlrun_begin_as_owner(void)
 	set_locally("search_path", "pg_catalog, pg_temp");
 	/* a plan made while the queue was empty is kept while it grows to millions */
 	set_locally("enable_seqscan", "off");
+	set_locally("enable_bitmapscan", "off");
 	/* which would make the few plans without an index look costly */
 	set_locally("jit", "off");
 	if (SPI_connect() != SPI_OK_CONNECT)

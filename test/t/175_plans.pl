@@ -1,0 +1,80 @@
+
+# Statistics that say that the queue is empty, taken before it grew: how many rows the worker and the sessions read
+# for each intent, which must not depend on how long the queue is.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use WawpTest;
+
+my ($lanes, $depth) = (200, 100);
+my $sim = WawpTest->sim;
+my $node = WawpTest->node('main', sim => $sim, options => { adds_per_minute => 0, concurrency => 8 },
+	conf => "log_statement = none\nautovacuum = off\nwawp.instance = 'support'\n");
+my $asker = WawpTest->session($node);
+my $session = WawpTest->session($node);
+my $people = 0;
+$sim->world({ auto_groups => \1 });
+
+sub ask { my ($sql) = @_; my $answer = $asker->ask($sql); die "$sql: $answer->{err}" if $answer->{state}; return $answer->{out}; }
+sub group { return sprintf '12036306660%07d@g.us', $_[0]; }
+
+# Rows of the queue that any statement has read.
+sub rows_read
+{
+	$session->ask('SELECT pg_stat_force_next_flush()');
+	return ask(q{SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot(), seq_tup_read + coalesce(idx_tup_fetch, 0)
+		FROM pg_stat_user_tables WHERE relid = 'wawp.membership_intent'::regclass}) =~ s/.*\|//r;
+}
+
+# One intent, that is queued when its statements are planned and done at the end.
+sub serve_one
+{
+	my $id = $session->ask(sprintf q{INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('%s', '1557%07d') RETURNING id}, group(0), ++$people)->{out};
+	return $asker->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'done', 20);
+}
+
+sub fill
+{
+	$asker->ask(sprintf q{INSERT INTO wawp.membership_intent (group_jid, jid) SELECT '12036306661' || to_char(i %% %d, 'FM0000000') || '@g.us',
+		'1558' || to_char(i, 'FM0000000') FROM generate_series(1, %d) i}, $lanes, $lanes * $depth);
+	return;
+}
+
+is(serve_one(), 'done', 'the worker serves');
+ask("SELECT wawp_pause('support')");
+ask('TRUNCATE wawp.membership_intent');
+ask('ANALYZE wawp.membership_intent');
+is(ask(q{SELECT reltuples FROM pg_class WHERE oid = 'wawp.membership_intent'::regclass}), 0, 'statistics: the queue is empty');
+ask("SELECT wawp_resume('support')");
+is(serve_one(), 'done', 'plans are made that fit an empty queue') for 1 .. 8;
+
+# a worker with those plans
+my ($before, $requests) = (rows_read(), $sim->ctl(GET => 'count')->{count});
+fill();
+poll_until(sub { $sim->ctl(GET => 'count')->{count} >= $requests + 1000 }, 60);
+ask("SELECT wawp_pause('support')");
+is($asker->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'sending'", 0, 20), 0, 'many are served');
+$requests = $sim->ctl(GET => 'count')->{count} - $requests;
+my $each = (rows_read() - $before) / $requests;
+cmp_ok($requests, '>=', 1000, '... as many as were waited for');
+cmp_ok($each, '<', 10 * $depth, '... each for few rows read, however long the queue is');
+diag(sprintf 'a queue of %d in lanes of %d: %.0f rows read for each of %d requests', $lanes * $depth, $depth, $each, $requests);
+
+# a session with those plans
+$before = rows_read();
+$session->ask(sprintf q{SELECT wawp_request_add('%s', ARRAY['1559%07d'])}, group(1 + $_ % $lanes), $_) for 1 .. 50;
+$session->ask(sprintf q{SELECT wawp_request_remove('%s', ARRAY['1559%07d'])}, group(1 + $_ % $lanes), $_) for 1 .. 50;
+$each = (rows_read() - $before) / 100;
+is(ask(q{SELECT count(*) FROM wawp.membership_intent WHERE jid LIKE '1559%' AND state = 'queued' AND action = 'remove'}), 50, 'a session asks for more');
+cmp_ok($each, '<', $depth, '... reading few rows for each');
+diag(sprintf 'a session: %.0f rows read for each', $each);
+
+$node->stop;
+$sim->stop;
+done_testing();
