@@ -41,7 +41,6 @@
 
 #include "compat.h"
 
-#define MAX_MESSAGE_CHARS 4096	/* wawp-api.md, section 5.4 */
 #define SESSION_USABLE "WORKING"
 #define GROUPS_PER_PAGE 100
 
@@ -744,10 +743,10 @@ arg_message(FunctionCallInfo fcinfo, int n)
 
 	for (int i = 0; i < length; i += pg_encoding_mblen(PG_UTF8, message + i))
 		chars++;
-	if (chars == 0 || chars > MAX_MESSAGE_CHARS)
+	if (chars == 0 || chars > CALL_MAX_MESSAGE_CHARS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a message must have 1 to %d characters", MAX_MESSAGE_CHARS),
+				 errmsg("a message must have 1 to %d characters", CALL_MAX_MESSAGE_CHARS),
 				 errdetail("This one has %d.", chars)));
 	return message;
 }

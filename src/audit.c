@@ -291,20 +291,22 @@ audit_take_notes(int limit)
 
 /* Single requests of the last minutes and the count of today; what provably did not leave is neither. */
 static SqlStatement recent_sends = {
-	"WITH sends AS (SELECT s.instance, s.instance_id, s.group_jid, s.at FROM wawp.audit_log s"
-	"  WHERE s.kind = 'sent' AND s.action = 'add' AND s.at > clock_timestamp() - interval '1 day'"
+	"WITH sends AS (SELECT s.instance, s.instance_id, s.group_jid, s.at, s.action IS DISTINCT FROM 'add' AS is_message"
+	"  FROM wawp.audit_log s WHERE s.kind = 'sent' AND s.at > clock_timestamp() - interval '1 day'"
+	"  AND (s.action IN ('add', 'invite') OR s.origin = 'welcome')"
 	"  AND NOT EXISTS (SELECT FROM wawp.audit_log a WHERE a.kind = 'answered' AND a.contact_id = s.contact_id"
 	"   AND a.at >= s.at AND a.request_id = s.request_id AND a.outcome = 'unreachable'))"
-	" SELECT instance::text, instance_id, (extract(epoch FROM latest.at - s.at) * 1000000)::bigint AS age, 1::bigint, s.group_jid"
+	" SELECT instance::text, instance_id, (extract(epoch FROM latest.at - s.at) * 1000000)::bigint AS age, 1::bigint,"
+	" s.group_jid, s.is_message"
 	" FROM sends s, (SELECT greatest(max(at), clock_timestamp()) AS at FROM sends) latest"
 	" WHERE s.at > latest.at - interval '10 minutes'"
-	" UNION ALL SELECT instance::text, instance_id, -1, count(*), NULL FROM sends"
-	"  WHERE (at AT TIME ZONE 'UTC')::date >= (clock_timestamp() AT TIME ZONE 'UTC')::date GROUP BY 1, 2"
+	" UNION ALL SELECT instance::text, instance_id, -1, count(*), NULL, false FROM sends"
+	"  WHERE NOT is_message AND (at AT TIME ZONE 'UTC')::date >= (clock_timestamp() AT TIME ZONE 'UTC')::date GROUP BY 1, 2"
 	" ORDER BY age DESC",
 	0, {0}, NULL
 };
 
-/* Adds that left lately, oldest first, and how many today; AuditSent pointers. */
+/* Adds, invitations and welcomes that left lately, oldest first, and how many today; AuditSent pointers. */
 List *
 audit_recent_sends(void)
 {
@@ -320,6 +322,7 @@ audit_recent_sends(void)
 		sent->age_us = sqlrun_get_int8(i, 3, -1);
 		sent->count = (int) sqlrun_get_int8(i, 4, 0);
 		sent->group_jid = sqlrun_get(i, 5);
+		sent->is_message = sqlrun_get(i, 6)[0] == 't';
 		list = lappend(list, sent);
 	}
 	return list;

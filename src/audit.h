@@ -56,6 +56,7 @@ typedef struct AuditSent
 	const char *group_jid;		/* of one request; NULL for all of today */
 	int64		age_us;			/* of one request; -1: all of today */
 	int			count;
+	bool		is_message;		/* an invitation or a welcome, else an add */
 } AuditSent;
 
 extern void audit_prepare_ahead(void);

@@ -26,6 +26,9 @@
 /* people in one request: design.md, section 3 */
 #define CALL_MAX_PEOPLE 50
 
+/* Of a text message; wawp-api.md, section 5.4. */
+#define CALL_MAX_MESSAGE_CHARS 4096
+
 typedef struct CallRequest
 {
 	EndpointId	endpoint;

@@ -41,7 +41,7 @@ contact_id(const char *jid)
 }
 
 static SqlStatement get = {
-	"SELECT contact_id, lid, registered, last_inbound_at, checked_at > clock_timestamp() - interval '30 days'"
+	"SELECT contact_id, lid, registered, last_inbound_at, checked_at > clock_timestamp() - interval '30 days', known_as"
 	" FROM wawp.contact WHERE contact_id = $1",
 	1, {INT8OID}, NULL
 };
@@ -59,6 +59,7 @@ contact_get(const char *jid)
 	contact.is_registered = sqlrun_get(0, 3) && sqlrun_get(0, 3)[0] == 't';
 	contact.last_inbound_at = sqlrun_get_int8(0, 4, 0);
 	contact.is_checked = sqlrun_get(0, 3) && sqlrun_get(0, 5) && sqlrun_get(0, 5)[0] == 't';
+	contact.known_as = sqlrun_get(0, 6);
 	return contact;
 }
 

@@ -20,6 +20,7 @@ typedef struct Contact
 	const char *lid;
 	bool		is_checked;		/* whether the number is on WhatsApp was asked lately */
 	bool		is_registered;
+	const char *known_as;		/* the JID WhatsApp gave for the number */
 	TimestampTz last_inbound_at;
 } Contact;
 

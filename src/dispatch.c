@@ -68,6 +68,8 @@
 #define CHECK_RETRY_MS 1000
 /* An invitation whose link could not be had. */
 #define LINK_RETRY_MS (15 * 1000)
+/* A welcome that could not be sent, or has to wait. */
+#define WELCOME_RETRY_MS (15 * 1000)
 #define DEFAULT_INVITE_TEXT "You are invited to the WhatsApp group \"{group}\": {link}"
 
 typedef enum FlightStage
@@ -94,11 +96,12 @@ typedef struct Flight
 	int			duration_ms;
 	int			http_status;
 	int			retry_after;
-	const char *text;			/* of an invitation; UTF-8 */
+	const char *text;			/* of an invitation or a welcome; UTF-8 */
+	TimestampTz welcomed_at;	/* a welcome: what marks the people it is for */
 	HttpTransfer *transfer;
 	bool		recorded;		/* "answered" records are committed */
 	bool		recording;		/* ... are in the transaction under way */
-	int			n;
+	int			n;				/* 0: a welcome; intents[0] says as whom */
 	Intent	   *intents;
 	CallPerson *people;
 	CallPerson **sent;			/* &people[i] */
@@ -113,6 +116,7 @@ static int	in_flight;			/* requests claimed or under way */
 static bool isolating;			/* one row or lane at a time may fail */
 static int	isolated_failures;	/* in the cycle under way */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
+static int64 next_welcome = 0;	/* likewise */
 static int64 short_until;		/* monotonic ms: the disk is full, or memory */
 static bool notes_left;			/* of what sessions did */
 static bool doubt_left;			/* rows in doubt that somebody has locked */
@@ -124,6 +128,7 @@ static int64 next_expiry = LANES_NEVER; /* monotonic ms */
 
 static void recover_rest(void);
 static bool is_serving(void);
+static bool has_slot(void);
 static void note_done(int64 id);
 static void note_until(TimestampTz until);
 static void note_end(const Intent *intent, IntentState state);
@@ -360,7 +365,9 @@ name_people(Flight *flight)
 {
 	for (int i = 0; i < flight->n; i++)
 	{
-		flight->people[i].jid = flight->intents[i].jid;
+		const Intent *intent = &flight->intents[i];
+
+		flight->people[i].jid = intent->known_as.kind == JID_PERSON ? intent->known_as : intent->jid;
 		flight->sent[i] = &flight->people[i];
 	}
 }
@@ -810,25 +817,9 @@ static const char *
 invitation_text(const Roster *roster, const GroupSettings *settings)
 {
 	const char *text = text_from_server(settings->invite_text ? settings->invite_text : DEFAULT_INVITE_TEXT);
-	const char *parts[][2] = {{"{group}", roster->subject ? roster->subject : ""}, {"{link}", roster->link}};
-	StringInfoData out;
+	const TextPart parts[] = {{"{group}", roster->subject ? roster->subject : ""}, {"{link}", roster->link}};
 
-	initStringInfo(&out);
-	while (*text)
-	{
-		size_t		skip = 0;
-
-		for (size_t i = 0; i < lengthof(parts) && skip == 0; i++)
-			if (strncmp(text, parts[i][0], strlen(parts[i][0])) == 0)
-			{
-				appendStringInfoString(&out, parts[i][1]);
-				skip = strlen(parts[i][0]);
-			}
-		if (skip == 0)
-			appendStringInfoChar(&out, *text);
-		text += Max(skip, 1);
-	}
-	return out.data;
+	return text_fill(text, parts, lengthof(parts), CALL_MAX_MESSAGE_CHARS);
 }
 
 /* Claims an invitation and records it as sent; false when it is gone. */
@@ -897,10 +888,13 @@ invite(Lane *lane, const Intent *intent, const WawpInstance *described, List *ho
 	GroupSettings settings = settings_get(&lane->key);
 	Roster	   *roster = roster_of(&lane->key);
 	const char *no_invite = follow_no_invite(intent, described);
+	TimestampTz quiet = instance_quiet_until(described, GetCurrentTimestamp());
 	BudgetPermit permit;
 
 	if (no_invite)
 		give_up_invitation(intent, no_invite);
+	else if (quiet != 0)
+		return quiet;
 	else if (roster->link_failed)
 		return after_failed_link(lane, roster, holds);
 	else if (roster->link == NULL)
@@ -918,6 +912,15 @@ invite(Lane *lane, const Intent *intent, const WawpInstance *described, List *ho
 	return GetCurrentTimestamp();
 }
 
+/* In a copy of a database nothing is asked and nobody is looked for; wawp_resume() wakes all lanes. */
+static bool
+is_copy(List *holds, const LaneKey *lane)
+{
+	const Hold *hold = find_hold(holds, lane, true);
+
+	return hold && strcmp(hold->reason, HOLD_RESTORED_COPY) == 0;
+}
+
 /* Looks at who waits in a lane, and goes on with them: at most one request. */
 static void
 follow_lane(Lane *lane, List *holds)
@@ -928,6 +931,8 @@ follow_lane(Lane *lane, List *holds)
 	FollowUp	up;
 	ListCell   *lc;
 
+	if (is_copy(holds, &lane->key))
+		return;
 	if (error)
 	{
 		lanes_look(&lane->key, clock_monotonic_ms() + UNRESOLVED_HOLD_MS);
@@ -944,6 +949,8 @@ follow_lane(Lane *lane, List *holds)
 	foreach(lc, up.done)
 		note_done(*(const int64 *) lfirst(lc));
 	note_until(up.until);
+	if (up.done != NIL)
+		next_welcome = 0;
 	if (up.any_queued)
 		lanes_note(&lane->key, clock_monotonic_ms());
 	if (up.has_invitee && up.need.question == 0 && held == 0 && is_serving())
@@ -962,6 +969,115 @@ follow_lane(Lane *lane, List *holds)
 		lanes_look(&lane->key, Max(monotonic_of(up.next), clock_monotonic_ms() + 1));
 }
 
+/* A welcome leaves and comes back without intents, so its records are its own. */
+static void
+record_welcome(const Flight *flight, const char *kind)
+{
+	AuditRecord record = {
+		.kind = kind,
+		.instance = NameStr(flight->lane->key.instance),
+		.instance_id = flight->instance->instance_id,
+		.group_jid = flight->lane->key.group,
+		.requested_by = flight->intents[0].requested_by,
+		.origin = "welcome",
+		.request_id = flight->request_id,
+		.duration_ms = -1,
+		.detail = "{\"call\": \"wawp_send_text\"}"
+	};
+
+	if (flight->stage == FLIGHT_JUDGED)
+	{
+		record.outcome = outcome_info(flight->people[0].outcome)->name;
+		record.http_status = flight->http_status;
+		record.code = flight->people[0].code;
+		record.duration_ms = flight->duration_ms;
+	}
+	audit_write(&record);
+}
+
+/* Marks who is to be welcomed, and records the message as sent. */
+static void
+launch_welcome(Lane *lane, const BudgetPermit *permit)
+{
+	MembershipWelcome welcome;
+	TimestampTz now = GetCurrentTimestamp();
+	Flight	   *flight;
+	TextPart	names = {"{names}", ""};
+	MemoryContext caller;
+
+	if (!membership_take_unwelcomed(&lane->key, now, &welcome))
+	{
+		budget_give_back(permit, 1);
+		return;
+	}
+	flight = make_flight(lane, 1);
+	flight->intents[0].requested_by = keep_text(flight, welcome.requested_by);
+	if (prepare_flight(flight) != NULL)
+	{
+		budget_give_back(permit, 1);
+		membership_give_welcome_back(&lane->key, now);
+		MemoryContextDelete(flight->memory);
+		return;
+	}
+	caller = MemoryContextSwitchTo(flight->memory);
+	names.text = welcome.names;
+	flight->text = text_fill(text_from_server(welcome.text), &names, 1, CALL_MAX_MESSAGE_CHARS);
+	MemoryContextSwitchTo(caller);
+	flight->welcomed_at = now;
+	flight->operation = WAWP_OP_SEND;
+	flight->is_paced = true;
+	flight->permit = *permit;
+	record_welcome(flight, "sent");
+	launch(flight);
+}
+
+/* Welcomes those who joined a group, as far as pace and holds allow; when to look again. */
+static int64
+welcome(const LaneKey *key, List *holds)
+{
+	int64		later = clock_monotonic_ms() + WELCOME_RETRY_MS;
+	WawpInstance *described;
+	TimestampTz quiet;
+	BudgetPermit permit;
+	Lane	   *lane;
+
+	if (held_until(holds, key) > 0 || resolve_instance(key, NULL, &described) != NULL)
+		return later;
+	quiet = instance_quiet_until(described, GetCurrentTimestamp());
+	if (quiet != 0)
+		return monotonic_of(quiet);
+	lane = lanes_note(key, clock_monotonic_ms());
+	if (!has_room(lane, described))
+		return Min(later, clock_monotonic_ms() + CHECK_RETRY_MS);
+	permit = budget_take_invite(described);
+	if (permit.granted == 0)
+		return (permit.next_at + 999) / 1000;
+	launch_welcome(lane, &permit);
+	return later;
+}
+
+/* One message to each group that somebody joined a while ago. */
+static void
+welcome_due(List *holds)
+{
+	int64		now = clock_monotonic_ms();
+	TimestampTz next;
+	ListCell   *lc;
+
+	if (next_welcome > now && !told.rescan)
+		return;
+	next_welcome = LANES_NEVER;
+	foreach(lc, membership_due_welcomes())
+	{
+		const LaneKey *key = lfirst(lc);
+
+		next_welcome = Min(next_welcome, is_serving() && has_slot() ? welcome(key, holds) : now + WELCOME_RETRY_MS);
+	}
+	next = membership_next_welcome();
+	if (next > GetCurrentTimestamp())
+		next_welcome = Min(next_welcome, monotonic_of(next) + 1);
+}
+
 /* Memberships whose time is over: their removal is queued. */
 static void
 end_memberships(void)
@@ -976,8 +1092,9 @@ end_memberships(void)
 		const MembershipEnd *end = lfirst(lc);
 		WawpInstance *described;
 
-		if (resolve_instance(&end->lane, NULL, &described) == NULL &&
-			intent_enqueue_removal(&end->lane, described->instance_id, end->jid, end->requested_by, end->reason) != 0)
+		if (resolve_instance(&end->lane, NULL, &described) != NULL)
+			membership_put_off_end(end, GetCurrentTimestamp() + UNRESOLVED_HOLD_MS * INT64CONST(1000));
+		else if (intent_enqueue_removal(&end->lane, described->instance_id, end->jid, end->requested_by, end->reason) != 0)
 			lanes_note(&end->lane, clock_monotonic_ms());
 	}
 	next = membership_next_end();
@@ -1204,6 +1321,16 @@ change_for(const Flight *flight, int i)
 	return change;
 }
 
+/* A message that was refused has not arrived, nor one whose connection failed. */
+static bool
+provably_not_sent(WawpOutcome outcome)
+{
+	OutcomeNext next = outcome_info(outcome)->next;
+
+	return outcome == WAWP_UNREACHABLE || next == NEXT_SLOW_DOWN ||
+		next == NEXT_HOLD_LANE || next == NEXT_HOLD_INSTANCE;
+}
+
 /*
  * What became of an invitation.  It is sent once: only what provably did not
  * arrive is sent again.
@@ -1212,7 +1339,6 @@ static IntentChange
 change_for_invitation(const Flight *flight)
 {
 	const CallPerson *person = &flight->people[0];
-	OutcomeNext next = outcome_info(person->outcome)->next;
 	IntentChange change = {
 		.has_outcome = true,
 		.outcome = person->outcome,
@@ -1229,8 +1355,7 @@ change_for_invitation(const Flight *flight)
 	}
 	else if (person->outcome == WAWP_SERVER_ERROR)
 		change.outcome = WAWP_UNKNOWN_RESULT;
-	else if (person->outcome == WAWP_UNREACHABLE || next == NEXT_SLOW_DOWN ||
-			 next == NEXT_HOLD_LANE || next == NEXT_HOLD_INSTANCE)
+	else if (provably_not_sent(person->outcome))
 	{
 		change.state = STATE_INVITING;
 		change.next_attempt_at = GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
@@ -1273,6 +1398,8 @@ note_end(const Intent *intent, IntentState state)
 		look_at_dependents = true;
 	if (state != STATE_DONE)
 		return;
+	if (intent->action == ACTION_ADD || intent->action == ACTION_INVITE)
+		next_welcome = 0;
 	note_done(intent->id);
 	note_until(intent->until);
 }
@@ -1310,12 +1437,23 @@ end_superseded(void)
 	}
 }
 
+/* Holds what an answer says is to be held. */
+static void
+hold_by_outcome(const Flight *flight, List *holds, WawpOutcome outcome)
+{
+	OutcomeNext next = outcome_info(outcome)->next;
+
+	if (next == NEXT_HOLD_LANE)
+		hold_flight(flight, holds, outcome, false);
+	else if (next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN || outcome == WAWP_UNREACHABLE)
+		hold_flight(flight, holds, outcome, true);
+}
+
 static void
 settle_row(Flight *flight, int i, List *holds)
 {
 	const Intent *intent = &flight->intents[i];
 	WawpOutcome outcome = flight->people[i].outcome;
-	OutcomeNext next = outcome_info(outcome)->next;
 	IntentChange change = flight->text ? change_for_invitation(flight) : change_for(flight, i);
 
 	if (!intent_settle(intent->id, STATE_SENDING, &change))
@@ -1326,12 +1464,11 @@ settle_row(Flight *flight, int i, List *holds)
 	flight->settling[i] = true;
 	if (flight->operation == WAWP_OP_ADD && change.state != STATE_DONE && change.state != STATE_VERIFYING)
 		give_place_back(&intent->lane);
+	if (flight->people[i].card_sent && change.state == STATE_INVITED)
+		membership_note_invited(&intent->lane, contact_id(intent->jid.text));
 	if (flight->text && change.state == STATE_INVITING)
 		membership_note_not_invited(&intent->lane, contact_id(intent->jid.text));
-	if (next == NEXT_HOLD_LANE)
-		hold_flight(flight, holds, outcome, false);
-	else if (next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN || outcome == WAWP_UNREACHABLE)
-		hold_flight(flight, holds, outcome, true);
+	hold_by_outcome(flight, holds, outcome);
 	if (change.state == STATE_DONE || change.state == STATE_FAILED)
 		follow_remember(intent, change.outcome, change.state);
 	else if (change.state != STATE_QUEUED && change.state != STATE_CANCELLED)
@@ -1347,10 +1484,27 @@ did_succeed(const Flight *flight)
 	return next == NEXT_DONE || flight->people[0].outcome == WAWP_ACCEPTED;
 }
 
+/* What did not arrive is sent later, to whoever has joined by then. */
+static void
+settle_welcome(Flight *flight, List *holds)
+{
+	WawpOutcome outcome = flight->people[0].outcome;
+
+	record_welcome(flight, "answered");
+	flight->recording = true;
+	hold_by_outcome(flight, holds, outcome);
+	if (!provably_not_sent(outcome))
+		return;
+	membership_give_welcome_back(&flight->lane->key, flight->welcomed_at);
+	next_welcome = Min(next_welcome, clock_monotonic_ms() + WELCOME_RETRY_MS);
+}
+
 static void
 settle_flight(Flight *flight, List *holds)
 {
-	if (!flight->recorded && !flight->recording)
+	if (flight->n == 0 && !flight->recorded && !flight->recording)
+		settle_welcome(flight, holds);
+	else if (!flight->recorded && !flight->recording)
 	{
 		record_answers(flight);
 		if (did_succeed(flight))
@@ -1424,7 +1578,7 @@ judge_flights(void)
 		flight->http_status = result->status;
 		flight->retry_after = result->retry_after;
 		if (result->fate == HTTP_NOT_SENT && flight->is_paced)
-			budget_give_back(&flight->permit, flight->n);
+			budget_give_back(&flight->permit, Max(flight->n, 1));
 		if (!flight->is_paced)
 			roster_forget_list(&flight->lane->key);
 		flight->stage = FLIGHT_JUDGED;
@@ -1523,7 +1677,12 @@ replay_sends(void)
 		if (resolve_instance(&lane, NULL, &instance) != NULL)
 			continue;
 		key = limiter_key(instance->base.host, sent->instance_id, LIMIT_ADD, NULL);
-		if (sent->age_us < 0)
+		if (sent->is_message)
+		{
+			key = budget_key(instance, LIMIT_INVITE);
+			limiter_replay(&key, pace_rate(instance->invites_per_minute, 0), sent->age_us);
+		}
+		else if (sent->age_us < 0)
 			limiter_replay_day(&key, sent->count);
 		else
 		{
@@ -1572,7 +1731,7 @@ dispatch_has_work(void)
 
 	judge_flights();
 	if (told.rescan || told.nlanes > 0 || retry_soon || next_expiry <= clock_monotonic_ms() ||
-		next_end <= clock_monotonic_ms() || roster_facts() != NIL)
+		Min(next_end, next_welcome) <= clock_monotonic_ms() || roster_facts() != NIL)
 		return true;
 	if (may_claim() && lanes_next_at() <= clock_monotonic_ms())
 		return true;
@@ -1614,6 +1773,7 @@ dispatch_settle_and_claim(void)
 	holds = hold_read_all();
 	follow_due(holds);
 	claim_due(holds);
+	welcome_due(holds);
 }
 
 static bool
@@ -1670,17 +1830,18 @@ dispatch_aborted(void)
 		if (flight->stage != FLIGHT_PREPARED)
 			continue;
 		if (flight->is_paced)
-			budget_give_back(&flight->permit, flight->n);
+			budget_give_back(&flight->permit, Max(flight->n, 1));
 		drop_flight(flight);
 	}
 }
 
+/* An invitation goes to a person, a welcome to the group. */
 static HttpTransfer *
-begin_invitation(const Flight *flight)
+begin_message(const Flight *flight)
 {
 	CallRequest request = {.endpoint = ENDPOINT_SEND_TEXT};
 
-	request.fields[0] = (WireField) {"chatId", flight->people[0].jid.text};
+	request.fields[0] = (WireField) {"chatId", flight->n > 0 ? flight->people[0].jid.text : flight->lane->key.group};
 	request.fields[1] = (WireField) {"message", flight->text};
 	return call_begin(flight->instance, &request);
 }
@@ -1702,7 +1863,7 @@ dispatch_send(void)
 			continue;
 		caller = MemoryContextSwitchTo(flight->memory);
 		flight->sent_at = clock_monotonic_ms();
-		flight->transfer = flight->text ? begin_invitation(flight)
+		flight->transfer = flight->text ? begin_message(flight)
 			: call_begin_membership(flight->instance, flight->operation,
 									flight->lane->key.group, flight->sent, flight->n);
 		flight->stage = FLIGHT_SENT;
@@ -1752,6 +1913,6 @@ dispatch_next_at(void)
 		return clock_monotonic_ms() + LOCKED_RETRY_MS;
 	if (short_until > clock_monotonic_ms())
 		return Min(next_expiry, short_until);
-	return Min(Min(next_expiry, next_end),
+	return Min(Min(next_expiry, Min(next_end, next_welcome)),
 			   Min(may_claim() ? lanes_next_at() : LANES_NEVER, has_slot() ? lanes_next_look() : LANES_NEVER));
 }

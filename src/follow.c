@@ -164,25 +164,54 @@ has_left(const Intent *intent, const Contact *contact, const Roster *roster, con
 	return true;
 }
 
-/* Is the number on WhatsApp, as far as the group wants that asked? */
-static bool
-is_unregistered(const Intent *intent, const Contact *contact, const GroupSettings *settings, FollowNeed *need)
+static Jid
+known_as(const Contact *contact)
 {
-	if (!settings->check_exists)
-		return false;
+	Jid			none = {.kind = JID_INVALID};
+
+	return contact->known_as ? jid_parse(contact->known_as, strlen(contact->known_as)) : none;
+}
+
+/* Is a number known not to be on WhatsApp?  Asks when that is not known. */
+static bool
+is_missing(const char *jid, const Contact *contact, FollowNeed *need)
+{
 	if (contact->is_checked)
 		return !contact->is_registered;
-	if (!roster_was_asked(ASK_EXISTS, intent->jid.text) && need->question == 0)
-		*need = (FollowNeed) {ASK_EXISTS, intent->jid.text};
+	if (!roster_was_asked(ASK_EXISTS, jid) && need->question == 0)
+		*need = (FollowNeed) {ASK_EXISTS, pstrdup(jid)};
+	return false;
+}
+
+/*
+ * Is the number not on WhatsApp, as far as the group wants that asked?  One
+ * that is written in two ways may be known by the other.
+ */
+static bool
+is_unregistered(Intent *intent, const Contact *contact, const GroupSettings *settings, FollowNeed *need)
+{
+	Jid			other;
+	Contact		other_contact;
+
+	intent->known_as = known_as(contact);
+	if (!settings->check_exists || !is_missing(intent->jid.text, contact, need))
+		return false;
+	other = jid_other_form(&intent->jid);
+	if (other.kind != JID_PERSON)
+		return true;
+	other_contact = contact_get(other.text);
+	if (is_missing(other.text, &other_contact, need))
+		return true;
+	intent->known_as = other_contact.known_as ? known_as(&other_contact) : other;
 	return false;
 }
 
 /*
  * Is there a reason not to send this add?  Then *change says what becomes of
- * it.  *need: what has to be asked before that is known.
+ * it.  *need: what has to be asked before that is known.  Fills in known_as.
  */
 bool
-follow_refuses(const Intent *intent, const Roster *roster, const WawpInstance *instance,
+follow_refuses(Intent *intent, const Roster *roster, const WawpInstance *instance,
 			   const GroupSettings *settings, FollowNeed *need, IntentChange *change)
 {
 	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
@@ -430,11 +459,13 @@ postpone(const Intent *intent, TimestampTz due, FollowUp *up)
 
 /* Not in, at the last look. */
 static void
-settle_absent_add(const Intent *intent, const WawpInstance *instance, FollowUp *up)
+settle_absent_add(const Intent *intent, const Roster *roster, const WawpInstance *instance, FollowUp *up)
 {
 	const char *no_invite;
 
-	if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
+	if (intent->outcome == WAWP_ACCEPTED && members_count(&roster->list) >= settings_get(&intent->lane).capacity)
+		settle(intent, STATE_QUEUED, WAWP_GROUP_FULL, "accepted by the API, but the group is full", 0, up);
+	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
 		settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: asked again", 0, up);
 	else if (intent->outcome != WAWP_ACCEPTED)
 		settle(intent, STATE_FAILED, intent->outcome, intent->detail, 0, up);
@@ -458,7 +489,7 @@ go_on_waiting(const Intent *intent, const WawpInstance *instance, FollowUp *up)
 }
 
 static void
-settle_no(const Intent *intent, const WawpInstance *instance, FollowUp *up)
+settle_no(const Intent *intent, const Roster *roster, const WawpInstance *instance, FollowUp *up)
 {
 	TimestampTz next = next_look(intent, instance);
 
@@ -467,7 +498,7 @@ settle_no(const Intent *intent, const WawpInstance *instance, FollowUp *up)
 	else if (next != 0)
 		postpone(intent, next, up);
 	else if (intent->action == ACTION_ADD)
-		settle_absent_add(intent, instance, up);
+		settle_absent_add(intent, roster, instance, up);
 	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
 		settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "the member list shows no effect: asked again", 0, up);
 	else
@@ -570,7 +601,7 @@ look_at(const Intent *intent, const Roster *roster, const WawpInstance *instance
 			want_list(intent, roster, instance, up);
 	}
 	else if (verdict == VERDICT_NO)
-		settle_no(intent, instance, up);
+		settle_no(intent, roster, instance, up);
 	else if (up->need.question != ASK_LID)
 		settle_unknown(intent, instance, "could not be verified: the member list has people by privacy id only", up);
 }

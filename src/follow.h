@@ -48,7 +48,7 @@ typedef enum FollowGroup
 } FollowGroup;
 
 extern FollowGroup follow_check_group(const Roster *roster, const GroupSettings *settings, FollowNeed *need);
-extern bool follow_refuses(const Intent *intent, const Roster *roster, const WawpInstance *instance,
+extern bool follow_refuses(Intent *intent, const Roster *roster, const WawpInstance *instance,
 						   const GroupSettings *settings, FollowNeed *need, IntentChange *change);
 extern const char *follow_no_invite(const Intent *intent, const WawpInstance *instance);
 extern TimestampTz follow_first_look(const WawpInstance *instance);

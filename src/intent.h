@@ -82,6 +82,7 @@ typedef struct Intent
 	int64		id;
 	LaneKey		lane;
 	Jid			jid;
+	Jid			known_as;		/* where they are written to; invalid: jid */
 	IntentAction action;
 	const char *instance_id;
 	const char *requested_by;

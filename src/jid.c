@@ -380,6 +380,8 @@ static const struct
 	{"54", '9', 2, false},		/* Argentina: 54 [9] XXXXXXXXXX */
 };
 
+#define DIGITS_WITH_EXTRA 13
+
 /* Copies a person's digits with the optional digit left out. */
 static void
 person_key(const Jid *jid, char *key)
@@ -392,13 +394,41 @@ person_key(const Jid *jid, char *key)
 	{
 		size_t		at = two_forms[i].extra_at;
 
-		if (n != 13 || strncmp(key, two_forms[i].country, 2) != 0 ||
+		if (n != DIGITS_WITH_EXTRA || strncmp(key, two_forms[i].country, 2) != 0 ||
 			key[at] != two_forms[i].extra ||
 			(two_forms[i].mobile_follows && key[at + 1] < '6'))
 			continue;
 		memmove(key + at, key + at + 1, n - at);
 		return;
 	}
+}
+
+/* The same person's JID in the other form; invalid when there is none. */
+Jid
+jid_other_form(const Jid *jid)
+{
+	Jid			other = {.kind = JID_INVALID};
+	char		key[JID_SIZE];
+	size_t		n;
+
+	if (jid->kind != JID_PERSON)
+		return other;
+	person_key(jid, key);
+	n = strlen(key);
+	if (n < count_digits(jid->text))
+		return jid_parse(key, n);
+	for (size_t i = 0; i < lengthof(two_forms); i++)
+	{
+		size_t		at = two_forms[i].extra_at;
+
+		if (n != DIGITS_WITH_EXTRA - 1 || strncmp(key, two_forms[i].country, 2) != 0 ||
+			(two_forms[i].mobile_follows && key[at] < '6'))
+			continue;
+		memmove(key + at + 1, key + at, n - at + 1);
+		key[at] = two_forms[i].extra;
+		return jid_parse(key, n + 1);
+	}
+	return other;
 }
 
 /*

@@ -170,7 +170,7 @@ static SqlStatement take_ended = {
 	"  FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership m SET until = NULL FROM ended, wawp.contact c"
 	" WHERE m.ctid = ended.ctid AND c.contact_id = m.contact_id"
-	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by::text, m.reason",
+	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by::text, m.reason, m.contact_id",
 	1, {INT4OID}, NULL
 };
 
@@ -199,9 +199,28 @@ membership_take_ended(int limit)
 		end->jid = sqlrun_get(i, 3);
 		end->requested_by = sqlrun_get(i, 4);
 		end->reason = sqlrun_get(i, 5);
+		end->contact = sqlrun_get_int8(i, 6, 0);
 		ended = lappend(ended, end);
 	}
 	return ended;
+}
+
+static SqlStatement put_off_end = {
+	"UPDATE wawp.membership SET until = $4" THIS_ONE " AND until IS NULL AND left_at IS NULL",
+	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
+};
+
+/* The removal could not be queued: the membership ends later. */
+void
+membership_put_off_end(const MembershipEnd *end, TimestampTz until)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, NameStr(end->lane.instance));
+	sqlrun_text(&args, end->lane.group);
+	sqlrun_int8(&args, end->contact);
+	sqlrun_time(&args, until);
+	sqlrun(&put_off_end, &args);
 }
 
 static SqlStatement next_end = {
@@ -239,40 +258,76 @@ membership_next_welcome(void)
 	return sqlrun_get_int8(0, 1, 0);
 }
 
-/* One message for all who joined until the first of them has waited long enough. */
-static SqlStatement take_unwelcomed = {
-	"WITH due AS (SELECT m.instance, m.group_jid, min(m.added_at)" UNWELCOMED
-	"  GROUP BY 1, 2, s.welcome_delay HAVING min(m.added_at) + s.welcome_delay <= clock_timestamp() LIMIT 1),"
-	" mine AS (UPDATE wawp.membership m SET welcomed_at = clock_timestamp() FROM due, wawp.group_settings s"
-	"  WHERE m.instance = due.instance AND m.group_jid = due.group_jid AND s.instance = due.instance"
-	"  AND s.group_jid = due.group_jid AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL"
-	"  AND m.added_at > clock_timestamp() - s.welcome_delay - interval '1 day'"
-	"  RETURNING m.instance, m.group_jid, m.contact_id, m.requested_by, m.added_at, s.welcome_text)"
-	" SELECT instance::text, group_jid, (array_agg(requested_by ORDER BY added_at DESC))[1]::text, min(welcome_text),"
-	" string_agg('+' || split_part(c.jid, '@', 1), ', ' ORDER BY added_at)"
-	" FROM mine JOIN wawp.contact c USING (contact_id) GROUP BY 1, 2",
+static SqlStatement due_welcomes = {
+	"SELECT instance::text, group_jid" UNWELCOMED " GROUP BY instance, group_jid, s.welcome_delay"
+	" HAVING min(m.added_at) + s.welcome_delay <= clock_timestamp() ORDER BY min(m.added_at) LIMIT 100",
 	0, {0}, NULL
 };
 
-/*
- * Takes the people one group is to welcome now: they are marked, since a
- * welcome is not repeated.  A list of at most one MembershipWelcome.
- */
+/* Groups in which the first who joined has waited long enough, as LaneKey pointers. */
 List *
-membership_take_unwelcomed(void)
+membership_due_welcomes(void)
 {
-	uint64		n = sqlrun(&take_unwelcomed, NULL);
-	List	   *welcomes = NIL;
+	uint64		n = sqlrun(&due_welcomes, NULL);
+	List	   *lanes = NIL;
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		MembershipWelcome *welcome = palloc0(sizeof(MembershipWelcome));
+		LaneKey    *lane = palloc0(sizeof(LaneKey));
 
-		read_lane(i, &welcome->lane);
-		welcome->requested_by = sqlrun_get(i, 3);
-		welcome->text = sqlrun_get(i, 4);
-		welcome->names = sqlrun_get(i, 5);
-		welcomes = lappend(welcomes, welcome);
+		read_lane(i, lane);
+		lanes = lappend(lanes, lane);
 	}
-	return welcomes;
+	return lanes;
+}
+
+/* Up to 50 numbers; who is known by a LID only has none that others could read. */
+static SqlStatement take_unwelcomed = {
+	"WITH who AS (SELECT m.contact_id, s.welcome_text" UNWELCOMED
+	"  AND m.instance = $1::name AND m.group_jid = $2),"
+	" mine AS (UPDATE wawp.membership m SET welcomed_at = $3 FROM who"
+	"  WHERE m.instance = $1::name AND m.group_jid = $2 AND m.contact_id = who.contact_id"
+	"  RETURNING m.contact_id, m.requested_by, m.added_at, who.welcome_text)"
+	" SELECT (array_agg(requested_by ORDER BY added_at DESC))[1]::text, min(welcome_text),"
+	" coalesce(array_to_string((array_agg('+' || split_part(c.jid, '@', 1) ORDER BY added_at)"
+	"  FILTER (WHERE c.jid NOT LIKE '%@lid'))[1:50], ', '), '') || CASE WHEN count(*) > 50 THEN ', ...' ELSE '' END"
+	" FROM mine JOIN wawp.contact c USING (contact_id) HAVING count(*) > 0",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
+};
+
+/*
+ * Takes the people whom a group is to welcome: they are marked with that time,
+ * since a welcome is not repeated.  False: there is nobody any more.
+ */
+bool
+membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcome *welcome)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun_time(&args, at);
+	if (sqlrun(&take_unwelcomed, &args) == 0)
+		return false;
+	welcome->requested_by = sqlrun_get(0, 1);
+	welcome->text = sqlrun_get(0, 2);
+	welcome->names = sqlrun_get(0, 3);
+	return true;
+}
+
+static SqlStatement give_welcome_back = {
+	"UPDATE wawp.membership SET welcomed_at = NULL WHERE instance = $1::name AND group_jid = $2 AND welcomed_at = $3",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
+};
+
+/* The welcome of that time has provably not left. */
+void
+membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun_time(&args, at);
+	sqlrun(&give_welcome_back, &args);
 }

@@ -29,15 +29,15 @@ typedef struct Membership
 typedef struct MembershipEnd
 {
 	LaneKey		lane;
+	int64		contact;
 	const char *jid;
 	const char *requested_by;
 	const char *reason;
 } MembershipEnd;
 
-/* People whom the group is to welcome. */
+/* What a group is to be told of people who joined. */
 typedef struct MembershipWelcome
 {
-	LaneKey		lane;
 	const char *requested_by;
 	const char *text;
 	const char *names;
@@ -52,8 +52,11 @@ extern void membership_note_invited(const LaneKey *lane, int64 contact);
 extern void membership_note_not_invited(const LaneKey *lane, int64 contact);
 extern void membership_forgive(const char *jid, const char *group);
 extern List *membership_take_ended(int limit);
+extern void membership_put_off_end(const MembershipEnd *end, TimestampTz until);
 extern TimestampTz membership_next_end(void);
-extern List *membership_take_unwelcomed(void);
 extern TimestampTz membership_next_welcome(void);
+extern List *membership_due_welcomes(void);
+extern bool membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcome *welcome);
+extern void membership_give_welcome_back(const LaneKey *lane, TimestampTz at);
 
 #endif							/* WAWP_MEMBERSHIP_H */

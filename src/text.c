@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "text.h"
 
@@ -50,6 +51,38 @@ text_to_server(const char *utf8)
 	}
 	out[used] = '\0';
 	return out;
+}
+
+/*
+ * A template with its placeholders filled in, in the current context; cut to
+ * so many characters.  Texts are UTF-8; what is filled in is not looked at for
+ * placeholders.
+ */
+char *
+text_fill(const char *template, const TextPart *parts, int nparts, int max_chars)
+{
+	StringInfoData out;
+	char	   *end;
+
+	initStringInfo(&out);
+	while (*template)
+	{
+		size_t		skip = 0;
+
+		for (int i = 0; i < nparts && skip == 0; i++)
+			if (strncmp(template, parts[i].placeholder, strlen(parts[i].placeholder)) == 0)
+			{
+				appendStringInfoString(&out, parts[i].text);
+				skip = strlen(parts[i].placeholder);
+			}
+		if (skip == 0)
+			appendStringInfoChar(&out, *template);
+		template += Max(skip, 1);
+	}
+	for (end = out.data; *end && max_chars > 0; max_chars--)
+		end += Min(pg_utf_mblen((const unsigned char *) end), (int) strlen(end));
+	*end = '\0';
+	return out.data;
 }
 
 /*

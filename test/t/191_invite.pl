@@ -132,6 +132,7 @@ server(card => 'WEBJS1');
 my %by_card = invited(instance => 'card');
 is($by_card{state}, 'invited invited', 'the engine sends its own card: invited');
 is(texts($by_card{who}), 0, '... without a message of ours');
+is($wawp->ask("SELECT invited_at IS NOT NULL FROM wawp.membership JOIN wawp.contact USING (contact_id) WHERE jid = '$by_card{who}\@c.us'"), 't', '... which is remembered');
 
 my $opted_out = private();
 $sim->rule({ match => { path => 'add$', body => $opted_out }, fault => { delay => 0.6 } });

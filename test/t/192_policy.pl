@@ -102,6 +102,14 @@ is($wawp->until("SELECT known_as FROM wawp.contact WHERE jid = '$brazil\@c.us'",
 	'... WhatsApp knows them by another number, which is kept');
 like($wawp->comes_to($abroad, qr/^done/), qr/^done (added|already_member)/, '... and who is added is found by it');
 is(scalar($sim->ledger(qr{check-exists})), 3, '... one look each');
+my ($short, $long) = ('551187654321', '5511987654321');
+$sim->world({ people => { $short => { registered => \0 }, $long => {} } });
+my $both_ways = $wawp->want(group => $careful[0], who => $short);
+is($wawp->end($both_ways), 'done added', 'one whose number exists in the other form only: added');
+is(join(', ', map { checks("^$_\$") } $short, $long), '1, 1', '... one look each');
+is(scalar(grep { /^add $long$/ } $sim->people), 1, '... by that number');
+$sim->world({ people => { '5511987654322' => { registered => \0 }, '551187654322' => { registered => \0 } } });
+is_refused('... in neither: not on WhatsApp', 'not_on_whatsapp', qr/check_exists/, group => $careful[0], who => '5511987654322');
 my $unsure = $wawp->person;
 $sim->rule({ match => { path => 'check-exists$' }, times => undef, answer => { status => 500, json => {} } });
 is_added('... nobody knows whether they exist: added nevertheless', group => $careful[0], who => $unsure);
@@ -135,6 +143,16 @@ is($wawp->requests($almost), 0, '... the full one is not asked');
 my $small = settings($wawp->group(members => { map { $_ => { role => $_ eq '15550000001' ? 'superadmin' : 'member' } } '15550000001', WawpTest->people(2) }), capacity => 3);
 $wawp->want(group => $small);
 is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$small'", 'group_full'), 'group_full', 'a group of a capacity of its own');
+
+my $filled = $wawp->group(members => { map { $_ => { role => $_ eq '15550000001' ? 'superadmin' : 'member' } } '15550000001', WawpTest->people(2) });
+settings($filled, capacity => 4);
+$sim->rule({ match => { path => "$filled/participants/add\$" }, times => undef, answer => { status => 200, json => { ok => \1 } } });
+my $unlucky = $wawp->want(group => $filled, verify => 'true');
+$wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE id = $unlucky AND state = 'verifying'", 1);
+$sim->join($filled, $wawp->person(lid => '88800011122'));
+is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$filled'", 'group_full', 30), 'group_full', 'others took the last places meanwhile: the group is full');
+is($wawp->now($unlucky), 'queued group_full', '... which is not taken for a privacy setting');
+$sim->unrule;
 
 # ---- groups that are not ours
 

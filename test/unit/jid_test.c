@@ -88,6 +88,36 @@ test_long_input(void)
 	ok(jid_parse(text, sizeof(text)).kind == JID_INVALID, "4,096 dashes are refused");
 }
 
+/* Each is the other's other form. */
+static const char *const forms[][2] = {
+	{"5531987654321@c.us", "553187654321@c.us"},
+	{"5215512345678@c.us", "525512345678@c.us"},
+	{"5491123456789@c.us", "541123456789@c.us"},
+};
+
+/* A Brazilian landline, a country with one form, a LID: there is no other. */
+static const char *const single[] = {"553133334444", "15551230500", "88800011122@lid", "5531133334444"};
+
+static void
+test_other_form(void)
+{
+	for (size_t i = 0; i < lengthof(forms) * 2; i++)
+	{
+		const char *one = forms[i / 2][i % 2];
+		const char *two = forms[i / 2][1 - i % 2];
+		Jid			jid = jid_parse(one, strlen(one));
+		Jid			other = jid_other_form(&jid);
+
+		ok(strcmp(other.text, two) == 0, "the other form of %s is %s", one, two);
+	}
+	for (size_t i = 0; i < lengthof(single); i++)
+	{
+		Jid			jid = jid_parse(single[i], strlen(single[i]));
+
+		ok(jid_other_form(&jid).kind == JID_INVALID, "%s has no other form", single[i]);
+	}
+}
+
 int
 main(void)
 {
@@ -109,5 +139,6 @@ main(void)
 	}
 	test_embedded_nul();
 	test_long_input();
+	test_other_form();
 	return done_testing();
 }
