@@ -17,11 +17,13 @@ CREATE USER MAPPING FOR PUBLIC SERVER support OPTIONS (access_token 'secret');
 -- ---- people and groups by number, so that what is printed is short
 
 CREATE FUNCTION p(number int) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '1555600' || to_char(number, 'FM0000') $$;
-CREATE FUNCTION g(number int) RETURNS text LANGUAGE sql IMMUTABLE AS
-    $$ SELECT '1203630777' || to_char(number, 'FM00000000') || '@g.us' $$;
+-- The groups of a permutation are new: what became of people in those before is remembered (wawp.membership).
+CREATE SEQUENCE IF NOT EXISTS public.spec_permutation MAXVALUE 999999;
+CREATE FUNCTION g(number int) RETURNS text LANGUAGE sql STABLE AS
+    $$ SELECT '1203630777' || to_char(last_value * 100 + number, 'FM00000000') || '@g.us' FROM public.spec_permutation $$;
 
 CREATE VIEW queue AS
-    SELECT id, substr(group_jid, 11, 8)::int AS grp, substr(jid, 8, 4)::int AS person, action, state, superseded
+    SELECT id, substr(group_jid, 11, 8)::int % 100 AS grp, substr(jid, 8, 4)::int AS person, action, state, superseded
     FROM wawp.membership_intent ORDER BY id;
 
 -- What a session was told, to be compared when all are done.
@@ -116,7 +118,7 @@ CREATE PROCEDURE open_gate() LANGUAGE sql AS $$ SELECT spec.sim('POST', 'rule/cl
 -- Whom the API was asked for, a row for each person in each request, in the order of arrival.
 CREATE FUNCTION sent(OUT n int, OUT action text, OUT person int, OUT grp int) RETURNS SETOF record LANGUAGE sql AS $$
     SELECT (r ->> 'n')::int, substring(r ->> 'path' FROM '[a-z]+$'), substr(p ->> 'id', 8, 4)::int,
-        substring(r ->> 'path' FROM '1203630777(\d{8})')::int
+        substring(r ->> 'path' FROM '1203630777(\d{8})')::int % 100
     FROM jsonb_array_elements(spec.sim('GET', 'ledger')) r, jsonb_array_elements(r -> 'body' -> 'participants') p
     WHERE r ->> 'method' = 'POST'
     ORDER BY 1
@@ -144,6 +146,7 @@ BEGIN
     DELETE FROM wawp.membership_intent;
     DELETE FROM wawp.hold;
     DELETE FROM spec.asked;
+    PERFORM nextval('public.spec_permutation');
     PERFORM spec.sim('POST', 'reset');
     PERFORM spec.sim('POST', 'world', '{"auto_groups": true}');
     PERFORM public.wawp_pause('support') WHERE paused;
