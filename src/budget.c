@@ -75,7 +75,7 @@ take_of_group(const WawpInstance *instance, const BudgetGroup *group, double jit
 	permit->group_each = grant.each;
 	if (grant.granted == permit->granted)
 		return;
-	limiter_refund(&whole.key, whole.each, whole.granted - grant.granted);
+	limiter_refund(&whole.key, whole.each, whole.granted - grant.granted, false);
 	permit->granted = grant.granted;
 	permit->next_at = grant.next_at;
 }
@@ -128,13 +128,26 @@ budget_take_check(const WawpInstance *instance)
 	return take_one(instance, LIMIT_CHECK, instance->checks_per_minute);
 }
 
+static void
+refund(const BudgetPermit *permit, int count, bool comes_back)
+{
+	if (count <= 0)
+		return;
+	limiter_refund(&permit->key, permit->each, count, comes_back);
+	if (permit->has_group)
+		limiter_refund(&permit->group_key, permit->group_each, count, comes_back);
+}
+
 /* Gives back what provably did not leave. */
 void
 budget_give_back(const BudgetPermit *permit, int count)
 {
-	if (count <= 0)
-		return;
-	limiter_refund(&permit->key, permit->each, count);
-	if (permit->has_group)
-		limiter_refund(&permit->group_key, permit->group_each, count);
+	refund(permit, count, false);
+}
+
+/* Gives all back while something is asked; the worker's turn is not lost by that. */
+void
+budget_put_off(const BudgetPermit *permit)
+{
+	refund(permit, permit->granted, true);
 }

@@ -42,5 +42,6 @@ extern BudgetPermit budget_take_adds(const WawpInstance *instance, const Hold *o
 extern BudgetPermit budget_take_invite(const WawpInstance *instance);
 extern BudgetPermit budget_take_check(const WawpInstance *instance);
 extern void budget_give_back(const BudgetPermit *permit, int count);
+extern void budget_put_off(const BudgetPermit *permit);
 
 #endif							/* WAWP_BUDGET_H */

@@ -464,7 +464,8 @@ typedef enum Served
 {
 	SERVED_NOTHING,				/* nothing there can go now */
 	SERVED_SOME,				/* it may have more */
-	SERVED_LATER				/* it is scheduled for when something is known */
+	SERVED_LATER,				/* it is scheduled */
+	SERVED_ASKING				/* the same, for when something is known */
 } Served;
 
 static void
@@ -527,7 +528,7 @@ ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const
 		lanes_schedule(lane, LANES_NEVER);
 	else
 		return SERVED_SOME;
-	return SERVED_LATER;
+	return SERVED_ASKING;
 }
 
 /* The group takes nobody: they go to the next group, or wait. */
@@ -541,7 +542,7 @@ turn_away(Lane *lane, const Flight *flight, List *holds, FollowGroup why, const 
 	{
 		put_back(flight);
 		hold_lane(&lane->key, holds, outcome, false, -1, NULL);
-		lanes_schedule(lane, clock_monotonic_ms());
+		lanes_schedule(lane, clock_monotonic_ms() + LOCKED_RETRY_MS);
 		return SERVED_LATER;
 	}
 	memset(next.group, 0, sizeof(next.group));
@@ -794,8 +795,11 @@ serve_lane(Lane *lane, List *holds)
 		return;
 	}
 	served = claim_flight(lane, described, holds, &settings, &permit, &used);
-	budget_give_back(&permit, permit.granted - used);
-	if (served == SERVED_LATER)
+	if (served == SERVED_ASKING)
+		budget_put_off(&permit);
+	else
+		budget_give_back(&permit, permit.granted - used);
+	if (served == SERVED_ASKING || served == SERVED_LATER)
 		return;
 	if (served == SERVED_SOME)
 		lanes_schedule(lane, clock_monotonic_ms());
@@ -1112,6 +1116,7 @@ take_up_wake(void)
 	if (!told.rescan)
 		return;
 	hold_start_anew();
+	intent_start_anew();
 	foreach(lc, intent_lanes())
 		lanes_note(lfirst(lc), now);
 	foreach(lc, intent_waiting_lanes())
@@ -1899,10 +1904,11 @@ dispatch_is_drained(void)
 		(dispatch_permit.requests <= 0 || Min(lanes_next_at(), lanes_next_look()) > horizon);
 }
 
+/* Requests that are claimed or under way. */
 int
 dispatch_in_flight(void)
 {
-	return in_flight;
+	return in_flight + roster_in_flight();
 }
 
 /* When the next cycle is due by itself, in monotonic ms. */

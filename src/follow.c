@@ -593,7 +593,7 @@ look_at(const Intent *intent, const Roster *roster, const WawpInstance *instance
 		settle(intent, STATE_DONE, outcome_of_yes(intent), NULL, 0, up);
 	else if (!is_due)
 		up->next = up->next == 0 ? intent->due : Min(up->next, intent->due);
-	else if (!has_list || roster->asked_at < intent->due)
+	else if (!has_list || !roster_is_newer(roster, intent->due - 1))
 	{
 		if (is_given_up(intent, roster, instance))
 			settle_unknown(intent, instance, "could not be verified: the member list cannot be read", up);

@@ -478,6 +478,20 @@ intent_waiting(const LaneKey *lane, Intent **out, bool *some_locked)
 	return (int) n;
 }
 
+static SqlStatement start_anew = {
+	"UPDATE wawp.membership_intent SET updated_at = clock_timestamp(), next_attempt_at = clock_timestamp()"
+	" WHERE state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
+	" AND updated_at > clock_timestamp() + interval '1 second'",
+	0, {0}, NULL
+};
+
+/* The clock was set back: who waits has begun to wait now. */
+void
+intent_start_anew(void)
+{
+	sqlrun(&start_anew, NULL);
+}
+
 static SqlStatement waiting_lanes = {
 	"SELECT instance::text, group_jid, min(coalesce(next_attempt_at, updated_at)) FROM wawp.membership_intent"
 	" WHERE state IN ('verifying', 'inviting', 'invited', 'pending_approval') GROUP BY instance, group_jid",

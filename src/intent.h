@@ -148,6 +148,7 @@ extern bool intent_requeue(int64 id, const IntentAsker *asker);
 extern int	intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
 extern int	intent_waiting(const LaneKey *lane, Intent **waiting, bool *some_locked);
+extern void intent_start_anew(void);
 extern List *intent_waiting_lanes(void);
 extern void intent_postpone(const Intent *intent, TimestampTz due);
 extern bool intent_begin_invite(const Intent *intent);

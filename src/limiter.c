@@ -46,6 +46,7 @@ typedef struct LimiterEntry
 	int32		day;			/* days since 2000-01-01 UTC */
 	int32		spent;			/* on that day */
 	int64		waiting_since;	/* a worker has been refused since then; 0: none is */
+	int64		waited_since;	/* the same before it was last granted something */
 	int64		asked_at;		/* when a worker last asked */
 	int64		worker_took;	/* what its last token took of the pace */
 } LimiterEntry;
@@ -174,6 +175,7 @@ note_worker(LimiterEntry *entry, const LimiterGrant *grant, int64 now)
 {
 	if (grant->granted > 0)
 	{
+		entry->waited_since = entry->waiting_since == 0 ? now : entry->waiting_since;
 		entry->waiting_since = 0;
 		entry->worker_took = grant->each;
 	}
@@ -255,9 +257,12 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 	return grant;
 }
 
-/* Gives back permits of requests that provably did not leave. */
+/*
+ * Gives back permits of requests that provably did not leave.  comes_back: the
+ * worker has to know something first; it has waited since it first asked.
+ */
 void
-limiter_refund(const LimiterKey *key, int64 each, int count)
+limiter_refund(const LimiterKey *key, int64 each, int count, bool comes_back)
 {
 	LimiterEntry *entry;
 
@@ -267,6 +272,8 @@ limiter_refund(const LimiterKey *key, int64 each, int count)
 	{
 		entry->tat -= each * count;
 		entry->spent = Max(entry->spent - count, 0);
+		if (comes_back)
+			entry->waiting_since = entry->waited_since;
 	}
 	LWLockRelease(wawp_shared->limiter_lock);
 }

@@ -58,7 +58,7 @@ typedef struct Errand
 	WawpInstance *instance;
 	RosterQuestion question;
 	char		person[JID_SIZE];
-	TimestampTz asked_at;
+	int64		asked_at;		/* monotonic us */
 	HttpTransfer *transfer;		/* NULL: not started yet */
 } Errand;
 
@@ -99,11 +99,14 @@ roster_of(const LaneKey *key)
 	return roster;
 }
 
-/* Is there a list that was asked for after that? */
+/*
+ * Is there a list that was asked for after that?  By the clock as it goes now:
+ * one that was set back makes no old list a new one.
+ */
 bool
 roster_is_newer(const Roster *roster, TimestampTz than)
 {
-	return roster->asked_at != 0 && roster->asked_at > than;
+	return roster->asked_at != 0 && GetCurrentTimestamp() - (clock_monotonic_us() - roster->asked_at) > than;
 }
 
 static Self *
@@ -142,7 +145,7 @@ roster_forget_list(const LaneKey *key)
 	if (roster == NULL)
 		return;
 	roster->asked_at = 0;
-	roster->changed_at = GetCurrentTimestamp();
+	roster->changed_at = clock_monotonic_us();
 }
 
 /* A link is used once: it may be revoked any moment. */
@@ -236,7 +239,7 @@ start(Errand *errand)
 		request.fields[0] = (WireField) {"phone", number};
 	else if (errand->question != ASK_SELF)
 		request.group = errand->key.group;
-	errand->asked_at = GetCurrentTimestamp();
+	errand->asked_at = clock_monotonic_us();
 	if (errand->question == ASK_LIST)
 		roster_of(&errand->key)->listed_at = clock_monotonic_ms();
 	errand->transfer = call_begin(errand->instance, &request);

@@ -41,8 +41,8 @@ typedef struct Roster
 	LaneKey		key;			/* hash key, must be first */
 	MemoryContext list_memory;
 	WireMembers list;
-	TimestampTz asked_at;		/* when the list was asked for; 0: there is none */
-	TimestampTz changed_at;		/* when we last changed who is in it */
+	int64		asked_at;		/* when the list was asked for, monotonic us; 0: there is none */
+	int64		changed_at;		/* when we last changed who is in it, likewise */
 	int			added;			/* people we have sent since */
 	MemoryContext memory;		/* of the texts below */
 	const char *subject;		/* NULL: not known */

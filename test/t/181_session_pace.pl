@@ -243,7 +243,7 @@ is(add($session, 'held', 1), '1 accepted', '... when it is served again');
 
 # What the worker was told to wait for.
 instance('limited', adds_per_minute => 600, adds_burst => 10);
-$sim->rule({ match => { body => 'LIMITED' }, times => 1, answer => { status => 429, headers => { 'Retry-After' => '1' } } });
+$sim->rule({ match => { path => 'add$', body => 'LIMITED' }, times => 1, answer => { status => 429, headers => { 'Retry-After' => '1' } } });
 $session->ask("SELECT id FROM wawp_request_add('@{[ new_group() ]}', ARRAY['15560008888'], 'limited')");
 $session->until("SELECT count(*) FROM wawp.hold WHERE instance = 'limited'", 1, 5);
 is($session->ask("SELECT outcome, retry_at = (SELECT until FROM wawp.hold WHERE instance = 'limited')
