@@ -25,6 +25,7 @@
 #include "instance.h"
 #include "limiter.h"
 #include "miscadmin.h"
+#include "settings.h"
 #include "shmem.h"
 #include "storage/ipc.h"
 #include "sqlrun.h"
@@ -117,6 +118,7 @@ typedef struct Explained
 {
 	const char *state;
 	const char *instance;
+	const char *group;
 	const char *outcome;
 	const char *detail;
 	TimestampTz not_before;
@@ -138,7 +140,7 @@ static SqlStatement look_up = {
 	"  AND a.group_jid = i.group_jid AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
 	" EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN"
 	"  ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND b.instance = i.instance"
-	"  AND b.group_jid = i.group_jid AND b.jid = i.jid AND b.id <> i.id), i.action::text"
+	"  AND b.group_jid = i.group_jid AND b.jid = i.jid AND b.id <> i.id), i.action::text, i.group_jid"
 	" FROM wawp.membership_intent i"
 	" LEFT JOIN wawp.membership_intent p ON p.id = i.after"
 	" LEFT JOIN LATERAL (SELECT * FROM wawp.hold h WHERE h.instance = i.instance"
@@ -171,6 +173,7 @@ read_explained(int64 id, Explained *e)
 	e->ahead = sqlrun_get_int8(0, 12, 0);
 	e->in_flight = sqlrun_get(0, 13)[0] == 't';
 	e->action = sqlrun_get(0, 14);
+	e->group = sqlrun_get(0, 15);
 	return true;
 }
 
@@ -180,14 +183,40 @@ at(TimestampTz time)
 	return timestamptz_to_str(time);
 }
 
-/* When the instance's pace lets an add leave that has so many before it. */
-static const char *
-explain_pace(const char *name, int64 ahead)
+/* A group's pace beside the instance's, which not everybody may read; -1: none. */
+static double
+group_adds_per_minute(const Explained *e)
 {
-	WawpInstance *instance = instance_describe(name);
+	LaneKey		lane;
+	SqlOwner	before = sqlrun_begin_as_owner();
+	double		adds;
+
+	memset(&lane, 0, sizeof(lane));
+	namestrcpy(&lane.instance, e->instance);
+	strlcpy(lane.group, e->group, sizeof(lane.group));
+	adds = settings_get(&lane).adds_per_minute;
+	sqlrun_end_as_owner(&before);
+	return adds;
+}
+
+/* How long that pace keeps an add that has so many before it, in us. */
+static int64
+pace_wait(LimiterKey key, double per_minute, int64 ahead)
+{
+	PaceRate	rate = pace_rate(per_minute, 0);
+
+	return Max(limiter_next_at(&key, rate) - clock_monotonic_us(), 0) + ahead * rate.interval;
+}
+
+/* When the paces of the instance and the group let an add leave. */
+static const char *
+explain_pace(const Explained *e)
+{
+	WawpInstance *instance = instance_describe(e->instance);
 	LimiterKey	key = budget_key(instance, LIMIT_ADD);
-	PaceRate	rate = pace_rate(instance->adds_per_minute, 0);
-	int64		wait = limiter_next_at(&key, rate) - clock_monotonic_us();
+	int64		wait = pace_wait(key, instance->adds_per_minute, e->ahead);
+	double		in_group = group_adds_per_minute(e);
+	int64		group_wait = in_group > 0 ? pace_wait(budget_group_key(instance, e->group), in_group, e->ahead) : 0;
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz quiet = instance_quiet_until(instance, now);
 
@@ -196,8 +225,8 @@ explain_pace(const char *name, int64 ahead)
 						instance->adds_per_day, at(now + USECS_PER_DAY - now % USECS_PER_DAY));
 	if (quiet != 0)
 		return psprintf("queued: the instance's quiet hours end at %s", at(quiet));
-	return psprintf("queued: " INT64_FORMAT " ahead in this group, the instance's pace lets it leave about %s",
-					ahead, at(now + Max(wait, 0) + ahead * rate.interval));
+	return psprintf("queued: " INT64_FORMAT " ahead in this group, the %s's pace lets it leave about %s",
+					e->ahead, group_wait > wait ? "group" : "instance", at(now + Max(wait, group_wait)));
 }
 
 static const char *
@@ -227,8 +256,21 @@ explain_queued(const Explained *e)
 		return psprintf("queued: Wawp instance \"%s\" does not exist any more, or its host is not in wawp.allowed_hosts",
 						e->instance);
 	if (strcmp(e->action, "add") == 0)
-		return explain_pace(e->instance, e->ahead);
+		return explain_pace(e);
 	return psprintf("queued: " INT64_FORMAT " ahead in this group", e->ahead);
+}
+
+/* Messages keep to the quiet hours, too. */
+static const char *
+explain_inviting(const Explained *e)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz quiet = instance_is_callable(e->instance)
+		? instance_quiet_until(instance_describe(e->instance), now) : 0;
+
+	return psprintf("inviting: %s, the invite link is sent about %s%s%s",
+					e->outcome ? e->outcome : "asked for", at(Max(Max(e->next_attempt_at, quiet), now)),
+					e->held_by ? "; held: " : quiet != 0 ? "; quiet hours" : "", e->held_by ? e->held_by : "");
 }
 
 static const char *
@@ -242,9 +284,7 @@ explain(const Explained *e)
 		return psprintf("verifying: the API said %s, the member list is looked at about %s",
 						e->outcome ? e->outcome : "nothing yet", at(e->next_attempt_at));
 	if (strcmp(e->state, "inviting") == 0)
-		return psprintf("inviting: %s, the invite link is sent about %s%s%s",
-						e->outcome ? e->outcome : "asked for", at(Max(e->next_attempt_at, GetCurrentTimestamp())),
-						e->held_by ? "; held: " : "", e->held_by ? e->held_by : "");
+		return explain_inviting(e);
 	if (strcmp(e->state, "invited") == 0)
 		return psprintf("invited: the link was sent, whether the person has joined is looked at about %s",
 						at(e->next_attempt_at));

@@ -154,6 +154,16 @@ is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$filled'", 'gro
 is($wawp->now($unlucky), 'queued group_full', '... which is not taken for a privacy setting');
 $sim->unrule;
 
+# ---- a group with a pace of its own
+
+my $slow = settings($wawp->group, adds_per_minute => 60);
+my @slow = map { $wawp->want(group => $slow) } 1 .. 3;
+like($wawp->ask("SELECT wawp_explain($slow[2])"), qr/^queued: [12] ahead in this group, the group's pace lets it leave about /, 'a pace of the group: explained');
+is($wawp->end($_), 'done added', '... all are added') foreach @slow;
+my @at = map { $_->{at} } grep { $_->{path} =~ /\Q$slow\E/ || $_->{path} =~ /@{[ $slow =~ s{@}{%40}r ]}/ } $sim->ledger(qr/add$/);
+is(scalar(@at), 3, '... one by one');
+cmp_ok($at[$_] - $at[ $_ - 1 ], '>', 0.95, '... at that pace, though the instance has none') foreach 1, 2;
+
 # ---- groups that are not ours
 
 my %not_ours = (owner => '15559990001', members => { '15559990001' => { role => 'superadmin' }, '15550000001' => { role => 'member' } });

@@ -115,6 +115,7 @@ is(welcomes(), 1, '... the welcome is not repeated');
 $wawp->ask("ALTER SERVER night OPTIONS (ADD quiet_hours '$quiet_hours')");
 my $blocked = $wawp->want(instance => 'night', group => $awake, who => $wawp->person(privacy => 'nobody'), action => 'invite');
 is($wawp->until("SELECT state FROM wawp.membership_intent WHERE id = $blocked", 'inviting'), 'inviting', 'quiet hours: an invitation waits');
+like($wawp->ask("SELECT wawp_explain($blocked)"), qr/^inviting: .*; quiet hours$/, '... which is explained');
 my $muffled = welcoming('Good night {names}', '0', instance => 'night');
 like($wawp->ask("SELECT outcome FROM wawp_add_participants('$muffled', ARRAY['@{[ $wawp->person ]}'], 'night')"), qr/^(accepted|added)$/, '... who is added by hand');
 is($wawp->now($blocked), 'inviting', '... still');
