@@ -164,6 +164,8 @@ cmp_ok($delays[-1], '<', 1000, '... and never waits to be woken');
 
 # ---- idle: one poll a minute, whoever waits for whatever
 
+# or they would be looked for in a world without them, and invited
+is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE state IN ('sending', 'verifying')", 0, 20), 0, 'all are looked for');
 clean();
 my $idle_group = new_group();
 $session->ask("SELECT wawp_pause('support', '$idle_group')");
