@@ -137,6 +137,7 @@ extern WawpOperation intent_operation(IntentAction action);
 extern const char *intent_action_name(IntentAction action);
 extern const char *intent_state_name(IntentState state);
 
+extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
 extern bool intent_make_room(const char *instance, const char *group, const char *jid,
 							 IntentAction action, const IntentAsker *asker);
 extern void intent_note(const char *kind, const char *instance, const char *group,
