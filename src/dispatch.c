@@ -120,6 +120,8 @@ static DispatchWake told;
 static int	careful;			/* rows in doubt that are served one at a time */
 static bool retry_soon;
 static bool look_at_dependents; /* something ended otherwise than well */
+static bool has_dependents_is_known;	/* in the cycle under way: */
+static bool has_dependents;		/* does any intent wait for another? */
 static int64 next_expiry = LANES_NEVER; /* monotonic ms */
 
 static void recover_rest(void);
@@ -1255,12 +1257,20 @@ record_answers(Flight *flight)
 	flight->recording = true;
 }
 
-/* What waits for an intent that is done may go on. */
+/*
+ * What waits for an intent that is done may go on.  Mostly nothing waits for
+ * any; what is asked for later than that was looked at wakes the worker itself.
+ */
 static void
 note_done(int64 id)
 {
 	ListCell   *lc;
 
+	if (!has_dependents_is_known)
+		has_dependents = intent_has_dependents();
+	has_dependents_is_known = true;
+	if (!has_dependents)
+		return;
 	foreach(lc, intent_dependent_lanes(id))
 		lanes_note(lfirst(lc), clock_monotonic_ms());
 }
@@ -1353,7 +1363,8 @@ settle_flight(Flight *flight, List *holds)
 	if (!flight->recorded && !flight->recording)
 	{
 		record_answers(flight);
-		if (did_succeed(flight))
+		if (did_succeed(flight) &&
+			(find_hold(holds, &flight->lane->key, true) || find_hold(holds, &flight->lane->key, false)))
 			hold_ease_after_success(flight->instance->name, flight->lane->key.group);
 	}
 	for (int i = 0; i < flight->n; i++)
@@ -1592,6 +1603,7 @@ dispatch_settle_and_claim(void)
 	dlist_iter	iter;
 
 	retry_soon = false;
+	has_dependents_is_known = false;
 	isolated_failures = 0;
 	dlist_foreach(iter, &flights)
 	{

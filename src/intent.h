@@ -155,6 +155,7 @@ extern bool intent_move(const Intent *intent, const char *group);
 extern List *intent_end_superseded(void);
 extern int64 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
 									const char *requested_by, const char *reason);
+extern bool intent_has_dependents(void);
 extern uint64 intent_fail_dependents(void);
 extern List *intent_dependent_lanes(int64 id);
 extern int64 intent_expire(void);
