@@ -119,6 +119,8 @@ static bool doubt_left;			/* rows in doubt that somebody has locked */
 static DispatchWake told;
 static int	careful;			/* rows in doubt that are served one at a time */
 static bool retry_soon;
+static MemoryContext cycle_memory;	/* of the cycle under way */
+static List *resolved = NIL;	/* instances, in it */
 static bool look_at_dependents; /* something ended otherwise than well */
 static bool has_dependents_is_known;	/* in the cycle under way: */
 static bool has_dependents;		/* does any intent wait for another? */
@@ -296,10 +298,63 @@ hold_for(const LaneKey *lane, List *holds, WawpOutcome outcome)
  * ---- claiming
  */
 
+/* An instance as a role has it in the cycle under way. */
+typedef struct Resolved
+{
+	NameData	name;
+	const char *role;			/* NULL: nobody's */
+	WawpInstance *instance;
+} Resolved;
+
+static const Resolved *
+find_resolved(const NameData *name, const char *role)
+{
+	ListCell   *lc;
+
+	foreach(lc, resolved)
+	{
+		const Resolved *one = lfirst(lc);
+
+		if (memcmp(&one->name, name, sizeof(NameData)) == 0 &&
+			(role == NULL ? one->role == NULL : one->role && strcmp(one->role, role) == 0))
+			return one;
+	}
+	return NULL;
+}
+
+/*
+ * An instance as a role has it, in the current memory; the same throughout a
+ * cycle, whose catalogs are read once.
+ */
 static ErrorData *
 resolve_instance(const LaneKey *lane, const char *role, WawpInstance **instance)
 {
-	return instance_try(NameStr(lane->instance), role, instance);
+	const Resolved *known = find_resolved(&lane->instance, role);
+	ErrorData  *error = known ? NULL : instance_try(NameStr(lane->instance), role, instance);
+	MemoryContext caller = CurrentMemoryContext;
+	Resolved   *one;
+
+	if (known)
+		*instance = instance_copy(known->instance);
+	else if (error == NULL && cycle_memory)
+	{
+		MemoryContextSwitchTo(cycle_memory);
+		one = palloc(sizeof(Resolved));
+		one->name = lane->instance;
+		one->role = role ? pstrdup(role) : NULL;
+		one->instance = instance_copy(*instance);
+		resolved = lappend(resolved, one);
+		MemoryContextSwitchTo(caller);
+	}
+	return error;
+}
+
+/* What was resolved lives until the cycle's memory goes; NULL: no cycle. */
+static void
+begin_resolving(MemoryContext memory)
+{
+	cycle_memory = memory;
+	resolved = NIL;
 }
 
 static AuditRecord
@@ -1602,6 +1657,7 @@ dispatch_settle_and_claim(void)
 	List	   *holds = hold_read_all();
 	dlist_iter	iter;
 
+	begin_resolving(CurrentMemoryContext);
 	retry_soon = false;
 	has_dependents_is_known = false;
 	isolated_failures = 0;
@@ -1643,6 +1699,7 @@ dispatch_committed(void)
 {
 	dlist_mutable_iter iter;
 
+	begin_resolving(NULL);
 	told.rescan = false;
 	told.nlanes = 0;
 	roster_forget_facts();
@@ -1670,6 +1727,7 @@ dispatch_aborted(void)
 {
 	dlist_mutable_iter iter;
 
+	begin_resolving(NULL);
 	audit_forget_numbers();
 	told.rescan = true;
 	isolating = true;
