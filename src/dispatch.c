@@ -1659,6 +1659,8 @@ dispatch_settle_and_claim(void)
 
 	begin_resolving(CurrentMemoryContext);
 	retry_soon = false;
+	if (!isolating)
+		audit_gather();
 	has_dependents_is_known = false;
 	isolated_failures = 0;
 	dlist_foreach(iter, &flights)
@@ -1682,6 +1684,7 @@ dispatch_settle_and_claim(void)
 	holds = hold_read_all();
 	follow_due(holds);
 	claim_due(holds);
+	audit_end_gathering();
 }
 
 static bool
