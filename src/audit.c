@@ -25,10 +25,14 @@
 #include "fmgr.h"
 #include "pgtime.h"
 #include "sqlrun.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #define MONTHS_AHEAD 2
+#define RECORDS_AT_ONCE 100
 
 PG_FUNCTION_INFO_V1(wawp_audit_refuse);
 
@@ -175,11 +179,14 @@ static SqlStatement last_number = {
 	0, {0}, NULL
 };
 
+static void forget_batch(void);
+
 /* To be called when a transaction that wrote records did not commit. */
 void
 audit_forget_numbers(void)
 {
 	next_number = 0;
+	forget_batch();
 }
 
 static int64
@@ -194,48 +201,151 @@ take_number(void)
 	return next_number++;
 }
 
+#define COLUMNS 24
+
+/* The columns of a record, as they are bound; the order is that of `insert`. */
+static const Oid column_types[COLUMNS] = {
+	INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, INT4OID,
+	TEXTOID, TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	TEXTOID, INT4OID, TEXTOID
+};
+
 static SqlStatement insert = {
 	"INSERT INTO wawp.audit_log (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id,"
 	" batch_id, attempt, action, outcome, http_status, code, login_role, requested_by, actor,"
 	" application_name, client_addr, origin, reason, request_id, duration_ms, detail)"
-	" VALUES ($1, clock_timestamp(), $2::wawp.audit_kind, $3::name, $4, $5, $6, $7, $8, $9,"
-	" $10::wawp.action, $11::wawp.outcome, $12, $13, $14::name, $15::name, $16, $17, $18::inet, $19, $20,"
-	" $21::uuid, $22, $23::jsonb)",
-	23, {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, INT4OID,
-		TEXTOID, TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-	TEXTOID, INT4OID, TEXTOID}, NULL
+	" SELECT r.id, r.at, r.kind::wawp.audit_kind, r.instance::name, r.instance_id, r.group_jid, r.contact_id, r.intent_id,"
+	" r.batch_id, r.attempt, r.action::wawp.action, r.outcome::wawp.outcome, r.http_status, r.code,"
+	" r.login_role::name, r.requested_by::name, r.actor, r.application_name, r.client_addr::inet, r.origin, r.reason,"
+	" r.request_id::uuid, r.duration_ms, r.detail::jsonb"
+	" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,"
+	"  $22, $23, $24) r (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id, batch_id, attempt,"
+	"  action, outcome, http_status, code, login_role, requested_by, actor, application_name, client_addr, origin,"
+	"  reason, request_id, duration_ms, detail)",
+	COLUMNS, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
+		INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID}, NULL
 };
+
+/* Records that are written together. */
+static struct
+{
+	MemoryContext memory;
+	bool		is_open;
+	int			n;
+	SqlArgs		rows[RECORDS_AT_ONCE];
+}			batch;
+
+static void
+bind_record(const AuditRecord *r, SqlArgs *args)
+{
+	args->n = 0;
+	sqlrun_int8(args, take_number());
+	sqlrun_time(args, GetCurrentTimestamp());
+	sqlrun_text(args, r->kind);
+	sqlrun_text(args, r->instance);
+	sqlrun_text(args, r->instance_id);
+	sqlrun_text(args, r->group_jid);
+	sqlrun_id(args, r->contact_id);
+	sqlrun_id(args, r->intent_id);
+	sqlrun_text(args, r->batch_id);
+	sqlrun_int4(args, r->attempt, r->attempt > 0);
+	sqlrun_text(args, r->action);
+	sqlrun_text(args, r->outcome);
+	sqlrun_int4(args, r->http_status, r->http_status != 0);
+	sqlrun_int4(args, r->code, r->code != 0);
+	sqlrun_text(args, r->login_role);
+	sqlrun_text(args, r->requested_by);
+	sqlrun_text(args, r->actor);
+	sqlrun_text(args, r->application_name);
+	sqlrun_text(args, r->client_addr);
+	sqlrun_text(args, r->origin);
+	sqlrun_text(args, r->reason);
+	sqlrun_text(args, r->request_id);
+	sqlrun_int4(args, r->duration_ms, r->duration_ms >= 0);
+	sqlrun_text(args, r->detail);
+	Assert(args->n == COLUMNS);
+}
+
+/* A column of all records of the batch, as an array. */
+static Datum
+column_array(int column)
+{
+	Datum		values[RECORDS_AT_ONCE];
+	bool		nulls[RECORDS_AT_ONCE];
+	int			lower = 1;
+	int16		len;
+	bool		byval;
+	char		align;
+
+	for (int i = 0; i < batch.n; i++)
+	{
+		values[i] = batch.rows[i].values[column];
+		nulls[i] = batch.rows[i].nulls[column] == 'n';
+	}
+	get_typlenbyvalalign(column_types[column], &len, &byval, &align);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &batch.n, &lower, column_types[column],
+											  len, byval, align));
+}
+
+/* Writes the records that wait. */
+void
+audit_flush(void)
+{
+	MemoryContext caller;
+	SqlArgs		args = {0};
+
+	if (batch.n == 0)
+		return;
+	caller = MemoryContextSwitchTo(batch.memory);
+	for (int i = 0; i < COLUMNS; i++)
+		sqlrun_datum(&args, column_array(i));
+	MemoryContextSwitchTo(caller);
+	batch.n = 0;
+	sqlrun(&insert, &args);
+	MemoryContextReset(batch.memory);
+}
+
+/* Each record is written at once again. */
+static void
+forget_batch(void)
+{
+	batch.is_open = false;
+	batch.n = 0;
+	if (batch.memory)
+		MemoryContextReset(batch.memory);
+}
+
+/* Until audit_end_gathering, which is to come before the commit, records wait to be written together. */
+void
+audit_gather(void)
+{
+	batch.is_open = true;
+}
+
+void
+audit_end_gathering(void)
+{
+	audit_flush();
+	batch.is_open = false;
+}
 
 /* Appends one record. */
 void
-audit_write(const AuditRecord *r)
+audit_write(const AuditRecord *record)
 {
-	SqlArgs		args = {0};
+	MemoryContext caller;
+	SqlArgs		args;
 
-	sqlrun_int8(&args, take_number());
-	sqlrun_text(&args, r->kind);
-	sqlrun_text(&args, r->instance);
-	sqlrun_text(&args, r->instance_id);
-	sqlrun_text(&args, r->group_jid);
-	sqlrun_id(&args, r->contact_id);
-	sqlrun_id(&args, r->intent_id);
-	sqlrun_text(&args, r->batch_id);
-	sqlrun_int4(&args, r->attempt, r->attempt > 0);
-	sqlrun_text(&args, r->action);
-	sqlrun_text(&args, r->outcome);
-	sqlrun_int4(&args, r->http_status, r->http_status != 0);
-	sqlrun_int4(&args, r->code, r->code != 0);
-	sqlrun_text(&args, r->login_role);
-	sqlrun_text(&args, r->requested_by);
-	sqlrun_text(&args, r->actor);
-	sqlrun_text(&args, r->application_name);
-	sqlrun_text(&args, r->client_addr);
-	sqlrun_text(&args, r->origin);
-	sqlrun_text(&args, r->reason);
-	sqlrun_text(&args, r->request_id);
-	sqlrun_int4(&args, r->duration_ms, r->duration_ms >= 0);
-	sqlrun_text(&args, r->detail);
-	sqlrun(&insert, &args);
+	if (batch.memory == NULL)
+		batch.memory = AllocSetContextCreate(TopMemoryContext, "wawp audit batch", ALLOCSET_DEFAULT_SIZES);
+	caller = MemoryContextSwitchTo(batch.memory);
+	bind_record(record, &args);
+	MemoryContextSwitchTo(caller);
+	batch.rows[batch.n++] = args;
+	if (!batch.is_open || batch.n == RECORDS_AT_ONCE)
+		audit_flush();
 }
 
 /*

@@ -62,6 +62,9 @@ typedef struct AuditSent
 extern void audit_prepare_ahead(void);
 extern void audit_drop_old(int retention_minutes);
 extern void audit_write(const AuditRecord *record);
+extern void audit_gather(void);
+extern void audit_flush(void);
+extern void audit_end_gathering(void);
 extern List *audit_take_notes(int limit);
 extern void audit_forget_numbers(void);
 extern List *audit_recent_sends(void);

@@ -82,6 +82,13 @@
 #define wawp_no_transaction_timeout() ((void) 0)
 #endif
 
+/* An index scan may be instrumented since 18. */
+#if PG_VERSION_NUM >= 180000
+#define wawp_index_beginscan(table, index, snapshot, nkeys) index_beginscan((table), (index), (snapshot), NULL, (nkeys), 0)
+#else
+#define wawp_index_beginscan(table, index, snapshot, nkeys) index_beginscan((table), (index), (snapshot), (nkeys), 0)
+#endif
+
 /* The module's name and version are readable since 18. */
 #if PG_VERSION_NUM >= 180000
 #define WAWP_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "wawp", .version = WAWP_VERSION)

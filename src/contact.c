@@ -13,9 +13,14 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "contact.h"
 #include "sqlrun.h"
+
+#define KNOWN \
+	"contact_id, lid, registered, last_inbound_at, checked_at > clock_timestamp() - interval '30 days', known_as"
 
 static SqlStatement find = {
 	"SELECT contact_id FROM wawp.contact WHERE jid = $1",
@@ -24,26 +29,83 @@ static SqlStatement find = {
 
 static SqlStatement create = {
 	"INSERT INTO wawp.contact (jid) VALUES ($1)"
-	" ON CONFLICT (jid) DO UPDATE SET jid = excluded.jid RETURNING contact_id",
+	" ON CONFLICT (jid) DO UPDATE SET jid = excluded.jid RETURNING " KNOWN,
 	1, {TEXTOID}, NULL
 };
+
+/*
+ * People that this transaction has met, by a hash of the JID: each is asked for
+ * several times.  Emptied by its end, and by that of a subtransaction in which
+ * some of them may have been made.
+ */
+static struct
+{
+	uint64		epoch;			/* of a transaction; 0: not registered yet */
+	struct
+	{
+		uint64		epoch;
+		int64		id;
+		char		jid[NAMEDATALEN];
+	}			people[256];
+}			met;
+
+static void
+on_xact_end(XactEvent event, void *arg pg_attribute_unused())
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		met.epoch++;
+}
+
+static void
+on_subxact_end(SubXactEvent event, SubTransactionId mine pg_attribute_unused(),
+			   SubTransactionId parent pg_attribute_unused(), void *arg pg_attribute_unused())
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		met.epoch++;
+}
+
+static int
+place_of(const char *jid)
+{
+	return hash_bytes((const unsigned char *) jid, (int) strlen(jid)) % lengthof(met.people);
+}
+
+static int64
+remember(const char *jid, int64 id)
+{
+	int			place = place_of(jid);
+
+	if (met.epoch == 0)
+	{
+		RegisterXactCallback(on_xact_end, NULL);
+		RegisterSubXactCallback(on_subxact_end, NULL);
+		met.epoch = 1;
+	}
+	if (strlcpy(met.people[place].jid, jid, NAMEDATALEN) >= NAMEDATALEN)
+		return id;
+	met.people[place].epoch = met.epoch;
+	met.people[place].id = id;
+	return id;
+}
 
 /* The id of a person, made at first sight. */
 int64
 contact_id(const char *jid)
 {
+	int			place = place_of(jid);
 	SqlArgs		args = {0};
 
+	if (met.epoch != 0 && met.people[place].epoch == met.epoch && strcmp(met.people[place].jid, jid) == 0)
+		return met.people[place].id;
 	sqlrun_text(&args, jid);
 	if (sqlrun(&find, &args) == 0)
 		sqlrun(&create, &args);
-	return sqlrun_get_int8(0, 1, 0);
+	return remember(jid, sqlrun_get_int8(0, 1, 0));
 }
 
 static SqlStatement get = {
-	"SELECT contact_id, lid, registered, last_inbound_at, checked_at > clock_timestamp() - interval '30 days', known_as"
-	" FROM wawp.contact WHERE contact_id = $1",
-	1, {INT8OID}, NULL
+	"SELECT " KNOWN " FROM wawp.contact WHERE jid = $1",
+	1, {TEXTOID}, NULL
 };
 
 /* What is known of a person, who is made at first sight. */
@@ -51,10 +113,12 @@ Contact
 contact_get(const char *jid)
 {
 	SqlArgs		args = {0};
-	Contact		contact = {.id = contact_id(jid)};
+	Contact		contact = {0};
 
-	sqlrun_int8(&args, contact.id);
-	sqlrun(&get, &args);
+	sqlrun_text(&args, jid);
+	if (sqlrun(&get, &args) == 0)
+		sqlrun(&create, &args);
+	contact.id = remember(jid, sqlrun_get_int8(0, 1, 0));
 	contact.lid = sqlrun_get(0, 2);
 	contact.is_registered = sqlrun_get(0, 3) && sqlrun_get(0, 3)[0] == 't';
 	contact.last_inbound_at = sqlrun_get_int8(0, 4, 0);

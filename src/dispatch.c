@@ -123,7 +123,11 @@ static bool doubt_left;			/* rows in doubt that somebody has locked */
 static DispatchWake told;
 static int	careful;			/* rows in doubt that are served one at a time */
 static bool retry_soon;
+static MemoryContext cycle_memory;	/* of the cycle under way */
+static List *resolved = NIL;	/* instances, in it */
 static bool look_at_dependents; /* something ended otherwise than well */
+static bool has_dependents_is_known;	/* in the cycle under way: */
+static bool has_dependents;		/* does any intent wait for another? */
 static int64 next_expiry = LANES_NEVER; /* monotonic ms */
 
 static void recover_rest(void);
@@ -299,10 +303,63 @@ hold_for(const LaneKey *lane, List *holds, WawpOutcome outcome)
  * ---- claiming
  */
 
+/* An instance as a role has it in the cycle under way. */
+typedef struct Resolved
+{
+	NameData	name;
+	const char *role;			/* NULL: nobody's */
+	WawpInstance *instance;
+} Resolved;
+
+static const Resolved *
+find_resolved(const NameData *name, const char *role)
+{
+	ListCell   *lc;
+
+	foreach(lc, resolved)
+	{
+		const Resolved *one = lfirst(lc);
+
+		if (memcmp(&one->name, name, sizeof(NameData)) == 0 &&
+			(role == NULL ? one->role == NULL : one->role && strcmp(one->role, role) == 0))
+			return one;
+	}
+	return NULL;
+}
+
+/*
+ * An instance as a role has it, in the current memory; the same throughout a
+ * cycle, whose catalogs are read once.
+ */
 static ErrorData *
 resolve_instance(const LaneKey *lane, const char *role, WawpInstance **instance)
 {
-	return instance_try(NameStr(lane->instance), role, instance);
+	const Resolved *known = find_resolved(&lane->instance, role);
+	ErrorData  *error = known ? NULL : instance_try(NameStr(lane->instance), role, instance);
+	MemoryContext caller = CurrentMemoryContext;
+	Resolved   *one;
+
+	if (known)
+		*instance = instance_copy(known->instance);
+	else if (error == NULL && cycle_memory)
+	{
+		MemoryContextSwitchTo(cycle_memory);
+		one = palloc(sizeof(Resolved));
+		one->name = lane->instance;
+		one->role = role ? pstrdup(role) : NULL;
+		one->instance = instance_copy(*instance);
+		resolved = lappend(resolved, one);
+		MemoryContextSwitchTo(caller);
+	}
+	return error;
+}
+
+/* What was resolved lives until the cycle's memory goes; NULL: no cycle. */
+static void
+begin_resolving(MemoryContext memory)
+{
+	cycle_memory = memory;
+	resolved = NIL;
 }
 
 static AuditRecord
@@ -1385,12 +1442,20 @@ record_answers(Flight *flight)
 	flight->recording = true;
 }
 
-/* What waits for an intent that is done may go on. */
+/*
+ * What waits for an intent that is done may go on.  Mostly nothing waits for
+ * any; what is asked for later than that was looked at wakes the worker itself.
+ */
 static void
 note_done(int64 id)
 {
 	ListCell   *lc;
 
+	if (!has_dependents_is_known)
+		has_dependents = intent_has_dependents();
+	has_dependents_is_known = true;
+	if (!has_dependents)
+		return;
 	foreach(lc, intent_dependent_lanes(id))
 		lanes_note(lfirst(lc), clock_monotonic_ms());
 }
@@ -1512,7 +1577,8 @@ settle_flight(Flight *flight, List *holds)
 	else if (!flight->recorded && !flight->recording)
 	{
 		record_answers(flight);
-		if (did_succeed(flight))
+		if (did_succeed(flight) &&
+			(find_hold(holds, &flight->lane->key, true) || find_hold(holds, &flight->lane->key, false)))
 			hold_ease_after_success(flight->instance->name, flight->lane->key.group);
 	}
 	for (int i = 0; i < flight->n; i++)
@@ -1755,7 +1821,11 @@ dispatch_settle_and_claim(void)
 	List	   *holds = hold_read_all();
 	dlist_iter	iter;
 
+	begin_resolving(CurrentMemoryContext);
 	retry_soon = false;
+	if (!isolating)
+		audit_gather();
+	has_dependents_is_known = false;
 	isolated_failures = 0;
 	dlist_foreach(iter, &flights)
 	{
@@ -1779,6 +1849,7 @@ dispatch_settle_and_claim(void)
 	follow_due(holds);
 	claim_due(holds);
 	welcome_due(holds);
+	audit_end_gathering();
 }
 
 static bool
@@ -1796,6 +1867,7 @@ dispatch_committed(void)
 {
 	dlist_mutable_iter iter;
 
+	begin_resolving(NULL);
 	told.rescan = false;
 	told.nlanes = 0;
 	roster_forget_facts();
@@ -1823,6 +1895,7 @@ dispatch_aborted(void)
 {
 	dlist_mutable_iter iter;
 
+	begin_resolving(NULL);
 	audit_forget_numbers();
 	told.rescan = true;
 	isolating = true;

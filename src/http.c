@@ -49,6 +49,7 @@
 #include <sys/event.h>
 #endif
 
+#include "clock.h"
 #include "http.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
@@ -109,6 +110,8 @@ static struct
 	CURLM	   *multi;			/* NULL: not made yet */
 	int			mux;			/* the one descriptor to wait for */
 	int			timer;			/* timerfd in it; unused with kqueue */
+	int64		due_at;			/* when libcurl wants to act; monotonic ms, 0: not by itself */
+	int64		armed_at;		/* when the timer goes off; 0: not by itself */
 	dlist_head	active;
 	struct
 	{
@@ -316,10 +319,22 @@ on_socket(CURL *easy pg_attribute_unused(), curl_socket_t socket, int what,
 static int
 on_timer(CURLM *multi pg_attribute_unused(), long timeout_ms, void *data pg_attribute_unused())
 {
-	if (mux_set_timer(timeout_ms))
-		return 0;
-	engine.broken = true;
-	return -1;
+	engine.due_at = timeout_ms < 0 ? 0 : clock_monotonic_ms() + timeout_ms;
+	return 0;
+}
+
+/*
+ * Before waiting: libcurl changes its mind several times a request, which costs
+ * no system call.  A timer that goes off too early does no harm.
+ */
+static void
+arm_timer(void)
+{
+	if (engine.due_at == 0 || (engine.armed_at != 0 && engine.armed_at <= engine.due_at))
+		return;
+	if (!mux_set_timer(Max(engine.due_at - clock_monotonic_ms(), 0)))
+		engine.broken = true;
+	engine.armed_at = engine.due_at;
 }
 
 static bool
@@ -803,8 +818,18 @@ engine_pump(void)
 
 	fence_signals(&saved);
 	for (int i = 0; i < n; i++)
-		if (curl_multi_socket_action(engine.multi, events[i].socket, events[i].what, &running) != CURLM_OK)
+	{
+		if (events[i].socket == CURL_SOCKET_TIMEOUT)
+			engine.armed_at = 0;
+		else if (curl_multi_socket_action(engine.multi, events[i].socket, events[i].what, &running) != CURLM_OK)
 			engine.broken = true;
+	}
+	if (engine.due_at != 0 && engine.due_at <= clock_monotonic_ms())
+	{
+		engine.due_at = 0;
+		if (curl_multi_socket_action(engine.multi, CURL_SOCKET_TIMEOUT, 0, &running) != CURLM_OK)
+			engine.broken = true;
+	}
 	unfence_signals(&saved);
 	engine_collect();
 }
@@ -946,10 +971,12 @@ http_wait(HttpTransfer *transfer)
 		engine_pump();
 		while (!transfer->done)
 		{
-			int			events = WaitLatchOrSocket(MyLatch,
-												   WL_LATCH_SET | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH,
-												   engine.mux, -1L, engine.wait_event);
+			int			events;
 
+			arm_timer();
+			events = WaitLatchOrSocket(MyLatch,
+									   WL_LATCH_SET | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH,
+									   engine.mux, -1L, engine.wait_event);
 			if (events & WL_LATCH_SET)
 			{
 				ResetLatch(MyLatch);
@@ -969,12 +996,16 @@ http_wait(HttpTransfer *transfer)
 
 /*
  * The one descriptor that becomes readable when http_pump has something to do,
- * for a caller with a wait of its own; -1 before the first transfer.
+ * for a caller with a wait of its own, to be asked for before each; -1 before
+ * the first transfer.
  */
 int
 http_descriptor(void)
 {
-	return engine.multi ? engine.mux : -1;
+	if (engine.multi == NULL)
+		return -1;
+	arm_timer();
+	return engine.mux;
 }
 
 /* Carries all transfers on as far as they can go without waiting. */

@@ -805,6 +805,27 @@ describe(ForeignServer *server)
 	return instance;
 }
 
+#define COPY_TEXT(text) ((text) = (text) ? pstrdup(text) : NULL)
+
+/* The same in the current memory. */
+WawpInstance *
+instance_copy(const WawpInstance *instance)
+{
+	WawpInstance *copy = palloc(sizeof(WawpInstance));
+
+	*copy = *instance;
+	COPY_TEXT(copy->name);
+	COPY_TEXT(copy->instance_id);
+	COPY_TEXT(copy->access_token);
+	COPY_TEXT(copy->base.scheme);
+	COPY_TEXT(copy->base.host);
+	COPY_TEXT(copy->base.origin);
+	COPY_TEXT(copy->base.path);
+	COPY_TEXT(copy->ca_file);
+	COPY_TEXT(copy->quiet_hours);
+	return copy;
+}
+
 /*
  * An instance without its token, whoever asks: for its pace.  Errors: 42704 no
  * such instance, 22023 its host is not allowed any more.

@@ -63,6 +63,7 @@ extern InstanceRef instance_choose(const char *name);
 extern WawpInstance *instance_resolve(const char *name, Oid roleid);
 extern WawpInstance *instance_describe(const char *name);
 extern ErrorData *instance_try(const char *name, const char *role, WawpInstance **instance);
+extern WawpInstance *instance_copy(const WawpInstance *instance);
 extern TimestampTz instance_quiet_until(const WawpInstance *instance, TimestampTz now);
 extern List *instance_names(void);
 extern bool instance_is_usable(const char *name);

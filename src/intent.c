@@ -18,12 +18,21 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "intent.h"
 #include "miscadmin.h"
 #include "sqlrun.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 
@@ -109,6 +118,73 @@ static SqlStatement supersede = {
 	" AND NOT (action IN ('add', 'invite') AND $4 IN ('add', 'invite')) AND NOT superseded",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 };
+
+/* One index and what it begins with, in the order of its columns. */
+typedef struct Probe
+{
+	const char *index;
+	const char *columns[3];		/* instance: type name; the others: text */
+	bool		is_name[3];
+} Probe;
+
+static bool
+probe_finds(Relation table, Oid schema, const Probe *probe, Snapshot snapshot)
+{
+	Oid			oid = get_relname_relid(probe->index, schema);
+	Relation	index = OidIsValid(oid) ? index_open(oid, AccessShareLock) : NULL;
+	bool		found = true;	/* without the index nobody can tell */
+
+	if (index && index->rd_index->indisvalid && !index->rd_index->indcheckxmin)
+	{
+		IndexScanDesc scan = wawp_index_beginscan(table, index, snapshot, 3);
+		TupleTableSlot *slot = table_slot_create(table, NULL);
+		ScanKeyData keys[3];
+		NameData	name;
+
+		for (int i = 0; i < 3; i++)
+		{
+			if (probe->is_name[i])
+				namestrcpy(&name, probe->columns[i]);
+			ScanKeyEntryInitialize(&keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[i],
+								   probe->is_name[i] ? F_NAMEEQ : F_TEXTEQ,
+								   probe->is_name[i] ? NameGetDatum(&name) : CStringGetTextDatum(probe->columns[i]));
+		}
+		index_rescan(scan, keys, 3, NULL, 0);
+		found = index_getnext_slot(scan, ForwardScanDirection, slot);
+		index_endscan(scan);
+		ExecDropSingleTupleTableSlot(slot);
+	}
+	if (index)
+		index_close(index, NoLock);
+	return found;
+}
+
+/*
+ * May intent_make_room have something to do?  Mostly not: two index probes
+ * instead of two statements, which cost more than the new row itself.  They see
+ * what those would see, rows of the statement under way included.  Needs no
+ * SPI, and no other role.
+ */
+bool
+intent_is_in_the_way(const char *instance, const char *group, const char *jid)
+{
+	const Probe probes[] = {
+		{"membership_intent_one_queued", {jid, group, instance}, {false, false, true}},
+		{"membership_intent_busy", {instance, group, jid}, {true, false, false}}
+	};
+	Oid			schema = get_namespace_oid("wawp", false);
+	Relation	table = table_open(get_relname_relid("membership_intent", schema), RowExclusiveLock);
+	bool		found = false;
+	Snapshot	snapshot;
+
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	for (size_t i = 0; i < lengthof(probes) && !found; i++)
+		found = probe_finds(table, schema, &probes[i], snapshot);
+	UnregisterSnapshot(snapshot);
+	table_close(table, NoLock);
+	return found;
+}
 
 /*
  * ---- what sessions do, on its way to the audit log
@@ -277,28 +353,37 @@ intent_requeue(int64 id, const IntentAsker *asker)
  * not go because the worker read the holds before it.  So is whose the queue
  * is: a dump that is being restored brings that before the intents.
  */
+#define HEAD_OF_LANE " FROM wawp.membership_intent c" \
+	" WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2" \
+	" AND (c.not_before IS NULL OR c.not_before <= clock_timestamp())" \
+	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")" \
+	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
+	" AND ($4 OR c.action <> 'add')" \
+	" AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.instance = $1::name" \
+	"   AND (h.group_jid IS NULL OR h.group_jid = $2)" \
+	"   AND (h.until IS NULL OR h.until > clock_timestamp()))" \
+	" AND NOT EXISTS (SELECT FROM wawp.identity y WHERE (y.system_identifier, y.database_oid) <> ($5, $6::oid))" \
+	" AND " ITS_TURN \
+	" AND " NOBODY_IN_THE_WAY \
+	" ORDER BY c.priority DESC, c.id LIMIT $3 FOR UPDATE SKIP LOCKED"
+
+#define CLAIM(ids) "UPDATE wawp.membership_intent i SET state = 'sending', attempts = attempts + 1," \
+	" next_attempt_at = NULL, updated_at = clock_timestamp()" \
+	" WHERE i.id = ANY (ARRAY(" ids "))" \
+	" RETURNING " READ_COLUMNS
+
 static SqlStatement claim = {
-	"WITH head AS MATERIALIZED ("
-	" SELECT c.id, c.action, c.requested_by FROM wawp.membership_intent c"
-	" WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2"
-	" AND (c.not_before IS NULL OR c.not_before <= clock_timestamp())"
-	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")"
-	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
-	" AND ($4 OR c.action <> 'add')"
-	" AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.instance = $1::name"
-	"   AND (h.group_jid IS NULL OR h.group_jid = $2)"
-	"   AND (h.until IS NULL OR h.until > clock_timestamp()))"
-	" AND NOT EXISTS (SELECT FROM wawp.identity y WHERE (y.system_identifier, y.database_oid) <> ($5, $6::oid))"
-	" AND " ITS_TURN
-	" AND " NOBODY_IN_THE_WAY
-	" ORDER BY c.priority DESC, c.id LIMIT $3 FOR UPDATE SKIP LOCKED),"
+	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requested_by" HEAD_OF_LANE "),"
 	" chosen AS MATERIALIZED ("
 	" SELECT id FROM head WHERE (action, requested_by) ="
 	"  (SELECT action, requested_by FROM head LIMIT 1))"
-	" UPDATE wawp.membership_intent i SET state = 'sending', attempts = attempts + 1,"
-	" next_attempt_at = NULL, updated_at = clock_timestamp()"
-	" WHERE i.id = ANY (ARRAY(SELECT id FROM chosen))"
-	" RETURNING " READ_COLUMNS,
+	" " CLAIM("SELECT id FROM chosen"),
+	6, {TEXTOID, TEXTOID, INT4OID, BOOLOID, INT8OID, INT8OID}, NULL
+};
+
+/* The same for one: it alone goes with itself. */
+static SqlStatement claim_one = {
+	CLAIM("SELECT c.id" HEAD_OF_LANE),
 	6, {TEXTOID, TEXTOID, INT4OID, BOOLOID, INT8OID, INT8OID}, NULL
 };
 
@@ -371,7 +456,7 @@ intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed)
 	sqlrun_bool(&args, adds);
 	sqlrun_int8(&args, (int64) GetSystemIdentifier());
 	sqlrun_int8(&args, (int64) MyDatabaseId);
-	n = sqlrun(&claim, &args);
+	n = sqlrun(limit == 1 ? &claim_one : &claim, &args);
 	for (uint64 i = 0; i < n; i++)
 		read_intent(i, lane, &claimed[i]);
 	return (int) n;
@@ -401,10 +486,26 @@ static SqlStatement settle = {
 	8, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
 
+/* The same for what is not queued again, and for a state that superseding does not change. */
+static SqlStatement settle_for_good = {
+	"UPDATE wawp.membership_intent i SET state = $3::wawp.state,"
+	" outcome = coalesce($4::wawp.outcome, outcome), code = $5, detail = $6, next_attempt_at = $7,"
+	" attempts = attempts - $8, updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" WHERE i.id = ANY (ARRAY(SELECT m.id FROM wawp.membership_intent m"
+	"  WHERE m.id = $1 AND m.state = $2::wawp.state FOR UPDATE OF m SKIP LOCKED)) RETURNING i.state::text",
+	8, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
+};
+
 static SqlStatement is_still = {
 	"SELECT FROM wawp.membership_intent WHERE id = $1 AND state = $2::wawp.state",
 	2, {INT8OID, TEXTOID}, NULL
 };
+
+static bool
+is_settled(IntentState state)
+{
+	return state == STATE_DONE || state == STATE_FAILED || state == STATE_CANCELLED;
+}
 
 /*
  * Changes an intent's state.  False when somebody else has the row locked: try
@@ -426,7 +527,7 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 	sqlrun_text(&args, change->detail);
 	sqlrun_time(&args, change->next_attempt_at);
 	sqlrun_int4(&args, change->give_attempt_back ? 1 : 0, true);
-	if (sqlrun(&settle, &args) > 0)
+	if (sqlrun(is_settled(change->state) ? &settle_for_good : &settle, &args) > 0)
 	{
 		change->state = state_of(sqlrun_get(0, 1));
 		return true;
@@ -655,6 +756,18 @@ intent_dependent_lanes(int64 id)
 
 	sqlrun_int8(&args, id);
 	return read_lanes(sqlrun(&dependents, &args));
+}
+
+static SqlStatement has_dependents = {
+	"SELECT FROM wawp.membership_intent WHERE after IS NOT NULL AND state = 'queued' ORDER BY after LIMIT 1",
+	0, {0}, NULL
+};
+
+/* Does any queued intent wait for another? */
+bool
+intent_has_dependents(void)
+{
+	return sqlrun(&has_dependents, NULL) > 0;
 }
 
 static SqlStatement fail_dependents = {

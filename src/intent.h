@@ -138,6 +138,7 @@ extern WawpOperation intent_operation(IntentAction action);
 extern const char *intent_action_name(IntentAction action);
 extern const char *intent_state_name(IntentState state);
 
+extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
 extern bool intent_make_room(const char *instance, const char *group, const char *jid,
 							 IntentAction action, const IntentAsker *asker);
 extern void intent_note(const char *kind, const char *instance, const char *group,
@@ -156,6 +157,7 @@ extern bool intent_move(const Intent *intent, const char *group);
 extern List *intent_end_superseded(void);
 extern int64 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
 									const char *requested_by, const char *reason);
+extern bool intent_has_dependents(void);
 extern uint64 intent_fail_dependents(void);
 extern List *intent_dependent_lanes(int64 id);
 extern int64 intent_expire(void);

@@ -423,11 +423,14 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
 	lane = fill_identity(desc, values, nulls, requester, &jid);
 	fill_defaults(values, nulls);
 	fill_runtime(desc, values, nulls, requester, "insert");
-	before = sqlrun_begin_as_owner();
-	check_after(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
-	asker = asker_of(requester);
-	intent_make_room(NameStr(lane.instance), lane.group, jid.text, column_action(values, nulls), &asker);
-	sqlrun_end_as_owner(&before);
+	if (!nulls[INTENT_AFTER - 1] || intent_is_in_the_way(NameStr(lane.instance), lane.group, jid.text))
+	{
+		before = sqlrun_begin_as_owner();
+		check_after(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
+		asker = asker_of(requester);
+		intent_make_room(NameStr(lane.instance), lane.group, jid.text, column_action(values, nulls), &asker);
+		sqlrun_end_as_owner(&before);
+	}
 	queue_wake_at_commit(&lane);
 	return PointerGetDatum(heap_form_tuple(desc, values, nulls));
 }
@@ -512,7 +515,8 @@ ask_one(const Requester *requester, const Wish *wish, const Jid *jid, SqlStateme
 		*created = false;
 		if (sqlrun(find, &args) > 0)
 			return sqlrun_get_int8(0, 1, 0);
-		intent_make_room(requester->instance.name, wish->group, jid->text, wish->action, &asker);
+		if (intent_is_in_the_way(requester->instance.name, wish->group, jid->text))
+			intent_make_room(requester->instance.name, wish->group, jid->text, wish->action, &asker);
 		id = insert_one(requester, wish, jid);
 		*created = true;
 		if (id != 0)

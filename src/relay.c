@@ -39,6 +39,7 @@
 #include "shmem.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
@@ -425,12 +426,27 @@ turn_into_withdrawal(RelayRecord *record)
 		record->people[i].outcome = outcome;
 }
 
+/*
+ * Nobody waits for what was answered, and it is as good as lost anyhow if the
+ * server ends before it is written: it may reach the disk with the next "sent".
+ */
+static void
+do_not_wait_for_disk(void)
+{
+	(void) set_config_option("synchronous_commit", "off", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
 /* Body of the transaction that writes what was taken. */
 void
 relay_write(void)
 {
+	bool		is_awaited = false;
 	ListCell   *lc;
 
+	foreach(lc, taken)
+		is_awaited |= ((const Taken *) lfirst(lc))->is_awaited;
+	if (!is_awaited)
+		do_not_wait_for_disk();
 	foreach(lc, taken)
 	{
 		const Taken *one = lfirst(lc);

@@ -78,6 +78,7 @@ trail_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
 {
 	SqlArgs		args = {0};
 
+	audit_flush();
 	sqlrun_text(&args, NameStr(lane->instance));
 	sqlrun_text(&args, lane->group);
 	sqlrun_int8(&args, contact);

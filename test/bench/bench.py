@@ -29,14 +29,15 @@ ROWS = {
     8: "row_memory",
 }
 GROUP_SIZE = 1024
+FEW = 20
 
 
-def members():
+def members(count):
     """A member list in the API's documented shape (wawp-api.md, section 2.3, WEBJS)."""
     return json.dumps([
         {"id": {"server": "c.us", "user": f"15550{i:06d}", "_serialized": f"15550{i:06d}@c.us"},
          "isAdmin": i < 3, "isSuperAdmin": i == 0}
-        for i in range(GROUP_SIZE)], separators=(",", ":"))
+        for i in range(count)], separators=(",", ":"))
 
 
 class Bench:
@@ -48,7 +49,7 @@ class Bench:
         self.hold_minutes = options.hold_minutes
         self.pace_minutes = options.pace_minutes
         self.requests = options.requests
-        self.nginx = Nginx(members())
+        self.nginx = Nginx(members(GROUP_SIZE), members(FEW))
         self.people = 0
         self._cluster = None
         self._others = []

@@ -7,11 +7,11 @@ request alone is libcurl_limit.c's; request and parse are added up.
 
 from report import Finding, extension_version, median, spread
 from row_session import run
-from servers import unpaced
+from servers import Nginx, unpaced
 
 TITLE = "wawp_participants of 1,024 members"
 TARGET = "<= 1.5 x"
-GROUP = "120363000000000001@g.us"
+GROUP = Nginx.FULL_GROUP
 MEMBERS = 1024
 
 LOOP = """

@@ -152,6 +152,10 @@ class Cluster:
             listed = ", ".join(f"{key} '{value}'" for key, value in options.items())
             session.ask(f"CREATE SERVER {instance} FOREIGN DATA WRAPPER wawp OPTIONS ({listed})")
             session.ask(f"CREATE USER MAPPING FOR PUBLIC SERVER {instance} OPTIONS (access_token '{TOKEN}')")
+            # the lists do not grow, but what was added since they were read counts: no group gets full
+            session.ask("INSERT INTO wawp.group_settings (instance, group_jid, capacity)"
+                        f" SELECT '{instance}', '120363' || lpad(i::text, 12, '0') || '@g.us', 1000000000"
+                        " FROM generate_series(0, 999) i")
         until(lambda: self.worker_pid(session), 30, "the worker's start")
         return session
 
@@ -203,7 +207,8 @@ http {{
         listen 127.0.0.1:{port} backlog=16384;
         root {dir};
         location = /bench/status {{ stub_status; }}
-        location ~ ^/v2/groups/[^/]+/participants$ {{ try_files /members.json =404; }}
+        location = /v2/groups/{full_group}/participants {{ try_files /members.json =404; }}
+        location ~ ^/v2/groups/[^/]+/participants$ {{ try_files /few.json =404; }}
         location /v2/ {{ return 200 '{{"ok":true}}'; }}
     }}
 }}
@@ -211,26 +216,30 @@ http {{
 
 
 class Nginx:
-    """The API as fast as it can be answered: {"ok":true}, and a list of 1,024 members."""
+    """The API as fast as it can be answered: {"ok":true}, and lists of members: 1,024 in one group, few in others."""
 
-    def __init__(self, members):
+    FULL_GROUP = "120363000000009999@g.us"
+
+    def __init__(self, members, few):
         self.directory = SANDBOX / "nginx"
         self.directory.mkdir()
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
-        self._write_files(members)
+        self._write_files(members, few)
         self.process = subprocess.Popen(
             ["nginx", "-p", str(self.directory), "-e", str(self.directory / "error.log"),
              "-c", str(self.directory / "nginx.conf")], stdin=subprocess.DEVNULL)
         until(self._answers, 20, "nginx' start")
 
-    def _write_files(self, members):
+    def _write_files(self, members, few):
         import resource
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         files = 65536 if files == resource.RLIM_INFINITY else min(files, 65536)
         (self.directory / "members.json").write_text(members, encoding="ascii")
+        (self.directory / "few.json").write_text(few, encoding="ascii")
         (self.directory / "nginx.conf").write_text(
-            NGINX.format(dir=self.directory, port=self.port, files=files, connections=files - 64), encoding="ascii")
+            NGINX.format(dir=self.directory, port=self.port, files=files, connections=files - 64,
+                         full_group=self.FULL_GROUP), encoding="ascii")
 
     def _answers(self):
         if self.process.poll() is not None:
