@@ -181,7 +181,8 @@ static SqlStatement read_identity = {
 };
 
 static SqlStatement write_identity = {
-	"WITH old AS (DELETE FROM wawp.identity) INSERT INTO wawp.identity SELECT $1, $2::oid",
+	"WITH old AS (DELETE FROM wawp.identity RETURNING *), mine AS (INSERT INTO wawp.identity SELECT $1, $2::oid)"
+	" SELECT count(*) FROM old WHERE (system_identifier, database_oid) <> ($1, $2::oid)",
 	2, {INT8OID, INT8OID}, NULL
 };
 
@@ -202,17 +203,19 @@ identity_is_foreign(void)
 	return all > 0 && !(all == 1 && sqlrun_get_int8(0, 1, 0) == 1);
 }
 
-/* From now on the queue belongs here.  True: it belonged to another database. */
+/*
+ * From now on the queue belongs here.  True: it belonged to another database,
+ * by what is replaced, since a dump may be restored at this very moment.
+ */
 bool
 identity_take_over(void)
 {
 	SqlArgs		args = {0};
-	bool		was_foreign = identity_is_foreign();
 
-	if (!was_foreign && sqlrun_get_int8(0, 2, 0) == 1)
+	if (!identity_is_foreign() && sqlrun_get_int8(0, 2, 0) == 1)
 		return false;
 	sqlrun_int8(&args, (int64) GetSystemIdentifier());
 	sqlrun_int8(&args, (int64) MyDatabaseId);
 	sqlrun(&write_identity, &args);
-	return was_foreign;
+	return sqlrun_get_int8(0, 1, 0) > 0;
 }

@@ -56,7 +56,7 @@
 #define LONGEST_LOCK_WAIT "200ms"
 #define FIRST_ERROR_DELAY_MS 200
 #define MAIL_RETRY_MS 50
-#define LONGEST_ERROR_DELAY_MS 1000
+#define LONGEST_ERROR_DELAY_MS 700
 
 static WorkerSlot *my_slot = NULL;
 static int	errors_in_a_row = 0;

@@ -274,7 +274,7 @@ unlike($log, qr/statement timeout|lock timeout|read-only transaction/, '... none
 
 # ---- tables that somebody has locked
 
-foreach my $table (qw(membership_intent audit_log contact hold))
+foreach my $table (qw(membership_intent audit_log contact hold membership suppression group_settings))
 {
 	$sim->reset;
 	$sim->world({ auto_groups => \1 });

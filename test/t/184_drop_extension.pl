@@ -69,7 +69,7 @@ foreach my $round (1 .. 9)
 is_busy('rolled back: the queue goes on');
 is($other->ask('SELECT outcome FROM wawp_add_participants($$' . $group . '$$, ARRAY[$$15551230500$$])')->{out}, 'accepted',
 	'... and calls are recorded');
-is($other->ask(q{SELECT count(*) FROM wawp.membership_intent WHERE crashes > 0 OR state NOT IN ('queued', 'sending', 'done')})->{out}, 0,
+is($other->ask(q{SELECT count(*) FROM wawp.membership_intent WHERE crashes > 0 OR state NOT IN ('queued', 'sending', 'verifying', 'done')})->{out}, 0,
 	'... no intent is blamed or lost');
 
 # Half undone, refused, or left alone in the middle
