@@ -68,7 +68,7 @@ foreach my $round (1 .. 9)
 }
 is_busy('rolled back: the queue goes on');
 is($other->ask('SELECT outcome FROM wawp_add_participants($$' . $group . '$$, ARRAY[$$15551230500$$])')->{out}, 'accepted',
-	'... and calls are recorded');
+	'... and calls are recorded') || diag($other->ask('SELECT row_to_json(h) FROM wawp.hold h')->{out});
 is($other->ask(q{SELECT count(*) FROM wawp.membership_intent WHERE crashes > 0 OR state NOT IN ('queued', 'sending', 'verifying', 'done')})->{out}, 0,
 	'... no intent is blamed or lost');
 
