@@ -47,6 +47,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 #include "worker.h"
 
@@ -409,6 +410,18 @@ cycle(void)
 	report_activity();
 }
 
+/* Has the clock been set since the last call?  What waits for a time is then looked at again. */
+static bool
+clock_was_set(void)
+{
+	static int64 last_offset = 0;
+	int64		offset = GetCurrentTimestamp() - clock_monotonic_us();
+	bool		was_set = last_offset != 0 && Abs(offset - last_offset) > USECS_PER_SEC;
+
+	last_offset = offset;
+	return was_set;
+}
+
 static void
 work_for_ever(void)
 {
@@ -425,7 +438,7 @@ work_for_ever(void)
 			dispatch_tell(&everything);
 		}
 		collect_wake();
-		if (clock_monotonic_ms() >= next_poll)
+		if (clock_was_set() || clock_monotonic_ms() >= next_poll)
 		{
 			next_poll = clock_monotonic_ms() + SAFETY_POLL_MS;
 			dispatch_tell(&everything);

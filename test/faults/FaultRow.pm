@@ -136,7 +136,8 @@ sub call
 			push @calls, "SELECT jid, outcome FROM wawp_add_participants('12036308890000000\@g.us', ARRAY["
 			  . join(', ', @jids) . "], '$self->{instance}');";
 		}
-		$session->send(join $how{pause} ? "SELECT FROM pg_sleep($how{pause});\n" : "\n", @calls);
+		# by psql: pg_sleep() goes by the server's clock, which may be set back
+		$session->send(join $how{pause} ? "\n\\! sleep $how{pause}\n" : "\n", @calls);
 	}
 	return;
 }
@@ -196,8 +197,15 @@ Waits until so many more requests than at the last $row->mark have arrived whole
 
 =cut
 
-sub mark { my ($self) = @_; $self->{mark} = $self->{sim}->ctl(GET => 'count')->{count}; return; }
-sub arrived { my ($self, $number) = @_; return $self->{sim}->arrived('add$', $self->{mark} + $number); }
+sub mark
+{
+	my ($self) = @_;
+	$self->{mark} = $self->{sim}->ctl(GET => 'count')->{count};
+	$self->{adds} = $self->{sim}->ctl(GET => 'count?path=add%24')->{count};
+	return;
+}
+
+sub arrived { my ($self, $number) = @_; return $self->{sim}->arrived('add$', $self->{adds} + $number); }
 
 =head2 $row->answered($number)
 
@@ -211,7 +219,7 @@ sub answered
 	return poll_until(
 		sub {
 			my $entries = $self->{sim}->ctl(GET => "ledger?since=$self->{mark}");
-			return $number <= grep { $_->{answered_at} } @$entries;
+			return $number <= grep { $_->{answered_at} && $_->{path} =~ /add$/ } @$entries;
 		}, 20) || die "fewer than $number requests were answered\n";
 }
 
