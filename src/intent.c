@@ -98,7 +98,9 @@ action_of(const char *name)
 
 /* The opposite, still queued: it is cancelled and makes room. */
 static SqlStatement cancel_opposite = {
-	"UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'the opposite was asked for',"
+	"UPDATE wawp.membership_intent SET state = 'cancelled',"
+	" detail = CASE WHEN action IN ('add', 'invite') AND $4 IN ('add', 'invite') THEN 'the same was asked for in another way'"
+	"  ELSE 'the opposite was asked for' END,"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE state = 'queued' AND instance = $1::name AND group_jid = $2 AND jid = $3"
 	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4"
