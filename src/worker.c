@@ -416,7 +416,8 @@ clock_was_set(void)
 {
 	static int64 last_offset = 0;
 	int64		offset = GetCurrentTimestamp() - clock_monotonic_us();
-	bool		was_set = last_offset != 0 && Abs(offset - last_offset) > USECS_PER_SEC;
+	bool		was_set = last_offset != 0 &&
+		Max(offset - last_offset, last_offset - offset) > USECS_PER_SEC;
 
 	last_offset = offset;
 	return was_set;
