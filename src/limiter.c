@@ -166,7 +166,7 @@ patience(const LimiterEntry *entry, PaceRate rate)
 static bool
 worker_goes_first(const LimiterEntry *entry, PaceRate rate, int64 now)
 {
-	return entry->waiting_since != 0 && now - entry->waiting_since >= patience(entry, rate) &&
+	return rate.interval != 0 && entry->waiting_since != 0 && now - entry->waiting_since >= patience(entry, rate) &&
 		now - entry->asked_at <= patience(entry, rate) + SECOND_US;
 }
 

@@ -379,7 +379,7 @@ foreach (
 	is($answer->{out}, 'accepted', '... a call goes through') || diag($answer->{err});
 	cmp_ok($answer->{seconds}, '<', 3, '... promptly');
 	$session->ask('ROLLBACK');
-	is_recorded($who, "$answered, $answered", '... and is recorded');
+	is_recorded($who, "$answered, $answered", "... and is recorded, with $name") || diag($other->ask('SELECT string_agg(a::text, chr(10)) FROM (SELECT * FROM wawp.audit ORDER BY id DESC LIMIT 6) a')->{out});
 }
 
 # ---- transactions of other kinds
