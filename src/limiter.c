@@ -29,6 +29,7 @@
 #include "common/hashfn.h"
 #include "guc.h"
 #include "limiter.h"
+#include "miscadmin.h"
 #include "shmem.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
@@ -45,7 +46,8 @@ typedef struct LimiterEntry
 	int64		tat;			/* monotonic us */
 	int32		day;			/* days since 2000-01-01 UTC */
 	int32		spent;			/* on that day */
-	int64		waiting_since;	/* a worker has been refused since then; 0: none is */
+	Oid			waiter;			/* the database whose worker has been refused ... */
+	int64		waiting_since;	/* ... since then; 0: none is */
 	int64		waited_since;	/* the same before it was last granted something */
 	int64		asked_at;		/* when a worker last asked */
 	int64		worker_took;	/* what its last token took of the pace */
@@ -170,18 +172,28 @@ worker_goes_first(const LimiterEntry *entry, PaceRate rate, int64 now)
 		now - entry->asked_at <= patience(entry, rate) + SECOND_US;
 }
 
+/* Workers of several databases wait for each other: the first that was refused comes first. */
 static void
-note_worker(LimiterEntry *entry, const LimiterGrant *grant, int64 now)
+note_worker(LimiterEntry *entry, const LimiterGrant *grant, PaceRate rate, int64 now)
 {
+	bool		is_gone = now - entry->asked_at > patience(entry, rate) + SECOND_US;
+	bool		is_mine = entry->waiting_since != 0 && entry->waiter == MyDatabaseId;
+
 	if (grant->granted > 0)
 	{
-		entry->waited_since = entry->waiting_since == 0 ? now : entry->waiting_since;
-		entry->waiting_since = 0;
+		entry->waited_since = is_mine ? entry->waiting_since : now;
 		entry->worker_took = grant->each;
+		if (is_mine)
+			entry->waiting_since = 0;
 	}
-	else if (entry->waiting_since == 0)
+	else if (entry->waiting_since == 0 || (!is_mine && is_gone))
+	{
+		entry->waiter = MyDatabaseId;
 		entry->waiting_since = now;
-	entry->asked_at = now;
+		is_mine = true;
+	}
+	if (is_mine)
+		entry->asked_at = now;
 }
 
 /*
@@ -190,16 +202,16 @@ note_worker(LimiterEntry *entry, const LimiterGrant *grant, int64 now)
  * spent the burst.
  */
 static int64
-next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool worker_first, int64 now)
+next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool worker_first, bool own_turn, int64 now)
 {
-	PaceRate	rate = rate_for(ask, worker_first);
+	PaceRate	rate = rate_for(ask, own_turn);
 	int64		next = pace_next(rate, entry->tat);
 
 	if (ask->per_day > 0 && entry->spent >= ask->per_day)
 		return now + (USECS_PER_DAY - GetCurrentTimestamp() % USECS_PER_DAY);
 	if (ask->drips && !worker_first && entry->waiting_since != 0)
 		return Min(next, entry->waiting_since + patience(entry, rate));
-	return worker_first && !ask->drips ? Max(next, now) + rate.interval : next;
+	return worker_first && !own_turn ? Max(next, now) + rate.interval : next;
 }
 
 static void
@@ -207,12 +219,13 @@ take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *g
 {
 	PaceRate	furthest = {ask->rate.interval, ask->rate.burst + ask->wanted};
 	bool		worker_first = worker_goes_first(entry, ask->rate, now);
+	bool		own_turn = worker_first && ask->drips && entry->waiter == MyDatabaseId;
 
 	/* what lies further ahead than a whole burst is from a rate that was lower */
 	entry->tat = pace_clamp(furthest, entry->tat, now, 1.0);
-	if (ask->drips || !worker_first)
-		grant->granted = pace_available(rate_for(ask, worker_first), entry->tat, now,
-										worker_first ? Min(ask->wanted, ask->drip_burst + 1) : ask->wanted);
+	if (own_turn || !worker_first)
+		grant->granted = pace_available(rate_for(ask, own_turn), entry->tat, now,
+										own_turn ? Min(ask->wanted, ask->drip_burst + 1) : ask->wanted);
 	if (ask->per_day > 0)
 		grant->granted = Min(grant->granted, Max(ask->per_day - entry->spent, 0));
 	if (grant->granted > 0)
@@ -222,9 +235,9 @@ take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *g
 		entry->spent += grant->granted;
 	}
 	if (ask->drips)
-		note_worker(entry, grant, now);
+		note_worker(entry, grant, ask->rate, now);
 	if (grant->granted < ask->wanted)
-		grant->next_at = next_token(ask, entry, worker_first, now);
+		grant->next_at = next_token(ask, entry, worker_first, own_turn, now);
 }
 
 /*
@@ -272,8 +285,11 @@ limiter_refund(const LimiterKey *key, int64 each, int count, bool comes_back)
 	{
 		entry->tat -= each * count;
 		entry->spent = Max(entry->spent - count, 0);
-		if (comes_back)
+		if (comes_back && entry->waiting_since == 0)
+		{
+			entry->waiter = MyDatabaseId;
 			entry->waiting_since = entry->waited_since;
+		}
 	}
 	LWLockRelease(wawp_shared->limiter_lock);
 }
