@@ -59,6 +59,8 @@
 #define UNRESOLVED_HOLD_MS (60 * 1000)
 /* "parked only if the worker died twice while serving it alone" */
 #define MAX_LONE_CRASHES 1
+/* What was in doubt is known by then, or waits for something else. */
+#define LONGEST_CARE_MS (5 * 60 * 1000)
 /* What one lane lacks, all lack. */
 #define SHORTAGE_MS 1000
 /* CALL wawp_drain() does not wait for what is due later than that. */
@@ -121,7 +123,10 @@ static int64 short_until;		/* monotonic ms: the disk is full, or memory */
 static bool notes_left;			/* of what sessions did */
 static bool doubt_left;			/* rows in doubt that somebody has locked */
 static DispatchWake told;
-static int	careful;			/* rows in doubt that are served one at a time */
+static int	careful;			/* rows in doubt: meanwhile one request at a time */
+static char *doubts;			/* their ids, as an array's text */
+static int64 careful_until;		/* monotonic ms: what is held must not hold all up */
+static bool claims_first;		/* looks and claims take turns where there is one slot */
 static bool retry_soon;
 static MemoryContext cycle_memory;	/* of the cycle under way */
 static List *resolved = NIL;	/* instances, in it */
@@ -438,7 +443,6 @@ end_request(Flight *flight)
 	flight->is_over = true;
 	flight->lane->instance->in_flight--;
 	in_flight--;
-	careful = Max(careful - flight->n, 0);
 	lanes_unpark(flight->lane->instance, clock_monotonic_ms());
 }
 
@@ -1006,7 +1010,6 @@ follow_lane(Lane *lane, List *holds)
 	}
 	up = follow_look(&lane->key, described);
 	look_at_dependents |= up.any_failed;
-	careful = Max(careful - up.doubts_ended, 0);
 	foreach(lc, up.done)
 		note_done(*(const int64 *) lfirst(lc));
 	note_until(up.until);
@@ -1768,7 +1771,9 @@ void
 dispatch_recover(void)
 {
 	hold_restored_copy();
-	careful = intent_recover(MAX_LONE_CRASHES, "{}", &doubt_left);
+	doubts = MemoryContextStrdup(TopMemoryContext, intent_recover(MAX_LONE_CRASHES, "{}", &doubt_left));
+	careful = intent_count_doubts(doubts);
+	careful_until = clock_monotonic_ms() + LONGEST_CARE_MS;
 	if (shmem_needs_replay(MyDatabaseId))
 		replay_sends();
 }
@@ -1834,6 +1839,8 @@ dispatch_settle_and_claim(void)
 		if (flight->stage == FLIGHT_JUDGED)
 			settle_or_postpone(flight, holds);
 	}
+	if (careful > 0)
+		careful = careful_until > clock_monotonic_ms() ? intent_count_doubts(doubts) : 0;
 	hold_restored_copy();
 	if (told.rescan || told.nlanes > 0)
 		end_superseded();
@@ -1846,8 +1853,12 @@ dispatch_settle_and_claim(void)
 	take_up_wake();
 	follow_learn();
 	holds = hold_read_all();
+	claims_first = !claims_first;
+	if (claims_first)
+		claim_due(holds);
 	follow_due(holds);
-	claim_due(holds);
+	if (!claims_first)
+		claim_due(holds);
 	welcome_due(holds);
 	audit_end_gathering();
 }

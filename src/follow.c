@@ -442,8 +442,6 @@ settle(const Intent *intent, IntentState state, WawpOutcome outcome, const char 
 		if (intent->until != 0)
 			up->until = up->until == 0 ? intent->until : Min(up->until, intent->until);
 	}
-	if (intent->outcome == WAWP_UNKNOWN_RESULT && state != STATE_QUEUED)
-		up->doubts_ended++;
 	up->any_failed |= state == STATE_FAILED || state == STATE_CANCELLED;
 	up->any_queued |= state == STATE_QUEUED;
 	if (next != 0 && state != STATE_QUEUED && state != STATE_CANCELLED)

@@ -35,7 +35,6 @@ typedef struct FollowUp
 	bool		any_queued;
 	List	   *done;			/* ids, as int64 pointers */
 	TimestampTz until;			/* when the first of their memberships ends; 0: none does */
-	int			doubts_ended;	/* what was in doubt after a crash is known */
 } FollowUp;
 
 /* May people be added to this group, by what is known of it? */

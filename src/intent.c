@@ -898,7 +898,7 @@ static SqlStatement recover = {
 	"  WHEN crashes + $1 > $2 THEN 'parked: the worker died again and again while serving it alone'"
 	"  ELSE 'in doubt: the worker ended while the request was on its way' END,"
 	" settled_at = CASE WHEN " DOUBT_ENDS " THEN clock_timestamp() END"
-	" FROM doubt WHERE i.id = ANY (ARRAY(SELECT id FROM doubt)) AND i.id = doubt.id",
+	" FROM doubt WHERE i.id = ANY (ARRAY(SELECT id FROM doubt)) AND i.id = doubt.id RETURNING i.id",
 	3, {INT4OID, INT4OID, TEXTOID}, NULL
 };
 
@@ -913,12 +913,14 @@ static SqlStatement count_sending = {
  * parked.
  *
  * in_flight: ids that this worker is sending itself, as an array's text.
- * Returns how many were in doubt; *left tells whether somebody has some of
- * them locked, so that it is to be called again.
+ * Returns those that were in doubt, likewise; *left tells whether somebody has
+ * others locked, so that it is to be called again.
  */
-int
+char *
 intent_recover(int max_crashes, const char *in_flight, bool *left)
 {
+	StringInfoData ids;
+	int64		done;
 	SqlArgs		count = {0};
 	SqlArgs		args = {0};
 	int64		n;
@@ -929,8 +931,30 @@ intent_recover(int max_crashes, const char *in_flight, bool *left)
 	sqlrun_int4(&args, n == 1 ? 1 : 0, true);
 	sqlrun_int4(&args, max_crashes, true);
 	sqlrun_text(&args, in_flight);
-	*left = n > 0 && (int64) sqlrun(&recover, &args) < n;
-	return (int) n;
+	done = n > 0 ? (int64) sqlrun(&recover, &args) : 0;
+	*left = done < n;
+	initStringInfo(&ids);
+	for (int64 i = 0; i < done; i++)
+		appendStringInfo(&ids, "%c%s", i == 0 ? '{' : ',', sqlrun_get(i, 1));
+	appendStringInfoString(&ids, done == 0 ? "{}" : "}");
+	return ids.data;
+}
+
+static SqlStatement count_doubts = {
+	"SELECT count(*) FROM wawp.membership_intent WHERE id = ANY ($1::bigint[])"
+	" AND state NOT IN ('done', 'failed', 'cancelled') AND outcome = 'unknown_result'",
+	1, {TEXTOID}, NULL
+};
+
+/* Of how many of these it is still not known what became of them. */
+int
+intent_count_doubts(const char *ids)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, ids);
+	sqlrun(&count_doubts, &args);
+	return (int) sqlrun_get_int8(0, 1, 0);
 }
 
 static SqlStatement orderly_end = {
