@@ -49,7 +49,10 @@ typedef struct LimiterEntry
 	Oid			waiter;			/* the database whose worker has been refused ... */
 	int64		waiting_since;	/* ... since then; 0: none is */
 	int64		waited_since;	/* the same before it was last granted something */
-	int64		asked_at;		/* when a worker last asked */
+	int64		asked_at;		/* when it last asked */
+	Oid			next_waiter;	/* another database's worker, refused meanwhile; 0: none is */
+	int64		next_waiting_since;
+	int64		next_asked_at;
 	int64		worker_took;	/* what its last token took of the pace */
 } LimiterEntry;
 
@@ -133,6 +136,7 @@ find_entry(const LimiterKey *key, int64 now)
 		entry->spent = 0;
 		entry->waiting_since = 0;
 		entry->asked_at = 0;
+		entry->next_waiter = InvalidOid;
 		entry->worker_took = 0;
 	}
 	if (entry->day < day)
@@ -172,28 +176,62 @@ worker_goes_first(const LimiterEntry *entry, PaceRate rate, int64 now)
 		now - entry->asked_at <= patience(entry, rate) + SECOND_US;
 }
 
-/* Workers of several databases wait for each other: the first that was refused comes first. */
-static void
-note_worker(LimiterEntry *entry, const LimiterGrant *grant, PaceRate rate, int64 now)
+static bool
+has_gone(const LimiterEntry *entry, PaceRate rate, int64 asked_at, int64 now)
 {
-	bool		is_gone = now - entry->asked_at > patience(entry, rate) + SECOND_US;
-	bool		is_mine = entry->waiting_since != 0 && entry->waiter == MyDatabaseId;
+	return now - asked_at > patience(entry, rate) + SECOND_US;
+}
 
-	if (grant->granted > 0)
-	{
-		entry->waited_since = is_mine ? entry->waiting_since : now;
-		entry->worker_took = grant->each;
-		if (is_mine)
-			entry->waiting_since = 0;
-	}
-	else if (entry->waiting_since == 0 || (!is_mine && is_gone))
+/* A worker had its turn: the next is another's that was refused meanwhile. */
+static void
+pass_turn(LimiterEntry *entry, PaceRate rate, int64 now)
+{
+	bool		is_there = OidIsValid(entry->next_waiter) && !has_gone(entry, rate, entry->next_asked_at, now);
+
+	entry->waiter = entry->next_waiter;
+	entry->waiting_since = is_there ? entry->next_waiting_since : 0;
+	entry->asked_at = entry->next_asked_at;
+	entry->next_waiter = InvalidOid;
+}
+
+static void
+queue_up(LimiterEntry *entry, PaceRate rate, int64 now)
+{
+	if (entry->waiting_since == 0 ||
+		(entry->waiter != MyDatabaseId && has_gone(entry, rate, entry->asked_at, now)))
 	{
 		entry->waiter = MyDatabaseId;
 		entry->waiting_since = now;
-		is_mine = true;
 	}
-	if (is_mine)
+	if (entry->waiter == MyDatabaseId)
+	{
 		entry->asked_at = now;
+		return;
+	}
+	if (!OidIsValid(entry->next_waiter) || has_gone(entry, rate, entry->next_asked_at, now))
+	{
+		entry->next_waiter = MyDatabaseId;
+		entry->next_waiting_since = now;
+	}
+	if (entry->next_waiter == MyDatabaseId)
+		entry->next_asked_at = now;
+}
+
+/* Workers of several databases take turns. */
+static void
+note_worker(LimiterEntry *entry, const LimiterGrant *grant, PaceRate rate, int64 now)
+{
+	bool		is_mine = entry->waiting_since != 0 && entry->waiter == MyDatabaseId;
+
+	if (grant->granted == 0)
+	{
+		queue_up(entry, rate, now);
+		return;
+	}
+	entry->waited_since = is_mine ? entry->waiting_since : now;
+	entry->worker_took = grant->each;
+	if (is_mine)
+		pass_turn(entry, rate, now);
 }
 
 /*

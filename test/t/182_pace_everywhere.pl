@@ -143,7 +143,9 @@ foreach my $database (@databases)
 	my $in = WawpTest->session($node, $database);
 	foreach my $by ("origin = 'session'", "intent_id IS NOT NULL")
 	{
-		cmp_ok($in->ask("SELECT count(*) FROM wawp.audit_log WHERE kind = 'sent' AND instance = 'fast' AND $by")->{out}, '>', 10,
+		my $share = $in->ask("SELECT count(*) FROM wawp.audit_log WHERE kind = 'sent' AND instance = 'fast' AND $by")->{out};
+		diag("database $database: $by: $share");
+		cmp_ok($share, '>', 10,
 			"database $database: $by had a share");
 	}
 	is($in->ask('SELECT max(id) - count(*) FROM wawp.audit_log')->{out}, 0, '... and its audit log has no gaps');
