@@ -1015,7 +1015,8 @@ follow_lane(Lane *lane, List *holds)
 	note_until(up.until);
 	if (up.done != NIL)
 		next_welcome = 0;
-	if (up.any_queued)
+	/* who waited for them may go */
+	if (up.done != NIL || up.any_failed || up.any_queued)
 		lanes_note(&lane->key, clock_monotonic_ms());
 	if (up.has_invitee && up.need.question == 0 && held == 0 && is_serving())
 	{
@@ -1507,6 +1508,7 @@ end_superseded(void)
 		if (intent->state == STATE_DONE)
 			follow_remember(intent, intent->outcome, intent->state);
 		note_end(intent, intent->state);
+		lanes_note(&intent->lane, clock_monotonic_ms());
 	}
 }
 
@@ -1853,7 +1855,7 @@ dispatch_settle_and_claim(void)
 	take_up_wake();
 	follow_learn();
 	holds = hold_read_all();
-	claims_first = !claims_first;
+	claims_first = careful > 0 && !claims_first;
 	if (claims_first)
 		claim_due(holds);
 	follow_due(holds);
