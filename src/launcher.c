@@ -114,6 +114,8 @@ database_is_for_workers(Oid dbid)
 	if (HeapTupleIsValid(tuple))
 		ReleaseSysCache(tuple);
 	CommitTransactionCommand();
+	/* a wait in there may have taken what we were told meanwhile */
+	SetLatch(MyLatch);
 	return is_for;
 }
 

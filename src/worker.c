@@ -351,12 +351,25 @@ error_delay(void)
 	return Min(FIRST_ERROR_DELAY_MS * errors_in_a_row, LONGEST_ERROR_DELAY_MS);
 }
 
+/*
+ * Has anything come since it was last looked for?  Its latch may be lost: a
+ * transaction that waits, for a lock or for another's reading of a page, resets
+ * it.
+ */
+static bool
+has_news(void)
+{
+	return my_slot->wanted || ConfigReloadPending || ProcDiePending;
+}
+
 static long
 time_to_wait(int64 next_poll)
 {
 	int64		now = clock_monotonic_ms();
 	int64		until = Min(next_poll, dispatch_next_at());
 
+	if (has_news())
+		return 0;
 	if (dispatch_has_answers())
 		until = now;
 	if (errors_in_a_row > 0)
