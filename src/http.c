@@ -520,7 +520,8 @@ is_readable(curl_socket_t sock)
  * Where one was used before, nothing comes before the next request but its end.
  * libcurl before 8.1 sees that only without TLS: under it the server says
  * goodbye first, and what can be read counts as alive.  From 8.22 on it does
- * not look when it did within the last second.
+ * not look when it did within the last second.  A goodbye that it read together
+ * with the last answer cannot be seen here until the connection's end follows.
  */
 static bool
 is_closed(const HttpTransfer *transfer, int local_port)

@@ -19,6 +19,8 @@ from urllib.parse import parse_qsl, unquote
 HEAD_LIMIT = 1 << 16
 BODY_LIMIT = 1 << 26
 BACKLOG = 1024
+GOODBYE_TIMEOUT = 0.05  # seconds that a TLS client has to answer ours
+CLOSE_TIMEOUT = 1  # seconds to get rid of what the client has not read
 LINGER_RESET = struct.pack("ii", 1, 0)
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 
@@ -179,8 +181,13 @@ class Connection:
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
         self.writer.transport.abort()
 
-    def close(self):
+    async def close(self):
+        """End the connection in order; at the return it is closed, if the client takes what was sent."""
         self.writer.close()
+        try:
+            await asyncio.wait_for(self.writer.wait_closed(), CLOSE_TIMEOUT)
+        except (OSError, TimeoutError):
+            pass
 
 
 def parse_head(head):
@@ -206,7 +213,7 @@ async def converse(connection, handle):
     except (ClientGone, ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
         pass
     finally:
-        connection.close()
+        await connection.close()
 
 
 async def listen(client_connected, host, port, tls=None):
@@ -216,5 +223,6 @@ async def listen(client_connected, host, port, tls=None):
     def protocol():
         return asyncio.StreamReaderProtocol(ClientReader(loop), client_connected, loop=loop)
 
-    server = await loop.create_server(protocol, host, port, ssl=tls, backlog=BACKLOG)
+    goodbye = {"ssl_shutdown_timeout": GOODBYE_TIMEOUT} if tls else {}
+    server = await loop.create_server(protocol, host, port, ssl=tls, backlog=BACKLOG, **goodbye)
     return server, server.sockets[0].getsockname()[1]
