@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "compat.h"
@@ -37,6 +38,13 @@ int64
 clock_monotonic_ms(void)
 {
 	return clock_monotonic_us() / 1000;
+}
+
+/* The monotonic time of a moment that is to come; one that has passed is now. */
+int64
+clock_monotonic_of(TimestampTz at)
+{
+	return clock_monotonic_ms() + Max((at - GetCurrentTimestamp()) / 1000, 0);
 }
 
 /*

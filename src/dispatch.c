@@ -223,12 +223,6 @@ find_hold(List *holds, const LaneKey *lane, bool whole_instance)
 	return hold_find(holds, NameStr(lane->instance), whole_instance ? "" : lane->group);
 }
 
-static int64
-monotonic_of(TimestampTz at)
-{
-	return clock_monotonic_ms() + Max((at - GetCurrentTimestamp()) / 1000, 0);
-}
-
 /* When a lane may be served as far as holds go; LANES_NEVER when not by itself. */
 static int64
 held_until(List *holds, const LaneKey *lane)
@@ -244,7 +238,7 @@ held_until(List *holds, const LaneKey *lane)
 		if (hold->until == 0)
 			return LANES_NEVER;
 		if (hold->until > GetCurrentTimestamp())
-			until = Max(until, monotonic_of(hold->until));
+			until = Max(until, clock_monotonic_of(hold->until));
 	}
 	return until;
 }
@@ -795,7 +789,7 @@ postpone_lane(Lane *lane)
 	else if (due <= GetCurrentTimestamp())
 		lanes_schedule(lane, now + LOCKED_RETRY_MS);
 	else
-		lanes_schedule(lane, monotonic_of(due));
+		lanes_schedule(lane, clock_monotonic_of(due));
 }
 
 /* Permits for additions that may leave now. */
@@ -808,7 +802,7 @@ take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *
 
 	if (quiet == 0)
 		return budget_take_adds(instance, on_instance, &group, true, instance->batch_size);
-	none.next_at = monotonic_of(quiet) * 1000;
+	none.next_at = clock_monotonic_of(quiet) * 1000;
 	return none;
 }
 
@@ -1031,7 +1025,7 @@ follow_lane(Lane *lane, List *holds)
 		!ask(&lane->key, up.role, &up.need))
 		up.next = GetCurrentTimestamp() + UNRESOLVED_HOLD_MS * INT64CONST(1000);
 	if (roster_of(&lane->key)->asking == 0 && up.next != 0)
-		lanes_look(&lane->key, Max(monotonic_of(up.next), clock_monotonic_ms() + 1));
+		lanes_look(&lane->key, Max(clock_monotonic_of(up.next), clock_monotonic_ms() + 1));
 }
 
 /* A welcome leaves and comes back without intents, so its records are its own. */
@@ -1110,7 +1104,7 @@ welcome(const LaneKey *key, List *holds)
 		return later;
 	quiet = instance_quiet_until(described, GetCurrentTimestamp());
 	if (quiet != 0)
-		return monotonic_of(quiet);
+		return clock_monotonic_of(quiet);
 	lane = lanes_note(key, clock_monotonic_ms());
 	if (!has_room(lane, described))
 		return Min(later, clock_monotonic_ms() + CHECK_RETRY_MS);
@@ -1140,7 +1134,7 @@ welcome_due(List *holds)
 	}
 	next = membership_next_welcome();
 	if (next > GetCurrentTimestamp())
-		next_welcome = Min(next_welcome, monotonic_of(next) + 1);
+		next_welcome = Min(next_welcome, clock_monotonic_of(next) + 1);
 }
 
 /* Memberships whose time is over: their removal is queued. */
@@ -1163,7 +1157,7 @@ end_memberships(void)
 			lanes_note(&end->lane, clock_monotonic_ms());
 	}
 	next = membership_next_end();
-	next_end = next == 0 ? LANES_NEVER : monotonic_of(next) + 1;
+	next_end = next == 0 ? LANES_NEVER : clock_monotonic_of(next) + 1;
 }
 
 static void
@@ -1184,7 +1178,7 @@ take_up_wake(void)
 	{
 		const IntentLane *lane = lfirst(lc);
 
-		lanes_look(&lane->key, monotonic_of(lane->due));
+		lanes_look(&lane->key, clock_monotonic_of(lane->due));
 	}
 }
 
@@ -1223,7 +1217,7 @@ end_what_cannot_be(void)
 		look_at_dependents |= expired;
 		notes_left |= expired;
 		expiry = intent_next_expiry();
-		next_expiry = expiry == 0 ? LANES_NEVER : monotonic_of(expiry) + 1;
+		next_expiry = expiry == 0 ? LANES_NEVER : clock_monotonic_of(expiry) + 1;
 	}
 	if (anything_new || look_at_dependents)
 		look_at_dependents = intent_fail_dependents() > 0;
@@ -1483,7 +1477,7 @@ static void
 note_until(TimestampTz until)
 {
 	if (until != 0)
-		next_end = Min(next_end, monotonic_of(until) + 1);
+		next_end = Min(next_end, clock_monotonic_of(until) + 1);
 }
 
 /* Who was counted as a member when they were sent, and is none. */
@@ -1547,7 +1541,7 @@ settle_row(Flight *flight, int i, List *holds)
 	if (change.state == STATE_DONE || change.state == STATE_FAILED)
 		follow_remember(intent, change.outcome, change.state);
 	else if (change.state != STATE_QUEUED && change.state != STATE_CANCELLED)
-		lanes_look(&intent->lane, monotonic_of(change.next_attempt_at));
+		lanes_look(&intent->lane, clock_monotonic_of(change.next_attempt_at));
 	note_end(intent, change.state);
 }
 
