@@ -40,6 +40,7 @@
 #include "limiter.h"
 #include "membership.h"
 #include "miscadmin.h"
+#include "resolve.h"
 #include "retry.h"
 #include "roster.h"
 #include "settings.h"
@@ -55,8 +56,6 @@
 
 /* A row that a user has locked, or whose person is in flight, is tried again. */
 #define LOCKED_RETRY_MS 200
-/* An instance that cannot be resolved (dropped, no token, host not allowed). */
-#define UNRESOLVED_HOLD_MS (60 * 1000)
 /* "parked only if the worker died twice while serving it alone" */
 #define MAX_LONE_CRASHES 1
 /* What was in doubt is known by then, or waits for something else. */
@@ -128,8 +127,6 @@ static char *doubts;			/* their ids, as an array's text */
 static int64 careful_until;		/* monotonic ms: what is held must not hold all up */
 static bool claims_first;		/* looks and claims take turns where there is one slot */
 static bool retry_soon;
-static MemoryContext cycle_memory;	/* of the cycle under way */
-static List *resolved = NIL;	/* instances, in it */
 static bool look_at_dependents; /* something ended otherwise than well */
 static bool has_dependents_is_known;	/* in the cycle under way: */
 static bool has_dependents;		/* does any intent wait for another? */
@@ -302,65 +299,6 @@ hold_for(const LaneKey *lane, List *holds, WawpOutcome outcome)
  * ---- claiming
  */
 
-/* An instance as a role has it in the cycle under way. */
-typedef struct Resolved
-{
-	NameData	name;
-	const char *role;			/* NULL: nobody's */
-	WawpInstance *instance;
-} Resolved;
-
-static const Resolved *
-find_resolved(const NameData *name, const char *role)
-{
-	ListCell   *lc;
-
-	foreach(lc, resolved)
-	{
-		const Resolved *one = lfirst(lc);
-
-		if (memcmp(&one->name, name, sizeof(NameData)) == 0 &&
-			(role == NULL ? one->role == NULL : one->role && strcmp(one->role, role) == 0))
-			return one;
-	}
-	return NULL;
-}
-
-/*
- * An instance as a role has it, in the current memory; the same throughout a
- * cycle, whose catalogs are read once.
- */
-static ErrorData *
-resolve_instance(const LaneKey *lane, const char *role, WawpInstance **instance)
-{
-	const Resolved *known = find_resolved(&lane->instance, role);
-	ErrorData  *error = known ? NULL : instance_try(NameStr(lane->instance), role, instance);
-	MemoryContext caller = CurrentMemoryContext;
-	Resolved   *one;
-
-	if (known)
-		*instance = instance_copy(known->instance);
-	else if (error == NULL && cycle_memory)
-	{
-		MemoryContextSwitchTo(cycle_memory);
-		one = palloc(sizeof(Resolved));
-		one->name = lane->instance;
-		one->role = role ? pstrdup(role) : NULL;
-		one->instance = instance_copy(*instance);
-		resolved = lappend(resolved, one);
-		MemoryContextSwitchTo(caller);
-	}
-	return error;
-}
-
-/* What was resolved lives until the cycle's memory goes; NULL: no cycle. */
-static void
-begin_resolving(MemoryContext memory)
-{
-	cycle_memory = memory;
-	resolved = NIL;
-}
-
 static AuditRecord
 record_of(const Flight *flight, int i, const char *kind)
 {
@@ -462,7 +400,7 @@ refuse_claim(Flight *flight, const ErrorData *error)
 	const IntentChange refusal = {
 		.state = is_permission ? STATE_FAILED : STATE_QUEUED,
 		.detail = error->message,
-		.next_attempt_at = is_permission ? 0 : GetCurrentTimestamp() + UNRESOLVED_HOLD_MS * INT64CONST(1000),
+		.next_attempt_at = is_permission ? 0 : GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000),
 		.give_attempt_back = true
 	};
 
@@ -827,8 +765,8 @@ serve_lane(Lane *lane, List *holds)
 	if (error)
 	{
 		hold_set(NameStr(lane->key.instance), lane->key.group, error->message,
-				 GetCurrentTimestamp() + UNRESOLVED_HOLD_MS * INT64CONST(1000), 1);
-		lanes_schedule(lane, clock_monotonic_ms() + UNRESOLVED_HOLD_MS);
+				 GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000), 1);
+		lanes_schedule(lane, clock_monotonic_ms() + RESOLVE_RETRY_MS);
 		return;
 	}
 	if (!has_room(lane, described))
@@ -898,7 +836,7 @@ launch_invitation(Lane *lane, const Intent *intent, const GroupSettings *setting
 	if (error || !intent_begin_invite(intent))
 	{
 		if (error)
-			intent_postpone(intent, GetCurrentTimestamp() + UNRESOLVED_HOLD_MS * INT64CONST(1000));
+			intent_postpone(intent, GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000));
 		MemoryContextDelete(flight->memory);
 		return false;
 	}
@@ -994,7 +932,7 @@ follow_lane(Lane *lane, List *holds)
 		return;
 	if (error)
 	{
-		lanes_look(&lane->key, clock_monotonic_ms() + UNRESOLVED_HOLD_MS);
+		lanes_look(&lane->key, clock_monotonic_ms() + RESOLVE_RETRY_MS);
 		return;
 	}
 	if (!has_room(lane, described))
@@ -1023,7 +961,7 @@ follow_lane(Lane *lane, List *holds)
 		lanes_look(&lane->key, held);
 	if (up.need.question != 0 && !(roster_of(&lane->key)->asking & up.need.question) &&
 		!ask(&lane->key, up.role, &up.need))
-		up.next = GetCurrentTimestamp() + UNRESOLVED_HOLD_MS * INT64CONST(1000);
+		up.next = GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000);
 	if (roster_of(&lane->key)->asking == 0 && up.next != 0)
 		lanes_look(&lane->key, Max(clock_monotonic_of(up.next), clock_monotonic_ms() + 1));
 }
@@ -1152,7 +1090,7 @@ end_memberships(void)
 		WawpInstance *described;
 
 		if (resolve_instance(&end->lane, NULL, &described) != NULL)
-			membership_put_off_end(end, GetCurrentTimestamp() + UNRESOLVED_HOLD_MS * INT64CONST(1000));
+			membership_put_off_end(end, GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000));
 		else if (intent_enqueue_removal(&end->lane, described->instance_id, end->jid, end->requested_by, end->reason) != 0)
 			lanes_note(&end->lane, clock_monotonic_ms());
 	}
@@ -1822,7 +1760,7 @@ dispatch_settle_and_claim(void)
 	List	   *holds = hold_read_all();
 	dlist_iter	iter;
 
-	begin_resolving(CurrentMemoryContext);
+	resolve_in(CurrentMemoryContext);
 	retry_soon = false;
 	if (!isolating)
 		audit_gather();
@@ -1874,7 +1812,7 @@ dispatch_committed(void)
 {
 	dlist_mutable_iter iter;
 
-	begin_resolving(NULL);
+	resolve_in(NULL);
 	told.rescan = false;
 	told.nlanes = 0;
 	roster_forget_facts();
@@ -1902,7 +1840,7 @@ dispatch_aborted(void)
 {
 	dlist_mutable_iter iter;
 
-	begin_resolving(NULL);
+	resolve_in(NULL);
 	audit_forget_numbers();
 	told.rescan = true;
 	isolating = true;

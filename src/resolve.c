@@ -1,0 +1,82 @@
+/*-------------------------------------------------------------------------
+ *
+ * resolve.c
+ *	  Instances, as a cycle of the drain has them.
+ *
+ * A cycle asks for the same instances for each of its lanes; the catalogs are
+ * read once.  What is kept lives in the memory the cycle names and is forgotten
+ * when the cycle ends, however it ends; who asks gets a copy in the current
+ * memory.  Needs a transaction.
+ *
+ * IDENTIFICATION
+ *	  src/resolve.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "resolve.h"
+
+#include "compat.h"
+
+/* An instance as a role has it in the cycle under way. */
+typedef struct Resolved
+{
+	NameData	name;
+	const char *role;			/* NULL: nobody's */
+	WawpInstance *instance;
+} Resolved;
+
+static MemoryContext cycle_memory;	/* of the cycle under way */
+static List *resolved = NIL;	/* instances, in it */
+
+static const Resolved *
+find_resolved(const NameData *name, const char *role)
+{
+	ListCell   *lc;
+
+	foreach(lc, resolved)
+	{
+		const Resolved *one = lfirst(lc);
+
+		if (memcmp(&one->name, name, sizeof(NameData)) == 0 &&
+			(role == NULL ? one->role == NULL : one->role && strcmp(one->role, role) == 0))
+			return one;
+	}
+	return NULL;
+}
+
+/*
+ * An instance as a role has it, in the current memory; the same throughout a
+ * cycle, whose catalogs are read once.
+ */
+ErrorData *
+resolve_instance(const LaneKey *lane, const char *role, WawpInstance **instance)
+{
+	const Resolved *known = find_resolved(&lane->instance, role);
+	ErrorData  *error = known ? NULL : instance_try(NameStr(lane->instance), role, instance);
+	MemoryContext caller = CurrentMemoryContext;
+	Resolved   *one;
+
+	if (known)
+		*instance = instance_copy(known->instance);
+	else if (error == NULL && cycle_memory)
+	{
+		MemoryContextSwitchTo(cycle_memory);
+		one = palloc(sizeof(Resolved));
+		one->name = lane->instance;
+		one->role = role ? pstrdup(role) : NULL;
+		one->instance = instance_copy(*instance);
+		resolved = lappend(resolved, one);
+		MemoryContextSwitchTo(caller);
+	}
+	return error;
+}
+
+/* What is resolved from now on lives until a cycle's memory goes; NULL: no cycle. */
+void
+resolve_in(MemoryContext memory)
+{
+	cycle_memory = memory;
+	resolved = NIL;
+}

@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * resolve.h
+ *	  Instances, as a cycle of the drain has them.
+ *
+ * IDENTIFICATION
+ *	  src/resolve.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_RESOLVE_H
+#define WAWP_RESOLVE_H
+
+#include "instance.h"
+#include "shmem.h"
+
+/* An instance that cannot be resolved (dropped, no token, host not allowed). */
+#define RESOLVE_RETRY_MS (60 * 1000)
+
+extern void resolve_in(MemoryContext memory);
+extern ErrorData *resolve_instance(const LaneKey *lane, const char *role, WawpInstance **instance);
+
+#endif							/* WAWP_RESOLVE_H */
