@@ -25,6 +25,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "admission.h"
 #include "audit.h"
 #include "budget.h"
 #include "call.h"
@@ -33,7 +34,6 @@
 #include "contact.h"
 #include "dispatch.h"
 #include "follow.h"
-#include "guc.h"
 #include "hold.h"
 #include "intent.h"
 #include "lanes.h"
@@ -60,8 +60,6 @@
 #define MAX_LONE_CRASHES 1
 /* What was in doubt is known by then, or waits for something else. */
 #define LONGEST_CARE_MS (5 * 60 * 1000)
-/* What one lane lacks, all lack. */
-#define SHORTAGE_MS 1000
 /* CALL wawp_drain() does not wait for what is due later than that. */
 #define DRAIN_HORIZON_MS (60 * 1000)
 #define NOTES_AT_ONCE 500
@@ -110,15 +108,13 @@ typedef struct Flight
 	bool	   *settling;		/* in the transaction under way */
 } Flight;
 
-DispatchPermit dispatch_permit;
+AdmissionPermit dispatch_permit;
 
 static dlist_head flights = DLIST_STATIC_INIT(flights);
-static int	in_flight;			/* requests claimed or under way */
 static bool isolating;			/* one row or lane at a time may fail */
 static int	isolated_failures;	/* in the cycle under way */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
 static int64 next_welcome = 0;	/* likewise */
-static int64 short_until;		/* monotonic ms: the disk is full, or memory */
 static bool notes_left;			/* of what sessions did */
 static bool doubt_left;			/* rows in doubt that somebody has locked */
 static DispatchWake told;
@@ -133,8 +129,6 @@ static bool has_dependents;		/* does any intent wait for another? */
 static int64 next_expiry = LANES_NEVER; /* monotonic ms */
 
 static void recover_rest(void);
-static bool is_serving(void);
-static bool has_slot(void);
 static void note_done(int64 id);
 static void note_until(TimestampTz until);
 static void note_end(const Intent *intent, IntentState state);
@@ -195,7 +189,7 @@ run_isolated(void (*work) (void *), void *arg)
 	PG_CATCH();
 	{
 		if (ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_INSUFFICIENT_RESOURCES)
-			short_until = clock_monotonic_ms() + SHORTAGE_MS;
+			admission_note_shortage();
 		MemoryContextSwitchTo(caller);
 		EmitErrorReport();
 		FlushErrorState();
@@ -374,7 +368,7 @@ end_request(Flight *flight)
 		return;
 	flight->is_over = true;
 	flight->lane->instance->in_flight--;
-	in_flight--;
+	admission_note_ended();
 	lanes_unpark(flight->lane->instance, clock_monotonic_ms());
 }
 
@@ -480,13 +474,6 @@ put_back(const Flight *flight)
 	}
 }
 
-/* May a request of this instance leave beside those under way? */
-static bool
-has_room(const Lane *lane, const WawpInstance *instance)
-{
-	return lane->instance->in_flight < instance->concurrency;
-}
-
 /* Asks the API something for a lane, as a role; false: it cannot be asked. */
 static bool
 ask(const LaneKey *lane, const char *role, const FollowNeed *need)
@@ -513,7 +500,7 @@ ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const
 	put_back(flight);
 	if (roster_of(&lane->key)->asking & need->question)
 		lanes_schedule(lane, LANES_NEVER);
-	else if (!has_room(lane, described))
+	else if (!admission_has_room(lane, described))
 		lanes_park(lane);
 	else if (need->question == ASK_EXISTS && budget_take_check(described).granted == 0)
 		lanes_schedule(lane, clock_monotonic_ms() + CHECK_RETRY_MS);
@@ -638,8 +625,7 @@ launch(Flight *flight)
 	dlist_push_tail(&flights, &flight->node);
 	flight->lane->in_flight++;
 	flight->lane->instance->in_flight++;
-	in_flight++;
-	dispatch_permit.requests--;
+	admission_note_claimed();
 }
 
 static ErrorData *
@@ -769,7 +755,7 @@ serve_lane(Lane *lane, List *holds)
 		lanes_schedule(lane, clock_monotonic_ms() + RESOLVE_RETRY_MS);
 		return;
 	}
-	if (!has_room(lane, described))
+	if (!admission_has_room(lane, described))
 	{
 		lanes_park(lane);
 		return;
@@ -935,7 +921,7 @@ follow_lane(Lane *lane, List *holds)
 		lanes_look(&lane->key, clock_monotonic_ms() + RESOLVE_RETRY_MS);
 		return;
 	}
-	if (!has_room(lane, described))
+	if (!admission_has_room(lane, described))
 	{
 		lanes_park_look(lane);
 		return;
@@ -950,7 +936,7 @@ follow_lane(Lane *lane, List *holds)
 	/* who waited for them may go */
 	if (up.done != NIL || up.any_failed || up.any_queued)
 		lanes_note(&lane->key, clock_monotonic_ms());
-	if (up.has_invitee && up.need.question == 0 && held == 0 && is_serving())
+	if (up.has_invitee && up.need.question == 0 && held == 0 && admission_is_serving())
 	{
 		TimestampTz next = invite(lane, &up.invitee, described, holds, &up.need);
 
@@ -1044,7 +1030,7 @@ welcome(const LaneKey *key, List *holds)
 	if (quiet != 0)
 		return clock_monotonic_of(quiet);
 	lane = lanes_note(key, clock_monotonic_ms());
-	if (!has_room(lane, described))
+	if (!admission_has_room(lane, described))
 		return Min(later, clock_monotonic_ms() + CHECK_RETRY_MS);
 	permit = budget_take_invite(described);
 	if (permit.granted == 0)
@@ -1068,7 +1054,7 @@ welcome_due(List *holds)
 	{
 		const LaneKey *key = lfirst(lc);
 
-		next_welcome = Min(next_welcome, is_serving() && has_slot() ? welcome(key, holds) : now + WELCOME_RETRY_MS);
+		next_welcome = Min(next_welcome, admission_is_serving() && admission_has_slot() ? welcome(key, holds) : now + WELCOME_RETRY_MS);
 	}
 	next = membership_next_welcome();
 	if (next > GetCurrentTimestamp())
@@ -1118,27 +1104,6 @@ take_up_wake(void)
 
 		lanes_look(&lane->key, clock_monotonic_of(lane->due));
 	}
-}
-
-/* Is there a slot for another request of the worker's? */
-static bool
-has_slot(void)
-{
-	return short_until <= clock_monotonic_ms() && in_flight + roster_in_flight() < (careful > 0 ? 1 : wawp_max_in_flight);
-}
-
-/* May more be sent?  Switched off, what was sent is still looked after. */
-static bool
-is_serving(void)
-{
-	return wawp_worker_on || (dispatch_permit.active && dispatch_permit.requests > 0 &&
-							  dispatch_permit.until > clock_monotonic_ms());
-}
-
-static bool
-may_claim(void)
-{
-	return is_serving() && has_slot();
 }
 
 /* What expired, and what waits for something that did not succeed. */
@@ -1207,7 +1172,7 @@ follow_due(List *holds)
 {
 	LaneWork	work = {.holds = holds};
 
-	while (has_slot() && (work.lane = lanes_take_look(clock_monotonic_ms())) != NULL)
+	while (admission_has_slot() && (work.lane = lanes_take_look(clock_monotonic_ms())) != NULL)
 		if (!run_isolated(follow_lane_of, &work))
 			lanes_look(&work.lane->key, clock_monotonic_ms() + LOCKED_RETRY_MS);
 }
@@ -1217,7 +1182,7 @@ claim_due(List *holds)
 {
 	LaneWork	work = {.holds = holds};
 
-	while (may_claim() && (work.lane = lanes_take_due(clock_monotonic_ms())) != NULL)
+	while (admission_may_claim() && (work.lane = lanes_take_due(clock_monotonic_ms())) != NULL)
 		if (!run_isolated(serve_lane_of, &work))
 			lanes_schedule(work.lane, clock_monotonic_ms() + LOCKED_RETRY_MS);
 }
@@ -1601,6 +1566,7 @@ judge_flights(void)
 void
 dispatch_init(void)
 {
+	admission_init(&dispatch_permit);
 	lanes_init();
 	roster_init();
 	told.rescan = true;
@@ -1707,6 +1673,7 @@ dispatch_recover(void)
 	hold_restored_copy();
 	doubts = MemoryContextStrdup(TopMemoryContext, intent_recover(MAX_LONE_CRASHES, "{}", &doubt_left));
 	careful = intent_count_doubts(doubts);
+	admission_be_careful(careful > 0);
 	careful_until = clock_monotonic_ms() + LONGEST_CARE_MS;
 	if (shmem_needs_replay(MyDatabaseId))
 		replay_sends();
@@ -1743,9 +1710,9 @@ dispatch_has_work(void)
 	if (told.rescan || told.nlanes > 0 || retry_soon || next_expiry <= clock_monotonic_ms() ||
 		Min(next_end, next_welcome) <= clock_monotonic_ms() || roster_facts() != NIL)
 		return true;
-	if (may_claim() && lanes_next_at() <= clock_monotonic_ms())
+	if (admission_may_claim() && lanes_next_at() <= clock_monotonic_ms())
 		return true;
-	if (has_slot() && lanes_next_look() <= clock_monotonic_ms())
+	if (admission_has_slot() && lanes_next_look() <= clock_monotonic_ms())
 		return true;
 	dlist_foreach(iter, &flights)
 		if (dlist_container(Flight, node, iter.cur)->stage == FLIGHT_JUDGED)
@@ -1774,7 +1741,10 @@ dispatch_settle_and_claim(void)
 			settle_or_postpone(flight, holds);
 	}
 	if (careful > 0)
+	{
 		careful = careful_until > clock_monotonic_ms() ? intent_count_doubts(doubts) : 0;
+		admission_be_careful(careful > 0);
+	}
 	hold_restored_copy();
 	if (told.rescan || told.nlanes > 0)
 		end_superseded();
@@ -1918,7 +1888,7 @@ dispatch_is_drained(void)
 {
 	int64		horizon = Min(dispatch_permit.until, clock_monotonic_ms() + DRAIN_HORIZON_MS);
 
-	return in_flight + roster_in_flight() == 0 && !told.rescan && told.nlanes == 0 && !retry_soon &&
+	return admission_in_flight() == 0 && !told.rescan && told.nlanes == 0 && !retry_soon &&
 		(dispatch_permit.requests <= 0 || Min(lanes_next_at(), lanes_next_look()) > horizon);
 }
 
@@ -1926,7 +1896,7 @@ dispatch_is_drained(void)
 int
 dispatch_in_flight(void)
 {
-	return in_flight + roster_in_flight();
+	return admission_in_flight();
 }
 
 /* When the next cycle is due by itself, in monotonic ms. */
@@ -1935,8 +1905,8 @@ dispatch_next_at(void)
 {
 	if (retry_soon)
 		return clock_monotonic_ms() + LOCKED_RETRY_MS;
-	if (short_until > clock_monotonic_ms())
-		return Min(next_expiry, short_until);
+	if (admission_short_until() > clock_monotonic_ms())
+		return Min(next_expiry, admission_short_until());
 	return Min(Min(next_expiry, Min(next_end, next_welcome)),
-			   Min(may_claim() ? lanes_next_at() : LANES_NEVER, has_slot() ? lanes_next_look() : LANES_NEVER));
+			   Min(admission_may_claim() ? lanes_next_at() : LANES_NEVER, admission_has_slot() ? lanes_next_look() : LANES_NEVER));
 }

@@ -11,6 +11,7 @@
 #ifndef WAWP_DISPATCH_H
 #define WAWP_DISPATCH_H
 
+#include "admission.h"
 #include "shmem.h"
 
 /* What a worker was told since it last looked. */
@@ -21,16 +22,8 @@ typedef struct DispatchWake
 	LaneKey		lanes[SHMEM_WAKE_LANES];
 } DispatchWake;
 
-/* A permit to serve although wawp.worker is off: CALL wawp_drain(). */
-typedef struct DispatchPermit
-{
-	bool		active;
-	int64		number;			/* of the call that has it */
-	int64		requests;		/* how many more */
-	int64		until;			/* monotonic ms */
-} DispatchPermit;
-
-extern DispatchPermit dispatch_permit;
+/* The worker writes it between cycles; what leaves is counted off it. */
+extern AdmissionPermit dispatch_permit;
 
 extern void dispatch_init(void);
 extern void dispatch_recover(void);

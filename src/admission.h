@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * admission.h
+ *	  May another request of the worker's leave?
+ *
+ * IDENTIFICATION
+ *	  src/admission.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_ADMISSION_H
+#define WAWP_ADMISSION_H
+
+#include "instance.h"
+#include "lanes.h"
+
+/* A permit to serve although wawp.worker is off: CALL wawp_drain(). */
+typedef struct AdmissionPermit
+{
+	bool		active;
+	int64		number;			/* of the call that has it */
+	int64		requests;		/* how many more */
+	int64		until;			/* monotonic ms */
+} AdmissionPermit;
+
+extern void admission_init(AdmissionPermit *worker_permit);
+extern void admission_note_claimed(void);
+extern void admission_note_ended(void);
+extern void admission_note_shortage(void);
+extern void admission_be_careful(bool careful);
+extern int	admission_in_flight(void);
+extern int64 admission_short_until(void);
+extern bool admission_has_room(const Lane *lane, const WawpInstance *instance);
+extern bool admission_has_slot(void);
+extern bool admission_is_serving(void);
+extern bool admission_may_claim(void);
+
+#endif							/* WAWP_ADMISSION_H */
