@@ -36,6 +36,7 @@
 #include "follow.h"
 #include "hold.h"
 #include "intent.h"
+#include "lanehold.h"
 #include "lanes.h"
 #include "limiter.h"
 #include "membership.h"
@@ -208,85 +209,10 @@ run_isolated(void (*work) (void *), void *arg)
  * ---- holds
  */
 
-static const Hold *
-find_hold(List *holds, const LaneKey *lane, bool whole_instance)
-{
-	return hold_find(holds, NameStr(lane->instance), whole_instance ? "" : lane->group);
-}
-
-/* When a lane may be served as far as holds go; LANES_NEVER when not by itself. */
-static int64
-held_until(List *holds, const LaneKey *lane)
-{
-	int64		until = 0;
-
-	for (int whole = 0; whole < 2; whole++)
-	{
-		const Hold *hold = find_hold(holds, lane, whole != 0);
-
-		if (hold == NULL)
-			continue;
-		if (hold->until == 0)
-			return LANES_NEVER;
-		if (hold->until > GetCurrentTimestamp())
-			until = Max(until, clock_monotonic_of(hold->until));
-	}
-	return until;
-}
-
-static void
-record_hold(const LaneKey *lane, const char *group, WawpOutcome outcome, const char *request_id)
-{
-	AuditRecord record = {
-		.kind = "held",
-		.instance = NameStr(lane->instance),
-		.group_jid = *group ? group : NULL,
-		.outcome = outcome_info(outcome)->name,
-		.request_id = request_id,
-		.duration_ms = -1
-	};
-
-	audit_write(&record);
-}
-
-/*
- * Holds a lane or its instance; "said once" means one record.  retry_after: of
- * the answer, in seconds, or -1.
- */
-static void
-hold_lane(const LaneKey *lane, List *holds, WawpOutcome outcome, bool whole_instance,
-		  int retry_after, const char *request_id)
-{
-	const char *group = whole_instance ? "" : lane->group;
-	const Hold *hold = find_hold(holds, lane, whole_instance);
-	int			failures = hold ? hold->failures + 1 : 1;
-	int64		delay = retry_delay_ms(outcome, failures, retry_after, pg_prng_double(&pg_global_prng_state));
-
-	/* paused by hand, or one of several that met the same refusal */
-	if (hold && (hold->until == 0 || hold->until > GetCurrentTimestamp()))
-		return;
-	if (hold_set(NameStr(lane->instance), group, outcome_info(outcome)->name,
-				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
-		record_hold(lane, group, outcome, request_id);
-}
-
 static void
 hold_flight(const Flight *flight, List *holds, WawpOutcome outcome, bool whole_instance)
 {
-	hold_lane(&flight->lane->key, holds, outcome, whole_instance, flight->retry_after, flight->request_id);
-}
-
-/* Holds what an outcome says is to be held; false: nothing. */
-static bool
-hold_for(const LaneKey *lane, List *holds, WawpOutcome outcome)
-{
-	OutcomeNext next = outcome_info(outcome)->next;
-	bool		whole = next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN;
-
-	if (!whole && next != NEXT_HOLD_LANE)
-		return false;
-	hold_lane(lane, holds, outcome, whole, -1, NULL);
-	return true;
+	lanehold_set(&flight->lane->key, holds, outcome, whole_instance, flight->retry_after, flight->request_id);
 }
 
 /*
@@ -521,7 +447,7 @@ turn_away(Lane *lane, const Flight *flight, List *holds, FollowGroup why, const 
 	if (why != GROUP_FULL || settings->overflow_group == NULL)
 	{
 		put_back(flight);
-		hold_lane(&lane->key, holds, outcome, false, -1, NULL);
+		lanehold_set(&lane->key, holds, outcome, false, -1, NULL);
 		lanes_schedule(lane, clock_monotonic_ms() + LOCKED_RETRY_MS);
 		return SERVED_LATER;
 	}
@@ -734,7 +660,7 @@ take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *
 static void
 serve_lane(Lane *lane, List *holds)
 {
-	int64		held = held_until(holds, &lane->key);
+	int64		held = lanehold_until(holds, &lane->key);
 	WawpInstance *described;
 	ErrorData  *error;
 	GroupSettings settings;
@@ -767,7 +693,7 @@ serve_lane(Lane *lane, List *holds)
 		return;
 	}
 	settings = settings_get(&lane->key);
-	permit = take_adds(described, find_hold(holds, &lane->key, true), &lane->key, &settings);
+	permit = take_adds(described, lanehold_find(holds, &lane->key, true), &lane->key, &settings);
 	if (permit.granted == 0 && !lane->is_fresh)
 	{
 		lanes_schedule(lane, (permit.next_at + 999) / 1000);
@@ -843,7 +769,7 @@ static TimestampTz
 after_failed_link(Lane *lane, Roster *roster, List *holds)
 {
 	roster->link_failed = false;
-	(void) hold_for(&lane->key, holds, roster->link_outcome);
+	(void) lanehold_for(&lane->key, holds, roster->link_outcome);
 	return GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
 }
 
@@ -899,7 +825,7 @@ invite(Lane *lane, const Intent *intent, const WawpInstance *described, List *ho
 static bool
 is_copy(List *holds, const LaneKey *lane)
 {
-	const Hold *hold = find_hold(holds, lane, true);
+	const Hold *hold = lanehold_find(holds, lane, true);
 
 	return hold && strcmp(hold->reason, HOLD_RESTORED_COPY) == 0;
 }
@@ -908,7 +834,7 @@ is_copy(List *holds, const LaneKey *lane)
 static void
 follow_lane(Lane *lane, List *holds)
 {
-	int64		held = held_until(holds, &lane->key);
+	int64		held = lanehold_until(holds, &lane->key);
 	WawpInstance *described;
 	ErrorData  *error = resolve_instance(&lane->key, NULL, &described);
 	FollowUp	up;
@@ -1024,7 +950,7 @@ welcome(const LaneKey *key, List *holds)
 	BudgetPermit permit;
 	Lane	   *lane;
 
-	if (held_until(holds, key) > 0 || resolve_instance(key, NULL, &described) != NULL)
+	if (lanehold_until(holds, key) > 0 || resolve_instance(key, NULL, &described) != NULL)
 		return later;
 	quiet = instance_quiet_until(described, GetCurrentTimestamp());
 	if (quiet != 0)
@@ -1480,7 +1406,7 @@ settle_flight(Flight *flight, List *holds)
 	{
 		record_answers(flight);
 		if (did_succeed(flight) &&
-			(find_hold(holds, &flight->lane->key, true) || find_hold(holds, &flight->lane->key, false)))
+			(lanehold_find(holds, &flight->lane->key, true) || lanehold_find(holds, &flight->lane->key, false)))
 			hold_ease_after_success(flight->instance->name, flight->lane->key.group);
 	}
 	for (int i = 0; i < flight->n; i++)

@@ -1,0 +1,100 @@
+/*-------------------------------------------------------------------------
+ *
+ * lanehold.c
+ *	  Holds of lanes, as the drain meets and makes them.
+ *
+ * hold.c has the rows; here is which of them keeps a lane back and until when,
+ * and how long an outcome holds a lane or its instance.  The holds are those a
+ * cycle has read: what is set meanwhile is not in them.  Statements run as
+ * hold.c's and audit.c's do, in the cycle's transaction.
+ *
+ * IDENTIFICATION
+ *	  src/lanehold.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "audit.h"
+#include "clock.h"
+#include "common/pg_prng.h"
+#include "lanehold.h"
+#include "lanes.h"
+#include "retry.h"
+
+#include "compat.h"
+
+const Hold *
+lanehold_find(List *holds, const LaneKey *lane, bool whole_instance)
+{
+	return hold_find(holds, NameStr(lane->instance), whole_instance ? "" : lane->group);
+}
+
+/* When a lane may be served as far as holds go; LANES_NEVER when not by itself. */
+int64
+lanehold_until(List *holds, const LaneKey *lane)
+{
+	int64		until = 0;
+
+	for (int whole = 0; whole < 2; whole++)
+	{
+		const Hold *hold = lanehold_find(holds, lane, whole != 0);
+
+		if (hold == NULL)
+			continue;
+		if (hold->until == 0)
+			return LANES_NEVER;
+		if (hold->until > GetCurrentTimestamp())
+			until = Max(until, clock_monotonic_of(hold->until));
+	}
+	return until;
+}
+
+static void
+record_hold(const LaneKey *lane, const char *group, WawpOutcome outcome, const char *request_id)
+{
+	AuditRecord record = {
+		.kind = "held",
+		.instance = NameStr(lane->instance),
+		.group_jid = *group ? group : NULL,
+		.outcome = outcome_info(outcome)->name,
+		.request_id = request_id,
+		.duration_ms = -1
+	};
+
+	audit_write(&record);
+}
+
+/*
+ * Holds a lane or its instance; "said once" means one record.  retry_after: of
+ * the answer, in seconds, or -1.
+ */
+void
+lanehold_set(const LaneKey *lane, List *holds, WawpOutcome outcome, bool whole_instance,
+		  int retry_after, const char *request_id)
+{
+	const char *group = whole_instance ? "" : lane->group;
+	const Hold *hold = lanehold_find(holds, lane, whole_instance);
+	int			failures = hold ? hold->failures + 1 : 1;
+	int64		delay = retry_delay_ms(outcome, failures, retry_after, pg_prng_double(&pg_global_prng_state));
+
+	/* paused by hand, or one of several that met the same refusal */
+	if (hold && (hold->until == 0 || hold->until > GetCurrentTimestamp()))
+		return;
+	if (hold_set(NameStr(lane->instance), group, outcome_info(outcome)->name,
+				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
+		record_hold(lane, group, outcome, request_id);
+}
+
+/* Holds what an outcome says is to be held; false: nothing. */
+bool
+lanehold_for(const LaneKey *lane, List *holds, WawpOutcome outcome)
+{
+	OutcomeNext next = outcome_info(outcome)->next;
+	bool		whole = next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN;
+
+	if (!whole && next != NEXT_HOLD_LANE)
+		return false;
+	lanehold_set(lane, holds, outcome, whole, -1, NULL);
+	return true;
+}

@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * lanehold.h
+ *	  Holds of lanes, as the drain meets and makes them.
+ *
+ * IDENTIFICATION
+ *	  src/lanehold.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_LANEHOLD_H
+#define WAWP_LANEHOLD_H
+
+#include "hold.h"
+#include "outcome.h"
+
+extern const Hold *lanehold_find(List *holds, const LaneKey *lane, bool whole_instance);
+extern int64 lanehold_until(List *holds, const LaneKey *lane);
+extern void lanehold_set(const LaneKey *lane, List *holds, WawpOutcome outcome, bool whole_instance,
+						 int retry_after, const char *request_id);
+extern bool lanehold_for(const LaneKey *lane, List *holds, WawpOutcome outcome);
+
+#endif							/* WAWP_LANEHOLD_H */
