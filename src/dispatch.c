@@ -33,6 +33,7 @@
 #include "common/pg_prng.h"
 #include "contact.h"
 #include "dispatch.h"
+#include "flight.h"
 #include "follow.h"
 #include "hold.h"
 #include "intent.h"
@@ -72,46 +73,8 @@
 #define WELCOME_RETRY_MS (15 * 1000)
 #define DEFAULT_INVITE_TEXT "You are invited to the WhatsApp group \"{group}\": {link}"
 
-typedef enum FlightStage
-{
-	FLIGHT_PREPARED,			/* claimed by the transaction under way */
-	FLIGHT_CLAIMED,				/* that has committed; not sent yet */
-	FLIGHT_SENT,
-	FLIGHT_JUDGED				/* outcomes known, rows to be settled */
-} FlightStage;
-
-typedef struct Flight
-{
-	dlist_node	node;
-	FlightStage stage;
-	MemoryContext memory;
-	Lane	   *lane;
-	WawpInstance *instance;
-	WawpOperation operation;
-	BudgetPermit permit;
-	bool		is_paced;
-	bool		is_over;		/* the request ended; its slots are free */
-	char		request_id[40];
-	int64		sent_at;		/* monotonic ms */
-	int			duration_ms;
-	int			http_status;
-	int			retry_after;
-	const char *text;			/* of an invitation or a welcome; UTF-8 */
-	TimestampTz welcomed_at;	/* a welcome: what marks the people it is for */
-	HttpTransfer *transfer;
-	bool		recorded;		/* "answered" records are committed */
-	bool		recording;		/* ... are in the transaction under way */
-	int			n;				/* 0: a welcome; intents[0] says as whom */
-	Intent	   *intents;
-	CallPerson *people;
-	CallPerson **sent;			/* &people[i] */
-	bool	   *settled;		/* committed */
-	bool	   *settling;		/* in the transaction under way */
-} Flight;
-
 AdmissionPermit dispatch_permit;
 
-static dlist_head flights = DLIST_STATIC_INIT(flights);
 static bool isolating;			/* one row or lane at a time may fail */
 static int	isolated_failures;	/* in the cycle under way */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
@@ -135,29 +98,10 @@ static void note_until(TimestampTz until);
 static void note_end(const Intent *intent, IntentState state);
 static void hold_restored_copy(void);
 
-static void drop_flight(Flight *flight);
 
 /*
  * ---- isolation
  */
-
-/* Drops flights of this transaction that were prepared after a mark. */
-static void
-drop_prepared_after(dlist_node *mark)
-{
-	dlist_mutable_iter iter;
-	bool		is_after = (mark == &flights.head);
-
-	dlist_foreach_modify(iter, &flights)
-	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
-
-		if (is_after && flight->stage == FLIGHT_PREPARED)
-			drop_flight(flight);
-		else if (iter.cur == mark)
-			is_after = true;
-	}
-}
 
 /*
  * Does one piece of a cycle.  Once a cycle has failed, each piece is in a
@@ -170,7 +114,7 @@ run_isolated(void (*work) (void *), void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	dlist_node *volatile mark;
+	FlightMark volatile mark;
 	volatile bool succeeded = false;
 
 	if (!isolating)
@@ -178,7 +122,7 @@ run_isolated(void (*work) (void *), void *arg)
 		work(arg);
 		return true;
 	}
-	mark = dlist_is_empty(&flights) ? &flights.head : dlist_tail_node(&flights);
+	mark = flight_mark();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
@@ -196,7 +140,7 @@ run_isolated(void (*work) (void *), void *arg)
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		audit_forget_numbers();
-		drop_prepared_after(mark);
+		flight_drop_prepared_after(mark);
 		isolated_failures++;
 	}
 	PG_END_TRY();
@@ -219,95 +163,6 @@ hold_flight(const Flight *flight, List *holds, WawpOutcome outcome, bool whole_i
  * ---- claiming
  */
 
-static AuditRecord
-record_of(const Flight *flight, int i, const char *kind)
-{
-	AuditRecord record = trail_record(&flight->intents[i], kind);
-
-	if (flight->instance)
-		record.instance_id = flight->instance->instance_id;
-	record.request_id = flight->request_id;
-	return record;
-}
-
-static Flight *
-make_flight(Lane *lane, int limit)
-{
-	MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "wawp flight", ALLOCSET_SMALL_SIZES);
-	Flight	   *flight = MemoryContextAllocZero(memory, sizeof(Flight));
-
-	flight->memory = memory;
-	flight->lane = lane;
-	flight->retry_after = -1;
-	flight->intents = MemoryContextAllocZero(memory, sizeof(Intent) * limit);
-	flight->people = MemoryContextAllocZero(memory, sizeof(CallPerson) * limit);
-	flight->sent = MemoryContextAllocZero(memory, sizeof(CallPerson *) * limit);
-	flight->settled = MemoryContextAllocZero(memory, sizeof(bool) * limit);
-	flight->settling = MemoryContextAllocZero(memory, sizeof(bool) * limit);
-	return flight;
-}
-
-static char *
-keep_text(Flight *flight, const char *text)
-{
-	return text ? MemoryContextStrdup(flight->memory, text) : NULL;
-}
-
-/* Claimed strings live in SPI's memory: keeps them with the flight. */
-static void
-keep_intents(Flight *flight)
-{
-	for (int i = 0; i < flight->n; i++)
-	{
-		Intent	   *intent = &flight->intents[i];
-
-		intent->instance_id = keep_text(flight, intent->instance_id);
-		intent->requested_by = keep_text(flight, intent->requested_by);
-		intent->login_role = keep_text(flight, intent->login_role);
-		intent->actor = keep_text(flight, intent->actor);
-		intent->application_name = keep_text(flight, intent->application_name);
-		intent->client_addr = keep_text(flight, intent->client_addr);
-		intent->origin = keep_text(flight, intent->origin);
-		intent->reason = keep_text(flight, intent->reason);
-		intent->batch_id = keep_text(flight, intent->batch_id);
-		intent->detail = keep_text(flight, intent->detail);
-	}
-}
-
-static void
-name_people(Flight *flight)
-{
-	for (int i = 0; i < flight->n; i++)
-	{
-		const Intent *intent = &flight->intents[i];
-
-		flight->people[i].jid = intent->known_as.kind == JID_PERSON ? intent->known_as : intent->jid;
-		flight->sent[i] = &flight->people[i];
-	}
-}
-
-/* The request is over: others may use its place, whatever becomes of its rows. */
-static void
-end_request(Flight *flight)
-{
-	if (flight->is_over)
-		return;
-	flight->is_over = true;
-	flight->lane->instance->in_flight--;
-	admission_note_ended();
-	lanes_unpark(flight->lane->instance, clock_monotonic_ms());
-}
-
-static void
-drop_flight(Flight *flight)
-{
-	end_request(flight);
-	flight->lane->in_flight--;
-	dlist_delete(&flight->node);
-	lanes_note(&flight->lane->key, clock_monotonic_ms());
-	MemoryContextDelete(flight->memory);
-}
-
 /*
  * Claimed, but it cannot be sent as its requester: says so in the rows.  A
  * permission that is gone ends them; what may be mended (no token, no server)
@@ -326,7 +181,7 @@ refuse_claim(Flight *flight, const ErrorData *error)
 
 	for (int i = 0; i < flight->n; i++)
 	{
-		AuditRecord record = record_of(flight, i, "refused");
+		AuditRecord record = flight_record(flight, i, "refused");
 		IntentChange change = refusal;
 
 		if (is_permission)
@@ -537,36 +392,6 @@ pass_to_invitations(const Flight *flight)
 	return SERVED_SOME;
 }
 
-/* From now on the flight outlives the transaction; what it is for is recorded. */
-static void
-launch(Flight *flight)
-{
-	for (int i = 0; i < flight->n; i++)
-	{
-		AuditRecord record = record_of(flight, i, "sent");
-
-		audit_write(&record);
-	}
-	MemoryContextSetParent(flight->memory, TopMemoryContext);
-	dlist_push_tail(&flights, &flight->node);
-	flight->lane->in_flight++;
-	flight->lane->instance->in_flight++;
-	admission_note_claimed();
-}
-
-static ErrorData *
-prepare_flight(Flight *flight)
-{
-	MemoryContext caller = MemoryContextSwitchTo(flight->memory);
-	ErrorData  *error = resolve_instance(&flight->lane->key, flight->intents[0].requested_by, &flight->instance);
-
-	MemoryContextSwitchTo(caller);
-	strlcpy(flight->request_id,
-			DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0))),
-			sizeof(flight->request_id));
-	return error;
-}
-
 /* What has to be settled before claimed intents may leave; SERVED_NOTHING: they may. */
 static Served
 screen(Lane *lane, Flight *flight, const WawpInstance *described, List *holds, const GroupSettings *settings)
@@ -577,7 +402,7 @@ screen(Lane *lane, Flight *flight, const WawpInstance *described, List *holds, c
 		return SERVED_SOME;
 	if (flight->intents[0].action == ACTION_INVITE)
 		return pass_to_invitations(flight);
-	error = prepare_flight(flight);
+	error = flight_prepare(flight);
 	if (error)
 	{
 		refuse_claim(flight, error);
@@ -596,7 +421,7 @@ claim_flight(Lane *lane, const WawpInstance *described, List *holds, const Group
 			 const BudgetPermit *permit, int *claimed)
 {
 	int			limit = Max(permit->granted, 1);
-	Flight	   *flight = make_flight(lane, limit);
+	Flight	   *flight = flight_make(lane, limit);
 	Served		served;
 
 	flight->n = intent_claim(&lane->key, limit, permit->granted > 0, flight->intents);
@@ -605,14 +430,14 @@ claim_flight(Lane *lane, const WawpInstance *described, List *holds, const Group
 		MemoryContextDelete(flight->memory);
 		return SERVED_NOTHING;
 	}
-	keep_intents(flight);
+	flight_keep_intents(flight);
 	served = screen(lane, flight, described, holds, settings);
 	if (served != SERVED_NOTHING)
 	{
 		MemoryContextDelete(flight->memory);
 		return served;
 	}
-	name_people(flight);
+	flight_name_people(flight);
 	flight->operation = intent_operation(flight->intents[0].action);
 	flight->is_paced = (flight->operation == WAWP_OP_ADD);
 	flight->permit = *permit;
@@ -621,7 +446,7 @@ claim_flight(Lane *lane, const WawpInstance *described, List *holds, const Group
 		roster_of(&lane->key)->added += flight->n;
 	else
 		roster_forget_list(&lane->key);
-	launch(flight);
+	flight_launch(flight);
 	return SERVED_SOME;
 }
 
@@ -735,16 +560,16 @@ invitation_text(const Roster *roster, const GroupSettings *settings)
 static bool
 launch_invitation(Lane *lane, const Intent *intent, const GroupSettings *settings, const BudgetPermit *permit)
 {
-	Flight	   *flight = make_flight(lane, 1);
+	Flight	   *flight = flight_make(lane, 1);
 	MemoryContext caller;
 	ErrorData  *error;
 
 	flight->n = 1;
 	flight->intents[0] = *intent;
 	flight->intents[0].action = ACTION_INVITE;
-	keep_intents(flight);
-	name_people(flight);
-	error = prepare_flight(flight);
+	flight_keep_intents(flight);
+	flight_name_people(flight);
+	error = flight_prepare(flight);
 	if (error || !intent_begin_invite(intent))
 	{
 		if (error)
@@ -760,7 +585,7 @@ launch_invitation(Lane *lane, const Intent *intent, const GroupSettings *setting
 	flight->permit = *permit;
 	membership_note_invited(&lane->key, contact_id(intent->jid.text));
 	roster_forget_link(&lane->key);
-	launch(flight);
+	flight_launch(flight);
 	return true;
 }
 
@@ -919,9 +744,9 @@ launch_welcome(Lane *lane, const BudgetPermit *permit)
 		budget_give_back(permit, 1);
 		return;
 	}
-	flight = make_flight(lane, 1);
-	flight->intents[0].requested_by = keep_text(flight, welcome.requested_by);
-	if (prepare_flight(flight) != NULL)
+	flight = flight_make(lane, 1);
+	flight->intents[0].requested_by = flight_keep_text(flight, welcome.requested_by);
+	if (flight_prepare(flight) != NULL)
 	{
 		budget_give_back(permit, 1);
 		membership_give_welcome_back(&lane->key, now);
@@ -937,7 +762,7 @@ launch_welcome(Lane *lane, const BudgetPermit *permit)
 	flight->is_paced = true;
 	flight->permit = *permit;
 	record_welcome(flight, "sent");
-	launch(flight);
+	flight_launch(flight);
 }
 
 /* Welcomes those who joined a group, as far as pace and holds allow; when to look again. */
@@ -1210,16 +1035,6 @@ change_for(const Flight *flight, int i)
 	return change;
 }
 
-/* A message that was refused has not arrived, nor one whose connection failed. */
-static bool
-provably_not_sent(WawpOutcome outcome)
-{
-	OutcomeNext next = outcome_info(outcome)->next;
-
-	return outcome == WAWP_UNREACHABLE || next == NEXT_SLOW_DOWN ||
-		next == NEXT_HOLD_LANE || next == NEXT_HOLD_INSTANCE;
-}
-
 /*
  * What became of an invitation.  It is sent once: only what provably did not
  * arrive is sent again.
@@ -1244,7 +1059,7 @@ change_for_invitation(const Flight *flight)
 	}
 	else if (person->outcome == WAWP_SERVER_ERROR)
 		change.outcome = WAWP_UNKNOWN_RESULT;
-	else if (provably_not_sent(person->outcome))
+	else if (flight_provably_not_sent(person->outcome))
 	{
 		change.state = STATE_INVITING;
 		change.next_attempt_at = GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
@@ -1258,7 +1073,7 @@ record_answers(Flight *flight)
 {
 	for (int i = 0; i < flight->n; i++)
 	{
-		AuditRecord record = record_of(flight, i, "answered");
+		AuditRecord record = flight_record(flight, i, "answered");
 
 		record.outcome = outcome_info(flight->people[i].outcome)->name;
 		record.http_status = flight->http_status;
@@ -1391,7 +1206,7 @@ settle_welcome(Flight *flight, List *holds)
 	record_welcome(flight, "answered");
 	flight->recording = true;
 	hold_by_outcome(flight, holds, outcome);
-	if (!provably_not_sent(outcome))
+	if (!flight_provably_not_sent(outcome))
 		return;
 	membership_give_welcome_back(&flight->lane->key, flight->welcomed_at);
 	next_welcome = Min(next_welcome, clock_monotonic_ms() + WELCOME_RETRY_MS);
@@ -1441,50 +1256,6 @@ settle_or_postpone(Flight *flight, List *holds)
 	retry_soon = true;
 }
 
-/* A message is for one person: there is one verdict. */
-static void
-judge_invitation(Flight *flight, const HttpResult *result)
-{
-	CallReading reading = call_classify_result(WAWP_OP_SEND, result);
-	const CallVerdict *verdict = reading.npeople > 0 ? &reading.people[0] : &reading.whole;
-
-	call_settle_person(&flight->people[0], verdict, flight->instance);
-}
-
-/* Reads the answers that came; memory only. */
-static void
-judge_flights(void)
-{
-	dlist_iter	iter;
-
-	roster_take_answers();
-	dlist_foreach(iter, &flights)
-	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
-		const HttpResult *result = flight->stage == FLIGHT_SENT ? http_result(flight->transfer) : NULL;
-		MemoryContext caller;
-		CallVerdict end;
-
-		if (result == NULL)
-			continue;
-		caller = MemoryContextSwitchTo(flight->memory);
-		if (flight->text)
-			judge_invitation(flight, result);
-		else
-			(void) call_end_membership(flight->instance, flight->operation, result, flight->sent, flight->n, &end);
-		MemoryContextSwitchTo(caller);
-		flight->duration_ms = (int) (clock_monotonic_ms() - flight->sent_at);
-		flight->http_status = result->status;
-		flight->retry_after = result->retry_after;
-		if (result->fate == HTTP_NOT_SENT && flight->is_paced)
-			budget_give_back(&flight->permit, Max(flight->n, 1));
-		if (!flight->is_paced)
-			roster_forget_list(&flight->lane->key);
-		flight->stage = FLIGHT_JUDGED;
-		end_request(flight);
-	}
-}
-
 /*
  * ---- the cycle, as the worker drives it
  */
@@ -1513,31 +1284,11 @@ hold_restored_copy(void)
 			 errhint("wawp_resume() makes an instance be served here.")));
 }
 
-/* Ids of what this worker is sending, as an array's text. */
-static const char *
-ids_in_flight(void)
-{
-	StringInfoData out;
-	dlist_iter	iter;
-
-	initStringInfo(&out);
-	appendStringInfoChar(&out, '{');
-	dlist_foreach(iter, &flights)
-	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
-
-		for (int i = 0; i < flight->n; i++)
-			appendStringInfo(&out, "%s" INT64_FORMAT, out.len > 1 ? "," : "", flight->intents[i].id);
-	}
-	appendStringInfoChar(&out, '}');
-	return out.data;
-}
-
 /* Rows in doubt that somebody had locked when this worker started. */
 static void
 recover_rest(void)
 {
-	(void) intent_recover(MAX_LONE_CRASHES, ids_in_flight(), &doubt_left);
+	(void) intent_recover(MAX_LONE_CRASHES, flight_ids(), &doubt_left);
 	retry_soon |= doubt_left;
 	told.rescan = true;
 }
@@ -1609,7 +1360,7 @@ dispatch_recover(void)
 void
 dispatch_note_orderly_end(void)
 {
-	intent_note_orderly_end(ids_in_flight());
+	intent_note_orderly_end(flight_ids());
 }
 
 /* Takes up what the worker was told; forgotten only at the next commit. */
@@ -1630,9 +1381,8 @@ dispatch_tell(const DispatchWake *wake)
 bool
 dispatch_has_work(void)
 {
-	dlist_iter	iter;
-
-	judge_flights();
+	roster_take_answers();
+	flight_judge();
 	if (told.rescan || told.nlanes > 0 || retry_soon || next_expiry <= clock_monotonic_ms() ||
 		Min(next_end, next_welcome) <= clock_monotonic_ms() || roster_facts() != NIL)
 		return true;
@@ -1640,10 +1390,7 @@ dispatch_has_work(void)
 		return true;
 	if (admission_has_slot() && lanes_next_look() <= clock_monotonic_ms())
 		return true;
-	dlist_foreach(iter, &flights)
-		if (dlist_container(Flight, node, iter.cur)->stage == FLIGHT_JUDGED)
-			return true;
-	return false;
+	return flight_next_judged(NULL) != NULL;
 }
 
 /* The body of a cycle's transaction; the caller acts as the owner, in SPI. */
@@ -1651,7 +1398,6 @@ void
 dispatch_settle_and_claim(void)
 {
 	List	   *holds = hold_read_all();
-	dlist_iter	iter;
 
 	resolve_in(CurrentMemoryContext);
 	retry_soon = false;
@@ -1659,13 +1405,8 @@ dispatch_settle_and_claim(void)
 		audit_gather();
 	has_dependents_is_known = false;
 	isolated_failures = 0;
-	dlist_foreach(iter, &flights)
-	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
-
-		if (flight->stage == FLIGHT_JUDGED)
-			settle_or_postpone(flight, holds);
-	}
+	for (Flight *flight = flight_next_judged(NULL); flight; flight = flight_next_judged(flight))
+		settle_or_postpone(flight, holds);
 	if (careful > 0)
 	{
 		careful = careful_until > clock_monotonic_ms() ? intent_count_doubts(doubts) : 0;
@@ -1693,119 +1434,43 @@ dispatch_settle_and_claim(void)
 	audit_end_gathering();
 }
 
-static bool
-is_settled(const Flight *flight)
-{
-	for (int i = 0; i < flight->n; i++)
-		if (!flight->settled[i])
-			return false;
-	return true;
-}
-
 /* The cycle's transaction has committed. */
 void
 dispatch_committed(void)
 {
-	dlist_mutable_iter iter;
-
 	resolve_in(NULL);
 	told.rescan = false;
 	told.nlanes = 0;
 	roster_forget_facts();
 	isolating = isolated_failures > 0;
-	dlist_foreach_modify(iter, &flights)
-	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
-
-		if (flight->stage == FLIGHT_PREPARED)
-			flight->stage = FLIGHT_CLAIMED;
-		if (flight->stage != FLIGHT_JUDGED)
-			continue;
-		flight->recorded |= flight->recording;
-		for (int i = 0; i < flight->n; i++)
-			flight->settled[i] |= flight->settling[i];
-		if (!is_settled(flight))
-			continue;
-		drop_flight(flight);
-	}
+	flight_committed();
 }
 
 /* The cycle's transaction has not. */
 void
 dispatch_aborted(void)
 {
-	dlist_mutable_iter iter;
-
 	resolve_in(NULL);
 	audit_forget_numbers();
 	told.rescan = true;
 	isolating = true;
-	dlist_foreach_modify(iter, &flights)
-	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
-
-		flight->recording = false;
-		memset(flight->settling, 0, sizeof(bool) * flight->n);
-		if (flight->stage != FLIGHT_PREPARED)
-			continue;
-		if (flight->is_paced)
-			budget_give_back(&flight->permit, Max(flight->n, 1));
-		drop_flight(flight);
-	}
-}
-
-/* An invitation goes to a person, a welcome to the group. */
-static HttpTransfer *
-begin_message(const Flight *flight)
-{
-	CallRequest request = {.endpoint = ENDPOINT_SEND_TEXT};
-
-	request.fields[0] = (WireField) {"chatId", flight->n > 0 ? flight->people[0].jid.text : flight->lane->key.group};
-	request.fields[1] = (WireField) {"message", flight->text};
-	return call_begin(flight->instance, &request);
+	flight_aborted();
 }
 
 /* What was claimed leaves now: no transaction is open. */
 void
 dispatch_send(void)
 {
-	dlist_iter	iter;
-
 	Assert(!IsTransactionState());
 	roster_send();
-	dlist_foreach(iter, &flights)
-	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
-		MemoryContext caller;
-
-		if (flight->stage != FLIGHT_CLAIMED)
-			continue;
-		caller = MemoryContextSwitchTo(flight->memory);
-		flight->sent_at = clock_monotonic_ms();
-		flight->transfer = flight->text ? begin_message(flight)
-			: call_begin_membership(flight->instance, flight->operation,
-									flight->lane->key.group, flight->sent, flight->n);
-		flight->stage = FLIGHT_SENT;
-		MemoryContextSwitchTo(caller);
-	}
+	flight_send();
 }
 
 /* Has a request ended that no cycle has seen yet? */
 bool
 dispatch_has_answers(void)
 {
-	dlist_iter	iter;
-
-	if (roster_has_answers())
-		return true;
-	dlist_foreach(iter, &flights)
-	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
-
-		if (flight->stage == FLIGHT_SENT && http_result(flight->transfer))
-			return true;
-	}
-	return false;
+	return roster_has_answers() || flight_has_answers();
 }
 
 /* Has a permit done what it can: nothing under way, nothing due in time? */
