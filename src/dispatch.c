@@ -37,6 +37,7 @@
 #include "follow.h"
 #include "hold.h"
 #include "intent.h"
+#include "isolation.h"
 #include "lanehold.h"
 #include "lanes.h"
 #include "limiter.h"
@@ -52,7 +53,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "compat.h"
 
@@ -75,8 +75,6 @@
 
 AdmissionPermit dispatch_permit;
 
-static bool isolating;			/* one row or lane at a time may fail */
-static int	isolated_failures;	/* in the cycle under way */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
 static int64 next_welcome = 0;	/* likewise */
 static bool notes_left;			/* of what sessions did */
@@ -98,56 +96,6 @@ static void note_until(TimestampTz until);
 static void note_end(const Intent *intent, IntentState state);
 static void hold_restored_copy(void);
 
-
-/*
- * ---- isolation
- */
-
-/*
- * Does one piece of a cycle.  Once a cycle has failed, each piece is in a
- * subtransaction of its own, so that what fails is left for later and holds up
- * nothing else; without a failure there is none of that cost.  False: it
- * failed and was undone.
- */
-static bool
-run_isolated(void (*work) (void *), void *arg)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	FlightMark volatile mark;
-	volatile bool succeeded = false;
-
-	if (!isolating)
-	{
-		work(arg);
-		return true;
-	}
-	mark = flight_mark();
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		work(arg);
-		ReleaseCurrentSubTransaction();
-		succeeded = true;
-	}
-	PG_CATCH();
-	{
-		if (ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_INSUFFICIENT_RESOURCES)
-			admission_note_shortage();
-		MemoryContextSwitchTo(caller);
-		EmitErrorReport();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		audit_forget_numbers();
-		flight_drop_prepared_after(mark);
-		isolated_failures++;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return succeeded;
-}
 
 /*
  * ---- holds
@@ -924,7 +872,7 @@ follow_due(List *holds)
 	LaneWork	work = {.holds = holds};
 
 	while (admission_has_slot() && (work.lane = lanes_take_look(clock_monotonic_ms())) != NULL)
-		if (!run_isolated(follow_lane_of, &work))
+		if (!isolation_run(follow_lane_of, &work))
 			lanes_look(&work.lane->key, clock_monotonic_ms() + LOCKED_RETRY_MS);
 }
 
@@ -934,7 +882,7 @@ claim_due(List *holds)
 	LaneWork	work = {.holds = holds};
 
 	while (admission_may_claim() && (work.lane = lanes_take_due(clock_monotonic_ms())) != NULL)
-		if (!run_isolated(serve_lane_of, &work))
+		if (!isolation_run(serve_lane_of, &work))
 			lanes_schedule(work.lane, clock_monotonic_ms() + LOCKED_RETRY_MS);
 }
 
@@ -1249,7 +1197,7 @@ settle_or_postpone(Flight *flight, List *holds)
 {
 	FlightWork	work = {flight, holds};
 
-	if (run_isolated(settle_flight_of, &work))
+	if (isolation_run(settle_flight_of, &work))
 		return;
 	flight->recording = false;
 	memset(flight->settling, 0, sizeof(bool) * flight->n);
@@ -1401,10 +1349,10 @@ dispatch_settle_and_claim(void)
 
 	resolve_in(CurrentMemoryContext);
 	retry_soon = false;
-	if (!isolating)
+	if (!isolation_is_on())
 		audit_gather();
 	has_dependents_is_known = false;
-	isolated_failures = 0;
+	isolation_begin_cycle();
 	for (Flight *flight = flight_next_judged(NULL); flight; flight = flight_next_judged(flight))
 		settle_or_postpone(flight, holds);
 	if (careful > 0)
@@ -1442,7 +1390,7 @@ dispatch_committed(void)
 	told.rescan = false;
 	told.nlanes = 0;
 	roster_forget_facts();
-	isolating = isolated_failures > 0;
+	isolation_committed();
 	flight_committed();
 }
 
@@ -1453,7 +1401,7 @@ dispatch_aborted(void)
 	resolve_in(NULL);
 	audit_forget_numbers();
 	told.rescan = true;
-	isolating = true;
+	isolation_aborted();
 	flight_aborted();
 }
 
