@@ -53,6 +53,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "welcome.h"
 
 #include "compat.h"
 
@@ -69,14 +70,11 @@
 #define CHECK_RETRY_MS 1000
 /* An invitation whose link could not be had. */
 #define LINK_RETRY_MS (15 * 1000)
-/* A welcome that could not be sent, or has to wait. */
-#define WELCOME_RETRY_MS (15 * 1000)
 #define DEFAULT_INVITE_TEXT "You are invited to the WhatsApp group \"{group}\": {link}"
 
 AdmissionPermit dispatch_permit;
 
 static int64 next_end = 0;		/* of a membership; monotonic ms */
-static int64 next_welcome = 0;	/* likewise */
 static bool notes_left;			/* of what sessions did */
 static bool doubt_left;			/* rows in doubt that somebody has locked */
 static DispatchWake told;
@@ -631,7 +629,7 @@ follow_lane(Lane *lane, List *holds)
 		note_done(*(const int64 *) lfirst(lc));
 	note_until(up.until);
 	if (up.done != NIL)
-		next_welcome = 0;
+		welcome_note_joined();
 	/* who waited for them may go */
 	if (up.done != NIL || up.any_failed || up.any_queued)
 		lanes_note(&lane->key, clock_monotonic_ms());
@@ -649,115 +647,6 @@ follow_lane(Lane *lane, List *holds)
 		up.next = GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000);
 	if (roster_of(&lane->key)->asking == 0 && up.next != 0)
 		lanes_look(&lane->key, Max(clock_monotonic_of(up.next), clock_monotonic_ms() + 1));
-}
-
-/* A welcome leaves and comes back without intents, so its records are its own. */
-static void
-record_welcome(const Flight *flight, const char *kind)
-{
-	AuditRecord record = {
-		.kind = kind,
-		.instance = NameStr(flight->lane->key.instance),
-		.instance_id = flight->instance->instance_id,
-		.group_jid = flight->lane->key.group,
-		.requested_by = flight->intents[0].requested_by,
-		.origin = "welcome",
-		.request_id = flight->request_id,
-		.duration_ms = -1,
-		.detail = "{\"call\": \"wawp_send_text\"}"
-	};
-
-	if (flight->stage == FLIGHT_JUDGED)
-	{
-		record.outcome = outcome_info(flight->people[0].outcome)->name;
-		record.http_status = flight->http_status;
-		record.code = flight->people[0].code;
-		record.duration_ms = flight->duration_ms;
-	}
-	audit_write(&record);
-}
-
-/* Marks who is to be welcomed, and records the message as sent. */
-static void
-launch_welcome(Lane *lane, const BudgetPermit *permit)
-{
-	MembershipWelcome welcome;
-	TimestampTz now = GetCurrentTimestamp();
-	Flight	   *flight;
-	TextPart	names = {"{names}", ""};
-	MemoryContext caller;
-
-	if (!membership_take_unwelcomed(&lane->key, now, &welcome))
-	{
-		budget_give_back(permit, 1);
-		return;
-	}
-	flight = flight_make(lane, 1);
-	flight->intents[0].requested_by = flight_keep_text(flight, welcome.requested_by);
-	if (flight_prepare(flight) != NULL)
-	{
-		budget_give_back(permit, 1);
-		membership_give_welcome_back(&lane->key, now);
-		MemoryContextDelete(flight->memory);
-		return;
-	}
-	caller = MemoryContextSwitchTo(flight->memory);
-	names.text = welcome.names;
-	flight->text = text_fill(text_from_server(welcome.text), &names, 1, CALL_MAX_MESSAGE_CHARS);
-	MemoryContextSwitchTo(caller);
-	flight->welcomed_at = now;
-	flight->operation = WAWP_OP_SEND;
-	flight->is_paced = true;
-	flight->permit = *permit;
-	record_welcome(flight, "sent");
-	flight_launch(flight);
-}
-
-/* Welcomes those who joined a group, as far as pace and holds allow; when to look again. */
-static int64
-welcome(const LaneKey *key, List *holds)
-{
-	int64		later = clock_monotonic_ms() + WELCOME_RETRY_MS;
-	WawpInstance *described;
-	TimestampTz quiet;
-	BudgetPermit permit;
-	Lane	   *lane;
-
-	if (lanehold_until(holds, key) > 0 || resolve_instance(key, NULL, &described) != NULL)
-		return later;
-	quiet = instance_quiet_until(described, GetCurrentTimestamp());
-	if (quiet != 0)
-		return clock_monotonic_of(quiet);
-	lane = lanes_note(key, clock_monotonic_ms());
-	if (!admission_has_room(lane, described))
-		return Min(later, clock_monotonic_ms() + CHECK_RETRY_MS);
-	permit = budget_take_invite(described);
-	if (permit.granted == 0)
-		return (permit.next_at + 999) / 1000;
-	launch_welcome(lane, &permit);
-	return later;
-}
-
-/* One message to each group that somebody joined a while ago. */
-static void
-welcome_due(List *holds)
-{
-	int64		now = clock_monotonic_ms();
-	TimestampTz next;
-	ListCell   *lc;
-
-	if (next_welcome > now && !told.rescan)
-		return;
-	next_welcome = LANES_NEVER;
-	foreach(lc, membership_due_welcomes())
-	{
-		const LaneKey *key = lfirst(lc);
-
-		next_welcome = Min(next_welcome, admission_is_serving() && admission_has_slot() ? welcome(key, holds) : now + WELCOME_RETRY_MS);
-	}
-	next = membership_next_welcome();
-	if (next > GetCurrentTimestamp())
-		next_welcome = Min(next_welcome, clock_monotonic_of(next) + 1);
 }
 
 /* Memberships whose time is over: their removal is queued. */
@@ -1059,7 +948,7 @@ note_end(const Intent *intent, IntentState state)
 	if (state != STATE_DONE)
 		return;
 	if (intent->action == ACTION_ADD || intent->action == ACTION_INVITE)
-		next_welcome = 0;
+		welcome_note_joined();
 	note_done(intent->id);
 	note_until(intent->until);
 }
@@ -1151,13 +1040,12 @@ settle_welcome(Flight *flight, List *holds)
 {
 	WawpOutcome outcome = flight->people[0].outcome;
 
-	record_welcome(flight, "answered");
+	welcome_record(flight, "answered");
 	flight->recording = true;
 	hold_by_outcome(flight, holds, outcome);
 	if (!flight_provably_not_sent(outcome))
 		return;
-	membership_give_welcome_back(&flight->lane->key, flight->welcomed_at);
-	next_welcome = Min(next_welcome, clock_monotonic_ms() + WELCOME_RETRY_MS);
+	welcome_put_off(flight);
 }
 
 static void
@@ -1332,7 +1220,7 @@ dispatch_has_work(void)
 	roster_take_answers();
 	flight_judge();
 	if (told.rescan || told.nlanes > 0 || retry_soon || next_expiry <= clock_monotonic_ms() ||
-		Min(next_end, next_welcome) <= clock_monotonic_ms() || roster_facts() != NIL)
+		Min(next_end, welcome_next_at()) <= clock_monotonic_ms() || roster_facts() != NIL)
 		return true;
 	if (admission_may_claim() && lanes_next_at() <= clock_monotonic_ms())
 		return true;
@@ -1378,7 +1266,7 @@ dispatch_settle_and_claim(void)
 	follow_due(holds);
 	if (!claims_first)
 		claim_due(holds);
-	welcome_due(holds);
+	welcome_due(holds, told.rescan);
 	audit_end_gathering();
 }
 
@@ -1446,6 +1334,6 @@ dispatch_next_at(void)
 		return clock_monotonic_ms() + LOCKED_RETRY_MS;
 	if (admission_short_until() > clock_monotonic_ms())
 		return Min(next_expiry, admission_short_until());
-	return Min(Min(next_expiry, Min(next_end, next_welcome)),
+	return Min(Min(next_expiry, Min(next_end, welcome_next_at())),
 			   Min(admission_may_claim() ? lanes_next_at() : LANES_NEVER, admission_has_slot() ? lanes_next_look() : LANES_NEVER));
 }

@@ -1,0 +1,22 @@
+/*-------------------------------------------------------------------------
+ *
+ * welcome.h
+ *	  Messages that welcome who has joined a group.
+ *
+ * IDENTIFICATION
+ *	  src/welcome.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_WELCOME_H
+#define WAWP_WELCOME_H
+
+#include "flight.h"
+
+extern void welcome_due(List *holds, bool rescan);
+extern void welcome_note_joined(void);
+extern int64 welcome_next_at(void);
+extern void welcome_record(const Flight *flight, const char *kind);
+extern void welcome_put_off(Flight *flight);
+
+#endif							/* WAWP_WELCOME_H */
