@@ -33,6 +33,7 @@
 #include "common/pg_prng.h"
 #include "contact.h"
 #include "dispatch.h"
+#include "ending.h"
 #include "flight.h"
 #include "follow.h"
 #include "hold.h"
@@ -66,7 +67,6 @@
 /* CALL wawp_drain() does not wait for what is due later than that. */
 #define DRAIN_HORIZON_MS (60 * 1000)
 #define NOTES_AT_ONCE 500
-#define ENDS_AT_ONCE 500
 #define CHECK_RETRY_MS 1000
 /* An invitation whose link could not be had. */
 #define LINK_RETRY_MS (15 * 1000)
@@ -74,7 +74,6 @@
 
 AdmissionPermit dispatch_permit;
 
-static int64 next_end = 0;		/* of a membership; monotonic ms */
 static bool notes_left;			/* of what sessions did */
 static bool doubt_left;			/* rows in doubt that somebody has locked */
 static DispatchWake told;
@@ -83,15 +82,8 @@ static char *doubts;			/* their ids, as an array's text */
 static int64 careful_until;		/* monotonic ms: what is held must not hold all up */
 static bool claims_first;		/* looks and claims take turns where there is one slot */
 static bool retry_soon;
-static bool look_at_dependents; /* something ended otherwise than well */
-static bool has_dependents_is_known;	/* in the cycle under way: */
-static bool has_dependents;		/* does any intent wait for another? */
-static int64 next_expiry = LANES_NEVER; /* monotonic ms */
 
 static void recover_rest(void);
-static void note_done(int64 id);
-static void note_until(TimestampTz until);
-static void note_end(const Intent *intent, IntentState state);
 static void hold_restored_copy(void);
 
 
@@ -134,7 +126,8 @@ refuse_claim(Flight *flight, const ErrorData *error)
 			audit_write(&record);
 		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
 	}
-	look_at_dependents |= is_permission;
+	if (is_permission)
+		ending_note_failures();
 }
 
 /* What keeps a row that no trigger has looked at (a restored one) from going. */
@@ -169,7 +162,8 @@ is_sendable(Flight *flight)
 
 		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
 	}
-	look_at_dependents |= !all;
+	if (!all)
+		ending_note_failures();
 	return all;
 }
 
@@ -291,7 +285,7 @@ screen_people(Flight *flight, const WawpInstance *described, const GroupSettings
 		}
 		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
 		follow_remember(&flight->intents[i], change.outcome, change.state);
-		note_end(&flight->intents[i], change.state);
+		ending_note(&flight->intents[i], change.state);
 		*changed = true;
 	}
 	flight->n = kept;
@@ -558,7 +552,7 @@ give_up_invitation(const Intent *intent, const char *why)
 	(void) intent_settle(intent->id, STATE_INVITING, &change);
 	trail_write(intent, "policy", change.outcome, why);
 	follow_remember(intent, change.outcome, STATE_FAILED);
-	note_end(intent, STATE_FAILED);
+	ending_note(intent, STATE_FAILED);
 }
 
 /* Invites somebody as far as policy, pace and what is known allow; when to go on. */
@@ -624,10 +618,11 @@ follow_lane(Lane *lane, List *holds)
 		return;
 	}
 	up = follow_look(&lane->key, described);
-	look_at_dependents |= up.any_failed;
+	if (up.any_failed)
+		ending_note_failures();
 	foreach(lc, up.done)
-		note_done(*(const int64 *) lfirst(lc));
-	note_until(up.until);
+		ending_note_done(*(const int64 *) lfirst(lc));
+	ending_note_until(up.until);
 	if (up.done != NIL)
 		welcome_note_joined();
 	/* who waited for them may go */
@@ -647,29 +642,6 @@ follow_lane(Lane *lane, List *holds)
 		up.next = GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000);
 	if (roster_of(&lane->key)->asking == 0 && up.next != 0)
 		lanes_look(&lane->key, Max(clock_monotonic_of(up.next), clock_monotonic_ms() + 1));
-}
-
-/* Memberships whose time is over: their removal is queued. */
-static void
-end_memberships(void)
-{
-	ListCell   *lc;
-	TimestampTz next;
-
-	if (next_end > clock_monotonic_ms() && !told.rescan)
-		return;
-	foreach(lc, membership_take_ended(ENDS_AT_ONCE))
-	{
-		const MembershipEnd *end = lfirst(lc);
-		WawpInstance *described;
-
-		if (resolve_instance(&end->lane, NULL, &described) != NULL)
-			membership_put_off_end(end, GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000));
-		else if (intent_enqueue_removal(&end->lane, described->instance_id, end->jid, end->requested_by, end->reason) != 0)
-			lanes_note(&end->lane, clock_monotonic_ms());
-	}
-	next = membership_next_end();
-	next_end = next == 0 ? LANES_NEVER : clock_monotonic_of(next) + 1;
 }
 
 static void
@@ -692,27 +664,6 @@ take_up_wake(void)
 
 		lanes_look(&lane->key, clock_monotonic_of(lane->due));
 	}
-}
-
-/* What expired, and what waits for something that did not succeed. */
-static void
-end_what_cannot_be(void)
-{
-	bool		anything_new = told.rescan || told.nlanes > 0;
-	TimestampTz expiry;
-
-	if (anything_new || next_expiry <= clock_monotonic_ms())
-	{
-		bool		expired = intent_expire() > 0;
-
-		look_at_dependents |= expired;
-		notes_left |= expired;
-		expiry = intent_next_expiry();
-		next_expiry = expiry == 0 ? LANES_NEVER : clock_monotonic_of(expiry) + 1;
-	}
-	if (anything_new || look_at_dependents)
-		look_at_dependents = intent_fail_dependents() > 0;
-	retry_soon |= look_at_dependents;
 }
 
 /* What sessions did to the queue goes to the log. */
@@ -921,46 +872,6 @@ record_answers(Flight *flight)
 	flight->recording = true;
 }
 
-/*
- * What waits for an intent that is done may go on.  Mostly nothing waits for
- * any; what is asked for later than that was looked at wakes the worker itself.
- */
-static void
-note_done(int64 id)
-{
-	ListCell   *lc;
-
-	if (!has_dependents_is_known)
-		has_dependents = intent_has_dependents();
-	has_dependents_is_known = true;
-	if (!has_dependents)
-		return;
-	foreach(lc, intent_dependent_lanes(id))
-		lanes_note(lfirst(lc), clock_monotonic_ms());
-}
-
-/* What waits for an intent that ended may go on, or ends with it. */
-static void
-note_end(const Intent *intent, IntentState state)
-{
-	if (state == STATE_FAILED || state == STATE_CANCELLED)
-		look_at_dependents = true;
-	if (state != STATE_DONE)
-		return;
-	if (intent->action == ACTION_ADD || intent->action == ACTION_INVITE)
-		welcome_note_joined();
-	note_done(intent->id);
-	note_until(intent->until);
-}
-
-/* A membership ends then; 0: it does not. */
-static void
-note_until(TimestampTz until)
-{
-	if (until != 0)
-		next_end = Min(next_end, clock_monotonic_of(until) + 1);
-}
-
 /* Who was counted as a member when they were sent, and is none. */
 static void
 give_place_back(const LaneKey *lane)
@@ -968,23 +879,6 @@ give_place_back(const LaneKey *lane)
 	Roster	   *roster = roster_of(lane);
 
 	roster->added = Max(roster->added - 1, 0);
-}
-
-/* What the opposite of was asked for ends as far as it has come. */
-static void
-end_superseded(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, intent_end_superseded())
-	{
-		const Intent *intent = lfirst(lc);
-
-		if (intent->state == STATE_DONE)
-			follow_remember(intent, intent->outcome, intent->state);
-		note_end(intent, intent->state);
-		lanes_note(&intent->lane, clock_monotonic_ms());
-	}
 }
 
 /* Holds what an answer says is to be held. */
@@ -1023,7 +917,7 @@ settle_row(Flight *flight, int i, List *holds)
 		follow_remember(intent, change.outcome, change.state);
 	else if (change.state != STATE_QUEUED && change.state != STATE_CANCELLED)
 		lanes_look(&intent->lane, clock_monotonic_of(change.next_attempt_at));
-	note_end(intent, change.state);
+	ending_note(intent, change.state);
 }
 
 static bool
@@ -1213,14 +1107,21 @@ dispatch_tell(const DispatchWake *wake)
 	}
 }
 
+/* Was something left that a cycle does not come back to by itself? */
+static bool
+must_retry(void)
+{
+	return retry_soon || ending_has_more();
+}
+
 /* Is there a reason for a transaction now? */
 bool
 dispatch_has_work(void)
 {
 	roster_take_answers();
 	flight_judge();
-	if (told.rescan || told.nlanes > 0 || retry_soon || next_expiry <= clock_monotonic_ms() ||
-		Min(next_end, welcome_next_at()) <= clock_monotonic_ms() || roster_facts() != NIL)
+	if (told.rescan || told.nlanes > 0 || must_retry() || ending_next_expiry() <= clock_monotonic_ms() ||
+		Min(ending_next_membership(), welcome_next_at()) <= clock_monotonic_ms() || roster_facts() != NIL)
 		return true;
 	if (admission_may_claim() && lanes_next_at() <= clock_monotonic_ms())
 		return true;
@@ -1239,7 +1140,7 @@ dispatch_settle_and_claim(void)
 	retry_soon = false;
 	if (!isolation_is_on())
 		audit_gather();
-	has_dependents_is_known = false;
+	ending_begin_cycle();
 	isolation_begin_cycle();
 	for (Flight *flight = flight_next_judged(NULL); flight; flight = flight_next_judged(flight))
 		settle_or_postpone(flight, holds);
@@ -1250,13 +1151,13 @@ dispatch_settle_and_claim(void)
 	}
 	hold_restored_copy();
 	if (told.rescan || told.nlanes > 0)
-		end_superseded();
-	end_what_cannot_be();
+		ending_end_superseded();
+	notes_left |= ending_end_hopeless(told.rescan || told.nlanes > 0);
 	if (told.rescan || told.nlanes > 0 || notes_left)
 		record_notes();
 	if (doubt_left)
 		recover_rest();
-	end_memberships();
+	ending_end_memberships(told.rescan);
 	take_up_wake();
 	follow_learn();
 	holds = hold_read_all();
@@ -1315,7 +1216,7 @@ dispatch_is_drained(void)
 {
 	int64		horizon = Min(dispatch_permit.until, clock_monotonic_ms() + DRAIN_HORIZON_MS);
 
-	return admission_in_flight() == 0 && !told.rescan && told.nlanes == 0 && !retry_soon &&
+	return admission_in_flight() == 0 && !told.rescan && told.nlanes == 0 && !must_retry() &&
 		(dispatch_permit.requests <= 0 || Min(lanes_next_at(), lanes_next_look()) > horizon);
 }
 
@@ -1330,10 +1231,10 @@ dispatch_in_flight(void)
 int64
 dispatch_next_at(void)
 {
-	if (retry_soon)
+	if (must_retry())
 		return clock_monotonic_ms() + LOCKED_RETRY_MS;
 	if (admission_short_until() > clock_monotonic_ms())
-		return Min(next_expiry, admission_short_until());
-	return Min(Min(next_expiry, Min(next_end, welcome_next_at())),
+		return Min(ending_next_expiry(), admission_short_until());
+	return Min(Min(ending_next_expiry(), Min(ending_next_membership(), welcome_next_at())),
 			   Min(admission_may_claim() ? lanes_next_at() : LANES_NEVER, admission_has_slot() ? lanes_next_look() : LANES_NEVER));
 }
