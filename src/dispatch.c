@@ -34,6 +34,7 @@
 #include "contact.h"
 #include "dispatch.h"
 #include "ending.h"
+#include "errand.h"
 #include "flight.h"
 #include "follow.h"
 #include "hold.h"
@@ -195,25 +196,6 @@ put_back(const Flight *flight)
 	}
 }
 
-/* Asks the API something for a lane, as a role; false: it cannot be asked. */
-static bool
-ask(const LaneKey *lane, const char *role, const FollowNeed *need)
-{
-	MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "wawp errand", ALLOCSET_SMALL_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(memory);
-	WawpInstance *instance;
-	ErrorData  *error = resolve_instance(lane, role, &instance);
-
-	MemoryContextSwitchTo(caller);
-	if (error)
-	{
-		MemoryContextDelete(memory);
-		return false;
-	}
-	roster_ask(memory, lane, instance, need->question, need->person);
-	return true;
-}
-
 /* What has to be known first is asked; the lane goes on with the answer. */
 static Served
 ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const FollowNeed *need)
@@ -225,7 +207,7 @@ ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const
 		lanes_park(lane);
 	else if (need->question == ASK_EXISTS && budget_take_check(described).granted == 0)
 		lanes_schedule(lane, clock_monotonic_ms() + CHECK_RETRY_MS);
-	else if (ask(&lane->key, flight->intents[0].requested_by, need))
+	else if (errand_ask(&lane->key, flight->intents[0].requested_by, need))
 		lanes_schedule(lane, LANES_NEVER);
 	else
 		return SERVED_SOME;
@@ -638,7 +620,7 @@ follow_lane(Lane *lane, List *holds)
 	else if (up.has_invitee && held > 0 && held != LANES_NEVER)
 		lanes_look(&lane->key, held);
 	if (up.need.question != 0 && !(roster_of(&lane->key)->asking & up.need.question) &&
-		!ask(&lane->key, up.role, &up.need))
+		!errand_ask(&lane->key, up.role, &up.need))
 		up.next = GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000);
 	if (roster_of(&lane->key)->asking == 0 && up.next != 0)
 		lanes_look(&lane->key, Max(clock_monotonic_of(up.next), clock_monotonic_ms() + 1));

@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * errand.h
+ *	  Asks the API what has to be known before the drain goes on.
+ *
+ * IDENTIFICATION
+ *	  src/errand.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_ERRAND_H
+#define WAWP_ERRAND_H
+
+#include "follow.h"
+
+extern bool errand_ask(const LaneKey *lane, const char *role, const FollowNeed *need);
+
+#endif							/* WAWP_ERRAND_H */
