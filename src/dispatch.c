@@ -29,6 +29,7 @@
 #include "audit.h"
 #include "budget.h"
 #include "call.h"
+#include "claim.h"
 #include "clock.h"
 #include "common/pg_prng.h"
 #include "contact.h"
@@ -59,8 +60,6 @@
 
 #include "compat.h"
 
-/* A row that a user has locked, or whose person is in flight, is tried again. */
-#define LOCKED_RETRY_MS 200
 /* "parked only if the worker died twice while serving it alone" */
 #define MAX_LONE_CRASHES 1
 /* What was in doubt is known by then, or waits for something else. */
@@ -68,7 +67,6 @@
 /* CALL wawp_drain() does not wait for what is due later than that. */
 #define DRAIN_HORIZON_MS (60 * 1000)
 #define NOTES_AT_ONCE 500
-#define CHECK_RETRY_MS 1000
 /* An invitation whose link could not be had. */
 #define LINK_RETRY_MS (15 * 1000)
 #define DEFAULT_INVITE_TEXT "You are invited to the WhatsApp group \"{group}\": {link}"
@@ -101,368 +99,6 @@ hold_flight(const Flight *flight, List *holds, WawpOutcome outcome, bool whole_i
 /*
  * ---- claiming
  */
-
-/*
- * Claimed, but it cannot be sent as its requester: says so in the rows.  A
- * permission that is gone ends them; what may be mended (no token, no server)
- * is tried again later and meanwhile in nobody's way.
- */
-static void
-refuse_claim(Flight *flight, const ErrorData *error)
-{
-	bool		is_permission = error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE;
-	const IntentChange refusal = {
-		.state = is_permission ? STATE_FAILED : STATE_QUEUED,
-		.detail = error->message,
-		.next_attempt_at = is_permission ? 0 : GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000),
-		.give_attempt_back = true
-	};
-
-	for (int i = 0; i < flight->n; i++)
-	{
-		AuditRecord record = flight_record(flight, i, "refused");
-		IntentChange change = refusal;
-
-		if (is_permission)
-			audit_write(&record);
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-	}
-	if (is_permission)
-		ending_note_failures();
-}
-
-/* What keeps a row that no trigger has looked at (a restored one) from going. */
-static const char *
-intent_problem(const Intent *intent)
-{
-	if (!jid_is_group_text(intent->lane.group, strlen(intent->lane.group)))
-		return "the group is none";
-	if (intent->jid.kind != JID_PERSON && intent->jid.kind != JID_LID)
-		return "the person is none";
-	return NULL;
-}
-
-/* Fails the rows that make no sense; false when there are any: claim again. */
-static bool
-is_sendable(Flight *flight)
-{
-	bool		all = true;
-
-	for (int i = 0; i < flight->n; i++)
-		all &= intent_problem(&flight->intents[i]) == NULL;
-	for (int i = 0; i < flight->n && !all; i++)
-	{
-		const char *problem = intent_problem(&flight->intents[i]);
-		IntentChange change = {
-			.state = problem ? STATE_FAILED : STATE_QUEUED,
-			.has_outcome = problem != NULL,
-			.outcome = WAWP_BAD_IDENTIFIER,
-			.detail = problem,
-			.give_attempt_back = true
-		};
-
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-	}
-	if (!all)
-		ending_note_failures();
-	return all;
-}
-
-/* What came of an attempt to serve a lane. */
-typedef enum Served
-{
-	SERVED_NOTHING,				/* nothing there can go now */
-	SERVED_SOME,				/* it may have more */
-	SERVED_LATER,				/* it is scheduled */
-	SERVED_ASKING				/* the same, for when something is known */
-} Served;
-
-static void
-put_back(const Flight *flight)
-{
-	for (int i = 0; i < flight->n; i++)
-	{
-		const Intent *intent = &flight->intents[i];
-		IntentChange change = {
-			.state = STATE_QUEUED,
-			.has_outcome = intent->has_outcome,
-			.outcome = intent->outcome,
-			.code = intent->code,
-			.detail = intent->detail,
-			.give_attempt_back = true
-		};
-
-		(void) intent_settle(intent->id, STATE_SENDING, &change);
-	}
-}
-
-/* What has to be known first is asked; the lane goes on with the answer. */
-static Served
-ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const FollowNeed *need)
-{
-	put_back(flight);
-	if (roster_of(&lane->key)->asking & need->question)
-		lanes_schedule(lane, LANES_NEVER);
-	else if (!admission_has_room(lane, described))
-		lanes_park(lane);
-	else if (need->question == ASK_EXISTS && budget_take_check(described).granted == 0)
-		lanes_schedule(lane, clock_monotonic_ms() + CHECK_RETRY_MS);
-	else if (errand_ask(&lane->key, flight->intents[0].requested_by, need))
-		lanes_schedule(lane, LANES_NEVER);
-	else
-		return SERVED_SOME;
-	return SERVED_ASKING;
-}
-
-/* The group takes nobody: they go to the next group, or wait. */
-static Served
-turn_away(Lane *lane, const Flight *flight, List *holds, FollowGroup why, const GroupSettings *settings)
-{
-	WawpOutcome outcome = why == GROUP_FULL ? WAWP_GROUP_FULL : WAWP_NOT_ADMIN;
-	LaneKey		next = lane->key;
-
-	if (why != GROUP_FULL || settings->overflow_group == NULL)
-	{
-		put_back(flight);
-		lanehold_set(&lane->key, holds, outcome, false, -1, NULL);
-		lanes_schedule(lane, clock_monotonic_ms() + LOCKED_RETRY_MS);
-		return SERVED_LATER;
-	}
-	memset(next.group, 0, sizeof(next.group));
-	strlcpy(next.group, settings->overflow_group, sizeof(next.group));
-	for (int i = 0; i < flight->n; i++)
-	{
-		IntentChange change = {
-			.state = STATE_CANCELLED,
-			.has_outcome = true,
-			.outcome = WAWP_GROUP_FULL,
-			.detail = "the person is queued for the overflow group already",
-			.give_attempt_back = true
-		};
-
-		trail_write(&flight->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
-		if (!intent_move(&flight->intents[i], next.group))
-			(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-	}
-	lanes_note(&next, clock_monotonic_ms());
-	return SERVED_SOME;
-}
-
-/* Settles who need not be asked for; false: nobody is left, or something is to be asked. */
-static bool
-screen_people(Flight *flight, const WawpInstance *described, const GroupSettings *settings, FollowNeed *need,
-			  bool *changed)
-{
-	const Roster *roster = roster_of(&flight->lane->key);
-	int			kept = 0;
-
-	for (int i = 0; i < flight->n; i++)
-	{
-		IntentChange change;
-
-		if (!follow_refuses(&flight->intents[i], roster, described, settings, need, &change))
-		{
-			flight->intents[kept++] = flight->intents[i];
-			continue;
-		}
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-		follow_remember(&flight->intents[i], change.outcome, change.state);
-		ending_note(&flight->intents[i], change.state);
-		*changed = true;
-	}
-	flight->n = kept;
-	return kept > 0 && need->question == 0;
-}
-
-/* Looks at the claimed additions before they leave; SERVED_NOTHING: they may. */
-static Served
-screen_adds(Lane *lane, Flight *flight, const WawpInstance *described, List *holds, const GroupSettings *settings)
-{
-	FollowNeed	need = {0, NULL};
-	FollowGroup group = follow_check_group(roster_of(&lane->key), settings, &need);
-	bool		changed = false;
-
-	if (group == GROUP_UNKNOWN)
-		return ask_first(lane, flight, described, &need);
-	need.question = 0;
-	if (screen_people(flight, described, settings, &need, &changed))
-	{
-		if (group == GROUP_OPEN)
-			return SERVED_NOTHING;
-		return turn_away(lane, flight, holds, group, settings);
-	}
-	if (flight->n > 0)
-		return ask_first(lane, flight, described, &need);
-	return SERVED_SOME;
-}
-
-/* Invitations have a pace and a way of their own. */
-static Served
-pass_to_invitations(const Flight *flight)
-{
-	for (int i = 0; i < flight->n; i++)
-	{
-		IntentChange change = {
-			.state = STATE_INVITING,
-			.next_attempt_at = GetCurrentTimestamp(),
-			.give_attempt_back = true
-		};
-
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-	}
-	lanes_look(&flight->lane->key, clock_monotonic_ms());
-	return SERVED_SOME;
-}
-
-/* What has to be settled before claimed intents may leave; SERVED_NOTHING: they may. */
-static Served
-screen(Lane *lane, Flight *flight, const WawpInstance *described, List *holds, const GroupSettings *settings)
-{
-	ErrorData  *error;
-
-	if (!is_sendable(flight))
-		return SERVED_SOME;
-	if (flight->intents[0].action == ACTION_INVITE)
-		return pass_to_invitations(flight);
-	error = flight_prepare(flight);
-	if (error)
-	{
-		refuse_claim(flight, error);
-		return SERVED_SOME;
-	}
-	return flight->intents[0].action == ACTION_ADD
-		? screen_adds(lane, flight, described, holds, settings) : SERVED_NOTHING;
-}
-
-/*
- * Claims what the lane's head is, resolves it as its requester and records it
- * as sent.  *claimed: how many of the granted permits it takes.
- */
-static Served
-claim_flight(Lane *lane, const WawpInstance *described, List *holds, const GroupSettings *settings,
-			 const BudgetPermit *permit, int *claimed)
-{
-	int			limit = Max(permit->granted, 1);
-	Flight	   *flight = flight_make(lane, limit);
-	Served		served;
-
-	flight->n = intent_claim(&lane->key, limit, permit->granted > 0, flight->intents);
-	if (flight->n == 0)
-	{
-		MemoryContextDelete(flight->memory);
-		return SERVED_NOTHING;
-	}
-	flight_keep_intents(flight);
-	served = screen(lane, flight, described, holds, settings);
-	if (served != SERVED_NOTHING)
-	{
-		MemoryContextDelete(flight->memory);
-		return served;
-	}
-	flight_name_people(flight);
-	flight->operation = intent_operation(flight->intents[0].action);
-	flight->is_paced = (flight->operation == WAWP_OP_ADD);
-	flight->permit = *permit;
-	*claimed = flight->is_paced ? flight->n : 0;
-	if (flight->is_paced)
-		roster_of(&lane->key)->added += flight->n;
-	else
-		roster_forget_list(&lane->key);
-	flight_launch(flight);
-	return SERVED_SOME;
-}
-
-/* Nothing of the lane can go now: when is it worth another look? */
-static void
-postpone_lane(Lane *lane)
-{
-	TimestampTz due = intent_next_due(&lane->key);
-	int64		now = clock_monotonic_ms();
-
-	if (due == 0 && lane->in_flight == 0)
-		lanes_forget(lane);
-	else if (due == 0)
-		lanes_schedule(lane, LANES_NEVER);
-	else if (due <= GetCurrentTimestamp())
-		lanes_schedule(lane, now + LOCKED_RETRY_MS);
-	else
-		lanes_schedule(lane, clock_monotonic_of(due));
-}
-
-/* Permits for additions that may leave now. */
-static BudgetPermit
-take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *lane, const GroupSettings *settings)
-{
-	TimestampTz quiet = instance_quiet_until(instance, GetCurrentTimestamp());
-	BudgetGroup group = {lane->group, settings->adds_per_minute};
-	BudgetPermit none = {0};
-
-	if (quiet == 0)
-		return budget_take_adds(instance, on_instance, &group, true, instance->batch_size);
-	none.next_at = clock_monotonic_of(quiet) * 1000;
-	return none;
-}
-
-/* Serves one due lane: at most one request. */
-static void
-serve_lane(Lane *lane, List *holds)
-{
-	int64		held = lanehold_until(holds, &lane->key);
-	WawpInstance *described;
-	ErrorData  *error;
-	GroupSettings settings;
-	BudgetPermit permit;
-	int			used = 0;
-	Served		served;
-
-	if (held > 0)
-	{
-		lanes_schedule(lane, held);
-		return;
-	}
-	error = resolve_instance(&lane->key, NULL, &described);
-	if (error)
-	{
-		hold_set(NameStr(lane->key.instance), lane->key.group, error->message,
-				 GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000), 1);
-		lanes_schedule(lane, clock_monotonic_ms() + RESOLVE_RETRY_MS);
-		return;
-	}
-	if (!admission_has_room(lane, described))
-	{
-		lanes_park(lane);
-		return;
-	}
-	/* an empty lane does not ask: the next token would be kept from sessions, and from a lane that has use for it */
-	if (lane->is_fresh && described->adds_per_minute > 0 && intent_next_due(&lane->key) == 0)
-	{
-		postpone_lane(lane);
-		return;
-	}
-	settings = settings_get(&lane->key);
-	permit = take_adds(described, lanehold_find(holds, &lane->key, true), &lane->key, &settings);
-	if (permit.granted == 0 && !lane->is_fresh)
-	{
-		lanes_schedule(lane, (permit.next_at + 999) / 1000);
-		return;
-	}
-	served = claim_flight(lane, described, holds, &settings, &permit, &used);
-	if (served == SERVED_ASKING)
-		budget_put_off(&permit);
-	else
-		budget_give_back(&permit, permit.granted - used);
-	if (served == SERVED_ASKING || served == SERVED_LATER)
-		return;
-	if (served == SERVED_SOME)
-		lanes_schedule(lane, clock_monotonic_ms());
-	else if (permit.granted == 0)
-	{
-		lane->is_fresh = false;
-		lanes_schedule(lane, (permit.next_at + 999) / 1000);
-	}
-	else
-		postpone_lane(lane);
-}
 
 /*
  * ---- following up
@@ -673,14 +309,6 @@ typedef struct LaneWork
 } LaneWork;
 
 static void
-serve_lane_of(void *arg)
-{
-	LaneWork   *work = arg;
-
-	serve_lane(work->lane, work->holds);
-}
-
-static void
 follow_lane_of(void *arg)
 {
 	LaneWork   *work = arg;
@@ -695,17 +323,7 @@ follow_due(List *holds)
 
 	while (admission_has_slot() && (work.lane = lanes_take_look(clock_monotonic_ms())) != NULL)
 		if (!isolation_run(follow_lane_of, &work))
-			lanes_look(&work.lane->key, clock_monotonic_ms() + LOCKED_RETRY_MS);
-}
-
-static void
-claim_due(List *holds)
-{
-	LaneWork	work = {.holds = holds};
-
-	while (admission_may_claim() && (work.lane = lanes_take_due(clock_monotonic_ms())) != NULL)
-		if (!isolation_run(serve_lane_of, &work))
-			lanes_schedule(work.lane, clock_monotonic_ms() + LOCKED_RETRY_MS);
+			lanes_look(&work.lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 }
 
 /*
@@ -1214,7 +832,7 @@ int64
 dispatch_next_at(void)
 {
 	if (must_retry())
-		return clock_monotonic_ms() + LOCKED_RETRY_MS;
+		return clock_monotonic_ms() + LANES_LOCKED_RETRY_MS;
 	if (admission_short_until() > clock_monotonic_ms())
 		return Min(ending_next_expiry(), admission_short_until());
 	return Min(Min(ending_next_expiry(), Min(ending_next_membership(), welcome_next_at())),

@@ -17,6 +17,8 @@
 #include "shmem.h"
 
 #define LANES_NEVER PG_INT64_MAX
+/* A row that a user has locked, or whose person is in flight, is tried again. */
+#define LANES_LOCKED_RETRY_MS 200
 
 /* What lanes of one instance share. */
 typedef struct LaneInstance
