@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * invite.h
+ *	  Invitations: a message to who could not be added.
+ *
+ * IDENTIFICATION
+ *	  src/invite.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_INVITE_H
+#define WAWP_INVITE_H
+
+#include "flight.h"
+#include "follow.h"
+
+extern TimestampTz invite_person(Lane *lane, const Intent *intent, const WawpInstance *described, List *holds,
+								 FollowNeed *need);
+extern IntentChange invite_change(const Flight *flight);
+
+#endif							/* WAWP_INVITE_H */
