@@ -45,6 +45,7 @@
 #include "lanehold.h"
 #include "lanes.h"
 #include "limiter.h"
+#include "look.h"
 #include "membership.h"
 #include "miscadmin.h"
 #include "resolve.h"
@@ -102,64 +103,6 @@ hold_flight(const Flight *flight, List *holds, WawpOutcome outcome, bool whole_i
  * ---- following up
  */
 
-/* In a copy of a database nothing is asked and nobody is looked for; wawp_resume() wakes all lanes. */
-static bool
-is_copy(List *holds, const LaneKey *lane)
-{
-	const Hold *hold = lanehold_find(holds, lane, true);
-
-	return hold && strcmp(hold->reason, HOLD_RESTORED_COPY) == 0;
-}
-
-/* Looks at who waits in a lane, and goes on with them: at most one request. */
-static void
-follow_lane(Lane *lane, List *holds)
-{
-	int64		held = lanehold_until(holds, &lane->key);
-	WawpInstance *described;
-	ErrorData  *error = resolve_instance(&lane->key, NULL, &described);
-	FollowUp	up;
-	ListCell   *lc;
-
-	if (is_copy(holds, &lane->key))
-		return;
-	if (error)
-	{
-		lanes_look(&lane->key, clock_monotonic_ms() + RESOLVE_RETRY_MS);
-		return;
-	}
-	if (!admission_has_room(lane, described))
-	{
-		lanes_park_look(lane);
-		return;
-	}
-	up = follow_look(&lane->key, described);
-	if (up.any_failed)
-		ending_note_failures();
-	foreach(lc, up.done)
-		ending_note_done(*(const int64 *) lfirst(lc));
-	ending_note_until(up.until);
-	if (up.done != NIL)
-		welcome_note_joined();
-	/* who waited for them may go */
-	if (up.done != NIL || up.any_failed || up.any_queued)
-		lanes_note(&lane->key, clock_monotonic_ms());
-	if (up.has_invitee && up.need.question == 0 && held == 0 && admission_is_serving())
-	{
-		TimestampTz next = invite_person(lane, &up.invitee, described, holds, &up.need);
-
-		up.role = up.invitee.requested_by;
-		up.next = up.next == 0 ? next : Min(up.next, next);
-	}
-	else if (up.has_invitee && held > 0 && held != LANES_NEVER)
-		lanes_look(&lane->key, held);
-	if (up.need.question != 0 && !(roster_of(&lane->key)->asking & up.need.question) &&
-		!errand_ask(&lane->key, up.role, &up.need))
-		up.next = GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000);
-	if (roster_of(&lane->key)->asking == 0 && up.next != 0)
-		lanes_look(&lane->key, Max(clock_monotonic_of(up.next), clock_monotonic_ms() + 1));
-}
-
 static void
 take_up_wake(void)
 {
@@ -198,30 +141,6 @@ record_notes(void)
 	}
 	retry_soon |= list_length(notes) == NOTES_AT_ONCE;
 	notes_left = list_length(notes) == NOTES_AT_ONCE;
-}
-
-typedef struct LaneWork
-{
-	Lane	   *lane;
-	List	   *holds;
-} LaneWork;
-
-static void
-follow_lane_of(void *arg)
-{
-	LaneWork   *work = arg;
-
-	follow_lane(work->lane, work->holds);
-}
-
-static void
-follow_due(List *holds)
-{
-	LaneWork	work = {.holds = holds};
-
-	while (admission_has_slot() && (work.lane = lanes_take_look(clock_monotonic_ms())) != NULL)
-		if (!isolation_run(follow_lane_of, &work))
-			lanes_look(&work.lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 }
 
 /*
@@ -629,7 +548,7 @@ dispatch_settle_and_claim(void)
 	claims_first = careful > 0 && !claims_first;
 	if (claims_first)
 		claim_due(holds);
-	follow_due(holds);
+	look_due(holds);
 	if (!claims_first)
 		claim_due(holds);
 	welcome_due(holds, told.rescan);

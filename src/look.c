@@ -1,0 +1,116 @@
+/*-------------------------------------------------------------------------
+ *
+ * look.c
+ *	  Looks at who waits in a lane, and goes on with them.
+ *
+ * follow.c looks and settles who it can tell of; here its findings reach those
+ * they concern: what ended is noted, what is not known is asked, who can be
+ * invited is.  Unlike claiming it goes on while the worker is switched off and
+ * while a lane is held, but for invitations.  In the cycle's transaction.
+ *
+ * IDENTIFICATION
+ *	  src/look.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "admission.h"
+#include "clock.h"
+#include "ending.h"
+#include "errand.h"
+#include "follow.h"
+#include "hold.h"
+#include "invite.h"
+#include "isolation.h"
+#include "lanehold.h"
+#include "lanes.h"
+#include "look.h"
+#include "resolve.h"
+#include "roster.h"
+#include "welcome.h"
+
+#include "compat.h"
+
+/* In a copy of a database nothing is asked and nobody is looked for; wawp_resume() wakes all lanes. */
+static bool
+is_copy(List *holds, const LaneKey *lane)
+{
+	const Hold *hold = lanehold_find(holds, lane, true);
+
+	return hold && strcmp(hold->reason, HOLD_RESTORED_COPY) == 0;
+}
+
+/* Looks at who waits in a lane, and goes on with them: at most one request. */
+static void
+look_at_lane(Lane *lane, List *holds)
+{
+	int64		held = lanehold_until(holds, &lane->key);
+	WawpInstance *described;
+	ErrorData  *error = resolve_instance(&lane->key, NULL, &described);
+	FollowUp	up;
+	ListCell   *lc;
+
+	if (is_copy(holds, &lane->key))
+		return;
+	if (error)
+	{
+		lanes_look(&lane->key, clock_monotonic_ms() + RESOLVE_RETRY_MS);
+		return;
+	}
+	if (!admission_has_room(lane, described))
+	{
+		lanes_park_look(lane);
+		return;
+	}
+	up = follow_look(&lane->key, described);
+	if (up.any_failed)
+		ending_note_failures();
+	foreach(lc, up.done)
+		ending_note_done(*(const int64 *) lfirst(lc));
+	ending_note_until(up.until);
+	if (up.done != NIL)
+		welcome_note_joined();
+	/* who waited for them may go */
+	if (up.done != NIL || up.any_failed || up.any_queued)
+		lanes_note(&lane->key, clock_monotonic_ms());
+	if (up.has_invitee && up.need.question == 0 && held == 0 && admission_is_serving())
+	{
+		TimestampTz next = invite_person(lane, &up.invitee, described, holds, &up.need);
+
+		up.role = up.invitee.requested_by;
+		up.next = up.next == 0 ? next : Min(up.next, next);
+	}
+	else if (up.has_invitee && held > 0 && held != LANES_NEVER)
+		lanes_look(&lane->key, held);
+	if (up.need.question != 0 && !(roster_of(&lane->key)->asking & up.need.question) &&
+		!errand_ask(&lane->key, up.role, &up.need))
+		up.next = GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000);
+	if (roster_of(&lane->key)->asking == 0 && up.next != 0)
+		lanes_look(&lane->key, Max(clock_monotonic_of(up.next), clock_monotonic_ms() + 1));
+}
+
+typedef struct LaneWork
+{
+	Lane	   *lane;
+	List	   *holds;
+} LaneWork;
+
+static void
+look_at_lane_of(void *arg)
+{
+	LaneWork   *work = arg;
+
+	look_at_lane(work->lane, work->holds);
+}
+
+/* Looks at the lanes that are due for it, as far as there are slots for what that may ask. */
+void
+look_due(List *holds)
+{
+	LaneWork	work = {.holds = holds};
+
+	while (admission_has_slot() && (work.lane = lanes_take_look(clock_monotonic_ms())) != NULL)
+		if (!isolation_run(look_at_lane_of, &work))
+			lanes_look(&work.lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
+}
