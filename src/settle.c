@@ -1,0 +1,286 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle.c
+ *	  What an answer makes of the rows a request was made for.
+ *
+ * Each outcome of a judged flight becomes a row's next state, a record, and
+ * where it says so a hold (design.md, sections 5 and 6).  A flight whose rows
+ * cannot be settled now (a user has locked one, one fails) stays as it is and is
+ * settled by a later cycle; flight.c keeps what of it has committed.
+ *
+ * Everything is in the cycle's transaction and its memory.
+ *
+ * IDENTIFICATION
+ *	  src/settle.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "audit.h"
+#include "clock.h"
+#include "common/pg_prng.h"
+#include "contact.h"
+#include "ending.h"
+#include "flight.h"
+#include "follow.h"
+#include "hold.h"
+#include "invite.h"
+#include "isolation.h"
+#include "lanehold.h"
+#include "lanes.h"
+#include "membership.h"
+#include "retry.h"
+#include "roster.h"
+#include "settle.h"
+#include "text.h"
+#include "welcome.h"
+
+#include "compat.h"
+
+static bool has_left;			/* rows, for a later cycle */
+
+/* Who cannot be added is invited, unless the engine has done that. */
+static void
+change_to_invite(const Flight *flight, int i, IntentChange *change)
+{
+	const CallPerson *person = &flight->people[i];
+	const char *no_invite = person->unaddressable ? "not invited: the person cannot be messaged"
+		: follow_no_invite(&flight->intents[i], flight->instance);
+
+	if (person->card_sent)
+	{
+		change->state = STATE_INVITED;
+		change->outcome = WAWP_INVITED;
+	}
+	else if (no_invite == NULL)
+		change->state = STATE_INVITING;
+	else
+	{
+		change->state = STATE_FAILED;
+		change->detail = change->detail ? psprintf("%s; %s", change->detail, no_invite) : no_invite;
+	}
+	change->next_attempt_at = change->state == STATE_FAILED ? 0 : GetCurrentTimestamp();
+}
+
+/* Sent, and the answer alone does not tell: the member list does. */
+static void
+change_to_verifying(const Flight *flight, IntentChange *change)
+{
+	change->state = STATE_VERIFYING;
+	change->next_attempt_at = follow_first_look(flight->instance);
+}
+
+static void
+change_to_retry(const Flight *flight, int i, IntentChange *change)
+{
+	const Intent *intent = &flight->intents[i];
+	int64		delay = retry_delay_ms(flight->people[i].outcome, intent->attempts, flight->retry_after,
+									   pg_prng_double(&pg_global_prng_state));
+
+	change->state = intent->attempts >= RETRY_MAX_ATTEMPTS ? STATE_FAILED : STATE_QUEUED;
+	if (change->state == STATE_QUEUED)
+		change->next_attempt_at = GetCurrentTimestamp() + Max(delay, 0) * 1000;
+}
+
+/* What an outcome makes of an intent: design.md, sections 5 and 6. */
+static IntentChange
+change_for(const Flight *flight, int i)
+{
+	const CallPerson *person = &flight->people[i];
+	bool		verify = flight->intents[i].verify;
+	IntentChange change = {
+		.has_outcome = true,
+		.outcome = person->outcome,
+		.code = person->code,
+		.detail = text_to_server(person->detail)
+	};
+
+	switch (outcome_info(person->outcome)->next)
+	{
+		case NEXT_DONE:
+			change.state = STATE_DONE;
+			break;
+		case NEXT_LOOK:
+			if (verify || person->outcome == WAWP_UNKNOWN_RESULT)
+				change_to_verifying(flight, &change);
+			else
+				change.state = STATE_DONE;
+			break;
+		case NEXT_WAIT:
+			change.state = STATE_PENDING_APPROVAL;
+			change.next_attempt_at = follow_first_look(flight->instance);
+			break;
+		case NEXT_INVITE:
+			change_to_invite(flight, i, &change);
+			break;
+		case NEXT_FAIL:
+			if (person->outcome == WAWP_UNRECOGNISED && verify)
+				change_to_verifying(flight, &change);
+			else
+				change.state = STATE_FAILED;
+			break;
+		case NEXT_RETRY:
+			change_to_retry(flight, i, &change);
+			break;
+		case NEXT_SLOW_DOWN:
+		case NEXT_HOLD_LANE:
+		case NEXT_HOLD_INSTANCE:
+			change.state = STATE_QUEUED;
+			change.give_attempt_back = true;
+			break;
+	}
+	return change;
+}
+
+static void
+record_answers(Flight *flight)
+{
+	for (int i = 0; i < flight->n; i++)
+	{
+		AuditRecord record = flight_record(flight, i, "answered");
+
+		record.outcome = outcome_info(flight->people[i].outcome)->name;
+		record.http_status = flight->http_status;
+		record.code = flight->people[i].code;
+		record.duration_ms = flight->duration_ms;
+		audit_write(&record);
+	}
+	flight->recording = true;
+}
+
+/* Who was counted as a member when they were sent, and is none. */
+static void
+give_place_back(const LaneKey *lane)
+{
+	Roster	   *roster = roster_of(lane);
+
+	roster->added = Max(roster->added - 1, 0);
+}
+
+static void
+hold_flight(const Flight *flight, List *holds, WawpOutcome outcome, bool whole_instance)
+{
+	lanehold_set(&flight->lane->key, holds, outcome, whole_instance, flight->retry_after, flight->request_id);
+}
+
+/* Holds what an answer says is to be held. */
+static void
+hold_by_outcome(const Flight *flight, List *holds, WawpOutcome outcome)
+{
+	OutcomeNext next = outcome_info(outcome)->next;
+
+	if (next == NEXT_HOLD_LANE)
+		hold_flight(flight, holds, outcome, false);
+	else if (next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN || outcome == WAWP_UNREACHABLE)
+		hold_flight(flight, holds, outcome, true);
+}
+
+static void
+settle_row(Flight *flight, int i, List *holds)
+{
+	const Intent *intent = &flight->intents[i];
+	WawpOutcome outcome = flight->people[i].outcome;
+	IntentChange change = flight->text ? invite_change(flight) : change_for(flight, i);
+
+	if (!intent_settle(intent->id, STATE_SENDING, &change))
+	{
+		has_left = true;
+		return;
+	}
+	flight->settling[i] = true;
+	if (flight->operation == WAWP_OP_ADD && change.state != STATE_DONE && change.state != STATE_VERIFYING)
+		give_place_back(&intent->lane);
+	if (flight->people[i].card_sent && change.state == STATE_INVITED)
+		membership_note_invited(&intent->lane, contact_id(intent->jid.text));
+	if (flight->text && change.state == STATE_INVITING)
+		membership_note_not_invited(&intent->lane, contact_id(intent->jid.text));
+	hold_by_outcome(flight, holds, outcome);
+	if (change.state == STATE_DONE || change.state == STATE_FAILED)
+		follow_remember(intent, change.outcome, change.state);
+	else if (change.state != STATE_QUEUED && change.state != STATE_CANCELLED)
+		lanes_look(&intent->lane, clock_monotonic_of(change.next_attempt_at));
+	ending_note(intent, change.state);
+}
+
+static bool
+did_succeed(const Flight *flight)
+{
+	OutcomeNext next = outcome_info(flight->people[0].outcome)->next;
+
+	return next == NEXT_DONE || flight->people[0].outcome == WAWP_ACCEPTED;
+}
+
+/* What did not arrive is sent later, to whoever has joined by then. */
+static void
+settle_welcome(Flight *flight, List *holds)
+{
+	WawpOutcome outcome = flight->people[0].outcome;
+
+	welcome_record(flight, "answered");
+	flight->recording = true;
+	hold_by_outcome(flight, holds, outcome);
+	if (!flight_provably_not_sent(outcome))
+		return;
+	welcome_put_off(flight);
+}
+
+static void
+settle_flight(Flight *flight, List *holds)
+{
+	if (flight->n == 0 && !flight->recorded && !flight->recording)
+		settle_welcome(flight, holds);
+	else if (!flight->recorded && !flight->recording)
+	{
+		record_answers(flight);
+		if (did_succeed(flight) &&
+			(lanehold_find(holds, &flight->lane->key, true) || lanehold_find(holds, &flight->lane->key, false)))
+			hold_ease_after_success(flight->instance->name, flight->lane->key.group);
+	}
+	for (int i = 0; i < flight->n; i++)
+		if (!flight->settled[i] && !flight->settling[i])
+			settle_row(flight, i, holds);
+}
+
+typedef struct FlightWork
+{
+	Flight	   *flight;
+	List	   *holds;
+} FlightWork;
+
+static void
+settle_flight_of(void *arg)
+{
+	FlightWork *work = arg;
+
+	settle_flight(work->flight, work->holds);
+}
+
+/* Settles a flight, or leaves it as it was for a later cycle. */
+static void
+settle_or_postpone(Flight *flight, List *holds)
+{
+	FlightWork	work = {flight, holds};
+
+	if (isolation_run(settle_flight_of, &work))
+		return;
+	flight->recording = false;
+	memset(flight->settling, 0, sizeof(bool) * flight->n);
+	has_left = true;
+}
+
+/* Settles all whose answers were read. */
+void
+settle_judged(List *holds)
+{
+	has_left = false;
+	for (Flight *flight = flight_next_judged(NULL); flight; flight = flight_next_judged(flight))
+		settle_or_postpone(flight, holds);
+}
+
+/* Has the last cycle left rows of judged flights to the next? */
+bool
+settle_has_left(void)
+{
+	return has_left;
+}

@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle.h
+ *	  What an answer makes of the rows a request was made for.
+ *
+ * IDENTIFICATION
+ *	  src/settle.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_SETTLE_H
+#define WAWP_SETTLE_H
+
+#include "nodes/pg_list.h"
+
+extern void settle_judged(List *holds);
+extern bool settle_has_left(void);
+
+#endif							/* WAWP_SETTLE_H */
