@@ -8,14 +8,13 @@
  * leave.  While bytes are on the wire there is no transaction.  The worker
  * opens and closes the transactions; this file never does.
  *
- * A flight is one request and the intents it is made for.  It is prepared in
- * the transaction that claims them, sent after its commit, and kept until each
- * of its rows is settled.  When a transaction aborts, what it prepared is
- * thrown away (the rows are queued again by the abort) and what it settled is
- * settled again by the next.
+ * Here are the cycle's order of steps, what the worker is told, and recovery:
+ * what was in doubt when the last worker ended is served with care, one request
+ * at a time, and the limiter is told what left before the server started.  The
+ * steps are modules below: settle.c, ending.c, look.c, claim.c, welcome.c; what
+ * goes through them is a flight (flight.c).
  *
- * Memory: a flight and all that belongs to it live in a context of its own;
- * what one cycle needs lives in SPI's.
+ * Memory: what one cycle needs lives in SPI's.
  *
  * IDENTIFICATION
  *	  src/dispatch.c
@@ -28,36 +27,25 @@
 #include "admission.h"
 #include "audit.h"
 #include "budget.h"
-#include "call.h"
 #include "claim.h"
 #include "clock.h"
-#include "common/pg_prng.h"
 #include "contact.h"
 #include "dispatch.h"
 #include "ending.h"
-#include "errand.h"
 #include "flight.h"
 #include "follow.h"
 #include "hold.h"
 #include "intent.h"
-#include "invite.h"
 #include "isolation.h"
-#include "lanehold.h"
 #include "lanes.h"
 #include "limiter.h"
 #include "look.h"
-#include "membership.h"
 #include "miscadmin.h"
 #include "resolve.h"
-#include "retry.h"
 #include "roster.h"
 #include "settings.h"
 #include "settle.h"
-#include "text.h"
-#include "trail.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "welcome.h"
 
@@ -80,71 +68,7 @@ static int	careful;			/* rows in doubt: meanwhile one request at a time */
 static char *doubts;			/* their ids, as an array's text */
 static int64 careful_until;		/* monotonic ms: what is held must not hold all up */
 static bool claims_first;		/* looks and claims take turns where there is one slot */
-static bool retry_soon;
-
-static void recover_rest(void);
-static void hold_restored_copy(void);
-
-
-/*
- * ---- holds
- */
-
-/*
- * ---- claiming
- */
-
-/*
- * ---- following up
- */
-
-static void
-take_up_wake(void)
-{
-	int64		now = clock_monotonic_ms();
-	ListCell   *lc;
-
-	for (int i = 0; i < told.nlanes; i++)
-		lanes_note(&told.lanes[i], now);
-	if (!told.rescan)
-		return;
-	hold_start_anew();
-	intent_start_anew();
-	foreach(lc, intent_lanes())
-		lanes_note(lfirst(lc), now);
-	foreach(lc, intent_waiting_lanes())
-	{
-		const IntentLane *lane = lfirst(lc);
-
-		lanes_look(&lane->key, clock_monotonic_of(lane->due));
-	}
-}
-
-/* What sessions did to the queue goes to the log. */
-static void
-record_notes(void)
-{
-	List	   *notes = audit_take_notes(NOTES_AT_ONCE);
-	ListCell   *lc;
-
-	foreach(lc, notes)
-	{
-		AuditNote  *note = lfirst(lc);
-
-		note->record.contact_id = note->jid ? contact_id(note->jid) : 0;
-		audit_write(&note->record);
-	}
-	retry_soon |= list_length(notes) == NOTES_AT_ONCE;
-	notes_left = list_length(notes) == NOTES_AT_ONCE;
-}
-
-/*
- * ---- settling
- */
-
-/*
- * ---- the cycle, as the worker drives it
- */
+static bool retry_soon;			/* of notes and doubts; others have their own */
 
 void
 dispatch_init(void)
@@ -154,6 +78,10 @@ dispatch_init(void)
 	roster_init();
 	told.rescan = true;
 }
+
+/*
+ * ---- recovery
+ */
 
 /* A copy of a database must not add people by itself: wawp_resume() decides. */
 static void
@@ -249,6 +177,10 @@ dispatch_note_orderly_end(void)
 	intent_note_orderly_end(flight_ids());
 }
 
+/*
+ * ---- what the worker is told
+ */
+
 /* Takes up what the worker was told; forgotten only at the next commit. */
 void
 dispatch_tell(const DispatchWake *wake)
@@ -262,6 +194,50 @@ dispatch_tell(const DispatchWake *wake)
 		told.nlanes += wake->nlanes;
 	}
 }
+
+static void
+take_up_wake(void)
+{
+	int64		now = clock_monotonic_ms();
+	ListCell   *lc;
+
+	for (int i = 0; i < told.nlanes; i++)
+		lanes_note(&told.lanes[i], now);
+	if (!told.rescan)
+		return;
+	hold_start_anew();
+	intent_start_anew();
+	foreach(lc, intent_lanes())
+		lanes_note(lfirst(lc), now);
+	foreach(lc, intent_waiting_lanes())
+	{
+		const IntentLane *lane = lfirst(lc);
+
+		lanes_look(&lane->key, clock_monotonic_of(lane->due));
+	}
+}
+
+/* What sessions did to the queue goes to the log. */
+static void
+record_notes(void)
+{
+	List	   *notes = audit_take_notes(NOTES_AT_ONCE);
+	ListCell   *lc;
+
+	foreach(lc, notes)
+	{
+		AuditNote  *note = lfirst(lc);
+
+		note->record.contact_id = note->jid ? contact_id(note->jid) : 0;
+		audit_write(&note->record);
+	}
+	retry_soon |= list_length(notes) == NOTES_AT_ONCE;
+	notes_left = list_length(notes) == NOTES_AT_ONCE;
+}
+
+/*
+ * ---- the cycle, as the worker drives it
+ */
 
 /* Was something left that a cycle does not come back to by itself? */
 static bool
@@ -391,5 +367,6 @@ dispatch_next_at(void)
 	if (admission_short_until() > clock_monotonic_ms())
 		return Min(ending_next_expiry(), admission_short_until());
 	return Min(Min(ending_next_expiry(), Min(ending_next_membership(), welcome_next_at())),
-			   Min(admission_may_claim() ? lanes_next_at() : LANES_NEVER, admission_has_slot() ? lanes_next_look() : LANES_NEVER));
+			   Min(admission_may_claim() ? lanes_next_at() : LANES_NEVER,
+				   admission_has_slot() ? lanes_next_look() : LANES_NEVER));
 }

@@ -107,7 +107,7 @@ ending_end_superseded(void)
 	}
 }
 
-/* What expired, and what waits for something that did not succeed.  True: there are notes of it to be recorded. */
+/* What expired (true: there are notes of that), and what waits for something that did not succeed. */
 bool
 ending_end_hopeless(bool anything_new)
 {
@@ -143,7 +143,8 @@ ending_end_memberships(bool rescan)
 
 		if (resolve_instance(&end->lane, NULL, &described) != NULL)
 			membership_put_off_end(end, GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000));
-		else if (intent_enqueue_removal(&end->lane, described->instance_id, end->jid, end->requested_by, end->reason) != 0)
+		else if (intent_enqueue_removal(&end->lane, described->instance_id, end->jid,
+										end->requested_by, end->reason) != 0)
 			lanes_note(&end->lane, clock_monotonic_ms());
 	}
 	next = membership_next_end();

@@ -16,6 +16,7 @@
 
 #include "errand.h"
 #include "resolve.h"
+#include "roster.h"
 #include "utils/memutils.h"
 
 #include "compat.h"

@@ -21,11 +21,12 @@
 #include "postgres.h"
 
 #include "admission.h"
-#include "audit.h"
 #include "clock.h"
 #include "flight.h"
+#include "http.h"
 #include "resolve.h"
 #include "roster.h"
+#include "trail.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"

@@ -11,11 +11,11 @@
 #ifndef WAWP_FLIGHT_H
 #define WAWP_FLIGHT_H
 
+#include "audit.h"
 #include "budget.h"
 #include "call.h"
 #include "intent.h"
 #include "lanes.h"
-#include "trail.h"
 
 typedef enum FlightStage
 {

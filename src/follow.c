@@ -11,7 +11,7 @@
  * neither, and is not invited.  A list asked for before the answer came does
  * not count.  (whatsapp-membership.md, sections 2.3 and 2.6)
  *
- * This file decides and writes rows; requests are made by dispatch.c.
+ * This file decides and writes rows; requests are made by flight.c and roster.c.
  * Statements run as intent.c's do.
  *
  * IDENTIFICATION

@@ -15,14 +15,20 @@
  */
 #include "postgres.h"
 
+#include "budget.h"
 #include "clock.h"
 #include "contact.h"
 #include "ending.h"
+#include "intent.h"
 #include "invite.h"
 #include "lanehold.h"
+#include "lanes.h"
 #include "membership.h"
 #include "resolve.h"
+#include "roster.h"
+#include "settings.h"
 #include "text.h"
+#include "trail.h"
 #include "utils/memutils.h"
 
 #include "compat.h"

@@ -71,7 +71,7 @@ record_hold(const LaneKey *lane, const char *group, WawpOutcome outcome, const c
  */
 void
 lanehold_set(const LaneKey *lane, List *holds, WawpOutcome outcome, bool whole_instance,
-		  int retry_after, const char *request_id)
+			 int retry_after, const char *request_id)
 {
 	const char *group = whole_instance ? "" : lane->group;
 	const Hold *hold = lanehold_find(holds, lane, whole_instance);

@@ -25,6 +25,7 @@
 #include "flight.h"
 #include "follow.h"
 #include "hold.h"
+#include "intent.h"
 #include "invite.h"
 #include "isolation.h"
 #include "lanehold.h"

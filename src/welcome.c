@@ -18,8 +18,10 @@
 
 #include "admission.h"
 #include "audit.h"
+#include "budget.h"
 #include "clock.h"
 #include "lanehold.h"
+#include "lanes.h"
 #include "membership.h"
 #include "resolve.h"
 #include "text.h"
@@ -30,6 +32,7 @@
 
 /* A welcome that could not be sent, or has to wait. */
 #define WELCOME_RETRY_MS (15 * 1000)
+/* The instance has no room for another request. */
 #define ROOM_RETRY_MS 1000
 
 static int64 next_welcome = 0;	/* monotonic ms */
@@ -121,7 +124,7 @@ welcome(const LaneKey *key, List *holds)
 	return later;
 }
 
-/* One message to each group that somebody joined a while ago; rescan: the table may have changed unseen. */
+/* One message to each group that somebody joined a while ago; rescan: look, whatever is known. */
 void
 welcome_due(List *holds, bool rescan)
 {
@@ -136,7 +139,7 @@ welcome_due(List *holds, bool rescan)
 	{
 		const LaneKey *key = lfirst(lc);
 
-		next_welcome = Min(next_welcome, admission_is_serving() && admission_has_slot() ? welcome(key, holds) : now + WELCOME_RETRY_MS);
+		next_welcome = Min(next_welcome, admission_may_claim() ? welcome(key, holds) : now + WELCOME_RETRY_MS);
 	}
 	next = membership_next_welcome();
 	if (next > GetCurrentTimestamp())
