@@ -3,10 +3,10 @@
  * isolation.c
  *	  What fails in a cycle of the drain holds up nothing else.
  *
- * A row that makes a trigger or a constraint of the user's fail must not keep
- * the rest of the queue from being served.  Subtransactions are dear, so there
- * are none until a cycle has failed, and none again after one in which nothing
- * did.  The cycle's transaction is the caller's; the subtransactions are here.
+ * A row that makes a statement fail must not keep the rest of the queue from
+ * being served.  Subtransactions are dear, so there are none until a cycle has
+ * failed, and none again after one in which nothing did.  The cycle's
+ * transaction is the caller's; the subtransactions are here.
  *
  * IDENTIFICATION
  *	  src/isolation.c
