@@ -65,6 +65,8 @@
 #define SHORTAGE_MS 1000
 /* CALL wawp_drain() does not wait for what is due later than that. */
 #define DRAIN_HORIZON_MS (60 * 1000)
+/* Who is before the last one claimed, and could not go then, waits that long. */
+#define HEAD_IS_KNOWN_MS 1000
 #define NOTES_AT_ONCE 500
 #define ENDS_AT_ONCE 500
 #define CHECK_RETRY_MS 1000
@@ -743,6 +745,30 @@ screen(Lane *lane, Flight *flight, const WawpInstance *described, List *holds, c
 		? screen_adds(lane, flight, described, holds, settings) : SERVED_NOTHING;
 }
 
+/* The next of a lane, from behind the last or from the lane's head. */
+static int
+claim_one(Lane *lane, bool adds, Intent *claimed)
+{
+	int64		now = clock_monotonic_ms();
+	int			n = 0;
+
+	if (now < lane->head_until)
+		n = intent_claim_behind(&lane->key, lane->head_priority, lane->head_id, adds, claimed);
+	if (n == 0)
+	{
+		n = intent_claim(&lane->key, 1, adds, claimed);
+		lane->head_until = now + HEAD_IS_KNOWN_MS;
+	}
+	if (n == 0)
+	{
+		lane->head_until = 0;
+		return 0;
+	}
+	lane->head_priority = claimed->priority;
+	lane->head_id = claimed->id;
+	return n;
+}
+
 /*
  * Claims what the lane's head is, resolves it as its requester and records it
  * as sent.  *claimed: how many of the granted permits it takes.
@@ -755,7 +781,8 @@ claim_flight(Lane *lane, const WawpInstance *described, List *holds, const Group
 	Flight	   *flight = make_flight(lane, limit);
 	Served		served;
 
-	flight->n = intent_claim(&lane->key, limit, permit->granted > 0, flight->intents);
+	flight->n = limit == 1 ? claim_one(lane, permit->granted > 0, flight->intents)
+		: intent_claim(&lane->key, limit, permit->granted > 0, flight->intents);
 	if (flight->n == 0)
 	{
 		MemoryContextDelete(flight->memory);
@@ -1173,13 +1200,13 @@ take_up_wake(void)
 	ListCell   *lc;
 
 	for (int i = 0; i < told.nlanes; i++)
-		lanes_note(&told.lanes[i], now);
+		lanes_note(&told.lanes[i], now)->head_until = 0;
 	if (!told.rescan)
 		return;
 	hold_start_anew();
 	intent_start_anew();
 	foreach(lc, intent_lanes())
-		lanes_note(lfirst(lc), now);
+		lanes_note(lfirst(lc), now)->head_until = 0;
 	foreach(lc, intent_waiting_lanes())
 	{
 		const IntentLane *lane = lfirst(lc);
