@@ -42,6 +42,8 @@
 
 /* A check of a number that the pace does not allow now. */
 #define CHECK_RETRY_MS 1000
+/* Who is before the last one claimed, and could not go then, waits that long. */
+#define HEAD_IS_KNOWN_MS 1000
 
 /* What came of an attempt to serve a lane. */
 typedef enum Served
@@ -276,6 +278,28 @@ screen(Lane *lane, Flight *flight, const WawpInstance *described, List *holds, c
 		? screen_adds(lane, flight, described, holds, settings) : SERVED_NOTHING;
 }
 
+/* The next of a lane, from behind the last or from the lane's head. */
+static int
+claim_one(Lane *lane, bool adds, Intent *claimed)
+{
+	int64		now = clock_monotonic_ms();
+	int			n = 0;
+
+	if (now < lane->head_until)
+		n = intent_claim_behind(&lane->key, lane->head_priority, lane->head_id, adds, claimed);
+	if (n == 0)
+	{
+		n = intent_claim(&lane->key, 1, adds, claimed);
+		lane->head_until = n > 0 ? now + HEAD_IS_KNOWN_MS : 0;
+	}
+	if (n > 0)
+	{
+		lane->head_priority = claimed->priority;
+		lane->head_id = claimed->id;
+	}
+	return n;
+}
+
 /*
  * Claims what the lane's head is, resolves it as its requester and records it
  * as sent.  *claimed: how many of the granted permits it takes.
@@ -288,7 +312,8 @@ claim_flight(Lane *lane, const WawpInstance *described, List *holds, const Group
 	Flight	   *flight = flight_make(lane, limit);
 	Served		served;
 
-	flight->n = intent_claim(&lane->key, limit, permit->granted > 0, flight->intents);
+	flight->n = limit == 1 ? claim_one(lane, permit->granted > 0, flight->intents)
+		: intent_claim(&lane->key, limit, permit->granted > 0, flight->intents);
 	if (flight->n == 0)
 	{
 		MemoryContextDelete(flight->memory);

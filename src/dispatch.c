@@ -202,13 +202,13 @@ take_up_wake(void)
 	ListCell   *lc;
 
 	for (int i = 0; i < told.nlanes; i++)
-		lanes_note(&told.lanes[i], now);
+		lanes_note(&told.lanes[i], now)->head_until = 0;
 	if (!told.rescan)
 		return;
 	hold_start_anew();
 	intent_start_anew();
 	foreach(lc, intent_lanes())
-		lanes_note(lfirst(lc), now);
+		lanes_note(lfirst(lc), now)->head_until = 0;
 	foreach(lc, intent_waiting_lanes())
 	{
 		const IntentLane *lane = lfirst(lc);

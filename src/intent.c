@@ -343,10 +343,14 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	"i.id, i.jid, i.action::text, i.instance_id, i.requested_by::text, i.requested_from ->> 'login'," \
 	" i.requested_from ->> 'actor', i.requested_from ->> 'application', i.requested_from ->> 'client'," \
 	" i.origin, i.reason, i.batch_id, i.attempts, i.outcome::text, i.code, i.detail, i.state::text, i.verify," \
-	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at"
+	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at, i.priority"
 
 /* A row of the future: what it waits for may have come long ago. */
 #define CLOCK_WAS_SET_BACK "c.updated_at > clock_timestamp() + interval '1 second'"
+
+#define IS_DUE \
+	"(c.not_before IS NULL OR c.not_before <= clock_timestamp())" \
+	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")"
 
 /*
  * The head of a lane and, for one request, those behind it that ask the same
@@ -355,10 +359,9 @@ intent_requeue(int64 id, const IntentAsker *asker)
  * not go because the worker read the holds before it.  So is whose the queue
  * is: a dump that is being restored brings that before the intents.
  */
-#define HEAD_OF_LANE " FROM wawp.membership_intent c" \
-	" WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2" \
-	" AND (c.not_before IS NULL OR c.not_before <= clock_timestamp())" \
-	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")" \
+#define HEAD_OF_LANE(more) " FROM wawp.membership_intent c" \
+	" WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2" more \
+	" AND " IS_DUE \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
 	" AND ($4 OR c.action <> 'add')" \
 	" AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.instance = $1::name" \
@@ -375,7 +378,7 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	" RETURNING " READ_COLUMNS
 
 static SqlStatement claim = {
-	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requested_by" HEAD_OF_LANE "),"
+	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requested_by" HEAD_OF_LANE("") "),"
 	" chosen AS MATERIALIZED ("
 	" SELECT id FROM head WHERE (action, requested_by) ="
 	"  (SELECT action, requested_by FROM head LIMIT 1))"
@@ -385,8 +388,17 @@ static SqlStatement claim = {
 
 /* The same for one: it alone goes with itself. */
 static SqlStatement claim_one = {
-	CLAIM("SELECT c.id" HEAD_OF_LANE),
+	CLAIM("SELECT c.id" HEAD_OF_LANE("")),
 	6, {TEXTOID, TEXTOID, INT4OID, BOOLOID, INT8OID, INT8OID}, NULL
+};
+
+/*
+ * The same behind the last one claimed.  While somebody has an old snapshot
+ * open, all that was claimed since lies dead before the lane's head.
+ */
+static SqlStatement claim_next = {
+	CLAIM("SELECT c.id" HEAD_OF_LANE(" AND c.priority = $7::smallint AND c.id > $8")),
+	8, {TEXTOID, TEXTOID, INT4OID, BOOLOID, INT8OID, INT8OID, INT4OID, INT8OID}, NULL
 };
 
 static bool
@@ -439,6 +451,18 @@ read_intent(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->expires_at = sqlrun_get_int8(row, 22, 0);
 	intent->since = sqlrun_get_int8(row, 23, 0);
 	intent->due = sqlrun_get_int8(row, 24, 0);
+	intent->priority = atoi(sqlrun_get(row, 25));
+}
+
+static void
+lane_args(SqlArgs *args, const LaneKey *lane, int limit, bool adds)
+{
+	sqlrun_text(args, NameStr(lane->instance));
+	sqlrun_text(args, lane->group);
+	sqlrun_int4(args, limit, true);
+	sqlrun_bool(args, adds);
+	sqlrun_int8(args, (int64) GetSystemIdentifier());
+	sqlrun_int8(args, (int64) MyDatabaseId);
 }
 
 /*
@@ -452,15 +476,26 @@ intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed)
 	SqlArgs		args = {0};
 	uint64		n;
 
-	sqlrun_text(&args, NameStr(lane->instance));
-	sqlrun_text(&args, lane->group);
-	sqlrun_int4(&args, limit, true);
-	sqlrun_bool(&args, adds);
-	sqlrun_int8(&args, (int64) GetSystemIdentifier());
-	sqlrun_int8(&args, (int64) MyDatabaseId);
+	lane_args(&args, lane, limit, adds);
 	n = sqlrun(limit == 1 ? &claim_one : &claim, &args);
 	for (uint64 i = 0; i < n; i++)
 		read_intent(i, lane, &claimed[i]);
+	return (int) n;
+}
+
+/* Claims one of the same priority that was asked for later; likewise. */
+int
+intent_claim_behind(const LaneKey *lane, int priority, int64 id, bool adds, Intent *claimed)
+{
+	SqlArgs		args = {0};
+	uint64		n;
+
+	lane_args(&args, lane, 1, adds);
+	sqlrun_int4(&args, priority, true);
+	sqlrun_int8(&args, id);
+	n = sqlrun(&claim_next, &args);
+	if (n > 0)
+		read_intent(0, lane, claimed);
 	return (int) n;
 }
 
@@ -827,12 +862,18 @@ intent_next_expiry(void)
  * ---- when to look again
  */
 
+#define CAN_COME_UP " FROM wawp.membership_intent c" \
+	" WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2" \
+	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
+	" AND " ITS_TURN \
+	" AND " NOBODY_IN_THE_WAY
+
+/* Only where nothing is due is all of the lane looked at. */
 static SqlStatement next_due = {
-	"SELECT min(greatest(coalesce(c.not_before, '-infinity'), CASE WHEN " CLOCK_WAS_SET_BACK " THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))"
-	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2"
-	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
-	" AND " ITS_TURN
-	" AND " NOBODY_IN_THE_WAY,
+	"SELECT coalesce((SELECT '-infinity'::timestamptz" CAN_COME_UP " AND " IS_DUE
+	"  ORDER BY c.priority DESC, c.id LIMIT 1),"
+	" (SELECT min(greatest(coalesce(c.not_before, '-infinity'), CASE WHEN " CLOCK_WAS_SET_BACK
+	"   THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))" CAN_COME_UP "))",
 	2, {TEXTOID, TEXTOID}, NULL
 };
 

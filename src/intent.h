@@ -106,6 +106,7 @@ typedef struct Intent
 	TimestampTz expires_at;
 	TimestampTz since;			/* when it last changed its state */
 	TimestampTz due;			/* when it is to be looked at */
+	int			priority;
 } Intent;
 
 /* Who changes something, for the record. */
@@ -147,6 +148,7 @@ extern bool intent_cancel(int64 id, const IntentAsker *asker);
 extern int64 intent_cancel_batch(const char *batch, const IntentAsker *asker);
 extern bool intent_requeue(int64 id, const IntentAsker *asker);
 extern int	intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed);
+extern int	intent_claim_behind(const LaneKey *lane, int priority, int64 id, bool adds, Intent *claimed);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
 extern int	intent_waiting(const LaneKey *lane, Intent **waiting, bool *some_locked);
 extern void intent_start_anew(void);

@@ -45,6 +45,9 @@ typedef struct Lane
 	bool		in_look_heap;
 	bool		is_look_parked;
 	int64		look_at;		/* when what waits there is to be followed up, likewise */
+	int			head_priority;	/* of the one claimed last ... */
+	int64		head_id;
+	int64		head_until;		/* ... behind whom the next is, until then: monotonic ms */
 } Lane;
 
 extern void lanes_init(void);
