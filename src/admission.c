@@ -47,6 +47,13 @@ admission_note_claimed(void)
 	permit->requests--;
 }
 
+/* One that was claimed will not leave; it ends besides. */
+void
+admission_note_unsent(void)
+{
+	permit->requests++;
+}
+
 void
 admission_note_ended(void)
 {

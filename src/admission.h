@@ -25,6 +25,7 @@ typedef struct AdmissionPermit
 
 extern void admission_init(AdmissionPermit *worker_permit);
 extern void admission_note_claimed(void);
+extern void admission_note_unsent(void);
 extern void admission_note_ended(void);
 extern void admission_note_shortage(void);
 extern void admission_be_careful(bool careful);

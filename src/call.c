@@ -6,8 +6,9 @@
  * Everything that leaves goes through start_request, where an instance, an
  * endpoint and a payload become a request; everything that comes back is read
  * by call_classify, which joins wire.c (what does it say) and outcome.c (what
- * does it mean).  Whether it may leave and what is recorded
- * is decided above: session.c and dispatch.c.
+ * does it mean).  Whether it may leave and what is recorded is
+ * decided above: by session.c for calls by hand, by claim.c and settle.c for the
+ * queue.
  *
  * No transaction or lock is taken here.  Results live in the current memory
  * context; they are UTF-8, and whatever a caller may show has gone through

@@ -219,7 +219,7 @@ take_up_wake(void)
 
 /* What sessions did to the queue goes to the log. */
 static void
-record_notes(void)
+record_notes(void *arg pg_attribute_unused())
 {
 	List	   *notes = audit_take_notes(NOTES_AT_ONCE);
 	ListCell   *lc;
@@ -233,6 +233,18 @@ record_notes(void)
 	}
 	retry_soon |= list_length(notes) == NOTES_AT_ONCE;
 	notes_left = list_length(notes) == NOTES_AT_ONCE;
+}
+
+static void
+end_memberships(void *arg pg_attribute_unused())
+{
+	ending_end_memberships(told.rescan);
+}
+
+static void
+welcome_people(void *holds)
+{
+	welcome_due(holds, told.rescan);
 }
 
 /*
@@ -285,10 +297,11 @@ dispatch_settle_and_claim(void)
 		ending_end_superseded();
 	notes_left |= ending_end_hopeless(told.rescan || told.nlanes > 0);
 	if (told.rescan || told.nlanes > 0 || notes_left)
-		record_notes();
+		(void) isolation_run(record_notes, NULL);
 	if (doubt_left)
 		recover_rest();
-	ending_end_memberships(told.rescan);
+	if (!isolation_run(end_memberships, NULL))
+		ending_put_off_memberships();
 	take_up_wake();
 	follow_learn();
 	holds = hold_read_all();
@@ -298,7 +311,8 @@ dispatch_settle_and_claim(void)
 	look_due(holds);
 	if (!claims_first)
 		claim_due(holds);
-	welcome_due(holds, told.rescan);
+	if (!isolation_run(welcome_people, holds))
+		welcome_put_off();
 	audit_end_gathering();
 }
 

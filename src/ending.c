@@ -30,7 +30,6 @@
 #define ENDS_AT_ONCE 500
 
 static bool look_at_dependents; /* something ended otherwise than well */
-static bool has_more;			/* a look made some end: another may find more */
 static bool has_dependents_is_known;	/* in the cycle under way: */
 static bool has_dependents;		/* does any intent wait for another? */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
@@ -39,7 +38,6 @@ static int64 next_expiry = LANES_NEVER; /* likewise */
 void
 ending_begin_cycle(void)
 {
-	has_more = false;
 	has_dependents_is_known = false;
 }
 
@@ -123,7 +121,6 @@ ending_end_hopeless(bool anything_new)
 	}
 	if (anything_new || look_at_dependents)
 		look_at_dependents = intent_fail_dependents() > 0;
-	has_more = look_at_dependents;
 	return expired;
 }
 
@@ -151,11 +148,18 @@ ending_end_memberships(bool rescan)
 	next_end = next == 0 ? LANES_NEVER : clock_monotonic_of(next) + 1;
 }
 
-/* Did so much end that the next cycle goes on with what waits for it? */
+/* Did something end since it was last looked for whom that ends, too? */
 bool
 ending_has_more(void)
 {
-	return has_more;
+	return look_at_dependents;
+}
+
+/* Ending memberships failed: not at once again. */
+void
+ending_put_off_memberships(void)
+{
+	next_end = clock_monotonic_ms() + RESOLVE_RETRY_MS;
 }
 
 /* When the next intent expires, in monotonic ms. */

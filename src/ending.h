@@ -22,6 +22,7 @@ extern void ending_end_superseded(void);
 extern bool ending_end_hopeless(bool anything_new);
 extern void ending_end_memberships(bool rescan);
 extern bool ending_has_more(void);
+extern void ending_put_off_memberships(void);
 extern int64 ending_next_expiry(void);
 extern int64 ending_next_membership(void);
 

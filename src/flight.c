@@ -158,6 +158,16 @@ drop_flight(Flight *flight)
 	MemoryContextDelete(flight->memory);
 }
 
+/* It will not leave: what it was to spend is free again. */
+static void
+drop_unsent(Flight *flight)
+{
+	if (flight->is_paced)
+		budget_give_back(&flight->permit, Max(flight->n, 1));
+	admission_note_unsent();
+	drop_flight(flight);
+}
+
 /*
  * ---- the transaction they are in
  */
@@ -181,7 +191,7 @@ flight_drop_prepared_after(FlightMark mark)
 		Flight	   *flight = dlist_container(Flight, node, iter.cur);
 
 		if (is_after && flight->stage == FLIGHT_PREPARED)
-			drop_flight(flight);
+			drop_unsent(flight);
 		else if (iter.cur == mark)
 			is_after = true;
 	}
@@ -231,11 +241,8 @@ flight_aborted(void)
 
 		flight->recording = false;
 		memset(flight->settling, 0, sizeof(bool) * flight->n);
-		if (flight->stage != FLIGHT_PREPARED)
-			continue;
-		if (flight->is_paced)
-			budget_give_back(&flight->permit, Max(flight->n, 1));
-		drop_flight(flight);
+		if (flight->stage == FLIGHT_PREPARED)
+			drop_unsent(flight);
 	}
 }
 

@@ -15,12 +15,12 @@ extern char *wawp_instance_name;	/* wawp.instance; "" when unset */
 extern char *wawp_allowed_hosts;	/* wawp.allowed_hosts */
 extern int	wawp_max_response_size; /* wawp.max_response_size, in kB */
 extern char *wawp_actor;		/* wawp.actor; "" when unset */
-extern bool wawp_worker_on;
-extern bool wawp_notify;		/* wawp.worker */
+extern bool wawp_worker_on;		/* wawp.worker */
+extern bool wawp_notify;		/* wawp.notify */
 extern int	wawp_max_in_flight; /* wawp.max_in_flight */
 extern int	wawp_max_limiters;	/* wawp.max_limiters */
-extern int	wawp_audit_retention;
-extern int	wawp_audit_timeout;	/* wawp.audit_retention, in minutes; 0 = keep */
+extern int	wawp_audit_retention;	/* wawp.audit_retention, in minutes; 0 = keep */
+extern int	wawp_audit_timeout; /* wawp.audit_timeout, in ms */
 extern int	wawp_retention;		/* wawp.retention, in minutes; 0 = keep */
 
 extern void guc_init(void);

@@ -246,31 +246,37 @@ membership_next_end(void)
 	" AND m.added_at > clock_timestamp() - s.welcome_delay - interval '1 day'"
 
 static SqlStatement next_welcome = {
-	"SELECT min(m.added_at + s.welcome_delay)" UNWELCOMED,
-	0, {0}, NULL
+	"SELECT min(m.added_at + s.welcome_delay)" UNWELCOMED " AND m.added_at + s.welcome_delay > $1",
+	1, {TIMESTAMPTZOID}, NULL
 };
 
-/* When the next group is to welcome somebody; 0 when none is. */
+/* When after that time a group is to welcome somebody; 0 when none is. */
 TimestampTz
-membership_next_welcome(void)
+membership_next_welcome(TimestampTz after)
 {
-	sqlrun(&next_welcome, NULL);
+	SqlArgs		args = {0};
+
+	sqlrun_time(&args, after);
+	sqlrun(&next_welcome, &args);
 	return sqlrun_get_int8(0, 1, 0);
 }
 
 static SqlStatement due_welcomes = {
 	"SELECT instance::text, group_jid" UNWELCOMED " GROUP BY instance, group_jid, s.welcome_delay"
-	" HAVING min(m.added_at) + s.welcome_delay <= clock_timestamp() ORDER BY min(m.added_at) LIMIT 100",
-	0, {0}, NULL
+	" HAVING min(m.added_at) + s.welcome_delay <= clock_timestamp() ORDER BY min(m.added_at) LIMIT $1",
+	1, {INT4OID}, NULL
 };
 
-/* Groups in which the first who joined has waited long enough, as LaneKey pointers. */
+/* Up to `limit` groups in which the first who joined has waited long enough, as LaneKey pointers. */
 List *
-membership_due_welcomes(void)
+membership_due_welcomes(int limit)
 {
-	uint64		n = sqlrun(&due_welcomes, NULL);
+	SqlArgs		args = {0};
 	List	   *lanes = NIL;
+	uint64		n;
 
+	sqlrun_int4(&args, limit, true);
+	n = sqlrun(&due_welcomes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		LaneKey    *lane = palloc0(sizeof(LaneKey));

@@ -54,8 +54,8 @@ extern void membership_forgive(const char *jid, const char *group);
 extern List *membership_take_ended(int limit);
 extern void membership_put_off_end(const MembershipEnd *end, TimestampTz until);
 extern TimestampTz membership_next_end(void);
-extern TimestampTz membership_next_welcome(void);
-extern List *membership_due_welcomes(void);
+extern TimestampTz membership_next_welcome(TimestampTz after);
+extern List *membership_due_welcomes(int limit);
 extern bool membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcome *welcome);
 extern void membership_give_welcome_back(const LaneKey *lane, TimestampTz at);
 

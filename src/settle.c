@@ -223,7 +223,7 @@ settle_welcome(Flight *flight, List *holds)
 	hold_by_outcome(flight, holds, outcome);
 	if (!flight_provably_not_sent(outcome))
 		return;
-	welcome_put_off(flight);
+	welcome_repeat(flight);
 }
 
 static void

@@ -32,8 +32,9 @@
 
 /* A welcome that could not be sent, or has to wait. */
 #define WELCOME_RETRY_MS (15 * 1000)
-/* The instance has no room for another request. */
+/* The instance has no room for another request, or there are more than these. */
 #define ROOM_RETRY_MS 1000
+#define WELCOMES_AT_ONCE 100
 
 static int64 next_welcome = 0;	/* monotonic ms */
 
@@ -129,20 +130,24 @@ void
 welcome_due(List *holds, bool rescan)
 {
 	int64		now = clock_monotonic_ms();
+	TimestampTz asked_at = GetCurrentTimestamp();
 	TimestampTz next;
+	List	   *due;
 	ListCell   *lc;
 
 	if (next_welcome > now && !rescan)
 		return;
-	next_welcome = LANES_NEVER;
-	foreach(lc, membership_due_welcomes())
+	due = membership_due_welcomes(WELCOMES_AT_ONCE);
+	next_welcome = list_length(due) == WELCOMES_AT_ONCE ? now + ROOM_RETRY_MS : LANES_NEVER;
+	foreach(lc, due)
 	{
 		const LaneKey *key = lfirst(lc);
 
 		next_welcome = Min(next_welcome, admission_may_claim() ? welcome(key, holds) : now + WELCOME_RETRY_MS);
 	}
-	next = membership_next_welcome();
-	if (next > GetCurrentTimestamp())
+	/* what has become due since then may not have been among them */
+	next = membership_next_welcome(asked_at);
+	if (next != 0)
 		next_welcome = Min(next_welcome, clock_monotonic_of(next) + 1);
 }
 
@@ -160,9 +165,16 @@ welcome_next_at(void)
 	return next_welcome;
 }
 
+/* Welcoming failed: not at once again. */
+void
+welcome_put_off(void)
+{
+	next_welcome = clock_monotonic_ms() + WELCOME_RETRY_MS;
+}
+
 /* A welcome did not arrive: who it was for is welcomed later. */
 void
-welcome_put_off(Flight *flight)
+welcome_repeat(Flight *flight)
 {
 	membership_give_welcome_back(&flight->lane->key, flight->welcomed_at);
 	next_welcome = Min(next_welcome, clock_monotonic_ms() + WELCOME_RETRY_MS);

@@ -17,6 +17,7 @@ extern void welcome_due(List *holds, bool rescan);
 extern void welcome_note_joined(void);
 extern int64 welcome_next_at(void);
 extern void welcome_record(const Flight *flight, const char *kind);
-extern void welcome_put_off(Flight *flight);
+extern void welcome_put_off(void);
+extern void welcome_repeat(Flight *flight);
 
 #endif							/* WAWP_WELCOME_H */

@@ -54,6 +54,12 @@ is_refused('suppressed for a group', 'suppressed', qr/suppressed: asked not to/,
 is_refused('suppressed for all', 'suppressed', qr/suppressed: wrote STOP/, group => $_, who => $who{all}) foreach $here, $there;
 is_refused('suppressed for a while', 'suppressed', qr/suppressed: cooling down/, group => $here, who => $who{brief});
 is_added('... another group', group => $there, who => $who{one});
+$wawp->ask("SELECT wawp_pause('support', '$here')");
+my $refused = $wawp->want(group => $here, who => $who{all});
+my $behind = $wawp->want(group => $there, after => $refused);
+$wawp->ask("SELECT wawp_resume('support', '$here')");
+is($wawp->end($refused), 'failed suppressed', 'somebody waits behind one who is suppressed');
+like($wawp->end($behind, 5), qr/^failed/, '... and is told at once that it was in vain');
 is(by_hand($here, $who{one}), 'suppressed', 'session calls obey: for a group');
 is(by_hand($there, $who{all}), 'suppressed', '... for all');
 is($wawp->ask("SELECT wawp_unsuppress('$who{one}')"), 'f', 'for all there was none to end');
