@@ -85,6 +85,9 @@ CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
 -- person, which would read the whole lane when they were made while the queue was empty.
 CREATE INDEX membership_intent_lane ON wawp.membership_intent
 	(instance, group_jid, priority DESC, id) WHERE state = 'queued' AND id > 0;
+-- What need not wait for the pace of additions; small.
+CREATE INDEX membership_intent_other ON wawp.membership_intent
+	(instance, group_jid, priority DESC, id) WHERE state = 'queued' AND action <> 'add';
 -- Who is in flight or waits for a sighting; small.
 CREATE INDEX membership_intent_busy ON wawp.membership_intent (instance, group_jid, jid)
 	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');

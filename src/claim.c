@@ -280,16 +280,16 @@ screen(Lane *lane, Flight *flight, const WawpInstance *described, List *holds, c
 
 /* The next of a lane, from behind the last or from the lane's head. */
 static int
-claim_one(Lane *lane, bool adds, Intent *claimed)
+claim_one(Lane *lane, Intent *claimed)
 {
 	int64		now = clock_monotonic_ms();
 	int			n = 0;
 
 	if (now < lane->head_until)
-		n = intent_claim_behind(&lane->key, lane->head_priority, lane->head_id, adds, claimed);
+		n = intent_claim_behind(&lane->key, lane->head_priority, lane->head_id, claimed);
 	if (n == 0)
 	{
-		n = intent_claim(&lane->key, 1, adds, claimed);
+		n = intent_claim(&lane->key, 1, claimed);
 		lane->head_until = n > 0 ? now + HEAD_IS_KNOWN_MS : 0;
 	}
 	if (n > 0)
@@ -312,8 +312,9 @@ claim_flight(Lane *lane, const WawpInstance *described, List *holds, const Group
 	Flight	   *flight = flight_make(lane, limit);
 	Served		served;
 
-	flight->n = limit == 1 ? claim_one(lane, permit->granted > 0, flight->intents)
-		: intent_claim(&lane->key, limit, permit->granted > 0, flight->intents);
+	flight->n = permit->granted > 1 ? intent_claim(&lane->key, limit, flight->intents)
+		: permit->granted > 0 ? claim_one(lane, flight->intents)
+		: intent_claim_other(&lane->key, flight->intents);
 	if (flight->n == 0)
 	{
 		MemoryContextDelete(flight->memory);

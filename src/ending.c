@@ -83,7 +83,7 @@ ending_note(const Intent *intent, IntentState state)
 	if (state != STATE_DONE)
 		return;
 	if (intent->action == ACTION_ADD || intent->action == ACTION_INVITE)
-		welcome_note_joined();
+		welcome_note_joined(&intent->lane);
 	ending_note_done(intent->id);
 	ending_note_until(intent->until);
 }

@@ -359,18 +359,21 @@ intent_requeue(int64 id, const IntentAsker *asker)
  * not go because the worker read the holds before it.  So is whose the queue
  * is: a dump that is being restored brings that before the intents.
  */
-#define HEAD_OF_LANE(more) " FROM wawp.membership_intent c" \
-	" WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2" more \
+#define HEAD_OF_LANE(which) " FROM wawp.membership_intent c" \
+	" WHERE c.state = 'queued' AND c.instance = $1::name AND c.group_jid = $2" which \
 	" AND " IS_DUE \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
-	" AND ($4 OR c.action <> 'add')" \
 	" AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.instance = $1::name" \
 	"   AND (h.group_jid IS NULL OR h.group_jid = $2)" \
 	"   AND (h.until IS NULL OR h.until > clock_timestamp()))" \
-	" AND NOT EXISTS (SELECT FROM wawp.identity y WHERE (y.system_identifier, y.database_oid) <> ($5, $6::oid))" \
+	" AND NOT EXISTS (SELECT FROM wawp.identity y WHERE (y.system_identifier, y.database_oid) <> ($4, $5::oid))" \
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY \
 	" ORDER BY c.priority DESC, c.id LIMIT $3 FOR UPDATE SKIP LOCKED"
+
+/* Which index a lane is read by: all that is queued, or what is no addition. */
+#define ANY_ACTION " AND c.id > 0"
+#define NO_ADDITION " AND c.action <> 'add'"
 
 #define CLAIM(ids) "UPDATE wawp.membership_intent i SET state = 'sending', attempts = attempts + 1," \
 	" next_attempt_at = NULL, updated_at = clock_timestamp()" \
@@ -378,27 +381,33 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	" RETURNING " READ_COLUMNS
 
 static SqlStatement claim = {
-	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requested_by" HEAD_OF_LANE("") "),"
+	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requested_by" HEAD_OF_LANE(ANY_ACTION) "),"
 	" chosen AS MATERIALIZED ("
 	" SELECT id FROM head WHERE (action, requested_by) ="
 	"  (SELECT action, requested_by FROM head LIMIT 1))"
 	" " CLAIM("SELECT id FROM chosen"),
-	6, {TEXTOID, TEXTOID, INT4OID, BOOLOID, INT8OID, INT8OID}, NULL
+	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
 };
 
 /* The same for one: it alone goes with itself. */
 static SqlStatement claim_one = {
-	CLAIM("SELECT c.id" HEAD_OF_LANE("")),
-	6, {TEXTOID, TEXTOID, INT4OID, BOOLOID, INT8OID, INT8OID}, NULL
+	CLAIM("SELECT c.id" HEAD_OF_LANE(ANY_ACTION)),
+	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
+};
+
+/* The same while additions have to wait; they are in the way of nothing else. */
+static SqlStatement claim_other = {
+	CLAIM("SELECT c.id" HEAD_OF_LANE(NO_ADDITION)),
+	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
 };
 
 /*
- * The same behind the last one claimed.  While somebody has an old snapshot
+ * The first behind the last one claimed.  While somebody has an old snapshot
  * open, all that was claimed since lies dead before the lane's head.
  */
 static SqlStatement claim_next = {
-	CLAIM("SELECT c.id" HEAD_OF_LANE(" AND c.priority = $7::smallint AND c.id > $8")),
-	8, {TEXTOID, TEXTOID, INT4OID, BOOLOID, INT8OID, INT8OID, INT4OID, INT8OID}, NULL
+	CLAIM("SELECT c.id" HEAD_OF_LANE(ANY_ACTION " AND c.priority = $6::smallint AND c.id > $7")),
+	7, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, INT4OID, INT8OID}, NULL
 };
 
 static bool
@@ -455,48 +464,58 @@ read_intent(uint64 row, const LaneKey *lane, Intent *intent)
 }
 
 static void
-lane_args(SqlArgs *args, const LaneKey *lane, int limit, bool adds)
+lane_args(SqlArgs *args, const LaneKey *lane, int limit)
 {
 	sqlrun_text(args, NameStr(lane->instance));
 	sqlrun_text(args, lane->group);
 	sqlrun_int4(args, limit, true);
-	sqlrun_bool(args, adds);
 	sqlrun_int8(args, (int64) GetSystemIdentifier());
 	sqlrun_int8(args, (int64) MyDatabaseId);
 }
 
-/*
- * Claims up to `limit` intents of a lane that can go in one request: queued ->
- * sending.  adds: may it be additions.  Their strings live in the current
- * context.
- */
-int
-intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed)
+static int
+run_claim(SqlStatement *statement, const SqlArgs *args, const LaneKey *lane, Intent *claimed)
 {
-	SqlArgs		args = {0};
-	uint64		n;
+	uint64		n = sqlrun(statement, args);
 
-	lane_args(&args, lane, limit, adds);
-	n = sqlrun(limit == 1 ? &claim_one : &claim, &args);
 	for (uint64 i = 0; i < n; i++)
 		read_intent(i, lane, &claimed[i]);
 	return (int) n;
 }
 
-/* Claims one of the same priority that was asked for later; likewise. */
+/*
+ * Claims up to `limit` intents of a lane that can go in one request: queued ->
+ * sending.  Their strings live in the current context.
+ */
 int
-intent_claim_behind(const LaneKey *lane, int priority, int64 id, bool adds, Intent *claimed)
+intent_claim(const LaneKey *lane, int limit, Intent *claimed)
 {
 	SqlArgs		args = {0};
-	uint64		n;
 
-	lane_args(&args, lane, 1, adds);
+	lane_args(&args, lane, limit);
+	return run_claim(limit == 1 ? &claim_one : &claim, &args, lane, claimed);
+}
+
+/* Claims one of that priority that was asked for later than that one; likewise. */
+int
+intent_claim_behind(const LaneKey *lane, int priority, int64 id, Intent *claimed)
+{
+	SqlArgs		args = {0};
+
+	lane_args(&args, lane, 1);
 	sqlrun_int4(&args, priority, true);
 	sqlrun_int8(&args, id);
-	n = sqlrun(&claim_next, &args);
-	if (n > 0)
-		read_intent(0, lane, claimed);
-	return (int) n;
+	return run_claim(&claim_next, &args, lane, claimed);
+}
+
+/* Claims one that is no addition; likewise. */
+int
+intent_claim_other(const LaneKey *lane, Intent *claimed)
+{
+	SqlArgs		args = {0};
+
+	lane_args(&args, lane, 1);
+	return run_claim(&claim_other, &args, lane, claimed);
 }
 
 /*

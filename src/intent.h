@@ -147,8 +147,9 @@ extern void intent_note(const char *kind, const char *instance, const char *grou
 extern bool intent_cancel(int64 id, const IntentAsker *asker);
 extern int64 intent_cancel_batch(const char *batch, const IntentAsker *asker);
 extern bool intent_requeue(int64 id, const IntentAsker *asker);
-extern int	intent_claim(const LaneKey *lane, int limit, bool adds, Intent *claimed);
-extern int	intent_claim_behind(const LaneKey *lane, int priority, int64 id, bool adds, Intent *claimed);
+extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
+extern int	intent_claim_behind(const LaneKey *lane, int priority, int64 id, Intent *claimed);
+extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
 extern int	intent_waiting(const LaneKey *lane, Intent **waiting, bool *some_locked);
 extern void intent_start_anew(void);

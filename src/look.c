@@ -70,7 +70,7 @@ look_at_lane(Lane *lane, List *holds)
 		ending_note_done(*(const int64 *) lfirst(lc));
 	ending_note_until(up.until);
 	if (up.done != NIL)
-		welcome_note_joined();
+		welcome_note_joined(&lane->key);
 	/* who waited for them may go */
 	if (up.done != NIL || up.any_failed || up.any_queued)
 		lanes_note(&lane->key, clock_monotonic_ms());

@@ -240,8 +240,10 @@ membership_next_end(void)
  * ---- people to be welcomed
  */
 
+/* Group by group, by the primary key: the table of all members is not to be read for a few that welcome theirs. */
 #define UNWELCOMED \
-	" FROM wawp.group_settings s JOIN wawp.membership m USING (instance, group_jid)" \
+	" FROM wawp.group_settings s, LATERAL (SELECT contact_id, added_by_us, welcomed_at," \
+	"  left_at, added_at FROM wawp.membership u WHERE u.instance = s.instance AND u.group_jid = s.group_jid OFFSET 0) m" \
 	" WHERE s.welcome_text IS NOT NULL AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL" \
 	" AND m.added_at > clock_timestamp() - s.welcome_delay - interval '1 day'"
 
@@ -290,7 +292,7 @@ membership_due_welcomes(int limit)
 /* Up to 50 numbers; who is known by a LID only has none that others could read. */
 static SqlStatement take_unwelcomed = {
 	"WITH who AS (SELECT m.contact_id, s.welcome_text" UNWELCOMED
-	"  AND m.instance = $1::name AND m.group_jid = $2),"
+	"  AND s.instance = $1::name AND s.group_jid = $2),"
 	" mine AS (UPDATE wawp.membership m SET welcomed_at = $3 FROM who"
 	"  WHERE m.instance = $1::name AND m.group_jid = $2 AND m.contact_id = who.contact_id"
 	"  RETURNING m.contact_id, m.requested_by, m.added_at, who.welcome_text)"

@@ -24,7 +24,7 @@
 
 static SqlStatement get = {
 	"SELECT adds_per_minute::text, capacity::text, invite, invite_text, overflow_group, check_exists,"
-	" (extract(epoch FROM require_contact_within) * 1000000)::bigint"
+	" (extract(epoch FROM require_contact_within) * 1000000)::bigint, welcome_text IS NOT NULL"
 	" FROM wawp.group_settings WHERE instance = $1::name AND group_jid = $2",
 	2, {TEXTOID, TEXTOID}, NULL
 };
@@ -48,5 +48,6 @@ settings_get(const LaneKey *lane)
 	settings.overflow_group = sqlrun_get(0, 5);
 	settings.check_exists = sqlrun_get(0, 6)[0] == 't';
 	settings.contact_within_us = sqlrun_get_int8(0, 7, 0);
+	settings.welcomes = sqlrun_get(0, 8)[0] == 't';
 	return settings;
 }

@@ -24,6 +24,7 @@
 #include "lanes.h"
 #include "membership.h"
 #include "resolve.h"
+#include "settings.h"
 #include "text.h"
 #include "utils/memutils.h"
 #include "welcome.h"
@@ -151,11 +152,12 @@ welcome_due(List *holds, bool rescan)
 		next_welcome = Min(next_welcome, clock_monotonic_of(next) + 1);
 }
 
-/* Somebody may have joined a group that welcomes people. */
+/* Somebody has joined that group. */
 void
-welcome_note_joined(void)
+welcome_note_joined(const LaneKey *lane)
 {
-	next_welcome = 0;
+	if (settings_get(lane).welcomes)
+		next_welcome = 0;
 }
 
 /* When somebody is to be welcomed, in monotonic ms. */

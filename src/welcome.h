@@ -14,7 +14,7 @@
 #include "flight.h"
 
 extern void welcome_due(List *holds, bool rescan);
-extern void welcome_note_joined(void);
+extern void welcome_note_joined(const LaneKey *lane);
 extern int64 welcome_next_at(void);
 extern void welcome_record(const Flight *flight, const char *kind);
 extern void welcome_put_off(void);
