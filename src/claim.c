@@ -289,15 +289,20 @@ claim_one(Lane *lane, Intent *claimed)
 		n = intent_claim_behind(&lane->key, lane->head_priority, lane->head_id, claimed);
 	if (n == 0)
 	{
+		lane->head_until = 0;
 		n = intent_claim(&lane->key, 1, claimed);
-		lane->head_until = n > 0 ? now + HEAD_IS_KNOWN_MS : 0;
-	}
-	if (n > 0)
-	{
-		lane->head_priority = claimed->priority;
-		lane->head_id = claimed->id;
 	}
 	return n;
+}
+
+/* One that leaves; who is put back, with all before them, comes first again. */
+static void
+note_head(Lane *lane, const Intent *claimed)
+{
+	if (lane->head_until == 0)
+		lane->head_until = clock_monotonic_ms() + HEAD_IS_KNOWN_MS;
+	lane->head_priority = claimed->priority;
+	lane->head_id = claimed->id;
 }
 
 /*
@@ -336,6 +341,8 @@ claim_flight(Lane *lane, const WawpInstance *described, List *holds, const Group
 		roster_of(&lane->key)->added += flight->n;
 	else
 		roster_forget_list(&lane->key);
+	if (permit->granted == 1)
+		note_head(lane, &flight->intents[0]);
 	flight_launch(flight);
 	return SERVED_SOME;
 }

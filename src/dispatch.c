@@ -63,6 +63,7 @@ AdmissionPermit dispatch_permit;
 
 static bool notes_left;			/* of what sessions did */
 static bool doubt_left;			/* rows in doubt that somebody has locked */
+static bool blame_for_end;		/* did the last worker end otherwise than told? */
 static DispatchWake told;
 static int	careful;			/* rows in doubt: meanwhile one request at a time */
 static char *doubts;			/* their ids, as an array's text */
@@ -70,9 +71,11 @@ static int64 careful_until;		/* monotonic ms: what is held must not hold all up 
 static bool claims_first;		/* looks and claims take turns where there is one slot */
 static bool retry_soon;			/* of notes and doubts; others have their own */
 
+/* blame: the last worker ended otherwise than told, perhaps for what it was serving. */
 void
-dispatch_init(void)
+dispatch_init(bool blame)
 {
+	blame_for_end = blame;
 	admission_init(&dispatch_permit);
 	lanes_init();
 	roster_init();
@@ -102,7 +105,7 @@ hold_restored_copy(void)
 static void
 recover_rest(void)
 {
-	(void) intent_recover(MAX_LONE_CRASHES, flight_ids(), &doubt_left);
+	(void) intent_recover(MAX_LONE_CRASHES, blame_for_end, flight_ids(), &doubt_left);
 	retry_soon |= doubt_left;
 	told.rescan = true;
 }
@@ -162,7 +165,7 @@ void
 dispatch_recover(void)
 {
 	hold_restored_copy();
-	doubts = MemoryContextStrdup(TopMemoryContext, intent_recover(MAX_LONE_CRASHES, "{}", &doubt_left));
+	doubts = MemoryContextStrdup(TopMemoryContext, intent_recover(MAX_LONE_CRASHES, blame_for_end, "{}", &doubt_left));
 	careful = intent_count_doubts(doubts);
 	admission_be_careful(careful > 0);
 	careful_until = clock_monotonic_ms() + LONGEST_CARE_MS;
@@ -376,11 +379,11 @@ dispatch_in_flight(void)
 int64
 dispatch_next_at(void)
 {
-	if (must_retry())
-		return clock_monotonic_ms() + LANES_LOCKED_RETRY_MS;
+	int64		retry_at = must_retry() ? clock_monotonic_ms() + LANES_LOCKED_RETRY_MS : LANES_NEVER;
+
 	if (admission_short_until() > clock_monotonic_ms())
-		return Min(ending_next_expiry(), admission_short_until());
-	return Min(Min(ending_next_expiry(), Min(ending_next_membership(), welcome_next_at())),
+		return Min(retry_at, Min(ending_next_expiry(), admission_short_until()));
+	return Min(Min(retry_at, Min(ending_next_expiry(), Min(ending_next_membership(), welcome_next_at()))),
 			   Min(admission_may_claim() ? lanes_next_at() : LANES_NEVER,
 				   admission_has_slot() ? lanes_next_look() : LANES_NEVER));
 }

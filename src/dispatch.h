@@ -25,7 +25,7 @@ typedef struct DispatchWake
 /* The worker writes it between cycles; what leaves is counted off it. */
 extern AdmissionPermit dispatch_permit;
 
-extern void dispatch_init(void);
+extern void dispatch_init(bool blame);
 extern void dispatch_recover(void);
 extern void dispatch_note_orderly_end(void);
 extern void dispatch_tell(const DispatchWake *wake);

@@ -345,6 +345,8 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	" i.origin, i.reason, i.batch_id, i.attempts, i.outcome::text, i.code, i.detail, i.state::text, i.verify," \
 	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at, i.priority"
 
+#define READ_COLUMNS_NUMBER 25
+
 /* A row of the future: what it waits for may have come long ago. */
 #define CLOCK_WAS_SET_BACK "c.updated_at > clock_timestamp() + interval '1 second'"
 
@@ -460,7 +462,7 @@ read_intent(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->expires_at = sqlrun_get_int8(row, 22, 0);
 	intent->since = sqlrun_get_int8(row, 23, 0);
 	intent->due = sqlrun_get_int8(row, 24, 0);
-	intent->priority = atoi(sqlrun_get(row, 25));
+	intent->priority = atoi(sqlrun_get(row, READ_COLUMNS_NUMBER));
 }
 
 static void
@@ -749,8 +751,8 @@ intent_end_superseded(void)
 		LaneKey		lane;
 
 		memset(&lane, 0, sizeof(lane));
-		namestrcpy(&lane.instance, sqlrun_get(i, 25));
-		strlcpy(lane.group, sqlrun_get(i, 26), sizeof(lane.group));
+		namestrcpy(&lane.instance, sqlrun_get(i, READ_COLUMNS_NUMBER + 1));
+		strlcpy(lane.group, sqlrun_get(i, READ_COLUMNS_NUMBER + 2), sizeof(lane.group));
 		read_intent(i, &lane, intent);
 		ended = lappend(ended, intent);
 	}
@@ -972,12 +974,13 @@ static SqlStatement count_sending = {
  * against only if it was alone: after more than `max_crashes` such ends it is
  * parked.
  *
- * in_flight: ids that this worker is sending itself, as an array's text.
- * Returns those that were in doubt, likewise; *left tells whether somebody has
- * others locked, so that it is to be called again.
+ * blame: false when the last worker was told to end.  in_flight: ids that this
+ * worker is sending itself, as an array's text.  Returns those that were in doubt,
+ * likewise; *left tells whether somebody has others locked, so that it is to be
+ * called again.
  */
 char *
-intent_recover(int max_crashes, const char *in_flight, bool *left)
+intent_recover(int max_crashes, bool blame, const char *in_flight, bool *left)
 {
 	StringInfoData ids;
 	int64		done;
@@ -988,7 +991,7 @@ intent_recover(int max_crashes, const char *in_flight, bool *left)
 	sqlrun_text(&count, in_flight);
 	sqlrun(&count_sending, &count);
 	n = sqlrun_get_int8(0, 1, 0);
-	sqlrun_int4(&args, n == 1 ? 1 : 0, true);
+	sqlrun_int4(&args, blame && n == 1 ? 1 : 0, true);
 	sqlrun_int4(&args, max_crashes, true);
 	sqlrun_text(&args, in_flight);
 	done = n > 0 ? (int64) sqlrun(&recover, &args) : 0;
@@ -1019,7 +1022,8 @@ intent_count_doubts(const char *ids)
 
 static SqlStatement orderly_end = {
 	"UPDATE wawp.membership_intent SET crashes = crashes - 1 WHERE id = ANY (ARRAY("
-	" SELECT id FROM wawp.membership_intent WHERE id = ANY ($1::bigint[]) AND state = 'sending'"
+	" SELECT id FROM wawp.membership_intent WHERE id = ANY ($1::bigint[]) AND cardinality($1::bigint[]) = 1"
+	" AND state = 'sending'"
 	" FOR UPDATE SKIP LOCKED))",
 	1, {TEXTOID}, NULL
 };

@@ -167,7 +167,7 @@ extern int64 intent_expire(void);
 extern TimestampTz intent_next_expiry(void);
 extern TimestampTz intent_next_due(const LaneKey *lane);
 extern List *intent_lanes(void);
-extern char *intent_recover(int max_crashes, const char *in_flight, bool *left);
+extern char *intent_recover(int max_crashes, bool blame, const char *in_flight, bool *left);
 extern int	intent_count_doubts(const char *ids);
 extern void intent_note_orderly_end(const char *in_flight);
 extern const char *intent_requester(int64 id);

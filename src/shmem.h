@@ -38,6 +38,7 @@ typedef struct WorkerSlot
 	Latch	   *latch;			/* of that worker */
 	bool		wanted;			/* told something that no worker has taken up */
 	bool		was_told_to_end;	/* the last worker was; it did not fail */
+	bool		died_blamelessly;	/* ... and could not say so in the rows it was sending */
 	bool		serving;		/* the worker found the extension */
 	bool		replayed;		/* the limiter knows this database's last day */
 	int			bars;			/* statements that keep the worker out */

@@ -74,6 +74,7 @@ sqlrun_begin_as_owner(void)
 						   SECURITY_RESTRICTED_OPERATION);
 	before.guc_level = NewGUCNestLevel();
 	set_locally("search_path", "pg_catalog, pg_temp");
+	set_locally("plan_cache_mode", "auto");
 	/* a plan made while the queue was empty is kept while it grows to millions */
 	set_locally("enable_seqscan", "off");
 	set_locally("enable_bitmapscan", "off");

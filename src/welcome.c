@@ -33,9 +33,9 @@
 
 /* A welcome that could not be sent, or has to wait. */
 #define WELCOME_RETRY_MS (15 * 1000)
-/* The instance has no room for another request, or there are more than these. */
+/* The instance has no room for another request. */
 #define ROOM_RETRY_MS 1000
-#define WELCOMES_AT_ONCE 100
+#define WELCOMES_AT_ONCE 1000
 
 static int64 next_welcome = 0;	/* monotonic ms */
 
@@ -139,7 +139,7 @@ welcome_due(List *holds, bool rescan)
 	if (next_welcome > now && !rescan)
 		return;
 	due = membership_due_welcomes(WELCOMES_AT_ONCE);
-	next_welcome = list_length(due) == WELCOMES_AT_ONCE ? now + ROOM_RETRY_MS : LANES_NEVER;
+	next_welcome = list_length(due) == WELCOMES_AT_ONCE ? now + WELCOME_RETRY_MS : LANES_NEVER;
 	foreach(lc, due)
 	{
 		const LaneKey *key = lfirst(lc);

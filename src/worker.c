@@ -64,6 +64,7 @@ static int	errors_in_a_row = 0;
 static bool mail_waits = true;	/* sessions may have posted records */
 static int64 mail_retry_at = 0; /* monotonic ms; 0: at once */
 static volatile sig_atomic_t told_to_end = false;
+static bool left_in_order = false;	/* the rows under way say that they are not to blame */
 
 /*
  * ---- being the worker of this database
@@ -99,6 +100,7 @@ leave_slot(int code, Datum arg pg_attribute_unused())
 		my_slot->latch = NULL;
 		my_slot->serving = false;
 		my_slot->was_told_to_end = told_to_end;
+		my_slot->died_blamelessly = told_to_end && !left_in_order;
 		my_slot->wanted |= (code != 0);
 		if (!my_slot->wanted && my_slot->bars == 0)
 			my_slot->dbid = InvalidOid;
@@ -116,9 +118,12 @@ begin_serving(void)
 	shmem_wake_launcher();
 }
 
-/* The slot's database; InvalidOid when it is taken, or statements bar it. */
+/*
+ * The slot's database; InvalidOid when it is taken, or statements bar it.
+ * *blameless: the worker before was told to end in the middle of a transaction.
+ */
 static Oid
-take_slot(int index)
+take_slot(int index, bool *blameless)
 {
 	Oid			taken = InvalidOid;
 
@@ -129,6 +134,8 @@ take_slot(int index)
 		my_slot->pid = MyProcPid;
 		my_slot->latch = MyLatch;
 		my_slot->was_told_to_end = false;
+		*blameless = my_slot->died_blamelessly;
+		my_slot->died_blamelessly = false;
 		my_slot->rescan = true;
 		my_slot->wanted = false;
 		taken = my_slot->dbid;
@@ -368,7 +375,7 @@ time_to_wait(int64 next_poll)
 	int64		now = clock_monotonic_ms();
 	int64		until = Min(next_poll, dispatch_next_at());
 
-	if (has_news())
+	if (errors_in_a_row == 0 && has_news())
 		return 0;
 	if (dispatch_has_answers())
 		until = now;
@@ -385,7 +392,10 @@ leave_in_order(void)
 {
 	HOLD_INTERRUPTS();
 	if (dispatch_in_flight() > 0)
+	{
 		run_cycle(dispatch_note_orderly_end, "leaving");
+		left_in_order = errors_in_a_row == 0;
+	}
 	/* an error in between has ended all holding off */
 	if (InterruptHoldoffCount > 0)
 		RESUME_INTERRUPTS();
@@ -478,19 +488,20 @@ void
 wawp_worker_main(Datum arg)
 {
 	Oid			dbid;
+	bool		blameless = false;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, on_sigterm);
 	pqsignal(SIGINT, on_sigint);
 	BackgroundWorkerUnblockSignals();
-	dbid = take_slot(DatumGetInt32(arg));
+	dbid = take_slot(DatumGetInt32(arg), &blameless);
 	if (!OidIsValid(dbid))
 		proc_exit(0);
 	fix_settings();				/* connecting is a transaction too */
 	BackgroundWorkerInitializeConnectionByOid(dbid, InvalidOid, 0);
 	pgstat_report_appname("wawp worker");
 
-	dispatch_init();
+	dispatch_init(!blameless);
 	relay_recover();
 	do
 	{

@@ -77,6 +77,16 @@ foreach my $bad ("wawp_suppress('12')", "wawp_suppress(NULL)", "wawp_suppress('$
 	$session->quit;
 }
 
+# ---- who is put back until the group is known comes first again
+
+WawpTest->create_server($node, 'orderly', $sim, { adds_per_minute => 0, invites_per_minute => 0, concurrency => 1 });
+my $queue = $wawp->group;
+my @in_turn = map { $wawp->person } 1 .. 5;
+my @turns = map { $wawp->want(instance => 'orderly', group => $queue, who => $_) } @in_turn;
+$wawp->end($_) foreach @turns;
+my %is_there = map { $_ => 1 } @in_turn;
+is_deeply([ grep { s/^add // && $is_there{$_} } $sim->people ], \@in_turn, 'people go in the order they were asked for, the first of a new group, too');
+
 # ---- only who wrote to us
 
 my $polite = settings($wawp->group, require_contact_within => "'1 day'");

@@ -196,4 +196,17 @@ foreach my $id (sort { $a <=> $b } values %told)
 }
 unlike($heard, qr/\d{9}/, '... without a number');
 $ear->quit;
+
+# ---- overtaken by the opposite while the list is waited for
+
+WawpTest->create_server($node, 'patient', $sim, { adds_per_minute => 0, concurrency => 8, verify_delays => '30s' });
+my %both = (instance => 'patient', group => $wawp->group, who => $wawp->person);
+my $overtaken = $wawp->want(%both);
+$wawp->comes_to($overtaken, qr/^verifying/);
+my $opposite = $wawp->ask("INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, verify)
+	VALUES ('patient', '$both{group}', '$both{who}', 'remove', false) RETURNING id");
+like($wawp->end($overtaken, 5), qr/^done accepted/, 'what the opposite of was asked for is over as far as it came');
+is($wawp->end($opposite), 'done accepted', '... which follows');
+is($wawp->ask("SELECT count(*) FROM (SELECT instance FROM wawp.hold UNION ALL SELECT instance FROM wawp.membership) x
+	WHERE NOT EXISTS (SELECT FROM pg_foreign_server WHERE srvname = x.instance)"), 0, '... and nothing is remembered of instances there are not');
 done_testing();
