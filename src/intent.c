@@ -1022,8 +1022,8 @@ intent_count_doubts(const char *ids)
 
 static SqlStatement orderly_end = {
 	"UPDATE wawp.membership_intent SET crashes = crashes - 1 WHERE id = ANY (ARRAY("
-	" SELECT id FROM wawp.membership_intent WHERE id = ANY ($1::bigint[]) AND cardinality($1::bigint[]) = 1"
-	" AND state = 'sending'"
+	" SELECT id FROM wawp.membership_intent WHERE id = ANY ($1::bigint[]) AND state = 'sending'"
+	" AND (SELECT count(*) FROM wawp.membership_intent WHERE state = 'sending') = 1"
 	" FOR UPDATE SKIP LOCKED))",
 	1, {TEXTOID}, NULL
 };
