@@ -73,6 +73,12 @@ admission_be_careful(bool careful)
 	is_careful = careful;
 }
 
+bool
+admission_is_careful(void)
+{
+	return is_careful;
+}
+
 /* Requests that are claimed or under way. */
 int
 admission_in_flight(void)

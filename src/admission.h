@@ -29,6 +29,7 @@ extern void admission_note_unsent(void);
 extern void admission_note_ended(void);
 extern void admission_note_shortage(void);
 extern void admission_be_careful(bool careful);
+extern bool admission_is_careful(void);
 extern int	admission_in_flight(void);
 extern int64 admission_short_until(void);
 extern bool admission_has_room(const Lane *lane, const WawpInstance *instance);

@@ -380,8 +380,9 @@ take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *
 
 /* Serves one due lane: at most one request. */
 static void
-serve_lane(Lane *lane, List *holds)
+serve_lane(void *subject, List *holds)
 {
+	Lane	   *lane = subject;
 	int64		held = lanehold_until(holds, &lane->key);
 	WawpInstance *described;
 	ErrorData  *error;
@@ -439,27 +440,13 @@ serve_lane(Lane *lane, List *holds)
 		postpone_lane(lane);
 }
 
-typedef struct LaneWork
-{
-	Lane	   *lane;
-	List	   *holds;
-} LaneWork;
-
-static void
-serve_lane_of(void *arg)
-{
-	LaneWork   *work = arg;
-
-	serve_lane(work->lane, work->holds);
-}
-
 /* Serves the lanes that are due, as far as there are slots. */
 void
 claim_due(List *holds)
 {
-	LaneWork	work = {.holds = holds};
+	Lane	   *lane;
 
-	while (admission_may_claim() && (work.lane = lanes_take_due(clock_monotonic_ms())) != NULL)
-		if (!isolation_run(serve_lane_of, &work))
-			lanes_schedule(work.lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
+	while (admission_may_claim() && (lane = lanes_take_due(clock_monotonic_ms())) != NULL)
+		if (!isolation_run(serve_lane, lane, holds))
+			lanes_schedule(lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 }

@@ -65,8 +65,7 @@ static bool notes_left;			/* of what sessions did */
 static bool doubt_left;			/* rows in doubt that somebody has locked */
 static bool blame_for_end;		/* did the last worker end otherwise than told? */
 static DispatchWake told;
-static int	careful;			/* rows in doubt: meanwhile one request at a time */
-static char *doubts;			/* their ids, as an array's text */
+static char *doubts;			/* ids of rows in doubt, as an array's text */
 static int64 careful_until;		/* monotonic ms: what is held must not hold all up */
 static bool claims_first;		/* looks and claims take turns where there is one slot */
 static bool retry_soon;			/* of notes and doubts; others have their own */
@@ -166,8 +165,7 @@ dispatch_recover(void)
 {
 	hold_restored_copy();
 	doubts = MemoryContextStrdup(TopMemoryContext, intent_recover(MAX_LONE_CRASHES, blame_for_end, "{}", &doubt_left));
-	careful = intent_count_doubts(doubts);
-	admission_be_careful(careful > 0);
+	admission_be_careful(intent_count_doubts(doubts) > 0);
 	careful_until = clock_monotonic_ms() + LONGEST_CARE_MS;
 	if (shmem_needs_replay(MyDatabaseId))
 		replay_sends();
@@ -222,7 +220,7 @@ take_up_wake(void)
 
 /* What sessions did to the queue goes to the log. */
 static void
-record_notes(void *arg pg_attribute_unused())
+record_notes(void *subject pg_attribute_unused(), List *holds pg_attribute_unused())
 {
 	List	   *notes = audit_take_notes(NOTES_AT_ONCE);
 	ListCell   *lc;
@@ -239,13 +237,13 @@ record_notes(void *arg pg_attribute_unused())
 }
 
 static void
-end_memberships(void *arg pg_attribute_unused())
+end_memberships(void *subject pg_attribute_unused(), List *holds pg_attribute_unused())
 {
 	ending_end_memberships(told.rescan);
 }
 
 static void
-welcome_people(void *holds)
+welcome_people(void *subject pg_attribute_unused(), List *holds)
 {
 	welcome_due(holds, told.rescan);
 }
@@ -282,6 +280,7 @@ void
 dispatch_settle_and_claim(void)
 {
 	List	   *holds = hold_read_all();
+	bool		anything_new = told.rescan || told.nlanes > 0;
 
 	resolve_in(CurrentMemoryContext);
 	retry_soon = false;
@@ -290,31 +289,28 @@ dispatch_settle_and_claim(void)
 	ending_begin_cycle();
 	isolation_begin_cycle();
 	settle_judged(holds);
-	if (careful > 0)
-	{
-		careful = careful_until > clock_monotonic_ms() ? intent_count_doubts(doubts) : 0;
-		admission_be_careful(careful > 0);
-	}
+	if (admission_is_careful())
+		admission_be_careful(careful_until > clock_monotonic_ms() && intent_count_doubts(doubts) > 0);
 	hold_restored_copy();
-	if (told.rescan || told.nlanes > 0)
+	if (anything_new)
 		ending_end_superseded();
-	notes_left |= ending_end_hopeless(told.rescan || told.nlanes > 0);
-	if (told.rescan || told.nlanes > 0 || notes_left)
-		(void) isolation_run(record_notes, NULL);
+	notes_left |= ending_end_hopeless(anything_new);
+	if (anything_new || notes_left)
+		(void) isolation_run(record_notes, NULL, holds);
 	if (doubt_left)
 		recover_rest();
-	if (!isolation_run(end_memberships, NULL))
+	if (!isolation_run(end_memberships, NULL, holds))
 		ending_put_off_memberships();
 	take_up_wake();
 	follow_learn();
 	holds = hold_read_all();
-	claims_first = careful > 0 && !claims_first;
+	claims_first = admission_is_careful() && !claims_first;
 	if (claims_first)
 		claim_due(holds);
 	look_due(holds);
 	if (!claims_first)
 		claim_due(holds);
-	if (!isolation_run(welcome_people, holds))
+	if (!isolation_run(welcome_people, NULL, holds))
 		welcome_put_off();
 	audit_end_gathering();
 }

@@ -345,6 +345,7 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	" i.origin, i.reason, i.batch_id, i.attempts, i.outcome::text, i.code, i.detail, i.state::text, i.verify," \
 	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at, i.priority"
 
+/* What a statement reads besides comes after these. */
 #define READ_COLUMNS_NUMBER 25
 
 /* A row of the future: what it waits for may have come long ago. */
@@ -462,7 +463,7 @@ read_intent(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->expires_at = sqlrun_get_int8(row, 22, 0);
 	intent->since = sqlrun_get_int8(row, 23, 0);
 	intent->due = sqlrun_get_int8(row, 24, 0);
-	intent->priority = atoi(sqlrun_get(row, READ_COLUMNS_NUMBER));
+	intent->priority = atoi(sqlrun_get(row, 25));
 }
 
 static void

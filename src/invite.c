@@ -85,7 +85,7 @@ static TimestampTz
 after_failed_link(Lane *lane, Roster *roster, List *holds)
 {
 	roster->link_failed = false;
-	(void) lanehold_for(&lane->key, holds, roster->link_outcome);
+	lanehold_for(&lane->key, holds, roster->link_outcome, -1, NULL);
 	return GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
 }
 

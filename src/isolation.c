@@ -40,7 +40,7 @@ isolation_is_on(void)
  * failed and was undone.
  */
 bool
-isolation_run(void (*work) (void *), void *arg)
+isolation_run(IsolationWork work, void *subject, List *holds)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -49,7 +49,7 @@ isolation_run(void (*work) (void *), void *arg)
 
 	if (!isolating)
 	{
-		work(arg);
+		work(subject, holds);
 		return true;
 	}
 	mark = flight_mark();
@@ -57,7 +57,7 @@ isolation_run(void (*work) (void *), void *arg)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		work(arg);
+		work(subject, holds);
 		ReleaseCurrentSubTransaction();
 		succeeded = true;
 	}

@@ -11,8 +11,13 @@
 #ifndef WAWP_ISOLATION_H
 #define WAWP_ISOLATION_H
 
+#include "nodes/pg_list.h"
+
+/* A piece of a cycle: on what, under the holds that the cycle has read. */
+typedef void (*IsolationWork) (void *subject, List *holds);
+
 extern bool isolation_is_on(void);
-extern bool isolation_run(void (*work) (void *), void *arg);
+extern bool isolation_run(IsolationWork work, void *subject, List *holds);
 extern void isolation_begin_cycle(void);
 extern void isolation_committed(void);
 extern void isolation_aborted(void);

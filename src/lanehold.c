@@ -86,15 +86,13 @@ lanehold_set(const LaneKey *lane, List *holds, WawpOutcome outcome, bool whole_i
 		record_hold(lane, group, outcome, request_id);
 }
 
-/* Holds what an outcome says is to be held; false: nothing. */
-bool
-lanehold_for(const LaneKey *lane, List *holds, WawpOutcome outcome)
+/* Holds what an outcome says is to be held; the rest as above. */
+void
+lanehold_for(const LaneKey *lane, List *holds, WawpOutcome outcome, int retry_after, const char *request_id)
 {
 	OutcomeNext next = outcome_info(outcome)->next;
 	bool		whole = next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN;
 
-	if (!whole && next != NEXT_HOLD_LANE)
-		return false;
-	lanehold_set(lane, holds, outcome, whole, -1, NULL);
-	return true;
+	if (whole || next == NEXT_HOLD_LANE)
+		lanehold_set(lane, holds, outcome, whole, retry_after, request_id);
 }

@@ -18,6 +18,7 @@ extern const Hold *lanehold_find(List *holds, const LaneKey *lane, bool whole_in
 extern int64 lanehold_until(List *holds, const LaneKey *lane);
 extern void lanehold_set(const LaneKey *lane, List *holds, WawpOutcome outcome, bool whole_instance,
 						 int retry_after, const char *request_id);
-extern bool lanehold_for(const LaneKey *lane, List *holds, WawpOutcome outcome);
+extern void lanehold_for(const LaneKey *lane, List *holds, WawpOutcome outcome,
+						 int retry_after, const char *request_id);
 
 #endif							/* WAWP_LANEHOLD_H */

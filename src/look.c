@@ -43,8 +43,9 @@ is_copy(List *holds, const LaneKey *lane)
 
 /* Looks at who waits in a lane, and goes on with them: at most one request. */
 static void
-look_at_lane(Lane *lane, List *holds)
+look_at_lane(void *subject, List *holds)
 {
+	Lane	   *lane = subject;
 	int64		held = lanehold_until(holds, &lane->key);
 	WawpInstance *described;
 	ErrorData  *error = resolve_instance(&lane->key, NULL, &described);
@@ -90,27 +91,13 @@ look_at_lane(Lane *lane, List *holds)
 		lanes_look(&lane->key, Max(clock_monotonic_of(up.next), clock_monotonic_ms() + 1));
 }
 
-typedef struct LaneWork
-{
-	Lane	   *lane;
-	List	   *holds;
-} LaneWork;
-
-static void
-look_at_lane_of(void *arg)
-{
-	LaneWork   *work = arg;
-
-	look_at_lane(work->lane, work->holds);
-}
-
 /* Looks at the lanes that are due for it, as far as there are slots for what that may ask. */
 void
 look_due(List *holds)
 {
-	LaneWork	work = {.holds = holds};
+	Lane	   *lane;
 
-	while (admission_has_slot() && (work.lane = lanes_take_look(clock_monotonic_ms())) != NULL)
-		if (!isolation_run(look_at_lane_of, &work))
-			lanes_look(&work.lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
+	while (admission_has_slot() && (lane = lanes_take_look(clock_monotonic_ms())) != NULL)
+		if (!isolation_run(look_at_lane, lane, holds))
+			lanes_look(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 }

@@ -159,22 +159,16 @@ give_place_back(const LaneKey *lane)
 	roster->added = Max(roster->added - 1, 0);
 }
 
-static void
-hold_flight(const Flight *flight, List *holds, WawpOutcome outcome, bool whole_instance)
-{
-	lanehold_set(&flight->lane->key, holds, outcome, whole_instance, flight->retry_after, flight->request_id);
-}
-
-/* Holds what an answer says is to be held. */
+/* Holds what an answer says is to be held, and the instance when no answer can be had. */
 static void
 hold_by_outcome(const Flight *flight, List *holds, WawpOutcome outcome)
 {
-	OutcomeNext next = outcome_info(outcome)->next;
+	const LaneKey *lane = &flight->lane->key;
 
-	if (next == NEXT_HOLD_LANE)
-		hold_flight(flight, holds, outcome, false);
-	else if (next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN || outcome == WAWP_UNREACHABLE)
-		hold_flight(flight, holds, outcome, true);
+	if (outcome == WAWP_UNREACHABLE)
+		lanehold_set(lane, holds, outcome, true, flight->retry_after, flight->request_id);
+	else
+		lanehold_for(lane, holds, outcome, flight->retry_after, flight->request_id);
 }
 
 static void
@@ -221,14 +215,15 @@ settle_welcome(Flight *flight, List *holds)
 	welcome_record(flight, "answered");
 	flight->recording = true;
 	hold_by_outcome(flight, holds, outcome);
-	if (!flight_provably_not_sent(outcome))
-		return;
-	welcome_repeat(flight);
+	if (flight_provably_not_sent(outcome))
+		welcome_repeat(flight);
 }
 
 static void
-settle_flight(Flight *flight, List *holds)
+settle_flight(void *subject, List *holds)
 {
+	Flight	   *flight = subject;
+
 	if (flight->n == 0 && !flight->recorded && !flight->recording)
 		settle_welcome(flight, holds);
 	else if (!flight->recorded && !flight->recording)
@@ -243,27 +238,11 @@ settle_flight(Flight *flight, List *holds)
 			settle_row(flight, i, holds);
 }
 
-typedef struct FlightWork
-{
-	Flight	   *flight;
-	List	   *holds;
-} FlightWork;
-
-static void
-settle_flight_of(void *arg)
-{
-	FlightWork *work = arg;
-
-	settle_flight(work->flight, work->holds);
-}
-
 /* Settles a flight, or leaves it as it was for a later cycle. */
 static void
 settle_or_postpone(Flight *flight, List *holds)
 {
-	FlightWork	work = {flight, holds};
-
-	if (isolation_run(settle_flight_of, &work))
+	if (isolation_run(settle_flight, flight, holds))
 		return;
 	flight->recording = false;
 	memset(flight->settling, 0, sizeof(bool) * flight->n);

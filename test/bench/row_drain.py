@@ -18,22 +18,17 @@ TITLE = "unpaced drain, 64 in flight, one person per request"
 TARGET = ">= 25 % of libcurl, >= 10 x pg_net"
 
 
-def additions(arrivals):
-    """The requests that arrived, but for those by which the extension looks first."""
-    return [request for _, request in arrivals.requests() if request.startswith(b"POST ")]
-
-
 def check_same_request(session):
     """Are libcurl_limit's requests the extension's?  Else the comparison means nothing."""
     arrivals = Arrivals()
     try:
         session.ask(f"ALTER SERVER unpaced OPTIONS (SET base_url '{arrivals.base_url}')")
         session.ask(enqueue_sql("unpaced", people_sql(0, 1, 1)))
-        until(lambda: len(additions(arrivals)) == 1, 30, "the extension's request")
+        until(lambda: len(arrivals.additions()) == 1, 30, "the extension's request")
         run_multi(arrivals.base_url, people(0, 1, 1))
-        until(lambda: len(additions(arrivals)) == 2, 30, "libcurl's request")
+        until(lambda: len(arrivals.additions()) == 2, 30, "libcurl's request")
         first, second = (sorted(line for line in request.split(b"\r\n") if not line.startswith(b"User-Agent:"))
-                         for request in additions(arrivals))
+                         for _, request in arrivals.additions())
         if first != second:
             raise BenchError(f"libcurl_limit sends {second}, the extension {first}")
     finally:

@@ -21,15 +21,10 @@ ASK = ("INSERT INTO wawp.membership_intent (group_jid, jid, instance, verify)"
        f" VALUES ('{group_jid(1)}', '1' || lpad(({{first}} + $1::bigint)::text, 10, '0') || '@c.us', 'unpaced', false)")
 
 
-def additions(arrivals):
-    """The others ask for the group's list, once a minute at most."""
-    return [(stamp, request) for stamp, request in arrivals.requests() if request.startswith(b"POST ")]
-
-
 def arrival_times(arrivals):
     """Nanoseconds by the person's number."""
     times = {}
-    for stamp, request in additions(arrivals):
+    for stamp, request in arrivals.additions():
         found = re.search(rb'"participants":\[\{"id":"1(\d+)@c\.us"', request)
         if not found or int(found.group(1)) in times:
             raise BenchError(f"a request that was not asked for: {request[-200:]}")
@@ -60,9 +55,9 @@ def measure(bench):
         session = cluster.database("latency", ("unpaced", unpaced(arrivals.base_url)))
         first = 2000000000 + bench.new_people(count + 20) + 20
         commit_all(cluster, first - 20, 20)             # plans are made, the connection is open
-        until(lambda: len(additions(arrivals)) == 20, 30, "the first requests")
+        until(lambda: len(arrivals.additions()) == 20, 30, "the first requests")
         lines = commit_all(cluster, first, count)
-        until(lambda: len(additions(arrivals)) == count + 20, 30, "the last requests")
+        until(lambda: len(arrivals.additions()) == count + 20, 30, "the last requests")
         before, after = waits(lines, arrival_times(arrivals), first)
         cluster.drop(session, "latency")
     finally:

@@ -287,8 +287,9 @@ class Arrivals:
             at = line_end + 1 + length + 1
         return found
 
-    def count(self):
-        return len(self.requests())
+    def additions(self):
+        """Of these the additions; the others are by which the extension looks first."""
+        return [(stamp, request) for stamp, request in self.requests() if request.startswith(b"POST ")]
 
     def close(self):
         self.process.stdin.close()

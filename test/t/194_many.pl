@@ -75,7 +75,7 @@ while ($how_many->() > 60 && $kills < 10)
 	kill 'KILL', $worker;
 	$kills++;
 }
-cmp_ok($kills, '>=', 3, "the worker was killed $kills times");
+cmp_ok($kills, '>=', 4, "the worker was killed $kills times");
 
 # What failed at the API waits for a quarter of a minute and more: not here.
 poll_until(sub {
