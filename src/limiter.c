@@ -40,19 +40,25 @@
 /* Rebuilding takes well under a second. */
 #define NOT_REBUILT_US (100 * INT64CONST(1000))
 
+/* A database's worker that has been refused; it is still there if it asks again. */
+typedef struct Waiter
+{
+	Oid			database;
+	int64		since;			/* 0: nobody waits */
+	int64		asked_at;		/* the last time */
+} Waiter;
+
+static const Waiter nobody = {InvalidOid, 0, 0};
+
 typedef struct LimiterEntry
 {
 	LimiterKey	key;			/* must be first */
 	int64		tat;			/* monotonic us */
 	int32		day;			/* days since 2000-01-01 UTC */
 	int32		spent;			/* on that day */
-	Oid			waiter;			/* the database whose worker has been refused ... */
-	int64		waiting_since;	/* ... since then; 0: none is */
-	int64		waited_since;	/* the same before it was last granted something */
-	int64		asked_at;		/* when it last asked */
-	Oid			next_waiter;	/* another database's worker, refused meanwhile; 0: none is */
-	int64		next_waiting_since;
-	int64		next_asked_at;
+	Waiter		first;
+	Waiter		next;			/* another database's, refused meanwhile */
+	int64		waited_since;	/* first's, before it was last granted something */
 	int64		worker_took;	/* what its last token took of the pace */
 } LimiterEntry;
 
@@ -134,9 +140,7 @@ find_entry(const LimiterKey *key, int64 now)
 		entry->tat = 0;
 		entry->day = day;
 		entry->spent = 0;
-		entry->waiting_since = 0;
-		entry->asked_at = 0;
-		entry->next_waiter = InvalidOid;
+		entry->first = entry->next = nobody;
 		entry->worker_took = 0;
 	}
 	if (entry->day < day)
@@ -165,6 +169,13 @@ patience(const LimiterEntry *entry, PaceRate rate)
 	return 2 * Max(rate.interval, entry->worker_took);
 }
 
+/* Has a worker been refused, and is it still there? */
+static bool
+is_waiting(const LimiterEntry *entry, const Waiter *waiter, PaceRate rate, int64 now)
+{
+	return waiter->since != 0 && now - waiter->asked_at <= patience(entry, rate) + SECOND_US;
+}
+
 /*
  * Has the worker been refused for that long, and is it still there?  Then the
  * next token is its own.
@@ -172,63 +183,43 @@ patience(const LimiterEntry *entry, PaceRate rate)
 static bool
 worker_goes_first(const LimiterEntry *entry, PaceRate rate, int64 now)
 {
-	return rate.interval != 0 && entry->waiting_since != 0 && now - entry->waiting_since >= patience(entry, rate) &&
-		now - entry->asked_at <= patience(entry, rate) + SECOND_US;
-}
-
-static bool
-has_gone(const LimiterEntry *entry, PaceRate rate, int64 asked_at, int64 now)
-{
-	return now - asked_at > patience(entry, rate) + SECOND_US;
+	return rate.interval != 0 && is_waiting(entry, &entry->first, rate, now) &&
+		now - entry->first.since >= patience(entry, rate);
 }
 
 /* A worker had its turn: the next is another's that was refused meanwhile. */
 static void
 pass_turn(LimiterEntry *entry, PaceRate rate, int64 now)
 {
-	bool		is_there = OidIsValid(entry->next_waiter) && !has_gone(entry, rate, entry->next_asked_at, now);
-
-	entry->waiter = entry->next_waiter;
-	entry->waiting_since = is_there ? entry->next_waiting_since : 0;
-	entry->asked_at = entry->next_asked_at;
-	entry->next_waiter = InvalidOid;
+	entry->first = is_waiting(entry, &entry->next, rate, now) ? entry->next : nobody;
+	entry->next = nobody;
 }
 
 static void
 queue_up(LimiterEntry *entry, PaceRate rate, int64 now)
 {
-	if (entry->waiting_since == 0 ||
-		(entry->waiter != MyDatabaseId && has_gone(entry, rate, entry->asked_at, now)))
-	{
-		entry->waiter = MyDatabaseId;
-		entry->waiting_since = now;
-	}
-	if (entry->waiter == MyDatabaseId)
-	{
-		entry->asked_at = now;
-		return;
-	}
-	if (!OidIsValid(entry->next_waiter) || has_gone(entry, rate, entry->next_asked_at, now))
-	{
-		entry->next_waiter = MyDatabaseId;
-		entry->next_waiting_since = now;
-	}
-	if (entry->next_waiter == MyDatabaseId)
-		entry->next_asked_at = now;
+	if (entry->first.since != 0 && entry->first.database == MyDatabaseId)
+		entry->first.asked_at = now;
+	else if (!is_waiting(entry, &entry->first, rate, now))
+		entry->first = (Waiter) {MyDatabaseId, now, now};
+	else if (!is_waiting(entry, &entry->next, rate, now))
+		entry->next = (Waiter) {MyDatabaseId, now, now};
+	else if (entry->next.database == MyDatabaseId)
+		entry->next.asked_at = now;
 }
 
 /* Workers of several databases take turns. */
 static void
 note_worker(LimiterEntry *entry, const LimiterGrant *grant, PaceRate rate, int64 now)
 {
-	bool		is_mine = entry->waiting_since != 0 && entry->waiter == MyDatabaseId;
+	bool		is_mine = entry->first.since != 0 && entry->first.database == MyDatabaseId;
 
 	if (grant->granted == 0)
 	{
 		queue_up(entry, rate, now);
 		return;
 	}
-	entry->waited_since = is_mine ? entry->waiting_since : now;
+	entry->waited_since = is_mine ? entry->first.since : now;
 	entry->worker_took = grant->each;
 	if (is_mine)
 		pass_turn(entry, rate, now);
@@ -247,8 +238,8 @@ next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool worker_first, 
 
 	if (ask->per_day > 0 && entry->spent >= ask->per_day)
 		return now + (USECS_PER_DAY - GetCurrentTimestamp() % USECS_PER_DAY);
-	if (ask->drips && !worker_first && entry->waiting_since != 0)
-		return Min(next, entry->waiting_since + patience(entry, rate));
+	if (ask->drips && !worker_first && entry->first.since != 0)
+		return Min(next, entry->first.since + patience(entry, rate));
 	return worker_first && !own_turn ? Max(next, now) + rate.interval : next;
 }
 
@@ -257,7 +248,7 @@ take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *g
 {
 	PaceRate	furthest = {ask->rate.interval, ask->rate.burst + ask->wanted};
 	bool		worker_first = worker_goes_first(entry, ask->rate, now);
-	bool		own_turn = worker_first && ask->drips && entry->waiter == MyDatabaseId;
+	bool		own_turn = worker_first && ask->drips && entry->first.database == MyDatabaseId;
 
 	/* what lies further ahead than a whole burst is from a rate that was lower */
 	entry->tat = pace_clamp(furthest, entry->tat, now, 1.0);
@@ -323,11 +314,8 @@ limiter_refund(const LimiterKey *key, int64 each, int count, bool comes_back)
 	{
 		entry->tat -= each * count;
 		entry->spent = Max(entry->spent - count, 0);
-		if (comes_back && entry->waiting_since == 0)
-		{
-			entry->waiter = MyDatabaseId;
-			entry->waiting_since = entry->waited_since;
-		}
+		if (comes_back && entry->first.since == 0)
+			entry->first = (Waiter) {MyDatabaseId, entry->waited_since, clock_monotonic_us()};
 	}
 	LWLockRelease(wawp_shared->limiter_lock);
 }
