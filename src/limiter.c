@@ -155,11 +155,7 @@ find_entry(const LimiterKey *key, int64 now)
 static PaceRate
 rate_for(const LimiterAsk *ask, bool goes_first)
 {
-	PaceRate	rate = ask->rate;
-
-	if (ask->drips && !goes_first)
-		rate.burst = ask->drip_burst;
-	return rate;
+	return ask->drips && !goes_first ? pace_drip(ask->rate, ask->drip_burst) : ask->rate;
 }
 
 /* How long a worker is refused at most: two intervals, with their jitter. */
@@ -246,7 +242,7 @@ next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool worker_first, 
 static void
 take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *grant)
 {
-	PaceRate	furthest = {ask->rate.interval, ask->rate.burst + ask->wanted};
+	PaceRate	furthest = {.interval = ask->rate.interval,.burst = ask->rate.burst + ask->wanted};
 	bool		worker_first = worker_goes_first(entry, ask->rate, now);
 	bool		own_turn = worker_first && ask->drips && entry->first.database == MyDatabaseId;
 

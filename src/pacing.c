@@ -11,7 +11,10 @@
  * open at one end at most burst + ceil(W / interval) requests leave; with
  * interval = 60 s / adds_per_minute that is adds_per_minute + adds_burst a
  * minute, the promise of design.md, section 7.  Who drips (the worker) asks
- * with burst 0 against the same tat, and so leaves the burst to others.
+ * with burst 0 against the same tat, and so leaves the burst to others.  It may
+ * come a little early, by its slack: then a wake-up that is late by less does
+ * not move what follows, and the pace is kept on average.  The promise holds as
+ * long as burst and slack together stay within the rate's burst.
  *
  * Jitter only ever lengthens an interval.
  *
@@ -32,12 +35,14 @@
 
 #define MINUTE INT64CONST(60000000)
 #define LONGEST_INTERVAL (366.0 * 24 * 60 * MINUTE)
+/* A busy machine wakes a process that late, rarely later. */
+#define MOST_SLACK 10000
 
 /* Rounded up, so that no rounding adds a request to a window. */
 PaceRate
 pace_rate(double per_minute, int burst)
 {
-	PaceRate	rate = {0, burst};
+	PaceRate	rate = {.burst = burst};
 
 	if (per_minute > 0)
 		rate.interval = (int64) ceil(Min(MINUTE / per_minute, LONGEST_INTERVAL));
@@ -53,11 +58,25 @@ pace_slower(PaceRate rate, int halvings)
 	return rate;
 }
 
+/*
+ * The same rate for who drips: may come early by drip_burst requests, and by a
+ * slack as far as the rate has burst left for it.
+ */
+PaceRate
+pace_drip(PaceRate rate, int drip_burst)
+{
+	PaceRate	drip = {.interval = rate.interval,.burst = drip_burst};
+
+	if (drip_burst < rate.burst)
+		drip.slack = Min(rate.interval / 10, MOST_SLACK);
+	return drip;
+}
+
 /* When the next request may leave. */
 int64
 pace_next(PaceRate rate, int64 tat)
 {
-	return tat - rate.interval * rate.burst;
+	return tat - rate.interval * rate.burst - rate.slack;
 }
 
 /* How many of `wanted` requests may leave now. */

@@ -19,10 +19,12 @@ typedef struct PaceRate
 {
 	int64		interval;		/* between two requests; 0 = unpaced */
 	int			burst;			/* how many may come early */
+	int64		slack;			/* and by how much any may, so that late wake-ups do not add up */
 } PaceRate;
 
 extern PaceRate pace_rate(double per_minute, int burst);
 extern PaceRate pace_slower(PaceRate rate, int halvings);
+extern PaceRate pace_drip(PaceRate rate, int drip_burst);
 extern int64 pace_next(PaceRate rate, int64 tat);
 extern int	pace_available(PaceRate rate, int64 tat, int64 now, int wanted);
 extern int64 pace_within(PaceRate rate, int64 tat, int64 now, int64 span);

@@ -34,8 +34,8 @@ fullest_window(void)
 static void
 simulate(double per_minute, int burst, double jitter)
 {
-	PaceRate	drip = pace_rate(per_minute, 0);
 	PaceRate	hand = pace_rate(per_minute, burst);
+	PaceRate	drip = pace_drip(hand, 0);
 	int64		tat = 0;
 
 	nsent = 0;
@@ -74,6 +74,38 @@ test_windows(void)
 	}
 }
 
+/* Who drips and always wakes late by that: how long 100 intervals take. */
+static int64
+drip_late(PaceRate drip, int64 late)
+{
+	int64		begin = 1000 * MINUTE;
+	int64		now = begin;
+	int64		tat = pace_spend(drip, 0, now, 1, 0);
+
+	for (int i = 0; i < 100; i++)
+	{
+		now = pace_next(drip, tat) + late;
+		tat = pace_spend(drip, tat, now, pace_available(drip, tat, now, 1), 0);
+	}
+	return now - begin;
+}
+
+static void
+test_slack(void)
+{
+	PaceRate	rate = pace_rate(600, 4);
+	int64		exact = 100 * rate.interval;
+
+	is_int(pace_drip(rate, 0).slack, rate.interval / 10, "a tenth of the interval");
+	is_int(pace_drip(pace_rate(6, 4), 0).slack, 10000, "10 ms at most");
+	is_int(pace_drip(pace_rate(600, 0), 0).slack, 0, "none without a burst to take it from");
+	is_int(pace_drip(rate, 4).slack, 0, "nor beside all of the burst");
+	ok(drip_late(pace_drip(rate, 0), 3000) <= exact, "waking late by less does not add up");
+	ok(drip_late(pace_drip(rate, 0), 3000) >= exact - rate.interval / 10, "and gains no more than the slack");
+	is_int(drip_late(pace_drip(pace_rate(600, 0), 0), 3000), exact + 100 * 3000, "without slack it does");
+	is_int(pace_available(pace_drip(rate, 0), 0, MINUTE, 100), 1, "one at a time all the same");
+}
+
 static void
 test_parts(void)
 {
@@ -109,6 +141,7 @@ int
 main(void)
 {
 	test_windows();
+	test_slack();
 	test_parts();
 	test_retry();
 	return done_testing();
