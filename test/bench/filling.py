@@ -38,22 +38,30 @@ def live(session, instance):
                           f" AND instance = '{instance}'")
 
 
-IS_DRAINED = ("SELECT /* bench */ NOT EXISTS (SELECT FROM wawp.membership_intent WHERE state = 'queued' AND id > 0)"
-              " AND NOT EXISTS (SELECT FROM wawp.membership_intent WHERE state IN"
-              " ('sending', 'verifying', 'inviting', 'invited', 'pending_approval'))")
+def is_drained_sql(instance):
+    """Is nothing of an instance queued or under way?  Two looks into an index, which disturb nobody."""
+    return ("SELECT /* bench */ NOT EXISTS (SELECT FROM wawp.membership_intent"
+            f" WHERE state = 'queued' AND instance = '{instance}' AND id > 0)"
+            " AND NOT EXISTS (SELECT FROM wawp.membership_intent WHERE state IN"
+            f" ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND instance = '{instance}')")
 
 
-def drain(bench, session, instance, count, seconds=1800):
-    """Lets a paused instance go; seconds until all of `count` queued intents were settled.
+def await_drained(bench, session, instance, before, count, seconds=1800):
+    """Waits until nginx has served `count` requests since it had served `before`, and all is settled.
 
-    Watches nginx while requests leave, so that the queue is not read meanwhile; then the queue, by its
-    indexes.  The requests are those intents and, before the first of a group, its member list.
+    Watches nginx while requests leave, so that the queue is not read meanwhile.  The requests are those
+    of the intents and, before the first of a group, its member list.
     """
+    until(lambda: bench.nginx.status() - before >= count, seconds, f"{count} requests")
+    until(lambda: session.ask(is_drained_sql(instance)) == "t", 60, "settling the last requests", interval=0.005)
+
+
+def drain(bench, session, instance, count):
+    """Lets a paused instance go; seconds until all of `count` queued intents were settled."""
     before = bench.nginx.status()
     start = time.monotonic()
     session.ask(f"SELECT wawp_resume('{instance}')")
-    until(lambda: bench.nginx.status() - before >= count, seconds, f"{count} requests")
-    until(lambda: session.ask(IS_DRAINED) == "t", 60, "settling the last requests", interval=0.005)
+    await_drained(bench, session, instance, before, count)
     return time.monotonic() - start
 
 

@@ -16,7 +16,7 @@ remove; at the end of the time, with the snapshot still open, portions are measu
 
 import time
 
-from filling import enqueue_sql, live, people_sql
+from filling import await_drained, enqueue_sql, people_sql
 from report import Finding, median, spread
 from servers import BenchError, unpaced, until
 
@@ -65,9 +65,10 @@ class Queue:
         # lane by lane: the worker is told of these ten and need not look at the others
         self.session.ask(enqueue_sql("unpaced", people + " ORDER BY 1"))
         self.reset()
+        before = self.bench.nginx.status()
         begun = time.monotonic()
         self.session.ask("COMMIT")
-        until(lambda: live(self.session, "unpaced") == 0, 1800, f"draining {self.portion}", interval=0.1)
+        await_drained(self.bench, self.session, "unpaced", before, self.portion)
         took = time.monotonic() - begun
         if self.session.number("SELECT /* bench */ count(*) FROM wawp.membership_intent WHERE instance = 'paced'"
                                " AND state = 'queued'") < self.paced * 0.9:
