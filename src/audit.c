@@ -25,10 +25,8 @@
 #include "fmgr.h"
 #include "pgtime.h"
 #include "sqlrun.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #define MONTHS_AHEAD 2
@@ -203,18 +201,22 @@ take_number(void)
 
 #define COLUMNS 24
 
-/* The columns of a record, as they are bound; the order is that of `insert`. */
-static const Oid column_types[COLUMNS] = {
-	INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, INT4OID,
-	TEXTOID, TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-	TEXTOID, INT4OID, TEXTOID
+#define INSERT \
+	"INSERT INTO wawp.audit_log (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id," \
+	" batch_id, attempt, action, outcome, http_status, code, login_role, requested_by, actor," \
+	" application_name, client_addr, origin, reason, request_id, duration_ms, detail)"
+
+/* Its arguments are a record's columns, in the order of INSERT. */
+static SqlStatement insert_one = {
+	INSERT " VALUES ($1, $2, $3::wawp.audit_kind, $4::name, $5, $6, $7, $8, $9, $10, $11::wawp.action,"
+	" $12::wawp.outcome, $13, $14, $15::name, $16::name, $17, $18, $19::inet, $20, $21, $22::uuid, $23, $24::jsonb)",
+	COLUMNS, {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, INT4OID,
+		TEXTOID, TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	TEXTOID, INT4OID, TEXTOID}, NULL
 };
 
-static SqlStatement insert = {
-	"INSERT INTO wawp.audit_log (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id,"
-	" batch_id, attempt, action, outcome, http_status, code, login_role, requested_by, actor,"
-	" application_name, client_addr, origin, reason, request_id, duration_ms, detail)"
-	" SELECT r.id, r.at, r.kind::wawp.audit_kind, r.instance::name, r.instance_id, r.group_jid, r.contact_id, r.intent_id,"
+static SqlStatement insert_many = {
+	INSERT " SELECT r.id, r.at, r.kind::wawp.audit_kind, r.instance::name, r.instance_id, r.group_jid, r.contact_id, r.intent_id,"
 	" r.batch_id, r.attempt, r.action::wawp.action, r.outcome::wawp.outcome, r.http_status, r.code,"
 	" r.login_role::name, r.requested_by::name, r.actor, r.application_name, r.client_addr::inet, r.origin, r.reason,"
 	" r.request_id::uuid, r.duration_ms, r.detail::jsonb"
@@ -269,41 +271,46 @@ bind_record(const AuditRecord *r, SqlArgs *args)
 }
 
 /* A column of all records of the batch, as an array. */
-static Datum
-column_array(int column)
+static void
+bind_column(SqlArgs *args, int column)
 {
 	Datum		values[RECORDS_AT_ONCE];
 	bool		nulls[RECORDS_AT_ONCE];
-	int			lower = 1;
-	int16		len;
-	bool		byval;
-	char		align;
 
 	for (int i = 0; i < batch.n; i++)
 	{
 		values[i] = batch.rows[i].values[column];
 		nulls[i] = batch.rows[i].nulls[column] == 'n';
 	}
-	get_typlenbyvalalign(column_types[column], &len, &byval, &align);
-	return PointerGetDatum(construct_md_array(values, nulls, 1, &batch.n, &lower, column_types[column],
-											  len, byval, align));
+	sqlrun_array(args, values, nulls, batch.n, insert_one.types[column]);
+}
+
+static void
+write_together(void)
+{
+	MemoryContext caller = MemoryContextSwitchTo(batch.memory);
+	SqlArgs		args = {0};
+
+	for (int i = 0; i < COLUMNS; i++)
+		bind_column(&args, i);
+	MemoryContextSwitchTo(caller);
+	batch.n = 0;
+	sqlrun(&insert_many, &args);
 }
 
 /* Writes the records that wait. */
 void
 audit_flush(void)
 {
-	MemoryContext caller;
-	SqlArgs		args = {0};
-
 	if (batch.n == 0)
 		return;
-	caller = MemoryContextSwitchTo(batch.memory);
-	for (int i = 0; i < COLUMNS; i++)
-		sqlrun_datum(&args, column_array(i));
-	MemoryContextSwitchTo(caller);
-	batch.n = 0;
-	sqlrun(&insert, &args);
+	if (batch.n > 1)
+		write_together();
+	else
+	{
+		batch.n = 0;
+		sqlrun(&insert_one, &batch.rows[0]);
+	}
 	MemoryContextReset(batch.memory);
 }
 

@@ -447,6 +447,7 @@ relay_write(void)
 		is_awaited |= ((const Taken *) lfirst(lc))->is_awaited;
 	if (!is_awaited)
 		do_not_wait_for_disk();
+	audit_gather();
 	foreach(lc, taken)
 	{
 		const Taken *one = lfirst(lc);
@@ -457,6 +458,7 @@ relay_write(void)
 			turn_into_withdrawal(&record);
 		write_record(&record);
 	}
+	audit_end_gathering();
 }
 
 /* Groups that these requests may have changed, as LaneKey pointers. */

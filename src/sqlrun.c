@@ -22,9 +22,11 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "sqlrun.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -144,6 +146,19 @@ void
 sqlrun_datum(SqlArgs *args, Datum value)
 {
 	add(args, value, value == (Datum) 0);
+}
+
+/* Values of that type as an array; nulls may be NULL. */
+void
+sqlrun_array(SqlArgs *args, Datum *values, bool *nulls, int n, Oid type)
+{
+	int			lower = 1;
+	int16		len;
+	bool		byval;
+	char		align;
+
+	get_typlenbyvalalign(type, &len, &byval, &align);
+	add(args, PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, type, len, byval, align)), false);
 }
 
 void

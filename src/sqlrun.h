@@ -48,6 +48,7 @@ extern void sqlrun_id(SqlArgs *args, int64 value);
 extern void sqlrun_int4(SqlArgs *args, int value, bool is_known);
 extern void sqlrun_text(SqlArgs *args, const char *value);
 extern void sqlrun_datum(SqlArgs *args, Datum value);
+extern void sqlrun_array(SqlArgs *args, Datum *values, bool *nulls, int n, Oid type);
 extern void sqlrun_bool(SqlArgs *args, bool value);
 extern void sqlrun_time(SqlArgs *args, TimestampTz value);
 extern uint64 sqlrun(SqlStatement *statement, const SqlArgs *args);
