@@ -17,7 +17,7 @@ version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(dir $(lastwor
 
 OBJS = src/wawp.o src/guc.o src/asker.o src/clock.o src/jid.o src/outcome.o src/json.o src/wire.o \
 	src/redact.o src/endpoint.o src/members.o src/text.o src/instance.o src/http.o src/call.o \
-	src/verify.o src/pacing.o src/retry.o src/shmem.o src/limiter.o src/sqlrun.o \
+	src/verify.o src/pacing.o src/retry.o src/shmem.o src/limiter.o src/sqlrun.o src/probe.o \
 	src/intent.o src/contact.o src/membership.o src/suppression.o src/settings.o src/audit.o src/hold.o \
 	src/budget.o src/relay.o src/session.o src/lanes.o src/trail.o src/notice.o src/roster.o src/follow.o \
 	src/resolve.o src/admission.o src/lanehold.o src/flight.o src/isolation.o src/welcome.o src/ending.o \

@@ -57,6 +57,7 @@ CREATE TABLE wawp.group_settings (
 	managed					bool NOT NULL DEFAULT true,
 	CONSTRAINT group_settings_pkey PRIMARY KEY (instance, group_jid)
 );
+CREATE INDEX group_settings_welcome ON wawp.group_settings (instance, group_jid) WHERE welcome_text IS NOT NULL;
 COMMENT ON TABLE wawp.group_settings IS 'policy of a group; a group without a row has the defaults';
 COMMENT ON COLUMN wawp.group_settings.adds_per_minute IS 'pace of this group beside the instance''s; NULL means none of its own';
 COMMENT ON COLUMN wawp.group_settings.capacity IS 'members it may have';

@@ -17,15 +17,12 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "contact.h"
+#include "probe.h"
 #include "sqlrun.h"
+#include "utils/builtins.h"
 
 #define KNOWN \
 	"contact_id, lid, registered, last_inbound_at, checked_at > clock_timestamp() - interval '30 days', known_as"
-
-static SqlStatement find = {
-	"SELECT contact_id FROM wawp.contact WHERE jid = $1",
-	1, {TEXTOID}, NULL
-};
 
 static SqlStatement create = {
 	"INSERT INTO wawp.contact (jid) VALUES ($1)"
@@ -88,18 +85,28 @@ remember(const char *jid, int64 id)
 	return id;
 }
 
+static ProbeResult
+find(const char *jid, int64 *id)
+{
+	Probe		person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
+
+	return probe_first_int8(&person, "contact_id", id);
+}
+
 /* The id of a person, made at first sight. */
 int64
 contact_id(const char *jid)
 {
 	int			place = place_of(jid);
 	SqlArgs		args = {0};
+	int64		id;
 
 	if (met.epoch != 0 && met.people[place].epoch == met.epoch && strcmp(met.people[place].jid, jid) == 0)
 		return met.people[place].id;
+	if (find(jid, &id) == PROBE_FOUND)
+		return remember(jid, id);
 	sqlrun_text(&args, jid);
-	if (sqlrun(&find, &args) == 0)
-		sqlrun(&create, &args);
+	sqlrun(&create, &args);
 	return remember(jid, sqlrun_get_int8(0, 1, 0));
 }
 
@@ -114,9 +121,10 @@ contact_get(const char *jid)
 {
 	SqlArgs		args = {0};
 	Contact		contact = {0};
+	int64		id;
 
 	sqlrun_text(&args, jid);
-	if (sqlrun(&get, &args) == 0)
+	if (find(jid, &id) == PROBE_NONE || sqlrun(&get, &args) == 0)
 		sqlrun(&create, &args);
 	contact.id = remember(jid, sqlrun_get_int8(0, 1, 0));
 	contact.lid = sqlrun_get(0, 2);

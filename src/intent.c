@@ -18,21 +18,13 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "intent.h"
 #include "miscadmin.h"
+#include "probe.h"
 #include "sqlrun.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "compat.h"
 
@@ -121,71 +113,21 @@ static SqlStatement supersede = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 };
 
-/* One index and what it begins with, in the order of its columns. */
-typedef struct Probe
-{
-	const char *index;
-	const char *columns[3];		/* instance: type name; the others: text */
-	bool		is_name[3];
-} Probe;
-
-static bool
-probe_finds(Relation table, Oid schema, const Probe *probe, Snapshot snapshot)
-{
-	Oid			oid = get_relname_relid(probe->index, schema);
-	Relation	index = OidIsValid(oid) ? index_open(oid, AccessShareLock) : NULL;
-	bool		found = true;	/* without the index nobody can tell */
-
-	if (index && index->rd_index->indisvalid && !index->rd_index->indcheckxmin)
-	{
-		IndexScanDesc scan = wawp_index_beginscan(table, index, snapshot, 3);
-		TupleTableSlot *slot = table_slot_create(table, NULL);
-		ScanKeyData keys[3];
-		NameData	name;
-
-		for (int i = 0; i < 3; i++)
-		{
-			if (probe->is_name[i])
-				namestrcpy(&name, probe->columns[i]);
-			ScanKeyEntryInitialize(&keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[i],
-								   probe->is_name[i] ? F_NAMEEQ : F_TEXTEQ,
-								   probe->is_name[i] ? NameGetDatum(&name) : CStringGetTextDatum(probe->columns[i]));
-		}
-		index_rescan(scan, keys, 3, NULL, 0);
-		found = index_getnext_slot(scan, ForwardScanDirection, slot);
-		index_endscan(scan);
-		ExecDropSingleTupleTableSlot(slot);
-	}
-	if (index)
-		index_close(index, NoLock);
-	return found;
-}
-
 /*
- * May intent_make_room have something to do?  Mostly not: two index probes
- * instead of two statements, which cost more than the new row itself.  They see
- * what those would see, rows of the statement under way included.  Needs no
- * SPI, and no other role.
+ * May intent_make_room have something to do?  Mostly not: two looks into an
+ * index instead of two statements, which cost more than the new row itself.
  */
 bool
 intent_is_in_the_way(const char *instance, const char *group, const char *jid)
 {
-	const Probe probes[] = {
-		{"membership_intent_one_queued", {jid, group, instance}, {false, false, true}},
-		{"membership_intent_busy", {instance, group, jid}, {true, false, false}}
-	};
-	Oid			schema = get_namespace_oid("wawp", false);
-	Relation	table = table_open(get_relname_relid("membership_intent", schema), RowExclusiveLock);
-	bool		found = false;
-	Snapshot	snapshot;
+	Datum		person = CStringGetTextDatum(jid);
+	Datum		where = CStringGetTextDatum(group);
+	NameData	whose;
+	Probe		queued = {"membership_intent", "membership_intent_one_queued", 3, {person, where, NameGetDatum(&whose)}};
+	Probe		busy = {"membership_intent", "membership_intent_busy", 3, {NameGetDatum(&whose), where, person}};
 
-	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	for (size_t i = 0; i < lengthof(probes) && !found; i++)
-		found = probe_finds(table, schema, &probes[i], snapshot);
-	UnregisterSnapshot(snapshot);
-	table_close(table, NoLock);
-	return found;
+	namestrcpy(&whose, instance);
+	return probe_first(&queued) != PROBE_NONE || probe_first(&busy) != PROBE_NONE;
 }
 
 /*

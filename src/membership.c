@@ -16,6 +16,7 @@
 
 #include "catalog/pg_type.h"
 #include "membership.h"
+#include "probe.h"
 #include "sqlrun.h"
 #include "utils/builtins.h"
 
@@ -43,10 +44,14 @@ static SqlStatement get = {
 bool
 membership_get(const LaneKey *lane, int64 contact, Membership *out)
 {
+	Probe		row = {
+		"membership", "membership_pkey", 3,
+		{NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group), Int64GetDatum(contact)}
+	};
 	SqlArgs		args = key_args(lane, contact);
 
 	memset(out, 0, sizeof(*out));
-	if (sqlrun(&get, &args) == 0)
+	if (probe_first(&row) == PROBE_NONE || sqlrun(&get, &args) == 0)
 		return false;
 	out->added_by_us = sqlrun_get(0, 1)[0] == 't';
 	out->seen_at = sqlrun_get_int8(0, 2, 0);

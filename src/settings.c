@@ -14,8 +14,10 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "probe.h"
 #include "settings.h"
 #include "sqlrun.h"
+#include "utils/builtins.h"
 
 #include "compat.h"
 
@@ -24,7 +26,7 @@
 
 static SqlStatement get = {
 	"SELECT adds_per_minute::text, capacity::text, invite, invite_text, overflow_group, check_exists,"
-	" (extract(epoch FROM require_contact_within) * 1000000)::bigint, welcome_text IS NOT NULL"
+	" (extract(epoch FROM require_contact_within) * 1000000)::bigint"
 	" FROM wawp.group_settings WHERE instance = $1::name AND group_jid = $2",
 	2, {TEXTOID, TEXTOID}, NULL
 };
@@ -34,8 +36,11 @@ GroupSettings
 settings_get(const LaneKey *lane)
 {
 	GroupSettings settings = {.adds_per_minute = -1,.capacity = CAPACITY_DEFAULT,.invite = true};
+	Probe		row = {"group_settings", "group_settings_pkey", 2, {NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group)}};
 	SqlArgs		args = {0};
 
+	if (probe_first(&row) == PROBE_NONE)
+		return settings;
 	sqlrun_text(&args, NameStr(lane->instance));
 	sqlrun_text(&args, lane->group);
 	if (sqlrun(&get, &args) == 0)
@@ -48,6 +53,14 @@ settings_get(const LaneKey *lane)
 	settings.overflow_group = sqlrun_get(0, 5);
 	settings.check_exists = sqlrun_get(0, 6)[0] == 't';
 	settings.contact_within_us = sqlrun_get_int8(0, 7, 0);
-	settings.welcomes = sqlrun_get(0, 8)[0] == 't';
 	return settings;
+}
+
+/* Does the group welcome who joins? */
+bool
+settings_welcomes(const LaneKey *lane)
+{
+	Probe		row = {"group_settings", "group_settings_welcome", 2, {NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group)}};
+
+	return probe_first(&row) != PROBE_NONE;
 }

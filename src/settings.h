@@ -23,9 +23,9 @@ typedef struct GroupSettings
 	const char *overflow_group;
 	bool		check_exists;
 	int64		contact_within_us;	/* 0: whoever */
-	bool		welcomes;
 } GroupSettings;
 
 extern GroupSettings settings_get(const LaneKey *lane);
+extern bool settings_welcomes(const LaneKey *lane);
 
 #endif							/* WAWP_SETTINGS_H */

@@ -15,8 +15,10 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "probe.h"
 #include "sqlrun.h"
 #include "suppression.h"
+#include "utils/builtins.h"
 
 #include "compat.h"
 
@@ -41,8 +43,11 @@ static SqlStatement lift = {
 const char *
 suppression_reason(const char *jid, const char *group)
 {
+	Probe		any = {"suppression", "suppression_key", 1, {CStringGetTextDatum(jid)}};
 	SqlArgs		args = {0};
 
+	if (probe_first(&any) == PROBE_NONE)
+		return NULL;
 	sqlrun_text(&args, jid);
 	sqlrun_text(&args, group);
 	return sqlrun(&find, &args) > 0 ? sqlrun_get(0, 1) : NULL;

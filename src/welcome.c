@@ -156,7 +156,7 @@ welcome_due(List *holds, bool rescan)
 void
 welcome_note_joined(const LaneKey *lane)
 {
-	if (settings_get(lane).welcomes)
+	if (settings_welcomes(lane))
 		next_welcome = 0;
 }
 
