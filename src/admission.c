@@ -100,11 +100,17 @@ admission_has_room(const Lane *lane, const WawpInstance *instance)
 	return lane->instance->in_flight < instance->concurrency;
 }
 
+static int
+free_slots(void)
+{
+	return short_until <= clock_monotonic_ms() ? (is_careful ? 1 : wawp_max_in_flight) - admission_in_flight() : 0;
+}
+
 /* Is there a slot for another request of the worker's? */
 bool
 admission_has_slot(void)
 {
-	return short_until <= clock_monotonic_ms() && admission_in_flight() < (is_careful ? 1 : wawp_max_in_flight);
+	return free_slots() > 0;
 }
 
 /* May more be sent?  Switched off, what was sent is still looked after. */
@@ -115,8 +121,17 @@ admission_is_serving(void)
 							  permit->until > clock_monotonic_ms());
 }
 
+/* How many requests may be claimed now; not negative. */
+int
+admission_slots(void)
+{
+	int			most = admission_is_serving() ? Max(free_slots(), 0) : 0;
+
+	return wawp_worker_on ? most : (int) Max(Min(most, permit->requests), 0);
+}
+
 bool
 admission_may_claim(void)
 {
-	return admission_is_serving() && admission_has_slot();
+	return admission_slots() > 0;
 }

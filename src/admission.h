@@ -35,6 +35,7 @@ extern int64 admission_short_until(void);
 extern bool admission_has_room(const Lane *lane, const WawpInstance *instance);
 extern bool admission_has_slot(void);
 extern bool admission_is_serving(void);
+extern int	admission_slots(void);
 extern bool admission_may_claim(void);
 
 #endif							/* WAWP_ADMISSION_H */

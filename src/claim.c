@@ -4,10 +4,9 @@
  *	  Who may be added or removed now: from a lane to a request.
  *
  * A due lane that is not held, whose instance has room and whose pace allows it
- * has its head claimed, screened by what follow.c knows of the group and the
- * people, and launched as a flight.  Who cannot go goes back as they were, to
- * the invitations, to another group, or ends; the lane is scheduled for when it
- * is worth another look.
+ * has its head claimed, screened (screen.c), and launched as a flight; or it is
+ * scheduled for when it is worth another look.  Lanes without any pace have
+ * their heads claimed together, ahead of their turns.
  *
  * Everything is in the cycle's transaction and its memory.  What the pace
  * granted and no flight took is given back here.
@@ -20,263 +19,35 @@
 #include "postgres.h"
 
 #include "admission.h"
-#include "audit.h"
 #include "budget.h"
 #include "claim.h"
 #include "clock.h"
-#include "ending.h"
-#include "errand.h"
 #include "flight.h"
-#include "follow.h"
 #include "intent.h"
 #include "isolation.h"
 #include "lanehold.h"
 #include "lanes.h"
 #include "resolve.h"
 #include "roster.h"
+#include "screen.h"
 #include "settings.h"
-#include "trail.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
 
-/* A check of a number that the pace does not allow now. */
-#define CHECK_RETRY_MS 1000
 /* Who is before the last one claimed, and could not go then, waits that long. */
 #define HEAD_IS_KNOWN_MS 1000
 
-/* What came of an attempt to serve a lane. */
-typedef enum Served
+/* A due lane and what its turn needs to know. */
+typedef struct Turn
 {
-	SERVED_NOTHING,				/* nothing there can go now */
-	SERVED_SOME,				/* it may have more */
-	SERVED_LATER,				/* it is scheduled */
-	SERVED_ASKING				/* the same, for when something is known */
-} Served;
-
-/*
- * Claimed, but it cannot be sent as its requester: says so in the rows.  A
- * permission that is gone ends them; what may be mended (no token, no server)
- * is tried again later and meanwhile in nobody's way.
- */
-static void
-refuse_claim(Flight *flight, const ErrorData *error)
-{
-	bool		is_permission = error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE;
-	const IntentChange refusal = {
-		.state = is_permission ? STATE_FAILED : STATE_QUEUED,
-		.detail = error->message,
-		.next_attempt_at = is_permission ? 0 : GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000),
-		.give_attempt_back = true
-	};
-
-	for (int i = 0; i < flight->n; i++)
-	{
-		AuditRecord record = flight_record(flight, i, "refused");
-		IntentChange change = refusal;
-
-		if (is_permission)
-			audit_write(&record);
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-	}
-	if (is_permission)
-		ending_note_failures();
-}
-
-/* What keeps a row that no trigger has looked at (a restored one) from going. */
-static const char *
-intent_problem(const Intent *intent)
-{
-	if (!jid_is_group_text(intent->lane.group, strlen(intent->lane.group)))
-		return "the group is none";
-	if (intent->jid.kind != JID_PERSON && intent->jid.kind != JID_LID)
-		return "the person is none";
-	return NULL;
-}
-
-/* Fails the rows that make no sense; false when there are any: claim again. */
-static bool
-is_sendable(Flight *flight)
-{
-	bool		all = true;
-
-	for (int i = 0; i < flight->n; i++)
-		all &= intent_problem(&flight->intents[i]) == NULL;
-	for (int i = 0; i < flight->n && !all; i++)
-	{
-		const char *problem = intent_problem(&flight->intents[i]);
-		IntentChange change = {
-			.state = problem ? STATE_FAILED : STATE_QUEUED,
-			.has_outcome = problem != NULL,
-			.outcome = WAWP_BAD_IDENTIFIER,
-			.detail = problem,
-			.give_attempt_back = true
-		};
-
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-	}
-	if (!all)
-		ending_note_failures();
-	return all;
-}
-
-/* They are queued again as they were. */
-static void
-put_back(const Flight *flight)
-{
-	for (int i = 0; i < flight->n; i++)
-	{
-		const Intent *intent = &flight->intents[i];
-		IntentChange change = {
-			.state = STATE_QUEUED,
-			.has_outcome = intent->has_outcome,
-			.outcome = intent->outcome,
-			.code = intent->code,
-			.detail = intent->detail,
-			.give_attempt_back = true
-		};
-
-		(void) intent_settle(intent->id, STATE_SENDING, &change);
-	}
-}
-
-/* What has to be known first is asked; the lane goes on with the answer. */
-static Served
-ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const FollowNeed *need)
-{
-	put_back(flight);
-	if (roster_of(&lane->key)->asking & need->question)
-		lanes_schedule(lane, LANES_NEVER);
-	else if (!admission_has_room(lane, described))
-		lanes_park(lane);
-	else if (need->question == ASK_EXISTS && budget_take_check(described).granted == 0)
-		lanes_schedule(lane, clock_monotonic_ms() + CHECK_RETRY_MS);
-	else if (errand_ask(&lane->key, flight->intents[0].requested_by, need))
-		lanes_schedule(lane, LANES_NEVER);
-	else
-		return SERVED_SOME;
-	return SERVED_ASKING;
-}
-
-/* The group takes nobody: they go to the next group, or wait. */
-static Served
-turn_away(Lane *lane, const Flight *flight, List *holds, FollowGroup why, const GroupSettings *settings)
-{
-	WawpOutcome outcome = why == GROUP_FULL ? WAWP_GROUP_FULL : WAWP_NOT_ADMIN;
-	LaneKey		next = lane->key;
-
-	if (why != GROUP_FULL || settings->overflow_group == NULL)
-	{
-		put_back(flight);
-		lanehold_set(&lane->key, holds, outcome, false, -1, NULL);
-		lanes_schedule(lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
-		return SERVED_LATER;
-	}
-	memset(next.group, 0, sizeof(next.group));
-	strlcpy(next.group, settings->overflow_group, sizeof(next.group));
-	for (int i = 0; i < flight->n; i++)
-	{
-		IntentChange change = {
-			.state = STATE_CANCELLED,
-			.has_outcome = true,
-			.outcome = WAWP_GROUP_FULL,
-			.detail = "the person is queued for the overflow group already",
-			.give_attempt_back = true
-		};
-
-		trail_write(&flight->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
-		if (!intent_move(&flight->intents[i], next.group))
-			(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-	}
-	lanes_note(&next, clock_monotonic_ms());
-	return SERVED_SOME;
-}
-
-/* Settles who need not be asked for; false: nobody is left, or something is to be asked. */
-static bool
-screen_people(Flight *flight, const WawpInstance *described, const GroupSettings *settings, FollowNeed *need,
-			  bool *changed)
-{
-	const Roster *roster = roster_of(&flight->lane->key);
-	int			kept = 0;
-
-	for (int i = 0; i < flight->n; i++)
-	{
-		IntentChange change;
-
-		if (!follow_refuses(&flight->intents[i], roster, described, settings, need, &change))
-		{
-			flight->intents[kept++] = flight->intents[i];
-			continue;
-		}
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-		follow_remember(&flight->intents[i], change.outcome, change.state);
-		ending_note(&flight->intents[i], change.state);
-		*changed = true;
-	}
-	flight->n = kept;
-	return kept > 0 && need->question == 0;
-}
-
-/* Looks at the claimed additions before they leave; SERVED_NOTHING: they may. */
-static Served
-screen_adds(Lane *lane, Flight *flight, const WawpInstance *described, List *holds, const GroupSettings *settings)
-{
-	FollowNeed	need = {0, NULL};
-	FollowGroup group = follow_check_group(roster_of(&lane->key), settings, &need);
-	bool		changed = false;
-
-	if (group == GROUP_UNKNOWN)
-		return ask_first(lane, flight, described, &need);
-	need.question = 0;
-	if (screen_people(flight, described, settings, &need, &changed))
-	{
-		if (group == GROUP_OPEN)
-			return SERVED_NOTHING;
-		return turn_away(lane, flight, holds, group, settings);
-	}
-	if (flight->n > 0)
-		return ask_first(lane, flight, described, &need);
-	return SERVED_SOME;
-}
-
-/* Invitations have a pace and a way of their own. */
-static Served
-pass_to_invitations(const Flight *flight)
-{
-	for (int i = 0; i < flight->n; i++)
-	{
-		IntentChange change = {
-			.state = STATE_INVITING,
-			.next_attempt_at = GetCurrentTimestamp(),
-			.give_attempt_back = true
-		};
-
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-	}
-	lanes_look(&flight->lane->key, clock_monotonic_ms());
-	return SERVED_SOME;
-}
-
-/* What has to be settled before claimed intents may leave; SERVED_NOTHING: they may. */
-static Served
-screen(Lane *lane, Flight *flight, const WawpInstance *described, List *holds, const GroupSettings *settings)
-{
-	ErrorData  *error;
-
-	if (!is_sendable(flight))
-		return SERVED_SOME;
-	if (flight->intents[0].action == ACTION_INVITE)
-		return pass_to_invitations(flight);
-	error = flight_prepare(flight);
-	if (error)
-	{
-		refuse_claim(flight, error);
-		return SERVED_SOME;
-	}
-	return flight->intents[0].action == ACTION_ADD
-		? screen_adds(lane, flight, described, holds, settings) : SERVED_NOTHING;
-}
+	Lane	   *lane;
+	WawpInstance *described;	/* NULL: not looked at yet */
+	GroupSettings settings;
+	bool		has_settings;
+	bool		is_ahead;		/* its head was claimed before its turn, if it has one */
+	IntentClaim head;
+} Turn;
 
 /* The next of a lane, from behind the last or from the lane's head. */
 static int
@@ -305,28 +76,44 @@ note_head(Lane *lane, const Intent *claimed)
 	lane->head_id = claimed->id;
 }
 
+/* As many as the permit is for, or what needs none; returns how many. */
+static int
+claim_some(Turn *turn, const BudgetPermit *permit, Intent *claimed)
+{
+	Lane	   *lane = turn->lane;
+
+	if (permit->granted > 1)
+		return intent_claim(&lane->key, permit->granted, claimed);
+	if (permit->granted == 0)
+		return intent_claim_other(&lane->key, claimed);
+	if (!turn->is_ahead)
+		return claim_one(lane, claimed);
+	if (!turn->head.is_claimed)
+		return 0;
+	*claimed = turn->head.intent;
+	turn->head.is_claimed = false;
+	return 1;
+}
+
 /*
  * Claims what the lane's head is, resolves it as its requester and records it
- * as sent.  *claimed: how many of the granted permits it takes.
+ * as sent.  *used: how many of the granted permits it takes.
  */
 static Served
-claim_flight(Lane *lane, const WawpInstance *described, List *holds, const GroupSettings *settings,
-			 const BudgetPermit *permit, int *claimed)
+claim_flight(Turn *turn, List *holds, const BudgetPermit *permit, int *used)
 {
-	int			limit = Max(permit->granted, 1);
-	Flight	   *flight = flight_make(lane, limit);
+	Lane	   *lane = turn->lane;
+	Flight	   *flight = flight_make(lane, Max(permit->granted, 1));
 	Served		served;
 
-	flight->n = permit->granted > 1 ? intent_claim(&lane->key, limit, flight->intents)
-		: permit->granted > 0 ? claim_one(lane, flight->intents)
-		: intent_claim_other(&lane->key, flight->intents);
+	flight->n = claim_some(turn, permit, flight->intents);
 	if (flight->n == 0)
 	{
 		MemoryContextDelete(flight->memory);
 		return SERVED_NOTHING;
 	}
 	flight_keep_intents(flight);
-	served = screen(lane, flight, described, holds, settings);
+	served = screen_claimed(flight, turn->described, holds, &turn->settings);
 	if (served != SERVED_NOTHING)
 	{
 		MemoryContextDelete(flight->memory);
@@ -336,7 +123,7 @@ claim_flight(Lane *lane, const WawpInstance *described, List *holds, const Group
 	flight->operation = intent_operation(flight->intents[0].action);
 	flight->is_paced = (flight->operation == WAWP_OP_ADD);
 	flight->permit = *permit;
-	*claimed = flight->is_paced ? flight->n : 0;
+	*used = flight->is_paced ? flight->n : 0;
 	if (flight->is_paced)
 		roster_of(&lane->key)->added += flight->n;
 	else
@@ -378,51 +165,67 @@ take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *
 	return none;
 }
 
-/* Serves one due lane: at most one request. */
-static void
-serve_lane(void *subject, List *holds)
+/* Is the lane served at all now?  If not, it is scheduled. */
+static bool
+admit(Turn *turn, List *holds)
 {
-	Lane	   *lane = subject;
+	Lane	   *lane = turn->lane;
 	int64		held = lanehold_until(holds, &lane->key);
-	WawpInstance *described;
 	ErrorData  *error;
-	GroupSettings settings;
-	BudgetPermit permit;
-	int			used = 0;
-	Served		served;
 
 	if (held > 0)
 	{
 		lanes_schedule(lane, held);
-		return;
+		return false;
 	}
-	error = resolve_instance(&lane->key, NULL, &described);
-	if (error)
-	{
-		hold_set(NameStr(lane->key.instance), lane->key.group, error->message,
-				 GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000), 1);
-		lanes_schedule(lane, clock_monotonic_ms() + RESOLVE_RETRY_MS);
+	error = resolve_instance(&lane->key, NULL, &turn->described);
+	if (!error)
+		return true;
+	hold_set(NameStr(lane->key.instance), lane->key.group, error->message,
+			 GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000), 1);
+	lanes_schedule(lane, clock_monotonic_ms() + RESOLVE_RETRY_MS);
+	return false;
+}
+
+static const GroupSettings *
+settings_of(Turn *turn)
+{
+	if (!turn->has_settings)
+		turn->settings = settings_get(&turn->lane->key);
+	turn->has_settings = true;
+	return &turn->settings;
+}
+
+/* Serves one due lane: at most one request. */
+static void
+serve_lane(void *subject, List *holds)
+{
+	Turn	   *turn = subject;
+	Lane	   *lane = turn->lane;
+	BudgetPermit permit;
+	int			used = 0;
+	Served		served;
+
+	if (turn->described == NULL && !admit(turn, holds))
 		return;
-	}
-	if (!admission_has_room(lane, described))
+	if (!admission_has_room(lane, turn->described))
 	{
 		lanes_park(lane);
 		return;
 	}
 	/* an empty lane does not ask: the next token would be kept from sessions, and from a lane that has use for it */
-	if (lane->is_fresh && described->adds_per_minute > 0 && intent_next_due(&lane->key) == 0)
+	if (lane->is_fresh && turn->described->adds_per_minute > 0 && intent_next_due(&lane->key) == 0)
 	{
 		postpone_lane(lane);
 		return;
 	}
-	settings = settings_get(&lane->key);
-	permit = take_adds(described, lanehold_find(holds, &lane->key, true), &lane->key, &settings);
+	permit = take_adds(turn->described, lanehold_find(holds, &lane->key, true), &lane->key, settings_of(turn));
 	if (permit.granted == 0 && !lane->is_fresh)
 	{
 		lanes_schedule(lane, (permit.next_at + 999) / 1000);
 		return;
 	}
-	served = claim_flight(lane, described, holds, &settings, &permit, &used);
+	served = claim_flight(turn, holds, &permit, &used);
 	if (served == SERVED_ASKING)
 		budget_put_off(&permit);
 	else
@@ -440,13 +243,124 @@ serve_lane(void *subject, List *holds)
 		postpone_lane(lane);
 }
 
+/*
+ * ---- claiming ahead
+ */
+
+/* Is nothing but room needed for one addition of this lane to leave? */
+static bool
+is_unpaced(Turn *turn)
+{
+	const WawpInstance *instance = turn->described;
+
+	return instance->adds_per_minute <= 0 && instance->adds_per_day <= 0 && instance->batch_size == 1 &&
+		instance_quiet_until(instance, GetCurrentTimestamp()) == 0 && settings_of(turn)->adds_per_minute <= 0;
+}
+
+/* Has its instance room for one more beside those that are claimed ahead? */
+static bool
+has_room_beside(const Turn *turn, Turn *const *ahead, int n)
+{
+	int			taken = turn->lane->instance->in_flight;
+
+	for (int i = 0; i < n; i++)
+		taken += ahead[i]->lane->instance == turn->lane->instance;
+	return taken < turn->described->concurrency;
+}
+
+/* Claims of those that have none yet: behind the last claimed, where that is known, or the lanes' first. */
+static void
+claim_heads(Turn *const *ahead, int n, bool behind)
+{
+	IntentClaim *claims[INTENT_CLAIMS_AT_ONCE];
+	int64		now = clock_monotonic_ms();
+	int			nclaims = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		Lane	   *lane = ahead[i]->lane;
+		IntentClaim *head = &ahead[i]->head;
+
+		if (head->is_claimed || (behind && now >= lane->head_until))
+			continue;
+		if (!behind)
+			lane->head_until = 0;
+		head->lane = &lane->key;
+		head->priority = lane->head_priority;
+		head->behind = lane->head_id;
+		claims[nclaims++] = head;
+	}
+	intent_claim_each(claims, nclaims, behind);
+}
+
+/* One statement for many lanes costs much less than one for each; nothing is lost when a turn does not use it. */
+static void
+claim_ahead(Turn *turns, int n, List *holds)
+{
+	Turn	   *ahead[INTENT_CLAIMS_AT_ONCE];
+	int			nahead = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!admit(&turns[i], holds))
+			turns[i].lane = NULL;
+		else if (has_room_beside(&turns[i], ahead, nahead) && is_unpaced(&turns[i]))
+			ahead[nahead++] = &turns[i];
+	}
+	if (nahead < 2)
+		return;
+	claim_heads(ahead, nahead, true);
+	claim_heads(ahead, nahead, false);
+	for (int i = 0; i < nahead; i++)
+		ahead[i]->is_ahead = true;
+}
+
+/*
+ * ---- turns
+ */
+
+/* As many of the lanes that are due as there are slots; returns how many. */
+static int
+begin_turns(Turn *turns)
+{
+	int			most = Min(admission_slots(), INTENT_CLAIMS_AT_ONCE);
+	int			n = 0;
+	Lane	   *lane;
+
+	while (n < most && (lane = lanes_take_due(clock_monotonic_ms())) != NULL)
+	{
+		memset(&turns[n], 0, sizeof(Turn));
+		turns[n++].lane = lane;
+	}
+	return n;
+}
+
+static void
+take_turn(Turn *turn, List *holds)
+{
+	if (turn->lane == NULL)
+		return;
+	if (!admission_may_claim())
+		lanes_schedule(turn->lane, clock_monotonic_ms());
+	else if (!isolation_run(serve_lane, turn, holds))
+		lanes_schedule(turn->lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
+	if (turn->head.is_claimed)
+		screen_put_back(&turn->head.intent);
+}
+
 /* Serves the lanes that are due, as far as there are slots. */
 void
 claim_due(List *holds)
 {
-	Lane	   *lane;
+	Turn	   *turns = palloc(sizeof(Turn) * INTENT_CLAIMS_AT_ONCE);
+	int			n;
 
-	while (admission_may_claim() && (lane = lanes_take_due(clock_monotonic_ms())) != NULL)
-		if (!isolation_run(serve_lane, lane, holds))
-			lanes_schedule(lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
+	while ((n = begin_turns(turns)) > 0)
+	{
+		if (n > 1 && !isolation_is_on())
+			claim_ahead(turns, n, holds);
+		for (int i = 0; i < n; i++)
+			take_turn(&turns[i], holds);
+	}
+	pfree(turns);
 }

@@ -109,6 +109,18 @@ typedef struct Intent
 	int			priority;
 } Intent;
 
+#define INTENT_CLAIMS_AT_ONCE 64
+
+/* A lane whose first is claimed together with those of others. */
+typedef struct IntentClaim
+{
+	const LaneKey *lane;
+	int			priority;		/* of the one claimed last ... */
+	int64		behind;			/* ... and its id */
+	bool		is_claimed;
+	Intent		intent;
+} IntentClaim;
+
 /* Who changes something, for the record. */
 typedef struct IntentAsker
 {
@@ -149,6 +161,7 @@ extern int64 intent_cancel_batch(const char *batch, const IntentAsker *asker);
 extern bool intent_requeue(int64 id, const IntentAsker *asker);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
 extern int	intent_claim_behind(const LaneKey *lane, int priority, int64 id, Intent *claimed);
+extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
 extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
 extern int	intent_waiting(const LaneKey *lane, Intent **waiting, bool *some_locked);
