@@ -134,8 +134,9 @@ refund(const BudgetPermit *permit, int count, bool comes_back)
 	if (count <= 0)
 		return;
 	limiter_refund(&permit->key, permit->each, count, comes_back);
+	/* nobody drips there, so there are no turns */
 	if (permit->has_group)
-		limiter_refund(&permit->group_key, permit->group_each, count, comes_back);
+		limiter_refund(&permit->group_key, permit->group_each, count, false);
 }
 
 /* Gives back what provably did not leave. */

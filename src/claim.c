@@ -344,8 +344,11 @@ take_turn(Turn *turn, List *holds)
 		lanes_schedule(turn->lane, clock_monotonic_ms());
 	else if (!isolation_run(serve_lane, turn, holds))
 		lanes_schedule(turn->lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
-	if (turn->head.is_claimed)
-		screen_put_back(&turn->head.intent);
+	if (!turn->head.is_claimed)
+		return;
+	screen_put_back(&turn->head.intent);
+	/* its lane saw nothing of it in this turn */
+	lanes_note(&turn->head.intent.lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 }
 
 /* Serves the lanes that are due, as far as there are slots. */

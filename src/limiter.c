@@ -141,6 +141,7 @@ find_entry(const LimiterKey *key, int64 now)
 		entry->day = day;
 		entry->spent = 0;
 		entry->first = entry->next = nobody;
+		entry->waited_since = 0;
 		entry->worker_took = 0;
 	}
 	if (entry->day < day)

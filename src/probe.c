@@ -67,32 +67,42 @@ scan(Relation table, Relation index, const Probe *probe, TupleTableSlot *slot)
 	return found;
 }
 
-/* *value: a bigint column of the row, unless column is NULL. */
+static ProbeResult
+look_into(Relation table, Relation index, const Probe *probe, const char *column, int64 *value)
+{
+	TupleTableSlot *slot;
+	bool		found;
+	bool		is_null;
+
+	if (!index->rd_index->indisvalid || index->rd_index->indcheckxmin)
+		return PROBE_UNKNOWN;
+	slot = table_slot_create(table, NULL);
+	found = scan(table, index, probe, slot);
+	if (found && column)
+		*value = DatumGetInt64(slot_getattr(slot, get_attnum(RelationGetRelid(table), column), &is_null));
+	ExecDropSingleTupleTableSlot(slot);
+	return found ? PROBE_FOUND : PROBE_NONE;
+}
+
+/* *value: a bigint column of the row, unless column is NULL.  The index is looked for when the table's lock is there. */
 static ProbeResult
 first(const Probe *probe, const char *column, int64 *value)
 {
 	Oid			schema = get_namespace_oid("wawp", false);
-	Oid			index_oid = get_relname_relid(probe->index, schema);
 	ProbeResult result = PROBE_UNKNOWN;
 	Relation	table;
-	Relation	index;
+	Oid			index_oid;
 
-	if (!OidIsValid(index_oid))
-		return PROBE_UNKNOWN;
 	CommandCounterIncrement();
 	table = table_open(get_relname_relid(probe->table, schema), AccessShareLock);
-	index = index_open(index_oid, AccessShareLock);
-	if (index->rd_index->indisvalid && !index->rd_index->indcheckxmin)
+	index_oid = get_relname_relid(probe->index, schema);
+	if (OidIsValid(index_oid))
 	{
-		TupleTableSlot *slot = table_slot_create(table, NULL);
-		bool		is_null;
+		Relation	index = index_open(index_oid, AccessShareLock);
 
-		result = scan(table, index, probe, slot) ? PROBE_FOUND : PROBE_NONE;
-		if (result == PROBE_FOUND && column)
-			*value = DatumGetInt64(slot_getattr(slot, get_attnum(RelationGetRelid(table), column), &is_null));
-		ExecDropSingleTupleTableSlot(slot);
+		result = look_into(table, index, probe, column, value);
+		index_close(index, NoLock);
 	}
-	index_close(index, NoLock);
 	table_close(table, NoLock);
 	return result;
 }

@@ -104,7 +104,7 @@ is_sendable(Flight *flight)
 	return all;
 }
 
-/* It is queued again as it was. */
+/* It is queued again as it was, unless the same person is asked for again meanwhile. */
 void
 screen_put_back(const Intent *intent)
 {
@@ -118,6 +118,8 @@ screen_put_back(const Intent *intent)
 	};
 
 	(void) intent_settle(intent->id, STATE_SENDING, &change);
+	if (change.state == STATE_CANCELLED)
+		ending_note_failures();
 }
 
 static void
