@@ -122,7 +122,7 @@ intent_is_in_the_way(const char *instance, const char *group, const char *jid)
 {
 	Datum		person = CStringGetTextDatum(jid);
 	Datum		where = CStringGetTextDatum(group);
-	NameData	whose;
+	NameData	whose = {{0}};
 	Probe		queued = {"membership_intent", "membership_intent_one_queued", 3, {person, where, NameGetDatum(&whose)}};
 	Probe		busy = {"membership_intent", "membership_intent_busy", 3, {NameGetDatum(&whose), where, person}};
 
