@@ -487,6 +487,8 @@ is($other->until("SELECT length(reason) FROM wawp.audit WHERE group_jid = '$grou
 
 # ---- other calls
 
+my $under_way = q{SELECT count(*) FROM wawp.membership_intent WHERE state NOT IN ('done', 'failed', 'cancelled')};
+is($other->until($under_way, 0, 20), 0, 'what the worker was given to do meanwhile is done, and recorded');
 foreach (
 	[ 'wawp_create_group', "SELECT wawp_create_group('Choir', ARRAY['ONE', 'TWO'])", 'add/ONE/create/-, add/TWO/create/-',
 		'add/ONE/create/accepted, add/TWO/create/accepted' ],
