@@ -103,7 +103,9 @@ admission_has_room(const Lane *lane, const WawpInstance *instance)
 static int
 free_slots(void)
 {
-	return short_until <= clock_monotonic_ms() ? (is_careful ? 1 : wawp_max_in_flight) - admission_in_flight() : 0;
+	int			most = short_until <= clock_monotonic_ms() ? (is_careful ? 1 : wawp_max_in_flight) : 0;
+
+	return Max(most - admission_in_flight(), 0);
 }
 
 /* Is there a slot for another request of the worker's? */
@@ -121,13 +123,13 @@ admission_is_serving(void)
 							  permit->until > clock_monotonic_ms());
 }
 
-/* How many requests may be claimed now; not negative. */
+/* How many requests may be claimed now? */
 int
 admission_slots(void)
 {
-	int			most = admission_is_serving() ? Max(free_slots(), 0) : 0;
-
-	return wawp_worker_on ? most : (int) Max(Min(most, permit->requests), 0);
+	if (!admission_is_serving())
+		return 0;
+	return wawp_worker_on ? free_slots() : (int) Min(free_slots(), permit->requests);
 }
 
 bool

@@ -45,26 +45,9 @@ typedef struct Turn
 	WawpInstance *described;	/* NULL: not looked at yet */
 	GroupSettings settings;
 	bool		has_settings;
-	bool		is_ahead;		/* its head was claimed before its turn, if it has one */
+	bool		is_looked_into; /* its head was claimed, if it has one */
 	IntentClaim head;
 } Turn;
-
-/* The next of a lane, from behind the last or from the lane's head. */
-static int
-claim_one(Lane *lane, Intent *claimed)
-{
-	int64		now = clock_monotonic_ms();
-	int			n = 0;
-
-	if (now < lane->head_until)
-		n = intent_claim_behind(&lane->key, lane->head_priority, lane->head_id, claimed);
-	if (n == 0)
-	{
-		lane->head_until = 0;
-		n = intent_claim(&lane->key, 1, claimed);
-	}
-	return n;
-}
 
 /* One that leaves; who is put back, with all before them, comes first again. */
 static void
@@ -74,6 +57,41 @@ note_head(Lane *lane, const Intent *claimed)
 		lane->head_until = clock_monotonic_ms() + HEAD_IS_KNOWN_MS;
 	lane->head_priority = claimed->priority;
 	lane->head_id = claimed->id;
+}
+
+/* Claims of those that have none yet: behind the last claimed, where that is known, or the lanes' first. */
+static void
+claim_heads(Turn *const *turns, int n, bool behind)
+{
+	IntentClaim *claims[INTENT_CLAIMS_AT_ONCE];
+	int64		now = clock_monotonic_ms();
+	int			nclaims = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		Lane	   *lane = turns[i]->lane;
+		IntentClaim *head = &turns[i]->head;
+
+		if (head->is_claimed || (behind && now >= lane->head_until))
+			continue;
+		if (!behind)
+			lane->head_until = 0;
+		head->lane = &lane->key;
+		head->priority = lane->head_priority;
+		head->behind = lane->head_id;
+		claims[nclaims++] = head;
+	}
+	intent_claim_each(claims, nclaims, behind);
+}
+
+/* The first of each of these lanes. */
+static void
+claim_firsts(Turn *const *turns, int n)
+{
+	claim_heads(turns, n, true);
+	claim_heads(turns, n, false);
+	for (int i = 0; i < n; i++)
+		turns[i]->is_looked_into = true;
 }
 
 /* As many as the permit is for, or what needs none; returns how many. */
@@ -86,8 +104,8 @@ claim_some(Turn *turn, const BudgetPermit *permit, Intent *claimed)
 		return intent_claim(&lane->key, permit->granted, claimed);
 	if (permit->granted == 0)
 		return intent_claim_other(&lane->key, claimed);
-	if (!turn->is_ahead)
-		return claim_one(lane, claimed);
+	if (!turn->is_looked_into)
+		claim_firsts(&turn, 1);
 	if (!turn->head.is_claimed)
 		return 0;
 	*claimed = turn->head.intent;
@@ -268,31 +286,6 @@ has_room_beside(const Turn *turn, Turn *const *ahead, int n)
 	return taken < turn->described->concurrency;
 }
 
-/* Claims of those that have none yet: behind the last claimed, where that is known, or the lanes' first. */
-static void
-claim_heads(Turn *const *ahead, int n, bool behind)
-{
-	IntentClaim *claims[INTENT_CLAIMS_AT_ONCE];
-	int64		now = clock_monotonic_ms();
-	int			nclaims = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		Lane	   *lane = ahead[i]->lane;
-		IntentClaim *head = &ahead[i]->head;
-
-		if (head->is_claimed || (behind && now >= lane->head_until))
-			continue;
-		if (!behind)
-			lane->head_until = 0;
-		head->lane = &lane->key;
-		head->priority = lane->head_priority;
-		head->behind = lane->head_id;
-		claims[nclaims++] = head;
-	}
-	intent_claim_each(claims, nclaims, behind);
-}
-
 /* One statement for many lanes costs much less than one for each; nothing is lost when a turn does not use it. */
 static void
 claim_ahead(Turn *turns, int n, List *holds)
@@ -307,12 +300,8 @@ claim_ahead(Turn *turns, int n, List *holds)
 		else if (has_room_beside(&turns[i], ahead, nahead) && is_unpaced(&turns[i]))
 			ahead[nahead++] = &turns[i];
 	}
-	if (nahead < 2)
-		return;
-	claim_heads(ahead, nahead, true);
-	claim_heads(ahead, nahead, false);
-	for (int i = 0; i < nahead; i++)
-		ahead[i]->is_ahead = true;
+	if (nahead > 0)
+		claim_firsts(ahead, nahead);
 }
 
 /*

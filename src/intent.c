@@ -340,16 +340,16 @@ static SqlStatement claim = {
 	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
 };
 
-/* The same for one: it alone goes with itself. */
-static SqlStatement claim_one = {
-	CLAIM("SELECT c.id" HEAD_OF_LANE(ANY_ACTION)),
-	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
-};
-
 /* The same while additions have to wait; they are in the way of nothing else. */
 static SqlStatement claim_other = {
 	CLAIM("SELECT c.id" HEAD_OF_LANE(NO_ADDITION)),
 	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
+};
+
+/* One of each lane: it alone goes with itself.  One statement costs much less than one for each. */
+static SqlStatement claim_heads = {
+	CLAIM(HEADS_OF_LANES(ANY_ACTION)) ", i.instance::text, i.group_jid",
+	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID, INT8OID}, NULL
 };
 
 /*
@@ -357,17 +357,6 @@ static SqlStatement claim_other = {
  * open, all that was claimed since lies dead before the lane's head.
  */
 static SqlStatement claim_next = {
-	CLAIM("SELECT c.id" HEAD_OF_LANE(ANY_ACTION " AND c.priority = $6::smallint AND c.id > $7")),
-	7, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, INT4OID, INT8OID}, NULL
-};
-
-/* The same two for several lanes: one statement costs much less than one for each. */
-static SqlStatement claim_one_each = {
-	CLAIM(HEADS_OF_LANES(ANY_ACTION)) ", i.instance::text, i.group_jid",
-	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID, INT8OID}, NULL
-};
-
-static SqlStatement claim_next_each = {
 	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority = l.priority::smallint AND c.id > l.id"))
 	", i.instance::text, i.group_jid",
 	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID, INT8OID}, NULL
@@ -456,19 +445,7 @@ intent_claim(const LaneKey *lane, int limit, Intent *claimed)
 	SqlArgs		args = {0};
 
 	lane_args(&args, lane, limit);
-	return run_claim(limit == 1 ? &claim_one : &claim, &args, lane, claimed);
-}
-
-/* Claims one of that priority that was asked for later than that one; likewise. */
-int
-intent_claim_behind(const LaneKey *lane, int priority, int64 id, Intent *claimed)
-{
-	SqlArgs		args = {0};
-
-	lane_args(&args, lane, 1);
-	sqlrun_int4(&args, priority, true);
-	sqlrun_int8(&args, id);
-	return run_claim(&claim_next, &args, lane, claimed);
+	return run_claim(&claim, &args, lane, claimed);
 }
 
 static void
@@ -513,7 +490,7 @@ intent_claim_each(IntentClaim *const *claims, int n, bool behind)
 	if (n == 0)
 		return;
 	claims_args(&args, claims, n);
-	found = sqlrun(behind ? &claim_next_each : &claim_one_each, &args);
+	found = sqlrun(behind ? &claim_next : &claim_heads, &args);
 	for (uint64 i = 0; i < found; i++)
 	{
 		IntentClaim *claimed = claim_of(claims, n, sqlrun_get(i, READ_COLUMNS_NUMBER + 1),

@@ -111,7 +111,7 @@ typedef struct Intent
 
 #define INTENT_CLAIMS_AT_ONCE 64
 
-/* A lane whose first is claimed together with those of others. */
+/* A lane whose first is claimed, perhaps together with those of others. */
 typedef struct IntentClaim
 {
 	const LaneKey *lane;
@@ -160,7 +160,6 @@ extern bool intent_cancel(int64 id, const IntentAsker *asker);
 extern int64 intent_cancel_batch(const char *batch, const IntentAsker *asker);
 extern bool intent_requeue(int64 id, const IntentAsker *asker);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
-extern int	intent_claim_behind(const LaneKey *lane, int priority, int64 id, Intent *claimed);
 extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
 extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);

@@ -173,6 +173,12 @@ is_waiting(const LimiterEntry *entry, const Waiter *waiter, PaceRate rate, int64
 	return waiter->since != 0 && now - waiter->asked_at <= patience(entry, rate) + SECOND_US;
 }
 
+static bool
+is_me(const Waiter *waiter)
+{
+	return waiter->since != 0 && waiter->database == MyDatabaseId;
+}
+
 /*
  * Has the worker been refused for that long, and is it still there?  Then the
  * next token is its own.
@@ -195,13 +201,13 @@ pass_turn(LimiterEntry *entry, PaceRate rate, int64 now)
 static void
 queue_up(LimiterEntry *entry, PaceRate rate, int64 now)
 {
-	if (entry->first.since != 0 && entry->first.database == MyDatabaseId)
+	if (is_me(&entry->first))
 		entry->first.asked_at = now;
 	else if (!is_waiting(entry, &entry->first, rate, now))
 		entry->first = (Waiter) {MyDatabaseId, now, now};
 	else if (!is_waiting(entry, &entry->next, rate, now))
 		entry->next = (Waiter) {MyDatabaseId, now, now};
-	else if (entry->next.database == MyDatabaseId)
+	else if (is_me(&entry->next))
 		entry->next.asked_at = now;
 }
 
@@ -209,7 +215,7 @@ queue_up(LimiterEntry *entry, PaceRate rate, int64 now)
 static void
 note_worker(LimiterEntry *entry, const LimiterGrant *grant, PaceRate rate, int64 now)
 {
-	bool		is_mine = entry->first.since != 0 && entry->first.database == MyDatabaseId;
+	bool		is_mine = is_me(&entry->first);
 
 	if (grant->granted == 0)
 	{
@@ -245,7 +251,7 @@ take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *g
 {
 	PaceRate	furthest = {.interval = ask->rate.interval,.burst = ask->rate.burst + ask->wanted};
 	bool		worker_first = worker_goes_first(entry, ask->rate, now);
-	bool		own_turn = worker_first && ask->drips && entry->first.database == MyDatabaseId;
+	bool		own_turn = worker_first && ask->drips && is_me(&entry->first);
 
 	/* what lies further ahead than a whole burst is from a rate that was lower */
 	entry->tat = pace_clamp(furthest, entry->tat, now, 1.0);

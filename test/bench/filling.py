@@ -31,13 +31,6 @@ def enqueue_sql(instance, source):
             f" SELECT group_jid, jid, '{instance}', false, false FROM ({source}) p")
 
 
-def live(session, instance):
-    """How many intents of an instance are not settled; the comment keeps it out of row 2's sums."""
-    return session.number("SELECT /* bench */ count(*) FROM wawp.membership_intent"
-                          " WHERE state NOT IN ('done', 'failed', 'cancelled')"
-                          f" AND instance = '{instance}'")
-
-
 def is_drained_sql(instance):
     """Is nothing of an instance queued or under way?  Two looks into an index, which disturb nobody."""
     return ("SELECT /* bench */ NOT EXISTS (SELECT FROM wawp.membership_intent"

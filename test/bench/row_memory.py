@@ -7,9 +7,9 @@ what it was after the first 10,000 requests (pools fill for a while: connections
 over the last nine tenths of the run less than one byte a request more.  PSS is shown as well.
 """
 
-from filling import enqueue_sql, live, people_sql
+from filling import await_drained, enqueue_sql, people_sql
 from report import Finding, median
-from servers import BenchError, unpaced, until
+from servers import BenchError, unpaced
 
 TITLE = "memory of the worker"
 PORTION = 10000
@@ -33,8 +33,7 @@ def memory_kb(pid):
 def serve_portion(bench, session):
     before = bench.nginx.status()
     session.ask(enqueue_sql("unpaced", people_sql(bench.new_people(PORTION), PORTION, GROUPS)))
-    until(lambda: bench.nginx.status() - before >= PORTION, 600, f"{PORTION} requests", interval=0.1)
-    until(lambda: live(session, "unpaced") == 0, 60, "settling the last requests")
+    await_drained(bench, session, "unpaced", before, PORTION)
 
 
 def measure(bench):
