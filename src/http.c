@@ -666,12 +666,12 @@ retry_after(CURL *easy)
 }
 
 /*
- * ---- why nothing came back
+ * ---- why a transfer failed
  *
- * Each TLS library says in words of its own why a certificate does not stand,
- * GnuTLS without the reason and with the path of ca_file, which is nobody's
- * business but of those who may set it.  What they all hand over is a verdict,
- * whose numbers are part of their ABI.
+ * libcurl describes a refused certificate differently for each TLS library: for
+ * GnuTLS without the reason (before 8.x) and with the path of ca_file, which only
+ * roles that may set it should see.  The library's own verdict is the same in all
+ * versions of libcurl, and its numbers are part of the library's ABI.
  */
 
 /* As X509_V_ERR_ numbers and as gnutls_certificate_status_t bits; 0: has none. */
@@ -685,7 +685,7 @@ typedef struct CertificateVerdict
 #define NO_AUTHORITY "the server's certificate is signed by no authority that is trusted"
 #define WRONG_NAME "the server's certificate is for another host name"
 
-/* Of several the first that is in here: OpenSSL looks for the authority first. */
+/* In order of precedence, since GnuTLS sets several bits; OpenSSL reports a missing authority first. */
 static const CertificateVerdict verdicts[] = {
 	{23, 1 << 5, "the server's certificate is revoked"},
 	{2, 1 << 6, NO_AUTHORITY},
@@ -727,7 +727,10 @@ certificate_fault(CURL *easy)
 	return "the server's certificate was not accepted";
 }
 
-/* Say why there is no whole answer, in our words where libcurl's do not do. */
+/*
+ * Return why there is no whole answer: our own text where libcurl's depends on
+ * its TLS library or contains the path of ca_file, else libcurl's.
+ */
 static const char *
 transfer_error(const HttpTransfer *transfer, CURLcode code)
 {
