@@ -669,7 +669,7 @@ retry_after(CURL *easy)
  * ---- why a transfer failed
  *
  * libcurl describes a refused certificate differently for each TLS library: for
- * GnuTLS without the reason (before 8.x) and with the path of ca_file, which only
+ * GnuTLS often without the reason and with the path of ca_file, which only
  * roles that may set it should see.  The library's own verdict is the same in all
  * versions of libcurl, and its numbers are part of the library's ABI.
  */
