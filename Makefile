@@ -8,12 +8,17 @@
 #   make faults, make valgrind  likewise, and take minutes
 #
 # demo, test, bench and deps work on a machine that has neither pg_config nor a compiler yet:
-# everything that needs PGXS is inside the ifneq below.
+# everything that needs PGXS is inside the ifeq below.
+#
+# Builds outside the source tree as well: mkdir b && cd b && make -f ../wawp/Makefile
 
 EXTENSION = wawp
 MODULE_big = wawp
 
-version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(dir $(lastword $(MAKEFILE_LIST)))wawp.control)
+# The source tree: "./", unless the build is outside it.
+top := $(if $(VPATH),$(VPATH:%/=%)/,$(dir $(lastword $(MAKEFILE_LIST))))
+
+version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.control)
 
 OBJS = src/wawp.o src/guc.o src/asker.o src/clock.o src/jid.o src/outcome.o src/json.o src/wire.o \
 	src/redact.o src/endpoint.o src/members.o src/text.o src/instance.o src/http.o src/call.o \
@@ -51,6 +56,9 @@ EXTRA_CLEAN = exports.txt exports.list test/unit/build
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 
+# The headers themselves: on Debian pg_config and pgxs.mk come with packages that lack them.
+server_headers := $(shell f=$$($(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h; test -f "$$f" && echo yes)
+
 # Not every installation of PostgreSQL brings the tester: installcheck says so and goes without.
 SPECS := $(ISOLATION)
 ISOLATION_TESTER := $(wildcard $(dir $(PGXS))../test/isolation/pg_isolation_regress)
@@ -60,7 +68,19 @@ endif
 
 all:
 
-ifneq ($(wildcard $(PGXS)),)
+ifeq ($(and $(wildcard $(PGXS)),$(server_headers)),yes)
+
+# The bitcode for JIT inlining needs the clang that the server was built with.  Without it the build
+# goes without bitcode.
+llvm_clang := $(shell sed -n 's/^CLANG *= *//p' $(dir $(PGXS))../Makefile.global)
+ifeq ($(or $(shell command -v $(or $(llvm_clang),clang) 2>/dev/null),$(filter command line,$(origin with_llvm))),)
+override with_llvm := no
+endif
+
+# PGXS' installcheck finds the tests in the source tree only.
+ifneq ($(top),./)
+NO_INSTALLCHECK = yes
+endif
 
 ifdef WERROR
 # The server's headers do not pass -Wextra themselves: as system headers they are left alone.
@@ -73,6 +93,36 @@ endif
 endif
 
 include $(PGXS)
+
+# Outside the source tree only what is not built is looked for in there, so that an earlier build in the
+# source tree is no target of this one.
+ifneq ($(top),./)
+srcdir := $(patsubst %/,%,$(top))
+override VPATH :=
+vpath src/% $(top)
+vpath sql/% $(top)
+vpath test/% $(top)
+vpath %.control $(top)
+
+installcheck:
+	$(MAKE) -C $(top) installcheck
+
+clean: clean-folders
+.PHONY: clean-folders
+clean-folders:
+	rm -f $(OBJS) $(OBJS:.o=.bc)
+	-@find src test -depth -type d -empty -exec rmdir {} ';' 2>/dev/null
+endif
+
+# Before anything is compiled: the folders of the objects, and one sentence instead of the compiler's
+# many when libcurl's headers are missing.
+$(OBJS) $(OBJS:.o=.bc): | ready
+.PHONY: ready
+ready:
+	@$(MKDIR_P) $(sort $(dir $(OBJS)))
+	@echo '#include <curl/curl.h>' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 || { \
+	  echo "$(firstword $(CC)) does not find libcurl's development files (curl/curl.h); 'make deps' installs them on Debian and Ubuntu." >&2; \
+	  exit 1; }
 
 $(DATA_built): $(SQL_PARTS) wawp.control
 	cat $(filter %.sql,$^) > $@
@@ -115,15 +165,19 @@ check-unit: $(UNIT_PROGRAMS)
 
 else
 
-all install uninstall installcheck check-unit:
-	@echo "PostgreSQL's server development files are missing (no PGXS from '$(PG_CONFIG)')." >&2
-	@echo "'make deps' installs them on Debian and Ubuntu; or name yours: make PG_CONFIG=/path/to/pg_config" >&2
+# Another installation that could be named instead.
+complete := $(firstword $(patsubst %/postgres.h,%,$(wildcard /usr/include/postgresql/*/server/postgres.h)))
+other := $(wildcard $(patsubst /usr/include/postgresql/%/server,/usr/lib/postgresql/%/bin/pg_config,$(complete)))
+
+all install uninstall installcheck installdirs check-unit:
+	@echo "PostgreSQL's server headers are missing: $(if $(PGXS),no postgres.h where '$(PG_CONFIG)' says,'$(PG_CONFIG)' does not run)." >&2
+	@echo "'make deps' installs them on Debian and Ubuntu; or name yours: make PG_CONFIG=$(or $(other),/path/to/pg_config)" >&2
 	@exit 1
 
 clean distclean:
 	rm -rf $(DATA_built) $(OBJS) $(OBJS:.o=.bc) wawp.so $(EXTRA_CLEAN) results regression.diffs regression.out tmp_check
 
-.PHONY: all install uninstall installcheck clean distclean check-unit
+.PHONY: all install uninstall installcheck installdirs clean distclean check-unit
 
 endif
 
@@ -133,49 +187,49 @@ endif
 .PHONY: check-layers results dist list-regress list-isolation
 
 deps:
-	@bash test/harness/deps
+	@bash $(top)test/harness/deps
 
 demo:
-	@bash test/demo/run
+	@bash $(top)test/demo/run
 
 test:
-	@bash test/harness/run
+	@bash $(top)test/harness/run
 
 # The same on the major versions that this machine does not have: MATRIX="--fresh 18" and the like.
 test-matrix:
-	@bash test/matrix $(MATRIX) || [ $$? -eq 77 ]
+	@bash $(top)test/matrix $(MATRIX) || [ $$? -eq 77 ]
 
 bench:
-	@bash test/bench/run
+	@bash $(top)test/bench/run
 
 check-regress:
-	@LAYERS="regress prove" bash test/harness/run
+	@LAYERS="regress prove" bash $(top)test/harness/run
 
 check-isolation:
-	@LAYERS=isolation bash test/harness/run
+	@LAYERS=isolation bash $(top)test/harness/run
 
 check-tap:
-	@LAYERS=tap bash test/harness/run
+	@LAYERS=tap bash $(top)test/harness/run
 
 # What becomes of the intents when things fail: one table.
 faults:
-	@bash test/faults/run
+	@bash $(top)test/faults/run
 
 valgrind:
-	@bash test/valgrind/run
+	@bash $(top)test/valgrind/run
 
 check-names:
-	@bash test/harness/check-names
+	@bash $(top)test/harness/check-names
 
 check-layers:
-	@bash test/harness/check-layers
+	@bash $(top)test/harness/check-layers
 
 # Accept what the regress and isolation layers print now as the expected output.
 results:
-	@ACCEPT=1 bash test/harness/run
+	@ACCEPT=1 bash $(top)test/harness/run
 
 dist:
-	version=$$(sed -n 's/^   "version": "\(.*\)",/\1/p' META.json) && \
+	cd $(top) && version=$$(sed -n 's/^   "version": "\(.*\)",/\1/p' META.json) && \
 	git archive --format=zip --prefix=wawp-$$version/ -o wawp-$$version.zip HEAD
 
 list-regress:

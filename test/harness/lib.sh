@@ -17,18 +17,49 @@ system_path() { PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 # --- PostgreSQL -------------------------------------------------------------------------------
 
-# Prints the pg_config to use: $PG_CONFIG, else the one on PATH, else the newest of Debian's.
-# Only one that has PGXS counts (libpq-dev brings a pg_config without it).
-find_pg_config() {
-    local candidate
+# The oldest major version that wawp is built for.
+oldest_major=15
+
+major_of() { "$1" --version 2>/dev/null | grep -oE '[0-9]+' | head -n 1; }
+
+# All pg_configs that run and are not too old: $PG_CONFIG if it is set, else the one on PATH and Debian's,
+# the newest first.
+pg_configs() {
+    local candidate major
     for candidate in "${PG_CONFIG:-pg_config}" \
-        $(printf '%s\n' /usr/lib/postgresql/*/bin/pg_config | sort -rV); do
-        if candidate=$(command -v "$candidate") && [[ -f $("$candidate" --pgxs 2>/dev/null) ]]; then
-            printf '%s\n' "$candidate"
-            return 0
-        fi
+        $([[ -n ${PG_CONFIG-} ]] || printf '%s\n' /usr/lib/postgresql/*/bin/pg_config | sort -rV); do
+        candidate=$(command -v "$candidate") || continue
+        major=$(major_of "$candidate") || continue
+        (( major < oldest_major )) || printf '%s\n' "$candidate"
     done
-    return 1
+}
+
+# The things themselves: on Debian a pg_config and pgxs.mk come with packages that have neither.
+has_headers() {
+    [[ -f $("$1" --pgxs 2>/dev/null) && -f $("$1" --includedir-server 2>/dev/null)/postgres.h ]]
+}
+
+has_server() {
+    local dir
+    dir=$("$1" --bindir 2>/dev/null) && [[ -x $dir/initdb && -x $dir/postgres ]]
+}
+
+has_pgtap() { [[ -e $("$1" --sharedir 2>/dev/null)/extension/pgtap.control ]]; }
+
+has_pg_regress() { [[ -x $(dirname "$("$1" --pgxs 2>/dev/null)")/../test/regress/pg_regress ]]; }
+
+# Prints the pg_config to use: of those with headers the one that has most of the rest, the first of equals.
+find_pg_config() {
+    local candidate thing best='' most=-1 count
+    while IFS= read -r candidate; do
+        has_headers "$candidate" || continue
+        count=0
+        for thing in has_server has_pgtap has_pg_regress; do
+            ! "$thing" "$candidate" || count=$(( count + 1 ))
+        done
+        if (( count > most )); then best=$candidate most=$count; fi
+    done < <(pg_configs)
+    [[ -n $best ]] && printf '%s\n' "$best"
 }
 
 # Sets PG_CONFIG, bindir, pkglibdir, sharedir, pgxs_src.
@@ -52,6 +83,7 @@ find_postgres() {
 sandbox() {
     local status=0
     is_root && system_path
+    choose_base || return 1
     bash test/harness/deps || return 1
     make_sandbox
     copy_checkout "$PWD" "$WAWP_SANDBOX/src"
@@ -72,18 +104,59 @@ sandbox() {
 
 sandbox_user() { printf '%s:%s\n' nobody "$(id -gn nobody)"; }
 
+# The user in the sandbox, in front of a command; empty unless we are root.
+set_as_user() {
+    as_user=()
+    ! is_root || as_user=(setpriv --reuid nobody --regid "$(id -gn nobody)" --clear-groups --)
+}
+
+# What makes a folder unfit for sandboxes, in words; nothing if it is fit.  A Unix socket's path has 107
+# bytes at most, and tests add up to 50 to ours; PGXS knows no spaces.
+unfit_folder() {
+    local folder=$1 trial
+    if [[ $folder != /* ]]; then say "is not an absolute path"; return; fi
+    if (( ${#folder} > 40 )); then say "has more than 40 characters, too many for the sockets in there"; return; fi
+    if [[ $folder == *[[:space:]]* ]]; then say "has a space in it"; return; fi
+    trial=$(mktemp -d "$folder/wawp.XXXXXX" 2>/dev/null) || { say "cannot be written to"; return; }
+    say '#!/bin/sh' >"$trial/program"
+    chmod 755 "$trial" "$trial/program"
+    if ! "${as_user[@]}" test -x "$trial" 2>/dev/null; then
+        say "cannot be entered by the user nobody"
+    elif ! { "${as_user[@]}" "$trial/program"; } 2>/dev/null; then
+        say "does not let programs run (noexec)"
+    fi
+    rm -rf "$trial"
+}
+
+# Sets sandbox_base, before anything takes long: $TMPDIR, or /tmp where TMPDIR cannot be used.
+choose_base() {
+    local why other
+    set_as_user
+    sandbox_base=${TMPDIR:-/tmp}
+    sandbox_base=${sandbox_base%/}
+    why=$(unfit_folder "$sandbox_base")
+    [[ -n $why ]] || return 0
+    if [[ $sandbox_base != /tmp && $why != *noexec* && -z $(unfit_folder /tmp) ]]; then
+        warn "TMPDIR=$sandbox_base $why: using /tmp"
+        sandbox_base=/tmp
+        export TMPDIR=/tmp
+        return 0
+    fi
+    for other in /var/tmp "${HOME:-/nowhere}" /a/folder; do
+        [[ $other != /a/folder && -n $(unfit_folder "$other") ]] || break
+    done
+    warn "$sandbox_base $why: name another folder, as in TMPDIR=$other make test"
+    return 1
+}
+
 make_sandbox() {
-    local base=${TMPDIR:-/tmp} name
-    # A Unix socket's path has 107 bytes at most, and tests add up to 50 to ours; and as root, the
-    # unprivileged user must be able to get there.
-    if [[ $base != /* ]] || (( ${#base} > 40 )) || is_root; then base=/tmp; fi
-    WAWP_SANDBOX=$(mktemp -d "$base/wawp.XXXXXX")
+    local name
+    [[ -n ${sandbox_base-} ]] || choose_base || exit 1
+    WAWP_SANDBOX=$(mktemp -d "$sandbox_base/wawp.XXXXXX")
     sandbox_pid=
     trap remove_sandbox EXIT
     mkdir -p "$WAWP_SANDBOX"/{src,home,tmp,sock}
 
-    as_user=()
-    is_root && as_user=(setpriv --reuid nobody --regid "$(id -gn nobody)" --clear-groups --)
     clean_env=(env -i "PATH=$PATH" "HOME=$WAWP_SANDBOX/home" "TMPDIR=$WAWP_SANDBOX/tmp"
                "WAWP_SANDBOX=$WAWP_SANDBOX" LANG=C.UTF-8 LC_ALL=C.UTF-8 TZ=UTC)
     for name in PG_CONFIG LAYERS TESTS KEEP ACCEPT CI TERM VERBOSE PROVE_JOBS PG_TEST_TIMEOUT_DEFAULT CC \
