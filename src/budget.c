@@ -62,6 +62,7 @@ static void
 take_of_group(const WawpInstance *instance, const BudgetGroup *group, double jitter, BudgetPermit *permit)
 {
 	LimiterAsk	ask = {
+		.instance_id = instance->instance_id,
 		.rate = pace_rate(group->adds_per_minute, 0),
 		.wanted = permit->granted,
 		.jitter = jitter
@@ -89,6 +90,7 @@ budget_take_adds(const WawpInstance *instance, const Hold *on_instance, const Bu
 				 bool drips, int wanted)
 {
 	LimiterAsk	ask = {
+		.instance_id = instance->instance_id,
 		.rate = budget_add_rate(instance, on_instance),
 		.drips = drips,
 		.drip_burst = Min(instance->batch_size - 1, instance->adds_burst),
@@ -107,6 +109,7 @@ static BudgetPermit
 take_one(const WawpInstance *instance, LimiterKind kind, double per_minute)
 {
 	LimiterAsk	ask = {
+		.instance_id = instance->instance_id,
 		.rate = pace_rate(per_minute, 0),
 		.wanted = 1
 	};

@@ -15,6 +15,19 @@
  * it from going on, a worker that was refused for more than two intervals has
  * the next token, whoever asks first.
  *
+ * What is never exceeded is what is granted: in any window of the monotonic
+ * clock, read under the lock, no more permits than the rate and its burst allow.
+ * A permit is taken just before the record of the request is written, and the
+ * request leaves as soon as that is committed.  A process that is held up in
+ * between (a busy machine, a locked audit log, at most wawp.audit_timeout) sends
+ * late, and what it sends can come close to what later permits were for: of n
+ * requests that are late by at most d, a window of length w has those of a window
+ * of w + d, which is one more for each interval in d.  The pace is not bent for
+ * that, neither by forfeiting a late permit, which would starve those who wait
+ * longest on a machine that is busy, nor by a second wait before sending.  Every
+ * answer of the limiter is in the server log at DEBUG1, by which the tests check
+ * the promise.
+ *
  * Shared memory does not outlive the postmaster.  The durable form is the
  * audit log, which a worker replays at its start.
  *
@@ -272,6 +285,18 @@ take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *g
 		grant->next_at = next_token(ask, entry, worker_first, own_turn, now);
 }
 
+/* Nothing but figures and the instance_id, which is no secret. */
+static void
+log_answer(const LimiterKey *key, const LimiterAsk *ask, const LimiterGrant *grant, int64 now)
+{
+	ereport(DEBUG1,
+			(errmsg_internal("wawp pace: %d of %d for a %s, account " UINT64_FORMAT ", group " UINT64_FORMAT
+							 ", kind %d, instance_id \"%s\", interval " INT64_FORMAT ", burst %d, each " INT64_FORMAT ", at " INT64_FORMAT,
+							 grant->granted, ask->wanted, ask->drips ? "worker" : "session", key->account, key->group,
+							 (int) key->kind, ask->instance_id, ask->rate.interval, ask->rate.burst, grant->each, now),
+			 errhidestmt(true), errhidecontext(true)));
+}
+
 /*
  * Takes up to ask->wanted permits for requests that leave now.  Spent at once;
  * limiter_refund gives back what provably did not leave.  Nothing is granted
@@ -291,6 +316,7 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 		return grant;
 	}
 	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
+	now = clock_monotonic_us();
 	entry = find_entry(key, now);
 	if (entry)
 		take_from(entry, ask, now, &grant);
@@ -299,6 +325,8 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 	else
 		grant.granted = ask->wanted;
 	LWLockRelease(wawp_shared->limiter_lock);
+	if (is_limited)
+		log_answer(key, ask, &grant, now);
 	return grant;
 }
 
@@ -321,6 +349,10 @@ limiter_refund(const LimiterKey *key, int64 each, int count, bool comes_back)
 			entry->first = (Waiter) {MyDatabaseId, entry->waited_since, clock_monotonic_us()};
 	}
 	LWLockRelease(wawp_shared->limiter_lock);
+	ereport(DEBUG1,
+			(errmsg_internal("wawp pace: %d given back, account " UINT64_FORMAT ", group " UINT64_FORMAT ", kind %d",
+							 count, key->account, key->group, (int) key->kind),
+			 errhidestmt(true), errhidecontext(true)));
 }
 
 /*

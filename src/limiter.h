@@ -32,6 +32,7 @@ typedef struct LimiterKey
 /* Who wants to send how much. */
 typedef struct LimiterAsk
 {
+	const char *instance_id;	/* for the server log */
 	PaceRate	rate;			/* with the whole burst */
 	bool		drips;			/* the worker: it leaves the burst to others ... */
 	int			drip_burst;		/* ... but for this much of it */

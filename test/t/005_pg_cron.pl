@@ -104,8 +104,8 @@ foreach my $way (sort keys %clusters)
 	  or diag($owner->ask('SELECT jobid, command, status, return_message FROM cron.job_run_details')->{out});
 	diag(sprintf '%s: %.0f s until all were added', $way, time - $clusters{$way}{since});
 	# pg_cron forgets the end of a run whose job has gone
-	$owner->until("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%CALL wawp_drain%' AND state = 'active' AND pid <> pg_backend_pid()", 0, 30);
-	$owner->until(runs_of($clusters{$way}{$_}), qr/./, 10) foreach qw(insert function forbidden drain);
+	$owner->until("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%CALL wawp_drain%' AND state = 'active' AND pid <> pg_backend_pid()", 0);
+	$owner->until(runs_of($clusters{$way}{$_}), qr/./) foreach qw(insert function forbidden drain);
 	$owner->ask("SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname LIKE '%drain%'");
 
 	my @requests = $sim->ledger(qr/add$/);

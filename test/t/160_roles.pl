@@ -80,10 +80,10 @@ my $unlucky = new_person();
 $sim->rule({ match => { body => $unlucky }, answer => { json => { participants => [ { id => "$unlucky\@c.us", code => 404 } ] } } });
 $owner->ask("SELECT wawp_resume('support', '$group')");
 my ($failed) = $as{ben}->ask("SELECT id FROM wawp_request_add('$group', ARRAY['$unlucky'])")->{out};
-is($owner->until(state_of($failed), 'failed', 10), 'failed', 'an intent of ben\'s that failed');
+is($owner->until(state_of($failed), 'failed'), 'failed', 'an intent of ben\'s that failed');
 is($as{ann}->ask("SELECT wawp_retry($failed)")->{out}, 'f', '... is not ann\'s to retry');
 is($as{ben}->ask("SELECT wawp_retry($failed)")->{out}, 't', '... but ben\'s');
-$owner->until(state_of($failed), 'done', 10);
+$owner->until(state_of($failed), 'done');
 
 # ---- what users cannot set
 
@@ -112,7 +112,7 @@ $as{manager}->ask("SET ROLE ann; SET wawp.actor = 'clerk 7'");
 my ($asked) = $as{manager}->ask("SELECT id FROM wawp_request_add('$group', ARRAY['@{[ new_person() ]}'], reason => 'because')")->{out};
 is($owner->ask("SELECT requested_by || ' ' || (requested_from->>'login') || ' ' || (requested_from->>'actor') FROM wawp.membership_intent WHERE id = $asked")->{out},
 	'ann manager clerk 7', 'the role that asks, the login and the claimed actor are noted');
-$owner->until(state_of($asked), 'done', 10);
+$owner->until(state_of($asked), 'done');
 is($owner->ask("SELECT DISTINCT requested_by || ' ' || login_role || ' ' || actor || ' ' || reason FROM wawp.audit_log WHERE intent_id = $asked")->{out},
 	'ann manager clerk 7 because', '... and recorded');
 

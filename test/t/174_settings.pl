@@ -52,7 +52,7 @@ sub set_for_all
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $now;
 	$node->reload;
-	poll_until(sub { $now = $node->safe_psql('postgres', "SHOW $setting"); $now eq $expected }, 10);
+	poll_until(sub { $now = $node->safe_psql('postgres', "SHOW $setting"); $now eq $expected });
 	return is($now, $expected, $name);
 }
 
@@ -60,7 +60,7 @@ sub new_worker
 {
 	my $old = worker_pid();
 	ask("SELECT pg_terminate_backend($old)") if $old;
-	return poll_until(sub { my $pid = worker_pid(); $pid && $pid ne $old && $pid }, 20);
+	return poll_until(sub { my $pid = worker_pid(); $pid && $pid ne $old && $pid });
 }
 
 # Three people, one of whom is refused and invited, by function; three by INSERT ... SELECT; one goes again.
@@ -128,7 +128,7 @@ set_for_all('standard_conforming_strings', 'off', 'strings that do not conform')
 my $plain = WawpTest->session($node);
 my ($odd) = WawpTest->people(1, $people++);
 $plain->ask(qq{SELECT wawp_request_add('@{[ new_group() ]}', ARRAY['$odd'], 'support', reason => 'a\\\\b ''c'' "d" \\\\')});
-is($session->until("SELECT state FROM wawp.membership_intent WHERE jid = '$odd\@c.us'", 'done', 10), 'done', '... an intent with an odd reason is served');
+is($session->until("SELECT state FROM wawp.membership_intent WHERE jid = '$odd\@c.us'", 'done'), 'done', '... an intent with an odd reason is served');
 is(ask("SELECT count(*), min(reason) FROM wawp.audit WHERE jid = '$odd\@c.us'"), q{3|a\b 'c' "d" \\}, '... and recorded with it');
 $plain->quit;
 
@@ -159,7 +159,7 @@ set_for_all('row_security', 'off', 'row_security = off');
 my $ann = WawpTest->session($node, 'postgres', user => 'ann');
 my $hers = $ann->ask("SELECT id FROM wawp_request_add('@{[ new_group() ]}', ARRAY['@{[ WawpTest->people(1, $people++) ]}'], 'support', batch_id => 'of ann')");
 like($hers->{out}, qr/^\d+$/, '... an unprivileged role can ask') || diag($hers->{err});
-is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $hers->{out}", 'done', 10), 'done', '... and is served');
+is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $hers->{out}", 'done'), 'done', '... and is served');
 ask("SELECT wawp_pause('support')");
 my $mine = $ann->ask("SELECT id FROM wawp_request_add('@{[ new_group() ]}', ARRAY['@{[ WawpTest->people(1, $people++) ]}'], 'support')")->{out};
 is($ann->ask("SELECT wawp_cancel($mine)")->{out}, 't', '... and cancel');
@@ -206,7 +206,7 @@ SKIP:
 		$clock->move(92 * 86400);
 		my $group = new_group();
 		ask("SELECT wawp_request_add('$group', ARRAY['@{[ WawpTest->people(1, $people++) ]}'], 'support', batch_id => 'years')");
-		$session->until("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'years' AND state <> 'done'", 0, 10);
+		$session->until("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'years' AND state <> 'done'", 0);
 	}
 	cmp_ok(ask("SELECT count(*) FROM pg_inherits WHERE inhparent = 'wawp.audit_log'::regclass"), '>', 20, 'two years of records');
 	new_worker();
@@ -230,7 +230,7 @@ foreach my $round (1 .. 3)
 	$clock ? $clock->run(sub { $node->start }) : $node->start;
 	$session = sturdy_session();
 	$lost += ask("SELECT count(*) = 0 FROM lazy WHERE n = $round") eq 't';
-	is($session->until("SELECT state, attempts FROM wawp.membership_intent WHERE id = $id", 'done|1', 10), 'done|1', 'a crash: an intent whose request had left was in doubt, is looked for, and is done');
+	is($session->until("SELECT state, attempts FROM wawp.membership_intent WHERE id = $id", 'done|1'), 'done|1', 'a crash: an intent whose request had left was in doubt, is looked for, and is done');
 	is(ask("SELECT string_agg(kind || ' ' || attempt, ', ' ORDER BY id) FROM wawp.audit WHERE intent_id = $id AND jid = '$who\@c.us'"), 'sent 1, verified 1',
 		'... the record of that request is there');
 }

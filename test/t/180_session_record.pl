@@ -58,7 +58,7 @@ sub is_recorded
 {
 	my ($who, $expected, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my $last = $other->until(record_of($who), $expected, 10);
+	my $last = $other->until(record_of($who), $expected);
 	return ref $expected ? like($last, $expected, $name) : is($last, $expected, $name);
 }
 
@@ -85,7 +85,7 @@ sub end_worker
 {
 	my $old = WawpTest->worker($node);
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend($old)");
-	poll_until(sub { WawpTest->worker($node) != $old }, 10) or die "no new worker\n";
+	poll_until(sub { WawpTest->worker($node) != $old }) or die "no new worker\n";
 	return;
 }
 
@@ -100,7 +100,7 @@ sub books_balance
 		WHERE request_id IS NOT NULL AND coalesce(jid, '') !~ '%s' GROUP BY 1, 2 HAVING NOT coalesce(count(*) FILTER (WHERE kind = 'sent') = 1
 		AND count(*) FILTER (WHERE kind = 'answered') = 1
 		AND min(id) FILTER (WHERE kind = 'sent') < min(id) FILTER (WHERE kind = 'answered'), false)};
-	is($other->until(sprintf($unfinished, $pattern), '', 10), '', "$name: each request is recorded once, and how it ended once");
+	is($other->until(sprintf($unfinished, $pattern), ''), '', "$name: each request is recorded once, and how it ended once");
 
 	my (%arrived, %sent);
 	foreach my $request ($sim->ledger(qr{/(add|remove|promote|demote)$}))
@@ -148,7 +148,7 @@ foreach (
 		"sent|$action|$who\@c.us|$to|support|ABC123|t|t|session|by hand|t|t", "$action: recorded while it is on the wire");
 	is($session->answer->{out}, $outcome, '... answered');
 	$session->ask('ROLLBACK');
-	is($other->until("SELECT string_agg(kind::text, ' ' ORDER BY id) FROM wawp.audit WHERE group_jid = '$to'", 'sent answered', 10),
+	is($other->until("SELECT string_agg(kind::text, ' ' ORDER BY id) FROM wawp.audit WHERE group_jid = '$to'", 'sent answered'),
 		'sent answered', '... recorded, although the caller rolled back');
 	is($other->ask("SELECT a.outcome, a.code, a.http_status, a.duration_ms BETWEEN 350 AND 3000, a.request_id = s.request_id, a.jid = s.jid,
 		a.reason = s.reason, a.at > s.at FROM wawp.audit a, wawp.audit s WHERE a.group_jid = '$to' AND a.kind = 'answered'
@@ -239,13 +239,13 @@ foreach my $table ('wawp.audit_log', 'wawp.contact')
 		my $answer = $session->ask(add($_));
 		is($answer->{state}, '55000', "$table is locked for longer than wawp.audit_timeout: 55000");
 		like($answer->{err}, qr/within wawp\.audit_timeout.*Nothing was sent/s, '... which says that nothing was sent');
-		cmp_ok($answer->{seconds}, '<', 1.5, '... in time');
+		is_soon($answer->{seconds}, '... in time');
 	}
 	unlock();
 	$who = new_person();
 	my $answer = $session->ask("SET wawp.audit_timeout = '5s'; " . add($who));
 	is($answer->{out}, 'accepted', 'unlocked: the next call goes through');
-	cmp_ok($answer->{seconds}, '<', 2, '... soon');
+	is_soon($answer->{seconds}, '... soon');
 	is(scalar(map { requests_about($_) || () } @tried), 0, '... the others were not sent');
 	is_recorded($_, qr/^(sent, answered unreachable)?$/, '... nor is there a "sent" that is not taken back') foreach @tried;
 	$session->ask("SET wawp.audit_timeout = '300ms'");
@@ -260,7 +260,7 @@ sleep 0.5;
 unlock();
 my $answer = $session->answer;
 is($answer->{out}, 'accepted', 'the next call waits until the worker has given the last one up');
-cmp_ok($answer->{seconds}, '<', 3, '... and not longer');
+is_soon($answer->{seconds}, '... and not longer');
 foreach (1 .. 3)
 {
 	lock_table('wawp.audit_log');
@@ -313,7 +313,7 @@ foreach (grep { $_->{state} } @ends)
 
 $session->ask("SET wawp.audit_timeout = '500ms'");
 $locker->send('CREATE DATABASE copy TEMPLATE postgres');
-$other->until(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'wawp worker'}, 0, 4);
+$other->until(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'wawp worker'}, 0);
 $who = new_person();
 $answer = $session->ask(add($who));
 is($answer->{state}, '55000', 'while a statement bars the worker: 55000');
@@ -333,7 +333,7 @@ is($session->ask("SET wawp.audit_timeout = '5s'; " . add(new_person()))->{out}, 
 	is($answer->{state}, '55000', 'no slot is free for a worker: 55000');
 	like($answer->{err}, qr/no wawp worker.*Nothing was sent.*max_worker_processes/s, '... which says what to do');
 	is($sim->count('add$'), 0, '... nothing was sent');
-	ok(poll_until(sub { slurp_file($crowded->logfile) =~ /no free slot/ }, 5), '... and the log says so');
+	ok(poll_until(sub { slurp_file($crowded->logfile) =~ /no free slot/ }), '... and the log says so');
 	is($alone->ask("SELECT count(*) FROM wawp_participants('$group')")->{state}, '', '... what only reads needs no worker');
 	$crowded->safe_psql('postgres', 'ALTER SYSTEM SET max_worker_processes = 8');
 	$alone->quit;
@@ -344,7 +344,7 @@ is($session->ask("SET wawp.audit_timeout = '5s'; " . add(new_person()))->{out}, 
 
 $node->safe_psql('postgres', 'ALTER SYSTEM SET wawp.worker = off');
 $node->reload;
-$session->until('SHOW wawp.worker', 'off', 5);
+$session->until('SHOW wawp.worker', 'off');
 $who = new_person();
 is($session->ask(add($who))->{out}, 'accepted', 'wawp.worker = off: calls are made');
 is_recorded($who, $answered, '... and recorded');
@@ -377,7 +377,7 @@ foreach (
 	ok(worker_waits(), '... for which the worker has to wait') if $name =~ /the queue/;
 	$answer = $session->ask(add($who));
 	is($answer->{out}, 'accepted', '... a call goes through') || diag($answer->{err});
-	cmp_ok($answer->{seconds}, '<', 3, '... promptly');
+	is_soon($answer->{seconds}, '... promptly');
 	$session->ask('ROLLBACK');
 	is_recorded($who, "$answered, $answered", "... and is recorded, with $name") || diag($other->ask('SELECT string_agg(a::text, chr(10)) FROM (SELECT * FROM wawp.audit ORDER BY id DESC LIMIT 6) a')->{out});
 }
@@ -410,7 +410,7 @@ lock_table('wawp.audit_log');
 $answer = $session->answer;
 like($answer->{out}, qr/\A1\|accepted\|\n2\|unreachable\|.*not be recorded.*\n3\|unreachable\|.*not be recorded.*\z/,
 	'a statement over groups, the second cannot be recorded: rows') || diag($answer->{err});
-cmp_ok($answer->{seconds}, '<', 4, '... in time');
+is_soon($answer->{seconds}, '... in time');
 is($session->ask(add(new_person()))->{state}, '55000', '... the first of the next statement: an error');
 unlock();
 is(requests_about($who), 1, '... only the first was sent');
@@ -437,7 +437,7 @@ $group = new_group();
 my ($one, $two) = (new_person(), new_person());
 $session->ask("SELECT * FROM wawp_add_participants('$group',
 	ARRAY['$one', '+$one', 'nonsense', NULL, '$two', '$one\@s.whatsapp.net', '$group', '$two\@c.us'])");
-is($other->until("SELECT string_agg(kind || ' ' || split_part(jid, '\@', 1), ', ' ORDER BY id) FROM wawp.audit
+is($other->until("SELECT string_agg(kind || ' ' || split_part(jid, '\@'), ', ' ORDER BY id) FROM wawp.audit
 	WHERE group_jid = '$group'", qr/answered/, 5),
 	"sent $one, sent $two, answered $one, answered $two", 'duplicates and what is no person: one row per person');
 
@@ -483,12 +483,12 @@ foreach ([ 'a reason', "reason => repeat('x', 10240)" ], [ 'an actor', "reason =
 $who = new_person();
 is($session->ask("SELECT outcome FROM wawp_add_participants('$group', ARRAY['$who'], reason => repeat('x', 3000))")->{out}, 'accepted',
 	'a reason of 3 kB');
-is($other->until("SELECT length(reason) FROM wawp.audit WHERE group_jid = '$group' AND kind = 'answered'", 3000, 5), 3000, '... is recorded whole');
+is($other->until("SELECT length(reason) FROM wawp.audit WHERE group_jid = '$group' AND kind = 'answered'", 3000), 3000, '... is recorded whole');
 
 # ---- other calls
 
 my $under_way = q{SELECT count(*) FROM wawp.membership_intent WHERE state NOT IN ('done', 'failed', 'cancelled')};
-is($other->until($under_way, 0, 20), 0, 'what the worker was given to do meanwhile is done, and recorded');
+is($other->until($under_way, 0), 0, 'what the worker was given to do meanwhile is done, and recorded');
 foreach (
 	[ 'wawp_create_group', "SELECT wawp_create_group('Choir', ARRAY['ONE', 'TWO'])", 'add/ONE/create/-, add/TWO/create/-',
 		'add/ONE/create/accepted, add/TWO/create/accepted' ],
@@ -502,7 +502,7 @@ foreach (
 	my $before = $other->ask('SELECT max(id) FROM wawp.audit_log')->{out};
 	$answer = $session->ask("BEGIN; $sql; ROLLBACK");
 	is($answer->{state}, '', $name) || diag($answer->{err});
-	my @rows = map { $other->until("SELECT string_agg(concat_ws('/', coalesce(action::text, '-'), coalesce(split_part(jid, '\@', 1), '-'),
+	my @rows = map { $other->until("SELECT string_agg(concat_ws('/', coalesce(action::text, '-'), coalesce(split_part(jid, '\@'), '-'),
 		substring(detail ->> 'call' FROM '^\\w+'), coalesce(outcome::text, '-')), ', ' ORDER BY id)
 		FROM wawp.audit WHERE id > $before AND kind = '$_'", qr/./, 5) } qw(sent answered);
 	is_deeply(\@rows, [ $sent, $done ], '... is recorded, although it was rolled back');
@@ -542,7 +542,7 @@ $group = new_group();
 $session->ask('PREPARE adding AS SELECT outcome FROM wawp_add_participants($1, ARRAY[$2])');
 my @prepared = map { $session->ask("EXECUTE adding('$group', '@{[ new_person() ]}')")->{out} } 1 .. 20;
 is(scalar(grep { $_ eq 'accepted' } @prepared), 20, 'a prepared statement, 20 times');
-is($other->until("SELECT count(*) FROM wawp.audit WHERE group_jid = '$group'", 40, 5), 40, '... 20 records');
+is($other->until("SELECT count(*) FROM wawp.audit WHERE group_jid = '$group'", 40), 40, '... 20 records');
 books_balance('all of these');
 
 # ---- sessions that wait not long enough, a log that is locked now and then, a worker that ends now and then
@@ -604,7 +604,7 @@ foreach my $death ('kill -9 of the backend', 'immediate stop')
 	if ($death =~ /kill/)
 	{
 		kill 'KILL', $session->pid;
-		poll_until(sub { $other->ask('SELECT')->{gone} }, 10);
+		poll_until(sub { $other->ask('SELECT')->{gone} });
 	}
 	else
 	{

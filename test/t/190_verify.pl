@@ -252,7 +252,7 @@ is($wawp->end($by_lid{known}), 'done added', 'by privacy id only: found by the m
 is($wawp->ask("SELECT lid ~ '^[0-9]+\@lid\$' FROM wawp.contact WHERE jid = '$known\@c.us'"), 't', '... which is kept');
 is($wawp->end($by_lid{shown}), 'done added', 'by privacy id with the number beside it');
 is($wawp->comes_to($by_lid{private}, qr/^invited/), 'invited invited', 'by the map not there: invited');
-poll_until(sub { $wawp->lists($dark) >= 4 }, 5);
+poll_until(sub { $wawp->lists($dark) >= 4 });
 is($wawp->now($by_lid{unknown}), 'verifying accepted', 'a privacy id that nobody can resolve: neither in nor out');
 is($wawp->messages($unknown), 0, '... not invited');
 like($wawp->ask("SELECT wawp_explain($by_lid{unknown})"), qr/^verifying: the API said accepted, the member list is looked at about/, '... explained');
@@ -296,7 +296,7 @@ is($wawp->lists($patient{group}), 2, '... by one list before and one after');
 
 is($wawp->now($gone_id), 'verifying accepted', 'without a list to look at first: asked for nevertheless');
 cmp_ok($wawp->lists($gone), '<=', 2 + log(1 + time - $asked_at) / log(2), '... the list is tried less and less often');
-is($wawp->end($back_id, 45), 'done added', 'a list that can be read again settles who waits');
+is($wawp->end($back_id), 'done added', 'a list that can be read again settles who waits');
 is($wawp->requests($back), 1, '... without another request');
 $wawp->age($gone_id, '25 hours');
 is($wawp->end($gone_id), 'done accepted', 'one that never can: over after a day');

@@ -137,7 +137,7 @@ is($wawp->ask("SELECT invited_at IS NOT NULL FROM wawp.membership JOIN wawp.cont
 my $opted_out = private();
 $sim->rule({ match => { path => 'add$', body => $opted_out }, fault => { delay => 0.6 } });
 my $quiet = $wawp->want(who => $opted_out, group => my $quiet_group = $wawp->group);
-poll_until(sub { $wawp->requests($quiet_group) }, 10);
+poll_until(sub { $wawp->requests($quiet_group) });
 $wawp->ask("SELECT wawp_suppress('$opted_out', NULL, 'wrote STOP')");
 my $reserved = $wawp->group;
 $wawp->ask("INSERT INTO wawp.group_settings (instance, group_jid, invite) VALUES ('support', '$reserved', false)");
@@ -208,11 +208,11 @@ foreach my $case ([ 410, 'link_unavailable' ], [ 403, 'not_admin' ])
 	like($wawp->ask("SELECT wawp_explain($it{id})"), qr/^inviting: privacy_blocked.*held: $outcome/, '... as wawp_explain says');
 	is(texts($it{who}), 0, '... without a message');
 	$wawp->ask("SELECT wawp_resume('support', '$it{group}')");
-	is($wawp->comes_to($it{id}, 'invited invited', 5), 'invited invited', '... and is invited afterwards');
+	is($wawp->comes_to($it{id}, 'invited invited'), 'invited invited', '... and is invited afterwards');
 	is(texts($it{who}), 1, '... once');
 }
 
-is($wawp->end($unseen{id}, 30), 'failed invited', 'who does not come within invite_ttl and cannot be looked for: failed');
+is($wawp->end($unseen{id}), 'failed invited', 'who does not come within invite_ttl and cannot be looked for: failed');
 is(texts($unseen{who}), 1, '... after one message');
 
 # ---- a message that does not leave
@@ -261,7 +261,7 @@ foreach my $how (sort keys %death)
 	my %it = (who => private(), group => $wawp->group);
 	$sim->rule({ match => { path => 'send/text$', body => $it{who} }, fault => { hang => \1 } });
 	$it{id} = $wawp->want(%it);
-	poll_until(sub { texts($it{who}) }, 15);
+	poll_until(sub { texts($it{who}) });
 	is($wawp->now($it{id}), 'sending invited', "$how while an invitation's answer is out");
 	$death{$how}->(WawpTest->worker($node));
 	is($wawp->end($it{id}), 'failed unknown_result', '... nobody knows');

@@ -59,7 +59,7 @@ my $refused = $wawp->want(group => $here, who => $who{all});
 my $behind = $wawp->want(group => $there, after => $refused);
 $wawp->ask("SELECT wawp_resume('support', '$here')");
 is($wawp->end($refused), 'failed suppressed', 'somebody waits behind one who is suppressed');
-like($wawp->end($behind, 5), qr/^failed/, '... and is told at once that it was in vain');
+like($wawp->end($behind), qr/^failed/, '... and is told at once that it was in vain');
 is(by_hand($here, $who{one}), 'suppressed', 'session calls obey: for a group');
 is(by_hand($there, $who{all}), 'suppressed', '... for all');
 is($wawp->ask("SELECT wawp_unsuppress('$who{one}')"), 'f', 'for all there was none to end');
@@ -166,7 +166,7 @@ $sim->rule({ match => { path => "$filled/participants/add\$" }, times => undef, 
 my $unlucky = $wawp->want(group => $filled, verify => 'true');
 $wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE id = $unlucky AND state = 'verifying'", 1);
 $sim->join($filled, $wawp->person(lid => '88800011122'));
-is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$filled'", 'group_full', 30), 'group_full', 'others took the last places meanwhile: the group is full');
+is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$filled'", 'group_full'), 'group_full', 'others took the last places meanwhile: the group is full');
 is($wawp->now($unlucky), 'queued group_full', '... which is not taken for a privacy setting');
 $sim->unrule;
 

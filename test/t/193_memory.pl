@@ -89,7 +89,7 @@ my %shift = (who => $wawp->person, group => $wawp->group);
 my $ends_at = time + 2;
 is($wawp->end($wawp->want(%shift, until => "to_timestamp($ends_at)", reason => "'shift north'")), 'done added', 'a shift begins');
 is(memory(@shift{qw(group who)}, "extract(epoch FROM until)::numeric(20,2) = ($ends_at)::numeric(20,2)"), 't', '... until its end is known');
-my $removal = $wawp->until("SELECT id FROM wawp.membership_intent WHERE group_jid = '$shift{group}' AND action = 'remove'", qr/\d/, 10);
+my $removal = $wawp->until("SELECT id FROM wawp.membership_intent WHERE group_jid = '$shift{group}' AND action = 'remove'", qr/\d/);
 like($removal, qr/^\d+$/, '... when the removal is queued by itself');
 is($wawp->column($removal, "created_at BETWEEN to_timestamp($ends_at) AND to_timestamp($ends_at + 1.5)"), 't', '... at once, not before');
 is($wawp->column($removal, "concat_ws('|', origin, reason, requested_by = current_user)"), 'until|shift north|t', '... for the reason and the role of the addition');
@@ -104,7 +104,7 @@ my %long = (who => $wawp->person, group => $wawp->group);
 my $first_end = time + 2;
 is($wawp->end($wawp->want(%long, until => "to_timestamp($first_end)")), 'done added', 'a shift begins');
 is($wawp->end($wawp->want(%long, until => "to_timestamp($first_end + 2)")), 'done already_member', '... and is extended');
-$removal = $wawp->until("SELECT id FROM wawp.membership_intent WHERE group_jid = '$long{group}' AND action = 'remove'", qr/\d/, 10);
+$removal = $wawp->until("SELECT id FROM wawp.membership_intent WHERE group_jid = '$long{group}' AND action = 'remove'", qr/\d/);
 is($wawp->column($removal, "created_at >= to_timestamp($first_end + 2)"), 't', '... it ends at the second end');
 is($wawp->end($removal), 'done removed', '... then');
 
@@ -188,7 +188,7 @@ my %told = (
 	suppressed => $wawp->want(who => $barred));
 my %ends = map { $told{$_} => $wawp->end($told{$_}) } sort keys %told;
 my $heard = '';
-poll_until(sub { $heard .= $ear->ask('SELECT 1')->{out}; return !grep { $heard !~ /"id": $_,/ } values %told; }, 10);
+poll_until(sub { $heard .= $ear->ask('SELECT 1')->{out}; return !grep { $heard !~ /"id": $_,/ } values %told; });
 foreach my $id (sort { $a <=> $b } values %told)
 {
 	my ($state, $outcome) = split / /, $ends{$id};
@@ -205,7 +205,7 @@ my $overtaken = $wawp->want(%both);
 $wawp->comes_to($overtaken, qr/^verifying/);
 my $opposite = $wawp->ask("INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, verify)
 	VALUES ('patient', '$both{group}', '$both{who}', 'remove', false) RETURNING id");
-like($wawp->end($overtaken, 5), qr/^done accepted/, 'what the opposite of was asked for is over as far as it came');
+like($wawp->end($overtaken), qr/^done accepted/, 'what the opposite of was asked for is over as far as it came');
 is($wawp->end($opposite), 'done accepted', '... which follows');
 is($wawp->ask("SELECT count(*) FROM (SELECT instance FROM wawp.hold UNION ALL SELECT instance FROM wawp.membership) x
 	WHERE NOT EXISTS (SELECT FROM pg_foreign_server WHERE srvname = x.instance)"), 0, '... and nothing is remembered of instances there are not');

@@ -70,7 +70,7 @@ while ($how_many->() > 60 && $kills < 10)
 {
 	my $seen = $sim->ctl(GET => 'count')->{count};
 	sleep 1 + rand 1;
-	poll_until(sub { $sim->ctl(GET => 'count')->{count} > $seen + 5 }, 10);
+	poll_until(sub { $sim->ctl(GET => 'count')->{count} > $seen + 5 });
 	my $worker = $wawp->until("SELECT pid FROM pg_stat_activity WHERE backend_type = 'wawp worker' AND query <> ''", qr/^\d+$/);
 	kill 'KILL', $worker;
 	$kills++;
