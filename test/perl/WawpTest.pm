@@ -273,7 +273,7 @@ monotonic microseconds.  The server needs C<< log_min_messages = debug1 >>.
 =head2 WawpTest->asks($node, $instance_id, [kind => 'add'], [group => 1])
 
 What the limiter was asked for an account (or, with group, for groups with a pace of their own) and
-answered, in order: hashes of at, granted (without what was given back), wanted, by (worker or session),
+answered, in order: hashes of at, granted (without what was given back), back, wanted, by (worker or session),
 interval, burst, each.  Kinds: add, invite, check.
 
 =head2 WawpTest->permits(@asks)
@@ -329,6 +329,7 @@ sub _give_back
 	{
 		my $some = $ask->{granted} < $number ? $ask->{granted} : $number;
 		$ask->{granted} -= $some;
+		$ask->{back} += $some;
 		$number -= $some or return;
 	}
 	return;

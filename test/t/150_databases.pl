@@ -1,6 +1,6 @@
 
 # A worker for each database that has the extension, and out of the way of whatever is done to a database
-# or to the server, idle or with a request that is answered in half a minute.
+# or to the server, idle or with a request that is not answered.
 
 use strict;
 use warnings;
@@ -41,10 +41,9 @@ sub enqueue
 
 sub state_is
 {
-	my ($dbname, $id, $state, $seconds) = @_;
+	my ($dbname, $id, $state) = @_;
 	my $last;
-	poll_until(sub { $last = $node->safe_psql($dbname, "SELECT state FROM wawp.membership_intent WHERE id = $id"); return $last eq $state; },
-		$seconds // 10);
+	poll_until(sub { $last = $node->safe_psql($dbname, "SELECT state FROM wawp.membership_intent WHERE id = $id"); return $last eq $state; });
 	return $last;
 }
 
@@ -75,13 +74,13 @@ sub quick
 	return is_soon($answer->{seconds}, '... in less than a second');
 }
 
-# Sends a request that is not answered for half a minute and has no effect, so that it has to be sent
+# Sends a request that is not answered and has no effect, so that it has to be sent
 # again; who it is for, and its id.
 sub keep_busy
 {
 	my ($dbname) = @_;
 	my $who = new_person();
-	$sim->rule({ match => { body => $who }, effect => 'none', fault => { delay => 30 } });
+	$sim->rule({ match => { body => $who }, effect => 'none', fault => { hang => \1 } });
 	my $id = enqueue($dbname, $who);
 	poll_until(sub { grep { /$who/ } $sim->people }) or die "the worker of $dbname does not send\n";
 	return ($who, $id);

@@ -94,7 +94,7 @@ sub not_recorded
 	return [ grep { $sent{$_} > ($recorded{$_} // 0) } sort keys %sent ];
 }
 
-# Fills the disk while requests are made; comes back when none has been made for a second.
+# Fills the disk while requests are made; comes back when none has been made for two seconds.
 sub fill_while_serving
 {
 	my ($name) = @_;
@@ -103,7 +103,7 @@ sub fill_while_serving
 	poll_until(sub { requests() > $before + 50 });
 	fill();
 	my ($last, $since) = (-1, time);
-	poll_until(sub { my $now = requests(); ($last, $since) = ($now, time) if $now != $last; time - $since > 1 });
+	poll_until(sub { my $now = requests(); ($last, $since) = ($now, time) if $now != $last; time - $since > 2 });
 	return cmp_ok(ask("SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'"), '>', 100, "$name: the service has stopped, with much to do");
 }
 

@@ -32,10 +32,8 @@ sub prepare
 	return $id;
 }
 
-# The safety poll comes once a minute: what is served within this time was not found by it, but for the one poll
-# that may fall into it, so twice is proof.
-my $prompt = 2;
-
+# The safety poll comes once a minute: what is served soon was not found by it, but for the one poll that may fall into
+# it, so more than once is proof.
 foreach my $time (1 .. 3)
 {
 	my $who = new_person();
@@ -69,10 +67,10 @@ ask($decides, "COMMIT PREPARED 'next'");
 is($decides->until(state_of($next), 'done'), 'done', 'ROLLBACK PREPARED, and the worker looks at the group again');
 is(requests_for($taken_back), 0, '... nothing of it left');
 
-# Does a statement make the worker look at its queue?  The safety poll may fall into one try, not into two.
+# True if a statement makes the worker look at its queue.  The safety poll may fall into one try, not into two.
 sub wakes
 {
-	my ($session, $sql, $state) = @_;
+	my ($session, $sql, $state, $seconds) = @_;
 	my $last = "SELECT state_change FROM pg_stat_activity WHERE backend_type = 'wawp worker'";
 
 	foreach (1 .. 2)
@@ -80,9 +78,9 @@ sub wakes
 		my $before = ask($decides, $last);
 		my $answer = $session->ask($sql);
 		die "$sql: $answer->{state}" if $answer->{state} ne $state;
-		sleep 0.3;
+		my $has_looked = poll_until(sub { ask($asks, $last) ne $before }, $seconds // 0.3);
 		$decides->ask('ROLLBACK') if $sql =~ /^BEGIN/;
-		return 0 if ask($decides, $last) eq $before;
+		return 0 if !$has_looked;
 	}
 	return 1;
 }
@@ -95,7 +93,7 @@ is(wakes($decides, "COMMIT PREPARED 'no such'", '42704'), 0, 'COMMIT PREPARED of
 is(wakes($decides, "BEGIN; COMMIT PREPARED 'stays'", '25001'), 0, '... nor one within a transaction');
 is(wakes($other, "COMMIT PREPARED 'stays'", '42501'), 0, '... nor one by a role that may not');
 is(wakes($asks, "BEGIN; CREATE TEMP TABLE t () ON COMMIT DROP; COMMIT", ''), 0, '... nor a COMMIT of something else');
-is(wakes($asks, "SELECT wawp_resume('support')", ''), 1, '... as wawp_resume does');
+is(wakes($asks, "SELECT wawp_resume('support')", '', soon()), 1, '... as wawp_resume does');
 $other->quit;
 is(requests_for($who), 0, '... and nothing has left');
 

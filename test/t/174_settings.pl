@@ -80,7 +80,7 @@ sub serves
 	ask("INSERT INTO wawp.membership_intent (group_jid, jid, batch_id) SELECT '@{[ new_group() ]}', unnest(ARRAY['$who[3]', '$who[4]', '$who[5]']), '$batch'");
 	ask("SELECT wawp_request_remove('$group', ARRAY['15550000002'], 'support', batch_id => '$batch')");
 	is($session->until("SELECT count(*) FILTER (WHERE state = 'done'), count(*) FILTER (WHERE state = 'invited') FROM wawp.membership_intent WHERE batch_id = '$batch'",
-		'6|1', $options{seconds} // 10), '6|1', '... all are served') || diag(ask("SELECT state, wawp_explain(id) FROM wawp.membership_intent WHERE batch_id = '$batch'"));
+		'6|1'), '6|1', '... all are served') || diag(ask("SELECT state, wawp_explain(id) FROM wawp.membership_intent WHERE batch_id = '$batch'"));
 	my %times;
 	$times{$_}++ foreach map { s/\w+ //r } $sim->people;
 	is_deeply([ map { $times{$_} } @who ], [ (1) x 6 ], '... by one request each');
@@ -175,9 +175,9 @@ serves('asked for in one', session => $ann);
 my ($late) = WawpTest->people(1, $people++);
 $sim->rule({ match => { path => 'add$', body => $late }, fault => { delay => 1 } });
 $ann->ask("SELECT wawp_request_add('@{[ new_group() ]}', ARRAY['$late'], 'support', batch_id => 'serializable')");
-my $waited = $ann->ask("SELECT pending, done FROM wawp_wait('serializable', '5 s')");
+my $waited = $ann->ask("SELECT pending, done FROM wawp_wait('serializable', '180 s')");
 is($waited->{out}, '0|1', '... wawp_wait sees what has been done meanwhile');
-cmp_ok($waited->{seconds}, '<', 4, '... and does not wait for ever');
+is_soon($waited->{seconds}, '... and does not wait for ever');
 $ann->quit;
 
 settings(session_replication_role => 'replica');
@@ -220,7 +220,7 @@ foreach my $round (1 .. 3)
 	my ($who) = WawpTest->people(1, $people++);
 	ask("CREATE TABLE IF NOT EXISTS lazy (n int)");
 	ask('CHECKPOINT');
-	$sim->rule({ match => { path => 'add$', body => $who }, fault => { delay => 5 } });
+	$sim->rule({ match => { path => 'add$', body => $who }, fault => { hang => \1 } });
 	$sim->ctl(POST => 'ledger/clear');
 	my $id = ask("SELECT id FROM wawp_request_add('@{[ new_group() ]}', ARRAY['$who'], 'support')");
 	$sim->arrived('add$');

@@ -77,7 +77,7 @@ like($text, qr/^(\+1555850\d{4}, ){50}\.\.\.\+1555/, '... naming fifty of them')
 # ---- when it cannot be sent
 
 my $refused = welcoming('Hello {names}', '100 ms');
-$sim->rule({ match => { path => 'send/text$' }, times => 1, answer => { status => 429, headers => { 'Retry-After' => '1' }, json => { error => 'slow down' } } });
+$sim->rule({ match => { path => 'send/text$' }, times => 1, answer => { status => 429, headers => { 'Retry-After' => '3' }, json => { error => 'slow down' } } });
 is($wawp->end($wawp->want(group => $refused, who => my $patient = $wawp->person)), 'done added', 'the API is busy when it is to be welcomed');
 $wawp->until("SELECT count(*) FROM wawp.audit_log WHERE group_jid = '$refused' AND outcome = 'rate_limited' AND kind = 'answered'", 1);
 is($wawp->ask("SELECT reason FROM wawp.hold WHERE instance = 'support'"), 'rate_limited', '... the instance is held for that');
