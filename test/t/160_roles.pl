@@ -104,7 +104,7 @@ like($refusal, qr/COPY FROM not supported with row-level security/, 'COPY FROM n
 is($as{ann}->ask("CREATE TEMP TABLE staged AS SELECT '$group' AS g, '1555700' || to_char(i, 'FM0000') AS j FROM generate_series(1, 20) i;
 	INSERT INTO wawp.membership_intent (group_jid, jid, batch_id) SELECT g, j, 'staged' FROM staged")->{state}, '',
 		'... others stage and INSERT ... SELECT');
-is($as{ann}->ask("SELECT done FROM wawp_wait('staged', '20 s')")->{out}, 20, '... and wait');
+is($as{ann}->ask("SELECT done FROM wawp_wait('staged', '180 s')")->{out}, 20, '... and wait');
 
 # ---- what is recorded
 
@@ -157,7 +157,7 @@ foreach my $round (1 .. 3)
 $expected{ my $by_definer = new_person() } = 'token-of-definer';
 is($as{stranger}->ask("SELECT ask_as_definer('$by_definer') > 0")->{out}, 't', 'SECURITY DEFINER lets others ask');
 $owner->ask("SELECT wawp_resume('shared')");
-is($owner->ask("SELECT done FROM wawp_wait('tokens', '20 s')")->{out}, 10,
+is($owner->ask("SELECT done FROM wawp_wait('tokens', '180 s')")->{out}, 10,
 	'four roles ask one instance, ten people to a request');
 my %sent;
 foreach my $request ($sim->changes)

@@ -67,7 +67,9 @@ sub keeps_to
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my @permits = WawpTest->permits(WawpTest->asks($node, uc $instance));
 	my @at = arrivals($instance);
-	is(scalar(grep { $at[$_] < ($permits[$_] // 9e99) - 1000 } 0 .. $#at), 0, "$name: nothing arrives before it is granted");
+	my @early = grep { $at[$_] < ($permits[$_] // 9e99) - 1000 } 0 .. $#at;
+	is(scalar(@early), 0, "$name: nothing arrives before it is granted")
+	  || diag(sprintf '%d arrived, %d granted; ', scalar @at, scalar @permits, join ', ', map { sprintf '%d: %.0f after %.0f ms', $_, ($at[$_] - $at[0]) / 1e3, (($permits[$_] // 9e99) - $at[0]) / 1e3 } @early);
 	return is(scalar(WawpTest->over_pace(60e6 / $per_minute, $burst, @permits)), 0, "$name: at most $per_minute a minute and $burst more");
 }
 
