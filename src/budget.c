@@ -46,7 +46,7 @@ static BudgetPermit
 take(LimiterKey key, const LimiterAsk *ask)
 {
 	LimiterGrant grant = limiter_take(&key, ask);
-	BudgetPermit permit = {.granted = grant.granted,.next_at = grant.next_at,.key = key,.each = grant.each};
+	BudgetPermit permit = {.granted = grant.granted,.next_at = grant.next_at,.key = key,.grant = grant};
 
 	return permit;
 }
@@ -73,10 +73,10 @@ take_of_group(const WawpInstance *instance, const BudgetGroup *group, double jit
 	permit->has_group = true;
 	permit->group_key = budget_group_key(instance, group->jid);
 	grant = limiter_take(&permit->group_key, &ask);
-	permit->group_each = grant.each;
+	permit->group_grant = grant;
 	if (grant.granted == permit->granted)
 		return;
-	limiter_refund(&whole.key, whole.each, whole.granted - grant.granted, false);
+	limiter_refund(&whole.key, &whole.grant, whole.granted - grant.granted, false);
 	permit->granted = grant.granted;
 	permit->next_at = grant.next_at;
 }
@@ -136,10 +136,10 @@ refund(const BudgetPermit *permit, int count, bool comes_back)
 {
 	if (count <= 0)
 		return;
-	limiter_refund(&permit->key, permit->each, count, comes_back);
+	limiter_refund(&permit->key, &permit->grant, count, comes_back);
 	/* nobody drips there, so there are no turns */
 	if (permit->has_group)
-		limiter_refund(&permit->group_key, permit->group_each, count, false);
+		limiter_refund(&permit->group_key, &permit->group_grant, count, false);
 }
 
 /* Gives back what provably did not leave. */

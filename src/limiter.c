@@ -287,13 +287,13 @@ take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *g
 
 /* Nothing but figures and the instance_id, which is no secret. */
 static void
-log_answer(const LimiterKey *key, const LimiterAsk *ask, const LimiterGrant *grant, int64 now)
+log_answer(const LimiterKey *key, const LimiterAsk *ask, const LimiterGrant *grant)
 {
 	ereport(DEBUG1,
 			(errmsg_internal("wawp pace: %d of %d for a %s, account " UINT64_FORMAT ", group " UINT64_FORMAT
 							 ", kind %d, instance_id \"%s\", interval " INT64_FORMAT ", burst %d, each " INT64_FORMAT ", at " INT64_FORMAT,
 							 grant->granted, ask->wanted, ask->drips ? "worker" : "session", key->account, key->group,
-							 (int) key->kind, ask->instance_id, ask->rate.interval, ask->rate.burst, grant->each, now),
+							 (int) key->kind, ask->instance_id, ask->rate.interval, ask->rate.burst, grant->each, grant->at),
 			 errhidestmt(true), errhidecontext(true)));
 }
 
@@ -305,7 +305,7 @@ log_answer(const LimiterKey *key, const LimiterAsk *ask, const LimiterGrant *gra
 LimiterGrant
 limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 {
-	LimiterGrant grant = {0, 0, 0};
+	LimiterGrant grant = {0};
 	int64		now = clock_monotonic_us();
 	bool		is_limited = ask->rate.interval != 0 || ask->per_day > 0;
 	LimiterEntry *entry;
@@ -316,7 +316,7 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 		return grant;
 	}
 	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
-	now = clock_monotonic_us();
+	now = grant.at = clock_monotonic_us();
 	entry = find_entry(key, now);
 	if (entry)
 		take_from(entry, ask, now, &grant);
@@ -326,7 +326,7 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 		grant.granted = ask->wanted;
 	LWLockRelease(wawp_shared->limiter_lock);
 	if (is_limited)
-		log_answer(key, ask, &grant, now);
+		log_answer(key, ask, &grant);
 	return grant;
 }
 
@@ -335,23 +335,25 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
  * worker has to know something first; it has waited since it first asked.
  */
 void
-limiter_refund(const LimiterKey *key, int64 each, int count, bool comes_back)
+limiter_refund(const LimiterKey *key, const LimiterGrant *grant, int count, bool comes_back)
 {
 	LimiterEntry *entry;
+	int64		now;
 
 	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
+	now = clock_monotonic_us();
 	entry = hash_search(wawp_limiters, key, HASH_FIND, NULL);
 	if (entry)
 	{
-		entry->tat -= each * count;
+		entry->tat = pace_give_back(entry->tat, grant->each * count, now - grant->at);
 		entry->spent = Max(entry->spent - count, 0);
 		if (comes_back && entry->first.since == 0)
-			entry->first = (Waiter) {MyDatabaseId, entry->waited_since, clock_monotonic_us()};
+			entry->first = (Waiter) {MyDatabaseId, entry->waited_since, now};
 	}
 	LWLockRelease(wawp_shared->limiter_lock);
 	ereport(DEBUG1,
-			(errmsg_internal("wawp pace: %d given back, account " UINT64_FORMAT ", group " UINT64_FORMAT ", kind %d",
-							 count, key->account, key->group, (int) key->kind),
+			(errmsg_internal("wawp pace: %d given back, account " UINT64_FORMAT ", group " UINT64_FORMAT ", kind %d, of " INT64_FORMAT,
+							 count, key->account, key->group, (int) key->kind, grant->at),
 			 errhidestmt(true), errhidecontext(true)));
 }
 

@@ -300,39 +300,27 @@ sub asks
 {
 	my ($class, $node, $instance_id, %which) = @_;
 	my $kind = $kind_of{ $which{kind} // 'add' };
-	my (@asks, %account, %last);
+	my (@asks, %last);
 
 	open(my $log, '<', $node->logfile) or die "log: $!";
 	while (my $line = <$log>)
 	{
 		my ($pid, $text) = $line =~ /\[(\d+)\].* wawp pace: (.*)/ or next;
-		if ($text =~ /^(\d+) given back, account (\d+), group (\d+), kind (\d+)/)
+		if ($text =~ /^(\d+) given back, account (\d+), group (\d+), kind (\d+), of (\d+)/)
 		{
-			_give_back($last{"$pid $2 $3 $4"}, $1);
+			my $ask = $last{"$pid $2 $3 $4 $5"} or next;
+			$ask->{granted} -= $1;
+			$ask->{back} += $1;
 			next;
 		}
 		$text =~ /^(\d+) of (\d+) for a (\w+), account (\d+), group (\d+), kind (\d+), instance_id "(.*)", interval (\d+), burst (\d+), each (\d+), at (\d+)/
 		  or die "not understood: $text\n";
 		my $ask = { granted => $1, wanted => $2, by => $3, interval => $8, burst => $9, each => $10, at => $11 };
-		push @{ $last{"$pid $4 $5 $6"} }, $ask;
+		$last{"$pid $4 $5 $6 $ask->{at}"} = $ask;
 		push @asks, $ask if $7 eq $instance_id && $6 == $kind && ($5 ? 1 : 0) == ($which{group} // 0);
 	}
 	@asks = sort { $a->{at} <=> $b->{at} } @asks;
 	return @asks;
-}
-
-# What a process gives back is what it took last.
-sub _give_back
-{
-	my ($asks, $number) = @_;
-	foreach my $ask (reverse @{ $asks // [] })
-	{
-		my $some = $ask->{granted} < $number ? $ask->{granted} : $number;
-		$ask->{granted} -= $some;
-		$ask->{back} += $some;
-		$number -= $some or return;
-	}
-	return;
 }
 
 sub permits { my ($class, @asks) = @_; return map { ($_->{at}) x $_->{granted} } @asks; }
