@@ -285,16 +285,21 @@ take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *g
 		grant->next_at = next_token(ask, entry, worker_first, own_turn, now);
 }
 
-/* Nothing but figures and the instance_id, which is no secret. */
+/*
+ * Nothing but figures and the instance_id, which is no secret.  An interrupt
+ * waits until the caller has the permit in hand.
+ */
 static void
 log_answer(const LimiterKey *key, const LimiterAsk *ask, const LimiterGrant *grant)
 {
+	HOLD_INTERRUPTS();
 	ereport(DEBUG1,
 			(errmsg_internal("wawp pace: %d of %d for a %s, account " UINT64_FORMAT ", group " UINT64_FORMAT
 							 ", kind %d, instance_id \"%s\", interval " INT64_FORMAT ", burst %d, each " INT64_FORMAT ", at " INT64_FORMAT,
 							 grant->granted, ask->wanted, ask->drips ? "worker" : "session", key->account, key->group,
 							 (int) key->kind, ask->instance_id, ask->rate.interval, ask->rate.burst, grant->each, grant->at),
 			 errhidestmt(true), errhidecontext(true)));
+	RESUME_INTERRUPTS();
 }
 
 /*
@@ -351,10 +356,12 @@ limiter_refund(const LimiterKey *key, const LimiterGrant *grant, int count, bool
 			entry->first = (Waiter) {MyDatabaseId, entry->waited_since, now};
 	}
 	LWLockRelease(wawp_shared->limiter_lock);
+	HOLD_INTERRUPTS();
 	ereport(DEBUG1,
 			(errmsg_internal("wawp pace: %d given back, account " UINT64_FORMAT ", group " UINT64_FORMAT ", kind %d, of " INT64_FORMAT,
 							 count, key->account, key->group, (int) key->kind, grant->at),
 			 errhidestmt(true), errhidecontext(true)));
+	RESUME_INTERRUPTS();
 }
 
 /*

@@ -70,8 +70,8 @@ sub keeps_to
 {
 	my ($name, $instance, $per_minute) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @at = arrivals($instance);    # first: the worker goes on
 	my @permits = WawpTest->permits(asks($instance));
-	my @at = arrivals($instance);
 	my @early = grep { $at[$_] < ($permits[$_] // 9e99) - 1000 } 0 .. $#at;
 	is(scalar(@early), 0, "$name: nothing arrives before it is granted");
 	my $interval = 60e6 / $per_minute;

@@ -65,8 +65,8 @@ sub keeps_to
 {
 	my ($name, $instance, $per_minute, $burst) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @at = arrivals($instance);    # first: the worker goes on
 	my @permits = WawpTest->permits(WawpTest->asks($node, uc $instance));
-	my @at = arrivals($instance);
 	my @early = grep { $at[$_] < ($permits[$_] // 9e99) - 1000 } 0 .. $#at;
 	is(scalar(@early), 0, "$name: nothing arrives before it is granted")
 	  || diag(sprintf '%d arrived, %d granted; ', scalar @at, scalar @permits, join ', ', map { sprintf '%d: %.0f after %.0f ms', $_, ($at[$_] - $at[0]) / 1e3, (($permits[$_] // 9e99) - $at[0]) / 1e3 } @early);
