@@ -46,7 +46,7 @@ static BudgetPermit
 take(LimiterKey key, const LimiterAsk *ask)
 {
 	LimiterGrant grant = limiter_take(&key, ask);
-	BudgetPermit permit = {.granted = grant.granted,.next_at = grant.next_at,.key = key,.each = grant.each};
+	BudgetPermit permit = {.granted = grant.granted,.next_at = grant.next_at,.key = key,.grant = grant};
 
 	return permit;
 }
@@ -62,6 +62,7 @@ static void
 take_of_group(const WawpInstance *instance, const BudgetGroup *group, double jitter, BudgetPermit *permit)
 {
 	LimiterAsk	ask = {
+		.instance_id = instance->instance_id,
 		.rate = pace_rate(group->adds_per_minute, 0),
 		.wanted = permit->granted,
 		.jitter = jitter
@@ -72,10 +73,10 @@ take_of_group(const WawpInstance *instance, const BudgetGroup *group, double jit
 	permit->has_group = true;
 	permit->group_key = budget_group_key(instance, group->jid);
 	grant = limiter_take(&permit->group_key, &ask);
-	permit->group_each = grant.each;
+	permit->group_grant = grant;
 	if (grant.granted == permit->granted)
 		return;
-	limiter_refund(&whole.key, whole.each, whole.granted - grant.granted, false);
+	limiter_refund(&whole.key, &whole.grant, whole.granted - grant.granted, false);
 	permit->granted = grant.granted;
 	permit->next_at = grant.next_at;
 }
@@ -89,6 +90,7 @@ budget_take_adds(const WawpInstance *instance, const Hold *on_instance, const Bu
 				 bool drips, int wanted)
 {
 	LimiterAsk	ask = {
+		.instance_id = instance->instance_id,
 		.rate = budget_add_rate(instance, on_instance),
 		.drips = drips,
 		.drip_burst = Min(instance->batch_size - 1, instance->adds_burst),
@@ -107,6 +109,7 @@ static BudgetPermit
 take_one(const WawpInstance *instance, LimiterKind kind, double per_minute)
 {
 	LimiterAsk	ask = {
+		.instance_id = instance->instance_id,
 		.rate = pace_rate(per_minute, 0),
 		.wanted = 1
 	};
@@ -133,10 +136,10 @@ refund(const BudgetPermit *permit, int count, bool comes_back)
 {
 	if (count <= 0)
 		return;
-	limiter_refund(&permit->key, permit->each, count, comes_back);
+	limiter_refund(&permit->key, &permit->grant, count, comes_back);
 	/* nobody drips there, so there are no turns */
 	if (permit->has_group)
-		limiter_refund(&permit->group_key, permit->group_each, count, false);
+		limiter_refund(&permit->group_key, &permit->group_grant, count, false);
 }
 
 /* Gives back what provably did not leave. */

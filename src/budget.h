@@ -28,10 +28,10 @@ typedef struct BudgetPermit
 	int			granted;
 	int64		next_at;		/* monotonic us: when the next may leave; 0 when all was granted */
 	LimiterKey	key;
-	int64		each;
+	LimiterGrant grant;
 	bool		has_group;		/* and of the group's */
 	LimiterKey	group_key;
-	int64		group_each;
+	LimiterGrant group_grant;
 } BudgetPermit;
 
 extern LimiterKey budget_key(const WawpInstance *instance, LimiterKind kind);

@@ -15,6 +15,19 @@
  * it from going on, a worker that was refused for more than two intervals has
  * the next token, whoever asks first.
  *
+ * What is never exceeded is what is granted: in any window of the monotonic
+ * clock, read under the lock, no more permits than the rate and its burst allow.
+ * A permit is taken just before the record of the request is written, and the
+ * request leaves as soon as that is committed.  A process that is held up in
+ * between (a busy machine, a locked audit log, at most wawp.audit_timeout) sends
+ * late, and what it sends can come close to what later permits were for: of n
+ * requests that are late by at most d, a window of length w has those of a window
+ * of w + d, which is one more for each interval in d.  The pace is not bent for
+ * that, neither by forfeiting a late permit, which would starve those who wait
+ * longest on a machine that is busy, nor by a second wait before sending.  Every
+ * answer of the limiter is in the server log at DEBUG1, by which the tests check
+ * the promise.
+ *
  * Shared memory does not outlive the postmaster.  The durable form is the
  * audit log, which a worker replays at its start.
  *
@@ -273,6 +286,23 @@ take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *g
 }
 
 /*
+ * Nothing but figures and the instance_id, which is no secret.  An interrupt
+ * waits until the caller has the permit in hand.
+ */
+static void
+log_answer(const LimiterKey *key, const LimiterAsk *ask, const LimiterGrant *grant)
+{
+	HOLD_INTERRUPTS();
+	ereport(DEBUG1,
+			(errmsg_internal("wawp pace: %d of %d for a %s, account " UINT64_FORMAT ", group " UINT64_FORMAT
+							 ", kind %d, instance_id \"%s\", interval " INT64_FORMAT ", burst %d, each " INT64_FORMAT ", at " INT64_FORMAT,
+							 grant->granted, ask->wanted, ask->drips ? "worker" : "session", key->account, key->group,
+							 (int) key->kind, ask->instance_id, ask->rate.interval, ask->rate.burst, grant->each, grant->at),
+			 errhidestmt(true), errhidecontext(true)));
+	RESUME_INTERRUPTS();
+}
+
+/*
  * Takes up to ask->wanted permits for requests that leave now.  Spent at once;
  * limiter_refund gives back what provably did not leave.  Nothing is granted
  * before the limiter was rebuilt from the audit logs.
@@ -280,7 +310,7 @@ take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *g
 LimiterGrant
 limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 {
-	LimiterGrant grant = {0, 0, 0};
+	LimiterGrant grant = {0};
 	int64		now = clock_monotonic_us();
 	bool		is_limited = ask->rate.interval != 0 || ask->per_day > 0;
 	LimiterEntry *entry;
@@ -291,6 +321,7 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 		return grant;
 	}
 	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
+	now = grant.at = clock_monotonic_us();
 	entry = find_entry(key, now);
 	if (entry)
 		take_from(entry, ask, now, &grant);
@@ -299,6 +330,8 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 	else
 		grant.granted = ask->wanted;
 	LWLockRelease(wawp_shared->limiter_lock);
+	if (is_limited)
+		log_answer(key, ask, &grant);
 	return grant;
 }
 
@@ -307,20 +340,28 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
  * worker has to know something first; it has waited since it first asked.
  */
 void
-limiter_refund(const LimiterKey *key, int64 each, int count, bool comes_back)
+limiter_refund(const LimiterKey *key, const LimiterGrant *grant, int count, bool comes_back)
 {
 	LimiterEntry *entry;
+	int64		now;
 
 	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
+	now = clock_monotonic_us();
 	entry = hash_search(wawp_limiters, key, HASH_FIND, NULL);
 	if (entry)
 	{
-		entry->tat -= each * count;
+		entry->tat = pace_give_back(entry->tat, grant->each * count, now - grant->at);
 		entry->spent = Max(entry->spent - count, 0);
 		if (comes_back && entry->first.since == 0)
-			entry->first = (Waiter) {MyDatabaseId, entry->waited_since, clock_monotonic_us()};
+			entry->first = (Waiter) {MyDatabaseId, entry->waited_since, now};
 	}
 	LWLockRelease(wawp_shared->limiter_lock);
+	HOLD_INTERRUPTS();
+	ereport(DEBUG1,
+			(errmsg_internal("wawp pace: %d given back, account " UINT64_FORMAT ", group " UINT64_FORMAT ", kind %d, of " INT64_FORMAT,
+							 count, key->account, key->group, (int) key->kind, grant->at),
+			 errhidestmt(true), errhidecontext(true)));
+	RESUME_INTERRUPTS();
 }
 
 /*

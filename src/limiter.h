@@ -32,6 +32,7 @@ typedef struct LimiterKey
 /* Who wants to send how much. */
 typedef struct LimiterAsk
 {
+	const char *instance_id;	/* for the server log */
 	PaceRate	rate;			/* with the whole burst */
 	bool		drips;			/* the worker: it leaves the burst to others ... */
 	int			drip_burst;		/* ... but for this much of it */
@@ -44,6 +45,7 @@ typedef struct LimiterAsk
 typedef struct LimiterGrant
 {
 	int			granted;
+	int64		at;				/* when, in monotonic microseconds */
 	int64		each;			/* what one took of the pace, in microseconds */
 	int64		next_at;		/* monotonic microseconds; 0 when all was granted */
 } LimiterGrant;
@@ -53,7 +55,7 @@ extern void limiter_shmem_startup(void);
 extern LimiterKey limiter_key(const char *host, const char *instance_id,
 							  LimiterKind kind, const char *group);
 extern LimiterGrant limiter_take(const LimiterKey *key, const LimiterAsk *ask);
-extern void limiter_refund(const LimiterKey *key, int64 each, int count, bool comes_back);
+extern void limiter_refund(const LimiterKey *key, const LimiterGrant *grant, int count, bool comes_back);
 extern void limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us);
 extern void limiter_replay_day(const LimiterKey *key, int count);
 extern int	limiter_spent_today(const LimiterKey *key);

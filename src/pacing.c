@@ -109,6 +109,17 @@ pace_spend(PaceRate rate, int64 tat, int64 now, int count, double jitter)
 }
 
 /*
+ * State after what was granted that long ago, and took that share, was not used.
+ * What has passed since has let others have it already; giving back more than
+ * the rest would let one too many leave in a window.
+ */
+int64
+pace_give_back(int64 tat, int64 share, int64 elapsed)
+{
+	return tat - Max(share - elapsed, 0);
+}
+
+/*
  * State that cannot lie further ahead than a full burst just spent: what a
  * lowered rate or a damaged record would otherwise hold up for ever.
  */

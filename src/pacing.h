@@ -29,6 +29,7 @@ extern int64 pace_next(PaceRate rate, int64 tat);
 extern int	pace_available(PaceRate rate, int64 tat, int64 now, int wanted);
 extern int64 pace_within(PaceRate rate, int64 tat, int64 now, int64 span);
 extern int64 pace_spend(PaceRate rate, int64 tat, int64 now, int count, double jitter);
+extern int64 pace_give_back(int64 tat, int64 share, int64 elapsed);
 extern int64 pace_clamp(PaceRate rate, int64 tat, int64 now, double jitter);
 
 #endif							/* WAWP_PACING_H */

@@ -71,12 +71,12 @@ sub ask
 			$self->{session}->vanish;
 			$self->{session} = undef;
 			return;
-		}, 30) or die "no answer to $sql\n";
+		}) or die "no answer to $sql\n";
 	die "$sql: $answer->{err}\n" if $answer->{state};
 	return $answer->{out};
 }
 
-=head2 $wawp->until($sql, $expected, [$seconds])
+=head2 $wawp->until($sql, $expected)
 
 As a session's.
 
@@ -84,9 +84,9 @@ As a session's.
 
 sub until
 {
-	my ($self, $sql, $expected, $seconds) = @_;
+	my ($self, $sql, $expected) = @_;
 	my $out;
-	poll_until(sub { $out = $self->ask($sql); return ref $expected ? $out =~ $expected : $out eq $expected; }, $seconds // 15);
+	poll_until(sub { $out = $self->ask($sql); return ref $expected ? $out =~ $expected : $out eq $expected; });
 	return $out;
 }
 
@@ -111,7 +111,7 @@ sub want
 	return $id;
 }
 
-=head2 $wawp->now($id), $wawp->end($id, [$seconds]), $wawp->comes_to($id, $pattern, [$seconds])
+=head2 $wawp->now($id), $wawp->end($id), $wawp->comes_to($id, $pattern)
 
 State and outcome: now; when it is over; when they fit.  What they are when time is up.
 
@@ -125,11 +125,11 @@ sub now
 
 sub comes_to
 {
-	my ($self, $id, $pattern, $seconds) = @_;
-	return $self->until("SELECT concat_ws(' ', state, outcome) FROM wawp.membership_intent WHERE id = $id", $pattern, $seconds);
+	my ($self, $id, $pattern) = @_;
+	return $self->until("SELECT concat_ws(' ', state, outcome) FROM wawp.membership_intent WHERE id = $id", $pattern);
 }
 
-sub end { my ($self, $id, $seconds) = @_; return $self->comes_to($id, qr/^(done|failed|cancelled)/, $seconds); }
+sub end { my ($self, $id) = @_; return $self->comes_to($id, qr/^(done|failed|cancelled)/); }
 
 =head2 $wawp->column($id, $name), $wawp->trail($id)
 

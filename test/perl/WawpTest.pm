@@ -41,7 +41,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(poll_until memory_kb);
+our @EXPORT = qw(poll_until soon is_soon memory_kb);
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
 my $owner = $$;
@@ -51,14 +51,24 @@ my @sims;
 
 =head2 poll_until(sub { ... }, [seconds])
 
-Calls the sub every 20 ms until it answers true; returns that, or nothing when time is up.
+Calls the sub every 20 ms until it answers true; returns that, or nothing when time is up.  Without
+seconds that is after PG_TEST_TIMEOUT_DEFAULT (180 s), counted from now: what comes at all is not to be
+missed because the machine is busy.
+
+=head2 soon, is_soon($seconds, $name)
+
+A ninth of PG_TEST_TIMEOUT_DEFAULT (20 s), at most 40 s: more than any load makes of a moment, and less
+than what would come of a wake-up or an interrupt that was lost, since the worker's safety poll, a
+request's timeout and an API that hangs all take 60 s or more.  Tests that it took no longer.
 
 =cut
+
+my $timeout_default = $PostgreSQL::Test::Utils::timeout_default;
 
 sub poll_until
 {
 	my ($done, $timeout) = @_;
-	my $end = time + ($timeout // $PostgreSQL::Test::Utils::timeout_default);
+	my $end = time + ($timeout // $timeout_default);
 
 	while (1)
 	{
@@ -67,6 +77,15 @@ sub poll_until
 		return if time > $end;
 		sleep 0.02;
 	}
+}
+
+sub soon { return $timeout_default / 9 < 40 ? $timeout_default / 9 : 40; }
+
+sub is_soon
+{
+	my ($seconds, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return cmp_ok($seconds, '<', soon(), $name);
 }
 
 =head2 memory_kb($pid, [$field])
@@ -189,7 +208,7 @@ sub has_extension
 
 =head2 WawpTest->worker($node, [$dbname])
 
-The process that serves the queue of that database; waits for it, dies if there is none after 20 s.
+The process that serves the queue of that database; waits for it, dies if there is none in time.
 
 =head2 WawpTest->workers($node)
 
@@ -202,7 +221,7 @@ sub worker
 	my ($class, $node, $dbname) = @_;
 	my $query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'wawp worker' AND query <> '' AND datname = '"
 	  . ($dbname // 'postgres') . "'";
-	my $pid = poll_until(sub { $node->safe_psql('postgres', $query) }, 20) or die "no worker\n";
+	my $pid = poll_until(sub { $node->safe_psql('postgres', $query) }) or die "no worker\n";
 	return $pid;
 }
 
@@ -245,6 +264,98 @@ sub most_in
 	return $most;
 }
 
+=head1 THE PACE
+
+By the limiter's own clock, which the ledger's C<mono> shows as well: what a permit is granted for leaves
+later on a busy machine, and can arrive close to the next; see src/limiter.c.  All times here are
+monotonic microseconds.  The server needs C<< log_min_messages = debug1 >>.
+
+=head2 WawpTest->asks($node, $instance_id, [kind => 'add'], [group => 1])
+
+What the limiter was asked for an account (or, with group, for groups with a pace of their own) and
+answered, in order: hashes of at, granted (without what was given back), back, wanted, by (worker or session),
+interval, burst, each.  Kinds: add, invite, check.
+
+=head2 WawpTest->permits(@asks)
+
+When each permit was granted, in ascending order.
+
+=head2 WawpTest->over_pace($interval, $burst, @at)
+
+Those of these times at which the pace was exceeded in a window that ends there.
+
+=head2 WawpTest->forget([permits], [arrivals], @crashes)
+
+The permits without those that had not left when the server died, which it does not know of afterwards.
+
+=head2 WawpTest->mono
+
+What time it is.
+
+=cut
+
+my %kind_of = (add => 0, invite => 1, check => 2);
+
+sub asks
+{
+	my ($class, $node, $instance_id, %which) = @_;
+	my $kind = $kind_of{ $which{kind} // 'add' };
+	my (@asks, %last);
+
+	open(my $log, '<', $node->logfile) or die "log: $!";
+	while (my $line = <$log>)
+	{
+		my ($pid, $text) = $line =~ /\[(\d+)\].* wawp pace: (.*)/ or next;
+		if ($text =~ /^(\d+) given back, account (\d+), group (\d+), kind (\d+), of (\d+)/)
+		{
+			my $ask = $last{"$pid $2 $3 $4 $5"} or next;
+			$ask->{granted} -= $1;
+			$ask->{back} += $1;
+			next;
+		}
+		$text =~ /^(\d+) of (\d+) for a (\w+), account (\d+), group (\d+), kind (\d+), instance_id "(.*)", interval (\d+), burst (\d+), each (\d+), at (\d+)/
+		  or die "not understood: $text\n";
+		my $ask = { granted => $1, wanted => $2, by => $3, interval => $8, burst => $9, each => $10, at => $11 };
+		$last{"$pid $4 $5 $6 $ask->{at}"} = $ask;
+		push @asks, $ask if $7 eq $instance_id && $6 == $kind && ($5 ? 1 : 0) == ($which{group} // 0);
+	}
+	@asks = sort { $a->{at} <=> $b->{at} } @asks;
+	return @asks;
+}
+
+sub permits { my ($class, @asks) = @_; return map { ($_->{at}) x $_->{granted} } @asks; }
+
+sub over_pace
+{
+	my ($class, $interval, $burst, @at) = @_;
+	my ($tat, @over) = (0);
+
+	foreach my $at (@at)
+	{
+		push @over, $at if $at < $tat - $burst * $interval;
+		$tat = ($at > $tat ? $at : $tat) + $interval;
+	}
+	return @over;
+}
+
+sub forget
+{
+	my ($class, $permits, $arrivals, @crashes) = @_;
+	my @left = @$permits;
+
+	foreach my $crash (sort { $a <=> $b } @crashes)
+	{
+		my @before = grep { $_ <= $crash } @left;
+		my @after = grep { $_ > $crash } @left;
+		my $arrived = grep { !@after || $_ < $after[0] } @$arrivals;
+		splice @before, $arrived if $arrived < @before;
+		@left = (@before, @after);
+	}
+	return @left;
+}
+
+sub mono { return int(1e6 * Time::HiRes::clock_gettime(Time::HiRes::CLOCK_MONOTONIC())); }
+
 =head1 NETWORKS
 
 =head2 WawpTest->deaf_port
@@ -282,7 +393,7 @@ sub full_port
 =head2 WawpTest->fake_names({ name => address, ... })
 
 An environment (a hash reference) in which a server finds these addresses under these names; the
-address "hang" makes looking up the name take 30 s.  Nothing, if that cannot be done here.  The file
+address "hang" makes looking up the name take five minutes.  Nothing, if that cannot be done here.  The file
 named in its WAWP_TEST_NAMES_LOG gets a line "name blocked ..." with the signals of interest that
 were blocked in the thread that looked a name up.
 
@@ -338,7 +449,7 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 		note(name);
 		if (strcmp(address, "hang") != 0)
 			return real(address, service, hints, result);
-		sleep(30);
+		sleep(300);
 		return EAI_AGAIN;
 	}
 	if (names)
@@ -482,7 +593,7 @@ sub sim
 	my $dir = File::Temp->newdir('simXXXXXX', TMPDIR => 1);
 	my $self = bless { dir => $dir }, 'WawpTest::Sim';
 	my @command = ('python3', "$top/test/simulator/wawp_sim.py", '--port', 0, '--port-file', "$dir/port",
-		'--idle-exit', 300);    # should the test be killed
+		'--idle-exit', 3 * $timeout_default);    # should the test be killed
 
 	if ($opts{tls})
 	{
@@ -500,7 +611,7 @@ sub sim
 	}
 	push @sims, $self;
 
-	poll_until(sub { -s "$dir/port" || !kill(0, $self->{pid}) || $self->_reap }, 20);
+	poll_until(sub { -s "$dir/port" || !kill(0, $self->{pid}) || $self->_reap });
 	BAIL_OUT('the simulator did not start: ' . slurp_file("$dir/log")) unless -s "$dir/port";
 	@$self{qw(port tls_port)} = split ' ', slurp_file("$dir/port");
 	return $self;
@@ -585,7 +696,7 @@ sub ctl
 {
 	my ($self, $method, $path, $data) = @_;
 	my %request = defined $data ? (content => JSON::PP->new->utf8->canonical->encode($data)) : ();
-	$self->{http} //= HTTP::Tiny->new(timeout => 30, proxy => undef, http_proxy => undef);
+	$self->{http} //= HTTP::Tiny->new(timeout => $timeout_default, proxy => undef, http_proxy => undef);
 	my $answer = $self->{http}->request($method, $self->url . "/_sim/$path", \%request);
 
 	die "simulator: $method $path: $answer->{status} $answer->{content}\n" unless $answer->{success};
@@ -696,7 +807,7 @@ sub _end
 	my ($self, $signal) = @_;
 	return unless $self->{pid};
 	kill $signal, $self->{pid};
-	WawpTest::poll_until(sub { $self->_reap }, 5)
+	WawpTest::poll_until(sub { $self->_reap })
 	  or do { kill 'KILL', $self->{pid}; waitpid($self->{pid}, 0); };
 	delete $self->{pid};
 	return;
@@ -759,6 +870,7 @@ connection was lost).
 =head2 $session->until($sql, $expected, [$seconds])
 
 Asks again and again until the rows are the text, or match the pattern, expected; returns the last ones.
+Seconds as for poll_until().
 
 =head2 $session->pid, $session->quit, $session->vanish
 
@@ -772,10 +884,10 @@ sub new
 	my $self = bless { in => '', out => '', err => '', n => 0 }, $class;
 	my $connection = CORE::join ' ', $node->connstr($dbname), map { "$_='$parameters{$_}'" } sort keys %parameters;
 
+	$self->{timer} = IPC::Run::timeout($timeout_default);
 	$self->{run} = IPC::Run::start(
 		[ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $connection, '-f', '-' ],
-		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err},
-		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, $self->{timer});
 	$self->{pid} = $self->ask('SELECT pg_backend_pid()')->{out};
 	die "no session: $self->{err}\n" unless $self->{pid} =~ /^\d+$/;
 	return $self;
@@ -791,6 +903,7 @@ sub send
 	@$self{qw(out err)} = ('', '');
 	$self->{in} .= "$sql\n;\n\\echo $end\n\\warn $end\n";
 	$self->{sent_at} = time;
+	$self->{timer}->start;    # the limit is one answer's, not the session's
 	$self->{run}->pump_nb while length $self->{in};
 	return;
 }
@@ -800,6 +913,8 @@ sub answer
 	my ($self) = @_;
 	my $end = qr/^end of $self->{n}\n/m;
 	my $gone = 0;
+
+	$self->{timer}->start;
 
 	until ($self->{out} =~ $end && $self->{err} =~ $end)
 	{

@@ -21,11 +21,22 @@ from urllib.parse import quote, urlencode
 
 import seeds
 
+# Seconds that anything may take: what comes at all is not to be missed because the machine is busy.
+TIMEOUT = float(os.environ.get("PG_TEST_TIMEOUT_DEFAULT", 180))
+
 HERE = pathlib.Path(__file__).resolve().parent
 SUPPORT, FOREIGN, FULL, ALMOST_FULL = seeds.SUPPORT, seeds.FOREIGN, seeds.FULL, seeds.ALMOST_FULL
 CREDENTIALS = {"instance_id": "ABC123", "access_token": "secret"}
 NEWCOMER = f"{seeds.NEWCOMER}@c.us"
 JSON = {"Content-Type": "application/json"}
+
+
+def wait_for(condition):
+    """Polls until the condition holds; its last value."""
+    end = time.monotonic() + TIMEOUT
+    while not (value := condition()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return value
 
 
 def start(*options):
@@ -37,7 +48,7 @@ def start(*options):
 
 def stop(process):
     process.terminate()
-    process.wait(5)
+    process.wait(TIMEOUT)
     process.stdout.close()
 
 
@@ -54,13 +65,13 @@ class Case(unittest.TestCase):
         self.control("POST", "reset")
         self.client = self.connect()
 
-    def connect(self, timeout=5):
+    def connect(self, timeout=TIMEOUT):
         client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         self.addCleanup(client.close)
         return client
 
     def control(self, method, path, body=None, status=200):
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
         with contextlib.closing(client):
             client.request(method, f"/_sim/{path}", None if body is None else json.dumps(body))
             response = client.getresponse()
@@ -138,7 +149,7 @@ class Wire(Case):
 
     def test_pipelined_requests_are_answered_in_order(self):
         request = b"GET /v2/%b HTTP/1.1\r\nHost: x\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", self.port), 5) as raw:
+        with socket.create_connection(("127.0.0.1", self.port), TIMEOUT) as raw:
             raw.sendall(request % b"one" + request % b"two" + request.replace(b"1.1", b"1.0") % b"three")
             with raw.makefile("rb") as answers:
                 received = answers.read()
@@ -148,7 +159,7 @@ class Wire(Case):
     def test_bad_requests_are_refused(self):
         for head, status in ((b"nonsense\r\n\r\n", b"400"), (b"GET / HTTP/1.1\r\nX: " + b"x" * 70000, b"431"),
                              (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"411")):
-            with socket.create_connection(("127.0.0.1", self.port), 5) as raw:
+            with socket.create_connection(("127.0.0.1", self.port), TIMEOUT) as raw:
                 raw.sendall(head)
                 self.assertEqual(raw.recv(12), b"HTTP/1.1 " + status)
 
@@ -164,7 +175,7 @@ class Wire(Case):
         start_time = time.monotonic()
         for _ in range(1000):
             self.add(NEWCOMER)
-        self.assertLess(time.monotonic() - start_time, 3, "1,000 requests in turn, Python client included")
+        self.assertLess(time.monotonic() - start_time, TIMEOUT / 9, "1,000 requests in turn, Python client included")
 
 
 class Auth(Case):
@@ -333,11 +344,13 @@ class Membership(Case):
         self.assertEqual(self.add(NEWCOMER)[0], 403)
 
     def test_list_delay(self):
-        self.patch(list_delay=0.3)
+        self.patch(list_delay=3600)
         self.add(NEWCOMER)
         self.assertNotIn(NEWCOMER, self.member_ids())
-        time.sleep(0.35)
-        self.assertIn(NEWCOMER, self.member_ids())
+        self.control("POST", "reset")
+        self.patch(list_delay=0.3)
+        self.add(NEWCOMER)
+        self.assertTrue(wait_for(lambda: NEWCOMER in self.member_ids()))
 
     def test_join_and_leave_by_control(self):
         order = {"group": SUPPORT, "person": seeds.NEWCOMER}
@@ -416,7 +429,7 @@ class Faults(Case):
         """(head, body, error) of an add as the bytes come, until the connection ends."""
         body = json.dumps({**CREDENTIALS, "participants": [{"id": NEWCOMER}]}).encode()
         received, error = b"", None
-        with socket.create_connection(("127.0.0.1", self.port), 5) as raw:
+        with socket.create_connection(("127.0.0.1", self.port), TIMEOUT) as raw:
             raw.sendall(b"POST /v2/groups/%b/participants/add HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                         b"Content-Length: %d\r\n\r\n%b" % (SUPPORT.encode(), len(body), body))
             try:
@@ -469,8 +482,7 @@ class Faults(Case):
             self.exchange("POST", f"/v2/groups/{SUPPORT}/participants/add", json.dumps(CREDENTIALS), client=client)
         self.assertEqual(self.control("GET", "connections")["open"], 1)
         client.close()
-        time.sleep(0.05)
-        self.assertEqual(self.control("GET", "connections")["open"], 0)
+        self.assertTrue(wait_for(lambda: self.control("GET", "connections")["open"] == 0))
         self.assertIsNone(self.control("GET", "ledger")[0]["status"])
 
     def test_breaks(self):
@@ -536,14 +548,16 @@ class Faults(Case):
         self.assertEqual(set(first), {200, 500})
         self.assertEqual(first, statuses(), "the seed decides")
 
-    def test_delay_holds_up_nobody_else(self):
-        self.fault(delay=0.5)
+    def test_one_that_waits_holds_up_nobody_else(self):
+        self.fault(gate=True)
         slow = threading.Thread(target=self.timed)
         slow.start()
-        time.sleep(0.05)
-        start_time = time.monotonic()
+        self.assertTrue(wait_for(lambda: self.control("GET", "ledger")))
         self.exchange("GET", f"/v2/session/me?{urlencode(CREDENTIALS)}", client=self.connect())
-        self.assertLess(time.monotonic() - start_time, 0.3)
+        first, second = self.control("GET", "ledger")
+        self.assertIsNone(first["status"])
+        self.assertEqual(second["status"], 200)
+        self.control("POST", "rule/clear")
         slow.join()
 
 
@@ -591,7 +605,7 @@ class Programs(unittest.TestCase):
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     def run_program(self, name, *arguments, **environment):
-        return subprocess.run([HERE / name, *arguments], capture_output=True, text=True, timeout=15,
+        return subprocess.run([HERE / name, *arguments], capture_output=True, text=True, timeout=TIMEOUT,
                               env={**os.environ, **environment}, check=False)
 
     def test_ctl(self):
@@ -611,17 +625,17 @@ class Programs(unittest.TestCase):
 
     def test_port_and_ledger_files_idle_exit(self):
         port_file, ledger_file = self.folder / "port", self.folder / "ledger"
-        process, ports = start("--port-file", port_file, "--ledger-file", ledger_file, "--idle-exit", "0.5")
+        process, ports = start("--port-file", port_file, "--ledger-file", ledger_file, "--idle-exit", "2")
         self.addCleanup(process.stdout.close)
         self.assertEqual(port_file.read_text(encoding="ascii"), f"{ports['http']}\n")
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", ports["http"])) as client:
             client.request("GET", f"/v2/session/me?{urlencode(CREDENTIALS)}")
             client.getresponse().read()
             received, answered = map(json.loads, ledger_file.read_text(encoding="utf-8").splitlines())
-            time.sleep(1)
+            time.sleep(2.5)
             self.assertIsNone(process.poll(), "an open connection keeps it alive")
         self.assertEqual((received["n"], received["status"], answered["status"]), (1, None, 200))
-        self.assertEqual(process.wait(3), 0)
+        self.assertEqual(process.wait(TIMEOUT), 0)
 
     def test_signals_end_it_with_a_request_in_flight(self):
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -632,7 +646,7 @@ class Programs(unittest.TestCase):
             client.sendall(b"GET /v2/groups HTTP/1.1\r\n")
             time.sleep(0.05)
             process.send_signal(number)
-            self.assertEqual(process.wait(3), 0)
+            self.assertEqual(process.wait(TIMEOUT), 0)
 
     def test_ensure_starts_one(self):
         self.assertEqual(self.run_program("ensure", WAWP_SIM_PORT="1234").stdout, "1234\n")
@@ -656,7 +670,7 @@ class Programs(unittest.TestCase):
         self.addCleanup(stop, process)
         self.assertEqual((self.folder / "port").read_text(encoding="ascii"), f"{ports['http']}\n{ports['tls']}\n")
         context = ssl.create_default_context(cafile=cert)
-        client = http.client.HTTPSConnection("127.0.0.1", ports["tls"], context=context, timeout=5)
+        client = http.client.HTTPSConnection("127.0.0.1", ports["tls"], context=context, timeout=TIMEOUT)
         self.addCleanup(client.close)
         client.request("GET", f"/v2/session/me?{urlencode(CREDENTIALS)}")
         self.assertEqual(json.loads(client.getresponse().read())["id"], "15550000001@c.us")

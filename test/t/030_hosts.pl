@@ -175,7 +175,7 @@ SKIP:
 
 	$sim->reset;
 	allow("'127.0.0.1', 'inside.example', 'inside6.example', 'mapped.example', 'metadata.example', 'zero.example', '127.outside.example'");
-	my %tls = (ca_file => $sim->ca_file, connect_timeout_ms => 2000);
+	my %tls = (ca_file => $sim->ca_file, connect_timeout_ms => 30000);
 	WawpTest->create_server($node, 'inside', $sim, { %tls, base_url => "https://inside.example:$tls_port" });
 	WawpTest->create_server($node, $_, $sim, { %tls, base_url => "https://$_.example:$tls_port" })
 	  foreach qw(inside6 mapped metadata zero);

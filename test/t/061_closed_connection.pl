@@ -33,7 +33,7 @@ sub request
 	my $jid = sprintf '1555600%04d', ++$people;
 	my $id = $session->ask("SELECT id FROM wawp_request_add('$group', ARRAY['$jid'], '$instance', verify => false)")->{out};
 	my $row = "SELECT outcome, attempts FROM wawp.membership_intent WHERE id = $id AND settled_at IS NOT NULL";
-	return $session->until($row, qr/./, 5);
+	return $session->until($row, qr/./);
 }
 
 # After one answer to such a request the server closes the connection; then comes another.
@@ -44,7 +44,7 @@ sub closed_in_between
 	$sim->reset;
 	$sim->rule({ match => { path => 'add$' }, fault => { close_after => \1 } });
 	is($way->($instance), $expected, "$name, $instance: answered, and closed");
-	ok(poll_until(sub { $sim->connections->{open} == 0 }, 5), '... the connection is gone');
+	ok(poll_until(sub { $sim->connections->{open} == 0 }), '... the connection is gone');
 	is($way->($instance), $expected, '... the next request is answered');
 	is($sim->count('add$'), 2, '... sent once');
 	is($sim->connections->{total}, 2, '... on a new connection');

@@ -47,18 +47,30 @@ sub facts_of { my ($id) = @_; return "SELECT state, superseded FROM wawp.members
 
 sub comes_to
 {
-	my ($id, $state, $name, $seconds) = @_;
+	my ($id, $state, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my $last = $session->until(state_of($id), $state, $seconds // 10);
+	my $last = $session->until(state_of($id), $state);
 	return is($last, $state, $name) || diag($session->ask("SELECT wawp_explain($id)")->{out});
 }
 
-# Holds the next answer for someone; the API acts at once.
+# Holds the next answer for someone until let_go(); the API acts at once.
 sub hold_answer
 {
-	my ($who, $seconds, %rule) = @_;
-	$sim->rule({ match => { body => $who }, fault => { delay => $seconds }, %rule });
+	my ($who, %rule) = @_;
+	$sim->rule({ match => { body => $who }, fault => { gate => \1 }, %rule });
 	return;
+}
+
+sub let_go { return $sim->unrule; }
+
+# Somebody else is served in a group of their own: the worker has been round since.
+sub goes_round
+{
+	my $bystander = new_person();
+	my $id = insert($session, group_jid => new_group(), jid => $bystander, @_);
+	my $end = $session->until(state_of($id), 'done');
+	die "nobody is served: $end" if $end ne 'done';
+	return $bystander;
 }
 
 # ---- ways in
@@ -93,7 +105,7 @@ my $started = time;
 is($session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, batch_id)
 	SELECT '12036308880' || to_char(i % 50, 'FM0000000') || '\@g.us', '1556' || to_char(i, 'FM0000000'), 'crowd'
 	FROM generate_series(0, 999) i")->{state}, '', 'INSERT ... SELECT of 1,000 in 50 groups');
-is($session->until("SELECT done FROM wawp.progress WHERE batch_id = 'crowd'", 1000, 20), 1000,
+is($session->until("SELECT done FROM wawp.progress WHERE batch_id = 'crowd'", 1000), 1000,
 	'... all of which are done');
 diag(sprintf '1,000 intents in 50 groups, 8 in flight: %.1f s', time - $started);
 ok(join(' ', sort $sim->people) eq join(' ', map { "add $_" } @crowd),
@@ -135,12 +147,12 @@ my $low_elsewhere = insert($other, group_jid => $second_group, jid => $early_els
 my @between = map { insert($session, group_jid => $group, jid => new_person()) } 1 .. 20;
 comes_to($_, 'done', 'while a transaction is open, another is served') foreach $between[-1];
 cmp_ok($low, '<', $between[0], '... whose ids are higher');
-$session->until("SELECT count(*) FROM wawp.membership_intent WHERE state <> 'done'", 0, 5);
+$session->until("SELECT count(*) FROM wawp.membership_intent WHERE state <> 'done'", 0);
 is(scalar(grep { /$early/ } $sim->people), 0, '... and nothing of the open one');
 my $before = time;
 $other->ask('COMMIT');
-$session->until(state_of($_), 'done', 10) foreach $low, $low_elsewhere;
-cmp_ok(time - $before, '<', 1, 'committed late, it is served at once');
+$session->until(state_of($_), 'done') foreach $low, $low_elsewhere;
+is_soon(time - $before, 'committed late, it is served at once');
 is_deeply([ sort((($sim->people)[ -2, -1 ])) ], [ sort "add $early", "add $early_elsewhere" ], '... in both groups');
 
 # ---- how soon
@@ -159,13 +171,12 @@ foreach (1 .. 20)
 }
 @delays = sort { $a <=> $b } @delays;
 diag(sprintf 'COMMIT to request, idle worker: p50 %.1f ms, worst of 20 %.1f ms', $delays[9], $delays[-1]);
-cmp_ok($delays[9], '<', 50, 'an idle worker sends within milliseconds of COMMIT');
-cmp_ok($delays[-1], '<', 1000, '... and never waits to be woken');
+is_soon($delays[-1] / 1000, 'an idle worker never waits to be woken');
 
 # ---- idle: one poll a minute, whoever waits for whatever
 
 # or they would be looked for in a world without them, and invited
-is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE state IN ('sending', 'verifying')", 0, 20), 0, 'all are looked for');
+is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE state IN ('sending', 'verifying')", 0), 0, 'all are looked for');
 clean();
 my $idle_group = new_group();
 $session->ask("SELECT wawp_pause('support', '$idle_group')");
@@ -220,18 +231,18 @@ $session->ask("SELECT wawp_pause('support', '$lane')");
 $who = new_person();
 $other->ask("BEGIN; SELECT wawp_request_add('$lane', ARRAY['$who'])");
 $session->send("SELECT created FROM wawp_request_add('$lane', ARRAY['$who'])");
-ok(poll_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid = @{[ $session->pid ]}") }, 5),
+ok(poll_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid = @{[ $session->pid ]}") }),
 	'a second session that asks the same waits for the first');
 $other->ask('ROLLBACK');
 is($session->answer->{out}, 't', '... and asks itself if that rolls back');
 $session->ask("SELECT wawp_cancel(id) FROM wawp.membership_intent WHERE state = 'queued'");
 $other->ask("BEGIN; SELECT wawp_request_add('$lane', ARRAY['$who'])");
 $session->send("SELECT created FROM wawp_request_add('$lane', ARRAY['$who'])");
-poll_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid = @{[ $session->pid ]}") }, 5);
+poll_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid = @{[ $session->pid ]}") });
 $other->ask('COMMIT');
 is($session->answer->{out}, 'f', '... or finds it if that commits');
 $session->ask("SELECT wawp_resume('support', '$lane')");
-$session->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'", 0, 5);
+$session->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'", 0);
 is_deeply([ $sim->people ], ["add $who"], '... which is sent once');
 
 # order
@@ -241,7 +252,7 @@ $session->ask("SET wawp.instance = 'support'; SELECT wawp_pause('single')");
 my @order = map { new_person() } 1 .. 6;
 insert($session, instance => 'single', group_jid => $lane, jid => $order[$_], priority => (0, 5, 0, 9, 5, 1)[$_]) foreach 0 .. 5;
 $session->ask("SELECT wawp_resume('single')");
-$session->until("SELECT count(*) FROM wawp.membership_intent WHERE state <> 'done' AND instance = 'single'", 0, 10);
+$session->until("SELECT count(*) FROM wawp.membership_intent WHERE state <> 'done' AND instance = 'single'", 0);
 is_deeply([ $sim->people ], [ map { "add $order[$_]" } 3, 1, 4, 5, 0, 2 ],
 	'within a group: by priority, then in the order of asking');
 
@@ -249,7 +260,7 @@ is_deeply([ $sim->people ], [ map { "add $order[$_]" } 3, 1, 4, 5, 0, 2 ],
 
 clean();
 $who = new_person();
-hold_answer($who, 1);
+hold_answer($who);
 $first = insert($session, group_jid => $lane, jid => $who);
 $sim->arrived('add$');
 is($session->ask(state_of($first))->{out}, 'sending', 'while its answer is out, an intent is sending');
@@ -261,19 +272,21 @@ like($session->ask("SELECT wawp_explain($opposite)")->{out}, qr/another intent u
 my ($again) = $session->ask("SELECT id, created FROM wawp_request_remove('$lane', ARRAY['$who'])")->{out} =~ /^(\d+)\|f$/;
 is($again, $opposite, '... a duplicate of which is the same');
 my $dependent = insert($session, group_jid => $second_group, jid => '15550000002', action => 'promote', verify => 'false', after => $first);
+let_go();
 comes_to($opposite, 'done', 'the successor is served');
 is($session->ask(facts_of($first))->{out}, 'done|t', '... the superseded one is finished');
-comes_to($dependent, 'done', '... what was to come after that follows', 5);
+comes_to($dependent, 'done', '... what was to come after that follows');
 my @ledger = $sim->changes;
 is_deeply([ grep { /$who/ } $sim->people ], [ "add $who", "remove $who" ], '... both were sent');
 cmp_ok($ledger[1]{at}, '>', $ledger[0]{answered_at}, '... one after the other');
 
 clean();
 $who = new_person();
-hold_answer($who, 0.5, answer => { status => 500 });
+hold_answer($who, answer => { status => 500 });
 $first = insert($session, group_jid => $lane, jid => $who);
 $sim->arrived('add$');
 $opposite = insert($session, group_jid => $lane, jid => $who, action => 'remove');
+let_go();
 comes_to($opposite, 'done', 'superseded by INSERT, and its request failed: the successor is served');
 is($session->ask(facts_of($first))->{out}, 'cancelled|t', '... and the superseded one is not tried again');
 is_deeply([ $sim->people ], [ "add $who", "remove $who" ], '... or sent again');
@@ -283,10 +296,11 @@ my $second;
 clean();
 $who = new_person();
 comes_to(insert($session, group_jid => $lane, jid => $who), 'done', 'added');
-hold_answer($who, 0.3);
+hold_answer($who);
 $opposite = insert($session, group_jid => $lane, jid => $who, action => 'remove');
 $sim->arrived('remove$');
 $first = insert($session, group_jid => $lane, jid => $who);
+let_go();
 comes_to($first, 'done', '... added again while the removal is on the wire');
 is($session->ask(facts_of($opposite))->{out}, 'done|t', '... which is finished');
 is_deeply([ $sim->people ], [ "add $who", "remove $who", "add $who" ], '... each by a request');
@@ -295,30 +309,34 @@ comes_to($second = insert($session, group_jid => $lane, jid => $who), 'done', '.
 is($session->ask("SELECT string_agg(outcome::text, ' ' ORDER BY id) FROM wawp.membership_intent WHERE id IN ($first, $second)")->{out},
 	'added added', '... as the member list shows');
 
-# a user's lock on a row that waits for a look
+# a user's lock on a row that waits for a look: the list is asked for before, and after
 clean();
-$session->ask("ALTER SERVER support OPTIONS (SET verify_delays '600ms')");
-$first = insert($session, group_jid => $lane, jid => new_person());
+my $looked_at = new_group();
+$sim->rule({ match => { method => 'GET', path => "$looked_at/participants\$" }, skip => 1, fault => { gate => \1 } });
+$first = insert($session, group_jid => $looked_at, jid => new_person());
 comes_to($first, 'verifying', 'answered, waiting for a look');
+$sim->arrived("$looked_at/participants\$", 2);
 $other->ask("BEGIN; SELECT FROM wawp.membership_intent WHERE id = $first FOR UPDATE");
-sleep 1;
+let_go();
+poll_until(sub { !grep { $_->{path} =~ /participants$/ && !$_->{answered_at} } $sim->ledger });
+goes_round();
 is($session->ask(state_of($first))->{out}, 'verifying', '... locked when that is due');
 $other->ask('ROLLBACK');
-comes_to($first, 'done', '... settled when released', 5);
-$session->ask("ALTER SERVER support OPTIONS (SET verify_delays '20ms,200ms,500ms')");
+comes_to($first, 'done', '... settled when released');
 
 foreach my $status (200, 500)
 {
 	clean();
 	($who, my $bystander) = (new_person(), new_person());
-	hold_answer($who, 0.5, $status == 200 ? () : (answer => { status => $status }));
+	hold_answer($who, $status == 200 ? () : (answer => { status => $status }));
 	$first = insert($session, group_jid => $lane, jid => $who);
 	$sim->arrived('add$');
 	my $same = insert($session, group_jid => $lane, jid => $who);
 	$late = insert($session, group_jid => $second_group, jid => $bystander);
-	comes_to($late, 'done', "the same asked again while on the wire, then $status: others are served", 5);
-	$session->until(state_of($first), qr/^(?!sending)/, 5);
-	comes_to(insert($session, group_jid => $second_group, jid => new_person()), 'done', '... also after that answer', 5);
+	comes_to($late, 'done', "the same asked again while on the wire, then $status: others are served");
+	let_go();
+	$session->until(state_of($first), qr/^(?!sending)/);
+	comes_to(insert($session, group_jid => $second_group, jid => new_person()), 'done', '... also after that answer');
 	my $answer = $session->ask("SELECT string_agg(state::text, ' ' ORDER BY id) FROM wawp.membership_intent WHERE id IN ($first, $same)");
 	if ($status == 200)
 	{
@@ -327,7 +345,7 @@ foreach my $status (200, 500)
 	else
 	{
 		isnt($answer->{out}, 'sending queued', '... the failed one is settled') || diag($answer->{out});
-		is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued' AND jid = '$who\@c.us'", qr/^[01]$/, 5) <= 1,
+		is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued' AND jid = '$who\@c.us'", qr/^[01]$/) <= 1,
 			1, '... one at most is queued');
 	}
 	my @two = grep { $_->{body}{participants}[0]{id} =~ /$who/ } $sim->changes;
@@ -338,42 +356,45 @@ foreach my $status (200, 500)
 
 clean();
 my ($leader, $follower) = (new_person(), new_person());
-hold_answer($leader, 1);
+hold_answer($leader);
 $first = insert($session, group_jid => $lane, jid => $leader);
 $second = insert($session, group_jid => $second_group, jid => $follower, action => 'remove', after => $first);
 my $third = insert($session, group_jid => $lane, jid => new_person(), after => $second);
 $sim->arrived('add$');
-sleep 0.3;
-is(scalar($sim->people), 1, 'what is to come after something waits for it');
+my $meanwhile = goes_round();
+is(scalar(grep { !/$meanwhile/ } $sim->people), 1, 'what is to come after something waits for it');
 like($session->ask("SELECT wawp_explain($second)")->{out}, qr/waits for intent $first/, '... as wawp_explain says');
+let_go();
 comes_to($_, 'done', '... and follows it') foreach $second, $third;
-@ledger = $sim->changes;
-cmp_ok($ledger[1]{at} - $ledger[0]{answered_at}, '<', 1, '... at once, in another group');
+@ledger = grep { $_->{body}{participants}[0]{id} =~ /$leader|$follower/ } $sim->changes;
+cmp_ok($ledger[1]{at}, '>', $ledger[0]{answered_at}, '... not before it has ended');
+is_soon($ledger[1]{at} - $ledger[0]{answered_at}, '... at once, in another group');
 
 $second = insert($session, group_jid => $lane, jid => new_person(), after => $first);
 comes_to($second, 'done', 'after one that is done already');
 
 clean();
 $sim->world({ people => { '15551230404' => { registered => \0 } } });
-hold_answer('15551230404', 0.3, answer => { json => { participants => [ { id => '15551230404@c.us', code => 404 } ] } });
+hold_answer('15551230404', answer => { json => { participants => [ { id => '15551230404@c.us', code => 404 } ] } });
 $first = insert($session, group_jid => $lane, jid => '15551230404');
 $second = insert($session, group_jid => $lane, jid => new_person(), after => $first);
 $third = insert($session, group_jid => $lane, jid => new_person(), after => $second);
+let_go();
 comes_to($_, 'failed', 'it fails if that fails') foreach $first, $second, $third;
 is(scalar($sim->people), 1, '... and is not sent');
 $second = insert($session, group_jid => $lane, jid => new_person(), after => $first);
-comes_to($second, 'failed', 'after one that has failed already', 5);
+comes_to($second, 'failed', 'after one that has failed already');
 
 $session->ask("SELECT wawp_pause('support', '$lane')");
 $first = insert($session, group_jid => $lane, jid => new_person());
 $second = insert($session, group_jid => $second_group, jid => new_person(), after => $first);
 $session->ask("SELECT wawp_cancel($first); SELECT wawp_resume('support', '$lane')");
-comes_to($second, 'failed', 'after one that is cancelled', 5);
+comes_to($second, 'failed', 'after one that is cancelled');
 
 $first = insert($session, group_jid => $lane, jid => new_person());
 $before = time;
 $second = insert($session, group_jid => $second_group, jid => new_person(), after => $first, not_before => "now() + interval '1.5 s'");
-comes_to($second, 'done', 'after one and not before a time', 5);
+comes_to($second, 'done', 'after one and not before a time');
 cmp_ok(time - $before, '>', 1.4, '... not sooner');
 
 # ---- times
@@ -383,10 +404,10 @@ $session->ask("SELECT wawp_pause('support', '$lane')");
 $first = insert($session, group_jid => $lane, jid => new_person(), expires_at => "now() + interval '1 s'");
 sleep 1.2;
 $session->ask("SELECT wawp_resume('support', '$lane')");
-comes_to($first, 'cancelled', 'what was not done by expires_at is cancelled', 5);
+comes_to($first, 'cancelled', 'what was not done by expires_at is cancelled');
 is(scalar($sim->people), 0, '... and not sent');
 $first = insert($session, group_jid => $lane, jid => new_person(), not_before => "now() + interval '1 h'", expires_at => "now() + interval '0.5 s'");
-comes_to($first, 'cancelled', '... without anybody asking for anything', 5);
+comes_to($first, 'cancelled', '... without anybody asking for anything');
 $first = insert($session, group_jid => $lane, jid => new_person(), expires_at => "now() + interval '1 h'");
 comes_to($first, 'done', 'what has time left is served');
 
@@ -400,15 +421,16 @@ foreach my $delay (0.4, 1.2)
 	$at{$who} = $then + $delay;
 	$first = $asked;
 }
-like($session->ask("SELECT wawp_explain($first)")->{out}, qr/not_before/, 'before not_before, wawp_explain says so');
 comes_to($first, 'done', 'not_before comes');
 foreach my $request ($sim->changes)
 {
 	my ($digits) = $request->{body}{participants}[0]{id} =~ /^(\d+)/;
 	my $late = $request->{at} - $at{$digits};
 	cmp_ok($late, '>=', 0, 'not sent before not_before');
-	cmp_ok($late, '<', 1, '... and soon after it');
+	is_soon($late, '... and soon after it');
 }
+$first = insert($session, group_jid => $lane, jid => new_person(), not_before => "now() + interval '1 h'");
+like($session->ask("SELECT wawp_explain($first)")->{out}, qr/not_before/, 'before not_before, wawp_explain says so');
 
 # ---- changing one's mind
 
@@ -437,10 +459,10 @@ is($session->ask("SELECT wawp_retry($kept)")->{out}, 'f', '... or retried');
 clean();
 $session->ask("SELECT wawp_pause('support')");
 $first = insert($session, group_jid => $lane, jid => new_person());
-sleep 0.3;
+goes_round(instance => 'single');
 is($session->ask(state_of($first))->{out}, 'queued', 'a paused instance');
 like($session->ask("SELECT wawp_explain($first)")->{out}, qr/instance is held \(paused\)/, '... is explained');
-is($sim->count, 0, '... and asks nothing');
+is(scalar(grep { ((ref $_->{body} ? $_->{body} : $_->{query})->{instance_id} // q{}) eq q{ABC123} } $sim->ledger), 0, '... and asks nothing');
 $session->ask("SELECT wawp_resume('support')");
 comes_to($first, 'done', '... until it is resumed');
 
@@ -458,21 +480,22 @@ is($session->ask("SELECT string_agg(kind::text, ' ' ORDER BY id) FROM wawp.audit
 # ---- waiting
 
 clean();
-hold_answer('participants', 1);
+hold_answer('participants');
 my $batch = $session->ask("SELECT DISTINCT batch_id FROM wawp_request_add('$lane', ARRAY['" . join("', '", map { new_person() } 1 .. 3) . "'])")->{out};
 my $answer = $session->ask("SELECT pending > 0 FROM wawp_wait('$batch', '200 ms')");
 is($answer->{out}, 't', 'wawp_wait with a timeout gives up');
 cmp_ok($answer->{seconds}, '>', 0.15, '... after it');
-cmp_ok($answer->{seconds}, '<', 0.9, '... and not much later');
+is_soon($answer->{seconds}, '... and not much later');
+let_go();
 $answer = $session->ask("SELECT * FROM wawp_wait('$batch')");
 is($answer->{out}, '0|3|0|0', 'wawp_wait waits until all are done');
-cmp_ok($answer->{seconds}, '<', 5, '... and no longer');
+is_soon($answer->{seconds}, '... and no longer');
 is($session->ask("SELECT * FROM wawp_wait('no such batch', '1 min')")->{out}, '0|0|0|0', '... not at all for nothing');
-hold_answer('participants', 30);
+hold_answer('participants');
 $batch = $session->ask("SELECT batch_id FROM wawp_request_add('$lane', ARRAY['@{[ new_person() ]}'])")->{out};
 $answer = $session->ask("SET statement_timeout = '300ms'; SELECT * FROM wawp_wait('$batch'); RESET statement_timeout");
 is($answer->{state}, '57014', '... and can be cancelled');
-cmp_ok($answer->{seconds}, '<', 1.5, '... at once');
+is_soon($answer->{seconds}, '... at once');
 $session->ask('RESET statement_timeout');
 
 # ---- a table's trigger
@@ -493,10 +516,10 @@ my $shift = sub {
 	$sim->ctl(POST => 'ledger/clear');
 	my $done = $session->ask($sql);
 	is($done->{state}, '', "$what: the write succeeds") || diag($done->{err});
-	poll_until(sub { $sim->people >= @expected }, 5);
-	sleep 0.15 unless @expected;
-	is_deeply([ sort $sim->people ], [ sort @expected ], "... and asks for the right thing");
-	$session->until("SELECT count(*) FROM wawp.membership_intent WHERE group_jid IN ('$lane', '$moved') AND state IN ('queued', 'sending')", 0, 5);
+	poll_until(sub { $sim->people >= @expected });
+	my $bystander = @expected ? 'none' : goes_round();
+	is_deeply([ sort grep { !/$bystander/ } $sim->people ], [ sort @expected ], "... and asks for the right thing");
+	$session->until("SELECT count(*) FROM wawp.membership_intent WHERE group_jid IN ('$lane', '$moved') AND state IN ('queued', 'sending')", 0);
 	return $done;
 };
 $shift->('INSERT', "INSERT INTO shift (group_jid, phone, ends_at, region) VALUES ('$lane', '+$ann', '2100-01-01', 'North')",
@@ -527,7 +550,7 @@ like($bad->{err}, qr/WARNING.*WARNING/s, '... with warnings');
 is($session->ask("SELECT count(*) FROM wawp.membership_intent WHERE state = 'failed' AND outcome = 'bad_identifier' AND origin = 'trigger public.shift'")->{out},
 	2, '... and failed intents');
 $session->ask('DELETE FROM shift');
-$session->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'", 0, 5);
+$session->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'", 0);
 
 $session->ask(<<'SQL');
 DROP TRIGGER member ON shift;
@@ -545,8 +568,8 @@ my $slow = WawpTest->sim;
 $slow->world({ auto_groups => \1 });
 $slow->rule({ match => { path => 'add$' }, times => undef, fault => { hang => \1 } });
 my ($deaf, $deaf_port) = WawpTest->deaf_port;
-WawpTest->create_server($node, 'hanging', $slow, { adds_per_minute => 0, concurrency => 4, instance_id => 'ABC123', timeout_ms => 8000 });
-WawpTest->create_server($node, 'deaf', $slow, { adds_per_minute => 0, concurrency => 4, base_url => "http://127.0.0.1:$deaf_port", timeout_ms => 8000 });
+WawpTest->create_server($node, 'hanging', $slow, { adds_per_minute => 0, concurrency => 4, instance_id => 'ABC123', timeout_ms => 600000 });
+WawpTest->create_server($node, 'deaf', $slow, { adds_per_minute => 0, concurrency => 4, base_url => "http://127.0.0.1:$deaf_port", timeout_ms => 600000 });
 foreach my $instance (qw(hanging deaf))
 {
 	$session->ask("SELECT wawp_request_add('1203630777099000$_\@g.us', ARRAY['@{[ new_person() ]}', '@{[ new_person() ]}'], '$instance')") foreach 1 .. 6;
@@ -555,9 +578,9 @@ $slow->arrived('add$', 4);
 $started = time;
 $session->ask("INSERT INTO wawp.membership_intent (instance, group_jid, jid, batch_id)
 	SELECT 'support', '12036308890' || to_char(i % 10, 'FM0000000') || '\@g.us', '1557' || to_char(i, 'FM0000000'), 'fast' FROM generate_series(1, 100) i");
-is($session->ask("SELECT * FROM wawp_wait('fast', '20 s')")->{out}, '0|100|0|0',
+is($session->ask("SELECT * FROM wawp_wait('fast', '180 s')")->{out}, '0|100|0|0',
 	'while two hosts hang, another is served');
-cmp_ok(time - $started, '<', 4, '... at its own speed');
+is_soon(time - $started, '... at its own speed');
 is($session->ask("SELECT string_agg(format('%s %s %s', instance, state, count), ', ' ORDER BY instance, state) FROM (SELECT instance, state, count(*)
 	FROM wawp.membership_intent WHERE instance IN ('hanging', 'deaf') GROUP BY 1, 2) t")->{out},
 	'deaf queued 12, hanging queued 8, hanging sending 4',

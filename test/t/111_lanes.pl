@@ -50,7 +50,7 @@ sub queued_come_to
 {
 	my ($count, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued' AND " . of_part(), $count, 20), $count, $name);
+	return is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued' AND " . of_part(), $count), $count, $name);
 }
 
 sub all_end
@@ -59,7 +59,7 @@ sub all_end
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $counts = "SELECT count(*) FILTER (WHERE state = 'done'), count(*) FILTER (WHERE state = 'done' AND attempts = 1) FROM wawp.membership_intent WHERE " . of_part();
 	my $all = GROUPS * EACH;
-	return is($session->until($counts, "$all|$all", 20), "$all|$all", $name);
+	return is($session->until($counts, "$all|$all"), "$all|$all", $name);
 }
 
 sub requests { return scalar(my @sent = $sim->people); }

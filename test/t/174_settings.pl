@@ -52,7 +52,7 @@ sub set_for_all
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $now;
 	$node->reload;
-	poll_until(sub { $now = $node->safe_psql('postgres', "SHOW $setting"); $now eq $expected }, 10);
+	poll_until(sub { $now = $node->safe_psql('postgres', "SHOW $setting"); $now eq $expected });
 	return is($now, $expected, $name);
 }
 
@@ -60,7 +60,7 @@ sub new_worker
 {
 	my $old = worker_pid();
 	ask("SELECT pg_terminate_backend($old)") if $old;
-	return poll_until(sub { my $pid = worker_pid(); $pid && $pid ne $old && $pid }, 20);
+	return poll_until(sub { my $pid = worker_pid(); $pid && $pid ne $old && $pid });
 }
 
 # Three people, one of whom is refused and invited, by function; three by INSERT ... SELECT; one goes again.
@@ -80,7 +80,7 @@ sub serves
 	ask("INSERT INTO wawp.membership_intent (group_jid, jid, batch_id) SELECT '@{[ new_group() ]}', unnest(ARRAY['$who[3]', '$who[4]', '$who[5]']), '$batch'");
 	ask("SELECT wawp_request_remove('$group', ARRAY['15550000002'], 'support', batch_id => '$batch')");
 	is($session->until("SELECT count(*) FILTER (WHERE state = 'done'), count(*) FILTER (WHERE state = 'invited') FROM wawp.membership_intent WHERE batch_id = '$batch'",
-		'6|1', $options{seconds} // 10), '6|1', '... all are served') || diag(ask("SELECT state, wawp_explain(id) FROM wawp.membership_intent WHERE batch_id = '$batch'"));
+		'6|1'), '6|1', '... all are served') || diag(ask("SELECT state, wawp_explain(id) FROM wawp.membership_intent WHERE batch_id = '$batch'"));
 	my %times;
 	$times{$_}++ foreach map { s/\w+ //r } $sim->people;
 	is_deeply([ map { $times{$_} } @who ], [ (1) x 6 ], '... by one request each');
@@ -133,7 +133,7 @@ my $plain = WawpTest->session($node);
 my ($odd) = WawpTest->people(1, $people++);
 my $backslash = $may_not_conform ? '\\\\' : '\\';
 $plain->ask("SELECT wawp_request_add('@{[ new_group() ]}', ARRAY['$odd'], 'support', reason => 'a${backslash}b ''c'' \"d\" $backslash')");
-is($session->until("SELECT state FROM wawp.membership_intent WHERE jid = '$odd\@c.us'", 'done', 10), 'done', '... an intent with an odd reason is served');
+is($session->until("SELECT state FROM wawp.membership_intent WHERE jid = '$odd\@c.us'", 'done'), 'done', '... an intent with an odd reason is served');
 is(ask("SELECT count(*), min(reason) FROM wawp.audit WHERE jid = '$odd\@c.us'"), q{3|a\b 'c' "d" \\}, '... and recorded with it');
 $plain->quit;
 
@@ -164,7 +164,7 @@ set_for_all('row_security', 'off', 'row_security = off');
 my $ann = WawpTest->session($node, 'postgres', user => 'ann');
 my $hers = $ann->ask("SELECT id FROM wawp_request_add('@{[ new_group() ]}', ARRAY['@{[ WawpTest->people(1, $people++) ]}'], 'support', batch_id => 'of ann')");
 like($hers->{out}, qr/^\d+$/, '... an unprivileged role can ask') || diag($hers->{err});
-is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $hers->{out}", 'done', 10), 'done', '... and is served');
+is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $hers->{out}", 'done'), 'done', '... and is served');
 ask("SELECT wawp_pause('support')");
 my $mine = $ann->ask("SELECT id FROM wawp_request_add('@{[ new_group() ]}', ARRAY['@{[ WawpTest->people(1, $people++) ]}'], 'support')")->{out};
 is($ann->ask("SELECT wawp_cancel($mine)")->{out}, 't', '... and cancel');
@@ -180,9 +180,9 @@ serves('asked for in one', session => $ann);
 my ($late) = WawpTest->people(1, $people++);
 $sim->rule({ match => { path => 'add$', body => $late }, fault => { delay => 1 } });
 $ann->ask("SELECT wawp_request_add('@{[ new_group() ]}', ARRAY['$late'], 'support', batch_id => 'serializable')");
-my $waited = $ann->ask("SELECT pending, done FROM wawp_wait('serializable', '5 s')");
+my $waited = $ann->ask("SELECT pending, done FROM wawp_wait('serializable', '180 s')");
 is($waited->{out}, '0|1', '... wawp_wait sees what has been done meanwhile');
-cmp_ok($waited->{seconds}, '<', 4, '... and does not wait for ever');
+is_soon($waited->{seconds}, '... and does not wait for ever');
 $ann->quit;
 
 settings(session_replication_role => 'replica');
@@ -211,7 +211,7 @@ SKIP:
 		$clock->move(92 * 86400);
 		my $group = new_group();
 		ask("SELECT wawp_request_add('$group', ARRAY['@{[ WawpTest->people(1, $people++) ]}'], 'support', batch_id => 'years')");
-		$session->until("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'years' AND state <> 'done'", 0, 10);
+		$session->until("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'years' AND state <> 'done'", 0);
 	}
 	cmp_ok(ask("SELECT count(*) FROM pg_inherits WHERE inhparent = 'wawp.audit_log'::regclass"), '>', 20, 'two years of records');
 	new_worker();
@@ -225,7 +225,7 @@ foreach my $round (1 .. 3)
 	my ($who) = WawpTest->people(1, $people++);
 	ask("CREATE TABLE IF NOT EXISTS lazy (n int)");
 	ask('CHECKPOINT');
-	$sim->rule({ match => { path => 'add$', body => $who }, fault => { delay => 5 } });
+	$sim->rule({ match => { path => 'add$', body => $who }, fault => { hang => \1 } });
 	$sim->ctl(POST => 'ledger/clear');
 	my $id = ask("SELECT id FROM wawp_request_add('@{[ new_group() ]}', ARRAY['$who'], 'support')");
 	$sim->arrived('add$');
@@ -235,7 +235,7 @@ foreach my $round (1 .. 3)
 	$clock ? $clock->run(sub { $node->start }) : $node->start;
 	$session = sturdy_session();
 	$lost += ask("SELECT count(*) = 0 FROM lazy WHERE n = $round") eq 't';
-	is($session->until("SELECT state, attempts FROM wawp.membership_intent WHERE id = $id", 'done|1', 10), 'done|1', 'a crash: an intent whose request had left was in doubt, is looked for, and is done');
+	is($session->until("SELECT state, attempts FROM wawp.membership_intent WHERE id = $id", 'done|1'), 'done|1', 'a crash: an intent whose request had left was in doubt, is looked for, and is done');
 	is(ask("SELECT string_agg(kind || ' ' || attempt, ', ' ORDER BY id) FROM wawp.audit WHERE intent_id = $id AND jid = '$who\@c.us'"), 'sent 1, verified 1',
 		'... the record of that request is there');
 }

@@ -35,7 +35,7 @@ sub told
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $sql = "SELECT string_agg(concat_ws(' ', kind, action, split_part(jid, '\@', 1)), ', ' ORDER BY id) FROM wawp.audit
 		WHERE group_jid = '$group' AND kind NOT IN ('sent', 'answered')";
-	return is($session->until($sql, $expected, 10), $expected, $name) || diag($session->ask('SELECT * FROM wawp.audit_note')->{out});
+	return is($session->until($sql, $expected), $expected, $name) || diag($session->ask('SELECT * FROM wawp.audit_note')->{out});
 }
 
 $session->ask(q{CREATE ROLE clerk LOGIN; CREATE ROLE boss LOGIN; CREATE ROLE desk; GRANT desk TO boss; GRANT clerk TO desk;
@@ -109,10 +109,10 @@ $sim->rule({ match => { body => '15551230404' }, times => undef,
 	answer => { json => { participants => [ { id => '15551230404@c.us', code => 404 } ] } } });
 $group = new_group();
 $id = $clerk->ask("SELECT id FROM wawp_request_add('$group', ARRAY['15551230404'])")->{out};
-$session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'failed', 10);
+$session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'failed');
 is($boss->ask("BEGIN; SELECT wawp_retry($id); ROLLBACK")->{out}, 't', 'an intent that failed is tried again, but not really');
 is($boss->ask("SELECT wawp_retry($id)")->{out}, 't', '... and really');
-$session->until("SELECT count(*) FROM wawp.audit WHERE intent_id = $id AND kind = 'answered'", 2, 10);
+$session->until("SELECT count(*) FROM wawp.audit WHERE intent_id = $id AND kind = 'answered'", 2);
 is($session->ask("SELECT string_agg(concat_ws(' ', kind, outcome, requested_by, login_role), ', ' ORDER BY id) FROM wawp.audit
 	WHERE intent_id = $id")->{out},
 	'sent clerk clerk, answered not_on_whatsapp clerk clerk, retried desk boss, sent clerk clerk, answered not_on_whatsapp clerk clerk',
@@ -148,7 +148,7 @@ is($session->ask("SELECT requested_by IS NULL AND login_role IS NULL FROM wawp.a
 
 $node->safe_psql('postgres', 'ALTER SYSTEM SET wawp.worker = off');
 $node->reload;
-$session->until('SHOW wawp.worker', 'off', 5);
+$session->until('SHOW wawp.worker', 'off');
 $group = quiet_group();
 told($group, 'held', 'wawp.worker = off: told all the same');
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET wawp.worker');
@@ -176,6 +176,6 @@ is($clerk->ask("$_")->{state}, '42501', "a user may not: $_")
   foreach ('SELECT * FROM wawp.audit_note', "INSERT INTO wawp.audit_note (kind, instance) VALUES ('cancelled', 'support')", 'DELETE
 	FROM wawp.audit_note',
 	'SELECT * FROM wawp.audit');
-is($session->until('SELECT count(*) FROM wawp.audit_note', 0, 5), 0, 'no note is left');
+is($session->until('SELECT count(*) FROM wawp.audit_note', 0), 0, 'no note is left');
 is($session->ask('SELECT max(id) - count(*) FROM wawp.audit_log')->{out}, 0, 'the audit log has no gaps');
 done_testing();

@@ -13,7 +13,7 @@ use WawpPeople;
 use WawpTest;
 
 my $sim = WawpTest->sim;
-my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8, invites_per_minute => 0 }, conf => "log_statement = none\n");
+my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8, invites_per_minute => 0 }, conf => "log_statement = none\nlog_min_messages = debug1\n");
 my $wawp = WawpPeople->new($node, $sim);
 WawpTest->create_server($node, 'gows', $sim, { instance_id => 'GOWS1', concurrency => 8, invites_per_minute => 0 });
 
@@ -49,17 +49,17 @@ sub by_hand { my ($group, $who) = @_; return $wawp->ask("SELECT outcome FROM waw
 my ($here, $there) = ($wawp->group, $wawp->group);
 my %who = map { $_ => $wawp->person } qw(one all brief);
 $wawp->ask("SELECT wawp_suppress('+$who{one}', '$here', 'asked not to'), wawp_suppress('$who{all}', reason => 'wrote STOP'),
-	wawp_suppress('$who{brief}', '$here', 'cooling down', now() + interval '3 s')");
+	wawp_suppress('$who{brief}', '$here', 'cooling down', now() + interval '8 s')");
+is_refused('suppressed for a while', 'suppressed', qr/suppressed: cooling down/, group => $here, who => $who{brief});
 is_refused('suppressed for a group', 'suppressed', qr/suppressed: asked not to/, group => $here, who => $who{one});
 is_refused('suppressed for all', 'suppressed', qr/suppressed: wrote STOP/, group => $_, who => $who{all}) foreach $here, $there;
-is_refused('suppressed for a while', 'suppressed', qr/suppressed: cooling down/, group => $here, who => $who{brief});
 is_added('... another group', group => $there, who => $who{one});
 $wawp->ask("SELECT wawp_pause('support', '$here')");
 my $refused = $wawp->want(group => $here, who => $who{all});
 my $behind = $wawp->want(group => $there, after => $refused);
 $wawp->ask("SELECT wawp_resume('support', '$here')");
 is($wawp->end($refused), 'failed suppressed', 'somebody waits behind one who is suppressed');
-like($wawp->end($behind, 5), qr/^failed/, '... and is told at once that it was in vain');
+like($wawp->end($behind), qr/^failed/, '... and is told at once that it was in vain');
 is(by_hand($here, $who{one}), 'suppressed', 'session calls obey: for a group');
 is(by_hand($there, $who{all}), 'suppressed', '... for all');
 is($wawp->ask("SELECT wawp_unsuppress('$who{one}')"), 'f', 'for all there was none to end');
@@ -166,19 +166,21 @@ $sim->rule({ match => { path => "$filled/participants/add\$" }, times => undef, 
 my $unlucky = $wawp->want(group => $filled, verify => 'true');
 $wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE id = $unlucky AND state = 'verifying'", 1);
 $sim->join($filled, $wawp->person(lid => '88800011122'));
-is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$filled'", 'group_full', 30), 'group_full', 'others took the last places meanwhile: the group is full');
+is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$filled'", 'group_full'), 'group_full', 'others took the last places meanwhile: the group is full');
 is($wawp->now($unlucky), 'queued group_full', '... which is not taken for a privacy setting');
 $sim->unrule;
 
 # ---- a group with a pace of its own
 
-my $slow = settings($wawp->group, adds_per_minute => 60);
+my $slow = settings($wawp->group, adds_per_minute => 20);
 my @slow = map { $wawp->want(group => $slow) } 1 .. 3;
 like($wawp->ask("SELECT wawp_explain($slow[2])"), qr/^queued: [12] ahead in this group, the group's pace lets it leave about /, 'a pace of the group: explained');
 is($wawp->end($_), 'done added', '... all are added') foreach @slow;
-my @at = map { $_->{at} } grep { $_->{path} =~ /\Q$slow\E/ || $_->{path} =~ /@{[ $slow =~ s{@}{%40}r ]}/ } $sim->ledger(qr/add$/);
+my @at = map { 1e6 * $_->{mono} } grep { $_->{path} =~ /\Q$slow\E/ || $_->{path} =~ /@{[ $slow =~ s{@}{%40}r ]}/ } $sim->ledger(qr/add$/);
 is(scalar(@at), 3, '... one by one');
-cmp_ok($at[$_] - $at[ $_ - 1 ], '>', 0.95, '... at that pace, though the instance has none') foreach 1, 2;
+my @permits = WawpTest->permits(grep { $_->{interval} == 3_000_000 } WawpTest->asks($node, 'ABC123', group => 1));
+is(scalar(grep { $at[$_] < $permits[$_] - 1000 } 0 .. $#at), 0, '... none before its turn');
+is(scalar(WawpTest->over_pace(3_000_000, 0, @permits)), 0, '... at that pace, though the instance has none');
 
 # ---- groups that are not ours
 

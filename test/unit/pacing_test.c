@@ -51,6 +51,64 @@ simulate(double per_minute, int burst, double jitter)
 	}
 }
 
+/* As simulate(), but some of what was granted is given back later, unused. */
+static void
+simulate_refunds(double per_minute, int burst)
+{
+	enum {PENDING = 64};
+	struct
+	{
+		int64		granted_at;
+		int64		back_at;
+	}			pending[PENDING] = {{0}};
+	PaceRate	rate = pace_rate(per_minute, burst);
+	int64		tat = 0;
+
+	nsent = 0;
+	for (int64 now = 1000 * MINUTE; now < 1060 * MINUTE && nsent < MAX_SENT - 50; now += 1 + random() % SECOND)
+	{
+		int			n = pace_available(rate, tat, now, 1);
+		int			slot = (int) (random() % PENDING);
+
+		for (int i = 0; i < PENDING; i++)
+			if (pending[i].back_at != 0 && pending[i].back_at <= now)
+			{
+				tat = pace_give_back(tat, rate.interval, now - pending[i].granted_at);
+				pending[i].back_at = 0;
+			}
+		if (n == 0)
+			continue;
+		tat = pace_spend(rate, tat, now, 1, 0);
+		if (random() % 2 == 0 && pending[slot].back_at == 0)
+		{
+			pending[slot].granted_at = now;
+			pending[slot].back_at = now + 1 + random() % (30 * SECOND);
+		}
+		else
+			sent[nsent++] = now;
+	}
+}
+
+static void
+test_refunds(void)
+{
+	static const struct
+	{
+		double		per_minute;
+		int			burst;
+	}			cases[] = {{6, 0}, {6, 4}, {60, 0}, {60, 10}, {600, 3}};
+
+	for (int i = 0; i < (int) lengthof(cases); i++)
+	{
+		simulate_refunds(cases[i].per_minute, cases[i].burst);
+		ok(fullest_window() <= (int) cases[i].per_minute + cases[i].burst,
+		   "what is given back late lets no more leave than the pace allows");
+	}
+	is_int(pace_give_back(1000, 100, 0), 900, "given back at once: all of it");
+	is_int(pace_give_back(1000, 100, 40), 940, "... later: the rest");
+	is_int(pace_give_back(1000, 100, 500), 1000, "... too late: nothing");
+}
+
 static void
 test_windows(void)
 {
@@ -141,6 +199,7 @@ int
 main(void)
 {
 	test_windows();
+	test_refunds();
 	test_slack();
 	test_parts();
 	test_retry();
