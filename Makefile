@@ -16,7 +16,7 @@ MODULE_big = wawp
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(dir $(lastword $(MAKEFILE_LIST)))wawp.control)
 
 OBJS = src/wawp.o src/guc.o src/asker.o src/clock.o src/jid.o src/outcome.o src/json.o src/wire.o \
-	src/redact.o src/endpoint.o src/members.o src/text.o src/instance.o src/http.o src/call.o \
+	src/redact.o src/endpoint.o src/members.o src/text.o src/text_limit.o src/instance.o src/http.o src/call.o \
 	src/verify.o src/pacing.o src/retry.o src/shmem.o src/limiter.o src/sqlrun.o src/probe.o \
 	src/intent.o src/contact.o src/membership.o src/suppression.o src/settings.o src/audit.o src/hold.o \
 	src/budget.o src/record_box.o src/relay.o src/session.o src/lanes.o src/trail.o src/notice.o src/roster.o src/follow.o \

@@ -37,17 +37,25 @@
 #include "audit.h"
 #include "clock.h"
 #include "contact.h"
+#include "jid.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "outcome.h"
 #include "relay.h"
 #include "shmem.h"
 #include "storage/proc.h"
+#include "text_limit.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
+
+/* Names, numbers, request id and whatever else is short; instance_id is not bounded and measured each time. */
+#define RELAY_SMALL_TEXTS 768
+
+StaticAssertDecl(TEXT_MAX_REASON + TEXT_MAX_ACTOR + RELAY_MAX_PEOPLE * (JID_SIZE + NAMEDATALEN + 8) + RELAY_SMALL_TEXTS <= RELAY_BYTES,
+				 "a record with every text at its limit fits into its box");
 
 /*
  * ---- in the session
