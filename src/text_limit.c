@@ -24,6 +24,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "record_box.h"
 #include "text_limit.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -108,17 +109,17 @@ text_limit_arg(FunctionCallInfo fcinfo, int n, TextLimit limit)
 	return text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
-/* A text that is within its limit of bytes: itself, or its beginning and a note; NULL stays NULL. */
+/* A text that is within its limit of bytes: itself, or its beginning and RECORD_CUT_MARK; NULL stays NULL. */
 const char *
 text_limit_cut(TextLimit limit, const char *text)
 {
 	size_t		most = limits[limit].most;
-	size_t		note = strlen(TEXT_CUT_NOTE);
+	size_t		mark = strlen(RECORD_CUT_MARK);
 
 	Assert(limits[limit].unit == UNIT_BYTES);
 	if (text == NULL || strnlen(text, most + 1) <= most)
 		return text;
-	return psprintf("%.*s%s", pg_mbcliplen(text, most, most - note), text, TEXT_CUT_NOTE);
+	return psprintf("%.*s%s", pg_mbcliplen(text, most, most - mark), text, RECORD_CUT_MARK);
 }
 
 /* The limit of a column; -1 when it has none. */

@@ -46,9 +46,6 @@ typedef enum TextLimit
 #define TEXT_CAP_REASON(column) "pg_catalog.left(" column ", " CppAsString2(TEXT_MAX_REASON) ")"
 #define TEXT_CAP_BATCH_ID(column) "pg_catalog.left(" column ", " CppAsString2(TEXT_MAX_BATCH_ID) ")"
 
-/* What a text that was cut says at its end. */
-#define TEXT_CUT_NOTE " [cut]"
-
 extern void text_limit_check(TextLimit limit, Datum value);
 extern const char *text_limit_arg(FunctionCallInfo fcinfo, int n, TextLimit limit);
 extern const char *text_limit_cut(TextLimit limit, const char *text);
