@@ -104,6 +104,13 @@ COMMENT ON FUNCTION wawp._intent_fill() IS 'normalises, checks and completes a n
 CREATE TRIGGER fill BEFORE INSERT ON wawp.membership_intent
 	FOR EACH ROW EXECUTE FUNCTION wawp._intent_fill();
 
+CREATE FUNCTION wawp._text_limits() RETURNS trigger
+	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_text_limits';
+COMMENT ON FUNCTION wawp._text_limits() IS 'refuses texts that are too long, in the columns named as its arguments';
+-- The worker sets none of these.
+CREATE TRIGGER limits BEFORE UPDATE OF group_jid, jid, reason, context, batch_id ON wawp.membership_intent
+	FOR EACH ROW EXECUTE FUNCTION wawp._text_limits('group_jid', 'jid', 'reason', 'context', 'batch_id');
+
 CREATE FUNCTION wawp._is_own(role_name name) RETURNS bool
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'wawp_is_own';

@@ -48,8 +48,8 @@ CREATE TABLE wawp.group_settings (
 	adds_per_minute			float8 CHECK (adds_per_minute >= 0),
 	capacity				int NOT NULL DEFAULT 1024 CHECK (capacity > 0),
 	invite					bool NOT NULL DEFAULT true,
-	invite_text				text CHECK (char_length(invite_text) <= 3800 AND invite_text LIKE '%{link}%'),
-	welcome_text			text CHECK (char_length(welcome_text) <= 3000),
+	invite_text				text CHECK (invite_text LIKE '%{link}%'),
+	welcome_text			text,
 	welcome_delay			interval NOT NULL DEFAULT '1 minute' CHECK (welcome_delay >= interval '0'),
 	overflow_group			text CHECK (overflow_group <> group_jid),
 	check_exists			bool NOT NULL DEFAULT false,
@@ -57,6 +57,8 @@ CREATE TABLE wawp.group_settings (
 	managed					bool NOT NULL DEFAULT true,
 	CONSTRAINT group_settings_pkey PRIMARY KEY (instance, group_jid)
 );
+CREATE TRIGGER limits BEFORE INSERT OR UPDATE OF group_jid, invite_text, welcome_text ON wawp.group_settings
+	FOR EACH ROW EXECUTE FUNCTION wawp._text_limits('group_jid', 'invite_text', 'welcome_text');
 CREATE INDEX group_settings_welcome ON wawp.group_settings (instance, group_jid) WHERE welcome_text IS NOT NULL;
 COMMENT ON TABLE wawp.group_settings IS 'policy of a group; a group without a row has the defaults';
 COMMENT ON COLUMN wawp.group_settings.adds_per_minute IS 'pace of this group beside the instance''s; NULL means none of its own';

@@ -33,6 +33,7 @@
 #include "redact.h"
 #include "session.h"
 #include "text.h"
+#include "text_limit.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -196,10 +197,18 @@ arg_text(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : text_from_server(text_to_cstring(PG_GETARG_TEXT_PP(n)));
 }
 
+/* A text within its limit, or NULL. */
+static const char *
+arg_limited(FunctionCallInfo fcinfo, int n, TextLimit limit)
+{
+	return text_from_server(text_limit_arg(fcinfo, n, limit));
+}
+
 static const char *
 arg_required(FunctionCallInfo fcinfo, int n, const char *name)
 {
-	const char *value = arg_text(fcinfo, n);
+	int			limit = text_limit_named(name);
+	const char *value = limit >= 0 ? arg_limited(fcinfo, n, (TextLimit) limit) : arg_text(fcinfo, n);
 
 	if (value && pg_encoding_verifymbstr(PG_UTF8, value, strlen(value)) != (int) strlen(value))
 		ereport(ERROR,
@@ -368,7 +377,7 @@ change_membership(FunctionCallInfo fcinfo, WawpOperation operation, bool verify)
 	CallPerson **elements = palloc(sizeof(CallPerson *) * Max(n, 1));
 	CallPerson **sendable = palloc(sizeof(CallPerson *) * Max(n, 1));
 	int			nsendable = collect_people(operation, inputs, n, elements, sendable);
-	const char *reason = arg_text(fcinfo, 3);
+	const char *reason = arg_limited(fcinfo, 3, TEXT_REASON);
 
 	session_membership(instance, operation, group, reason, sendable, nsendable);
 	if (verify && verify_added(instance, group, sendable, nsendable))

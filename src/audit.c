@@ -25,6 +25,7 @@
 #include "fmgr.h"
 #include "pgtime.h"
 #include "sqlrun.h"
+#include "text_limit.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/memutils.h"
@@ -363,7 +364,7 @@ audit_write(const AuditRecord *record)
 static SqlStatement take_notes = {
 	"WITH n AS (DELETE FROM wawp.audit_note WHERE id IN (SELECT id FROM wawp.audit_note ORDER BY id LIMIT $1"
 	" FOR UPDATE SKIP LOCKED) RETURNING *)"
-	" SELECT kind::text, instance::text, instance_id, group_jid, jid, intent_id, batch_id, action::text, reason,"
+	" SELECT kind::text, instance::text, instance_id, group_jid, jid, intent_id, batch_id, action::text, " TEXT_CAP_REASON("reason") ","
 	" role::text, requested_from ->> 'login', requested_from ->> 'actor', requested_from ->> 'application',"
 	" requested_from ->> 'client' FROM n ORDER BY id",
 	1, {INT4OID}, NULL

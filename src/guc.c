@@ -16,6 +16,7 @@
 #include "guc.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
+#include "text_limit.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
@@ -76,6 +77,22 @@ check_allowed_hosts(char **newval, void **extra pg_attribute_unused(),
 	return true;
 }
 
+/* It is part of every audit record, which has a place of fixed size in shared memory. */
+static bool
+check_actor(char **newval, void **extra pg_attribute_unused(),
+			GucSource source pg_attribute_unused())
+{
+	size_t		length = strlen(*newval);
+
+	if (length <= TEXT_MAX_ACTOR)
+		return true;
+	GUC_check_errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION);
+	GUC_check_errmsg("\"wawp.actor\" is too long: at most %d bytes are allowed", TEXT_MAX_ACTOR);
+	GUC_check_errdetail("It has %zu bytes.", length);
+	GUC_check_errhint("Name the actor only.");
+	return false;
+}
+
 /* The limiter reads its last day back from the log. */
 static bool
 check_audit_retention(int *newval, void **extra pg_attribute_unused(),
@@ -121,7 +138,7 @@ guc_init(void)
 							   &wawp_actor,
 							   "",
 							   PGC_USERSET, 0,
-							   NULL, NULL, NULL);
+							   check_actor, NULL, NULL);
 
 	DefineCustomBoolVariable("wawp.worker",
 							 "Lets the background worker serve the queue.",

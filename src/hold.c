@@ -19,6 +19,7 @@
 #include "hold.h"
 #include "miscadmin.h"
 #include "sqlrun.h"
+#include "text_limit.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -54,7 +55,7 @@ static SqlStatement ease_after_success = {
 };
 
 static SqlStatement read_all = {
-	"SELECT instance::text, coalesce(group_jid, ''), reason, until, failures FROM wawp.hold",
+	"SELECT instance::text, coalesce(group_jid, ''), " TEXT_CAP_REASON("reason") ", until, failures FROM wawp.hold",
 	0, {0}, NULL
 };
 
@@ -118,7 +119,7 @@ hold_ease_after_success(const char *instance, const char *group)
 }
 
 static SqlStatement read_instance = {
-	"SELECT instance::text, coalesce(group_jid, ''), reason, until, failures FROM wawp.hold"
+	"SELECT instance::text, coalesce(group_jid, ''), " TEXT_CAP_REASON("reason") ", until, failures FROM wawp.hold"
 	" WHERE instance = $1::name",
 	1, {TEXTOID}, NULL
 };

@@ -25,6 +25,7 @@
 #include "miscadmin.h"
 #include "probe.h"
 #include "sqlrun.h"
+#include "text_limit.h"
 #include "utils/builtins.h"
 
 #include "compat.h"
@@ -139,7 +140,8 @@ intent_is_in_the_way(const char *instance, const char *group, const char *jid)
 #define INSERT_NOTE \
 	"INSERT INTO wawp.audit_note (kind, instance, instance_id, group_jid, jid, intent_id, batch_id, action," \
 	" reason, role, requested_from)"
-#define NOTE_OF(kind) " SELECT '" kind "', c.instance, c.instance_id, c.group_jid, c.jid, c.id, c.batch_id, c.action, c.reason"
+#define NOTE_OF(kind) " SELECT '" kind "', c.instance, c.instance_id, c.group_jid, c.jid, c.id, c.batch_id, c.action," \
+	" " TEXT_CAP_REASON("c.reason")
 
 static SqlStatement note = {
 	INSERT_NOTE " VALUES ($1::wawp.audit_kind, $2::name, NULL, nullif($3, ''), NULL, NULL, NULL, NULL, $4,"
@@ -285,7 +287,7 @@ intent_requeue(int64 id, const IntentAsker *asker)
 #define READ_COLUMNS \
 	"i.id, i.jid, i.action::text, i.instance_id, i.requested_by::text, i.requested_from ->> 'login'," \
 	" i.requested_from ->> 'actor', i.requested_from ->> 'application', i.requested_from ->> 'client'," \
-	" i.origin, i.reason, i.batch_id, i.attempts, i.outcome::text, i.code, i.detail, i.state::text, i.verify," \
+	" i.origin, " TEXT_CAP_REASON("i.reason") ", " TEXT_CAP_BATCH_ID("i.batch_id") ", i.attempts, i.outcome::text, i.code, i.detail, i.state::text, i.verify," \
 	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at, i.priority"
 
 /* What a statement reads besides comes after these. */
@@ -574,7 +576,7 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 	sqlrun_text(&args, state_names[change->state]);
 	sqlrun_text(&args, change->has_outcome ? outcome_info(change->outcome)->name : NULL);
 	sqlrun_int4(&args, change->code, change->code != 0);
-	sqlrun_text(&args, change->detail);
+	sqlrun_text(&args, text_limit_cut(TEXT_DETAIL, change->detail));
 	sqlrun_time(&args, change->next_attempt_at);
 	sqlrun_int4(&args, change->give_attempt_back ? 1 : 0, true);
 	if (sqlrun(is_settled(change->state) ? &settle_for_good : &settle, &args) > 0)

@@ -18,6 +18,7 @@
 #include "membership.h"
 #include "probe.h"
 #include "sqlrun.h"
+#include "text_limit.h"
 #include "utils/builtins.h"
 
 #include "compat.h"
@@ -175,7 +176,7 @@ static SqlStatement take_ended = {
 	"  FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership m SET until = NULL FROM ended, wawp.contact c"
 	" WHERE m.ctid = ended.ctid AND c.contact_id = m.contact_id"
-	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by::text, m.reason, m.contact_id",
+	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by::text, " TEXT_CAP_REASON("m.reason") ", m.contact_id",
 	1, {INT4OID}, NULL
 };
 

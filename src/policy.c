@@ -20,6 +20,7 @@
 #include "sqlrun.h"
 #include "suppression.h"
 #include "text.h"
+#include "text_limit.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -33,7 +34,7 @@ PG_FUNCTION_INFO_V1(wawp_note_contact);
 static const char *
 arg_person(FunctionCallInfo fcinfo, int n)
 {
-	const char *input = PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+	const char *input = text_limit_arg(fcinfo, n, TEXT_JID);
 	const char *utf8 = text_from_server(input ? input : "");
 	Jid			jid = jid_parse(utf8, strlen(utf8));
 
@@ -49,7 +50,7 @@ arg_person(FunctionCallInfo fcinfo, int n)
 static const char *
 arg_group_or_all(FunctionCallInfo fcinfo, int n)
 {
-	const char *input = PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+	const char *input = text_limit_arg(fcinfo, n, TEXT_GROUP_JID);
 	Jid			jid;
 
 	if (input == NULL)
@@ -69,10 +70,10 @@ wawp_suppress(PG_FUNCTION_ARGS)
 {
 	const char *person = arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
-	const char *reason = PG_ARGISNULL(2) ? "asked for" : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
 	SqlOwner	before = sqlrun_begin_as_owner();
 
-	suppression_set(person, group, reason, PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
+	suppression_set(person, group, reason ? reason : "asked for", PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
 	sqlrun_end_as_owner(&before);
 	PG_RETURN_VOID();
 }

@@ -40,6 +40,7 @@
 #include "queue.h"
 #include "sqlrun.h"
 #include "text.h"
+#include "text_limit.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -279,6 +280,28 @@ column_text(const Datum *values, const bool *nulls, int column)
 	return nulls[column - 1] ? NULL : TextDatumGetCString(values[column - 1]);
 }
 
+/* Raises if a text that users give is too long; nothing that is gets fetched. */
+static void
+check_limits(const Datum *values, const bool *nulls)
+{
+	static const struct
+	{
+		int			column;
+		TextLimit	limit;
+	}			columns[] =
+	{
+		{INTENT_GROUP_JID, TEXT_GROUP_JID},
+		{INTENT_JID, TEXT_JID},
+		{INTENT_REASON, TEXT_REASON},
+		{INTENT_CONTEXT, TEXT_CONTEXT},
+		{INTENT_BATCH_ID, TEXT_BATCH_ID},
+	};
+
+	for (size_t i = 0; i < lengthof(columns); i++)
+		if (!nulls[columns[i].column - 1])
+			text_limit_check(columns[i].limit, values[columns[i].column - 1]);
+}
+
 static void
 set_column(Datum *values, bool *nulls, int column, Datum value)
 {
@@ -421,6 +444,7 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
 		return PointerGetDatum(trigger->tg_trigtuple);
 
 	check_preloaded();
+	check_limits(values, nulls);
 	requester = statement_requester(fcinfo);
 	lane = fill_identity(desc, values, nulls, requester, &jid);
 	fill_defaults(values, nulls);
@@ -589,9 +613,17 @@ ask_all(FunctionCallInfo fcinfo, Wish *wish, ArrayType *people, const char *inst
 	queue_wake_at_commit(&lane);
 }
 
-#define ARG_TEXT(n) (PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n)))
+/* A document within its limit as JSON, or NULL. */
+static const char *
+arg_context(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_ARGISNULL(n))
+		return NULL;
+	text_limit_check(TEXT_CONTEXT, PG_GETARG_DATUM(n));
+	return DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(n)));
+}
+
 #define ARG_TIME(n) (PG_ARGISNULL(n) ? 0 : PG_GETARG_TIMESTAMPTZ(n))
-#define ARG_JSON(n) (PG_ARGISNULL(n) ? NULL : DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(n))))
 
 static SqlStatement insert_failed = {
 	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, outcome, detail, instance_id,"
@@ -639,9 +671,10 @@ queue_ask(Oid roleid, const char *instance, Wish *wish, const char *group, const
 
 	find_instance(requester, instance);
 	wish->group = group_jid.text;
+	wish->reason = text_limit_cut(TEXT_REASON, wish->reason);
 	before = sqlrun_begin_as_owner();
 	if (problem)
-		note_failed(requester, wish, group, person, problem);
+		note_failed(requester, wish, text_limit_cut(TEXT_GROUP_JID, group), text_limit_cut(TEXT_JID, person), problem);
 	else
 		(void) ask_one(requester, wish, &jid, &find_and_keep_queued, &created);
 	sqlrun_end_as_owner(&before);
@@ -649,7 +682,8 @@ queue_ask(Oid roleid, const char *instance, Wish *wish, const char *group, const
 	{
 		ereport(WARNING,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" cannot be asked into group \"%s\"", person, group),
+				 errmsg("\"%s\" cannot be asked into group \"%s\"", text_limit_cut(TEXT_JID, person),
+						text_limit_cut(TEXT_GROUP_JID, group)),
 				 errdetail("It is refused because %s.", problem)));
 		return;
 	}
@@ -668,8 +702,8 @@ request(FunctionCallInfo fcinfo, Wish *wish, int first_of_last)
 	check_preloaded();
 	InitMaterializedSRF(fcinfo, 0);
 	wish->origin = "function";
-	check_wish_group(wish, ARG_TEXT(0));
-	wish->reason = ARG_TEXT(3);
+	check_wish_group(wish, text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
+	wish->reason = text_limit_arg(fcinfo, 3, TEXT_REASON);
 	wish->priority = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4);
 	if (wish->priority < PG_INT16_MIN || wish->priority > PG_INT16_MAX)
 		ereport(ERROR,
@@ -677,8 +711,8 @@ request(FunctionCallInfo fcinfo, Wish *wish, int first_of_last)
 				 errmsg("priority %d is out of range", wish->priority)));
 	wish->not_before = ARG_TIME(5);
 	wish->expires_at = ARG_TIME(6);
-	wish->context = ARG_JSON(first_of_last);
-	wish->batch_id = ARG_TEXT(first_of_last + 1);
+	wish->context = arg_context(fcinfo, first_of_last);
+	wish->batch_id = text_limit_arg(fcinfo, first_of_last + 1, TEXT_BATCH_ID);
 	if (wish->batch_id == NULL)
 		wish->batch_id = new_batch_id();
 	wish->after = PG_ARGISNULL(first_of_last + 2) ? 0 : PG_GETARG_INT64(first_of_last + 2);
@@ -759,16 +793,16 @@ wawp_request_swap(PG_FUNCTION_ARGS)
 
 	check_preloaded();
 	InitMaterializedSRF(fcinfo, 0);
-	check_wish_group(&wish, ARG_TEXT(0));
+	check_wish_group(&wish, text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
 	find_instance(requester, PG_ARGISNULL(3) ? NULL : NameStr(*PG_GETARG_NAME(3)));
-	wish.reason = ARG_TEXT(4);
+	wish.reason = text_limit_arg(fcinfo, 4, TEXT_REASON);
 	wish.priority = PG_ARGISNULL(5) ? 0 : PG_GETARG_INT32(5);
-	wish.batch_id = PG_ARGISNULL(6) ? new_batch_id() : ARG_TEXT(6);
+	wish.batch_id = PG_ARGISNULL(6) ? new_batch_id() : text_limit_arg(fcinfo, 6, TEXT_BATCH_ID);
 	before = sqlrun_begin_as_owner();
-	wish.after = ask_side(fcinfo, requester, &wish, ARG_TEXT(2));
+	wish.after = ask_side(fcinfo, requester, &wish, text_limit_arg(fcinfo, 2, TEXT_JID));
 	wish.action = ACTION_REMOVE;
 	if (wish.after != 0)
-		(void) ask_side(fcinfo, requester, &wish, ARG_TEXT(1));
+		(void) ask_side(fcinfo, requester, &wish, text_limit_arg(fcinfo, 1, TEXT_JID));
 	sqlrun_end_as_owner(&before);
 	lane = lane_of(requester->instance.name, wish.group);
 	queue_wake_at_commit(&lane);
@@ -893,7 +927,7 @@ arg_lane(FunctionCallInfo fcinfo)
 	{
 		Wish		wish = {0};
 
-		check_wish_group(&wish, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+		check_wish_group(&wish, text_limit_arg(fcinfo, 1, TEXT_GROUP_JID));
 		strlcpy(lane.group, wish.group, sizeof(lane.group));
 	}
 	return lane;
@@ -904,7 +938,7 @@ Datum
 wawp_pause(PG_FUNCTION_ARGS)
 {
 	LaneKey		lane = arg_lane(fcinfo);
-	const char *reason = ARG_TEXT(2);
+	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
 	IntentAsker asker = current_asker();
 	SqlOwner	before = sqlrun_begin_as_owner();
 

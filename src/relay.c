@@ -19,6 +19,10 @@
  * withdraws: what is still POSTED is forgotten; what is TAKEN may be committed
  * any moment, so the worker then adds that nothing was sent.
  *
+ * Every record is packed by record_box.c, which is told the size of the very
+ * box: a "sent" record that does not fit is refused before anything leaves,
+ * what follows is cut.  The worker trusts no length it reads.
+ *
  * Boxes are guarded by WawpShared.relay_lock.  Nothing here raises an error in
  * the session but relay_sent's wait, which serves interrupts: its caller must
  * withdraw on error, also on a FATAL one.
@@ -33,124 +37,35 @@
 #include "audit.h"
 #include "clock.h"
 #include "contact.h"
+#include "jid.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "outcome.h"
 #include "relay.h"
 #include "shmem.h"
 #include "storage/proc.h"
+#include "text_limit.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
 
-/* The texts of a record, in the order they are packed. */
-static const size_t texts[] = {
-	offsetof(RelayRecord, kind),
-	offsetof(RelayRecord, instance),
-	offsetof(RelayRecord, instance_id),
-	offsetof(RelayRecord, group_jid),
-	offsetof(RelayRecord, action),
-	offsetof(RelayRecord, outcome),
-	offsetof(RelayRecord, login_role),
-	offsetof(RelayRecord, requested_by),
-	offsetof(RelayRecord, actor),
-	offsetof(RelayRecord, application_name),
-	offsetof(RelayRecord, client_addr),
-	offsetof(RelayRecord, origin),
-	offsetof(RelayRecord, reason),
-	offsetof(RelayRecord, request_id),
-	offsetof(RelayRecord, detail)
-};
+/* Names, numbers, request id and whatever else is short; instance_id is not bounded and measured each time. */
+#define RELAY_SMALL_TEXTS 768
 
-#define TEXT_OF(record, i) (*(const char **) ((char *) (record) + texts[i]))
-
-/*
- * ---- packing: numbers first, then the texts, each as '-' or '+' text '\0'
- */
-
-typedef struct Packer
-{
-	char	   *at;				/* NULL: only measure */
-	size_t		used;
-} Packer;
-
-static void
-pack_bytes(Packer *packer, const void *bytes, size_t n)
-{
-	if (packer->at)
-		memcpy(packer->at + packer->used, bytes, n);
-	packer->used += n;
-}
-
-static void
-pack_text(Packer *packer, const char *text)
-{
-	pack_bytes(packer, text ? "+" : "-", 1);
-	if (text)
-		pack_bytes(packer, text, strlen(text) + 1);
-}
-
-/* Returns the size; writes nothing when `at` is NULL. */
-static size_t
-pack(const RelayRecord *record, char *at)
-{
-	Packer		packer = {.at = at};
-	int			numbers[] = {record->http_status, record->code, record->duration_ms, record->npeople};
-
-	pack_bytes(&packer, numbers, sizeof(numbers));
-	for (size_t i = 0; i < lengthof(texts); i++)
-		pack_text(&packer, TEXT_OF(record, i));
-	for (int i = 0; i < record->npeople; i++)
-	{
-		pack_bytes(&packer, &record->people[i].code, sizeof(int));
-		pack_text(&packer, record->people[i].jid);
-		pack_text(&packer, record->people[i].outcome);
-	}
-	return packer.used;
-}
-
-static const char *
-unpack_text(const char **at)
-{
-	const char *text = **at == '+' ? *at + 1 : NULL;
-
-	*at += text ? strlen(text) + 2 : 1;
-	return text;
-}
-
-static void
-unpack(const char *at, RelayRecord *record)
-{
-	int			numbers[4];
-
-	memset(record, 0, sizeof(*record));
-	memcpy(numbers, at, sizeof(numbers));
-	at += sizeof(numbers);
-	record->http_status = numbers[0];
-	record->code = numbers[1];
-	record->duration_ms = numbers[2];
-	record->npeople = numbers[3];
-	for (size_t i = 0; i < lengthof(texts); i++)
-		TEXT_OF(record, i) = unpack_text(&at);
-	for (int i = 0; i < record->npeople; i++)
-	{
-		memcpy(&record->people[i].code, at, sizeof(int));
-		at += sizeof(int);
-		record->people[i].jid = unpack_text(&at);
-		record->people[i].outcome = unpack_text(&at);
-	}
-}
+StaticAssertDecl(TEXT_MAX_REASON + TEXT_MAX_ACTOR + RELAY_MAX_PEOPLE * (JID_SIZE + NAMEDATALEN + 8) + RELAY_SMALL_TEXTS <= RELAY_BYTES,
+				 "a record with every text at its limit fits into its box");
 
 /*
  * ---- in the session
  */
 
-/* Is there room for it?  With an outcome for each person it must fit, too. */
+/* True if there is room for a record and for what will be answered. */
 bool
 relay_fits(const RelayRecord *record)
 {
-	return pack(record, NULL) + record->npeople * NAMEDATALEN <= RELAY_BYTES;
+	return record_fits(record, GetDatabaseEncoding(), RELAY_BYTES);
 }
 
 static RelayBox *
@@ -176,28 +91,34 @@ free_abandoned(RelayMessage *message)
 	LWLockRelease(wawp_shared->relay_lock);
 }
 
-/* Puts a message into a free place and wakes the worker; false: not free. */
+/*
+ * Puts a record into a free place and wakes the worker; false: not free, or
+ * too long for the place.  What has left already is cut rather than lost.
+ */
 static bool
-post(RelayMessage *message, const RelayRecord *record)
+post(RelayMessage *message, const RelayRecord *record, bool may_cut)
 {
-	bool		is_free;
+	size_t		used;
+	bool		is_posted;
 
 	free_abandoned(message);
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
-	is_free = message->state == RELAY_FREE;
-	if (is_free)
+	is_posted = message->state == RELAY_FREE &&
+		record_pack(record, may_cut, GetDatabaseEncoding(), message->data, sizeof(message->data),
+					&used) != RECORD_TOO_LONG;
+	if (is_posted)
 	{
 		message->dbid = MyDatabaseId;
 		message->latch = MyLatch;
-		message->length = (int) pack(record, message->data);
+		message->length = (int) used;
 		message->state = RELAY_POSTED;
 		message->withdrawn = false;
 		message->is_committed = false;
 	}
 	LWLockRelease(wawp_shared->relay_lock);
-	if (is_free)
+	if (is_posted)
 		(void) shmem_bring_mail(MyDatabaseId);
-	return is_free;
+	return is_posted;
 }
 
 static RelayState
@@ -231,8 +152,10 @@ relay_sent(const RelayRecord *record, int timeout_ms)
 	RelayMessage *message = &my_box()->sent;
 	int64		deadline = clock_monotonic_ms() + timeout_ms;
 
+	if (!relay_fits(record))
+		return RELAY_TOO_LONG;
 	free_abandoned(message);
-	if (wait_for_state(message, RELAY_FREE, deadline) && post(message, record) &&
+	if (wait_for_state(message, RELAY_FREE, deadline) && post(message, record, false) &&
 		wait_for_state(message, RELAY_WRITTEN, deadline))
 	{
 		LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
@@ -269,7 +192,7 @@ relay_withdraw(void)
 bool
 relay_answered(const RelayRecord *record)
 {
-	return post(&my_box()->answered, record);
+	return post(&my_box()->answered, record, true);
 }
 
 /* Waits until relay_answered has room again, after what it said before. */
@@ -289,7 +212,10 @@ typedef struct Taken
 	RelayMessage *message;
 	bool		is_awaited;		/* a "sent" record */
 	bool		only_withdrawal;	/* its record is committed already */
+	bool		is_readable;
 	char	   *data;
+	size_t		length;
+	RelayRecord record;			/* its texts are in data */
 } Taken;
 
 static MemoryContext taken_memory = NULL;
@@ -336,8 +262,9 @@ take(RelayMessage *message, bool is_awaited)
 	one->message = message;
 	one->is_awaited = is_awaited;
 	one->only_withdrawal = message->is_committed;
-	one->data = palloc(message->length);
-	memcpy(one->data, message->data, message->length);
+	one->length = Min(Max(message->length, 0), (int) sizeof(message->data));
+	one->data = palloc(Max(one->length, 1));
+	memcpy(one->data, message->data, one->length);
 	taken = lappend(taken, one);
 	message->state = RELAY_TAKEN;
 }
@@ -348,6 +275,25 @@ take_box(RelayBox *box)
 {
 	take(&box->answered, false);
 	take(&box->sent, true);
+}
+
+/* Reads what was taken; what cannot be read is not written, and not awaited. */
+static void
+read_taken(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, taken)
+	{
+		Taken	   *one = lfirst(lc);
+
+		one->is_readable = record_unpack(one->data, one->length, &one->record);
+		if (!one->is_readable)
+			ereport(LOG,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("a session's audit record cannot be read"),
+					 errdetail("It has %zu bytes.", one->length)));
+	}
 }
 
 /*
@@ -371,6 +317,7 @@ relay_take(void)
 	}
 	LWLockRelease(wawp_shared->relay_lock);
 	MemoryContextSwitchTo(caller);
+	read_taken();
 	return taken != NIL;
 }
 
@@ -450,13 +397,13 @@ relay_write(void)
 	audit_gather();
 	foreach(lc, taken)
 	{
-		const Taken *one = lfirst(lc);
-		RelayRecord record;
+		Taken	   *one = lfirst(lc);
 
-		unpack(one->data, &record);
+		if (!one->is_readable)
+			continue;
 		if (one->only_withdrawal)
-			turn_into_withdrawal(&record);
-		write_record(&record);
+			turn_into_withdrawal(&one->record);
+		write_record(&one->record);
 	}
 	audit_end_gathering();
 }
@@ -472,13 +419,12 @@ relay_changed_groups(void)
 	foreach(lc, taken)
 	{
 		LaneKey    *key = palloc0(sizeof(LaneKey));
-		RelayRecord record;
+		const Taken *one = lfirst(lc);
 
-		unpack(((const Taken *) lfirst(lc))->data, &record);
-		if (record.instance == NULL || record.group_jid == NULL)
+		if (!one->is_readable || one->record.instance == NULL || one->record.group_jid == NULL)
 			continue;
-		namestrcpy(&key->instance, record.instance);
-		strlcpy(key->group, record.group_jid, sizeof(key->group));
+		namestrcpy(&key->instance, one->record.instance);
+		strlcpy(key->group, one->record.group_jid, sizeof(key->group));
 		groups = lappend(groups, key);
 	}
 	MemoryContextSwitchTo(caller);
@@ -509,7 +455,7 @@ relay_committed(void)
 		RelayMessage *message = one->message;
 
 		message->is_committed = true;
-		if (!one->is_awaited || one->only_withdrawal)
+		if (!one->is_awaited || one->only_withdrawal || !one->is_readable)
 			message->state = RELAY_FREE;
 		else if (message->withdrawn)
 		{

@@ -97,14 +97,20 @@ begin_record(Leaving *leaving, const WawpInstance *instance, const char *action,
 }
 
 static void
-check_record(const RelayRecord *record)
+refuse_too_long(void)
 {
-	if (relay_fits(record))
-		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("the audit record of this call is too large"),
-			 errhint("Shorten the reason or wawp.actor.")));
+			 errdetail("Nothing was sent."),
+			 errhint("Shorten the reason, wawp.actor or the instance_id of the server.")));
+}
+
+static void
+check_record(const RelayRecord *record)
+{
+	if (!relay_fits(record))
+		refuse_too_long();
 }
 
 /* Has a request of this very statement left already? */
@@ -117,6 +123,8 @@ is_past_first_request(void)
 static void
 refuse_unrecorded(RelayFate fate)
 {
+	if (fate == RELAY_TOO_LONG)
+		refuse_too_long();
 	if (fate == RELAY_NO_WORKER)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -417,7 +425,6 @@ change_some(Leaving *leaving, const WawpInstance *instance, WawpOperation operat
 	name_people(&leaving->record, people, npeople);
 	PG_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(leaving));
 	{
-		check_record(&leaving->record);
 		if (record_sent(leaving))
 			go_on = send_people(leaving, instance, operation, group, people, npeople, end);
 		else
@@ -489,27 +496,41 @@ session_membership(const WawpInstance *instance, WawpOperation operation, const 
 	change_all(instance, operation, group, reason, &permit, people, npeople);
 }
 
+/* Hands over what is known of the next verified people; returns where it stopped. */
+static int
+note_some_verified(RelayRecord *record, CallPerson **people, int npeople, int from)
+{
+	int			i;
+
+	record->npeople = 0;
+	for (i = from; i < npeople && record->npeople < RELAY_MAX_PEOPLE; i++)
+	{
+		RelayPerson *person = &record->people[record->npeople];
+
+		if (!people[i]->verified)
+			continue;
+		person->jid = people[i]->jid.text;
+		person->outcome = outcome_info(people[i]->outcome)->name;
+		record->npeople++;
+	}
+	if (record->npeople > 0 && !(relay_wait_for_room(wawp_audit_timeout) && relay_answered(record)))
+		ereport(WARNING,
+				(errmsg("what the member list showed could not be recorded")));
+	return i;
+}
+
 /* Records what a look at the member list has shown of people just added. */
 void
 session_note_verified(const WawpInstance *instance, const char *group, const char *reason,
 					  CallPerson **people, int npeople)
 {
 	Leaving		leaving;
-	int			n = 0;
+	int			done = 0;
 
 	begin_record(&leaving, instance, "add", group, reason);
 	leaving.record.kind = "verified";
-	for (int i = 0; i < npeople && n < RELAY_MAX_PEOPLE; i++)
-	{
-		if (!people[i]->verified)
-			continue;
-		leaving.record.people[n].jid = people[i]->jid.text;
-		leaving.record.people[n++].outcome = outcome_info(people[i]->outcome)->name;
-	}
-	leaving.record.npeople = n;
-	if (n > 0 && !(relay_wait_for_room(wawp_audit_timeout) && relay_answered(&leaving.record)))
-		ereport(WARNING,
-				(errmsg("what the member list showed could not be recorded")));
+	while (done < npeople)
+		done = note_some_verified(&leaving.record, people, npeople, done);
 }
 
 /*

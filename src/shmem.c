@@ -108,7 +108,7 @@ add_lanes(WorkerSlot *slot, const LaneKey *lanes, int nlanes)
 {
 	if (slot->nlanes + nlanes > SHMEM_WAKE_LANES)
 		slot->rescan = true;
-	else
+	else if (nlanes > 0)
 	{
 		memcpy(slot->lanes + slot->nlanes, lanes, sizeof(LaneKey) * nlanes);
 		slot->nlanes += nlanes;

@@ -52,8 +52,8 @@ typedef struct WorkerSlot
 	LaneKey		lanes[SHMEM_WAKE_LANES];	/* got new intents */
 } WorkerSlot;
 
-/* room for a packed record of fifty people and a long reason */
-#define RELAY_BYTES 6144
+/* room for a packed record of fifty people with every text at its limit (text_limit.h) */
+#define RELAY_BYTES 12288
 
 typedef enum RelayState
 {

@@ -18,12 +18,13 @@
 #include "probe.h"
 #include "sqlrun.h"
 #include "suppression.h"
+#include "text_limit.h"
 #include "utils/builtins.h"
 
 #include "compat.h"
 
 static SqlStatement find = {
-	"SELECT reason FROM wawp.suppression WHERE jid = $1 AND coalesce(group_jid, '') IN ('', $2)"
+	"SELECT " TEXT_CAP_REASON("reason") " FROM wawp.suppression WHERE jid = $1 AND coalesce(group_jid, '') IN ('', $2)"
 	" AND (until IS NULL OR until > clock_timestamp()) ORDER BY group_jid NULLS FIRST LIMIT 1",
 	2, {TEXTOID, TEXTOID}, NULL
 };

@@ -5,7 +5,7 @@
 BEGIN;
 \i test/sql-include/helpers.sql
 
-SELECT plan(57);
+SELECT plan(79);
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
 CREATE USER MAPPING FOR PUBLIC SERVER support OPTIONS (access_token 'secret');
@@ -51,6 +51,35 @@ SELECT lives_ok($$INSERT INTO wawp.membership_intent (group_jid, jid, action) VA
     'an invitation');
 SELECT throws_ok($$INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('120363012345678901@g.us', '1555 1234567')$$,
     '23505', NULL, 'a duplicate');
+ROLLBACK TO s;
+
+-- ---- so do texts that are too long, at the limit they are taken
+
+SELECT raises(format(call, repeat(unit, units + 1)), '22001', '%"' || what || '" is too long: at most ' || most || ' ' || counted || ' are allowed', 'It has %', '%', what || ': ' || substring(call FROM '^[^(=]*[^(= ]'))
+FROM (VALUES ('reason', 'x', 4000, 4000, 'bytes'), ('batch_id', U&'\00E9', 250, 500, 'bytes')) l(what, unit, units, most, counted),
+LATERAL (VALUES
+    ($$SELECT wawp_request_add('120363012345678901@g.us', ARRAY['15551230001'], $$ || what || $$ => '%s')$$),
+    ($$SELECT wawp_request_remove('120363012345678901@g.us', ARRAY['15551230001'], $$ || what || $$ => '%s')$$),
+    ($$SELECT wawp_request_swap('120363012345678901@g.us', '15551230001', '15551230002', $$ || what || $$ => '%s')$$),
+    ($$INSERT INTO wawp.membership_intent (group_jid, jid, $$ || what || $$) VALUES ('120363012345678901@g.us', '15551230001', '%s')$$),
+    ($$UPDATE wawp.membership_intent SET $$ || what || $$ = '%s'$$)
+) c(call);
+SELECT raises(call, '22001', '%: at most % are allowed', 'It has %', '%', about)
+FROM (VALUES
+    ($$SELECT wawp_request_add('120363012345678901@g.us', ARRAY['15551230001'], context => to_jsonb(repeat('x', 8192)))$$, 'context'),
+    ($$INSERT INTO wawp.membership_intent (group_jid, jid, context) VALUES ('120363012345678901@g.us', '15551230001', to_jsonb(repeat('x', 8192)))$$, 'context of a row'),
+    ($$INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('120363012345678901@g.us', repeat('1', 501))$$, 'a person'),
+    ($$SELECT wawp_request_add(repeat('1', 501), ARRAY['15551230001'])$$, 'a group'),
+    ($$SELECT wawp_pause('support', NULL, repeat('x', 4001))$$, 'reason of a hold'),
+    ($$SELECT wawp_suppress('15551230001', NULL, repeat('x', 4001))$$, 'reason of a suppression'),
+    ($$SELECT wawp_add_participants('120363012345678901@g.us', ARRAY['15551230001'], 'support', repeat('x', 4001))$$, 'reason of a call'),
+    ($$SELECT wawp_create_group(repeat('x', 201), ARRAY['15551230001'])$$, 'name of a group'),
+    ($$INSERT INTO wawp.group_settings (instance, group_jid, welcome_text) VALUES ('support', '1@g.us', repeat(U&'\20AC', 3001))$$, 'welcome'),
+    ($$INSERT INTO wawp.group_settings (instance, group_jid, invite_text) VALUES ('support', '1@g.us', '{link}' || repeat(U&'\20AC', 3795))$$, 'invitation'),
+    ($$SET wawp.actor = '$$ || repeat('x', 501) || $$'$$, 'actor')
+) t(call, about);
+SELECT lives_ok($$SELECT wawp_request_add('120363012345678901@g.us', ARRAY['15551230001'], reason => repeat('x', 4000),
+    context => to_jsonb(repeat('x', 8000)), batch_id => repeat('x', 500))$$, 'texts at their limits');
 ROLLBACK TO s;
 
 -- ---- opposites and duplicates

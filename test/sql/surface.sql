@@ -35,7 +35,7 @@ SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' O
 
 SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
     ARRAY['(_audit_refuse)', '(_budget)', '(_drain_time)', '(_intent_fill)', '(_is_own)', '(_may_use)',
-        '(_worker_pid)', '(_worker_start)', '(wawp_add_participants)', '(wawp_cancel)',
+        '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(wawp_add_participants)', '(wawp_cancel)',
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_classify)', '(wawp_create_group)',
         '(wawp_demote_participants)', '(wawp_drain)', '(wawp_explain)', '(wawp_fdw_validator)',
         '(wawp_group_info)', '(wawp_groups)', '(wawp_invite_link)', '(wawp_is_group_jid)',
@@ -140,7 +140,7 @@ FROM (VALUES
 -- ---- privileges
 
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
-    ARRAY['(wawp_fdw_validator)', '(_intent_fill)', '(_worker_start)', '(wawp_suppress)', '(wawp_unsuppress)',
+    ARRAY['(wawp_fdw_validator)', '(_intent_fill)', '(_text_limits)', '(_worker_start)', '(wawp_suppress)', '(wawp_unsuppress)',
         '(wawp_note_contact)', '(_audit_refuse)'],
     'PUBLIC may execute all functions, which check for themselves, but those nobody calls');
 SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');

@@ -482,7 +482,7 @@ foreach ([ 'a reason', "reason => repeat('x', 10240)" ], [ 'an actor', "reason =
 	my ($name, $argument) = @$_;
 	$who = new_person();
 	$answer = $session->ask("SELECT outcome FROM wawp_add_participants('$group', ARRAY['$who'], $argument)");
-	is($answer->{state}, '54000', "$name of 10 kB: 54000") || diag($answer->{err});
+	is($answer->{state}, '22001', "$name of 10 kB: 22001") || diag($answer->{err});
 	is(requests_about($who), 0, '... nothing is sent');
 	is($other->ask("SELECT count(*) FROM wawp.audit WHERE group_jid = '$group'")->{out}, 0, '... or recorded');
 	$session->ask("RESET wawp.actor");

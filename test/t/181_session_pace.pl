@@ -24,7 +24,7 @@ my $new_person = "'1556' || to_char(nextval('person'), 'FM0000000')";
 sub instance
 {
 	my ($name, %options) = @_;
-	$sim->world({ auto_groups => \1, accounts => { uc $name => { token => 'secret' } } });
+	$sim->world({ auto_groups => \1, accounts => { $options{instance_id} // uc $name => { token => 'secret' } } });
 	WawpTest->create_server($node, $name, $sim, { instance_id => uc $name, pace_jitter => 0, checks_per_minute => 0, %options });
 	return;
 }
@@ -137,7 +137,10 @@ sub left
 	return is(add($session, $instance, 10), $expected, $name);
 }
 
-instance($_, adds_per_minute => 1, adds_burst => 2) foreach qw(away unrecorded wordy impatient refused failing);
+instance($_, adds_per_minute => 1, adds_burst => 2) foreach qw(away unrecorded impatient refused failing);
+# A record beside such an instance_id has no room for the longest reason.
+my $wordy = 'W' x 9000;
+instance('wordy', instance_id => $wordy, adds_per_minute => 1, adds_burst => 2);
 alter('away', base_url => 'http://127.0.0.1:1');
 is(join(' ', map { add($session, 'away', 2) } 1 .. 5), join(' ', ('2 unreachable') x 5), 'while the API is away');
 alter('away', base_url => $sim->url);
@@ -150,7 +153,7 @@ unlock();
 $session->ask('RESET wawp.audit_timeout');
 left('... nothing is spent', 'unrecorded', '3 accepted, 7 throttled');
 
-is(join(' ', map { add($session, 'wordy', 2, reason => q{repeat('x', 10000)}) } 1 .. 5), join(' ', ('54000') x 5), 'a record that is too large');
+is(join(' ', map { add($session, 'wordy', 2, reason => q{repeat('x', 4000)}) } 1 .. 5), join(' ', ('54000') x 5), 'a record that is too large');
 left('... nothing is spent', 'wordy', '3 accepted, 7 throttled');
 
 lock_log();
@@ -170,14 +173,15 @@ is(join(' ', map { add($session, 'failing', 1) } 1 .. 3), join(' ', ('1 server_e
 left('... is spent', 'failing', '10 throttled');
 
 # 60 people are two requests.
-instance($_, adds_per_minute => 1, adds_burst => 59) foreach qw(two_unrecorded two_cancelled two_failing two_wordy);
+instance($_, adds_per_minute => 1, adds_burst => 59) foreach qw(two_unrecorded two_cancelled two_failing);
+instance('two_wordy', instance_id => "2$wordy", adds_per_minute => 1, adds_burst => 59);
 lock_log();
 $session->ask(q{SET wawp.audit_timeout = '50ms'});
 is(join(' ', map { add($session, 'two_unrecorded', 60) } 1 .. 3), join(' ', ('55000') x 3), 'two requests of which the first cannot be recorded');
 unlock();
 $session->ask('RESET wawp.audit_timeout');
 is(add($session, 'two_unrecorded', 70), '60 accepted, 10 throttled', '... nothing is spent');
-is(add($session, 'two_wordy', 60, reason => q{repeat('x', 3000)}), '54000', 'two requests of which the first has too large a record');
+is(add($session, 'two_wordy', 60, reason => q{repeat('x', 4000)}), '54000', 'two requests of which the first has too large a record');
 is(add($session, 'two_wordy', 70), '60 accepted, 10 throttled', '... nothing is spent');
 $sim->rule({ match => { body => 'TWO_CANCELLED' }, times => 1, fault => { hang => \1 } });
 $session->ask(q{SET statement_timeout = '3s'});

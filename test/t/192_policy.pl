@@ -201,7 +201,7 @@ foreach my $bad ("invite_text) VALUES ('support', '$next', 'no link')", "invite_
 	"capacity) VALUES ('support', '$next', 0)", "overflow_group) VALUES ('support', '$next', '$next')", "adds_per_minute) VALUES ('support', '$next', -1)")
 {
 	my $session = WawpTest->session($node);
-	is($session->ask("INSERT INTO wawp.group_settings (instance, group_jid, $bad")->{state}, '23514', 'refused: ' . ($bad =~ /^(\w+)/)[0]);
+	is($session->ask("INSERT INTO wawp.group_settings (instance, group_jid, $bad")->{state}, $bad =~ /repeat/ ? '22001' : '23514', 'refused: ' . ($bad =~ /^(\w+)/)[0]);
 	$session->quit;
 }
 
