@@ -5,7 +5,7 @@
 BEGIN;
 \i test/sql-include/helpers.sql
 
-SELECT no_plan();
+SELECT plan(52);
 SET datestyle = 'ISO, YMD';
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
