@@ -639,7 +639,8 @@ queue_note_failed(Oid roleid, const char *instance, const Wish *wish, const char
 	requester->instance.name = instance ? instance : "";
 	requester->instance.instance_id = instance_id ? instance_id : "";
 	before = sqlrun_begin_as_owner();
-	note_failed(requester, wish, group_jid.problem ? group : group_jid.text, jid.problem ? person : jid.text, NULL, problem);
+	note_failed(requester, wish, group_jid.problem ? group : group_jid.text, jid.problem ? person : jid.text,
+				group_jid.problem || jid.problem ? "bad_identifier" : NULL, problem);
 	sqlrun_end_as_owner(&before);
 }
 

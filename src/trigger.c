@@ -143,7 +143,10 @@ add_ask(Firing *firing, HeapTuple row, IntentAction action)
 
 	memset(ask, 0, sizeof(Ask));
 	ask->row = row;
-	ask->action = action;
+	ask->action = ask->wish.action = action;
+	ask->wish.verify = ask->wish.invite = true;
+	ask->wish.origin = psprintf("trigger %s.%s", get_namespace_name(RelationGetNamespace(firing->table)),
+								RelationGetRelationName(firing->table));
 }
 
 /* True if an UPDATE made the row name another group or person. */
@@ -170,6 +173,18 @@ has_another_end(const Firing *firing)
 		row_time(firing->table, firing->trigger->tg_newtuple, column);
 }
 
+/* Finds what an UPDATE asks for; when a column cannot be computed, both halves of a move stay to be noted. */
+static void
+plan_update(Firing *firing)
+{
+	add_ask(firing, firing->trigger->tg_trigtuple, ACTION_REMOVE);
+	add_ask(firing, firing->trigger->tg_newtuple, ACTION_ADD);
+	if (is_move(firing))
+		return;
+	firing->asks[0] = firing->asks[1];
+	firing->nasks = has_another_end(firing) ? 1 : 0;
+}
+
 /* Finds what the firing asks for. */
 static void
 plan_asks(Firing *firing)
@@ -185,13 +200,8 @@ plan_asks(Firing *firing)
 		add_ask(firing, now, ACTION_ADD);
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 		add_ask(firing, now, ACTION_REMOVE);
-	else if (is_move(firing))
-	{
-		add_ask(firing, trigger->tg_trigtuple, ACTION_REMOVE);
-		add_ask(firing, now, ACTION_ADD);
-	}
-	else if (has_another_end(firing))
-		add_ask(firing, now, ACTION_ADD);
+	else
+		plan_update(firing);
 }
 
 /* Reads from the row what is to be asked for. */
@@ -200,10 +210,6 @@ read_ask(const Firing *firing, Ask *ask)
 {
 	const Mapping *mapping = firing->mapping;
 
-	ask->wish.action = ask->action;
-	ask->wish.verify = ask->wish.invite = true;
-	ask->wish.origin = psprintf("trigger %s.%s", get_namespace_name(RelationGetNamespace(firing->table)),
-								RelationGetRelationName(firing->table));
 	ask->group = row_text(firing->table, ask->row, mapping->group_column);
 	ask->jid = row_text(firing->table, ask->row, mapping->jid_column);
 	ask->is_settled = ask->group == NULL || ask->jid == NULL;

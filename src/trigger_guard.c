@@ -152,7 +152,7 @@ refuse_change(Relation table, const Trigger *trigger, const char *column, const 
 static void
 check_column(Oid tableid, AttrNumber column, bool is_dropped)
 {
-	Relation	table = relation_open(tableid, NoLock);
+	Relation	table = relation_open(tableid, AccessShareLock);
 	TriggerDesc *triggers = table->trigdesc;
 
 	for (int i = 0; triggers && i < triggers->numtriggers; i++)
@@ -164,7 +164,7 @@ check_column(Oid tableid, AttrNumber column, bool is_dropped)
 		if (argument && is_our_function(trigger->tgfoid) && (is_dropped || is_renamed(tableid, column, name)))
 			refuse_change(table, trigger, name, argument);
 	}
-	relation_close(table, NoLock);
+	relation_close(table, AccessShareLock);
 }
 
 static void

@@ -5,7 +5,7 @@
 BEGIN;
 \i test/sql-include/helpers.sql
 
-SELECT plan(52);
+SELECT plan(53);
 SET datestyle = 'ISO, YMD';
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
@@ -171,8 +171,8 @@ SELECT is(asked(), '{}', 'a default that was there before is no change');
 DELETE FROM watched;
 SELECT is(asked('action, group_jid, jid'), ARRAY['(remove,120363012345678902@g.us,15551230003@c.us)'], 'group and person by default');
 
-\set generated ''
-SELECT CASE WHEN current_setting('server_version_num')::int >= 180000 THEN 'VIRTUAL' ELSE 'STORED' END AS generated \gset
+SELECT CASE WHEN current_setting('server_version_num')::int >= 180000 THEN 'VIRTUAL' ELSE 'STORED' END AS generated,
+    current_setting('server_version_num')::int >= 180000 AS is_virtual \gset
 SELECT format($$id int, circle text, cc int, no int, days int, grp text GENERATED ALWAYS AS (circle || '@g.us') %1$s,
     phone char(30) GENERATED ALWAYS AS ('+' || cc::text || ' ' || no::text) %1$s, ends timestamp GENERATED ALWAYS AS (timestamp '2100-01-01' + days * interval '1 day') %1$s,
     note text GENERATED ALWAYS AS ('no. ' || id::text) %1$s$$, :'generated') AS columns \gset
@@ -261,6 +261,17 @@ GRANT USAGE ON FOREIGN SERVER support TO regress_wawp_owner;
 -- bad data
 INSERT INTO watched VALUES (:'g', '0612345678'), ('nowhere', '15551230001'), (NULL, '15551230001'), (:'g', NULL);
 SELECT is(asked('group_jid, jid, state, outcome'), ARRAY['(120363012345678901@g.us,0612345678,failed,bad_identifier)', '(nowhere,15551230001,failed,bad_identifier)'], 'bad data leaves a trace, NULL nothing');
+
+-- a virtual column that cannot be computed; a stored one fails the write itself
+\if :is_virtual
+SELECT watched('id int, n int, grp text, phone text GENERATED ALWAYS AS ((15551230000 / n)::text) VIRTUAL') \g /dev/null
+INSERT INTO watched VALUES (1, 0, :'g');
+UPDATE watched SET n = 1;
+SELECT is(asked('action, group_jid, jid, state, outcome, detail'), ARRAY['(add,120363012345678901@g.us,"",failed,bad_identifier,"division by zero")',
+    '(remove,"","",failed,bad_identifier,"division by zero")', '(add,"","",failed,bad_identifier,"division by zero")'], 'a column that cannot be computed leaves a trace');
+\else
+SELECT pass('a column that cannot be computed leaves a trace');
+\endif
 
 SELECT * FROM finish();
 ROLLBACK;
