@@ -27,7 +27,8 @@ OBJS = src/wawp.o src/guc.o src/asker.o src/clock.o src/jid.o src/outcome.o src/
 	src/budget.o src/record_box.o src/relay.o src/session.o src/lanes.o src/trail.o src/notice.o src/roster.o src/follow.o \
 	src/resolve.o src/admission.o src/lanehold.o src/flight.o src/isolation.o src/welcome.o src/ending.o \
 	src/errand.o src/screen.o src/claim.o src/invite.o src/look.o src/settle.o src/dispatch.o src/worker.o \
-	src/launcher.o src/ddl.o src/queue.o src/policy.o src/trigger.o src/admin.o src/api.o
+	src/launcher.o src/ddl.o src/queue.o src/policy.o src/trigger_row.o src/trigger_arguments.o \
+	src/trigger_guard.o src/trigger.o src/admin.o src/api.o
 
 # Modules that call nobody; test/unit links them without a server.
 PURE = jid outcome json wire redact endpoint pacing retry members record_box
@@ -40,7 +41,7 @@ DATA_built = wawp--$(version).sql
 DATA = $(notdir $(wildcard $(or $(srcdir),.)/wawp--*--*.sql))
 
 # The order they run in.  One name per line of test/sql, never a glob.
-REGRESS = surface jid classify instance session_calls readers queue
+REGRESS = surface jid classify instance session_calls readers queue membership_trigger
 REGRESS_OPTS = --inputdir=test --load-extension=pgtap --load-extension=wawp
 
 # The same for test/specs.  Expected output is looked for below the output directory.

@@ -120,4 +120,13 @@
 #define WAWP_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+/* Virtual generated columns came with 18: tuples have no values for them. */
+#if PG_VERSION_NUM >= 180000
+#define wawp_is_virtual(attribute) ((attribute)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#define wawp_expand_generated(column, table) expand_generated_columns_in_expr((Node *) (column), (table), 1)
+#else
+#define wawp_is_virtual(attribute) ((void) (attribute), false)
+#define wawp_expand_generated(column, table) (column)
+#endif
+
 #endif							/* WAWP_COMPAT_H */

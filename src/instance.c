@@ -526,7 +526,7 @@ usable_instances(Oid roleid)
 
 /* Explains why no instance can be chosen for the caller. */
 static void
-refuse_choice(List *names, Oid roleid)
+refuse_choice(List *names, Oid roleid, const char *hint)
 {
 	StringInfoData list;
 	ListCell   *lc;
@@ -544,23 +544,28 @@ refuse_choice(List *names, Oid roleid)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("several Wawp instances could be meant"),
 			 errdetail("Role \"%s\" may use %s.", GetUserNameFromId(roleid, false), list.data),
-			 errhint("Name one in the argument \"instance\" or in the parameter \"wawp.instance\".")));
+			 errhint("%s", hint)));
+}
+
+static const char *
+only_usable(Oid roleid, const char *hint)
+{
+	List	   *names = usable_instances(roleid);
+
+	if (list_length(names) != 1)
+		refuse_choice(names, roleid, hint);
+	return linitial(names);
 }
 
 /* The name the caller means: the argument, the parameter, the only one. */
 static const char *
 choose_name(const char *name, Oid roleid)
 {
-	List	   *names;
-
 	if (name != NULL)
 		return name;
 	if (wawp_instance_name[0] != '\0')
 		return wawp_instance_name;
-	names = usable_instances(roleid);
-	if (list_length(names) != 1)
-		refuse_choice(names, roleid);
-	return linitial(names);
+	return only_usable(roleid, "Name one in the argument \"instance\" or in the parameter \"wawp.instance\".");
 }
 
 static ForeignServer *
@@ -717,6 +722,24 @@ instance_choose(const char *name)
 	ref.name = server->servername;
 	ref.instance_id = option_value(server->options, "instance_id");
 	return ref;
+}
+
+/* Finds the only instance that the current role may use, whatever the session has set; raises with that hint otherwise. */
+const char *
+instance_only_usable(const char *hint)
+{
+	return only_usable(GetUserId(), hint);
+}
+
+/* Returns an instance's id, NULL if there is no such instance. */
+const char *
+instance_id_of(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+
+	if (server == NULL || server->fdwid != get_foreign_data_wrapper_oid(WRAPPER_NAME, true))
+		return NULL;
+	return option_value(server->options, "instance_id");
 }
 
 /* Names of all instances of the database. */

@@ -60,6 +60,8 @@ typedef struct InstanceRef
 } InstanceRef;
 
 extern InstanceRef instance_choose(const char *name);
+extern const char *instance_only_usable(const char *hint);
+extern const char *instance_id_of(const char *name);
 extern WawpInstance *instance_resolve(const char *name, Oid roleid);
 extern WawpInstance *instance_describe(const char *name);
 extern ErrorData *instance_try(const char *name, const char *role, WawpInstance **instance);

@@ -627,16 +627,16 @@ arg_context(FunctionCallInfo fcinfo, int n)
 
 static SqlStatement insert_failed = {
 	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, outcome, detail, instance_id,"
-	" requested_by, requested_from, origin, state, attempts, crashes, superseded, created_at, updated_at, settled_at)"
-	" VALUES ($1::name, $2, $3, $4::wawp.action, $5, 'bad_identifier', $6, $7, $8::name, $9::jsonb, $10,"
+	" requested_by, requested_from, origin, until, state, attempts, crashes, superseded, created_at, updated_at, settled_at)"
+	" VALUES ($1::name, $2, $3, $4::wawp.action, $5, $11::wawp.outcome, $6, $7, $8::name, $9::jsonb, $10, $12,"
 	" 'failed', 0, 0, false, clock_timestamp(), clock_timestamp(), clock_timestamp())",
-	10, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+	12, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
 };
 
-/* Leaves a trace of what could not be asked for. */
+/* Leaves a trace of what could not be asked for; the outcome may be NULL. */
 static void
 note_failed(const Requester *requester, const Wish *wish, const char *group,
-			const char *person, const char *problem)
+			const char *person, const char *outcome, const char *problem)
 {
 	SqlArgs		args = {0};
 
@@ -650,7 +650,32 @@ note_failed(const Requester *requester, const Wish *wish, const char *group,
 	sqlrun_text(&args, requester->role);
 	sqlrun_text(&args, DatumGetCString(DirectFunctionCall1(jsonb_out, requester->from)));
 	sqlrun_text(&args, wish->origin);
+	sqlrun_text(&args, outcome);
+	sqlrun_time(&args, wish->until);
 	sqlrun(&insert_failed, &args);
+}
+
+/*
+ * Leaves a failed intent for what a user's trigger could not ask for although
+ * nothing is wrong with the row; wawp_retry() asks again.  An instance that
+ * nobody named or that does not exist is looked for then.
+ */
+void
+queue_note_failed(Oid roleid, const char *instance, const Wish *wish, const char *group,
+				  const char *person, const char *problem)
+{
+	Requester  *requester = make_requester(roleid);
+	const char *instance_id = instance ? instance_id_of(instance) : NULL;
+	Jid			group_jid = parse_server_text(group);
+	Jid			jid = parse_server_text(person);
+	SqlOwner	before;
+
+	requester->instance.name = instance ? instance : "";
+	requester->instance.instance_id = instance_id ? instance_id : "";
+	before = sqlrun_begin_as_owner();
+	note_failed(requester, wish, group_jid.problem ? group : group_jid.text, jid.problem ? person : jid.text,
+				group_jid.problem || jid.problem ? "bad_identifier" : NULL, problem);
+	sqlrun_end_as_owner(&before);
 }
 
 /*
@@ -674,7 +699,8 @@ queue_ask(Oid roleid, const char *instance, Wish *wish, const char *group, const
 	wish->reason = text_limit_cut(TEXT_REASON, wish->reason);
 	before = sqlrun_begin_as_owner();
 	if (problem)
-		note_failed(requester, wish, text_limit_cut(TEXT_GROUP_JID, group), text_limit_cut(TEXT_JID, person), problem);
+		note_failed(requester, wish, text_limit_cut(TEXT_GROUP_JID, group), text_limit_cut(TEXT_JID, person),
+					"bad_identifier", problem);
 	else
 		(void) ask_one(requester, wish, &jid, &find_and_keep_queued, &created);
 	sqlrun_end_as_owner(&before);
@@ -842,6 +868,48 @@ current_asker(void)
 	return asker;
 }
 
+static SqlStatement find_unnamed = {
+	"SELECT instance::pg_catalog.text FROM wawp.membership_intent"
+	" WHERE id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'failed'::wawp.state"
+	" AND instance_id OPERATOR(pg_catalog.=) '' AND EXISTS (SELECT FROM pg_catalog.pg_roles r"
+	" WHERE r.rolname OPERATOR(pg_catalog.=) requested_by AND pg_catalog.pg_has_role($2, r.oid, 'MEMBER'))",
+	2, {INT8OID, OIDOID}, NULL
+};
+
+static SqlStatement name_instance = {
+	"UPDATE wawp.membership_intent SET instance = $2::pg_catalog.name, instance_id = $3"
+	" WHERE id OPERATOR(pg_catalog.=) $1",
+	3, {INT8OID, TEXTOID, TEXTOID}, NULL
+};
+
+/* Gives a failed intent the instance that it had none of; the caller's choice, undone if the retry is refused. */
+static void
+retry_name_instance(int64 id)
+{
+	SqlArgs		args = {0};
+	SqlArgs		whose = {0};
+	Oid			roleid = GetUserId();
+	SqlOwner	before = sqlrun_begin_as_owner();
+	const char *asked;
+	InstanceRef chosen;
+	bool		is_unnamed;
+
+	sqlrun_int8(&args, id);
+	sqlrun_int8(&whose, id);
+	sqlrun_datum(&whose, ObjectIdGetDatum(roleid));
+	is_unnamed = sqlrun(&find_unnamed, &whose) > 0;
+	asked = is_unnamed ? MemoryContextStrdup(CurTransactionContext, sqlrun_get(0, 1)) : NULL;
+	sqlrun_end_as_owner(&before);
+	if (!is_unnamed)
+		return;
+	chosen = instance_choose(*asked ? asked : NULL);
+	before = sqlrun_begin_as_owner();
+	sqlrun_text(&args, chosen.name);
+	sqlrun_text(&args, chosen.instance_id);
+	sqlrun(&name_instance, &args);
+	sqlrun_end_as_owner(&before);
+}
+
 /* Another transaction had queued the same person when it committed: then nothing is to be retried. */
 static bool
 retry_own(int64 id)
@@ -855,11 +923,16 @@ retry_own(int64 id)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		SqlOwner	before = sqlrun_begin_as_owner();
+		SqlOwner	before;
 
+		retry_name_instance(id);
+		before = sqlrun_begin_as_owner();
 		changed = intent_requeue(id, &asker);
 		end_change(&before, changed);
-		ReleaseCurrentSubTransaction();
+		if (changed)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{

@@ -19,6 +19,7 @@
 #include "guc.h"
 #include "miscadmin.h"
 #include "shmem.h"
+#include "trigger_guard.h"
 #include "worker.h"
 
 #include "compat.h"
@@ -36,5 +37,6 @@ _PG_init(void)
 		return;
 	shmem_init();
 	ddl_init();
+	trigger_guard_init();
 	launcher_init();
 }

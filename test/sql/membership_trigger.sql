@@ -1,0 +1,277 @@
+\set ECHO none
+-- membership_trigger: what the trigger reads from rows of users' tables, whom it finds still wanted, what it leaves behind when
+-- it cannot ask.  Nothing here is ever sent: each part rolls back.
+\i test/sql-include/setup.sql
+BEGIN;
+\i test/sql-include/helpers.sql
+
+SELECT plan(53);
+SET datestyle = 'ISO, YMD';
+
+CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
+CREATE USER MAPPING FOR PUBLIC SERVER support OPTIONS (access_token 'secret');
+CREATE ROLE regress_wawp_owner;
+CREATE ROLE regress_wawp_writer;
+GRANT USAGE ON FOREIGN SERVER support TO regress_wawp_owner;
+GRANT CREATE ON SCHEMA public TO regress_wawp_owner;
+\set g '120363012345678901@g.us'
+\set h '120363012345678902@g.us'
+-- What was asked for since the last look.
+CREATE FUNCTION asked(columns text DEFAULT 'action, jid') RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    result text[] := rows_of(format('SELECT %s FROM wawp.membership_intent WHERE state <> ''cancelled'' ORDER BY id', columns));
+BEGIN
+    DELETE FROM wawp.membership_intent;
+    RETURN result;
+END $$;
+-- A table with the trigger on it.
+CREATE FUNCTION watched(columns text, arguments text DEFAULT $$'group=grp', 'jid=phone', 'instance=support'$$, timing text DEFAULT 'INSERT OR UPDATE OR DELETE')
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    DROP TABLE IF EXISTS watched CASCADE;
+    EXECUTE format('CREATE TABLE watched (%s)', columns);
+    EXECUTE format('CREATE TRIGGER "Member" AFTER %s ON watched FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger(%s)', timing, arguments);
+END $$;
+SET client_min_messages = error;
+
+-- ---- ends, by datum
+
+\set ends '$$''group=grp'', ''jid=phone'', ''until=ends'', ''instance=support''$$'
+SELECT watched('grp text, phone text, ends timestamptz', :ends) \g /dev/null
+SET timezone = 'Asia/Kolkata';
+SET datestyle = 'SQL, DMY';
+INSERT INTO watched VALUES (:'g', '15551230001', '2100-03-04 05:06:07.890123+00');
+SET datestyle = 'German';
+INSERT INTO watched VALUES (:'g', '15551230002', '2100-03-04 05:06:07.890123+00');
+SET timezone = 'America/New_York';
+INSERT INTO watched VALUES (:'g', '15551230003', '2100-07-04 05:06:07.890123+00'), (:'g', '15551230004', 'infinity'), (:'g', '15551230005', NULL);
+SET datestyle = 'ISO, YMD';
+SET timezone = 'UTC';
+SELECT is(asked('jid, until'), ARRAY['(15551230001@c.us,"2100-03-04 05:06:07.890123+00")', '(15551230002@c.us,"2100-03-04 05:06:07.890123+00")',
+    '(15551230003@c.us,"2100-07-04 05:06:07.890123+00")', '(15551230004@c.us,infinity)', '(15551230005@c.us,)'],
+    'an end is the column''s instant, whatever DateStyle and zone');
+SET datestyle = 'German';
+SET timezone = 'Asia/Kolkata';
+UPDATE watched SET ends = ends;
+SET datestyle = 'ISO, YMD';
+SET timezone = 'UTC';
+SELECT is(asked(), '{}', 'an end that stays asks for nothing');
+UPDATE watched SET ends = ends + '1 microsecond' WHERE phone = '15551230001';
+SELECT is(asked('action, jid, until'), ARRAY['(add,15551230001@c.us,"2100-03-04 05:06:07.890124+00")'], 'another one for its person');
+
+SELECT watched('grp text, phone text, ends timestamp', :ends) \g /dev/null
+SET timezone = 'Asia/Kolkata';
+SET datestyle = 'SQL, DMY';
+INSERT INTO watched VALUES (:'g', '15551230001', '2100-03-04 05:30');
+SELECT watched('grp text, phone text, ends date', :ends) \g /dev/null
+INSERT INTO watched VALUES (:'g', '15551230002', '2100-03-04');
+SELECT watched('grp text, phone text, ends text', :ends) \g /dev/null
+SET datestyle = 'ISO, YMD';
+INSERT INTO watched VALUES (:'g', '15551230003', '2100-03-04 00:00+00');
+SET timezone = 'UTC';
+SELECT is(asked('until'), ARRAY['("2100-03-04 00:00:00+00")', '("2100-03-03 18:30:00+00")', '("2100-03-04 00:00:00+00")'],
+    'without a zone it is the session''s, as by a cast');
+
+-- ---- another row that wants the person
+
+-- of two rows with the same person the first goes, then the second
+CREATE FUNCTION both_go(first text, second text) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    result text[];
+BEGIN
+    EXECUTE 'INSERT INTO watched VALUES (1, ' || first || '), (2, ' || second || ')';
+    DELETE FROM wawp.membership_intent;
+    DELETE FROM watched WHERE id = 1;
+    result := asked();
+    DELETE FROM watched;
+    RETURN result || asked();
+END $$;
+\set removed '{"(remove,15551230001@c.us)"}'
+
+SELECT watched('id int, grp char(30), phone char(20)') \g /dev/null
+SELECT is(both_go(format('%L, ''15551230001''', :'g'), format('%L, ''15551230001''', :'g')), :'removed', 'char(n) groups and numbers');
+SELECT watched('id int, grp varchar(40), phone bigint') \g /dev/null
+SELECT is(both_go(format('%L, 15551230001', :'g'), format('%L, 15551230001', :'g')), :'removed', 'numbers as numbers');
+CREATE DOMAIN group_of_ours AS varchar(40);
+SELECT watched('id int, grp group_of_ours, phone text') \g /dev/null
+SELECT is(both_go(format('%L, ''15551230001''', :'g'), format('%L, ''+1 (555) 123-0001''', :'g')), :'removed', 'a domain; a number in another spelling');
+SELECT watched('id int, grp text, phone text') \g /dev/null
+SELECT is(both_go(format('%L, ''15551230001''', :'g'), format('upper(%L), ''15551230001@s.whatsapp.net''', :'g')), :'removed', 'a group in capitals');
+SELECT is(both_go(format('upper(%L), ''15551230001''', :'g'), format('E'' %s\t'', ''1555-123-0001''', :'g')), :'removed', 'a group amid blanks');
+SELECT is(both_go(format('%L, ''15551230001''', :'g'), $$'１２０３６３０１２３４５６７８９０１＠g.us', '15551230001'$$), :'removed', 'a group in full-width digits');
+SELECT is(both_go(format('%L, ''5511987654321''', :'g'), format('%L, ''551187654321''', :'g')), '{"(remove,551187654321@c.us)"}', 'one account''s two numbers');
+SELECT is(both_go(format('%L, ''15551230001''', :'g'), format('%L, ''15551230001''', :'h')), '{"(remove,15551230001@c.us)","(remove,15551230001@c.us)"}', 'another group is another');
+
+INSERT INTO watched VALUES (1, :'g', '15551230001');
+DELETE FROM wawp.membership_intent;
+UPDATE watched SET grp = upper(grp), phone = '+1 555 123 0001';
+SELECT is(asked(), '{}', 'another spelling is no move');
+UPDATE watched SET phone = '15551230002';
+SELECT is(asked(), ARRAY['(remove,15551230001@c.us)', '(add,15551230002@c.us)'], 'another person is');
+UPDATE watched SET grp = :'h';
+SELECT is(asked('action, group_jid'), ARRAY['(remove,120363012345678901@g.us)', '(add,120363012345678902@g.us)'], 'and another group');
+
+-- a large table: usual spellings by an index on the column
+SELECT watched('id int, grp text, phone text') \g /dev/null
+ALTER TABLE watched DISABLE TRIGGER USER;
+INSERT INTO watched SELECT 10 + i, '1203630' || 10000000000 + i % 1000 || '@g.us', '1556' || 1000000 + i FROM generate_series(1, 40000) i;
+ALTER TABLE watched ENABLE TRIGGER USER;
+CREATE INDEX watched_group ON watched (grp);
+ANALYZE watched;
+INSERT INTO watched VALUES (1, :'g', '15551230001'), (2, ' 120363012345678901@g.us', '+1 555 123 0001'), (3, '120363012345678901@G.US', '0015551230001');
+DELETE FROM wawp.membership_intent;
+DELETE FROM watched WHERE id = 1;
+DELETE FROM watched WHERE id = 3;
+SELECT is(asked(), '{}', 'in a large table usual spellings are found');
+DELETE FROM watched WHERE id = 2;
+SELECT is(asked(), :'removed', 'and their absence');
+CREATE INDEX watched_form ON watched (wawp_jid(grp));
+ANALYZE watched;
+INSERT INTO watched VALUES (1, :'g', '15551230001'), (2, '１２０３６３０１２３４５６７８９０１＠g.us', '+1 555 123 0001');
+DELETE FROM wawp.membership_intent;
+DELETE FROM watched WHERE id = 1;
+SELECT is(asked(), '{}', 'with an index on the normal form unusual ones, too');
+
+-- row security
+SELECT watched('id int, grp text, phone text') \g /dev/null
+ALTER TABLE watched OWNER TO regress_wawp_owner;
+GRANT SELECT, INSERT, UPDATE, DELETE ON watched TO regress_wawp_writer;
+ALTER TABLE watched ENABLE ROW LEVEL SECURITY;
+ALTER TABLE watched FORCE ROW LEVEL SECURITY;
+CREATE POLICY own ON watched USING (id = current_setting('regress.id')::int) WITH CHECK (true);
+INSERT INTO watched VALUES (1, :'g', '15551230001'), (2, :'g', '15551230001');
+DELETE FROM wawp.membership_intent;
+SET regress.id = 1;
+SET ROLE regress_wawp_writer;
+DELETE FROM watched;
+RESET ROLE;
+SELECT is(asked(), '{}', 'another row is seen past FORCE ROW LEVEL SECURITY');
+SET regress.id = 2;
+SET ROLE regress_wawp_owner;
+DELETE FROM watched;
+RESET ROLE;
+SELECT is(asked(), :'removed', 'nobody else wants them');
+
+-- ---- columns
+
+SELECT watched('gone int, grp text, id int, phone text') \g /dev/null
+DROP TRIGGER "Member" ON watched;
+INSERT INTO watched VALUES (7, :'g', 1, '15551230001');
+ALTER TABLE watched DROP COLUMN gone, ADD COLUMN ends timestamptz DEFAULT '2100-01-01 00:00+00', ADD COLUMN note text DEFAULT 'added later';
+CREATE TRIGGER "Member" AFTER UPDATE OR DELETE ON watched FOR EACH ROW EXECUTE FUNCTION
+    wawp_membership_trigger('group=grp', 'jid=phone', 'until=ends', 'reason={note} {gone} {id}', 'instance=support');
+UPDATE watched SET phone = '15551230002';
+SELECT is(asked('action, jid, until, reason'), ARRAY['(remove,15551230001@c.us,,"added later {gone} 1")',
+    '(add,15551230002@c.us,"2100-01-01 00:00:00+00","added later {gone} 1")'], 'columns that were dropped, and added with a default');
+ALTER TABLE watched ADD COLUMN grp2 text DEFAULT '120363012345678902@g.us', ADD COLUMN phone2 text DEFAULT '15551230003';
+DROP TRIGGER "Member" ON watched;
+CREATE TRIGGER "Member" AFTER UPDATE OR DELETE ON watched FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger('group=grp2', 'jid=phone2', 'instance=support');
+UPDATE watched SET note = 'x';
+SELECT is(asked(), '{}', 'a default that was there before is no change');
+DELETE FROM watched;
+SELECT is(asked('action, group_jid, jid'), ARRAY['(remove,120363012345678902@g.us,15551230003@c.us)'], 'group and person by default');
+
+SELECT CASE WHEN current_setting('server_version_num')::int >= 180000 THEN 'VIRTUAL' ELSE 'STORED' END AS generated,
+    current_setting('server_version_num')::int >= 180000 AS is_virtual \gset
+SELECT format($$id int, circle text, cc int, no int, days int, grp text GENERATED ALWAYS AS (circle || '@g.us') %1$s,
+    phone char(30) GENERATED ALWAYS AS ('+' || cc::text || ' ' || no::text) %1$s, ends timestamp GENERATED ALWAYS AS (timestamp '2100-01-01' + days * interval '1 day') %1$s,
+    note text GENERATED ALWAYS AS ('no. ' || id::text) %1$s$$, :'generated') AS columns \gset
+SELECT watched(:'columns', $$'group=grp', 'jid=phone', 'until=ends', 'reason={note}/{days}/{phone}.', 'instance=support'$$) \g /dev/null
+INSERT INTO watched VALUES (1, '120363012345678901', 1, 555123001, 1), (2, '120363012345678901', 1, 555123001, 2), (3, NULL, 1, 5, 1);
+SELECT is(asked('action, group_jid, jid, until, reason'), ARRAY['(add,120363012345678901@g.us,1555123001@c.us,"2100-01-02 00:00:00+00","no. 1/1/+1 555123001.")'],
+    'generated columns: group, person, end, reason');
+UPDATE watched SET days = days + 1 WHERE id = 1;
+SELECT is(asked('action, jid, until'), ARRAY['(add,1555123001@c.us,"2100-01-03 00:00:00+00")'], 'another generated end');
+UPDATE watched SET no = 555123002 WHERE id = 1;
+SELECT is(asked(), ARRAY['(add,1555123002@c.us)'], 'a move away from a person whom another row wants');
+UPDATE watched SET circle = '120363012345678902' WHERE id = 1;
+SELECT is(asked('action, group_jid, jid'), ARRAY['(remove,120363012345678901@g.us,1555123002@c.us)', '(add,120363012345678902@g.us,1555123002@c.us)'], 'a move to another group');
+DELETE FROM watched;
+SELECT is(asked(), ARRAY['(remove,1555123001@c.us)', '(remove,1555123002@c.us)'], 'and removals');
+
+-- ---- set-up
+
+SELECT watched('id int, grp text, phone text, ends date', $$'group=grp', 'jid=phone', 'until=ends', 'instance=support'$$) \g /dev/null
+SELECT throws_ok($$ALTER TABLE watched RENAME COLUMN phone TO tel$$, '2BP01', 'column "phone" is used by trigger "Member" of table "watched"', 'a column in use is not renamed');
+SELECT raises('ALTER TABLE watched DROP COLUMN ends CASCADE', '2BP01', 'column "ends" is used by trigger "Member" of table "watched"', '%''until=ends''%', 'DROP TRIGGER "Member" ON watched first, %', 'nor dropped, and the way out is told');
+SELECT lives_ok($$ALTER TABLE watched RENAME COLUMN id TO number$$, 'others are');
+SELECT lives_ok($$ALTER TABLE watched ALTER COLUMN phone TYPE varchar(40), ALTER COLUMN grp SET NOT NULL$$, 'a type may change');
+SELECT raises($$SELECT watched('a text', '''group=a'', ''jid=b''')$$, '42703', 'column "b" of table "watched" does not exist', 'Trigger "Member" has the argument ''jid=b''.', '%', 'a column that is not there is told by CREATE TRIGGER');
+SELECT raises($$SELECT watched('a text', '''group=a''')$$, '42703', 'argument "jid" of wawp_membership_trigger() is missing', '%', '%', 'so is an argument that is missing');
+SELECT raises($$SELECT watched('a text', '''group=a'', ''jid=a'', ''action=kick''')$$, '22023', 'invalid action "kick" of wawp_membership_trigger()', '%', '%', 'or none');
+DROP TRIGGER "Member" ON watched;
+SELECT lives_ok('ALTER TABLE watched RENAME COLUMN phone TO tel', 'without the trigger all may be');
+SELECT lives_ok('ALTER TABLE watched DROP COLUMN ends', '... and dropped');
+
+-- no instance is named and two could be meant; the session's setting is not the owner's
+SELECT watched('grp text, phone text, ends timestamptz', $$'group=grp', 'jid=phone', 'until=ends', 'reason=why'$$) \g /dev/null
+ALTER TABLE watched OWNER TO regress_wawp_owner;
+CREATE SERVER other FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'XYZ', base_url :'url');
+CREATE USER MAPPING FOR PUBLIC SERVER other OPTIONS (access_token 'secret');
+SET wawp.instance = 'other';
+INSERT INTO watched VALUES (:'g', '15551230001');
+SELECT is(asked('instance, state'), ARRAY['(support,queued)'], 'the session''s wawp.instance is not read');
+RESET wawp.instance;
+GRANT USAGE ON FOREIGN SERVER other TO regress_wawp_owner;
+INSERT INTO watched VALUES (' ' || :'g', '+1 555 123 0001', '2100-01-01');
+SELECT is(rows_of('SELECT action, instance, group_jid, jid, until, reason, state, outcome, requested_by FROM wawp.membership_intent'),
+    ARRAY['(add,"",120363012345678901@g.us,15551230001@c.us,"2100-01-01 00:00:00+00",why,failed,,regress_wawp_owner)'], 'two instances that could be meant leave a trace');
+SELECT matches(detail, '^several Wawp instances could be meant: .*"support".*instance=', '... that says why and the way out') FROM wawp.membership_intent;
+SELECT id FROM wawp.membership_intent \gset
+SET ROLE regress_wawp_owner;
+SELECT throws_ok(format('SELECT wawp_retry(%s)', :id), '22023', 'several Wawp instances could be meant', 'it cannot be retried while that is so');
+SET ROLE regress_wawp_writer;
+SELECT ok(NOT wawp_retry(:id), 'nor by others');
+SET ROLE regress_wawp_owner;
+SET wawp.instance = 'support';
+SELECT ok(wawp_retry(:id), 'but with one chosen');
+RESET wawp.instance;
+RESET ROLE;
+SELECT is(asked('instance, instance_id, state, jid, detail, until'), ARRAY['(support,ABC123,queued,15551230001@c.us,,"2100-01-01 00:00:00+00")'], '... it is queued');
+
+-- USAGE is revoked; the instance goes
+DROP SERVER other CASCADE;
+SELECT watched('grp text, phone text', $$'group=grp', 'jid=phone', 'instance=support'$$) \g /dev/null
+ALTER TABLE watched OWNER TO regress_wawp_owner;
+INSERT INTO watched VALUES (:'g', '15551230001');
+DELETE FROM wawp.membership_intent;
+REVOKE USAGE ON FOREIGN SERVER support FROM regress_wawp_owner;
+UPDATE watched SET phone = '15551230002';
+SELECT is(rows_of('SELECT action, instance, instance_id, jid, state, outcome, detail FROM wawp.membership_intent ORDER BY id'),
+    ARRAY['(remove,support,ABC123,15551230001@c.us,failed,,"permission denied for foreign server support")',
+        '(add,support,ABC123,15551230002@c.us,failed,,"permission denied for foreign server support")'], 'USAGE revoked: both halves of a move leave a trace');
+GRANT USAGE ON FOREIGN SERVER support TO regress_wawp_owner;
+SET ROLE regress_wawp_owner;
+SELECT is(array_agg(wawp_retry(id)), '{t,t}', '... and are retried when it is granted again') FROM wawp.membership_intent;
+RESET ROLE;
+SELECT is(asked('action, jid, state'), ARRAY['(remove,15551230001@c.us,queued)', '(add,15551230002@c.us,queued)'], '... for the same people');
+ALTER SERVER support RENAME TO elsewhere;
+INSERT INTO watched VALUES (:'g', '15551230003');
+SELECT is(rows_of('SELECT action, instance, instance_id, state, detail FROM wawp.membership_intent'),
+    ARRAY['(add,support,"",failed,"Wawp instance ""support"" does not exist; An instance is made by CREATE SERVER ... FOREIGN DATA WRAPPER wawp.")'], 'an instance that is gone');
+ALTER SERVER elsewhere RENAME TO support;
+SELECT ok(wawp_retry(id), '... and comes back') FROM wawp.membership_intent;
+SELECT is(asked('instance, instance_id, state'), ARRAY['(support,ABC123,queued)'], '... is asked');
+REVOKE USAGE ON FOREIGN SERVER support FROM regress_wawp_owner;
+INSERT INTO watched VALUES (:'g', '15551230003');
+DELETE FROM watched WHERE ctid = (SELECT max(ctid) FROM watched);
+SELECT is(asked('action, state'), ARRAY['(add,failed)'], 'a removal that is not wanted leaves none');
+GRANT USAGE ON FOREIGN SERVER support TO regress_wawp_owner;
+
+-- bad data
+INSERT INTO watched VALUES (:'g', '0612345678'), ('nowhere', '15551230001'), (NULL, '15551230001'), (:'g', NULL);
+SELECT is(asked('group_jid, jid, state, outcome'), ARRAY['(120363012345678901@g.us,0612345678,failed,bad_identifier)', '(nowhere,15551230001,failed,bad_identifier)'], 'bad data leaves a trace, NULL nothing');
+
+-- a virtual column that cannot be computed; a stored one fails the write itself
+\if :is_virtual
+SELECT watched('id int, n int, grp text, phone text GENERATED ALWAYS AS ((15551230000 / n)::text) VIRTUAL') \g /dev/null
+INSERT INTO watched VALUES (1, 0, :'g');
+UPDATE watched SET n = 1;
+SELECT is(asked('action, group_jid, jid, state, outcome, detail'), ARRAY['(add,120363012345678901@g.us,"",failed,bad_identifier,"division by zero")',
+    '(remove,"","",failed,bad_identifier,"division by zero")', '(add,"","",failed,bad_identifier,"division by zero")'], 'a column that cannot be computed leaves a trace');
+\else
+SELECT pass('a column that cannot be computed leaves a trace');
+\endif
+
+SELECT * FROM finish();
+ROLLBACK;
