@@ -37,6 +37,8 @@
 
 /* A piece that fails is tried again sooner, a cycle that fails as well. */
 #define TROUBLE_LASTS_MS 1500
+/* Sessions give up what cannot be recorded, and then nobody tries again. */
+#define MAIL_TROUBLE_LASTS_MS (60 * 1000)
 /* No telephone number is shorter. */
 #define DIGITS_OF_A_NUMBER 7
 
@@ -78,11 +80,15 @@ copy_message(char *to, const char *message)
 
 /* True if an error that was noted is still to be shown. */
 static bool
-trouble_is_current(const WorkerTrouble *trouble)
+trouble_is_current(WorkerPart part, const WorkerTrouble *trouble)
 {
-	return trouble->errors > 0 &&
-		(trouble->failed_ms >= trouble->succeeded_ms ||
-		 clock_monotonic_ms() - trouble->failed_ms < TROUBLE_LASTS_MS);
+	int64		age = clock_monotonic_ms() - trouble->failed_ms;
+
+	if (trouble->errors == 0)
+		return false;
+	if (part == PART_MAIL)
+		return trouble->failed_ms >= trouble->succeeded_ms && age < MAIL_TROUBLE_LASTS_MS;
+	return trouble->failed_ms >= trouble->succeeded_ms || age < TROUBLE_LASTS_MS;
 }
 
 /*
@@ -99,7 +105,7 @@ status_note_error(WorkerPart part, bool is_first, int sqlstate, const char *mess
 		return;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	trouble = &my_slot->troubles[part];
-	if (!trouble_is_current(trouble))
+	if (!trouble_is_current(part, trouble))
 	{
 		trouble->errors = 0;
 		trouble->since = GetCurrentTimestamp();
@@ -195,7 +201,7 @@ read_trouble(WorkerStatus *status, const WorkerSlot *slot)
 	{
 		const WorkerTrouble *trouble = &slot->troubles[part];
 
-		if (!trouble_is_current(trouble))
+		if (!trouble_is_current(part, trouble))
 			continue;
 		status->state = WORKER_FAILING;
 		status->part = part;
