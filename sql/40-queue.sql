@@ -279,7 +279,7 @@ CREATE FUNCTION wawp._funnel_figures(OUT instance name, OUT group_jid text, OUT 
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_funnel_figures';
 COMMENT ON FUNCTION wawp._funnel_figures() IS 'wawp.funnel for monitoring roles';
 
-CREATE FUNCTION wawp._hold_figures(OUT instance name, OUT reason text, OUT since timestamptz, OUT holds_instance bool)
+CREATE FUNCTION wawp._hold_figures(OUT instance name, OUT held_by text, OUT last_reason text)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_hold_figures';
 COMMENT ON FUNCTION wawp._hold_figures() IS 'what monitoring roles see of wawp.hold';

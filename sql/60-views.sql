@@ -99,16 +99,19 @@ CREATE VIEW wawp.instance WITH (security_invoker) AS
 		(SELECT pg_catalog.jsonb_object_agg(o.option_name, o.option_value)
 			FROM pg_catalog.pg_options_to_table(s.srvoptions) o) AS options,
 		wawp._worker_pid() AS worker_pid,
-		(SELECT CASE WHEN h.reason = 'restored copy' THEN 'copy' ELSE h.reason END
-			FROM (SELECT x.reason FROM wawp.hold x WHERE x.instance = s.srvname AND x.group_jid IS NULL
-					AND (x.until IS NULL OR x.until > pg_catalog.clock_timestamp())
-				UNION SELECT f.reason FROM wawp._hold_figures() f WHERE f.instance = s.srvname AND f.holds_instance) h
+		(SELECT CASE WHEN h.reason OPERATOR(pg_catalog.=) 'restored copy' THEN 'copy' ELSE h.reason END
+			FROM (SELECT x.reason FROM wawp.hold x
+				WHERE x.instance OPERATOR(pg_catalog.=) s.srvname AND x.group_jid IS NULL
+					AND (x.until IS NULL OR x.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
+				UNION ALL
+				SELECT f.held_by FROM wawp._hold_figures() f
+				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname AND f.held_by IS NOT NULL) h
 			LIMIT 1) AS held_by,
-		coalesce((SELECT w.why FROM wawp._worker_status() w),
-			(SELECT h.reason
-				FROM (SELECT x.reason, x.since FROM wawp.hold x WHERE x.instance = s.srvname
-					UNION SELECT f.reason, f.since FROM wawp._hold_figures() f WHERE f.instance = s.srvname) h
-				ORDER BY h.since DESC LIMIT 1)) AS last_error
+		COALESCE((SELECT w.why FROM wawp._worker_status() w),
+			(SELECT h.reason FROM wawp.hold h WHERE h.instance OPERATOR(pg_catalog.=) s.srvname
+				ORDER BY h.since DESC LIMIT 1),
+			(SELECT f.last_reason FROM wawp._hold_figures() f
+				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname)) AS last_error
 	FROM pg_catalog.pg_foreign_server s
 	JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'wawp'
 	WHERE wawp._may_use(s.srvname) OR wawp._is_monitor();

@@ -69,7 +69,7 @@ figures_for_monitor(void)
 }
 
 Datum
-wawp_is_monitor(PG_FUNCTION_ARGS)
+wawp_is_monitor(FunctionCallInfo fcinfo pg_attribute_unused())
 {
 	PG_RETURN_BOOL(figures_for_monitor());
 }
@@ -167,8 +167,9 @@ wawp_funnel_figures(PG_FUNCTION_ARGS)
 }
 
 static SqlStatement hold_figures = {
-	"SELECT h.instance, " REASON_SQL("h.reason") ", h.since,"
-	" h.group_jid IS NULL AND (h.until IS NULL OR h.until > clock_timestamp()) FROM wawp.hold h",
+	"SELECT h.instance, min(" REASON_SQL("h.reason") ") FILTER (WHERE h.group_jid IS NULL"
+	"  AND (h.until IS NULL OR h.until > clock_timestamp())),"
+	" (array_agg(" REASON_SQL("h.reason") " ORDER BY h.since DESC))[1] FROM wawp.hold h GROUP BY h.instance",
 	0, {0}, NULL
 };
 

@@ -174,7 +174,8 @@ explain_none(WorkerStatus *status, const WorkerSlot *slot, bool has_launcher)
 		set_none(status, 0, "the worker of this database is starting");
 	else if (!has_launcher)
 		set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-				 "no worker runs in this database, nothing is sent: the wawp launcher does not run, which the server's log explains");
+				 "no worker runs in this database, nothing is sent: the wawp launcher does not run"
+				 " (max_worker_processes may be too small), which the server's log explains");
 	else if (slot->has_no_process)
 		set_none(status, ERRCODE_INSUFFICIENT_RESOURCES,
 				 "no worker runs in this database, nothing is sent: the server had no free worker process (max_worker_processes);"
