@@ -210,8 +210,9 @@ read_trouble(WorkerStatus *status, const WorkerSlot *slot)
 		status->errors_in_a_row = trouble->errors;
 		status->sqlstate = trouble->sqlstate;
 		status->last_error = pstrdup(trouble->message);
-		status->why = psprintf("%s: %s (SQLSTATE %s), %d times since %s; the worker keeps trying",
-							   what[part], trouble->message, unpack_sql_state(trouble->sqlstate),
+		status->why = psprintf("%s%s: %s (SQLSTATE %s), %d times since %s; the worker keeps trying",
+							   what[part], part == PART_CYCLE && slot->last_cycle_at > trouble->since ? " in part" : "",
+							   trouble->message, unpack_sql_state(trouble->sqlstate),
 							   trouble->errors, timestamptz_to_str(trouble->since));
 		return true;
 	}

@@ -86,7 +86,8 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 CREATE TRIGGER refuse BEFORE INSERT ON wawp.audit_log FOR EACH ROW EXECUTE FUNCTION refuse()
 SQL
 my $id = enqueue();
-all_say('failing', qr/serving the queue fails: no room for .*SQLSTATE XX123\), \d+ times since 20/, $id);
+becomes("SELECT last_cycle_at > s.since FROM wawp.worker_status, wawp.stuck s WHERE s.id IS NULL", 't', 'the worker fails, and goes on with what does not');
+all_say('failing', qr/serving the queue fails in part: no room for .*SQLSTATE XX123\), \d+ times since 20/, $id);
 is(ask('SELECT sqlstate FROM wawp.worker_status'), 'XX123', '... with the SQLSTATE');
 my $error = ask('SELECT last_error FROM wawp.worker_status');
 like($error, qr/^no room for \*{11} whose token is \*\*\*, /, '... the message, without the number and the token');
@@ -108,6 +109,17 @@ all_say('failing', qr/serving the queue fails: relation "wawp.\w+" does not exis
 $session->ask('ALTER TABLE wawp.audit_note_gone RENAME TO audit_note; ALTER TABLE wawp.contact_gone RENAME TO contact');
 ends($id, 'repaired, it serves');
 becomes($state, 'serving', '... and says so');
+
+# one row that cannot be served, beside one that can
+my $bad = new_person();
+$session->ask("CREATE TRIGGER refuse BEFORE UPDATE ON wawp.membership_intent FOR EACH ROW WHEN (NEW.jid = '$bad\@c.us') EXECUTE FUNCTION refuse()");
+$id = ask("SELECT id FROM wawp_request_add('120363012345678902\@g.us', ARRAY['$bad'], 'support')");
+becomes($state, 'failing', 'a row that cannot be served');
+ends(enqueue(), '... does not keep others');
+all_say('failing', qr/serving the queue fails in part: no room/, $id);
+$session->ask('DROP TRIGGER refuse ON wawp.membership_intent');
+ends($id, '... it is done when it can be');
+becomes($state, 'serving', '... and the worker serves');
 
 # what is not about the queue
 $session->ask('CREATE TRIGGER refuse BEFORE INSERT ON wawp.audit_log FOR EACH ROW EXECUTE FUNCTION refuse()');
