@@ -118,7 +118,7 @@ becomes($state, 'failing', 'a row that cannot be served');
 ends(enqueue(), '... does not keep others');
 all_say('failing', qr/serving the queue fails in part: no room/, $id);
 $session->ask('DROP TRIGGER refuse ON wawp.membership_intent');
-ends($id, '... it is done when it can be');
+is(ask("SELECT wawp_cancel($id)"), 't', '... it can be cancelled');
 becomes($state, 'serving', '... and the worker serves');
 
 # what is not about the queue
