@@ -24,11 +24,11 @@ OBJS = src/wawp.o src/guc.o src/asker.o src/clock.o src/jid.o src/outcome.o src/
 	src/redact.o src/endpoint.o src/members.o src/text.o src/text_limit.o src/instance.o src/http.o src/call.o \
 	src/verify.o src/pacing.o src/retry.o src/shmem.o src/limiter.o src/sqlrun.o src/probe.o \
 	src/intent.o src/contact.o src/membership.o src/suppression.o src/settings.o src/audit.o src/hold.o \
-	src/budget.o src/record_box.o src/relay.o src/session.o src/lanes.o src/trail.o src/notice.o src/roster.o src/follow.o \
+	src/status.o src/budget.o src/record_box.o src/relay.o src/session.o src/lanes.o src/trail.o src/notice.o src/roster.o src/follow.o \
 	src/resolve.o src/admission.o src/lanehold.o src/flight.o src/isolation.o src/welcome.o src/ending.o \
 	src/errand.o src/screen.o src/claim.o src/invite.o src/look.o src/settle.o src/dispatch.o src/worker.o \
 	src/launcher.o src/ddl.o src/queue.o src/policy.o src/trigger_row.o src/trigger_arguments.o \
-	src/trigger_guard.o src/trigger.o src/admin.o src/api.o
+	src/trigger_guard.o src/trigger.o src/figures.o src/admin.o src/api.o
 
 # Modules that call nobody; test/unit links them without a server.
 PURE = jid outcome json wire redact endpoint pacing retry members record_box

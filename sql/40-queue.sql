@@ -243,6 +243,54 @@ CREATE FUNCTION wawp._budget(instance name, OUT adds_left_minute bigint, OUT add
 	AS 'MODULE_PATHNAME', 'wawp_budget';
 COMMENT ON FUNCTION wawp._budget(name) IS 'what the pace of an instance allows';
 
+CREATE FUNCTION wawp._worker_status(OUT pid int, OUT started_at timestamptz, OUT last_cycle_at timestamptz,
+									OUT in_flight int, OUT errors_in_a_row int, OUT sqlstate text,
+									OUT last_error text, OUT state text, OUT since timestamptz, OUT why text)
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_worker_status';
+COMMENT ON FUNCTION wawp._worker_status() IS 'how this database''s worker is; why is a sentence, NULL while it serves';
+
+-- ---- what members of pg_monitor see in the views; no rows for anybody else
+
+CREATE FUNCTION wawp._is_monitor() RETURNS bool
+	LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'wawp_is_monitor';
+COMMENT ON FUNCTION wawp._is_monitor() IS
+	'may the current role see figures of all intents, but not the intents';
+
+CREATE FUNCTION wawp._oldest_due() RETURNS timestamptz
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_oldest_due';
+COMMENT ON FUNCTION wawp._oldest_due() IS 'since when the oldest of all that are due has been';
+
+CREATE FUNCTION wawp._queue_figures(OUT instance name, OUT group_jid text, OUT queued bigint, OUT due bigint,
+									OUT next_at timestamptz, OUT held_by text, OUT eta timestamptz)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_queue_figures';
+COMMENT ON FUNCTION wawp._queue_figures() IS 'wawp.queue for monitoring roles';
+
+CREATE FUNCTION wawp._progress_figures(OUT batch_id text, OUT total bigint, OUT done bigint, OUT failed bigint,
+									   OUT cancelled bigint, OUT pct int, OUT eta timestamptz)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_progress_figures';
+COMMENT ON FUNCTION wawp._progress_figures() IS 'wawp.progress for monitoring roles';
+
+CREATE FUNCTION wawp._stuck_figures(OUT id bigint, OUT instance name, OUT group_jid text, OUT jid text,
+									OUT state wawp.state, OUT outcome wawp.outcome, OUT since timestamptz,
+									OUT why text)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_stuck_figures';
+COMMENT ON FUNCTION wawp._stuck_figures() IS 'wawp.stuck for monitoring roles';
+
+CREATE FUNCTION wawp._funnel_figures(OUT instance name, OUT group_jid text, OUT batch_id text, OUT asked bigint,
+									 OUT added bigint, OUT already bigint, OUT invited bigint,
+									 OUT joined_by_invite bigint, OUT waiting bigint, OUT refused jsonb)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_funnel_figures';
+COMMENT ON FUNCTION wawp._funnel_figures() IS 'wawp.funnel for monitoring roles';
+
+CREATE FUNCTION wawp._hold_figures(OUT instance name, OUT held_by text, OUT last_reason text)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_hold_figures';
+COMMENT ON FUNCTION wawp._hold_figures() IS 'what monitoring roles see of wawp.hold';
+
 CREATE FUNCTION wawp._worker_pid() RETURNS int
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_worker_pid';
 COMMENT ON FUNCTION wawp._worker_pid() IS 'process of this database''s worker; NULL when none runs';

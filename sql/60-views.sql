@@ -12,8 +12,10 @@ CREATE VIEW wawp.queue WITH (security_invoker) AS
 			ORDER BY h.group_jid NULLS FIRST LIMIT 1) AS held_by,
 		pg_catalog.clock_timestamp() + wawp._drain_time(i.instance, count(*)) AS eta
 	FROM wawp.membership_intent i
-	WHERE i.state = 'queued'
-	GROUP BY i.instance, i.group_jid;
+	WHERE i.state = 'queued' AND NOT (SELECT wawp._is_monitor())
+	GROUP BY i.instance, i.group_jid
+	UNION ALL
+	SELECT f.instance, f.group_jid, f.queued, f.due, f.next_at, f.held_by, f.eta FROM wawp._queue_figures() f;
 COMMENT ON VIEW wawp.queue IS 'what is queued, a row per group; eta is what the pace allows if nothing else is in the way';
 
 CREATE VIEW wawp.progress WITH (security_invoker) AS
@@ -28,14 +30,16 @@ CREATE VIEW wawp.progress WITH (security_invoker) AS
 			pg_catalog.clock_timestamp() + wawp._drain_time(min(i.instance::text)::name,
 				count(*) FILTER (WHERE i.state = 'queued')) AS eta
 		FROM wawp.membership_intent i
-		WHERE i.batch_id IS NOT NULL
-		GROUP BY i.batch_id) b;
+		WHERE i.batch_id IS NOT NULL AND NOT (SELECT wawp._is_monitor())
+		GROUP BY i.batch_id
+		UNION ALL
+		SELECT f.batch_id, f.total, f.done, f.failed, f.cancelled, f.pct, f.eta FROM wawp._progress_figures() f) b;
 COMMENT ON VIEW wawp.progress IS 'how far each batch is';
 
 CREATE VIEW wawp.stuck WITH (security_invoker) AS
 	SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.updated_at AS since,
 		coalesce(h.reason, i.detail, i.outcome::text) AS why
-	FROM wawp.membership_intent i
+	FROM (SELECT * FROM wawp.membership_intent WHERE NOT (SELECT wawp._is_monitor())) i
 	LEFT JOIN LATERAL (SELECT h.reason FROM wawp.hold h WHERE i.state = 'queued' AND h.instance = i.instance
 		AND (h.group_jid IS NULL OR h.group_jid = i.group_jid)
 		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
@@ -45,8 +49,13 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 		OR i.state = 'verifying' AND (i.outcome = 'unknown_result'
 			OR i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
 		OR i.state = 'queued' AND (h.reason IS NOT NULL OR i.attempts > 0 OR i.crashes > 0)
-		OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes';
-COMMENT ON VIEW wawp.stuck IS 'what does not get on, and why';
+		OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes'
+	UNION ALL
+	SELECT f.id, f.instance, f.group_jid, f.jid, f.state, f.outcome, f.since, f.why FROM wawp._stuck_figures() f
+	UNION ALL
+	SELECT NULL, NULL, NULL, NULL, NULL, NULL, w.since, w.why FROM wawp._worker_status() w WHERE w.why IS NOT NULL;
+COMMENT ON VIEW wawp.stuck IS
+	'what does not make progress, and why; a row without id is about the worker, and so about everything';
 
 CREATE VIEW wawp.funnel WITH (security_invoker) AS
 	SELECT f.instance, f.group_jid, f.batch_id, f.asked, f.added, f.already, f.invited, f.joined_by_invite,
@@ -65,8 +74,12 @@ CREATE VIEW wawp.funnel WITH (security_invoker) AS
 					AND x.group_jid = i.group_jid AND x.batch_id IS NOT DISTINCT FROM i.batch_id
 				GROUP BY 1) r) AS refused
 		FROM wawp.membership_intent i
-		WHERE i.action IN ('add', 'invite')
-		GROUP BY i.instance, i.group_jid, i.batch_id) f;
+		WHERE i.action IN ('add', 'invite') AND NOT (SELECT wawp._is_monitor())
+		GROUP BY i.instance, i.group_jid, i.batch_id
+		UNION ALL
+		SELECT m.instance, m.group_jid, m.batch_id, m.asked, m.added, m.already, m.invited, m.joined_by_invite,
+			m.waiting, m.refused
+		FROM wawp._funnel_figures() m) f;
 COMMENT ON VIEW wawp.funnel IS
 	'what became of people asked into each group, by batch; refused counts the failed by reason';
 
@@ -75,8 +88,9 @@ CREATE VIEW wawp.budget WITH (security_invoker) AS
 	FROM pg_catalog.pg_foreign_server s
 	JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'wawp',
 	LATERAL wawp._budget(s.srvname) b
-	WHERE wawp._may_use(s.srvname);
-COMMENT ON VIEW wawp.budget IS 'how many adds each instance has left; NULL means no limit';
+	WHERE wawp._may_use(s.srvname) OR wawp._is_monitor();
+COMMENT ON VIEW wawp.budget IS
+	'how many adds each instance has left; NULL means no limit, or on a standby that only the primary knows';
 
 CREATE VIEW wawp.instance WITH (security_invoker) AS
 	SELECT s.srvname AS name,
@@ -85,11 +99,43 @@ CREATE VIEW wawp.instance WITH (security_invoker) AS
 		(SELECT pg_catalog.jsonb_object_agg(o.option_name, o.option_value)
 			FROM pg_catalog.pg_options_to_table(s.srvoptions) o) AS options,
 		wawp._worker_pid() AS worker_pid,
-		(SELECT h.reason FROM wawp.hold h WHERE h.instance = s.srvname AND h.group_jid IS NULL
-			AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())) AS held_by,
-		(SELECT h.reason FROM wawp.hold h WHERE h.instance = s.srvname
-			ORDER BY h.since DESC LIMIT 1) AS last_error
+		(SELECT CASE WHEN h.reason OPERATOR(pg_catalog.=) 'restored copy' THEN 'copy' ELSE h.reason END
+			FROM (SELECT x.reason FROM wawp.hold x
+				WHERE x.instance OPERATOR(pg_catalog.=) s.srvname AND x.group_jid IS NULL
+					AND (x.until IS NULL OR x.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
+				UNION ALL
+				SELECT f.held_by FROM wawp._hold_figures() f
+				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname AND f.held_by IS NOT NULL) h
+			LIMIT 1) AS held_by,
+		COALESCE((SELECT w.why FROM wawp._worker_status() w),
+			(SELECT h.reason FROM wawp.hold h WHERE h.instance OPERATOR(pg_catalog.=) s.srvname
+				ORDER BY h.since DESC LIMIT 1),
+			(SELECT f.last_reason FROM wawp._hold_figures() f
+				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname)) AS last_error
 	FROM pg_catalog.pg_foreign_server s
 	JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'wawp'
-	WHERE wawp._may_use(s.srvname);
-COMMENT ON VIEW wawp.instance IS 'the Wawp accounts that the role may use, and how they are';
+	WHERE wawp._may_use(s.srvname) OR wawp._is_monitor();
+COMMENT ON VIEW wawp.instance IS
+	'the Wawp accounts that the role may use, and how they are; the worker''s trouble is every account''s last_error';
+
+CREATE VIEW wawp.worker_status WITH (security_invoker) AS
+	SELECT w.pid, w.started_at, w.last_cycle_at, w.in_flight,
+		CASE WHEN wawp._is_monitor() THEN wawp._oldest_due()
+			ELSE (SELECT pg_catalog.min(GREATEST(i.created_at, i.not_before, i.next_attempt_at))
+				FROM wawp.membership_intent i
+				WHERE i.state OPERATOR(pg_catalog.=) 'queued'
+					AND GREATEST(i.created_at, i.not_before, i.next_attempt_at)
+						OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) END AS oldest_due_at,
+		w.errors_in_a_row, w.sqlstate, w.last_error, w.state
+	FROM wawp._worker_status() w;
+COMMENT ON VIEW wawp.worker_status IS
+	'how this database''s worker is: serving, off, failing, none or copy, and its latest error while it lasts';
+COMMENT ON COLUMN wawp.worker_status.pid IS 'the process; NULL when none runs';
+COMMENT ON COLUMN wawp.worker_status.started_at IS 'since when it runs';
+COMMENT ON COLUMN wawp.worker_status.last_cycle_at IS 'when it last committed a cycle';
+COMMENT ON COLUMN wawp.worker_status.in_flight IS 'requests claimed or under way';
+COMMENT ON COLUMN wawp.worker_status.oldest_due_at IS 'since when the oldest that is due, of those the role may count, has been';
+COMMENT ON COLUMN wawp.worker_status.errors_in_a_row IS 'transactions of the worker that failed since it last succeeded';
+COMMENT ON COLUMN wawp.worker_status.sqlstate IS 'of last_error';
+COMMENT ON COLUMN wawp.worker_status.last_error IS 'what the worker fails with, or why there is none; long numbers are masked';
+COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (held until wawp_resume())';

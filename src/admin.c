@@ -19,9 +19,9 @@
 #include "catalog/pg_type.h"
 #include "clock.h"
 #include "executor/spi.h"
+#include "figures.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "guc.h"
 #include "instance.h"
 #include "limiter.h"
 #include "miscadmin.h"
@@ -29,6 +29,7 @@
 #include "shmem.h"
 #include "storage/ipc.h"
 #include "sqlrun.h"
+#include "status.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -234,8 +235,6 @@ explain_queued(const Explained *e)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (!wawp_worker_on)
-		return "queued: the worker is switched off (wawp.worker), nothing is sent until it is on again";
 	if (e->held_by && e->held_until == 0)
 		return psprintf("queued: the %s is held (%s) until wawp_resume()",
 						e->is_lane_held ? "group" : "instance", e->held_by);
@@ -273,9 +272,41 @@ explain_inviting(const Explained *e)
 					e->held_by ? "; held: " : quiet != 0 ? "; quiet hours" : "", e->held_by ? e->held_by : "");
 }
 
+/* What keeps the worker from serving anything of that state; NULL: nothing does. */
+static const char *
+explain_worker(const Explained *e)
+{
+	WorkerStatus status;
+
+	status_read(&status);
+	switch (status.state)
+	{
+		case WORKER_NONE:
+			return status.why;
+		case WORKER_FAILING:
+			return status.part == PART_CYCLE ? status.why : NULL;
+		case WORKER_OFF:
+			return strcmp(e->state, "queued") == 0 ? status.why : NULL;
+		case WORKER_COPY:		/* one instance may be released before the others */
+		case WORKER_SERVING:
+			break;
+	}
+	return NULL;
+}
+
+static bool
+is_settled(const Explained *e)
+{
+	return strcmp(e->state, "done") == 0 || strcmp(e->state, "failed") == 0 || strcmp(e->state, "cancelled") == 0;
+}
+
 static const char *
 explain(const Explained *e)
 {
+	const char *trouble = is_settled(e) ? NULL : explain_worker(e);
+
+	if (trouble)
+		return psprintf("%s: %s", e->state, trouble);
 	if (strcmp(e->state, "queued") == 0)
 		return explain_queued(e);
 	if (strcmp(e->state, "sending") == 0)
@@ -392,7 +423,8 @@ wawp_budget(PG_FUNCTION_ARGS)
 	Datum		values[3];
 	bool		nulls[3] = {false};
 
-	if (wawp_shared == NULL || !instance_is_usable(name) || !instance_is_callable(name))
+	/* a standby's limiter knows nothing of what the primary sends */
+	if (wawp_shared == NULL || RecoveryInProgress() || !(instance_is_usable(name) || figures_for_monitor()) || !instance_is_callable(name))
 		PG_RETURN_NULL();
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");

@@ -12,6 +12,9 @@
  * the other: with a worker at work that is a deadlock waiting to happen.  It is
  * barred until the end of the transaction.
  *
+ * ALTER DATABASE ... SET wawp.worker counts for processes that start later: at
+ * its commit the worker of that database is told to end, and another is started.
+ *
  * COMMIT PREPARED wakes the worker: the session that asked for something could
  * not when it prepared, and this one does not know of it.
  *
@@ -179,6 +182,41 @@ bar_until_transaction_end(void)
 }
 
 /*
+ * ---- ALTER DATABASE ... SET
+ */
+
+static Oid	worker_to_replace = InvalidOid; /* its database, in this transaction */
+
+static void
+replace_worker(XactEvent event, void *arg pg_attribute_unused())
+{
+	pid_t		pid;
+
+	if (!OidIsValid(worker_to_replace) || event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		return;
+	if (event == XACT_EVENT_COMMIT && (pid = shmem_worker_pid(worker_to_replace)) != 0)
+		(void) kill(pid, SIGTERM);
+	worker_to_replace = InvalidOid;
+}
+
+/* Notes, once a statement has succeeded, that it has changed what a worker reads as it starts. */
+static void
+note_settings(Node *statement)
+{
+	static bool registered = false;
+	const AlterDatabaseSetStmt *set = (const AlterDatabaseSetStmt *) statement;
+
+	if (!IsA(statement, AlterDatabaseSetStmt) || wawp_shared == NULL)
+		return;
+	if (set->setstmt->kind != VAR_RESET_ALL && pg_strcasecmp(set->setstmt->name, "wawp.worker") != 0)
+		return;
+	if (!registered)
+		RegisterXactCallback(replace_worker, NULL);
+	registered = true;
+	worker_to_replace = get_database_oid(set->dbname, true);
+}
+
+/*
  * ---- COMMIT PREPARED
  */
 
@@ -212,6 +250,7 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
 		if (wakes)
 			wake_running_worker();
+		note_settings(statement);
 		return;
 	}
 	PG_ENSURE_ERROR_CLEANUP(lift_bar, PointerGetDatum(&bar));

@@ -140,12 +140,13 @@ guc_init(void)
 							   PGC_USERSET, 0,
 							   check_actor, NULL, NULL);
 
+	/* the worker's own value counts; for superusers, so that ALTER DATABASE can set it */
 	DefineCustomBoolVariable("wawp.worker",
 							 "Lets the background worker serve the queue.",
-							 "Off stops claiming; requests under way are finished.",
+							 "Off stops claiming; requests under way are finished.  A session's own setting has no effect.",
 							 &wawp_worker_on,
 							 true,
-							 PGC_SIGHUP, 0,
+							 PGC_SUSET, 0,
 							 NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("wawp.notify",

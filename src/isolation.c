@@ -20,6 +20,8 @@
 #include "audit.h"
 #include "flight.h"
 #include "isolation.h"
+#include "resolve.h"
+#include "status.h"
 #include "utils/resowner.h"
 
 #include "compat.h"
@@ -31,6 +33,15 @@ bool
 isolation_is_on(void)
 {
 	return isolating;
+}
+
+/* Shows sessions the error under way. */
+static void
+note_failure(void)
+{
+	ErrorData  *error = CopyErrorData();
+
+	status_note_error(PART_CYCLE, failures == 0, error->sqlerrcode, resolve_redact(error->message));
 }
 
 /*
@@ -66,6 +77,7 @@ isolation_run(IsolationWork work, void *subject, List *holds)
 		if (ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_INSUFFICIENT_RESOURCES)
 			admission_note_shortage();
 		MemoryContextSwitchTo(caller);
+		note_failure();
 		EmitErrorReport();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();

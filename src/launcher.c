@@ -191,6 +191,15 @@ check_charges(void)
 	}
 }
 
+/* Leaves word for sessions whether the server had a process for a slot's worker. */
+static void
+note_process(int slot, bool was_there)
+{
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	wawp_shared->slots[slot].has_no_process = !was_there;
+	LWLockRelease(wawp_shared->lock);
+}
+
 static void
 start_worker(int slot)
 {
@@ -205,6 +214,7 @@ start_worker(int slot)
 	started = RegisterDynamicBackgroundWorker(&worker, &charge->handle);
 	MemoryContextSwitchTo(caller);
 	charge->started_at = clock_monotonic_ms();
+	note_process(slot, started);
 	if (started)
 		return;
 	charge->handle = NULL;

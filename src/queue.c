@@ -633,7 +633,7 @@ static SqlStatement insert_failed = {
 	12, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
 };
 
-/* Leaves a trace of what could not be asked for; the outcome may be NULL. */
+/* Leaves a trace of what could not be asked for, texts cut to their limits; the outcome may be NULL. */
 static void
 note_failed(const Requester *requester, const Wish *wish, const char *group,
 			const char *person, const char *outcome, const char *problem)
@@ -641,10 +641,10 @@ note_failed(const Requester *requester, const Wish *wish, const char *group,
 	SqlArgs		args = {0};
 
 	sqlrun_text(&args, requester->instance.name);
-	sqlrun_text(&args, group);
-	sqlrun_text(&args, person);
+	sqlrun_text(&args, text_limit_cut(TEXT_GROUP_JID, group));
+	sqlrun_text(&args, text_limit_cut(TEXT_JID, person));
 	sqlrun_text(&args, intent_action_name(wish->action));
-	sqlrun_text(&args, wish->reason);
+	sqlrun_text(&args, text_limit_cut(TEXT_REASON, wish->reason));
 	sqlrun_text(&args, problem);
 	sqlrun_text(&args, requester->instance.instance_id);
 	sqlrun_text(&args, requester->role);

@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "redact.h"
 #include "resolve.h"
 
 #include "compat.h"
@@ -71,6 +72,18 @@ resolve_instance(const LaneKey *lane, const char *role, WawpInstance **instance)
 		MemoryContextSwitchTo(caller);
 	}
 	return error;
+}
+
+/* A copy of a text without the tokens of the instances that this cycle has resolved. */
+char *
+resolve_redact(const char *text)
+{
+	char	   *clean = pstrdup(text ? text : "");
+	ListCell   *lc;
+
+	foreach(lc, resolved)
+		clean = redact_secret(clean, ((const Resolved *) lfirst(lc))->instance->access_token);
+	return clean;
 }
 
 /* What is resolved from now on lives until a cycle's memory goes; NULL: no cycle. */

@@ -18,6 +18,7 @@
 #define RESOLVE_RETRY_MS (60 * 1000)
 
 extern void resolve_in(MemoryContext memory);
+extern char *resolve_redact(const char *text);
 extern ErrorData *resolve_instance(const LaneKey *lane, const char *role, WawpInstance **instance);
 
 #endif							/* WAWP_RESOLVE_H */

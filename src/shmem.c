@@ -271,6 +271,22 @@ shmem_worker_pid(Oid dbid)
 	return pid;
 }
 
+/* Copies a database's slot, zeroes when it has none.  True if the launcher runs. */
+bool
+shmem_read_slot(Oid dbid, WorkerSlot *copy)
+{
+	bool		has_launcher;
+
+	memset(copy, 0, sizeof(WorkerSlot));
+	LWLockAcquire(wawp_shared->lock, LW_SHARED);
+	for (int i = 0; i < SHMEM_SLOTS; i++)
+		if (wawp_shared->slots[i].dbid == dbid)
+			*copy = wawp_shared->slots[i];
+	has_launcher = wawp_shared->launcher_latch != NULL;
+	LWLockRelease(wawp_shared->lock);
+	return has_launcher;
+}
+
 /* Lets the worker serve so much although it is off; 0: another call does. */
 int64
 shmem_give_permit(Oid dbid, int64 requests, int64 until)

@@ -30,6 +30,28 @@ typedef struct LaneKey
 	char		group[JID_SIZE];
 } LaneKey;
 
+/* Parts of a worker's work that fail and succeed for reasons of their own. */
+typedef enum WorkerPart
+{
+	PART_CYCLE,					/* serving the queue */
+	PART_MAIL,					/* recording session calls */
+	PART_PRUNE					/* retention */
+} WorkerPart;
+
+#define WORKER_PARTS 3
+#define TROUBLE_BYTES 256
+
+/* How a part of a worker's work fails: status.c. */
+typedef struct WorkerTrouble
+{
+	int			errors;			/* in a row; 0: it never failed */
+	int			sqlstate;
+	TimestampTz since;
+	int64		failed_ms;		/* monotonic */
+	int64		succeeded_ms;	/* monotonic; before failed_ms: it fails */
+	char		message[TROUBLE_BYTES];
+} WorkerTrouble;
+
 /* One database's worker.  All fields under WawpShared.lock. */
 typedef struct WorkerSlot
 {
@@ -41,6 +63,12 @@ typedef struct WorkerSlot
 	bool		died_blamelessly;	/* ... and could not say so in the rows it was sending */
 	bool		serving;		/* the worker found the extension */
 	bool		replayed;		/* the limiter knows this database's last day */
+	bool		has_no_process; /* the server had none free for it */
+	bool		is_off;			/* the worker's own wawp.worker */
+	TimestampTz started_at;
+	TimestampTz last_cycle_at;	/* that committed */
+	int			in_flight;		/* requests claimed or under way */
+	WorkerTrouble troubles[WORKER_PARTS];
 	int			bars;			/* statements that keep the worker out */
 	bool		permit;			/* CALL wawp_drain() waits; serve although off */
 	int64		permit_number;	/* of the call that has it */
@@ -105,6 +133,7 @@ extern void shmem_forget_database(Oid dbid);
 extern bool shmem_needs_replay(Oid dbid);
 extern void shmem_note_replay(Oid dbid);
 extern pid_t shmem_worker_pid(Oid dbid);
+extern bool shmem_read_slot(Oid dbid, WorkerSlot *copy);
 extern int64 shmem_give_permit(Oid dbid, int64 requests, int64 until);
 extern bool shmem_has_permit(Oid dbid, int64 number);
 extern void shmem_end_permit(Oid dbid, int64 number);

@@ -30,15 +30,18 @@
 #include "guc.h"
 #include "http.h"
 #include "intent.h"
+#include "isolation.h"
 #include "lanes.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "relay.h"
+#include "resolve.h"
 #include "roster.h"
 #include "shmem.h"
 #include "sqlrun.h"
+#include "status.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
@@ -133,6 +136,12 @@ take_slot(int index, bool *blameless)
 	{
 		my_slot->pid = MyProcPid;
 		my_slot->latch = MyLatch;
+		my_slot->has_no_process = false;
+		my_slot->started_at = GetCurrentTimestamp();
+		my_slot->last_cycle_at = 0;
+		my_slot->in_flight = 0;
+		my_slot->is_off = !wawp_worker_on;
+		memset(my_slot->troubles, 0, sizeof(my_slot->troubles));
 		my_slot->was_told_to_end = false;
 		*blameless = my_slot->died_blamelessly;
 		my_slot->died_blamelessly = false;
@@ -141,6 +150,7 @@ take_slot(int index, bool *blameless)
 		taken = my_slot->dbid;
 	}
 	LWLockRelease(wawp_shared->lock);
+	status_attach(my_slot);
 	if (OidIsValid(taken))
 		before_shmem_exit(leave_slot, (Datum) 0);
 	return taken;
@@ -214,12 +224,25 @@ report_activity(void)
 	char		text[64];
 
 	snprintf(text, sizeof(text), "%d in flight", dispatch_in_flight());
+	status_note_in_flight(dispatch_in_flight());
 	pgstat_report_activity(STATE_IDLE, text);
+}
+
+/* Shows sessions the error under way. */
+static void
+note_failure(WorkerPart part)
+{
+	ErrorData  *error = CopyErrorData();
+	char	   *message = resolve_redact(error->message);
+
+	status_note_error(part, true, error->sqlerrcode, message);
+	pfree(message);
+	FreeErrorData(error);
 }
 
 /* One transaction; what it raises is reported.  False: it did not commit. */
 static bool
-run_transaction(void (*work) (void), const char *what)
+run_transaction(void (*work) (void), const char *what, WorkerPart part)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	volatile bool committed = false;
@@ -238,6 +261,7 @@ run_transaction(void (*work) (void), const char *what)
 	{
 		MemoryContextSwitchTo(caller);
 		HOLD_INTERRUPTS();
+		note_failure(part);
 		EmitErrorReport();
 		FlushErrorState();
 		AbortCurrentTransaction();
@@ -259,9 +283,9 @@ report_statistics(void)
 
 /* A transaction of the dispatcher; when it fails, it is tried again later. */
 static void
-run_cycle(void (*work) (void), const char *what)
+run_cycle(void (*work) (void), const char *what, WorkerPart part)
 {
-	errors_in_a_row = run_transaction(work, what) ? 0 : errors_in_a_row + 1;
+	errors_in_a_row = run_transaction(work, what, part) ? 0 : errors_in_a_row + 1;
 	if (errors_in_a_row > 0)
 		dispatch_aborted();
 	report_statistics();
@@ -279,8 +303,9 @@ serve_mail(void)
 		mail_waits = false;
 		return;
 	}
-	if (run_transaction(relay_write, "recording session calls"))
+	if (run_transaction(relay_write, "recording session calls", PART_MAIL))
 	{
+		status_note_commit(PART_MAIL, true);
 		foreach(lc, relay_changed_groups())
 		{
 			roster_forget_list(lfirst(lc));
@@ -322,6 +347,7 @@ collect_wake(void)
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	mail_waits |= my_slot->mail;
 	my_slot->mail = false;
+	my_slot->is_off = !wawp_worker_on;
 	wake.rescan = my_slot->rescan;
 	wake.nlanes = my_slot->nlanes;
 	memcpy(wake.lanes, my_slot->lanes, sizeof(LaneKey) * my_slot->nlanes);
@@ -393,7 +419,7 @@ leave_in_order(void)
 	HOLD_INTERRUPTS();
 	if (dispatch_in_flight() > 0)
 	{
-		run_cycle(dispatch_note_orderly_end, "leaving");
+		run_cycle(dispatch_note_orderly_end, "leaving", PART_CYCLE);
 		left_in_order = errors_in_a_row == 0;
 	}
 	/* an error in between has ended all holding off */
@@ -425,10 +451,11 @@ wait_for_something(int64 next_poll)
 static void
 cycle(void)
 {
-	run_cycle(dispatch_settle_and_claim, "serving the queue");
+	run_cycle(dispatch_settle_and_claim, "serving the queue", PART_CYCLE);
 	if (errors_in_a_row > 0)
 		return;
 	dispatch_committed();
+	status_note_commit(PART_CYCLE, !isolation_is_on());
 	dispatch_send();
 	report_activity();
 }
@@ -466,7 +493,9 @@ work_for_ever(void)
 		{
 			next_poll = clock_monotonic_ms() + SAFETY_POLL_MS;
 			dispatch_tell(&everything);
-			run_cycle(prune, "deleting settled intents");
+			run_cycle(prune, "deleting settled intents", PART_PRUNE);
+			if (errors_in_a_row == 0)
+				status_note_commit(PART_PRUNE, true);
 		}
 		if (mail_retry_at <= clock_monotonic_ms())
 			serve_mail();
@@ -505,9 +534,12 @@ wawp_worker_main(Datum arg)
 	relay_recover();
 	do
 	{
-		run_cycle(dispatch_recover, "recovering");
+		run_cycle(dispatch_recover, "recovering", PART_CYCLE);
 		if (errors_in_a_row == 0)
+		{
+			status_note_commit(PART_CYCLE, true);
 			shmem_note_replay(MyDatabaseId);
+		}
 		serve_mail();
 		begin_serving();
 		if (errors_in_a_row > 0)

@@ -19,7 +19,7 @@ SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_resul
 FROM pg_proc p
 JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
-SELECT plan(62);
+SELECT plan(64);
 
 -- ---- members
 
@@ -30,12 +30,13 @@ SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' O
         '(table,wawp.hold)', '(table,wawp.identity)', '(table,wawp.membership)',
         '(table,wawp.membership_intent)', '(table,wawp.suppression)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
         '(type,wawp.state)', '(view,wawp.audit)', '(view,wawp.budget)', '(view,wawp.funnel)', '(view,wawp.instance)',
-        '(view,wawp.progress)', '(view,wawp.queue)', '(view,wawp.stuck)'],
+        '(view,wawp.progress)', '(view,wawp.queue)', '(view,wawp.stuck)', '(view,wawp.worker_status)'],
     'members that are no functions');
 
 SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
-    ARRAY['(_audit_refuse)', '(_budget)', '(_drain_time)', '(_intent_fill)', '(_is_own)', '(_may_use)',
-        '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(wawp_add_participants)', '(wawp_cancel)',
+    ARRAY['(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_intent_fill)',
+        '(_is_monitor)', '(_is_own)', '(_may_use)', '(_oldest_due)', '(_progress_figures)', '(_queue_figures)',
+        '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_cancel)',
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_classify)', '(wawp_create_group)',
         '(wawp_demote_participants)', '(wawp_drain)', '(wawp_explain)', '(wawp_fdw_validator)',
         '(wawp_group_info)', '(wawp_groups)', '(wawp_invite_link)', '(wawp_is_group_jid)',
@@ -110,6 +111,12 @@ FROM (VALUES
     ('wawp_fdw_validator', 'options text[], catalog oid -> void')
 ) f(name, signature);
 
+SELECT is(rows_of($$SELECT attname, atttypid::regtype FROM pg_attribute
+                    WHERE attrelid = 'wawp.worker_status'::regclass AND attnum > 0 ORDER BY attnum$$),
+    ARRAY['(pid,integer)', '(started_at,"timestamp with time zone")', '(last_cycle_at,"timestamp with time zone")',
+        '(in_flight,integer)', '(oldest_due_at,"timestamp with time zone")', '(errors_in_a_row,integer)', '(sqlstate,text)',
+        '(last_error,text)', '(state,text)'], 'columns of wawp.worker_status');
+
 -- language, volatility, strictness, parallel safety; none is a definer's or leakproof
 SELECT is(rows_of($$SELECT DISTINCT l.lanname, prosecdef, proleakproof, proconfig
                     FROM member_function JOIN pg_language l ON l.oid = prolang$$),
@@ -148,6 +155,11 @@ SELECT ok(has_type_privilege('public', 'wawp.outcome', 'USAGE'), 'PUBLIC has USA
 SELECT ok(NOT has_foreign_data_wrapper_privilege('public', 'wawp', 'USAGE'),
     'PUBLIC may not create servers of the wrapper');
 
+SELECT is(rows_of($$SELECT objid::regclass FROM member JOIN pg_class c ON c.oid = objid WHERE type = 'view'
+                    AND (NOT has_table_privilege('public', objid, 'SELECT') AND objid <> 'wawp.audit'::regclass
+                        OR NOT 'security_invoker=true' = ANY (coalesce(reloptions, '{}')))$$),
+    '{}', 'every view is security_invoker, and PUBLIC may read all but the audit log''s');
+
 -- ---- the foreign-data wrapper
 
 SELECT is(rows_of($$SELECT fdwhandler, fdwvalidator::regproc, fdwoptions FROM pg_foreign_data_wrapper WHERE fdwname = 'wawp'$$),
@@ -162,7 +174,7 @@ SELECT is(rows_of($$SELECT name, vartype, context, boot_val, unit, min_val, max_
         '(wawp.audit_timeout,integer,user,5000,ms,10,2147483647)', '(wawp.instance,string,user,"",,,)',
         '(wawp.max_in_flight,integer,sighup,64,,1,256)', '(wawp.max_limiters,integer,postmaster,65536,,16,16777216)',
         '(wawp.max_response_size,integer,user,4096,kB,1,65536)',
-        '(wawp.notify,bool,sighup,off,,,)', '(wawp.retention,integer,sighup,43200,min,0,2147483647)', '(wawp.worker,bool,sighup,on,,,)'],
+        '(wawp.notify,bool,sighup,off,,,)', '(wawp.retention,integer,sighup,43200,min,0,2147483647)', '(wawp.worker,bool,superuser,on,,,)'],
     'parameters: type, context, default, unit, range');
 SELECT is(rows_of($$SELECT name FROM pg_settings WHERE name LIKE 'wawp.%' AND coalesce(short_desc, '') = ''$$),
     '{}', 'every parameter has a description');

@@ -240,7 +240,7 @@ my $copy = WawpTest->session($node, 'copy');
 $sim->reset;
 is($copy->ask("SELECT outcome, detail FROM wawp_add_participants('$group', ARRAY['15551230500'], 'support')")->{out},
 	'throttled|not sent: the instance is held (restored copy)', '... nothing is sent by it');
-ok(poll_until(sub { $copy->ask('SELECT held_by FROM wawp.instance WHERE name = \'support\'')->{out} eq 'restored copy' }), '... the view says so');
+ok(poll_until(sub { $copy->ask('SELECT held_by FROM wawp.instance WHERE name = \'support\'')->{out} eq 'copy' }), '... the view says so');
 $copy->ask("SELECT wawp_resume('support')");
 is($copy->ask("SELECT outcome FROM wawp_add_participants('$group', ARRAY['15551230500'], 'support')")->{out}, 'accepted',
 	'... until wawp_resume(): server and mapping work in the copy');
