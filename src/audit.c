@@ -28,6 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
 #define MONTHS_AHEAD 2
 #define RECORDS_AT_ONCE 100

@@ -3,6 +3,10 @@
  * compat.h
  *	  The only place that asks which PostgreSQL this is.  Included last.
  *
+ * A test names the version with which something changed, and where it changed
+ * twice the versions between; what is newer than all that were tried is refused
+ * rather than taken for the last of them.
+ *
  * IDENTIFICATION
  *	  src/compat.h
  *
@@ -13,6 +17,10 @@
 
 #if PG_VERSION_NUM < 150000
 #error "wawp needs PostgreSQL 15 or newer"
+#endif
+
+#if PG_VERSION_NUM >= 200000 && !defined(WAWP_ANY_POSTGRES)
+#error "wawp is tested with PostgreSQL 15 to 19; to try a newer one: make COPT=-DWAWP_ANY_POSTGRES"
 #endif
 
 /* JSON parser actions answer since 16. */
@@ -82,11 +90,27 @@
 #define wawp_no_transaction_timeout() ((void) 0)
 #endif
 
-/* An index scan may be instrumented since 18. */
-#if PG_VERSION_NUM >= 180000
+/* An index scan may be instrumented since 18, and has flags since 19. */
+#if PG_VERSION_NUM >= 190000
+#define wawp_index_beginscan(table, index, snapshot, nkeys) index_beginscan((table), (index), (snapshot), NULL, (nkeys), 0, 0)
+#elif PG_VERSION_NUM >= 180000
 #define wawp_index_beginscan(table, index, snapshot, nkeys) index_beginscan((table), (index), (snapshot), NULL, (nkeys), 0)
 #else
 #define wawp_index_beginscan(table, index, snapshot, nkeys) index_beginscan((table), (index), (snapshot), (nkeys), 0)
+#endif
+
+/* Up to 18 a shared hash table has an initial and a greatest size. */
+#if PG_VERSION_NUM >= 190000
+#define wawp_shmem_init_hash(name, size, info, flags) ShmemInitHash((name), (size), (info), (flags))
+#else
+#define wawp_shmem_init_hash(name, size, info, flags) ShmemInitHash((name), (size), (size), (info), (flags))
+#endif
+
+/* What a signal handler was called with, to call another; 19 adds the sender. */
+#if PG_VERSION_NUM >= 190000
+#define WAWP_SIGNAL_VALUES postgres_signal_arg, pg_siginfo
+#else
+#define WAWP_SIGNAL_VALUES postgres_signal_arg
 #endif
 
 /* The module's name and version are readable since 18. */

@@ -33,6 +33,7 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
 #include "shmem.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"

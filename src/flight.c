@@ -23,6 +23,7 @@
 #include "admission.h"
 #include "clock.h"
 #include "flight.h"
+#include "fmgr.h"
 #include "http.h"
 #include "resolve.h"
 #include "roster.h"

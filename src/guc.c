@@ -15,6 +15,7 @@
 
 #include "guc.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 

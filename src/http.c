@@ -88,6 +88,7 @@ struct HttpTransfer
 	size_t		allocated;
 	size_t		limit;
 	size_t		header_bytes;
+	const char *ca_file;		/* the request's */
 	bool		post;
 	bool		may_reach_loopback;
 	bool		loopback_only;
@@ -664,6 +665,95 @@ retry_after(CURL *easy)
 	return seconds > 0 ? (int) Min(seconds, MAX_RETRY_AFTER) : -1;
 }
 
+/*
+ * ---- why a transfer failed
+ *
+ * libcurl describes a refused certificate differently for each TLS library: for
+ * GnuTLS often without the reason and with the path of ca_file, which only
+ * roles that may set it should see.  The library's own verdict is the same in all
+ * versions of libcurl, and its numbers are part of the library's ABI.
+ */
+
+/* As X509_V_ERR_ numbers and as gnutls_certificate_status_t bits; 0: has none. */
+typedef struct CertificateVerdict
+{
+	long		openssl;
+	long		gnutls;
+	const char *reason;
+} CertificateVerdict;
+
+#define NO_AUTHORITY "the server's certificate is signed by no authority that is trusted"
+#define WRONG_NAME "the server's certificate is for another host name"
+
+/* In order of precedence, since GnuTLS sets several bits; OpenSSL reports a missing authority first. */
+static const CertificateVerdict verdicts[] = {
+	{23, 1 << 5, "the server's certificate is revoked"},
+	{2, 1 << 6, NO_AUTHORITY},
+	{18, 1 << 7, NO_AUTHORITY},
+	{19, 0, NO_AUTHORITY},
+	{20, 0, NO_AUTHORITY},
+	{21, 0, NO_AUTHORITY},
+	{24, 0, NO_AUTHORITY},
+	{9, 1 << 9, "the server's certificate is not valid yet"},
+	{10, 1 << 10, "the server's certificate has expired"},
+	{62, 1 << 14, WRONG_NAME},
+	{64, 0, WRONG_NAME}
+};
+
+/*
+ * Name what is wrong with a certificate that was not accepted; NULL for a TLS
+ * library whose verdicts are not known.  libcurl compares the name itself, after
+ * the library has found no fault: OpenSSL's verdict is then still the first one,
+ * X509_V_ERR_UNSPECIFIED.
+ */
+static const char *
+certificate_fault(CURL *easy)
+{
+	const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
+	bool		is_gnutls = library && strncmp(library, "GnuTLS/", 7) == 0;
+	bool		is_openssl = library && strncmp(library, "OpenSSL/", 8) == 0;
+	long		verdict = 0;
+
+	if (!is_gnutls && !is_openssl)
+		return NULL;
+	curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
+	for (size_t i = 0; i < lengthof(verdicts); i++)
+	{
+		if (is_gnutls ? (verdict & verdicts[i].gnutls) != 0 : verdict == verdicts[i].openssl)
+			return verdicts[i].reason;
+	}
+	if (verdict == 0 || (is_openssl && verdict == 1))
+		return WRONG_NAME;
+	return "the server's certificate was not accepted";
+}
+
+/*
+ * Return why there is no whole answer: our own text where libcurl's depends on
+ * its TLS library or contains the path of ca_file, else libcurl's.
+ */
+static const char *
+transfer_error(const HttpTransfer *transfer, CURLcode code)
+{
+	const char *reason = NULL;
+
+	if (transfer->address_refused)
+		return "the host resolves to an address that is not allowed";
+	if (transfer->resend_refused)
+		return "the connection was lost before an answer came";
+	if (transfer->out_of_memory)
+		return "out of memory";
+	if (code == CURLE_PEER_FAILED_VERIFICATION)
+		reason = certificate_fault(transfer->easy);
+	else if (code == CURLE_SSL_CACERT_BADFILE)
+		reason = transfer->ca_file ? "the file that ca_file names has no certificates that can be read"
+			: "the system's certificate authorities cannot be read";
+	if (reason)
+		return reason;
+	if (transfer->error[0] && !(transfer->ca_file && strstr(transfer->error, transfer->ca_file)))
+		return transfer->error;
+	return curl_easy_strerror(code);
+}
+
 /* Notes how a transfer ended.  `code` is libcurl's word for it. */
 static void
 transfer_finish(HttpTransfer *transfer, CURLcode code)
@@ -692,14 +782,8 @@ transfer_finish(HttpTransfer *transfer, CURLcode code)
 	else
 		result->fate = HTTP_NO_ANSWER;
 
-	if (code != CURLE_OK && transfer->address_refused)
-		result->error = "the host resolves to an address that is not allowed";
-	else if (code != CURLE_OK && transfer->resend_refused)
-		result->error = "the connection was lost before an answer came";
-	else if (code != CURLE_OK && transfer->out_of_memory)
-		result->error = "out of memory";
-	else if (code != CURLE_OK)
-		result->error = transfer->error[0] ? transfer->error : curl_easy_strerror(code);
+	if (code != CURLE_OK)
+		result->error = transfer_error(transfer, code);
 	result->status = status >= 200 ? (int) status : 0;	/* 1xx promises nothing */
 	result->body = transfer->buffer ? transfer->buffer : "";
 	result->body_len = transfer->used;
@@ -933,6 +1017,7 @@ http_start(const HttpRequest *request)
 	engine_open();
 	transfer->limit = request->max_body;
 	transfer->post = request->post;
+	transfer->ca_file = request->ca_file;
 	transfer->may_reach_loopback = request->may_reach_loopback;
 	transfer->loopback_only = request->loopback_only;
 	transfer->easy = engine.nspare > 0 ? engine.spare[--engine.nspare] : curl_easy_init();

@@ -50,7 +50,7 @@ typedef struct HttpResult
 	const char *body;			/* NUL-terminated, may contain others */
 	size_t		body_len;
 	int			retry_after;	/* seconds, -1 when the answer has none */
-	const char *error;			/* libcurl's text; NULL when answered */
+	const char *error;			/* why, for people; NULL when answered */
 	int			dns_ms;			/* when each phase ended, from the start; */
 	int			connect_ms;		/* 0 for a phase that was not reached or */
 	int			tls_ms;			/* not needed */

@@ -21,6 +21,7 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "intent.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "probe.h"
 #include "sqlrun.h"

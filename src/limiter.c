@@ -74,8 +74,8 @@ limiter_shmem_startup(void)
 {
 	HASHCTL		info = {.keysize = sizeof(LimiterKey),.entrysize = sizeof(LimiterEntry)};
 
-	wawp_limiters = ShmemInitHash("wawp limiters", wawp_max_limiters, wawp_max_limiters,
-								  &info, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
+	wawp_limiters = wawp_shmem_init_hash("wawp limiters", wawp_max_limiters, &info,
+										 HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
 }
 
 static uint64

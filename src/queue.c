@@ -33,6 +33,7 @@
 #include "hold.h"
 #include "instance.h"
 #include "intent.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pacing.h"
@@ -48,6 +49,7 @@
 #include "utils/jsonb.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
+#include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
 #include "compat.h"

@@ -26,6 +26,7 @@
 #include "asker.h"
 #include "budget.h"
 #include "clock.h"
+#include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
 #include "relay.h"

@@ -11,6 +11,7 @@
 #ifndef WAWP_SQLRUN_H
 #define WAWP_SQLRUN_H
 
+#include "datatype/timestamp.h"
 #include "executor/spi.h"
 
 #define SQLRUN_MAX_ARGS 24

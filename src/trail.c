@@ -14,6 +14,7 @@
 
 #include "catalog/pg_type.h"
 #include "contact.h"
+#include "lib/stringinfo.h"
 #include "sqlrun.h"
 #include "trail.h"
 #include "utils/json.h"

@@ -75,7 +75,7 @@ static void
 on_sigterm(SIGNAL_ARGS)
 {
 	told_to_end = true;
-	die(postgres_signal_arg);
+	die(WAWP_SIGNAL_VALUES);
 }
 
 /* lock_timeout cancels by SIGINT; anybody else's finds nothing to cancel here. */
@@ -83,7 +83,7 @@ static void
 on_sigint(SIGNAL_ARGS)
 {
 	if (get_timeout_indicator(LOCK_TIMEOUT, false))
-		StatementCancelHandler(postgres_signal_arg);
+		StatementCancelHandler(WAWP_SIGNAL_VALUES);
 }
 
 /*

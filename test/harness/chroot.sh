@@ -79,6 +79,15 @@ install_debian() {
     chmod 755 "$dir"        # it is / for those in there
 }
 
+# overlay_suite SUITE SOURCE: what is built of Debian's source package SOURCE may come from SUITE, too, whichever
+# is newer; nothing else does unless no other has it.
+overlay_sources=etc/apt/sources.list.d/wawp-overlay.list
+overlay_suite() {
+    say "deb $(mirror) $1 main" >"$dir/$overlay_sources"
+    mkdir -p "$dir/etc/apt/preferences.d"
+    printf '%s\n' "Package: src:$2" "Pin: release a=$1" "Pin-Priority: 500" >"$dir/etc/apt/preferences.d/wawp-overlay"
+}
+
 # save_tree FILE, restore_tree FILE: a tarball, compressed as its name says; what is mounted is left out.
 save_tree() {
     local new=${1%/*}/new.$$.${1##*/}

@@ -471,6 +471,7 @@ Starts a simulator and returns it.
   cert_name  => 'host'   the name in that certificate (localhost and 127.0.0.1 unless told;
                          another one makes the check of the name fail)
   expired    => 1        a certificate that has run out
+  future     => 1        a certificate that is not valid yet
   args       => [...]    more arguments of wawp_sim.py
 
 =cut
@@ -511,7 +512,9 @@ sub _make_certificates
 	my ($dir, %opts) = @_;
 	my $names = $opts{cert_name} ? "DNS:$opts{cert_name}" : 'DNS:localhost,IP:127.0.0.1';
 	# "x509 -days" takes no number below 1 from OpenSSL 3.4 on, "ca" takes dates in all versions
-	my @validity = $opts{expired} ? qw(-startdate 20200101000000Z -enddate 20200102000000Z) : qw(-days 2);
+	my @validity = $opts{expired} ? qw(-startdate 20200101000000Z -enddate 20200102000000Z)
+	  : $opts{future} ? qw(-startdate 20450101000000Z -enddate 20450102000000Z)
+	  : qw(-days 2);
 
 	append_to_file("$dir/san", "subjectAltName = $names\nbasicConstraints = CA:FALSE\n");
 	append_to_file("$dir/index", '');
