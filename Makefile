@@ -20,7 +20,7 @@ top := $(if $(VPATH),$(VPATH:%/=%)/,$(dir $(lastword $(MAKEFILE_LIST))))
 
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.control)
 
-OBJS = src/wawp.o src/guc.o src/asker.o src/clock.o src/jid.o src/outcome.o src/json.o src/wire.o \
+OBJS = src/wawp.o src/guc.o src/asker.o src/clock.o src/calling_code.o src/jid.o src/outcome.o src/json.o src/wire.o \
 	src/redact.o src/endpoint.o src/members.o src/text.o src/text_limit.o src/instance.o src/http.o src/call.o \
 	src/verify.o src/pacing.o src/retry.o src/shmem.o src/limiter.o src/sqlrun.o src/probe.o \
 	src/intent.o src/contact.o src/membership.o src/suppression.o src/settings.o src/audit.o src/hold.o \
@@ -31,7 +31,7 @@ OBJS = src/wawp.o src/guc.o src/asker.o src/clock.o src/jid.o src/outcome.o src/
 	src/trigger_guard.o src/trigger.o src/figures.o src/admin.o src/api.o
 
 # Modules that call nobody; test/unit links them without a server.
-PURE = jid outcome json wire redact endpoint pacing retry members record_box
+PURE = calling_code jid outcome json wire redact endpoint pacing retry members record_box
 
 # The install script is these parts, in this order.
 SQL_PARTS = sql/00-schema.sql sql/10-instance.sql sql/20-jid.sql sql/30-api.sql \
@@ -184,7 +184,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench faults valgrind check-regress check-isolation check-tap check-names
+.PHONY: deps demo test test-matrix bench faults valgrind numbers check-regress check-isolation check-tap check-names
 .PHONY: check-layers results dist list-regress list-isolation
 
 deps:
@@ -218,6 +218,10 @@ faults:
 
 valgrind:
 	@bash $(top)test/valgrind/run
+
+# Spellings of valid numbers of all regions (node, npm).
+numbers:
+	@bash test/numbers/run
 
 check-names:
 	@bash $(top)test/harness/check-names

@@ -810,6 +810,7 @@ put_exists(FunctionCallInfo fcinfo, const WawpInstance *instance, const char *in
 {
 	Jid			jid = input ? parse_text(input) : jid_parse("", 0);
 	Jid			chat = {.kind = JID_INVALID};
+	Jid			lid;
 	WireTruth	registered = WIRE_UNKNOWN;
 	Datum		values[3];
 	bool		nulls[3] = {false};
@@ -823,7 +824,7 @@ put_exists(FunctionCallInfo fcinfo, const WawpInstance *instance, const char *in
 		request.fields[0] = (WireField) {"phone", pnstrdup(jid.text, strcspn(jid.text, "@"))};
 		session_wait_for_check(instance);
 		result = call_read(instance, &request);
-		registered = wire_read_exists(result->body, result->body_len, &chat);
+		registered = wire_read_exists(result->body, result->body_len, &chat, &lid);
 		kind = wire_read_answer(result->body, result->body_len).kind;
 		if (registered == WIRE_UNKNOWN && (kind == WIRE_REFUSED || kind == WIRE_UNREADABLE))
 			call_refuse(instance, &request, result);

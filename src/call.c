@@ -136,15 +136,25 @@ send_once(const WawpInstance *instance, const Endpoint *endpoint, const CallRequ
 	return http_wait(start_request(instance, endpoint, request));
 }
 
+static BodyKind
+body_kind(const WireAnswer *answer)
+{
+	if (answer->is_json)
+		return BODY_JSON;
+	if (answer->text == NULL)
+		return BODY_NONE;
+	return answer->kind == WIRE_UNREADABLE ? BODY_PAGE : BODY_SENTENCE;
+}
+
 static bool
 is_missing_route(const HttpResult *result)
 {
 	WireAnswer	answer;
 
-	if (result->fate != HTTP_ANSWERED || (result->status != 404 && result->status != 405))
+	if (result->fate != HTTP_ANSWERED || result->status < 400)
 		return false;
 	answer = wire_read_answer(result->body, result->body_len);
-	return outcome_is_missing_route(result->status, answer.text, answer.is_json);
+	return outcome_is_missing_route(result->status, answer.text, body_kind(&answer));
 }
 
 /*
@@ -185,6 +195,7 @@ judge_person(WawpOperation operation, const WirePerson *person, int http_status,
 {
 	CallVerdict verdict = {
 		.jid = person->jid,
+		.lid = person->lid,
 		.id = person->id,
 		.card_sent = person->card_sent,
 		.unaddressable = person->unaddressable
@@ -197,7 +208,7 @@ judge_person(WawpOperation operation, const WirePerson *person, int http_status,
 	else if (person->listed_as_added)
 		reading = outcome_of_person(operation, 200, 0, NULL, false);
 	else
-		reading = (OutcomeReading) {WAWP_ACCEPTED, NULL};
+		reading = (OutcomeReading) {.outcome = WAWP_ACCEPTED};
 	verdict.outcome = reading.outcome;
 	verdict.code = person->has_code ? person->code : http_status;
 	verdict.detail = detail_of(reading, person->text);
@@ -228,11 +239,11 @@ static OutcomeReading
 judge_success(WawpOperation operation, const WireAnswer *answer, const char *body, size_t len)
 {
 	if (answer->kind == WIRE_OK && outcome_is_quota_text(answer->text))
-		return (OutcomeReading) {WAWP_QUOTA_EXCEEDED, NULL};
+		return (OutcomeReading) {.outcome = WAWP_QUOTA_EXCEEDED};
 	if (answer->kind == WIRE_OK ||
 		(operation == WAWP_OP_SEND && answer->kind == WIRE_OTHER && wire_read_message_id(body, len)))
-		return (OutcomeReading) {WAWP_ACCEPTED, NULL};
-	return (OutcomeReading) {WAWP_UNKNOWN_RESULT, "the answer cannot be read"};
+		return (OutcomeReading) {.outcome = WAWP_ACCEPTED};
+	return (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT,.note = "the answer cannot be read"};
 }
 
 static OutcomeReading
@@ -242,7 +253,7 @@ judge_refusal(WawpOperation operation, const WireAnswer *answer, int http_status
 	const char *text = answer->kind == WIRE_UNREADABLE ? NULL : answer->text;
 
 	return outcome_of_refusal(operation, IS_SUCCESS(http_status) ? answer->status : http_status,
-							  answer->engine_code, answer->code, text, answer->is_json);
+							  answer->engine_code, answer->code, text, body_kind(answer));
 }
 
 /*
@@ -263,11 +274,12 @@ call_classify(WawpOperation operation, int http_status, const char *body, size_t
 	else if (answer.kind == WIRE_PEOPLE)
 	{
 		judge_people(operation, &answer, http_status, &reading);
-		whole = (OutcomeReading) {WAWP_UNKNOWN_RESULT, "the answer does not mention this person"};
+		whole = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT,.note = "the answer does not mention this person"};
 	}
 	else
 		whole = judge_success(operation, &answer, body, len);
 	reading.whole.outcome = whole.outcome;
+	reading.is_outage = whole.is_outage;
 	reading.whole.detail = detail_of(whole, answer.kind == WIRE_PEOPLE ? NULL : answer.text);
 	return reading;
 }
@@ -277,13 +289,14 @@ static CallReading
 classify_loss(WawpOperation operation, const HttpResult *result)
 {
 	CallReading reading = {.whole = {.code = result->status}};
-	OutcomeReading whole = {WAWP_UNKNOWN_RESULT, NULL};
+	OutcomeReading whole = {.outcome = WAWP_UNKNOWN_RESULT};
 
 	if (result->fate == HTTP_NOT_SENT)
 		whole.outcome = WAWP_UNREACHABLE;
 	else if (result->status >= 300)
-		whole = outcome_of_refusal(operation, result->status, 0, NULL, NULL, false);
+		whole = outcome_of_refusal(operation, result->status, 0, NULL, NULL, BODY_NONE);
 	reading.whole.outcome = whole.outcome;
+	reading.is_outage = whole.is_outage;
 	reading.whole.detail = result->fate == HTTP_TOO_LARGE
 		? "the answer is larger than wawp.max_response_size allows"
 		: result->error;
@@ -427,32 +440,21 @@ whole_for_many(CallVerdict whole, int npeople)
 	return whole;
 }
 
-/* Is every entry that has a phone number in the place of the person it names? */
-static bool
-is_in_request_order(const CallReading *reading, CallPerson *const *people, int npeople)
-{
-	if (reading->npeople != npeople)
-		return false;
-	for (int i = 0; i < npeople; i++)
-		if (reading->people[i].jid.kind == JID_PERSON &&
-			!jid_same(&reading->people[i].jid, &people[i]->jid))
-			return false;
-	return true;
-}
-
 /*
- * The verdict that speaks of the i-th person asked for.  An entry known by LID
- * only is taken for the person in its place, as a last resort and only when
- * nothing in the answer speaks against its being in request order.
+ * The verdict that speaks of the i-th person asked for: found by the person's
+ * number or LID.  An entry that names somebody else, or a LID that nobody knows,
+ * says nothing of them; its place is no evidence (Baileys#1842).  Where one
+ * person was asked for and one entry came, it is theirs.
  */
 static const CallVerdict *
 verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, int i)
 {
 	for (int k = 0; k < reading->npeople; k++)
-		if (jid_same(&reading->people[k].jid, &people[i]->jid))
+		if (jid_same(&reading->people[k].jid, &people[i]->jid) ||
+			jid_same(&reading->people[k].lid, &people[i]->jid))
 			return &reading->people[k];
-	if (is_in_request_order(reading, people, npeople))
-		return &reading->people[i];
+	if (npeople == 1 && reading->npeople == 1 && reading->people[0].jid.kind != people[i]->jid.kind)
+		return &reading->people[0];
 	return &reading->whole;
 }
 

@@ -43,6 +43,7 @@ typedef struct CallRequest
 typedef struct CallVerdict
 {
 	Jid			jid;			/* invalid when the answer's id is none */
+	Jid			lid;			/* likewise; known beside a number */
 	const char *id;				/* as the answer has it */
 	WawpOutcome outcome;
 	int			code;			/* 0: none */
@@ -54,6 +55,7 @@ typedef struct CallVerdict
 typedef struct CallReading
 {
 	CallVerdict whole;			/* holds when nobody is named */
+	bool		is_outage;		/* the answer is of what stands before the API */
 	int			npeople;
 	CallVerdict *people;
 } CallReading;

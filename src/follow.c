@@ -112,7 +112,7 @@ follow_check_group(const Roster *roster, const GroupSettings *settings, FollowNe
 		*need = (FollowNeed) {ASK_LIST, NULL};
 		return is_unreadable(roster) ? GROUP_OPEN : GROUP_UNKNOWN;
 	}
-	if (members_count(&roster->list) + roster->added >= settings->capacity)
+	if (members_size(&roster->list) + roster->added >= settings->capacity)
 		return GROUP_FULL;
 	own = roster_own_role(roster, &ask_self);
 	if (ask_self)
@@ -461,7 +461,7 @@ settle_absent_add(const Intent *intent, const Roster *roster, const WawpInstance
 {
 	const char *no_invite;
 
-	if (intent->outcome == WAWP_ACCEPTED && members_count(&roster->list) >= settings_get(&intent->lane).capacity)
+	if (intent->outcome == WAWP_ACCEPTED && members_size(&roster->list) >= settings_get(&intent->lane).capacity)
 		settle(intent, STATE_QUEUED, WAWP_GROUP_FULL, "accepted by the API, but the group is full", 0, up);
 	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
 		settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: asked again", 0, up);

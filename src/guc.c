@@ -44,6 +44,7 @@
 char	   *wawp_instance_name;
 char	   *wawp_allowed_hosts;
 int			wawp_max_response_size;
+int			wawp_connection_max_age;
 char	   *wawp_actor;
 bool		wawp_worker_on;
 bool		wawp_notify;
@@ -130,6 +131,14 @@ guc_init(void)
 							&wawp_max_response_size,
 							MAX_RESPONSE_KB_DEFAULT, MAX_RESPONSE_KB_MIN, MAX_RESPONSE_KB_MAX,
 							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("wawp.connection_max_age",
+							"Sets how long a connection to the Wawp API is used for further requests.",
+							"A host name that moves to another address is followed after that time.",
+							&wawp_connection_max_age,
+							5 * SECS_PER_MINUTE, 1, SECS_PER_DAY,
+							PGC_USERSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
 
 	DefineCustomStringVariable("wawp.actor",

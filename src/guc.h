@@ -14,6 +14,7 @@
 extern char *wawp_instance_name;	/* wawp.instance; "" when unset */
 extern char *wawp_allowed_hosts;	/* wawp.allowed_hosts */
 extern int	wawp_max_response_size; /* wawp.max_response_size, in kB */
+extern int	wawp_connection_max_age;	/* wawp.connection_max_age, in seconds */
 extern char *wawp_actor;		/* wawp.actor; "" when unset */
 extern bool wawp_worker_on;		/* wawp.worker */
 extern bool wawp_notify;		/* wawp.notify */

@@ -50,10 +50,12 @@
 #endif
 
 #include "clock.h"
+#include "guc.h"
 #include "http.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "retry.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -76,7 +78,6 @@
 #define FIRST_BUFFER_BYTES (16 * 1024)
 #define EVENTS_PER_ROUND 64
 /* Seconds; a date further off is a mistake. */
-#define MAX_RETRY_AFTER (7 * 86400)
 
 struct HttpTransfer
 {
@@ -650,19 +651,21 @@ static int
 retry_after(CURL *easy)
 {
 	struct curl_header *header;
-	int64		seconds;
-	char	   *end;
+	double		seconds;
+	time_t		until;
+	time_t		now = (time_t) -1;
 
 	if (curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
 		return -1;
-	seconds = strtoll(header->value, &end, 10);
-	if (end == header->value || *end != '\0')
-	{
-		time_t		date = curl_getdate(header->value, NULL);
-
-		seconds = date == (time_t) -1 ? -1 : (int64) (date - time(NULL));
-	}
-	return seconds > 0 ? (int) Min(seconds, MAX_RETRY_AFTER) : -1;
+	if (retry_after_number(header->value, &seconds))
+		return retry_after_usable(seconds);
+	until = curl_getdate(header->value, NULL);
+	/* by the clock that wrote the date; ours may be off */
+	if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+		now = curl_getdate(header->value, NULL);
+	if (now == (time_t) -1)
+		now = time(NULL);
+	return until == (time_t) -1 ? -1 : retry_after_usable((double) until - (double) now);
 }
 
 /*
@@ -941,6 +944,10 @@ set_limits(HttpTransfer *transfer, const HttpRequest *request)
 	SETOPT(transfer, CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_timeout_ms);
 	SETOPT(transfer, CURLOPT_TIMEOUT_MS, (long) request->timeout_ms);
 	SETOPT(transfer, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) request->max_body);
+	/* a host may have moved: an old connection would go on to the old address */
+	SETOPT(transfer, CURLOPT_MAXLIFETIME_CONN, (long) wawp_connection_max_age);
+	/* asks for nothing, and decodes what a proxy has encoded all the same: RFC 9110, 12.5.3 */
+	SETOPT(transfer, CURLOPT_ACCEPT_ENCODING, "identity");
 	/* PostgreSQL owns SIGALRM, which libcurl's plain resolver would use */
 	SETOPT(transfer, CURLOPT_NOSIGNAL, 1L);
 	/* one request at a time on a connection: what is lost is known */

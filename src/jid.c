@@ -7,10 +7,11 @@
  * UTF-8 of any quality, output is ASCII.
  *
  * A person may be written as people write phone numbers (spaces, dashes,
- * parentheses, "00" or "+", "tel:", "wa.me/", Arabic-Indic or full-width
- * digits) or as any engine writes a JID (@c.us, @s.whatsapp.net, a device
- * suffix).  National forms are refused and never guessed: a wrong guess adds
- * a stranger to somebody's group.  A LID is kept apart from a phone number
+ * parentheses, a slash, "00" or "+", "tel:", links of WhatsApp's, digits of any
+ * script) or as any engine writes a JID (@c.us, @s.whatsapp.net, @hosted, an
+ * agent and a device).  National forms, other countries' dialling prefixes,
+ * decimals and extensions are refused and never guessed: a wrong guess adds a
+ * stranger to somebody's group.  A LID is kept apart from a phone number
  * throughout, and a group is recognised by its suffix only.
  *
  * IDENTIFICATION
@@ -24,6 +25,7 @@
 #include "postgres_fe.h"
 #endif
 
+#include "calling_code.h"
 #include "jid.h"
 #include "mb/pg_wchar.h"
 
@@ -32,6 +34,13 @@
 #define PHONE_MAX_DIGITS 15
 #define LID_MIN_DIGITS 5
 #define LID_MAX_DIGITS 20
+
+/* between the groups of a number, besides a slash: +49 30/1234567 */
+#define SEPARATORS " -.()/"
+/* digits that are no group of a number but most of it */
+#define LONG_GROUP 8
+/* a country code and an area code */
+#define MOST_BEFORE_SLASH 7
 
 #define FOLD_SIZE 128			/* far above any spelling of 15 digits */
 #define FOLD_DROP '\0'
@@ -51,6 +60,23 @@ static const CodeRange code_ranges[] = {
 	{0x061C, 0x061C, FOLD_DROP, false}, /* Arabic letter mark */
 	{0x0660, 0x0669, '0', true},	/* Arabic-Indic digits */
 	{0x06F0, 0x06F9, '0', true},	/* extended Arabic-Indic digits */
+	{0x07C0, 0x07C9, '0', true},	/* digits of N'Ko, ... */
+	{0x0966, 0x096F, '0', true},	/* Devanagari */
+	{0x09E6, 0x09EF, '0', true},	/* Bengali */
+	{0x0A66, 0x0A6F, '0', true},	/* Gurmukhi */
+	{0x0AE6, 0x0AEF, '0', true},	/* Gujarati */
+	{0x0B66, 0x0B6F, '0', true},	/* Oriya */
+	{0x0BE6, 0x0BEF, '0', true},	/* Tamil */
+	{0x0C66, 0x0C6F, '0', true},	/* Telugu */
+	{0x0CE6, 0x0CEF, '0', true},	/* Kannada */
+	{0x0D66, 0x0D6F, '0', true},	/* Malayalam */
+	{0x0DE6, 0x0DEF, '0', true},	/* Sinhala */
+	{0x0E50, 0x0E59, '0', true},	/* Thai */
+	{0x0ED0, 0x0ED9, '0', true},	/* Lao */
+	{0x0F20, 0x0F29, '0', true},	/* Tibetan */
+	{0x1040, 0x1049, '0', true},	/* Myanmar */
+	{0x17E0, 0x17E9, '0', true},	/* Khmer */
+	{0x1810, 0x1819, '0', true},	/* Mongolian */
 	{0x2000, 0x200A, ' ', false},	/* typographic spaces */
 	{0x200B, 0x200F, FOLD_DROP, false}, /* zero width, bidi marks */
 	{0x2010, 0x2015, '-', false},	/* hyphens and dashes */
@@ -63,12 +89,26 @@ static const CodeRange code_ranges[] = {
 	{0xFEFF, 0xFEFF, FOLD_DROP, false}, /* byte order mark */
 	{0xFF08, 0xFF09, '(', true},	/* full-width parentheses */
 	{0xFF0B, 0xFF0B, '+', false},	/* full-width plus */
-	{0xFF0D, 0xFF0E, '-', true},	/* full-width hyphen, full stop */
+	{0xFF0D, 0xFF0F, '-', true},	/* full-width hyphen, full stop, slash */
 	{0xFF10, 0xFF19, '0', true},	/* full-width digits */
 	{0xFF20, 0xFF20, '@', false},	/* full-width commercial at */
 };
 
-static const char *const phone_prefixes[] = {"tel:", "wa.me/", "https://wa.me/", "http://wa.me/"};
+/* Links of WhatsApp's that have the number at their end, or in that parameter. */
+static const struct
+{
+	const char *start;			/* behind "https://" and "www.", if they are there */
+	const char *parameter;		/* NULL: the number follows at once */
+}			links[] =
+{
+	{"tel:", NULL},
+	{"wa.me/", NULL},
+	{"api.whatsapp.com/send", "phone="},
+	{"web.whatsapp.com/send", "phone="},
+	{"whatsapp://send", "phone="},
+};
+
+static const char *const link_schemes[] = {"https://", "http://", "www."};
 
 /* The server part of a JID, and what it makes of the local part. */
 typedef enum JidServer
@@ -88,11 +128,15 @@ static const struct
 {
 	{"c.us", SERVER_PHONE, NULL},
 	{"s.whatsapp.net", SERVER_PHONE, NULL},
+	{"hosted", SERVER_PHONE, NULL},
 	{"lid", SERVER_LID, NULL},
+	{"hosted.lid", SERVER_LID, NULL},
 	{"g.us", SERVER_GROUP, NULL},
 	{"newsletter", SERVER_REFUSED, "a channel is not a person or a group"},
 	{"broadcast", SERVER_REFUSED, "a broadcast list is not a person or a group"},
 	{"bot", SERVER_REFUSED, "a bot cannot be a member"},
+	{"interop", SERVER_REFUSED, "a person of another service has no number on WhatsApp"},
+	{"msgr", SERVER_REFUSED, "a person of another service has no number on WhatsApp"},
 };
 
 static Jid
@@ -191,48 +235,160 @@ has_trunk_zero(const char *s)
 }
 
 /*
+ * "8 10" is what is dialled before another country's code in Russia and its
+ * neighbours; in Japan, whose code is 81, no number begins with a single 0.
+ */
+static bool
+is_foreign_prefix(const char *s)
+{
+	static const char prefix[] = "810";
+	size_t		n = 0;
+
+	for (; *s && n < strlen(prefix); s++)
+		if (*s == prefix[n])
+			n++;
+		else if (strchr(SEPARATORS, *s) == NULL)
+			return false;
+	s += strspn(s, SEPARATORS);
+	return n == strlen(prefix) && *s != '0';
+}
+
+/* Meta AI and its siblings answer under numbers of their own: Baileys, isJidBot. */
+static bool
+is_bot_number(const char *digits)
+{
+	static const struct
+	{
+		const char *start;
+		size_t		length;
+	}			ranges[] = {{"1313555", 11}, {"131655500", 11}};
+
+	for (size_t i = 0; i < lengthof(ranges); i++)
+		if (strlen(digits) == ranges[i].length &&
+			strncmp(digits, ranges[i].start, strlen(ranges[i].start)) == 0)
+			return true;
+	return false;
+}
+
+/* Returns what is wrong with an international number's digits; NULL when nothing is. */
+static const char *
+digits_problem(const char *digits)
+{
+	if (*digits == '0')
+		return "a leading 0 is a national form; write the country code";
+	if (strlen(digits) < PHONE_MIN_DIGITS)
+		return "a phone number has at least 7 digits with its country code";
+	if (is_bot_number(digits))
+		return "a bot cannot be a member";
+	return calling_code_problem(digits);
+}
+
+/* A run of digits in a spelling, and what stands before it. */
+typedef struct DigitGroup
+{
+	size_t		length;
+	char		separator;		/* '\0': nothing */
+} DigitGroup;
+
+/*
+ * Appends the next group of digits at *s to `digits`, of which there are *n,
+ * and moves *s behind it.  Returns NULL, or what is wrong.
+ */
+static const char *
+take_group(const char **s, char *digits, size_t *n, DigitGroup *group)
+{
+	*group = (DigitGroup) {0, '\0'};
+	for (; **s && strchr(SEPARATORS, **s) != NULL; (*s)++)
+		if (group->separator == '\0' || group->separator == ' ')
+			group->separator = **s;
+	group->length = count_digits(*s);
+	if (group->length == 0 && **s != '\0')
+		return "a phone number has digits only";
+	if (*n + group->length > PHONE_MAX_DIGITS)
+		return "a phone number has at most 15 digits";
+	memcpy(digits + *n, *s, group->length);
+	*n += group->length;
+	digits[*n] = '\0';
+	*s += group->length;
+	return NULL;
+}
+
+/*
+ * True if the last group may be part of the number.  A single digit never is:
+ * it is an extension, a line of a table or what is left of a decimal.  Two are
+ * where the whole is written in short groups ("12 34 56").  A dot behind a
+ * number in one piece begins decimals, however many.
+ */
+static bool
+is_own_tail(const DigitGroup *last, const DigitGroup *before, size_t ngroups)
+{
+	if (ngroups < 2)
+		return true;
+	if (last->length > 2)
+		return last->separator != '.' || before->length < LONG_GROUP;
+	return last->length == 2 && before->length <= 3 &&
+		(before->separator == last->separator || before->separator == ')');
+}
+
+/*
  * Digits of an international number out of a folded spelling, into `digits`
  * (PHONE_MAX_DIGITS + 1 bytes).  Returns NULL, or what is wrong.
  */
 static const char *
 phone_digits(const char *s, char *digits)
 {
-	bool		plus = (*s == '+');
+	DigitGroup	last = {0, '\0'};
+	DigitGroup	before = {0, '\0'};
 	size_t		n = 0;
+	size_t		ngroups = 0;
 
 	if (has_trunk_zero(s))
 		return "\"(0)\" is a national form; write the number as it is dialled from abroad";
-	if (plus)
+	if (*s == '+')
 		s++;
 	else if (s[0] == '0' && s[1] == '0')
 		s += 2;
-	for (; *s; s++)
+	else if (is_foreign_prefix(s))
+		return "810 is a dialling prefix; write + and the country code";
+	digits[0] = '\0';
+	while (*s)
 	{
-		if (strchr(" -.()", *s) != NULL)
-			continue;
-		if (!is_digit(*s))
-			return "a phone number has digits only";
-		if (n == 0 && *s == '0')
-			return "a leading 0 is a national form; write the country code";
-		if (n == PHONE_MAX_DIGITS)
-			return "a phone number has at most 15 digits";
-		digits[n++] = *s;
+		const char *problem;
+		DigitGroup	group;
+
+		if ((problem = take_group(&s, digits, &n, &group)) != NULL)
+			return problem;
+		if (group.length == 0)
+			break;
+		if (group.separator == '/' && n - group.length > MOST_BEFORE_SLASH)
+			return "what stands before the slash is a number by itself";
+		before = last;
+		last = group;
+		ngroups++;
 	}
-	digits[n] = '\0';
-	return n < PHONE_MIN_DIGITS ? "a phone number has at least 7 digits with its country code" : NULL;
+	if (!is_own_tail(&last, &before, ngroups))
+		return "the digits at the end are a decimal or an extension; write the number without them";
+	return digits_problem(digits);
 }
 
-/* Cuts ":12" (a device) and "_1" (an agent) off a JID's local part. */
+/*
+ * Cuts an agent and a device off a JID's local part: "_1", ":12" and
+ * whatsmeow's ".0:12".
+ */
 static void
 cut_device(char *local)
 {
-	for (const char *mark = ":_"; *mark; mark++)
-	{
-		char	   *at = strrchr(local, *mark);
+	size_t		n = count_digits(local);
+	char	   *rest = local + n;
 
-		if (at != NULL && at[1] != '\0' && at[1 + count_digits(at + 1)] == '\0')
-			*at = '\0';
-	}
+	if (*rest == '.' && count_digits(rest + 1) > 0 && rest[1 + count_digits(rest + 1)] == ':')
+		rest += 1 + count_digits(rest + 1);
+	else if (*rest == '_' && count_digits(rest + 1) > 0)
+		rest += 1 + count_digits(rest + 1);
+	if (*rest == ':' && count_digits(rest + 1) > 0)
+		rest += 1 + count_digits(rest + 1);
+	if (*rest == '\0')
+		local[n] = '\0';
 }
 
 static Jid
@@ -242,6 +398,21 @@ parse_phone(const char *s)
 	const char *problem = phone_digits(s, digits);
 
 	return problem ? jid_invalid(problem) : jid_make(JID_PERSON, digits, "c.us");
+}
+
+/* The number before a server: as engines write it, in digits only. */
+static Jid
+parse_phone_local(const char *local)
+{
+	size_t		n = count_digits(local);
+	const char *problem;
+
+	if (local[n] != '\0' || n == 0)
+		return jid_invalid("before \"@\" a phone number has digits only");
+	if (n > PHONE_MAX_DIGITS)
+		return jid_invalid("a phone number has at most 15 digits");
+	problem = digits_problem(local);
+	return problem ? jid_invalid(problem) : jid_make(JID_PERSON, local, "c.us");
 }
 
 static Jid
@@ -293,7 +464,7 @@ parse_with_server(char *local, const char *server)
 		{
 			case SERVER_PHONE:
 				cut_device(local);
-				return parse_phone(local);
+				return parse_phone_local(local);
 			case SERVER_LID:
 				cut_device(local);
 				return parse_lid(local);
@@ -304,6 +475,60 @@ parse_with_server(char *local, const char *server)
 		}
 	}
 	return jid_invalid("what follows \"@\" is not known to WhatsApp");
+}
+
+/* Does the text at `at` begin like that, in any case? */
+static bool
+begins_with(const char *at, const char *end, const char *start)
+{
+	size_t		n = strlen(start);
+
+	return (size_t) (end - at) >= n && pg_strncasecmp(at, start, n) == 0;
+}
+
+/* The value of a query's parameter, at whose name *at is moved behind; false when it has none. */
+static bool
+find_parameter(const char **at, const char *end, const char *name)
+{
+	for (const char *s = *at; s < end; s++)
+	{
+		if ((*s != '?' && *s != '&') || !begins_with(s + 1, end, name))
+			continue;
+		*at = s + 1 + strlen(name);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Narrows *input and *len to the number in a link; leaves them alone when it is
+ * none.  "%2B" is how a link writes a plus.
+ */
+static void
+cut_out_of_link(const char **input, size_t *len)
+{
+	const char *at = *input;
+	const char *end = at + *len;
+
+	while (at < end && *at != '\0' && strchr(" \t\r\n", *at))
+		at++;
+	for (size_t i = 0; i < lengthof(link_schemes); i++)
+		if (begins_with(at, end, link_schemes[i]))
+			at += strlen(link_schemes[i]);
+	for (size_t i = 0; i < lengthof(links); i++)
+	{
+		if (!begins_with(at, end, links[i].start))
+			continue;
+		at += strlen(links[i].start);
+		if (links[i].parameter && !find_parameter(&at, end, links[i].parameter))
+			return;
+		if (begins_with(at, end, "%2B"))
+			at += strlen("%2B");
+		*input = at;
+		for (*len = 0; at < end && (*at == '\0' || !strchr("?&#", *at)); at++)
+			(*len)++;
+		return;
+	}
 }
 
 /*
@@ -317,27 +542,18 @@ Jid
 jid_parse(const char *input, size_t len)
 {
 	char		folded[FOLD_SIZE];
-	char	   *s = folded;
 	char	   *at;
 
+	cut_out_of_link(&input, &len);
 	if (!fold_input(input, len, folded))
 		return jid_invalid("it has characters that no number or JID has");
-	if (*s == '\0')
+	if (*folded == '\0')
 		return jid_invalid("it is empty");
-	at = strchr(s, '@');
-	if (at != NULL)
-	{
-		*at = '\0';
-		return parse_with_server(s, at + 1);
-	}
-	for (size_t i = 0; i < lengthof(phone_prefixes); i++)
-	{
-		size_t		n = strlen(phone_prefixes[i]);
-
-		if (strncmp(s, phone_prefixes[i], n) == 0)
-			return parse_phone(s + n);
-	}
-	return parse_phone(s);
+	at = strchr(folded, '@');
+	if (at == NULL)
+		return parse_phone(folded);
+	*at = '\0';
+	return parse_with_server(folded, at + 1);
 }
 
 /* Is this, to the letter, a group JID? */

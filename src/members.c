@@ -4,8 +4,9 @@
  *	  Who is in a member list.
  *
  * Pure.  A list names people by phone number, by LID, or by both.  A LID is
- * never compared with a number; as long as the list has somebody of whom only
- * a LID is known, who is not found is not absent.
+ * never compared with a number, and what was not understood is not "no": who is
+ * not found is absent only if the list is complete and each of its entries is
+ * surely somebody else.
  *
  * IDENTIFICATION
  *	  src/members.c
@@ -35,17 +36,15 @@ members_find(const WireMembers *list, const Jid *jid)
 	return NULL;
 }
 
-/* Is there anybody in the list of whom only a LID is known? */
-bool
-members_have_unresolved(const WireMembers *list)
+/* True if an entry is surely of somebody else: by number, or by LID. */
+static bool
+is_of_another(const WireMember *member, const Jid *phone, const Jid *lid)
 {
-	for (int i = 0; i < list->count; i++)
-		if (list->members[i].role != WIRE_ROLE_LEFT && list->members[i].phone.kind != JID_PERSON)
-			return true;
-	return false;
+	return (member->phone.kind == JID_PERSON && phone->kind == JID_PERSON) ||
+		(member->lid.kind == JID_LID && lid->kind == JID_LID);
 }
 
-/* How many are in the group. */
+/* How many the list names who are in the group. */
 int
 members_count(const WireMembers *list)
 {
@@ -56,13 +55,40 @@ members_count(const WireMembers *list)
 	return n;
 }
 
-/* Is a person in the group?  lid: the person's LID, invalid if not known. */
+/* How many are in the group, as far as the list tells. */
+int
+members_size(const WireMembers *list)
+{
+	return Max(members_count(list) + list->unread, list->stated);
+}
+
+/*
+ * True if the list is the whole group: each entry is understood, and there are
+ * as many as the answer states (a community's announcement group lists a few
+ * of its thousands).  Only a complete list says that somebody is absent.
+ */
+bool
+members_is_complete(const WireMembers *list)
+{
+	return list->unread == 0 && members_count(list) >= list->stated;
+}
+
+/*
+ * Is somebody in the group?  person: a number or a LID; lid: the LID of a
+ * number, invalid if not known.  Absent is only who differs from each entry of
+ * a complete list; a number and a LID do not tell each other apart.
+ */
 Presence
 members_presence(const WireMembers *list, const Jid *person, const Jid *lid)
 {
+	const Jid  *known_lid = person->kind == JID_LID ? person : lid;
+
 	if (members_find(list, person) || (lid->kind == JID_LID && members_find(list, lid)))
 		return PRESENCE_PRESENT;
-	if (lid->kind == JID_LID || !members_have_unresolved(list))
-		return PRESENCE_ABSENT;
-	return PRESENCE_UNKNOWN;
+	if (!members_is_complete(list))
+		return PRESENCE_UNKNOWN;
+	for (int i = 0; i < list->count; i++)
+		if (list->members[i].role != WIRE_ROLE_LEFT && !is_of_another(&list->members[i], person, known_lid))
+			return PRESENCE_UNKNOWN;
+	return PRESENCE_ABSENT;
 }

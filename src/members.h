@@ -22,8 +22,9 @@ typedef enum Presence
 } Presence;
 
 extern const WireMember *members_find(const WireMembers *list, const Jid *jid);
-extern bool members_have_unresolved(const WireMembers *list);
 extern int	members_count(const WireMembers *list);
+extern int	members_size(const WireMembers *list);
+extern bool members_is_complete(const WireMembers *list);
 extern Presence members_presence(const WireMembers *list, const Jid *person, const Jid *lid);
 
 #endif							/* WAWP_MEMBERS_H */

@@ -151,7 +151,10 @@ static const CodeRule code_rules[] = {
 	{LEVEL_PERSON, ANY, 451, WAWP_LEGAL_RESTRICTED, NULL},
 	{LEVEL_PERSON | LEVEL_ENGINE, ANY, 463, WAWP_ACCOUNT_RESTRICTED, NULL},
 
+	{LEVEL_ENGINE, ANY, 400, WAWP_UNRECOGNISED, "WhatsApp calls the request malformed"},
+	{LEVEL_ENGINE, ANY, 406, WAWP_UNRECOGNISED, "WhatsApp does not accept the request"},
 	{LEVEL_HTTP, ANY, 401, WAWP_AUTH_FAILED, NULL},
+	{LEVEL_HTTP, ANY, 402, WAWP_QUOTA_EXCEEDED, NULL},
 	{LEVEL_ENGINE, ANY, 401, WAWP_NOT_ADMIN, NULL},
 	{CALL, ANY, 403, WAWP_NOT_ADMIN, NULL},
 	{CALL, ANY, 404, WAWP_GROUP_NOT_FOUND, NULL},
@@ -330,7 +333,7 @@ OutcomeReading
 outcome_of_person(WawpOperation operation, int code, int inner_code,
 				  const char *text, bool after_success)
 {
-	OutcomeReading reading = {WAWP_UNRECOGNISED, NULL};
+	OutcomeReading reading = {.outcome = WAWP_UNRECOGNISED};
 	const TextRule *rule;
 
 	if (code == 421 && inner_code == 419)
@@ -350,20 +353,55 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 }
 
 /*
- * Does the answer say that the API has no such route?  A 404 that is no JSON
- * comes from a proxy or a framework and is no statement about a group.
+ * True if the answer says that the API has no such route.  A 404 that is no
+ * JSON comes from a proxy or a framework and is no statement about a group.
  */
 bool
-outcome_is_missing_route(int http_status, const char *text, bool is_json)
+outcome_is_missing_route(int http_status, const char *text, BodyKind body)
 {
-	static const char *const fragments[] = {"cannot get /", "cannot post /", "no route"};
+	static const char *const fragments[] = {"cannot get /", "cannot post /", "no route", "not implemented"};
 
-	if (http_status != 404 || !is_json)
-		return http_status == 404 || http_status == 405;
+	if (http_status == 405 || http_status == 501)
+		return true;
+	if (http_status == 404 && body != BODY_JSON)
+		return true;
+	if (http_status != 404 && http_status != 422)
+		return false;
 	for (size_t i = 0; text && i < lengthof(fragments); i++)
 		if (contains(text, fragments[i]))
 			return true;
 	return false;
+}
+
+/*
+ * What stands between us and the API may answer in its place.  These say so by
+ * themselves, whatever they carry; of the others a status is the API's word
+ * only with the API's kind of body.
+ */
+static const struct
+{
+	int			first;
+	int			last;
+	const char *note;
+}			outages[] =
+{
+	{300, 399, "redirects are not followed"},
+	{405, 405, "the API does not take this request at its address"},
+	{407, 408, "the request did not get through to the API"},
+	{411, 411, "the request did not get through to the API"},
+	{417, 418, "the request did not get through to the API"},
+	{502, 504, "the API is not reached by its gateway"},
+	{520, 530, "the API is not reached by its gateway"},
+};
+
+/* Why an answer is not the API's own; NULL when it may be. */
+static const char *
+outage_note(int http_status, BodyKind body)
+{
+	for (size_t i = 0; i < lengthof(outages); i++)
+		if (http_status >= outages[i].first && http_status <= outages[i].last)
+			return outages[i].note;
+	return body == BODY_PAGE && http_status >= 300 ? "a web page came in place of the API's answer" : NULL;
 }
 
 static bool
@@ -385,9 +423,9 @@ is_failure_word(const char *word)
  */
 OutcomeReading
 outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
-				   const char *code_word, const char *text, bool is_json)
+				   const char *code_word, const char *text, BodyKind body)
 {
-	OutcomeReading reading = {WAWP_UNRECOGNISED, NULL};
+	OutcomeReading reading = {.outcome = WAWP_UNRECOGNISED};
 	const TextRule *rule;
 
 	for (size_t i = 0; code_word && i < lengthof(code_words); i++)
@@ -404,10 +442,14 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 		reading.outcome = rule->outcome;
 	else if (engine_code >= 400 && read_code(LEVEL_ENGINE, operation, engine_code, &reading))
 		return reading;
-	else if (outcome_is_missing_route(http_status, text, is_json))
+	else if ((reading.note = outage_note(http_status, body)) != NULL)
+	{
+		reading.is_outage = true;
+		if (http_status >= 500)
+			reading.outcome = WAWP_SERVER_ERROR;
+	}
+	else if (outcome_is_missing_route(http_status, text, body))
 		reading.note = "the API has no such route";
-	else if (http_status >= 300 && http_status < 400)
-		reading.note = "redirects are not followed";
 	else if (!read_code(LEVEL_HTTP, operation, http_status, &reading) && is_failure_word(code_word))
 		reading.outcome = WAWP_SERVER_ERROR;
 	return reading;

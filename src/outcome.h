@@ -95,11 +95,21 @@ typedef struct OutcomeInfo
 	const char *hint;			/* the way out, or NULL */
 } OutcomeInfo;
 
+/* What came as the body of a refusal. */
+typedef enum BodyKind
+{
+	BODY_NONE,					/* nothing, or nothing that is text */
+	BODY_JSON,
+	BODY_SENTENCE,				/* engines refuse with a bare sentence, too */
+	BODY_PAGE					/* a web page: of a proxy or a framework */
+} BodyKind;
+
 /* A reading: what it means and, where the answer has no text, why. */
 typedef struct OutcomeReading
 {
 	WawpOutcome outcome;
 	const char *note;			/* static, or NULL */
+	bool		is_outage;		/* it came from what stands before the API and speaks of nobody's request */
 } OutcomeReading;
 
 extern const OutcomeInfo *outcome_info(WawpOutcome outcome);
@@ -109,8 +119,8 @@ extern const char *outcome_operation_name(WawpOperation operation);
 extern OutcomeReading outcome_of_person(WawpOperation operation, int code, int inner_code,
 										const char *text, bool after_success);
 extern OutcomeReading outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
-										 const char *code_word, const char *text, bool is_json);
-extern bool outcome_is_missing_route(int http_status, const char *text, bool is_json);
+										 const char *code_word, const char *text, BodyKind body);
+extern bool outcome_is_missing_route(int http_status, const char *text, BodyKind body);
 extern bool outcome_is_quota_text(const char *text);
 
 #endif							/* WAWP_OUTCOME_H */

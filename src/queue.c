@@ -699,8 +699,7 @@ queue_ask(Oid roleid, const char *instance, Wish *wish, const char *group, const
 	wish->reason = text_limit_cut(TEXT_REASON, wish->reason);
 	before = sqlrun_begin_as_owner();
 	if (problem)
-		note_failed(requester, wish, text_limit_cut(TEXT_GROUP_JID, group), text_limit_cut(TEXT_JID, person),
-					"bad_identifier", problem);
+		note_failed(requester, wish, group, person, "bad_identifier", problem);
 	else
 		(void) ask_one(requester, wish, &jid, &find_and_keep_queued, &created);
 	sqlrun_end_as_owner(&before);

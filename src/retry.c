@@ -26,6 +26,8 @@
 #include "postgres_fe.h"
 #endif
 
+#include <math.h>
+
 #include "retry.h"
 
 #define SECOND INT64CONST(1000)
@@ -78,4 +80,36 @@ retry_delay_ms(WawpOutcome outcome, int failures, int retry_after_s, double rand
 		return Max(delay, retry_after_s * SECOND);
 	}
 	return -1;
+}
+
+/*
+ * Reads Retry-After where it is a number of seconds, perhaps with a fraction;
+ * false where it is anything else, such as a date.
+ */
+bool
+retry_after_number(const char *text, double *seconds)
+{
+	size_t		digits;
+	size_t		n;
+
+	text += strspn(text, " \t");
+	digits = strspn(text, "0123456789");
+	n = digits;
+	if (text[n] == '.')
+		n += 1 + strspn(text + n + 1, "0123456789");
+	if (digits == 0 || text[n + strspn(text + n, " \t")] != '\0')
+		return false;
+	*seconds = strtod(text, NULL);
+	return true;
+}
+
+/*
+ * Whole seconds to wait, rounded up; -1 where it says nothing that can be
+ * meant: what is over, and what lies so far off that it is a point in time or
+ * a mistake.
+ */
+int
+retry_after_usable(double seconds)
+{
+	return seconds > 0 && seconds <= RETRY_AFTER_MOST ? (int) ceil(seconds) : -1;
 }

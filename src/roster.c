@@ -287,7 +287,7 @@ take_list(const Errand *errand, Roster *roster, const HttpResult *result)
 	if (errand->asked_at <= roster->changed_at)
 		return;
 	MemoryContextReset(roster->list_memory);
-	roster->list.count = list.count;
+	roster->list = list;
 	roster->list.members = MemoryContextAlloc(roster->list_memory, sizeof(WireMember) * list.count);
 	memcpy(roster->list.members, list.members, sizeof(WireMember) * list.count);
 	roster->asked_at = errand->asked_at;
@@ -338,6 +338,7 @@ take_fact(const Errand *errand, const HttpResult *result)
 	MemoryContext caller = MemoryContextSwitchTo(fact_memory);
 	RosterFact *fact = palloc0(sizeof(RosterFact));
 	Jid			jid = {.kind = JID_INVALID};
+	Jid			lid;
 	WireTruth	truth = WIRE_UNKNOWN;
 
 	fact->question = errand->question;
@@ -345,7 +346,7 @@ take_fact(const Errand *errand, const HttpResult *result)
 	if (http_is_success(result) && errand->question == ASK_LID)
 		jid = wire_read_lid(result->body, result->body_len);
 	else if (http_is_success(result))
-		truth = wire_read_exists(result->body, result->body_len, &jid);
+		truth = wire_read_exists(result->body, result->body_len, &jid, &lid);
 	fact->is_known = jid.kind == JID_LID || truth != WIRE_UNKNOWN;
 	if (truth == WIRE_YES && jid.kind != JID_PERSON)
 		strlcpy(fact->answer, errand->person, sizeof(fact->answer));

@@ -45,14 +45,14 @@ extern void escape_json(StringInfo buf, const char *str);
 #define INVITE_PREFIX "https://chat.whatsapp.com/"
 
 static const char *const id_keys[] = {"JID", "jid", "id", "wid", "participant", "gid", "contact", "number", NULL};
-static const char *const phone_keys[] = {"PhoneNumber", "phoneNumber", "phone_number", "pn", "phone", NULL};
+static const char *const phone_keys[] = {"PhoneNumber", "phoneNumber", "phone_number", "pn", "phone", "number", NULL};
 static const char *const lid_keys[] = {"LID", "lid", NULL};
 static const char *const code_keys[] = {"code", "status", "statusCode", "Error", "error", NULL};
 static const char *const text_keys[] = {"message", "reason", "detail", "error", NULL};
 static const char *const list_keys[] = {"updateParticipants", "results", "result", "participants", "Participants", "members", "groups", "response", "data", NULL};
 static const char *const ok_keys[] = {"ok", "success", "result", "sent", "value", NULL};
 static const char *const subject_keys[] = {"subject", "name", "Name", "title", NULL};
-static const char *const size_keys[] = {"size", "ParticipantCount", "participantsCount", NULL};
+static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", NULL};
 
 /*
  * ---- out
@@ -140,21 +140,40 @@ jid_of_text(const char *text)
 	return text ? jid_parse(text, strlen(text)) : none;
 }
 
-/* An id is a text, or WEBJS's {"server","user","_serialized"}. */
+/*
+ * An id is a text, or WEBJS's {"server","user","_serialized"}, of which the
+ * server decides whose digits those are.
+ */
 static const char *
 id_text(const JsonNode *node)
 {
-	static const char *const keys[] = {"_serialized", "id", "user", NULL};
+	const char *whole;
+	const char *user;
+	const char *server;
 
-	if (json_node_is(node, JSON_KIND_OBJECT))
-		node = json_node_any(node, keys);
-	return json_node_text(node);
+	if (!json_node_is(node, JSON_KIND_OBJECT))
+		return json_node_text(node);
+	whole = json_node_text(json_node_get(node, "_serialized"));
+	if (whole == NULL && (whole = json_node_text(json_node_get(node, "id"))) == NULL)
+	{
+		user = json_node_text(json_node_get(node, "user"));
+		server = json_node_text(json_node_get(node, "server"));
+		return user && server ? psprintf("%s@%s", user, server) : user;
+	}
+	return whole;
 }
 
 static const char *
 id_of(const JsonNode *object)
 {
 	return id_text(json_node_any(object, id_keys));
+}
+
+/* Who an id names: digits without a server are nobody's, as a LID has digits, too. */
+static Jid
+jid_of_id(const char *text)
+{
+	return jid_of_text(text && strchr(text, '@') ? text : NULL);
 }
 
 /* A phone number, from a field that holds one; never out of a LID. */
@@ -164,6 +183,18 @@ phone_of(const JsonNode *object)
 	Jid			jid = jid_of_text(id_text(json_node_any(object, phone_keys)));
 
 	if (jid.kind != JID_PERSON)
+		jid = jid_of_text(NULL);
+	return jid;
+}
+
+/* A LID, from a field that holds one: as a JID, or as its digits alone. */
+static Jid
+lid_of(const JsonNode *object)
+{
+	const char *text = id_text(json_node_any(object, lid_keys));
+	Jid			jid = jid_of_text(text && !strchr(text, '@') ? psprintf("%s@lid", text) : text);
+
+	if (jid.kind != JID_LID)
 		jid = jid_of_text(NULL);
 	return jid;
 }
@@ -322,6 +353,28 @@ read_engine_node(const JsonNode *content, WirePerson *person)
 		json_node_int(json_node_get(json_node_get(child, "attrs"), "error"), &person->inner_code);
 }
 
+/*
+ * Who an entry speaks of: a phone number wherever one stands, Baileys' node
+ * under "content" included (Baileys#1842), else a LID.
+ */
+static void
+read_person_ids(const JsonNode *node, WirePerson *person)
+{
+	const JsonNode *attrs = json_node_get(json_node_get(node, "content"), "attrs");
+	Jid			id = jid_of_text(person->id);
+
+	person->jid = phone_of(node);
+	if (person->jid.kind == JID_INVALID)
+		person->jid = phone_of(attrs);
+	if (person->jid.kind == JID_INVALID)
+		person->jid = id;
+	person->lid = id.kind == JID_LID ? id : lid_of(node);
+	if (person->lid.kind == JID_INVALID)
+		person->lid = lid_of(attrs);
+	if (person->jid.kind == JID_INVALID)
+		person->jid = person->lid;
+}
+
 /* One person's entry; `key` is its name in a map, else NULL. */
 static WirePerson
 read_person(const JsonNode *node, const char *key)
@@ -330,9 +383,7 @@ read_person(const JsonNode *node, const char *key)
 	const char *jid_word = json_node_text(json_node_get(node, "JID"));
 
 	person.id = key ? key : json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : id_of(node);
-	person.jid = phone_of(node);
-	if (person.jid.kind == JID_INVALID)
-		person.jid = jid_of_text(person.id);
+	read_person_ids(node, &person);
 	for (const char *const *name = text_keys; *name && !person.text; name++)
 		person.text = message_text(json_node_get(node, *name));
 	read_verdict(node, &person);
@@ -430,21 +481,34 @@ read_one_person(const JsonNode *node, WireAnswer *answer)
 	add_person(answer, read_person(node, NULL));
 }
 
+/* Answers are wrapped in envelopes; none is known that is wrapped deeper. */
+#define MAX_WRAPPING 6
+
+/* People named in a list, a map or an object of this level; false when there are none. */
+static bool
+read_people_here(const JsonNode *node, WireAnswer *answer)
+{
+	if (json_node_is(node, JSON_KIND_ARRAY) || is_map_by_jid(node))
+		read_people_list(node, answer);
+	else if (is_person_object(node))
+		read_one_person(node, answer);
+	else
+		read_added_failed(node, answer);
+	return answer->npeople > 0;
+}
+
+/* People named at any depth of wrapping: {"success","data":{"updateParticipants":[...]}} */
 static void
 read_people(const JsonNode *root, WireAnswer *answer)
 {
-	const JsonNode *list = list_in(root);
+	const JsonNode *node = root;
 
-	if (json_node_is(root, JSON_KIND_ARRAY) || is_map_by_jid(root))
-		read_people_list(root, answer);
-	else if (is_person_object(root))
-		read_one_person(root, answer);
-	else if (list && (json_node_is(list, JSON_KIND_ARRAY) || is_map_by_jid(list)))
-		read_people_list(list, answer);
-	else if (list && is_person_object(list))
-		read_one_person(list, answer);
-	else
-		read_added_failed(root, answer);
+	for (int depth = 0; depth < MAX_WRAPPING && node; depth++)
+	{
+		if (read_people_here(node, answer) || !json_node_is(node, JSON_KIND_OBJECT) || is_map_by_jid(node))
+			return;
+		node = list_in(node);
+	}
 }
 
 /*
@@ -609,8 +673,8 @@ unwrapped(const JsonNode *root)
 static WireRole
 role_of(const JsonNode *node)
 {
-	static const char *const owner_flags[] = {"isSuperAdmin", "IsSuperAdmin", NULL};
-	static const char *const admin_flags[] = {"isAdmin", "IsAdmin", NULL};
+	static const char *const owner_flags[] = {"isSuperAdmin", "IsSuperAdmin", "is_super_admin", NULL};
+	static const char *const admin_flags[] = {"isAdmin", "IsAdmin", "is_admin", NULL};
 	static const char *const role_words[] = {"role", "admin", "rank", NULL};
 	static const char *const owners[] = {"superadmin", "owner", "creator", NULL};
 	static const char *const admins[] = {"admin", NULL};
@@ -634,34 +698,47 @@ read_member(const JsonNode *node, const char *key)
 	WireMember	member = {.role = role_of(node)};
 	bool		is_text = json_node_is(node, JSON_KIND_STRING);
 
-	member.jid = jid_of_text(is_text ? json_node_text(node) : id_of(node));
+	member.jid = jid_of_id(is_text ? json_node_text(node) : id_of(node));
 	if (member.jid.kind == JID_INVALID && key)
-		member.jid = jid_of_text(key);
+		member.jid = jid_of_id(key);
 	member.phone = phone_of(node);
-	member.lid = jid_of_text(id_text(json_node_any(node, lid_keys)));
+	member.lid = lid_of(node);
 	if (member.jid.kind == JID_PERSON && member.phone.kind == JID_INVALID)
 		member.phone = member.jid;
 	if (member.jid.kind == JID_LID)
 		member.lid = member.jid;
-	else if (member.lid.kind != JID_LID)
-		member.lid = jid_of_text(NULL);
 	if (member.jid.kind == JID_INVALID)
 		member.jid = member.phone.kind == JID_PERSON ? member.phone : member.lid;
 	return member;
 }
 
-/* Members of a list; entries that name nobody are left out. */
+/* The size that a group's description states; -1 when it does not. */
+static int
+stated_size(const JsonNode *node)
+{
+	int			size;
+
+	if (json_node_is(node, JSON_KIND_OBJECT) &&
+		json_node_int(json_node_any(node, size_keys), &size) && size >= 0)
+		return size;
+	return -1;
+}
+
+/* Members of a list; entries that name nobody who can be read are counted. */
 static void
 read_member_list(const JsonNode *list, WireMembers *out)
 {
 	out->members = palloc(sizeof(WireMember) * Max(list->count, 1));
-	out->count = 0;
+	out->count = out->unread = 0;
+	out->stated = -1;
 	for (const JsonNode *child = list->first; child; child = child->next)
 	{
 		WireMember	member = read_member(child, child->key);
 
 		if (member.jid.kind == JID_PERSON || member.jid.kind == JID_LID)
 			out->members[out->count++] = member;
+		else if (member.role != WIRE_ROLE_LEFT)
+			out->unread++;
 	}
 }
 
@@ -674,14 +751,17 @@ wire_read_members(const char *body, size_t len, WireMembers *out)
 {
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *list = root;
+	int			stated = -1;
 
-	if (json_node_is(root, JSON_KIND_OBJECT) && !is_map_by_jid(root))
-		list = list_in(root);
-	if (json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list))
+	for (int depth = 0; depth < 2 && json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list); depth++)
+	{
+		stated = Max(stated, stated_size(list));
 		list = list_in(list);
+	}
 	if (!json_node_is_list(list) || is_error(root))
 		return false;
 	read_member_list(list, out);
+	out->stated = stated;
 	return out->count > 0 || list->count == 0;
 }
 
@@ -717,6 +797,18 @@ says_only_admins_add(const JsonNode *node)
 	return mode && strcmp(mode, "admin_add") == 0;
 }
 
+/* Baileys' joinApprovalMode, GOWS' IsJoinApprovalRequired: whoever is added waits for an admin. */
+static bool
+says_approval(const JsonNode *node)
+{
+	static const char *const keys[] = {"joinApprovalMode", "IsJoinApprovalRequired", "isJoinApprovalRequired",
+		"membershipApprovalMode", "join_approval_mode", NULL};
+	const JsonNode *mode = json_node_any(node, keys);
+
+	return json_node_is(mode, JSON_KIND_TRUE) || means_success(json_node_text(mode)) ||
+		(json_node_text(mode) && strcmp(json_node_text(mode), "on") == 0);
+}
+
 static WireGroup
 read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 {
@@ -733,16 +825,15 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 	if (!group.subject)
 		group.subject = json_node_text(json_node_any(metadata, subject_keys));
 	group.only_admins_add = says_only_admins_add(node) || says_only_admins_add(metadata);
-	members->count = 0;
+	group.asks_approval = says_approval(node) || says_approval(metadata);
+	memset(members, 0, sizeof(*members));
 	if (list)
-	{
 		read_member_list(list, members);
-		group.size = count_members(members);
-	}
-	if ((!list || list->count == 0) &&
-		!json_node_int(json_node_any(node, size_keys), &group.size) &&
-		!json_node_int(json_node_any(metadata, size_keys), &group.size))
-		group.size = -1;
+	members->stated = Max(stated_size(node), stated_size(metadata));
+	if (members->stated >= 0)
+		group.size = members->stated;
+	else if (list && list->count > 0)
+		group.size = count_members(members) + members->unread;
 	return group;
 }
 
@@ -888,23 +979,30 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 
 /*
  * Reads check-exists.  Anything unclear is WIRE_UNKNOWN, never "no".  `chat`
- * is the identifier WhatsApp itself uses, invalid when not told.
+ * is the person's JID as WhatsApp has it, by number where one is told (GOWS
+ * 2026.8 tells it beside the LID, as "pn"), else the LID; `lid` the LID.  Both
+ * are invalid when not told.
  */
 WireTruth
-wire_read_exists(const char *body, size_t len, Jid *chat)
+wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 {
 	static const char *const flags[] = {"numberExists", "exists", "isInWhatsapp", NULL};
 	static const char *const ids[] = {"chatId", "chat_id", "jid", "id", NULL};
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *flag = json_node_any(root, flags);
 	const char *status = json_node_text(json_node_get(root, "status"));
+	Jid			id;
 
 	if (!flag && json_node_is(json_node_get(root, "data"), JSON_KIND_OBJECT))
 	{
 		root = json_node_get(root, "data");
 		flag = json_node_any(root, flags);
 	}
-	*chat = jid_of_text(id_text(json_node_any(root, ids)));
+	id = jid_of_text(id_text(json_node_any(root, ids)));
+	*chat = id.kind == JID_LID ? phone_of(root) : id;
+	*lid = id.kind == JID_LID ? id : lid_of(root);
+	if (chat->kind == JID_INVALID)
+		*chat = *lid;
 	if (json_node_is(flag, JSON_KIND_TRUE) || (status && strcmp(status, "exists") == 0))
 		return WIRE_YES;
 	return json_node_is(flag, JSON_KIND_FALSE) ? WIRE_NO : WIRE_UNKNOWN;
@@ -915,12 +1013,10 @@ Jid
 wire_read_lid(const char *body, size_t len)
 {
 	const JsonNode *root = json_node_parse(body, len);
-	Jid			jid;
 
 	if (json_node_is(json_node_get(root, "data"), JSON_KIND_OBJECT))
 		root = json_node_get(root, "data");
-	jid = jid_of_text(id_text(json_node_any(root, lid_keys)));
-	return jid.kind == JID_LID ? jid : jid_of_text(NULL);
+	return lid_of(root);
 }
 
 /* The id of a message just sent, or NULL: wawp-api.md, section 5.4. */

@@ -34,6 +34,7 @@ typedef struct WirePerson
 {
 	const char *id;				/* as the answer has it */
 	Jid			jid;			/* phone number if known, else LID, else invalid */
+	Jid			lid;			/* invalid when the answer does not tell */
 	bool		has_code;
 	int			code;			/* the person's own number */
 	int			inner_code;		/* a second number under it, else 0 */
@@ -76,6 +77,8 @@ typedef struct WireMembers
 {
 	int			count;
 	WireMember *members;
+	int			unread;			/* entries that name nobody who can be read */
+	int			stated;			/* the group's size as the answer states it; -1: it does not */
 } WireMembers;
 
 typedef struct WireGroup
@@ -84,6 +87,7 @@ typedef struct WireGroup
 	const char *subject;		/* likewise */
 	int			size;			/* -1 when not told */
 	bool		only_admins_add;	/* it says that members may not add others */
+	bool		asks_approval;	/* it says that an admin approves whoever joins */
 } WireGroup;
 
 typedef struct WireGroups
@@ -126,7 +130,7 @@ extern bool wire_read_groups(const char *body, size_t len, WireGroups *out);
 extern char *wire_read_created(const char *body, size_t len);
 extern char *wire_read_invite(const char *body, size_t len);
 extern bool wire_read_session(const char *body, size_t len, WireSession *out);
-extern WireTruth wire_read_exists(const char *body, size_t len, Jid *chat);
+extern WireTruth wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid);
 extern Jid	wire_read_lid(const char *body, size_t len);
 extern const char *wire_read_message_id(const char *body, size_t len);
 

@@ -183,7 +183,7 @@ SELECT 'add', 500, format('{"statusCode":500,"timestamp":"2026-04-06T10:00:00.00
                           '"request":{"path":"/api/groups","body":{"access_token":"secret"}},"version":{"engine":"GOWS"}}', to_json(message)),
     format('- %s 500', outcome), 'H: ' || message
 FROM (VALUES
-    ('2 UNKNOWN: info query returned status 400: bad-request', 'server_error'),
+    ('2 UNKNOWN: info query returned status 400: bad-request', 'unrecognised'),
     ('2 UNKNOWN: info query returned status 401: not-authorized', 'not_admin'),
     ('2 UNKNOWN: info query returned status 403: forbidden', 'not_admin'),
     ('2 UNKNOWN: info query returned status 404: item-not-found', 'group_not_found'),
@@ -206,7 +206,7 @@ FROM (VALUES
 ) e(message, outcome);
 
 INSERT INTO answer (operation, http_status, body, reading, about) VALUES
-    ('add', 500, '{"statusCode":500,"exception":{"message":"bad-request","data":400}}', '- server_error 500', 'H: number only in data'),
+    ('add', 500, '{"statusCode":500,"exception":{"message":"bad-request","data":400}}', '- unrecognised 500', 'H: number only in data'),
     ('add', 500, '{"statusCode":500,"exception":{"message":"forbidden","data":"403"}}', '- not_admin 500', 'H: number in data as a string'),
     ('send', 500, '{"statusCode":500,"exception":{"message":"server returned error 463"}}', '- account_restricted 500', 'H: 463 to a message');
 

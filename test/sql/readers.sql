@@ -185,9 +185,9 @@ SELECT is((SELECT count(*)::int FROM ledger), 1, 'is not asked for twice');
 
 SELECT is(rows_of(format('SELECT * FROM wawp_groups(%L)', instance)),
     ARRAY['(120363012345678901@g.us,Support,3)', '(120363012345678902@g.us,"Not ours",3)', '(120363012345678903@g.us,Full,1024)',
-        '(120363012345678904@g.us,"Almost full",1023)', '(120363012345678905@g.us,"Lid only",2)', '(120363012345678906@g.us,"Lid and phone",' || hidden || ')',
+        '(120363012345678904@g.us,"Almost full",1023)', '(120363012345678905@g.us,"Lid only",2)', '(120363012345678906@g.us,"Lid and phone",' || stated || ')',
         '(15550000001-1623281429@g.us,"Old form",2)'], 'the groups in ' || instance)
-FROM (VALUES ('support', 1), ('webjs', 1), ('noweb', 1), ('gows', 1), ('gowa', 1)) i(instance, hidden);
+FROM (VALUES ('support', 2), ('webjs', 1), ('noweb', 2), ('gows', 2), ('gowa', 2)) i(instance, stated);
 SELECT is((SELECT count(*)::int FROM wawp_groups()), 7, 'the instance is optional');
 \! test/simulator/ctl $WAWP_SIM_PORT rule '[{"match":{"path":"^/v2/groups$"},"answer":{"json":[]}},{"match":{"path":"^/v2/groups$"},"answer":{"json":{}}},{"match":{"path":"^/v2/groups$"},"answer":{"json":{"data":[{"id":"120363000000000001@g.us","subject":"A"}]}}},{"match":{"path":"^/v2/groups$"},"answer":{"json":{"code":"invalid_session","message":"Session not found"}}},{"match":{"path":"^/v2/groups$"},"answer":{"json":{"ok":true}}},{"match":{"path":"^/v2/groups$"},"answer":{"json":{"error":"Something","groups":[]}}},{"match":{"path":"^/v2/groups$"},"answer":{"json":[{"id":"15550000001@c.us","name":"Ana"}]}}]' >/dev/null
 SELECT is(rows_of('SELECT * FROM wawp_groups()'), '{}', 'no groups, in an array');

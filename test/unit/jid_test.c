@@ -6,6 +6,7 @@
 #include "postgres_fe.h"
 
 #include "jid.h"
+#include "jid_sample.h"
 #include "tap.h"
 
 static const struct
@@ -118,6 +119,30 @@ test_other_form(void)
 	}
 }
 
+/* Valid numbers of many regions in many styles: none is lost, none becomes another. */
+static void
+test_sample(void)
+{
+	for (size_t i = 0; i < lengthof(sample); i++)
+	{
+		Jid			jid = jid_parse(sample[i][0], strlen(sample[i][0]));
+
+		ok(jid.kind == JID_PERSON && strncmp(jid.text, sample[i][1], strlen(sample[i][1])) == 0 &&
+		   strcmp(jid.text + strlen(sample[i][1]), "@c.us") == 0, "%s is %s", sample[i][0], sample[i][1]);
+	}
+}
+
+/* What a link has behind the number does not reach the number. */
+static void
+test_links(void)
+{
+	static const char nul[] = "tel:1555\0001234567";
+
+	ok(jid_parse(nul, sizeof(nul) - 1).kind == JID_INVALID, "a NUL in a link is refused");
+	ok(jid_parse("wa.me/15551234567?text=\xFF", 23).kind == JID_PERSON, "what is behind the number is not read");
+	ok(jid_parse("api.whatsapp.com/send", 21).kind == JID_INVALID, "a link without its parameter is refused");
+}
+
 int
 main(void)
 {
@@ -140,5 +165,7 @@ main(void)
 	test_embedded_nul();
 	test_long_input();
 	test_other_form();
+	test_links();
+	test_sample();
 	return done_testing();
 }

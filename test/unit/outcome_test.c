@@ -19,13 +19,13 @@ person(WawpOperation operation, int code)
 static const char *
 http(int status)
 {
-	return outcome_info(outcome_of_refusal(WAWP_OP_ADD, status, 0, NULL, "text", true).outcome)->name;
+	return outcome_info(outcome_of_refusal(WAWP_OP_ADD, status, 0, NULL, "text", BODY_JSON).outcome)->name;
 }
 
 static const char *
 engine(int code)
 {
-	return outcome_info(outcome_of_refusal(WAWP_OP_ADD, 500, code, NULL, NULL, true).outcome)->name;
+	return outcome_info(outcome_of_refusal(WAWP_OP_ADD, 500, code, NULL, NULL, BODY_JSON).outcome)->name;
 }
 
 static void
@@ -41,11 +41,53 @@ test_levels(void)
 	is_text(person(WAWP_OP_REMOVE, 404), "not_member", "a person's 404 when removing");
 	is_text(http(404), "group_not_found", "HTTP 404 with a JSON body");
 	is_text(person(WAWP_OP_ADD, 500), "server_error", "a person's 500");
-	is_text(engine(400), "server_error", "an engine's number nobody knows leaves it to HTTP");
+	is_text(engine(400), "unrecognised", "an engine's 400 inside a 500 is permanent");
+	is_text(engine(406), "unrecognised", "as is its 406");
+	is_text(engine(444), "server_error", "an engine's number nobody knows leaves it to HTTP");
+	is_text(http(402), "quota_exceeded", "HTTP 402 is the plan");
 	is_text(http(429), "rate_limited", "HTTP 429");
-	is_text(outcome_info(outcome_of_refusal(WAWP_OP_ADD, 429, 0, NULL, "Daily limit reached", true).outcome)->name,
+	is_text(outcome_info(outcome_of_refusal(WAWP_OP_ADD, 429, 0, NULL, "Daily limit reached", BODY_JSON).outcome)->name,
 			"rate_limited", "whatever it says");
 	is_text(person(WAWP_OP_ADD, 999), "unrecognised", "a number nobody knows");
+}
+
+/* Answers of what stands before the API: they speak of nobody's request. */
+static const struct
+{
+	int			status;
+	BodyKind	body;
+	bool		is_outage;
+	const char *outcome;
+}			outages[] =
+{
+	{302, BODY_NONE, true, "unrecognised"},
+	{405, BODY_JSON, true, "unrecognised"},
+	{503, BODY_JSON, true, "server_error"},
+	{504, BODY_PAGE, true, "server_error"},
+	{500, BODY_JSON, false, "server_error"},
+	{500, BODY_PAGE, true, "server_error"},
+	{403, BODY_JSON, false, "not_admin"},
+	{403, BODY_SENTENCE, false, "not_admin"},
+	{403, BODY_NONE, false, "not_admin"},
+	{403, BODY_PAGE, true, "unrecognised"},
+	{401, BODY_PAGE, true, "unrecognised"},
+	{404, BODY_PAGE, true, "unrecognised"},
+	{429, BODY_PAGE, false, "rate_limited"},
+};
+
+static void
+test_outages(void)
+{
+	for (size_t i = 0; i < lengthof(outages); i++)
+	{
+		OutcomeReading reading = outcome_of_refusal(WAWP_OP_ADD, outages[i].status, 0, NULL, NULL, outages[i].body);
+
+		ok(strcmp(outcome_info(reading.outcome)->name, outages[i].outcome) == 0 &&
+		   reading.is_outage == outages[i].is_outage, "HTTP %d with body %d is %s%s", outages[i].status,
+		   (int) outages[i].body, outages[i].outcome, outages[i].is_outage ? ", an outage" : "");
+	}
+	ok(outcome_is_missing_route(422, "not implemented by the engine", BODY_JSON), "a route that an engine lacks");
+	ok(!outcome_is_missing_route(422, "Session status is not as expected", BODY_JSON), "is not a session that is down");
 }
 
 static void
@@ -76,6 +118,7 @@ int
 main(void)
 {
 	test_levels();
+	test_outages();
 	test_tables();
 	test_redaction();
 	return done_testing();

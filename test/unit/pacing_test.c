@@ -182,6 +182,30 @@ test_parts(void)
 	ok(pace_spend(rate, 0, MINUTE, 1, 0.2) > pace_spend(rate, 0, MINUTE, 1, 0), "jitter only slows");
 }
 
+/* Retry-After as servers write it; -1: says nothing that can be meant. */
+static const struct
+{
+	const char *text;
+	int			seconds;
+}			retry_afters[] =
+{
+	{"120", 120}, {" 5 ", 5}, {"2.5", 3}, {"0.1", 1}, {"86400", 86400}, {"0", -1}, {"86401", -1},
+	{"1796000000", -1}, {"99999999999999999999999", -1}, {"0.0", -1},
+};
+
+static void
+test_retry_after(void)
+{
+	static const char *const no_numbers[] = {"", "-5", "soon", "5 s", "1e3", "0x10", "Wed, 21 Oct 2026 07:28:00 GMT", "."};
+	double		seconds;
+
+	for (size_t i = 0; i < lengthof(retry_afters); i++)
+		ok(retry_after_number(retry_afters[i].text, &seconds) &&
+		   retry_after_usable(seconds) == retry_afters[i].seconds, "Retry-After: %s", retry_afters[i].text);
+	for (size_t i = 0; i < lengthof(no_numbers); i++)
+		ok(!retry_after_number(no_numbers[i], &seconds), "\"%s\" is no number", no_numbers[i]);
+}
+
 static void
 test_retry(void)
 {
@@ -203,5 +227,6 @@ main(void)
 	test_slack();
 	test_parts();
 	test_retry();
+	test_retry_after();
 	return done_testing();
 }

@@ -6,6 +6,7 @@
  */
 #include "postgres_fe.h"
 
+#include "members.h"
 #include "outcome.h"
 #include "tap.h"
 #include "wire.h"
@@ -36,19 +37,20 @@ read_all(const char *body, size_t len)
 	WireGroup	group;
 	WireSession session;
 	Jid			jid;
+	Jid			lid;
 	WireAnswer	answer = wire_read_answer(body, len);
 
 	for (int i = 0; i < answer.npeople; i++)
 		outcome_of_person(WAWP_OP_ADD, answer.people[i].code, answer.people[i].inner_code,
 						  answer.people[i].text, true);
-	outcome_of_refusal(WAWP_OP_ADD, 500, answer.engine_code, answer.code, answer.text, answer.is_json);
+	outcome_of_refusal(WAWP_OP_ADD, 500, answer.engine_code, answer.code, answer.text, answer.is_json ? BODY_JSON : BODY_SENTENCE);
 	wire_read_members(body, len, &members);
 	wire_read_group(body, len, &group, &members);
 	wire_read_groups(body, len, &groups);
 	wire_read_created(body, len);
 	wire_read_invite(body, len);
 	wire_read_session(body, len, &session);
-	wire_read_exists(body, len, &jid);
+	wire_read_exists(body, len, &jid, &lid);
 	wire_read_lid(body, len);
 	wire_read_message_id(body, len);
 }
@@ -155,9 +157,144 @@ test_errors_under_success(void)
 			"invalid_session", "an envelope is read beside people");
 }
 
+/*
+ * Member lists as engines really send them, and what they say of one person.
+ * person, lid: who is looked for; lid may be "".
+ */
+static const struct
+{
+	const char *body;
+	const char *person;
+	const char *lid;
+	Presence	presence;
+	const char *about;
+}			lists[] =
+{
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@hosted\"}]", "15554440000", "",
+	PRESENCE_PRESENT, "@hosted is the phone"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"900000000000002@hosted.lid\"}]", "15554440000", "900000000000002@lid",
+	PRESENCE_PRESENT, "@hosted.lid is a LID"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@newserver\"}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "an unknown server names nobody who can be read"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"900@interop\"}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "nor does a person of another service"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":null}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "nor an entry without an id"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"admin\":null}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "nor one without a key for it"},
+	{"[{\"id\":\"15550000001@c.us\"},17]", "15554440000", "",
+	PRESENCE_UNKNOWN, "nor a number"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000\"}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "digits without a server are nobody's"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":{\"server\":\"lid\",\"user\":\"162122214421234\"}}]", "162122214421234", "",
+	PRESENCE_UNKNOWN, "the server decides whose digits they are"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":{\"server\":\"lid\",\"user\":\"162122214421234\"}}]", "15554440000", "162122214421234@lid",
+	PRESENCE_PRESENT, "and a LID in two parts is found"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":{\"server\":\"c.us\",\"user\":\"15554440000\"}}]", "15554440000", "",
+	PRESENCE_PRESENT, "as is a phone number in two parts"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"lid\":90071992547409931}]", "15554440000", "90071992547409931@lid",
+	PRESENCE_PRESENT, "a LID as a JSON number, beyond 2^53"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"lid\":162122214421234}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "which is no phone number"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"900000000000002@lid\",\"pn\":\"15554440000@s.whatsapp.net\"}]", "15554440000", "",
+	PRESENCE_PRESENT, "the phone beside a LID"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"900000000000002@lid\",\"phoneNumber\":15554440000}]", "15554440000", "",
+	PRESENCE_PRESENT, "the phone beside a LID, as a JSON number"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15550000002@c.us\"}]", "15554440000", "",
+	PRESENCE_ABSENT, "absent from a list that is understood"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15550000002@c.us\"}]", "900000000000011@lid", "",
+	PRESENCE_UNKNOWN, "a LID is unknown to a list by phone"},
+	{"[{\"id\":\"15550000001@c.us\",\"lid\":\"900000000000001@lid\"}]", "900000000000011@lid", "",
+	PRESENCE_ABSENT, "and known to one with both"},
+	{"[{\"id\":\"900000000000001@lid\"}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "a phone is unknown to a list by LID"},
+	{"[{\"id\":\"900000000000001@lid\"}]", "15554440000", "900000000000011@lid",
+	PRESENCE_ABSENT, "and known if its LID is"},
+	{"{\"size\":1000,\"participants\":[{\"id\":\"15550000001@c.us\"},{\"id\":\"15550000002@c.us\"}]}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a list shorter than the stated size proves presence only"},
+	{"{\"ParticipantCount\":1000,\"Participants\":[{\"JID\":\"15550000001@c.us\"}]}", "15550000001", "",
+	PRESENCE_PRESENT, "which it does"},
+	{"{\"size\":2,\"participants\":[{\"id\":\"15550000001@c.us\"},{\"id\":\"15550000002@c.us\"}]}", "15554440000", "",
+	PRESENCE_ABSENT, "a list as long as the stated size is complete"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"x@newserver\",\"role\":\"left\"}]", "15554440000", "",
+	PRESENCE_ABSENT, "who has left need not be understood"},
+};
+
+static void
+test_lists(void)
+{
+	for (size_t i = 0; i < lengthof(lists); i++)
+	{
+		Jid			person = jid_parse(lists[i].person, strlen(lists[i].person));
+		Jid			lid = jid_parse(lists[i].lid, strlen(lists[i].lid));
+		WireMembers members;
+
+		if (person.kind == JID_INVALID)
+			strcpy(person.text, "");
+		ok(wire_read_members(lists[i].body, strlen(lists[i].body), &members), "list %zu is read", i + 1);
+		is_int(members_presence(&members, &person, &lid), lists[i].presence, lists[i].about);
+	}
+}
+
+static void
+test_group_size(void)
+{
+	const char *body = "{\"id\":\"120363012345678901@g.us\",\"size\":1000,\"memberAddMode\":\"all_member_add\","
+		"\"joinApprovalMode\":true,\"participants\":[{\"id\":\"15550000001@c.us\"},{\"id\":\"x@y\"}]}";
+	const char *unstated = "{\"id\":\"120363012345678901@g.us\",\"participants\":[{\"id\":\"15550000001@c.us\"},{\"id\":\"x@y\"}]}";
+	WireMembers members;
+	WireGroup	group;
+
+	ok(wire_read_group(body, strlen(body), &group, &members), "a group is read");
+	is_int(group.size, 1000, "its size is what is stated");
+	is_int(members_size(&members), 1000, "for its list as well");
+	ok(group.asks_approval && !group.only_admins_add, "whoever is added waits for an admin");
+	ok(wire_read_group(unstated, strlen(unstated), &group, &members), "a group without a size is read");
+	is_int(group.size, 2, "its size is what is listed, read or not");
+}
+
+/* Who an answer speaks of: never by place, and at any depth of wrapping. */
+static void
+test_people(void)
+{
+	WireAnswer	answer = answer_of("[{\"status\":\"408\",\"jid\":\"900000000000868@lid\",\"content\":{\"attrs\":"
+								   "{\"phone_number\":\"15557650002@s.whatsapp.net\"}}}]");
+
+	is_int(answer.npeople, 1, "Baileys' answer in a LID group has its person");
+	is_text(answer.people[0].jid.text, "15557650002@c.us", "by the number under content");
+	is_text(answer.people[0].lid.text, "900000000000868@lid", "and by the LID");
+	answer = answer_of("{\"success\":true,\"data\":{\"updateParticipants\":[{\"status\":\"403\",\"jid\":\"15557650002@c.us\"}]}}");
+	is_int(answer.kind, WIRE_PEOPLE, "a refusal two levels deep is read");
+	is_int(answer.people[0].code, 403, "with its number");
+	answer = answer_of("{\"status\":\"success\",\"response\":{\"result\":{\"15557650002@c.us\":{\"code\":403}}}}");
+	is_int(answer.kind, WIRE_PEOPLE, "a refusal in a map three levels deep is read");
+	is_int(answer.people[0].code, 403, "with its number, too");
+	answer = answer_of("{\"data\":{\"data\":{\"data\":{\"ok\":true}}}}");
+	is_int(answer.npeople, 0, "wrapping alone names nobody");
+}
+
+static void
+test_exists(void)
+{
+	const char *body = "{\"numberExists\":true,\"chatId\":\"900000000000011@lid\",\"pn\":\"15551230011@c.us\"}";
+	const char *lid_only = "{\"numberExists\":true,\"chatId\":\"900000000000011@lid\"}";
+	Jid			chat;
+	Jid			lid;
+
+	is_int(wire_read_exists(body, strlen(body), &chat, &lid), WIRE_YES, "a number that exists");
+	is_text(chat.text, "15551230011@c.us", "pn is the person");
+	is_text(lid.text, "900000000000011@lid", "and the LID a fact about them");
+	is_int(wire_read_exists(lid_only, strlen(lid_only), &chat, &lid), WIRE_YES, "one that is told by LID only");
+	is_text(chat.text, "900000000000011@lid", "has the LID");
+}
+
 int
 main(void)
 {
+	test_lists();
+	test_group_size();
+	test_people();
+	test_exists();
 	test_requests();
 	test_invites();
 	test_errors_under_success();
