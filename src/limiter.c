@@ -336,7 +336,8 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 }
 
 /*
- * Gives back permits of requests that provably did not leave.  comes_back: the
+ * Gives back permits of requests that provably did not leave, as far as their
+ * time has not passed since (pace_give_back).  comes_back: the
  * worker has to know something first; it has waited since it first asked.
  */
 void

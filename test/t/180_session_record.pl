@@ -444,7 +444,7 @@ $group = new_group();
 my ($one, $two) = (new_person(), new_person());
 $session->ask("SELECT * FROM wawp_add_participants('$group',
 	ARRAY['$one', '+$one', 'nonsense', NULL, '$two', '$one\@s.whatsapp.net', '$group', '$two\@c.us'])");
-is($other->until("SELECT string_agg(kind || ' ' || split_part(jid, '\@'), ', ' ORDER BY id) FROM wawp.audit
+is($other->until("SELECT string_agg(kind || ' ' || split_part(jid, '\@', 1), ', ' ORDER BY id) FROM wawp.audit
 	WHERE group_jid = '$group'", qr/answered/),
 	"sent $one, sent $two, answered $one, answered $two", 'duplicates and what is no person: one row per person');
 
@@ -509,7 +509,7 @@ foreach (
 	my $before = $other->ask('SELECT max(id) FROM wawp.audit_log')->{out};
 	$answer = $session->ask("BEGIN; $sql; ROLLBACK");
 	is($answer->{state}, '', $name) || diag($answer->{err});
-	my @rows = map { $other->until("SELECT string_agg(concat_ws('/', coalesce(action::text, '-'), coalesce(split_part(jid, '\@'), '-'),
+	my @rows = map { $other->until("SELECT string_agg(concat_ws('/', coalesce(action::text, '-'), coalesce(split_part(jid, '\@', 1), '-'),
 		substring(detail ->> 'call' FROM '^\\w+'), coalesce(outcome::text, '-')), ', ' ORDER BY id)
 		FROM wawp.audit WHERE id > $before AND kind = '$_'", qr/./) } qw(sent answered);
 	is_deeply(\@rows, [ $sent, $done ], '... is recorded, although it was rolled back');
