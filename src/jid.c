@@ -400,21 +400,6 @@ parse_phone(const char *s)
 	return problem ? jid_invalid(problem) : jid_make(JID_PERSON, digits, "c.us");
 }
 
-/* The number before a server: as engines write it, in digits only. */
-static Jid
-parse_phone_local(const char *local)
-{
-	size_t		n = count_digits(local);
-	const char *problem;
-
-	if (local[n] != '\0' || n == 0)
-		return jid_invalid("before \"@\" a phone number has digits only");
-	if (n > PHONE_MAX_DIGITS)
-		return jid_invalid("a phone number has at most 15 digits");
-	problem = digits_problem(local);
-	return problem ? jid_invalid(problem) : jid_make(JID_PERSON, local, "c.us");
-}
-
 static Jid
 parse_lid(const char *local)
 {
@@ -464,7 +449,7 @@ parse_with_server(char *local, const char *server)
 		{
 			case SERVER_PHONE:
 				cut_device(local);
-				return parse_phone_local(local);
+				return parse_phone(local);
 			case SERVER_LID:
 				cut_device(local);
 				return parse_lid(local);

@@ -56,7 +56,7 @@ FROM (VALUES
 ) i(name, instance_id, url, options) \gset
 SET LOCAL wawp.instance = 'support';
 
-SELECT plan(166);
+SELECT plan(167);
 
 -- ---- what is sent
 
@@ -264,8 +264,10 @@ SELECT is(rows_of($$SELECT outcome, retry_at FROM wawp_add_participants('1203630
 SELECT is(rows_of($$SELECT outcome, retry_at BETWEEN clock_timestamp() + '20s' AND clock_timestamp() + '30s'
                     FROM wawp_add_participants('120363000000010429@g.us', '{15551230001,15551230002}')$$), ARRAY['(rate_limited,t)', '(rate_limited,t)'],
     'Retry-After in seconds');
-SELECT is(rows_of($$SELECT outcome, retry_at > clock_timestamp() + '1 day' FROM wawp_add_participants('120363000000020429@g.us', '{15551230001}')$$),
+SELECT is(rows_of($$SELECT outcome, retry_at BETWEEN clock_timestamp() + '50min' AND clock_timestamp() + '1h' FROM wawp_add_participants('120363000000020429@g.us', '{15551230001}')$$),
     ARRAY['(rate_limited,t)'], 'Retry-After as a date');
+SELECT is(rows_of($$SELECT outcome, retry_at FROM wawp_add_participants('120363000000030429@g.us', '{15551230001}')$$), ARRAY['(rate_limited,)'],
+    'a date far off is ignored');
 SELECT is(rows_of($$SELECT outcome, retry_at FROM wawp_add_participants('120363000000030429@g.us', '{15551230001}')$$), ARRAY['(rate_limited,)'],
     'Retry-After that is neither');
 SELECT is(rows_of($$SELECT outcome, retry_at BETWEEN clock_timestamp() AND clock_timestamp() + '5s'
