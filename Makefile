@@ -5,7 +5,7 @@
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
 #   make test-matrix            make test on PostgreSQL 17 and 18, each in a chroot (root, debootstrap)
 #   make bench                  measures what design and README promise; see test/bench/README.md
-#   make faults, make valgrind  likewise, and take minutes
+#   make faults, valgrind, asan likewise, and take minutes
 #
 # demo, test, bench and deps work on a machine that has neither pg_config nor a compiler yet:
 # everything that needs PGXS is inside the ifneq below.
@@ -129,7 +129,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench faults valgrind check-regress check-isolation check-tap check-names
+.PHONY: deps demo test test-matrix bench faults valgrind asan check-regress check-isolation check-tap check-names
 .PHONY: check-layers results dist list-regress list-isolation
 
 deps:
@@ -163,6 +163,10 @@ faults:
 
 valgrind:
 	@bash test/valgrind/run
+
+# The Perl tests against servers under ASan and UBSan.
+asan:
+	@bash test/asan/run
 
 check-names:
 	@bash test/harness/check-names
