@@ -98,7 +98,7 @@ SQL
 sub words_of_sources
 {
 	my %words;
-	foreach my $file (glob("$top/src/*.c $top/sql/*.sql")) { $words{$1} = 1 while slurp_file($file) =~ /\b([a-z_][a-z0-9_]*)\b/g; }
+	foreach my $file (glob("$top/src/*.c $top/sql/*.sql")) { $words{$_} = 1 foreach slurp_file($file) =~ /\b([a-z_][a-z0-9_]*)\b/g; }
 	return join ', ', map { "'$_'" } sort keys %words;
 }
 
@@ -125,7 +125,7 @@ my $functions = sprintf $plant =~ s/%I\(%s\)/%%I(%%s)/r, words_of_sources();
 my $planted = plant('intruder', $plant_functions, $functions, $plant_more);
 is($planted->{state}, '', 'everything is planted') || diag($planted->{err});
 cmp_ok($node->safe_psql('trap', q{SELECT count(*) FROM pg_operator WHERE oprnamespace = 'public'::regnamespace}), '>', 200, 'operators');
-cmp_ok($node->safe_psql('trap', q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname !~ '^op_'}), '>', 100,
+cmp_ok($node->safe_psql('trap', q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname !~ '^op_'}), '>', 50,
 	'functions');
 
 # ---- the install script
@@ -188,7 +188,7 @@ is($node->safe_psql('trap', "SET search_path = pg_catalog; $ours SELECT p.oid::r
 
 # ---- the calls
 
-WawpTest->create_server($node, 'support', $sim, { adds_per_minute => 0 }, 'trap');
+WawpTest->create_server($node, 'support', $sim, { adds_per_minute => 0, invites_per_minute => 6000 }, 'trap');
 $node->safe_psql('trap', 'SET search_path = pg_catalog; GRANT USAGE ON FOREIGN SERVER support TO asker; GRANT CREATE ON SCHEMA public TO asker');
 WawpTest->worker($node, 'trap');
 
@@ -219,7 +219,7 @@ sub value_of
 # Every function and procedure of the extension but trigger functions and the validator, with its input arguments.
 my @calls = split /\n/, $node->safe_psql('trap', <<"SQL");
 SET search_path = pg_catalog;
-$ours SELECT p.prokind || ' ' || p.pronamespace::regnamespace || '.' || p.proname || ' ' ||
+$ours SELECT p.prokind::text || ' ' || p.pronamespace::regnamespace::text || '.' || p.proname || ' ' ||
 	coalesce((SELECT string_agg(a, ' ' ORDER BY n) FROM unnest(p.proargnames) WITH ORDINALITY x(a, n)
 		WHERE p.proargmodes IS NULL OR p.proargmodes[n] = 'i'), '')
 FROM ours JOIN pg_proc p ON classid = 'pg_proc'::regclass AND p.oid = objid
@@ -295,13 +295,21 @@ $_->ask("INSERT INTO public.shift VALUES ('$group', '15556007777')") foreach $ow
 $owner->ask('DELETE FROM public.shift');
 runs_nothing('neither INSERT nor a trigger on a table runs what was planted');
 
-is($node->poll_query_until('trap', q{SET search_path = pg_catalog; SELECT count(*) = 0 FROM wawp.membership_intent
-	WHERE state IN ('queued', 'sending', 'verifying')}), 1, 'the worker serves what was asked for');
+# Someone who was asked for by that statement is in the end done: the worker has claimed, sent, looked and settled.
+sub is_done
+{
+	my ($jid, $action, $name) = @_;
+	my $query = "SET search_path = pg_catalog; SELECT state FROM wawp.membership_intent WHERE jid = '$jid\@c.us' AND action = '$action'
+		ORDER BY id DESC LIMIT 1";
+	ok($node->poll_query_until('trap', $query, 'done'), $name)
+	  || diag($node->safe_psql('trap', 'SET search_path = pg_catalog; SELECT id, jid, action, state, outcome, detail FROM wawp.membership_intent; TABLE wawp.hold'));
+	return;
+}
+is_done('15556008888', 'add', 'the worker serves what was asked for');
 $node->restart;
 WawpTest->worker($node, 'trap');
-$node->safe_psql('trap', "SET search_path = pg_catalog; SELECT public.wawp_request_remove('$group', ARRAY['15556009999'], 'support')");
-is($node->poll_query_until('trap', q{SET search_path = pg_catalog; SELECT count(*) = 0 FROM wawp.membership_intent
-	WHERE state IN ('queued', 'sending', 'verifying')}), 1, '... also after a restart');
+$node->safe_psql('trap', "SET search_path = pg_catalog; SELECT public.wawp_request_remove('$group', ARRAY['15556008888'], 'support')");
+is_done('15556008888', 'remove', '... also after a restart');
 runs_nothing('the worker runs nothing that was planted');
 depends_on_nobody('what the worker made depends on nobody, either');
 
