@@ -295,14 +295,14 @@ $_->ask("INSERT INTO public.shift VALUES ('$group', '15556007777')") foreach $ow
 $owner->ask('DELETE FROM public.shift');
 runs_nothing('neither INSERT nor a trigger on a table runs what was planted');
 
-# Someone who was asked for by that statement is in the end done: the worker has claimed, sent, looked and settled.
+# The worker has claimed, sent, looked and settled.
 sub is_done
 {
 	my ($jid, $action, $name) = @_;
-	my $query = "SET search_path = pg_catalog; SELECT state FROM wawp.membership_intent WHERE jid = '$jid\@c.us' AND action = '$action'
-		ORDER BY id DESC LIMIT 1";
-	ok($node->poll_query_until('trap', $query, 'done'), $name)
-	  || diag($node->safe_psql('trap', 'SET search_path = pg_catalog; SELECT id, jid, action, state, outcome, detail FROM wawp.membership_intent; TABLE wawp.hold'));
+	my $session = WawpTest->session($node, 'trap', options => '-c search_path=pg_catalog');
+	is($session->until("SELECT state FROM wawp.membership_intent WHERE jid = '$jid\@c.us' AND action = '$action' ORDER BY id DESC LIMIT 1",
+		'done'), 'done', $name);
+	$session->quit;
 	return;
 }
 is_done('15556008888', 'add', 'the worker serves what was asked for');
