@@ -40,7 +40,7 @@ isolation_is_on(void)
  * failed and was undone.
  */
 bool
-isolation_run(IsolationWork work, void *subject, List *holds)
+isolation_run(IsolationWork work, void *subject, struct Holds *holds)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
