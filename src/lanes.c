@@ -85,11 +85,15 @@ compare_looks(const pairingheap_node *a, const pairingheap_node *b, void *arg pg
 						 pairingheap_const_container(Lane, look_heap_node, b)->look_at);
 }
 
+/* Of those that are due at the same time the one that was served longest ago: two may share one account's pace. */
 static int
 compare_spots(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
 {
-	return compare_times(pairingheap_const_container(LaneSpot, timed_node, a)->at,
-						 pairingheap_const_container(LaneSpot, timed_node, b)->at);
+	const LaneSpot *first = pairingheap_const_container(LaneSpot, timed_node, a);
+	const LaneSpot *second = pairingheap_const_container(LaneSpot, timed_node, b);
+	int			order = compare_times(first->at, second->at);
+
+	return order != 0 ? order : compare_times((int64) first->instance->turn, (int64) second->instance->turn);
 }
 
 static void
@@ -285,8 +289,14 @@ lanes_retry(Lane *lane)
 void
 lanes_served(Lane *lane, int64 now)
 {
-	lane->turn = ++last_turn;
+	LaneInstance *instance = lane->instance;
+
+	/* which orders the heaps they are in */
+	place_spot(&claims, &instance->claim_spot, LANES_NEVER);
+	place_spot(&looks, &instance->look_spot, LANES_NEVER);
+	lane->turn = instance->turn = ++last_turn;
 	lanes_schedule(lane, now);
+	update_looks(instance);
 }
 
 static void

@@ -54,6 +54,7 @@ struct LaneInstance
 	int			nprepared;		/* lanes that are to have the next tokens ... */
 	int			nasking;		/* ... of which these ask, or have asked, in order to use them */
 	int64		latency_ms;		/* of a question to the API, on average; 0: not known */
+	uint64		turn;			/* of its lane that was served last */
 	bool		look_was_last;	/* a look began the last request, not a claim ... */
 	bool		look_read_last; /* ... and the last reading of a group */
 	pairingheap queues[LANE_QUEUES];
