@@ -23,11 +23,17 @@
 #include "clock.h"
 #include "guc.h"
 #include "roster.h"
+#include "utils/memutils.h"
 
 #include "compat.h"
 
 /* What one lane lacks, all lack. */
 #define SHORTAGE_MS 1000
+
+/* A step of a cycle ends after so many turns, so long, or with so much memory. */
+#define MOST_TURNS 256
+#define LONGEST_STEP_MS 100
+#define MOST_MEMORY (INT64CONST(32) * 1024 * 1024)
 
 static AdmissionPermit *permit;
 static int	in_flight;			/* requests claimed or under way, but for roster.c's */
@@ -136,4 +142,21 @@ bool
 admission_may_claim(void)
 {
 	return admission_slots() > 0;
+}
+
+/*
+ * How many more lanes may have a turn in this step of a cycle, whose memory is
+ * the current one.  At least one may.
+ */
+int
+portion_left(CyclePortion *portion)
+{
+	int64		now = clock_monotonic_ms();
+
+	if (portion->turns == 0)
+		portion->began_at = now;
+	else if (now - portion->began_at > LONGEST_STEP_MS ||
+			 MemoryContextMemAllocated(CurrentMemoryContext, true) > MOST_MEMORY)
+		return 0;
+	return Max(MOST_TURNS - portion->turns, 0);
 }

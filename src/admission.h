@@ -23,6 +23,14 @@ typedef struct AdmissionPermit
 	int64		until;			/* monotonic ms */
 } AdmissionPermit;
 
+/* What a step of a cycle takes of what is due; the next cycle goes on at once. */
+typedef struct CyclePortion
+{
+	int64		due_by;			/* monotonic ms: what is due later is not this cycle's */
+	int64		began_at;		/* likewise, when the first had its turn; 0: nobody had */
+	int			turns;			/* of lanes so far */
+} CyclePortion;
+
 extern void admission_init(AdmissionPermit *worker_permit);
 extern void admission_note_claimed(void);
 extern void admission_note_unsent(void);
@@ -37,5 +45,6 @@ extern bool admission_has_slot(void);
 extern bool admission_is_serving(void);
 extern int	admission_slots(void);
 extern bool admission_may_claim(void);
+extern int	portion_left(CyclePortion *portion);
 
 #endif							/* WAWP_ADMISSION_H */

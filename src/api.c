@@ -435,9 +435,11 @@ wawp_participants(PG_FUNCTION_ARGS)
 	ApiCall		api = api_begin(fcinfo, true);
 	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS,.group = arg_group(fcinfo, 0)};
 	WawpInstance *instance = arg_instance(fcinfo, 1);
-	const HttpResult *result = call_read(instance, &request);
+	const HttpResult *result;
 	WireMembers list;
 
+	session_note_read(instance);
+	result = call_read(instance, &request);
 	if (!wire_read_members(result->body, result->body_len, &list))
 		call_refuse(instance, &request, result);
 	for (int i = 0; i < list.count; i++)
@@ -509,12 +511,14 @@ wawp_group_info(PG_FUNCTION_ARGS)
 	const char *group_jid = arg_group(fcinfo, 0);
 	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO,.group = group_jid};
 	WawpInstance *instance = arg_instance(fcinfo, 1);
-	const HttpResult *result = call_read(instance, &request);
+	const HttpResult *result;
 	WireGroup	group;
 	WireMembers members;
 	Datum		values[5];
 	bool		nulls[5] = {false};
 
+	session_note_read(instance);
+	result = call_read(instance, &request);
 	if (!wire_read_group(result->body, result->body_len, &group, &members))
 		call_refuse(instance, &request, result);
 	values[0] = text_datum(group_jid, &nulls[0]);

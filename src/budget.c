@@ -23,6 +23,8 @@
 #include "compat.h"
 
 #define MAX_HALVINGS 4
+/* Reads of groups that can be saved up. */
+#define READS_SAVED 1
 
 /* Whose account: the same in all databases that use it. */
 LimiterKey
@@ -129,6 +131,24 @@ BudgetPermit
 budget_take_check(const WawpInstance *instance)
 {
 	return take_one(instance, LIMIT_CHECK, instance->checks_per_minute);
+}
+
+/*
+ * A permit for one reading of a group.  The worker may save one up, for when the
+ * moment it falls due finds no place free.  A session's own reads spend what
+ * there is and do not wait, but leave the worker its turn.
+ */
+BudgetPermit
+budget_take_read(const WawpInstance *instance, bool is_worker)
+{
+	LimiterAsk	ask = {
+		.rate = pace_rate(instance->reads_per_minute, READS_SAVED),
+		.drips = is_worker,
+		.drip_burst = READS_SAVED,
+		.wanted = 1
+	};
+
+	return take(budget_key(instance, LIMIT_READ), &ask);
 }
 
 static void

@@ -41,6 +41,7 @@ extern BudgetPermit budget_take_adds(const WawpInstance *instance, const Hold *o
 									 const BudgetGroup *group, bool drips, int wanted);
 extern BudgetPermit budget_take_invite(const WawpInstance *instance);
 extern BudgetPermit budget_take_check(const WawpInstance *instance);
+extern BudgetPermit budget_take_read(const WawpInstance *instance, bool is_worker);
 extern void budget_give_back(const BudgetPermit *permit, int count);
 extern void budget_put_off(const BudgetPermit *permit);
 

@@ -5,8 +5,10 @@
  *
  * A due lane that is not held, whose instance has room and whose pace allows it
  * has its head claimed, screened (screen.c), and launched as a flight; or it is
- * scheduled for when it is worth another look.  Lanes without any pace have
- * their heads claimed together, ahead of their turns.
+ * scheduled for when it is worth another look.  Where additions have a pace, a
+ * lane asks what it has to know about its group shortly before the token it is
+ * to have, and no lane asks more than there are tokens to come.  Lanes without
+ * any pace have their heads claimed together, ahead of their turns.
  *
  * Everything is in the cycle's transaction and its memory.  What the pace
  * granted and no flight took is given back here.
@@ -22,11 +24,14 @@
 #include "budget.h"
 #include "claim.h"
 #include "clock.h"
+#include "errand.h"
 #include "flight.h"
+#include "follow.h"
 #include "intent.h"
 #include "isolation.h"
 #include "lanehold.h"
 #include "lanes.h"
+#include "pacing.h"
 #include "resolve.h"
 #include "roster.h"
 #include "screen.h"
@@ -42,9 +47,11 @@
 typedef struct Turn
 {
 	Lane	   *lane;
+	LaneInstance *instance;		/* the lane's, also when the lane is gone */
 	WawpInstance *described;	/* NULL: not looked at yet */
 	GroupSettings settings;
 	bool		has_settings;
+	int64		now;			/* when the cycle began */
 	bool		is_looked_into; /* its head was claimed, if it has one */
 	IntentClaim head;
 } Turn;
@@ -118,7 +125,7 @@ claim_some(Turn *turn, const BudgetPermit *permit, Intent *claimed)
  * as sent.  *used: how many of the granted permits it takes.
  */
 static Served
-claim_flight(Turn *turn, List *holds, const BudgetPermit *permit, int *used)
+claim_flight(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 {
 	Lane	   *lane = turn->lane;
 	Flight	   *flight = flight_make(lane, Max(permit->granted, 1));
@@ -157,14 +164,13 @@ static void
 postpone_lane(Lane *lane)
 {
 	TimestampTz due = intent_next_due(&lane->key);
-	int64		now = clock_monotonic_ms();
 
 	if (due == 0 && lane->in_flight == 0)
 		lanes_forget(lane);
 	else if (due == 0)
 		lanes_schedule(lane, LANES_NEVER);
 	else if (due <= GetCurrentTimestamp())
-		lanes_schedule(lane, now + LANES_LOCKED_RETRY_MS);
+		lanes_retry(lane);
 	else
 		lanes_schedule(lane, clock_monotonic_of(due));
 }
@@ -185,7 +191,7 @@ take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *
 
 /* Is the lane served at all now?  If not, it is scheduled. */
 static bool
-admit(Turn *turn, List *holds)
+admit(Turn *turn, Holds *holds)
 {
 	Lane	   *lane = turn->lane;
 	int64		held = lanehold_until(holds, &lane->key);
@@ -214,51 +220,199 @@ settings_of(Turn *turn)
 	return &turn->settings;
 }
 
-/* Serves one due lane: at most one request. */
-static void
-serve_lane(void *subject, List *holds)
-{
-	Turn	   *turn = subject;
-	Lane	   *lane = turn->lane;
-	BudgetPermit permit;
-	int			used = 0;
-	Served		served;
+/*
+ * ---- a lane and the pace
+ */
 
-	if (turn->described == NULL && !admit(turn, holds))
-		return;
-	if (!admission_has_room(lane, turn->described))
-	{
-		lanes_park(lane);
-		return;
-	}
-	/* an empty lane does not ask: the next token would be kept from sessions, and from a lane that has use for it */
-	if (lane->is_fresh && turn->described->adds_per_minute > 0 && intent_next_due(&lane->key) == 0)
-	{
-		postpone_lane(lane);
-		return;
-	}
-	permit = take_adds(turn->described, lanehold_find(holds, &lane->key, true), &lane->key, settings_of(turn));
-	if (permit.granted == 0 && !lane->is_fresh)
-	{
-		lanes_schedule(lane, (permit.next_at + 999) / 1000);
-		return;
-	}
-	served = claim_flight(turn, holds, &permit, &used);
-	if (served == SERVED_ASKING)
-		budget_put_off(&permit);
+static int64
+ms_of(int64 us)
+{
+	return (us + 999) / 1000;
+}
+
+/*
+ * True if so many others and this lane are not more than there are tokens to
+ * come.  If not, *at is when they are not, in monotonic ms.
+ */
+static bool
+may_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit, int others, int64 *at)
+{
+	PaceRate	rate = budget_add_rate(turn->described, on_instance);
+	int64		wait = permit->granted > 0 ? 0 : Max(permit->next_at - clock_monotonic_us(), 0);
+	int64		lead = lanes_lead_ms(turn->instance) * 1000;
+
+	if (pace_tokens_ahead(rate, wait, lead) > others)
+		return true;
+	*at = ms_of(clock_monotonic_us() + Max(wait - lead + rate.interval * others, 1000));
+	return false;
+}
+
+/* The pace allows the lane no addition now. */
+static void
+wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit)
+{
+	int64		at;
+
+	if (permit->has_group)
+		lanes_schedule(turn->lane, ms_of(permit->next_at));
+	else if (may_prepare(turn, on_instance, permit, lanes_prepared_beside(turn->lane), &at))
+		lanes_wait(turn->lane, QUEUE_READY, ms_of(permit->next_at));
 	else
-		budget_give_back(&permit, permit.granted - used);
+		lanes_wait(turn->lane, QUEUE_NEXT, at);
+}
+
+/* True if nothing about the group has to be asked before an addition; else *need is what. */
+static bool
+knows_group(Turn *turn, FollowNeed *need)
+{
+	const Roster *roster = roster_find(&turn->lane->key);
+
+	*need = (FollowNeed) {ASK_LIST, NULL};
+	return roster && follow_check_group(roster, settings_of(turn), need) != GROUP_UNKNOWN;
+}
+
+/* Claims and launches what the permit is for, and says when the lane is worth another look. */
+static void
+use_turn(Turn *turn, Holds *holds, const BudgetPermit *permit)
+{
+	Lane	   *lane = turn->lane;
+	int			used = 0;
+	Served		served = claim_flight(turn, holds, permit, &used);
+
+	if (served == SERVED_ASKING)
+		budget_put_off(permit);
+	else
+		budget_give_back(permit, permit->granted - used);
 	if (served == SERVED_ASKING || served == SERVED_LATER)
 		return;
 	if (served == SERVED_SOME)
-		lanes_schedule(lane, clock_monotonic_ms());
-	else if (permit.granted == 0)
+		lanes_served(lane, turn->now);
+	else if (permit->granted == 0)
 	{
 		lane->is_fresh = false;
-		lanes_schedule(lane, (permit.next_at + 999) / 1000);
+		if (turn->described->adds_per_minute > 0 && !permit->has_group)
+			lanes_wait(lane, QUEUE_NEXT, turn->instance->not_before[QUEUE_NEXT]);
+		else
+			wait_for_token(turn, lanehold_find(holds, &lane->key, true), permit);
 	}
 	else
 		postpone_lane(lane);
+}
+
+/*
+ * The group has to be asked about before an addition: asks, if a token is near.
+ * True: there is nothing to ask, go on as you are.
+ */
+static bool
+prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const FollowNeed *need)
+{
+	Lane	   *lane = turn->lane;
+	const Roster *roster = roster_find(&lane->key);
+	Intent		head;
+	int64		at;
+
+	if (!may_prepare(turn, lanehold_find(holds, &lane->key, true), permit, lanes_asking_beside(lane), &at))
+		lanes_wait(lane, QUEUE_NEXT, at);
+	else if (roster && (roster->asking & need->question))
+		lanes_prepare(lane);
+	else if (!intent_peek(&lane->key, &head))
+	{
+		budget_give_back(permit, permit->granted);
+		postpone_lane(lane);
+		return false;
+	}
+	else
+	{
+		lanes_prepare(lane);
+		if (head.action != ACTION_ADD)
+			return true;
+		if (!errand_ask(&lane->key, head.requested_by, need, turn->described, &at))
+		{
+			if (at == 0)
+				return true;
+			lanes_wait(lane, QUEUE_READ, at);
+		}
+	}
+	budget_put_off(permit);
+	return false;
+}
+
+/* Of a lane that is not the next to have a token, what needs none. */
+static void
+serve_others(Turn *turn, Holds *holds)
+{
+	const BudgetPermit none = {0};
+	int			used = 0;
+	Served		served = turn->lane->is_fresh ? claim_flight(turn, holds, &none, &used) : SERVED_NOTHING;
+
+	if (served == SERVED_SOME)
+		lanes_served(turn->lane, turn->now);
+	if (served != SERVED_NOTHING)
+		return;
+	turn->lane->is_fresh = false;
+	lanes_wait(turn->lane, QUEUE_NEXT, turn->instance->not_before[QUEUE_NEXT]);
+}
+
+/* Serves a lane whose additions have a pace. */
+static void
+serve_paced(Turn *turn, Holds *holds)
+{
+	Lane	   *lane = turn->lane;
+	FollowNeed	need;
+	BudgetPermit permit;
+
+	/* an empty lane does not ask: the next token would be kept from sessions, and from a lane that has use for it */
+	if (lane->is_fresh && intent_next_due(&lane->key) == 0)
+	{
+		postpone_lane(lane);
+		return;
+	}
+	if (lane->queue == QUEUE_FRESH && lanes_has_elder(lane))
+	{
+		serve_others(turn, holds);
+		return;
+	}
+	permit = take_adds(turn->described, lanehold_find(holds, &lane->key, true), &lane->key, settings_of(turn));
+	if (permit.granted == 0 && lane->is_fresh)
+		use_turn(turn, holds, &permit);
+	else if (permit.granted == 0 && permit.has_group)
+		lanes_schedule(lane, ms_of(permit.next_at));
+	else if (!knows_group(turn, &need) && !prepare_lane(turn, holds, &permit, &need))
+		return;
+	else if (permit.granted == 0)
+		wait_for_token(turn, lanehold_find(holds, &lane->key, true), &permit);
+	else
+		use_turn(turn, holds, &permit);
+}
+
+/* Serves a lane whose additions have no pace, but for a cap of the day, quiet hours or the group's own. */
+static void
+serve_unpaced(Turn *turn, Holds *holds)
+{
+	BudgetPermit permit = take_adds(turn->described, lanehold_find(holds, &turn->lane->key, true), &turn->lane->key,
+									settings_of(turn));
+
+	if (permit.granted == 0 && !turn->lane->is_fresh)
+		wait_for_token(turn, lanehold_find(holds, &turn->lane->key, true), &permit);
+	else
+		use_turn(turn, holds, &permit);
+}
+
+/* Serves one due lane: at most one request. */
+static void
+serve_lane(void *subject, Holds *holds)
+{
+	Turn	   *turn = subject;
+
+	if (turn->described == NULL && !admit(turn, holds))
+		return;
+	lanes_set_limit(turn->instance, turn->described->concurrency);
+	if (!admission_has_room(turn->lane, turn->described))
+		lanes_park(turn->lane);
+	else if (turn->described->adds_per_minute > 0)
+		serve_paced(turn, holds);
+	else
+		serve_unpaced(turn, holds);
 }
 
 /*
@@ -288,7 +442,7 @@ has_room_beside(const Turn *turn, Turn *const *ahead, int n)
 
 /* One statement for many lanes costs much less than one for each; nothing is lost when a turn does not use it. */
 static void
-claim_ahead(Turn *turns, int n, List *holds)
+claim_ahead(Turn *turns, int n, Holds *holds)
 {
 	Turn	   *ahead[INTENT_CLAIMS_AT_ONCE];
 	int			nahead = 0;
@@ -308,31 +462,33 @@ claim_ahead(Turn *turns, int n, List *holds)
  * ---- turns
  */
 
-/* As many of the lanes that are due as there are slots; returns how many. */
+/* As many of the lanes that are due as there are slots and turns left; returns how many. */
 static int
-begin_turns(Turn *turns)
+begin_turns(Turn *turns, int64 now, int most)
 {
-	int			most = Min(admission_slots(), INTENT_CLAIMS_AT_ONCE);
 	int			n = 0;
 	Lane	   *lane;
 
-	while (n < most && (lane = lanes_take_due(clock_monotonic_ms())) != NULL)
+	most = Min(Min(admission_slots(), INTENT_CLAIMS_AT_ONCE), most);
+	while (n < most && (lane = lanes_take_due(now)) != NULL)
 	{
 		memset(&turns[n], 0, sizeof(Turn));
+		turns[n].now = now;
+		turns[n].instance = lane->instance;
 		turns[n++].lane = lane;
 	}
 	return n;
 }
 
 static void
-take_turn(Turn *turn, List *holds)
+take_turn(Turn *turn, Holds *holds)
 {
 	if (turn->lane == NULL)
 		return;
 	if (!admission_may_claim())
-		lanes_schedule(turn->lane, clock_monotonic_ms());
+		lanes_park(turn->lane);
 	else if (!isolation_run(serve_lane, turn, holds))
-		lanes_schedule(turn->lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
+		lanes_retry(turn->lane);
 	if (!turn->head.is_claimed)
 		return;
 	screen_put_back(&turn->head.intent);
@@ -340,19 +496,26 @@ take_turn(Turn *turn, List *holds)
 	lanes_note(&turn->head.intent.lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 }
 
-/* Serves the lanes that are due, as far as there are slots. */
+/*
+ * Serves the lanes that were due when the cycle began, as far as there are
+ * slots and the cycle's portion goes; the next cycle goes on with the rest.
+ */
 void
-claim_due(List *holds)
+claim_due(Holds *holds, CyclePortion *portion)
 {
 	Turn	   *turns = palloc(sizeof(Turn) * INTENT_CLAIMS_AT_ONCE);
 	int			n;
 
-	while ((n = begin_turns(turns)) > 0)
+	while ((n = begin_turns(turns, portion->due_by, portion_left(portion))) > 0)
 	{
+		portion->turns += n;
 		if (n > 1 && !isolation_is_on())
 			claim_ahead(turns, n, holds);
 		for (int i = 0; i < n; i++)
+		{
 			take_turn(&turns[i], holds);
+			lanes_end_turn(turns[i].instance);
+		}
 	}
 	pfree(turns);
 }

@@ -11,8 +11,11 @@
 #ifndef WAWP_CLAIM_H
 #define WAWP_CLAIM_H
 
+#include "admission.h"
 #include "nodes/pg_list.h"
 
-extern void claim_due(List *holds);
+struct Holds;
+
+extern void claim_due(struct Holds *holds, CyclePortion *portion);
 
 #endif							/* WAWP_CLAIM_H */

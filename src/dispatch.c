@@ -6,7 +6,8 @@
  * One cycle is one transaction: what ended is settled and recorded, what is
  * due is claimed and recorded as sent; it commits; only then do requests
  * leave.  While bytes are on the wire there is no transaction.  The worker
- * opens and closes the transactions; this file never does.
+ * opens and closes the transactions; this file never does.  A cycle takes what
+ * was due when it began, in portions; what is left over is the next one's.
  *
  * Here are the cycle's order of steps, what the worker is told, and recovery:
  * what was in doubt when the last worker ended is served with care, one request
@@ -57,14 +58,26 @@
 #define LONGEST_CARE_MS (5 * 60 * 1000)
 /* CALL wawp_drain() does not wait for what is due later than that. */
 #define DRAIN_HORIZON_MS (60 * 1000)
-#define NOTES_AT_ONCE 500
+#define NOTES_AT_ONCE 100
+#define LANES_AT_ONCE 5000
+
+/* How far the queue has been looked through for its lanes. */
+typedef struct QueueScan
+{
+	bool		queued;			/* there are lanes behind that have something queued, */
+	LaneKey		queued_after;
+	bool		waiting;		/* or in which somebody waits */
+	LaneKey		waiting_after;
+} QueueScan;
 
 AdmissionPermit dispatch_permit;
 
 static bool notes_left;			/* of what sessions did */
+static bool goes_on;			/* the last cycle took a portion of something: the next takes more at once */
 static bool doubt_left;			/* rows in doubt that somebody has locked */
 static bool blame_for_end;		/* did the last worker end otherwise than told? */
 static DispatchWake told;
+static QueueScan scan;
 static char *doubts;			/* ids of rows in doubt, as an array's text */
 static int64 careful_until;		/* monotonic ms: what is held must not hold all up */
 static bool claims_first;		/* looks and claims take turns where there is one slot */
@@ -78,7 +91,7 @@ dispatch_init(bool blame)
 	admission_init(&dispatch_permit);
 	lanes_init();
 	roster_init();
-	told.rescan = true;
+	told.rescan = told.start_anew = true;
 }
 
 /*
@@ -187,6 +200,7 @@ void
 dispatch_tell(const DispatchWake *wake)
 {
 	told.rescan |= wake->rescan;
+	told.start_anew |= wake->start_anew;
 	if (told.nlanes + wake->nlanes > SHMEM_WAKE_LANES)
 		told.rescan = true;
 	else
@@ -196,31 +210,65 @@ dispatch_tell(const DispatchWake *wake)
 	}
 }
 
+/* A portion of the lanes that have something queued. */
 static void
-take_up_wake(void)
+scan_queued(void)
 {
-	int64		now = clock_monotonic_ms();
+	List	   *lanes = intent_lanes(&scan.queued_after, LANES_AT_ONCE);
 	ListCell   *lc;
 
-	for (int i = 0; i < told.nlanes; i++)
-		lanes_note(&told.lanes[i], now)->head_until = 0;
-	if (!told.rescan)
-		return;
-	hold_start_anew();
-	intent_start_anew();
-	foreach(lc, intent_lanes())
-		lanes_note(lfirst(lc), now)->head_until = 0;
-	foreach(lc, intent_waiting_lanes())
+	foreach(lc, lanes)
+		lanes_note(lfirst(lc), clock_monotonic_ms())->head_until = 0;
+	scan.queued = list_length(lanes) == LANES_AT_ONCE;
+	if (scan.queued)
+		scan.queued_after = *(const LaneKey *) llast(lanes);
+}
+
+/* Likewise of those in which somebody waits. */
+static void
+scan_waiting(void)
+{
+	List	   *lanes = intent_waiting_lanes(&scan.waiting_after, LANES_AT_ONCE);
+	ListCell   *lc;
+
+	foreach(lc, lanes)
 	{
 		const IntentLane *lane = lfirst(lc);
 
 		lanes_look(&lane->key, clock_monotonic_of(lane->due));
 	}
+	scan.waiting = list_length(lanes) == LANES_AT_ONCE;
+	if (scan.waiting)
+		scan.waiting_after = ((const IntentLane *) llast(lanes))->key;
+}
+
+static void
+take_up_wake(void)
+{
+	int64		now = clock_monotonic_ms();
+
+	for (int i = 0; i < told.nlanes; i++)
+		lanes_note(&told.lanes[i], now)->head_until = 0;
+	if (told.rescan)
+	{
+		memset(&scan, 0, sizeof(scan));
+		scan.queued = scan.waiting = true;
+		lanes_start_anew(false);
+	}
+	if (told.start_anew)
+	{
+		hold_start_anew();
+		intent_start_anew();
+	}
+	if (scan.queued)
+		scan_queued();
+	if (scan.waiting)
+		scan_waiting();
 }
 
 /* What sessions did to the queue goes to the log. */
 static void
-record_notes(void *subject pg_attribute_unused(), List *holds pg_attribute_unused())
+record_notes(void *subject pg_attribute_unused(), Holds *holds pg_attribute_unused())
 {
 	List	   *notes = audit_take_notes(NOTES_AT_ONCE);
 	ListCell   *lc;
@@ -232,18 +280,17 @@ record_notes(void *subject pg_attribute_unused(), List *holds pg_attribute_unuse
 		note->record.contact_id = note->jid ? contact_id(note->jid) : 0;
 		audit_write(&note->record);
 	}
-	retry_soon |= list_length(notes) == NOTES_AT_ONCE;
-	notes_left = list_length(notes) == NOTES_AT_ONCE;
+	notes_left = goes_on = list_length(notes) == NOTES_AT_ONCE;
 }
 
 static void
-end_memberships(void *subject pg_attribute_unused(), List *holds pg_attribute_unused())
+end_memberships(void *subject pg_attribute_unused(), Holds *holds pg_attribute_unused())
 {
 	ending_end_memberships(told.rescan);
 }
 
 static void
-welcome_people(void *subject pg_attribute_unused(), List *holds)
+welcome_people(void *subject pg_attribute_unused(), Holds *holds)
 {
 	welcome_due(holds, told.rescan);
 }
@@ -259,13 +306,20 @@ must_retry(void)
 	return retry_soon || settle_has_left() || ending_has_more();
 }
 
+/* True if the last cycle has left a portion to the next. */
+static bool
+has_portion_left(void)
+{
+	return goes_on || scan.queued || scan.waiting;
+}
+
 /* Is there a reason for a transaction now? */
 bool
 dispatch_has_work(void)
 {
 	roster_take_answers();
 	flight_judge();
-	if (told.rescan || told.nlanes > 0 || must_retry() || ending_next_expiry() <= clock_monotonic_ms() ||
+	if (told.rescan || told.nlanes > 0 || has_portion_left() || must_retry() || ending_next_expiry() <= clock_monotonic_ms() ||
 		Min(ending_next_membership(), welcome_next_at()) <= clock_monotonic_ms() || roster_facts() != NIL)
 		return true;
 	if (admission_may_claim() && lanes_next_at() <= clock_monotonic_ms())
@@ -279,11 +333,13 @@ dispatch_has_work(void)
 void
 dispatch_settle_and_claim(void)
 {
-	List	   *holds = hold_read_all();
+	Holds	   *holds = hold_begin_reading();
+	CyclePortion claims = {.due_by = clock_monotonic_ms()};
+	CyclePortion looks = claims;
 	bool		anything_new = told.rescan || told.nlanes > 0;
 
 	resolve_in(CurrentMemoryContext);
-	retry_soon = false;
+	retry_soon = goes_on = false;
 	if (!isolation_is_on())
 		audit_gather();
 	ending_begin_cycle();
@@ -292,8 +348,7 @@ dispatch_settle_and_claim(void)
 	if (admission_is_careful())
 		admission_be_careful(careful_until > clock_monotonic_ms() && intent_count_doubts(doubts) > 0);
 	hold_restored_copy();
-	if (anything_new)
-		ending_end_superseded();
+	ending_end_superseded(anything_new);
 	notes_left |= ending_end_hopeless(anything_new);
 	if (anything_new || notes_left)
 		(void) isolation_run(record_notes, NULL, holds);
@@ -303,13 +358,13 @@ dispatch_settle_and_claim(void)
 		ending_put_off_memberships();
 	take_up_wake();
 	follow_learn();
-	holds = hold_read_all();
+	holds = hold_begin_reading();
 	claims_first = admission_is_careful() && !claims_first;
 	if (claims_first)
-		claim_due(holds);
-	look_due(holds);
+		claim_due(holds, &claims);
+	look_due(holds, &looks);
 	if (!claims_first)
-		claim_due(holds);
+		claim_due(holds, &claims);
 	if (!isolation_run(welcome_people, NULL, holds))
 		welcome_put_off();
 	audit_end_gathering();
@@ -320,7 +375,7 @@ void
 dispatch_committed(void)
 {
 	resolve_in(NULL);
-	told.rescan = false;
+	told.rescan = told.start_anew = false;
 	told.nlanes = 0;
 	roster_forget_facts();
 	isolation_committed();
@@ -336,6 +391,7 @@ dispatch_aborted(void)
 	told.rescan = true;
 	isolation_aborted();
 	flight_aborted();
+	lanes_start_anew(true);
 }
 
 /* What was claimed leaves now: no transaction is open. */
@@ -360,7 +416,7 @@ dispatch_is_drained(void)
 {
 	int64		horizon = Min(dispatch_permit.until, clock_monotonic_ms() + DRAIN_HORIZON_MS);
 
-	return admission_in_flight() == 0 && !told.rescan && told.nlanes == 0 && !must_retry() &&
+	return admission_in_flight() == 0 && !told.rescan && told.nlanes == 0 && !has_portion_left() && !must_retry() &&
 		(dispatch_permit.requests <= 0 || Min(lanes_next_at(), lanes_next_look()) > horizon);
 }
 
@@ -376,6 +432,9 @@ int64
 dispatch_next_at(void)
 {
 	int64		retry_at = must_retry() ? clock_monotonic_ms() + LANES_LOCKED_RETRY_MS : LANES_NEVER;
+
+	if (has_portion_left())
+		return clock_monotonic_ms();
 
 	if (admission_short_until() > clock_monotonic_ms())
 		return Min(retry_at, Min(ending_next_expiry(), admission_short_until()));

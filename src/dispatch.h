@@ -18,6 +18,7 @@
 typedef struct DispatchWake
 {
 	bool		rescan;
+	bool		start_anew;		/* the clock may have been set back */
 	int			nlanes;
 	LaneKey		lanes[SHMEM_WAKE_LANES];
 } DispatchWake;

@@ -30,6 +30,7 @@
 #define ENDS_AT_ONCE 500
 
 static bool look_at_dependents; /* something ended otherwise than well */
+static bool superseded_left;	/* for a later cycle */
 static bool has_dependents_is_known;	/* in the cycle under way: */
 static bool has_dependents;		/* does any intent wait for another? */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
@@ -90,11 +91,17 @@ ending_note(const Intent *intent, IntentState state)
 
 /* What the opposite of was asked for ends as far as it has come. */
 void
-ending_end_superseded(void)
+ending_end_superseded(bool anything_new)
 {
 	ListCell   *lc;
 
-	foreach(lc, intent_end_superseded())
+	List	   *ended;
+
+	if (!anything_new && !superseded_left)
+		return;
+	ended = intent_end_superseded(ENDS_AT_ONCE);
+	superseded_left = list_length(ended) == ENDS_AT_ONCE;
+	foreach(lc, ended)
 	{
 		const Intent *intent = lfirst(lc);
 
@@ -114,13 +121,13 @@ ending_end_hopeless(bool anything_new)
 
 	if (anything_new || next_expiry <= clock_monotonic_ms())
 	{
-		expired = intent_expire() > 0;
+		expired = intent_expire(ENDS_AT_ONCE) > 0;
 		look_at_dependents |= expired;
 		expiry = intent_next_expiry();
 		next_expiry = expiry == 0 ? LANES_NEVER : clock_monotonic_of(expiry) + 1;
 	}
 	if (anything_new || look_at_dependents)
-		look_at_dependents = intent_fail_dependents() > 0;
+		look_at_dependents = intent_fail_dependents(ENDS_AT_ONCE) > 0;
 	return expired;
 }
 
@@ -148,11 +155,11 @@ ending_end_memberships(bool rescan)
 	next_end = next == 0 ? LANES_NEVER : clock_monotonic_of(next) + 1;
 }
 
-/* Did something end since it was last looked for whom that ends, too? */
+/* Did something end since it was last looked for whom that ends, too, or were there too many? */
 bool
 ending_has_more(void)
 {
-	return look_at_dependents;
+	return look_at_dependents || superseded_left;
 }
 
 /* Ending memberships failed: not at once again. */

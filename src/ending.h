@@ -18,7 +18,7 @@ extern void ending_note_failures(void);
 extern void ending_note_done(int64 id);
 extern void ending_note_until(TimestampTz until);
 extern void ending_note(const Intent *intent, IntentState state);
-extern void ending_end_superseded(void);
+extern void ending_end_superseded(bool anything_new);
 extern bool ending_end_hopeless(bool anything_new);
 extern void ending_end_memberships(bool rescan);
 extern bool ending_has_more(void);

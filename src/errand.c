@@ -4,8 +4,9 @@
  *	  Asks the API what has to be known before the drain goes on.
  *
  * roster.c has the errands, follow.c knows what is needed; here a need becomes
- * an errand, with an instance resolved for it in the errand's own memory.  Needs
- * a transaction; the errand leaves after its commit or abort.
+ * an errand, with an instance resolved for it in the errand's own memory, as far
+ * as the pace of such questions allows.  Needs a transaction; the errand leaves
+ * after its commit or abort.
  *
  * IDENTIFICATION
  *	  src/errand.c
@@ -14,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "budget.h"
 #include "errand.h"
 #include "resolve.h"
 #include "roster.h"
@@ -21,21 +23,43 @@
 
 #include "compat.h"
 
-/* Asks the API something for a lane, as a role; false: it cannot be asked. */
+static bool
+is_read_of_group(RosterQuestion question)
+{
+	return question == ASK_LIST || question == ASK_INFO;
+}
+
+/* A permit for a question; one that has no pace is granted. */
+static BudgetPermit
+take_permit(const WawpInstance *described, RosterQuestion question)
+{
+	BudgetPermit unpaced = {.granted = 1};
+
+	if (is_read_of_group(question))
+		return budget_take_read(described, true);
+	return question == ASK_EXISTS ? budget_take_check(described) : unpaced;
+}
+
+/*
+ * Asks the API something for a lane, as a role.  False: not now, but at *later
+ * (monotonic ms), when the pace allows it; 0: it cannot be asked.
+ */
 bool
-errand_ask(const LaneKey *lane, const char *role, const FollowNeed *need)
+errand_ask(const LaneKey *lane, const char *role, const FollowNeed *need, const WawpInstance *described, int64 *later)
 {
 	MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "wawp errand", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(memory);
 	WawpInstance *instance;
 	ErrorData  *error = resolve_instance(lane, role, &instance);
+	BudgetPermit permit = {0};
 
 	MemoryContextSwitchTo(caller);
-	if (error)
-	{
+	if (error == NULL)
+		permit = take_permit(described, need->question);
+	*later = error ? 0 : (permit.next_at + 999) / 1000;
+	if (permit.granted > 0)
+		roster_ask(memory, lane, instance, need->question, need->person);
+	else
 		MemoryContextDelete(memory);
-		return false;
-	}
-	roster_ask(memory, lane, instance, need->question, need->person);
-	return true;
+	return permit.granted > 0;
 }

@@ -132,8 +132,7 @@ flight_launch(Flight *flight)
 	}
 	MemoryContextSetParent(flight->memory, TopMemoryContext);
 	dlist_push_tail(&flights, &flight->node);
-	flight->lane->in_flight++;
-	flight->lane->instance->in_flight++;
+	lanes_begin_request(flight->lane, false);
 	admission_note_claimed();
 }
 
@@ -144,9 +143,8 @@ end_request(Flight *flight)
 	if (flight->is_over)
 		return;
 	flight->is_over = true;
-	flight->lane->instance->in_flight--;
+	lanes_end_request(flight->lane->instance);
 	admission_note_ended();
-	lanes_unpark(flight->lane->instance, clock_monotonic_ms());
 }
 
 static void

@@ -18,12 +18,14 @@
 #include "catalog/pg_type.h"
 #include "hold.h"
 #include "miscadmin.h"
+#include "probe.h"
 #include "sqlrun.h"
 #include "text_limit.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
 #define RECOVERY_SECONDS 60
+#define PRUNED_AT_ONCE 10000
 
 static SqlStatement set = {
 	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
@@ -54,9 +56,33 @@ static SqlStatement ease_after_success = {
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
-static SqlStatement read_all = {
-	"SELECT instance::text, coalesce(group_jid, ''), " TEXT_CAP_REASON("reason") ", until, failures FROM wawp.hold",
-	0, {0}, NULL
+static SqlStatement read_one = {
+	"SELECT instance::text, coalesce(group_jid, ''), " TEXT_CAP_REASON("reason") ", until, failures FROM wawp.hold"
+	" WHERE instance = $1::name AND coalesce(group_jid, '') = $2",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/*
+ * Of a page of holds, those that are over: in a group where nothing is queued
+ * or under way at once, otherwise when their count of failures is old as well.
+ */
+static SqlStatement prune = {
+	"WITH page AS MATERIALIZED (SELECT h.instance, coalesce(h.group_jid, '') AS group_jid FROM wawp.hold h"
+	"  WHERE (h.instance, coalesce(h.group_jid, '')) > ($1::name, $2)"
+	"  ORDER BY h.instance, coalesce(h.group_jid, '') LIMIT $3),"
+	" over AS MATERIALIZED (SELECT h.ctid FROM page p, LATERAL (SELECT w.ctid, w.until FROM wawp.hold w"
+	"  WHERE w.instance = p.instance AND coalesce(w.group_jid, '') = p.group_jid AND w.until <= clock_timestamp() OFFSET 0) h"
+	"  WHERE h.until <= clock_timestamp() - interval '1 day' OR p.group_jid <> ''"
+	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
+	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0)"
+	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i"
+	"   WHERE i.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
+	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0)),"
+	" mine AS (SELECT h.ctid FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT ctid FROM over))"
+	"  AND h.until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"
+	" gone AS (DELETE FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT ctid FROM mine)))"
+	" SELECT p.instance::text, p.group_jid, (SELECT count(*) FROM page) FROM page p ORDER BY p.instance DESC, p.group_jid DESC LIMIT 1",
+	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
 static SqlStatement start_anew = {
@@ -120,47 +146,123 @@ hold_ease_after_success(const char *instance, const char *group)
 
 static SqlStatement read_instance = {
 	"SELECT instance::text, coalesce(group_jid, ''), " TEXT_CAP_REASON("reason") ", until, failures FROM wawp.hold"
-	" WHERE instance = $1::name",
-	1, {TEXTOID}, NULL
+	" WHERE instance = $1::name AND coalesce(group_jid, '') = ANY (ARRAY['', $2])",
+	2, {TEXTOID, TEXTOID}, NULL
 };
 
-static List *
-read_holds(uint64 n)
+/* A row of the statement, in the current context. */
+static Hold *
+read_hold(uint64 row)
 {
+	Hold	   *hold = palloc0(sizeof(Hold));
+
+	namestrcpy(&hold->key.instance, sqlrun_get(row, 1));
+	strlcpy(hold->key.group, sqlrun_get(row, 2), sizeof(hold->key.group));
+	hold->reason = sqlrun_get(row, 3);
+	hold->until = sqlrun_get_int8(row, 4, 0);
+	hold->failures = atoi(sqlrun_get(row, 5));
+	return hold;
+}
+
+/*
+ * Those of an instance and of one of its groups (NULL: none), as they are now,
+ * also in a transaction with an older snapshot; as Hold pointers in the current
+ * context.
+ */
+List *
+hold_read_instance(const char *instance, const char *group)
+{
+	SqlArgs		args = {0};
 	List	   *holds = NIL;
+	uint64		n;
 
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group ? group : "");
+	n = sqlrun_seeing(&read_instance, &args, GetLatestSnapshot());
 	for (uint64 i = 0; i < n; i++)
-	{
-		Hold	   *hold = palloc0(sizeof(Hold));
-
-		namestrcpy(&hold->key.instance, sqlrun_get(i, 1));
-		strlcpy(hold->key.group, sqlrun_get(i, 2), sizeof(hold->key.group));
-		hold->reason = sqlrun_get(i, 3);
-		hold->until = sqlrun_get_int8(i, 4, 0);
-		hold->failures = atoi(sqlrun_get(i, 5));
-		holds = lappend(holds, hold);
-	}
+		holds = lappend(holds, read_hold(i));
 	return holds;
 }
 
-/* All holds, as Hold pointers in the current context. */
-List *
-hold_read_all(void)
+/* What was looked for, and what was found. */
+typedef struct Looked
 {
-	return read_holds(sqlrun(&read_all, NULL));
+	LaneKey		key;			/* hash key, must be first */
+	const Hold *hold;			/* NULL: none */
+} Looked;
+
+struct Holds
+{
+	MemoryContext memory;
+	HTAB	   *looked;
+};
+
+/* Holds as they are from now on, each read when it is first looked for; in the current context. */
+Holds *
+hold_begin_reading(void)
+{
+	Holds	   *holds = palloc(sizeof(Holds));
+	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(Looked),.hcxt = CurrentMemoryContext};
+
+	holds->memory = CurrentMemoryContext;
+	holds->looked = hash_create("wawp holds", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return holds;
 }
 
-/* Those of an instance and of its groups, as they are now, also in a transaction with an older snapshot. */
-List *
-hold_read_instance(const char *instance)
+/* A hold as the table has it, in the current context. */
+static const Hold *
+read_one_hold(const LaneKey *key)
 {
+	Probe		row = {"hold", "hold_key", 2, {NameGetDatum(&key->instance), CStringGetTextDatum(key->group)}};
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, instance);
-	return read_holds(sqlrun_seeing(&read_instance, &args, GetLatestSnapshot()));
+	if (probe_first(&row) == PROBE_NONE)
+		return NULL;
+	sqlrun_text(&args, NameStr(key->instance));
+	sqlrun_text(&args, key->group);
+	return sqlrun(&read_one, &args) > 0 ? read_hold(0) : NULL;
 }
 
-/* The hold of a group, or with "" of the whole instance; NULL: none. */
+/* The hold of a group, or with group "" of the whole instance; NULL: none. */
+const Hold *
+hold_get(Holds *holds, const LaneKey *key)
+{
+	Looked	   *looked = hash_search(holds->looked, key, HASH_FIND, NULL);
+	MemoryContext caller;
+	const Hold *hold;
+
+	if (looked)
+		return looked->hold;
+	caller = MemoryContextSwitchTo(holds->memory);
+	hold = read_one_hold(key);
+	MemoryContextSwitchTo(caller);
+	looked = hash_search(holds->looked, key, HASH_ENTER, NULL);
+	looked->hold = hold;
+	return hold;
+}
+
+/* Forgets holds that are over and say nothing any more; goes through some of them at each call. */
+void
+hold_prune(void)
+{
+	static LaneKey from;
+	SqlArgs		args = {0};
+	uint64		n;
+
+	sqlrun_text(&args, NameStr(from.instance));
+	sqlrun_text(&args, from.group);
+	sqlrun_int4(&args, PRUNED_AT_ONCE, true);
+	n = sqlrun(&prune, &args);
+	if (n == 0 || sqlrun_get_int8(0, 3, 0) < PRUNED_AT_ONCE)
+	{
+		memset(&from, 0, sizeof(from));
+		return;
+	}
+	namestrcpy(&from.instance, sqlrun_get(0, 1));
+	strlcpy(from.group, sqlrun_get(0, 2), sizeof(from.group));
+}
+
+/* One of those that were read: of a group, or with "" of the whole instance; NULL: none. */
 const Hold *
 hold_find(List *holds, const char *instance, const char *group)
 {

@@ -27,13 +27,18 @@ typedef struct Hold
 	int			failures;
 } Hold;
 
+/* Holds that a cycle looks for, each read once. */
+typedef struct Holds Holds;
+
 extern void hold_start_anew(void);
 extern bool hold_set(const char *instance, const char *group, const char *reason,
 					 TimestampTz until, int failures);
 extern bool hold_lift(const char *instance, const char *group);
 extern void hold_ease_after_success(const char *instance, const char *group);
-extern List *hold_read_all(void);
-extern List *hold_read_instance(const char *instance);
+extern Holds *hold_begin_reading(void);
+extern const Hold *hold_get(Holds *holds, const LaneKey *key);
+extern void hold_prune(void);
+extern List *hold_read_instance(const char *instance, const char *group);
 extern const Hold *hold_find(List *holds, const char *instance, const char *group);
 extern bool identity_is_foreign(void);
 extern bool identity_take_over(void);

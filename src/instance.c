@@ -377,6 +377,7 @@ static const OptionSpec options[] = {
 	{"adds_per_day", ON_SERVER, check_int, 0, PG_INT32_MAX, "0"},
 	{"invites_per_minute", ON_SERVER, check_real, 0, 60000, "2"},
 	{"checks_per_minute", ON_SERVER, check_real, 0, 60000, "30"},
+	{"reads_per_minute", ON_SERVER, check_real, 0, 60000, "60"},
 	{"pace_jitter", ON_SERVER, check_real, 0, 10, "0.2"},
 	{"verify_delays", ON_SERVER, check_delays, 1, HOUR_MS, "3s,15s,60s"},
 	{"invite_ttl", ON_SERVER, check_duration, 1000, 365.0 * 24 * HOUR_MS, "72h"},
@@ -803,6 +804,7 @@ fill_pace(WawpInstance *instance, List *defs)
 	instance->adds_per_day = option_int(defs, "adds_per_day");
 	instance->invites_per_minute = option_real(defs, "invites_per_minute");
 	instance->checks_per_minute = option_real(defs, "checks_per_minute");
+	instance->reads_per_minute = instance->adds_per_minute > 0 ? option_real(defs, "reads_per_minute") : 0;
 	instance->pace_jitter = option_real(defs, "pace_jitter");
 	instance->concurrency = option_int(defs, "concurrency");
 	instance->batch_size = option_int(defs, "batch_size");

@@ -45,6 +45,7 @@ typedef struct WawpInstance
 	int			adds_per_day;	/* 0 = no cap */
 	double		invites_per_minute;
 	double		checks_per_minute;
+	double		reads_per_minute;	/* 0: unpaced, as where additions are */
 	int64		invite_ttl_ms;
 	double		pace_jitter;
 	int			concurrency;

@@ -312,7 +312,7 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	" AND " IS_DUE \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
 	" AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.instance = " instance \
-	"   AND (h.group_jid IS NULL OR h.group_jid = " group_jid ")" \
+	"   AND coalesce(h.group_jid, '') = ANY (ARRAY['', " group_jid "])" \
 	"   AND (h.until IS NULL OR h.until > clock_timestamp()))" \
 	" AND NOT EXISTS (SELECT FROM wawp.identity y WHERE (y.system_identifier, y.database_oid) <> " here ")" \
 	" AND " ITS_TURN \
@@ -363,6 +363,12 @@ static SqlStatement claim_next = {
 	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority = l.priority::smallint AND c.id > l.id"))
 	", i.instance::text, i.group_jid",
 	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID, INT8OID}, NULL
+};
+
+/* The head, which stays as it is. */
+static SqlStatement peek = {
+	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i WHERE i.id = ANY (ARRAY(SELECT c.id" HEAD_OF_LANE(ANY_ACTION) "))",
+	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
 };
 
 static bool
@@ -449,6 +455,16 @@ intent_claim(const LaneKey *lane, int limit, Intent *claimed)
 
 	lane_args(&args, lane, limit);
 	return run_claim(&claim, &args, lane, claimed);
+}
+
+/* Reads the one that would be claimed first, without claiming it; false: there is none.  Likewise. */
+bool
+intent_peek(const LaneKey *lane, Intent *head)
+{
+	SqlArgs		args = {0};
+
+	lane_args(&args, lane, 1);
+	return run_claim(&peek, &args, lane, head) > 0;
 }
 
 static void
@@ -647,17 +663,23 @@ intent_start_anew(void)
 
 static SqlStatement waiting_lanes = {
 	"SELECT instance::text, group_jid, min(coalesce(next_attempt_at, updated_at)) FROM wawp.membership_intent"
-	" WHERE state IN ('verifying', 'inviting', 'invited', 'pending_approval') GROUP BY instance, group_jid",
-	0, {0}, NULL
+	" WHERE state IN ('verifying', 'inviting', 'invited', 'pending_approval') AND (instance, group_jid) > ($1::name, $2)"
+	" GROUP BY instance, group_jid ORDER BY instance, group_jid LIMIT $3",
+	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
-/* All lanes in which somebody waits, as IntentLane pointers. */
+/* Lanes in which somebody waits, in the order of their keys, as IntentLane pointers: up to limit behind that one. */
 List *
-intent_waiting_lanes(void)
+intent_waiting_lanes(const LaneKey *after, int limit)
 {
-	uint64		n = sqlrun(&waiting_lanes, NULL);
+	SqlArgs		args = {0};
 	List	   *list = NIL;
+	uint64		n;
 
+	sqlrun_text(&args, NameStr(after->instance));
+	sqlrun_text(&args, after->group);
+	sqlrun_int4(&args, limit, true);
+	n = sqlrun(&waiting_lanes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		IntentLane *lane = palloc0(sizeof(IntentLane));
@@ -725,20 +747,23 @@ intent_move(const Intent *intent, const char *group)
 
 static SqlStatement end_superseded = {
 	"WITH old AS (SELECT id FROM wawp.membership_intent WHERE superseded"
-	"  AND state IN ('verifying', 'inviting', 'invited', 'pending_approval') FOR UPDATE SKIP LOCKED)"
+	"  AND state IN ('verifying', 'inviting', 'invited', 'pending_approval') LIMIT $1 FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = " SUPERSEDED_STATE("i.state", "i.outcome") "::wawp.state,"
 	" detail = 'the opposite was asked for', updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE i.id = ANY (ARRAY(SELECT id FROM old)) RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
-	0, {0}, NULL
+	1, {INT4OID}, NULL
 };
 
-/* Finishes, without follow-up, what the opposite of was asked for; as Intent pointers. */
+/* Finishes, without follow-up, what the opposite of was asked for, so many at most; as Intent pointers. */
 List *
-intent_end_superseded(void)
+intent_end_superseded(int limit)
 {
-	uint64		n = sqlrun(&end_superseded, NULL);
+	SqlArgs		args = {0};
 	List	   *ended = NIL;
+	uint64		n;
 
+	sqlrun_int4(&args, limit, true);
+	n = sqlrun(&end_superseded, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		Intent	   *intent = palloc(sizeof(Intent));
@@ -826,37 +851,43 @@ static SqlStatement fail_dependents = {
 	"WITH lost AS (SELECT d.id FROM wawp.membership_intent d"
 	" WHERE d.after IS NOT NULL AND d.state = 'queued' AND coalesce((SELECT p.state IN ('failed', 'cancelled')"
 	"  FROM wawp.membership_intent p WHERE p.id = d.after), true)"
-	" ORDER BY d.after FOR UPDATE OF d SKIP LOCKED)"
+	" ORDER BY d.after LIMIT $1 FOR UPDATE OF d SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = 'failed', detail = 'the intent it was to follow did not succeed',"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp() WHERE i.id = ANY (ARRAY(SELECT id FROM lost))",
-	0, {0}, NULL
+	1, {INT4OID}, NULL
 };
 
 /*
- * Fails what waits for an intent that did not succeed or is gone; those that
- * wait for these at the next call.
+ * Fails what waits for an intent that did not succeed or is gone, so many at
+ * most; those that wait for these at the next call.
  */
 uint64
-intent_fail_dependents(void)
+intent_fail_dependents(int limit)
 {
-	return sqlrun(&fail_dependents, NULL);
+	SqlArgs		args = {0};
+
+	sqlrun_int4(&args, limit, true);
+	return sqlrun(&fail_dependents, &args);
 }
 
 static SqlStatement expire = {
 	"WITH late AS (SELECT id FROM wawp.membership_intent WHERE state IN ('queued', 'pending_approval')"
-	" AND expires_at IS NOT NULL AND expires_at <= clock_timestamp() FOR UPDATE SKIP LOCKED)"
+	" AND expires_at IS NOT NULL AND expires_at <= clock_timestamp() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)"
 	", c AS (UPDATE wawp.membership_intent i SET state = 'cancelled', detail = 'expired',"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE i.id = ANY (ARRAY(SELECT id FROM late)) RETURNING i.*) "
 	INSERT_NOTE NOTE_OF("cancelled") ", NULL, NULL FROM c",
-	0, {0}, NULL
+	1, {INT4OID}, NULL
 };
 
-/* Cancels what was not done in time; returns how many. */
+/* Cancels what was not done in time, so many at most; returns how many. */
 int64
-intent_expire(void)
+intent_expire(int limit)
 {
-	return (int64) sqlrun(&expire, NULL);
+	SqlArgs		args = {0};
+
+	sqlrun_int4(&args, limit, true);
+	return (int64) sqlrun(&expire, &args);
 }
 
 static SqlStatement next_expiry = {
@@ -914,20 +945,31 @@ intent_next_due(const LaneKey *lane)
 static SqlStatement lanes = {
 	"WITH RECURSIVE l AS ("
 	" (SELECT instance, group_jid FROM wawp.membership_intent WHERE state = 'queued' AND id > 0"
-	"  ORDER BY instance, group_jid LIMIT 1)"
+	"  AND (instance, group_jid) > ($1::name, $2) ORDER BY instance, group_jid LIMIT 1)"
 	" UNION ALL SELECT n.instance, n.group_jid FROM l, LATERAL ("
 	"  SELECT i.instance, i.group_jid FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
 	"  AND (i.instance, i.group_jid) > (l.instance, l.group_jid)"
 	"  ORDER BY i.instance, i.group_jid LIMIT 1) n)"
-	" SELECT instance::text, group_jid FROM l",
-	0, {0}, NULL
+	" SELECT instance::text, group_jid FROM l LIMIT $3",
+	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
-/* All lanes that have queued intents, as LaneKey pointers. */
-List *
-intent_lanes(void)
+static void
+lanes_args(SqlArgs *args, const LaneKey *after, int limit)
 {
-	return read_lanes(sqlrun(&lanes, NULL));
+	sqlrun_text(args, NameStr(after->instance));
+	sqlrun_text(args, after->group);
+	sqlrun_int4(args, limit, true);
+}
+
+/* Lanes that have queued intents, in the order of their keys, as LaneKey pointers: up to limit behind that one. */
+List *
+intent_lanes(const LaneKey *after, int limit)
+{
+	SqlArgs		args = {0};
+
+	lanes_args(&args, after, limit);
+	return read_lanes(sqlrun(&lanes, &args));
 }
 
 /*

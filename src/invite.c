@@ -82,7 +82,7 @@ launch_invitation(Lane *lane, const Intent *intent, const GroupSettings *setting
 
 /* The link could not be had: what kept it holds the lane, or it is tried again. */
 static TimestampTz
-after_failed_link(Lane *lane, Roster *roster, List *holds)
+after_failed_link(Lane *lane, Roster *roster, Holds *holds)
 {
 	roster->link_failed = false;
 	lanehold_for(&lane->key, holds, roster->link_outcome, -1, NULL);
@@ -108,7 +108,7 @@ give_up_invitation(const Intent *intent, const char *why)
 
 /* Invites somebody as far as policy, pace and what is known allow; when to go on. */
 TimestampTz
-invite_person(Lane *lane, const Intent *intent, const WawpInstance *described, List *holds, FollowNeed *need)
+invite_person(Lane *lane, const Intent *intent, const WawpInstance *described, Holds *holds, FollowNeed *need)
 {
 	GroupSettings settings = settings_get(&lane->key);
 	Roster	   *roster = roster_of(&lane->key);

@@ -14,7 +14,9 @@
 #include "flight.h"
 #include "follow.h"
 
-extern TimestampTz invite_person(Lane *lane, const Intent *intent, const WawpInstance *described, List *holds,
+struct Holds;
+
+extern TimestampTz invite_person(Lane *lane, const Intent *intent, const WawpInstance *described, struct Holds *holds,
 								 FollowNeed *need);
 extern IntentChange invite_change(const Flight *flight);
 

@@ -51,7 +51,7 @@ note_failure(void)
  * failed and was undone.
  */
 bool
-isolation_run(IsolationWork work, void *subject, List *holds)
+isolation_run(IsolationWork work, void *subject, struct Holds *holds)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;

@@ -14,10 +14,12 @@
 #include "nodes/pg_list.h"
 
 /* A piece of a cycle: on what, under the holds that the cycle has read. */
-typedef void (*IsolationWork) (void *subject, List *holds);
+struct Holds;
+
+typedef void (*IsolationWork) (void *subject, struct Holds *holds);
 
 extern bool isolation_is_on(void);
-extern bool isolation_run(IsolationWork work, void *subject, List *holds);
+extern bool isolation_run(IsolationWork work, void *subject, struct Holds *holds);
 extern void isolation_begin_cycle(void);
 extern void isolation_committed(void);
 extern void isolation_aborted(void);

@@ -4,8 +4,8 @@
  *	  Holds of lanes, as the drain meets and makes them.
  *
  * hold.c has the rows; here is which of them keeps a lane back and until when,
- * and how long an outcome holds a lane or its instance.  The holds are those a
- * cycle has read: what is set meanwhile is not in them.  Statements run as
+ * and how long an outcome holds a lane or its instance.  A hold stays for a
+ * cycle what it was when it was first looked for.  Statements run as
  * hold.c's and audit.c's do, in the cycle's transaction.
  *
  * IDENTIFICATION
@@ -25,14 +25,20 @@
 #include "compat.h"
 
 const Hold *
-lanehold_find(List *holds, const LaneKey *lane, bool whole_instance)
+lanehold_find(Holds *holds, const LaneKey *lane, bool whole_instance)
 {
-	return hold_find(holds, NameStr(lane->instance), whole_instance ? "" : lane->group);
+	LaneKey		whole;
+
+	if (!whole_instance)
+		return hold_get(holds, lane);
+	memset(&whole, 0, sizeof(whole));
+	whole.instance = lane->instance;
+	return hold_get(holds, &whole);
 }
 
 /* When a lane may be served as far as holds go; LANES_NEVER when not by itself. */
 int64
-lanehold_until(List *holds, const LaneKey *lane)
+lanehold_until(Holds *holds, const LaneKey *lane)
 {
 	int64		until = 0;
 
@@ -70,7 +76,7 @@ record_hold(const LaneKey *lane, const char *group, WawpOutcome outcome, const c
  * the answer, in seconds, or -1.
  */
 void
-lanehold_set(const LaneKey *lane, List *holds, WawpOutcome outcome, bool whole_instance,
+lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
 			 int retry_after, const char *request_id)
 {
 	const char *group = whole_instance ? "" : lane->group;
@@ -88,7 +94,7 @@ lanehold_set(const LaneKey *lane, List *holds, WawpOutcome outcome, bool whole_i
 
 /* Holds what an outcome says is to be held; the rest as above. */
 void
-lanehold_for(const LaneKey *lane, List *holds, WawpOutcome outcome, int retry_after, const char *request_id)
+lanehold_for(const LaneKey *lane, Holds *holds, WawpOutcome outcome, int retry_after, const char *request_id)
 {
 	OutcomeNext next = outcome_info(outcome)->next;
 	bool		whole = next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN;

@@ -14,11 +14,11 @@
 #include "hold.h"
 #include "outcome.h"
 
-extern const Hold *lanehold_find(List *holds, const LaneKey *lane, bool whole_instance);
-extern int64 lanehold_until(List *holds, const LaneKey *lane);
-extern void lanehold_set(const LaneKey *lane, List *holds, WawpOutcome outcome, bool whole_instance,
+extern const Hold *lanehold_find(Holds *holds, const LaneKey *lane, bool whole_instance);
+extern int64 lanehold_until(Holds *holds, const LaneKey *lane);
+extern void lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
 						 int retry_after, const char *request_id);
-extern void lanehold_for(const LaneKey *lane, List *holds, WawpOutcome outcome,
+extern void lanehold_for(const LaneKey *lane, Holds *holds, WawpOutcome outcome,
 						 int retry_after, const char *request_id);
 
 #endif							/* WAWP_LANEHOLD_H */

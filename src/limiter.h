@@ -17,7 +17,8 @@ typedef enum LimiterKind
 {
 	LIMIT_ADD,
 	LIMIT_INVITE,
-	LIMIT_CHECK
+	LIMIT_CHECK,
+	LIMIT_READ					/* not recorded, so not replayed */
 } LimiterKind;
 
 /* What is limited: an account at a host, or one group of it. */

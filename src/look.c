@@ -34,7 +34,7 @@
 
 /* In a copy of a database nothing is asked and nobody is looked for; wawp_resume() wakes all lanes. */
 static bool
-is_copy(List *holds, const LaneKey *lane)
+is_copy(Holds *holds, const LaneKey *lane)
 {
 	const Hold *hold = lanehold_find(holds, lane, true);
 
@@ -43,13 +43,14 @@ is_copy(List *holds, const LaneKey *lane)
 
 /* Looks at who waits in a lane, and goes on with them: at most one request. */
 static void
-look_at_lane(void *subject, List *holds)
+look_at_lane(void *subject, Holds *holds)
 {
 	Lane	   *lane = subject;
 	int64		held = lanehold_until(holds, &lane->key);
 	WawpInstance *described;
 	ErrorData  *error = resolve_instance(&lane->key, NULL, &described);
 	FollowUp	up;
+	int64		later;
 	ListCell   *lc;
 
 	if (is_copy(holds, &lane->key))
@@ -59,9 +60,10 @@ look_at_lane(void *subject, List *holds)
 		lanes_look(&lane->key, clock_monotonic_ms() + RESOLVE_RETRY_MS);
 		return;
 	}
+	lanes_set_limit(lane->instance, described->concurrency);
 	if (!admission_has_room(lane, described))
 	{
-		lanes_park_look(lane);
+		lanes_park_look(lane, 0);
 		return;
 	}
 	up = follow_look(&lane->key, described);
@@ -85,19 +87,33 @@ look_at_lane(void *subject, List *holds)
 	else if (up.has_invitee && held > 0 && held != LANES_NEVER)
 		lanes_look(&lane->key, held);
 	if (up.need.question != 0 && !(roster_of(&lane->key)->asking & up.need.question) &&
-		!errand_ask(&lane->key, up.role, &up.need))
+		!errand_ask(&lane->key, up.role, &up.need, described, &later))
+	{
+		if (later > 0)
+		{
+			lanes_park_look(lane, later);
+			return;
+		}
 		up.next = GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000);
+	}
 	if (roster_of(&lane->key)->asking == 0 && up.next != 0)
 		lanes_look(&lane->key, Max(clock_monotonic_of(up.next), clock_monotonic_ms() + 1));
 }
 
-/* Looks at the lanes that are due for it, as far as there are slots for what that may ask. */
+/*
+ * Looks at the lanes that were due for it when the cycle began, as far as there
+ * are slots for what that may ask and the cycle's portion goes.
+ */
 void
-look_due(List *holds)
+look_due(Holds *holds, CyclePortion *portion)
 {
 	Lane	   *lane;
 
-	while (admission_has_slot() && (lane = lanes_take_look(clock_monotonic_ms())) != NULL)
+	while (admission_has_slot() && portion_left(portion) > 0 &&
+		   (lane = lanes_take_look(portion->due_by, admission_may_claim())) != NULL)
+	{
+		portion->turns++;
 		if (!isolation_run(look_at_lane, lane, holds))
 			lanes_look(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
+	}
 }

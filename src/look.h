@@ -11,8 +11,11 @@
 #ifndef WAWP_LOOK_H
 #define WAWP_LOOK_H
 
+#include "admission.h"
 #include "nodes/pg_list.h"
 
-extern void look_due(List *holds);
+struct Holds;
+
+extern void look_due(struct Holds *holds, CyclePortion *portion);
 
 #endif							/* WAWP_LOOK_H */

@@ -101,6 +101,15 @@ pace_within(PaceRate rate, int64 tat, int64 now, int64 span)
 	return room > 0 ? (room - 1) / rate.interval + 1 : 0;
 }
 
+/* How many requests may leave until now + span, where the next may leave in `wait`. */
+int64
+pace_tokens_ahead(PaceRate rate, int64 wait, int64 span)
+{
+	if (wait > span)
+		return 0;
+	return rate.interval == 0 ? PG_INT64_MAX : (span - wait) / rate.interval + 1;
+}
+
 /* State after `count` requests left; jitter is a share of the interval. */
 int64
 pace_spend(PaceRate rate, int64 tat, int64 now, int count, double jitter)

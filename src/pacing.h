@@ -28,6 +28,7 @@ extern PaceRate pace_drip(PaceRate rate, int drip_burst);
 extern int64 pace_next(PaceRate rate, int64 tat);
 extern int	pace_available(PaceRate rate, int64 tat, int64 now, int wanted);
 extern int64 pace_within(PaceRate rate, int64 tat, int64 now, int64 span);
+extern int64 pace_tokens_ahead(PaceRate rate, int64 wait, int64 span);
 extern int64 pace_spend(PaceRate rate, int64 tat, int64 now, int count, double jitter);
 extern int64 pace_give_back(int64 tat, int64 share, int64 elapsed);
 extern int64 pace_clamp(PaceRate rate, int64 tat, int64 now, double jitter);

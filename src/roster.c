@@ -99,6 +99,13 @@ roster_of(const LaneKey *key)
 	return roster;
 }
 
+/* As far as anything is known; NULL: nothing. */
+Roster *
+roster_find(const LaneKey *key)
+{
+	return hash_search(rosters, key, HASH_FIND, NULL);
+}
+
 /*
  * Is there a list that was asked for after that?  By the clock as it goes now:
  * one that was set back makes no old list a new one.
@@ -200,7 +207,7 @@ roster_ask(MemoryContext memory, const LaneKey *key, WawpInstance *instance,
 		asked_entry(question, person, HASH_ENTER)->at = clock_monotonic_ms();
 	}
 	roster_of(key)->asking |= question;
-	lanes_begin_request(key);
+	lanes_begin_question(key, question == ASK_LIST || question == ASK_INFO);
 	dlist_push_tail(&errands, &errand->node);
 	nerrands++;
 }
@@ -414,7 +421,7 @@ roster_take_answers(void)
 		if (result == NULL)
 			continue;
 		take_answer(errand, result);
-		lanes_end_request(&errand->key);
+		lanes_end_question(&errand->key, (clock_monotonic_us() - errand->asked_at) / 1000);
 		dlist_delete(&errand->node);
 		nerrands--;
 		MemoryContextDelete(errand->memory);

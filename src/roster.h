@@ -68,6 +68,7 @@ typedef struct RosterFact
 
 extern void roster_init(void);
 extern Roster *roster_of(const LaneKey *key);
+extern Roster *roster_find(const LaneKey *key);
 extern bool roster_is_newer(const Roster *roster, TimestampTz than);
 extern OwnRole roster_own_role(const Roster *roster, bool *ask_self);
 extern void roster_forget_list(const LaneKey *key);

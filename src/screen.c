@@ -18,7 +18,6 @@
 
 #include "admission.h"
 #include "audit.h"
-#include "budget.h"
 #include "clock.h"
 #include "ending.h"
 #include "errand.h"
@@ -34,9 +33,6 @@
 #include "trail.h"
 
 #include "compat.h"
-
-/* A check of a number that the pace does not allow now. */
-#define CHECK_RETRY_MS 1000
 
 /*
  * Claimed, but it cannot be sent as its requester: says so in the rows.  A
@@ -133,23 +129,29 @@ put_back(const Flight *flight)
 static Served
 ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const FollowNeed *need)
 {
+	int64		later;
+
 	put_back(flight);
+	lanes_prepare(lane);
 	if (roster_of(&lane->key)->asking & need->question)
-		lanes_schedule(lane, LANES_NEVER);
-	else if (!admission_has_room(lane, described))
+		return SERVED_ASKING;
+	if (!admission_has_room(lane, described))
 		lanes_park(lane);
-	else if (need->question == ASK_EXISTS && budget_take_check(described).granted == 0)
-		lanes_schedule(lane, clock_monotonic_ms() + CHECK_RETRY_MS);
-	else if (errand_ask(&lane->key, flight->intents[0].requested_by, need))
-		lanes_schedule(lane, LANES_NEVER);
-	else
-		return SERVED_SOME;
+	else if (!errand_ask(&lane->key, flight->intents[0].requested_by, need, described, &later))
+	{
+		if (later == 0)
+			return SERVED_SOME;
+		if (need->question == ASK_EXISTS)
+			lanes_schedule(lane, later);
+		else
+			lanes_wait(lane, QUEUE_READ, later);
+	}
 	return SERVED_ASKING;
 }
 
 /* The group takes nobody: they go to the next group, or wait. */
 static Served
-turn_away(Lane *lane, const Flight *flight, List *holds, FollowGroup why, const GroupSettings *settings)
+turn_away(Lane *lane, const Flight *flight, Holds *holds, FollowGroup why, const GroupSettings *settings)
 {
 	WawpOutcome outcome = why == GROUP_FULL ? WAWP_GROUP_FULL : WAWP_NOT_ADMIN;
 	LaneKey		next = lane->key;
@@ -158,7 +160,7 @@ turn_away(Lane *lane, const Flight *flight, List *holds, FollowGroup why, const 
 	{
 		put_back(flight);
 		lanehold_set(&lane->key, holds, outcome, false, -1, NULL);
-		lanes_schedule(lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
+		lanes_retry(lane);
 		return SERVED_LATER;
 	}
 	memset(next.group, 0, sizeof(next.group));
@@ -209,7 +211,7 @@ screen_people(Flight *flight, const WawpInstance *described, const GroupSettings
 
 /* Looks at the claimed additions before they leave; SERVED_NOTHING: they may. */
 static Served
-screen_adds(Flight *flight, const WawpInstance *described, List *holds, const GroupSettings *settings)
+screen_adds(Flight *flight, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {
 	Lane	   *lane = flight->lane;
 	FollowNeed	need = {0, NULL};
@@ -250,7 +252,7 @@ pass_to_invitations(const Flight *flight)
 
 /* What has to be settled before claimed intents may leave; SERVED_NOTHING: they may. */
 Served
-screen_claimed(Flight *flight, const WawpInstance *described, List *holds, const GroupSettings *settings)
+screen_claimed(Flight *flight, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {
 	ErrorData  *error;
 

@@ -23,8 +23,10 @@ typedef enum Served
 	SERVED_ASKING				/* the same, for when something is known */
 } Served;
 
+struct Holds;
+
 extern void screen_put_back(const Intent *intent);
-extern Served screen_claimed(Flight *flight, const WawpInstance *described, List *holds,
+extern Served screen_claimed(Flight *flight, const WawpInstance *described, struct Holds *holds,
 							 const GroupSettings *settings);
 
 #endif							/* WAWP_SCREEN_H */

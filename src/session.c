@@ -225,15 +225,15 @@ spare_suppressed(const char *group, CallPerson **people, int npeople, MemoryCont
 	return kept;
 }
 
-/* Copies the holds of an instance into a context. */
+/* Copies the holds of an instance and a group of it into a context. */
 static List *
-copy_holds(const WawpInstance *instance, MemoryContext caller)
+copy_holds(const WawpInstance *instance, const char *group, MemoryContext caller)
 {
 	MemoryContext spi = CurrentMemoryContext;
 	List	   *holds = NIL;
 	ListCell   *lc;
 
-	foreach(lc, hold_read_instance(instance->name))
+	foreach(lc, hold_read_instance(instance->name, group))
 	{
 		Hold	   *copy = MemoryContextAlloc(caller, sizeof(Hold));
 
@@ -285,7 +285,7 @@ read_policy(const WawpInstance *instance, BudgetGroup *group, CallPerson **peopl
 
 	BeginInternalSubTransaction(NULL);
 	before = sqlrun_begin_as_owner();
-	holds = copy_holds(instance, caller);
+	holds = copy_holds(instance, group->jid, caller);
 	if (people)
 	{
 		*npeople = spare_suppressed(group->jid, people, *npeople, caller);
@@ -553,9 +553,9 @@ refuse_held(const SessionRequest *request, const Hold *hold)
 static void
 take_all_or_none(Leaving *leaving, const WawpInstance *instance, const SessionRequest *request)
 {
-	List	   *holds = read_policy(instance, NULL, NULL, NULL);
-	const Hold *hold = active_hold(holds, instance, request->group);
 	BudgetGroup group = {request->group, 0};
+	List	   *holds = read_policy(instance, &group, NULL, NULL);
+	const Hold *hold = active_hold(holds, instance, request->group);
 
 	if (hold)
 		refuse_held(request, hold);
@@ -636,4 +636,11 @@ session_wait_for_check(const WawpInstance *instance)
 			return;
 		clock_wait_until((permit.next_at + 999) / 1000);
 	}
+}
+
+/* Counts a reading of a group against the pace of such; it does not wait for it. */
+void
+session_note_read(const WawpInstance *instance)
+{
+	(void) budget_take_read(instance, false);
 }

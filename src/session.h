@@ -35,5 +35,6 @@ extern void session_note_verified(const WawpInstance *instance, const char *grou
 								  CallPerson **people, int npeople);
 extern const HttpResult *session_send(const WawpInstance *instance, const SessionRequest *request);
 extern void session_wait_for_check(const WawpInstance *instance);
+extern void session_note_read(const WawpInstance *instance);
 
 #endif							/* WAWP_SESSION_H */

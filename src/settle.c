@@ -161,7 +161,7 @@ give_place_back(const LaneKey *lane)
 
 /* Holds what an answer says is to be held, and the instance when no answer can be had. */
 static void
-hold_by_outcome(const Flight *flight, List *holds, WawpOutcome outcome)
+hold_by_outcome(const Flight *flight, Holds *holds, WawpOutcome outcome)
 {
 	const LaneKey *lane = &flight->lane->key;
 
@@ -172,7 +172,7 @@ hold_by_outcome(const Flight *flight, List *holds, WawpOutcome outcome)
 }
 
 static void
-settle_row(Flight *flight, int i, List *holds)
+settle_row(Flight *flight, int i, Holds *holds)
 {
 	const Intent *intent = &flight->intents[i];
 	WawpOutcome outcome = flight->people[i].outcome;
@@ -208,7 +208,7 @@ did_succeed(const Flight *flight)
 
 /* What did not arrive is sent later, to whoever has joined by then. */
 static void
-settle_welcome(Flight *flight, List *holds)
+settle_welcome(Flight *flight, Holds *holds)
 {
 	WawpOutcome outcome = flight->people[0].outcome;
 
@@ -220,7 +220,7 @@ settle_welcome(Flight *flight, List *holds)
 }
 
 static void
-settle_flight(void *subject, List *holds)
+settle_flight(void *subject, Holds *holds)
 {
 	Flight	   *flight = subject;
 
@@ -240,7 +240,7 @@ settle_flight(void *subject, List *holds)
 
 /* Settles a flight, or leaves it as it was for a later cycle. */
 static void
-settle_or_postpone(Flight *flight, List *holds)
+settle_or_postpone(Flight *flight, Holds *holds)
 {
 	if (isolation_run(settle_flight, flight, holds))
 		return;
@@ -251,7 +251,7 @@ settle_or_postpone(Flight *flight, List *holds)
 
 /* Settles all whose answers were read. */
 void
-settle_judged(List *holds)
+settle_judged(Holds *holds)
 {
 	has_left = false;
 	for (Flight *flight = flight_next_judged(NULL); flight; flight = flight_next_judged(flight))

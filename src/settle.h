@@ -13,7 +13,9 @@
 
 #include "nodes/pg_list.h"
 
-extern void settle_judged(List *holds);
+struct Holds;
+
+extern void settle_judged(struct Holds *holds);
 extern bool settle_has_left(void);
 
 #endif							/* WAWP_SETTLE_H */

@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "budget.h"
 #include "clock.h"
 #include "members.h"
 #include "verify.h"
@@ -37,8 +38,10 @@ static bool
 read_list(const WawpInstance *instance, const char *group, WireMembers *members)
 {
 	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS,.group = group};
-	const HttpResult *result = call_send(instance, &request);
+	const HttpResult *result;
 
+	(void) budget_take_read(instance, false);
+	result = call_send(instance, &request);
 	return http_is_success(result) && wire_read_members(result->body, result->body_len, members) &&
 		members->count > 0;
 }

@@ -103,7 +103,7 @@ launch_welcome(Lane *lane, const BudgetPermit *permit)
 
 /* Welcomes those who joined a group, as far as pace and holds allow; when to look again. */
 static int64
-welcome(const LaneKey *key, List *holds)
+welcome(const LaneKey *key, Holds *holds)
 {
 	int64		later = clock_monotonic_ms() + WELCOME_RETRY_MS;
 	WawpInstance *described;
@@ -128,7 +128,7 @@ welcome(const LaneKey *key, List *holds)
 
 /* One message to each group that somebody joined a while ago; rescan: look, whatever is known. */
 void
-welcome_due(List *holds, bool rescan)
+welcome_due(Holds *holds, bool rescan)
 {
 	int64		now = clock_monotonic_ms();
 	TimestampTz asked_at = GetCurrentTimestamp();

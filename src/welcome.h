@@ -13,7 +13,9 @@
 
 #include "flight.h"
 
-extern void welcome_due(List *holds, bool rescan);
+struct Holds;
+
+extern void welcome_due(struct Holds *holds, bool rescan);
 extern void welcome_note_joined(const LaneKey *lane);
 extern int64 welcome_next_at(void);
 extern void welcome_record(const Flight *flight, const char *kind);

@@ -28,6 +28,7 @@
 #include "commands/extension.h"
 #include "dispatch.h"
 #include "guc.h"
+#include "hold.h"
 #include "http.h"
 #include "intent.h"
 #include "isolation.h"
@@ -328,6 +329,7 @@ static void
 prune(void)
 {
 	roster_prune();
+	hold_prune();
 	if (wawp_retention > 0)
 		(void) intent_prune(wawp_retention);
 	audit_prepare_ahead();
@@ -344,6 +346,7 @@ collect_wake(void)
 {
 	DispatchWake wake;
 
+	wake.start_anew = false;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	mail_waits |= my_slot->mail;
 	my_slot->mail = false;
@@ -476,7 +479,7 @@ clock_was_set(void)
 static void
 work_for_ever(void)
 {
-	static const DispatchWake everything = {.rescan = true};
+	static const DispatchWake everything = {.rescan = true,.start_anew = true};
 	int64		next_poll = clock_monotonic_ms();
 	int64		next_cycle = next_poll;
 

@@ -75,6 +75,10 @@ INSERT INTO option_value (option, value, expected) VALUES
     ('invites_per_minute', '-2', '22023 It must be between %'),
     ('checks_per_minute', '30', 'accepted'),
     ('checks_per_minute', 'x', '22023 It must be a number.'),
+    ('reads_per_minute', '60', 'accepted'),
+    ('reads_per_minute', '0', 'accepted'),
+    ('reads_per_minute', '-1', '22023 It must be between %'),
+    ('reads_per_minute', 'x', '22023 It must be a number.'),
     ('pace_jitter', '0', 'accepted'),
     ('pace_jitter', '0.2', 'accepted'),
     ('pace_jitter', '-0.1', '22023 It must be between %'),
@@ -132,7 +136,7 @@ INSERT INTO option_value (option, value, expected) VALUES
     ('base_url', 'http://127.0.0.1/?access_token=hunter2', '22023 %a query or fragment does not belong in it.'),
     ('base_url', 'http://127.0.0.1/#top', '22023 %a query or fragment does not belong in it.');
 
-SELECT plan((SELECT count(*)::int FROM option_value) + 69);
+SELECT plan((SELECT count(*)::int FROM option_value) + 70);
 
 -- ---- options of the server
 
@@ -146,6 +150,8 @@ SELECT raises($$CREATE SERVER s FOREIGN DATA WRAPPER wawp OPTIONS (instance_id '
     'HV00D', 'invalid option "instanceid"', NULL, 'Perhaps you meant the option "instance_id".', 'an unknown option and what was meant');
 SELECT raises($$CREATE SERVER s FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'X', adds_per_min '6')$$,
     'HV00D', NULL, NULL, '%"adds_per_minute"%', 'another one');
+SELECT raises($$CREATE SERVER s FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'X', read_per_minute '6')$$,
+    'HV00D', NULL, NULL, '%"reads_per_minute"%', 'and another');
 SELECT raises($$CREATE SERVER s FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'X', verify_delay '3s')$$,
     'HV00D', NULL, NULL, '%"verify_delays"%', 'and another one');
 SELECT raises($$CREATE SERVER s FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'X', zzzzzzzzzzzzzzzz '1')$$,

@@ -173,6 +173,10 @@ test_parts(void)
 	is_int(rate.interval, 10 * SECOND, "6 a minute is one in 10 s");
 	is_int(pace_available(rate, 0, MINUTE, 100), 5, "one and the burst at once");
 	is_int(pace_within(rate, 0, MINUTE, MINUTE), 10, "rate and burst in a minute");
+	is_int(pace_tokens_ahead(rate, 3000, 2999), 0, "no token so soon");
+	is_int(pace_tokens_ahead(rate, 3000, 3000), 1, "one in time");
+	is_int(pace_tokens_ahead(rate, 0, 2 * rate.interval), 3, "one now, one after each interval");
+	is_int(pace_tokens_ahead(pace_rate(0, 0), 0, 1) > 1000000, 1, "without a pace there are always more");
 	is_int(pace_available(free_rate, 0, MINUTE, 100), 100, "0 is no limit");
 	is_int(pace_slower(rate, 1).interval, 20 * SECOND, "halved");
 	is_int(pace_slower(rate, 1).burst, 2, "with its burst");
