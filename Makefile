@@ -100,9 +100,9 @@ include $(PGXS)
 ifneq ($(top),./)
 srcdir := $(patsubst %/,%,$(top))
 override VPATH :=
-vpath src/% $(top)
-vpath sql/% $(top)
-vpath test/% $(top)
+vpath %.c $(top)
+vpath %.h $(top)
+vpath sql/%.sql $(top)
 vpath %.control $(top)
 
 installcheck:
