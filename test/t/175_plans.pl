@@ -66,7 +66,8 @@ cmp_ok($requests, '>=', 1000, '... as many as were waited for');
 cmp_ok($each, '<', 10 * $depth, '... each for few rows read, however long the queue is');
 diag(sprintf 'a queue of %d in lanes of %d: %.0f rows read for each of %d requests', $lanes * $depth, $depth, $each, $requests);
 
-# a session with those plans
+# a session with those plans, when the worker has looked at everybody it added
+is($asker->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'verifying'", 0, 20), 0, 'all are looked at');
 $before = rows_read();
 $session->ask(sprintf q{SELECT wawp_request_add('%s', ARRAY['1559%07d'])}, group(1 + $_ % $lanes), $_) for 1 .. 50;
 $session->ask(sprintf q{SELECT wawp_request_remove('%s', ARRAY['1559%07d'])}, group(1 + $_ % $lanes), $_) for 1 .. 50;
