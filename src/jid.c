@@ -270,7 +270,7 @@ is_bot_number(const char *digits)
 	return false;
 }
 
-/* Returns what is wrong with an international number's digits; NULL when nothing is. */
+/* Returns what is wrong with digits that are to be an account's; NULL when nothing is. */
 static const char *
 digits_problem(const char *digits)
 {
@@ -278,9 +278,7 @@ digits_problem(const char *digits)
 		return "a leading 0 is a national form; write the country code";
 	if (strlen(digits) < PHONE_MIN_DIGITS)
 		return "a phone number has at least 7 digits with its country code";
-	if (is_bot_number(digits))
-		return "a bot cannot be a member";
-	return calling_code_problem(digits);
+	return is_bot_number(digits) ? "a bot cannot be a member" : NULL;
 }
 
 /* A run of digits in a spelling, and what stands before it. */
@@ -339,6 +337,7 @@ phone_digits(const char *s, char *digits)
 {
 	DigitGroup	last = {0, '\0'};
 	DigitGroup	before = {0, '\0'};
+	const char *problem;
 	size_t		n = 0;
 	size_t		ngroups = 0;
 
@@ -353,7 +352,6 @@ phone_digits(const char *s, char *digits)
 	digits[0] = '\0';
 	while (*s)
 	{
-		const char *problem;
 		DigitGroup	group;
 
 		if ((problem = take_group(&s, digits, &n, &group)) != NULL)
@@ -368,7 +366,8 @@ phone_digits(const char *s, char *digits)
 	}
 	if (!is_own_tail(&last, &before, ngroups))
 		return "the digits at the end are a decimal or an extension; write the number without them";
-	return digits_problem(digits);
+	problem = digits_problem(digits);
+	return problem ? problem : calling_code_problem(digits);
 }
 
 /*
@@ -398,6 +397,22 @@ parse_phone(const char *s)
 	const char *problem = phone_digits(s, digits);
 
 	return problem ? jid_invalid(problem) : jid_make(JID_PERSON, digits, "c.us");
+}
+
+/*
+ * The number before a server.  Digits alone are an account as WhatsApp writes
+ * it, whatever country they are of; all else is a number as people write it.
+ */
+static Jid
+parse_phone_local(const char *local)
+{
+	size_t		n = count_digits(local);
+	const char *problem;
+
+	if (local[n] != '\0' || n == 0 || n > PHONE_MAX_DIGITS)
+		return parse_phone(local);
+	problem = digits_problem(local);
+	return problem ? jid_invalid(problem) : jid_make(JID_PERSON, local, "c.us");
 }
 
 static Jid
@@ -449,7 +464,7 @@ parse_with_server(char *local, const char *server)
 		{
 			case SERVER_PHONE:
 				cut_device(local);
-				return parse_phone(local);
+				return parse_phone_local(local);
 			case SERVER_LID:
 				cut_device(local);
 				return parse_lid(local);

@@ -68,6 +68,7 @@ INSERT INTO spelling (input, normal_form, about) VALUES
     ('15551234567@C.US', '15551234567@c.us', 'capitals'),
     (' 15551234567@c.us ', '15551234567@c.us', 'JID with spaces around'),
     ('+1 555 123 4567@c.us', '15551234567@c.us', 'formatted number in a JID'),
+    ('155512345678@c.us', '155512345678@c.us', 'WhatsApp''s own form is taken at its word'),
     ('15551234567@hosted', '15551234567@c.us', 'hosted account'),
     ('15551234567.0:12@s.whatsapp.net', '15551234567@c.us', 'whatsmeow''s agent and device'),
     ('123456789012345@hosted.lid', '123456789012345@lid', 'hosted account''s privacy id'),
