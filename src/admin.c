@@ -287,6 +287,7 @@ explain_worker(const Explained *e)
 		case WORKER_OFF:
 			return strcmp(e->state, "queued") == 0 ? status.why : NULL;
 		case WORKER_COPY:		/* one instance may be released before the others */
+			return status.holds_all ? status.why : NULL;
 		case WORKER_SERVING:
 			break;
 	}

@@ -224,15 +224,19 @@ static SqlStatement count_copies = {
 	1, {TEXTOID}, NULL
 };
 
-/* True if this database is a copy whose instances nobody has released yet. */
+/*
+ * True if this database is a copy with instances that nobody has released yet.
+ * *holds_all: its worker has not even written their holds.
+ */
 static bool
-is_held_as_copy(void)
+is_held_as_copy(bool *holds_all)
 {
 	SqlOwner	before = sqlrun_begin_as_owner();
 	SqlArgs		args = {0};
 	bool		is_copy = identity_is_foreign();
 
 	sqlrun_text(&args, HOLD_RESTORED_COPY);
+	*holds_all = is_copy;
 	if (!is_copy)
 	{
 		sqlrun(&count_copies, &args);
@@ -253,7 +257,7 @@ read_serving(WorkerStatus *status, const WorkerSlot *slot)
 		status->state = WORKER_OFF;
 		status->why = "the worker is switched off (wawp.worker), nothing is sent until it is on again";
 	}
-	else if (is_held_as_copy())
+	else if (is_held_as_copy(&status->holds_all))
 	{
 		status->state = WORKER_COPY;
 		status->why = "this database is a copy (restored copy): its instances are held until wawp_resume()";

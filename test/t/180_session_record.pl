@@ -588,7 +588,7 @@ books_balance('hasty sessions');
 # ---- a worker that ends again and again
 
 my @busy = map { WawpTest->session($node) } 1 .. 4;
-$busy[$_]->send(qq{SELECT outcome, count(*) FROM generate_series(1, 200) i, wawp_add_participants('$group', ARRAY['155573$_'
+$busy[$_]->send(qq{SELECT outcome, count(*) FROM generate_series(1, 200) i, wawp_add_participants('$group', ARRAY['15557$_'
 	|| to_char(i, 'FM00000')]) GROUP BY 1}) foreach 0 .. 3;
 foreach (1 .. 6)
 {
