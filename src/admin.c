@@ -80,7 +80,7 @@ interval_ms(const Interval *interval)
 		(interval->day + interval->month * INT64CONST(30)) * 24 * 3600 * 1000;
 }
 
-/* (batch text, timeout interval): pending, done, failed, cancelled. */
+/* (batch_id text, timeout interval): pending, done, failed, cancelled. */
 Datum
 wawp_wait(PG_FUNCTION_ARGS)
 {
@@ -93,7 +93,7 @@ wawp_wait(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must not be null", "batch")));
+				 errmsg("argument \"%s\" must not be null", "batch_id")));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (!PG_ARGISNULL(1))
@@ -177,9 +177,12 @@ read_explained(int64 id, Explained *e)
 	return true;
 }
 
+/* A time to the second, rounded up: nothing happens before it.  Static memory. */
 static const char *
 at(TimestampTz time)
 {
+	if (!TIMESTAMP_NOT_FINITE(time))
+		time += (USECS_PER_SEC - time % USECS_PER_SEC) % USECS_PER_SEC;
 	return timestamptz_to_str(time);
 }
 

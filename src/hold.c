@@ -30,7 +30,7 @@
 static SqlStatement set = {
 	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
 	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), $4, $5)"
-	" ON CONFLICT (instance, (coalesce(group_jid, ''))) DO UPDATE SET reason = excluded.reason,"
+	" ON CONFLICT (instance, group_jid) DO UPDATE SET reason = excluded.reason,"
 	" since = CASE WHEN hold.reason = excluded.reason THEN hold.since ELSE excluded.since END,"
 	" until = excluded.until, failures = excluded.failures"
 	" WHERE hold.until IS NOT NULL OR excluded.until IS NULL"
@@ -38,16 +38,24 @@ static SqlStatement set = {
 	5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
 
+static SqlStatement pause_until_resume = {
+	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
+	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), NULL, 0)"
+	" ON CONFLICT (instance, group_jid) DO UPDATE SET reason = excluded.reason, since = excluded.since,"
+	" until = NULL, failures = 0 WHERE hold.until IS NOT NULL OR hold.reason <> excluded.reason",
+	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
+};
+
 static SqlStatement lift = {
 	"DELETE FROM wawp.hold WHERE instance = $1::name"
-	" AND (coalesce(group_jid, '') = $2 OR $2 = '' AND until IS NOT NULL)",
+	" AND (group_jid = $2 OR $2 = '' AND (group_jid IS NULL OR until IS NOT NULL))",
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
 /* Step by step, so that a pace that was halved recovers slowly. */
 static SqlStatement ease_after_success = {
 	"WITH mine AS (SELECT ctid FROM wawp.hold WHERE instance = $1::name"
-	"  AND coalesce(group_jid, '') IN ('', $2) AND until IS NOT NULL AND until <= clock_timestamp()"
+	"  AND (group_jid IS NULL OR group_jid = $2) AND until IS NOT NULL AND until <= clock_timestamp()"
 	"  FOR UPDATE SKIP LOCKED),"
 	" gone AS (DELETE FROM wawp.hold h USING mine WHERE h.ctid = mine.ctid AND (h.reason <> 'rate_limited'"
 	"  OR h.failures <= 1 AND h.since <= clock_timestamp() - $3 * interval '1 second'))"
@@ -113,6 +121,21 @@ hold_set(const char *instance, const char *group, const char *reason, TimestampT
 	sqlrun_time(&args, until);
 	sqlrun_int4(&args, failures, true);
 	return sqlrun(&set, &args) > 0 && sqlrun_get(0, 1)[0] == 't';
+}
+
+/*
+ * Holds an instance (group "") or a group until hold_lift(), whatever held it
+ * before.  Returns false if it was held for that reason already.
+ */
+bool
+hold_pause(const char *instance, const char *group, const char *reason)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group);
+	sqlrun_text(&args, reason);
+	return sqlrun(&pause_until_resume, &args) > 0;
 }
 
 /*

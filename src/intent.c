@@ -360,7 +360,7 @@ static SqlStatement claim_heads = {
  * open, all that was claimed since lies dead before the lane's head.
  */
 static SqlStatement claim_next = {
-	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority = l.priority::smallint AND c.id > l.id"))
+	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority = l.priority AND c.id > l.id"))
 	", i.instance::text, i.group_jid",
 	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID, INT8OID}, NULL
 };
