@@ -166,9 +166,10 @@ CREATE TABLE wawp.hold (
 	reason		text NOT NULL,
 	since		timestamptz NOT NULL,
 	until		timestamptz,
-	failures	int NOT NULL DEFAULT 0,
-	CONSTRAINT hold_key UNIQUE NULLS NOT DISTINCT (instance, group_jid)
+	failures	int NOT NULL DEFAULT 0
 );
+-- An instance's own hold comes before those of its groups: the worker goes through them in this order.
+CREATE UNIQUE INDEX hold_key ON wawp.hold (instance, group_jid NULLS FIRST) NULLS NOT DISTINCT;
 ALTER TABLE wawp.hold REPLICA IDENTITY FULL;
 COMMENT ON TABLE wawp.hold IS 'instances (group_jid NULL) and groups that are not served for now';
 COMMENT ON COLUMN wawp.hold.instance IS 'the instance that is held, or whose group is';
