@@ -46,4 +46,4 @@ CREATE TYPE wawp.outcome AS ENUM (
 	'quota_exceeded',
 	'throttled'
 );
-COMMENT ON TYPE wawp.outcome IS 'what is known about one person after an attempt';
+COMMENT ON TYPE wawp.outcome IS 'what is known about one person after an attempt; wawp.outcome_info explains each';

@@ -26,3 +26,22 @@ CREATE FUNCTION @extschema@.wawp_classify(operation text, http_status int, body 
 	AS 'MODULE_PATHNAME', 'wawp_classify';
 COMMENT ON FUNCTION @extschema@.wawp_classify(text, int, text) IS
 	'how an answer of the API to add, remove, promote, demote or send would be read';
+
+CREATE FUNCTION wawp._outcome_info(OUT outcome wawp.outcome, OUT about text, OUT final bool, OUT next_step text,
+								   OUT text text, OUT hint text)
+	RETURNS SETOF record
+	LANGUAGE C STABLE PARALLEL SAFE ROWS 34
+	AS 'MODULE_PATHNAME', 'wawp_outcome_info';
+COMMENT ON FUNCTION wawp._outcome_info() IS 'the rows of wawp.outcome_info, in the order of the type';
+
+CREATE VIEW wawp.outcome_info WITH (security_invoker) AS
+	SELECT o.outcome, o.about, o.final, o.next_step, o.text, o.hint FROM wawp._outcome_info() o;
+COMMENT ON VIEW wawp.outcome_info IS 'what each outcome means and what the worker does next; the same on every server';
+COMMENT ON COLUMN wawp.outcome_info.outcome IS 'the outcome';
+COMMENT ON COLUMN wawp.outcome_info.about IS
+	'the cause lies with: person, group, instance (its account, pace or session) or api (no usable answer)';
+COMMENT ON COLUMN wawp.outcome_info.final IS 'true if it settles an intent: done or failed, nothing more is sent';
+COMMENT ON COLUMN wawp.outcome_info.next_step IS
+	'what the worker does about the intent: nothing, verify, invite, wait, fail, retry, slow down, hold the group or hold the instance';
+COMMENT ON COLUMN wawp.outcome_info.text IS 'what it means';
+COMMENT ON COLUMN wawp.outcome_info.hint IS 'the way out; NULL when there is none or none is needed';

@@ -17,6 +17,9 @@ CREATE TABLE wawp.membership (
 );
 CREATE INDEX membership_until ON wawp.membership (until) WHERE until IS NOT NULL;
 COMMENT ON TABLE wawp.membership IS 'what is remembered of a person in a group, until it is erased';
+COMMENT ON COLUMN wawp.membership.instance IS 'the instance';
+COMMENT ON COLUMN wawp.membership.group_jid IS 'the group';
+COMMENT ON COLUMN wawp.membership.contact_id IS 'the person; wawp.contact has the number';
 COMMENT ON COLUMN wawp.membership.added_by_us IS 'we put the person there, so we may take them out (managed_only)';
 COMMENT ON COLUMN wawp.membership.added_at IS 'when we added the person last';
 COMMENT ON COLUMN wawp.membership.seen_at IS 'when a member list last showed the person; NULL since we removed them';
@@ -25,21 +28,23 @@ COMMENT ON COLUMN wawp.membership.invited_at IS 'when the invite link was last s
 COMMENT ON COLUMN wawp.membership.welcomed_at IS 'when the group welcomed the person';
 COMMENT ON COLUMN wawp.membership.left_at IS 'when the person was found to be gone, or was removed by us';
 COMMENT ON COLUMN wawp.membership.requested_by IS 'who asked for the membership; the removal due at "until" is theirs';
-COMMENT ON COLUMN wawp.membership.reason IS 'why';
+COMMENT ON COLUMN wawp.membership.reason IS 'why it was asked for';
 
 CREATE TABLE wawp.suppression (
 	jid			text NOT NULL,
 	group_jid	text,
 	reason		text NOT NULL,
 	since		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-	until		timestamptz
+	until		timestamptz,
+	CONSTRAINT suppression_key UNIQUE NULLS NOT DISTINCT (jid, group_jid)
 );
-CREATE UNIQUE INDEX suppression_key ON wawp.suppression (jid, coalesce(group_jid, ''));
+-- No primary key, since group_jid may be NULL: publications would keep rows from being changed.
+ALTER TABLE wawp.suppression REPLICA IDENTITY FULL;
 COMMENT ON TABLE wawp.suppression IS 'people who are not added or invited: they left, were removed by others, refused or opted out';
 COMMENT ON COLUMN wawp.suppression.jid IS 'the person';
 COMMENT ON COLUMN wawp.suppression.group_jid IS 'the group; NULL means all groups';
-COMMENT ON COLUMN wawp.suppression.reason IS 'why';
-COMMENT ON COLUMN wawp.suppression.since IS 'since when';
+COMMENT ON COLUMN wawp.suppression.reason IS 'why: an outcome''s text, or what wawp_suppress() was told';
+COMMENT ON COLUMN wawp.suppression.since IS 'when it began';
 COMMENT ON COLUMN wawp.suppression.until IS 'until when; NULL means until wawp_unsuppress()';
 
 CREATE TABLE wawp.group_settings (
@@ -61,6 +66,8 @@ CREATE TRIGGER limits BEFORE INSERT OR UPDATE OF group_jid, invite_text, welcome
 	FOR EACH ROW EXECUTE FUNCTION wawp._text_limits('group_jid', 'invite_text', 'welcome_text');
 CREATE INDEX group_settings_welcome ON wawp.group_settings (instance, group_jid) WHERE welcome_text IS NOT NULL;
 COMMENT ON TABLE wawp.group_settings IS 'policy of a group; a group without a row has the defaults';
+COMMENT ON COLUMN wawp.group_settings.instance IS 'the instance';
+COMMENT ON COLUMN wawp.group_settings.group_jid IS 'the group';
 COMMENT ON COLUMN wawp.group_settings.adds_per_minute IS 'pace of this group beside the instance''s; NULL means none of its own';
 COMMENT ON COLUMN wawp.group_settings.capacity IS 'members it may have';
 COMMENT ON COLUMN wawp.group_settings.invite IS 'may people who cannot be added be sent the invite link';
@@ -77,20 +84,20 @@ SELECT pg_catalog.pg_extension_config_dump('wawp.suppression', '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.group_settings', '');
 
 CREATE FUNCTION @extschema@.wawp_suppress(jid text, group_jid text DEFAULT NULL, reason text DEFAULT NULL,
-							  until timestamptz DEFAULT NULL) RETURNS void
+							  until timestamptz DEFAULT NULL) RETURNS bool
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_suppress';
 COMMENT ON FUNCTION @extschema@.wawp_suppress(text, text, text, timestamptz) IS
-	'keeps a person from being added or invited, to one group or to all';
+	'keeps a person from being added or invited, to one group or to all; false when that was so already';
 
 CREATE FUNCTION @extschema@.wawp_unsuppress(jid text, group_jid text DEFAULT NULL) RETURNS bool
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_unsuppress';
 COMMENT ON FUNCTION @extschema@.wawp_unsuppress(text, text) IS
 	'ends a suppression; false when there was none';
 
-CREATE FUNCTION @extschema@.wawp_note_contact(jid text, at timestamptz DEFAULT NULL) RETURNS void
+CREATE FUNCTION @extschema@.wawp_note_contact(jid text, at timestamptz DEFAULT NULL) RETURNS bool
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_note_contact';
 COMMENT ON FUNCTION @extschema@.wawp_note_contact(text, timestamptz) IS
-	'notes that a person wrote to us, now or then';
+	'notes that a person wrote to us, now or then; false when a later message is known';
 
 REVOKE ALL ON FUNCTION @extschema@.wawp_suppress(text, text, text, timestamptz), @extschema@.wawp_unsuppress(text, text),
 	@extschema@.wawp_note_contact(text, timestamptz) FROM PUBLIC;

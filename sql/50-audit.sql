@@ -28,7 +28,8 @@ CREATE TYPE wawp.audit_kind AS ENUM (
 	'sent', 'answered', 'verified', 'cancelled', 'held', 'resumed', 'retried',
 	'refused', 'policy', 'webhook', 'erased', 'exported'
 );
-COMMENT ON TYPE wawp.audit_kind IS 'what an audit record tells of';
+COMMENT ON TYPE wawp.audit_kind IS
+	'what an audit record is about; sent: a request is about to leave; answered, verified: what came of it, by the answer or by the member list; cancelled, retried: an intent; held, resumed: an instance or group; refused: not sent because of a setting or suppression; policy: a decision by the worker; webhook: an event of the API; erased, exported: data about a person';
 
 CREATE TABLE wawp.audit_log (
 	id					bigint NOT NULL,
@@ -61,9 +62,29 @@ COMMENT ON TABLE wawp.audit_log IS
 COMMENT ON COLUMN wawp.audit_log.id IS 'consecutive number';
 COMMENT ON COLUMN wawp.audit_log.at IS 'when it happened';
 COMMENT ON COLUMN wawp.audit_log.kind IS 'what happened; "sent" is committed before the request leaves';
+COMMENT ON COLUMN wawp.audit_log.instance IS 'the instance';
+COMMENT ON COLUMN wawp.audit_log.instance_id IS 'the instance''s Wawp id at that time';
+COMMENT ON COLUMN wawp.audit_log.group_jid IS 'the group; NULL when it concerns the whole instance';
 COMMENT ON COLUMN wawp.audit_log.contact_id IS 'the person; wawp.contact has the number, wawp.audit shows it';
-COMMENT ON COLUMN wawp.audit_log.request_id IS 'the same for all records of one HTTP request';
+COMMENT ON COLUMN wawp.audit_log.intent_id IS 'the intent; NULL for a call made in a session';
+COMMENT ON COLUMN wawp.audit_log.batch_id IS 'the batch the intent belongs to';
+COMMENT ON COLUMN wawp.audit_log.attempt IS 'which request for the intent it is, from 1';
+COMMENT ON COLUMN wawp.audit_log.action IS 'what was asked for';
+COMMENT ON COLUMN wawp.audit_log.outcome IS 'what is known about the person after it';
+COMMENT ON COLUMN wawp.audit_log.http_status IS 'status of the answer';
+COMMENT ON COLUMN wawp.audit_log.code IS 'the person''s own number in the answer, if it has one';
+COMMENT ON COLUMN wawp.audit_log.login_role IS 'who was logged in';
+COMMENT ON COLUMN wawp.audit_log.requested_by IS 'the role that asked';
 COMMENT ON COLUMN wawp.audit_log.actor IS 'who the application said was acting (wawp.actor); login_role is who was';
+COMMENT ON COLUMN wawp.audit_log.application_name IS 'application_name of the session that asked';
+COMMENT ON COLUMN wawp.audit_log.client_addr IS 'address of the client that asked; NULL for a local connection';
+COMMENT ON COLUMN wawp.audit_log.origin IS 'function, insert, session, the trigger''s table, or what the worker does by itself';
+COMMENT ON COLUMN wawp.audit_log.reason IS 'the business reason, or why it was held';
+COMMENT ON COLUMN wawp.audit_log.request_id IS 'the same for all records of one HTTP request';
+COMMENT ON COLUMN wawp.audit_log.duration_ms IS 'how long the request took';
+COMMENT ON COLUMN wawp.audit_log.detail IS 'more about it, by key';
+-- Its partitions have primary keys; it has none, since rows are found by id and kept by time.
+ALTER TABLE wawp.audit_log REPLICA IDENTITY FULL;
 
 CREATE FUNCTION wawp._audit_refuse() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_audit_refuse';
@@ -92,10 +113,50 @@ CREATE TABLE wawp.audit_note (
 );
 COMMENT ON TABLE wawp.audit_note IS 'what sessions did to the queue and the worker has not moved to the audit log yet';
 COMMENT ON SEQUENCE wawp.audit_note_id_seq IS 'orders notes';
+COMMENT ON COLUMN wawp.audit_note.id IS 'order in which they were written';
+COMMENT ON COLUMN wawp.audit_note.kind IS 'what happened';
+COMMENT ON COLUMN wawp.audit_note.instance IS 'the instance';
+COMMENT ON COLUMN wawp.audit_note.instance_id IS 'the instance''s Wawp id; NULL when no intent is concerned';
+COMMENT ON COLUMN wawp.audit_note.group_jid IS 'the group; NULL when it concerns the whole instance';
+COMMENT ON COLUMN wawp.audit_note.jid IS 'the person; NULL when no intent is concerned';
+COMMENT ON COLUMN wawp.audit_note.intent_id IS 'the intent, if it is about one';
+COMMENT ON COLUMN wawp.audit_note.batch_id IS 'the batch the intent belongs to';
+COMMENT ON COLUMN wawp.audit_note.action IS 'what the intent asks for';
+COMMENT ON COLUMN wawp.audit_note.reason IS 'why';
+COMMENT ON COLUMN wawp.audit_note.role IS 'the role that did it; NULL for the worker';
+COMMENT ON COLUMN wawp.audit_note.requested_from IS 'login role, claimed actor, application, client address and process';
 
 CREATE VIEW wawp.audit WITH (security_invoker) AS
-	SELECT a.*, c.jid FROM wawp.audit_log a LEFT JOIN wawp.contact c USING (contact_id);
+	SELECT a.id, a.at, a.kind, a.instance, a.instance_id, a.group_jid, a.contact_id, a.intent_id, a.batch_id, a.attempt,
+		a.action, a.outcome, a.http_status, a.code, a.login_role, a.requested_by, a.actor, a.application_name,
+		a.client_addr, a.origin, a.reason, a.request_id, a.duration_ms, a.detail, c.jid
+	FROM wawp.audit_log a LEFT JOIN wawp.contact c ON c.contact_id = a.contact_id;
 COMMENT ON VIEW wawp.audit IS 'the audit log with the people''s numbers, as far as they were not erased';
+COMMENT ON COLUMN wawp.audit.id IS 'consecutive number';
+COMMENT ON COLUMN wawp.audit.at IS 'when it happened';
+COMMENT ON COLUMN wawp.audit.kind IS 'what happened; "sent" is committed before the request leaves';
+COMMENT ON COLUMN wawp.audit.instance IS 'the instance';
+COMMENT ON COLUMN wawp.audit.instance_id IS 'the instance''s Wawp id at that time';
+COMMENT ON COLUMN wawp.audit.group_jid IS 'the group; NULL when it concerns the whole instance';
+COMMENT ON COLUMN wawp.audit.contact_id IS 'the person, by number in wawp.contact';
+COMMENT ON COLUMN wawp.audit.intent_id IS 'the intent; NULL for a call made in a session';
+COMMENT ON COLUMN wawp.audit.batch_id IS 'the batch the intent belongs to';
+COMMENT ON COLUMN wawp.audit.attempt IS 'which request for the intent it is, from 1';
+COMMENT ON COLUMN wawp.audit.action IS 'what was asked for';
+COMMENT ON COLUMN wawp.audit.outcome IS 'what is known about the person after it';
+COMMENT ON COLUMN wawp.audit.http_status IS 'status of the answer';
+COMMENT ON COLUMN wawp.audit.code IS 'the person''s own number in the answer, if it has one';
+COMMENT ON COLUMN wawp.audit.login_role IS 'who was logged in';
+COMMENT ON COLUMN wawp.audit.requested_by IS 'the role that asked';
+COMMENT ON COLUMN wawp.audit.actor IS 'who the application said was acting (wawp.actor); login_role is who was';
+COMMENT ON COLUMN wawp.audit.application_name IS 'application_name of the session that asked';
+COMMENT ON COLUMN wawp.audit.client_addr IS 'address of the client that asked; NULL for a local connection';
+COMMENT ON COLUMN wawp.audit.origin IS 'function, insert, session, the trigger''s table, or what the worker does by itself';
+COMMENT ON COLUMN wawp.audit.reason IS 'the business reason, or why it was held';
+COMMENT ON COLUMN wawp.audit.request_id IS 'the same for all records of one HTTP request';
+COMMENT ON COLUMN wawp.audit.duration_ms IS 'how long the request took';
+COMMENT ON COLUMN wawp.audit.detail IS 'more about it, by key';
+COMMENT ON COLUMN wawp.audit.jid IS 'the person; NULL when erased, or when nobody is concerned';
 
 -- ---- lanes and instances that are not served for now
 
@@ -107,12 +168,14 @@ CREATE TABLE wawp.hold (
 	until		timestamptz,
 	failures	int NOT NULL DEFAULT 0
 );
-CREATE UNIQUE INDEX hold_key ON wawp.hold (instance, coalesce(group_jid, ''));
+-- An instance's own hold comes before those of its groups: the worker goes through them in this order.
+CREATE UNIQUE INDEX hold_key ON wawp.hold (instance, group_jid NULLS FIRST) NULLS NOT DISTINCT;
+ALTER TABLE wawp.hold REPLICA IDENTITY FULL;
 COMMENT ON TABLE wawp.hold IS 'instances (group_jid NULL) and groups that are not served for now';
-COMMENT ON COLUMN wawp.hold.instance IS 'the instance';
+COMMENT ON COLUMN wawp.hold.instance IS 'the instance that is held, or whose group is';
 COMMENT ON COLUMN wawp.hold.group_jid IS 'the group; NULL means the whole instance';
 COMMENT ON COLUMN wawp.hold.reason IS 'an outcome, "paused: ..." or "restored copy"';
-COMMENT ON COLUMN wawp.hold.since IS 'since when';
+COMMENT ON COLUMN wawp.hold.since IS 'when it began';
 COMMENT ON COLUMN wawp.hold.until IS 'when it is tried again; NULL means not before wawp_resume()';
 COMMENT ON COLUMN wawp.hold.failures IS 'how often in a row it ended this way; the next wait grows with it';
 
@@ -129,9 +192,11 @@ CREATE TABLE wawp.identity (
 	system_identifier	bigint NOT NULL,
 	database_oid		oid NOT NULL
 );
+-- No primary key: a dump brings its row beside the one that is here.
+ALTER TABLE wawp.identity REPLICA IDENTITY FULL;
 COMMENT ON TABLE wawp.identity IS 'the cluster and database this queue belongs to; in another it is a copy and held';
-COMMENT ON COLUMN wawp.identity.system_identifier IS 'of the cluster';
-COMMENT ON COLUMN wawp.identity.database_oid IS 'of the database';
+COMMENT ON COLUMN wawp.identity.system_identifier IS 'system identifier of the cluster';
+COMMENT ON COLUMN wawp.identity.database_oid IS 'oid of the database';
 
 SELECT pg_catalog.pg_extension_config_dump('wawp.contact', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('wawp.contact', 'contact_id')::pg_catalog.regclass, '');
@@ -143,12 +208,12 @@ SELECT pg_catalog.pg_extension_config_dump('wawp.identity', '');
 
 -- ---- pausing
 
-CREATE FUNCTION @extschema@.wawp_pause(instance name, group_jid text DEFAULT NULL, reason text DEFAULT NULL) RETURNS void
+CREATE FUNCTION @extschema@.wawp_pause(instance name, group_jid text DEFAULT NULL, reason text DEFAULT NULL) RETURNS bool
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_pause';
 COMMENT ON FUNCTION @extschema@.wawp_pause(name, text, text) IS
-	'stops serving an instance, or one of its groups, until wawp_resume()';
+	'stops serving an instance, or one of its groups, until wawp_resume(); false when it was paused for that reason already';
 
-CREATE FUNCTION @extschema@.wawp_resume(instance name, group_jid text DEFAULT NULL) RETURNS void
+CREATE FUNCTION @extschema@.wawp_resume(instance name, group_jid text DEFAULT NULL) RETURNS bool
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_resume';
 COMMENT ON FUNCTION @extschema@.wawp_resume(name, text) IS
-	'serves an instance, or one of its groups, again, whatever held it';
+	'serves an instance, or one of its groups, again, whatever held it; false when nothing did';

@@ -17,6 +17,13 @@ CREATE VIEW wawp.queue WITH (security_invoker) AS
 	UNION ALL
 	SELECT f.instance, f.group_jid, f.queued, f.due, f.next_at, f.held_by, f.eta FROM wawp._queue_figures() f;
 COMMENT ON VIEW wawp.queue IS 'what is queued, a row per group; eta is what the pace allows if nothing else is in the way';
+COMMENT ON COLUMN wawp.queue.instance IS 'the instance';
+COMMENT ON COLUMN wawp.queue.group_jid IS 'the group';
+COMMENT ON COLUMN wawp.queue.queued IS 'intents that are queued';
+COMMENT ON COLUMN wawp.queue.due IS 'those that could go now but for pace and holds';
+COMMENT ON COLUMN wawp.queue.next_at IS 'the earliest time at which one that is not due becomes due';
+COMMENT ON COLUMN wawp.queue.held_by IS 'why the instance or the group is held; NULL when it is not';
+COMMENT ON COLUMN wawp.queue.eta IS 'when the last one leaves at the instance''s pace; NULL when that is not known or beyond a century';
 
 CREATE VIEW wawp.progress WITH (security_invoker) AS
 	SELECT b.batch_id, b.total, b.done, b.failed, b.cancelled, b.pct, b.eta,
@@ -35,11 +42,20 @@ CREATE VIEW wawp.progress WITH (security_invoker) AS
 		UNION ALL
 		SELECT f.batch_id, f.total, f.done, f.failed, f.cancelled, f.pct, f.eta FROM wawp._progress_figures() f) b;
 COMMENT ON VIEW wawp.progress IS 'how far each batch is';
+COMMENT ON COLUMN wawp.progress.batch_id IS 'the batch';
+COMMENT ON COLUMN wawp.progress.total IS 'intents of the batch';
+COMMENT ON COLUMN wawp.progress.done IS 'those done';
+COMMENT ON COLUMN wawp.progress.failed IS 'those failed';
+COMMENT ON COLUMN wawp.progress.cancelled IS 'those cancelled';
+COMMENT ON COLUMN wawp.progress.pct IS 'how many of a hundred are settled';
+COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known';
+COMMENT ON COLUMN wawp.progress.bar IS 'pct as a bar of 20 characters';
 
 CREATE VIEW wawp.stuck WITH (security_invoker) AS
 	SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.updated_at AS since,
 		coalesce(h.reason, i.detail, i.outcome::text) AS why
-	FROM (SELECT * FROM wawp.membership_intent WHERE NOT (SELECT wawp._is_monitor())) i
+	FROM (SELECT m.id, m.instance, m.group_jid, m.jid, m.state, m.outcome, m.detail, m.updated_at, m.attempts, m.crashes
+		FROM wawp.membership_intent m WHERE NOT (SELECT wawp._is_monitor())) i
 	LEFT JOIN LATERAL (SELECT h.reason FROM wawp.hold h WHERE i.state = 'queued' AND h.instance = i.instance
 		AND (h.group_jid IS NULL OR h.group_jid = i.group_jid)
 		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
@@ -56,6 +72,14 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 	SELECT NULL, NULL, NULL, NULL, NULL, NULL, w.since, w.why FROM wawp._worker_status() w WHERE w.why IS NOT NULL;
 COMMENT ON VIEW wawp.stuck IS
 	'what does not make progress, and why; a row without id is about the worker, and so about everything';
+COMMENT ON COLUMN wawp.stuck.id IS 'the intent; NULL for the worker';
+COMMENT ON COLUMN wawp.stuck.instance IS 'the instance';
+COMMENT ON COLUMN wawp.stuck.group_jid IS 'the group';
+COMMENT ON COLUMN wawp.stuck.jid IS 'the person';
+COMMENT ON COLUMN wawp.stuck.state IS 'where it stands';
+COMMENT ON COLUMN wawp.stuck.outcome IS 'what the latest attempt showed';
+COMMENT ON COLUMN wawp.stuck.since IS 'when it last changed';
+COMMENT ON COLUMN wawp.stuck.why IS 'the hold''s reason, or what the API said';
 
 CREATE VIEW wawp.funnel WITH (security_invoker) AS
 	SELECT f.instance, f.group_jid, f.batch_id, f.asked, f.added, f.already, f.invited, f.joined_by_invite,
@@ -82,6 +106,16 @@ CREATE VIEW wawp.funnel WITH (security_invoker) AS
 		FROM wawp._funnel_figures() m) f;
 COMMENT ON VIEW wawp.funnel IS
 	'what became of people asked into each group, by batch; refused counts the failed by reason';
+COMMENT ON COLUMN wawp.funnel.instance IS 'the instance';
+COMMENT ON COLUMN wawp.funnel.group_jid IS 'the group';
+COMMENT ON COLUMN wawp.funnel.batch_id IS 'the batch; NULL for what belongs to none';
+COMMENT ON COLUMN wawp.funnel.asked IS 'people to be added or invited';
+COMMENT ON COLUMN wawp.funnel.added IS 'those added';
+COMMENT ON COLUMN wawp.funnel.already IS 'those who were members already';
+COMMENT ON COLUMN wawp.funnel.invited IS 'those who were sent the invite link';
+COMMENT ON COLUMN wawp.funnel.joined_by_invite IS 'those who joined by it';
+COMMENT ON COLUMN wawp.funnel.waiting IS 'those not settled yet';
+COMMENT ON COLUMN wawp.funnel.refused IS 'those who failed, counted by outcome';
 
 CREATE VIEW wawp.budget WITH (security_invoker) AS
 	SELECT s.srvname AS instance, b.adds_left_minute, b.adds_left_day, b.next_at
@@ -91,6 +125,10 @@ CREATE VIEW wawp.budget WITH (security_invoker) AS
 	WHERE wawp._may_use(s.srvname) OR wawp._is_monitor();
 COMMENT ON VIEW wawp.budget IS
 	'how many adds each instance has left; NULL means no limit, or on a standby that only the primary knows';
+COMMENT ON COLUMN wawp.budget.instance IS 'the instance';
+COMMENT ON COLUMN wawp.budget.adds_left_minute IS 'adds that may leave within a minute; NULL means no limit';
+COMMENT ON COLUMN wawp.budget.adds_left_day IS 'adds left of adds_per_day; NULL means no limit';
+COMMENT ON COLUMN wawp.budget.next_at IS 'when the next add may leave';
 
 CREATE VIEW wawp.instance WITH (security_invoker) AS
 	SELECT s.srvname AS name,
@@ -117,6 +155,12 @@ CREATE VIEW wawp.instance WITH (security_invoker) AS
 	WHERE wawp._may_use(s.srvname) OR wawp._is_monitor();
 COMMENT ON VIEW wawp.instance IS
 	'the Wawp accounts that the role may use, and how they are; the worker''s trouble is every account''s last_error';
+COMMENT ON COLUMN wawp.instance.name IS 'the foreign server';
+COMMENT ON COLUMN wawp.instance.base_url IS 'address of the API';
+COMMENT ON COLUMN wawp.instance.options IS 'options of the server; no secrets are among them';
+COMMENT ON COLUMN wawp.instance.worker_pid IS 'process of this database''s worker; NULL when none runs';
+COMMENT ON COLUMN wawp.instance.held_by IS 'why the whole instance is held; NULL when it is not';
+COMMENT ON COLUMN wawp.instance.last_error IS 'what the worker fails with, or the reason of the latest hold of the instance or one of its groups';
 
 CREATE VIEW wawp.worker_status WITH (security_invoker) AS
 	SELECT w.pid, w.started_at, w.last_cycle_at, w.in_flight,
@@ -136,6 +180,6 @@ COMMENT ON COLUMN wawp.worker_status.last_cycle_at IS 'when it last committed a 
 COMMENT ON COLUMN wawp.worker_status.in_flight IS 'requests claimed or under way';
 COMMENT ON COLUMN wawp.worker_status.oldest_due_at IS 'since when the oldest that is due, of those the role may count, has been';
 COMMENT ON COLUMN wawp.worker_status.errors_in_a_row IS 'transactions of the worker that failed since it last succeeded';
-COMMENT ON COLUMN wawp.worker_status.sqlstate IS 'of last_error';
+COMMENT ON COLUMN wawp.worker_status.sqlstate IS 'SQLSTATE of last_error';
 COMMENT ON COLUMN wawp.worker_status.last_error IS 'what the worker fails with, or why there is none; long numbers are masked';
 COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (held until wawp_resume())';

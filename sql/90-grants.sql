@@ -7,7 +7,7 @@ REVOKE ALL ON FUNCTION @extschema@.wawp_fdw_validator(text[], oid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION wawp._intent_fill(), wawp._audit_refuse(), wawp._text_limits(), wawp._worker_start() FROM PUBLIC;
 
 GRANT SELECT ON wawp.membership_intent, wawp.hold, wawp.queue, wawp.progress, wawp.stuck,
-	wawp.funnel, wawp.budget, wawp.instance, wawp.worker_status TO PUBLIC;
+	wawp.funnel, wawp.budget, wawp.instance, wawp.worker_status, wawp.outcome_info TO PUBLIC;
 GRANT INSERT (group_jid, jid, action, instance, reason, priority, not_before, expires_at, until,
 	verify, invite, context, batch_id, after) ON wawp.membership_intent TO PUBLIC;
 

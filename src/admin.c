@@ -80,7 +80,7 @@ interval_ms(const Interval *interval)
 		(interval->day + interval->month * INT64CONST(30)) * 24 * 3600 * 1000;
 }
 
-/* (batch text, timeout interval): pending, done, failed, cancelled. */
+/* (batch_id text, timeout interval): pending, done, failed, cancelled. */
 Datum
 wawp_wait(PG_FUNCTION_ARGS)
 {
@@ -93,7 +93,7 @@ wawp_wait(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must not be null", "batch")));
+				 errmsg("argument \"%s\" must not be null", "batch_id")));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (!PG_ARGISNULL(1))
@@ -177,12 +177,6 @@ read_explained(int64 id, Explained *e)
 	return true;
 }
 
-static const char *
-at(TimestampTz time)
-{
-	return timestamptz_to_str(time);
-}
-
 /* A group's pace beside the instance's, which not everybody may read; -1: none. */
 static double
 group_adds_per_minute(const Explained *e)
@@ -222,11 +216,11 @@ explain_pace(const Explained *e)
 
 	if (instance->adds_per_day > 0 && limiter_spent_today(&key) >= instance->adds_per_day)
 		return psprintf("queued: the instance's %d adds of the day (adds_per_day) are used up, it goes on at %s",
-						instance->adds_per_day, at(now + USECS_PER_DAY - now % USECS_PER_DAY));
+						instance->adds_per_day, clock_text(now + USECS_PER_DAY - now % USECS_PER_DAY));
 	if (quiet != 0)
-		return psprintf("queued: the instance's quiet hours end at %s", at(quiet));
+		return psprintf("queued: the instance's quiet hours end at %s", clock_text(quiet));
 	return psprintf("queued: " INT64_FORMAT " ahead in this group, the %s's pace lets it leave about %s",
-					e->ahead, group_wait > wait ? "group" : "instance", at(now + Max(wait, group_wait)));
+					e->ahead, group_wait > wait ? "group" : "instance", clock_text(now + Max(wait, group_wait)));
 }
 
 static const char *
@@ -239,12 +233,12 @@ explain_queued(const Explained *e)
 						e->is_lane_held ? "group" : "instance", e->held_by);
 	if (e->held_by)
 		return psprintf("queued: the %s is held (%s), it is tried again at %s",
-						e->is_lane_held ? "group" : "instance", e->held_by, at(e->held_until));
+						e->is_lane_held ? "group" : "instance", e->held_by, clock_text(e->held_until));
 	if (e->not_before > now)
-		return psprintf("queued: not_before says %s", at(e->not_before));
+		return psprintf("queued: not_before says %s", clock_text(e->not_before));
 	if (e->next_attempt_at > now)
 		return psprintf("queued: the last attempt ended in %s, the next is at %s",
-						e->outcome ? e->outcome : e->detail ? e->detail : "an unknown way", at(e->next_attempt_at));
+						e->outcome ? e->outcome : e->detail ? e->detail : "an unknown way", clock_text(e->next_attempt_at));
 	if (e->after != 0 && (e->after_state == NULL || strcmp(e->after_state, "done") != 0))
 		return psprintf("queued: it waits for intent " INT64_FORMAT ", which is %s",
 						e->after, e->after_state ? e->after_state : "not there");
@@ -267,7 +261,7 @@ explain_inviting(const Explained *e)
 		? instance_quiet_until(instance_describe(e->instance), now) : 0;
 
 	return psprintf("inviting: %s, the invite link is sent about %s%s%s",
-					e->outcome ? e->outcome : "asked for", at(Max(Max(e->next_attempt_at, quiet), now)),
+					e->outcome ? e->outcome : "asked for", clock_text(Max(Max(e->next_attempt_at, quiet), now)),
 					e->held_by ? "; held: " : quiet != 0 ? "; quiet hours" : "", e->held_by ? e->held_by : "");
 }
 
@@ -313,15 +307,15 @@ explain(const Explained *e)
 		return "sending: its request is on the way, the answer decides";
 	if (strcmp(e->state, "verifying") == 0)
 		return psprintf("verifying: the API said %s, the member list is looked at about %s",
-						e->outcome ? e->outcome : "nothing yet", at(e->next_attempt_at));
+						e->outcome ? e->outcome : "nothing yet", clock_text(e->next_attempt_at));
 	if (strcmp(e->state, "inviting") == 0)
 		return explain_inviting(e);
 	if (strcmp(e->state, "invited") == 0)
 		return psprintf("invited: the link was sent, whether the person has joined is looked at about %s",
-						at(e->next_attempt_at));
+						clock_text(e->next_attempt_at));
 	if (strcmp(e->state, "pending_approval") == 0)
 		return psprintf("pending_approval: an admin of the group has to approve, looked at about %s",
-						at(e->next_attempt_at));
+						clock_text(e->next_attempt_at));
 	return psprintf("%s: %s%s%s", e->state, e->outcome ? e->outcome : "no outcome",
 					e->detail ? ", " : "", e->detail ? e->detail : "");
 }

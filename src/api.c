@@ -53,6 +53,7 @@ PG_FUNCTION_INFO_V1(wawp_jid);
 PG_FUNCTION_INFO_V1(wawp_is_group_jid);
 PG_FUNCTION_INFO_V1(wawp_is_person_jid);
 PG_FUNCTION_INFO_V1(wawp_classify);
+PG_FUNCTION_INFO_V1(wawp_outcome_info);
 PG_FUNCTION_INFO_V1(wawp_add_participants);
 PG_FUNCTION_INFO_V1(wawp_remove_participants);
 PG_FUNCTION_INFO_V1(wawp_promote_participants);
@@ -955,5 +956,27 @@ wawp_classify(PG_FUNCTION_ARGS)
 		put_verdict(fcinfo, &reading.whole);
 	for (int i = 0; i < reading.npeople; i++)
 		put_verdict(fcinfo, &reading.people[i]);
+	return (Datum) 0;
+}
+
+/* Rows of wawp.outcome_info: outcome, about, final, next_step, text, hint. */
+Datum
+wawp_outcome_info(PG_FUNCTION_ARGS)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < WAWP_OUTCOMES; i++)
+	{
+		const OutcomeInfo *info = outcome_info((WawpOutcome) i);
+		Datum		values[6];
+		bool		nulls[6] = {false};
+
+		values[0] = outcome_datum(fcinfo, 0, info->outcome);
+		values[1] = CStringGetTextDatum(outcome_about(info));
+		values[2] = BoolGetDatum(outcome_is_final(info));
+		values[3] = CStringGetTextDatum(outcome_next_step(info));
+		values[4] = CStringGetTextDatum(info->text);
+		values[5] = text_datum(info->hint, &nulls[5]);
+		put_row(fcinfo, values, nulls);
+	}
 	return (Datum) 0;
 }

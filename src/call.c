@@ -187,7 +187,7 @@ append_remark(const char *text, const char *remark)
 static const char *
 detail_of(OutcomeReading reading, const char *text)
 {
-	return text ? text : reading.note ? reading.note : outcome_info(reading.outcome)->text;
+	return text ? text : reading.note ? reading.note : outcome_complaint(reading.outcome);
 }
 
 static CallVerdict

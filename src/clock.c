@@ -47,6 +47,15 @@ clock_monotonic_of(TimestampTz at)
 	return clock_monotonic_ms() + Max((at - GetCurrentTimestamp()) / 1000, 0);
 }
 
+/* A time for people: to the second, rounded up, so that nothing happens before it.  Static memory. */
+const char *
+clock_text(TimestampTz at)
+{
+	if (!TIMESTAMP_NOT_FINITE(at))
+		at += (USECS_PER_SEC - at % USECS_PER_SEC) % USECS_PER_SEC;
+	return timestamptz_to_str(at);
+}
+
 /*
  * Waits in a session until its latch is set or a time has come; cancel,
  * timeouts and barriers are served.  False: that time has passed.

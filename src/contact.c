@@ -169,17 +169,18 @@ contact_note_registered(const char *jid, bool is_registered, const char *known_a
 }
 
 static SqlStatement note_inbound = {
-	"UPDATE wawp.contact SET last_inbound_at = greatest(last_inbound_at, $2) WHERE contact_id = $1",
+	"UPDATE wawp.contact SET last_inbound_at = $2"
+	" WHERE contact_id = $1 AND (last_inbound_at IS NULL OR last_inbound_at < $2)",
 	2, {INT8OID, TIMESTAMPTZOID}, NULL
 };
 
-/* The person wrote to us. */
-void
+/* The person wrote to us.  Returns false if that time or a later one is known already. */
+bool
 contact_note_inbound(const char *jid, TimestampTz at)
 {
 	SqlArgs		args = {0};
 
 	sqlrun_int8(&args, contact_id(jid));
 	sqlrun_time(&args, at);
-	sqlrun(&note_inbound, &args);
+	return sqlrun(&note_inbound, &args) > 0;
 }

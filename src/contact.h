@@ -28,6 +28,6 @@ extern int64 contact_id(const char *jid);
 extern Contact contact_get(const char *jid);
 extern void contact_note_lid(const char *jid, const char *lid);
 extern void contact_note_registered(const char *jid, bool is_registered, const char *known_as);
-extern void contact_note_inbound(const char *jid, TimestampTz at);
+extern bool contact_note_inbound(const char *jid, TimestampTz at);
 
 #endif							/* WAWP_CONTACT_H */

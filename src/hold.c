@@ -30,7 +30,7 @@
 static SqlStatement set = {
 	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
 	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), $4, $5)"
-	" ON CONFLICT (instance, (coalesce(group_jid, ''))) DO UPDATE SET reason = excluded.reason,"
+	" ON CONFLICT (instance, group_jid) DO UPDATE SET reason = excluded.reason,"
 	" since = CASE WHEN hold.reason = excluded.reason THEN hold.since ELSE excluded.since END,"
 	" until = excluded.until, failures = excluded.failures"
 	" WHERE hold.until IS NOT NULL OR excluded.until IS NULL"
@@ -38,17 +38,27 @@ static SqlStatement set = {
 	5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
 
+static SqlStatement pause_until_resume = {
+	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
+	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), NULL, 0)"
+	" ON CONFLICT (instance, group_jid) DO UPDATE SET reason = excluded.reason, since = excluded.since,"
+	" until = NULL, failures = 0 WHERE hold.until IS NOT NULL OR hold.reason <> excluded.reason",
+	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
+};
+
 static SqlStatement lift = {
 	"DELETE FROM wawp.hold WHERE instance = $1::name"
-	" AND (coalesce(group_jid, '') = $2 OR $2 = '' AND until IS NOT NULL)",
+	" AND (group_jid = $2 OR $2 = '' AND (group_jid IS NULL OR until IS NOT NULL))",
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
 /* Step by step, so that a pace that was halved recovers slowly. */
 static SqlStatement ease_after_success = {
-	"WITH mine AS (SELECT ctid FROM wawp.hold WHERE instance = $1::name"
-	"  AND coalesce(group_jid, '') IN ('', $2) AND until IS NOT NULL AND until <= clock_timestamp()"
-	"  FOR UPDATE SKIP LOCKED),"
+	"WITH whole AS (SELECT ctid FROM wawp.hold WHERE instance = $1::name AND group_jid IS NULL"
+	"  AND until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"
+	" one AS (SELECT ctid FROM wawp.hold WHERE instance = $1::name AND group_jid = $2"
+	"  AND until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"
+	" mine AS (SELECT ctid FROM whole UNION ALL SELECT ctid FROM one),"
 	" gone AS (DELETE FROM wawp.hold h USING mine WHERE h.ctid = mine.ctid AND (h.reason <> 'rate_limited'"
 	"  OR h.failures <= 1 AND h.since <= clock_timestamp() - $3 * interval '1 second'))"
 	" UPDATE wawp.hold h SET failures = failures - 1, since = clock_timestamp() FROM mine WHERE h.ctid = mine.ctid AND h.failures > 1"
@@ -56,9 +66,17 @@ static SqlStatement ease_after_success = {
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
+/*
+ * The hold of the whole instance, and that of a group.  Never both by one OR:
+ * while the table is small that would be planned as a scan of all the holds of
+ * the instance.
+ */
+#define READ(more) \
+	"SELECT instance::text, coalesce(group_jid, ''), " TEXT_CAP_REASON("reason") ", until, failures FROM wawp.hold" \
+	" WHERE instance = $1::name AND " more
+
 static SqlStatement read_one = {
-	"SELECT instance::text, coalesce(group_jid, ''), " TEXT_CAP_REASON("reason") ", until, failures FROM wawp.hold"
-	" WHERE instance = $1::name AND coalesce(group_jid, '') = $2",
+	READ("group_jid IS NULL AND $2 = ''") " UNION ALL " READ("group_jid = $2"),
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
@@ -67,18 +85,17 @@ static SqlStatement read_one = {
  * or under way at once, otherwise when their count of failures is old as well.
  */
 static SqlStatement prune = {
-	"WITH page AS MATERIALIZED (SELECT h.instance, coalesce(h.group_jid, '') AS group_jid FROM wawp.hold h"
-	"  WHERE (h.instance, coalesce(h.group_jid, '')) > ($1::name, $2)"
-	"  ORDER BY h.instance, coalesce(h.group_jid, '') LIMIT $3),"
-	" over AS MATERIALIZED (SELECT h.ctid FROM page p, LATERAL (SELECT w.ctid, w.until FROM wawp.hold w"
-	"  WHERE w.instance = p.instance AND coalesce(w.group_jid, '') = p.group_jid AND w.until <= clock_timestamp() OFFSET 0) h"
-	"  WHERE h.until <= clock_timestamp() - interval '1 day' OR p.group_jid <> ''"
+	"WITH page AS MATERIALIZED (SELECT h.ctid AS place, h.until, h.instance, coalesce(h.group_jid, '') AS group_jid"
+	"  FROM wawp.hold h WHERE (h.instance, h.group_jid) > ($1::name, $2)"
+	"  ORDER BY h.instance, h.group_jid NULLS FIRST LIMIT $3),"
+	" over AS MATERIALIZED (SELECT p.place FROM page p WHERE p.until <= clock_timestamp()"
+	"  AND (p.until <= clock_timestamp() - interval '1 day' OR p.group_jid <> ''"
 	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
 	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0)"
 	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i"
 	"   WHERE i.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
-	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0)),"
-	" mine AS (SELECT h.ctid FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT ctid FROM over))"
+	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0))),"
+	" mine AS (SELECT h.ctid FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT place FROM over))"
 	"  AND h.until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"
 	" gone AS (DELETE FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT ctid FROM mine)))"
 	" SELECT p.instance::text, p.group_jid, (SELECT count(*) FROM page) FROM page p ORDER BY p.instance DESC, p.group_jid DESC LIMIT 1",
@@ -116,6 +133,21 @@ hold_set(const char *instance, const char *group, const char *reason, TimestampT
 }
 
 /*
+ * Holds an instance (group "") or a group until hold_lift(), whatever held it
+ * before.  Returns false if it was held for that reason already.
+ */
+bool
+hold_pause(const char *instance, const char *group, const char *reason)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group);
+	sqlrun_text(&args, reason);
+	return sqlrun(&pause_until_resume, &args) > 0;
+}
+
+/*
  * Ends a hold; false when there was none.  With an instance's own go those of
  * its groups that nobody has set by hand.
  */
@@ -145,8 +177,7 @@ hold_ease_after_success(const char *instance, const char *group)
 }
 
 static SqlStatement read_instance = {
-	"SELECT instance::text, coalesce(group_jid, ''), " TEXT_CAP_REASON("reason") ", until, failures FROM wawp.hold"
-	" WHERE instance = $1::name AND coalesce(group_jid, '') = ANY (ARRAY['', $2])",
+	READ("group_jid IS NULL") " UNION ALL " READ("group_jid = $2"),
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
@@ -213,7 +244,8 @@ hold_begin_reading(void)
 static const Hold *
 read_one_hold(const LaneKey *key)
 {
-	Probe		row = {"hold", "hold_key", 2, {NameGetDatum(&key->instance), CStringGetTextDatum(key->group)}};
+	Datum		group = *key->group ? CStringGetTextDatum(key->group) : (Datum) 0;
+	Probe		row = {"hold", "hold_key", 2, {NameGetDatum(&key->instance), group}};
 	SqlArgs		args = {0};
 
 	if (probe_first(&row) == PROBE_NONE)

@@ -300,6 +300,10 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	"(c.not_before IS NULL OR c.not_before <= clock_timestamp())" \
 	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")"
 
+/* The instance's hold and the group's are looked for one by one: each is one row of the index. */
+#define IS_HELD(instance, where) "EXISTS (SELECT FROM wawp.hold h WHERE h.instance = " instance " AND " where \
+	" AND (h.until IS NULL OR h.until > clock_timestamp()))"
+
 /*
  * The head of a lane and, for one request, those behind it that ask the same
  * for the same role.  A person who is in flight is left where they are.
@@ -311,9 +315,8 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	" WHERE c.state = 'queued' AND c.instance = " instance " AND c.group_jid = " group_jid which \
 	" AND " IS_DUE \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
-	" AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.instance = " instance \
-	"   AND coalesce(h.group_jid, '') = ANY (ARRAY['', " group_jid "])" \
-	"   AND (h.until IS NULL OR h.until > clock_timestamp()))" \
+	" AND NOT " IS_HELD(instance, "h.group_jid IS NULL") \
+	" AND NOT " IS_HELD(instance, "h.group_jid = " group_jid) \
 	" AND NOT EXISTS (SELECT FROM wawp.identity y WHERE (y.system_identifier, y.database_oid) <> " here ")" \
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY \
@@ -360,7 +363,7 @@ static SqlStatement claim_heads = {
  * open, all that was claimed since lies dead before the lane's head.
  */
 static SqlStatement claim_next = {
-	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority = l.priority::smallint AND c.id > l.id"))
+	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority = l.priority AND c.id > l.id"))
 	", i.instance::text, i.group_jid",
 	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID, INT8OID}, NULL
 };

@@ -28,79 +28,83 @@
 #define ANY (CHANGES | WAWP_OP_SEND | WAWP_OP_READ)
 #define NOT_ADD (ANY & ~WAWP_OP_ADD)
 
-#define DONE NULL, NULL, NULL
+/* Nothing is wrong: no error, no way out. */
+#define GOOD(text) NULL, text, NULL
 
 static const OutcomeInfo outcomes[] = {
-	{WAWP_ADDED, "added", SCOPE_PERSON, NEXT_DONE, true, DONE},
-	{WAWP_ALREADY_MEMBER, "already_member", SCOPE_PERSON, NEXT_DONE, true, DONE},
-	{WAWP_JOINED_BY_INVITE, "joined_by_invite", SCOPE_PERSON, NEXT_DONE, false, DONE},
-	{WAWP_REMOVED, "removed", SCOPE_PERSON, NEXT_DONE, false, DONE},
-	{WAWP_NOT_MEMBER, "not_member", SCOPE_PERSON, NEXT_DONE, false, "42704",
+	{WAWP_ADDED, "added", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, true, GOOD("the person was added")},
+	{WAWP_ALREADY_MEMBER, "already_member", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, true, GOOD("the person was in the group already")},
+	{WAWP_JOINED_BY_INVITE, "joined_by_invite", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person joined by the invite link")},
+	{WAWP_REMOVED, "removed", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person was removed")},
+	{WAWP_NOT_MEMBER, "not_member", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, "42704",
 		"the person is not in the group", NULL},
-	{WAWP_PROMOTED, "promoted", SCOPE_PERSON, NEXT_DONE, false, DONE},
-	{WAWP_DEMOTED, "demoted", SCOPE_PERSON, NEXT_DONE, false, DONE},
-	{WAWP_ACCEPTED, "accepted", SCOPE_PERSON, NEXT_LOOK, true, DONE},
-	{WAWP_UNKNOWN_RESULT, "unknown_result", SCOPE_DOUBT, NEXT_LOOK, true, "08006",
+	{WAWP_PROMOTED, "promoted", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person is an admin now")},
+	{WAWP_DEMOTED, "demoted", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person is no admin any more")},
+	{WAWP_ACCEPTED, "accepted", ABOUT_PERSON, SCOPE_PERSON, NEXT_LOOK, true, GOOD("the API said ok, nobody looked at the member list")},
+	{WAWP_UNKNOWN_RESULT, "unknown_result", ABOUT_API, SCOPE_DOUBT, NEXT_LOOK, true, "08006",
 		"the request was sent and no usable answer came back",
 	"What became of the request is not known; look before asking again."},
-	{WAWP_PRIVACY_BLOCKED, "privacy_blocked", SCOPE_PERSON, NEXT_INVITE, true, "55000",
+	{WAWP_PRIVACY_BLOCKED, "privacy_blocked", ABOUT_PERSON, SCOPE_PERSON, NEXT_INVITE, true, "55000",
 		"the person's privacy settings do not let us add them",
 	"Send the person the group's invite link."},
-	{WAWP_COMMUNITY_RESTRICTED, "community_restricted", SCOPE_PERSON, NEXT_INVITE, true, "55000",
+	{WAWP_COMMUNITY_RESTRICTED, "community_restricted", ABOUT_PERSON, SCOPE_PERSON, NEXT_INVITE, true, "55000",
 		"the person can join the community by invite link only",
 	"Send the person the group's invite link."},
-	{WAWP_INVITED, "invited", SCOPE_PERSON, NEXT_WAIT, false, DONE},
-	{WAWP_PENDING_APPROVAL, "pending_approval", SCOPE_PERSON, NEXT_WAIT, true, "55000",
-		"the person waits for an admin's approval", NULL},
-	{WAWP_RECENTLY_LEFT, "recently_left", SCOPE_PERSON, NEXT_FAIL, true, "55000",
+	{WAWP_INVITED, "invited", ABOUT_PERSON, SCOPE_PERSON, NEXT_WAIT, false, GOOD("the person was sent the invite link and has not joined yet")},
+	{WAWP_PENDING_APPROVAL, "pending_approval", ABOUT_PERSON, SCOPE_PERSON, NEXT_WAIT, true, "55000",
+		"the person waits for an admin's approval",
+	"An admin of the group has to approve it in WhatsApp."},
+	{WAWP_RECENTLY_LEFT, "recently_left", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "55000",
 		"the person left the group recently", NULL},
-	{WAWP_REMOVED_BY_ADMIN, "removed_by_admin", SCOPE_PERSON, NEXT_FAIL, true, "55000",
+	{WAWP_REMOVED_BY_ADMIN, "removed_by_admin", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "55000",
 		"the person was removed from the group by an admin", NULL},
-	{WAWP_BLOCKED_BY_USER, "blocked_by_user", SCOPE_PERSON, NEXT_FAIL, true, "55000",
+	{WAWP_BLOCKED_BY_USER, "blocked_by_user", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "55000",
 		"the person does not accept this account", NULL},
-	{WAWP_NOT_ON_WHATSAPP, "not_on_whatsapp", SCOPE_PERSON, NEXT_FAIL, true, "22023",
+	{WAWP_NOT_ON_WHATSAPP, "not_on_whatsapp", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "22023",
 		"the number is not on WhatsApp", NULL},
-	{WAWP_LEGAL_RESTRICTED, "legal_restricted", SCOPE_PERSON, NEXT_FAIL, true, "55000",
+	{WAWP_LEGAL_RESTRICTED, "legal_restricted", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "55000",
 		"WhatsApp allows no invitation of this person for legal reasons", NULL},
-	{WAWP_BAD_IDENTIFIER, "bad_identifier", SCOPE_PERSON, NEXT_FAIL, false, "22023",
+	{WAWP_BAD_IDENTIFIER, "bad_identifier", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, false, "22023",
 		"the API does not accept the identifier", NULL},
-	{WAWP_SUPPRESSED, "suppressed", SCOPE_PERSON, NEXT_FAIL, false, "55000",
-		"the person is suppressed", NULL},
-	{WAWP_UNRECOGNISED, "unrecognised", SCOPE_PERSON, NEXT_FAIL, true, "08P01",
+	{WAWP_SUPPRESSED, "suppressed", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, false, "55000",
+		"the person is suppressed", "wawp_unsuppress() lifts it."},
+	{WAWP_UNRECOGNISED, "unrecognised", ABOUT_API, SCOPE_PERSON, NEXT_FAIL, true, "08P01",
 		"the API gave an answer that is not understood", NULL},
-	{WAWP_GROUP_FULL, "group_full", SCOPE_CALL, NEXT_HOLD_LANE, true, "55000",
-		"the group is full", NULL},
-	{WAWP_NOT_ADMIN, "not_admin", SCOPE_CALL, NEXT_HOLD_LANE, false, "42501",
+	{WAWP_GROUP_FULL, "group_full", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, true, "55000",
+		"the group is full",
+	"Make room, or name an overflow_group in wawp.group_settings."},
+	{WAWP_NOT_ADMIN, "not_admin", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "42501",
 		"the instance's account is not an admin of the group",
 	"Make the account an admin of the group in WhatsApp."},
-	{WAWP_GROUP_NOT_FOUND, "group_not_found", SCOPE_CALL, NEXT_HOLD_LANE, false, "42704",
+	{WAWP_GROUP_NOT_FOUND, "group_not_found", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "42704",
 		"the API knows no such group",
 	"Is the account a member of the group? wawp_groups() lists its groups."},
-	{WAWP_GROUP_LOCKED, "group_locked", SCOPE_CALL, NEXT_HOLD_LANE, false, "55000",
+	{WAWP_GROUP_LOCKED, "group_locked", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "55000",
 		"WhatsApp does not let the group take anybody for now", NULL},
-	{WAWP_LINK_UNAVAILABLE, "link_unavailable", SCOPE_CALL, NEXT_HOLD_LANE, false, "55000",
+	{WAWP_LINK_UNAVAILABLE, "link_unavailable", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "55000",
 		"the group has no usable invite link", NULL},
-	{WAWP_RATE_LIMITED, "rate_limited", SCOPE_CALL, NEXT_SLOW_DOWN, false, "53400",
+	{WAWP_RATE_LIMITED, "rate_limited", ABOUT_INSTANCE, SCOPE_CALL, NEXT_SLOW_DOWN, false, "53400",
 		"the API asks to slow down",
 	"Wait before the next call; a lower adds_per_minute or checks_per_minute keeps below the limit."},
-	{WAWP_SERVER_ERROR, "server_error", SCOPE_DOUBT, NEXT_RETRY, true, "08006",
+	{WAWP_SERVER_ERROR, "server_error", ABOUT_API, SCOPE_DOUBT, NEXT_RETRY, true, "08006",
 		"the API failed", "Try again later."},
-	{WAWP_UNREACHABLE, "unreachable", SCOPE_CALL, NEXT_RETRY, false, "08001",
+	{WAWP_UNREACHABLE, "unreachable", ABOUT_API, SCOPE_CALL, NEXT_RETRY, false, "08001",
 		"the API could not be reached, nothing was sent",
 	"Check the server's options base_url and ca_file, and the network."},
-	{WAWP_ACCOUNT_RESTRICTED, "account_restricted", SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "55000",
+	{WAWP_ACCOUNT_RESTRICTED, "account_restricted", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "55000",
 		"WhatsApp has restricted the account",
 	"Stop messaging strangers with this account until the restriction ends."},
-	{WAWP_SESSION_DOWN, "session_down", SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "55000",
+	{WAWP_SESSION_DOWN, "session_down", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "55000",
 		"the instance's session is not usable",
 	"wawp_session() shows its state; check instance_id, restart the session or scan the QR code again."},
-	{WAWP_AUTH_FAILED, "auth_failed", SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "28000",
+	{WAWP_AUTH_FAILED, "auth_failed", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "28000",
 		"the API refused the credentials",
 	"Check instance_id in CREATE SERVER and access_token in CREATE USER MAPPING."},
-	{WAWP_QUOTA_EXCEEDED, "quota_exceeded", SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "53400",
+	{WAWP_QUOTA_EXCEEDED, "quota_exceeded", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "53400",
 		"the account's plan does not allow it (any more)", NULL},
-	{WAWP_THROTTLED, "throttled", SCOPE_PERSON, NEXT_RETRY, false, "53400",
-		"the instance's pace does not allow it yet", NULL},
+	{WAWP_THROTTLED, "throttled", ABOUT_INSTANCE, SCOPE_PERSON, NEXT_RETRY, false, "53400",
+		"the instance's pace does not allow it yet",
+	"Ask again at retry_at; adds_per_minute, adds_burst and adds_per_day set the pace."},
 };
 
 typedef enum Level
@@ -237,11 +241,58 @@ static const struct
 	{"send", WAWP_OP_SEND},
 };
 
+/* By OutcomeNext: what the worker does, for wawp.outcome_info. */
+static const char *const next_steps[] = {
+	[NEXT_DONE] = "nothing",
+	[NEXT_LOOK] = "verify",
+	[NEXT_INVITE] = "invite",
+	[NEXT_WAIT] = "wait",
+	[NEXT_FAIL] = "fail",
+	[NEXT_RETRY] = "retry",
+	[NEXT_SLOW_DOWN] = "slow down",
+	[NEXT_HOLD_LANE] = "hold the group",
+	[NEXT_HOLD_INSTANCE] = "hold the instance",
+};
+
+/* By OutcomeAbout. */
+static const char *const abouts[] = {
+	[ABOUT_PERSON] = "person",
+	[ABOUT_GROUP] = "group",
+	[ABOUT_INSTANCE] = "instance",
+	[ABOUT_API] = "api",
+};
+
 const OutcomeInfo *
 outcome_info(WawpOutcome outcome)
 {
 	Assert(outcomes[outcome].outcome == outcome);
 	return &outcomes[outcome];
+}
+
+/* Returns what is wrong, for the detail of a result; NULL for a success. */
+const char *
+outcome_complaint(WawpOutcome outcome)
+{
+	return outcomes[outcome].sqlstate ? outcomes[outcome].text : NULL;
+}
+
+/* True if the outcome settles an intent by itself. */
+bool
+outcome_is_final(const OutcomeInfo *info)
+{
+	return info->next == NEXT_DONE || info->next == NEXT_FAIL;
+}
+
+const char *
+outcome_next_step(const OutcomeInfo *info)
+{
+	return next_steps[info->next];
+}
+
+const char *
+outcome_about(const OutcomeInfo *info)
+{
+	return abouts[info->about];
 }
 
 /* The operation of that name; false when there is none. */

@@ -50,6 +50,8 @@ typedef enum WawpOutcome
 	WAWP_THROTTLED
 } WawpOutcome;
 
+#define WAWP_OUTCOMES (WAWP_THROTTLED + 1)
+
 /* What was asked for; bits, so that a rule can hold for several. */
 typedef enum WawpOperation
 {
@@ -60,6 +62,15 @@ typedef enum WawpOperation
 	WAWP_OP_SEND = 1 << 4,
 	WAWP_OP_READ = 1 << 5
 } WawpOperation;
+
+/* Where the cause lies. */
+typedef enum OutcomeAbout
+{
+	ABOUT_PERSON,
+	ABOUT_GROUP,
+	ABOUT_INSTANCE,				/* its account, pace or session */
+	ABOUT_API					/* it gave no usable answer */
+} OutcomeAbout;
 
 /* What follows for the people of the same call who were not asked yet. */
 typedef enum OutcomeScope
@@ -87,11 +98,12 @@ typedef struct OutcomeInfo
 {
 	WawpOutcome outcome;		/* its own place in the table */
 	const char *name;			/* label of the SQL enum */
+	OutcomeAbout about;
 	OutcomeScope scope;
 	OutcomeNext next;
 	bool		look;			/* a member list can settle it */
-	const char *sqlstate;		/* of the error a reading function raises */
-	const char *text;			/* what is wrong, for a message or a detail */
+	const char *sqlstate;		/* of the error a reading function raises; NULL: it is a success */
+	const char *text;			/* what it means; of a failure: what is wrong, for a message or a detail */
 	const char *hint;			/* the way out, or NULL */
 } OutcomeInfo;
 
@@ -113,6 +125,10 @@ typedef struct OutcomeReading
 } OutcomeReading;
 
 extern const OutcomeInfo *outcome_info(WawpOutcome outcome);
+extern const char *outcome_complaint(WawpOutcome outcome);
+extern bool outcome_is_final(const OutcomeInfo *info);
+extern const char *outcome_next_step(const OutcomeInfo *info);
+extern const char *outcome_about(const OutcomeInfo *info);
 extern bool outcome_named(const char *name, WawpOutcome *outcome);
 extern bool outcome_operation(const char *name, WawpOperation *operation);
 extern const char *outcome_operation_name(WawpOperation operation);

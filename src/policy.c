@@ -64,7 +64,7 @@ arg_group_or_all(FunctionCallInfo fcinfo, int n)
 	return pstrdup(jid.text);
 }
 
-/* (jid text, group_jid text, reason text, until timestamptz) */
+/* (jid text, group_jid text, reason text, until timestamptz): true if something changed. */
 Datum
 wawp_suppress(PG_FUNCTION_ARGS)
 {
@@ -72,10 +72,11 @@ wawp_suppress(PG_FUNCTION_ARGS)
 	const char *group = arg_group_or_all(fcinfo, 1);
 	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
 	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		changed = suppression_set(person, group, reason ? reason : "asked for",
+										  PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
 
-	suppression_set(person, group, reason ? reason : "asked for", PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
 	sqlrun_end_as_owner(&before);
-	PG_RETURN_VOID();
+	PG_RETURN_BOOL(changed);
 }
 
 /* (jid text, group_jid text) */
@@ -93,15 +94,15 @@ wawp_unsuppress(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(lifted);
 }
 
-/* (jid text, at timestamptz) */
+/* (jid text, at timestamptz): true if something changed. */
 Datum
 wawp_note_contact(PG_FUNCTION_ARGS)
 {
 	const char *person = arg_person(fcinfo, 0);
 	TimestampTz at = PG_ARGISNULL(1) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
 	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		changed = contact_note_inbound(person, at);
 
-	contact_note_inbound(person, at);
 	sqlrun_end_as_owner(&before);
-	PG_RETURN_VOID();
+	PG_RETURN_BOOL(changed);
 }

@@ -49,6 +49,17 @@ equality_of(Oid type)
 	elog(ERROR, "no index is probed by type %u", type);
 }
 
+static void
+init_key(ScanKey key, Relation index, const Probe *probe, int n)
+{
+	if (index->rd_opcintype[n] == TEXTOID && probe->keys[n] == (Datum) 0)
+		ScanKeyEntryInitialize(key, SK_ISNULL | SK_SEARCHNULL, n + 1, InvalidStrategy, InvalidOid, InvalidOid,
+							   InvalidOid, (Datum) 0);
+	else
+		ScanKeyEntryInitialize(key, 0, n + 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[n],
+							   equality_of(index->rd_opcintype[n]), probe->keys[n]);
+}
+
 /* The first row that the index has for the keys, in *slot. */
 static bool
 scan(Relation table, Relation index, const Probe *probe, TupleTableSlot *slot)
@@ -59,8 +70,7 @@ scan(Relation table, Relation index, const Probe *probe, TupleTableSlot *slot)
 	bool		found;
 
 	for (int i = 0; i < probe->nkeys; i++)
-		ScanKeyEntryInitialize(&keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[i],
-							   equality_of(index->rd_opcintype[i]), probe->keys[i]);
+		init_key(&keys[i], index, probe, i);
 	index_rescan(description, keys, probe->nkeys, NULL, 0);
 	found = index_getnext_slot(description, ForwardScanDirection, slot);
 	index_endscan(description);

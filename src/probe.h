@@ -26,7 +26,7 @@ typedef struct Probe
 	const char *table;
 	const char *index;
 	int			nkeys;
-	Datum		keys[PROBE_MAX_KEYS];	/* of the index columns' types: text, name or bigint */
+	Datum		keys[PROBE_MAX_KEYS];	/* of the index columns' types: text, name or bigint; a text of 0 is null */
 } Probe;
 
 extern ProbeResult probe_first(const Probe *probe);

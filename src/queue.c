@@ -358,7 +358,7 @@ static void
 fill_defaults(Datum *values, bool *nulls)
 {
 	if (nulls[INTENT_PRIORITY - 1])
-		set_column(values, nulls, INTENT_PRIORITY, Int16GetDatum(0));
+		set_column(values, nulls, INTENT_PRIORITY, Int32GetDatum(0));
 	if (nulls[INTENT_VERIFY - 1])
 		set_column(values, nulls, INTENT_VERIFY, BoolGetDatum(true));
 	if (nulls[INTENT_INVITE - 1])
@@ -716,78 +716,82 @@ queue_ask(Oid roleid, const char *instance, Wish *wish, const char *group, const
 	queue_wake_at_commit(&lane);
 }
 
-/* The arguments all four functions begin with, and those they end with. */
-static Datum
-request(FunctionCallInfo fcinfo, Wish *wish, int first_of_last)
+/*
+ * Reads the arguments from reason on, of which that is the first-th: reason,
+ * priority, not_before, expires_at, (until, verify, invite,) context, batch_id,
+ * after.  The three in brackets are there if the function can add somebody.
+ */
+static void
+read_tail(FunctionCallInfo fcinfo, int first, bool can_add, Wish *wish)
 {
+	int			n = first + 4;
+
+	wish->origin = "function";
+	wish->verify = wish->invite = true;
+	wish->reason = text_limit_arg(fcinfo, first, TEXT_REASON);
+	wish->priority = PG_ARGISNULL(first + 1) ? 0 : PG_GETARG_INT32(first + 1);
+	wish->not_before = ARG_TIME(first + 2);
+	wish->expires_at = ARG_TIME(first + 3);
+	if (can_add)
+	{
+		wish->until = ARG_TIME(n);
+		wish->verify = PG_ARGISNULL(n + 1) || PG_GETARG_BOOL(n + 1);
+		wish->invite = PG_ARGISNULL(n + 2) || PG_GETARG_BOOL(n + 2);
+		n += 3;
+	}
+	wish->context = arg_context(fcinfo, n);
+	wish->batch_id = text_limit_arg(fcinfo, n + 1, TEXT_BATCH_ID);
+	if (wish->batch_id == NULL)
+		wish->batch_id = new_batch_id();
+	wish->after = PG_ARGISNULL(n + 2) ? 0 : PG_GETARG_INT64(n + 2);
+}
+
+/* (group_jid, jids, instance, reason, ...) */
+static Datum
+request(FunctionCallInfo fcinfo, IntentAction action)
+{
+	Wish		wish = {.action = action};
+
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be null", "jids")));
 	check_preloaded();
 	InitMaterializedSRF(fcinfo, 0);
-	wish->origin = "function";
-	check_wish_group(wish, text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
-	wish->reason = text_limit_arg(fcinfo, 3, TEXT_REASON);
-	wish->priority = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4);
-	if (wish->priority < PG_INT16_MIN || wish->priority > PG_INT16_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("priority %d is out of range", wish->priority)));
-	wish->not_before = ARG_TIME(5);
-	wish->expires_at = ARG_TIME(6);
-	wish->context = arg_context(fcinfo, first_of_last);
-	wish->batch_id = text_limit_arg(fcinfo, first_of_last + 1, TEXT_BATCH_ID);
-	if (wish->batch_id == NULL)
-		wish->batch_id = new_batch_id();
-	wish->after = PG_ARGISNULL(first_of_last + 2) ? 0 : PG_GETARG_INT64(first_of_last + 2);
-	ask_all(fcinfo, wish, PG_GETARG_ARRAYTYPE_P(1), PG_ARGISNULL(2) ? NULL : NameStr(*PG_GETARG_NAME(2)));
+	check_wish_group(&wish, text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
+	read_tail(fcinfo, 3, action == ACTION_ADD, &wish);
+	ask_all(fcinfo, &wish, PG_GETARG_ARRAYTYPE_P(1), PG_ARGISNULL(2) ? NULL : NameStr(*PG_GETARG_NAME(2)));
 	return (Datum) 0;
 }
 
 Datum
 wawp_request_add(PG_FUNCTION_ARGS)
 {
-	Wish		wish = {
-		.action = ACTION_ADD,
-		.until = ARG_TIME(7),
-		.verify = PG_ARGISNULL(8) || PG_GETARG_BOOL(8),
-		.invite = PG_ARGISNULL(9) || PG_GETARG_BOOL(9)
-	};
-
-	return request(fcinfo, &wish, 10);
+	return request(fcinfo, ACTION_ADD);
 }
 
 Datum
 wawp_request_remove(PG_FUNCTION_ARGS)
 {
-	Wish		wish = {.action = ACTION_REMOVE,.verify = true,.invite = true};
-
-	return request(fcinfo, &wish, 7);
+	return request(fcinfo, ACTION_REMOVE);
 }
 
 Datum
 wawp_request_promote(PG_FUNCTION_ARGS)
 {
-	Wish		wish = {.action = ACTION_PROMOTE,.verify = true,.invite = true};
-
-	return request(fcinfo, &wish, 7);
+	return request(fcinfo, ACTION_PROMOTE);
 }
 
 Datum
 wawp_request_demote(PG_FUNCTION_ARGS)
 {
-	Wish		wish = {.action = ACTION_DEMOTE,.verify = true,.invite = true};
-
-	return request(fcinfo, &wish, 7);
+	return request(fcinfo, ACTION_DEMOTE);
 }
 
 Datum
 wawp_request_invite(PG_FUNCTION_ARGS)
 {
-	Wish		wish = {.action = ACTION_INVITE,.verify = true,.invite = true};
-
-	return request(fcinfo, &wish, 7);
+	return request(fcinfo, ACTION_INVITE);
 }
 
 /* One of the two sides of a swap; returns the intent, 0 when it is none. */
@@ -805,29 +809,33 @@ ask_side(FunctionCallInfo fcinfo, const Requester *requester, Wish *wish, const 
 }
 
 /*
- * (group_jid, leaver, newcomer, instance, reason, priority, batch_id): the
- * leaver goes when the newcomer is in, and stays when that fails.
+ * (group_jid, leaver, newcomer, instance, reason, ...): the leaver goes when
+ * the newcomer is in, and stays when that fails.  until is the newcomer's.
  */
 Datum
 wawp_request_swap(PG_FUNCTION_ARGS)
 {
 	Requester  *requester = make_requester(GetUserId());
-	Wish		wish = {.action = ACTION_ADD,.verify = true,.invite = true,.origin = "function"};
+	Wish		wish = {.action = ACTION_ADD};
+	const char *leaver,
+			   *newcomer;
 	SqlOwner	before;
 	LaneKey		lane;
 
 	check_preloaded();
 	InitMaterializedSRF(fcinfo, 0);
 	check_wish_group(&wish, text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
+	leaver = text_limit_arg(fcinfo, 1, TEXT_JID);
+	newcomer = text_limit_arg(fcinfo, 2, TEXT_JID);
 	find_instance(requester, PG_ARGISNULL(3) ? NULL : NameStr(*PG_GETARG_NAME(3)));
-	wish.reason = text_limit_arg(fcinfo, 4, TEXT_REASON);
-	wish.priority = PG_ARGISNULL(5) ? 0 : PG_GETARG_INT32(5);
-	wish.batch_id = PG_ARGISNULL(6) ? new_batch_id() : text_limit_arg(fcinfo, 6, TEXT_BATCH_ID);
+	read_tail(fcinfo, 4, true, &wish);
 	before = sqlrun_begin_as_owner();
-	wish.after = ask_side(fcinfo, requester, &wish, text_limit_arg(fcinfo, 2, TEXT_JID));
+	check_after(wish.after, requester->roleid);
+	wish.after = ask_side(fcinfo, requester, &wish, newcomer);
 	wish.action = ACTION_REMOVE;
+	wish.until = 0;
 	if (wish.after != 0)
-		(void) ask_side(fcinfo, requester, &wish, text_limit_arg(fcinfo, 1, TEXT_JID));
+		(void) ask_side(fcinfo, requester, &wish, leaver);
 	sqlrun_end_as_owner(&before);
 	lane = lane_of(requester->instance.name, wish.group);
 	queue_wake_at_commit(&lane);
@@ -1005,7 +1013,7 @@ arg_lane(FunctionCallInfo fcinfo)
 	return lane;
 }
 
-/* (instance name, group_jid text, reason text) */
+/* (instance name, group_jid text, reason text): true if something changed. */
 Datum
 wawp_pause(PG_FUNCTION_ARGS)
 {
@@ -1013,25 +1021,28 @@ wawp_pause(PG_FUNCTION_ARGS)
 	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
 	IntentAsker asker = current_asker();
 	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		changed = hold_pause(NameStr(lane.instance), lane.group,
+									 reason ? psprintf("paused: %s", reason) : "paused");
 
-	hold_set(NameStr(lane.instance), lane.group, reason ? psprintf("paused: %s", reason) : "paused", 0, 0);
-	intent_note("held", NameStr(lane.instance), lane.group, reason, &asker);
-	end_change(&before, true);
-	PG_RETURN_VOID();
+	if (changed)
+		intent_note("held", NameStr(lane.instance), lane.group, reason, &asker);
+	end_change(&before, changed);
+	PG_RETURN_BOOL(changed);
 }
 
-/* (instance name, group_jid text) */
+/* (instance name, group_jid text): true if something was held. */
 Datum
 wawp_resume(PG_FUNCTION_ARGS)
 {
 	LaneKey		lane = arg_lane(fcinfo);
 	IntentAsker asker = current_asker();
 	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		was_held = hold_lift(NameStr(lane.instance), lane.group);
 
-	if (hold_lift(NameStr(lane.instance), lane.group))
+	if (was_held)
 		intent_note("resumed", NameStr(lane.instance), lane.group, NULL, &asker);
 	end_change(&before, true);
-	PG_RETURN_VOID();
+	PG_RETURN_BOOL(was_held);
 }
 
 /*

@@ -545,7 +545,7 @@ refuse_held(const SessionRequest *request, const Hold *hold)
 			 errmsg("could not %s: the instance is held", endpoint_get(request->call.endpoint)->what),
 			 errdetail("Reason: %s.", hold->reason),
 			 hold->until
-			 ? errhint("It is tried again at %s.", timestamptz_to_str(hold->until))
+			 ? errhint("It is tried again at %s.", clock_text(hold->until))
 			 : errhint("wawp_resume() ends the hold.")));
 }
 
@@ -573,7 +573,7 @@ take_all_or_none(Leaving *leaving, const WawpInstance *instance, const SessionRe
 			 errmsg("could not %s: the instance's pace does not allow %d people now",
 					endpoint_get(request->call.endpoint)->what, request->npeople),
 			 errdetail("It allows %d now and one more at %s.", leaving->permit.granted,
-					   timestamptz_to_str(time_of(leaving->permit.next_at))),
+					   clock_text(time_of(leaving->permit.next_at))),
 			 errhint("Try again then, or begin with fewer people and add the others with wawp_request_add().")));
 }
 

@@ -213,7 +213,7 @@ read_trouble(WorkerStatus *status, const WorkerSlot *slot)
 		status->why = psprintf("%s%s: %s (SQLSTATE %s), %d times since %s; the worker keeps trying",
 							   what[part], part == PART_CYCLE && slot->last_cycle_at > trouble->since ? " in part" : "",
 							   trouble->message, unpack_sql_state(trouble->sqlstate),
-							   trouble->errors, timestamptz_to_str(trouble->since));
+							   trouble->errors, clock_text(trouble->since));
 		return true;
 	}
 	return false;

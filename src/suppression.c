@@ -24,19 +24,20 @@
 #include "compat.h"
 
 static SqlStatement find = {
-	"SELECT " TEXT_CAP_REASON("reason") " FROM wawp.suppression WHERE jid = $1 AND coalesce(group_jid, '') IN ('', $2)"
+	"SELECT " TEXT_CAP_REASON("reason") " FROM wawp.suppression WHERE jid = $1 AND (group_jid IS NULL OR group_jid = $2)"
 	" AND (until IS NULL OR until > clock_timestamp()) ORDER BY group_jid NULLS FIRST LIMIT 1",
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
 static SqlStatement set = {
 	"INSERT INTO wawp.suppression (jid, group_jid, reason, since, until) VALUES ($1, nullif($2, ''), $3, clock_timestamp(), $4)"
-	" ON CONFLICT (jid, coalesce(group_jid, '')) DO UPDATE SET reason = excluded.reason, until = excluded.until",
+	" ON CONFLICT (jid, group_jid) DO UPDATE SET reason = excluded.reason, until = excluded.until"
+	" WHERE (suppression.reason, suppression.until) IS DISTINCT FROM (excluded.reason, excluded.until)",
 	4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
 };
 
 static SqlStatement lift = {
-	"DELETE FROM wawp.suppression WHERE jid = $1 AND coalesce(group_jid, '') = $2",
+	"DELETE FROM wawp.suppression WHERE jid = $1 AND (group_jid = $2 OR $2 = '' AND group_jid IS NULL)",
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
@@ -54,8 +55,8 @@ suppression_reason(const char *jid, const char *group)
 	return sqlrun(&find, &args) > 0 ? sqlrun_get(0, 1) : NULL;
 }
 
-/* group "": all groups.  until 0: until it is lifted. */
-void
+/* group "": all groups.  until 0: until it is lifted.  Returns false if that was so already. */
+bool
 suppression_set(const char *jid, const char *group, const char *reason, TimestampTz until)
 {
 	SqlArgs		args = {0};
@@ -64,7 +65,7 @@ suppression_set(const char *jid, const char *group, const char *reason, Timestam
 	sqlrun_text(&args, group);
 	sqlrun_text(&args, reason);
 	sqlrun_time(&args, until);
-	sqlrun(&set, &args);
+	return sqlrun(&set, &args) > 0;
 }
 
 /* False: there was none. */

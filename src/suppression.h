@@ -14,7 +14,7 @@
 #include "utils/timestamp.h"
 
 extern const char *suppression_reason(const char *jid, const char *group);
-extern void suppression_set(const char *jid, const char *group, const char *reason, TimestampTz until);
+extern bool suppression_set(const char *jid, const char *group, const char *reason, TimestampTz until);
 extern bool suppression_lift(const char *jid, const char *group);
 
 #endif							/* WAWP_SUPPRESSION_H */

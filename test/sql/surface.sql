@@ -19,7 +19,7 @@ SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_resul
 FROM pg_proc p
 JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
-SELECT plan(64);
+SELECT plan(108);
 
 -- ---- members
 
@@ -30,12 +30,12 @@ SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' O
         '(table,wawp.hold)', '(table,wawp.identity)', '(table,wawp.membership)',
         '(table,wawp.membership_intent)', '(table,wawp.suppression)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
         '(type,wawp.state)', '(view,wawp.audit)', '(view,wawp.budget)', '(view,wawp.funnel)', '(view,wawp.instance)',
-        '(view,wawp.progress)', '(view,wawp.queue)', '(view,wawp.stuck)', '(view,wawp.worker_status)'],
+        '(view,wawp.outcome_info)', '(view,wawp.progress)', '(view,wawp.queue)', '(view,wawp.stuck)', '(view,wawp.worker_status)'],
     'members that are no functions');
 
 SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
     ARRAY['(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_intent_fill)',
-        '(_is_monitor)', '(_is_own)', '(_may_use)', '(_oldest_due)', '(_progress_figures)', '(_queue_figures)',
+        '(_is_monitor)', '(_is_own)', '(_may_use)', '(_oldest_due)', '(_outcome_info)', '(_progress_figures)', '(_queue_figures)',
         '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_cancel)',
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_classify)', '(wawp_create_group)',
         '(wawp_demote_participants)', '(wawp_drain)', '(wawp_explain)', '(wawp_fdw_validator)',
@@ -50,6 +50,10 @@ SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
 SELECT is(rows_of($$SELECT type, identity FROM member
                     WHERE coalesce(obj_description(objid, classid::regclass::name), '') = ''$$),
     '{}', 'every member has a comment');
+SELECT is(rows_of($$SELECT c.oid::regclass, a.attname FROM member m JOIN pg_class c ON c.oid = m.objid AND m.classid = 'pg_class'::regclass
+                    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                    WHERE c.relkind IN ('r', 'p', 'v') AND coalesce(col_description(c.oid, a.attnum), '') = ''$$),
+    '{}', 'so has every column of a table or view');
 
 SELECT is(rows_of($$SELECT extnamespace::regnamespace, extrelocatable FROM pg_extension WHERE extname = 'wawp'$$),
     ARRAY['(public,f)'], 'it is in public unless told otherwise, and not relocatable');
@@ -108,14 +112,166 @@ FROM (VALUES
     ('wawp_classify',
      'operation text, http_status integer, body text, OUT jid text, OUT outcome wawp.outcome, OUT code integer, '
      'OUT detail text -> SETOF record'),
+    ('wawp_request_add',
+     'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, priority integer DEFAULT 0, '
+     'not_before timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'until timestamp with time zone DEFAULT NULL::timestamp with time zone, verify boolean DEFAULT true, invite boolean DEFAULT true, '
+     'context jsonb DEFAULT NULL::jsonb, batch_id text DEFAULT NULL::text, after bigint DEFAULT NULL::bigint, '
+     'OUT id bigint, OUT jid text, OUT created boolean, OUT problem text, OUT batch_id text -> SETOF record'),
+    ('wawp_request_remove',
+     'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, priority integer DEFAULT 0, '
+     'not_before timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'context jsonb DEFAULT NULL::jsonb, batch_id text DEFAULT NULL::text, after bigint DEFAULT NULL::bigint, '
+     'OUT id bigint, OUT jid text, OUT created boolean, OUT problem text, OUT batch_id text -> SETOF record'),
+    ('wawp_request_promote',
+     'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, priority integer DEFAULT 0, '
+     'not_before timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'context jsonb DEFAULT NULL::jsonb, batch_id text DEFAULT NULL::text, after bigint DEFAULT NULL::bigint, '
+     'OUT id bigint, OUT jid text, OUT created boolean, OUT problem text, OUT batch_id text -> SETOF record'),
+    ('wawp_request_demote',
+     'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, priority integer DEFAULT 0, '
+     'not_before timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'context jsonb DEFAULT NULL::jsonb, batch_id text DEFAULT NULL::text, after bigint DEFAULT NULL::bigint, '
+     'OUT id bigint, OUT jid text, OUT created boolean, OUT problem text, OUT batch_id text -> SETOF record'),
+    ('wawp_request_invite',
+     'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, priority integer DEFAULT 0, '
+     'not_before timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'context jsonb DEFAULT NULL::jsonb, batch_id text DEFAULT NULL::text, after bigint DEFAULT NULL::bigint, '
+     'OUT id bigint, OUT jid text, OUT created boolean, OUT problem text, OUT batch_id text -> SETOF record'),
+    ('wawp_request_swap',
+     'group_jid text, leaver text, newcomer text, instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, priority integer DEFAULT 0, '
+     'not_before timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'until timestamp with time zone DEFAULT NULL::timestamp with time zone, verify boolean DEFAULT true, invite boolean DEFAULT true, '
+     'context jsonb DEFAULT NULL::jsonb, batch_id text DEFAULT NULL::text, after bigint DEFAULT NULL::bigint, '
+     'OUT id bigint, OUT jid text, OUT created boolean, OUT problem text, OUT batch_id text -> SETOF record'),
+    ('wawp_cancel', 'id bigint -> boolean'),
+    ('wawp_cancel_batch', 'batch_id text -> bigint'),
+    ('wawp_retry', 'id bigint -> boolean'),
+    ('wawp_explain', 'id bigint -> text'),
+    ('wawp_wait',
+     'batch_id text, timeout interval DEFAULT NULL::interval, OUT pending bigint, OUT done bigint, OUT failed bigint, '
+     'OUT cancelled bigint -> record'),
+    ('wawp_pause',
+     'instance name, group_jid text DEFAULT NULL::text, reason text DEFAULT NULL::text -> boolean'),
+    ('wawp_resume', 'instance name, group_jid text DEFAULT NULL::text -> boolean'),
+    ('wawp_suppress',
+     'jid text, group_jid text DEFAULT NULL::text, reason text DEFAULT NULL::text, '
+     'until timestamp with time zone DEFAULT NULL::timestamp with time zone -> boolean'),
+    ('wawp_unsuppress', 'jid text, group_jid text DEFAULT NULL::text -> boolean'),
+    ('wawp_note_contact',
+     'jid text, at timestamp with time zone DEFAULT NULL::timestamp with time zone -> boolean'),
+    ('wawp_membership_trigger', ' -> trigger'),
     ('wawp_fdw_validator', 'options text[], catalog oid -> void')
 ) f(name, signature);
 
-SELECT is(rows_of($$SELECT attname, atttypid::regtype FROM pg_attribute
-                    WHERE attrelid = 'wawp.worker_status'::regclass AND attnum > 0 ORDER BY attnum$$),
-    ARRAY['(pid,integer)', '(started_at,"timestamp with time zone")', '(last_cycle_at,"timestamp with time zone")',
-        '(in_flight,integer)', '(oldest_due_at,"timestamp with time zone")', '(errors_in_a_row,integer)', '(sqlstate,text)',
-        '(last_error,text)', '(state,text)'], 'columns of wawp.worker_status');
+SELECT is((SELECT proargnames::text FROM member_function WHERE proname = 'wawp_drain'), '{max_requests,max_time}', 'arguments of wawp_drain');
+
+-- ---- tables and views: columns, types, defaults, keys
+
+SET LOCAL intervalstyle = 'postgres';
+SELECT is((SELECT string_agg(concat_ws(' ', attname, replace(atttypid::regtype::text, 'timestamp with time zone', 'timestamptz'), CASE WHEN attnotnull THEN 'not null' END,
+                CASE attidentity WHEN 'd' THEN 'identity' END, 'default ' || pg_get_expr(adbin, adrelid)), ', ' ORDER BY attnum)
+           FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+           WHERE attrelid = name::regclass AND attnum > 0), columns, 'columns of ' || name)
+FROM (VALUES
+    ('wawp.audit_log',
+     'id bigint not null, at timestamptz not null, kind wawp.audit_kind not null, instance name, instance_id text, '
+     'group_jid text, contact_id bigint, intent_id bigint, batch_id text, attempt integer, action wawp.action, outcome '
+     'wawp.outcome, http_status integer, code integer, login_role name, requested_by name, actor text, '
+     'application_name text, client_addr inet, origin text, reason text, request_id uuid, duration_ms integer, detail '
+     'jsonb'),
+    ('wawp.audit_note',
+     'id bigint not null identity, kind wawp.audit_kind not null, instance name not null, instance_id text, group_jid '
+     'text, jid text, intent_id bigint, batch_id text, action wawp.action, reason text, role name, requested_from '
+     'jsonb'),
+    ('wawp.contact',
+     'contact_id bigint not null identity, jid text not null, lid text, registered boolean, known_as text, checked_at '
+     'timestamptz, last_inbound_at timestamptz'),
+    ('wawp.group_settings',
+     'instance name not null, group_jid text not null, adds_per_minute double precision, capacity integer not null '
+     'default 1024, invite boolean not null default true, invite_text text, welcome_text text, welcome_delay interval '
+     'not null default ''00:01:00''::interval, overflow_group text, check_exists boolean not null default false, '
+     'require_contact_within interval, managed boolean not null default true'),
+    ('wawp.hold',
+     'instance name not null, group_jid text, reason text not null, since timestamptz not null, until timestamptz, '
+     'failures integer not null default 0'),
+    ('wawp.identity',
+     'system_identifier bigint not null, database_oid oid not null'),
+    ('wawp.membership',
+     'instance name not null, group_jid text not null, contact_id bigint not null, added_by_us boolean not null '
+     'default false, added_at timestamptz, seen_at timestamptz, until timestamptz, invited_at timestamptz, welcomed_at '
+     'timestamptz, left_at timestamptz, requested_by name, reason text'),
+    ('wawp.suppression',
+     'jid text not null, group_jid text, reason text not null, since timestamptz not null default clock_timestamp(), '
+     'until timestamptz'),
+    ('wawp.audit',
+     'id bigint, at timestamptz, kind wawp.audit_kind, instance name, instance_id text, group_jid text, contact_id '
+     'bigint, intent_id bigint, batch_id text, attempt integer, action wawp.action, outcome wawp.outcome, http_status '
+     'integer, code integer, login_role name, requested_by name, actor text, application_name text, client_addr inet, '
+     'origin text, reason text, request_id uuid, duration_ms integer, detail jsonb, jid text'),
+    ('wawp.budget',
+     'instance name, adds_left_minute bigint, adds_left_day bigint, next_at timestamptz'),
+    ('wawp.funnel',
+     'instance name, group_jid text, batch_id text, asked bigint, added bigint, already bigint, invited bigint, '
+     'joined_by_invite bigint, waiting bigint, refused jsonb'),
+    ('wawp.instance',
+     'name name, base_url text, options jsonb, worker_pid integer, held_by text, last_error text'),
+    ('wawp.outcome_info',
+     'outcome wawp.outcome, about text, final boolean, next_step text, text text, hint text'),
+    ('wawp.progress',
+     'batch_id text, total bigint, done bigint, failed bigint, cancelled bigint, pct integer, eta timestamptz, bar '
+     'text'),
+    ('wawp.queue',
+     'instance name, group_jid text, queued bigint, due bigint, next_at timestamptz, held_by text, eta timestamptz'),
+    ('wawp.stuck',
+     'id bigint, instance name, group_jid text, jid text, state wawp.state, outcome wawp.outcome, since timestamptz, '
+     'why text'),
+    ('wawp.worker_status',
+     'pid integer, started_at timestamptz, last_cycle_at timestamptz, in_flight integer, oldest_due_at timestamptz, '
+     'errors_in_a_row integer, sqlstate text, last_error text, state text'),
+    ('wawp.membership_intent',
+     'id bigint not null identity, group_jid text not null, jid text not null, action wawp.action not null default '
+     '''add''::wawp.action, instance name not null, reason text, priority integer not null default 0, not_before '
+     'timestamptz, expires_at timestamptz, until timestamptz, verify boolean not null default true, invite boolean not '
+     'null default true, context jsonb, batch_id text, after bigint, state wawp.state not null, outcome wawp.outcome, '
+     'code integer, detail text, instance_id text not null, requested_by name not null, requested_from jsonb, origin '
+     'text not null, attempts integer not null, crashes integer not null, superseded boolean not null, next_attempt_at '
+     'timestamptz, created_at timestamptz not null, updated_at timestamptz not null, settled_at timestamptz')
+) t(name, columns);
+
+SELECT is(rows_of($$SELECT r.ev_class::regclass FROM member JOIN pg_rewrite r ON r.ev_class = objid
+                    WHERE type = 'view' AND pg_get_viewdef(objid) ~ '\.\*|SELECT \*'$$), '{}', 'every view lists its columns');
+
+SELECT is(rows_of($$SELECT i.indrelid::regclass, i.indexrelid::regclass, pg_get_indexdef(i.indexrelid) ~ 'NULLS NOT DISTINCT' AS nulls_equal
+                    FROM pg_index i JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = i.indrelid
+                    WHERE i.indisunique AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.indrelid
+                        AND a.attnum = ANY (i.indkey) AND NOT a.attnotnull) ORDER BY 1$$),
+    ARRAY['(wawp.suppression,wawp.suppression_key,t)', '(wawp.hold,wawp.hold_key,t)'],
+    'in a unique key that can be null, nulls are equal');
+SELECT is(rows_of($$SELECT m.identity FROM member m JOIN pg_class c ON c.oid = m.objid AND m.classid = 'pg_class'::regclass
+                    WHERE c.relkind IN ('r', 'p') AND c.relreplident <> 'f'
+                        AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND c.relreplident = 'd')$$),
+    '{}', 'every table has a primary key or REPLICA IDENTITY FULL');
+
+-- ---- outcomes explained
+
+SELECT is(rows_of('SELECT outcome FROM wawp.outcome_info'),
+    rows_of('SELECT unnest(enum_range(NULL::wawp.outcome))'), 'wawp.outcome_info has every outcome, in their order');
+SELECT is(rows_of($$SELECT outcome FROM wawp.outcome_info WHERE coalesce(text, '') = '' OR about IS NULL OR final IS NULL OR next_step IS NULL$$),
+    '{}', 'and says of each whom it is about, whether it is final, what is next and what it means');
+SELECT is(rows_of('SELECT DISTINCT about FROM wawp.outcome_info ORDER BY about'), ARRAY['(api)', '(group)', '(instance)', '(person)'], 'about');
+SELECT is(rows_of('SELECT final, next_step, count(*) FROM wawp.outcome_info GROUP BY 1, 2 ORDER BY 1, 2'),
+    ARRAY['(f,"hold the group",5)', '(f,"hold the instance",4)', '(f,invite,2)', '(f,retry,3)', '(f,"slow down",1)', '(f,verify,2)',
+        '(f,wait,2)', '(t,fail,8)', '(t,nothing,7)'], 'what is next');
+SELECT is(rows_of($$SELECT about, final, next_step, text, hint FROM wawp.outcome_info WHERE outcome = 'not_admin'$$),
+    ARRAY['(group,f,"hold the group","the instance''s account is not an admin of the group","Make the account an admin of the group in WhatsApp.")'],
+    'for one');
 
 -- language, volatility, strictness, parallel safety; none is a definer's or leakproof
 SELECT is(rows_of($$SELECT DISTINCT l.lanname, prosecdef, proleakproof, proconfig

@@ -204,7 +204,7 @@ cmp_ok($node->safe_psql('trap', q{SET search_path = pg_catalog; SELECT count(*) 
 
 my $people = 0;
 my %argument = (
-	group_jid => "'$group'", instance => "'support'", batch => "'batch'", timeout => "'1 ms'", id => '$id', chat_jid => "'$group'",
+	group_jid => "'$group'", instance => "'support'", timeout => "'1 ms'", id => '$id', chat_jid => "'$group'",
 	message => "'hello'", subject => "'a group'", operation => "'add'", http_status => '200', body => q{'{"participants": []}'},
 	max_requests => '1', max_time => "'100 ms'", identifier => "'15551230001'", batch_id => "'batch'", reason => "'a test'",
 	mode => "'plan'", priority => '1', role_name => "'asker'", adds => '1',

@@ -64,9 +64,10 @@ told($group, "held, cancelled add $who", '... is not told again');
 
 $group = quiet_group();
 my @ids = map { $session->ask("SELECT id FROM wawp_request_add('$group', ARRAY['@{[ new_person() ]}'], batch_id => 'undone')")->{out} } 1 .. 3;
+is($session->until('SELECT count(*) FROM wawp.audit_note', 0), 0, 'all is told so far');
 my $before = $session->ask('SELECT max(id) FROM wawp.audit_log')->{out};
 my $undone = "SELECT wawp_cancel($ids[0]), wawp_cancel_batch('undone'); SELECT wawp_pause('support'), wawp_resume('support', '$group')";
-is($session->ask("BEGIN; $undone; ROLLBACK")->{out} =~ s/\s//gr, 't|2|', 'what is rolled back');
+is($session->ask("BEGIN; $undone; ROLLBACK")->{out} =~ s/\s//gr, 't|2t|t', 'what is rolled back');
 $session->ask("BEGIN; SAVEPOINT s; $undone; ROLLBACK TO s; COMMIT");
 $session->ask("DO \$\$ BEGIN PERFORM wawp_cancel($ids[0]); RAISE 'no'; EXCEPTION WHEN raise_exception THEN NULL; END \$\$");
 $session->ask("BEGIN; $undone");
