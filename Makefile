@@ -5,7 +5,7 @@
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
 #   make test-matrix            make test on PostgreSQL 17 and 18, each in a chroot (root, debootstrap)
 #   make bench                  measures what design and README promise; see test/bench/README.md
-#   make faults, make valgrind  likewise, and take minutes
+#   make faults, valgrind, asan likewise, and take minutes
 #
 # demo, test, bench and deps work on a machine that has neither pg_config nor a compiler yet:
 # everything that needs PGXS is inside the ifeq below.
@@ -184,7 +184,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench faults valgrind numbers check-regress check-isolation check-tap check-names
+.PHONY: deps demo test test-matrix bench faults valgrind asan numbers check-regress check-isolation check-tap check-names
 .PHONY: check-layers results dist list-regress list-isolation
 
 deps:
@@ -222,6 +222,10 @@ valgrind:
 # Spellings of valid numbers of all regions (node, npm).
 numbers:
 	@bash test/numbers/run
+
+# The Perl tests against servers under ASan and UBSan.
+asan:
+	@bash $(top)test/asan/run
 
 check-names:
 	@bash $(top)test/harness/check-names

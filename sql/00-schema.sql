@@ -1,6 +1,10 @@
 /* wawp: complain if the script is sourced in psql rather than by CREATE EXTENSION */
 \echo Use "CREATE EXTENSION wawp" to load this file. \quit
 
+-- Whoever may create objects in the target schema could have put operators and functions there that fit better than
+-- pg_catalog's: nothing but pg_catalog is searched, what is ours is written with its schema.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- Nouns live here; verbs are functions wawp_... in the extension's own schema.
 CREATE SCHEMA wawp;
 COMMENT ON SCHEMA wawp IS 'tables, views and types of the extension wawp';

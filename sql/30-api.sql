@@ -1,108 +1,108 @@
 
 -- ---- calls made in the session
 
-CREATE FUNCTION wawp_add_participants(group_jid text, jids text[], instance name DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_add_participants(group_jid text, jids text[], instance name DEFAULT NULL,
 									  reason text DEFAULT NULL, verify bool DEFAULT false,
 									  OUT jid text, OUT outcome wawp.outcome, OUT code int, OUT detail text,
 									  OUT verified bool, OUT retry_at timestamptz)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 10 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_add_participants';
-COMMENT ON FUNCTION wawp_add_participants(text, text[], name, text, bool) IS
+COMMENT ON FUNCTION @extschema@.wawp_add_participants(text, text[], name, text, bool) IS
 	'adds people to a group; one row per element; verify looks at the member list to see who got in';
 
-CREATE FUNCTION wawp_remove_participants(group_jid text, jids text[], instance name DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_remove_participants(group_jid text, jids text[], instance name DEFAULT NULL,
 										 reason text DEFAULT NULL,
 										 OUT jid text, OUT outcome wawp.outcome, OUT code int, OUT detail text,
 										 OUT verified bool, OUT retry_at timestamptz)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 10 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_remove_participants';
-COMMENT ON FUNCTION wawp_remove_participants(text, text[], name, text) IS
+COMMENT ON FUNCTION @extschema@.wawp_remove_participants(text, text[], name, text) IS
 	'removes people from a group; one row per element';
 
-CREATE FUNCTION wawp_promote_participants(group_jid text, jids text[], instance name DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_promote_participants(group_jid text, jids text[], instance name DEFAULT NULL,
 										  reason text DEFAULT NULL,
 										  OUT jid text, OUT outcome wawp.outcome, OUT code int, OUT detail text,
 										  OUT verified bool, OUT retry_at timestamptz)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 10 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_promote_participants';
-COMMENT ON FUNCTION wawp_promote_participants(text, text[], name, text) IS
+COMMENT ON FUNCTION @extschema@.wawp_promote_participants(text, text[], name, text) IS
 	'makes members admins of a group; one row per element';
 
-CREATE FUNCTION wawp_demote_participants(group_jid text, jids text[], instance name DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_demote_participants(group_jid text, jids text[], instance name DEFAULT NULL,
 										 reason text DEFAULT NULL,
 										 OUT jid text, OUT outcome wawp.outcome, OUT code int, OUT detail text,
 										 OUT verified bool, OUT retry_at timestamptz)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 10 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_demote_participants';
-COMMENT ON FUNCTION wawp_demote_participants(text, text[], name, text) IS
+COMMENT ON FUNCTION @extschema@.wawp_demote_participants(text, text[], name, text) IS
 	'makes admins of a group plain members; one row per element';
 
-CREATE FUNCTION wawp_participants(group_jid text, instance name DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_participants(group_jid text, instance name DEFAULT NULL,
 								  OUT jid text, OUT phone_jid text, OUT lid text, OUT role text)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 250 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_participants';
-COMMENT ON FUNCTION wawp_participants(text, name) IS
+COMMENT ON FUNCTION @extschema@.wawp_participants(text, name) IS
 	'who is in a group now; role is member, admin or owner';
 
-CREATE FUNCTION wawp_group_info(group_jid text, instance name DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_group_info(group_jid text, instance name DEFAULT NULL,
 								OUT group_jid text, OUT subject text, OUT size int,
 								OUT is_admin bool, OUT raw jsonb)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 1 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_group_info';
-COMMENT ON FUNCTION wawp_group_info(text, name) IS
+COMMENT ON FUNCTION @extschema@.wawp_group_info(text, name) IS
 	'one group; is_admin says whether the instance''s account is an admin, NULL when it cannot be told';
 
-CREATE FUNCTION wawp_groups(instance name DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_groups(instance name DEFAULT NULL,
 							OUT group_jid text, OUT subject text, OUT size int)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 50 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_groups';
-COMMENT ON FUNCTION wawp_groups(name) IS
+COMMENT ON FUNCTION @extschema@.wawp_groups(name) IS
 	'the groups that the instance''s account is in';
 
-CREATE FUNCTION wawp_create_group(subject text, jids text[], instance name DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.wawp_create_group(subject text, jids text[], instance name DEFAULT NULL) RETURNS text
 	LANGUAGE C VOLATILE COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_create_group';
-COMMENT ON FUNCTION wawp_create_group(text, text[], name) IS
+COMMENT ON FUNCTION @extschema@.wawp_create_group(text, text[], name) IS
 	'creates a group with its first members and returns its JID';
 
-CREATE FUNCTION wawp_invite_link(group_jid text, instance name DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.wawp_invite_link(group_jid text, instance name DEFAULT NULL) RETURNS text
 	LANGUAGE C VOLATILE COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_invite_link';
-COMMENT ON FUNCTION wawp_invite_link(text, name) IS
+COMMENT ON FUNCTION @extschema@.wawp_invite_link(text, name) IS
 	'the link by which anyone can join a group';
 
-CREATE FUNCTION wawp_revoke_invite_link(group_jid text, instance name DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.wawp_revoke_invite_link(group_jid text, instance name DEFAULT NULL) RETURNS text
 	LANGUAGE C VOLATILE COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_revoke_invite_link';
-COMMENT ON FUNCTION wawp_revoke_invite_link(text, name) IS
+COMMENT ON FUNCTION @extschema@.wawp_revoke_invite_link(text, name) IS
 	'makes a group''s invite link void and returns the new one';
 
-CREATE FUNCTION wawp_send_text(chat_jid text, message text, instance name DEFAULT NULL) RETURNS text
+CREATE FUNCTION @extschema@.wawp_send_text(chat_jid text, message text, instance name DEFAULT NULL) RETURNS text
 	LANGUAGE C VOLATILE COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_send_text';
-COMMENT ON FUNCTION wawp_send_text(text, text, name) IS
+COMMENT ON FUNCTION @extschema@.wawp_send_text(text, text, name) IS
 	'sends a message to a person or a group and returns its id, if the API tells it';
 
-CREATE FUNCTION wawp_check_exists(phones text[], instance name DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_check_exists(phones text[], instance name DEFAULT NULL,
 								  OUT phone text, OUT registered bool, OUT jid text)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 10 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_check_exists';
-COMMENT ON FUNCTION wawp_check_exists(text[], name) IS
+COMMENT ON FUNCTION @extschema@.wawp_check_exists(text[], name) IS
 	'which numbers are on WhatsApp and under which JID; NULL means unknown';
 
-CREATE FUNCTION wawp_session(instance name DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_session(instance name DEFAULT NULL,
 							 OUT instance name, OUT status text, OUT usable bool,
 							 OUT me_jid text, OUT push_name text)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 1 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_session';
-COMMENT ON FUNCTION wawp_session(name) IS
+COMMENT ON FUNCTION @extschema@.wawp_session(name) IS
 	'state of the instance''s WhatsApp session; only a usable one can do anything';

@@ -126,7 +126,7 @@ SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('wa
 
 -- ---- asking by function
 
-CREATE FUNCTION wawp_request_add(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_request_add(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 								 priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
 								 expires_at timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
 								 verify bool DEFAULT true, invite bool DEFAULT true, context jsonb DEFAULT NULL,
@@ -135,10 +135,10 @@ CREATE FUNCTION wawp_request_add(group_jid text, jids text[], instance name DEFA
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_add';
-COMMENT ON FUNCTION wawp_request_add(text, text[], name, text, int, timestamptz, timestamptz, timestamptz, bool, bool, jsonb, text, bigint) IS
+COMMENT ON FUNCTION @extschema@.wawp_request_add(text, text[], name, text, int, timestamptz, timestamptz, timestamptz, bool, bool, jsonb, text, bigint) IS
 	'asks for people to be added to a group; one row per element, one bad element never fails the rest';
 
-CREATE FUNCTION wawp_request_remove(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_request_remove(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 									priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
 									expires_at timestamptz DEFAULT NULL, context jsonb DEFAULT NULL,
 									batch_id text DEFAULT NULL, after bigint DEFAULT NULL,
@@ -146,10 +146,10 @@ CREATE FUNCTION wawp_request_remove(group_jid text, jids text[], instance name D
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_remove';
-COMMENT ON FUNCTION wawp_request_remove(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
+COMMENT ON FUNCTION @extschema@.wawp_request_remove(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
 	'asks for people to be removed from a group';
 
-CREATE FUNCTION wawp_request_promote(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_request_promote(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 									 priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
 									 expires_at timestamptz DEFAULT NULL, context jsonb DEFAULT NULL,
 									 batch_id text DEFAULT NULL, after bigint DEFAULT NULL,
@@ -157,10 +157,10 @@ CREATE FUNCTION wawp_request_promote(group_jid text, jids text[], instance name 
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_promote';
-COMMENT ON FUNCTION wawp_request_promote(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
+COMMENT ON FUNCTION @extschema@.wawp_request_promote(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
 	'asks for members to be made admins of a group';
 
-CREATE FUNCTION wawp_request_demote(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_request_demote(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 									priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
 									expires_at timestamptz DEFAULT NULL, context jsonb DEFAULT NULL,
 									batch_id text DEFAULT NULL, after bigint DEFAULT NULL,
@@ -168,10 +168,10 @@ CREATE FUNCTION wawp_request_demote(group_jid text, jids text[], instance name D
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_demote';
-COMMENT ON FUNCTION wawp_request_demote(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
+COMMENT ON FUNCTION @extschema@.wawp_request_demote(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
 	'asks for admins of a group to be made plain members';
 
-CREATE FUNCTION wawp_request_invite(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_request_invite(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 									priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
 									expires_at timestamptz DEFAULT NULL, context jsonb DEFAULT NULL,
 									batch_id text DEFAULT NULL, after bigint DEFAULT NULL,
@@ -179,31 +179,31 @@ CREATE FUNCTION wawp_request_invite(group_jid text, jids text[], instance name D
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_invite';
-COMMENT ON FUNCTION wawp_request_invite(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
+COMMENT ON FUNCTION @extschema@.wawp_request_invite(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
 	'asks for people to be sent a group''s invite link; each once while the invitation is open';
 
-CREATE FUNCTION wawp_request_swap(group_jid text, leaver text, newcomer text, instance name DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_request_swap(group_jid text, leaver text, newcomer text, instance name DEFAULT NULL,
 								  reason text DEFAULT NULL, priority int DEFAULT 0, batch_id text DEFAULT NULL,
 								  OUT id bigint, OUT jid text, OUT created bool, OUT problem text, OUT batch_id text)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 2
 	AS 'MODULE_PATHNAME', 'wawp_request_swap';
-COMMENT ON FUNCTION wawp_request_swap(text, text, text, name, text, int, text) IS
+COMMENT ON FUNCTION @extschema@.wawp_request_swap(text, text, text, name, text, int, text) IS
 	'asks for the newcomer to be added and then for the leaver to be removed';
 
-CREATE FUNCTION wawp_cancel(id bigint) RETURNS bool
+CREATE FUNCTION @extschema@.wawp_cancel(id bigint) RETURNS bool
 	LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'wawp_cancel';
-COMMENT ON FUNCTION wawp_cancel(bigint) IS
+COMMENT ON FUNCTION @extschema@.wawp_cancel(bigint) IS
 	'cancels a queued intent of one''s own; false when there is nothing left to cancel';
 
-CREATE FUNCTION wawp_cancel_batch(batch text) RETURNS bigint
+CREATE FUNCTION @extschema@.wawp_cancel_batch(batch text) RETURNS bigint
 	LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'wawp_cancel_batch';
-COMMENT ON FUNCTION wawp_cancel_batch(text) IS
+COMMENT ON FUNCTION @extschema@.wawp_cancel_batch(text) IS
 	'cancels the queued intents of a batch of one''s own; returns how many';
 
-CREATE FUNCTION wawp_retry(id bigint) RETURNS bool
+CREATE FUNCTION @extschema@.wawp_retry(id bigint) RETURNS bool
 	LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'wawp_retry';
-COMMENT ON FUNCTION wawp_retry(bigint) IS
+COMMENT ON FUNCTION @extschema@.wawp_retry(bigint) IS
 	'queues a failed intent of one''s own again';
 
 CREATE FUNCTION wawp._drain_time(instance name, adds bigint) RETURNS interval
@@ -216,25 +216,25 @@ CREATE FUNCTION wawp._worker_start() RETURNS void
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_worker_start';
 COMMENT ON FUNCTION wawp._worker_start() IS 'asks for a worker in this database when the transaction commits';
 
-CREATE FUNCTION wawp_membership_trigger() RETURNS trigger
+CREATE FUNCTION @extschema@.wawp_membership_trigger() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_membership_trigger';
-COMMENT ON FUNCTION wawp_membership_trigger() IS
+COMMENT ON FUNCTION @extschema@.wawp_membership_trigger() IS
 	$$AFTER row trigger: rows of a table become memberships; arguments 'group=column', 'jid=column', 'until=column', 'reason=text {column}', 'instance=name', 'action=...'$$;
 
-CREATE FUNCTION wawp_wait(batch text, timeout interval DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_wait(batch text, timeout interval DEFAULT NULL,
 						  OUT pending bigint, OUT done bigint, OUT failed bigint, OUT cancelled bigint)
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_wait';
-COMMENT ON FUNCTION wawp_wait(text, interval) IS
+COMMENT ON FUNCTION @extschema@.wawp_wait(text, interval) IS
 	'waits until nothing of a batch is pending, or for so long; NULL waits for ever';
 
-CREATE FUNCTION wawp_explain(id bigint) RETURNS text
+CREATE FUNCTION @extschema@.wawp_explain(id bigint) RETURNS text
 	LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'wawp_explain';
-COMMENT ON FUNCTION wawp_explain(bigint) IS
+COMMENT ON FUNCTION @extschema@.wawp_explain(bigint) IS
 	'one sentence: why an intent is not done, which rule that is, what happens next and when';
 
-CREATE PROCEDURE wawp_drain(max_requests int DEFAULT NULL, max_time interval DEFAULT NULL)
+CREATE PROCEDURE @extschema@.wawp_drain(max_requests int DEFAULT NULL, max_time interval DEFAULT NULL)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_drain';
-COMMENT ON PROCEDURE wawp_drain(int, interval) IS
+COMMENT ON PROCEDURE @extschema@.wawp_drain(int, interval) IS
 	'lets the worker serve the queue although wawp.worker is off, and waits; for members of the owner';
 
 CREATE FUNCTION wawp._budget(instance name, OUT adds_left_minute bigint, OUT adds_left_day bigint,

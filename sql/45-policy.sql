@@ -76,21 +76,21 @@ SELECT pg_catalog.pg_extension_config_dump('wawp.membership', '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.suppression', '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.group_settings', '');
 
-CREATE FUNCTION wawp_suppress(jid text, group_jid text DEFAULT NULL, reason text DEFAULT NULL,
+CREATE FUNCTION @extschema@.wawp_suppress(jid text, group_jid text DEFAULT NULL, reason text DEFAULT NULL,
 							  until timestamptz DEFAULT NULL) RETURNS void
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_suppress';
-COMMENT ON FUNCTION wawp_suppress(text, text, text, timestamptz) IS
+COMMENT ON FUNCTION @extschema@.wawp_suppress(text, text, text, timestamptz) IS
 	'keeps a person from being added or invited, to one group or to all';
 
-CREATE FUNCTION wawp_unsuppress(jid text, group_jid text DEFAULT NULL) RETURNS bool
+CREATE FUNCTION @extschema@.wawp_unsuppress(jid text, group_jid text DEFAULT NULL) RETURNS bool
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_unsuppress';
-COMMENT ON FUNCTION wawp_unsuppress(text, text) IS
+COMMENT ON FUNCTION @extschema@.wawp_unsuppress(text, text) IS
 	'ends a suppression; false when there was none';
 
-CREATE FUNCTION wawp_note_contact(jid text, at timestamptz DEFAULT NULL) RETURNS void
+CREATE FUNCTION @extschema@.wawp_note_contact(jid text, at timestamptz DEFAULT NULL) RETURNS void
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_note_contact';
-COMMENT ON FUNCTION wawp_note_contact(text, timestamptz) IS
+COMMENT ON FUNCTION @extschema@.wawp_note_contact(text, timestamptz) IS
 	'notes that a person wrote to us, now or then';
 
-REVOKE ALL ON FUNCTION wawp_suppress(text, text, text, timestamptz), wawp_unsuppress(text, text),
-	wawp_note_contact(text, timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.wawp_suppress(text, text, text, timestamptz), @extschema@.wawp_unsuppress(text, text),
+	@extschema@.wawp_note_contact(text, timestamptz) FROM PUBLIC;

@@ -143,12 +143,12 @@ SELECT pg_catalog.pg_extension_config_dump('wawp.identity', '');
 
 -- ---- pausing
 
-CREATE FUNCTION wawp_pause(instance name, group_jid text DEFAULT NULL, reason text DEFAULT NULL) RETURNS void
+CREATE FUNCTION @extschema@.wawp_pause(instance name, group_jid text DEFAULT NULL, reason text DEFAULT NULL) RETURNS void
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_pause';
-COMMENT ON FUNCTION wawp_pause(name, text, text) IS
+COMMENT ON FUNCTION @extschema@.wawp_pause(name, text, text) IS
 	'stops serving an instance, or one of its groups, until wawp_resume()';
 
-CREATE FUNCTION wawp_resume(instance name, group_jid text DEFAULT NULL) RETURNS void
+CREATE FUNCTION @extschema@.wawp_resume(instance name, group_jid text DEFAULT NULL) RETURNS void
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_resume';
-COMMENT ON FUNCTION wawp_resume(name, text) IS
+COMMENT ON FUNCTION @extschema@.wawp_resume(name, text) IS
 	'serves an instance, or one of its groups, again, whatever held it';

@@ -62,16 +62,15 @@ static SqlStatement count_batch = {
 static void
 read_batch(const char *batch, int64 counts[4])
 {
+	SqlOwner	before = sqlrun_begin_as_caller();
 	SqlArgs		args = {0};
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
 	sqlrun_text(&args, batch);
 	/* not the snapshot of a serializable transaction, in which nothing ever changes */
 	sqlrun_seeing(&count_batch, &args, GetLatestSnapshot());
 	for (int i = 0; i < 4; i++)
 		counts[i] = sqlrun_get_int8(0, i + 1, 0);
-	SPI_finish();
+	sqlrun_end_as_caller(&before);
 }
 
 static int64
@@ -333,9 +332,8 @@ wawp_explain(PG_FUNCTION_ARGS)
 	MemoryContext caller = CurrentMemoryContext;
 	Explained	e = {0};
 	text	   *result = NULL;
+	SqlOwner	before = sqlrun_begin_as_caller();
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
 	if (read_explained(PG_GETARG_INT64(0), &e))
 	{
 		const char *sentence = explain(&e);
@@ -343,7 +341,7 @@ wawp_explain(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(caller);
 		result = cstring_to_text(sentence);
 	}
-	SPI_finish();
+	sqlrun_end_as_caller(&before);
 	if (result == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(result);

@@ -89,15 +89,6 @@ partition_exists(const char *name)
 }
 
 static void
-run_utility(const char *statement)
-{
-	int			result = SPI_execute(statement, false, 0);
-
-	if (result != SPI_OK_UTILITY)
-		elog(ERROR, "could not run \"%s\": %s", statement, SPI_result_code_string(result));
-}
-
-static void
 make_partition(int ahead)
 {
 	int			year,
@@ -111,14 +102,14 @@ make_partition(int ahead)
 	snprintf(name, sizeof(name), "audit_log_%04d_%02d", year, month);
 	if (partition_exists(name))
 		return;
-	run_utility(psprintf("CREATE TABLE wawp.%s (LIKE wawp.audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
+	sqlrun_utility(psprintf("CREATE TABLE wawp.%s (LIKE wawp.audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
 						 " CONSTRAINT %s_pkey PRIMARY KEY (id))", name, name));
-	run_utility(psprintf("CREATE INDEX %s_intent ON wawp.%s (intent_id, id)", name, name));
-	run_utility(psprintf("CREATE INDEX %s_contact ON wawp.%s (contact_id, at)", name, name));
-	run_utility(psprintf("CREATE INDEX %s_at ON wawp.%s USING brin (at)", name, name));
-	run_utility(psprintf("CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.%s"
+	sqlrun_utility(psprintf("CREATE INDEX %s_intent ON wawp.%s (intent_id, id)", name, name));
+	sqlrun_utility(psprintf("CREATE INDEX %s_contact ON wawp.%s (contact_id, at)", name, name));
+	sqlrun_utility(psprintf("CREATE INDEX %s_at ON wawp.%s USING brin (at)", name, name));
+	sqlrun_utility(psprintf("CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.%s"
 						 " FOR EACH STATEMENT EXECUTE FUNCTION wawp._audit_refuse()", name));
-	run_utility(psprintf("ALTER TABLE wawp.audit_log ATTACH PARTITION wawp.%s"
+	sqlrun_utility(psprintf("ALTER TABLE wawp.audit_log ATTACH PARTITION wawp.%s"
 						 " FOR VALUES FROM ('%04d-%02d-01 00:00:00+00') TO ('%04d-%02d-01 00:00:00+00')",
 						 name, year, month, next_year, next_month));
 }
@@ -167,7 +158,7 @@ audit_drop_old(int retention_minutes)
 	for (uint64 i = 0; i < n; i++)
 		names = lappend(names, pstrdup(sqlrun_get(i, 1)));
 	foreach(lc, names)
-		run_utility(psprintf("DROP TABLE wawp.%s", quote_identifier(lfirst(lc))));
+		sqlrun_utility(psprintf("DROP TABLE wawp.%s", quote_identifier(lfirst(lc))));
 }
 
 /*

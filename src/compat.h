@@ -129,4 +129,20 @@
 #define wawp_expand_generated(column, table) (column)
 #endif
 
+/*
+ * Not a version, but a compiler's switch: under ASan (make asan) a box in
+ * shared memory ends in a gap that no instrumented code may touch.  Poisoned
+ * in the postmaster, so that all its children know.
+ */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define WAWP_POISON_GAP char poison_gap[64];
+#define wawp_poison(box) ASAN_POISON_MEMORY_REGION((box)->poison_gap, sizeof((box)->poison_gap))
+#define wawp_unpoison(start, length) ASAN_UNPOISON_MEMORY_REGION((start), (length))
+#else
+#define WAWP_POISON_GAP
+#define wawp_poison(box) ((void) (box))
+#define wawp_unpoison(start, length) ((void) 0)
+#endif
+
 #endif							/* WAWP_COMPAT_H */

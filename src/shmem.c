@@ -44,6 +44,19 @@ request_shmem(void)
 	RequestNamedLWLockTranche("wawp", 3);
 }
 
+/* Also after a crash, when the memory is a new one at, perhaps, the same place. */
+static void
+clear_boxes(void)
+{
+	wawp_unpoison(wawp_relay_boxes, wawp_relay_nboxes * sizeof(RelayBox));
+	memset(wawp_relay_boxes, 0, wawp_relay_nboxes * sizeof(RelayBox));
+	for (int i = 0; i < wawp_relay_nboxes; i++)
+	{
+		wawp_poison(&wawp_relay_boxes[i].sent);
+		wawp_poison(&wawp_relay_boxes[i].answered);
+	}
+}
+
 static void
 startup_shmem(void)
 {
@@ -66,7 +79,7 @@ startup_shmem(void)
 	wawp_relay_nboxes = MaxBackends;
 	wawp_relay_boxes = ShmemInitStruct("wawp relay", mul_size(MaxBackends, sizeof(RelayBox)), &found);
 	if (!found)
-		memset(wawp_relay_boxes, 0, mul_size(MaxBackends, sizeof(RelayBox)));
+		clear_boxes();
 	LWLockRelease(AddinShmemInitLock);
 }
 

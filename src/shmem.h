@@ -18,6 +18,8 @@
 
 #include "jid.h"
 
+#include "compat.h"
+
 /* databases of one cluster that can have a worker */
 #define SHMEM_SLOTS 64
 /* lanes named at a wake; more than that and the worker looks for itself */
@@ -101,6 +103,7 @@ typedef struct RelayMessage
 	bool		is_committed;	/* its record is in the log */
 	int			length;
 	char		data[RELAY_BYTES];
+	WAWP_POISON_GAP
 } RelayMessage;
 
 /* One backend's.  All of it under WawpShared.relay_lock. */

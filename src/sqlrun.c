@@ -4,9 +4,14 @@
  *	  Prepared statements inside the server.
  *
  * State modules write their SQL as static SqlStatement tables; this file
- * prepares each once per process and runs it.  The caller is connected to SPI
- * and has set the role; rows are valid until the next statement, and what is
- * read from them lives in SPI's procedure context.
+ * prepares each once per process and runs it, and is the only one that calls
+ * SPI (but for trigger.c's query on the user's table).  The caller has begun
+ * as the owner or as the role it is; rows are valid until the next statement,
+ * and what is read from them lives in SPI's procedure context.
+ *
+ * Names in statements are resolved in pg_catalog only: sqlrun_begin_as_*() pins
+ * search_path, since a kept plan is analyzed again under the path of the moment,
+ * and a statement is refused where it is not pinned.
  *
  * IDENTIFICATION
  *	  src/sqlrun.c
@@ -19,6 +24,7 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
@@ -33,8 +39,11 @@
 
 #include "compat.h"
 
+/* Nobody but a superuser can put anything into pg_catalog; pg_temp comes first unless named. */
+#define PINNED_SEARCH_PATH "pg_catalog, pg_temp"
+
 /*
- * ---- acting as the extension's owner
+ * ---- acting as the extension's owner, or as the role that calls
  */
 
 /* The extension's owner; InvalidOid when the database does not have it. */
@@ -64,35 +73,50 @@ set_locally(const char *name, const char *value)
 }
 
 /*
- * Connects to SPI as the extension's owner, with a search path nobody else can
- * put anything into.  An error undoes all of it with its (sub)transaction.
+ * Connects to SPI as the current role, with the pinned search path.  An error
+ * undoes all of it with its (sub)transaction.
  */
 SqlOwner
-sqlrun_begin_as_owner(void)
+sqlrun_begin_as_caller(void)
 {
 	SqlOwner	before;
 
 	GetUserIdAndSecContext(&before.userid, &before.security);
+	before.guc_level = NewGUCNestLevel();
+	set_locally("search_path", PINNED_SEARCH_PATH);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	return before;
+}
+
+/* The same as the extension's owner. */
+SqlOwner
+sqlrun_begin_as_owner(void)
+{
+	SqlOwner	before = sqlrun_begin_as_caller();
+
 	SetUserIdAndSecContext(sqlrun_owner(), before.security | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
-	before.guc_level = NewGUCNestLevel();
-	set_locally("search_path", "pg_catalog, pg_temp");
 	set_locally("plan_cache_mode", "auto");
 	/* a plan made while the queue was empty is kept while it grows to millions */
 	set_locally("enable_seqscan", "off");
 	set_locally("enable_bitmapscan", "off");
 	/* which would make the few plans without an index look costly */
 	set_locally("jit", "off");
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
 	return before;
+}
+
+void
+sqlrun_end_as_caller(const SqlOwner *before)
+{
+	SPI_finish();
+	AtEOXact_GUC(true, before->guc_level);
 }
 
 void
 sqlrun_end_as_owner(const SqlOwner *before)
 {
-	SPI_finish();
-	AtEOXact_GUC(true, before->guc_level);
+	sqlrun_end_as_caller(before);
 	SetUserIdAndSecContext(before->userid, before->security);
 }
 
@@ -168,6 +192,13 @@ sqlrun_bool(SqlArgs *args, bool value)
 	add(args, BoolGetDatum(value), false);
 }
 
+static void
+require_pinned_path(const char *text)
+{
+	if (strcmp(namespace_search_path, PINNED_SEARCH_PATH) != 0)
+		elog(ERROR, "search_path is not pinned for \"%s\"", text);
+}
+
 /* One plan for all arguments: planning a claim anew takes ten times as long as the claim. */
 static void
 prepare(SqlStatement *statement)
@@ -196,12 +227,25 @@ sqlrun_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
 	int			result;
 
 	Assert((args ? args->n : 0) == statement->nargs);
+	require_pinned_path(statement->text);
 	prepare(statement);
 	result = SPI_execute_snapshot(statement->plan, args ? (Datum *) args->values : NULL,
 								  args ? args->nulls : NULL, snapshot, InvalidSnapshot, false, true, 0);
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", statement->text, SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+/* Runs a statement that defines something. */
+void
+sqlrun_utility(const char *text)
+{
+	int			result;
+
+	require_pinned_path(text);
+	result = SPI_execute(text, false, 0);
+	if (result != SPI_OK_UTILITY)
+		elog(ERROR, "could not run \"%s\": %s", text, SPI_result_code_string(result));
 }
 
 /* A column (from 1) of a row (from 0) as text, NULL for NULL. */

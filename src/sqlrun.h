@@ -33,7 +33,7 @@ typedef struct SqlArgs
 	char		nulls[SQLRUN_MAX_ARGS];
 } SqlArgs;
 
-/* What a session's role and settings were before it acted as the owner. */
+/* The role and settings of a session before its statements. */
 typedef struct SqlOwner
 {
 	Oid			userid;
@@ -42,6 +42,8 @@ typedef struct SqlOwner
 } SqlOwner;
 
 extern Oid	sqlrun_owner(void);
+extern SqlOwner sqlrun_begin_as_caller(void);
+extern void sqlrun_end_as_caller(const SqlOwner *before);
 extern SqlOwner sqlrun_begin_as_owner(void);
 extern void sqlrun_end_as_owner(const SqlOwner *before);
 extern void sqlrun_int8(SqlArgs *args, int64 value);
@@ -54,6 +56,7 @@ extern void sqlrun_bool(SqlArgs *args, bool value);
 extern void sqlrun_time(SqlArgs *args, TimestampTz value);
 extern uint64 sqlrun(SqlStatement *statement, const SqlArgs *args);
 extern uint64 sqlrun_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot);
+extern void sqlrun_utility(const char *text);
 extern const char *sqlrun_get(uint64 row, int column);
 extern int64 sqlrun_get_int8(uint64 row, int column, int64 if_null);
 
