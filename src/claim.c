@@ -196,7 +196,7 @@ admit(Turn *turn, List *holds)
 		lanes_schedule(lane, held);
 		return false;
 	}
-	error = resolve_instance(&lane->key, NULL, &turn->described);
+	error = resolve_instance(&lane->key, INSTANCE_OF_NOBODY, &turn->described);
 	if (!error)
 		return true;
 	hold_set(NameStr(lane->key.instance), lane->key.group, error->message,

@@ -23,7 +23,7 @@
 
 /* Asks the API something for a lane, as a role; false: it cannot be asked. */
 bool
-errand_ask(const LaneKey *lane, const char *role, const FollowNeed *need)
+errand_ask(const LaneKey *lane, Oid role, const FollowNeed *need)
 {
 	MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "wawp errand", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(memory);

@@ -13,6 +13,6 @@
 
 #include "follow.h"
 
-extern bool errand_ask(const LaneKey *lane, const char *role, const FollowNeed *need);
+extern bool errand_ask(const LaneKey *lane, Oid role, const FollowNeed *need);
 
 #endif							/* WAWP_ERRAND_H */

@@ -99,7 +99,7 @@ ErrorData *
 flight_prepare(Flight *flight)
 {
 	MemoryContext caller = MemoryContextSwitchTo(flight->memory);
-	ErrorData  *error = resolve_instance(&flight->lane->key, flight->intents[0].requested_by, &flight->instance);
+	ErrorData  *error = resolve_instance(&flight->lane->key, flight->intents[0].requester, &flight->instance);
 
 	MemoryContextSwitchTo(caller);
 	strlcpy(flight->request_id,

@@ -140,7 +140,7 @@ ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const
 		lanes_park(lane);
 	else if (need->question == ASK_EXISTS && budget_take_check(described).granted == 0)
 		lanes_schedule(lane, clock_monotonic_ms() + CHECK_RETRY_MS);
-	else if (errand_ask(&lane->key, flight->intents[0].requested_by, need))
+	else if (errand_ask(&lane->key, flight->intents[0].requester, need))
 		lanes_schedule(lane, LANES_NEVER);
 	else
 		return SERVED_SOME;
