@@ -130,9 +130,10 @@ CREATE TABLE wawp.identity (
 	database_oid		oid NOT NULL,
 	home				uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid()
 );
+-- In a template it would make copies of all databases that are made from it.
 INSERT INTO wawp.identity (system_identifier, database_oid)
 	SELECT c.system_identifier, d.oid FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
-	WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();
+	WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() AND NOT d.datistemplate;
 COMMENT ON TABLE wawp.identity IS 'the cluster and database this queue belongs to; in another it is a copy and held';
 COMMENT ON COLUMN wawp.identity.system_identifier IS 'of the cluster';
 COMMENT ON COLUMN wawp.identity.database_oid IS 'of the database';

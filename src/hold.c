@@ -17,6 +17,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -221,12 +222,8 @@ identity_is_foreign(void)
 	return all > 0 && !(all == 1 && sqlrun_get_int8(0, 1, 0) == 1);
 }
 
-/*
- * Writes to *home the home of this database, or of the one it is an unnoticed
- * copy of; false if there is none.  Read without a statement, whoever asks.
- */
-bool
-identity_home(pg_uuid_t *home)
+static bool
+identity_read_home(pg_uuid_t *home)
 {
 	Relation	table = table_open(get_relname_relid("identity", get_namespace_oid("wawp", false)), AccessShareLock);
 	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
@@ -248,6 +245,33 @@ identity_home(pg_uuid_t *home)
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
 	return is_found;
+}
+
+static SqlStatement lock_identity = {
+	"LOCK TABLE wawp.identity IN SHARE ROW EXCLUSIVE MODE",
+	0, {0}, NULL
+};
+
+/*
+ * Writes to *home the home of this database, or of the one it is an unnoticed
+ * copy of.  Read without a statement, whoever asks; drawn if there is none,
+ * which is so in a database made from a template.
+ */
+void
+identity_home(pg_uuid_t *home)
+{
+	SqlOwner	before;
+
+	if (identity_read_home(home))
+		return;
+	before = sqlrun_begin_as_owner();
+	sqlrun(&lock_identity, NULL);
+	if (!identity_read_home(home))
+		(void) identity_take_over();
+	sqlrun_end_as_owner(&before);
+	CommandCounterIncrement();
+	if (!identity_read_home(home))
+		elog(ERROR, "wawp.identity is empty");
 }
 
 /*

@@ -37,7 +37,7 @@ extern List *hold_read_all(void);
 extern List *hold_read_instance(const char *instance);
 extern const Hold *hold_find(List *holds, const char *instance, const char *group);
 extern bool identity_is_foreign(void);
-extern bool identity_home(pg_uuid_t *home);
+extern void identity_home(pg_uuid_t *home);
 extern bool identity_take_over(void);
 
 #endif							/* WAWP_HOLD_H */

@@ -177,7 +177,6 @@ typedef struct Requester
 	InstanceRef instance;
 	bool		has_instance;
 	pg_uuid_t	home;
-	bool		has_home;
 	Oid			id_sequence;
 } Requester;
 
@@ -216,7 +215,7 @@ make_requester(Oid roleid)
 	requester->roleid = roleid;
 	requester->role = GetUserNameFromId(roleid, false);
 	requester->from = requested_from();
-	requester->has_home = identity_home(&requester->home);
+	identity_home(&requester->home);
 	return requester;
 }
 
@@ -348,8 +347,7 @@ fill_runtime(TupleDesc desc, Datum *values, bool *nulls, const Requester *reques
 	set_column(values, nulls, INTENT_REQUESTER, ObjectIdGetDatum(requester->roleid));
 	set_column(values, nulls, INTENT_REQUESTED_BY, CStringGetTextDatum(requester->role));
 	set_column(values, nulls, INTENT_REQUESTED_FROM, requester->from);
-	if (requester->has_home)
-		set_column(values, nulls, INTENT_HOME, UUIDPGetDatum(&requester->home));
+	set_column(values, nulls, INTENT_HOME, UUIDPGetDatum(&requester->home));
 	set_column(values, nulls, INTENT_ORIGIN, CStringGetTextDatum(origin));
 	set_column(values, nulls, INTENT_SUPERSEDED, BoolGetDatum(false));
 	set_column(values, nulls, INTENT_CREATED_AT, now);
@@ -425,8 +423,8 @@ fill_own(Datum *values, bool *nulls)
 {
 	pg_uuid_t  *home = palloc(sizeof(pg_uuid_t));
 
-	if (identity_home(home))
-		set_column(values, nulls, INTENT_HOME, UUIDPGetDatum(home));
+	identity_home(home);
+	set_column(values, nulls, INTENT_HOME, UUIDPGetDatum(home));
 }
 
 /*
