@@ -253,8 +253,8 @@ is($owner->ask("SELECT wawp_explain($left) IS NOT NULL, wawp_cancel_batch('left'
 	'... and can ask about it');
 my ($forgotten) = $owner->ask("UPDATE wawp.membership_intent SET state = 'queued', settled_at = NULL WHERE id = $left RETURNING id")->{out};
 $owner->ask("SELECT wawp_resume('support', '$group')");
-is($owner->until("SELECT state, detail FROM wawp.membership_intent WHERE id = $forgotten", 'failed|the role that asked for it does not exist any more'),
-	'failed|the role that asked for it does not exist any more', '... and what nobody cancels fails, saying why');
+is($owner->until("SELECT state, detail FROM wawp.membership_intent WHERE id = $forgotten", 'failed|the role "ben" that asked for it does not exist any more'),
+	'failed|the role "ben" that asked for it does not exist any more', '... and what nobody cancels fails, saying why');
 is($as{ann}->ask("SELECT count(*) > 0 FROM wawp.membership_intent")->{out}, 't', 'ann sees her own as before');
 
 $_->quit foreach $owner, values %as;
