@@ -11,7 +11,9 @@ CREATE TABLE wawp.membership (
 	invited_at		timestamptz,
 	welcomed_at		timestamptz,
 	left_at			timestamptz,
-	requested_by	name,
+	requester		oid,
+	requested_by	text COLLATE "C",
+	home			uuid,
 	reason			text,
 	CONSTRAINT membership_pkey PRIMARY KEY (instance, group_jid, contact_id)
 );
@@ -27,7 +29,9 @@ COMMENT ON COLUMN wawp.membership.until IS 'when the removal is queued';
 COMMENT ON COLUMN wawp.membership.invited_at IS 'when the invite link was last sent';
 COMMENT ON COLUMN wawp.membership.welcomed_at IS 'when the group welcomed the person';
 COMMENT ON COLUMN wawp.membership.left_at IS 'when the person was found to be gone, or was removed by us';
-COMMENT ON COLUMN wawp.membership.requested_by IS 'who asked for the membership; the removal due at "until" is theirs';
+COMMENT ON COLUMN wawp.membership.requester IS 'the role that asked for the membership, by oid; the removal due at "until" is its';
+COMMENT ON COLUMN wawp.membership.requested_by IS 'the name that role had when it asked';
+COMMENT ON COLUMN wawp.membership.home IS 'the database it was noted in; in another the requester is looked for by name';
 COMMENT ON COLUMN wawp.membership.reason IS 'why it was asked for';
 
 CREATE TABLE wawp.suppression (

@@ -190,13 +190,19 @@ CREATE POLICY usable ON wawp.hold FOR SELECT USING (wawp._may_use(instance));
 -- What a copy of the database is told by: see wawp_resume().
 CREATE TABLE wawp.identity (
 	system_identifier	bigint NOT NULL,
-	database_oid		oid NOT NULL
+	database_oid		oid NOT NULL,
+	home				uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid()
 );
 -- No primary key: a dump brings its row beside the one that is here.
 ALTER TABLE wawp.identity REPLICA IDENTITY FULL;
+-- In a template it would make copies of all databases that are made from it.
+INSERT INTO wawp.identity (system_identifier, database_oid)
+	SELECT c.system_identifier, d.oid FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
+	WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() AND NOT d.datistemplate;
 COMMENT ON TABLE wawp.identity IS 'the cluster and database this queue belongs to; in another it is a copy and held';
 COMMENT ON COLUMN wawp.identity.system_identifier IS 'system identifier of the cluster';
 COMMENT ON COLUMN wawp.identity.database_oid IS 'oid of the database';
+COMMENT ON COLUMN wawp.identity.home IS 'random name of that database; what is requested in it carries it';
 
 SELECT pg_catalog.pg_extension_config_dump('wawp.contact', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('wawp.contact', 'contact_id')::pg_catalog.regclass, '');

@@ -14,7 +14,10 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
+#include "access/xact.h"
 #include "access/xlog.h"
+#include "asker.h"
 #include "budget.h"
 #include "catalog/pg_type.h"
 #include "clock.h"
@@ -73,6 +76,46 @@ read_batch(const char *batch, int64 counts[4])
 	sqlrun_end_as_caller(&before);
 }
 
+static SqlStatement pending_by_transaction = {
+	"SELECT xmin, count(*) FROM wawp.membership_intent"
+	" WHERE batch_id = $1 AND state NOT IN ('done', 'failed', 'cancelled') GROUP BY xmin",
+	1, {TEXTOID}, NULL
+};
+
+/* How many of a batch's pending rows this transaction has written, subtransactions included: nobody else sees them. */
+static int64
+count_own_pending(const char *batch)
+{
+	SqlOwner	before;
+	SqlArgs		args = {0};
+	int64		own = 0;
+	uint64		n;
+
+	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return 0;
+	before = sqlrun_begin_as_caller();
+	sqlrun_text(&args, batch);
+	n = sqlrun_seeing(&pending_by_transaction, &args, GetLatestSnapshot());
+	for (uint64 i = 0; i < n; i++)
+		if (TransactionIdIsCurrentTransactionId((TransactionId) strtoul(sqlrun_get(i, 1), NULL, 10)))
+			own += sqlrun_get_int8(i, 2, 0);
+	sqlrun_end_as_caller(&before);
+	return own;
+}
+
+/* Raises if nothing but this transaction's end is waited for. */
+static void
+refuse_own_batch(const char *batch, int64 pending)
+{
+	if (count_own_pending(batch) >= pending)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("batch \"%s\" cannot be waited for in the transaction that requested it", batch),
+				 errdetail("All " INT64_FORMAT " pending intents were requested in this transaction, and none is served before it commits.",
+						   pending),
+				 errhint("Commit first, then call wawp_wait().")));
+}
+
 static int64
 interval_ms(const Interval *interval)
 {
@@ -86,6 +129,7 @@ wawp_wait(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	int64		deadline = PG_INT64_MAX;
+	const char *batch;
 	int64		counts[4];
 	Datum		values[4];
 	bool		nulls[4] = {false};
@@ -98,11 +142,13 @@ wawp_wait(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 	if (!PG_ARGISNULL(1))
 		deadline = clock_monotonic_ms() + interval_ms(PG_GETARG_INTERVAL_P(1));
+	batch = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	for (;;)
 	{
-		read_batch(text_to_cstring(PG_GETARG_TEXT_PP(0)), counts);
+		read_batch(batch, counts);
 		if (counts[0] == 0 || clock_monotonic_ms() >= deadline)
 			break;
+		refuse_own_batch(batch, counts[0]);
 		clock_wait_until(Min(deadline, clock_monotonic_ms() + WAIT_POLL_MS));
 	}
 	for (int i = 0; i < 4; i++)
@@ -370,6 +416,7 @@ wawp_drain(PG_FUNCTION_ARGS)
 				 errmsg("wawp_drain() needs wawp to be preloaded"),
 				 errhint("Add wawp to shared_preload_libraries and restart the server.")));
 	PreventCommandDuringRecovery("wawp_drain()");
+	asker_require_read_write(fcinfo);
 	if (!is_member_of_role(GetUserId(), sqlrun_owner()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -23,6 +23,7 @@
 #include "access/parallel.h"
 #include "access/xlog.h"
 #include "api.h"
+#include "asker.h"
 #include "call.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -117,6 +118,16 @@ api_begin(FunctionCallInfo fcinfo, bool returns_set)
 		InitMaterializedSRF(fcinfo, 0);
 	api.work = AllocSetContextCreate(CurrentMemoryContext, "wawp call", ALLOCSET_DEFAULT_SIZES);
 	api.caller = MemoryContextSwitchTo(api.work);
+	return api;
+}
+
+/* The same for a function with an effect outside. */
+static ApiCall
+api_begin_acting(FunctionCallInfo fcinfo, bool returns_set)
+{
+	ApiCall		api = api_begin(fcinfo, returns_set);
+
+	asker_require_read_write(fcinfo);
 	return api;
 }
 
@@ -370,7 +381,7 @@ put_person(FunctionCallInfo fcinfo, const CallPerson *person)
 static Datum
 change_membership(FunctionCallInfo fcinfo, WawpOperation operation, bool verify)
 {
-	ApiCall		api = api_begin(fcinfo, true);
+	ApiCall		api = api_begin_acting(fcinfo, true);
 	const char *group = arg_group(fcinfo, 0);
 	int			n;
 	const char **inputs = arg_texts(fcinfo, 1, "jids", &n);
@@ -629,7 +640,7 @@ judge_created(const HttpResult *result, const char **group)
 Datum
 wawp_create_group(PG_FUNCTION_ARGS)
 {
-	ApiCall		api = api_begin(fcinfo, false);
+	ApiCall		api = api_begin_acting(fcinfo, false);
 	SessionRequest request = {
 		.call = {.endpoint = ENDPOINT_CREATE_GROUP},
 		.action = "add",
@@ -724,7 +735,7 @@ wawp_invite_link(PG_FUNCTION_ARGS)
 Datum
 wawp_revoke_invite_link(PG_FUNCTION_ARGS)
 {
-	ApiCall		api = api_begin(fcinfo, false);
+	ApiCall		api = api_begin_acting(fcinfo, false);
 	const char *group = arg_group(fcinfo, 0);
 	SessionRequest request = {
 		.call = {.endpoint = ENDPOINT_REVOKE_INVITE,.group = group},
@@ -788,7 +799,7 @@ arg_chat(FunctionCallInfo fcinfo, int n)
 Datum
 wawp_send_text(PG_FUNCTION_ARGS)
 {
-	ApiCall		api = api_begin(fcinfo, false);
+	ApiCall		api = api_begin_acting(fcinfo, false);
 	const char *chat = arg_chat(fcinfo, 0);
 	bool		is_group = jid_is_group_text(chat, strlen(chat));
 	SessionRequest request = {

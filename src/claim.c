@@ -202,7 +202,7 @@ admit(Turn *turn, Holds *holds)
 		lanes_schedule(lane, held);
 		return false;
 	}
-	error = resolve_instance(&lane->key, NULL, &turn->described);
+	error = resolve_instance(&lane->key, INSTANCE_OF_NOBODY, &turn->described);
 	if (!error)
 		return true;
 	hold_set(NameStr(lane->key.instance), lane->key.group, error->message,
@@ -326,7 +326,7 @@ prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const FollowN
 		lanes_prepare(lane);
 		if (head.action != ACTION_ADD)
 			return true;
-		if (!errand_ask(&lane->key, head.requested_by, need, turn->described, &at))
+		if (!errand_ask(&lane->key, head.requester, need, turn->described, &at))
 		{
 			if (at == 0)
 				return true;

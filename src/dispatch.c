@@ -154,7 +154,7 @@ replay_sends(void)
 
 		memset(&lane, 0, sizeof(lane));
 		namestrcpy(&lane.instance, sent->instance);
-		if (resolve_instance(&lane, NULL, &instance) != NULL)
+		if (resolve_instance(&lane, INSTANCE_OF_NOBODY, &instance) != NULL)
 			continue;
 		key = limiter_key(instance->base.host, sent->instance_id, LIMIT_ADD, NULL);
 		if (sent->is_message)

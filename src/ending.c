@@ -145,10 +145,10 @@ ending_end_memberships(bool rescan)
 		const MembershipEnd *end = lfirst(lc);
 		WawpInstance *described;
 
-		if (resolve_instance(&end->lane, NULL, &described) != NULL)
+		if (resolve_instance(&end->lane, INSTANCE_OF_NOBODY, &described) != NULL)
 			membership_put_off_end(end, GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000));
 		else if (intent_enqueue_removal(&end->lane, described->instance_id, end->jid,
-										end->requested_by, end->reason) != 0)
+										end->requester, end->requested_by, end->reason) != 0)
 			lanes_note(&end->lane, clock_monotonic_ms());
 	}
 	next = membership_next_end();

@@ -45,7 +45,7 @@ take_permit(const WawpInstance *described, RosterQuestion question)
  * (monotonic ms), when the pace allows it; 0: it cannot be asked.
  */
 bool
-errand_ask(const LaneKey *lane, const char *role, const FollowNeed *need, const WawpInstance *described, int64 *later)
+errand_ask(const LaneKey *lane, Oid role, const FollowNeed *need, const WawpInstance *described, int64 *later)
 {
 	MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "wawp errand", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(memory);

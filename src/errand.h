@@ -13,7 +13,7 @@
 
 #include "follow.h"
 
-extern bool errand_ask(const LaneKey *lane, const char *role, const FollowNeed *need,
+extern bool errand_ask(const LaneKey *lane, Oid role, const FollowNeed *need,
 					   const WawpInstance *described, int64 *later);
 
 #endif							/* WAWP_ERRAND_H */

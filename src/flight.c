@@ -31,6 +31,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 
@@ -94,13 +95,26 @@ flight_name_people(Flight *flight)
 	}
 }
 
+/* The catalogs know a role that is gone by its oid only; the intent has its name. */
+static void
+flight_name_lost_requester(const Flight *flight, ErrorData *error)
+{
+	const Intent *intent = &flight->intents[0];
+
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(intent->requester)))
+		error->message = psprintf("the role \"%s\" that asked for it does not exist any more",
+								  intent->requested_by ? intent->requested_by : "");
+}
+
 /* Resolves the instance as the requester has it; an error is returned and says why it cannot be sent. */
 ErrorData *
 flight_prepare(Flight *flight)
 {
 	MemoryContext caller = MemoryContextSwitchTo(flight->memory);
-	ErrorData  *error = resolve_instance(&flight->lane->key, flight->intents[0].requested_by, &flight->instance);
+	ErrorData  *error = resolve_instance(&flight->lane->key, flight->intents[0].requester, &flight->instance);
 
+	if (error)
+		flight_name_lost_requester(flight, error);
 	MemoryContextSwitchTo(caller);
 	strlcpy(flight->request_id,
 			DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0))),

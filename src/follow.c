@@ -260,7 +260,7 @@ follow_remember(const Intent *intent, WawpOutcome outcome, IntentState state)
 		membership_note_removed(&intent->lane, contact);
 	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
 		membership_note_added(&intent->lane, contact, outcome != WAWP_ALREADY_MEMBER, outcome != WAWP_ACCEPTED,
-							  intent->until, intent->requested_by, intent->reason);
+							  intent->until, intent->requester, intent->requested_by, intent->reason);
 	else if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
 		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
 	else if (outcome == WAWP_BLOCKED_BY_USER)
@@ -533,7 +533,7 @@ want_list(const Intent *intent, const Roster *roster, const WawpInstance *instan
 	if (wait <= 0 && up->need.question == 0)
 	{
 		up->need = (FollowNeed) {ASK_LIST, NULL};
-		up->role = intent->requested_by;
+		up->role = intent->requester;
 	}
 	next = GetCurrentTimestamp() + Max(wait, gap) * 1000;
 	up->next = up->next == 0 ? next : Min(up->next, next);
@@ -583,8 +583,8 @@ look_at(const Intent *intent, const Roster *roster, const WawpInstance *instance
 
 	if (has_list)
 		verdict = verdict_on(intent, roster, is_due ? &up->need : &none);
-	if (up->need.question == ASK_LID && up->role == NULL)
-		up->role = intent->requested_by;
+	if (up->need.question == ASK_LID && !OidIsValid(up->role))
+		up->role = intent->requester;
 	if (intent->state == STATE_INVITING && (has_list || roster->failures >= MAX_READ_FAILURES))
 		look_at_invitee(intent, roster, instance, verdict, up);
 	else if (verdict == VERDICT_YES)

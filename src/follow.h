@@ -28,7 +28,7 @@ typedef struct FollowUp
 {
 	TimestampTz next;			/* when to look again; 0: nobody waits */
 	FollowNeed	need;			/* to be asked for now */
-	const char *role;			/* as whom */
+	Oid			role;			/* as whom */
 	bool		has_invitee;
 	Intent		invitee;		/* who can be invited now */
 	bool		any_failed;		/* what waits for those has to be looked at */

@@ -14,7 +14,12 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "hold.h"
 #include "miscadmin.h"
@@ -22,6 +27,8 @@
 #include "sqlrun.h"
 #include "text_limit.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #define RECOVERY_SECONDS 60
@@ -310,13 +317,24 @@ hold_find(List *holds, const char *instance, const char *group)
 	return NULL;
 }
 
+/* Columns of wawp.identity, from 0. */
+enum
+{
+	IDENTITY_SYSTEM,
+	IDENTITY_DATABASE,
+	IDENTITY_HOME,
+	IDENTITY_COLUMNS
+};
+
 static SqlStatement read_identity = {
 	"SELECT count(*) FILTER (WHERE system_identifier = $1 AND database_oid = $2::oid), count(*) FROM wawp.identity",
 	2, {INT8OID, INT8OID}, NULL
 };
 
+/* What was requested here stays ours; a copy gets a home of its own. */
 static SqlStatement write_identity = {
-	"WITH old AS (DELETE FROM wawp.identity RETURNING *), mine AS (INSERT INTO wawp.identity SELECT $1, $2::oid)"
+	"WITH old AS (DELETE FROM wawp.identity RETURNING *), mine AS (INSERT INTO wawp.identity SELECT $1, $2::oid,"
+	"  coalesce((SELECT home FROM old WHERE (system_identifier, database_oid) = ($1, $2::oid) LIMIT 1), gen_random_uuid()))"
 	" SELECT count(*) FROM old WHERE (system_identifier, database_oid) <> ($1, $2::oid)",
 	2, {INT8OID, INT8OID}, NULL
 };
@@ -336,6 +354,58 @@ identity_is_foreign(void)
 	sqlrun(&read_identity, &args);
 	all = sqlrun_get_int8(0, 2, 0);
 	return all > 0 && !(all == 1 && sqlrun_get_int8(0, 1, 0) == 1);
+}
+
+static bool
+identity_read_home(pg_uuid_t *home)
+{
+	Relation	table = table_open(get_relname_relid("identity", get_namespace_oid("wawp", false)), AccessShareLock);
+	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
+	bool		is_found = false;
+	bool		is_ours = false;
+	HeapTuple	tuple;
+
+	while (!is_ours && (tuple = systable_getnext(scan)) != NULL)
+	{
+		Datum		values[IDENTITY_COLUMNS];
+		bool		nulls[IDENTITY_COLUMNS];
+
+		heap_deform_tuple(tuple, RelationGetDescr(table), values, nulls);
+		*home = *DatumGetUUIDP(values[IDENTITY_HOME]);
+		is_ours = DatumGetInt64(values[IDENTITY_SYSTEM]) == (int64) GetSystemIdentifier() &&
+			DatumGetObjectId(values[IDENTITY_DATABASE]) == MyDatabaseId;
+		is_found = true;
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return is_found;
+}
+
+static SqlStatement lock_identity = {
+	"LOCK TABLE wawp.identity IN SHARE ROW EXCLUSIVE MODE",
+	0, {0}, NULL
+};
+
+/*
+ * Writes to *home the home of this database, or of the one it is an unnoticed
+ * copy of.  Read without a statement, whoever asks; drawn if there is none,
+ * which is so in a database made from a template.
+ */
+void
+identity_home(pg_uuid_t *home)
+{
+	SqlOwner	before;
+
+	if (identity_read_home(home))
+		return;
+	before = sqlrun_begin_as_owner();
+	sqlrun(&lock_identity, NULL);
+	if (!identity_read_home(home))
+		(void) identity_take_over();
+	sqlrun_end_as_owner(&before);
+	CommandCounterIncrement();
+	if (!identity_read_home(home))
+		elog(ERROR, "wawp.identity is empty");
 }
 
 /*

@@ -13,6 +13,7 @@
 
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 #include "shmem.h"
 
@@ -42,6 +43,7 @@ extern void hold_prune(void);
 extern List *hold_read_instance(const char *instance, const char *group);
 extern const Hold *hold_find(List *holds, const char *instance, const char *group);
 extern bool identity_is_foreign(void);
+extern void identity_home(pg_uuid_t *home);
 extern bool identity_take_over(void);
 
 #endif							/* WAWP_HOLD_H */

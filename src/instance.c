@@ -882,25 +882,32 @@ instance_resolve(const char *name, Oid roleid)
 	return instance;
 }
 
-/* The role an intent was asked for by; it may be gone since. */
-static Oid
-requester_oid(const char *role)
+/* Raises if the role that asked for an intent is gone. */
+static void
+check_requester(Oid roleid)
 {
-	Oid			roleid = get_role_oid(role, true);
-
-	if (!OidIsValid(roleid))
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(roleid)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("the role \"%s\" that asked for it does not exist any more", role)));
-	return roleid;
+				 errmsg("the role that asked for it does not exist any more")));
+}
+
+/* An instance as a role has it that may be gone, or as INSTANCE_OF_NOBODY. */
+static WawpInstance *
+resolve_for(const char *name, Oid roleid)
+{
+	if (roleid == INSTANCE_OF_NOBODY)
+		return instance_describe(name);
+	check_requester(roleid);
+	return instance_resolve(name, roleid);
 }
 
 /*
- * As instance_resolve for a role by name, or instance_describe for NULL, but
+ * As instance_resolve for a role, or instance_describe for INSTANCE_OF_NOBODY, but
  * returns the error instead of raising it; the transaction goes on.
  */
 ErrorData *
-instance_try(const char *name, const char *role, WawpInstance **instance)
+instance_try(const char *name, Oid roleid, WawpInstance **instance)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -910,7 +917,7 @@ instance_try(const char *name, const char *role, WawpInstance **instance)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		*instance = role ? instance_resolve(name, requester_oid(role)) : instance_describe(name);
+		*instance = resolve_for(name, roleid);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();

@@ -65,7 +65,10 @@ extern const char *instance_only_usable(const char *hint);
 extern const char *instance_id_of(const char *name);
 extern WawpInstance *instance_resolve(const char *name, Oid roleid);
 extern WawpInstance *instance_describe(const char *name);
-extern ErrorData *instance_try(const char *name, const char *role, WawpInstance **instance);
+/* Instead of a role: whoever asks, without a token. */
+#define INSTANCE_OF_NOBODY ((Oid) OID_MAX)
+
+extern ErrorData *instance_try(const char *name, Oid roleid, WawpInstance **instance);
 extern WawpInstance *instance_copy(const WawpInstance *instance);
 extern TimestampTz instance_quiet_until(const WawpInstance *instance, TimestampTz now);
 extern List *instance_names(void);

@@ -90,6 +90,41 @@ action_of(const char *name)
  * ---- when something is asked for
  */
 
+/* True while a row of the extension's own is on its way to the trigger. */
+static bool is_own_insert;
+
+/*
+ * Runs a statement that inserts a complete intent, which the trigger takes as
+ * it is: known by this mark in the process, which nobody can set from SQL.
+ */
+uint64
+intent_insert(SqlStatement *statement, const SqlArgs *args)
+{
+	uint64		n;
+
+	is_own_insert = true;
+	PG_TRY();
+	{
+		n = sqlrun(statement, args);
+	}
+	PG_FINALLY();
+	{
+		is_own_insert = false;
+	}
+	PG_END_TRY();
+	return n;
+}
+
+/* True once for each intent_insert(), whose statements insert one row. */
+bool
+intent_take_insert_mark(void)
+{
+	bool		was_own = is_own_insert;
+
+	is_own_insert = false;
+	return was_own;
+}
+
 /* The opposite, still queued: it is cancelled and makes room. */
 static SqlStatement cancel_opposite = {
 	"UPDATE wawp.membership_intent SET state = 'cancelled',"
@@ -124,11 +159,10 @@ intent_is_in_the_way(const char *instance, const char *group, const char *jid)
 {
 	Datum		person = CStringGetTextDatum(jid);
 	Datum		where = CStringGetTextDatum(group);
-	NameData	whose = {{0}};
-	Probe		queued = {"membership_intent", "membership_intent_one_queued", 3, {person, where, NameGetDatum(&whose)}};
-	Probe		busy = {"membership_intent", "membership_intent_busy", 3, {NameGetDatum(&whose), where, person}};
+	Datum		whose = CStringGetTextDatum(instance);
+	Probe		queued = {"membership_intent", "membership_intent_one_queued", 3, {person, where, whose}};
+	Probe		busy = {"membership_intent", "membership_intent_busy", 3, {whose, where, person}};
 
-	namestrcpy(&whose, instance);
 	return probe_first(&queued) != PROBE_NONE || probe_first(&busy) != PROBE_NONE;
 }
 
@@ -199,21 +233,20 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 	return sqlrun(&supersede, &args) + cancelled > 0;
 }
 
-/* May the asking role $2 change an intent?  Its own, and those of roles it is a member of. */
-#define IS_OWN "requested_by = ANY (" \
-	"SELECT rolname FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role($2::name, r.oid, 'MEMBER'))"
+/* True if the asking role $4 may change an intent: its own, and those of roles it is a member of. */
+#define IS_OWN "pg_has_role($4, requester, 'MEMBER')"
 #define CANCEL "UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'cancelled by ' || $2," \
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()" \
 	" WHERE state IN ('queued', 'pending_approval') AND " IS_OWN
 
 static SqlStatement cancel_one = {
 	"WITH c AS (" CANCEL " AND id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c",
-	3, {INT8OID, TEXTOID, JSONBOID}, NULL
+	4, {INT8OID, TEXTOID, JSONBOID, OIDOID}, NULL
 };
 
 static SqlStatement cancel_batch = {
 	"WITH c AS (" CANCEL " AND batch_id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c",
-	3, {TEXTOID, TEXTOID, JSONBOID}, NULL
+	4, {TEXTOID, TEXTOID, JSONBOID, OIDOID}, NULL
 };
 
 static SqlStatement requeue = {
@@ -223,7 +256,7 @@ static SqlStatement requeue = {
 	" WHERE id = $1 AND state = 'failed' AND " IS_OWN
 	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND " SAME_PERSON_AND_KIND("o", "i") " OFFSET 0)"
 	" RETURNING *) " INSERT_NOTE NOTE_OF("retried") ", $2::name, $3 FROM c",
-	3, {INT8OID, TEXTOID, JSONBOID}, NULL
+	4, {INT8OID, TEXTOID, JSONBOID, OIDOID}, NULL
 };
 
 /* Cancels an intent of the asker's; false when there is nothing left to cancel. */
@@ -234,6 +267,7 @@ intent_cancel(int64 id, const IntentAsker *asker)
 
 	sqlrun_int8(&args, id);
 	put_asker(&args, asker);
+	sqlrun_datum(&args, ObjectIdGetDatum(asker->roleid));
 	return sqlrun(&cancel_one, &args) > 0;
 }
 
@@ -245,6 +279,7 @@ intent_cancel_batch(const char *batch, const IntentAsker *asker)
 
 	sqlrun_text(&args, batch);
 	put_asker(&args, asker);
+	sqlrun_datum(&args, ObjectIdGetDatum(asker->roleid));
 	return (int64) sqlrun(&cancel_batch, &args);
 }
 
@@ -256,6 +291,7 @@ intent_requeue(int64 id, const IntentAsker *asker)
 
 	sqlrun_int8(&args, id);
 	put_asker(&args, asker);
+	sqlrun_datum(&args, ObjectIdGetDatum(asker->roleid));
 	return sqlrun(&requeue, &args) > 0;
 }
 
@@ -285,13 +321,13 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	"(c.after IS NULL OR (SELECT p.state = 'done' FROM wawp.membership_intent p WHERE p.id = c.after))"
 
 #define READ_COLUMNS \
-	"i.id, i.jid, i.action::text, i.instance_id, i.requested_by::text, i.requested_from ->> 'login'," \
+	"i.id, i.jid, i.action::text, i.instance_id, i.requested_by, i.requested_from ->> 'login'," \
 	" i.requested_from ->> 'actor', i.requested_from ->> 'application', i.requested_from ->> 'client'," \
 	" i.origin, " TEXT_CAP_REASON("i.reason") ", " TEXT_CAP_BATCH_ID("i.batch_id") ", i.attempts, i.outcome::text, i.code, i.detail, i.state::text, i.verify," \
-	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at, i.priority"
+	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at, i.priority, i.requester"
 
 /* What a statement reads besides comes after these. */
-#define READ_COLUMNS_NUMBER 25
+#define READ_COLUMNS_NUMBER 26
 
 /* A row of the future: what it waits for may have come long ago. */
 #define CLOCK_WAS_SET_BACK "c.updated_at > clock_timestamp() + interval '1 second'"
@@ -338,10 +374,10 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	" RETURNING " READ_COLUMNS
 
 static SqlStatement claim = {
-	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requested_by" HEAD_OF_LANE(ANY_ACTION) "),"
+	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requester" HEAD_OF_LANE(ANY_ACTION) "),"
 	" chosen AS MATERIALIZED ("
-	" SELECT id FROM head WHERE (action, requested_by) ="
-	"  (SELECT action, requested_by FROM head LIMIT 1))"
+	" SELECT id FROM head WHERE (action, requester) ="
+	"  (SELECT action, requester FROM head LIMIT 1))"
 	" " CLAIM("SELECT id FROM chosen"),
 	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
 };
@@ -425,6 +461,7 @@ read_intent(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->since = sqlrun_get_int8(row, 23, 0);
 	intent->due = sqlrun_get_int8(row, 24, 0);
 	intent->priority = atoi(sqlrun_get(row, 25));
+	intent->requester = atooid(sqlrun_get(row, 26));
 }
 
 static void
@@ -782,18 +819,17 @@ intent_end_superseded(int limit)
 }
 
 static SqlStatement enqueue_removal = {
-	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, instance_id, requested_by,"
-	" origin, state, attempts, crashes, superseded, created_at, updated_at)"
-	" VALUES ($1::name, $2, $3, 'remove', $6, $4, $5::name, 'until', 'queued', 0, 0, false, clock_timestamp(), clock_timestamp())"
+	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, instance_id, requester,"
+	" requested_by, origin) VALUES ($1, $2, $3, 'remove', $6, $4, $7, $5, 'until')"
 	" ON CONFLICT (instance, group_jid, jid, (action IN ('promote', 'demote'))) WHERE state = 'queued' DO NOTHING"
 	" RETURNING id",
-	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID}, NULL
 };
 
 /* A membership's time is over; 0 when something else is queued for the person. */
 int64
 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
-					   const char *requested_by, const char *reason)
+					   Oid requester, const char *requested_by, const char *reason)
 {
 	SqlArgs		args = {0};
 
@@ -803,7 +839,8 @@ intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char 
 	sqlrun_text(&args, instance_id);
 	sqlrun_text(&args, requested_by);
 	sqlrun_text(&args, reason);
-	return sqlrun(&enqueue_removal, &args) > 0 ? sqlrun_get_int8(0, 1, 0) : 0;
+	sqlrun_datum(&args, ObjectIdGetDatum(requester));
+	return intent_insert(&enqueue_removal, &args) > 0 ? sqlrun_get_int8(0, 1, 0) : 0;
 }
 
 static SqlStatement dependents = {
@@ -1085,18 +1122,18 @@ intent_note_orderly_end(const char *in_flight)
 }
 
 static SqlStatement sees = {
-	"SELECT requested_by::text FROM wawp.membership_intent WHERE id = $1",
+	"SELECT requester FROM wawp.membership_intent WHERE id = $1",
 	1, {INT8OID}, NULL
 };
 
-/* The role that asked for an intent; NULL when there is none. */
-const char *
+/* The role that asked for an intent; InvalidOid when there is none. */
+Oid
 intent_requester(int64 id)
 {
 	SqlArgs		args = {0};
 
 	sqlrun_int8(&args, id);
-	return sqlrun(&sees, &args) > 0 ? sqlrun_get(0, 1) : NULL;
+	return sqlrun(&sees, &args) > 0 ? atooid(sqlrun_get(0, 1)) : InvalidOid;
 }
 
 static SqlStatement prune = {

@@ -14,6 +14,7 @@
 #include "nodes/pg_list.h"
 #include "outcome.h"
 #include "shmem.h"
+#include "sqlrun.h"
 #include "utils/timestamp.h"
 
 /* In the order of the SQL enum wawp.action. */
@@ -63,7 +64,9 @@ enum
 	INTENT_CODE,
 	INTENT_DETAIL,
 	INTENT_INSTANCE_ID,
+	INTENT_REQUESTER,
 	INTENT_REQUESTED_BY,
+	INTENT_HOME,
 	INTENT_REQUESTED_FROM,
 	INTENT_ORIGIN,
 	INTENT_ATTEMPTS,
@@ -85,7 +88,8 @@ typedef struct Intent
 	Jid			known_as;		/* where they are written to; invalid: jid */
 	IntentAction action;
 	const char *instance_id;
-	const char *requested_by;
+	Oid			requester;
+	const char *requested_by;	/* its name when it asked, for show */
 	const char *login_role;
 	const char *actor;
 	const char *application_name;
@@ -124,6 +128,7 @@ typedef struct IntentClaim
 /* Who changes something, for the record. */
 typedef struct IntentAsker
 {
+	Oid			roleid;
 	const char *role;
 	Datum		from;			/* jsonb, as requested_from has it */
 } IntentAsker;
@@ -151,6 +156,8 @@ extern WawpOperation intent_operation(IntentAction action);
 extern const char *intent_action_name(IntentAction action);
 extern const char *intent_state_name(IntentState state);
 
+extern uint64 intent_insert(SqlStatement *statement, const SqlArgs *args);
+extern bool intent_take_insert_mark(void);
 extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
 extern bool intent_make_room(const char *instance, const char *group, const char *jid,
 							 IntentAction action, const IntentAsker *asker);
@@ -172,7 +179,7 @@ extern bool intent_begin_invite(const Intent *intent);
 extern bool intent_move(const Intent *intent, const char *group);
 extern List *intent_end_superseded(int limit);
 extern int64 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
-									const char *requested_by, const char *reason);
+									Oid requester, const char *requested_by, const char *reason);
 extern bool intent_has_dependents(void);
 extern uint64 intent_fail_dependents(int limit);
 extern List *intent_dependent_lanes(int64 id);
@@ -183,7 +190,7 @@ extern List *intent_lanes(const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool blame, const char *in_flight, bool *left);
 extern int	intent_count_doubts(const char *ids);
 extern void intent_note_orderly_end(const char *in_flight);
-extern const char *intent_requester(int64 id);
+extern Oid	intent_requester(int64 id);
 extern int64 intent_prune(int retention_minutes);
 
 #endif							/* WAWP_INTENT_H */

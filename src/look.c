@@ -48,7 +48,7 @@ look_at_lane(void *subject, Holds *holds)
 	Lane	   *lane = subject;
 	int64		held = lanehold_until(holds, &lane->key);
 	WawpInstance *described;
-	ErrorData  *error = resolve_instance(&lane->key, NULL, &described);
+	ErrorData  *error = resolve_instance(&lane->key, INSTANCE_OF_NOBODY, &described);
 	FollowUp	up;
 	int64		later;
 	ListCell   *lc;
@@ -81,7 +81,7 @@ look_at_lane(void *subject, Holds *holds)
 	{
 		TimestampTz next = invite_person(lane, &up.invitee, described, holds, &up.need);
 
-		up.role = up.invitee.requested_by;
+		up.role = up.invitee.requester;
 		up.next = up.next == 0 ? next : Min(up.next, next);
 	}
 	else if (up.has_invitee && held > 0 && held != LANES_NEVER)

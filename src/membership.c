@@ -61,17 +61,22 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 	return true;
 }
 
+/* The role that asked for membership m, 0 if it is gone; oids mean something only where they were noted. */
+#define REQUESTER "coalesce(CASE WHEN EXISTS (SELECT FROM wawp.identity y WHERE y.home = m.home) THEN m.requester" \
+	" ELSE (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = m.requested_by) END, 0)"
+
 /* A member we did not add keeps what it was; the end of the stay is the latest asked for. */
 static SqlStatement note_added = {
 	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until,"
-	" requested_by, reason)"
+	" requested_by, reason, requester, home)"
 	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END,"
-	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6::name, $7)"
+	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, (SELECT home FROM wawp.identity LIMIT 1))"
 	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET added_by_us = m.added_by_us OR excluded.added_by_us,"
 	" added_at = coalesce(excluded.added_at, m.added_at), seen_at = coalesce(excluded.seen_at, m.seen_at), until = excluded.until,"
 	" welcomed_at = CASE WHEN m.left_at IS NULL THEN m.welcomed_at END,"
-	" left_at = NULL, requested_by = excluded.requested_by, reason = excluded.reason",
-	8, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID}, NULL
+	" left_at = NULL, requested_by = excluded.requested_by, reason = excluded.reason, requester = excluded.requester,"
+	" home = excluded.home",
+	9, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID}, NULL
 };
 
 /*
@@ -80,7 +85,7 @@ static SqlStatement note_added = {
  */
 void
 membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
-					  const char *requested_by, const char *reason)
+					  Oid requester, const char *requested_by, const char *reason)
 {
 	SqlArgs		args = key_args(lane, contact);
 
@@ -89,6 +94,7 @@ membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_s
 	sqlrun_text(&args, requested_by);
 	sqlrun_text(&args, reason);
 	sqlrun_bool(&args, was_seen);
+	sqlrun_datum(&args, ObjectIdGetDatum(requester));
 	sqlrun(&note_added, &args);
 }
 
@@ -176,7 +182,7 @@ static SqlStatement take_ended = {
 	"  FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership m SET until = NULL FROM ended, wawp.contact c"
 	" WHERE m.ctid = ended.ctid AND c.contact_id = m.contact_id"
-	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by::text, " TEXT_CAP_REASON("m.reason") ", m.contact_id",
+	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by, " TEXT_CAP_REASON("m.reason") ", m.contact_id, " REQUESTER,
 	1, {INT4OID}, NULL
 };
 
@@ -206,6 +212,7 @@ membership_take_ended(int limit)
 		end->requested_by = sqlrun_get(i, 4);
 		end->reason = sqlrun_get(i, 5);
 		end->contact = sqlrun_get_int8(i, 6, 0);
+		end->requester = atooid(sqlrun_get(i, 7));
 		ended = lappend(ended, end);
 	}
 	return ended;
@@ -301,10 +308,11 @@ static SqlStatement take_unwelcomed = {
 	"  AND s.instance = $1::name AND s.group_jid = $2),"
 	" mine AS (UPDATE wawp.membership m SET welcomed_at = $3 FROM who"
 	"  WHERE m.instance = $1::name AND m.group_jid = $2 AND m.contact_id = who.contact_id"
-	"  RETURNING m.contact_id, m.requested_by, m.added_at, who.welcome_text)"
-	" SELECT (array_agg(requested_by ORDER BY added_at DESC))[1]::text, min(welcome_text),"
+	"  RETURNING m.contact_id, " REQUESTER " AS requester, m.requested_by, m.added_at, who.welcome_text)"
+	" SELECT (array_agg(requested_by ORDER BY added_at DESC))[1], min(welcome_text),"
 	" coalesce(array_to_string((array_agg('+' || split_part(c.jid, '@', 1) ORDER BY added_at)"
-	"  FILTER (WHERE c.jid NOT LIKE '%@lid'))[1:50], ', '), '') || CASE WHEN count(*) > 50 THEN ', ...' ELSE '' END"
+	"  FILTER (WHERE c.jid NOT LIKE '%@lid'))[1:50], ', '), '') || CASE WHEN count(*) > 50 THEN ', ...' ELSE '' END,"
+	" coalesce((array_agg(requester ORDER BY added_at DESC))[1], 0)"
 	" FROM mine JOIN wawp.contact c USING (contact_id) HAVING count(*) > 0",
 	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
 };
@@ -326,6 +334,7 @@ membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcom
 	welcome->requested_by = sqlrun_get(0, 1);
 	welcome->text = sqlrun_get(0, 2);
 	welcome->names = sqlrun_get(0, 3);
+	welcome->requester = atooid(sqlrun_get(0, 4));
 	return true;
 }
 

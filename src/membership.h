@@ -31,6 +31,7 @@ typedef struct MembershipEnd
 	LaneKey		lane;
 	int64		contact;
 	const char *jid;
+	Oid			requester;
 	const char *requested_by;
 	const char *reason;
 } MembershipEnd;
@@ -38,6 +39,7 @@ typedef struct MembershipEnd
 /* What a group is to be told of people who joined. */
 typedef struct MembershipWelcome
 {
+	Oid			requester;
 	const char *requested_by;
 	const char *text;
 	const char *names;
@@ -45,7 +47,7 @@ typedef struct MembershipWelcome
 
 extern bool membership_get(const LaneKey *lane, int64 contact, Membership *out);
 extern void membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
-								  const char *requested_by, const char *reason);
+								  Oid requester, const char *requested_by, const char *reason);
 extern void membership_note_removed(const LaneKey *lane, int64 contact);
 extern void membership_note_gone(const LaneKey *lane, int64 contact);
 extern void membership_note_invited(const LaneKey *lane, int64 contact);

@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "asker.h"
 #include "contact.h"
 #include "fmgr.h"
 #include "jid.h"
@@ -71,10 +72,13 @@ wawp_suppress(PG_FUNCTION_ARGS)
 	const char *person = arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
 	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
-	SqlOwner	before = sqlrun_begin_as_owner();
-	bool		changed = suppression_set(person, group, reason ? reason : "asked for",
-										  PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
+	SqlOwner	before;
+	bool		changed;
 
+	asker_require_read_write(fcinfo);
+	before = sqlrun_begin_as_owner();
+	changed = suppression_set(person, group, reason ? reason : "asked for",
+							  PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
 	sqlrun_end_as_owner(&before);
 	PG_RETURN_BOOL(changed);
 }
@@ -85,9 +89,12 @@ wawp_unsuppress(PG_FUNCTION_ARGS)
 {
 	const char *person = arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
-	SqlOwner	before = sqlrun_begin_as_owner();
-	bool		lifted = suppression_lift(person, group);
+	SqlOwner	before;
+	bool		lifted;
 
+	asker_require_read_write(fcinfo);
+	before = sqlrun_begin_as_owner();
+	lifted = suppression_lift(person, group);
 	if (lifted)
 		membership_forgive(person, group);
 	sqlrun_end_as_owner(&before);
@@ -100,9 +107,12 @@ wawp_note_contact(PG_FUNCTION_ARGS)
 {
 	const char *person = arg_person(fcinfo, 0);
 	TimestampTz at = PG_ARGISNULL(1) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
-	SqlOwner	before = sqlrun_begin_as_owner();
-	bool		changed = contact_note_inbound(person, at);
+	SqlOwner	before;
+	bool		changed;
 
+	asker_require_read_write(fcinfo);
+	before = sqlrun_begin_as_owner();
+	changed = contact_note_inbound(person, at);
 	sqlrun_end_as_owner(&before);
 	PG_RETURN_BOOL(changed);
 }

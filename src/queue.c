@@ -4,7 +4,8 @@
  *	  The SQL functions and the trigger that fill the queue.
  *
  * A plain INSERT into wawp.membership_intent is a first-class way in: the
- * BEFORE trigger here normalises, checks and completes the row.  The functions
+ * BEFORE trigger here decides what a row may bring, normalises and completes it;
+ * rows of the extension itself pass by a mark in the process (intent_insert).  The functions
  * insert through the same code as the extension's owner, with the asking role
  * noted, so that they can see a duplicate that somebody else asked for.
  *
@@ -23,8 +24,10 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "asker.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -48,10 +51,12 @@
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
+#include "utils/uuid.h"
 
 #include "compat.h"
 
@@ -139,14 +144,6 @@ wawp_worker_start(PG_FUNCTION_ARGS pg_attribute_unused())
  * ---- a new intent
  */
 
-static bool
-is_own_role(const char *role, Oid asking)
-{
-	Oid			roleid = get_role_oid(role, true);
-
-	return OidIsValid(roleid) && is_member_of_role(asking, roleid);
-}
-
 static void
 check_preloaded(void)
 {
@@ -161,9 +158,9 @@ check_preloaded(void)
 static void
 check_after(int64 after, Oid roleid)
 {
-	const char *role = after != 0 ? intent_requester(after) : NULL;
+	Oid			requester = after != 0 ? intent_requester(after) : InvalidOid;
 
-	if (after != 0 && (role == NULL || !is_own_role(role, roleid)))
+	if (after != 0 && (!OidIsValid(requester) || !is_member_of_role(roleid, requester)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("there is no intent " INT64_FORMAT " to wait for", after)));
@@ -179,6 +176,8 @@ typedef struct Requester
 	const char *asked_instance; /* the column's value that `instance` answers, or NULL */
 	InstanceRef instance;
 	bool		has_instance;
+	pg_uuid_t	home;
+	Oid			id_sequence;
 } Requester;
 
 static void
@@ -216,13 +215,14 @@ make_requester(Oid roleid)
 	requester->roleid = roleid;
 	requester->role = GetUserNameFromId(roleid, false);
 	requester->from = requested_from();
+	identity_home(&requester->home);
 	return requester;
 }
 
 static IntentAsker
 asker_of(const Requester *requester)
 {
-	IntentAsker asker = {requester->role, requester->from};
+	IntentAsker asker = {requester->roleid, requester->role, requester->from};
 
 	return asker;
 }
@@ -338,16 +338,16 @@ fill_runtime(TupleDesc desc, Datum *values, bool *nulls, const Requester *reques
 	static const int empty[] = {INTENT_OUTCOME, INTENT_CODE, INTENT_DETAIL, INTENT_NEXT_ATTEMPT_AT, INTENT_SETTLED_AT};
 	static const int zero[] = {INTENT_ATTEMPTS, INTENT_CRASHES};
 	Datum		now = TimestampTzGetDatum(GetCurrentTimestamp());
-	Name		role = palloc0(sizeof(NameData));
 
 	for (size_t i = 0; i < lengthof(empty); i++)
 		nulls[empty[i] - 1] = true;
 	for (size_t i = 0; i < lengthof(zero); i++)
 		set_column(values, nulls, zero[i], Int32GetDatum(0));
-	namestrcpy(role, requester->role);
 	set_column(values, nulls, INTENT_STATE, enum_label(desc, INTENT_STATE, "queued"));
-	set_column(values, nulls, INTENT_REQUESTED_BY, NameGetDatum(role));
+	set_column(values, nulls, INTENT_REQUESTER, ObjectIdGetDatum(requester->roleid));
+	set_column(values, nulls, INTENT_REQUESTED_BY, CStringGetTextDatum(requester->role));
 	set_column(values, nulls, INTENT_REQUESTED_FROM, requester->from);
+	set_column(values, nulls, INTENT_HOME, UUIDPGetDatum(&requester->home));
 	set_column(values, nulls, INTENT_ORIGIN, CStringGetTextDatum(origin));
 	set_column(values, nulls, INTENT_SUPERSEDED, BoolGetDatum(false));
 	set_column(values, nulls, INTENT_CREATED_AT, now);
@@ -385,8 +385,7 @@ fill_identity(TupleDesc desc, Datum *values, bool *nulls, Requester *requester, 
 	const char *jid_text = column_text(values, nulls, INTENT_JID);
 	Jid			group = parse_server_text(group_text ? group_text : "");
 	IntentAction action = column_action(values, nulls);
-	const InstanceRef *instance = find_instance(requester, nulls[INTENT_INSTANCE - 1] ? NULL
-												: NameStr(*DatumGetName(values[INTENT_INSTANCE - 1])));
+	const InstanceRef *instance = find_instance(requester, column_text(values, nulls, INTENT_INSTANCE));
 	const char *problem;
 	LaneKey		lane;
 
@@ -398,7 +397,7 @@ fill_identity(TupleDesc desc, Datum *values, bool *nulls, Requester *requester, 
 	set_column(values, nulls, INTENT_GROUP_JID, CStringGetTextDatum(group.text));
 	set_column(values, nulls, INTENT_JID, CStringGetTextDatum(jid->text));
 	set_column(values, nulls, INTENT_ACTION, enum_label(desc, INTENT_ACTION, intent_action_name(action)));
-	set_column(values, nulls, INTENT_INSTANCE, NameGetDatum((Name) memcpy(palloc(NAMEDATALEN), &lane.instance, NAMEDATALEN)));
+	set_column(values, nulls, INTENT_INSTANCE, CStringGetTextDatum(instance->name));
 	set_column(values, nulls, INTENT_INSTANCE_ID, CStringGetTextDatum(instance->instance_id));
 	return lane;
 }
@@ -418,10 +417,89 @@ statement_requester(FunctionCallInfo fcinfo)
 	return fcinfo->flinfo->fn_extra;
 }
 
+/* A row of the extension's own functions, complete but for its home. */
+static void
+fill_own(Datum *values, bool *nulls)
+{
+	pg_uuid_t  *home = palloc(sizeof(pg_uuid_t));
+
+	identity_home(home);
+	set_column(values, nulls, INTENT_HOME, UUIDPGetDatum(home));
+}
+
 /*
- * BEFORE INSERT trigger of the queue.  A row that brings its own state is one
- * that its owner restores (pg_dump), or that a function here has completed; it
- * stays as it is.  Users cannot set that column.
+ * A row that arrives with a home is one that is restored or replicated.  It
+ * stays as it is, marked as not requested here; its requester's oid means
+ * nothing here, so the role is looked for by name.
+ */
+static void
+fill_restored(Datum *values, bool *nulls)
+{
+	const char *role = column_text(values, nulls, INTENT_REQUESTED_BY);
+
+	if (!is_member_of_role(GetUserId(), sqlrun_owner()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" of an intent cannot be set", "home"),
+				 errdetail("A row that carries a home is restored or replicated, which is for members of the extension's owner."),
+				 errhint("Leave the column out, or insert NULL or DEFAULT.")));
+	set_column(values, nulls, INTENT_HOME, UUIDPGetDatum(palloc0(sizeof(pg_uuid_t))));
+	set_column(values, nulls, INTENT_REQUESTER, ObjectIdGetDatum(role ? get_role_oid(role, true) : InvalidOid));
+}
+
+/* Raises if a new row brings a state; NULL and the column's default are none. */
+static void
+check_state(const Datum *values, const bool *nulls)
+{
+	const char *state = nulls[INTENT_STATE - 1] ? "queued"
+		: DatumGetCString(DirectFunctionCall1(enum_out, values[INTENT_STATE - 1]));
+
+	if (strcmp(state, "queued") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" of an intent cannot be set", "state"),
+				 errdetail("A new intent is queued; this one would be \"%s\".", state),
+				 errhint("Leave the column out, or insert NULL or DEFAULT.")));
+}
+
+/* The next number, whatever the row brings: what was drawn for a DEFAULT cannot be told from a user's choice. */
+static Datum
+next_id(Requester *requester)
+{
+	if (!OidIsValid(requester->id_sequence))
+		requester->id_sequence = get_relname_relid("membership_intent_id_seq", get_namespace_oid("wawp", false));
+	return Int64GetDatum(nextval_internal(requester->id_sequence, false));
+}
+
+/* A row that a user requests: completed, or refused. */
+static void
+fill_requested(TupleDesc desc, Datum *values, bool *nulls, Requester *requester)
+{
+	LaneKey		lane;
+	Jid			jid;
+	IntentAsker asker = asker_of(requester);
+	SqlOwner	before;
+
+	check_preloaded();
+	check_state(values, nulls);
+	check_limits(values, nulls);
+	lane = fill_identity(desc, values, nulls, requester, &jid);
+	fill_defaults(values, nulls);
+	fill_runtime(desc, values, nulls, requester, "insert");
+	set_column(values, nulls, INTENT_ID, next_id(requester));
+	if (!nulls[INTENT_AFTER - 1] || intent_is_in_the_way(NameStr(lane.instance), lane.group, jid.text))
+	{
+		before = sqlrun_begin_as_owner();
+		check_after(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
+		intent_make_room(NameStr(lane.instance), lane.group, jid.text, column_action(values, nulls), &asker);
+		sqlrun_end_as_owner(&before);
+	}
+	queue_wake_at_commit(&lane);
+}
+
+/*
+ * BEFORE INSERT trigger of the queue: decides what a row may bring and fills
+ * the rest.
  */
 Datum
 wawp_intent_fill(PG_FUNCTION_ARGS)
@@ -430,34 +508,17 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
 	Datum		values[INTENT_COLUMNS];
 	bool		nulls[INTENT_COLUMNS];
 	TupleDesc	desc;
-	Requester  *requester;
-	LaneKey		lane;
-	Jid			jid;
-	IntentAsker asker;
-	SqlOwner	before;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "wawp._intent_fill() is a trigger");
 	desc = RelationGetDescr(trigger->tg_relation);
 	heap_deform_tuple(trigger->tg_trigtuple, desc, values, nulls);
-	if (!nulls[INTENT_STATE - 1])
-		return PointerGetDatum(trigger->tg_trigtuple);
-
-	check_preloaded();
-	check_limits(values, nulls);
-	requester = statement_requester(fcinfo);
-	lane = fill_identity(desc, values, nulls, requester, &jid);
-	fill_defaults(values, nulls);
-	fill_runtime(desc, values, nulls, requester, "insert");
-	if (!nulls[INTENT_AFTER - 1] || intent_is_in_the_way(NameStr(lane.instance), lane.group, jid.text))
-	{
-		before = sqlrun_begin_as_owner();
-		check_after(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
-		asker = asker_of(requester);
-		intent_make_room(NameStr(lane.instance), lane.group, jid.text, column_action(values, nulls), &asker);
-		sqlrun_end_as_owner(&before);
-	}
-	queue_wake_at_commit(&lane);
+	if (intent_take_insert_mark())
+		fill_own(values, nulls);
+	else if (!nulls[INTENT_HOME - 1])
+		fill_restored(values, nulls);
+	else
+		fill_requested(desc, values, nulls, statement_requester(fcinfo));
 	return PointerGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
@@ -481,14 +542,14 @@ static SqlStatement find_and_keep_queued = {
 static SqlStatement insert_intent = {
 	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, priority, not_before,"
 	" expires_at, until, verify, invite, context, batch_id, after, instance_id, requested_by, requested_from,"
-	" origin, state, attempts, crashes, superseded, created_at, updated_at)"
+	" origin, requester)"
 	" VALUES ($1::name, $2, $3, $4::wawp.action, $5, $6, $7, $8, $9, $10::bool, $11::bool, $12::jsonb, $13,"
-	" $14, $15, $16::name, $17::jsonb, $18, 'queued', 0, 0, false, clock_timestamp(), clock_timestamp())"
+	" $14, $15, $16, $17::jsonb, $18, $19)"
 	" ON CONFLICT (instance, group_jid, jid, (action IN ('promote', 'demote'))) WHERE state = 'queued'"
 	" DO NOTHING RETURNING id",
-	18, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	19, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
 		TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
-	TEXTOID}, NULL
+	TEXTOID, OIDOID}, NULL
 };
 
 static SqlArgs
@@ -523,7 +584,8 @@ insert_one(const Requester *requester, const Wish *wish, const Jid *jid)
 	sqlrun_text(&args, requester->role);
 	sqlrun_text(&args, DatumGetCString(DirectFunctionCall1(jsonb_out, requester->from)));
 	sqlrun_text(&args, wish->origin);
-	return sqlrun(&insert_intent, &args) > 0 ? sqlrun_get_int8(0, 1, 0) : 0;
+	sqlrun_datum(&args, ObjectIdGetDatum(requester->roleid));
+	return intent_insert(&insert_intent, &args) > 0 ? sqlrun_get_int8(0, 1, 0) : 0;
 }
 
 /* The queued intent for this wish: a new one, or the one there is, as `find` finds it. */
@@ -627,10 +689,10 @@ arg_context(FunctionCallInfo fcinfo, int n)
 
 static SqlStatement insert_failed = {
 	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, outcome, detail, instance_id,"
-	" requested_by, requested_from, origin, until, state, attempts, crashes, superseded, created_at, updated_at, settled_at)"
-	" VALUES ($1::name, $2, $3, $4::wawp.action, $5, $11::wawp.outcome, $6, $7, $8::name, $9::jsonb, $10, $12,"
-	" 'failed', 0, 0, false, clock_timestamp(), clock_timestamp(), clock_timestamp())",
-	12, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
+	" requested_by, requested_from, origin, until, requester, state, settled_at)"
+	" VALUES ($1, $2, $3, $4::wawp.action, $5, $11::wawp.outcome, $6, $7, $8, $9::jsonb, $10, $12, $13,"
+	" 'failed', clock_timestamp())",
+	13, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, OIDOID}, NULL
 };
 
 /* Leaves a trace of what could not be asked for, texts cut to their limits; the outcome may be NULL. */
@@ -652,7 +714,8 @@ note_failed(const Requester *requester, const Wish *wish, const char *group,
 	sqlrun_text(&args, wish->origin);
 	sqlrun_text(&args, outcome);
 	sqlrun_time(&args, wish->until);
-	sqlrun(&insert_failed, &args);
+	sqlrun_datum(&args, ObjectIdGetDatum(requester->roleid));
+	(void) intent_insert(&insert_failed, &args);
 }
 
 /*
@@ -757,6 +820,7 @@ request(FunctionCallInfo fcinfo, IntentAction action)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be null", "jids")));
 	check_preloaded();
+	asker_require_read_write(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	check_wish_group(&wish, text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
 	read_tail(fcinfo, 3, action == ACTION_ADD, &wish);
@@ -823,6 +887,7 @@ wawp_request_swap(PG_FUNCTION_ARGS)
 	LaneKey		lane;
 
 	check_preloaded();
+	asker_require_read_write(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	check_wish_group(&wish, text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
 	leaver = text_limit_arg(fcinfo, 1, TEXT_JID);
@@ -849,7 +914,7 @@ wawp_request_swap(PG_FUNCTION_ARGS)
 Datum
 wawp_is_own(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(is_own_role(NameStr(*PG_GETARG_NAME(0)), GetUserId()));
+	PG_RETURN_BOOL(is_member_of_role(GetUserId(), PG_GETARG_OID(0)));
 }
 
 Datum
@@ -867,24 +932,25 @@ end_change(const SqlOwner *before, bool changed)
 		queue_wake_at_commit(NULL);
 }
 
+/* Who changes something; raises where nothing may be changed. */
 static IntentAsker
-current_asker(void)
+current_asker(FunctionCallInfo fcinfo)
 {
-	IntentAsker asker = {GetUserNameFromId(GetUserId(), false), requested_from()};
+	IntentAsker asker = {GetUserId(), GetUserNameFromId(GetUserId(), false), requested_from()};
 
+	asker_require_read_write(fcinfo);
 	return asker;
 }
 
 static SqlStatement find_unnamed = {
-	"SELECT instance::pg_catalog.text FROM wawp.membership_intent"
+	"SELECT instance FROM wawp.membership_intent"
 	" WHERE id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'failed'::wawp.state"
-	" AND instance_id OPERATOR(pg_catalog.=) '' AND EXISTS (SELECT FROM pg_catalog.pg_roles r"
-	" WHERE r.rolname OPERATOR(pg_catalog.=) requested_by AND pg_catalog.pg_has_role($2, r.oid, 'MEMBER'))",
+	" AND instance_id OPERATOR(pg_catalog.=) '' AND pg_catalog.pg_has_role($2, requester, 'MEMBER')",
 	2, {INT8OID, OIDOID}, NULL
 };
 
 static SqlStatement name_instance = {
-	"UPDATE wawp.membership_intent SET instance = $2::pg_catalog.name, instance_id = $3"
+	"UPDATE wawp.membership_intent SET instance = $2, instance_id = $3"
 	" WHERE id OPERATOR(pg_catalog.=) $1",
 	3, {INT8OID, TEXTOID, TEXTOID}, NULL
 };
@@ -919,11 +985,11 @@ retry_name_instance(int64 id)
 
 /* Another transaction had queued the same person when it committed: then nothing is to be retried. */
 static bool
-retry_own(int64 id)
+retry_own(FunctionCallInfo fcinfo, int64 id)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	IntentAsker asker = current_asker();
+	IntentAsker asker = current_asker(fcinfo);
 	volatile bool changed = false;
 
 	BeginInternalSubTransaction(NULL);
@@ -961,7 +1027,7 @@ retry_own(int64 id)
 Datum
 wawp_cancel(PG_FUNCTION_ARGS)
 {
-	IntentAsker asker = current_asker();
+	IntentAsker asker = current_asker(fcinfo);
 	SqlOwner	before = sqlrun_begin_as_owner();
 	bool		changed = intent_cancel(PG_GETARG_INT64(0), &asker);
 
@@ -973,7 +1039,7 @@ Datum
 wawp_cancel_batch(PG_FUNCTION_ARGS)
 {
 	const char *batch = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	IntentAsker asker = current_asker();
+	IntentAsker asker = current_asker(fcinfo);
 	SqlOwner	before = sqlrun_begin_as_owner();
 	int64		n = intent_cancel_batch(batch, &asker);
 
@@ -984,7 +1050,7 @@ wawp_cancel_batch(PG_FUNCTION_ARGS)
 Datum
 wawp_retry(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(retry_own(PG_GETARG_INT64(0)));
+	PG_RETURN_BOOL(retry_own(fcinfo, PG_GETARG_INT64(0)));
 }
 
 /*
@@ -1019,7 +1085,7 @@ wawp_pause(PG_FUNCTION_ARGS)
 {
 	LaneKey		lane = arg_lane(fcinfo);
 	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
-	IntentAsker asker = current_asker();
+	IntentAsker asker = current_asker(fcinfo);
 	SqlOwner	before = sqlrun_begin_as_owner();
 	bool		changed = hold_pause(NameStr(lane.instance), lane.group,
 									 reason ? psprintf("paused: %s", reason) : "paused");
@@ -1035,7 +1101,7 @@ Datum
 wawp_resume(PG_FUNCTION_ARGS)
 {
 	LaneKey		lane = arg_lane(fcinfo);
-	IntentAsker asker = current_asker();
+	IntentAsker asker = current_asker(fcinfo);
 	SqlOwner	before = sqlrun_begin_as_owner();
 	bool		was_held = hold_lift(NameStr(lane.instance), lane.group);
 

@@ -24,7 +24,7 @@
 typedef struct Resolved
 {
 	NameData	name;
-	const char *role;			/* NULL: nobody's */
+	Oid			role;			/* or INSTANCE_OF_NOBODY */
 	WawpInstance *instance;
 } Resolved;
 
@@ -32,7 +32,7 @@ static MemoryContext cycle_memory;	/* of the cycle under way */
 static List *resolved = NIL;	/* instances, in it */
 
 static const Resolved *
-find_resolved(const NameData *name, const char *role)
+find_resolved(const NameData *name, Oid role)
 {
 	ListCell   *lc;
 
@@ -40,8 +40,7 @@ find_resolved(const NameData *name, const char *role)
 	{
 		const Resolved *one = lfirst(lc);
 
-		if (memcmp(&one->name, name, sizeof(NameData)) == 0 &&
-			(role == NULL ? one->role == NULL : one->role && strcmp(one->role, role) == 0))
+		if (memcmp(&one->name, name, sizeof(NameData)) == 0 && one->role == role)
 			return one;
 	}
 	return NULL;
@@ -52,7 +51,7 @@ find_resolved(const NameData *name, const char *role)
  * cycle, whose catalogs are read once.
  */
 ErrorData *
-resolve_instance(const LaneKey *lane, const char *role, WawpInstance **instance)
+resolve_instance(const LaneKey *lane, Oid role, WawpInstance **instance)
 {
 	const Resolved *known = find_resolved(&lane->instance, role);
 	ErrorData  *error = known ? NULL : instance_try(NameStr(lane->instance), role, instance);
@@ -66,7 +65,7 @@ resolve_instance(const LaneKey *lane, const char *role, WawpInstance **instance)
 		MemoryContextSwitchTo(cycle_memory);
 		one = palloc(sizeof(Resolved));
 		one->name = lane->instance;
-		one->role = role ? pstrdup(role) : NULL;
+		one->role = role;
 		one->instance = instance_copy(*instance);
 		resolved = lappend(resolved, one);
 		MemoryContextSwitchTo(caller);

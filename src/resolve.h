@@ -19,6 +19,6 @@
 
 extern void resolve_in(MemoryContext memory);
 extern char *resolve_redact(const char *text);
-extern ErrorData *resolve_instance(const LaneKey *lane, const char *role, WawpInstance **instance);
+extern ErrorData *resolve_instance(const LaneKey *lane, Oid role, WawpInstance **instance);
 
 #endif							/* WAWP_RESOLVE_H */

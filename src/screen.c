@@ -137,7 +137,7 @@ ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const
 		return SERVED_ASKING;
 	if (!admission_has_room(lane, described))
 		lanes_park(lane);
-	else if (!errand_ask(&lane->key, flight->intents[0].requested_by, need, described, &later))
+	else if (!errand_ask(&lane->key, flight->intents[0].requester, need, described, &later))
 	{
 		if (later == 0)
 			return SERVED_SOME;

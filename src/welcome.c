@@ -81,6 +81,7 @@ launch_welcome(Lane *lane, const BudgetPermit *permit)
 		return;
 	}
 	flight = flight_make(lane, 1);
+	flight->intents[0].requester = welcome.requester;
 	flight->intents[0].requested_by = flight_keep_text(flight, welcome.requested_by);
 	if (flight_prepare(flight) != NULL)
 	{
@@ -111,7 +112,7 @@ welcome(const LaneKey *key, Holds *holds)
 	BudgetPermit permit;
 	Lane	   *lane;
 
-	if (lanehold_until(holds, key) > 0 || resolve_instance(key, NULL, &described) != NULL)
+	if (lanehold_until(holds, key) > 0 || resolve_instance(key, INSTANCE_OF_NOBODY, &described) != NULL)
 		return later;
 	quiet = instance_quiet_until(described, GetCurrentTimestamp());
 	if (quiet != 0)

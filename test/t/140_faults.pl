@@ -222,8 +222,8 @@ comes_to($id, 'done', '... whose answer is taken still');
 
 # ---- rows that no trigger has looked at
 
-$session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, action, instance, state, instance_id, requested_by, origin, attempts, crashes, superseded, created_at, updated_at)
-	SELECT g, j, a::wawp.action, 'support', 'queued', 'ABC123', current_user, 'restored', 0, 0, false, now(), now() FROM (VALUES
+$session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, action, instance, state, instance_id, requested_by, origin, home)
+	SELECT g, j, a::wawp.action, 'support', 'queued', 'ABC123', current_user, 'restored', gen_random_uuid() FROM (VALUES
 	('$group', 'nonsense', 'add'), ('$group', '', 'add'), ('nonsense', '15551230500\@c.us', 'add'), (repeat('9', 500), '15551230500\@c.us', 'add'),
 	('@{[ new_group() ]}', '15551230500\@c.us', 'invite')) v (g, j, a)");
 $session->ask("SELECT wawp_pause('support', '@{[ new_group() ]}')");

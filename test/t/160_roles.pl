@@ -87,12 +87,14 @@ $owner->until(state_of($failed), 'done');
 
 # ---- what users cannot set
 
-foreach my $column (qw(id state outcome code detail instance_id requested_by requested_from origin attempts crashes superseded next_attempt_at
-	created_at updated_at settled_at))
-{
-	refused('ann', "INSERT INTO wawp.membership_intent (group_jid, jid, $column) VALUES ('$group', '15551230500', NULL)",
-		"$column is not for users to set");
-}
+# What else they name is overwritten; see test/sql/insert.sql.
+my %as_if = (state => q{'done'}, home => 'gen_random_uuid()');
+is($as{ann}->ask("BEGIN; INSERT INTO wawp.membership_intent (group_jid, jid, instance, requester, requested_by, requested_from, origin)
+	VALUES ('$group', '15551230500', 'support', 'ben'::regrole, 'ben', '{\"login\": \"ben\"}', 'trigger public.roster')
+	RETURNING requester = 'ann'::regrole, requested_by, requested_from ->> 'login', origin; ROLLBACK")->{out}, 't|ann|ann|insert',
+	'nobody asks as somebody else');
+is($as{ann}->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, $_) VALUES ('$group', '15551230500', 'support', $as_if{$_})")->{state},
+	'22023', "$_ is not for users to set") foreach sort keys %as_if;
 refused('ann', $_, "no $_") foreach (
 	'UPDATE wawp.membership_intent SET reason = NULL', 'DELETE FROM wawp.membership_intent', 'TRUNCATE wawp.membership_intent',
 	"$insert ON CONFLICT (id) DO UPDATE SET reason = 'mine'", 'SELECT * FROM wawp.membership_intent FOR UPDATE', 'BEGIN; LOCK TABLE wawp.membership_intent; ROLLBACK',
@@ -156,6 +158,9 @@ foreach my $round (1 .. 3)
 }
 $expected{ my $by_definer = new_person() } = 'token-of-definer';
 is($as{stranger}->ask("SELECT ask_as_definer('$by_definer') > 0")->{out}, 't', 'SECURITY DEFINER lets others ask');
+is($owner->ask("ALTER ROLE ben RENAME TO benny; CREATE ROLE ben; GRANT USAGE ON FOREIGN SERVER shared TO ben;
+	SET log_statement = none; CREATE USER MAPPING FOR ben SERVER shared OPTIONS (access_token 'token-of-another'); RESET log_statement")->{state}, '',
+	'a role that has asked is renamed, another gets its name');
 $owner->ask("SELECT wawp_resume('shared')");
 is($owner->ask("SELECT done FROM wawp_wait('tokens', '180 s')")->{out}, 10,
 	'four roles ask one instance, ten people to a request');
@@ -166,6 +171,7 @@ foreach my $request ($sim->changes)
 }
 is_deeply(\%sent, \%expected, '... each person is asked for with the token of the role that asked');
 cmp_ok(scalar(my @requests = $sim->changes), '<', 10, '... in fewer requests');
+is($owner->ask('DROP OWNED BY ben; DROP ROLE ben; ALTER ROLE benny RENAME TO ben')->{state}, '', 'the first gets its name back');
 my $everything = $owner->ask(q{SELECT string_agg(t::text, ' ') FROM (SELECT i::text FROM wawp.membership_intent i UNION ALL SELECT a::text FROM wawp.audit_log a
 	UNION ALL SELECT h::text FROM wawp.hold h UNION ALL SELECT s::text FROM pg_stat_activity s WHERE pid <> pg_backend_pid()) t})->{out};
 unlike($everything, qr/token-of/, 'no token is in a table or in pg_stat_activity');
@@ -245,7 +251,10 @@ is($owner->ask("SELECT state, requested_by FROM wawp.membership_intent WHERE id 
 	'the owner sees it');
 is($owner->ask("SELECT wawp_explain($left) IS NOT NULL, wawp_cancel_batch('left') >= 0")->{out}, 't|t',
 	'... and can ask about it');
+my ($forgotten) = $owner->ask("UPDATE wawp.membership_intent SET state = 'queued', settled_at = NULL WHERE id = $left RETURNING id")->{out};
 $owner->ask("SELECT wawp_resume('support', '$group')");
+is($owner->until("SELECT state, detail FROM wawp.membership_intent WHERE id = $forgotten", 'failed|the role "ben" that asked for it does not exist any more'),
+	'failed|the role "ben" that asked for it does not exist any more', '... and what nobody cancels fails, saying why');
 is($as{ann}->ask("SELECT count(*) > 0 FROM wawp.membership_intent")->{out}, 't', 'ann sees her own as before');
 
 $_->quit foreach $owner, values %as;
