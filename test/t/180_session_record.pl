@@ -390,7 +390,7 @@ foreach (
 
 # ---- transactions of other kinds
 
-foreach my $mode ('ISOLATION LEVEL SERIALIZABLE', 'ISOLATION LEVEL REPEATABLE READ', 'READ ONLY', 'ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE')
+foreach my $mode ('ISOLATION LEVEL SERIALIZABLE', 'ISOLATION LEVEL REPEATABLE READ')
 {
 	$who = new_person();
 	$session->ask("BEGIN $mode; SELECT count(*) FROM wawp.audit_log");
@@ -398,10 +398,22 @@ foreach my $mode ('ISOLATION LEVEL SERIALIZABLE', 'ISOLATION LEVEL REPEATABLE RE
 	is_recorded($who, $answered, '... is recorded while the transaction is open');
 	is($session->ask('COMMIT')->{state}, '', '... which commits');
 }
-$session->ask('SET default_transaction_read_only = on; SET synchronous_commit = off');
+foreach my $mode ('READ ONLY', 'ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE')
+{
+	$who = new_person();
+	$session->ask("BEGIN $mode");
+	is($session->ask(add($who))->{state}, '25006', "$mode: a call is refused");
+	is(requests_about($who), 0, '... and nothing is sent');
+	$session->ask('ROLLBACK');
+}
+$session->ask('SET default_transaction_read_only = on');
 $who = new_person();
-is($session->ask(add($who))->{out}, 'accepted', 'default_transaction_read_only: a call goes through');
-$session->ask('RESET default_transaction_read_only; RESET synchronous_commit');
+is($session->ask(add($who))->{state}, '25006', 'default_transaction_read_only: a call is refused');
+is(requests_about($who), 0, '... and nothing is sent');
+$session->ask('RESET default_transaction_read_only; SET synchronous_commit = off');
+is($session->ask(add($who))->{out}, 'accepted', 'synchronous_commit = off: a call goes through');
+is_recorded($who, $answered, '... and is recorded');
+$session->ask('RESET synchronous_commit');
 
 # ---- a statement over several groups
 
