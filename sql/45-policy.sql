@@ -34,6 +34,8 @@ CREATE TABLE wawp.suppression (
 	since		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	until		timestamptz
 );
+CREATE TRIGGER limits BEFORE INSERT OR UPDATE OF jid, group_jid, reason ON wawp.suppression
+	FOR EACH ROW EXECUTE FUNCTION wawp._text_limits('jid', 'group_jid', 'reason');
 CREATE UNIQUE INDEX suppression_key ON wawp.suppression (jid, coalesce(group_jid, ''));
 COMMENT ON TABLE wawp.suppression IS 'people who are not added or invited: they left, were removed by others, refused or opted out';
 COMMENT ON COLUMN wawp.suppression.jid IS 'the person';
@@ -51,7 +53,7 @@ CREATE TABLE wawp.group_settings (
 	invite_text				text CHECK (invite_text LIKE '%{link}%'),
 	welcome_text			text,
 	welcome_delay			interval NOT NULL DEFAULT '1 minute' CHECK (welcome_delay >= interval '0'),
-	overflow_group			text CHECK (overflow_group <> group_jid),
+	overflow_group			text CHECK (overflow_group <> group_jid AND @extschema@.wawp_is_group_jid(overflow_group)),
 	check_exists			bool NOT NULL DEFAULT false,
 	require_contact_within	interval,
 	managed					bool NOT NULL DEFAULT true,
