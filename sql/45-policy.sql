@@ -44,6 +44,8 @@ CREATE TABLE wawp.suppression (
 );
 -- No primary key, since group_jid may be NULL: publications would keep rows from being changed.
 ALTER TABLE wawp.suppression REPLICA IDENTITY FULL;
+CREATE TRIGGER limits BEFORE INSERT OR UPDATE OF jid, group_jid, reason ON wawp.suppression
+	FOR EACH ROW EXECUTE FUNCTION wawp._text_limits('jid', 'group_jid', 'reason');
 COMMENT ON TABLE wawp.suppression IS 'people who are not added or invited: they left, were removed by others, refused or opted out';
 COMMENT ON COLUMN wawp.suppression.jid IS 'the person';
 COMMENT ON COLUMN wawp.suppression.group_jid IS 'the group; NULL means all groups';
@@ -60,7 +62,7 @@ CREATE TABLE wawp.group_settings (
 	invite_text				text CHECK (invite_text LIKE '%{link}%'),
 	welcome_text			text,
 	welcome_delay			interval NOT NULL DEFAULT '1 minute' CHECK (welcome_delay >= interval '0'),
-	overflow_group			text CHECK (overflow_group <> group_jid),
+	overflow_group			text CHECK (overflow_group <> group_jid AND @extschema@.wawp_is_group_jid(overflow_group)),
 	check_exists			bool NOT NULL DEFAULT false,
 	require_contact_within	interval,
 	managed					bool NOT NULL DEFAULT true,

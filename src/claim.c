@@ -271,6 +271,39 @@ knows_group(Turn *turn, FollowNeed *need)
 	return roster && follow_check_group(roster, settings_of(turn), need) != GROUP_UNKNOWN;
 }
 
+/* Nothing of the lane can go without a token now: when is that worth another look? */
+static void
+note_others(Lane *lane)
+{
+	TimestampTz due = intent_next_other(&lane->key);
+
+	lane->is_fresh = false;
+	if (due == 0)
+		lanes_wake(lane, LANES_NEVER);
+	else if (due <= GetCurrentTimestamp())
+		lanes_wake(lane, lanes_retry_at());
+	else
+		lanes_wake(lane, clock_monotonic_of(due));
+}
+
+/* The lane's additions wait, in that queue; what needs no token goes. */
+static void
+serve_others(Turn *turn, Holds *holds, LaneQueue queue, int64 not_before)
+{
+	const BudgetPermit none = {0};
+	Lane	   *lane = turn->lane;
+	int			used = 0;
+	Served		served = lane->is_fresh ? claim_flight(turn, holds, &none, &used) : SERVED_NOTHING;
+
+	if (served == SERVED_SOME)
+		lanes_served(lane, turn->now);
+	if (served != SERVED_NOTHING)
+		return;
+	if (lane->is_fresh)
+		note_others(lane);
+	lanes_wait(lane, queue, not_before);
+}
+
 /* Claims and launches what the permit is for, and says when the lane is worth another look. */
 static void
 use_turn(Turn *turn, Holds *holds, const BudgetPermit *permit)
@@ -289,7 +322,7 @@ use_turn(Turn *turn, Holds *holds, const BudgetPermit *permit)
 		lanes_served(lane, turn->now);
 	else if (permit->granted == 0)
 	{
-		lane->is_fresh = false;
+		note_others(lane);
 		if (turn->described->adds_per_minute > 0 && !permit->has_group)
 			lanes_wait(lane, QUEUE_NEXT, turn->instance->not_before[QUEUE_NEXT]);
 		else
@@ -312,7 +345,7 @@ prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const FollowN
 	int64		at;
 
 	if (!may_prepare(turn, lanehold_find(holds, &lane->key, true), permit, lanes_asking_beside(lane), &at))
-		lanes_wait(lane, QUEUE_NEXT, at);
+		serve_others(turn, holds, QUEUE_NEXT, at);
 	else if (roster && (roster->asking & need->question))
 		lanes_prepare(lane);
 	else if (!intent_peek(&lane->key, &head))
@@ -330,27 +363,11 @@ prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const FollowN
 		{
 			if (at == 0)
 				return true;
-			lanes_wait(lane, QUEUE_READ, at);
+			serve_others(turn, holds, QUEUE_READ, at);
 		}
 	}
 	budget_put_off(permit);
 	return false;
-}
-
-/* Of a lane that is not the next to have a token, what needs none. */
-static void
-serve_others(Turn *turn, Holds *holds)
-{
-	const BudgetPermit none = {0};
-	int			used = 0;
-	Served		served = turn->lane->is_fresh ? claim_flight(turn, holds, &none, &used) : SERVED_NOTHING;
-
-	if (served == SERVED_SOME)
-		lanes_served(turn->lane, turn->now);
-	if (served != SERVED_NOTHING)
-		return;
-	turn->lane->is_fresh = false;
-	lanes_wait(turn->lane, QUEUE_NEXT, turn->instance->not_before[QUEUE_NEXT]);
 }
 
 /* Serves a lane whose additions have a pace. */
@@ -369,7 +386,7 @@ serve_paced(Turn *turn, Holds *holds)
 	}
 	if (lane->queue == QUEUE_FRESH && lanes_has_elder(lane))
 	{
-		serve_others(turn, holds);
+		serve_others(turn, holds, QUEUE_NEXT, turn->instance->not_before[QUEUE_NEXT]);
 		return;
 	}
 	permit = take_adds(turn->described, lanehold_find(holds, &lane->key, true), &lane->key, settings_of(turn));

@@ -963,6 +963,19 @@ static SqlStatement next_due = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
+static TimestampTz
+due_of(SqlStatement *statement, const LaneKey *lane)
+{
+	SqlArgs		args = {0};
+	int64		due;
+
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun(statement, &args);
+	due = sqlrun_get_int8(0, 1, 0);
+	return due == DT_NOBEGIN ? 1 : due;
+}
+
 /*
  * When the first of a lane's queued intents is due; 0 when none is queued, or
  * only such as wait for another intent.  Lies in the past when its row is
@@ -971,14 +984,23 @@ static SqlStatement next_due = {
 TimestampTz
 intent_next_due(const LaneKey *lane)
 {
-	SqlArgs		args = {0};
-	int64		due;
+	return due_of(&next_due, lane);
+}
 
-	sqlrun_text(&args, NameStr(lane->instance));
-	sqlrun_text(&args, lane->group);
-	sqlrun(&next_due, &args);
-	due = sqlrun_get_int8(0, 1, 0);
-	return due == DT_NOBEGIN ? 1 : due;
+static SqlStatement next_other = {
+	"SELECT min(greatest(coalesce(c.not_before, '-infinity'), CASE WHEN " CLOCK_WAS_SET_BACK
+	"  THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))"
+	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.instance = $1::name AND c.group_jid = $2" NO_ADDITION
+	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
+	" AND " ITS_TURN " AND " NOBODY_IN_THE_WAY,
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* The same of those that are no additions. */
+TimestampTz
+intent_next_other(const LaneKey *lane)
+{
+	return due_of(&next_other, lane);
 }
 
 /* A loose scan: one index probe per lane, however deep they are. */

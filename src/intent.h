@@ -186,6 +186,7 @@ extern List *intent_dependent_lanes(int64 id);
 extern int64 intent_expire(int limit);
 extern TimestampTz intent_next_expiry(void);
 extern TimestampTz intent_next_due(const LaneKey *lane);
+extern TimestampTz intent_next_other(const LaneKey *lane);
 extern List *intent_lanes(const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool blame, const char *in_flight, bool *left);
 extern int	intent_count_doubts(const char *ids);

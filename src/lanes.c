@@ -51,6 +51,7 @@ typedef struct LaneSpots
 static HTAB *lane_table;
 static HTAB *instance_table;
 static pairingheap *heap;
+static pairingheap *wake_heap;
 static pairingheap *look_heap;
 static LaneSpots claims;
 static LaneSpots looks;
@@ -76,6 +77,13 @@ compare_turns(const pairingheap_node *a, const pairingheap_node *b, void *arg pg
 {
 	return compare_times((int64) pairingheap_const_container(Lane, heap_node, a)->turn,
 						 (int64) pairingheap_const_container(Lane, heap_node, b)->turn);
+}
+
+static int
+compare_wakes(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
+{
+	return compare_times(pairingheap_const_container(Lane, wake_node, a)->wake_at,
+						 pairingheap_const_container(Lane, wake_node, b)->wake_at);
 }
 
 static int
@@ -113,6 +121,7 @@ lanes_init(void)
 	lane_table = hash_create("wawp lanes", 256, &lanes, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	instance_table = hash_create("wawp instances", 16, &instances, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	heap = pairingheap_allocate(compare_lanes, NULL);
+	wake_heap = pairingheap_allocate(compare_wakes, NULL);
 	look_heap = pairingheap_allocate(compare_looks, NULL);
 	init_spots(&claims);
 	init_spots(&looks);
@@ -271,18 +280,34 @@ lanes_schedule(Lane *lane, int64 eligible_at)
 	update_claims(lane->instance);
 }
 
-/*
- * Looks at a lane again soon: a user has locked its rows, or it failed.  The
- * more there are of these, the longer it takes.
- */
-void
-lanes_retry(Lane *lane)
+/* When a lane whose rows a user has locked is worth another try; the more there are of these, the later. */
+int64
+lanes_retry_at(void)
 {
 	int64		soonest = (clock_monotonic_ms() + LANES_LOCKED_RETRY_MS) * 1000;
 	int64		grid = RETRY_GRID_MS * 1000;
 
 	last_retry_us = Max(last_retry_us + 1000000 / RETRIES_PER_SECOND, soonest);
-	lanes_schedule(lane, (last_retry_us + grid - 1) / grid * grid / 1000);
+	return (last_retry_us + grid - 1) / grid * grid / 1000;
+}
+
+/* Looks at a lane again soon: a user has locked its rows, or it failed. */
+void
+lanes_retry(Lane *lane)
+{
+	lanes_schedule(lane, lanes_retry_at());
+}
+
+/* A lane, wherever it waits, has something that needs no token by then; LANES_NEVER: nothing. */
+void
+lanes_wake(Lane *lane, int64 at)
+{
+	if (lane->in_wakes)
+		pairingheap_remove(wake_heap, &lane->wake_node);
+	lane->wake_at = at;
+	lane->in_wakes = (at != LANES_NEVER);
+	if (lane->in_wakes)
+		pairingheap_add(wake_heap, &lane->wake_node);
 }
 
 /* A lane has used its turn: it may have another when all others had theirs. */
@@ -415,10 +440,25 @@ lanes_note(const LaneKey *key, int64 eligible_at)
 	return lane;
 }
 
+static void
+release_wakes(int64 now)
+{
+	while (!pairingheap_is_empty(wake_heap))
+	{
+		Lane	   *lane = pairingheap_container(Lane, wake_node, pairingheap_first(wake_heap));
+
+		if (lane->wake_at > now)
+			return;
+		lanes_wake(lane, LANES_NEVER);
+		(void) lanes_note(&lane->key, now);
+	}
+}
+
 /* Lanes whose time has come wait for their instance from now on. */
 static void
 release_due(int64 now)
 {
+	release_wakes(now);
 	while (!pairingheap_is_empty(heap))
 	{
 		Lane	   *lane = pairingheap_container(Lane, heap_node, pairingheap_first(heap));
@@ -523,6 +563,7 @@ void
 lanes_forget(Lane *lane)
 {
 	lanes_schedule(lane, LANES_NEVER);
+	lanes_wake(lane, LANES_NEVER);
 	if (lane->in_flight > 0 || lane->in_look_heap || lane->in_looks)
 		return;
 	hash_search(lane_table, &lane->key, HASH_REMOVE, NULL);
@@ -536,6 +577,8 @@ lanes_next_at(void)
 
 	if (!pairingheap_is_empty(heap))
 		at = Min(at, pairingheap_container(Lane, heap_node, pairingheap_first(heap))->eligible_at);
+	if (!pairingheap_is_empty(wake_heap))
+		at = Min(at, pairingheap_container(Lane, wake_node, pairingheap_first(wake_heap))->wake_at);
 	return at;
 }
 

@@ -79,6 +79,9 @@ typedef struct Lane
 	bool		is_asking;		/* ... and in its nasking */
 	int64		eligible_at;	/* monotonic ms */
 	int			in_flight;
+	pairingheap_node wake_node;
+	bool		in_wakes;
+	int64		wake_at;		/* when something is due that needs no token, likewise */
 	pairingheap_node look_heap_node;
 	dlist_node	look_node;
 	bool		in_look_heap;
@@ -92,7 +95,9 @@ typedef struct Lane
 extern void lanes_init(void);
 extern Lane *lanes_note(const LaneKey *key, int64 eligible_at);
 extern void lanes_schedule(Lane *lane, int64 eligible_at);
+extern int64 lanes_retry_at(void);
 extern void lanes_retry(Lane *lane);
+extern void lanes_wake(Lane *lane, int64 at);
 extern void lanes_served(Lane *lane, int64 now);
 extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before);
 extern void lanes_park(Lane *lane);

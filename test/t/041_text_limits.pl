@@ -161,6 +161,9 @@ SKIP:
 	ok($growth < 40_000, '... with little memory') || diag("$growth kB");
 }
 too_long("UPDATE wawp.membership_intent SET reason = $large WHERE jid = '15557210002\@c.us'", 'an UPDATE by the owner', '4000 bytes');
+too_long("INSERT INTO wawp.suppression (jid, reason) VALUES ('15557210004\@c.us', $large)", 'a suppression by INSERT', '4000 bytes');
+is($session->ask("INSERT INTO wawp.group_settings (instance, group_jid, overflow_group) VALUES ('support', '$group', repeat('1', 10000000))")->{state},
+	'23514', 'an overflow_group that is no group');
 all_is_well('long texts in the queue');
 
 $_->quit foreach $session, $other;
