@@ -89,7 +89,7 @@ COMMENT ON COLUMN wawp.membership_intent.settled_at IS 'when it became done, fai
 -- At most one queued intent per person and kind: membership, or role.  The person first: who looks a person up
 -- must not read the person's whole lane.
 CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
-	(jid, group_jid, instance, (action IN ('promote', 'demote'))) WHERE state = 'queued';
+	(jid, group_jid, instance, (action IN ('promote', 'demote'))) NULLS NOT DISTINCT WHERE state = 'queued';
 -- The head of a lane.  The condition on id always holds; it keeps this index out of plans that look for one
 -- person, which would read the whole lane when they were made while the queue was empty.
 CREATE INDEX membership_intent_lane ON wawp.membership_intent

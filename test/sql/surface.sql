@@ -202,11 +202,11 @@ FROM (VALUES
      'instance name not null, group_jid text, reason text not null, since timestamptz not null, until timestamptz, '
      'failures integer not null default 0'),
     ('wawp.identity',
-     'system_identifier bigint not null, database_oid oid not null'),
+     'system_identifier bigint not null, database_oid oid not null, home uuid not null default gen_random_uuid()'),
     ('wawp.membership',
      'instance name not null, group_jid text not null, contact_id bigint not null, added_by_us boolean not null '
      'default false, added_at timestamptz, seen_at timestamptz, until timestamptz, invited_at timestamptz, welcomed_at '
-     'timestamptz, left_at timestamptz, requested_by name, reason text'),
+     'timestamptz, left_at timestamptz, requester oid, requested_by text, home uuid, reason text'),
     ('wawp.suppression',
      'jid text not null, group_jid text, reason text not null, since timestamptz not null default clock_timestamp(), '
      'until timestamptz'),
@@ -218,7 +218,7 @@ FROM (VALUES
     ('wawp.budget',
      'instance name, adds_left_minute bigint, adds_left_day bigint, next_at timestamptz'),
     ('wawp.funnel',
-     'instance name, group_jid text, batch_id text, asked bigint, added bigint, already bigint, invited bigint, '
+     'instance text, group_jid text, batch_id text, asked bigint, added bigint, already bigint, invited bigint, '
      'joined_by_invite bigint, waiting bigint, refused jsonb'),
     ('wawp.instance',
      'name name, base_url text, options jsonb, worker_pid integer, held_by text, last_error text'),
@@ -228,21 +228,23 @@ FROM (VALUES
      'batch_id text, total bigint, done bigint, failed bigint, cancelled bigint, pct integer, eta timestamptz, bar '
      'text'),
     ('wawp.queue',
-     'instance name, group_jid text, queued bigint, due bigint, next_at timestamptz, held_by text, eta timestamptz'),
+     'instance text, group_jid text, queued bigint, due bigint, next_at timestamptz, held_by text, eta timestamptz'),
     ('wawp.stuck',
-     'id bigint, instance name, group_jid text, jid text, state wawp.state, outcome wawp.outcome, since timestamptz, '
+     'id bigint, instance text, group_jid text, jid text, state wawp.state, outcome wawp.outcome, since timestamptz, '
      'why text'),
     ('wawp.worker_status',
      'pid integer, started_at timestamptz, last_cycle_at timestamptz, in_flight integer, oldest_due_at timestamptz, '
      'errors_in_a_row integer, sqlstate text, last_error text, state text'),
     ('wawp.membership_intent',
      'id bigint not null identity, group_jid text not null, jid text not null, action wawp.action not null default '
-     '''add''::wawp.action, instance name not null, reason text, priority integer not null default 0, not_before '
-     'timestamptz, expires_at timestamptz, until timestamptz, verify boolean not null default true, invite boolean not '
-     'null default true, context jsonb, batch_id text, after bigint, state wawp.state not null, outcome wawp.outcome, '
-     'code integer, detail text, instance_id text not null, requested_by name not null, requested_from jsonb, origin '
-     'text not null, attempts integer not null, crashes integer not null, superseded boolean not null, next_attempt_at '
-     'timestamptz, created_at timestamptz not null, updated_at timestamptz not null, settled_at timestamptz')
+     '''add''::wawp.action, instance text, reason text, priority integer not null default 0, not_before timestamptz, '
+     'expires_at timestamptz, until timestamptz, verify boolean not null default true, invite boolean not null default'
+     ' true, context jsonb, batch_id text, after bigint, state wawp.state not null default ''queued''::wawp.state, '
+     'outcome wawp.outcome, code integer, detail text, instance_id text not null default ''''::text, requester oid not'
+     ' null default 0, requested_by text not null default ''''::text, home uuid, requested_from jsonb, origin text not'
+     ' null default ''insert''::text, attempts integer not null default 0, crashes integer not null default 0, '
+     'superseded boolean not null default false, next_attempt_at timestamptz, created_at timestamptz not null default '
+     'clock_timestamp(), updated_at timestamptz not null default clock_timestamp(), settled_at timestamptz')
 ) t(name, columns);
 
 SELECT is(rows_of($$SELECT r.ev_class::regclass FROM member JOIN pg_rewrite r ON r.ev_class = objid
@@ -252,7 +254,7 @@ SELECT is(rows_of($$SELECT i.indrelid::regclass, i.indexrelid::regclass, pg_get_
                     FROM pg_index i JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = i.indrelid
                     WHERE i.indisunique AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.indrelid
                         AND a.attnum = ANY (i.indkey) AND NOT a.attnotnull) ORDER BY 1$$),
-    ARRAY['(wawp.suppression,wawp.suppression_key,t)', '(wawp.hold,wawp.hold_key,t)'],
+    ARRAY['(wawp.membership_intent,wawp.membership_intent_one_queued,t)', '(wawp.suppression,wawp.suppression_key,t)', '(wawp.hold,wawp.hold_key,t)'],
     'in a unique key that can be null, nulls are equal');
 SELECT is(rows_of($$SELECT m.identity FROM member m JOIN pg_class c ON c.oid = m.objid AND m.classid = 'pg_class'::regclass
                     WHERE c.relkind IN ('r', 'p') AND c.relreplident <> 'f'
