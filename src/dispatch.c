@@ -213,7 +213,11 @@ dispatch_tell(const DispatchWake *wake)
 	}
 }
 
-/* A portion of the lanes that have something queued. */
+/*
+ * A portion of the lanes that have something queued.  One that waits for its
+ * turn is left there, unless it may have something that need not wait: to look
+ * into all of them would cost a statement or two each, every time.
+ */
 static void
 scan_queued(void)
 {
@@ -221,10 +225,17 @@ scan_queued(void)
 	ListCell   *lc;
 
 	foreach(lc, lanes)
-		lanes_note(lfirst(lc), clock_monotonic_ms())->head_until = 0;
+	{
+		const IntentLane *found = lfirst(lc);
+		Lane	   *lane = lanes_find(&found->key);
+
+		if (found->has_other || !lane->in_queue)
+			lane = lanes_note(&found->key, clock_monotonic_ms());
+		lane->head_until = 0;
+	}
 	scan.queued = list_length(lanes) == LANES_AT_ONCE;
 	if (scan.queued)
-		scan.queued_after = *(const LaneKey *) llast(lanes);
+		scan.queued_after = ((const IntentLane *) llast(lanes))->key;
 }
 
 /* Likewise of those in which somebody waits. */

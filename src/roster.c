@@ -10,7 +10,7 @@
  * a transaction has written it down.
  *
  * Lists are kept within wawp.member_list_cache: the oldest go, but for those
- * that have come at the same time, which somebody is about to use.
+ * that nobody has come for yet, which would only be asked for again.
  *
  * Everything here is lost with the process and asked for again.  No lock, no
  * transaction; memory is under TopMemoryContext.
@@ -72,6 +72,7 @@ static HTAB *asked;
 static dlist_head lists = DLIST_STATIC_INIT(lists);	/* Rosters that have one, the oldest first */
 static Size lists_size;
 static MemoryContext list_memory;
+static MemoryContext roster_memory;	/* parent of each Roster's */
 static dlist_head errands = DLIST_STATIC_INIT(errands);
 static int	nerrands;
 static MemoryContext fact_memory;
@@ -87,6 +88,7 @@ roster_init(void)
 	rosters = hash_create("wawp rosters", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	selves = hash_create("wawp selves", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	asked = hash_create("wawp asked", 64, &by_person, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	roster_memory = AllocSetContextCreate(TopMemoryContext, "wawp rosters", ALLOCSET_SMALL_SIZES);
 	list_memory = AllocSetContextCreate(TopMemoryContext, "wawp lists", ALLOCSET_DEFAULT_SIZES);
 	fact_memory = AllocSetContextCreate(TopMemoryContext, "wawp facts", ALLOCSET_SMALL_SIZES);
 }
@@ -101,8 +103,9 @@ roster_of(const LaneKey *key)
 	if (!found)
 	{
 		memset((char *) roster + sizeof(LaneKey), 0, sizeof(Roster) - sizeof(LaneKey));
-		roster->memory = AllocSetContextCreate(TopMemoryContext, "wawp roster", ALLOCSET_SMALL_SIZES);
+		roster->memory = AllocSetContextCreate(roster_memory, "wawp roster", ALLOCSET_SMALL_SIZES);
 	}
+	roster->was_used = true;
 	return roster;
 }
 
@@ -110,7 +113,11 @@ roster_of(const LaneKey *key)
 Roster *
 roster_find(const LaneKey *key)
 {
-	return hash_search(rosters, key, HASH_FIND, NULL);
+	Roster	   *roster = hash_search(rosters, key, HASH_FIND, NULL);
+
+	if (roster)
+		roster->was_used = true;
+	return roster;
 }
 
 /*
@@ -172,14 +179,24 @@ keep_list(Roster *roster, const WireMembers *list)
 	memcpy(roster->list.members, list->members, sizeof(WireMember) * list->count);
 	lists_size += GetMemoryChunkSpace(roster->list.members);
 	dlist_push_tail(&lists, &roster->list_node);
+	roster->was_used = false;
 }
 
-/* Drops the oldest lists until the cache is within its limit. */
+/* Drops the oldest lists that have been used until the cache is within its limit. */
 static void
 evict_lists(void)
 {
-	while (lists_size > (Size) wawp_member_list_cache * 1024 && !dlist_is_empty(&lists))
-		drop_list(dlist_head_element(Roster, list_node, &lists));
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &lists)
+	{
+		Roster	   *roster = dlist_container(Roster, list_node, iter.cur);
+
+		if (lists_size <= (Size) wawp_member_list_cache * 1024)
+			break;
+		if (roster->was_used)
+			drop_list(roster);
+	}
 }
 
 /* We change, or have changed, who is in the group: no list asked for so far counts. */

@@ -42,6 +42,7 @@ typedef struct Roster
 	LaneKey		key;			/* hash key, must be first */
 	dlist_node	list_node;		/* among those that have one, the oldest first */
 	WireMembers list;			/* members are NULL: there is none */
+	bool		was_used;		/* somebody has come for it since it came */
 	int64		asked_at;		/* when the list was asked for, monotonic us; 0: there is none */
 	int64		changed_at;		/* when we last changed who is in it, likewise */
 	int			added;			/* people we have sent since */
