@@ -12,7 +12,8 @@ CREATE VIEW wawp.queue WITH (security_invoker) AS
 			ORDER BY h.group_jid NULLS FIRST LIMIT 1) AS held_by,
 		pg_catalog.clock_timestamp() + wawp._drain_time(i.instance, count(*)) AS eta
 	FROM wawp.membership_intent i
-	WHERE i.state = 'queued' AND NOT (SELECT wawp._is_monitor())
+	-- the condition on id always holds: by it the lane's index serves one group
+	WHERE i.state = 'queued' AND i.id > 0 AND NOT (SELECT wawp._is_monitor())
 	GROUP BY i.instance, i.group_jid
 	UNION ALL
 	SELECT f.instance, f.group_jid, f.queued, f.due, f.next_at, f.held_by, f.eta FROM wawp._queue_figures() f;
@@ -53,29 +54,38 @@ COMMENT ON COLUMN wawp.progress.bar IS 'pct as a bar of 20 characters';
 
 CREATE VIEW wawp.stuck WITH (security_invoker) AS
 	SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.updated_at AS since,
-		coalesce(h.reason, i.detail, i.outcome::text) AS why
-	FROM (SELECT m.id, m.instance, m.group_jid, m.jid, m.state, m.outcome, m.detail, m.updated_at, m.attempts, m.crashes
-		FROM wawp.membership_intent m WHERE NOT (SELECT wawp._is_monitor())) i
-	LEFT JOIN LATERAL (SELECT h.reason FROM wawp.hold h WHERE i.state = 'queued' AND h.instance = i.instance
-		AND (h.group_jid IS NULL OR h.group_jid = i.group_jid)
-		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
-		ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true
-	WHERE i.state = 'failed' AND i.outcome = 'unknown_result'
+		coalesce(i.detail, i.outcome::text) AS why
+	FROM wawp.membership_intent i
+	WHERE NOT (SELECT wawp._is_monitor())
+		AND (i.state = 'failed' AND i.outcome = 'unknown_result'
 		OR i.state = 'inviting' AND i.updated_at < pg_catalog.clock_timestamp() - interval '1 hour'
 		OR i.state = 'verifying' AND (i.outcome = 'unknown_result'
 			OR i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
-		OR i.state = 'queued' AND (h.reason IS NOT NULL OR i.attempts > 0 OR i.crashes > 0)
-		OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes'
+		OR i.state = 'queued' AND (i.attempts > 0 OR i.crashes > 0)
+		OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
+	UNION ALL
+	-- a row for all that are queued in a lane that is held; its id is the first one's
+	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
+		'held: ' || h.reason || '; ' || l.queued || ' queued'
+	FROM (SELECT q.instance, q.group_jid, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
+		FROM wawp.membership_intent q
+		WHERE q.state = 'queued' AND q.id > 0 AND q.instance IN (SELECT x.instance FROM wawp.hold x)
+			AND NOT (SELECT wawp._is_monitor())
+		GROUP BY q.instance, q.group_jid) l
+	JOIN LATERAL (SELECT h.reason FROM wawp.hold h WHERE h.instance = l.instance
+		AND (h.group_jid IS NULL OR h.group_jid = l.group_jid)
+		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
+		ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true
 	UNION ALL
 	SELECT f.id, f.instance, f.group_jid, f.jid, f.state, f.outcome, f.since, f.why FROM wawp._stuck_figures() f
 	UNION ALL
 	SELECT NULL, NULL, NULL, NULL, NULL, NULL, w.since, w.why FROM wawp._worker_status() w WHERE w.why IS NOT NULL;
 COMMENT ON VIEW wawp.stuck IS
-	'what does not make progress, and why; a row without id is about the worker, and so about everything';
-COMMENT ON COLUMN wawp.stuck.id IS 'the intent; NULL for the worker';
+	'what does not make progress, and why; a row without jid is about all that are queued in a group, one without id about the worker, and so about everything';
+COMMENT ON COLUMN wawp.stuck.id IS 'the intent, or the first of those that a hold keeps in a group; NULL for the worker';
 COMMENT ON COLUMN wawp.stuck.instance IS 'the instance';
 COMMENT ON COLUMN wawp.stuck.group_jid IS 'the group';
-COMMENT ON COLUMN wawp.stuck.jid IS 'the person';
+COMMENT ON COLUMN wawp.stuck.jid IS 'the person; NULL for all that a hold keeps in a group';
 COMMENT ON COLUMN wawp.stuck.state IS 'where it stands';
 COMMENT ON COLUMN wawp.stuck.outcome IS 'what the latest attempt showed';
 COMMENT ON COLUMN wawp.stuck.since IS 'when it last changed';

@@ -182,7 +182,8 @@ typedef struct Explained
 static SqlStatement look_up = {
 	"SELECT i.state::text, i.instance::text, i.outcome::text, i.detail, i.not_before, i.next_attempt_at,"
 	" h.until, h.reason, h.group_jid IS NOT NULL, p.state::text, i.after,"
-	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.instance = i.instance"
+	/* id > 0 always holds: by it the lane's index serves */
+	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.instance = i.instance"
 	"  AND a.group_jid = i.group_jid AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
 	" EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN"
 	"  ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND b.instance = i.instance"

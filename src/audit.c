@@ -33,6 +33,9 @@
 
 #define MONTHS_AHEAD 2
 #define RECORDS_AT_ONCE 100
+/* Requests of that long ago are told to the limiter one by one, so many at a time. */
+#define REPLAYED_US (10 * USECS_PER_MINUTE)
+#define SENDS_AT_ONCE 1000
 
 PG_FUNCTION_INFO_V1(wawp_audit_refuse);
 
@@ -106,7 +109,9 @@ make_partition(int ahead)
 						 " CONSTRAINT %s_pkey PRIMARY KEY (id))", name, name));
 	sqlrun_utility(psprintf("CREATE INDEX %s_intent ON wawp.%s (intent_id, id)", name, name));
 	sqlrun_utility(psprintf("CREATE INDEX %s_contact ON wawp.%s (contact_id, at)", name, name));
-	sqlrun_utility(psprintf("CREATE INDEX %s_at ON wawp.%s USING brin (at)", name, name));
+	sqlrun_utility(psprintf("CREATE INDEX %s_group ON wawp.%s (group_jid, id)", name, name));
+	/* not BRIN: VACUUM alone summarises it, and does not come to a table that only grows */
+	sqlrun_utility(psprintf("CREATE INDEX %s_at ON wawp.%s (at)", name, name));
 	sqlrun_utility(psprintf("CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.%s"
 						 " FOR EACH STATEMENT EXECUTE FUNCTION wawp._audit_refuse()", name));
 	sqlrun_utility(psprintf("ALTER TABLE wawp.audit_log ATTACH PARTITION wawp.%s"
@@ -399,41 +404,76 @@ audit_take_notes(int limit)
  * ---- the limiter's durable form
  */
 
-/* Single requests of the last minutes and the count of today; what provably did not leave is neither. */
-static SqlStatement recent_sends = {
-	"WITH sends AS (SELECT s.instance, s.instance_id, s.group_jid, s.at, s.action IS DISTINCT FROM 'add' AS is_message"
-	"  FROM wawp.audit_log s WHERE s.kind = 'sent' AND s.at > clock_timestamp() - interval '1 day'"
-	"  AND (s.action IN ('add', 'invite') OR s.origin = 'welcome')"
-	"  AND NOT EXISTS (SELECT FROM wawp.audit_log a WHERE a.kind = 'answered' AND a.contact_id = s.contact_id"
-	"   AND a.at >= s.at AND a.request_id = s.request_id AND a.outcome = 'unreachable'))"
-	" SELECT instance::text, instance_id, (extract(epoch FROM latest.at - s.at) * 1000000)::bigint AS age, 1::bigint,"
-	" s.group_jid, s.is_message"
-	" FROM sends s, (SELECT greatest(max(at), clock_timestamp()) AS at FROM sends) latest"
-	" WHERE s.at > latest.at - interval '10 minutes'"
-	" UNION ALL SELECT instance::text, instance_id, -1, count(*), NULL, false FROM sends"
-	"  WHERE NOT is_message AND (at AT TIME ZONE 'UTC')::date >= (clock_timestamp() AT TIME ZONE 'UTC')::date GROUP BY 1, 2"
-	" ORDER BY age DESC",
+/*
+ * The times are arguments, so that only the partitions and the part of the
+ * index on `at` are read that have them.  What provably did not leave does not
+ * count; its answer is not older than the request.
+ */
+#define LEFT_SINCE(since) \
+	" s.kind = 'sent' AND s.at > " since " AND NOT EXISTS (SELECT FROM wawp.audit_log a" \
+	" WHERE a.kind = 'answered' AND a.outcome = 'unreachable' AND a.at > " since \
+	" AND a.request_id = s.request_id AND a.contact_id = s.contact_id)"
+
+static SqlStatement latest_record = {
+	"SELECT at FROM wawp.audit_log ORDER BY at DESC LIMIT 1",
 	0, {0}, NULL
 };
 
-/* Adds, invitations and welcomes that left lately, oldest first, and how many today; AuditSent pointers. */
-List *
-audit_recent_sends(void)
+/* Single requests after $1; $2 is the time from which their ages are counted. */
+static SqlStatement recent_sends = {
+	"SELECT s.instance::text, s.instance_id, (extract(epoch FROM $2 - s.at) * 1000000)::bigint, 1::bigint,"
+	" s.group_jid, s.action IS DISTINCT FROM 'add'"
+	" FROM wawp.audit_log s WHERE (s.action IN ('add', 'invite') OR s.origin = 'welcome') AND" LEFT_SINCE("$1")
+	" ORDER BY s.at",
+	2, {TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
+};
+
+/* How many adds left after $1. */
+static SqlStatement sends_of_day = {
+	"SELECT s.instance::text, s.instance_id, (-1)::bigint, count(*), NULL::text, false"
+	" FROM wawp.audit_log s WHERE s.action = 'add' AND" LEFT_SINCE("$1")
+	" GROUP BY 1, 2",
+	1, {TIMESTAMPTZOID}, NULL
+};
+
+/* Hands a portion of such rows on. */
+static void
+replay_rows(uint64 n, void *replay)
 {
-	uint64		n = sqlrun(&recent_sends, NULL);
-	List	   *list = NIL;
+	AuditSent  *sent = palloc(sizeof(AuditSent) * n);
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		AuditSent  *sent = palloc(sizeof(AuditSent));
-
-		sent->instance = sqlrun_get(i, 1);
-		sent->instance_id = sqlrun_get(i, 2);
-		sent->age_us = sqlrun_get_int8(i, 3, -1);
-		sent->count = (int) sqlrun_get_int8(i, 4, 0);
-		sent->group_jid = sqlrun_get(i, 5);
-		sent->is_message = sqlrun_get(i, 6)[0] == 't';
-		list = lappend(list, sent);
+		sent[i].instance = sqlrun_get(i, 1);
+		sent[i].instance_id = sqlrun_get(i, 2);
+		sent[i].age_us = sqlrun_get_int8(i, 3, -1);
+		sent[i].count = (int) sqlrun_get_int8(i, 4, 0);
+		sent[i].group_jid = sqlrun_get(i, 5);
+		sent[i].is_message = sqlrun_get(i, 6)[0] == 't';
 	}
-	return list;
+	for (uint64 i = 0; i < n; i++)
+		(*(AuditReplay *) replay) (&sent[i]);
+}
+
+/*
+ * Hands each add, invitation and welcome that left lately to a function, oldest
+ * first, and how many adds left today (UTC).  A portion of the rows is in
+ * memory at a time.
+ */
+void
+audit_replay(AuditReplay replay)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz latest = now;
+	SqlArgs		recent = {0};
+	SqlArgs		today = {0};
+
+	/* the clock may have been set back */
+	if (sqlrun(&latest_record, NULL) > 0)
+		latest = Max(now, sqlrun_get_int8(0, 1, 0));
+	sqlrun_time(&recent, latest - REPLAYED_US);
+	sqlrun_time(&recent, latest);
+	sqlrun_portions(&recent_sends, &recent, SENDS_AT_ONCE, replay_rows, &replay);
+	sqlrun_time(&today, now - now % USECS_PER_DAY - 1);
+	sqlrun_portions(&sends_of_day, &today, SENDS_AT_ONCE, replay_rows, &replay);
 }

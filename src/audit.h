@@ -59,6 +59,8 @@ typedef struct AuditSent
 	bool		is_message;		/* an invitation or a welcome, else an add */
 } AuditSent;
 
+typedef void (*AuditReplay) (const AuditSent *sent);
+
 extern void audit_prepare_ahead(void);
 extern void audit_drop_old(int retention_minutes);
 extern void audit_write(const AuditRecord *record);
@@ -67,6 +69,6 @@ extern void audit_flush(void);
 extern void audit_end_gathering(void);
 extern List *audit_take_notes(int limit);
 extern void audit_forget_numbers(void);
-extern List *audit_recent_sends(void);
+extern void audit_replay(AuditReplay replay);
 
 #endif							/* WAWP_AUDIT_H */

@@ -141,35 +141,38 @@ replay_group(const WawpInstance *instance, LaneKey *lane, const AuditSent *sent)
 
 /* What left before this server started counts: the limiter is new. */
 static void
+replay_send(const AuditSent *sent)
+{
+	LaneKey		lane;
+	WawpInstance *instance;
+	LimiterKey	key;
+
+	memset(&lane, 0, sizeof(lane));
+	namestrcpy(&lane.instance, sent->instance);
+	if (resolve_instance(&lane, INSTANCE_OF_NOBODY, &instance) != NULL)
+		return;
+	key = limiter_key(instance->base.host, sent->instance_id, LIMIT_ADD, NULL);
+	if (sent->is_message)
+	{
+		key = budget_key(instance, LIMIT_INVITE);
+		limiter_replay(&key, pace_rate(instance->invites_per_minute, 0), sent->age_us);
+	}
+	else if (sent->age_us < 0)
+		limiter_replay_day(&key, sent->count);
+	else
+	{
+		limiter_replay(&key, pace_rate(instance->adds_per_minute, 0), sent->age_us);
+		replay_group(instance, &lane, sent);
+	}
+}
+
+/* The instances are looked up once for all that they have sent. */
+static void
 replay_sends(void)
 {
-	ListCell   *lc;
-
-	foreach(lc, audit_recent_sends())
-	{
-		const AuditSent *sent = lfirst(lc);
-		LaneKey		lane;
-		WawpInstance *instance;
-		LimiterKey	key;
-
-		memset(&lane, 0, sizeof(lane));
-		namestrcpy(&lane.instance, sent->instance);
-		if (resolve_instance(&lane, INSTANCE_OF_NOBODY, &instance) != NULL)
-			continue;
-		key = limiter_key(instance->base.host, sent->instance_id, LIMIT_ADD, NULL);
-		if (sent->is_message)
-		{
-			key = budget_key(instance, LIMIT_INVITE);
-			limiter_replay(&key, pace_rate(instance->invites_per_minute, 0), sent->age_us);
-		}
-		else if (sent->age_us < 0)
-			limiter_replay_day(&key, sent->count);
-		else
-		{
-			limiter_replay(&key, pace_rate(instance->adds_per_minute, 0), sent->age_us);
-			replay_group(instance, &lane, sent);
-		}
-	}
+	resolve_in(CurrentMemoryContext);
+	audit_replay(replay_send);
+	resolve_in(NULL);
 }
 
 /* What was in doubt when the last worker ended; in a transaction. */
@@ -210,7 +213,11 @@ dispatch_tell(const DispatchWake *wake)
 	}
 }
 
-/* A portion of the lanes that have something queued. */
+/*
+ * A portion of the lanes that have something queued.  One that waits for its
+ * turn is left there, unless it may have something that need not wait: to look
+ * into all of them would cost a statement or two each, every time.
+ */
 static void
 scan_queued(void)
 {
@@ -218,10 +225,17 @@ scan_queued(void)
 	ListCell   *lc;
 
 	foreach(lc, lanes)
-		lanes_note(lfirst(lc), clock_monotonic_ms())->head_until = 0;
+	{
+		const IntentLane *found = lfirst(lc);
+		Lane	   *lane = lanes_find(&found->key);
+
+		if (found->has_other || !lane->in_queue)
+			lane = lanes_note(&found->key, clock_monotonic_ms());
+		lane->head_until = 0;
+	}
 	scan.queued = list_length(lanes) == LANES_AT_ONCE;
 	if (scan.queued)
-		scan.queued_after = *(const LaneKey *) llast(lanes);
+		scan.queued_after = ((const IntentLane *) llast(lanes))->key;
 }
 
 /* Likewise of those in which somebody waits. */

@@ -127,17 +127,22 @@ wawp_progress_figures(PG_FUNCTION_ARGS)
 	return return_figures(fcinfo, &progress_figures);
 }
 
-/* The conditions are those of the view wawp.stuck. */
+/* The conditions are those of the view wawp.stuck, a row for each lane that is held as well. */
 static SqlStatement stuck_figures = {
-	"SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, i.state, i.outcome, i.updated_at,"
-	" coalesce(" REASON_SQL("h.reason") ", i.outcome::text)"
-	" FROM wawp.membership_intent i" HOLD_SQL
+	"SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, i.state, i.outcome, i.updated_at, i.outcome::text"
+	" FROM wawp.membership_intent i"
 	" WHERE " STATE_IS("failed") " AND " OUTCOME_IS("unknown_result")
 	" OR " STATE_IS("inviting") " AND i.updated_at < clock_timestamp() - interval '1 hour'"
 	" OR " STATE_IS("verifying") " AND (" OUTCOME_IS("unknown_result")
 	"  OR i.updated_at < clock_timestamp() - interval '5 minutes')"
-	" OR " STATE_IS("queued") " AND (h.reason IS NOT NULL OR i.attempts > 0 OR i.crashes > 0)"
-	" OR " STATE_IS("sending") " AND i.updated_at < clock_timestamp() - interval '5 minutes'",
+	" OR " STATE_IS("queued") " AND (i.attempts > 0 OR i.crashes > 0)"
+	" OR " STATE_IS("sending") " AND i.updated_at < clock_timestamp() - interval '5 minutes'"
+	" UNION ALL SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL, i.since,"
+	" 'held: ' || " REASON_SQL("h.reason") " || '; ' || i.queued || ' queued'"
+	" FROM (SELECT i.instance, i.group_jid, min(i.id) AS id, min(i.updated_at) AS since, count(*) AS queued"
+	"  FROM wawp.membership_intent i WHERE " STATE_IS("queued") " AND i.id > 0"
+	"  AND i.instance IN (SELECT x.instance FROM wawp.hold x) GROUP BY 1, 2) i" HOLD_SQL
+	" WHERE h.reason IS NOT NULL",
 	0, {0}, NULL
 };
 

@@ -32,6 +32,10 @@
 #define MAX_IN_FLIGHT_DEFAULT 64
 #define MAX_IN_FLIGHT_MAX 256	/* http.c's connections */
 
+#define MEMBER_LIST_CACHE_KB_DEFAULT (64 * 1024)
+#define MEMBER_LIST_CACHE_KB_MIN 64
+#define MEMBER_LIST_CACHE_KB_MAX (1024 * 1024)
+
 #define MAX_LIMITERS_DEFAULT 65536
 #define MAX_LIMITERS_MAX (16 * 1024 * 1024)
 
@@ -50,6 +54,7 @@ bool		wawp_worker_on;
 bool		wawp_notify;
 int			wawp_max_in_flight;
 int			wawp_max_limiters;
+int			wawp_member_list_cache;
 int			wawp_retention;
 int			wawp_audit_retention;
 int			wawp_audit_timeout;
@@ -172,6 +177,14 @@ guc_init(void)
 							&wawp_max_in_flight,
 							MAX_IN_FLIGHT_DEFAULT, 1, MAX_IN_FLIGHT_MAX,
 							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("wawp.member_list_cache",
+							"Sets how much memory a worker uses for member lists.",
+							"Beyond that the oldest are forgotten, and asked for again when they are needed.",
+							&wawp_member_list_cache,
+							MEMBER_LIST_CACHE_KB_DEFAULT, MEMBER_LIST_CACHE_KB_MIN, MEMBER_LIST_CACHE_KB_MAX,
+							PGC_SIGHUP, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("wawp.retention",

@@ -1012,7 +1012,8 @@ static SqlStatement lanes = {
 	"  SELECT i.instance, i.group_jid FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
 	"  AND (i.instance, i.group_jid) > (l.instance, l.group_jid)"
 	"  ORDER BY i.instance, i.group_jid LIMIT 1) n)"
-	" SELECT instance::text, group_jid FROM l LIMIT $3",
+	" SELECT instance::text, group_jid, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
+	"  AND o.action <> 'add' AND o.instance = l.instance AND o.group_jid = l.group_jid) FROM l LIMIT $3",
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
@@ -1024,14 +1025,26 @@ lanes_args(SqlArgs *args, const LaneKey *after, int limit)
 	sqlrun_int4(args, limit, true);
 }
 
-/* Lanes that have queued intents, in the order of their keys, as LaneKey pointers: up to limit behind that one. */
+/* Lanes that have queued intents, in the order of their keys, as IntentLane pointers: up to limit behind that one. */
 List *
 intent_lanes(const LaneKey *after, int limit)
 {
 	SqlArgs		args = {0};
+	List	   *list = NIL;
+	uint64		n;
 
 	lanes_args(&args, after, limit);
-	return read_lanes(sqlrun(&lanes, &args));
+	n = sqlrun(&lanes, &args);
+	for (uint64 i = 0; i < n; i++)
+	{
+		IntentLane *lane = palloc0(sizeof(IntentLane));
+
+		namestrcpy(&lane->key.instance, sqlrun_get(i, 1));
+		strlcpy(lane->key.group, sqlrun_get(i, 2), sizeof(lane->key.group));
+		lane->has_other = sqlrun_get(i, 3)[0] == 't';
+		list = lappend(list, lane);
+	}
+	return list;
 }
 
 /*

@@ -133,11 +133,12 @@ typedef struct IntentAsker
 	Datum		from;			/* jsonb, as requested_from has it */
 } IntentAsker;
 
-/* A lane in which intents wait to be looked at. */
+/* A lane in which something is queued, or intents wait to be looked at. */
 typedef struct IntentLane
 {
 	LaneKey		key;
-	TimestampTz due;
+	bool		has_other;		/* queued are not only additions */
+	TimestampTz due;			/* when the first of those that wait is */
 } IntentLane;
 
 /* What becomes of an intent. */

@@ -411,8 +411,9 @@ lanes_set_limit(LaneInstance *instance, int limit)
 	update_instance(instance);
 }
 
-static Lane *
-find_lane(const LaneKey *key)
+/* A lane, which is known from now on. */
+Lane *
+lanes_find(const LaneKey *key)
 {
 	bool		found;
 	Lane	   *lane = hash_search(lane_table, key, HASH_ENTER, &found);
@@ -431,7 +432,7 @@ find_lane(const LaneKey *key)
 Lane *
 lanes_note(const LaneKey *key, int64 eligible_at)
 {
-	Lane	   *lane = find_lane(key);
+	Lane	   *lane = lanes_find(key);
 	bool		waits_for_token = lane->in_queue && (lane->queue == QUEUE_NEXT || lane->queue == QUEUE_READ);
 
 	lane->is_fresh = true;
@@ -612,17 +613,21 @@ schedule_look(Lane *lane, int64 at)
 void
 lanes_look(const LaneKey *key, int64 at)
 {
-	Lane	   *lane = find_lane(key);
+	Lane	   *lane = lanes_find(key);
 
 	if (!lane->in_looks && !(lane->in_look_heap && lane->look_at <= at))
 		schedule_look(lane, at);
 }
 
+/* Who has an answer goes first, before it is too old or makes room for another's. */
 static void
 enqueue_look(Lane *lane)
 {
 	withdraw_look(lane);
-	dlist_push_tail(&lane->instance->looks, &lane->look_node);
+	if (lane->has_answer)
+		dlist_push_head(&lane->instance->looks, &lane->look_node);
+	else
+		dlist_push_tail(&lane->instance->looks, &lane->look_node);
 	lane->in_looks = true;
 	update_looks(lane->instance);
 }
@@ -672,6 +677,7 @@ lanes_take_look(int64 now, bool may_claim)
 		if (!may_claim || !claim_goes_first(instance, now))
 		{
 			withdraw_look(lane);
+			lane->has_answer = false;
 			return lane;
 		}
 		instance->look_was_last = false;
@@ -718,7 +724,7 @@ lanes_end_request(LaneInstance *instance)
 void
 lanes_begin_question(const LaneKey *key, bool is_read)
 {
-	Lane	   *lane = find_lane(key);
+	Lane	   *lane = lanes_find(key);
 
 	if (is_read)
 		lane->instance->look_read_last = !lane->is_prepared;
@@ -729,7 +735,7 @@ lanes_begin_question(const LaneKey *key, bool is_read)
 void
 lanes_end_question(const LaneKey *key, int64 took_ms)
 {
-	Lane	   *lane = find_lane(key);
+	Lane	   *lane = lanes_find(key);
 	LaneInstance *instance = lane->instance;
 	int64		now = clock_monotonic_ms();
 
@@ -744,5 +750,6 @@ lanes_end_question(const LaneKey *key, int64 took_ms)
 			(void) lanes_note(key, now);
 	}
 	lanes_end_request(instance);
+	lane->has_answer = true;
 	schedule_look(lane, now);
 }

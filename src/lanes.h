@@ -86,6 +86,7 @@ typedef struct Lane
 	dlist_node	look_node;
 	bool		in_look_heap;
 	bool		in_looks;		/* due, in the instance's list */
+	bool		has_answer;		/* to a question, for the next look */
 	int64		look_at;		/* when what waits there is to be followed up, likewise */
 	int			head_priority;	/* of the one claimed last ... */
 	int64		head_id;
@@ -93,6 +94,7 @@ typedef struct Lane
 } Lane;
 
 extern void lanes_init(void);
+extern Lane *lanes_find(const LaneKey *key);
 extern Lane *lanes_note(const LaneKey *key, int64 eligible_at);
 extern void lanes_schedule(Lane *lane, int64 eligible_at);
 extern int64 lanes_retry_at(void);

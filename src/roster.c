@@ -9,6 +9,9 @@
  * learnt of a person (a LID, whether a number exists) is kept as a fact until
  * a transaction has written it down.
  *
+ * Lists are kept within wawp.member_list_cache: the oldest go, but for those
+ * that nobody has come for yet, which would only be asked for again.
+ *
  * Everything here is lost with the process and asked for again.  No lock, no
  * transaction; memory is under TopMemoryContext.
  *
@@ -21,6 +24,7 @@
 
 #include "call.h"
 #include "clock.h"
+#include "guc.h"
 #include "roster.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -65,6 +69,10 @@ typedef struct Errand
 static HTAB *rosters;
 static HTAB *selves;
 static HTAB *asked;
+static dlist_head lists = DLIST_STATIC_INIT(lists);	/* Rosters that have one, the oldest first */
+static Size lists_size;
+static MemoryContext list_memory;
+static MemoryContext roster_memory;	/* parent of each Roster's */
 static dlist_head errands = DLIST_STATIC_INIT(errands);
 static int	nerrands;
 static MemoryContext fact_memory;
@@ -80,6 +88,8 @@ roster_init(void)
 	rosters = hash_create("wawp rosters", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	selves = hash_create("wawp selves", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	asked = hash_create("wawp asked", 64, &by_person, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	roster_memory = AllocSetContextCreate(TopMemoryContext, "wawp rosters", ALLOCSET_SMALL_SIZES);
+	list_memory = AllocSetContextCreate(TopMemoryContext, "wawp lists", ALLOCSET_DEFAULT_SIZES);
 	fact_memory = AllocSetContextCreate(TopMemoryContext, "wawp facts", ALLOCSET_SMALL_SIZES);
 }
 
@@ -93,9 +103,9 @@ roster_of(const LaneKey *key)
 	if (!found)
 	{
 		memset((char *) roster + sizeof(LaneKey), 0, sizeof(Roster) - sizeof(LaneKey));
-		roster->memory = AllocSetContextCreate(TopMemoryContext, "wawp roster", ALLOCSET_SMALL_SIZES);
-		roster->list_memory = AllocSetContextCreate(TopMemoryContext, "wawp list", ALLOCSET_DEFAULT_SIZES);
+		roster->memory = AllocSetContextCreate(roster_memory, "wawp roster", ALLOCSET_SMALL_SIZES);
 	}
+	roster->was_used = true;
 	return roster;
 }
 
@@ -103,7 +113,11 @@ roster_of(const LaneKey *key)
 Roster *
 roster_find(const LaneKey *key)
 {
-	return hash_search(rosters, key, HASH_FIND, NULL);
+	Roster	   *roster = hash_search(rosters, key, HASH_FIND, NULL);
+
+	if (roster)
+		roster->was_used = true;
+	return roster;
 }
 
 /*
@@ -143,6 +157,48 @@ roster_own_role(const Roster *roster, bool *ask_self)
 	return own->role == WIRE_ROLE_MEMBER ? OWN_MEMBER : OWN_ADMIN;
 }
 
+/* Frees a list, if there is one; it will be asked for again. */
+static void
+drop_list(Roster *roster)
+{
+	roster->asked_at = 0;
+	if (roster->list.members == NULL)
+		return;
+	lists_size -= GetMemoryChunkSpace(roster->list.members);
+	dlist_delete(&roster->list_node);
+	pfree(roster->list.members);
+	memset(&roster->list, 0, sizeof(roster->list));
+}
+
+static void
+keep_list(Roster *roster, const WireMembers *list)
+{
+	drop_list(roster);
+	roster->list = *list;
+	roster->list.members = MemoryContextAlloc(list_memory, sizeof(WireMember) * list->count);
+	memcpy(roster->list.members, list->members, sizeof(WireMember) * list->count);
+	lists_size += GetMemoryChunkSpace(roster->list.members);
+	dlist_push_tail(&lists, &roster->list_node);
+	roster->was_used = false;
+}
+
+/* Drops the oldest lists that have been used until the cache is within its limit. */
+static void
+evict_lists(void)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &lists)
+	{
+		Roster	   *roster = dlist_container(Roster, list_node, iter.cur);
+
+		if (lists_size <= (Size) wawp_member_list_cache * 1024)
+			break;
+		if (roster->was_used)
+			drop_list(roster);
+	}
+}
+
 /* We change, or have changed, who is in the group: no list asked for so far counts. */
 void
 roster_forget_list(const LaneKey *key)
@@ -151,7 +207,7 @@ roster_forget_list(const LaneKey *key)
 
 	if (roster == NULL)
 		return;
-	roster->asked_at = 0;
+	drop_list(roster);
 	roster->changed_at = clock_monotonic_us();
 }
 
@@ -293,10 +349,7 @@ take_list(const Errand *errand, Roster *roster, const HttpResult *result)
 	roster->failures = 0;
 	if (errand->asked_at <= roster->changed_at)
 		return;
-	MemoryContextReset(roster->list_memory);
-	roster->list = list;
-	roster->list.members = MemoryContextAlloc(roster->list_memory, sizeof(WireMember) * list.count);
-	memcpy(roster->list.members, list.members, sizeof(WireMember) * list.count);
+	keep_list(roster, &list);
 	roster->asked_at = errand->asked_at;
 	roster->added = 0;
 }
@@ -413,6 +466,8 @@ roster_take_answers(void)
 {
 	dlist_mutable_iter iter;
 
+	if (roster_has_answers())
+		evict_lists();
 	dlist_foreach_modify(iter, &errands)
 	{
 		Errand	   *errand = dlist_container(Errand, node, iter.cur);
@@ -464,7 +519,7 @@ roster_prune(void)
 		if (roster->asking || now - roster->listed_at < IDLE_MS)
 			continue;
 		MemoryContextDelete(roster->memory);
-		MemoryContextDelete(roster->list_memory);
+		drop_list(roster);
 		hash_search(rosters, &roster->key, HASH_REMOVE, NULL);
 	}
 	hash_seq_init(&status, asked);

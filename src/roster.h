@@ -13,6 +13,7 @@
 
 #include "instance.h"
 #include "lanes.h"
+#include "lib/ilist.h"
 #include "members.h"
 #include "outcome.h"
 #include "utils/timestamp.h"
@@ -39,8 +40,9 @@ typedef enum OwnRole
 typedef struct Roster
 {
 	LaneKey		key;			/* hash key, must be first */
-	MemoryContext list_memory;
-	WireMembers list;
+	dlist_node	list_node;		/* among those that have one, the oldest first */
+	WireMembers list;			/* members are NULL: there is none */
+	bool		was_used;		/* somebody has come for it since it came */
 	int64		asked_at;		/* when the list was asked for, monotonic us; 0: there is none */
 	int64		changed_at;		/* when we last changed who is in it, likewise */
 	int			added;			/* people we have sent since */

@@ -34,6 +34,7 @@
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -234,6 +235,40 @@ sqlrun_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", statement->text, SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+/*
+ * Runs a query and hands its rows over in portions, so that a long result is
+ * never in memory as a whole.  take may run other statements once it has read
+ * its rows.
+ */
+void
+sqlrun_portions(SqlStatement *statement, const SqlArgs *args, long at_once, SqlPortion take, void *context)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext portion = AllocSetContextCreate(caller, "wawp portion", ALLOCSET_DEFAULT_SIZES);
+	Portal		portal;
+	uint64		n;
+
+	require_pinned_path(statement->text);
+	prepare(statement);
+	portal = SPI_cursor_open(NULL, statement->plan, (Datum *) args->values, args->nulls, false);
+	do
+	{
+		SPITupleTable *rows;
+
+		SPI_cursor_fetch(portal, true, at_once);
+		n = SPI_processed;
+		rows = SPI_tuptable;
+		MemoryContextSwitchTo(portion);
+		if (n > 0)
+			take(n, context);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(portion);
+		SPI_freetuptable(rows);
+	} while (n == (uint64) at_once);
+	SPI_cursor_close(portal);
+	MemoryContextDelete(portion);
 }
 
 /* Runs a statement that defines something. */

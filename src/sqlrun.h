@@ -33,6 +33,9 @@ typedef struct SqlArgs
 	char		nulls[SQLRUN_MAX_ARGS];
 } SqlArgs;
 
+/* Takes n rows of a result, by sqlrun_get; what it allocates is freed when it returns. */
+typedef void (*SqlPortion) (uint64 n, void *context);
+
 /* The role and settings of a session before its statements. */
 typedef struct SqlOwner
 {
@@ -56,6 +59,7 @@ extern void sqlrun_bool(SqlArgs *args, bool value);
 extern void sqlrun_time(SqlArgs *args, TimestampTz value);
 extern uint64 sqlrun(SqlStatement *statement, const SqlArgs *args);
 extern uint64 sqlrun_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot);
+extern void sqlrun_portions(SqlStatement *statement, const SqlArgs *args, long at_once, SqlPortion take, void *context);
 extern void sqlrun_utility(const char *text);
 extern const char *sqlrun_get(uint64 row, int column);
 extern int64 sqlrun_get_int8(uint64 row, int column, int64 if_null);

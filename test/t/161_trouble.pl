@@ -167,7 +167,7 @@ my $shown = join ' ', map { $as{watcher}->ask("SELECT v::text FROM wawp.$_ v")->
 is($as{watcher}->ask('SELECT group_jid, queued, due, held_by FROM wawp.queue ORDER BY group_jid')->{out},
 	"***-1400000000\@g.us|1|1|paused\n$group|1|1|paused", 'a member of pg_monitor sees counts of all in wawp.queue');
 is($as{watcher}->ask('SELECT sum(total) > 1, sum(done) > 0 FROM wawp.progress')->{out}, 't|t', '... in wawp.progress');
-is($as{watcher}->ask("SELECT id, state, jid, why FROM wawp.stuck ORDER BY id")->{out}, "$anns|queued||paused\n$bens|queued||paused", '... states in wawp.stuck');
+is($as{watcher}->ask("SELECT id, state, jid, why FROM wawp.stuck ORDER BY id")->{out}, "$anns|queued||held: paused; 1 queued\n$bens|queued||held: paused; 1 queued", '... states in wawp.stuck');
 is($as{watcher}->ask('SELECT sum(asked) > 5, sum(waiting) FROM wawp.funnel')->{out}, 't|2', '... in wawp.funnel');
 is($as{watcher}->ask('SELECT name, held_by, last_error FROM wawp.instance')->{out}, 'support||paused', '... the instances');
 is($as{watcher}->ask('SELECT instance, next_at IS NOT NULL FROM wawp.budget')->{out}, 'support|t', '... what their pace allows');
@@ -177,7 +177,7 @@ unlike($shown, qr/1555\d{7}/, '... and no people, wherever it looks');
 is($as{watcher}->ask('SELECT count(*) FROM wawp.membership_intent')->{out}, 0, '... no intents');
 is($as{watcher}->ask("SELECT wawp_explain($anns) IS NULL")->{out}, 't', '... no explanations');
 is($as{watcher}->ask('SELECT wawp_pause(\'support\')')->{state}, '42501', '... and may change nothing');
-is($as{ann}->ask('SELECT id, jid, why FROM wawp.stuck')->{out}, "$anns|15551113333\@c.us|paused: call 15551112222", 'a plain role sees its own');
+is($as{ann}->ask('SELECT id, jid, why FROM wawp.stuck')->{out}, "$anns||held: paused: call 15551112222; 1 queued", 'a plain role sees its own');
 is($as{ann}->ask('SELECT count(*), min(queued) FROM wawp.queue')->{out}, '1|1', '... and counts its own');
 is($as{ann}->ask('SELECT count(*) FROM wawp._queue_figures()')->{out}, 0, '... no figures of others');
 is($as{ann}->ask('SELECT state FROM wawp.worker_status')->{out}, 'serving', '... and whether there is a worker');

@@ -168,7 +168,7 @@ foreach my $name (sort keys %state)
 	like($wawp->comes_to($id, qr/^$name/), qr/^$name/, "$name");
 	like($wawp->ask("SELECT wawp_explain($id)"), $sentence, '... explained');
 }
-is($wawp->ask("SELECT why FROM wawp.stuck WHERE id = $state{queued}[0]"), 'paused: lunch', 'wawp.stuck: what is held');
+is($wawp->ask("SELECT why FROM wawp.stuck WHERE id = $state{queued}[0]"), 'held: paused: lunch; 1 queued', 'wawp.stuck: what is held');
 $wawp->ask("UPDATE wawp.membership_intent SET updated_at = updated_at - interval '2 hours' WHERE id IN ($state{inviting}[0], $state{sending}[0])");
 is($wawp->ask("SELECT string_agg(state::text, ' ' ORDER BY state) FROM wawp.stuck WHERE id IN (" . join(', ', map { $_->[0] } values %state) . ')'),
 	'queued sending inviting', '... what does not get on, and nothing else');
