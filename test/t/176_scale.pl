@@ -255,16 +255,17 @@ SKIP:
 {
 	skip 'this system has no LD_PRELOAD, or no compiler', 13 unless $clock;
 	ask('TRUNCATE wawp.membership_intent');
-	my ($blocks, $memory) = start_again('no past');
+	my (undef, $memory) = start_again('no past');
 	write_past(OLD_RECORDS, '10 days', '1 s');
 	ask('ANALYZE wawp.audit_log');
 	my ($with_past, $memory_with_past) = start_again(OLD_RECORDS . ' records of the month');
-	cmp_ok($with_past, '<', $blocks + 1000, '... and the start has not read them');
+	# each of them would be a few blocks, to see whether it has left
+	cmp_ok($with_past, '<', OLD_RECORDS / 10, '... and the start has not read them');
 	reads_little("SELECT * FROM wawp.audit WHERE group_jid = '120363400000000042\@g.us'", 'the audit of a group');
-	reads_little("SELECT * FROM wawp.audit WHERE at > now() - interval '1 hour' AND instance = 'none'", 'the audit of an hour');
+	reads_little("SELECT * FROM wawp.audit WHERE at > now() - interval '5 seconds'", 'the audit of the last seconds');
 	write_past(RECENT_RECORDS, '9 minutes', '10 ms');
 	my (undef, $memory_with_recent) = start_again(RECENT_RECORDS . ' records of the last minutes');
-	diag("$blocks blocks and $memory kB without a past, $with_past and $memory_with_past with it, $memory_with_recent kB with recent records");
+	diag("$memory kB without a past, $with_past blocks and $memory_with_past with it, $memory_with_recent kB with recent records");
 	cmp_ok($memory_with_recent, '<', $memory + 8 * 1024, '... and the worker does not have them in memory');
 }
 
