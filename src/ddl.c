@@ -37,6 +37,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "queue.h"
 #include "shmem.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
@@ -235,6 +236,14 @@ wake_running_worker(void)
 		(void) shmem_wake_worker(MyDatabaseId, NULL, 0, true);
 }
 
+/* True if the pace, the account or the token of an instance may change, for which lanes wait. */
+static bool
+changes_instance(Node *statement)
+{
+	return IsA(statement, CreateForeignServerStmt) || IsA(statement, AlterForeignServerStmt) ||
+		IsA(statement, CreateUserMappingStmt) || IsA(statement, AlterUserMappingStmt);
+}
+
 static void
 on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 		   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
@@ -250,6 +259,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
 		if (wakes)
 			wake_running_worker();
+		if (changes_instance(statement) && wawp_shared != NULL && shmem_worker_pid(MyDatabaseId) != 0)
+			queue_wake_at_commit(NULL);
 		note_settings(statement);
 		return;
 	}

@@ -49,6 +49,11 @@ $locker->ask('COMMIT');
 is($other->until(states("jid = '15557300014\@c.us'"), 'remove done'), 'remove done', '... which follows once it is not');
 is($other->ask(states($adds))->{out}, $waiting, '... and no addition has left meanwhile');
 
+# ---- a pace that is changed: nothing waits for what it was
+
+$session->ask(q{ALTER SERVER support OPTIONS (SET adds_per_minute '0')});
+is($other->until(states($adds), 'add done, add done, add done', soon()), 'add done, add done, add done', 'the pace is lifted: what waited for it leaves');
+
 # ---- additions whose group has to be read first, where reads have a pace of their own
 
 my ($first, $second, $unread) = map { "12036301234567000$_\@g.us" } 2 .. 4;
