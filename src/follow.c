@@ -640,6 +640,8 @@ look_at_invitee(const Intent *intent, const Roster *roster, const WawpInstance *
 		settle(intent, STATE_DONE, finding->outcome, NULL, 0, up);
 	else if (intent->due > GetCurrentTimestamp())
 		up->next = up->next == 0 ? intent->due : Min(up->next, intent->due);
+	else if (finding->verdict == VERDICT_UNKNOWN && roster->has_info && roster_wants_info(roster))
+		want(intent, ASK_INFO, up);
 	else if (finding->verdict == VERDICT_UNKNOWN && roster->failures < MAX_READ_FAILURES)
 		postpone(intent, follow_next_wait(intent, instance, intent->since), NULL, up);
 	else if (!up->has_invitee)
@@ -702,7 +704,9 @@ look_at(const Intent *intent, const Roster *roster, const WawpInstance *instance
 		finding = judge(intent, roster, next_look(intent, instance) == 0, is_due ? &up->need : &none);
 	if (up->need.question == ASK_LID && !OidIsValid(up->role))
 		up->role = intent->requester;
-	if (intent->state == STATE_INVITING && (has_list || roster->failures >= MAX_READ_FAILURES))
+	if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && roster_wants_list(roster))
+		want_list(intent, roster, instance, up);
+	else if (intent->state == STATE_INVITING && (has_list || roster->failures >= MAX_READ_FAILURES))
 		look_at_invitee(intent, roster, instance, &finding, up);
 	else if (has_list && needs_info(intent, &finding, instance, roster))
 		want(intent, ASK_INFO, up);

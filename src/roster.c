@@ -198,6 +198,13 @@ roster_wants_info(const Roster *roster)
 	return age > INFO_DOUBT_MS && roster->list.count < roster->stated;
 }
 
+/* True if the list is older than the size that the group states, and shorter: people may have joined in between. */
+bool
+roster_wants_list(const Roster *roster)
+{
+	return roster->list.count < roster->stated && roster->info_at * 1000 > roster->asked_at;
+}
+
 /* We have asked for so many removals: no list is short, or shrunk, for that. */
 void
 roster_note_removals(const LaneKey *key, int n)

@@ -91,6 +91,7 @@ extern bool roster_is_newer(const Roster *roster, TimestampTz than);
 extern OwnRole roster_own_role(const Roster *roster, bool *ask_self);
 extern MembersKnown roster_known(const Roster *roster, int capacity);
 extern bool roster_wants_info(const Roster *roster);
+extern bool roster_wants_list(const Roster *roster);
 extern void roster_note_removals(const LaneKey *key, int n);
 extern int64 roster_missed_since(const Roster *roster, int64 contact, TimestampTz seen_at);
 extern void roster_forget_list(const LaneKey *key);
