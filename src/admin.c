@@ -353,8 +353,9 @@ explain(const Explained *e)
 	if (strcmp(e->state, "sending") == 0)
 		return "sending: its request is on the way, the answer decides";
 	if (strcmp(e->state, "verifying") == 0)
-		return psprintf("verifying: the API said %s, the member list is looked at about %s",
-						e->outcome ? e->outcome : "nothing yet", clock_text(e->next_attempt_at));
+		return psprintf("verifying: the API said %s, the member list is looked at about %s%s%s",
+						e->outcome ? e->outcome : "nothing yet", clock_text(e->next_attempt_at),
+						e->detail ? "; " : "", e->detail ? e->detail : "");
 	if (strcmp(e->state, "inviting") == 0)
 		return explain_inviting(e);
 	if (strcmp(e->state, "invited") == 0)

@@ -390,9 +390,10 @@ change_membership(FunctionCallInfo fcinfo, WawpOperation operation, bool verify)
 	CallPerson **sendable = palloc(sizeof(CallPerson *) * Max(n, 1));
 	int			nsendable = collect_people(operation, inputs, n, elements, sendable);
 	const char *reason = arg_limited(fcinfo, 3, TEXT_REASON);
+	int			capacity = verify && nsendable > 0 ? session_group_capacity(instance, group) : 0;
 
 	session_membership(instance, operation, group, reason, sendable, nsendable);
-	if (verify && verify_added(instance, group, sendable, nsendable))
+	if (verify && verify_added(instance, group, capacity, sendable, nsendable))
 		session_note_verified(instance, group, reason, sendable, nsendable);
 	for (int i = 0; i < n; i++)
 		put_person(fcinfo, elements[i]);
@@ -440,7 +441,17 @@ role_name(WireRole role)
 	return names[role];
 }
 
-/* (group_jid text, instance name): who is in the group now. */
+/* Somebody of whom the list says nothing that is understood. */
+static void
+put_unread_member(FunctionCallInfo fcinfo)
+{
+	Datum		values[4] = {0};
+	bool		nulls[4] = {true, true, true, true};
+
+	put_row(fcinfo, values, nulls);
+}
+
+/* (group_jid text, instance name): who is in the group now; a row of NULLs for each entry that is not understood. */
 Datum
 wawp_participants(PG_FUNCTION_ARGS)
 {
@@ -468,6 +479,8 @@ wawp_participants(PG_FUNCTION_ARGS)
 		values[3] = CStringGetTextDatum(role_name(member->role));
 		put_row(fcinfo, values, nulls);
 	}
+	for (int i = 0; i < list.unread; i++)
+		put_unread_member(fcinfo);
 	api_end(&api);
 	return (Datum) 0;
 }

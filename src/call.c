@@ -440,6 +440,13 @@ whole_for_many(CallVerdict whole, int npeople)
 	return whole;
 }
 
+static bool
+is_verdict_for(const CallVerdict *verdict, const CallPerson *person)
+{
+	return jid_same(&verdict->jid, &person->jid) || jid_same(&verdict->lid, &person->jid) ||
+		jid_same(&verdict->jid, &person->lid) || jid_same(&verdict->lid, &person->lid);
+}
+
 /*
  * The verdict that speaks of the i-th person asked for: found by the person's
  * number or LID.  An entry that names somebody else, or a LID that nobody knows,
@@ -450,8 +457,7 @@ static const CallVerdict *
 verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, int i)
 {
 	for (int k = 0; k < reading->npeople; k++)
-		if (jid_same(&reading->people[k].jid, &people[i]->jid) ||
-			jid_same(&reading->people[k].lid, &people[i]->jid))
+		if (is_verdict_for(&reading->people[k], people[i]))
 			return &reading->people[k];
 	if (npeople == 1 && reading->npeople == 1 && reading->people[0].jid.kind != people[i]->jid.kind)
 		return &reading->people[0];
@@ -468,6 +474,10 @@ call_settle_person(CallPerson *person, const CallVerdict *verdict, const WawpIns
 	person->card_sent = verdict->card_sent;
 	person->unaddressable = verdict->unaddressable;
 	person->detail = showable(instance, verdict->detail);
+	if (person->jid.kind == JID_PERSON && verdict->jid.kind == JID_LID)
+		person->lid = verdict->jid;
+	else if (person->jid.kind == JID_PERSON && verdict->lid.kind == JID_LID)
+		person->lid = verdict->lid;
 }
 
 /*
@@ -524,6 +534,7 @@ call_end_membership(const WawpInstance *instance, WawpOperation operation,
 	for (int i = 0; i < npeople; i++)
 	{
 		call_settle_person(people[i], verdict_for(&reading, people, npeople, i), instance);
+		people[i]->is_outage = reading.is_outage;
 		if (outcome_info(people[i]->outcome)->scope != SCOPE_PERSON)
 			people[i]->retry_at = retry_at;
 	}

@@ -65,9 +65,11 @@ typedef struct CallPerson
 {
 	const char *input;			/* NULL for a NULL element */
 	Jid			jid;
+	Jid			lid;			/* theirs beside a number, as far as is known */
 	WawpOutcome outcome;
 	int			code;			/* 0: none */
 	const char *detail;			/* may be NULL; redacted; UTF-8 */
+	bool		is_outage;		/* what stands before the API answered in its place */
 	bool		sent;			/* a request for this person may have left */
 	bool		card_sent;		/* the engine has sent its own invitation card */
 	bool		unaddressable;	/* the person cannot be messaged */

@@ -189,6 +189,17 @@ take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *
 	return none;
 }
 
+/* The same instance with one person and one request under way, in the current context. */
+static WawpInstance *
+one_at_a_time(const WawpInstance *described)
+{
+	WawpInstance *one = palloc(sizeof(WawpInstance));
+
+	*one = *described;
+	one->concurrency = one->batch_size = 1;
+	return one;
+}
+
 /* Is the lane served at all now?  If not, it is scheduled. */
 static bool
 admit(Turn *turn, Holds *holds)
@@ -204,7 +215,11 @@ admit(Turn *turn, Holds *holds)
 	}
 	error = resolve_instance(&lane->key, INSTANCE_OF_NOBODY, &turn->described);
 	if (!error)
+	{
+		if (lanehold_is_on_trial(holds, &lane->key))
+			turn->described = one_at_a_time(turn->described);
 		return true;
+	}
 	hold_set(NameStr(lane->key.instance), lane->key.group, error->message,
 			 GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000), 1);
 	lanes_schedule(lane, clock_monotonic_ms() + RESOLVE_RETRY_MS);

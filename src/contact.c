@@ -21,8 +21,10 @@
 #include "sqlrun.h"
 #include "utils/builtins.h"
 
+/* That a number is not on WhatsApp is believed for hours: an engine says so as well when it was refused the question. */
 #define KNOWN \
-	"contact_id, lid, registered, last_inbound_at, checked_at > clock_timestamp() - interval '30 days', known_as"
+	"contact_id, lid, registered, last_inbound_at, checked_at > clock_timestamp()" \
+	" - CASE WHEN registered THEN interval '30 days' ELSE interval '6 hours' END, known_as"
 
 static SqlStatement create = {
 	"INSERT INTO wawp.contact (jid) VALUES ($1)"
@@ -133,6 +135,22 @@ contact_get(const char *jid)
 	contact.is_checked = sqlrun_get(0, 3) && sqlrun_get(0, 5) && sqlrun_get(0, 5)[0] == 't';
 	contact.known_as = sqlrun_get(0, 6);
 	return contact;
+}
+
+static SqlStatement get_lid = {
+	"SELECT lid FROM wawp.contact WHERE jid = $1",
+	1, {TEXTOID}, NULL
+};
+
+/* A person's LID; NULL: not known.  Writes nothing. */
+const char *
+contact_lid(const char *jid)
+{
+	Probe		person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, jid);
+	return probe_first(&person) != PROBE_NONE && sqlrun(&get_lid, &args) > 0 ? sqlrun_get(0, 1) : NULL;
 }
 
 static SqlStatement note_lid = {

@@ -33,6 +33,7 @@
 #include "contact.h"
 #include "dispatch.h"
 #include "ending.h"
+#include "errand.h"
 #include "flight.h"
 #include "follow.h"
 #include "hold.h"
@@ -334,7 +335,8 @@ dispatch_has_work(void)
 	roster_take_answers();
 	flight_judge();
 	if (told.rescan || told.nlanes > 0 || has_portion_left() || must_retry() || ending_next_expiry() <= clock_monotonic_ms() ||
-		Min(ending_next_membership(), welcome_next_at()) <= clock_monotonic_ms() || roster_facts() != NIL)
+		Min(ending_next_membership(), welcome_next_at()) <= clock_monotonic_ms() || roster_facts() != NIL ||
+		roster_troubles() != NIL)
 		return true;
 	if (admission_may_claim() && lanes_next_at() <= clock_monotonic_ms())
 		return true;
@@ -372,6 +374,7 @@ dispatch_settle_and_claim(void)
 		ending_put_off_memberships();
 	take_up_wake();
 	follow_learn();
+	errand_hold_troubled(hold_begin_reading());
 	holds = hold_begin_reading();
 	claims_first = admission_is_careful() && !claims_first;
 	if (claims_first)

@@ -17,6 +17,7 @@
 
 #include "budget.h"
 #include "errand.h"
+#include "lanehold.h"
 #include "resolve.h"
 #include "roster.h"
 #include "utils/memutils.h"
@@ -38,6 +39,23 @@ take_permit(const WawpInstance *described, RosterQuestion question)
 	if (is_read_of_group(question))
 		return budget_take_read(described, true);
 	return question == ASK_EXISTS ? budget_take_check(described) : unpaced;
+}
+
+/* Holds the instances whose questions met a limit or an outage, as additions would. */
+void
+errand_hold_troubled(Holds *holds)
+{
+	ListCell   *lc;
+
+	foreach(lc, roster_troubles())
+	{
+		const RosterTrouble *trouble = lfirst(lc);
+
+		if (trouble->is_outage)
+			lanehold_for_outage(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
+		else
+			lanehold_for(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
+	}
 }
 
 /*

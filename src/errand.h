@@ -12,7 +12,9 @@
 #define WAWP_ERRAND_H
 
 #include "follow.h"
+#include "hold.h"
 
+extern void errand_hold_troubled(Holds *holds);
 extern bool errand_ask(const LaneKey *lane, Oid role, const FollowNeed *need,
 					   const WawpInstance *described, int64 *later);
 

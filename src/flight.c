@@ -91,6 +91,7 @@ flight_name_people(Flight *flight)
 		const Intent *intent = &flight->intents[i];
 
 		flight->people[i].jid = intent->known_as.kind == JID_PERSON ? intent->known_as : intent->jid;
+		flight->people[i].lid = intent->lid;
 		flight->sent[i] = &flight->people[i];
 	}
 }
@@ -321,6 +322,7 @@ judge_message(Flight *flight, const HttpResult *result)
 	const CallVerdict *verdict = reading.npeople > 0 ? &reading.people[0] : &reading.whole;
 
 	call_settle_person(&flight->people[0], verdict, flight->instance);
+	flight->people[0].is_outage = reading.is_outage;
 }
 
 /* Reads the answers that came; memory only. */
@@ -347,10 +349,14 @@ flight_judge(void)
 		flight->duration_ms = (int) (clock_monotonic_ms() - flight->sent_at);
 		flight->http_status = result->status;
 		flight->retry_after = result->retry_after;
+		if (result->fate == HTTP_ANSWERED)
+			flight->outages = roster_count_outages(&flight->lane->key, flight->people[0].is_outage);
 		if (result->fate == HTTP_NOT_SENT && flight->is_paced)
 			budget_give_back(&flight->permit, Max(flight->n, 1));
 		if (!flight->is_paced)
 			roster_forget_list(&flight->lane->key);
+		if (flight->operation == WAWP_OP_REMOVE)
+			roster_note_removals(&flight->lane->key, flight->n);
 		flight->stage = FLIGHT_JUDGED;
 		end_request(flight);
 	}
@@ -374,12 +380,19 @@ flight_next_judged(Flight *after)
 	return NULL;
 }
 
-/* A message that was refused has not arrived, nor one whose connection failed. */
+/*
+ * True if a message has not arrived: it was refused, or its connection failed.
+ * A gateway that knows no way to the API (503) has not passed it on; of one that
+ * lost the API's answer nobody knows.
+ */
 bool
-flight_provably_not_sent(WawpOutcome outcome)
+flight_provably_not_sent(const Flight *flight)
 {
+	WawpOutcome outcome = flight->people[0].outcome;
 	OutcomeNext next = outcome_info(outcome)->next;
 
+	if (flight->people[0].is_outage)
+		return flight->http_status < 500 || flight->http_status == 503;
 	return outcome == WAWP_UNREACHABLE || next == NEXT_SLOW_DOWN ||
 		next == NEXT_HOLD_LANE || next == NEXT_HOLD_INSTANCE;
 }

@@ -41,6 +41,7 @@ typedef struct Flight
 	int			duration_ms;
 	int			http_status;
 	int			retry_after;
+	int			outages;		/* answers in a row that were not the API's, with this one */
 	const char *text;			/* of an invitation or a welcome; UTF-8 */
 	TimestampTz welcomed_at;	/* a welcome: what marks the people it is for */
 	HttpTransfer *transfer;
@@ -72,7 +73,7 @@ extern void flight_send(void);
 extern bool flight_has_answers(void);
 extern void flight_judge(void);
 extern Flight *flight_next_judged(Flight *after);
-extern bool flight_provably_not_sent(WawpOutcome outcome);
+extern bool flight_provably_not_sent(const Flight *flight);
 extern const char *flight_ids(void);
 
 #endif							/* WAWP_FLIGHT_H */

@@ -6,10 +6,9 @@
  * Before an add leaves, what is known is asked: is the person left in peace,
  * in the group already, on WhatsApp; is the group full, are we its admin.
  * Afterwards one member list settles everybody who waits in the group.
- * Verdicts: present beats any code; absent counts at the last of the
- * instance's verify_delays; who may be somebody of whom only a LID is known is
- * neither, and is not invited.  A list asked for before the answer came does
- * not count.  (whatsapp-membership.md, sections 2.3 and 2.6)
+ * What a list shows is members.c's to say; who it cannot tell of is neither in
+ * nor out, and is not invited.  A list asked for before the answer came does not
+ * count, and before somebody's absence does, the group is asked about itself.
  *
  * This file decides and writes rows; requests are made by flight.c and roster.c.
  * Statements run as intent.c's do.
@@ -22,8 +21,10 @@
 #include "postgres.h"
 
 #include "clock.h"
+#include "common/pg_prng.h"
 #include "contact.h"
 #include "follow.h"
+#include "guc.h"
 #include "membership.h"
 #include "notice.h"
 #include "retry.h"
@@ -34,6 +35,8 @@
 
 /* A list of that age still says who is a member before an add. */
 #define LIST_MAX_AGE_US (60 * USECS_PER_SEC)
+/* Between the two lists that show that somebody has left. */
+#define SECOND_LOOK_US (2 * USECS_PER_SEC)
 /* A group's list is not read more often, but for a shorter first delay. */
 #define READ_GAP_MS 1000
 /* A list that cannot be read is tried again after 1, 2, 4 ... seconds ... */
@@ -84,21 +87,58 @@ lid_of(const Contact *contact)
 	return contact->lid ? jid_parse(contact->lid, strlen(contact->lid)) : none;
 }
 
-/* Is a person in the list?  Asks for their LID when that decides. */
+/* The LID of a person of whom the list cannot tell may decide: it is asked for once. */
+static void
+want_lid(const Jid *person, FollowNeed *need)
+{
+	if (need->question == 0 && !roster_was_asked(ASK_LID, person->text))
+		*need = (FollowNeed) {ASK_LID, person->text};
+}
+
+/* Keeps the LID that a list has beside a person's number. */
+static void
+learn_lid(const Roster *roster, const Jid *person, Contact *contact)
+{
+	const WireMember *member = contact->lid == NULL && person->kind == JID_PERSON
+		? members_find(&roster->list, person) : NULL;
+
+	if (member == NULL || member->lid.kind != JID_LID)
+		return;
+	contact_note_lid(person->text, member->lid.text);
+	contact->lid = member->lid.text;
+}
+
+/* Tells if a person is in the list; *need is what may have to be asked for that. */
 static Presence
-presence_of(const Roster *roster, const Jid *person, const Contact *contact, FollowNeed *need)
+presence_of(const Roster *roster, const Jid *person, Contact *contact, FollowNeed *need)
 {
 	Jid			lid = lid_of(contact);
-	Presence	presence = members_presence(&roster->list, person, &lid);
+	MembersKnown known = roster_known(roster, 0);
+	Presence	presence = members_presence(&roster->list, &known, person, &lid);
 
-	if (presence == PRESENCE_UNKNOWN && need->question == 0 && !roster_was_asked(ASK_LID, person->text))
-		*need = (FollowNeed) {ASK_LID, person->text};
+	if (presence == PRESENCE_UNKNOWN)
+		want_lid(person, need);
+	else if (presence == PRESENCE_PRESENT)
+		learn_lid(roster, person, contact);
 	return presence;
 }
 
 /*
  * ---- before an add
  */
+
+/* True if there is no room; *need: what has to be asked before that is known. */
+static bool
+is_full(const Roster *roster, int capacity, FollowNeed *need)
+{
+	MembersKnown known = roster_known(roster, capacity);
+
+	if (members_size(&roster->list, &known) + roster->added < capacity)
+		return false;
+	if (members_count(&roster->list) + roster->added < capacity && roster_wants_info(roster))
+		*need = (FollowNeed) {ASK_INFO, NULL};
+	return true;
+}
 
 /* What the list and the group say; a list that cannot be read says nothing. */
 FollowGroup
@@ -112,8 +152,9 @@ follow_check_group(const Roster *roster, const GroupSettings *settings, FollowNe
 		*need = (FollowNeed) {ASK_LIST, NULL};
 		return is_unreadable(roster) ? GROUP_OPEN : GROUP_UNKNOWN;
 	}
-	if (members_size(&roster->list) + roster->added >= settings->capacity)
-		return GROUP_FULL;
+	need->question = 0;
+	if (is_full(roster, settings->capacity, need))
+		return need->question == 0 ? GROUP_FULL : GROUP_UNKNOWN;
 	own = roster_own_role(roster, &ask_self);
 	if (ask_self)
 	{
@@ -143,25 +184,79 @@ refuse(const Intent *intent, WawpOutcome outcome, const char *why, IntentChange 
 	trail_write(intent, "policy", outcome, why);
 }
 
+/* Not yet: the same request is looked at again then. */
+static void
+put_off(const Intent *intent, TimestampTz at, IntentChange *change)
+{
+	*change = (IntentChange) {
+		.state = STATE_QUEUED,
+		.has_outcome = intent->has_outcome,
+		.outcome = intent->outcome,
+		.code = intent->code,
+		.detail = intent->detail,
+		.next_attempt_at = at,
+		.give_attempt_back = true
+	};
+}
+
+/* True if somebody was seen in the group, and neither left it by our doing nor is in a list that could show them. */
+static bool
+is_missed(const Intent *intent, int64 contact, const Roster *roster, const WawpInstance *instance, Membership *memory)
+{
+	return wawp_inferred_suppression > 0 && membership_get(&intent->lane, contact, memory) && memory->seen_at != 0 &&
+		roster_is_newer(roster, memory->seen_at + instance->delay_ms[0] * INT64CONST(1000)) &&
+		!trail_has_removal(&intent->lane, contact, memory->seen_at);
+}
+
+/* Leaves somebody in peace who, as two lists show, left the group or was taken out by others. */
+static void
+infer_leaving(Intent *intent, int64 contact, const Membership *memory, IntentChange *change)
+{
+	const char *reason = psprintf("left the group: was seen in it on %s, and is in neither of two complete member lists",
+								  pnstrdup(clock_text(memory->seen_at), strlen("2000-01-01")));
+
+	if (memory->left_at == 0)
+		membership_note_gone(&intent->lane, contact);
+	suppression_set(intent->jid.text, intent->lane.group, reason,
+					GetCurrentTimestamp() + wawp_inferred_suppression * USECS_PER_MINUTE);
+	refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
+}
+
 /*
  * Who was seen in the group, was not taken out by us and is not in it any more
  * has left, or was removed by others: they are not added again by themselves.
- * A list says so only of whom it could have shown by then.
+ * That takes two complete lists.  True: *change is what becomes of the intent,
+ * for good or until the second list can be read; else *need may have to be asked.
  */
 static bool
-has_left(const Intent *intent, const Contact *contact, const Roster *roster, const WawpInstance *instance)
+has_left(Intent *intent, const Contact *contact, const Roster *roster, const WawpInstance *instance,
+		 FollowNeed *need, IntentChange *change)
 {
 	Membership	memory;
+	int64		since;
+	int64		wait;
 
-	if (!membership_get(&intent->lane, contact->id, &memory) || memory.seen_at == 0 ||
-		!roster_is_newer(roster, memory.seen_at + instance->delay_ms[0] * INT64CONST(1000)))
+	if (!is_missed(intent, contact->id, roster, instance, &memory))
 		return false;
-	if (trail_has_removal(&intent->lane, contact->id, memory.seen_at))
-		return false;
-	if (memory.left_at == 0)
-		membership_note_gone(&intent->lane, contact->id);
-	suppression_set(intent->jid.text, intent->lane.group, "left the group", 0);
-	return true;
+	since = roster_missed_since(roster, contact->id, memory.seen_at);
+	wait = Max(since + SECOND_LOOK_US - clock_monotonic_us(), 0);
+	if (is_unreadable(roster))
+		wait = Max(wait, read_retry_ms(roster) * 1000);
+	if (roster_wants_info(roster))
+		*need = (FollowNeed) {ASK_INFO, NULL};
+	else if (roster->asked_at - since >= SECOND_LOOK_US)
+	{
+		infer_leaving(intent, contact->id, &memory, change);
+		return true;
+	}
+	else if (wait > 0)
+	{
+		put_off(intent, GetCurrentTimestamp() + wait, change);
+		return true;
+	}
+	else
+		*need = (FollowNeed) {ASK_LIST, NULL};
+	return false;
 }
 
 static Jid
@@ -218,6 +313,7 @@ follow_refuses(Intent *intent, const Roster *roster, const WawpInstance *instanc
 	Contact		contact = contact_get(intent->jid.text);
 	Presence	presence = PRESENCE_UNKNOWN;
 
+	intent->lid = lid_of(&contact);
 	if (roster_is_newer(roster, GetCurrentTimestamp() - LIST_MAX_AGE_US))
 		presence = presence_of(roster, &intent->jid, &contact, need);
 	if (presence == PRESENCE_PRESENT)
@@ -232,8 +328,8 @@ follow_refuses(Intent *intent, const Roster *roster, const WawpInstance *instanc
 	}
 	else if (reason)
 		refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
-	else if (presence == PRESENCE_ABSENT && has_left(intent, &contact, roster, instance))
-		refuse(intent, WAWP_SUPPRESSED, "suppressed: left the group", change);
+	else if (presence == PRESENCE_ABSENT && has_left(intent, &contact, roster, instance, need, change))
+		;
 	else if (settings->contact_within_us > 0 &&
 			 contact.last_inbound_at < GetCurrentTimestamp() - settings->contact_within_us)
 		refuse(intent, WAWP_SUPPRESSED, "require_contact_within: the person has not written to us lately", change);
@@ -256,6 +352,8 @@ follow_remember(const Intent *intent, WawpOutcome outcome, IntentState state)
 	int64		contact = contact_id(intent->jid.text);
 	bool		is_done = state == STATE_DONE;
 
+	if (state == STATE_QUEUED)
+		return;
 	if (is_done && intent->action == ACTION_REMOVE)
 		membership_note_removed(&intent->lane, contact);
 	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
@@ -284,6 +382,8 @@ follow_learn(void)
 			contact_note_lid(fact->person, fact->answer);
 		else
 			contact_note_registered(fact->person, *fact->answer != '\0', fact->answer);
+		if (*fact->lid)
+			contact_note_lid(fact->person, fact->lid);
 	}
 }
 
@@ -357,62 +457,30 @@ follow_no_invite(const Intent *intent, const WawpInstance *instance)
  * ---- looking
  */
 
-/* Is what was asked for the case? */
-typedef enum Verdict
-{
-	VERDICT_YES,
-	VERDICT_NO,
-	VERDICT_UNKNOWN
-} Verdict;
-
-static Verdict
-verdict_on_role(const Intent *intent, const Roster *roster, const Contact *contact)
-{
-	Jid			lid = lid_of(contact);
-	const WireMember *member = members_find(&roster->list, &intent->jid);
-	bool		is_admin;
-
-	if (member == NULL && lid.kind == JID_LID)
-		member = members_find(&roster->list, &lid);
-	if (member == NULL)
-		return VERDICT_NO;
-	is_admin = member->role == WIRE_ROLE_ADMIN || member->role == WIRE_ROLE_OWNER;
-	return is_admin == (intent->action == ACTION_PROMOTE) ? VERDICT_YES : VERDICT_NO;
-}
-
-static Verdict
-verdict_on(const Intent *intent, const Roster *roster, FollowNeed *need)
+/* Judges one who waits by the list; asks for their LID when that decides. */
+static MembersFinding
+judge(const Intent *intent, const Roster *roster, bool is_last, FollowNeed *need)
 {
 	Contact		contact = contact_get(intent->jid.text);
-	Presence	presence = presence_of(roster, &intent->jid, &contact, need);
-	bool		wanted = intent->action != ACTION_REMOVE;
+	Jid			lid = lid_of(&contact);
+	int			capacity = is_last && intent->action == ACTION_ADD ? settings_get(&intent->lane).capacity : 0;
+	MembersKnown known = roster_known(roster, capacity);
+	MembersCase asked = {
+		.person = &intent->jid,
+		.lid = &lid,
+		.operation = intent->action == ACTION_INVITE ? WAWP_OP_SEND : intent_operation(intent->action),
+		.was_invited = intent->state == STATE_INVITED,
+		.outcome = intent->has_outcome ? intent->outcome : WAWP_ACCEPTED,
+		.is_last = is_last
+	};
 
-	if (presence == PRESENCE_UNKNOWN)
-		return VERDICT_UNKNOWN;
-	if (intent->action == ACTION_PROMOTE || intent->action == ACTION_DEMOTE)
-		return verdict_on_role(intent, roster, &contact);
-	return (presence == PRESENCE_PRESENT) == wanted ? VERDICT_YES : VERDICT_NO;
-}
+	MembersFinding finding = members_judge(&roster->list, &known, &asked);
 
-static WawpOutcome
-outcome_of_yes(const Intent *intent)
-{
-	switch (intent->action)
-	{
-		case ACTION_REMOVE:
-			return WAWP_REMOVED;
-		case ACTION_PROMOTE:
-			return WAWP_PROMOTED;
-		case ACTION_DEMOTE:
-			return WAWP_DEMOTED;
-		default:
-			break;
-	}
-	if (intent->state == STATE_INVITED)
-		return WAWP_JOINED_BY_INVITE;
-	if (intent->action == ACTION_INVITE)
-		return WAWP_ALREADY_MEMBER;
-	return intent->has_outcome && intent->outcome == WAWP_ALREADY_MEMBER ? WAWP_ALREADY_MEMBER : WAWP_ADDED;
+	if (finding.verdict == VERDICT_UNKNOWN)
+		want_lid(&intent->jid, need);
+	else if (!finding.by_absence)
+		learn_lid(roster, &intent->jid, &contact);
+	return finding;
 }
 
 static void
@@ -449,29 +517,41 @@ settle(const Intent *intent, IntentState state, WawpOutcome outcome, const char 
 }
 
 static void
-postpone(const Intent *intent, TimestampTz due, FollowUp *up)
+postpone(const Intent *intent, TimestampTz due, const char *why, FollowUp *up)
 {
-	intent_postpone(intent, due);
+	intent_postpone(intent, due, why);
 	up->next = up->next == 0 ? due : Min(up->next, due);
+}
+
+/* Returns the time to ask again after a result nobody knows: the engine's 400 may be a limit (see settle.c), which needs time. */
+static TimestampTz
+repeat_at(const Intent *intent)
+{
+	int64		delay = retry_delay_ms(WAWP_UNKNOWN_RESULT, intent->attempts, -1, pg_prng_double(&pg_global_prng_state));
+
+	return intent->code == 400 ? GetCurrentTimestamp() + delay * 1000 : 0;
 }
 
 /* Not in, at the last look. */
 static void
-settle_absent_add(const Intent *intent, const Roster *roster, const WawpInstance *instance, FollowUp *up)
+settle_absent_add(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, FollowUp *up)
 {
 	const char *no_invite;
 
-	if (intent->outcome == WAWP_ACCEPTED && members_size(&roster->list) >= settings_get(&intent->lane).capacity)
-		settle(intent, STATE_QUEUED, WAWP_GROUP_FULL, "accepted by the API, but the group is full", 0, up);
-	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
-		settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: asked again", 0, up);
+	if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
+		settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: asked again", repeat_at(intent), up);
 	else if (intent->outcome != WAWP_ACCEPTED)
 		settle(intent, STATE_FAILED, intent->outcome, intent->detail, 0, up);
+	else if (finding->outcome == WAWP_GROUP_FULL)
+		settle(intent, STATE_QUEUED, finding->outcome, finding->detail, 0, up);
+	else if (finding->outcome == WAWP_PENDING_APPROVAL)
+		settle(intent, STATE_PENDING_APPROVAL, finding->outcome, finding->detail,
+			   follow_next_wait(intent, instance, GetCurrentTimestamp()), up);
 	else if ((no_invite = follow_no_invite(intent, instance)) != NULL)
-		settle(intent, STATE_FAILED, WAWP_PRIVACY_BLOCKED,
+		settle(intent, STATE_FAILED, finding->outcome,
 			   psprintf("accepted by the API, but not in the member list; %s", no_invite), 0, up);
 	else
-		settle(intent, STATE_INVITING, WAWP_PRIVACY_BLOCKED,
+		settle(intent, STATE_INVITING, finding->outcome,
 			   "accepted by the API, but not in the member list", GetCurrentTimestamp(), up);
 }
 
@@ -483,41 +563,56 @@ go_on_waiting(const Intent *intent, const WawpInstance *instance, FollowUp *up)
 		GetCurrentTimestamp() >= intent->since + instance->invite_ttl_ms * 1000)
 		settle(intent, STATE_FAILED, WAWP_INVITED, "did not join within invite_ttl", 0, up);
 	else
-		postpone(intent, follow_next_wait(intent, instance, intent->since), up);
+		postpone(intent, follow_next_wait(intent, instance, intent->since), NULL, up);
 }
 
 static void
-settle_no(const Intent *intent, const Roster *roster, const WawpInstance *instance, FollowUp *up)
+settle_no(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, FollowUp *up)
 {
 	TimestampTz next = next_look(intent, instance);
 
 	if (intent->state != STATE_VERIFYING)
 		go_on_waiting(intent, instance, up);
 	else if (next != 0)
-		postpone(intent, next, up);
+		postpone(intent, next, NULL, up);
 	else if (intent->action == ACTION_ADD)
-		settle_absent_add(intent, roster, instance, up);
+		settle_absent_add(intent, finding, instance, up);
 	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
-		settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "the member list shows no effect: asked again", 0, up);
+		settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "the member list shows no effect: asked again", repeat_at(intent), up);
 	else
 		settle(intent, STATE_FAILED, intent->outcome, "accepted by the API, but the member list shows no effect", 0, up);
 }
 
-/* Nobody can tell: not by this list, or there is none. */
+/* Nobody can tell, not by this list, or there is none: that is shown while it is looked at again. */
 static void
 settle_unknown(const Intent *intent, const WawpInstance *instance, const char *why, FollowUp *up)
 {
 	TimestampTz next = next_look(intent, instance);
 	int64		elapsed = GetCurrentTimestamp() - intent->since;
+	const char *shown = intent->outcome == WAWP_ACCEPTED ? why : NULL;
 
 	if (intent->state != STATE_VERIFYING)
 		go_on_waiting(intent, instance, up);
 	else if (next != 0)
-		postpone(intent, next, up);
+		postpone(intent, next, shown, up);
 	else if (elapsed < LONGEST_DOUBT_US)
-		postpone(intent, GetCurrentTimestamp() + Min(Max(elapsed, USECS_PER_SEC), LONGEST_WAIT_US), up);
+		postpone(intent, GetCurrentTimestamp() + Min(Max(elapsed, USECS_PER_SEC), LONGEST_WAIT_US), shown, up);
 	else
 		settle(intent, intent->outcome == WAWP_ACCEPTED ? STATE_DONE : STATE_FAILED, intent->outcome, why, 0, up);
+}
+
+/* Something has to be asked before a look is worth something. */
+static void
+want(const Intent *intent, RosterQuestion question, FollowUp *up)
+{
+	TimestampTz next = GetCurrentTimestamp() + READ_GAP_MS * INT64CONST(1000);
+
+	if (up->need.question == 0)
+	{
+		up->need = (FollowNeed) {question, NULL};
+		up->role = intent->requester;
+	}
+	up->next = up->next == 0 ? next : Min(up->next, next);
 }
 
 /* A list is wanted; not too often, and not while it cannot be read. */
@@ -530,11 +625,8 @@ want_list(const Intent *intent, const Roster *roster, const WawpInstance *instan
 
 	if (is_unreadable(roster))
 		wait = Max(wait, roster->failed_at + read_retry_ms(roster) - clock_monotonic_ms());
-	if (wait <= 0 && up->need.question == 0)
-	{
-		up->need = (FollowNeed) {ASK_LIST, NULL};
-		up->role = intent->requester;
-	}
+	if (wait <= 0)
+		want(intent, ASK_LIST, up);
 	next = GetCurrentTimestamp() + Max(wait, gap) * 1000;
 	up->next = up->next == 0 ? next : Min(up->next, next);
 }
@@ -542,14 +634,16 @@ want_list(const Intent *intent, const Roster *roster, const WawpInstance *instan
 /* One who waits to be invited: only who is surely not in the group. */
 static void
 look_at_invitee(const Intent *intent, const Roster *roster, const WawpInstance *instance,
-				Verdict verdict, FollowUp *up)
+				const MembersFinding *finding, FollowUp *up)
 {
-	if (verdict == VERDICT_YES)
-		settle(intent, STATE_DONE, outcome_of_yes(intent), NULL, 0, up);
+	if (finding->verdict == VERDICT_YES)
+		settle(intent, STATE_DONE, finding->outcome, NULL, 0, up);
 	else if (intent->due > GetCurrentTimestamp())
 		up->next = up->next == 0 ? intent->due : Min(up->next, intent->due);
-	else if (verdict == VERDICT_UNKNOWN && roster->failures < MAX_READ_FAILURES)
-		postpone(intent, follow_next_wait(intent, instance, intent->since), up);
+	else if (finding->verdict == VERDICT_UNKNOWN && roster->has_info && roster_wants_info(roster))
+		want(intent, ASK_INFO, up);
+	else if (finding->verdict == VERDICT_UNKNOWN && roster->failures < MAX_READ_FAILURES)
+		postpone(intent, follow_next_wait(intent, instance, intent->since), NULL, up);
 	else if (!up->has_invitee)
 	{
 		up->invitee = *intent;
@@ -572,23 +666,52 @@ is_given_up(const Intent *intent, const Roster *roster, const WawpInstance *inst
 		(is_unreadable(roster) && GetCurrentTimestamp() - intent->since >= longest);
 }
 
+/* True if the list rests a verdict on somebody's absence, and the group has not been asked about itself. */
+static bool
+needs_info(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, const Roster *roster)
+{
+	bool		decides = finding->verdict == VERDICT_YES ||
+		(intent->due <= GetCurrentTimestamp() && intent->state == STATE_VERIFYING && next_look(intent, instance) == 0);
+
+	/* a shorter list than the group states may be the newer of the two */
+	return (finding->by_absence || (finding->verdict == VERDICT_UNKNOWN && roster->has_info)) && decides &&
+		roster_wants_info(roster);
+}
+
+/* One who waits, of whom a list that counts has told. */
+static void
+look_at_finding(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, FollowUp *up)
+{
+	const char *why = finding->detail ? psprintf("could not be verified: %s", finding->detail)
+		: "could not be verified: the member list has people by privacy id only";
+
+	if (finding->verdict == VERDICT_NO)
+		settle_no(intent, finding, instance, up);
+	else if (up->need.question != ASK_LID)
+		settle_unknown(intent, instance, why, up);
+}
+
 /* One who waits. */
 static void
 look_at(const Intent *intent, const Roster *roster, const WawpInstance *instance, FollowUp *up)
 {
 	bool		has_list = roster_is_newer(roster, intent->since);
 	bool		is_due = intent->due <= GetCurrentTimestamp();
-	Verdict		verdict = VERDICT_UNKNOWN;
+	MembersFinding finding = {.verdict = VERDICT_UNKNOWN};
 	FollowNeed	none = {0, NULL};
 
 	if (has_list)
-		verdict = verdict_on(intent, roster, is_due ? &up->need : &none);
+		finding = judge(intent, roster, next_look(intent, instance) == 0, is_due ? &up->need : &none);
 	if (up->need.question == ASK_LID && !OidIsValid(up->role))
 		up->role = intent->requester;
-	if (intent->state == STATE_INVITING && (has_list || roster->failures >= MAX_READ_FAILURES))
-		look_at_invitee(intent, roster, instance, verdict, up);
-	else if (verdict == VERDICT_YES)
-		settle(intent, STATE_DONE, outcome_of_yes(intent), NULL, 0, up);
+	if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && roster_wants_list(roster))
+		want_list(intent, roster, instance, up);
+	else if (intent->state == STATE_INVITING && (has_list || roster->failures >= MAX_READ_FAILURES))
+		look_at_invitee(intent, roster, instance, &finding, up);
+	else if (has_list && needs_info(intent, &finding, instance, roster))
+		want(intent, ASK_INFO, up);
+	else if (finding.verdict == VERDICT_YES)
+		settle(intent, STATE_DONE, finding.outcome, NULL, 0, up);
 	else if (!is_due)
 		up->next = up->next == 0 ? intent->due : Min(up->next, intent->due);
 	else if (!has_list || !roster_is_newer(roster, intent->due - 1))
@@ -598,10 +721,8 @@ look_at(const Intent *intent, const Roster *roster, const WawpInstance *instance
 		else
 			want_list(intent, roster, instance, up);
 	}
-	else if (verdict == VERDICT_NO)
-		settle_no(intent, roster, instance, up);
-	else if (up->need.question != ASK_LID)
-		settle_unknown(intent, instance, "could not be verified: the member list has people by privacy id only", up);
+	else
+		look_at_finding(intent, &finding, instance, up);
 }
 
 /*

@@ -44,6 +44,7 @@
 
 #define MIN_AUDIT_RETENTION (2 * 24 * 60)
 #define RETENTION_DEFAULT (30 * 24 * 60)
+#define INFERRED_SUPPRESSION_DEFAULT (90 * 24 * 60)
 
 char	   *wawp_instance_name;
 char	   *wawp_allowed_hosts;
@@ -55,6 +56,7 @@ bool		wawp_notify;
 int			wawp_max_in_flight;
 int			wawp_max_limiters;
 int			wawp_member_list_cache;
+int			wawp_inferred_suppression;
 int			wawp_retention;
 int			wawp_audit_retention;
 int			wawp_audit_timeout;
@@ -192,6 +194,14 @@ guc_init(void)
 							"Zero keeps them for ever.  The audit log is kept apart.",
 							&wawp_retention,
 							RETENTION_DEFAULT, 0, PG_INT32_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("wawp.inferred_suppression",
+							"Sets how long people are left in peace who seem to have left a group.",
+							"Member lists show it, nobody has said so.  Zero infers nothing.",
+							&wawp_inferred_suppression,
+							INFERRED_SUPPRESSION_DEFAULT, 0, PG_INT32_MAX,
 							PGC_SIGHUP, GUC_UNIT_MIN,
 							NULL, NULL, NULL);
 

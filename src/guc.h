@@ -23,6 +23,7 @@ extern int	wawp_member_list_cache; /* wawp.member_list_cache, in kB */
 extern int	wawp_max_limiters;	/* wawp.max_limiters */
 extern int	wawp_audit_retention;	/* wawp.audit_retention, in minutes; 0 = keep */
 extern int	wawp_audit_timeout; /* wawp.audit_timeout, in ms */
+extern int	wawp_inferred_suppression;	/* wawp.inferred_suppression, in minutes; 0 = none */
 extern int	wawp_retention;		/* wawp.retention, in minutes; 0 = keep */
 
 extern void guc_init(void);

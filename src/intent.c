@@ -733,18 +733,22 @@ intent_waiting_lanes(const LaneKey *after, int limit)
 }
 
 static SqlStatement postpone = {
-	"UPDATE wawp.membership_intent SET next_attempt_at = $2 WHERE id = $1",
-	2, {INT8OID, TIMESTAMPTZOID}, NULL
+	"UPDATE wawp.membership_intent SET next_attempt_at = $2, detail = coalesce($3, detail) WHERE id = $1",
+	3, {INT8OID, TIMESTAMPTZOID, TEXTOID}, NULL
 };
 
-/* An intent that waits is looked at again later; it keeps its state's beginning. */
+/*
+ * An intent that waits is looked at again later; it keeps its state's beginning.
+ * detail: what it waits for, NULL as it was.
+ */
 void
-intent_postpone(const Intent *intent, TimestampTz due)
+intent_postpone(const Intent *intent, TimestampTz due, const char *detail)
 {
 	SqlArgs		args = {0};
 
 	sqlrun_int8(&args, intent->id);
 	sqlrun_time(&args, due);
+	sqlrun_text(&args, text_limit_cut(TEXT_DETAIL, detail));
 	sqlrun(&postpone, &args);
 }
 

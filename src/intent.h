@@ -86,6 +86,7 @@ typedef struct Intent
 	LaneKey		lane;
 	Jid			jid;
 	Jid			known_as;		/* where they are written to; invalid: jid */
+	Jid			lid;			/* of a number, as far as an addition has asked for it */
 	IntentAction action;
 	const char *instance_id;
 	Oid			requester;
@@ -175,7 +176,7 @@ extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
 extern int	intent_waiting(const LaneKey *lane, Intent **waiting, bool *some_locked);
 extern void intent_start_anew(void);
 extern List *intent_waiting_lanes(const LaneKey *after, int limit);
-extern void intent_postpone(const Intent *intent, TimestampTz due);
+extern void intent_postpone(const Intent *intent, TimestampTz due, const char *detail);
 extern bool intent_begin_invite(const Intent *intent);
 extern bool intent_move(const Intent *intent, const char *group);
 extern List *intent_end_superseded(int limit);

@@ -64,7 +64,7 @@ launch_invitation(Lane *lane, const Intent *intent, const GroupSettings *setting
 	if (error || !intent_begin_invite(intent))
 	{
 		if (error)
-			intent_postpone(intent, GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000));
+			intent_postpone(intent, GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000), NULL);
 		MemoryContextDelete(flight->memory);
 		return false;
 	}
@@ -159,9 +159,9 @@ invite_change(const Flight *flight)
 		change.outcome = WAWP_INVITED;
 		change.next_attempt_at = GetCurrentTimestamp();
 	}
-	else if (person->outcome == WAWP_SERVER_ERROR)
+	else if (person->outcome == WAWP_SERVER_ERROR && !flight_provably_not_sent(flight))
 		change.outcome = WAWP_UNKNOWN_RESULT;
-	else if (flight_provably_not_sent(person->outcome))
+	else if (flight_provably_not_sent(flight))
 	{
 		change.state = STATE_INVITING;
 		change.next_attempt_at = GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);

@@ -56,6 +56,37 @@ lanehold_until(Holds *holds, const LaneKey *lane)
 	return until;
 }
 
+static bool
+is_reason(const Hold *hold, WawpOutcome outcome)
+{
+	return strcmp(hold->reason, outcome_info(outcome)->name) == 0;
+}
+
+/* True if the API, or what stands before it, keeps the instance from asking anything. */
+static bool
+is_trouble(const Hold *hold)
+{
+	return hold && hold->until != 0 && (is_reason(hold, WAWP_SERVER_ERROR) || is_reason(hold, WAWP_UNREACHABLE));
+}
+
+/* Returns the end of a hold that keeps the instance from reading groups, in monotonic ms; 0: none does. */
+int64
+lanehold_reads_until(Holds *holds, const LaneKey *lane)
+{
+	const Hold *hold = lanehold_find(holds, lane, true);
+
+	if (hold == NULL || hold->until <= GetCurrentTimestamp() || !(is_trouble(hold) || is_reason(hold, WAWP_RATE_LIMITED)))
+		return 0;
+	return clock_monotonic_of(hold->until);
+}
+
+/* True if the time of an outage is over and no answer shows that it is: one request tries. */
+bool
+lanehold_is_on_trial(Holds *holds, const LaneKey *lane)
+{
+	return is_trouble(lanehold_find(holds, lane, true));
+}
+
 static void
 record_hold(const LaneKey *lane, const char *group, WawpOutcome outcome, const char *request_id)
 {
@@ -90,6 +121,13 @@ lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_
 	if (hold_set(NameStr(lane->instance), group, outcome_info(outcome)->name,
 				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
 		record_hold(lane, group, outcome, request_id);
+}
+
+/* Holds an instance whose API cannot be asked: what stands before it has answered. */
+void
+lanehold_for_outage(const LaneKey *lane, Holds *holds, WawpOutcome outcome, int retry_after, const char *request_id)
+{
+	lanehold_set(lane, holds, outcome == WAWP_SERVER_ERROR ? outcome : WAWP_UNREACHABLE, true, retry_after, request_id);
 }
 
 /* Holds what an outcome says is to be held; the rest as above. */

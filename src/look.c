@@ -66,6 +66,12 @@ look_at_lane(void *subject, Holds *holds)
 		lanes_park_look(lane, 0);
 		return;
 	}
+	later = lanehold_reads_until(holds, &lane->key);
+	if (later > 0)
+	{
+		lanes_park_look(lane, later);
+		return;
+	}
 	up = follow_look(&lane->key, described);
 	if (up.any_failed)
 		ending_note_failures();

@@ -11,7 +11,7 @@
  *
  *	failures in a row		 1		2		3		4		5		6		7
  *	server_error, unreachable	15 s	30 s	1 min	2 min	4 min	8 min	15 min
- *	rate_limited				1 min	2 min	4 min	8 min	16 min	32 min	1 h
+ *	rate_limited, unrecognised	1 min	2 min	4 min	8 min	16 min	32 min	1 h
  *	session_down				30 s	1 min	2 min	4 min	8 min	15 min
  *	the other holds				as the table says
  *
@@ -45,6 +45,7 @@ static const struct
 	{WAWP_UNREACHABLE, 15 * SECOND, 15 * MINUTE},
 	{WAWP_UNKNOWN_RESULT, 15 * SECOND, 15 * MINUTE},
 	{WAWP_RATE_LIMITED, MINUTE, HOUR},
+	{WAWP_UNRECOGNISED, MINUTE, HOUR},
 	{WAWP_SESSION_DOWN, 30 * SECOND, 15 * MINUTE},
 	{WAWP_AUTH_FAILED, 5 * MINUTE, HOUR},
 	{WAWP_QUOTA_EXCEEDED, HOUR, 24 * HOUR},

@@ -37,6 +37,14 @@
 #define IDLE_MS (10 * 60 * 1000)
 /* A person's question that had no answer is not asked again before. */
 #define PERSON_MAX_AGE_MS (5 * 60 * 1000)
+/* So many numbers in a row that are not on WhatsApp are doubtful. */
+#define DOUBTFUL_NOS 3
+/* A group's description is asked for again after that ... */
+#define INFO_MAX_AGE_MS (10 * 60 * 1000)
+/* ... and sooner if its list has fewer people than it stated. */
+#define INFO_DOUBT_MS 5000
+/* An absence noted so long ago is noted anew. */
+#define MISSED_MAX_AGE_US (10 * 60 * INT64CONST(1000000))
 
 /* An account's own identity. */
 typedef struct Self
@@ -45,6 +53,9 @@ typedef struct Self
 	Jid			me;
 	Jid			me_lid;
 	int64		asked_at;		/* monotonic ms; 0: not yet */
+	int			outages;		/* answers in a row that were not the API's */
+	int			missing;		/* numbers in a row that are not on WhatsApp, it was said ... */
+	char		missing_last[JID_SIZE]; /* ... and the last of them */
 } Self;
 
 /* When something was last asked of a person. */
@@ -53,6 +64,14 @@ typedef struct Asked
 	char		key[JID_SIZE + 2];	/* hash key: the question's letter and the JID */
 	int64		at;				/* monotonic ms */
 } Asked;
+
+/* A person who was in a group and is not in its complete list. */
+typedef struct Missed
+{
+	LaneKey		lane;			/* these two are the hash key */
+	int64		contact;
+	int64		asked_at;		/* of the first such list, monotonic us */
+} Missed;
 
 typedef struct Errand
 {
@@ -73,10 +92,12 @@ static dlist_head lists = DLIST_STATIC_INIT(lists);	/* Rosters that have one, th
 static Size lists_size;
 static MemoryContext list_memory;
 static MemoryContext roster_memory;	/* parent of each Roster's */
+static HTAB *missed;
 static dlist_head errands = DLIST_STATIC_INIT(errands);
 static int	nerrands;
 static MemoryContext fact_memory;
 static List *facts = NIL;
+static List *troubles = NIL;
 
 void
 roster_init(void)
@@ -84,12 +105,14 @@ roster_init(void)
 	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(Roster),.hcxt = TopMemoryContext};
 	HASHCTL		by_name = {.keysize = sizeof(NameData),.entrysize = sizeof(Self),.hcxt = TopMemoryContext};
 	HASHCTL		by_person = {.keysize = JID_SIZE + 2,.entrysize = sizeof(Asked),.hcxt = TopMemoryContext};
+	HASHCTL		by_member = {.keysize = offsetof(Missed, asked_at),.entrysize = sizeof(Missed),.hcxt = TopMemoryContext};
 
 	rosters = hash_create("wawp rosters", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	selves = hash_create("wawp selves", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	asked = hash_create("wawp asked", 64, &by_person, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	roster_memory = AllocSetContextCreate(TopMemoryContext, "wawp rosters", ALLOCSET_SMALL_SIZES);
 	list_memory = AllocSetContextCreate(TopMemoryContext, "wawp lists", ALLOCSET_DEFAULT_SIZES);
+	missed = hash_create("wawp missed", 64, &by_member, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	fact_memory = AllocSetContextCreate(TopMemoryContext, "wawp facts", ALLOCSET_SMALL_SIZES);
 }
 
@@ -103,6 +126,7 @@ roster_of(const LaneKey *key)
 	if (!found)
 	{
 		memset((char *) roster + sizeof(LaneKey), 0, sizeof(Roster) - sizeof(LaneKey));
+		roster->stated = -1;
 		roster->memory = AllocSetContextCreate(roster_memory, "wawp roster", ALLOCSET_SMALL_SIZES);
 	}
 	roster->was_used = true;
@@ -197,6 +221,75 @@ evict_lists(void)
 		if (roster->was_used)
 			drop_list(roster);
 	}
+}
+
+/* Facts that count for the completeness of a group's list, and for what it shows. */
+MembersKnown
+roster_known(const Roster *roster, int capacity)
+{
+	const Self *self = self_of(&roster->key.instance);
+	bool		ask_self;
+
+	return (MembersKnown) {
+		.stated = roster->stated,
+		.me = self->me,
+		.me_lid = self->me_lid,
+		.is_shrunk = roster->is_shrunk,
+		.asks_approval = roster->asks_approval && roster_own_role(roster, &ask_self) != OWN_ADMIN,
+		.capacity = capacity
+	};
+}
+
+/*
+ * True if a group's description has to be read before its list proves that
+ * somebody is absent: it states how many there are and who approves them.
+ */
+bool
+roster_wants_info(const Roster *roster)
+{
+	int64		age = clock_monotonic_ms() - roster->info_at;
+
+	if (!roster->has_info || age > INFO_MAX_AGE_MS)
+		return true;
+	return age > INFO_DOUBT_MS && roster->list.count < roster->stated;
+}
+
+/* True if the list is older than the size that the group states, and shorter: people may have joined in between. */
+bool
+roster_wants_list(const Roster *roster)
+{
+	return roster->list.count < roster->stated && roster->info_at * 1000 > roster->asked_at;
+}
+
+/* We have asked for so many removals: no list is short, or shrunk, for that. */
+void
+roster_note_removals(const LaneKey *key, int n)
+{
+	Roster	   *roster = roster_find(key);
+
+	if (roster == NULL)
+		return;
+	roster->stated = Max(roster->stated - n, -1);
+	roster->past.believed = Max(roster->past.believed - n, 0);
+}
+
+/*
+ * A person seen in the group at that time is not in its list: returns when the
+ * first list that lacked them since was asked for, in monotonic us.
+ */
+int64
+roster_missed_since(const Roster *roster, int64 contact, TimestampTz seen_at)
+{
+	int64		now = clock_monotonic_us();
+	Missed		key = {.contact = contact};
+	Missed	   *entry;
+	bool		found;
+
+	memcpy(&key.lane, &roster->key, sizeof(LaneKey));
+	entry = hash_search(missed, &key, HASH_ENTER, &found);
+	if (!found || now - entry->asked_at > MISSED_MAX_AGE_US || GetCurrentTimestamp() - (now - entry->asked_at) <= seen_at)
+		entry->asked_at = roster->asked_at;
+	return entry->asked_at;
 }
 
 /* We change, or have changed, who is in the group: no list asked for so far counts. */
@@ -350,6 +443,7 @@ take_list(const Errand *errand, Roster *roster, const HttpResult *result)
 	if (errand->asked_at <= roster->changed_at)
 		return;
 	keep_list(roster, &list);
+	roster->is_shrunk = !members_note_size(&roster->past, &list, errand->asked_at / 1000);
 	roster->asked_at = errand->asked_at;
 	roster->added = 0;
 }
@@ -375,10 +469,14 @@ take_info(Roster *roster, const HttpResult *result)
 	WireMembers members;
 
 	roster->has_info = true;
+	roster->info_at = clock_monotonic_ms();
+	roster->stated = -1;
 	if (!http_is_success(result) || !wire_read_group(result->body, result->body_len, &group, &members))
 		return;
 	roster->subject = group.subject ? MemoryContextStrdup(roster->memory, group.subject) : NULL;
 	roster->only_admins_add = group.only_admins_add;
+	roster->asks_approval = group.asks_approval;
+	roster->stated = group.size;
 }
 
 static void
@@ -392,13 +490,35 @@ take_link(Roster *roster, const HttpResult *result)
 	roster->link_outcome = outcome == WAWP_ACCEPTED ? WAWP_LINK_UNAVAILABLE : outcome;
 }
 
+/*
+ * True if an answer to "is that number on WhatsApp" is not believed: an engine
+ * answers no as well when WhatsApp refuses the question, so several in a row are
+ * doubtful, and the addition itself tells.
+ */
+static bool
+is_doubtful_no(const Errand *errand, WireTruth truth)
+{
+	Self	   *self = self_of(&errand->key.instance);
+	Jid			person = jid_parse(errand->person, strlen(errand->person));
+	Jid			other = jid_other_form(&person);
+
+	if (truth == WIRE_YES)
+		self->missing = 0;
+	if (truth != WIRE_NO)
+		return false;
+	if (self->missing == 0 || other.kind != JID_PERSON || strcmp(self->missing_last, other.text) != 0)
+		self->missing++;
+	strlcpy(self->missing_last, errand->person, sizeof(self->missing_last));
+	return self->missing >= DOUBTFUL_NOS;
+}
+
 static void
 take_fact(const Errand *errand, const HttpResult *result)
 {
 	MemoryContext caller = MemoryContextSwitchTo(fact_memory);
 	RosterFact *fact = palloc0(sizeof(RosterFact));
 	Jid			jid = {.kind = JID_INVALID};
-	Jid			lid;
+	Jid			lid = {.kind = JID_INVALID};
 	WireTruth	truth = WIRE_UNKNOWN;
 
 	fact->question = errand->question;
@@ -407,12 +527,50 @@ take_fact(const Errand *errand, const HttpResult *result)
 		jid = wire_read_lid(result->body, result->body_len);
 	else if (http_is_success(result))
 		truth = wire_read_exists(result->body, result->body_len, &jid, &lid);
-	fact->is_known = jid.kind == JID_LID || truth != WIRE_UNKNOWN;
+	if (truth == WIRE_YES && lid.kind == JID_LID)
+		strlcpy(fact->lid, lid.text, sizeof(fact->lid));
+	fact->is_known = jid.kind == JID_LID || (truth != WIRE_UNKNOWN && !is_doubtful_no(errand, truth));
 	if (truth == WIRE_YES && jid.kind != JID_PERSON)
 		strlcpy(fact->answer, errand->person, sizeof(fact->answer));
 	else if (jid.kind != JID_INVALID && truth != WIRE_NO)
 		strlcpy(fact->answer, jid.text, sizeof(fact->answer));
 	facts = lappend(facts, fact);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Counts the answers in a row, to whatever an instance asks, that were not the API's own. */
+int
+roster_count_outages(const LaneKey *lane, bool is_outage)
+{
+	Self	   *self = self_of(&lane->instance);
+
+	return self->outages = is_outage ? self->outages + 1 : 0;
+}
+
+/* A limit or an outage that a question meets is to be minded by all that is asked. */
+static void
+note_trouble(const Errand *errand, const HttpResult *result)
+{
+	CallReading reading = call_classify_result(WAWP_OP_READ, result);
+	MemoryContext caller;
+	RosterTrouble *trouble;
+	int			outages = 0;
+
+	/* a route that is not there is no outage */
+	if (result->status == 405 || result->status == 501)
+		return;
+	if (result->fate == HTTP_ANSWERED)
+		outages = roster_count_outages(&errand->key, reading.is_outage);
+	if (reading.whole.outcome != WAWP_RATE_LIMITED &&
+		!(reading.is_outage && (outages >= ROSTER_OUTAGES || result->retry_after >= 0)))
+		return;
+	caller = MemoryContextSwitchTo(fact_memory);
+	trouble = palloc0(sizeof(RosterTrouble));
+	trouble->lane = errand->key;
+	trouble->outcome = reading.whole.outcome;
+	trouble->is_outage = reading.is_outage;
+	trouble->retry_after = result->retry_after;
+	troubles = lappend(troubles, trouble);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -423,6 +581,10 @@ take_answer(Errand *errand, const HttpResult *result)
 	MemoryContext caller = MemoryContextSwitchTo(errand->memory);
 
 	roster->asking &= ~errand->question;
+	if (http_is_success(result))
+		(void) roster_count_outages(&errand->key, false);
+	else
+		note_trouble(errand, result);
 	switch (errand->question)
 	{
 		case ASK_LIST:
@@ -490,11 +652,18 @@ roster_facts(void)
 	return facts;
 }
 
+/* Troubles that questions met and that hold their instance, as RosterTrouble pointers. */
+List *
+roster_troubles(void)
+{
+	return troubles;
+}
+
 /* They are written down. */
 void
 roster_forget_facts(void)
 {
-	facts = NIL;
+	facts = troubles = NIL;
 	MemoryContextReset(fact_memory);
 }
 
@@ -512,6 +681,7 @@ roster_prune(void)
 	HASH_SEQ_STATUS status;
 	Roster	   *roster;
 	Asked	   *entry;
+	Missed	   *absentee;
 
 	hash_seq_init(&status, rosters);
 	while ((roster = hash_seq_search(&status)) != NULL)
@@ -526,4 +696,8 @@ roster_prune(void)
 	while ((entry = hash_seq_search(&status)) != NULL)
 		if (now - entry->at >= PERSON_MAX_AGE_MS)
 			hash_search(asked, entry->key, HASH_REMOVE, NULL);
+	hash_seq_init(&status, missed);
+	while ((absentee = hash_seq_search(&status)) != NULL)
+		if (now * 1000 - absentee->asked_at >= MISSED_MAX_AGE_US)
+			hash_search(missed, absentee, HASH_REMOVE, NULL);
 }

@@ -26,8 +26,10 @@
 #include "asker.h"
 #include "budget.h"
 #include "clock.h"
+#include "contact.h"
 #include "fmgr.h"
 #include "guc.h"
+#include "jid.h"
 #include "miscadmin.h"
 #include "relay.h"
 #include "session.h"
@@ -202,6 +204,19 @@ note_left(Leaving *leaving)
  * ---- what may go
  */
 
+/* Fills in the LIDs that are known of people: answers and lists may name them so. */
+static void
+recall_lids(CallPerson **people, int npeople)
+{
+	for (int i = 0; i < npeople; i++)
+	{
+		const char *lid = people[i]->jid.kind == JID_PERSON ? contact_lid(people[i]->jid.text) : NULL;
+
+		if (lid)
+			people[i]->lid = jid_parse(lid, strlen(lid));
+	}
+}
+
 /* Marks who is left in peace; the others come first.  Returns how many those are. */
 static int
 spare_suppressed(const char *group, CallPerson **people, int npeople, MemoryContext caller)
@@ -257,16 +272,15 @@ copy_holds(const WawpInstance *instance, const char *group, MemoryContext caller
 	return holds;
 }
 
-/* The group's own pace, in adds a minute. */
-static double
-pace_of(const WawpInstance *instance, const char *group)
+static GroupSettings
+settings_of(const WawpInstance *instance, const char *group)
 {
 	LaneKey		lane;
 
 	memset(&lane, 0, sizeof(lane));
 	namestrcpy(&lane.instance, instance->name);
 	strlcpy(lane.group, group, sizeof(lane.group));
-	return settings_get(&lane).adds_per_minute;
+	return settings_get(&lane);
 }
 
 /*
@@ -288,14 +302,34 @@ read_policy(const WawpInstance *instance, BudgetGroup *group, CallPerson **peopl
 	holds = copy_holds(instance, group->jid, caller);
 	if (people)
 	{
+		recall_lids(people, *npeople);
 		*npeople = spare_suppressed(group->jid, people, *npeople, caller);
-		group->adds_per_minute = pace_of(instance, group->jid);
+		group->adds_per_minute = settings_of(instance, group->jid).adds_per_minute;
 	}
 	sqlrun_end_as_owner(&before);
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
 	return holds;
+}
+
+/* The number of people a group takes; read as above. */
+int
+session_group_capacity(const WawpInstance *instance, const char *group)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	SqlOwner	before;
+	int			capacity;
+
+	BeginInternalSubTransaction(NULL);
+	before = sqlrun_begin_as_owner();
+	capacity = settings_of(instance, group).capacity;
+	sqlrun_end_as_owner(&before);
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return capacity;
 }
 
 /* What keeps a group from being served now; NULL: nothing. */

@@ -35,9 +35,16 @@
 #include "roster.h"
 #include "settle.h"
 #include "text.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
 #include "welcome.h"
 
 #include "compat.h"
+
+/* So many people in a row whom the API refuses for an unknown cause slow the instance down ... */
+#define DOUBTS_TO_SLOW_DOWN 2
+/* ... and so many hold the group. */
+#define DOUBTS_TO_HOLD 4
 
 static bool has_left;			/* rows, for a later cycle */
 
@@ -84,12 +91,84 @@ change_to_retry(const Flight *flight, int i, IntentChange *change)
 		change->next_attempt_at = GetCurrentTimestamp() + Max(delay, 0) * 1000;
 }
 
-/* What an outcome makes of an intent: design.md, sections 5 and 6. */
+/*
+ * Queues an intent again whose request was answered by something in front of
+ * the API, which says nothing of the person: an accident costs an attempt, an outage does not, however long it lasts.
+ */
+static void
+change_to_wait_out(const Flight *flight, int i, IntentChange *change)
+{
+	const Intent *intent = &flight->intents[i];
+	bool		is_accident = flight->outages <= 1 && flight->retry_after < 0;
+	int64		delay = retry_delay_ms(WAWP_SERVER_ERROR, is_accident ? intent->attempts : 1, flight->retry_after,
+									   pg_prng_double(&pg_global_prng_state));
+
+	change->give_attempt_back = !is_accident;
+	change->state = is_accident && intent->attempts >= RETRY_MAX_ATTEMPTS ? STATE_FAILED : STATE_QUEUED;
+	if (change->state == STATE_QUEUED)
+		change->next_attempt_at = GetCurrentTimestamp() + delay * 1000;
+}
+
+/*
+ * True if a person's own answer says that something failed and not what:
+ * whatsapp-web.js turns whatever WhatsApp refuses into 400 (wwebjs#84391), its
+ * rate limit as well.  That is doubt about the call, no word on the person.
+ */
+static bool
+is_doubt(const Flight *flight, int i)
+{
+	return flight->people[i].outcome == WAWP_UNRECOGNISED && flight->people[i].code == 400 &&
+		flight->http_status >= 200 && flight->http_status < 300;
+}
+
+/* Turns an outcome into an intent's next state: design.md, sections 5 and 6. */
+static void
+change_by_outcome(const Flight *flight, int i, IntentChange *change)
+{
+	const CallPerson *person = &flight->people[i];
+	bool		verify = flight->intents[i].verify;
+
+	switch (outcome_info(person->outcome)->next)
+	{
+		case NEXT_DONE:
+			change->state = STATE_DONE;
+			break;
+		case NEXT_LOOK:
+			if (verify || person->outcome == WAWP_UNKNOWN_RESULT)
+				change_to_verifying(flight, change);
+			else
+				change->state = STATE_DONE;
+			break;
+		case NEXT_WAIT:
+			change->state = STATE_PENDING_APPROVAL;
+			change->next_attempt_at = follow_first_look(flight->instance);
+			break;
+		case NEXT_INVITE:
+			change_to_invite(flight, i, change);
+			break;
+		case NEXT_FAIL:
+			if (person->outcome == WAWP_UNRECOGNISED && verify)
+				change_to_verifying(flight, change);
+			else
+				change->state = STATE_FAILED;
+			break;
+		case NEXT_RETRY:
+			change_to_retry(flight, i, change);
+			break;
+		case NEXT_SLOW_DOWN:
+		case NEXT_HOLD_LANE:
+		case NEXT_HOLD_INSTANCE:
+			change->state = STATE_QUEUED;
+			change->give_attempt_back = true;
+			break;
+	}
+}
+
+/* The change that an answer makes to an intent. */
 static IntentChange
 change_for(const Flight *flight, int i)
 {
 	const CallPerson *person = &flight->people[i];
-	bool		verify = flight->intents[i].verify;
 	IntentChange change = {
 		.has_outcome = true,
 		.outcome = person->outcome,
@@ -97,40 +176,15 @@ change_for(const Flight *flight, int i)
 		.detail = text_to_server(person->detail)
 	};
 
-	switch (outcome_info(person->outcome)->next)
+	if (person->is_outage)
+		change_to_wait_out(flight, i, &change);
+	else if (is_doubt(flight, i))
 	{
-		case NEXT_DONE:
-			change.state = STATE_DONE;
-			break;
-		case NEXT_LOOK:
-			if (verify || person->outcome == WAWP_UNKNOWN_RESULT)
-				change_to_verifying(flight, &change);
-			else
-				change.state = STATE_DONE;
-			break;
-		case NEXT_WAIT:
-			change.state = STATE_PENDING_APPROVAL;
-			change.next_attempt_at = follow_first_look(flight->instance);
-			break;
-		case NEXT_INVITE:
-			change_to_invite(flight, i, &change);
-			break;
-		case NEXT_FAIL:
-			if (person->outcome == WAWP_UNRECOGNISED && verify)
-				change_to_verifying(flight, &change);
-			else
-				change.state = STATE_FAILED;
-			break;
-		case NEXT_RETRY:
-			change_to_retry(flight, i, &change);
-			break;
-		case NEXT_SLOW_DOWN:
-		case NEXT_HOLD_LANE:
-		case NEXT_HOLD_INSTANCE:
-			change.state = STATE_QUEUED;
-			change.give_attempt_back = true;
-			break;
+		change.outcome = WAWP_UNKNOWN_RESULT;
+		change_to_verifying(flight, &change);
 	}
+	else
+		change_by_outcome(flight, i, &change);
 	return change;
 }
 
@@ -159,13 +213,68 @@ give_place_back(const LaneKey *lane)
 	roster->added = Max(roster->added - 1, 0);
 }
 
+/* Doubts of an instance, one a request, with nobody's proper answer in between. */
+typedef struct Doubts
+{
+	NameData	instance;		/* hash key, must be first */
+	char		person[JID_SIZE];	/* of the last */
+	int			in_a_row;		/* of different people */
+} Doubts;
+
+static Doubts *
+doubts_of(const NameData *instance)
+{
+	static HTAB *doubts;
+	HASHCTL		by_name = {.keysize = sizeof(NameData),.entrysize = sizeof(Doubts),.hcxt = TopMemoryContext};
+	Doubts	   *entry;
+	bool		found;
+
+	if (doubts == NULL)
+		doubts = hash_create("wawp doubts", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	entry = hash_search(doubts, instance, HASH_ENTER, &found);
+	if (!found)
+		memset((char *) entry + sizeof(NameData), 0, sizeof(Doubts) - sizeof(NameData));
+	return entry;
+}
+
+/*
+ * Counts doubts across requests: two people in a row who met one are taken for
+ * the rate limit, and more of them hold the group as well.
+ */
+static void
+hold_by_doubt(const Flight *flight, int i, Holds *holds)
+{
+	const LaneKey *lane = &flight->lane->key;
+	const CallPerson *person = &flight->people[i];
+	Doubts	   *doubts = doubts_of(&lane->instance);
+
+	if (!is_doubt(flight, i))
+	{
+		if (outcome_info(person->outcome)->scope == SCOPE_PERSON && person->outcome != WAWP_UNRECOGNISED)
+			doubts->in_a_row = 0;
+		return;
+	}
+	if (i == 0 && (doubts->in_a_row == 0 || strcmp(doubts->person, person->jid.text) != 0))
+		doubts->in_a_row++;
+	if (i == 0)
+		strlcpy(doubts->person, person->jid.text, sizeof(doubts->person));
+	if (doubts->in_a_row >= DOUBTS_TO_SLOW_DOWN)
+		lanehold_set(lane, holds, WAWP_RATE_LIMITED, true, flight->retry_after, flight->request_id);
+	if (doubts->in_a_row >= DOUBTS_TO_HOLD)
+		lanehold_set(lane, holds, WAWP_UNRECOGNISED, false, flight->retry_after, flight->request_id);
+}
+
 /* Holds what an answer says is to be held, and the instance when no answer can be had. */
 static void
 hold_by_outcome(const Flight *flight, Holds *holds, WawpOutcome outcome)
 {
 	const LaneKey *lane = &flight->lane->key;
 
-	if (outcome == WAWP_UNREACHABLE)
+	if (flight->people[0].is_outage && flight->outages < ROSTER_OUTAGES && flight->retry_after < 0)
+		return;
+	if (flight->people[0].is_outage)
+		lanehold_for_outage(lane, holds, outcome, flight->retry_after, flight->request_id);
+	else if (outcome == WAWP_UNREACHABLE)
 		lanehold_set(lane, holds, outcome, true, flight->retry_after, flight->request_id);
 	else
 		lanehold_for(lane, holds, outcome, flight->retry_after, flight->request_id);
@@ -190,7 +299,11 @@ settle_row(Flight *flight, int i, Holds *holds)
 		membership_note_invited(&intent->lane, contact_id(intent->jid.text));
 	if (flight->text && change.state == STATE_INVITING)
 		membership_note_not_invited(&intent->lane, contact_id(intent->jid.text));
+	if (flight->people[i].lid.kind == JID_LID)
+		contact_note_lid(intent->jid.text, flight->people[i].lid.text);
 	hold_by_outcome(flight, holds, outcome);
+	if (!flight->text)
+		hold_by_doubt(flight, i, holds);
 	if (change.state == STATE_DONE || change.state == STATE_FAILED)
 		follow_remember(intent, change.outcome, change.state);
 	else if (change.state != STATE_QUEUED && change.state != STATE_CANCELLED)
@@ -198,12 +311,13 @@ settle_row(Flight *flight, int i, Holds *holds)
 	ending_note(intent, change.state);
 }
 
+/* True if the API has done its part, whatever it says of the person. */
 static bool
 did_succeed(const Flight *flight)
 {
-	OutcomeNext next = outcome_info(flight->people[0].outcome)->next;
+	const CallPerson *person = &flight->people[0];
 
-	return next == NEXT_DONE || flight->people[0].outcome == WAWP_ACCEPTED;
+	return outcome_info(person->outcome)->scope == SCOPE_PERSON && person->outcome != WAWP_UNRECOGNISED;
 }
 
 /* What did not arrive is sent later, to whoever has joined by then. */
@@ -215,7 +329,7 @@ settle_welcome(Flight *flight, Holds *holds)
 	welcome_record(flight, "answered");
 	flight->recording = true;
 	hold_by_outcome(flight, holds, outcome);
-	if (flight_provably_not_sent(outcome))
+	if (flight_provably_not_sent(flight))
 		welcome_repeat(flight);
 }
 

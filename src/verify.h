@@ -13,7 +13,7 @@
 
 #include "call.h"
 
-extern bool verify_added(const WawpInstance *instance, const char *group,
+extern bool verify_added(const WawpInstance *instance, const char *group, int capacity,
 						 CallPerson **people, int npeople);
 
 #endif							/* WAWP_VERIFY_H */

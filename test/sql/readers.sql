@@ -70,7 +70,7 @@ SELECT is(rows_of($$SELECT jid, role FROM wawp_participants('120363000000004002@
     ARRAY['(15550000001@c.us,owner)', '(15550000002@c.us,admin)', '(15550000003@c.us,member)'], 'a map');
 SELECT is(rows_of($$SELECT * FROM wawp_participants('120363000000004003@g.us')$$),
     ARRAY['(111111111111111@lid,15550000001@c.us,111111111111111@lid,member)', '(333333333333333@lid,,333333333333333@lid,admin)',
-        '(15550000002@c.us,15550000002@c.us,444444444444444@lid,member)'], 'WAHA''s second version of the list');
+        '(15550000002@c.us,15550000002@c.us,444444444444444@lid,member)', '(,,,)'], 'WAHA''s second version of the list');
 SELECT is(rows_of($$SELECT * FROM wawp_participants('120363000000004004@g.us')$$), '{}', 'an empty list');
 SELECT raises($$SELECT wawp_participants('120363000000004005@g.us')$$, '08P01', '%cannot be read%', NULL, NULL, 'a list of nobody known');
 

@@ -361,7 +361,9 @@ SELECT is(calls($$add_participants('120363012345678901@g.us', '{15551230403,1555
     ARRAY['15551230403@c.us privacy_blocked 200 verified', '15551230502@c.us added 200 verified', 'Ana bad_identifier -'],
     'who is not, after all looks, was blocked');
 \i test/sql-include/read_ledger.sql
-SELECT is((SELECT array_agg(method ORDER BY n) FROM ledger), ARRAY['POST', 'GET', 'GET', 'GET'], 'which takes all looks');
+SELECT is((SELECT array_agg(concat_ws(' ', method, regexp_replace(path, '^.*/', '')) ORDER BY n) FROM ledger),
+    ARRAY['POST add', 'GET participants', 'GET participants', 'GET participants', 'GET 120363012345678901%40g.us', 'POST info'],
+    'which takes all looks, and what the group and we are');
 SELECT is(calls($$add_participants('120363012345678901@g.us', '{15551230503,15551230403,15551230404,15550000002,15551230408}', 'webjs', verify => true)$$),
     ARRAY['15551230503@c.us added 200 verified', '15551230403@c.us privacy_blocked 403 verified', '15551230404@c.us not_on_whatsapp 404 verified',
         '15550000002@c.us already_member 409 verified', '15551230408@c.us recently_left 408 verified'], 'a list agrees with an answer');

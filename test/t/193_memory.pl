@@ -53,7 +53,8 @@ foreach my $by ('self', 'admin')
 	$id = $wawp->want(%it);
 	is($wawp->end($id), 'failed suppressed', "gone by $by and asked for again: suppressed");
 	is($wawp->requests($it{group}), $requests, '... not asked for');
-	is(suppressed($it{who}), "$it{group} left the group", '... for that group');
+	like(suppressed($it{who}), qr/^\Q$it{group}\E left the group: was seen in it on \d{4}-\d\d-\d\d, and is in neither of two complete member lists$/, '... for that group');
+	is($wawp->ask("SELECT round(extract(epoch FROM until - since) / 86400) FROM wawp.suppression WHERE jid = '$it{who}\@c.us'"), '90', '... for 90 days, since nobody has said so');
 	is(memory(@it{qw(group who)}, 'left_at IS NOT NULL'), 't', '... and remembered');
 	like($wawp->ask("SELECT wawp_explain($id)"), qr/^failed: suppressed, suppressed: left the group/, '... and explained');
 	is($wawp->trail($id), 'policy suppressed', '... and recorded');

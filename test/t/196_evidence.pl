@@ -1,0 +1,260 @@
+
+# Not understood is not "no": absence, leaving and failure are concluded only from what was read completely.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use Test::More;
+use WawpPeople;
+use WawpTest;
+
+my $sim = WawpTest->sim;
+my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8, invites_per_minute => 0 }, conf => "log_statement = none\n");
+my $wawp = WawpPeople->new($node, $sim);
+my $ME = '15550000001';
+
+# Servers of accounts of their own: what holds one is in nobody's way.
+my $accounts = 0;
+
+sub own_server
+{
+	my (%options) = @_;
+	my $name = 'own' . ++$accounts;
+	$sim->world({ accounts => { uc $name => {} } });
+	WawpTest->create_server($node, $name, $sim, { instance_id => uc $name, concurrency => 8, invites_per_minute => 0, %options });
+	return $name;
+}
+
+# What the API says of a group from now on: its list, and its description.
+sub lists
+{
+	my ($group, @entries) = @_;
+	$sim->rule({ match => { method => 'GET', path => "$group/participants\$" }, times => undef, answer => { json => \@entries } });
+	return;
+}
+
+sub describes
+{
+	my ($group, %info) = @_;
+	$sim->rule({ match => { method => 'GET', path => "groups/$group\$" }, times => undef, answer => { json => { id => $group, subject => 'Group', %info } } });
+	return;
+}
+
+sub member { my ($digits, $role) = @_; return { id => "$digits\@c.us", role => $role // 'member' }; }
+
+# Adds are answered ok, and that is all.
+sub accepts { my ($group) = @_; $sim->rule({ match => { method => 'POST', path => "$group/participants/" }, times => undef, answer => { json => { ok => \1 } } }); return; }
+
+sub explains { my ($id, $pattern, $name) = @_; return like($wawp->column($id, 'detail'), $pattern, $name); }
+
+# Intents that were looked at as often as a list can be read for them in that time, and where they stand.
+sub stays
+{
+	my ($id, $state, $name) = @_;
+	my $group = $wawp->column($id, 'group_jid');
+	poll_until(sub { return $wawp->lists($group) >= 4 });
+	return is($wawp->now($id), $state, $name);
+}
+
+# ---- a list that is not the whole group proves no absence: the worker
+
+my @incomplete = (
+	{ about => 'two of a thousand, as a community has it', list => [ member($ME, 'admin'), member('15550000002') ], info => { size => 1000 } },
+	{ about => 'an entry that nobody understands', list => [ member($ME, 'admin'), { id => '15550000002@newserver' } ], info => {} },
+	{ about => 'a list without us', list => [ member('15550000002') ], info => {} });
+
+foreach my $row (@incomplete)
+{
+	$row->{$_} = { group => $wawp->group, who => $wawp->person, action => $_ } foreach qw(add remove promote);
+	foreach my $it (@$row{qw(add remove promote)})
+	{
+		lists($it->{group}, @{ $row->{list} });
+		describes($it->{group}, %{ $row->{info} });
+		accepts($it->{group});
+		$it->{id} = $wawp->want(%$it);
+	}
+}
+
+# ---- and the session
+
+my $hasty = own_server(verify_delays => '20ms,80ms');
+
+sub verified
+{
+	my ($group) = @_;
+	return $wawp->ask("SELECT outcome || ' ' || verified FROM wawp_add_participants('$group', ARRAY['" . $wawp->person . "'], '$hasty', verify => true)");
+}
+
+foreach my $row (@incomplete)
+{
+	my $group = $wawp->group;
+	lists($group, @{ $row->{list} });
+	describes($group, %{ $row->{info} });
+	accepts($group);
+	is(verified($group), 'accepted false', "session: $row->{about}");
+}
+
+# ---- what the group says of itself
+
+my $approval = { group => $wawp->group, who => $wawp->person };
+my $full = { group => $wawp->group, who => $wawp->person };
+my $by_hand = $wawp->group;
+foreach my $group ($approval->{group}, $by_hand)
+{
+	lists($group, member($ME), member('15550000002', 'admin'));
+	describes($group, size => 2, memberAddMode => 'all_member_add', joinApprovalMode => \1);
+	accepts($group);
+}
+$approval->{id} = $wawp->want(%$approval);
+is($wawp->comes_to($approval->{id}, qr/^(pending|invit|failed)/), 'pending_approval pending_approval', 'accepted, and an admin has to approve');
+is(scalar(my @none = $wawp->messages($approval->{who})), 0, '... not invited');
+is(verified($by_hand), 'pending_approval true', '... in the session, too');
+lists($full->{group}, member($ME, 'admin'), map { member(15560000000 + $_) } 1 .. 3);
+accepts($full->{group});
+$wawp->ask("INSERT INTO wawp.group_settings (instance, group_jid, capacity) VALUES ('$hasty', '$full->{group}', 4)");
+is(verified($full->{group}), 'group_full true', 'accepted, and the group is full: in the session as in the worker');
+
+foreach my $row (@incomplete)
+{
+	stays($row->{add}{id}, 'verifying accepted', "$row->{about}: nobody is invited");
+	is(scalar(my @sent = $wawp->messages($row->{add}{who})), 0, '... nor written to');
+	like($wawp->ask("SELECT wawp_explain($row->{add}{id})"), qr/^verifying: the API said accepted, .*; could not be verified: the list /, '... which is explained');
+	stays($row->{remove}{id}, 'verifying accepted', '... nor taken for removed');
+	stays($row->{promote}{id}, 'verifying accepted', '... and a role is not known');
+}
+
+is($wawp->ask("SELECT count(*) || ' ' || count(jid) || ' ' || count(role) FROM wawp_participants('$incomplete[1]{add}{group}', 'support')"), '2 1 1', 'an entry that nobody understands is a row that says nothing');
+
+# ---- leaving
+
+my %crowd = map { (15570000000 + $_ => { role => 'member' }) } 1 .. 40;
+my ($stayed) = sort keys %crowd;
+my $shrinks = $wawp->group(members => { $ME => { role => 'superadmin' }, %crowd });
+
+sub forget_list { my ($group) = @_; $wawp->ask("SELECT count(*) FROM wawp_promote_participants('$group', ARRAY['$ME'], 'support')"); return; }
+
+is($wawp->end($wawp->want(group => $shrinks, who => $stayed)), 'done already_member', 'seen in a group of 41');
+lists($shrinks, member($ME, 'superadmin'), map { member($_) } (sort keys %crowd)[ 20 .. 39 ]);
+forget_list($shrinks);
+is($wawp->end($wawp->want(group => $shrinks, who => $stayed, verify => 'false')), 'done accepted', 'half of a list is gone: they have not left');
+is($wawp->ask("SELECT count(*) FROM wawp.suppression WHERE jid = '$stayed\@c.us'"), 0, '... and are not left in peace');
+
+my %left = (group => $wawp->group, who => $wawp->person);
+is($wawp->end($wawp->want(%left)), 'done added', 'added');
+$sim->leave(@left{qw(group who)}, 'self');
+forget_list($left{group});
+my $before = $wawp->lists($left{group});
+is($wawp->end($wawp->want(%left)), 'failed suppressed', 'gone');
+cmp_ok($wawp->lists($left{group}) - $before, '>=', 2, '... which takes two lists');
+$wawp->ask("SELECT wawp_unsuppress('$left{who}', '$left{group}')");
+
+# ---- an outage is nobody's fault: one head tries, nobody fails
+
+sub outage
+{
+	my ($name, %answer) = @_;
+	my $server = own_server(concurrency => 4);
+	my $group = $wawp->group;
+	my @people = map { $wawp->person } 1 .. 20;
+	$sim->rule({ match => { method => 'POST', path => "$group/participants/add\$" }, times => 5, answer => \%answer });
+	$wawp->ask("SELECT count(*) FROM wawp_request_add('$group', ARRAY['" . join("', '", @people) . "'], '$server', batch_id => '$name')");
+	return { name => $name, server => $server, group => $group };
+}
+
+my @outages = (outage('503', status => 503, text => '<html>busy</html>', content_type => 'text/html'),
+	outage('302', status => 302, text => '', headers => { Location => 'https://example.com/' }),
+	outage('405', status => 405, json => { message => 'Method Not Allowed' }));
+
+# ---- a limit that a reading meets is everybody's
+
+my $limited = own_server;
+my ($slow, $other) = ($wawp->group, $wawp->group);
+$sim->rule({ match => { method => 'GET', path => "$slow/participants\$" }, times => undef,
+	answer => { status => 429, headers => { 'Retry-After' => '120' }, json => { message => 'Too Many Requests' } } });
+my $slow_id = $wawp->want(group => $slow, instance => $limited);
+is($wawp->until("SELECT reason, round(extract(epoch FROM until - now()) / 60) FROM wawp.hold WHERE instance = '$limited' AND group_jid IS NULL", qr/./),
+	'rate_limited|2', '429 to a list, with Retry-After: the instance is held that long');
+my $other_id = $wawp->want(group => $other, instance => $limited);
+is($wawp->now($other_id), 'queued', '... for additions as well');
+
+# ---- 400 of an unknown cause is doubt about the call
+
+my $doubtful = own_server(concurrency => 1);
+my $doubted = $wawp->group;
+my @people = map { $wawp->person } 1 .. 6;
+foreach my $who (@people)
+{
+	$sim->rule({ match => { method => 'POST', path => "$doubted/participants/add\$", body => $who }, times => undef,
+		answer => { status => 201, json => { "$who\@c.us" => { code => 400, message => 'An unknown error occurred while adding a participant' } } } });
+}
+$wawp->ask("SELECT count(*) FROM wawp_request_add('$doubted', ARRAY['" . join("', '", @people) . "'], '$doubtful', batch_id => 'doubted')");
+is($wawp->until("SELECT reason FROM wawp.hold WHERE instance = '$doubtful' AND group_jid IS NULL AND until > now()", qr/./), 'rate_limited',
+	'two people refused for an unknown cause: the instance slows down');
+is($wawp->requests($doubted), 2, '... after the second');
+is($wawp->ask("SELECT string_agg(DISTINCT concat_ws(' ', state, outcome), ', ') FROM wawp.membership_intent WHERE batch_id = 'doubted' AND attempts > 0"),
+	'verifying unknown_result', '... they are looked for');
+foreach my $so_far (2, 3)
+{
+	$wawp->ask("SELECT wawp_resume('$doubtful')");
+	$wawp->until("SELECT count(*) FROM wawp.audit_log WHERE kind = 'answered' AND group_jid = '$doubted'", $so_far + 1);
+	$wawp->until("SELECT count(*) FROM wawp.hold WHERE instance = '$doubtful' AND group_jid IS NULL AND until > now()", 1);
+}
+is($wawp->ask("SELECT reason FROM wawp.hold WHERE instance = '$doubtful' AND group_jid = '$doubted' AND until > now()"), 'unrecognised', '... after the fourth the group is held');
+is($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE kind = 'held' AND group_jid = '$doubted'"), 1, '... which is said');
+is($wawp->until("SELECT DISTINCT concat_ws(' ', state, outcome, next_attempt_at > updated_at + interval '5 s') FROM wawp.membership_intent
+		WHERE batch_id = 'doubted' AND jid IN (SELECT jid FROM wawp.audit WHERE kind = 'verified' AND group_jid = '$doubted')", qr/./), 'queued unknown_result t', '... who was not found is tried again, not at once');
+is($wawp->ask("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'doubted' AND state = 'failed'"), 0, '... and nobody has failed');
+
+# ---- LIDs
+
+my $lids = own_server(batch_size => 3);
+my $by_lid = $wawp->group;
+my @known = map { $wawp->person } 1 .. 3;
+my %lid = ($known[0] => '900000000007001@lid', $known[1] => '900000000007002@lid', $known[2] => '900000000007003@lid');
+$wawp->ask("INSERT INTO wawp.contact (jid, lid) VALUES ('$known[$_]\@c.us', '$lid{ $known[$_] }')") foreach 0, 1;
+$sim->rule({ match => { method => 'POST', path => "$by_lid/participants/add\$" }, times => 1,
+	answer => { json => [ { status => '408', jid => $lid{ $known[1] } }, { status => '200', jid => $lid{ $known[0] } }, { status => '403', jid => '900000000007009@lid' } ] } });
+$wawp->ask("SELECT count(*) FROM wawp_request_add('$by_lid', ARRAY['" . join("', '", @known) . "'], '$lids', verify => false, batch_id => 'lids')");
+sub first_answer { my ($who) = @_; return $wawp->until("SELECT outcome FROM wawp.audit WHERE kind = 'answered' AND jid = '$who\@c.us' ORDER BY id LIMIT 1", qr/./); }
+is(first_answer($known[0]), 'added', 'only LIDs in an answer: who is known by one is found, whatever the order');
+is(first_answer($known[1]), 'recently_left', '... and so is the other');
+is(first_answer($known[2]), 'unknown_result', '... of the third nothing is known');
+
+my $told = $wawp->person;
+$sim->rule({ match => { method => 'POST', path => 'participants/add$', body => $told }, times => 1,
+	answer => { json => [ { status => '200', jid => '900000000007010@lid', content => { attrs => { phone_number => "$told\@s.whatsapp.net" } } } ] } });
+is($wawp->end($wawp->want(who => $told)), 'done added', 'an answer with number and LID');
+is($wawp->ask("SELECT lid FROM wawp.contact WHERE jid = '$told\@c.us'"), '900000000007010@lid', '... which is kept');
+my %listed = (group => $wawp->group, who => $wawp->person);
+lists($listed{group}, member($ME, 'admin'), { id => '900000000007011@lid', phoneNumber => "$listed{who}\@s.whatsapp.net" });
+is($wawp->end($wawp->want(%listed)), 'done already_member', 'a list with both');
+is($wawp->ask("SELECT lid FROM wawp.contact WHERE jid = '$listed{who}\@c.us'"), '900000000007011@lid', '... is learnt from, too');
+
+# ---- several numbers in a row that are not on WhatsApp
+
+my $checked = own_server();
+my $careful = $wawp->group;
+$wawp->ask("INSERT INTO wawp.group_settings (instance, group_jid, check_exists) VALUES ('$checked', '$careful', true)");
+$sim->rule({ match => { path => 'check-exists' }, times => 3, answer => { json => { numberExists => \0 } } });
+is(join(' ', map { $wawp->end($wawp->want(group => $careful, instance => $checked)) } 1 .. 3), 'failed not_on_whatsapp failed not_on_whatsapp done added',
+	'the third in a row is not believed: the addition tells');
+my $nobody = $wawp->ask("SELECT jid FROM wawp.contact WHERE registered = false ORDER BY contact_id LIMIT 1");
+$wawp->ask("UPDATE wawp.contact SET checked_at = checked_at - interval '7 hours' WHERE jid = '$nobody'");
+is($wawp->end($wawp->want(group => $careful, instance => $checked, who => $nobody =~ s/@.*//r)), 'done added', '... and a no is asked again after hours');
+
+# ---- the outages are over by now, or soon
+
+foreach my $outage (@outages)
+{
+	is($wawp->until("SELECT count(*) FROM wawp.hold WHERE instance = '$outage->{server}' AND group_jid IS NULL AND failures >= 2", qr/[1-9]/), 1, "$outage->{name}: held, for longer each time")
+	  unless $wawp->requests($outage->{group}) > 5;
+	is($wawp->until("SELECT count(*) FILTER (WHERE state = 'done') || ' ' || count(*) FILTER (WHERE state = 'failed') FROM wawp.membership_intent WHERE batch_id = '$outage->{name}'", '20 0'),
+		'20 0', "$outage->{name}: all are in, nobody has failed");
+	is($wawp->requests($outage->{group}), 25, '... and of those who waited one tried');
+	is($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE kind = 'held' AND instance = '$outage->{server}'"), 1, '... which was said once');
+}
+
+done_testing();
