@@ -20,18 +20,24 @@ top := $(if $(VPATH),$(VPATH:%/=%)/,$(dir $(lastword $(MAKEFILE_LIST))))
 
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.control)
 
-OBJS = src/wawp.o src/guc.o src/asker.o src/clock.o src/calling_code.o src/jid.o src/outcome.o src/json.o src/wire.o \
-	src/redact.o src/endpoint.o src/members.o src/text.o src/text_limit.o src/instance.o src/http.o src/call.o \
-	src/verify.o src/pacing.o src/retry.o src/shmem.o src/limiter.o src/sqlrun.o src/probe.o \
-	src/intent.o src/contact.o src/membership.o src/suppression.o src/settings.o src/audit.o src/hold.o \
-	src/status.o src/budget.o src/record_box.o src/relay.o src/session.o src/lanes.o src/trail.o src/notice.o src/roster.o src/follow.o \
-	src/resolve.o src/admission.o src/lanehold.o src/flight.o src/isolation.o src/welcome.o src/ending.o \
-	src/errand.o src/screen.o src/claim.o src/invite.o src/look.o src/settle.o src/dispatch.o src/worker.o \
-	src/launcher.o src/ddl.o src/queue.o src/policy.o src/trigger_row.o src/trigger_arguments.o \
-	src/trigger_guard.o src/trigger.o src/figures.o src/admin.o src/api.o
+# The modules, folder by folder, from the bottom to the top (src/README.md).
+protocol = calling_code jid outcome json wire redact endpoint member_list backoff mailbox_record
+base = guc clock shmem spi_statement index_probe encoding text_limit requester
+client = http instance call
+throttle = gcra limiter budget
+tables = intent contact membership suppression group_settings hold lanehold audit trail audit_mailbox notice \
+	worker_status
+session = participants send session_verify
+queue = enqueue control monitor metrics trigger trigger_row trigger_arguments trigger_guard
+worker = launcher worker dispatch settle claim verify precheck invite welcome completion attempt follow \
+	errand roster lanes admission instance_cache savepoint utility_hook
+
+OBJS = src/wawp.o $(protocol:%=src/protocol/%.o) $(base:%=src/base/%.o) $(client:%=src/client/%.o) \
+	$(throttle:%=src/throttle/%.o) $(tables:%=src/tables/%.o) $(session:%=src/session/%.o) \
+	$(queue:%=src/queue/%.o) $(worker:%=src/worker/%.o)
 
 # Modules that call nobody; test/unit links them without a server.
-PURE = calling_code jid outcome json wire redact endpoint pacing retry members record_box
+PURE = $(protocol:%=protocol/%) throttle/gcra
 
 # The install script is these parts, in this order.
 SQL_PARTS = sql/00-schema.sql sql/10-instance.sql sql/20-jid.sql sql/30-api.sql \
@@ -50,7 +56,7 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=wawp --launcher=
 
 SHLIB_EXPORTS = exports.txt
 SHLIB_LINK += $(shell curl-config --libs 2>/dev/null || echo -lcurl)
-PG_CPPFLAGS += -DWAWP_VERSION='"$(version)"' $(shell curl-config --cflags 2>/dev/null)
+PG_CPPFLAGS += -I$(top)src -DWAWP_VERSION='"$(version)"' $(shell curl-config --cflags 2>/dev/null)
 
 EXTRA_CLEAN = exports.txt exports.list test/unit/build
 
@@ -134,7 +140,7 @@ exports.txt: $(OBJS:.o=.c)
 	  awk -F'[()]' '/^PG_FUNCTION_INFO_V1/ { print $$2; print "pg_finfo_" $$2 }' $^; } > $@
 
 # PGXS tracks no headers; with so few of them each object may depend on all.
-$(OBJS): $(wildcard $(srcdir)/src/*.h)
+$(OBJS): $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
 
 ifeq ($(ISOLATION_TESTER),)
 installcheck: no-isolation
@@ -152,7 +158,7 @@ UNIT_TESTS ?= $(basename $(notdir $(wildcard $(srcdir)/test/unit/*_test.c)))
 UNIT_PROGRAMS = $(addprefix test/unit/build/,$(UNIT_TESTS))
 UNIT_SHARED = $(wildcard $(srcdir)/test/unit/tap.c) $(PURE:%=$(srcdir)/src/%.c)
 
-test/unit/build/%: test/unit/%.c $(UNIT_SHARED) $(wildcard $(srcdir)/src/*.h $(srcdir)/test/unit/*.h)
+test/unit/build/%: test/unit/%.c $(UNIT_SHARED) $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h $(srcdir)/test/unit/*.h)
 	@$(MKDIR_P) $(@D)
 	$(UNIT_CC) -DFRONTEND -DUSE_PRIVATE_ENCODING_FUNCS -DWAWP_VERSION='"$(version)"' -g -Wall -Wextra -Werror $(UNIT_CFLAGS) \
 	  -I $(srcdir)/src -isystem $(includedir_server) -o $@ $< $(UNIT_SHARED) \
@@ -185,7 +191,7 @@ endif
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
 .PHONY: deps demo test test-matrix bench faults valgrind asan numbers check-regress check-isolation check-tap check-names
-.PHONY: check-layers results dist list-regress list-isolation
+.PHONY: check-layers house-report results dist list-regress list-isolation
 
 deps:
 	@bash $(top)test/harness/deps
@@ -232,6 +238,10 @@ check-names:
 
 check-layers:
 	@bash $(top)test/harness/check-layers
+
+# Figures of the source tree: folders, floors, lengths, names.
+house-report:
+	@perl $(top)test/harness/house-report
 
 # Accept what the regress and isolation layers print now as the expected output.
 results:

@@ -9,7 +9,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 CREATE SCHEMA wawp;
 COMMENT ON SCHEMA wawp IS 'tables, views and types of the extension wawp';
 
--- In the order of src/outcome.h.
+-- In the order of src/protocol/outcome.h.
 CREATE TYPE wawp.outcome AS ENUM (
 	'added',
 	'already_member',

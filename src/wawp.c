@@ -14,13 +14,13 @@
  */
 #include "postgres.h"
 
-#include "api.h"
+#include "base/guc.h"
+#include "base/shmem.h"
 #include "fmgr.h"
-#include "guc.h"
 #include "miscadmin.h"
-#include "shmem.h"
-#include "trigger_guard.h"
-#include "worker.h"
+#include "queue/trigger_guard.h"
+#include "session/participants.h"
+#include "worker/worker.h"
 
 #include "compat.h"
 

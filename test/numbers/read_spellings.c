@@ -7,7 +7,7 @@
  */
 #include "postgres_fe.h"
 
-#include "jid.h"
+#include "protocol/jid.h"
 
 #define LINE_SIZE 512
 

@@ -269,7 +269,7 @@ sub most_in
 =head1 THE PACE
 
 By the limiter's own clock, which the ledger's C<mono> shows as well: what a permit is granted for leaves
-later on a busy machine, and can arrive close to the next; see src/limiter.c.  All times here are
+later on a busy machine, and can arrive close to the next; see src/throttle/limiter.c.  All times here are
 monotonic microseconds.  The server needs C<< log_min_messages = debug1 >>.
 
 =head2 WawpTest->asks($node, $instance_id, [kind => 'add'], [group => 1])

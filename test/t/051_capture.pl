@@ -103,7 +103,7 @@ SQL
 sub words_of_sources
 {
 	my %words;
-	foreach my $file (glob("$top/src/*.c $top/sql/*.sql")) { $words{$_} = 1 foreach slurp_file($file) =~ /\b([a-z_][a-z0-9_]*)\b/g; }
+	foreach my $file (glob("$top/src/*.c $top/src/*/*.c $top/sql/*.sql")) { $words{$_} = 1 foreach slurp_file($file) =~ /\b([a-z_][a-z0-9_]*)\b/g; }
 	return join ', ', map { "'$_'" } sort keys %words;
 }
 

@@ -5,8 +5,8 @@
  */
 #include "postgres_fe.h"
 
-#include "jid.h"
 #include "jid_sample.h"
+#include "protocol/jid.h"
 #include "tap.h"
 
 static const struct

@@ -4,7 +4,7 @@
  */
 #include "postgres_fe.h"
 
-#include "json.h"
+#include "protocol/json.h"
 #include "tap.h"
 
 static const JsonNode *

@@ -5,9 +5,9 @@
  */
 #include "postgres_fe.h"
 
-#include "endpoint.h"
-#include "outcome.h"
-#include "redact.h"
+#include "protocol/endpoint.h"
+#include "protocol/outcome.h"
+#include "protocol/redact.h"
 #include "tap.h"
 
 static const char *

@@ -6,10 +6,10 @@
  */
 #include "postgres_fe.h"
 
-#include "members.h"
-#include "outcome.h"
+#include "protocol/member_list.h"
+#include "protocol/outcome.h"
+#include "protocol/wire.h"
 #include "tap.h"
-#include "wire.h"
 
 #define MUTATIONS 4000
 

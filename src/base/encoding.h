@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * encoding.h
+ *	  Between the API's UTF-8 and the database's encoding.
+ *
+ * IDENTIFICATION
+ *	  src/base/encoding.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_ENCODING_H
+#define WAWP_ENCODING_H
+
+/* What stands for a placeholder in a message. */
+typedef struct TextPart
+{
+	const char *placeholder;
+	const char *text;
+} TextPart;
+
+extern const char *text_to_server(const char *utf8);
+extern const char *text_from_server(const char *text);
+extern char *text_fill(const char *template, const TextPart *parts, int nparts, int max_chars);
+
+#endif							/* WAWP_ENCODING_H */

@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.h
+ *	  Configuration parameters.
+ *
+ * IDENTIFICATION
+ *	  src/base/guc.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_GUC_H
+#define WAWP_GUC_H
+
+extern char *wawp_instance_name;	/* wawp.instance; "" when unset */
+extern char *wawp_allowed_hosts;	/* wawp.allowed_hosts */
+extern int	wawp_max_response_size; /* wawp.max_response_size, in kB */
+extern int	wawp_connection_max_age;	/* wawp.connection_max_age, in seconds */
+extern char *wawp_actor;		/* wawp.actor; "" when unset */
+extern bool wawp_worker_on;		/* wawp.worker */
+extern bool wawp_notify;		/* wawp.notify */
+extern int	wawp_max_in_flight; /* wawp.max_in_flight */
+extern int	wawp_member_list_cache; /* wawp.member_list_cache, in kB */
+extern int	wawp_max_limiters;	/* wawp.max_limiters */
+extern int	wawp_audit_retention;	/* wawp.audit_retention, in minutes; 0 = keep */
+extern int	wawp_audit_timeout; /* wawp.audit_timeout, in ms */
+extern int	wawp_inferred_suppression;	/* wawp.inferred_suppression, in minutes; 0 = none */
+extern int	wawp_retention;		/* wawp.retention, in minutes; 0 = keep */
+
+extern void guc_init(void);
+
+#endif							/* WAWP_GUC_H */

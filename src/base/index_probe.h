@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * index_probe.h
+ *	  Is there such a row?  An index is asked, without a statement.
+ *
+ * IDENTIFICATION
+ *	  src/base/index_probe.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_INDEX_PROBE_H
+#define WAWP_INDEX_PROBE_H
+
+#define PROBE_MAX_KEYS 3
+
+typedef enum ProbeResult
+{
+	PROBE_NONE,
+	PROBE_FOUND,
+	PROBE_UNKNOWN				/* the index is missing or not valid: ask by a statement */
+} ProbeResult;
+
+/* A table of schema wawp, one of its indexes, and what the index begins with. */
+typedef struct Probe
+{
+	const char *table;
+	const char *index;
+	int			nkeys;
+	Datum		keys[PROBE_MAX_KEYS];	/* of the index columns' types: text, name or bigint; a text of 0 is null */
+} Probe;
+
+extern ProbeResult probe_first(const Probe *probe);
+extern ProbeResult probe_first_int8(const Probe *probe, const char *column, int64 *value);
+
+#endif							/* WAWP_INDEX_PROBE_H */

@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * requester.h
+ *	  Who asks, from where, and whether the transaction lets them.
+ *
+ * IDENTIFICATION
+ *	  src/base/requester.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_REQUESTER_H
+#define WAWP_REQUESTER_H
+
+#include "fmgr.h"
+
+extern const char *asker_login_role(void);
+extern const char *asker_client_address(void);
+extern void asker_require_read_write(FunctionCallInfo fcinfo);
+
+#endif							/* WAWP_REQUESTER_H */

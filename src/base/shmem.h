@@ -1,0 +1,147 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.h
+ *	  What wawp's processes share.
+ *
+ * IDENTIFICATION
+ *	  src/base/shmem.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_SHMEM_H
+#define WAWP_SHMEM_H
+
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "utils/hsearch.h"
+#include "utils/timestamp.h"
+
+#include "protocol/jid.h"
+
+#include "compat.h"
+
+/* databases of one cluster that can have a worker */
+#define SHMEM_SLOTS 64
+/* lanes named at a wake; more than that and the worker looks for itself */
+#define SHMEM_WAKE_LANES 32
+
+/* The unit of pacing and ordering: a group of an instance. */
+typedef struct LaneKey
+{
+	NameData	instance;
+	char		group[JID_SIZE];
+} LaneKey;
+
+/* Parts of a worker's work that fail and succeed for reasons of their own. */
+typedef enum WorkerPart
+{
+	PART_CYCLE,					/* serving the queue */
+	PART_MAIL,					/* recording session calls */
+	PART_PRUNE					/* retention */
+} WorkerPart;
+
+#define WORKER_PARTS 3
+#define TROUBLE_BYTES 256
+
+/* How a part of a worker's work fails: worker_status.c. */
+typedef struct WorkerTrouble
+{
+	int			errors;			/* in a row; 0: it never failed */
+	int			sqlstate;
+	TimestampTz since;
+	int64		failed_ms;		/* monotonic */
+	int64		succeeded_ms;	/* monotonic; before failed_ms: it fails */
+	char		message[TROUBLE_BYTES];
+} WorkerTrouble;
+
+/* One database's worker.  All fields under WawpShared.lock. */
+typedef struct WorkerSlot
+{
+	Oid			dbid;			/* InvalidOid: free */
+	pid_t		pid;			/* 0: no worker runs */
+	Latch	   *latch;			/* of that worker */
+	bool		wanted;			/* told something that no worker has taken up */
+	bool		was_told_to_end;	/* the last worker was; it did not fail */
+	bool		died_blamelessly;	/* ... and could not say so in the rows it was sending */
+	bool		serving;		/* the worker found the extension */
+	bool		replayed;		/* the limiter knows this database's last day */
+	bool		has_no_process; /* the server had none free for it */
+	bool		is_off;			/* the worker's own wawp.worker */
+	TimestampTz started_at;
+	TimestampTz last_cycle_at;	/* that committed */
+	int			in_flight;		/* requests claimed or under way */
+	WorkerTrouble troubles[WORKER_PARTS];
+	int			bars;			/* statements that keep the worker out */
+	bool		permit;			/* CALL wawp_drain() waits; serve although off */
+	int64		permit_number;	/* of the call that has it */
+	int64		permit_requests;	/* how many more requests it allows */
+	int64		permit_until;	/* monotonic ms */
+	bool		mail;			/* sessions have posted records */
+	bool		rescan;			/* look at the whole queue */
+	int			nlanes;
+	LaneKey		lanes[SHMEM_WAKE_LANES];	/* got new intents */
+} WorkerSlot;
+
+/* room for a packed record of fifty people with every text at its limit (text_limit.h) */
+#define RELAY_BYTES 12288
+
+typedef enum RelayState
+{
+	RELAY_FREE,
+	RELAY_POSTED,
+	RELAY_TAKEN,
+	RELAY_WRITTEN
+} RelayState;
+
+/* A record on its way from a session to the worker: audit_mailbox.c. */
+typedef struct RelayMessage
+{
+	RelayState	state;
+	Oid			dbid;			/* whose worker writes it */
+	Latch	   *latch;			/* of the session */
+	bool		withdrawn;		/* the session does not wait any more */
+	bool		is_committed;	/* its record is in the log */
+	int			length;
+	char		data[RELAY_BYTES];
+	WAWP_POISON_GAP
+} RelayMessage;
+
+/* One backend's.  All of it under WawpShared.relay_lock. */
+typedef struct RelayBox
+{
+	RelayMessage sent;
+	RelayMessage answered;
+} RelayBox;
+
+typedef struct WawpShared
+{
+	LWLock	   *lock;			/* guards slots and launcher_latch */
+	LWLock	   *limiter_lock;	/* guards limiter.c's table */
+	LWLock	   *relay_lock;		/* guards the boxes */
+	Latch	   *launcher_latch; /* NULL: no launcher runs */
+	bool		limiter_is_rebuilt; /* every database's last day is known; only ever set */
+	WorkerSlot	slots[SHMEM_SLOTS];
+} WawpShared;
+
+extern WawpShared *wawp_shared; /* NULL: not preloaded */
+extern HTAB *wawp_limiters;		/* limiter.c's table */
+extern RelayBox *wawp_relay_boxes;	/* one for each backend */
+extern int	wawp_relay_nboxes;
+
+extern void shmem_init(void);
+extern bool shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan);
+extern bool shmem_want_worker(Oid dbid);
+extern bool shmem_bring_mail(Oid dbid);
+extern void shmem_forget_database(Oid dbid);
+extern bool shmem_needs_replay(Oid dbid);
+extern void shmem_note_replay(Oid dbid);
+extern pid_t shmem_worker_pid(Oid dbid);
+extern bool shmem_read_slot(Oid dbid, WorkerSlot *copy);
+extern int64 shmem_give_permit(Oid dbid, int64 requests, int64 until);
+extern bool shmem_has_permit(Oid dbid, int64 number);
+extern void shmem_end_permit(Oid dbid, int64 number);
+extern void shmem_wake_launcher(void);
+extern pid_t shmem_bar_worker(Oid dbid, bool is_first_call);
+extern void shmem_admit_worker(Oid dbid, bool is_gone, bool had_worker);
+
+#endif							/* WAWP_SHMEM_H */

@@ -1,0 +1,164 @@
+/*-------------------------------------------------------------------------
+ *
+ * text_limit.c
+ *	  How long the texts are that users give.
+ *
+ * One table: the name that an argument, column or parameter has, its limit and
+ * the unit.  A text that is too long is refused where it is asked for (22001),
+ * before it is fetched or decompressed; where nothing may fail because of it,
+ * it is cut.  The trigger function here checks the columns of a table that are
+ * named as its arguments.
+ *
+ * Memory: what is cut is in the current context.  No catalogs, no locks.
+ *
+ * IDENTIFICATION
+ *	  src/base/text_limit.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "base/text_limit.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "protocol/mailbox_record.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+
+PG_FUNCTION_INFO_V1(wawp_text_limits);
+
+typedef enum TextUnit
+{
+	UNIT_BYTES,
+	UNIT_CHARACTERS
+} TextUnit;
+
+static const char *const unit_names[] = {
+	[UNIT_BYTES] = "bytes",
+	[UNIT_CHARACTERS] = "characters"
+};
+
+#define KEEP_IT "Keep what is longer in a table of your own, and its key in \"context\"."
+
+static const struct
+{
+	const char *name;
+	size_t		most;
+	TextUnit	unit;
+	const char *hint;
+}			limits[] =
+{
+	[TEXT_REASON] = {"reason", TEXT_MAX_REASON, UNIT_BYTES, KEEP_IT},
+	[TEXT_BATCH_ID] = {"batch_id", TEXT_MAX_BATCH_ID, UNIT_BYTES, "A batch_id is a name; leave it out to have one made."},
+	[TEXT_CONTEXT] = {"context", TEXT_MAX_CONTEXT, UNIT_BYTES, "Keep the document in a table of your own, and its key in \"context\"."},
+	[TEXT_GROUP_JID] = {"group_jid", TEXT_MAX_JID, UNIT_BYTES, "A group JID is \"<digits>@g.us\" or \"<digits>-<digits>@g.us\"."},
+	[TEXT_JID] = {"jid", TEXT_MAX_JID, UNIT_BYTES, "A person is \"<digits>@c.us\", or a phone number with its country code."},
+	[TEXT_CHAT_JID] = {"chat_jid", TEXT_MAX_JID, UNIT_BYTES, "A chat is a person (\"<digits>@c.us\") or a group (\"<digits>@g.us\")."},
+	[TEXT_DETAIL] = {"detail", TEXT_MAX_DETAIL, UNIT_BYTES, KEEP_IT},
+	[TEXT_SUBJECT] = {"subject", TEXT_MAX_SUBJECT, UNIT_CHARACTERS, "Shorten the name of the group."},
+	[TEXT_INVITE_TEXT] = {"invite_text", TEXT_MAX_INVITE_TEXT, UNIT_CHARACTERS, "A message has at most 4,096 characters, and the link and the group's name come to it."},
+	[TEXT_WELCOME_TEXT] = {"welcome_text", TEXT_MAX_WELCOME_TEXT, UNIT_CHARACTERS, "A message has at most 4,096 characters, and the names come to it."},
+};
+
+static void
+refuse(TextLimit limit, size_t length, TextUnit unit)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
+			 errmsg("\"%s\" is too long: at most %zu %s are allowed", limits[limit].name, limits[limit].most,
+					unit_names[limits[limit].unit]),
+			 errdetail("It has %zu %s.", length, unit_names[unit]),
+			 errhint("%s", limits[limit].hint)));
+}
+
+/*
+ * Raises 22001 if a text or jsonb is longer than its limit.  The value may be
+ * compressed or out of line: it is fetched only to count characters, and only
+ * if it has few enough bytes.
+ */
+void
+text_limit_check(TextLimit limit, Datum value)
+{
+	size_t		most = limits[limit].most;
+	size_t		length = toast_raw_datum_size(value) - VARHDRSZ;
+	text	   *fetched;
+
+	if (length <= most)
+		return;
+	if (limits[limit].unit == UNIT_BYTES || length > most * pg_database_encoding_max_length())
+		refuse(limit, length, UNIT_BYTES);
+	fetched = DatumGetTextPP(value);
+	length = pg_mbstrlen_with_len(VARDATA_ANY(fetched), VARSIZE_ANY_EXHDR(fetched));
+	if (length > most)
+		refuse(limit, length, UNIT_CHARACTERS);
+}
+
+/* The nth argument of an SQL function, in the database's encoding; NULL stays NULL; raises 22001. */
+const char *
+text_limit_arg(FunctionCallInfo fcinfo, int n, TextLimit limit)
+{
+	if (PG_ARGISNULL(n))
+		return NULL;
+	text_limit_check(limit, PG_GETARG_DATUM(n));
+	return text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+/* A text that is within its limit of bytes: itself, or its beginning and RECORD_CUT_MARK; NULL stays NULL. */
+const char *
+text_limit_cut(TextLimit limit, const char *text)
+{
+	size_t		most = limits[limit].most;
+	size_t		mark = strlen(RECORD_CUT_MARK);
+
+	Assert(limits[limit].unit == UNIT_BYTES);
+	if (text == NULL || strnlen(text, most + 1) <= most)
+		return text;
+	return psprintf("%.*s%s", pg_mbcliplen(text, most, most - mark), text, RECORD_CUT_MARK);
+}
+
+/* The limit of a column; -1 when it has none. */
+int
+text_limit_named(const char *name)
+{
+	for (size_t i = 0; i < lengthof(limits); i++)
+		if (strcmp(limits[i].name, name) == 0)
+			return (int) i;
+	return -1;
+}
+
+/*
+ * BEFORE ROW trigger whose arguments name columns: raises 22001 for the first
+ * that is too long.
+ */
+Datum
+wawp_text_limits(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	HeapTuple	row;
+	TupleDesc	desc;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		elog(ERROR, "wawp._text_limits() is a trigger");
+	desc = RelationGetDescr(trigger->tg_relation);
+	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
+	for (int i = 0; i < trigger->tg_trigger->tgnargs; i++)
+	{
+		const char *column = trigger->tg_trigger->tgargs[i];
+		int			limit = text_limit_named(column);
+		int			number = SPI_fnumber(desc, column);
+		bool		isnull = true;
+		Datum		value = number > 0 ? heap_getattr(row, number, desc, &isnull) : (Datum) 0;
+
+		if (limit < 0 || number <= 0)
+			elog(ERROR, "column \"%s\" has no limit", column);
+		if (!isnull)
+			text_limit_check((TextLimit) limit, value);
+	}
+	return PointerGetDatum(row);
+}

@@ -1,0 +1,545 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.c
+ *	  One call of the API: what to send, what came back, what it means.
+ *
+ * Everything that leaves goes through start_request, where an instance, an
+ * endpoint and a payload become a request; everything that comes back is read
+ * by call_classify, which joins wire.c (what does it say) and outcome.c (what
+ * does it mean).  Whether it may leave and what is recorded is
+ * decided above: by send.c for calls by hand, by claim.c and settle.c for the
+ * queue.
+ *
+ * No transaction or lock is taken here.  Results live in the current memory
+ * context; they are UTF-8, and whatever a caller may show has gone through
+ * redact.c.
+ *
+ * IDENTIFICATION
+ *	  src/client/call.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/encoding.h"
+#include "base/guc.h"
+#include "client/call.h"
+#include "mb/pg_wchar.h"
+#include "protocol/redact.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+
+#define TOKEN_FIELD "access_token"
+#define INSTANCE_FIELD "instance_id"
+
+#define IS_SUCCESS(status) ((status) >= 200 && (status) < 300)
+
+#define MAX_DETAIL_BYTES 500	/* of an answer's text in a row or an error */
+
+/*
+ * ---- sending
+ */
+
+/* The three ways of passing credentials: wawp-api.md, section 1.3. */
+static int
+put_credentials(const WawpInstance *instance, WireField *fields)
+{
+	fields[0] = (WireField) {INSTANCE_FIELD, instance->instance_id};
+	if (instance->auth == AUTH_HEADER)
+		return 1;
+	fields[1] = (WireField) {TOKEN_FIELD, instance->access_token};
+	return 2;
+}
+
+static int
+put_payload(const Endpoint *endpoint, const CallRequest *request, WireField *fields)
+{
+	int			n = 0;
+
+	if (endpoint->group_field && request->group)
+		fields[n++] = (WireField) {endpoint->group_field, request->group};
+	for (int i = 0; i < CALL_MAX_FIELDS && request->fields[i].name; i++)
+		fields[n++] = request->fields[i];
+	return n;
+}
+
+static void
+put_path(const Endpoint *endpoint, const CallRequest *request, StringInfo url)
+{
+	for (const char *c = endpoint->path; *c; c++)
+	{
+		if (*c == '%')
+			wire_put_percent(url, request->group ? request->group : request->path_value);
+		else
+			appendStringInfoChar(url, *c);
+	}
+}
+
+/* Fills in what a request of this endpoint looks like on the wire. */
+static void
+compose(const WawpInstance *instance, const Endpoint *endpoint,
+		const CallRequest *request, HttpRequest *http)
+{
+	WireField	fields[CALL_MAX_FIELDS + 3];
+	bool		in_query = !endpoint->post || instance->auth == AUTH_QUERY;
+	int			ncredentials = put_credentials(instance, fields);
+	int			nfields = ncredentials + put_payload(endpoint, request, fields + ncredentials);
+	StringInfoData url;
+	StringInfoData body;
+
+	initStringInfo(&url);
+	initStringInfo(&body);
+	appendStringInfo(&url, "%s%s", instance->base.origin, instance->base.path);
+	put_path(endpoint, request, &url);
+	if (in_query)
+		wire_put_query(&url, fields, endpoint->post ? ncredentials : nfields);
+	if (endpoint->post)
+		wire_put_body(&body, fields + (in_query ? ncredentials : 0),
+					  nfields - (in_query ? ncredentials : 0), request->people, request->npeople);
+	http->post = endpoint->post;
+	http->url = url.data;
+	http->body = endpoint->post ? body.data : NULL;
+	if (instance->auth == AUTH_HEADER)
+		http->secret_header = psprintf("access-token: %s", instance->access_token);
+}
+
+static HttpTransfer *
+start_request(const WawpInstance *instance, const Endpoint *endpoint, const CallRequest *request)
+{
+	HttpRequest http = {
+		.ca_file = instance->ca_file,
+		.connect_timeout_ms = instance->connect_timeout_ms,
+		.timeout_ms = instance->timeout_ms,
+		.max_body = (size_t) wawp_max_response_size * 1024,
+		.may_reach_loopback = instance->may_reach_loopback,
+		.loopback_only = strcmp(instance->base.scheme, "https") != 0
+	};
+
+	compose(instance, endpoint, request, &http);
+	return http_start(&http);
+}
+
+/*
+ * Starts a request for a caller that waits itself.  It belongs to the current
+ * memory context; an endpoint's fallback is not asked.
+ */
+HttpTransfer *
+call_begin(const WawpInstance *instance, const CallRequest *request)
+{
+	return start_request(instance, endpoint_get(request->endpoint), request);
+}
+
+static const HttpResult *
+send_once(const WawpInstance *instance, const Endpoint *endpoint, const CallRequest *request)
+{
+	return http_wait(start_request(instance, endpoint, request));
+}
+
+static BodyKind
+body_kind(const WireAnswer *answer)
+{
+	if (answer->is_json)
+		return BODY_JSON;
+	if (answer->text == NULL)
+		return BODY_NONE;
+	return answer->kind == WIRE_UNREADABLE ? BODY_PAGE : BODY_SENTENCE;
+}
+
+static bool
+is_missing_route(const HttpResult *result)
+{
+	WireAnswer	answer;
+
+	if (result->fate != HTTP_ANSWERED || result->status < 400)
+		return false;
+	answer = wire_read_answer(result->body, result->body_len);
+	return outcome_is_missing_route(result->status, answer.text, body_kind(&answer));
+}
+
+/*
+ * Sends a request and waits for its answer, whatever that is.  When the API
+ * has no such route, the endpoint's fallback is asked.
+ */
+const HttpResult *
+call_send(const WawpInstance *instance, const CallRequest *request)
+{
+	const Endpoint *endpoint = endpoint_get(request->endpoint);
+	const HttpResult *result = send_once(instance, endpoint, request);
+	const Endpoint *fallback = endpoint_get(endpoint->fallback);
+
+	if (fallback && is_missing_route(result))
+		result = send_once(instance, fallback, request);
+	return result;
+}
+
+/*
+ * ---- reading what came back
+ */
+
+static const char *
+append_remark(const char *text, const char *remark)
+{
+	return text ? psprintf("%s; %s", text, remark) : remark;
+}
+
+/* What to tell about an outcome: the answer's text, or why, or what it is. */
+static const char *
+detail_of(OutcomeReading reading, const char *text)
+{
+	return text ? text : reading.note ? reading.note : outcome_complaint(reading.outcome);
+}
+
+static CallVerdict
+judge_person(WawpOperation operation, const WirePerson *person, int http_status, bool after_success)
+{
+	CallVerdict verdict = {
+		.jid = person->jid,
+		.lid = person->lid,
+		.id = person->id,
+		.card_sent = person->card_sent,
+		.unaddressable = person->unaddressable
+	};
+	OutcomeReading reading;
+
+	if (person->has_code || !(person->said_ok || person->listed_as_added))
+		reading = outcome_of_person(operation, person->has_code ? person->code : 0,
+									person->inner_code, person->text, after_success);
+	else if (person->listed_as_added)
+		reading = outcome_of_person(operation, 200, 0, NULL, false);
+	else
+		reading = (OutcomeReading) {.outcome = WAWP_ACCEPTED};
+	verdict.outcome = reading.outcome;
+	verdict.code = person->has_code ? person->code : http_status;
+	verdict.detail = detail_of(reading, person->text);
+	if (person->card_sent)
+		verdict.detail = append_remark(verdict.detail, "the engine has sent its own invitation card");
+	if (person->unaddressable)
+		verdict.detail = append_remark(verdict.detail, "the person cannot be messaged either");
+	return verdict;
+}
+
+static void
+judge_people(WawpOperation operation, const WireAnswer *answer, int http_status, CallReading *reading)
+{
+	bool		after_success = false;
+
+	reading->npeople = answer->npeople;
+	reading->people = palloc(sizeof(CallVerdict) * answer->npeople);
+	for (int i = 0; i < answer->npeople; i++)
+	{
+		reading->people[i] = judge_person(operation, &answer->people[i], http_status, after_success);
+		if (answer->people[i].has_code && answer->people[i].code == 200)
+			after_success = true;
+	}
+}
+
+/* The whole of a 2xx answer that names nobody and refuses nothing. */
+static OutcomeReading
+judge_success(WawpOperation operation, const WireAnswer *answer, const char *body, size_t len)
+{
+	if (answer->kind == WIRE_OK && outcome_is_quota_text(answer->text))
+		return (OutcomeReading) {.outcome = WAWP_QUOTA_EXCEEDED};
+	if (answer->kind == WIRE_OK ||
+		(operation == WAWP_OP_SEND && answer->kind == WIRE_OTHER && wire_read_message_id(body, len)))
+		return (OutcomeReading) {.outcome = WAWP_ACCEPTED};
+	return (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT,.note = "the answer cannot be read"};
+}
+
+static OutcomeReading
+judge_refusal(WawpOperation operation, const WireAnswer *answer, int http_status)
+{
+	/* a page's or a broken body's beginning is shown, never interpreted */
+	const char *text = answer->kind == WIRE_UNREADABLE ? NULL : answer->text;
+
+	return outcome_of_refusal(operation, IS_SUCCESS(http_status) ? answer->status : http_status,
+							  answer->engine_code, answer->code, text, body_kind(answer));
+}
+
+/*
+ * Reads a whole answer: any HTTP status, any body.
+ *
+ * `people` has a verdict for each person the body names; `whole` holds for the
+ * rest, and for all when it names nobody.
+ */
+CallReading
+call_classify(WawpOperation operation, int http_status, const char *body, size_t len)
+{
+	CallReading reading = {.whole = {.code = http_status}};
+	WireAnswer	answer = wire_read_answer(body, len);
+	OutcomeReading whole;
+
+	if (!IS_SUCCESS(http_status) || answer.kind == WIRE_REFUSED)
+		whole = judge_refusal(operation, &answer, http_status);
+	else if (answer.kind == WIRE_PEOPLE)
+	{
+		judge_people(operation, &answer, http_status, &reading);
+		whole = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT,.note = "the answer does not mention this person"};
+	}
+	else
+		whole = judge_success(operation, &answer, body, len);
+	reading.whole.outcome = whole.outcome;
+	reading.is_outage = whole.is_outage;
+	reading.whole.detail = detail_of(whole, answer.kind == WIRE_PEOPLE ? NULL : answer.text);
+	return reading;
+}
+
+/* How an answer that is not whole, or none, is to be read. */
+static CallReading
+classify_loss(WawpOperation operation, const HttpResult *result)
+{
+	CallReading reading = {.whole = {.code = result->status}};
+	OutcomeReading whole = {.outcome = WAWP_UNKNOWN_RESULT};
+
+	if (result->fate == HTTP_NOT_SENT)
+		whole.outcome = WAWP_UNREACHABLE;
+	else if (result->status >= 300)
+		whole = outcome_of_refusal(operation, result->status, 0, NULL, NULL, BODY_NONE);
+	reading.whole.outcome = whole.outcome;
+	reading.is_outage = whole.is_outage;
+	reading.whole.detail = result->fate == HTTP_TOO_LARGE
+		? "the answer is larger than wawp.max_response_size allows"
+		: result->error;
+	return reading;
+}
+
+/* Reads how a request ended, whatever that is. */
+CallReading
+call_classify_result(WawpOperation operation, const HttpResult *result)
+{
+	if (result->fate == HTTP_ANSWERED)
+		return call_classify(operation, result->status, result->body, result->body_len);
+	return classify_loss(operation, result);
+}
+
+/*
+ * ---- functions that raise
+ */
+
+/*
+ * A text of an answer as it may be shown: without the token, and short.  In
+ * that order, lest the cut leave half a token.
+ */
+static const char *
+showable(const WawpInstance *instance, const char *text)
+{
+	char	   *shown = redact_secret(text, instance->access_token);
+
+	if (shown && strlen(shown) > MAX_DETAIL_BYTES)
+		shown[pg_encoding_mbcliplen(PG_UTF8, shown, strlen(shown), MAX_DETAIL_BYTES)] = '\0';
+	return shown;
+}
+
+/* What happened, for an error's detail. */
+static const char *
+facts(const WawpInstance *instance, const HttpResult *result, const char *text)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	if (result->status != 0)
+		appendStringInfo(&out, "HTTP status %d", result->status);
+	else
+		appendStringInfoString(&out, "No HTTP status");
+	appendStringInfo(&out, " after %d ms (name %d, connect %d, TLS %d, first byte %d)",
+					 result->total_ms, result->dns_ms, result->connect_ms,
+					 result->tls_ms, result->first_byte_ms);
+	if (text)
+		appendStringInfo(&out, ": %s", showable(instance, text));
+	else
+		appendStringInfoChar(&out, '.');
+	return text_to_server(out.data);
+}
+
+static int
+sqlstate_of(const char *code)
+{
+	return MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]);
+}
+
+/*
+ * Raises the error that an answer amounts to for a function which cannot use
+ * it: a refusal under any status, a lost answer, or one of an unknown form.
+ */
+void
+call_refuse(const WawpInstance *instance, const CallRequest *request, const HttpResult *result)
+{
+	const char *what = endpoint_get(request->endpoint)->what;
+	CallReading reading = call_classify_result(WAWP_OP_READ, result);
+	const OutcomeInfo *info = outcome_info(reading.whole.outcome);
+	const char *detail = facts(instance, result, reading.whole.detail);
+
+	if (result->fate == HTTP_TOO_LARGE)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("could not %s: the answer is too large", what),
+				 errdetail_internal("%s", detail),
+				 errhint("wawp.max_response_size sets the limit.")));
+	if (http_is_success(result) &&
+		(info->sqlstate == NULL || info->outcome == WAWP_UNKNOWN_RESULT || reading.npeople > 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("could not %s: the answer cannot be read", what),
+				 errdetail_internal("%s", detail)));
+	ereport(ERROR,
+			(errcode(sqlstate_of(info->sqlstate)),
+			 errmsg("could not %s: %s", what, info->text),
+			 errdetail_internal("%s", detail),
+			 info->hint ? errhint("%s", info->hint) : 0));
+}
+
+/*
+ * Sends a request whose answer is read by its caller.  Raises an error unless
+ * a whole answer with a 2xx status came; the body may still be a refusal.
+ */
+const HttpResult *
+call_read(const WawpInstance *instance, const CallRequest *request)
+{
+	const HttpResult *result = call_send(instance, request);
+
+	if (!http_is_success(result))
+		call_refuse(instance, request, result);
+	return result;
+}
+
+/*
+ * ---- membership: a verdict for each person, never an error
+ */
+
+static EndpointId
+endpoint_of(WawpOperation operation)
+{
+	switch (operation)
+	{
+		case WAWP_OP_ADD:
+			return ENDPOINT_ADD;
+		case WAWP_OP_REMOVE:
+			return ENDPOINT_REMOVE;
+		case WAWP_OP_PROMOTE:
+			return ENDPOINT_PROMOTE;
+		case WAWP_OP_DEMOTE:
+			return ENDPOINT_DEMOTE;
+		default:
+			elog(ERROR, "operation %d changes no membership", operation);
+			return ENDPOINT_NONE;
+	}
+}
+
+/*
+ * A refusal of the whole call that speaks of one person cannot be held
+ * against several: who was meant is not known.
+ */
+static CallVerdict
+whole_for_many(CallVerdict whole, int npeople)
+{
+	OutcomeScope scope = outcome_info(whole.outcome)->scope;
+
+	if (npeople > 1 && scope == SCOPE_PERSON &&
+		whole.outcome != WAWP_ACCEPTED && whole.outcome != WAWP_UNRECOGNISED)
+		whole.outcome = WAWP_UNKNOWN_RESULT;
+	return whole;
+}
+
+static bool
+is_verdict_for(const CallVerdict *verdict, const CallPerson *person)
+{
+	return jid_same(&verdict->jid, &person->jid) || jid_same(&verdict->lid, &person->jid) ||
+		jid_same(&verdict->jid, &person->lid) || jid_same(&verdict->lid, &person->lid);
+}
+
+/*
+ * The verdict that speaks of the i-th person asked for: found by the person's
+ * number or LID.  An entry that names somebody else, or a LID that nobody knows,
+ * says nothing of them; its place is no evidence (Baileys#1842).  Where one
+ * person was asked for and one entry came, it is theirs.
+ */
+static const CallVerdict *
+verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, int i)
+{
+	for (int k = 0; k < reading->npeople; k++)
+		if (is_verdict_for(&reading->people[k], people[i]))
+			return &reading->people[k];
+	if (npeople == 1 && reading->npeople == 1 && reading->people[0].jid.kind != people[i]->jid.kind)
+		return &reading->people[0];
+	return &reading->whole;
+}
+
+/* Fills in what became of one person. */
+void
+call_settle_person(CallPerson *person, const CallVerdict *verdict, const WawpInstance *instance)
+{
+	person->outcome = verdict->outcome;
+	person->sent = verdict->outcome != WAWP_UNREACHABLE;
+	person->code = verdict->code;
+	person->card_sent = verdict->card_sent;
+	person->unaddressable = verdict->unaddressable;
+	person->detail = showable(instance, verdict->detail);
+	if (person->jid.kind == JID_PERSON && verdict->jid.kind == JID_LID)
+		person->lid = verdict->jid;
+	else if (person->jid.kind == JID_PERSON && verdict->lid.kind == JID_LID)
+		person->lid = verdict->lid;
+}
+
+/*
+ * The verdict that keeps people from being asked for: the call's own, or that
+ * of a person who met a limit of the group or the account.  NULL: go on.
+ */
+static const CallVerdict *
+verdict_that_ends(const CallReading *reading)
+{
+	if (reading->npeople == 0)
+		return outcome_info(reading->whole.outcome)->scope == SCOPE_PERSON ? NULL : &reading->whole;
+	for (int i = 0; i < reading->npeople; i++)
+		if (outcome_info(reading->people[i].outcome)->scope == SCOPE_CALL)
+			return &reading->people[i];
+	return NULL;
+}
+
+/*
+ * Starts one request for at most CALL_MAX_PEOPLE people.  It belongs to the
+ * current memory context; call_end_membership reads its answer.
+ */
+HttpTransfer *
+call_begin_membership(const WawpInstance *instance, WawpOperation operation,
+					  const char *group, CallPerson **people, int npeople)
+{
+	const char *jids[CALL_MAX_PEOPLE];
+	CallRequest request = {
+		.endpoint = endpoint_of(operation),
+		.group = group,
+		.people = jids,
+		.npeople = npeople
+	};
+
+	for (int i = 0; i < npeople; i++)
+		jids[i] = people[i]->jid.text;
+	return start_request(instance, endpoint_get(request.endpoint), &request);
+}
+
+/*
+ * Fills in each person's outcome.  False when nobody else should be sent to
+ * this group, as `end` says.
+ */
+bool
+call_end_membership(const WawpInstance *instance, WawpOperation operation,
+					const HttpResult *result, CallPerson **people, int npeople, CallVerdict *end)
+{
+	CallReading reading = call_classify_result(operation, result);
+	const CallVerdict *ending;
+	TimestampTz retry_at = 0;
+
+	reading.whole = whole_for_many(reading.whole, npeople);
+	if (result->retry_after >= 0)
+		retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), result->retry_after * INT64CONST(1000));
+	for (int i = 0; i < npeople; i++)
+	{
+		call_settle_person(people[i], verdict_for(&reading, people, npeople, i), instance);
+		people[i]->is_outage = reading.is_outage;
+		if (outcome_info(people[i]->outcome)->scope != SCOPE_PERSON)
+			people[i]->retry_at = retry_at;
+	}
+	ending = verdict_that_ends(&reading);
+	if (ending)
+		*end = *ending;
+	return ending == NULL;
+}

@@ -1,0 +1,1192 @@
+/*-------------------------------------------------------------------------
+ *
+ * http.c
+ *	  HTTP transfers that can be waited for on a latch.
+ *
+ * The only file that knows libcurl.  One engine per process, made at its first
+ * transfer and never in the postmaster (libcurl is not fork-safe): a multi
+ * handle driven by curl_multi_socket_action, with all its sockets and its
+ * timer behind one pollable descriptor.  A caller waits for that descriptor
+ * and its latch together, so cancel, timeout, termination and barriers work
+ * during a transfer; curl_multi_poll could not see the latch.  The engine
+ * serves one transfer as well as hundreds.
+ *
+ * The fence around libcurl:
+ * - Callbacks never palloc, ereport or check interrupts: that would jump over
+ *   libcurl's frames.  They fill a malloc'd buffer up to a limit, set a flag
+ *   and return short; whoever waits raises the error afterwards.
+ * - All signals are blocked around calls that can start a resolver thread,
+ *   which inherits the mask; PostgreSQL's handlers must not run there.
+ * - A request that was sent is never repeated by libcurl on its own, and none
+ *   is given to a connection that the server has closed: see on_request.
+ *
+ * Memory: a transfer lives in the memory context that was current at
+ * http_start.  A reset callback of that context takes it out of the engine and
+ * frees what libcurl and malloc hold, so an ERROR anywhere frees everything.
+ * Connections and spare easy handles stay with the engine for the next call.
+ *
+ * No lock is held and no transaction state is touched here.
+ *
+ * IDENTIFICATION
+ *	  src/client/http.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#if defined(HAVE_SYS_EPOLL_H)
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#elif defined(HAVE_SYS_EVENT_H)
+#include <sys/event.h>
+#endif
+
+#include "base/clock.h"
+#include "base/guc.h"
+#include "client/http.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "protocol/backoff.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "compat.h"
+
+#if LIBCURL_VERSION_NUM < 0x075500
+#error "wawp needs libcurl 7.85 or newer"
+#endif
+
+/* A JSON API sends a few hundred bytes; 64 kB leaves room for odd proxies. */
+#define MAX_HEADER_BYTES (64 * 1024)
+/* Above wawp.max_in_flight's default, below the usual limit of 1,024 files. */
+#define MAX_CONNECTIONS 256L
+/* While connecting, a host's two kinds of addresses may be tried at once. */
+#define MAX_SOCKETS (2 * MAX_CONNECTIONS)
+/* Easy handles kept for reuse; each costs about 6 kB. */
+#define MAX_SPARE_HANDLES 64
+#define FIRST_BUFFER_BYTES (16 * 1024)
+#define EVENTS_PER_ROUND 64
+/* Seconds; a date further off is a mistake. */
+
+struct HttpTransfer
+{
+	dlist_node	node;			/* in engine.active */
+	CURL	   *easy;
+	struct curl_slist *headers;
+	char	   *buffer;			/* malloc'd */
+	size_t		used;
+	size_t		allocated;
+	size_t		limit;
+	size_t		header_bytes;
+	const char *ca_file;		/* the request's */
+	bool		post;
+	bool		may_reach_loopback;
+	bool		loopback_only;
+	/* set by callbacks */
+	bool		too_large;
+	bool		out_of_memory;
+	bool		address_refused;
+	bool		resend_refused;
+	bool		connection_is_new;
+	bool		is_stale;		/* its connection is closed, nothing was sent */
+	bool		request_begun;
+	bool		done;
+	HttpResult	result;
+	char		error[CURL_ERROR_SIZE];
+	MemoryContextCallback release;
+};
+
+static struct
+{
+	CURLM	   *multi;			/* NULL: not made yet */
+	int			mux;			/* the one descriptor to wait for */
+	int			timer;			/* timerfd in it; unused with kqueue */
+	int64		due_at;			/* when libcurl wants to act; monotonic ms, 0: not by itself */
+	int64		armed_at;		/* when the timer goes off; 0: not by itself */
+	dlist_head	active;
+	struct
+	{
+		curl_socket_t socket;
+		int			port;		/* of this end; 0: not asked for yet */
+	}			sockets[MAX_SOCKETS];	/* that libcurl has open */
+	int			nsockets;
+	CURL	   *spare[MAX_SPARE_HANDLES];
+	int			nspare;
+	bool		broken;			/* the event queue refused a descriptor */
+	uint32		wait_event;
+}			engine;
+
+/*
+ * ---- the signal fence
+ */
+
+static void
+fence_signals(sigset_t *saved)
+{
+	static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+	sigset_t	all;
+
+	sigfillset(&all);
+	for (size_t i = 0; i < lengthof(synchronous); i++)
+		sigdelset(&all, synchronous[i]);
+	pthread_sigmask(SIG_SETMASK, &all, saved);
+}
+
+static void
+unfence_signals(const sigset_t *saved)
+{
+	pthread_sigmask(SIG_SETMASK, saved, NULL);
+}
+
+/*
+ * ---- one descriptor for all sockets and the timer
+ *
+ * The functions below are the whole difference between epoll and kqueue.
+ */
+
+typedef struct MuxEvent
+{
+	curl_socket_t socket;		/* CURL_SOCKET_TIMEOUT for the timer */
+	int			what;			/* CURL_CSELECT_ bits */
+} MuxEvent;
+
+#if defined(HAVE_SYS_EPOLL_H)
+
+static bool
+mux_open(void)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	engine.mux = epoll_create1(EPOLL_CLOEXEC);
+	if (engine.mux < 0)
+		return false;
+	engine.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	event.data.fd = engine.timer;
+	if (engine.timer >= 0 && epoll_ctl(engine.mux, EPOLL_CTL_ADD, engine.timer, &event) == 0)
+		return true;
+	if (engine.timer >= 0)
+		close(engine.timer);
+	close(engine.mux);
+	return false;
+}
+
+static bool
+mux_watch(curl_socket_t socket, int what)
+{
+	struct epoll_event event = {.data.fd = socket};
+
+	if (what == CURL_POLL_REMOVE)
+	{
+		epoll_ctl(engine.mux, EPOLL_CTL_DEL, socket, NULL);
+		return true;
+	}
+	event.events = (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
+	if (epoll_ctl(engine.mux, EPOLL_CTL_MOD, socket, &event) == 0)
+		return true;
+	return errno == ENOENT && epoll_ctl(engine.mux, EPOLL_CTL_ADD, socket, &event) == 0;
+}
+
+/* timeout_ms: -1 stops the timer, 0 lets it fire at once. */
+static bool
+mux_set_timer(long timeout_ms)
+{
+	struct itimerspec spec = {{0, 0}, {0, 0}};
+
+	if (timeout_ms == 0)
+		spec.it_value.tv_nsec = 1;
+	else if (timeout_ms > 0)
+	{
+		spec.it_value.tv_sec = timeout_ms / 1000;
+		spec.it_value.tv_nsec = (timeout_ms % 1000) * 1000000L;
+	}
+	return timerfd_settime(engine.timer, 0, &spec, NULL) == 0;
+}
+
+static int
+mux_collect(MuxEvent *events)
+{
+	struct epoll_event ready[EVENTS_PER_ROUND];
+	int			n = epoll_wait(engine.mux, ready, EVENTS_PER_ROUND, 0);
+
+	for (int i = 0; i < n; i++)
+	{
+		uint32		bits = ready[i].events;
+		uint64		fired;
+
+		events[i].socket = ready[i].data.fd;
+		events[i].what = (bits & EPOLLIN ? CURL_CSELECT_IN : 0) |
+			(bits & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+			(bits & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+		if (ready[i].data.fd != engine.timer)
+			continue;
+		events[i].socket = CURL_SOCKET_TIMEOUT;
+		events[i].what = 0;
+		/* only to make the descriptor quiet again; the count is of no use */
+		if (read(engine.timer, &fired, sizeof(fired)) < 0)
+			continue;
+	}
+	return Max(n, 0);
+}
+
+#elif defined(HAVE_SYS_EVENT_H)
+
+static bool
+mux_open(void)
+{
+	engine.mux = kqueue();
+	return engine.mux >= 0;
+}
+
+static bool
+mux_watch(curl_socket_t socket, int what)
+{
+	static const struct
+	{
+		int			poll;
+		int			filter;
+	}			kinds[] = {{CURL_POLL_IN, EVFILT_READ}, {CURL_POLL_OUT, EVFILT_WRITE}};
+
+	for (int i = 0; i < 2; i++)
+	{
+		bool		wanted = what != CURL_POLL_REMOVE && (what & kinds[i].poll);
+		struct kevent change;
+
+		EV_SET(&change, socket, kinds[i].filter, wanted ? EV_ADD : EV_DELETE, 0, 0, 0);
+		if (kevent(engine.mux, &change, 1, NULL, 0, NULL) < 0 && wanted)
+			return false;
+	}
+	return true;
+}
+
+static bool
+mux_set_timer(long timeout_ms)
+{
+	struct kevent change;
+
+	EV_SET(&change, 1, EVFILT_TIMER, EV_DELETE, 0, 0, 0);
+	kevent(engine.mux, &change, 1, NULL, 0, NULL);
+	if (timeout_ms < 0)
+		return true;
+	EV_SET(&change, 1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, timeout_ms, 0);
+	return kevent(engine.mux, &change, 1, NULL, 0, NULL) == 0;
+}
+
+static int
+mux_collect(MuxEvent *events)
+{
+	struct kevent ready[EVENTS_PER_ROUND];
+	struct timespec now = {0, 0};
+	int			n = kevent(engine.mux, NULL, 0, ready, EVENTS_PER_ROUND, &now);
+
+	for (int i = 0; i < n; i++)
+	{
+		bool		is_timer = ready[i].filter == EVFILT_TIMER;
+
+		events[i].socket = is_timer ? CURL_SOCKET_TIMEOUT : (curl_socket_t) ready[i].ident;
+		events[i].what = is_timer ? 0 :
+			ready[i].filter == EVFILT_READ ? CURL_CSELECT_IN : CURL_CSELECT_OUT;
+	}
+	return Max(n, 0);
+}
+
+#else
+#error "wawp needs epoll or kqueue"
+#endif
+
+/*
+ * ---- libcurl's callbacks: no palloc, no ereport, no interrupts
+ */
+
+static int
+on_socket(CURL *easy pg_attribute_unused(), curl_socket_t socket, int what,
+		  void *data pg_attribute_unused(), void *socket_data pg_attribute_unused())
+{
+	if (mux_watch(socket, what))
+		return 0;
+	engine.broken = true;
+	return -1;
+}
+
+static int
+on_timer(CURLM *multi pg_attribute_unused(), long timeout_ms, void *data pg_attribute_unused())
+{
+	engine.due_at = timeout_ms < 0 ? 0 : clock_monotonic_ms() + timeout_ms;
+	return 0;
+}
+
+/*
+ * Before waiting: libcurl changes its mind several times a request, which costs
+ * no system call.  A timer that goes off too early does no harm.
+ */
+static void
+arm_timer(void)
+{
+	if (engine.due_at == 0 || (engine.armed_at != 0 && engine.armed_at <= engine.due_at))
+		return;
+	if (!mux_set_timer(Max(engine.due_at - clock_monotonic_ms(), 0)))
+		engine.broken = true;
+	engine.armed_at = engine.due_at;
+}
+
+static bool
+reserve_buffer(HttpTransfer *transfer, size_t more)
+{
+	size_t		needed = transfer->used + more + 1;
+	size_t		size = Max(transfer->allocated, FIRST_BUFFER_BYTES);
+	char	   *grown;
+
+	if (needed <= transfer->allocated)
+		return true;
+	while (size < needed)
+		size *= 2;
+	grown = realloc(transfer->buffer, size);
+	if (grown == NULL)
+		return false;
+	transfer->buffer = grown;
+	transfer->allocated = size;
+	return true;
+}
+
+static size_t
+on_body(char *data, size_t size, size_t count, void *arg)
+{
+	HttpTransfer *transfer = arg;
+	size_t		n = size * count;
+
+	if (n > transfer->limit - transfer->used)
+		transfer->too_large = true;
+	else if (!reserve_buffer(transfer, n))
+		transfer->out_of_memory = true;
+	if (transfer->too_large || transfer->out_of_memory)
+		return 0;
+	memcpy(transfer->buffer + transfer->used, data, n);
+	transfer->used += n;
+	transfer->buffer[transfer->used] = '\0';
+	return n;
+}
+
+static size_t
+on_header(char *data pg_attribute_unused(), size_t size, size_t count, void *arg)
+{
+	HttpTransfer *transfer = arg;
+
+	transfer->header_bytes += size * count;
+	if (transfer->header_bytes <= MAX_HEADER_BYTES)
+		return size * count;
+	transfer->too_large = true;
+	return 0;
+}
+
+typedef enum AddressKind
+{
+	ADDRESS_OTHER,
+	ADDRESS_LOOPBACK,
+	ADDRESS_LINK				/* this link or "this host": never an API, often a secret */
+} AddressKind;
+
+static AddressKind
+kind_of_v4(uint32 address)
+{
+	if ((address >> 24) == 127)
+		return ADDRESS_LOOPBACK;
+	return (address >> 24) == 0 || (address >> 16) == 0xA9FE ? ADDRESS_LINK : ADDRESS_OTHER;
+}
+
+/* Is there an IPv4 address in the last four bytes, by any of the mappings? */
+static bool
+holds_v4(const struct in6_addr *v6)
+{
+	static const unsigned char nat64[12] = {0x00, 0x64, 0xFF, 0x9B};
+
+	return IN6_IS_ADDR_V4MAPPED(v6) || IN6_IS_ADDR_V4COMPAT(v6) ||
+		memcmp(v6->s6_addr, nat64, sizeof(nat64)) == 0;
+}
+
+static AddressKind
+kind_of_address(const struct sockaddr *address)
+{
+	const struct in6_addr *v6 = &((const struct sockaddr_in6 *) address)->sin6_addr;
+	uint32		v4;
+
+	if (address->sa_family == AF_INET)
+		return kind_of_v4(ntohl(((const struct sockaddr_in *) address)->sin_addr.s_addr));
+	if (address->sa_family != AF_INET6)
+		return ADDRESS_LINK;
+	if (IN6_IS_ADDR_LOOPBACK(v6))
+		return ADDRESS_LOOPBACK;
+	if (IN6_IS_ADDR_UNSPECIFIED(v6) || IN6_IS_ADDR_LINKLOCAL(v6))
+		return ADDRESS_LINK;
+	if (!holds_v4(v6))
+		return ADDRESS_OTHER;
+	memcpy(&v4, v6->s6_addr + 12, sizeof(v4));
+	return kind_of_v4(ntohl(v4));
+}
+
+static bool
+is_refused(const HttpTransfer *transfer, AddressKind kind)
+{
+	return kind == ADDRESS_LINK ||
+		(kind == ADDRESS_LOOPBACK ? !transfer->may_reach_loopback : transfer->loopback_only);
+}
+
+/*
+ * Judges the address itself, not the name that led to it: a name that is
+ * allowed may still resolve to this machine.
+ */
+static curl_socket_t
+on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct curl_sockaddr *address)
+{
+	HttpTransfer *transfer = arg;
+	curl_socket_t sock;
+
+	if (is_refused(transfer, kind_of_address(&address->addr)))
+	{
+		transfer->address_refused = true;
+		return CURL_SOCKET_BAD;
+	}
+	transfer->connection_is_new = true;
+	sock = socket(address->family, address->socktype, address->protocol);
+	if (sock == CURL_SOCKET_BAD)
+		return sock;
+	/* programs that the server starts must not inherit it */
+	(void) fcntl(sock, F_SETFD, FD_CLOEXEC);
+	if (engine.nsockets < MAX_SOCKETS)
+	{
+		engine.sockets[engine.nsockets].socket = sock;
+		engine.sockets[engine.nsockets++].port = 0;
+	}
+	return sock;
+}
+
+static int
+on_close_socket(void *arg pg_attribute_unused(), curl_socket_t sock)
+{
+	for (int i = 0; i < engine.nsockets; i++)
+		if (engine.sockets[i].socket == sock)
+		{
+			engine.sockets[i] = engine.sockets[--engine.nsockets];
+			break;
+		}
+	return close(sock);
+}
+
+static AddressKind
+kind_of_address_text(const char *text)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+	if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+		return kind_of_address((struct sockaddr *) &v4);
+	if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
+		return kind_of_address((struct sockaddr *) &v6);
+	return ADDRESS_LINK;
+}
+
+static int
+port_of(curl_socket_t sock)
+{
+	struct sockaddr_storage address;
+	socklen_t	length = sizeof(address);
+
+	if (getsockname(sock, (struct sockaddr *) &address, &length) != 0)
+		return 0;
+	if (address.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *) &address)->sin6_port);
+	return ntohs(((struct sockaddr_in *) &address)->sin_port);
+}
+
+/* Is there anything to be read on the socket, be it the end? */
+static bool
+is_readable(curl_socket_t sock)
+{
+	char		byte;
+
+	return recv(sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+		(errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/*
+ * Is the request about to go into a connection that the server has closed?
+ * Where one was used before, nothing comes before the next request but its end.
+ * libcurl before 8.1 sees that only without TLS: under it the server says
+ * goodbye first, and what can be read counts as alive.  From 8.22 on it does
+ * not look when it did within the last second.  A goodbye that it read together
+ * with the last answer cannot be seen here until the connection's end follows.
+ */
+static bool
+is_closed(const HttpTransfer *transfer, int local_port)
+{
+	curl_socket_t sock = CURL_SOCKET_BAD;
+
+	if (transfer->connection_is_new)
+		return false;
+	/* before 8.22 libcurl does not tell the socket at this point */
+	if (curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &sock) == CURLE_OK && sock != CURL_SOCKET_BAD)
+		return is_readable(sock);
+	for (int i = 0; i < engine.nsockets; i++)
+	{
+		if (engine.sockets[i].port == 0)
+			engine.sockets[i].port = port_of(engine.sockets[i].socket);
+		if (engine.sockets[i].port == local_port && is_readable(engine.sockets[i].socket))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Called before each sending of the request.  The address is judged again,
+ * since a connection from before wawp.allowed_hosts changed may be used.  A
+ * connection that the server has closed meanwhile is not used: see
+ * transfer_restart.
+ *
+ * When a reused connection dies without an answer, libcurl sends the request
+ * again on a new one; for a POST that would be a second message or a request
+ * without a record, so the second sending is refused and the caller sees a
+ * lost answer.
+ */
+static int
+on_request(void *arg, char *remote_ip, char *local_ip pg_attribute_unused(),
+		   int remote_port pg_attribute_unused(), int local_port)
+{
+	HttpTransfer *transfer = arg;
+
+	transfer->address_refused = is_refused(transfer, kind_of_address_text(remote_ip));
+	transfer->resend_refused = transfer->post && transfer->request_begun;
+	transfer->is_stale = !transfer->request_begun && is_closed(transfer, local_port);
+	if (transfer->address_refused || transfer->resend_refused || transfer->is_stale)
+		return CURL_PREREQFUNC_ABORT;
+	transfer->request_begun = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+/*
+ * ---- the engine
+ */
+
+static void
+engine_failed(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+			 errmsg("could not set up HTTP transfers"),
+			 errdetail("%s", what)));
+}
+
+static void
+engine_open_mux(void)
+{
+	if (!AcquireExternalFD())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not set up HTTP transfers"),
+				 errdetail("There are too many open files in this process.")));
+	if (!mux_open())
+	{
+		ReleaseExternalFD();
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not create an event queue for HTTP transfers: %m")));
+	}
+	/* the timer is a second descriptor; going over the soft limit by one is harmless */
+	ReserveExternalFD();
+}
+
+static void
+engine_close_mux(void)
+{
+	close(engine.mux);
+	ReleaseExternalFD();
+#if defined(HAVE_SYS_EPOLL_H)
+	close(engine.timer);
+#endif
+	ReleaseExternalFD();
+}
+
+/* Makes the engine at the first transfer of this process. */
+static void
+engine_open(void)
+{
+	CURLM	   *multi;
+
+	if (engine.multi != NULL)
+		return;
+	Assert(!process_shared_preload_libraries_in_progress);
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		engine_failed("libcurl could not be initialised.");
+	engine_open_mux();
+	multi = curl_multi_init();
+	if (multi == NULL ||
+		curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket) != CURLM_OK ||
+		curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer) != CURLM_OK ||
+		curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, MAX_CONNECTIONS) != CURLM_OK ||
+		curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, MAX_CONNECTIONS) != CURLM_OK ||
+		curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) != CURLM_OK)
+	{
+		curl_multi_cleanup(multi);
+		engine_close_mux();
+		engine_failed("libcurl has no multi handle, or not with the options that are needed.");
+	}
+	dlist_init(&engine.active);
+	engine.wait_event = wawp_wait_event("WawpHttpTransfer");
+	engine.multi = multi;
+}
+
+/*
+ * Seconds after which the API wants to hear from us, -1 when it does not say.
+ * Read here because libcurl's own reading ends at six hours since 8.12.
+ */
+static int
+retry_after(CURL *easy)
+{
+	struct curl_header *header;
+	double		seconds;
+	time_t		until;
+	time_t		now = (time_t) -1;
+
+	if (curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+		return -1;
+	if (retry_after_number(header->value, &seconds))
+		return retry_after_usable(seconds);
+	until = curl_getdate(header->value, NULL);
+	/* by the clock that wrote the date; ours may be off */
+	if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+		now = curl_getdate(header->value, NULL);
+	if (now == (time_t) -1)
+		now = time(NULL);
+	return until == (time_t) -1 ? -1 : retry_after_usable((double) until - (double) now);
+}
+
+/*
+ * ---- why a transfer failed
+ *
+ * libcurl describes a refused certificate differently for each TLS library: for
+ * GnuTLS often without the reason and with the path of ca_file, which only
+ * roles that may set it should see.  The library's own verdict is the same in all
+ * versions of libcurl, and its numbers are part of the library's ABI.
+ */
+
+/* As X509_V_ERR_ numbers and as gnutls_certificate_status_t bits; 0: has none. */
+typedef struct CertificateVerdict
+{
+	long		openssl;
+	long		gnutls;
+	const char *reason;
+} CertificateVerdict;
+
+#define NO_AUTHORITY "the server's certificate is signed by no authority that is trusted"
+#define WRONG_NAME "the server's certificate is for another host name"
+
+/* In order of precedence, since GnuTLS sets several bits; OpenSSL reports a missing authority first. */
+static const CertificateVerdict verdicts[] = {
+	{23, 1 << 5, "the server's certificate is revoked"},
+	{2, 1 << 6, NO_AUTHORITY},
+	{18, 1 << 7, NO_AUTHORITY},
+	{19, 0, NO_AUTHORITY},
+	{20, 0, NO_AUTHORITY},
+	{21, 0, NO_AUTHORITY},
+	{24, 0, NO_AUTHORITY},
+	{9, 1 << 9, "the server's certificate is not valid yet"},
+	{10, 1 << 10, "the server's certificate has expired"},
+	{62, 1 << 14, WRONG_NAME},
+	{64, 0, WRONG_NAME}
+};
+
+/*
+ * Name what is wrong with a certificate that was not accepted; NULL for a TLS
+ * library whose verdicts are not known.  libcurl compares the name itself, after
+ * the library has found no fault: OpenSSL's verdict is then still the first one,
+ * X509_V_ERR_UNSPECIFIED.
+ */
+static const char *
+certificate_fault(CURL *easy)
+{
+	const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
+	bool		is_gnutls = library && strncmp(library, "GnuTLS/", 7) == 0;
+	bool		is_openssl = library && strncmp(library, "OpenSSL/", 8) == 0;
+	long		verdict = 0;
+
+	if (!is_gnutls && !is_openssl)
+		return NULL;
+	curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
+	for (size_t i = 0; i < lengthof(verdicts); i++)
+	{
+		if (is_gnutls ? (verdict & verdicts[i].gnutls) != 0 : verdict == verdicts[i].openssl)
+			return verdicts[i].reason;
+	}
+	if (verdict == 0 || (is_openssl && verdict == 1))
+		return WRONG_NAME;
+	return "the server's certificate was not accepted";
+}
+
+/*
+ * Return why there is no whole answer: our own text where libcurl's depends on
+ * its TLS library or contains the path of ca_file, else libcurl's.
+ */
+static const char *
+transfer_error(const HttpTransfer *transfer, CURLcode code)
+{
+	const char *reason = NULL;
+
+	if (transfer->address_refused)
+		return "the host resolves to an address that is not allowed";
+	if (transfer->resend_refused)
+		return "the connection was lost before an answer came";
+	if (transfer->out_of_memory)
+		return "out of memory";
+	if (code == CURLE_PEER_FAILED_VERIFICATION)
+		reason = certificate_fault(transfer->easy);
+	else if (code == CURLE_SSL_CACERT_BADFILE)
+		reason = transfer->ca_file ? "the file that ca_file names has no certificates that can be read"
+			: "the system's certificate authorities cannot be read";
+	if (reason)
+		return reason;
+	if (transfer->error[0] && !(transfer->ca_file && strstr(transfer->error, transfer->ca_file)))
+		return transfer->error;
+	return curl_easy_strerror(code);
+}
+
+/* Notes how a transfer ended.  `code` is libcurl's word for it. */
+static void
+transfer_finish(HttpTransfer *transfer, CURLcode code)
+{
+	HttpResult *result = &transfer->result;
+	curl_off_t	dns = 0,
+				connect = 0,
+				tls = 0,
+				first_byte = 0,
+				total = 0;
+	long		status = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(transfer->easy, CURLINFO_NAMELOOKUP_TIME_T, &dns);
+	curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connect);
+	curl_easy_getinfo(transfer->easy, CURLINFO_APPCONNECT_TIME_T, &tls);
+	curl_easy_getinfo(transfer->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte);
+	curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &total);
+
+	if (code == CURLE_OK)
+		result->fate = HTTP_ANSWERED;
+	else if (transfer->too_large || code == CURLE_FILESIZE_EXCEEDED)
+		result->fate = HTTP_TOO_LARGE;
+	else if (!transfer->request_begun)
+		result->fate = HTTP_NOT_SENT;
+	else
+		result->fate = HTTP_NO_ANSWER;
+
+	if (code != CURLE_OK)
+		result->error = transfer_error(transfer, code);
+	result->status = status >= 200 ? (int) status : 0;	/* 1xx promises nothing */
+	result->body = transfer->buffer ? transfer->buffer : "";
+	result->body_len = transfer->used;
+	result->retry_after = retry_after(transfer->easy);
+	result->dns_ms = (int) (dns / 1000);
+	result->connect_ms = (int) (connect / 1000);
+	result->tls_ms = (int) (tls / 1000);
+	result->first_byte_ms = (int) (first_byte / 1000);
+	result->total_ms = (int) (total / 1000);
+	transfer->done = true;
+}
+
+/* Takes a transfer's easy handle out of the engine, for the next one to use. */
+static void
+transfer_detach(HttpTransfer *transfer)
+{
+	sigset_t	saved;
+
+	if (transfer->easy == NULL)
+		return;
+	fence_signals(&saved);
+	curl_multi_remove_handle(engine.multi, transfer->easy);
+	if (engine.nspare < MAX_SPARE_HANDLES)
+	{
+		curl_easy_reset(transfer->easy);
+		engine.spare[engine.nspare++] = transfer->easy;
+	}
+	else
+		curl_easy_cleanup(transfer->easy);
+	unfence_signals(&saved);
+	transfer->easy = NULL;
+	dlist_delete(&transfer->node);
+}
+
+/* Memory context callback: the transfer's end, however it comes. */
+static void
+transfer_release(void *arg)
+{
+	HttpTransfer *transfer = arg;
+
+	transfer_detach(transfer);
+	curl_slist_free_all(transfer->headers);
+	free(transfer->buffer);
+	transfer->headers = NULL;
+	transfer->buffer = NULL;
+}
+
+/* The event queue is of no use any more: nothing in it will ever finish. */
+static void
+engine_give_up(void)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &engine.active)
+	{
+		HttpTransfer *transfer = dlist_container(HttpTransfer, node, iter.cur);
+
+		strlcpy(transfer->error, "the event queue failed", sizeof(transfer->error));
+		transfer_finish(transfer, CURLE_ABORTED_BY_CALLBACK);
+		transfer_detach(transfer);
+	}
+	engine.broken = false;
+}
+
+/*
+ * Its connection turned out to be closed before anything was sent: tries again
+ * with a new one.  False: it cannot.
+ */
+static bool
+transfer_restart(HttpTransfer *transfer)
+{
+	sigset_t	saved;
+	bool		started;
+
+	transfer->is_stale = false;
+	transfer->error[0] = '\0';
+	fence_signals(&saved);
+	curl_multi_remove_handle(engine.multi, transfer->easy);
+	started = curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+		curl_multi_add_handle(engine.multi, transfer->easy) == CURLM_OK;
+	unfence_signals(&saved);
+	return started;
+}
+
+/* Notes the transfers that ended, whichever call of ours made them end. */
+static void
+engine_collect(void)
+{
+	int			queued;
+	CURLMsg    *message;
+
+	while ((message = curl_multi_info_read(engine.multi, &queued)) != NULL)
+	{
+		CURLcode	code = message->data.result;
+		HttpTransfer *transfer = NULL;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
+		if (transfer->is_stale && !transfer->address_refused && transfer_restart(transfer))
+			continue;
+		transfer_finish(transfer, code);
+		transfer_detach(transfer);
+	}
+	if (engine.broken)
+		engine_give_up();
+}
+
+/* Lets libcurl act on what happened. */
+static void
+engine_pump(void)
+{
+	MuxEvent	events[EVENTS_PER_ROUND];
+	int			n = mux_collect(events);
+	int			running;
+	sigset_t	saved;
+
+	fence_signals(&saved);
+	for (int i = 0; i < n; i++)
+	{
+		if (events[i].socket == CURL_SOCKET_TIMEOUT)
+			engine.armed_at = 0;
+		else if (curl_multi_socket_action(engine.multi, events[i].socket, events[i].what, &running) != CURLM_OK)
+			engine.broken = true;
+	}
+	if (engine.due_at != 0 && engine.due_at <= clock_monotonic_ms())
+	{
+		engine.due_at = 0;
+		if (curl_multi_socket_action(engine.multi, CURL_SOCKET_TIMEOUT, 0, &running) != CURLM_OK)
+			engine.broken = true;
+	}
+	unfence_signals(&saved);
+	engine_collect();
+}
+
+/*
+ * ---- one transfer
+ */
+
+#define SETOPT(transfer, option, value) \
+	do { \
+		if (curl_easy_setopt((transfer)->easy, option, value) != CURLE_OK) \
+			engine_failed("libcurl does not take " #option "."); \
+	} while (0)
+
+static void
+set_limits(HttpTransfer *transfer, const HttpRequest *request)
+{
+	SETOPT(transfer, CURLOPT_PROTOCOLS_STR, "http,https");
+	SETOPT(transfer, CURLOPT_FOLLOWLOCATION, 0L);
+	SETOPT(transfer, CURLOPT_PROXY, "");
+	SETOPT(transfer, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
+	SETOPT(transfer, CURLOPT_SSL_VERIFYPEER, 1L);
+	SETOPT(transfer, CURLOPT_SSL_VERIFYHOST, 2L);
+	SETOPT(transfer, CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_timeout_ms);
+	SETOPT(transfer, CURLOPT_TIMEOUT_MS, (long) request->timeout_ms);
+	SETOPT(transfer, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) request->max_body);
+	/* a host may have moved: an old connection would go on to the old address */
+	SETOPT(transfer, CURLOPT_MAXLIFETIME_CONN, (long) wawp_connection_max_age);
+	/* asks for nothing, and decodes what a proxy has encoded all the same: RFC 9110, 12.5.3 */
+	SETOPT(transfer, CURLOPT_ACCEPT_ENCODING, "identity");
+	/* PostgreSQL owns SIGALRM, which libcurl's plain resolver would use */
+	SETOPT(transfer, CURLOPT_NOSIGNAL, 1L);
+	/* one request at a time on a connection: what is lost is known */
+	SETOPT(transfer, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+#if CURL_AT_LEAST_VERSION(7, 87, 0)
+	/* a resolver thread that hangs must not hold up a cancel */
+	SETOPT(transfer, CURLOPT_QUICK_EXIT, 1L);
+#endif
+	if (request->ca_file)
+	{
+		SETOPT(transfer, CURLOPT_CAINFO, request->ca_file);
+		SETOPT(transfer, CURLOPT_CAPATH, NULL);
+	}
+}
+
+static void
+set_callbacks(HttpTransfer *transfer)
+{
+	SETOPT(transfer, CURLOPT_PRIVATE, transfer);
+	SETOPT(transfer, CURLOPT_ERRORBUFFER, transfer->error);
+	SETOPT(transfer, CURLOPT_WRITEFUNCTION, on_body);
+	SETOPT(transfer, CURLOPT_WRITEDATA, transfer);
+	SETOPT(transfer, CURLOPT_HEADERFUNCTION, on_header);
+	SETOPT(transfer, CURLOPT_HEADERDATA, transfer);
+	SETOPT(transfer, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	SETOPT(transfer, CURLOPT_OPENSOCKETDATA, transfer);
+	SETOPT(transfer, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+	SETOPT(transfer, CURLOPT_PREREQFUNCTION, on_request);
+	SETOPT(transfer, CURLOPT_PREREQDATA, transfer);
+}
+
+static void
+add_header(HttpTransfer *transfer, const char *line)
+{
+	struct curl_slist *longer = curl_slist_append(transfer->headers, line);
+
+	if (longer == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	transfer->headers = longer;
+}
+
+static void
+set_message(HttpTransfer *transfer, const HttpRequest *request)
+{
+	add_header(transfer, "Accept: application/json");
+	if (request->secret_header)
+		add_header(transfer, request->secret_header);
+	if (request->post)
+	{
+		add_header(transfer, "Content-Type: application/json");
+		/* no "100-continue" dance before a body */
+		add_header(transfer, "Expect:");
+		SETOPT(transfer, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) strlen(request->body));
+		SETOPT(transfer, CURLOPT_POSTFIELDS, request->body);
+	}
+	SETOPT(transfer, CURLOPT_URL, request->url);
+	SETOPT(transfer, CURLOPT_USERAGENT, "wawp/" WAWP_VERSION);
+	SETOPT(transfer, CURLOPT_HTTPHEADER, transfer->headers);
+}
+
+/*
+ * Starts a transfer.  It belongs to the current memory context, and so do the
+ * request's strings, which libcurl does not copy.  Raises an error only when
+ * nothing was sent.
+ */
+HttpTransfer *
+http_start(const HttpRequest *request)
+{
+	HttpTransfer *transfer = palloc0(sizeof(HttpTransfer));
+	CURLMcode	code;
+	sigset_t	saved;
+	int			running;
+
+	engine_open();
+	transfer->limit = request->max_body;
+	transfer->post = request->post;
+	transfer->ca_file = request->ca_file;
+	transfer->may_reach_loopback = request->may_reach_loopback;
+	transfer->loopback_only = request->loopback_only;
+	transfer->easy = engine.nspare > 0 ? engine.spare[--engine.nspare] : curl_easy_init();
+	if (transfer->easy == NULL)
+		engine_failed("libcurl has no handle for a transfer.");
+	dlist_push_tail(&engine.active, &transfer->node);
+	transfer->release.func = transfer_release;
+	transfer->release.arg = transfer;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &transfer->release);
+
+	set_limits(transfer, request);
+	set_callbacks(transfer);
+	set_message(transfer, request);
+
+	fence_signals(&saved);
+	code = curl_multi_add_handle(engine.multi, transfer->easy);
+	if (code == CURLM_OK)
+		code = curl_multi_socket_action(engine.multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	unfence_signals(&saved);
+	if (code != CURLM_OK)
+		engine.broken = true;
+	/* that may have ended others, whose event would then never come again */
+	engine_collect();
+	return transfer;
+}
+
+/*
+ * Waits for a transfer in a session.  Cancel, statement_timeout and the like
+ * end it with their own errors; the connection is then closed at once, not
+ * when the transaction's memory goes.
+ */
+const HttpResult *
+http_wait(HttpTransfer *transfer)
+{
+	PG_TRY();
+	{
+		engine_pump();
+		while (!transfer->done)
+		{
+			int			events;
+
+			arm_timer();
+			events = WaitLatchOrSocket(MyLatch,
+									   WL_LATCH_SET | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH,
+									   engine.mux, -1L, engine.wait_event);
+			if (events & WL_LATCH_SET)
+			{
+				ResetLatch(MyLatch);
+				CHECK_FOR_INTERRUPTS();
+			}
+			engine_pump();
+		}
+	}
+	PG_CATCH();
+	{
+		transfer_release(transfer);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return &transfer->result;
+}
+
+/*
+ * The one descriptor that becomes readable when http_pump has something to do,
+ * for a caller with a wait of its own, to be asked for before each; -1 before
+ * the first transfer.
+ */
+int
+http_descriptor(void)
+{
+	if (engine.multi == NULL)
+		return -1;
+	arm_timer();
+	return engine.mux;
+}
+
+/* Carries all transfers on as far as they can go without waiting. */
+void
+http_pump(void)
+{
+	if (engine.multi)
+		engine_pump();
+}
+
+/* How a transfer ended; NULL while it is under way. */
+const HttpResult *
+http_result(const HttpTransfer *transfer)
+{
+	return transfer->done ? &transfer->result : NULL;
+}
+
+/*
+ * ---- URLs
+ */
+
+/* A part of a URL, palloc'd; NULL when it has none. */
+static char *
+url_part(CURLU *handle, CURLUPart part)
+{
+	char	   *text;
+	char	   *copy;
+
+	if (curl_url_get(handle, part, &text, 0) != CURLUE_OK)
+		return NULL;
+	copy = pstrdup(text);
+	curl_free(text);
+	return copy;
+}
+
+static bool
+is_loopback_name(const char *host)
+{
+	return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+		strncmp(host, "127.", 4) == 0;
+}
+
+static const char *
+split_url(CURLU *handle, HttpUrl *url)
+{
+	char	   *host = url_part(handle, CURLUPART_HOST);
+	char	   *port = url_part(handle, CURLUPART_PORT);
+	char	   *path = url_part(handle, CURLUPART_PATH);
+	char	   *scheme = url_part(handle, CURLUPART_SCHEME);
+	size_t		n;
+
+	if (url_part(handle, CURLUPART_USER) || url_part(handle, CURLUPART_PASSWORD))
+		return "a user name or password does not belong in it";
+	if (url_part(handle, CURLUPART_QUERY) || url_part(handle, CURLUPART_FRAGMENT))
+		return "a query or fragment does not belong in it";
+	if (!host || !scheme || (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0))
+		return "it must start with \"https://\" and a host name";
+	for (char *c = host; *c; c++)
+		*c = pg_ascii_tolower((unsigned char) *c);
+	url->scheme = scheme;
+	url->origin = psprintf("%s://%s%s%s", scheme, host, port ? ":" : "", port ? port : "");
+	n = strlen(host);
+	url->host = (host[0] == '[' && host[n - 1] == ']') ? pnstrdup(host + 1, n - 2) : host;
+	url->is_loopback = is_loopback_name(url->host);
+	n = path ? strlen(path) : 0;
+	while (n > 0 && path[n - 1] == '/')
+		n--;
+	url->path = n ? pnstrdup(path, n) : "";
+	return NULL;
+}
+
+/*
+ * Takes a base URL apart with libcurl's own parser, so that what is checked is
+ * what will be connected to.  Returns NULL, or what is wrong with it as a
+ * fragment for a detail.
+ */
+const char *
+http_parse_url(const char *text, HttpUrl *url)
+{
+	CURLU	   *handle = curl_url();
+	const char *problem;
+
+	if (handle == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	if (curl_url_set(handle, CURLUPART_URL, text, 0) != CURLUE_OK)
+		problem = "it is no URL";
+	else
+		problem = split_url(handle, url);
+	curl_url_cleanup(handle);
+	return problem;
+}

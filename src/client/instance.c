@@ -1,0 +1,934 @@
+/*-------------------------------------------------------------------------
+ *
+ * instance.c
+ *	  Wawp accounts: foreign servers, user mappings, who may use them.
+ *
+ * An instance is a FOREIGN SERVER of the wrapper "wawp"; the wrapper has a
+ * validator only, as dblink's.  The server says where and how, the USER
+ * MAPPING holds the token, and USAGE on the server is the permission to use
+ * it.  One table says which options there are, where they belong, what they
+ * accept and what holds without them; the validator and the reader both go by
+ * it.
+ *
+ * A token leaves this file in WawpInstance.access_token only.  Errors about
+ * options hide the statement, which may have the token in it, and quote no
+ * value: people paste tokens into URLs, too.
+ *
+ * Reads the catalogs in the caller's transaction; what is returned lives in
+ * the caller's memory context.
+ *
+ * IDENTIFICATION
+ *	  src/client/instance.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/stat.h>
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/reloptions.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "base/encoding.h"
+#include "base/guc.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "client/instance.h"
+#include "commands/defrem.h"
+#include "fmgr.h"
+#include "foreign/foreign.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "pgtime.h"
+#include "storage/fd.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "compat.h"
+
+#define WRAPPER_NAME "wawp"
+#define MAX_TOKEN_FILE_BYTES 8192
+#define HOUR_MS (60 * 60 * 1000)
+
+PG_FUNCTION_INFO_V1(wawp_fdw_validator);
+
+typedef struct OptionSpec OptionSpec;
+
+/* Checks a value; returns NULL, or what is wrong as a detail sentence. */
+typedef const char *(*OptionCheck) (const OptionSpec *spec, const char *value);
+
+struct OptionSpec
+{
+	const char *name;
+	Oid			catalog;		/* where it belongs */
+	OptionCheck check;
+	double		min;			/* for numbers and durations (in ms) */
+	double		max;
+	const char *standard;		/* what holds without it; NULL = nothing */
+};
+
+/*
+ * Keeps the statement, and the context that a function would quote it in, out
+ * of the log.
+ */
+static int
+hide_statement(void)
+{
+	errhidestmt(true);
+	return errhidecontext(true);
+}
+
+/*
+ * ---- checks of values
+ */
+
+static bool
+has_control_characters(const char *value)
+{
+	for (; *value; value++)
+		if ((unsigned char) *value < ' ' || *value == 0x7F)
+			return true;
+	return false;
+}
+
+static const char *
+check_text(const OptionSpec *spec pg_attribute_unused(), const char *value)
+{
+	if (*value == '\0')
+		return "It must not be empty.";
+	if (has_control_characters(value))
+		return "It must not have control characters.";
+	return NULL;
+}
+
+static const char *
+range_problem(const OptionSpec *spec)
+{
+	return psprintf("It must be between %g and %g.", spec->min, spec->max);
+}
+
+static const char *
+check_int(const OptionSpec *spec, const char *value)
+{
+	int			number;
+
+	if (value[strspn(value, "+-0123456789 ")] != '\0' || !parse_int(value, &number, 0, NULL))
+		return "It must be a whole number.";
+	return number < spec->min || number > spec->max ? range_problem(spec) : NULL;
+}
+
+static const char *
+check_real(const OptionSpec *spec, const char *value)
+{
+	double		number;
+
+	if (!parse_real(value, &number, 0, NULL))
+		return "It must be a number.";
+	return number < spec->min || number > spec->max ? range_problem(spec) : NULL;
+}
+
+/* A plain number is milliseconds, as the option's name says. */
+static const char *
+check_ms(const OptionSpec *spec, const char *value)
+{
+	int			ms;
+
+	if (!parse_int(value, &ms, GUC_UNIT_MS, NULL))
+		return "It must be a number of milliseconds.";
+	return ms < spec->min || ms > spec->max ? range_problem(spec) : NULL;
+}
+
+/*
+ * Reads "3s", "72h" and the like, in ms.  A number without a unit is refused:
+ * some would mean seconds and some milliseconds.
+ */
+static bool
+parse_duration(const char *value, int64 *ms)
+{
+	double		number;
+
+	value += strspn(value, " ");
+	if (value[strspn(value, "0123456789. ")] == '\0' ||
+		!parse_real(value, &number, GUC_UNIT_MS, NULL) || number < 0 || number > PG_INT32_MAX * 1000.0)
+		return false;
+	*ms = (int64) number;
+	return true;
+}
+
+static const char *
+check_duration(const OptionSpec *spec, const char *value)
+{
+	int64		ms;
+
+	if (!parse_duration(value, &ms))
+		return "It must be a duration with its unit, such as \"72h\" or \"30min\".";
+	return ms < spec->min || ms > spec->max ? "It is outside the accepted range." : NULL;
+}
+
+/* Reads a comma-separated list of growing durations; false if it is none. */
+static bool
+parse_delays(const OptionSpec *spec, const char *value, int *delays, int *count)
+{
+	char	   *copy = pstrdup(value);
+	char	   *rest = copy;
+	char	   *part;
+	int64		ms;
+
+	*count = 0;
+	while ((part = strsep(&rest, ",")) != NULL)
+	{
+		if (*count == INSTANCE_MAX_DELAYS || !parse_duration(part, &ms) ||
+			ms < spec->min || ms > spec->max || (*count > 0 && ms <= delays[*count - 1]))
+			return false;
+		delays[(*count)++] = (int) ms;
+	}
+	return true;
+}
+
+static const char *
+check_delays(const OptionSpec *spec, const char *value)
+{
+	int			delays[INSTANCE_MAX_DELAYS];
+	int			count;
+
+	if (!parse_delays(spec, value, delays, &count))
+		return "It must be a list of up to 10 growing durations with their units, each at most 1 hour, such as \"3s,15s,60s\".";
+	return NULL;
+}
+
+/* Minutes since midnight; false when there is no time of day. */
+static bool
+parse_time_of_day(const char **at, int *minutes)
+{
+	int			hour;
+	int			minute;
+	int			n = 0;
+
+	if (sscanf(*at, "%2d:%2d%n", &hour, &minute, &n) != 2 || n < 4 ||
+		hour < 0 || hour > 23 || minute < 0 || minute > 59)
+		return false;
+	*at += n;
+	*minutes = hour * 60 + minute;
+	return true;
+}
+
+/* "21:00-08:00 Europe/Madrid"; leaves `at` at the time zone or the end. */
+static bool
+parse_time_span(const char **at, int *from, int *to)
+{
+	if (!parse_time_of_day(at, from) || *(*at)++ != '-' || !parse_time_of_day(at, to) || (**at && **at != ' '))
+		return false;
+	*at += strspn(*at, " ");
+	return true;
+}
+
+static const char *
+check_quiet_hours(const OptionSpec *spec pg_attribute_unused(), const char *value)
+{
+	const char *at = value;
+	int			from;
+	int			to;
+
+	if (!parse_time_span(&at, &from, &to))
+		return "It must be a time span with a time zone, such as \"21:00-08:00 Europe/Madrid\".";
+	if (*at && pg_tzset(at) == NULL)
+		return psprintf("\"%s\" is not a time zone.", at);
+	return NULL;
+}
+
+static const char *const auth_words[] = {
+	[AUTH_BODY] = "body",
+	[AUTH_QUERY] = "query",
+	[AUTH_HEADER] = "header"
+};
+
+static bool
+parse_auth(const char *value, InstanceAuth *auth)
+{
+	for (size_t i = 0; i < lengthof(auth_words); i++)
+	{
+		if (strcmp(value, auth_words[i]) != 0)
+			continue;
+		*auth = (InstanceAuth) i;
+		return true;
+	}
+	return false;
+}
+
+static const char *
+check_auth(const OptionSpec *spec pg_attribute_unused(), const char *value)
+{
+	InstanceAuth auth;
+
+	return parse_auth(value, &auth) ? NULL : "It must be \"body\", \"query\" or \"header\".";
+}
+
+static const char *
+check_file(const OptionSpec *spec, const char *value)
+{
+	return is_absolute_path(value) ? check_text(spec, value) : "It must be an absolute path.";
+}
+
+/* A CA file is read as the server's user: for those who may do that anyway. */
+static const char *
+check_ca_file(const OptionSpec *spec, const char *value)
+{
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to set option \"%s\"", spec->name),
+				 errdetail("Only roles with privileges of \"%s\" may set it.", "pg_read_server_files"),
+				 hide_statement()));
+	return check_file(spec, value);
+}
+
+static const char *
+check_token_file(const OptionSpec *spec, const char *value)
+{
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to set option \"%s\"", spec->name),
+				 errdetail("Only superusers may set it."),
+				 errhint("Use the option \"access_token\"."),
+				 hide_statement()));
+	return check_file(spec, value);
+}
+
+/* The hosts of wawp.allowed_hosts; its syntax was checked when it was set. */
+static List *
+allowed_hosts(void)
+{
+	List	   *hosts = NIL;
+
+	(void) SplitGUCList(pstrdup(wawp_allowed_hosts), ',', &hosts);
+	return hosts;
+}
+
+static bool
+host_is_allowed(const char *host)
+{
+	ListCell   *lc;
+
+	foreach(lc, allowed_hosts())
+		if (pg_strcasecmp(lfirst(lc), host) == 0)
+			return true;
+	return false;
+}
+
+static bool
+loopback_is_allowed(void)
+{
+	return host_is_allowed("localhost") || host_is_allowed("127.0.0.1") || host_is_allowed("::1");
+}
+
+/* Is this a URL that may be called, as wawp.allowed_hosts is now? */
+static const char *
+base_url_problem(const char *value, HttpUrl *url)
+{
+	const char *problem = has_control_characters(value) ? "it has control characters" : http_parse_url(value, url);
+
+	if (problem)
+		return psprintf("It cannot be used: %s.", problem);
+	if (strcmp(url->scheme, "https") != 0 && !url->is_loopback)
+		return "Only https is safe for a token.";
+	if (!host_is_allowed(url->host))
+		return psprintf("Host \"%s\" is not in wawp.allowed_hosts.", url->host);
+	return NULL;
+}
+
+static const char *
+check_base_url(const OptionSpec *spec pg_attribute_unused(), const char *value)
+{
+	HttpUrl		url;
+
+	return base_url_problem(value, &url);
+}
+
+/*
+ * ---- the options
+ */
+
+#define ON_SERVER ForeignServerRelationId
+#define ON_MAPPING UserMappingRelationId
+
+static const OptionSpec options[] = {
+	{"instance_id", ON_SERVER, check_text, 0, 0, NULL},
+	{"base_url", ON_SERVER, check_base_url, 0, 0, "https://api.wawp.net"},
+	{"connect_timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "10000"},
+	{"timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "60000"},
+	{"auth", ON_SERVER, check_auth, 0, 0, "body"},
+	{"ca_file", ON_SERVER, check_ca_file, 0, 0, NULL},
+	{"concurrency", ON_SERVER, check_int, 1, 1000, "1"},
+	{"batch_size", ON_SERVER, check_int, 1, 50, "1"},
+	{"adds_per_minute", ON_SERVER, check_real, 0, 60000, "6"},
+	{"adds_burst", ON_SERVER, check_int, 0, 1000, "4"},
+	{"adds_per_day", ON_SERVER, check_int, 0, PG_INT32_MAX, "0"},
+	{"invites_per_minute", ON_SERVER, check_real, 0, 60000, "2"},
+	{"checks_per_minute", ON_SERVER, check_real, 0, 60000, "30"},
+	{"reads_per_minute", ON_SERVER, check_real, 0, 60000, "60"},
+	{"pace_jitter", ON_SERVER, check_real, 0, 10, "0.2"},
+	{"verify_delays", ON_SERVER, check_delays, 1, HOUR_MS, "3s,15s,60s"},
+	{"invite_ttl", ON_SERVER, check_duration, 1000, 365.0 * 24 * HOUR_MS, "72h"},
+	{"quiet_hours", ON_SERVER, check_quiet_hours, 0, 0, NULL},
+	{"access_token", ON_MAPPING, check_text, 0, 0, NULL},
+	{"access_token_file", ON_MAPPING, check_token_file, 0, 0, NULL},
+	{"webhook_secret", ON_MAPPING, check_text, 0, 0, NULL},
+};
+
+static const OptionSpec *
+find_option(const char *name)
+{
+	for (size_t i = 0; i < lengthof(options); i++)
+		if (strcmp(options[i].name, name) == 0)
+			return &options[i];
+	return NULL;
+}
+
+/* The option of that catalog whose name is nearest, if it is near at all. */
+static const char *
+closest_option(const char *name, Oid catalog)
+{
+	const char *best = NULL;
+	int			best_distance = Max(2, (int) strlen(name) / 2) + 1;
+
+	for (size_t i = 0; i < lengthof(options) && strlen(name) <= 255; i++)
+	{
+		int			distance;
+
+		if (options[i].catalog != catalog)
+			continue;
+		distance = varstr_levenshtein_less_equal(name, strlen(name),
+												 options[i].name, strlen(options[i].name),
+												 1, 1, 1, best_distance, true);
+		if (distance >= best_distance)
+			continue;
+		best = options[i].name;
+		best_distance = distance;
+	}
+	return best;
+}
+
+static void
+refuse_unknown_option(const char *name, Oid catalog)
+{
+	const OptionSpec *elsewhere = find_option(name);
+	const char *closest = closest_option(name, catalog);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+			 errmsg("invalid option \"%s\"", name),
+			 elsewhere
+			 ? errhint("The option belongs to CREATE %s.",
+					   elsewhere->catalog == ON_SERVER ? "SERVER" : "USER MAPPING")
+			 : closest
+			 ? errhint("Perhaps you meant the option \"%s\".", closest)
+			 : 0,
+			 hide_statement()));
+}
+
+static void
+check_option(const DefElem *def, Oid catalog)
+{
+	const OptionSpec *spec = find_option(def->defname);
+	const char *problem;
+
+	if (spec == NULL || spec->catalog != catalog)
+		refuse_unknown_option(def->defname, catalog);
+	problem = spec->check(spec, defGetString((DefElem *) def));
+	if (problem)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\"", spec->name),
+				 errdetail("%s", problem),
+				 spec->check == check_base_url
+				 ? errhint("Use https and a host that an administrator has put into wawp.allowed_hosts.")
+				 : 0,
+				 hide_statement()));
+}
+
+/* The value an option has in a list, or its standard. */
+static const char *
+option_value(List *defs, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, defs)
+		if (strcmp(lfirst_node(DefElem, lc)->defname, name) == 0)
+			return defGetString(lfirst_node(DefElem, lc));
+	return find_option(name)->standard;
+}
+
+/*
+ * Validator of the foreign-data wrapper: (options text[], catalog oid).
+ */
+Datum
+wawp_fdw_validator(PG_FUNCTION_ARGS)
+{
+	List	   *defs = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid			catalog = PG_GETARG_OID(1);
+	ListCell   *lc;
+
+	foreach(lc, defs)
+		check_option(lfirst_node(DefElem, lc), catalog);
+
+	if (catalog == ON_SERVER && option_value(defs, "instance_id") == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
+				 errmsg("option \"%s\" is required", "instance_id"),
+				 errhint("CREATE SERVER ... FOREIGN DATA WRAPPER wawp OPTIONS (instance_id '...')."),
+				 hide_statement()));
+	if (catalog == ON_MAPPING && option_value(defs, "access_token") && option_value(defs, "access_token_file"))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options \"%s\" and \"%s\" exclude each other",
+						"access_token", "access_token_file"),
+				 hide_statement()));
+	PG_RETURN_VOID();
+}
+
+/*
+ * ---- which instance
+ */
+
+/* Names of the instances on which a role has USAGE; of all for InvalidOid. */
+static List *
+usable_instances(Oid roleid)
+{
+	Oid			wrapper = get_foreign_data_wrapper_oid(WRAPPER_NAME, true);
+	Relation	servers = table_open(ForeignServerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(servers, InvalidOid, false, NULL, 0, NULL);
+	List	   *names = NIL;
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
+
+		if (form->srvfdw == wrapper && OidIsValid(wrapper) &&
+			(!OidIsValid(roleid) || wawp_server_aclcheck(form->oid, roleid, ACL_USAGE) == ACLCHECK_OK))
+			names = lappend(names, pstrdup(NameStr(form->srvname)));
+	}
+	systable_endscan(scan);
+	table_close(servers, AccessShareLock);
+	return names;
+}
+
+/* Explains why no instance can be chosen for the caller. */
+static void
+refuse_choice(List *names, Oid roleid, const char *hint)
+{
+	StringInfoData list;
+	ListCell   *lc;
+
+	if (names == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no Wawp instance that role \"%s\" may use",
+						GetUserNameFromId(roleid, false)),
+				 errhint("Create one with CREATE SERVER ... FOREIGN DATA WRAPPER wawp, or have USAGE on it granted.")));
+	initStringInfo(&list);
+	foreach(lc, names)
+		appendStringInfo(&list, "%s\"%s\"", list.len ? ", " : "", (char *) lfirst(lc));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("several Wawp instances could be meant"),
+			 errdetail("Role \"%s\" may use %s.", GetUserNameFromId(roleid, false), list.data),
+			 errhint("%s", hint)));
+}
+
+static const char *
+only_usable(Oid roleid, const char *hint)
+{
+	List	   *names = usable_instances(roleid);
+
+	if (list_length(names) != 1)
+		refuse_choice(names, roleid, hint);
+	return linitial(names);
+}
+
+/* The name the caller means: the argument, the parameter, the only one. */
+static const char *
+choose_name(const char *name, Oid roleid)
+{
+	if (name != NULL)
+		return name;
+	if (wawp_instance_name[0] != '\0')
+		return wawp_instance_name;
+	return only_usable(roleid, "Name one in the argument \"instance\" or in the parameter \"wawp.instance\".");
+}
+
+static ForeignServer *
+find_server(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+
+	if (server == NULL || server->fdwid != get_foreign_data_wrapper_oid(WRAPPER_NAME, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("Wawp instance \"%s\" does not exist", name),
+				 server
+				 ? errdetail("Server \"%s\" is not of the foreign-data wrapper \"%s\".", name, WRAPPER_NAME)
+				 : 0,
+				 errhint("An instance is made by CREATE SERVER ... FOREIGN DATA WRAPPER wawp.")));
+	return server;
+}
+
+static void
+check_usage(const ForeignServer *server, Oid roleid)
+{
+	AclResult	result = wawp_server_aclcheck(server->serverid, roleid, ACL_USAGE);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FOREIGN_SERVER, server->servername);
+}
+
+/*
+ * ---- its token
+ */
+
+/* Options of the role's mapping, else of PUBLIC's; false if there is none. */
+static bool
+mapping_options(Oid roleid, Oid serverid, List **defs)
+{
+	HeapTuple	tuple = SearchSysCache2(USERMAPPINGUSERSERVER,
+										ObjectIdGetDatum(roleid), ObjectIdGetDatum(serverid));
+	Datum		datum;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		return roleid != InvalidOid && mapping_options(InvalidOid, serverid, defs);
+	datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
+	*defs = isnull ? NIL : untransformRelOptions(datum);
+	ReleaseSysCache(tuple);
+	return true;
+}
+
+/* First line of a file that only the server's user need be able to read. */
+static const char *
+read_token_file(const char *path)
+{
+	FILE	   *file = AllocateFile(path, PG_BINARY_R);
+	char	   *token = palloc0(MAX_TOKEN_FILE_BYTES + 1);
+	size_t		n;
+
+	if (file == NULL)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open the file of the access token: %m"),
+				 errdetail_log("Its path is \"%s\".", path)));
+	n = fread(token, 1, MAX_TOKEN_FILE_BYTES, file);
+	FreeFile(file);
+	if (n == MAX_TOKEN_FILE_BYTES)
+		n = 0;
+	while (n > 0 && isspace((unsigned char) token[n - 1]))
+		token[--n] = '\0';
+	if (n == 0 || strlen(token) != n || has_control_characters(token))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the file of the access token has none"),
+				 errdetail("It must have one line of at most %d bytes.", MAX_TOKEN_FILE_BYTES - 1),
+				 errdetail_log("Its path is \"%s\".", path)));
+	return token;
+}
+
+static const char *
+find_token(const ForeignServer *server, Oid roleid)
+{
+	List	   *defs = NIL;
+	bool		mapped = mapping_options(roleid, server->serverid, &defs);
+	const char *token = option_value(defs, "access_token");
+	const char *path = option_value(defs, "access_token_file");
+
+	if (token)
+		return token;
+	if (path)
+		return read_token_file(path);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("there is no access token for Wawp instance \"%s\"", server->servername),
+			 mapped
+			 ? errdetail("The user mapping of role \"%s\" has none.", GetUserNameFromId(roleid, false))
+			 : errdetail("Neither role \"%s\" nor PUBLIC has a user mapping.", GetUserNameFromId(roleid, false)),
+			 errhint("CREATE USER MAPPING FOR ... SERVER %s OPTIONS (access_token '...').",
+					 quote_identifier(server->servername))));
+	return NULL;
+}
+
+/*
+ * ---- all of it
+ */
+
+static int
+option_ms(List *defs, const char *name)
+{
+	int			ms = 0;
+
+	(void) parse_int(option_value(defs, name), &ms, GUC_UNIT_MS, NULL);
+	return ms;
+}
+
+static int
+option_int(List *defs, const char *name)
+{
+	int			number = 0;
+
+	(void) parse_int(option_value(defs, name), &number, 0, NULL);
+	return number;
+}
+
+static double
+option_real(List *defs, const char *name)
+{
+	double		number = 0;
+
+	(void) parse_real(option_value(defs, name), &number, 0, NULL);
+	return number;
+}
+
+/* Refuses a host that left wawp.allowed_hosts since CREATE SERVER. */
+static void
+fill_base_url(WawpInstance *instance, List *defs)
+{
+	const char *problem = base_url_problem(option_value(defs, "base_url"), &instance->base);
+
+	if (problem)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("Wawp instance \"%s\" may not be called", instance->name),
+				 errdetail("%s", problem),
+				 errhint("An administrator can add the host to wawp.allowed_hosts.")));
+	instance->may_reach_loopback = loopback_is_allowed();
+}
+
+/* Finds the instance a call means, without its token, for the current role. */
+InstanceRef
+instance_choose(const char *name)
+{
+	ForeignServer *server = find_server(choose_name(name, GetUserId()));
+	InstanceRef ref;
+
+	check_usage(server, GetUserId());
+	ref.name = server->servername;
+	ref.instance_id = option_value(server->options, "instance_id");
+	return ref;
+}
+
+/* Finds the only instance that the current role may use, whatever the session has set; raises with that hint otherwise. */
+const char *
+instance_only_usable(const char *hint)
+{
+	return only_usable(GetUserId(), hint);
+}
+
+/* Returns an instance's id, NULL if there is no such instance. */
+const char *
+instance_id_of(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+
+	if (server == NULL || server->fdwid != get_foreign_data_wrapper_oid(WRAPPER_NAME, true))
+		return NULL;
+	return option_value(server->options, "instance_id");
+}
+
+/* Names of all instances of the database. */
+List *
+instance_names(void)
+{
+	return usable_instances(InvalidOid);
+}
+
+/*
+ * When the quiet hours that `now` lies in end; 0 when it lies in none.  Without
+ * a time zone of their own they are in the server's.
+ */
+TimestampTz
+instance_quiet_until(const WawpInstance *instance, TimestampTz now)
+{
+	const char *at = instance->quiet_hours;
+	pg_time_t	seconds = timestamptz_to_time_t(now);
+	struct pg_tm *local;
+	int			from;
+	int			to;
+	int			minutes;
+	int			since;
+
+	if (at == NULL || !parse_time_span(&at, &from, &to))
+		return 0;
+	local = pg_localtime(&seconds, *at ? pg_tzset(at) : log_timezone);
+	minutes = local->tm_hour * 60 + local->tm_min;
+	since = (minutes - from + 1440) % 1440;
+	if (since >= (to - from + 1440) % 1440)
+		return 0;
+	return now + ((to - minutes + 1440) % 1440 * INT64CONST(60) - local->tm_sec) * USECS_PER_SEC;
+}
+
+/* Is there such an instance, and is its host still allowed? */
+bool
+instance_is_callable(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+	HttpUrl		url;
+
+	return server && server->fdwid == get_foreign_data_wrapper_oid(WRAPPER_NAME, true) &&
+		base_url_problem(option_value(server->options, "base_url"), &url) == NULL;
+}
+
+/* Is there such an instance, and may the current role use it? */
+bool
+instance_is_usable(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+
+	return server && server->fdwid == get_foreign_data_wrapper_oid(WRAPPER_NAME, true) &&
+		wawp_server_aclcheck(server->serverid, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+}
+
+static void
+fill_pace(WawpInstance *instance, List *defs)
+{
+	instance->adds_per_minute = option_real(defs, "adds_per_minute");
+	instance->adds_burst = option_int(defs, "adds_burst");
+	instance->adds_per_day = option_int(defs, "adds_per_day");
+	instance->invites_per_minute = option_real(defs, "invites_per_minute");
+	instance->checks_per_minute = option_real(defs, "checks_per_minute");
+	instance->reads_per_minute = instance->adds_per_minute > 0 ? option_real(defs, "reads_per_minute") : 0;
+	instance->pace_jitter = option_real(defs, "pace_jitter");
+	instance->concurrency = option_int(defs, "concurrency");
+	instance->batch_size = option_int(defs, "batch_size");
+	instance->quiet_hours = option_value(defs, "quiet_hours");
+	(void) parse_duration(option_value(defs, "invite_ttl"), &instance->invite_ttl_ms);
+}
+
+static WawpInstance *
+describe(ForeignServer *server)
+{
+	WawpInstance *instance = palloc0(sizeof(WawpInstance));
+	List	   *defs = server->options;
+
+	instance->serverid = server->serverid;
+	instance->name = server->servername;
+	instance->instance_id = text_from_server(option_value(defs, "instance_id"));
+	instance->ca_file = option_value(defs, "ca_file");
+	instance->connect_timeout_ms = option_ms(defs, "connect_timeout_ms");
+	instance->timeout_ms = option_ms(defs, "timeout_ms");
+	(void) parse_auth(option_value(defs, "auth"), &instance->auth);
+	(void) parse_delays(find_option("verify_delays"), option_value(defs, "verify_delays"),
+						instance->delay_ms, &instance->ndelays);
+	fill_pace(instance, defs);
+	fill_base_url(instance, defs);
+	return instance;
+}
+
+#define COPY_TEXT(text) ((text) = (text) ? pstrdup(text) : NULL)
+
+/* The same in the current memory. */
+WawpInstance *
+instance_copy(const WawpInstance *instance)
+{
+	WawpInstance *copy = palloc(sizeof(WawpInstance));
+
+	*copy = *instance;
+	COPY_TEXT(copy->name);
+	COPY_TEXT(copy->instance_id);
+	COPY_TEXT(copy->access_token);
+	COPY_TEXT(copy->base.scheme);
+	COPY_TEXT(copy->base.host);
+	COPY_TEXT(copy->base.origin);
+	COPY_TEXT(copy->base.path);
+	COPY_TEXT(copy->ca_file);
+	COPY_TEXT(copy->quiet_hours);
+	return copy;
+}
+
+/*
+ * An instance without its token, whoever asks: for its pace.  Errors: 42704 no
+ * such instance, 22023 its host is not allowed any more.
+ */
+WawpInstance *
+instance_describe(const char *name)
+{
+	return describe(find_server(name));
+}
+
+/*
+ * Finds the instance a call means and checks that the role may use it.
+ *
+ * name: the call's argument, or NULL.  Errors: 42704 no such instance or no
+ * token, 42501 no USAGE, 22023 several could be meant or its host is not
+ * allowed any more.
+ */
+WawpInstance *
+instance_resolve(const char *name, Oid roleid)
+{
+	ForeignServer *server = find_server(choose_name(name, roleid));
+	WawpInstance *instance;
+
+	check_usage(server, roleid);
+	instance = describe(server);
+	instance->access_token = text_from_server(find_token(server, roleid));
+	return instance;
+}
+
+/* Raises if the role that asked for an intent is gone. */
+static void
+check_requester(Oid roleid)
+{
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(roleid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("the role that asked for it does not exist any more")));
+}
+
+/* An instance as a role has it that may be gone, or as INSTANCE_OF_NOBODY. */
+static WawpInstance *
+resolve_for(const char *name, Oid roleid)
+{
+	if (roleid == INSTANCE_OF_NOBODY)
+		return instance_describe(name);
+	check_requester(roleid);
+	return instance_resolve(name, roleid);
+}
+
+/*
+ * As instance_resolve for a role, or instance_describe for INSTANCE_OF_NOBODY, but
+ * returns the error instead of raising it; the transaction goes on.
+ */
+ErrorData *
+instance_try(const char *name, Oid roleid, WawpInstance **instance)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		*instance = resolve_for(name, roleid);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return error;
+}

@@ -1,0 +1,116 @@
+/*-------------------------------------------------------------------------
+ *
+ * backoff.c
+ *	  When to try again.
+ *
+ * Pure.  The delay doubles with each failure in a row, from `first` up to
+ * `longest`; the upper half of it is random, so that what failed together
+ * does not come back together.  An answer's Retry-After, in either of its forms
+ * (libcurl turns a date into seconds), is a lower bound, and for rate_limited
+ * it is the answer.
+ *
+ *	failures in a row		 1		2		3		4		5		6		7
+ *	server_error, unreachable	15 s	30 s	1 min	2 min	4 min	8 min	15 min
+ *	rate_limited, unrecognised	1 min	2 min	4 min	8 min	16 min	32 min	1 h
+ *	session_down				30 s	1 min	2 min	4 min	8 min	15 min
+ *	the other holds				as the table says
+ *
+ * IDENTIFICATION
+ *	  src/protocol/backoff.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRONTEND
+#include "postgres.h"
+#else
+#include "postgres_fe.h"
+#endif
+
+#include <math.h>
+
+#include "protocol/backoff.h"
+
+#define SECOND INT64CONST(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+
+static const struct
+{
+	WawpOutcome outcome;
+	int64		first;
+	int64		longest;
+}			delays[] =
+{
+	{WAWP_SERVER_ERROR, 15 * SECOND, 15 * MINUTE},
+	{WAWP_UNREACHABLE, 15 * SECOND, 15 * MINUTE},
+	{WAWP_UNKNOWN_RESULT, 15 * SECOND, 15 * MINUTE},
+	{WAWP_RATE_LIMITED, MINUTE, HOUR},
+	{WAWP_UNRECOGNISED, MINUTE, HOUR},
+	{WAWP_SESSION_DOWN, 30 * SECOND, 15 * MINUTE},
+	{WAWP_AUTH_FAILED, 5 * MINUTE, HOUR},
+	{WAWP_QUOTA_EXCEEDED, HOUR, 24 * HOUR},
+	{WAWP_ACCOUNT_RESTRICTED, 24 * HOUR, 24 * HOUR},
+	{WAWP_NOT_ADMIN, 15 * MINUTE, 6 * HOUR},
+	{WAWP_GROUP_NOT_FOUND, HOUR, 24 * HOUR},
+	{WAWP_GROUP_FULL, HOUR, 24 * HOUR},
+	{WAWP_GROUP_LOCKED, 24 * HOUR, 24 * HOUR},
+	{WAWP_LINK_UNAVAILABLE, HOUR, 24 * HOUR},
+};
+
+/*
+ * How long to wait, in ms, after the `failures`-th failure in a row (from 1).
+ *
+ * retry_after_s: of the answer, -1 if it has none.  random: in [0, 1).
+ * Returns -1 for an outcome that is not tried again.
+ */
+int64
+retry_delay_ms(WawpOutcome outcome, int failures, int retry_after_s, double random)
+{
+	for (size_t i = 0; i < lengthof(delays); i++)
+	{
+		int64		delay = delays[i].first;
+
+		if (delays[i].outcome != outcome)
+			continue;
+		if (outcome == WAWP_RATE_LIMITED && retry_after_s >= 0)
+			return retry_after_s * SECOND;
+		for (int n = 1; n < failures && delay < delays[i].longest; n++)
+			delay *= 2;
+		delay = Min(delay, delays[i].longest);
+		delay = delay / 2 + (int64) (delay / 2 * random);
+		return Max(delay, retry_after_s * SECOND);
+	}
+	return -1;
+}
+
+/*
+ * Reads Retry-After where it is a number of seconds, perhaps with a fraction;
+ * false where it is anything else, such as a date.
+ */
+bool
+retry_after_number(const char *text, double *seconds)
+{
+	size_t		digits;
+	size_t		n;
+
+	text += strspn(text, " \t");
+	digits = strspn(text, "0123456789");
+	n = digits;
+	if (text[n] == '.')
+		n += 1 + strspn(text + n + 1, "0123456789");
+	if (digits == 0 || text[n + strspn(text + n, " \t")] != '\0')
+		return false;
+	*seconds = strtod(text, NULL);
+	return true;
+}
+
+/*
+ * Whole seconds to wait, rounded up; -1 where it says nothing that can be
+ * meant: what is over, and what lies so far off that it is a point in time or
+ * a mistake.
+ */
+int
+retry_after_usable(double seconds)
+{
+	return seconds > 0 && seconds <= RETRY_AFTER_MOST ? (int) ceil(seconds) : -1;
+}

@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * calling_code.h
+ *	  Country calling codes, and what a number must look like behind them.
+ *
+ * IDENTIFICATION
+ *	  src/protocol/calling_code.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_CALLING_CODE_H
+#define WAWP_CALLING_CODE_H
+
+extern const char *calling_code_problem(const char *digits);
+
+#endif							/* WAWP_CALLING_CODE_H */

@@ -1,0 +1,370 @@
+/*-------------------------------------------------------------------------
+ *
+ * mailbox_record.c
+ *	  A session's record as bytes in a box of fixed size.
+ *
+ * Pure.  record_pack is the only function that writes into a box: it is told
+ * the size of the very box, measures the record first and writes nothing that
+ * does not fit.  Before a request leaves, its record must fit whole, and so
+ * must what may be answered to it, with some texts cut if need be
+ * (record_fits).  Once it has left, nothing may be lost: texts that only
+ * describe are cut, in the order of cut_order, until the record fits.
+ *
+ * record_unpack trusts nothing: a length, number or text that leads outside
+ * the bytes it was given makes the whole box unreadable.  Its strings point
+ * into the box.
+ *
+ * Layout: four numbers; then the texts, each as '-' or '+' text '\0'; then for
+ * each person the code and two texts.
+ *
+ * No memory is allocated.  Texts are in the encoding that the caller names.
+ *
+ * IDENTIFICATION
+ *	  src/protocol/mailbox_record.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRONTEND
+#include "postgres.h"
+#else
+#include "postgres_fe.h"
+#endif
+
+#include "mb/pg_wchar.h"
+#include "protocol/jid.h"
+#include "protocol/outcome.h"
+#include "protocol/mailbox_record.h"
+
+#include "compat.h"
+
+/* The texts of a record, in the order they are packed. */
+static const size_t texts[] = {
+	offsetof(RelayRecord, kind),
+	offsetof(RelayRecord, instance),
+	offsetof(RelayRecord, instance_id),
+	offsetof(RelayRecord, group_jid),
+	offsetof(RelayRecord, action),
+	offsetof(RelayRecord, outcome),
+	offsetof(RelayRecord, login_role),
+	offsetof(RelayRecord, requested_by),
+	offsetof(RelayRecord, actor),
+	offsetof(RelayRecord, application_name),
+	offsetof(RelayRecord, client_addr),
+	offsetof(RelayRecord, origin),
+	offsetof(RelayRecord, reason),
+	offsetof(RelayRecord, request_id),
+	offsetof(RelayRecord, detail)
+};
+
+/* The texts that may be cut, first to last; the others are keys. */
+static const size_t cut_order[] = {
+	offsetof(RelayRecord, reason),
+	offsetof(RelayRecord, detail),
+	offsetof(RelayRecord, application_name),
+	offsetof(RelayRecord, origin),
+	offsetof(RelayRecord, actor)
+};
+
+#define TEXT_AT(record, offset) ((const char **) ((char *) (record) + (offset)))
+#define CONST_TEXT_AT(record, offset) (*(const char *const *) ((const char *) (record) + (offset)))
+
+/* A text as it is to be packed: so many bytes of it, then the mark. */
+typedef struct Cut
+{
+	const char *text;
+	size_t		length;
+	const char *mark;
+} Cut;
+
+/* Bytes being written; nothing is written past the end. */
+typedef struct BoxWriter
+{
+	char	   *at;
+	char	   *end;
+} BoxWriter;
+
+/* Bytes being read; broken once a read would have left them. */
+typedef struct BoxReader
+{
+	const char *at;
+	const char *end;
+	bool		is_broken;
+} BoxReader;
+
+/*
+ * ---- measuring
+ */
+
+static size_t
+text_size(const char *text)
+{
+	return 1 + (text ? strlen(text) + 1 : 0);
+}
+
+static size_t
+cut_size(const Cut *cut)
+{
+	return 1 + (cut->text ? cut->length + strlen(cut->mark) + 1 : 0);
+}
+
+/* Size of everything but the texts. */
+static size_t
+people_size(const RelayRecord *record)
+{
+	size_t		size = 4 * sizeof(int);
+
+	for (int i = 0; i < record->npeople; i++)
+		size += sizeof(int) + text_size(record->people[i].jid) + text_size(record->people[i].outcome);
+	return size;
+}
+
+static size_t
+box_size(const RelayRecord *record, const Cut *cuts)
+{
+	size_t		size = people_size(record);
+
+	for (size_t i = 0; i < lengthof(texts); i++)
+		size += cut_size(&cuts[i]);
+	return size;
+}
+
+/*
+ * ---- cutting
+ */
+
+/* Returns the length of the longest run of whole characters within `most` bytes. */
+static size_t
+whole_characters(const char *text, size_t length, size_t most, int encoding)
+{
+	size_t		used = 0;
+
+	while (used < length)
+	{
+		int			width = pg_encoding_mblen(encoding, text + used);
+
+		if (width <= 0 || used + width > most)
+			break;
+		used += width;
+	}
+	return Min(used, length);
+}
+
+/* Shortens one text by at least `excess` bytes, or as far as it goes. */
+static void
+shorten(Cut *cut, size_t excess, bool is_json, int encoding)
+{
+	size_t		mark = strlen(RECORD_CUT_MARK);
+
+	if (cut->text == NULL)
+		return;
+	if (is_json)
+	{
+		if (cut->length > strlen(RECORD_CUT_DETAIL))
+			*cut = (Cut) {RECORD_CUT_DETAIL, strlen(RECORD_CUT_DETAIL), ""};
+		return;
+	}
+	if (cut->length <= mark)
+		return;
+	cut->length = whole_characters(cut->text, cut->length,
+								   cut->length > excess + mark ? cut->length - excess - mark : 0, encoding);
+	cut->mark = RECORD_CUT_MARK;
+}
+
+static int
+text_index(size_t offset)
+{
+	int			i = 0;
+
+	while (texts[i] != offset)
+		i++;
+	return i;
+}
+
+/* Shortens texts until the record fits; false: it does not fit with any. */
+static bool
+shorten_to_fit(const RelayRecord *record, Cut *cuts, int encoding, size_t size)
+{
+	size_t		needed = box_size(record, cuts);
+
+	for (size_t i = 0; i < lengthof(cut_order) && needed > size; i++)
+	{
+		shorten(&cuts[text_index(cut_order[i])], needed - size,
+				cut_order[i] == offsetof(RelayRecord, detail), encoding);
+		needed = box_size(record, cuts);
+	}
+	return needed <= size;
+}
+
+/*
+ * ---- writing
+ */
+
+static void
+write_bytes(BoxWriter *writer, const void *bytes, size_t n)
+{
+	Assert(n <= (size_t) (writer->end - writer->at));
+	n = Min(n, (size_t) (writer->end - writer->at));
+	if (n > 0)
+		memcpy(writer->at, bytes, n);
+	writer->at += n;
+}
+
+static void
+write_text(BoxWriter *writer, const Cut *cut)
+{
+	write_bytes(writer, cut->text ? "+" : "-", 1);
+	if (cut->text == NULL)
+		return;
+	write_bytes(writer, cut->text, cut->length);
+	write_bytes(writer, cut->mark, strlen(cut->mark) + 1);
+}
+
+static Cut
+whole_text(const char *text)
+{
+	return (Cut) {text, text ? strlen(text) : 0, ""};
+}
+
+static void
+write_record(BoxWriter *writer, const RelayRecord *record, const Cut *cuts)
+{
+	int			numbers[] = {record->http_status, record->code, record->duration_ms, record->npeople};
+
+	write_bytes(writer, numbers, sizeof(numbers));
+	for (size_t i = 0; i < lengthof(texts); i++)
+		write_text(writer, &cuts[i]);
+	for (int i = 0; i < record->npeople; i++)
+	{
+		Cut			jid = whole_text(record->people[i].jid);
+		Cut			outcome = whole_text(record->people[i].outcome);
+
+		write_bytes(writer, &record->people[i].code, sizeof(int));
+		write_text(writer, &jid);
+		write_text(writer, &outcome);
+	}
+}
+
+/*
+ * Packs a record into a box of that size and sets *used.  With may_cut, texts
+ * that only describe are cut until it fits.  A NULL box: measures only.
+ */
+RecordFit
+record_pack(const RelayRecord *record, bool may_cut, int encoding, char *box, size_t size, size_t *used)
+{
+	Cut			cuts[lengthof(texts)];
+	BoxWriter	writer = {box, box ? box + size : NULL};
+	RecordFit	fit = RECORD_WHOLE;
+
+	if (record->npeople < 0 || record->npeople > RELAY_MAX_PEOPLE)
+		return RECORD_TOO_LONG;
+	for (size_t i = 0; i < lengthof(texts); i++)
+		cuts[i] = whole_text(CONST_TEXT_AT(record, texts[i]));
+	if (box_size(record, cuts) > size)
+		fit = may_cut && shorten_to_fit(record, cuts, encoding, size) ? RECORD_CUT : RECORD_TOO_LONG;
+	if (fit == RECORD_TOO_LONG)
+		return fit;
+	*used = box_size(record, cuts);
+	if (box)
+		write_record(&writer, record, cuts);
+	return fit;
+}
+
+static const char *
+longest_outcome(void)
+{
+	const char *longest = outcome_info((WawpOutcome) 0)->name;
+
+	for (int i = 1; i <= WAWP_THROTTLED; i++)
+		if (strlen(outcome_info((WawpOutcome) i)->name) > strlen(longest))
+			longest = outcome_info((WawpOutcome) i)->name;
+	return longest;
+}
+
+/*
+ * True if a record can be sent: it fits whole, and whatever is answered fits
+ * as well, at worst with texts cut.
+ */
+bool
+record_fits(const RelayRecord *record, int encoding, size_t size)
+{
+	RelayRecord answer = *record;
+	char		group[JID_SIZE];
+	size_t		used;
+
+	memset(group, '0', sizeof(group) - 1);
+	group[sizeof(group) - 1] = '\0';
+	answer.kind = "answered";
+	answer.outcome = longest_outcome();
+	answer.group_jid = group;	/* of one that was created */
+	answer.detail = RECORD_CUT_DETAIL;
+	for (int i = 0; i < answer.npeople && i < RELAY_MAX_PEOPLE; i++)
+		answer.people[i].outcome = answer.outcome;
+	return record_pack(record, false, encoding, NULL, size, &used) == RECORD_WHOLE &&
+		record_pack(&answer, true, encoding, NULL, size, &used) != RECORD_TOO_LONG;
+}
+
+/*
+ * ---- reading
+ */
+
+static void
+read_bytes(BoxReader *reader, void *bytes, size_t n)
+{
+	memset(bytes, 0, n);
+	reader->is_broken |= n > (size_t) (reader->end - reader->at);
+	if (reader->is_broken)
+		return;
+	memcpy(bytes, reader->at, n);
+	reader->at += n;
+}
+
+/* Returns a text inside the box; NULL where there is none. */
+static const char *
+read_text(BoxReader *reader)
+{
+	const char *text = reader->at + 1;
+	char		sign;
+	const char *end;
+
+	read_bytes(reader, &sign, 1);
+	reader->is_broken |= sign != '+' && sign != '-';
+	if (reader->is_broken || sign == '-')
+		return NULL;
+	end = reader->end > text ? memchr(text, '\0', reader->end - text) : NULL;
+	reader->is_broken |= end == NULL;
+	if (reader->is_broken)
+		return NULL;
+	reader->at = end + 1;
+	return text;
+}
+
+/*
+ * Reads a box of which `used` bytes are filled; false, and *record is not to
+ * be used, unless that is exactly one record.  Strings stay in the box.
+ */
+bool
+record_unpack(const char *box, size_t used, RelayRecord *record)
+{
+	BoxReader	reader = {box, box ? box + used : NULL, false};
+	int			numbers[4];
+
+	memset(record, 0, sizeof(*record));
+	if (box == NULL)
+		return false;
+	read_bytes(&reader, numbers, sizeof(numbers));
+	if (numbers[3] < 0 || numbers[3] > RELAY_MAX_PEOPLE)
+		return false;
+	record->http_status = numbers[0];
+	record->code = numbers[1];
+	record->duration_ms = numbers[2];
+	record->npeople = numbers[3];
+	for (size_t i = 0; i < lengthof(texts); i++)
+		*TEXT_AT(record, texts[i]) = read_text(&reader);
+	for (int i = 0; i < record->npeople; i++)
+	{
+		read_bytes(&reader, &record->people[i].code, sizeof(int));
+		record->people[i].jid = read_text(&reader);
+		record->people[i].outcome = read_text(&reader);
+	}
+	return !reader.is_broken && reader.at == reader.end && record->kind != NULL;
+}

@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ *
+ * mailbox_record.h
+ *	  A session's record as bytes in a box of fixed size.
+ *
+ * IDENTIFICATION
+ *	  src/protocol/mailbox_record.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_MAILBOX_RECORD_H
+#define WAWP_MAILBOX_RECORD_H
+
+#define RELAY_MAX_PEOPLE 50
+
+/* A person of a record; both are NULL when there is nothing to say. */
+typedef struct RelayPerson
+{
+	const char *jid;
+	const char *outcome;
+	int			code;			/* 0: none */
+} RelayPerson;
+
+/*
+ * What a session tells of one request.  A row per person, or one row when it
+ * is about nobody.  What does not apply is NULL, 0 or -1.
+ */
+typedef struct RelayRecord
+{
+	const char *kind;			/* label of wawp.audit_kind */
+	const char *instance;
+	const char *instance_id;
+	const char *group_jid;
+	const char *action;
+	const char *outcome;		/* of a request that is about nobody */
+	const char *login_role;
+	const char *requested_by;
+	const char *actor;
+	const char *application_name;
+	const char *client_addr;
+	const char *origin;
+	const char *reason;
+	const char *request_id;
+	const char *detail;			/* a JSON object with whitelisted keys */
+	int			http_status;
+	int			code;
+	int			duration_ms;
+	int			npeople;
+	RelayPerson people[RELAY_MAX_PEOPLE];
+} RelayRecord;
+
+/* How a record got into its box. */
+typedef enum RecordFit
+{
+	RECORD_WHOLE,
+	RECORD_CUT,					/* some texts are shorter and end in RECORD_CUT_MARK */
+	RECORD_TOO_LONG				/* the box was not touched */
+} RecordFit;
+
+/* Ends a text that was cut; what detail becomes, whose JSON cannot be. */
+#define RECORD_CUT_MARK " [cut]"
+#define RECORD_CUT_DETAIL "{\"note\": \"cut\"}"
+
+extern RecordFit record_pack(const RelayRecord *record, bool may_cut, int encoding,
+							 char *box, size_t size, size_t *used);
+extern bool record_fits(const RelayRecord *record, int encoding, size_t size);
+extern bool record_unpack(const char *box, size_t used, RelayRecord *record);
+
+#endif							/* WAWP_MAILBOX_RECORD_H */

@@ -1,0 +1,519 @@
+/*-------------------------------------------------------------------------
+ *
+ * outcome.c
+ *	  What an answer means.
+ *
+ * Pure.  The one place that knows.  A number means different things at
+ * different levels: HTTP 403 says that we are not an admin of the group, a
+ * person's 403 that their privacy setting keeps us from adding them.  So every
+ * rule names its level, and no code is read without one.
+ *
+ * Sources: whatsapp-membership.md, section 2 (the catalogue), wawp-api.md,
+ * sections 3 and 6 (the numbers and the texts), design.md, section 5.
+ *
+ * IDENTIFICATION
+ *	  src/protocol/outcome.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRONTEND
+#include "postgres.h"
+#else
+#include "postgres_fe.h"
+#endif
+
+#include "protocol/outcome.h"
+
+#define CHANGES (WAWP_OP_ADD | WAWP_OP_REMOVE | WAWP_OP_PROMOTE | WAWP_OP_DEMOTE)
+#define ANY (CHANGES | WAWP_OP_SEND | WAWP_OP_READ)
+#define NOT_ADD (ANY & ~WAWP_OP_ADD)
+
+/* Nothing is wrong: no error, no way out. */
+#define GOOD(text) NULL, text, NULL
+
+static const OutcomeInfo outcomes[] = {
+	{WAWP_ADDED, "added", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, true, GOOD("the person was added")},
+	{WAWP_ALREADY_MEMBER, "already_member", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, true, GOOD("the person was in the group already")},
+	{WAWP_JOINED_BY_INVITE, "joined_by_invite", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person joined by the invite link")},
+	{WAWP_REMOVED, "removed", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person was removed")},
+	{WAWP_NOT_MEMBER, "not_member", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, "42704",
+		"the person is not in the group", NULL},
+	{WAWP_PROMOTED, "promoted", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person is an admin now")},
+	{WAWP_DEMOTED, "demoted", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person is no admin any more")},
+	{WAWP_ACCEPTED, "accepted", ABOUT_PERSON, SCOPE_PERSON, NEXT_LOOK, true, GOOD("the API said ok, nobody looked at the member list")},
+	{WAWP_UNKNOWN_RESULT, "unknown_result", ABOUT_API, SCOPE_DOUBT, NEXT_LOOK, true, "08006",
+		"the request was sent and no usable answer came back",
+	"What became of the request is not known; look before asking again."},
+	{WAWP_PRIVACY_BLOCKED, "privacy_blocked", ABOUT_PERSON, SCOPE_PERSON, NEXT_INVITE, true, "55000",
+		"the person's privacy settings do not let us add them",
+	"Send the person the group's invite link."},
+	{WAWP_COMMUNITY_RESTRICTED, "community_restricted", ABOUT_PERSON, SCOPE_PERSON, NEXT_INVITE, true, "55000",
+		"the person can join the community by invite link only",
+	"Send the person the group's invite link."},
+	{WAWP_INVITED, "invited", ABOUT_PERSON, SCOPE_PERSON, NEXT_WAIT, false, GOOD("the person was sent the invite link and has not joined yet")},
+	{WAWP_PENDING_APPROVAL, "pending_approval", ABOUT_PERSON, SCOPE_PERSON, NEXT_WAIT, true, "55000",
+		"the person waits for an admin's approval",
+	"An admin of the group has to approve it in WhatsApp."},
+	{WAWP_RECENTLY_LEFT, "recently_left", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "55000",
+		"the person left the group recently", NULL},
+	{WAWP_REMOVED_BY_ADMIN, "removed_by_admin", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "55000",
+		"the person was removed from the group by an admin", NULL},
+	{WAWP_BLOCKED_BY_USER, "blocked_by_user", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "55000",
+		"the person does not accept this account", NULL},
+	{WAWP_NOT_ON_WHATSAPP, "not_on_whatsapp", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "22023",
+		"the number is not on WhatsApp", NULL},
+	{WAWP_LEGAL_RESTRICTED, "legal_restricted", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "55000",
+		"WhatsApp allows no invitation of this person for legal reasons", NULL},
+	{WAWP_BAD_IDENTIFIER, "bad_identifier", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, false, "22023",
+		"the API does not accept the identifier", NULL},
+	{WAWP_SUPPRESSED, "suppressed", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, false, "55000",
+		"the person is suppressed", "wawp_unsuppress() lifts it."},
+	{WAWP_UNRECOGNISED, "unrecognised", ABOUT_API, SCOPE_PERSON, NEXT_FAIL, true, "08P01",
+		"the API gave an answer that is not understood", NULL},
+	{WAWP_GROUP_FULL, "group_full", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, true, "55000",
+		"the group is full",
+	"Make room, or name an overflow_group in wawp.group_settings."},
+	{WAWP_NOT_ADMIN, "not_admin", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "42501",
+		"the instance's account is not an admin of the group",
+	"Make the account an admin of the group in WhatsApp."},
+	{WAWP_GROUP_NOT_FOUND, "group_not_found", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "42704",
+		"the API knows no such group",
+	"Is the account a member of the group? wawp_groups() lists its groups."},
+	{WAWP_GROUP_LOCKED, "group_locked", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "55000",
+		"WhatsApp does not let the group take anybody for now", NULL},
+	{WAWP_LINK_UNAVAILABLE, "link_unavailable", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "55000",
+		"the group has no usable invite link", NULL},
+	{WAWP_RATE_LIMITED, "rate_limited", ABOUT_INSTANCE, SCOPE_CALL, NEXT_SLOW_DOWN, false, "53400",
+		"the API asks to slow down",
+	"Wait before the next call; a lower adds_per_minute or checks_per_minute keeps below the limit."},
+	{WAWP_SERVER_ERROR, "server_error", ABOUT_API, SCOPE_DOUBT, NEXT_RETRY, true, "08006",
+		"the API failed", "Try again later."},
+	{WAWP_UNREACHABLE, "unreachable", ABOUT_API, SCOPE_CALL, NEXT_RETRY, false, "08001",
+		"the API could not be reached, nothing was sent",
+	"Check the server's options base_url and ca_file, and the network."},
+	{WAWP_ACCOUNT_RESTRICTED, "account_restricted", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "55000",
+		"WhatsApp has restricted the account",
+	"Stop messaging strangers with this account until the restriction ends."},
+	{WAWP_SESSION_DOWN, "session_down", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "55000",
+		"the instance's session is not usable",
+	"wawp_session() shows its state; check instance_id, restart the session or scan the QR code again."},
+	{WAWP_AUTH_FAILED, "auth_failed", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "28000",
+		"the API refused the credentials",
+	"Check instance_id in CREATE SERVER and access_token in CREATE USER MAPPING."},
+	{WAWP_QUOTA_EXCEEDED, "quota_exceeded", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "53400",
+		"the account's plan does not allow it (any more)", NULL},
+	{WAWP_THROTTLED, "throttled", ABOUT_INSTANCE, SCOPE_PERSON, NEXT_RETRY, false, "53400",
+		"the instance's pace does not allow it yet",
+	"Ask again at retry_at; adds_per_minute, adds_burst and adds_per_day set the pace."},
+};
+
+typedef enum Level
+{
+	LEVEL_PERSON = 1 << 0,		/* a number beside a person */
+	LEVEL_HTTP = 1 << 1,		/* the status line, or an envelope's own status */
+	LEVEL_ENGINE = 1 << 2		/* WhatsApp's number inside an error text */
+} Level;
+
+typedef struct CodeRule
+{
+	int			levels;
+	int			operations;
+	int			code;
+	WawpOutcome outcome;
+	const char *note;			/* said when the answer has no text */
+} CodeRule;
+
+#define CALL (LEVEL_HTTP | LEVEL_ENGINE)
+#define EVERY (LEVEL_PERSON | CALL)
+
+/* The first rule that fits holds. */
+static const CodeRule code_rules[] = {
+	{LEVEL_PERSON, WAWP_OP_ADD, 200, WAWP_ADDED, NULL},
+	{LEVEL_PERSON, WAWP_OP_REMOVE, 200, WAWP_REMOVED, NULL},
+	{LEVEL_PERSON, WAWP_OP_PROMOTE, 200, WAWP_PROMOTED, NULL},
+	{LEVEL_PERSON, WAWP_OP_DEMOTE, 200, WAWP_DEMOTED, NULL},
+	{LEVEL_PERSON, ANY, 200, WAWP_ACCEPTED, NULL},
+	{LEVEL_PERSON, WAWP_OP_ADD, 401, WAWP_BLOCKED_BY_USER, NULL},
+	{LEVEL_PERSON, WAWP_OP_ADD, 403, WAWP_PRIVACY_BLOCKED, NULL},
+	{LEVEL_PERSON, CHANGES & NOT_ADD, 404, WAWP_NOT_MEMBER, NULL},
+	{LEVEL_PERSON, ANY, 404, WAWP_NOT_ON_WHATSAPP, NULL},
+	{LEVEL_PERSON, WAWP_OP_ADD, 405, WAWP_REMOVED_BY_ADMIN, NULL},
+	{LEVEL_PERSON, WAWP_OP_ADD, 406, WAWP_COMMUNITY_RESTRICTED, NULL},
+	{LEVEL_PERSON, WAWP_OP_ADD, 408, WAWP_RECENTLY_LEFT, NULL},
+	{LEVEL_PERSON | CALL, WAWP_OP_ADD, 409, WAWP_ALREADY_MEMBER, NULL},
+	{LEVEL_PERSON, WAWP_OP_PROMOTE, 409, WAWP_PROMOTED, "was an admin already"},
+	{LEVEL_PERSON, WAWP_OP_DEMOTE, 409, WAWP_DEMOTED, "was no admin"},
+	{EVERY, ANY, 410, WAWP_LINK_UNAVAILABLE, "the invite link was revoked"},
+	{LEVEL_PERSON | LEVEL_ENGINE, ANY, 412, WAWP_GROUP_FULL, "the community is full"},
+	{LEVEL_PERSON | LEVEL_ENGINE, ANY, 416, WAWP_GROUP_LOCKED, "the community is suspended"},
+	{LEVEL_PERSON, WAWP_OP_ADD, 417, WAWP_COMMUNITY_RESTRICTED, NULL},
+	{EVERY, ANY, 419, WAWP_GROUP_FULL, NULL},
+	{LEVEL_PERSON, WAWP_OP_ADD, 421, WAWP_PENDING_APPROVAL, NULL},
+	{EVERY, ANY, 423, WAWP_GROUP_LOCKED, NULL},
+	{EVERY, ANY, 429, WAWP_RATE_LIMITED, NULL},
+	{LEVEL_PERSON | LEVEL_ENGINE, ANY, 436, WAWP_LINK_UNAVAILABLE, "the invite link is locked by WhatsApp"},
+	{LEVEL_PERSON, ANY, 451, WAWP_LEGAL_RESTRICTED, NULL},
+	{LEVEL_PERSON | LEVEL_ENGINE, ANY, 463, WAWP_ACCOUNT_RESTRICTED, NULL},
+
+	{LEVEL_ENGINE, ANY, 400, WAWP_UNRECOGNISED, "WhatsApp calls the request malformed"},
+	{LEVEL_ENGINE, ANY, 406, WAWP_UNRECOGNISED, "WhatsApp does not accept the request"},
+	{LEVEL_HTTP, ANY, 401, WAWP_AUTH_FAILED, NULL},
+	{LEVEL_HTTP, ANY, 402, WAWP_QUOTA_EXCEEDED, NULL},
+	{LEVEL_ENGINE, ANY, 401, WAWP_NOT_ADMIN, NULL},
+	{CALL, ANY, 403, WAWP_NOT_ADMIN, NULL},
+	{CALL, ANY, 404, WAWP_GROUP_NOT_FOUND, NULL},
+	{LEVEL_ENGINE, ANY, 405, WAWP_NOT_ADMIN, NULL},
+	{LEVEL_HTTP, ANY, 408, WAWP_SERVER_ERROR, NULL},
+	{LEVEL_HTTP, ANY, 422, WAWP_SESSION_DOWN, NULL},
+	{LEVEL_HTTP, ANY, 425, WAWP_RATE_LIMITED, NULL},
+};
+
+typedef struct TextRule
+{
+	int			levels;
+	const char *fragment;		/* lower case */
+	WawpOutcome outcome;
+} TextRule;
+
+/* The first rule that fits holds; asked after the error's word, see below. */
+static const TextRule text_rules[] = {
+	{EVERY, "rate-overlimit", WAWP_RATE_LIMITED},
+	{EVERY, "rate limit", WAWP_RATE_LIMITED},
+	{EVERY, "too many requests", WAWP_RATE_LIMITED},
+	{EVERY, "account_restricted", WAWP_ACCOUNT_RESTRICTED},
+	{EVERY, "account_reachout_restricted", WAWP_ACCOUNT_RESTRICTED},
+	{EVERY, "timelock", WAWP_ACCOUNT_RESTRICTED},
+	{CALL, "maximum limit", WAWP_QUOTA_EXCEEDED},
+	{CALL, "limit reached", WAWP_QUOTA_EXCEEDED},
+	{CALL, "quota", WAWP_QUOTA_EXCEEDED},
+	{CALL, "session not found", WAWP_SESSION_DOWN},
+	{CALL, "session status is not as expected", WAWP_SESSION_DOWN},
+	{CALL, "not connected", WAWP_SESSION_DOWN},
+	{CALL, "no admin rights", WAWP_NOT_ADMIN},
+	{CALL, "not an admin", WAWP_NOT_ADMIN},
+	{CALL, "not group admin", WAWP_NOT_ADMIN},
+	{CALL, "access token", WAWP_AUTH_FAILED},
+	{CALL, "access_token", WAWP_AUTH_FAILED},
+	{CALL, "missing token", WAWP_AUTH_FAILED},
+	{CALL, "invalid jid", WAWP_BAD_IDENTIFIER},
+	{CALL, "malformed jid", WAWP_BAD_IDENTIFIER},
+	{CALL, "not a valid jid", WAWP_BAD_IDENTIFIER},
+	{LEVEL_PERSON, "already a member", WAWP_ALREADY_MEMBER},
+	{LEVEL_PERSON, "already in", WAWP_ALREADY_MEMBER},
+	{EVERY, "not on whatsapp", WAWP_NOT_ON_WHATSAPP},
+	{EVERY, "not registered", WAWP_NOT_ON_WHATSAPP},
+	{LEVEL_PERSON, "recently left", WAWP_RECENTLY_LEFT},
+	{LEVEL_PERSON, "left the group recently", WAWP_RECENTLY_LEFT},
+	{LEVEL_PERSON, "private invitation", WAWP_PRIVACY_BLOCKED},
+	{LEVEL_PERSON, "privacy", WAWP_PRIVACY_BLOCKED},
+	{LEVEL_PERSON, "community", WAWP_COMMUNITY_RESTRICTED},
+	{EVERY, "group is full", WAWP_GROUP_FULL},
+};
+
+/* Words that errors carry in "code". */
+static const struct
+{
+	const char *word;
+	WawpOutcome outcome;
+}			code_words[] =
+{
+	{"invalid_session", WAWP_SESSION_DOWN},
+	{"invalid_instance", WAWP_SESSION_DOWN},
+	{"subscription_required", WAWP_QUOTA_EXCEEDED},
+	{"quota_reached", WAWP_QUOTA_EXCEEDED},
+	{"account_restricted", WAWP_ACCOUNT_RESTRICTED},
+	{"rate_limited", WAWP_RATE_LIMITED},
+};
+
+/* Words that say no more than that something behind the API failed. */
+static const char *const failure_words[] = {"wawp_upstream_error", "proxy_error"};
+
+static const struct
+{
+	const char *name;
+	WawpOperation operation;
+}			operations[] =
+{
+	{"add", WAWP_OP_ADD},
+	{"remove", WAWP_OP_REMOVE},
+	{"promote", WAWP_OP_PROMOTE},
+	{"demote", WAWP_OP_DEMOTE},
+	{"send", WAWP_OP_SEND},
+};
+
+/* By OutcomeNext: what the worker does, for wawp.outcome_info. */
+static const char *const next_steps[] = {
+	[NEXT_DONE] = "nothing",
+	[NEXT_LOOK] = "verify",
+	[NEXT_INVITE] = "invite",
+	[NEXT_WAIT] = "wait",
+	[NEXT_FAIL] = "fail",
+	[NEXT_RETRY] = "retry",
+	[NEXT_SLOW_DOWN] = "slow down",
+	[NEXT_HOLD_LANE] = "hold the group",
+	[NEXT_HOLD_INSTANCE] = "hold the instance",
+};
+
+/* By OutcomeAbout. */
+static const char *const abouts[] = {
+	[ABOUT_PERSON] = "person",
+	[ABOUT_GROUP] = "group",
+	[ABOUT_INSTANCE] = "instance",
+	[ABOUT_API] = "api",
+};
+
+const OutcomeInfo *
+outcome_info(WawpOutcome outcome)
+{
+	Assert(outcomes[outcome].outcome == outcome);
+	return &outcomes[outcome];
+}
+
+/* Returns what is wrong, for the detail of a result; NULL for a success. */
+const char *
+outcome_complaint(WawpOutcome outcome)
+{
+	return outcomes[outcome].sqlstate ? outcomes[outcome].text : NULL;
+}
+
+/* True if the outcome settles an intent by itself. */
+bool
+outcome_is_final(const OutcomeInfo *info)
+{
+	return info->next == NEXT_DONE || info->next == NEXT_FAIL;
+}
+
+const char *
+outcome_next_step(const OutcomeInfo *info)
+{
+	return next_steps[info->next];
+}
+
+const char *
+outcome_about(const OutcomeInfo *info)
+{
+	return abouts[info->about];
+}
+
+/* The operation of that name; false when there is none. */
+bool
+outcome_operation(const char *name, WawpOperation *operation)
+{
+	for (size_t i = 0; i < lengthof(operations); i++)
+	{
+		if (strcmp(name, operations[i].name) != 0)
+			continue;
+		*operation = operations[i].operation;
+		return true;
+	}
+	return false;
+}
+
+/* The outcome with that label; false when there is none. */
+bool
+outcome_named(const char *name, WawpOutcome *outcome)
+{
+	for (size_t i = 0; i < lengthof(outcomes); i++)
+	{
+		if (strcmp(name, outcomes[i].name) != 0)
+			continue;
+		*outcome = outcomes[i].outcome;
+		return true;
+	}
+	return false;
+}
+
+const char *
+outcome_operation_name(WawpOperation operation)
+{
+	for (size_t i = 0; i < lengthof(operations); i++)
+		if (operations[i].operation == operation)
+			return operations[i].name;
+	return NULL;
+}
+
+/* Does text contain the lower-case fragment, in any case? */
+static bool
+contains(const char *text, const char *fragment)
+{
+	size_t		n = strlen(fragment);
+
+	for (; *text; text++)
+		if (pg_strncasecmp(text, fragment, n) == 0)
+			return true;
+	return false;
+}
+
+static const TextRule *
+find_text_rule(Level level, const char *text)
+{
+	for (size_t i = 0; text && i < lengthof(text_rules); i++)
+		if ((text_rules[i].levels & level) && contains(text, text_rules[i].fragment))
+			return &text_rules[i];
+	return NULL;
+}
+
+static bool
+read_code(Level level, WawpOperation operation, int code, OutcomeReading *reading)
+{
+	for (size_t i = 0; i < lengthof(code_rules); i++)
+	{
+		const CodeRule *rule = &code_rules[i];
+
+		if (!(rule->levels & level) || !(rule->operations & operation) || rule->code != code)
+			continue;
+		reading->outcome = rule->outcome;
+		reading->note = rule->note;
+		return true;
+	}
+	if (code < 500 || code > 599)
+		return false;
+	reading->outcome = WAWP_SERVER_ERROR;
+	reading->note = NULL;
+	return true;
+}
+
+/*
+ * What became of a person who has a number, or only a text (code 0).
+ *
+ * inner_code: the number under a 421, else 0.  after_success: the same answer
+ * has an earlier success; whatsapp-web.js hides every exception behind 400,
+ * and after successes that exception is WhatsApp's rate limit (wwebjs#3646).
+ */
+OutcomeReading
+outcome_of_person(WawpOperation operation, int code, int inner_code,
+				  const char *text, bool after_success)
+{
+	OutcomeReading reading = {.outcome = WAWP_UNRECOGNISED};
+	const TextRule *rule;
+
+	if (code == 421 && inner_code == 419)
+	{
+		reading.outcome = WAWP_GROUP_LOCKED;
+		reading.note = "the group's queue of join requests is full";
+		return reading;
+	}
+	if (code != 0 && read_code(LEVEL_PERSON, operation, code, &reading))
+		return reading;
+	rule = find_text_rule(LEVEL_PERSON, text);
+	if (rule)
+		reading.outcome = rule->outcome;
+	else if (code == 400 && after_success)
+		reading.outcome = WAWP_RATE_LIMITED;
+	return reading;
+}
+
+/*
+ * True if the answer says that the API has no such route.  A 404 that is no
+ * JSON comes from a proxy or a framework and is no statement about a group.
+ */
+bool
+outcome_is_missing_route(int http_status, const char *text, BodyKind body)
+{
+	static const char *const fragments[] = {"cannot get /", "cannot post /", "no route", "not implemented"};
+
+	if (http_status == 405 || http_status == 501)
+		return true;
+	if (http_status == 404 && body != BODY_JSON)
+		return true;
+	if (http_status != 404 && http_status != 422)
+		return false;
+	for (size_t i = 0; text && i < lengthof(fragments); i++)
+		if (contains(text, fragments[i]))
+			return true;
+	return false;
+}
+
+/*
+ * What stands between us and the API may answer in its place.  These say so by
+ * themselves, whatever they carry; of the others a status is the API's word
+ * only with the API's kind of body.
+ */
+static const struct
+{
+	int			first;
+	int			last;
+	const char *note;
+}			outages[] =
+{
+	{300, 399, "redirects are not followed"},
+	{405, 405, "the API does not take this request at its address"},
+	{407, 408, "the request did not get through to the API"},
+	{411, 411, "the request did not get through to the API"},
+	{417, 418, "the request did not get through to the API"},
+	{502, 504, "the API is not reached by its gateway"},
+	{520, 530, "the API is not reached by its gateway"},
+};
+
+/* Why an answer is not the API's own; NULL when it may be. */
+static const char *
+outage_note(int http_status, BodyKind body)
+{
+	for (size_t i = 0; i < lengthof(outages); i++)
+		if (http_status >= outages[i].first && http_status <= outages[i].last)
+			return outages[i].note;
+	return body == BODY_PAGE && http_status >= 300 ? "a web page came in place of the API's answer" : NULL;
+}
+
+static bool
+is_failure_word(const char *word)
+{
+	for (size_t i = 0; word && i < lengthof(failure_words); i++)
+		if (pg_strcasecmp(word, failure_words[i]) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * What became of a call that failed as a whole.
+ *
+ * http_status: of the status line, or of the envelope when the status line
+ * said 2xx; 0 when neither has one.  engine_code: WhatsApp's own number, out
+ * of the error's text, else 0.  text: NULL when it is no message, such as a
+ * page.
+ */
+OutcomeReading
+outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
+				   const char *code_word, const char *text, BodyKind body)
+{
+	OutcomeReading reading = {.outcome = WAWP_UNRECOGNISED};
+	const TextRule *rule;
+
+	for (size_t i = 0; code_word && i < lengthof(code_words); i++)
+	{
+		if (pg_strcasecmp(code_word, code_words[i].word) != 0)
+			continue;
+		reading.outcome = code_words[i].outcome;
+		return reading;
+	}
+	rule = find_text_rule(LEVEL_HTTP, text);
+	if (http_status == 429)
+		reading.outcome = WAWP_RATE_LIMITED;
+	else if (rule)
+		reading.outcome = rule->outcome;
+	else if (engine_code >= 400 && read_code(LEVEL_ENGINE, operation, engine_code, &reading))
+		return reading;
+	else if ((reading.note = outage_note(http_status, body)) != NULL)
+	{
+		reading.is_outage = true;
+		if (http_status >= 500)
+			reading.outcome = WAWP_SERVER_ERROR;
+	}
+	else if (outcome_is_missing_route(http_status, text, body))
+		reading.note = "the API has no such route";
+	else if (!read_code(LEVEL_HTTP, operation, http_status, &reading) && is_failure_word(code_word))
+		reading.outcome = WAWP_SERVER_ERROR;
+	return reading;
+}
+
+/*
+ * Does a success's text say that the plan is used up?  Wawp's first version
+ * reports it under "status": "success" (wawp-api.md, section 5.4).
+ */
+bool
+outcome_is_quota_text(const char *text)
+{
+	const TextRule *rule = find_text_rule(LEVEL_HTTP, text);
+
+	return rule && rule->outcome == WAWP_QUOTA_EXCEEDED;
+}

@@ -1,0 +1,142 @@
+/*-------------------------------------------------------------------------
+ *
+ * outcome.h
+ *	  What an answer means.
+ *
+ * IDENTIFICATION
+ *	  src/protocol/outcome.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_OUTCOME_H
+#define WAWP_OUTCOME_H
+
+/* In the order of the SQL enum wawp.outcome. */
+typedef enum WawpOutcome
+{
+	WAWP_ADDED,
+	WAWP_ALREADY_MEMBER,
+	WAWP_JOINED_BY_INVITE,
+	WAWP_REMOVED,
+	WAWP_NOT_MEMBER,
+	WAWP_PROMOTED,
+	WAWP_DEMOTED,
+	WAWP_ACCEPTED,
+	WAWP_UNKNOWN_RESULT,
+	WAWP_PRIVACY_BLOCKED,
+	WAWP_COMMUNITY_RESTRICTED,
+	WAWP_INVITED,
+	WAWP_PENDING_APPROVAL,
+	WAWP_RECENTLY_LEFT,
+	WAWP_REMOVED_BY_ADMIN,
+	WAWP_BLOCKED_BY_USER,
+	WAWP_NOT_ON_WHATSAPP,
+	WAWP_LEGAL_RESTRICTED,
+	WAWP_BAD_IDENTIFIER,
+	WAWP_SUPPRESSED,
+	WAWP_UNRECOGNISED,
+	WAWP_GROUP_FULL,
+	WAWP_NOT_ADMIN,
+	WAWP_GROUP_NOT_FOUND,
+	WAWP_GROUP_LOCKED,
+	WAWP_LINK_UNAVAILABLE,
+	WAWP_RATE_LIMITED,
+	WAWP_SERVER_ERROR,
+	WAWP_UNREACHABLE,
+	WAWP_ACCOUNT_RESTRICTED,
+	WAWP_SESSION_DOWN,
+	WAWP_AUTH_FAILED,
+	WAWP_QUOTA_EXCEEDED,
+	WAWP_THROTTLED
+} WawpOutcome;
+
+#define WAWP_OUTCOMES (WAWP_THROTTLED + 1)
+
+/* What was asked for; bits, so that a rule can hold for several. */
+typedef enum WawpOperation
+{
+	WAWP_OP_ADD = 1 << 0,
+	WAWP_OP_REMOVE = 1 << 1,
+	WAWP_OP_PROMOTE = 1 << 2,
+	WAWP_OP_DEMOTE = 1 << 3,
+	WAWP_OP_SEND = 1 << 4,
+	WAWP_OP_READ = 1 << 5
+} WawpOperation;
+
+/* Where the cause lies. */
+typedef enum OutcomeAbout
+{
+	ABOUT_PERSON,
+	ABOUT_GROUP,
+	ABOUT_INSTANCE,				/* its account, pace or session */
+	ABOUT_API					/* it gave no usable answer */
+} OutcomeAbout;
+
+/* What follows for the people of the same call who were not asked yet. */
+typedef enum OutcomeScope
+{
+	SCOPE_PERSON,				/* nothing: it concerns this person */
+	SCOPE_CALL,					/* they are not sent: it would end the same way */
+	SCOPE_DOUBT					/* they are not sent: the API does not answer */
+} OutcomeScope;
+
+/* What the worker does next about an intent: design.md, section 5. */
+typedef enum OutcomeNext
+{
+	NEXT_DONE,
+	NEXT_LOOK,					/* look at the member list */
+	NEXT_INVITE,				/* send the invite link once, if allowed */
+	NEXT_WAIT,					/* for the person, or an admin */
+	NEXT_FAIL,
+	NEXT_RETRY,					/* later, a limited number of times */
+	NEXT_SLOW_DOWN,				/* the instance goes slower; the intent stays */
+	NEXT_HOLD_LANE,				/* the group waits; the intent stays */
+	NEXT_HOLD_INSTANCE			/* the instance waits; the intent stays */
+} OutcomeNext;
+
+typedef struct OutcomeInfo
+{
+	WawpOutcome outcome;		/* its own place in the table */
+	const char *name;			/* label of the SQL enum */
+	OutcomeAbout about;
+	OutcomeScope scope;
+	OutcomeNext next;
+	bool		look;			/* a member list can settle it */
+	const char *sqlstate;		/* of the error a reading function raises; NULL: it is a success */
+	const char *text;			/* what it means; of a failure: what is wrong, for a message or a detail */
+	const char *hint;			/* the way out, or NULL */
+} OutcomeInfo;
+
+/* What came as the body of a refusal. */
+typedef enum BodyKind
+{
+	BODY_NONE,					/* nothing, or nothing that is text */
+	BODY_JSON,
+	BODY_SENTENCE,				/* engines refuse with a bare sentence, too */
+	BODY_PAGE					/* a web page: of a proxy or a framework */
+} BodyKind;
+
+/* A reading: what it means and, where the answer has no text, why. */
+typedef struct OutcomeReading
+{
+	WawpOutcome outcome;
+	const char *note;			/* static, or NULL */
+	bool		is_outage;		/* it came from what stands before the API and speaks of nobody's request */
+} OutcomeReading;
+
+extern const OutcomeInfo *outcome_info(WawpOutcome outcome);
+extern const char *outcome_complaint(WawpOutcome outcome);
+extern bool outcome_is_final(const OutcomeInfo *info);
+extern const char *outcome_next_step(const OutcomeInfo *info);
+extern const char *outcome_about(const OutcomeInfo *info);
+extern bool outcome_named(const char *name, WawpOutcome *outcome);
+extern bool outcome_operation(const char *name, WawpOperation *operation);
+extern const char *outcome_operation_name(WawpOperation operation);
+extern OutcomeReading outcome_of_person(WawpOperation operation, int code, int inner_code,
+										const char *text, bool after_success);
+extern OutcomeReading outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
+										 const char *code_word, const char *text, BodyKind body);
+extern bool outcome_is_missing_route(int http_status, const char *text, BodyKind body);
+extern bool outcome_is_quota_text(const char *text);
+
+#endif							/* WAWP_OUTCOME_H */

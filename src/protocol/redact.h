@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * redact.h
+ *	  Takes a secret out of a text that came from outside.
+ *
+ * IDENTIFICATION
+ *	  src/protocol/redact.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_REDACT_H
+#define WAWP_REDACT_H
+
+extern char *redact_secret(const char *text, const char *secret);
+
+#endif							/* WAWP_REDACT_H */

@@ -1,0 +1,137 @@
+/*-------------------------------------------------------------------------
+ *
+ * wire.h
+ *	  What goes over the wire: URLs and JSON out, answers in.
+ *
+ * IDENTIFICATION
+ *	  src/protocol/wire.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_WIRE_H
+#define WAWP_WIRE_H
+
+#include "lib/stringinfo.h"
+
+#include "protocol/jid.h"
+
+/*
+ * What a membership or sending answer's body says as a whole.
+ */
+typedef enum WireKind
+{
+	WIRE_UNREADABLE,			/* nothing that can be relied on */
+	WIRE_OK,					/* a bare success; nobody is named */
+	WIRE_REFUSED,				/* an error, under whatever HTTP status */
+	WIRE_PEOPLE,				/* a verdict per person */
+	WIRE_OTHER					/* JSON that says neither */
+} WireKind;
+
+/*
+ * What the body says of one person.
+ */
+typedef struct WirePerson
+{
+	const char *id;				/* as the answer has it */
+	Jid			jid;			/* phone number if known, else LID, else invalid */
+	Jid			lid;			/* invalid when the answer does not tell */
+	bool		has_code;
+	int			code;			/* the person's own number */
+	int			inner_code;		/* a second number under it, else 0 */
+	bool		said_ok;		/* a success without a number */
+	bool		listed_as_added;	/* stands in a list named "added" */
+	bool		card_sent;		/* the engine sent its own invitation card */
+	bool		unaddressable;	/* cannot be messaged either */
+	const char *text;			/* message or reason, else NULL */
+} WirePerson;
+
+typedef struct WireAnswer
+{
+	WireKind	kind;
+	bool		is_json;
+	const char *code;			/* error's word, e.g. "invalid_session", else NULL */
+	const char *text;			/* message, or the body's beginning; else NULL */
+	int			status;			/* the envelope's own HTTP-like number, else 0 */
+	int			engine_code;	/* WhatsApp's number wrapped in an error, else 0 */
+	int			npeople;
+	WirePerson *people;
+} WireAnswer;
+
+typedef enum WireRole
+{
+	WIRE_ROLE_MEMBER,
+	WIRE_ROLE_ADMIN,
+	WIRE_ROLE_OWNER,
+	WIRE_ROLE_LEFT				/* was one */
+} WireRole;
+
+typedef struct WireMember
+{
+	Jid			jid;			/* as listed */
+	Jid			phone;			/* invalid when the list does not tell */
+	Jid			lid;			/* likewise */
+	WireRole	role;
+} WireMember;
+
+typedef struct WireMembers
+{
+	int			count;
+	WireMember *members;
+	int			unread;			/* entries that name nobody who can be read */
+	int			stated;			/* the group's size as the answer states it; -1: it does not */
+} WireMembers;
+
+typedef struct WireGroup
+{
+	const char *jid;			/* NULL when not told */
+	const char *subject;		/* likewise */
+	int			size;			/* -1 when not told */
+	bool		only_admins_add;	/* it says that members may not add others */
+	bool		asks_approval;	/* it says that an admin approves whoever joins */
+} WireGroup;
+
+typedef struct WireGroups
+{
+	int			count;
+	WireGroup  *groups;
+} WireGroups;
+
+typedef struct WireSession
+{
+	const char *status;			/* NULL when not told */
+	const char *push_name;
+	Jid			me;
+	Jid			me_lid;
+} WireSession;
+
+typedef enum WireTruth
+{
+	WIRE_UNKNOWN,
+	WIRE_NO,
+	WIRE_YES
+} WireTruth;
+
+/* a name and a value of a request's JSON body or query */
+typedef struct WireField
+{
+	const char *name;
+	const char *value;
+} WireField;
+
+extern void wire_put_percent(StringInfo out, const char *text);
+extern void wire_put_query(StringInfo out, const WireField *fields, int nfields);
+extern void wire_put_body(StringInfo out, const WireField *fields, int nfields,
+						  const char *const *people, int npeople);
+
+extern WireAnswer wire_read_answer(const char *body, size_t len);
+extern bool wire_read_members(const char *body, size_t len, WireMembers *out);
+extern bool wire_read_group(const char *body, size_t len, WireGroup *group, WireMembers *members);
+extern bool wire_read_groups(const char *body, size_t len, WireGroups *out);
+extern char *wire_read_created(const char *body, size_t len);
+extern char *wire_read_invite(const char *body, size_t len);
+extern bool wire_read_session(const char *body, size_t len, WireSession *out);
+extern WireTruth wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid);
+extern Jid	wire_read_lid(const char *body, size_t len);
+extern const char *wire_read_message_id(const char *body, size_t len);
+
+#endif							/* WAWP_WIRE_H */

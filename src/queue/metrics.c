@@ -1,0 +1,252 @@
+/*-------------------------------------------------------------------------
+ *
+ * metrics.c
+ *	  What a monitoring role sees: figures, never people.
+ *
+ * The views show a role its own rows.  A member of pg_monitor has none, but is
+ * to see counts, ages and states of all: the functions here give the views
+ * those rows, read as the extension's owner, and give nothing to anybody else.
+ * They leave out whatever may name somebody: jids, details, texts of users,
+ * and the telephone number in a group id of the old form.
+ *
+ * The worker's status is here for all roles; worker_status.c keeps people out of it.
+ *
+ * IDENTIFICATION
+ *	  src/queue/metrics.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "base/spi_statement.h"
+#include "catalog/pg_authid.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "queue/metrics.h"
+#include "tables/worker_status.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "compat.h"
+
+#define STATUS_COLUMNS 10
+
+PG_FUNCTION_INFO_V1(wawp_is_monitor);
+PG_FUNCTION_INFO_V1(wawp_worker_status);
+PG_FUNCTION_INFO_V1(wawp_oldest_due);
+PG_FUNCTION_INFO_V1(wawp_queue_figures);
+PG_FUNCTION_INFO_V1(wawp_progress_figures);
+PG_FUNCTION_INFO_V1(wawp_stuck_figures);
+PG_FUNCTION_INFO_V1(wawp_funnel_figures);
+PG_FUNCTION_INFO_V1(wawp_hold_figures);
+
+/* A group id without the telephone number of its creator, which the old form begins with. */
+#define GROUP_SQL(column) "regexp_replace(" column ", '^[0-9]+-', '***-')"
+/* What people write after "paused" is theirs. */
+#define REASON_SQL(column) "CASE WHEN " column " ^@ 'paused' THEN 'paused' ELSE " column " END"
+/* The hold that an intent, or a lane, is under, the instance's before the group's. */
+#define HOLD_SQL \
+	" LEFT JOIN LATERAL (SELECT h.reason FROM wawp.hold h WHERE h.instance = i.instance" \
+	"  AND (h.group_jid IS NULL OR h.group_jid = i.group_jid) AND (h.until IS NULL OR h.until > clock_timestamp())" \
+	"  ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true"
+#define STATE_IS(state) "i.state OPERATOR(pg_catalog.=) '" state "'"
+#define OUTCOME_IS(outcome) "i.outcome OPERATOR(pg_catalog.=) '" outcome "'"
+
+/*
+ * True if the current role may see figures of all rows and no more: it has
+ * pg_monitor's privileges, and does not see the rows themselves.
+ */
+bool
+figures_for_monitor(void)
+{
+	Oid			role = GetUserId();
+
+	return has_privs_of_role(role, ROLE_PG_MONITOR) && !superuser_arg(role) &&
+		!has_bypassrls_privilege(role) && !is_member_of_role(role, sqlrun_owner());
+}
+
+Datum
+wawp_is_monitor(FunctionCallInfo fcinfo pg_attribute_unused())
+{
+	PG_RETURN_BOOL(figures_for_monitor());
+}
+
+/* Returns a statement's rows to a monitoring role, no rows to anybody else. */
+static Datum
+return_figures(FunctionCallInfo fcinfo, SqlStatement *statement)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	SqlOwner	before;
+	uint64		n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (!figures_for_monitor())
+		return (Datum) 0;
+	before = sqlrun_begin_as_owner();
+	n = sqlrun(statement, NULL);
+	for (uint64 i = 0; i < n; i++)
+		tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
+	sqlrun_end_as_owner(&before);
+	return (Datum) 0;
+}
+
+static SqlStatement queue_figures = {
+	"SELECT i.instance, " GROUP_SQL("i.group_jid") ", i.queued, i.due, i.next_at, " REASON_SQL("h.reason") ","
+	" clock_timestamp() + wawp._drain_time(i.instance, i.queued)"
+	" FROM (SELECT i.instance, i.group_jid, count(*) AS queued,"
+	"  count(*) FILTER (WHERE coalesce(greatest(i.not_before, i.next_attempt_at), '-infinity') <= clock_timestamp()) AS due,"
+	"  min(greatest(i.not_before, i.next_attempt_at)) AS next_at"
+	"  FROM wawp.membership_intent i WHERE " STATE_IS("queued") " AND i.id > 0 GROUP BY 1, 2) i" HOLD_SQL,
+	0, {0}, NULL
+};
+
+Datum
+wawp_queue_figures(PG_FUNCTION_ARGS)
+{
+	return return_figures(fcinfo, &queue_figures);
+}
+
+/* Batches have names that users gave them: they are told apart by a number only. */
+static SqlStatement progress_figures = {
+	"SELECT 'batch ' || row_number() OVER (ORDER BY b.first), b.total, b.done, b.failed, b.cancelled,"
+	" floor(100.0 * (b.done + b.failed + b.cancelled) / b.total)::int4, clock_timestamp() + wawp._drain_time(b.instance, b.queued)"
+	" FROM (SELECT min(i.id) AS first, count(*) AS total, count(*) FILTER (WHERE " STATE_IS("done") ") AS done,"
+	"  count(*) FILTER (WHERE " STATE_IS("failed") ") AS failed, count(*) FILTER (WHERE " STATE_IS("cancelled") ") AS cancelled,"
+	"  count(*) FILTER (WHERE " STATE_IS("queued") ") AS queued, min(i.instance::text)::name AS instance"
+	"  FROM wawp.membership_intent i WHERE i.batch_id IS NOT NULL GROUP BY i.batch_id) b",
+	0, {0}, NULL
+};
+
+Datum
+wawp_progress_figures(PG_FUNCTION_ARGS)
+{
+	return return_figures(fcinfo, &progress_figures);
+}
+
+/* The conditions are those of the view wawp.stuck, a row for each lane that is held as well. */
+static SqlStatement stuck_figures = {
+	"SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, i.state, i.outcome, i.updated_at, i.outcome::text"
+	" FROM wawp.membership_intent i"
+	" WHERE " STATE_IS("failed") " AND " OUTCOME_IS("unknown_result")
+	" OR " STATE_IS("inviting") " AND i.updated_at < clock_timestamp() - interval '1 hour'"
+	" OR " STATE_IS("verifying") " AND (" OUTCOME_IS("unknown_result")
+	"  OR i.updated_at < clock_timestamp() - interval '5 minutes')"
+	" OR " STATE_IS("queued") " AND (i.attempts > 0 OR i.crashes > 0)"
+	" OR " STATE_IS("sending") " AND i.updated_at < clock_timestamp() - interval '5 minutes'"
+	" UNION ALL SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL, i.since,"
+	" 'held: ' || " REASON_SQL("h.reason") " || '; ' || i.queued || ' queued'"
+	" FROM (SELECT i.instance, i.group_jid, min(i.id) AS id, min(i.updated_at) AS since, count(*) AS queued"
+	"  FROM wawp.membership_intent i WHERE " STATE_IS("queued") " AND i.id > 0"
+	"  AND i.instance IN (SELECT x.instance FROM wawp.hold x) GROUP BY 1, 2) i" HOLD_SQL
+	" WHERE h.reason IS NOT NULL",
+	0, {0}, NULL
+};
+
+Datum
+wawp_stuck_figures(PG_FUNCTION_ARGS)
+{
+	return return_figures(fcinfo, &stuck_figures);
+}
+
+static SqlStatement funnel_figures = {
+	"SELECT i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, count(*),"
+	" count(*) FILTER (WHERE " STATE_IS("done") " AND (" OUTCOME_IS("added") " OR " OUTCOME_IS("accepted") ")),"
+	" count(*) FILTER (WHERE " OUTCOME_IS("already_member") "),"
+	" count(*) FILTER (WHERE " OUTCOME_IS("invited") " OR " OUTCOME_IS("joined_by_invite") "),"
+	" count(*) FILTER (WHERE " OUTCOME_IS("joined_by_invite") "),"
+	" count(*) FILTER (WHERE NOT (" STATE_IS("done") " OR " STATE_IS("failed") " OR " STATE_IS("cancelled") ")),"
+	" (SELECT jsonb_object_agg(r.outcome, r.n) FROM (SELECT coalesce(f.outcome::text, 'unknown') AS outcome, count(*) AS n"
+	"  FROM wawp.membership_intent f WHERE f.state OPERATOR(pg_catalog.=) 'failed' AND f.instance = i.instance"
+	"  AND f.group_jid = i.group_jid AND f.action::text IN ('add', 'invite') GROUP BY 1) r)"
+	" FROM wawp.membership_intent i WHERE i.action::text IN ('add', 'invite') GROUP BY i.instance, i.group_jid",
+	0, {0}, NULL
+};
+
+Datum
+wawp_funnel_figures(PG_FUNCTION_ARGS)
+{
+	return return_figures(fcinfo, &funnel_figures);
+}
+
+static SqlStatement hold_figures = {
+	"SELECT h.instance, min(" REASON_SQL("h.reason") ") FILTER (WHERE h.group_jid IS NULL"
+	"  AND (h.until IS NULL OR h.until > clock_timestamp())),"
+	" (array_agg(" REASON_SQL("h.reason") " ORDER BY h.since DESC))[1] FROM wawp.hold h GROUP BY h.instance",
+	0, {0}, NULL
+};
+
+Datum
+wawp_hold_figures(PG_FUNCTION_ARGS)
+{
+	return return_figures(fcinfo, &hold_figures);
+}
+
+static SqlStatement oldest_due = {
+	"SELECT min(greatest(i.created_at, i.not_before, i.next_attempt_at)) FROM wawp.membership_intent i"
+	" WHERE " STATE_IS("queued") " AND i.id > 0 AND greatest(i.created_at, i.not_before, i.next_attempt_at) <= clock_timestamp()",
+	0, {0}, NULL
+};
+
+/* Since when the oldest of all intents that are due has been; NULL but for a monitoring role. */
+Datum
+wawp_oldest_due(PG_FUNCTION_ARGS)
+{
+	SqlOwner	before;
+	TimestampTz oldest;
+
+	if (!figures_for_monitor())
+		PG_RETURN_NULL();
+	before = sqlrun_begin_as_owner();
+	sqlrun(&oldest_due, NULL);
+	oldest = sqlrun_get_int8(0, 1, 0);
+	sqlrun_end_as_owner(&before);
+	if (oldest == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(oldest);
+}
+
+/* A text column, NULL for NULL. */
+static void
+set_text(Datum *values, bool *nulls, int column, const char *text)
+{
+	nulls[column] = (text == NULL);
+	if (text)
+		values[column] = CStringGetTextDatum(text);
+}
+
+static void
+set_time(Datum *values, bool *nulls, int column, TimestampTz time)
+{
+	nulls[column] = (time == 0);
+	values[column] = TimestampTzGetDatum(time);
+}
+
+/* pid, started_at, last_cycle_at, in_flight, errors_in_a_row, sqlstate, last_error, state, since, why. */
+Datum
+wawp_worker_status(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	WorkerStatus status;
+	Datum		values[STATUS_COLUMNS];
+	bool		nulls[STATUS_COLUMNS] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	status_read(&status);
+	nulls[0] = status.pid == 0;
+	values[0] = Int32GetDatum(status.pid);
+	set_time(values, nulls, 1, status.started_at);
+	set_time(values, nulls, 2, status.last_cycle_at);
+	values[3] = Int32GetDatum(status.in_flight);
+	values[4] = Int32GetDatum(status.errors_in_a_row);
+	set_text(values, nulls, 5, status.sqlstate ? unpack_sql_state(status.sqlstate) : NULL);
+	set_text(values, nulls, 6, status.last_error);
+	set_text(values, nulls, 7, status_state_name(status.state));
+	set_time(values, nulls, 8, status.since);
+	set_text(values, nulls, 9, status.why);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}

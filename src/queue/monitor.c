@@ -1,0 +1,483 @@
+/*-------------------------------------------------------------------------
+ *
+ * monitor.c
+ *	  The SQL functions that watch the queue.
+ *
+ * They read what the calling role may see (row-level security holds), each
+ * look in a snapshot of its own.
+ *
+ * IDENTIFICATION
+ *	  src/queue/monitor.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "base/requester.h"
+#include "throttle/budget.h"
+#include "catalog/pg_type.h"
+#include "base/clock.h"
+#include "executor/spi.h"
+#include "queue/metrics.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "client/instance.h"
+#include "throttle/limiter.h"
+#include "miscadmin.h"
+#include "tables/group_settings.h"
+#include "base/shmem.h"
+#include "storage/ipc.h"
+#include "base/spi_statement.h"
+#include "tables/worker_status.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+
+/* How often a batch is looked at: a person notices no difference. */
+#define WAIT_POLL_MS 100
+#define DRAIN_POLL_MS 20
+
+PG_FUNCTION_INFO_V1(wawp_wait);
+PG_FUNCTION_INFO_V1(wawp_explain);
+PG_FUNCTION_INFO_V1(wawp_drain);
+PG_FUNCTION_INFO_V1(wawp_budget);
+PG_FUNCTION_INFO_V1(wawp_worker_pid);
+
+/*
+ * ---- waiting for a batch
+ */
+
+static SqlStatement count_batch = {
+	"SELECT count(*) FILTER (WHERE state NOT IN ('done', 'failed', 'cancelled')),"
+	" count(*) FILTER (WHERE state = 'done'), count(*) FILTER (WHERE state = 'failed'),"
+	" count(*) FILTER (WHERE state = 'cancelled')"
+	" FROM wawp.membership_intent WHERE batch_id = $1",
+	1, {TEXTOID}, NULL
+};
+
+static void
+read_batch(const char *batch, int64 counts[4])
+{
+	SqlOwner	before = sqlrun_begin_as_caller();
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, batch);
+	/* not the snapshot of a serializable transaction, in which nothing ever changes */
+	sqlrun_seeing(&count_batch, &args, GetLatestSnapshot());
+	for (int i = 0; i < 4; i++)
+		counts[i] = sqlrun_get_int8(0, i + 1, 0);
+	sqlrun_end_as_caller(&before);
+}
+
+static SqlStatement pending_by_transaction = {
+	"SELECT xmin, count(*) FROM wawp.membership_intent"
+	" WHERE batch_id = $1 AND state NOT IN ('done', 'failed', 'cancelled') GROUP BY xmin",
+	1, {TEXTOID}, NULL
+};
+
+/* How many of a batch's pending rows this transaction has written, subtransactions included: nobody else sees them. */
+static int64
+count_own_pending(const char *batch)
+{
+	SqlOwner	before;
+	SqlArgs		args = {0};
+	int64		own = 0;
+	uint64		n;
+
+	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return 0;
+	before = sqlrun_begin_as_caller();
+	sqlrun_text(&args, batch);
+	n = sqlrun_seeing(&pending_by_transaction, &args, GetLatestSnapshot());
+	for (uint64 i = 0; i < n; i++)
+		if (TransactionIdIsCurrentTransactionId((TransactionId) strtoul(sqlrun_get(i, 1), NULL, 10)))
+			own += sqlrun_get_int8(i, 2, 0);
+	sqlrun_end_as_caller(&before);
+	return own;
+}
+
+/* Raises if nothing but this transaction's end is waited for. */
+static void
+refuse_own_batch(const char *batch, int64 pending)
+{
+	if (count_own_pending(batch) >= pending)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("batch \"%s\" cannot be waited for in the transaction that requested it", batch),
+				 errdetail("All " INT64_FORMAT " pending intents were requested in this transaction, and none is served before it commits.",
+						   pending),
+				 errhint("Commit first, then call wawp_wait().")));
+}
+
+static int64
+interval_ms(const Interval *interval)
+{
+	return interval->time / 1000 +
+		(interval->day + interval->month * INT64CONST(30)) * 24 * 3600 * 1000;
+}
+
+/* (batch_id text, timeout interval): pending, done, failed, cancelled. */
+Datum
+wawp_wait(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	int64		deadline = PG_INT64_MAX;
+	const char *batch;
+	int64		counts[4];
+	Datum		values[4];
+	bool		nulls[4] = {false};
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be null", "batch_id")));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (!PG_ARGISNULL(1))
+		deadline = clock_monotonic_ms() + interval_ms(PG_GETARG_INTERVAL_P(1));
+	batch = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	for (;;)
+	{
+		read_batch(batch, counts);
+		if (counts[0] == 0 || clock_monotonic_ms() >= deadline)
+			break;
+		refuse_own_batch(batch, counts[0]);
+		clock_wait_until(Min(deadline, clock_monotonic_ms() + WAIT_POLL_MS));
+	}
+	for (int i = 0; i < 4; i++)
+		values[i] = Int64GetDatum(counts[i]);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/*
+ * ---- explaining one intent
+ */
+
+typedef struct Explained
+{
+	const char *state;
+	const char *instance;
+	const char *group;
+	const char *outcome;
+	const char *detail;
+	TimestampTz not_before;
+	TimestampTz next_attempt_at;
+	TimestampTz held_until;
+	const char *held_by;
+	bool		is_lane_held;
+	const char *after_state;
+	int64		after;
+	int64		ahead;
+	bool		in_flight;
+	const char *action;
+} Explained;
+
+static SqlStatement look_up = {
+	"SELECT i.state::text, i.instance::text, i.outcome::text, i.detail, i.not_before, i.next_attempt_at,"
+	" h.until, h.reason, h.group_jid IS NOT NULL, p.state::text, i.after,"
+	/* id > 0 always holds: by it the lane's index serves */
+	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.instance = i.instance"
+	"  AND a.group_jid = i.group_jid AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
+	" EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN"
+	"  ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND b.instance = i.instance"
+	"  AND b.group_jid = i.group_jid AND b.jid = i.jid AND b.id <> i.id), i.action::text, i.group_jid"
+	" FROM wawp.membership_intent i"
+	" LEFT JOIN wawp.membership_intent p ON p.id = i.after"
+	" LEFT JOIN LATERAL (SELECT * FROM wawp.hold h WHERE h.instance = i.instance"
+	"  AND (h.group_jid IS NULL OR h.group_jid = i.group_jid)"
+	"  AND (h.until IS NULL OR h.until > clock_timestamp())"
+	"  ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true"
+	" WHERE i.id = $1",
+	1, {INT8OID}, NULL
+};
+
+static bool
+read_explained(int64 id, Explained *e)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, id);
+	if (sqlrun(&look_up, &args) == 0)
+		return false;
+	e->state = sqlrun_get(0, 1);
+	e->instance = sqlrun_get(0, 2);
+	e->outcome = sqlrun_get(0, 3);
+	e->detail = sqlrun_get(0, 4);
+	e->not_before = sqlrun_get_int8(0, 5, 0);
+	e->next_attempt_at = sqlrun_get_int8(0, 6, 0);
+	e->held_until = sqlrun_get_int8(0, 7, 0);
+	e->held_by = sqlrun_get(0, 8);
+	e->is_lane_held = sqlrun_get(0, 9)[0] == 't';
+	e->after_state = sqlrun_get(0, 10);
+	e->after = sqlrun_get_int8(0, 11, 0);
+	e->ahead = sqlrun_get_int8(0, 12, 0);
+	e->in_flight = sqlrun_get(0, 13)[0] == 't';
+	e->action = sqlrun_get(0, 14);
+	e->group = sqlrun_get(0, 15);
+	return true;
+}
+
+/* A group's pace beside the instance's, which not everybody may read; -1: none. */
+static double
+group_adds_per_minute(const Explained *e)
+{
+	LaneKey		lane;
+	SqlOwner	before = sqlrun_begin_as_owner();
+	double		adds;
+
+	memset(&lane, 0, sizeof(lane));
+	namestrcpy(&lane.instance, e->instance);
+	strlcpy(lane.group, e->group, sizeof(lane.group));
+	adds = settings_get(&lane).adds_per_minute;
+	sqlrun_end_as_owner(&before);
+	return adds;
+}
+
+/* How long that pace keeps an add that has so many before it, in us. */
+static int64
+pace_wait(LimiterKey key, double per_minute, int64 ahead)
+{
+	PaceRate	rate = pace_rate(per_minute, 0);
+
+	return Max(limiter_next_at(&key, rate) - clock_monotonic_us(), 0) + ahead * rate.interval;
+}
+
+/* When the paces of the instance and the group let an add leave. */
+static const char *
+explain_pace(const Explained *e)
+{
+	WawpInstance *instance = instance_describe(e->instance);
+	LimiterKey	key = budget_key(instance, LIMIT_ADD);
+	int64		wait = pace_wait(key, instance->adds_per_minute, e->ahead);
+	double		in_group = group_adds_per_minute(e);
+	int64		group_wait = in_group > 0 ? pace_wait(budget_group_key(instance, e->group), in_group, e->ahead) : 0;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz quiet = instance_quiet_until(instance, now);
+
+	if (instance->adds_per_day > 0 && limiter_spent_today(&key) >= instance->adds_per_day)
+		return psprintf("queued: the instance's %d adds of the day (adds_per_day) are used up, it goes on at %s",
+						instance->adds_per_day, clock_text(now + USECS_PER_DAY - now % USECS_PER_DAY));
+	if (quiet != 0)
+		return psprintf("queued: the instance's quiet hours end at %s", clock_text(quiet));
+	return psprintf("queued: " INT64_FORMAT " ahead in this group, the %s's pace lets it leave about %s",
+					e->ahead, group_wait > wait ? "group" : "instance", clock_text(now + Max(wait, group_wait)));
+}
+
+static const char *
+explain_queued(const Explained *e)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (e->held_by && e->held_until == 0)
+		return psprintf("queued: the %s is held (%s) until wawp_resume()",
+						e->is_lane_held ? "group" : "instance", e->held_by);
+	if (e->held_by)
+		return psprintf("queued: the %s is held (%s), it is tried again at %s",
+						e->is_lane_held ? "group" : "instance", e->held_by, clock_text(e->held_until));
+	if (e->not_before > now)
+		return psprintf("queued: not_before says %s", clock_text(e->not_before));
+	if (e->next_attempt_at > now)
+		return psprintf("queued: the last attempt ended in %s, the next is at %s",
+						e->outcome ? e->outcome : e->detail ? e->detail : "an unknown way", clock_text(e->next_attempt_at));
+	if (e->after != 0 && (e->after_state == NULL || strcmp(e->after_state, "done") != 0))
+		return psprintf("queued: it waits for intent " INT64_FORMAT ", which is %s",
+						e->after, e->after_state ? e->after_state : "not there");
+	if (e->in_flight)
+		return "queued: the same person has another intent under way in this group";
+	if (!instance_is_callable(e->instance))
+		return psprintf("queued: Wawp instance \"%s\" does not exist any more, or its host is not in wawp.allowed_hosts",
+						e->instance);
+	if (strcmp(e->action, "add") == 0)
+		return explain_pace(e);
+	return psprintf("queued: " INT64_FORMAT " ahead in this group", e->ahead);
+}
+
+/* Messages keep to the quiet hours, too. */
+static const char *
+explain_inviting(const Explained *e)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz quiet = instance_is_callable(e->instance)
+		? instance_quiet_until(instance_describe(e->instance), now) : 0;
+
+	return psprintf("inviting: %s, the invite link is sent about %s%s%s",
+					e->outcome ? e->outcome : "asked for", clock_text(Max(Max(e->next_attempt_at, quiet), now)),
+					e->held_by ? "; held: " : quiet != 0 ? "; quiet hours" : "", e->held_by ? e->held_by : "");
+}
+
+/* What keeps the worker from serving anything of that state; NULL: nothing does. */
+static const char *
+explain_worker(const Explained *e)
+{
+	WorkerStatus status;
+
+	status_read(&status);
+	switch (status.state)
+	{
+		case WORKER_NONE:
+			return status.why;
+		case WORKER_FAILING:
+			return status.part == PART_CYCLE ? status.why : NULL;
+		case WORKER_OFF:
+			return strcmp(e->state, "queued") == 0 ? status.why : NULL;
+		case WORKER_COPY:		/* one instance may be released before the others */
+			return status.holds_all ? status.why : NULL;
+		case WORKER_SERVING:
+			break;
+	}
+	return NULL;
+}
+
+static bool
+is_settled(const Explained *e)
+{
+	return strcmp(e->state, "done") == 0 || strcmp(e->state, "failed") == 0 || strcmp(e->state, "cancelled") == 0;
+}
+
+static const char *
+explain(const Explained *e)
+{
+	const char *trouble = is_settled(e) ? NULL : explain_worker(e);
+
+	if (trouble)
+		return psprintf("%s: %s", e->state, trouble);
+	if (strcmp(e->state, "queued") == 0)
+		return explain_queued(e);
+	if (strcmp(e->state, "sending") == 0)
+		return "sending: its request is on the way, the answer decides";
+	if (strcmp(e->state, "verifying") == 0)
+		return psprintf("verifying: the API said %s, the member list is looked at about %s%s%s",
+						e->outcome ? e->outcome : "nothing yet", clock_text(e->next_attempt_at),
+						e->detail ? "; " : "", e->detail ? e->detail : "");
+	if (strcmp(e->state, "inviting") == 0)
+		return explain_inviting(e);
+	if (strcmp(e->state, "invited") == 0)
+		return psprintf("invited: the link was sent, whether the person has joined is looked at about %s",
+						clock_text(e->next_attempt_at));
+	if (strcmp(e->state, "pending_approval") == 0)
+		return psprintf("pending_approval: an admin of the group has to approve, looked at about %s",
+						clock_text(e->next_attempt_at));
+	return psprintf("%s: %s%s%s", e->state, e->outcome ? e->outcome : "no outcome",
+					e->detail ? ", " : "", e->detail ? e->detail : "");
+}
+
+/* (id bigint): NULL when there is no such intent that the role may see. */
+Datum
+wawp_explain(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Explained	e = {0};
+	text	   *result = NULL;
+	SqlOwner	before = sqlrun_begin_as_caller();
+
+	if (read_explained(PG_GETARG_INT64(0), &e))
+	{
+		const char *sentence = explain(&e);
+
+		MemoryContextSwitchTo(caller);
+		result = cstring_to_text(sentence);
+	}
+	sqlrun_end_as_caller(&before);
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(result);
+}
+
+/*
+ * ---- draining by hand
+ */
+
+/* Also when the session is ended while it waits. */
+static void
+take_back_permit(int code pg_attribute_unused(), Datum number)
+{
+	shmem_end_permit(MyDatabaseId, DatumGetInt64(number));
+}
+
+/*
+ * Procedure (max_requests int, max_time interval): lets the worker serve the
+ * queue although wawp.worker is off, and waits until it has.
+ */
+Datum
+wawp_drain(PG_FUNCTION_ARGS)
+{
+	int64		requests = PG_ARGISNULL(0) ? PG_INT64_MAX : PG_GETARG_INT32(0);
+	int64		until = PG_INT64_MAX;
+	int64		number;
+
+	if (wawp_shared == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("wawp_drain() needs wawp to be preloaded"),
+				 errhint("Add wawp to shared_preload_libraries and restart the server.")));
+	PreventCommandDuringRecovery("wawp_drain()");
+	asker_require_read_write(fcinfo);
+	if (!is_member_of_role(GetUserId(), sqlrun_owner()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to drain the queue"),
+				 errhint("Members of the extension's owner may.")));
+	if (!PG_ARGISNULL(1))
+		until = clock_monotonic_ms() + interval_ms(PG_GETARG_INTERVAL_P(1));
+	while ((number = shmem_give_permit(MyDatabaseId, requests, until)) == 0)
+		clock_wait_until(clock_monotonic_ms() + WAIT_POLL_MS);
+	PG_ENSURE_ERROR_CLEANUP(take_back_permit, Int64GetDatum(number));
+	{
+		while (shmem_has_permit(MyDatabaseId, number))
+			clock_wait_until(clock_monotonic_ms() + DRAIN_POLL_MS);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(take_back_permit, Int64GetDatum(number));
+	PG_RETURN_VOID();
+}
+
+/*
+ * ---- views
+ */
+
+/* The worker's process in this database, or NULL. */
+Datum
+wawp_worker_pid(PG_FUNCTION_ARGS)
+{
+	pid_t		pid = wawp_shared ? shmem_worker_pid(MyDatabaseId) : 0;
+
+	if (pid == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(pid);
+}
+
+/* (instance name): adds_left_minute, adds_left_day, next_at. */
+Datum
+wawp_budget(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	const char *name = NameStr(*PG_GETARG_NAME(0));
+	WawpInstance *instance;
+	LimiterKey	key;
+	PaceRate	rate;
+	int64		wait;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	/* a standby's limiter knows nothing of what the primary sends */
+	if (wawp_shared == NULL || RecoveryInProgress() || !(instance_is_usable(name) || figures_for_monitor()) || !instance_is_callable(name))
+		PG_RETURN_NULL();
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	instance = instance_describe(name);
+	key = budget_key(instance, LIMIT_ADD);
+	rate = pace_rate(instance->adds_per_minute, instance->adds_burst);
+	wait = Max(limiter_next_at(&key, rate) - clock_monotonic_us(), 0);
+	nulls[0] = rate.interval == 0;
+	values[0] = Int64GetDatum(nulls[0] ? 0 : limiter_within(&key, rate, USECS_PER_MINUTE));
+	nulls[1] = instance->adds_per_day == 0;
+	values[1] = Int64GetDatum(Max(instance->adds_per_day - limiter_spent_today(&key), 0));
+	values[2] = TimestampTzGetDatum(GetCurrentTimestamp() + wait);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}

@@ -1,0 +1,146 @@
+/*-------------------------------------------------------------------------
+ *
+ * trigger_arguments.c
+ *	  Arguments of wawp_membership_trigger().
+ *
+ * They are texts, 'name=value', as CREATE TRIGGER has them; three of them name
+ * columns of the table.  No locks beyond the caller's on the table.
+ *
+ * IDENTIFICATION
+ *	  src/queue/trigger_arguments.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "queue/trigger_arguments.h"
+#include "queue/trigger_row.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+
+static const struct
+{
+	const char *name;
+	size_t		offset;
+	size_t		column;			/* where its number goes; 0: a literal */
+	bool		is_required;
+}			arguments[] =
+{
+	{"group", offsetof(Mapping, group), offsetof(Mapping, group_column), true},
+	{"jid", offsetof(Mapping, jid), offsetof(Mapping, jid_column), true},
+	{"until", offsetof(Mapping, until), offsetof(Mapping, until_column), false},
+	{"reason", offsetof(Mapping, reason), 0, false},
+	{"instance", offsetof(Mapping, instance), 0, false},
+	{"action", offsetof(Mapping, action), 0, false},
+};
+
+static const char **
+member_of(Mapping *mapping, int i)
+{
+	return (const char **) ((char *) mapping + arguments[i].offset);
+}
+
+static void
+read_argument(Mapping *mapping, const char *argument)
+{
+	const char *equals = strchr(argument, '=');
+
+	for (size_t i = 0; equals && i < lengthof(arguments); i++)
+	{
+		if (strlen(arguments[i].name) != (size_t) (equals - argument) ||
+			strncmp(argument, arguments[i].name, equals - argument) != 0)
+			continue;
+		*member_of(mapping, i) = equals + 1;
+		return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid argument \"%s\" of wawp_membership_trigger()", argument),
+			 errhint("Arguments are 'group=column', 'jid=column', 'until=column', 'reason=text with {column}', 'instance=name' and 'action=add|remove|promote|demote|invite'.")));
+}
+
+/* Raises for a column that is not there, perhaps since it was renamed or dropped. */
+static void
+refuse_column(Relation table, const char *trigger, const char *argument, const char *column)
+{
+	const char *name = RelationGetRelationName(table);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of table \"%s\" does not exist", column, name),
+			 errdetail("Trigger \"%s\" has the argument '%s=%s'.", trigger, argument, column),
+			 errhint("If the column was renamed or dropped, DROP TRIGGER %s ON %s and create it anew with the columns there are.",
+					 quote_identifier(trigger), quote_identifier(name)),
+			 errtable(table)));
+}
+
+static void
+resolve_argument(Relation table, const char *trigger, Mapping *mapping, int i)
+{
+	const char *value = *member_of(mapping, i);
+	AttrNumber	column;
+
+	if (value == NULL && arguments[i].is_required)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("argument \"%s\" of wawp_membership_trigger() is missing", arguments[i].name),
+				 errdetail("Trigger \"%s\" of table \"%s\" lacks it.", trigger, RelationGetRelationName(table)),
+				 errhint("Create the trigger anew with '%s=column'.", arguments[i].name)));
+	if (value == NULL || arguments[i].column == 0)
+		return;
+	column = row_column(table, value);
+	if (column == InvalidAttrNumber)
+		refuse_column(table, trigger, arguments[i].name, value);
+	*(AttrNumber *) ((char *) mapping + arguments[i].column) = column;
+}
+
+/* The action of that name. */
+IntentAction
+trigger_action(const char *name)
+{
+	for (int i = ACTION_ADD; i <= ACTION_INVITE; i++)
+		if (strcmp(name, intent_action_name((IntentAction) i)) == 0)
+			return (IntentAction) i;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid action \"%s\" of wawp_membership_trigger()", name)));
+	return ACTION_ADD;
+}
+
+/* Reads the arguments of a trigger of a table; raises what is wrong with them, naming the trigger. */
+Mapping
+trigger_read_arguments(Relation table, const char *trigger, int nargs, char **args)
+{
+	Mapping		mapping = {0};
+
+	for (int i = 0; i < nargs; i++)
+		read_argument(&mapping, args[i]);
+	for (size_t i = 0; i < lengthof(arguments); i++)
+		resolve_argument(table, trigger, &mapping, i);
+	if (mapping.action)
+		(void) trigger_action(mapping.action);
+	return mapping;
+}
+
+/* Returns the argument that names a column of that name; NULL if none does. */
+const char *
+trigger_argument_naming(const char *column, int nargs, char **args)
+{
+	for (int n = 0; n < nargs; n++)
+		for (size_t i = 0; i < lengthof(arguments); i++)
+			if (arguments[i].column != 0 && strcmp(args[n], psprintf("%s=%s", arguments[i].name, column)) == 0)
+				return args[n];
+	return NULL;
+}
+
+/* Refuses a trigger that does not fire when the function can be of use. */
+void
+trigger_check_timing(bool is_after, bool is_for_row)
+{
+	if (!is_after || !is_for_row)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("wawp_membership_trigger() must be fired AFTER, FOR EACH ROW")));
+}

@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * send.h
+ *	  A call made in the session: holds, pace, record, request.
+ *
+ * IDENTIFICATION
+ *	  src/session/send.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_SEND_H
+#define WAWP_SEND_H
+
+#include "client/call.h"
+
+/* What an answer means for the record; may name the group it tells of. */
+typedef WawpOutcome (*SessionJudge) (const HttpResult *result, const char **group);
+
+/* A request that is no membership call but more than a look. */
+typedef struct SessionRequest
+{
+	CallRequest call;
+	const char *action;			/* label of wawp.action, or NULL */
+	const char *group;			/* for the record */
+	const char *const *people;	/* JIDs, for the record */
+	int			npeople;
+	bool		spends_pace;	/* one add for each of them */
+	SessionJudge judge;
+} SessionRequest;
+
+extern void session_membership(const WawpInstance *instance, WawpOperation operation,
+							   const char *group, const char *reason,
+							   CallPerson **people, int npeople);
+extern int	session_group_capacity(const WawpInstance *instance, const char *group);
+extern void session_note_verified(const WawpInstance *instance, const char *group, const char *reason,
+								  CallPerson **people, int npeople);
+extern const HttpResult *session_send(const WawpInstance *instance, const SessionRequest *request);
+extern void session_wait_for_check(const WawpInstance *instance);
+extern void session_note_read(const WawpInstance *instance);
+
+#endif							/* WAWP_SEND_H */

@@ -1,0 +1,222 @@
+/*-------------------------------------------------------------------------
+ *
+ * session_verify.c
+ *	  Looks at the member list to see who really got in.
+ *
+ * The API answers {"ok": true} and does not tell; a person's privacy setting
+ * can silently keep them out.  So the list is read at the instance's
+ * verify_delays until everybody is settled; what a list shows is
+ * member_list.c's to say.  Before it counts that somebody is absent, the group
+ * is asked how many it has and who approves them, and the API who we are.
+ *
+ * Nothing here raises an error but cancel: what the list does not settle stays
+ * as the add left it, unverified.
+ *
+ * IDENTIFICATION
+ *	  src/session/session_verify.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "protocol/member_list.h"
+#include "session/session_verify.h"
+#include "throttle/budget.h"
+
+/* A person who is looked for. */
+typedef struct Sought
+{
+	CallPerson *person;
+	Jid			lid;			/* invalid: not known */
+	bool		lid_asked;
+	bool		settled;
+} Sought;
+
+/* The group in which they are. */
+typedef struct Place
+{
+	const WawpInstance *instance;
+	const char *group;
+	MembersKnown known;
+	MembersPast past;
+	bool		has_info;		/* the API was asked for all of `known` */
+	WireMembers list;
+	bool		is_last;		/* nobody looks after this list */
+} Place;
+
+/* True if a list came.  One without anybody is none: we ourselves are in it. */
+static bool
+read_list(Place *place)
+{
+	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS,.group = place->group};
+	int64		asked_at = clock_monotonic_ms();
+	const HttpResult *result;
+
+	(void) budget_take_read(place->instance, false);
+	result = call_send(place->instance, &request);
+	if (!http_is_success(result) || !wire_read_members(result->body, result->body_len, &place->list) ||
+		place->list.count == 0)
+		return false;
+	place->known.is_shrunk = !members_note_size(&place->past, &place->list, asked_at);
+	return true;
+}
+
+static void
+read_group(Place *place)
+{
+	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO,.group = place->group};
+	const HttpResult *result;
+	WireGroup	group;
+	WireMembers members;
+
+	(void) budget_take_read(place->instance, false);
+	result = call_send(place->instance, &request);
+	if (!http_is_success(result) || !wire_read_group(result->body, result->body_len, &group, &members))
+		return;
+	place->known.stated = group.size;
+	place->known.asks_approval = group.asks_approval;
+}
+
+static void
+read_self(Place *place)
+{
+	CallRequest request = {.endpoint = ENDPOINT_SESSION_INFO};
+	const HttpResult *result = call_send(place->instance, &request);
+	WireSession session;
+
+	if (!http_is_success(result) || !wire_read_session(result->body, result->body_len, &session))
+		return;
+	place->known.me = session.me;
+	place->known.me_lid = session.me_lid;
+}
+
+/* Reads what has to be known of a group before somebody is absent from it; once. */
+static void
+read_known(Place *place)
+{
+	const WireMember *own;
+
+	if (place->has_info)
+		return;
+	place->has_info = true;
+	read_group(place);
+	read_self(place);
+	own = members_find(&place->list, &place->known.me);
+	if (own == NULL)
+		own = members_find(&place->list, &place->known.me_lid);
+	if (own && own->role != WIRE_ROLE_MEMBER)
+		place->known.asks_approval = false;
+}
+
+/* Asks once for the LID of a phone number; stays invalid when nobody knows it. */
+static void
+ask_lid(const WawpInstance *instance, Sought *sought)
+{
+	CallRequest request = {
+		.endpoint = ENDPOINT_LID_OF_PHONE,
+		.path_value = pnstrdup(sought->person->jid.text, strcspn(sought->person->jid.text, "@"))
+	};
+	const HttpResult *result;
+
+	if (sought->lid_asked)
+		return;
+	sought->lid_asked = true;
+	result = call_send(instance, &request);
+	if (http_is_success(result))
+		sought->lid = wire_read_lid(result->body, result->body_len);
+}
+
+static MembersFinding
+judge(const Place *place, const Sought *sought)
+{
+	MembersCase asked = {
+		.person = &sought->person->jid,
+		.lid = &sought->lid,
+		.operation = WAWP_OP_ADD,
+		.outcome = sought->person->outcome,
+		.is_last = place->is_last
+	};
+
+	return members_judge(&place->list, &place->known, &asked);
+}
+
+/* Settles a person, as far as a list does. */
+static void
+look_for(Place *place, Sought *sought)
+{
+	CallPerson *person = sought->person;
+	MembersFinding finding = judge(place, sought);
+
+	if (finding.verdict == VERDICT_UNKNOWN)
+	{
+		ask_lid(place->instance, sought);
+		finding = judge(place, sought);
+	}
+	if (finding.by_absence && place->is_last && person->outcome == WAWP_ACCEPTED)
+	{
+		read_known(place);
+		finding = judge(place, sought);
+	}
+	if (finding.verdict == VERDICT_YES || (finding.detail && (finding.by_absence || person->outcome == WAWP_ACCEPTED)))
+		person->detail = finding.detail;
+	if (!finding.is_settled)
+		return;
+	if (finding.verdict == VERDICT_YES)
+		person->retry_at = 0;
+	person->outcome = finding.outcome;
+	person->verified = true;
+	sought->settled = true;
+}
+
+/* Looks at the list once for all who are not settled yet. */
+static void
+look_once(Place *place, Sought *sought, int n)
+{
+	if (!read_list(place))
+		return;
+	for (int i = 0; i < n; i++)
+		if (!sought[i].settled)
+			look_for(place, &sought[i]);
+}
+
+static bool
+all_settled(const Sought *sought, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!sought[i].settled)
+			return false;
+	return true;
+}
+
+/*
+ * Settles people just asked to be added, as far as the member list can, by
+ * looking at the instance's verify_delays from now.  capacity: of the group.
+ * True: it settled some.
+ */
+bool
+verify_added(const WawpInstance *instance, const char *group, int capacity, CallPerson **people, int npeople)
+{
+	Sought	   *sought = palloc0(sizeof(Sought) * Max(npeople, 1));
+	Place		place = {.instance = instance,.group = group,.known = {.stated = -1,.capacity = capacity}};
+	int64		answered_at = clock_monotonic_ms();
+	int			n = 0;
+
+	for (int i = 0; i < npeople; i++)
+		if (people[i]->sent && outcome_info(people[i]->outcome)->look)
+		{
+			sought[n].lid = people[i]->lid;
+			sought[n++].person = people[i];
+		}
+
+	for (int i = 0; i < instance->ndelays && !all_settled(sought, n); i++)
+	{
+		clock_wait_until(answered_at + instance->delay_ms[i]);
+		place.is_last = i == instance->ndelays - 1;
+		look_once(&place, sought, n);
+	}
+	for (int i = 0; i < n; i++)
+		if (sought[i].settled)
+			return true;
+	return false;
+}

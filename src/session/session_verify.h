@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * session_verify.h
+ *	  Looks at the member list to see who really got in.
+ *
+ * IDENTIFICATION
+ *	  src/session/session_verify.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_SESSION_VERIFY_H
+#define WAWP_SESSION_VERIFY_H
+
+#include "client/call.h"
+
+extern bool verify_added(const WawpInstance *instance, const char *group, int capacity,
+						 CallPerson **people, int npeople);
+
+#endif							/* WAWP_SESSION_VERIFY_H */

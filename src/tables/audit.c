@@ -1,0 +1,479 @@
+/*-------------------------------------------------------------------------
+ *
+ * audit.c
+ *	  The record of every request.
+ *
+ * wawp.audit_log is append-only and partitioned by month (UTC).  The worker is
+ * its only writer, so it numbers the records itself, without gaps: the next
+ * number is kept here and thrown away when a transaction aborts.  Partitions
+ * are made ahead, each as a table of its own that is then attached, so that
+ * no statement needs more than a moment's lock on the parent.  There is no
+ * default partition, which would make attaching scan it.
+ *
+ * Statements run as intent.c's do.
+ *
+ * IDENTIFICATION
+ *	  src/tables/audit.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/spi_statement.h"
+#include "base/text_limit.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "pgtime.h"
+#include "tables/audit.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#define MONTHS_AHEAD 2
+#define RECORDS_AT_ONCE 100
+/* Requests of that long ago are told to the limiter one by one, so many at a time. */
+#define REPLAYED_US (10 * USECS_PER_MINUTE)
+#define SENDS_AT_ONCE 1000
+
+PG_FUNCTION_INFO_V1(wawp_audit_refuse);
+
+static int64 next_number = 0;	/* 0: ask the table */
+
+/*
+ * Trigger on the log and its partitions: nothing recorded is changed, deleted
+ * or truncated.
+ */
+Datum
+wawp_audit_refuse(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "wawp._audit_refuse() is a trigger");
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("the audit log \"%s\" is append-only", RelationGetRelationName(trigger->tg_relation)),
+			 errhint("Old records go with their partition, when wawp.audit_retention says so.")));
+	return (Datum) 0;
+}
+
+/*
+ * ---- partitions
+ */
+
+/* Year and month (UTC) that lie `ahead` months from now. */
+static void
+month_start(int ahead, int *year, int *month)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(GetCurrentTimestamp(), NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "the current time is out of range");
+	*year = tm.tm_year + (tm.tm_mon - 1 + ahead) / 12;
+	*month = (tm.tm_mon - 1 + ahead) % 12 + 1;
+}
+
+static bool
+partition_exists(const char *name)
+{
+	static SqlStatement exists = {
+		"SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+		" JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid"
+		" WHERE n.nspname = 'wawp' AND c.relname = $1",
+		1, {TEXTOID}, NULL
+	};
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, name);
+	return sqlrun(&exists, &args) > 0;
+}
+
+static void
+make_partition(int ahead)
+{
+	int			year,
+				month,
+				next_year,
+				next_month;
+	char		name[NAMEDATALEN];
+
+	month_start(ahead, &year, &month);
+	month_start(ahead + 1, &next_year, &next_month);
+	snprintf(name, sizeof(name), "audit_log_%04d_%02d", year, month);
+	if (partition_exists(name))
+		return;
+	sqlrun_utility(psprintf("CREATE TABLE wawp.%s (LIKE wawp.audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
+						 " CONSTRAINT %s_pkey PRIMARY KEY (id))", name, name));
+	sqlrun_utility(psprintf("CREATE INDEX %s_intent ON wawp.%s (intent_id, id)", name, name));
+	sqlrun_utility(psprintf("CREATE INDEX %s_contact ON wawp.%s (contact_id, at)", name, name));
+	sqlrun_utility(psprintf("CREATE INDEX %s_group ON wawp.%s (group_jid, id)", name, name));
+	/* not BRIN: VACUUM alone summarises it, and does not come to a table that only grows */
+	sqlrun_utility(psprintf("CREATE INDEX %s_at ON wawp.%s (at)", name, name));
+	sqlrun_utility(psprintf("CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.%s"
+						 " FOR EACH STATEMENT EXECUTE FUNCTION wawp._audit_refuse()", name));
+	sqlrun_utility(psprintf("ALTER TABLE wawp.audit_log ATTACH PARTITION wawp.%s"
+						 " FOR VALUES FROM ('%04d-%02d-01 00:00:00+00') TO ('%04d-%02d-01 00:00:00+00')",
+						 name, year, month, next_year, next_month));
+}
+
+static void
+prepare(void)
+{
+	for (int ahead = 0; ahead <= MONTHS_AHEAD; ahead++)
+		make_partition(ahead);
+}
+
+/*
+ * Makes the next months' partitions.  The first ones are made with the first
+ * record: into an empty log a dump may still be restored.
+ */
+void
+audit_prepare_ahead(void)
+{
+	if (next_number != 0)
+		prepare();
+}
+
+static SqlStatement old_partitions = {
+	"SELECT c.relname::text FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid"
+	" WHERE i.inhparent = 'wawp.audit_log'::pg_catalog.regclass"
+	" AND (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC'"
+	"  < clock_timestamp() - $1 * interval '1 minute'"
+	" AND i.inhrelid IS DISTINCT FROM (SELECT l.tableoid FROM wawp.audit_log l ORDER BY l.id DESC LIMIT 1)",
+	1, {INT4OID}, NULL
+};
+
+/*
+ * Drops the partitions of months that ended longer ago than that; not the one
+ * with the last record, which says how the numbers go on.
+ */
+void
+audit_drop_old(int retention_minutes)
+{
+	SqlArgs		args = {0};
+	List	   *names = NIL;
+	ListCell   *lc;
+	uint64		n;
+
+	sqlrun_int4(&args, retention_minutes, true);
+	n = sqlrun(&old_partitions, &args);
+	for (uint64 i = 0; i < n; i++)
+		names = lappend(names, pstrdup(sqlrun_get(i, 1)));
+	foreach(lc, names)
+		sqlrun_utility(psprintf("DROP TABLE wawp.%s", quote_identifier(lfirst(lc))));
+}
+
+/*
+ * ---- records
+ */
+
+static SqlStatement last_number = {
+	"SELECT coalesce(max(id), 0) FROM wawp.audit_log",
+	0, {0}, NULL
+};
+
+static void forget_batch(void);
+
+/* To be called when a transaction that wrote records did not commit. */
+void
+audit_forget_numbers(void)
+{
+	next_number = 0;
+	forget_batch();
+}
+
+static int64
+take_number(void)
+{
+	if (next_number == 0)
+	{
+		prepare();
+		sqlrun(&last_number, NULL);
+		next_number = sqlrun_get_int8(0, 1, 0) + 1;
+	}
+	return next_number++;
+}
+
+#define COLUMNS 24
+
+#define INSERT \
+	"INSERT INTO wawp.audit_log (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id," \
+	" batch_id, attempt, action, outcome, http_status, code, login_role, requested_by, actor," \
+	" application_name, client_addr, origin, reason, request_id, duration_ms, detail)"
+
+/* Its arguments are a record's columns, in the order of INSERT. */
+static SqlStatement insert_one = {
+	INSERT " VALUES ($1, $2, $3::wawp.audit_kind, $4::name, $5, $6, $7, $8, $9, $10, $11::wawp.action,"
+	" $12::wawp.outcome, $13, $14, $15::name, $16::name, $17, $18, $19::inet, $20, $21, $22::uuid, $23, $24::jsonb)",
+	COLUMNS, {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, INT4OID,
+		TEXTOID, TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	TEXTOID, INT4OID, TEXTOID}, NULL
+};
+
+static SqlStatement insert_many = {
+	INSERT " SELECT r.id, r.at, r.kind::wawp.audit_kind, r.instance::name, r.instance_id, r.group_jid, r.contact_id, r.intent_id,"
+	" r.batch_id, r.attempt, r.action::wawp.action, r.outcome::wawp.outcome, r.http_status, r.code,"
+	" r.login_role::name, r.requested_by::name, r.actor, r.application_name, r.client_addr::inet, r.origin, r.reason,"
+	" r.request_id::uuid, r.duration_ms, r.detail::jsonb"
+	" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,"
+	"  $22, $23, $24) r (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id, batch_id, attempt,"
+	"  action, outcome, http_status, code, login_role, requested_by, actor, application_name, client_addr, origin,"
+	"  reason, request_id, duration_ms, detail)",
+	COLUMNS, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
+		INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID}, NULL
+};
+
+/* Records that are written together. */
+static struct
+{
+	MemoryContext memory;
+	bool		is_open;
+	int			n;
+	SqlArgs		rows[RECORDS_AT_ONCE];
+}			batch;
+
+static void
+bind_record(const AuditRecord *r, SqlArgs *args)
+{
+	args->n = 0;
+	sqlrun_int8(args, take_number());
+	sqlrun_time(args, GetCurrentTimestamp());
+	sqlrun_text(args, r->kind);
+	sqlrun_text(args, r->instance);
+	sqlrun_text(args, r->instance_id);
+	sqlrun_text(args, r->group_jid);
+	sqlrun_id(args, r->contact_id);
+	sqlrun_id(args, r->intent_id);
+	sqlrun_text(args, r->batch_id);
+	sqlrun_int4(args, r->attempt, r->attempt > 0);
+	sqlrun_text(args, r->action);
+	sqlrun_text(args, r->outcome);
+	sqlrun_int4(args, r->http_status, r->http_status != 0);
+	sqlrun_int4(args, r->code, r->code != 0);
+	sqlrun_text(args, r->login_role);
+	sqlrun_text(args, r->requested_by);
+	sqlrun_text(args, r->actor);
+	sqlrun_text(args, r->application_name);
+	sqlrun_text(args, r->client_addr);
+	sqlrun_text(args, r->origin);
+	sqlrun_text(args, r->reason);
+	sqlrun_text(args, r->request_id);
+	sqlrun_int4(args, r->duration_ms, r->duration_ms >= 0);
+	sqlrun_text(args, r->detail);
+	Assert(args->n == COLUMNS);
+}
+
+/* A column of all records of the batch, as an array. */
+static void
+bind_column(SqlArgs *args, int column)
+{
+	Datum		values[RECORDS_AT_ONCE];
+	bool		nulls[RECORDS_AT_ONCE];
+
+	for (int i = 0; i < batch.n; i++)
+	{
+		values[i] = batch.rows[i].values[column];
+		nulls[i] = batch.rows[i].nulls[column] == 'n';
+	}
+	sqlrun_array(args, values, nulls, batch.n, insert_one.types[column]);
+}
+
+static void
+write_together(void)
+{
+	MemoryContext caller = MemoryContextSwitchTo(batch.memory);
+	SqlArgs		args = {0};
+
+	for (int i = 0; i < COLUMNS; i++)
+		bind_column(&args, i);
+	MemoryContextSwitchTo(caller);
+	batch.n = 0;
+	sqlrun(&insert_many, &args);
+}
+
+/* Writes the records that wait. */
+void
+audit_flush(void)
+{
+	if (batch.n == 0)
+		return;
+	if (batch.n > 1)
+		write_together();
+	else
+	{
+		batch.n = 0;
+		sqlrun(&insert_one, &batch.rows[0]);
+	}
+	MemoryContextReset(batch.memory);
+}
+
+/* Each record is written at once again. */
+static void
+forget_batch(void)
+{
+	batch.is_open = false;
+	batch.n = 0;
+	if (batch.memory)
+		MemoryContextReset(batch.memory);
+}
+
+/* Until audit_end_gathering, which is to come before the commit, records wait to be written together. */
+void
+audit_gather(void)
+{
+	batch.is_open = true;
+}
+
+void
+audit_end_gathering(void)
+{
+	audit_flush();
+	batch.is_open = false;
+}
+
+/* Appends one record. */
+void
+audit_write(const AuditRecord *record)
+{
+	MemoryContext caller;
+	SqlArgs		args;
+
+	if (batch.memory == NULL)
+		batch.memory = AllocSetContextCreate(TopMemoryContext, "wawp audit batch", ALLOCSET_DEFAULT_SIZES);
+	caller = MemoryContextSwitchTo(batch.memory);
+	bind_record(record, &args);
+	MemoryContextSwitchTo(caller);
+	batch.rows[batch.n++] = args;
+	if (!batch.is_open || batch.n == RECORDS_AT_ONCE)
+		audit_flush();
+}
+
+/*
+ * ---- what sessions did to the queue
+ */
+
+static SqlStatement take_notes = {
+	"WITH n AS (DELETE FROM wawp.audit_note WHERE id IN (SELECT id FROM wawp.audit_note ORDER BY id LIMIT $1"
+	" FOR UPDATE SKIP LOCKED) RETURNING *)"
+	" SELECT kind::text, instance::text, instance_id, group_jid, jid, intent_id, batch_id, action::text, " TEXT_CAP_REASON("reason") ","
+	" role::text, requested_from ->> 'login', requested_from ->> 'actor', requested_from ->> 'application',"
+	" requested_from ->> 'client' FROM n ORDER BY id",
+	1, {INT4OID}, NULL
+};
+
+/* Takes the oldest notes out of their table, as AuditNote pointers to be written. */
+List *
+audit_take_notes(int limit)
+{
+	SqlArgs		args = {0};
+	List	   *notes = NIL;
+	uint64		n;
+
+	sqlrun_int4(&args, limit, true);
+	n = sqlrun(&take_notes, &args);
+	for (uint64 i = 0; i < n; i++)
+	{
+		AuditNote  *note = palloc0(sizeof(AuditNote));
+
+		note->record.kind = sqlrun_get(i, 1);
+		note->record.instance = sqlrun_get(i, 2);
+		note->record.instance_id = sqlrun_get(i, 3);
+		note->record.group_jid = sqlrun_get(i, 4);
+		note->jid = sqlrun_get(i, 5);
+		note->record.intent_id = sqlrun_get_int8(i, 6, 0);
+		note->record.batch_id = sqlrun_get(i, 7);
+		note->record.action = sqlrun_get(i, 8);
+		note->record.reason = sqlrun_get(i, 9);
+		note->record.requested_by = sqlrun_get(i, 10);
+		note->record.login_role = sqlrun_get(i, 11);
+		note->record.actor = sqlrun_get(i, 12);
+		note->record.application_name = sqlrun_get(i, 13);
+		note->record.client_addr = sqlrun_get(i, 14);
+		note->record.duration_ms = -1;
+		notes = lappend(notes, note);
+	}
+	return notes;
+}
+
+/*
+ * ---- the limiter's durable form
+ */
+
+/*
+ * The times are arguments, so that only the partitions and the part of the
+ * index on `at` are read that have them.  What provably did not leave does not
+ * count; its answer is not older than the request.
+ */
+#define LEFT_SINCE(since) \
+	" s.kind = 'sent' AND s.at > " since " AND NOT EXISTS (SELECT FROM wawp.audit_log a" \
+	" WHERE a.kind = 'answered' AND a.outcome = 'unreachable' AND a.at > " since \
+	" AND a.request_id = s.request_id AND a.contact_id = s.contact_id)"
+
+static SqlStatement latest_record = {
+	"SELECT at FROM wawp.audit_log ORDER BY at DESC LIMIT 1",
+	0, {0}, NULL
+};
+
+/* Single requests after $1; $2 is the time from which their ages are counted. */
+static SqlStatement recent_sends = {
+	"SELECT s.instance::text, s.instance_id, (extract(epoch FROM $2 - s.at) * 1000000)::bigint, 1::bigint,"
+	" s.group_jid, s.action IS DISTINCT FROM 'add'"
+	" FROM wawp.audit_log s WHERE (s.action IN ('add', 'invite') OR s.origin = 'welcome') AND" LEFT_SINCE("$1")
+	" ORDER BY s.at",
+	2, {TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
+};
+
+/* How many adds left after $1. */
+static SqlStatement sends_of_day = {
+	"SELECT s.instance::text, s.instance_id, (-1)::bigint, count(*), NULL::text, false"
+	" FROM wawp.audit_log s WHERE s.action = 'add' AND" LEFT_SINCE("$1")
+	" GROUP BY 1, 2",
+	1, {TIMESTAMPTZOID}, NULL
+};
+
+/* Hands a portion of such rows on. */
+static void
+replay_rows(uint64 n, void *replay)
+{
+	AuditSent  *sent = palloc(sizeof(AuditSent) * n);
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		sent[i].instance = sqlrun_get(i, 1);
+		sent[i].instance_id = sqlrun_get(i, 2);
+		sent[i].age_us = sqlrun_get_int8(i, 3, -1);
+		sent[i].count = (int) sqlrun_get_int8(i, 4, 0);
+		sent[i].group_jid = sqlrun_get(i, 5);
+		sent[i].is_message = sqlrun_get(i, 6)[0] == 't';
+	}
+	for (uint64 i = 0; i < n; i++)
+		(*(AuditReplay *) replay) (&sent[i]);
+}
+
+/*
+ * Hands each add, invitation and welcome that left lately to a function, oldest
+ * first, and how many adds left today (UTC).  A portion of the rows is in
+ * memory at a time.
+ */
+void
+audit_replay(AuditReplay replay)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz latest = now;
+	SqlArgs		recent = {0};
+	SqlArgs		today = {0};
+
+	/* the clock may have been set back */
+	if (sqlrun(&latest_record, NULL) > 0)
+		latest = Max(now, sqlrun_get_int8(0, 1, 0));
+	sqlrun_time(&recent, latest - REPLAYED_US);
+	sqlrun_time(&recent, latest);
+	sqlrun_portions(&recent_sends, &recent, SENDS_AT_ONCE, replay_rows, &replay);
+	sqlrun_time(&today, now - now % USECS_PER_DAY - 1);
+	sqlrun_portions(&sends_of_day, &today, SENDS_AT_ONCE, replay_rows, &replay);
+}

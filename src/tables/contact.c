@@ -1,0 +1,204 @@
+/*-------------------------------------------------------------------------
+ *
+ * contact.c
+ *	  People: the only place with a number.
+ *
+ * The audit log names people by contact_id; erasing a row here is what makes
+ * the log forget whom it was about.  Statements run as intent.c's do.
+ *
+ * IDENTIFICATION
+ *	  src/tables/contact.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "base/index_probe.h"
+#include "base/spi_statement.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "tables/contact.h"
+#include "utils/builtins.h"
+
+/* That a number is not on WhatsApp is believed for hours: an engine says so as well when it was refused the question. */
+#define KNOWN \
+	"contact_id, lid, registered, last_inbound_at, checked_at > clock_timestamp()" \
+	" - CASE WHEN registered THEN interval '30 days' ELSE interval '6 hours' END, known_as"
+
+static SqlStatement create = {
+	"INSERT INTO wawp.contact (jid) VALUES ($1)"
+	" ON CONFLICT (jid) DO UPDATE SET jid = excluded.jid RETURNING " KNOWN,
+	1, {TEXTOID}, NULL
+};
+
+/*
+ * People that this transaction has met, by a hash of the JID: each is asked for
+ * several times.  Emptied by its end, and by that of a subtransaction in which
+ * some of them may have been made.
+ */
+static struct
+{
+	uint64		epoch;			/* of a transaction; 0: not registered yet */
+	struct
+	{
+		uint64		epoch;
+		int64		id;
+		char		jid[NAMEDATALEN];
+	}			people[256];
+}			met;
+
+static void
+on_xact_end(XactEvent event, void *arg pg_attribute_unused())
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		met.epoch++;
+}
+
+static void
+on_subxact_end(SubXactEvent event, SubTransactionId mine pg_attribute_unused(),
+			   SubTransactionId parent pg_attribute_unused(), void *arg pg_attribute_unused())
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		met.epoch++;
+}
+
+static int
+place_of(const char *jid)
+{
+	return hash_bytes((const unsigned char *) jid, (int) strlen(jid)) % lengthof(met.people);
+}
+
+static int64
+remember(const char *jid, int64 id)
+{
+	int			place = place_of(jid);
+
+	if (met.epoch == 0)
+	{
+		RegisterXactCallback(on_xact_end, NULL);
+		RegisterSubXactCallback(on_subxact_end, NULL);
+		met.epoch = 1;
+	}
+	if (strlcpy(met.people[place].jid, jid, NAMEDATALEN) >= NAMEDATALEN)
+		return id;
+	met.people[place].epoch = met.epoch;
+	met.people[place].id = id;
+	return id;
+}
+
+static ProbeResult
+find(const char *jid, int64 *id)
+{
+	Probe		person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
+
+	return probe_first_int8(&person, "contact_id", id);
+}
+
+/* The id of a person, made at first sight. */
+int64
+contact_id(const char *jid)
+{
+	int			place = place_of(jid);
+	SqlArgs		args = {0};
+	int64		id;
+
+	if (met.epoch != 0 && met.people[place].epoch == met.epoch && strcmp(met.people[place].jid, jid) == 0)
+		return met.people[place].id;
+	if (find(jid, &id) == PROBE_FOUND)
+		return remember(jid, id);
+	sqlrun_text(&args, jid);
+	sqlrun(&create, &args);
+	return remember(jid, sqlrun_get_int8(0, 1, 0));
+}
+
+static SqlStatement get = {
+	"SELECT " KNOWN " FROM wawp.contact WHERE jid = $1",
+	1, {TEXTOID}, NULL
+};
+
+/* What is known of a person, who is made at first sight. */
+Contact
+contact_get(const char *jid)
+{
+	SqlArgs		args = {0};
+	Contact		contact = {0};
+	int64		id;
+
+	sqlrun_text(&args, jid);
+	if (find(jid, &id) == PROBE_NONE || sqlrun(&get, &args) == 0)
+		sqlrun(&create, &args);
+	contact.id = remember(jid, sqlrun_get_int8(0, 1, 0));
+	contact.lid = sqlrun_get(0, 2);
+	contact.is_registered = sqlrun_get(0, 3) && sqlrun_get(0, 3)[0] == 't';
+	contact.last_inbound_at = sqlrun_get_int8(0, 4, 0);
+	contact.is_checked = sqlrun_get(0, 3) && sqlrun_get(0, 5) && sqlrun_get(0, 5)[0] == 't';
+	contact.known_as = sqlrun_get(0, 6);
+	return contact;
+}
+
+static SqlStatement get_lid = {
+	"SELECT lid FROM wawp.contact WHERE jid = $1",
+	1, {TEXTOID}, NULL
+};
+
+/* A person's LID; NULL: not known.  Writes nothing. */
+const char *
+contact_lid(const char *jid)
+{
+	Probe		person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, jid);
+	return probe_first(&person) != PROBE_NONE && sqlrun(&get_lid, &args) > 0 ? sqlrun_get(0, 1) : NULL;
+}
+
+static SqlStatement note_lid = {
+	"UPDATE wawp.contact SET lid = $2 WHERE contact_id = $1 AND lid IS DISTINCT FROM $2",
+	2, {INT8OID, TEXTOID}, NULL
+};
+
+void
+contact_note_lid(const char *jid, const char *lid)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, contact_id(jid));
+	sqlrun_text(&args, lid);
+	sqlrun(&note_lid, &args);
+}
+
+static SqlStatement note_registered = {
+	"UPDATE wawp.contact SET registered = $2, known_as = nullif($3, ''), checked_at = clock_timestamp()"
+	" WHERE contact_id = $1",
+	3, {INT8OID, BOOLOID, TEXTOID}, NULL
+};
+
+/* Is the number on WhatsApp, and under which JID?  It was asked just now. */
+void
+contact_note_registered(const char *jid, bool is_registered, const char *known_as)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, contact_id(jid));
+	sqlrun_bool(&args, is_registered);
+	sqlrun_text(&args, known_as);
+	sqlrun(&note_registered, &args);
+}
+
+static SqlStatement note_inbound = {
+	"UPDATE wawp.contact SET last_inbound_at = $2"
+	" WHERE contact_id = $1 AND (last_inbound_at IS NULL OR last_inbound_at < $2)",
+	2, {INT8OID, TIMESTAMPTZOID}, NULL
+};
+
+/* The person wrote to us.  Returns false if that time or a later one is known already. */
+bool
+contact_note_inbound(const char *jid, TimestampTz at)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_int8(&args, contact_id(jid));
+	sqlrun_time(&args, at);
+	return sqlrun(&note_inbound, &args) > 0;
+}

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * contact.h
+ *	  People: the only place with a number.
+ *
+ * IDENTIFICATION
+ *	  src/tables/contact.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_CONTACT_H
+#define WAWP_CONTACT_H
+
+#include "utils/timestamp.h"
+
+/* What is known of a person; 0: never, NULL: nothing. */
+typedef struct Contact
+{
+	int64		id;
+	const char *lid;
+	bool		is_checked;		/* whether the number is on WhatsApp was asked lately */
+	bool		is_registered;
+	const char *known_as;		/* the JID WhatsApp gave for the number */
+	TimestampTz last_inbound_at;
+} Contact;
+
+extern int64 contact_id(const char *jid);
+extern Contact contact_get(const char *jid);
+extern const char *contact_lid(const char *jid);
+extern void contact_note_lid(const char *jid, const char *lid);
+extern void contact_note_registered(const char *jid, bool is_registered, const char *known_as);
+extern bool contact_note_inbound(const char *jid, TimestampTz at);
+
+#endif							/* WAWP_CONTACT_H */

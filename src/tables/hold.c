@@ -1,0 +1,426 @@
+/*-------------------------------------------------------------------------
+ *
+ * hold.c
+ *	  Lanes and instances that are not served for now.
+ *
+ * A hold ends at its time, when it is tried again, or with wawp_resume().  Its
+ * count of failures in a row stays until a request succeeds, so that the next
+ * wait is longer.  Statements run as intent.c's do.
+ *
+ * IDENTIFICATION
+ *	  src/tables/hold.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "base/index_probe.h"
+#include "base/spi_statement.h"
+#include "base/text_limit.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "tables/hold.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#define RECOVERY_SECONDS 60
+#define PRUNED_AT_ONCE 10000
+
+static SqlStatement set = {
+	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
+	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), $4, $5)"
+	" ON CONFLICT (instance, group_jid) DO UPDATE SET reason = excluded.reason,"
+	" since = CASE WHEN hold.reason = excluded.reason THEN hold.since ELSE excluded.since END,"
+	" until = excluded.until, failures = excluded.failures"
+	" WHERE hold.until IS NOT NULL OR excluded.until IS NULL"
+	" RETURNING xmax = 0",
+	5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
+};
+
+static SqlStatement pause_until_resume = {
+	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
+	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), NULL, 0)"
+	" ON CONFLICT (instance, group_jid) DO UPDATE SET reason = excluded.reason, since = excluded.since,"
+	" until = NULL, failures = 0 WHERE hold.until IS NOT NULL OR hold.reason <> excluded.reason",
+	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
+};
+
+static SqlStatement lift = {
+	"DELETE FROM wawp.hold WHERE instance = $1::name"
+	" AND (group_jid = $2 OR $2 = '' AND (group_jid IS NULL OR until IS NOT NULL))",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* Step by step, so that a pace that was halved recovers slowly. */
+static SqlStatement ease_after_success = {
+	"WITH whole AS (SELECT ctid FROM wawp.hold WHERE instance = $1::name AND group_jid IS NULL"
+	"  AND until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"
+	" one AS (SELECT ctid FROM wawp.hold WHERE instance = $1::name AND group_jid = $2"
+	"  AND until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"
+	" mine AS (SELECT ctid FROM whole UNION ALL SELECT ctid FROM one),"
+	" gone AS (DELETE FROM wawp.hold h USING mine WHERE h.ctid = mine.ctid AND (h.reason <> 'rate_limited'"
+	"  OR h.failures <= 1 AND h.since <= clock_timestamp() - $3 * interval '1 second'))"
+	" UPDATE wawp.hold h SET failures = failures - 1, since = clock_timestamp() FROM mine WHERE h.ctid = mine.ctid AND h.failures > 1"
+	" AND h.reason = 'rate_limited' AND h.since <= clock_timestamp() - $3 * interval '1 second'",
+	3, {TEXTOID, TEXTOID, INT4OID}, NULL
+};
+
+/*
+ * The hold of the whole instance, and that of a group.  Never both by one OR:
+ * while the table is small that would be planned as a scan of all the holds of
+ * the instance.
+ */
+#define READ(more) \
+	"SELECT instance::text, coalesce(group_jid, ''), " TEXT_CAP_REASON("reason") ", until, failures FROM wawp.hold" \
+	" WHERE instance = $1::name AND " more
+
+static SqlStatement read_one = {
+	READ("group_jid IS NULL AND $2 = ''") " UNION ALL " READ("group_jid = $2"),
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/*
+ * Of a page of holds, those that are over: in a group where nothing is queued
+ * or under way at once, otherwise when their count of failures is old as well.
+ */
+static SqlStatement prune = {
+	"WITH page AS MATERIALIZED (SELECT h.ctid AS place, h.until, h.instance, coalesce(h.group_jid, '') AS group_jid"
+	"  FROM wawp.hold h WHERE (h.instance, h.group_jid) > ($1::name, $2)"
+	"  ORDER BY h.instance, h.group_jid NULLS FIRST LIMIT $3),"
+	" over AS MATERIALIZED (SELECT p.place FROM page p WHERE p.until <= clock_timestamp()"
+	"  AND (p.until <= clock_timestamp() - interval '1 day' OR p.group_jid <> ''"
+	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
+	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0)"
+	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i"
+	"   WHERE i.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
+	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0))),"
+	" mine AS (SELECT h.ctid FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT place FROM over))"
+	"  AND h.until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"
+	" gone AS (DELETE FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT ctid FROM mine)))"
+	" SELECT p.instance::text, p.group_jid, (SELECT count(*) FROM page) FROM page p ORDER BY p.instance DESC, p.group_jid DESC LIMIT 1",
+	3, {TEXTOID, TEXTOID, INT4OID}, NULL
+};
+
+static SqlStatement start_anew = {
+	"UPDATE wawp.hold SET until = clock_timestamp() + (until - since), since = clock_timestamp()"
+	" WHERE since > clock_timestamp() + interval '1 second' AND until IS NOT NULL",
+	0, {0}, NULL
+};
+
+/* The clock was set back: holds begin again, for as long as they were meant to last. */
+void
+hold_start_anew(void)
+{
+	sqlrun(&start_anew, NULL);
+}
+
+/*
+ * Holds an instance (group "") or a group.  until 0: for ever; such a hold is
+ * not shortened by a later one.  Returns whether it was not held before.
+ */
+bool
+hold_set(const char *instance, const char *group, const char *reason, TimestampTz until, int failures)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group);
+	sqlrun_text(&args, reason);
+	sqlrun_time(&args, until);
+	sqlrun_int4(&args, failures, true);
+	return sqlrun(&set, &args) > 0 && sqlrun_get(0, 1)[0] == 't';
+}
+
+/*
+ * Holds an instance (group "") or a group until hold_lift(), whatever held it
+ * before.  Returns false if it was held for that reason already.
+ */
+bool
+hold_pause(const char *instance, const char *group, const char *reason)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group);
+	sqlrun_text(&args, reason);
+	return sqlrun(&pause_until_resume, &args) > 0;
+}
+
+/*
+ * Ends a hold; false when there was none.  With an instance's own go those of
+ * its groups that nobody has set by hand.
+ */
+bool
+hold_lift(const char *instance, const char *group)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group);
+	return sqlrun(&lift, &args) > 0;
+}
+
+/*
+ * A request succeeded: holds whose time is over are forgotten, but for a pace
+ * that was halved, which takes a step back to normal each RECOVERY_SECONDS.
+ */
+void
+hold_ease_after_success(const char *instance, const char *group)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group);
+	sqlrun_int4(&args, RECOVERY_SECONDS, true);
+	sqlrun(&ease_after_success, &args);
+}
+
+static SqlStatement read_instance = {
+	READ("group_jid IS NULL") " UNION ALL " READ("group_jid = $2"),
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* A row of the statement, in the current context. */
+static Hold *
+read_hold(uint64 row)
+{
+	Hold	   *hold = palloc0(sizeof(Hold));
+
+	namestrcpy(&hold->key.instance, sqlrun_get(row, 1));
+	strlcpy(hold->key.group, sqlrun_get(row, 2), sizeof(hold->key.group));
+	hold->reason = sqlrun_get(row, 3);
+	hold->until = sqlrun_get_int8(row, 4, 0);
+	hold->failures = atoi(sqlrun_get(row, 5));
+	return hold;
+}
+
+/*
+ * Those of an instance and of one of its groups (NULL: none), as they are now,
+ * also in a transaction with an older snapshot; as Hold pointers in the current
+ * context.
+ */
+List *
+hold_read_instance(const char *instance, const char *group)
+{
+	SqlArgs		args = {0};
+	List	   *holds = NIL;
+	uint64		n;
+
+	sqlrun_text(&args, instance);
+	sqlrun_text(&args, group ? group : "");
+	n = sqlrun_seeing(&read_instance, &args, GetLatestSnapshot());
+	for (uint64 i = 0; i < n; i++)
+		holds = lappend(holds, read_hold(i));
+	return holds;
+}
+
+/* What was looked for, and what was found. */
+typedef struct Looked
+{
+	LaneKey		key;			/* hash key, must be first */
+	const Hold *hold;			/* NULL: none */
+} Looked;
+
+struct Holds
+{
+	MemoryContext memory;
+	HTAB	   *looked;
+};
+
+/* Holds as they are from now on, each read when it is first looked for; in the current context. */
+Holds *
+hold_begin_reading(void)
+{
+	Holds	   *holds = palloc(sizeof(Holds));
+	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(Looked),.hcxt = CurrentMemoryContext};
+
+	holds->memory = CurrentMemoryContext;
+	holds->looked = hash_create("wawp holds", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return holds;
+}
+
+/* A hold as the table has it, in the current context. */
+static const Hold *
+read_one_hold(const LaneKey *key)
+{
+	Datum		group = *key->group ? CStringGetTextDatum(key->group) : (Datum) 0;
+	Probe		row = {"hold", "hold_key", 2, {NameGetDatum(&key->instance), group}};
+	SqlArgs		args = {0};
+
+	if (probe_first(&row) == PROBE_NONE)
+		return NULL;
+	sqlrun_text(&args, NameStr(key->instance));
+	sqlrun_text(&args, key->group);
+	return sqlrun(&read_one, &args) > 0 ? read_hold(0) : NULL;
+}
+
+/* The hold of a group, or with group "" of the whole instance; NULL: none. */
+const Hold *
+hold_get(Holds *holds, const LaneKey *key)
+{
+	Looked	   *looked = hash_search(holds->looked, key, HASH_FIND, NULL);
+	MemoryContext caller;
+	const Hold *hold;
+
+	if (looked)
+		return looked->hold;
+	caller = MemoryContextSwitchTo(holds->memory);
+	hold = read_one_hold(key);
+	MemoryContextSwitchTo(caller);
+	looked = hash_search(holds->looked, key, HASH_ENTER, NULL);
+	looked->hold = hold;
+	return hold;
+}
+
+/* Forgets holds that are over and say nothing any more; goes through some of them at each call. */
+void
+hold_prune(void)
+{
+	static LaneKey from;
+	SqlArgs		args = {0};
+	uint64		n;
+
+	sqlrun_text(&args, NameStr(from.instance));
+	sqlrun_text(&args, from.group);
+	sqlrun_int4(&args, PRUNED_AT_ONCE, true);
+	n = sqlrun(&prune, &args);
+	if (n == 0 || sqlrun_get_int8(0, 3, 0) < PRUNED_AT_ONCE)
+	{
+		memset(&from, 0, sizeof(from));
+		return;
+	}
+	namestrcpy(&from.instance, sqlrun_get(0, 1));
+	strlcpy(from.group, sqlrun_get(0, 2), sizeof(from.group));
+}
+
+/* One of those that were read: of a group, or with "" of the whole instance; NULL: none. */
+const Hold *
+hold_find(List *holds, const char *instance, const char *group)
+{
+	ListCell   *lc;
+
+	foreach(lc, holds)
+	{
+		const Hold *hold = lfirst(lc);
+
+		if (strcmp(NameStr(hold->key.instance), instance) == 0 && strcmp(hold->key.group, group) == 0)
+			return hold;
+	}
+	return NULL;
+}
+
+/* Columns of wawp.identity, from 0. */
+enum
+{
+	IDENTITY_SYSTEM,
+	IDENTITY_DATABASE,
+	IDENTITY_HOME,
+	IDENTITY_COLUMNS
+};
+
+static SqlStatement read_identity = {
+	"SELECT count(*) FILTER (WHERE system_identifier = $1 AND database_oid = $2::oid), count(*) FROM wawp.identity",
+	2, {INT8OID, INT8OID}, NULL
+};
+
+/* What was requested here stays ours; a copy gets a home of its own. */
+static SqlStatement write_identity = {
+	"WITH old AS (DELETE FROM wawp.identity RETURNING *), mine AS (INSERT INTO wawp.identity SELECT $1, $2::oid,"
+	"  coalesce((SELECT home FROM old WHERE (system_identifier, database_oid) = ($1, $2::oid) LIMIT 1), gen_random_uuid()))"
+	" SELECT count(*) FROM old WHERE (system_identifier, database_oid) <> ($1, $2::oid)",
+	2, {INT8OID, INT8OID}, NULL
+};
+
+/*
+ * Is this a copy of another database, as files or from a dump, of which the
+ * worker has not taken notice yet?
+ */
+bool
+identity_is_foreign(void)
+{
+	SqlArgs		args = {0};
+	int64		all;
+
+	sqlrun_int8(&args, (int64) GetSystemIdentifier());
+	sqlrun_int8(&args, (int64) MyDatabaseId);
+	sqlrun(&read_identity, &args);
+	all = sqlrun_get_int8(0, 2, 0);
+	return all > 0 && !(all == 1 && sqlrun_get_int8(0, 1, 0) == 1);
+}
+
+static bool
+identity_read_home(pg_uuid_t *home)
+{
+	Relation	table = table_open(get_relname_relid("identity", get_namespace_oid("wawp", false)), AccessShareLock);
+	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
+	bool		is_found = false;
+	bool		is_ours = false;
+	HeapTuple	tuple;
+
+	while (!is_ours && (tuple = systable_getnext(scan)) != NULL)
+	{
+		Datum		values[IDENTITY_COLUMNS];
+		bool		nulls[IDENTITY_COLUMNS];
+
+		heap_deform_tuple(tuple, RelationGetDescr(table), values, nulls);
+		*home = *DatumGetUUIDP(values[IDENTITY_HOME]);
+		is_ours = DatumGetInt64(values[IDENTITY_SYSTEM]) == (int64) GetSystemIdentifier() &&
+			DatumGetObjectId(values[IDENTITY_DATABASE]) == MyDatabaseId;
+		is_found = true;
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return is_found;
+}
+
+static SqlStatement lock_identity = {
+	"LOCK TABLE wawp.identity IN SHARE ROW EXCLUSIVE MODE",
+	0, {0}, NULL
+};
+
+/*
+ * Writes to *home the home of this database, or of the one it is an unnoticed
+ * copy of.  Read without a statement, whoever asks; drawn if there is none,
+ * which is so in a database made from a template.
+ */
+void
+identity_home(pg_uuid_t *home)
+{
+	SqlOwner	before;
+
+	if (identity_read_home(home))
+		return;
+	before = sqlrun_begin_as_owner();
+	sqlrun(&lock_identity, NULL);
+	if (!identity_read_home(home))
+		(void) identity_take_over();
+	sqlrun_end_as_owner(&before);
+	CommandCounterIncrement();
+	if (!identity_read_home(home))
+		elog(ERROR, "wawp.identity is empty");
+}
+
+/*
+ * From now on the queue belongs here.  True: it belonged to another database,
+ * by what is replaced, since a dump may be restored at this very moment.
+ */
+bool
+identity_take_over(void)
+{
+	SqlArgs		args = {0};
+
+	if (!identity_is_foreign() && sqlrun_get_int8(0, 2, 0) == 1)
+		return false;
+	sqlrun_int8(&args, (int64) GetSystemIdentifier());
+	sqlrun_int8(&args, (int64) MyDatabaseId);
+	sqlrun(&write_identity, &args);
+	return sqlrun_get_int8(0, 1, 0) > 0;
+}

@@ -1,0 +1,199 @@
+/*-------------------------------------------------------------------------
+ *
+ * intent.h
+ *	  The queue's rows.
+ *
+ * IDENTIFICATION
+ *	  src/tables/intent.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_INTENT_H
+#define WAWP_INTENT_H
+
+#include "base/shmem.h"
+#include "base/spi_statement.h"
+#include "nodes/pg_list.h"
+#include "protocol/outcome.h"
+#include "utils/timestamp.h"
+
+/* In the order of the SQL enum wawp.action. */
+typedef enum IntentAction
+{
+	ACTION_ADD,
+	ACTION_REMOVE,
+	ACTION_PROMOTE,
+	ACTION_DEMOTE,
+	ACTION_INVITE
+} IntentAction;
+
+/* In the order of the SQL enum wawp.state. */
+typedef enum IntentState
+{
+	STATE_QUEUED,
+	STATE_SENDING,
+	STATE_VERIFYING,
+	STATE_INVITING,
+	STATE_INVITED,
+	STATE_PENDING_APPROVAL,
+	STATE_DONE,
+	STATE_FAILED,
+	STATE_CANCELLED
+} IntentState;
+
+/* Columns of wawp.membership_intent, from 1, in their order. */
+enum
+{
+	INTENT_ID = 1,
+	INTENT_GROUP_JID,
+	INTENT_JID,
+	INTENT_ACTION,
+	INTENT_INSTANCE,
+	INTENT_REASON,
+	INTENT_PRIORITY,
+	INTENT_NOT_BEFORE,
+	INTENT_EXPIRES_AT,
+	INTENT_UNTIL,
+	INTENT_VERIFY,
+	INTENT_INVITE,
+	INTENT_CONTEXT,
+	INTENT_BATCH_ID,
+	INTENT_AFTER,
+	INTENT_STATE,
+	INTENT_OUTCOME,
+	INTENT_CODE,
+	INTENT_DETAIL,
+	INTENT_INSTANCE_ID,
+	INTENT_REQUESTER,
+	INTENT_REQUESTED_BY,
+	INTENT_HOME,
+	INTENT_REQUESTED_FROM,
+	INTENT_ORIGIN,
+	INTENT_ATTEMPTS,
+	INTENT_CRASHES,
+	INTENT_SUPERSEDED,
+	INTENT_NEXT_ATTEMPT_AT,
+	INTENT_CREATED_AT,
+	INTENT_UPDATED_AT,
+	INTENT_SETTLED_AT,
+	INTENT_COLUMNS = INTENT_SETTLED_AT
+};
+
+/* A claimed intent, as far as sending and recording it needs. */
+typedef struct Intent
+{
+	int64		id;
+	LaneKey		lane;
+	Jid			jid;
+	Jid			known_as;		/* where they are written to; invalid: jid */
+	Jid			lid;			/* of a number, as far as an addition has asked for it */
+	IntentAction action;
+	const char *instance_id;
+	Oid			requester;
+	const char *requested_by;	/* its name when it asked, for show */
+	const char *login_role;
+	const char *actor;
+	const char *application_name;
+	const char *client_addr;
+	const char *origin;
+	const char *reason;			/* these may be NULL */
+	const char *batch_id;
+	int			attempts;		/* this one included */
+	IntentState state;			/* as it was read */
+	bool		has_outcome;
+	WawpOutcome outcome;		/* of the attempt before */
+	int			code;
+	const char *detail;
+	bool		verify;
+	bool		invite;
+	bool		superseded;
+	TimestampTz until;			/* these may be 0 */
+	TimestampTz expires_at;
+	TimestampTz since;			/* when it last changed its state */
+	TimestampTz due;			/* when it is to be looked at */
+	int			priority;
+} Intent;
+
+#define INTENT_CLAIMS_AT_ONCE 64
+
+/* A lane whose first is claimed, perhaps together with those of others. */
+typedef struct IntentClaim
+{
+	const LaneKey *lane;
+	int			priority;		/* of the one claimed last ... */
+	int64		behind;			/* ... and its id */
+	bool		is_claimed;
+	Intent		intent;
+} IntentClaim;
+
+/* Who changes something, for the record. */
+typedef struct IntentAsker
+{
+	Oid			roleid;
+	const char *role;
+	Datum		from;			/* jsonb, as requested_from has it */
+} IntentAsker;
+
+/* A lane in which something is queued, or intents wait to be looked at. */
+typedef struct IntentLane
+{
+	LaneKey		key;
+	bool		has_other;		/* queued are not only additions */
+	TimestampTz due;			/* when the first of those that wait is */
+} IntentLane;
+
+/* What becomes of an intent. */
+typedef struct IntentChange
+{
+	IntentState state;
+	bool		has_outcome;
+	WawpOutcome outcome;
+	int			code;			/* 0: none */
+	const char *detail;
+	TimestampTz next_attempt_at;	/* 0: none */
+	bool		give_attempt_back;
+} IntentChange;
+
+extern WawpOperation intent_operation(IntentAction action);
+extern const char *intent_action_name(IntentAction action);
+extern const char *intent_state_name(IntentState state);
+
+extern uint64 intent_insert(SqlStatement *statement, const SqlArgs *args);
+extern bool intent_take_insert_mark(void);
+extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
+extern bool intent_make_room(const char *instance, const char *group, const char *jid,
+							 IntentAction action, const IntentAsker *asker);
+extern void intent_note(const char *kind, const char *instance, const char *group,
+						const char *reason, const IntentAsker *asker);
+extern bool intent_cancel(int64 id, const IntentAsker *asker);
+extern int64 intent_cancel_batch(const char *batch, const IntentAsker *asker);
+extern bool intent_requeue(int64 id, const IntentAsker *asker);
+extern bool intent_peek(const LaneKey *lane, Intent *head);
+extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
+extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
+extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);
+extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
+extern int	intent_waiting(const LaneKey *lane, Intent **waiting, bool *some_locked);
+extern void intent_start_anew(void);
+extern List *intent_waiting_lanes(const LaneKey *after, int limit);
+extern void intent_postpone(const Intent *intent, TimestampTz due, const char *detail);
+extern bool intent_begin_invite(const Intent *intent);
+extern bool intent_move(const Intent *intent, const char *group);
+extern List *intent_end_superseded(int limit);
+extern int64 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
+									Oid requester, const char *requested_by, const char *reason);
+extern bool intent_has_dependents(void);
+extern uint64 intent_fail_dependents(int limit);
+extern List *intent_dependent_lanes(int64 id);
+extern int64 intent_expire(int limit);
+extern TimestampTz intent_next_expiry(void);
+extern TimestampTz intent_next_due(const LaneKey *lane);
+extern TimestampTz intent_next_other(const LaneKey *lane);
+extern List *intent_lanes(const LaneKey *after, int limit);
+extern char *intent_recover(int max_crashes, bool blame, const char *in_flight, bool *left);
+extern int	intent_count_doubts(const char *ids);
+extern void intent_note_orderly_end(const char *in_flight);
+extern Oid	intent_requester(int64 id);
+extern int64 intent_prune(int retention_minutes);
+
+#endif							/* WAWP_INTENT_H */

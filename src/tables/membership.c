@@ -1,0 +1,356 @@
+/*-------------------------------------------------------------------------
+ *
+ * membership.c
+ *	  What is remembered of people in groups.
+ *
+ * wawp.membership outlives intents: it decides whose removal is queued when
+ * its time has come, who was invited already, who left by themselves and who
+ * has been welcomed.  Statements run as intent.c's do.
+ *
+ * IDENTIFICATION
+ *	  src/tables/membership.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/index_probe.h"
+#include "base/spi_statement.h"
+#include "base/text_limit.h"
+#include "catalog/pg_type.h"
+#include "tables/membership.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+
+static SqlArgs
+key_args(const LaneKey *lane, int64 contact)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun_int8(&args, contact);
+	return args;
+}
+
+#define THIS_ONE " WHERE instance = $1::name AND group_jid = $2 AND contact_id = $3"
+
+static SqlStatement get = {
+	"SELECT added_by_us, seen_at, invited_at, left_at FROM wawp.membership" THIS_ONE,
+	3, {TEXTOID, TEXTOID, INT8OID}, NULL
+};
+
+/* False: nothing is remembered. */
+bool
+membership_get(const LaneKey *lane, int64 contact, Membership *out)
+{
+	Probe		row = {
+		"membership", "membership_pkey", 3,
+		{NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group), Int64GetDatum(contact)}
+	};
+	SqlArgs		args = key_args(lane, contact);
+
+	memset(out, 0, sizeof(*out));
+	if (probe_first(&row) == PROBE_NONE || sqlrun(&get, &args) == 0)
+		return false;
+	out->added_by_us = sqlrun_get(0, 1)[0] == 't';
+	out->seen_at = sqlrun_get_int8(0, 2, 0);
+	out->invited_at = sqlrun_get_int8(0, 3, 0);
+	out->left_at = sqlrun_get_int8(0, 4, 0);
+	return true;
+}
+
+/* The role that asked for membership m, 0 if it is gone; oids mean something only where they were noted. */
+#define REQUESTER "coalesce(CASE WHEN EXISTS (SELECT FROM wawp.identity y WHERE y.home = m.home) THEN m.requester" \
+	" ELSE (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = m.requested_by) END, 0)"
+
+/* A member we did not add keeps what it was; the end of the stay is the latest asked for. */
+static SqlStatement note_added = {
+	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until,"
+	" requested_by, reason, requester, home)"
+	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END,"
+	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, (SELECT home FROM wawp.identity LIMIT 1))"
+	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET added_by_us = m.added_by_us OR excluded.added_by_us,"
+	" added_at = coalesce(excluded.added_at, m.added_at), seen_at = coalesce(excluded.seen_at, m.seen_at), until = excluded.until,"
+	" welcomed_at = CASE WHEN m.left_at IS NULL THEN m.welcomed_at END,"
+	" left_at = NULL, requested_by = excluded.requested_by, reason = excluded.reason, requester = excluded.requester,"
+	" home = excluded.home",
+	9, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID}, NULL
+};
+
+/*
+ * The person is in the group.  by_us: we put them there.  was_seen: not just by
+ * the API's word that all is well.  until: 0 = for good.
+ */
+void
+membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
+					  Oid requester, const char *requested_by, const char *reason)
+{
+	SqlArgs		args = key_args(lane, contact);
+
+	sqlrun_bool(&args, by_us);
+	sqlrun_time(&args, until);
+	sqlrun_text(&args, requested_by);
+	sqlrun_text(&args, reason);
+	sqlrun_bool(&args, was_seen);
+	sqlrun_datum(&args, ObjectIdGetDatum(requester));
+	sqlrun(&note_added, &args);
+}
+
+static SqlStatement note_removed = {
+	"UPDATE wawp.membership SET seen_at = NULL, until = NULL, added_by_us = false, invited_at = NULL,"
+	" left_at = clock_timestamp()" THIS_ONE,
+	3, {TEXTOID, TEXTOID, INT8OID}, NULL
+};
+
+/* We took the person out: that they are gone says nothing of their wishes. */
+void
+membership_note_removed(const LaneKey *lane, int64 contact)
+{
+	SqlArgs		args = key_args(lane, contact);
+
+	sqlrun(&note_removed, &args);
+}
+
+static SqlStatement note_gone = {
+	"UPDATE wawp.membership SET until = NULL, left_at = clock_timestamp()" THIS_ONE,
+	3, {TEXTOID, TEXTOID, INT8OID}, NULL
+};
+
+/* The person left, or somebody else took them out. */
+void
+membership_note_gone(const LaneKey *lane, int64 contact)
+{
+	SqlArgs		args = key_args(lane, contact);
+
+	sqlrun(&note_gone, &args);
+}
+
+static SqlStatement note_invited = {
+	"INSERT INTO wawp.membership (instance, group_jid, contact_id, invited_at) VALUES ($1::name, $2, $3, clock_timestamp())"
+	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET invited_at = excluded.invited_at",
+	3, {TEXTOID, TEXTOID, INT8OID}, NULL
+};
+
+/* To be committed before the invitation leaves. */
+void
+membership_note_invited(const LaneKey *lane, int64 contact)
+{
+	SqlArgs		args = key_args(lane, contact);
+
+	sqlrun(&note_invited, &args);
+}
+
+static SqlStatement note_not_invited = {
+	"UPDATE wawp.membership SET invited_at = NULL" THIS_ONE,
+	3, {TEXTOID, TEXTOID, INT8OID}, NULL
+};
+
+/* The invitation has provably not left. */
+void
+membership_note_not_invited(const LaneKey *lane, int64 contact)
+{
+	SqlArgs		args = key_args(lane, contact);
+
+	sqlrun(&note_not_invited, &args);
+}
+
+static SqlStatement forgive = {
+	"UPDATE wawp.membership m SET seen_at = NULL FROM wawp.contact c WHERE c.contact_id = m.contact_id AND c.jid = $1"
+	" AND $2 IN ('', m.group_jid) AND m.left_at IS NOT NULL",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* That a person once left (a group, or any with "") is held against them no longer. */
+void
+membership_forgive(const char *jid, const char *group)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, jid);
+	sqlrun_text(&args, group);
+	sqlrun(&forgive, &args);
+}
+
+/*
+ * ---- memberships that end
+ */
+
+static SqlStatement take_ended = {
+	"WITH ended AS (SELECT m.ctid FROM wawp.membership m WHERE m.until <= clock_timestamp() LIMIT $1"
+	"  FOR UPDATE SKIP LOCKED)"
+	" UPDATE wawp.membership m SET until = NULL FROM ended, wawp.contact c"
+	" WHERE m.ctid = ended.ctid AND c.contact_id = m.contact_id"
+	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by, " TEXT_CAP_REASON("m.reason") ", m.contact_id, " REQUESTER,
+	1, {INT4OID}, NULL
+};
+
+static void
+read_lane(uint64 row, LaneKey *lane)
+{
+	namestrcpy(&lane->instance, sqlrun_get(row, 1));
+	strlcpy(lane->group, sqlrun_get(row, 2), sizeof(lane->group));
+}
+
+/* Takes memberships whose time is over, as MembershipEnd pointers. */
+List *
+membership_take_ended(int limit)
+{
+	SqlArgs		args = {0};
+	List	   *ended = NIL;
+	uint64		n;
+
+	sqlrun_int4(&args, limit, true);
+	n = sqlrun(&take_ended, &args);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MembershipEnd *end = palloc0(sizeof(MembershipEnd));
+
+		read_lane(i, &end->lane);
+		end->jid = sqlrun_get(i, 3);
+		end->requested_by = sqlrun_get(i, 4);
+		end->reason = sqlrun_get(i, 5);
+		end->contact = sqlrun_get_int8(i, 6, 0);
+		end->requester = atooid(sqlrun_get(i, 7));
+		ended = lappend(ended, end);
+	}
+	return ended;
+}
+
+static SqlStatement put_off_end = {
+	"UPDATE wawp.membership SET until = $4" THIS_ONE " AND until IS NULL AND left_at IS NULL",
+	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
+};
+
+/* The removal could not be queued: the membership ends later. */
+void
+membership_put_off_end(const MembershipEnd *end, TimestampTz until)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, NameStr(end->lane.instance));
+	sqlrun_text(&args, end->lane.group);
+	sqlrun_int8(&args, end->contact);
+	sqlrun_time(&args, until);
+	sqlrun(&put_off_end, &args);
+}
+
+static SqlStatement next_end = {
+	"SELECT min(until) FROM wawp.membership WHERE until IS NOT NULL",
+	0, {0}, NULL
+};
+
+/* When the next membership ends; 0 when none does. */
+TimestampTz
+membership_next_end(void)
+{
+	sqlrun(&next_end, NULL);
+	return sqlrun_get_int8(0, 1, 0);
+}
+
+/*
+ * ---- people to be welcomed
+ */
+
+/* Group by group, by the primary key: the table of all members is not to be read for a few that welcome theirs. */
+#define UNWELCOMED \
+	" FROM wawp.group_settings s, LATERAL (SELECT contact_id, added_by_us, welcomed_at," \
+	"  left_at, added_at FROM wawp.membership u WHERE u.instance = s.instance AND u.group_jid = s.group_jid OFFSET 0) m" \
+	" WHERE s.welcome_text IS NOT NULL AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL" \
+	" AND m.added_at > clock_timestamp() - s.welcome_delay - interval '1 day'"
+
+static SqlStatement next_welcome = {
+	"SELECT min(m.added_at + s.welcome_delay)" UNWELCOMED " AND m.added_at + s.welcome_delay > $1",
+	1, {TIMESTAMPTZOID}, NULL
+};
+
+/* When after that time a group is to welcome somebody; 0 when none is. */
+TimestampTz
+membership_next_welcome(TimestampTz after)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_time(&args, after);
+	sqlrun(&next_welcome, &args);
+	return sqlrun_get_int8(0, 1, 0);
+}
+
+static SqlStatement due_welcomes = {
+	"SELECT instance::text, group_jid" UNWELCOMED " GROUP BY instance, group_jid, s.welcome_delay"
+	" HAVING min(m.added_at) + s.welcome_delay <= clock_timestamp() ORDER BY min(m.added_at) LIMIT $1",
+	1, {INT4OID}, NULL
+};
+
+/* Up to `limit` groups in which the first who joined has waited long enough, as LaneKey pointers. */
+List *
+membership_due_welcomes(int limit)
+{
+	SqlArgs		args = {0};
+	List	   *lanes = NIL;
+	uint64		n;
+
+	sqlrun_int4(&args, limit, true);
+	n = sqlrun(&due_welcomes, &args);
+	for (uint64 i = 0; i < n; i++)
+	{
+		LaneKey    *lane = palloc0(sizeof(LaneKey));
+
+		read_lane(i, lane);
+		lanes = lappend(lanes, lane);
+	}
+	return lanes;
+}
+
+/* Up to 50 numbers; who is known by a LID only has none that others could read. */
+static SqlStatement take_unwelcomed = {
+	"WITH who AS (SELECT m.contact_id, s.welcome_text" UNWELCOMED
+	"  AND s.instance = $1::name AND s.group_jid = $2),"
+	" mine AS (UPDATE wawp.membership m SET welcomed_at = $3 FROM who"
+	"  WHERE m.instance = $1::name AND m.group_jid = $2 AND m.contact_id = who.contact_id"
+	"  RETURNING m.contact_id, " REQUESTER " AS requester, m.requested_by, m.added_at, who.welcome_text)"
+	" SELECT (array_agg(requested_by ORDER BY added_at DESC))[1], min(welcome_text),"
+	" coalesce(array_to_string((array_agg('+' || split_part(c.jid, '@', 1) ORDER BY added_at)"
+	"  FILTER (WHERE c.jid NOT LIKE '%@lid'))[1:50], ', '), '') || CASE WHEN count(*) > 50 THEN ', ...' ELSE '' END,"
+	" coalesce((array_agg(requester ORDER BY added_at DESC))[1], 0)"
+	" FROM mine JOIN wawp.contact c USING (contact_id) HAVING count(*) > 0",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
+};
+
+/*
+ * Takes the people whom a group is to welcome: they are marked with that time,
+ * since a welcome is not repeated.  False: there is nobody any more.
+ */
+bool
+membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcome *welcome)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun_time(&args, at);
+	if (sqlrun(&take_unwelcomed, &args) == 0)
+		return false;
+	welcome->requested_by = sqlrun_get(0, 1);
+	welcome->text = sqlrun_get(0, 2);
+	welcome->names = sqlrun_get(0, 3);
+	welcome->requester = atooid(sqlrun_get(0, 4));
+	return true;
+}
+
+static SqlStatement give_welcome_back = {
+	"UPDATE wawp.membership SET welcomed_at = NULL WHERE instance = $1::name AND group_jid = $2 AND welcomed_at = $3",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
+};
+
+/* The welcome of that time has provably not left. */
+void
+membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun_time(&args, at);
+	sqlrun(&give_welcome_back, &args);
+}

@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * membership.h
+ *	  What is remembered of people in groups.
+ *
+ * IDENTIFICATION
+ *	  src/tables/membership.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_MEMBERSHIP_H
+#define WAWP_MEMBERSHIP_H
+
+#include "nodes/pg_list.h"
+#include "utils/timestamp.h"
+
+#include "base/shmem.h"
+
+/* What is remembered of one person in one group; 0: never, NULL: nothing. */
+typedef struct Membership
+{
+	bool		added_by_us;
+	TimestampTz seen_at;
+	TimestampTz invited_at;
+	TimestampTz left_at;
+} Membership;
+
+/* A membership whose time is over. */
+typedef struct MembershipEnd
+{
+	LaneKey		lane;
+	int64		contact;
+	const char *jid;
+	Oid			requester;
+	const char *requested_by;
+	const char *reason;
+} MembershipEnd;
+
+/* What a group is to be told of people who joined. */
+typedef struct MembershipWelcome
+{
+	Oid			requester;
+	const char *requested_by;
+	const char *text;
+	const char *names;
+} MembershipWelcome;
+
+extern bool membership_get(const LaneKey *lane, int64 contact, Membership *out);
+extern void membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
+								  Oid requester, const char *requested_by, const char *reason);
+extern void membership_note_removed(const LaneKey *lane, int64 contact);
+extern void membership_note_gone(const LaneKey *lane, int64 contact);
+extern void membership_note_invited(const LaneKey *lane, int64 contact);
+extern void membership_note_not_invited(const LaneKey *lane, int64 contact);
+extern void membership_forgive(const char *jid, const char *group);
+extern List *membership_take_ended(int limit);
+extern void membership_put_off_end(const MembershipEnd *end, TimestampTz until);
+extern TimestampTz membership_next_end(void);
+extern TimestampTz membership_next_welcome(TimestampTz after);
+extern List *membership_due_welcomes(int limit);
+extern bool membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcome *welcome);
+extern void membership_give_welcome_back(const LaneKey *lane, TimestampTz at);
+
+#endif							/* WAWP_MEMBERSHIP_H */

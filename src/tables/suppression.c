@@ -1,0 +1,80 @@
+/*-------------------------------------------------------------------------
+ *
+ * suppression.c
+ *	  People who are left in peace.
+ *
+ * Whoever left a group, was taken out of it by others, refused us or opted out
+ * is neither added nor invited, until the suppression ends or is lifted.
+ * Statements run as intent.c's do.
+ *
+ * IDENTIFICATION
+ *	  src/tables/suppression.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/index_probe.h"
+#include "base/spi_statement.h"
+#include "base/text_limit.h"
+#include "catalog/pg_type.h"
+#include "tables/suppression.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+
+static SqlStatement find = {
+	"SELECT " TEXT_CAP_REASON("reason") " FROM wawp.suppression WHERE jid = $1 AND (group_jid IS NULL OR group_jid = $2)"
+	" AND (until IS NULL OR until > clock_timestamp()) ORDER BY group_jid NULLS FIRST LIMIT 1",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+static SqlStatement set = {
+	"INSERT INTO wawp.suppression (jid, group_jid, reason, since, until) VALUES ($1, nullif($2, ''), $3, clock_timestamp(), $4)"
+	" ON CONFLICT (jid, group_jid) DO UPDATE SET reason = excluded.reason, until = excluded.until"
+	" WHERE (suppression.reason, suppression.until) IS DISTINCT FROM (excluded.reason, excluded.until)",
+	4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
+};
+
+static SqlStatement lift = {
+	"DELETE FROM wawp.suppression WHERE jid = $1 AND (group_jid = $2 OR $2 = '' AND group_jid IS NULL)",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* Why a person is not to be added or invited to a group; NULL: they may be. */
+const char *
+suppression_reason(const char *jid, const char *group)
+{
+	Probe		any = {"suppression", "suppression_key", 1, {CStringGetTextDatum(jid)}};
+	SqlArgs		args = {0};
+
+	if (probe_first(&any) == PROBE_NONE)
+		return NULL;
+	sqlrun_text(&args, jid);
+	sqlrun_text(&args, group);
+	return sqlrun(&find, &args) > 0 ? sqlrun_get(0, 1) : NULL;
+}
+
+/* group "": all groups.  until 0: until it is lifted.  Returns false if that was so already. */
+bool
+suppression_set(const char *jid, const char *group, const char *reason, TimestampTz until)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, jid);
+	sqlrun_text(&args, group);
+	sqlrun_text(&args, reason);
+	sqlrun_time(&args, until);
+	return sqlrun(&set, &args) > 0;
+}
+
+/* False: there was none. */
+bool
+suppression_lift(const char *jid, const char *group)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, jid);
+	sqlrun_text(&args, group);
+	return sqlrun(&lift, &args) > 0;
+}

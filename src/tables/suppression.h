@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * suppression.h
+ *	  People who are left in peace.
+ *
+ * IDENTIFICATION
+ *	  src/tables/suppression.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_SUPPRESSION_H
+#define WAWP_SUPPRESSION_H
+
+#include "utils/timestamp.h"
+
+extern const char *suppression_reason(const char *jid, const char *group);
+extern bool suppression_set(const char *jid, const char *group, const char *reason, TimestampTz until);
+extern bool suppression_lift(const char *jid, const char *group);
+
+#endif							/* WAWP_SUPPRESSION_H */

@@ -1,0 +1,299 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_status.c
+ *	  Whether a database's worker can work, and why not.
+ *
+ * A worker notes in its slot of shared memory what fails and what has worked
+ * again; a session that asks reads the slot and draws the conclusions, so that
+ * nobody is woken and nothing is written.  An error counts until the part of
+ * the work that raised it has succeeded, and for a moment longer: work of which
+ * single pieces fail goes on beside them.
+ *
+ * Messages are kept cut to TROUBLE_BYTES at a character's boundary, on one
+ * line, and without any number long enough to be a telephone number, because
+ * roles read them that may not see people.  The caller has taken tokens out.
+ *
+ * Locks: WawpShared.lock, for as long as a slot is read or written.  Writing
+ * never raises an error; reading runs one statement as the extension's owner.
+ *
+ * IDENTIFICATION
+ *	  src/tables/worker_status.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "base/clock.h"
+#include "base/spi_statement.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "tables/hold.h"
+#include "tables/worker_status.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+
+/* A piece that fails is tried again sooner, a cycle that fails as well. */
+#define TROUBLE_LASTS_MS 1500
+/* Sessions give up what cannot be recorded, and then nobody tries again. */
+#define MAIL_TROUBLE_LASTS_MS (60 * 1000)
+/* No telephone number is shorter. */
+#define DIGITS_OF_A_NUMBER 7
+
+static WorkerSlot *my_slot = NULL;	/* of this worker */
+
+/*
+ * ---- the worker's side
+ */
+
+/* Names the slot that the functions below write; it is the calling worker's. */
+void
+status_attach(WorkerSlot *slot)
+{
+	my_slot = slot;
+}
+
+/* Copies a message for anybody's eyes into a buffer of TROUBLE_BYTES. */
+static void
+copy_message(char *to, const char *message)
+{
+	int			length = pg_mbcliplen(message, strlen(message), TROUBLE_BYTES - 1);
+	int			digits = 0;
+
+	for (int i = 0; i <= length; i++)
+	{
+		char		c = i < length ? message[i] : '\0';
+
+		to[i] = (unsigned char) c < ' ' && c != '\0' ? ' ' : c;
+		if (c >= '0' && c <= '9')
+			digits++;
+		else
+		{
+			if (digits >= DIGITS_OF_A_NUMBER)
+				memset(to + i - digits, '*', digits);
+			digits = 0;
+		}
+	}
+}
+
+/* True if an error that was noted is still to be shown. */
+static bool
+trouble_is_current(WorkerPart part, const WorkerTrouble *trouble)
+{
+	int64		age = clock_monotonic_ms() - trouble->failed_ms;
+
+	if (trouble->errors == 0)
+		return false;
+	if (part == PART_MAIL)
+		return trouble->failed_ms >= trouble->succeeded_ms && age < MAIL_TROUBLE_LASTS_MS;
+	return trouble->failed_ms >= trouble->succeeded_ms || age < TROUBLE_LASTS_MS;
+}
+
+/*
+ * Notes that a part of this worker's work has failed.  is_first: no other
+ * piece of the same transaction had, so that failures are counted by
+ * transactions.
+ */
+void
+status_note_error(WorkerPart part, bool is_first, int sqlstate, const char *message)
+{
+	WorkerTrouble *trouble;
+
+	if (my_slot == NULL)
+		return;
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	trouble = &my_slot->troubles[part];
+	if (!trouble_is_current(part, trouble))
+	{
+		trouble->errors = 0;
+		trouble->since = GetCurrentTimestamp();
+	}
+	if (is_first || trouble->errors == 0)
+		trouble->errors++;
+	trouble->sqlstate = sqlstate;
+	trouble->failed_ms = Max(clock_monotonic_ms(), trouble->succeeded_ms);
+	copy_message(trouble->message, message ? message : "");
+	LWLockRelease(wawp_shared->lock);
+}
+
+/* Notes that a part of this worker's work has committed; is_clean: no piece of it failed. */
+void
+status_note_commit(WorkerPart part, bool is_clean)
+{
+	WorkerTrouble *trouble = &my_slot->troubles[part];
+
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	if (is_clean)
+		trouble->succeeded_ms = Max(clock_monotonic_ms(), trouble->failed_ms + 1);
+	if (part == PART_CYCLE)
+		my_slot->last_cycle_at = GetCurrentTimestamp();
+	LWLockRelease(wawp_shared->lock);
+}
+
+void
+status_note_in_flight(int in_flight)
+{
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	my_slot->in_flight = in_flight;
+	LWLockRelease(wawp_shared->lock);
+}
+
+/*
+ * ---- the reader's side
+ */
+
+const char *
+status_state_name(WorkerState state)
+{
+	static const char *const names[] = {
+		[WORKER_SERVING] = "serving",
+		[WORKER_OFF] = "off",
+		[WORKER_FAILING] = "failing",
+		[WORKER_NONE] = "none",
+		[WORKER_COPY] = "copy",
+	};
+
+	return names[state];
+}
+
+static void
+set_none(WorkerStatus *status, int sqlstate, const char *why)
+{
+	status->state = WORKER_NONE;
+	status->sqlstate = sqlstate;
+	status->why = status->last_error = why;
+}
+
+/* Says why no worker serves; has_launcher: one would be started. */
+static void
+explain_none(WorkerStatus *status, const WorkerSlot *slot, bool has_launcher)
+{
+	if (slot->pid != 0)
+		set_none(status, 0, "the worker of this database is starting");
+	else if (!has_launcher)
+		set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+				 "no worker runs in this database, nothing is sent: the wawp launcher does not run"
+				 " (max_worker_processes may be too small), which the server's log explains");
+	else if (slot->has_no_process)
+		set_none(status, ERRCODE_INSUFFICIENT_RESOURCES,
+				 "no worker runs in this database, nothing is sent: the server had no free worker process (max_worker_processes);"
+				 " it is tried again once a minute");
+	else if (slot->bars > 0)
+		set_none(status, ERRCODE_OBJECT_IN_USE,
+				 "no worker runs in this database, nothing is sent: a statement that needs the database or the extension to itself keeps it out");
+	else
+		set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+				 "no worker runs in this database, nothing is sent; the server's log says why");
+}
+
+/* Takes the first part that fails out of the slot; false: none does. */
+static bool
+read_trouble(WorkerStatus *status, const WorkerSlot *slot)
+{
+	static const char *const what[] = {
+		[PART_CYCLE] = "serving the queue fails",
+		[PART_MAIL] = "recording session calls fails",
+		[PART_PRUNE] = "deleting what is past its retention fails",
+	};
+
+	for (int part = 0; part < WORKER_PARTS; part++)
+	{
+		const WorkerTrouble *trouble = &slot->troubles[part];
+
+		if (!trouble_is_current(part, trouble))
+			continue;
+		status->state = WORKER_FAILING;
+		status->part = part;
+		status->since = trouble->since;
+		status->errors_in_a_row = trouble->errors;
+		status->sqlstate = trouble->sqlstate;
+		status->last_error = pstrdup(trouble->message);
+		status->why = psprintf("%s%s: %s (SQLSTATE %s), %d times since %s; the worker keeps trying",
+							   what[part], part == PART_CYCLE && slot->last_cycle_at > trouble->since ? " in part" : "",
+							   trouble->message, unpack_sql_state(trouble->sqlstate),
+							   trouble->errors, clock_text(trouble->since));
+		return true;
+	}
+	return false;
+}
+
+static SqlStatement count_copies = {
+	"SELECT count(*) FROM wawp.hold WHERE reason OPERATOR(pg_catalog.=) $1 AND group_jid IS NULL",
+	1, {TEXTOID}, NULL
+};
+
+/*
+ * True if this database is a copy with instances that nobody has released yet.
+ * *holds_all: its worker has not even written their holds.
+ */
+static bool
+is_held_as_copy(bool *holds_all)
+{
+	SqlOwner	before = sqlrun_begin_as_owner();
+	SqlArgs		args = {0};
+	bool		is_copy = identity_is_foreign();
+
+	sqlrun_text(&args, HOLD_RESTORED_COPY);
+	*holds_all = is_copy;
+	if (!is_copy)
+	{
+		sqlrun(&count_copies, &args);
+		is_copy = sqlrun_get_int8(0, 1, 0) > 0;
+	}
+	sqlrun_end_as_owner(&before);
+	return is_copy;
+}
+
+/* Concludes from a slot in which a worker runs. */
+static void
+read_serving(WorkerStatus *status, const WorkerSlot *slot)
+{
+	if (read_trouble(status, slot))
+		return;
+	if (slot->is_off)
+	{
+		status->state = WORKER_OFF;
+		status->why = "the worker is switched off (wawp.worker), nothing is sent until it is on again";
+	}
+	else if (is_held_as_copy(&status->holds_all))
+	{
+		status->state = WORKER_COPY;
+		status->why = "this database is a copy (restored copy): its instances are held until wawp_resume()";
+	}
+}
+
+/*
+ * Tells how this database's worker is.  Texts are in the current memory
+ * context.
+ */
+void
+status_read(WorkerStatus *status)
+{
+	WorkerSlot	slot;
+	bool		has_launcher;
+
+	memset(status, 0, sizeof(*status));
+	if (RecoveryInProgress())
+	{
+		set_none(status, ERRCODE_READ_ONLY_SQL_TRANSACTION,
+				 "this server is in recovery (a standby), it sends nothing before it is promoted");
+		return;
+	}
+	if (wawp_shared == NULL)
+	{
+		set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+				 "no worker can run, nothing is sent: wawp is not in shared_preload_libraries");
+		return;
+	}
+	has_launcher = shmem_read_slot(MyDatabaseId, &slot);
+	status->pid = slot.pid;
+	status->started_at = slot.started_at;
+	status->last_cycle_at = slot.last_cycle_at;
+	status->in_flight = slot.in_flight;
+	if (slot.pid != 0 && slot.serving)
+		read_serving(status, &slot);
+	else
+		explain_none(status, &slot, has_launcher);
+}

@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_status.h
+ *	  Whether a database's worker can work, and why not.
+ *
+ * IDENTIFICATION
+ *	  src/tables/worker_status.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_WORKER_STATUS_H
+#define WAWP_WORKER_STATUS_H
+
+#include "base/shmem.h"
+
+typedef enum WorkerState
+{
+	WORKER_SERVING,
+	WORKER_OFF,
+	WORKER_FAILING,
+	WORKER_NONE,
+	WORKER_COPY
+} WorkerState;
+
+/* A database's worker as its slot and this server show it; texts are palloc'd or constant. */
+typedef struct WorkerStatus
+{
+	WorkerState state;
+	pid_t		pid;			/* 0: none */
+	TimestampTz started_at;
+	TimestampTz last_cycle_at;
+	int			in_flight;
+	WorkerPart	part;			/* that fails */
+	TimestampTz since;			/* it fails; 0: not known */
+	int			errors_in_a_row;
+	int			sqlstate;		/* 0: none */
+	const char *last_error;		/* NULL: none */
+	bool		holds_all;		/* a copy of which no instance has been released yet */
+	const char *why;			/* a sentence; NULL while it serves */
+} WorkerStatus;
+
+extern void status_attach(WorkerSlot *slot);
+extern void status_note_error(WorkerPart part, bool is_first, int sqlstate, const char *message);
+extern void status_note_commit(WorkerPart part, bool is_clean);
+extern void status_note_in_flight(int in_flight);
+extern void status_read(WorkerStatus *status);
+extern const char *status_state_name(WorkerState state);
+
+#endif							/* WAWP_WORKER_STATUS_H */

@@ -1,0 +1,177 @@
+/*-------------------------------------------------------------------------
+ *
+ * budget.c
+ *	  What the pace of an instance allows, for the worker and for sessions.
+ *
+ * Joins what the instance says (rates, burst, cap of the day), what it has met
+ * (a hold for rate_limited halves the pace) and what was spent (limiter.c), so
+ * that the worker, calls made by hand and the views go by the same figures.
+ *
+ * No lock is held when a function returns; nothing here raises an error.
+ *
+ * IDENTIFICATION
+ *	  src/throttle/budget.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "protocol/outcome.h"
+#include "throttle/budget.h"
+
+#include "compat.h"
+
+#define MAX_HALVINGS 4
+/* Reads of groups that can be saved up. */
+#define READS_SAVED 1
+
+/* Whose account: the same in all databases that use it. */
+LimiterKey
+budget_key(const WawpInstance *instance, LimiterKind kind)
+{
+	return limiter_key(instance->base.host, instance->instance_id, kind, NULL);
+}
+
+/* on_instance: the hold of the whole instance, also one that is over; or NULL. */
+PaceRate
+budget_add_rate(const WawpInstance *instance, const Hold *on_instance)
+{
+	bool		was_limited = on_instance &&
+		strcmp(on_instance->reason, outcome_info(WAWP_RATE_LIMITED)->name) == 0;
+
+	return pace_slower(pace_rate(instance->adds_per_minute, instance->adds_burst),
+					   was_limited ? Min(on_instance->failures, MAX_HALVINGS) : 0);
+}
+
+static BudgetPermit
+take(LimiterKey key, const LimiterAsk *ask)
+{
+	LimiterGrant grant = limiter_take(&key, ask);
+	BudgetPermit permit = {.granted = grant.granted,.next_at = grant.next_at,.key = key,.grant = grant};
+
+	return permit;
+}
+
+LimiterKey
+budget_group_key(const WawpInstance *instance, const char *group)
+{
+	return limiter_key(instance->base.host, instance->instance_id, LIMIT_ADD, group);
+}
+
+/* Of what the instance grants, a group with a pace of its own may take less. */
+static void
+take_of_group(const WawpInstance *instance, const BudgetGroup *group, double jitter, BudgetPermit *permit)
+{
+	LimiterAsk	ask = {
+		.instance_id = instance->instance_id,
+		.rate = pace_rate(group->adds_per_minute, 0),
+		.wanted = permit->granted,
+		.jitter = jitter
+	};
+	BudgetPermit whole = *permit;
+	LimiterGrant grant;
+
+	permit->has_group = true;
+	permit->group_key = budget_group_key(instance, group->jid);
+	grant = limiter_take(&permit->group_key, &ask);
+	permit->group_grant = grant;
+	if (grant.granted == permit->granted)
+		return;
+	limiter_refund(&whole.key, &whole.grant, whole.granted - grant.granted, false);
+	permit->granted = grant.granted;
+	permit->next_at = grant.next_at;
+}
+
+/*
+ * Permits for people to be added now.  drips: the worker, which leaves the
+ * burst to calls made by hand, but for whole batches.
+ */
+BudgetPermit
+budget_take_adds(const WawpInstance *instance, const Hold *on_instance, const BudgetGroup *group,
+				 bool drips, int wanted)
+{
+	LimiterAsk	ask = {
+		.instance_id = instance->instance_id,
+		.rate = budget_add_rate(instance, on_instance),
+		.drips = drips,
+		.drip_burst = Min(instance->batch_size - 1, instance->adds_burst),
+		.per_day = instance->adds_per_day,
+		.wanted = wanted,
+		.jitter = pg_prng_double(&pg_global_prng_state) * instance->pace_jitter
+	};
+	BudgetPermit permit = take(budget_key(instance, LIMIT_ADD), &ask);
+
+	if (permit.granted > 0 && group->jid && group->adds_per_minute > 0)
+		take_of_group(instance, group, ask.jitter, &permit);
+	return permit;
+}
+
+static BudgetPermit
+take_one(const WawpInstance *instance, LimiterKind kind, double per_minute)
+{
+	LimiterAsk	ask = {
+		.instance_id = instance->instance_id,
+		.rate = pace_rate(per_minute, 0),
+		.wanted = 1
+	};
+
+	return take(budget_key(instance, kind), &ask);
+}
+
+/* A permit for one invitation or welcome: they drip. */
+BudgetPermit
+budget_take_invite(const WawpInstance *instance)
+{
+	return take_one(instance, LIMIT_INVITE, instance->invites_per_minute);
+}
+
+/* A permit for one look whether a number is on WhatsApp. */
+BudgetPermit
+budget_take_check(const WawpInstance *instance)
+{
+	return take_one(instance, LIMIT_CHECK, instance->checks_per_minute);
+}
+
+/*
+ * A permit for one reading of a group.  The worker may save one up, for when the
+ * moment it falls due finds no place free.  A session's own reads spend what
+ * there is and do not wait, but leave the worker its turn.
+ */
+BudgetPermit
+budget_take_read(const WawpInstance *instance, bool is_worker)
+{
+	LimiterAsk	ask = {
+		.rate = pace_rate(instance->reads_per_minute, READS_SAVED),
+		.drips = is_worker,
+		.drip_burst = READS_SAVED,
+		.wanted = 1
+	};
+
+	return take(budget_key(instance, LIMIT_READ), &ask);
+}
+
+static void
+refund(const BudgetPermit *permit, int count, bool comes_back)
+{
+	if (count <= 0)
+		return;
+	limiter_refund(&permit->key, &permit->grant, count, comes_back);
+	/* nobody drips there, so there are no turns */
+	if (permit->has_group)
+		limiter_refund(&permit->group_key, &permit->group_grant, count, false);
+}
+
+/* Gives back what provably did not leave. */
+void
+budget_give_back(const BudgetPermit *permit, int count)
+{
+	refund(permit, count, false);
+}
+
+/* Gives all back while something is asked; the worker's turn is not lost by that. */
+void
+budget_put_off(const BudgetPermit *permit)
+{
+	refund(permit, permit->granted, true);
+}

@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * budget.h
+ *	  What the pace of an instance allows, for the worker and for sessions.
+ *
+ * IDENTIFICATION
+ *	  src/throttle/budget.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_BUDGET_H
+#define WAWP_BUDGET_H
+
+#include "client/instance.h"
+#include "tables/hold.h"
+#include "throttle/limiter.h"
+
+/* A group that may have a pace of its own. */
+typedef struct BudgetGroup
+{
+	const char *jid;			/* NULL: none is meant */
+	double		adds_per_minute;	/* not above 0: no pace of its own */
+} BudgetGroup;
+
+/* What was taken of the pace, to be given back if it provably did not leave. */
+typedef struct BudgetPermit
+{
+	int			granted;
+	int64		next_at;		/* monotonic us: when the next may leave; 0 when all was granted */
+	LimiterKey	key;
+	LimiterGrant grant;
+	bool		has_group;		/* and of the group's */
+	LimiterKey	group_key;
+	LimiterGrant group_grant;
+} BudgetPermit;
+
+extern LimiterKey budget_key(const WawpInstance *instance, LimiterKind kind);
+extern LimiterKey budget_group_key(const WawpInstance *instance, const char *group);
+extern PaceRate budget_add_rate(const WawpInstance *instance, const Hold *on_instance);
+extern BudgetPermit budget_take_adds(const WawpInstance *instance, const Hold *on_instance,
+									 const BudgetGroup *group, bool drips, int wanted);
+extern BudgetPermit budget_take_invite(const WawpInstance *instance);
+extern BudgetPermit budget_take_check(const WawpInstance *instance);
+extern BudgetPermit budget_take_read(const WawpInstance *instance, bool is_worker);
+extern void budget_give_back(const BudgetPermit *permit, int count);
+extern void budget_put_off(const BudgetPermit *permit);
+
+#endif							/* WAWP_BUDGET_H */

@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * admission.h
+ *	  May another request of the worker's leave?
+ *
+ * IDENTIFICATION
+ *	  src/worker/admission.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_ADMISSION_H
+#define WAWP_ADMISSION_H
+
+#include "client/instance.h"
+#include "worker/lanes.h"
+
+/* A permit to serve although wawp.worker is off: CALL wawp_drain(). */
+typedef struct AdmissionPermit
+{
+	bool		active;
+	int64		number;			/* of the call that has it */
+	int64		requests;		/* how many more */
+	int64		until;			/* monotonic ms */
+} AdmissionPermit;
+
+/* What a step of a cycle takes of what is due; the next cycle goes on at once. */
+typedef struct CyclePortion
+{
+	int64		due_by;			/* monotonic ms: what is due later is not this cycle's */
+	int64		began_at;		/* likewise, when the first had its turn; 0: nobody had */
+	int			turns;			/* of lanes so far */
+} CyclePortion;
+
+extern void admission_init(AdmissionPermit *worker_permit);
+extern void admission_note_claimed(void);
+extern void admission_note_unsent(void);
+extern void admission_note_ended(void);
+extern void admission_note_shortage(void);
+extern void admission_be_careful(bool careful);
+extern bool admission_is_careful(void);
+extern int	admission_in_flight(void);
+extern int64 admission_short_until(void);
+extern bool admission_has_room(const Lane *lane, const WawpInstance *instance);
+extern bool admission_has_slot(void);
+extern bool admission_is_serving(void);
+extern int	admission_slots(void);
+extern bool admission_may_claim(void);
+extern int	portion_left(CyclePortion *portion);
+
+#endif							/* WAWP_ADMISSION_H */

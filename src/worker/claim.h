@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * claim.h
+ *	  Who may be added or removed now: from a lane to a request.
+ *
+ * IDENTIFICATION
+ *	  src/worker/claim.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_CLAIM_H
+#define WAWP_CLAIM_H
+
+#include "nodes/pg_list.h"
+#include "worker/admission.h"
+
+struct Holds;
+
+extern void claim_due(struct Holds *holds, CyclePortion *portion);
+
+#endif							/* WAWP_CLAIM_H */

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * dispatch.h
+ *	  From the queue to the API and back.
+ *
+ * IDENTIFICATION
+ *	  src/worker/dispatch.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_DISPATCH_H
+#define WAWP_DISPATCH_H
+
+#include "base/shmem.h"
+#include "worker/admission.h"
+
+/* What a worker was told since it last looked. */
+typedef struct DispatchWake
+{
+	bool		rescan;
+	bool		start_anew;		/* the clock may have been set back */
+	int			nlanes;
+	LaneKey		lanes[SHMEM_WAKE_LANES];
+} DispatchWake;
+
+/* The worker writes it between cycles; what leaves is counted off it. */
+extern AdmissionPermit dispatch_permit;
+
+extern void dispatch_init(bool blame);
+extern void dispatch_recover(void);
+extern void dispatch_note_orderly_end(void);
+extern void dispatch_tell(const DispatchWake *wake);
+extern bool dispatch_has_work(void);
+extern void dispatch_settle_and_claim(void);
+extern void dispatch_committed(void);
+extern void dispatch_aborted(void);
+extern void dispatch_send(void);
+extern bool dispatch_has_answers(void);
+extern bool dispatch_is_drained(void);
+extern int	dispatch_in_flight(void);
+extern int64 dispatch_next_at(void);
+
+#endif							/* WAWP_DISPATCH_H */

@@ -1,0 +1,755 @@
+/*-------------------------------------------------------------------------
+ *
+ * lanes.c
+ *	  Which group is served next.
+ *
+ * The worker's memory of lanes that have something queued.  A lane that waits
+ * for a time of its own is in a heap by that time.  One that is due waits for
+ * its instance: for room, for a token of the pace, for a read.  An instance
+ * keeps such lanes in queues, in the order of their last turns, and says when
+ * each queue may go on; so one lane is woken for each token and each place that
+ * is free, however many wait.  Instances that have something due are served in
+ * turns, so that none waits for another's lanes.
+ *
+ * A lane that has asked what it needs to know goes first, before its answer is
+ * too old.  Looks have queues of the same kind; where both want the same place,
+ * looks and claims alternate.
+ *
+ * Nothing here is durable; it is rebuilt from an index when a worker starts.
+ * Lives in TopMemoryContext of the worker's process; no locks, no transaction.
+ *
+ * IDENTIFICATION
+ *	  src/worker/lanes.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "utils/memutils.h"
+#include "worker/lanes.h"
+
+#include "compat.h"
+
+/* Lanes that could not go are tried again at this rate at most, so that thousands of them cost little ... */
+#define RETRIES_PER_SECOND 1000
+/* ... and several at a time. */
+#define RETRY_GRID_MS 50
+/* How far ahead of its token a lane asks, in latencies; and before any is known. */
+#define LEAD_LATENCIES 3
+#define LEAD_MARGIN_MS 100
+#define FIRST_LATENCY_MS 1000
+#define LONGEST_LEAD_MS (30 * 1000)
+
+/* Instances with something due, in turns, and those that will have, by time. */
+typedef struct LaneSpots
+{
+	pairingheap *timed;
+	dlist_head	due;
+} LaneSpots;
+
+static HTAB *lane_table;
+static HTAB *instance_table;
+static pairingheap *heap;
+static pairingheap *wake_heap;
+static pairingheap *look_heap;
+static LaneSpots claims;
+static LaneSpots looks;
+static uint64 last_turn;
+static int64 last_retry_us;
+
+static int
+compare_times(int64 first, int64 second)
+{
+	return first < second ? 1 : first > second ? -1 : 0;
+}
+
+/* The earlier lane first; the heap's top is the greatest. */
+static int
+compare_lanes(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
+{
+	return compare_times(pairingheap_const_container(Lane, heap_node, a)->eligible_at,
+						 pairingheap_const_container(Lane, heap_node, b)->eligible_at);
+}
+
+static int
+compare_turns(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
+{
+	return compare_times((int64) pairingheap_const_container(Lane, heap_node, a)->turn,
+						 (int64) pairingheap_const_container(Lane, heap_node, b)->turn);
+}
+
+static int
+compare_wakes(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
+{
+	return compare_times(pairingheap_const_container(Lane, wake_node, a)->wake_at,
+						 pairingheap_const_container(Lane, wake_node, b)->wake_at);
+}
+
+static int
+compare_looks(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
+{
+	return compare_times(pairingheap_const_container(Lane, look_heap_node, a)->look_at,
+						 pairingheap_const_container(Lane, look_heap_node, b)->look_at);
+}
+
+/* Of those that are due at the same time the one that was served longest ago: two may share one account's pace. */
+static int
+compare_spots(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
+{
+	const LaneSpot *first = pairingheap_const_container(LaneSpot, timed_node, a);
+	const LaneSpot *second = pairingheap_const_container(LaneSpot, timed_node, b);
+	int			order = compare_times(first->at, second->at);
+
+	return order != 0 ? order : compare_times((int64) first->instance->turn, (int64) second->instance->turn);
+}
+
+static void
+init_spots(LaneSpots *spots)
+{
+	spots->timed = pairingheap_allocate(compare_spots, NULL);
+	dlist_init(&spots->due);
+}
+
+void
+lanes_init(void)
+{
+	HASHCTL		lanes = {.keysize = sizeof(LaneKey),.entrysize = sizeof(Lane),.hcxt = TopMemoryContext};
+	HASHCTL		instances = {.keysize = sizeof(NameData),.entrysize = sizeof(LaneInstance),
+	.hcxt = TopMemoryContext};
+
+	lane_table = hash_create("wawp lanes", 256, &lanes, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	instance_table = hash_create("wawp instances", 16, &instances, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	heap = pairingheap_allocate(compare_lanes, NULL);
+	wake_heap = pairingheap_allocate(compare_wakes, NULL);
+	look_heap = pairingheap_allocate(compare_looks, NULL);
+	init_spots(&claims);
+	init_spots(&looks);
+}
+
+static LaneInstance *
+find_instance(const NameData *name)
+{
+	bool		found;
+	LaneInstance *instance = hash_search(instance_table, name, HASH_ENTER, &found);
+
+	if (found)
+		return instance;
+	memset((char *) instance + sizeof(NameData), 0, sizeof(LaneInstance) - sizeof(NameData));
+	instance->limit = 1;
+	for (int i = 0; i < LANE_QUEUES; i++)
+		instance->queues[i].ph_compare = compare_turns;
+	dlist_init(&instance->looks);
+	instance->claim_spot.instance = instance->look_spot.instance = instance;
+	instance->claim_spot.at = instance->look_spot.at = LANES_NEVER;
+	return instance;
+}
+
+/*
+ * ---- instances in turns
+ */
+
+/* Puts an instance where it belongs when it has something due at that time; one that has its turn keeps it. */
+static void
+place_spot(LaneSpots *spots, LaneSpot *spot, int64 at)
+{
+	if (spot->at == at)
+		return;
+	if (spot->is_timed)
+		pairingheap_remove(spots->timed, &spot->timed_node);
+	if (spot->is_due)
+		dlist_delete(&spot->due_node);
+	spot->is_timed = spot->is_due = false;
+	spot->at = at;
+	if (at == LANES_NEVER)
+		return;
+	pairingheap_add(spots->timed, &spot->timed_node);
+	spot->is_timed = true;
+}
+
+/* The instance whose turn it is, which goes to the end of those that are due; NULL when none is. */
+static LaneInstance *
+next_instance(LaneSpots *spots, int64 now)
+{
+	LaneSpot   *spot;
+
+	while (!pairingheap_is_empty(spots->timed))
+	{
+		spot = pairingheap_container(LaneSpot, timed_node, pairingheap_first(spots->timed));
+		if (spot->at > now)
+			break;
+		pairingheap_remove(spots->timed, &spot->timed_node);
+		spot->is_timed = false;
+		dlist_push_tail(&spots->due, &spot->due_node);
+		spot->is_due = true;
+	}
+	if (dlist_is_empty(&spots->due))
+		return NULL;
+	spot = dlist_container(LaneSpot, due_node, dlist_pop_head_node(&spots->due));
+	dlist_push_tail(&spots->due, &spot->due_node);
+	return spot->instance;
+}
+
+static int64
+first_time(const LaneSpots *spots)
+{
+	if (!dlist_is_empty((dlist_head *) &spots->due))
+		return 0;
+	if (pairingheap_is_empty(spots->timed))
+		return LANES_NEVER;
+	return pairingheap_container(LaneSpot, timed_node, pairingheap_first(spots->timed))->at;
+}
+
+/* When a lane of the instance may have a turn. */
+static int64
+claims_at(const LaneInstance *instance)
+{
+	int64		at = LANES_NEVER;
+
+	if (instance->in_flight + instance->taken >= instance->limit)
+		return LANES_NEVER;
+	for (int i = 0; i < LANE_QUEUES; i++)
+		if (!pairingheap_is_empty(&instance->queues[i]))
+			at = Min(at, instance->not_before[i]);
+	return at;
+}
+
+static void
+update_claims(LaneInstance *instance)
+{
+	place_spot(&claims, &instance->claim_spot, claims_at(instance));
+}
+
+static void
+update_looks(LaneInstance *instance)
+{
+	bool		may_look = !dlist_is_empty(&instance->looks) && instance->in_flight < instance->limit;
+
+	place_spot(&looks, &instance->look_spot, may_look ? instance->looks_not_before : LANES_NEVER);
+}
+
+static void
+update_instance(LaneInstance *instance)
+{
+	update_claims(instance);
+	update_looks(instance);
+}
+
+/*
+ * ---- lanes
+ */
+
+static void
+set_prepared(Lane *lane, bool is_prepared)
+{
+	LaneInstance *instance = lane->instance;
+
+	if (lane->is_asking && !is_prepared)
+		instance->nasking--;
+	lane->is_asking &= is_prepared;
+	if (lane->is_prepared == is_prepared)
+		return;
+	lane->is_prepared = is_prepared;
+	instance->nprepared += is_prepared ? 1 : -1;
+	/* another may prepare */
+	if (!is_prepared)
+		instance->not_before[QUEUE_NEXT] = 0;
+}
+
+/* Takes a lane out of wherever it waits. */
+static void
+lane_withdraw(Lane *lane)
+{
+	if (lane->in_heap)
+		pairingheap_remove(heap, &lane->heap_node);
+	if (lane->in_queue)
+		pairingheap_remove(&lane->instance->queues[lane->queue], &lane->heap_node);
+	lane->in_heap = lane->in_queue = false;
+}
+
+/* Looks at a lane again at that time, and not before. */
+void
+lanes_schedule(Lane *lane, int64 eligible_at)
+{
+	lane_withdraw(lane);
+	set_prepared(lane, false);
+	lane->eligible_at = eligible_at;
+	if (eligible_at != LANES_NEVER)
+		pairingheap_add(heap, &lane->heap_node);
+	lane->in_heap = (eligible_at != LANES_NEVER);
+	update_claims(lane->instance);
+}
+
+/* When a lane whose rows a user has locked is worth another try; the more there are of these, the later. */
+int64
+lanes_retry_at(void)
+{
+	int64		soonest = (clock_monotonic_ms() + LANES_LOCKED_RETRY_MS) * 1000;
+	int64		grid = RETRY_GRID_MS * 1000;
+
+	last_retry_us = Max(last_retry_us + 1000000 / RETRIES_PER_SECOND, soonest);
+	return (last_retry_us + grid - 1) / grid * grid / 1000;
+}
+
+/* Looks at a lane again soon: a user has locked its rows, or it failed. */
+void
+lanes_retry(Lane *lane)
+{
+	lanes_schedule(lane, lanes_retry_at());
+}
+
+/* A lane, wherever it waits, has something that needs no token by then; LANES_NEVER: nothing. */
+void
+lanes_wake(Lane *lane, int64 at)
+{
+	if (lane->in_wakes)
+		pairingheap_remove(wake_heap, &lane->wake_node);
+	lane->wake_at = at;
+	lane->in_wakes = (at != LANES_NEVER);
+	if (lane->in_wakes)
+		pairingheap_add(wake_heap, &lane->wake_node);
+}
+
+/* A lane has used its turn: it may have another when all others had theirs. */
+void
+lanes_served(Lane *lane, int64 now)
+{
+	LaneInstance *instance = lane->instance;
+
+	/* which orders the heaps they are in */
+	place_spot(&claims, &instance->claim_spot, LANES_NEVER);
+	place_spot(&looks, &instance->look_spot, LANES_NEVER);
+	lane->turn = instance->turn = ++last_turn;
+	lanes_schedule(lane, now);
+	update_looks(instance);
+}
+
+static void
+enqueue(Lane *lane, LaneQueue queue)
+{
+	lane_withdraw(lane);
+	set_prepared(lane, queue == QUEUE_READY);
+	lane->queue = queue;
+	pairingheap_add(&lane->instance->queues[queue], &lane->heap_node);
+	lane->in_queue = true;
+}
+
+/* A lane waits for its instance; nobody of that queue has a turn before. */
+void
+lanes_wait(Lane *lane, LaneQueue queue, int64 not_before)
+{
+	enqueue(lane, queue);
+	lane->instance->not_before[queue] = not_before;
+	update_claims(lane->instance);
+}
+
+/* Looks at a lane again when its instance has room. */
+void
+lanes_park(Lane *lane)
+{
+	enqueue(lane, lane->queue);
+	update_claims(lane->instance);
+}
+
+/* A lane has asked something: with the answer it goes first. */
+void
+lanes_prepare(Lane *lane)
+{
+	lane_withdraw(lane);
+	set_prepared(lane, true);
+	lane->instance->nasking += lane->is_asking ? 0 : 1;
+	lane->is_asking = true;
+	update_claims(lane->instance);
+}
+
+static bool
+is_behind(const Lane *lane, LaneQueue queue)
+{
+	pairingheap *lanes = &lane->instance->queues[queue];
+
+	return !pairingheap_is_empty(lanes) &&
+		pairingheap_container(Lane, heap_node, pairingheap_first(lanes))->turn < lane->turn;
+}
+
+/* True if another lane of the instance comes before this one. */
+bool
+lanes_has_elder(const Lane *lane)
+{
+	return lanes_prepared_beside(lane) > 0 || is_behind(lane, QUEUE_NEXT) || is_behind(lane, QUEUE_READ);
+}
+
+/* Other lanes of the instance that ask, or have asked, in order to use a token. */
+int
+lanes_asking_beside(const Lane *lane)
+{
+	return lane->instance->nasking - (lane->is_asking ? 1 : 0);
+}
+
+/* Other lanes of the instance that are to have the next tokens, those included. */
+int
+lanes_prepared_beside(const Lane *lane)
+{
+	return lane->instance->nprepared - (lane->is_prepared ? 1 : 0);
+}
+
+/* How long before its token a lane asks what it has to know. */
+int64
+lanes_lead_ms(const LaneInstance *instance)
+{
+	int64		latency = instance->latency_ms > 0 ? instance->latency_ms : FIRST_LATENCY_MS;
+
+	return Min(LEAD_LATENCIES * latency + LEAD_MARGIN_MS, LONGEST_LEAD_MS);
+}
+
+/* How many requests of the instance may be under way. */
+void
+lanes_set_limit(LaneInstance *instance, int limit)
+{
+	if (instance->limit == limit)
+		return;
+	instance->limit = limit;
+	update_instance(instance);
+}
+
+/* A lane, which is known from now on. */
+Lane *
+lanes_find(const LaneKey *key)
+{
+	bool		found;
+	Lane	   *lane = hash_search(lane_table, key, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		memset((char *) lane + sizeof(LaneKey), 0, sizeof(Lane) - sizeof(LaneKey));
+		lane->instance = find_instance(&key->instance);
+		lane->queue = QUEUE_FRESH;
+		lane->turn = ++last_turn;
+	}
+	return lane;
+}
+
+/* Something was queued in a lane: it is looked at no later than that. */
+Lane *
+lanes_note(const LaneKey *key, int64 eligible_at)
+{
+	Lane	   *lane = lanes_find(key);
+	bool		waits_for_token = lane->in_queue && (lane->queue == QUEUE_NEXT || lane->queue == QUEUE_READ);
+
+	lane->is_fresh = true;
+	if (waits_for_token || (!lane->in_queue && (!lane->in_heap || lane->eligible_at > eligible_at)))
+		lanes_schedule(lane, eligible_at);
+	return lane;
+}
+
+static void
+release_wakes(int64 now)
+{
+	while (!pairingheap_is_empty(wake_heap))
+	{
+		Lane	   *lane = pairingheap_container(Lane, wake_node, pairingheap_first(wake_heap));
+
+		if (lane->wake_at > now)
+			return;
+		lanes_wake(lane, LANES_NEVER);
+		(void) lanes_note(&lane->key, now);
+	}
+}
+
+/* Lanes whose time has come wait for their instance from now on. */
+static void
+release_due(int64 now)
+{
+	release_wakes(now);
+	while (!pairingheap_is_empty(heap))
+	{
+		Lane	   *lane = pairingheap_container(Lane, heap_node, pairingheap_first(heap));
+
+		if (lane->eligible_at > now)
+			return;
+		enqueue(lane, QUEUE_FRESH);
+		update_claims(lane->instance);
+	}
+}
+
+static Lane *
+first_of(LaneInstance *instance, LaneQueue queue, int64 now)
+{
+	if (pairingheap_is_empty(&instance->queues[queue]) || instance->not_before[queue] > now)
+		return NULL;
+	return pairingheap_container(Lane, heap_node, pairingheap_first(&instance->queues[queue]));
+}
+
+/* Who knows what it needs goes first, then who had its turn longest ago. */
+static Lane *
+first_lane(LaneInstance *instance, int64 now)
+{
+	Lane	   *first = first_of(instance, QUEUE_READY, now);
+
+	if (first)
+		return first;
+	for (int i = QUEUE_READY + 1; i < LANE_QUEUES; i++)
+	{
+		Lane	   *lane = first_of(instance, (LaneQueue) i, now);
+
+		if (lane && (first == NULL || lane->turn < first->turn))
+			first = lane;
+	}
+	return first;
+}
+
+/*
+ * The lane whose turn it is; NULL when none is due.  It is to be put somewhere,
+ * and its turn ended by lanes_end_turn.
+ */
+Lane *
+lanes_take_due(int64 now)
+{
+	LaneInstance *instance;
+	Lane	   *lane;
+
+	release_due(now);
+	instance = next_instance(&claims, now);
+	if (instance == NULL)
+		return NULL;
+	lane = first_lane(instance, now);
+	Assert(lane != NULL);
+	lane_withdraw(lane);
+	instance->taken++;
+	update_claims(instance);
+	return lane;
+}
+
+void
+lanes_end_turn(LaneInstance *instance)
+{
+	instance->taken--;
+	update_claims(instance);
+}
+
+/* Lanes whose turn was undone are in no queue: they prepare for nothing. */
+static void
+forget_turns(void)
+{
+	HASH_SEQ_STATUS status;
+	Lane	   *lane;
+
+	hash_seq_init(&status, lane_table);
+	while ((lane = hash_seq_search(&status)) != NULL)
+		if (!lane->in_queue && !lane->in_heap && lane->in_flight == 0)
+			set_prepared(lane, false);
+}
+
+/* Whatever instances wait for may have changed; after an abort, turns are lost as well. */
+void
+lanes_start_anew(bool aborted)
+{
+	HASH_SEQ_STATUS status;
+	LaneInstance *instance;
+
+	if (aborted)
+		forget_turns();
+	hash_seq_init(&status, instance_table);
+	while ((instance = hash_seq_search(&status)) != NULL)
+	{
+		if (aborted)
+			instance->taken = 0;
+		memset(instance->not_before, 0, sizeof(instance->not_before));
+		instance->looks_not_before = 0;
+		update_instance(instance);
+	}
+}
+
+/* Forgets a lane that has nothing queued, nothing in flight and nothing to follow up. */
+void
+lanes_forget(Lane *lane)
+{
+	lanes_schedule(lane, LANES_NEVER);
+	lanes_wake(lane, LANES_NEVER);
+	if (lane->in_flight > 0 || lane->in_look_heap || lane->in_looks)
+		return;
+	hash_search(lane_table, &lane->key, HASH_REMOVE, NULL);
+}
+
+/* When the next lane is due, in monotonic ms; LANES_NEVER when none waits. */
+int64
+lanes_next_at(void)
+{
+	int64		at = first_time(&claims);
+
+	if (!pairingheap_is_empty(heap))
+		at = Min(at, pairingheap_container(Lane, heap_node, pairingheap_first(heap))->eligible_at);
+	if (!pairingheap_is_empty(wake_heap))
+		at = Min(at, pairingheap_container(Lane, wake_node, pairingheap_first(wake_heap))->wake_at);
+	return at;
+}
+
+/*
+ * ---- following up
+ */
+
+static void
+withdraw_look(Lane *lane)
+{
+	if (lane->in_look_heap)
+		pairingheap_remove(look_heap, &lane->look_heap_node);
+	if (lane->in_looks)
+		dlist_delete(&lane->look_node);
+	lane->in_look_heap = lane->in_looks = false;
+	update_looks(lane->instance);
+}
+
+static void
+schedule_look(Lane *lane, int64 at)
+{
+	withdraw_look(lane);
+	lane->look_at = at;
+	if (at == LANES_NEVER)
+		return;
+	pairingheap_add(look_heap, &lane->look_heap_node);
+	lane->in_look_heap = true;
+}
+
+/* What waits in a lane is followed up no later than that, or when its turn comes. */
+void
+lanes_look(const LaneKey *key, int64 at)
+{
+	Lane	   *lane = lanes_find(key);
+
+	if (!lane->in_looks && !(lane->in_look_heap && lane->look_at <= at))
+		schedule_look(lane, at);
+}
+
+/* Who has an answer goes first, before it is too old or makes room for another's. */
+static void
+enqueue_look(Lane *lane)
+{
+	withdraw_look(lane);
+	if (lane->has_answer)
+		dlist_push_head(&lane->instance->looks, &lane->look_node);
+	else
+		dlist_push_tail(&lane->instance->looks, &lane->look_node);
+	lane->in_looks = true;
+	update_looks(lane->instance);
+}
+
+/* Follows a lane up when its instance has room; no lane of it before that time. */
+void
+lanes_park_look(Lane *lane, int64 not_before)
+{
+	lane->instance->looks_not_before = not_before;
+	enqueue_look(lane);
+}
+
+static void
+release_looks(int64 now)
+{
+	while (!pairingheap_is_empty(look_heap))
+	{
+		Lane	   *lane = pairingheap_container(Lane, look_heap_node, pairingheap_first(look_heap));
+
+		if (lane->look_at > now)
+			return;
+		enqueue_look(lane);
+	}
+}
+
+/* True if a place that is free now is a claim's. */
+static bool
+claim_goes_first(LaneInstance *instance, int64 now)
+{
+	if (claims_at(instance) > now)
+		return false;
+	return instance->look_was_last || first_of(instance, QUEUE_READY, now) != NULL ||
+		(instance->look_read_last && first_of(instance, QUEUE_READ, now) != NULL);
+}
+
+/* The lane that is to be followed up first; NULL when none is due.  may_claim: claims are served, too. */
+Lane *
+lanes_take_look(int64 now, bool may_claim)
+{
+	LaneInstance *instance;
+
+	release_looks(now);
+	while ((instance = next_instance(&looks, now)) != NULL)
+	{
+		Lane	   *lane = dlist_container(Lane, look_node, dlist_head_node(&instance->looks));
+
+		if (!may_claim || !claim_goes_first(instance, now))
+		{
+			withdraw_look(lane);
+			lane->has_answer = false;
+			return lane;
+		}
+		instance->look_was_last = false;
+		instance->looks_not_before = now + 1;
+		update_looks(instance);
+	}
+	return NULL;
+}
+
+/* When the next lane is to be followed up, in monotonic ms. */
+int64
+lanes_next_look(void)
+{
+	int64		at = first_time(&looks);
+
+	if (!pairingheap_is_empty(look_heap))
+		at = Min(at, pairingheap_container(Lane, look_heap_node, pairingheap_first(look_heap))->look_at);
+	return at;
+}
+
+/*
+ * ---- requests
+ */
+
+/* A request of a lane takes a place of the instance ... */
+void
+lanes_begin_request(Lane *lane, bool is_look)
+{
+	lane->in_flight++;
+	lane->instance->in_flight++;
+	lane->instance->look_was_last = is_look;
+	update_instance(lane->instance);
+}
+
+/* ... and has ended: another may begin. */
+void
+lanes_end_request(LaneInstance *instance)
+{
+	instance->in_flight--;
+	update_instance(instance);
+}
+
+/* A question does so, too; a lane that asks for its own claim is prepared by that ... */
+void
+lanes_begin_question(const LaneKey *key, bool is_read)
+{
+	Lane	   *lane = lanes_find(key);
+
+	if (is_read)
+		lane->instance->look_read_last = !lane->is_prepared;
+	lanes_begin_request(lane, !lane->is_prepared);
+}
+
+/* ... and with the answer the lane goes on: who asked in order to claim goes first. */
+void
+lanes_end_question(const LaneKey *key, int64 took_ms)
+{
+	Lane	   *lane = lanes_find(key);
+	LaneInstance *instance = lane->instance;
+	int64		now = clock_monotonic_ms();
+
+	took_ms = Max(took_ms, 1);
+	instance->latency_ms = instance->latency_ms == 0 ? took_ms : (3 * instance->latency_ms + took_ms) / 4;
+	lane->in_flight--;
+	if (!lane->in_queue && !lane->in_heap)
+	{
+		if (lane->is_prepared)
+			enqueue(lane, QUEUE_READY);
+		else
+			(void) lanes_note(key, now);
+	}
+	lanes_end_request(instance);
+	lane->has_answer = true;
+	schedule_look(lane, now);
+}

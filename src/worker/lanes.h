@@ -1,0 +1,126 @@
+/*-------------------------------------------------------------------------
+ *
+ * lanes.h
+ *	  Which group is served next.
+ *
+ * IDENTIFICATION
+ *	  src/worker/lanes.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_LANES_H
+#define WAWP_LANES_H
+
+#include "lib/ilist.h"
+#include "lib/pairingheap.h"
+
+#include "base/shmem.h"
+
+#define LANES_NEVER PG_INT64_MAX
+/* A row that a user has locked, or whose person is in flight, is tried again. */
+#define LANES_LOCKED_RETRY_MS 200
+
+/* Lanes that wait for their instance: each queue in the order of the lanes' last turns. */
+typedef enum LaneQueue
+{
+	QUEUE_READY,				/* knows what an addition needs: for a token of the pace */
+	QUEUE_FRESH,				/* for room only */
+	QUEUE_NEXT,					/* for when a token is near */
+	QUEUE_READ					/* likewise, and for a read: the group has to be asked about */
+} LaneQueue;
+
+#define LANE_QUEUES (QUEUE_READ + 1)
+
+typedef struct LaneInstance LaneInstance;
+
+/* An instance among those that have something due, or will have. */
+typedef struct LaneSpot
+{
+	LaneInstance *instance;
+	pairingheap_node timed_node;
+	dlist_node	due_node;
+	bool		is_timed;		/* in the heap, by ... */
+	int64		at;				/* ... that time, monotonic ms; LANES_NEVER: in neither */
+	bool		is_due;			/* in the list, served in turns */
+} LaneSpot;
+
+/* What lanes of one instance share. */
+struct LaneInstance
+{
+	NameData	name;			/* hash key, must be first */
+	int			limit;			/* requests that may be under way, as far as is known */
+	int			in_flight;		/* those that are */
+	int			taken;			/* lanes whose turn it is: each may begin one */
+	int			nprepared;		/* lanes that are to have the next tokens ... */
+	int			nasking;		/* ... of which these ask, or have asked, in order to use them */
+	int64		latency_ms;		/* of a question to the API, on average; 0: not known */
+	uint64		turn;			/* of its lane that was served last */
+	bool		look_was_last;	/* a look began the last request, not a claim ... */
+	bool		look_read_last; /* ... and the last reading of a group */
+	pairingheap queues[LANE_QUEUES];
+	int64		not_before[LANE_QUEUES];	/* monotonic ms */
+	dlist_head	looks;			/* lanes that are due to be looked at, in order ... */
+	int64		looks_not_before;	/* ... but not before */
+	LaneSpot	claim_spot;
+	LaneSpot	look_spot;
+};
+
+typedef struct Lane
+{
+	LaneKey		key;			/* hash key, must be first */
+	LaneInstance *instance;
+	pairingheap_node heap_node; /* of the heap by time, or of one of the instance's queues */
+	bool		in_heap;
+	bool		in_queue;
+	LaneQueue	queue;			/* the one it is in, or was taken from */
+	uint64		turn;			/* when it was served last, in the order of turns */
+	bool		is_fresh;		/* got intents since it was last looked into */
+	bool		is_prepared;	/* counts in the instance's nprepared ... */
+	bool		is_asking;		/* ... and in its nasking */
+	int64		eligible_at;	/* monotonic ms */
+	int			in_flight;
+	pairingheap_node wake_node;
+	bool		in_wakes;
+	int64		wake_at;		/* when something is due that needs no token, likewise */
+	pairingheap_node look_heap_node;
+	dlist_node	look_node;
+	bool		in_look_heap;
+	bool		in_looks;		/* due, in the instance's list */
+	bool		has_answer;		/* to a question, for the next look */
+	int64		look_at;		/* when what waits there is to be followed up, likewise */
+	int			head_priority;	/* of the one claimed last ... */
+	int64		head_id;
+	int64		head_until;		/* ... behind whom the next is, until then: monotonic ms */
+} Lane;
+
+extern void lanes_init(void);
+extern Lane *lanes_find(const LaneKey *key);
+extern Lane *lanes_note(const LaneKey *key, int64 eligible_at);
+extern void lanes_schedule(Lane *lane, int64 eligible_at);
+extern int64 lanes_retry_at(void);
+extern void lanes_retry(Lane *lane);
+extern void lanes_wake(Lane *lane, int64 at);
+extern void lanes_served(Lane *lane, int64 now);
+extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before);
+extern void lanes_park(Lane *lane);
+extern void lanes_prepare(Lane *lane);
+extern bool lanes_has_elder(const Lane *lane);
+extern int	lanes_prepared_beside(const Lane *lane);
+extern int	lanes_asking_beside(const Lane *lane);
+extern int64 lanes_lead_ms(const LaneInstance *instance);
+extern void lanes_set_limit(LaneInstance *instance, int limit);
+extern Lane *lanes_take_due(int64 now);
+extern void lanes_end_turn(LaneInstance *instance);
+extern void lanes_start_anew(bool aborted);
+extern void lanes_forget(Lane *lane);
+extern int64 lanes_next_at(void);
+extern void lanes_look(const LaneKey *key, int64 at);
+extern void lanes_park_look(Lane *lane, int64 not_before);
+extern Lane *lanes_take_look(int64 now, bool may_claim);
+extern int64 lanes_next_look(void);
+extern void lanes_begin_request(Lane *lane, bool is_look);
+extern void lanes_end_request(LaneInstance *instance);
+extern void lanes_begin_question(const LaneKey *key, bool is_read);
+extern void lanes_end_question(const LaneKey *key, int64 took_ms);
+
+#endif							/* WAWP_LANES_H */

@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ *
+ * savepoint.h
+ *	  What fails in a cycle of the drain holds up nothing else.
+ *
+ * IDENTIFICATION
+ *	  src/worker/savepoint.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_SAVEPOINT_H
+#define WAWP_SAVEPOINT_H
+
+#include "nodes/pg_list.h"
+
+/* A piece of a cycle: on what, under the holds that the cycle has read. */
+struct Holds;
+
+typedef void (*IsolationWork) (void *subject, struct Holds *holds);
+
+extern bool isolation_is_on(void);
+extern bool isolation_run(IsolationWork work, void *subject, struct Holds *holds);
+extern void isolation_begin_cycle(void);
+extern void isolation_committed(void);
+extern void isolation_aborted(void);
+
+#endif							/* WAWP_SAVEPOINT_H */

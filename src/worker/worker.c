@@ -1,0 +1,552 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  The worker of one database: drives the dispatcher.
+ *
+ * Started by the launcher for a slot of shared memory; leaves at once when the
+ * database does not have the extension.  It alone opens and closes
+ * transactions: one a cycle, as the extension's owner, never while it waits.
+ * What it is told (lanes, SIGHUP, SIGTERM) sets its latch; otherwise it wakes
+ * when a lane is due, when a socket is ready, and once a minute to be safe.
+ *
+ * An error in a cycle aborts that cycle's transaction and nothing else:
+ * requests under way stay under way, and the cycle is tried again a little
+ * later.  An error outside one ends the process; the launcher starts another.
+ *
+ * IDENTIFICATION
+ *	  src/worker/worker.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "base/clock.h"
+#include "base/guc.h"
+#include "base/shmem.h"
+#include "base/spi_statement.h"
+#include "client/http.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "tables/audit.h"
+#include "tables/audit_mailbox.h"
+#include "tables/hold.h"
+#include "tables/intent.h"
+#include "tables/worker_status.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+#include "worker/dispatch.h"
+#include "worker/instance_cache.h"
+#include "worker/lanes.h"
+#include "worker/roster.h"
+#include "worker/savepoint.h"
+#include "worker/worker.h"
+
+#include "compat.h"
+
+#define SAFETY_POLL_MS (60 * 1000)
+#define LONGEST_LOCK_WAIT "200ms"
+#define FIRST_ERROR_DELAY_MS 200
+#define MAIL_RETRY_MS 50
+#define LONGEST_ERROR_DELAY_MS 700
+
+static WorkerSlot *my_slot = NULL;
+static int	errors_in_a_row = 0;
+static bool mail_waits = true;	/* sessions may have posted records */
+static int64 mail_retry_at = 0; /* monotonic ms; 0: at once */
+static volatile sig_atomic_t told_to_end = false;
+static bool left_in_order = false;	/* the rows under way say that they are not to blame */
+
+/*
+ * ---- being the worker of this database
+ */
+
+/* As die(), noting that this end is no failure. */
+static void
+on_sigterm(SIGNAL_ARGS)
+{
+	told_to_end = true;
+	die(WAWP_SIGNAL_VALUES);
+}
+
+/* lock_timeout cancels by SIGINT; anybody else's finds nothing to cancel here. */
+static void
+on_sigint(SIGNAL_ARGS)
+{
+	if (get_timeout_indicator(LOCK_TIMEOUT, false))
+		StatementCancelHandler(WAWP_SIGNAL_VALUES);
+}
+
+/*
+ * An end with 0 says that there is nothing to do here; the slot is free, unless
+ * somebody asked for a worker meanwhile.  Any other end wants a successor.
+ */
+static void
+leave_slot(int code, Datum arg pg_attribute_unused())
+{
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	if (my_slot->pid == MyProcPid)
+	{
+		my_slot->pid = 0;
+		my_slot->latch = NULL;
+		my_slot->serving = false;
+		my_slot->was_told_to_end = told_to_end;
+		my_slot->died_blamelessly = told_to_end && !left_in_order;
+		my_slot->wanted |= (code != 0);
+		if (!my_slot->wanted && my_slot->bars == 0)
+			my_slot->dbid = InvalidOid;
+	}
+	LWLockRelease(wawp_shared->lock);
+	shmem_wake_launcher();
+}
+
+static void
+begin_serving(void)
+{
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	my_slot->serving = true;
+	LWLockRelease(wawp_shared->lock);
+	shmem_wake_launcher();
+}
+
+/*
+ * The slot's database; InvalidOid when it is taken, or statements bar it.
+ * *blameless: the worker before was told to end in the middle of a transaction.
+ */
+static Oid
+take_slot(int index, bool *blameless)
+{
+	Oid			taken = InvalidOid;
+
+	my_slot = &wawp_shared->slots[index];
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	if (my_slot->dbid != InvalidOid && my_slot->pid == 0 && my_slot->bars == 0)
+	{
+		my_slot->pid = MyProcPid;
+		my_slot->latch = MyLatch;
+		my_slot->has_no_process = false;
+		my_slot->started_at = GetCurrentTimestamp();
+		my_slot->last_cycle_at = 0;
+		my_slot->in_flight = 0;
+		my_slot->is_off = !wawp_worker_on;
+		memset(my_slot->troubles, 0, sizeof(my_slot->troubles));
+		my_slot->was_told_to_end = false;
+		*blameless = my_slot->died_blamelessly;
+		my_slot->died_blamelessly = false;
+		my_slot->rescan = true;
+		my_slot->wanted = false;
+		taken = my_slot->dbid;
+	}
+	LWLockRelease(wawp_shared->lock);
+	status_attach(my_slot);
+	if (OidIsValid(taken))
+		before_shmem_exit(leave_slot, (Datum) 0);
+	return taken;
+}
+
+/* Whatever the cluster or the database sets for sessions, this is the worker's. */
+static void
+fix_settings(void)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	}			settings[] = {
+		{"lock_timeout", LONGEST_LOCK_WAIT},
+		{"statement_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_deferrable", "off"},
+		{"synchronous_commit", "on"},
+		{"search_path", "pg_catalog, pg_temp"},
+		{"session_replication_role", "origin"},
+		{"datestyle", "ISO"},
+		{"timezone", "UTC"},
+		{"jit", "off"},
+	};
+
+	for (size_t i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+	wawp_no_transaction_timeout();
+}
+
+/*
+ * ---- transactions
+ */
+
+/*
+ * Ends the worker when the extension is gone; when it is another one now, what
+ * this process remembers is of no use.
+ */
+static SqlOwner
+begin_work(void)
+{
+	static Oid	my_extension = InvalidOid;
+	Oid			extension;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	extension = get_extension_oid("wawp", true);
+	if (!OidIsValid(extension))
+		proc_exit(0);
+	if (OidIsValid(my_extension) && my_extension != extension)
+		proc_exit(1);
+	my_extension = extension;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	return sqlrun_begin_as_owner();
+}
+
+static void
+end_work(const SqlOwner *before)
+{
+	sqlrun_end_as_owner(before);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+static void
+report_activity(void)
+{
+	char		text[64];
+
+	snprintf(text, sizeof(text), "%d in flight", dispatch_in_flight());
+	status_note_in_flight(dispatch_in_flight());
+	pgstat_report_activity(STATE_IDLE, text);
+}
+
+/* Shows sessions the error under way. */
+static void
+note_failure(WorkerPart part)
+{
+	ErrorData  *error = CopyErrorData();
+	char	   *message = resolve_redact(error->message);
+
+	status_note_error(part, true, error->sqlerrcode, message);
+	pfree(message);
+	FreeErrorData(error);
+}
+
+/* One transaction; what it raises is reported.  False: it did not commit. */
+static bool
+run_transaction(void (*work) (void), const char *what, WorkerPart part)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool committed = false;
+
+	PG_TRY();
+	{
+		SqlOwner	before;
+
+		pgstat_report_activity(STATE_RUNNING, what);
+		before = begin_work();
+		work();
+		end_work(&before);
+		committed = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		HOLD_INTERRUPTS();
+		note_failure(part);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	/* a lock_timeout that came as the lock did must not cancel the waiting */
+	QueryCancelPending = false;
+	return committed;
+}
+
+static void
+report_statistics(void)
+{
+	pgstat_report_stat(true);
+	report_activity();
+}
+
+/* A transaction of the dispatcher; when it fails, it is tried again later. */
+static void
+run_cycle(void (*work) (void), const char *what, WorkerPart part)
+{
+	errors_in_a_row = run_transaction(work, what, part) ? 0 : errors_in_a_row + 1;
+	if (errors_in_a_row > 0)
+		dispatch_aborted();
+	report_statistics();
+}
+
+/* Writes what sessions have posted; they wait for it. */
+static void
+serve_mail(void)
+{
+	bool		again;
+	ListCell   *lc;
+
+	if (!mail_waits || !relay_take())
+	{
+		mail_waits = false;
+		return;
+	}
+	if (run_transaction(relay_write, "recording session calls", PART_MAIL))
+	{
+		status_note_commit(PART_MAIL, true);
+		foreach(lc, relay_changed_groups())
+		{
+			roster_forget_list(lfirst(lc));
+			roster_forget_link(lfirst(lc));
+		}
+		again = relay_committed();
+		mail_retry_at = 0;
+	}
+	else
+	{
+		relay_aborted();
+		mail_retry_at = clock_monotonic_ms() + MAIL_RETRY_MS;
+		again = true;
+	}
+	mail_waits = again;
+	report_statistics();
+}
+
+static void
+prune(void)
+{
+	roster_prune();
+	hold_prune();
+	if (wawp_retention > 0)
+		(void) intent_prune(wawp_retention);
+	audit_prepare_ahead();
+	if (wawp_audit_retention > 0)
+		audit_drop_old(wawp_audit_retention);
+}
+
+/*
+ * ---- the loop
+ */
+
+static void
+collect_wake(void)
+{
+	DispatchWake wake;
+
+	wake.start_anew = false;
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	mail_waits |= my_slot->mail;
+	my_slot->mail = false;
+	my_slot->is_off = !wawp_worker_on;
+	wake.rescan = my_slot->rescan;
+	wake.nlanes = my_slot->nlanes;
+	memcpy(wake.lanes, my_slot->lanes, sizeof(LaneKey) * my_slot->nlanes);
+	my_slot->rescan = false;
+	my_slot->nlanes = 0;
+	my_slot->wanted = false;
+	if (!my_slot->permit)
+		dispatch_permit.active = false;
+	else if (!dispatch_permit.active || dispatch_permit.number != my_slot->permit_number)
+	{
+		dispatch_permit.active = true;
+		dispatch_permit.number = my_slot->permit_number;
+		wake.rescan = true;
+		dispatch_permit.requests = my_slot->permit_requests;
+		dispatch_permit.until = my_slot->permit_until;
+	}
+	LWLockRelease(wawp_shared->lock);
+	dispatch_tell(&wake);
+}
+
+/* Gives a permit back when there is nothing more to do with it. */
+static void
+return_permit(void)
+{
+	if (!dispatch_permit.active || !dispatch_is_drained())
+		return;
+	dispatch_permit.active = false;
+	shmem_end_permit(MyDatabaseId, dispatch_permit.number);
+}
+
+static int64
+error_delay(void)
+{
+	return Min(FIRST_ERROR_DELAY_MS * errors_in_a_row, LONGEST_ERROR_DELAY_MS);
+}
+
+/*
+ * Has anything come since it was last looked for?  Its latch may be lost: a
+ * transaction that waits, for a lock or for another's reading of a page, resets
+ * it.
+ */
+static bool
+has_news(void)
+{
+	return my_slot->wanted || ConfigReloadPending || ProcDiePending;
+}
+
+static long
+time_to_wait(int64 next_poll)
+{
+	int64		now = clock_monotonic_ms();
+	int64		until = Min(next_poll, dispatch_next_at());
+
+	if (errors_in_a_row == 0 && has_news())
+		return 0;
+	if (dispatch_has_answers())
+		until = now;
+	if (errors_in_a_row > 0)
+		until = now + error_delay();
+	if (mail_waits)
+		until = Min(until, mail_retry_at);
+	return (long) Max(until - now, 0);
+}
+
+/* Told to end: says so in the rows under way, which are not to blame. */
+static void
+leave_in_order(void)
+{
+	HOLD_INTERRUPTS();
+	if (dispatch_in_flight() > 0)
+	{
+		run_cycle(dispatch_note_orderly_end, "leaving", PART_CYCLE);
+		left_in_order = errors_in_a_row == 0;
+	}
+	/* an error in between has ended all holding off */
+	if (InterruptHoldoffCount > 0)
+		RESUME_INTERRUPTS();
+}
+
+static void
+wait_for_something(int64 next_poll)
+{
+	static uint32 wait_event = 0;
+	int			descriptor = http_descriptor();
+	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
+
+	if (wait_event == 0)
+		wait_event = wawp_wait_event("WawpWorkerMain");
+	if (descriptor >= 0)
+		events |= WL_SOCKET_READABLE;
+	(void) WaitLatchOrSocket(MyLatch, events, descriptor >= 0 ? descriptor : PGINVALID_SOCKET,
+							 time_to_wait(next_poll), wait_event);
+	ResetLatch(MyLatch);
+	if (ProcDiePending)
+		leave_in_order();
+	QueryCancelPending = false; /* there is no statement to cancel */
+	CHECK_FOR_INTERRUPTS();
+	http_pump();
+}
+
+static void
+cycle(void)
+{
+	run_cycle(dispatch_settle_and_claim, "serving the queue", PART_CYCLE);
+	if (errors_in_a_row > 0)
+		return;
+	dispatch_committed();
+	status_note_commit(PART_CYCLE, !isolation_is_on());
+	dispatch_send();
+	report_activity();
+}
+
+/* Has the clock been set since the last call?  What waits for a time is then looked at again. */
+static bool
+clock_was_set(void)
+{
+	static int64 last_offset = 0;
+	int64		offset = GetCurrentTimestamp() - clock_monotonic_us();
+	bool		was_set = last_offset != 0 &&
+		Max(offset - last_offset, last_offset - offset) > USECS_PER_SEC;
+
+	last_offset = offset;
+	return was_set;
+}
+
+static void
+work_for_ever(void)
+{
+	static const DispatchWake everything = {.rescan = true,.start_anew = true};
+	int64		next_poll = clock_monotonic_ms();
+	int64		next_cycle = next_poll;
+
+	for (;;)
+	{
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			dispatch_tell(&everything);
+		}
+		collect_wake();
+		if (clock_was_set() || clock_monotonic_ms() >= next_poll)
+		{
+			next_poll = clock_monotonic_ms() + SAFETY_POLL_MS;
+			dispatch_tell(&everything);
+			run_cycle(prune, "deleting settled intents", PART_PRUNE);
+			if (errors_in_a_row == 0)
+				status_note_commit(PART_PRUNE, true);
+		}
+		if (mail_retry_at <= clock_monotonic_ms())
+			serve_mail();
+		if (clock_monotonic_ms() >= next_cycle && dispatch_has_work())
+		{
+			cycle();
+			next_cycle = clock_monotonic_ms() + error_delay();
+		}
+		return_permit();
+		wait_for_something(next_poll);
+	}
+}
+
+/*
+ * Entry point; the argument is the slot's index.  An end with 0 is for good
+ * until somebody asks for a worker again: there is no extension here.
+ */
+void
+wawp_worker_main(Datum arg)
+{
+	Oid			dbid;
+	bool		blameless = false;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, on_sigterm);
+	pqsignal(SIGINT, on_sigint);
+	BackgroundWorkerUnblockSignals();
+	dbid = take_slot(DatumGetInt32(arg), &blameless);
+	if (!OidIsValid(dbid))
+		proc_exit(0);
+	fix_settings();				/* connecting is a transaction too */
+	BackgroundWorkerInitializeConnectionByOid(dbid, InvalidOid, 0);
+	pgstat_report_appname("wawp worker");
+
+	dispatch_init(!blameless);
+	relay_recover();
+	do
+	{
+		run_cycle(dispatch_recover, "recovering", PART_CYCLE);
+		if (errors_in_a_row == 0)
+		{
+			status_note_commit(PART_CYCLE, true);
+			shmem_note_replay(MyDatabaseId);
+		}
+		serve_mail();
+		begin_serving();
+		if (errors_in_a_row > 0)
+			wait_for_something(clock_monotonic_ms() + SAFETY_POLL_MS);
+	} while (errors_in_a_row > 0);
+	work_for_ever();
+}

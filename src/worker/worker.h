@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.h
+ *	  The background processes.
+ *
+ * IDENTIFICATION
+ *	  src/worker/worker.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_WORKER_H
+#define WAWP_WORKER_H
+
+extern void launcher_init(void);
+extern void ddl_init(void);
+extern PGDLLEXPORT void wawp_launcher_main(Datum arg);
+extern PGDLLEXPORT void wawp_worker_main(Datum arg);
+
+#endif							/* WAWP_WORKER_H */

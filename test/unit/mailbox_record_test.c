@@ -1,0 +1,326 @@
+/*
+ * mailbox_record_test.c
+ *	  A session's record in its box: each kind at its limit, one over it, cut,
+ *	  and what cannot be read.
+ */
+#include "postgres_fe.h"
+
+#include "mb/pg_wchar.h"
+#include "protocol/mailbox_record.h"
+#include "tap.h"
+
+#define LONGEST_OUTCOME "community_restricted"
+#define BOX 12288
+
+static const char *
+repeat(const char *unit, int n)
+{
+	size_t		width = strlen(unit);
+	char	   *text = palloc(n * width + 1);
+
+	for (int i = 0; i < n; i++)
+		memcpy(text + i * width, unit, width);
+	text[n * width] = '\0';
+	return text;
+}
+
+/* A record of some kind about so many people. */
+static RelayRecord
+make_record(const char *kind, int npeople)
+{
+	RelayRecord record = {
+		.kind = kind,
+		.instance = "support",
+		.instance_id = "ABC123",
+		.group_jid = "120363012345678901@g.us",
+		.action = "add",
+		.login_role = "app",
+		.requested_by = "clerk",
+		.actor = "clerk 7",
+		.application_name = "psql",
+		.client_addr = "127.0.0.1",
+		.origin = "session",
+		.reason = "because",
+		.request_id = "01234567-89ab-cdef-0123-456789abcdef",
+		.detail = "{\"call\": \"send a text\"}",
+		.duration_ms = -1,
+		.npeople = npeople
+	};
+
+	for (int i = 0; i < npeople; i++)
+	{
+		record.people[i].jid = "155512300000001@c.us";
+		record.people[i].code = 200 + i;
+		if (strcmp(kind, "sent") != 0)
+			record.people[i].outcome = LONGEST_OUTCOME;
+	}
+	return record;
+}
+
+/* A box of exactly that size on the heap, so that ASan sees a byte too many. */
+static RecordFit
+pack(const RelayRecord *record, bool may_cut, size_t size, char **box, size_t *used)
+{
+	*used = 0;
+	*box = malloc(size ? size : 1);
+	return record_pack(record, may_cut, PG_UTF8, *box, size, used);
+}
+
+static size_t
+size_of(const RelayRecord *record)
+{
+	size_t		used = 0;
+
+	(void) record_pack(record, false, PG_UTF8, NULL, SIZE_MAX, &used);
+	return used;
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool
+same_people(const RelayRecord *a, const RelayRecord *b)
+{
+	for (int i = 0; i < a->npeople; i++)
+		if (!same_text(a->people[i].jid, b->people[i].jid) || a->people[i].code != b->people[i].code ||
+			!same_text(a->people[i].outcome, b->people[i].outcome))
+			return false;
+	return a->npeople == b->npeople;
+}
+
+/* True if all that must never be cut is the same. */
+static bool
+same_keys(const RelayRecord *a, const RelayRecord *b)
+{
+	return same_text(a->kind, b->kind) && same_text(a->instance, b->instance) &&
+		same_text(a->instance_id, b->instance_id) && same_text(a->group_jid, b->group_jid) &&
+		same_text(a->action, b->action) && same_text(a->outcome, b->outcome) &&
+		same_text(a->login_role, b->login_role) && same_text(a->requested_by, b->requested_by) &&
+		same_text(a->client_addr, b->client_addr) && same_text(a->request_id, b->request_id) &&
+		a->http_status == b->http_status && a->code == b->code && a->duration_ms == b->duration_ms &&
+		same_people(a, b);
+}
+
+static bool
+same_record(const RelayRecord *a, const RelayRecord *b)
+{
+	return same_keys(a, b) && same_text(a->actor, b->actor) && same_text(a->origin, b->origin) &&
+		same_text(a->application_name, b->application_name) && same_text(a->reason, b->reason) &&
+		same_text(a->detail, b->detail);
+}
+
+/* Exactly as much room as it needs; and a byte less, where it is refused or cut. */
+static void
+test_kind(const char *kind, int npeople)
+{
+	RelayRecord record = make_record(kind, npeople);
+	RelayRecord read;
+	size_t		needed = size_of(&record);
+	char	   *box;
+	size_t		used;
+
+	ok(pack(&record, false, needed, &box, &used) == RECORD_WHOLE && used == needed,
+	   "%s, %d people: exactly as much room as it needs", kind, npeople);
+	ok(record_unpack(box, used, &read) && same_record(&record, &read), "... is read as it was");
+	ok(pack(&record, false, needed - 1, &box, &used) == RECORD_TOO_LONG && used == 0,
+	   "... a byte less is refused");
+	ok(pack(&record, true, needed - 1, &box, &used) == RECORD_CUT && used < needed, "... or cut");
+	ok(record_unpack(box, used, &read) && same_keys(&record, &read) && !same_text(record.reason, read.reason),
+	   "... where only the reason is shorter");
+}
+
+/* Each kind with the longest reason that a box takes: full to the last byte, one more does not fit. */
+static void
+test_full_box(const char *kind, int npeople)
+{
+	RelayRecord record = make_record(kind, npeople);
+	RelayRecord read;
+	char	   *box;
+	size_t		used;
+	int			room;
+
+	record.reason = "";
+	room = BOX - (int) size_of(&record);
+	record.reason = repeat("x", room);
+	ok(pack(&record, false, BOX, &box, &used) == RECORD_WHOLE && used == BOX, "%s, %d people: a full box", kind, npeople);
+	ok(record_unpack(box, used, &read) && same_record(&record, &read), "... is read as it was");
+	record.reason = repeat("x", room + 1);
+	ok(pack(&record, false, BOX, &box, &used) == RECORD_TOO_LONG, "... one more is refused");
+	ok(pack(&record, true, BOX, &box, &used) == RECORD_CUT && used <= BOX, "... or cut");
+	ok(record_unpack(box, used, &read) && strlen(read.reason) == (size_t) room &&
+	   strcmp(read.reason + room - strlen(RECORD_CUT_MARK), RECORD_CUT_MARK) == 0, "... with a mark at its end");
+}
+
+/* What was accepted as "sent" must fit when it is answered, whatever its size was. */
+static void
+test_answer_fits(void)
+{
+	int			accepted = 0;
+	int			refused = 0;
+	bool		all_fit = true;
+
+	for (int length = BOX - 7000; length < BOX + 10; length++)
+	{
+		RelayRecord record = make_record("sent", RELAY_MAX_PEOPLE);
+		RelayRecord answer = make_record("answered", RELAY_MAX_PEOPLE);
+		size_t		used;
+		RelayRecord read;
+		static char box[BOX];
+
+		record.reason = answer.reason = repeat("x", length);
+		answer.detail = "{\"note\": \"the caller did not wait for the answer\"}";
+		answer.outcome = LONGEST_OUTCOME;
+		if (!record_fits(&record, PG_UTF8, BOX))
+		{
+			refused++;
+			continue;
+		}
+		accepted++;
+		all_fit &= record_pack(&answer, true, PG_UTF8, box, BOX, &used) != RECORD_TOO_LONG &&
+			record_unpack(box, used, &read) && same_keys(&answer, &read);
+	}
+	ok(all_fit && accepted > 0 && refused > 0, "what may be sent can be answered (%d accepted, %d refused)", accepted, refused);
+}
+
+/* Texts that are keys are never cut: too long is known before anything leaves. */
+static void
+test_keys(void)
+{
+	RelayRecord record = make_record("sent", 1);
+	RelayRecord answer = make_record("answered", 1);
+	char	   *box;
+	size_t		used;
+	int			most;
+
+	for (most = BOX; most > 0; most--)
+	{
+		record.instance_id = repeat("i", most);
+		if (record_fits(&record, PG_UTF8, BOX))
+			break;
+	}
+	ok(most > BOX - 1000 && most < BOX, "an instance_id of %d bytes fits", most);
+	answer.instance_id = record.instance_id;
+	ok(pack(&answer, true, BOX, &box, &used) != RECORD_TOO_LONG, "... and so does its answer");
+	answer.instance_id = repeat("i", BOX);
+	ok(pack(&answer, true, BOX, &box, &used) == RECORD_TOO_LONG && used == 0, "a longer one cannot be cut into the box");
+	record.npeople = RELAY_MAX_PEOPLE + 1;
+	ok(pack(&record, true, BOX, &box, &used) == RECORD_TOO_LONG, "more people than a record has are refused");
+	record.npeople = -1;
+	ok(pack(&record, true, BOX, &box, &used) == RECORD_TOO_LONG, "and fewer than none");
+}
+
+/* For each size down to nothing: it fits or is refused, what is cut ends at a whole character. */
+static void
+test_every_size(int encoding, const char *unit, const char *name)
+{
+	RelayRecord record = make_record("answered", 2);
+	size_t		needed;
+	bool		all_good = true;
+	int			cut = 0;
+
+	record.reason = repeat(unit, 40);
+	record.actor = repeat(unit, 20);
+	record.application_name = repeat(unit, 20);
+	record.detail = "{\"note\": \"the caller did not wait for the answer\"}";
+	needed = size_of(&record);
+	for (size_t size = 0; size <= needed; size++)
+	{
+		char	   *box = malloc(size ? size : 1);
+		size_t		used = 0;
+		RelayRecord read;
+		RecordFit	fit = record_pack(&record, true, encoding, box, size, &used);
+
+		cut += fit == RECORD_CUT;
+		if (fit != RECORD_TOO_LONG)
+			all_good &= used <= size && record_unpack(box, used, &read) && same_keys(&record, &read) &&
+				(strlen(read.reason) == strlen(record.reason) ||
+				 (strlen(read.reason) - strlen(RECORD_CUT_MARK)) % strlen(unit) == 0) &&
+				(encoding != PG_UTF8 ||
+				 pg_encoding_verifymbstr(PG_UTF8, read.reason, strlen(read.reason)) == (int) strlen(read.reason)) &&
+				(same_text(read.detail, record.detail) || same_text(read.detail, RECORD_CUT_DETAIL));
+		free(box);
+	}
+	ok(all_good && cut > 50, "%s: whole characters at every size (%d of them cut)", name, cut);
+}
+
+static void
+test_nothing(void)
+{
+	RelayRecord record = {.kind = "held"};
+	RelayRecord empty = make_record("answered", 2);
+	RelayRecord read;
+	char	   *box;
+	size_t		used;
+
+	ok(pack(&record, false, BOX, &box, &used) == RECORD_WHOLE && record_unpack(box, used, &read) && same_record(&record, &read),
+	   "a record of NULLs");
+	empty.reason = empty.actor = empty.detail = "";
+	empty.people[0] = (RelayPerson) {NULL, NULL, 0};
+	empty.people[1] = (RelayPerson) {"", "", -1};
+	ok(pack(&empty, false, BOX, &box, &used) == RECORD_WHOLE && record_unpack(box, used, &read) && same_record(&empty, &read),
+	   "empty texts are not NULL");
+	ok(pack(&record, true, 0, &box, &used) == RECORD_TOO_LONG, "nothing fits into no box");
+}
+
+/* Each beginning of a box, and each byte of it changed: never read outside it. */
+static void
+test_damaged(void)
+{
+	RelayRecord record = make_record("answered", 3);
+	RelayRecord read;
+	char	   *box;
+	size_t		used;
+	int			read_short = 0;
+
+	(void) pack(&record, false, BOX, &box, &used);
+	ok(!record_unpack(NULL, 0, &read), "no box is no record");
+	for (size_t n = 0; n < used; n++)
+	{
+		char	   *beginning = malloc(n ? n : 1);
+
+		memcpy(beginning, box, n);
+		read_short += record_unpack(beginning, n, &read);
+		free(beginning);
+	}
+	is_int(read_short, 0, "no beginning of a record is one");
+	for (size_t n = 0; n < used; n++)
+		for (int bit = 0; bit < 8; bit++)
+		{
+			char	   *damaged = malloc(used);
+
+			memcpy(damaged, box, used);
+			damaged[n] ^= 1 << bit;
+			if (record_unpack(damaged, used, &read) && (read.npeople < 0 || read.npeople > RELAY_MAX_PEOPLE))
+				ok(false, "%d people", read.npeople);
+			free(damaged);
+		}
+	ok(!record_unpack(box, used + 1, &read), "nor is one with a byte behind it");
+	memset(box, 0x7F, used);
+	ok(!record_unpack(box, used, &read), "nor bytes that are none");
+}
+
+int
+main(void)
+{
+	static const char *const kinds[] = {"sent", "answered", "verified"};
+	static const int people[] = {0, 1, RELAY_MAX_PEOPLE};
+
+	for (size_t i = 0; i < lengthof(kinds); i++)
+		for (size_t j = 0; j < lengthof(people); j++)
+		{
+			test_kind(kinds[i], people[j]);
+			test_full_box(kinds[i], people[j]);
+		}
+	test_answer_fits();
+	test_keys();
+	test_every_size(PG_UTF8, "\xE2\x82\xAC", "UTF-8");
+	test_every_size(PG_UTF8, "\xF0\x9F\x98\x80", "UTF-8, four bytes");
+	test_every_size(PG_LATIN1, "\xE9", "LATIN1");
+	test_every_size(PG_EUC_JP, "\xA4\xA2", "EUC_JP");
+	test_nothing();
+	test_damaged();
+	return done_testing();
+}

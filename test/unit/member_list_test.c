@@ -1,0 +1,205 @@
+/*
+ * member_list_test.c
+ *	  Verdicts from member lists: a case a row.
+ */
+#include "postgres_fe.h"
+
+#include "protocol/member_list.h"
+#include "tap.h"
+
+#define ME "15550000001@c.us"
+#define US "\"15550000001@c.us\""
+#define WITH(others) "[" US others "]"
+#define TWO WITH(",\"15550000002@c.us\"")
+#define WHO "15554440000"
+#define LID "900000000000011@lid"
+
+static WireMembers
+list_of(const char *body)
+{
+	WireMembers list;
+
+	if (!wire_read_members(body, strlen(body), &list))
+		memset(&list, 0, sizeof(list));
+	return list;
+}
+
+static Jid
+jid_of(const char *text)
+{
+	return jid_parse(text, strlen(text));
+}
+
+static const struct
+{
+	const char *list;
+	int			stated;
+	const char *me;
+	bool		is_shrunk;
+	MembersGap	gap;
+	const char *text;			/* NULL: none */
+	const char *about;
+}			gaps[] =
+{
+	{TWO, -1, "", false, MEMBERS_COMPLETE, NULL, "a list of which nothing else is known"},
+	{TWO, 2, ME, false, MEMBERS_COMPLETE, NULL, "as many as group info states, and we among them"},
+	{TWO, 1, ME, false, MEMBERS_COMPLETE, NULL, "more than it states: it is older"},
+	{TWO, 1000, ME, false, MEMBERS_FEWER, "the list has 2 of 1000 members", "fewer than group info states"},
+	{"[" US ",\"x@newserver\",7]", -1, "", false, MEMBERS_UNREAD, "the list has 2 entries that are not understood", "entries that nobody understands"},
+	{"[" US ",\"x@newserver\"]", -1, "", false, MEMBERS_UNREAD, "the list has 1 entry that is not understood", "one such"},
+	{"[\"15550000002@c.us\"]", -1, ME, false, MEMBERS_WITHOUT_US, "the list does not have the instance's own account", "we are missing"},
+	{"[\"900000000000002@lid\"]", -1, ME, false, MEMBERS_COMPLETE, NULL, "a LID may be ours as long as ours is not known"},
+	{"[\"900000000000002@lid\"]", -1, "900000000000001@lid", false, MEMBERS_WITHOUT_US, "the list does not have the instance's own account", "it is not, once it is"},
+	{TWO, -1, ME, true, MEMBERS_SHRUNK, "the list has suddenly shrunk to 2 members", "one that has shrunk at a stroke"},
+};
+
+static MembersKnown
+known_of(int stated, const char *me)
+{
+	MembersKnown known = {.stated = stated};
+	Jid			jid = jid_of(me);
+
+	if (jid.kind == JID_LID)
+		known.me_lid = jid;
+	else
+		known.me = jid;
+	return known;
+}
+
+static void
+test_gaps(void)
+{
+	for (size_t i = 0; i < lengthof(gaps); i++)
+	{
+		WireMembers list = list_of(gaps[i].list);
+		MembersKnown known = known_of(gaps[i].stated, gaps[i].me);
+
+		known.is_shrunk = gaps[i].is_shrunk;
+		is_int(members_gap(&list, &known), gaps[i].gap, gaps[i].about);
+		is_text(members_gap_text(&list, &known), gaps[i].text, gaps[i].about);
+	}
+}
+
+/* Lists of these sizes, read at these times. */
+static const struct
+{
+	int			size;
+	int64		at;
+	bool		is_believed;
+	const char *about;
+}			sizes[] =
+{
+	{41, 0, true, "the first list of a group"},
+	{40, 1000, true, "one fewer"},
+	{20, 60000, false, "half of the group is gone"},
+	{20, 60500, false, "that another says so at once is no proof"},
+	{41, 62000, true, "they are there again"},
+	{20, 63000, false, "and gone"},
+	{19, 66000, true, "some seconds later they still are"},
+	{12, 67000, false, "a third is gone, more than five"},
+	{5, 70000, false, "and more since: that is another list"},
+	{5, 73000, true, "which has to be seen again"},
+	{1, 74000, true, "four are few"},
+	{100, 75000, true, "more are no wonder"},
+	{80, 76000, true, "a fifth may go at once"},
+};
+
+static void
+test_sizes(void)
+{
+	MembersPast past = {0};
+
+	for (size_t i = 0; i < lengthof(sizes); i++)
+	{
+		WireMember	members[100] = {0};
+		WireMembers list = {.count = sizes[i].size,.members = members,.stated = -1};
+
+		is_int(members_note_size(&past, &list, sizes[i].at), sizes[i].is_believed, sizes[i].about);
+	}
+}
+
+#define ADD WAWP_OP_ADD
+#define LAST true
+
+static const struct
+{
+	WawpOperation operation;
+	const char *person;
+	const char *lid;
+	WawpOutcome before;
+	bool		is_last;
+	const char *list;
+	int			stated;
+	bool		asks_approval;
+	int			capacity;
+	MembersVerdict verdict;
+	bool		is_settled;
+	WawpOutcome outcome;
+	const char *about;
+}			cases[] =
+{
+	{ADD, WHO, "", WAWP_ACCEPTED, false, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_YES, true, WAWP_ADDED, "accepted and there"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"15554440000@hosted\""), 1000, false, 0, VERDICT_YES, true, WAWP_ADDED, "there, under another server, in half a list"},
+	{ADD, WHO, LID, WAWP_ACCEPTED, false, WITH(",\"" LID "\""), -1, false, 0, VERDICT_YES, true, WAWP_ADDED, "there by the LID that is known"},
+	{ADD, WHO, "", WAWP_ALREADY_MEMBER, false, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_YES, true, WAWP_ALREADY_MEMBER, "was a member"},
+	{ADD, WHO, "", WAWP_PRIVACY_BLOCKED, false, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_YES, true, WAWP_ADDED, "refused and yet there"},
+	{ADD, WHO, "", WAWP_ACCEPTED, false, TWO, -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "not there yet"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 1024, VERDICT_NO, true, WAWP_PRIVACY_BLOCKED, "accepted and not there at the last look"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 2, VERDICT_NO, true, WAWP_GROUP_FULL, "as the group is full"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, TWO, -1, true, 1024, VERDICT_NO, true, WAWP_PENDING_APPROVAL, "as an admin has to approve"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, TWO, 1000, false, 1024, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "two of a thousand prove nothing"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"x@newserver\""), -1, true, 2, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "nor does a list that is not understood"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"900000000000002@lid\""), -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "nor one with a LID that may be theirs"},
+	{ADD, WHO, LID, WAWP_ACCEPTED, LAST, "[{\"id\":\"15550000001@c.us\",\"lid\":\"900000000000001@lid\"},\"900000000000002@lid\"]", -1, false, 0, VERDICT_NO, true, WAWP_PRIVACY_BLOCKED, "it is not, when theirs is known"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, "[\"15550000002@c.us\"]", -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "nor one in which we are not"},
+	{ADD, WHO, "", WAWP_PRIVACY_BLOCKED, false, TWO, -1, false, 0, VERDICT_NO, true, WAWP_PRIVACY_BLOCKED, "refused and not there"},
+	{ADD, WHO, "", WAWP_UNKNOWN_RESULT, LAST, TWO, -1, false, 0, VERDICT_NO, false, WAWP_UNKNOWN_RESULT, "nobody knows, and not there"},
+	{ADD, WHO, "", WAWP_UNRECOGNISED, LAST, TWO, -1, false, 2, VERDICT_NO, false, WAWP_UNRECOGNISED, "an answer nobody understands stays one"},
+	{ADD, WHO, "", WAWP_ADDED, LAST, TWO, -1, false, 0, VERDICT_NO, false, WAWP_ADDED, "added, and not shown"},
+	{WAWP_OP_SEND, WHO, "", WAWP_ACCEPTED, false, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_YES, true, WAWP_ALREADY_MEMBER, "to be invited, and a member"},
+	{WAWP_OP_REMOVE, WHO, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 0, VERDICT_YES, true, WAWP_REMOVED, "taken out"},
+	{WAWP_OP_REMOVE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"15554440000@hosted\""), -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "not taken out"},
+	{WAWP_OP_REMOVE, WHO, "", WAWP_ACCEPTED, LAST, TWO, 1000, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "two of a thousand do not show a removal"},
+	{WAWP_OP_REMOVE, LID, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "a list by phone does not show that of a LID"},
+	{WAWP_OP_PROMOTE, LID, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "nor a LID's role"},
+	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",{\"id\":\"15554440000@c.us\",\"role\":\"admin\"}"), -1, false, 0, VERDICT_YES, true, WAWP_PROMOTED, "an admin now"},
+	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "no admin"},
+	{WAWP_OP_DEMOTE, WHO, LID, WAWP_ACCEPTED, LAST, WITH(",\"" LID "\""), 1000, false, 0, VERDICT_YES, true, WAWP_DEMOTED, "no admin any more, by the LID"},
+	{WAWP_OP_DEMOTE, WHO, "", WAWP_ACCEPTED, LAST, TWO, 1000, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "who is not listed among two of a thousand"},
+};
+
+static void
+test_cases(void)
+{
+	for (size_t i = 0; i < lengthof(cases); i++)
+	{
+		Jid			person = jid_of(cases[i].person);
+		Jid			lid = jid_of(cases[i].lid);
+		WireMembers list = list_of(cases[i].list);
+		MembersKnown known = known_of(cases[i].stated, ME);
+		MembersCase asked = {
+			.person = &person,
+			.lid = &lid,
+			.operation = cases[i].operation,
+			.outcome = cases[i].before,
+			.is_last = cases[i].is_last
+		};
+		MembersFinding finding;
+
+		known.asks_approval = cases[i].asks_approval;
+		known.capacity = cases[i].capacity;
+		finding = members_judge(&list, &known, &asked);
+		is_int(finding.verdict, cases[i].verdict, psprintf("verdict: %s", cases[i].about));
+		is_int(finding.is_settled, cases[i].is_settled, psprintf("settled: %s", cases[i].about));
+		is_text(outcome_info(finding.outcome)->name, outcome_info(cases[i].outcome)->name, psprintf("outcome: %s", cases[i].about));
+	}
+}
+
+int
+main(void)
+{
+	test_gaps();
+	test_sizes();
+	test_cases();
+	return done_testing();
+}
