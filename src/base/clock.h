@@ -13,6 +13,9 @@
 
 #include "datatype/timestamp.h"
 
+/* A time, in monotonic ms, that does not come. */
+#define CLOCK_NEVER PG_INT64_MAX
+
 extern int64 clock_monotonic_us(void);
 extern int64 clock_monotonic_ms(void);
 extern int64 clock_monotonic_of(TimestampTz at);

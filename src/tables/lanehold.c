@@ -20,7 +20,6 @@
 #include "protocol/backoff.h"
 #include "tables/audit.h"
 #include "tables/lanehold.h"
-#include "worker/lanes.h"
 
 #include "compat.h"
 
@@ -36,7 +35,7 @@ lanehold_find(Holds *holds, const LaneKey *lane, bool whole_instance)
 	return hold_get(holds, &whole);
 }
 
-/* When a lane may be served as far as holds go; LANES_NEVER when not by itself. */
+/* When a lane may be served as far as holds go; CLOCK_NEVER when not by itself. */
 int64
 lanehold_until(Holds *holds, const LaneKey *lane)
 {
@@ -49,7 +48,7 @@ lanehold_until(Holds *holds, const LaneKey *lane)
 		if (hold == NULL)
 			continue;
 		if (hold->until == 0)
-			return LANES_NEVER;
+			return CLOCK_NEVER;
 		if (hold->until > GetCurrentTimestamp())
 			until = Max(until, clock_monotonic_of(hold->until));
 	}

@@ -168,7 +168,7 @@ postpone_lane(Lane *lane)
 	if (due == 0 && lane->in_flight == 0)
 		lanes_forget(lane);
 	else if (due == 0)
-		lanes_schedule(lane, LANES_NEVER);
+		lanes_schedule(lane, CLOCK_NEVER);
 	else if (due <= GetCurrentTimestamp())
 		lanes_retry(lane);
 	else
@@ -294,7 +294,7 @@ note_others(Lane *lane)
 
 	lane->is_fresh = false;
 	if (due == 0)
-		lanes_wake(lane, LANES_NEVER);
+		lanes_wake(lane, CLOCK_NEVER);
 	else if (due <= GetCurrentTimestamp())
 		lanes_wake(lane, lanes_retry_at());
 	else

@@ -34,7 +34,7 @@ static bool superseded_left;	/* for a later cycle */
 static bool has_dependents_is_known;	/* in the cycle under way: */
 static bool has_dependents;		/* does any intent wait for another? */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
-static int64 next_expiry = LANES_NEVER; /* likewise */
+static int64 next_expiry = CLOCK_NEVER; /* likewise */
 
 void
 ending_begin_cycle(void)
@@ -124,7 +124,7 @@ ending_end_hopeless(bool anything_new)
 		expired = intent_expire(ENDS_AT_ONCE) > 0;
 		look_at_dependents |= expired;
 		expiry = intent_next_expiry();
-		next_expiry = expiry == 0 ? LANES_NEVER : clock_monotonic_of(expiry) + 1;
+		next_expiry = expiry == 0 ? CLOCK_NEVER : clock_monotonic_of(expiry) + 1;
 	}
 	if (anything_new || look_at_dependents)
 		look_at_dependents = intent_fail_dependents(ENDS_AT_ONCE) > 0;
@@ -152,7 +152,7 @@ ending_end_memberships(bool rescan)
 			lanes_note(&end->lane, clock_monotonic_ms());
 	}
 	next = membership_next_end();
-	next_end = next == 0 ? LANES_NEVER : clock_monotonic_of(next) + 1;
+	next_end = next == 0 ? CLOCK_NEVER : clock_monotonic_of(next) + 1;
 }
 
 /* Did something end since it was last looked for whom that ends, too, or were there too many? */

@@ -448,7 +448,7 @@ dispatch_in_flight(void)
 int64
 dispatch_next_at(void)
 {
-	int64		retry_at = must_retry() ? clock_monotonic_ms() + LANES_LOCKED_RETRY_MS : LANES_NEVER;
+	int64		retry_at = must_retry() ? clock_monotonic_ms() + LANES_LOCKED_RETRY_MS : CLOCK_NEVER;
 
 	if (has_portion_left())
 		return clock_monotonic_ms();
@@ -456,6 +456,6 @@ dispatch_next_at(void)
 	if (admission_short_until() > clock_monotonic_ms())
 		return Min(retry_at, Min(ending_next_expiry(), admission_short_until()));
 	return Min(Min(retry_at, Min(ending_next_expiry(), Min(ending_next_membership(), welcome_next_at()))),
-			   Min(admission_may_claim() ? lanes_next_at() : LANES_NEVER,
-				   admission_has_slot() ? lanes_next_look() : LANES_NEVER));
+			   Min(admission_may_claim() ? lanes_next_at() : CLOCK_NEVER,
+				   admission_has_slot() ? lanes_next_look() : CLOCK_NEVER));
 }

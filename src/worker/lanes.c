@@ -141,7 +141,7 @@ find_instance(const NameData *name)
 		instance->queues[i].ph_compare = compare_turns;
 	dlist_init(&instance->looks);
 	instance->claim_spot.instance = instance->look_spot.instance = instance;
-	instance->claim_spot.at = instance->look_spot.at = LANES_NEVER;
+	instance->claim_spot.at = instance->look_spot.at = CLOCK_NEVER;
 	return instance;
 }
 
@@ -161,7 +161,7 @@ place_spot(LaneSpots *spots, LaneSpot *spot, int64 at)
 		dlist_delete(&spot->due_node);
 	spot->is_timed = spot->is_due = false;
 	spot->at = at;
-	if (at == LANES_NEVER)
+	if (at == CLOCK_NEVER)
 		return;
 	pairingheap_add(spots->timed, &spot->timed_node);
 	spot->is_timed = true;
@@ -196,7 +196,7 @@ first_time(const LaneSpots *spots)
 	if (!dlist_is_empty((dlist_head *) &spots->due))
 		return 0;
 	if (pairingheap_is_empty(spots->timed))
-		return LANES_NEVER;
+		return CLOCK_NEVER;
 	return pairingheap_container(LaneSpot, timed_node, pairingheap_first(spots->timed))->at;
 }
 
@@ -204,10 +204,10 @@ first_time(const LaneSpots *spots)
 static int64
 claims_at(const LaneInstance *instance)
 {
-	int64		at = LANES_NEVER;
+	int64		at = CLOCK_NEVER;
 
 	if (instance->in_flight + instance->taken >= instance->limit)
-		return LANES_NEVER;
+		return CLOCK_NEVER;
 	for (int i = 0; i < LANE_QUEUES; i++)
 		if (!pairingheap_is_empty(&instance->queues[i]))
 			at = Min(at, instance->not_before[i]);
@@ -225,7 +225,7 @@ update_looks(LaneInstance *instance)
 {
 	bool		may_look = !dlist_is_empty(&instance->looks) && instance->in_flight < instance->limit;
 
-	place_spot(&looks, &instance->look_spot, may_look ? instance->looks_not_before : LANES_NEVER);
+	place_spot(&looks, &instance->look_spot, may_look ? instance->looks_not_before : CLOCK_NEVER);
 }
 
 static void
@@ -274,9 +274,9 @@ lanes_schedule(Lane *lane, int64 eligible_at)
 	lane_withdraw(lane);
 	set_prepared(lane, false);
 	lane->eligible_at = eligible_at;
-	if (eligible_at != LANES_NEVER)
+	if (eligible_at != CLOCK_NEVER)
 		pairingheap_add(heap, &lane->heap_node);
-	lane->in_heap = (eligible_at != LANES_NEVER);
+	lane->in_heap = (eligible_at != CLOCK_NEVER);
 	update_claims(lane->instance);
 }
 
@@ -298,14 +298,14 @@ lanes_retry(Lane *lane)
 	lanes_schedule(lane, lanes_retry_at());
 }
 
-/* A lane, wherever it waits, has something that needs no token by then; LANES_NEVER: nothing. */
+/* A lane, wherever it waits, has something that needs no token by then; CLOCK_NEVER: nothing. */
 void
 lanes_wake(Lane *lane, int64 at)
 {
 	if (lane->in_wakes)
 		pairingheap_remove(wake_heap, &lane->wake_node);
 	lane->wake_at = at;
-	lane->in_wakes = (at != LANES_NEVER);
+	lane->in_wakes = (at != CLOCK_NEVER);
 	if (lane->in_wakes)
 		pairingheap_add(wake_heap, &lane->wake_node);
 }
@@ -317,8 +317,8 @@ lanes_served(Lane *lane, int64 now)
 	LaneInstance *instance = lane->instance;
 
 	/* which orders the heaps they are in */
-	place_spot(&claims, &instance->claim_spot, LANES_NEVER);
-	place_spot(&looks, &instance->look_spot, LANES_NEVER);
+	place_spot(&claims, &instance->claim_spot, CLOCK_NEVER);
+	place_spot(&looks, &instance->look_spot, CLOCK_NEVER);
 	lane->turn = instance->turn = ++last_turn;
 	lanes_schedule(lane, now);
 	update_looks(instance);
@@ -450,7 +450,7 @@ release_wakes(int64 now)
 
 		if (lane->wake_at > now)
 			return;
-		lanes_wake(lane, LANES_NEVER);
+		lanes_wake(lane, CLOCK_NEVER);
 		(void) lanes_note(&lane->key, now);
 	}
 }
@@ -563,14 +563,14 @@ lanes_start_anew(bool aborted)
 void
 lanes_forget(Lane *lane)
 {
-	lanes_schedule(lane, LANES_NEVER);
-	lanes_wake(lane, LANES_NEVER);
+	lanes_schedule(lane, CLOCK_NEVER);
+	lanes_wake(lane, CLOCK_NEVER);
 	if (lane->in_flight > 0 || lane->in_look_heap || lane->in_looks)
 		return;
 	hash_search(lane_table, &lane->key, HASH_REMOVE, NULL);
 }
 
-/* When the next lane is due, in monotonic ms; LANES_NEVER when none waits. */
+/* When the next lane is due, in monotonic ms; CLOCK_NEVER when none waits. */
 int64
 lanes_next_at(void)
 {
@@ -603,7 +603,7 @@ schedule_look(Lane *lane, int64 at)
 {
 	withdraw_look(lane);
 	lane->look_at = at;
-	if (at == LANES_NEVER)
+	if (at == CLOCK_NEVER)
 		return;
 	pairingheap_add(look_heap, &lane->look_heap_node);
 	lane->in_look_heap = true;

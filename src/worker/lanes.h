@@ -16,7 +16,6 @@
 
 #include "base/shmem.h"
 
-#define LANES_NEVER PG_INT64_MAX
 /* A row that a user has locked, or whose person is in flight, is tried again. */
 #define LANES_LOCKED_RETRY_MS 200
 
@@ -40,7 +39,7 @@ typedef struct LaneSpot
 	pairingheap_node timed_node;
 	dlist_node	due_node;
 	bool		is_timed;		/* in the heap, by ... */
-	int64		at;				/* ... that time, monotonic ms; LANES_NEVER: in neither */
+	int64		at;				/* ... that time, monotonic ms; CLOCK_NEVER: in neither */
 	bool		is_due;			/* in the list, served in turns */
 } LaneSpot;
 

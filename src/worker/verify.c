@@ -90,7 +90,7 @@ look_at_lane(void *subject, Holds *holds)
 		up.role = up.invitee.requester;
 		up.next = up.next == 0 ? next : Min(up.next, next);
 	}
-	else if (up.has_invitee && held > 0 && held != LANES_NEVER)
+	else if (up.has_invitee && held > 0 && held != CLOCK_NEVER)
 		lanes_look(&lane->key, held);
 	if (up.need.question != 0 && !(roster_of(&lane->key)->asking & up.need.question) &&
 		!errand_ask(&lane->key, up.role, &up.need, described, &later))

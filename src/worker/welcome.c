@@ -140,7 +140,7 @@ welcome_due(Holds *holds, bool rescan)
 	if (next_welcome > now && !rescan)
 		return;
 	due = membership_due_welcomes(WELCOMES_AT_ONCE);
-	next_welcome = list_length(due) == WELCOMES_AT_ONCE ? now + WELCOME_RETRY_MS : LANES_NEVER;
+	next_welcome = list_length(due) == WELCOMES_AT_ONCE ? now + WELCOME_RETRY_MS : CLOCK_NEVER;
 	foreach(lc, due)
 	{
 		const LaneKey *key = lfirst(lc);
