@@ -20,6 +20,8 @@
 #include "miscadmin.h"
 #include "queue/trigger_guard.h"
 #include "session/participants.h"
+#include "tables/audit_mailbox.h"
+#include "throttle/limiter.h"
 #include "worker/worker.h"
 
 #include "compat.h"
@@ -28,6 +30,12 @@ WAWP_MODULE_MAGIC;
 
 void		_PG_init(void);
 
+/* What modules keep in shared memory beside shmem.c's own. */
+static const ShmemPart shmem_parts[] = {
+	{limiter_shmem_size, limiter_shmem_startup},
+	{relay_shmem_size, relay_shmem_startup},
+};
+
 void
 _PG_init(void)
 {
@@ -35,7 +43,7 @@ _PG_init(void)
 	api_init(process_shared_preload_libraries_in_progress);
 	if (!process_shared_preload_libraries_in_progress)
 		return;
-	shmem_init();
+	shmem_init(shmem_parts, lengthof(shmem_parts));
 	ddl_init();
 	trigger_guard_init();
 	launcher_init();

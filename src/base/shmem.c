@@ -3,7 +3,8 @@
  * shmem.c
  *	  What wawp's processes share.
  *
- * One struct and the limiter's hash table, made while preloading.  The lock of
+ * One struct, made while preloading, and what other modules keep beside it:
+ * wawp.c names them, each says its size and makes its own.  The lock of
  * each field stands beside it in shmem.h.  A latch is only ever set under the
  * lock under which its owner withdraws it, so none is set that has gone.
  *
@@ -21,14 +22,13 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
-#include "throttle/limiter.h"
 
 #include "compat.h"
 
 WawpShared *wawp_shared = NULL;
-HTAB	   *wawp_limiters = NULL;
-RelayBox   *wawp_relay_boxes = NULL;
-int			wawp_relay_nboxes = 0;
+
+static const ShmemPart *module_parts;	/* what other modules keep */
+static int	n_module_parts;
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
@@ -39,22 +39,9 @@ request_shmem(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(WawpShared)));
-	RequestAddinShmemSpace(limiter_shmem_size());
-	RequestAddinShmemSpace(mul_size(MaxBackends, sizeof(RelayBox)));
+	for (int i = 0; i < n_module_parts; i++)
+		RequestAddinShmemSpace(module_parts[i].size());
 	RequestNamedLWLockTranche("wawp", 3);
-}
-
-/* Also after a crash, when the memory is a new one at, perhaps, the same place. */
-static void
-clear_boxes(void)
-{
-	wawp_unpoison(wawp_relay_boxes, wawp_relay_nboxes * sizeof(RelayBox));
-	memset(wawp_relay_boxes, 0, wawp_relay_nboxes * sizeof(RelayBox));
-	for (int i = 0; i < wawp_relay_nboxes; i++)
-	{
-		wawp_poison(&wawp_relay_boxes[i].sent);
-		wawp_poison(&wawp_relay_boxes[i].answered);
-	}
 }
 
 static void
@@ -75,18 +62,17 @@ startup_shmem(void)
 		wawp_shared->limiter_lock = &locks[1].lock;
 		wawp_shared->relay_lock = &locks[2].lock;
 	}
-	limiter_shmem_startup();
-	wawp_relay_nboxes = MaxBackends;
-	wawp_relay_boxes = ShmemInitStruct("wawp relay", mul_size(MaxBackends, sizeof(RelayBox)), &found);
-	if (!found)
-		clear_boxes();
+	for (int i = 0; i < n_module_parts; i++)
+		module_parts[i].startup();
 	LWLockRelease(AddinShmemInitLock);
 }
 
-/* Installs the hooks; while preloading only. */
+/* Installs the hooks; while preloading only.  The parts are static. */
 void
-shmem_init(void)
+shmem_init(const ShmemPart *parts, int nparts)
 {
+	module_parts = parts;
+	n_module_parts = nparts;
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = request_shmem;
 	prev_shmem_startup_hook = shmem_startup_hook;

@@ -13,7 +13,6 @@
 
 #include "storage/latch.h"
 #include "storage/lwlock.h"
-#include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
 #include "protocol/jid.h"
@@ -82,37 +81,6 @@ typedef struct WorkerSlot
 	LaneKey		lanes[SHMEM_WAKE_LANES];	/* got new intents */
 } WorkerSlot;
 
-/* room for a packed record of fifty people with every text at its limit (text_limit.h) */
-#define RELAY_BYTES 12288
-
-typedef enum RelayState
-{
-	RELAY_FREE,
-	RELAY_POSTED,
-	RELAY_TAKEN,
-	RELAY_WRITTEN
-} RelayState;
-
-/* A record on its way from a session to the worker: audit_mailbox.c. */
-typedef struct RelayMessage
-{
-	RelayState	state;
-	Oid			dbid;			/* whose worker writes it */
-	Latch	   *latch;			/* of the session */
-	bool		withdrawn;		/* the session does not wait any more */
-	bool		is_committed;	/* its record is in the log */
-	int			length;
-	char		data[RELAY_BYTES];
-	WAWP_POISON_GAP
-} RelayMessage;
-
-/* One backend's.  All of it under WawpShared.relay_lock. */
-typedef struct RelayBox
-{
-	RelayMessage sent;
-	RelayMessage answered;
-} RelayBox;
-
 typedef struct WawpShared
 {
 	LWLock	   *lock;			/* guards slots and launcher_latch */
@@ -124,11 +92,15 @@ typedef struct WawpShared
 } WawpShared;
 
 extern WawpShared *wawp_shared; /* NULL: not preloaded */
-extern HTAB *wawp_limiters;		/* limiter.c's table */
-extern RelayBox *wawp_relay_boxes;	/* one for each backend */
-extern int	wawp_relay_nboxes;
 
-extern void shmem_init(void);
+/* What a module keeps in shared memory by itself; startup runs with AddinShmemInitLock held, once per process. */
+typedef struct ShmemPart
+{
+	Size		(*size) (void);
+	void		(*startup) (void);
+} ShmemPart;
+
+extern void shmem_init(const ShmemPart *parts, int nparts);
 extern bool shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan);
 extern bool shmem_want_worker(Oid dbid);
 extern bool shmem_bring_mail(Oid dbid);

@@ -41,7 +41,9 @@
 #include "miscadmin.h"
 #include "protocol/jid.h"
 #include "protocol/outcome.h"
+#include "storage/latch.h"
 #include "storage/proc.h"
+#include "storage/shmem.h"
 #include "tables/audit.h"
 #include "tables/audit_mailbox.h"
 #include "tables/contact.h"
@@ -51,11 +53,80 @@
 
 #include "compat.h"
 
+/* room for a packed record of fifty people with every text at its limit (text_limit.h) */
+#define RELAY_BYTES 12288
+
+typedef enum RelayState
+{
+	RELAY_FREE,
+	RELAY_POSTED,
+	RELAY_TAKEN,
+	RELAY_WRITTEN
+} RelayState;
+
+/* A record on its way from a session to the worker. */
+typedef struct RelayMessage
+{
+	RelayState	state;
+	Oid			dbid;			/* whose worker writes it */
+	Latch	   *latch;			/* of the session */
+	bool		withdrawn;		/* the session does not wait any more */
+	bool		is_committed;	/* its record is in the log */
+	int			length;
+	char		data[RELAY_BYTES];
+	WAWP_POISON_GAP
+} RelayMessage;
+
+/* One backend's.  All of it under WawpShared.relay_lock. */
+typedef struct RelayBox
+{
+	RelayMessage sent;
+	RelayMessage answered;
+} RelayBox;
+
+static RelayBox *boxes = NULL;	/* one for each backend */
+static int	nboxes = 0;
+
 /* Names, numbers, request id and whatever else is short; instance_id is not bounded and measured each time. */
 #define RELAY_SMALL_TEXTS 768
 
 StaticAssertDecl(TEXT_MAX_REASON + TEXT_MAX_ACTOR + RELAY_MAX_PEOPLE * (JID_SIZE + NAMEDATALEN + 8) + RELAY_SMALL_TEXTS <= RELAY_BYTES,
 				 "a record with every text at its limit fits into its box");
+
+/*
+ * ---- while preloading
+ */
+
+Size
+relay_shmem_size(void)
+{
+	return mul_size(MaxBackends, sizeof(RelayBox));
+}
+
+/* Also after a crash, when the memory is a new one at, perhaps, the same place. */
+static void
+clear_boxes(void)
+{
+	wawp_unpoison(boxes, nboxes * sizeof(RelayBox));
+	memset(boxes, 0, nboxes * sizeof(RelayBox));
+	for (int i = 0; i < nboxes; i++)
+	{
+		wawp_poison(&boxes[i].sent);
+		wawp_poison(&boxes[i].answered);
+	}
+}
+
+/* Called with AddinShmemInitLock held, once per process. */
+void
+relay_shmem_startup(void)
+{
+	bool		found;
+
+	nboxes = MaxBackends;
+	boxes = ShmemInitStruct("wawp relay", relay_shmem_size(), &found);
+	if (!found)
+		clear_boxes();
+}
 
 /*
  * ---- in the session
@@ -71,7 +142,7 @@ relay_fits(const RelayRecord *record)
 static RelayBox *
 my_box(void)
 {
-	return &wawp_relay_boxes[wawp_my_proc_number()];
+	return &boxes[wawp_my_proc_number()];
 }
 
 /*
@@ -243,10 +314,10 @@ void
 relay_recover(void)
 {
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < wawp_relay_nboxes; i++)
+	for (int i = 0; i < nboxes; i++)
 	{
-		recover(&wawp_relay_boxes[i].sent);
-		recover(&wawp_relay_boxes[i].answered);
+		recover(&boxes[i].sent);
+		recover(&boxes[i].answered);
 	}
 	LWLockRelease(wawp_shared->relay_lock);
 }
@@ -309,11 +380,11 @@ relay_take(void)
 		taken_memory = AllocSetContextCreate(TopMemoryContext, "wawp relay", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(taken_memory);
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < wawp_relay_nboxes && !(one_at_a_time && taken != NIL); i++)
+	for (int i = 0; i < nboxes && !(one_at_a_time && taken != NIL); i++)
 	{
-		take_box(&wawp_relay_boxes[(next_box + i) % wawp_relay_nboxes]);
+		take_box(&boxes[(next_box + i) % nboxes]);
 		if (one_at_a_time && taken != NIL)
-			next_box = (next_box + i + 1) % wawp_relay_nboxes;
+			next_box = (next_box + i + 1) % nboxes;
 	}
 	LWLockRelease(wawp_shared->relay_lock);
 	MemoryContextSwitchTo(caller);

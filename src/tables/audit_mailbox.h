@@ -24,6 +24,9 @@ typedef enum RelayFate
 } RelayFate;
 
 /* In the session. */
+extern Size relay_shmem_size(void);
+extern void relay_shmem_startup(void);
+
 extern bool relay_fits(const RelayRecord *record);
 extern RelayFate relay_sent(const RelayRecord *record, int timeout_ms);
 extern void relay_withdraw(void);

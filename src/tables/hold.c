@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "tables/hold.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"

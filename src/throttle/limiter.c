@@ -45,6 +45,7 @@
 #include "miscadmin.h"
 #include "storage/shmem.h"
 #include "throttle/limiter.h"
+#include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -74,6 +75,8 @@ typedef struct LimiterEntry
 	int64		waited_since;	/* first's, before it was last granted something */
 	int64		worker_took;	/* what its last token took of the pace */
 } LimiterEntry;
+
+static HTAB *wawp_limiters = NULL;
 
 Size
 limiter_shmem_size(void)

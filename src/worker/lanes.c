@@ -26,6 +26,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "worker/lanes.h"
 
