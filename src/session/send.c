@@ -37,6 +37,7 @@
 #include "tables/audit_mailbox.h"
 #include "tables/contact.h"
 #include "tables/group_settings.h"
+#include "tables/hold.h"
 #include "tables/suppression.h"
 #include "throttle/budget.h"
 #include "utils/builtins.h"
@@ -368,9 +369,9 @@ static int
 take_pace(const WawpInstance *instance, const Hold *on_instance, const BudgetGroup *group,
 		  CallPerson **people, int npeople, BudgetPermit *permit)
 {
-	PaceRate	rate = budget_add_rate(instance, on_instance);
+	PaceRate	rate = budget_add_rate(instance, hold_halvings(on_instance));
 
-	*permit = budget_take_adds(instance, on_instance, group, false, npeople);
+	*permit = budget_take_adds(instance, hold_halvings(on_instance), group, false, npeople);
 	if (permit->has_group)
 		rate.interval = Max(rate.interval, pace_rate(group->adds_per_minute, 0).interval);
 	for (int i = permit->granted; i < npeople; i++)
@@ -595,7 +596,7 @@ take_all_or_none(Leaving *leaving, const WawpInstance *instance, const SessionRe
 		refuse_held(request, hold);
 	if (request->npeople == 0)
 		return;
-	leaving->permit = budget_take_adds(instance, hold_find(holds, instance->name, ""), &group, false,
+	leaving->permit = budget_take_adds(instance, hold_halvings(hold_find(holds, instance->name, "")), &group, false,
 									   request->npeople);
 	leaving->npaced = request->npeople;
 	if (leaving->permit.granted == request->npeople)

@@ -25,6 +25,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "protocol/outcome.h"
 #include "tables/hold.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -316,6 +317,19 @@ hold_find(List *holds, const char *instance, const char *group)
 			return hold;
 	}
 	return NULL;
+}
+
+/*
+ * How often a hold of a whole instance halves the pace; one that is over still
+ * does, until a request succeeds.  on_instance: NULL when there is none.
+ */
+int
+hold_halvings(const Hold *on_instance)
+{
+	bool		was_limited = on_instance &&
+		strcmp(on_instance->reason, outcome_info(WAWP_RATE_LIMITED)->name) == 0;
+
+	return was_limited ? on_instance->failures : 0;
 }
 
 /* Columns of wawp.identity, from 0. */

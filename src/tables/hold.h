@@ -41,6 +41,7 @@ extern Holds *hold_begin_reading(void);
 extern const Hold *hold_get(Holds *holds, const LaneKey *key);
 extern void hold_prune(void);
 extern List *hold_read_instance(const char *instance, const char *group);
+extern int	hold_halvings(const Hold *on_instance);
 extern const Hold *hold_find(List *holds, const char *instance, const char *group);
 extern bool identity_is_foreign(void);
 extern void identity_home(pg_uuid_t *home);

@@ -3,9 +3,10 @@
  * budget.c
  *	  What the pace of an instance allows, for the worker and for sessions.
  *
- * Joins what the instance says (rates, burst, cap of the day), what it has met
- * (a hold for rate_limited halves the pace) and what was spent (limiter.c), so
- * that the worker, calls made by hand and the views go by the same figures.
+ * Joins what the instance says (rates, burst, cap of the day), how often a hold
+ * for rate_limited has halved the pace (the caller counts) and what was spent
+ * (limiter.c), so that the worker, calls made by hand and the views go by the
+ * same figures.
  *
  * No lock is held when a function returns; nothing here raises an error.
  *
@@ -17,7 +18,6 @@
 #include "postgres.h"
 
 #include "common/pg_prng.h"
-#include "protocol/outcome.h"
 #include "throttle/budget.h"
 
 #include "compat.h"
@@ -33,15 +33,11 @@ budget_key(const WawpInstance *instance, LimiterKind kind)
 	return limiter_key(instance->base.host, instance->instance_id, kind, NULL);
 }
 
-/* on_instance: the hold of the whole instance, also one that is over; or NULL. */
+/* The instance's pace, halved so many times (hold_halvings); no more than MAX_HALVINGS count. */
 PaceRate
-budget_add_rate(const WawpInstance *instance, const Hold *on_instance)
+budget_add_rate(const WawpInstance *instance, int halvings)
 {
-	bool		was_limited = on_instance &&
-		strcmp(on_instance->reason, outcome_info(WAWP_RATE_LIMITED)->name) == 0;
-
-	return pace_slower(pace_rate(instance->adds_per_minute, instance->adds_burst),
-					   was_limited ? Min(on_instance->failures, MAX_HALVINGS) : 0);
+	return pace_slower(pace_rate(instance->adds_per_minute, instance->adds_burst), Min(halvings, MAX_HALVINGS));
 }
 
 static BudgetPermit
@@ -88,12 +84,11 @@ take_of_group(const WawpInstance *instance, const BudgetGroup *group, double jit
  * burst to calls made by hand, but for whole batches.
  */
 BudgetPermit
-budget_take_adds(const WawpInstance *instance, const Hold *on_instance, const BudgetGroup *group,
-				 bool drips, int wanted)
+budget_take_adds(const WawpInstance *instance, int halvings, const BudgetGroup *group, bool drips, int wanted)
 {
 	LimiterAsk	ask = {
 		.instance_id = instance->instance_id,
-		.rate = budget_add_rate(instance, on_instance),
+		.rate = budget_add_rate(instance, halvings),
 		.drips = drips,
 		.drip_burst = Min(instance->batch_size - 1, instance->adds_burst),
 		.per_day = instance->adds_per_day,

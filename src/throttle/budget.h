@@ -12,7 +12,6 @@
 #define WAWP_BUDGET_H
 
 #include "client/instance.h"
-#include "tables/hold.h"
 #include "throttle/limiter.h"
 
 /* A group that may have a pace of its own. */
@@ -36,9 +35,8 @@ typedef struct BudgetPermit
 
 extern LimiterKey budget_key(const WawpInstance *instance, LimiterKind kind);
 extern LimiterKey budget_group_key(const WawpInstance *instance, const char *group);
-extern PaceRate budget_add_rate(const WawpInstance *instance, const Hold *on_instance);
-extern BudgetPermit budget_take_adds(const WawpInstance *instance, const Hold *on_instance,
-									 const BudgetGroup *group, bool drips, int wanted);
+extern PaceRate budget_add_rate(const WawpInstance *instance, int halvings);
+extern BudgetPermit budget_take_adds(const WawpInstance *instance, int halvings, const BudgetGroup *group, bool drips, int wanted);
 extern BudgetPermit budget_take_invite(const WawpInstance *instance);
 extern BudgetPermit budget_take_check(const WawpInstance *instance);
 extern BudgetPermit budget_take_read(const WawpInstance *instance, bool is_worker);

@@ -184,7 +184,7 @@ take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *
 	BudgetPermit none = {0};
 
 	if (quiet == 0)
-		return budget_take_adds(instance, on_instance, &group, true, instance->batch_size);
+		return budget_take_adds(instance, hold_halvings(on_instance), &group, true, instance->batch_size);
 	none.next_at = clock_monotonic_of(quiet) * 1000;
 	return none;
 }
@@ -252,7 +252,7 @@ ms_of(int64 us)
 static bool
 may_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit, int others, int64 *at)
 {
-	PaceRate	rate = budget_add_rate(turn->described, on_instance);
+	PaceRate	rate = budget_add_rate(turn->described, hold_halvings(on_instance));
 	int64		wait = permit->granted > 0 ? 0 : Max(permit->next_at - clock_monotonic_us(), 0);
 	int64		lead = lanes_lead_ms(turn->instance) * 1000;
 
