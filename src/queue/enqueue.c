@@ -9,10 +9,8 @@
  * insert through the same code as the extension's owner, with the asking role
  * noted, so that they can see a duplicate that somebody else asked for.
  *
- * Enqueueing is transactional.  The lanes that got rows are remembered and at
- * commit handed to the worker with a latch, by a callback registered once per
- * process that cannot fail; a rollback forgets them.  A prepared transaction's
- * rows are found by the worker's safety poll.
+ * Enqueueing is transactional: base/commit_wake.c hands the lanes that got rows
+ * to the worker at commit; a rollback forgets them.
  *
  * IDENTIFICATION
  *	  src/queue/enqueue.c
@@ -22,7 +20,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
+#include "base/commit_wake.h"
 #include "base/encoding.h"
 #include "base/guc.h"
 #include "base/requester.h"
@@ -80,30 +78,6 @@ PG_FUNCTION_INFO_V1(wawp_drain_time);
 /* An eta beyond a century is none. */
 #define MAX_DRAIN_SECONDS (100 * 366 * 86400.0)
 
-/*
- * ---- waking the worker at commit
- */
-
-static struct
-{
-	bool		registered;
-	bool		wake;
-	bool		rescan;
-	int			nlanes;
-	LaneKey		lanes[SHMEM_WAKE_LANES];
-}			pending;
-
-static void
-on_xact_end(XactEvent event, void *arg pg_attribute_unused())
-{
-	if (!pending.wake || event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
-		return;
-	if (event == XACT_EVENT_COMMIT)
-		shmem_wake_worker(MyDatabaseId, pending.lanes, pending.nlanes, pending.rescan);
-	pending.wake = pending.rescan = false;
-	pending.nlanes = 0;
-}
-
 /* Zeroed throughout: lanes are compared and hashed as bytes. */
 static LaneKey
 lane_of(const char *instance, const char *group)
@@ -116,27 +90,11 @@ lane_of(const char *instance, const char *group)
 	return lane;
 }
 
-/* Wakes the worker when this transaction commits; NULL: look at everything. */
-void
-queue_wake_at_commit(const LaneKey *lane)
-{
-	if (!pending.registered)
-		RegisterXactCallback(on_xact_end, NULL);
-	pending.registered = true;
-	pending.wake = true;
-	if (lane == NULL || pending.nlanes == SHMEM_WAKE_LANES)
-		pending.rescan = true;
-	else if (!pending.rescan &&
-			 (pending.nlanes == 0 ||
-			  memcmp(lane, &pending.lanes[pending.nlanes - 1], sizeof(LaneKey)) != 0))
-		pending.lanes[pending.nlanes++] = *lane;
-}
-
 /* The install script's last word: a worker starts when it commits. */
 Datum
 wawp_worker_start(PG_FUNCTION_ARGS pg_attribute_unused())
 {
-	queue_wake_at_commit(NULL);
+	commit_wake_worker(NULL);
 	PG_RETURN_VOID();
 }
 
@@ -494,7 +452,7 @@ fill_requested(TupleDesc desc, Datum *values, bool *nulls, Requester *requester)
 		intent_make_room(NameStr(lane.instance), lane.group, jid.text, column_action(values, nulls), &asker);
 		sqlrun_end_as_owner(&before);
 	}
-	queue_wake_at_commit(&lane);
+	commit_wake_worker(&lane);
 }
 
 /*
@@ -672,7 +630,7 @@ ask_all(FunctionCallInfo fcinfo, Wish *wish, ArrayType *people, const char *inst
 		put_asked(fcinfo, id, problem ? input : jid.text, created, problem, wish->batch_id);
 	}
 	sqlrun_end_as_owner(&before);
-	queue_wake_at_commit(&lane);
+	commit_wake_worker(&lane);
 }
 
 /* A document within its limit as JSON, or NULL. */
@@ -776,7 +734,7 @@ queue_ask(Oid roleid, const char *instance, Wish *wish, const char *group, const
 		return;
 	}
 	lane = lane_of(requester->instance.name, group_jid.text);
-	queue_wake_at_commit(&lane);
+	commit_wake_worker(&lane);
 }
 
 /*
@@ -903,7 +861,7 @@ wawp_request_swap(PG_FUNCTION_ARGS)
 		(void) ask_side(fcinfo, requester, &wish, leaver);
 	sqlrun_end_as_owner(&before);
 	lane = lane_of(requester->instance.name, wish.group);
-	queue_wake_at_commit(&lane);
+	commit_wake_worker(&lane);
 	return (Datum) 0;
 }
 
@@ -929,7 +887,7 @@ end_change(const SqlOwner *before, bool changed)
 {
 	sqlrun_end_as_owner(before);
 	if (changed)
-		queue_wake_at_commit(NULL);
+		commit_wake_worker(NULL);
 }
 
 /* Who changes something; raises where nothing may be changed. */

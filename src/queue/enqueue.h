@@ -32,7 +32,6 @@ typedef struct Wish
 	const char *origin;
 } Wish;
 
-extern void queue_wake_at_commit(const LaneKey *lane);
 extern void queue_ask(Oid roleid, const char *instance, Wish *wish,
 					  const char *group, const char *person);
 extern void queue_note_failed(Oid roleid, const char *instance, const Wish *wish,

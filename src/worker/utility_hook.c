@@ -29,6 +29,7 @@
 
 #include "access/xact.h"
 #include "base/clock.h"
+#include "base/commit_wake.h"
 #include "base/shmem.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
@@ -38,7 +39,6 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
-#include "queue/enqueue.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -260,7 +260,7 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 		if (wakes)
 			wake_running_worker();
 		if (changes_instance(statement) && wawp_shared != NULL && shmem_worker_pid(MyDatabaseId) != 0)
-			queue_wake_at_commit(NULL);
+			commit_wake_worker(NULL);
 		note_settings(statement);
 		return;
 	}

@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * commit_wake.h
+ *	  Wakes the worker when a transaction commits.
+ *
+ * IDENTIFICATION
+ *	  src/base/commit_wake.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_COMMIT_WAKE_H
+#define WAWP_COMMIT_WAKE_H
+
+#include "base/shmem.h"
+
+extern void commit_wake_worker(const LaneKey *lane);
+
+#endif							/* WAWP_COMMIT_WAKE_H */
