@@ -550,7 +550,7 @@ like($bad->{err}, qr/WARNING.*WARNING/s, '... with warnings');
 is($session->ask("SELECT count(*) FROM wawp.membership_intent WHERE state = 'failed' AND outcome = 'bad_identifier' AND origin = 'trigger public.shift'")->{out},
 	2, '... and failed intents');
 $session->ask('DELETE FROM shift');
-$session->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'", 0);
+$session->until("SELECT count(*) FROM wawp.membership_intent WHERE state IN ('queued', 'sending')", 0);
 
 $session->ask(<<'SQL');
 DROP TRIGGER member ON shift;
