@@ -266,7 +266,7 @@ SKIP:
 	write_past(RECENT_RECORDS, '9 minutes', '10 ms');
 	my (undef, $memory_with_recent) = start_again(RECENT_RECORDS . ' records of the last minutes');
 	diag("$memory kB without a past, $with_past blocks and $memory_with_past with it, $memory_with_recent kB with recent records");
-	cmp_ok($memory_with_recent, '<', $memory + 8 * 1024, '... and the worker does not have them in memory');
+	cmp_ok($memory_with_recent, '<', $memory + 4 * 1024, '... and the worker does not have them in memory');
 }
 
 $node->stop;
