@@ -274,7 +274,7 @@ CREATE FUNCTION wawp._oldest_due() RETURNS timestamptz
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_oldest_due';
 COMMENT ON FUNCTION wawp._oldest_due() IS 'since when the oldest of all that are due has been';
 
-CREATE FUNCTION wawp._queue_figures(OUT instance name, OUT group_jid text, OUT queued bigint, OUT due bigint,
+CREATE FUNCTION wawp._queue_figures(OUT instance text, OUT group_jid text, OUT queued bigint, OUT due bigint,
 									OUT next_at timestamptz, OUT held_by text, OUT eta timestamptz)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_queue_figures';
@@ -286,14 +286,14 @@ CREATE FUNCTION wawp._progress_figures(OUT batch_id text, OUT total bigint, OUT 
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_progress_figures';
 COMMENT ON FUNCTION wawp._progress_figures() IS 'wawp.progress for monitoring roles';
 
-CREATE FUNCTION wawp._stuck_figures(OUT id bigint, OUT instance name, OUT group_jid text, OUT jid text,
+CREATE FUNCTION wawp._stuck_figures(OUT id bigint, OUT instance text, OUT group_jid text, OUT jid text,
 									OUT state wawp.state, OUT outcome wawp.outcome, OUT since timestamptz,
 									OUT why text)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_stuck_figures';
 COMMENT ON FUNCTION wawp._stuck_figures() IS 'wawp.stuck for monitoring roles';
 
-CREATE FUNCTION wawp._funnel_figures(OUT instance name, OUT group_jid text, OUT batch_id text, OUT asked bigint,
+CREATE FUNCTION wawp._funnel_figures(OUT instance text, OUT group_jid text, OUT batch_id text, OUT asked bigint,
 									 OUT added bigint, OUT already bigint, OUT invited bigint,
 									 OUT joined_by_invite bigint, OUT waiting bigint, OUT refused jsonb)
 	RETURNS SETOF record

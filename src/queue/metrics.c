@@ -75,6 +75,21 @@ wawp_is_monitor(FunctionCallInfo fcinfo pg_attribute_unused())
 	PG_RETURN_BOOL(figures_for_monitor());
 }
 
+/* Raises unless a statement's columns have the types that the function declares: its rows are returned as they are. */
+static void
+require_types(TupleDesc declared, TupleDesc got)
+{
+	bool		same = declared->natts == got->natts;
+
+	for (int i = 0; same && i < got->natts; i++)
+		same = TupleDescAttr(declared, i)->atttypid == TupleDescAttr(got, i)->atttypid;
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the figures have other columns than their function declares"),
+				 errhint("The extension's library and its SQL objects are of different versions; see ALTER EXTENSION wawp UPDATE.")));
+}
+
 /* Returns a statement's rows to a monitoring role, no rows to anybody else. */
 static Datum
 return_figures(FunctionCallInfo fcinfo, SqlStatement *statement)
@@ -88,6 +103,7 @@ return_figures(FunctionCallInfo fcinfo, SqlStatement *statement)
 		return (Datum) 0;
 	before = sqlrun_begin_as_owner();
 	n = sqlrun(statement, NULL);
+	require_types(result->setDesc, SPI_tuptable->tupdesc);
 	for (uint64 i = 0; i < n; i++)
 		tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
 	sqlrun_end_as_owner(&before);
