@@ -245,6 +245,7 @@ is($node->safe_psql('postgres', "SELECT attempts || ' ' || crashes FROM wawp.mem
 $started = time;
 $node->restart;
 is_soon(time - $started, 'a restart takes little more');
+is(state_is('postgres', $id, 'done'), 'done', '... and what was under way is settled after it');
 
 # ---- dump and restore
 
@@ -299,7 +300,7 @@ foreach my $format ('plain', 'custom')
 	my $next = enqueue($copy, my $newcomer = new_person());
 	is($next, $waiting + 1, '... in the copy, the sequence goes on');
 	sleep 0.7;
-	is($sim->count, $requests, '... nothing is sent, or asked');
+	is($sim->count, $requests, '... nothing is sent, or asked') || diag(map { "$_->{method} $_->{path} $_->{status}\n" } (my @all = $sim->ledger)[ $requests .. $sim->count - 1 ]);
 	like($node->safe_psql($copy, "SELECT wawp_explain($waiting)"), qr/restored copy/, '... because it is a copy');
 	$node->safe_psql($copy, "SELECT wawp_resume('support')");
 	is(state_is($copy, $_, 'done'), 'done', '... until wawp_resume') foreach $waiting, $next;
