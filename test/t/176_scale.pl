@@ -41,7 +41,8 @@ my %pace = (narrow => 0, wide => 0, few => 6000, many => 6000, lists => 0, looks
 my $part = 0;
 
 $sim->world({ auto_groups => \1, accounts => { map { uc($_) => $account } keys %pace } });
-WawpTest->create_server($node, $_, $sim, { instance_id => uc $_, adds_per_minute => $pace{$_}, pace_jitter => 0,
+WawpTest->create_server($node, $_, $sim, { instance_id => uc $_, adds_per_minute => $pace{$_},
+		reads_per_minute => $pace{$_}, pace_jitter => 0,
 		concurrency => $_ eq 'lists' || $_ eq 'looks' ? 8 : 1 })
   foreach sort keys %pace;
 
@@ -144,7 +145,7 @@ my $queued = ask("SELECT count(*) FROM wawp.membership_intent WHERE instance = '
 my $lanes = ask("SELECT count(DISTINCT group_jid) FROM wawp.membership_intent WHERE instance = 'many' AND state = 'queued'");
 my $plain_group = queue_up('lists', 1, 3);
 ask("CREATE ROLE ann LOGIN; GRANT USAGE ON FOREIGN SERVER many TO ann; CREATE ROLE watcher LOGIN; GRANT pg_monitor TO watcher;
-	UPDATE wawp.membership_intent SET requested_by = 'ann' WHERE instance = 'many' AND state = 'queued'");
+	UPDATE wawp.membership_intent SET requested_by = 'ann', requester = 'ann'::regrole WHERE instance = 'many' AND state = 'queued'");
 ask('VACUUM ANALYZE wawp.membership_intent');
 my %as = map { $_ => WawpTest->session($node, 'postgres', user => $_) } qw(ann watcher);
 cmp_ok($queued, '>', MANY_LANES, 'many are queued');
