@@ -205,10 +205,16 @@ note_left(Leaving *leaving)
  * ---- what may go
  */
 
-/* Fills in the LIDs that are known of people: answers and lists may name them so. */
+/*
+ * Fills in the LIDs that are known of people: answers and lists may name them
+ * so.  A call does not wait for somebody who has locked the contacts; it does
+ * without.
+ */
 static void
 recall_lids(CallPerson **people, int npeople)
 {
+	if (!contact_is_unlocked())
+		return;
 	for (int i = 0; i < npeople; i++)
 	{
 		const char *lid = people[i]->jid.kind == JID_PERSON ? contact_lid(people[i]->jid.text) : NULL;

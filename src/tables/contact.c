@@ -16,10 +16,13 @@
 #include "access/xact.h"
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "storage/lmgr.h"
 #include "tables/contact.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 /* That a number is not on WhatsApp is believed for hours: an engine says so as well when it was refused the question. */
 #define KNOWN \
@@ -135,6 +138,18 @@ contact_get(const char *jid)
 	contact.is_checked = sqlrun_get(0, 3) && sqlrun_get(0, 5) && sqlrun_get(0, 5)[0] == 't';
 	contact.known_as = sqlrun_get(0, 6);
 	return contact;
+}
+
+/* True if the contacts can be read without waiting for a lock, as far as can be told before. */
+bool
+contact_is_unlocked(void)
+{
+	Oid			contact = get_relname_relid("contact", get_namespace_oid("wawp", false));
+
+	if (!ConditionalLockRelationOid(contact, AccessShareLock))
+		return false;
+	UnlockRelationOid(contact, AccessShareLock);
+	return true;
 }
 
 static SqlStatement get_lid = {
