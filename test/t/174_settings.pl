@@ -191,6 +191,7 @@ $ann = WawpTest->session($node, 'postgres', user => 'ann');
 my $bare = $ann->ask("INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('@{[ new_group() ]}', '15556660001')");
 is($bare->{state}, '', '... an INSERT is completed all the same') || diag($bare->{err});
 is(ask("SELECT count(*) FROM wawp.membership_intent WHERE jid = '15556660001\@c.us' AND requested_by = 'ann'"), 1, '... by the trigger, which is always on');
+ok(poll_until(sub { ask("SELECT state FROM wawp.membership_intent WHERE jid = '15556660001\@c.us'") eq 'done' }), '... and served');
 serves('asked for in one', session => $ann);
 $ann->quit;
 
