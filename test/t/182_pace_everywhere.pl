@@ -155,8 +155,8 @@ foreach my $database (@databases)
 	{
 		my $share = $in->ask("SELECT count(*) FROM wawp.audit_log WHERE kind = 'sent' AND instance = 'fast' AND $by")->{out};
 		diag("database $database: $by: $share");
-		# how much depends on who gets a processor; who is starved has next to nothing
-		cmp_ok($share, '>', 4,
+		# Who is starved has nothing or one by chance.  The worker of the second database has had 6 to 20 of a hundred.
+		cmp_ok($share, '>', 1,
 			"database $database: $by had a share");
 	}
 	is($in->ask('SELECT max(id) - count(*) FROM wawp.audit_log')->{out}, 0, '... and its audit log has no gaps');
