@@ -206,11 +206,16 @@ worker_goes_first(const LimiterEntry *entry, PaceRate rate, int64 now)
 		now - entry->first.since >= patience(entry, rate);
 }
 
-/* A worker had its turn: the next is another's that was refused meanwhile. */
+/*
+ * A worker had its turn: the next is another's that was refused meanwhile.  An
+ * interval is left to calls by hand in between, however many workers there are.
+ */
 static void
 pass_turn(LimiterEntry *entry, PaceRate rate, int64 now)
 {
 	entry->first = is_waiting(entry, &entry->next, rate, now) ? entry->next : nobody;
+	if (entry->first.since != 0)
+		entry->first.since = Max(entry->first.since, now + rate.interval - patience(entry, rate));
 	entry->next = nobody;
 }
 
@@ -225,6 +230,16 @@ queue_up(LimiterEntry *entry, PaceRate rate, int64 now)
 		entry->next = (Waiter) {MyDatabaseId, now, now};
 	else if (is_me(&entry->next))
 		entry->next.asked_at = now;
+}
+
+/* A worker whose permit was given back has waited since it first asked. */
+static void
+keep_turn(LimiterEntry *entry, int64 now)
+{
+	Waiter	   *place = entry->first.since == 0 ? &entry->first : &entry->next;
+
+	if (place->since == 0 && !is_me(&entry->first))
+		*place = (Waiter) {MyDatabaseId, entry->waited_since, now};
 }
 
 /* Workers of several databases take turns. */
@@ -244,10 +259,19 @@ note_worker(LimiterEntry *entry, const LimiterGrant *grant, PaceRate rate, int64
 		pass_turn(entry, rate, now);
 }
 
+/* When the worker's turn comes, if it waits for one; CLOCK_NEVER: it does not. */
+static int64
+turn_at(const LimiterEntry *entry, PaceRate rate)
+{
+	if (is_me(&entry->first))
+		return entry->first.since + patience(entry, rate);
+	return is_me(&entry->next) ? entry->next.since + patience(entry, rate) : CLOCK_NEVER;
+}
+
 /*
  * When the next token is to be had, after one that was not granted.  A worker
  * is to come back as soon as it goes first, however far calls by hand have
- * spent the burst.
+ * spent the burst; while another worker's turn lasts, an interval later.
  */
 static int64
 next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool worker_first, bool own_turn, int64 now)
@@ -257,9 +281,11 @@ next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool worker_first, 
 
 	if (ask->per_day > 0 && entry->spent >= ask->per_day)
 		return now + (USECS_PER_DAY - GetCurrentTimestamp() % USECS_PER_DAY);
-	if (ask->drips && !worker_first && entry->first.since != 0)
-		return Min(next, entry->first.since + patience(entry, rate));
-	return worker_first && !own_turn ? Max(next, now) + rate.interval : next;
+	if (worker_first && !own_turn)
+		next = Max(next, now) + rate.interval;
+	if (!ask->drips || own_turn)
+		return next;
+	return Min(next, Max(turn_at(entry, rate), worker_first ? now + rate.interval : now));
 }
 
 static void
@@ -356,8 +382,8 @@ limiter_refund(const LimiterKey *key, const LimiterGrant *grant, int count, bool
 	{
 		entry->tat = pace_give_back(entry->tat, grant->each * count, now - grant->at);
 		entry->spent = Max(entry->spent - count, 0);
-		if (comes_back && entry->first.since == 0)
-			entry->first = (Waiter) {MyDatabaseId, entry->waited_since, now};
+		if (comes_back)
+			keep_turn(entry, now);
 	}
 	LWLockRelease(wawp_shared->limiter_lock);
 	HOLD_INTERRUPTS();

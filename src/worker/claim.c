@@ -327,7 +327,8 @@ use_turn(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	int			used = 0;
 	Served		served = claim_flight(turn, holds, permit, &used);
 
-	if (served == SERVED_ASKING)
+	/* who needed no request has not had the worker's turn either */
+	if (served == SERVED_ASKING || (served == SERVED_SOME && used == 0))
 		budget_put_off(permit);
 	else
 		budget_give_back(permit, permit->granted - used);

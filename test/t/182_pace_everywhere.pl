@@ -40,11 +40,13 @@ foreach my $database (@databases)
 			pace_jitter => 0, concurrency => 4);
 		WawpTest->create_server($node, $instance, $sim, \%options, $database);
 	}
+	# people of their own: who is in the group already needs no request
+	my $area = $database eq 'second' ? 1559 : 1556;
 	$node->safe_psql($database, qq{CREATE SEQUENCE person;
-		SELECT count(*) FROM wawp_request_add('120363077950000001\@g.us', ARRAY(SELECT '1556' || to_char(i, 'FM0000000')
+		SELECT count(*) FROM wawp_request_add('120363077950000001\@g.us', ARRAY(SELECT '$area' || to_char(i, 'FM0000000')
 			FROM generate_series(1, 1000) i),
 			'fast');
-		SELECT count(*) FROM wawp_request_add('120363077950000002\@g.us', ARRAY(SELECT '1556' || to_char(i, 'FM0000000')
+		SELECT count(*) FROM wawp_request_add('120363077950000002\@g.us', ARRAY(SELECT '$area' || to_char(i, 'FM0000000')
 			FROM generate_series(1, 200) i), 'slow')});
 }
 
@@ -155,9 +157,7 @@ foreach my $database (@databases)
 	{
 		my $share = $in->ask("SELECT count(*) FROM wawp.audit_log WHERE kind = 'sent' AND instance = 'fast' AND $by")->{out};
 		diag("database $database: $by: $share");
-		# Who is starved has nothing or one by chance.  The worker of the second database has had 6 to 20 of a hundred.
-		cmp_ok($share, '>', 1,
-			"database $database: $by had a share");
+		cmp_ok($share, '>=', 10, "database $database: $by had a share");
 	}
 	is($in->ask('SELECT max(id) - count(*) FROM wawp.audit_log')->{out}, 0, '... and its audit log has no gaps');
 	$in->ask(q{SELECT wawp_cancel(id) FROM wawp.membership_intent WHERE state = 'queued'});
