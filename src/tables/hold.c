@@ -282,6 +282,13 @@ hold_get(Holds *holds, const LaneKey *key)
 	return hold;
 }
 
+/* The hold of a group, or with group "" of the whole instance, was changed: it is read again. */
+void
+hold_forget_read(Holds *holds, const LaneKey *key)
+{
+	hash_search(holds->looked, key, HASH_REMOVE, NULL);
+}
+
 /* Forgets holds that are over and say nothing any more; goes through some of them at each call. */
 void
 hold_prune(void)

@@ -39,6 +39,7 @@ extern bool hold_lift(const char *instance, const char *group);
 extern void hold_ease_after_success(const char *instance, const char *group);
 extern Holds *hold_begin_reading(void);
 extern const Hold *hold_get(Holds *holds, const LaneKey *key);
+extern void hold_forget_read(Holds *holds, const LaneKey *key);
 extern void hold_prune(void);
 extern List *hold_read_instance(const char *instance, const char *group);
 extern int	hold_halvings(const Hold *on_instance);

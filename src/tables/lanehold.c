@@ -23,16 +23,24 @@
 
 #include "compat.h"
 
+static LaneKey
+key_of(const LaneKey *lane, bool whole_instance)
+{
+	LaneKey		key;
+
+	memset(&key, 0, sizeof(key));
+	key.instance = lane->instance;
+	if (!whole_instance)
+		memcpy(key.group, lane->group, sizeof(key.group));
+	return key;
+}
+
 const Hold *
 lanehold_find(Holds *holds, const LaneKey *lane, bool whole_instance)
 {
-	LaneKey		whole;
+	LaneKey		key = key_of(lane, whole_instance);
 
-	if (!whole_instance)
-		return hold_get(holds, lane);
-	memset(&whole, 0, sizeof(whole));
-	whole.instance = lane->instance;
-	return hold_get(holds, &whole);
+	return hold_get(holds, &key);
 }
 
 /* When a lane may be served as far as holds go; CLOCK_NEVER when not by itself. */
@@ -109,17 +117,18 @@ void
 lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
 			 int retry_after, const char *request_id)
 {
-	const char *group = whole_instance ? "" : lane->group;
-	const Hold *hold = lanehold_find(holds, lane, whole_instance);
+	LaneKey		key = key_of(lane, whole_instance);
+	const Hold *hold = hold_get(holds, &key);
 	int			failures = hold ? hold->failures + 1 : 1;
 	int64		delay = retry_delay_ms(outcome, failures, retry_after, pg_prng_double(&pg_global_prng_state));
 
 	/* paused by hand, or one of several that met the same refusal */
 	if (hold && (hold->until == 0 || hold->until > GetCurrentTimestamp()))
 		return;
-	if (hold_set(NameStr(lane->instance), group, outcome_info(outcome)->name,
+	if (hold_set(NameStr(lane->instance), key.group, outcome_info(outcome)->name,
 				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
-		record_hold(lane, group, outcome, request_id);
+		record_hold(lane, key.group, outcome, request_id);
+	hold_forget_read(holds, &key);
 }
 
 /* Holds an instance whose API cannot be asked: what stands before it has answered. */

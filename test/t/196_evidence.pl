@@ -156,7 +156,8 @@ $wawp->ask("SELECT wawp_unsuppress('$left{who}', '$left{group}')");
 sub outage
 {
 	my ($name, %answer) = @_;
-	my $server = own_server(concurrency => 4);
+	# three failures in a row hold it, one more may be under way by then; at least one of the five is a trial
+	my $server = own_server(concurrency => 2);
 	my $group = $wawp->group;
 	my @people = map { $wawp->person } 1 .. 20;
 	$sim->rule({ match => { method => 'POST', path => "$group/participants/add\$" }, times => 5, answer => \%answer });
@@ -164,6 +165,12 @@ sub outage
 	return { name => $name, server => $server, group => $group };
 }
 
+# What becomes of a hold is kept: it is over, and pruned, before it is looked for.
+$wawp->ask(q{CREATE TABLE public.held (instance name, failures int, span interval);
+	CREATE FUNCTION public.note_held() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		INSERT INTO public.held VALUES (new.instance, new.failures, new.until - pg_catalog.clock_timestamp()); RETURN NULL; END $$;
+	CREATE TRIGGER note_held AFTER INSERT OR UPDATE ON wawp.hold FOR EACH ROW WHEN (new.group_jid IS NULL) EXECUTE FUNCTION public.note_held();
+	GRANT INSERT ON public.held TO PUBLIC});
 my @outages = (outage('503', status => 503, text => '<html>busy</html>', content_type => 'text/html'),
 	outage('302', status => 302, text => '', headers => { Location => 'https://example.com/' }),
 	outage('405', status => 405, json => { message => 'Method Not Allowed' }));
@@ -255,6 +262,8 @@ foreach my $outage (@outages)
 	is($wawp->until("SELECT count(*) FILTER (WHERE state = 'done') || ' ' || count(*) FILTER (WHERE state = 'failed') FROM wawp.membership_intent WHERE batch_id = '$outage->{name}'", '20 0'),
 		'20 0', "$outage->{name}: all are in, nobody has failed");
 	is($wawp->requests($outage->{group}), 25, '... and of those who waited one tried');
+	is($wawp->ask("SELECT count(*) FILTER (WHERE failures > 1) > 0 AND bool_and(longer) FROM (SELECT failures, span > lag(span, 1, '0') OVER (ORDER BY failures) AS longer
+		FROM public.held WHERE instance = '$outage->{server}' AND failures > 0) AS held"), 't', '... held for longer each time');
 	is($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE kind = 'held' AND instance = '$outage->{server}'"), 1, '... which was said once');
 }
 
