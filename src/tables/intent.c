@@ -652,8 +652,9 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 static SqlStatement waiting = {
 	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i"
 	" WHERE i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
-	" AND i.instance = $1::name AND i.group_jid = $2 ORDER BY i.id + 0 FOR UPDATE SKIP LOCKED",
-	2, {TEXTOID, TEXTOID}, NULL
+	" AND i.instance = $1::name AND i.group_jid = $2 ORDER BY coalesce(i.next_attempt_at, i.updated_at), i.id LIMIT $3"
+	" FOR UPDATE SKIP LOCKED",
+	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
 static SqlStatement count_waiting = {
@@ -664,11 +665,12 @@ static SqlStatement count_waiting = {
 };
 
 /*
- * Everybody in a lane who waits for a look or an invitation; returns how many.
- * *some_locked: there are others, whose rows somebody has locked.
+ * Up to limit people in a lane who wait for a look or an invitation, those
+ * first whose look is due first; returns how many.  *some_locked: there are
+ * others, whose rows somebody has locked.
  */
 int
-intent_waiting(const LaneKey *lane, Intent **out, bool *some_locked)
+intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
 {
 	SqlArgs		args = {0};
 	SqlArgs		count = {0};
@@ -676,10 +678,14 @@ intent_waiting(const LaneKey *lane, Intent **out, bool *some_locked)
 
 	sqlrun_text(&args, NameStr(lane->instance));
 	sqlrun_text(&args, lane->group);
+	sqlrun_int4(&args, limit, true);
 	n = sqlrun(&waiting, &args);
 	*out = palloc(sizeof(Intent) * Max(n, 1));
 	for (uint64 i = 0; i < n; i++)
 		read_intent(i, lane, &(*out)[i]);
+	*some_locked = false;
+	if (n == (uint64) limit)
+		return limit;
 	sqlrun_text(&count, NameStr(lane->instance));
 	sqlrun_text(&count, lane->group);
 	sqlrun(&count_waiting, &count);

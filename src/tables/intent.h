@@ -173,7 +173,7 @@ extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
 extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
 extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
-extern int	intent_waiting(const LaneKey *lane, Intent **waiting, bool *some_locked);
+extern int	intent_waiting(const LaneKey *lane, int limit, Intent **waiting, bool *some_locked);
 extern void intent_start_anew(void);
 extern List *intent_waiting_lanes(const LaneKey *after, int limit);
 extern void intent_postpone(const Intent *intent, TimestampTz due, const char *detail);

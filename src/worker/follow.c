@@ -53,6 +53,8 @@
 #define LOCKED_RETRY_US (USECS_PER_SEC / 5)
 /* Looks in the time an invitation is open, at least. */
 #define LOOKS_PER_INVITATION 20
+/* People of one group who are looked at in one cycle: more than a group holds. */
+#define PEOPLE_AT_ONCE 2000
 
 static int64
 read_retry_ms(const Roster *roster)
@@ -726,8 +728,8 @@ look_at(const Intent *intent, const Roster *roster, const WawpInstance *instance
 }
 
 /*
- * Looks at everybody who waits in a lane: settles whom the list settles, and
- * says what is to be asked and when to look again.
+ * Looks at those who wait in a lane, a portion at a time: settles whom the list
+ * settles, and says what is to be asked and when to look again.
  */
 FollowUp
 follow_look(const LaneKey *key, const WawpInstance *instance)
@@ -735,10 +737,11 @@ follow_look(const LaneKey *key, const WawpInstance *instance)
 	FollowUp	up = {0};
 	Intent	   *waiting;
 	bool		some_locked;
-	int			n = intent_waiting(key, &waiting, &some_locked);
+	int			n = intent_waiting(key, PEOPLE_AT_ONCE, &waiting, &some_locked);
 	const Roster *roster = n > 0 ? roster_of(key) : NULL;
 
-	if (some_locked)
+	/* behind a whole portion of people who are due there are others */
+	if (some_locked || (n == PEOPLE_AT_ONCE && waiting[n - 1].due <= GetCurrentTimestamp()))
 		up.next = GetCurrentTimestamp() + LOCKED_RETRY_US;
 	for (int i = 0; i < n; i++)
 		if (!waiting[i].superseded)

@@ -17,6 +17,7 @@ use constant LOCKED_LANES => 6000;
 use constant PAUSED_LANES => 4000;
 use constant BATCH => 100_000;
 use constant HOLDS => 150_000;
+use constant WAITING => 60_000;
 # What a cycle may take, and what a lane at rest may.
 use constant CYCLE_KB => 64 * 1024;
 use constant LANE_KB => 1;
@@ -126,6 +127,22 @@ is($session->ask("SELECT wawp_cancel_batch('large') >= @{[ BATCH - 10 ]}")->{out
 neighbour_goes_on(BATCH . ' cancelled');
 tables_are_free('... meanwhile');
 cmp_ok(worker_kb() - $base, '<', CYCLE_KB + BATCH * LANE_KB, '... and takes no more memory than the lanes and a portion');
+
+# ---- tens of thousands who wait in one group
+
+my $crowded = '120363499999999999@g.us';
+$session->ask("SELECT wawp_pause('crowd')");
+$session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id) SELECT '$crowded', '1556' || lpad(i::text, 7, '0'), 'crowd', 'waiting'
+	FROM generate_series(1, @{[ WAITING ]}) i");
+is($session->ask("SET session_replication_role = replica;
+	UPDATE wawp.membership_intent SET state = 'invited', outcome = 'invited', updated_at = clock_timestamp(), next_attempt_at = clock_timestamp() WHERE batch_id = 'waiting';
+	RESET session_replication_role")->{err}, '', WAITING . ' wait in one group');
+$session->ask("SELECT wawp_resume('crowd')");
+neighbour_goes_on(WAITING . ' wait in a group');
+is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'waiting' AND next_attempt_at <= updated_at", 0, $limit), 0, '... each is looked for');
+cmp_ok($session->ask("SELECT max(people) FROM (SELECT count(*) AS people FROM wawp.membership_intent WHERE batch_id = 'waiting' GROUP BY xmin::text) AS cycles")->{out},
+	'<', WAITING / 10, '... a portion of them in a transaction');
+$session->ask("SELECT wawp_cancel_batch('waiting')");
 
 # ---- holds that mean nothing to anybody
 
