@@ -485,14 +485,14 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
  */
 
 static SqlStatement find_queued = {
-	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1::name"
+	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1"
 	" AND group_jid = $2 AND jid = $3 AND action = $4::wawp.action",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 };
 
 /* Until the asking transaction ends it stays queued: nobody cancels or sends it. */
 static SqlStatement find_and_keep_queued = {
-	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1::name"
+	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1"
 	" AND group_jid = $2 AND jid = $3 AND action = $4::wawp.action FOR SHARE",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 };

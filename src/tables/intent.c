@@ -131,7 +131,7 @@ static SqlStatement cancel_opposite = {
 	" detail = CASE WHEN action IN ('add', 'invite') AND $4 IN ('add', 'invite') THEN 'the same was asked for in another way'"
 	"  ELSE 'the opposite was asked for' END,"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
-	" WHERE state = 'queued' AND instance = $1::name AND group_jid = $2 AND jid = $3"
+	" WHERE state = 'queued' AND instance = $1 AND group_jid = $2 AND jid = $3"
 	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4"
 	" RETURNING id",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
@@ -144,7 +144,7 @@ static SqlStatement cancel_opposite = {
 static SqlStatement supersede = {
 	"UPDATE wawp.membership_intent SET superseded = true, updated_at = clock_timestamp()"
 	" WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
-	" AND instance = $1::name AND group_jid = $2 AND jid = $3"
+	" AND instance = $1 AND group_jid = $2 AND jid = $3"
 	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4"
 	" AND NOT (action IN ('add', 'invite') AND $4 IN ('add', 'invite')) AND NOT superseded",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
@@ -337,7 +337,7 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")"
 
 /* The instance's hold and the group's are looked for one by one: each is one row of the index. */
-#define IS_HELD(instance, where) "EXISTS (SELECT FROM wawp.hold h WHERE h.instance = " instance " AND " where \
+#define IS_HELD(instance, where) "EXISTS (SELECT FROM wawp.hold h WHERE h.instance = " instance "::name AND " where \
 	" AND (h.until IS NULL OR h.until > clock_timestamp()))"
 
 /*
@@ -358,11 +358,11 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	" AND " NOBODY_IN_THE_WAY \
 	" ORDER BY c.priority DESC, c.id LIMIT " most " FOR UPDATE SKIP LOCKED"
 
-#define HEAD_OF_LANE(which) HEAD("$1::name", "$2", which, "$3", "($4, $5::oid)")
+#define HEAD_OF_LANE(which) HEAD("$1", "$2", which, "$3", "($4, $5::oid)")
 
 /* The heads of several lanes, one of each. */
 #define HEADS_OF_LANES(which) "SELECT h.id FROM unnest($1, $2, $3, $4) l (instance, group_jid, priority, id)," \
-	" LATERAL (SELECT c.id" HEAD("l.instance::name", "l.group_jid", which, "1", "($5, $6::oid)") ") h"
+	" LATERAL (SELECT c.id" HEAD("l.instance", "l.group_jid", which, "1", "($5, $6::oid)") ") h"
 
 /* Which index a lane is read by: all that is queued, or what is no addition. */
 #define ANY_ACTION " AND c.id > 0"
@@ -652,7 +652,7 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 static SqlStatement waiting = {
 	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i"
 	" WHERE i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
-	" AND i.instance = $1::name AND i.group_jid = $2 ORDER BY coalesce(i.next_attempt_at, i.updated_at), i.id LIMIT $3"
+	" AND i.instance = $1 AND i.group_jid = $2 ORDER BY coalesce(i.next_attempt_at, i.updated_at), i.id LIMIT $3"
 	" FOR UPDATE SKIP LOCKED",
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
@@ -660,7 +660,7 @@ static SqlStatement waiting = {
 static SqlStatement count_waiting = {
 	"SELECT count(*) FROM wawp.membership_intent i"
 	" WHERE i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
-	" AND i.instance = $1::name AND i.group_jid = $2",
+	" AND i.instance = $1 AND i.group_jid = $2",
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
@@ -709,7 +709,7 @@ intent_start_anew(void)
 
 static SqlStatement waiting_lanes = {
 	"SELECT instance::text, group_jid, min(coalesce(next_attempt_at, updated_at)) FROM wawp.membership_intent"
-	" WHERE state IN ('verifying', 'inviting', 'invited', 'pending_approval') AND (instance, group_jid) > ($1::name, $2)"
+	" WHERE state IN ('verifying', 'inviting', 'invited', 'pending_approval') AND (instance, group_jid) > ($1, $2)"
 	" GROUP BY instance, group_jid ORDER BY instance, group_jid LIMIT $3",
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
@@ -959,7 +959,7 @@ intent_next_expiry(void)
  */
 
 #define CAN_COME_UP " FROM wawp.membership_intent c" \
-	" WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1::name AND c.group_jid = $2" \
+	" WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1 AND c.group_jid = $2" \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY
@@ -1000,7 +1000,7 @@ intent_next_due(const LaneKey *lane)
 static SqlStatement next_other = {
 	"SELECT min(greatest(coalesce(c.not_before, '-infinity'), CASE WHEN " CLOCK_WAS_SET_BACK
 	"  THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))"
-	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.instance = $1::name AND c.group_jid = $2" NO_ADDITION
+	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.instance = $1 AND c.group_jid = $2" NO_ADDITION
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
 	" AND " ITS_TURN " AND " NOBODY_IN_THE_WAY,
 	2, {TEXTOID, TEXTOID}, NULL
@@ -1017,7 +1017,7 @@ intent_next_other(const LaneKey *lane)
 static SqlStatement lanes = {
 	"WITH RECURSIVE l AS ("
 	" (SELECT instance, group_jid FROM wawp.membership_intent WHERE state = 'queued' AND id > 0"
-	"  AND (instance, group_jid) > ($1::name, $2) ORDER BY instance, group_jid LIMIT 1)"
+	"  AND (instance, group_jid) > ($1, $2) ORDER BY instance, group_jid LIMIT 1)"
 	" UNION ALL SELECT n.instance, n.group_jid FROM l, LATERAL ("
 	"  SELECT i.instance, i.group_jid FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
 	"  AND (i.instance, i.group_jid) > (l.instance, l.group_jid)"
