@@ -63,7 +63,7 @@ is($asker->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'sen
 $requests = $sim->ctl(GET => 'count')->{count} - $requests;
 my $each = (rows_read() - $before) / $requests;
 cmp_ok($requests, '>=', 1000, '... as many as were waited for');
-cmp_ok($each, '<', 10 * $depth, '... each for few rows read, however long the queue is');
+cmp_ok($each, '<', $depth / 2, '... each for few rows read, however long the queue is');
 diag(sprintf 'a queue of %d in lanes of %d: %.0f rows read for each of %d requests', $lanes * $depth, $depth, $each, $requests);
 
 # a session with those plans, when the worker has looked at everybody it added
