@@ -26,7 +26,7 @@ my @cases = (
 	{ name => 'busier', latency => 1, pace => 60, reads => 60 },
 );
 my $node = WawpTest->node('main');
-my $session = WawpTest->session($node);
+my $owner = WawpTest->session($node);
 
 # Most of these requests that were under way at the same time.
 sub most_under_way
@@ -52,7 +52,10 @@ foreach my $case (@cases)
 		{ adds_per_minute => $case->{pace}, pace_jitter => 0, verify_delays => '3s,15s,60s', instance_id => uc $case->{name} });
 }
 
-# What every instance is asked for is asked at once.
+# What every instance is asked for is asked at once, by a role that may do nothing else.
+$owner->ask("CREATE ROLE ann LOGIN");
+$owner->ask("GRANT USAGE ON FOREIGN SERVER $_->{name} TO ann") foreach @cases;
+my $session = WawpTest->session($node, 'postgres', user => 'ann');
 my $names = join ', ', map { "'$_->{name}'" } @cases;
 my $asked = $session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance)
 	SELECT '12036308880' || to_char(i % @{[ GROUPS ]}, 'FM0000000') || '\@g.us', '1556' || to_char(i, 'FM0000000'), s
