@@ -197,14 +197,26 @@ cmp_ok($kb // 9**9**9, '<', 256 + 8 * 64 + 256, '... and the worker has not kept
 
 # ---- many who are looked for in few groups
 
-my ($crowd, $rooms) = (200, 4);
-$before = requests();
+my ($crowd, $rooms) = (1000, 4);
+
+# Those who wait, as often as they were read.
+sub waiting_read
+{
+	return ask("SELECT pg_stat_clear_snapshot(), idx_tup_read FROM pg_stat_user_indexes WHERE indexrelid = 'wawp.membership_intent_busy'::regclass") =~ s/.*\|//r;
+}
+
+$before = waiting_read();
 ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id)
 	SELECT '1203633' || lpad((i % $rooms)::text, 11, '0') || '\@g.us', '1561' || lpad(i::text, 7, '0'), 'looks', 'looks' FROM generate_series(1, $crowd) i");
 is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'looks' AND outcome = 'added'", $crowd, $limit), $crowd,
 	'many are looked for in few groups: all get in');
 my $reads = () = grep { $_->{path} =~ m{1203633\d{11}.*/participants$} && $_->{method} eq 'GET' } $sim->ledger;
 diag("$reads lists read for $crowd");
+# the worker tells of it when it has nothing to do
+ok(poll_until(sub { return waiting_read() >= $before + $crowd }), '... the last of them as well');
+my $each = (waiting_read() - $before) / $crowd;
+diag(sprintf 'each read %.0f times while they wait', $each);
+cmp_ok($each, '<', 40, '... and those who wait are not read again and again for one another');
 
 # ---- an audit log with a past
 
