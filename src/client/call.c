@@ -183,11 +183,15 @@ append_remark(const char *text, const char *remark)
 	return text ? psprintf("%s; %s", text, remark) : remark;
 }
 
-/* What to tell about an outcome: the answer's text, or why, or what it is. */
+/* Return the detail of an outcome: the answer's text, else a note, else the outcome's own text unless it is a success. */
 static const char *
 detail_of(OutcomeReading reading, const char *text)
 {
-	return text ? text : reading.note ? reading.note : outcome_complaint(reading.outcome);
+	const OutcomeInfo *info = outcome_info(reading.outcome);
+
+	if (text || reading.note)
+		return text ? text : reading.note;
+	return info->sqlstate ? info->text : NULL;
 }
 
 static CallVerdict

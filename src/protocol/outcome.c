@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * outcome.c
- *	  What an answer means.
+ *	  The meaning of an answer.
  *
- * Pure.  The one place that knows.  A number means different things at
- * different levels: HTTP 403 says that we are not an admin of the group, a
- * person's 403 that their privacy setting keeps us from adding them.  So every
- * rule names its level, and no code is read without one.
+ * Pure.  A number means different things at different levels: HTTP 403 says
+ * that we are not an admin of the group, a person's 403 that their privacy
+ * settings keep us from adding them.  So every rule names its level, and no code
+ * is read without one.
  *
- * Sources: whatsapp-membership.md, section 2 (the catalogue), wawp-api.md,
- * sections 3 and 6 (the numbers and the texts), design.md, section 5.
+ * The numbers and texts are those of WhatsApp's protocol as Baileys, whatsmeow,
+ * whatsapp-web.js and WAHA pass them on, and of Wawp's v2 documentation.
  *
  * IDENTIFICATION
  *	  src/protocol/outcome.c
@@ -28,7 +28,7 @@
 #define ANY (CHANGES | WAWP_OP_SEND | WAWP_OP_READ)
 #define NOT_ADD (ANY & ~WAWP_OP_ADD)
 
-/* Nothing is wrong: no error, no way out. */
+/* A success: no error, no hint. */
 #define GOOD(text) NULL, text, NULL
 
 static const OutcomeInfo outcomes[] = {
@@ -120,13 +120,13 @@ typedef struct CodeRule
 	int			operations;
 	int			code;
 	WawpOutcome outcome;
-	const char *note;			/* said when the answer has no text */
+	const char *note;			/* the detail if the answer has no text, or NULL */
 } CodeRule;
 
 #define CALL (LEVEL_HTTP | LEVEL_ENGINE)
 #define EVERY (LEVEL_PERSON | CALL)
 
-/* The first rule that fits holds. */
+/* The first rule that matches decides. */
 static const CodeRule code_rules[] = {
 	{LEVEL_PERSON, WAWP_OP_ADD, 200, WAWP_ADDED, NULL},
 	{LEVEL_PERSON, WAWP_OP_REMOVE, 200, WAWP_REMOVED, NULL},
@@ -175,7 +175,7 @@ typedef struct TextRule
 	WawpOutcome outcome;
 } TextRule;
 
-/* The first rule that fits holds; asked after the error's word, see below. */
+/* The first rule that matches decides; code_words come before them. */
 static const TextRule text_rules[] = {
 	{EVERY, "rate-overlimit", WAWP_RATE_LIMITED},
 	{EVERY, "rate limit", WAWP_RATE_LIMITED},
@@ -225,7 +225,7 @@ static const struct
 	{"rate_limited", WAWP_RATE_LIMITED},
 };
 
-/* Words that say no more than that something behind the API failed. */
+/* Words that say only that something behind the API failed. */
 static const char *const failure_words[] = {"wawp_upstream_error", "proxy_error"};
 
 static const struct
@@ -241,7 +241,7 @@ static const struct
 	{"send", WAWP_OP_SEND},
 };
 
-/* By OutcomeNext: what the worker does, for wawp.outcome_info. */
+/* By OutcomeNext: the next step, as wawp.outcome_info names it. */
 static const char *const next_steps[] = {
 	[NEXT_DONE] = "nothing",
 	[NEXT_LOOK] = "verify",
@@ -254,7 +254,7 @@ static const char *const next_steps[] = {
 	[NEXT_HOLD_INSTANCE] = "hold the instance",
 };
 
-/* By OutcomeAbout. */
+/* By OutcomeAbout, likewise. */
 static const char *const abouts[] = {
 	[ABOUT_PERSON] = "person",
 	[ABOUT_GROUP] = "group",
@@ -269,20 +269,6 @@ outcome_info(WawpOutcome outcome)
 	return &outcomes[outcome];
 }
 
-/* Returns what is wrong, for the detail of a result; NULL for a success. */
-const char *
-outcome_complaint(WawpOutcome outcome)
-{
-	return outcomes[outcome].sqlstate ? outcomes[outcome].text : NULL;
-}
-
-/* True if the outcome settles an intent by itself. */
-bool
-outcome_is_final(const OutcomeInfo *info)
-{
-	return info->next == NEXT_DONE || info->next == NEXT_FAIL;
-}
-
 const char *
 outcome_next_step(const OutcomeInfo *info)
 {
@@ -295,7 +281,7 @@ outcome_about(const OutcomeInfo *info)
 	return abouts[info->about];
 }
 
-/* The operation of that name; false when there is none. */
+/* Set *operation to the one of that name; false if there is none. */
 bool
 outcome_operation(const char *name, WawpOperation *operation)
 {
@@ -309,7 +295,7 @@ outcome_operation(const char *name, WawpOperation *operation)
 	return false;
 }
 
-/* The outcome with that label; false when there is none. */
+/* Set *outcome to the one with that label; false if there is none. */
 bool
 outcome_named(const char *name, WawpOutcome *outcome)
 {
@@ -332,9 +318,9 @@ outcome_operation_name(WawpOperation operation)
 	return NULL;
 }
 
-/* Does text contain the lower-case fragment, in any case? */
+/* True if the text contains the lower-case fragment, in any case. */
 static bool
-contains(const char *text, const char *fragment)
+text_contains(const char *text, const char *fragment)
 {
 	size_t		n = strlen(fragment);
 
@@ -348,11 +334,12 @@ static const TextRule *
 find_text_rule(Level level, const char *text)
 {
 	for (size_t i = 0; text && i < lengthof(text_rules); i++)
-		if ((text_rules[i].levels & level) && contains(text, text_rules[i].fragment))
+		if ((text_rules[i].levels & level) && text_contains(text, text_rules[i].fragment))
 			return &text_rules[i];
 	return NULL;
 }
 
+/* Fill in *reading by the first rule for a code at a level; false, and unchanged, if none matches. */
 static bool
 read_code(Level level, WawpOperation operation, int code, OutcomeReading *reading)
 {
@@ -374,7 +361,7 @@ read_code(Level level, WawpOperation operation, int code, OutcomeReading *readin
 }
 
 /*
- * What became of a person who has a number, or only a text (code 0).
+ * Return the meaning of a person's number, or of a text alone (code 0).
  *
  * inner_code: the number under a 421, else 0.  after_success: the same answer
  * has an earlier success; whatsapp-web.js hides every exception behind 400,
@@ -404,8 +391,8 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 }
 
 /*
- * True if the answer says that the API has no such route.  A 404 that is no
- * JSON comes from a proxy or a framework and is no statement about a group.
+ * True if the answer says that the API has no such route.  A 404 without JSON
+ * comes from a proxy or a framework and says nothing about a group.
  */
 bool
 outcome_is_missing_route(int http_status, const char *text, BodyKind body)
@@ -419,15 +406,15 @@ outcome_is_missing_route(int http_status, const char *text, BodyKind body)
 	if (http_status != 404 && http_status != 422)
 		return false;
 	for (size_t i = 0; text && i < lengthof(fragments); i++)
-		if (contains(text, fragments[i]))
+		if (text_contains(text, fragments[i]))
 			return true;
 	return false;
 }
 
 /*
- * What stands between us and the API may answer in its place.  These say so by
- * themselves, whatever they carry; of the others a status is the API's word
- * only with the API's kind of body.
+ * A proxy or gateway may answer in the API's place.  These statuses say so by
+ * themselves, whatever their body; any other status counts as the API's only
+ * with a body such as the API sends.
  */
 static const struct
 {
@@ -445,7 +432,7 @@ static const struct
 	{520, 530, "the API is not reached by its gateway"},
 };
 
-/* Why an answer is not the API's own; NULL when it may be. */
+/* Return why an answer is not the API's own; NULL if it may be. */
 static const char *
 outage_note(int http_status, BodyKind body)
 {
@@ -465,12 +452,11 @@ is_failure_word(const char *word)
 }
 
 /*
- * What became of a call that failed as a whole.
+ * Return the meaning of a call that failed as a whole.
  *
- * http_status: of the status line, or of the envelope when the status line
- * said 2xx; 0 when neither has one.  engine_code: WhatsApp's own number, out
- * of the error's text, else 0.  text: NULL when it is no message, such as a
- * page.
+ * http_status: of the status line, or of the envelope if the status line said
+ * 2xx; 0 if neither has one.  engine_code: WhatsApp's own number in the error's
+ * text, else 0.  text: NULL if it is no message, such as a page.
  */
 OutcomeReading
 outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
@@ -507,8 +493,8 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 }
 
 /*
- * Does a success's text say that the plan is used up?  Wawp's first version
- * reports it under "status": "success" (wawp-api.md, section 5.4).
+ * True if the text of a success says that the plan is used up: Wawp's first
+ * version reports that under "status": "success".
  */
 bool
 outcome_is_quota_text(const char *text)
