@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * instance.h
- *	  Wawp accounts: foreign servers, user mappings, who may use them.
+ *	  Wawp instances: foreign servers, user mappings and the permission to use them.
  *
  * IDENTIFICATION
  *	  src/client/instance.h
@@ -25,7 +25,7 @@ typedef enum InstanceAuth
 	AUTH_HEADER					/* the token in a header */
 } InstanceAuth;
 
-/* A server with the mapping that a role uses; in one memory context. */
+/* A server with the mapping of a role; in one memory context. */
 typedef struct WawpInstance
 {
 	Oid			serverid;
@@ -53,21 +53,21 @@ typedef struct WawpInstance
 	const char *quiet_hours;	/* NULL: none */
 } WawpInstance;
 
-/* What an intent needs to know of its instance. */
+/* The facts about an instance that an intent stores. */
 typedef struct InstanceRef
 {
 	const char *name;
 	const char *instance_id;
 } InstanceRef;
 
+/* instead of a role: nobody in particular, so there is no token */
+#define INSTANCE_OF_NOBODY ((Oid) OID_MAX)
+
 extern InstanceRef instance_choose(const char *name);
 extern const char *instance_only_usable(const char *hint);
 extern const char *instance_id_of(const char *name);
 extern WawpInstance *instance_resolve(const char *name, Oid roleid);
 extern WawpInstance *instance_describe(const char *name);
-/* Instead of a role: whoever asks, without a token. */
-#define INSTANCE_OF_NOBODY ((Oid) OID_MAX)
-
 extern ErrorData *instance_try(const char *name, Oid roleid, WawpInstance **instance);
 extern WawpInstance *instance_copy(const WawpInstance *instance);
 extern TimestampTz instance_quiet_until(const WawpInstance *instance, TimestampTz now);
