@@ -60,13 +60,13 @@ static const struct
 };
 
 /*
- * Return the delay after the `failures`-th failure in a row (from 1), without
- * a random part; in the unit of `first` and `longest`.
+ * Return the delay after the `failures`-th failure in a row, without a random
+ * part and in the unit of `first` and `longest`; 0 if nothing has failed.
  */
 int64
 backoff_delay(int64 first, int64 longest, int failures)
 {
-	int64		delay = first;
+	int64		delay = failures > 0 ? first : 0;
 
 	for (int n = 1; n < failures && delay < longest; n++)
 		delay *= 2;
@@ -90,7 +90,7 @@ retry_delay_ms(WawpOutcome outcome, int failures, int retry_after_s, double rand
 			continue;
 		if (outcome == WAWP_RATE_LIMITED && retry_after_s >= 0)
 			return retry_after_s * SECOND;
-		delay = backoff_delay(delays[i].first, delays[i].longest, failures);
+		delay = backoff_delay(delays[i].first, delays[i].longest, Max(failures, 1));
 		delay = delay / 2 + (int64) (delay / 2 * random);
 		return Max(delay, retry_after_s * SECOND);
 	}

@@ -27,7 +27,7 @@
  * MembersPast per group, so that a list that shrinks suddenly is recognised.
  */
 
-/* Whether one person is in one list. */
+/* The presence of one person in one list. */
 typedef enum Presence
 {
 	PRESENCE_UNKNOWN,			/* an entry of the list may be the person */
@@ -64,7 +64,7 @@ typedef enum MembersGap
 	MEMBERS_SHRUNK				/* it has suddenly shrunk, and no other confirms that */
 } MembersGap;
 
-/* Whether the requested change shows in the list. */
+/* The verdict of one list on a requested change. */
 typedef enum MembersVerdict
 {
 	VERDICT_UNKNOWN,
