@@ -82,7 +82,7 @@ compose_request(const WawpInstance *instance, const Endpoint *endpoint,
 				const CallRequest *request, HttpRequest *http)
 {
 	WireField	fields[CALL_MAX_FIELDS + 3];
-	bool		in_query = !endpoint->post || instance->auth == AUTH_QUERY;
+	bool		is_in_query = !endpoint->is_post || instance->auth == AUTH_QUERY;
 	int			ncredentials = put_credentials(instance, fields);
 	int			nfields = ncredentials + put_payload(endpoint, request, fields + ncredentials);
 	StringInfoData url;
@@ -92,14 +92,14 @@ compose_request(const WawpInstance *instance, const Endpoint *endpoint,
 	initStringInfo(&body);
 	appendStringInfo(&url, "%s%s", instance->base.origin, instance->base.path);
 	put_path(endpoint, request, &url);
-	if (in_query)
-		wire_put_query(&url, fields, endpoint->post ? ncredentials : nfields);
-	if (endpoint->post)
-		wire_put_body(&body, fields + (in_query ? ncredentials : 0),
-					  nfields - (in_query ? ncredentials : 0), request->people, request->npeople);
-	http->post = endpoint->post;
+	if (is_in_query)
+		wire_put_query(&url, fields, endpoint->is_post ? ncredentials : nfields);
+	if (endpoint->is_post)
+		wire_put_body(&body, fields + (is_in_query ? ncredentials : 0),
+					  nfields - (is_in_query ? ncredentials : 0), request->people, request->npeople);
+	http->is_post = endpoint->is_post;
 	http->url = url.data;
-	http->body = endpoint->post ? body.data : NULL;
+	http->body = endpoint->is_post ? body.data : NULL;
 	if (instance->auth == AUTH_HEADER)
 		http->secret_header = psprintf("access-token: %s", instance->access_token);
 }
@@ -114,7 +114,7 @@ start_request(const WawpInstance *instance, const Endpoint *endpoint, const Call
 		.timeout_ms = instance->timeout_ms,
 		.max_body = (size_t) wawp_max_response_size * 1024,
 		.may_reach_loopback = instance->may_reach_loopback,
-		.loopback_only = strcmp(instance->base.scheme, "https") != 0
+		.is_loopback_only = strcmp(instance->base.scheme, "https") != 0
 	};
 
 	compose_request(instance, endpoint, request, &http);
@@ -200,11 +200,11 @@ detail_of(OutcomeReading reading, const char *text)
 }
 
 /*
- * Return the verdict on a person's entry.  after_success: an earlier entry of the
+ * Return the verdict on a person's entry.  is_after_success: an earlier entry of the
  * same answer is a success.
  */
 static CallVerdict
-classify_person(WawpOperation operation, const WirePerson *person, int http_status, bool after_success)
+classify_person(WawpOperation operation, const WirePerson *person, int http_status, bool is_after_success)
 {
 	CallVerdict verdict = {
 		.jid = person->jid,
@@ -215,10 +215,10 @@ classify_person(WawpOperation operation, const WirePerson *person, int http_stat
 	};
 	OutcomeReading reading;
 
-	if (person->has_code || !(person->said_ok || person->listed_as_added))
+	if (person->has_code || !(person->has_success || person->is_listed_as_added))
 		reading = outcome_of_person(operation, person->has_code ? person->code : 0,
-									person->inner_code, person->text, after_success);
-	else if (person->listed_as_added)
+									person->inner_code, person->text, is_after_success);
+	else if (person->is_listed_as_added)
 		reading = outcome_of_person(operation, 200, 0, NULL, false);
 	else
 		reading = (OutcomeReading) {.outcome = WAWP_ACCEPTED};
@@ -236,15 +236,15 @@ classify_person(WawpOperation operation, const WirePerson *person, int http_stat
 static void
 classify_people(WawpOperation operation, const WireAnswer *answer, int http_status, CallReading *reading)
 {
-	bool		after_success = false;
+	bool		is_after_success = false;
 
 	reading->npeople = answer->npeople;
 	reading->people = palloc(sizeof(CallVerdict) * answer->npeople);
 	for (int i = 0; i < answer->npeople; i++)
 	{
-		reading->people[i] = classify_person(operation, &answer->people[i], http_status, after_success);
+		reading->people[i] = classify_person(operation, &answer->people[i], http_status, is_after_success);
 		if (answer->people[i].has_code && answer->people[i].code == 200)
-			after_success = true;
+			is_after_success = true;
 	}
 }
 

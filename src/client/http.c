@@ -89,9 +89,9 @@ struct HttpTransfer
 	size_t		limit;
 	size_t		header_bytes;
 	const char *ca_file;		/* the request's */
-	bool		post;
+	bool		is_post;
 	bool		may_reach_loopback;
-	bool		loopback_only;
+	bool		is_loopback_only;
 	/* set by callbacks */
 	bool		is_too_large;	/* a limit was passed */
 	bool		is_out_of_memory;
@@ -100,7 +100,7 @@ struct HttpTransfer
 	bool		is_connection_new;
 	bool		is_stale;		/* its connection is closed, nothing was sent */
 	bool		is_request_begun;
-	bool		done;
+	bool		is_done;
 	HttpResult	result;
 	char		error[CURL_ERROR_SIZE];
 	MemoryContextCallback release;
@@ -122,7 +122,7 @@ static struct
 	int			nsockets;
 	CURL	   *spare[MAX_SPARE_HANDLES];
 	int			nspare;
-	bool		broken;			/* the event queue refused a descriptor */
+	bool		is_broken;		/* the event queue refused a descriptor */
 	uint32		wait_event;
 }			engine;
 
@@ -318,7 +318,7 @@ on_socket(CURL *easy pg_attribute_unused(), curl_socket_t socket, int what,
 {
 	if (mux_watch(socket, what))
 		return 0;
-	engine.broken = true;
+	engine.is_broken = true;
 	return -1;
 }
 
@@ -339,7 +339,7 @@ engine_arm_timer(void)
 	if (engine.due_ms == 0 || (engine.armed_ms != 0 && engine.armed_ms <= engine.due_ms))
 		return;
 	if (!mux_set_timer(Max(engine.due_ms - clock_monotonic_ms(), 0)))
-		engine.broken = true;
+		engine.is_broken = true;
 	engine.armed_ms = engine.due_ms;
 }
 
@@ -443,7 +443,7 @@ static bool
 address_is_refused(const HttpTransfer *transfer, AddressKind kind)
 {
 	return kind == ADDRESS_LINK ||
-		(kind == ADDRESS_LOOPBACK ? !transfer->may_reach_loopback : transfer->loopback_only);
+		(kind == ADDRESS_LOOPBACK ? !transfer->may_reach_loopback : transfer->is_loopback_only);
 }
 
 /*
@@ -570,7 +570,7 @@ on_request(void *arg, char *remote_ip, char *local_ip pg_attribute_unused(),
 	HttpTransfer *transfer = arg;
 
 	transfer->is_address_refused = address_is_refused(transfer, address_kind_of_text(remote_ip));
-	transfer->is_resend_refused = transfer->post && transfer->is_request_begun;
+	transfer->is_resend_refused = transfer->is_post && transfer->is_request_begun;
 	transfer->is_stale = !transfer->is_request_begun && connection_is_closed(transfer, local_port);
 	if (transfer->is_address_refused || transfer->is_resend_refused || transfer->is_stale)
 		return CURL_PREREQFUNC_ABORT;
@@ -803,7 +803,7 @@ transfer_finish(HttpTransfer *transfer, CURLcode code)
 	result->tls_ms = (int) (tls / 1000);
 	result->first_byte_ms = (int) (first_byte / 1000);
 	result->total_ms = (int) (total / 1000);
-	transfer->done = true;
+	transfer->is_done = true;
 }
 
 /* Remove a transfer's easy handle from the engine and keep it for the next transfer. */
@@ -855,7 +855,7 @@ engine_give_up(void)
 		transfer_finish(transfer, CURLE_ABORTED_BY_CALLBACK);
 		transfer_detach(transfer);
 	}
-	engine.broken = false;
+	engine.is_broken = false;
 }
 
 /*
@@ -898,7 +898,7 @@ engine_collect(void)
 		transfer_finish(transfer, code);
 		transfer_detach(transfer);
 	}
-	if (engine.broken)
+	if (engine.is_broken)
 		engine_give_up();
 }
 
@@ -917,13 +917,13 @@ engine_pump(void)
 		if (events[i].socket == CURL_SOCKET_TIMEOUT)
 			engine.armed_ms = 0;
 		else if (curl_multi_socket_action(engine.multi, events[i].socket, events[i].what, &running) != CURLM_OK)
-			engine.broken = true;
+			engine.is_broken = true;
 	}
 	if (engine.due_ms != 0 && engine.due_ms <= clock_monotonic_ms())
 	{
 		engine.due_ms = 0;
 		if (curl_multi_socket_action(engine.multi, CURL_SOCKET_TIMEOUT, 0, &running) != CURLM_OK)
-			engine.broken = true;
+			engine.is_broken = true;
 	}
 	unfence_signals(&saved);
 	engine_collect();
@@ -1002,7 +1002,7 @@ transfer_set_message(HttpTransfer *transfer, const HttpRequest *request)
 	transfer_add_header(transfer, "Accept: application/json");
 	if (request->secret_header)
 		transfer_add_header(transfer, request->secret_header);
-	if (request->post)
+	if (request->is_post)
 	{
 		transfer_add_header(transfer, "Content-Type: application/json");
 		/* no waiting for "100 Continue" before a body */
@@ -1030,10 +1030,10 @@ http_start(const HttpRequest *request)
 
 	engine_open();
 	transfer->limit = request->max_body;
-	transfer->post = request->post;
+	transfer->is_post = request->is_post;
 	transfer->ca_file = request->ca_file;
 	transfer->may_reach_loopback = request->may_reach_loopback;
-	transfer->loopback_only = request->loopback_only;
+	transfer->is_loopback_only = request->is_loopback_only;
 	transfer->easy = engine.nspare > 0 ? engine.spare[--engine.nspare] : curl_easy_init();
 	if (transfer->easy == NULL)
 		engine_failed("libcurl has no handle for a transfer.");
@@ -1052,7 +1052,7 @@ http_start(const HttpRequest *request)
 		code = curl_multi_socket_action(engine.multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	unfence_signals(&saved);
 	if (code != CURLM_OK)
-		engine.broken = true;
+		engine.is_broken = true;
 	/* that may have ended other transfers, for which no further event would come */
 	engine_collect();
 	return transfer;
@@ -1069,7 +1069,7 @@ http_wait(HttpTransfer *transfer)
 	PG_TRY();
 	{
 		engine_pump();
-		while (!transfer->done)
+		while (!transfer->is_done)
 		{
 			int			events;
 
@@ -1120,7 +1120,7 @@ http_pump(void)
 const HttpResult *
 http_result(const HttpTransfer *transfer)
 {
-	return transfer->done ? &transfer->result : NULL;
+	return transfer->is_done ? &transfer->result : NULL;
 }
 
 /*

@@ -23,7 +23,7 @@ typedef struct HttpUrl
 
 typedef struct HttpRequest
 {
-	bool		post;			/* else GET */
+	bool		is_post;		/* else GET */
 	const char *url;			/* these four must live as long as the transfer */
 	const char *body;			/* JSON; NULL for GET */
 	const char *secret_header;	/* one more header line, or NULL */
@@ -32,7 +32,7 @@ typedef struct HttpRequest
 	int			timeout_ms;		/* in total, including connecting */
 	size_t		max_body;		/* bytes */
 	bool		may_reach_loopback; /* addresses of this machine are allowed */
-	bool		loopback_only;	/* no other addresses are allowed */
+	bool		is_loopback_only;	/* no other addresses are allowed */
 } HttpRequest;
 
 typedef enum HttpFate

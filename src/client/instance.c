@@ -176,7 +176,10 @@ check_duration(const OptionSpec *spec, const char *value)
 	return ms < spec->min || ms > spec->max ? "It is outside the accepted range." : NULL;
 }
 
-/* Read a comma-separated list of growing durations into delays (INSTANCE_MAX_DELAYS) and *count; false if it is none. */
+/*
+ * Read a comma-separated list of growing durations into delays, at most
+ * INSTANCE_MAX_DELAYS, and *count; false if it is none.
+ */
 static bool
 parse_delays(const OptionSpec *spec, const char *value, int *delays, int *count)
 {

@@ -36,7 +36,7 @@ typedef enum EndpointId
 typedef struct Endpoint
 {
 	EndpointId	id;				/* its own place in the table */
-	bool		post;			/* else GET */
+	bool		is_post;		/* else GET */
 	const char *path;			/* "%" is replaced by the group or another value */
 	const char *group_field;	/* the field that repeats the group, or NULL */
 	const char *what;			/* verb phrase: "could not <what>" */

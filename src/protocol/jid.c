@@ -50,7 +50,7 @@ typedef struct CodeRange
 	pg_wchar	first;
 	pg_wchar	last;
 	char		fold;			/* ASCII for `first`; FOLD_DROP = leave out */
-	bool		is_counting;		/* fold rises with the code point */
+	bool		is_counting;	/* fold rises with the code point */
 } CodeRange;
 
 /* Characters besides ASCII that occur in pasted numbers, and their ASCII form. */

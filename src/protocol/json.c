@@ -59,17 +59,17 @@ json_size_is_sane(const char *text, size_t len)
 {
 	int			depth = 0;
 	int			values = 1;
-	bool		in_string = false;
+	bool		is_in_string = false;
 
 	for (size_t i = 0; i < len; i++)
 	{
 		char		c = text[i];
 
-		if (in_string && c == '\\')
+		if (is_in_string && c == '\\')
 			i++;
 		else if (c == '"')
-			in_string = !in_string;
-		else if (in_string)
+			is_in_string = !is_in_string;
+		else if (is_in_string)
 			continue;
 		else if (c == '[' || c == '{')
 		{

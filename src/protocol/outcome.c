@@ -363,13 +363,13 @@ read_code(Level level, WawpOperation operation, int code, OutcomeReading *readin
 /*
  * Return the meaning of a person's number, or of a text alone (code 0).
  *
- * inner_code: the number under a 421, else 0.  after_success: the same answer
+ * inner_code: the number under a 421, else 0.  is_after_success: the same answer
  * has an earlier success; whatsapp-web.js hides every exception behind 400,
  * and after successes that exception is WhatsApp's rate limit (wwebjs#3646).
  */
 OutcomeReading
 outcome_of_person(WawpOperation operation, int code, int inner_code,
-				  const char *text, bool after_success)
+				  const char *text, bool is_after_success)
 {
 	OutcomeReading reading = {.outcome = WAWP_UNRECOGNISED};
 	const TextRule *rule;
@@ -385,7 +385,7 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 	rule = find_text_rule(LEVEL_PERSON, text);
 	if (rule)
 		reading.outcome = rule->outcome;
-	else if (code == 400 && after_success)
+	else if (code == 400 && is_after_success)
 		reading.outcome = WAWP_RATE_LIMITED;
 	return reading;
 }

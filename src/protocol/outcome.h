@@ -138,7 +138,7 @@ extern bool outcome_named(const char *name, WawpOutcome *outcome);
 extern bool outcome_operation(const char *name, WawpOperation *operation);
 extern const char *outcome_operation_name(WawpOperation operation);
 extern OutcomeReading outcome_of_person(WawpOperation operation, int code, int inner_code,
-										const char *text, bool after_success);
+										const char *text, bool is_after_success);
 extern OutcomeReading outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 										 const char *code_word, const char *text, BodyKind body);
 extern bool outcome_is_missing_route(int http_status, const char *text, BodyKind body);

@@ -315,7 +315,7 @@ body_beginning(const char *body, size_t len)
  * ---- in: what became of each person
  */
 
-/* Set the number and the word of one person's verdict: code, inner_code, said_ok. */
+/* Set the number and the word of one person's verdict: code, inner_code, has_success. */
 static void
 read_verdict(const JsonNode *node, WirePerson *person)
 {
@@ -333,10 +333,10 @@ read_verdict(const JsonNode *node, WirePerson *person)
 			person->has_code = true;
 		}
 		else if (means_success(json_node_text(value)))
-			person->said_ok = true;
+			person->has_success = true;
 	}
 	if (json_node_is(json_node_get(node, "success"), JSON_KIND_TRUE))
-		person->said_ok = true;
+		person->has_success = true;
 }
 
 /*
@@ -401,7 +401,7 @@ read_person(const JsonNode *node, const char *key)
 		person.has_code = true;
 		person.code = 200;
 	}
-	if (!person.has_code && !person.said_ok && code_in_text(person.text))
+	if (!person.has_code && !person.has_success && code_in_text(person.text))
 	{
 		person.has_code = true;
 		person.code = code_in_text(person.text);
@@ -413,7 +413,7 @@ read_person(const JsonNode *node, const char *key)
 static void
 add_person(WireAnswer *answer, WirePerson person)
 {
-	if (!person.has_code && !person.said_ok && !person.listed_as_added && !person.text)
+	if (!person.has_code && !person.has_success && !person.is_listed_as_added && !person.text)
 		return;
 	answer->people[answer->npeople++] = person;
 }
@@ -447,12 +447,12 @@ is_map_by_jid(const JsonNode *node)
 static void
 read_people_list(const JsonNode *list, WireAnswer *answer)
 {
-	bool		by_jid = is_map_by_jid(list);
+	bool		is_by_jid = is_map_by_jid(list);
 
 	expect_people(answer, list->count);
 	for (const JsonNode *child = list->first; child; child = child->next)
-		if (by_jid || json_node_is(child, JSON_KIND_OBJECT))
-			add_person(answer, read_person(child, by_jid ? child->key : NULL));
+		if (is_by_jid || json_node_is(child, JSON_KIND_OBJECT))
+			add_person(answer, read_person(child, is_by_jid ? child->key : NULL));
 }
 
 /* Append the people of {"added":["..."],"failed":[{"id","reason"}]} to answer->people. */
@@ -473,7 +473,7 @@ read_added_failed(const JsonNode *root, WireAnswer *answer)
 			WirePerson	person = read_person(child, NULL);
 			const JsonNode *reason = json_node_get(child, "reason");
 
-			person.listed_as_added = (i == 0);
+			person.is_listed_as_added = (i == 0);
 			if (i == 1 && json_node_int(reason, &person.code))
 				person.has_code = true;
 			add_person(answer, person);

@@ -34,8 +34,8 @@ typedef struct WirePerson
 	bool		has_code;
 	int			code;			/* the person's own number */
 	int			inner_code;		/* a second number under it, else 0 */
-	bool		said_ok;		/* a success without a number */
-	bool		listed_as_added;	/* is in a list named "added" */
+	bool		has_success;	/* a success without a number */
+	bool		is_listed_as_added;	/* is in a list named "added" */
 	bool		card_sent;		/* the engine sent its own invitation card */
 	bool		unaddressable;	/* cannot be messaged either */
 	const char *text;			/* message or reason, else NULL */

@@ -38,7 +38,10 @@
 /* in microseconds; a busy machine rarely wakes a process later than that */
 #define MOST_SLACK 10000
 
-/* Return the rate of so many requests a minute; its interval is rounded up, so that rounding adds no request to a window. */
+/*
+ * Return the rate of so many requests a minute; its interval is rounded up, so
+ * that rounding adds no request to a window.
+ */
 PaceRate
 pace_rate(double per_minute, int burst)
 {
