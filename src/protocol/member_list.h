@@ -80,7 +80,7 @@ typedef struct MembersCase
 	WawpOperation operation;	/* WAWP_OP_SEND: an invitation */
 	bool		was_invited;	/* an invitation was sent, the person has not joined yet */
 	WawpOutcome outcome;		/* of the request, by its answer */
-	bool		is_last;		/* no later list will be read for this case */
+	bool		is_last;		/* the last reading: the change has had the time it takes to show */
 } MembersCase;
 
 /* The verdict on a case, by one list. */

@@ -18,7 +18,7 @@
 /* The content of a membership or sending answer as a whole. */
 typedef enum WireKind
 {
-	WIRE_UNREADABLE,			/* neither JSON nor a sentence */
+	WIRE_UNREADABLE,			/* of no known form */
 	WIRE_OK,					/* a bare success that names nobody */
 	WIRE_REFUSED,				/* an error, under any HTTP status */
 	WIRE_PEOPLE,				/* a verdict per person */
