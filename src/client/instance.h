@@ -60,14 +60,14 @@ typedef struct InstanceRef
 	const char *instance_id;
 } InstanceRef;
 
-/* instead of a role: nobody in particular, so there is no token */
-#define INSTANCE_OF_NOBODY ((Oid) OID_MAX)
-
 extern InstanceRef instance_choose(const char *name);
 extern const char *instance_only_usable(const char *hint);
 extern const char *instance_id_of(const char *name);
 extern WawpInstance *instance_resolve(const char *name, Oid roleid);
 extern WawpInstance *instance_describe(const char *name);
+/* Instead of a role: whoever asks, without a token. */
+#define INSTANCE_OF_NOBODY ((Oid) OID_MAX)
+
 extern ErrorData *instance_try(const char *name, Oid roleid, WawpInstance **instance);
 extern WawpInstance *instance_copy(const WawpInstance *instance);
 extern TimestampTz instance_quiet_until(const WawpInstance *instance, TimestampTz now);
