@@ -40,10 +40,10 @@ static const OutcomeInfo outcomes[] = {
 		"the person is not in the group", NULL},
 	{WAWP_PROMOTED, "promoted", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person is an admin now")},
 	{WAWP_DEMOTED, "demoted", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person is no admin any more")},
-	{WAWP_ACCEPTED, "accepted", ABOUT_PERSON, SCOPE_PERSON, NEXT_LOOK, true, GOOD("the API said ok, nobody looked at the member list")},
+	{WAWP_ACCEPTED, "accepted", ABOUT_PERSON, SCOPE_PERSON, NEXT_LOOK, true, GOOD("the API accepted the request, the member list was not read")},
 	{WAWP_UNKNOWN_RESULT, "unknown_result", ABOUT_API, SCOPE_DOUBT, NEXT_LOOK, true, "08006",
 		"the request was sent and no usable answer came back",
-	"What became of the request is not known; look before asking again."},
+	"The request may have taken effect; check that before repeating it."},
 	{WAWP_PRIVACY_BLOCKED, "privacy_blocked", ABOUT_PERSON, SCOPE_PERSON, NEXT_INVITE, true, "55000",
 		"the person's privacy settings do not let us add them",
 	"Send the person the group's invite link."},
@@ -78,9 +78,9 @@ static const OutcomeInfo outcomes[] = {
 	"Make the account an admin of the group in WhatsApp."},
 	{WAWP_GROUP_NOT_FOUND, "group_not_found", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "42704",
 		"the API knows no such group",
-	"Is the account a member of the group? wawp_groups() lists its groups."},
+	"The account may not be a member of the group; wawp_groups() lists its groups."},
 	{WAWP_GROUP_LOCKED, "group_locked", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "55000",
-		"WhatsApp does not let the group take anybody for now", NULL},
+		"WhatsApp does not allow additions to the group for now", NULL},
 	{WAWP_LINK_UNAVAILABLE, "link_unavailable", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "55000",
 		"the group has no usable invite link", NULL},
 	{WAWP_RATE_LIMITED, "rate_limited", ABOUT_INSTANCE, SCOPE_CALL, NEXT_SLOW_DOWN, false, "53400",
@@ -101,7 +101,7 @@ static const OutcomeInfo outcomes[] = {
 		"the API refused the credentials",
 	"Check instance_id in CREATE SERVER and access_token in CREATE USER MAPPING."},
 	{WAWP_QUOTA_EXCEEDED, "quota_exceeded", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "53400",
-		"the account's plan does not allow it (any more)", NULL},
+		"the account's plan does not allow it or is used up", NULL},
 	{WAWP_THROTTLED, "throttled", ABOUT_INSTANCE, SCOPE_PERSON, NEXT_RETRY, false, "53400",
 		"the instance's pace does not allow it yet",
 	"Ask again at retry_at; adds_per_minute, adds_burst and adds_per_day set the pace."},
@@ -413,7 +413,7 @@ outcome_is_missing_route(int http_status, const char *text, BodyKind body)
 
 /*
  * A proxy or gateway may answer in the API's place.  These statuses say so by
- * themselves, whatever their body; any other status counts as the API's only
+ * themselves, with any body; any other status counts as the API's only
  * with a body such as the API sends.
  */
 static const struct

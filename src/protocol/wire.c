@@ -31,7 +31,7 @@
 extern void escape_json(StringInfo buf, const char *str);
 #endif
 
-/* of a body that is read as a message; whoever shows it redacts it, then shortens it */
+/* of a body that is read as a message; a caller that shows it redacts it, then shortens it */
 #define MAX_TEXT_BYTES (16 * 1024)
 
 /* the key of an engine's error that Wawp passes on */
