@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * compat.h
- *	  The only place that asks which PostgreSQL this is.  Included last.
+ *	  Differences between versions of PostgreSQL.  Included last.
  *
- * A test names the version with which something changed, and where it changed
- * twice the versions between; what is newer than all that were tried is refused
- * rather than taken for the last of them.
+ * The only file that tests the version.  A test names the version in which
+ * something changed.  A version newer than all that were tried is refused, as it
+ * may have changed again.
  *
  * IDENTIFICATION
  *	  src/compat.h
@@ -23,7 +23,7 @@
 #error "wawp is tested with PostgreSQL 15 to 19; to try a newer one: make COPT=-DWAWP_ANY_POSTGRES"
 #endif
 
-/* JSON parser actions answer since 16. */
+/* Since 16, JSON parser actions return a result. */
 #if PG_VERSION_NUM >= 160000
 #define JSON_ACTION JsonParseErrorType
 #define JSON_ACTION_DONE return JSON_SUCCESS
@@ -32,14 +32,14 @@
 #define JSON_ACTION_DONE return
 #endif
 
-/* Since 17 the caller may own the lexer; its strings stay palloc'd. */
+/* Since 17, the caller may own the lexer; its strings stay palloc'd. */
 #if PG_VERSION_NUM >= 170000
 #define wawp_json_lexer(json, len) makeJsonLexContextCstringLen(NULL, (json), (len), PG_UTF8, true)
 #else
 #define wawp_json_lexer(json, len) makeJsonLexContextCstringLen((json), (len), PG_UTF8, true)
 #endif
 
-/* The attribute changed its name and place with 18; as a prefix both work. */
+/* The attribute changed its name and place in 18; as a prefix both work. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
 #endif
@@ -76,14 +76,14 @@
 #define wawp_my_proc_number() MyProc->pgprocno
 #endif
 
-/* Custom wait events came with 17. */
+/* Custom wait events exist since 17. */
 #if PG_VERSION_NUM >= 170000
 #define wawp_wait_event(name) WaitEventExtensionNew(name)
 #else
 #define wawp_wait_event(name) PG_WAIT_EXTENSION
 #endif
 
-/* Another timeout since 17; for the process's own settings. */
+/* transaction_timeout exists since 17; turned off for the process's own transactions. */
 #if PG_VERSION_NUM >= 170000
 #define wawp_no_transaction_timeout() SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE)
 #else
@@ -106,7 +106,7 @@
 #define wawp_shmem_init_hash(name, size, info, flags) ShmemInitHash((name), (size), (size), (info), (flags))
 #endif
 
-/* What a signal handler was called with, to call another; 19 adds the sender. */
+/* The arguments of a signal handler, to call another one; 19 adds the sender. */
 #if PG_VERSION_NUM >= 190000
 #define WAWP_SIGNAL_VALUES postgres_signal_arg, pg_siginfo
 #else
@@ -120,7 +120,7 @@
 #define WAWP_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
-/* Virtual generated columns came with 18: tuples have no values for them. */
+/* Virtual generated columns exist since 18: tuples have no values for them. */
 #if PG_VERSION_NUM >= 180000
 #define wawp_is_virtual(attribute) ((attribute)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 #define wawp_expand_generated(column, table) expand_generated_columns_in_expr((Node *) (column), (table), 1)
@@ -131,8 +131,8 @@
 
 /*
  * Not a version, but a compiler's switch: under ASan (make asan) a box in
- * shared memory ends in a gap that no instrumented code may touch.  Poisoned
- * in the postmaster, so that all its children know.
+ * shared memory ends in a gap that no instrumented code may access.  It is
+ * poisoned in the postmaster, so that all its children inherit that.
  */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>

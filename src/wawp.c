@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * wawp.c
- *	  Puts people into WhatsApp groups and keeps the membership right.
+ *	  Library entry point: adds people to WhatsApp groups and maintains their membership.
  *
- * With shared_preload_libraries = 'wawp' everything works; without it only
- * the functions that do no I/O and the validator of foreign servers do, so
- * that dumps can be restored.
+ * All functions need shared_preload_libraries = 'wawp', except those that do no
+ * I/O and the validator of foreign servers, so that dumps can be restored
+ * without it.  _PG_init only registers parameters, hooks and shared memory.
  *
  * IDENTIFICATION
  *	  src/wawp.c
@@ -30,7 +30,7 @@ WAWP_MODULE_MAGIC;
 
 void		_PG_init(void);
 
-/* What modules keep in shared memory beside shmem.c's own. */
+/* Shared memory of modules other than shmem.c. */
 static const ShmemPart shmem_parts[] = {
 	{limiter_shmem_size, limiter_shmem_startup},
 	{relay_shmem_size, relay_shmem_startup},

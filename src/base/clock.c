@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * clock.c
- *	  What time it is, and waiting for another.
+ *	  The monotonic clock, and waiting by it.
  *
- * Waiting goes by the monotonic clock, so a step of the wall clock neither
- * prolongs nor cuts it.
+ * A step of the wall clock neither prolongs nor shortens a wait.  No state, no
+ * locks; a wait serves interrupts, so it may raise an error.
  *
  * IDENTIFICATION
  *	  src/base/clock.c
@@ -24,7 +24,7 @@
 
 #include "compat.h"
 
-/* Microseconds since some fixed moment of this boot; the same in all processes. */
+/* Return the microseconds since a fixed moment of this boot, the same in all processes. */
 int64
 clock_monotonic_us(void)
 {
@@ -40,14 +40,14 @@ clock_monotonic_ms(void)
 	return clock_monotonic_us() / 1000;
 }
 
-/* The monotonic time of a moment that is to come; one that has passed is now. */
+/* Return the monotonic time, in ms, of a moment in the future; of one in the past: now. */
 int64
 clock_monotonic_of(TimestampTz at)
 {
 	return clock_monotonic_ms() + Max((at - GetCurrentTimestamp()) / 1000, 0);
 }
 
-/* A time for people: to the second, rounded up, so that nothing happens before it.  Static memory. */
+/* Return a time as text, rounded up to the second, so that nothing happens before it; in static memory. */
 const char *
 clock_text(TimestampTz at)
 {
@@ -57,8 +57,8 @@ clock_text(TimestampTz at)
 }
 
 /*
- * Waits in a session until its latch is set or a time has come; cancel,
- * timeouts and barriers are served.  False: that time has passed.
+ * Wait in a session until its latch is set or a time has come; cancel, timeouts
+ * and barriers are served.  False if that time had passed already.
  */
 bool
 clock_wait_for_latch(int64 until_ms)
@@ -76,7 +76,7 @@ clock_wait_for_latch(int64 until_ms)
 	return true;
 }
 
-/* Waits in a session for a time, whatever sets its latch. */
+/* Wait in a session until a time, even if its latch is set before. */
 void
 clock_wait_until(int64 monotonic_ms)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * clock.h
- *	  What time it is, and waiting for another.
+ *	  The monotonic clock, and waiting by it.
  *
  * IDENTIFICATION
  *	  src/base/clock.h
@@ -13,7 +13,7 @@
 
 #include "datatype/timestamp.h"
 
-/* A time, in monotonic ms, that does not come. */
+/* a time that is never reached, in monotonic ms */
 #define CLOCK_NEVER PG_INT64_MAX
 
 extern int64 clock_monotonic_us(void);

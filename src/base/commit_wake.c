@@ -3,13 +3,14 @@
  * commit_wake.c
  *	  Wakes the worker when a transaction commits.
  *
- * What a transaction has changed for the worker (lanes that got rows, settings
- * of an instance) is remembered in the process and handed over in shared memory
- * with a latch, by callbacks that are registered once per process and cannot
- * fail.  A rollback forgets it.  A prepared transaction forgets it as well: its
- * rows are found by the worker's safety poll.
+ * The process notes the lanes for which a transaction changed something the
+ * worker acts on (rows of the queue, settings of an instance).  At commit they
+ * are handed over in shared memory and the worker's latch is set, by callbacks
+ * that are registered once per process and cannot fail.  A rollback discards
+ * them; so does PREPARE TRANSACTION, after which utility_hook.c wakes the worker.
  *
- * Memory: static, bounded by SHMEM_WAKE_LANES; more lanes mean a look at all.
+ * Memory: static, bounded by SHMEM_WAKE_LANES; with more lanes the worker
+ * rescans the whole queue.
  *
  * IDENTIFICATION
  *	  src/base/commit_wake.c
@@ -25,32 +26,34 @@
 
 #include "compat.h"
 
-/* What this transaction has asked the worker to look at. */
+/* Lanes that the worker is to be told of when this transaction commits. */
 static struct
 {
-	bool		registered;
-	bool		wake;
-	bool		has_committed;	/* and the worker is to be woken when locks are released */
+	bool		is_registered;
+	bool		has_request;	/* the worker is to be woken at commit */
+	bool		has_committed;	/* the worker is to be woken when locks are released */
 	bool		rescan;
 	int			nlanes;
 	LaneKey		lanes[SHMEM_WAKE_LANES];
 }			pending;
 
+/* Note a commit for commit_wake_on_release; discard everything at any other end. */
 static void
 commit_wake_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 {
 	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		return;
-	pending.has_committed = pending.wake && event == XACT_EVENT_COMMIT;
+	pending.has_committed = pending.has_request && event == XACT_EVENT_COMMIT;
 	if (pending.has_committed)
 		return;
-	pending.wake = pending.rescan = false;
+	pending.has_request = pending.rescan = false;
 	pending.nlanes = 0;
 }
 
 /*
- * Locks are released after the invalidations have been sent.  A worker that was
- * woken before that could read a server's old options out of its cache.
+ * Wake the worker when locks are released, which is after the invalidations
+ * have been sent.  A worker that was woken earlier could read a server's old
+ * options from its cache.
  */
 static void
 commit_wake_on_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level,
@@ -59,21 +62,21 @@ commit_wake_on_release(ResourceReleasePhase phase, bool is_commit, bool is_top_l
 	if (!pending.has_committed || phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_commit || !is_top_level)
 		return;
 	shmem_wake_worker(MyDatabaseId, pending.lanes, pending.nlanes, pending.rescan);
-	pending.has_committed = pending.wake = pending.rescan = false;
+	pending.has_committed = pending.has_request = pending.rescan = false;
 	pending.nlanes = 0;
 }
 
-/* Wakes the worker when this transaction commits, to look at a lane; NULL: at everything. */
+/* Wake the worker when this transaction commits, for a lane; NULL: for the whole queue. */
 void
 commit_wake_worker(const LaneKey *lane)
 {
-	if (!pending.registered)
+	if (!pending.is_registered)
 	{
 		RegisterXactCallback(commit_wake_on_xact_end, NULL);
 		RegisterResourceReleaseCallback(commit_wake_on_release, NULL);
 	}
-	pending.registered = true;
-	pending.wake = true;
+	pending.is_registered = true;
+	pending.has_request = true;
 	if (lane == NULL || pending.nlanes == SHMEM_WAKE_LANES)
 		pending.rescan = true;
 	else if (!pending.rescan &&

@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * encoding.c
- *	  Between the API's UTF-8 and the database's encoding.
+ *	  Conversion between the API's UTF-8 and the database's encoding.
+ *
+ * No locks; reads pg_conversion in the caller's transaction.  Results are in the
+ * current memory context, or the argument itself.
  *
  * IDENTIFICATION
  *	  src/base/encoding.c
@@ -16,10 +19,10 @@
 #include "mb/pg_wchar.h"
 
 /*
- * A text of the API in the database's encoding.  Characters that this encoding
- * does not have become "?": what was learnt from the network is worth more
- * than an emoji in it, so this never raises an error.  The input is valid
- * UTF-8; NULL stays NULL.
+ * Return a text of the API in the database's encoding.  Characters that this
+ * encoding does not have become "?", so that a result of the API is never lost
+ * because of an emoji in it; no error is raised.  The input is valid UTF-8; NULL
+ * stays NULL.
  */
 const char *
 text_to_server(const char *utf8)
@@ -54,9 +57,8 @@ text_to_server(const char *utf8)
 }
 
 /*
- * A template with its placeholders filled in, in the current context; cut to
- * so many characters.  Texts are UTF-8; what is filled in is not looked at for
- * placeholders.
+ * Return a template with its placeholders replaced, cut to max_chars characters.
+ * Texts are UTF-8; placeholders in the replacements are not replaced.
  */
 char *
 text_fill(const char *template, const TextPart *parts, int nparts, int max_chars)
@@ -86,8 +88,8 @@ text_fill(const char *template, const TextPart *parts, int nparts, int max_chars
 }
 
 /*
- * A text of the database for the API; NULL stays NULL.  In an SQL_ASCII
- * database nobody knows what it is, and it may not be UTF-8.
+ * Return a text of the database in UTF-8, for the API; NULL stays NULL.  In an
+ * SQL_ASCII database its encoding is not known, and it may not be UTF-8.
  */
 const char *
 text_from_server(const char *text)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * encoding.h
- *	  Between the API's UTF-8 and the database's encoding.
+ *	  Conversion between the API's UTF-8 and the database's encoding.
  *
  * IDENTIFICATION
  *	  src/base/encoding.h
@@ -11,7 +11,7 @@
 #ifndef WAWP_ENCODING_H
 #define WAWP_ENCODING_H
 
-/* What stands for a placeholder in a message. */
+/* A placeholder of a message and the text that replaces it. */
 typedef struct TextPart
 {
 	const char *placeholder;

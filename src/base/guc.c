@@ -3,8 +3,10 @@
  * guc.c
  *	  Configuration parameters.
  *
- * All of them, each defined once and defined always: the validator of foreign
- * servers reads wawp.allowed_hosts in sessions that did not preload us.
+ * Each is defined once, in every process that loads the library, also without
+ * shared_preload_libraries: the validator of foreign servers reads
+ * wawp.allowed_hosts there.  The exception is wawp.max_limiters, which is
+ * defined only when preloaded, as it can be set at server start only.
  *
  * IDENTIFICATION
  *	  src/base/guc.c
@@ -61,9 +63,10 @@ int			wawp_retention;
 int			wawp_audit_retention;
 int			wawp_audit_timeout;
 
+/* Check hook: a comma-separated list of host names. */
 static bool
-check_allowed_hosts(char **newval, void **extra pg_attribute_unused(),
-					GucSource source pg_attribute_unused())
+guc_check_allowed_hosts(char **newval, void **extra pg_attribute_unused(),
+						GucSource source pg_attribute_unused())
 {
 	char	   *copy = pstrdup(*newval);
 	List	   *hosts;
@@ -85,10 +88,10 @@ check_allowed_hosts(char **newval, void **extra pg_attribute_unused(),
 	return true;
 }
 
-/* It is part of every audit record, which has a place of fixed size in shared memory. */
+/* Check hook: the actor is part of every audit record, which has a fixed size in shared memory. */
 static bool
-check_actor(char **newval, void **extra pg_attribute_unused(),
-			GucSource source pg_attribute_unused())
+guc_check_actor(char **newval, void **extra pg_attribute_unused(),
+				GucSource source pg_attribute_unused())
 {
 	size_t		length = strlen(*newval);
 
@@ -101,10 +104,10 @@ check_actor(char **newval, void **extra pg_attribute_unused(),
 	return false;
 }
 
-/* The limiter reads its last day back from the log. */
+/* Check hook: the limiter is rebuilt from the last day of the log. */
 static bool
-check_audit_retention(int *newval, void **extra pg_attribute_unused(),
-					  GucSource source pg_attribute_unused())
+guc_check_audit_retention(int *newval, void **extra pg_attribute_unused(),
+						  GucSource source pg_attribute_unused())
 {
 	if (*newval == 0 || *newval >= MIN_AUDIT_RETENTION)
 		return true;
@@ -112,9 +115,9 @@ check_audit_retention(int *newval, void **extra pg_attribute_unused(),
 	return false;
 }
 
-/* Defines the parameters; runs once, when the library is loaded. */
-void
-guc_init(void)
+/* Define the parameters of calls and of the instances they use. */
+static void
+guc_define_calls(void)
 {
 	DefineCustomStringVariable("wawp.instance",
 							   "Names the Wawp instance used when a call does not.",
@@ -130,7 +133,7 @@ guc_init(void)
 							   &wawp_allowed_hosts,
 							   ALLOWED_HOSTS_DEFAULT,
 							   PGC_SIGHUP, GUC_LIST_INPUT,
-							   check_allowed_hosts, NULL, NULL);
+							   guc_check_allowed_hosts, NULL, NULL);
 
 	DefineCustomIntVariable("wawp.max_response_size",
 							"Sets the largest answer that is read from the Wawp API.",
@@ -147,15 +150,12 @@ guc_init(void)
 							5 * SECS_PER_MINUTE, 1, SECS_PER_DAY,
 							PGC_USERSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
+}
 
-	DefineCustomStringVariable("wawp.actor",
-							   "Names who is acting, for the audit log.",
-							   "What the application claims; the login role is recorded beside it.",
-							   &wawp_actor,
-							   "",
-							   PGC_USERSET, 0,
-							   check_actor, NULL, NULL);
-
+/* Define the parameters of the worker and of its queue. */
+static void
+guc_define_worker(void)
+{
 	/* the worker's own value counts; for superusers, so that ALTER DATABASE can set it */
 	DefineCustomBoolVariable("wawp.worker",
 							 "Lets the background worker serve the queue.",
@@ -183,7 +183,7 @@ guc_init(void)
 
 	DefineCustomIntVariable("wawp.member_list_cache",
 							"Sets how much memory a worker uses for member lists.",
-							"Beyond that the oldest are forgotten, and asked for again when they are needed.",
+							"Beyond that the oldest are dropped, and read again when they are needed.",
 							&wawp_member_list_cache,
 							MEMBER_LIST_CACHE_KB_DEFAULT, MEMBER_LIST_CACHE_KB_MIN, MEMBER_LIST_CACHE_KB_MAX,
 							PGC_SIGHUP, GUC_UNIT_KB,
@@ -198,12 +198,25 @@ guc_init(void)
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("wawp.inferred_suppression",
-							"Sets how long people are left in peace who seem to have left a group.",
-							"Member lists show it, nobody has said so.  Zero infers nothing.",
+							"Sets how long people who seem to have left a group stay on the opt-out list.",
+							"Holds for those whom member lists no longer show.  Zero infers nothing.",
 							&wawp_inferred_suppression,
 							INFERRED_SUPPRESSION_DEFAULT, 0, PG_INT32_MAX,
 							PGC_SIGHUP, GUC_UNIT_MIN,
 							NULL, NULL, NULL);
+}
+
+/* Define the parameters of the audit log. */
+static void
+guc_define_audit(void)
+{
+	DefineCustomStringVariable("wawp.actor",
+							   "Names who is acting, for the audit log.",
+							   "What the application claims; the login role is recorded beside it.",
+							   &wawp_actor,
+							   "",
+							   PGC_USERSET, 0,
+							   guc_check_actor, NULL, NULL);
 
 	DefineCustomIntVariable("wawp.audit_retention",
 							"Sets how long audit records are kept.",
@@ -211,7 +224,7 @@ guc_init(void)
 							&wawp_audit_retention,
 							0, 0, PG_INT32_MAX,
 							PGC_SIGHUP, GUC_UNIT_MIN,
-							check_audit_retention, NULL, NULL);
+							guc_check_audit_retention, NULL, NULL);
 
 	DefineCustomIntVariable("wawp.audit_timeout",
 							"Sets how long a call waits for its audit record to be committed.",
@@ -220,7 +233,15 @@ guc_init(void)
 							AUDIT_TIMEOUT_DEFAULT, AUDIT_TIMEOUT_MIN, PG_INT32_MAX,
 							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
+}
 
+/* Define the parameters; runs once, when the library is loaded. */
+void
+guc_init(void)
+{
+	guc_define_calls();
+	guc_define_worker();
+	guc_define_audit();
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("wawp.max_limiters",
 								"Sets how many accounts and groups can be paced at once.",

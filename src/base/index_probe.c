@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * index_probe.c
- *	  Is there such a row?  An index is asked, without a statement.
+ *	  Looks for a row in an index, without a statement.
  *
- * Most of what policy asks for each person is answered by "there is none"; a
- * look into the index costs a quarter of the statement that would say so.  A
- * probe sees what a statement in its place would see, rows of the statement
- * under way included.  It needs neither SPI nor another role, and checks no
- * permission: what it tells must not be handed to users.
+ * Most checks that are made for each person find no row, and reading the index
+ * costs a quarter of the statement that would find none.  A probe sees the rows
+ * that a statement in its place would see, including those of the statement that
+ * is running.  It needs neither SPI nor another role, and checks no permission:
+ * its result must not be shown to users.
  *
  * Locks on table and index are kept until the transaction ends, as a
- * statement's are.
+ * statement's are.  Nothing stays allocated.
  *
  * IDENTIFICATION
  *	  src/base/index_probe.c
@@ -34,8 +34,9 @@
 
 #include "compat.h"
 
+/* Return the equality function of a type that is probed. */
 static RegProcedure
-equality_of(Oid type)
+index_probe_equality(Oid type)
 {
 	switch (type)
 	{
@@ -49,20 +50,21 @@ equality_of(Oid type)
 	elog(ERROR, "no index is probed by type %u", type);
 }
 
+/* Fill in *key for the n-th column (from 0): equal to the probe's key, or null. */
 static void
-init_key(ScanKey key, Relation index, const Probe *probe, int n)
+index_probe_init_key(ScanKey key, Relation index, const Probe *probe, int n)
 {
 	if (index->rd_opcintype[n] == TEXTOID && probe->keys[n] == (Datum) 0)
 		ScanKeyEntryInitialize(key, SK_ISNULL | SK_SEARCHNULL, n + 1, InvalidStrategy, InvalidOid, InvalidOid,
 							   InvalidOid, (Datum) 0);
 	else
 		ScanKeyEntryInitialize(key, 0, n + 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[n],
-							   equality_of(index->rd_opcintype[n]), probe->keys[n]);
+							   index_probe_equality(index->rd_opcintype[n]), probe->keys[n]);
 }
 
-/* The first row that the index has for the keys, in *slot. */
+/* Store the first row of the index for the keys in *slot; false if there is none. */
 static bool
-scan(Relation table, Relation index, const Probe *probe, TupleTableSlot *slot)
+index_probe_scan(Relation table, Relation index, const Probe *probe, TupleTableSlot *slot)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	IndexScanDesc description = wawp_index_beginscan(table, index, snapshot, probe->nkeys);
@@ -70,7 +72,7 @@ scan(Relation table, Relation index, const Probe *probe, TupleTableSlot *slot)
 	bool		found;
 
 	for (int i = 0; i < probe->nkeys; i++)
-		init_key(&keys[i], index, probe, i);
+		index_probe_init_key(&keys[i], index, probe, i);
 	index_rescan(description, keys, probe->nkeys, NULL, 0);
 	found = index_getnext_slot(description, ForwardScanDirection, slot);
 	index_endscan(description);
@@ -78,8 +80,9 @@ scan(Relation table, Relation index, const Probe *probe, TupleTableSlot *slot)
 	return found;
 }
 
+/* Probe an index that is open; *value as in probe_first_int8 unless column is NULL. */
 static ProbeResult
-look_into(Relation table, Relation index, const Probe *probe, const char *column, int64 *value)
+index_probe_read(Relation table, Relation index, const Probe *probe, const char *column, int64 *value)
 {
 	TupleTableSlot *slot;
 	bool		found;
@@ -88,16 +91,19 @@ look_into(Relation table, Relation index, const Probe *probe, const char *column
 	if (!index->rd_index->indisvalid || index->rd_index->indcheckxmin)
 		return PROBE_UNKNOWN;
 	slot = table_slot_create(table, NULL);
-	found = scan(table, index, probe, slot);
+	found = index_probe_scan(table, index, probe, slot);
 	if (found && column)
 		*value = DatumGetInt64(slot_getattr(slot, get_attnum(RelationGetRelid(table), column), &is_null));
 	ExecDropSingleTupleTableSlot(slot);
 	return found ? PROBE_FOUND : PROBE_NONE;
 }
 
-/* *value: a bigint column of the row, unless column is NULL.  The index is looked for when the table's lock is there. */
+/*
+ * Open the table, then find and open the index under the table's lock, and
+ * probe it; *value as in probe_first_int8 unless column is NULL.
+ */
 static ProbeResult
-first(const Probe *probe, const char *column, int64 *value)
+index_probe_open(const Probe *probe, const char *column, int64 *value)
 {
 	Oid			schema = get_namespace_oid("wawp", false);
 	ProbeResult result = PROBE_UNKNOWN;
@@ -111,22 +117,23 @@ first(const Probe *probe, const char *column, int64 *value)
 	{
 		Relation	index = index_open(index_oid, AccessShareLock);
 
-		result = look_into(table, index, probe, column, value);
+		result = index_probe_read(table, index, probe, column, value);
 		index_close(index, NoLock);
 	}
 	table_close(table, NoLock);
 	return result;
 }
 
+/* Look for a row with the probe's keys. */
 ProbeResult
 probe_first(const Probe *probe)
 {
-	return first(probe, NULL, NULL);
+	return index_probe_open(probe, NULL, NULL);
 }
 
-/* *value: that column of the row, which is not null. */
+/* As probe_first; when a row is found, set *value to a bigint column of it, which is not null. */
 ProbeResult
 probe_first_int8(const Probe *probe, const char *column, int64 *value)
 {
-	return first(probe, column, value);
+	return index_probe_open(probe, column, value);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * index_probe.h
- *	  Is there such a row?  An index is asked, without a statement.
+ *	  Looks for a row in an index, without a statement.
  *
  * IDENTIFICATION
  *	  src/base/index_probe.h
@@ -17,10 +17,10 @@ typedef enum ProbeResult
 {
 	PROBE_NONE,
 	PROBE_FOUND,
-	PROBE_UNKNOWN				/* the index is missing or not valid: ask by a statement */
+	PROBE_UNKNOWN				/* the index is missing or not valid: a statement is needed */
 } ProbeResult;
 
-/* A table of schema wawp, one of its indexes, and what the index begins with. */
+/* A table of schema wawp, one of its indexes, and values of the index's first columns. */
 typedef struct Probe
 {
 	const char *table;

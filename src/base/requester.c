@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * requester.c
- *	  Who asks, from where, and whether the transaction lets them.
+ *	  Facts about the session that makes a request, and a check of its transaction.
  *
- * The facts of the session that an audit record shows beside what the
- * application claims.
+ * An audit record shows these facts beside what the application claims.  No
+ * locks; results are in the current memory context.
  *
  * IDENTIFICATION
  *	  src/base/requester.c
@@ -22,14 +22,14 @@
 
 #include "compat.h"
 
-/* The role that logged in, whatever SET ROLE or a definer's function made of it. */
+/* Return the role that logged in, regardless of SET ROLE and SECURITY DEFINER. */
 const char *
 asker_login_role(void)
 {
 	return GetUserNameFromId(GetSessionUserId(), false);
 }
 
-/* Address of this session's client; NULL on a Unix socket. */
+/* Return the address of this session's client; NULL on a Unix socket. */
 const char *
 asker_client_address(void)
 {
@@ -41,7 +41,7 @@ asker_client_address(void)
 	return call->isnull ? NULL : DatumGetCString(DirectFunctionCall1(inet_out, address));
 }
 
-/* Raises if the transaction is read-only: a function with an effect outside begins with it. */
+/* Raise an error if the transaction is read-only; every function with an effect outside begins with it. */
 void
 asker_require_read_write(FunctionCallInfo fcinfo)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * requester.h
- *	  Who asks, from where, and whether the transaction lets them.
+ *	  Facts about the session that makes a request, and a check of its transaction.
  *
  * IDENTIFICATION
  *	  src/base/requester.h

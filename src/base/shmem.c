@@ -1,15 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * shmem.c
- *	  What wawp's processes share.
+ *	  Shared memory of wawp's processes: worker slots, latches, wake lists.
  *
- * One struct, made while preloading, and what other modules keep beside it:
- * wawp.c names them, each says its size and makes its own.  The lock of
- * each field stands beside it in shmem.h.  A latch is only ever set under the
- * lock under which its owner withdraws it, so none is set that has gone.
+ * One struct, made while preloading; other modules keep their own structs beside
+ * it: wawp.c lists them, each states its size and initialises its part.  The
+ * lock of each field is noted beside it in shmem.h.  A latch is set only under
+ * the lock under which its owner withdraws it, so that no latch of an ended
+ * process is set.
  *
- * Nothing here raises an error or allocates, because waking happens in commit
- * callbacks.
+ * Functions take WawpShared.lock themselves; those that receive a WorkerSlot
+ * expect it to be held.  None raises an error or allocates, because waking
+ * happens in commit callbacks.
  *
  * IDENTIFICATION
  *	  src/base/shmem.c
@@ -27,14 +29,14 @@
 
 WawpShared *wawp_shared = NULL;
 
-static const ShmemPart *module_parts;	/* what other modules keep */
+static const ShmemPart *module_parts;	/* of other modules */
 static int	n_module_parts;
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 static void
-request_shmem(void)
+shmem_request(void)
 {
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
@@ -45,7 +47,7 @@ request_shmem(void)
 }
 
 static void
-startup_shmem(void)
+shmem_startup(void)
 {
 	bool		found;
 
@@ -67,21 +69,21 @@ startup_shmem(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
-/* Installs the hooks; while preloading only.  The parts are static. */
+/* Install the hooks; while preloading only.  The parts are static. */
 void
 shmem_init(const ShmemPart *parts, int nparts)
 {
 	module_parts = parts;
 	n_module_parts = nparts;
 	prev_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
+	shmem_request_hook = shmem_request;
 	prev_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	shmem_startup_hook = shmem_startup;
 }
 
-/* The slot of a database, taken if need be; NULL when all are. */
+/* Return the slot of a database, taking a free one if it has none; NULL if all are taken. */
 static WorkerSlot *
-find_slot(Oid dbid)
+shmem_find_slot(Oid dbid)
 {
 	WorkerSlot *unused = NULL;
 
@@ -102,8 +104,9 @@ find_slot(Oid dbid)
 	return unused;
 }
 
+/* Add lanes to the slot's wake list; if they do not fit, ask for a rescan. */
 static void
-add_lanes(WorkerSlot *slot, const LaneKey *lanes, int nlanes)
+slot_add_lanes(WorkerSlot *slot, const LaneKey *lanes, int nlanes)
 {
 	if (slot->nlanes + nlanes > SHMEM_WAKE_LANES)
 		slot->rescan = true;
@@ -114,9 +117,9 @@ add_lanes(WorkerSlot *slot, const LaneKey *lanes, int nlanes)
 	}
 }
 
-/* Wakes the worker of a slot, or the launcher when none runs. */
+/* Wake the worker of a slot, or the launcher if none runs. */
 static void
-wake(WorkerSlot *slot)
+slot_wake(WorkerSlot *slot)
 {
 	slot->wanted = true;
 	if (slot->pid != 0 && slot->latch)
@@ -126,9 +129,9 @@ wake(WorkerSlot *slot)
 }
 
 /*
- * Tells a database's worker that lanes got new intents, or that anything may
- * have changed.  Asks for a worker when none runs.  False: all slots are
- * taken.
+ * Tell a database's worker that lanes got new intents, or that anything may
+ * have changed (rescan).  Requests a worker if none runs.  False if all slots
+ * are taken.
  */
 bool
 shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan)
@@ -138,55 +141,48 @@ shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan)
 	if (wawp_shared == NULL)
 		return false;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
-	slot = find_slot(dbid);
+	slot = shmem_find_slot(dbid);
 	if (slot)
 	{
 		slot->rescan |= rescan;
-		add_lanes(slot, lanes, nlanes);
-		wake(slot);
+		slot_add_lanes(slot, lanes, nlanes);
+		slot_wake(slot);
 	}
 	LWLockRelease(wawp_shared->lock);
 	return slot != NULL;
 }
 
-/* Tells a database's worker that a session has posted a record. */
+/* Tell a database's worker that a session has posted a record; false if all slots are taken. */
 bool
 shmem_bring_mail(Oid dbid)
 {
 	WorkerSlot *slot;
 
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
-	slot = find_slot(dbid);
+	slot = shmem_find_slot(dbid);
 	if (slot)
 	{
 		slot->mail = true;
-		wake(slot);
+		slot_wake(slot);
 	}
 	LWLockRelease(wawp_shared->lock);
 	return slot != NULL;
 }
 
-/* Asks the launcher for a worker of that database. */
-bool
-shmem_want_worker(Oid dbid)
-{
-	return shmem_wake_worker(dbid, NULL, 0, true);
-}
-
-/* Nobody can connect there: gives up a slot that no worker has. */
+/* Free the slot of a database to which nobody can connect, unless a worker has it. */
 void
 shmem_forget_database(Oid dbid)
 {
 	WorkerSlot *slot;
 
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
-	slot = find_slot(dbid);
+	slot = shmem_find_slot(dbid);
 	if (slot && slot->pid == 0 && slot->bars == 0)
 		memset(slot, 0, sizeof(WorkerSlot));
 	LWLockRelease(wawp_shared->lock);
 }
 
-/* Does the limiter, new since the server's start, not know this database yet? */
+/* True if the limiter does not know this database's last day yet. */
 bool
 shmem_needs_replay(Oid dbid)
 {
@@ -194,27 +190,29 @@ shmem_needs_replay(Oid dbid)
 	bool		needs;
 
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
-	slot = find_slot(dbid);
+	slot = shmem_find_slot(dbid);
 	needs = slot && !slot->replayed;
 	LWLockRelease(wawp_shared->lock);
 	return needs;
 }
 
+/* Record that the limiter knows this database's last day. */
 void
 shmem_note_replay(Oid dbid)
 {
 	WorkerSlot *slot;
 
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
-	slot = find_slot(dbid);
+	slot = shmem_find_slot(dbid);
 	if (slot)
 		slot->replayed = true;
 	LWLockRelease(wawp_shared->lock);
 }
 
 /*
- * Keeps the worker out of a database until shmem_admit_worker.  Returns the
- * process that must end first, 0 when none runs.
+ * Keep the worker out of a database until shmem_admit_worker.  Returns the
+ * process that must end first, 0 if none runs.  is_first_call: later calls only
+ * ask for the process again.
  */
 pid_t
 shmem_bar_worker(Oid dbid, bool is_first_call)
@@ -223,7 +221,7 @@ shmem_bar_worker(Oid dbid, bool is_first_call)
 	pid_t		pid = 0;
 
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
-	slot = find_slot(dbid);
+	slot = shmem_find_slot(dbid);
 	if (slot)
 	{
 		slot->bars += is_first_call ? 1 : 0;
@@ -234,8 +232,8 @@ shmem_bar_worker(Oid dbid, bool is_first_call)
 }
 
 /*
- * Lets a worker in again, and has one started where one was.  A database that
- * is gone, or was barred for nothing, leaves its slot.
+ * Let a worker in again, and request one if there was one before.  The slot is
+ * freed if the database is gone or no worker was involved.
  */
 void
 shmem_admit_worker(Oid dbid, bool is_gone, bool had_worker)
@@ -243,7 +241,7 @@ shmem_admit_worker(Oid dbid, bool is_gone, bool had_worker)
 	WorkerSlot *slot;
 
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
-	slot = find_slot(dbid);
+	slot = shmem_find_slot(dbid);
 	if (slot)
 	{
 		slot->bars = Max(slot->bars - 1, 0);
@@ -256,7 +254,7 @@ shmem_admit_worker(Oid dbid, bool is_gone, bool had_worker)
 	LWLockRelease(wawp_shared->lock);
 }
 
-/* The worker of a database; 0 when none runs. */
+/* Return the process of a database's worker; 0 if none runs. */
 pid_t
 shmem_worker_pid(Oid dbid)
 {
@@ -270,7 +268,7 @@ shmem_worker_pid(Oid dbid)
 	return pid;
 }
 
-/* Copies a database's slot, zeroes when it has none.  True if the launcher runs. */
+/* Copy a database's slot to *copy, zeros if it has none.  True if the launcher runs. */
 bool
 shmem_read_slot(Oid dbid, WorkerSlot *copy)
 {
@@ -286,7 +284,10 @@ shmem_read_slot(Oid dbid, WorkerSlot *copy)
 	return has_launcher;
 }
 
-/* Lets the worker serve so much although it is off; 0: another call does. */
+/*
+ * Let the worker serve so many requests, until a monotonic time in ms, although
+ * it is off.  Returns the permit's number; 0 if another call has a permit.
+ */
 int64
 shmem_give_permit(Oid dbid, int64 requests, int64 until)
 {
@@ -295,7 +296,7 @@ shmem_give_permit(Oid dbid, int64 requests, int64 until)
 	int64		given = 0;
 
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
-	slot = find_slot(dbid);
+	slot = shmem_find_slot(dbid);
 	if (slot && !slot->permit)
 	{
 		slot->permit = true;
@@ -309,6 +310,7 @@ shmem_give_permit(Oid dbid, int64 requests, int64 until)
 	return given;
 }
 
+/* True while that permit is not used up. */
 bool
 shmem_has_permit(Oid dbid, int64 number)
 {
@@ -322,13 +324,14 @@ shmem_has_permit(Oid dbid, int64 number)
 	return permit;
 }
 
+/* End that permit, unless another has replaced it. */
 void
 shmem_end_permit(Oid dbid, int64 number)
 {
 	WorkerSlot *slot;
 
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
-	slot = find_slot(dbid);
+	slot = shmem_find_slot(dbid);
 	if (slot && slot->permit_number == number)
 		slot->permit = false;
 	LWLockRelease(wawp_shared->lock);

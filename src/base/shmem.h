@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * shmem.h
- *	  What wawp's processes share.
+ *	  Shared memory of wawp's processes: worker slots, latches, wake lists.
  *
  * IDENTIFICATION
  *	  src/base/shmem.h
@@ -21,17 +21,17 @@
 
 /* databases of one cluster that can have a worker */
 #define SHMEM_SLOTS 64
-/* lanes named at a wake; more than that and the worker looks for itself */
+/* lanes in a wake list; with more the worker rescans its queue */
 #define SHMEM_WAKE_LANES 32
 
-/* The unit of pacing and ordering: a group of an instance. */
+/* A lane, the unit of pacing and ordering: a group of an instance. */
 typedef struct LaneKey
 {
 	NameData	instance;
 	char		group[JID_SIZE];
 } LaneKey;
 
-/* Parts of a worker's work that fail and succeed for reasons of their own. */
+/* Parts of a worker's work that fail and succeed independently. */
 typedef enum WorkerPart
 {
 	PART_CYCLE,					/* serving the queue */
@@ -42,14 +42,14 @@ typedef enum WorkerPart
 #define WORKER_PARTS 3
 #define TROUBLE_BYTES 256
 
-/* How a part of a worker's work fails: worker_status.c. */
+/* Errors of one part of a worker's work; written and read by worker_status.c. */
 typedef struct WorkerTrouble
 {
-	int			errors;			/* in a row; 0: it never failed */
+	int			errors;			/* in a row; 0: none since the start */
 	int			sqlstate;
 	TimestampTz since;
 	int64		failed_ms;		/* monotonic */
-	int64		succeeded_ms;	/* monotonic; before failed_ms: it fails */
+	int64		succeeded_ms;	/* monotonic; before failed_ms: the part is failing */
 	char		message[TROUBLE_BYTES];
 } WorkerTrouble;
 
@@ -59,26 +59,26 @@ typedef struct WorkerSlot
 	Oid			dbid;			/* InvalidOid: free */
 	pid_t		pid;			/* 0: no worker runs */
 	Latch	   *latch;			/* of that worker */
-	bool		wanted;			/* told something that no worker has taken up */
+	bool		wanted;			/* there is news that no worker has taken up */
 	bool		was_told_to_end;	/* the last worker was; it did not fail */
-	bool		died_blamelessly;	/* ... and could not say so in the rows it was sending */
+	bool		died_blamelessly;	/* ... in the middle of a transaction: do not count a crash */
 	bool		serving;		/* the worker found the extension */
 	bool		replayed;		/* the limiter knows this database's last day */
 	bool		has_no_process; /* the server had none free for it */
-	bool		is_off;			/* the worker's own wawp.worker */
+	bool		is_off;			/* by the worker's own wawp.worker */
 	TimestampTz started_at;
 	TimestampTz last_cycle_at;	/* that committed */
 	int			in_flight;		/* requests claimed or under way */
 	WorkerTrouble troubles[WORKER_PARTS];
-	int			bars;			/* statements that keep the worker out */
-	bool		permit;			/* CALL wawp_drain() waits; serve although off */
+	int			bars;			/* number of statements that keep the worker out */
+	bool		permit;			/* a CALL wawp_drain() waits: serve although off */
 	int64		permit_number;	/* of the call that has it */
-	int64		permit_requests;	/* how many more requests it allows */
+	int64		permit_requests;	/* requests that it still allows */
 	int64		permit_until;	/* monotonic ms */
 	bool		mail;			/* sessions have posted records */
-	bool		rescan;			/* look at the whole queue */
+	bool		rescan;			/* read the whole queue */
 	int			nlanes;
-	LaneKey		lanes[SHMEM_WAKE_LANES];	/* got new intents */
+	LaneKey		lanes[SHMEM_WAKE_LANES];	/* those with new intents */
 } WorkerSlot;
 
 typedef struct WawpShared
@@ -87,13 +87,13 @@ typedef struct WawpShared
 	LWLock	   *limiter_lock;	/* guards limiter.c's table */
 	LWLock	   *relay_lock;		/* guards the boxes */
 	Latch	   *launcher_latch; /* NULL: no launcher runs */
-	bool		limiter_is_rebuilt; /* every database's last day is known; only ever set */
+	bool		limiter_is_rebuilt; /* every database's last day is known; never unset */
 	WorkerSlot	slots[SHMEM_SLOTS];
 } WawpShared;
 
 extern WawpShared *wawp_shared; /* NULL: not preloaded */
 
-/* What a module keeps in shared memory by itself; startup runs with AddinShmemInitLock held, once per process. */
+/* A module's own shared memory; startup runs with AddinShmemInitLock held, once per process. */
 typedef struct ShmemPart
 {
 	Size		(*size) (void);
@@ -102,7 +102,6 @@ typedef struct ShmemPart
 
 extern void shmem_init(const ShmemPart *parts, int nparts);
 extern bool shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan);
-extern bool shmem_want_worker(Oid dbid);
 extern bool shmem_bring_mail(Oid dbid);
 extern void shmem_forget_database(Oid dbid);
 extern bool shmem_needs_replay(Oid dbid);
@@ -115,5 +114,12 @@ extern void shmem_end_permit(Oid dbid, int64 number);
 extern void shmem_wake_launcher(void);
 extern pid_t shmem_bar_worker(Oid dbid, bool is_first_call);
 extern void shmem_admit_worker(Oid dbid, bool is_gone, bool had_worker);
+
+/* Request a worker for a database; false if all slots are taken. */
+static inline bool
+shmem_want_worker(Oid dbid)
+{
+	return shmem_wake_worker(dbid, NULL, 0, true);
+}
 
 #endif							/* WAWP_SHMEM_H */

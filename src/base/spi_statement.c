@@ -3,15 +3,16 @@
  * spi_statement.c
  *	  Prepared statements inside the server.
  *
- * State modules write their SQL as static SqlStatement tables; this file
- * prepares each once per process and runs it, and is the only one that calls
- * SPI (but for trigger.c's query on the user's table).  The caller has begun
- * as the owner or as the role it is; rows are valid until the next statement,
- * and what is read from them lives in SPI's procedure context.
+ * Modules of tables/ and others write their SQL as static SqlStatements; this
+ * file prepares each once per process and runs it, and is the only one that
+ * calls SPI, except for trigger.c's query on the user's table.  The caller has
+ * called sqlrun_begin_as_owner() or sqlrun_begin_as_caller().  Rows are valid
+ * until the next statement; values read from them live in SPI's procedure
+ * context.
  *
  * Names in statements are resolved in pg_catalog only: sqlrun_begin_as_*() pins
- * search_path, since a kept plan is analyzed again under the path of the moment,
- * and a statement is refused where it is not pinned.
+ * search_path, since a kept plan is analyzed again under the current path, and
+ * a statement is refused if it is not pinned.
  *
  * IDENTIFICATION
  *	  src/base/spi_statement.c
@@ -40,14 +41,14 @@
 
 #include "compat.h"
 
-/* Nobody but a superuser can put anything into pg_catalog; pg_temp comes first unless named. */
+/* only superusers can create objects in pg_catalog; pg_temp comes first unless it is listed */
 #define PINNED_SEARCH_PATH "pg_catalog, pg_temp"
 
 /*
  * ---- acting as the extension's owner, or as the role that calls
  */
 
-/* The extension's owner; InvalidOid when the database does not have it. */
+/* Return the extension's owner; InvalidOid if the database does not have the extension. */
 Oid
 sqlrun_owner(void)
 {
@@ -68,13 +69,13 @@ sqlrun_owner(void)
 }
 
 static void
-set_locally(const char *name, const char *value)
+set_local_parameter(const char *name, const char *value)
 {
 	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 /*
- * Connects to SPI as the current role, with the pinned search path.  An error
+ * Connect to SPI as the current role, with the pinned search path.  An error
  * undoes all of it with its (sub)transaction.
  */
 SqlOwner
@@ -84,13 +85,13 @@ sqlrun_begin_as_caller(void)
 
 	GetUserIdAndSecContext(&before.userid, &before.security);
 	before.guc_level = NewGUCNestLevel();
-	set_locally("search_path", PINNED_SEARCH_PATH);
+	set_local_parameter("search_path", PINNED_SEARCH_PATH);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	return before;
 }
 
-/* The same as the extension's owner. */
+/* Likewise, as the extension's owner. */
 SqlOwner
 sqlrun_begin_as_owner(void)
 {
@@ -98,12 +99,12 @@ sqlrun_begin_as_owner(void)
 
 	SetUserIdAndSecContext(sqlrun_owner(), before.security | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
-	set_locally("plan_cache_mode", "auto");
-	/* a plan made while the queue was empty is kept while it grows to millions */
-	set_locally("enable_seqscan", "off");
-	set_locally("enable_bitmapscan", "off");
-	/* which would make the few plans without an index look costly */
-	set_locally("jit", "off");
+	set_local_parameter("plan_cache_mode", "auto");
+	/* a plan made while the queue is empty is kept when it has millions of rows */
+	set_local_parameter("enable_seqscan", "off");
+	set_local_parameter("enable_bitmapscan", "off");
+	/* the few plans without an index have high costs now, which would trigger it */
+	set_local_parameter("jit", "off");
 	return before;
 }
 
@@ -125,8 +126,9 @@ sqlrun_end_as_owner(const SqlOwner *before)
  * ---- statements
  */
 
+/* Append an argument. */
 static void
-add(SqlArgs *args, Datum value, bool is_null)
+args_append(SqlArgs *args, Datum value, bool is_null)
 {
 	Assert(args->n < SQLRUN_MAX_ARGS);
 	args->values[args->n] = value;
@@ -137,44 +139,44 @@ add(SqlArgs *args, Datum value, bool is_null)
 void
 sqlrun_int8(SqlArgs *args, int64 value)
 {
-	add(args, Int64GetDatum(value), false);
+	args_append(args, Int64GetDatum(value), false);
 }
 
-/* 0 is NULL. */
+/* Append a bigint; 0 is NULL. */
 void
 sqlrun_id(SqlArgs *args, int64 value)
 {
-	add(args, Int64GetDatum(value), value == 0);
+	args_append(args, Int64GetDatum(value), value == 0);
 }
 
 void
 sqlrun_int4(SqlArgs *args, int value, bool is_known)
 {
-	add(args, Int32GetDatum(value), !is_known);
+	args_append(args, Int32GetDatum(value), !is_known);
 }
 
-/* NULL is NULL. */
+/* Append a text; NULL is NULL. */
 void
 sqlrun_text(SqlArgs *args, const char *value)
 {
-	add(args, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
+	args_append(args, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
 }
 
-/* 0 is NULL. */
+/* Append a timestamptz; 0 is NULL. */
 void
 sqlrun_time(SqlArgs *args, TimestampTz value)
 {
-	add(args, TimestampTzGetDatum(value), value == 0);
+	args_append(args, TimestampTzGetDatum(value), value == 0);
 }
 
-/* A value of the argument's own type; 0 is NULL. */
+/* Append a value of the argument's own type; 0 is NULL. */
 void
 sqlrun_datum(SqlArgs *args, Datum value)
 {
-	add(args, value, value == (Datum) 0);
+	args_append(args, value, value == (Datum) 0);
 }
 
-/* Values of that type as an array; nulls may be NULL. */
+/* Append values of that type as an array; nulls may be NULL. */
 void
 sqlrun_array(SqlArgs *args, Datum *values, bool *nulls, int n, Oid type)
 {
@@ -184,13 +186,13 @@ sqlrun_array(SqlArgs *args, Datum *values, bool *nulls, int n, Oid type)
 	char		align;
 
 	get_typlenbyvalalign(type, &len, &byval, &align);
-	add(args, PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, type, len, byval, align)), false);
+	args_append(args, PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, type, len, byval, align)), false);
 }
 
 void
 sqlrun_bool(SqlArgs *args, bool value)
 {
-	add(args, BoolGetDatum(value), false);
+	args_append(args, BoolGetDatum(value), false);
 }
 
 static void
@@ -200,9 +202,12 @@ require_pinned_path(const char *text)
 		elog(ERROR, "search_path is not pinned for \"%s\"", text);
 }
 
-/* One plan for all arguments: planning a claim anew takes ten times as long as the claim. */
+/*
+ * Prepare a statement at its first use and keep it in statement->plan.  One plan
+ * for all arguments: planning a claim takes ten times as long as the claim.
+ */
 static void
-prepare(SqlStatement *statement)
+statement_prepare(SqlStatement *statement)
 {
 	SPIPlanPtr	plan;
 
@@ -214,14 +219,14 @@ prepare(SqlStatement *statement)
 	statement->plan = plan;
 }
 
-/* Runs a statement; returns how many rows it gave or touched. */
+/* Run a statement; returns the number of rows that it returned or changed. */
 uint64
 sqlrun(SqlStatement *statement, const SqlArgs *args)
 {
 	return sqlrun_seeing(statement, args, InvalidSnapshot);
 }
 
-/* The same by a snapshot of its own, for what a transaction's old one must not hide. */
+/* Likewise with a snapshot of its own, to see rows that the transaction's older one does not show. */
 uint64
 sqlrun_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
 {
@@ -229,7 +234,7 @@ sqlrun_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
 
 	Assert((args ? args->n : 0) == statement->nargs);
 	require_pinned_path(statement->text);
-	prepare(statement);
+	statement_prepare(statement);
 	result = SPI_execute_snapshot(statement->plan, args ? (Datum *) args->values : NULL,
 								  args ? args->nulls : NULL, snapshot, InvalidSnapshot, false, true, 0);
 	if (result < 0)
@@ -238,8 +243,8 @@ sqlrun_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
 }
 
 /*
- * Runs a query and hands its rows over in portions, so that a long result is
- * never in memory as a whole.  take may run other statements once it has read
+ * Run a query and call take() for portions of its rows, so that a long result is
+ * never in memory as a whole.  take() may run other statements after it has read
  * its rows.
  */
 void
@@ -251,7 +256,7 @@ sqlrun_portions(SqlStatement *statement, const SqlArgs *args, long at_once, SqlP
 	uint64		n;
 
 	require_pinned_path(statement->text);
-	prepare(statement);
+	statement_prepare(statement);
 	portal = SPI_cursor_open(NULL, statement->plan, (Datum *) args->values, args->nulls, false);
 	do
 	{
@@ -271,7 +276,7 @@ sqlrun_portions(SqlStatement *statement, const SqlArgs *args, long at_once, SqlP
 	MemoryContextDelete(portion);
 }
 
-/* Runs a statement that defines something. */
+/* Run a utility statement. */
 void
 sqlrun_utility(const char *text)
 {
@@ -283,14 +288,14 @@ sqlrun_utility(const char *text)
 		elog(ERROR, "could not run \"%s\": %s", text, SPI_result_code_string(result));
 }
 
-/* A column (from 1) of a row (from 0) as text, NULL for NULL. */
+/* Return a column (from 1) of a row (from 0) as text, NULL for NULL. */
 const char *
 sqlrun_get(uint64 row, int column)
 {
 	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
 }
 
-/* An int8 or timestamptz column. */
+/* Return a bigint or timestamptz column. */
 int64
 sqlrun_get_int8(uint64 row, int column, int64 if_null)
 {

@@ -16,7 +16,7 @@
 
 #define SQLRUN_MAX_ARGS 24
 
-/* A statement of a state module; static, prepared at its first use. */
+/* A statement in static memory, prepared at its first use. */
 typedef struct SqlStatement
 {
 	const char *text;
@@ -33,7 +33,7 @@ typedef struct SqlArgs
 	char		nulls[SQLRUN_MAX_ARGS];
 } SqlArgs;
 
-/* Takes n rows of a result, by sqlrun_get; what it allocates is freed when it returns. */
+/* Reads n rows of a result by sqlrun_get; memory that it allocates is freed when it returns. */
 typedef void (*SqlPortion) (uint64 n, void *context);
 
 /* The role and settings of a session before its statements. */

@@ -1,15 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * text_limit.c
- *	  How long the texts are that users give.
+ *	  Limits of the texts that users give.
  *
- * One table: the name that an argument, column or parameter has, its limit and
- * the unit.  A text that is too long is refused where it is asked for (22001),
- * before it is fetched or decompressed; where nothing may fail because of it,
- * it is cut.  The trigger function here checks the columns of a table that are
- * named as its arguments.
+ * One table: the name of an argument or column, its limit and the unit.  A text
+ * that is too long is refused when it is given (22001), before it is fetched or
+ * decompressed; a caller that must not fail cuts it.  The trigger function here
+ * checks the columns of a table that are named as its arguments.
  *
- * Memory: what is cut is in the current context.  No catalogs, no locks.
+ * Memory: a text that was cut is in the current context.  No catalogs, no locks.
  *
  * IDENTIFICATION
  *	  src/base/text_limit.c
@@ -52,7 +51,7 @@ static const struct
 	size_t		most;
 	TextUnit	unit;
 	const char *hint;
-}			limits[] =
+}			text_limits[] =
 {
 	[TEXT_REASON] = {"reason", TEXT_MAX_REASON, UNIT_BYTES, KEEP_IT},
 	[TEXT_BATCH_ID] = {"batch_id", TEXT_MAX_BATCH_ID, UNIT_BYTES, "A batch_id is a name; leave it out to have one made."},
@@ -67,39 +66,39 @@ static const struct
 };
 
 static void
-refuse(TextLimit limit, size_t length, TextUnit unit)
+text_limit_refuse(TextLimit limit, size_t length, TextUnit unit)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
-			 errmsg("\"%s\" is too long: at most %zu %s are allowed", limits[limit].name, limits[limit].most,
-					unit_names[limits[limit].unit]),
+			 errmsg("\"%s\" is too long: at most %zu %s are allowed", text_limits[limit].name, text_limits[limit].most,
+					unit_names[text_limits[limit].unit]),
 			 errdetail("It has %zu %s.", length, unit_names[unit]),
-			 errhint("%s", limits[limit].hint)));
+			 errhint("%s", text_limits[limit].hint)));
 }
 
 /*
- * Raises 22001 if a text or jsonb is longer than its limit.  The value may be
+ * Raise 22001 if a text or jsonb is longer than its limit.  The value may be
  * compressed or out of line: it is fetched only to count characters, and only
- * if it has few enough bytes.
+ * if its number of bytes leaves that open.
  */
 void
 text_limit_check(TextLimit limit, Datum value)
 {
-	size_t		most = limits[limit].most;
+	size_t		most = text_limits[limit].most;
 	size_t		length = toast_raw_datum_size(value) - VARHDRSZ;
 	text	   *fetched;
 
 	if (length <= most)
 		return;
-	if (limits[limit].unit == UNIT_BYTES || length > most * pg_database_encoding_max_length())
-		refuse(limit, length, UNIT_BYTES);
+	if (text_limits[limit].unit == UNIT_BYTES || length > most * pg_database_encoding_max_length())
+		text_limit_refuse(limit, length, UNIT_BYTES);
 	fetched = DatumGetTextPP(value);
 	length = pg_mbstrlen_with_len(VARDATA_ANY(fetched), VARSIZE_ANY_EXHDR(fetched));
 	if (length > most)
-		refuse(limit, length, UNIT_CHARACTERS);
+		text_limit_refuse(limit, length, UNIT_CHARACTERS);
 }
 
-/* The nth argument of an SQL function, in the database's encoding; NULL stays NULL; raises 22001. */
+/* Return the nth argument of an SQL function, in the database's encoding; NULL stays NULL; raises 22001. */
 const char *
 text_limit_arg(FunctionCallInfo fcinfo, int n, TextLimit limit)
 {
@@ -109,32 +108,32 @@ text_limit_arg(FunctionCallInfo fcinfo, int n, TextLimit limit)
 	return text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
-/* A text that is within its limit of bytes: itself, or its beginning and RECORD_CUT_MARK; NULL stays NULL. */
+/* Return a text within its limit of bytes: itself, or its beginning and RECORD_CUT_MARK; NULL stays NULL. */
 const char *
 text_limit_cut(TextLimit limit, const char *text)
 {
-	size_t		most = limits[limit].most;
+	size_t		most = text_limits[limit].most;
 	size_t		mark = strlen(RECORD_CUT_MARK);
 
-	Assert(limits[limit].unit == UNIT_BYTES);
+	Assert(text_limits[limit].unit == UNIT_BYTES);
 	if (text == NULL || strnlen(text, most + 1) <= most)
 		return text;
 	return psprintf("%.*s%s", pg_mbcliplen(text, most, most - mark), text, RECORD_CUT_MARK);
 }
 
-/* The limit of a column; -1 when it has none. */
+/* Return the TextLimit of a column; -1 if it has none. */
 int
 text_limit_named(const char *name)
 {
-	for (size_t i = 0; i < lengthof(limits); i++)
-		if (strcmp(limits[i].name, name) == 0)
+	for (size_t i = 0; i < lengthof(text_limits); i++)
+		if (strcmp(text_limits[i].name, name) == 0)
 			return (int) i;
 	return -1;
 }
 
 /*
- * BEFORE ROW trigger whose arguments name columns: raises 22001 for the first
- * that is too long.
+ * BEFORE ROW trigger whose arguments name columns: raise 22001 for the first
+ * one that is too long.
  */
 Datum
 wawp_text_limits(PG_FUNCTION_ARGS)

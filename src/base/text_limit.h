@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * text_limit.h
- *	  How long the texts are that users give.
+ *	  Limits of the texts that users give.
  *
  * The only place with these numbers; README.md lists them for users.
  *
@@ -15,7 +15,7 @@
 
 #include "fmgr.h"
 
-/* in bytes, so that what is packed into a box of shared memory is known to fit */
+/* in bytes, as some of them are packed into a box of shared memory of a fixed size */
 #define TEXT_MAX_REASON 4000
 #define TEXT_MAX_BATCH_ID 500
 #define TEXT_MAX_CONTEXT 8192
@@ -25,14 +25,14 @@
 
 /* in characters, as WhatsApp counts them */
 #define TEXT_MAX_SUBJECT 200
-#define TEXT_MAX_INVITE_TEXT 3800	/* the link and the group's name come to it */
-#define TEXT_MAX_WELCOME_TEXT 3000	/* names come to it */
+#define TEXT_MAX_INVITE_TEXT 3800	/* the link and the group's name are added */
+#define TEXT_MAX_WELCOME_TEXT 3000	/* names are added */
 
 typedef enum TextLimit
 {
 	TEXT_REASON,
 	TEXT_BATCH_ID,
-	TEXT_CONTEXT,				/* jsonb, as it is stored */
+	TEXT_CONTEXT,				/* jsonb; its stored size counts */
 	TEXT_GROUP_JID,
 	TEXT_JID,
 	TEXT_CHAT_JID,
@@ -42,7 +42,7 @@ typedef enum TextLimit
 	TEXT_WELCOME_TEXT
 } TextLimit;
 
-/* SQL that reads no more of a column than its limit: rows may be older than it. */
+/* SQL that reads no more of a column than its limit: rows may be older than the limit */
 #define TEXT_CAP_REASON(column) "pg_catalog.left(" column ", " CppAsString2(TEXT_MAX_REASON) ")"
 #define TEXT_CAP_BATCH_ID(column) "pg_catalog.left(" column ", " CppAsString2(TEXT_MAX_BATCH_ID) ")"
 

@@ -1,17 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * call.c
- *	  One call of the API: what to send, what came back, what it means.
+ *	  One call of the API: payload, answer, meaning.
  *
- * Everything that leaves goes through start_request, where an instance, an
- * endpoint and a payload become a request; everything that comes back is read
- * by call_classify, which joins wire.c (what does it say) and outcome.c (what
- * does it mean).  Whether it may leave and what is recorded is
- * decided above: by send.c for calls by hand, by claim.c and settle.c for the
- * queue.
+ * Every request is made in start_request, from an instance, an endpoint and a
+ * payload; every answer is read by call_classify, by the forms that wire.c reads
+ * and the meanings that outcome.c has.  Callers decide whether a request may
+ * leave and what is recorded: send.c for calls by hand, claim.c and settle.c for
+ * the queue.
  *
  * No transaction or lock is taken here.  Results live in the current memory
- * context; they are UTF-8, and whatever a caller may show has gone through
+ * context; they are UTF-8, and texts that a caller may show have gone through
  * redact.c.
  *
  * IDENTIFICATION
@@ -35,13 +34,13 @@
 
 #define IS_SUCCESS(status) ((status) >= 200 && (status) < 300)
 
-#define MAX_DETAIL_BYTES 500	/* of an answer's text in a row or an error */
+#define MAX_DETAIL_BYTES 500	/* of an answer's text, in a row or an error */
 
 /*
  * ---- sending
  */
 
-/* The three ways of passing credentials: wawp-api.md, section 1.3. */
+/* Set fields[0] and, unless the token goes into a header, fields[1]; returns their number. */
 static int
 put_credentials(const WawpInstance *instance, WireField *fields)
 {
@@ -52,6 +51,7 @@ put_credentials(const WawpInstance *instance, WireField *fields)
 	return 2;
 }
 
+/* Set fields to those of the payload; returns their number, at most CALL_MAX_FIELDS + 1. */
 static int
 put_payload(const Endpoint *endpoint, const CallRequest *request, WireField *fields)
 {
@@ -76,13 +76,13 @@ put_path(const Endpoint *endpoint, const CallRequest *request, StringInfo url)
 	}
 }
 
-/* Fills in what a request of this endpoint looks like on the wire. */
+/* Set the method, URL, body and secret header of *http; palloc'd. */
 static void
-compose(const WawpInstance *instance, const Endpoint *endpoint,
-		const CallRequest *request, HttpRequest *http)
+compose_request(const WawpInstance *instance, const Endpoint *endpoint,
+				const CallRequest *request, HttpRequest *http)
 {
 	WireField	fields[CALL_MAX_FIELDS + 3];
-	bool		in_query = !endpoint->post || instance->auth == AUTH_QUERY;
+	bool		is_in_query = !endpoint->is_post || instance->auth == AUTH_QUERY;
 	int			ncredentials = put_credentials(instance, fields);
 	int			nfields = ncredentials + put_payload(endpoint, request, fields + ncredentials);
 	StringInfoData url;
@@ -92,18 +92,19 @@ compose(const WawpInstance *instance, const Endpoint *endpoint,
 	initStringInfo(&body);
 	appendStringInfo(&url, "%s%s", instance->base.origin, instance->base.path);
 	put_path(endpoint, request, &url);
-	if (in_query)
-		wire_put_query(&url, fields, endpoint->post ? ncredentials : nfields);
-	if (endpoint->post)
-		wire_put_body(&body, fields + (in_query ? ncredentials : 0),
-					  nfields - (in_query ? ncredentials : 0), request->people, request->npeople);
-	http->post = endpoint->post;
+	if (is_in_query)
+		wire_put_query(&url, fields, endpoint->is_post ? ncredentials : nfields);
+	if (endpoint->is_post)
+		wire_put_body(&body, fields + (is_in_query ? ncredentials : 0),
+					  nfields - (is_in_query ? ncredentials : 0), request->people, request->npeople);
+	http->is_post = endpoint->is_post;
 	http->url = url.data;
-	http->body = endpoint->post ? body.data : NULL;
+	http->body = endpoint->is_post ? body.data : NULL;
 	if (instance->auth == AUTH_HEADER)
 		http->secret_header = psprintf("access-token: %s", instance->access_token);
 }
 
+/* Start a request in the current memory context. */
 static HttpTransfer *
 start_request(const WawpInstance *instance, const Endpoint *endpoint, const CallRequest *request)
 {
@@ -113,16 +114,16 @@ start_request(const WawpInstance *instance, const Endpoint *endpoint, const Call
 		.timeout_ms = instance->timeout_ms,
 		.max_body = (size_t) wawp_max_response_size * 1024,
 		.may_reach_loopback = instance->may_reach_loopback,
-		.loopback_only = strcmp(instance->base.scheme, "https") != 0
+		.is_loopback_only = strcmp(instance->base.scheme, "https") != 0
 	};
 
-	compose(instance, endpoint, request, &http);
+	compose_request(instance, endpoint, request, &http);
 	return http_start(&http);
 }
 
 /*
- * Starts a request for a caller that waits itself.  It belongs to the current
- * memory context; an endpoint's fallback is not asked.
+ * Start a request for a caller that waits for it by itself.  The request belongs
+ * to the current memory context; an endpoint's fallback is not called.
  */
 HttpTransfer *
 call_begin(const WawpInstance *instance, const CallRequest *request)
@@ -146,6 +147,7 @@ body_kind(const WireAnswer *answer)
 	return answer->kind == WIRE_UNREADABLE ? BODY_PAGE : BODY_SENTENCE;
 }
 
+/* True if the answer says that the API has no such route. */
 static bool
 is_missing_route(const HttpResult *result)
 {
@@ -158,8 +160,8 @@ is_missing_route(const HttpResult *result)
 }
 
 /*
- * Sends a request and waits for its answer, whatever that is.  When the API
- * has no such route, the endpoint's fallback is asked.
+ * Send a request and wait for its answer, whatever that is.  If the API has no
+ * such route, the endpoint's fallback is called.
  */
 const HttpResult *
 call_send(const WawpInstance *instance, const CallRequest *request)
@@ -183,15 +185,26 @@ append_remark(const char *text, const char *remark)
 	return text ? psprintf("%s; %s", text, remark) : remark;
 }
 
-/* What to tell about an outcome: the answer's text, or why, or what it is. */
+/*
+ * Return the detail of an outcome: the answer's text, else the note, else the
+ * outcome's own text; NULL for a success without any.
+ */
 static const char *
 detail_of(OutcomeReading reading, const char *text)
 {
-	return text ? text : reading.note ? reading.note : outcome_complaint(reading.outcome);
+	const OutcomeInfo *info = outcome_info(reading.outcome);
+
+	if (text || reading.note)
+		return text ? text : reading.note;
+	return info->sqlstate ? info->text : NULL;
 }
 
+/*
+ * Return the verdict on a person's entry.  is_after_success: an earlier entry of the
+ * same answer is a success.
+ */
 static CallVerdict
-judge_person(WawpOperation operation, const WirePerson *person, int http_status, bool after_success)
+classify_person(WawpOperation operation, const WirePerson *person, int http_status, bool is_after_success)
 {
 	CallVerdict verdict = {
 		.jid = person->jid,
@@ -202,10 +215,10 @@ judge_person(WawpOperation operation, const WirePerson *person, int http_status,
 	};
 	OutcomeReading reading;
 
-	if (person->has_code || !(person->said_ok || person->listed_as_added))
+	if (person->has_code || !(person->has_success || person->is_listed_as_added))
 		reading = outcome_of_person(operation, person->has_code ? person->code : 0,
-									person->inner_code, person->text, after_success);
-	else if (person->listed_as_added)
+									person->inner_code, person->text, is_after_success);
+	else if (person->is_listed_as_added)
 		reading = outcome_of_person(operation, 200, 0, NULL, false);
 	else
 		reading = (OutcomeReading) {.outcome = WAWP_ACCEPTED};
@@ -219,24 +232,25 @@ judge_person(WawpOperation operation, const WirePerson *person, int http_status,
 	return verdict;
 }
 
+/* Set npeople and people (palloc'd) of a reading, in the order of the answer. */
 static void
-judge_people(WawpOperation operation, const WireAnswer *answer, int http_status, CallReading *reading)
+classify_people(WawpOperation operation, const WireAnswer *answer, int http_status, CallReading *reading)
 {
-	bool		after_success = false;
+	bool		is_after_success = false;
 
 	reading->npeople = answer->npeople;
 	reading->people = palloc(sizeof(CallVerdict) * answer->npeople);
 	for (int i = 0; i < answer->npeople; i++)
 	{
-		reading->people[i] = judge_person(operation, &answer->people[i], http_status, after_success);
+		reading->people[i] = classify_person(operation, &answer->people[i], http_status, is_after_success);
 		if (answer->people[i].has_code && answer->people[i].code == 200)
-			after_success = true;
+			is_after_success = true;
 	}
 }
 
-/* The whole of a 2xx answer that names nobody and refuses nothing. */
+/* Return the meaning of a 2xx answer that names nobody and is not a refusal. */
 static OutcomeReading
-judge_success(WawpOperation operation, const WireAnswer *answer, const char *body, size_t len)
+classify_success(WawpOperation operation, const WireAnswer *answer, const char *body, size_t len)
 {
 	if (answer->kind == WIRE_OK && outcome_is_quota_text(answer->text))
 		return (OutcomeReading) {.outcome = WAWP_QUOTA_EXCEEDED};
@@ -246,10 +260,11 @@ judge_success(WawpOperation operation, const WireAnswer *answer, const char *bod
 	return (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT,.note = "the answer cannot be read"};
 }
 
+/* Return the meaning of a refusal of the whole call. */
 static OutcomeReading
-judge_refusal(WawpOperation operation, const WireAnswer *answer, int http_status)
+classify_refusal(WawpOperation operation, const WireAnswer *answer, int http_status)
 {
-	/* a page's or a broken body's beginning is shown, never interpreted */
+	/* the beginning of a page or a broken body is shown, but not interpreted */
 	const char *text = answer->kind == WIRE_UNREADABLE ? NULL : answer->text;
 
 	return outcome_of_refusal(operation, IS_SUCCESS(http_status) ? answer->status : http_status,
@@ -257,10 +272,10 @@ judge_refusal(WawpOperation operation, const WireAnswer *answer, int http_status
 }
 
 /*
- * Reads a whole answer: any HTTP status, any body.
+ * Read a whole answer: any HTTP status, any body.
  *
- * `people` has a verdict for each person the body names; `whole` holds for the
- * rest, and for all when it names nobody.
+ * `people` has a verdict for each person that the body names; `whole` is the
+ * verdict on all others.
  */
 CallReading
 call_classify(WawpOperation operation, int http_status, const char *body, size_t len)
@@ -270,21 +285,21 @@ call_classify(WawpOperation operation, int http_status, const char *body, size_t
 	OutcomeReading whole;
 
 	if (!IS_SUCCESS(http_status) || answer.kind == WIRE_REFUSED)
-		whole = judge_refusal(operation, &answer, http_status);
+		whole = classify_refusal(operation, &answer, http_status);
 	else if (answer.kind == WIRE_PEOPLE)
 	{
-		judge_people(operation, &answer, http_status, &reading);
+		classify_people(operation, &answer, http_status, &reading);
 		whole = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT,.note = "the answer does not mention this person"};
 	}
 	else
-		whole = judge_success(operation, &answer, body, len);
+		whole = classify_success(operation, &answer, body, len);
 	reading.whole.outcome = whole.outcome;
 	reading.is_outage = whole.is_outage;
 	reading.whole.detail = detail_of(whole, answer.kind == WIRE_PEOPLE ? NULL : answer.text);
 	return reading;
 }
 
-/* How an answer that is not whole, or none, is to be read. */
+/* Read the result of a request without a whole answer. */
 static CallReading
 classify_loss(WawpOperation operation, const HttpResult *result)
 {
@@ -303,7 +318,7 @@ classify_loss(WawpOperation operation, const HttpResult *result)
 	return reading;
 }
 
-/* Reads how a request ended, whatever that is. */
+/* Read the result of a request, with or without an answer. */
 CallReading
 call_classify_result(WawpOperation operation, const HttpResult *result)
 {
@@ -317,11 +332,11 @@ call_classify_result(WawpOperation operation, const HttpResult *result)
  */
 
 /*
- * A text of an answer as it may be shown: without the token, and short.  In
- * that order, lest the cut leave half a token.
+ * Return a text of an answer that may be shown: without the token, and short.
+ * The token is removed first, as the cut could leave a part of it.
  */
 static const char *
-showable(const WawpInstance *instance, const char *text)
+shown_text(const WawpInstance *instance, const char *text)
 {
 	char	   *shown = redact_secret(text, instance->access_token);
 
@@ -330,9 +345,9 @@ showable(const WawpInstance *instance, const char *text)
 	return shown;
 }
 
-/* What happened, for an error's detail. */
+/* Return status, times and text of an answer, for an error's detail; in the database's encoding. */
 static const char *
-facts(const WawpInstance *instance, const HttpResult *result, const char *text)
+failure_detail(const WawpInstance *instance, const HttpResult *result, const char *text)
 {
 	StringInfoData out;
 
@@ -345,21 +360,21 @@ facts(const WawpInstance *instance, const HttpResult *result, const char *text)
 					 result->total_ms, result->dns_ms, result->connect_ms,
 					 result->tls_ms, result->first_byte_ms);
 	if (text)
-		appendStringInfo(&out, ": %s", showable(instance, text));
+		appendStringInfo(&out, ": %s", shown_text(instance, text));
 	else
 		appendStringInfoChar(&out, '.');
 	return text_to_server(out.data);
 }
 
 static int
-sqlstate_of(const char *code)
+sqlstate_of_text(const char *code)
 {
 	return MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]);
 }
 
 /*
- * Raises the error that an answer amounts to for a function which cannot use
- * it: a refusal under any status, a lost answer, or one of an unknown form.
+ * Raise an error for an answer that a function cannot use: a refusal under any
+ * status, a lost answer, or one of an unknown form.
  */
 void
 call_refuse(const WawpInstance *instance, const CallRequest *request, const HttpResult *result)
@@ -367,7 +382,7 @@ call_refuse(const WawpInstance *instance, const CallRequest *request, const Http
 	const char *what = endpoint_get(request->endpoint)->what;
 	CallReading reading = call_classify_result(WAWP_OP_READ, result);
 	const OutcomeInfo *info = outcome_info(reading.whole.outcome);
-	const char *detail = facts(instance, result, reading.whole.detail);
+	const char *detail = failure_detail(instance, result, reading.whole.detail);
 
 	if (result->fate == HTTP_TOO_LARGE)
 		ereport(ERROR,
@@ -382,15 +397,15 @@ call_refuse(const WawpInstance *instance, const CallRequest *request, const Http
 				 errmsg("could not %s: the answer cannot be read", what),
 				 errdetail_internal("%s", detail)));
 	ereport(ERROR,
-			(errcode(sqlstate_of(info->sqlstate)),
+			(errcode(sqlstate_of_text(info->sqlstate)),
 			 errmsg("could not %s: %s", what, info->text),
 			 errdetail_internal("%s", detail),
 			 info->hint ? errhint("%s", info->hint) : 0));
 }
 
 /*
- * Sends a request whose answer is read by its caller.  Raises an error unless
- * a whole answer with a 2xx status came; the body may still be a refusal.
+ * Send a request whose answer the caller reads.  Raises an error unless a whole
+ * answer with a 2xx status came; the body may still be a refusal.
  */
 const HttpResult *
 call_read(const WawpInstance *instance, const CallRequest *request)
@@ -406,8 +421,9 @@ call_read(const WawpInstance *instance, const CallRequest *request)
  * ---- membership: a verdict for each person, never an error
  */
 
+/* Return the endpoint of an operation that changes membership. */
 static EndpointId
-endpoint_of(WawpOperation operation)
+membership_endpoint(WawpOperation operation)
 {
 	switch (operation)
 	{
@@ -426,8 +442,8 @@ endpoint_of(WawpOperation operation)
 }
 
 /*
- * A refusal of the whole call that speaks of one person cannot be held
- * against several: who was meant is not known.
+ * Return the verdict on a whole call for each of its people.  An outcome that
+ * concerns one person is not applied to several: it is not known whom it meant.
  */
 static CallVerdict
 whole_for_many(CallVerdict whole, int npeople)
@@ -440,6 +456,7 @@ whole_for_many(CallVerdict whole, int npeople)
 	return whole;
 }
 
+/* True if the verdict names the person, by number or LID. */
 static bool
 is_verdict_for(const CallVerdict *verdict, const CallPerson *person)
 {
@@ -448,10 +465,10 @@ is_verdict_for(const CallVerdict *verdict, const CallPerson *person)
 }
 
 /*
- * The verdict that speaks of the i-th person asked for: found by the person's
- * number or LID.  An entry that names somebody else, or a LID that nobody knows,
- * says nothing of them; its place is no evidence (Baileys#1842).  Where one
- * person was asked for and one entry came, it is theirs.
+ * Return the verdict on the i-th person of a request: the one that names the
+ * person, by number or LID, else that on the whole call.  The order of entries is
+ * no evidence (Baileys#1842).  If the request had one person and the answer one
+ * entry of the other kind of JID, it is theirs.
  */
 static const CallVerdict *
 verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, int i)
@@ -464,7 +481,7 @@ verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, 
 	return &reading->whole;
 }
 
-/* Fills in what became of one person. */
+/* Set the person's outcome, code, detail and LID according to a verdict. */
 void
 call_settle_person(CallPerson *person, const CallVerdict *verdict, const WawpInstance *instance)
 {
@@ -473,7 +490,7 @@ call_settle_person(CallPerson *person, const CallVerdict *verdict, const WawpIns
 	person->code = verdict->code;
 	person->card_sent = verdict->card_sent;
 	person->unaddressable = verdict->unaddressable;
-	person->detail = showable(instance, verdict->detail);
+	person->detail = shown_text(instance, verdict->detail);
 	if (person->jid.kind == JID_PERSON && verdict->jid.kind == JID_LID)
 		person->lid = verdict->jid;
 	else if (person->jid.kind == JID_PERSON && verdict->lid.kind == JID_LID)
@@ -481,11 +498,12 @@ call_settle_person(CallPerson *person, const CallVerdict *verdict, const WawpIns
 }
 
 /*
- * The verdict that keeps people from being asked for: the call's own, or that
- * of a person who met a limit of the group or the account.  NULL: go on.
+ * Return the verdict because of which nobody else should be sent: the call's own,
+ * or that on a person who met a limit of the group or the account; NULL if there
+ * is none.
  */
 static const CallVerdict *
-verdict_that_ends(const CallReading *reading)
+verdict_that_stops(const CallReading *reading)
 {
 	if (reading->npeople == 0)
 		return outcome_info(reading->whole.outcome)->scope == SCOPE_PERSON ? NULL : &reading->whole;
@@ -496,7 +514,7 @@ verdict_that_ends(const CallReading *reading)
 }
 
 /*
- * Starts one request for at most CALL_MAX_PEOPLE people.  It belongs to the
+ * Start one request for at most CALL_MAX_PEOPLE people.  It belongs to the
  * current memory context; call_end_membership reads its answer.
  */
 HttpTransfer *
@@ -505,7 +523,7 @@ call_begin_membership(const WawpInstance *instance, WawpOperation operation,
 {
 	const char *jids[CALL_MAX_PEOPLE];
 	CallRequest request = {
-		.endpoint = endpoint_of(operation),
+		.endpoint = membership_endpoint(operation),
 		.group = group,
 		.people = jids,
 		.npeople = npeople
@@ -517,15 +535,16 @@ call_begin_membership(const WawpInstance *instance, WawpOperation operation,
 }
 
 /*
- * Fills in each person's outcome.  False when nobody else should be sent to
- * this group, as `end` says.
+ * Set each person's outcome and, if an outage or a limit concerns them, retry_at.
+ * False if nobody else should be sent to this group; *end is then the verdict
+ * that says so.
  */
 bool
 call_end_membership(const WawpInstance *instance, WawpOperation operation,
 					const HttpResult *result, CallPerson **people, int npeople, CallVerdict *end)
 {
 	CallReading reading = call_classify_result(operation, result);
-	const CallVerdict *ending;
+	const CallVerdict *stopping;
 	TimestampTz retry_at = 0;
 
 	reading.whole = whole_for_many(reading.whole, npeople);
@@ -538,8 +557,8 @@ call_end_membership(const WawpInstance *instance, WawpOperation operation,
 		if (outcome_info(people[i]->outcome)->scope != SCOPE_PERSON)
 			people[i]->retry_at = retry_at;
 	}
-	ending = verdict_that_ends(&reading);
-	if (ending)
-		*end = *ending;
-	return ending == NULL;
+	stopping = verdict_that_stops(&reading);
+	if (stopping)
+		*end = *stopping;
+	return stopping == NULL;
 }

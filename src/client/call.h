@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * call.h
- *	  One call of the API: what to send, what came back, what it means.
+ *	  One call of the API: payload, answer, meaning.
  *
  * IDENTIFICATION
  *	  src/client/call.h
@@ -23,53 +23,54 @@
 #include "compat.h"
 
 #define CALL_MAX_FIELDS 4
-/* people in one request: design.md, section 3 */
+/* people in one request */
 #define CALL_MAX_PEOPLE 50
 
-/* Of a text message; wawp-api.md, section 5.4. */
+/* of a text message */
 #define CALL_MAX_MESSAGE_CHARS 4096
 
 typedef struct CallRequest
 {
 	EndpointId	endpoint;
 	const char *group;			/* group JID, or NULL */
-	const char *path_value;		/* for the path when it is not the group */
+	const char *path_value;		/* for the path, if that is not the group */
 	WireField	fields[CALL_MAX_FIELDS];	/* payload; unused ones are NULL */
 	const char *const *people;	/* JIDs, or NULL */
 	int			npeople;
 } CallRequest;
 
-/* What an answer says of one person or, with no JID, of everybody. */
+/* The verdict of an answer on one person or, without a JID, on everybody. */
 typedef struct CallVerdict
 {
-	Jid			jid;			/* invalid when the answer's id is none */
-	Jid			lid;			/* likewise; known beside a number */
+	Jid			jid;			/* invalid if the answer has none that can be read */
+	Jid			lid;			/* likewise; may be known beside a number */
 	const char *id;				/* as the answer has it */
 	WawpOutcome outcome;
 	int			code;			/* 0: none */
 	const char *detail;			/* may be NULL; not redacted */
-	bool		card_sent;
+	bool		card_sent;		/* as in CallPerson */
 	bool		unaddressable;
 } CallVerdict;
 
+/* An answer that was read. */
 typedef struct CallReading
 {
-	CallVerdict whole;			/* holds when nobody is named */
-	bool		is_outage;		/* the answer is of what stands before the API */
+	CallVerdict whole;			/* on those who are not named */
+	bool		is_outage;		/* a proxy or gateway answered in the API's place */
 	int			npeople;
 	CallVerdict *people;
 } CallReading;
 
-/* One element of the array a membership function was given. */
+/* One element of the array that a membership function was given. */
 typedef struct CallPerson
 {
 	const char *input;			/* NULL for a NULL element */
 	Jid			jid;
-	Jid			lid;			/* theirs beside a number, as far as is known */
+	Jid			lid;			/* beside a number, if it is known */
 	WawpOutcome outcome;
 	int			code;			/* 0: none */
 	const char *detail;			/* may be NULL; redacted; UTF-8 */
-	bool		is_outage;		/* what stands before the API answered in its place */
+	bool		is_outage;		/* a proxy or gateway answered in the API's place */
 	bool		sent;			/* a request for this person may have left */
 	bool		card_sent;		/* the engine has sent its own invitation card */
 	bool		unaddressable;	/* the person cannot be messaged */

@@ -3,22 +3,22 @@
  * http.c
  *	  HTTP transfers that can be waited for on a latch.
  *
- * The only file that knows libcurl.  One engine per process, made at its first
- * transfer and never in the postmaster (libcurl is not fork-safe): a multi
+ * The only file that includes libcurl.  Each process has one engine, made at its
+ * first transfer and never in the postmaster (libcurl is not fork-safe): a multi
  * handle driven by curl_multi_socket_action, with all its sockets and its
  * timer behind one pollable descriptor.  A caller waits for that descriptor
  * and its latch together, so cancel, timeout, termination and barriers work
- * during a transfer; curl_multi_poll could not see the latch.  The engine
- * serves one transfer as well as hundreds.
+ * during a transfer; curl_multi_poll could not wait for the latch.  The engine
+ * serves any number of transfers at once.
  *
- * The fence around libcurl:
+ * Rules for the use of libcurl:
  * - Callbacks never palloc, ereport or check interrupts: that would jump over
  *   libcurl's frames.  They fill a malloc'd buffer up to a limit, set a flag
- *   and return short; whoever waits raises the error afterwards.
+ *   and return short; the waiting caller raises the error afterwards.
  * - All signals are blocked around calls that can start a resolver thread,
  *   which inherits the mask; PostgreSQL's handlers must not run there.
- * - A request that was sent is never repeated by libcurl on its own, and none
- *   is given to a connection that the server has closed: see on_request.
+ * - A request that was sent is never sent again by libcurl, and none is given to
+ *   a connection that the server has closed: see on_request.
  *
  * Memory: a transfer lives in the memory context that was current at
  * http_start.  A reset callback of that context takes it out of the engine and
@@ -67,17 +67,16 @@
 #error "wawp needs libcurl 7.85 or newer"
 #endif
 
-/* A JSON API sends a few hundred bytes; 64 kB leaves room for odd proxies. */
+/* a JSON API sends a few hundred bytes, a proxy may add more */
 #define MAX_HEADER_BYTES (64 * 1024)
-/* Above wawp.max_in_flight's default, below the usual limit of 1,024 files. */
+/* the maximum of wawp.max_in_flight, and below the usual limit of 1,024 files */
 #define MAX_CONNECTIONS 256L
-/* While connecting, a host's two kinds of addresses may be tried at once. */
+/* while connecting, IPv4 and IPv6 may be tried at once */
 #define MAX_SOCKETS (2 * MAX_CONNECTIONS)
-/* Easy handles kept for reuse; each costs about 6 kB. */
+/* easy handles kept for reuse; each costs about 6 kB */
 #define MAX_SPARE_HANDLES 64
 #define FIRST_BUFFER_BYTES (16 * 1024)
 #define EVENTS_PER_ROUND 64
-/* Seconds; a date further off is a mistake. */
 
 struct HttpTransfer
 {
@@ -90,18 +89,18 @@ struct HttpTransfer
 	size_t		limit;
 	size_t		header_bytes;
 	const char *ca_file;		/* the request's */
-	bool		post;
+	bool		is_post;
 	bool		may_reach_loopback;
-	bool		loopback_only;
+	bool		is_loopback_only;
 	/* set by callbacks */
-	bool		too_large;
-	bool		out_of_memory;
-	bool		address_refused;
-	bool		resend_refused;
-	bool		connection_is_new;
+	bool		is_too_large;	/* a limit was passed */
+	bool		is_out_of_memory;
+	bool		is_address_refused;
+	bool		is_resend_refused;
+	bool		is_connection_new;
 	bool		is_stale;		/* its connection is closed, nothing was sent */
-	bool		request_begun;
-	bool		done;
+	bool		is_request_begun;
+	bool		is_done;
 	HttpResult	result;
 	char		error[CURL_ERROR_SIZE];
 	MemoryContextCallback release;
@@ -112,18 +111,18 @@ static struct
 	CURLM	   *multi;			/* NULL: not made yet */
 	int			mux;			/* the one descriptor to wait for */
 	int			timer;			/* timerfd in it; unused with kqueue */
-	int64		due_at;			/* when libcurl wants to act; monotonic ms, 0: not by itself */
-	int64		armed_at;		/* when the timer goes off; 0: not by itself */
+	int64		due_ms;			/* when libcurl is to be called; monotonic, 0: never */
+	int64		armed_ms;		/* when the timer fires; monotonic, 0: never */
 	dlist_head	active;
 	struct
 	{
 		curl_socket_t socket;
-		int			port;		/* of this end; 0: not asked for yet */
-	}			sockets[MAX_SOCKETS];	/* that libcurl has open */
+		int			port;		/* of this end; 0: not looked up yet */
+	}			sockets[MAX_SOCKETS];	/* open sockets of libcurl */
 	int			nsockets;
 	CURL	   *spare[MAX_SPARE_HANDLES];
 	int			nspare;
-	bool		broken;			/* the event queue refused a descriptor */
+	bool		is_broken;		/* the event queue refused a descriptor */
 	uint32		wait_event;
 }			engine;
 
@@ -131,6 +130,7 @@ static struct
  * ---- the signal fence
  */
 
+/* Block all signals but the synchronous ones; *saved is the mask before. */
 static void
 fence_signals(sigset_t *saved)
 {
@@ -163,6 +163,7 @@ typedef struct MuxEvent
 
 #if defined(HAVE_SYS_EPOLL_H)
 
+/* Make the descriptor and the timer; false with errno set if that fails. */
 static bool
 mux_open(void)
 {
@@ -181,6 +182,7 @@ mux_open(void)
 	return false;
 }
 
+/* Watch a socket for the events that libcurl wants. */
 static bool
 mux_watch(curl_socket_t socket, int what)
 {
@@ -197,7 +199,7 @@ mux_watch(curl_socket_t socket, int what)
 	return errno == ENOENT && epoll_ctl(engine.mux, EPOLL_CTL_ADD, socket, &event) == 0;
 }
 
-/* timeout_ms: -1 stops the timer, 0 lets it fire at once. */
+/* Set the timer; timeout_ms: -1 stops it, 0 lets it fire at once. */
 static bool
 mux_set_timer(long timeout_ms)
 {
@@ -213,6 +215,7 @@ mux_set_timer(long timeout_ms)
 	return timerfd_settime(engine.timer, 0, &spec, NULL) == 0;
 }
 
+/* Set up to EVENTS_PER_ROUND events that have occurred; returns their number. */
 static int
 mux_collect(MuxEvent *events)
 {
@@ -232,7 +235,7 @@ mux_collect(MuxEvent *events)
 			continue;
 		events[i].socket = CURL_SOCKET_TIMEOUT;
 		events[i].what = 0;
-		/* only to make the descriptor quiet again; the count is of no use */
+		/* reading it makes the descriptor unreadable again; the count is not used */
 		if (read(engine.timer, &fired, sizeof(fired)) < 0)
 			continue;
 	}
@@ -282,6 +285,7 @@ mux_set_timer(long timeout_ms)
 	return kevent(engine.mux, &change, 1, NULL, 0, NULL) == 0;
 }
 
+/* Set up to EVENTS_PER_ROUND events that have occurred; returns their number. */
 static int
 mux_collect(MuxEvent *events)
 {
@@ -314,33 +318,34 @@ on_socket(CURL *easy pg_attribute_unused(), curl_socket_t socket, int what,
 {
 	if (mux_watch(socket, what))
 		return 0;
-	engine.broken = true;
+	engine.is_broken = true;
 	return -1;
 }
 
 static int
 on_timer(CURLM *multi pg_attribute_unused(), long timeout_ms, void *data pg_attribute_unused())
 {
-	engine.due_at = timeout_ms < 0 ? 0 : clock_monotonic_ms() + timeout_ms;
+	engine.due_ms = timeout_ms < 0 ? 0 : clock_monotonic_ms() + timeout_ms;
 	return 0;
 }
 
 /*
- * Before waiting: libcurl changes its mind several times a request, which costs
- * no system call.  A timer that goes off too early does no harm.
+ * Set the timer before a wait.  libcurl changes the time several times a request,
+ * which this way costs no system call; a timer that fires too early does no harm.
  */
 static void
-arm_timer(void)
+engine_arm_timer(void)
 {
-	if (engine.due_at == 0 || (engine.armed_at != 0 && engine.armed_at <= engine.due_at))
+	if (engine.due_ms == 0 || (engine.armed_ms != 0 && engine.armed_ms <= engine.due_ms))
 		return;
-	if (!mux_set_timer(Max(engine.due_at - clock_monotonic_ms(), 0)))
-		engine.broken = true;
-	engine.armed_at = engine.due_at;
+	if (!mux_set_timer(Max(engine.due_ms - clock_monotonic_ms(), 0)))
+		engine.is_broken = true;
+	engine.armed_ms = engine.due_ms;
 }
 
+/* Make room for `more` bytes and a terminator in the transfer's buffer; false if malloc fails. */
 static bool
-reserve_buffer(HttpTransfer *transfer, size_t more)
+transfer_reserve(HttpTransfer *transfer, size_t more)
 {
 	size_t		needed = transfer->used + more + 1;
 	size_t		size = Max(transfer->allocated, FIRST_BUFFER_BYTES);
@@ -365,10 +370,10 @@ on_body(char *data, size_t size, size_t count, void *arg)
 	size_t		n = size * count;
 
 	if (n > transfer->limit - transfer->used)
-		transfer->too_large = true;
-	else if (!reserve_buffer(transfer, n))
-		transfer->out_of_memory = true;
-	if (transfer->too_large || transfer->out_of_memory)
+		transfer->is_too_large = true;
+	else if (!transfer_reserve(transfer, n))
+		transfer->is_out_of_memory = true;
+	if (transfer->is_too_large || transfer->is_out_of_memory)
 		return 0;
 	memcpy(transfer->buffer + transfer->used, data, n);
 	transfer->used += n;
@@ -384,7 +389,7 @@ on_header(char *data pg_attribute_unused(), size_t size, size_t count, void *arg
 	transfer->header_bytes += size * count;
 	if (transfer->header_bytes <= MAX_HEADER_BYTES)
 		return size * count;
-	transfer->too_large = true;
+	transfer->is_too_large = true;
 	return 0;
 }
 
@@ -392,20 +397,20 @@ typedef enum AddressKind
 {
 	ADDRESS_OTHER,
 	ADDRESS_LOOPBACK,
-	ADDRESS_LINK				/* this link or "this host": never an API, often a secret */
+	ADDRESS_LINK				/* link-local or "this host": never an API, but metadata services */
 } AddressKind;
 
 static AddressKind
-kind_of_v4(uint32 address)
+address_kind_of_v4(uint32 address)
 {
 	if ((address >> 24) == 127)
 		return ADDRESS_LOOPBACK;
 	return (address >> 24) == 0 || (address >> 16) == 0xA9FE ? ADDRESS_LINK : ADDRESS_OTHER;
 }
 
-/* Is there an IPv4 address in the last four bytes, by any of the mappings? */
+/* True if the last four bytes are an IPv4 address, by any of the mappings. */
 static bool
-holds_v4(const struct in6_addr *v6)
+contains_v4(const struct in6_addr *v6)
 {
 	static const unsigned char nat64[12] = {0x00, 0x64, 0xFF, 0x9B};
 
@@ -413,36 +418,37 @@ holds_v4(const struct in6_addr *v6)
 		memcmp(v6->s6_addr, nat64, sizeof(nat64)) == 0;
 }
 
+/* Return the kind of an address; ADDRESS_LINK for unknown families. */
 static AddressKind
-kind_of_address(const struct sockaddr *address)
+address_kind(const struct sockaddr *address)
 {
 	const struct in6_addr *v6 = &((const struct sockaddr_in6 *) address)->sin6_addr;
 	uint32		v4;
 
 	if (address->sa_family == AF_INET)
-		return kind_of_v4(ntohl(((const struct sockaddr_in *) address)->sin_addr.s_addr));
+		return address_kind_of_v4(ntohl(((const struct sockaddr_in *) address)->sin_addr.s_addr));
 	if (address->sa_family != AF_INET6)
 		return ADDRESS_LINK;
 	if (IN6_IS_ADDR_LOOPBACK(v6))
 		return ADDRESS_LOOPBACK;
 	if (IN6_IS_ADDR_UNSPECIFIED(v6) || IN6_IS_ADDR_LINKLOCAL(v6))
 		return ADDRESS_LINK;
-	if (!holds_v4(v6))
+	if (!contains_v4(v6))
 		return ADDRESS_OTHER;
 	memcpy(&v4, v6->s6_addr + 12, sizeof(v4));
-	return kind_of_v4(ntohl(v4));
+	return address_kind_of_v4(ntohl(v4));
 }
 
 static bool
-is_refused(const HttpTransfer *transfer, AddressKind kind)
+address_is_refused(const HttpTransfer *transfer, AddressKind kind)
 {
 	return kind == ADDRESS_LINK ||
-		(kind == ADDRESS_LOOPBACK ? !transfer->may_reach_loopback : transfer->loopback_only);
+		(kind == ADDRESS_LOOPBACK ? !transfer->may_reach_loopback : transfer->is_loopback_only);
 }
 
 /*
- * Judges the address itself, not the name that led to it: a name that is
- * allowed may still resolve to this machine.
+ * Open a socket if its address is allowed.  The address itself is checked, as a
+ * name that is allowed may still resolve to this machine.
  */
 static curl_socket_t
 on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct curl_sockaddr *address)
@@ -450,16 +456,16 @@ on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct cur
 	HttpTransfer *transfer = arg;
 	curl_socket_t sock;
 
-	if (is_refused(transfer, kind_of_address(&address->addr)))
+	if (address_is_refused(transfer, address_kind(&address->addr)))
 	{
-		transfer->address_refused = true;
+		transfer->is_address_refused = true;
 		return CURL_SOCKET_BAD;
 	}
-	transfer->connection_is_new = true;
+	transfer->is_connection_new = true;
 	sock = socket(address->family, address->socktype, address->protocol);
 	if (sock == CURL_SOCKET_BAD)
 		return sock;
-	/* programs that the server starts must not inherit it */
+	/* child processes of the server must not inherit it */
 	(void) fcntl(sock, F_SETFD, FD_CLOEXEC);
 	if (engine.nsockets < MAX_SOCKETS)
 	{
@@ -482,20 +488,20 @@ on_close_socket(void *arg pg_attribute_unused(), curl_socket_t sock)
 }
 
 static AddressKind
-kind_of_address_text(const char *text)
+address_kind_of_text(const char *text)
 {
 	struct sockaddr_in v4 = {.sin_family = AF_INET};
 	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 
 	if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
-		return kind_of_address((struct sockaddr *) &v4);
+		return address_kind((struct sockaddr *) &v4);
 	if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
-		return kind_of_address((struct sockaddr *) &v6);
+		return address_kind((struct sockaddr *) &v6);
 	return ADDRESS_LINK;
 }
 
 static int
-port_of(curl_socket_t sock)
+local_port_of(curl_socket_t sock)
 {
 	struct sockaddr_storage address;
 	socklen_t	length = sizeof(address);
@@ -507,9 +513,9 @@ port_of(curl_socket_t sock)
 	return ntohs(((struct sockaddr_in *) &address)->sin_port);
 }
 
-/* Is there anything to be read on the socket, be it the end? */
+/* True if the socket has data to read, or has ended. */
 static bool
-is_readable(curl_socket_t sock)
+socket_is_readable(curl_socket_t sock)
 {
 	char		byte;
 
@@ -518,43 +524,44 @@ is_readable(curl_socket_t sock)
 }
 
 /*
- * Is the request about to go into a connection that the server has closed?
- * Where one was used before, nothing comes before the next request but its end.
- * libcurl before 8.1 sees that only without TLS: under it the server says
- * goodbye first, and what can be read counts as alive.  From 8.22 on it does
- * not look when it did within the last second.  A goodbye that it read together
- * with the last answer cannot be seen here until the connection's end follows.
+ * True if the server has closed the connection that the request is about to use.
+ * On a connection that was used before, the only thing that can be read before
+ * the next request is its end.  libcurl before 8.1 notices that only without TLS:
+ * with TLS the server sends close_notify first, and readable data counts as
+ * alive.  From 8.22 on it does not check if it did so within the last second.  A
+ * close_notify that it read together with the last answer cannot be seen here
+ * until the connection's end follows.
  */
 static bool
-is_closed(const HttpTransfer *transfer, int local_port)
+connection_is_closed(const HttpTransfer *transfer, int local_port)
 {
 	curl_socket_t sock = CURL_SOCKET_BAD;
 
-	if (transfer->connection_is_new)
+	if (transfer->is_connection_new)
 		return false;
-	/* before 8.22 libcurl does not tell the socket at this point */
+	/* before 8.22 libcurl does not report the socket at this point */
 	if (curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &sock) == CURLE_OK && sock != CURL_SOCKET_BAD)
-		return is_readable(sock);
+		return socket_is_readable(sock);
 	for (int i = 0; i < engine.nsockets; i++)
 	{
 		if (engine.sockets[i].port == 0)
-			engine.sockets[i].port = port_of(engine.sockets[i].socket);
-		if (engine.sockets[i].port == local_port && is_readable(engine.sockets[i].socket))
+			engine.sockets[i].port = local_port_of(engine.sockets[i].socket);
+		if (engine.sockets[i].port == local_port && socket_is_readable(engine.sockets[i].socket))
 			return true;
 	}
 	return false;
 }
 
 /*
- * Called before each sending of the request.  The address is judged again,
- * since a connection from before wawp.allowed_hosts changed may be used.  A
- * connection that the server has closed meanwhile is not used: see
+ * Decide whether the request is sent, before each sending.  The address is
+ * checked again, since a connection from before a change of wawp.allowed_hosts
+ * may be used.  A connection that the server has closed is not used: see
  * transfer_restart.
  *
- * When a reused connection dies without an answer, libcurl sends the request
+ * When a reused connection ends without an answer, libcurl sends the request
  * again on a new one; for a POST that would be a second message or a request
- * without a record, so the second sending is refused and the caller sees a
- * lost answer.
+ * without a record, so the second sending is refused and the caller gets a lost
+ * answer.
  */
 static int
 on_request(void *arg, char *remote_ip, char *local_ip pg_attribute_unused(),
@@ -562,12 +569,12 @@ on_request(void *arg, char *remote_ip, char *local_ip pg_attribute_unused(),
 {
 	HttpTransfer *transfer = arg;
 
-	transfer->address_refused = is_refused(transfer, kind_of_address_text(remote_ip));
-	transfer->resend_refused = transfer->post && transfer->request_begun;
-	transfer->is_stale = !transfer->request_begun && is_closed(transfer, local_port);
-	if (transfer->address_refused || transfer->resend_refused || transfer->is_stale)
+	transfer->is_address_refused = address_is_refused(transfer, address_kind_of_text(remote_ip));
+	transfer->is_resend_refused = transfer->is_post && transfer->is_request_begun;
+	transfer->is_stale = !transfer->is_request_begun && connection_is_closed(transfer, local_port);
+	if (transfer->is_address_refused || transfer->is_resend_refused || transfer->is_stale)
 		return CURL_PREREQFUNC_ABORT;
-	transfer->request_begun = true;
+	transfer->is_request_begun = true;
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -599,7 +606,7 @@ engine_open_mux(void)
 				(errcode_for_file_access(),
 				 errmsg("could not create an event queue for HTTP transfers: %m")));
 	}
-	/* the timer is a second descriptor; going over the soft limit by one is harmless */
+	/* the timer is a second descriptor; exceeding the soft limit by one is harmless */
 	ReserveExternalFD();
 }
 
@@ -614,7 +621,7 @@ engine_close_mux(void)
 	ReleaseExternalFD();
 }
 
-/* Makes the engine at the first transfer of this process. */
+/* Make the engine at the first transfer of this process. */
 static void
 engine_open(void)
 {
@@ -644,11 +651,11 @@ engine_open(void)
 }
 
 /*
- * Seconds after which the API wants to hear from us, -1 when it does not say.
- * Read here because libcurl's own reading ends at six hours since 8.12.
+ * Return the seconds of the Retry-After header, -1 if there is none that can be
+ * used.  Read here because libcurl's own value is at most six hours since 8.12.
  */
 static int
-retry_after(CURL *easy)
+read_retry_after(CURL *easy)
 {
 	struct curl_header *header;
 	double		seconds;
@@ -660,7 +667,7 @@ retry_after(CURL *easy)
 	if (retry_after_number(header->value, &seconds))
 		return retry_after_usable(seconds);
 	until = curl_getdate(header->value, NULL);
-	/* by the clock that wrote the date; ours may be off */
+	/* by the server's clock; ours may differ */
 	if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
 		now = curl_getdate(header->value, NULL);
 	if (now == (time_t) -1)
@@ -671,13 +678,13 @@ retry_after(CURL *easy)
 /*
  * ---- why a transfer failed
  *
- * libcurl describes a refused certificate differently for each TLS library: for
- * GnuTLS often without the reason and with the path of ca_file, which only
+ * libcurl's text for a refused certificate depends on the TLS library: for
+ * GnuTLS it is often without the reason and with the path of ca_file, which only
  * roles that may set it should see.  The library's own verdict is the same in all
  * versions of libcurl, and its numbers are part of the library's ABI.
  */
 
-/* As X509_V_ERR_ numbers and as gnutls_certificate_status_t bits; 0: has none. */
+/* A verdict as an X509_V_ERR_ number and as a gnutls_certificate_status_t bit (0: it has none). */
 typedef struct CertificateVerdict
 {
 	long		openssl;
@@ -704,10 +711,10 @@ static const CertificateVerdict verdicts[] = {
 };
 
 /*
- * Name what is wrong with a certificate that was not accepted; NULL for a TLS
+ * Return what is wrong with a certificate that was not accepted; NULL for a TLS
  * library whose verdicts are not known.  libcurl compares the name itself, after
- * the library has found no fault: OpenSSL's verdict is then still the first one,
- * X509_V_ERR_UNSPECIFIED.
+ * the library has found no fault: OpenSSL's verdict is then still its initial
+ * value, X509_V_ERR_UNSPECIFIED.
  */
 static const char *
 certificate_fault(CURL *easy)
@@ -739,11 +746,11 @@ transfer_error(const HttpTransfer *transfer, CURLcode code)
 {
 	const char *reason = NULL;
 
-	if (transfer->address_refused)
+	if (transfer->is_address_refused)
 		return "the host resolves to an address that is not allowed";
-	if (transfer->resend_refused)
+	if (transfer->is_resend_refused)
 		return "the connection was lost before an answer came";
-	if (transfer->out_of_memory)
+	if (transfer->is_out_of_memory)
 		return "out of memory";
 	if (code == CURLE_PEER_FAILED_VERIFICATION)
 		reason = certificate_fault(transfer->easy);
@@ -757,7 +764,7 @@ transfer_error(const HttpTransfer *transfer, CURLcode code)
 	return curl_easy_strerror(code);
 }
 
-/* Notes how a transfer ended.  `code` is libcurl's word for it. */
+/* Fill in the result of a transfer that ended with libcurl's `code`. */
 static void
 transfer_finish(HttpTransfer *transfer, CURLcode code)
 {
@@ -778,28 +785,28 @@ transfer_finish(HttpTransfer *transfer, CURLcode code)
 
 	if (code == CURLE_OK)
 		result->fate = HTTP_ANSWERED;
-	else if (transfer->too_large || code == CURLE_FILESIZE_EXCEEDED)
+	else if (transfer->is_too_large || code == CURLE_FILESIZE_EXCEEDED)
 		result->fate = HTTP_TOO_LARGE;
-	else if (!transfer->request_begun)
+	else if (!transfer->is_request_begun)
 		result->fate = HTTP_NOT_SENT;
 	else
 		result->fate = HTTP_NO_ANSWER;
 
 	if (code != CURLE_OK)
 		result->error = transfer_error(transfer, code);
-	result->status = status >= 200 ? (int) status : 0;	/* 1xx promises nothing */
+	result->status = status >= 200 ? (int) status : 0;	/* 1xx is not an answer */
 	result->body = transfer->buffer ? transfer->buffer : "";
 	result->body_len = transfer->used;
-	result->retry_after = retry_after(transfer->easy);
+	result->retry_after = read_retry_after(transfer->easy);
 	result->dns_ms = (int) (dns / 1000);
 	result->connect_ms = (int) (connect / 1000);
 	result->tls_ms = (int) (tls / 1000);
 	result->first_byte_ms = (int) (first_byte / 1000);
 	result->total_ms = (int) (total / 1000);
-	transfer->done = true;
+	transfer->is_done = true;
 }
 
-/* Takes a transfer's easy handle out of the engine, for the next one to use. */
+/* Remove a transfer's easy handle from the engine and keep it for the next transfer. */
 static void
 transfer_detach(HttpTransfer *transfer)
 {
@@ -821,7 +828,7 @@ transfer_detach(HttpTransfer *transfer)
 	dlist_delete(&transfer->node);
 }
 
-/* Memory context callback: the transfer's end, however it comes. */
+/* Memory context callback: remove the transfer from the engine and free its malloc'd memory. */
 static void
 transfer_release(void *arg)
 {
@@ -834,7 +841,7 @@ transfer_release(void *arg)
 	transfer->buffer = NULL;
 }
 
-/* The event queue is of no use any more: nothing in it will ever finish. */
+/* End all transfers, because the event queue failed and nothing in it would finish. */
 static void
 engine_give_up(void)
 {
@@ -848,12 +855,12 @@ engine_give_up(void)
 		transfer_finish(transfer, CURLE_ABORTED_BY_CALLBACK);
 		transfer_detach(transfer);
 	}
-	engine.broken = false;
+	engine.is_broken = false;
 }
 
 /*
- * Its connection turned out to be closed before anything was sent: tries again
- * with a new one.  False: it cannot.
+ * Start a transfer again on a new connection, after its connection turned out to
+ * be closed before anything was sent.  False if libcurl refuses.
  */
 static bool
 transfer_restart(HttpTransfer *transfer)
@@ -871,7 +878,7 @@ transfer_restart(HttpTransfer *transfer)
 	return started;
 }
 
-/* Notes the transfers that ended, whichever call of ours made them end. */
+/* Finish the transfers that ended in any of the calls of libcurl. */
 static void
 engine_collect(void)
 {
@@ -886,16 +893,16 @@ engine_collect(void)
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
-		if (transfer->is_stale && !transfer->address_refused && transfer_restart(transfer))
+		if (transfer->is_stale && !transfer->is_address_refused && transfer_restart(transfer))
 			continue;
 		transfer_finish(transfer, code);
 		transfer_detach(transfer);
 	}
-	if (engine.broken)
+	if (engine.is_broken)
 		engine_give_up();
 }
 
-/* Lets libcurl act on what happened. */
+/* Pass the events that have occurred to libcurl. */
 static void
 engine_pump(void)
 {
@@ -908,15 +915,15 @@ engine_pump(void)
 	for (int i = 0; i < n; i++)
 	{
 		if (events[i].socket == CURL_SOCKET_TIMEOUT)
-			engine.armed_at = 0;
+			engine.armed_ms = 0;
 		else if (curl_multi_socket_action(engine.multi, events[i].socket, events[i].what, &running) != CURLM_OK)
-			engine.broken = true;
+			engine.is_broken = true;
 	}
-	if (engine.due_at != 0 && engine.due_at <= clock_monotonic_ms())
+	if (engine.due_ms != 0 && engine.due_ms <= clock_monotonic_ms())
 	{
-		engine.due_at = 0;
+		engine.due_ms = 0;
 		if (curl_multi_socket_action(engine.multi, CURL_SOCKET_TIMEOUT, 0, &running) != CURLM_OK)
-			engine.broken = true;
+			engine.is_broken = true;
 	}
 	unfence_signals(&saved);
 	engine_collect();
@@ -933,7 +940,7 @@ engine_pump(void)
 	} while (0)
 
 static void
-set_limits(HttpTransfer *transfer, const HttpRequest *request)
+transfer_set_limits(HttpTransfer *transfer, const HttpRequest *request)
 {
 	SETOPT(transfer, CURLOPT_PROTOCOLS_STR, "http,https");
 	SETOPT(transfer, CURLOPT_FOLLOWLOCATION, 0L);
@@ -944,16 +951,16 @@ set_limits(HttpTransfer *transfer, const HttpRequest *request)
 	SETOPT(transfer, CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_timeout_ms);
 	SETOPT(transfer, CURLOPT_TIMEOUT_MS, (long) request->timeout_ms);
 	SETOPT(transfer, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) request->max_body);
-	/* a host may have moved: an old connection would go on to the old address */
+	/* a host may move: an old connection would keep using the old address */
 	SETOPT(transfer, CURLOPT_MAXLIFETIME_CONN, (long) wawp_connection_max_age);
-	/* asks for nothing, and decodes what a proxy has encoded all the same: RFC 9110, 12.5.3 */
+	/* requests no encoding, but decodes one that a proxy has applied: RFC 9110, 12.5.3 */
 	SETOPT(transfer, CURLOPT_ACCEPT_ENCODING, "identity");
 	/* PostgreSQL owns SIGALRM, which libcurl's plain resolver would use */
 	SETOPT(transfer, CURLOPT_NOSIGNAL, 1L);
-	/* one request at a time on a connection: what is lost is known */
+	/* one request at a time on a connection, so that it is known which one is lost */
 	SETOPT(transfer, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 #if CURL_AT_LEAST_VERSION(7, 87, 0)
-	/* a resolver thread that hangs must not hold up a cancel */
+	/* a resolver thread that hangs must not delay a cancel */
 	SETOPT(transfer, CURLOPT_QUICK_EXIT, 1L);
 #endif
 	if (request->ca_file)
@@ -964,7 +971,7 @@ set_limits(HttpTransfer *transfer, const HttpRequest *request)
 }
 
 static void
-set_callbacks(HttpTransfer *transfer)
+transfer_set_callbacks(HttpTransfer *transfer)
 {
 	SETOPT(transfer, CURLOPT_PRIVATE, transfer);
 	SETOPT(transfer, CURLOPT_ERRORBUFFER, transfer->error);
@@ -980,7 +987,7 @@ set_callbacks(HttpTransfer *transfer)
 }
 
 static void
-add_header(HttpTransfer *transfer, const char *line)
+transfer_add_header(HttpTransfer *transfer, const char *line)
 {
 	struct curl_slist *longer = curl_slist_append(transfer->headers, line);
 
@@ -990,16 +997,16 @@ add_header(HttpTransfer *transfer, const char *line)
 }
 
 static void
-set_message(HttpTransfer *transfer, const HttpRequest *request)
+transfer_set_message(HttpTransfer *transfer, const HttpRequest *request)
 {
-	add_header(transfer, "Accept: application/json");
+	transfer_add_header(transfer, "Accept: application/json");
 	if (request->secret_header)
-		add_header(transfer, request->secret_header);
-	if (request->post)
+		transfer_add_header(transfer, request->secret_header);
+	if (request->is_post)
 	{
-		add_header(transfer, "Content-Type: application/json");
-		/* no "100-continue" dance before a body */
-		add_header(transfer, "Expect:");
+		transfer_add_header(transfer, "Content-Type: application/json");
+		/* no waiting for "100 Continue" before a body */
+		transfer_add_header(transfer, "Expect:");
 		SETOPT(transfer, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) strlen(request->body));
 		SETOPT(transfer, CURLOPT_POSTFIELDS, request->body);
 	}
@@ -1009,8 +1016,8 @@ set_message(HttpTransfer *transfer, const HttpRequest *request)
 }
 
 /*
- * Starts a transfer.  It belongs to the current memory context, and so do the
- * request's strings, which libcurl does not copy.  Raises an error only when
+ * Start a transfer.  It belongs to the current memory context, and so must the
+ * request's strings, which libcurl does not copy.  Raises an error only if
  * nothing was sent.
  */
 HttpTransfer *
@@ -1023,10 +1030,10 @@ http_start(const HttpRequest *request)
 
 	engine_open();
 	transfer->limit = request->max_body;
-	transfer->post = request->post;
+	transfer->is_post = request->is_post;
 	transfer->ca_file = request->ca_file;
 	transfer->may_reach_loopback = request->may_reach_loopback;
-	transfer->loopback_only = request->loopback_only;
+	transfer->is_loopback_only = request->is_loopback_only;
 	transfer->easy = engine.nspare > 0 ? engine.spare[--engine.nspare] : curl_easy_init();
 	if (transfer->easy == NULL)
 		engine_failed("libcurl has no handle for a transfer.");
@@ -1035,9 +1042,9 @@ http_start(const HttpRequest *request)
 	transfer->release.arg = transfer;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &transfer->release);
 
-	set_limits(transfer, request);
-	set_callbacks(transfer);
-	set_message(transfer, request);
+	transfer_set_limits(transfer, request);
+	transfer_set_callbacks(transfer);
+	transfer_set_message(transfer, request);
 
 	fence_signals(&saved);
 	code = curl_multi_add_handle(engine.multi, transfer->easy);
@@ -1045,16 +1052,16 @@ http_start(const HttpRequest *request)
 		code = curl_multi_socket_action(engine.multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	unfence_signals(&saved);
 	if (code != CURLM_OK)
-		engine.broken = true;
-	/* that may have ended others, whose event would then never come again */
+		engine.is_broken = true;
+	/* that may have ended other transfers, for which no further event would come */
 	engine_collect();
 	return transfer;
 }
 
 /*
- * Waits for a transfer in a session.  Cancel, statement_timeout and the like
- * end it with their own errors; the connection is then closed at once, not
- * when the transaction's memory goes.
+ * Wait for a transfer in a session.  Cancel, statement_timeout and the like end
+ * it with their own errors; the connection is then closed at once, not when the
+ * transaction's memory is freed.
  */
 const HttpResult *
 http_wait(HttpTransfer *transfer)
@@ -1062,11 +1069,11 @@ http_wait(HttpTransfer *transfer)
 	PG_TRY();
 	{
 		engine_pump();
-		while (!transfer->done)
+		while (!transfer->is_done)
 		{
 			int			events;
 
-			arm_timer();
+			engine_arm_timer();
 			events = WaitLatchOrSocket(MyLatch,
 									   WL_LATCH_SET | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH,
 									   engine.mux, -1L, engine.wait_event);
@@ -1088,20 +1095,20 @@ http_wait(HttpTransfer *transfer)
 }
 
 /*
- * The one descriptor that becomes readable when http_pump has something to do,
- * for a caller with a wait of its own, to be asked for before each; -1 before
- * the first transfer.
+ * Return the descriptor that becomes readable when http_pump has something to
+ * do; -1 before the first transfer.  A caller with a wait of its own calls this
+ * before each wait, as it sets the timer.
  */
 int
 http_descriptor(void)
 {
 	if (engine.multi == NULL)
 		return -1;
-	arm_timer();
+	engine_arm_timer();
 	return engine.mux;
 }
 
-/* Carries all transfers on as far as they can go without waiting. */
+/* Continue all transfers as far as possible without waiting. */
 void
 http_pump(void)
 {
@@ -1109,18 +1116,18 @@ http_pump(void)
 		engine_pump();
 }
 
-/* How a transfer ended; NULL while it is under way. */
+/* Return the result of a transfer; NULL while it is under way. */
 const HttpResult *
 http_result(const HttpTransfer *transfer)
 {
-	return transfer->done ? &transfer->result : NULL;
+	return transfer->is_done ? &transfer->result : NULL;
 }
 
 /*
  * ---- URLs
  */
 
-/* A part of a URL, palloc'd; NULL when it has none. */
+/* Return a part of a URL, palloc'd; NULL if it has none. */
 static char *
 url_part(CURLU *handle, CURLUPart part)
 {
@@ -1141,6 +1148,7 @@ is_loopback_name(const char *host)
 		strncmp(host, "127.", 4) == 0;
 }
 
+/* Set the parts of *url, palloc'd; returns NULL, or what is wrong with the URL. */
 static const char *
 split_url(CURLU *handle, HttpUrl *url)
 {
@@ -1171,9 +1179,9 @@ split_url(CURLU *handle, HttpUrl *url)
 }
 
 /*
- * Takes a base URL apart with libcurl's own parser, so that what is checked is
- * what will be connected to.  Returns NULL, or what is wrong with it as a
- * fragment for a detail.
+ * Split a base URL into *url with libcurl's own parser, so that the host that is
+ * checked is the one that will be connected to.  Returns NULL, or what is wrong
+ * with it as a fragment for a detail.
  */
 const char *
 http_parse_url(const char *text, HttpUrl *url)

@@ -16,42 +16,42 @@ typedef struct HttpUrl
 {
 	const char *scheme;			/* "https" or "http" */
 	const char *host;			/* lower case, an IPv6 address without brackets */
-	const char *origin;			/* scheme://host[:port], as to be sent */
+	const char *origin;			/* scheme://host[:port], as it is sent */
 	const char *path;			/* without a trailing slash, may be empty */
 	bool		is_loopback;	/* the host is a name or address of this machine */
 } HttpUrl;
 
 typedef struct HttpRequest
 {
-	bool		post;			/* else GET */
-	const char *url;			/* these four live as long as the transfer */
+	bool		is_post;		/* else GET */
+	const char *url;			/* these four must live as long as the transfer */
 	const char *body;			/* JSON; NULL for GET */
 	const char *secret_header;	/* one more header line, or NULL */
 	const char *ca_file;		/* instead of the system's authorities, or NULL */
 	int			connect_timeout_ms;
-	int			timeout_ms;		/* for everything, connecting included */
+	int			timeout_ms;		/* in total, including connecting */
 	size_t		max_body;		/* bytes */
 	bool		may_reach_loopback; /* addresses of this machine are allowed */
-	bool		loopback_only;	/* and no others */
+	bool		is_loopback_only;	/* no other addresses are allowed */
 } HttpRequest;
 
 typedef enum HttpFate
 {
-	HTTP_ANSWERED,				/* a whole answer, whatever its status */
+	HTTP_ANSWERED,				/* a whole answer, with any status */
 	HTTP_NOT_SENT,				/* provably nothing left */
 	HTTP_NO_ANSWER,				/* something left, no whole answer came */
-	HTTP_TOO_LARGE				/* the answer passed a limit and was dropped */
+	HTTP_TOO_LARGE				/* the answer exceeded a limit and was dropped */
 } HttpFate;
 
 typedef struct HttpResult
 {
 	HttpFate	fate;
-	int			status;			/* 0 when no status line came */
+	int			status;			/* 0: no status line came */
 	const char *body;			/* NUL-terminated, may contain others */
 	size_t		body_len;
-	int			retry_after;	/* seconds, -1 when the answer has none */
-	const char *error;			/* why, for people; NULL when answered */
-	int			dns_ms;			/* when each phase ended, from the start; */
+	int			retry_after;	/* seconds, -1: the answer has none */
+	const char *error;			/* the cause, as text; NULL if answered */
+	int			dns_ms;			/* from the start to the end of each phase; */
 	int			connect_ms;		/* 0 for a phase that was not reached or */
 	int			tls_ms;			/* not needed */
 	int			first_byte_ms;
@@ -60,7 +60,7 @@ typedef struct HttpResult
 
 typedef struct HttpTransfer HttpTransfer;
 
-/* A whole answer with a 2xx status; the body may still be a refusal. */
+/* True for a whole answer with a 2xx status; the body may still be a refusal. */
 static inline bool
 http_is_success(const HttpResult *result)
 {
@@ -71,7 +71,7 @@ extern const char *http_parse_url(const char *text, HttpUrl *url);
 extern HttpTransfer *http_start(const HttpRequest *request);
 extern const HttpResult *http_wait(HttpTransfer *transfer);
 
-/* for a process that waits for many transfers and other things at once */
+/* for a process that waits for many transfers and other events at once */
 extern int	http_descriptor(void);
 extern void http_pump(void);
 extern const HttpResult *http_result(const HttpTransfer *transfer);

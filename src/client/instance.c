@@ -1,21 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * instance.c
- *	  Wawp accounts: foreign servers, user mappings, who may use them.
+ *	  Wawp instances: foreign servers, user mappings and the permission to use them.
  *
  * An instance is a FOREIGN SERVER of the wrapper "wawp"; the wrapper has a
- * validator only, as dblink's.  The server says where and how, the USER
- * MAPPING holds the token, and USAGE on the server is the permission to use
- * it.  One table says which options there are, where they belong, what they
- * accept and what holds without them; the validator and the reader both go by
- * it.
+ * validator only, as dblink's.  The server has the address and the settings of
+ * an account, the USER MAPPING its token, and USAGE on the server is the
+ * permission to use it.  The table options[] defines the options, the object
+ * they belong to, their accepted values and their defaults, for the validator
+ * and the reader alike.
  *
  * A token leaves this file in WawpInstance.access_token only.  Errors about
- * options hide the statement, which may have the token in it, and quote no
- * value: people paste tokens into URLs, too.
+ * options hide the statement, which may contain the token, and quote no value,
+ * as a token may have been pasted into a URL.
  *
- * Reads the catalogs in the caller's transaction; what is returned lives in
- * the caller's memory context.
+ * Reads the catalogs in the caller's transaction; results are in the caller's
+ * memory context.
  *
  * IDENTIFICATION
  *	  src/client/instance.c
@@ -65,22 +65,22 @@ PG_FUNCTION_INFO_V1(wawp_fdw_validator);
 
 typedef struct OptionSpec OptionSpec;
 
-/* Checks a value; returns NULL, or what is wrong as a detail sentence. */
+/* Checks a value; returns NULL, or what is wrong as a detail sentence, static or palloc'd. */
 typedef const char *(*OptionCheck) (const OptionSpec *spec, const char *value);
 
 struct OptionSpec
 {
 	const char *name;
-	Oid			catalog;		/* where it belongs */
+	Oid			catalog;		/* the kind of object it belongs to */
 	OptionCheck check;
 	double		min;			/* for numbers and durations (in ms) */
 	double		max;
-	const char *standard;		/* what holds without it; NULL = nothing */
+	const char *standard;		/* the default; NULL: none */
 };
 
 /*
- * Keeps the statement, and the context that a function would quote it in, out
- * of the log.
+ * Keep the statement, and the context in which a function would quote it, out of
+ * the log; for ereport.
  */
 static int
 hide_statement(void)
@@ -138,7 +138,7 @@ check_real(const OptionSpec *spec, const char *value)
 	return number < spec->min || number > spec->max ? range_problem(spec) : NULL;
 }
 
-/* A plain number is milliseconds, as the option's name says. */
+/* OptionCheck for an option whose name ends in _ms: a plain number is milliseconds. */
 static const char *
 check_ms(const OptionSpec *spec, const char *value)
 {
@@ -150,8 +150,8 @@ check_ms(const OptionSpec *spec, const char *value)
 }
 
 /*
- * Reads "3s", "72h" and the like, in ms.  A number without a unit is refused:
- * some would mean seconds and some milliseconds.
+ * Read "3s", "72h" and the like into *ms; false if it is none.  A number without
+ * a unit is refused, as it could mean seconds or milliseconds.
  */
 static bool
 parse_duration(const char *value, int64 *ms)
@@ -176,7 +176,10 @@ check_duration(const OptionSpec *spec, const char *value)
 	return ms < spec->min || ms > spec->max ? "It is outside the accepted range." : NULL;
 }
 
-/* Reads a comma-separated list of growing durations; false if it is none. */
+/*
+ * Read a comma-separated list of growing durations into delays, at most
+ * INSTANCE_MAX_DELAYS, and *count; false if it is none.
+ */
 static bool
 parse_delays(const OptionSpec *spec, const char *value, int *delays, int *count)
 {
@@ -207,7 +210,7 @@ check_delays(const OptionSpec *spec, const char *value)
 	return NULL;
 }
 
-/* Minutes since midnight; false when there is no time of day. */
+/* Read a time of day into *minutes since midnight and advance *at; false if there is none. */
 static bool
 parse_time_of_day(const char **at, int *minutes)
 {
@@ -223,7 +226,10 @@ parse_time_of_day(const char **at, int *minutes)
 	return true;
 }
 
-/* "21:00-08:00 Europe/Madrid"; leaves `at` at the time zone or the end. */
+/*
+ * Read the times of "21:00-08:00 Europe/Madrid" into *from and *to, in minutes
+ * since midnight, and advance *at to the time zone or the end; false if it is none.
+ */
 static bool
 parse_time_span(const char **at, int *from, int *to)
 {
@@ -253,6 +259,7 @@ static const char *const auth_words[] = {
 	[AUTH_HEADER] = "header"
 };
 
+/* Read a word for the option "auth" into *auth; false if it is none. */
 static bool
 parse_auth(const char *value, InstanceAuth *auth)
 {
@@ -280,7 +287,7 @@ check_file(const OptionSpec *spec, const char *value)
 	return is_absolute_path(value) ? check_text(spec, value) : "It must be an absolute path.";
 }
 
-/* A CA file is read as the server's user: for those who may do that anyway. */
+/* OptionCheck for a file that is read as the server's user: for roles that may read server files anyway. */
 static const char *
 check_ca_file(const OptionSpec *spec, const char *value)
 {
@@ -293,6 +300,7 @@ check_ca_file(const OptionSpec *spec, const char *value)
 	return check_file(spec, value);
 }
 
+/* OptionCheck for a file whose content is sent to the host: for superusers. */
 static const char *
 check_token_file(const OptionSpec *spec, const char *value)
 {
@@ -306,7 +314,7 @@ check_token_file(const OptionSpec *spec, const char *value)
 	return check_file(spec, value);
 }
 
-/* The hosts of wawp.allowed_hosts; its syntax was checked when it was set. */
+/* Return the hosts of wawp.allowed_hosts, whose syntax was checked when it was set. */
 static List *
 allowed_hosts(void)
 {
@@ -333,7 +341,10 @@ loopback_is_allowed(void)
 	return host_is_allowed("localhost") || host_is_allowed("127.0.0.1") || host_is_allowed("::1");
 }
 
-/* Is this a URL that may be called, as wawp.allowed_hosts is now? */
+/*
+ * Split a base URL into *url, palloc'd.  Returns NULL, or why it may not be called
+ * with the current wawp.allowed_hosts, as a sentence.
+ */
 static const char *
 base_url_problem(const char *value, HttpUrl *url)
 {
@@ -396,7 +407,7 @@ find_option(const char *name)
 	return NULL;
 }
 
-/* The option of that catalog whose name is nearest, if it is near at all. */
+/* Return the option of that catalog with the most similar name; NULL if none is similar. */
 static const char *
 closest_option(const char *name, Oid catalog)
 {
@@ -420,6 +431,7 @@ closest_option(const char *name, Oid catalog)
 	return best;
 }
 
+/* Raise an error for an option that does not exist for this kind of object. */
 static void
 refuse_unknown_option(const char *name, Oid catalog)
 {
@@ -438,6 +450,7 @@ refuse_unknown_option(const char *name, Oid catalog)
 			 hide_statement()));
 }
 
+/* Raise an error unless the option and its value are accepted. */
 static void
 check_option(const DefElem *def, Oid catalog)
 {
@@ -458,7 +471,7 @@ check_option(const DefElem *def, Oid catalog)
 				 hide_statement()));
 }
 
-/* The value an option has in a list, or its standard. */
+/* Return the value of an option in a list, else its default; it is part of the list or static. */
 static const char *
 option_value(List *defs, const char *name)
 {
@@ -470,9 +483,7 @@ option_value(List *defs, const char *name)
 	return find_option(name)->standard;
 }
 
-/*
- * Validator of the foreign-data wrapper: (options text[], catalog oid).
- */
+/* Validator of the foreign-data wrapper: (options text[], catalog oid). */
 Datum
 wawp_fdw_validator(PG_FUNCTION_ARGS)
 {
@@ -499,10 +510,10 @@ wawp_fdw_validator(PG_FUNCTION_ARGS)
 }
 
 /*
- * ---- which instance
+ * ---- choosing an instance
  */
 
-/* Names of the instances on which a role has USAGE; of all for InvalidOid. */
+/* Return the names of the instances on which a role has USAGE; of all for InvalidOid. */
 static List *
 usable_instances(Oid roleid)
 {
@@ -525,7 +536,7 @@ usable_instances(Oid roleid)
 	return names;
 }
 
-/* Explains why no instance can be chosen for the caller. */
+/* Raise an error because no instance, or several, could be meant. */
 static void
 refuse_choice(List *names, Oid roleid, const char *hint)
 {
@@ -548,6 +559,7 @@ refuse_choice(List *names, Oid roleid, const char *hint)
 			 errhint("%s", hint)));
 }
 
+/* Return the only instance that a role may use; raises an error unless there is exactly one. */
 static const char *
 only_usable(Oid roleid, const char *hint)
 {
@@ -558,7 +570,7 @@ only_usable(Oid roleid, const char *hint)
 	return linitial(names);
 }
 
-/* The name the caller means: the argument, the parameter, the only one. */
+/* Return the name of the instance to use: the argument, else the parameter, else the only one. */
 static const char *
 choose_name(const char *name, Oid roleid)
 {
@@ -569,6 +581,7 @@ choose_name(const char *name, Oid roleid)
 	return only_usable(roleid, "Name one in the argument \"instance\" or in the parameter \"wawp.instance\".");
 }
 
+/* Return the foreign server of an instance; raises 42704 if there is none. */
 static ForeignServer *
 find_server(const char *name)
 {
@@ -585,6 +598,7 @@ find_server(const char *name)
 	return server;
 }
 
+/* Raise 42501 unless the role has USAGE on the server. */
 static void
 check_usage(const ForeignServer *server, Oid roleid)
 {
@@ -595,10 +609,10 @@ check_usage(const ForeignServer *server, Oid roleid)
 }
 
 /*
- * ---- its token
+ * ---- the token of an instance
  */
 
-/* Options of the role's mapping, else of PUBLIC's; false if there is none. */
+/* Set *defs to the options of the role's mapping, else of PUBLIC's; false if there is none. */
 static bool
 mapping_options(Oid roleid, Oid serverid, List **defs)
 {
@@ -615,7 +629,7 @@ mapping_options(Oid roleid, Oid serverid, List **defs)
 	return true;
 }
 
-/* First line of a file that only the server's user need be able to read. */
+/* Return the token in a file, palloc'd; raises an error if it cannot be read or has none. */
 static const char *
 read_token_file(const char *path)
 {
@@ -643,11 +657,12 @@ read_token_file(const char *path)
 	return token;
 }
 
+/* Return the token of a role; raises 42704 if there is none. */
 static const char *
 find_token(const ForeignServer *server, Oid roleid)
 {
 	List	   *defs = NIL;
-	bool		mapped = mapping_options(roleid, server->serverid, &defs);
+	bool		has_mapping = mapping_options(roleid, server->serverid, &defs);
 	const char *token = option_value(defs, "access_token");
 	const char *path = option_value(defs, "access_token_file");
 
@@ -658,7 +673,7 @@ find_token(const ForeignServer *server, Oid roleid)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("there is no access token for Wawp instance \"%s\"", server->servername),
-			 mapped
+			 has_mapping
 			 ? errdetail("The user mapping of role \"%s\" has none.", GetUserNameFromId(roleid, false))
 			 : errdetail("Neither role \"%s\" nor PUBLIC has a user mapping.", GetUserNameFromId(roleid, false)),
 			 errhint("CREATE USER MAPPING FOR ... SERVER %s OPTIONS (access_token '...').",
@@ -667,7 +682,7 @@ find_token(const ForeignServer *server, Oid roleid)
 }
 
 /*
- * ---- all of it
+ * ---- reading an instance
  */
 
 static int
@@ -697,7 +712,7 @@ option_real(List *defs, const char *name)
 	return number;
 }
 
-/* Refuses a host that left wawp.allowed_hosts since CREATE SERVER. */
+/* Set the base URL; raises 22023 if its host is not in wawp.allowed_hosts any more. */
 static void
 fill_base_url(WawpInstance *instance, List *defs)
 {
@@ -712,7 +727,7 @@ fill_base_url(WawpInstance *instance, List *defs)
 	instance->may_reach_loopback = loopback_is_allowed();
 }
 
-/* Finds the instance a call means, without its token, for the current role. */
+/* Find the instance of a call, without its token, for the current role. */
 InstanceRef
 instance_choose(const char *name)
 {
@@ -725,14 +740,17 @@ instance_choose(const char *name)
 	return ref;
 }
 
-/* Finds the only instance that the current role may use, whatever the session has set; raises with that hint otherwise. */
+/*
+ * Find the only instance that the current role may use, regardless of
+ * wawp.instance; raises an error with that hint unless there is exactly one.
+ */
 const char *
 instance_only_usable(const char *hint)
 {
 	return only_usable(GetUserId(), hint);
 }
 
-/* Returns an instance's id, NULL if there is no such instance. */
+/* Return an instance's id, NULL if there is no such instance. */
 const char *
 instance_id_of(const char *name)
 {
@@ -743,7 +761,7 @@ instance_id_of(const char *name)
 	return option_value(server->options, "instance_id");
 }
 
-/* Names of all instances of the database. */
+/* Return the names of all instances of the database. */
 List *
 instance_names(void)
 {
@@ -751,8 +769,8 @@ instance_names(void)
 }
 
 /*
- * When the quiet hours that `now` lies in end; 0 when it lies in none.  Without
- * a time zone of their own they are in the server's.
+ * Return the end of the quiet hours that `now` is in; 0 if it is in none.
+ * Without a time zone of their own they are in log_timezone.
  */
 TimestampTz
 instance_quiet_until(const WawpInstance *instance, TimestampTz now)
@@ -775,7 +793,7 @@ instance_quiet_until(const WawpInstance *instance, TimestampTz now)
 	return now + ((to - minutes + 1440) % 1440 * INT64CONST(60) - local->tm_sec) * USECS_PER_SEC;
 }
 
-/* Is there such an instance, and is its host still allowed? */
+/* True if there is such an instance and its host is still allowed. */
 bool
 instance_is_callable(const char *name)
 {
@@ -786,7 +804,7 @@ instance_is_callable(const char *name)
 		base_url_problem(option_value(server->options, "base_url"), &url) == NULL;
 }
 
-/* Is there such an instance, and may the current role use it? */
+/* True if there is such an instance and the current role may use it. */
 bool
 instance_is_usable(const char *name)
 {
@@ -812,8 +830,9 @@ fill_pace(WawpInstance *instance, List *defs)
 	(void) parse_duration(option_value(defs, "invite_ttl"), &instance->invite_ttl_ms);
 }
 
+/* Read all options of a server but the token. */
 static WawpInstance *
-describe(ForeignServer *server)
+instance_of_server(ForeignServer *server)
 {
 	WawpInstance *instance = palloc0(sizeof(WawpInstance));
 	List	   *defs = server->options;
@@ -834,7 +853,7 @@ describe(ForeignServer *server)
 
 #define COPY_TEXT(text) ((text) = (text) ? pstrdup(text) : NULL)
 
-/* The same in the current memory. */
+/* Return a copy in the current memory context. */
 WawpInstance *
 instance_copy(const WawpInstance *instance)
 {
@@ -854,17 +873,18 @@ instance_copy(const WawpInstance *instance)
 }
 
 /*
- * An instance without its token, whoever asks: for its pace.  Errors: 42704 no
- * such instance, 22023 its host is not allowed any more.
+ * Return an instance without its token and without a check of permissions, for
+ * its pace.  Errors: 42704 no such instance, 22023 its host is not allowed any
+ * more.
  */
 WawpInstance *
 instance_describe(const char *name)
 {
-	return describe(find_server(name));
+	return instance_of_server(find_server(name));
 }
 
 /*
- * Finds the instance a call means and checks that the role may use it.
+ * Find the instance of a call and check that the role may use it.
  *
  * name: the call's argument, or NULL.  Errors: 42704 no such instance or no
  * token, 42501 no USAGE, 22023 several could be meant or its host is not
@@ -877,12 +897,12 @@ instance_resolve(const char *name, Oid roleid)
 	WawpInstance *instance;
 
 	check_usage(server, roleid);
-	instance = describe(server);
+	instance = instance_of_server(server);
 	instance->access_token = text_from_server(find_token(server, roleid));
 	return instance;
 }
 
-/* Raises if the role that asked for an intent is gone. */
+/* Raise an error if the role that requested an intent does not exist any more. */
 static void
 check_requester(Oid roleid)
 {
@@ -892,9 +912,9 @@ check_requester(Oid roleid)
 				 errmsg("the role that asked for it does not exist any more")));
 }
 
-/* An instance as a role has it that may be gone, or as INSTANCE_OF_NOBODY. */
+/* As instance_resolve, for a role that may not exist any more, or instance_describe for INSTANCE_OF_NOBODY. */
 static WawpInstance *
-resolve_for(const char *name, Oid roleid)
+resolve_for_role(const char *name, Oid roleid)
 {
 	if (roleid == INSTANCE_OF_NOBODY)
 		return instance_describe(name);
@@ -903,8 +923,9 @@ resolve_for(const char *name, Oid roleid)
 }
 
 /*
- * As instance_resolve for a role, or instance_describe for INSTANCE_OF_NOBODY, but
- * returns the error instead of raising it; the transaction goes on.
+ * As instance_resolve for a role, or instance_describe for INSTANCE_OF_NOBODY,
+ * into *instance, but return the error instead of raising it; the transaction
+ * continues.  NULL if there was none.
  */
 ErrorData *
 instance_try(const char *name, Oid roleid, WawpInstance **instance)
@@ -917,7 +938,7 @@ instance_try(const char *name, Oid roleid, WawpInstance **instance)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		*instance = resolve_for(name, roleid);
+		*instance = resolve_for_role(name, roleid);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * instance.h
- *	  Wawp accounts: foreign servers, user mappings, who may use them.
+ *	  Wawp instances: foreign servers, user mappings and the permission to use them.
  *
  * IDENTIFICATION
  *	  src/client/instance.h
@@ -25,7 +25,7 @@ typedef enum InstanceAuth
 	AUTH_HEADER					/* the token in a header */
 } InstanceAuth;
 
-/* A server with the mapping that a role uses; in one memory context. */
+/* A server with the mapping of a role; in one memory context. */
 typedef struct WawpInstance
 {
 	Oid			serverid;
@@ -53,7 +53,7 @@ typedef struct WawpInstance
 	const char *quiet_hours;	/* NULL: none */
 } WawpInstance;
 
-/* What an intent needs to know of its instance. */
+/* The facts about an instance that an intent stores. */
 typedef struct InstanceRef
 {
 	const char *name;

@@ -1,19 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * backoff.c
- *	  When to try again.
+ *	  The delay before another try.
  *
- * Pure.  The delay doubles with each failure in a row, from `first` up to
- * `longest`; the upper half of it is random, so that what failed together
- * does not come back together.  An answer's Retry-After, in either of its forms
- * (libcurl turns a date into seconds), is a lower bound, and for rate_limited
- * it is the answer.
+ * Pure: no state, no clock; random numbers are arguments.  The delay doubles
+ * with each failure in a row, from `first` up to `longest`.  For a request, the
+ * upper half of it is random, so that requests that failed together are not
+ * repeated together; an answer's Retry-After, in either of its forms (http.c
+ * turns a date into seconds), is a lower bound, and for rate_limited it is the
+ * delay.
  *
  *	failures in a row		 1		2		3		4		5		6		7
  *	server_error, unreachable	15 s	30 s	1 min	2 min	4 min	8 min	15 min
  *	rate_limited, unrecognised	1 min	2 min	4 min	8 min	16 min	32 min	1 h
  *	session_down				30 s	1 min	2 min	4 min	8 min	15 min
- *	the other holds				as the table says
+ *	others						see delays[]
  *
  * IDENTIFICATION
  *	  src/protocol/backoff.c
@@ -34,6 +35,7 @@
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
 
+/* Outcomes that are followed by another try. */
 static const struct
 {
 	WawpOutcome outcome;
@@ -58,25 +60,37 @@ static const struct
 };
 
 /*
- * How long to wait, in ms, after the `failures`-th failure in a row (from 1).
+ * Return the delay after the `failures`-th failure in a row, without a random
+ * part and in the unit of `first` and `longest`; 0 if nothing has failed.
+ */
+int64
+backoff_delay(int64 first, int64 longest, int failures)
+{
+	int64		delay = failures > 0 ? first : 0;
+
+	for (int n = 1; n < failures && delay < longest; n++)
+		delay *= 2;
+	return Min(delay, longest);
+}
+
+/*
+ * Return the delay in ms after the `failures`-th failure of a request in a row
+ * (from 1); -1 for an outcome that is not tried again.
  *
  * retry_after_s: of the answer, -1 if it has none.  random: in [0, 1).
- * Returns -1 for an outcome that is not tried again.
  */
 int64
 retry_delay_ms(WawpOutcome outcome, int failures, int retry_after_s, double random)
 {
 	for (size_t i = 0; i < lengthof(delays); i++)
 	{
-		int64		delay = delays[i].first;
+		int64		delay;
 
 		if (delays[i].outcome != outcome)
 			continue;
 		if (outcome == WAWP_RATE_LIMITED && retry_after_s >= 0)
 			return retry_after_s * SECOND;
-		for (int n = 1; n < failures && delay < delays[i].longest; n++)
-			delay *= 2;
-		delay = Min(delay, delays[i].longest);
+		delay = backoff_delay(delays[i].first, delays[i].longest, Max(failures, 1));
 		delay = delay / 2 + (int64) (delay / 2 * random);
 		return Max(delay, retry_after_s * SECOND);
 	}
@@ -84,8 +98,8 @@ retry_delay_ms(WawpOutcome outcome, int failures, int retry_after_s, double rand
 }
 
 /*
- * Reads Retry-After where it is a number of seconds, perhaps with a fraction;
- * false where it is anything else, such as a date.
+ * Read a Retry-After header that is a number of seconds, perhaps with a
+ * fraction, into *seconds; false if it is anything else, such as a date.
  */
 bool
 retry_after_number(const char *text, double *seconds)
@@ -105,9 +119,8 @@ retry_after_number(const char *text, double *seconds)
 }
 
 /*
- * Whole seconds to wait, rounded up; -1 where it says nothing that can be
- * meant: what is over, and what lies so far off that it is a point in time or
- * a mistake.
+ * Return the whole seconds to wait, rounded up; -1 for a time that has passed
+ * and for one above RETRY_AFTER_MOST, which is a point in time or a mistake.
  */
 int
 retry_after_usable(double seconds)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * backoff.h
- *	  When to try again.
+ *	  The delay before another try.
  *
  * IDENTIFICATION
  *	  src/protocol/backoff.h
@@ -13,12 +13,13 @@
 
 #include "protocol/outcome.h"
 
-/* attempts after which an intent fails: design.md, section 5 */
+/* attempts after which an intent fails */
 #define RETRY_MAX_ATTEMPTS 8
 
-/* What Retry-After may ask for, in seconds; more is absurd and ignored. */
+/* The longest Retry-After that is respected, in seconds; a longer one is ignored. */
 #define RETRY_AFTER_MOST (24 * 60 * 60)
 
+extern int64 backoff_delay(int64 first, int64 longest, int failures);
 extern bool retry_after_number(const char *text, double *seconds);
 extern int	retry_after_usable(double seconds);
 extern int64 retry_delay_ms(WawpOutcome outcome, int failures, int retry_after_s, double random);

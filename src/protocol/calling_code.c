@@ -1,13 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * calling_code.c
- *	  Country calling codes, and what a number must look like behind them.
+ *	  Country calling codes and the rules for the digits that follow them.
  *
- * Pure: no allocation, no error, no server.  Only facts that change once in
- * years: which codes are assigned (ITU-T E.164, list of assigned country
- * codes), which numbering plans have one length only, and where a number may
- * begin with 0 behind the code.  Nothing else is validated: a number that is
- * not in use is the API's business.
+ * Pure: no allocation, no error, no server.  The tables hold only facts that
+ * change once in years: assigned codes (ITU-T E.164, list of assigned country
+ * codes), numbering plans with a single length, and plans in which a number may
+ * begin with 0 after the code.  Whether a number is in use is left to the API.
  *
  * IDENTIFICATION
  *	  src/protocol/calling_code.c
@@ -22,14 +21,14 @@
 
 #include "protocol/calling_code.h"
 
-/* More zeros than a number has. */
+/* more zeros than a number has digits */
 #define NO_ZEROS 16
 
 /*
- * What is special behind a code; a code is assigned if it is here or in
- * plain_codes.  length: digits with the code, 0 where it varies.  A number that
- * begins with 0 behind the code has at least least_zeros of them.  no_area:
- * digits that do not follow the code, or NULL.
+ * Codes with rules of their own; a code is assigned if it is here or in
+ * plain_codes.  length: digits including the code, 0 if it varies.  A number that
+ * begins with 0 after the code has at least least_zeros of them.  no_area:
+ * digits that cannot follow the code, or NULL.
  */
 static const struct
 {
@@ -84,8 +83,9 @@ static const char plain_codes[] =
 static const char *const national_form =
 "a 0 after the country code is a national form; write the number as it is dialled from abroad";
 
+/* As calling_code_problem, for a number that begins with special_codes[i]. */
 static const char *
-problem_behind_special(size_t i, const char *digits)
+special_code_problem(size_t i, const char *digits)
 {
 	const char *rest = digits + strlen(special_codes[i].code);
 	size_t		zeros = strspn(rest, "0");
@@ -97,6 +97,7 @@ problem_behind_special(size_t i, const char *digits)
 	return zeros > 0 && zeros < special_codes[i].least_zeros ? national_form : NULL;
 }
 
+/* True if the first n digits are an assigned code without rules of its own. */
 static bool
 is_plain_code(const char *digits, size_t n)
 {
@@ -107,15 +108,15 @@ is_plain_code(const char *digits, size_t n)
 }
 
 /*
- * Returns what is wrong with an international number's digits, of which there
- * are at least MAX_CODE_DIGITS; NULL when nothing is.  The text is static.
+ * Return what is wrong with the digits of an international number, of which
+ * there are at least MAX_CODE_DIGITS; NULL if nothing is.  The text is static.
  */
 const char *
 calling_code_problem(const char *digits)
 {
 	for (size_t i = 0; i < lengthof(special_codes); i++)
 		if (strncmp(digits, special_codes[i].code, strlen(special_codes[i].code)) == 0)
-			return problem_behind_special(i, digits);
+			return special_code_problem(i, digits);
 	for (size_t n = 2; n <= MAX_CODE_DIGITS; n++)
 		if (is_plain_code(digits, n))
 			return digits[n] == '0' ? national_form : NULL;

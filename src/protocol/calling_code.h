@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * calling_code.h
- *	  Country calling codes, and what a number must look like behind them.
+ *	  Country calling codes and the rules for the digits that follow them.
  *
  * IDENTIFICATION
  *	  src/protocol/calling_code.h

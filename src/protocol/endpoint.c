@@ -3,10 +3,10 @@
  * endpoint.c
  *	  The API's calls as a table.
  *
- * Pure data.  Paths are those of Wawp's v2 documentation; where its sources
- * disagree (wawp-api.md, sections 2.4, 2.6 and 5.1) the engine's own form
- * comes first and the other is its fallback, asked only when the first answers
- * that there is no such route, so that nothing is ever done twice.
+ * Pure data.  Paths are those of Wawp's v2 documentation.  Where its sources
+ * disagree (group info, creating a group, session info) the engine's own form
+ * comes first and the other is its fallback, called only when the first answers
+ * that there is no such route, so that no action is performed twice.
  *
  * IDENTIFICATION
  *	  src/protocol/endpoint.c
@@ -61,7 +61,7 @@ static const Endpoint endpoints[] = {
 	NULL, "read the session", ENDPOINT_NONE},
 };
 
-/* The row of an endpoint; NULL for ENDPOINT_NONE. */
+/* Return the row of an endpoint; NULL for ENDPOINT_NONE. */
 const Endpoint *
 endpoint_get(EndpointId id)
 {

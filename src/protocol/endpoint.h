@@ -36,11 +36,11 @@ typedef enum EndpointId
 typedef struct Endpoint
 {
 	EndpointId	id;				/* its own place in the table */
-	bool		post;			/* else GET */
-	const char *path;			/* "%" stands for the one variable segment */
-	const char *group_field;	/* how the group is named besides the path, or NULL */
+	bool		is_post;		/* else GET */
+	const char *path;			/* "%" is replaced by the group or another value */
+	const char *group_field;	/* the field that repeats the group, or NULL */
 	const char *what;			/* verb phrase: "could not <what>" */
-	EndpointId	fallback;		/* asked when this route does not exist there */
+	EndpointId	fallback;		/* called if the API does not have this route */
 } Endpoint;
 
 extern const Endpoint *endpoint_get(EndpointId id);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * jid.c
- *	  WhatsApp identifiers: who a text names, in one normal form.
+ *	  WhatsApp identifiers: people and groups, in one normal form.
  *
  * Pure: values in, values out; no allocation, no error, no server.  Input is
  * UTF-8 of any quality, output is ASCII.
@@ -35,9 +35,9 @@
 #define LID_MIN_DIGITS 5
 #define LID_MAX_DIGITS 20
 
-/* between the groups of a number, besides a slash: +49 30/1234567 */
+/* between the groups of digits of a number; a slash as in +49 30/1234567 */
 #define SEPARATORS " -.()/"
-/* digits that are no group of a number but most of it */
+/* a group of so many digits is most of the number, not a part of it */
 #define LONG_GROUP 8
 /* a country code and an area code */
 #define MOST_BEFORE_SLASH 7
@@ -50,10 +50,10 @@ typedef struct CodeRange
 	pg_wchar	first;
 	pg_wchar	last;
 	char		fold;			/* ASCII for `first`; FOLD_DROP = leave out */
-	bool		counting;		/* fold rises with the code point */
+	bool		is_counting;	/* fold rises with the code point */
 } CodeRange;
 
-/* What people paste besides ASCII, and what it stands for. */
+/* Characters besides ASCII that occur in pasted numbers, and their ASCII form. */
 static const CodeRange code_ranges[] = {
 	{0x00A0, 0x00A0, ' ', false},	/* no-break space */
 	{0x00AD, 0x00AD, FOLD_DROP, false}, /* soft hyphen */
@@ -94,11 +94,11 @@ static const CodeRange code_ranges[] = {
 	{0xFF20, 0xFF20, '@', false},	/* full-width commercial at */
 };
 
-/* Links of WhatsApp's that have the number at their end, or in that parameter. */
+/* Links that have the number at their end or in a parameter. */
 static const struct
 {
-	const char *start;			/* behind "https://" and "www.", if they are there */
-	const char *parameter;		/* NULL: the number follows at once */
+	const char *start;			/* after link_schemes, which are optional */
+	const char *parameter;		/* NULL: the number follows directly */
 }			links[] =
 {
 	{"tel:", NULL},
@@ -110,7 +110,7 @@ static const struct
 
 static const char *const link_schemes[] = {"https://", "http://", "www."};
 
-/* The server part of a JID, and what it makes of the local part. */
+/* The server part of a JID decides how the local part is read. */
 typedef enum JidServer
 {
 	SERVER_PHONE,
@@ -172,7 +172,7 @@ count_digits(const char *s)
 	return n;
 }
 
-/* The ASCII a code point stands for, FOLD_DROP, or -1 for "not in a number". */
+/* Return the ASCII form of a code point, FOLD_DROP, or -1 if no number contains it. */
 static int
 fold_code_point(pg_wchar c)
 {
@@ -181,14 +181,15 @@ fold_code_point(pg_wchar c)
 		const CodeRange *r = &code_ranges[i];
 
 		if (c >= r->first && c <= r->last)
-			return r->counting ? r->fold + (int) (c - r->first) : r->fold;
+			return r->is_counting ? r->fold + (int) (c - r->first) : r->fold;
 	}
 	return -1;
 }
 
 /*
- * Folds UTF-8 to lower-case ASCII without invisible characters, trimmed.
- * Returns false when something in it belongs to no identifier.
+ * Write UTF-8 as lower-case ASCII without invisible characters, trimmed and
+ * terminated, to out (FOLD_SIZE bytes).  False if a character belongs to no
+ * identifier or the text is too long.
  */
 static bool
 fold_input(const char *input, size_t len, char *out)
@@ -221,7 +222,7 @@ fold_input(const char *input, size_t len, char *out)
 	return true;
 }
 
-/* "+44 (0)20 ...": is there a 0 in parentheses, as dialled within a country? */
+/* True if there is a 0 in parentheses, dialled within a country only: "+44 (0)20 ...". */
 static bool
 has_trunk_zero(const char *s)
 {
@@ -235,8 +236,9 @@ has_trunk_zero(const char *s)
 }
 
 /*
- * "8 10" is what is dialled before another country's code in Russia and its
- * neighbours; in Japan, whose code is 81, no number begins with a single 0.
+ * True if the number begins with "8 10", which Russia and its neighbours dial
+ * before another country's code.  Japan's code is 81, but no number there
+ * begins with a single 0.
  */
 static bool
 is_foreign_prefix(const char *s)
@@ -253,7 +255,7 @@ is_foreign_prefix(const char *s)
 	return n == strlen(prefix) && *s != '0';
 }
 
-/* Meta AI and its siblings answer under numbers of their own: Baileys, isJidBot. */
+/* True for the numbers of Meta AI and other bots (isJidBot in Baileys). */
 static bool
 is_bot_number(const char *digits)
 {
@@ -270,7 +272,7 @@ is_bot_number(const char *digits)
 	return false;
 }
 
-/* Returns what is wrong with digits that are to be an account's; NULL when nothing is. */
+/* Return what is wrong with the digits of an account; NULL if nothing is. */
 static const char *
 digits_problem(const char *digits)
 {
@@ -281,7 +283,7 @@ digits_problem(const char *digits)
 	return is_bot_number(digits) ? "a bot cannot be a member" : NULL;
 }
 
-/* A run of digits in a spelling, and what stands before it. */
+/* A run of digits in a spelling, and the separator before it. */
 typedef struct DigitGroup
 {
 	size_t		length;
@@ -289,8 +291,9 @@ typedef struct DigitGroup
 } DigitGroup;
 
 /*
- * Appends the next group of digits at *s to `digits`, of which there are *n,
- * and moves *s behind it.  Returns NULL, or what is wrong.
+ * Append the next group of digits at *s to `digits` (PHONE_MAX_DIGITS + 1
+ * bytes, *n of them used), describe it in *group and advance *s and *n.
+ * Returns NULL, or what is wrong.
  */
 static const char *
 take_group(const char **s, char *digits, size_t *n, DigitGroup *group)
@@ -313,9 +316,9 @@ take_group(const char **s, char *digits, size_t *n, DigitGroup *group)
 
 /*
  * True if the last group may be part of the number.  A single digit never is:
- * it is an extension, a line of a table or what is left of a decimal.  Two are
- * where the whole is written in short groups ("12 34 56").  A dot behind a
- * number in one piece begins decimals, however many.
+ * it is an extension, a line number or a decimal.  Two digits are if the whole
+ * is written in short groups ("12 34 56").  A dot after a number in one piece
+ * begins decimals, however many.
  */
 static bool
 is_own_tail(const DigitGroup *last, const DigitGroup *before, size_t ngroups)
@@ -329,7 +332,7 @@ is_own_tail(const DigitGroup *last, const DigitGroup *before, size_t ngroups)
 }
 
 /*
- * Digits of an international number out of a folded spelling, into `digits`
+ * Write the digits of an international number in a folded spelling to `digits`
  * (PHONE_MAX_DIGITS + 1 bytes).  Returns NULL, or what is wrong.
  */
 static const char *
@@ -371,7 +374,7 @@ phone_digits(const char *s, char *digits)
 }
 
 /*
- * Cuts an agent and a device off a JID's local part: "_1", ":12" and
+ * Cut an agent and a device off a JID's local part, in place: "_1", ":12" and
  * whatsmeow's ".0:12".
  */
 static void
@@ -400,8 +403,9 @@ parse_phone(const char *s)
 }
 
 /*
- * The number before a server.  Digits alone are an account as WhatsApp writes
- * it, whatever country they are of; all else is a number as people write it.
+ * Parse the number before a server.  Digits alone are an account as WhatsApp
+ * writes it, whatever the country; everything else is a number as people write
+ * it.
  */
 static Jid
 parse_phone_local(const char *local)
@@ -425,7 +429,7 @@ parse_lid(const char *local)
 	return jid_make(JID_LID, local, "lid");
 }
 
-/* [0-9]{5,32}(-[0-9]{5,20})? : wawp-api.md, section 1.4 */
+/* True for [0-9]{5,32}(-[0-9]{5,20})?, the local part of a group. */
 static bool
 is_group_local(const char *local, size_t len)
 {
@@ -453,6 +457,7 @@ parse_group(const char *local)
 	return jid_make(JID_GROUP, local, "g.us");
 }
 
+/* Parse a local part, which may be cut in place, as its server requires. */
 static Jid
 parse_with_server(char *local, const char *server)
 {
@@ -477,7 +482,7 @@ parse_with_server(char *local, const char *server)
 	return jid_invalid("what follows \"@\" is not known to WhatsApp");
 }
 
-/* Does the text at `at` begin like that, in any case? */
+/* True if the text between at and end begins with start, in any case. */
 static bool
 begins_with(const char *at, const char *end, const char *start)
 {
@@ -486,7 +491,7 @@ begins_with(const char *at, const char *end, const char *start)
 	return (size_t) (end - at) >= n && pg_strncasecmp(at, start, n) == 0;
 }
 
-/* The value of a query's parameter, at whose name *at is moved behind; false when it has none. */
+/* Advance *at to the value of a query's parameter; false, and unchanged, if there is none. */
 static bool
 find_parameter(const char **at, const char *end, const char *name)
 {
@@ -501,8 +506,8 @@ find_parameter(const char **at, const char *end, const char *name)
 }
 
 /*
- * Narrows *input and *len to the number in a link; leaves them alone when it is
- * none.  "%2B" is how a link writes a plus.
+ * Narrow *input and *len to the number in a link; leave them unchanged if the
+ * text is not one.  "%2B" is a plus in a link.
  */
 static void
 cut_out_of_link(const char **input, size_t *len)
@@ -532,11 +537,10 @@ cut_out_of_link(const char **input, size_t *len)
 }
 
 /*
- * Reads any accepted spelling of a person, a LID or a group.
+ * Parse any accepted spelling of a person, a LID or a group.
  *
  * input, len: UTF-8, not necessarily terminated.  The result is a value; its
  * `problem` says why an invalid one was refused, as a fragment for a detail.
- * Rules: whatsapp-membership.md, section 3.
  */
 Jid
 jid_parse(const char *input, size_t len)
@@ -556,7 +560,7 @@ jid_parse(const char *input, size_t len)
 	return parse_with_server(folded, at + 1);
 }
 
-/* Is this, to the letter, a group JID? */
+/* True if the text is exactly a group JID in its normal form. */
 bool
 jid_is_group_text(const char *text, size_t len)
 {
@@ -564,7 +568,7 @@ jid_is_group_text(const char *text, size_t len)
 		is_group_local(text, len - 5);
 }
 
-/* Is this, to the letter, a person's JID (either server, no device)? */
+/* True if the text is exactly a person's JID (either server, no device). */
 bool
 jid_is_person_text(const char *text, size_t len)
 {
@@ -598,7 +602,7 @@ static const struct
 
 #define DIGITS_WITH_EXTRA 13
 
-/* Copies a person's digits with the optional digit left out. */
+/* Write a person's digits without the optional digit, terminated, to key (JID_SIZE bytes). */
 static void
 person_key(const Jid *jid, char *key)
 {
@@ -619,7 +623,7 @@ person_key(const Jid *jid, char *key)
 	}
 }
 
-/* The same person's JID in the other form; invalid when there is none. */
+/* Return the same person's JID in the other form; invalid if there is none. */
 Jid
 jid_other_form(const Jid *jid)
 {
@@ -648,7 +652,7 @@ jid_other_form(const Jid *jid)
 }
 
 /*
- * Do two JIDs name the same account?  Never true between a LID and a phone
+ * True if two JIDs name the same account; never between a LID and a phone
  * number, whatever their digits.
  */
 bool

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * jid.h
- *	  WhatsApp identifiers: who a text names, in one normal form.
+ *	  WhatsApp identifiers: people and groups, in one normal form.
  *
  * IDENTIFICATION
  *	  src/protocol/jid.h

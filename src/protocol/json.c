@@ -1,19 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * json.c
- *	  A JSON text as a tree that can be walked.
+ *	  A JSON text as a tree of nodes.
  *
  * Pure.  PostgreSQL's own parser (common/jsonapi) does the work; this file
- * keeps what its events say.  The tree and its strings live in the current
+ * builds a tree from its events.  The tree and its strings live in the current
  * memory context and are UTF-8 whatever the database's encoding is.
  *
- * A text from the network must not be able to raise an error here, so three
- * things that would are settled before the parser sees it: invalid UTF-8 and
- * NUL (refused), nesting deeper than MAX_DEPTH (refused: the parser recurses),
- * and \u escapes above ASCII (written out: the server's lexer would convert
- * them to the database encoding, which may not have the character).  So is one
- * that is only a nuisance: half a surrogate pair, left by an engine that cut a
- * name in two, becomes U+FFFD.
+ * A text from the network must not be able to raise an error, so three causes
+ * of errors are removed before the parser sees it: invalid UTF-8 and NUL
+ * (refused), nesting deeper than MAX_DEPTH (refused: the parser recurses), and
+ * \u escapes above ASCII (written out: the server's lexer would convert them to
+ * the database encoding, which may not have the character).  Half a surrogate
+ * pair, left by an engine that cut a name in two, becomes U+FFFD.
  *
  * IDENTIFICATION
  *	  src/protocol/json.c
@@ -54,23 +53,23 @@ typedef struct TreeBuilder
 	const char *key;			/* of the value that comes next */
 } TreeBuilder;
 
-/* Are nesting and number of values, as marks outside strings tell, within bounds? */
+/* True if nesting and number of values, counted by the marks outside strings, are within bounds. */
 static bool
-size_is_sane(const char *text, size_t len)
+json_size_is_sane(const char *text, size_t len)
 {
 	int			depth = 0;
 	int			values = 1;
-	bool		in_string = false;
+	bool		is_in_string = false;
 
 	for (size_t i = 0; i < len; i++)
 	{
 		char		c = text[i];
 
-		if (in_string && c == '\\')
+		if (is_in_string && c == '\\')
 			i++;
 		else if (c == '"')
-			in_string = !in_string;
-		else if (in_string)
+			is_in_string = !is_in_string;
+		else if (is_in_string)
 			continue;
 		else if (c == '[' || c == '{')
 		{
@@ -88,7 +87,7 @@ size_is_sane(const char *text, size_t len)
 	return true;
 }
 
-/* Value of "\uXXXX" at s, or -1 when it is none. */
+/* Return the value of "\uXXXX" at s, or -1 if there is none. */
 static int
 unicode_escape(const char *s, const char *end)
 {
@@ -110,6 +109,7 @@ unicode_escape(const char *s, const char *end)
 	return value;
 }
 
+/* Write a code point above ASCII as UTF-8 to out (4 bytes, not terminated); returns the length. */
 static size_t
 put_utf8(char *out, unsigned int c)
 {
@@ -134,8 +134,8 @@ put_utf8(char *out, unsigned int c)
 }
 
 /*
- * A copy of the text with \u escapes above ASCII written out.  An escape is
- * never shorter than what it stands for.
+ * Return a palloc'd copy of the text with \u escapes above ASCII written out,
+ * and set *len to its length.  An escape is never shorter than its character.
  */
 static char *
 write_out_escapes(const char *text, size_t *len)
@@ -171,8 +171,9 @@ write_out_escapes(const char *text, size_t *len)
 	return copy;
 }
 
+/* Append a node to the innermost open one. */
 static JsonNode *
-add_node(TreeBuilder *tree, JsonKind kind, const char *text)
+json_add_node(TreeBuilder *tree, JsonKind kind, const char *text)
 {
 	JsonNode   *parent = tree->open[tree->depth];
 	JsonNode   *node = palloc0(sizeof(JsonNode));
@@ -191,41 +192,41 @@ add_node(TreeBuilder *tree, JsonKind kind, const char *text)
 }
 
 static JSON_ACTION
-on_object_start(void *state)
+json_on_object_start(void *state)
 {
 	TreeBuilder *tree = state;
-	JsonNode   *node = add_node(tree, JSON_KIND_OBJECT, NULL);
+	JsonNode   *node = json_add_node(tree, JSON_KIND_OBJECT, NULL);
 
 	tree->open[++tree->depth] = node;
 	JSON_ACTION_DONE;
 }
 
 static JSON_ACTION
-on_array_start(void *state)
+json_on_array_start(void *state)
 {
 	TreeBuilder *tree = state;
-	JsonNode   *node = add_node(tree, JSON_KIND_ARRAY, NULL);
+	JsonNode   *node = json_add_node(tree, JSON_KIND_ARRAY, NULL);
 
 	tree->open[++tree->depth] = node;
 	JSON_ACTION_DONE;
 }
 
 static JSON_ACTION
-on_end(void *state)
+json_on_end(void *state)
 {
 	((TreeBuilder *) state)->depth--;
 	JSON_ACTION_DONE;
 }
 
 static JSON_ACTION
-on_field(void *state, char *name, bool isnull pg_attribute_unused())
+json_on_field(void *state, char *name, bool isnull pg_attribute_unused())
 {
 	((TreeBuilder *) state)->key = name;
 	JSON_ACTION_DONE;
 }
 
 static JSON_ACTION
-on_scalar(void *state, char *token, JsonTokenType type)
+json_on_scalar(void *state, char *token, JsonTokenType type)
 {
 	JsonKind	kind;
 
@@ -247,13 +248,14 @@ on_scalar(void *state, char *token, JsonTokenType type)
 			kind = JSON_KIND_NULL;
 			break;
 	}
-	add_node(state, kind, kind == JSON_KIND_STRING || kind == JSON_KIND_NUMBER ? token : NULL);
+	json_add_node(state, kind, kind == JSON_KIND_STRING || kind == JSON_KIND_NUMBER ? token : NULL);
 	JSON_ACTION_DONE;
 }
 
 /*
- * A copy of a JSON text that the server's own functions read without raising
- * encoding errors; NULL when it cannot be JSON (see the banner).
+ * Return a palloc'd copy of a JSON text that the server's own functions read
+ * without raising encoding errors, and set *len to its length; NULL if it
+ * cannot be JSON (see the banner).
  */
 char *
 json_text_clean(const char *text, size_t *len)
@@ -265,14 +267,14 @@ json_text_clean(const char *text, size_t *len)
 	}
 	if (*len == 0 || *len > INT_MAX / 2 || memchr(text, '\0', *len) != NULL ||
 		pg_encoding_verifymbstr(PG_UTF8, text, (int) *len) != (int) *len ||
-		!size_is_sane(text, *len))
+		!json_size_is_sane(text, *len))
 		return NULL;
 	return write_out_escapes(text, len);
 }
 
 /*
- * Parses a JSON text of any origin.  Returns NULL when it is not JSON, not
- * UTF-8, has a NUL, nests too deep or has too many values.
+ * Parse a JSON text of any origin.  Returns NULL if it is not JSON, not UTF-8,
+ * has a NUL, nests too deep or has too many values.
  */
 const JsonNode *
 json_node_parse(const char *text, size_t len)
@@ -280,12 +282,12 @@ json_node_parse(const char *text, size_t len)
 	TreeBuilder tree = {.root = {.kind = JSON_KIND_ARRAY}};
 	JsonSemAction actions = {
 		.semstate = &tree,
-		.object_start = on_object_start,
-		.object_end = on_end,
-		.array_start = on_array_start,
-		.array_end = on_end,
-		.object_field_start = on_field,
-		.scalar = on_scalar
+		.object_start = json_on_object_start,
+		.object_end = json_on_end,
+		.array_start = json_on_array_start,
+		.array_end = json_on_end,
+		.object_field_start = json_on_field,
+		.scalar = json_on_scalar
 	};
 	char	   *copy = json_text_clean(text, &len);
 
@@ -297,7 +299,7 @@ json_node_parse(const char *text, size_t len)
 	return tree.root.first;
 }
 
-/* Member of an object, or NULL; a NULL node has no members. */
+/* Return the member of an object, or NULL; a NULL node has no members. */
 const JsonNode *
 json_node_get(const JsonNode *node, const char *key)
 {
@@ -309,7 +311,7 @@ json_node_get(const JsonNode *node, const char *key)
 	return NULL;
 }
 
-/* First of the keys that is there and not null; `keys` ends with NULL. */
+/* Return the first of the keys that is there and not null; `keys` ends with NULL. */
 const JsonNode *
 json_node_any(const JsonNode *node, const char *const *keys)
 {
@@ -323,14 +325,7 @@ json_node_any(const JsonNode *node, const char *const *keys)
 	return NULL;
 }
 
-/* Text of a non-empty string or a number, else NULL. */
-const char *
-json_node_text(const JsonNode *node)
-{
-	return node && node->text && *node->text ? node->text : NULL;
-}
-
-/* Whole number, written as a number or as a string; else false. */
+/* Read a whole number, written as a number or as a string, into *value; false if it is none. */
 bool
 json_node_int(const JsonNode *node, int *value)
 {
@@ -348,15 +343,10 @@ json_node_int(const JsonNode *node, int *value)
 	return true;
 }
 
-bool
-json_node_is(const JsonNode *node, JsonKind kind)
-{
-	return node != NULL && node->kind == kind;
-}
-
 /*
- * Can jsonb hold all its numbers?  Numeric cannot hold 1e999999; what has an
- * exponent of more than four digits, or a thousand digits, is no measurement.
+ * True if jsonb can hold all numbers of the tree.  Numeric cannot hold 1e999999;
+ * a number with an exponent of more than four digits, or with a thousand
+ * digits, counts as one that does not fit.
  */
 bool
 json_node_is_storable(const JsonNode *node)
@@ -371,11 +361,4 @@ json_node_is_storable(const JsonNode *node)
 		if (!json_node_is_storable(child))
 			return false;
 	return true;
-}
-
-/* Is there something to iterate over? */
-bool
-json_node_is_list(const JsonNode *node)
-{
-	return json_node_is(node, JSON_KIND_ARRAY) || json_node_is(node, JSON_KIND_OBJECT);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * json.h
- *	  A JSON text as a tree that can be walked.
+ *	  A JSON text as a tree of nodes.
  *
  * IDENTIFICATION
  *	  src/protocol/json.h
@@ -33,14 +33,31 @@ typedef struct JsonNode
 	struct JsonNode *next;
 } JsonNode;
 
+static inline bool
+json_node_is(const JsonNode *node, JsonKind kind)
+{
+	return node != NULL && node->kind == kind;
+}
+
+/* True if the node has children to iterate over, be they members or elements. */
+static inline bool
+json_node_is_list(const JsonNode *node)
+{
+	return json_node_is(node, JSON_KIND_ARRAY) || json_node_is(node, JSON_KIND_OBJECT);
+}
+
+/* Return the text of a non-empty string or a number, else NULL. */
+static inline const char *
+json_node_text(const JsonNode *node)
+{
+	return node && node->text && *node->text ? node->text : NULL;
+}
+
 extern char *json_text_clean(const char *text, size_t *len);
 extern const JsonNode *json_node_parse(const char *text, size_t len);
 extern const JsonNode *json_node_get(const JsonNode *node, const char *key);
 extern const JsonNode *json_node_any(const JsonNode *node, const char *const *keys);
-extern const char *json_node_text(const JsonNode *node);
 extern bool json_node_int(const JsonNode *node, int *value);
-extern bool json_node_is(const JsonNode *node, JsonKind kind);
 extern bool json_node_is_storable(const JsonNode *node);
-extern bool json_node_is_list(const JsonNode *node);
 
 #endif							/* WAWP_JSON_H */

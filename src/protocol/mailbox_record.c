@@ -4,11 +4,11 @@
  *	  A session's record as bytes in a box of fixed size.
  *
  * Pure.  record_pack is the only function that writes into a box: it is told
- * the size of the very box, measures the record first and writes nothing that
- * does not fit.  Before a request leaves, its record must fit whole, and so
- * must what may be answered to it, with some texts cut if need be
- * (record_fits).  Once it has left, nothing may be lost: texts that only
- * describe are cut, in the order of cut_order, until the record fits.
+ * the size of the box, measures the record first and writes nothing that does
+ * not fit.  Before a request leaves, its record must fit whole, and so must the
+ * record of its answer, with some texts cut if necessary (record_fits).  Once
+ * it has left, nothing may be lost: texts that only describe are cut, in the
+ * order of cut_order, until the record fits.
  *
  * record_unpack trusts nothing: a length, number or text that leads outside
  * the bytes it was given makes the whole box unreadable.  Its strings point
@@ -68,7 +68,7 @@ static const size_t cut_order[] = {
 #define TEXT_AT(record, offset) ((const char **) ((char *) (record) + (offset)))
 #define CONST_TEXT_AT(record, offset) (*(const char *const *) ((const char *) (record) + (offset)))
 
-/* A text as it is to be packed: so many bytes of it, then the mark. */
+/* A text as it is to be packed: `length` bytes of it, then the mark. */
 typedef struct Cut
 {
 	const char *text;
@@ -83,7 +83,7 @@ typedef struct BoxWriter
 	char	   *end;
 } BoxWriter;
 
-/* Bytes being read; broken once a read would have left them. */
+/* Bytes being read; broken once a read would have gone past the end. */
 typedef struct BoxReader
 {
 	const char *at;
@@ -96,35 +96,35 @@ typedef struct BoxReader
  */
 
 static size_t
-text_size(const char *text)
+packed_text_size(const char *text)
 {
 	return 1 + (text ? strlen(text) + 1 : 0);
 }
 
 static size_t
-cut_size(const Cut *cut)
+packed_cut_size(const Cut *cut)
 {
 	return 1 + (cut->text ? cut->length + strlen(cut->mark) + 1 : 0);
 }
 
-/* Size of everything but the texts. */
+/* Return the size of everything but the texts. */
 static size_t
-people_size(const RelayRecord *record)
+record_people_size(const RelayRecord *record)
 {
 	size_t		size = 4 * sizeof(int);
 
 	for (int i = 0; i < record->npeople; i++)
-		size += sizeof(int) + text_size(record->people[i].jid) + text_size(record->people[i].outcome);
+		size += sizeof(int) + packed_text_size(record->people[i].jid) + packed_text_size(record->people[i].outcome);
 	return size;
 }
 
 static size_t
 box_size(const RelayRecord *record, const Cut *cuts)
 {
-	size_t		size = people_size(record);
+	size_t		size = record_people_size(record);
 
 	for (size_t i = 0; i < lengthof(texts); i++)
-		size += cut_size(&cuts[i]);
+		size += packed_cut_size(&cuts[i]);
 	return size;
 }
 
@@ -132,7 +132,7 @@ box_size(const RelayRecord *record, const Cut *cuts)
  * ---- cutting
  */
 
-/* Returns the length of the longest run of whole characters within `most` bytes. */
+/* Return the length of the longest run of whole characters within `most` bytes. */
 static size_t
 whole_characters(const char *text, size_t length, size_t most, int encoding)
 {
@@ -149,9 +149,9 @@ whole_characters(const char *text, size_t length, size_t most, int encoding)
 	return Min(used, length);
 }
 
-/* Shortens one text by at least `excess` bytes, or as far as it goes. */
+/* Shorten *cut by at least `excess` bytes, or as far as possible; the text itself stays as it is. */
 static void
-shorten(Cut *cut, size_t excess, bool is_json, int encoding)
+cut_text(Cut *cut, size_t excess, bool is_json, int encoding)
 {
 	size_t		mark = strlen(RECORD_CUT_MARK);
 
@@ -171,7 +171,7 @@ shorten(Cut *cut, size_t excess, bool is_json, int encoding)
 }
 
 static int
-text_index(size_t offset)
+record_text_index(size_t offset)
 {
 	int			i = 0;
 
@@ -180,16 +180,16 @@ text_index(size_t offset)
 	return i;
 }
 
-/* Shortens texts until the record fits; false: it does not fit with any. */
+/* Shorten texts in `cuts`, one for each of texts[], until the record fits; false if it cannot. */
 static bool
-shorten_to_fit(const RelayRecord *record, Cut *cuts, int encoding, size_t size)
+cut_to_fit(const RelayRecord *record, Cut *cuts, int encoding, size_t size)
 {
 	size_t		needed = box_size(record, cuts);
 
 	for (size_t i = 0; i < lengthof(cut_order) && needed > size; i++)
 	{
-		shorten(&cuts[text_index(cut_order[i])], needed - size,
-				cut_order[i] == offsetof(RelayRecord, detail), encoding);
+		cut_text(&cuts[record_text_index(cut_order[i])], needed - size,
+				 cut_order[i] == offsetof(RelayRecord, detail), encoding);
 		needed = box_size(record, cuts);
 	}
 	return needed <= size;
@@ -200,7 +200,7 @@ shorten_to_fit(const RelayRecord *record, Cut *cuts, int encoding, size_t size)
  */
 
 static void
-write_bytes(BoxWriter *writer, const void *bytes, size_t n)
+box_write_bytes(BoxWriter *writer, const void *bytes, size_t n)
 {
 	Assert(n <= (size_t) (writer->end - writer->at));
 	n = Min(n, (size_t) (writer->end - writer->at));
@@ -210,13 +210,13 @@ write_bytes(BoxWriter *writer, const void *bytes, size_t n)
 }
 
 static void
-write_text(BoxWriter *writer, const Cut *cut)
+box_write_text(BoxWriter *writer, const Cut *cut)
 {
-	write_bytes(writer, cut->text ? "+" : "-", 1);
+	box_write_bytes(writer, cut->text ? "+" : "-", 1);
 	if (cut->text == NULL)
 		return;
-	write_bytes(writer, cut->text, cut->length);
-	write_bytes(writer, cut->mark, strlen(cut->mark) + 1);
+	box_write_bytes(writer, cut->text, cut->length);
+	box_write_bytes(writer, cut->mark, strlen(cut->mark) + 1);
 }
 
 static Cut
@@ -226,27 +226,27 @@ whole_text(const char *text)
 }
 
 static void
-write_record(BoxWriter *writer, const RelayRecord *record, const Cut *cuts)
+box_write_record(BoxWriter *writer, const RelayRecord *record, const Cut *cuts)
 {
 	int			numbers[] = {record->http_status, record->code, record->duration_ms, record->npeople};
 
-	write_bytes(writer, numbers, sizeof(numbers));
+	box_write_bytes(writer, numbers, sizeof(numbers));
 	for (size_t i = 0; i < lengthof(texts); i++)
-		write_text(writer, &cuts[i]);
+		box_write_text(writer, &cuts[i]);
 	for (int i = 0; i < record->npeople; i++)
 	{
 		Cut			jid = whole_text(record->people[i].jid);
 		Cut			outcome = whole_text(record->people[i].outcome);
 
-		write_bytes(writer, &record->people[i].code, sizeof(int));
-		write_text(writer, &jid);
-		write_text(writer, &outcome);
+		box_write_bytes(writer, &record->people[i].code, sizeof(int));
+		box_write_text(writer, &jid);
+		box_write_text(writer, &outcome);
 	}
 }
 
 /*
- * Packs a record into a box of that size and sets *used.  With may_cut, texts
- * that only describe are cut until it fits.  A NULL box: measures only.
+ * Pack a record into a box of that size and set *used.  With may_cut, texts
+ * that only describe are cut until it fits.  A NULL box: only measure.
  */
 RecordFit
 record_pack(const RelayRecord *record, bool may_cut, int encoding, char *box, size_t size, size_t *used)
@@ -260,17 +260,17 @@ record_pack(const RelayRecord *record, bool may_cut, int encoding, char *box, si
 	for (size_t i = 0; i < lengthof(texts); i++)
 		cuts[i] = whole_text(CONST_TEXT_AT(record, texts[i]));
 	if (box_size(record, cuts) > size)
-		fit = may_cut && shorten_to_fit(record, cuts, encoding, size) ? RECORD_CUT : RECORD_TOO_LONG;
+		fit = may_cut && cut_to_fit(record, cuts, encoding, size) ? RECORD_CUT : RECORD_TOO_LONG;
 	if (fit == RECORD_TOO_LONG)
 		return fit;
 	*used = box_size(record, cuts);
 	if (box)
-		write_record(&writer, record, cuts);
+		box_write_record(&writer, record, cuts);
 	return fit;
 }
 
 static const char *
-longest_outcome(void)
+longest_outcome_name(void)
 {
 	const char *longest = outcome_info((WawpOutcome) 0)->name;
 
@@ -281,8 +281,8 @@ longest_outcome(void)
 }
 
 /*
- * True if a record can be sent: it fits whole, and whatever is answered fits
- * as well, at worst with texts cut.
+ * True if a record can be sent: it fits whole, and the record of any answer
+ * fits as well, at worst with texts cut.
  */
 bool
 record_fits(const RelayRecord *record, int encoding, size_t size)
@@ -294,7 +294,7 @@ record_fits(const RelayRecord *record, int encoding, size_t size)
 	memset(group, '0', sizeof(group) - 1);
 	group[sizeof(group) - 1] = '\0';
 	answer.kind = "answered";
-	answer.outcome = longest_outcome();
+	answer.outcome = longest_outcome_name();
 	answer.group_jid = group;	/* of one that was created */
 	answer.detail = RECORD_CUT_DETAIL;
 	for (int i = 0; i < answer.npeople && i < RELAY_MAX_PEOPLE; i++)
@@ -307,8 +307,9 @@ record_fits(const RelayRecord *record, int encoding, size_t size)
  * ---- reading
  */
 
+/* Copy n bytes of the box to `bytes`; zeros once the reader is broken. */
 static void
-read_bytes(BoxReader *reader, void *bytes, size_t n)
+box_read_bytes(BoxReader *reader, void *bytes, size_t n)
 {
 	memset(bytes, 0, n);
 	reader->is_broken |= n > (size_t) (reader->end - reader->at);
@@ -318,15 +319,15 @@ read_bytes(BoxReader *reader, void *bytes, size_t n)
 	reader->at += n;
 }
 
-/* Returns a text inside the box; NULL where there is none. */
+/* Return a text inside the box; NULL if there is none. */
 static const char *
-read_text(BoxReader *reader)
+box_read_text(BoxReader *reader)
 {
 	const char *text = reader->at + 1;
 	char		sign;
 	const char *end;
 
-	read_bytes(reader, &sign, 1);
+	box_read_bytes(reader, &sign, 1);
 	reader->is_broken |= sign != '+' && sign != '-';
 	if (reader->is_broken || sign == '-')
 		return NULL;
@@ -339,8 +340,9 @@ read_text(BoxReader *reader)
 }
 
 /*
- * Reads a box of which `used` bytes are filled; false, and *record is not to
- * be used, unless that is exactly one record.  Strings stay in the box.
+ * Read a box of which `used` bytes are filled into *record; false, and *record
+ * is not to be used, unless they are exactly one record.  Strings stay in the
+ * box.
  */
 bool
 record_unpack(const char *box, size_t used, RelayRecord *record)
@@ -351,7 +353,7 @@ record_unpack(const char *box, size_t used, RelayRecord *record)
 	memset(record, 0, sizeof(*record));
 	if (box == NULL)
 		return false;
-	read_bytes(&reader, numbers, sizeof(numbers));
+	box_read_bytes(&reader, numbers, sizeof(numbers));
 	if (numbers[3] < 0 || numbers[3] > RELAY_MAX_PEOPLE)
 		return false;
 	record->http_status = numbers[0];
@@ -359,12 +361,12 @@ record_unpack(const char *box, size_t used, RelayRecord *record)
 	record->duration_ms = numbers[2];
 	record->npeople = numbers[3];
 	for (size_t i = 0; i < lengthof(texts); i++)
-		*TEXT_AT(record, texts[i]) = read_text(&reader);
+		*TEXT_AT(record, texts[i]) = box_read_text(&reader);
 	for (int i = 0; i < record->npeople; i++)
 	{
-		read_bytes(&reader, &record->people[i].code, sizeof(int));
-		record->people[i].jid = read_text(&reader);
-		record->people[i].outcome = read_text(&reader);
+		box_read_bytes(&reader, &record->people[i].code, sizeof(int));
+		record->people[i].jid = box_read_text(&reader);
+		record->people[i].outcome = box_read_text(&reader);
 	}
 	return !reader.is_broken && reader.at == reader.end && record->kind != NULL;
 }

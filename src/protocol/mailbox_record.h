@@ -13,7 +13,7 @@
 
 #define RELAY_MAX_PEOPLE 50
 
-/* A person of a record; both are NULL when there is nothing to say. */
+/* A person of a record; texts that do not apply are NULL. */
 typedef struct RelayPerson
 {
 	const char *jid;
@@ -22,8 +22,8 @@ typedef struct RelayPerson
 } RelayPerson;
 
 /*
- * What a session tells of one request.  A row per person, or one row when it
- * is about nobody.  What does not apply is NULL, 0 or -1.
+ * A session's record of one request: a row per person, or one row if it is
+ * about nobody.  Fields that do not apply are NULL, 0 or -1.
  */
 typedef struct RelayRecord
 {
@@ -49,7 +49,7 @@ typedef struct RelayRecord
 	RelayPerson people[RELAY_MAX_PEOPLE];
 } RelayRecord;
 
-/* How a record got into its box. */
+/* The result of packing a record. */
 typedef enum RecordFit
 {
 	RECORD_WHOLE,
@@ -57,7 +57,7 @@ typedef enum RecordFit
 	RECORD_TOO_LONG				/* the box was not touched */
 } RecordFit;
 
-/* Ends a text that was cut; what detail becomes, whose JSON cannot be. */
+/* the end of a text that was cut; detail is replaced as a whole, as JSON cannot be cut */
 #define RECORD_CUT_MARK " [cut]"
 #define RECORD_CUT_DETAIL "{\"note\": \"cut\"}"
 

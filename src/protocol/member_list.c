@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * member_list.c
- *	  Who is in a member list, and what that makes of a request.
+ *	  Members of a group according to a list, and the verdicts that follow.
  *
- * Pure; the one place for both, whether a session or the worker looks.  A list names people by phone number, by LID, or by both.  A LID is
- * never compared with a number, and what was not understood is not "no": who is
- * not found is absent only if the list is complete and each of its entries is
- * surely somebody else.
+ * Pure.  Sessions and the worker both decide with these functions.  A list names
+ * people by phone number, by LID, or by both.  A LID is never compared with a
+ * number, and an entry that was not understood is not evidence of absence: a
+ * person is absent only if the list is complete and each of its entries is
+ * certainly somebody else.
  *
  * IDENTIFICATION
  *	  src/protocol/member_list.c
@@ -21,12 +22,12 @@
 
 #include "protocol/member_list.h"
 
-/* So many fewer, if they are a quarter of the group, make a list doubtful ... */
-#define MANY 5
-/* ... until another that is read so much later agrees. */
-#define SECOND_LOOK_MS 2000
+/* A list that has lost at least so many members, and a quarter of them, is not believed ... */
+#define LOSS_MIN 5
+/* ... until another one, read at least so much later, agrees. */
+#define LOSS_CONFIRMED_MS 2000
 
-/* The entry of a number or a LID; NULL: there is none, or the person left. */
+/* Return the entry of a number or a LID; NULL if there is none or the person left. */
 const WireMember *
 members_find(const WireMembers *list, const Jid *jid)
 {
@@ -41,7 +42,7 @@ members_find(const WireMembers *list, const Jid *jid)
 	return NULL;
 }
 
-/* True if an entry is surely of somebody else: by number, or by LID. */
+/* True if an entry is certainly somebody else: both have a number, or both have a LID. */
 static bool
 is_of_another(const WireMember *member, const Jid *phone, const Jid *lid)
 {
@@ -49,43 +50,33 @@ is_of_another(const WireMember *member, const Jid *phone, const Jid *lid)
 		(member->lid.kind == JID_LID && lid->kind == JID_LID);
 }
 
-/* How many the list names who are in the group. */
-int
-members_count(const WireMembers *list)
-{
-	int			n = 0;
-
-	for (int i = 0; i < list->count; i++)
-		n += list->members[i].role != WIRE_ROLE_LEFT;
-	return n;
-}
-
-/* The number of people in the group, as far as the list and its description tell. */
+/* Return the number of people in the group according to the list and its description, the larger one. */
 int
 members_size(const WireMembers *list, const MembersKnown *known)
 {
 	return Max(members_count(list) + list->unread, Max(list->stated, known->stated));
 }
 
-/* True if so many fewer are no coincidence: a quarter of them, and at least MANY. */
+/* True if the loss is too large to be a coincidence: a quarter of them, and at least LOSS_MIN. */
 static bool
 lost_many(int before, int now)
 {
-	return before - now >= MANY && (before - now) * 4 >= before;
+	return before - now >= LOSS_MIN && (before - now) * 4 >= before;
 }
 
 /*
- * Notes the size of a list that was read; false when the list is not believed.
- * One that lost many people at a stroke (OpenWA#1510: half of a group, after
- * its change to LIDs) counts only when another shows the same some time later.
+ * Record the size of a list that was read in *past; false if the list is not
+ * believed.  One that suddenly lost many people (OpenWA#1510: half of a group,
+ * after its change to LIDs) is believed only when another shows the same some
+ * time later.
  */
 bool
-members_note_size(MembersPast *past, const WireMembers *list, int64 asked_at)
+members_note_size(MembersPast *past, const WireMembers *list, int64 asked_ms)
 {
 	int			count = members_count(list);
 	bool		is_same = past->shrunk > 0 && !lost_many(past->shrunk, count);
 
-	if (!lost_many(past->believed, count) || (is_same && asked_at - past->shrunk_at >= SECOND_LOOK_MS))
+	if (!lost_many(past->believed, count) || (is_same && asked_ms - past->shrunk_ms >= LOSS_CONFIRMED_MS))
 	{
 		*past = (MembersPast) {.believed = count};
 		return true;
@@ -93,12 +84,12 @@ members_note_size(MembersPast *past, const WireMembers *list, int64 asked_at)
 	if (!is_same)
 	{
 		past->shrunk = count;
-		past->shrunk_at = asked_at;
+		past->shrunk_ms = asked_ms;
 	}
 	return false;
 }
 
-/* True if neither our number nor our LID is among those listed, and each entry is surely somebody else. */
+/* True if neither our number nor our LID is listed, and each entry is certainly somebody else. */
 static bool
 is_without_us(const WireMembers *list, const MembersKnown *known)
 {
@@ -113,9 +104,8 @@ is_without_us(const WireMembers *list, const MembersKnown *known)
 }
 
 /*
- * Tells what keeps a list from being the whole group.  Those who left count for its
- * size, as it may count them, too.  Only a complete list says that
- * somebody is absent.
+ * Return the reason why a list is not the whole group, if there is one.  Those
+ * who left count for its size, as the stated size may include them.
  */
 MembersGap
 members_gap(const WireMembers *list, const MembersKnown *known)
@@ -129,7 +119,7 @@ members_gap(const WireMembers *list, const MembersKnown *known)
 	return known->is_shrunk ? MEMBERS_SHRUNK : MEMBERS_COMPLETE;
 }
 
-/* Likewise in words, allocated; NULL when it is the whole group. */
+/* Return the same in words, static or palloc'd; NULL if the list is the whole group. */
 const char *
 members_gap_text(const WireMembers *list, const MembersKnown *known)
 {
@@ -151,9 +141,9 @@ members_gap_text(const WireMembers *list, const MembersKnown *known)
 }
 
 /*
- * Tells if somebody is in the group.  person: a number or a LID; lid: the LID of
- * a number, invalid if not known.  Absent is only who differs from each entry of
- * a complete list; a number and a LID do not tell each other apart.
+ * Return whether a person is in the group.  person: a number or a LID; lid: the
+ * LID of a number, invalid if not known.  Absent means: differs from each entry
+ * of a complete list; a number cannot be told from a LID.
  */
 Presence
 members_presence(const WireMembers *list, const MembersKnown *known, const Jid *person, const Jid *lid)
@@ -174,9 +164,9 @@ members_presence(const WireMembers *list, const MembersKnown *known, const Jid *
  * ---- verdicts
  */
 
-/* The outcome of a request whose effect the list shows. */
+/* Return the outcome of a request whose effect the list shows. */
 static WawpOutcome
-outcome_of_yes(const MembersCase *asked)
+confirmed_outcome(const MembersCase *asked)
 {
 	switch (asked->operation)
 	{
@@ -194,7 +184,10 @@ outcome_of_yes(const MembersCase *asked)
 	return asked->operation == WAWP_OP_SEND || asked->outcome == WAWP_ALREADY_MEMBER ? WAWP_ALREADY_MEMBER : WAWP_ADDED;
 }
 
-/* Explains why the API accepted somebody who is not in the group. */
+/*
+ * Set outcome and detail (static) for somebody whom the API accepted and who is
+ * not in the group.
+ */
 static void
 explain_absence(const WireMembers *list, const MembersKnown *known, MembersFinding *finding)
 {
@@ -215,7 +208,7 @@ explain_absence(const WireMembers *list, const MembersKnown *known, MembersFindi
 	}
 }
 
-/* True if absence from the list contradicts, or leaves open, what the answer said. */
+/* True if the outcome of the answer is not proved by the person's absence. */
 static bool
 is_open_when_absent(WawpOutcome outcome)
 {
@@ -223,9 +216,9 @@ is_open_when_absent(WawpOutcome outcome)
 		outcome == WAWP_SERVER_ERROR || outcome == WAWP_UNRECOGNISED;
 }
 
-/* An addition of somebody who is surely not in the group. */
+/* Fill in the finding for an addition of somebody who is certainly not in the group. */
 static void
-judge_absent_add(const WireMembers *list, const MembersKnown *known, const MembersCase *asked, MembersFinding *finding)
+judge_absent_addition(const WireMembers *list, const MembersKnown *known, const MembersCase *asked, MembersFinding *finding)
 {
 	finding->verdict = VERDICT_NO;
 	if (asked->outcome == WAWP_ACCEPTED && asked->is_last)
@@ -235,7 +228,7 @@ judge_absent_add(const WireMembers *list, const MembersKnown *known, const Membe
 	finding->is_settled = finding->outcome != WAWP_ACCEPTED && !is_open_when_absent(finding->outcome);
 }
 
-/* A change of role: of the person's entry, which there is. */
+/* Return the verdict on a change of role of a person who has an entry. */
 static MembersVerdict
 judge_role(const WireMembers *list, const MembersCase *asked)
 {
@@ -249,9 +242,11 @@ judge_role(const WireMembers *list, const MembersCase *asked)
 }
 
 /*
- * Says what a list that was asked for after a request's answer makes of it.
- * Present beats any answer; absent counts when the list is complete, and for
- * what was merely accepted at the last look, since lists lag.
+ * Return the verdict on a request, from a list that was read after its answer.
+ *
+ * Presence overrides any answer.  Absence counts only if the list is complete;
+ * a request that was merely accepted fails by it only at the last reading,
+ * since lists lag.  The finding's texts are static or palloc'd.
  */
 MembersFinding
 members_judge(const WireMembers *list, const MembersKnown *known, const MembersCase *asked)
@@ -269,12 +264,12 @@ members_judge(const WireMembers *list, const MembersKnown *known, const MembersC
 	else if (is_role)
 		finding.verdict = presence == PRESENCE_PRESENT ? judge_role(list, asked) : VERDICT_NO;
 	else if (presence == PRESENCE_ABSENT && asked->operation != WAWP_OP_REMOVE)
-		judge_absent_add(list, known, asked, &finding);
+		judge_absent_addition(list, known, asked, &finding);
 	else if ((presence == PRESENCE_ABSENT) == (asked->operation == WAWP_OP_REMOVE))
 		finding.verdict = VERDICT_YES;
 	if (finding.verdict != VERDICT_YES)
 		return finding;
 	finding.is_settled = true;
-	finding.outcome = outcome_of_yes(asked);
+	finding.outcome = confirmed_outcome(asked);
 	return finding;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * member_list.h
- *	  Who is in a member list, and what that makes of a request.
+ *	  Members of a group according to a list, and the verdicts that follow.
  *
  * IDENTIFICATION
  *	  src/protocol/member_list.h
@@ -15,29 +15,42 @@
 #include "protocol/outcome.h"
 #include "protocol/wire.h"
 
+/*
+ * The way of a verdict, for a session and the worker alike:
+ *
+ *	WireMembers		the list as it was read (wire.c)
+ *	MembersKnown	other facts about the group, the same for all its people
+ *	MembersCase		one person, one request and its outcome so far
+ *	MembersFinding	the verdict on that case, and the outcome it leads to
+ *
+ * members_judge() makes the last from the first three.  The caller keeps a
+ * MembersPast per group, so that a list that shrinks suddenly is recognised.
+ */
+
+/* The presence of one person in one list. */
 typedef enum Presence
 {
-	PRESENCE_UNKNOWN,			/* somebody in the list may be the person */
+	PRESENCE_UNKNOWN,			/* an entry of the list may be the person */
 	PRESENCE_ABSENT,
 	PRESENCE_PRESENT
 } Presence;
 
-/* Sizes of the lists of one group that were read before. */
+/* Sizes of the lists of one group that were read before; starts as zeros. */
 typedef struct MembersPast
 {
-	int			believed;		/* of the last that counted; 0: none */
-	int			shrunk;			/* of one that lost many at a stroke since; 0: none */
-	int64		shrunk_at;		/* when it was asked for, monotonic ms */
+	int			believed;		/* of the last that was believed; 0: none */
+	int			shrunk;			/* of a later one that had lost many; 0: none */
+	int64		shrunk_ms;		/* when that one was requested; monotonic */
 } MembersPast;
 
 /* Facts about a group beside its list. */
 typedef struct MembersKnown
 {
-	int			stated;			/* its size as the group's description has it; -1: not known */
-	Jid			me;				/* our account; both invalid: not known */
-	Jid			me_lid;
+	int			stated;			/* the size in the group's description; -1: not known */
+	Jid			me;				/* our account's number and ... */
+	Jid			me_lid;			/* ... LID; invalid if not known */
 	bool		is_shrunk;		/* members_note_size did not believe the list */
-	bool		asks_approval;	/* whom we add waits for an admin */
+	bool		asks_approval;	/* an admin approves whoever is added */
 	int			capacity;		/* 0: not known */
 } MembersKnown;
 
@@ -45,13 +58,13 @@ typedef struct MembersKnown
 typedef enum MembersGap
 {
 	MEMBERS_COMPLETE,
-	MEMBERS_UNREAD,				/* entries that are not understood */
-	MEMBERS_FEWER,				/* than the size that is stated */
-	MEMBERS_WITHOUT_US,
-	MEMBERS_SHRUNK				/* at a stroke, and seen once */
+	MEMBERS_UNREAD,				/* it has entries that are not understood */
+	MEMBERS_FEWER,				/* it is shorter than the stated size */
+	MEMBERS_WITHOUT_US,			/* our own account is missing */
+	MEMBERS_SHRUNK				/* it has suddenly shrunk, and no other confirms that */
 } MembersGap;
 
-/* Tells if what was asked for has come true. */
+/* The verdict of one list on a requested change. */
 typedef enum MembersVerdict
 {
 	VERDICT_UNKNOWN,
@@ -59,31 +72,30 @@ typedef enum MembersVerdict
 	VERDICT_YES
 } MembersVerdict;
 
-/* One of those for whom a list is read. */
+/* A person for whom a list is read, and the request made for them. */
 typedef struct MembersCase
 {
 	const Jid  *person;
-	const Jid  *lid;			/* of a number; invalid: not known */
+	const Jid  *lid;			/* the LID of a number; invalid if not known */
 	WawpOperation operation;	/* WAWP_OP_SEND: an invitation */
-	bool		was_invited;	/* and their joining is waited for */
-	WawpOutcome outcome;		/* of the request */
-	bool		is_last;		/* the change has had the time it takes to show */
+	bool		was_invited;	/* an invitation was sent, the person has not joined yet */
+	WawpOutcome outcome;		/* of the request, by its answer */
+	bool		is_last;		/* the last reading: the change has had the time it takes to show */
 } MembersCase;
 
-/* The verdict of a list on a case. */
+/* The verdict on a case, by one list. */
 typedef struct MembersFinding
 {
 	MembersVerdict verdict;
-	bool		by_absence;		/* it rests on the person's not being listed */
+	bool		by_absence;		/* the person is absent from a complete list */
 	bool		is_settled;		/* the list proves the outcome */
-	WawpOutcome outcome;
-	const char *detail;			/* NULL: none beside the request's */
+	WawpOutcome outcome;		/* the case's own unless the list says otherwise */
+	const char *detail;			/* why; NULL: the request's own detail stays */
 } MembersFinding;
 
 extern const WireMember *members_find(const WireMembers *list, const Jid *jid);
-extern int	members_count(const WireMembers *list);
 extern int	members_size(const WireMembers *list, const MembersKnown *known);
-extern bool members_note_size(MembersPast *past, const WireMembers *list, int64 asked_at);
+extern bool members_note_size(MembersPast *past, const WireMembers *list, int64 asked_ms);
 extern MembersGap members_gap(const WireMembers *list, const MembersKnown *known);
 extern const char *members_gap_text(const WireMembers *list, const MembersKnown *known);
 extern Presence members_presence(const WireMembers *list, const MembersKnown *known, const Jid *person, const Jid *lid);

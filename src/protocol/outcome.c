@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * outcome.c
- *	  What an answer means.
+ *	  The meaning of an answer.
  *
- * Pure.  The one place that knows.  A number means different things at
- * different levels: HTTP 403 says that we are not an admin of the group, a
- * person's 403 that their privacy setting keeps us from adding them.  So every
- * rule names its level, and no code is read without one.
+ * Pure.  A number means different things at different levels: HTTP 403 says
+ * that we are not an admin of the group, a person's 403 that their privacy
+ * settings keep us from adding them.  So every rule names its level, and no code
+ * is read without one.
  *
- * Sources: whatsapp-membership.md, section 2 (the catalogue), wawp-api.md,
- * sections 3 and 6 (the numbers and the texts), design.md, section 5.
+ * The numbers and texts are those of WhatsApp's protocol as Baileys, whatsmeow,
+ * whatsapp-web.js and WAHA pass them on, and of Wawp's v2 documentation.
  *
  * IDENTIFICATION
  *	  src/protocol/outcome.c
@@ -28,7 +28,7 @@
 #define ANY (CHANGES | WAWP_OP_SEND | WAWP_OP_READ)
 #define NOT_ADD (ANY & ~WAWP_OP_ADD)
 
-/* Nothing is wrong: no error, no way out. */
+/* A success: no error, no hint. */
 #define GOOD(text) NULL, text, NULL
 
 static const OutcomeInfo outcomes[] = {
@@ -40,10 +40,10 @@ static const OutcomeInfo outcomes[] = {
 		"the person is not in the group", NULL},
 	{WAWP_PROMOTED, "promoted", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person is an admin now")},
 	{WAWP_DEMOTED, "demoted", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person is no admin any more")},
-	{WAWP_ACCEPTED, "accepted", ABOUT_PERSON, SCOPE_PERSON, NEXT_LOOK, true, GOOD("the API said ok, nobody looked at the member list")},
+	{WAWP_ACCEPTED, "accepted", ABOUT_PERSON, SCOPE_PERSON, NEXT_LOOK, true, GOOD("the API accepted the request, the member list was not read")},
 	{WAWP_UNKNOWN_RESULT, "unknown_result", ABOUT_API, SCOPE_DOUBT, NEXT_LOOK, true, "08006",
 		"the request was sent and no usable answer came back",
-	"What became of the request is not known; look before asking again."},
+	"The request may have taken effect; check that before repeating it."},
 	{WAWP_PRIVACY_BLOCKED, "privacy_blocked", ABOUT_PERSON, SCOPE_PERSON, NEXT_INVITE, true, "55000",
 		"the person's privacy settings do not let us add them",
 	"Send the person the group's invite link."},
@@ -78,9 +78,9 @@ static const OutcomeInfo outcomes[] = {
 	"Make the account an admin of the group in WhatsApp."},
 	{WAWP_GROUP_NOT_FOUND, "group_not_found", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "42704",
 		"the API knows no such group",
-	"Is the account a member of the group? wawp_groups() lists its groups."},
+	"The account may not be a member of the group; wawp_groups() lists its groups."},
 	{WAWP_GROUP_LOCKED, "group_locked", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "55000",
-		"WhatsApp does not let the group take anybody for now", NULL},
+		"WhatsApp does not allow additions to the group for now", NULL},
 	{WAWP_LINK_UNAVAILABLE, "link_unavailable", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "55000",
 		"the group has no usable invite link", NULL},
 	{WAWP_RATE_LIMITED, "rate_limited", ABOUT_INSTANCE, SCOPE_CALL, NEXT_SLOW_DOWN, false, "53400",
@@ -101,7 +101,7 @@ static const OutcomeInfo outcomes[] = {
 		"the API refused the credentials",
 	"Check instance_id in CREATE SERVER and access_token in CREATE USER MAPPING."},
 	{WAWP_QUOTA_EXCEEDED, "quota_exceeded", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "53400",
-		"the account's plan does not allow it (any more)", NULL},
+		"the account's plan does not allow it or is used up", NULL},
 	{WAWP_THROTTLED, "throttled", ABOUT_INSTANCE, SCOPE_PERSON, NEXT_RETRY, false, "53400",
 		"the instance's pace does not allow it yet",
 	"Ask again at retry_at; adds_per_minute, adds_burst and adds_per_day set the pace."},
@@ -120,13 +120,13 @@ typedef struct CodeRule
 	int			operations;
 	int			code;
 	WawpOutcome outcome;
-	const char *note;			/* said when the answer has no text */
+	const char *note;			/* the detail if the answer has no text, or NULL */
 } CodeRule;
 
 #define CALL (LEVEL_HTTP | LEVEL_ENGINE)
 #define EVERY (LEVEL_PERSON | CALL)
 
-/* The first rule that fits holds. */
+/* The first rule that matches decides. */
 static const CodeRule code_rules[] = {
 	{LEVEL_PERSON, WAWP_OP_ADD, 200, WAWP_ADDED, NULL},
 	{LEVEL_PERSON, WAWP_OP_REMOVE, 200, WAWP_REMOVED, NULL},
@@ -175,7 +175,7 @@ typedef struct TextRule
 	WawpOutcome outcome;
 } TextRule;
 
-/* The first rule that fits holds; asked after the error's word, see below. */
+/* The first rule that matches decides; code_words come before them. */
 static const TextRule text_rules[] = {
 	{EVERY, "rate-overlimit", WAWP_RATE_LIMITED},
 	{EVERY, "rate limit", WAWP_RATE_LIMITED},
@@ -225,7 +225,7 @@ static const struct
 	{"rate_limited", WAWP_RATE_LIMITED},
 };
 
-/* Words that say no more than that something behind the API failed. */
+/* Words that say only that something behind the API failed. */
 static const char *const failure_words[] = {"wawp_upstream_error", "proxy_error"};
 
 static const struct
@@ -241,7 +241,7 @@ static const struct
 	{"send", WAWP_OP_SEND},
 };
 
-/* By OutcomeNext: what the worker does, for wawp.outcome_info. */
+/* By OutcomeNext: the next step, as wawp.outcome_info names it. */
 static const char *const next_steps[] = {
 	[NEXT_DONE] = "nothing",
 	[NEXT_LOOK] = "verify",
@@ -254,7 +254,7 @@ static const char *const next_steps[] = {
 	[NEXT_HOLD_INSTANCE] = "hold the instance",
 };
 
-/* By OutcomeAbout. */
+/* By OutcomeAbout, likewise. */
 static const char *const abouts[] = {
 	[ABOUT_PERSON] = "person",
 	[ABOUT_GROUP] = "group",
@@ -269,20 +269,6 @@ outcome_info(WawpOutcome outcome)
 	return &outcomes[outcome];
 }
 
-/* Returns what is wrong, for the detail of a result; NULL for a success. */
-const char *
-outcome_complaint(WawpOutcome outcome)
-{
-	return outcomes[outcome].sqlstate ? outcomes[outcome].text : NULL;
-}
-
-/* True if the outcome settles an intent by itself. */
-bool
-outcome_is_final(const OutcomeInfo *info)
-{
-	return info->next == NEXT_DONE || info->next == NEXT_FAIL;
-}
-
 const char *
 outcome_next_step(const OutcomeInfo *info)
 {
@@ -295,7 +281,7 @@ outcome_about(const OutcomeInfo *info)
 	return abouts[info->about];
 }
 
-/* The operation of that name; false when there is none. */
+/* Set *operation to the one of that name; false if there is none. */
 bool
 outcome_operation(const char *name, WawpOperation *operation)
 {
@@ -309,7 +295,7 @@ outcome_operation(const char *name, WawpOperation *operation)
 	return false;
 }
 
-/* The outcome with that label; false when there is none. */
+/* Set *outcome to the one with that label; false if there is none. */
 bool
 outcome_named(const char *name, WawpOutcome *outcome)
 {
@@ -332,9 +318,9 @@ outcome_operation_name(WawpOperation operation)
 	return NULL;
 }
 
-/* Does text contain the lower-case fragment, in any case? */
+/* True if the text contains the lower-case fragment, in any case. */
 static bool
-contains(const char *text, const char *fragment)
+text_contains(const char *text, const char *fragment)
 {
 	size_t		n = strlen(fragment);
 
@@ -348,11 +334,12 @@ static const TextRule *
 find_text_rule(Level level, const char *text)
 {
 	for (size_t i = 0; text && i < lengthof(text_rules); i++)
-		if ((text_rules[i].levels & level) && contains(text, text_rules[i].fragment))
+		if ((text_rules[i].levels & level) && text_contains(text, text_rules[i].fragment))
 			return &text_rules[i];
 	return NULL;
 }
 
+/* Fill in *reading by the first rule for a code at a level; false, and unchanged, if none matches. */
 static bool
 read_code(Level level, WawpOperation operation, int code, OutcomeReading *reading)
 {
@@ -374,15 +361,15 @@ read_code(Level level, WawpOperation operation, int code, OutcomeReading *readin
 }
 
 /*
- * What became of a person who has a number, or only a text (code 0).
+ * Return the meaning of a person's number, or of a text alone (code 0).
  *
- * inner_code: the number under a 421, else 0.  after_success: the same answer
+ * inner_code: the number under a 421, else 0.  is_after_success: the same answer
  * has an earlier success; whatsapp-web.js hides every exception behind 400,
  * and after successes that exception is WhatsApp's rate limit (wwebjs#3646).
  */
 OutcomeReading
 outcome_of_person(WawpOperation operation, int code, int inner_code,
-				  const char *text, bool after_success)
+				  const char *text, bool is_after_success)
 {
 	OutcomeReading reading = {.outcome = WAWP_UNRECOGNISED};
 	const TextRule *rule;
@@ -398,14 +385,14 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 	rule = find_text_rule(LEVEL_PERSON, text);
 	if (rule)
 		reading.outcome = rule->outcome;
-	else if (code == 400 && after_success)
+	else if (code == 400 && is_after_success)
 		reading.outcome = WAWP_RATE_LIMITED;
 	return reading;
 }
 
 /*
- * True if the answer says that the API has no such route.  A 404 that is no
- * JSON comes from a proxy or a framework and is no statement about a group.
+ * True if the answer says that the API has no such route.  A 404 without JSON
+ * comes from a proxy or a framework and says nothing about a group.
  */
 bool
 outcome_is_missing_route(int http_status, const char *text, BodyKind body)
@@ -419,15 +406,15 @@ outcome_is_missing_route(int http_status, const char *text, BodyKind body)
 	if (http_status != 404 && http_status != 422)
 		return false;
 	for (size_t i = 0; text && i < lengthof(fragments); i++)
-		if (contains(text, fragments[i]))
+		if (text_contains(text, fragments[i]))
 			return true;
 	return false;
 }
 
 /*
- * What stands between us and the API may answer in its place.  These say so by
- * themselves, whatever they carry; of the others a status is the API's word
- * only with the API's kind of body.
+ * A proxy or gateway may answer in the API's place.  These statuses say so by
+ * themselves, with any body; any other status counts as the API's only
+ * with a body such as the API sends.
  */
 static const struct
 {
@@ -445,7 +432,7 @@ static const struct
 	{520, 530, "the API is not reached by its gateway"},
 };
 
-/* Why an answer is not the API's own; NULL when it may be. */
+/* Return why an answer is not the API's own; NULL if it may be. */
 static const char *
 outage_note(int http_status, BodyKind body)
 {
@@ -465,12 +452,11 @@ is_failure_word(const char *word)
 }
 
 /*
- * What became of a call that failed as a whole.
+ * Return the meaning of a call that failed as a whole.
  *
- * http_status: of the status line, or of the envelope when the status line
- * said 2xx; 0 when neither has one.  engine_code: WhatsApp's own number, out
- * of the error's text, else 0.  text: NULL when it is no message, such as a
- * page.
+ * http_status: of the status line, or of the envelope if the status line said
+ * 2xx; 0 if neither has one.  engine_code: WhatsApp's own number in the error's
+ * text, else 0.  text: NULL if it is no message, such as a page.
  */
 OutcomeReading
 outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
@@ -507,8 +493,8 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 }
 
 /*
- * Does a success's text say that the plan is used up?  Wawp's first version
- * reports it under "status": "success" (wawp-api.md, section 5.4).
+ * True if the text of a success says that the plan is used up: Wawp's first
+ * version reports that under "status": "success".
  */
 bool
 outcome_is_quota_text(const char *text)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * outcome.h
- *	  What an answer means.
+ *	  The meaning of an answer.
  *
  * IDENTIFICATION
  *	  src/protocol/outcome.h
@@ -52,7 +52,7 @@ typedef enum WawpOutcome
 
 #define WAWP_OUTCOMES (WAWP_THROTTLED + 1)
 
-/* What was asked for; bits, so that a rule can hold for several. */
+/* The requested operation; bits, so that a rule can name several. */
 typedef enum WawpOperation
 {
 	WAWP_OP_ADD = 1 << 0,
@@ -63,7 +63,7 @@ typedef enum WawpOperation
 	WAWP_OP_READ = 1 << 5
 } WawpOperation;
 
-/* Where the cause lies. */
+/* The party that the outcome's cause lies with. */
 typedef enum OutcomeAbout
 {
 	ABOUT_PERSON,
@@ -72,19 +72,19 @@ typedef enum OutcomeAbout
 	ABOUT_API					/* it gave no usable answer */
 } OutcomeAbout;
 
-/* What follows for the people of the same call who were not asked yet. */
+/* Consequence for the people of the same call who are not in this request. */
 typedef enum OutcomeScope
 {
-	SCOPE_PERSON,				/* nothing: it concerns this person */
+	SCOPE_PERSON,				/* none: it concerns this person only */
 	SCOPE_CALL,					/* they are not sent: it would end the same way */
 	SCOPE_DOUBT					/* they are not sent: the API does not answer */
 } OutcomeScope;
 
-/* What the worker does next about an intent: design.md, section 5. */
+/* The worker's next step for an intent with this outcome. */
 typedef enum OutcomeNext
 {
 	NEXT_DONE,
-	NEXT_LOOK,					/* look at the member list */
+	NEXT_LOOK,					/* read the member list */
 	NEXT_INVITE,				/* send the invite link once, if allowed */
 	NEXT_WAIT,					/* for the person, or an admin */
 	NEXT_FAIL,
@@ -102,38 +102,43 @@ typedef struct OutcomeInfo
 	OutcomeScope scope;
 	OutcomeNext next;
 	bool		look;			/* a member list can settle it */
-	const char *sqlstate;		/* of the error a reading function raises; NULL: it is a success */
-	const char *text;			/* what it means; of a failure: what is wrong, for a message or a detail */
-	const char *hint;			/* the way out, or NULL */
+	const char *sqlstate;		/* of the error that a reading function raises; NULL: a success */
+	const char *text;			/* the meaning; of a failure: the cause, for a message or a detail */
+	const char *hint;			/* what to do about it, or NULL */
 } OutcomeInfo;
 
-/* What came as the body of a refusal. */
+/* The kind of a refusal's body. */
 typedef enum BodyKind
 {
 	BODY_NONE,					/* nothing, or nothing that is text */
 	BODY_JSON,
-	BODY_SENTENCE,				/* engines refuse with a bare sentence, too */
+	BODY_SENTENCE,				/* plain text: some engines refuse with a sentence */
 	BODY_PAGE					/* a web page: of a proxy or a framework */
 } BodyKind;
 
-/* A reading: what it means and, where the answer has no text, why. */
+/* The meaning of an answer and, if the answer has no text, the reason. */
 typedef struct OutcomeReading
 {
 	WawpOutcome outcome;
 	const char *note;			/* static, or NULL */
-	bool		is_outage;		/* it came from what stands before the API and speaks of nobody's request */
+	bool		is_outage;		/* a proxy or gateway answered in the API's place */
 } OutcomeReading;
 
+/* True if the outcome settles an intent without anything further. */
+static inline bool
+outcome_is_final(const OutcomeInfo *info)
+{
+	return info->next == NEXT_DONE || info->next == NEXT_FAIL;
+}
+
 extern const OutcomeInfo *outcome_info(WawpOutcome outcome);
-extern const char *outcome_complaint(WawpOutcome outcome);
-extern bool outcome_is_final(const OutcomeInfo *info);
 extern const char *outcome_next_step(const OutcomeInfo *info);
 extern const char *outcome_about(const OutcomeInfo *info);
 extern bool outcome_named(const char *name, WawpOutcome *outcome);
 extern bool outcome_operation(const char *name, WawpOperation *operation);
 extern const char *outcome_operation_name(WawpOperation operation);
 extern OutcomeReading outcome_of_person(WawpOperation operation, int code, int inner_code,
-										const char *text, bool after_success);
+										const char *text, bool is_after_success);
 extern OutcomeReading outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 										 const char *code_word, const char *text, BodyKind body);
 extern bool outcome_is_missing_route(int http_status, const char *text, BodyKind body);

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * redact.c
- *	  Takes a secret out of a text that came from outside.
+ *	  Removes a secret from a text that came from outside.
  *
  * Pure.  The engines' error bodies quote the request they got, credentials
- * included (wawp-api.md, section 6.2), so no text of an answer or of libcurl
- * is shown before it went through here.  The secret is found as it is, as
- * JSON writes it and as a URL writes it.
+ * included, so every text of an answer or of libcurl is redacted here before it
+ * is shown.  The secret is found as it is, as JSON writes it and as a URL
+ * writes it.
  *
  * IDENTIFICATION
  *	  src/protocol/redact.c
@@ -26,18 +26,19 @@
 #define MASK "***"
 
 /*
- * Length of one character of the secret as it stands at text, 0 if it does
- * not; moves the secret past it.
+ * Return the length of one character of the secret at the start of text, 0 if
+ * it is not there; advance *secret past that character.
  */
 typedef size_t (*CharMatch) (const char *text, const char **secret);
 
+/* CharMatch: the character as it is. */
 static size_t
 match_plain(const char *text, const char **secret)
 {
 	return *text == *(*secret)++ ? 1 : 0;
 }
 
-/* Are these `digits` hexadecimal digits of that value? */
+/* True if the text begins with the value in `digits` hexadecimal digits. */
 static bool
 is_hex(const char *text, int digits, unsigned int value)
 {
@@ -49,6 +50,7 @@ is_hex(const char *text, int digits, unsigned int value)
 	return true;
 }
 
+/* Return the length of a code point's JSON escape at the start of text, 0 if there is none. */
 static size_t
 match_json_escape(const char *text, unsigned int c)
 {
@@ -59,6 +61,7 @@ match_json_escape(const char *text, unsigned int c)
 		strncmp(text + 6, "\\u", 2) == 0 && is_hex(text + 8, 4, 0xDC00 + (c & 0x3FF)) ? 12 : 0;
 }
 
+/* CharMatch: the character as a JSON string may have it, escaped or not. */
 static size_t
 match_json(const char *text, const char **secret)
 {
@@ -75,6 +78,7 @@ match_json(const char *text, const char **secret)
 	return escape ? escape : (*text == '\\' && (unsigned char) text[1] == *c) ? 2 : 0;
 }
 
+/* CharMatch: the character as a URL may have it, percent-encoded or not. */
 static size_t
 match_url(const char *text, const char **secret)
 {
@@ -85,7 +89,7 @@ match_url(const char *text, const char **secret)
 	return ((unsigned char) *text == c || (*text == '+' && c == ' ')) ? 1 : 0;
 }
 
-/* Length of the whole secret at the start of text, 0 if it is not there. */
+/* Return the length of the whole secret at the start of text, 0 if it is not there. */
 static size_t
 match_secret(const char *text, const char *secret, CharMatch match)
 {
@@ -103,8 +107,8 @@ match_secret(const char *text, const char *secret, CharMatch match)
 }
 
 /*
- * A copy of the text with every occurrence of the secret masked.  NULL or
- * empty secret: an unchanged copy.  NULL text: NULL.
+ * Return a copy of the text, in the current context, with every occurrence of
+ * the secret masked.  NULL or empty secret: an unchanged copy.  NULL text: NULL.
  */
 char *
 redact_secret(const char *text, const char *secret)

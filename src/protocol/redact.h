@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * redact.h
- *	  Takes a secret out of a text that came from outside.
+ *	  Removes a secret from a text that came from outside.
  *
  * IDENTIFICATION
  *	  src/protocol/redact.h

@@ -1,12 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * wire.c
- *	  What goes over the wire: URLs and JSON out, answers in.
+ *	  The wire format: URLs and JSON bodies of requests, and the forms of answers.
  *
- * Pure.  This file knows shapes, not meanings: it finds who is named and
- * which numbers and texts stand beside them, in every form that Wawp or an
- * engine under it is known to answer (whatsapp-membership.md, section 2.4;
- * wawp-api.md, sections 2 to 6).  What a number means is outcome.c's.
+ * Pure.  This file reads forms, outcome.c says what they mean: it finds the
+ * people that an answer names and the numbers and texts beside them, in every
+ * form that Wawp or an engine behind it is known to answer.
  *
  * Everything returned lives in the current memory context and is UTF-8.  No
  * answer, however broken, raises an error.
@@ -32,13 +31,13 @@
 extern void escape_json(StringInfo buf, const char *str);
 #endif
 
-/* of a body taken as a message; whoever shows it redacts it, then shortens it */
+/* of a body that is read as a message; a caller that shows it redacts it, then shortens it */
 #define MAX_TEXT_BYTES (16 * 1024)
 
 /* the key of an engine's error that Wawp passes on */
 #define UPSTREAM_ERROR "wawp_upstream_error"
 
-/* invite codes are about 22 characters: wawp-api.md, section 2.8 */
+/* lengths of an invite code: usually 22 characters */
 #define INVITE_MIN 10
 #define INVITE_USUAL 22
 #define INVITE_MAX 64
@@ -58,7 +57,7 @@ static const char *const size_keys[] = {"size", "ParticipantCount", "participant
  * ---- out
  */
 
-/* Appends text percent-encoded; only RFC 3986's unreserved stay. */
+/* Append a text percent-encoded, except RFC 3986's unreserved characters. */
 void
 wire_put_percent(StringInfo out, const char *text)
 {
@@ -74,7 +73,7 @@ wire_put_percent(StringInfo out, const char *text)
 	}
 }
 
-/* Appends "?a=b&c=d"; fields without a value are left out. */
+/* Append "?a=b&c=d"; fields without a value are left out. */
 void
 wire_put_query(StringInfo out, const WireField *fields, int nfields)
 {
@@ -93,9 +92,9 @@ wire_put_query(StringInfo out, const WireField *fields, int nfields)
 }
 
 /*
- * Appends a JSON object of the fields and, unless people is NULL,
+ * Append a JSON object of the fields and, unless people is NULL,
  * "participants": [{"id": ...}].  The engines read participant.id, so a plain
- * string would be undefined to them (wawp-api.md, section 2.1).
+ * string would be undefined to them.
  */
 void
 wire_put_body(StringInfo out, const WireField *fields, int nfields,
@@ -132,6 +131,7 @@ wire_put_body(StringInfo out, const WireField *fields, int nfields,
  * ---- in: parts that several answers share
  */
 
+/* Return the JID in a text; invalid for NULL. */
 static Jid
 jid_of_text(const char *text)
 {
@@ -141,8 +141,8 @@ jid_of_text(const char *text)
 }
 
 /*
- * An id is a text, or WEBJS's {"server","user","_serialized"}, of which the
- * server decides whose digits those are.
+ * Return an id that is a text, or WEBJS's {"server","user","_serialized"}, in
+ * which the server decides the kind of the digits; NULL if there is none.
  */
 static const char *
 id_text(const JsonNode *node)
@@ -163,22 +163,23 @@ id_text(const JsonNode *node)
 	return whole;
 }
 
+/* Return the id of an object, from the first of id_keys. */
 static const char *
-id_of(const JsonNode *object)
+id_in(const JsonNode *object)
 {
 	return id_text(json_node_any(object, id_keys));
 }
 
-/* Who an id names: digits without a server are nobody's, as a LID has digits, too. */
+/* Return the JID of an id; invalid without a server, since both numbers and LIDs are digits. */
 static Jid
 jid_of_id(const char *text)
 {
 	return jid_of_text(text && strchr(text, '@') ? text : NULL);
 }
 
-/* A phone number, from a field that holds one; never out of a LID. */
+/* Return the phone number of an object, from a field for one; never from a LID. */
 static Jid
-phone_of(const JsonNode *object)
+phone_in(const JsonNode *object)
 {
 	Jid			jid = jid_of_text(id_text(json_node_any(object, phone_keys)));
 
@@ -187,9 +188,9 @@ phone_of(const JsonNode *object)
 	return jid;
 }
 
-/* A LID, from a field that holds one: as a JID, or as its digits alone. */
+/* Return the LID of an object, from a field for one: as a JID, or as its digits alone. */
 static Jid
-lid_of(const JsonNode *object)
+lid_in(const JsonNode *object)
 {
 	const char *text = id_text(json_node_any(object, lid_keys));
 	Jid			jid = jid_of_text(text && !strchr(text, '@') ? psprintf("%s@lid", text) : text);
@@ -199,7 +200,7 @@ lid_of(const JsonNode *object)
 	return jid;
 }
 
-/* First of the values under list_keys that can be iterated, else NULL. */
+/* Return the first of the values under list_keys that has children, else NULL. */
 static const JsonNode *
 list_in(const JsonNode *object)
 {
@@ -238,7 +239,7 @@ means_failure(const char *word)
 	return word_is_one_of(word, words);
 }
 
-/* Does the word before text[at] end in "status", "error" or "code"? */
+/* True if the word before text[at] ends in "status", "error" or "code". */
 static bool
 number_is_announced(const char *text, size_t at)
 {
@@ -257,7 +258,7 @@ number_is_announced(const char *text, size_t at)
 }
 
 /*
- * The status inside a sentence such as "info query returned status 400:
+ * Return the status in a sentence such as "info query returned status 400:
  * bad-request" or "server returned error 463"; 0 if there is none.
  */
 static int
@@ -275,7 +276,7 @@ code_in_text(const char *text)
 	return 0;
 }
 
-/* A message is a text or, from NestJS's validation, an array of them. */
+/* Return a message that is a text or, from NestJS's validation, an array of texts; else NULL. */
 static const char *
 message_text(const JsonNode *node)
 {
@@ -290,9 +291,9 @@ message_text(const JsonNode *node)
 	return all.len ? all.data : NULL;
 }
 
-/* The body's beginning as a message; NULL when it is no text. */
+/* Return the beginning of the body as a message; NULL if it is no text. */
 static const char *
-beginning(const char *body, size_t len)
+body_beginning(const char *body, size_t len)
 {
 	size_t		n = 0;
 
@@ -314,7 +315,7 @@ beginning(const char *body, size_t len)
  * ---- in: what became of each person
  */
 
-/* The number and the word of one person's verdict. */
+/* Set the number and the word of one person's verdict: code, inner_code, has_success. */
 static void
 read_verdict(const JsonNode *node, WirePerson *person)
 {
@@ -332,13 +333,16 @@ read_verdict(const JsonNode *node, WirePerson *person)
 			person->has_code = true;
 		}
 		else if (means_success(json_node_text(value)))
-			person->said_ok = true;
+			person->has_success = true;
 	}
 	if (json_node_is(json_node_get(node, "success"), JSON_KIND_TRUE))
-		person->said_ok = true;
+		person->has_success = true;
 }
 
-/* NOWEB passes WhatsApp's own node on: {"attrs":{...},"content":[{"tag",...}]}. */
+/*
+ * Set inner_code and unaddressable from WhatsApp's own node, which NOWEB passes
+ * on: {"attrs":{...},"content":[{"tag",...}]}.
+ */
 static void
 read_engine_node(const JsonNode *content, WirePerson *person)
 {
@@ -354,8 +358,9 @@ read_engine_node(const JsonNode *content, WirePerson *person)
 }
 
 /*
- * Who an entry speaks of: a phone number wherever one stands, Baileys' node
- * under "content" included (Baileys#1842), else a LID.
+ * Set the JID and the LID of an entry; person->id is set.  A phone number
+ * anywhere in the entry is preferred to a LID, in Baileys' node under "content"
+ * as well (Baileys#1842).
  */
 static void
 read_person_ids(const JsonNode *node, WirePerson *person)
@@ -363,26 +368,26 @@ read_person_ids(const JsonNode *node, WirePerson *person)
 	const JsonNode *attrs = json_node_get(json_node_get(node, "content"), "attrs");
 	Jid			id = jid_of_text(person->id);
 
-	person->jid = phone_of(node);
+	person->jid = phone_in(node);
 	if (person->jid.kind == JID_INVALID)
-		person->jid = phone_of(attrs);
+		person->jid = phone_in(attrs);
 	if (person->jid.kind == JID_INVALID)
 		person->jid = id;
-	person->lid = id.kind == JID_LID ? id : lid_of(node);
+	person->lid = id.kind == JID_LID ? id : lid_in(node);
 	if (person->lid.kind == JID_INVALID)
-		person->lid = lid_of(attrs);
+		person->lid = lid_in(attrs);
 	if (person->jid.kind == JID_INVALID)
 		person->jid = person->lid;
 }
 
-/* One person's entry; `key` is its name in a map, else NULL. */
+/* Read one person's entry; `key` is its name in a map, else NULL. */
 static WirePerson
 read_person(const JsonNode *node, const char *key)
 {
 	WirePerson	person = {0};
 	const char *jid_word = json_node_text(json_node_get(node, "JID"));
 
-	person.id = key ? key : json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : id_of(node);
+	person.id = key ? key : json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : id_in(node);
 	read_person_ids(node, &person);
 	for (const char *const *name = text_keys; *name && !person.text; name++)
 		person.text = message_text(json_node_get(node, *name));
@@ -390,13 +395,13 @@ read_person(const JsonNode *node, const char *key)
 	read_engine_node(json_node_get(node, "content"), &person);
 	person.card_sent = json_node_is(json_node_get(node, "isInviteV4Sent"), JSON_KIND_TRUE);
 
-	/* GOWS: Error absent or 0 is its way to say 200 */
+	/* GOWS leaves Error out, or sends 0, instead of 200 */
 	if (jid_word && (!person.has_code || person.code == 0))
 	{
 		person.has_code = true;
 		person.code = 200;
 	}
-	if (!person.has_code && !person.said_ok && code_in_text(person.text))
+	if (!person.has_code && !person.has_success && code_in_text(person.text))
 	{
 		person.has_code = true;
 		person.code = code_in_text(person.text);
@@ -404,16 +409,16 @@ read_person(const JsonNode *node, const char *key)
 	return person;
 }
 
-/* Adds a person of whom something is said; who is only named has no verdict. */
+/* Append a person, unless the entry has a name only and no verdict; needs expect_people(). */
 static void
 add_person(WireAnswer *answer, WirePerson person)
 {
-	if (!person.has_code && !person.said_ok && !person.listed_as_added && !person.text)
+	if (!person.has_code && !person.has_success && !person.is_listed_as_added && !person.text)
 		return;
 	answer->people[answer->npeople++] = person;
 }
 
-/* Makes room for all entries of a list. */
+/* Make room in answer->people for `count` more. */
 static void
 expect_people(WireAnswer *answer, int count)
 {
@@ -422,7 +427,7 @@ expect_people(WireAnswer *answer, int count)
 	answer->people = answer->people ? repalloc(answer->people, size) : palloc(size);
 }
 
-/* Does the object describe one person, rather than the whole call? */
+/* True if the object describes one person, rather than the whole call. */
 static bool
 is_person_object(const JsonNode *node)
 {
@@ -431,24 +436,26 @@ is_person_object(const JsonNode *node)
 	return json_node_any(node, keys) != NULL;
 }
 
+/* True for an object whose keys are JIDs. */
 static bool
 is_map_by_jid(const JsonNode *node)
 {
 	return json_node_is(node, JSON_KIND_OBJECT) && node->first && strchr(node->first->key, '@') != NULL;
 }
 
+/* Append the people of an array, or of a map by JID, to answer->people. */
 static void
 read_people_list(const JsonNode *list, WireAnswer *answer)
 {
-	bool		by_jid = is_map_by_jid(list);
+	bool		is_by_jid = is_map_by_jid(list);
 
 	expect_people(answer, list->count);
 	for (const JsonNode *child = list->first; child; child = child->next)
-		if (by_jid || json_node_is(child, JSON_KIND_OBJECT))
-			add_person(answer, read_person(child, by_jid ? child->key : NULL));
+		if (is_by_jid || json_node_is(child, JSON_KIND_OBJECT))
+			add_person(answer, read_person(child, is_by_jid ? child->key : NULL));
 }
 
-/* {"added":["..."],"failed":[{"id","reason"}]} */
+/* Append the people of {"added":["..."],"failed":[{"id","reason"}]} to answer->people. */
 static void
 read_added_failed(const JsonNode *root, WireAnswer *answer)
 {
@@ -466,7 +473,7 @@ read_added_failed(const JsonNode *root, WireAnswer *answer)
 			WirePerson	person = read_person(child, NULL);
 			const JsonNode *reason = json_node_get(child, "reason");
 
-			person.listed_as_added = (i == 0);
+			person.is_listed_as_added = (i == 0);
 			if (i == 1 && json_node_int(reason, &person.code))
 				person.has_code = true;
 			add_person(answer, person);
@@ -474,6 +481,7 @@ read_added_failed(const JsonNode *root, WireAnswer *answer)
 	}
 }
 
+/* Append the one person that an object describes to answer->people. */
 static void
 read_one_person(const JsonNode *node, WireAnswer *answer)
 {
@@ -481,10 +489,10 @@ read_one_person(const JsonNode *node, WireAnswer *answer)
 	add_person(answer, read_person(node, NULL));
 }
 
-/* Answers are wrapped in envelopes; none is known that is wrapped deeper. */
+/* Answers are wrapped in envelopes, at most three deep in those that were seen. */
 #define MAX_WRAPPING 6
 
-/* People named in a list, a map or an object of this level; false when there are none. */
+/* Append the people named at this level, in a list, a map or an object; false if there are none. */
 static bool
 read_people_here(const JsonNode *node, WireAnswer *answer)
 {
@@ -497,7 +505,7 @@ read_people_here(const JsonNode *node, WireAnswer *answer)
 	return answer->npeople > 0;
 }
 
-/* People named at any depth of wrapping: {"success","data":{"updateParticipants":[...]}} */
+/* Append the people named at any depth of wrapping: {"success","data":{"updateParticipants":[...]}} */
 static void
 read_people(const JsonNode *root, WireAnswer *answer)
 {
@@ -515,9 +523,9 @@ read_people(const JsonNode *root, WireAnswer *answer)
  * ---- in: what became of the whole call
  */
 
-/* Something other than null, false, "", 0, [] and {} */
+/* True for values other than null, false, "", 0, [] and {}. */
 static bool
-is_set(const JsonNode *node)
+json_is_set(const JsonNode *node)
 {
 	const char *text = json_node_text(node);
 
@@ -528,7 +536,7 @@ is_set(const JsonNode *node)
 	return node->kind == JSON_KIND_TRUE || (text && strcmp(text, "0") != 0);
 }
 
-/* An error's word, message and numbers: wawp-api.md, section 6.2. */
+/* Set an error's word, message and numbers: code, text, status, engine_code. */
 static void
 read_envelope(const JsonNode *root, WireAnswer *answer)
 {
@@ -546,7 +554,7 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 	answer->code = json_node_text(json_node_get(root, "code"));
 	if (!answer->code)
 		answer->code = json_node_text(json_node_get(error, "code"));
-	if (!answer->code && is_set(json_node_get(root, UPSTREAM_ERROR)))
+	if (!answer->code && json_is_set(json_node_get(root, UPSTREAM_ERROR)))
 		answer->code = UPSTREAM_ERROR;
 	for (size_t i = 0; i < lengthof(texts) && !answer->text; i++)
 		answer->text = texts[i];
@@ -557,7 +565,7 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 		answer->engine_code = code_in_text(answer->text);
 }
 
-/* An error comes under any status, 200 included: wawp-api.md, section 5.4. */
+/* True if the body is an error, which comes under any HTTP status, 200 included. */
 static bool
 is_refusal(const JsonNode *root, const WireAnswer *answer)
 {
@@ -569,13 +577,14 @@ is_refusal(const JsonNode *root, const WireAnswer *answer)
 	if (json_node_is(json_node_get(root, "status"), JSON_KIND_FALSE) ||
 		means_failure(json_node_text(json_node_get(root, "status"))))
 		return true;
-	if (is_set(json_node_get(root, "error")) || is_set(json_node_get(root, "exception")) ||
-		is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400)
+	if (json_is_set(json_node_get(root, "error")) || json_is_set(json_node_get(root, "exception")) ||
+		json_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400)
 		return true;
 	return answer->code && !means_success(answer->code) &&
 		!json_node_int(json_node_get(root, "code"), &number);
 }
 
+/* True for {"ok":true} and the like. */
 static bool
 is_bare_success(const JsonNode *root)
 {
@@ -599,7 +608,7 @@ kind_of_object(const JsonNode *root, const WireAnswer *answer)
 	return is_bare_success(root) ? WIRE_OK : WIRE_OTHER;
 }
 
-/* WEBJS refuses with a sentence, NestJS sends it bare; a page is no sentence. */
+/* Set text, kind and engine_code from a bare sentence, with which WEBJS refuses; a web page is none. */
 static void
 read_sentence(const char *text, WireAnswer *answer)
 {
@@ -611,10 +620,10 @@ read_sentence(const char *text, WireAnswer *answer)
 }
 
 /*
- * Reads the answer to a call that changes membership or sends.
+ * Read the answer to a call that changes membership or sends.
  *
- * body, len: as received, any bytes.  `people` has every entry that names
- * somebody; one of an unknown form has an invalid jid and its id.
+ * body, len: as received, any bytes.  `people` has every entry with a verdict;
+ * one of an unknown form has an invalid jid and its id.
  */
 WireAnswer
 wire_read_answer(const char *body, size_t len)
@@ -626,7 +635,7 @@ wire_read_answer(const char *body, size_t len)
 	if (root == NULL)
 	{
 		if (len > 0 && memchr(body, '\0', len) == NULL)
-			read_sentence(beginning(body, len), &answer);
+			read_sentence(body_beginning(body, len), &answer);
 	}
 	else if (json_node_is(root, JSON_KIND_STRING))
 		read_sentence(json_node_text(root), &answer);
@@ -647,9 +656,9 @@ wire_read_answer(const char *body, size_t len)
  * ---- in: lists and single values
  */
 
-/* Is this an error object in place of what was asked for? */
+/* True if the body is an error object instead of a value. */
 static bool
-is_error(const JsonNode *root)
+is_error_body(const JsonNode *root)
 {
 	WireAnswer	answer = {.kind = WIRE_OTHER};
 
@@ -661,9 +670,9 @@ is_error(const JsonNode *root)
 
 static const char *const object_keys[] = {"data", "group", "result", NULL};
 
-/* The object that an answer is about, be it wrapped or not. */
+/* Return the object that an answer is about, wrapped or not. */
 static const JsonNode *
-unwrapped(const JsonNode *root)
+unwrap_object(const JsonNode *root)
 {
 	const JsonNode *inner = json_node_any(root, object_keys);
 
@@ -698,11 +707,11 @@ read_member(const JsonNode *node, const char *key)
 	WireMember	member = {.role = role_of(node)};
 	bool		is_text = json_node_is(node, JSON_KIND_STRING);
 
-	member.jid = jid_of_id(is_text ? json_node_text(node) : id_of(node));
+	member.jid = jid_of_id(is_text ? json_node_text(node) : id_in(node));
 	if (member.jid.kind == JID_INVALID && key)
 		member.jid = jid_of_id(key);
-	member.phone = phone_of(node);
-	member.lid = lid_of(node);
+	member.phone = phone_in(node);
+	member.lid = lid_in(node);
 	if (member.jid.kind == JID_PERSON && member.phone.kind == JID_INVALID)
 		member.phone = member.jid;
 	if (member.jid.kind == JID_LID)
@@ -712,7 +721,7 @@ read_member(const JsonNode *node, const char *key)
 	return member;
 }
 
-/* The size that a group's description states; -1 when it does not. */
+/* Return the size in a group's description; -1 if there is none. */
 static int
 stated_size(const JsonNode *node)
 {
@@ -724,7 +733,7 @@ stated_size(const JsonNode *node)
 	return -1;
 }
 
-/* Members of a list; entries that name nobody who can be read are counted. */
+/* Read the members of a list into *out, palloc'd; entries without a readable JID are counted as unread. */
 static void
 read_member_list(const JsonNode *list, WireMembers *out)
 {
@@ -742,9 +751,20 @@ read_member_list(const JsonNode *list, WireMembers *out)
 	}
 }
 
+/* Return the number of members in a list, those who left not counted. */
+int
+members_count(const WireMembers *list)
+{
+	int			n = 0;
+
+	for (int i = 0; i < list->count; i++)
+		n += list->members[i].role != WIRE_ROLE_LEFT;
+	return n;
+}
+
 /*
- * Reads GET groups/{id}/participants.  False when the body is not a list of
- * people (an error under 200 is not).
+ * Read the answer of GET groups/{id}/participants into *out, palloc'd; false if
+ * the body is not a list of people (an error under 200 is not).
  */
 bool
 wire_read_members(const char *body, size_t len, WireMembers *out)
@@ -758,7 +778,7 @@ wire_read_members(const char *body, size_t len, WireMembers *out)
 		stated = Max(stated, stated_size(list));
 		list = list_in(list);
 	}
-	if (!json_node_is_list(list) || is_error(root))
+	if (!json_node_is_list(list) || is_error_body(root))
 		return false;
 	read_member_list(list, out);
 	out->stated = stated;
@@ -776,18 +796,7 @@ participants_of(const JsonNode *group)
 	return json_node_is_list(list) ? list : NULL;
 }
 
-static int
-count_members(const WireMembers *members)
-{
-	int			n = 0;
-
-	for (int i = 0; i < members->count; i++)
-		if (members->members[i].role != WIRE_ROLE_LEFT)
-			n++;
-	return n;
-}
-
-/* whatsapp-membership.md, section 0: a plain member may add where the mode says so. */
+/* True if the group lets only its admins add people. */
 static bool
 says_only_admins_add(const JsonNode *node)
 {
@@ -797,7 +806,7 @@ says_only_admins_add(const JsonNode *node)
 	return mode && strcmp(mode, "admin_add") == 0;
 }
 
-/* Baileys' joinApprovalMode, GOWS' IsJoinApprovalRequired: whoever is added waits for an admin. */
+/* True if an admin approves whoever is added: Baileys' joinApprovalMode, GOWS' IsJoinApprovalRequired. */
 static bool
 says_approval(const JsonNode *node)
 {
@@ -809,13 +818,14 @@ says_approval(const JsonNode *node)
 		(json_node_text(mode) && strcmp(json_node_text(mode), "on") == 0);
 }
 
+/* Read a group's description; *members is set to its list, palloc'd, or zeros. */
 static WireGroup
 read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 {
 	WireGroup	group = {.size = -1};
 	const JsonNode *metadata = json_node_get(node, "groupMetadata");
 	const JsonNode *list = participants_of(node);
-	Jid			jid = jid_of_text(id_of(node));
+	Jid			jid = jid_of_text(id_in(node));
 
 	if (jid.kind != JID_GROUP)
 		jid = jid_of_text(key);
@@ -833,34 +843,34 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 	if (members->stated >= 0)
 		group.size = members->stated;
 	else if (list && list->count > 0)
-		group.size = count_members(members) + members->unread;
+		group.size = members_count(members) + members->unread;
 	return group;
 }
 
 /*
- * Reads one group's description.  False when the body is not one.  `members`
- * has nobody when the description does not list them.
+ * Read one group's description into *group and *members, palloc'd; false if the
+ * body is not one.  *members is empty if the description does not list them.
  */
 bool
 wire_read_group(const char *body, size_t len, WireGroup *group, WireMembers *members)
 {
 	const JsonNode *root = json_node_parse(body, len);
 
-	if (!json_node_is(root, JSON_KIND_OBJECT) || is_error(root))
+	if (!json_node_is(root, JSON_KIND_OBJECT) || is_error_body(root))
 		return false;
-	root = unwrapped(root);
+	root = unwrap_object(root);
 	*group = read_group_object(root, NULL, members);
 	return group->jid || group->subject || group->size >= 0;
 }
 
-/* Reads GET groups: an array, or NOWEB's object keyed by group. */
+/* Read the answer of GET groups, an array or NOWEB's object by group, into *out, palloc'd. */
 bool
 wire_read_groups(const char *body, size_t len, WireGroups *out)
 {
 	const JsonNode *root = json_node_parse(body, len);
 	WireMembers members;
 
-	if (is_error(root))
+	if (is_error_body(root))
 		return false;
 	if (json_node_is(root, JSON_KIND_OBJECT) && root->count > 0 && !is_map_by_jid(root))
 		root = list_in(root);
@@ -878,15 +888,15 @@ wire_read_groups(const char *body, size_t len, WireGroups *out)
 	return out->count > 0 || root->count == 0;
 }
 
-/* The new group's JID out of a create answer, or NULL. */
+/* Return the new group's JID from a create answer, palloc'd, or NULL. */
 char *
 wire_read_created(const char *body, size_t len)
 {
 	const JsonNode *root = json_node_parse(body, len);
 
-	if (is_error(root))
+	if (is_error_body(root))
 		return NULL;
-	root = unwrapped(root);
+	root = unwrap_object(root);
 	for (const char *const *key = id_keys; *key; key++)
 	{
 		Jid			jid = jid_of_text(id_text(json_node_get(root, *key)));
@@ -898,9 +908,10 @@ wire_read_created(const char *body, size_t len)
 }
 
 /*
- * The code at the end of a link or by itself; NULL when it is neither.  By
- * itself it must look like one: words such as "Unauthorized" or
- * "wawp_upstream_error" have the same letters.
+ * Return the link for a code at the end of a link or by itself, palloc'd; NULL
+ * if the text is neither.  A code by itself must have the usual length or a
+ * digit: words such as "Unauthorized" or "wawp_upstream_error" have the same
+ * letters.
  */
 static char *
 invite_of_text(const char *text)
@@ -921,7 +932,7 @@ invite_of_text(const char *text)
 	return psprintf(INVITE_PREFIX "%.*s", (int) n, text);
 }
 
-/* Is this an error, where "code" by itself is none? */
+/* True if the body is an error, for answers in which "code" alone is not one. */
 static bool
 is_error_beside_code(const JsonNode *root)
 {
@@ -935,8 +946,8 @@ is_error_beside_code(const JsonNode *root)
 }
 
 /*
- * Reads an invite code in any of its forms and returns the full link, or NULL:
- * bare text, a JSON string, or an object; a code or a link.
+ * Read an invite code in any of its forms (bare text, a JSON string or an
+ * object; a code or a link) and return the full link, palloc'd, or NULL.
  */
 char *
 wire_read_invite(const char *body, size_t len)
@@ -946,7 +957,7 @@ wire_read_invite(const char *body, size_t len)
 	const JsonNode *node = json_node_parse(body, len);
 
 	if (node == NULL)
-		return invite_of_text(beginning(body, len));
+		return invite_of_text(body_beginning(body, len));
 	if (is_error_beside_code(node))
 		return NULL;
 	for (int i = 0; i < 3 && json_node_is(node, JSON_KIND_OBJECT); i++)
@@ -954,7 +965,7 @@ wire_read_invite(const char *body, size_t len)
 	return json_node_is(node, JSON_KIND_STRING) ? invite_of_text(json_node_text(node)) : NULL;
 }
 
-/* Reads session info; false when the body has no status. */
+/* Read session info into *out; false if the body has no status. */
 bool
 wire_read_session(const char *body, size_t len, WireSession *out)
 {
@@ -978,10 +989,10 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 }
 
 /*
- * Reads check-exists.  Anything unclear is WIRE_UNKNOWN, never "no".  `chat`
- * is the person's JID as WhatsApp has it, by number where one is told (GOWS
- * 2026.8 tells it beside the LID, as "pn"), else the LID; `lid` the LID.  Both
- * are invalid when not told.
+ * Read the answer of check-exists.  Anything unclear is WIRE_UNKNOWN, never
+ * "no".  *chat is set to the person's JID as WhatsApp has it, by number if the
+ * answer has one (GOWS 2026.8 has it beside the LID, as "pn"), else to the LID;
+ * *lid to the LID.  Both are invalid if the answer has none.
  */
 WireTruth
 wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
@@ -999,8 +1010,8 @@ wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 		flag = json_node_any(root, flags);
 	}
 	id = jid_of_text(id_text(json_node_any(root, ids)));
-	*chat = id.kind == JID_LID ? phone_of(root) : id;
-	*lid = id.kind == JID_LID ? id : lid_of(root);
+	*chat = id.kind == JID_LID ? phone_in(root) : id;
+	*lid = id.kind == JID_LID ? id : lid_in(root);
 	if (chat->kind == JID_INVALID)
 		*chat = *lid;
 	if (json_node_is(flag, JSON_KIND_TRUE) || (status && strcmp(status, "exists") == 0))
@@ -1008,7 +1019,7 @@ wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 	return json_node_is(flag, JSON_KIND_FALSE) ? WIRE_NO : WIRE_UNKNOWN;
 }
 
-/* The LID out of lids/pn/{number}; invalid means unknown, not "no account". */
+/* Return the LID from lids/pn/{number}; invalid means unknown, not "no account". */
 Jid
 wire_read_lid(const char *body, size_t len)
 {
@@ -1016,10 +1027,10 @@ wire_read_lid(const char *body, size_t len)
 
 	if (json_node_is(json_node_get(root, "data"), JSON_KIND_OBJECT))
 		root = json_node_get(root, "data");
-	return lid_of(root);
+	return lid_in(root);
 }
 
-/* The id of a message just sent, or NULL: wawp-api.md, section 5.4. */
+/* Return the id of a message that was just sent, or NULL. */
 const char *
 wire_read_message_id(const char *body, size_t len)
 {

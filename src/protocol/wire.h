@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * wire.h
- *	  What goes over the wire: URLs and JSON out, answers in.
+ *	  The wire format: URLs and JSON bodies of requests, and the forms of answers.
  *
  * IDENTIFICATION
  *	  src/protocol/wire.h
@@ -15,31 +15,27 @@
 
 #include "protocol/jid.h"
 
-/*
- * What a membership or sending answer's body says as a whole.
- */
+/* The content of a membership or sending answer as a whole. */
 typedef enum WireKind
 {
-	WIRE_UNREADABLE,			/* nothing that can be relied on */
-	WIRE_OK,					/* a bare success; nobody is named */
-	WIRE_REFUSED,				/* an error, under whatever HTTP status */
+	WIRE_UNREADABLE,			/* of no known form */
+	WIRE_OK,					/* a bare success that names nobody */
+	WIRE_REFUSED,				/* an error, under any HTTP status */
 	WIRE_PEOPLE,				/* a verdict per person */
-	WIRE_OTHER					/* JSON that says neither */
+	WIRE_OTHER					/* JSON of another kind */
 } WireKind;
 
-/*
- * What the body says of one person.
- */
+/* One person's entry in an answer. */
 typedef struct WirePerson
 {
 	const char *id;				/* as the answer has it */
 	Jid			jid;			/* phone number if known, else LID, else invalid */
-	Jid			lid;			/* invalid when the answer does not tell */
+	Jid			lid;			/* invalid if the answer has none */
 	bool		has_code;
 	int			code;			/* the person's own number */
 	int			inner_code;		/* a second number under it, else 0 */
-	bool		said_ok;		/* a success without a number */
-	bool		listed_as_added;	/* stands in a list named "added" */
+	bool		has_success;	/* a success without a number */
+	bool		is_listed_as_added;	/* is in a list named "added" */
 	bool		card_sent;		/* the engine sent its own invitation card */
 	bool		unaddressable;	/* cannot be messaged either */
 	const char *text;			/* message or reason, else NULL */
@@ -62,13 +58,13 @@ typedef enum WireRole
 	WIRE_ROLE_MEMBER,
 	WIRE_ROLE_ADMIN,
 	WIRE_ROLE_OWNER,
-	WIRE_ROLE_LEFT				/* was one */
+	WIRE_ROLE_LEFT				/* was a member */
 } WireRole;
 
 typedef struct WireMember
 {
 	Jid			jid;			/* as listed */
-	Jid			phone;			/* invalid when the list does not tell */
+	Jid			phone;			/* invalid if the list has none */
 	Jid			lid;			/* likewise */
 	WireRole	role;
 } WireMember;
@@ -77,17 +73,17 @@ typedef struct WireMembers
 {
 	int			count;
 	WireMember *members;
-	int			unread;			/* entries that name nobody who can be read */
-	int			stated;			/* the group's size as the answer states it; -1: it does not */
+	int			unread;			/* entries without a readable JID */
+	int			stated;			/* the group's size according to the answer; -1: not in it */
 } WireMembers;
 
 typedef struct WireGroup
 {
-	const char *jid;			/* NULL when not told */
+	const char *jid;			/* NULL: not in the answer */
 	const char *subject;		/* likewise */
-	int			size;			/* -1 when not told */
-	bool		only_admins_add;	/* it says that members may not add others */
-	bool		asks_approval;	/* it says that an admin approves whoever joins */
+	int			size;			/* -1: not in the answer */
+	bool		only_admins_add;	/* the answer says that members may not add others */
+	bool		asks_approval;	/* the answer says that an admin approves whoever joins */
 } WireGroup;
 
 typedef struct WireGroups
@@ -98,7 +94,7 @@ typedef struct WireGroups
 
 typedef struct WireSession
 {
-	const char *status;			/* NULL when not told */
+	const char *status;
 	const char *push_name;
 	Jid			me;
 	Jid			me_lid;
@@ -111,7 +107,7 @@ typedef enum WireTruth
 	WIRE_YES
 } WireTruth;
 
-/* a name and a value of a request's JSON body or query */
+/* a field of a request's JSON body or query; a NULL value leaves it out */
 typedef struct WireField
 {
 	const char *name;
@@ -124,6 +120,7 @@ extern void wire_put_body(StringInfo out, const WireField *fields, int nfields,
 						  const char *const *people, int npeople);
 
 extern WireAnswer wire_read_answer(const char *body, size_t len);
+extern int	members_count(const WireMembers *list);
 extern bool wire_read_members(const char *body, size_t len, WireMembers *out);
 extern bool wire_read_group(const char *body, size_t len, WireGroup *group, WireMembers *members);
 extern bool wire_read_groups(const char *body, size_t len, WireGroups *out);

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * budget.c
- *	  What the pace of an instance allows, for the worker and for sessions.
+ *	  Permits by the pace of an instance, for the worker and for sessions.
  *
- * Joins what the instance says (rates, burst, cap of the day), how often a hold
- * for rate_limited has halved the pace (the caller counts) and what was spent
- * (limiter.c), so that the worker, calls made by hand and the views go by the
- * same figures.
+ * Combines the options of the instance (rates, burst, cap of the day), the number
+ * of times that a hold for rate_limited has halved the pace (the caller counts)
+ * and the state of the limiter, so that the worker, calls made by hand and the
+ * views use the same figures.
  *
  * No lock is held when a function returns; nothing here raises an error.
  *
@@ -23,17 +23,17 @@
 #include "compat.h"
 
 #define MAX_HALVINGS 4
-/* Reads of groups that can be saved up. */
+/* reads of groups that may be saved up */
 #define READS_SAVED 1
 
-/* Whose account: the same in all databases that use it. */
+/* Return the key of an instance's account, the same in all databases that use it. */
 LimiterKey
 budget_key(const WawpInstance *instance, LimiterKind kind)
 {
 	return limiter_key(instance->base.host, instance->instance_id, kind, NULL);
 }
 
-/* The instance's pace, halved so many times (hold_halvings); no more than MAX_HALVINGS count. */
+/* Return the instance's pace, halved that many times (hold_halvings), at most MAX_HALVINGS. */
 PaceRate
 budget_add_rate(const WawpInstance *instance, int halvings)
 {
@@ -41,7 +41,7 @@ budget_add_rate(const WawpInstance *instance, int halvings)
 }
 
 static BudgetPermit
-take(LimiterKey key, const LimiterAsk *ask)
+budget_take(LimiterKey key, const LimiterAsk *ask)
 {
 	LimiterGrant grant = limiter_take(&key, ask);
 	BudgetPermit permit = {.granted = grant.granted,.next_at = grant.next_at,.key = key,.grant = grant};
@@ -49,15 +49,16 @@ take(LimiterKey key, const LimiterAsk *ask)
 	return permit;
 }
 
+/* Return the key of a group of the instance's account. */
 LimiterKey
 budget_group_key(const WawpInstance *instance, const char *group)
 {
 	return limiter_key(instance->base.host, instance->instance_id, LIMIT_ADD, group);
 }
 
-/* Of what the instance grants, a group with a pace of its own may take less. */
+/* Reduce a permit of the instance to what the group's own pace allows. */
 static void
-take_of_group(const WawpInstance *instance, const BudgetGroup *group, double jitter, BudgetPermit *permit)
+budget_take_of_group(const WawpInstance *instance, const BudgetGroup *group, double jitter, BudgetPermit *permit)
 {
 	LimiterAsk	ask = {
 		.instance_id = instance->instance_id,
@@ -80,8 +81,9 @@ take_of_group(const WawpInstance *instance, const BudgetGroup *group, double jit
 }
 
 /*
- * Permits for people to be added now.  drips: the worker, which leaves the
- * burst to calls made by hand, but for whole batches.
+ * Take permits for up to `wanted` people to be added now.  drips: the caller is
+ * the worker, which leaves the burst to calls made by hand, except for what one
+ * batch needs.
  */
 BudgetPermit
 budget_take_adds(const WawpInstance *instance, int halvings, const BudgetGroup *group, bool drips, int wanted)
@@ -95,15 +97,15 @@ budget_take_adds(const WawpInstance *instance, int halvings, const BudgetGroup *
 		.wanted = wanted,
 		.jitter = pg_prng_double(&pg_global_prng_state) * instance->pace_jitter
 	};
-	BudgetPermit permit = take(budget_key(instance, LIMIT_ADD), &ask);
+	BudgetPermit permit = budget_take(budget_key(instance, LIMIT_ADD), &ask);
 
 	if (permit.granted > 0 && group->jid && group->adds_per_minute > 0)
-		take_of_group(instance, group, ask.jitter, &permit);
+		budget_take_of_group(instance, group, ask.jitter, &permit);
 	return permit;
 }
 
 static BudgetPermit
-take_one(const WawpInstance *instance, LimiterKind kind, double per_minute)
+budget_take_one(const WawpInstance *instance, LimiterKind kind, double per_minute)
 {
 	LimiterAsk	ask = {
 		.instance_id = instance->instance_id,
@@ -111,27 +113,27 @@ take_one(const WawpInstance *instance, LimiterKind kind, double per_minute)
 		.wanted = 1
 	};
 
-	return take(budget_key(instance, kind), &ask);
+	return budget_take(budget_key(instance, kind), &ask);
 }
 
-/* A permit for one invitation or welcome: they drip. */
+/* Take a permit for one invitation or welcome, without a burst. */
 BudgetPermit
 budget_take_invite(const WawpInstance *instance)
 {
-	return take_one(instance, LIMIT_INVITE, instance->invites_per_minute);
+	return budget_take_one(instance, LIMIT_INVITE, instance->invites_per_minute);
 }
 
-/* A permit for one look whether a number is on WhatsApp. */
+/* Take a permit for one check of a number's registration. */
 BudgetPermit
 budget_take_check(const WawpInstance *instance)
 {
-	return take_one(instance, LIMIT_CHECK, instance->checks_per_minute);
+	return budget_take_one(instance, LIMIT_CHECK, instance->checks_per_minute);
 }
 
 /*
- * A permit for one reading of a group.  The worker may save one up, for when the
- * moment it falls due finds no place free.  A session's own reads spend what
- * there is and do not wait, but leave the worker its turn.
+ * Take a permit for one reading of a group.  The worker may save one up, for the
+ * case that no slot is free when it falls due.  Reads of a session spend what is
+ * available and do not wait, but leave the worker its turn.
  */
 BudgetPermit
 budget_take_read(const WawpInstance *instance, bool is_worker)
@@ -143,30 +145,30 @@ budget_take_read(const WawpInstance *instance, bool is_worker)
 		.wanted = 1
 	};
 
-	return take(budget_key(instance, LIMIT_READ), &ask);
+	return budget_take(budget_key(instance, LIMIT_READ), &ask);
 }
 
 static void
-refund(const BudgetPermit *permit, int count, bool comes_back)
+budget_refund(const BudgetPermit *permit, int count, bool comes_back)
 {
 	if (count <= 0)
 		return;
 	limiter_refund(&permit->key, &permit->grant, count, comes_back);
-	/* nobody drips there, so there are no turns */
+	/* nobody drips by a group's pace, so there are no turns */
 	if (permit->has_group)
 		limiter_refund(&permit->group_key, &permit->group_grant, count, false);
 }
 
-/* Gives back what provably did not leave. */
+/* Give back permits of requests that provably did not leave. */
 void
 budget_give_back(const BudgetPermit *permit, int count)
 {
-	refund(permit, count, false);
+	budget_refund(permit, count, false);
 }
 
-/* Gives all back while something is asked; the worker's turn is not lost by that. */
+/* Give all back because something has to be requested first; the worker keeps its turn. */
 void
 budget_put_off(const BudgetPermit *permit)
 {
-	refund(permit, permit->granted, true);
+	budget_refund(permit, permit->granted, true);
 }

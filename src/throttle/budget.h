@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * budget.h
- *	  What the pace of an instance allows, for the worker and for sessions.
+ *	  Permits by the pace of an instance, for the worker and for sessions.
  *
  * IDENTIFICATION
  *	  src/throttle/budget.h
@@ -17,18 +17,18 @@
 /* A group that may have a pace of its own. */
 typedef struct BudgetGroup
 {
-	const char *jid;			/* NULL: none is meant */
-	double		adds_per_minute;	/* not above 0: no pace of its own */
+	const char *jid;			/* NULL: no group */
+	double		adds_per_minute;	/* 0 or below: no pace of its own */
 } BudgetGroup;
 
-/* What was taken of the pace, to be given back if it provably did not leave. */
+/* Permits taken from the limiter; given back if the requests provably did not leave. */
 typedef struct BudgetPermit
 {
 	int			granted;
 	int64		next_at;		/* monotonic us: when the next may leave; 0 when all was granted */
 	LimiterKey	key;
 	LimiterGrant grant;
-	bool		has_group;		/* and of the group's */
+	bool		has_group;		/* permits of the group were taken as well */
 	LimiterKey	group_key;
 	LimiterGrant group_grant;
 } BudgetPermit;

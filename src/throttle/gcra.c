@@ -1,20 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * gcra.c
- *	  How fast people may be added.
+ *	  The rate-limiting algorithm (GCRA).
  *
- * Pure.  GCRA: one timestamp of state.  A request may leave at `now` when
+ * Pure.  One timestamp of state, `tat`.  A request may leave at `now` when
  *
  *		now >= tat - burst * interval
  *
  * and then tat = max(tat, now) + interval.  In any window of length W that is
- * open at one end at most burst + ceil(W / interval) requests leave; with
+ * open at one end, at most burst + ceil(W / interval) requests leave; with
  * interval = 60 s / adds_per_minute that is adds_per_minute + adds_burst a
- * minute, the promise of design.md, section 7.  Who drips (the worker) asks
- * with burst 0 against the same tat, and so leaves the burst to others.  It may
- * come a little early, by its slack: then a wake-up that is late by less does
- * not move what follows, and the pace is kept on average.  The promise holds as
- * long as burst and slack together stay within the rate's burst.
+ * minute.  The worker drips: it uses burst 0 against the same tat, which leaves
+ * the burst to others.  It may be early by a small slack, so that a wake-up that
+ * is late by less does not delay the following requests and the pace is kept on
+ * average.  The bound holds as long as burst and slack together stay within the
+ * rate's burst.
  *
  * Jitter only ever lengthens an interval.
  *
@@ -35,10 +35,13 @@
 
 #define MINUTE INT64CONST(60000000)
 #define LONGEST_INTERVAL (366.0 * 24 * 60 * MINUTE)
-/* A busy machine wakes a process that late, rarely later. */
+/* in microseconds; a busy machine rarely wakes a process later than that */
 #define MOST_SLACK 10000
 
-/* Rounded up, so that no rounding adds a request to a window. */
+/*
+ * Return the rate of so many requests a minute; its interval is rounded up, so
+ * that rounding adds no request to a window.
+ */
 PaceRate
 pace_rate(double per_minute, int burst)
 {
@@ -49,7 +52,7 @@ pace_rate(double per_minute, int burst)
 	return rate;
 }
 
-/* The same rate, halved that many times; the burst goes with it. */
+/* Return the rate, and its burst, halved that many times. */
 PaceRate
 pace_slower(PaceRate rate, int halvings)
 {
@@ -59,8 +62,8 @@ pace_slower(PaceRate rate, int halvings)
 }
 
 /*
- * The same rate for who drips: may come early by drip_burst requests, and by a
- * slack as far as the rate has burst left for it.
+ * Return the rate for a process that drips: it may be early by drip_burst
+ * requests, and by a slack if the rate has burst left for it.
  */
 PaceRate
 pace_drip(PaceRate rate, int drip_burst)
@@ -72,14 +75,14 @@ pace_drip(PaceRate rate, int drip_burst)
 	return drip;
 }
 
-/* When the next request may leave. */
+/* Return the time at which the next request may leave. */
 int64
 pace_next(PaceRate rate, int64 tat)
 {
 	return tat - rate.interval * rate.burst - rate.slack;
 }
 
-/* How many of `wanted` requests may leave now. */
+/* Return the number of requests, up to `wanted`, that may leave now. */
 int
 pace_available(PaceRate rate, int64 tat, int64 now, int wanted)
 {
@@ -92,7 +95,7 @@ pace_available(PaceRate rate, int64 tat, int64 now, int wanted)
 	return (int) Min(early / rate.interval + 1, wanted);
 }
 
-/* How many requests may leave until now + span; the rate is not 0. */
+/* Return the number of requests that may leave until now + span; the rate is not 0. */
 int64
 pace_within(PaceRate rate, int64 tat, int64 now, int64 span)
 {
@@ -101,7 +104,7 @@ pace_within(PaceRate rate, int64 tat, int64 now, int64 span)
 	return room > 0 ? (room - 1) / rate.interval + 1 : 0;
 }
 
-/* How many requests may leave until now + span, where the next may leave in `wait`. */
+/* Return the number of requests that may leave within `span`, if the next may leave in `wait`. */
 int64
 pace_tokens_ahead(PaceRate rate, int64 wait, int64 span)
 {
@@ -110,7 +113,7 @@ pace_tokens_ahead(PaceRate rate, int64 wait, int64 span)
 	return rate.interval == 0 ? PG_INT64_MAX : (span - wait) / rate.interval + 1;
 }
 
-/* State after `count` requests left; jitter is a share of the interval. */
+/* Return the state after `count` requests left; jitter is a share of the interval. */
 int64
 pace_spend(PaceRate rate, int64 tat, int64 now, int count, double jitter)
 {
@@ -118,9 +121,9 @@ pace_spend(PaceRate rate, int64 tat, int64 now, int count, double jitter)
 }
 
 /*
- * State after what was granted that long ago, and took that share, was not used.
- * What has passed since has let others have it already; giving back more than
- * the rest would let one too many leave in a window.
+ * Return the state after a grant of `share`, made `elapsed` ago, was not used.
+ * Time that has passed since has been available to others already: giving back
+ * more than the rest would let too many requests leave in a window.
  */
 int64
 pace_give_back(int64 tat, int64 share, int64 elapsed)
@@ -129,8 +132,8 @@ pace_give_back(int64 tat, int64 share, int64 elapsed)
 }
 
 /*
- * State that cannot lie further ahead than a full burst just spent: what a
- * lowered rate or a damaged record would otherwise hold up for ever.
+ * Return a state that is not further ahead than after spending a full burst; one
+ * from a lower rate, or from a damaged record, could block requests for ever.
  */
 int64
 pace_clamp(PaceRate rate, int64 tat, int64 now, double jitter)

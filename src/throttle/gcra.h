@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * gcra.h
- *	  How fast people may be added.
+ *	  The rate-limiting algorithm (GCRA).
  *
  * IDENTIFICATION
  *	  src/throttle/gcra.h
@@ -12,14 +12,14 @@
 #define WAWP_GCRA_H
 
 /*
- * A rate as GCRA sees it.  Times are microseconds of one clock; `tat`, the
- * only state, is the theoretical arrival time of the next request.
+ * A rate.  Times are microseconds of one clock; `tat`, the only state, is the
+ * theoretical arrival time of the next request.
  */
 typedef struct PaceRate
 {
 	int64		interval;		/* between two requests; 0 = unpaced */
-	int			burst;			/* how many may come early */
-	int64		slack;			/* and by how much any may, so that late wake-ups do not add up */
+	int			burst;			/* number of requests that may be early */
+	int64		slack;			/* every request may be early by that, so that late wake-ups do not add up */
 } PaceRate;
 
 extern PaceRate pace_rate(double per_minute, int burst);

@@ -1,35 +1,34 @@
 /*-------------------------------------------------------------------------
  *
  * limiter.c
- *	  The pace, shared by all processes of the cluster.
+ *	  The limiter: the pace of all processes of the cluster together.
  *
  * A fixed hash table in shared memory, guarded by WawpShared.limiter_lock
  * (always exclusive, always short).  An entry is one GCRA timestamp, in
  * microseconds of the monotonic clock so that steps of the wall clock do not
- * touch it, and the count of one calendar day (UTC).  An entry that says
- * nothing any more (its timestamp is past and its day over) may be evicted;
- * when the table is full of others the answer is "not now": the pace is rather
- * too slow than exceeded.
+ * change it, and the count of one calendar day (UTC).  An entry without
+ * information (its timestamp is past and its day over) may be evicted; when the
+ * table is full of others, nothing is granted: the pace may become too slow, but
+ * is not exceeded.
  *
- * Who calls by hand may use the burst; the worker drips.  Lest such calls keep
- * it from going on, a worker that was refused for more than two intervals has
- * the next token, whoever asks first.
+ * Calls by hand may use the burst; the worker drips.  To keep such calls from
+ * starving it, a worker that was refused for more than two intervals gets the
+ * next token.
  *
- * What is never exceeded is what is granted: in any window of the monotonic
- * clock, read under the lock, no more permits than the rate and its burst allow.
- * A permit is taken just before the record of the request is written, and the
- * request leaves as soon as that is committed.  A process that is held up in
- * between (a busy machine, a locked audit log, at most wawp.audit_timeout) sends
- * late, and what it sends can come close to what later permits were for: of n
- * requests that are late by at most d, a window of length w has those of a window
- * of w + d, which is one more for each interval in d.  The pace is not bent for
- * that, neither by forfeiting a late permit, which would starve those who wait
- * longest on a machine that is busy, nor by a second wait before sending.  Every
- * answer of the limiter is in the server log at DEBUG1, by which the tests check
- * the promise.
+ * The limit holds for grants: in any window of the monotonic clock, read under
+ * the lock, no more permits than the rate and its burst allow.  A permit is taken
+ * just before the record of the request is written, and the request leaves as
+ * soon as that is committed.  A process that is delayed in between (a busy
+ * machine, a locked audit log, at most wawp.audit_timeout) sends late, and its
+ * requests can be close to those of later permits: of n requests that are late
+ * by at most d, a window of length w has those of a window of w + d, one more for
+ * each interval in d.  That is accepted: forfeiting a late permit would starve
+ * those who wait longest on a busy machine, and a second wait before sending
+ * would delay every request.  Every answer of the limiter is in the server log
+ * at DEBUG1, by which the tests check the limit.
  *
- * Shared memory does not outlive the postmaster.  The durable form is the
- * audit log, which a worker replays at its start.
+ * Nothing raises an error or is allocated.  Shared memory does not outlive the
+ * postmaster; a worker replays the audit log at its start.
  *
  * IDENTIFICATION
  *	  src/throttle/limiter.c
@@ -51,18 +50,18 @@
 #include "compat.h"
 
 #define SECOND_US INT64CONST(1000000)
-/* Rebuilding takes well under a second. */
+/* delay before another try while the limiter is rebuilt, which takes well under a second */
 #define NOT_REBUILT_US (100 * INT64CONST(1000))
 
-/* A database's worker that has been refused; it is still there if it asks again. */
+/* A database's worker that was refused; it counts as waiting while it keeps asking. */
 typedef struct Waiter
 {
 	Oid			database;
-	int64		since;			/* 0: nobody waits */
-	int64		asked_at;		/* the last time */
+	int64		since_us;		/* monotonic; 0: nobody waits */
+	int64		asked_us;		/* the last time */
 } Waiter;
 
-static const Waiter nobody = {InvalidOid, 0, 0};
+static const Waiter no_waiter = {InvalidOid, 0, 0};
 
 typedef struct LimiterEntry
 {
@@ -72,19 +71,20 @@ typedef struct LimiterEntry
 	int32		spent;			/* on that day */
 	Waiter		first;
 	Waiter		next;			/* another database's, refused meanwhile */
-	int64		waited_since;	/* first's, before it was last granted something */
-	int64		worker_took;	/* what its last token took of the pace */
+	int64		waited_since_us;	/* first's, before its last grant */
+	int64		worker_interval;	/* interval of its last token, with jitter */
 } LimiterEntry;
 
 static HTAB *wawp_limiters = NULL;
 
+/* Return the size of the table, for shmem.c. */
 Size
 limiter_shmem_size(void)
 {
 	return hash_estimate_size(wawp_max_limiters, sizeof(LimiterEntry));
 }
 
-/* Called with AddinShmemInitLock held, once per process. */
+/* Create or attach to the table; called with AddinShmemInitLock held, once per process. */
 void
 limiter_shmem_startup(void)
 {
@@ -95,33 +95,34 @@ limiter_shmem_startup(void)
 }
 
 static uint64
-hash_text(const char *text)
+limiter_hash_text(const char *text)
 {
 	return hash_bytes_extended((const unsigned char *) text, strlen(text), 0);
 }
 
-/* group: NULL for the account as a whole. */
+/* Return the key of an account or, unless group is NULL, of a group of it. */
 LimiterKey
 limiter_key(const char *host, const char *instance_id, LimiterKind kind, const char *group)
 {
 	LimiterKey	key;
 
 	memset(&key, 0, sizeof(key));
-	key.account = hash_combine64(hash_text(host), hash_text(instance_id));
-	key.group = group ? hash_text(group) : 0;
+	key.account = hash_combine64(limiter_hash_text(host), limiter_hash_text(instance_id));
+	key.group = group ? limiter_hash_text(group) : 0;
 	key.kind = kind;
 	return key;
 }
 
+/* Return the number of the current day (UTC). */
 static int32
-today(void)
+limiter_today(void)
 {
 	return (int32) (GetCurrentTimestamp() / USECS_PER_DAY);
 }
 
-/* Removes an entry that says nothing any more; false when there is none. */
+/* Remove an entry without information; false if there is none. */
 static bool
-evict_one(int64 now, int32 day)
+limiter_evict_one(int64 now, int32 day)
 {
 	HASH_SEQ_STATUS status;
 	LimiterEntry *entry;
@@ -138,16 +139,16 @@ evict_one(int64 now, int32 day)
 	return false;
 }
 
-/* The entry of a key, made if need be; NULL when the table is full. */
+/* Return the entry of a key, creating it if it is missing; NULL if the table is full. */
 static LimiterEntry *
-find_entry(const LimiterKey *key, int64 now)
+limiter_find_entry(const LimiterKey *key, int64 now)
 {
-	int32		day = today();
+	int32		day = limiter_today();
 	LimiterEntry *entry;
 	bool		found;
 
 	entry = hash_search(wawp_limiters, key, HASH_ENTER_NULL, &found);
-	if (entry == NULL && evict_one(now, day))
+	if (entry == NULL && limiter_evict_one(now, day))
 		entry = hash_search(wawp_limiters, key, HASH_ENTER_NULL, &found);
 	if (entry == NULL)
 		return NULL;
@@ -156,9 +157,9 @@ find_entry(const LimiterKey *key, int64 now)
 		entry->tat = 0;
 		entry->day = day;
 		entry->spent = 0;
-		entry->first = entry->next = nobody;
-		entry->waited_since = 0;
-		entry->worker_took = 0;
+		entry->first = entry->next = no_waiter;
+		entry->waited_since_us = 0;
+		entry->worker_interval = 0;
 	}
 	if (entry->day < day)
 	{
@@ -168,138 +169,138 @@ find_entry(const LimiterKey *key, int64 now)
 	return entry;
 }
 
-/* The rate as far as the asker may go. */
+/* Return the rate that a caller may use: all of it, or a part if it drips. */
 static PaceRate
-rate_for(const LimiterAsk *ask, bool goes_first)
+limiter_rate_for(const LimiterAsk *ask, bool goes_first)
 {
 	return ask->drips && !goes_first ? pace_drip(ask->rate, ask->drip_burst) : ask->rate;
 }
 
-/* How long a worker is refused at most: two intervals, with their jitter. */
+/* Return the longest time for which a worker is refused: two intervals, with their jitter. */
 static int64
-patience(const LimiterEntry *entry, PaceRate rate)
+worker_max_wait(const LimiterEntry *entry, PaceRate rate)
 {
-	return 2 * Max(rate.interval, entry->worker_took);
+	return 2 * Max(rate.interval, entry->worker_interval);
 }
 
-/* Has a worker been refused, and is it still there? */
+/* True if a worker was refused and has kept asking since. */
 static bool
-is_waiting(const LimiterEntry *entry, const Waiter *waiter, PaceRate rate, int64 now)
+waiter_is_waiting(const LimiterEntry *entry, const Waiter *waiter, PaceRate rate, int64 now)
 {
-	return waiter->since != 0 && now - waiter->asked_at <= patience(entry, rate) + SECOND_US;
+	return waiter->since_us != 0 && now - waiter->asked_us <= worker_max_wait(entry, rate) + SECOND_US;
 }
 
 static bool
-is_me(const Waiter *waiter)
+waiter_is_mine(const Waiter *waiter)
 {
-	return waiter->since != 0 && waiter->database == MyDatabaseId;
+	return waiter->since_us != 0 && waiter->database == MyDatabaseId;
+}
+
+/* True if the next token belongs to the worker that waits first. */
+static bool
+waiter_goes_first(const LimiterEntry *entry, PaceRate rate, int64 now)
+{
+	return rate.interval != 0 && waiter_is_waiting(entry, &entry->first, rate, now) &&
+		now - entry->first.since_us >= worker_max_wait(entry, rate);
 }
 
 /*
- * Has the worker been refused for that long, and is it still there?  Then the
- * next token is its own.
- */
-static bool
-worker_goes_first(const LimiterEntry *entry, PaceRate rate, int64 now)
-{
-	return rate.interval != 0 && is_waiting(entry, &entry->first, rate, now) &&
-		now - entry->first.since >= patience(entry, rate);
-}
-
-/*
- * A worker had its turn: the next is another's that was refused meanwhile.  An
- * interval is left to calls by hand in between, however many workers there are.
+ * Give the next turn to another worker that was refused meanwhile, after one had
+ * its own.  An interval is left to calls by hand in between, however many
+ * workers there are.
  */
 static void
-pass_turn(LimiterEntry *entry, PaceRate rate, int64 now)
+waiter_pass_turn(LimiterEntry *entry, PaceRate rate, int64 now)
 {
-	entry->first = is_waiting(entry, &entry->next, rate, now) ? entry->next : nobody;
-	if (entry->first.since != 0)
-		entry->first.since = Max(entry->first.since, now + rate.interval - patience(entry, rate));
-	entry->next = nobody;
+	entry->first = waiter_is_waiting(entry, &entry->next, rate, now) ? entry->next : no_waiter;
+	if (entry->first.since_us != 0)
+		entry->first.since_us = Max(entry->first.since_us, now + rate.interval - worker_max_wait(entry, rate));
+	entry->next = no_waiter;
 }
 
+/* Note that this process's worker was refused. */
 static void
-queue_up(LimiterEntry *entry, PaceRate rate, int64 now)
+waiter_queue_up(LimiterEntry *entry, PaceRate rate, int64 now)
 {
-	if (is_me(&entry->first))
-		entry->first.asked_at = now;
-	else if (!is_waiting(entry, &entry->first, rate, now))
+	if (waiter_is_mine(&entry->first))
+		entry->first.asked_us = now;
+	else if (!waiter_is_waiting(entry, &entry->first, rate, now))
 		entry->first = (Waiter) {MyDatabaseId, now, now};
-	else if (!is_waiting(entry, &entry->next, rate, now))
+	else if (!waiter_is_waiting(entry, &entry->next, rate, now))
 		entry->next = (Waiter) {MyDatabaseId, now, now};
-	else if (is_me(&entry->next))
-		entry->next.asked_at = now;
+	else if (waiter_is_mine(&entry->next))
+		entry->next.asked_us = now;
 }
 
-/* A worker whose permit was given back has waited since it first asked. */
+/* Restore the waiting time of this process's worker, whose permit was given back. */
 static void
-keep_turn(LimiterEntry *entry, int64 now)
+waiter_keep_turn(LimiterEntry *entry, int64 now)
 {
-	Waiter	   *place = entry->first.since == 0 ? &entry->first : &entry->next;
+	Waiter	   *place = entry->first.since_us == 0 ? &entry->first : &entry->next;
 
-	if (place->since == 0 && !is_me(&entry->first))
-		*place = (Waiter) {MyDatabaseId, entry->waited_since, now};
+	if (place->since_us == 0 && !waiter_is_mine(&entry->first))
+		*place = (Waiter) {MyDatabaseId, entry->waited_since_us, now};
 }
 
-/* Workers of several databases take turns. */
+/* Note what this process's worker was granted; workers of several databases take turns. */
 static void
-note_worker(LimiterEntry *entry, const LimiterGrant *grant, PaceRate rate, int64 now)
+waiter_note_grant(LimiterEntry *entry, const LimiterGrant *grant, PaceRate rate, int64 now)
 {
-	bool		is_mine = is_me(&entry->first);
+	bool		is_mine = waiter_is_mine(&entry->first);
 
 	if (grant->granted == 0)
 	{
-		queue_up(entry, rate, now);
+		waiter_queue_up(entry, rate, now);
 		return;
 	}
-	entry->waited_since = is_mine ? entry->first.since : now;
-	entry->worker_took = grant->each;
+	entry->waited_since_us = is_mine ? entry->first.since_us : now;
+	entry->worker_interval = grant->each;
 	if (is_mine)
-		pass_turn(entry, rate, now);
+		waiter_pass_turn(entry, rate, now);
 }
 
-/* When the worker's turn comes, if it waits for one; CLOCK_NEVER: it does not. */
+/* Return the time of this process's worker's turn; CLOCK_NEVER if it does not wait for one. */
 static int64
-turn_at(const LimiterEntry *entry, PaceRate rate)
+waiter_turn_at(const LimiterEntry *entry, PaceRate rate)
 {
-	if (is_me(&entry->first))
-		return entry->first.since + patience(entry, rate);
-	return is_me(&entry->next) ? entry->next.since + patience(entry, rate) : CLOCK_NEVER;
+	if (waiter_is_mine(&entry->first))
+		return entry->first.since_us + worker_max_wait(entry, rate);
+	return waiter_is_mine(&entry->next) ? entry->next.since_us + worker_max_wait(entry, rate) : CLOCK_NEVER;
 }
 
 /*
- * When the next token is to be had, after one that was not granted.  A worker
- * is to come back as soon as it goes first, however far calls by hand have
- * spent the burst; while another worker's turn lasts, an interval later.
+ * Return the time at which a caller that was refused may ask again.  For a
+ * worker that is when it goes first, however far calls by hand have spent the
+ * burst; during another worker's turn, an interval later.
  */
 static int64
-next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool worker_first, bool own_turn, int64 now)
+limiter_next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool is_worker_first, bool is_own_turn, int64 now)
 {
-	PaceRate	rate = rate_for(ask, own_turn);
+	PaceRate	rate = limiter_rate_for(ask, is_own_turn);
 	int64		next = pace_next(rate, entry->tat);
 
 	if (ask->per_day > 0 && entry->spent >= ask->per_day)
 		return now + (USECS_PER_DAY - GetCurrentTimestamp() % USECS_PER_DAY);
-	if (worker_first && !own_turn)
+	if (is_worker_first && !is_own_turn)
 		next = Max(next, now) + rate.interval;
-	if (!ask->drips || own_turn)
+	if (!ask->drips || is_own_turn)
 		return next;
-	return Min(next, Max(turn_at(entry, rate), worker_first ? now + rate.interval : now));
+	return Min(next, Max(waiter_turn_at(entry, rate), is_worker_first ? now + rate.interval : now));
 }
 
+/* Take permits from an entry, and fill in *grant. */
 static void
-take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *grant)
+limiter_take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *grant)
 {
 	PaceRate	furthest = {.interval = ask->rate.interval,.burst = ask->rate.burst + ask->wanted};
-	bool		worker_first = worker_goes_first(entry, ask->rate, now);
-	bool		own_turn = worker_first && ask->drips && is_me(&entry->first);
+	bool		is_worker_first = waiter_goes_first(entry, ask->rate, now);
+	bool		is_own_turn = is_worker_first && ask->drips && waiter_is_mine(&entry->first);
 
-	/* what lies further ahead than a whole burst is from a rate that was lower */
+	/* a state further ahead than a whole burst dates from a lower rate */
 	entry->tat = pace_clamp(furthest, entry->tat, now, 1.0);
-	if (own_turn || !worker_first)
-		grant->granted = pace_available(rate_for(ask, own_turn), entry->tat, now,
-										own_turn ? Min(ask->wanted, ask->drip_burst + 1) : ask->wanted);
+	if (is_own_turn || !is_worker_first)
+		grant->granted = pace_available(limiter_rate_for(ask, is_own_turn), entry->tat, now,
+										is_own_turn ? Min(ask->wanted, ask->drip_burst + 1) : ask->wanted);
 	if (ask->per_day > 0)
 		grant->granted = Min(grant->granted, Max(ask->per_day - entry->spent, 0));
 	if (grant->granted > 0)
@@ -309,17 +310,17 @@ take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *g
 		entry->spent += grant->granted;
 	}
 	if (ask->drips)
-		note_worker(entry, grant, ask->rate, now);
+		waiter_note_grant(entry, grant, ask->rate, now);
 	if (grant->granted < ask->wanted)
-		grant->next_at = next_token(ask, entry, worker_first, own_turn, now);
+		grant->next_at = limiter_next_token(ask, entry, is_worker_first, is_own_turn, now);
 }
 
 /*
- * Nothing but figures and the instance_id, which is no secret.  An interrupt
- * waits until the caller has the permit in hand.
+ * Log an answer: figures and the instance_id, which is no secret.  Interrupts are
+ * held, so that an error cannot occur before the caller has the permit.
  */
 static void
-log_answer(const LimiterKey *key, const LimiterAsk *ask, const LimiterGrant *grant)
+limiter_log_grant(const LimiterKey *key, const LimiterAsk *ask, const LimiterGrant *grant)
 {
 	HOLD_INTERRUPTS();
 	ereport(DEBUG1,
@@ -332,9 +333,9 @@ log_answer(const LimiterKey *key, const LimiterAsk *ask, const LimiterGrant *gra
 }
 
 /*
- * Takes up to ask->wanted permits for requests that leave now.  Spent at once;
- * limiter_refund gives back what provably did not leave.  Nothing is granted
- * before the limiter was rebuilt from the audit logs.
+ * Take up to ask->wanted permits for requests that leave now.  They are spent at
+ * once; limiter_refund gives back those of requests that provably did not leave.
+ * Nothing is granted before the limiter was rebuilt from the audit logs.
  */
 LimiterGrant
 limiter_take(const LimiterKey *key, const LimiterAsk *ask)
@@ -351,23 +352,23 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 	}
 	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
 	now = grant.at = clock_monotonic_us();
-	entry = find_entry(key, now);
+	entry = limiter_find_entry(key, now);
 	if (entry)
-		take_from(entry, ask, now, &grant);
+		limiter_take_from(entry, ask, now, &grant);
 	else if (is_limited)
 		grant.next_at = now + SECOND_US;
 	else
 		grant.granted = ask->wanted;
 	LWLockRelease(wawp_shared->limiter_lock);
 	if (is_limited)
-		log_answer(key, ask, &grant);
+		limiter_log_grant(key, ask, &grant);
 	return grant;
 }
 
 /*
- * Gives back permits of requests that provably did not leave, as far as their
- * time has not passed since (pace_give_back).  comes_back: the
- * worker has to know something first; it has waited since it first asked.
+ * Give back permits of requests that provably did not leave, as far as their
+ * time has not passed since (pace_give_back).  comes_back: the worker will ask
+ * again soon and keeps its waiting time.
  */
 void
 limiter_refund(const LimiterKey *key, const LimiterGrant *grant, int count, bool comes_back)
@@ -383,7 +384,7 @@ limiter_refund(const LimiterKey *key, const LimiterGrant *grant, int count, bool
 		entry->tat = pace_give_back(entry->tat, grant->each * count, now - grant->at);
 		entry->spent = Max(entry->spent - count, 0);
 		if (comes_back)
-			keep_turn(entry, now);
+			waiter_keep_turn(entry, now);
 	}
 	LWLockRelease(wawp_shared->limiter_lock);
 	HOLD_INTERRUPTS();
@@ -395,8 +396,8 @@ limiter_refund(const LimiterKey *key, const LimiterGrant *grant, int count, bool
 }
 
 /*
- * Notes a request that the audit log says left `age_us` ago, before this server
- * started; to be called in the order they left.
+ * Account for a request that left `age_us` ago, before this server started,
+ * according to the audit log.  Call it in the order in which they left.
  */
 void
 limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us)
@@ -405,29 +406,30 @@ limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us)
 	LimiterEntry *entry;
 
 	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
-	entry = find_entry(key, now);
+	entry = limiter_find_entry(key, now);
 	if (entry)
 		entry->tat = pace_spend(rate, entry->tat, now - age_us, 1, 0);
 	LWLockRelease(wawp_shared->limiter_lock);
 }
 
-/* Notes how many left today, likewise. */
+/* Account for the number of requests that left today, likewise. */
 void
 limiter_replay_day(const LimiterKey *key, int count)
 {
 	LimiterEntry *entry;
 
 	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
-	entry = find_entry(key, clock_monotonic_us());
+	entry = limiter_find_entry(key, clock_monotonic_us());
 	if (entry)
 		entry->spent += count;
 	LWLockRelease(wawp_shared->limiter_lock);
 }
 
+/* Return a copy of the entry of a key; an unused one if there is none. */
 static LimiterEntry
-read_entry(const LimiterKey *key)
+limiter_read_entry(const LimiterKey *key)
 {
-	LimiterEntry copy = {.day = today()};
+	LimiterEntry copy = {.day = limiter_today()};
 	LimiterEntry *entry;
 
 	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
@@ -438,24 +440,25 @@ read_entry(const LimiterKey *key)
 	return copy;
 }
 
+/* Return the number of requests that left today. */
 int
 limiter_spent_today(const LimiterKey *key)
 {
-	LimiterEntry entry = read_entry(key);
+	LimiterEntry entry = limiter_read_entry(key);
 
-	return entry.day == today() ? entry.spent : 0;
+	return entry.day == limiter_today() ? entry.spent : 0;
 }
 
-/* How many requests may leave within a span from now; the rate is not 0. */
+/* Return the number of requests that may leave within a span from now; the rate is not 0. */
 int64
 limiter_within(const LimiterKey *key, PaceRate rate, int64 span_us)
 {
-	return pace_within(rate, read_entry(key).tat, clock_monotonic_us(), span_us);
+	return pace_within(rate, limiter_read_entry(key).tat, clock_monotonic_us(), span_us);
 }
 
-/* When the next request may leave, in monotonic microseconds. */
+/* Return the time at which the next request may leave, in monotonic microseconds. */
 int64
 limiter_next_at(const LimiterKey *key, PaceRate rate)
 {
-	return pace_next(rate, read_entry(key).tat);
+	return pace_next(rate, limiter_read_entry(key).tat);
 }

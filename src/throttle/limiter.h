@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * limiter.h
- *	  The pace, shared by all processes of the cluster.
+ *	  The limiter: the pace of all processes of the cluster together.
  *
  * IDENTIFICATION
  *	  src/throttle/limiter.h
@@ -21,7 +21,7 @@ typedef enum LimiterKind
 	LIMIT_READ					/* not recorded, so not replayed */
 } LimiterKind;
 
-/* What is limited: an account at a host, or one group of it. */
+/* The key of a limit: an account at a host, or one group of it. */
 typedef struct LimiterKey
 {
 	uint64		account;		/* hash of host and instance_id */
@@ -30,25 +30,25 @@ typedef struct LimiterKey
 	int32		padding;
 } LimiterKey;
 
-/* Who wants to send how much. */
+/* A request for permits. */
 typedef struct LimiterAsk
 {
 	const char *instance_id;	/* for the server log */
 	PaceRate	rate;			/* with the whole burst */
-	bool		drips;			/* the worker: it leaves the burst to others ... */
-	int			drip_burst;		/* ... but for this much of it */
+	bool		drips;			/* the caller is a worker: it leaves the burst to others ... */
+	int			drip_burst;		/* ... except for so much of it */
 	int			per_day;		/* cap of the calendar day, 0 = none */
 	int			wanted;
 	double		jitter;			/* share by which this interval is longer */
 } LimiterAsk;
 
-/* An answer: may it leave, and when may the next. */
+/* An answer.  Times are monotonic microseconds. */
 typedef struct LimiterGrant
 {
 	int			granted;
-	int64		at;				/* when, in monotonic microseconds */
-	int64		each;			/* what one took of the pace, in microseconds */
-	int64		next_at;		/* monotonic microseconds; 0 when all was granted */
+	int64		at;				/* the time of the answer */
+	int64		each;			/* the interval that each permit took, with jitter */
+	int64		next_at;		/* when the next may leave; 0 if all was granted */
 } LimiterGrant;
 
 extern Size limiter_shmem_size(void);

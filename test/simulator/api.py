@@ -177,7 +177,7 @@ def invite_code(call):
 
 
 def revoke_invite(call):
-    """GOWS only reads the code again where it should make a new one."""
+    """Make a new invite code; GOWS only reads the old one again."""
     if call.engine != "gows":
         call.world.revoke_invite(call.group, call.account)
     return invite_code(call)

@@ -1,4 +1,4 @@
-"""How an answer is delayed, damaged or cut off on its way out.
+"""Faults of answers: delayed, damaged or cut off.
 
 A fault is a JSON object; each key below is independent and combines with the others where that makes sense:
 
@@ -9,16 +9,16 @@ A fault is a JSON object; each key below is independent and combines with the ot
     trickle N           send the body at N bytes a second
     hang true           never answer; keep the connection until the client leaves
     reset WHEN          TCP RST; WHEN is before (the request has no effect), after (it has), mid_body
-    close WHEN          same with a FIN; mid_body promises more bytes than it sends
+    close WHEN          same with a FIN; mid_body announces more bytes than it sends
     truncate_json true  a complete HTTP message, its JSON cut in half
     big N               pad the body to N bytes of valid JSON, produced while sending
     chunked true        Transfer-Encoding: chunked instead of a length
     bad_utf8, nul true  put such bytes into the first JSON string of the body
-    content_type T      lie about the content type
+    content_type T      send another content type
     big_headers N       N bytes of additional headers
-    close_after true    promise keep-alive, answer, then close
+    close_after true    announce keep-alive, answer, then close
     random {p, seed, status}
-                        let the rule take hold with probability p only; with `status`, answer that
+                        apply the rule with probability p only; with `status`, answer that
 """
 
 import json

@@ -65,7 +65,7 @@ class Ledger:
         return [entry.describe() for entry in self.entries if entry.number > number]
 
     def count(self, pattern):
-        """How many entries have a decoded path in which the compiled pattern is found."""
+        """The number of entries whose decoded path matches the compiled pattern."""
         return sum(1 for entry in self.entries if pattern.search(entry.request.decoded_path))
 
     def _write(self, line):

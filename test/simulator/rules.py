@@ -68,7 +68,7 @@ class Rule:
         return True
 
     def holds(self):
-        """Whether the rule's dice, if it has any, are for it."""
+        """True if the rule applies by its probability, or has none."""
         return self.dice is None or self.dice.random() < self.chance.get("p", 0.5)
 
     def describe(self):
@@ -88,7 +88,7 @@ def effect_of(spec, fault):
 
 
 def stand_in(fault):
-    """What a rule without `answer` answers where the API does not."""
+    """The answer of a rule without `answer` whose effect keeps the API from answering."""
     status = fault.get("random", {}).get("status")
     if status is None:
         return {"json": {"ok": True}}

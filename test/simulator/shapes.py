@@ -1,8 +1,8 @@
-"""How each engine behind the API words its answers.
+"""The form of each engine's answers.
 
-An engine is a key of the tables below; where a table lacks it, the shape of "wawp" (the one Wawp documents) holds.
+An engine is a key of the tables below; if a table lacks it, the form of "wawp" (the one Wawp documents) is used.
 
-    wawp          {"ok": true}, whatever happened to each person
+    wawp          {"ok": true}, without a result per person
     webjs         WAHA on whatsapp-web.js: map by id, whole refusals as a plain string under 2xx
     noweb         WAHA on Baileys: array with string statuses
     gows          WAHA on whatsmeow: array of objects with Error and AddRequest
@@ -51,7 +51,7 @@ WRAPPED_REFUSALS = {"group_not_found": ("noweb", "gows"), "group_locked": None, 
                     "restricted": None}        # None: by every engine
 IQ_TEXTS = {403: "forbidden", 404: "item-not-found", 410: "gone", 423: "locked"}
 
-# What WEBJS says under 2xx to one who is no admin, by the end of the path.
+# Answers of WEBJS, under 2xx, to an account that is not an admin; by the end of the path.
 WEBJS_NOT_ADMIN = {
     "/participants/add": Answer(
         201, b"AddParticipantsError: You have no admin rights to add a participant to a group", HTML),
@@ -173,7 +173,7 @@ def add_waha_js(results):
 
 
 def add_gowa(results):
-    """GOWA calls an error only what it knows: everything but 403 and 404 is a "success"."""
+    """GOWA reports only 403 and 404 as errors, everything else as "success"."""
     return {"code": "SUCCESS", "message": "Success add participants",
             "results": [{"participant": result.asked,
                          "status": "error" if result.code in (403, 404) else "success",
@@ -253,7 +253,7 @@ def member_list(engine, seats):
 # -- groups ----------------------------------------------------------------------------------------------------
 
 def group_wawp(jid, group, members):
-    """Also NOWEB's; `members` None leaves the list out."""
+    """Group info of Wawp and NOWEB; `members` None leaves the list out."""
     info = {"id": jid, "subject": group["subject"], "owner": phone_jid(group["owner"]), "creation": 1623281429,
             "desc": "", "size": size_of(group), "announce": bool(group.get("admins_only")), "restrict": False}
     return info if members is None else {**info, "participants": members}

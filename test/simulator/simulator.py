@@ -69,7 +69,7 @@ class Simulator:
             self.census.closed(connection)
 
     def idle_seconds(self):
-        """How long there has been neither a request nor an open connection."""
+        """Seconds without a request or an open connection."""
         return 0 if self.clients else time.monotonic() - self.last_active
 
     async def handle(self, connection, request):

@@ -30,7 +30,7 @@ class ClientGone(Exception):
 
 
 class BadRequest(Exception):
-    """What arrived is not a request this server reads; carries the HTTP status to answer."""
+    """The client sent no request that this server can read; has the HTTP status to answer."""
 
     def __init__(self, status):
         super().__init__(status)

@@ -35,7 +35,7 @@ class Refusal(Exception):
 
 
 class Result(NamedTuple):
-    """What one action did to one person."""
+    """The result of one action for one person."""
 
     asked: str                      # the id in the request
     digits: str
@@ -111,8 +111,8 @@ def complete(table, key, defaults):
         table[key] = {**defaults, **table[key]}
 
 
-# What happens to an add, first line that applies: WhatsApp's code and when it does.  `person` and `group` are
-# their states, `digits` the person's number.
+# WhatsApp's code for an add and its condition; the first that is true decides.  `person` and `group` are their
+# states, `digits` the person's number.
 ADD_RULES = (
     (409, lambda group, digits, person: is_member(group, digits)),
     (404, lambda group, digits, person: not person.get("registered", True)),
@@ -126,7 +126,7 @@ ADD_RULES = (
     (421, lambda group, digits, person: group.get("approval")),
 )
 
-# Same for a person who follows the invite link.
+# The same for a person who follows the invite link.
 JOIN_RULES = (
     (304, lambda group, digits, person: is_member(group, digits)),
     (404, lambda group, digits, person: not person.get("registered", True)),
@@ -159,7 +159,7 @@ def is_member(group, digits):
 
 
 def size_of(group):
-    """How many members count: not those listed as having left."""
+    """The number of members, those listed as having left not counted."""
     return sum(member["role"] != "left" for member in group["members"].values())
 
 

@@ -1,10 +1,9 @@
 /*
  * gcra_test.c
- *	  The pace: no window above rate + burst, whatever is asked when.
+ *	  The pace: no window has more than rate + burst, for any times of requests.
  */
 #include "postgres_fe.h"
 
-#include "protocol/backoff.h"
 #include "tap.h"
 #include "throttle/gcra.h"
 
@@ -15,7 +14,7 @@
 static int64 sent[MAX_SENT];
 static int	nsent;
 
-/* Most requests in any window of a minute that is open at its end. */
+/* Return the largest number of requests in any window of a minute that is open at its end. */
 static int
 fullest_window(void)
 {
@@ -30,7 +29,7 @@ fullest_window(void)
 	return most;
 }
 
-/* A dripping worker and a session that asks now and then, over an hour. */
+/* Fill `sent` with an hour of a dripping worker and a session that sends now and then. */
 static void
 simulate(double per_minute, int burst, double jitter)
 {
@@ -51,7 +50,7 @@ simulate(double per_minute, int burst, double jitter)
 	}
 }
 
-/* As simulate(), but some of what was granted is given back later, unused. */
+/* As simulate(), but some permits are given back later, unused. */
 static void
 simulate_refunds(double per_minute, int burst)
 {
@@ -102,11 +101,11 @@ test_refunds(void)
 	{
 		simulate_refunds(cases[i].per_minute, cases[i].burst);
 		ok(fullest_window() <= (int) cases[i].per_minute + cases[i].burst,
-		   "what is given back late lets no more leave than the pace allows");
+		   "permits that are given back late do not raise the pace");
 	}
-	is_int(pace_give_back(1000, 100, 0), 900, "given back at once: all of it");
-	is_int(pace_give_back(1000, 100, 40), 940, "... later: the rest");
-	is_int(pace_give_back(1000, 100, 500), 1000, "... too late: nothing");
+	is_int(pace_give_back(1000, 100, 0), 900, "a permit that is given back at once is restored in full");
+	is_int(pace_give_back(1000, 100, 40), 940, "one that is given back later is restored in part");
+	is_int(pace_give_back(1000, 100, 500), 1000, "one that is given back too late is not restored");
 }
 
 static void
@@ -132,7 +131,7 @@ test_windows(void)
 	}
 }
 
-/* Who drips and always wakes late by that: how long 100 intervals take. */
+/* Return the time that 100 intervals take for a process that drips and always wakes late. */
 static int64
 drip_late(PaceRate drip, int64 late)
 {
@@ -154,14 +153,14 @@ test_slack(void)
 	PaceRate	rate = pace_rate(600, 4);
 	int64		exact = 100 * rate.interval;
 
-	is_int(pace_drip(rate, 0).slack, rate.interval / 10, "a tenth of the interval");
-	is_int(pace_drip(pace_rate(6, 4), 0).slack, 10000, "10 ms at most");
-	is_int(pace_drip(pace_rate(600, 0), 0).slack, 0, "none without a burst to take it from");
-	is_int(pace_drip(rate, 4).slack, 0, "nor beside all of the burst");
-	ok(drip_late(pace_drip(rate, 0), 3000) <= exact, "waking late by less does not add up");
-	ok(drip_late(pace_drip(rate, 0), 3000) >= exact - rate.interval / 10, "and gains no more than the slack");
-	is_int(drip_late(pace_drip(pace_rate(600, 0), 0), 3000), exact + 100 * 3000, "without slack it does");
-	is_int(pace_available(pace_drip(rate, 0), 0, MINUTE, 100), 1, "one at a time all the same");
+	is_int(pace_drip(rate, 0).slack, rate.interval / 10, "the slack is a tenth of the interval");
+	is_int(pace_drip(pace_rate(6, 4), 0).slack, 10000, "the slack is at most 10 ms");
+	is_int(pace_drip(pace_rate(600, 0), 0).slack, 0, "a rate without a burst has no slack");
+	is_int(pace_drip(rate, 4).slack, 0, "a process that may use all of the burst has no slack");
+	ok(drip_late(pace_drip(rate, 0), 3000) <= exact, "late wake-ups within the slack do not add up");
+	ok(drip_late(pace_drip(rate, 0), 3000) >= exact - rate.interval / 10, "late wake-ups gain at most the slack");
+	is_int(drip_late(pace_drip(pace_rate(600, 0), 0), 3000), exact + 100 * 3000, "without slack late wake-ups add up");
+	is_int(pace_available(pace_drip(rate, 0), 0, MINUTE, 100), 1, "a process with slack sends one request at a time");
 }
 
 static void
@@ -171,56 +170,19 @@ test_parts(void)
 	PaceRate	free_rate = pace_rate(0, 0);
 
 	is_int(rate.interval, 10 * SECOND, "6 a minute is one in 10 s");
-	is_int(pace_available(rate, 0, MINUTE, 100), 5, "one and the burst at once");
-	is_int(pace_within(rate, 0, MINUTE, MINUTE), 10, "rate and burst in a minute");
-	is_int(pace_tokens_ahead(rate, 3000, 2999), 0, "no token so soon");
-	is_int(pace_tokens_ahead(rate, 3000, 3000), 1, "one in time");
-	is_int(pace_tokens_ahead(rate, 0, 2 * rate.interval), 3, "one now, one after each interval");
-	is_int(pace_tokens_ahead(pace_rate(0, 0), 0, 1) > 1000000, 1, "without a pace there are always more");
-	is_int(pace_available(free_rate, 0, MINUTE, 100), 100, "0 is no limit");
-	is_int(pace_slower(rate, 1).interval, 20 * SECOND, "halved");
-	is_int(pace_slower(rate, 1).burst, 2, "with its burst");
-	ok(pace_rate(1e-12, 0).interval > 0, "however slow, it is a pace");
-	is_int(pace_clamp(rate, INT64CONST(1) << 60, MINUTE, 0), MINUTE + 50 * SECOND, "a damaged state is bounded");
-	is_int(pace_clamp(rate, MINUTE + SECOND, MINUTE, 0), MINUTE + SECOND, "a sound one stays");
-	ok(pace_spend(rate, 0, MINUTE, 1, 0.2) > pace_spend(rate, 0, MINUTE, 1, 0), "jitter only slows");
-}
-
-/* Retry-After as servers write it; -1: says nothing that can be meant. */
-static const struct
-{
-	const char *text;
-	int			seconds;
-}			retry_afters[] =
-{
-	{"120", 120}, {" 5 ", 5}, {"2.5", 3}, {"0.1", 1}, {"86400", 86400}, {"0", -1}, {"86401", -1},
-	{"1796000000", -1}, {"99999999999999999999999", -1}, {"0.0", -1},
-};
-
-static void
-test_retry_after(void)
-{
-	static const char *const no_numbers[] = {"", "-5", "soon", "5 s", "1e3", "0x10", "Wed, 21 Oct 2026 07:28:00 GMT", "."};
-	double		seconds;
-
-	for (size_t i = 0; i < lengthof(retry_afters); i++)
-		ok(retry_after_number(retry_afters[i].text, &seconds) &&
-		   retry_after_usable(seconds) == retry_afters[i].seconds, "Retry-After: %s", retry_afters[i].text);
-	for (size_t i = 0; i < lengthof(no_numbers); i++)
-		ok(!retry_after_number(no_numbers[i], &seconds), "\"%s\" is no number", no_numbers[i]);
-}
-
-static void
-test_retry(void)
-{
-	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 1, -1, 0), 7500, "the first delay, at its shortest");
-	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 3, -1, 0), 30000, "doubled twice");
-	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 30, -1, 0), 450000, "the longest");
-	ok(retry_delay_ms(WAWP_SERVER_ERROR, 1, -1, 0.999) < 15000, "random, within the delay");
-	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 1, 600, 0), 600000, "Retry-After is a lower bound");
-	is_int(retry_delay_ms(WAWP_RATE_LIMITED, 1, 1, 0), 1000, "when we are too fast it is the answer");
-	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 1, 1, 0), 7500, "elsewhere a lower bound");
-	is_int(retry_delay_ms(WAWP_PRIVACY_BLOCKED, 1, -1, 0), -1, "a refusal is not tried again");
+	is_int(pace_available(rate, 0, MINUTE, 100), 5, "one request and the burst may leave at once");
+	is_int(pace_within(rate, 0, MINUTE, MINUTE), 10, "rate and burst may leave in a minute");
+	is_int(pace_tokens_ahead(rate, 3000, 2999), 0, "no token before the first is due");
+	is_int(pace_tokens_ahead(rate, 3000, 3000), 1, "one token when the first is due");
+	is_int(pace_tokens_ahead(rate, 0, 2 * rate.interval), 3, "one token now and one after each interval");
+	is_int(pace_tokens_ahead(pace_rate(0, 0), 0, 1) > 1000000, 1, "without a pace the number of tokens is not limited");
+	is_int(pace_available(free_rate, 0, MINUTE, 100), 100, "a rate of 0 is no limit");
+	is_int(pace_slower(rate, 1).interval, 20 * SECOND, "a rate is halved");
+	is_int(pace_slower(rate, 1).burst, 2, "the burst is halved with its rate");
+	ok(pace_rate(1e-12, 0).interval > 0, "a very slow rate is not unpaced");
+	is_int(pace_clamp(rate, INT64CONST(1) << 60, MINUTE, 0), MINUTE + 50 * SECOND, "a damaged state is limited");
+	is_int(pace_clamp(rate, MINUTE + SECOND, MINUTE, 0), MINUTE + SECOND, "a valid state is not changed");
+	ok(pace_spend(rate, 0, MINUTE, 1, 0.2) > pace_spend(rate, 0, MINUTE, 1, 0), "jitter makes an interval longer");
 }
 
 int
@@ -230,7 +192,5 @@ main(void)
 	test_refunds();
 	test_slack();
 	test_parts();
-	test_retry();
-	test_retry_after();
 	return done_testing();
 }

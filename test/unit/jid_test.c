@@ -1,7 +1,7 @@
 /*
  * jid_test.c
- *	  Spellings of people and groups.  test/sql/jid.sql has the wide table; here
- *	  are bytes that SQL cannot hold, and who is the same person as whom.
+ *	  Spellings of people and groups.  test/sql/jid.sql has the large table; here
+ *	  are bytes that SQL cannot contain, and comparisons of JIDs.
  */
 #include "postgres_fe.h"
 
@@ -72,7 +72,7 @@ test_embedded_nul(void)
 	static const char text[] = "1555\0001234567";
 
 	ok(jid_parse(text, sizeof(text) - 1).kind == JID_INVALID, "a NUL is refused");
-	ok(jid_parse("15551234567@c.usX", 16).kind == JID_PERSON, "the length counts, not a terminator");
+	ok(jid_parse("15551234567@c.usX", 16).kind == JID_PERSON, "text after the given length is ignored");
 }
 
 static void
@@ -82,7 +82,7 @@ test_long_input(void)
 
 	memset(text, ' ', sizeof(text));
 	memcpy(text + 2000, "15551234567", 11);
-	ok(jid_parse(text, 2011).kind == JID_PERSON, "blanks around do not count");
+	ok(jid_parse(text, 2011).kind == JID_PERSON, "surrounding blanks are ignored");
 	memset(text, '1', sizeof(text));
 	ok(jid_parse(text, sizeof(text)).kind == JID_INVALID, "4,096 digits are refused");
 	memset(text, '-', sizeof(text));
@@ -96,7 +96,7 @@ static const char *const forms[][2] = {
 	{"5491123456789@c.us", "541123456789@c.us"},
 };
 
-/* A Brazilian landline, a country with one form, a LID: there is no other. */
+/* JIDs without another form: a Brazilian landline, a country with one form, a LID. */
 static const char *const single[] = {"553133334444", "15551230500", "88800011122@lid", "5531133334444"};
 
 static void
@@ -119,7 +119,7 @@ test_other_form(void)
 	}
 }
 
-/* Valid numbers of many regions in many styles: none is lost, none becomes another. */
+/* Valid numbers of many regions in many styles keep their digits. */
 static void
 test_sample(void)
 {
@@ -132,14 +132,14 @@ test_sample(void)
 	}
 }
 
-/* What a link has behind the number does not reach the number. */
+/* Text after the number in a link is ignored. */
 static void
 test_links(void)
 {
 	static const char nul[] = "tel:1555\0001234567";
 
 	ok(jid_parse(nul, sizeof(nul) - 1).kind == JID_INVALID, "a NUL in a link is refused");
-	ok(jid_parse("wa.me/15551234567?text=\xFF", 23).kind == JID_PERSON, "what is behind the number is not read");
+	ok(jid_parse("wa.me/15551234567?text=\xFF", 23).kind == JID_PERSON, "the text after the number in a link is ignored");
 	ok(jid_parse("api.whatsapp.com/send", 21).kind == JID_INVALID, "a link without its parameter is refused");
 }
 

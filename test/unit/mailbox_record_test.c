@@ -1,7 +1,7 @@
 /*
  * mailbox_record_test.c
- *	  A session's record in its box: each kind at its limit, one over it, cut,
- *	  and what cannot be read.
+ *	  A session's record in its box: each kind at its limit, one byte above it,
+ *	  with texts cut, and damaged.
  */
 #include "postgres_fe.h"
 
@@ -24,7 +24,7 @@ repeat(const char *unit, int n)
 	return text;
 }
 
-/* A record of some kind about so many people. */
+/* Return a record of that kind about so many people. */
 static RelayRecord
 make_record(const char *kind, int npeople)
 {
@@ -57,7 +57,7 @@ make_record(const char *kind, int npeople)
 	return record;
 }
 
-/* A box of exactly that size on the heap, so that ASan sees a byte too many. */
+/* Pack into a box of exactly that size on the heap, so that ASan sees a byte too many. */
 static RecordFit
 pack(const RelayRecord *record, bool may_cut, size_t size, char **box, size_t *used)
 {
@@ -91,7 +91,7 @@ same_people(const RelayRecord *a, const RelayRecord *b)
 	return a->npeople == b->npeople;
 }
 
-/* True if all that must never be cut is the same. */
+/* True if all fields that are never cut are the same. */
 static bool
 same_keys(const RelayRecord *a, const RelayRecord *b)
 {
@@ -112,7 +112,7 @@ same_record(const RelayRecord *a, const RelayRecord *b)
 		same_text(a->detail, b->detail);
 }
 
-/* Exactly as much room as it needs; and a byte less, where it is refused or cut. */
+/* A box with exactly the necessary room, and with a byte less, in which the record is refused or cut. */
 static void
 test_kind(const char *kind, int npeople)
 {
@@ -132,7 +132,7 @@ test_kind(const char *kind, int npeople)
 	   "... where only the reason is shorter");
 }
 
-/* Each kind with the longest reason that a box takes: full to the last byte, one more does not fit. */
+/* The longest reason that fits a box of the real size; one byte more does not fit. */
 static void
 test_full_box(const char *kind, int npeople)
 {
@@ -154,7 +154,7 @@ test_full_box(const char *kind, int npeople)
 	   strcmp(read.reason + room - strlen(RECORD_CUT_MARK), RECORD_CUT_MARK) == 0, "... with a mark at its end");
 }
 
-/* What was accepted as "sent" must fit when it is answered, whatever its size was. */
+/* A record that was accepted as "sent" must fit when it is answered, whatever its size was. */
 static void
 test_answer_fits(void)
 {
@@ -182,10 +182,10 @@ test_answer_fits(void)
 		all_fit &= record_pack(&answer, true, PG_UTF8, box, BOX, &used) != RECORD_TOO_LONG &&
 			record_unpack(box, used, &read) && same_keys(&answer, &read);
 	}
-	ok(all_fit && accepted > 0 && refused > 0, "what may be sent can be answered (%d accepted, %d refused)", accepted, refused);
+	ok(all_fit && accepted > 0 && refused > 0, "a record that may be sent can be answered (%d accepted, %d refused)", accepted, refused);
 }
 
-/* Texts that are keys are never cut: too long is known before anything leaves. */
+/* Texts that are keys are never cut: a record with one that is too long is refused. */
 static void
 test_keys(void)
 {
@@ -203,16 +203,16 @@ test_keys(void)
 	}
 	ok(most > BOX - 1000 && most < BOX, "an instance_id of %d bytes fits", most);
 	answer.instance_id = record.instance_id;
-	ok(pack(&answer, true, BOX, &box, &used) != RECORD_TOO_LONG, "... and so does its answer");
+	ok(pack(&answer, true, BOX, &box, &used) != RECORD_TOO_LONG, "its answer fits as well");
 	answer.instance_id = repeat("i", BOX);
-	ok(pack(&answer, true, BOX, &box, &used) == RECORD_TOO_LONG && used == 0, "a longer one cannot be cut into the box");
+	ok(pack(&answer, true, BOX, &box, &used) == RECORD_TOO_LONG && used == 0, "a longer instance_id cannot be cut into the box");
 	record.npeople = RELAY_MAX_PEOPLE + 1;
 	ok(pack(&record, true, BOX, &box, &used) == RECORD_TOO_LONG, "more people than a record has are refused");
 	record.npeople = -1;
-	ok(pack(&record, true, BOX, &box, &used) == RECORD_TOO_LONG, "and fewer than none");
+	ok(pack(&record, true, BOX, &box, &used) == RECORD_TOO_LONG, "a negative number of people is refused");
 }
 
-/* For each size down to nothing: it fits or is refused, what is cut ends at a whole character. */
+/* Boxes of every size: the record fits or is refused, and a text that was cut ends at a whole character. */
 static void
 test_every_size(int encoding, const char *unit, const char *name)
 {
@@ -256,16 +256,16 @@ test_nothing(void)
 	size_t		used;
 
 	ok(pack(&record, false, BOX, &box, &used) == RECORD_WHOLE && record_unpack(box, used, &read) && same_record(&record, &read),
-	   "a record of NULLs");
+	   "a record of NULLs is read as it was");
 	empty.reason = empty.actor = empty.detail = "";
 	empty.people[0] = (RelayPerson) {NULL, NULL, 0};
 	empty.people[1] = (RelayPerson) {"", "", -1};
 	ok(pack(&empty, false, BOX, &box, &used) == RECORD_WHOLE && record_unpack(box, used, &read) && same_record(&empty, &read),
 	   "empty texts are not NULL");
-	ok(pack(&record, true, 0, &box, &used) == RECORD_TOO_LONG, "nothing fits into no box");
+	ok(pack(&record, true, 0, &box, &used) == RECORD_TOO_LONG, "an empty box has room for nothing");
 }
 
-/* Each beginning of a box, and each byte of it changed: never read outside it. */
+/* Each beginning of a box, and each bit of it changed: never read outside it. */
 static void
 test_damaged(void)
 {
@@ -276,7 +276,7 @@ test_damaged(void)
 	int			read_short = 0;
 
 	(void) pack(&record, false, BOX, &box, &used);
-	ok(!record_unpack(NULL, 0, &read), "no box is no record");
+	ok(!record_unpack(NULL, 0, &read), "a NULL box is not a record");
 	for (size_t n = 0; n < used; n++)
 	{
 		char	   *beginning = malloc(n ? n : 1);
@@ -285,7 +285,7 @@ test_damaged(void)
 		read_short += record_unpack(beginning, n, &read);
 		free(beginning);
 	}
-	is_int(read_short, 0, "no beginning of a record is one");
+	is_int(read_short, 0, "no beginning of a record is a record");
 	for (size_t n = 0; n < used; n++)
 		for (int bit = 0; bit < 8; bit++)
 		{
@@ -297,9 +297,9 @@ test_damaged(void)
 				ok(false, "%d people", read.npeople);
 			free(damaged);
 		}
-	ok(!record_unpack(box, used + 1, &read), "nor is one with a byte behind it");
+	ok(!record_unpack(box, used + 1, &read), "a record with a byte after it is not read");
 	memset(box, 0x7F, used);
-	ok(!record_unpack(box, used, &read), "nor bytes that are none");
+	ok(!record_unpack(box, used, &read), "bytes that are not a record are not read");
 }
 
 int

@@ -1,6 +1,6 @@
 /*
  * member_list_test.c
- *	  Verdicts from member lists: a case a row.
+ *	  Verdicts by member lists, one case per row.
  */
 #include "postgres_fe.h"
 
@@ -42,15 +42,15 @@ static const struct
 }			gaps[] =
 {
 	{TWO, -1, "", false, MEMBERS_COMPLETE, NULL, "a list of which nothing else is known"},
-	{TWO, 2, ME, false, MEMBERS_COMPLETE, NULL, "as many as group info states, and we among them"},
-	{TWO, 1, ME, false, MEMBERS_COMPLETE, NULL, "more than it states: it is older"},
-	{TWO, 1000, ME, false, MEMBERS_FEWER, "the list has 2 of 1000 members", "fewer than group info states"},
-	{"[" US ",\"x@newserver\",7]", -1, "", false, MEMBERS_UNREAD, "the list has 2 entries that are not understood", "entries that nobody understands"},
-	{"[" US ",\"x@newserver\"]", -1, "", false, MEMBERS_UNREAD, "the list has 1 entry that is not understood", "one such"},
-	{"[\"15550000002@c.us\"]", -1, ME, false, MEMBERS_WITHOUT_US, "the list does not have the instance's own account", "we are missing"},
-	{"[\"900000000000002@lid\"]", -1, ME, false, MEMBERS_COMPLETE, NULL, "a LID may be ours as long as ours is not known"},
-	{"[\"900000000000002@lid\"]", -1, "900000000000001@lid", false, MEMBERS_WITHOUT_US, "the list does not have the instance's own account", "it is not, once it is"},
-	{TWO, -1, ME, true, MEMBERS_SHRUNK, "the list has suddenly shrunk to 2 members", "one that has shrunk at a stroke"},
+	{TWO, 2, ME, false, MEMBERS_COMPLETE, NULL, "as many members as group info states, including our own account"},
+	{TWO, 1, ME, false, MEMBERS_COMPLETE, NULL, "more members than group info states, which is older"},
+	{TWO, 1000, ME, false, MEMBERS_FEWER, "the list has 2 of 1000 members", "fewer members than group info states"},
+	{"[" US ",\"x@newserver\",7]", -1, "", false, MEMBERS_UNREAD, "the list has 2 entries that are not understood", "two entries that are not understood"},
+	{"[" US ",\"x@newserver\"]", -1, "", false, MEMBERS_UNREAD, "the list has 1 entry that is not understood", "one entry that is not understood"},
+	{"[\"15550000002@c.us\"]", -1, ME, false, MEMBERS_WITHOUT_US, "the list does not have the instance's own account", "our own account is missing"},
+	{"[\"900000000000002@lid\"]", -1, ME, false, MEMBERS_COMPLETE, NULL, "a LID may be our own if our LID is not known"},
+	{"[\"900000000000002@lid\"]", -1, "900000000000001@lid", false, MEMBERS_WITHOUT_US, "the list does not have the instance's own account", "another LID is not our own if our LID is known"},
+	{TWO, -1, ME, true, MEMBERS_SHRUNK, "the list has suddenly shrunk to 2 members", "a list that has suddenly shrunk"},
 };
 
 static MembersKnown
@@ -90,18 +90,18 @@ static const struct
 }			sizes[] =
 {
 	{41, 0, true, "the first list of a group"},
-	{40, 1000, true, "one fewer"},
+	{40, 1000, true, "one member fewer"},
 	{20, 60000, false, "half of the group is gone"},
-	{20, 60500, false, "that another says so at once is no proof"},
-	{41, 62000, true, "they are there again"},
-	{20, 63000, false, "and gone"},
-	{19, 66000, true, "some seconds later they still are"},
-	{12, 67000, false, "a third is gone, more than five"},
-	{5, 70000, false, "and more since: that is another list"},
-	{5, 73000, true, "which has to be seen again"},
-	{1, 74000, true, "four are few"},
-	{100, 75000, true, "more are no wonder"},
-	{80, 76000, true, "a fifth may go at once"},
+	{20, 60500, false, "another list shortly after does not confirm it"},
+	{41, 62000, true, "all members are there again"},
+	{20, 63000, false, "half of the group is gone again"},
+	{19, 66000, true, "a list some seconds later confirms it"},
+	{12, 67000, false, "a third of the group is gone, more than five"},
+	{5, 70000, false, "a further loss is not confirmed by the one before"},
+	{5, 73000, true, "a list some seconds later confirms the further loss"},
+	{1, 74000, true, "a loss of four is believed"},
+	{100, 75000, true, "a growing list is believed"},
+	{80, 76000, true, "a loss of a fifth is believed"},
 };
 
 static void
@@ -138,34 +138,34 @@ static const struct
 	const char *about;
 }			cases[] =
 {
-	{ADD, WHO, "", WAWP_ACCEPTED, false, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_YES, true, WAWP_ADDED, "accepted and there"},
-	{ADD, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"15554440000@hosted\""), 1000, false, 0, VERDICT_YES, true, WAWP_ADDED, "there, under another server, in half a list"},
-	{ADD, WHO, LID, WAWP_ACCEPTED, false, WITH(",\"" LID "\""), -1, false, 0, VERDICT_YES, true, WAWP_ADDED, "there by the LID that is known"},
-	{ADD, WHO, "", WAWP_ALREADY_MEMBER, false, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_YES, true, WAWP_ALREADY_MEMBER, "was a member"},
-	{ADD, WHO, "", WAWP_PRIVACY_BLOCKED, false, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_YES, true, WAWP_ADDED, "refused and yet there"},
-	{ADD, WHO, "", WAWP_ACCEPTED, false, TWO, -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "not there yet"},
-	{ADD, WHO, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 1024, VERDICT_NO, true, WAWP_PRIVACY_BLOCKED, "accepted and not there at the last look"},
-	{ADD, WHO, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 2, VERDICT_NO, true, WAWP_GROUP_FULL, "as the group is full"},
-	{ADD, WHO, "", WAWP_ACCEPTED, LAST, TWO, -1, true, 1024, VERDICT_NO, true, WAWP_PENDING_APPROVAL, "as an admin has to approve"},
-	{ADD, WHO, "", WAWP_ACCEPTED, LAST, TWO, 1000, false, 1024, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "two of a thousand prove nothing"},
-	{ADD, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"x@newserver\""), -1, true, 2, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "nor does a list that is not understood"},
-	{ADD, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"900000000000002@lid\""), -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "nor one with a LID that may be theirs"},
-	{ADD, WHO, LID, WAWP_ACCEPTED, LAST, "[{\"id\":\"15550000001@c.us\",\"lid\":\"900000000000001@lid\"},\"900000000000002@lid\"]", -1, false, 0, VERDICT_NO, true, WAWP_PRIVACY_BLOCKED, "it is not, when theirs is known"},
-	{ADD, WHO, "", WAWP_ACCEPTED, LAST, "[\"15550000002@c.us\"]", -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "nor one in which we are not"},
-	{ADD, WHO, "", WAWP_PRIVACY_BLOCKED, false, TWO, -1, false, 0, VERDICT_NO, true, WAWP_PRIVACY_BLOCKED, "refused and not there"},
-	{ADD, WHO, "", WAWP_UNKNOWN_RESULT, LAST, TWO, -1, false, 0, VERDICT_NO, false, WAWP_UNKNOWN_RESULT, "nobody knows, and not there"},
-	{ADD, WHO, "", WAWP_UNRECOGNISED, LAST, TWO, -1, false, 2, VERDICT_NO, false, WAWP_UNRECOGNISED, "an answer nobody understands stays one"},
-	{ADD, WHO, "", WAWP_ADDED, LAST, TWO, -1, false, 0, VERDICT_NO, false, WAWP_ADDED, "added, and not shown"},
-	{WAWP_OP_SEND, WHO, "", WAWP_ACCEPTED, false, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_YES, true, WAWP_ALREADY_MEMBER, "to be invited, and a member"},
-	{WAWP_OP_REMOVE, WHO, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 0, VERDICT_YES, true, WAWP_REMOVED, "taken out"},
-	{WAWP_OP_REMOVE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"15554440000@hosted\""), -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "not taken out"},
-	{WAWP_OP_REMOVE, WHO, "", WAWP_ACCEPTED, LAST, TWO, 1000, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "two of a thousand do not show a removal"},
-	{WAWP_OP_REMOVE, LID, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "a list by phone does not show that of a LID"},
-	{WAWP_OP_PROMOTE, LID, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "nor a LID's role"},
-	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",{\"id\":\"15554440000@c.us\",\"role\":\"admin\"}"), -1, false, 0, VERDICT_YES, true, WAWP_PROMOTED, "an admin now"},
-	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "no admin"},
-	{WAWP_OP_DEMOTE, WHO, LID, WAWP_ACCEPTED, LAST, WITH(",\"" LID "\""), 1000, false, 0, VERDICT_YES, true, WAWP_DEMOTED, "no admin any more, by the LID"},
-	{WAWP_OP_DEMOTE, WHO, "", WAWP_ACCEPTED, LAST, TWO, 1000, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "who is not listed among two of a thousand"},
+	{ADD, WHO, "", WAWP_ACCEPTED, false, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_YES, true, WAWP_ADDED, "accepted and listed"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"15554440000@hosted\""), 1000, false, 0, VERDICT_YES, true, WAWP_ADDED, "accepted and listed under another server, in an incomplete list"},
+	{ADD, WHO, LID, WAWP_ACCEPTED, false, WITH(",\"" LID "\""), -1, false, 0, VERDICT_YES, true, WAWP_ADDED, "accepted and listed by a known LID"},
+	{ADD, WHO, "", WAWP_ALREADY_MEMBER, false, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_YES, true, WAWP_ALREADY_MEMBER, "already a member and listed"},
+	{ADD, WHO, "", WAWP_PRIVACY_BLOCKED, false, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_YES, true, WAWP_ADDED, "refused and listed"},
+	{ADD, WHO, "", WAWP_ACCEPTED, false, TWO, -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "accepted and not listed yet"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 1024, VERDICT_NO, true, WAWP_PRIVACY_BLOCKED, "accepted and not listed at the last reading"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 2, VERDICT_NO, true, WAWP_GROUP_FULL, "accepted and not listed in a full group"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, TWO, -1, true, 1024, VERDICT_NO, true, WAWP_PENDING_APPROVAL, "accepted and not listed in a group with approval"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, TWO, 1000, false, 1024, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "accepted and not among two of a thousand"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"x@newserver\""), -1, true, 2, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "accepted and not in a list that is not understood"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"900000000000002@lid\""), -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "accepted and not in a list with a LID that may be the person's"},
+	{ADD, WHO, LID, WAWP_ACCEPTED, LAST, "[{\"id\":\"15550000001@c.us\",\"lid\":\"900000000000001@lid\"},\"900000000000002@lid\"]", -1, false, 0, VERDICT_NO, true, WAWP_PRIVACY_BLOCKED, "accepted and not in a list with another LID, the person's being known"},
+	{ADD, WHO, "", WAWP_ACCEPTED, LAST, "[\"15550000002@c.us\"]", -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "accepted and not in a list without our own account"},
+	{ADD, WHO, "", WAWP_PRIVACY_BLOCKED, false, TWO, -1, false, 0, VERDICT_NO, true, WAWP_PRIVACY_BLOCKED, "refused and not listed"},
+	{ADD, WHO, "", WAWP_UNKNOWN_RESULT, LAST, TWO, -1, false, 0, VERDICT_NO, false, WAWP_UNKNOWN_RESULT, "result unknown and not listed"},
+	{ADD, WHO, "", WAWP_UNRECOGNISED, LAST, TWO, -1, false, 2, VERDICT_NO, false, WAWP_UNRECOGNISED, "answer not recognised and not listed"},
+	{ADD, WHO, "", WAWP_ADDED, LAST, TWO, -1, false, 0, VERDICT_NO, false, WAWP_ADDED, "added and not listed"},
+	{WAWP_OP_SEND, WHO, "", WAWP_ACCEPTED, false, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_YES, true, WAWP_ALREADY_MEMBER, "an invitation of a member"},
+	{WAWP_OP_REMOVE, WHO, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 0, VERDICT_YES, true, WAWP_REMOVED, "removed and not listed"},
+	{WAWP_OP_REMOVE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"15554440000@hosted\""), -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "removed and still listed"},
+	{WAWP_OP_REMOVE, WHO, "", WAWP_ACCEPTED, LAST, TWO, 1000, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "removed and not among two of a thousand"},
+	{WAWP_OP_REMOVE, LID, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "a removed LID and a list by phone number"},
+	{WAWP_OP_PROMOTE, LID, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "a promoted LID and a list by phone number"},
+	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",{\"id\":\"15554440000@c.us\",\"role\":\"admin\"}"), -1, false, 0, VERDICT_YES, true, WAWP_PROMOTED, "promoted and listed as an admin"},
+	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "promoted and not listed as an admin"},
+	{WAWP_OP_DEMOTE, WHO, LID, WAWP_ACCEPTED, LAST, WITH(",\"" LID "\""), 1000, false, 0, VERDICT_YES, true, WAWP_DEMOTED, "demoted and listed by LID as a member"},
+	{WAWP_OP_DEMOTE, WHO, "", WAWP_ACCEPTED, LAST, TWO, 1000, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "demoted and not among two of a thousand"},
 };
 
 static void

@@ -1,7 +1,7 @@
 /*
  * outcome_test.c
  *	  The same number at different levels.  test/sql/classify.sql has whole
- *	  answers; here is what only the pure functions can be asked.
+ *	  answers; here are combinations that no answer reaches.
  */
 #include "postgres_fe.h"
 
@@ -31,27 +31,27 @@ engine(int code)
 static void
 test_levels(void)
 {
-	is_text(person(WAWP_OP_ADD, 403), "privacy_blocked", "a person's 403 is their privacy");
-	is_text(http(403), "not_admin", "HTTP 403 is us");
-	is_text(engine(403), "not_admin", "an engine's 403 is us, too");
-	is_text(person(WAWP_OP_ADD, 401), "blocked_by_user", "a person's 401 is their refusal");
-	is_text(http(401), "auth_failed", "HTTP 401 is our token");
-	is_text(engine(401), "not_admin", "an engine's 401 is our role");
+	is_text(person(WAWP_OP_ADD, 403), "privacy_blocked", "a person's 403: the person's privacy settings");
+	is_text(http(403), "not_admin", "HTTP 403: our account is not an admin");
+	is_text(engine(403), "not_admin", "an engine's 403: our account is not an admin");
+	is_text(person(WAWP_OP_ADD, 401), "blocked_by_user", "a person's 401: the person blocks us");
+	is_text(http(401), "auth_failed", "HTTP 401: our token");
+	is_text(engine(401), "not_admin", "an engine's 401: our account is not an admin");
 	is_text(person(WAWP_OP_ADD, 404), "not_on_whatsapp", "a person's 404 when adding");
 	is_text(person(WAWP_OP_REMOVE, 404), "not_member", "a person's 404 when removing");
 	is_text(http(404), "group_not_found", "HTTP 404 with a JSON body");
 	is_text(person(WAWP_OP_ADD, 500), "server_error", "a person's 500");
 	is_text(engine(400), "unrecognised", "an engine's 400 inside a 500 is permanent");
-	is_text(engine(406), "unrecognised", "as is its 406");
-	is_text(engine(444), "server_error", "an engine's number nobody knows leaves it to HTTP");
-	is_text(http(402), "quota_exceeded", "HTTP 402 is the plan");
+	is_text(engine(406), "unrecognised", "an engine's 406 is permanent");
+	is_text(engine(444), "server_error", "an unknown number of an engine: the HTTP status decides");
+	is_text(http(402), "quota_exceeded", "HTTP 402: the plan");
 	is_text(http(429), "rate_limited", "HTTP 429");
 	is_text(outcome_info(outcome_of_refusal(WAWP_OP_ADD, 429, 0, NULL, "Daily limit reached", BODY_JSON).outcome)->name,
-			"rate_limited", "whatever it says");
-	is_text(person(WAWP_OP_ADD, 999), "unrecognised", "a number nobody knows");
+			"rate_limited", "HTTP 429 overrides the text");
+	is_text(person(WAWP_OP_ADD, 999), "unrecognised", "an unknown number of a person");
 }
 
-/* Answers of what stands before the API: they speak of nobody's request. */
+/* Answers, and whether a proxy or gateway gave them in the API's place. */
 static const struct
 {
 	int			status;
@@ -86,8 +86,8 @@ test_outages(void)
 		   reading.is_outage == outages[i].is_outage, "HTTP %d with body %d is %s%s", outages[i].status,
 		   (int) outages[i].body, outages[i].outcome, outages[i].is_outage ? ", an outage" : "");
 	}
-	ok(outcome_is_missing_route(422, "not implemented by the engine", BODY_JSON), "a route that an engine lacks");
-	ok(!outcome_is_missing_route(422, "Session status is not as expected", BODY_JSON), "is not a session that is down");
+	ok(outcome_is_missing_route(422, "not implemented by the engine", BODY_JSON), "422 of an engine without this route is a missing route");
+	ok(!outcome_is_missing_route(422, "Session status is not as expected", BODY_JSON), "422 of a session that is down is not a missing route");
 }
 
 static void
@@ -98,20 +98,20 @@ test_tables(void)
 		   "outcome %d is in its place", i);
 	for (int i = 0; i <= ENDPOINT_SESSION_INFO_GET; i++)
 		ok(endpoint_get((EndpointId) i)->id == (EndpointId) i, "endpoint %d is in its place", i);
-	ok(endpoint_get(ENDPOINT_NONE) == NULL, "no endpoint is none");
+	ok(endpoint_get(ENDPOINT_NONE) == NULL, "ENDPOINT_NONE has no row");
 }
 
 static void
 test_redaction(void)
 {
-	is_text(redact_secret("a secret b secret", "secret"), "a *** b ***", "a secret is masked wherever it is");
-	is_text(redact_secret("q=s%2Fcret&x", "s/cret"), "q=***&x", "as a URL writes it");
-	is_text(redact_secret("{\"t\":\"s\\\"c\\u002fret\"}", "s\"c/ret"), "{\"t\":\"***\"}", "as JSON writes it");
-	is_text(redact_secret("x%2525y", "%25"), "x***y", "a percent sign in it, too");
-	is_text(redact_secret("a t\\u00f6k\\ud83d\\ude00n b", "t\xC3\xB6k\xF0\x9F\x98\x80n"), "a *** b", "as JSON escapes other letters");
+	is_text(redact_secret("a secret b secret", "secret"), "a *** b ***", "every occurrence of a secret is masked");
+	is_text(redact_secret("q=s%2Fcret&x", "s/cret"), "q=***&x", "a percent-encoded secret is masked");
+	is_text(redact_secret("{\"t\":\"s\\\"c\\u002fret\"}", "s\"c/ret"), "{\"t\":\"***\"}", "a secret in JSON escapes is masked");
+	is_text(redact_secret("x%2525y", "%25"), "x***y", "a secret with a percent sign is masked");
+	is_text(redact_secret("a t\\u00f6k\\ud83d\\ude00n b", "t\xC3\xB6k\xF0\x9F\x98\x80n"), "a *** b", "a secret with letters above ASCII is masked in JSON escapes");
 	is_text(redact_secret("nothing", ""), "nothing", "an empty secret masks nothing");
-	is_text(redact_secret(NULL, "x"), NULL, "no text stays none");
-	is_text(redact_secret("sec", "secret"), "sec", "a text that ends early is safe");
+	is_text(redact_secret(NULL, "x"), NULL, "a NULL text stays NULL");
+	is_text(redact_secret("sec", "secret"), "sec", "a text that ends within the secret is not changed");
 }
 
 int

@@ -1,6 +1,6 @@
 /*
  * tap.c
- *	  What a unit test says, and what the server would have lent the modules.
+ *	  TAP output, and functions of the server that the pure modules call.
  */
 #include "postgres_fe.h"
 

@@ -1,8 +1,8 @@
 /*
  * wire_test.c
- *	  Requests as they are written, and answers that nobody would write: every
- *	  reader is fed each sample cut at every byte, and with bytes changed, under
- *	  the sanitizers.
+ *	  Requests as they are written, and answers of every known form.  Every reader
+ *	  also reads each sample cut at every byte, and with bytes changed, under the
+ *	  sanitizers.
  */
 #include "postgres_fe.h"
 
@@ -55,7 +55,7 @@ read_all(const char *body, size_t len)
 	wire_read_message_id(body, len);
 }
 
-/* The bytes exactly, so that a read past the end is seen. */
+/* Read a copy of exactly these bytes, so that ASan sees a read past the end. */
 static void
 read_exactly(const char *body, size_t len)
 {
@@ -104,10 +104,10 @@ test_requests(void)
 			"participants are objects");
 	resetStringInfo(&out);
 	wire_put_body(&out, fields, 0, NULL, 0);
-	is_text(out.data, "{}", "a body without anything is an object");
+	is_text(out.data, "{}", "a body without fields is an empty object");
 	resetStringInfo(&out);
 	wire_put_body(&out, fields, 0, people, 0);
-	is_text(out.data, "{\"participants\":[]}", "nobody is an empty list");
+	is_text(out.data, "{\"participants\":[]}", "a list of no people is an empty array");
 }
 
 static void
@@ -145,21 +145,21 @@ test_errors_under_success(void)
 	const char *error = "{\"success\":false,\"message\":\"Session not found\",\"data\":[]}";
 	const char *failed = "{\"name\":\"n\",\"status\":\"FAILED\",\"me\":null}";
 
-	ok(!wire_read_members(error, strlen(error), &members), "an error is no empty member list");
-	ok(!wire_read_groups(error, strlen(error), &groups), "nor an empty list of groups");
-	ok(wire_read_session(failed, strlen(failed), &session), "a session that failed is a session");
-	is_int(answer_of("{\"success\":true,\"error\":[]}").kind, WIRE_OK, "an empty array is no error");
+	ok(!wire_read_members(error, strlen(error), &members), "an error is not an empty member list");
+	ok(!wire_read_groups(error, strlen(error), &groups), "an error is not an empty list of groups");
+	ok(wire_read_session(failed, strlen(failed), &session), "a session with the status FAILED is read");
+	is_int(answer_of("{\"success\":true,\"error\":[]}").kind, WIRE_OK, "an empty array under error is not an error");
 	is_int(answer_of("{\"ok\":true,\"participants\":[{\"id\":\"15551234567@c.us\"}]}").kind, WIRE_OK,
-		   "who is only named has no verdict");
+		   "a person who is only named has no verdict");
 	is_int(answer_of("{\"success\":false,\"participants\":[{\"id\":\"15551234567@c.us\"}]}").kind, WIRE_REFUSED,
-		   "and does not hide a refusal");
+		   "a person who is only named does not hide a refusal");
 	is_text(answer_of("{\"code\":\"invalid_session\",\"participants\":[{\"id\":\"1555123@c.us\",\"code\":1}]}").code,
 			"invalid_session", "an envelope is read beside people");
 }
 
 /*
- * Member lists as engines really send them, and what they say of one person.
- * person, lid: who is looked for; lid may be "".
+ * Member lists as engines send them, and the presence of one person in them.
+ * person, lid: the person and their LID, "" if it is not known.
  */
 static const struct
 {
@@ -171,53 +171,53 @@ static const struct
 }			lists[] =
 {
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@hosted\"}]", "15554440000", "",
-	PRESENCE_PRESENT, "@hosted is the phone"},
+	PRESENCE_PRESENT, "@hosted is a phone number"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"900000000000002@hosted.lid\"}]", "15554440000", "900000000000002@lid",
 	PRESENCE_PRESENT, "@hosted.lid is a LID"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@newserver\"}]", "15554440000", "",
-	PRESENCE_UNKNOWN, "an unknown server names nobody who can be read"},
+	PRESENCE_UNKNOWN, "an entry with an unknown server may be anybody"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"900@interop\"}]", "15554440000", "",
-	PRESENCE_UNKNOWN, "nor does a person of another service"},
+	PRESENCE_UNKNOWN, "an entry of another service may be anybody"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":null}]", "15554440000", "",
-	PRESENCE_UNKNOWN, "nor an entry without an id"},
+	PRESENCE_UNKNOWN, "an entry with a null id may be anybody"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"admin\":null}]", "15554440000", "",
-	PRESENCE_UNKNOWN, "nor one without a key for it"},
+	PRESENCE_UNKNOWN, "an entry without an id may be anybody"},
 	{"[{\"id\":\"15550000001@c.us\"},17]", "15554440000", "",
-	PRESENCE_UNKNOWN, "nor a number"},
+	PRESENCE_UNKNOWN, "an entry that is a number may be anybody"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000\"}]", "15554440000", "",
-	PRESENCE_UNKNOWN, "digits without a server are nobody's"},
+	PRESENCE_UNKNOWN, "digits without a server may be a number or a LID"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":{\"server\":\"lid\",\"user\":\"162122214421234\"}}]", "162122214421234", "",
-	PRESENCE_UNKNOWN, "the server decides whose digits they are"},
+	PRESENCE_UNKNOWN, "the server decides the kind of digits"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":{\"server\":\"lid\",\"user\":\"162122214421234\"}}]", "15554440000", "162122214421234@lid",
-	PRESENCE_PRESENT, "and a LID in two parts is found"},
+	PRESENCE_PRESENT, "a LID in two parts is found"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":{\"server\":\"c.us\",\"user\":\"15554440000\"}}]", "15554440000", "",
-	PRESENCE_PRESENT, "as is a phone number in two parts"},
+	PRESENCE_PRESENT, "a phone number in two parts is found"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"lid\":90071992547409931}]", "15554440000", "90071992547409931@lid",
 	PRESENCE_PRESENT, "a LID as a JSON number, beyond 2^53"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"lid\":162122214421234}]", "15554440000", "",
-	PRESENCE_UNKNOWN, "which is no phone number"},
+	PRESENCE_UNKNOWN, "a LID as a JSON number is not a phone number"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"900000000000002@lid\",\"pn\":\"15554440000@s.whatsapp.net\"}]", "15554440000", "",
-	PRESENCE_PRESENT, "the phone beside a LID"},
+	PRESENCE_PRESENT, "a phone number beside a LID"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"900000000000002@lid\",\"phoneNumber\":15554440000}]", "15554440000", "",
-	PRESENCE_PRESENT, "the phone beside a LID, as a JSON number"},
+	PRESENCE_PRESENT, "a phone number beside a LID, as a JSON number"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15550000002@c.us\"}]", "15554440000", "",
 	PRESENCE_ABSENT, "absent from a list that is understood"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15550000002@c.us\"}]", "900000000000011@lid", "",
-	PRESENCE_UNKNOWN, "a LID is unknown to a list by phone"},
+	PRESENCE_UNKNOWN, "a list by phone number does not show the absence of a LID"},
 	{"[{\"id\":\"15550000001@c.us\",\"lid\":\"900000000000001@lid\"}]", "900000000000011@lid", "",
-	PRESENCE_ABSENT, "and known to one with both"},
+	PRESENCE_ABSENT, "a list with numbers and LIDs shows the absence of a LID"},
 	{"[{\"id\":\"900000000000001@lid\"}]", "15554440000", "",
-	PRESENCE_UNKNOWN, "a phone is unknown to a list by LID"},
+	PRESENCE_UNKNOWN, "a list by LID does not show the absence of a number"},
 	{"[{\"id\":\"900000000000001@lid\"}]", "15554440000", "900000000000011@lid",
-	PRESENCE_ABSENT, "and known if its LID is"},
+	PRESENCE_ABSENT, "a list by LID shows the absence of a number whose LID is known"},
 	{"{\"size\":1000,\"participants\":[{\"id\":\"15550000001@c.us\"},{\"id\":\"15550000002@c.us\"}]}", "15554440000", "",
-	PRESENCE_UNKNOWN, "a list shorter than the stated size proves presence only"},
+	PRESENCE_UNKNOWN, "a list shorter than the stated size does not prove absence"},
 	{"{\"ParticipantCount\":1000,\"Participants\":[{\"JID\":\"15550000001@c.us\"}]}", "15550000001", "",
-	PRESENCE_PRESENT, "which it does"},
+	PRESENCE_PRESENT, "a list shorter than the stated size proves presence"},
 	{"{\"size\":2,\"participants\":[{\"id\":\"15550000001@c.us\"},{\"id\":\"15550000002@c.us\"}]}", "15554440000", "",
 	PRESENCE_ABSENT, "a list as long as the stated size is complete"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"x@newserver\",\"role\":\"left\"}]", "15554440000", "",
-	PRESENCE_ABSENT, "who has left need not be understood"},
+	PRESENCE_ABSENT, "an entry that has left need not be understood"},
 };
 
 static const MembersKnown nothing_known = {.stated = -1};
@@ -248,31 +248,31 @@ test_group_size(void)
 	WireGroup	group;
 
 	ok(wire_read_group(body, strlen(body), &group, &members), "a group is read");
-	is_int(group.size, 1000, "its size is what is stated");
-	is_int(members_size(&members, &nothing_known), 1000, "for its list as well");
-	ok(group.asks_approval && !group.only_admins_add, "whoever is added waits for an admin");
+	is_int(group.size, 1000, "the size of a group is the stated one");
+	is_int(members_size(&members, &nothing_known), 1000, "the size of its list is the stated one");
+	ok(group.asks_approval && !group.only_admins_add, "a group with approval in which members may add");
 	ok(wire_read_group(unstated, strlen(unstated), &group, &members), "a group without a size is read");
-	is_int(group.size, 2, "its size is what is listed, read or not");
+	is_int(group.size, 2, "the size of a group without a stated one includes entries that cannot be read");
 }
 
-/* Who an answer speaks of: never by place, and at any depth of wrapping. */
+/* The people of an answer are found by their ids, at any depth of wrapping. */
 static void
 test_people(void)
 {
 	WireAnswer	answer = answer_of("[{\"status\":\"408\",\"jid\":\"900000000000868@lid\",\"content\":{\"attrs\":"
 								   "{\"phone_number\":\"15557650002@s.whatsapp.net\"}}}]");
 
-	is_int(answer.npeople, 1, "Baileys' answer in a LID group has its person");
-	is_text(answer.people[0].jid.text, "15557650002@c.us", "by the number under content");
-	is_text(answer.people[0].lid.text, "900000000000868@lid", "and by the LID");
+	is_int(answer.npeople, 1, "Baileys' answer in a LID group has one person");
+	is_text(answer.people[0].jid.text, "15557650002@c.us", "the person has the number under content");
+	is_text(answer.people[0].lid.text, "900000000000868@lid", "the person has the LID");
 	answer = answer_of("{\"success\":true,\"data\":{\"updateParticipants\":[{\"status\":\"403\",\"jid\":\"15557650002@c.us\"}]}}");
 	is_int(answer.kind, WIRE_PEOPLE, "a refusal two levels deep is read");
-	is_int(answer.people[0].code, 403, "with its number");
+	is_int(answer.people[0].code, 403, "a refusal two levels deep has its code");
 	answer = answer_of("{\"status\":\"success\",\"response\":{\"result\":{\"15557650002@c.us\":{\"code\":403}}}}");
 	is_int(answer.kind, WIRE_PEOPLE, "a refusal in a map three levels deep is read");
-	is_int(answer.people[0].code, 403, "with its number, too");
+	is_int(answer.people[0].code, 403, "a refusal three levels deep has its code");
 	answer = answer_of("{\"data\":{\"data\":{\"data\":{\"ok\":true}}}}");
-	is_int(answer.npeople, 0, "wrapping alone names nobody");
+	is_int(answer.npeople, 0, "wrapping without people names nobody");
 }
 
 static void
@@ -284,10 +284,10 @@ test_exists(void)
 	Jid			lid;
 
 	is_int(wire_read_exists(body, strlen(body), &chat, &lid), WIRE_YES, "a number that exists");
-	is_text(chat.text, "15551230011@c.us", "pn is the person");
-	is_text(lid.text, "900000000000011@lid", "and the LID a fact about them");
-	is_int(wire_read_exists(lid_only, strlen(lid_only), &chat, &lid), WIRE_YES, "one that is told by LID only");
-	is_text(chat.text, "900000000000011@lid", "has the LID");
+	is_text(chat.text, "15551230011@c.us", "pn is the person's number");
+	is_text(lid.text, "900000000000011@lid", "the LID is read beside pn");
+	is_int(wire_read_exists(lid_only, strlen(lid_only), &chat, &lid), WIRE_YES, "a number that is reported by LID only exists");
+	is_text(chat.text, "900000000000011@lid", "the person is then the LID");
 }
 
 int
