@@ -5,7 +5,7 @@
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
 #   make test-matrix            make test on PostgreSQL 17, 18 and 19, each in a chroot (root, debootstrap)
 #   make bench                  measures what design and README promise; see test/bench/README.md
-#   make faults, valgrind, asan likewise, and take minutes
+#   make faults, valgrind, asan, neighbours likewise, and take minutes
 #
 # demo, test, bench and deps work on a machine that has neither pg_config nor a compiler yet:
 # everything that needs PGXS is inside the ifeq below.
@@ -190,7 +190,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench faults valgrind asan numbers check-regress check-isolation check-tap check-names
+.PHONY: deps demo test test-matrix bench faults valgrind asan numbers neighbours check-regress check-isolation check-tap check-names
 .PHONY: check-layers house-report results dist list-regress list-isolation
 
 deps:
@@ -224,6 +224,9 @@ faults:
 
 valgrind:
 	@bash $(top)test/valgrind/run
+
+neighbours:
+	@bash $(top)test/neighbours/run
 
 # Spellings of valid numbers of all regions (node, npm).
 numbers:
