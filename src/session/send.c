@@ -38,6 +38,7 @@
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
+#include "tables/identity.h"
 #include "tables/suppression.h"
 #include "throttle/budget.h"
 #include "utils/builtins.h"

@@ -3,9 +3,14 @@
  * hold.c
  *	  Lanes and instances that are not served for now.
  *
- * A hold ends at its time, when it is tried again, or with wawp_resume().  Its
- * count of failures in a row stays until a request succeeds, so that the next
- * wait is longer.  Statements run as intent.c's do.
+ * Owns wawp.hold.  A hold ends at its time, when it is tried again, or with
+ * wawp_resume().  Its count of failures in a row stays until a request
+ * succeeds, so that the next wait is longer.
+ *
+ * A cycle reads each hold once, when it is first needed, into a Holds, which
+ * lives in the memory context in which it was made.  Statements run as
+ * intent.c's do, in the caller's transaction.  Locks: rows of wawp.hold until
+ * the end of that transaction.
  *
  * IDENTIFICATION
  *	  src/tables/hold.c
@@ -14,24 +19,20 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "access/xact.h"
-#include "access/xlog.h"
+#include "base/clock.h"
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
 #include "base/text_limit.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
-#include "protocol/outcome.h"
+#include "common/pg_prng.h"
+#include "protocol/backoff.h"
+#include "tables/audit.h"
 #include "tables/hold.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
+
+#include "compat.h"
 
 #define RECOVERY_SECONDS 60
 #define PRUNED_AT_ONCE 10000
@@ -192,7 +193,7 @@ static SqlStatement read_instance = {
 
 /* A row of the statement, in the current context. */
 static Hold *
-read_hold(uint64 row)
+hold_of_row(uint64 row)
 {
 	Hold	   *hold = palloc0(sizeof(Hold));
 
@@ -220,7 +221,7 @@ hold_read_instance(const char *instance, const char *group)
 	sqlrun_text(&args, group ? group : "");
 	n = sqlrun_seeing(&read_instance, &args, GetLatestSnapshot());
 	for (uint64 i = 0; i < n; i++)
-		holds = lappend(holds, read_hold(i));
+		holds = lappend(holds, hold_of_row(i));
 	return holds;
 }
 
@@ -251,7 +252,7 @@ hold_begin_reading(void)
 
 /* A hold as the table has it, in the current context. */
 static const Hold *
-read_one_hold(const LaneKey *key)
+hold_read_one(const LaneKey *key)
 {
 	Datum		group = *key->group ? CStringGetTextDatum(key->group) : (Datum) 0;
 	Probe		row = {"hold", "hold_key", 2, {NameGetDatum(&key->instance), group}};
@@ -261,12 +262,12 @@ read_one_hold(const LaneKey *key)
 		return NULL;
 	sqlrun_text(&args, NameStr(key->instance));
 	sqlrun_text(&args, key->group);
-	return sqlrun(&read_one, &args) > 0 ? read_hold(0) : NULL;
+	return sqlrun(&read_one, &args) > 0 ? hold_of_row(0) : NULL;
 }
 
 /* The hold of a group, or with group "" of the whole instance; NULL: none. */
-const Hold *
-hold_get(Holds *holds, const LaneKey *key)
+static const Hold *
+hold_look_up(Holds *holds, const LaneKey *key)
 {
 	Looked	   *looked = hash_search(holds->looked, key, HASH_FIND, NULL);
 	MemoryContext caller;
@@ -275,18 +276,11 @@ hold_get(Holds *holds, const LaneKey *key)
 	if (looked)
 		return looked->hold;
 	caller = MemoryContextSwitchTo(holds->memory);
-	hold = read_one_hold(key);
+	hold = hold_read_one(key);
 	MemoryContextSwitchTo(caller);
 	looked = hash_search(holds->looked, key, HASH_ENTER, NULL);
 	looked->hold = hold;
 	return hold;
-}
-
-/* The hold of a group, or with group "" of the whole instance, was changed: it is read again. */
-void
-hold_forget_read(Holds *holds, const LaneKey *key)
-{
-	hash_search(holds->looked, key, HASH_REMOVE, NULL);
 }
 
 /* Forgets holds that are over and say nothing any more; goes through some of them at each call. */
@@ -326,6 +320,12 @@ hold_find(List *holds, const char *instance, const char *group)
 	return NULL;
 }
 
+static bool
+hold_is_for(const Hold *hold, WawpOutcome outcome)
+{
+	return strcmp(hold->reason, outcome_info(outcome)->name) == 0;
+}
+
 /*
  * How often a hold of a whole instance halves the pace; one that is over still
  * does, until a request succeeds.  on_instance: NULL when there is none.
@@ -333,116 +333,130 @@ hold_find(List *holds, const char *instance, const char *group)
 int
 hold_halvings(const Hold *on_instance)
 {
-	bool		was_limited = on_instance &&
-		strcmp(on_instance->reason, outcome_info(WAWP_RATE_LIMITED)->name) == 0;
-
-	return was_limited ? on_instance->failures : 0;
+	return on_instance && hold_is_for(on_instance, WAWP_RATE_LIMITED) ? on_instance->failures : 0;
 }
 
-/* Columns of wawp.identity, from 0. */
-enum
-{
-	IDENTITY_SYSTEM,
-	IDENTITY_DATABASE,
-	IDENTITY_HOME,
-	IDENTITY_COLUMNS
-};
-
-static SqlStatement read_identity = {
-	"SELECT count(*) FILTER (WHERE system_identifier = $1 AND database_oid = $2::oid), count(*) FROM wawp.identity",
-	2, {INT8OID, INT8OID}, NULL
-};
-
-/* What was requested here stays ours; a copy gets a home of its own. */
-static SqlStatement write_identity = {
-	"WITH old AS (DELETE FROM wawp.identity RETURNING *), mine AS (INSERT INTO wawp.identity SELECT $1, $2::oid,"
-	"  coalesce((SELECT home FROM old WHERE (system_identifier, database_oid) = ($1, $2::oid) LIMIT 1), gen_random_uuid()))"
-	" SELECT count(*) FROM old WHERE (system_identifier, database_oid) <> ($1, $2::oid)",
-	2, {INT8OID, INT8OID}, NULL
-};
-
 /*
- * Is this a copy of another database, as files or from a dump, of which the
- * worker has not taken notice yet?
+ * ---- holds of lanes, as the worker meets and makes them
  */
-bool
-identity_is_foreign(void)
-{
-	SqlArgs		args = {0};
-	int64		all;
 
-	sqlrun_int8(&args, (int64) GetSystemIdentifier());
-	sqlrun_int8(&args, (int64) MyDatabaseId);
-	sqlrun(&read_identity, &args);
-	all = sqlrun_get_int8(0, 2, 0);
-	return all > 0 && !(all == 1 && sqlrun_get_int8(0, 1, 0) == 1);
+static LaneKey
+hold_key(const LaneKey *lane, bool whole_instance)
+{
+	LaneKey		key;
+
+	memset(&key, 0, sizeof(key));
+	key.instance = lane->instance;
+	if (!whole_instance)
+		memcpy(key.group, lane->group, sizeof(key.group));
+	return key;
 }
 
-static bool
-identity_read_home(pg_uuid_t *home)
+const Hold *
+lanehold_find(Holds *holds, const LaneKey *lane, bool whole_instance)
 {
-	Relation	table = table_open(get_relname_relid("identity", get_namespace_oid("wawp", false)), AccessShareLock);
-	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
-	bool		is_found = false;
-	bool		is_ours = false;
-	HeapTuple	tuple;
+	LaneKey		key = hold_key(lane, whole_instance);
 
-	while (!is_ours && (tuple = systable_getnext(scan)) != NULL)
+	return hold_look_up(holds, &key);
+}
+
+/* When a lane may be served as far as holds go; CLOCK_NEVER when not by itself. */
+int64
+lanehold_until(Holds *holds, const LaneKey *lane)
+{
+	int64		until = 0;
+
+	for (int whole = 0; whole < 2; whole++)
 	{
-		Datum		values[IDENTITY_COLUMNS];
-		bool		nulls[IDENTITY_COLUMNS];
+		const Hold *hold = lanehold_find(holds, lane, whole != 0);
 
-		heap_deform_tuple(tuple, RelationGetDescr(table), values, nulls);
-		*home = *DatumGetUUIDP(values[IDENTITY_HOME]);
-		is_ours = DatumGetInt64(values[IDENTITY_SYSTEM]) == (int64) GetSystemIdentifier() &&
-			DatumGetObjectId(values[IDENTITY_DATABASE]) == MyDatabaseId;
-		is_found = true;
+		if (hold == NULL)
+			continue;
+		if (hold->until == 0)
+			return CLOCK_NEVER;
+		if (hold->until > GetCurrentTimestamp())
+			until = Max(until, clock_monotonic_of(hold->until));
 	}
-	systable_endscan(scan);
-	table_close(table, AccessShareLock);
-	return is_found;
+	return until;
 }
 
-static SqlStatement lock_identity = {
-	"LOCK TABLE wawp.identity IN SHARE ROW EXCLUSIVE MODE",
-	0, {0}, NULL
-};
+/* True if the API, or what stands before it, keeps the instance from asking anything. */
+static bool
+hold_is_outage(const Hold *hold)
+{
+	return hold && hold->until != 0 && (hold_is_for(hold, WAWP_SERVER_ERROR) || hold_is_for(hold, WAWP_UNREACHABLE));
+}
+
+/* Returns the end of a hold that keeps the instance from reading groups, in monotonic ms; 0: none does. */
+int64
+lanehold_reads_until(Holds *holds, const LaneKey *lane)
+{
+	const Hold *hold = lanehold_find(holds, lane, true);
+
+	if (hold == NULL || hold->until <= GetCurrentTimestamp() || !(hold_is_outage(hold) || hold_is_for(hold, WAWP_RATE_LIMITED)))
+		return 0;
+	return clock_monotonic_of(hold->until);
+}
+
+/* True if the time of an outage is over and no answer shows that it is: one request tries. */
+bool
+lanehold_is_on_trial(Holds *holds, const LaneKey *lane)
+{
+	return hold_is_outage(lanehold_find(holds, lane, true));
+}
+
+static void
+hold_record(const LaneKey *lane, const char *group, WawpOutcome outcome, const char *request_id)
+{
+	AuditRecord record = {
+		.kind = "held",
+		.instance = NameStr(lane->instance),
+		.group_jid = *group ? group : NULL,
+		.outcome = outcome_info(outcome)->name,
+		.request_id = request_id,
+		.duration_ms = -1
+	};
+
+	audit_write(&record);
+}
 
 /*
- * Writes to *home the home of this database, or of the one it is an unnoticed
- * copy of.  Read without a statement, whoever asks; drawn if there is none,
- * which is so in a database made from a template.
+ * Holds a lane or its instance; "said once" means one record.  retry_after: of
+ * the answer, in seconds, or -1.
  */
 void
-identity_home(pg_uuid_t *home)
+lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
+			 int retry_after, const char *request_id)
 {
-	SqlOwner	before;
+	LaneKey		key = hold_key(lane, whole_instance);
+	const Hold *hold = hold_look_up(holds, &key);
+	int			failures = hold ? hold->failures + 1 : 1;
+	int64		delay = retry_delay_ms(outcome, failures, retry_after, pg_prng_double(&pg_global_prng_state));
 
-	if (identity_read_home(home))
+	/* paused by hand, or one of several that met the same refusal */
+	if (hold && (hold->until == 0 || hold->until > GetCurrentTimestamp()))
 		return;
-	before = sqlrun_begin_as_owner();
-	sqlrun(&lock_identity, NULL);
-	if (!identity_read_home(home))
-		(void) identity_take_over();
-	sqlrun_end_as_owner(&before);
-	CommandCounterIncrement();
-	if (!identity_read_home(home))
-		elog(ERROR, "wawp.identity is empty");
+	if (hold_set(NameStr(lane->instance), key.group, outcome_info(outcome)->name,
+				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
+		hold_record(lane, key.group, outcome, request_id);
+	/* it is read again */
+	hash_search(holds->looked, &key, HASH_REMOVE, NULL);
 }
 
-/*
- * From now on the queue belongs here.  True: it belonged to another database,
- * by what is replaced, since a dump may be restored at this very moment.
- */
-bool
-identity_take_over(void)
+/* Holds an instance whose API cannot be asked: what stands before it has answered. */
+void
+lanehold_for_outage(const LaneKey *lane, Holds *holds, WawpOutcome outcome, int retry_after, const char *request_id)
 {
-	SqlArgs		args = {0};
+	lanehold_set(lane, holds, outcome == WAWP_SERVER_ERROR ? outcome : WAWP_UNREACHABLE, true, retry_after, request_id);
+}
 
-	if (!identity_is_foreign() && sqlrun_get_int8(0, 2, 0) == 1)
-		return false;
-	sqlrun_int8(&args, (int64) GetSystemIdentifier());
-	sqlrun_int8(&args, (int64) MyDatabaseId);
-	sqlrun(&write_identity, &args);
-	return sqlrun_get_int8(0, 1, 0) > 0;
+/* Holds what an outcome says is to be held; the rest as above. */
+void
+lanehold_for(const LaneKey *lane, Holds *holds, WawpOutcome outcome, int retry_after, const char *request_id)
+{
+	OutcomeNext next = outcome_info(outcome)->next;
+	bool		whole = next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN;
+
+	if (whole || next == NEXT_HOLD_LANE)
+		lanehold_set(lane, holds, outcome, whole, retry_after, request_id);
 }

@@ -30,6 +30,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "tables/hold.h"
+#include "tables/identity.h"
 #include "tables/worker_status.h"
 #include "utils/timestamp.h"
 
