@@ -3,14 +3,17 @@
  * audit.c
  *	  The record of every request.
  *
- * wawp.audit_log is append-only and partitioned by month (UTC).  The worker is
- * its only writer, so it numbers the records itself, without gaps: the next
- * number is kept here and thrown away when a transaction aborts.  Partitions
- * are made ahead, each as a table of its own that is then attached, so that
- * no statement needs more than a moment's lock on the parent.  There is no
- * default partition, which would make attaching scan it.
+ * Owns wawp.audit_log, append-only and partitioned by month (UTC), and takes
+ * the notes that sessions leave in wawp.audit_note.  The worker is the log's
+ * only writer, so it numbers the records itself, without gaps: the next number
+ * is kept here and thrown away when a transaction aborts.  Partitions are made
+ * ahead, each as a table of its own that is then attached, so that no statement
+ * needs more than a moment's lock on the parent.  There is no default
+ * partition, which would make attaching scan it.
  *
- * Statements run as intent.c's do.
+ * Records that are written together wait in a memory context of this module,
+ * which does not outlive the transaction's end.  Statements run as intent.c's
+ * do, in the caller's transaction.
  *
  * IDENTIFICATION
  *	  src/tables/audit.c
@@ -24,12 +27,17 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "pgtime.h"
 #include "tables/audit.h"
+#include "tables/contact.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+
+#include "compat.h"
 
 #define MONTHS_AHEAD 2
 #define RECORDS_AT_ONCE 100
@@ -351,6 +359,76 @@ audit_write(const AuditRecord *record)
 	batch.rows[batch.n++] = args;
 	if (!batch.is_open || batch.n == RECORDS_AT_ONCE)
 		audit_flush();
+}
+
+/*
+ * ---- records of intents
+ */
+
+/* A record with all that the intent says of itself. */
+AuditRecord
+trail_record(const Intent *intent, const char *kind)
+{
+	AuditRecord record = {
+		.kind = kind,
+		.instance = NameStr(intent->lane.instance),
+		.instance_id = intent->instance_id,
+		.group_jid = intent->lane.group,
+		.contact_id = contact_id(intent->jid.text),
+		.intent_id = intent->id,
+		.batch_id = intent->batch_id,
+		.attempt = intent->attempts,
+		.action = intent_action_name(intent->action),
+		.login_role = intent->login_role,
+		.requested_by = intent->requested_by,
+		.actor = intent->actor,
+		.application_name = intent->application_name,
+		.client_addr = intent->client_addr,
+		.origin = intent->origin,
+		.reason = intent->reason,
+		.duration_ms = -1
+	};
+
+	return record;
+}
+
+/* Records a decision or a sighting; note: why, or NULL. */
+void
+trail_write(const Intent *intent, const char *kind, WawpOutcome outcome, const char *note)
+{
+	AuditRecord record = trail_record(intent, kind);
+	StringInfoData detail;
+
+	record.outcome = outcome_info(outcome)->name;
+	if (note)
+	{
+		initStringInfo(&detail);
+		appendStringInfoString(&detail, "{\"note\": ");
+		escape_json(&detail, note);
+		appendStringInfoChar(&detail, '}');
+		record.detail = detail.data;
+	}
+	audit_write(&record);
+}
+
+static SqlStatement has_removal = {
+	"SELECT FROM wawp.audit_log WHERE contact_id = $3 AND at > $4 AND kind = 'sent' AND action = 'remove'"
+	" AND instance = $1::name AND group_jid = $2 LIMIT 1",
+	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
+};
+
+/* Have we asked since then for a person to be taken out, here or in a session? */
+bool
+trail_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
+{
+	SqlArgs		args = {0};
+
+	audit_flush();
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun_int8(&args, contact);
+	sqlrun_time(&args, since);
+	return sqlrun(&has_removal, &args) > 0;
 }
 
 /*

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * membership.c
- *	  What is remembered of people in groups.
+ *	  People in groups, as far as they are remembered.
  *
- * wawp.membership outlives intents: it decides whose removal is queued when
- * its time has come, who was invited already, who left by themselves and who
- * has been welcomed.  Statements run as intent.c's do.
+ * Owns wawp.membership, which outlives intents: it decides whose removal is
+ * queued when its time has come, who was invited already, who left by
+ * themselves and who has been welcomed.  Statements run as intent.c's do, in
+ * the caller's transaction; texts that are read live in SPI's memory.
  *
  * IDENTIFICATION
  *	  src/tables/membership.c
@@ -14,10 +15,12 @@
  */
 #include "postgres.h"
 
+#include "base/guc.h"
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
+#include "commands/async.h"
 #include "tables/membership.h"
 #include "utils/builtins.h"
 
@@ -353,4 +356,22 @@ membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
 	sqlrun_text(&args, lane->group);
 	sqlrun_time(&args, at);
 	sqlrun(&give_welcome_back, &args);
+}
+
+/*
+ * ---- listeners
+ */
+
+/*
+ * Tells listeners on channel "wawp" what became of an intent, once that
+ * commits.  Off unless wawp.notify is on: NOTIFY takes a lock of the whole
+ * database at commit.  Payload: a JSON object of the intent's id, state and
+ * outcome; no number.
+ */
+void
+notice_settled(int64 id, const char *state, const char *outcome)
+{
+	if (wawp_notify)
+		Async_Notify("wawp", psprintf("{\"id\": " INT64_FORMAT ", \"state\": \"%s\", \"outcome\": \"%s\"}",
+									  id, state, outcome));
 }

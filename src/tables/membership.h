@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * membership.h
- *	  What is remembered of people in groups.
+ *	  People in groups, as far as they are remembered.
  *
  * IDENTIFICATION
  *	  src/tables/membership.h
@@ -60,5 +60,7 @@ extern TimestampTz membership_next_welcome(TimestampTz after);
 extern List *membership_due_welcomes(int limit);
 extern bool membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcome *welcome);
 extern void membership_give_welcome_back(const LaneKey *lane, TimestampTz at);
+
+extern void notice_settled(int64 id, const char *state, const char *outcome);
 
 #endif							/* WAWP_MEMBERSHIP_H */

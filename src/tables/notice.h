@@ -11,6 +11,6 @@
 #ifndef WAWP_NOTICE_H
 #define WAWP_NOTICE_H
 
-extern void notice_settled(int64 id, const char *state, const char *outcome);
+#include "tables/membership.h"
 
 #endif							/* WAWP_NOTICE_H */
