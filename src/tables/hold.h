@@ -14,7 +14,6 @@
 #include "base/shmem.h"
 #include "nodes/pg_list.h"
 #include "protocol/outcome.h"
-#include "tables/identity.h"
 #include "utils/timestamp.h"
 
 /* the reason of holds in a copy of a database */
