@@ -666,6 +666,18 @@ session_send(const WawpInstance *instance, const SessionRequest *request)
 	return result;
 }
 
+/* Judges the answer to a message, for the record. */
+WawpOutcome
+session_judge_sent(const HttpResult *result, const char **group pg_attribute_unused())
+{
+	CallReading reading = call_classify_result(WAWP_OP_SEND, result);
+
+	for (int i = 0; i < reading.npeople; i++)
+		if (reading.people[i].outcome != WAWP_ACCEPTED)
+			return reading.people[i].outcome;
+	return reading.npeople > 0 ? WAWP_ACCEPTED : reading.whole.outcome;
+}
+
 /* Waits for a turn in the instance's checks_per_minute. */
 void
 session_wait_for_check(const WawpInstance *instance)

@@ -35,6 +35,7 @@ extern int	session_group_capacity(const WawpInstance *instance, const char *grou
 extern void session_note_verified(const WawpInstance *instance, const char *group, const char *reason,
 								  CallPerson **people, int npeople);
 extern const HttpResult *session_send(const WawpInstance *instance, const SessionRequest *request);
+extern WawpOutcome session_judge_sent(const HttpResult *result, const char **group);
 extern void session_wait_for_check(const WawpInstance *instance);
 extern void session_note_read(const WawpInstance *instance);
 
