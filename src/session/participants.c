@@ -130,7 +130,7 @@ participants_change(FunctionCallInfo fcinfo, WawpOperation operation, bool verif
 	int			capacity = verify && nsendable > 0 ? session_group_capacity(instance, group) : 0;
 
 	session_membership(instance, operation, group, reason, sendable, nsendable);
-	if (verify && verify_added(instance, group, capacity, sendable, nsendable))
+	if (verify && session_verify_added(instance, group, capacity, sendable, nsendable))
 		session_note_verified(instance, group, reason, sendable, nsendable);
 	for (int i = 0; i < n; i++)
 		participants_put_row(fcinfo, elements[i]);

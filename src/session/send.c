@@ -55,7 +55,7 @@ StaticAssertDecl(CALL_MAX_PEOPLE <= RELAY_MAX_PEOPLE, "a request's people fit in
 static TimestampTz last_statement = 0;
 
 /* One request under way. */
-typedef struct Leaving
+typedef struct SessionAttempt
 {
 	RelayRecord record;
 	bool		is_handed_over; /* the "sent" record was posted */
@@ -65,25 +65,25 @@ typedef struct Leaving
 	BudgetPermit permit;
 	int			npaced;			/* of this request */
 	int			nbehind;		/* of those that are to follow it */
-} Leaving;
+} SessionAttempt;
 
 /*
  * ---- records
  */
 
 static const char *
-new_request_id(void)
+session_new_request_id(void)
 {
 	return DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
 }
 
 static void
-begin_record(Leaving *leaving, const WawpInstance *instance, const char *action,
-			 const char *group, const char *reason)
+session_begin_record(SessionAttempt *attempt, const WawpInstance *instance, const char *action,
+					 const char *group, const char *reason)
 {
-	RelayRecord *record = &leaving->record;
+	RelayRecord *record = &attempt->record;
 
-	memset(leaving, 0, sizeof(*leaving));
+	memset(attempt, 0, sizeof(*attempt));
 	record->kind = "sent";
 	record->instance = instance->name;
 	record->instance_id = text_to_server(instance->instance_id);
@@ -96,12 +96,12 @@ begin_record(Leaving *leaving, const WawpInstance *instance, const char *action,
 	record->client_addr = asker_client_address();
 	record->origin = "session";
 	record->reason = reason ? text_to_server(reason) : NULL;
-	record->request_id = new_request_id();
+	record->request_id = session_new_request_id();
 	record->duration_ms = -1;
 }
 
 static void
-refuse_too_long(void)
+session_refuse_too_long(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -111,25 +111,25 @@ refuse_too_long(void)
 }
 
 static void
-check_record(const RelayRecord *record)
+session_check_record(const RelayRecord *record)
 {
-	if (!relay_fits(record))
-		refuse_too_long();
+	if (!mailbox_fits(record))
+		session_refuse_too_long();
 }
 
 /* Has a request of this very statement left already? */
 static bool
-is_past_first_request(void)
+session_is_past_first_request(void)
 {
 	return last_statement == GetCurrentStatementStartTimestamp();
 }
 
 static void
-refuse_unrecorded(RelayFate fate)
+session_refuse_unrecorded(MailboxFate fate)
 {
-	if (fate == RELAY_TOO_LONG)
-		refuse_too_long();
-	if (fate == RELAY_NO_WORKER)
+	if (fate == MAILBOX_TOO_LONG)
+		session_refuse_too_long();
+	if (fate == MAILBOX_NO_WORKER)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("no wawp worker runs in this database to record the call"),
@@ -144,61 +144,61 @@ refuse_unrecorded(RelayFate fate)
 
 /* False: it is not recorded, and nothing may be sent. */
 static bool
-record_sent(Leaving *leaving)
+session_record_sent(SessionAttempt *attempt)
 {
-	RelayFate	fate;
+	MailboxFate	fate;
 
-	leaving->is_handed_over = true;
-	fate = relay_sent(&leaving->record, wawp_audit_timeout);
-	if (fate == RELAY_COMMITTED)
+	attempt->is_handed_over = true;
+	fate = mailbox_post_sent(&attempt->record, wawp_audit_timeout);
+	if (fate == MAILBOX_COMMITTED)
 		return true;
-	leaving->is_handed_over = false;
-	if (!is_past_first_request())
-		refuse_unrecorded(fate);
+	attempt->is_handed_over = false;
+	if (!session_is_past_first_request())
+		session_refuse_unrecorded(fate);
 	return false;
 }
 
 static void
-record_answered(Leaving *leaving, int http_status)
+session_record_answered(SessionAttempt *attempt, int http_status)
 {
-	leaving->record.kind = "answered";
-	leaving->record.http_status = http_status;
-	leaving->record.duration_ms = (int) (clock_monotonic_ms() - leaving->sent_at);
-	leaving->is_over = true;
-	if (!relay_answered(&leaving->record))
+	attempt->record.kind = "answered";
+	attempt->record.http_status = http_status;
+	attempt->record.duration_ms = (int) (clock_monotonic_ms() - attempt->sent_at);
+	attempt->is_over = true;
+	if (!mailbox_post_answered(&attempt->record))
 		ereport(WARNING,
-				(errmsg("the answer of request %s could not be recorded", leaving->record.request_id)));
+				(errmsg("the answer of request %s could not be recorded", attempt->record.request_id)));
 }
 
 /* An error, or the end of the session, in the middle of a request. */
 static void
-give_up(int code pg_attribute_unused(), Datum arg)
+session_give_up(int code pg_attribute_unused(), Datum arg)
 {
-	Leaving    *leaving = (Leaving *) DatumGetPointer(arg);
+	SessionAttempt *attempt = (SessionAttempt *) DatumGetPointer(arg);
 	const char *outcome = outcome_info(WAWP_UNKNOWN_RESULT)->name;
 
-	if (leaving->is_over)
+	if (attempt->is_over)
 		return;
-	budget_give_back(&leaving->permit, leaving->nbehind + (leaving->has_left ? 0 : leaving->npaced));
-	if (!leaving->has_left)
+	budget_give_back(&attempt->permit, attempt->nbehind + (attempt->has_left ? 0 : attempt->npaced));
+	if (!attempt->has_left)
 	{
-		if (leaving->is_handed_over)
-			relay_withdraw();
+		if (attempt->is_handed_over)
+			mailbox_withdraw();
 		return;
 	}
-	leaving->record.kind = "answered";
-	leaving->record.outcome = outcome;
-	leaving->record.detail = "{\"note\": \"the caller did not wait for the answer\"}";
-	for (int i = 0; i < leaving->record.npeople; i++)
-		leaving->record.people[i].outcome = outcome;
-	(void) relay_answered(&leaving->record);
+	attempt->record.kind = "answered";
+	attempt->record.outcome = outcome;
+	attempt->record.detail = "{\"note\": \"the caller did not wait for the answer\"}";
+	for (int i = 0; i < attempt->record.npeople; i++)
+		attempt->record.people[i].outcome = outcome;
+	(void) mailbox_post_answered(&attempt->record);
 }
 
 static void
-note_left(Leaving *leaving)
+session_note_left(SessionAttempt *attempt)
 {
-	leaving->has_left = true;
-	leaving->sent_at = clock_monotonic_ms();
+	attempt->has_left = true;
+	attempt->sent_at = clock_monotonic_ms();
 	last_statement = GetCurrentStatementStartTimestamp();
 }
 
@@ -212,7 +212,7 @@ note_left(Leaving *leaving)
  * without.
  */
 static void
-recall_lids(CallPerson **people, int npeople)
+session_fill_lids(CallPerson **people, int npeople)
 {
 	if (!contact_is_unlocked())
 		return;
@@ -227,7 +227,7 @@ recall_lids(CallPerson **people, int npeople)
 
 /* Marks who is left in peace; the others come first.  Returns how many those are. */
 static int
-spare_suppressed(const char *group, CallPerson **people, int npeople, MemoryContext caller)
+session_skip_suppressed(const char *group, CallPerson **people, int npeople, MemoryContext caller)
 {
 	int			kept = 0;
 
@@ -250,7 +250,7 @@ spare_suppressed(const char *group, CallPerson **people, int npeople, MemoryCont
 
 /* Copies the holds of an instance and a group of it into a context. */
 static List *
-copy_holds(const WawpInstance *instance, const char *group, MemoryContext caller)
+session_copy_holds(const WawpInstance *instance, const char *group, MemoryContext caller)
 {
 	MemoryContext spi = CurrentMemoryContext;
 	List	   *holds = NIL;
@@ -281,7 +281,7 @@ copy_holds(const WawpInstance *instance, const char *group, MemoryContext caller
 }
 
 static GroupSettings
-settings_of(const WawpInstance *instance, const char *group)
+session_group_settings(const WawpInstance *instance, const char *group)
 {
 	LaneKey		lane;
 
@@ -298,7 +298,7 @@ settings_of(const WawpInstance *instance, const char *group)
  * in the way of DROP EXTENSION.
  */
 static List *
-read_policy(const WawpInstance *instance, BudgetGroup *group, CallPerson **people, int *npeople)
+session_read_policy(const WawpInstance *instance, BudgetGroup *group, CallPerson **people, int *npeople)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -307,12 +307,12 @@ read_policy(const WawpInstance *instance, BudgetGroup *group, CallPerson **peopl
 
 	BeginInternalSubTransaction(NULL);
 	before = sqlrun_begin_as_owner();
-	holds = copy_holds(instance, group->jid, caller);
+	holds = session_copy_holds(instance, group->jid, caller);
 	if (people)
 	{
-		recall_lids(people, *npeople);
-		*npeople = spare_suppressed(group->jid, people, *npeople, caller);
-		group->adds_per_minute = settings_of(instance, group->jid).adds_per_minute;
+		session_fill_lids(people, *npeople);
+		*npeople = session_skip_suppressed(group->jid, people, *npeople, caller);
+		group->adds_per_minute = session_group_settings(instance, group->jid).adds_per_minute;
 	}
 	sqlrun_end_as_owner(&before);
 	RollbackAndReleaseCurrentSubTransaction();
@@ -332,7 +332,7 @@ session_group_capacity(const WawpInstance *instance, const char *group)
 
 	BeginInternalSubTransaction(NULL);
 	before = sqlrun_begin_as_owner();
-	capacity = settings_of(instance, group).capacity;
+	capacity = session_group_settings(instance, group).capacity;
 	sqlrun_end_as_owner(&before);
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
@@ -342,7 +342,7 @@ session_group_capacity(const WawpInstance *instance, const char *group)
 
 /* What keeps a group from being served now; NULL: nothing. */
 static const Hold *
-active_hold(List *holds, const WawpInstance *instance, const char *group)
+session_active_hold(List *holds, const WawpInstance *instance, const char *group)
 {
 	const Hold *whole = hold_find(holds, instance->name, "");
 	const Hold *one = group ? hold_find(holds, instance->name, group) : NULL;
@@ -355,7 +355,7 @@ active_hold(List *holds, const WawpInstance *instance, const char *group)
 }
 
 static void
-throttle(CallPerson *person, TimestampTz retry_at, const char *detail)
+session_throttle(CallPerson *person, TimestampTz retry_at, const char *detail)
 {
 	person->outcome = WAWP_THROTTLED;
 	person->detail = detail;
@@ -363,7 +363,7 @@ throttle(CallPerson *person, TimestampTz retry_at, const char *detail)
 }
 
 static TimestampTz
-time_of(int64 monotonic_us)
+session_wall_time(int64 monotonic_us)
 {
 	return GetCurrentTimestamp() + Max(monotonic_us - clock_monotonic_us(), 0);
 }
@@ -373,8 +373,8 @@ time_of(int64 monotonic_us)
  * additions are paced.
  */
 static int
-take_pace(const WawpInstance *instance, const Hold *on_instance, const BudgetGroup *group,
-		  CallPerson **people, int npeople, BudgetPermit *permit)
+session_take_pace(const WawpInstance *instance, const Hold *on_instance, const BudgetGroup *group,
+				  CallPerson **people, int npeople, BudgetPermit *permit)
 {
 	PaceRate	rate = budget_add_rate(instance, hold_halvings(on_instance));
 
@@ -382,9 +382,9 @@ take_pace(const WawpInstance *instance, const Hold *on_instance, const BudgetGro
 	if (permit->has_group)
 		rate.interval = Max(rate.interval, pace_rate(group->adds_per_minute, 0).interval);
 	for (int i = permit->granted; i < npeople; i++)
-		throttle(people[i], time_of(permit->next_at + (i - permit->granted) * rate.interval),
-				 permit->has_group ? "not sent: the pace of the instance and the group allows no more now"
-				 : "not sent: the instance's pace allows no more now");
+		session_throttle(people[i], session_wall_time(permit->next_at + (i - permit->granted) * rate.interval),
+						 permit->has_group ? "not sent: the pace of the instance and the group allows no more now"
+						 : "not sent: the instance's pace allows no more now");
 	return permit->granted;
 }
 
@@ -394,7 +394,7 @@ take_pace(const WawpInstance *instance, const Hold *on_instance, const BudgetGro
 
 /* Marks people who are not sent because of how the request before them ended. */
 static void
-skip_people(CallPerson **people, int npeople, const CallVerdict *cause, TimestampTz retry_at)
+session_skip_people(CallPerson **people, int npeople, const CallVerdict *cause, TimestampTz retry_at)
 {
 	bool		in_doubt = outcome_info(cause->outcome)->scope == SCOPE_DOUBT;
 
@@ -409,7 +409,7 @@ skip_people(CallPerson **people, int npeople, const CallVerdict *cause, Timestam
 }
 
 static void
-leave_unrecorded(CallPerson **people, int npeople)
+session_skip_unrecorded(CallPerson **people, int npeople)
 {
 	for (int i = 0; i < npeople; i++)
 	{
@@ -419,7 +419,7 @@ leave_unrecorded(CallPerson **people, int npeople)
 }
 
 static void
-name_people(RelayRecord *record, CallPerson **people, int npeople)
+session_put_people(RelayRecord *record, CallPerson **people, int npeople)
 {
 	record->npeople = npeople;
 	for (int i = 0; i < npeople; i++)
@@ -427,7 +427,7 @@ name_people(RelayRecord *record, CallPerson **people, int npeople)
 }
 
 static void
-name_outcomes(RelayRecord *record, CallPerson **people, int npeople)
+session_put_outcomes(RelayRecord *record, CallPerson **people, int npeople)
 {
 	for (int i = 0; i < npeople; i++)
 	{
@@ -438,50 +438,50 @@ name_outcomes(RelayRecord *record, CallPerson **people, int npeople)
 
 /* Sends one recorded request; false when nobody else should be sent, as `end` says. */
 static bool
-send_people(Leaving *leaving, const WawpInstance *instance, WawpOperation operation,
-			const char *group, CallPerson **people, int npeople, CallVerdict *end)
+session_send_people(SessionAttempt *attempt, const WawpInstance *instance, WawpOperation operation,
+					const char *group, CallPerson **people, int npeople, CallVerdict *end)
 {
 	HttpTransfer *transfer;
 	const HttpResult *result;
 	bool		go_on;
 
-	note_left(leaving);
+	session_note_left(attempt);
 	transfer = call_begin_membership(instance, operation, group, people, npeople);
 	result = http_wait(transfer);
 	go_on = call_end_membership(instance, operation, result, people, npeople, end);
-	name_outcomes(&leaving->record, people, npeople);
-	record_answered(leaving, result->status);
-	if (result->fate == HTTP_NOT_SENT && leaving->npaced > 0)
-		budget_give_back(&leaving->permit, npeople);
+	session_put_outcomes(&attempt->record, people, npeople);
+	session_record_answered(attempt, result->status);
+	if (result->fate == HTTP_NOT_SENT && attempt->npaced > 0)
+		budget_give_back(&attempt->permit, npeople);
 	return go_on;
 }
 
 /* One request for at most CALL_MAX_PEOPLE people who may go now. */
 static bool
-change_some(Leaving *leaving, const WawpInstance *instance, WawpOperation operation,
-			const char *group, CallPerson **people, int npeople, CallVerdict *end)
+session_change_some(SessionAttempt *attempt, const WawpInstance *instance, WawpOperation operation,
+					const char *group, CallPerson **people, int npeople, CallVerdict *end)
 {
 	volatile bool go_on = false;
 
-	leaving->npaced = operation == WAWP_OP_ADD ? npeople : 0;
-	name_people(&leaving->record, people, npeople);
-	PG_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(leaving));
+	attempt->npaced = operation == WAWP_OP_ADD ? npeople : 0;
+	session_put_people(&attempt->record, people, npeople);
+	PG_ENSURE_ERROR_CLEANUP(session_give_up, PointerGetDatum(attempt));
 	{
-		if (record_sent(leaving))
-			go_on = send_people(leaving, instance, operation, group, people, npeople, end);
+		if (session_record_sent(attempt))
+			go_on = session_send_people(attempt, instance, operation, group, people, npeople, end);
 		else
 		{
-			leave_unrecorded(people, npeople);
-			give_up(0, PointerGetDatum(leaving));
+			session_skip_unrecorded(people, npeople);
+			session_give_up(0, PointerGetDatum(attempt));
 		}
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(leaving));
+	PG_END_ENSURE_ERROR_CLEANUP(session_give_up, PointerGetDatum(attempt));
 	return go_on;
 }
 
 static void
-change_all(const WawpInstance *instance, WawpOperation operation, const char *group,
-		   const char *reason, const BudgetPermit *permit, CallPerson **people, int npeople)
+session_change_all(const WawpInstance *instance, WawpOperation operation, const char *group,
+				   const char *reason, const BudgetPermit *permit, CallPerson **people, int npeople)
 {
 	const char *action = outcome_operation_name(operation);
 
@@ -489,23 +489,23 @@ change_all(const WawpInstance *instance, WawpOperation operation, const char *gr
 	{
 		int			n = Min(npeople - done, CALL_MAX_PEOPLE);
 		CallVerdict end;
-		Leaving		leaving;
+		SessionAttempt attempt;
 		bool		go_on;
 
-		begin_record(&leaving, instance, action, group, reason);
-		leaving.permit = *permit;
-		leaving.nbehind = operation == WAWP_OP_ADD ? npeople - done - n : 0;
-		go_on = change_some(&leaving, instance, operation, group, people + done, n, &end);
+		session_begin_record(&attempt, instance, action, group, reason);
+		attempt.permit = *permit;
+		attempt.nbehind = operation == WAWP_OP_ADD ? npeople - done - n : 0;
+		go_on = session_change_some(&attempt, instance, operation, group, people + done, n, &end);
 		done += n;
 		if (go_on)
 			continue;
-		if (!leaving.has_left)
+		if (!attempt.has_left)
 		{
-			leave_unrecorded(people + done, npeople - done);
+			session_skip_unrecorded(people + done, npeople - done);
 			return;
 		}
-		skip_people(people + done, npeople - done, &end, people[done - 1]->retry_at);
-		budget_give_back(&leaving.permit, leaving.nbehind);
+		session_skip_people(people + done, npeople - done, &end, people[done - 1]->retry_at);
+		budget_give_back(&attempt.permit, attempt.nbehind);
 		return;
 	}
 }
@@ -522,25 +522,25 @@ session_membership(const WawpInstance *instance, WawpOperation operation, const 
 {
 	bool		adds = operation == WAWP_OP_ADD;
 	BudgetGroup budget = {group, 0};
-	List	   *holds = npeople > 0 ? read_policy(instance, &budget, adds ? people : NULL, &npeople) : NIL;
-	const Hold *hold = active_hold(holds, instance, group);
+	List	   *holds = npeople > 0 ? session_read_policy(instance, &budget, adds ? people : NULL, &npeople) : NIL;
+	const Hold *hold = session_active_hold(holds, instance, group);
 	BudgetPermit permit = {.granted = npeople};
 
 	if (hold)
 	{
 		for (int i = 0; i < npeople; i++)
-			throttle(people[i], hold->until, psprintf("not sent: the %s is held (%s)",
-													  *hold->key.group ? "group" : "instance", hold->reason));
+			session_throttle(people[i], hold->until, psprintf("not sent: the %s is held (%s)",
+															  *hold->key.group ? "group" : "instance", hold->reason));
 		return;
 	}
 	if (adds && npeople > 0)
-		npeople = take_pace(instance, hold_find(holds, instance->name, ""), &budget, people, npeople, &permit);
-	change_all(instance, operation, group, reason, &permit, people, npeople);
+		npeople = session_take_pace(instance, hold_find(holds, instance->name, ""), &budget, people, npeople, &permit);
+	session_change_all(instance, operation, group, reason, &permit, people, npeople);
 }
 
 /* Hands over what is known of the next verified people; returns where it stopped. */
 static int
-note_some_verified(RelayRecord *record, CallPerson **people, int npeople, int from)
+session_note_some_verified(RelayRecord *record, CallPerson **people, int npeople, int from)
 {
 	int			i;
 
@@ -555,7 +555,7 @@ note_some_verified(RelayRecord *record, CallPerson **people, int npeople, int fr
 		person->outcome = outcome_info(people[i]->outcome)->name;
 		record->npeople++;
 	}
-	if (record->npeople > 0 && !(relay_wait_for_room(wawp_audit_timeout) && relay_answered(record)))
+	if (record->npeople > 0 && !(mailbox_wait_for_room(wawp_audit_timeout) && mailbox_post_answered(record)))
 		ereport(WARNING,
 				(errmsg("what the member list showed could not be recorded")));
 	return i;
@@ -566,13 +566,13 @@ void
 session_note_verified(const WawpInstance *instance, const char *group, const char *reason,
 					  CallPerson **people, int npeople)
 {
-	Leaving		leaving;
+	SessionAttempt attempt;
 	int			done = 0;
 
-	begin_record(&leaving, instance, "add", group, reason);
-	leaving.record.kind = "verified";
+	session_begin_record(&attempt, instance, "add", group, reason);
+	attempt.record.kind = "verified";
 	while (done < npeople)
-		done = note_some_verified(&leaving.record, people, npeople, done);
+		done = session_note_some_verified(&attempt.record, people, npeople, done);
 }
 
 /*
@@ -580,7 +580,7 @@ session_note_verified(const WawpInstance *instance, const char *group, const cha
  */
 
 static void
-refuse_held(const SessionRequest *request, const Hold *hold)
+session_refuse_held(const SessionRequest *request, const Hold *hold)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -593,47 +593,47 @@ refuse_held(const SessionRequest *request, const Hold *hold)
 
 /* All of them or, as an error, none. */
 static void
-take_all_or_none(Leaving *leaving, const WawpInstance *instance, const SessionRequest *request)
+session_take_all_or_none(SessionAttempt *attempt, const WawpInstance *instance, const SessionRequest *request)
 {
 	BudgetGroup group = {request->group, 0};
-	List	   *holds = read_policy(instance, &group, NULL, NULL);
-	const Hold *hold = active_hold(holds, instance, request->group);
+	List	   *holds = session_read_policy(instance, &group, NULL, NULL);
+	const Hold *hold = session_active_hold(holds, instance, request->group);
 
 	if (hold)
-		refuse_held(request, hold);
+		session_refuse_held(request, hold);
 	if (request->npeople == 0)
 		return;
-	leaving->permit = budget_take_adds(instance, hold_halvings(hold_find(holds, instance->name, "")), &group, false,
+	attempt->permit = budget_take_adds(instance, hold_halvings(hold_find(holds, instance->name, "")), &group, false,
 									   request->npeople);
-	leaving->npaced = request->npeople;
-	if (leaving->permit.granted == request->npeople)
+	attempt->npaced = request->npeople;
+	if (attempt->permit.granted == request->npeople)
 		return;
-	if (leaving->permit.granted > 0)
-		budget_give_back(&leaving->permit, leaving->permit.granted);
+	if (attempt->permit.granted > 0)
+		budget_give_back(&attempt->permit, attempt->permit.granted);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("could not %s: the instance's pace does not allow %d people now",
 					endpoint_get(request->call.endpoint)->what, request->npeople),
-			 errdetail("It allows %d now and one more at %s.", leaving->permit.granted,
-					   clock_text(time_of(leaving->permit.next_at))),
+			 errdetail("It allows %d now and one more at %s.", attempt->permit.granted,
+					   clock_text(session_wall_time(attempt->permit.next_at))),
 			 errhint("Try again then, or begin with fewer people and add the others with wawp_request_add().")));
 }
 
 static const HttpResult *
-send_recorded(Leaving *leaving, const WawpInstance *instance, const SessionRequest *request)
+session_send_recorded(SessionAttempt *attempt, const WawpInstance *instance, const SessionRequest *request)
 {
 	const HttpResult *result;
 	WawpOutcome outcome;
 
-	note_left(leaving);
+	session_note_left(attempt);
 	result = call_send(instance, &request->call);
-	outcome = request->judge(result, &leaving->record.group_jid);
-	leaving->record.outcome = outcome_info(outcome)->name;
-	for (int i = 0; i < leaving->record.npeople; i++)
-		leaving->record.people[i].outcome = leaving->record.outcome;
-	record_answered(leaving, result->status);
-	if (result->fate == HTTP_NOT_SENT && leaving->npaced > 0)
-		budget_give_back(&leaving->permit, leaving->npaced);
+	outcome = request->judge(result, &attempt->record.group_jid);
+	attempt->record.outcome = outcome_info(outcome)->name;
+	for (int i = 0; i < attempt->record.npeople; i++)
+		attempt->record.people[i].outcome = attempt->record.outcome;
+	session_record_answered(attempt, result->status);
+	if (result->fate == HTTP_NOT_SENT && attempt->npaced > 0)
+		budget_give_back(&attempt->permit, attempt->npaced);
 	return result;
 }
 
@@ -646,23 +646,23 @@ const HttpResult *
 session_send(const WawpInstance *instance, const SessionRequest *request)
 {
 	const HttpResult *volatile result = NULL;
-	Leaving		leaving;
+	SessionAttempt attempt;
 
-	begin_record(&leaving, instance, request->action, request->group, NULL);
-	leaving.record.detail = psprintf("{\"call\": \"%s\"}", endpoint_get(request->call.endpoint)->what);
-	leaving.record.npeople = request->npeople;
+	session_begin_record(&attempt, instance, request->action, request->group, NULL);
+	attempt.record.detail = psprintf("{\"call\": \"%s\"}", endpoint_get(request->call.endpoint)->what);
+	attempt.record.npeople = request->npeople;
 	for (int i = 0; i < request->npeople; i++)
-		leaving.record.people[i].jid = request->people[i];
-	check_record(&leaving.record);
+		attempt.record.people[i].jid = request->people[i];
+	session_check_record(&attempt.record);
 	if (request->spends_pace)
-		take_all_or_none(&leaving, instance, request);
-	PG_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(&leaving));
+		session_take_all_or_none(&attempt, instance, request);
+	PG_ENSURE_ERROR_CLEANUP(session_give_up, PointerGetDatum(&attempt));
 	{
-		if (!record_sent(&leaving))
-			refuse_unrecorded(RELAY_LATE);
-		result = send_recorded(&leaving, instance, request);
+		if (!session_record_sent(&attempt))
+			session_refuse_unrecorded(MAILBOX_LATE);
+		result = session_send_recorded(&attempt, instance, request);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(&leaving));
+	PG_END_ENSURE_ERROR_CLEANUP(session_give_up, PointerGetDatum(&attempt));
 	return result;
 }
 

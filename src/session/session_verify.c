@@ -47,7 +47,7 @@ typedef struct Place
 
 /* True if a list came.  One without anybody is none: we ourselves are in it. */
 static bool
-read_list(Place *place)
+session_verify_read_list(Place *place)
 {
 	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS,.group = place->group};
 	int64		asked_at = clock_monotonic_ms();
@@ -63,7 +63,7 @@ read_list(Place *place)
 }
 
 static void
-read_group(Place *place)
+session_verify_read_group(Place *place)
 {
 	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO,.group = place->group};
 	const HttpResult *result;
@@ -79,7 +79,7 @@ read_group(Place *place)
 }
 
 static void
-read_self(Place *place)
+session_verify_read_self(Place *place)
 {
 	CallRequest request = {.endpoint = ENDPOINT_SESSION_INFO};
 	const HttpResult *result = call_send(place->instance, &request);
@@ -93,15 +93,15 @@ read_self(Place *place)
 
 /* Reads what has to be known of a group before somebody is absent from it; once. */
 static void
-read_known(Place *place)
+session_verify_read_known(Place *place)
 {
 	const WireMember *own;
 
 	if (place->has_info)
 		return;
 	place->has_info = true;
-	read_group(place);
-	read_self(place);
+	session_verify_read_group(place);
+	session_verify_read_self(place);
 	own = members_find(&place->list, &place->known.me);
 	if (own == NULL)
 		own = members_find(&place->list, &place->known.me_lid);
@@ -111,7 +111,7 @@ read_known(Place *place)
 
 /* Asks once for the LID of a phone number; stays invalid when nobody knows it. */
 static void
-ask_lid(const WawpInstance *instance, Sought *sought)
+session_verify_ask_lid(const WawpInstance *instance, Sought *sought)
 {
 	CallRequest request = {
 		.endpoint = ENDPOINT_LID_OF_PHONE,
@@ -128,7 +128,7 @@ ask_lid(const WawpInstance *instance, Sought *sought)
 }
 
 static MembersFinding
-judge(const Place *place, const Sought *sought)
+session_verify_judge(const Place *place, const Sought *sought)
 {
 	MembersCase asked = {
 		.person = &sought->person->jid,
@@ -143,20 +143,20 @@ judge(const Place *place, const Sought *sought)
 
 /* Settles a person, as far as a list does. */
 static void
-look_for(Place *place, Sought *sought)
+session_verify_settle(Place *place, Sought *sought)
 {
 	CallPerson *person = sought->person;
-	MembersFinding finding = judge(place, sought);
+	MembersFinding finding = session_verify_judge(place, sought);
 
 	if (finding.verdict == VERDICT_UNKNOWN)
 	{
-		ask_lid(place->instance, sought);
-		finding = judge(place, sought);
+		session_verify_ask_lid(place->instance, sought);
+		finding = session_verify_judge(place, sought);
 	}
 	if (finding.by_absence && place->is_last && person->outcome == WAWP_ACCEPTED)
 	{
-		read_known(place);
-		finding = judge(place, sought);
+		session_verify_read_known(place);
+		finding = session_verify_judge(place, sought);
 	}
 	if (finding.verdict == VERDICT_YES || (finding.detail && (finding.by_absence || person->outcome == WAWP_ACCEPTED)))
 		person->detail = finding.detail;
@@ -171,17 +171,17 @@ look_for(Place *place, Sought *sought)
 
 /* Looks at the list once for all who are not settled yet. */
 static void
-look_once(Place *place, Sought *sought, int n)
+session_verify_read_once(Place *place, Sought *sought, int n)
 {
-	if (!read_list(place))
+	if (!session_verify_read_list(place))
 		return;
 	for (int i = 0; i < n; i++)
 		if (!sought[i].settled)
-			look_for(place, &sought[i]);
+			session_verify_settle(place, &sought[i]);
 }
 
 static bool
-all_settled(const Sought *sought, int n)
+session_verify_all_settled(const Sought *sought, int n)
 {
 	for (int i = 0; i < n; i++)
 		if (!sought[i].settled)
@@ -195,7 +195,7 @@ all_settled(const Sought *sought, int n)
  * True: it settled some.
  */
 bool
-verify_added(const WawpInstance *instance, const char *group, int capacity, CallPerson **people, int npeople)
+session_verify_added(const WawpInstance *instance, const char *group, int capacity, CallPerson **people, int npeople)
 {
 	Sought	   *sought = palloc0(sizeof(Sought) * Max(npeople, 1));
 	Place		place = {.instance = instance,.group = group,.known = {.stated = -1,.capacity = capacity}};
@@ -209,11 +209,11 @@ verify_added(const WawpInstance *instance, const char *group, int capacity, Call
 			sought[n++].person = people[i];
 		}
 
-	for (int i = 0; i < instance->ndelays && !all_settled(sought, n); i++)
+	for (int i = 0; i < instance->ndelays && !session_verify_all_settled(sought, n); i++)
 	{
 		clock_wait_until(answered_at + instance->delay_ms[i]);
 		place.is_last = i == instance->ndelays - 1;
-		look_once(&place, sought, n);
+		session_verify_read_once(&place, sought, n);
 	}
 	for (int i = 0; i < n; i++)
 		if (sought[i].settled)

@@ -73,7 +73,7 @@ wawp_audit_refuse(PG_FUNCTION_ARGS)
 
 /* Year and month (UTC) that lie `ahead` months from now. */
 static void
-month_start(int ahead, int *year, int *month)
+audit_month_start(int ahead, int *year, int *month)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;
@@ -85,7 +85,7 @@ month_start(int ahead, int *year, int *month)
 }
 
 static bool
-partition_exists(const char *name)
+audit_partition_exists(const char *name)
 {
 	static SqlStatement exists = {
 		"SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
@@ -100,7 +100,7 @@ partition_exists(const char *name)
 }
 
 static void
-make_partition(int ahead)
+audit_make_partition(int ahead)
 {
 	int			year,
 				month,
@@ -108,10 +108,10 @@ make_partition(int ahead)
 				next_month;
 	char		name[NAMEDATALEN];
 
-	month_start(ahead, &year, &month);
-	month_start(ahead + 1, &next_year, &next_month);
+	audit_month_start(ahead, &year, &month);
+	audit_month_start(ahead + 1, &next_year, &next_month);
 	snprintf(name, sizeof(name), "audit_log_%04d_%02d", year, month);
-	if (partition_exists(name))
+	if (audit_partition_exists(name))
 		return;
 	sqlrun_utility(psprintf("CREATE TABLE wawp.%s (LIKE wawp.audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
 						 " CONSTRAINT %s_pkey PRIMARY KEY (id))", name, name));
@@ -128,10 +128,10 @@ make_partition(int ahead)
 }
 
 static void
-prepare(void)
+audit_make_partitions(void)
 {
 	for (int ahead = 0; ahead <= MONTHS_AHEAD; ahead++)
-		make_partition(ahead);
+		audit_make_partition(ahead);
 }
 
 /*
@@ -142,7 +142,7 @@ void
 audit_prepare_ahead(void)
 {
 	if (next_number != 0)
-		prepare();
+		audit_make_partitions();
 }
 
 static SqlStatement old_partitions = {
@@ -183,22 +183,22 @@ static SqlStatement last_number = {
 	0, {0}, NULL
 };
 
-static void forget_batch(void);
+static void audit_forget_batch(void);
 
 /* To be called when a transaction that wrote records did not commit. */
 void
 audit_forget_numbers(void)
 {
 	next_number = 0;
-	forget_batch();
+	audit_forget_batch();
 }
 
 static int64
-take_number(void)
+audit_take_number(void)
 {
 	if (next_number == 0)
 	{
-		prepare();
+		audit_make_partitions();
 		sqlrun(&last_number, NULL);
 		next_number = sqlrun_get_int8(0, 1, 0) + 1;
 	}
@@ -246,10 +246,10 @@ static struct
 }			batch;
 
 static void
-bind_record(const AuditRecord *r, SqlArgs *args)
+audit_bind_record(const AuditRecord *r, SqlArgs *args)
 {
 	args->n = 0;
-	sqlrun_int8(args, take_number());
+	sqlrun_int8(args, audit_take_number());
 	sqlrun_time(args, GetCurrentTimestamp());
 	sqlrun_text(args, r->kind);
 	sqlrun_text(args, r->instance);
@@ -278,7 +278,7 @@ bind_record(const AuditRecord *r, SqlArgs *args)
 
 /* A column of all records of the batch, as an array. */
 static void
-bind_column(SqlArgs *args, int column)
+audit_bind_column(SqlArgs *args, int column)
 {
 	Datum		values[RECORDS_AT_ONCE];
 	bool		nulls[RECORDS_AT_ONCE];
@@ -292,13 +292,13 @@ bind_column(SqlArgs *args, int column)
 }
 
 static void
-write_together(void)
+audit_write_batch(void)
 {
 	MemoryContext caller = MemoryContextSwitchTo(batch.memory);
 	SqlArgs		args = {0};
 
 	for (int i = 0; i < COLUMNS; i++)
-		bind_column(&args, i);
+		audit_bind_column(&args, i);
 	MemoryContextSwitchTo(caller);
 	batch.n = 0;
 	sqlrun(&insert_many, &args);
@@ -311,7 +311,7 @@ audit_flush(void)
 	if (batch.n == 0)
 		return;
 	if (batch.n > 1)
-		write_together();
+		audit_write_batch();
 	else
 	{
 		batch.n = 0;
@@ -322,7 +322,7 @@ audit_flush(void)
 
 /* Each record is written at once again. */
 static void
-forget_batch(void)
+audit_forget_batch(void)
 {
 	batch.is_open = false;
 	batch.n = 0;
@@ -354,7 +354,7 @@ audit_write(const AuditRecord *record)
 	if (batch.memory == NULL)
 		batch.memory = AllocSetContextCreate(TopMemoryContext, "wawp audit batch", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(batch.memory);
-	bind_record(record, &args);
+	audit_bind_record(record, &args);
 	MemoryContextSwitchTo(caller);
 	batch.rows[batch.n++] = args;
 	if (!batch.is_open || batch.n == RECORDS_AT_ONCE)
@@ -516,7 +516,7 @@ static SqlStatement sends_of_day = {
 
 /* Hands a portion of such rows on. */
 static void
-replay_rows(uint64 n, void *replay)
+audit_replay_rows(uint64 n, void *replay)
 {
 	AuditSent  *sent = palloc(sizeof(AuditSent) * n);
 
@@ -551,7 +551,7 @@ audit_replay(AuditReplay replay)
 		latest = Max(now, sqlrun_get_int8(0, 1, 0));
 	sqlrun_time(&recent, latest - REPLAYED_US);
 	sqlrun_time(&recent, latest);
-	sqlrun_portions(&recent_sends, &recent, SENDS_AT_ONCE, replay_rows, &replay);
+	sqlrun_portions(&recent_sends, &recent, SENDS_AT_ONCE, audit_replay_rows, &replay);
 	sqlrun_time(&today, now - now % USECS_PER_DAY - 1);
-	sqlrun_portions(&sends_of_day, &today, SENDS_AT_ONCE, replay_rows, &replay);
+	sqlrun_portions(&sends_of_day, &today, SENDS_AT_ONCE, audit_replay_rows, &replay);
 }

@@ -15,23 +15,23 @@
 #include "protocol/mailbox_record.h"
 
 /* What became of a "sent" record. */
-typedef enum RelayFate
+typedef enum MailboxFate
 {
-	RELAY_COMMITTED,
-	RELAY_NO_WORKER,			/* none runs in this database */
-	RELAY_LATE,					/* there is one, but it did not commit in time */
-	RELAY_TOO_LONG				/* it does not fit into the box */
-} RelayFate;
+	MAILBOX_COMMITTED,
+	MAILBOX_NO_WORKER,			/* none runs in this database */
+	MAILBOX_LATE,				/* there is one, but it did not commit in time */
+	MAILBOX_TOO_LONG				/* it does not fit into the box */
+} MailboxFate;
 
 /* In the session. */
 extern Size relay_shmem_size(void);
 extern void relay_shmem_startup(void);
 
-extern bool relay_fits(const RelayRecord *record);
-extern RelayFate relay_sent(const RelayRecord *record, int timeout_ms);
-extern void relay_withdraw(void);
-extern bool relay_answered(const RelayRecord *record);
-extern bool relay_wait_for_room(int timeout_ms);
+extern bool mailbox_fits(const RelayRecord *record);
+extern MailboxFate mailbox_post_sent(const RelayRecord *record, int timeout_ms);
+extern void mailbox_withdraw(void);
+extern bool mailbox_post_answered(const RelayRecord *record);
+extern bool mailbox_wait_for_room(int timeout_ms);
 
 /* In the worker. */
 extern void relay_recover(void);

@@ -52,35 +52,35 @@ static struct
 }			met;
 
 static void
-on_xact_end(XactEvent event, void *arg pg_attribute_unused())
+contact_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 {
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		met.epoch++;
 }
 
 static void
-on_subxact_end(SubXactEvent event, SubTransactionId mine pg_attribute_unused(),
-			   SubTransactionId parent pg_attribute_unused(), void *arg pg_attribute_unused())
+contact_on_subxact_end(SubXactEvent event, SubTransactionId mine pg_attribute_unused(),
+					   SubTransactionId parent pg_attribute_unused(), void *arg pg_attribute_unused())
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		met.epoch++;
 }
 
 static int
-place_of(const char *jid)
+contact_slot(const char *jid)
 {
 	return hash_bytes((const unsigned char *) jid, (int) strlen(jid)) % lengthof(met.people);
 }
 
 static int64
-remember(const char *jid, int64 id)
+contact_remember(const char *jid, int64 id)
 {
-	int			place = place_of(jid);
+	int			place = contact_slot(jid);
 
 	if (met.epoch == 0)
 	{
-		RegisterXactCallback(on_xact_end, NULL);
-		RegisterSubXactCallback(on_subxact_end, NULL);
+		RegisterXactCallback(contact_on_xact_end, NULL);
+		RegisterSubXactCallback(contact_on_subxact_end, NULL);
 		met.epoch = 1;
 	}
 	if (strlcpy(met.people[place].jid, jid, NAMEDATALEN) >= NAMEDATALEN)
@@ -91,7 +91,7 @@ remember(const char *jid, int64 id)
 }
 
 static ProbeResult
-find(const char *jid, int64 *id)
+contact_find(const char *jid, int64 *id)
 {
 	Probe		person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
 
@@ -102,17 +102,17 @@ find(const char *jid, int64 *id)
 int64
 contact_id(const char *jid)
 {
-	int			place = place_of(jid);
+	int			place = contact_slot(jid);
 	SqlArgs		args = {0};
 	int64		id;
 
 	if (met.epoch != 0 && met.people[place].epoch == met.epoch && strcmp(met.people[place].jid, jid) == 0)
 		return met.people[place].id;
-	if (find(jid, &id) == PROBE_FOUND)
-		return remember(jid, id);
+	if (contact_find(jid, &id) == PROBE_FOUND)
+		return contact_remember(jid, id);
 	sqlrun_text(&args, jid);
 	sqlrun(&create, &args);
-	return remember(jid, sqlrun_get_int8(0, 1, 0));
+	return contact_remember(jid, sqlrun_get_int8(0, 1, 0));
 }
 
 static SqlStatement get = {
@@ -129,9 +129,9 @@ contact_get(const char *jid)
 	int64		id;
 
 	sqlrun_text(&args, jid);
-	if (find(jid, &id) == PROBE_NONE || sqlrun(&get, &args) == 0)
+	if (contact_find(jid, &id) == PROBE_NONE || sqlrun(&get, &args) == 0)
 		sqlrun(&create, &args);
-	contact.id = remember(jid, sqlrun_get_int8(0, 1, 0));
+	contact.id = contact_remember(jid, sqlrun_get_int8(0, 1, 0));
 	contact.lid = sqlrun_get(0, 2);
 	contact.is_registered = sqlrun_get(0, 3) && sqlrun_get(0, 3)[0] == 't';
 	contact.last_inbound_at = sqlrun_get_int8(0, 4, 0);

@@ -78,7 +78,7 @@ intent_operation(IntentAction action)
 }
 
 static IntentAction
-action_of(const char *name)
+intent_action_named(const char *name)
 {
 	for (size_t i = 0; i < lengthof(action_names); i++)
 		if (strcmp(action_names[i], name) == 0)
@@ -184,7 +184,7 @@ static SqlStatement note = {
 };
 
 static void
-put_asker(SqlArgs *args, const IntentAsker *asker)
+intent_bind_requester(SqlArgs *args, const IntentAsker *asker)
 {
 	sqlrun_text(args, asker->role);
 	sqlrun_datum(args, asker->from);
@@ -201,7 +201,7 @@ intent_note(const char *kind, const char *instance, const char *group, const cha
 	sqlrun_text(&args, instance);
 	sqlrun_text(&args, group);
 	sqlrun_text(&args, reason);
-	put_asker(&args, asker);
+	intent_bind_requester(&args, asker);
 	sqlrun(&note, &args);
 }
 
@@ -227,7 +227,7 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 	if (cancelled > 0)
 	{
 		sqlrun_int8(&noted, sqlrun_get_int8(0, 1, 0));
-		put_asker(&noted, asker);
+		intent_bind_requester(&noted, asker);
 		sqlrun(&note_cancelled, &noted);
 	}
 	return sqlrun(&supersede, &args) + cancelled > 0;
@@ -266,7 +266,7 @@ intent_cancel(int64 id, const IntentAsker *asker)
 	SqlArgs		args = {0};
 
 	sqlrun_int8(&args, id);
-	put_asker(&args, asker);
+	intent_bind_requester(&args, asker);
 	sqlrun_datum(&args, ObjectIdGetDatum(asker->roleid));
 	return sqlrun(&cancel_one, &args) > 0;
 }
@@ -278,7 +278,7 @@ intent_cancel_batch(const char *batch, const IntentAsker *asker)
 	SqlArgs		args = {0};
 
 	sqlrun_text(&args, batch);
-	put_asker(&args, asker);
+	intent_bind_requester(&args, asker);
 	sqlrun_datum(&args, ObjectIdGetDatum(asker->roleid));
 	return (int64) sqlrun(&cancel_batch, &args);
 }
@@ -290,7 +290,7 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	SqlArgs		args = {0};
 
 	sqlrun_int8(&args, id);
-	put_asker(&args, asker);
+	intent_bind_requester(&args, asker);
 	sqlrun_datum(&args, ObjectIdGetDatum(asker->roleid));
 	return sqlrun(&requeue, &args) > 0;
 }
@@ -411,7 +411,7 @@ static SqlStatement peek = {
 };
 
 static bool
-is_true(uint64 row, int column)
+intent_column_is_true(uint64 row, int column)
 {
 	const char *value = sqlrun_get(row, column);
 
@@ -419,7 +419,7 @@ is_true(uint64 row, int column)
 }
 
 static IntentState
-state_of(const char *name)
+intent_state_named(const char *name)
 {
 	for (size_t i = 0; i < lengthof(state_names); i++)
 		if (strcmp(state_names[i], name) == 0)
@@ -429,7 +429,7 @@ state_of(const char *name)
 
 /* A row of READ_COLUMNS; its strings live in SPI's memory. */
 static void
-read_intent(uint64 row, const LaneKey *lane, Intent *intent)
+intent_of_row(uint64 row, const LaneKey *lane, Intent *intent)
 {
 	const char *jid = sqlrun_get(row, 2);
 	const char *outcome = sqlrun_get(row, 14);
@@ -438,7 +438,7 @@ read_intent(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->id = sqlrun_get_int8(row, 1, 0);
 	intent->lane = *lane;
 	intent->jid = jid_parse(jid, strlen(jid));
-	intent->action = action_of(sqlrun_get(row, 3));
+	intent->action = intent_action_named(sqlrun_get(row, 3));
 	intent->instance_id = sqlrun_get(row, 4);
 	intent->requested_by = sqlrun_get(row, 5);
 	intent->login_role = sqlrun_get(row, 6);
@@ -452,10 +452,10 @@ read_intent(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->has_outcome = outcome && outcome_named(outcome, &intent->outcome);
 	intent->code = sqlrun_get(row, 15) ? atoi(sqlrun_get(row, 15)) : 0;
 	intent->detail = sqlrun_get(row, 16);
-	intent->state = state_of(sqlrun_get(row, 17));
-	intent->verify = is_true(row, 18);
-	intent->invite = is_true(row, 19);
-	intent->superseded = is_true(row, 20);
+	intent->state = intent_state_named(sqlrun_get(row, 17));
+	intent->verify = intent_column_is_true(row, 18);
+	intent->invite = intent_column_is_true(row, 19);
+	intent->superseded = intent_column_is_true(row, 20);
 	intent->until = sqlrun_get_int8(row, 21, 0);
 	intent->expires_at = sqlrun_get_int8(row, 22, 0);
 	intent->since = sqlrun_get_int8(row, 23, 0);
@@ -465,7 +465,7 @@ read_intent(uint64 row, const LaneKey *lane, Intent *intent)
 }
 
 static void
-lane_args(SqlArgs *args, const LaneKey *lane, int limit)
+intent_bind_lane(SqlArgs *args, const LaneKey *lane, int limit)
 {
 	sqlrun_text(args, NameStr(lane->instance));
 	sqlrun_text(args, lane->group);
@@ -475,12 +475,12 @@ lane_args(SqlArgs *args, const LaneKey *lane, int limit)
 }
 
 static int
-run_claim(SqlStatement *statement, const SqlArgs *args, const LaneKey *lane, Intent *claimed)
+intent_run_claim(SqlStatement *statement, const SqlArgs *args, const LaneKey *lane, Intent *claimed)
 {
 	uint64		n = sqlrun(statement, args);
 
 	for (uint64 i = 0; i < n; i++)
-		read_intent(i, lane, &claimed[i]);
+		intent_of_row(i, lane, &claimed[i]);
 	return (int) n;
 }
 
@@ -493,8 +493,8 @@ intent_claim(const LaneKey *lane, int limit, Intent *claimed)
 {
 	SqlArgs		args = {0};
 
-	lane_args(&args, lane, limit);
-	return run_claim(&claim, &args, lane, claimed);
+	intent_bind_lane(&args, lane, limit);
+	return intent_run_claim(&claim, &args, lane, claimed);
 }
 
 /* Reads the one that would be claimed first, without claiming it; false: there is none.  Likewise. */
@@ -503,12 +503,12 @@ intent_peek(const LaneKey *lane, Intent *head)
 {
 	SqlArgs		args = {0};
 
-	lane_args(&args, lane, 1);
-	return run_claim(&peek, &args, lane, head) > 0;
+	intent_bind_lane(&args, lane, 1);
+	return intent_run_claim(&peek, &args, lane, head) > 0;
 }
 
 static void
-claims_args(SqlArgs *args, IntentClaim *const *claims, int n)
+intent_bind_claims(SqlArgs *args, IntentClaim *const *claims, int n)
 {
 	Datum		values[4][INTENT_CLAIMS_AT_ONCE];
 
@@ -528,7 +528,7 @@ claims_args(SqlArgs *args, IntentClaim *const *claims, int n)
 }
 
 static IntentClaim *
-claim_of(IntentClaim *const *claims, int n, const char *instance, const char *group)
+intent_find_claim(IntentClaim *const *claims, int n, const char *instance, const char *group)
 {
 	for (int i = 0; i < n; i++)
 		if (strcmp(claims[i]->lane->group, group) == 0 && strcmp(NameStr(claims[i]->lane->instance), instance) == 0)
@@ -548,14 +548,14 @@ intent_claim_each(IntentClaim *const *claims, int n, bool behind)
 
 	if (n == 0)
 		return;
-	claims_args(&args, claims, n);
+	intent_bind_claims(&args, claims, n);
 	found = sqlrun(behind ? &claim_next : &claim_heads, &args);
 	for (uint64 i = 0; i < found; i++)
 	{
-		IntentClaim *claimed = claim_of(claims, n, sqlrun_get(i, READ_COLUMNS_NUMBER + 1),
-										sqlrun_get(i, READ_COLUMNS_NUMBER + 2));
+		IntentClaim *claimed = intent_find_claim(claims, n, sqlrun_get(i, READ_COLUMNS_NUMBER + 1),
+												 sqlrun_get(i, READ_COLUMNS_NUMBER + 2));
 
-		read_intent(i, claimed->lane, &claimed->intent);
+		intent_of_row(i, claimed->lane, &claimed->intent);
 		claimed->is_claimed = true;
 	}
 }
@@ -566,8 +566,8 @@ intent_claim_other(const LaneKey *lane, Intent *claimed)
 {
 	SqlArgs		args = {0};
 
-	lane_args(&args, lane, 1);
-	return run_claim(&claim_other, &args, lane, claimed);
+	intent_bind_lane(&args, lane, 1);
+	return intent_run_claim(&claim_other, &args, lane, claimed);
 }
 
 /*
@@ -610,7 +610,7 @@ static SqlStatement is_still = {
 };
 
 static bool
-is_settled(IntentState state)
+intent_state_is_final(IntentState state)
 {
 	return state == STATE_DONE || state == STATE_FAILED || state == STATE_CANCELLED;
 }
@@ -635,9 +635,9 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 	sqlrun_text(&args, text_limit_cut(TEXT_DETAIL, change->detail));
 	sqlrun_time(&args, change->next_attempt_at);
 	sqlrun_int4(&args, change->give_attempt_back ? 1 : 0, true);
-	if (sqlrun(is_settled(change->state) ? &settle_for_good : &settle, &args) > 0)
+	if (sqlrun(intent_state_is_final(change->state) ? &settle_for_good : &settle, &args) > 0)
 	{
-		change->state = state_of(sqlrun_get(0, 1));
+		change->state = intent_state_named(sqlrun_get(0, 1));
 		return true;
 	}
 	sqlrun_int8(&again, id);
@@ -682,7 +682,7 @@ intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
 	n = sqlrun(&waiting, &args);
 	*out = palloc(sizeof(Intent) * Max(n, 1));
 	for (uint64 i = 0; i < n; i++)
-		read_intent(i, lane, &(*out)[i]);
+		intent_of_row(i, lane, &(*out)[i]);
 	*some_locked = false;
 	if (n == (uint64) limit)
 		return limit;
@@ -822,7 +822,7 @@ intent_end_superseded(int limit)
 		memset(&lane, 0, sizeof(lane));
 		namestrcpy(&lane.instance, sqlrun_get(i, READ_COLUMNS_NUMBER + 1));
 		strlcpy(lane.group, sqlrun_get(i, READ_COLUMNS_NUMBER + 2), sizeof(lane.group));
-		read_intent(i, &lane, intent);
+		intent_of_row(i, &lane, intent);
 		ended = lappend(ended, intent);
 	}
 	return ended;
@@ -860,7 +860,7 @@ static SqlStatement dependents = {
 };
 
 static List *
-read_lanes(uint64 n)
+intent_lanes_of_rows(uint64 n)
 {
 	List	   *list = NIL;
 
@@ -882,7 +882,7 @@ intent_dependent_lanes(int64 id)
 	SqlArgs		args = {0};
 
 	sqlrun_int8(&args, id);
-	return read_lanes(sqlrun(&dependents, &args));
+	return intent_lanes_of_rows(sqlrun(&dependents, &args));
 }
 
 static SqlStatement has_dependents = {
@@ -974,7 +974,7 @@ static SqlStatement next_due = {
 };
 
 static TimestampTz
-due_of(SqlStatement *statement, const LaneKey *lane)
+intent_first_due(SqlStatement *statement, const LaneKey *lane)
 {
 	SqlArgs		args = {0};
 	int64		due;
@@ -994,7 +994,7 @@ due_of(SqlStatement *statement, const LaneKey *lane)
 TimestampTz
 intent_next_due(const LaneKey *lane)
 {
-	return due_of(&next_due, lane);
+	return intent_first_due(&next_due, lane);
 }
 
 static SqlStatement next_other = {
@@ -1010,7 +1010,7 @@ static SqlStatement next_other = {
 TimestampTz
 intent_next_other(const LaneKey *lane)
 {
-	return due_of(&next_other, lane);
+	return intent_first_due(&next_other, lane);
 }
 
 /* A loose scan: one index probe per lane, however deep they are. */
@@ -1028,7 +1028,7 @@ static SqlStatement lanes = {
 };
 
 static void
-lanes_args(SqlArgs *args, const LaneKey *after, int limit)
+intent_bind_page(SqlArgs *args, const LaneKey *after, int limit)
 {
 	sqlrun_text(args, NameStr(after->instance));
 	sqlrun_text(args, after->group);
@@ -1043,7 +1043,7 @@ intent_lanes(const LaneKey *after, int limit)
 	List	   *list = NIL;
 	uint64		n;
 
-	lanes_args(&args, after, limit);
+	intent_bind_page(&args, after, limit);
 	n = sqlrun(&lanes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{

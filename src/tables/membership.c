@@ -27,7 +27,7 @@
 #include "compat.h"
 
 static SqlArgs
-key_args(const LaneKey *lane, int64 contact)
+membership_key_args(const LaneKey *lane, int64 contact)
 {
 	SqlArgs		args = {0};
 
@@ -52,7 +52,7 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 		"membership", "membership_pkey", 3,
 		{NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group), Int64GetDatum(contact)}
 	};
-	SqlArgs		args = key_args(lane, contact);
+	SqlArgs		args = membership_key_args(lane, contact);
 
 	memset(out, 0, sizeof(*out));
 	if (probe_first(&row) == PROBE_NONE || sqlrun(&get, &args) == 0)
@@ -90,7 +90,7 @@ void
 membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
 					  Oid requester, const char *requested_by, const char *reason)
 {
-	SqlArgs		args = key_args(lane, contact);
+	SqlArgs		args = membership_key_args(lane, contact);
 
 	sqlrun_bool(&args, by_us);
 	sqlrun_time(&args, until);
@@ -111,7 +111,7 @@ static SqlStatement note_removed = {
 void
 membership_note_removed(const LaneKey *lane, int64 contact)
 {
-	SqlArgs		args = key_args(lane, contact);
+	SqlArgs		args = membership_key_args(lane, contact);
 
 	sqlrun(&note_removed, &args);
 }
@@ -125,7 +125,7 @@ static SqlStatement note_gone = {
 void
 membership_note_gone(const LaneKey *lane, int64 contact)
 {
-	SqlArgs		args = key_args(lane, contact);
+	SqlArgs		args = membership_key_args(lane, contact);
 
 	sqlrun(&note_gone, &args);
 }
@@ -140,7 +140,7 @@ static SqlStatement note_invited = {
 void
 membership_note_invited(const LaneKey *lane, int64 contact)
 {
-	SqlArgs		args = key_args(lane, contact);
+	SqlArgs		args = membership_key_args(lane, contact);
 
 	sqlrun(&note_invited, &args);
 }
@@ -154,7 +154,7 @@ static SqlStatement note_not_invited = {
 void
 membership_note_not_invited(const LaneKey *lane, int64 contact)
 {
-	SqlArgs		args = key_args(lane, contact);
+	SqlArgs		args = membership_key_args(lane, contact);
 
 	sqlrun(&note_not_invited, &args);
 }
@@ -190,7 +190,7 @@ static SqlStatement take_ended = {
 };
 
 static void
-read_lane(uint64 row, LaneKey *lane)
+membership_lane_of_row(uint64 row, LaneKey *lane)
 {
 	namestrcpy(&lane->instance, sqlrun_get(row, 1));
 	strlcpy(lane->group, sqlrun_get(row, 2), sizeof(lane->group));
@@ -210,7 +210,7 @@ membership_take_ended(int limit)
 	{
 		MembershipEnd *end = palloc0(sizeof(MembershipEnd));
 
-		read_lane(i, &end->lane);
+		membership_lane_of_row(i, &end->lane);
 		end->jid = sqlrun_get(i, 3);
 		end->requested_by = sqlrun_get(i, 4);
 		end->reason = sqlrun_get(i, 5);
@@ -299,7 +299,7 @@ membership_due_welcomes(int limit)
 	{
 		LaneKey    *lane = palloc0(sizeof(LaneKey));
 
-		read_lane(i, lane);
+		membership_lane_of_row(i, lane);
 		lanes = lappend(lanes, lane);
 	}
 	return lanes;

@@ -58,7 +58,7 @@ status_attach(WorkerSlot *slot)
 
 /* Copies a message for anybody's eyes into a buffer of TROUBLE_BYTES. */
 static void
-copy_message(char *to, const char *message)
+status_copy_message(char *to, const char *message)
 {
 	int			length = pg_mbcliplen(message, strlen(message), TROUBLE_BYTES - 1);
 	int			digits = 0;
@@ -81,7 +81,7 @@ copy_message(char *to, const char *message)
 
 /* True if an error that was noted is still to be shown. */
 static bool
-trouble_is_current(WorkerPart part, const WorkerTrouble *trouble)
+status_trouble_is_current(WorkerPart part, const WorkerTrouble *trouble)
 {
 	int64		age = clock_monotonic_ms() - trouble->failed_ms;
 
@@ -106,7 +106,7 @@ status_note_error(WorkerPart part, bool is_first, int sqlstate, const char *mess
 		return;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	trouble = &my_slot->troubles[part];
-	if (!trouble_is_current(part, trouble))
+	if (!status_trouble_is_current(part, trouble))
 	{
 		trouble->errors = 0;
 		trouble->since = GetCurrentTimestamp();
@@ -115,7 +115,7 @@ status_note_error(WorkerPart part, bool is_first, int sqlstate, const char *mess
 		trouble->errors++;
 	trouble->sqlstate = sqlstate;
 	trouble->failed_ms = Max(clock_monotonic_ms(), trouble->succeeded_ms);
-	copy_message(trouble->message, message ? message : "");
+	status_copy_message(trouble->message, message ? message : "");
 	LWLockRelease(wawp_shared->lock);
 }
 
@@ -160,7 +160,7 @@ status_state_name(WorkerState state)
 }
 
 static void
-set_none(WorkerStatus *status, int sqlstate, const char *why)
+status_set_none(WorkerStatus *status, int sqlstate, const char *why)
 {
 	status->state = WORKER_NONE;
 	status->sqlstate = sqlstate;
@@ -169,29 +169,29 @@ set_none(WorkerStatus *status, int sqlstate, const char *why)
 
 /* Says why no worker serves; has_launcher: one would be started. */
 static void
-explain_none(WorkerStatus *status, const WorkerSlot *slot, bool has_launcher)
+status_explain_none(WorkerStatus *status, const WorkerSlot *slot, bool has_launcher)
 {
 	if (slot->pid != 0)
-		set_none(status, 0, "the worker of this database is starting");
+		status_set_none(status, 0, "the worker of this database is starting");
 	else if (!has_launcher)
-		set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-				 "no worker runs in this database, nothing is sent: the wawp launcher does not run"
-				 " (max_worker_processes may be too small), which the server's log explains");
+		status_set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						"no worker runs in this database, nothing is sent: the wawp launcher does not run"
+						" (max_worker_processes may be too small), which the server's log explains");
 	else if (slot->has_no_process)
-		set_none(status, ERRCODE_INSUFFICIENT_RESOURCES,
-				 "no worker runs in this database, nothing is sent: the server had no free worker process (max_worker_processes);"
-				 " it is tried again once a minute");
+		status_set_none(status, ERRCODE_INSUFFICIENT_RESOURCES,
+						"no worker runs in this database, nothing is sent: the server had no free worker process (max_worker_processes);"
+						" it is tried again once a minute");
 	else if (slot->bars > 0)
-		set_none(status, ERRCODE_OBJECT_IN_USE,
-				 "no worker runs in this database, nothing is sent: a statement that needs the database or the extension to itself keeps it out");
+		status_set_none(status, ERRCODE_OBJECT_IN_USE,
+						"no worker runs in this database, nothing is sent: a statement that needs the database or the extension to itself keeps it out");
 	else
-		set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-				 "no worker runs in this database, nothing is sent; the server's log says why");
+		status_set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						"no worker runs in this database, nothing is sent; the server's log says why");
 }
 
 /* Takes the first part that fails out of the slot; false: none does. */
 static bool
-read_trouble(WorkerStatus *status, const WorkerSlot *slot)
+status_read_trouble(WorkerStatus *status, const WorkerSlot *slot)
 {
 	static const char *const what[] = {
 		[PART_CYCLE] = "serving the queue fails",
@@ -203,7 +203,7 @@ read_trouble(WorkerStatus *status, const WorkerSlot *slot)
 	{
 		const WorkerTrouble *trouble = &slot->troubles[part];
 
-		if (!trouble_is_current(part, trouble))
+		if (!status_trouble_is_current(part, trouble))
 			continue;
 		status->state = WORKER_FAILING;
 		status->part = part;
@@ -230,7 +230,7 @@ static SqlStatement count_copies = {
  * *holds_all: its worker has not even written their holds.
  */
 static bool
-is_held_as_copy(bool *holds_all)
+status_is_held_as_copy(bool *holds_all)
 {
 	SqlOwner	before = sqlrun_begin_as_owner();
 	SqlArgs		args = {0};
@@ -249,16 +249,16 @@ is_held_as_copy(bool *holds_all)
 
 /* Concludes from a slot in which a worker runs. */
 static void
-read_serving(WorkerStatus *status, const WorkerSlot *slot)
+status_read_serving(WorkerStatus *status, const WorkerSlot *slot)
 {
-	if (read_trouble(status, slot))
+	if (status_read_trouble(status, slot))
 		return;
 	if (slot->is_off)
 	{
 		status->state = WORKER_OFF;
 		status->why = "the worker is switched off (wawp.worker), nothing is sent until it is on again";
 	}
-	else if (is_held_as_copy(&status->holds_all))
+	else if (status_is_held_as_copy(&status->holds_all))
 	{
 		status->state = WORKER_COPY;
 		status->why = "this database is a copy (restored copy): its instances are held until wawp_resume()";
@@ -278,14 +278,14 @@ status_read(WorkerStatus *status)
 	memset(status, 0, sizeof(*status));
 	if (RecoveryInProgress())
 	{
-		set_none(status, ERRCODE_READ_ONLY_SQL_TRANSACTION,
-				 "this server is in recovery (a standby), it sends nothing before it is promoted");
+		status_set_none(status, ERRCODE_READ_ONLY_SQL_TRANSACTION,
+						"this server is in recovery (a standby), it sends nothing before it is promoted");
 		return;
 	}
 	if (wawp_shared == NULL)
 	{
-		set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-				 "no worker can run, nothing is sent: wawp is not in shared_preload_libraries");
+		status_set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						"no worker can run, nothing is sent: wawp is not in shared_preload_libraries");
 		return;
 	}
 	has_launcher = shmem_read_slot(MyDatabaseId, &slot);
@@ -294,7 +294,7 @@ status_read(WorkerStatus *status)
 	status->last_cycle_at = slot.last_cycle_at;
 	status->in_flight = slot.in_flight;
 	if (slot.pid != 0 && slot.serving)
-		read_serving(status, &slot);
+		status_read_serving(status, &slot);
 	else
-		explain_none(status, &slot, has_launcher);
+		status_explain_none(status, &slot, has_launcher);
 }
