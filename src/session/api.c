@@ -39,7 +39,7 @@
 /* True if this process inherited the library from the postmaster. */
 static bool is_preloaded = false;
 
-/* Notes how the library was loaded; called once, when it is. */
+/* Note how the library was loaded; called once, when it is. */
 void
 api_init(bool preloaded)
 {
@@ -50,7 +50,7 @@ api_init(bool preloaded)
  * ---- begin, end, rows
  */
 
-/* Raises an error unless the API can be called here and now. */
+/* Raise an error unless the API can be called here and now. */
 static void
 api_check_situation(const char *function)
 {
@@ -71,7 +71,7 @@ api_check_situation(const char *function)
 }
 
 /*
- * Begins a call: checks the situation and switches to a memory context of its
+ * Begin a call: check the situation and switch to a memory context of its
  * own.  returns_set: rows are put into a tuplestore, in the caller's memory.
  */
 ApiCall
@@ -87,7 +87,7 @@ api_begin(FunctionCallInfo fcinfo, bool returns_set)
 	return api;
 }
 
-/* Begins a call that changes or sends something, which a read-only transaction must not. */
+/* Begin a call that changes or sends something, which a read-only transaction must not. */
 ApiCall
 api_begin_acting(FunctionCallInfo fcinfo, bool returns_set)
 {
@@ -97,7 +97,7 @@ api_begin_acting(FunctionCallInfo fcinfo, bool returns_set)
 	return api;
 }
 
-/* Ends a call and frees its memory. */
+/* End a call and free its memory. */
 void
 api_end(ApiCall *api)
 {
@@ -105,7 +105,7 @@ api_end(ApiCall *api)
 	MemoryContextDelete(api->work);
 }
 
-/* Ends a call and returns a text of the API, in the caller's memory; NULL for NULL. */
+/* End a call and return a text of the API, in the caller's memory; NULL for NULL. */
 Datum
 api_return_text(ApiCall *api, const char *utf8)
 {
@@ -127,7 +127,7 @@ api_return_text(ApiCall *api, const char *utf8)
 	return PointerGetDatum(result);
 }
 
-/* Adds a row to the function's result. */
+/* Add a row to the function's result. */
 void
 api_put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 {
@@ -136,7 +136,7 @@ api_put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
-/* Makes a text of UTF-8; *isnull: there is none. */
+/* Make a text of UTF-8; *isnull: there is none. */
 Datum
 api_text_datum(const char *utf8, bool *isnull)
 {
@@ -144,14 +144,14 @@ api_text_datum(const char *utf8, bool *isnull)
 	return utf8 ? CStringGetTextDatum(text_to_server(utf8)) : (Datum) 0;
 }
 
-/* Makes a text of a JID; *isnull: it is invalid. */
+/* Make a text of a JID; *isnull: it is invalid. */
 Datum
 api_jid_datum(const Jid *jid, bool *isnull)
 {
 	return api_text_datum(jid->kind == JID_INVALID ? NULL : jid->text, isnull);
 }
 
-/* Makes an integer; *isnull: it is not known. */
+/* Make an integer; *isnull: it is not known. */
 Datum
 api_int_datum(int value, bool is_known, bool *isnull)
 {
@@ -159,7 +159,7 @@ api_int_datum(int value, bool is_known, bool *isnull)
 	return Int32GetDatum(value);
 }
 
-/* Makes a wawp.outcome, in the type of the result's column. */
+/* Make a wawp.outcome, in the type of the result's column. */
 Datum
 api_outcome_datum(FunctionCallInfo fcinfo, int column, WawpOutcome outcome)
 {
@@ -174,21 +174,21 @@ api_outcome_datum(FunctionCallInfo fcinfo, int column, WawpOutcome outcome)
  * ---- arguments
  */
 
-/* Returns a text argument as UTF-8; NULL for NULL. */
+/* Return a text argument as UTF-8; NULL for NULL. */
 const char *
 api_arg_text(FunctionCallInfo fcinfo, int n)
 {
 	return PG_ARGISNULL(n) ? NULL : text_from_server(text_to_cstring(PG_GETARG_TEXT_PP(n)));
 }
 
-/* Returns a text argument within its limit as UTF-8; NULL for NULL. */
+/* Return a text argument within its limit as UTF-8; NULL for NULL. */
 const char *
 api_arg_limited(FunctionCallInfo fcinfo, int n, TextLimit limit)
 {
 	return text_from_server(text_limit_arg(fcinfo, n, limit));
 }
 
-/* Returns a text argument that must not be NULL, within the limit of its name if there is one. */
+/* Return a text argument that must not be NULL, within the limit of its name if there is one. */
 const char *
 api_arg_required(FunctionCallInfo fcinfo, int n, const char *name)
 {
@@ -207,14 +207,14 @@ api_arg_required(FunctionCallInfo fcinfo, int n, const char *name)
 	return value;
 }
 
-/* Reads a JID or a telephone number. */
+/* Read a JID or a telephone number. */
 Jid
 api_parse_jid(const char *utf8)
 {
 	return jid_parse(utf8, strlen(utf8));
 }
 
-/* Returns an argument that must be a group's JID, in its normal form. */
+/* Return an argument that must be a group's JID, in its normal form. */
 const char *
 api_arg_group(FunctionCallInfo fcinfo, int n)
 {
@@ -229,14 +229,14 @@ api_arg_group(FunctionCallInfo fcinfo, int n)
 	return pstrdup(jid.text);
 }
 
-/* Returns the instance that an argument names, NULL: the default one, with the token of the calling role. */
+/* Return the instance that an argument names, NULL: the default one, with the token of the calling role. */
 WawpInstance *
 api_arg_instance(FunctionCallInfo fcinfo, int n)
 {
 	return instance_resolve(PG_ARGISNULL(n) ? NULL : NameStr(*PG_GETARG_NAME(n)), GetUserId());
 }
 
-/* Returns the elements of a text array as UTF-8, NULL for NULL, and writes their number to *count. */
+/* Return the elements of a text array as UTF-8, NULL for NULL, and write their number to *count. */
 const char **
 api_arg_texts(FunctionCallInfo fcinfo, int n, const char *name, int *count)
 {
@@ -258,7 +258,7 @@ api_arg_texts(FunctionCallInfo fcinfo, int n, const char *name, int *count)
 	return texts;
 }
 
-/* Makes a hash table by JID, in the current context; entries begin with char[JID_SIZE]. */
+/* Make a hash table by JID, in the current context; entries begin with char[JID_SIZE]. */
 HTAB *
 api_make_jid_table(int size, Size entry_size)
 {

@@ -48,7 +48,7 @@ groups_role_name(WireRole role)
 	return names[role];
 }
 
-/* Puts a row for a member of whom the list says nothing that is understood. */
+/* Put a row for a member of whom the list says nothing that is understood. */
 static void
 groups_put_unread_member(FunctionCallInfo fcinfo)
 {
@@ -92,7 +92,7 @@ wawp_participants(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Asks the API who we are; false, and *session is not to be used, unless it says so. */
+/* Ask the API who we are; false, and *session is not to be used, unless it says so. */
 static bool
 groups_read_session(const WawpInstance *instance, WireSession *session)
 {
@@ -103,7 +103,7 @@ groups_read_session(const WawpInstance *instance, WireSession *session)
 }
 
 /*
- * Tells whether we are an admin.  *isnull: our own entry is not in the list
+ * Return whether we are an admin.  *isnull: our own entry is not in the list
  * under any id that we know of ourselves, so that only a call can tell.
  */
 static Datum
@@ -124,7 +124,7 @@ groups_own_admin_datum(const WawpInstance *instance, const WireMembers *list, bo
 	return (Datum) 0;
 }
 
-/* Makes jsonb of the body, with the token masked; *isnull: the body cannot be stored as such. */
+/* Make jsonb of the body, with the token masked; *isnull: the body cannot be stored as such. */
 static Datum
 groups_raw_datum(const WawpInstance *instance, const HttpResult *result, bool *isnull)
 {
@@ -164,7 +164,7 @@ wawp_group_info(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Reads a page of the account's groups. */
+/* Read a page of the account's groups. */
 static WireGroups
 groups_read_page(const WawpInstance *instance, int offset)
 {
@@ -223,7 +223,7 @@ wawp_groups(PG_FUNCTION_ARGS)
 }
 
 /*
- * Returns the JIDs of the first members of a new group, each once, and writes
+ * Return the JIDs of the first members of a new group, each once, and write
  * their number to *count.  One that is not valid is an error.
  */
 static const char **
@@ -252,7 +252,7 @@ groups_arg_first_members(FunctionCallInfo fcinfo, int n, int *count)
 	return jids;
 }
 
-/* Judges an answer for the record: a group that was created has the people it was asked for.  *group: the new one. */
+/* Judge an answer for the record: a group that was created has the people it was asked for.  *group: the new one. */
 static WawpOutcome
 groups_judge_created(const HttpResult *result, const char **group)
 {

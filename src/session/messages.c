@@ -33,7 +33,7 @@ PG_FUNCTION_INFO_V1(wawp_send_text);
 PG_FUNCTION_INFO_V1(wawp_check_exists);
 PG_FUNCTION_INFO_V1(wawp_session);
 
-/* Returns a message of permitted length. */
+/* Return a message of permitted length. */
 static const char *
 messages_arg_text(FunctionCallInfo fcinfo, int n)
 {
@@ -51,7 +51,7 @@ messages_arg_text(FunctionCallInfo fcinfo, int n)
 	return message;
 }
 
-/* Returns the JID of a person or a group. */
+/* Return the JID of a person or a group. */
 static const char *
 messages_arg_chat(FunctionCallInfo fcinfo, int n)
 {
@@ -93,7 +93,7 @@ wawp_send_text(PG_FUNCTION_ARGS)
 	return api_return_text(&api, wire_read_message_id(result->body, result->body_len));
 }
 
-/* Asks about one number, after a wait for its turn, and puts its row. */
+/* Ask about one number, after waiting for a permit, and put its row. */
 static void
 messages_put_exists(FunctionCallInfo fcinfo, const WawpInstance *instance, const char *input)
 {

@@ -31,7 +31,7 @@ PG_FUNCTION_INFO_V1(wawp_remove_participants);
 PG_FUNCTION_INFO_V1(wawp_promote_participants);
 PG_FUNCTION_INFO_V1(wawp_demote_participants);
 
-/* Returns why a JID cannot be sent as a participant; NULL: it can.  Only a phone number can be added. */
+/* Return why a JID cannot be sent as a participant; NULL: it can.  Only a phone number can be added. */
 static const char *
 participants_problem(WawpOperation operation, const CallPerson *person)
 {
@@ -54,9 +54,9 @@ typedef struct JidEntry
 } JidEntry;
 
 /*
- * Makes a person of each input, in the current context.  Writes to elements[i]
+ * Make a person of each input, in the current context.  Write to elements[i]
  * the one that answers for the i-th input, so that duplicates share the first,
- * and to `sendable` those that are to be sent.  Returns how many the latter are.
+ * and to `sendable` those that are to be sent.  Return how many the latter are.
  */
 int
 participants_collect(WawpOperation operation, const char **inputs, int n,
@@ -112,7 +112,7 @@ participants_put_row(FunctionCallInfo fcinfo, const CallPerson *person)
 }
 
 /*
- * Serves all four: (group_jid text, jids text[], instance name, reason text
+ * Serve all four: (group_jid text, jids text[], instance name, reason text
  * [, verify bool]).  The reason is for the audit record.
  */
 static Datum

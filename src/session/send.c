@@ -3,17 +3,19 @@
  * send.c
  *	  A call made in the session: holds, pace, record, request.
  *
- * In this order: what is held is not sent; what the pace does not allow is not
- * sent; the "sent" record is committed by the worker; then the request leaves;
- * what came of it is handed over without waiting.  The caller's transaction
- * writes nothing, so its rollback undoes nothing that happened.
+ * In this order: a request that is held, or that the pace does not allow, is
+ * not sent; the worker commits the "sent" record; the request leaves; its
+ * result is handed over without waiting.  The caller's transaction writes
+ * nothing, so that its rollback undoes nothing that happened.
  *
  * Errors are raised only until the first request of a statement has left.
- * From then on what cannot be done is a row or a WARNING, so that a statement
- * over many groups never throws away what it learnt.  Cancel and termination
- * end a call at any moment; the record then says so.
+ * After that, a failure is a row or a WARNING, so that a statement over many
+ * groups never loses the results it has.  Cancel and termination end a call at
+ * any moment; the record then says so.
  *
- * No lock is held while waiting.
+ * Memory: that of the call (api.c).  Locks: the tables that are read before a
+ * request are read in a subtransaction that is rolled back, so that no lock of
+ * ours is held while a request waits.
  *
  * IDENTIFICATION
  *	  src/session/send.c
@@ -51,32 +53,37 @@
 
 StaticAssertDecl(CALL_MAX_PEOPLE <= RELAY_MAX_PEOPLE, "a request's people fit into its record");
 
-/* Start of the statement in which the last request left. */
+/* Start of the statement in which the last request left; 0: none has. */
 static TimestampTz last_statement = 0;
 
-/* One request under way. */
+/* One request, from its record to the end. */
 typedef struct SessionAttempt
 {
 	RelayRecord record;
 	bool		is_handed_over; /* the "sent" record was posted */
 	bool		has_left;
 	bool		is_over;
-	int64		sent_at;		/* monotonic ms */
+	int64		sent_ms;		/* monotonic */
 	BudgetPermit permit;
-	int			npaced;			/* of this request */
-	int			nbehind;		/* of those that are to follow it */
+	int			npaced;			/* permits for this request ... */
+	int			nbehind;		/* ... and for those that are to follow it */
 } SessionAttempt;
 
 /*
  * ---- records
  */
 
+/* Draw a request id. */
 static const char *
 session_new_request_id(void)
 {
 	return DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
 }
 
+/*
+ * Start an attempt with a "sent" record about nobody yet, which the caller
+ * completes.  Texts are in the current context or outlive it.
+ */
 static void
 session_begin_record(SessionAttempt *attempt, const WawpInstance *instance, const char *action,
 					 const char *group, const char *reason)
@@ -117,13 +124,14 @@ session_check_record(const RelayRecord *record)
 		session_refuse_too_long();
 }
 
-/* Has a request of this very statement left already? */
+/* True if a request of the current statement has left already. */
 static bool
 session_is_past_first_request(void)
 {
 	return last_statement == GetCurrentStatementStartTimestamp();
 }
 
+/* Raise the error for a record that was not committed. */
 static void
 session_refuse_unrecorded(MailboxFate fate)
 {
@@ -142,7 +150,10 @@ session_refuse_unrecorded(MailboxFate fate)
 			 errhint("The server's log says what keeps the wawp worker from writing.")));
 }
 
-/* False: it is not recorded, and nothing may be sent. */
+/*
+ * Commit the "sent" record.  False if it is not recorded, so that nothing may
+ * be sent; an error while the statement has sent nothing yet.
+ */
 static bool
 session_record_sent(SessionAttempt *attempt)
 {
@@ -158,19 +169,23 @@ session_record_sent(SessionAttempt *attempt)
 	return false;
 }
 
+/* Hand over the "answered" record. */
 static void
 session_record_answered(SessionAttempt *attempt, int http_status)
 {
 	attempt->record.kind = "answered";
 	attempt->record.http_status = http_status;
-	attempt->record.duration_ms = (int) (clock_monotonic_ms() - attempt->sent_at);
+	attempt->record.duration_ms = (int) (clock_monotonic_ms() - attempt->sent_ms);
 	attempt->is_over = true;
 	if (!mailbox_post_answered(&attempt->record))
 		ereport(WARNING,
 				(errmsg("the answer of request %s could not be recorded", attempt->record.request_id)));
 }
 
-/* An error, or the end of the session, in the middle of a request. */
+/*
+ * Clean up after an error, or the end of the session, in the middle of an
+ * attempt: return its permits and take its record back or complete it.
+ */
 static void
 session_give_up(int code pg_attribute_unused(), Datum arg)
 {
@@ -194,11 +209,12 @@ session_give_up(int code pg_attribute_unused(), Datum arg)
 	(void) mailbox_post_answered(&attempt->record);
 }
 
+/* Note that the request leaves now. */
 static void
 session_note_left(SessionAttempt *attempt)
 {
 	attempt->has_left = true;
-	attempt->sent_at = clock_monotonic_ms();
+	attempt->sent_ms = clock_monotonic_ms();
 	last_statement = GetCurrentStatementStartTimestamp();
 }
 
@@ -207,9 +223,8 @@ session_note_left(SessionAttempt *attempt)
  */
 
 /*
- * Fills in the LIDs that are known of people: answers and lists may name them
- * so.  A call does not wait for somebody who has locked the contacts; it does
- * without.
+ * Fill in the LIDs that are known of people: answers and lists may use them.  A
+ * call does not wait for a lock on the contacts; it goes on without LIDs.
  */
 static void
 session_fill_lids(CallPerson **people, int npeople)
@@ -225,7 +240,10 @@ session_fill_lids(CallPerson **people, int npeople)
 	}
 }
 
-/* Marks who is left in peace; the others come first.  Returns how many those are. */
+/*
+ * Mark those who are on the opt-out list, in the context `caller`, and move the
+ * others to the front.  Return how many the others are.
+ */
 static int
 session_skip_suppressed(const char *group, CallPerson **people, int npeople, MemoryContext caller)
 {
@@ -248,7 +266,10 @@ session_skip_suppressed(const char *group, CallPerson **people, int npeople, Mem
 	return kept;
 }
 
-/* Copies the holds of an instance and a group of it into a context. */
+/*
+ * Return the holds of an instance and a group of it, copied into the context
+ * `caller`, with one of the whole instance if this database is a copy.
+ */
 static List *
 session_copy_holds(const WawpInstance *instance, const char *group, MemoryContext caller)
 {
@@ -280,6 +301,7 @@ session_copy_holds(const WawpInstance *instance, const char *group, MemoryContex
 	return holds;
 }
 
+/* Return the policy of a group; its texts are in SPI's memory. */
 static GroupSettings
 session_group_settings(const WawpInstance *instance, const char *group)
 {
@@ -292,10 +314,12 @@ session_group_settings(const WawpInstance *instance, const char *group)
 }
 
 /*
- * The holds of an instance, in the current context; with people, who of them
- * is left in peace is marked and put last.  Read in a subtransaction that is
- * undone: a lock on these tables, kept while the answer is waited for, would be
- * in the way of DROP EXTENSION.
+ * Return the holds of an instance and a group, in the current context.  With
+ * people, also fill in their LIDs and the group's pace, and move those on the
+ * opt-out list behind the others, whose number is written to *npeople.
+ *
+ * All of this is read in a subtransaction that is rolled back: a lock on these
+ * tables, kept while a request waits, would block DROP EXTENSION.
  */
 static List *
 session_read_policy(const WawpInstance *instance, BudgetGroup *group, CallPerson **people, int *npeople)
@@ -321,7 +345,7 @@ session_read_policy(const WawpInstance *instance, BudgetGroup *group, CallPerson
 	return holds;
 }
 
-/* The number of people a group takes; read as above. */
+/* Return how many people a group takes; read in the same way. */
 int
 session_group_capacity(const WawpInstance *instance, const char *group)
 {
@@ -340,7 +364,7 @@ session_group_capacity(const WawpInstance *instance, const char *group)
 	return capacity;
 }
 
-/* What keeps a group from being served now; NULL: nothing. */
+/* Return the hold that applies to a group now; NULL if none does. */
 static const Hold *
 session_active_hold(List *holds, const WawpInstance *instance, const char *group)
 {
@@ -354,6 +378,7 @@ session_active_hold(List *holds, const WawpInstance *instance, const char *group
 	return NULL;
 }
 
+/* Give a person the outcome `throttled`. */
 static void
 session_throttle(CallPerson *person, TimestampTz retry_at, const char *detail)
 {
@@ -362,6 +387,7 @@ session_throttle(CallPerson *person, TimestampTz retry_at, const char *detail)
 	person->retry_at = retry_at;
 }
 
+/* Convert monotonic time, if it is still to come, to wall clock time. */
 static TimestampTz
 session_wall_time(int64 monotonic_us)
 {
@@ -369,8 +395,9 @@ session_wall_time(int64 monotonic_us)
 }
 
 /*
- * How many of these people may be sent now; the others are told when.  Only
- * additions are paced.
+ * Take permits to add these people.  Write them to *permit, and the outcome
+ * `throttled` with the time of the next permit to the people for whom there is
+ * none.  Return how many may be sent now.
  */
 static int
 session_take_pace(const WawpInstance *instance, const Hold *on_instance, const BudgetGroup *group,
@@ -392,7 +419,7 @@ session_take_pace(const WawpInstance *instance, const Hold *on_instance, const B
  * ---- membership
  */
 
-/* Marks people who are not sent because of how the request before them ended. */
+/* Mark people who are not sent because of how the request before them ended. */
 static void
 session_skip_people(CallPerson **people, int npeople, const CallVerdict *cause, TimestampTz retry_at)
 {
@@ -408,6 +435,7 @@ session_skip_people(CallPerson **people, int npeople, const CallVerdict *cause, 
 	}
 }
 
+/* Mark people whose request was not recorded. */
 static void
 session_skip_unrecorded(CallPerson **people, int npeople)
 {
@@ -418,6 +446,7 @@ session_skip_unrecorded(CallPerson **people, int npeople)
 	}
 }
 
+/* Write people to the record. */
 static void
 session_put_people(RelayRecord *record, CallPerson **people, int npeople)
 {
@@ -426,6 +455,7 @@ session_put_people(RelayRecord *record, CallPerson **people, int npeople)
 		record->people[i].jid = people[i]->jid.text;
 }
 
+/* Write their outcomes to the record. */
 static void
 session_put_outcomes(RelayRecord *record, CallPerson **people, int npeople)
 {
@@ -436,7 +466,11 @@ session_put_outcomes(RelayRecord *record, CallPerson **people, int npeople)
 	}
 }
 
-/* Sends one recorded request; false when nobody else should be sent, as `end` says. */
+/*
+ * Send one recorded request and wait for its answer; write the outcomes to the
+ * people and how the request as a whole ended to *end.  False if nobody else
+ * should be sent.
+ */
 static bool
 session_send_people(SessionAttempt *attempt, const WawpInstance *instance, WawpOperation operation,
 					const char *group, CallPerson **people, int npeople, CallVerdict *end)
@@ -456,7 +490,10 @@ session_send_people(SessionAttempt *attempt, const WawpInstance *instance, WawpO
 	return go_on;
 }
 
-/* One request for at most CALL_MAX_PEOPLE people who may go now. */
+/*
+ * Make one request for at most CALL_MAX_PEOPLE people; *end is written only if
+ * it has left.  False if nobody else should be sent.
+ */
 static bool
 session_change_some(SessionAttempt *attempt, const WawpInstance *instance, WawpOperation operation,
 					const char *group, CallPerson **people, int npeople, CallVerdict *end)
@@ -479,6 +516,7 @@ session_change_some(SessionAttempt *attempt, const WawpInstance *instance, WawpO
 	return go_on;
 }
 
+/* Make the requests for people who have permits, one after the other until one ends badly. */
 static void
 session_change_all(const WawpInstance *instance, WawpOperation operation, const char *group,
 				   const char *reason, const BudgetPermit *permit, CallPerson **people, int npeople)
@@ -511,10 +549,10 @@ session_change_all(const WawpInstance *instance, WawpOperation operation, const 
 }
 
 /*
- * Changes the membership of people who are all different and valid.  Fills in
- * each one's outcome.  What the network, the API, a hold or the pace does is an
- * outcome; errors are for cancel, and 55000 or 54000 when the first request
- * cannot be recorded.
+ * Change the membership of people who are all different and valid, and write
+ * each one's outcome.  Network, API, holds and pace lead to outcomes; errors
+ * are raised on cancel, and as 55000 or 54000 if the first request cannot be
+ * recorded.
  */
 void
 session_membership(const WawpInstance *instance, WawpOperation operation, const char *group,
@@ -538,7 +576,7 @@ session_membership(const WawpInstance *instance, WawpOperation operation, const 
 	session_change_all(instance, operation, group, reason, &permit, people, npeople);
 }
 
-/* Hands over what is known of the next verified people; returns where it stopped. */
+/* Record the next verified people, as many as one record takes; return where to go on. */
 static int
 session_note_some_verified(RelayRecord *record, CallPerson **people, int npeople, int from)
 {
@@ -557,11 +595,11 @@ session_note_some_verified(RelayRecord *record, CallPerson **people, int npeople
 	}
 	if (record->npeople > 0 && !(mailbox_wait_for_room(wawp_audit_timeout) && mailbox_post_answered(record)))
 		ereport(WARNING,
-				(errmsg("what the member list showed could not be recorded")));
+				(errmsg("the result of reading the member list could not be recorded")));
 	return i;
 }
 
-/* Records what a look at the member list has shown of people just added. */
+/* Record what the member list has shown of people just added. */
 void
 session_note_verified(const WawpInstance *instance, const char *group, const char *reason,
 					  CallPerson **people, int npeople)
@@ -579,6 +617,7 @@ session_note_verified(const WawpInstance *instance, const char *group, const cha
  * ---- other requests
  */
 
+/* Raise the error for a request that is held. */
 static void
 session_refuse_held(const SessionRequest *request, const Hold *hold)
 {
@@ -591,7 +630,7 @@ session_refuse_held(const SessionRequest *request, const Hold *hold)
 			 : errhint("wawp_resume() ends the hold.")));
 }
 
-/* All of them or, as an error, none. */
+/* Take a permit for each person of the request, into the attempt; if one is missing, return all and raise an error. */
 static void
 session_take_all_or_none(SessionAttempt *attempt, const WawpInstance *instance, const SessionRequest *request)
 {
@@ -619,6 +658,7 @@ session_take_all_or_none(SessionAttempt *attempt, const WawpInstance *instance, 
 			 errhint("Try again then, or begin with fewer people and add the others with wawp_request_add().")));
 }
 
+/* Send a recorded request, wait for its answer and record that. */
 static const HttpResult *
 session_send_recorded(SessionAttempt *attempt, const WawpInstance *instance, const SessionRequest *request)
 {
@@ -638,9 +678,9 @@ session_send_recorded(SessionAttempt *attempt, const WawpInstance *instance, con
 }
 
 /*
- * Sends a request that changes or tells something and waits for its answer,
- * whatever that is.  Errors: 53400 held or no pace left, 55000 it cannot be
- * recorded, and cancel.
+ * Send a request that is recorded but is no change of membership, and return
+ * its answer, whatever that is.  Errors: 53400 held or no permit, 55000 it
+ * cannot be recorded, and cancel.
  */
 const HttpResult *
 session_send(const WawpInstance *instance, const SessionRequest *request)
@@ -666,7 +706,7 @@ session_send(const WawpInstance *instance, const SessionRequest *request)
 	return result;
 }
 
-/* Judges the answer to a message, for the record. */
+/* Judge the answer to a message, for the record. */
 WawpOutcome
 session_judge_sent(const HttpResult *result, const char **group pg_attribute_unused())
 {
@@ -678,7 +718,7 @@ session_judge_sent(const HttpResult *result, const char **group pg_attribute_unu
 	return reading.npeople > 0 ? WAWP_ACCEPTED : reading.whole.outcome;
 }
 
-/* Waits for a turn in the instance's checks_per_minute. */
+/* Wait for a permit of the instance's checks_per_minute. */
 void
 session_wait_for_check(const WawpInstance *instance)
 {
@@ -692,7 +732,7 @@ session_wait_for_check(const WawpInstance *instance)
 	}
 }
 
-/* Counts a reading of a group against the pace of such; it does not wait for it. */
+/* Count a read of a group against the instance's reads_per_minute, without waiting. */
 void
 session_note_read(const WawpInstance *instance)
 {

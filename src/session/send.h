@@ -13,10 +13,10 @@
 
 #include "client/call.h"
 
-/* What an answer means for the record; may name the group it tells of. */
+/* Judges an answer for the record; may set *group to the group that the answer names. */
 typedef WawpOutcome (*SessionJudge) (const HttpResult *result, const char **group);
 
-/* A request that is no membership call but more than a look. */
+/* A request that is recorded but is no change of membership. */
 typedef struct SessionRequest
 {
 	CallRequest call;

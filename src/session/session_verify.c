@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * session_verify.c
- *	  Looks at the member list to see who really got in.
+ *	  Reads the member list to see who actually joined.
  *
- * The API answers {"ok": true} and does not tell; a person's privacy setting
- * can silently keep them out.  So the list is read at the instance's
- * verify_delays until everybody is settled; what a list shows is
- * member_list.c's to say.  Before it counts that somebody is absent, the group
- * is asked how many it has and who approves them, and the API who we are.
+ * The API may answer {"ok": true} although a person's privacy setting keeps
+ * them out.  So the list is read at the instance's verify_delays until
+ * everybody is settled, by the rules of member_list.c.  Before absence counts,
+ * the API is asked how many members the group has, whether they need approval,
+ * and who we are.
  *
- * Nothing here raises an error but cancel: what the list does not settle stays
- * as the add left it, unverified.
+ * Only cancel raises an error: a person whom the list does not settle keeps the
+ * outcome of the add, unverified.  Memory: that of the call (api.c).  No locks,
+ * no transactions.
  *
  * IDENTIFICATION
  *	  src/session/session_verify.c
@@ -24,7 +25,7 @@
 #include "session/session_verify.h"
 #include "throttle/budget.h"
 
-/* A person who is looked for. */
+/* A person who is looked for in the list. */
 typedef struct Sought
 {
 	CallPerson *person;
@@ -42,15 +43,15 @@ typedef struct Place
 	MembersPast past;
 	bool		has_info;		/* the API was asked for all of `known` */
 	WireMembers list;
-	bool		is_last;		/* nobody looks after this list */
+	bool		is_last;		/* no list is read after this one */
 } Place;
 
-/* True if a list came.  One without anybody is none: we ourselves are in it. */
+/* Read the list into *place; false if none came.  An empty one is none: we ourselves are in it. */
 static bool
 session_verify_read_list(Place *place)
 {
 	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS,.group = place->group};
-	int64		asked_at = clock_monotonic_ms();
+	int64		asked_ms = clock_monotonic_ms();
 	const HttpResult *result;
 
 	(void) budget_take_read(place->instance, false);
@@ -58,10 +59,11 @@ session_verify_read_list(Place *place)
 	if (!http_is_success(result) || !wire_read_members(result->body, result->body_len, &place->list) ||
 		place->list.count == 0)
 		return false;
-	place->known.is_shrunk = !members_note_size(&place->past, &place->list, asked_at);
+	place->known.is_shrunk = !members_note_size(&place->past, &place->list, asked_ms);
 	return true;
 }
 
+/* Read the group's size and approval mode into *place, if the API tells them. */
 static void
 session_verify_read_group(Place *place)
 {
@@ -78,6 +80,7 @@ session_verify_read_group(Place *place)
 	place->known.asks_approval = group.asks_approval;
 }
 
+/* Read our own ids into *place, if the API tells them. */
 static void
 session_verify_read_self(Place *place)
 {
@@ -91,7 +94,7 @@ session_verify_read_self(Place *place)
 	place->known.me_lid = session.me_lid;
 }
 
-/* Reads what has to be known of a group before somebody is absent from it; once. */
+/* Read once what has to be known of a group before absence counts. */
 static void
 session_verify_read_known(Place *place)
 {
@@ -109,7 +112,7 @@ session_verify_read_known(Place *place)
 		place->known.asks_approval = false;
 }
 
-/* Asks once for the LID of a phone number; stays invalid when nobody knows it. */
+/* Ask once for the LID of a person's number; it stays invalid if the API does not know it. */
 static void
 session_verify_ask_lid(const WawpInstance *instance, Sought *sought)
 {
@@ -141,7 +144,7 @@ session_verify_judge(const Place *place, const Sought *sought)
 	return members_judge(&place->list, &place->known, &asked);
 }
 
-/* Settles a person, as far as a list does. */
+/* Write to a person what the list shows. */
 static void
 session_verify_settle(Place *place, Sought *sought)
 {
@@ -169,7 +172,7 @@ session_verify_settle(Place *place, Sought *sought)
 	sought->settled = true;
 }
 
-/* Looks at the list once for all who are not settled yet. */
+/* Read the list once for all who are not settled yet. */
 static void
 session_verify_read_once(Place *place, Sought *sought, int n)
 {
@@ -190,16 +193,16 @@ session_verify_all_settled(const Sought *sought, int n)
 }
 
 /*
- * Settles people just asked to be added, as far as the member list can, by
- * looking at the instance's verify_delays from now.  capacity: of the group.
- * True: it settled some.
+ * Settle people who have just been added, as far as the member list can, by
+ * reading it at the instance's verify_delays from now.  capacity: of the group.
+ * True if it settled any.
  */
 bool
 session_verify_added(const WawpInstance *instance, const char *group, int capacity, CallPerson **people, int npeople)
 {
 	Sought	   *sought = palloc0(sizeof(Sought) * Max(npeople, 1));
 	Place		place = {.instance = instance,.group = group,.known = {.stated = -1,.capacity = capacity}};
-	int64		answered_at = clock_monotonic_ms();
+	int64		answered_ms = clock_monotonic_ms();
 	int			n = 0;
 
 	for (int i = 0; i < npeople; i++)
@@ -211,7 +214,7 @@ session_verify_added(const WawpInstance *instance, const char *group, int capaci
 
 	for (int i = 0; i < instance->ndelays && !session_verify_all_settled(sought, n); i++)
 	{
-		clock_wait_until(answered_at + instance->delay_ms[i]);
+		clock_wait_until(answered_ms + instance->delay_ms[i]);
 		place.is_last = i == instance->ndelays - 1;
 		session_verify_read_once(&place, sought, n);
 	}

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * session_verify.h
- *	  Looks at the member list to see who really got in.
+ *	  Reads the member list to see who actually joined.
  *
  * IDENTIFICATION
  *	  src/session/session_verify.h
