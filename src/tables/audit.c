@@ -41,7 +41,7 @@
 
 #define MONTHS_AHEAD 2
 #define RECORDS_AT_ONCE 100
-/* Requests of that long ago are told to the limiter one by one, so many at a time. */
+/* The limiter learns requests of the last REPLAYED_US one by one, SENDS_AT_ONCE rows at a time. */
 #define REPLAYED_US (10 * USECS_PER_MINUTE)
 #define SENDS_AT_ONCE 1000
 
@@ -50,8 +50,8 @@ PG_FUNCTION_INFO_V1(wawp_audit_refuse);
 static int64 next_number = 0;	/* 0: ask the table */
 
 /*
- * Trigger on the log and its partitions: nothing recorded is changed, deleted
- * or truncated.
+ * Trigger on the log and its partitions: raise an error for every UPDATE,
+ * DELETE and TRUNCATE.
  */
 Datum
 wawp_audit_refuse(PG_FUNCTION_ARGS)
@@ -71,7 +71,7 @@ wawp_audit_refuse(PG_FUNCTION_ARGS)
  * ---- partitions
  */
 
-/* Year and month (UTC) that lie `ahead` months from now. */
+/* Write the year and month (UTC) that lie `ahead` months from now. */
 static void
 audit_month_start(int ahead, int *year, int *month)
 {
@@ -84,6 +84,7 @@ audit_month_start(int ahead, int *year, int *month)
 	*month = (tm.tm_mon - 1 + ahead) % 12 + 1;
 }
 
+/* True if the log has a partition of that name. */
 static bool
 audit_partition_exists(const char *name)
 {
@@ -99,6 +100,7 @@ audit_partition_exists(const char *name)
 	return sqlrun(&exists, &args) > 0;
 }
 
+/* Make the partition of the month that lies `ahead` months from now, unless it exists. */
 static void
 audit_make_partition(int ahead)
 {
@@ -127,6 +129,7 @@ audit_make_partition(int ahead)
 						 name, year, month, next_year, next_month));
 }
 
+/* Make the partitions of this month and the next MONTHS_AHEAD. */
 static void
 audit_make_partitions(void)
 {
@@ -135,8 +138,8 @@ audit_make_partitions(void)
 }
 
 /*
- * Makes the next months' partitions.  The first ones are made with the first
- * record: into an empty log a dump may still be restored.
+ * Make the next months' partitions, unless the log has no record yet: a dump
+ * may still be restored into it, and the first record makes them.
  */
 void
 audit_prepare_ahead(void)
@@ -155,8 +158,8 @@ static SqlStatement old_partitions = {
 };
 
 /*
- * Drops the partitions of months that ended longer ago than that; not the one
- * with the last record, which says how the numbers go on.
+ * Drop the partitions of months that ended before the retention, except the one
+ * with the last record, from which the numbers go on.
  */
 void
 audit_drop_old(int retention_minutes)
@@ -185,7 +188,7 @@ static SqlStatement last_number = {
 
 static void audit_forget_batch(void);
 
-/* To be called when a transaction that wrote records did not commit. */
+/* Forget the next number and the records that wait; to be called when a transaction that wrote records aborts. */
 void
 audit_forget_numbers(void)
 {
@@ -193,6 +196,7 @@ audit_forget_numbers(void)
 	audit_forget_batch();
 }
 
+/* Take the next number, from the table if it is not known. */
 static int64
 audit_take_number(void)
 {
@@ -245,6 +249,7 @@ static struct
 	SqlArgs		rows[RECORDS_AT_ONCE];
 }			batch;
 
+/* Number a record and write its columns, in the order of INSERT and in the current context, to *args. */
 static void
 audit_bind_record(const AuditRecord *r, SqlArgs *args)
 {
@@ -276,7 +281,7 @@ audit_bind_record(const AuditRecord *r, SqlArgs *args)
 	Assert(args->n == COLUMNS);
 }
 
-/* A column of all records of the batch, as an array. */
+/* Append to *args a column of all records of the batch, as an array. */
 static void
 audit_bind_column(SqlArgs *args, int column)
 {
@@ -291,6 +296,7 @@ audit_bind_column(SqlArgs *args, int column)
 	sqlrun_array(args, values, nulls, batch.n, insert_one.types[column]);
 }
 
+/* Write all records of the batch by one statement. */
 static void
 audit_write_batch(void)
 {
@@ -304,7 +310,7 @@ audit_write_batch(void)
 	sqlrun(&insert_many, &args);
 }
 
-/* Writes the records that wait. */
+/* Write the records that wait. */
 void
 audit_flush(void)
 {
@@ -320,7 +326,7 @@ audit_flush(void)
 	MemoryContextReset(batch.memory);
 }
 
-/* Each record is written at once again. */
+/* Throw away the records that wait, and go back to writing each one immediately. */
 static void
 audit_forget_batch(void)
 {
@@ -330,13 +336,14 @@ audit_forget_batch(void)
 		MemoryContextReset(batch.memory);
 }
 
-/* Until audit_end_gathering, which is to come before the commit, records wait to be written together. */
+/* Let records wait, to be written together; audit_end_gathering() must follow before the commit. */
 void
 audit_gather(void)
 {
 	batch.is_open = true;
 }
 
+/* Write the records that wait, and each later one immediately. */
 void
 audit_end_gathering(void)
 {
@@ -344,7 +351,7 @@ audit_end_gathering(void)
 	batch.is_open = false;
 }
 
-/* Appends one record. */
+/* Append one record, or let it wait for others. */
 void
 audit_write(const AuditRecord *record)
 {
@@ -365,7 +372,7 @@ audit_write(const AuditRecord *record)
  * ---- records of intents
  */
 
-/* A record with all that the intent says of itself. */
+/* Make a record of what an intent says; its texts are the intent's. */
 AuditRecord
 trail_record(const Intent *intent, const char *kind)
 {
@@ -392,7 +399,7 @@ trail_record(const Intent *intent, const char *kind)
 	return record;
 }
 
-/* Records a decision or a sighting; note: why, or NULL. */
+/* Record a decision about an intent, or what the member list showed; note: the reason, or NULL. */
 void
 trail_write(const Intent *intent, const char *kind, WawpOutcome outcome, const char *note)
 {
@@ -417,7 +424,7 @@ static SqlStatement has_removal = {
 	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
 };
 
-/* Have we asked since then for a person to be taken out, here or in a session? */
+/* True if a removal of the person was sent since then, by the worker or a session. */
 bool
 trail_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
 {
@@ -432,7 +439,7 @@ trail_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
 }
 
 /*
- * ---- what sessions did to the queue
+ * ---- notes of sessions
  */
 
 static SqlStatement take_notes = {
@@ -444,7 +451,7 @@ static SqlStatement take_notes = {
 	1, {INT4OID}, NULL
 };
 
-/* Takes the oldest notes out of their table, as AuditNote pointers to be written. */
+/* Take the oldest notes out of their table and return them as AuditNote pointers, to be written. */
 List *
 audit_take_notes(int limit)
 {
@@ -483,9 +490,9 @@ audit_take_notes(int limit)
  */
 
 /*
- * The times are arguments, so that only the partitions and the part of the
- * index on `at` are read that have them.  What provably did not leave does not
- * count; its answer is not older than the request.
+ * The times are arguments, so that only those partitions and that part of the
+ * index on `at` are read.  A request that provably did not leave does not count;
+ * the record of that is not older than its own.
  */
 #define LEFT_SINCE(since) \
 	" s.kind = 'sent' AND s.at > " since " AND NOT EXISTS (SELECT FROM wawp.audit_log a" \
@@ -506,7 +513,7 @@ static SqlStatement recent_sends = {
 	2, {TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
 };
 
-/* How many adds left after $1. */
+/* The number of adds that left after $1. */
 static SqlStatement sends_of_day = {
 	"SELECT s.instance::text, s.instance_id, (-1)::bigint, count(*), NULL::text, false"
 	" FROM wawp.audit_log s WHERE s.action = 'add' AND" LEFT_SINCE("$1")
@@ -514,7 +521,7 @@ static SqlStatement sends_of_day = {
 	1, {TIMESTAMPTZOID}, NULL
 };
 
-/* Hands a portion of such rows on. */
+/* Hand a portion of n such rows to the function that *replay points to. */
 static void
 audit_replay_rows(uint64 n, void *replay)
 {
@@ -534,9 +541,9 @@ audit_replay_rows(uint64 n, void *replay)
 }
 
 /*
- * Hands each add, invitation and welcome that left lately to a function, oldest
- * first, and how many adds left today (UTC).  A portion of the rows is in
- * memory at a time.
+ * Hand each add, invitation and welcome of the last REPLAYED_US to a function,
+ * oldest first, then the number of adds that left today (UTC).  Only a portion
+ * of the rows is in memory at a time.
  */
 void
 audit_replay(AuditReplay replay)

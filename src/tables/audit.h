@@ -42,11 +42,11 @@ typedef struct AuditRecord
 	const char *detail;			/* a JSON object with whitelisted keys */
 } AuditRecord;
 
-/* What a session did to the queue, and whom it was about. */
+/* A change that a session made to the queue. */
 typedef struct AuditNote
 {
 	AuditRecord record;			/* without the contact */
-	const char *jid;			/* NULL: nobody */
+	const char *jid;			/* the person; NULL: nobody */
 } AuditNote;
 
 /* Requests that left before this server started, for the limiter. */

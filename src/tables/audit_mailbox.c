@@ -1,31 +1,33 @@
 /*-------------------------------------------------------------------------
  *
  * audit_mailbox.c
- *	  Hands records of session calls to the worker, who writes them.
+ *	  Carries records of session calls to the worker, which writes them.
  *
  * A membership request must leave a durable record even when its caller rolls
  * back or dies, so the caller's transaction cannot write it.  Each backend has
- * a box in shared memory with room for two messages: the "sent" record of a
- * request, whose commit it waits for before the request leaves, and what is
- * to be said afterwards, for which it does not wait.  The worker writes all
- * messages it finds in one transaction that touches the audit log and contacts
- * only, so no lock of the caller's can be in its way.
+ * a mailbox in shared memory with room for two messages: the "sent" record of a
+ * request, for whose commit it waits before the request leaves, and the record
+ * of the answer, for which it does not wait.  The worker writes all messages it
+ * finds in one transaction that touches the audit log and contacts only, so
+ * that no lock of the caller can block it.
  *
- * Two are enough: the messages of a box are written in their order, so once a
- * "sent" record is committed, what the box said of the request before is, too.
+ * Two are enough: the messages of a mailbox are written in their order, so once
+ * a "sent" record is committed, so are the records of the request before.
  *
  * A message goes FREE -> POSTED (session) -> TAKEN (worker, which copies it)
  * -> WRITTEN (after the commit; "sent" only) -> FREE.  A caller that gives up
- * withdraws: what is still POSTED is forgotten; what is TAKEN may be committed
- * any moment, so the worker then adds that nothing was sent.
+ * withdraws: a message that is still POSTED is dropped; one that is TAKEN may
+ * be committed at any moment, so the worker then adds that nothing was sent.
  *
  * Every record is packed by mailbox_record.c, which is told the size of the
- * very box: a "sent" record that does not fit is refused before anything
- * leaves, what follows is cut.  The worker trusts no length it reads.
+ * message: a "sent" record that does not fit is refused before anything leaves,
+ * a later one is cut.  The worker trusts no length it reads.
  *
- * Boxes are guarded by WawpShared.relay_lock.  Nothing here raises an error in
- * the session but mailbox_post_sent's wait, which serves interrupts: its caller must
- * withdraw on error, also on a FATAL one.
+ * Locks: mailboxes are guarded by WawpShared.relay_lock, held for a copy and
+ * for changes of state.  Memory: messages that the worker has taken are in a
+ * context of this module until their transaction has ended.  The only function
+ * that raises an error in the session is mailbox_post_sent(), whose wait serves
+ * interrupts: its caller must withdraw on error, also on a FATAL one.
  *
  * IDENTIFICATION
  *	  src/tables/audit_mailbox.c
@@ -53,7 +55,7 @@
 
 #include "compat.h"
 
-/* room for a packed record of fifty people with every text at its limit (text_limit.h) */
+/* Room for a packed record of fifty people with every text at its limit (text_limit.h). */
 #define MAILBOX_BYTES 12288
 
 typedef enum MailboxState
@@ -68,16 +70,16 @@ typedef enum MailboxState
 typedef struct MailboxMessage
 {
 	MailboxState state;
-	Oid			dbid;			/* whose worker writes it */
+	Oid			dbid;			/* the database whose worker writes it */
 	Latch	   *latch;			/* of the session */
-	bool		withdrawn;		/* the session does not wait any more */
+	bool		is_withdrawn;	/* the session does not wait any more */
 	bool		is_committed;	/* its record is in the log */
 	int			length;
 	char		data[MAILBOX_BYTES];
 	WAWP_POISON_GAP
 } MailboxMessage;
 
-/* One backend's.  All of it under WawpShared.relay_lock. */
+/* The mailbox of one backend, guarded by WawpShared.relay_lock. */
 typedef struct Mailbox
 {
 	MailboxMessage sent;
@@ -87,7 +89,7 @@ typedef struct Mailbox
 static Mailbox *boxes = NULL;	/* one for each backend */
 static int	nboxes = 0;
 
-/* Names, numbers, request id and whatever else is short; instance_id is not bounded and measured each time. */
+/* Names, numbers, request id and other short texts; instance_id has no limit and is measured each time. */
 #define MAILBOX_SMALL_TEXTS 768
 
 StaticAssertDecl(TEXT_MAX_REASON + TEXT_MAX_ACTOR + RELAY_MAX_PEOPLE * (JID_SIZE + NAMEDATALEN + 8) + MAILBOX_SMALL_TEXTS <= MAILBOX_BYTES,
@@ -97,13 +99,14 @@ StaticAssertDecl(TEXT_MAX_REASON + TEXT_MAX_ACTOR + RELAY_MAX_PEOPLE * (JID_SIZE
  * ---- while preloading
  */
 
+/* Return the size of all mailboxes. */
 Size
 relay_shmem_size(void)
 {
 	return mul_size(MaxBackends, sizeof(Mailbox));
 }
 
-/* Also after a crash, when the memory is a new one at, perhaps, the same place. */
+/* Empty all mailboxes; also after a crash, when new memory may be at the old address. */
 static void
 mailbox_clear(void)
 {
@@ -116,7 +119,7 @@ mailbox_clear(void)
 	}
 }
 
-/* Called with AddinShmemInitLock held, once per process. */
+/* Find or make the mailboxes; called once per process, with AddinShmemInitLock held. */
 void
 relay_shmem_startup(void)
 {
@@ -132,13 +135,14 @@ relay_shmem_startup(void)
  * ---- in the session
  */
 
-/* True if there is room for a record and for what will be answered. */
+/* True if there is room for a record and for that of its answer. */
 bool
 mailbox_fits(const RelayRecord *record)
 {
 	return record_fits(record, GetDatabaseEncoding(), MAILBOX_BYTES);
 }
 
+/* Return the mailbox of this backend. */
 static Mailbox *
 mailbox_mine(void)
 {
@@ -146,8 +150,8 @@ mailbox_mine(void)
 }
 
 /*
- * Frees a place that the backend which had this box before has left to the
- * worker of another database, where the extension is no more.
+ * Free a message that the previous owner of this mailbox posted to the worker of
+ * another database, if no worker runs there any more.
  */
 static void
 mailbox_free_abandoned(MailboxMessage *message)
@@ -163,8 +167,8 @@ mailbox_free_abandoned(MailboxMessage *message)
 }
 
 /*
- * Puts a record into a free place and wakes the worker; false: not free, or
- * too long for the place.  What has left already is cut rather than lost.
+ * Post a record and wake the worker; false if the message is not free or the
+ * record too long.  may_cut: shorten texts, since the request has left already.
  */
 static bool
 mailbox_post(MailboxMessage *message, const RelayRecord *record, bool may_cut)
@@ -183,7 +187,7 @@ mailbox_post(MailboxMessage *message, const RelayRecord *record, bool may_cut)
 		message->latch = MyLatch;
 		message->length = (int) used;
 		message->state = MAILBOX_POSTED;
-		message->withdrawn = false;
+		message->is_withdrawn = false;
 		message->is_committed = false;
 	}
 	LWLockRelease(wawp_shared->relay_lock);
@@ -192,6 +196,7 @@ mailbox_post(MailboxMessage *message, const RelayRecord *record, bool may_cut)
 	return is_posted;
 }
 
+/* Return the state of a message. */
 static MailboxState
 mailbox_state(const MailboxMessage *message)
 {
@@ -203,7 +208,7 @@ mailbox_state(const MailboxMessage *message)
 	return state;
 }
 
-/* Waits until a message is in a state; false: not until the deadline. */
+/* Wait until a message is in a state; false if it is not by the deadline (monotonic ms). */
 static bool
 mailbox_wait_for_state(const MailboxMessage *message, MailboxState state, int64 deadline)
 {
@@ -214,8 +219,8 @@ mailbox_wait_for_state(const MailboxMessage *message, MailboxState state, int64 
 }
 
 /*
- * Hands over a "sent" record and waits until it is committed.  Unless it is,
- * nothing may be sent, and the record says so or is not there.
+ * Post a "sent" record and wait until it is committed.  Unless it is, nothing
+ * may be sent; the log then has no such record, or one that says so.
  */
 MailboxFate
 mailbox_post_sent(const RelayRecord *record, int timeout_ms)
@@ -238,7 +243,7 @@ mailbox_post_sent(const RelayRecord *record, int timeout_ms)
 	return shmem_worker_pid(MyDatabaseId) == 0 ? MAILBOX_NO_WORKER : MAILBOX_LATE;
 }
 
-/* Takes a "sent" record back: its request does not leave. */
+/* Withdraw a "sent" record, whose request does not leave. */
 void
 mailbox_withdraw(void)
 {
@@ -248,25 +253,25 @@ mailbox_withdraw(void)
 	if (message->state == MAILBOX_POSTED && !message->is_committed)
 		message->state = MAILBOX_FREE;
 	else if (message->state == MAILBOX_TAKEN)
-		message->withdrawn = true;
+		message->is_withdrawn = true;
 	else if (message->state == MAILBOX_WRITTEN)
 	{
 		/* written a moment too late: the worker has to add that nothing left */
 		message->state = MAILBOX_POSTED;
-		message->withdrawn = true;
+		message->is_withdrawn = true;
 	}
 	LWLockRelease(wawp_shared->relay_lock);
 	(void) shmem_bring_mail(MyDatabaseId);
 }
 
-/* Hands over what followed, without waiting; false: the place is not free. */
+/* Post the record of an answer, without waiting; false if the message is not free. */
 bool
 mailbox_post_answered(const RelayRecord *record)
 {
 	return mailbox_post(&mailbox_mine()->answered, record, true);
 }
 
-/* Waits until mailbox_post_answered has room again, after what it said before. */
+/* Wait until mailbox_post_answered() has room again; false if it has none in time. */
 bool
 mailbox_wait_for_room(int timeout_ms)
 {
@@ -277,7 +282,7 @@ mailbox_wait_for_room(int timeout_ms)
  * ---- in the worker
  */
 
-/* A message under way in the worker, in memory of its own. */
+/* A message that the worker writes, copied. */
 typedef struct MailboxTaken
 {
 	MailboxMessage *message;
@@ -291,17 +296,18 @@ typedef struct MailboxTaken
 
 static MemoryContext taken_memory = NULL;
 static List *taken = NIL;
-static bool one_at_a_time = false;	/* what was written together has failed */
+static bool one_at_a_time = false;	/* writing them together has failed */
 static int	next_box = 0;
 
-/* Taken, but not written: it is to be taken again, unless nobody wants it any more. */
+/* Return a message that was not written to POSTED, or free it if it is withdrawn; the caller has the lock. */
 static void
 mailbox_give_back(MailboxMessage *message)
 {
-	message->state = message->withdrawn && !message->is_committed ? MAILBOX_FREE : MAILBOX_POSTED;
+	message->state = message->is_withdrawn && !message->is_committed ? MAILBOX_FREE : MAILBOX_POSTED;
 	SetLatch(message->latch);
 }
 
+/* Give back a message that the worker before this one had taken; the caller has the lock. */
 static void
 mailbox_recover_message(MailboxMessage *message)
 {
@@ -309,7 +315,7 @@ mailbox_recover_message(MailboxMessage *message)
 		mailbox_give_back(message);
 }
 
-/* For a worker that follows one that ended in the middle. */
+/* Give back what a worker that ended in the middle had taken; to be called by its successor. */
 void
 relay_recover(void)
 {
@@ -322,6 +328,7 @@ relay_recover(void)
 	LWLockRelease(wawp_shared->relay_lock);
 }
 
+/* Copy a posted message into the list of taken ones; the caller has the lock. */
 static void
 mailbox_take_message(MailboxMessage *message, bool is_awaited)
 {
@@ -340,7 +347,7 @@ mailbox_take_message(MailboxMessage *message, bool is_awaited)
 	message->state = MAILBOX_TAKEN;
 }
 
-/* What a box said of the last request is written before the next is. */
+/* Take both messages; the answer comes first, since it belongs to the request before. */
 static void
 mailbox_take_box(Mailbox *box)
 {
@@ -348,7 +355,7 @@ mailbox_take_box(Mailbox *box)
 	mailbox_take_message(&box->sent, true);
 }
 
-/* Reads what was taken; what cannot be read is not written, and not awaited. */
+/* Unpack what was taken.  A message that cannot be read is not written, and its session does not wait for it. */
 static void
 mailbox_read_taken(void)
 {
@@ -362,14 +369,14 @@ mailbox_read_taken(void)
 		if (!one->is_readable)
 			ereport(LOG,
 					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("a session's audit record cannot be read"),
+					 errmsg("could not read the audit record of a session"),
 					 errdetail("It has %zu bytes.", one->length)));
 	}
 }
 
 /*
- * Takes over what sessions of this database have posted: all of it or, after a
- * failure, what one of them has.  False: there is nothing.
+ * Take what sessions of this database have posted: all of it or, after a
+ * failure, one session's.  False if there is nothing.
  */
 bool
 relay_take(void)
@@ -392,6 +399,7 @@ relay_take(void)
 	return taken != NIL;
 }
 
+/* Write a record's row about one person. */
 static void
 mailbox_write_row(const RelayRecord *record, const RelayPerson *person)
 {
@@ -420,6 +428,7 @@ mailbox_write_row(const RelayRecord *record, const RelayPerson *person)
 	audit_write(&row);
 }
 
+/* Write a record: a row for each person, or one about nobody. */
 static void
 mailbox_write_record(const RelayRecord *record)
 {
@@ -431,7 +440,7 @@ mailbox_write_record(const RelayRecord *record)
 		mailbox_write_row(record, &nobody);
 }
 
-/* Its session did not send it after all. */
+/* Turn a "sent" record into one that says that its session did not send it. */
 static void
 mailbox_make_withdrawal(RelayRecord *record)
 {
@@ -445,8 +454,9 @@ mailbox_make_withdrawal(RelayRecord *record)
 }
 
 /*
- * Nobody waits for what was answered, and it is as good as lost anyhow if the
- * server ends before it is written: it may reach the disk with the next "sent".
+ * Let this transaction commit without waiting for the disk: nobody waits for the
+ * record of an answer, which is lost anyway if the server ends while it is in
+ * shared memory.
  */
 static void
 mailbox_do_not_wait_for_disk(void)
@@ -454,7 +464,7 @@ mailbox_do_not_wait_for_disk(void)
 	(void) set_config_option("synchronous_commit", "off", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
-/* Body of the transaction that writes what was taken. */
+/* Write what was taken, as the body of a transaction. */
 void
 relay_write(void)
 {
@@ -479,7 +489,7 @@ relay_write(void)
 	audit_end_gathering();
 }
 
-/* Groups that these requests may have changed, as LaneKey pointers. */
+/* Return the groups that these requests may have changed, as LaneKey pointers that live until the next of the two calls below. */
 List *
 relay_changed_groups(void)
 {
@@ -502,6 +512,7 @@ relay_changed_groups(void)
 	return groups;
 }
 
+/* Forget what was taken and free its memory. */
 static void
 mailbox_forget_taken(void)
 {
@@ -510,8 +521,8 @@ mailbox_forget_taken(void)
 }
 
 /*
- * That transaction has committed: lets the sessions go on.  Must follow the
- * commit without an interrupt in between.  True: there is more to write.
+ * Let the sessions go on after the commit; must follow it without an interrupt
+ * in between.  True if there is more to write.
  */
 bool
 relay_committed(void)
@@ -528,7 +539,7 @@ relay_committed(void)
 		message->is_committed = true;
 		if (!one->is_awaited || one->only_withdrawal || !one->is_readable)
 			message->state = MAILBOX_FREE;
-		else if (message->withdrawn)
+		else if (message->is_withdrawn)
 		{
 			message->state = MAILBOX_POSTED;
 			more = true;
@@ -543,7 +554,7 @@ relay_committed(void)
 	return more;
 }
 
-/* That transaction has not: each message is tried by itself. */
+/* Give back what was taken after an abort; from now on each session's messages are tried by themselves. */
 void
 relay_aborted(void)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * audit_mailbox.h
- *	  Hands records of session calls to the worker, who writes them.
+ *	  Carries records of session calls to the worker, which writes them.
  *
  * IDENTIFICATION
  *	  src/tables/audit_mailbox.h
@@ -14,11 +14,11 @@
 #include "nodes/pg_list.h"
 #include "protocol/mailbox_record.h"
 
-/* What became of a "sent" record. */
+/* The fate of a "sent" record. */
 typedef enum MailboxFate
 {
 	MAILBOX_COMMITTED,
-	MAILBOX_NO_WORKER,			/* none runs in this database */
+	MAILBOX_NO_WORKER,			/* no worker runs in this database */
 	MAILBOX_LATE,				/* there is one, but it did not commit in time */
 	MAILBOX_TOO_LONG				/* it does not fit into the box */
 } MailboxFate;

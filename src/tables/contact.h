@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * contact.h
- *	  People: the only place with a number.
+ *	  People: the only table with telephone numbers.
  *
  * IDENTIFICATION
  *	  src/tables/contact.h
@@ -13,7 +13,7 @@
 
 #include "utils/timestamp.h"
 
-/* What is known of a person; 0: never, NULL: nothing. */
+/* A person; 0: never, NULL: not known. */
 typedef struct Contact
 {
 	int64		id;

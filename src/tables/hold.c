@@ -34,6 +34,7 @@
 
 #include "compat.h"
 
+/* A pace that was halved recovers by one step in this time. */
 #define RECOVERY_SECONDS 60
 #define PRUNED_AT_ONCE 10000
 
@@ -62,7 +63,7 @@ static SqlStatement lift = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
-/* Step by step, so that a pace that was halved recovers slowly. */
+/* A pace that was halved recovers step by step. */
 static SqlStatement ease_after_success = {
 	"WITH whole AS (SELECT ctid FROM wawp.hold WHERE instance = $1::name AND group_jid IS NULL"
 	"  AND until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"
@@ -77,8 +78,8 @@ static SqlStatement ease_after_success = {
 };
 
 /*
- * The hold of the whole instance, and that of a group.  Never both by one OR:
- * while the table is small that would be planned as a scan of all the holds of
+ * The hold of the whole instance, and that of a group.  Not both by one OR,
+ * which would be planned, while the table is small, as a scan of all holds of
  * the instance.
  */
 #define READ(more) \
@@ -91,8 +92,9 @@ static SqlStatement read_one = {
 };
 
 /*
- * Of a page of holds, those that are over: in a group where nothing is queued
- * or under way at once, otherwise when their count of failures is old as well.
+ * Deletes, of a page of holds, those that are over: immediately where a group
+ * has nothing queued or under way, otherwise when the count of failures is old
+ * as well.
  */
 static SqlStatement prune = {
 	"WITH page AS MATERIALIZED (SELECT h.ctid AS place, h.until, h.instance, coalesce(h.group_jid, '') AS group_jid"
@@ -118,7 +120,7 @@ static SqlStatement start_anew = {
 	0, {0}, NULL
 };
 
-/* The clock was set back: holds begin again, for as long as they were meant to last. */
+/* Start holds of the future again, for as long as they were meant to last: the clock was set back. */
 void
 hold_start_anew(void)
 {
@@ -126,8 +128,8 @@ hold_start_anew(void)
 }
 
 /*
- * Holds an instance (group "") or a group.  until 0: for ever; such a hold is
- * not shortened by a later one.  Returns whether it was not held before.
+ * Hold an instance (group "") or a group.  until 0: without an end; such a hold
+ * is not shortened by a later one.  True if there was no row before.
  */
 bool
 hold_set(const char *instance, const char *group, const char *reason, TimestampTz until, int failures)
@@ -143,8 +145,8 @@ hold_set(const char *instance, const char *group, const char *reason, TimestampT
 }
 
 /*
- * Holds an instance (group "") or a group until hold_lift(), whatever held it
- * before.  Returns false if it was held for that reason already.
+ * Hold an instance (group "") or a group until hold_lift(), whatever held it
+ * before; false if it was held so, for that reason, already.
  */
 bool
 hold_pause(const char *instance, const char *group, const char *reason)
@@ -158,8 +160,8 @@ hold_pause(const char *instance, const char *group, const char *reason)
 }
 
 /*
- * Ends a hold; false when there was none.  With an instance's own go those of
- * its groups that nobody has set by hand.
+ * End a hold; false if there was none.  That of an instance (group "") ends
+ * together with those of its groups that have an end.
  */
 bool
 hold_lift(const char *instance, const char *group)
@@ -172,8 +174,9 @@ hold_lift(const char *instance, const char *group)
 }
 
 /*
- * A request succeeded: holds whose time is over are forgotten, but for a pace
- * that was halved, which takes a step back to normal each RECOVERY_SECONDS.
+ * Delete the holds of a group and its instance that are over, since a request
+ * succeeded.  A pace that was halved takes one step back to normal instead, at
+ * most once in RECOVERY_SECONDS.
  */
 void
 hold_ease_after_success(const char *instance, const char *group)
@@ -191,7 +194,7 @@ static SqlStatement read_instance = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
-/* A row of the statement, in the current context. */
+/* Make a Hold of a row of READ, in the current context. */
 static Hold *
 hold_of_row(uint64 row)
 {
@@ -206,9 +209,9 @@ hold_of_row(uint64 row)
 }
 
 /*
- * Those of an instance and of one of its groups (NULL: none), as they are now,
- * also in a transaction with an older snapshot; as Hold pointers in the current
- * context.
+ * Return the holds of an instance and of one of its groups (NULL: none) as Hold
+ * pointers in the current context; as they are now, also in a transaction with
+ * an older snapshot.
  */
 List *
 hold_read_instance(const char *instance, const char *group)
@@ -225,32 +228,32 @@ hold_read_instance(const char *instance, const char *group)
 	return holds;
 }
 
-/* What was looked for, and what was found. */
-typedef struct Looked
+/* A hold that was read, or that there is none. */
+typedef struct HoldRead
 {
 	LaneKey		key;			/* hash key, must be first */
 	const Hold *hold;			/* NULL: none */
-} Looked;
+} HoldRead;
 
 struct Holds
 {
 	MemoryContext memory;
-	HTAB	   *looked;
+	HTAB	   *read;
 };
 
-/* Holds as they are from now on, each read when it is first looked for; in the current context. */
+/* Make a cache of holds in the current context; each is read when it is first needed. */
 Holds *
 hold_begin_reading(void)
 {
 	Holds	   *holds = palloc(sizeof(Holds));
-	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(Looked),.hcxt = CurrentMemoryContext};
+	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(HoldRead),.hcxt = CurrentMemoryContext};
 
 	holds->memory = CurrentMemoryContext;
-	holds->looked = hash_create("wawp holds", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	holds->read = hash_create("wawp holds", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	return holds;
 }
 
-/* A hold as the table has it, in the current context. */
+/* Read a hold, into the current context; NULL: there is none. */
 static const Hold *
 hold_read_one(const LaneKey *key)
 {
@@ -265,25 +268,25 @@ hold_read_one(const LaneKey *key)
 	return sqlrun(&read_one, &args) > 0 ? hold_of_row(0) : NULL;
 }
 
-/* The hold of a group, or with group "" of the whole instance; NULL: none. */
+/* Return the hold of a group, or with group "" of the whole instance, through the cache; NULL: none. */
 static const Hold *
 hold_look_up(Holds *holds, const LaneKey *key)
 {
-	Looked	   *looked = hash_search(holds->looked, key, HASH_FIND, NULL);
+	HoldRead   *entry = hash_search(holds->read, key, HASH_FIND, NULL);
 	MemoryContext caller;
 	const Hold *hold;
 
-	if (looked)
-		return looked->hold;
+	if (entry)
+		return entry->hold;
 	caller = MemoryContextSwitchTo(holds->memory);
 	hold = hold_read_one(key);
 	MemoryContextSwitchTo(caller);
-	looked = hash_search(holds->looked, key, HASH_ENTER, NULL);
-	looked->hold = hold;
+	entry = hash_search(holds->read, key, HASH_ENTER, NULL);
+	entry->hold = hold;
 	return hold;
 }
 
-/* Forgets holds that are over and say nothing any more; goes through some of them at each call. */
+/* Delete holds that are over and have no effect any more; each call takes the next page of the table. */
 void
 hold_prune(void)
 {
@@ -304,7 +307,7 @@ hold_prune(void)
 	strlcpy(from.group, sqlrun_get(0, 2), sizeof(from.group));
 }
 
-/* One of those that were read: of a group, or with "" of the whole instance; NULL: none. */
+/* Return the hold of a group, or with "" of the whole instance, from a list; NULL: none. */
 const Hold *
 hold_find(List *holds, const char *instance, const char *group)
 {
@@ -320,6 +323,7 @@ hold_find(List *holds, const char *instance, const char *group)
 	return NULL;
 }
 
+/* True if a hold was set for that outcome. */
 static bool
 hold_is_for(const Hold *hold, WawpOutcome outcome)
 {
@@ -327,8 +331,8 @@ hold_is_for(const Hold *hold, WawpOutcome outcome)
 }
 
 /*
- * How often a hold of a whole instance halves the pace; one that is over still
- * does, until a request succeeds.  on_instance: NULL when there is none.
+ * Return how often a hold of a whole instance (NULL: none) halves the pace.  One
+ * that is over still does, until a request succeeds.
  */
 int
 hold_halvings(const Hold *on_instance)
@@ -337,9 +341,10 @@ hold_halvings(const Hold *on_instance)
 }
 
 /*
- * ---- holds of lanes, as the worker meets and makes them
+ * ---- holds of lanes, in a cycle of the worker
  */
 
+/* Return the key of a lane's hold or of its instance's. */
 static LaneKey
 hold_key(const LaneKey *lane, bool whole_instance)
 {
@@ -352,6 +357,7 @@ hold_key(const LaneKey *lane, bool whole_instance)
 	return key;
 }
 
+/* Return the hold of a lane or of its whole instance, as it was when the cycle first needed it; NULL: none. */
 const Hold *
 lanehold_find(Holds *holds, const LaneKey *lane, bool whole_instance)
 {
@@ -360,7 +366,7 @@ lanehold_find(Holds *holds, const LaneKey *lane, bool whole_instance)
 	return hold_look_up(holds, &key);
 }
 
-/* When a lane may be served as far as holds go; CLOCK_NEVER when not by itself. */
+/* Return when holds let a lane be served, in monotonic ms; 0: now, CLOCK_NEVER: not before wawp_resume(). */
 int64
 lanehold_until(Holds *holds, const LaneKey *lane)
 {
@@ -380,14 +386,14 @@ lanehold_until(Holds *holds, const LaneKey *lane)
 	return until;
 }
 
-/* True if the API, or what stands before it, keeps the instance from asking anything. */
+/* True if a hold is due to an outage of the API or of what stands before it. */
 static bool
 hold_is_outage(const Hold *hold)
 {
 	return hold && hold->until != 0 && (hold_is_for(hold, WAWP_SERVER_ERROR) || hold_is_for(hold, WAWP_UNREACHABLE));
 }
 
-/* Returns the end of a hold that keeps the instance from reading groups, in monotonic ms; 0: none does. */
+/* Return until when a hold keeps the instance from reading groups, in monotonic ms; 0: none does. */
 int64
 lanehold_reads_until(Holds *holds, const LaneKey *lane)
 {
@@ -398,13 +404,14 @@ lanehold_reads_until(Holds *holds, const LaneKey *lane)
 	return clock_monotonic_of(hold->until);
 }
 
-/* True if the time of an outage is over and no answer shows that it is: one request tries. */
+/* True if the instance is held for an outage, of which a single request may test the end. */
 bool
 lanehold_is_on_trial(Holds *holds, const LaneKey *lane)
 {
 	return hold_is_outage(lanehold_find(holds, lane, true));
 }
 
+/* Record that a lane or, with group "", its instance is held. */
 static void
 hold_record(const LaneKey *lane, const char *group, WawpOutcome outcome, const char *request_id)
 {
@@ -421,8 +428,8 @@ hold_record(const LaneKey *lane, const char *group, WawpOutcome outcome, const c
 }
 
 /*
- * Holds a lane or its instance; "said once" means one record.  retry_after: of
- * the answer, in seconds, or -1.
+ * Hold a lane or its whole instance for an outcome, unless it is held already,
+ * and record that once.  retry_after: from the answer, in seconds, or -1.
  */
 void
 lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
@@ -439,18 +446,18 @@ lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_
 	if (hold_set(NameStr(lane->instance), key.group, outcome_info(outcome)->name,
 				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
 		hold_record(lane, key.group, outcome, request_id);
-	/* it is read again */
-	hash_search(holds->looked, &key, HASH_REMOVE, NULL);
+	/* the row was changed: read it again when it is needed */
+	hash_search(holds->read, &key, HASH_REMOVE, NULL);
 }
 
-/* Holds an instance whose API cannot be asked: what stands before it has answered. */
+/* Hold an instance whose API cannot be reached: something in front of it has answered. */
 void
 lanehold_for_outage(const LaneKey *lane, Holds *holds, WawpOutcome outcome, int retry_after, const char *request_id)
 {
 	lanehold_set(lane, holds, outcome == WAWP_SERVER_ERROR ? outcome : WAWP_UNREACHABLE, true, retry_after, request_id);
 }
 
-/* Holds what an outcome says is to be held; the rest as above. */
+/* Hold the lane or the instance, as the outcome says; nothing if it says neither. */
 void
 lanehold_for(const LaneKey *lane, Holds *holds, WawpOutcome outcome, int retry_after, const char *request_id)
 {

@@ -16,9 +16,10 @@
 #include "protocol/outcome.h"
 #include "utils/timestamp.h"
 
-/* the reason of holds in a copy of a database */
+/* The reason of holds in a copy of a database. */
 #define HOLD_RESTORED_COPY "restored copy"
 
+/* A row of wawp.hold. */
 typedef struct Hold
 {
 	LaneKey		key;			/* group "": the whole instance */
@@ -27,7 +28,7 @@ typedef struct Hold
 	int			failures;
 } Hold;
 
-/* Holds that a cycle looks for, each read once. */
+/* The holds that a cycle has needed so far, each read once. */
 typedef struct Holds Holds;
 
 extern void hold_start_anew(void);

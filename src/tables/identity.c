@@ -48,7 +48,7 @@ static SqlStatement read_identity = {
 	2, {INT8OID, INT8OID}, NULL
 };
 
-/* What was requested here stays ours; a copy gets a home of its own. */
+/* The original keeps its home; a copy gets one of its own. */
 static SqlStatement write_identity = {
 	"WITH old AS (DELETE FROM wawp.identity RETURNING *), mine AS (INSERT INTO wawp.identity SELECT $1, $2::oid,"
 	"  coalesce((SELECT home FROM old WHERE (system_identifier, database_oid) = ($1, $2::oid) LIMIT 1), gen_random_uuid()))"
@@ -57,8 +57,8 @@ static SqlStatement write_identity = {
 };
 
 /*
- * Is this a copy of another database, as files or from a dump, of which the
- * worker has not taken notice yet?
+ * True if this is a copy of another database, as files or from a dump, which the
+ * worker has not noticed yet.
  */
 bool
 identity_is_foreign(void)
@@ -73,6 +73,7 @@ identity_is_foreign(void)
 	return all > 0 && !(all == 1 && sqlrun_get_int8(0, 1, 0) == 1);
 }
 
+/* Write to *home that of this database or, if there is none, of another; false if the table is empty. */
 static bool
 identity_read_home(pg_uuid_t *home)
 {
@@ -104,9 +105,9 @@ static SqlStatement lock_identity = {
 };
 
 /*
- * Writes to *home the home of this database, or of the one it is an unnoticed
- * copy of.  Read without a statement, whoever asks; drawn if there is none,
- * which is so in a database made from a template.
+ * Write to *home that of this database, or of the one it is an unnoticed copy
+ * of.  It is read without a statement, as any role; if there is none, as in a
+ * database made from a template, one is drawn.
  */
 void
 identity_home(pg_uuid_t *home)
@@ -126,8 +127,9 @@ identity_home(pg_uuid_t *home)
 }
 
 /*
- * From now on the queue belongs here.  True: it belonged to another database,
- * by what is replaced, since a dump may be restored at this very moment.
+ * Make this database the one that the queue belongs to.  True if it belonged to
+ * another one; the rows that are replaced decide that, since a dump may be
+ * restored at the same time.
  */
 bool
 identity_take_over(void)

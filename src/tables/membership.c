@@ -26,6 +26,7 @@
 
 #include "compat.h"
 
+/* Make arguments of the primary key. */
 static SqlArgs
 membership_key_args(const LaneKey *lane, int64 contact)
 {
@@ -44,7 +45,7 @@ static SqlStatement get = {
 	3, {TEXTOID, TEXTOID, INT8OID}, NULL
 };
 
-/* False: nothing is remembered. */
+/* Read a membership into *out; false, and all of it 0, if there is none. */
 bool
 membership_get(const LaneKey *lane, int64 contact, Membership *out)
 {
@@ -64,11 +65,11 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 	return true;
 }
 
-/* The role that asked for membership m, 0 if it is gone; oids mean something only where they were noted. */
+/* The role that asked for membership m, 0 if it is gone; an oid means something only in the database that noted it. */
 #define REQUESTER "coalesce(CASE WHEN EXISTS (SELECT FROM wawp.identity y WHERE y.home = m.home) THEN m.requester" \
 	" ELSE (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = m.requested_by) END, 0)"
 
-/* A member we did not add keeps what it was; the end of the stay is the latest asked for. */
+/* A member whom we did not add stays so; the latest request decides until when they stay. */
 static SqlStatement note_added = {
 	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until,"
 	" requested_by, reason, requester, home)"
@@ -83,8 +84,8 @@ static SqlStatement note_added = {
 };
 
 /*
- * The person is in the group.  by_us: we put them there.  was_seen: not just by
- * the API's word that all is well.  until: 0 = for good.
+ * Store that a person is in the group.  by_us: we added them.  was_seen: the
+ * member list showed it, not only an answer of success.  until 0: for good.
  */
 void
 membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
@@ -107,7 +108,7 @@ static SqlStatement note_removed = {
 	3, {TEXTOID, TEXTOID, INT8OID}, NULL
 };
 
-/* We took the person out: that they are gone says nothing of their wishes. */
+/* Store that we removed the person, so that their absence is no wish of theirs. */
 void
 membership_note_removed(const LaneKey *lane, int64 contact)
 {
@@ -121,7 +122,7 @@ static SqlStatement note_gone = {
 	3, {TEXTOID, TEXTOID, INT8OID}, NULL
 };
 
-/* The person left, or somebody else took them out. */
+/* Store that the person left, or was removed by somebody else. */
 void
 membership_note_gone(const LaneKey *lane, int64 contact)
 {
@@ -136,7 +137,7 @@ static SqlStatement note_invited = {
 	3, {TEXTOID, TEXTOID, INT8OID}, NULL
 };
 
-/* To be committed before the invitation leaves. */
+/* Store that a person is invited; to be committed before the invitation leaves. */
 void
 membership_note_invited(const LaneKey *lane, int64 contact)
 {
@@ -150,7 +151,7 @@ static SqlStatement note_not_invited = {
 	3, {TEXTOID, TEXTOID, INT8OID}, NULL
 };
 
-/* The invitation has provably not left. */
+/* Take that back: the invitation has provably not left. */
 void
 membership_note_not_invited(const LaneKey *lane, int64 contact)
 {
@@ -165,7 +166,7 @@ static SqlStatement forgive = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
-/* That a person once left (a group, or any with "") is held against them no longer. */
+/* Forget that a person once left a group, or with "" any group, so that they may be added again. */
 void
 membership_forgive(const char *jid, const char *group)
 {
@@ -189,6 +190,7 @@ static SqlStatement take_ended = {
 	1, {INT4OID}, NULL
 };
 
+/* Write the first two columns of a row to *lane. */
 static void
 membership_lane_of_row(uint64 row, LaneKey *lane)
 {
@@ -196,7 +198,7 @@ membership_lane_of_row(uint64 row, LaneKey *lane)
 	strlcpy(lane->group, sqlrun_get(row, 2), sizeof(lane->group));
 }
 
-/* Takes memberships whose time is over, as MembershipEnd pointers. */
+/* Take up to `limit` memberships whose time is over and return them as MembershipEnd pointers. */
 List *
 membership_take_ended(int limit)
 {
@@ -226,7 +228,7 @@ static SqlStatement put_off_end = {
 	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
 };
 
-/* The removal could not be queued: the membership ends later. */
+/* Let a membership that was taken end later: its removal could not be queued. */
 void
 membership_put_off_end(const MembershipEnd *end, TimestampTz until)
 {
@@ -244,7 +246,7 @@ static SqlStatement next_end = {
 	0, {0}, NULL
 };
 
-/* When the next membership ends; 0 when none does. */
+/* Return when the next membership ends; 0: none does. */
 TimestampTz
 membership_next_end(void)
 {
@@ -253,10 +255,10 @@ membership_next_end(void)
 }
 
 /*
- * ---- people to be welcomed
+ * ---- welcomes
  */
 
-/* Group by group, by the primary key: the table of all members is not to be read for a few that welcome theirs. */
+/* Group by group, by the primary key: few groups welcome people, and the table has the members of all. */
 #define UNWELCOMED \
 	" FROM wawp.group_settings s, LATERAL (SELECT contact_id, added_by_us, welcomed_at," \
 	"  left_at, added_at FROM wawp.membership u WHERE u.instance = s.instance AND u.group_jid = s.group_jid OFFSET 0) m" \
@@ -268,7 +270,7 @@ static SqlStatement next_welcome = {
 	1, {TIMESTAMPTZOID}, NULL
 };
 
-/* When after that time a group is to welcome somebody; 0 when none is. */
+/* Return when, after that time, the next welcome is due; 0: none is. */
 TimestampTz
 membership_next_welcome(TimestampTz after)
 {
@@ -285,7 +287,7 @@ static SqlStatement due_welcomes = {
 	1, {INT4OID}, NULL
 };
 
-/* Up to `limit` groups in which the first who joined has waited long enough, as LaneKey pointers. */
+/* Return up to `limit` groups in which a welcome is due, as LaneKey pointers. */
 List *
 membership_due_welcomes(int limit)
 {
@@ -305,7 +307,7 @@ membership_due_welcomes(int limit)
 	return lanes;
 }
 
-/* Up to 50 numbers; who is known by a LID only has none that others could read. */
+/* Up to 50 numbers; a person known only by a LID has none. */
 static SqlStatement take_unwelcomed = {
 	"WITH who AS (SELECT m.contact_id, s.welcome_text" UNWELCOMED
 	"  AND s.instance = $1::name AND s.group_jid = $2),"
@@ -321,8 +323,9 @@ static SqlStatement take_unwelcomed = {
 };
 
 /*
- * Takes the people whom a group is to welcome: they are marked with that time,
- * since a welcome is not repeated.  False: there is nobody any more.
+ * Take the people whom a group is to welcome, mark them with that time, since a
+ * welcome is not repeated, and write their names and the text to *welcome, in
+ * SPI's memory.  False, and *welcome unchanged, if there is nobody any more.
  */
 bool
 membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcome *welcome)
@@ -346,7 +349,7 @@ static SqlStatement give_welcome_back = {
 	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
 };
 
-/* The welcome of that time has provably not left. */
+/* Undo the mark of that time: the welcome has provably not left. */
 void
 membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
 {
@@ -363,10 +366,10 @@ membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
  */
 
 /*
- * Tells listeners on channel "wawp" what became of an intent, once that
- * commits.  Off unless wawp.notify is on: NOTIFY takes a lock of the whole
- * database at commit.  Payload: a JSON object of the intent's id, state and
- * outcome; no number.
+ * Notify listeners on channel "wawp" that an intent is settled, once that
+ * commits.  Off unless wawp.notify is on, since NOTIFY locks the whole database
+ * at commit.  Payload: a JSON object of the intent's id, state and outcome,
+ * without a telephone number.
  */
 void
 notice_settled(int64 id, const char *state, const char *outcome)

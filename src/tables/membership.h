@@ -16,7 +16,7 @@
 
 #include "base/shmem.h"
 
-/* What is remembered of one person in one group; 0: never, NULL: nothing. */
+/* A person in a group; 0: never. */
 typedef struct Membership
 {
 	bool		added_by_us;
@@ -36,7 +36,7 @@ typedef struct MembershipEnd
 	const char *reason;
 } MembershipEnd;
 
-/* What a group is to be told of people who joined. */
+/* A welcome message of a group, for people who joined. */
 typedef struct MembershipWelcome
 {
 	Oid			requester;

@@ -1,20 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * worker_status.c
- *	  Whether a database's worker can work, and why not.
+ *	  The state of a database's worker, with the reason if it cannot work.
  *
- * A worker notes in its slot of shared memory what fails and what has worked
- * again; a session that asks reads the slot and draws the conclusions, so that
- * nobody is woken and nothing is written.  An error counts until the part of
- * the work that raised it has succeeded, and for a moment longer: work of which
- * single pieces fail goes on beside them.
+ * Owns the troubles in a worker's slot of shared memory.  The worker notes what
+ * fails and what has succeeded again; a session that asks reads the slot and
+ * draws the conclusions, so that nobody is woken and nothing is written.  An
+ * error counts until the part of the work that raised it has succeeded, and for
+ * a short time after: where single pieces fail, the others still succeed.
  *
- * Messages are kept cut to TROUBLE_BYTES at a character's boundary, on one
- * line, and without any number long enough to be a telephone number, because
- * roles read them that may not see people.  The caller has taken tokens out.
+ * Messages are cut to TROUBLE_BYTES at a character's boundary, and have one line
+ * and no number long enough to be a telephone number, because roles that may
+ * not see people read them.  The caller has removed tokens.
  *
- * Locks: WawpShared.lock, for as long as a slot is read or written.  Writing
- * never raises an error; reading runs one statement as the extension's owner.
+ * Locks: WawpShared.lock, while a slot is read or written.  Writing never raises
+ * an error; reading runs one statement as the extension's owner, in the
+ * caller's transaction.  Memory: texts are in the current context.
  *
  * IDENTIFICATION
  *	  src/tables/worker_status.c
@@ -36,9 +37,9 @@
 
 #include "compat.h"
 
-/* A piece that fails is tried again sooner, a cycle that fails as well. */
+/* Longer than the time until a cycle or a piece that failed is tried again. */
 #define TROUBLE_LASTS_MS 1500
-/* Sessions give up what cannot be recorded, and then nobody tries again. */
+/* Sessions give up a record that is not written in time, and then nothing tries again. */
 #define MAIL_TROUBLE_LASTS_MS (60 * 1000)
 /* No telephone number is shorter. */
 #define DIGITS_OF_A_NUMBER 7
@@ -49,14 +50,14 @@ static WorkerSlot *my_slot = NULL;	/* of this worker */
  * ---- the worker's side
  */
 
-/* Names the slot that the functions below write; it is the calling worker's. */
+/* Set the slot that the functions below write: the calling worker's. */
 void
 status_attach(WorkerSlot *slot)
 {
 	my_slot = slot;
 }
 
-/* Copies a message for anybody's eyes into a buffer of TROUBLE_BYTES. */
+/* Copy a message, made safe for every reader, into a buffer of TROUBLE_BYTES. */
 static void
 status_copy_message(char *to, const char *message)
 {
@@ -93,9 +94,8 @@ status_trouble_is_current(WorkerPart part, const WorkerTrouble *trouble)
 }
 
 /*
- * Notes that a part of this worker's work has failed.  is_first: no other
- * piece of the same transaction had, so that failures are counted by
- * transactions.
+ * Note that a part of this worker's work has failed.  is_first: no other piece
+ * of the same transaction has, so that failures are counted by transaction.
  */
 void
 status_note_error(WorkerPart part, bool is_first, int sqlstate, const char *message)
@@ -119,7 +119,7 @@ status_note_error(WorkerPart part, bool is_first, int sqlstate, const char *mess
 	LWLockRelease(wawp_shared->lock);
 }
 
-/* Notes that a part of this worker's work has committed; is_clean: no piece of it failed. */
+/* Note that a part of this worker's work has committed; is_clean: no piece of it failed. */
 void
 status_note_commit(WorkerPart part, bool is_clean)
 {
@@ -133,6 +133,7 @@ status_note_commit(WorkerPart part, bool is_clean)
 	LWLockRelease(wawp_shared->lock);
 }
 
+/* Note how many requests are under way. */
 void
 status_note_in_flight(int in_flight)
 {
@@ -145,6 +146,7 @@ status_note_in_flight(int in_flight)
  * ---- the reader's side
  */
 
+/* Return the label of a state. */
 const char *
 status_state_name(WorkerState state)
 {
@@ -159,6 +161,7 @@ status_state_name(WorkerState state)
 	return names[state];
 }
 
+/* Set the state "none" with its reason; sqlstate 0: that is no error. */
 static void
 status_set_none(WorkerStatus *status, int sqlstate, const char *why)
 {
@@ -167,7 +170,7 @@ status_set_none(WorkerStatus *status, int sqlstate, const char *why)
 	status->why = status->last_error = why;
 }
 
-/* Says why no worker serves; has_launcher: one would be started. */
+/* Set the reason why no worker serves; has_launcher: the launcher runs. */
 static void
 status_explain_none(WorkerStatus *status, const WorkerSlot *slot, bool has_launcher)
 {
@@ -189,7 +192,7 @@ status_explain_none(WorkerStatus *status, const WorkerSlot *slot, bool has_launc
 						"no worker runs in this database, nothing is sent; the server's log says why");
 }
 
-/* Takes the first part that fails out of the slot; false: none does. */
+/* Write the first part that fails to *status; false if none does. */
 static bool
 status_read_trouble(WorkerStatus *status, const WorkerSlot *slot)
 {
@@ -227,7 +230,7 @@ static SqlStatement count_copies = {
 
 /*
  * True if this database is a copy with instances that nobody has released yet.
- * *holds_all: its worker has not even written their holds.
+ * Write to *holds_all whether its worker has not even noticed that.
  */
 static bool
 status_is_held_as_copy(bool *holds_all)
@@ -247,7 +250,7 @@ status_is_held_as_copy(bool *holds_all)
 	return is_copy;
 }
 
-/* Concludes from a slot in which a worker runs. */
+/* Write the state of a worker that runs to *status. */
 static void
 status_read_serving(WorkerStatus *status, const WorkerSlot *slot)
 {
@@ -265,10 +268,7 @@ status_read_serving(WorkerStatus *status, const WorkerSlot *slot)
 	}
 }
 
-/*
- * Tells how this database's worker is.  Texts are in the current memory
- * context.
- */
+/* Write the state of this database's worker to *status; its texts are in the current memory context. */
 void
 status_read(WorkerStatus *status)
 {
