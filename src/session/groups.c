@@ -21,6 +21,7 @@
 #include "session/api.h"
 #include "session/participants.h"
 #include "session/send.h"
+#include "throttle/budget.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
@@ -68,7 +69,7 @@ wawp_participants(PG_FUNCTION_ARGS)
 	const HttpResult *result;
 	WireMembers list;
 
-	session_note_read(instance);
+	(void) budget_take_read(instance, false);
 	result = call_read(instance, &request);
 	if (!wire_read_members(result->body, result->body_len, &list))
 		call_refuse(instance, &request, result);
@@ -150,7 +151,7 @@ wawp_group_info(PG_FUNCTION_ARGS)
 	Datum		values[5];
 	bool		nulls[5] = {false};
 
-	session_note_read(instance);
+	(void) budget_take_read(instance, false);
 	result = call_read(instance, &request);
 	if (!wire_read_group(result->body, result->body_len, &group, &members))
 		call_refuse(instance, &request, result);

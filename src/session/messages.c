@@ -15,12 +15,14 @@
 
 #include <limits.h>
 
+#include "base/clock.h"
 #include "base/encoding.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "session/api.h"
 #include "session/send.h"
+#include "throttle/budget.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
@@ -93,6 +95,20 @@ wawp_send_text(PG_FUNCTION_ARGS)
 	return api_return_text(&api, wire_read_message_id(result->body, result->body_len));
 }
 
+/* Wait for a permit of the instance's checks_per_minute. */
+static void
+messages_wait_for_check(const WawpInstance *instance)
+{
+	for (;;)
+	{
+		BudgetPermit permit = budget_take_check(instance);
+
+		if (permit.granted > 0)
+			return;
+		clock_wait_until((permit.next_at + 999) / 1000);
+	}
+}
+
 /* Ask about one number, after waiting for a permit, and put its row. */
 static void
 messages_put_exists(FunctionCallInfo fcinfo, const WawpInstance *instance, const char *input)
@@ -111,7 +127,7 @@ messages_put_exists(FunctionCallInfo fcinfo, const WawpInstance *instance, const
 		WireKind	kind;
 
 		request.fields[0] = (WireField) {"phone", pnstrdup(jid.text, strcspn(jid.text, "@"))};
-		session_wait_for_check(instance);
+		messages_wait_for_check(instance);
 		result = call_read(instance, &request);
 		registered = wire_read_exists(result->body, result->body_len, &chat, &lid);
 		kind = wire_read_answer(result->body, result->body_len).kind;

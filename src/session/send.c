@@ -717,24 +717,3 @@ session_judge_sent(const HttpResult *result, const char **group pg_attribute_unu
 			return reading.people[i].outcome;
 	return reading.npeople > 0 ? WAWP_ACCEPTED : reading.whole.outcome;
 }
-
-/* Wait for a permit of the instance's checks_per_minute. */
-void
-session_wait_for_check(const WawpInstance *instance)
-{
-	for (;;)
-	{
-		BudgetPermit permit = budget_take_check(instance);
-
-		if (permit.granted > 0)
-			return;
-		clock_wait_until((permit.next_at + 999) / 1000);
-	}
-}
-
-/* Count a read of a group against the instance's reads_per_minute, without waiting. */
-void
-session_note_read(const WawpInstance *instance)
-{
-	(void) budget_take_read(instance, false);
-}

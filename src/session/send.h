@@ -36,7 +36,5 @@ extern void session_note_verified(const WawpInstance *instance, const char *grou
 								  CallPerson **people, int npeople);
 extern const HttpResult *session_send(const WawpInstance *instance, const SessionRequest *request);
 extern WawpOutcome session_judge_sent(const HttpResult *result, const char **group);
-extern void session_wait_for_check(const WawpInstance *instance);
-extern void session_note_read(const WawpInstance *instance);
 
 #endif							/* WAWP_SEND_H */
