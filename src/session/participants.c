@@ -127,9 +127,8 @@ participants_change(FunctionCallInfo fcinfo, WawpOperation operation, bool verif
 	CallPerson **sendable = palloc(sizeof(CallPerson *) * Max(n, 1));
 	int			nsendable = participants_collect(operation, inputs, n, elements, sendable);
 	const char *reason = api_arg_limited(fcinfo, 3, TEXT_REASON);
-	int			capacity = verify && nsendable > 0 ? session_group_capacity(instance, group) : 0;
+	int			capacity = session_membership(instance, operation, group, reason, sendable, nsendable);
 
-	session_membership(instance, operation, group, reason, sendable, nsendable);
 	if (verify && session_verify_added(instance, group, capacity, sendable, nsendable))
 		session_note_verified(instance, group, reason, sendable, nsendable);
 	for (int i = 0; i < n; i++)

@@ -36,6 +36,7 @@
 #include "protocol/jid.h"
 #include "session/send.h"
 #include "storage/ipc.h"
+#include "storage/proc.h"
 #include "tables/audit_mailbox.h"
 #include "tables/contact.h"
 #include "tables/group_settings.h"
@@ -52,6 +53,10 @@
 #include "compat.h"
 
 StaticAssertDecl(CALL_MAX_PEOPLE <= RELAY_MAX_PEOPLE, "a request's people fit into its record");
+
+/* Details of people who were not sent. */
+#define UNRECORDED "not sent: the request could not be recorded"
+#define UNREAD "not sent: the holds and the opt-out list could not be read"
 
 /* Start of the statement in which the last request left; 0: none has. */
 static TimestampTz last_statement = 0;
@@ -313,55 +318,100 @@ session_group_settings(const WawpInstance *instance, const char *group)
 	return settings_get(&lane);
 }
 
-/*
- * Return the holds of an instance and a group, in the current context.  With
- * people, also fill in their LIDs and the group's pace, and move those on the
- * opt-out list behind the others, whose number is written to *npeople.
- *
- * All of this is read in a subtransaction that is rolled back: a lock on these
- * tables, kept while a request waits, would block DROP EXTENSION.
- */
-static List *
-session_read_policy(const WawpInstance *instance, BudgetGroup *group, CallPerson **people, int *npeople)
+/* What the tables say about a call. */
+typedef struct SessionPolicy
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	SqlOwner	before;
-	List	   *holds;
+	List	   *holds;			/* of the instance and the group */
+	double		adds_per_minute;	/* the group's own pace, as BudgetGroup has it */
+	int			capacity;		/* of the group; 0: not read */
+} SessionPolicy;
 
-	BeginInternalSubTransaction(NULL);
-	before = sqlrun_begin_as_owner();
-	holds = session_copy_holds(instance, group->jid, caller);
-	if (people)
-	{
-		session_fill_lids(people, *npeople);
-		*npeople = session_skip_suppressed(group->jid, people, *npeople, caller);
-		group->adds_per_minute = session_group_settings(instance, group->jid).adds_per_minute;
-	}
-	sqlrun_end_as_owner(&before);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return holds;
+/*
+ * Wait for a lock on a table no longer than for a record, nor longer than the
+ * caller would; until the end of the SqlOwner section.
+ */
+static void
+session_limit_lock_waits(void)
+{
+	int			limit = LockTimeout > 0 ? Min(LockTimeout, wawp_audit_timeout) : wawp_audit_timeout;
+
+	(void) set_config_option("lock_timeout", psprintf("%d", limit), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 }
 
-/* Return how many people a group takes; read in the same way. */
-int
-session_group_capacity(const WawpInstance *instance, const char *group)
+/*
+ * Read *policy into the context `caller`.  With people, also fill in their LIDs
+ * and move those on the opt-out list behind the others, whose number is written
+ * to *npeople.
+ */
+static void
+session_read_tables(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople,
+					SessionPolicy *policy, MemoryContext caller)
+{
+	SqlOwner	before = sqlrun_begin_as_owner();
+
+	session_limit_lock_waits();
+	policy->holds = session_copy_holds(instance, group, caller);
+	if (people)
+	{
+		GroupSettings settings = session_group_settings(instance, group);
+
+		policy->adds_per_minute = settings.adds_per_minute;
+		policy->capacity = settings.capacity;
+		session_fill_lids(people, *npeople);
+		*npeople = session_skip_suppressed(group, people, *npeople, caller);
+	}
+	sqlrun_end_as_owner(&before);
+}
+
+/*
+ * Read what the tables say about a call, in the current context; see above.
+ * False if one of them stays locked, so that nothing may be sent.
+ *
+ * Holds, identity, settings and opt-out list decide about a request: a lock on
+ * them is waited for, as a record is, for wawp.audit_timeout.  Contacts only
+ * help, and are not waited for.  All is read in a subtransaction that is rolled
+ * back: a lock on these tables, kept while a request waits, would block DROP
+ * EXTENSION.
+ */
+static bool
+session_read_policy(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople,
+					SessionPolicy *policy)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	SqlOwner	before;
-	int			capacity;
+	volatile bool is_read = true;
 
+	memset(policy, 0, sizeof(*policy));
 	BeginInternalSubTransaction(NULL);
-	before = sqlrun_begin_as_owner();
-	capacity = session_group_settings(instance, group).capacity;
-	sqlrun_end_as_owner(&before);
+	PG_TRY();
+	{
+		session_read_tables(instance, group, people, npeople, policy, caller);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		FlushErrorState();
+		is_read = false;
+	}
+	PG_END_TRY();
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
-	return capacity;
+	return is_read;
+}
+
+/* Raise the error for tables that stay locked. */
+static void
+session_refuse_unread(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the holds and the opt-out list could not be read within wawp.audit_timeout"),
+			 errdetail("A table of schema wawp is locked.  Nothing was sent."),
+			 errhint("pg_locks shows the session that has the lock.")));
 }
 
 /* Return the hold that applies to a group now; NULL if none does. */
@@ -435,14 +485,14 @@ session_skip_people(CallPerson **people, int npeople, const CallVerdict *cause, 
 	}
 }
 
-/* Mark people whose request was not recorded. */
+/* Mark people who are not sent, for a reason that lies in this server. */
 static void
-session_skip_unrecorded(CallPerson **people, int npeople)
+session_skip_unsent(CallPerson **people, int npeople, const char *detail)
 {
 	for (int i = 0; i < npeople; i++)
 	{
 		people[i]->outcome = WAWP_UNREACHABLE;
-		people[i]->detail = "not sent: the request could not be recorded";
+		people[i]->detail = detail;
 	}
 }
 
@@ -508,7 +558,7 @@ session_change_some(SessionAttempt *attempt, const WawpInstance *instance, WawpO
 			go_on = session_send_people(attempt, instance, operation, group, people, npeople, end);
 		else
 		{
-			session_skip_unrecorded(people, npeople);
+			session_skip_unsent(people, npeople, UNRECORDED);
 			session_give_up(0, PointerGetDatum(attempt));
 		}
 	}
@@ -539,7 +589,7 @@ session_change_all(const WawpInstance *instance, WawpOperation operation, const 
 			continue;
 		if (!attempt.has_left)
 		{
-			session_skip_unrecorded(people + done, npeople - done);
+			session_skip_unsent(people + done, npeople - done, UNRECORDED);
 			return;
 		}
 		session_skip_people(people + done, npeople - done, &end, people[done - 1]->retry_at);
@@ -548,20 +598,13 @@ session_change_all(const WawpInstance *instance, WawpOperation operation, const 
 	}
 }
 
-/*
- * Change the membership of people who are all different and valid, and write
- * each one's outcome.  Network, API, holds and pace lead to outcomes; errors
- * are raised on cancel, and as 55000 or 54000 if the first request cannot be
- * recorded.
- */
-void
-session_membership(const WawpInstance *instance, WawpOperation operation, const char *group,
-				   const char *reason, CallPerson **people, int npeople)
+/* Change the membership of people about whom the tables were read. */
+static void
+session_change_allowed(const WawpInstance *instance, WawpOperation operation, const char *group, const char *reason,
+					   const SessionPolicy *policy, CallPerson **people, int npeople)
 {
-	bool		adds = operation == WAWP_OP_ADD;
-	BudgetGroup budget = {group, 0};
-	List	   *holds = npeople > 0 ? session_read_policy(instance, &budget, adds ? people : NULL, &npeople) : NIL;
-	const Hold *hold = session_active_hold(holds, instance, group);
+	BudgetGroup budget = {group, policy->adds_per_minute};
+	const Hold *hold = session_active_hold(policy->holds, instance, group);
 	BudgetPermit permit = {.granted = npeople};
 
 	if (hold)
@@ -571,9 +614,35 @@ session_membership(const WawpInstance *instance, WawpOperation operation, const 
 															  *hold->key.group ? "group" : "instance", hold->reason));
 		return;
 	}
-	if (adds && npeople > 0)
-		npeople = session_take_pace(instance, hold_find(holds, instance->name, ""), &budget, people, npeople, &permit);
+	if (operation == WAWP_OP_ADD && npeople > 0)
+		npeople = session_take_pace(instance, hold_find(policy->holds, instance->name, ""), &budget,
+									people, npeople, &permit);
 	session_change_all(instance, operation, group, reason, &permit, people, npeople);
+}
+
+/*
+ * Change the membership of people who are all different and valid, and write
+ * each one's outcome.  Network, API, holds and pace lead to outcomes; errors
+ * are raised on cancel, and as 55000 or 54000 if the first request cannot be
+ * recorded or a table stays locked.  Return the group's capacity; 0 unless it
+ * is an add.
+ */
+int
+session_membership(const WawpInstance *instance, WawpOperation operation, const char *group,
+				   const char *reason, CallPerson **people, int npeople)
+{
+	SessionPolicy policy;
+	int			allowed = npeople;
+
+	if (npeople == 0)
+		return 0;
+	if (session_read_policy(instance, group, operation == WAWP_OP_ADD ? people : NULL, &allowed, &policy))
+		session_change_allowed(instance, operation, group, reason, &policy, people, allowed);
+	else if (session_is_past_first_request())
+		session_skip_unsent(people, npeople, UNREAD);
+	else
+		session_refuse_unread();
+	return policy.capacity;
 }
 
 /* Record the next verified people, as many as one record takes; return where to go on. */
@@ -635,14 +704,17 @@ static void
 session_take_all_or_none(SessionAttempt *attempt, const WawpInstance *instance, const SessionRequest *request)
 {
 	BudgetGroup group = {request->group, 0};
-	List	   *holds = session_read_policy(instance, &group, NULL, NULL);
-	const Hold *hold = session_active_hold(holds, instance, request->group);
+	SessionPolicy policy;
+	const Hold *hold;
 
+	if (!session_read_policy(instance, request->group, NULL, NULL, &policy))
+		session_refuse_unread();
+	hold = session_active_hold(policy.holds, instance, request->group);
 	if (hold)
 		session_refuse_held(request, hold);
 	if (request->npeople == 0)
 		return;
-	attempt->permit = budget_take_adds(instance, hold_halvings(hold_find(holds, instance->name, "")), &group, false,
+	attempt->permit = budget_take_adds(instance, hold_halvings(hold_find(policy.holds, instance->name, "")), &group, false,
 									   request->npeople);
 	attempt->npaced = request->npeople;
 	if (attempt->permit.granted == request->npeople)

@@ -28,10 +28,9 @@ typedef struct SessionRequest
 	SessionJudge judge;
 } SessionRequest;
 
-extern void session_membership(const WawpInstance *instance, WawpOperation operation,
+extern int	session_membership(const WawpInstance *instance, WawpOperation operation,
 							   const char *group, const char *reason,
 							   CallPerson **people, int npeople);
-extern int	session_group_capacity(const WawpInstance *instance, const char *group);
 extern void session_note_verified(const WawpInstance *instance, const char *group, const char *reason,
 								  CallPerson **people, int npeople);
 extern const HttpResult *session_send(const WawpInstance *instance, const SessionRequest *request);
