@@ -15,7 +15,6 @@
 
 #include "base/encoding.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "protocol/json.h"
 #include "protocol/redact.h"
 #include "session/api.h"

@@ -18,7 +18,6 @@
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "session/api.h"
 #include "session/send.h"

@@ -14,14 +14,11 @@
  */
 #include "postgres.h"
 
-#include "base/requester.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "session/api.h"
 #include "session/participants.h"
 #include "session/send.h"
 #include "session/session_verify.h"
-#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"

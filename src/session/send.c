@@ -234,8 +234,6 @@ session_note_left(SessionAttempt *attempt)
 static void
 session_fill_lids(CallPerson **people, int npeople)
 {
-	if (!contact_is_unlocked())
-		return;
 	for (int i = 0; i < npeople; i++)
 	{
 		const char *lid = people[i]->jid.kind == JID_PERSON ? contact_lid(people[i]->jid.text) : NULL;
@@ -318,7 +316,7 @@ session_group_settings(const WawpInstance *instance, const char *group)
 	return settings_get(&lane);
 }
 
-/* What the tables say about a call. */
+/* The contents of the tables that decide about a call. */
 typedef struct SessionPolicy
 {
 	List	   *holds;			/* of the instance and the group */
@@ -365,7 +363,7 @@ session_read_tables(const WawpInstance *instance, const char *group, CallPerson 
 }
 
 /*
- * Read what the tables say about a call, in the current context; see above.
+ * Read *policy, in the current context, with people and npeople as above.
  * False if one of them stays locked, so that nothing may be sent.
  *
  * Holds, identity, settings and opt-out list decide about a request: a lock on

@@ -149,16 +149,11 @@ contact_get(const char *jid)
 	return contact;
 }
 
-/* True if the contacts can be read now without waiting for a lock. */
-bool
-contact_is_unlocked(void)
+/* Lock the contacts for reading, as a SELECT does; false if that would have to wait. */
+static bool
+contact_lock_at_once(void)
 {
-	Oid			contact = get_relname_relid("contact", get_namespace_oid("wawp", false));
-
-	if (!ConditionalLockRelationOid(contact, AccessShareLock))
-		return false;
-	UnlockRelationOid(contact, AccessShareLock);
-	return true;
+	return ConditionalLockRelationOid(get_relname_relid("contact", get_namespace_oid("wawp", false)), AccessShareLock);
 }
 
 static SqlStatement get_lid = {
@@ -166,15 +161,17 @@ static SqlStatement get_lid = {
 	1, {TEXTOID}, NULL
 };
 
-/* Return a person's LID; NULL: not known.  Nothing is written. */
+/* Return a person's LID; NULL if it is not known, or somebody has locked the contacts.  Nothing is written. */
 const char *
 contact_lid(const char *jid)
 {
 	Probe		person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
 	SqlArgs		args = {0};
 
+	if (!contact_lock_at_once() || probe_first(&person) == PROBE_NONE)
+		return NULL;
 	sqlrun_text(&args, jid);
-	return probe_first(&person) != PROBE_NONE && sqlrun(&get_lid, &args) > 0 ? sqlrun_get(0, 1) : NULL;
+	return sqlrun(&get_lid, &args) > 0 ? sqlrun_get(0, 1) : NULL;
 }
 
 static SqlStatement note_lid = {

@@ -26,7 +26,6 @@ typedef struct Contact
 
 extern int64 contact_id(const char *jid);
 extern Contact contact_get(const char *jid);
-extern bool contact_is_unlocked(void);
 extern const char *contact_lid(const char *jid);
 extern void contact_note_lid(const char *jid, const char *lid);
 extern void contact_note_registered(const char *jid, bool is_registered, const char *known_as);
