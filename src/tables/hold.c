@@ -105,7 +105,7 @@ static SqlStatement prune = {
 	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
 	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0)"
 	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i"
-	"   WHERE i.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
+	"   WHERE i.state IN " STATES_UNDER_WAY
 	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0))),"
 	" mine AS (SELECT h.ctid FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT place FROM over))"
 	"  AND h.until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"

@@ -151,7 +151,7 @@ static SqlStatement cancel_opposite = {
  */
 static SqlStatement supersede = {
 	"UPDATE wawp.membership_intent SET superseded = true, updated_at = clock_timestamp()"
-	" WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
+	" WHERE state IN " STATES_UNDER_WAY
 	" AND instance = $1::name AND group_jid = $2 AND jid = $3"
 	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4"
 	" AND NOT (action IN ('add', 'invite') AND $4 IN ('add', 'invite')) AND NOT superseded",
@@ -321,7 +321,7 @@ intent_requeue(int64 id, const IntentAsker *requester)
 /* No intent b of the same person is under way or waits for verification. */
 #define NOBODY_IN_THE_WAY \
 	"NOT EXISTS (SELECT FROM wawp.membership_intent b" \
-	" WHERE b.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')" \
+	" WHERE b.state IN " STATES_UNDER_WAY \
 	" AND b.instance = c.instance AND b.group_jid = c.group_jid AND b.jid = c.jid" \
 	" AND (b.state = 'sending' OR NOT b.superseded) OFFSET 0)"
 
@@ -602,12 +602,12 @@ static SqlStatement settle = {
 	" FROM wawp.membership_intent m"
 	" WHERE m.id = $1 AND m.state = $2::wawp.state FOR UPDATE OF m SKIP LOCKED),"
 	" fate AS (SELECT id, CASE WHEN moot AND $3 = 'queued' THEN 'cancelled'"
-	"  WHEN superseded AND $3 IN ('verifying', 'inviting', 'invited', 'pending_approval')"
+	"  WHEN superseded AND $3 IN " STATES_WAITING
 	"  THEN " SUPERSEDED_STATE("$3", "$4") " ELSE $3 END AS state FROM mine)"
 	" UPDATE wawp.membership_intent i SET state = fate.state::wawp.state,"
 	" outcome = coalesce($4::wawp.outcome, outcome), code = $5, detail = $6, next_attempt_at = $7,"
 	" attempts = attempts - $8, updated_at = clock_timestamp(),"
-	" settled_at = CASE WHEN fate.state IN ('done', 'failed', 'cancelled') THEN clock_timestamp() END"
+	" settled_at = CASE WHEN fate.state IN " STATES_FINAL " THEN clock_timestamp() END"
 	" FROM fate WHERE i.id = $1 RETURNING i.state::text",
 	8, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
@@ -670,7 +670,7 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 
 static SqlStatement waiting = {
 	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i"
-	" WHERE i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
+	" WHERE i.state IN " STATES_WAITING
 	" AND i.instance = $1::name AND i.group_jid = $2 ORDER BY coalesce(i.next_attempt_at, i.updated_at), i.id LIMIT $3"
 	" FOR UPDATE SKIP LOCKED",
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
@@ -678,7 +678,7 @@ static SqlStatement waiting = {
 
 static SqlStatement count_waiting = {
 	"SELECT count(*) FROM wawp.membership_intent i"
-	" WHERE i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
+	" WHERE i.state IN " STATES_WAITING
 	" AND i.instance = $1::name AND i.group_jid = $2",
 	2, {TEXTOID, TEXTOID}, NULL
 };
@@ -715,7 +715,7 @@ intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
 
 static SqlStatement start_anew = {
 	"UPDATE wawp.membership_intent SET updated_at = clock_timestamp(), next_attempt_at = clock_timestamp()"
-	" WHERE state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
+	" WHERE state IN " STATES_WAITING
 	" AND updated_at > clock_timestamp() + interval '1 second'",
 	0, {0}, NULL
 };
@@ -729,7 +729,7 @@ intent_start_anew(void)
 
 static SqlStatement waiting_lanes = {
 	"SELECT instance::text, group_jid, min(coalesce(next_attempt_at, updated_at)) FROM wawp.membership_intent"
-	" WHERE state IN ('verifying', 'inviting', 'invited', 'pending_approval') AND (instance, group_jid) > ($1::name, $2)"
+	" WHERE state IN " STATES_WAITING " AND (instance, group_jid) > ($1::name, $2)"
 	" GROUP BY instance, group_jid ORDER BY instance, group_jid LIMIT $3",
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
@@ -820,7 +820,7 @@ intent_move(const Intent *intent, const char *group)
 
 static SqlStatement end_superseded = {
 	"WITH old AS (SELECT id FROM wawp.membership_intent WHERE superseded"
-	"  AND state IN ('verifying', 'inviting', 'invited', 'pending_approval') LIMIT $1 FOR UPDATE SKIP LOCKED)"
+	"  AND state IN " STATES_WAITING " LIMIT $1 FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = " SUPERSEDED_STATE("i.state", "i.outcome") "::wawp.state,"
 	" detail = 'the opposite was asked for', updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE i.id = ANY (ARRAY(SELECT id FROM old)) RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
@@ -1156,7 +1156,7 @@ intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *l
 
 static SqlStatement count_doubts = {
 	"SELECT count(*) FROM wawp.membership_intent WHERE id = ANY ($1::bigint[])"
-	" AND state NOT IN ('done', 'failed', 'cancelled') AND outcome = 'unknown_result'",
+	" AND state NOT IN " STATES_FINAL " AND outcome = 'unknown_result'",
 	1, {TEXTOID}, NULL
 };
 
@@ -1213,7 +1213,7 @@ intent_requester(int64 id)
 
 static SqlStatement prune = {
 	"DELETE FROM wawp.membership_intent WHERE ctid = ANY (ARRAY("
-	" SELECT ctid FROM wawp.membership_intent WHERE state IN ('done', 'failed', 'cancelled')"
+	" SELECT ctid FROM wawp.membership_intent WHERE state IN " STATES_FINAL
 	" AND settled_at < (SELECT clock_timestamp() - $1 * interval '1 minute') LIMIT 1000 FOR UPDATE SKIP LOCKED))",
 	1, {INT4OID}, NULL
 };

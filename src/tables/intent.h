@@ -41,6 +41,11 @@ typedef enum IntentState
 	STATE_CANCELLED
 } IntentState;
 
+/* Lists of states, for statements; indexes are partial by the same lists. */
+#define STATES_WAITING "('verifying', 'inviting', 'invited', 'pending_approval')"
+#define STATES_UNDER_WAY "('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
+#define STATES_FINAL "('done', 'failed', 'cancelled')"
+
 /* Columns of wawp.membership_intent, from 1, in their order. */
 enum
 {
