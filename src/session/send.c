@@ -42,6 +42,7 @@
 #include "tables/group_settings.h"
 #include "tables/hold.h"
 #include "tables/identity.h"
+#include "tables/intent.h"
 #include "tables/suppression.h"
 #include "throttle/budget.h"
 #include "utils/builtins.h"
@@ -308,11 +309,8 @@ session_copy_holds(const WawpInstance *instance, const char *group, MemoryContex
 static GroupSettings
 session_group_settings(const WawpInstance *instance, const char *group)
 {
-	LaneKey		lane;
+	LaneKey		lane = lane_key(instance->name, group);
 
-	memset(&lane, 0, sizeof(lane));
-	namestrcpy(&lane.instance, instance->name);
-	strlcpy(lane.group, group, sizeof(lane.group));
 	return settings_get(&lane);
 }
 

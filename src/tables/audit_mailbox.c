@@ -499,13 +499,12 @@ relay_changed_groups(void)
 
 	foreach(lc, taken)
 	{
-		LaneKey    *key = palloc0(sizeof(LaneKey));
+		LaneKey    *key = palloc(sizeof(LaneKey));
 		const MailboxTaken *one = lfirst(lc);
 
 		if (!one->is_readable || one->record.instance == NULL || one->record.group_jid == NULL)
 			continue;
-		namestrcpy(&key->instance, one->record.instance);
-		strlcpy(key->group, one->record.group_jid, sizeof(key->group));
+		*key = lane_key(one->record.instance, one->record.group_jid);
 		groups = lappend(groups, key);
 	}
 	MemoryContextSwitchTo(caller);

@@ -28,6 +28,7 @@
 #include "protocol/backoff.h"
 #include "tables/audit.h"
 #include "tables/hold.h"
+#include "tables/intent.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/snapmgr.h"
@@ -200,8 +201,7 @@ hold_of_row(uint64 row)
 {
 	Hold	   *hold = palloc0(sizeof(Hold));
 
-	namestrcpy(&hold->key.instance, sqlrun_get(row, 1));
-	strlcpy(hold->key.group, sqlrun_get(row, 2), sizeof(hold->key.group));
+	hold->key = lane_key(sqlrun_get(row, 1), sqlrun_get(row, 2));
 	hold->reason = sqlrun_get(row, 3);
 	hold->until = sqlrun_get_int8(row, 4, 0);
 	hold->failures = atoi(sqlrun_get(row, 5));
@@ -303,8 +303,7 @@ hold_prune(void)
 		memset(&from, 0, sizeof(from));
 		return;
 	}
-	namestrcpy(&from.instance, sqlrun_get(0, 1));
-	strlcpy(from.group, sqlrun_get(0, 2), sizeof(from.group));
+	from = lane_key(sqlrun_get(0, 1), sqlrun_get(0, 2));
 }
 
 /* Return the hold of a group, or with "" of the whole instance, from a list; NULL: none. */
@@ -348,13 +347,7 @@ hold_halvings(const Hold *on_instance)
 static LaneKey
 hold_key(const LaneKey *lane, bool whole_instance)
 {
-	LaneKey		key;
-
-	memset(&key, 0, sizeof(key));
-	key.instance = lane->instance;
-	if (!whole_instance)
-		memcpy(key.group, lane->group, sizeof(key.group));
-	return key;
+	return lane_key(NameStr(lane->instance), whole_instance ? "" : lane->group);
 }
 
 /* Return the hold of a lane or of its whole instance, as it was when the cycle first needed it; NULL: none. */

@@ -58,6 +58,18 @@ static const char *const state_names[] = {
 	a ".instance = " b ".instance AND " a ".group_jid = " b ".group_jid AND " a ".jid = " b ".jid" \
 	" AND (" a ".action IN ('promote', 'demote')) = (" b ".action IN ('promote', 'demote'))"
 
+/* Return the key of a lane; group "": of the whole instance.  Its padding is 0, so that it can be hashed. */
+LaneKey
+lane_key(const char *instance, const char *group)
+{
+	LaneKey		key;
+
+	memset(&key, 0, sizeof(key));
+	namestrcpy(&key.instance, instance);
+	strlcpy(key.group, group, sizeof(key.group));
+	return key;
+}
+
 /* Return the label of an action. */
 const char *
 intent_action_name(IntentAction action)
@@ -753,8 +765,7 @@ intent_waiting_lanes(const LaneKey *after, int limit)
 	{
 		IntentLane *lane = palloc0(sizeof(IntentLane));
 
-		namestrcpy(&lane->key.instance, sqlrun_get(i, 1));
-		strlcpy(lane->key.group, sqlrun_get(i, 2), sizeof(lane->key.group));
+		lane->key = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
 		lane->due = sqlrun_get_int8(i, 3, 0);
 		list = lappend(list, lane);
 	}
@@ -840,11 +851,8 @@ intent_end_superseded(int limit)
 	for (uint64 i = 0; i < n; i++)
 	{
 		Intent	   *intent = palloc(sizeof(Intent));
-		LaneKey		lane;
+		LaneKey		lane = lane_key(sqlrun_get(i, READ_COLUMNS_NUMBER + 1), sqlrun_get(i, READ_COLUMNS_NUMBER + 2));
 
-		memset(&lane, 0, sizeof(lane));
-		namestrcpy(&lane.instance, sqlrun_get(i, READ_COLUMNS_NUMBER + 1));
-		strlcpy(lane.group, sqlrun_get(i, READ_COLUMNS_NUMBER + 2), sizeof(lane.group));
 		intent_of_row(i, &lane, intent);
 		ended = lappend(ended, intent);
 	}
@@ -890,10 +898,9 @@ intent_lanes_of_rows(uint64 n)
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		LaneKey    *key = palloc0(sizeof(LaneKey));
+		LaneKey    *key = palloc(sizeof(LaneKey));
 
-		namestrcpy(&key->instance, sqlrun_get(i, 1));
-		strlcpy(key->group, sqlrun_get(i, 2), sizeof(key->group));
+		*key = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
 		list = lappend(list, key);
 	}
 	return list;
@@ -1079,8 +1086,7 @@ intent_lanes(const LaneKey *after, int limit)
 	{
 		IntentLane *lane = palloc0(sizeof(IntentLane));
 
-		namestrcpy(&lane->key.instance, sqlrun_get(i, 1));
-		strlcpy(lane->key.group, sqlrun_get(i, 2), sizeof(lane->key.group));
+		lane->key = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
 		lane->has_other = sqlrun_get(i, 3)[0] == 't';
 		list = lappend(list, lane);
 	}

@@ -159,6 +159,7 @@ typedef struct IntentChange
 	bool		give_attempt_back;
 } IntentChange;
 
+extern LaneKey lane_key(const char *instance, const char *group);
 extern WawpOperation intent_operation(IntentAction action);
 extern const char *intent_action_name(IntentAction action);
 extern const char *intent_state_name(IntentState state);

@@ -21,6 +21,7 @@
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
+#include "tables/intent.h"
 #include "tables/membership.h"
 #include "utils/builtins.h"
 
@@ -190,14 +191,6 @@ static SqlStatement take_ended = {
 	1, {INT4OID}, NULL
 };
 
-/* Write the first two columns of a row to *lane. */
-static void
-membership_lane_of_row(uint64 row, LaneKey *lane)
-{
-	namestrcpy(&lane->instance, sqlrun_get(row, 1));
-	strlcpy(lane->group, sqlrun_get(row, 2), sizeof(lane->group));
-}
-
 /* Take up to `limit` memberships whose time is over and return them as MembershipEnd pointers. */
 List *
 membership_take_ended(int limit)
@@ -212,7 +205,7 @@ membership_take_ended(int limit)
 	{
 		MembershipEnd *end = palloc0(sizeof(MembershipEnd));
 
-		membership_lane_of_row(i, &end->lane);
+		end->lane = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
 		end->jid = sqlrun_get(i, 3);
 		end->requested_by = sqlrun_get(i, 4);
 		end->reason = sqlrun_get(i, 5);
@@ -299,9 +292,9 @@ membership_due_welcomes(int limit)
 	n = sqlrun(&due_welcomes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
-		LaneKey    *lane = palloc0(sizeof(LaneKey));
+		LaneKey    *lane = palloc(sizeof(LaneKey));
 
-		membership_lane_of_row(i, lane);
+		*lane = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
 		lanes = lappend(lanes, lane);
 	}
 	return lanes;
