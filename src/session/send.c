@@ -417,11 +417,9 @@ session_active_hold(List *holds, const WawpInstance *instance, const char *group
 	const Hold *whole = hold_find(holds, instance->name, "");
 	const Hold *one = group ? hold_find(holds, instance->name, group) : NULL;
 
-	if (whole && (whole->until == 0 || whole->until > GetCurrentTimestamp()))
+	if (hold_is_active(whole))
 		return whole;
-	if (one && (one->until == 0 || one->until > GetCurrentTimestamp()))
-		return one;
-	return NULL;
+	return hold_is_active(one) ? one : NULL;
 }
 
 /* Give a person the outcome `throttled`. */

@@ -30,8 +30,8 @@ typedef struct Sought
 {
 	CallPerson *person;
 	Jid			lid;			/* invalid: not known */
-	bool		lid_asked;
-	bool		settled;
+	bool		has_asked_lid;
+	bool		is_settled;
 } Sought;
 
 /* The group in which they are. */
@@ -122,9 +122,9 @@ session_verify_ask_lid(const WawpInstance *instance, Sought *sought)
 	};
 	const HttpResult *result;
 
-	if (sought->lid_asked)
+	if (sought->has_asked_lid)
 		return;
-	sought->lid_asked = true;
+	sought->has_asked_lid = true;
 	result = call_send(instance, &request);
 	if (http_is_success(result))
 		sought->lid = wire_read_lid(result->body, result->body_len);
@@ -169,7 +169,7 @@ session_verify_settle(Place *place, Sought *sought)
 		person->retry_at = 0;
 	person->outcome = finding.outcome;
 	person->verified = true;
-	sought->settled = true;
+	sought->is_settled = true;
 }
 
 /* Read the list once for all who are not settled yet. */
@@ -179,7 +179,7 @@ session_verify_read_once(Place *place, Sought *sought, int n)
 	if (!session_verify_read_list(place))
 		return;
 	for (int i = 0; i < n; i++)
-		if (!sought[i].settled)
+		if (!sought[i].is_settled)
 			session_verify_settle(place, &sought[i]);
 }
 
@@ -187,7 +187,7 @@ static bool
 session_verify_all_settled(const Sought *sought, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (!sought[i].settled)
+		if (!sought[i].is_settled)
 			return false;
 	return true;
 }
@@ -219,7 +219,7 @@ session_verify_added(const WawpInstance *instance, const char *group, int capaci
 		session_verify_read_once(&place, sought, n);
 	}
 	for (int i = 0; i < n; i++)
-		if (sought[i].settled)
+		if (sought[i].is_settled)
 			return true;
 	return false;
 }

@@ -322,6 +322,13 @@ hold_find(List *holds, const char *instance, const char *group)
 	return NULL;
 }
 
+/* True if there is a hold and its time is not over. */
+bool
+hold_is_active(const Hold *hold)
+{
+	return hold && (hold->until == 0 || hold->until > GetCurrentTimestamp());
+}
+
 /* True if a hold was set for that outcome. */
 static bool
 hold_is_for(const Hold *hold, WawpOutcome outcome)
@@ -369,12 +376,11 @@ lanehold_until(Holds *holds, const LaneKey *lane)
 	{
 		const Hold *hold = lanehold_find(holds, lane, whole != 0);
 
-		if (hold == NULL)
+		if (!hold_is_active(hold))
 			continue;
 		if (hold->until == 0)
 			return CLOCK_NEVER;
-		if (hold->until > GetCurrentTimestamp())
-			until = Max(until, clock_monotonic_of(hold->until));
+		until = Max(until, clock_monotonic_of(hold->until));
 	}
 	return until;
 }
@@ -392,7 +398,7 @@ lanehold_reads_until(Holds *holds, const LaneKey *lane)
 {
 	const Hold *hold = lanehold_find(holds, lane, true);
 
-	if (hold == NULL || hold->until <= GetCurrentTimestamp() || !(hold_is_outage(hold) || hold_is_for(hold, WAWP_RATE_LIMITED)))
+	if (!hold_is_active(hold) || hold->until == 0 || !(hold_is_outage(hold) || hold_is_for(hold, WAWP_RATE_LIMITED)))
 		return 0;
 	return clock_monotonic_of(hold->until);
 }
@@ -434,7 +440,7 @@ lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_
 	int64		delay = retry_delay_ms(outcome, failures, retry_after, pg_prng_double(&pg_global_prng_state));
 
 	/* paused by hand, or one of several that met the same refusal */
-	if (hold && (hold->until == 0 || hold->until > GetCurrentTimestamp()))
+	if (hold_is_active(hold))
 		return;
 	if (hold_set(NameStr(lane->instance), key.group, outcome_info(outcome)->name,
 				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
