@@ -305,6 +305,7 @@ groups_is_revoked(const HttpResult *result)
 		 wire_read_invite(result->body, result->body_len) != NULL);
 }
 
+/* Judge the answer to a revocation, for the record. */
 static WawpOutcome
 groups_judge_revoked(const HttpResult *result, const char **group)
 {

@@ -225,7 +225,7 @@ session_note_left(SessionAttempt *attempt)
 }
 
 /*
- * ---- what may go
+ * ---- permission to send
  */
 
 /*

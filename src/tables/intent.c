@@ -178,10 +178,10 @@ bool
 intent_is_in_the_way(const char *instance, const char *group, const char *jid)
 {
 	Datum		person = CStringGetTextDatum(jid);
-	Datum		where = CStringGetTextDatum(group);
-	Datum		whose = CStringGetTextDatum(instance);
-	Probe		queued = {"membership_intent", "membership_intent_one_queued", 3, {person, where, whose}};
-	Probe		busy = {"membership_intent", "membership_intent_busy", 3, {whose, where, person}};
+	Datum		in_group = CStringGetTextDatum(group);
+	Datum		of_instance = CStringGetTextDatum(instance);
+	Probe		queued = {"membership_intent", "membership_intent_one_queued", 3, {person, in_group, of_instance}};
+	Probe		busy = {"membership_intent", "membership_intent_busy", 3, {of_instance, in_group, person}};
 
 	return probe_first(&queued) != PROBE_NONE || probe_first(&busy) != PROBE_NONE;
 }
