@@ -19,7 +19,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "queue/trigger_guard.h"
-#include "session/participants.h"
+#include "session/api.h"
 #include "tables/audit_mailbox.h"
 #include "throttle/limiter.h"
 #include "worker/worker.h"

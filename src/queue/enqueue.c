@@ -40,6 +40,7 @@
 #include "miscadmin.h"
 #include "queue/enqueue.h"
 #include "tables/hold.h"
+#include "tables/identity.h"
 #include "tables/intent.h"
 #include "throttle/gcra.h"
 #include "utils/acl.h"

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * participants.h
- *	  The SQL functions that call the API in the session.
+ *	  The SQL functions that add, remove, promote and demote people.
  *
  * IDENTIFICATION
  *	  src/session/participants.h
@@ -11,6 +11,9 @@
 #ifndef WAWP_PARTICIPANTS_H
 #define WAWP_PARTICIPANTS_H
 
-extern void api_init(bool preloaded);
+#include "client/call.h"
+
+extern int	participants_collect(WawpOperation operation, const char **inputs, int n,
+								 CallPerson **elements, CallPerson **sendable);
 
 #endif							/* WAWP_PARTICIPANTS_H */

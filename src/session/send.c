@@ -3,17 +3,19 @@
  * send.c
  *	  A call made in the session: holds, pace, record, request.
  *
- * In this order: what is held is not sent; what the pace does not allow is not
- * sent; the "sent" record is committed by the worker; then the request leaves;
- * what came of it is handed over without waiting.  The caller's transaction
- * writes nothing, so its rollback undoes nothing that happened.
+ * In this order: a request that is held, or that the pace does not allow, is
+ * not sent; the worker commits the "sent" record; the request leaves; its
+ * result is handed over without waiting.  The caller's transaction writes
+ * nothing, so that its rollback undoes nothing that happened.
  *
  * Errors are raised only until the first request of a statement has left.
- * From then on what cannot be done is a row or a WARNING, so that a statement
- * over many groups never throws away what it learnt.  Cancel and termination
- * end a call at any moment; the record then says so.
+ * After that, a failure is a row or a WARNING, so that a statement over many
+ * groups never loses the results it has.  Cancel and termination end a call at
+ * any moment; the record then says so.
  *
- * No lock is held while waiting.
+ * Memory: that of the call (api.c).  Locks: the tables that are read before a
+ * request are read in a subtransaction that is rolled back, so that no lock of
+ * ours is held while a request waits.
  *
  * IDENTIFICATION
  *	  src/session/send.c
@@ -34,10 +36,13 @@
 #include "protocol/jid.h"
 #include "session/send.h"
 #include "storage/ipc.h"
+#include "storage/proc.h"
 #include "tables/audit_mailbox.h"
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
+#include "tables/identity.h"
+#include "tables/intent.h"
 #include "tables/suppression.h"
 #include "throttle/budget.h"
 #include "utils/builtins.h"
@@ -50,39 +55,48 @@
 
 StaticAssertDecl(CALL_MAX_PEOPLE <= RELAY_MAX_PEOPLE, "a request's people fit into its record");
 
-/* Start of the statement in which the last request left. */
+/* Details of people who were not sent. */
+#define UNRECORDED "not sent: the request could not be recorded"
+#define UNREAD "not sent: the holds and the opt-out list could not be read"
+
+/* Start of the statement in which the last request left; 0: none has. */
 static TimestampTz last_statement = 0;
 
-/* One request under way. */
-typedef struct Leaving
+/* One request, from its record to the end. */
+typedef struct SessionAttempt
 {
 	RelayRecord record;
 	bool		is_handed_over; /* the "sent" record was posted */
 	bool		has_left;
 	bool		is_over;
-	int64		sent_at;		/* monotonic ms */
+	int64		sent_ms;		/* monotonic */
 	BudgetPermit permit;
-	int			npaced;			/* of this request */
-	int			nbehind;		/* of those that are to follow it */
-} Leaving;
+	int			npaced;			/* permits for this request ... */
+	int			nbehind;		/* ... and for those that are to follow it */
+} SessionAttempt;
 
 /*
  * ---- records
  */
 
+/* Draw a request id. */
 static const char *
-new_request_id(void)
+session_new_request_id(void)
 {
 	return DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
 }
 
+/*
+ * Start an attempt with a "sent" record about nobody yet, which the caller
+ * completes.  Texts are in the current context or outlive it.
+ */
 static void
-begin_record(Leaving *leaving, const WawpInstance *instance, const char *action,
-			 const char *group, const char *reason)
+session_begin_record(SessionAttempt *attempt, const WawpInstance *instance, const char *action,
+					 const char *group, const char *reason)
 {
-	RelayRecord *record = &leaving->record;
+	RelayRecord *record = &attempt->record;
 
-	memset(leaving, 0, sizeof(*leaving));
+	memset(attempt, 0, sizeof(*attempt));
 	record->kind = "sent";
 	record->instance = instance->name;
 	record->instance_id = text_to_server(instance->instance_id);
@@ -95,12 +109,12 @@ begin_record(Leaving *leaving, const WawpInstance *instance, const char *action,
 	record->client_addr = asker_client_address();
 	record->origin = "session";
 	record->reason = reason ? text_to_server(reason) : NULL;
-	record->request_id = new_request_id();
+	record->request_id = session_new_request_id();
 	record->duration_ms = -1;
 }
 
 static void
-refuse_too_long(void)
+session_refuse_too_long(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -110,25 +124,26 @@ refuse_too_long(void)
 }
 
 static void
-check_record(const RelayRecord *record)
+session_check_record(const RelayRecord *record)
 {
-	if (!relay_fits(record))
-		refuse_too_long();
+	if (!mailbox_fits(record))
+		session_refuse_too_long();
 }
 
-/* Has a request of this very statement left already? */
+/* True if a request of the current statement has left already. */
 static bool
-is_past_first_request(void)
+session_is_past_first_request(void)
 {
 	return last_statement == GetCurrentStatementStartTimestamp();
 }
 
+/* Raise the error for a record that was not committed. */
 static void
-refuse_unrecorded(RelayFate fate)
+session_refuse_unrecorded(MailboxFate fate)
 {
-	if (fate == RELAY_TOO_LONG)
-		refuse_too_long();
-	if (fate == RELAY_NO_WORKER)
+	if (fate == MAILBOX_TOO_LONG)
+		session_refuse_too_long();
+	if (fate == MAILBOX_NO_WORKER)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("no wawp worker runs in this database to record the call"),
@@ -141,80 +156,85 @@ refuse_unrecorded(RelayFate fate)
 			 errhint("The server's log says what keeps the wawp worker from writing.")));
 }
 
-/* False: it is not recorded, and nothing may be sent. */
+/*
+ * Commit the "sent" record.  False if it is not recorded, so that nothing may
+ * be sent; an error while the statement has sent nothing yet.
+ */
 static bool
-record_sent(Leaving *leaving)
+session_record_sent(SessionAttempt *attempt)
 {
-	RelayFate	fate;
+	MailboxFate	fate;
 
-	leaving->is_handed_over = true;
-	fate = relay_sent(&leaving->record, wawp_audit_timeout);
-	if (fate == RELAY_COMMITTED)
+	attempt->is_handed_over = true;
+	fate = mailbox_post_sent(&attempt->record, wawp_audit_timeout);
+	if (fate == MAILBOX_COMMITTED)
 		return true;
-	leaving->is_handed_over = false;
-	if (!is_past_first_request())
-		refuse_unrecorded(fate);
+	attempt->is_handed_over = false;
+	if (!session_is_past_first_request())
+		session_refuse_unrecorded(fate);
 	return false;
 }
 
+/* Hand over the "answered" record. */
 static void
-record_answered(Leaving *leaving, int http_status)
+session_record_answered(SessionAttempt *attempt, int http_status)
 {
-	leaving->record.kind = "answered";
-	leaving->record.http_status = http_status;
-	leaving->record.duration_ms = (int) (clock_monotonic_ms() - leaving->sent_at);
-	leaving->is_over = true;
-	if (!relay_answered(&leaving->record))
+	attempt->record.kind = "answered";
+	attempt->record.http_status = http_status;
+	attempt->record.duration_ms = (int) (clock_monotonic_ms() - attempt->sent_ms);
+	attempt->is_over = true;
+	if (!mailbox_post_answered(&attempt->record))
 		ereport(WARNING,
-				(errmsg("the answer of request %s could not be recorded", leaving->record.request_id)));
+				(errmsg("the answer of request %s could not be recorded", attempt->record.request_id)));
 }
 
-/* An error, or the end of the session, in the middle of a request. */
+/*
+ * Clean up after an error, or the end of the session, in the middle of an
+ * attempt: return its permits and take its record back or complete it.
+ */
 static void
-give_up(int code pg_attribute_unused(), Datum arg)
+session_give_up(int code pg_attribute_unused(), Datum arg)
 {
-	Leaving    *leaving = (Leaving *) DatumGetPointer(arg);
+	SessionAttempt *attempt = (SessionAttempt *) DatumGetPointer(arg);
 	const char *outcome = outcome_info(WAWP_UNKNOWN_RESULT)->name;
 
-	if (leaving->is_over)
+	if (attempt->is_over)
 		return;
-	budget_give_back(&leaving->permit, leaving->nbehind + (leaving->has_left ? 0 : leaving->npaced));
-	if (!leaving->has_left)
+	budget_give_back(&attempt->permit, attempt->nbehind + (attempt->has_left ? 0 : attempt->npaced));
+	if (!attempt->has_left)
 	{
-		if (leaving->is_handed_over)
-			relay_withdraw();
+		if (attempt->is_handed_over)
+			mailbox_withdraw();
 		return;
 	}
-	leaving->record.kind = "answered";
-	leaving->record.outcome = outcome;
-	leaving->record.detail = "{\"note\": \"the caller did not wait for the answer\"}";
-	for (int i = 0; i < leaving->record.npeople; i++)
-		leaving->record.people[i].outcome = outcome;
-	(void) relay_answered(&leaving->record);
+	attempt->record.kind = "answered";
+	attempt->record.outcome = outcome;
+	attempt->record.detail = "{\"note\": \"the caller did not wait for the answer\"}";
+	for (int i = 0; i < attempt->record.npeople; i++)
+		attempt->record.people[i].outcome = outcome;
+	(void) mailbox_post_answered(&attempt->record);
 }
 
+/* Note that the request leaves now. */
 static void
-note_left(Leaving *leaving)
+session_note_left(SessionAttempt *attempt)
 {
-	leaving->has_left = true;
-	leaving->sent_at = clock_monotonic_ms();
+	attempt->has_left = true;
+	attempt->sent_ms = clock_monotonic_ms();
 	last_statement = GetCurrentStatementStartTimestamp();
 }
 
 /*
- * ---- what may go
+ * ---- permission to send
  */
 
 /*
- * Fills in the LIDs that are known of people: answers and lists may name them
- * so.  A call does not wait for somebody who has locked the contacts; it does
- * without.
+ * Fill in the LIDs that are known of people: answers and lists may use them.  A
+ * call does not wait for a lock on the contacts; it goes on without LIDs.
  */
 static void
-recall_lids(CallPerson **people, int npeople)
+session_fill_lids(CallPerson **people, int npeople)
 {
-	if (!contact_is_unlocked())
-		return;
 	for (int i = 0; i < npeople; i++)
 	{
 		const char *lid = people[i]->jid.kind == JID_PERSON ? contact_lid(people[i]->jid.text) : NULL;
@@ -224,9 +244,12 @@ recall_lids(CallPerson **people, int npeople)
 	}
 }
 
-/* Marks who is left in peace; the others come first.  Returns how many those are. */
+/*
+ * Mark those who are on the opt-out list, in the context `caller`, and move the
+ * others to the front.  Return how many the others are.
+ */
 static int
-spare_suppressed(const char *group, CallPerson **people, int npeople, MemoryContext caller)
+session_skip_suppressed(const char *group, CallPerson **people, int npeople, MemoryContext caller)
 {
 	int			kept = 0;
 
@@ -247,9 +270,12 @@ spare_suppressed(const char *group, CallPerson **people, int npeople, MemoryCont
 	return kept;
 }
 
-/* Copies the holds of an instance and a group of it into a context. */
+/*
+ * Return the holds of an instance and a group of it, copied into the context
+ * `caller`, with one of the whole instance if this database is a copy.
+ */
 static List *
-copy_holds(const WawpInstance *instance, const char *group, MemoryContext caller)
+session_copy_holds(const WawpInstance *instance, const char *group, MemoryContext caller)
 {
 	MemoryContext spi = CurrentMemoryContext;
 	List	   *holds = NIL;
@@ -279,101 +305,147 @@ copy_holds(const WawpInstance *instance, const char *group, MemoryContext caller
 	return holds;
 }
 
+/* Return the policy of a group; its texts are in SPI's memory. */
 static GroupSettings
-settings_of(const WawpInstance *instance, const char *group)
+session_group_settings(const WawpInstance *instance, const char *group)
 {
-	LaneKey		lane;
+	LaneKey		lane = lane_key(instance->name, group);
 
-	memset(&lane, 0, sizeof(lane));
-	namestrcpy(&lane.instance, instance->name);
-	strlcpy(lane.group, group, sizeof(lane.group));
 	return settings_get(&lane);
 }
 
-/*
- * The holds of an instance, in the current context; with people, who of them
- * is left in peace is marked and put last.  Read in a subtransaction that is
- * undone: a lock on these tables, kept while the answer is waited for, would be
- * in the way of DROP EXTENSION.
- */
-static List *
-read_policy(const WawpInstance *instance, BudgetGroup *group, CallPerson **people, int *npeople)
+/* The contents of the tables that decide about a call. */
+typedef struct SessionPolicy
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	SqlOwner	before;
-	List	   *holds;
+	List	   *holds;			/* of the instance and the group */
+	double		adds_per_minute;	/* the group's own pace, as BudgetGroup has it */
+	int			capacity;		/* of the group; 0: not read */
+} SessionPolicy;
 
-	BeginInternalSubTransaction(NULL);
-	before = sqlrun_begin_as_owner();
-	holds = copy_holds(instance, group->jid, caller);
+/*
+ * Wait for a lock on a table no longer than for a record, nor longer than the
+ * caller would; until the end of the SqlOwner section.
+ */
+static void
+session_limit_lock_waits(void)
+{
+	int			limit = LockTimeout > 0 ? Min(LockTimeout, wawp_audit_timeout) : wawp_audit_timeout;
+
+	(void) set_config_option("lock_timeout", psprintf("%d", limit), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+}
+
+/*
+ * Read *policy into the context `caller`.  With people, also fill in their LIDs
+ * and move those on the opt-out list behind the others, whose number is written
+ * to *npeople.
+ */
+static void
+session_read_tables(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople,
+					SessionPolicy *policy, MemoryContext caller)
+{
+	SqlOwner	before = sqlrun_begin_as_owner();
+
+	session_limit_lock_waits();
+	policy->holds = session_copy_holds(instance, group, caller);
 	if (people)
 	{
-		recall_lids(people, *npeople);
-		*npeople = spare_suppressed(group->jid, people, *npeople, caller);
-		group->adds_per_minute = settings_of(instance, group->jid).adds_per_minute;
+		GroupSettings settings = session_group_settings(instance, group);
+
+		policy->adds_per_minute = settings.adds_per_minute;
+		policy->capacity = settings.capacity;
+		session_fill_lids(people, *npeople);
+		*npeople = session_skip_suppressed(group, people, *npeople, caller);
 	}
 	sqlrun_end_as_owner(&before);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return holds;
 }
 
-/* The number of people a group takes; read as above. */
-int
-session_group_capacity(const WawpInstance *instance, const char *group)
+/*
+ * Read *policy, in the current context, with people and npeople as above.
+ * False if one of them stays locked, so that nothing may be sent.
+ *
+ * Holds, identity, settings and opt-out list decide about a request: a lock on
+ * them is waited for, as a record is, for wawp.audit_timeout.  Contacts only
+ * help, and are not waited for.  All is read in a subtransaction that is rolled
+ * back: a lock on these tables, kept while a request waits, would block DROP
+ * EXTENSION.
+ */
+static bool
+session_read_policy(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople,
+					SessionPolicy *policy)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	SqlOwner	before;
-	int			capacity;
+	volatile bool is_read = true;
 
+	memset(policy, 0, sizeof(*policy));
 	BeginInternalSubTransaction(NULL);
-	before = sqlrun_begin_as_owner();
-	capacity = settings_of(instance, group).capacity;
-	sqlrun_end_as_owner(&before);
+	PG_TRY();
+	{
+		session_read_tables(instance, group, people, npeople, policy, caller);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		FlushErrorState();
+		is_read = false;
+	}
+	PG_END_TRY();
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
-	return capacity;
+	return is_read;
 }
 
-/* What keeps a group from being served now; NULL: nothing. */
+/* Raise the error for tables that stay locked. */
+static void
+session_refuse_unread(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the holds and the opt-out list could not be read within wawp.audit_timeout"),
+			 errdetail("A table of schema wawp is locked.  Nothing was sent."),
+			 errhint("pg_locks shows the session that has the lock.")));
+}
+
+/* Return the hold that applies to a group now; NULL if none does. */
 static const Hold *
-active_hold(List *holds, const WawpInstance *instance, const char *group)
+session_active_hold(List *holds, const WawpInstance *instance, const char *group)
 {
 	const Hold *whole = hold_find(holds, instance->name, "");
 	const Hold *one = group ? hold_find(holds, instance->name, group) : NULL;
 
-	if (whole && (whole->until == 0 || whole->until > GetCurrentTimestamp()))
+	if (hold_is_active(whole))
 		return whole;
-	if (one && (one->until == 0 || one->until > GetCurrentTimestamp()))
-		return one;
-	return NULL;
+	return hold_is_active(one) ? one : NULL;
 }
 
+/* Give a person the outcome `throttled`. */
 static void
-throttle(CallPerson *person, TimestampTz retry_at, const char *detail)
+session_throttle(CallPerson *person, TimestampTz retry_at, const char *detail)
 {
 	person->outcome = WAWP_THROTTLED;
 	person->detail = detail;
 	person->retry_at = retry_at;
 }
 
+/* Convert monotonic time, if it is still to come, to wall clock time. */
 static TimestampTz
-time_of(int64 monotonic_us)
+session_wall_time(int64 monotonic_us)
 {
 	return GetCurrentTimestamp() + Max(monotonic_us - clock_monotonic_us(), 0);
 }
 
 /*
- * How many of these people may be sent now; the others are told when.  Only
- * additions are paced.
+ * Take permits to add these people.  Write them to *permit, and the outcome
+ * `throttled` with the time of the next permit to the people for whom there is
+ * none.  Return how many may be sent now.
  */
 static int
-take_pace(const WawpInstance *instance, const Hold *on_instance, const BudgetGroup *group,
-		  CallPerson **people, int npeople, BudgetPermit *permit)
+session_take_pace(const WawpInstance *instance, const Hold *on_instance, const BudgetGroup *group,
+				  CallPerson **people, int npeople, BudgetPermit *permit)
 {
 	PaceRate	rate = budget_add_rate(instance, hold_halvings(on_instance));
 
@@ -381,9 +453,9 @@ take_pace(const WawpInstance *instance, const Hold *on_instance, const BudgetGro
 	if (permit->has_group)
 		rate.interval = Max(rate.interval, pace_rate(group->adds_per_minute, 0).interval);
 	for (int i = permit->granted; i < npeople; i++)
-		throttle(people[i], time_of(permit->next_at + (i - permit->granted) * rate.interval),
-				 permit->has_group ? "not sent: the pace of the instance and the group allows no more now"
-				 : "not sent: the instance's pace allows no more now");
+		session_throttle(people[i], session_wall_time(permit->next_at + (i - permit->granted) * rate.interval),
+						 permit->has_group ? "not sent: the pace of the instance and the group allows no more now"
+						 : "not sent: the instance's pace allows no more now");
 	return permit->granted;
 }
 
@@ -391,9 +463,9 @@ take_pace(const WawpInstance *instance, const Hold *on_instance, const BudgetGro
  * ---- membership
  */
 
-/* Marks people who are not sent because of how the request before them ended. */
+/* Mark people who are not sent because of how the request before them ended. */
 static void
-skip_people(CallPerson **people, int npeople, const CallVerdict *cause, TimestampTz retry_at)
+session_skip_people(CallPerson **people, int npeople, const CallVerdict *cause, TimestampTz retry_at)
 {
 	bool		in_doubt = outcome_info(cause->outcome)->scope == SCOPE_DOUBT;
 
@@ -407,26 +479,29 @@ skip_people(CallPerson **people, int npeople, const CallVerdict *cause, Timestam
 	}
 }
 
+/* Mark people who are not sent, for a reason that lies in this server. */
 static void
-leave_unrecorded(CallPerson **people, int npeople)
+session_skip_unsent(CallPerson **people, int npeople, const char *detail)
 {
 	for (int i = 0; i < npeople; i++)
 	{
 		people[i]->outcome = WAWP_UNREACHABLE;
-		people[i]->detail = "not sent: the request could not be recorded";
+		people[i]->detail = detail;
 	}
 }
 
+/* Write people to the record. */
 static void
-name_people(RelayRecord *record, CallPerson **people, int npeople)
+session_put_people(RelayRecord *record, CallPerson **people, int npeople)
 {
 	record->npeople = npeople;
 	for (int i = 0; i < npeople; i++)
 		record->people[i].jid = people[i]->jid.text;
 }
 
+/* Write their outcomes to the record. */
 static void
-name_outcomes(RelayRecord *record, CallPerson **people, int npeople)
+session_put_outcomes(RelayRecord *record, CallPerson **people, int npeople)
 {
 	for (int i = 0; i < npeople; i++)
 	{
@@ -435,52 +510,60 @@ name_outcomes(RelayRecord *record, CallPerson **people, int npeople)
 	}
 }
 
-/* Sends one recorded request; false when nobody else should be sent, as `end` says. */
+/*
+ * Send one recorded request and wait for its answer; write the outcomes to the
+ * people and how the request as a whole ended to *end.  False if nobody else
+ * should be sent.
+ */
 static bool
-send_people(Leaving *leaving, const WawpInstance *instance, WawpOperation operation,
-			const char *group, CallPerson **people, int npeople, CallVerdict *end)
+session_send_people(SessionAttempt *attempt, const WawpInstance *instance, WawpOperation operation,
+					const char *group, CallPerson **people, int npeople, CallVerdict *end)
 {
 	HttpTransfer *transfer;
 	const HttpResult *result;
 	bool		go_on;
 
-	note_left(leaving);
+	session_note_left(attempt);
 	transfer = call_begin_membership(instance, operation, group, people, npeople);
 	result = http_wait(transfer);
 	go_on = call_end_membership(instance, operation, result, people, npeople, end);
-	name_outcomes(&leaving->record, people, npeople);
-	record_answered(leaving, result->status);
-	if (result->fate == HTTP_NOT_SENT && leaving->npaced > 0)
-		budget_give_back(&leaving->permit, npeople);
+	session_put_outcomes(&attempt->record, people, npeople);
+	session_record_answered(attempt, result->status);
+	if (result->fate == HTTP_NOT_SENT && attempt->npaced > 0)
+		budget_give_back(&attempt->permit, npeople);
 	return go_on;
 }
 
-/* One request for at most CALL_MAX_PEOPLE people who may go now. */
+/*
+ * Make one request for at most CALL_MAX_PEOPLE people; *end is written only if
+ * it has left.  False if nobody else should be sent.
+ */
 static bool
-change_some(Leaving *leaving, const WawpInstance *instance, WawpOperation operation,
-			const char *group, CallPerson **people, int npeople, CallVerdict *end)
+session_change_some(SessionAttempt *attempt, const WawpInstance *instance, WawpOperation operation,
+					const char *group, CallPerson **people, int npeople, CallVerdict *end)
 {
 	volatile bool go_on = false;
 
-	leaving->npaced = operation == WAWP_OP_ADD ? npeople : 0;
-	name_people(&leaving->record, people, npeople);
-	PG_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(leaving));
+	attempt->npaced = operation == WAWP_OP_ADD ? npeople : 0;
+	session_put_people(&attempt->record, people, npeople);
+	PG_ENSURE_ERROR_CLEANUP(session_give_up, PointerGetDatum(attempt));
 	{
-		if (record_sent(leaving))
-			go_on = send_people(leaving, instance, operation, group, people, npeople, end);
+		if (session_record_sent(attempt))
+			go_on = session_send_people(attempt, instance, operation, group, people, npeople, end);
 		else
 		{
-			leave_unrecorded(people, npeople);
-			give_up(0, PointerGetDatum(leaving));
+			session_skip_unsent(people, npeople, UNRECORDED);
+			session_give_up(0, PointerGetDatum(attempt));
 		}
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(leaving));
+	PG_END_ENSURE_ERROR_CLEANUP(session_give_up, PointerGetDatum(attempt));
 	return go_on;
 }
 
+/* Make the requests for people who have permits, one after the other until one ends badly. */
 static void
-change_all(const WawpInstance *instance, WawpOperation operation, const char *group,
-		   const char *reason, const BudgetPermit *permit, CallPerson **people, int npeople)
+session_change_all(const WawpInstance *instance, WawpOperation operation, const char *group,
+				   const char *reason, const BudgetPermit *permit, CallPerson **people, int npeople)
 {
 	const char *action = outcome_operation_name(operation);
 
@@ -488,58 +571,77 @@ change_all(const WawpInstance *instance, WawpOperation operation, const char *gr
 	{
 		int			n = Min(npeople - done, CALL_MAX_PEOPLE);
 		CallVerdict end;
-		Leaving		leaving;
+		SessionAttempt attempt;
 		bool		go_on;
 
-		begin_record(&leaving, instance, action, group, reason);
-		leaving.permit = *permit;
-		leaving.nbehind = operation == WAWP_OP_ADD ? npeople - done - n : 0;
-		go_on = change_some(&leaving, instance, operation, group, people + done, n, &end);
+		session_begin_record(&attempt, instance, action, group, reason);
+		attempt.permit = *permit;
+		attempt.nbehind = operation == WAWP_OP_ADD ? npeople - done - n : 0;
+		go_on = session_change_some(&attempt, instance, operation, group, people + done, n, &end);
 		done += n;
 		if (go_on)
 			continue;
-		if (!leaving.has_left)
+		if (!attempt.has_left)
 		{
-			leave_unrecorded(people + done, npeople - done);
+			session_skip_unsent(people + done, npeople - done, UNRECORDED);
 			return;
 		}
-		skip_people(people + done, npeople - done, &end, people[done - 1]->retry_at);
-		budget_give_back(&leaving.permit, leaving.nbehind);
+		session_skip_people(people + done, npeople - done, &end, people[done - 1]->retry_at);
+		budget_give_back(&attempt.permit, attempt.nbehind);
 		return;
 	}
 }
 
-/*
- * Changes the membership of people who are all different and valid.  Fills in
- * each one's outcome.  What the network, the API, a hold or the pace does is an
- * outcome; errors are for cancel, and 55000 or 54000 when the first request
- * cannot be recorded.
- */
-void
-session_membership(const WawpInstance *instance, WawpOperation operation, const char *group,
-				   const char *reason, CallPerson **people, int npeople)
+/* Change the membership of people about whom the tables were read. */
+static void
+session_change_allowed(const WawpInstance *instance, WawpOperation operation, const char *group, const char *reason,
+					   const SessionPolicy *policy, CallPerson **people, int npeople)
 {
-	bool		adds = operation == WAWP_OP_ADD;
-	BudgetGroup budget = {group, 0};
-	List	   *holds = npeople > 0 ? read_policy(instance, &budget, adds ? people : NULL, &npeople) : NIL;
-	const Hold *hold = active_hold(holds, instance, group);
+	BudgetGroup budget = {group, policy->adds_per_minute};
+	const Hold *hold = session_active_hold(policy->holds, instance, group);
 	BudgetPermit permit = {.granted = npeople};
 
 	if (hold)
 	{
 		for (int i = 0; i < npeople; i++)
-			throttle(people[i], hold->until, psprintf("not sent: the %s is held (%s)",
-													  *hold->key.group ? "group" : "instance", hold->reason));
+			session_throttle(people[i], hold->until, psprintf("not sent: the %s is held (%s)",
+															  *hold->key.group ? "group" : "instance", hold->reason));
 		return;
 	}
-	if (adds && npeople > 0)
-		npeople = take_pace(instance, hold_find(holds, instance->name, ""), &budget, people, npeople, &permit);
-	change_all(instance, operation, group, reason, &permit, people, npeople);
+	if (operation == WAWP_OP_ADD && npeople > 0)
+		npeople = session_take_pace(instance, hold_find(policy->holds, instance->name, ""), &budget,
+									people, npeople, &permit);
+	session_change_all(instance, operation, group, reason, &permit, people, npeople);
 }
 
-/* Hands over what is known of the next verified people; returns where it stopped. */
+/*
+ * Change the membership of people who are all different and valid, and write
+ * each one's outcome.  Network, API, holds and pace lead to outcomes; errors
+ * are raised on cancel, and as 55000 or 54000 if the first request cannot be
+ * recorded or a table stays locked.  Return the group's capacity; 0 unless it
+ * is an add.
+ */
+int
+session_membership(const WawpInstance *instance, WawpOperation operation, const char *group,
+				   const char *reason, CallPerson **people, int npeople)
+{
+	SessionPolicy policy;
+	int			allowed = npeople;
+
+	if (npeople == 0)
+		return 0;
+	if (session_read_policy(instance, group, operation == WAWP_OP_ADD ? people : NULL, &allowed, &policy))
+		session_change_allowed(instance, operation, group, reason, &policy, people, allowed);
+	else if (session_is_past_first_request())
+		session_skip_unsent(people, npeople, UNREAD);
+	else
+		session_refuse_unread();
+	return policy.capacity;
+}
+
+/* Record the next verified people, as many as one record takes; return where to go on. */
 static int
-note_some_verified(RelayRecord *record, CallPerson **people, int npeople, int from)
+session_note_some_verified(RelayRecord *record, CallPerson **people, int npeople, int from)
 {
 	int			i;
 
@@ -554,32 +656,33 @@ note_some_verified(RelayRecord *record, CallPerson **people, int npeople, int fr
 		person->outcome = outcome_info(people[i]->outcome)->name;
 		record->npeople++;
 	}
-	if (record->npeople > 0 && !(relay_wait_for_room(wawp_audit_timeout) && relay_answered(record)))
+	if (record->npeople > 0 && !(mailbox_wait_for_room(wawp_audit_timeout) && mailbox_post_answered(record)))
 		ereport(WARNING,
-				(errmsg("what the member list showed could not be recorded")));
+				(errmsg("the result of reading the member list could not be recorded")));
 	return i;
 }
 
-/* Records what a look at the member list has shown of people just added. */
+/* Record what the member list has shown of people just added. */
 void
 session_note_verified(const WawpInstance *instance, const char *group, const char *reason,
 					  CallPerson **people, int npeople)
 {
-	Leaving		leaving;
+	SessionAttempt attempt;
 	int			done = 0;
 
-	begin_record(&leaving, instance, "add", group, reason);
-	leaving.record.kind = "verified";
+	session_begin_record(&attempt, instance, "add", group, reason);
+	attempt.record.kind = "verified";
 	while (done < npeople)
-		done = note_some_verified(&leaving.record, people, npeople, done);
+		done = session_note_some_verified(&attempt.record, people, npeople, done);
 }
 
 /*
  * ---- other requests
  */
 
+/* Raise the error for a request that is held. */
 static void
-refuse_held(const SessionRequest *request, const Hold *hold)
+session_refuse_held(const SessionRequest *request, const Hold *hold)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -590,98 +693,93 @@ refuse_held(const SessionRequest *request, const Hold *hold)
 			 : errhint("wawp_resume() ends the hold.")));
 }
 
-/* All of them or, as an error, none. */
+/* Take a permit for each person of the request, into the attempt; if one is missing, return all and raise an error. */
 static void
-take_all_or_none(Leaving *leaving, const WawpInstance *instance, const SessionRequest *request)
+session_take_all_or_none(SessionAttempt *attempt, const WawpInstance *instance, const SessionRequest *request)
 {
 	BudgetGroup group = {request->group, 0};
-	List	   *holds = read_policy(instance, &group, NULL, NULL);
-	const Hold *hold = active_hold(holds, instance, request->group);
+	SessionPolicy policy;
+	const Hold *hold;
 
+	if (!session_read_policy(instance, request->group, NULL, NULL, &policy))
+		session_refuse_unread();
+	hold = session_active_hold(policy.holds, instance, request->group);
 	if (hold)
-		refuse_held(request, hold);
+		session_refuse_held(request, hold);
 	if (request->npeople == 0)
 		return;
-	leaving->permit = budget_take_adds(instance, hold_halvings(hold_find(holds, instance->name, "")), &group, false,
+	attempt->permit = budget_take_adds(instance, hold_halvings(hold_find(policy.holds, instance->name, "")), &group, false,
 									   request->npeople);
-	leaving->npaced = request->npeople;
-	if (leaving->permit.granted == request->npeople)
+	attempt->npaced = request->npeople;
+	if (attempt->permit.granted == request->npeople)
 		return;
-	if (leaving->permit.granted > 0)
-		budget_give_back(&leaving->permit, leaving->permit.granted);
+	if (attempt->permit.granted > 0)
+		budget_give_back(&attempt->permit, attempt->permit.granted);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("could not %s: the instance's pace does not allow %d people now",
 					endpoint_get(request->call.endpoint)->what, request->npeople),
-			 errdetail("It allows %d now and one more at %s.", leaving->permit.granted,
-					   clock_text(time_of(leaving->permit.next_at))),
+			 errdetail("It allows %d now and one more at %s.", attempt->permit.granted,
+					   clock_text(session_wall_time(attempt->permit.next_at))),
 			 errhint("Try again then, or begin with fewer people and add the others with wawp_request_add().")));
 }
 
+/* Send a recorded request, wait for its answer and record that. */
 static const HttpResult *
-send_recorded(Leaving *leaving, const WawpInstance *instance, const SessionRequest *request)
+session_send_recorded(SessionAttempt *attempt, const WawpInstance *instance, const SessionRequest *request)
 {
 	const HttpResult *result;
 	WawpOutcome outcome;
 
-	note_left(leaving);
+	session_note_left(attempt);
 	result = call_send(instance, &request->call);
-	outcome = request->judge(result, &leaving->record.group_jid);
-	leaving->record.outcome = outcome_info(outcome)->name;
-	for (int i = 0; i < leaving->record.npeople; i++)
-		leaving->record.people[i].outcome = leaving->record.outcome;
-	record_answered(leaving, result->status);
-	if (result->fate == HTTP_NOT_SENT && leaving->npaced > 0)
-		budget_give_back(&leaving->permit, leaving->npaced);
+	outcome = request->judge(result, &attempt->record.group_jid);
+	attempt->record.outcome = outcome_info(outcome)->name;
+	for (int i = 0; i < attempt->record.npeople; i++)
+		attempt->record.people[i].outcome = attempt->record.outcome;
+	session_record_answered(attempt, result->status);
+	if (result->fate == HTTP_NOT_SENT && attempt->npaced > 0)
+		budget_give_back(&attempt->permit, attempt->npaced);
 	return result;
 }
 
 /*
- * Sends a request that changes or tells something and waits for its answer,
- * whatever that is.  Errors: 53400 held or no pace left, 55000 it cannot be
- * recorded, and cancel.
+ * Send a request that is recorded but is no change of membership, and return
+ * its answer, whatever that is.  Errors: 53400 held or no permit, 55000 it
+ * cannot be recorded, and cancel.
  */
 const HttpResult *
 session_send(const WawpInstance *instance, const SessionRequest *request)
 {
 	const HttpResult *volatile result = NULL;
-	Leaving		leaving;
+	SessionAttempt attempt;
 
-	begin_record(&leaving, instance, request->action, request->group, NULL);
-	leaving.record.detail = psprintf("{\"call\": \"%s\"}", endpoint_get(request->call.endpoint)->what);
-	leaving.record.npeople = request->npeople;
+	session_begin_record(&attempt, instance, request->action, request->group, NULL);
+	attempt.record.detail = psprintf("{\"call\": \"%s\"}", endpoint_get(request->call.endpoint)->what);
+	attempt.record.npeople = request->npeople;
 	for (int i = 0; i < request->npeople; i++)
-		leaving.record.people[i].jid = request->people[i];
-	check_record(&leaving.record);
+		attempt.record.people[i].jid = request->people[i];
+	session_check_record(&attempt.record);
 	if (request->spends_pace)
-		take_all_or_none(&leaving, instance, request);
-	PG_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(&leaving));
+		session_take_all_or_none(&attempt, instance, request);
+	PG_ENSURE_ERROR_CLEANUP(session_give_up, PointerGetDatum(&attempt));
 	{
-		if (!record_sent(&leaving))
-			refuse_unrecorded(RELAY_LATE);
-		result = send_recorded(&leaving, instance, request);
+		if (!session_record_sent(&attempt))
+			session_refuse_unrecorded(MAILBOX_LATE);
+		result = session_send_recorded(&attempt, instance, request);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(&leaving));
+	PG_END_ENSURE_ERROR_CLEANUP(session_give_up, PointerGetDatum(&attempt));
 	return result;
 }
 
-/* Waits for a turn in the instance's checks_per_minute. */
-void
-session_wait_for_check(const WawpInstance *instance)
+/* Judge the answer to a message, for the record. */
+WawpOutcome
+session_judge_sent(const HttpResult *result, const char **group pg_attribute_unused())
 {
-	for (;;)
-	{
-		BudgetPermit permit = budget_take_check(instance);
+	CallReading reading = call_classify_result(WAWP_OP_SEND, result);
 
-		if (permit.granted > 0)
-			return;
-		clock_wait_until((permit.next_at + 999) / 1000);
-	}
-}
-
-/* Counts a reading of a group against the pace of such; it does not wait for it. */
-void
-session_note_read(const WawpInstance *instance)
-{
-	(void) budget_take_read(instance, false);
+	for (int i = 0; i < reading.npeople; i++)
+		if (reading.people[i].outcome != WAWP_ACCEPTED)
+			return reading.people[i].outcome;
+	return reading.npeople > 0 ? WAWP_ACCEPTED : reading.whole.outcome;
 }

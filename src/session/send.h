@@ -13,10 +13,10 @@
 
 #include "client/call.h"
 
-/* What an answer means for the record; may name the group it tells of. */
+/* Judges an answer for the record; may set *group to the group that the answer names. */
 typedef WawpOutcome (*SessionJudge) (const HttpResult *result, const char **group);
 
-/* A request that is no membership call but more than a look. */
+/* A request that is recorded but is no change of membership. */
 typedef struct SessionRequest
 {
 	CallRequest call;
@@ -28,14 +28,12 @@ typedef struct SessionRequest
 	SessionJudge judge;
 } SessionRequest;
 
-extern void session_membership(const WawpInstance *instance, WawpOperation operation,
+extern int	session_membership(const WawpInstance *instance, WawpOperation operation,
 							   const char *group, const char *reason,
 							   CallPerson **people, int npeople);
-extern int	session_group_capacity(const WawpInstance *instance, const char *group);
 extern void session_note_verified(const WawpInstance *instance, const char *group, const char *reason,
 								  CallPerson **people, int npeople);
 extern const HttpResult *session_send(const WawpInstance *instance, const SessionRequest *request);
-extern void session_wait_for_check(const WawpInstance *instance);
-extern void session_note_read(const WawpInstance *instance);
+extern WawpOutcome session_judge_sent(const HttpResult *result, const char **group);
 
 #endif							/* WAWP_SEND_H */

@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * session_verify.c
- *	  Looks at the member list to see who really got in.
+ *	  Reads the member list to see who actually joined.
  *
- * The API answers {"ok": true} and does not tell; a person's privacy setting
- * can silently keep them out.  So the list is read at the instance's
- * verify_delays until everybody is settled; what a list shows is
- * member_list.c's to say.  Before it counts that somebody is absent, the group
- * is asked how many it has and who approves them, and the API who we are.
+ * The API may answer {"ok": true} although a person's privacy setting keeps
+ * them out.  So the list is read at the instance's verify_delays until
+ * everybody is settled, by the rules of member_list.c.  Before absence counts,
+ * the API is asked how many members the group has, whether they need approval,
+ * and who we are.
  *
- * Nothing here raises an error but cancel: what the list does not settle stays
- * as the add left it, unverified.
+ * Only cancel raises an error: a person whom the list does not settle keeps the
+ * outcome of the add, unverified.  Memory: that of the call (api.c).  No locks,
+ * no transactions.
  *
  * IDENTIFICATION
  *	  src/session/session_verify.c
@@ -24,13 +25,13 @@
 #include "session/session_verify.h"
 #include "throttle/budget.h"
 
-/* A person who is looked for. */
+/* A person who is looked for in the list. */
 typedef struct Sought
 {
 	CallPerson *person;
 	Jid			lid;			/* invalid: not known */
-	bool		lid_asked;
-	bool		settled;
+	bool		has_asked_lid;
+	bool		is_settled;
 } Sought;
 
 /* The group in which they are. */
@@ -42,15 +43,15 @@ typedef struct Place
 	MembersPast past;
 	bool		has_info;		/* the API was asked for all of `known` */
 	WireMembers list;
-	bool		is_last;		/* nobody looks after this list */
+	bool		is_last;		/* no list is read after this one */
 } Place;
 
-/* True if a list came.  One without anybody is none: we ourselves are in it. */
+/* Read the list into *place; false if none came.  An empty one is none: we ourselves are in it. */
 static bool
-read_list(Place *place)
+session_verify_read_list(Place *place)
 {
 	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS,.group = place->group};
-	int64		asked_at = clock_monotonic_ms();
+	int64		asked_ms = clock_monotonic_ms();
 	const HttpResult *result;
 
 	(void) budget_take_read(place->instance, false);
@@ -58,12 +59,13 @@ read_list(Place *place)
 	if (!http_is_success(result) || !wire_read_members(result->body, result->body_len, &place->list) ||
 		place->list.count == 0)
 		return false;
-	place->known.is_shrunk = !members_note_size(&place->past, &place->list, asked_at);
+	place->known.is_shrunk = !members_note_size(&place->past, &place->list, asked_ms);
 	return true;
 }
 
+/* Read the group's size and approval mode into *place, if the API tells them. */
 static void
-read_group(Place *place)
+session_verify_read_group(Place *place)
 {
 	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO,.group = place->group};
 	const HttpResult *result;
@@ -78,8 +80,9 @@ read_group(Place *place)
 	place->known.asks_approval = group.asks_approval;
 }
 
+/* Read our own ids into *place, if the API tells them. */
 static void
-read_self(Place *place)
+session_verify_read_self(Place *place)
 {
 	CallRequest request = {.endpoint = ENDPOINT_SESSION_INFO};
 	const HttpResult *result = call_send(place->instance, &request);
@@ -91,17 +94,17 @@ read_self(Place *place)
 	place->known.me_lid = session.me_lid;
 }
 
-/* Reads what has to be known of a group before somebody is absent from it; once. */
+/* Read once what has to be known of a group before absence counts. */
 static void
-read_known(Place *place)
+session_verify_read_known(Place *place)
 {
 	const WireMember *own;
 
 	if (place->has_info)
 		return;
 	place->has_info = true;
-	read_group(place);
-	read_self(place);
+	session_verify_read_group(place);
+	session_verify_read_self(place);
 	own = members_find(&place->list, &place->known.me);
 	if (own == NULL)
 		own = members_find(&place->list, &place->known.me_lid);
@@ -109,9 +112,9 @@ read_known(Place *place)
 		place->known.asks_approval = false;
 }
 
-/* Asks once for the LID of a phone number; stays invalid when nobody knows it. */
+/* Ask once for the LID of a person's number; it stays invalid if the API does not know it. */
 static void
-ask_lid(const WawpInstance *instance, Sought *sought)
+session_verify_ask_lid(const WawpInstance *instance, Sought *sought)
 {
 	CallRequest request = {
 		.endpoint = ENDPOINT_LID_OF_PHONE,
@@ -119,16 +122,16 @@ ask_lid(const WawpInstance *instance, Sought *sought)
 	};
 	const HttpResult *result;
 
-	if (sought->lid_asked)
+	if (sought->has_asked_lid)
 		return;
-	sought->lid_asked = true;
+	sought->has_asked_lid = true;
 	result = call_send(instance, &request);
 	if (http_is_success(result))
 		sought->lid = wire_read_lid(result->body, result->body_len);
 }
 
 static MembersFinding
-judge(const Place *place, const Sought *sought)
+session_verify_judge(const Place *place, const Sought *sought)
 {
 	MembersCase asked = {
 		.person = &sought->person->jid,
@@ -141,22 +144,22 @@ judge(const Place *place, const Sought *sought)
 	return members_judge(&place->list, &place->known, &asked);
 }
 
-/* Settles a person, as far as a list does. */
+/* Write to a person what the list shows. */
 static void
-look_for(Place *place, Sought *sought)
+session_verify_settle(Place *place, Sought *sought)
 {
 	CallPerson *person = sought->person;
-	MembersFinding finding = judge(place, sought);
+	MembersFinding finding = session_verify_judge(place, sought);
 
 	if (finding.verdict == VERDICT_UNKNOWN)
 	{
-		ask_lid(place->instance, sought);
-		finding = judge(place, sought);
+		session_verify_ask_lid(place->instance, sought);
+		finding = session_verify_judge(place, sought);
 	}
 	if (finding.by_absence && place->is_last && person->outcome == WAWP_ACCEPTED)
 	{
-		read_known(place);
-		finding = judge(place, sought);
+		session_verify_read_known(place);
+		finding = session_verify_judge(place, sought);
 	}
 	if (finding.verdict == VERDICT_YES || (finding.detail && (finding.by_absence || person->outcome == WAWP_ACCEPTED)))
 		person->detail = finding.detail;
@@ -166,40 +169,40 @@ look_for(Place *place, Sought *sought)
 		person->retry_at = 0;
 	person->outcome = finding.outcome;
 	person->verified = true;
-	sought->settled = true;
+	sought->is_settled = true;
 }
 
-/* Looks at the list once for all who are not settled yet. */
+/* Read the list once for all who are not settled yet. */
 static void
-look_once(Place *place, Sought *sought, int n)
+session_verify_read_once(Place *place, Sought *sought, int n)
 {
-	if (!read_list(place))
+	if (!session_verify_read_list(place))
 		return;
 	for (int i = 0; i < n; i++)
-		if (!sought[i].settled)
-			look_for(place, &sought[i]);
+		if (!sought[i].is_settled)
+			session_verify_settle(place, &sought[i]);
 }
 
 static bool
-all_settled(const Sought *sought, int n)
+session_verify_all_settled(const Sought *sought, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (!sought[i].settled)
+		if (!sought[i].is_settled)
 			return false;
 	return true;
 }
 
 /*
- * Settles people just asked to be added, as far as the member list can, by
- * looking at the instance's verify_delays from now.  capacity: of the group.
- * True: it settled some.
+ * Settle people who have just been added, as far as the member list can, by
+ * reading it at the instance's verify_delays from now.  capacity: of the group.
+ * True if it settled any.
  */
 bool
-verify_added(const WawpInstance *instance, const char *group, int capacity, CallPerson **people, int npeople)
+session_verify_added(const WawpInstance *instance, const char *group, int capacity, CallPerson **people, int npeople)
 {
 	Sought	   *sought = palloc0(sizeof(Sought) * Max(npeople, 1));
 	Place		place = {.instance = instance,.group = group,.known = {.stated = -1,.capacity = capacity}};
-	int64		answered_at = clock_monotonic_ms();
+	int64		answered_ms = clock_monotonic_ms();
 	int			n = 0;
 
 	for (int i = 0; i < npeople; i++)
@@ -209,14 +212,14 @@ verify_added(const WawpInstance *instance, const char *group, int capacity, Call
 			sought[n++].person = people[i];
 		}
 
-	for (int i = 0; i < instance->ndelays && !all_settled(sought, n); i++)
+	for (int i = 0; i < instance->ndelays && !session_verify_all_settled(sought, n); i++)
 	{
-		clock_wait_until(answered_at + instance->delay_ms[i]);
+		clock_wait_until(answered_ms + instance->delay_ms[i]);
 		place.is_last = i == instance->ndelays - 1;
-		look_once(&place, sought, n);
+		session_verify_read_once(&place, sought, n);
 	}
 	for (int i = 0; i < n; i++)
-		if (sought[i].settled)
+		if (sought[i].is_settled)
 			return true;
 	return false;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * session_verify.h
- *	  Looks at the member list to see who really got in.
+ *	  Reads the member list to see who actually joined.
  *
  * IDENTIFICATION
  *	  src/session/session_verify.h
@@ -13,7 +13,7 @@
 
 #include "client/call.h"
 
-extern bool verify_added(const WawpInstance *instance, const char *group, int capacity,
-						 CallPerson **people, int npeople);
+extern bool session_verify_added(const WawpInstance *instance, const char *group, int capacity,
+								 CallPerson **people, int npeople);
 
 #endif							/* WAWP_SESSION_VERIFY_H */

@@ -3,14 +3,17 @@
  * audit.c
  *	  The record of every request.
  *
- * wawp.audit_log is append-only and partitioned by month (UTC).  The worker is
- * its only writer, so it numbers the records itself, without gaps: the next
- * number is kept here and thrown away when a transaction aborts.  Partitions
- * are made ahead, each as a table of its own that is then attached, so that
- * no statement needs more than a moment's lock on the parent.  There is no
- * default partition, which would make attaching scan it.
+ * Owns wawp.audit_log, append-only and partitioned by month (UTC), and takes
+ * the notes that sessions leave in wawp.audit_note.  The worker is the log's
+ * only writer, so it numbers the records itself, without gaps: the next number
+ * is kept here and thrown away when a transaction aborts.  Partitions are made
+ * ahead, each as a table of its own that is then attached, so that no statement
+ * needs more than a moment's lock on the parent.  There is no default
+ * partition, which would make attaching scan it.
  *
- * Statements run as intent.c's do.
+ * Records that are written together wait in a memory context of this module,
+ * which does not outlive the transaction's end.  Statements run as intent.c's
+ * do, in the caller's transaction.
  *
  * IDENTIFICATION
  *	  src/tables/audit.c
@@ -24,16 +27,21 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "pgtime.h"
 #include "tables/audit.h"
+#include "tables/contact.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "compat.h"
+
 #define MONTHS_AHEAD 2
 #define RECORDS_AT_ONCE 100
-/* Requests of that long ago are told to the limiter one by one, so many at a time. */
+/* The limiter learns requests of the last REPLAYED_US one by one, SENDS_AT_ONCE rows at a time. */
 #define REPLAYED_US (10 * USECS_PER_MINUTE)
 #define SENDS_AT_ONCE 1000
 
@@ -42,8 +50,8 @@ PG_FUNCTION_INFO_V1(wawp_audit_refuse);
 static int64 next_number = 0;	/* 0: ask the table */
 
 /*
- * Trigger on the log and its partitions: nothing recorded is changed, deleted
- * or truncated.
+ * Trigger on the log and its partitions: raise an error for every UPDATE,
+ * DELETE and TRUNCATE.
  */
 Datum
 wawp_audit_refuse(PG_FUNCTION_ARGS)
@@ -63,9 +71,9 @@ wawp_audit_refuse(PG_FUNCTION_ARGS)
  * ---- partitions
  */
 
-/* Year and month (UTC) that lie `ahead` months from now. */
+/* Write the year and month (UTC) that lie `ahead` months from now. */
 static void
-month_start(int ahead, int *year, int *month)
+audit_month_start(int ahead, int *year, int *month)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;
@@ -76,8 +84,9 @@ month_start(int ahead, int *year, int *month)
 	*month = (tm.tm_mon - 1 + ahead) % 12 + 1;
 }
 
+/* True if the log has a partition of that name. */
 static bool
-partition_exists(const char *name)
+audit_partition_exists(const char *name)
 {
 	static SqlStatement exists = {
 		"SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
@@ -91,8 +100,9 @@ partition_exists(const char *name)
 	return sqlrun(&exists, &args) > 0;
 }
 
+/* Make the partition of the month that lies `ahead` months from now, unless it exists. */
 static void
-make_partition(int ahead)
+audit_make_partition(int ahead)
 {
 	int			year,
 				month,
@@ -100,10 +110,10 @@ make_partition(int ahead)
 				next_month;
 	char		name[NAMEDATALEN];
 
-	month_start(ahead, &year, &month);
-	month_start(ahead + 1, &next_year, &next_month);
+	audit_month_start(ahead, &year, &month);
+	audit_month_start(ahead + 1, &next_year, &next_month);
 	snprintf(name, sizeof(name), "audit_log_%04d_%02d", year, month);
-	if (partition_exists(name))
+	if (audit_partition_exists(name))
 		return;
 	sqlrun_utility(psprintf("CREATE TABLE wawp.%s (LIKE wawp.audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
 						 " CONSTRAINT %s_pkey PRIMARY KEY (id))", name, name));
@@ -119,22 +129,23 @@ make_partition(int ahead)
 						 name, year, month, next_year, next_month));
 }
 
+/* Make the partitions of this month and the next MONTHS_AHEAD. */
 static void
-prepare(void)
+audit_make_partitions(void)
 {
 	for (int ahead = 0; ahead <= MONTHS_AHEAD; ahead++)
-		make_partition(ahead);
+		audit_make_partition(ahead);
 }
 
 /*
- * Makes the next months' partitions.  The first ones are made with the first
- * record: into an empty log a dump may still be restored.
+ * Make the next months' partitions, unless the log has no record yet: a dump
+ * may still be restored into it, and the first record makes them.
  */
 void
 audit_prepare_ahead(void)
 {
 	if (next_number != 0)
-		prepare();
+		audit_make_partitions();
 }
 
 static SqlStatement old_partitions = {
@@ -147,8 +158,8 @@ static SqlStatement old_partitions = {
 };
 
 /*
- * Drops the partitions of months that ended longer ago than that; not the one
- * with the last record, which says how the numbers go on.
+ * Drop the partitions of months that ended before the retention, except the one
+ * with the last record, from which the numbers go on.
  */
 void
 audit_drop_old(int retention_minutes)
@@ -175,22 +186,23 @@ static SqlStatement last_number = {
 	0, {0}, NULL
 };
 
-static void forget_batch(void);
+static void audit_forget_batch(void);
 
-/* To be called when a transaction that wrote records did not commit. */
+/* Forget the next number and the records that wait; to be called when a transaction that wrote records aborts. */
 void
 audit_forget_numbers(void)
 {
 	next_number = 0;
-	forget_batch();
+	audit_forget_batch();
 }
 
+/* Take the next number, from the table if it is not known. */
 static int64
-take_number(void)
+audit_take_number(void)
 {
 	if (next_number == 0)
 	{
-		prepare();
+		audit_make_partitions();
 		sqlrun(&last_number, NULL);
 		next_number = sqlrun_get_int8(0, 1, 0) + 1;
 	}
@@ -237,11 +249,12 @@ static struct
 	SqlArgs		rows[RECORDS_AT_ONCE];
 }			batch;
 
+/* Number a record and write its columns, in the order of INSERT and in the current context, to *args. */
 static void
-bind_record(const AuditRecord *r, SqlArgs *args)
+audit_bind_record(const AuditRecord *r, SqlArgs *args)
 {
 	args->n = 0;
-	sqlrun_int8(args, take_number());
+	sqlrun_int8(args, audit_take_number());
 	sqlrun_time(args, GetCurrentTimestamp());
 	sqlrun_text(args, r->kind);
 	sqlrun_text(args, r->instance);
@@ -268,9 +281,9 @@ bind_record(const AuditRecord *r, SqlArgs *args)
 	Assert(args->n == COLUMNS);
 }
 
-/* A column of all records of the batch, as an array. */
+/* Append to *args a column of all records of the batch, as an array. */
 static void
-bind_column(SqlArgs *args, int column)
+audit_bind_column(SqlArgs *args, int column)
 {
 	Datum		values[RECORDS_AT_ONCE];
 	bool		nulls[RECORDS_AT_ONCE];
@@ -283,27 +296,28 @@ bind_column(SqlArgs *args, int column)
 	sqlrun_array(args, values, nulls, batch.n, insert_one.types[column]);
 }
 
+/* Write all records of the batch by one statement. */
 static void
-write_together(void)
+audit_write_batch(void)
 {
 	MemoryContext caller = MemoryContextSwitchTo(batch.memory);
 	SqlArgs		args = {0};
 
 	for (int i = 0; i < COLUMNS; i++)
-		bind_column(&args, i);
+		audit_bind_column(&args, i);
 	MemoryContextSwitchTo(caller);
 	batch.n = 0;
 	sqlrun(&insert_many, &args);
 }
 
-/* Writes the records that wait. */
+/* Write the records that wait. */
 void
 audit_flush(void)
 {
 	if (batch.n == 0)
 		return;
 	if (batch.n > 1)
-		write_together();
+		audit_write_batch();
 	else
 	{
 		batch.n = 0;
@@ -312,9 +326,9 @@ audit_flush(void)
 	MemoryContextReset(batch.memory);
 }
 
-/* Each record is written at once again. */
+/* Throw away the records that wait, and go back to writing each one immediately. */
 static void
-forget_batch(void)
+audit_forget_batch(void)
 {
 	batch.is_open = false;
 	batch.n = 0;
@@ -322,13 +336,14 @@ forget_batch(void)
 		MemoryContextReset(batch.memory);
 }
 
-/* Until audit_end_gathering, which is to come before the commit, records wait to be written together. */
+/* Let records wait, to be written together; audit_end_gathering() must follow before the commit. */
 void
 audit_gather(void)
 {
 	batch.is_open = true;
 }
 
+/* Write the records that wait, and each later one immediately. */
 void
 audit_end_gathering(void)
 {
@@ -336,7 +351,7 @@ audit_end_gathering(void)
 	batch.is_open = false;
 }
 
-/* Appends one record. */
+/* Append one record, or let it wait for others. */
 void
 audit_write(const AuditRecord *record)
 {
@@ -346,7 +361,7 @@ audit_write(const AuditRecord *record)
 	if (batch.memory == NULL)
 		batch.memory = AllocSetContextCreate(TopMemoryContext, "wawp audit batch", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(batch.memory);
-	bind_record(record, &args);
+	audit_bind_record(record, &args);
 	MemoryContextSwitchTo(caller);
 	batch.rows[batch.n++] = args;
 	if (!batch.is_open || batch.n == RECORDS_AT_ONCE)
@@ -354,7 +369,77 @@ audit_write(const AuditRecord *record)
 }
 
 /*
- * ---- what sessions did to the queue
+ * ---- records of intents
+ */
+
+/* Make a record of what an intent says; its texts are the intent's. */
+AuditRecord
+trail_record(const Intent *intent, const char *kind)
+{
+	AuditRecord record = {
+		.kind = kind,
+		.instance = NameStr(intent->lane.instance),
+		.instance_id = intent->instance_id,
+		.group_jid = intent->lane.group,
+		.contact_id = contact_id(intent->jid.text),
+		.intent_id = intent->id,
+		.batch_id = intent->batch_id,
+		.attempt = intent->attempts,
+		.action = intent_action_name(intent->action),
+		.login_role = intent->login_role,
+		.requested_by = intent->requested_by,
+		.actor = intent->actor,
+		.application_name = intent->application_name,
+		.client_addr = intent->client_addr,
+		.origin = intent->origin,
+		.reason = intent->reason,
+		.duration_ms = -1
+	};
+
+	return record;
+}
+
+/* Record a decision about an intent, or what the member list showed; note: the reason, or NULL. */
+void
+trail_write(const Intent *intent, const char *kind, WawpOutcome outcome, const char *note)
+{
+	AuditRecord record = trail_record(intent, kind);
+	StringInfoData detail;
+
+	record.outcome = outcome_info(outcome)->name;
+	if (note)
+	{
+		initStringInfo(&detail);
+		appendStringInfoString(&detail, "{\"note\": ");
+		escape_json(&detail, note);
+		appendStringInfoChar(&detail, '}');
+		record.detail = detail.data;
+	}
+	audit_write(&record);
+}
+
+static SqlStatement has_removal = {
+	"SELECT FROM wawp.audit_log WHERE contact_id = $3 AND at > $4 AND kind = 'sent' AND action = 'remove'"
+	" AND instance = $1::name AND group_jid = $2 LIMIT 1",
+	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
+};
+
+/* True if a removal of the person was sent since then, by the worker or a session. */
+bool
+trail_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
+{
+	SqlArgs		args = {0};
+
+	audit_flush();
+	sqlrun_text(&args, NameStr(lane->instance));
+	sqlrun_text(&args, lane->group);
+	sqlrun_int8(&args, contact);
+	sqlrun_time(&args, since);
+	return sqlrun(&has_removal, &args) > 0;
+}
+
+/*
+ * ---- notes of sessions
  */
 
 static SqlStatement take_notes = {
@@ -366,7 +451,7 @@ static SqlStatement take_notes = {
 	1, {INT4OID}, NULL
 };
 
-/* Takes the oldest notes out of their table, as AuditNote pointers to be written. */
+/* Take the oldest notes out of their table and return them as AuditNote pointers, to be written. */
 List *
 audit_take_notes(int limit)
 {
@@ -405,9 +490,9 @@ audit_take_notes(int limit)
  */
 
 /*
- * The times are arguments, so that only the partitions and the part of the
- * index on `at` are read that have them.  What provably did not leave does not
- * count; its answer is not older than the request.
+ * The times are arguments, so that only those partitions and that part of the
+ * index on `at` are read.  A request that provably did not leave does not count;
+ * the record of that is not older than its own.
  */
 #define LEFT_SINCE(since) \
 	" s.kind = 'sent' AND s.at > " since " AND NOT EXISTS (SELECT FROM wawp.audit_log a" \
@@ -428,7 +513,7 @@ static SqlStatement recent_sends = {
 	2, {TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
 };
 
-/* How many adds left after $1. */
+/* The number of adds that left after $1. */
 static SqlStatement sends_of_day = {
 	"SELECT s.instance::text, s.instance_id, (-1)::bigint, count(*), NULL::text, false"
 	" FROM wawp.audit_log s WHERE s.action = 'add' AND" LEFT_SINCE("$1")
@@ -436,9 +521,9 @@ static SqlStatement sends_of_day = {
 	1, {TIMESTAMPTZOID}, NULL
 };
 
-/* Hands a portion of such rows on. */
+/* Hand a portion of n such rows to the function that *replay points to. */
 static void
-replay_rows(uint64 n, void *replay)
+audit_replay_rows(uint64 n, void *replay)
 {
 	AuditSent  *sent = palloc(sizeof(AuditSent) * n);
 
@@ -456,9 +541,9 @@ replay_rows(uint64 n, void *replay)
 }
 
 /*
- * Hands each add, invitation and welcome that left lately to a function, oldest
- * first, and how many adds left today (UTC).  A portion of the rows is in
- * memory at a time.
+ * Hand each add, invitation and welcome of the last REPLAYED_US to a function,
+ * oldest first, then the number of adds that left today (UTC).  Only a portion
+ * of the rows is in memory at a time.
  */
 void
 audit_replay(AuditReplay replay)
@@ -473,7 +558,7 @@ audit_replay(AuditReplay replay)
 		latest = Max(now, sqlrun_get_int8(0, 1, 0));
 	sqlrun_time(&recent, latest - REPLAYED_US);
 	sqlrun_time(&recent, latest);
-	sqlrun_portions(&recent_sends, &recent, SENDS_AT_ONCE, replay_rows, &replay);
+	sqlrun_portions(&recent_sends, &recent, SENDS_AT_ONCE, audit_replay_rows, &replay);
 	sqlrun_time(&today, now - now % USECS_PER_DAY - 1);
-	sqlrun_portions(&sends_of_day, &today, SENDS_AT_ONCE, replay_rows, &replay);
+	sqlrun_portions(&sends_of_day, &today, SENDS_AT_ONCE, audit_replay_rows, &replay);
 }

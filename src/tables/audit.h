@@ -12,6 +12,7 @@
 #define WAWP_AUDIT_H
 
 #include "nodes/pg_list.h"
+#include "tables/intent.h"
 #include "utils/timestamp.h"
 
 /* One record; what does not apply is NULL, 0 or -1. */
@@ -41,11 +42,11 @@ typedef struct AuditRecord
 	const char *detail;			/* a JSON object with whitelisted keys */
 } AuditRecord;
 
-/* What a session did to the queue, and whom it was about. */
+/* A change that a session made to the queue. */
 typedef struct AuditNote
 {
 	AuditRecord record;			/* without the contact */
-	const char *jid;			/* NULL: nobody */
+	const char *jid;			/* the person; NULL: nobody */
 } AuditNote;
 
 /* Requests that left before this server started, for the limiter. */
@@ -70,5 +71,9 @@ extern void audit_end_gathering(void);
 extern List *audit_take_notes(int limit);
 extern void audit_forget_numbers(void);
 extern void audit_replay(AuditReplay replay);
+
+extern AuditRecord trail_record(const Intent *intent, const char *kind);
+extern bool trail_has_removal(const LaneKey *lane, int64 contact, TimestampTz since);
+extern void trail_write(const Intent *intent, const char *kind, WawpOutcome outcome, const char *note);
 
 #endif							/* WAWP_AUDIT_H */

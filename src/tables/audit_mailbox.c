@@ -1,31 +1,33 @@
 /*-------------------------------------------------------------------------
  *
  * audit_mailbox.c
- *	  Hands records of session calls to the worker, who writes them.
+ *	  Carries records of session calls to the worker, which writes them.
  *
  * A membership request must leave a durable record even when its caller rolls
  * back or dies, so the caller's transaction cannot write it.  Each backend has
- * a box in shared memory with room for two messages: the "sent" record of a
- * request, whose commit it waits for before the request leaves, and what is
- * to be said afterwards, for which it does not wait.  The worker writes all
- * messages it finds in one transaction that touches the audit log and contacts
- * only, so no lock of the caller's can be in its way.
+ * a mailbox in shared memory with room for two messages: the "sent" record of a
+ * request, for whose commit it waits before the request leaves, and the record
+ * of the answer, for which it does not wait.  The worker writes all messages it
+ * finds in one transaction that touches the audit log and contacts only, so
+ * that no lock of the caller can block it.
  *
- * Two are enough: the messages of a box are written in their order, so once a
- * "sent" record is committed, what the box said of the request before is, too.
+ * Two are enough: the messages of a mailbox are written in their order, so once
+ * a "sent" record is committed, so are the records of the request before.
  *
  * A message goes FREE -> POSTED (session) -> TAKEN (worker, which copies it)
  * -> WRITTEN (after the commit; "sent" only) -> FREE.  A caller that gives up
- * withdraws: what is still POSTED is forgotten; what is TAKEN may be committed
- * any moment, so the worker then adds that nothing was sent.
+ * withdraws: a message that is still POSTED is dropped; one that is TAKEN may
+ * be committed at any moment, so the worker then adds that nothing was sent.
  *
  * Every record is packed by mailbox_record.c, which is told the size of the
- * very box: a "sent" record that does not fit is refused before anything
- * leaves, what follows is cut.  The worker trusts no length it reads.
+ * message: a "sent" record that does not fit is refused before anything leaves,
+ * a later one is cut.  The worker trusts no length it reads.
  *
- * Boxes are guarded by WawpShared.relay_lock.  Nothing here raises an error in
- * the session but relay_sent's wait, which serves interrupts: its caller must
- * withdraw on error, also on a FATAL one.
+ * Locks: mailboxes are guarded by WawpShared.relay_lock, held for a copy and
+ * for changes of state.  Memory: messages that the worker has taken are in a
+ * context of this module until their transaction has ended.  The only function
+ * that raises an error in the session is mailbox_post_sent(), whose wait serves
+ * interrupts: its caller must withdraw on error, also on a FATAL one.
  *
  * IDENTIFICATION
  *	  src/tables/audit_mailbox.c
@@ -53,62 +55,63 @@
 
 #include "compat.h"
 
-/* room for a packed record of fifty people with every text at its limit (text_limit.h) */
-#define RELAY_BYTES 12288
+/* Room for a packed record of fifty people with every text at its limit (text_limit.h). */
+#define MAILBOX_BYTES 12288
 
-typedef enum RelayState
+typedef enum MailboxState
 {
-	RELAY_FREE,
-	RELAY_POSTED,
-	RELAY_TAKEN,
-	RELAY_WRITTEN
-} RelayState;
+	MAILBOX_FREE,
+	MAILBOX_POSTED,
+	MAILBOX_TAKEN,
+	MAILBOX_WRITTEN
+} MailboxState;
 
 /* A record on its way from a session to the worker. */
-typedef struct RelayMessage
+typedef struct MailboxMessage
 {
-	RelayState	state;
-	Oid			dbid;			/* whose worker writes it */
+	MailboxState state;
+	Oid			dbid;			/* the database whose worker writes it */
 	Latch	   *latch;			/* of the session */
-	bool		withdrawn;		/* the session does not wait any more */
+	bool		is_withdrawn;	/* the session does not wait any more */
 	bool		is_committed;	/* its record is in the log */
 	int			length;
-	char		data[RELAY_BYTES];
+	char		data[MAILBOX_BYTES];
 	WAWP_POISON_GAP
-} RelayMessage;
+} MailboxMessage;
 
-/* One backend's.  All of it under WawpShared.relay_lock. */
-typedef struct RelayBox
+/* The mailbox of one backend, guarded by WawpShared.relay_lock. */
+typedef struct Mailbox
 {
-	RelayMessage sent;
-	RelayMessage answered;
-} RelayBox;
+	MailboxMessage sent;
+	MailboxMessage answered;
+} Mailbox;
 
-static RelayBox *boxes = NULL;	/* one for each backend */
+static Mailbox *boxes = NULL;	/* one for each backend */
 static int	nboxes = 0;
 
-/* Names, numbers, request id and whatever else is short; instance_id is not bounded and measured each time. */
-#define RELAY_SMALL_TEXTS 768
+/* Names, numbers, request id and other short texts; instance_id has no limit and is measured each time. */
+#define MAILBOX_SMALL_TEXTS 768
 
-StaticAssertDecl(TEXT_MAX_REASON + TEXT_MAX_ACTOR + RELAY_MAX_PEOPLE * (JID_SIZE + NAMEDATALEN + 8) + RELAY_SMALL_TEXTS <= RELAY_BYTES,
+StaticAssertDecl(TEXT_MAX_REASON + TEXT_MAX_ACTOR + RELAY_MAX_PEOPLE * (JID_SIZE + NAMEDATALEN + 8) + MAILBOX_SMALL_TEXTS <= MAILBOX_BYTES,
 				 "a record with every text at its limit fits into its box");
 
 /*
  * ---- while preloading
  */
 
+/* Return the size of all mailboxes. */
 Size
 relay_shmem_size(void)
 {
-	return mul_size(MaxBackends, sizeof(RelayBox));
+	return mul_size(MaxBackends, sizeof(Mailbox));
 }
 
-/* Also after a crash, when the memory is a new one at, perhaps, the same place. */
+/* Empty all mailboxes; also after a crash, when new memory may be at the old address. */
 static void
-clear_boxes(void)
+mailbox_clear(void)
 {
-	wawp_unpoison(boxes, nboxes * sizeof(RelayBox));
-	memset(boxes, 0, nboxes * sizeof(RelayBox));
+	wawp_unpoison(boxes, nboxes * sizeof(Mailbox));
+	memset(boxes, 0, nboxes * sizeof(Mailbox));
 	for (int i = 0; i < nboxes; i++)
 	{
 		wawp_poison(&boxes[i].sent);
@@ -116,65 +119,66 @@ clear_boxes(void)
 	}
 }
 
-/* Called with AddinShmemInitLock held, once per process. */
+/* Find or make the mailboxes; called once per process, with AddinShmemInitLock held. */
 void
 relay_shmem_startup(void)
 {
 	bool		found;
 
 	nboxes = MaxBackends;
-	boxes = ShmemInitStruct("wawp relay", relay_shmem_size(), &found);
+	boxes = ShmemInitStruct("wawp mailbox", relay_shmem_size(), &found);
 	if (!found)
-		clear_boxes();
+		mailbox_clear();
 }
 
 /*
  * ---- in the session
  */
 
-/* True if there is room for a record and for what will be answered. */
+/* True if there is room for a record and for that of its answer. */
 bool
-relay_fits(const RelayRecord *record)
+mailbox_fits(const RelayRecord *record)
 {
-	return record_fits(record, GetDatabaseEncoding(), RELAY_BYTES);
+	return record_fits(record, GetDatabaseEncoding(), MAILBOX_BYTES);
 }
 
-static RelayBox *
-my_box(void)
+/* Return the mailbox of this backend. */
+static Mailbox *
+mailbox_mine(void)
 {
 	return &boxes[wawp_my_proc_number()];
 }
 
 /*
- * Frees a place that the backend which had this box before has left to the
- * worker of another database, where the extension is no more.
+ * Free a message that the previous owner of this mailbox posted to the worker of
+ * another database, if no worker runs there any more.
  */
 static void
-free_abandoned(RelayMessage *message)
+mailbox_free_abandoned(MailboxMessage *message)
 {
 	Oid			dbid = message->dbid;
 
-	if (dbid == MyDatabaseId || message->state == RELAY_FREE || shmem_worker_pid(dbid) != 0)
+	if (dbid == MyDatabaseId || message->state == MAILBOX_FREE || shmem_worker_pid(dbid) != 0)
 		return;
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
 	if (message->dbid == dbid)
-		message->state = RELAY_FREE;
+		message->state = MAILBOX_FREE;
 	LWLockRelease(wawp_shared->relay_lock);
 }
 
 /*
- * Puts a record into a free place and wakes the worker; false: not free, or
- * too long for the place.  What has left already is cut rather than lost.
+ * Post a record and wake the worker; false if the message is not free or the
+ * record too long.  may_cut: shorten texts, since the request has left already.
  */
 static bool
-post(RelayMessage *message, const RelayRecord *record, bool may_cut)
+mailbox_post(MailboxMessage *message, const RelayRecord *record, bool may_cut)
 {
 	size_t		used;
 	bool		is_posted;
 
-	free_abandoned(message);
+	mailbox_free_abandoned(message);
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
-	is_posted = message->state == RELAY_FREE &&
+	is_posted = message->state == MAILBOX_FREE &&
 		record_pack(record, may_cut, GetDatabaseEncoding(), message->data, sizeof(message->data),
 					&used) != RECORD_TOO_LONG;
 	if (is_posted)
@@ -182,8 +186,8 @@ post(RelayMessage *message, const RelayRecord *record, bool may_cut)
 		message->dbid = MyDatabaseId;
 		message->latch = MyLatch;
 		message->length = (int) used;
-		message->state = RELAY_POSTED;
-		message->withdrawn = false;
+		message->state = MAILBOX_POSTED;
+		message->is_withdrawn = false;
 		message->is_committed = false;
 	}
 	LWLockRelease(wawp_shared->relay_lock);
@@ -192,10 +196,11 @@ post(RelayMessage *message, const RelayRecord *record, bool may_cut)
 	return is_posted;
 }
 
-static RelayState
-state_of(const RelayMessage *message)
+/* Return the state of a message. */
+static MailboxState
+mailbox_state(const MailboxMessage *message)
 {
-	RelayState	state;
+	MailboxState state;
 
 	LWLockAcquire(wawp_shared->relay_lock, LW_SHARED);
 	state = message->state;
@@ -203,133 +208,135 @@ state_of(const RelayMessage *message)
 	return state;
 }
 
-/* Waits until a message is in a state; false: not until the deadline. */
+/* Wait until a message is in a state; false if it is not by the deadline (monotonic ms). */
 static bool
-wait_for_state(const RelayMessage *message, RelayState state, int64 deadline)
+mailbox_wait_for_state(const MailboxMessage *message, MailboxState state, int64 deadline)
 {
-	while (state_of(message) != state)
+	while (mailbox_state(message) != state)
 		if (!clock_wait_for_latch(deadline))
-			return state_of(message) == state;
+			return mailbox_state(message) == state;
 	return true;
 }
 
 /*
- * Hands over a "sent" record and waits until it is committed.  Unless it is,
- * nothing may be sent, and the record says so or is not there.
+ * Post a "sent" record and wait until it is committed.  Unless it is, nothing
+ * may be sent; the log then has no such record, or one that says so.
  */
-RelayFate
-relay_sent(const RelayRecord *record, int timeout_ms)
+MailboxFate
+mailbox_post_sent(const RelayRecord *record, int timeout_ms)
 {
-	RelayMessage *message = &my_box()->sent;
+	MailboxMessage *message = &mailbox_mine()->sent;
 	int64		deadline = clock_monotonic_ms() + timeout_ms;
 
-	if (!relay_fits(record))
-		return RELAY_TOO_LONG;
-	free_abandoned(message);
-	if (wait_for_state(message, RELAY_FREE, deadline) && post(message, record, false) &&
-		wait_for_state(message, RELAY_WRITTEN, deadline))
+	if (!mailbox_fits(record))
+		return MAILBOX_TOO_LONG;
+	mailbox_free_abandoned(message);
+	if (mailbox_wait_for_state(message, MAILBOX_FREE, deadline) && mailbox_post(message, record, false) &&
+		mailbox_wait_for_state(message, MAILBOX_WRITTEN, deadline))
 	{
 		LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
-		message->state = RELAY_FREE;
+		message->state = MAILBOX_FREE;
 		LWLockRelease(wawp_shared->relay_lock);
-		return RELAY_COMMITTED;
+		return MAILBOX_COMMITTED;
 	}
-	relay_withdraw();
-	return shmem_worker_pid(MyDatabaseId) == 0 ? RELAY_NO_WORKER : RELAY_LATE;
+	mailbox_withdraw();
+	return shmem_worker_pid(MyDatabaseId) == 0 ? MAILBOX_NO_WORKER : MAILBOX_LATE;
 }
 
-/* Takes a "sent" record back: its request does not leave. */
+/* Withdraw a "sent" record, whose request does not leave. */
 void
-relay_withdraw(void)
+mailbox_withdraw(void)
 {
-	RelayMessage *message = &my_box()->sent;
+	MailboxMessage *message = &mailbox_mine()->sent;
 
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
-	if (message->state == RELAY_POSTED && !message->is_committed)
-		message->state = RELAY_FREE;
-	else if (message->state == RELAY_TAKEN)
-		message->withdrawn = true;
-	else if (message->state == RELAY_WRITTEN)
+	if (message->state == MAILBOX_POSTED && !message->is_committed)
+		message->state = MAILBOX_FREE;
+	else if (message->state == MAILBOX_TAKEN)
+		message->is_withdrawn = true;
+	else if (message->state == MAILBOX_WRITTEN)
 	{
 		/* written a moment too late: the worker has to add that nothing left */
-		message->state = RELAY_POSTED;
-		message->withdrawn = true;
+		message->state = MAILBOX_POSTED;
+		message->is_withdrawn = true;
 	}
 	LWLockRelease(wawp_shared->relay_lock);
 	(void) shmem_bring_mail(MyDatabaseId);
 }
 
-/* Hands over what followed, without waiting; false: the place is not free. */
+/* Post the record of an answer, without waiting; false if the message is not free. */
 bool
-relay_answered(const RelayRecord *record)
+mailbox_post_answered(const RelayRecord *record)
 {
-	return post(&my_box()->answered, record, true);
+	return mailbox_post(&mailbox_mine()->answered, record, true);
 }
 
-/* Waits until relay_answered has room again, after what it said before. */
+/* Wait until mailbox_post_answered() has room again; false if it has none in time. */
 bool
-relay_wait_for_room(int timeout_ms)
+mailbox_wait_for_room(int timeout_ms)
 {
-	return wait_for_state(&my_box()->answered, RELAY_FREE, clock_monotonic_ms() + timeout_ms);
+	return mailbox_wait_for_state(&mailbox_mine()->answered, MAILBOX_FREE, clock_monotonic_ms() + timeout_ms);
 }
 
 /*
  * ---- in the worker
  */
 
-/* A message under way in the worker, in memory of its own. */
-typedef struct Taken
+/* A message that the worker writes, copied. */
+typedef struct MailboxTaken
 {
-	RelayMessage *message;
+	MailboxMessage *message;
 	bool		is_awaited;		/* a "sent" record */
 	bool		only_withdrawal;	/* its record is committed already */
 	bool		is_readable;
 	char	   *data;
 	size_t		length;
 	RelayRecord record;			/* its texts are in data */
-} Taken;
+} MailboxTaken;
 
 static MemoryContext taken_memory = NULL;
 static List *taken = NIL;
-static bool one_at_a_time = false;	/* what was written together has failed */
+static bool one_at_a_time = false;	/* writing them together has failed */
 static int	next_box = 0;
 
-/* Taken, but not written: it is to be taken again, unless nobody wants it any more. */
+/* Return a message that was not written to POSTED, or free it if it is withdrawn; the caller has the lock. */
 static void
-give_back(RelayMessage *message)
+mailbox_give_back(MailboxMessage *message)
 {
-	message->state = message->withdrawn && !message->is_committed ? RELAY_FREE : RELAY_POSTED;
+	message->state = message->is_withdrawn && !message->is_committed ? MAILBOX_FREE : MAILBOX_POSTED;
 	SetLatch(message->latch);
 }
 
+/* Give back a message that the worker before this one had taken; the caller has the lock. */
 static void
-recover(RelayMessage *message)
+mailbox_recover_message(MailboxMessage *message)
 {
-	if (message->dbid == MyDatabaseId && message->state == RELAY_TAKEN)
-		give_back(message);
+	if (message->dbid == MyDatabaseId && message->state == MAILBOX_TAKEN)
+		mailbox_give_back(message);
 }
 
-/* For a worker that follows one that ended in the middle. */
+/* Give back what a worker that ended in the middle had taken; to be called by its successor. */
 void
 relay_recover(void)
 {
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < nboxes; i++)
 	{
-		recover(&boxes[i].sent);
-		recover(&boxes[i].answered);
+		mailbox_recover_message(&boxes[i].sent);
+		mailbox_recover_message(&boxes[i].answered);
 	}
 	LWLockRelease(wawp_shared->relay_lock);
 }
 
+/* Copy a posted message into the list of taken ones; the caller has the lock. */
 static void
-take(RelayMessage *message, bool is_awaited)
+mailbox_take_message(MailboxMessage *message, bool is_awaited)
 {
-	Taken	   *one;
+	MailboxTaken *one;
 
-	if (message->dbid != MyDatabaseId || message->state != RELAY_POSTED)
+	if (message->dbid != MyDatabaseId || message->state != MAILBOX_POSTED)
 		return;
-	one = palloc(sizeof(Taken));
+	one = palloc(sizeof(MailboxTaken));
 	one->message = message;
 	one->is_awaited = is_awaited;
 	one->only_withdrawal = message->is_committed;
@@ -337,39 +344,39 @@ take(RelayMessage *message, bool is_awaited)
 	one->data = palloc(Max(one->length, 1));
 	memcpy(one->data, message->data, one->length);
 	taken = lappend(taken, one);
-	message->state = RELAY_TAKEN;
+	message->state = MAILBOX_TAKEN;
 }
 
-/* What a box said of the last request is written before the next is. */
+/* Take both messages; the answer comes first, since it belongs to the request before. */
 static void
-take_box(RelayBox *box)
+mailbox_take_box(Mailbox *box)
 {
-	take(&box->answered, false);
-	take(&box->sent, true);
+	mailbox_take_message(&box->answered, false);
+	mailbox_take_message(&box->sent, true);
 }
 
-/* Reads what was taken; what cannot be read is not written, and not awaited. */
+/* Unpack what was taken.  A message that cannot be read is not written, and its session does not wait for it. */
 static void
-read_taken(void)
+mailbox_read_taken(void)
 {
 	ListCell   *lc;
 
 	foreach(lc, taken)
 	{
-		Taken	   *one = lfirst(lc);
+		MailboxTaken *one = lfirst(lc);
 
 		one->is_readable = record_unpack(one->data, one->length, &one->record);
 		if (!one->is_readable)
 			ereport(LOG,
 					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("a session's audit record cannot be read"),
+					 errmsg("could not read the audit record of a session"),
 					 errdetail("It has %zu bytes.", one->length)));
 	}
 }
 
 /*
- * Takes over what sessions of this database have posted: all of it or, after a
- * failure, what one of them has.  False: there is nothing.
+ * Take what sessions of this database have posted: all of it or, after a
+ * failure, one session's.  False if there is nothing.
  */
 bool
 relay_take(void)
@@ -377,23 +384,24 @@ relay_take(void)
 	MemoryContext caller;
 
 	if (taken_memory == NULL)
-		taken_memory = AllocSetContextCreate(TopMemoryContext, "wawp relay", ALLOCSET_DEFAULT_SIZES);
+		taken_memory = AllocSetContextCreate(TopMemoryContext, "wawp mailbox", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(taken_memory);
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < nboxes && !(one_at_a_time && taken != NIL); i++)
 	{
-		take_box(&boxes[(next_box + i) % nboxes]);
+		mailbox_take_box(&boxes[(next_box + i) % nboxes]);
 		if (one_at_a_time && taken != NIL)
 			next_box = (next_box + i + 1) % nboxes;
 	}
 	LWLockRelease(wawp_shared->relay_lock);
 	MemoryContextSwitchTo(caller);
-	read_taken();
+	mailbox_read_taken();
 	return taken != NIL;
 }
 
+/* Write a record's row about one person. */
 static void
-write_row(const RelayRecord *record, const RelayPerson *person)
+mailbox_write_row(const RelayRecord *record, const RelayPerson *person)
 {
 	AuditRecord row = {
 		.kind = record->kind,
@@ -420,20 +428,21 @@ write_row(const RelayRecord *record, const RelayPerson *person)
 	audit_write(&row);
 }
 
+/* Write a record: a row for each person, or one about nobody. */
 static void
-write_record(const RelayRecord *record)
+mailbox_write_record(const RelayRecord *record)
 {
 	RelayPerson nobody = {.outcome = record->outcome,.code = record->code};
 
 	for (int i = 0; i < record->npeople; i++)
-		write_row(record, &record->people[i]);
+		mailbox_write_row(record, &record->people[i]);
 	if (record->npeople == 0)
-		write_row(record, &nobody);
+		mailbox_write_row(record, &nobody);
 }
 
-/* Its session did not send it after all. */
+/* Turn a "sent" record into one that says that its session did not send it. */
 static void
-turn_into_withdrawal(RelayRecord *record)
+mailbox_make_withdrawal(RelayRecord *record)
 {
 	const char *outcome = outcome_info(WAWP_UNREACHABLE)->name;
 
@@ -445,16 +454,17 @@ turn_into_withdrawal(RelayRecord *record)
 }
 
 /*
- * Nobody waits for what was answered, and it is as good as lost anyhow if the
- * server ends before it is written: it may reach the disk with the next "sent".
+ * Let this transaction commit without waiting for the disk: nobody waits for the
+ * record of an answer, which is lost anyway if the server ends while it is in
+ * shared memory.
  */
 static void
-do_not_wait_for_disk(void)
+mailbox_do_not_wait_for_disk(void)
 {
 	(void) set_config_option("synchronous_commit", "off", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
-/* Body of the transaction that writes what was taken. */
+/* Write what was taken, as the body of a transaction. */
 void
 relay_write(void)
 {
@@ -462,24 +472,24 @@ relay_write(void)
 	ListCell   *lc;
 
 	foreach(lc, taken)
-		is_awaited |= ((const Taken *) lfirst(lc))->is_awaited;
+		is_awaited |= ((const MailboxTaken *) lfirst(lc))->is_awaited;
 	if (!is_awaited)
-		do_not_wait_for_disk();
+		mailbox_do_not_wait_for_disk();
 	audit_gather();
 	foreach(lc, taken)
 	{
-		Taken	   *one = lfirst(lc);
+		MailboxTaken *one = lfirst(lc);
 
 		if (!one->is_readable)
 			continue;
 		if (one->only_withdrawal)
-			turn_into_withdrawal(&one->record);
-		write_record(&one->record);
+			mailbox_make_withdrawal(&one->record);
+		mailbox_write_record(&one->record);
 	}
 	audit_end_gathering();
 }
 
-/* Groups that these requests may have changed, as LaneKey pointers. */
+/* Return the groups that these requests may have changed, as LaneKey pointers that live until the next of the two calls below. */
 List *
 relay_changed_groups(void)
 {
@@ -489,29 +499,29 @@ relay_changed_groups(void)
 
 	foreach(lc, taken)
 	{
-		LaneKey    *key = palloc0(sizeof(LaneKey));
-		const Taken *one = lfirst(lc);
+		LaneKey    *key = palloc(sizeof(LaneKey));
+		const MailboxTaken *one = lfirst(lc);
 
 		if (!one->is_readable || one->record.instance == NULL || one->record.group_jid == NULL)
 			continue;
-		namestrcpy(&key->instance, one->record.instance);
-		strlcpy(key->group, one->record.group_jid, sizeof(key->group));
+		*key = lane_key(one->record.instance, one->record.group_jid);
 		groups = lappend(groups, key);
 	}
 	MemoryContextSwitchTo(caller);
 	return groups;
 }
 
+/* Forget what was taken and free its memory. */
 static void
-forget_taken(void)
+mailbox_forget_taken(void)
 {
 	taken = NIL;
 	MemoryContextReset(taken_memory);
 }
 
 /*
- * That transaction has committed: lets the sessions go on.  Must follow the
- * commit without an interrupt in between.  True: there is more to write.
+ * Let the sessions go on after the commit; must follow it without an interrupt
+ * in between.  True if there is more to write.
  */
 bool
 relay_committed(void)
@@ -522,28 +532,28 @@ relay_committed(void)
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
 	foreach(lc, taken)
 	{
-		const Taken *one = lfirst(lc);
-		RelayMessage *message = one->message;
+		const MailboxTaken *one = lfirst(lc);
+		MailboxMessage *message = one->message;
 
 		message->is_committed = true;
 		if (!one->is_awaited || one->only_withdrawal || !one->is_readable)
-			message->state = RELAY_FREE;
-		else if (message->withdrawn)
+			message->state = MAILBOX_FREE;
+		else if (message->is_withdrawn)
 		{
-			message->state = RELAY_POSTED;
+			message->state = MAILBOX_POSTED;
 			more = true;
 		}
 		else
-			message->state = RELAY_WRITTEN;
+			message->state = MAILBOX_WRITTEN;
 		SetLatch(message->latch);
 	}
 	LWLockRelease(wawp_shared->relay_lock);
-	forget_taken();
+	mailbox_forget_taken();
 	one_at_a_time = false;
 	return more;
 }
 
-/* That transaction has not: each message is tried by itself. */
+/* Give back what was taken after an abort; from now on each session's messages are tried by themselves. */
 void
 relay_aborted(void)
 {
@@ -552,8 +562,8 @@ relay_aborted(void)
 	audit_forget_numbers();
 	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
 	foreach(lc, taken)
-		give_back(((const Taken *) lfirst(lc))->message);
+		mailbox_give_back(((const MailboxTaken *) lfirst(lc))->message);
 	LWLockRelease(wawp_shared->relay_lock);
-	forget_taken();
+	mailbox_forget_taken();
 	one_at_a_time = true;
 }

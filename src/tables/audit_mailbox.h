@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * audit_mailbox.h
- *	  Hands records of session calls to the worker, who writes them.
+ *	  Carries records of session calls to the worker, which writes them.
  *
  * IDENTIFICATION
  *	  src/tables/audit_mailbox.h
@@ -14,24 +14,24 @@
 #include "nodes/pg_list.h"
 #include "protocol/mailbox_record.h"
 
-/* What became of a "sent" record. */
-typedef enum RelayFate
+/* The fate of a "sent" record. */
+typedef enum MailboxFate
 {
-	RELAY_COMMITTED,
-	RELAY_NO_WORKER,			/* none runs in this database */
-	RELAY_LATE,					/* there is one, but it did not commit in time */
-	RELAY_TOO_LONG				/* it does not fit into the box */
-} RelayFate;
+	MAILBOX_COMMITTED,
+	MAILBOX_NO_WORKER,			/* no worker runs in this database */
+	MAILBOX_LATE,				/* there is one, but it did not commit in time */
+	MAILBOX_TOO_LONG				/* it does not fit into the box */
+} MailboxFate;
 
 /* In the session. */
 extern Size relay_shmem_size(void);
 extern void relay_shmem_startup(void);
 
-extern bool relay_fits(const RelayRecord *record);
-extern RelayFate relay_sent(const RelayRecord *record, int timeout_ms);
-extern void relay_withdraw(void);
-extern bool relay_answered(const RelayRecord *record);
-extern bool relay_wait_for_room(int timeout_ms);
+extern bool mailbox_fits(const RelayRecord *record);
+extern MailboxFate mailbox_post_sent(const RelayRecord *record, int timeout_ms);
+extern void mailbox_withdraw(void);
+extern bool mailbox_post_answered(const RelayRecord *record);
+extern bool mailbox_wait_for_room(int timeout_ms);
 
 /* In the worker. */
 extern void relay_recover(void);

@@ -1,10 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * contact.c
- *	  People: the only place with a number.
+ *	  People: the only table with telephone numbers.
  *
- * The audit log names people by contact_id; erasing a row here is what makes
- * the log forget whom it was about.  Statements run as intent.c's do.
+ * Owns wawp.contact.  The audit log names people by contact_id, so that
+ * deleting a row here makes the log anonymous.
+ *
+ * Statements run as intent.c's do, in the caller's transaction; texts that are
+ * read live in SPI's memory.  Ids that were read or made are kept for the
+ * transaction in memory of the process.  Locks: none but those of the rows.
  *
  * IDENTIFICATION
  *	  src/tables/contact.c
@@ -24,7 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-/* That a number is not on WhatsApp is believed for hours: an engine says so as well when it was refused the question. */
+/* That a number is not registered is believed for hours only: an engine also says so when WhatsApp refused to tell. */
 #define KNOWN \
 	"contact_id, lid, registered, last_inbound_at, checked_at > clock_timestamp()" \
 	" - CASE WHEN registered THEN interval '30 days' ELSE interval '6 hours' END, known_as"
@@ -36,9 +40,9 @@ static SqlStatement create = {
 };
 
 /*
- * People that this transaction has met, by a hash of the JID: each is asked for
- * several times.  Emptied by its end, and by that of a subtransaction in which
- * some of them may have been made.
+ * Ids of people that this transaction has used, by a hash of the JID: each is
+ * needed several times.  The end of the transaction empties the table, and so
+ * does the abort of a subtransaction, in which some may have been inserted.
  */
 static struct
 {
@@ -51,36 +55,40 @@ static struct
 	}			people[256];
 }			met;
 
+/* Forget ids at the end of a transaction. */
 static void
-on_xact_end(XactEvent event, void *arg pg_attribute_unused())
+contact_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 {
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		met.epoch++;
 }
 
+/* Forget ids when a subtransaction aborts. */
 static void
-on_subxact_end(SubXactEvent event, SubTransactionId mine pg_attribute_unused(),
-			   SubTransactionId parent pg_attribute_unused(), void *arg pg_attribute_unused())
+contact_on_subxact_end(SubXactEvent event, SubTransactionId mine pg_attribute_unused(),
+					   SubTransactionId parent pg_attribute_unused(), void *arg pg_attribute_unused())
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		met.epoch++;
 }
 
+/* Return the place of a JID in the table above. */
 static int
-place_of(const char *jid)
+contact_slot(const char *jid)
 {
 	return hash_bytes((const unsigned char *) jid, (int) strlen(jid)) % lengthof(met.people);
 }
 
+/* Keep the id of a person until the end of the transaction; return the id. */
 static int64
-remember(const char *jid, int64 id)
+contact_remember(const char *jid, int64 id)
 {
-	int			place = place_of(jid);
+	int			place = contact_slot(jid);
 
 	if (met.epoch == 0)
 	{
-		RegisterXactCallback(on_xact_end, NULL);
-		RegisterSubXactCallback(on_subxact_end, NULL);
+		RegisterXactCallback(contact_on_xact_end, NULL);
+		RegisterSubXactCallback(contact_on_subxact_end, NULL);
 		met.epoch = 1;
 	}
 	if (strlcpy(met.people[place].jid, jid, NAMEDATALEN) >= NAMEDATALEN)
@@ -90,29 +98,30 @@ remember(const char *jid, int64 id)
 	return id;
 }
 
+/* Look for a person in the index; write the id to *id if PROBE_FOUND. */
 static ProbeResult
-find(const char *jid, int64 *id)
+contact_find(const char *jid, int64 *id)
 {
 	Probe		person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
 
 	return probe_first_int8(&person, "contact_id", id);
 }
 
-/* The id of a person, made at first sight. */
+/* Return the id of a person, who is inserted if new. */
 int64
 contact_id(const char *jid)
 {
-	int			place = place_of(jid);
+	int			place = contact_slot(jid);
 	SqlArgs		args = {0};
 	int64		id;
 
 	if (met.epoch != 0 && met.people[place].epoch == met.epoch && strcmp(met.people[place].jid, jid) == 0)
 		return met.people[place].id;
-	if (find(jid, &id) == PROBE_FOUND)
-		return remember(jid, id);
+	if (contact_find(jid, &id) == PROBE_FOUND)
+		return contact_remember(jid, id);
 	sqlrun_text(&args, jid);
 	sqlrun(&create, &args);
-	return remember(jid, sqlrun_get_int8(0, 1, 0));
+	return contact_remember(jid, sqlrun_get_int8(0, 1, 0));
 }
 
 static SqlStatement get = {
@@ -120,7 +129,7 @@ static SqlStatement get = {
 	1, {TEXTOID}, NULL
 };
 
-/* What is known of a person, who is made at first sight. */
+/* Return a person, who is inserted if new. */
 Contact
 contact_get(const char *jid)
 {
@@ -129,9 +138,9 @@ contact_get(const char *jid)
 	int64		id;
 
 	sqlrun_text(&args, jid);
-	if (find(jid, &id) == PROBE_NONE || sqlrun(&get, &args) == 0)
+	if (contact_find(jid, &id) == PROBE_NONE || sqlrun(&get, &args) == 0)
 		sqlrun(&create, &args);
-	contact.id = remember(jid, sqlrun_get_int8(0, 1, 0));
+	contact.id = contact_remember(jid, sqlrun_get_int8(0, 1, 0));
 	contact.lid = sqlrun_get(0, 2);
 	contact.is_registered = sqlrun_get(0, 3) && sqlrun_get(0, 3)[0] == 't';
 	contact.last_inbound_at = sqlrun_get_int8(0, 4, 0);
@@ -140,16 +149,11 @@ contact_get(const char *jid)
 	return contact;
 }
 
-/* True if the contacts can be read without waiting for a lock, as far as can be told before. */
-bool
-contact_is_unlocked(void)
+/* Lock the contacts for reading, as a SELECT does; false if that would have to wait. */
+static bool
+contact_lock_at_once(void)
 {
-	Oid			contact = get_relname_relid("contact", get_namespace_oid("wawp", false));
-
-	if (!ConditionalLockRelationOid(contact, AccessShareLock))
-		return false;
-	UnlockRelationOid(contact, AccessShareLock);
-	return true;
+	return ConditionalLockRelationOid(get_relname_relid("contact", get_namespace_oid("wawp", false)), AccessShareLock);
 }
 
 static SqlStatement get_lid = {
@@ -157,15 +161,17 @@ static SqlStatement get_lid = {
 	1, {TEXTOID}, NULL
 };
 
-/* A person's LID; NULL: not known.  Writes nothing. */
+/* Return a person's LID; NULL if it is not known, or somebody has locked the contacts.  Nothing is written. */
 const char *
 contact_lid(const char *jid)
 {
 	Probe		person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
 	SqlArgs		args = {0};
 
+	if (!contact_lock_at_once() || probe_first(&person) == PROBE_NONE)
+		return NULL;
 	sqlrun_text(&args, jid);
-	return probe_first(&person) != PROBE_NONE && sqlrun(&get_lid, &args) > 0 ? sqlrun_get(0, 1) : NULL;
+	return sqlrun(&get_lid, &args) > 0 ? sqlrun_get(0, 1) : NULL;
 }
 
 static SqlStatement note_lid = {
@@ -173,6 +179,7 @@ static SqlStatement note_lid = {
 	2, {INT8OID, TEXTOID}, NULL
 };
 
+/* Store a person's LID. */
 void
 contact_note_lid(const char *jid, const char *lid)
 {
@@ -189,7 +196,7 @@ static SqlStatement note_registered = {
 	3, {INT8OID, BOOLOID, TEXTOID}, NULL
 };
 
-/* Is the number on WhatsApp, and under which JID?  It was asked just now. */
+/* Store what the API has just said: whether the number is registered, and its JID (NULL: the same). */
 void
 contact_note_registered(const char *jid, bool is_registered, const char *known_as)
 {
@@ -207,7 +214,7 @@ static SqlStatement note_inbound = {
 	2, {INT8OID, TIMESTAMPTZOID}, NULL
 };
 
-/* The person wrote to us.  Returns false if that time or a later one is known already. */
+/* Store that the person wrote to us; false if that time or a later one is known already. */
 bool
 contact_note_inbound(const char *jid, TimestampTz at)
 {

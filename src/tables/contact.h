@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * contact.h
- *	  People: the only place with a number.
+ *	  People: the only table with telephone numbers.
  *
  * IDENTIFICATION
  *	  src/tables/contact.h
@@ -13,7 +13,7 @@
 
 #include "utils/timestamp.h"
 
-/* What is known of a person; 0: never, NULL: nothing. */
+/* A person; 0: never, NULL: not known. */
 typedef struct Contact
 {
 	int64		id;
@@ -26,7 +26,6 @@ typedef struct Contact
 
 extern int64 contact_id(const char *jid);
 extern Contact contact_get(const char *jid);
-extern bool contact_is_unlocked(void);
 extern const char *contact_lid(const char *jid);
 extern void contact_note_lid(const char *jid, const char *lid);
 extern void contact_note_registered(const char *jid, bool is_registered, const char *known_as);

@@ -3,8 +3,9 @@
  * group_settings.c
  *	  The policy of groups.
  *
- * Reads wawp.group_settings; a group without a row has the defaults.
- * Statements run as intent.c's do.
+ * Reads wawp.group_settings, which SQL writes; a group without a row has the
+ * defaults.  Statements run as intent.c's do, in the caller's transaction.  No
+ * locks.
  *
  * IDENTIFICATION
  *	  src/tables/group_settings.c
@@ -21,7 +22,7 @@
 
 #include "compat.h"
 
-/* design.md, section 8 */
+/* WhatsApp's limit, and the column's default. */
 #define CAPACITY_DEFAULT 1024
 
 static SqlStatement get = {
@@ -31,7 +32,7 @@ static SqlStatement get = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
-/* Its texts live in SPI's memory. */
+/* Return the policy of a group; its texts live in SPI's memory. */
 GroupSettings
 settings_get(const LaneKey *lane)
 {
@@ -56,7 +57,7 @@ settings_get(const LaneKey *lane)
 	return settings;
 }
 
-/* Does the group welcome who joins? */
+/* True if the group has a welcome message. */
 bool
 settings_welcomes(const LaneKey *lane)
 {

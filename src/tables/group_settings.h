@@ -22,7 +22,7 @@ typedef struct GroupSettings
 	const char *invite_text;
 	const char *overflow_group;
 	bool		check_exists;
-	int64		contact_within_us;	/* 0: whoever */
+	int64		contact_within_us;	/* 0: no such condition */
 } GroupSettings;
 
 extern GroupSettings settings_get(const LaneKey *lane);

@@ -3,9 +3,14 @@
  * hold.c
  *	  Lanes and instances that are not served for now.
  *
- * A hold ends at its time, when it is tried again, or with wawp_resume().  Its
- * count of failures in a row stays until a request succeeds, so that the next
- * wait is longer.  Statements run as intent.c's do.
+ * Owns wawp.hold.  A hold ends at its time, when it is tried again, or with
+ * wawp_resume().  Its count of failures in a row stays until a request
+ * succeeds, so that the next wait is longer.
+ *
+ * A cycle reads each hold once, when it is first needed, into a Holds, which
+ * lives in the memory context in which it was made.  Statements run as
+ * intent.c's do, in the caller's transaction.  Locks: rows of wawp.hold until
+ * the end of that transaction.
  *
  * IDENTIFICATION
  *	  src/tables/hold.c
@@ -14,25 +19,23 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "access/xact.h"
-#include "access/xlog.h"
+#include "base/clock.h"
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
 #include "base/text_limit.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
-#include "protocol/outcome.h"
+#include "common/pg_prng.h"
+#include "protocol/backoff.h"
+#include "tables/audit.h"
 #include "tables/hold.h"
+#include "tables/intent.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "compat.h"
+
+/* A pace that was halved recovers by one step in this time. */
 #define RECOVERY_SECONDS 60
 #define PRUNED_AT_ONCE 10000
 
@@ -61,7 +64,7 @@ static SqlStatement lift = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
-/* Step by step, so that a pace that was halved recovers slowly. */
+/* A pace that was halved recovers step by step. */
 static SqlStatement ease_after_success = {
 	"WITH whole AS (SELECT ctid FROM wawp.hold WHERE instance = $1::name AND group_jid IS NULL"
 	"  AND until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"
@@ -76,8 +79,8 @@ static SqlStatement ease_after_success = {
 };
 
 /*
- * The hold of the whole instance, and that of a group.  Never both by one OR:
- * while the table is small that would be planned as a scan of all the holds of
+ * The hold of the whole instance, and that of a group.  Not both by one OR,
+ * which would be planned, while the table is small, as a scan of all holds of
  * the instance.
  */
 #define READ(more) \
@@ -90,8 +93,9 @@ static SqlStatement read_one = {
 };
 
 /*
- * Of a page of holds, those that are over: in a group where nothing is queued
- * or under way at once, otherwise when their count of failures is old as well.
+ * Deletes, of a page of holds, those that are over: immediately where a group
+ * has nothing queued or under way, otherwise when the count of failures is old
+ * as well.
  */
 static SqlStatement prune = {
 	"WITH page AS MATERIALIZED (SELECT h.ctid AS place, h.until, h.instance, coalesce(h.group_jid, '') AS group_jid"
@@ -102,7 +106,7 @@ static SqlStatement prune = {
 	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
 	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0)"
 	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i"
-	"   WHERE i.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
+	"   WHERE i.state IN " STATES_UNDER_WAY
 	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0))),"
 	" mine AS (SELECT h.ctid FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT place FROM over))"
 	"  AND h.until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"
@@ -117,7 +121,7 @@ static SqlStatement start_anew = {
 	0, {0}, NULL
 };
 
-/* The clock was set back: holds begin again, for as long as they were meant to last. */
+/* Start holds of the future again, for as long as they were meant to last: the clock was set back. */
 void
 hold_start_anew(void)
 {
@@ -125,8 +129,8 @@ hold_start_anew(void)
 }
 
 /*
- * Holds an instance (group "") or a group.  until 0: for ever; such a hold is
- * not shortened by a later one.  Returns whether it was not held before.
+ * Hold an instance (group "") or a group.  until 0: without an end; such a hold
+ * is not shortened by a later one.  True if there was no row before.
  */
 bool
 hold_set(const char *instance, const char *group, const char *reason, TimestampTz until, int failures)
@@ -142,8 +146,8 @@ hold_set(const char *instance, const char *group, const char *reason, TimestampT
 }
 
 /*
- * Holds an instance (group "") or a group until hold_lift(), whatever held it
- * before.  Returns false if it was held for that reason already.
+ * Hold an instance (group "") or a group until hold_lift(), whatever held it
+ * before; false if it was held so, for that reason, already.
  */
 bool
 hold_pause(const char *instance, const char *group, const char *reason)
@@ -157,8 +161,8 @@ hold_pause(const char *instance, const char *group, const char *reason)
 }
 
 /*
- * Ends a hold; false when there was none.  With an instance's own go those of
- * its groups that nobody has set by hand.
+ * End a hold; false if there was none.  That of an instance (group "") ends
+ * together with those of its groups that have an end.
  */
 bool
 hold_lift(const char *instance, const char *group)
@@ -171,8 +175,9 @@ hold_lift(const char *instance, const char *group)
 }
 
 /*
- * A request succeeded: holds whose time is over are forgotten, but for a pace
- * that was halved, which takes a step back to normal each RECOVERY_SECONDS.
+ * Delete the holds of a group and its instance that are over, since a request
+ * succeeded.  A pace that was halved takes one step back to normal instead, at
+ * most once in RECOVERY_SECONDS.
  */
 void
 hold_ease_after_success(const char *instance, const char *group)
@@ -190,14 +195,13 @@ static SqlStatement read_instance = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
-/* A row of the statement, in the current context. */
+/* Make a Hold of a row of READ, in the current context. */
 static Hold *
-read_hold(uint64 row)
+hold_of_row(uint64 row)
 {
 	Hold	   *hold = palloc0(sizeof(Hold));
 
-	namestrcpy(&hold->key.instance, sqlrun_get(row, 1));
-	strlcpy(hold->key.group, sqlrun_get(row, 2), sizeof(hold->key.group));
+	hold->key = lane_key(sqlrun_get(row, 1), sqlrun_get(row, 2));
 	hold->reason = sqlrun_get(row, 3);
 	hold->until = sqlrun_get_int8(row, 4, 0);
 	hold->failures = atoi(sqlrun_get(row, 5));
@@ -205,9 +209,9 @@ read_hold(uint64 row)
 }
 
 /*
- * Those of an instance and of one of its groups (NULL: none), as they are now,
- * also in a transaction with an older snapshot; as Hold pointers in the current
- * context.
+ * Return the holds of an instance and of one of its groups (NULL: none) as Hold
+ * pointers in the current context; as they are now, also in a transaction with
+ * an older snapshot.
  */
 List *
 hold_read_instance(const char *instance, const char *group)
@@ -220,38 +224,38 @@ hold_read_instance(const char *instance, const char *group)
 	sqlrun_text(&args, group ? group : "");
 	n = sqlrun_seeing(&read_instance, &args, GetLatestSnapshot());
 	for (uint64 i = 0; i < n; i++)
-		holds = lappend(holds, read_hold(i));
+		holds = lappend(holds, hold_of_row(i));
 	return holds;
 }
 
-/* What was looked for, and what was found. */
-typedef struct Looked
+/* A hold that was read, or that there is none. */
+typedef struct HoldRead
 {
 	LaneKey		key;			/* hash key, must be first */
 	const Hold *hold;			/* NULL: none */
-} Looked;
+} HoldRead;
 
 struct Holds
 {
 	MemoryContext memory;
-	HTAB	   *looked;
+	HTAB	   *read;
 };
 
-/* Holds as they are from now on, each read when it is first looked for; in the current context. */
+/* Make a cache of holds in the current context; each is read when it is first needed. */
 Holds *
 hold_begin_reading(void)
 {
 	Holds	   *holds = palloc(sizeof(Holds));
-	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(Looked),.hcxt = CurrentMemoryContext};
+	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(HoldRead),.hcxt = CurrentMemoryContext};
 
 	holds->memory = CurrentMemoryContext;
-	holds->looked = hash_create("wawp holds", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	holds->read = hash_create("wawp holds", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	return holds;
 }
 
-/* A hold as the table has it, in the current context. */
+/* Read a hold, into the current context; NULL: there is none. */
 static const Hold *
-read_one_hold(const LaneKey *key)
+hold_read_one(const LaneKey *key)
 {
 	Datum		group = *key->group ? CStringGetTextDatum(key->group) : (Datum) 0;
 	Probe		row = {"hold", "hold_key", 2, {NameGetDatum(&key->instance), group}};
@@ -261,35 +265,28 @@ read_one_hold(const LaneKey *key)
 		return NULL;
 	sqlrun_text(&args, NameStr(key->instance));
 	sqlrun_text(&args, key->group);
-	return sqlrun(&read_one, &args) > 0 ? read_hold(0) : NULL;
+	return sqlrun(&read_one, &args) > 0 ? hold_of_row(0) : NULL;
 }
 
-/* The hold of a group, or with group "" of the whole instance; NULL: none. */
-const Hold *
-hold_get(Holds *holds, const LaneKey *key)
+/* Return the hold of a group, or with group "" of the whole instance, through the cache; NULL: none. */
+static const Hold *
+hold_look_up(Holds *holds, const LaneKey *key)
 {
-	Looked	   *looked = hash_search(holds->looked, key, HASH_FIND, NULL);
+	HoldRead   *entry = hash_search(holds->read, key, HASH_FIND, NULL);
 	MemoryContext caller;
 	const Hold *hold;
 
-	if (looked)
-		return looked->hold;
+	if (entry)
+		return entry->hold;
 	caller = MemoryContextSwitchTo(holds->memory);
-	hold = read_one_hold(key);
+	hold = hold_read_one(key);
 	MemoryContextSwitchTo(caller);
-	looked = hash_search(holds->looked, key, HASH_ENTER, NULL);
-	looked->hold = hold;
+	entry = hash_search(holds->read, key, HASH_ENTER, NULL);
+	entry->hold = hold;
 	return hold;
 }
 
-/* The hold of a group, or with group "" of the whole instance, was changed: it is read again. */
-void
-hold_forget_read(Holds *holds, const LaneKey *key)
-{
-	hash_search(holds->looked, key, HASH_REMOVE, NULL);
-}
-
-/* Forgets holds that are over and say nothing any more; goes through some of them at each call. */
+/* Delete holds that are over and have no effect any more; each call takes the next page of the table. */
 void
 hold_prune(void)
 {
@@ -306,11 +303,10 @@ hold_prune(void)
 		memset(&from, 0, sizeof(from));
 		return;
 	}
-	namestrcpy(&from.instance, sqlrun_get(0, 1));
-	strlcpy(from.group, sqlrun_get(0, 2), sizeof(from.group));
+	from = lane_key(sqlrun_get(0, 1), sqlrun_get(0, 2));
 }
 
-/* One of those that were read: of a group, or with "" of the whole instance; NULL: none. */
+/* Return the hold of a group, or with "" of the whole instance, from a list; NULL: none. */
 const Hold *
 hold_find(List *holds, const char *instance, const char *group)
 {
@@ -326,123 +322,147 @@ hold_find(List *holds, const char *instance, const char *group)
 	return NULL;
 }
 
+/* True if there is a hold and its time is not over. */
+bool
+hold_is_active(const Hold *hold)
+{
+	return hold && (hold->until == 0 || hold->until > GetCurrentTimestamp());
+}
+
+/* True if a hold was set for that outcome. */
+static bool
+hold_is_for(const Hold *hold, WawpOutcome outcome)
+{
+	return strcmp(hold->reason, outcome_info(outcome)->name) == 0;
+}
+
 /*
- * How often a hold of a whole instance halves the pace; one that is over still
- * does, until a request succeeds.  on_instance: NULL when there is none.
+ * Return how often a hold of a whole instance (NULL: none) halves the pace.  One
+ * that is over still does, until a request succeeds.
  */
 int
 hold_halvings(const Hold *on_instance)
 {
-	bool		was_limited = on_instance &&
-		strcmp(on_instance->reason, outcome_info(WAWP_RATE_LIMITED)->name) == 0;
-
-	return was_limited ? on_instance->failures : 0;
+	return on_instance && hold_is_for(on_instance, WAWP_RATE_LIMITED) ? on_instance->failures : 0;
 }
 
-/* Columns of wawp.identity, from 0. */
-enum
-{
-	IDENTITY_SYSTEM,
-	IDENTITY_DATABASE,
-	IDENTITY_HOME,
-	IDENTITY_COLUMNS
-};
-
-static SqlStatement read_identity = {
-	"SELECT count(*) FILTER (WHERE system_identifier = $1 AND database_oid = $2::oid), count(*) FROM wawp.identity",
-	2, {INT8OID, INT8OID}, NULL
-};
-
-/* What was requested here stays ours; a copy gets a home of its own. */
-static SqlStatement write_identity = {
-	"WITH old AS (DELETE FROM wawp.identity RETURNING *), mine AS (INSERT INTO wawp.identity SELECT $1, $2::oid,"
-	"  coalesce((SELECT home FROM old WHERE (system_identifier, database_oid) = ($1, $2::oid) LIMIT 1), gen_random_uuid()))"
-	" SELECT count(*) FROM old WHERE (system_identifier, database_oid) <> ($1, $2::oid)",
-	2, {INT8OID, INT8OID}, NULL
-};
-
 /*
- * Is this a copy of another database, as files or from a dump, of which the
- * worker has not taken notice yet?
+ * ---- holds of lanes, in a cycle of the worker
  */
-bool
-identity_is_foreign(void)
-{
-	SqlArgs		args = {0};
-	int64		all;
 
-	sqlrun_int8(&args, (int64) GetSystemIdentifier());
-	sqlrun_int8(&args, (int64) MyDatabaseId);
-	sqlrun(&read_identity, &args);
-	all = sqlrun_get_int8(0, 2, 0);
-	return all > 0 && !(all == 1 && sqlrun_get_int8(0, 1, 0) == 1);
+/* Return the key of a lane's hold or of its instance's. */
+static LaneKey
+hold_key(const LaneKey *lane, bool whole_instance)
+{
+	return lane_key(NameStr(lane->instance), whole_instance ? "" : lane->group);
 }
 
-static bool
-identity_read_home(pg_uuid_t *home)
+/* Return the hold of a lane or of its whole instance, as it was when the cycle first needed it; NULL: none. */
+const Hold *
+lanehold_find(Holds *holds, const LaneKey *lane, bool whole_instance)
 {
-	Relation	table = table_open(get_relname_relid("identity", get_namespace_oid("wawp", false)), AccessShareLock);
-	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
-	bool		is_found = false;
-	bool		is_ours = false;
-	HeapTuple	tuple;
+	LaneKey		key = hold_key(lane, whole_instance);
 
-	while (!is_ours && (tuple = systable_getnext(scan)) != NULL)
+	return hold_look_up(holds, &key);
+}
+
+/* Return when holds let a lane be served, in monotonic ms; 0: now, CLOCK_NEVER: not before wawp_resume(). */
+int64
+lanehold_until(Holds *holds, const LaneKey *lane)
+{
+	int64		until = 0;
+
+	for (int whole = 0; whole < 2; whole++)
 	{
-		Datum		values[IDENTITY_COLUMNS];
-		bool		nulls[IDENTITY_COLUMNS];
+		const Hold *hold = lanehold_find(holds, lane, whole != 0);
 
-		heap_deform_tuple(tuple, RelationGetDescr(table), values, nulls);
-		*home = *DatumGetUUIDP(values[IDENTITY_HOME]);
-		is_ours = DatumGetInt64(values[IDENTITY_SYSTEM]) == (int64) GetSystemIdentifier() &&
-			DatumGetObjectId(values[IDENTITY_DATABASE]) == MyDatabaseId;
-		is_found = true;
+		if (!hold_is_active(hold))
+			continue;
+		if (hold->until == 0)
+			return CLOCK_NEVER;
+		until = Max(until, clock_monotonic_of(hold->until));
 	}
-	systable_endscan(scan);
-	table_close(table, AccessShareLock);
-	return is_found;
+	return until;
 }
 
-static SqlStatement lock_identity = {
-	"LOCK TABLE wawp.identity IN SHARE ROW EXCLUSIVE MODE",
-	0, {0}, NULL
-};
+/* True if a hold is due to an outage of the API or of what stands before it. */
+static bool
+hold_is_outage(const Hold *hold)
+{
+	return hold && hold->until != 0 && (hold_is_for(hold, WAWP_SERVER_ERROR) || hold_is_for(hold, WAWP_UNREACHABLE));
+}
+
+/* Return until when a hold keeps the instance from reading groups, in monotonic ms; 0: none does. */
+int64
+lanehold_reads_until(Holds *holds, const LaneKey *lane)
+{
+	const Hold *hold = lanehold_find(holds, lane, true);
+
+	if (!hold_is_active(hold) || hold->until == 0 || !(hold_is_outage(hold) || hold_is_for(hold, WAWP_RATE_LIMITED)))
+		return 0;
+	return clock_monotonic_of(hold->until);
+}
+
+/* True if the instance is held for an outage, of which a single request may test the end. */
+bool
+lanehold_is_on_trial(Holds *holds, const LaneKey *lane)
+{
+	return hold_is_outage(lanehold_find(holds, lane, true));
+}
+
+/* Record that a lane or, with group "", its instance is held. */
+static void
+hold_record(const LaneKey *lane, const char *group, WawpOutcome outcome, const char *request_id)
+{
+	AuditRecord record = {
+		.kind = "held",
+		.instance = NameStr(lane->instance),
+		.group_jid = *group ? group : NULL,
+		.outcome = outcome_info(outcome)->name,
+		.request_id = request_id,
+		.duration_ms = -1
+	};
+
+	audit_write(&record);
+}
 
 /*
- * Writes to *home the home of this database, or of the one it is an unnoticed
- * copy of.  Read without a statement, whoever asks; drawn if there is none,
- * which is so in a database made from a template.
+ * Hold a lane or its whole instance for an outcome, unless it is held already,
+ * and record that once.  retry_after: from the answer, in seconds, or -1.
  */
 void
-identity_home(pg_uuid_t *home)
+lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
+			 int retry_after, const char *request_id)
 {
-	SqlOwner	before;
+	LaneKey		key = hold_key(lane, whole_instance);
+	const Hold *hold = hold_look_up(holds, &key);
+	int			failures = hold ? hold->failures + 1 : 1;
+	int64		delay = retry_delay_ms(outcome, failures, retry_after, pg_prng_double(&pg_global_prng_state));
 
-	if (identity_read_home(home))
+	/* paused by hand, or one of several that met the same refusal */
+	if (hold_is_active(hold))
 		return;
-	before = sqlrun_begin_as_owner();
-	sqlrun(&lock_identity, NULL);
-	if (!identity_read_home(home))
-		(void) identity_take_over();
-	sqlrun_end_as_owner(&before);
-	CommandCounterIncrement();
-	if (!identity_read_home(home))
-		elog(ERROR, "wawp.identity is empty");
+	if (hold_set(NameStr(lane->instance), key.group, outcome_info(outcome)->name,
+				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
+		hold_record(lane, key.group, outcome, request_id);
+	/* the row was changed: read it again when it is needed */
+	hash_search(holds->read, &key, HASH_REMOVE, NULL);
 }
 
-/*
- * From now on the queue belongs here.  True: it belonged to another database,
- * by what is replaced, since a dump may be restored at this very moment.
- */
-bool
-identity_take_over(void)
+/* Hold an instance whose API cannot be reached: something in front of it has answered. */
+void
+lanehold_for_outage(const LaneKey *lane, Holds *holds, WawpOutcome outcome, int retry_after, const char *request_id)
 {
-	SqlArgs		args = {0};
+	lanehold_set(lane, holds, outcome == WAWP_SERVER_ERROR ? outcome : WAWP_UNREACHABLE, true, retry_after, request_id);
+}
 
-	if (!identity_is_foreign() && sqlrun_get_int8(0, 2, 0) == 1)
-		return false;
-	sqlrun_int8(&args, (int64) GetSystemIdentifier());
-	sqlrun_int8(&args, (int64) MyDatabaseId);
-	sqlrun(&write_identity, &args);
-	return sqlrun_get_int8(0, 1, 0) > 0;
+/* Hold the lane or the instance, as the outcome says; nothing if it says neither. */
+void
+lanehold_for(const LaneKey *lane, Holds *holds, WawpOutcome outcome, int retry_after, const char *request_id)
+{
+	OutcomeNext next = outcome_info(outcome)->next;
+	bool		whole = next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN;
+
+	if (whole || next == NEXT_HOLD_LANE)
+		lanehold_set(lane, holds, outcome, whole, retry_after, request_id);
 }

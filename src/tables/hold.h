@@ -11,15 +11,15 @@
 #ifndef WAWP_HOLD_H
 #define WAWP_HOLD_H
 
-#include "nodes/pg_list.h"
-#include "utils/timestamp.h"
-#include "utils/uuid.h"
-
 #include "base/shmem.h"
+#include "nodes/pg_list.h"
+#include "protocol/outcome.h"
+#include "utils/timestamp.h"
 
-/* the reason of holds in a copy of a database */
+/* The reason of holds in a copy of a database. */
 #define HOLD_RESTORED_COPY "restored copy"
 
+/* A row of wawp.hold. */
 typedef struct Hold
 {
 	LaneKey		key;			/* group "": the whole instance */
@@ -28,7 +28,7 @@ typedef struct Hold
 	int			failures;
 } Hold;
 
-/* Holds that a cycle looks for, each read once. */
+/* The holds that a cycle has needed so far, each read once. */
 typedef struct Holds Holds;
 
 extern void hold_start_anew(void);
@@ -38,14 +38,21 @@ extern bool hold_pause(const char *instance, const char *group, const char *reas
 extern bool hold_lift(const char *instance, const char *group);
 extern void hold_ease_after_success(const char *instance, const char *group);
 extern Holds *hold_begin_reading(void);
-extern const Hold *hold_get(Holds *holds, const LaneKey *key);
-extern void hold_forget_read(Holds *holds, const LaneKey *key);
 extern void hold_prune(void);
 extern List *hold_read_instance(const char *instance, const char *group);
+extern bool hold_is_active(const Hold *hold);
 extern int	hold_halvings(const Hold *on_instance);
 extern const Hold *hold_find(List *holds, const char *instance, const char *group);
-extern bool identity_is_foreign(void);
-extern void identity_home(pg_uuid_t *home);
-extern bool identity_take_over(void);
+
+extern const Hold *lanehold_find(Holds *holds, const LaneKey *lane, bool whole_instance);
+extern int64 lanehold_until(Holds *holds, const LaneKey *lane);
+extern void lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
+						 int retry_after, const char *request_id);
+extern int64 lanehold_reads_until(Holds *holds, const LaneKey *lane);
+extern bool lanehold_is_on_trial(Holds *holds, const LaneKey *lane);
+extern void lanehold_for_outage(const LaneKey *lane, Holds *holds, WawpOutcome outcome,
+								int retry_after, const char *request_id);
+extern void lanehold_for(const LaneKey *lane, Holds *holds, WawpOutcome outcome,
+						 int retry_after, const char *request_id);
 
 #endif							/* WAWP_HOLD_H */

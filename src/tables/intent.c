@@ -3,13 +3,16 @@
  * intent.c
  *	  The queue's rows.
  *
- * All statements on wawp.membership_intent after a row was inserted are here;
- * every change of state goes through intent_settle or one of the statements
- * beside it, each of which names the state it comes from.  No HTTP.
+ * Owns wawp.membership_intent, except for inserting what SQL requests
+ * (queue/enqueue.c), and writes the notes of sessions to wawp.audit_note.  Every
+ * change of state goes through intent_settle() or one of the statements beside
+ * it, each of which names the state it comes from.
  *
- * The caller is connected to SPI in a transaction of its own and acts as the
- * extension's owner.  Rows that somebody else has locked are passed over and
- * tried again later: the worker never waits for a session.
+ * The caller has a transaction, is connected to SPI and acts as the extension's
+ * owner; a function neither begins nor ends a transaction.  Texts that are read
+ * live in SPI's memory, lists in the current context.  Locks: the rows that are
+ * changed or claimed.  The worker skips rows that somebody else has locked and
+ * tries them again later, so that it never waits for a session.
  *
  * IDENTIFICATION
  *	  src/tables/intent.c
@@ -55,18 +58,33 @@ static const char *const state_names[] = {
 	a ".instance = " b ".instance AND " a ".group_jid = " b ".group_jid AND " a ".jid = " b ".jid" \
 	" AND (" a ".action IN ('promote', 'demote')) = (" b ".action IN ('promote', 'demote'))"
 
+/* Return the key of a lane; group "": of the whole instance.  Its padding is 0, so that it can be hashed. */
+LaneKey
+lane_key(const char *instance, const char *group)
+{
+	LaneKey		key;
+
+	memset(&key, 0, sizeof(key));
+	namestrcpy(&key.instance, instance);
+	strlcpy(key.group, group, sizeof(key.group));
+	return key;
+}
+
+/* Return the label of an action. */
 const char *
 intent_action_name(IntentAction action)
 {
 	return action_names[action];
 }
 
+/* Return the label of a state. */
 const char *
 intent_state_name(IntentState state)
 {
 	return state_names[state];
 }
 
+/* Return the operation of the API that an action needs. */
 WawpOperation
 intent_operation(IntentAction action)
 {
@@ -77,8 +95,9 @@ intent_operation(IntentAction action)
 	return operation;
 }
 
+/* Return the action with that label. */
 static IntentAction
-action_of(const char *name)
+intent_action_named(const char *name)
 {
 	for (size_t i = 0; i < lengthof(action_names); i++)
 		if (strcmp(action_names[i], name) == 0)
@@ -87,15 +106,15 @@ action_of(const char *name)
 }
 
 /*
- * ---- when something is asked for
+ * ---- requesting
  */
 
-/* True while a row of the extension's own is on its way to the trigger. */
+/* True while the extension itself inserts a row, until the trigger has seen it. */
 static bool is_own_insert;
 
 /*
- * Runs a statement that inserts a complete intent, which the trigger takes as
- * it is: known by this mark in the process, which nobody can set from SQL.
+ * Run a statement that inserts a complete intent, which the trigger takes as it
+ * is.  The trigger knows it by a mark in the process, which SQL cannot set.
  */
 uint64
 intent_insert(SqlStatement *statement, const SqlArgs *args)
@@ -115,7 +134,7 @@ intent_insert(SqlStatement *statement, const SqlArgs *args)
 	return n;
 }
 
-/* True once for each intent_insert(), whose statements insert one row. */
+/* True once for each intent_insert(), whose statements insert one row; takes the mark back. */
 bool
 intent_take_insert_mark(void)
 {
@@ -125,7 +144,7 @@ intent_take_insert_mark(void)
 	return was_own;
 }
 
-/* The opposite, still queued: it is cancelled and makes room. */
+/* Cancels the opposite, while it is queued. */
 static SqlStatement cancel_opposite = {
 	"UPDATE wawp.membership_intent SET state = 'cancelled',"
 	" detail = CASE WHEN action IN ('add', 'invite') AND $4 IN ('add', 'invite') THEN 'the same was asked for in another way'"
@@ -138,12 +157,13 @@ static SqlStatement cancel_opposite = {
 };
 
 /*
- * On the wire or waiting for a sighting: it is finished without follow-up.  An
- * addition and an invitation want the same; the later one waits for the other.
+ * Marks the opposite that is under way or waits for verification, so that it
+ * ends without follow-up.  An addition and an invitation want the same; the
+ * later one waits for the other.
  */
 static SqlStatement supersede = {
 	"UPDATE wawp.membership_intent SET superseded = true, updated_at = clock_timestamp()"
-	" WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
+	" WHERE state IN " STATES_UNDER_WAY
 	" AND instance = $1 AND group_jid = $2 AND jid = $3"
 	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4"
 	" AND NOT (action IN ('add', 'invite') AND $4 IN ('add', 'invite')) AND NOT superseded",
@@ -151,26 +171,26 @@ static SqlStatement supersede = {
 };
 
 /*
- * May intent_make_room have something to do?  Mostly not: two looks into an
- * index instead of two statements, which cost more than the new row itself.
+ * True if intent_make_room() may have something to do, which is rare: two index
+ * probes cost less than its two statements, which cost more than the new row.
  */
 bool
 intent_is_in_the_way(const char *instance, const char *group, const char *jid)
 {
 	Datum		person = CStringGetTextDatum(jid);
-	Datum		where = CStringGetTextDatum(group);
-	Datum		whose = CStringGetTextDatum(instance);
-	Probe		queued = {"membership_intent", "membership_intent_one_queued", 3, {person, where, whose}};
-	Probe		busy = {"membership_intent", "membership_intent_busy", 3, {whose, where, person}};
+	Datum		in_group = CStringGetTextDatum(group);
+	Datum		of_instance = CStringGetTextDatum(instance);
+	Probe		queued = {"membership_intent", "membership_intent_one_queued", 3, {person, in_group, of_instance}};
+	Probe		busy = {"membership_intent", "membership_intent_busy", 3, {of_instance, in_group, person}};
 
 	return probe_first(&queued) != PROBE_NONE || probe_first(&busy) != PROBE_NONE;
 }
 
 /*
- * ---- what sessions do, on its way to the audit log
+ * ---- notes of sessions, for the audit log
  */
 
-/* The columns of a note about an intent; $n is the asker's role, then where from. */
+/* The columns of a note about an intent; a statement adds the requester's role and session. */
 #define INSERT_NOTE \
 	"INSERT INTO wawp.audit_note (kind, instance, instance_id, group_jid, jid, intent_id, batch_id, action," \
 	" reason, role, requested_from)"
@@ -183,17 +203,18 @@ static SqlStatement note = {
 	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}, NULL
 };
 
+/* Append the requester's role and session to *args. */
 static void
-put_asker(SqlArgs *args, const IntentAsker *asker)
+intent_bind_requester(SqlArgs *args, const IntentAsker *requester)
 {
-	sqlrun_text(args, asker->role);
-	sqlrun_datum(args, asker->from);
+	sqlrun_text(args, requester->role);
+	sqlrun_datum(args, requester->from);
 }
 
-/* Tells of something done to an instance or, unless "", one of its groups. */
+/* Note a change of an instance or, unless "", one of its groups. */
 void
 intent_note(const char *kind, const char *instance, const char *group, const char *reason,
-			const IntentAsker *asker)
+			const IntentAsker *requester)
 {
 	SqlArgs		args = {0};
 
@@ -201,7 +222,7 @@ intent_note(const char *kind, const char *instance, const char *group, const cha
 	sqlrun_text(&args, instance);
 	sqlrun_text(&args, group);
 	sqlrun_text(&args, reason);
-	put_asker(&args, asker);
+	intent_bind_requester(&args, requester);
 	sqlrun(&note, &args);
 }
 
@@ -210,10 +231,10 @@ static SqlStatement note_cancelled = {
 	3, {INT8OID, TEXTOID, JSONBOID}, NULL
 };
 
-/* Makes room for a new intent; returns whether anything had to go. */
+/* Make room for a new intent: cancel or supersede the opposite.  True if there was one. */
 bool
 intent_make_room(const char *instance, const char *group, const char *jid, IntentAction action,
-				 const IntentAsker *asker)
+				 const IntentAsker *requester)
 {
 	SqlArgs		args = {0};
 	SqlArgs		noted = {0};
@@ -227,13 +248,13 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 	if (cancelled > 0)
 	{
 		sqlrun_int8(&noted, sqlrun_get_int8(0, 1, 0));
-		put_asker(&noted, asker);
+		intent_bind_requester(&noted, requester);
 		sqlrun(&note_cancelled, &noted);
 	}
 	return sqlrun(&supersede, &args) + cancelled > 0;
 }
 
-/* True if the asking role $4 may change an intent: its own, and those of roles it is a member of. */
+/* True if role $4 may change an intent: its own, and those of roles it is a member of. */
 #define IS_OWN "pg_has_role($4, requester, 'MEMBER')"
 #define CANCEL "UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'cancelled by ' || $2," \
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()" \
@@ -259,60 +280,60 @@ static SqlStatement requeue = {
 	4, {INT8OID, TEXTOID, JSONBOID, OIDOID}, NULL
 };
 
-/* Cancels an intent of the asker's; false when there is nothing left to cancel. */
+/* Cancel an intent of the requester's; false if there is nothing to cancel. */
 bool
-intent_cancel(int64 id, const IntentAsker *asker)
+intent_cancel(int64 id, const IntentAsker *requester)
 {
 	SqlArgs		args = {0};
 
 	sqlrun_int8(&args, id);
-	put_asker(&args, asker);
-	sqlrun_datum(&args, ObjectIdGetDatum(asker->roleid));
+	intent_bind_requester(&args, requester);
+	sqlrun_datum(&args, ObjectIdGetDatum(requester->roleid));
 	return sqlrun(&cancel_one, &args) > 0;
 }
 
-/* Cancels a batch of the asker's; returns how many. */
+/* Cancel a batch of the requester's; return how many intents that were. */
 int64
-intent_cancel_batch(const char *batch, const IntentAsker *asker)
+intent_cancel_batch(const char *batch, const IntentAsker *requester)
 {
 	SqlArgs		args = {0};
 
 	sqlrun_text(&args, batch);
-	put_asker(&args, asker);
-	sqlrun_datum(&args, ObjectIdGetDatum(asker->roleid));
+	intent_bind_requester(&args, requester);
+	sqlrun_datum(&args, ObjectIdGetDatum(requester->roleid));
 	return (int64) sqlrun(&cancel_batch, &args);
 }
 
-/* failed -> queued; false when it has not failed, or is asked for anew. */
+/* Change an intent failed -> queued; false if it has not failed, or the same is queued already. */
 bool
-intent_requeue(int64 id, const IntentAsker *asker)
+intent_requeue(int64 id, const IntentAsker *requester)
 {
 	SqlArgs		args = {0};
 
 	sqlrun_int8(&args, id);
-	put_asker(&args, asker);
-	sqlrun_datum(&args, ObjectIdGetDatum(asker->roleid));
+	intent_bind_requester(&args, requester);
+	sqlrun_datum(&args, ObjectIdGetDatum(requester->roleid));
 	return sqlrun(&requeue, &args) > 0;
 }
 
 /*
- * ---- when something is sent
+ * ---- claiming
  */
 
 /*
  * The statements below run for as long as the process lives, by plans that may
- * have been made, and statistics that may have been taken, while the queue was
- * empty; it then grows to millions of rows.  So they leave the planner no way
- * but through the right index: a row is found by "id = ANY (ARRAY (...))",
- * which a join of equal cost would not, a lookup is a scalar query, which is
- * never hashed, OFFSET 0 keeps an EXISTS from becoming a join, and an order is
- * asked for that only one index gives.
+ * have been made, and with statistics that may have been taken, while the queue
+ * was empty; it then grows to millions of rows.  So they leave the planner only
+ * the right index: a row is found by "id = ANY (ARRAY (...))", where a join of
+ * equal cost would scan; a lookup is a scalar query, which is never hashed;
+ * OFFSET 0 keeps an EXISTS from becoming a join; and the order is one that only
+ * one index has.
  */
 
-/* No intent b of the same person is on the wire or waits for a sighting. */
+/* No intent b of the same person is under way or waits for verification. */
 #define NOBODY_IN_THE_WAY \
 	"NOT EXISTS (SELECT FROM wawp.membership_intent b" \
-	" WHERE b.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')" \
+	" WHERE b.state IN " STATES_UNDER_WAY \
 	" AND b.instance = c.instance AND b.group_jid = c.group_jid AND b.jid = c.jid" \
 	" AND (b.state = 'sending' OR NOT b.superseded) OFFSET 0)"
 
@@ -326,26 +347,27 @@ intent_requeue(int64 id, const IntentAsker *asker)
 	" i.origin, " TEXT_CAP_REASON("i.reason") ", " TEXT_CAP_BATCH_ID("i.batch_id") ", i.attempts, i.outcome::text, i.code, i.detail, i.state::text, i.verify," \
 	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at, i.priority, i.requester"
 
-/* What a statement reads besides comes after these. */
+/* Columns that a statement reads in addition come after these. */
 #define READ_COLUMNS_NUMBER 26
 
-/* A row of the future: what it waits for may have come long ago. */
+/* The row was changed in the future, so the time it waits for may be long past. */
 #define CLOCK_WAS_SET_BACK "c.updated_at > clock_timestamp() + interval '1 second'"
 
 #define IS_DUE \
 	"(c.not_before IS NULL OR c.not_before <= clock_timestamp())" \
 	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")"
 
-/* The instance's hold and the group's are looked for one by one: each is one row of the index. */
+/* The holds of instance and group are read one by one: each is one row of the index. */
 #define IS_HELD(instance, where) "EXISTS (SELECT FROM wawp.hold h WHERE h.instance = " instance "::name AND " where \
 	" AND (h.until IS NULL OR h.until > clock_timestamp()))"
 
 /*
- * The head of a lane and, for one request, those behind it that ask the same
- * for the same role.  A person who is in flight is left where they are.
- * Holds are looked at here, too: what is asked for after a wawp_pause() must
- * not go because the worker read the holds before it.  So is whose the queue
- * is: a dump that is being restored brings that before the intents.
+ * The head of a lane and, for one request, those behind it with the same action
+ * and requester.  A person who is under way already is skipped.
+ *
+ * Holds are checked here as well: a request made after a wawp_pause() must not
+ * leave because the worker had read the holds before.  So is the identity of the
+ * database: a dump that is being restored brings that before the intents.
  */
 #define HEAD(instance, group_jid, which, most, here) " FROM wawp.membership_intent c" \
 	" WHERE c.state = 'queued' AND c.instance = " instance " AND c.group_jid = " group_jid which \
@@ -364,7 +386,7 @@ intent_requeue(int64 id, const IntentAsker *asker)
 #define HEADS_OF_LANES(which) "SELECT h.id FROM unnest($1, $2, $3, $4) l (instance, group_jid, priority, id)," \
 	" LATERAL (SELECT c.id" HEAD("l.instance", "l.group_jid", which, "1", "($5, $6::oid)") ") h"
 
-/* Which index a lane is read by: all that is queued, or what is no addition. */
+/* Conditions that choose the index by which a lane is read: of all that is queued, or of what is no addition. */
 #define ANY_ACTION " AND c.id > 0"
 #define NO_ADDITION " AND c.action <> 'add'"
 
@@ -382,21 +404,21 @@ static SqlStatement claim = {
 	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
 };
 
-/* The same while additions have to wait; they are in the way of nothing else. */
+/* The first that is no addition, while additions have to wait for the pace. */
 static SqlStatement claim_other = {
 	CLAIM("SELECT c.id" HEAD_OF_LANE(NO_ADDITION)),
 	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
 };
 
-/* One of each lane: it alone goes with itself.  One statement costs much less than one for each. */
+/* One of each lane, without others for the same request.  One statement costs much less than one for each lane. */
 static SqlStatement claim_heads = {
 	CLAIM(HEADS_OF_LANES(ANY_ACTION)) ", i.instance::text, i.group_jid",
 	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID, INT8OID}, NULL
 };
 
 /*
- * The first behind the last one claimed.  While somebody has an old snapshot
- * open, all that was claimed since lies dead before the lane's head.
+ * The first behind the last one claimed.  While an old snapshot is open, the
+ * dead versions of all that was claimed lie before the lane's head.
  */
 static SqlStatement claim_next = {
 	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority = l.priority AND c.id > l.id"))
@@ -404,22 +426,24 @@ static SqlStatement claim_next = {
 	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID, INT8OID}, NULL
 };
 
-/* The head, which stays as it is. */
+/* The head, which is not changed. */
 static SqlStatement peek = {
 	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i WHERE i.id = ANY (ARRAY(SELECT c.id" HEAD_OF_LANE(ANY_ACTION) "))",
 	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
 };
 
+/* True if a boolean column is true and not NULL. */
 static bool
-is_true(uint64 row, int column)
+intent_column_is_true(uint64 row, int column)
 {
 	const char *value = sqlrun_get(row, column);
 
 	return value && value[0] == 't';
 }
 
+/* Return the state with that label. */
 static IntentState
-state_of(const char *name)
+intent_state_named(const char *name)
 {
 	for (size_t i = 0; i < lengthof(state_names); i++)
 		if (strcmp(state_names[i], name) == 0)
@@ -427,9 +451,9 @@ state_of(const char *name)
 	elog(ERROR, "unknown state \"%s\"", name);
 }
 
-/* A row of READ_COLUMNS; its strings live in SPI's memory. */
+/* Write a row of READ_COLUMNS to *intent, whose texts live in SPI's memory. */
 static void
-read_intent(uint64 row, const LaneKey *lane, Intent *intent)
+intent_of_row(uint64 row, const LaneKey *lane, Intent *intent)
 {
 	const char *jid = sqlrun_get(row, 2);
 	const char *outcome = sqlrun_get(row, 14);
@@ -438,7 +462,7 @@ read_intent(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->id = sqlrun_get_int8(row, 1, 0);
 	intent->lane = *lane;
 	intent->jid = jid_parse(jid, strlen(jid));
-	intent->action = action_of(sqlrun_get(row, 3));
+	intent->action = intent_action_named(sqlrun_get(row, 3));
 	intent->instance_id = sqlrun_get(row, 4);
 	intent->requested_by = sqlrun_get(row, 5);
 	intent->login_role = sqlrun_get(row, 6);
@@ -452,10 +476,10 @@ read_intent(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->has_outcome = outcome && outcome_named(outcome, &intent->outcome);
 	intent->code = sqlrun_get(row, 15) ? atoi(sqlrun_get(row, 15)) : 0;
 	intent->detail = sqlrun_get(row, 16);
-	intent->state = state_of(sqlrun_get(row, 17));
-	intent->verify = is_true(row, 18);
-	intent->invite = is_true(row, 19);
-	intent->superseded = is_true(row, 20);
+	intent->state = intent_state_named(sqlrun_get(row, 17));
+	intent->verify = intent_column_is_true(row, 18);
+	intent->invite = intent_column_is_true(row, 19);
+	intent->superseded = intent_column_is_true(row, 20);
 	intent->until = sqlrun_get_int8(row, 21, 0);
 	intent->expires_at = sqlrun_get_int8(row, 22, 0);
 	intent->since = sqlrun_get_int8(row, 23, 0);
@@ -464,8 +488,9 @@ read_intent(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->requester = atooid(sqlrun_get(row, 26));
 }
 
+/* Append the arguments of HEAD_OF_LANE to *args. */
 static void
-lane_args(SqlArgs *args, const LaneKey *lane, int limit)
+intent_bind_lane(SqlArgs *args, const LaneKey *lane, int limit)
 {
 	sqlrun_text(args, NameStr(lane->instance));
 	sqlrun_text(args, lane->group);
@@ -474,41 +499,44 @@ lane_args(SqlArgs *args, const LaneKey *lane, int limit)
 	sqlrun_int8(args, (int64) MyDatabaseId);
 }
 
+/* Run a statement that returns READ_COLUMNS of a lane and write the rows to claimed[]; return how many there are. */
 static int
-run_claim(SqlStatement *statement, const SqlArgs *args, const LaneKey *lane, Intent *claimed)
+intent_run_claim(SqlStatement *statement, const SqlArgs *args, const LaneKey *lane, Intent *claimed)
 {
 	uint64		n = sqlrun(statement, args);
 
 	for (uint64 i = 0; i < n; i++)
-		read_intent(i, lane, &claimed[i]);
+		intent_of_row(i, lane, &claimed[i]);
 	return (int) n;
 }
 
 /*
- * Claims up to `limit` intents of a lane that can go in one request: queued ->
- * sending.  Their strings live in the current context.
+ * Claim up to `limit` intents of a lane that can go in one request: queued ->
+ * sending.  Write them to claimed[], with texts in the current context, and
+ * return how many there are.
  */
 int
 intent_claim(const LaneKey *lane, int limit, Intent *claimed)
 {
 	SqlArgs		args = {0};
 
-	lane_args(&args, lane, limit);
-	return run_claim(&claim, &args, lane, claimed);
+	intent_bind_lane(&args, lane, limit);
+	return intent_run_claim(&claim, &args, lane, claimed);
 }
 
-/* Reads the one that would be claimed first, without claiming it; false: there is none.  Likewise. */
+/* Write the intent that would be claimed first to *head, without claiming it; false if there is none. */
 bool
 intent_peek(const LaneKey *lane, Intent *head)
 {
 	SqlArgs		args = {0};
 
-	lane_args(&args, lane, 1);
-	return run_claim(&peek, &args, lane, head) > 0;
+	intent_bind_lane(&args, lane, 1);
+	return intent_run_claim(&peek, &args, lane, head) > 0;
 }
 
+/* Append the arguments of HEADS_OF_LANES to *args. */
 static void
-claims_args(SqlArgs *args, IntentClaim *const *claims, int n)
+intent_bind_claims(SqlArgs *args, IntentClaim *const *claims, int n)
 {
 	Datum		values[4][INTENT_CLAIMS_AT_ONCE];
 
@@ -527,8 +555,9 @@ claims_args(SqlArgs *args, IntentClaim *const *claims, int n)
 	sqlrun_int8(args, (int64) MyDatabaseId);
 }
 
+/* Return the claim in that lane. */
 static IntentClaim *
-claim_of(IntentClaim *const *claims, int n, const char *instance, const char *group)
+intent_find_claim(IntentClaim *const *claims, int n, const char *instance, const char *group)
 {
 	for (int i = 0; i < n; i++)
 		if (strcmp(claims[i]->lane->group, group) == 0 && strcmp(NameStr(claims[i]->lane->instance), instance) == 0)
@@ -537,8 +566,9 @@ claim_of(IntentClaim *const *claims, int n, const char *instance, const char *gr
 }
 
 /*
- * Claims the first of each of up to INTENT_CLAIMS_AT_ONCE different lanes, or
- * in each the first of that priority behind that id; likewise.
+ * Claim the first intent of each of up to INTENT_CLAIMS_AT_ONCE different lanes
+ * or, if behind is true, in each the first of that priority behind that id.
+ * Write the intents to the claims, with texts in the current context.
  */
 void
 intent_claim_each(IntentClaim *const *claims, int n, bool behind)
@@ -548,33 +578,33 @@ intent_claim_each(IntentClaim *const *claims, int n, bool behind)
 
 	if (n == 0)
 		return;
-	claims_args(&args, claims, n);
+	intent_bind_claims(&args, claims, n);
 	found = sqlrun(behind ? &claim_next : &claim_heads, &args);
 	for (uint64 i = 0; i < found; i++)
 	{
-		IntentClaim *claimed = claim_of(claims, n, sqlrun_get(i, READ_COLUMNS_NUMBER + 1),
-										sqlrun_get(i, READ_COLUMNS_NUMBER + 2));
+		IntentClaim *claimed = intent_find_claim(claims, n, sqlrun_get(i, READ_COLUMNS_NUMBER + 1),
+												 sqlrun_get(i, READ_COLUMNS_NUMBER + 2));
 
-		read_intent(i, claimed->lane, &claimed->intent);
+		intent_of_row(i, claimed->lane, &claimed->intent);
 		claimed->is_claimed = true;
 	}
 }
 
-/* Claims one that is no addition; likewise. */
+/* Claim one intent that is no addition, into *claimed; return how many that is. */
 int
 intent_claim_other(const LaneKey *lane, Intent *claimed)
 {
 	SqlArgs		args = {0};
 
-	lane_args(&args, lane, 1);
-	return run_claim(&claim_other, &args, lane, claimed);
+	intent_bind_lane(&args, lane, 1);
+	return intent_run_claim(&claim_other, &args, lane, claimed);
 }
 
 /*
- * ---- when something is known
+ * ---- settling
  */
 
-/* What was answered has its effect; what is in doubt or only waited is over. */
+/* A superseded intent is done if its request was answered, and cancelled if it is in doubt or was only waiting. */
 #define SUPERSEDED_STATE(state, outcome) \
 	"CASE WHEN " state " = 'verifying' AND " outcome " IS DISTINCT FROM 'unknown_result' THEN 'done' ELSE 'cancelled' END"
 
@@ -584,17 +614,17 @@ static SqlStatement settle = {
 	" FROM wawp.membership_intent m"
 	" WHERE m.id = $1 AND m.state = $2::wawp.state FOR UPDATE OF m SKIP LOCKED),"
 	" fate AS (SELECT id, CASE WHEN moot AND $3 = 'queued' THEN 'cancelled'"
-	"  WHEN superseded AND $3 IN ('verifying', 'inviting', 'invited', 'pending_approval')"
+	"  WHEN superseded AND $3 IN " STATES_WAITING
 	"  THEN " SUPERSEDED_STATE("$3", "$4") " ELSE $3 END AS state FROM mine)"
 	" UPDATE wawp.membership_intent i SET state = fate.state::wawp.state,"
 	" outcome = coalesce($4::wawp.outcome, outcome), code = $5, detail = $6, next_attempt_at = $7,"
 	" attempts = attempts - $8, updated_at = clock_timestamp(),"
-	" settled_at = CASE WHEN fate.state IN ('done', 'failed', 'cancelled') THEN clock_timestamp() END"
+	" settled_at = CASE WHEN fate.state IN " STATES_FINAL " THEN clock_timestamp() END"
 	" FROM fate WHERE i.id = $1 RETURNING i.state::text",
 	8, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
 
-/* The same for what is not queued again, and for a state that superseding does not change. */
+/* The same for final states, which superseding does not change. */
 static SqlStatement settle_for_good = {
 	"UPDATE wawp.membership_intent i SET state = $3::wawp.state,"
 	" outcome = coalesce($4::wawp.outcome, outcome), code = $5, detail = $6, next_attempt_at = $7,"
@@ -609,17 +639,18 @@ static SqlStatement is_still = {
 	2, {INT8OID, TEXTOID}, NULL
 };
 
+/* True for states that an intent does not leave by itself. */
 static bool
-is_settled(IntentState state)
+intent_state_is_final(IntentState state)
 {
 	return state == STATE_DONE || state == STATE_FAILED || state == STATE_CANCELLED;
 }
 
 /*
- * Changes an intent's state.  False when somebody else has the row locked: try
- * again.  True also when it is no longer in that state or gone (TRUNCATE).
- * change->state becomes what it came to: an intent whose opposite was asked
- * for meanwhile is not followed up.
+ * Change an intent's state.  False if somebody else has the row locked: try
+ * again.  True also if it has left that state or is gone (TRUNCATE).  Write to
+ * change->state the state it really got: an intent whose opposite was requested
+ * meanwhile is not followed up.
  */
 bool
 intent_settle(int64 id, IntentState from, IntentChange *change)
@@ -635,9 +666,9 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 	sqlrun_text(&args, text_limit_cut(TEXT_DETAIL, change->detail));
 	sqlrun_time(&args, change->next_attempt_at);
 	sqlrun_int4(&args, change->give_attempt_back ? 1 : 0, true);
-	if (sqlrun(is_settled(change->state) ? &settle_for_good : &settle, &args) > 0)
+	if (sqlrun(intent_state_is_final(change->state) ? &settle_for_good : &settle, &args) > 0)
 	{
-		change->state = state_of(sqlrun_get(0, 1));
+		change->state = intent_state_named(sqlrun_get(0, 1));
 		return true;
 	}
 	sqlrun_int8(&again, id);
@@ -646,12 +677,12 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 }
 
 /*
- * ---- when something waits for a sighting
+ * ---- waiting for verification
  */
 
 static SqlStatement waiting = {
 	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i"
-	" WHERE i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
+	" WHERE i.state IN " STATES_WAITING
 	" AND i.instance = $1 AND i.group_jid = $2 ORDER BY coalesce(i.next_attempt_at, i.updated_at), i.id LIMIT $3"
 	" FOR UPDATE SKIP LOCKED",
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
@@ -659,15 +690,16 @@ static SqlStatement waiting = {
 
 static SqlStatement count_waiting = {
 	"SELECT count(*) FROM wawp.membership_intent i"
-	" WHERE i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
+	" WHERE i.state IN " STATES_WAITING
 	" AND i.instance = $1 AND i.group_jid = $2",
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
 /*
- * Up to limit people in a lane who wait for a look or an invitation, those
- * first whose look is due first; returns how many.  *some_locked: there are
- * others, whose rows somebody has locked.
+ * Write to *out, in the current context, up to `limit` intents of a lane that
+ * wait for verification or an invitation, those first that are due first, and to
+ * *some_locked whether there are others, whose rows somebody else has locked.
+ * Return how many there are.
  */
 int
 intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
@@ -682,7 +714,7 @@ intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
 	n = sqlrun(&waiting, &args);
 	*out = palloc(sizeof(Intent) * Max(n, 1));
 	for (uint64 i = 0; i < n; i++)
-		read_intent(i, lane, &(*out)[i]);
+		intent_of_row(i, lane, &(*out)[i]);
 	*some_locked = false;
 	if (n == (uint64) limit)
 		return limit;
@@ -695,12 +727,12 @@ intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
 
 static SqlStatement start_anew = {
 	"UPDATE wawp.membership_intent SET updated_at = clock_timestamp(), next_attempt_at = clock_timestamp()"
-	" WHERE state IN ('verifying', 'inviting', 'invited', 'pending_approval')"
+	" WHERE state IN " STATES_WAITING
 	" AND updated_at > clock_timestamp() + interval '1 second'",
 	0, {0}, NULL
 };
 
-/* The clock was set back: who waits has begun to wait now. */
+/* Let intents that wait, and were changed in the future, begin to wait now: the clock was set back. */
 void
 intent_start_anew(void)
 {
@@ -709,12 +741,15 @@ intent_start_anew(void)
 
 static SqlStatement waiting_lanes = {
 	"SELECT instance::text, group_jid, min(coalesce(next_attempt_at, updated_at)) FROM wawp.membership_intent"
-	" WHERE state IN ('verifying', 'inviting', 'invited', 'pending_approval') AND (instance, group_jid) > ($1, $2)"
+	" WHERE state IN " STATES_WAITING " AND (instance, group_jid) > ($1, $2)"
 	" GROUP BY instance, group_jid ORDER BY instance, group_jid LIMIT $3",
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
-/* Lanes in which somebody waits, in the order of their keys, as IntentLane pointers: up to limit behind that one. */
+/*
+ * Return up to `limit` lanes behind a key in which intents wait for verification
+ * or an invitation, as IntentLane pointers in the order of their keys.
+ */
 List *
 intent_waiting_lanes(const LaneKey *after, int limit)
 {
@@ -730,8 +765,7 @@ intent_waiting_lanes(const LaneKey *after, int limit)
 	{
 		IntentLane *lane = palloc0(sizeof(IntentLane));
 
-		namestrcpy(&lane->key.instance, sqlrun_get(i, 1));
-		strlcpy(lane->key.group, sqlrun_get(i, 2), sizeof(lane->key.group));
+		lane->key = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
 		lane->due = sqlrun_get_int8(i, 3, 0);
 		list = lappend(list, lane);
 	}
@@ -744,8 +778,8 @@ static SqlStatement postpone = {
 };
 
 /*
- * An intent that waits is looked at again later; it keeps its state's beginning.
- * detail: what it waits for, NULL as it was.
+ * Let an intent wait until later, without a change of `updated_at`, since when it
+ * has its state.  detail: what it waits for; NULL: as it was.
  */
 void
 intent_postpone(const Intent *intent, TimestampTz due, const char *detail)
@@ -758,14 +792,14 @@ intent_postpone(const Intent *intent, TimestampTz due, const char *detail)
 	sqlrun(&postpone, &args);
 }
 
-/* What an invitation under way is told by after a crash: see `recover`. */
+/* The outcome marks an invitation that is under way, for `recover` after a crash. */
 static SqlStatement begin_invite = {
 	"UPDATE wawp.membership_intent SET state = 'sending', outcome = 'invited', next_attempt_at = NULL,"
 	" attempts = attempts + 1, updated_at = clock_timestamp() WHERE id = $1 AND state = 'inviting'",
 	1, {INT8OID}, NULL
 };
 
-/* inviting -> sending; false when it is no longer there. */
+/* Change an intent inviting -> sending; false if it has left that state. */
 bool
 intent_begin_invite(const Intent *intent)
 {
@@ -784,7 +818,7 @@ static SqlStatement move = {
 	2, {INT8OID, TEXTOID}, NULL
 };
 
-/* sending -> queued in another group; false when the person is asked for there already. */
+/* Change an intent sending -> queued, in another group; false if the person is queued there already. */
 bool
 intent_move(const Intent *intent, const char *group)
 {
@@ -797,14 +831,14 @@ intent_move(const Intent *intent, const char *group)
 
 static SqlStatement end_superseded = {
 	"WITH old AS (SELECT id FROM wawp.membership_intent WHERE superseded"
-	"  AND state IN ('verifying', 'inviting', 'invited', 'pending_approval') LIMIT $1 FOR UPDATE SKIP LOCKED)"
+	"  AND state IN " STATES_WAITING " LIMIT $1 FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = " SUPERSEDED_STATE("i.state", "i.outcome") "::wawp.state,"
 	" detail = 'the opposite was asked for', updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE i.id = ANY (ARRAY(SELECT id FROM old)) RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
 	1, {INT4OID}, NULL
 };
 
-/* Finishes, without follow-up, what the opposite of was asked for, so many at most; as Intent pointers. */
+/* End, without follow-up, up to `limit` superseded intents and return them as Intent pointers. */
 List *
 intent_end_superseded(int limit)
 {
@@ -817,12 +851,9 @@ intent_end_superseded(int limit)
 	for (uint64 i = 0; i < n; i++)
 	{
 		Intent	   *intent = palloc(sizeof(Intent));
-		LaneKey		lane;
+		LaneKey		lane = lane_key(sqlrun_get(i, READ_COLUMNS_NUMBER + 1), sqlrun_get(i, READ_COLUMNS_NUMBER + 2));
 
-		memset(&lane, 0, sizeof(lane));
-		namestrcpy(&lane.instance, sqlrun_get(i, READ_COLUMNS_NUMBER + 1));
-		strlcpy(lane.group, sqlrun_get(i, READ_COLUMNS_NUMBER + 2), sizeof(lane.group));
-		read_intent(i, &lane, intent);
+		intent_of_row(i, &lane, intent);
 		ended = lappend(ended, intent);
 	}
 	return ended;
@@ -836,7 +867,7 @@ static SqlStatement enqueue_removal = {
 	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID}, NULL
 };
 
-/* A membership's time is over; 0 when something else is queued for the person. */
+/* Queue a removal, since a membership's time is over; return its id, 0 if something else is queued for the person. */
 int64
 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
 					   Oid requester, const char *requested_by, const char *reason)
@@ -859,30 +890,30 @@ static SqlStatement dependents = {
 	1, {INT8OID}, NULL
 };
 
+/* Return n rows of instance and group as LaneKey pointers. */
 static List *
-read_lanes(uint64 n)
+intent_lanes_of_rows(uint64 n)
 {
 	List	   *list = NIL;
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		LaneKey    *key = palloc0(sizeof(LaneKey));
+		LaneKey    *key = palloc(sizeof(LaneKey));
 
-		namestrcpy(&key->instance, sqlrun_get(i, 1));
-		strlcpy(key->group, sqlrun_get(i, 2), sizeof(key->group));
+		*key = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
 		list = lappend(list, key);
 	}
 	return list;
 }
 
-/* Lanes of what waits for an intent, as LaneKey pointers. */
+/* Return the lanes of intents that are to follow an intent, as LaneKey pointers. */
 List *
 intent_dependent_lanes(int64 id)
 {
 	SqlArgs		args = {0};
 
 	sqlrun_int8(&args, id);
-	return read_lanes(sqlrun(&dependents, &args));
+	return intent_lanes_of_rows(sqlrun(&dependents, &args));
 }
 
 static SqlStatement has_dependents = {
@@ -890,7 +921,7 @@ static SqlStatement has_dependents = {
 	0, {0}, NULL
 };
 
-/* Does any queued intent wait for another? */
+/* True if a queued intent is to follow another. */
 bool
 intent_has_dependents(void)
 {
@@ -908,8 +939,9 @@ static SqlStatement fail_dependents = {
 };
 
 /*
- * Fails what waits for an intent that did not succeed or is gone, so many at
- * most; those that wait for these at the next call.
+ * Fail up to `limit` intents that are to follow one that did not succeed or is
+ * gone, and return how many; those that are to follow them fail at the next
+ * call.
  */
 uint64
 intent_fail_dependents(int limit)
@@ -930,7 +962,7 @@ static SqlStatement expire = {
 	1, {INT4OID}, NULL
 };
 
-/* Cancels what was not done in time, so many at most; returns how many. */
+/* Cancel up to `limit` intents that have expired; return how many. */
 int64
 intent_expire(int limit)
 {
@@ -946,7 +978,7 @@ static SqlStatement next_expiry = {
 	0, {0}, NULL
 };
 
-/* When the next intent expires; 0 when none does. */
+/* Return when the next intent expires; 0: none does. */
 TimestampTz
 intent_next_expiry(void)
 {
@@ -955,7 +987,7 @@ intent_next_expiry(void)
 }
 
 /*
- * ---- when to look again
+ * ---- lanes, and when they are due
  */
 
 #define CAN_COME_UP " FROM wawp.membership_intent c" \
@@ -964,7 +996,7 @@ intent_next_expiry(void)
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY
 
-/* Only where nothing is due is all of the lane looked at. */
+/* The whole lane is read only if nothing is due. */
 static SqlStatement next_due = {
 	"SELECT coalesce((SELECT '-infinity'::timestamptz" CAN_COME_UP " AND " IS_DUE
 	"  ORDER BY c.priority DESC, c.id LIMIT 1),"
@@ -973,8 +1005,9 @@ static SqlStatement next_due = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
+/* Return what a statement says is the next time in a lane; 0: none, 1: it is past. */
 static TimestampTz
-due_of(SqlStatement *statement, const LaneKey *lane)
+intent_first_due(SqlStatement *statement, const LaneKey *lane)
 {
 	SqlArgs		args = {0};
 	int64		due;
@@ -987,14 +1020,14 @@ due_of(SqlStatement *statement, const LaneKey *lane)
 }
 
 /*
- * When the first of a lane's queued intents is due; 0 when none is queued, or
- * only such as wait for another intent.  Lies in the past when its row is
+ * Return when the first of a lane's queued intents is due; 0 if none is queued,
+ * or only such as are to follow another intent.  The time is past if its row is
  * locked.
  */
 TimestampTz
 intent_next_due(const LaneKey *lane)
 {
-	return due_of(&next_due, lane);
+	return intent_first_due(&next_due, lane);
 }
 
 static SqlStatement next_other = {
@@ -1006,11 +1039,11 @@ static SqlStatement next_other = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
-/* The same of those that are no additions. */
+/* Return the same for those that are no additions. */
 TimestampTz
 intent_next_other(const LaneKey *lane)
 {
-	return due_of(&next_other, lane);
+	return intent_first_due(&next_other, lane);
 }
 
 /* A loose scan: one index probe per lane, however deep they are. */
@@ -1027,15 +1060,19 @@ static SqlStatement lanes = {
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
+/* Append a key and a number of lanes to *args. */
 static void
-lanes_args(SqlArgs *args, const LaneKey *after, int limit)
+intent_bind_page(SqlArgs *args, const LaneKey *after, int limit)
 {
 	sqlrun_text(args, NameStr(after->instance));
 	sqlrun_text(args, after->group);
 	sqlrun_int4(args, limit, true);
 }
 
-/* Lanes that have queued intents, in the order of their keys, as IntentLane pointers: up to limit behind that one. */
+/*
+ * Return up to `limit` lanes behind a key that have queued intents, as
+ * IntentLane pointers in the order of their keys.
+ */
 List *
 intent_lanes(const LaneKey *after, int limit)
 {
@@ -1043,14 +1080,13 @@ intent_lanes(const LaneKey *after, int limit)
 	List	   *list = NIL;
 	uint64		n;
 
-	lanes_args(&args, after, limit);
+	intent_bind_page(&args, after, limit);
 	n = sqlrun(&lanes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		IntentLane *lane = palloc0(sizeof(IntentLane));
 
-		namestrcpy(&lane->key.instance, sqlrun_get(i, 1));
-		strlcpy(lane->key.group, sqlrun_get(i, 2), sizeof(lane->key.group));
+		lane->key = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
 		lane->has_other = sqlrun_get(i, 3)[0] == 't';
 		list = lappend(list, lane);
 	}
@@ -1058,12 +1094,12 @@ intent_lanes(const LaneKey *after, int limit)
 }
 
 /*
- * ---- after a crash, and after a long time
+ * ---- recovery, retention
  */
 
 /*
- * What is in doubt is looked at, unless the same was asked for anew since.  An
- * invitation cannot be looked for and is not repeated.
+ * A row in doubt is verified, unless the same has been requested since.  An
+ * invitation cannot be verified and is not repeated.
  */
 #define DOUBT_ENDS "(doubt.moot OR doubt.is_invite OR crashes + $1 > $2)"
 static SqlStatement recover = {
@@ -1091,17 +1127,17 @@ static SqlStatement count_sending = {
 };
 
 /*
- * Puts back what was being sent when the last worker ended.  A row is held
- * against only if it was alone: after more than `max_crashes` such ends it is
- * parked.
+ * Put back the rows that were `sending` when the last worker ended.  A crash is
+ * counted only for a row that was alone; after more than `max_crashes` of them
+ * it fails.
  *
- * blame: false when the last worker was told to end.  in_flight: ids that this
- * worker is sending itself, as an array's text.  Returns those that were in doubt,
- * likewise; *left tells whether somebody has others locked, so that it is to be
- * called again.
+ * count_crash: false if the last worker was told to end.  in_flight: ids that
+ * this worker is sending itself, as an array's text.  Return the ids that are in
+ * doubt, likewise; write to *left whether others are locked by somebody else, so
+ * that the function must be called again.
  */
 char *
-intent_recover(int max_crashes, bool blame, const char *in_flight, bool *left)
+intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left)
 {
 	StringInfoData ids;
 	int64		done;
@@ -1112,7 +1148,7 @@ intent_recover(int max_crashes, bool blame, const char *in_flight, bool *left)
 	sqlrun_text(&count, in_flight);
 	sqlrun(&count_sending, &count);
 	n = sqlrun_get_int8(0, 1, 0);
-	sqlrun_int4(&args, blame && n == 1 ? 1 : 0, true);
+	sqlrun_int4(&args, count_crash && n == 1 ? 1 : 0, true);
 	sqlrun_int4(&args, max_crashes, true);
 	sqlrun_text(&args, in_flight);
 	done = n > 0 ? (int64) sqlrun(&recover, &args) : 0;
@@ -1126,11 +1162,11 @@ intent_recover(int max_crashes, bool blame, const char *in_flight, bool *left)
 
 static SqlStatement count_doubts = {
 	"SELECT count(*) FROM wawp.membership_intent WHERE id = ANY ($1::bigint[])"
-	" AND state NOT IN ('done', 'failed', 'cancelled') AND outcome = 'unknown_result'",
+	" AND state NOT IN " STATES_FINAL " AND outcome = 'unknown_result'",
 	1, {TEXTOID}, NULL
 };
 
-/* Of how many of these it is still not known what became of them. */
+/* Return how many of these rows are still in doubt. */
 int
 intent_count_doubts(const char *ids)
 {
@@ -1149,13 +1185,13 @@ static SqlStatement orderly_end = {
 	1, {TEXTOID}, NULL
 };
 
-/* A worker that is told to end holds interrupts off, and lock_timeout is one. */
+/* NOWAIT, because a worker that is told to end holds off interrupts, and with them lock_timeout. */
 static SqlStatement lock_at_once = {
 	"LOCK TABLE wawp.membership_intent IN ROW EXCLUSIVE MODE NOWAIT",
 	0, {0}, NULL
 };
 
-/* The worker is told to end: what it is sending is not held against the row. */
+/* Take back a crash in advance from the row that is being sent: the worker is told to end. */
 void
 intent_note_orderly_end(const char *in_flight)
 {
@@ -1166,29 +1202,29 @@ intent_note_orderly_end(const char *in_flight)
 	sqlrun(&orderly_end, &args);
 }
 
-static SqlStatement sees = {
+static SqlStatement requester_of = {
 	"SELECT requester FROM wawp.membership_intent WHERE id = $1",
 	1, {INT8OID}, NULL
 };
 
-/* The role that asked for an intent; InvalidOid when there is none. */
+/* Return the role that requested an intent; InvalidOid if there is no such intent. */
 Oid
 intent_requester(int64 id)
 {
 	SqlArgs		args = {0};
 
 	sqlrun_int8(&args, id);
-	return sqlrun(&sees, &args) > 0 ? atooid(sqlrun_get(0, 1)) : InvalidOid;
+	return sqlrun(&requester_of, &args) > 0 ? atooid(sqlrun_get(0, 1)) : InvalidOid;
 }
 
 static SqlStatement prune = {
 	"DELETE FROM wawp.membership_intent WHERE ctid = ANY (ARRAY("
-	" SELECT ctid FROM wawp.membership_intent WHERE state IN ('done', 'failed', 'cancelled')"
+	" SELECT ctid FROM wawp.membership_intent WHERE state IN " STATES_FINAL
 	" AND settled_at < (SELECT clock_timestamp() - $1 * interval '1 minute') LIMIT 1000 FOR UPDATE SKIP LOCKED))",
 	1, {INT4OID}, NULL
 };
 
-/* Deletes some of what was settled longer ago; returns how many. */
+/* Delete some intents that were settled before the retention; return how many. */
 int64
 intent_prune(int retention_minutes)
 {

@@ -41,6 +41,11 @@ typedef enum IntentState
 	STATE_CANCELLED
 } IntentState;
 
+/* Lists of states, for statements; indexes are partial by the same lists. */
+#define STATES_WAITING "('verifying', 'inviting', 'invited', 'pending_approval')"
+#define STATES_UNDER_WAY "('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
+#define STATES_FINAL "('done', 'failed', 'cancelled')"
+
 /* Columns of wawp.membership_intent, from 1, in their order. */
 enum
 {
@@ -85,19 +90,19 @@ typedef struct Intent
 	int64		id;
 	LaneKey		lane;
 	Jid			jid;
-	Jid			known_as;		/* where they are written to; invalid: jid */
-	Jid			lid;			/* of a number, as far as an addition has asked for it */
+	Jid			known_as;		/* the address for messages; invalid: jid */
+	Jid			lid;			/* of a number; known only if an addition has asked for it */
 	IntentAction action;
 	const char *instance_id;
 	Oid			requester;
-	const char *requested_by;	/* its name when it asked, for show */
+	const char *requested_by;	/* its name at that time, for display */
 	const char *login_role;
 	const char *actor;
 	const char *application_name;
 	const char *client_addr;
 	const char *origin;
-	const char *reason;			/* these may be NULL */
-	const char *batch_id;
+	const char *reason;			/* may be NULL */
+	const char *batch_id;		/* may be NULL */
 	int			attempts;		/* this one included */
 	IntentState state;			/* as it was read */
 	bool		has_outcome;
@@ -107,26 +112,26 @@ typedef struct Intent
 	bool		verify;
 	bool		invite;
 	bool		superseded;
-	TimestampTz until;			/* these may be 0 */
-	TimestampTz expires_at;
+	TimestampTz until;			/* 0: for good */
+	TimestampTz expires_at;		/* 0: never */
 	TimestampTz since;			/* when it last changed its state */
-	TimestampTz due;			/* when it is to be looked at */
+	TimestampTz due;			/* when it is to be verified */
 	int			priority;
 } Intent;
 
 #define INTENT_CLAIMS_AT_ONCE 64
 
-/* A lane whose first is claimed, perhaps together with those of others. */
+/* The claim of one intent of a lane, made together with claims in other lanes. */
 typedef struct IntentClaim
 {
 	const LaneKey *lane;
-	int			priority;		/* of the one claimed last ... */
+	int			priority;		/* of the intent claimed before it ... */
 	int64		behind;			/* ... and its id */
 	bool		is_claimed;
 	Intent		intent;
 } IntentClaim;
 
-/* Who changes something, for the record. */
+/* The role that changes something, for the record. */
 typedef struct IntentAsker
 {
 	Oid			roleid;
@@ -134,15 +139,15 @@ typedef struct IntentAsker
 	Datum		from;			/* jsonb, as requested_from has it */
 } IntentAsker;
 
-/* A lane in which something is queued, or intents wait to be looked at. */
+/* A lane with queued intents, or with intents that wait for verification or an invitation. */
 typedef struct IntentLane
 {
 	LaneKey		key;
-	bool		has_other;		/* queued are not only additions */
-	TimestampTz due;			/* when the first of those that wait is */
+	bool		has_other;		/* something else than additions is queued */
+	TimestampTz due;			/* when the first that waits is due */
 } IntentLane;
 
-/* What becomes of an intent. */
+/* The next state of an intent. */
 typedef struct IntentChange
 {
 	IntentState state;
@@ -154,6 +159,7 @@ typedef struct IntentChange
 	bool		give_attempt_back;
 } IntentChange;
 
+extern LaneKey lane_key(const char *instance, const char *group);
 extern WawpOperation intent_operation(IntentAction action);
 extern const char *intent_action_name(IntentAction action);
 extern const char *intent_state_name(IntentState state);
@@ -162,12 +168,12 @@ extern uint64 intent_insert(SqlStatement *statement, const SqlArgs *args);
 extern bool intent_take_insert_mark(void);
 extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
 extern bool intent_make_room(const char *instance, const char *group, const char *jid,
-							 IntentAction action, const IntentAsker *asker);
+							 IntentAction action, const IntentAsker *requester);
 extern void intent_note(const char *kind, const char *instance, const char *group,
-						const char *reason, const IntentAsker *asker);
-extern bool intent_cancel(int64 id, const IntentAsker *asker);
-extern int64 intent_cancel_batch(const char *batch, const IntentAsker *asker);
-extern bool intent_requeue(int64 id, const IntentAsker *asker);
+						const char *reason, const IntentAsker *requester);
+extern bool intent_cancel(int64 id, const IntentAsker *requester);
+extern int64 intent_cancel_batch(const char *batch, const IntentAsker *requester);
+extern bool intent_requeue(int64 id, const IntentAsker *requester);
 extern bool intent_peek(const LaneKey *lane, Intent *head);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
 extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
@@ -190,7 +196,7 @@ extern TimestampTz intent_next_expiry(void);
 extern TimestampTz intent_next_due(const LaneKey *lane);
 extern TimestampTz intent_next_other(const LaneKey *lane);
 extern List *intent_lanes(const LaneKey *after, int limit);
-extern char *intent_recover(int max_crashes, bool blame, const char *in_flight, bool *left);
+extern char *intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left);
 extern int	intent_count_doubts(const char *ids);
 extern void intent_note_orderly_end(const char *in_flight);
 extern Oid	intent_requester(int64 id);

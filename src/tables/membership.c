@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * membership.c
- *	  What is remembered of people in groups.
+ *	  People in groups, as far as they are remembered.
  *
- * wawp.membership outlives intents: it decides whose removal is queued when
- * its time has come, who was invited already, who left by themselves and who
- * has been welcomed.  Statements run as intent.c's do.
+ * Owns wawp.membership, which outlives intents: it decides whose removal is
+ * queued when its time has come, who was invited already, who left by
+ * themselves and who has been welcomed.  Statements run as intent.c's do, in
+ * the caller's transaction; texts that are read live in SPI's memory.
  *
  * IDENTIFICATION
  *	  src/tables/membership.c
@@ -14,17 +15,21 @@
  */
 #include "postgres.h"
 
+#include "base/guc.h"
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "tables/intent.h"
 #include "tables/membership.h"
 #include "utils/builtins.h"
 
 #include "compat.h"
 
+/* Make arguments of the primary key. */
 static SqlArgs
-key_args(const LaneKey *lane, int64 contact)
+membership_key_args(const LaneKey *lane, int64 contact)
 {
 	SqlArgs		args = {0};
 
@@ -41,7 +46,7 @@ static SqlStatement get = {
 	3, {TEXTOID, TEXTOID, INT8OID}, NULL
 };
 
-/* False: nothing is remembered. */
+/* Read a membership into *out; false, and all of it 0, if there is none. */
 bool
 membership_get(const LaneKey *lane, int64 contact, Membership *out)
 {
@@ -49,7 +54,7 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 		"membership", "membership_pkey", 3,
 		{NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group), Int64GetDatum(contact)}
 	};
-	SqlArgs		args = key_args(lane, contact);
+	SqlArgs		args = membership_key_args(lane, contact);
 
 	memset(out, 0, sizeof(*out));
 	if (probe_first(&row) == PROBE_NONE || sqlrun(&get, &args) == 0)
@@ -61,11 +66,11 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 	return true;
 }
 
-/* The role that asked for membership m, 0 if it is gone; oids mean something only where they were noted. */
+/* The role that asked for membership m, 0 if it is gone; an oid means something only in the database that noted it. */
 #define REQUESTER "coalesce(CASE WHEN EXISTS (SELECT FROM wawp.identity y WHERE y.home = m.home) THEN m.requester" \
 	" ELSE (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = m.requested_by) END, 0)"
 
-/* A member we did not add keeps what it was; the end of the stay is the latest asked for. */
+/* A member whom we did not add stays so; the latest request decides until when they stay. */
 static SqlStatement note_added = {
 	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until,"
 	" requested_by, reason, requester, home)"
@@ -80,14 +85,14 @@ static SqlStatement note_added = {
 };
 
 /*
- * The person is in the group.  by_us: we put them there.  was_seen: not just by
- * the API's word that all is well.  until: 0 = for good.
+ * Store that a person is in the group.  by_us: we added them.  was_seen: the
+ * member list showed it, not only an answer of success.  until 0: for good.
  */
 void
 membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
 					  Oid requester, const char *requested_by, const char *reason)
 {
-	SqlArgs		args = key_args(lane, contact);
+	SqlArgs		args = membership_key_args(lane, contact);
 
 	sqlrun_bool(&args, by_us);
 	sqlrun_time(&args, until);
@@ -104,11 +109,11 @@ static SqlStatement note_removed = {
 	3, {TEXTOID, TEXTOID, INT8OID}, NULL
 };
 
-/* We took the person out: that they are gone says nothing of their wishes. */
+/* Store that we removed the person, so that their absence is no wish of theirs. */
 void
 membership_note_removed(const LaneKey *lane, int64 contact)
 {
-	SqlArgs		args = key_args(lane, contact);
+	SqlArgs		args = membership_key_args(lane, contact);
 
 	sqlrun(&note_removed, &args);
 }
@@ -118,11 +123,11 @@ static SqlStatement note_gone = {
 	3, {TEXTOID, TEXTOID, INT8OID}, NULL
 };
 
-/* The person left, or somebody else took them out. */
+/* Store that the person left, or was removed by somebody else. */
 void
 membership_note_gone(const LaneKey *lane, int64 contact)
 {
-	SqlArgs		args = key_args(lane, contact);
+	SqlArgs		args = membership_key_args(lane, contact);
 
 	sqlrun(&note_gone, &args);
 }
@@ -133,11 +138,11 @@ static SqlStatement note_invited = {
 	3, {TEXTOID, TEXTOID, INT8OID}, NULL
 };
 
-/* To be committed before the invitation leaves. */
+/* Store that a person is invited; to be committed before the invitation leaves. */
 void
 membership_note_invited(const LaneKey *lane, int64 contact)
 {
-	SqlArgs		args = key_args(lane, contact);
+	SqlArgs		args = membership_key_args(lane, contact);
 
 	sqlrun(&note_invited, &args);
 }
@@ -147,11 +152,11 @@ static SqlStatement note_not_invited = {
 	3, {TEXTOID, TEXTOID, INT8OID}, NULL
 };
 
-/* The invitation has provably not left. */
+/* Take that back: the invitation has provably not left. */
 void
 membership_note_not_invited(const LaneKey *lane, int64 contact)
 {
-	SqlArgs		args = key_args(lane, contact);
+	SqlArgs		args = membership_key_args(lane, contact);
 
 	sqlrun(&note_not_invited, &args);
 }
@@ -162,7 +167,7 @@ static SqlStatement forgive = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
-/* That a person once left (a group, or any with "") is held against them no longer. */
+/* Forget that a person once left a group, or with "" any group, so that they may be added again. */
 void
 membership_forgive(const char *jid, const char *group)
 {
@@ -186,14 +191,7 @@ static SqlStatement take_ended = {
 	1, {INT4OID}, NULL
 };
 
-static void
-read_lane(uint64 row, LaneKey *lane)
-{
-	namestrcpy(&lane->instance, sqlrun_get(row, 1));
-	strlcpy(lane->group, sqlrun_get(row, 2), sizeof(lane->group));
-}
-
-/* Takes memberships whose time is over, as MembershipEnd pointers. */
+/* Take up to `limit` memberships whose time is over and return them as MembershipEnd pointers. */
 List *
 membership_take_ended(int limit)
 {
@@ -207,7 +205,7 @@ membership_take_ended(int limit)
 	{
 		MembershipEnd *end = palloc0(sizeof(MembershipEnd));
 
-		read_lane(i, &end->lane);
+		end->lane = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
 		end->jid = sqlrun_get(i, 3);
 		end->requested_by = sqlrun_get(i, 4);
 		end->reason = sqlrun_get(i, 5);
@@ -223,7 +221,7 @@ static SqlStatement put_off_end = {
 	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
 };
 
-/* The removal could not be queued: the membership ends later. */
+/* Let a membership that was taken end later: its removal could not be queued. */
 void
 membership_put_off_end(const MembershipEnd *end, TimestampTz until)
 {
@@ -241,7 +239,7 @@ static SqlStatement next_end = {
 	0, {0}, NULL
 };
 
-/* When the next membership ends; 0 when none does. */
+/* Return when the next membership ends; 0: none does. */
 TimestampTz
 membership_next_end(void)
 {
@@ -250,10 +248,10 @@ membership_next_end(void)
 }
 
 /*
- * ---- people to be welcomed
+ * ---- welcomes
  */
 
-/* Group by group, by the primary key: the table of all members is not to be read for a few that welcome theirs. */
+/* Group by group, by the primary key: few groups welcome people, and the table has the members of all. */
 #define UNWELCOMED \
 	" FROM wawp.group_settings s, LATERAL (SELECT contact_id, added_by_us, welcomed_at," \
 	"  left_at, added_at FROM wawp.membership u WHERE u.instance = s.instance AND u.group_jid = s.group_jid OFFSET 0) m" \
@@ -265,7 +263,7 @@ static SqlStatement next_welcome = {
 	1, {TIMESTAMPTZOID}, NULL
 };
 
-/* When after that time a group is to welcome somebody; 0 when none is. */
+/* Return when, after that time, the next welcome is due; 0: none is. */
 TimestampTz
 membership_next_welcome(TimestampTz after)
 {
@@ -282,7 +280,7 @@ static SqlStatement due_welcomes = {
 	1, {INT4OID}, NULL
 };
 
-/* Up to `limit` groups in which the first who joined has waited long enough, as LaneKey pointers. */
+/* Return up to `limit` groups in which a welcome is due, as LaneKey pointers. */
 List *
 membership_due_welcomes(int limit)
 {
@@ -294,15 +292,15 @@ membership_due_welcomes(int limit)
 	n = sqlrun(&due_welcomes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
-		LaneKey    *lane = palloc0(sizeof(LaneKey));
+		LaneKey    *lane = palloc(sizeof(LaneKey));
 
-		read_lane(i, lane);
+		*lane = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
 		lanes = lappend(lanes, lane);
 	}
 	return lanes;
 }
 
-/* Up to 50 numbers; who is known by a LID only has none that others could read. */
+/* Up to 50 numbers; a person known only by a LID has none. */
 static SqlStatement take_unwelcomed = {
 	"WITH who AS (SELECT m.contact_id, s.welcome_text" UNWELCOMED
 	"  AND s.instance = $1::name AND s.group_jid = $2),"
@@ -318,8 +316,9 @@ static SqlStatement take_unwelcomed = {
 };
 
 /*
- * Takes the people whom a group is to welcome: they are marked with that time,
- * since a welcome is not repeated.  False: there is nobody any more.
+ * Take the people whom a group is to welcome, mark them with that time, since a
+ * welcome is not repeated, and write their names and the text to *welcome, in
+ * SPI's memory.  False, and *welcome unchanged, if there is nobody any more.
  */
 bool
 membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcome *welcome)
@@ -343,7 +342,7 @@ static SqlStatement give_welcome_back = {
 	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
 };
 
-/* The welcome of that time has provably not left. */
+/* Undo the mark of that time: the welcome has provably not left. */
 void
 membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
 {
@@ -353,4 +352,22 @@ membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
 	sqlrun_text(&args, lane->group);
 	sqlrun_time(&args, at);
 	sqlrun(&give_welcome_back, &args);
+}
+
+/*
+ * ---- listeners
+ */
+
+/*
+ * Notify listeners on channel "wawp" that an intent is settled, once that
+ * commits.  Off unless wawp.notify is on, since NOTIFY locks the whole database
+ * at commit.  Payload: a JSON object of the intent's id, state and outcome,
+ * without a telephone number.
+ */
+void
+notice_settled(int64 id, const char *state, const char *outcome)
+{
+	if (wawp_notify)
+		Async_Notify("wawp", psprintf("{\"id\": " INT64_FORMAT ", \"state\": \"%s\", \"outcome\": \"%s\"}",
+									  id, state, outcome));
 }

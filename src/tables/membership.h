@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * membership.h
- *	  What is remembered of people in groups.
+ *	  People in groups, as far as they are remembered.
  *
  * IDENTIFICATION
  *	  src/tables/membership.h
@@ -16,7 +16,7 @@
 
 #include "base/shmem.h"
 
-/* What is remembered of one person in one group; 0: never, NULL: nothing. */
+/* A person in a group; 0: never. */
 typedef struct Membership
 {
 	bool		added_by_us;
@@ -36,7 +36,7 @@ typedef struct MembershipEnd
 	const char *reason;
 } MembershipEnd;
 
-/* What a group is to be told of people who joined. */
+/* A welcome message of a group, for people who joined. */
 typedef struct MembershipWelcome
 {
 	Oid			requester;
@@ -60,5 +60,7 @@ extern TimestampTz membership_next_welcome(TimestampTz after);
 extern List *membership_due_welcomes(int limit);
 extern bool membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcome *welcome);
 extern void membership_give_welcome_back(const LaneKey *lane, TimestampTz at);
+
+extern void notice_settled(int64 id, const char *state, const char *outcome);
 
 #endif							/* WAWP_MEMBERSHIP_H */

@@ -1,11 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * suppression.c
- *	  People who are left in peace.
+ *	  The opt-out list.
  *
- * Whoever left a group, was taken out of it by others, refused us or opted out
- * is neither added nor invited, until the suppression ends or is lifted.
- * Statements run as intent.c's do.
+ * Owns wawp.suppression.  A person who left a group, was removed from it by
+ * others, blocked us or opted out is neither added nor invited until the row
+ * expires or is deleted.
+ *
+ * Statements run as intent.c's do, in the caller's transaction; texts that are
+ * read live in SPI's memory.  Locks: the rows that are changed.
  *
  * IDENTIFICATION
  *	  src/tables/suppression.c
@@ -41,7 +44,7 @@ static SqlStatement lift = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
-/* Why a person is not to be added or invited to a group; NULL: they may be. */
+/* Return the reason why a person may not be added or invited to a group; NULL: they may. */
 const char *
 suppression_reason(const char *jid, const char *group)
 {
@@ -55,7 +58,7 @@ suppression_reason(const char *jid, const char *group)
 	return sqlrun(&find, &args) > 0 ? sqlrun_get(0, 1) : NULL;
 }
 
-/* group "": all groups.  until 0: until it is lifted.  Returns false if that was so already. */
+/* Put a person on the list; false if that was so already.  group "": for all groups.  until 0: without an end. */
 bool
 suppression_set(const char *jid, const char *group, const char *reason, TimestampTz until)
 {
@@ -68,7 +71,7 @@ suppression_set(const char *jid, const char *group, const char *reason, Timestam
 	return sqlrun(&set, &args) > 0;
 }
 
-/* False: there was none. */
+/* Take a person off the list of a group, or with "" of all groups; false if they were not on it. */
 bool
 suppression_lift(const char *jid, const char *group)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * suppression.h
- *	  People who are left in peace.
+ *	  The opt-out list.
  *
  * IDENTIFICATION
  *	  src/tables/suppression.h

@@ -1,20 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * worker_status.c
- *	  Whether a database's worker can work, and why not.
+ *	  The state of a database's worker, with the reason if it cannot work.
  *
- * A worker notes in its slot of shared memory what fails and what has worked
- * again; a session that asks reads the slot and draws the conclusions, so that
- * nobody is woken and nothing is written.  An error counts until the part of
- * the work that raised it has succeeded, and for a moment longer: work of which
- * single pieces fail goes on beside them.
+ * Owns the troubles in a worker's slot of shared memory.  The worker notes what
+ * fails and what has succeeded again; a session that asks reads the slot and
+ * draws the conclusions, so that nobody is woken and nothing is written.  An
+ * error counts until the part of the work that raised it has succeeded, and for
+ * a short time after: where single pieces fail, the others still succeed.
  *
- * Messages are kept cut to TROUBLE_BYTES at a character's boundary, on one
- * line, and without any number long enough to be a telephone number, because
- * roles read them that may not see people.  The caller has taken tokens out.
+ * Messages are cut to TROUBLE_BYTES at a character's boundary, and have one line
+ * and no number long enough to be a telephone number, because roles that may
+ * not see people read them.  The caller has removed tokens.
  *
- * Locks: WawpShared.lock, for as long as a slot is read or written.  Writing
- * never raises an error; reading runs one statement as the extension's owner.
+ * Locks: WawpShared.lock, while a slot is read or written.  Writing never raises
+ * an error; reading runs one statement as the extension's owner, in the
+ * caller's transaction.  Memory: texts are in the current context.
  *
  * IDENTIFICATION
  *	  src/tables/worker_status.c
@@ -30,14 +31,15 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "tables/hold.h"
+#include "tables/identity.h"
 #include "tables/worker_status.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 
-/* A piece that fails is tried again sooner, a cycle that fails as well. */
+/* Longer than the time until a cycle or a piece that failed is tried again. */
 #define TROUBLE_LASTS_MS 1500
-/* Sessions give up what cannot be recorded, and then nobody tries again. */
+/* Sessions give up a record that is not written in time, and then nothing tries again. */
 #define MAIL_TROUBLE_LASTS_MS (60 * 1000)
 /* No telephone number is shorter. */
 #define DIGITS_OF_A_NUMBER 7
@@ -48,16 +50,16 @@ static WorkerSlot *my_slot = NULL;	/* of this worker */
  * ---- the worker's side
  */
 
-/* Names the slot that the functions below write; it is the calling worker's. */
+/* Set the slot that the functions below write: the calling worker's. */
 void
 status_attach(WorkerSlot *slot)
 {
 	my_slot = slot;
 }
 
-/* Copies a message for anybody's eyes into a buffer of TROUBLE_BYTES. */
+/* Copy a message, made safe for every reader, into a buffer of TROUBLE_BYTES. */
 static void
-copy_message(char *to, const char *message)
+status_copy_message(char *to, const char *message)
 {
 	int			length = pg_mbcliplen(message, strlen(message), TROUBLE_BYTES - 1);
 	int			digits = 0;
@@ -80,7 +82,7 @@ copy_message(char *to, const char *message)
 
 /* True if an error that was noted is still to be shown. */
 static bool
-trouble_is_current(WorkerPart part, const WorkerTrouble *trouble)
+status_trouble_is_current(WorkerPart part, const WorkerTrouble *trouble)
 {
 	int64		age = clock_monotonic_ms() - trouble->failed_ms;
 
@@ -92,9 +94,8 @@ trouble_is_current(WorkerPart part, const WorkerTrouble *trouble)
 }
 
 /*
- * Notes that a part of this worker's work has failed.  is_first: no other
- * piece of the same transaction had, so that failures are counted by
- * transactions.
+ * Note that a part of this worker's work has failed.  is_first: no other piece
+ * of the same transaction has, so that failures are counted by transaction.
  */
 void
 status_note_error(WorkerPart part, bool is_first, int sqlstate, const char *message)
@@ -105,7 +106,7 @@ status_note_error(WorkerPart part, bool is_first, int sqlstate, const char *mess
 		return;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	trouble = &my_slot->troubles[part];
-	if (!trouble_is_current(part, trouble))
+	if (!status_trouble_is_current(part, trouble))
 	{
 		trouble->errors = 0;
 		trouble->since = GetCurrentTimestamp();
@@ -114,11 +115,11 @@ status_note_error(WorkerPart part, bool is_first, int sqlstate, const char *mess
 		trouble->errors++;
 	trouble->sqlstate = sqlstate;
 	trouble->failed_ms = Max(clock_monotonic_ms(), trouble->succeeded_ms);
-	copy_message(trouble->message, message ? message : "");
+	status_copy_message(trouble->message, message ? message : "");
 	LWLockRelease(wawp_shared->lock);
 }
 
-/* Notes that a part of this worker's work has committed; is_clean: no piece of it failed. */
+/* Note that a part of this worker's work has committed; is_clean: no piece of it failed. */
 void
 status_note_commit(WorkerPart part, bool is_clean)
 {
@@ -132,6 +133,7 @@ status_note_commit(WorkerPart part, bool is_clean)
 	LWLockRelease(wawp_shared->lock);
 }
 
+/* Note how many requests are under way. */
 void
 status_note_in_flight(int in_flight)
 {
@@ -144,6 +146,7 @@ status_note_in_flight(int in_flight)
  * ---- the reader's side
  */
 
+/* Return the label of a state. */
 const char *
 status_state_name(WorkerState state)
 {
@@ -158,39 +161,40 @@ status_state_name(WorkerState state)
 	return names[state];
 }
 
+/* Set the state "none" with its reason; sqlstate 0: that is no error. */
 static void
-set_none(WorkerStatus *status, int sqlstate, const char *why)
+status_set_none(WorkerStatus *status, int sqlstate, const char *why)
 {
 	status->state = WORKER_NONE;
 	status->sqlstate = sqlstate;
 	status->why = status->last_error = why;
 }
 
-/* Says why no worker serves; has_launcher: one would be started. */
+/* Set the reason why no worker serves; has_launcher: the launcher runs. */
 static void
-explain_none(WorkerStatus *status, const WorkerSlot *slot, bool has_launcher)
+status_explain_none(WorkerStatus *status, const WorkerSlot *slot, bool has_launcher)
 {
 	if (slot->pid != 0)
-		set_none(status, 0, "the worker of this database is starting");
+		status_set_none(status, 0, "the worker of this database is starting");
 	else if (!has_launcher)
-		set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-				 "no worker runs in this database, nothing is sent: the wawp launcher does not run"
-				 " (max_worker_processes may be too small), which the server's log explains");
+		status_set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						"no worker runs in this database, nothing is sent: the wawp launcher does not run"
+						" (max_worker_processes may be too small), which the server's log explains");
 	else if (slot->has_no_process)
-		set_none(status, ERRCODE_INSUFFICIENT_RESOURCES,
-				 "no worker runs in this database, nothing is sent: the server had no free worker process (max_worker_processes);"
-				 " it is tried again once a minute");
+		status_set_none(status, ERRCODE_INSUFFICIENT_RESOURCES,
+						"no worker runs in this database, nothing is sent: the server had no free worker process (max_worker_processes);"
+						" it is tried again once a minute");
 	else if (slot->bars > 0)
-		set_none(status, ERRCODE_OBJECT_IN_USE,
-				 "no worker runs in this database, nothing is sent: a statement that needs the database or the extension to itself keeps it out");
+		status_set_none(status, ERRCODE_OBJECT_IN_USE,
+						"no worker runs in this database, nothing is sent: a statement that needs the database or the extension to itself keeps it out");
 	else
-		set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-				 "no worker runs in this database, nothing is sent; the server's log says why");
+		status_set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						"no worker runs in this database, nothing is sent; the server's log says why");
 }
 
-/* Takes the first part that fails out of the slot; false: none does. */
+/* Write the first part that fails to *status; false if none does. */
 static bool
-read_trouble(WorkerStatus *status, const WorkerSlot *slot)
+status_read_trouble(WorkerStatus *status, const WorkerSlot *slot)
 {
 	static const char *const what[] = {
 		[PART_CYCLE] = "serving the queue fails",
@@ -202,7 +206,7 @@ read_trouble(WorkerStatus *status, const WorkerSlot *slot)
 	{
 		const WorkerTrouble *trouble = &slot->troubles[part];
 
-		if (!trouble_is_current(part, trouble))
+		if (!status_trouble_is_current(part, trouble))
 			continue;
 		status->state = WORKER_FAILING;
 		status->part = part;
@@ -226,10 +230,10 @@ static SqlStatement count_copies = {
 
 /*
  * True if this database is a copy with instances that nobody has released yet.
- * *holds_all: its worker has not even written their holds.
+ * Write to *holds_all whether its worker has not even noticed that.
  */
 static bool
-is_held_as_copy(bool *holds_all)
+status_is_held_as_copy(bool *holds_all)
 {
 	SqlOwner	before = sqlrun_begin_as_owner();
 	SqlArgs		args = {0};
@@ -246,28 +250,25 @@ is_held_as_copy(bool *holds_all)
 	return is_copy;
 }
 
-/* Concludes from a slot in which a worker runs. */
+/* Write the state of a worker that runs to *status. */
 static void
-read_serving(WorkerStatus *status, const WorkerSlot *slot)
+status_read_serving(WorkerStatus *status, const WorkerSlot *slot)
 {
-	if (read_trouble(status, slot))
+	if (status_read_trouble(status, slot))
 		return;
 	if (slot->is_off)
 	{
 		status->state = WORKER_OFF;
 		status->why = "the worker is switched off (wawp.worker), nothing is sent until it is on again";
 	}
-	else if (is_held_as_copy(&status->holds_all))
+	else if (status_is_held_as_copy(&status->holds_all))
 	{
 		status->state = WORKER_COPY;
 		status->why = "this database is a copy (restored copy): its instances are held until wawp_resume()";
 	}
 }
 
-/*
- * Tells how this database's worker is.  Texts are in the current memory
- * context.
- */
+/* Write the state of this database's worker to *status; its texts are in the current memory context. */
 void
 status_read(WorkerStatus *status)
 {
@@ -277,14 +278,14 @@ status_read(WorkerStatus *status)
 	memset(status, 0, sizeof(*status));
 	if (RecoveryInProgress())
 	{
-		set_none(status, ERRCODE_READ_ONLY_SQL_TRANSACTION,
-				 "this server is in recovery (a standby), it sends nothing before it is promoted");
+		status_set_none(status, ERRCODE_READ_ONLY_SQL_TRANSACTION,
+						"this server is in recovery (a standby), it sends nothing before it is promoted");
 		return;
 	}
 	if (wawp_shared == NULL)
 	{
-		set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-				 "no worker can run, nothing is sent: wawp is not in shared_preload_libraries");
+		status_set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						"no worker can run, nothing is sent: wawp is not in shared_preload_libraries");
 		return;
 	}
 	has_launcher = shmem_read_slot(MyDatabaseId, &slot);
@@ -293,7 +294,7 @@ status_read(WorkerStatus *status)
 	status->last_cycle_at = slot.last_cycle_at;
 	status->in_flight = slot.in_flight;
 	if (slot.pid != 0 && slot.serving)
-		read_serving(status, &slot);
+		status_read_serving(status, &slot);
 	else
-		explain_none(status, &slot, has_launcher);
+		status_explain_none(status, &slot, has_launcher);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * worker_status.h
- *	  Whether a database's worker can work, and why not.
+ *	  The state of a database's worker, with the reason if it cannot work.
  *
  * IDENTIFICATION
  *	  src/tables/worker_status.h

@@ -23,7 +23,7 @@
 #include "base/clock.h"
 #include "client/http.h"
 #include "fmgr.h"
-#include "tables/trail.h"
+#include "tables/audit.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"

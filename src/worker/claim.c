@@ -22,8 +22,8 @@
 
 #include "base/clock.h"
 #include "tables/group_settings.h"
+#include "tables/hold.h"
 #include "tables/intent.h"
-#include "tables/lanehold.h"
 #include "throttle/budget.h"
 #include "throttle/gcra.h"
 #include "utils/memutils.h"

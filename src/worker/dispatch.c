@@ -31,6 +31,7 @@
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
+#include "tables/identity.h"
 #include "tables/intent.h"
 #include "throttle/budget.h"
 #include "throttle/limiter.h"

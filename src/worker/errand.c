@@ -15,7 +15,7 @@
  */
 #include "postgres.h"
 
-#include "tables/lanehold.h"
+#include "tables/hold.h"
 #include "throttle/budget.h"
 #include "utils/memutils.h"
 #include "worker/errand.h"

@@ -24,11 +24,10 @@
 #include "base/guc.h"
 #include "common/pg_prng.h"
 #include "protocol/backoff.h"
+#include "tables/audit.h"
 #include "tables/contact.h"
 #include "tables/membership.h"
-#include "tables/notice.h"
 #include "tables/suppression.h"
-#include "tables/trail.h"
 #include "worker/follow.h"
 
 #include "compat.h"

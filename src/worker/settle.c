@@ -25,7 +25,6 @@
 #include "tables/contact.h"
 #include "tables/hold.h"
 #include "tables/intent.h"
-#include "tables/lanehold.h"
 #include "tables/membership.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"

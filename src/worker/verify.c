@@ -17,7 +17,6 @@
 
 #include "base/clock.h"
 #include "tables/hold.h"
-#include "tables/lanehold.h"
 #include "worker/admission.h"
 #include "worker/completion.h"
 #include "worker/errand.h"

@@ -20,7 +20,7 @@
 #include "base/encoding.h"
 #include "tables/audit.h"
 #include "tables/group_settings.h"
-#include "tables/lanehold.h"
+#include "tables/hold.h"
 #include "tables/membership.h"
 #include "throttle/budget.h"
 #include "utils/memutils.h"

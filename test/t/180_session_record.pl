@@ -256,6 +256,42 @@ foreach my $table ('wawp.audit_log', 'wawp.contact')
 	$session->ask("SET wawp.audit_timeout = '300ms'");
 }
 
+# ---- a table that decides about the call is locked
+
+sub session_waits
+{
+	return $other->until("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = @{[ $session->pid ]}", '1');
+}
+
+foreach my $table (map { "wawp.$_" } qw(hold identity group_settings suppression))
+{
+	$who = new_person();
+	lock_table($table);
+	my $answer = $session->ask(add($who));
+	is($answer->{state}, '55000', "$table is locked for longer than wawp.audit_timeout: 55000");
+	like($answer->{err}, qr/could not be read within wawp\.audit_timeout.*Nothing was sent/s, '... which says that nothing was sent');
+	is_soon($answer->{seconds}, '... in time');
+	$answer = $session->ask("SET wawp.audit_timeout = '60s'; SET lock_timeout = '300ms'; " . add($who));
+	is($answer->{state}, '55000', "$table is locked for longer than lock_timeout: 55000");
+	is_soon($answer->{seconds}, '... in time');
+	is($session->ask('SHOW lock_timeout')->{out}, '300ms', '... and the setting stays');
+	$session->send('RESET lock_timeout; ' . add($who));
+	is(session_waits(), '1', '... it is waited for');
+	is(requests_about($who), 0, '... and nothing is sent');
+	unlock();
+	$answer = $session->answer;
+	is($answer->{out}, 'accepted', '... unlocked in time: the call goes through') || diag($answer->{err});
+	is_recorded($who, $answered, '... with one record');
+	$session->ask(q{SET wawp.audit_timeout = '300ms'});
+}
+$who = new_person();
+lock_table('wawp.suppression');
+is($session->ask("SET wawp.audit_timeout = '60s'; SELECT count(*) FROM wawp_promote_participants('$group', ARRAY['$who'])")->{out}, '1',
+	'the opt-out list is locked: what is no add does not read it');
+is(requests_about($who), 1, '... and is sent');
+unlock();
+$session->ask(q{SET wawp.audit_timeout = '300ms'});
+
 # Given up while the worker has it in hand, and then ...
 my $gave_up = "SET wawp.audit_timeout = '100ms'; ";
 lock_table('wawp.audit_log');
@@ -435,6 +471,20 @@ unlock();
 is(requests_about($who), 1, '... only the first was sent');
 is($other->until("SELECT string_agg(kind || ' ' || coalesce(outcome::text, '-'), ', ' ORDER BY id) FROM wawp.audit WHERE group_jid = '$row[0]'",
 	'sent -, answered accepted'), 'sent -, answered accepted', '... and the first is recorded');
+
+@row = map { new_group() } 1 .. 2;
+$who = new_person();
+$session->ask(q{SET wawp.audit_timeout = '300ms'});
+$sim->rule({ match => { body => $who }, times => 1, fault => { gate => \1 } });
+$session->send(qq{SELECT n, outcome, detail FROM unnest(ARRAY['$row[0]', '$row[1]']) WITH ORDINALITY AS t(g, n),
+	LATERAL wawp_add_participants(g, ARRAY['$who'])});
+$sim->arrived($row[0]);
+lock_table('wawp.hold');
+$sim->unrule;
+$answer = $session->answer;
+like($answer->{out}, qr/\A1\|accepted\|\n2\|unreachable\|.*not be read\z/, '... the holds cannot be read for the second: rows') || diag($answer->{err});
+unlock();
+is(requests_about($who), 1, '... only the first was sent');
 $session->ask('RESET wawp.audit_timeout');
 
 # ---- who is in a record
