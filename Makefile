@@ -30,7 +30,7 @@ tables = intent contact membership suppression group_settings hold lanehold audi
 session = participants send session_verify
 queue = enqueue control monitor metrics trigger trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck invite welcome completion attempt follow \
-	errand roster lanes admission instance_cache savepoint utility_hook
+	group_cache lanes admission instance_cache savepoint utility_hook
 
 OBJS = src/wawp.o $(protocol:%=src/protocol/%.o) $(base:%=src/base/%.o) $(client:%=src/client/%.o) \
 	$(throttle:%=src/throttle/%.o) $(tables:%=src/tables/%.o) $(session:%=src/session/%.o) \

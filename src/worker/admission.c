@@ -23,7 +23,7 @@
 #include "base/guc.h"
 #include "utils/memutils.h"
 #include "worker/admission.h"
-#include "worker/roster.h"
+#include "worker/group_cache.h"
 
 #include "compat.h"
 
@@ -36,7 +36,7 @@
 #define MOST_MEMORY (INT64CONST(32) * 1024 * 1024)
 
 static AdmissionPermit *permit;
-static int	in_flight;			/* requests claimed or under way, but for roster.c's */
+static int	in_flight;			/* requests claimed or under way, except group_cache.c's */
 static int64 short_until;		/* monotonic ms: the disk is full, or memory */
 static bool is_careful;			/* one request at a time */
 
@@ -89,7 +89,7 @@ admission_is_careful(void)
 int
 admission_in_flight(void)
 {
-	return in_flight + roster_in_flight();
+	return in_flight + group_cache_in_flight();
 }
 
 /* In monotonic ms; of the past when nothing is short. */

@@ -31,7 +31,7 @@
 #include "worker/admission.h"
 #include "worker/attempt.h"
 #include "worker/instance_cache.h"
-#include "worker/roster.h"
+#include "worker/group_cache.h"
 
 #include "compat.h"
 
@@ -350,13 +350,13 @@ flight_judge(void)
 		flight->http_status = result->status;
 		flight->retry_after = result->retry_after;
 		if (result->fate == HTTP_ANSWERED)
-			flight->outages = roster_count_outages(&flight->lane->key, flight->people[0].is_outage);
+			flight->outages = group_cache_count_outages(&flight->lane->key, flight->people[0].is_outage);
 		if (result->fate == HTTP_NOT_SENT && flight->is_paced)
 			budget_give_back(&flight->permit, Max(flight->n, 1));
 		if (!flight->is_paced)
-			roster_forget_list(&flight->lane->key);
+			group_cache_forget_list(&flight->lane->key);
 		if (flight->operation == WAWP_OP_REMOVE)
-			roster_note_removals(&flight->lane->key, flight->n);
+			group_cache_note_removals(&flight->lane->key, flight->n);
 		flight->stage = FLIGHT_JUDGED;
 		end_request(flight);
 	}

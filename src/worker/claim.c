@@ -30,12 +30,11 @@
 #include "worker/admission.h"
 #include "worker/attempt.h"
 #include "worker/claim.h"
-#include "worker/errand.h"
+#include "worker/group_cache.h"
 #include "worker/follow.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
 #include "worker/precheck.h"
-#include "worker/roster.h"
 #include "worker/savepoint.h"
 
 #include "compat.h"
@@ -150,9 +149,9 @@ claim_flight(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 	flight->permit = *permit;
 	*used = flight->is_paced ? flight->n : 0;
 	if (flight->is_paced)
-		roster_of(&lane->key)->added += flight->n;
+		group_cache_get(&lane->key)->added += flight->n;
 	else
-		roster_forget_list(&lane->key);
+		group_cache_forget_list(&lane->key);
 	if (permit->granted == 1)
 		note_head(lane, &flight->intents[0]);
 	flight_launch(flight);
@@ -278,12 +277,12 @@ wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermit *pe
 
 /* True if nothing about the group has to be asked before an addition; else *need is what. */
 static bool
-knows_group(Turn *turn, FollowNeed *need)
+knows_group(Turn *turn, InfoNeed *need)
 {
-	const Roster *roster = roster_find(&turn->lane->key);
+	const CachedGroup *cached = group_cache_find(&turn->lane->key);
 
-	*need = (FollowNeed) {ASK_LIST, NULL};
-	return roster && follow_check_group(roster, settings_of(turn), need) != GROUP_UNKNOWN;
+	*need = (InfoNeed) {ASK_LIST, NULL};
+	return cached && follow_check_group(cached, settings_of(turn), need) != GROUP_UNKNOWN;
 }
 
 /* Nothing of the lane can go without a token now: when is that worth another look? */
@@ -353,16 +352,16 @@ use_turn(Turn *turn, Holds *holds, const BudgetPermit *permit)
  * True: there is nothing to ask, go on as you are.
  */
 static bool
-prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const FollowNeed *need)
+prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoNeed *need)
 {
 	Lane	   *lane = turn->lane;
-	const Roster *roster = roster_find(&lane->key);
+	const CachedGroup *cached = group_cache_find(&lane->key);
 	Intent		head;
 	int64		at;
 
 	if (!may_prepare(turn, lanehold_find(holds, &lane->key, true), permit, lanes_asking_beside(lane), &at))
 		serve_others(turn, holds, QUEUE_NEXT, at);
-	else if (roster && (roster->asking & need->question))
+	else if (cached && (cached->asking & need->question))
 		lanes_prepare(lane);
 	else if (!intent_peek(&lane->key, &head))
 	{
@@ -375,7 +374,7 @@ prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const FollowN
 		lanes_prepare(lane);
 		if (head.action != ACTION_ADD)
 			return true;
-		if (!errand_ask(&lane->key, head.requester, need, turn->described, &at))
+		if (!group_cache_ask(&lane->key, head.requester, need, turn->described, &at))
 		{
 			if (at == 0)
 				return true;
@@ -391,7 +390,7 @@ static void
 serve_paced(Turn *turn, Holds *holds)
 {
 	Lane	   *lane = turn->lane;
-	FollowNeed	need;
+	InfoNeed	need;
 	BudgetPermit permit;
 
 	/* an empty lane does not ask: the next token would be kept from sessions, and from a lane that has use for it */

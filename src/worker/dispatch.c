@@ -41,11 +41,10 @@
 #include "worker/claim.h"
 #include "worker/completion.h"
 #include "worker/dispatch.h"
-#include "worker/errand.h"
+#include "worker/group_cache.h"
 #include "worker/follow.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
-#include "worker/roster.h"
 #include "worker/savepoint.h"
 #include "worker/settle.h"
 #include "worker/verify.h"
@@ -91,7 +90,7 @@ dispatch_init(bool blame)
 	blame_for_end = blame;
 	admission_init(&dispatch_permit);
 	lanes_init();
-	roster_init();
+	group_cache_init();
 	told.rescan = told.start_anew = true;
 }
 
@@ -332,11 +331,11 @@ has_portion_left(void)
 bool
 dispatch_has_work(void)
 {
-	roster_take_answers();
+	group_cache_take_answers();
 	flight_judge();
 	if (told.rescan || told.nlanes > 0 || has_portion_left() || must_retry() || ending_next_expiry() <= clock_monotonic_ms() ||
-		Min(ending_next_membership(), welcome_next_at()) <= clock_monotonic_ms() || roster_facts() != NIL ||
-		roster_troubles() != NIL)
+		Min(ending_next_membership(), welcome_next_at()) <= clock_monotonic_ms() ||
+		group_cache_has_findings())
 		return true;
 	if (admission_may_claim() && lanes_next_at() <= clock_monotonic_ms())
 		return true;
@@ -373,8 +372,8 @@ dispatch_settle_and_claim(void)
 	if (!isolation_run(end_memberships, NULL, holds))
 		ending_put_off_memberships();
 	take_up_wake();
-	follow_learn();
-	errand_hold_troubled(hold_begin_reading());
+	group_cache_write_facts();
+	group_cache_hold_troubled(hold_begin_reading());
 	holds = hold_begin_reading();
 	claims_first = admission_is_careful() && !claims_first;
 	if (claims_first)
@@ -394,7 +393,7 @@ dispatch_committed(void)
 	resolve_in(NULL);
 	told.rescan = told.start_anew = false;
 	told.nlanes = 0;
-	roster_forget_facts();
+	group_cache_forget_findings();
 	isolation_committed();
 	flight_committed();
 }
@@ -416,7 +415,7 @@ void
 dispatch_send(void)
 {
 	Assert(!IsTransactionState());
-	roster_send();
+	group_cache_send();
 	flight_send();
 }
 
@@ -424,7 +423,7 @@ dispatch_send(void)
 bool
 dispatch_has_answers(void)
 {
-	return roster_has_answers() || flight_has_answers();
+	return group_cache_has_answers() || flight_has_answers();
 }
 
 /* Has a permit done what it can: nothing under way, nothing due in time? */

@@ -11,7 +11,7 @@
  * came does not count, and before somebody's absence does, the group is asked about itself.
  *
  * This file decides and writes rows; requests are made by attempt.c and
- * roster.c. Statements run as intent.c's do.
+ * group_cache.c.  Statements run as intent.c's do.
  *
  * IDENTIFICATION
  *	  src/worker/follow.c
@@ -39,9 +39,6 @@
 #define SECOND_LOOK_US (2 * USECS_PER_SEC)
 /* A group's list is not read more often, but for a shorter first delay. */
 #define READ_GAP_MS 1000
-/* A list that cannot be read is tried again after 1, 2, 4 ... seconds ... */
-#define FIRST_READ_RETRY_MS 1000
-#define LONGEST_READ_RETRY_MS (60 * 1000)
 /* ... and so often before who waits for it is put off for longer. */
 #define MAX_READ_FAILURES 5
 /* Who cannot be told from a LID is looked for that long. */
@@ -56,72 +53,18 @@
 /* People of one group who are looked at in one cycle: more than a group holds. */
 #define PEOPLE_AT_ONCE 2000
 
-static int64
-read_retry_ms(const Roster *roster)
-{
-	int64		delay = FIRST_READ_RETRY_MS;
-
-	for (int i = 1; i < roster->failures && delay < LONGEST_READ_RETRY_MS; i++)
-		delay *= 2;
-	return Min(delay, LONGEST_READ_RETRY_MS);
-}
-
-/* Has the list been unreadable just now? */
-static bool
-is_unreadable(const Roster *roster)
-{
-	return roster->failures > 0 && clock_monotonic_ms() - roster->failed_at < read_retry_ms(roster);
-}
-
-/* Has the list turned out to be unreadable since that time? */
-static bool
-failed_since(const Roster *roster, TimestampTz at)
-{
-	return roster->failures > 0 &&
-		clock_monotonic_ms() - roster->failed_at <= (GetCurrentTimestamp() - at) / 1000;
-}
-
-static Jid
-lid_of(const Contact *contact)
-{
-	Jid			none = {.kind = JID_INVALID};
-
-	return contact->lid ? jid_parse(contact->lid, strlen(contact->lid)) : none;
-}
-
-/* The LID of a person of whom the list cannot tell may decide: it is asked for once. */
-static void
-want_lid(const Jid *person, FollowNeed *need)
-{
-	if (need->question == 0 && !roster_was_asked(ASK_LID, person->text))
-		*need = (FollowNeed) {ASK_LID, person->text};
-}
-
-/* Keeps the LID that a list has beside a person's number. */
-static void
-learn_lid(const Roster *roster, const Jid *person, Contact *contact)
-{
-	const WireMember *member = contact->lid == NULL && person->kind == JID_PERSON
-		? members_find(&roster->list, person) : NULL;
-
-	if (member == NULL || member->lid.kind != JID_LID)
-		return;
-	contact_note_lid(person->text, member->lid.text);
-	contact->lid = member->lid.text;
-}
-
 /* Tells if a person is in the list; *need is what may have to be asked for that. */
 static Presence
-presence_of(const Roster *roster, const Jid *person, Contact *contact, FollowNeed *need)
+presence_of(const CachedGroup *cached, const Jid *person, Contact *contact, InfoNeed *need)
 {
-	Jid			lid = lid_of(contact);
-	MembersKnown known = roster_known(roster, 0);
-	Presence	presence = members_presence(&roster->list, &known, person, &lid);
+	Jid			lid = group_cache_lid_of(contact);
+	MembersKnown known = group_cache_known(cached, 0);
+	Presence	presence = members_presence(&cached->list, &known, person, &lid);
 
 	if (presence == PRESENCE_UNKNOWN)
-		want_lid(person, need);
+		group_cache_want_lid(person, need);
 	else if (presence == PRESENCE_PRESENT)
-		learn_lid(roster, person, contact);
+		group_cache_learn_lid(cached, person, contact);
 	return presence;
 }
 
@@ -131,46 +74,46 @@ presence_of(const Roster *roster, const Jid *person, Contact *contact, FollowNee
 
 /* True if there is no room; *need: what has to be asked before that is known. */
 static bool
-is_full(const Roster *roster, int capacity, FollowNeed *need)
+is_full(const CachedGroup *cached, int capacity, InfoNeed *need)
 {
-	MembersKnown known = roster_known(roster, capacity);
+	MembersKnown known = group_cache_known(cached, capacity);
 
-	if (members_size(&roster->list, &known) + roster->added < capacity)
+	if (members_size(&cached->list, &known) + cached->added < capacity)
 		return false;
-	if (members_count(&roster->list) + roster->added < capacity && roster_wants_info(roster))
-		*need = (FollowNeed) {ASK_INFO, NULL};
+	if (members_count(&cached->list) + cached->added < capacity && group_cache_wants_info(cached))
+		*need = (InfoNeed) {ASK_INFO, NULL};
 	return true;
 }
 
 /* What the list and the group say; a list that cannot be read says nothing. */
 FollowGroup
-follow_check_group(const Roster *roster, const GroupSettings *settings, FollowNeed *need)
+follow_check_group(const CachedGroup *cached, const GroupSettings *settings, InfoNeed *need)
 {
 	bool		ask_self;
 	OwnRole		own;
 
-	if (!roster_is_newer(roster, GetCurrentTimestamp() - LIST_MAX_AGE_US))
+	if (!group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US))
 	{
-		*need = (FollowNeed) {ASK_LIST, NULL};
-		return is_unreadable(roster) ? GROUP_OPEN : GROUP_UNKNOWN;
+		*need = (InfoNeed) {ASK_LIST, NULL};
+		return group_cache_is_unreadable(cached) ? GROUP_OPEN : GROUP_UNKNOWN;
 	}
 	need->question = 0;
-	if (is_full(roster, settings->capacity, need))
+	if (is_full(cached, settings->capacity, need))
 		return need->question == 0 ? GROUP_FULL : GROUP_UNKNOWN;
-	own = roster_own_role(roster, &ask_self);
+	own = group_cache_own_role(cached, &ask_self);
 	if (ask_self)
 	{
-		*need = (FollowNeed) {ASK_SELF, NULL};
+		*need = (InfoNeed) {ASK_SELF, NULL};
 		return GROUP_UNKNOWN;
 	}
 	if (own != OWN_MEMBER)
 		return GROUP_OPEN;
-	if (!roster->has_info)
+	if (!cached->has_info)
 	{
-		*need = (FollowNeed) {ASK_INFO, NULL};
+		*need = (InfoNeed) {ASK_INFO, NULL};
 		return GROUP_UNKNOWN;
 	}
-	return roster->only_admins_add ? GROUP_NOT_OURS : GROUP_OPEN;
+	return cached->only_admins_add ? GROUP_NOT_OURS : GROUP_OPEN;
 }
 
 static void
@@ -203,10 +146,10 @@ put_off(const Intent *intent, TimestampTz at, IntentChange *change)
 
 /* True if somebody was seen in the group, and neither left it by our doing nor is in a list that could show them. */
 static bool
-is_missed(const Intent *intent, int64 contact, const Roster *roster, const WawpInstance *instance, Membership *memory)
+is_missed(const Intent *intent, int64 contact, const CachedGroup *cached, const WawpInstance *instance, Membership *memory)
 {
 	return wawp_inferred_suppression > 0 && membership_get(&intent->lane, contact, memory) && memory->seen_at != 0 &&
-		roster_is_newer(roster, memory->seen_at + instance->delay_ms[0] * INT64CONST(1000)) &&
+		group_cache_has_list_since(cached, memory->seen_at + instance->delay_ms[0] * INT64CONST(1000)) &&
 		!trail_has_removal(&intent->lane, contact, memory->seen_at);
 }
 
@@ -231,22 +174,22 @@ infer_leaving(Intent *intent, int64 contact, const Membership *memory, IntentCha
  * for good or until the second list can be read; else *need may have to be asked.
  */
 static bool
-has_left(Intent *intent, const Contact *contact, const Roster *roster, const WawpInstance *instance,
-		 FollowNeed *need, IntentChange *change)
+has_left(Intent *intent, const Contact *contact, const CachedGroup *cached, const WawpInstance *instance,
+		 InfoNeed *need, IntentChange *change)
 {
 	Membership	memory;
 	int64		since;
 	int64		wait;
 
-	if (!is_missed(intent, contact->id, roster, instance, &memory))
+	if (!is_missed(intent, contact->id, cached, instance, &memory))
 		return false;
-	since = roster_missed_since(roster, contact->id, memory.seen_at);
+	since = group_cache_absent_since(cached, contact->id, memory.seen_at);
 	wait = Max(since + SECOND_LOOK_US - clock_monotonic_us(), 0);
-	if (is_unreadable(roster))
-		wait = Max(wait, read_retry_ms(roster) * 1000);
-	if (roster_wants_info(roster))
-		*need = (FollowNeed) {ASK_INFO, NULL};
-	else if (roster->asked_at - since >= SECOND_LOOK_US)
+	if (group_cache_is_unreadable(cached))
+		wait = Max(wait, group_cache_read_backoff_ms(cached) * 1000);
+	if (group_cache_wants_info(cached))
+		*need = (InfoNeed) {ASK_INFO, NULL};
+	else if (cached->asked_at - since >= SECOND_LOOK_US)
 	{
 		infer_leaving(intent, contact->id, &memory, change);
 		return true;
@@ -257,7 +200,7 @@ has_left(Intent *intent, const Contact *contact, const Roster *roster, const Waw
 		return true;
 	}
 	else
-		*need = (FollowNeed) {ASK_LIST, NULL};
+		*need = (InfoNeed) {ASK_LIST, NULL};
 	return false;
 }
 
@@ -271,12 +214,12 @@ known_as(const Contact *contact)
 
 /* Is a number known not to be on WhatsApp?  Asks when that is not known. */
 static bool
-is_missing(const char *jid, const Contact *contact, FollowNeed *need)
+is_missing(const char *jid, const Contact *contact, InfoNeed *need)
 {
 	if (contact->is_checked)
 		return !contact->is_registered;
-	if (!roster_was_asked(ASK_EXISTS, jid) && need->question == 0)
-		*need = (FollowNeed) {ASK_EXISTS, pstrdup(jid)};
+	if (!group_cache_was_asked(ASK_EXISTS, jid) && need->question == 0)
+		*need = (InfoNeed) {ASK_EXISTS, pstrdup(jid)};
 	return false;
 }
 
@@ -285,7 +228,7 @@ is_missing(const char *jid, const Contact *contact, FollowNeed *need)
  * that is written in two ways may be known by the other.
  */
 static bool
-is_unregistered(Intent *intent, const Contact *contact, const GroupSettings *settings, FollowNeed *need)
+is_unregistered(Intent *intent, const Contact *contact, const GroupSettings *settings, InfoNeed *need)
 {
 	Jid			other;
 	Contact		other_contact;
@@ -308,16 +251,16 @@ is_unregistered(Intent *intent, const Contact *contact, const GroupSettings *set
  * it.  *need: what has to be asked before that is known.  Fills in known_as.
  */
 bool
-follow_refuses(Intent *intent, const Roster *roster, const WawpInstance *instance,
-			   const GroupSettings *settings, FollowNeed *need, IntentChange *change)
+follow_refuses(Intent *intent, const CachedGroup *cached, const WawpInstance *instance,
+			   const GroupSettings *settings, InfoNeed *need, IntentChange *change)
 {
 	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
 	Contact		contact = contact_get(intent->jid.text);
 	Presence	presence = PRESENCE_UNKNOWN;
 
-	intent->lid = lid_of(&contact);
-	if (roster_is_newer(roster, GetCurrentTimestamp() - LIST_MAX_AGE_US))
-		presence = presence_of(roster, &intent->jid, &contact, need);
+	intent->lid = group_cache_lid_of(&contact);
+	if (group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US))
+		presence = presence_of(cached, &intent->jid, &contact, need);
 	if (presence == PRESENCE_PRESENT)
 	{
 		*change = (IntentChange) {
@@ -330,7 +273,7 @@ follow_refuses(Intent *intent, const Roster *roster, const WawpInstance *instanc
 	}
 	else if (reason)
 		refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
-	else if (presence == PRESENCE_ABSENT && has_left(intent, &contact, roster, instance, need, change))
+	else if (presence == PRESENCE_ABSENT && has_left(intent, &contact, cached, instance, need, change))
 		;
 	else if (settings->contact_within_us > 0 &&
 			 contact.last_inbound_at < GetCurrentTimestamp() - settings->contact_within_us)
@@ -366,27 +309,6 @@ follow_remember(const Intent *intent, WawpOutcome outcome, IntentState state)
 	else if (outcome == WAWP_BLOCKED_BY_USER)
 		suppression_set(intent->jid.text, "", outcome_info(outcome)->text, 0);
 	notice_settled(intent->id, intent_state_name(state), outcome_info(outcome)->name);
-}
-
-/* Writes down what was learnt of people. */
-void
-follow_learn(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, roster_facts())
-	{
-		const RosterFact *fact = lfirst(lc);
-
-		if (!fact->is_known)
-			continue;
-		if (fact->question == ASK_LID)
-			contact_note_lid(fact->person, fact->answer);
-		else
-			contact_note_registered(fact->person, *fact->answer != '\0', fact->answer);
-		if (*fact->lid)
-			contact_note_lid(fact->person, fact->lid);
-	}
 }
 
 /*
@@ -461,12 +383,12 @@ follow_no_invite(const Intent *intent, const WawpInstance *instance)
 
 /* Judges one who waits by the list; asks for their LID when that decides. */
 static MembersFinding
-judge(const Intent *intent, const Roster *roster, bool is_last, FollowNeed *need)
+judge(const Intent *intent, const CachedGroup *cached, bool is_last, InfoNeed *need)
 {
 	Contact		contact = contact_get(intent->jid.text);
-	Jid			lid = lid_of(&contact);
+	Jid			lid = group_cache_lid_of(&contact);
 	int			capacity = is_last && intent->action == ACTION_ADD ? settings_get(&intent->lane).capacity : 0;
-	MembersKnown known = roster_known(roster, capacity);
+	MembersKnown known = group_cache_known(cached, capacity);
 	MembersCase asked = {
 		.person = &intent->jid,
 		.lid = &lid,
@@ -476,12 +398,12 @@ judge(const Intent *intent, const Roster *roster, bool is_last, FollowNeed *need
 		.is_last = is_last
 	};
 
-	MembersFinding finding = members_judge(&roster->list, &known, &asked);
+	MembersFinding finding = members_judge(&cached->list, &known, &asked);
 
 	if (finding.verdict == VERDICT_UNKNOWN)
-		want_lid(&intent->jid, need);
+		group_cache_want_lid(&intent->jid, need);
 	else if (!finding.by_absence)
-		learn_lid(roster, &intent->jid, &contact);
+		group_cache_learn_lid(cached, &intent->jid, &contact);
 	return finding;
 }
 
@@ -605,13 +527,13 @@ settle_unknown(const Intent *intent, const WawpInstance *instance, const char *w
 
 /* Something has to be asked before a look is worth something. */
 static void
-want(const Intent *intent, RosterQuestion question, FollowUp *up)
+want(const Intent *intent, GroupQuestion question, FollowUp *up)
 {
 	TimestampTz next = GetCurrentTimestamp() + READ_GAP_MS * INT64CONST(1000);
 
 	if (up->need.question == 0)
 	{
-		up->need = (FollowNeed) {question, NULL};
+		up->need = (InfoNeed) {question, NULL};
 		up->role = intent->requester;
 	}
 	up->next = up->next == 0 ? next : Min(up->next, next);
@@ -619,14 +541,14 @@ want(const Intent *intent, RosterQuestion question, FollowUp *up)
 
 /* A list is wanted; not too often, and not while it cannot be read. */
 static void
-want_list(const Intent *intent, const Roster *roster, const WawpInstance *instance, FollowUp *up)
+want_list(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance, FollowUp *up)
 {
 	int64		gap = Min(READ_GAP_MS, instance->delay_ms[0]);
-	int64		wait = roster->listed_at == 0 ? 0 : roster->listed_at + gap - clock_monotonic_ms();
+	int64		wait = cached->listed_at == 0 ? 0 : cached->listed_at + gap - clock_monotonic_ms();
 	TimestampTz next;
 
-	if (is_unreadable(roster))
-		wait = Max(wait, roster->failed_at + read_retry_ms(roster) - clock_monotonic_ms());
+	if (group_cache_is_unreadable(cached))
+		wait = Max(wait, cached->failed_at + group_cache_read_backoff_ms(cached) - clock_monotonic_ms());
 	if (wait <= 0)
 		want(intent, ASK_LIST, up);
 	next = GetCurrentTimestamp() + Max(wait, gap) * 1000;
@@ -635,16 +557,16 @@ want_list(const Intent *intent, const Roster *roster, const WawpInstance *instan
 
 /* One who waits to be invited: only who is surely not in the group. */
 static void
-look_at_invitee(const Intent *intent, const Roster *roster, const WawpInstance *instance,
+look_at_invitee(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance,
 				const MembersFinding *finding, FollowUp *up)
 {
 	if (finding->verdict == VERDICT_YES)
 		settle(intent, STATE_DONE, finding->outcome, NULL, 0, up);
 	else if (intent->due > GetCurrentTimestamp())
 		up->next = up->next == 0 ? intent->due : Min(up->next, intent->due);
-	else if (finding->verdict == VERDICT_UNKNOWN && roster->has_info && roster_wants_info(roster))
+	else if (finding->verdict == VERDICT_UNKNOWN && cached->has_info && group_cache_wants_info(cached))
 		want(intent, ASK_INFO, up);
-	else if (finding->verdict == VERDICT_UNKNOWN && roster->failures < MAX_READ_FAILURES)
+	else if (finding->verdict == VERDICT_UNKNOWN && cached->failures < MAX_READ_FAILURES)
 		postpone(intent, follow_next_wait(intent, instance, intent->since), NULL, up);
 	else if (!up->has_invitee)
 	{
@@ -658,26 +580,26 @@ look_at_invitee(const Intent *intent, const Roster *roster, const WawpInstance *
  * in which it could have been read.
  */
 static bool
-is_given_up(const Intent *intent, const Roster *roster, const WawpInstance *instance)
+is_given_up(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance)
 {
 	int64		longest = intent->state == STATE_INVITED ? instance->invite_ttl_ms * 1000 : LONGEST_DOUBT_US;
 
-	if (roster->failures < MAX_READ_FAILURES)
+	if (cached->failures < MAX_READ_FAILURES)
 		return false;
-	return failed_since(roster, intent->due) ||
-		(is_unreadable(roster) && GetCurrentTimestamp() - intent->since >= longest);
+	return group_cache_failed_since(cached, intent->due) ||
+		(group_cache_is_unreadable(cached) && GetCurrentTimestamp() - intent->since >= longest);
 }
 
 /* True if the list rests a verdict on somebody's absence, and the group has not been asked about itself. */
 static bool
-needs_info(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, const Roster *roster)
+needs_info(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, const CachedGroup *cached)
 {
 	bool		decides = finding->verdict == VERDICT_YES ||
 		(intent->due <= GetCurrentTimestamp() && intent->state == STATE_VERIFYING && next_look(intent, instance) == 0);
 
 	/* a shorter list than the group states may be the newer of the two */
-	return (finding->by_absence || (finding->verdict == VERDICT_UNKNOWN && roster->has_info)) && decides &&
-		roster_wants_info(roster);
+	return (finding->by_absence || (finding->verdict == VERDICT_UNKNOWN && cached->has_info)) && decides &&
+		group_cache_wants_info(cached);
 }
 
 /* One who waits, of whom a list that counts has told. */
@@ -695,33 +617,33 @@ look_at_finding(const Intent *intent, const MembersFinding *finding, const WawpI
 
 /* One who waits. */
 static void
-look_at(const Intent *intent, const Roster *roster, const WawpInstance *instance, FollowUp *up)
+look_at(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance, FollowUp *up)
 {
-	bool		has_list = roster_is_newer(roster, intent->since);
+	bool		has_list = group_cache_has_list_since(cached, intent->since);
 	bool		is_due = intent->due <= GetCurrentTimestamp();
 	MembersFinding finding = {.verdict = VERDICT_UNKNOWN};
-	FollowNeed	none = {0, NULL};
+	InfoNeed	none = {0, NULL};
 
 	if (has_list)
-		finding = judge(intent, roster, next_look(intent, instance) == 0, is_due ? &up->need : &none);
+		finding = judge(intent, cached, next_look(intent, instance) == 0, is_due ? &up->need : &none);
 	if (up->need.question == ASK_LID && !OidIsValid(up->role))
 		up->role = intent->requester;
-	if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && roster_wants_list(roster))
-		want_list(intent, roster, instance, up);
-	else if (intent->state == STATE_INVITING && (has_list || roster->failures >= MAX_READ_FAILURES))
-		look_at_invitee(intent, roster, instance, &finding, up);
-	else if (has_list && needs_info(intent, &finding, instance, roster))
+	if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && group_cache_wants_list(cached))
+		want_list(intent, cached, instance, up);
+	else if (intent->state == STATE_INVITING && (has_list || cached->failures >= MAX_READ_FAILURES))
+		look_at_invitee(intent, cached, instance, &finding, up);
+	else if (has_list && needs_info(intent, &finding, instance, cached))
 		want(intent, ASK_INFO, up);
 	else if (finding.verdict == VERDICT_YES)
 		settle(intent, STATE_DONE, finding.outcome, NULL, 0, up);
 	else if (!is_due)
 		up->next = up->next == 0 ? intent->due : Min(up->next, intent->due);
-	else if (!has_list || !roster_is_newer(roster, intent->due - 1))
+	else if (!has_list || !group_cache_has_list_since(cached, intent->due - 1))
 	{
-		if (is_given_up(intent, roster, instance))
+		if (is_given_up(intent, cached, instance))
 			settle_unknown(intent, instance, "could not be verified: the member list cannot be read", up);
 		else
-			want_list(intent, roster, instance, up);
+			want_list(intent, cached, instance, up);
 	}
 	else
 		look_at_finding(intent, &finding, instance, up);
@@ -738,13 +660,13 @@ follow_look(const LaneKey *key, const WawpInstance *instance)
 	Intent	   *waiting;
 	bool		some_locked;
 	int			n = intent_waiting(key, PEOPLE_AT_ONCE, &waiting, &some_locked);
-	const Roster *roster = n > 0 ? roster_of(key) : NULL;
+	const CachedGroup *cached = n > 0 ? group_cache_get(key) : NULL;
 
 	/* behind a whole portion of people who are due there are others */
 	if (some_locked || (n == PEOPLE_AT_ONCE && waiting[n - 1].due <= GetCurrentTimestamp()))
 		up.next = GetCurrentTimestamp() + LOCKED_RETRY_US;
 	for (int i = 0; i < n; i++)
 		if (!waiting[i].superseded)
-			look_at(&waiting[i], roster, instance, &up);
+			look_at(&waiting[i], cached, instance, &up);
 	return up;
 }

@@ -14,20 +14,13 @@
 #include "client/instance.h"
 #include "tables/group_settings.h"
 #include "tables/intent.h"
-#include "worker/roster.h"
-
-/* What has to be known before people can be added to a group. */
-typedef struct FollowNeed
-{
-	RosterQuestion question;	/* 0: nothing */
-	const char *person;
-} FollowNeed;
+#include "worker/group_cache.h"
 
 /* What a look at a lane has found. */
 typedef struct FollowUp
 {
 	TimestampTz next;			/* when to look again; 0: nobody waits */
-	FollowNeed	need;			/* to be asked for now */
+	InfoNeed	need;			/* to be asked for now */
 	Oid			role;			/* as whom */
 	bool		has_invitee;
 	Intent		invitee;		/* who can be invited now */
@@ -46,14 +39,14 @@ typedef enum FollowGroup
 	GROUP_NOT_OURS				/* we are not an admin, and only admins add */
 } FollowGroup;
 
-extern FollowGroup follow_check_group(const Roster *roster, const GroupSettings *settings, FollowNeed *need);
-extern bool follow_refuses(Intent *intent, const Roster *roster, const WawpInstance *instance,
-						   const GroupSettings *settings, FollowNeed *need, IntentChange *change);
+extern FollowGroup follow_check_group(const CachedGroup *cached, const GroupSettings *settings, InfoNeed *need);
+extern bool follow_refuses(Intent *intent, const CachedGroup *cached, const WawpInstance *instance,
+						   const GroupSettings *settings, InfoNeed *need, IntentChange *change);
 extern const char *follow_no_invite(const Intent *intent, const WawpInstance *instance);
 extern TimestampTz follow_first_look(const WawpInstance *instance);
 extern TimestampTz follow_next_wait(const Intent *intent, const WawpInstance *instance, TimestampTz since);
 extern void follow_remember(const Intent *intent, WawpOutcome outcome, IntentState state);
 extern FollowUp follow_look(const LaneKey *key, const WawpInstance *instance);
-extern void follow_learn(void);
+extern void group_cache_write_facts(void);
 
 #endif							/* WAWP_FOLLOW_H */

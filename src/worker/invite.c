@@ -29,7 +29,7 @@
 #include "worker/instance_cache.h"
 #include "worker/invite.h"
 #include "worker/lanes.h"
-#include "worker/roster.h"
+#include "worker/group_cache.h"
 
 #include "compat.h"
 
@@ -39,10 +39,10 @@
 
 /* Text of an invitation; UTF-8, of the flight's memory. */
 static const char *
-invitation_text(const Roster *roster, const GroupSettings *settings)
+invitation_text(const CachedGroup *cached, const GroupSettings *settings)
 {
 	const char *text = text_from_server(settings->invite_text ? settings->invite_text : DEFAULT_INVITE_TEXT);
-	const TextPart parts[] = {{"{group}", roster->subject ? roster->subject : ""}, {"{link}", roster->link}};
+	const TextPart parts[] = {{"{group}", cached->subject ? cached->subject : ""}, {"{link}", cached->link}};
 
 	return text_fill(text, parts, lengthof(parts), CALL_MAX_MESSAGE_CHARS);
 }
@@ -69,23 +69,23 @@ launch_invitation(Lane *lane, const Intent *intent, const GroupSettings *setting
 		return false;
 	}
 	caller = MemoryContextSwitchTo(flight->memory);
-	flight->text = invitation_text(roster_of(&lane->key), settings);
+	flight->text = invitation_text(group_cache_get(&lane->key), settings);
 	MemoryContextSwitchTo(caller);
 	flight->operation = WAWP_OP_SEND;
 	flight->is_paced = true;
 	flight->permit = *permit;
 	membership_note_invited(&lane->key, contact_id(intent->jid.text));
-	roster_forget_link(&lane->key);
+	group_cache_forget_link(&lane->key);
 	flight_launch(flight);
 	return true;
 }
 
 /* The link could not be had: what kept it holds the lane, or it is tried again. */
 static TimestampTz
-after_failed_link(Lane *lane, Roster *roster, Holds *holds)
+after_failed_link(Lane *lane, CachedGroup *cached, Holds *holds)
 {
-	roster->link_failed = false;
-	lanehold_for(&lane->key, holds, roster->link_outcome, -1, NULL);
+	cached->link_failed = false;
+	lanehold_for(&lane->key, holds, cached->link_outcome, -1, NULL);
 	return GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
 }
 
@@ -108,10 +108,10 @@ give_up_invitation(const Intent *intent, const char *why)
 
 /* Invites somebody as far as policy, pace and what is known allow; when to go on. */
 TimestampTz
-invite_person(Lane *lane, const Intent *intent, const WawpInstance *described, Holds *holds, FollowNeed *need)
+invite_person(Lane *lane, const Intent *intent, const WawpInstance *described, Holds *holds, InfoNeed *need)
 {
 	GroupSettings settings = settings_get(&lane->key);
-	Roster	   *roster = roster_of(&lane->key);
+	CachedGroup *cached = group_cache_get(&lane->key);
 	const char *no_invite = follow_no_invite(intent, described);
 	TimestampTz quiet = instance_quiet_until(described, GetCurrentTimestamp());
 	BudgetPermit permit;
@@ -120,12 +120,12 @@ invite_person(Lane *lane, const Intent *intent, const WawpInstance *described, H
 		give_up_invitation(intent, no_invite);
 	else if (quiet != 0)
 		return quiet;
-	else if (roster->link_failed)
-		return after_failed_link(lane, roster, holds);
-	else if (roster->link == NULL)
-		*need = (FollowNeed) {ASK_LINK, NULL};
-	else if (!roster->has_info)
-		*need = (FollowNeed) {ASK_INFO, NULL};
+	else if (cached->link_failed)
+		return after_failed_link(lane, cached, holds);
+	else if (cached->link == NULL)
+		*need = (InfoNeed) {ASK_LINK, NULL};
+	else if (!cached->has_info)
+		*need = (InfoNeed) {ASK_INFO, NULL};
 	else
 	{
 		permit = budget_take_invite(described);

@@ -17,7 +17,7 @@
 struct Holds;
 
 extern TimestampTz invite_person(Lane *lane, const Intent *intent, const WawpInstance *described, struct Holds *holds,
-								 FollowNeed *need);
+								 InfoNeed *need);
 extern IntentChange invite_change(const Flight *flight);
 
 #endif							/* WAWP_INVITE_H */

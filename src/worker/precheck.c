@@ -25,12 +25,11 @@
 #include "worker/admission.h"
 #include "worker/attempt.h"
 #include "worker/completion.h"
-#include "worker/errand.h"
+#include "worker/group_cache.h"
 #include "worker/follow.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
 #include "worker/precheck.h"
-#include "worker/roster.h"
 
 #include "compat.h"
 
@@ -127,17 +126,17 @@ put_back(const Flight *flight)
 
 /* What has to be known first is asked; the lane goes on with the answer. */
 static Served
-ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const FollowNeed *need)
+ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const InfoNeed *need)
 {
 	int64		later;
 
 	put_back(flight);
 	lanes_prepare(lane);
-	if (roster_of(&lane->key)->asking & need->question)
+	if (group_cache_get(&lane->key)->asking & need->question)
 		return SERVED_ASKING;
 	if (!admission_has_room(lane, described))
 		lanes_park(lane);
-	else if (!errand_ask(&lane->key, flight->intents[0].requester, need, described, &later))
+	else if (!group_cache_ask(&lane->key, flight->intents[0].requester, need, described, &later))
 	{
 		if (later == 0)
 			return SERVED_SOME;
@@ -185,17 +184,17 @@ turn_away(Lane *lane, const Flight *flight, Holds *holds, FollowGroup why, const
 
 /* Settles who need not be asked for; false: nobody is left, or something is to be asked. */
 static bool
-screen_people(Flight *flight, const WawpInstance *described, const GroupSettings *settings, FollowNeed *need,
+screen_people(Flight *flight, const WawpInstance *described, const GroupSettings *settings, InfoNeed *need,
 			  bool *changed)
 {
-	const Roster *roster = roster_of(&flight->lane->key);
+	const CachedGroup *cached = group_cache_get(&flight->lane->key);
 	int			kept = 0;
 
 	for (int i = 0; i < flight->n; i++)
 	{
 		IntentChange change;
 
-		if (!follow_refuses(&flight->intents[i], roster, described, settings, need, &change))
+		if (!follow_refuses(&flight->intents[i], cached, described, settings, need, &change))
 		{
 			flight->intents[kept++] = flight->intents[i];
 			continue;
@@ -214,8 +213,8 @@ static Served
 screen_adds(Flight *flight, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {
 	Lane	   *lane = flight->lane;
-	FollowNeed	need = {0, NULL};
-	FollowGroup group = follow_check_group(roster_of(&lane->key), settings, &need);
+	InfoNeed	need = {0, NULL};
+	FollowGroup group = follow_check_group(group_cache_get(&lane->key), settings, &need);
 	bool		changed = false;
 
 	if (group == GROUP_UNKNOWN)

@@ -34,7 +34,7 @@
 #include "worker/follow.h"
 #include "worker/invite.h"
 #include "worker/lanes.h"
-#include "worker/roster.h"
+#include "worker/group_cache.h"
 #include "worker/savepoint.h"
 #include "worker/settle.h"
 #include "worker/welcome.h"
@@ -208,9 +208,9 @@ record_answers(Flight *flight)
 static void
 give_place_back(const LaneKey *lane)
 {
-	Roster	   *roster = roster_of(lane);
+	CachedGroup *cached = group_cache_get(lane);
 
-	roster->added = Max(roster->added - 1, 0);
+	cached->added = Max(cached->added - 1, 0);
 }
 
 /* Doubts of an instance, one a request, with nobody's proper answer in between. */
@@ -270,7 +270,7 @@ hold_by_outcome(const Flight *flight, Holds *holds, WawpOutcome outcome)
 {
 	const LaneKey *lane = &flight->lane->key;
 
-	if (flight->people[0].is_outage && flight->outages < ROSTER_OUTAGES && flight->retry_after < 0)
+	if (flight->people[0].is_outage && flight->outages < GROUP_CACHE_OUTAGES && flight->retry_after < 0)
 		return;
 	if (flight->people[0].is_outage)
 		lanehold_for_outage(lane, holds, outcome, flight->retry_after, flight->request_id);

@@ -20,12 +20,11 @@
 #include "tables/lanehold.h"
 #include "worker/admission.h"
 #include "worker/completion.h"
-#include "worker/errand.h"
+#include "worker/group_cache.h"
 #include "worker/follow.h"
 #include "worker/instance_cache.h"
 #include "worker/invite.h"
 #include "worker/lanes.h"
-#include "worker/roster.h"
 #include "worker/savepoint.h"
 #include "worker/verify.h"
 #include "worker/welcome.h"
@@ -92,8 +91,8 @@ look_at_lane(void *subject, Holds *holds)
 	}
 	else if (up.has_invitee && held > 0 && held != CLOCK_NEVER)
 		lanes_look(&lane->key, held);
-	if (up.need.question != 0 && !(roster_of(&lane->key)->asking & up.need.question) &&
-		!errand_ask(&lane->key, up.role, &up.need, described, &later))
+	if (up.need.question != 0 && !(group_cache_get(&lane->key)->asking & up.need.question) &&
+		!group_cache_ask(&lane->key, up.role, &up.need, described, &later))
 	{
 		if (later > 0)
 		{
@@ -102,7 +101,7 @@ look_at_lane(void *subject, Holds *holds)
 		}
 		up.next = GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000);
 	}
-	if (roster_of(&lane->key)->asking == 0 && up.next != 0)
+	if (group_cache_get(&lane->key)->asking == 0 && up.next != 0)
 		lanes_look(&lane->key, Max(clock_monotonic_of(up.next), clock_monotonic_ms() + 1));
 }
 

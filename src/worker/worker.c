@@ -51,7 +51,7 @@
 #include "worker/dispatch.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
-#include "worker/roster.h"
+#include "worker/group_cache.h"
 #include "worker/savepoint.h"
 #include "worker/worker.h"
 
@@ -309,8 +309,8 @@ serve_mail(void)
 		status_note_commit(PART_MAIL, true);
 		foreach(lc, relay_changed_groups())
 		{
-			roster_forget_list(lfirst(lc));
-			roster_forget_link(lfirst(lc));
+			group_cache_forget_list(lfirst(lc));
+			group_cache_forget_link(lfirst(lc));
 		}
 		again = relay_committed();
 		mail_retry_at = 0;
@@ -328,7 +328,7 @@ serve_mail(void)
 static void
 prune(void)
 {
-	roster_prune();
+	group_cache_prune();
 	hold_prune();
 	if (wawp_retention > 0)
 		(void) intent_prune(wawp_retention);
