@@ -18,12 +18,14 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "tables/contact.h"
+#include "tables/group_settings.h"
 #include "tables/membership.h"
+#include "tables/notice.h"
+#include "tables/suppression.h"
 #include "worker/completion.h"
-#include "worker/follow.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
-#include "worker/welcome.h"
 
 #include "compat.h"
 
@@ -33,18 +35,19 @@ static bool look_at_dependents; /* something ended otherwise than well */
 static bool superseded_left;	/* for a later cycle */
 static bool has_dependents_is_known;	/* in the cycle under way: */
 static bool has_dependents;		/* does any intent wait for another? */
+static bool has_joined;			/* somebody, in a group that welcomes, since that was last forgotten */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
 static int64 next_expiry = CLOCK_NEVER; /* likewise */
 
 void
-ending_begin_cycle(void)
+completion_begin_cycle(void)
 {
 	has_dependents_is_known = false;
 }
 
 /* Some ended otherwise than well: what waits for them is looked at. */
 void
-ending_note_failures(void)
+completion_note_failures(void)
 {
 	look_at_dependents = true;
 }
@@ -54,7 +57,7 @@ ending_note_failures(void)
  * any; what is asked for later than that was looked at wakes the worker itself.
  */
 void
-ending_note_done(int64 id)
+completion_note_done(int64 id)
 {
 	ListCell   *lc;
 
@@ -67,9 +70,30 @@ ending_note_done(int64 id)
 		lanes_note(lfirst(lc), clock_monotonic_ms());
 }
 
+/* Notes that somebody has joined a group. */
+void
+completion_note_joined(const LaneKey *lane)
+{
+	has_joined = has_joined || settings_welcomes(lane);
+}
+
+/* True if somebody has joined a group that welcomes people. */
+bool
+completion_has_joined(void)
+{
+	return has_joined;
+}
+
+/* Forgets who has joined: welcomes are being taken care of. */
+void
+completion_forget_joined(void)
+{
+	has_joined = false;
+}
+
 /* A membership ends then; 0: it does not. */
 void
-ending_note_until(TimestampTz until)
+completion_note_until(TimestampTz until)
 {
 	if (until != 0)
 		next_end = Min(next_end, clock_monotonic_of(until) + 1);
@@ -77,21 +101,42 @@ ending_note_until(TimestampTz until)
 
 /* What waits for an intent that ended may go on, or ends with it. */
 void
-ending_note(const Intent *intent, IntentState state)
+completion_note_end(const Intent *intent, IntentState state)
 {
 	if (state == STATE_FAILED || state == STATE_CANCELLED)
 		look_at_dependents = true;
 	if (state != STATE_DONE)
 		return;
 	if (intent->action == ACTION_ADD || intent->action == ACTION_INVITE)
-		welcome_note_joined(&intent->lane);
-	ending_note_done(intent->id);
-	ending_note_until(intent->until);
+		completion_note_joined(&intent->lane);
+	completion_note_done(intent->id);
+	completion_note_until(intent->until);
+}
+
+/* Stores what the end of an intent tells about the person, and notifies listeners. */
+void
+completion_remember(const Intent *intent, WawpOutcome outcome, IntentState state)
+{
+	int64		contact = contact_id(intent->jid.text);
+	bool		is_done = state == STATE_DONE;
+
+	if (state == STATE_QUEUED)
+		return;
+	if (is_done && intent->action == ACTION_REMOVE)
+		membership_note_removed(&intent->lane, contact);
+	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
+		membership_note_added(&intent->lane, contact, outcome != WAWP_ALREADY_MEMBER, outcome != WAWP_ACCEPTED,
+							  intent->until, intent->requester, intent->requested_by, intent->reason);
+	else if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
+		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
+	else if (outcome == WAWP_BLOCKED_BY_USER)
+		suppression_set(intent->jid.text, "", outcome_info(outcome)->text, 0);
+	notice_settled(intent->id, intent_state_name(state), outcome_info(outcome)->name);
 }
 
 /* What the opposite of was asked for ends as far as it has come. */
 void
-ending_end_superseded(bool anything_new)
+completion_end_superseded(bool anything_new)
 {
 	ListCell   *lc;
 
@@ -106,15 +151,15 @@ ending_end_superseded(bool anything_new)
 		const Intent *intent = lfirst(lc);
 
 		if (intent->state == STATE_DONE)
-			follow_remember(intent, intent->outcome, intent->state);
-		ending_note(intent, intent->state);
+			completion_remember(intent, intent->outcome, intent->state);
+		completion_note_end(intent, intent->state);
 		lanes_note(&intent->lane, clock_monotonic_ms());
 	}
 }
 
 /* What expired (true: there are notes of that), and what waits for something that did not succeed. */
 bool
-ending_end_hopeless(bool anything_new)
+completion_end_hopeless(bool anything_new)
 {
 	bool		expired = false;
 	TimestampTz expiry;
@@ -133,7 +178,7 @@ ending_end_hopeless(bool anything_new)
 
 /* Memberships whose time is over: their removal is queued. */
 void
-ending_end_memberships(bool rescan)
+completion_end_memberships(bool rescan)
 {
 	ListCell   *lc;
 	TimestampTz next;
@@ -157,28 +202,28 @@ ending_end_memberships(bool rescan)
 
 /* Did something end since it was last looked for whom that ends, too, or were there too many? */
 bool
-ending_has_more(void)
+completion_has_more(void)
 {
 	return look_at_dependents || superseded_left;
 }
 
 /* Ending memberships failed: not at once again. */
 void
-ending_put_off_memberships(void)
+completion_put_off_memberships(void)
 {
 	next_end = clock_monotonic_ms() + RESOLVE_RETRY_MS;
 }
 
 /* When the next intent expires, in monotonic ms. */
 int64
-ending_next_expiry(void)
+completion_next_expiry(void)
 {
 	return next_expiry;
 }
 
 /* When the next membership ends, likewise. */
 int64
-ending_next_membership(void)
+completion_next_membership(void)
 {
 	return next_end;
 }

@@ -13,17 +13,21 @@
 
 #include "tables/intent.h"
 
-extern void ending_begin_cycle(void);
-extern void ending_note_failures(void);
-extern void ending_note_done(int64 id);
-extern void ending_note_until(TimestampTz until);
-extern void ending_note(const Intent *intent, IntentState state);
-extern void ending_end_superseded(bool anything_new);
-extern bool ending_end_hopeless(bool anything_new);
-extern void ending_end_memberships(bool rescan);
-extern bool ending_has_more(void);
-extern void ending_put_off_memberships(void);
-extern int64 ending_next_expiry(void);
-extern int64 ending_next_membership(void);
+extern void completion_begin_cycle(void);
+extern void completion_note_failures(void);
+extern void completion_note_done(int64 id);
+extern void completion_note_joined(const LaneKey *lane);
+extern bool completion_has_joined(void);
+extern void completion_forget_joined(void);
+extern void completion_note_until(TimestampTz until);
+extern void completion_note_end(const Intent *intent, IntentState state);
+extern void completion_remember(const Intent *intent, WawpOutcome outcome, IntentState state);
+extern void completion_end_superseded(bool anything_new);
+extern bool completion_end_hopeless(bool anything_new);
+extern void completion_end_memberships(bool rescan);
+extern bool completion_has_more(void);
+extern void completion_put_off_memberships(void);
+extern int64 completion_next_expiry(void);
+extern int64 completion_next_membership(void);
 
 #endif							/* WAWP_COMPLETION_H */

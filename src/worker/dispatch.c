@@ -45,10 +45,10 @@
 #include "worker/follow.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
+#include "worker/messages.h"
 #include "worker/savepoint.h"
 #include "worker/settle.h"
 #include "worker/verify.h"
-#include "worker/welcome.h"
 
 #include "compat.h"
 
@@ -300,13 +300,13 @@ record_notes(void *subject pg_attribute_unused(), Holds *holds pg_attribute_unus
 static void
 end_memberships(void *subject pg_attribute_unused(), Holds *holds pg_attribute_unused())
 {
-	ending_end_memberships(told.rescan);
+	completion_end_memberships(told.rescan);
 }
 
 static void
 welcome_people(void *subject pg_attribute_unused(), Holds *holds)
 {
-	welcome_due(holds, told.rescan);
+	messages_welcome_due(holds, told.rescan);
 }
 
 /*
@@ -317,7 +317,7 @@ welcome_people(void *subject pg_attribute_unused(), Holds *holds)
 static bool
 must_retry(void)
 {
-	return retry_soon || settle_has_left() || ending_has_more();
+	return retry_soon || settle_has_left() || completion_has_more();
 }
 
 /* True if the last cycle has left a portion to the next. */
@@ -333,8 +333,8 @@ dispatch_has_work(void)
 {
 	group_cache_take_answers();
 	flight_judge();
-	if (told.rescan || told.nlanes > 0 || has_portion_left() || must_retry() || ending_next_expiry() <= clock_monotonic_ms() ||
-		Min(ending_next_membership(), welcome_next_at()) <= clock_monotonic_ms() ||
+	if (told.rescan || told.nlanes > 0 || has_portion_left() || must_retry() || completion_next_expiry() <= clock_monotonic_ms() ||
+		Min(completion_next_membership(), messages_next_welcome()) <= clock_monotonic_ms() ||
 		group_cache_has_findings())
 		return true;
 	if (admission_may_claim() && lanes_next_at() <= clock_monotonic_ms())
@@ -357,20 +357,20 @@ dispatch_settle_and_claim(void)
 	retry_soon = goes_on = false;
 	if (!isolation_is_on())
 		audit_gather();
-	ending_begin_cycle();
+	completion_begin_cycle();
 	isolation_begin_cycle();
 	settle_judged(holds);
 	if (admission_is_careful())
 		admission_be_careful(careful_until > clock_monotonic_ms() && intent_count_doubts(doubts) > 0);
 	hold_restored_copy();
-	ending_end_superseded(anything_new);
-	notes_left |= ending_end_hopeless(anything_new);
+	completion_end_superseded(anything_new);
+	notes_left |= completion_end_hopeless(anything_new);
 	if (anything_new || notes_left)
 		(void) isolation_run(record_notes, NULL, holds);
 	if (doubt_left)
 		recover_rest();
 	if (!isolation_run(end_memberships, NULL, holds))
-		ending_put_off_memberships();
+		completion_put_off_memberships();
 	take_up_wake();
 	group_cache_write_facts();
 	group_cache_hold_troubled(hold_begin_reading());
@@ -382,7 +382,7 @@ dispatch_settle_and_claim(void)
 	if (!claims_first)
 		claim_due(holds, &claims);
 	if (!isolation_run(welcome_people, NULL, holds))
-		welcome_put_off();
+		messages_put_off_welcomes();
 	audit_end_gathering();
 }
 
@@ -453,8 +453,8 @@ dispatch_next_at(void)
 		return clock_monotonic_ms();
 
 	if (admission_short_until() > clock_monotonic_ms())
-		return Min(retry_at, Min(ending_next_expiry(), admission_short_until()));
-	return Min(Min(retry_at, Min(ending_next_expiry(), Min(ending_next_membership(), welcome_next_at()))),
+		return Min(retry_at, Min(completion_next_expiry(), admission_short_until()));
+	return Min(Min(retry_at, Min(completion_next_expiry(), Min(completion_next_membership(), messages_next_welcome()))),
 			   Min(admission_may_claim() ? lanes_next_at() : CLOCK_NEVER,
 				   admission_has_slot() ? lanes_next_look() : CLOCK_NEVER));
 }

@@ -26,10 +26,11 @@
 #include "protocol/backoff.h"
 #include "tables/contact.h"
 #include "tables/membership.h"
-#include "tables/notice.h"
 #include "tables/suppression.h"
 #include "tables/trail.h"
+#include "worker/completion.h"
 #include "worker/follow.h"
+#include "worker/messages.h"
 
 #include "compat.h"
 
@@ -287,31 +288,6 @@ follow_refuses(Intent *intent, const CachedGroup *cached, const WawpInstance *in
 }
 
 /*
- * ---- memory
- */
-
-/* Keeps what an intent's end says of the person. */
-void
-follow_remember(const Intent *intent, WawpOutcome outcome, IntentState state)
-{
-	int64		contact = contact_id(intent->jid.text);
-	bool		is_done = state == STATE_DONE;
-
-	if (state == STATE_QUEUED)
-		return;
-	if (is_done && intent->action == ACTION_REMOVE)
-		membership_note_removed(&intent->lane, contact);
-	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
-		membership_note_added(&intent->lane, contact, outcome != WAWP_ALREADY_MEMBER, outcome != WAWP_ACCEPTED,
-							  intent->until, intent->requester, intent->requested_by, intent->reason);
-	else if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
-		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
-	else if (outcome == WAWP_BLOCKED_BY_USER)
-		suppression_set(intent->jid.text, "", outcome_info(outcome)->text, 0);
-	notice_settled(intent->id, intent_state_name(state), outcome_info(outcome)->name);
-}
-
-/*
  * ---- when to look
  */
 
@@ -348,33 +324,6 @@ follow_next_wait(const Intent *intent, const WawpInstance *instance, TimestampTz
 	if (intent->state == STATE_PENDING_APPROVAL || end <= GetCurrentTimestamp())
 		return next;
 	return Min(next, end);
-}
-
-/*
- * ---- invitations
- */
-
-/* Why a person who cannot be added is not invited either; NULL: they are. */
-const char *
-follow_no_invite(const Intent *intent, const WawpInstance *instance)
-{
-	GroupSettings settings = settings_get(&intent->lane);
-	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
-	Membership	memory;
-
-	if (intent->superseded)
-		return "not invited: the opposite was asked for";
-	if (intent->action != ACTION_INVITE && !intent->invite)
-		return "not invited: the intent says so";
-	if (intent->action != ACTION_INVITE && !settings.invite)
-		return "not invited: the group's settings say so";
-	if (reason)
-		return psprintf("not invited: suppressed (%s)", reason);
-	if (intent->action != ACTION_INVITE &&
-		membership_get(&intent->lane, contact_id(intent->jid.text), &memory) && memory.invited_at != 0 &&
-		memory.invited_at > GetCurrentTimestamp() - instance->invite_ttl_ms * 1000)
-		return "not invited: the last invitation is still open";
-	return NULL;
 }
 
 /*
@@ -424,7 +373,7 @@ settle(const Intent *intent, IntentState state, WawpOutcome outcome, const char 
 	state = change.state;
 	trail_write(intent, "verified", outcome, detail);
 	if (state == STATE_DONE || state == STATE_FAILED)
-		follow_remember(intent, outcome, state);
+		completion_remember(intent, outcome, state);
 	if (state == STATE_DONE)
 	{
 		int64	   *id = palloc(sizeof(int64));
@@ -471,7 +420,7 @@ settle_absent_add(const Intent *intent, const MembersFinding *finding, const Waw
 	else if (finding->outcome == WAWP_PENDING_APPROVAL)
 		settle(intent, STATE_PENDING_APPROVAL, finding->outcome, finding->detail,
 			   follow_next_wait(intent, instance, GetCurrentTimestamp()), up);
-	else if ((no_invite = follow_no_invite(intent, instance)) != NULL)
+	else if ((no_invite = messages_why_not_invited(intent, instance)) != NULL)
 		settle(intent, STATE_FAILED, finding->outcome,
 			   psprintf("accepted by the API, but not in the member list; %s", no_invite), 0, up);
 	else

@@ -42,10 +42,8 @@ typedef enum FollowGroup
 extern FollowGroup follow_check_group(const CachedGroup *cached, const GroupSettings *settings, InfoNeed *need);
 extern bool follow_refuses(Intent *intent, const CachedGroup *cached, const WawpInstance *instance,
 						   const GroupSettings *settings, InfoNeed *need, IntentChange *change);
-extern const char *follow_no_invite(const Intent *intent, const WawpInstance *instance);
 extern TimestampTz follow_first_look(const WawpInstance *instance);
 extern TimestampTz follow_next_wait(const Intent *intent, const WawpInstance *instance, TimestampTz since);
-extern void follow_remember(const Intent *intent, WawpOutcome outcome, IntentState state);
 extern FollowUp follow_look(const LaneKey *key, const WawpInstance *instance);
 extern void group_cache_write_facts(void);
 

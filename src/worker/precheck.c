@@ -59,7 +59,7 @@ refuse_claim(Flight *flight, const ErrorData *error)
 		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
 	}
 	if (is_permission)
-		ending_note_failures();
+		completion_note_failures();
 }
 
 /* What keeps a row that no trigger has looked at (a restored one) from going. */
@@ -95,7 +95,7 @@ is_sendable(Flight *flight)
 		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
 	}
 	if (!all)
-		ending_note_failures();
+		completion_note_failures();
 	return all;
 }
 
@@ -114,7 +114,7 @@ screen_put_back(const Intent *intent)
 
 	(void) intent_settle(intent->id, STATE_SENDING, &change);
 	if (change.state == STATE_CANCELLED)
-		ending_note_failures();
+		completion_note_failures();
 }
 
 static void
@@ -200,8 +200,8 @@ screen_people(Flight *flight, const WawpInstance *described, const GroupSettings
 			continue;
 		}
 		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-		follow_remember(&flight->intents[i], change.outcome, change.state);
-		ending_note(&flight->intents[i], change.state);
+		completion_remember(&flight->intents[i], change.outcome, change.state);
+		completion_note_end(&flight->intents[i], change.state);
 		*changed = true;
 	}
 	flight->n = kept;

@@ -32,12 +32,11 @@
 #include "worker/attempt.h"
 #include "worker/completion.h"
 #include "worker/follow.h"
-#include "worker/invite.h"
 #include "worker/lanes.h"
 #include "worker/group_cache.h"
+#include "worker/messages.h"
 #include "worker/savepoint.h"
 #include "worker/settle.h"
-#include "worker/welcome.h"
 
 #include "compat.h"
 
@@ -54,7 +53,7 @@ change_to_invite(const Flight *flight, int i, IntentChange *change)
 {
 	const CallPerson *person = &flight->people[i];
 	const char *no_invite = person->unaddressable ? "not invited: the person cannot be messaged"
-		: follow_no_invite(&flight->intents[i], flight->instance);
+		: messages_why_not_invited(&flight->intents[i], flight->instance);
 
 	if (person->card_sent)
 	{
@@ -285,7 +284,7 @@ settle_row(Flight *flight, int i, Holds *holds)
 {
 	const Intent *intent = &flight->intents[i];
 	WawpOutcome outcome = flight->people[i].outcome;
-	IntentChange change = flight->text ? invite_change(flight) : change_for(flight, i);
+	IntentChange change = flight->text ? messages_invitation_change(flight) : change_for(flight, i);
 
 	if (!intent_settle(intent->id, STATE_SENDING, &change))
 	{
@@ -305,10 +304,10 @@ settle_row(Flight *flight, int i, Holds *holds)
 	if (!flight->text)
 		hold_by_doubt(flight, i, holds);
 	if (change.state == STATE_DONE || change.state == STATE_FAILED)
-		follow_remember(intent, change.outcome, change.state);
+		completion_remember(intent, change.outcome, change.state);
 	else if (change.state != STATE_QUEUED && change.state != STATE_CANCELLED)
 		lanes_look(&intent->lane, clock_monotonic_of(change.next_attempt_at));
-	ending_note(intent, change.state);
+	completion_note_end(intent, change.state);
 }
 
 /* True if the API has done its part, whatever it says of the person. */
@@ -326,11 +325,11 @@ settle_welcome(Flight *flight, Holds *holds)
 {
 	WawpOutcome outcome = flight->people[0].outcome;
 
-	welcome_record(flight, "answered");
+	messages_record_welcome(flight, "answered");
 	flight->recording = true;
 	hold_by_outcome(flight, holds, outcome);
 	if (flight_provably_not_sent(flight))
-		welcome_repeat(flight);
+		messages_repeat_welcome(flight);
 }
 
 static void

@@ -23,11 +23,10 @@
 #include "worker/group_cache.h"
 #include "worker/follow.h"
 #include "worker/instance_cache.h"
-#include "worker/invite.h"
 #include "worker/lanes.h"
+#include "worker/messages.h"
 #include "worker/savepoint.h"
 #include "worker/verify.h"
-#include "worker/welcome.h"
 
 #include "compat.h"
 
@@ -73,18 +72,18 @@ look_at_lane(void *subject, Holds *holds)
 	}
 	up = follow_look(&lane->key, described);
 	if (up.any_failed)
-		ending_note_failures();
+		completion_note_failures();
 	foreach(lc, up.done)
-		ending_note_done(*(const int64 *) lfirst(lc));
-	ending_note_until(up.until);
+		completion_note_done(*(const int64 *) lfirst(lc));
+	completion_note_until(up.until);
 	if (up.done != NIL)
-		welcome_note_joined(&lane->key);
+		completion_note_joined(&lane->key);
 	/* who waited for them may go */
 	if (up.done != NIL || up.any_failed || up.any_queued)
 		lanes_note(&lane->key, clock_monotonic_ms());
 	if (up.has_invitee && up.need.question == 0 && held == 0 && admission_is_serving())
 	{
-		TimestampTz next = invite_person(lane, &up.invitee, described, holds, &up.need);
+		TimestampTz next = messages_invite(lane, &up.invitee, described, holds, &up.need);
 
 		up.role = up.invitee.requester;
 		up.next = up.next == 0 ? next : Min(up.next, next);

@@ -1,0 +1,361 @@
+/*-------------------------------------------------------------------------
+ *
+ * messages.c
+ *	  The two messages that are sent: invitations to people, welcomes to groups.
+ *
+ * An invitation goes to a person who could not be added.  It needs the group's
+ * link and subject, and is sent as far as policy, pace and quiet hours allow;
+ * missing information is returned to the caller, who requests it.  It is sent
+ * once: one that may have arrived is never repeated.
+ *
+ * A welcome goes to a group, for all who joined since the last one, some time
+ * after the first of them.  They are marked in the transaction that launches the
+ * message and unmarked when it provably did not arrive.
+ *
+ * Everything is in the cycle's transaction; a text belongs to its request's
+ * memory.  The time of the next welcome outlives an abort.
+ *
+ * IDENTIFICATION
+ *	  src/worker/messages.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "base/encoding.h"
+#include "tables/audit.h"
+#include "tables/contact.h"
+#include "tables/group_settings.h"
+#include "tables/intent.h"
+#include "tables/lanehold.h"
+#include "tables/membership.h"
+#include "tables/suppression.h"
+#include "tables/trail.h"
+#include "throttle/budget.h"
+#include "utils/memutils.h"
+#include "worker/admission.h"
+#include "worker/completion.h"
+#include "worker/group_cache.h"
+#include "worker/instance_cache.h"
+#include "worker/lanes.h"
+#include "worker/messages.h"
+
+#include "compat.h"
+
+/* An invitation whose link could not be had. */
+#define LINK_RETRY_MS (15 * 1000)
+#define DEFAULT_INVITE_TEXT "You are invited to the WhatsApp group \"{group}\": {link}"
+/* A welcome that could not be sent, or has to wait. */
+#define WELCOME_RETRY_MS (15 * 1000)
+/* The instance has no room for another request. */
+#define ROOM_RETRY_MS 1000
+#define WELCOMES_AT_ONCE 1000
+
+static int64 next_welcome = 0;	/* monotonic ms */
+
+/*
+ * ---- invitations
+ */
+
+/* Returns why a person who cannot be added is not invited either; NULL if they are to be invited. */
+const char *
+messages_why_not_invited(const Intent *intent, const WawpInstance *instance)
+{
+	GroupSettings settings = settings_get(&intent->lane);
+	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
+	Membership	memory;
+
+	if (intent->superseded)
+		return "not invited: the opposite was asked for";
+	if (intent->action != ACTION_INVITE && !intent->invite)
+		return "not invited: the intent says so";
+	if (intent->action != ACTION_INVITE && !settings.invite)
+		return "not invited: the group's settings say so";
+	if (reason)
+		return psprintf("not invited: suppressed (%s)", reason);
+	if (intent->action != ACTION_INVITE &&
+		membership_get(&intent->lane, contact_id(intent->jid.text), &memory) && memory.invited_at != 0 &&
+		memory.invited_at > GetCurrentTimestamp() - instance->invite_ttl_ms * 1000)
+		return "not invited: the last invitation is still open";
+	return NULL;
+}
+
+/* Returns the text of an invitation in the current memory, in UTF-8. */
+static const char *
+invitation_text(const CachedGroup *cached, const GroupSettings *settings)
+{
+	const char *text = text_from_server(settings->invite_text ? settings->invite_text : DEFAULT_INVITE_TEXT);
+	const TextPart parts[] = {{"{group}", cached->subject ? cached->subject : ""}, {"{link}", cached->link}};
+
+	return text_fill(text, parts, lengthof(parts), CALL_MAX_MESSAGE_CHARS);
+}
+
+/* Claims an invitation and records it as sent.  Returns false if the row is gone or the requester cannot send it. */
+static bool
+invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *settings, const BudgetPermit *permit)
+{
+	Flight	   *flight = flight_make(lane, 1);
+	MemoryContext caller;
+	ErrorData  *error;
+
+	flight->n = 1;
+	flight->intents[0] = *intent;
+	flight->intents[0].action = ACTION_INVITE;
+	flight_keep_intents(flight);
+	flight_name_people(flight);
+	error = flight_prepare(flight);
+	if (error || !intent_begin_invite(intent))
+	{
+		if (error)
+			intent_postpone(intent, GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000), NULL);
+		MemoryContextDelete(flight->memory);
+		return false;
+	}
+	caller = MemoryContextSwitchTo(flight->memory);
+	flight->text = invitation_text(group_cache_get(&lane->key), settings);
+	MemoryContextSwitchTo(caller);
+	flight->operation = WAWP_OP_SEND;
+	flight->is_paced = true;
+	flight->permit = *permit;
+	membership_note_invited(&lane->key, contact_id(intent->jid.text));
+	group_cache_forget_link(&lane->key);
+	flight_launch(flight);
+	return true;
+}
+
+/* Handles a link that could not be read: holds the lane for the reason, and returns when to try again. */
+static TimestampTz
+invitation_after_failed_link(Lane *lane, CachedGroup *cached, Holds *holds)
+{
+	cached->link_failed = false;
+	lanehold_for(&lane->key, holds, cached->link_outcome, -1, NULL);
+	return GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
+}
+
+/* Fails an intent whose person is not invited. */
+static void
+invitation_give_up(const Intent *intent, const char *why)
+{
+	IntentChange change = {
+		.state = STATE_FAILED,
+		.has_outcome = true,
+		.outcome = intent->has_outcome ? intent->outcome : WAWP_SUPPRESSED,
+		.code = intent->code,
+		.detail = why
+	};
+
+	(void) intent_settle(intent->id, STATE_INVITING, &change);
+	trail_write(intent, "policy", change.outcome, why);
+	completion_remember(intent, change.outcome, STATE_FAILED);
+	completion_note_end(intent, STATE_FAILED);
+}
+
+/*
+ * Invites a person as far as policy, pace and quiet hours allow.  Returns when
+ * to go on with them; sets *need to information that has to be requested first.
+ */
+TimestampTz
+messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described, Holds *holds, InfoNeed *need)
+{
+	GroupSettings settings = settings_get(&lane->key);
+	CachedGroup *cached = group_cache_get(&lane->key);
+	const char *no_invite = messages_why_not_invited(intent, described);
+	TimestampTz quiet = instance_quiet_until(described, GetCurrentTimestamp());
+	BudgetPermit permit;
+
+	if (no_invite)
+		invitation_give_up(intent, no_invite);
+	else if (quiet != 0)
+		return quiet;
+	else if (cached->link_failed)
+		return invitation_after_failed_link(lane, cached, holds);
+	else if (cached->link == NULL)
+		*need = (InfoNeed) {ASK_LINK, NULL};
+	else if (!cached->has_info)
+		*need = (InfoNeed) {ASK_INFO, NULL};
+	else
+	{
+		permit = budget_take_invite(described);
+		if (permit.granted == 0)
+			return GetCurrentTimestamp() + Max(permit.next_at - clock_monotonic_us(), 0) + 1000;
+		if (!invitation_launch(lane, intent, &settings, &permit))
+			budget_give_back(&permit, 1);
+	}
+	return GetCurrentTimestamp();
+}
+
+/*
+ * Returns the change that the answer to an invitation makes to its intent.  It
+ * is sent again only if it provably did not arrive.
+ */
+IntentChange
+messages_invitation_change(const Flight *flight)
+{
+	const CallPerson *person = &flight->people[0];
+	IntentChange change = {
+		.has_outcome = true,
+		.outcome = person->outcome,
+		.code = person->code,
+		.detail = text_to_server(person->detail),
+		.state = STATE_FAILED
+	};
+
+	if (person->outcome == WAWP_ACCEPTED)
+	{
+		change.state = STATE_INVITED;
+		change.outcome = WAWP_INVITED;
+		change.next_attempt_at = GetCurrentTimestamp();
+	}
+	else if (person->outcome == WAWP_SERVER_ERROR && !flight_provably_not_sent(flight))
+		change.outcome = WAWP_UNKNOWN_RESULT;
+	else if (flight_provably_not_sent(flight))
+	{
+		change.state = STATE_INVITING;
+		change.next_attempt_at = GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
+		change.give_attempt_back = true;
+	}
+	return change;
+}
+
+/*
+ * ---- welcomes
+ */
+
+/* Writes the audit record of a welcome, which has no intent. */
+void
+messages_record_welcome(const Flight *flight, const char *kind)
+{
+	AuditRecord record = {
+		.kind = kind,
+		.instance = NameStr(flight->lane->key.instance),
+		.instance_id = flight->instance->instance_id,
+		.group_jid = flight->lane->key.group,
+		.requested_by = flight->intents[0].requested_by,
+		.origin = "welcome",
+		.request_id = flight->request_id,
+		.duration_ms = -1,
+		.detail = "{\"call\": \"wawp_send_text\"}"
+	};
+
+	if (flight->stage == FLIGHT_JUDGED)
+	{
+		record.outcome = outcome_info(flight->people[0].outcome)->name;
+		record.http_status = flight->http_status;
+		record.code = flight->people[0].code;
+		record.duration_ms = flight->duration_ms;
+	}
+	audit_write(&record);
+}
+
+/* Marks the people to be welcomed, and records and launches the message. */
+static void
+welcome_launch(Lane *lane, const BudgetPermit *permit)
+{
+	MembershipWelcome welcome;
+	TimestampTz now = GetCurrentTimestamp();
+	Flight	   *flight;
+	TextPart	names = {"{names}", ""};
+	MemoryContext caller;
+
+	if (!membership_take_unwelcomed(&lane->key, now, &welcome))
+	{
+		budget_give_back(permit, 1);
+		return;
+	}
+	flight = flight_make(lane, 1);
+	flight->intents[0].requester = welcome.requester;
+	flight->intents[0].requested_by = flight_keep_text(flight, welcome.requested_by);
+	if (flight_prepare(flight) != NULL)
+	{
+		budget_give_back(permit, 1);
+		membership_give_welcome_back(&lane->key, now);
+		MemoryContextDelete(flight->memory);
+		return;
+	}
+	caller = MemoryContextSwitchTo(flight->memory);
+	names.text = welcome.names;
+	flight->text = text_fill(text_from_server(welcome.text), &names, 1, CALL_MAX_MESSAGE_CHARS);
+	MemoryContextSwitchTo(caller);
+	flight->welcomed_at = now;
+	flight->operation = WAWP_OP_SEND;
+	flight->is_paced = true;
+	flight->permit = *permit;
+	messages_record_welcome(flight, "sent");
+	flight_launch(flight);
+}
+
+/* Welcomes those who joined a group as far as pace and holds allow.  Returns when to try again, in monotonic ms. */
+static int64
+welcome_group(const LaneKey *key, Holds *holds)
+{
+	int64		later = clock_monotonic_ms() + WELCOME_RETRY_MS;
+	WawpInstance *described;
+	TimestampTz quiet;
+	BudgetPermit permit;
+	Lane	   *lane;
+
+	if (lanehold_until(holds, key) > 0 || resolve_instance(key, INSTANCE_OF_NOBODY, &described) != NULL)
+		return later;
+	quiet = instance_quiet_until(described, GetCurrentTimestamp());
+	if (quiet != 0)
+		return clock_monotonic_of(quiet);
+	lane = lanes_note(key, clock_monotonic_ms());
+	if (!admission_has_room(lane, described))
+		return Min(later, clock_monotonic_ms() + ROOM_RETRY_MS);
+	permit = budget_take_invite(described);
+	if (permit.granted == 0)
+		return (permit.next_at + 999) / 1000;
+	welcome_launch(lane, &permit);
+	return later;
+}
+
+/* Sends one message to each group that somebody joined long enough ago; rescan: even if none is known to be due. */
+void
+messages_welcome_due(Holds *holds, bool rescan)
+{
+	int64		now = clock_monotonic_ms();
+	TimestampTz asked_at = GetCurrentTimestamp();
+	TimestampTz next;
+	List	   *due;
+	ListCell   *lc;
+
+	if (messages_next_welcome() > now && !rescan)
+		return;
+	completion_forget_joined();
+	due = membership_due_welcomes(WELCOMES_AT_ONCE);
+	next_welcome = list_length(due) == WELCOMES_AT_ONCE ? now + WELCOME_RETRY_MS : CLOCK_NEVER;
+	foreach(lc, due)
+	{
+		const LaneKey *key = lfirst(lc);
+
+		next_welcome = Min(next_welcome, admission_may_claim() ? welcome_group(key, holds) : now + WELCOME_RETRY_MS);
+	}
+	/* others may have become due since then */
+	next = membership_next_welcome(asked_at);
+	if (next != 0)
+		next_welcome = Min(next_welcome, clock_monotonic_of(next) + 1);
+}
+
+/* Returns when the next welcome may be due, in monotonic ms. */
+int64
+messages_next_welcome(void)
+{
+	return completion_has_joined() ? 0 : next_welcome;
+}
+
+/* Puts welcomes off for a while, after an error. */
+void
+messages_put_off_welcomes(void)
+{
+	completion_forget_joined();
+	next_welcome = clock_monotonic_ms() + WELCOME_RETRY_MS;
+}
+
+/* Unmarks the people of a welcome that did not arrive, so that they are welcomed later. */
+void
+messages_repeat_welcome(Flight *flight)
+{
+	membership_give_welcome_back(&flight->lane->key, flight->welcomed_at);
+	next_welcome = Min(next_welcome, clock_monotonic_ms() + WELCOME_RETRY_MS);
+}
