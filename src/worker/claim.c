@@ -31,7 +31,6 @@
 #include "worker/attempt.h"
 #include "worker/claim.h"
 #include "worker/group_cache.h"
-#include "worker/follow.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
 #include "worker/precheck.h"
@@ -137,7 +136,7 @@ claim_flight(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 		return SERVED_NOTHING;
 	}
 	flight_keep_intents(flight);
-	served = screen_claimed(flight, turn->described, holds, &turn->settings);
+	served = precheck_claimed(flight, turn->described, holds, &turn->settings);
 	if (served != SERVED_NOTHING)
 	{
 		MemoryContextDelete(flight->memory);
@@ -282,7 +281,7 @@ knows_group(Turn *turn, InfoNeed *need)
 	const CachedGroup *cached = group_cache_find(&turn->lane->key);
 
 	*need = (InfoNeed) {ASK_LIST, NULL};
-	return cached && follow_check_group(cached, settings_of(turn), need) != GROUP_UNKNOWN;
+	return cached && precheck_group(cached, settings_of(turn), need) != GROUP_UNKNOWN;
 }
 
 /* Nothing of the lane can go without a token now: when is that worth another look? */
@@ -523,7 +522,7 @@ take_turn(Turn *turn, Holds *holds)
 		lanes_retry(turn->lane);
 	if (!turn->head.is_claimed)
 		return;
-	screen_put_back(&turn->head.intent);
+	precheck_put_back(&turn->head.intent);
 	/* its lane saw nothing of it in this turn */
 	lanes_note(&turn->head.intent.lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 }

@@ -1,14 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * completion.c
- *	  What ends, and what that means for others.
+ *	  The end of an intent, and what it means to others.
  *
- * Who waits for an intent goes on when it is done and ends with it otherwise;
- * what expires and what the opposite of was asked for ends; a membership that
- * was asked for until some time ends then.  Whoever settles an intent notes it
- * here.  Notes outlive an abort: they make something be looked at, the rows say
- * whether there is anything.  Statements run as intent.c's do, in the cycle's
- * transaction.
+ * Whoever settles an intent reports its end to completion_note_end(), which
+ * stores what the end tells about the person.  Intents that depend on it go on if
+ * it is done and fail otherwise.  Here intents expire, end because the opposite
+ * was requested, and memberships end that were requested until some time.
+ *
+ * In the cycle's transaction; statements run as intent.c's do.  The notes kept
+ * here outlive an abort: they only cause a search, and the rows tell what is to
+ * be done.
  *
  * IDENTIFICATION
  *	  src/worker/completion.c
@@ -31,10 +33,10 @@
 
 #define ENDS_AT_ONCE 500
 
-static bool look_at_dependents; /* something ended otherwise than well */
-static bool superseded_left;	/* for a later cycle */
+static bool has_failures;		/* an intent has failed since dependents were last checked */
+static bool has_superseded;		/* more than fitted into the last cycle */
 static bool has_dependents_is_known;	/* in the cycle under way: */
-static bool has_dependents;		/* does any intent wait for another? */
+static bool has_dependents;		/* true if any intent depends on another */
 static bool has_joined;			/* somebody, in a group that welcomes, since that was last forgotten */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
 static int64 next_expiry = CLOCK_NEVER; /* likewise */
@@ -45,19 +47,31 @@ completion_begin_cycle(void)
 	has_dependents_is_known = false;
 }
 
-/* Some ended otherwise than well: what waits for them is looked at. */
+/*
+ * ---- reports
+ */
+
+/* True if a state is final. */
+bool
+completion_is_end(IntentState state)
+{
+	return state == STATE_DONE || state == STATE_FAILED || state == STATE_CANCELLED;
+}
+
+/* Notes that intents have failed: their dependents are checked. */
 void
 completion_note_failures(void)
 {
-	look_at_dependents = true;
+	has_failures = true;
 }
 
 /*
- * What waits for an intent that is done may go on.  Mostly nothing waits for
- * any; what is asked for later than that was looked at wakes the worker itself.
+ * Wakes the lanes of intents that depend on one that is done.  Usually no intent
+ * depends on any, which is asked once a cycle; one that is inserted after that
+ * wakes the worker itself.
  */
-void
-completion_note_done(int64 id)
+static void
+completion_wake_dependents(int64 id)
 {
 	ListCell   *lc;
 
@@ -70,11 +84,40 @@ completion_note_done(int64 id)
 		lanes_note(lfirst(lc), clock_monotonic_ms());
 }
 
-/* Notes that somebody has joined a group. */
-void
-completion_note_joined(const LaneKey *lane)
+/* Stores what the end of an intent tells about the person, and notifies listeners. */
+static void
+completion_store(const Intent *intent, IntentState state, WawpOutcome outcome)
 {
-	has_joined = has_joined || settings_welcomes(lane);
+	int64		contact = contact_id(intent->jid.text);
+	bool		is_done = state == STATE_DONE;
+
+	if (is_done && intent->action == ACTION_REMOVE)
+		membership_note_removed(&intent->lane, contact);
+	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
+		membership_note_added(&intent->lane, contact, outcome != WAWP_ALREADY_MEMBER, outcome != WAWP_ACCEPTED,
+							  intent->until, intent->requester, intent->requested_by, intent->reason);
+	else if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
+		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
+	else if (outcome == WAWP_BLOCKED_BY_USER)
+		suppression_set(intent->jid.text, "", outcome_info(outcome)->text, 0);
+	notice_settled(intent->id, intent_state_name(state), outcome_info(outcome)->name);
+}
+
+/* Takes the report of an intent's new state; one that is not final means nothing to others. */
+void
+completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome)
+{
+	if (state == STATE_DONE || state == STATE_FAILED)
+		completion_store(intent, state, outcome);
+	if (state == STATE_FAILED || state == STATE_CANCELLED)
+		has_failures = true;
+	if (state != STATE_DONE)
+		return;
+	if (intent->action == ACTION_ADD || intent->action == ACTION_INVITE)
+		has_joined = has_joined || settings_welcomes(&intent->lane);
+	completion_wake_dependents(intent->id);
+	if (intent->until != 0)
+		next_end = Min(next_end, clock_monotonic_of(intent->until) + 1);
 }
 
 /* True if somebody has joined a group that welcomes people. */
@@ -91,92 +134,50 @@ completion_forget_joined(void)
 	has_joined = false;
 }
 
-/* A membership ends then; 0: it does not. */
-void
-completion_note_until(TimestampTz until)
-{
-	if (until != 0)
-		next_end = Min(next_end, clock_monotonic_of(until) + 1);
-}
+/*
+ * ---- ends
+ */
 
-/* What waits for an intent that ended may go on, or ends with it. */
-void
-completion_note_end(const Intent *intent, IntentState state)
-{
-	if (state == STATE_FAILED || state == STATE_CANCELLED)
-		look_at_dependents = true;
-	if (state != STATE_DONE)
-		return;
-	if (intent->action == ACTION_ADD || intent->action == ACTION_INVITE)
-		completion_note_joined(&intent->lane);
-	completion_note_done(intent->id);
-	completion_note_until(intent->until);
-}
-
-/* Stores what the end of an intent tells about the person, and notifies listeners. */
-void
-completion_remember(const Intent *intent, WawpOutcome outcome, IntentState state)
-{
-	int64		contact = contact_id(intent->jid.text);
-	bool		is_done = state == STATE_DONE;
-
-	if (state == STATE_QUEUED)
-		return;
-	if (is_done && intent->action == ACTION_REMOVE)
-		membership_note_removed(&intent->lane, contact);
-	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
-		membership_note_added(&intent->lane, contact, outcome != WAWP_ALREADY_MEMBER, outcome != WAWP_ACCEPTED,
-							  intent->until, intent->requester, intent->requested_by, intent->reason);
-	else if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
-		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
-	else if (outcome == WAWP_BLOCKED_BY_USER)
-		suppression_set(intent->jid.text, "", outcome_info(outcome)->text, 0);
-	notice_settled(intent->id, intent_state_name(state), outcome_info(outcome)->name);
-}
-
-/* What the opposite of was asked for ends as far as it has come. */
+/* Ends intents whose opposite was requested, as far as they have come. */
 void
 completion_end_superseded(bool anything_new)
 {
+	List	   *ended;
 	ListCell   *lc;
 
-	List	   *ended;
-
-	if (!anything_new && !superseded_left)
+	if (!anything_new && !has_superseded)
 		return;
 	ended = intent_end_superseded(ENDS_AT_ONCE);
-	superseded_left = list_length(ended) == ENDS_AT_ONCE;
+	has_superseded = list_length(ended) == ENDS_AT_ONCE;
 	foreach(lc, ended)
 	{
 		const Intent *intent = lfirst(lc);
 
-		if (intent->state == STATE_DONE)
-			completion_remember(intent, intent->outcome, intent->state);
-		completion_note_end(intent, intent->state);
+		completion_note_end(intent, intent->state, intent->outcome);
 		lanes_note(&intent->lane, clock_monotonic_ms());
 	}
 }
 
-/* What expired (true: there are notes of that), and what waits for something that did not succeed. */
+/* Ends intents that have expired or depend on one that failed.  Returns true if any expired: there are notes of that. */
 bool
 completion_end_hopeless(bool anything_new)
 {
-	bool		expired = false;
+	bool		has_expired = false;
 	TimestampTz expiry;
 
 	if (anything_new || next_expiry <= clock_monotonic_ms())
 	{
-		expired = intent_expire(ENDS_AT_ONCE) > 0;
-		look_at_dependents |= expired;
+		has_expired = intent_expire(ENDS_AT_ONCE) > 0;
+		has_failures |= has_expired;
 		expiry = intent_next_expiry();
 		next_expiry = expiry == 0 ? CLOCK_NEVER : clock_monotonic_of(expiry) + 1;
 	}
-	if (anything_new || look_at_dependents)
-		look_at_dependents = intent_fail_dependents(ENDS_AT_ONCE) > 0;
-	return expired;
+	if (anything_new || has_failures)
+		has_failures = intent_fail_dependents(ENDS_AT_ONCE) > 0;
+	return has_expired;
 }
 
-/* Memberships whose time is over: their removal is queued. */
+/* Queues the removals of memberships whose time is over. */
 void
 completion_end_memberships(bool rescan)
 {
@@ -200,28 +201,28 @@ completion_end_memberships(bool rescan)
 	next_end = next == 0 ? CLOCK_NEVER : clock_monotonic_of(next) + 1;
 }
 
-/* Did something end since it was last looked for whom that ends, too, or were there too many? */
+/* True if the next cycle has intents to end: dependents of failures, or what did not fit into the last cycle. */
 bool
 completion_has_more(void)
 {
-	return look_at_dependents || superseded_left;
+	return has_failures || has_superseded;
 }
 
-/* Ending memberships failed: not at once again. */
+/* Puts the end of memberships off for a while, after an error. */
 void
 completion_put_off_memberships(void)
 {
 	next_end = clock_monotonic_ms() + RESOLVE_RETRY_MS;
 }
 
-/* When the next intent expires, in monotonic ms. */
+/* Returns when the next intent expires, in monotonic ms. */
 int64
 completion_next_expiry(void)
 {
 	return next_expiry;
 }
 
-/* When the next membership ends, likewise. */
+/* Returns when the next membership ends, likewise. */
 int64
 completion_next_membership(void)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * completion.h
- *	  What ends, and what that means for others.
+ *	  The end of an intent, and what it means to others.
  *
  * IDENTIFICATION
  *	  src/worker/completion.h
@@ -14,14 +14,11 @@
 #include "tables/intent.h"
 
 extern void completion_begin_cycle(void);
+extern bool completion_is_end(IntentState state);
 extern void completion_note_failures(void);
-extern void completion_note_done(int64 id);
-extern void completion_note_joined(const LaneKey *lane);
+extern void completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome);
 extern bool completion_has_joined(void);
 extern void completion_forget_joined(void);
-extern void completion_note_until(TimestampTz until);
-extern void completion_note_end(const Intent *intent, IntentState state);
-extern void completion_remember(const Intent *intent, WawpOutcome outcome, IntentState state);
 extern void completion_end_superseded(bool anything_new);
 extern bool completion_end_hopeless(bool anything_new);
 extern void completion_end_memberships(bool rescan);

@@ -42,7 +42,6 @@
 #include "worker/completion.h"
 #include "worker/dispatch.h"
 #include "worker/group_cache.h"
-#include "worker/follow.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
 #include "worker/messages.h"
@@ -378,7 +377,7 @@ dispatch_settle_and_claim(void)
 	claims_first = admission_is_careful() && !claims_first;
 	if (claims_first)
 		claim_due(holds, &claims);
-	look_due(holds, &looks);
+	verify_due(holds, &looks);
 	if (!claims_first)
 		claim_due(holds, &claims);
 	if (!isolation_run(welcome_people, NULL, holds))

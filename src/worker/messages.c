@@ -147,8 +147,7 @@ invitation_give_up(const Intent *intent, const char *why)
 
 	(void) intent_settle(intent->id, STATE_INVITING, &change);
 	trail_write(intent, "policy", change.outcome, why);
-	completion_remember(intent, change.outcome, STATE_FAILED);
-	completion_note_end(intent, STATE_FAILED);
+	completion_note_end(intent, STATE_FAILED, change.outcome);
 }
 
 /*

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * precheck.c
- *	  Who of the claimed may really leave.
+ *	  Checks claimed rows before they are sent.
  *
- * What follow.c knows of the group and the people is held against claimed
- * intents before they are sent.  Who cannot go goes back as they were, to the
- * invitations, to another group, or ends; what has to be known first is asked.
+ * Before an addition is sent: is the person opted out, in the group already, on
+ * WhatsApp; is the group full, are we its admin, is the row one at all.  A row
+ * that may not be sent is put back as it was, passed to the invitations or to
+ * another group, or ended; information that is missing is requested first.
  *
  * Everything is in the cycle's transaction and its memory.
  *
@@ -17,29 +18,287 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/guc.h"
 #include "tables/audit.h"
+#include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/intent.h"
 #include "tables/lanehold.h"
+#include "tables/membership.h"
+#include "tables/suppression.h"
 #include "tables/trail.h"
 #include "worker/admission.h"
 #include "worker/attempt.h"
 #include "worker/completion.h"
 #include "worker/group_cache.h"
-#include "worker/follow.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
 #include "worker/precheck.h"
 
 #include "compat.h"
 
+/* A list is not read again before an addition while it is younger. */
+#define LIST_MAX_AGE_US (60 * USECS_PER_SEC)
+/* The time between the two lists that prove that somebody has left. */
+#define SECOND_LIST_US (2 * USECS_PER_SEC)
+
 /*
- * Claimed, but it cannot be sent as its requester: says so in the rows.  A
- * permission that is gone ends them; what may be mended (no token, no server)
- * is tried again later and meanwhile in nobody's way.
+ * ---- the group
+ */
+
+/* True if there is no room.  Sets *need to information that has to be requested before that is certain. */
+static bool
+group_is_full(const CachedGroup *cached, int capacity, InfoNeed *need)
+{
+	MembersKnown known = group_cache_known(cached, capacity);
+
+	if (members_size(&cached->list, &known) + cached->added < capacity)
+		return false;
+	if (members_count(&cached->list) + cached->added < capacity && group_cache_wants_info(cached))
+		*need = (InfoNeed) {ASK_INFO, NULL};
+	return true;
+}
+
+/*
+ * Returns whether the list and the description let us add people.  Sets *need to
+ * information that is missing.  A list that cannot be read forbids nothing.
+ */
+PrecheckGroup
+precheck_group(const CachedGroup *cached, const GroupSettings *settings, InfoNeed *need)
+{
+	bool		ask_self;
+	OwnRole		own;
+
+	if (!group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US))
+	{
+		*need = (InfoNeed) {ASK_LIST, NULL};
+		return group_cache_is_unreadable(cached) ? GROUP_OPEN : GROUP_UNKNOWN;
+	}
+	need->question = 0;
+	if (group_is_full(cached, settings->capacity, need))
+		return need->question == 0 ? GROUP_FULL : GROUP_UNKNOWN;
+	own = group_cache_own_role(cached, &ask_self);
+	if (ask_self)
+	{
+		*need = (InfoNeed) {ASK_SELF, NULL};
+		return GROUP_UNKNOWN;
+	}
+	if (own != OWN_MEMBER)
+		return GROUP_OPEN;
+	if (!cached->has_info)
+	{
+		*need = (InfoNeed) {ASK_INFO, NULL};
+		return GROUP_UNKNOWN;
+	}
+	return cached->only_admins_add ? GROUP_NOT_OURS : GROUP_OPEN;
+}
+
+/*
+ * ---- the person
+ */
+
+/* Returns whether a person is in the list.  Stores a LID that the list shows; sets *need to one that would decide. */
+static Presence
+precheck_presence(const CachedGroup *cached, const Jid *person, Contact *contact, InfoNeed *need)
+{
+	Jid			lid = group_cache_lid_of(contact);
+	MembersKnown known = group_cache_known(cached, 0);
+	Presence	presence = members_presence(&cached->list, &known, person, &lid);
+
+	if (presence == PRESENCE_UNKNOWN)
+		group_cache_want_lid(person, need);
+	else if (presence == PRESENCE_PRESENT)
+		group_cache_learn_lid(cached, person, contact);
+	return presence;
+}
+
+/* Sets *change to a failure, and records why. */
+static void
+precheck_refuse(const Intent *intent, WawpOutcome outcome, const char *why, IntentChange *change)
+{
+	*change = (IntentChange) {
+		.state = STATE_FAILED,
+		.has_outcome = true,
+		.outcome = outcome,
+		.detail = why,
+		.give_attempt_back = true
+	};
+	trail_write(intent, "policy", outcome, why);
+}
+
+/* Sets *change to queue the same request again for that time. */
+static void
+precheck_put_off(const Intent *intent, TimestampTz at, IntentChange *change)
+{
+	*change = (IntentChange) {
+		.state = STATE_QUEUED,
+		.has_outcome = intent->has_outcome,
+		.outcome = intent->outcome,
+		.code = intent->code,
+		.detail = intent->detail,
+		.next_attempt_at = at,
+		.give_attempt_back = true
+	};
+}
+
+/*
+ * True if a person was seen in the group, was not removed by us since, and is not
+ * in a list that would show them.  Fills *memory.
+ */
+static bool
+person_is_absent(const Intent *intent, int64 contact, const CachedGroup *cached, const WawpInstance *instance, Membership *memory)
+{
+	return wawp_inferred_suppression > 0 && membership_get(&intent->lane, contact, memory) && memory->seen_at != 0 &&
+		group_cache_has_list_since(cached, memory->seen_at + instance->delay_ms[0] * INT64CONST(1000)) &&
+		!trail_has_removal(&intent->lane, contact, memory->seen_at);
+}
+
+/* Enters a person into the opt-out list who, as two lists prove, left the group or was removed by others.  Sets *change. */
+static void
+person_infer_opt_out(Intent *intent, int64 contact, const Membership *memory, IntentChange *change)
+{
+	const char *reason = psprintf("left the group: was seen in it on %s, and is in neither of two complete member lists",
+								  pnstrdup(clock_text(memory->seen_at), strlen("2000-01-01")));
+
+	if (memory->left_at == 0)
+		membership_note_gone(&intent->lane, contact);
+	suppression_set(intent->jid.text, intent->lane.group, reason,
+					GetCurrentTimestamp() + wawp_inferred_suppression * USECS_PER_MINUTE);
+	precheck_refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
+}
+
+/*
+ * A person who was seen in the group and is gone without our doing has left or
+ * was removed by others, and is not added again.  Two complete lists prove it.
+ * True if *change is set: to a refusal, or to wait for the second list.
+ * Otherwise *need may be set to information that has to be requested.
+ */
+static bool
+person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cached, const WawpInstance *instance,
+		 InfoNeed *need, IntentChange *change)
+{
+	Membership	memory;
+	int64		since;
+	int64		wait;
+
+	if (!person_is_absent(intent, contact->id, cached, instance, &memory))
+		return false;
+	since = group_cache_absent_since(cached, contact->id, memory.seen_at);
+	wait = Max(since + SECOND_LIST_US - clock_monotonic_us(), 0);
+	if (group_cache_is_unreadable(cached))
+		wait = Max(wait, group_cache_read_backoff_ms(cached) * 1000);
+	if (group_cache_wants_info(cached))
+		*need = (InfoNeed) {ASK_INFO, NULL};
+	else if (cached->asked_at - since >= SECOND_LIST_US)
+	{
+		person_infer_opt_out(intent, contact->id, &memory, change);
+		return true;
+	}
+	else if (wait > 0)
+	{
+		precheck_put_off(intent, GetCurrentTimestamp() + wait, change);
+		return true;
+	}
+	else
+		*need = (InfoNeed) {ASK_LIST, NULL};
+	return false;
+}
+
+/* Returns the JID WhatsApp gave for a number; an invalid one if none is known. */
+static Jid
+contact_known_as(const Contact *contact)
+{
+	Jid			none = {.kind = JID_INVALID};
+
+	return contact->known_as ? jid_parse(contact->known_as, strlen(contact->known_as)) : none;
+}
+
+/* True if a number is known not to be on WhatsApp.  Sets *need to ask if that is not known. */
+static bool
+number_is_missing(const char *jid, const Contact *contact, InfoNeed *need)
+{
+	if (contact->is_checked)
+		return !contact->is_registered;
+	if (!group_cache_was_asked(ASK_EXISTS, jid) && need->question == 0)
+		*need = (InfoNeed) {ASK_EXISTS, pstrdup(jid)};
+	return false;
+}
+
+/*
+ * True if the group wants numbers checked and this one is not on WhatsApp, in
+ * neither of its forms.  Fills in known_as; sets *need to ask what is not known.
+ */
+static bool
+number_is_unregistered(Intent *intent, const Contact *contact, const GroupSettings *settings, InfoNeed *need)
+{
+	Jid			other;
+	Contact		other_contact;
+
+	intent->known_as = contact_known_as(contact);
+	if (!settings->check_exists || !number_is_missing(intent->jid.text, contact, need))
+		return false;
+	other = jid_other_form(&intent->jid);
+	if (other.kind != JID_PERSON)
+		return true;
+	other_contact = contact_get(other.text);
+	if (number_is_missing(other.text, &other_contact, need))
+		return true;
+	intent->known_as = other_contact.known_as ? contact_known_as(&other_contact) : other;
+	return false;
+}
+
+/*
+ * True if there is a reason not to send this addition; *change is then what
+ * becomes of it.  Otherwise *need may be set to information that has to be
+ * requested first.  Fills in lid and known_as.
+ */
+static bool
+precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *instance,
+			   const GroupSettings *settings, InfoNeed *need, IntentChange *change)
+{
+	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
+	Contact		contact = contact_get(intent->jid.text);
+	Presence	presence = PRESENCE_UNKNOWN;
+
+	intent->lid = group_cache_lid_of(&contact);
+	if (group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US))
+		presence = precheck_presence(cached, &intent->jid, &contact, need);
+	if (presence == PRESENCE_PRESENT)
+	{
+		*change = (IntentChange) {
+			.state = STATE_DONE,
+			.has_outcome = true,
+			.outcome = WAWP_ALREADY_MEMBER,
+			.give_attempt_back = true
+		};
+		trail_write(intent, "verified", WAWP_ALREADY_MEMBER, NULL);
+	}
+	else if (reason)
+		precheck_refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
+	else if (presence == PRESENCE_ABSENT && person_has_left(intent, &contact, cached, instance, need, change))
+		;
+	else if (settings->contact_within_us > 0 &&
+			 contact.last_inbound_at < GetCurrentTimestamp() - settings->contact_within_us)
+		precheck_refuse(intent, WAWP_SUPPRESSED, "require_contact_within: the person has not written to us lately", change);
+	else if (number_is_unregistered(intent, &contact, settings, need))
+		precheck_refuse(intent, WAWP_NOT_ON_WHATSAPP, "check_exists: the number is not on WhatsApp", change);
+	else
+		return false;
+	need->question = 0;
+	return true;
+}
+
+/*
+ * ---- claimed rows
+ */
+
+/*
+ * Notes in claimed rows why they cannot be sent as their requester.  A lost
+ * permission fails them; what may be repaired (no token, no server) is tried
+ * again later and blocks no other rows meanwhile.
  */
 static void
-refuse_claim(Flight *flight, const ErrorData *error)
+claim_refuse(Flight *flight, const ErrorData *error)
 {
 	bool		is_permission = error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE;
 	const IntentChange refusal = {
@@ -62,9 +321,9 @@ refuse_claim(Flight *flight, const ErrorData *error)
 		completion_note_failures();
 }
 
-/* What keeps a row that no trigger has looked at (a restored one) from going. */
+/* Returns what is wrong with a row that no trigger has checked (a restored one), or NULL. */
 static const char *
-intent_problem(const Intent *intent)
+claim_problem(const Intent *intent)
 {
 	if (!jid_is_group_text(intent->lane.group, strlen(intent->lane.group)))
 		return "the group is none";
@@ -73,17 +332,17 @@ intent_problem(const Intent *intent)
 	return NULL;
 }
 
-/* Fails the rows that make no sense; false when there are any: claim again. */
+/* Fails invalid rows.  False if there are any: all are given back, to be claimed again. */
 static bool
-is_sendable(Flight *flight)
+claim_is_sendable(Flight *flight)
 {
 	bool		all = true;
 
 	for (int i = 0; i < flight->n; i++)
-		all &= intent_problem(&flight->intents[i]) == NULL;
+		all &= claim_problem(&flight->intents[i]) == NULL;
 	for (int i = 0; i < flight->n && !all; i++)
 	{
-		const char *problem = intent_problem(&flight->intents[i]);
+		const char *problem = claim_problem(&flight->intents[i]);
 		IntentChange change = {
 			.state = problem ? STATE_FAILED : STATE_QUEUED,
 			.has_outcome = problem != NULL,
@@ -99,9 +358,9 @@ is_sendable(Flight *flight)
 	return all;
 }
 
-/* It is queued again as it was, unless the same person is asked for again meanwhile. */
+/* Queues a row again as it was, unless another request for the person has replaced it. */
 void
-screen_put_back(const Intent *intent)
+precheck_put_back(const Intent *intent)
 {
 	IntentChange change = {
 		.state = STATE_QUEUED,
@@ -117,20 +376,21 @@ screen_put_back(const Intent *intent)
 		completion_note_failures();
 }
 
+/* Queues all rows of a flight again as they were. */
 static void
-put_back(const Flight *flight)
+claim_put_back(const Flight *flight)
 {
 	for (int i = 0; i < flight->n; i++)
-		screen_put_back(&flight->intents[i]);
+		precheck_put_back(&flight->intents[i]);
 }
 
-/* What has to be known first is asked; the lane goes on with the answer. */
+/* Puts the rows back and requests missing information; the lane goes on with the answer. */
 static Served
-ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const InfoNeed *need)
+claim_ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const InfoNeed *need)
 {
 	int64		later;
 
-	put_back(flight);
+	claim_put_back(flight);
 	lanes_prepare(lane);
 	if (group_cache_get(&lane->key)->asking & need->question)
 		return SERVED_ASKING;
@@ -148,16 +408,16 @@ ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const
 	return SERVED_ASKING;
 }
 
-/* The group takes nobody: they go to the next group, or wait. */
+/* Moves the rows to the overflow group, or holds the lane: the group takes nobody. */
 static Served
-turn_away(Lane *lane, const Flight *flight, Holds *holds, FollowGroup why, const GroupSettings *settings)
+claim_turn_away(Lane *lane, const Flight *flight, Holds *holds, PrecheckGroup why, const GroupSettings *settings)
 {
 	WawpOutcome outcome = why == GROUP_FULL ? WAWP_GROUP_FULL : WAWP_NOT_ADMIN;
 	LaneKey		next = lane->key;
 
 	if (why != GROUP_FULL || settings->overflow_group == NULL)
 	{
-		put_back(flight);
+		claim_put_back(flight);
 		lanehold_set(&lane->key, holds, outcome, false, -1, NULL);
 		lanes_retry(lane);
 		return SERVED_LATER;
@@ -182,9 +442,12 @@ turn_away(Lane *lane, const Flight *flight, Holds *holds, FollowGroup why, const
 	return SERVED_SOME;
 }
 
-/* Settles who need not be asked for; false: nobody is left, or something is to be asked. */
+/*
+ * Settles the rows that need no request, and keeps the others in the attempt.
+ * False if none is left or *need is set; *changed is true if any was settled.
+ */
 static bool
-screen_people(Flight *flight, const WawpInstance *described, const GroupSettings *settings, InfoNeed *need,
+precheck_people(Flight *flight, const WawpInstance *described, const GroupSettings *settings, InfoNeed *need,
 			  bool *changed)
 {
 	const CachedGroup *cached = group_cache_get(&flight->lane->key);
@@ -194,46 +457,45 @@ screen_people(Flight *flight, const WawpInstance *described, const GroupSettings
 	{
 		IntentChange change;
 
-		if (!follow_refuses(&flight->intents[i], cached, described, settings, need, &change))
+		if (!precheck_person(&flight->intents[i], cached, described, settings, need, &change))
 		{
 			flight->intents[kept++] = flight->intents[i];
 			continue;
 		}
 		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-		completion_remember(&flight->intents[i], change.outcome, change.state);
-		completion_note_end(&flight->intents[i], change.state);
+		completion_note_end(&flight->intents[i], change.state, change.outcome);
 		*changed = true;
 	}
 	flight->n = kept;
 	return kept > 0 && need->question == 0;
 }
 
-/* Looks at the claimed additions before they leave; SERVED_NOTHING: they may. */
+/* Checks claimed additions; SERVED_NOTHING if they may be sent. */
 static Served
-screen_adds(Flight *flight, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
+precheck_adds(Flight *flight, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {
 	Lane	   *lane = flight->lane;
 	InfoNeed	need = {0, NULL};
-	FollowGroup group = follow_check_group(group_cache_get(&lane->key), settings, &need);
+	PrecheckGroup group = precheck_group(group_cache_get(&lane->key), settings, &need);
 	bool		changed = false;
 
 	if (group == GROUP_UNKNOWN)
-		return ask_first(lane, flight, described, &need);
+		return claim_ask_first(lane, flight, described, &need);
 	need.question = 0;
-	if (screen_people(flight, described, settings, &need, &changed))
+	if (precheck_people(flight, described, settings, &need, &changed))
 	{
 		if (group == GROUP_OPEN)
 			return SERVED_NOTHING;
-		return turn_away(lane, flight, holds, group, settings);
+		return claim_turn_away(lane, flight, holds, group, settings);
 	}
 	if (flight->n > 0)
-		return ask_first(lane, flight, described, &need);
+		return claim_ask_first(lane, flight, described, &need);
 	return SERVED_SOME;
 }
 
-/* Invitations have a pace and a way of their own. */
+/* Passes claimed rows to the invitations, which have a pace of their own. */
 static Served
-pass_to_invitations(const Flight *flight)
+claim_to_invitations(const Flight *flight)
 {
 	for (int i = 0; i < flight->n; i++)
 	{
@@ -249,22 +511,22 @@ pass_to_invitations(const Flight *flight)
 	return SERVED_SOME;
 }
 
-/* What has to be settled before claimed intents may leave; SERVED_NOTHING: they may. */
+/* Checks claimed rows and goes on with those that may not be sent; SERVED_NOTHING if they may. */
 Served
-screen_claimed(Flight *flight, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
+precheck_claimed(Flight *flight, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {
 	ErrorData  *error;
 
-	if (!is_sendable(flight))
+	if (!claim_is_sendable(flight))
 		return SERVED_SOME;
 	if (flight->intents[0].action == ACTION_INVITE)
-		return pass_to_invitations(flight);
+		return claim_to_invitations(flight);
 	error = flight_prepare(flight);
 	if (error)
 	{
-		refuse_claim(flight, error);
+		claim_refuse(flight, error);
 		return SERVED_SOME;
 	}
 	return flight->intents[0].action == ACTION_ADD
-		? screen_adds(flight, described, holds, settings) : SERVED_NOTHING;
+		? precheck_adds(flight, described, holds, settings) : SERVED_NOTHING;
 }

@@ -31,12 +31,12 @@
 #include "utils/memutils.h"
 #include "worker/attempt.h"
 #include "worker/completion.h"
-#include "worker/follow.h"
 #include "worker/lanes.h"
 #include "worker/group_cache.h"
 #include "worker/messages.h"
 #include "worker/savepoint.h"
 #include "worker/settle.h"
+#include "worker/verify.h"
 
 #include "compat.h"
 
@@ -75,7 +75,7 @@ static void
 change_to_verifying(const Flight *flight, IntentChange *change)
 {
 	change->state = STATE_VERIFYING;
-	change->next_attempt_at = follow_first_look(flight->instance);
+	change->next_attempt_at = verify_first_at(flight->instance);
 }
 
 static void
@@ -140,7 +140,7 @@ change_by_outcome(const Flight *flight, int i, IntentChange *change)
 			break;
 		case NEXT_WAIT:
 			change->state = STATE_PENDING_APPROVAL;
-			change->next_attempt_at = follow_first_look(flight->instance);
+			change->next_attempt_at = verify_first_at(flight->instance);
 			break;
 		case NEXT_INVITE:
 			change_to_invite(flight, i, change);
@@ -303,11 +303,9 @@ settle_row(Flight *flight, int i, Holds *holds)
 	hold_by_outcome(flight, holds, outcome);
 	if (!flight->text)
 		hold_by_doubt(flight, i, holds);
-	if (change.state == STATE_DONE || change.state == STATE_FAILED)
-		completion_remember(intent, change.outcome, change.state);
-	else if (change.state != STATE_QUEUED && change.state != STATE_CANCELLED)
+	if (change.state != STATE_QUEUED && !completion_is_end(change.state))
 		lanes_look(&intent->lane, clock_monotonic_of(change.next_attempt_at));
-	completion_note_end(intent, change.state);
+	completion_note_end(intent, change.state, change.outcome);
 }
 
 /* True if the API has done its part, whatever it says of the person. */
