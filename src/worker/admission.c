@@ -38,7 +38,7 @@
 static AdmissionPermit *permit;
 static int	in_flight;			/* requests claimed or under way, except group_cache.c's */
 static int64 short_until;		/* monotonic ms: the disk is full, or memory */
-static bool is_careful;			/* one request at a time */
+static bool is_recovering;			/* one request at a time */
 
 void
 admission_init(AdmissionPermit *worker_permit)
@@ -74,15 +74,15 @@ admission_note_shortage(void)
 
 /* While rows are in doubt, one request at a time tells which of them does harm. */
 void
-admission_be_careful(bool careful)
+admission_set_recovering(bool careful)
 {
-	is_careful = careful;
+	is_recovering = careful;
 }
 
 bool
-admission_is_careful(void)
+admission_is_recovering(void)
 {
-	return is_careful;
+	return is_recovering;
 }
 
 /* Requests that are claimed or under way. */
@@ -107,9 +107,9 @@ admission_has_room(const Lane *lane, const WawpInstance *instance)
 }
 
 static int
-free_slots(void)
+admission_free_slots(void)
 {
-	int			most = short_until <= clock_monotonic_ms() ? (is_careful ? 1 : wawp_max_in_flight) : 0;
+	int			most = short_until <= clock_monotonic_ms() ? (is_recovering ? 1 : wawp_max_in_flight) : 0;
 
 	return Max(most - admission_in_flight(), 0);
 }
@@ -118,7 +118,7 @@ free_slots(void)
 bool
 admission_has_slot(void)
 {
-	return free_slots() > 0;
+	return admission_free_slots() > 0;
 }
 
 /* May more be sent?  Switched off, what was sent is still looked after. */
@@ -135,7 +135,7 @@ admission_slots(void)
 {
 	if (!admission_is_serving())
 		return 0;
-	return wawp_worker_on ? free_slots() : (int) Min(free_slots(), permit->requests);
+	return wawp_worker_on ? admission_free_slots() : (int) Min(admission_free_slots(), permit->requests);
 }
 
 bool
@@ -149,7 +149,7 @@ admission_may_claim(void)
  * the current one.  At least one may.
  */
 int
-portion_left(CyclePortion *portion)
+admission_portion_left(CyclePortion *portion)
 {
 	int64		now = clock_monotonic_ms();
 

@@ -36,8 +36,8 @@ extern void admission_note_claimed(void);
 extern void admission_note_unsent(void);
 extern void admission_note_ended(void);
 extern void admission_note_shortage(void);
-extern void admission_be_careful(bool careful);
-extern bool admission_is_careful(void);
+extern void admission_set_recovering(bool careful);
+extern bool admission_is_recovering(void);
 extern int	admission_in_flight(void);
 extern int64 admission_short_until(void);
 extern bool admission_has_room(const Lane *lane, const WawpInstance *instance);
@@ -45,6 +45,6 @@ extern bool admission_has_slot(void);
 extern bool admission_is_serving(void);
 extern int	admission_slots(void);
 extern bool admission_may_claim(void);
-extern int	portion_left(CyclePortion *portion);
+extern int	admission_portion_left(CyclePortion *portion);
 
 #endif							/* WAWP_ADMISSION_H */

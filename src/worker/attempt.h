@@ -17,18 +17,18 @@
 #include "throttle/budget.h"
 #include "worker/lanes.h"
 
-typedef enum FlightStage
+typedef enum AttemptStage
 {
-	FLIGHT_PREPARED,			/* claimed by the transaction under way */
-	FLIGHT_CLAIMED,				/* that has committed; not sent yet */
-	FLIGHT_SENT,
-	FLIGHT_JUDGED				/* outcomes known, rows to be settled */
-} FlightStage;
+	ATTEMPT_PREPARED,			/* claimed by the transaction under way */
+	ATTEMPT_CLAIMED,				/* that has committed; not sent yet */
+	ATTEMPT_SENT,
+	ATTEMPT_JUDGED				/* outcomes known, rows to be settled */
+} AttemptStage;
 
-typedef struct Flight
+typedef struct Attempt
 {
 	dlist_node	node;
-	FlightStage stage;
+	AttemptStage stage;
 	MemoryContext memory;
 	Lane	   *lane;
 	WawpInstance *instance;
@@ -53,27 +53,27 @@ typedef struct Flight
 	CallPerson **sent;			/* &people[i] */
 	bool	   *settled;		/* committed */
 	bool	   *settling;		/* in the transaction under way */
-} Flight;
+} Attempt;
 
-/* A place in the order of flights. */
-typedef dlist_node *FlightMark;
+/* A place in the order of attempts. */
+typedef dlist_node *AttemptMark;
 
-extern Flight *flight_make(Lane *lane, int limit);
-extern char *flight_keep_text(Flight *flight, const char *text);
-extern void flight_keep_intents(Flight *flight);
-extern void flight_name_people(Flight *flight);
-extern ErrorData *flight_prepare(Flight *flight);
-extern AuditRecord flight_record(const Flight *flight, int i, const char *kind);
-extern void flight_launch(Flight *flight);
-extern FlightMark flight_mark(void);
-extern void flight_drop_prepared_after(FlightMark mark);
-extern void flight_committed(void);
-extern void flight_aborted(void);
-extern void flight_send(void);
-extern bool flight_has_answers(void);
-extern void flight_judge(void);
-extern Flight *flight_next_judged(Flight *after);
-extern bool flight_provably_not_sent(const Flight *flight);
-extern const char *flight_ids(void);
+extern Attempt *attempt_make(Lane *lane, int limit);
+extern char *attempt_keep_text(Attempt *attempt, const char *text);
+extern void attempt_keep_intents(Attempt *attempt);
+extern void attempt_name_people(Attempt *attempt);
+extern ErrorData *attempt_prepare(Attempt *attempt);
+extern AuditRecord attempt_record(const Attempt *attempt, int i, const char *kind);
+extern void attempt_launch(Attempt *attempt);
+extern AttemptMark attempt_mark(void);
+extern void attempt_drop_prepared_after(AttemptMark mark);
+extern void attempt_committed(void);
+extern void attempt_aborted(void);
+extern void attempt_send_claimed(void);
+extern bool attempt_has_answers(void);
+extern void attempt_judge_answers(void);
+extern Attempt *attempt_next_judged(Attempt *after);
+extern bool attempt_provably_not_sent(const Attempt *attempt);
+extern const char *attempt_intent_ids(void);
 
 #endif							/* WAWP_ATTEMPT_H */

@@ -4,14 +4,14 @@
  *	  Who may be added or removed now: from a lane to a request.
  *
  * A due lane that is not held, whose instance has room and whose pace allows it
- * has its head claimed, screened (precheck.c), and launched as a flight; or it
+ * has its head claimed, screened (precheck.c), and launched as a attempt; or it
  * is scheduled for when it is worth another look.  Where additions have a
  * pace, a lane asks what it has to know about its group shortly before the
  * token it is to have, and no lane asks more than there are tokens to come. 
  * Lanes without any pace have their heads claimed together, ahead of their turns.
  *
  * Everything is in the cycle's transaction and its memory.  What the pace
- * granted and no flight took is given back here.
+ * granted and no attempt took is given back here.
  *
  * IDENTIFICATION
  *	  src/worker/claim.c
@@ -50,13 +50,13 @@ typedef struct Turn
 	GroupSettings settings;
 	bool		has_settings;
 	int64		now;			/* when the cycle began */
-	bool		is_looked_into; /* its head was claimed, if it has one */
+	bool		has_head; /* its head was claimed, if it has one */
 	IntentClaim head;
 } Turn;
 
 /* One that leaves; who is put back, with all before them, comes first again. */
 static void
-note_head(Lane *lane, const Intent *claimed)
+lane_note_head(Lane *lane, const Intent *claimed)
 {
 	if (lane->head_until == 0)
 		lane->head_until = clock_monotonic_ms() + HEAD_IS_KNOWN_MS;
@@ -96,12 +96,12 @@ claim_firsts(Turn *const *turns, int n)
 	claim_heads(turns, n, true);
 	claim_heads(turns, n, false);
 	for (int i = 0; i < n; i++)
-		turns[i]->is_looked_into = true;
+		turns[i]->has_head = true;
 }
 
 /* As many as the permit is for, or what needs none; returns how many. */
 static int
-claim_some(Turn *turn, const BudgetPermit *permit, Intent *claimed)
+claim_rows(Turn *turn, const BudgetPermit *permit, Intent *claimed)
 {
 	Lane	   *lane = turn->lane;
 
@@ -109,7 +109,7 @@ claim_some(Turn *turn, const BudgetPermit *permit, Intent *claimed)
 		return intent_claim(&lane->key, permit->granted, claimed);
 	if (permit->granted == 0)
 		return intent_claim_other(&lane->key, claimed);
-	if (!turn->is_looked_into)
+	if (!turn->has_head)
 		claim_firsts(&turn, 1);
 	if (!turn->head.is_claimed)
 		return 0;
@@ -123,43 +123,43 @@ claim_some(Turn *turn, const BudgetPermit *permit, Intent *claimed)
  * as sent.  *used: how many of the granted permits it takes.
  */
 static Served
-claim_flight(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
+claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 {
 	Lane	   *lane = turn->lane;
-	Flight	   *flight = flight_make(lane, Max(permit->granted, 1));
+	Attempt    *attempt = attempt_make(lane, Max(permit->granted, 1));
 	Served		served;
 
-	flight->n = claim_some(turn, permit, flight->intents);
-	if (flight->n == 0)
+	attempt->n = claim_rows(turn, permit, attempt->intents);
+	if (attempt->n == 0)
 	{
-		MemoryContextDelete(flight->memory);
+		MemoryContextDelete(attempt->memory);
 		return SERVED_NOTHING;
 	}
-	flight_keep_intents(flight);
-	served = precheck_claimed(flight, turn->described, holds, &turn->settings);
+	attempt_keep_intents(attempt);
+	served = precheck_claimed(attempt, turn->described, holds, &turn->settings);
 	if (served != SERVED_NOTHING)
 	{
-		MemoryContextDelete(flight->memory);
+		MemoryContextDelete(attempt->memory);
 		return served;
 	}
-	flight_name_people(flight);
-	flight->operation = intent_operation(flight->intents[0].action);
-	flight->is_paced = (flight->operation == WAWP_OP_ADD);
-	flight->permit = *permit;
-	*used = flight->is_paced ? flight->n : 0;
-	if (flight->is_paced)
-		group_cache_get(&lane->key)->added += flight->n;
+	attempt_name_people(attempt);
+	attempt->operation = intent_operation(attempt->intents[0].action);
+	attempt->is_paced = (attempt->operation == WAWP_OP_ADD);
+	attempt->permit = *permit;
+	*used = attempt->is_paced ? attempt->n : 0;
+	if (attempt->is_paced)
+		group_cache_get(&lane->key)->added += attempt->n;
 	else
 		group_cache_forget_list(&lane->key);
 	if (permit->granted == 1)
-		note_head(lane, &flight->intents[0]);
-	flight_launch(flight);
+		lane_note_head(lane, &attempt->intents[0]);
+	attempt_launch(attempt);
 	return SERVED_SOME;
 }
 
 /* Nothing of the lane can go now: when is it worth another look? */
 static void
-postpone_lane(Lane *lane)
+lane_postpone(Lane *lane)
 {
 	TimestampTz due = intent_next_due(&lane->key);
 
@@ -175,7 +175,7 @@ postpone_lane(Lane *lane)
 
 /* Permits for additions that may leave now. */
 static BudgetPermit
-take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *lane, const GroupSettings *settings)
+turn_take_permit(const WawpInstance *instance, const Hold *on_instance, const LaneKey *lane, const GroupSettings *settings)
 {
 	TimestampTz quiet = instance_quiet_until(instance, GetCurrentTimestamp());
 	BudgetGroup group = {lane->group, settings->adds_per_minute};
@@ -189,7 +189,7 @@ take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *
 
 /* The same instance with one person and one request under way, in the current context. */
 static WawpInstance *
-one_at_a_time(const WawpInstance *described)
+instance_on_trial(const WawpInstance *described)
 {
 	WawpInstance *one = palloc(sizeof(WawpInstance));
 
@@ -200,7 +200,7 @@ one_at_a_time(const WawpInstance *described)
 
 /* Is the lane served at all now?  If not, it is scheduled. */
 static bool
-admit(Turn *turn, Holds *holds)
+turn_admit(Turn *turn, Holds *holds)
 {
 	Lane	   *lane = turn->lane;
 	int64		held = lanehold_until(holds, &lane->key);
@@ -211,21 +211,21 @@ admit(Turn *turn, Holds *holds)
 		lanes_schedule(lane, held);
 		return false;
 	}
-	error = resolve_instance(&lane->key, INSTANCE_OF_NOBODY, &turn->described);
+	error = instance_cache_get(&lane->key, INSTANCE_OF_NOBODY, &turn->described);
 	if (!error)
 	{
 		if (lanehold_is_on_trial(holds, &lane->key))
-			turn->described = one_at_a_time(turn->described);
+			turn->described = instance_on_trial(turn->described);
 		return true;
 	}
 	hold_set(NameStr(lane->key.instance), lane->key.group, error->message,
-			 GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000), 1);
-	lanes_schedule(lane, clock_monotonic_ms() + RESOLVE_RETRY_MS);
+			 GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000), 1);
+	lanes_schedule(lane, clock_monotonic_ms() + INSTANCE_RETRY_MS);
 	return false;
 }
 
 static const GroupSettings *
-settings_of(Turn *turn)
+turn_settings(Turn *turn)
 {
 	if (!turn->has_settings)
 		turn->settings = settings_get(&turn->lane->key);
@@ -238,7 +238,7 @@ settings_of(Turn *turn)
  */
 
 static int64
-ms_of(int64 us)
+ms_of_us(int64 us)
 {
 	return (us + 999) / 1000;
 }
@@ -248,7 +248,7 @@ ms_of(int64 us)
  * come.  If not, *at is when they are not, in monotonic ms.
  */
 static bool
-may_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit, int others, int64 *at)
+turn_can_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit, int others, int64 *at)
 {
 	PaceRate	rate = budget_add_rate(turn->described, hold_halvings(on_instance));
 	int64		wait = permit->granted > 0 ? 0 : Max(permit->next_at - clock_monotonic_us(), 0);
@@ -256,37 +256,37 @@ may_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *permi
 
 	if (pace_tokens_ahead(rate, wait, lead) > others)
 		return true;
-	*at = ms_of(clock_monotonic_us() + Max(wait - lead + rate.interval * others, 1000));
+	*at = ms_of_us(clock_monotonic_us() + Max(wait - lead + rate.interval * others, 1000));
 	return false;
 }
 
 /* The pace allows the lane no addition now. */
 static void
-wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit)
+turn_wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit)
 {
 	int64		at;
 
 	if (permit->has_group)
-		lanes_schedule(turn->lane, ms_of(permit->next_at));
-	else if (may_prepare(turn, on_instance, permit, lanes_prepared_beside(turn->lane), &at))
-		lanes_wait(turn->lane, QUEUE_READY, ms_of(permit->next_at));
+		lanes_schedule(turn->lane, ms_of_us(permit->next_at));
+	else if (turn_can_prepare(turn, on_instance, permit, lanes_prepared_beside(turn->lane), &at))
+		lanes_wait(turn->lane, QUEUE_READY, ms_of_us(permit->next_at));
 	else
 		lanes_wait(turn->lane, QUEUE_NEXT, at);
 }
 
 /* True if nothing about the group has to be asked before an addition; else *need is what. */
 static bool
-knows_group(Turn *turn, InfoNeed *need)
+turn_knows_group(Turn *turn, InfoNeed *need)
 {
 	const CachedGroup *cached = group_cache_find(&turn->lane->key);
 
 	*need = (InfoNeed) {ASK_LIST, NULL};
-	return cached && precheck_group(cached, settings_of(turn), need) != GROUP_UNKNOWN;
+	return cached && precheck_group(cached, turn_settings(turn), need) != GROUP_UNKNOWN;
 }
 
 /* Nothing of the lane can go without a token now: when is that worth another look? */
 static void
-note_others(Lane *lane)
+lane_note_others(Lane *lane)
 {
 	TimestampTz due = intent_next_other(&lane->key);
 
@@ -301,29 +301,29 @@ note_others(Lane *lane)
 
 /* The lane's additions wait, in that queue; what needs no token goes. */
 static void
-serve_others(Turn *turn, Holds *holds, LaneQueue queue, int64 not_before)
+turn_serve_others(Turn *turn, Holds *holds, LaneQueue queue, int64 not_before)
 {
 	const BudgetPermit none = {0};
 	Lane	   *lane = turn->lane;
 	int			used = 0;
-	Served		served = lane->is_fresh ? claim_flight(turn, holds, &none, &used) : SERVED_NOTHING;
+	Served		served = lane->is_fresh ? claim_attempt(turn, holds, &none, &used) : SERVED_NOTHING;
 
 	if (served == SERVED_SOME)
 		lanes_served(lane, turn->now);
 	if (served != SERVED_NOTHING)
 		return;
 	if (lane->is_fresh)
-		note_others(lane);
+		lane_note_others(lane);
 	lanes_wait(lane, queue, not_before);
 }
 
 /* Claims and launches what the permit is for, and says when the lane is worth another look. */
 static void
-use_turn(Turn *turn, Holds *holds, const BudgetPermit *permit)
+turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 {
 	Lane	   *lane = turn->lane;
 	int			used = 0;
-	Served		served = claim_flight(turn, holds, permit, &used);
+	Served		served = claim_attempt(turn, holds, permit, &used);
 
 	/* who needed no request has not had the worker's turn either */
 	if (served == SERVED_ASKING || (served == SERVED_SOME && used == 0))
@@ -336,14 +336,14 @@ use_turn(Turn *turn, Holds *holds, const BudgetPermit *permit)
 		lanes_served(lane, turn->now);
 	else if (permit->granted == 0)
 	{
-		note_others(lane);
+		lane_note_others(lane);
 		if (turn->described->adds_per_minute > 0 && !permit->has_group)
 			lanes_wait(lane, QUEUE_NEXT, turn->instance->not_before[QUEUE_NEXT]);
 		else
-			wait_for_token(turn, lanehold_find(holds, &lane->key, true), permit);
+			turn_wait_for_token(turn, lanehold_find(holds, &lane->key, true), permit);
 	}
 	else
-		postpone_lane(lane);
+		lane_postpone(lane);
 }
 
 /*
@@ -351,21 +351,21 @@ use_turn(Turn *turn, Holds *holds, const BudgetPermit *permit)
  * True: there is nothing to ask, go on as you are.
  */
 static bool
-prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoNeed *need)
+turn_prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoNeed *need)
 {
 	Lane	   *lane = turn->lane;
 	const CachedGroup *cached = group_cache_find(&lane->key);
 	Intent		head;
 	int64		at;
 
-	if (!may_prepare(turn, lanehold_find(holds, &lane->key, true), permit, lanes_asking_beside(lane), &at))
-		serve_others(turn, holds, QUEUE_NEXT, at);
+	if (!turn_can_prepare(turn, lanehold_find(holds, &lane->key, true), permit, lanes_asking_beside(lane), &at))
+		turn_serve_others(turn, holds, QUEUE_NEXT, at);
 	else if (cached && (cached->asking & need->question))
 		lanes_prepare(lane);
 	else if (!intent_peek(&lane->key, &head))
 	{
 		budget_give_back(permit, permit->granted);
-		postpone_lane(lane);
+		lane_postpone(lane);
 		return false;
 	}
 	else
@@ -377,7 +377,7 @@ prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoNee
 		{
 			if (at == 0)
 				return true;
-			serve_others(turn, holds, QUEUE_READ, at);
+			turn_serve_others(turn, holds, QUEUE_READ, at);
 		}
 	}
 	budget_put_off(permit);
@@ -386,7 +386,7 @@ prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoNee
 
 /* Serves a lane whose additions have a pace. */
 static void
-serve_paced(Turn *turn, Holds *holds)
+turn_serve_paced(Turn *turn, Holds *holds)
 {
 	Lane	   *lane = turn->lane;
 	InfoNeed	need;
@@ -395,55 +395,55 @@ serve_paced(Turn *turn, Holds *holds)
 	/* an empty lane does not ask: the next token would be kept from sessions, and from a lane that has use for it */
 	if (lane->is_fresh && intent_next_due(&lane->key) == 0)
 	{
-		postpone_lane(lane);
+		lane_postpone(lane);
 		return;
 	}
 	if (lane->queue == QUEUE_FRESH && lanes_has_elder(lane))
 	{
-		serve_others(turn, holds, QUEUE_NEXT, turn->instance->not_before[QUEUE_NEXT]);
+		turn_serve_others(turn, holds, QUEUE_NEXT, turn->instance->not_before[QUEUE_NEXT]);
 		return;
 	}
-	permit = take_adds(turn->described, lanehold_find(holds, &lane->key, true), &lane->key, settings_of(turn));
+	permit = turn_take_permit(turn->described, lanehold_find(holds, &lane->key, true), &lane->key, turn_settings(turn));
 	if (permit.granted == 0 && lane->is_fresh)
-		use_turn(turn, holds, &permit);
+		turn_use(turn, holds, &permit);
 	else if (permit.granted == 0 && permit.has_group)
-		lanes_schedule(lane, ms_of(permit.next_at));
-	else if (!knows_group(turn, &need) && !prepare_lane(turn, holds, &permit, &need))
+		lanes_schedule(lane, ms_of_us(permit.next_at));
+	else if (!turn_knows_group(turn, &need) && !turn_prepare_lane(turn, holds, &permit, &need))
 		return;
 	else if (permit.granted == 0)
-		wait_for_token(turn, lanehold_find(holds, &lane->key, true), &permit);
+		turn_wait_for_token(turn, lanehold_find(holds, &lane->key, true), &permit);
 	else
-		use_turn(turn, holds, &permit);
+		turn_use(turn, holds, &permit);
 }
 
 /* Serves a lane whose additions have no pace, but for a cap of the day, quiet hours or the group's own. */
 static void
-serve_unpaced(Turn *turn, Holds *holds)
+turn_serve_unpaced(Turn *turn, Holds *holds)
 {
-	BudgetPermit permit = take_adds(turn->described, lanehold_find(holds, &turn->lane->key, true), &turn->lane->key,
-									settings_of(turn));
+	BudgetPermit permit = turn_take_permit(turn->described, lanehold_find(holds, &turn->lane->key, true), &turn->lane->key,
+									turn_settings(turn));
 
 	if (permit.granted == 0 && !turn->lane->is_fresh)
-		wait_for_token(turn, lanehold_find(holds, &turn->lane->key, true), &permit);
+		turn_wait_for_token(turn, lanehold_find(holds, &turn->lane->key, true), &permit);
 	else
-		use_turn(turn, holds, &permit);
+		turn_use(turn, holds, &permit);
 }
 
 /* Serves one due lane: at most one request. */
 static void
-serve_lane(void *subject, Holds *holds)
+turn_serve(void *subject, Holds *holds)
 {
 	Turn	   *turn = subject;
 
-	if (turn->described == NULL && !admit(turn, holds))
+	if (turn->described == NULL && !turn_admit(turn, holds))
 		return;
 	lanes_set_limit(turn->instance, turn->described->concurrency);
 	if (!admission_has_room(turn->lane, turn->described))
 		lanes_park(turn->lane);
 	else if (turn->described->adds_per_minute > 0)
-		serve_paced(turn, holds);
+		turn_serve_paced(turn, holds);
 	else
-		serve_unpaced(turn, holds);
+		turn_serve_unpaced(turn, holds);
 }
 
 /*
@@ -452,17 +452,17 @@ serve_lane(void *subject, Holds *holds)
 
 /* Is nothing but room needed for one addition of this lane to leave? */
 static bool
-is_unpaced(Turn *turn)
+turn_is_unpaced(Turn *turn)
 {
 	const WawpInstance *instance = turn->described;
 
 	return instance->adds_per_minute <= 0 && instance->adds_per_day <= 0 && instance->batch_size == 1 &&
-		instance_quiet_until(instance, GetCurrentTimestamp()) == 0 && settings_of(turn)->adds_per_minute <= 0;
+		instance_quiet_until(instance, GetCurrentTimestamp()) == 0 && turn_settings(turn)->adds_per_minute <= 0;
 }
 
 /* Has its instance room for one more beside those that are claimed ahead? */
 static bool
-has_room_beside(const Turn *turn, Turn *const *ahead, int n)
+turn_has_room_beside(const Turn *turn, Turn *const *ahead, int n)
 {
 	int			taken = turn->lane->instance->in_flight;
 
@@ -480,9 +480,9 @@ claim_ahead(Turn *turns, int n, Holds *holds)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (!admit(&turns[i], holds))
+		if (!turn_admit(&turns[i], holds))
 			turns[i].lane = NULL;
-		else if (has_room_beside(&turns[i], ahead, nahead) && is_unpaced(&turns[i]))
+		else if (turn_has_room_beside(&turns[i], ahead, nahead) && turn_is_unpaced(&turns[i]))
 			ahead[nahead++] = &turns[i];
 	}
 	if (nahead > 0)
@@ -495,7 +495,7 @@ claim_ahead(Turn *turns, int n, Holds *holds)
 
 /* As many of the lanes that are due as there are slots and turns left; returns how many. */
 static int
-begin_turns(Turn *turns, int64 now, int most)
+turns_begin(Turn *turns, int64 now, int most)
 {
 	int			n = 0;
 	Lane	   *lane;
@@ -512,13 +512,13 @@ begin_turns(Turn *turns, int64 now, int most)
 }
 
 static void
-take_turn(Turn *turn, Holds *holds)
+turn_take(Turn *turn, Holds *holds)
 {
 	if (turn->lane == NULL)
 		return;
 	if (!admission_may_claim())
 		lanes_park(turn->lane);
-	else if (!isolation_run(serve_lane, turn, holds))
+	else if (!savepoint_run(turn_serve, turn, holds))
 		lanes_retry(turn->lane);
 	if (!turn->head.is_claimed)
 		return;
@@ -537,14 +537,14 @@ claim_due(Holds *holds, CyclePortion *portion)
 	Turn	   *turns = palloc(sizeof(Turn) * INTENT_CLAIMS_AT_ONCE);
 	int			n;
 
-	while ((n = begin_turns(turns, portion->due_by, portion_left(portion))) > 0)
+	while ((n = turns_begin(turns, portion->due_by, admission_portion_left(portion))) > 0)
 	{
 		portion->turns += n;
-		if (n > 1 && !isolation_is_on())
+		if (n > 1 && !savepoint_is_on())
 			claim_ahead(turns, n, holds);
 		for (int i = 0; i < n; i++)
 		{
-			take_turn(&turns[i], holds);
+			turn_take(&turns[i], holds);
 			lanes_end_turn(turns[i].instance);
 		}
 	}

@@ -191,8 +191,8 @@ completion_end_memberships(bool rescan)
 		const MembershipEnd *end = lfirst(lc);
 		WawpInstance *described;
 
-		if (resolve_instance(&end->lane, INSTANCE_OF_NOBODY, &described) != NULL)
-			membership_put_off_end(end, GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000));
+		if (instance_cache_get(&end->lane, INSTANCE_OF_NOBODY, &described) != NULL)
+			membership_put_off_end(end, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000));
 		else if (intent_enqueue_removal(&end->lane, described->instance_id, end->jid,
 										end->requester, end->requested_by, end->reason) != 0)
 			lanes_note(&end->lane, clock_monotonic_ms());
@@ -212,7 +212,7 @@ completion_has_more(void)
 void
 completion_put_off_memberships(void)
 {
-	next_end = clock_monotonic_ms() + RESOLVE_RETRY_MS;
+	next_end = clock_monotonic_ms() + INSTANCE_RETRY_MS;
 }
 
 /* Returns when the next intent expires, in monotonic ms. */

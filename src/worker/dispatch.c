@@ -13,7 +13,7 @@
  * what was in doubt when the last worker ended is served with care, one request
  * at a time, and the limiter is told what left before the server started.  The
  * steps are modules below: settle.c, completion.c, verify.c, claim.c,
- * welcome.c; what goes through them is a flight (attempt.c).
+ * welcome.c; what goes through them is a attempt (attempt.c).
  *
  * Memory: what one cycle needs lives in SPI's.
  *
@@ -116,7 +116,7 @@ hold_restored_copy(void)
 static void
 recover_rest(void)
 {
-	(void) intent_recover(MAX_LONE_CRASHES, blame_for_end, flight_ids(), &doubt_left);
+	(void) intent_recover(MAX_LONE_CRASHES, blame_for_end, attempt_intent_ids(), &doubt_left);
 	retry_soon |= doubt_left;
 	told.rescan = true;
 }
@@ -148,7 +148,7 @@ replay_send(const AuditSent *sent)
 
 	memset(&lane, 0, sizeof(lane));
 	namestrcpy(&lane.instance, sent->instance);
-	if (resolve_instance(&lane, INSTANCE_OF_NOBODY, &instance) != NULL)
+	if (instance_cache_get(&lane, INSTANCE_OF_NOBODY, &instance) != NULL)
 		return;
 	key = limiter_key(instance->base.host, sent->instance_id, LIMIT_ADD, NULL);
 	if (sent->is_message)
@@ -169,9 +169,9 @@ replay_send(const AuditSent *sent)
 static void
 replay_sends(void)
 {
-	resolve_in(CurrentMemoryContext);
+	instance_cache_begin(CurrentMemoryContext);
 	audit_replay(replay_send);
-	resolve_in(NULL);
+	instance_cache_begin(NULL);
 }
 
 /* What was in doubt when the last worker ended; in a transaction. */
@@ -180,7 +180,7 @@ dispatch_recover(void)
 {
 	hold_restored_copy();
 	doubts = MemoryContextStrdup(TopMemoryContext, intent_recover(MAX_LONE_CRASHES, blame_for_end, "{}", &doubt_left));
-	admission_be_careful(intent_count_doubts(doubts) > 0);
+	admission_set_recovering(intent_count_doubts(doubts) > 0);
 	careful_until = clock_monotonic_ms() + LONGEST_CARE_MS;
 	if (shmem_needs_replay(MyDatabaseId))
 		replay_sends();
@@ -190,7 +190,7 @@ dispatch_recover(void)
 void
 dispatch_note_orderly_end(void)
 {
-	intent_note_orderly_end(flight_ids());
+	intent_note_orderly_end(attempt_intent_ids());
 }
 
 /*
@@ -248,7 +248,7 @@ scan_waiting(void)
 	{
 		const IntentLane *lane = lfirst(lc);
 
-		lanes_look(&lane->key, clock_monotonic_of(lane->due));
+		lanes_verify_at(&lane->key, clock_monotonic_of(lane->due));
 	}
 	scan.waiting = list_length(lanes) == LANES_AT_ONCE;
 	if (scan.waiting)
@@ -331,16 +331,16 @@ bool
 dispatch_has_work(void)
 {
 	group_cache_take_answers();
-	flight_judge();
+	attempt_judge_answers();
 	if (told.rescan || told.nlanes > 0 || has_portion_left() || must_retry() || completion_next_expiry() <= clock_monotonic_ms() ||
 		Min(completion_next_membership(), messages_next_welcome()) <= clock_monotonic_ms() ||
 		group_cache_has_findings())
 		return true;
 	if (admission_may_claim() && lanes_next_at() <= clock_monotonic_ms())
 		return true;
-	if (admission_has_slot() && lanes_next_look() <= clock_monotonic_ms())
+	if (admission_has_slot() && lanes_next_verification() <= clock_monotonic_ms())
 		return true;
-	return flight_next_judged(NULL) != NULL;
+	return attempt_next_judged(NULL) != NULL;
 }
 
 /* The body of a cycle's transaction; the caller acts as the owner, in SPI. */
@@ -349,38 +349,38 @@ dispatch_settle_and_claim(void)
 {
 	Holds	   *holds = hold_begin_reading();
 	CyclePortion claims = {.due_by = clock_monotonic_ms()};
-	CyclePortion looks = claims;
+	CyclePortion verifications = claims;
 	bool		anything_new = told.rescan || told.nlanes > 0;
 
-	resolve_in(CurrentMemoryContext);
+	instance_cache_begin(CurrentMemoryContext);
 	retry_soon = goes_on = false;
-	if (!isolation_is_on())
+	if (!savepoint_is_on())
 		audit_gather();
 	completion_begin_cycle();
-	isolation_begin_cycle();
+	savepoint_begin_cycle();
 	settle_judged(holds);
-	if (admission_is_careful())
-		admission_be_careful(careful_until > clock_monotonic_ms() && intent_count_doubts(doubts) > 0);
+	if (admission_is_recovering())
+		admission_set_recovering(careful_until > clock_monotonic_ms() && intent_count_doubts(doubts) > 0);
 	hold_restored_copy();
 	completion_end_superseded(anything_new);
 	notes_left |= completion_end_hopeless(anything_new);
 	if (anything_new || notes_left)
-		(void) isolation_run(record_notes, NULL, holds);
+		(void) savepoint_run(record_notes, NULL, holds);
 	if (doubt_left)
 		recover_rest();
-	if (!isolation_run(end_memberships, NULL, holds))
+	if (!savepoint_run(end_memberships, NULL, holds))
 		completion_put_off_memberships();
 	take_up_wake();
 	group_cache_write_facts();
 	group_cache_hold_troubled(hold_begin_reading());
 	holds = hold_begin_reading();
-	claims_first = admission_is_careful() && !claims_first;
+	claims_first = admission_is_recovering() && !claims_first;
 	if (claims_first)
 		claim_due(holds, &claims);
-	verify_due(holds, &looks);
+	verify_due(holds, &verifications);
 	if (!claims_first)
 		claim_due(holds, &claims);
-	if (!isolation_run(welcome_people, NULL, holds))
+	if (!savepoint_run(welcome_people, NULL, holds))
 		messages_put_off_welcomes();
 	audit_end_gathering();
 }
@@ -389,23 +389,23 @@ dispatch_settle_and_claim(void)
 void
 dispatch_committed(void)
 {
-	resolve_in(NULL);
+	instance_cache_begin(NULL);
 	told.rescan = told.start_anew = false;
 	told.nlanes = 0;
 	group_cache_forget_findings();
-	isolation_committed();
-	flight_committed();
+	savepoint_committed();
+	attempt_committed();
 }
 
 /* The cycle's transaction has not. */
 void
 dispatch_aborted(void)
 {
-	resolve_in(NULL);
+	instance_cache_begin(NULL);
 	audit_forget_numbers();
 	told.rescan = true;
-	isolation_aborted();
-	flight_aborted();
+	savepoint_aborted();
+	attempt_aborted();
 	lanes_start_anew(true);
 }
 
@@ -415,14 +415,14 @@ dispatch_send(void)
 {
 	Assert(!IsTransactionState());
 	group_cache_send();
-	flight_send();
+	attempt_send_claimed();
 }
 
 /* Has a request ended that no cycle has seen yet? */
 bool
 dispatch_has_answers(void)
 {
-	return group_cache_has_answers() || flight_has_answers();
+	return group_cache_has_answers() || attempt_has_answers();
 }
 
 /* Has a permit done what it can: nothing under way, nothing due in time? */
@@ -432,7 +432,7 @@ dispatch_is_drained(void)
 	int64		horizon = Min(dispatch_permit.until, clock_monotonic_ms() + DRAIN_HORIZON_MS);
 
 	return admission_in_flight() == 0 && !told.rescan && told.nlanes == 0 && !has_portion_left() && !must_retry() &&
-		(dispatch_permit.requests <= 0 || Min(lanes_next_at(), lanes_next_look()) > horizon);
+		(dispatch_permit.requests <= 0 || Min(lanes_next_at(), lanes_next_verification()) > horizon);
 }
 
 /* Requests that are claimed or under way. */
@@ -455,5 +455,5 @@ dispatch_next_at(void)
 		return Min(retry_at, Min(completion_next_expiry(), admission_short_until()));
 	return Min(Min(retry_at, Min(completion_next_expiry(), Min(completion_next_membership(), messages_next_welcome()))),
 			   Min(admission_may_claim() ? lanes_next_at() : CLOCK_NEVER,
-				   admission_has_slot() ? lanes_next_look() : CLOCK_NEVER));
+				   admission_has_slot() ? lanes_next_verification() : CLOCK_NEVER));
 }

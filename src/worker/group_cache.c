@@ -486,7 +486,7 @@ group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need, const WawpI
 	MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "wawp information request", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(memory);
 	WawpInstance *instance;
-	ErrorData  *error = resolve_instance(lane, role, &instance);
+	ErrorData  *error = instance_cache_get(lane, role, &instance);
 	BudgetPermit permit = {0};
 
 	MemoryContextSwitchTo(caller);

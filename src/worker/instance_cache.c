@@ -21,24 +21,24 @@
 #include "compat.h"
 
 /* An instance as a role has it in the cycle under way. */
-typedef struct Resolved
+typedef struct CachedInstance
 {
 	NameData	name;
 	Oid			role;			/* or INSTANCE_OF_NOBODY */
 	WawpInstance *instance;
-} Resolved;
+} CachedInstance;
 
 static MemoryContext cycle_memory;	/* of the cycle under way */
-static List *resolved = NIL;	/* instances, in it */
+static List *cached_instances = NIL;	/* instances, in it */
 
-static const Resolved *
-find_resolved(const NameData *name, Oid role)
+static const CachedInstance *
+instance_cache_find(const NameData *name, Oid role)
 {
 	ListCell   *lc;
 
-	foreach(lc, resolved)
+	foreach(lc, cached_instances)
 	{
-		const Resolved *one = lfirst(lc);
+		const CachedInstance *one = lfirst(lc);
 
 		if (memcmp(&one->name, name, sizeof(NameData)) == 0 && one->role == role)
 			return one;
@@ -51,23 +51,23 @@ find_resolved(const NameData *name, Oid role)
  * cycle, whose catalogs are read once.
  */
 ErrorData *
-resolve_instance(const LaneKey *lane, Oid role, WawpInstance **instance)
+instance_cache_get(const LaneKey *lane, Oid role, WawpInstance **instance)
 {
-	const Resolved *known = find_resolved(&lane->instance, role);
+	const CachedInstance *known = instance_cache_find(&lane->instance, role);
 	ErrorData  *error = known ? NULL : instance_try(NameStr(lane->instance), role, instance);
 	MemoryContext caller = CurrentMemoryContext;
-	Resolved   *one;
+	CachedInstance *one;
 
 	if (known)
 		*instance = instance_copy(known->instance);
 	else if (error == NULL && cycle_memory)
 	{
 		MemoryContextSwitchTo(cycle_memory);
-		one = palloc(sizeof(Resolved));
+		one = palloc(sizeof(CachedInstance));
 		one->name = lane->instance;
 		one->role = role;
 		one->instance = instance_copy(*instance);
-		resolved = lappend(resolved, one);
+		cached_instances = lappend(cached_instances, one);
 		MemoryContextSwitchTo(caller);
 	}
 	return error;
@@ -75,20 +75,20 @@ resolve_instance(const LaneKey *lane, Oid role, WawpInstance **instance)
 
 /* A copy of a text without the tokens of the instances that this cycle has resolved. */
 char *
-resolve_redact(const char *text)
+instance_cache_redact(const char *text)
 {
 	char	   *clean = pstrdup(text ? text : "");
 	ListCell   *lc;
 
-	foreach(lc, resolved)
-		clean = redact_secret(clean, ((const Resolved *) lfirst(lc))->instance->access_token);
+	foreach(lc, cached_instances)
+		clean = redact_secret(clean, ((const CachedInstance *) lfirst(lc))->instance->access_token);
 	return clean;
 }
 
 /* What is resolved from now on lives until a cycle's memory goes; NULL: no cycle. */
 void
-resolve_in(MemoryContext memory)
+instance_cache_begin(MemoryContext memory)
 {
 	cycle_memory = memory;
-	resolved = NIL;
+	cached_instances = NIL;
 }

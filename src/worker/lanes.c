@@ -53,9 +53,9 @@ static HTAB *lane_table;
 static HTAB *instance_table;
 static pairingheap *heap;
 static pairingheap *wake_heap;
-static pairingheap *look_heap;
+static pairingheap *verify_heap;
 static LaneSpots claims;
-static LaneSpots looks;
+static LaneSpots verifications;
 static uint64 last_turn;
 static int64 last_retry_us;
 
@@ -88,10 +88,10 @@ compare_wakes(const pairingheap_node *a, const pairingheap_node *b, void *arg pg
 }
 
 static int
-compare_looks(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
+compare_verifications(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
 {
-	return compare_times(pairingheap_const_container(Lane, look_heap_node, a)->look_at,
-						 pairingheap_const_container(Lane, look_heap_node, b)->look_at);
+	return compare_times(pairingheap_const_container(Lane, verify_heap_node, a)->verify_at,
+						 pairingheap_const_container(Lane, verify_heap_node, b)->verify_at);
 }
 
 /* Of those that are due at the same time the one that was served longest ago: two may share one account's pace. */
@@ -106,7 +106,7 @@ compare_spots(const pairingheap_node *a, const pairingheap_node *b, void *arg pg
 }
 
 static void
-init_spots(LaneSpots *spots)
+spots_init(LaneSpots *spots)
 {
 	spots->timed = pairingheap_allocate(compare_spots, NULL);
 	dlist_init(&spots->due);
@@ -123,13 +123,13 @@ lanes_init(void)
 	instance_table = hash_create("wawp instances", 16, &instances, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	heap = pairingheap_allocate(compare_lanes, NULL);
 	wake_heap = pairingheap_allocate(compare_wakes, NULL);
-	look_heap = pairingheap_allocate(compare_looks, NULL);
-	init_spots(&claims);
-	init_spots(&looks);
+	verify_heap = pairingheap_allocate(compare_verifications, NULL);
+	spots_init(&claims);
+	spots_init(&verifications);
 }
 
 static LaneInstance *
-find_instance(const NameData *name)
+lane_instance_find(const NameData *name)
 {
 	bool		found;
 	LaneInstance *instance = hash_search(instance_table, name, HASH_ENTER, &found);
@@ -140,9 +140,9 @@ find_instance(const NameData *name)
 	instance->limit = 1;
 	for (int i = 0; i < LANE_QUEUES; i++)
 		instance->queues[i].ph_compare = compare_turns;
-	dlist_init(&instance->looks);
-	instance->claim_spot.instance = instance->look_spot.instance = instance;
-	instance->claim_spot.at = instance->look_spot.at = CLOCK_NEVER;
+	dlist_init(&instance->verifications);
+	instance->claim_spot.instance = instance->verify_spot.instance = instance;
+	instance->claim_spot.at = instance->verify_spot.at = CLOCK_NEVER;
 	return instance;
 }
 
@@ -152,7 +152,7 @@ find_instance(const NameData *name)
 
 /* Puts an instance where it belongs when it has something due at that time; one that has its turn keeps it. */
 static void
-place_spot(LaneSpots *spots, LaneSpot *spot, int64 at)
+spot_place(LaneSpots *spots, LaneSpot *spot, int64 at)
 {
 	if (spot->at == at)
 		return;
@@ -170,7 +170,7 @@ place_spot(LaneSpots *spots, LaneSpot *spot, int64 at)
 
 /* The instance whose turn it is, which goes to the end of those that are due; NULL when none is. */
 static LaneInstance *
-next_instance(LaneSpots *spots, int64 now)
+spots_next_instance(LaneSpots *spots, int64 now)
 {
 	LaneSpot   *spot;
 
@@ -192,7 +192,7 @@ next_instance(LaneSpots *spots, int64 now)
 }
 
 static int64
-first_time(const LaneSpots *spots)
+spots_first_time(const LaneSpots *spots)
 {
 	if (!dlist_is_empty((dlist_head *) &spots->due))
 		return 0;
@@ -203,7 +203,7 @@ first_time(const LaneSpots *spots)
 
 /* When a lane of the instance may have a turn. */
 static int64
-claims_at(const LaneInstance *instance)
+instance_claims_at(const LaneInstance *instance)
 {
 	int64		at = CLOCK_NEVER;
 
@@ -216,24 +216,24 @@ claims_at(const LaneInstance *instance)
 }
 
 static void
-update_claims(LaneInstance *instance)
+instance_update_claims(LaneInstance *instance)
 {
-	place_spot(&claims, &instance->claim_spot, claims_at(instance));
+	spot_place(&claims, &instance->claim_spot, instance_claims_at(instance));
 }
 
 static void
-update_looks(LaneInstance *instance)
+instance_update_verifications(LaneInstance *instance)
 {
-	bool		may_look = !dlist_is_empty(&instance->looks) && instance->in_flight < instance->limit;
+	bool		can_verify = !dlist_is_empty(&instance->verifications) && instance->in_flight < instance->limit;
 
-	place_spot(&looks, &instance->look_spot, may_look ? instance->looks_not_before : CLOCK_NEVER);
+	spot_place(&verifications, &instance->verify_spot, can_verify ? instance->verify_not_before : CLOCK_NEVER);
 }
 
 static void
-update_instance(LaneInstance *instance)
+instance_update(LaneInstance *instance)
 {
-	update_claims(instance);
-	update_looks(instance);
+	instance_update_claims(instance);
+	instance_update_verifications(instance);
 }
 
 /*
@@ -241,7 +241,7 @@ update_instance(LaneInstance *instance)
  */
 
 static void
-set_prepared(Lane *lane, bool is_prepared)
+lane_set_prepared(Lane *lane, bool is_prepared)
 {
 	LaneInstance *instance = lane->instance;
 
@@ -273,12 +273,12 @@ void
 lanes_schedule(Lane *lane, int64 eligible_at)
 {
 	lane_withdraw(lane);
-	set_prepared(lane, false);
+	lane_set_prepared(lane, false);
 	lane->eligible_at = eligible_at;
 	if (eligible_at != CLOCK_NEVER)
 		pairingheap_add(heap, &lane->heap_node);
 	lane->in_heap = (eligible_at != CLOCK_NEVER);
-	update_claims(lane->instance);
+	instance_update_claims(lane->instance);
 }
 
 /* When a lane whose rows a user has locked is worth another try; the more there are of these, the later. */
@@ -318,18 +318,18 @@ lanes_served(Lane *lane, int64 now)
 	LaneInstance *instance = lane->instance;
 
 	/* which orders the heaps they are in */
-	place_spot(&claims, &instance->claim_spot, CLOCK_NEVER);
-	place_spot(&looks, &instance->look_spot, CLOCK_NEVER);
+	spot_place(&claims, &instance->claim_spot, CLOCK_NEVER);
+	spot_place(&verifications, &instance->verify_spot, CLOCK_NEVER);
 	lane->turn = instance->turn = ++last_turn;
 	lanes_schedule(lane, now);
-	update_looks(instance);
+	instance_update_verifications(instance);
 }
 
 static void
-enqueue(Lane *lane, LaneQueue queue)
+lane_enqueue(Lane *lane, LaneQueue queue)
 {
 	lane_withdraw(lane);
-	set_prepared(lane, queue == QUEUE_READY);
+	lane_set_prepared(lane, queue == QUEUE_READY);
 	lane->queue = queue;
 	pairingheap_add(&lane->instance->queues[queue], &lane->heap_node);
 	lane->in_queue = true;
@@ -339,17 +339,17 @@ enqueue(Lane *lane, LaneQueue queue)
 void
 lanes_wait(Lane *lane, LaneQueue queue, int64 not_before)
 {
-	enqueue(lane, queue);
+	lane_enqueue(lane, queue);
 	lane->instance->not_before[queue] = not_before;
-	update_claims(lane->instance);
+	instance_update_claims(lane->instance);
 }
 
 /* Looks at a lane again when its instance has room. */
 void
 lanes_park(Lane *lane)
 {
-	enqueue(lane, lane->queue);
-	update_claims(lane->instance);
+	lane_enqueue(lane, lane->queue);
+	instance_update_claims(lane->instance);
 }
 
 /* A lane has asked something: with the answer it goes first. */
@@ -357,14 +357,14 @@ void
 lanes_prepare(Lane *lane)
 {
 	lane_withdraw(lane);
-	set_prepared(lane, true);
+	lane_set_prepared(lane, true);
 	lane->instance->nasking += lane->is_asking ? 0 : 1;
 	lane->is_asking = true;
-	update_claims(lane->instance);
+	instance_update_claims(lane->instance);
 }
 
 static bool
-is_behind(const Lane *lane, LaneQueue queue)
+lane_is_behind(const Lane *lane, LaneQueue queue)
 {
 	pairingheap *lanes = &lane->instance->queues[queue];
 
@@ -376,7 +376,7 @@ is_behind(const Lane *lane, LaneQueue queue)
 bool
 lanes_has_elder(const Lane *lane)
 {
-	return lanes_prepared_beside(lane) > 0 || is_behind(lane, QUEUE_NEXT) || is_behind(lane, QUEUE_READ);
+	return lanes_prepared_beside(lane) > 0 || lane_is_behind(lane, QUEUE_NEXT) || lane_is_behind(lane, QUEUE_READ);
 }
 
 /* Other lanes of the instance that ask, or have asked, in order to use a token. */
@@ -409,7 +409,7 @@ lanes_set_limit(LaneInstance *instance, int limit)
 	if (instance->limit == limit)
 		return;
 	instance->limit = limit;
-	update_instance(instance);
+	instance_update(instance);
 }
 
 /* A lane, which is known from now on. */
@@ -422,7 +422,7 @@ lanes_find(const LaneKey *key)
 	if (!found)
 	{
 		memset((char *) lane + sizeof(LaneKey), 0, sizeof(Lane) - sizeof(LaneKey));
-		lane->instance = find_instance(&key->instance);
+		lane->instance = lane_instance_find(&key->instance);
 		lane->queue = QUEUE_FRESH;
 		lane->turn = ++last_turn;
 	}
@@ -443,7 +443,7 @@ lanes_note(const LaneKey *key, int64 eligible_at)
 }
 
 static void
-release_wakes(int64 now)
+lanes_release_wakes(int64 now)
 {
 	while (!pairingheap_is_empty(wake_heap))
 	{
@@ -458,22 +458,22 @@ release_wakes(int64 now)
 
 /* Lanes whose time has come wait for their instance from now on. */
 static void
-release_due(int64 now)
+lanes_release_due(int64 now)
 {
-	release_wakes(now);
+	lanes_release_wakes(now);
 	while (!pairingheap_is_empty(heap))
 	{
 		Lane	   *lane = pairingheap_container(Lane, heap_node, pairingheap_first(heap));
 
 		if (lane->eligible_at > now)
 			return;
-		enqueue(lane, QUEUE_FRESH);
-		update_claims(lane->instance);
+		lane_enqueue(lane, QUEUE_FRESH);
+		instance_update_claims(lane->instance);
 	}
 }
 
 static Lane *
-first_of(LaneInstance *instance, LaneQueue queue, int64 now)
+instance_first_of(LaneInstance *instance, LaneQueue queue, int64 now)
 {
 	if (pairingheap_is_empty(&instance->queues[queue]) || instance->not_before[queue] > now)
 		return NULL;
@@ -482,15 +482,15 @@ first_of(LaneInstance *instance, LaneQueue queue, int64 now)
 
 /* Who knows what it needs goes first, then who had its turn longest ago. */
 static Lane *
-first_lane(LaneInstance *instance, int64 now)
+instance_first_lane(LaneInstance *instance, int64 now)
 {
-	Lane	   *first = first_of(instance, QUEUE_READY, now);
+	Lane	   *first = instance_first_of(instance, QUEUE_READY, now);
 
 	if (first)
 		return first;
 	for (int i = QUEUE_READY + 1; i < LANE_QUEUES; i++)
 	{
-		Lane	   *lane = first_of(instance, (LaneQueue) i, now);
+		Lane	   *lane = instance_first_of(instance, (LaneQueue) i, now);
 
 		if (lane && (first == NULL || lane->turn < first->turn))
 			first = lane;
@@ -508,15 +508,15 @@ lanes_take_due(int64 now)
 	LaneInstance *instance;
 	Lane	   *lane;
 
-	release_due(now);
-	instance = next_instance(&claims, now);
+	lanes_release_due(now);
+	instance = spots_next_instance(&claims, now);
 	if (instance == NULL)
 		return NULL;
-	lane = first_lane(instance, now);
+	lane = instance_first_lane(instance, now);
 	Assert(lane != NULL);
 	lane_withdraw(lane);
 	instance->taken++;
-	update_claims(instance);
+	instance_update_claims(instance);
 	return lane;
 }
 
@@ -524,12 +524,12 @@ void
 lanes_end_turn(LaneInstance *instance)
 {
 	instance->taken--;
-	update_claims(instance);
+	instance_update_claims(instance);
 }
 
 /* Lanes whose turn was undone are in no queue: they prepare for nothing. */
 static void
-forget_turns(void)
+lanes_forget_turns(void)
 {
 	HASH_SEQ_STATUS status;
 	Lane	   *lane;
@@ -537,7 +537,7 @@ forget_turns(void)
 	hash_seq_init(&status, lane_table);
 	while ((lane = hash_seq_search(&status)) != NULL)
 		if (!lane->in_queue && !lane->in_heap && lane->in_flight == 0)
-			set_prepared(lane, false);
+			lane_set_prepared(lane, false);
 }
 
 /* Whatever instances wait for may have changed; after an abort, turns are lost as well. */
@@ -548,15 +548,15 @@ lanes_start_anew(bool aborted)
 	LaneInstance *instance;
 
 	if (aborted)
-		forget_turns();
+		lanes_forget_turns();
 	hash_seq_init(&status, instance_table);
 	while ((instance = hash_seq_search(&status)) != NULL)
 	{
 		if (aborted)
 			instance->taken = 0;
 		memset(instance->not_before, 0, sizeof(instance->not_before));
-		instance->looks_not_before = 0;
-		update_instance(instance);
+		instance->verify_not_before = 0;
+		instance_update(instance);
 	}
 }
 
@@ -566,7 +566,7 @@ lanes_forget(Lane *lane)
 {
 	lanes_schedule(lane, CLOCK_NEVER);
 	lanes_wake(lane, CLOCK_NEVER);
-	if (lane->in_flight > 0 || lane->in_look_heap || lane->in_looks)
+	if (lane->in_flight > 0 || lane->in_verify_heap || lane->in_verifications)
 		return;
 	hash_search(lane_table, &lane->key, HASH_REMOVE, NULL);
 }
@@ -575,7 +575,7 @@ lanes_forget(Lane *lane)
 int64
 lanes_next_at(void)
 {
-	int64		at = first_time(&claims);
+	int64		at = spots_first_time(&claims);
 
 	if (!pairingheap_is_empty(heap))
 		at = Min(at, pairingheap_container(Lane, heap_node, pairingheap_first(heap))->eligible_at);
@@ -589,113 +589,113 @@ lanes_next_at(void)
  */
 
 static void
-withdraw_look(Lane *lane)
+verification_withdraw(Lane *lane)
 {
-	if (lane->in_look_heap)
-		pairingheap_remove(look_heap, &lane->look_heap_node);
-	if (lane->in_looks)
-		dlist_delete(&lane->look_node);
-	lane->in_look_heap = lane->in_looks = false;
-	update_looks(lane->instance);
+	if (lane->in_verify_heap)
+		pairingheap_remove(verify_heap, &lane->verify_heap_node);
+	if (lane->in_verifications)
+		dlist_delete(&lane->verify_node);
+	lane->in_verify_heap = lane->in_verifications = false;
+	instance_update_verifications(lane->instance);
 }
 
 static void
-schedule_look(Lane *lane, int64 at)
+verification_schedule(Lane *lane, int64 at)
 {
-	withdraw_look(lane);
-	lane->look_at = at;
+	verification_withdraw(lane);
+	lane->verify_at = at;
 	if (at == CLOCK_NEVER)
 		return;
-	pairingheap_add(look_heap, &lane->look_heap_node);
-	lane->in_look_heap = true;
+	pairingheap_add(verify_heap, &lane->verify_heap_node);
+	lane->in_verify_heap = true;
 }
 
 /* What waits in a lane is followed up no later than that, or when its turn comes. */
 void
-lanes_look(const LaneKey *key, int64 at)
+lanes_verify_at(const LaneKey *key, int64 at)
 {
 	Lane	   *lane = lanes_find(key);
 
-	if (!lane->in_looks && !(lane->in_look_heap && lane->look_at <= at))
-		schedule_look(lane, at);
+	if (!lane->in_verifications && !(lane->in_verify_heap && lane->verify_at <= at))
+		verification_schedule(lane, at);
 }
 
 /* Who has an answer goes first, before it is too old or makes room for another's. */
 static void
-enqueue_look(Lane *lane)
+verification_enqueue(Lane *lane)
 {
-	withdraw_look(lane);
+	verification_withdraw(lane);
 	if (lane->has_answer)
-		dlist_push_head(&lane->instance->looks, &lane->look_node);
+		dlist_push_head(&lane->instance->verifications, &lane->verify_node);
 	else
-		dlist_push_tail(&lane->instance->looks, &lane->look_node);
-	lane->in_looks = true;
-	update_looks(lane->instance);
+		dlist_push_tail(&lane->instance->verifications, &lane->verify_node);
+	lane->in_verifications = true;
+	instance_update_verifications(lane->instance);
 }
 
 /* Follows a lane up when its instance has room; no lane of it before that time. */
 void
-lanes_park_look(Lane *lane, int64 not_before)
+lanes_park_verification(Lane *lane, int64 not_before)
 {
-	lane->instance->looks_not_before = not_before;
-	enqueue_look(lane);
+	lane->instance->verify_not_before = not_before;
+	verification_enqueue(lane);
 }
 
 static void
-release_looks(int64 now)
+lanes_release_verifications(int64 now)
 {
-	while (!pairingheap_is_empty(look_heap))
+	while (!pairingheap_is_empty(verify_heap))
 	{
-		Lane	   *lane = pairingheap_container(Lane, look_heap_node, pairingheap_first(look_heap));
+		Lane	   *lane = pairingheap_container(Lane, verify_heap_node, pairingheap_first(verify_heap));
 
-		if (lane->look_at > now)
+		if (lane->verify_at > now)
 			return;
-		enqueue_look(lane);
+		verification_enqueue(lane);
 	}
 }
 
 /* True if a place that is free now is a claim's. */
 static bool
-claim_goes_first(LaneInstance *instance, int64 now)
+instance_claims_first(LaneInstance *instance, int64 now)
 {
-	if (claims_at(instance) > now)
+	if (instance_claims_at(instance) > now)
 		return false;
-	return instance->look_was_last || first_of(instance, QUEUE_READY, now) != NULL ||
-		(instance->look_read_last && first_of(instance, QUEUE_READ, now) != NULL);
+	return instance->verified_last || instance_first_of(instance, QUEUE_READY, now) != NULL ||
+		(instance->verify_read_last && instance_first_of(instance, QUEUE_READ, now) != NULL);
 }
 
 /* The lane that is to be followed up first; NULL when none is due.  may_claim: claims are served, too. */
 Lane *
-lanes_take_look(int64 now, bool may_claim)
+lanes_take_verification(int64 now, bool may_claim)
 {
 	LaneInstance *instance;
 
-	release_looks(now);
-	while ((instance = next_instance(&looks, now)) != NULL)
+	lanes_release_verifications(now);
+	while ((instance = spots_next_instance(&verifications, now)) != NULL)
 	{
-		Lane	   *lane = dlist_container(Lane, look_node, dlist_head_node(&instance->looks));
+		Lane	   *lane = dlist_container(Lane, verify_node, dlist_head_node(&instance->verifications));
 
-		if (!may_claim || !claim_goes_first(instance, now))
+		if (!may_claim || !instance_claims_first(instance, now))
 		{
-			withdraw_look(lane);
+			verification_withdraw(lane);
 			lane->has_answer = false;
 			return lane;
 		}
-		instance->look_was_last = false;
-		instance->looks_not_before = now + 1;
-		update_looks(instance);
+		instance->verified_last = false;
+		instance->verify_not_before = now + 1;
+		instance_update_verifications(instance);
 	}
 	return NULL;
 }
 
 /* When the next lane is to be followed up, in monotonic ms. */
 int64
-lanes_next_look(void)
+lanes_next_verification(void)
 {
-	int64		at = first_time(&looks);
+	int64		at = spots_first_time(&verifications);
 
-	if (!pairingheap_is_empty(look_heap))
-		at = Min(at, pairingheap_container(Lane, look_heap_node, pairingheap_first(look_heap))->look_at);
+	if (!pairingheap_is_empty(verify_heap))
+		at = Min(at, pairingheap_container(Lane, verify_heap_node, pairingheap_first(verify_heap))->verify_at);
 	return at;
 }
 
@@ -705,12 +705,12 @@ lanes_next_look(void)
 
 /* A request of a lane takes a place of the instance ... */
 void
-lanes_begin_request(Lane *lane, bool is_look)
+lanes_begin_request(Lane *lane, bool is_verification)
 {
 	lane->in_flight++;
 	lane->instance->in_flight++;
-	lane->instance->look_was_last = is_look;
-	update_instance(lane->instance);
+	lane->instance->verified_last = is_verification;
+	instance_update(lane->instance);
 }
 
 /* ... and has ended: another may begin. */
@@ -718,7 +718,7 @@ void
 lanes_end_request(LaneInstance *instance)
 {
 	instance->in_flight--;
-	update_instance(instance);
+	instance_update(instance);
 }
 
 /* A question does so, too; a lane that asks for its own claim is prepared by that ... */
@@ -728,7 +728,7 @@ lanes_begin_question(const LaneKey *key, bool is_read)
 	Lane	   *lane = lanes_find(key);
 
 	if (is_read)
-		lane->instance->look_read_last = !lane->is_prepared;
+		lane->instance->verify_read_last = !lane->is_prepared;
 	lanes_begin_request(lane, !lane->is_prepared);
 }
 
@@ -746,11 +746,11 @@ lanes_end_question(const LaneKey *key, int64 took_ms)
 	if (!lane->in_queue && !lane->in_heap)
 	{
 		if (lane->is_prepared)
-			enqueue(lane, QUEUE_READY);
+			lane_enqueue(lane, QUEUE_READY);
 		else
 			(void) lanes_note(key, now);
 	}
 	lanes_end_request(instance);
 	lane->has_answer = true;
-	schedule_look(lane, now);
+	verification_schedule(lane, now);
 }

@@ -54,14 +54,14 @@ struct LaneInstance
 	int			nasking;		/* ... of which these ask, or have asked, in order to use them */
 	int64		latency_ms;		/* of a question to the API, on average; 0: not known */
 	uint64		turn;			/* of its lane that was served last */
-	bool		look_was_last;	/* a look began the last request, not a claim ... */
-	bool		look_read_last; /* ... and the last reading of a group */
+	bool		verified_last;	/* a look began the last request, not a claim ... */
+	bool		verify_read_last; /* ... and the last reading of a group */
 	pairingheap queues[LANE_QUEUES];
 	int64		not_before[LANE_QUEUES];	/* monotonic ms */
-	dlist_head	looks;			/* lanes that are due to be looked at, in order ... */
-	int64		looks_not_before;	/* ... but not before */
+	dlist_head	verifications;			/* lanes that are due to be looked at, in order ... */
+	int64		verify_not_before;	/* ... but not before */
 	LaneSpot	claim_spot;
-	LaneSpot	look_spot;
+	LaneSpot	verify_spot;
 };
 
 typedef struct Lane
@@ -81,12 +81,12 @@ typedef struct Lane
 	pairingheap_node wake_node;
 	bool		in_wakes;
 	int64		wake_at;		/* when something is due that needs no token, likewise */
-	pairingheap_node look_heap_node;
-	dlist_node	look_node;
-	bool		in_look_heap;
-	bool		in_looks;		/* due, in the instance's list */
+	pairingheap_node verify_heap_node;
+	dlist_node	verify_node;
+	bool		in_verify_heap;
+	bool		in_verifications;		/* due, in the instance's list */
 	bool		has_answer;		/* to a question, for the next look */
-	int64		look_at;		/* when what waits there is to be followed up, likewise */
+	int64		verify_at;		/* when what waits there is to be followed up, likewise */
 	int			head_priority;	/* of the one claimed last ... */
 	int64		head_id;
 	int64		head_until;		/* ... behind whom the next is, until then: monotonic ms */
@@ -113,11 +113,11 @@ extern void lanes_end_turn(LaneInstance *instance);
 extern void lanes_start_anew(bool aborted);
 extern void lanes_forget(Lane *lane);
 extern int64 lanes_next_at(void);
-extern void lanes_look(const LaneKey *key, int64 at);
-extern void lanes_park_look(Lane *lane, int64 not_before);
-extern Lane *lanes_take_look(int64 now, bool may_claim);
-extern int64 lanes_next_look(void);
-extern void lanes_begin_request(Lane *lane, bool is_look);
+extern void lanes_verify_at(const LaneKey *key, int64 at);
+extern void lanes_park_verification(Lane *lane, int64 not_before);
+extern Lane *lanes_take_verification(int64 now, bool may_claim);
+extern int64 lanes_next_verification(void);
+extern void lanes_begin_request(Lane *lane, bool is_verification);
 extern void lanes_end_request(LaneInstance *instance);
 extern void lanes_begin_question(const LaneKey *key, bool is_read);
 extern void lanes_end_question(const LaneKey *key, int64 took_ms);

@@ -95,32 +95,32 @@ invitation_text(const CachedGroup *cached, const GroupSettings *settings)
 static bool
 invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *settings, const BudgetPermit *permit)
 {
-	Flight	   *flight = flight_make(lane, 1);
+	Attempt    *attempt = attempt_make(lane, 1);
 	MemoryContext caller;
 	ErrorData  *error;
 
-	flight->n = 1;
-	flight->intents[0] = *intent;
-	flight->intents[0].action = ACTION_INVITE;
-	flight_keep_intents(flight);
-	flight_name_people(flight);
-	error = flight_prepare(flight);
+	attempt->n = 1;
+	attempt->intents[0] = *intent;
+	attempt->intents[0].action = ACTION_INVITE;
+	attempt_keep_intents(attempt);
+	attempt_name_people(attempt);
+	error = attempt_prepare(attempt);
 	if (error || !intent_begin_invite(intent))
 	{
 		if (error)
-			intent_postpone(intent, GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000), NULL);
-		MemoryContextDelete(flight->memory);
+			intent_postpone(intent, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000), NULL);
+		MemoryContextDelete(attempt->memory);
 		return false;
 	}
-	caller = MemoryContextSwitchTo(flight->memory);
-	flight->text = invitation_text(group_cache_get(&lane->key), settings);
+	caller = MemoryContextSwitchTo(attempt->memory);
+	attempt->text = invitation_text(group_cache_get(&lane->key), settings);
 	MemoryContextSwitchTo(caller);
-	flight->operation = WAWP_OP_SEND;
-	flight->is_paced = true;
-	flight->permit = *permit;
+	attempt->operation = WAWP_OP_SEND;
+	attempt->is_paced = true;
+	attempt->permit = *permit;
 	membership_note_invited(&lane->key, contact_id(intent->jid.text));
 	group_cache_forget_link(&lane->key);
-	flight_launch(flight);
+	attempt_launch(attempt);
 	return true;
 }
 
@@ -189,9 +189,9 @@ messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described,
  * is sent again only if it provably did not arrive.
  */
 IntentChange
-messages_invitation_change(const Flight *flight)
+messages_invitation_change(const Attempt *attempt)
 {
-	const CallPerson *person = &flight->people[0];
+	const CallPerson *person = &attempt->people[0];
 	IntentChange change = {
 		.has_outcome = true,
 		.outcome = person->outcome,
@@ -206,9 +206,9 @@ messages_invitation_change(const Flight *flight)
 		change.outcome = WAWP_INVITED;
 		change.next_attempt_at = GetCurrentTimestamp();
 	}
-	else if (person->outcome == WAWP_SERVER_ERROR && !flight_provably_not_sent(flight))
+	else if (person->outcome == WAWP_SERVER_ERROR && !attempt_provably_not_sent(attempt))
 		change.outcome = WAWP_UNKNOWN_RESULT;
-	else if (flight_provably_not_sent(flight))
+	else if (attempt_provably_not_sent(attempt))
 	{
 		change.state = STATE_INVITING;
 		change.next_attempt_at = GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
@@ -223,26 +223,26 @@ messages_invitation_change(const Flight *flight)
 
 /* Writes the audit record of a welcome, which has no intent. */
 void
-messages_record_welcome(const Flight *flight, const char *kind)
+messages_record_welcome(const Attempt *attempt, const char *kind)
 {
 	AuditRecord record = {
 		.kind = kind,
-		.instance = NameStr(flight->lane->key.instance),
-		.instance_id = flight->instance->instance_id,
-		.group_jid = flight->lane->key.group,
-		.requested_by = flight->intents[0].requested_by,
+		.instance = NameStr(attempt->lane->key.instance),
+		.instance_id = attempt->instance->instance_id,
+		.group_jid = attempt->lane->key.group,
+		.requested_by = attempt->intents[0].requested_by,
 		.origin = "welcome",
-		.request_id = flight->request_id,
+		.request_id = attempt->request_id,
 		.duration_ms = -1,
 		.detail = "{\"call\": \"wawp_send_text\"}"
 	};
 
-	if (flight->stage == FLIGHT_JUDGED)
+	if (attempt->stage == ATTEMPT_JUDGED)
 	{
-		record.outcome = outcome_info(flight->people[0].outcome)->name;
-		record.http_status = flight->http_status;
-		record.code = flight->people[0].code;
-		record.duration_ms = flight->duration_ms;
+		record.outcome = outcome_info(attempt->people[0].outcome)->name;
+		record.http_status = attempt->http_status;
+		record.code = attempt->people[0].code;
+		record.duration_ms = attempt->duration_ms;
 	}
 	audit_write(&record);
 }
@@ -253,7 +253,7 @@ welcome_launch(Lane *lane, const BudgetPermit *permit)
 {
 	MembershipWelcome welcome;
 	TimestampTz now = GetCurrentTimestamp();
-	Flight	   *flight;
+	Attempt    *attempt;
 	TextPart	names = {"{names}", ""};
 	MemoryContext caller;
 
@@ -262,26 +262,26 @@ welcome_launch(Lane *lane, const BudgetPermit *permit)
 		budget_give_back(permit, 1);
 		return;
 	}
-	flight = flight_make(lane, 1);
-	flight->intents[0].requester = welcome.requester;
-	flight->intents[0].requested_by = flight_keep_text(flight, welcome.requested_by);
-	if (flight_prepare(flight) != NULL)
+	attempt = attempt_make(lane, 1);
+	attempt->intents[0].requester = welcome.requester;
+	attempt->intents[0].requested_by = attempt_keep_text(attempt, welcome.requested_by);
+	if (attempt_prepare(attempt) != NULL)
 	{
 		budget_give_back(permit, 1);
 		membership_give_welcome_back(&lane->key, now);
-		MemoryContextDelete(flight->memory);
+		MemoryContextDelete(attempt->memory);
 		return;
 	}
-	caller = MemoryContextSwitchTo(flight->memory);
+	caller = MemoryContextSwitchTo(attempt->memory);
 	names.text = welcome.names;
-	flight->text = text_fill(text_from_server(welcome.text), &names, 1, CALL_MAX_MESSAGE_CHARS);
+	attempt->text = text_fill(text_from_server(welcome.text), &names, 1, CALL_MAX_MESSAGE_CHARS);
 	MemoryContextSwitchTo(caller);
-	flight->welcomed_at = now;
-	flight->operation = WAWP_OP_SEND;
-	flight->is_paced = true;
-	flight->permit = *permit;
-	messages_record_welcome(flight, "sent");
-	flight_launch(flight);
+	attempt->welcomed_at = now;
+	attempt->operation = WAWP_OP_SEND;
+	attempt->is_paced = true;
+	attempt->permit = *permit;
+	messages_record_welcome(attempt, "sent");
+	attempt_launch(attempt);
 }
 
 /* Welcomes those who joined a group as far as pace and holds allow.  Returns when to try again, in monotonic ms. */
@@ -294,7 +294,7 @@ welcome_group(const LaneKey *key, Holds *holds)
 	BudgetPermit permit;
 	Lane	   *lane;
 
-	if (lanehold_until(holds, key) > 0 || resolve_instance(key, INSTANCE_OF_NOBODY, &described) != NULL)
+	if (lanehold_until(holds, key) > 0 || instance_cache_get(key, INSTANCE_OF_NOBODY, &described) != NULL)
 		return later;
 	quiet = instance_quiet_until(described, GetCurrentTimestamp());
 	if (quiet != 0)
@@ -353,8 +353,8 @@ messages_put_off_welcomes(void)
 
 /* Unmarks the people of a welcome that did not arrive, so that they are welcomed later. */
 void
-messages_repeat_welcome(Flight *flight)
+messages_repeat_welcome(Attempt *attempt)
 {
-	membership_give_welcome_back(&flight->lane->key, flight->welcomed_at);
+	membership_give_welcome_back(&attempt->lane->key, attempt->welcomed_at);
 	next_welcome = Min(next_welcome, clock_monotonic_ms() + WELCOME_RETRY_MS);
 }

@@ -19,11 +19,11 @@ struct Holds;
 extern const char *messages_why_not_invited(const Intent *intent, const WawpInstance *instance);
 extern TimestampTz messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described, struct Holds *holds,
 								   InfoNeed *need);
-extern IntentChange messages_invitation_change(const Flight *flight);
+extern IntentChange messages_invitation_change(const Attempt *attempt);
 extern void messages_welcome_due(struct Holds *holds, bool rescan);
 extern int64 messages_next_welcome(void);
 extern void messages_put_off_welcomes(void);
-extern void messages_record_welcome(const Flight *flight, const char *kind);
-extern void messages_repeat_welcome(Flight *flight);
+extern void messages_record_welcome(const Attempt *attempt, const char *kind);
+extern void messages_repeat_welcome(Attempt *attempt);
 
 #endif							/* WAWP_MESSAGES_H */

@@ -298,24 +298,24 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
  * again later and blocks no other rows meanwhile.
  */
 static void
-claim_refuse(Flight *flight, const ErrorData *error)
+claim_refuse(Attempt *attempt, const ErrorData *error)
 {
 	bool		is_permission = error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE;
 	const IntentChange refusal = {
 		.state = is_permission ? STATE_FAILED : STATE_QUEUED,
 		.detail = error->message,
-		.next_attempt_at = is_permission ? 0 : GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000),
+		.next_attempt_at = is_permission ? 0 : GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000),
 		.give_attempt_back = true
 	};
 
-	for (int i = 0; i < flight->n; i++)
+	for (int i = 0; i < attempt->n; i++)
 	{
-		AuditRecord record = flight_record(flight, i, "refused");
+		AuditRecord record = attempt_record(attempt, i, "refused");
 		IntentChange change = refusal;
 
 		if (is_permission)
 			audit_write(&record);
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
+		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 	}
 	if (is_permission)
 		completion_note_failures();
@@ -334,15 +334,15 @@ claim_problem(const Intent *intent)
 
 /* Fails invalid rows.  False if there are any: all are given back, to be claimed again. */
 static bool
-claim_is_sendable(Flight *flight)
+claim_is_sendable(Attempt *attempt)
 {
 	bool		all = true;
 
-	for (int i = 0; i < flight->n; i++)
-		all &= claim_problem(&flight->intents[i]) == NULL;
-	for (int i = 0; i < flight->n && !all; i++)
+	for (int i = 0; i < attempt->n; i++)
+		all &= claim_problem(&attempt->intents[i]) == NULL;
+	for (int i = 0; i < attempt->n && !all; i++)
 	{
-		const char *problem = claim_problem(&flight->intents[i]);
+		const char *problem = claim_problem(&attempt->intents[i]);
 		IntentChange change = {
 			.state = problem ? STATE_FAILED : STATE_QUEUED,
 			.has_outcome = problem != NULL,
@@ -351,7 +351,7 @@ claim_is_sendable(Flight *flight)
 			.give_attempt_back = true
 		};
 
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
+		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 	}
 	if (!all)
 		completion_note_failures();
@@ -376,27 +376,27 @@ precheck_put_back(const Intent *intent)
 		completion_note_failures();
 }
 
-/* Queues all rows of a flight again as they were. */
+/* Queues all rows of a attempt again as they were. */
 static void
-claim_put_back(const Flight *flight)
+claim_put_back(const Attempt *attempt)
 {
-	for (int i = 0; i < flight->n; i++)
-		precheck_put_back(&flight->intents[i]);
+	for (int i = 0; i < attempt->n; i++)
+		precheck_put_back(&attempt->intents[i]);
 }
 
 /* Puts the rows back and requests missing information; the lane goes on with the answer. */
 static Served
-claim_ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const InfoNeed *need)
+claim_ask_first(Lane *lane, const Attempt *attempt, const WawpInstance *described, const InfoNeed *need)
 {
 	int64		later;
 
-	claim_put_back(flight);
+	claim_put_back(attempt);
 	lanes_prepare(lane);
 	if (group_cache_get(&lane->key)->asking & need->question)
 		return SERVED_ASKING;
 	if (!admission_has_room(lane, described))
 		lanes_park(lane);
-	else if (!group_cache_ask(&lane->key, flight->intents[0].requester, need, described, &later))
+	else if (!group_cache_ask(&lane->key, attempt->intents[0].requester, need, described, &later))
 	{
 		if (later == 0)
 			return SERVED_SOME;
@@ -410,21 +410,21 @@ claim_ask_first(Lane *lane, const Flight *flight, const WawpInstance *described,
 
 /* Moves the rows to the overflow group, or holds the lane: the group takes nobody. */
 static Served
-claim_turn_away(Lane *lane, const Flight *flight, Holds *holds, PrecheckGroup why, const GroupSettings *settings)
+claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup why, const GroupSettings *settings)
 {
 	WawpOutcome outcome = why == GROUP_FULL ? WAWP_GROUP_FULL : WAWP_NOT_ADMIN;
 	LaneKey		next = lane->key;
 
 	if (why != GROUP_FULL || settings->overflow_group == NULL)
 	{
-		claim_put_back(flight);
+		claim_put_back(attempt);
 		lanehold_set(&lane->key, holds, outcome, false, -1, NULL);
 		lanes_retry(lane);
 		return SERVED_LATER;
 	}
 	memset(next.group, 0, sizeof(next.group));
 	strlcpy(next.group, settings->overflow_group, sizeof(next.group));
-	for (int i = 0; i < flight->n; i++)
+	for (int i = 0; i < attempt->n; i++)
 	{
 		IntentChange change = {
 			.state = STATE_CANCELLED,
@@ -434,9 +434,9 @@ claim_turn_away(Lane *lane, const Flight *flight, Holds *holds, PrecheckGroup wh
 			.give_attempt_back = true
 		};
 
-		trail_write(&flight->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
-		if (!intent_move(&flight->intents[i], next.group))
-			(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
+		trail_write(&attempt->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
+		if (!intent_move(&attempt->intents[i], next.group))
+			(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 	}
 	lanes_note(&next, clock_monotonic_ms());
 	return SERVED_SOME;
@@ -447,57 +447,57 @@ claim_turn_away(Lane *lane, const Flight *flight, Holds *holds, PrecheckGroup wh
  * False if none is left or *need is set; *changed is true if any was settled.
  */
 static bool
-precheck_people(Flight *flight, const WawpInstance *described, const GroupSettings *settings, InfoNeed *need,
+precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSettings *settings, InfoNeed *need,
 			  bool *changed)
 {
-	const CachedGroup *cached = group_cache_get(&flight->lane->key);
+	const CachedGroup *cached = group_cache_get(&attempt->lane->key);
 	int			kept = 0;
 
-	for (int i = 0; i < flight->n; i++)
+	for (int i = 0; i < attempt->n; i++)
 	{
 		IntentChange change;
 
-		if (!precheck_person(&flight->intents[i], cached, described, settings, need, &change))
+		if (!precheck_person(&attempt->intents[i], cached, described, settings, need, &change))
 		{
-			flight->intents[kept++] = flight->intents[i];
+			attempt->intents[kept++] = attempt->intents[i];
 			continue;
 		}
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-		completion_note_end(&flight->intents[i], change.state, change.outcome);
+		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
+		completion_note_end(&attempt->intents[i], change.state, change.outcome);
 		*changed = true;
 	}
-	flight->n = kept;
+	attempt->n = kept;
 	return kept > 0 && need->question == 0;
 }
 
 /* Checks claimed additions; SERVED_NOTHING if they may be sent. */
 static Served
-precheck_adds(Flight *flight, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
+precheck_adds(Attempt *attempt, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {
-	Lane	   *lane = flight->lane;
+	Lane	   *lane = attempt->lane;
 	InfoNeed	need = {0, NULL};
 	PrecheckGroup group = precheck_group(group_cache_get(&lane->key), settings, &need);
 	bool		changed = false;
 
 	if (group == GROUP_UNKNOWN)
-		return claim_ask_first(lane, flight, described, &need);
+		return claim_ask_first(lane, attempt, described, &need);
 	need.question = 0;
-	if (precheck_people(flight, described, settings, &need, &changed))
+	if (precheck_people(attempt, described, settings, &need, &changed))
 	{
 		if (group == GROUP_OPEN)
 			return SERVED_NOTHING;
-		return claim_turn_away(lane, flight, holds, group, settings);
+		return claim_turn_away(lane, attempt, holds, group, settings);
 	}
-	if (flight->n > 0)
-		return claim_ask_first(lane, flight, described, &need);
+	if (attempt->n > 0)
+		return claim_ask_first(lane, attempt, described, &need);
 	return SERVED_SOME;
 }
 
 /* Passes claimed rows to the invitations, which have a pace of their own. */
 static Served
-claim_to_invitations(const Flight *flight)
+claim_to_invitations(const Attempt *attempt)
 {
-	for (int i = 0; i < flight->n; i++)
+	for (int i = 0; i < attempt->n; i++)
 	{
 		IntentChange change = {
 			.state = STATE_INVITING,
@@ -505,28 +505,28 @@ claim_to_invitations(const Flight *flight)
 			.give_attempt_back = true
 		};
 
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
+		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 	}
-	lanes_look(&flight->lane->key, clock_monotonic_ms());
+	lanes_verify_at(&attempt->lane->key, clock_monotonic_ms());
 	return SERVED_SOME;
 }
 
 /* Checks claimed rows and goes on with those that may not be sent; SERVED_NOTHING if they may. */
 Served
-precheck_claimed(Flight *flight, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
+precheck_claimed(Attempt *attempt, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {
 	ErrorData  *error;
 
-	if (!claim_is_sendable(flight))
+	if (!claim_is_sendable(attempt))
 		return SERVED_SOME;
-	if (flight->intents[0].action == ACTION_INVITE)
-		return claim_to_invitations(flight);
-	error = flight_prepare(flight);
+	if (attempt->intents[0].action == ACTION_INVITE)
+		return claim_to_invitations(attempt);
+	error = attempt_prepare(attempt);
 	if (error)
 	{
-		claim_refuse(flight, error);
+		claim_refuse(attempt, error);
 		return SERVED_SOME;
 	}
-	return flight->intents[0].action == ACTION_ADD
-		? precheck_adds(flight, described, holds, settings) : SERVED_NOTHING;
+	return attempt->intents[0].action == ACTION_ADD
+		? precheck_adds(attempt, described, holds, settings) : SERVED_NOTHING;
 }

@@ -37,7 +37,7 @@ struct Holds;
 
 extern PrecheckGroup precheck_group(const CachedGroup *cached, const GroupSettings *settings, InfoNeed *need);
 extern void precheck_put_back(const Intent *intent);
-extern Served precheck_claimed(Flight *flight, const WawpInstance *described, struct Holds *holds,
+extern Served precheck_claimed(Attempt *attempt, const WawpInstance *described, struct Holds *holds,
 							 const GroupSettings *settings);
 
 #endif							/* WAWP_PRECHECK_H */

@@ -26,22 +26,22 @@
 
 #include "compat.h"
 
-static bool isolating;			/* one row or lane at a time may fail */
+static bool is_isolating;			/* one row or lane at a time may fail */
 static int	failures;			/* in the cycle under way */
 
 bool
-isolation_is_on(void)
+savepoint_is_on(void)
 {
-	return isolating;
+	return is_isolating;
 }
 
 /* Shows sessions the error under way. */
 static void
-note_failure(void)
+savepoint_note_failure(void)
 {
 	ErrorData  *error = CopyErrorData();
 
-	status_note_error(PART_CYCLE, failures == 0, error->sqlerrcode, resolve_redact(error->message));
+	status_note_error(PART_CYCLE, failures == 0, error->sqlerrcode, instance_cache_redact(error->message));
 }
 
 /*
@@ -51,19 +51,19 @@ note_failure(void)
  * failed and was undone.
  */
 bool
-isolation_run(IsolationWork work, void *subject, struct Holds *holds)
+savepoint_run(SavepointWork work, void *subject, struct Holds *holds)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	FlightMark volatile mark;
+	AttemptMark volatile mark;
 	volatile bool succeeded = false;
 
-	if (!isolating)
+	if (!is_isolating)
 	{
 		work(subject, holds);
 		return true;
 	}
-	mark = flight_mark();
+	mark = attempt_mark();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
@@ -77,12 +77,12 @@ isolation_run(IsolationWork work, void *subject, struct Holds *holds)
 		if (ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_INSUFFICIENT_RESOURCES)
 			admission_note_shortage();
 		MemoryContextSwitchTo(caller);
-		note_failure();
+		savepoint_note_failure();
 		EmitErrorReport();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		audit_forget_numbers();
-		flight_drop_prepared_after(mark);
+		attempt_drop_prepared_after(mark);
 		failures++;
 	}
 	PG_END_TRY();
@@ -92,21 +92,21 @@ isolation_run(IsolationWork work, void *subject, struct Holds *holds)
 }
 
 void
-isolation_begin_cycle(void)
+savepoint_begin_cycle(void)
 {
 	failures = 0;
 }
 
 /* The cycle's transaction has committed. */
 void
-isolation_committed(void)
+savepoint_committed(void)
 {
-	isolating = failures > 0;
+	is_isolating = failures > 0;
 }
 
 /* The cycle's transaction has not. */
 void
-isolation_aborted(void)
+savepoint_aborted(void)
 {
-	isolating = true;
+	is_isolating = true;
 }

@@ -16,12 +16,12 @@
 /* A piece of a cycle: on what, under the holds that the cycle has read. */
 struct Holds;
 
-typedef void (*IsolationWork) (void *subject, struct Holds *holds);
+typedef void (*SavepointWork) (void *subject, struct Holds *holds);
 
-extern bool isolation_is_on(void);
-extern bool isolation_run(IsolationWork work, void *subject, struct Holds *holds);
-extern void isolation_begin_cycle(void);
-extern void isolation_committed(void);
-extern void isolation_aborted(void);
+extern bool savepoint_is_on(void);
+extern bool savepoint_run(SavepointWork work, void *subject, struct Holds *holds);
+extern void savepoint_begin_cycle(void);
+extern void savepoint_committed(void);
+extern void savepoint_aborted(void);
 
 #endif							/* WAWP_SAVEPOINT_H */

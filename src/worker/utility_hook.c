@@ -120,7 +120,7 @@ bar_worker(Bar *bar)
 
 /* Also when the session is ended in the middle of the statement. */
 static void
-lift_bar(int code pg_attribute_unused(), Datum arg)
+bar_lift(int code pg_attribute_unused(), Datum arg)
 {
 	const Bar  *bar = (const Bar *) DatumGetPointer(arg);
 
@@ -128,7 +128,7 @@ lift_bar(int code pg_attribute_unused(), Datum arg)
 }
 
 static void
-run_next(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
+utility_run_next(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 		 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	if (prev_utility)
@@ -144,7 +144,7 @@ run_next(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtil
 static Bar	dropping = {.dbid = InvalidOid};	/* the bar of this transaction */
 
 static void
-on_xact_end(XactEvent event, void *arg pg_attribute_unused())
+bar_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 {
 	if (!OidIsValid(dropping.dbid) || event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		return;
@@ -176,7 +176,7 @@ bar_until_transaction_end(void)
 	if (OidIsValid(dropping.dbid))
 		return;
 	if (!registered)
-		RegisterXactCallback(on_xact_end, NULL);
+		RegisterXactCallback(bar_on_xact_end, NULL);
 	registered = true;
 	dropping.dbid = MyDatabaseId;
 	bar_worker(&dropping);
@@ -189,7 +189,7 @@ bar_until_transaction_end(void)
 static Oid	worker_to_replace = InvalidOid; /* its database, in this transaction */
 
 static void
-replace_worker(XactEvent event, void *arg pg_attribute_unused())
+settings_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 {
 	pid_t		pid;
 
@@ -202,7 +202,7 @@ replace_worker(XactEvent event, void *arg pg_attribute_unused())
 
 /* Notes, once a statement has succeeded, that it has changed what a worker reads as it starts. */
 static void
-note_settings(Node *statement)
+utility_note_settings(Node *statement)
 {
 	static bool registered = false;
 	const AlterDatabaseSetStmt *set = (const AlterDatabaseSetStmt *) statement;
@@ -212,7 +212,7 @@ note_settings(Node *statement)
 	if (set->setstmt->kind != VAR_RESET_ALL && pg_strcasecmp(set->setstmt->name, "wawp.worker") != 0)
 		return;
 	if (!registered)
-		RegisterXactCallback(replace_worker, NULL);
+		RegisterXactCallback(settings_on_xact_end, NULL);
 	registered = true;
 	worker_to_replace = get_database_oid(set->dbname, true);
 }
@@ -245,7 +245,7 @@ changes_instance(Node *statement)
 }
 
 static void
-on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
+utility_hook(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 		   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	Node	   *statement = pstmt->utilityStmt;
@@ -256,22 +256,22 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 		bar_until_transaction_end();
 	if (!OidIsValid(bar.dbid))
 	{
-		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
+		utility_run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
 		if (wakes)
 			wake_running_worker();
 		if (changes_instance(statement) && wawp_shared != NULL && shmem_worker_pid(MyDatabaseId) != 0)
 			commit_wake_worker(NULL);
-		note_settings(statement);
+		utility_note_settings(statement);
 		return;
 	}
-	PG_ENSURE_ERROR_CLEANUP(lift_bar, PointerGetDatum(&bar));
+	PG_ENSURE_ERROR_CLEANUP(bar_lift, PointerGetDatum(&bar));
 	{
 		bar_worker(&bar);
-		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
+		utility_run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
 		bar.is_gone = IsA(statement, DropdbStmt);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(lift_bar, PointerGetDatum(&bar));
-	lift_bar(0, PointerGetDatum(&bar));
+	PG_END_ENSURE_ERROR_CLEANUP(bar_lift, PointerGetDatum(&bar));
+	bar_lift(0, PointerGetDatum(&bar));
 }
 
 /* Installs the hook; while preloading only. */
@@ -279,5 +279,5 @@ void
 ddl_init(void)
 {
 	prev_utility = ProcessUtility_hook;
-	ProcessUtility_hook = on_utility;
+	ProcessUtility_hook = utility_hook;
 }

@@ -427,7 +427,7 @@ verify_invite(Lane *lane, const WawpInstance *described, Holds *holds, VerifyPas
 		pass->role = pass->invitee.requester;
 	}
 	else if (held > 0 && held != CLOCK_NEVER)
-		lanes_look(&lane->key, held);
+		lanes_verify_at(&lane->key, held);
 }
 
 /* Verifies the rows of a lane and goes on with them: at most one request. */
@@ -436,7 +436,7 @@ verify_lane(void *subject, Holds *holds)
 {
 	Lane	   *lane = subject;
 	WawpInstance *described;
-	ErrorData  *error = resolve_instance(&lane->key, INSTANCE_OF_NOBODY, &described);
+	ErrorData  *error = instance_cache_get(&lane->key, INSTANCE_OF_NOBODY, &described);
 	VerifyPass	pass;
 	int64		later;
 
@@ -444,19 +444,19 @@ verify_lane(void *subject, Holds *holds)
 		return;
 	if (error)
 	{
-		lanes_look(&lane->key, clock_monotonic_ms() + RESOLVE_RETRY_MS);
+		lanes_verify_at(&lane->key, clock_monotonic_ms() + INSTANCE_RETRY_MS);
 		return;
 	}
 	lanes_set_limit(lane->instance, described->concurrency);
 	if (!admission_has_room(lane, described))
 	{
-		lanes_park_look(lane, 0);
+		lanes_park_verification(lane, 0);
 		return;
 	}
 	later = lanehold_reads_until(holds, &lane->key);
 	if (later > 0)
 	{
-		lanes_park_look(lane, later);
+		lanes_park_verification(lane, later);
 		return;
 	}
 	pass = verify_rows(&lane->key, described);
@@ -469,13 +469,13 @@ verify_lane(void *subject, Holds *holds)
 	{
 		if (later > 0)
 		{
-			lanes_park_look(lane, later);
+			lanes_park_verification(lane, later);
 			return;
 		}
-		pass.next = GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000);
+		pass.next = GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000);
 	}
 	if (group_cache_get(&lane->key)->asking == 0 && pass.next != 0)
-		lanes_look(&lane->key, Max(clock_monotonic_of(pass.next), clock_monotonic_ms() + 1));
+		lanes_verify_at(&lane->key, Max(clock_monotonic_of(pass.next), clock_monotonic_ms() + 1));
 }
 
 /*
@@ -487,11 +487,11 @@ verify_due(Holds *holds, CyclePortion *portion)
 {
 	Lane	   *lane;
 
-	while (admission_has_slot() && portion_left(portion) > 0 &&
-		   (lane = lanes_take_look(portion->due_by, admission_may_claim())) != NULL)
+	while (admission_has_slot() && admission_portion_left(portion) > 0 &&
+		   (lane = lanes_take_verification(portion->due_by, admission_may_claim())) != NULL)
 	{
 		portion->turns++;
-		if (!isolation_run(verify_lane, lane, holds))
-			lanes_look(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
+		if (!savepoint_run(verify_lane, lane, holds))
+			lanes_verify_at(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 	}
 }

@@ -76,7 +76,7 @@ static bool left_in_order = false;	/* the rows under way say that they are not t
 
 /* As die(), noting that this end is no failure. */
 static void
-on_sigterm(SIGNAL_ARGS)
+worker_on_sigterm(SIGNAL_ARGS)
 {
 	told_to_end = true;
 	die(WAWP_SIGNAL_VALUES);
@@ -84,7 +84,7 @@ on_sigterm(SIGNAL_ARGS)
 
 /* lock_timeout cancels by SIGINT; anybody else's finds nothing to cancel here. */
 static void
-on_sigint(SIGNAL_ARGS)
+worker_on_sigint(SIGNAL_ARGS)
 {
 	if (get_timeout_indicator(LOCK_TIMEOUT, false))
 		StatementCancelHandler(WAWP_SIGNAL_VALUES);
@@ -95,7 +95,7 @@ on_sigint(SIGNAL_ARGS)
  * somebody asked for a worker meanwhile.  Any other end wants a successor.
  */
 static void
-leave_slot(int code, Datum arg pg_attribute_unused())
+worker_on_exit(int code, Datum arg pg_attribute_unused())
 {
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	if (my_slot->pid == MyProcPid)
@@ -114,7 +114,7 @@ leave_slot(int code, Datum arg pg_attribute_unused())
 }
 
 static void
-begin_serving(void)
+worker_begin_serving(void)
 {
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	my_slot->serving = true;
@@ -127,7 +127,7 @@ begin_serving(void)
  * *blameless: the worker before was told to end in the middle of a transaction.
  */
 static Oid
-take_slot(int index, bool *blameless)
+worker_take_slot(int index, bool *blameless)
 {
 	Oid			taken = InvalidOid;
 
@@ -153,13 +153,13 @@ take_slot(int index, bool *blameless)
 	LWLockRelease(wawp_shared->lock);
 	status_attach(my_slot);
 	if (OidIsValid(taken))
-		before_shmem_exit(leave_slot, (Datum) 0);
+		before_shmem_exit(worker_on_exit, (Datum) 0);
 	return taken;
 }
 
 /* Whatever the cluster or the database sets for sessions, this is the worker's. */
 static void
-fix_settings(void)
+worker_fix_settings(void)
 {
 	static const struct
 	{
@@ -194,7 +194,7 @@ fix_settings(void)
  * this process remembers is of no use.
  */
 static SqlOwner
-begin_work(void)
+work_begin(void)
 {
 	static Oid	my_extension = InvalidOid;
 	Oid			extension;
@@ -212,7 +212,7 @@ begin_work(void)
 }
 
 static void
-end_work(const SqlOwner *before)
+work_end(const SqlOwner *before)
 {
 	sqlrun_end_as_owner(before);
 	PopActiveSnapshot();
@@ -220,7 +220,7 @@ end_work(const SqlOwner *before)
 }
 
 static void
-report_activity(void)
+worker_report_activity(void)
 {
 	char		text[64];
 
@@ -231,10 +231,10 @@ report_activity(void)
 
 /* Shows sessions the error under way. */
 static void
-note_failure(WorkerPart part)
+worker_note_failure(WorkerPart part)
 {
 	ErrorData  *error = CopyErrorData();
-	char	   *message = resolve_redact(error->message);
+	char	   *message = instance_cache_redact(error->message);
 
 	status_note_error(part, true, error->sqlerrcode, message);
 	pfree(message);
@@ -243,7 +243,7 @@ note_failure(WorkerPart part)
 
 /* One transaction; what it raises is reported.  False: it did not commit. */
 static bool
-run_transaction(void (*work) (void), const char *what, WorkerPart part)
+worker_run_transaction(void (*work) (void), const char *what, WorkerPart part)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	volatile bool committed = false;
@@ -253,16 +253,16 @@ run_transaction(void (*work) (void), const char *what, WorkerPart part)
 		SqlOwner	before;
 
 		pgstat_report_activity(STATE_RUNNING, what);
-		before = begin_work();
+		before = work_begin();
 		work();
-		end_work(&before);
+		work_end(&before);
 		committed = true;
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(caller);
 		HOLD_INTERRUPTS();
-		note_failure(part);
+		worker_note_failure(part);
 		EmitErrorReport();
 		FlushErrorState();
 		AbortCurrentTransaction();
@@ -276,25 +276,25 @@ run_transaction(void (*work) (void), const char *what, WorkerPart part)
 }
 
 static void
-report_statistics(void)
+worker_report_statistics(void)
 {
 	pgstat_report_stat(true);
-	report_activity();
+	worker_report_activity();
 }
 
 /* A transaction of the dispatcher; when it fails, it is tried again later. */
 static void
-run_cycle(void (*work) (void), const char *what, WorkerPart part)
+worker_run_cycle(void (*work) (void), const char *what, WorkerPart part)
 {
-	errors_in_a_row = run_transaction(work, what, part) ? 0 : errors_in_a_row + 1;
+	errors_in_a_row = worker_run_transaction(work, what, part) ? 0 : errors_in_a_row + 1;
 	if (errors_in_a_row > 0)
 		dispatch_aborted();
-	report_statistics();
+	worker_report_statistics();
 }
 
 /* Writes what sessions have posted; they wait for it. */
 static void
-serve_mail(void)
+worker_serve_mail(void)
 {
 	bool		again;
 	ListCell   *lc;
@@ -304,7 +304,7 @@ serve_mail(void)
 		mail_waits = false;
 		return;
 	}
-	if (run_transaction(relay_write, "recording session calls", PART_MAIL))
+	if (worker_run_transaction(relay_write, "recording session calls", PART_MAIL))
 	{
 		status_note_commit(PART_MAIL, true);
 		foreach(lc, relay_changed_groups())
@@ -322,11 +322,11 @@ serve_mail(void)
 		again = true;
 	}
 	mail_waits = again;
-	report_statistics();
+	worker_report_statistics();
 }
 
 static void
-prune(void)
+worker_prune(void)
 {
 	group_cache_prune();
 	hold_prune();
@@ -342,7 +342,7 @@ prune(void)
  */
 
 static void
-collect_wake(void)
+worker_collect_wake(void)
 {
 	DispatchWake wake;
 
@@ -373,7 +373,7 @@ collect_wake(void)
 
 /* Gives a permit back when there is nothing more to do with it. */
 static void
-return_permit(void)
+worker_return_permit(void)
 {
 	if (!dispatch_permit.active || !dispatch_is_drained())
 		return;
@@ -382,7 +382,7 @@ return_permit(void)
 }
 
 static int64
-error_delay(void)
+worker_error_delay(void)
 {
 	return Min(FIRST_ERROR_DELAY_MS * errors_in_a_row, LONGEST_ERROR_DELAY_MS);
 }
@@ -393,23 +393,23 @@ error_delay(void)
  * it.
  */
 static bool
-has_news(void)
+worker_has_news(void)
 {
 	return my_slot->wanted || ConfigReloadPending || ProcDiePending;
 }
 
 static long
-time_to_wait(int64 next_poll)
+worker_time_to_wait(int64 next_poll)
 {
 	int64		now = clock_monotonic_ms();
 	int64		until = Min(next_poll, dispatch_next_at());
 
-	if (errors_in_a_row == 0 && has_news())
+	if (errors_in_a_row == 0 && worker_has_news())
 		return 0;
 	if (dispatch_has_answers())
 		until = now;
 	if (errors_in_a_row > 0)
-		until = now + error_delay();
+		until = now + worker_error_delay();
 	if (mail_waits)
 		until = Min(until, mail_retry_at);
 	return (long) Max(until - now, 0);
@@ -417,12 +417,12 @@ time_to_wait(int64 next_poll)
 
 /* Told to end: says so in the rows under way, which are not to blame. */
 static void
-leave_in_order(void)
+worker_leave_in_order(void)
 {
 	HOLD_INTERRUPTS();
 	if (dispatch_in_flight() > 0)
 	{
-		run_cycle(dispatch_note_orderly_end, "leaving", PART_CYCLE);
+		worker_run_cycle(dispatch_note_orderly_end, "leaving", PART_CYCLE);
 		left_in_order = errors_in_a_row == 0;
 	}
 	/* an error in between has ended all holding off */
@@ -431,7 +431,7 @@ leave_in_order(void)
 }
 
 static void
-wait_for_something(int64 next_poll)
+worker_wait(int64 next_poll)
 {
 	static uint32 wait_event = 0;
 	int			descriptor = http_descriptor();
@@ -442,25 +442,25 @@ wait_for_something(int64 next_poll)
 	if (descriptor >= 0)
 		events |= WL_SOCKET_READABLE;
 	(void) WaitLatchOrSocket(MyLatch, events, descriptor >= 0 ? descriptor : PGINVALID_SOCKET,
-							 time_to_wait(next_poll), wait_event);
+							 worker_time_to_wait(next_poll), wait_event);
 	ResetLatch(MyLatch);
 	if (ProcDiePending)
-		leave_in_order();
+		worker_leave_in_order();
 	QueryCancelPending = false; /* there is no statement to cancel */
 	CHECK_FOR_INTERRUPTS();
 	http_pump();
 }
 
 static void
-cycle(void)
+worker_cycle(void)
 {
-	run_cycle(dispatch_settle_and_claim, "serving the queue", PART_CYCLE);
+	worker_run_cycle(dispatch_settle_and_claim, "serving the queue", PART_CYCLE);
 	if (errors_in_a_row > 0)
 		return;
 	dispatch_committed();
-	status_note_commit(PART_CYCLE, !isolation_is_on());
+	status_note_commit(PART_CYCLE, !savepoint_is_on());
 	dispatch_send();
-	report_activity();
+	worker_report_activity();
 }
 
 /* Has the clock been set since the last call?  What waits for a time is then looked at again. */
@@ -477,7 +477,7 @@ clock_was_set(void)
 }
 
 static void
-work_for_ever(void)
+worker_loop(void)
 {
 	static const DispatchWake everything = {.rescan = true,.start_anew = true};
 	int64		next_poll = clock_monotonic_ms();
@@ -491,24 +491,24 @@ work_for_ever(void)
 			ProcessConfigFile(PGC_SIGHUP);
 			dispatch_tell(&everything);
 		}
-		collect_wake();
+		worker_collect_wake();
 		if (clock_was_set() || clock_monotonic_ms() >= next_poll)
 		{
 			next_poll = clock_monotonic_ms() + SAFETY_POLL_MS;
 			dispatch_tell(&everything);
-			run_cycle(prune, "deleting settled intents", PART_PRUNE);
+			worker_run_cycle(worker_prune, "deleting settled intents", PART_PRUNE);
 			if (errors_in_a_row == 0)
 				status_note_commit(PART_PRUNE, true);
 		}
 		if (mail_retry_at <= clock_monotonic_ms())
-			serve_mail();
+			worker_serve_mail();
 		if (clock_monotonic_ms() >= next_cycle && dispatch_has_work())
 		{
-			cycle();
-			next_cycle = clock_monotonic_ms() + error_delay();
+			worker_cycle();
+			next_cycle = clock_monotonic_ms() + worker_error_delay();
 		}
-		return_permit();
-		wait_for_something(next_poll);
+		worker_return_permit();
+		worker_wait(next_poll);
 	}
 }
 
@@ -523,13 +523,13 @@ wawp_worker_main(Datum arg)
 	bool		blameless = false;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, on_sigterm);
-	pqsignal(SIGINT, on_sigint);
+	pqsignal(SIGTERM, worker_on_sigterm);
+	pqsignal(SIGINT, worker_on_sigint);
 	BackgroundWorkerUnblockSignals();
-	dbid = take_slot(DatumGetInt32(arg), &blameless);
+	dbid = worker_take_slot(DatumGetInt32(arg), &blameless);
 	if (!OidIsValid(dbid))
 		proc_exit(0);
-	fix_settings();				/* connecting is a transaction too */
+	worker_fix_settings();				/* connecting is a transaction too */
 	BackgroundWorkerInitializeConnectionByOid(dbid, InvalidOid, 0);
 	pgstat_report_appname("wawp worker");
 
@@ -537,16 +537,16 @@ wawp_worker_main(Datum arg)
 	relay_recover();
 	do
 	{
-		run_cycle(dispatch_recover, "recovering", PART_CYCLE);
+		worker_run_cycle(dispatch_recover, "recovering", PART_CYCLE);
 		if (errors_in_a_row == 0)
 		{
 			status_note_commit(PART_CYCLE, true);
 			shmem_note_replay(MyDatabaseId);
 		}
-		serve_mail();
-		begin_serving();
+		worker_serve_mail();
+		worker_begin_serving();
 		if (errors_in_a_row > 0)
-			wait_for_something(clock_monotonic_ms() + SAFETY_POLL_MS);
+			worker_wait(clock_monotonic_ms() + SAFETY_POLL_MS);
 	} while (errors_in_a_row > 0);
-	work_for_ever();
+	worker_loop();
 }
