@@ -39,12 +39,15 @@ static dlist_head attempts = DLIST_STATIC_INIT(attempts);
 
 /* A attempt of a lane for so many people at most; to be thrown away with its memory if it is not launched. */
 Attempt *
-attempt_make(Lane *lane, int limit)
+attempt_make(AttemptKind kind, Lane *lane, int limit)
 {
 	MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "wawp attempt", ALLOCSET_SMALL_SIZES);
 	Attempt    *attempt = MemoryContextAllocZero(memory, sizeof(Attempt));
 
 	attempt->memory = memory;
+	attempt->kind = kind;
+	attempt->operation = WAWP_OP_SEND;
+	attempt->is_paced = (kind != ATTEMPT_CHANGE);
 	attempt->lane = lane;
 	attempt->retry_after = -1;
 	attempt->intents = MemoryContextAllocZero(memory, sizeof(Intent) * limit);
@@ -269,8 +272,9 @@ static HttpTransfer *
 attempt_begin_message(const Attempt *attempt)
 {
 	CallRequest request = {.endpoint = ENDPOINT_SEND_TEXT};
+	const char *to = attempt->kind == ATTEMPT_INVITATION ? attempt->people[0].jid.text : attempt->lane->key.group;
 
-	request.fields[0] = (WireField) {"chatId", attempt->n > 0 ? attempt->people[0].jid.text : attempt->lane->key.group};
+	request.fields[0] = (WireField) {"chatId", to};
 	request.fields[1] = (WireField) {"message", attempt->text};
 	return call_begin(attempt->instance, &request);
 }
@@ -290,7 +294,7 @@ attempt_send_claimed(void)
 			continue;
 		caller = MemoryContextSwitchTo(attempt->memory);
 		attempt->sent_at = clock_monotonic_ms();
-		attempt->transfer = attempt->text ? attempt_begin_message(attempt)
+		attempt->transfer = attempt->kind != ATTEMPT_CHANGE ? attempt_begin_message(attempt)
 			: call_begin_membership(attempt->instance, attempt->operation,
 									attempt->lane->key.group, attempt->sent, attempt->n);
 		attempt->stage = ATTEMPT_SENT;
@@ -341,7 +345,7 @@ attempt_judge_answers(void)
 		if (result == NULL)
 			continue;
 		caller = MemoryContextSwitchTo(attempt->memory);
-		if (attempt->text)
+		if (attempt->kind != ATTEMPT_CHANGE)
 			attempt_judge_message(attempt, result);
 		else
 			(void) call_end_membership(attempt->instance, attempt->operation, result, attempt->sent, attempt->n, &end);

@@ -17,17 +17,25 @@
 #include "throttle/budget.h"
 #include "worker/lanes.h"
 
+typedef enum AttemptKind
+{
+	ATTEMPT_CHANGE,				/* of a group's members, for one or more intents */
+	ATTEMPT_INVITATION,			/* a message to the person of one intent */
+	ATTEMPT_WELCOME				/* a message to a group, without intents */
+} AttemptKind;
+
 typedef enum AttemptStage
 {
 	ATTEMPT_PREPARED,			/* claimed by the transaction under way */
 	ATTEMPT_CLAIMED,				/* that has committed; not sent yet */
 	ATTEMPT_SENT,
-	ATTEMPT_JUDGED				/* outcomes known, rows to be settled */
+	ATTEMPT_JUDGED				/* outcomes are known, rows have to be settled */
 } AttemptStage;
 
 typedef struct Attempt
 {
 	dlist_node	node;
+	AttemptKind kind;
 	AttemptStage stage;
 	MemoryContext memory;
 	Lane	   *lane;
@@ -41,13 +49,13 @@ typedef struct Attempt
 	int			duration_ms;
 	int			http_status;
 	int			retry_after;
-	int			outages;		/* answers in a row that were not the API's, with this one */
-	const char *text;			/* of an invitation or a welcome; UTF-8 */
-	TimestampTz welcomed_at;	/* a welcome: what marks the people it is for */
+	int			outages;		/* answers in a row that did not come from the API, with this one */
+	const char *text;			/* of a message, in UTF-8; NULL for a change */
+	TimestampTz welcomed_at;	/* of a welcome: marks the people it is for */
 	HttpTransfer *transfer;
 	bool		recorded;		/* "answered" records are committed */
 	bool		recording;		/* ... are in the transaction under way */
-	int			n;				/* 0: a welcome; intents[0] says as whom */
+	int			n;				/* of the intents; a welcome has none, but intents[0] tells as whom */
 	Intent	   *intents;
 	CallPerson *people;
 	CallPerson **sent;			/* &people[i] */
@@ -55,10 +63,10 @@ typedef struct Attempt
 	bool	   *settling;		/* in the transaction under way */
 } Attempt;
 
-/* A place in the order of attempts. */
+/* A position in the list of attempts. */
 typedef dlist_node *AttemptMark;
 
-extern Attempt *attempt_make(Lane *lane, int limit);
+extern Attempt *attempt_make(AttemptKind kind, Lane *lane, int limit);
 extern char *attempt_keep_text(Attempt *attempt, const char *text);
 extern void attempt_keep_intents(Attempt *attempt);
 extern void attempt_name_people(Attempt *attempt);

@@ -126,7 +126,7 @@ static Served
 claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 {
 	Lane	   *lane = turn->lane;
-	Attempt    *attempt = attempt_make(lane, Max(permit->granted, 1));
+	Attempt    *attempt = attempt_make(ATTEMPT_CHANGE, lane, Max(permit->granted, 1));
 	Served		served;
 
 	attempt->n = claim_rows(turn, permit, attempt->intents);

@@ -95,7 +95,7 @@ invitation_text(const CachedGroup *cached, const GroupSettings *settings)
 static bool
 invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *settings, const BudgetPermit *permit)
 {
-	Attempt    *attempt = attempt_make(lane, 1);
+	Attempt    *attempt = attempt_make(ATTEMPT_INVITATION, lane, 1);
 	MemoryContext caller;
 	ErrorData  *error;
 
@@ -115,8 +115,6 @@ invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *setting
 	caller = MemoryContextSwitchTo(attempt->memory);
 	attempt->text = invitation_text(group_cache_get(&lane->key), settings);
 	MemoryContextSwitchTo(caller);
-	attempt->operation = WAWP_OP_SEND;
-	attempt->is_paced = true;
 	attempt->permit = *permit;
 	membership_note_invited(&lane->key, contact_id(intent->jid.text));
 	group_cache_forget_link(&lane->key);
@@ -262,7 +260,7 @@ welcome_launch(Lane *lane, const BudgetPermit *permit)
 		budget_give_back(permit, 1);
 		return;
 	}
-	attempt = attempt_make(lane, 1);
+	attempt = attempt_make(ATTEMPT_WELCOME, lane, 1);
 	attempt->intents[0].requester = welcome.requester;
 	attempt->intents[0].requested_by = attempt_keep_text(attempt, welcome.requested_by);
 	if (attempt_prepare(attempt) != NULL)
@@ -277,8 +275,6 @@ welcome_launch(Lane *lane, const BudgetPermit *permit)
 	attempt->text = text_fill(text_from_server(welcome.text), &names, 1, CALL_MAX_MESSAGE_CHARS);
 	MemoryContextSwitchTo(caller);
 	attempt->welcomed_at = now;
-	attempt->operation = WAWP_OP_SEND;
-	attempt->is_paced = true;
 	attempt->permit = *permit;
 	messages_record_welcome(attempt, "sent");
 	attempt_launch(attempt);

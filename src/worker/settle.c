@@ -284,7 +284,8 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 {
 	const Intent *intent = &attempt->intents[i];
 	WawpOutcome outcome = attempt->people[i].outcome;
-	IntentChange change = attempt->text ? messages_invitation_change(attempt) : change_by_answer(attempt, i);
+	bool		is_invitation = (attempt->kind == ATTEMPT_INVITATION);
+	IntentChange change = is_invitation ? messages_invitation_change(attempt) : change_by_answer(attempt, i);
 
 	if (!intent_settle(intent->id, STATE_SENDING, &change))
 	{
@@ -296,12 +297,12 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 		give_place_back(&intent->lane);
 	if (attempt->people[i].card_sent && change.state == STATE_INVITED)
 		membership_note_invited(&intent->lane, contact_id(intent->jid.text));
-	if (attempt->text && change.state == STATE_INVITING)
+	if (is_invitation && change.state == STATE_INVITING)
 		membership_note_not_invited(&intent->lane, contact_id(intent->jid.text));
 	if (attempt->people[i].lid.kind == JID_LID)
 		contact_note_lid(intent->jid.text, attempt->people[i].lid.text);
 	hold_by_outcome(attempt, holds, outcome);
-	if (!attempt->text)
+	if (!is_invitation)
 		hold_by_unexplained(attempt, i, holds);
 	if (change.state != STATE_QUEUED && !completion_is_end(change.state))
 		lanes_verify_at(&intent->lane, clock_monotonic_of(change.next_attempt_at));
@@ -335,9 +336,11 @@ settle_flight(void *subject, Holds *holds)
 {
 	Attempt    *attempt = subject;
 
-	if (attempt->n == 0 && !attempt->recorded && !attempt->recording)
+	bool		has_record = attempt->recorded || attempt->recording;
+
+	if (attempt->kind == ATTEMPT_WELCOME && !has_record)
 		settle_welcome(attempt, holds);
-	else if (!attempt->recorded && !attempt->recording)
+	else if (!has_record)
 	{
 		record_answers(attempt);
 		if (answer_is_success(attempt) &&
