@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * admission.h
- *	  May another request of the worker's leave?
+ *	  Decides whether the worker may send another request.
  *
  * IDENTIFICATION
  *	  src/worker/admission.h
@@ -23,11 +23,11 @@ typedef struct AdmissionPermit
 	int64		until;			/* monotonic ms */
 } AdmissionPermit;
 
-/* What a step of a cycle takes of what is due; the next cycle goes on at once. */
+/* The portion of the due lanes that a step of a cycle takes; the next cycle goes on at once. */
 typedef struct CyclePortion
 {
-	int64		due_by;			/* monotonic ms: what is due later is not this cycle's */
-	int64		began_at;		/* likewise, when the first had its turn; 0: nobody had */
+	int64		due_by;			/* monotonic ms: lanes due later are left to the next cycle */
+	int64		began_at;		/* likewise, when the first lane had its turn; 0: none had */
 	int			turns;			/* of lanes so far */
 } CyclePortion;
 

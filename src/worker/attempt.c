@@ -3,15 +3,15 @@
  * attempt.c
  *	  One request to the API and the intents it is made for.
  *
- * A attempt is made and prepared in the transaction that claims its intents,
- * launched there, sent after its commit, judged when its answer is there, and
- * kept until each of its rows is settled.  When a transaction aborts, what it
- * launched is thrown away (the rows are queued again by the abort) and what it
- * settled is settled again by the next.  A welcome is a attempt without intents.
+ * An attempt is made and prepared in the transaction that claims its intents,
+ * launched there, sent after its commit, judged when its answer has arrived, and
+ * kept until each of its rows is settled.  When a transaction aborts, the attempts
+ * it launched are dropped (the abort queues their rows again) and the rows it
+ * settled are settled again by the next.  A welcome is an attempt without intents.
  *
- * Memory: a attempt and all that belongs to it live in a context of its own,
- * which is the caller's until the attempt is launched and this file's from then
- * on.  Sending and judging need no transaction; settling is settle.c's.
+ * Memory: an attempt and all that belongs to it live in a context of its own,
+ * which is owned by the caller until the attempt is launched and by this file from
+ * then on.  Sending and judging need no transaction; settling is settle.c's.
  *
  * IDENTIFICATION
  *	  src/worker/attempt.c
@@ -37,7 +37,7 @@
 
 static dlist_head attempts = DLIST_STATIC_INIT(attempts);
 
-/* A attempt of a lane for so many people at most; to be thrown away with its memory if it is not launched. */
+/* Create an attempt for so many people at most.  The caller deletes its memory if it is not launched. */
 Attempt *
 attempt_make(AttemptKind kind, Lane *lane, int limit)
 {
@@ -58,13 +58,14 @@ attempt_make(AttemptKind kind, Lane *lane, int limit)
 	return attempt;
 }
 
+/* Copy a text into an attempt's memory; NULL stays NULL. */
 char *
 attempt_keep_text(Attempt *attempt, const char *text)
 {
 	return text ? MemoryContextStrdup(attempt->memory, text) : NULL;
 }
 
-/* Claimed strings live in SPI's memory: keeps them with the attempt. */
+/* Copy the strings of claimed rows, which are in SPI's memory, into the attempt's. */
 void
 attempt_keep_intents(Attempt *attempt)
 {
@@ -85,7 +86,7 @@ attempt_keep_intents(Attempt *attempt)
 	}
 }
 
-/* Whom the request names, as the API knows them. */
+/* Set the people that the request names, as the API knows them. */
 void
 attempt_name_people(Attempt *attempt)
 {
@@ -99,7 +100,7 @@ attempt_name_people(Attempt *attempt)
 	}
 }
 
-/* The catalogs know a role that is gone by its oid only; the intent has its name. */
+/* Put the name of a dropped requester, which the intent has kept, into an error. */
 static void
 attempt_name_lost_requester(const Attempt *attempt, ErrorData *error)
 {
@@ -110,7 +111,10 @@ attempt_name_lost_requester(const Attempt *attempt, ErrorData *error)
 								  intent->requested_by ? intent->requested_by : "");
 }
 
-/* Resolves the instance as the requester has it; an error is returned and says why it cannot be sent. */
+/*
+ * Read the instance as the requester has it.  Return an error, in the attempt's
+ * memory, if the attempt cannot be sent; NULL otherwise.
+ */
 ErrorData *
 attempt_prepare(Attempt *attempt)
 {
@@ -126,7 +130,7 @@ attempt_prepare(Attempt *attempt)
 	return error;
 }
 
-/* A record of one of the intents, with what the attempt adds to it. */
+/* Return an audit record of one of the intents, completed from the attempt. */
 AuditRecord
 attempt_record(const Attempt *attempt, int i, const char *kind)
 {
@@ -138,7 +142,7 @@ attempt_record(const Attempt *attempt, int i, const char *kind)
 	return record;
 }
 
-/* From now on the attempt outlives the transaction; what it is for is recorded. */
+/* Record an attempt as sent and take it over; it is sent after the commit. */
 void
 attempt_launch(Attempt *attempt)
 {
@@ -154,7 +158,7 @@ attempt_launch(Attempt *attempt)
 	admission_note_claimed();
 }
 
-/* The request is over: others may use its place, whatever becomes of its rows. */
+/* Free the places of a request that is over; its rows may still have to be settled. */
 static void
 attempt_end_request(Attempt *attempt)
 {
@@ -165,6 +169,7 @@ attempt_end_request(Attempt *attempt)
 	admission_note_ended();
 }
 
+/* Delete an attempt and let its lane go on. */
 static void
 attempt_drop(Attempt *attempt)
 {
@@ -175,7 +180,7 @@ attempt_drop(Attempt *attempt)
 	MemoryContextDelete(attempt->memory);
 }
 
-/* It will not leave: what it was to spend is free again. */
+/* Delete an attempt that will not be sent, and give back what it was to spend. */
 static void
 attempt_drop_unsent(Attempt *attempt)
 {
@@ -189,14 +194,14 @@ attempt_drop_unsent(Attempt *attempt)
  * ---- the transaction they are in
  */
 
-/* Where the attempts end that were launched up to now. */
+/* Return a mark after the attempts launched so far. */
 AttemptMark
 attempt_mark(void)
 {
 	return dlist_is_empty(&attempts) ? &attempts.head : dlist_tail_node(&attempts);
 }
 
-/* Drops attempts of this transaction that were prepared after a mark. */
+/* Drop attempts of this transaction that were launched after a mark. */
 void
 attempt_drop_prepared_after(AttemptMark mark)
 {
@@ -214,6 +219,7 @@ attempt_drop_prepared_after(AttemptMark mark)
 	}
 }
 
+/* True if all rows are settled. */
 static bool
 attempt_is_settled(const Attempt *attempt)
 {
@@ -223,7 +229,7 @@ attempt_is_settled(const Attempt *attempt)
 	return true;
 }
 
-/* The cycle's transaction has committed. */
+/* Keep what the transaction has launched and settled: it has committed. */
 void
 attempt_committed(void)
 {
@@ -246,7 +252,7 @@ attempt_committed(void)
 	}
 }
 
-/* The cycle's transaction has not. */
+/* Take back what the transaction has launched and settled: it has been aborted. */
 void
 attempt_aborted(void)
 {
@@ -267,7 +273,7 @@ attempt_aborted(void)
  * ---- on the wire
  */
 
-/* An invitation goes to a person, a welcome to the group. */
+/* Start the transfer of a message: an invitation goes to a person, a welcome to the group. */
 static HttpTransfer *
 attempt_begin_message(const Attempt *attempt)
 {
@@ -279,7 +285,7 @@ attempt_begin_message(const Attempt *attempt)
 	return call_begin(attempt->instance, &request);
 }
 
-/* What was claimed leaves now: no transaction is open. */
+/* Send the attempts whose claim has committed; outside a transaction. */
 void
 attempt_send_claimed(void)
 {
@@ -302,7 +308,7 @@ attempt_send_claimed(void)
 	}
 }
 
-/* Has a request ended that was not judged yet? */
+/* True if a request has ended whose answer was not judged yet. */
 bool
 attempt_has_answers(void)
 {
@@ -318,7 +324,7 @@ attempt_has_answers(void)
 	return false;
 }
 
-/* A message is for one person: there is one verdict. */
+/* Judge the answer to a message, which is for one person. */
 static void
 attempt_judge_message(Attempt *attempt, const HttpResult *result)
 {
@@ -329,7 +335,7 @@ attempt_judge_message(Attempt *attempt, const HttpResult *result)
 	attempt->people[0].is_outage = reading.is_outage;
 }
 
-/* Reads the answers that came; memory only. */
+/* Judge the answers that have arrived; needs no transaction. */
 void
 attempt_judge_answers(void)
 {
@@ -366,7 +372,7 @@ attempt_judge_answers(void)
 	}
 }
 
-/* The attempt after this one, or the first (NULL), that has rows to be settled; NULL: there is none. */
+/* Return the next attempt after this one (NULL: the first) that has rows to be settled, or NULL. */
 Attempt *
 attempt_next_judged(Attempt *after)
 {
@@ -385,9 +391,9 @@ attempt_next_judged(Attempt *after)
 }
 
 /*
- * True if a message has not arrived: it was refused, or its connection failed.
- * A gateway that knows no way to the API (503) has not passed it on; of one that
- * lost the API's answer nobody knows.
+ * True if a message has certainly not arrived: it was refused, or its connection
+ * failed.  A gateway that cannot reach the API (503) has not passed it on; one
+ * that lost the API's answer may have.
  */
 bool
 attempt_provably_not_sent(const Attempt *attempt)
@@ -401,7 +407,7 @@ attempt_provably_not_sent(const Attempt *attempt)
 		next == NEXT_HOLD_LANE || next == NEXT_HOLD_INSTANCE;
 }
 
-/* Ids of what this worker is sending, as an array's text. */
+/* Return the ids of the intents of all attempts, as an array's text. */
 const char *
 attempt_intent_ids(void)
 {

@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * claim.c
- *	  Who may be added or removed now: from a lane to a request.
+ *	  Claims the rows of due lanes and turns them into requests.
  *
- * A due lane that is not held, whose instance has room and whose pace allows it
- * has its head claimed, screened (precheck.c), and launched as a attempt; or it
- * is scheduled for when it is worth another look.  Where additions have a
- * pace, a lane asks what it has to know about its group shortly before the
- * token it is to have, and no lane asks more than there are tokens to come. 
- * Lanes without any pace have their heads claimed together, ahead of their turns.
+ * If a due lane is not held, its instance has room and its pace allows it, its
+ * first rows are claimed, checked (precheck.c) and launched as an attempt;
+ * otherwise it is scheduled for later.  Where additions have a pace, a lane
+ * requests what it has to know about its group shortly before the token it is to
+ * have, and no more lanes do so than there are tokens to come.  Lanes without any
+ * pace have their first rows claimed together, ahead of their turns.
  *
- * Everything is in the cycle's transaction and its memory.  What the pace
- * granted and no attempt took is given back here.
+ * Everything is in the cycle's transaction and its memory.  Permits that no
+ * attempt has taken are given back here.
  *
  * IDENTIFICATION
  *	  src/worker/claim.c
@@ -38,23 +38,23 @@
 
 #include "compat.h"
 
-/* Who is before the last one claimed, and could not go then, waits that long. */
+/* For this long, rows that sort before the last one claimed are not considered again. */
 #define HEAD_IS_KNOWN_MS 1000
 
-/* A due lane and what its turn needs to know. */
+/* The turn of a due lane. */
 typedef struct Turn
 {
 	Lane	   *lane;
 	LaneInstance *instance;		/* the lane's, also when the lane is gone */
-	WawpInstance *described;	/* NULL: not looked at yet */
+	WawpInstance *described;	/* NULL: not read yet */
 	GroupSettings settings;
 	bool		has_settings;
 	int64		now;			/* when the cycle began */
-	bool		has_head; /* its head was claimed, if it has one */
+	bool		has_head;		/* head was claimed, if the lane has a row */
 	IntentClaim head;
 } Turn;
 
-/* One that leaves; who is put back, with all before them, comes first again. */
+/* Note the position of a claimed row that is sent; the next claim starts behind it. */
 static void
 lane_note_head(Lane *lane, const Intent *claimed)
 {
@@ -64,7 +64,7 @@ lane_note_head(Lane *lane, const Intent *claimed)
 	lane->head_id = claimed->id;
 }
 
-/* Claims of those that have none yet: behind the last claimed, where that is known, or the lanes' first. */
+/* Claim a row for each turn that has none: behind the last one claimed if that is known, or the first of the lane. */
 static void
 claim_heads(Turn *const *turns, int n, bool behind)
 {
@@ -89,7 +89,7 @@ claim_heads(Turn *const *turns, int n, bool behind)
 	intent_claim_each(claims, nclaims, behind);
 }
 
-/* The first of each of these lanes. */
+/* Claim one row of each of these lanes. */
 static void
 claim_firsts(Turn *const *turns, int n)
 {
@@ -99,7 +99,7 @@ claim_firsts(Turn *const *turns, int n)
 		turns[i]->has_head = true;
 }
 
-/* As many as the permit is for, or what needs none; returns how many. */
+/* Claim as many rows as the permit is for, or one that needs none, into *claimed.  Return how many. */
 static int
 claim_rows(Turn *turn, const BudgetPermit *permit, Intent *claimed)
 {
@@ -119,8 +119,8 @@ claim_rows(Turn *turn, const BudgetPermit *permit, Intent *claimed)
 }
 
 /*
- * Claims what the lane's head is, resolves it as its requester and records it
- * as sent.  *used: how many of the granted permits it takes.
+ * Claim the lane's first rows, check them, and launch them as an attempt.  Set
+ * *used to how many of the granted permits it takes.
  */
 static Served
 claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
@@ -157,7 +157,7 @@ claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 	return SERVED_SOME;
 }
 
-/* Nothing of the lane can go now: when is it worth another look? */
+/* Schedule a lane of which nothing can be sent now, or forget it. */
 static void
 lane_postpone(Lane *lane)
 {
@@ -168,12 +168,12 @@ lane_postpone(Lane *lane)
 	else if (due == 0)
 		lanes_schedule(lane, CLOCK_NEVER);
 	else if (due <= GetCurrentTimestamp())
-		lanes_retry(lane);
+		lanes_retry(lane, clock_monotonic_ms());
 	else
 		lanes_schedule(lane, clock_monotonic_of(due));
 }
 
-/* Permits for additions that may leave now. */
+/* Take permits for additions that may be sent now. */
 static BudgetPermit
 turn_take_permit(const WawpInstance *instance, const Hold *on_instance, const LaneKey *lane, const GroupSettings *settings)
 {
@@ -187,7 +187,7 @@ turn_take_permit(const WawpInstance *instance, const Hold *on_instance, const La
 	return none;
 }
 
-/* The same instance with one person and one request under way, in the current context. */
+/* Return a copy of an instance, in the current memory, with one person a request and one request at a time. */
 static WawpInstance *
 instance_on_trial(const WawpInstance *described)
 {
@@ -198,7 +198,7 @@ instance_on_trial(const WawpInstance *described)
 	return one;
 }
 
-/* Is the lane served at all now?  If not, it is scheduled. */
+/* True if the lane is served now; otherwise it is scheduled.  Set the instance of the turn. */
 static bool
 turn_admit(Turn *turn, Holds *holds)
 {
@@ -224,6 +224,7 @@ turn_admit(Turn *turn, Holds *holds)
 	return false;
 }
 
+/* Return the settings of the lane's group, read once a turn. */
 static const GroupSettings *
 turn_settings(Turn *turn)
 {
@@ -237,6 +238,7 @@ turn_settings(Turn *turn)
  * ---- a lane and the pace
  */
 
+/* Convert to ms, rounding up. */
 static int64
 ms_of_us(int64 us)
 {
@@ -244,8 +246,8 @@ ms_of_us(int64 us)
 }
 
 /*
- * True if so many others and this lane are not more than there are tokens to
- * come.  If not, *at is when they are not, in monotonic ms.
+ * True if there are tokens to come for so many other lanes and this one.  If not,
+ * set *at to when there are, in monotonic ms.
  */
 static bool
 turn_can_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit, int others, int64 *at)
@@ -260,7 +262,7 @@ turn_can_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *
 	return false;
 }
 
-/* The pace allows the lane no addition now. */
+/* Let a lane wait for the pace: for its token, or for the time to prepare for it. */
 static void
 turn_wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit)
 {
@@ -274,7 +276,7 @@ turn_wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermi
 		lanes_wait(turn->lane, QUEUE_NEXT, at);
 }
 
-/* True if nothing about the group has to be asked before an addition; else *need is what. */
+/* True if the group is known well enough for an addition; otherwise set *need to what is missing. */
 static bool
 turn_knows_group(Turn *turn, InfoNeed *need)
 {
@@ -284,7 +286,7 @@ turn_knows_group(Turn *turn, InfoNeed *need)
 	return cached && precheck_group(cached, turn_settings(turn), need) != GROUP_UNKNOWN;
 }
 
-/* Nothing of the lane can go without a token now: when is that worth another look? */
+/* Wake a lane when a row of it is due that needs no token. */
 static void
 lane_note_others(Lane *lane)
 {
@@ -294,12 +296,12 @@ lane_note_others(Lane *lane)
 	if (due == 0)
 		lanes_wake(lane, CLOCK_NEVER);
 	else if (due <= GetCurrentTimestamp())
-		lanes_wake(lane, lanes_retry_at());
+		lanes_wake(lane, lanes_retry_at(clock_monotonic_ms()));
 	else
 		lanes_wake(lane, clock_monotonic_of(due));
 }
 
-/* The lane's additions wait, in that queue; what needs no token goes. */
+/* Let a lane's additions wait in that queue, and send what needs no token. */
 static void
 turn_serve_others(Turn *turn, Holds *holds, LaneQueue queue, int64 not_before)
 {
@@ -317,7 +319,7 @@ turn_serve_others(Turn *turn, Holds *holds, LaneQueue queue, int64 not_before)
 	lanes_wait(lane, queue, not_before);
 }
 
-/* Claims and launches what the permit is for, and says when the lane is worth another look. */
+/* Claim and launch what the permit is for, and schedule the lane. */
 static void
 turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 {
@@ -325,7 +327,7 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	int			used = 0;
 	Served		served = claim_attempt(turn, holds, permit, &used);
 
-	/* who needed no request has not had the worker's turn either */
+	/* a lane that needed no request has not used the worker's share of the pace */
 	if (served == SERVED_ASKING || (served == SERVED_SOME && used == 0))
 		budget_put_off(permit);
 	else
@@ -347,8 +349,8 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 }
 
 /*
- * The group has to be asked about before an addition: asks, if a token is near.
- * True: there is nothing to ask, go on as you are.
+ * Request what is missing about the group of an addition, if a token is near.
+ * True if nothing has to be requested after all; otherwise the lane is scheduled.
  */
 static bool
 turn_prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoNeed *need)
@@ -384,7 +386,7 @@ turn_prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const In
 	return false;
 }
 
-/* Serves a lane whose additions have a pace. */
+/* Serve a lane whose additions have a pace. */
 static void
 turn_serve_paced(Turn *turn, Holds *holds)
 {
@@ -392,7 +394,7 @@ turn_serve_paced(Turn *turn, Holds *holds)
 	InfoNeed	need;
 	BudgetPermit permit;
 
-	/* an empty lane does not ask: the next token would be kept from sessions, and from a lane that has use for it */
+	/* an empty lane takes no permit, which would keep the next token from sessions and from other lanes */
 	if (lane->is_fresh && intent_next_due(&lane->key) == 0)
 	{
 		lane_postpone(lane);
@@ -416,12 +418,12 @@ turn_serve_paced(Turn *turn, Holds *holds)
 		turn_use(turn, holds, &permit);
 }
 
-/* Serves a lane whose additions have no pace, but for a cap of the day, quiet hours or the group's own. */
+/* Serve a lane whose additions have no pace except a daily cap, quiet hours or the group's own. */
 static void
 turn_serve_unpaced(Turn *turn, Holds *holds)
 {
 	BudgetPermit permit = turn_take_permit(turn->described, lanehold_find(holds, &turn->lane->key, true), &turn->lane->key,
-									turn_settings(turn));
+										   turn_settings(turn));
 
 	if (permit.granted == 0 && !turn->lane->is_fresh)
 		turn_wait_for_token(turn, lanehold_find(holds, &turn->lane->key, true), &permit);
@@ -429,7 +431,7 @@ turn_serve_unpaced(Turn *turn, Holds *holds)
 		turn_use(turn, holds, &permit);
 }
 
-/* Serves one due lane: at most one request. */
+/* Serve one due lane: at most one request. */
 static void
 turn_serve(void *subject, Holds *holds)
 {
@@ -450,7 +452,7 @@ turn_serve(void *subject, Holds *holds)
  * ---- claiming ahead
  */
 
-/* Is nothing but room needed for one addition of this lane to leave? */
+/* True if an addition of this lane needs nothing but room. */
 static bool
 turn_is_unpaced(Turn *turn)
 {
@@ -460,7 +462,7 @@ turn_is_unpaced(Turn *turn)
 		instance_quiet_until(instance, GetCurrentTimestamp()) == 0 && turn_settings(turn)->adds_per_minute <= 0;
 }
 
-/* Has its instance room for one more beside those that are claimed ahead? */
+/* True if the instance has room for one more beside those that are claimed ahead. */
 static bool
 turn_has_room_beside(const Turn *turn, Turn *const *ahead, int n)
 {
@@ -471,7 +473,10 @@ turn_has_room_beside(const Turn *turn, Turn *const *ahead, int n)
 	return taken < turn->described->concurrency;
 }
 
-/* One statement for many lanes costs much less than one for each; nothing is lost when a turn does not use it. */
+/*
+ * Claim a row for each of these turns in one statement, which costs much less
+ * than one for each.  A turn that does not use its row puts it back.
+ */
 static void
 claim_ahead(Turn *turns, int n, Holds *holds)
 {
@@ -493,7 +498,7 @@ claim_ahead(Turn *turns, int n, Holds *holds)
  * ---- turns
  */
 
-/* As many of the lanes that are due as there are slots and turns left; returns how many. */
+/* Begin the turns of as many due lanes as there are slots and turns left.  Return how many. */
 static int
 turns_begin(Turn *turns, int64 now, int most)
 {
@@ -511,6 +516,7 @@ turns_begin(Turn *turns, int64 now, int most)
 	return n;
 }
 
+/* Give a lane its turn; a claimed row that it does not use is put back. */
 static void
 turn_take(Turn *turn, Holds *holds)
 {
@@ -519,16 +525,16 @@ turn_take(Turn *turn, Holds *holds)
 	if (!admission_may_claim())
 		lanes_park(turn->lane);
 	else if (!savepoint_run(turn_serve, turn, holds))
-		lanes_retry(turn->lane);
+		lanes_retry(turn->lane, clock_monotonic_ms());
 	if (!turn->head.is_claimed)
 		return;
 	precheck_put_back(&turn->head.intent);
-	/* its lane saw nothing of it in this turn */
+	/* the lane has not seen its row in this turn */
 	lanes_note(&turn->head.intent.lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 }
 
 /*
- * Serves the lanes that were due when the cycle began, as far as there are
+ * Serve the lanes that were due when the cycle began, as far as there are
  * slots and the cycle's portion goes; the next cycle goes on with the rest.
  */
 void

@@ -58,7 +58,7 @@ completion_is_end(IntentState state)
 	return state == STATE_DONE || state == STATE_FAILED || state == STATE_CANCELLED;
 }
 
-/* Notes that intents have failed: their dependents are checked. */
+/* Note that intents have failed: their dependents are checked. */
 void
 completion_note_failures(void)
 {
@@ -66,7 +66,7 @@ completion_note_failures(void)
 }
 
 /*
- * Wakes the lanes of intents that depend on one that is done.  Usually no intent
+ * Wake the lanes of intents that depend on one that is done.  Usually no intent
  * depends on any, which is asked once a cycle; one that is inserted after that
  * wakes the worker itself.
  */
@@ -84,7 +84,7 @@ completion_wake_dependents(int64 id)
 		lanes_note(lfirst(lc), clock_monotonic_ms());
 }
 
-/* Stores what the end of an intent tells about the person, and notifies listeners. */
+/* Store what the end of an intent tells about the person, and notify listeners. */
 static void
 completion_store(const Intent *intent, IntentState state, WawpOutcome outcome)
 {
@@ -103,7 +103,7 @@ completion_store(const Intent *intent, IntentState state, WawpOutcome outcome)
 	notice_settled(intent->id, intent_state_name(state), outcome_info(outcome)->name);
 }
 
-/* Takes the report of an intent's new state; one that is not final means nothing to others. */
+/* Take the report of an intent's new state; one that is not final means nothing to others. */
 void
 completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome)
 {
@@ -127,7 +127,7 @@ completion_has_joined(void)
 	return has_joined;
 }
 
-/* Forgets who has joined: welcomes are being taken care of. */
+/* Forget who has joined: welcomes are being taken care of. */
 void
 completion_forget_joined(void)
 {
@@ -138,15 +138,13 @@ completion_forget_joined(void)
  * ---- ends
  */
 
-/* Ends intents whose opposite was requested, as far as they have come. */
+/* End intents whose opposite was requested, as far as they have come. */
 void
-completion_end_superseded(bool anything_new)
+completion_end_superseded(void)
 {
 	List	   *ended;
 	ListCell   *lc;
 
-	if (!anything_new && !has_superseded)
-		return;
 	ended = intent_end_superseded(ENDS_AT_ONCE);
 	has_superseded = list_length(ended) == ENDS_AT_ONCE;
 	foreach(lc, ended)
@@ -158,34 +156,32 @@ completion_end_superseded(bool anything_new)
 	}
 }
 
-/* Ends intents that have expired or depend on one that failed.  Returns true if any expired: there are notes of that. */
+/* Cancel intents that have expired.  Return true if there were any: there are notes of that. */
 bool
-completion_end_hopeless(bool anything_new)
+completion_expire(void)
 {
-	bool		has_expired = false;
-	TimestampTz expiry;
+	bool		has_expired = intent_expire(ENDS_AT_ONCE) > 0;
+	TimestampTz next = intent_next_expiry();
 
-	if (anything_new || next_expiry <= clock_monotonic_ms())
-	{
-		has_expired = intent_expire(ENDS_AT_ONCE) > 0;
-		has_failures |= has_expired;
-		expiry = intent_next_expiry();
-		next_expiry = expiry == 0 ? CLOCK_NEVER : clock_monotonic_of(expiry) + 1;
-	}
-	if (anything_new || has_failures)
-		has_failures = intent_fail_dependents(ENDS_AT_ONCE) > 0;
+	has_failures |= has_expired;
+	next_expiry = next == 0 ? CLOCK_NEVER : clock_monotonic_of(next) + 1;
 	return has_expired;
 }
 
-/* Queues the removals of memberships whose time is over. */
+/* Fail intents that depend on one that failed. */
 void
-completion_end_memberships(bool rescan)
+completion_fail_dependents(void)
+{
+	has_failures = intent_fail_dependents(ENDS_AT_ONCE) > 0;
+}
+
+/* Queue the removals of memberships whose time is over. */
+void
+completion_end_memberships(void)
 {
 	ListCell   *lc;
 	TimestampTz next;
 
-	if (next_end > clock_monotonic_ms() && !rescan)
-		return;
 	foreach(lc, membership_take_ended(ENDS_AT_ONCE))
 	{
 		const MembershipEnd *end = lfirst(lc);
@@ -201,28 +197,35 @@ completion_end_memberships(bool rescan)
 	next_end = next == 0 ? CLOCK_NEVER : clock_monotonic_of(next) + 1;
 }
 
-/* True if the next cycle has intents to end: dependents of failures, or what did not fit into the last cycle. */
+/* True if an intent has failed since dependents were last checked. */
 bool
-completion_has_more(void)
+completion_has_failures(void)
 {
-	return has_failures || has_superseded;
+	return has_failures;
 }
 
-/* Puts the end of memberships off for a while, after an error. */
+/* True if more intents were superseded than fitted into the last cycle. */
+bool
+completion_has_superseded(void)
+{
+	return has_superseded;
+}
+
+/* Put the end of memberships off for a while, after an error. */
 void
 completion_put_off_memberships(void)
 {
 	next_end = clock_monotonic_ms() + INSTANCE_RETRY_MS;
 }
 
-/* Returns when the next intent expires, in monotonic ms. */
+/* Return when the next intent expires, in monotonic ms. */
 int64
 completion_next_expiry(void)
 {
 	return next_expiry;
 }
 
-/* Returns when the next membership ends, likewise. */
+/* Return when the next membership ends, likewise. */
 int64
 completion_next_membership(void)
 {

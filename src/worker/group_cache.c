@@ -145,7 +145,7 @@ group_cache_init(void)
 	fact_memory = AllocSetContextCreate(TopMemoryContext, "wawp facts", ALLOCSET_SMALL_SIZES);
 }
 
-/* Returns the entry of a group; it is created empty if there is none. */
+/* Return the entry of a group; it is created empty if there is none. */
 CachedGroup *
 group_cache_get(const LaneKey *key)
 {
@@ -162,7 +162,7 @@ group_cache_get(const LaneKey *key)
 	return cached;
 }
 
-/* Returns the entry of a group, or NULL. */
+/* Return the entry of a group, or NULL. */
 CachedGroup *
 group_cache_find(const LaneKey *key)
 {
@@ -194,7 +194,7 @@ identity_of(const NameData *instance)
 	return self;
 }
 
-/* Returns our own role by the list.  *ask_self is set to true if our identity has to be requested first. */
+/* Return our own role by the list.  Set *ask_self to true if our identity has to be requested first. */
 OwnRole
 group_cache_own_role(const CachedGroup *cached, bool *ask_self)
 {
@@ -210,7 +210,7 @@ group_cache_own_role(const CachedGroup *cached, bool *ask_self)
 	return own->role == WIRE_ROLE_MEMBER ? OWN_MEMBER : OWN_ADMIN;
 }
 
-/* Frees a list, if there is one. */
+/* Free a list, if there is one. */
 static void
 list_drop(CachedGroup *cached)
 {
@@ -223,7 +223,7 @@ list_drop(CachedGroup *cached)
 	memset(&cached->list, 0, sizeof(cached->list));
 }
 
-/* Copies a list into the cache. */
+/* Copy a list into the cache. */
 static void
 list_keep(CachedGroup *cached, const WireMembers *list)
 {
@@ -236,7 +236,7 @@ list_keep(CachedGroup *cached, const WireMembers *list)
 	cached->was_used = false;
 }
 
-/* Drops used lists, the oldest first, until the cache is within its limit. */
+/* Drop used lists, the oldest first, until the cache is within its limit. */
 static void
 list_evict_used(void)
 {
@@ -253,7 +253,7 @@ list_evict_used(void)
 	}
 }
 
-/* Facts that count for the completeness of a group's list, and for what it shows. */
+/* Return what is known of a group beside its list, for verdicts on the list. */
 MembersKnown
 group_cache_known(const CachedGroup *cached, int capacity)
 {
@@ -291,7 +291,7 @@ group_cache_wants_list(const CachedGroup *cached)
 	return cached->list.count < cached->stated && cached->info_at * 1000 > cached->asked_at;
 }
 
-/* Lowers the expected sizes of a group by so many removals that we requested. */
+/* Lower the expected sizes of a group by so many removals that we requested. */
 void
 group_cache_note_removals(const LaneKey *key, int n)
 {
@@ -304,8 +304,8 @@ group_cache_note_removals(const LaneKey *key, int n)
 }
 
 /*
- * Notes that a person who was seen in the group at that time is not in its list.
- * Returns when the first list since then that lacks them was requested, in
+ * Note that a person who was seen in the group at that time is not in its list.
+ * Return when the first list since then that lacks them was requested, in
  * monotonic us.
  */
 int64
@@ -323,7 +323,7 @@ group_cache_absent_since(const CachedGroup *cached, int64 contact, TimestampTz s
 	return entry->asked_at;
 }
 
-/* Drops a list because we change who is in the group; one that is under way does not count either. */
+/* Drop a list because we change who is in the group; one that is under way does not count either. */
 void
 group_cache_forget_list(const LaneKey *key)
 {
@@ -335,7 +335,7 @@ group_cache_forget_list(const LaneKey *key)
 	cached->changed_at = clock_monotonic_us();
 }
 
-/* Drops a link: each is used once, since it may be revoked at any moment. */
+/* Drop a link: each is used once, since it may be revoked at any moment. */
 void
 group_cache_forget_link(const LaneKey *key)
 {
@@ -345,7 +345,7 @@ group_cache_forget_link(const LaneKey *key)
 		cached->link = NULL;
 }
 
-/* Finds, enters or removes the entry of a question about a person. */
+/* Find, enter or remove the entry of a question about a person. */
 static PersonQuestion *
 person_question(GroupQuestion question, const char *person, HASHACTION action)
 {
@@ -368,7 +368,7 @@ group_cache_was_asked(GroupQuestion question, const char *person)
  * ---- lists that cannot be read
  */
 
-/* Returns how long an unreadable list is not requested again. */
+/* Return how long an unreadable list is not requested again. */
 int64
 group_cache_read_backoff_ms(const CachedGroup *cached)
 {
@@ -398,7 +398,7 @@ group_cache_failed_since(const CachedGroup *cached, TimestampTz at)
  * ---- LIDs
  */
 
-/* Returns the LID of a contact; an invalid one if none is known. */
+/* Return the LID of a contact; an invalid one if none is known. */
 Jid
 group_cache_lid_of(const Contact *contact)
 {
@@ -407,7 +407,7 @@ group_cache_lid_of(const Contact *contact)
 	return contact->lid ? jid_parse(contact->lid, strlen(contact->lid)) : none;
 }
 
-/* Sets *need to the LID of a person whose presence is unknown, unless it was requested recently or *need is taken. */
+/* Set *need to the LID of a person whose presence is unknown, unless it was requested recently or *need is taken. */
 void
 group_cache_want_lid(const Jid *person, InfoNeed *need)
 {
@@ -415,7 +415,7 @@ group_cache_want_lid(const Jid *person, InfoNeed *need)
 		*need = (InfoNeed) {ASK_LID, person->text};
 }
 
-/* Stores the LID that a list has beside a person's number, and sets it in *contact. */
+/* Store the LID that a list has beside a person's number, and set it in *contact. */
 void
 group_cache_learn_lid(const CachedGroup *cached, const Jid *person, Contact *contact)
 {
@@ -440,7 +440,7 @@ reads_group(GroupQuestion question)
 }
 
 /*
- * Queues a request for group_cache_send().  The request owns memory from now on,
+ * Queue a request for group_cache_send().  The request owns memory from now on,
  * which the instance is in, and takes a place of the instance's concurrency.
  */
 static void
@@ -464,7 +464,7 @@ request_queue(MemoryContext memory, const LaneKey *key, WawpInstance *instance,
 	nrequests++;
 }
 
-/* Takes a permit for a question; one without a pace is always granted. */
+/* Take a permit for a question; one without a pace is always granted. */
 static BudgetPermit
 request_permit(const WawpInstance *described, GroupQuestion question)
 {
@@ -476,7 +476,7 @@ request_permit(const WawpInstance *described, GroupQuestion question)
 }
 
 /*
- * Queues a request for information on behalf of a lane, as a role.  Returns false
+ * Queue a request for information on behalf of a lane, as a role.  Return false
  * if it cannot be sent now; *later is then when the pace allows it (monotonic
  * ms), or 0 if the role cannot use the instance.
  */
@@ -521,7 +521,7 @@ request_endpoint(GroupQuestion question)
 	return ENDPOINT_NONE;
 }
 
-/* Starts the transfer of a request. */
+/* Start the transfer of a request. */
 static void
 request_send(InfoRequest *request)
 {
@@ -542,7 +542,7 @@ request_send(InfoRequest *request)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Sends the queued requests; outside a transaction. */
+/* Send the queued requests; outside a transaction. */
 void
 group_cache_send(void)
 {
@@ -561,7 +561,7 @@ group_cache_send(void)
  * ---- answers
  */
 
-/* Keeps a member list.  An empty one counts as unreadable: we are members ourselves. */
+/* Keep a member list.  An empty one counts as unreadable: we are members ourselves. */
 static void
 answer_keep_list(const InfoRequest *request, CachedGroup *cached, const HttpResult *result)
 {
@@ -588,7 +588,7 @@ answer_keep_list(const InfoRequest *request, CachedGroup *cached, const HttpResu
 	cached->added = 0;
 }
 
-/* Keeps our own identity; an answer that cannot be read leaves the one before. */
+/* Keep our own identity; an answer that cannot be read leaves the one before. */
 static void
 answer_keep_identity(const InfoRequest *request, const HttpResult *result)
 {
@@ -603,7 +603,7 @@ answer_keep_identity(const InfoRequest *request, const HttpResult *result)
 	}
 }
 
-/* Keeps a group's description; one that cannot be read states nothing. */
+/* Keep a group's description; one that cannot be read states nothing. */
 static void
 answer_keep_info(CachedGroup *cached, const HttpResult *result)
 {
@@ -621,7 +621,7 @@ answer_keep_info(CachedGroup *cached, const HttpResult *result)
 	cached->stated = group.size;
 }
 
-/* Keeps an invite link, or the reason why there is none. */
+/* Keep an invite link, or the reason why there is none. */
 static void
 answer_keep_link(CachedGroup *cached, const HttpResult *result)
 {
@@ -634,9 +634,9 @@ answer_keep_link(CachedGroup *cached, const HttpResult *result)
 }
 
 /*
- * True if an answer to "is that number on WhatsApp" is not believed: an engine
- * answers no as well when WhatsApp refuses the question, so several in a row are
- * doubtful, and the addition itself tells.
+ * True if the answer that a number is not on WhatsApp is not believed: an engine
+ * gives it as well when WhatsApp refuses the question, so several in a row are
+ * ignored, and the addition itself tells.
  */
 static bool
 answer_is_doubtful_no(const InfoRequest *request, WireTruth truth)
@@ -655,7 +655,7 @@ answer_is_doubtful_no(const InfoRequest *request, WireTruth truth)
 	return self->missing >= DOUBTFUL_NOS;
 }
 
-/* Notes a LID, or whether a number exists, for the next transaction to store. */
+/* Note a LID, or whether a number exists, for the next transaction to store. */
 static void
 answer_keep_fact(const InfoRequest *request, const HttpResult *result)
 {
@@ -682,7 +682,7 @@ answer_keep_fact(const InfoRequest *request, const HttpResult *result)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Counts the answers in a row, to any request of an instance, that did not come from the API itself. */
+/* Count the answers in a row, to any request of an instance, that did not come from the API itself. */
 int
 group_cache_count_outages(const LaneKey *lane, bool is_outage)
 {
@@ -691,7 +691,7 @@ group_cache_count_outages(const LaneKey *lane, bool is_outage)
 	return self->outages = is_outage ? self->outages + 1 : 0;
 }
 
-/* Notes a limit or an outage that a request for information met, so that the instance is held. */
+/* Note a limit or an outage that a request for information met, so that the instance is held. */
 static void
 answer_note_trouble(const InfoRequest *request, const HttpResult *result)
 {
@@ -718,7 +718,7 @@ answer_note_trouble(const InfoRequest *request, const HttpResult *result)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Puts an answer into the cache. */
+/* Put an answer into the cache. */
 static void
 answer_take(InfoRequest *request, const HttpResult *result)
 {
@@ -768,7 +768,7 @@ group_cache_has_answers(void)
 	return false;
 }
 
-/* Puts all answers into the cache and lets the lanes that asked go on. */
+/* Put all answers into the cache and let the lanes that asked go on. */
 void
 group_cache_take_answers(void)
 {
@@ -784,14 +784,14 @@ group_cache_take_answers(void)
 		if (result == NULL)
 			continue;
 		answer_take(request, result);
-		lanes_end_question(&request->key, (clock_monotonic_us() - request->asked_at) / 1000);
+		lanes_end_question(&request->key, (clock_monotonic_us() - request->asked_at) / 1000, clock_monotonic_ms());
 		dlist_delete(&request->node);
 		nrequests--;
 		MemoryContextDelete(request->memory);
 	}
 }
 
-/* Stores the facts about people that answers brought. */
+/* Store the facts about people that answers brought. */
 void
 group_cache_write_facts(void)
 {
@@ -812,7 +812,7 @@ group_cache_write_facts(void)
 	}
 }
 
-/* Holds the instances whose requests for information met a limit or an outage, as additions would. */
+/* Hold the instances whose requests for information met a limit or an outage, as additions would. */
 void
 group_cache_hold_troubled(Holds *holds)
 {
@@ -836,7 +836,7 @@ group_cache_has_findings(void)
 	return facts != NIL || troubles != NIL;
 }
 
-/* Forgets the findings: the transaction that stored them has committed. */
+/* Forget the findings: the transaction that stored them has committed. */
 void
 group_cache_forget_findings(void)
 {
@@ -844,14 +844,14 @@ group_cache_forget_findings(void)
 	MemoryContextReset(fact_memory);
 }
 
-/* Returns how many requests for information are queued or under way. */
+/* Return how many requests for information are queued or under way. */
 int
 group_cache_in_flight(void)
 {
 	return nrequests;
 }
 
-/* Removes entries that have not been used for a while. */
+/* Remove entries that have not been used for a while. */
 void
 group_cache_prune(void)
 {

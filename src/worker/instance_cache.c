@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * instance_cache.c
- *	  Instances, as a cycle of the drain has them.
+ *	  Cache of instances for the duration of a cycle.
  *
- * A cycle asks for the same instances for each of its lanes; the catalogs are
- * read once.  What is kept lives in the memory the cycle names and is forgotten
- * when the cycle ends, however it ends; who asks gets a copy in the current
- * memory.  Needs a transaction.
+ * A cycle needs the same instances for each of its lanes; the catalogs are read
+ * once.  Entries live in the memory that instance_cache_begin() names and are
+ * forgotten when the cycle ends, however it ends; callers get a copy in the
+ * current memory.  Needs a transaction.
  *
  * IDENTIFICATION
  *	  src/worker/instance_cache.c
@@ -20,7 +20,7 @@
 
 #include "compat.h"
 
-/* An instance as a role has it in the cycle under way. */
+/* An instance as a role has it. */
 typedef struct CachedInstance
 {
 	NameData	name;
@@ -29,8 +29,9 @@ typedef struct CachedInstance
 } CachedInstance;
 
 static MemoryContext cycle_memory;	/* of the cycle under way */
-static List *cached_instances = NIL;	/* instances, in it */
+static List *cached_instances = NIL;	/* CachedInstances, in it */
 
+/* Return the entry of an instance as a role has it, or NULL. */
 static const CachedInstance *
 instance_cache_find(const NameData *name, Oid role)
 {
@@ -47,8 +48,8 @@ instance_cache_find(const NameData *name, Oid role)
 }
 
 /*
- * An instance as a role has it, in the current memory; the same throughout a
- * cycle, whose catalogs are read once.
+ * Set *instance to an instance as a role has it, allocated in the current memory;
+ * the same throughout a cycle.  Return an error if it cannot be used, or NULL.
  */
 ErrorData *
 instance_cache_get(const LaneKey *lane, Oid role, WawpInstance **instance)
@@ -73,7 +74,7 @@ instance_cache_get(const LaneKey *lane, Oid role, WawpInstance **instance)
 	return error;
 }
 
-/* A copy of a text without the tokens of the instances that this cycle has resolved. */
+/* Return a copy of a text without the tokens of the cached instances. */
 char *
 instance_cache_redact(const char *text)
 {
@@ -85,7 +86,7 @@ instance_cache_redact(const char *text)
 	return clean;
 }
 
-/* What is resolved from now on lives until a cycle's memory goes; NULL: no cycle. */
+/* Forget all entries; those from now on are kept in a cycle's memory (NULL: not kept). */
 void
 instance_cache_begin(MemoryContext memory)
 {

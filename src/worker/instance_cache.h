@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * instance_cache.h
- *	  Instances, as a cycle of the drain has them.
+ *	  Cache of instances for the duration of a cycle.
  *
  * IDENTIFICATION
  *	  src/worker/instance_cache.h
@@ -14,7 +14,7 @@
 #include "base/shmem.h"
 #include "client/instance.h"
 
-/* An instance that cannot be resolved (dropped, no token, host not allowed). */
+/* An instance that cannot be used (dropped, no token, host not allowed) is tried again after that. */
 #define INSTANCE_RETRY_MS (60 * 1000)
 
 extern void instance_cache_begin(MemoryContext memory);

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * lanes.c
- *	  Which group is served next.
+ *	  Decides which group is served next.
  *
- * The worker's memory of lanes that have something queued.  A lane that waits
+ * Keeps the lanes that have something queued.  A lane that waits
  * for a time of its own is in a heap by that time.  One that is due waits for
  * its instance: for room, for a token of the pace, for a read.  An instance
  * keeps such lanes in queues, in the order of their last turns, and says when
@@ -12,10 +12,12 @@
  * turns, so that none waits for another's lanes.
  *
  * A lane that has asked what it needs to know goes first, before its answer is
- * too old.  Looks have queues of the same kind; where both want the same place,
- * looks and claims alternate.
+ * too old.  Verifications have queues of the same kind; where both want the same
+ * place, verifications and claims alternate.
  *
- * Nothing here is durable; it is rebuilt from an index when a worker starts.
+ * Time is an argument, in monotonic ms; no clock is read here.
+ *
+ * Nothing here is durable; a worker rebuilds it from an index when it starts.
  * Lives in TopMemoryContext of the worker's process; no locks, no transaction.
  *
  * IDENTIFICATION
@@ -32,17 +34,17 @@
 
 #include "compat.h"
 
-/* Lanes that could not go are tried again at this rate at most, so that thousands of them cost little ... */
+/* Lanes that could not be served are tried again at this rate at most, so that thousands of them cost little ... */
 #define RETRIES_PER_SECOND 1000
 /* ... and several at a time. */
 #define RETRY_GRID_MS 50
-/* How far ahead of its token a lane asks, in latencies; and before any is known. */
+/* So many latencies ahead of its token a lane requests information; and before any latency is known. */
 #define LEAD_LATENCIES 3
 #define LEAD_MARGIN_MS 100
 #define FIRST_LATENCY_MS 1000
 #define LONGEST_LEAD_MS (30 * 1000)
 
-/* Instances with something due, in turns, and those that will have, by time. */
+/* Instances that have something due, served in turns, and those that will have, by time. */
 typedef struct LaneSpots
 {
 	pairingheap *timed;
@@ -65,7 +67,7 @@ compare_times(int64 first, int64 second)
 	return first < second ? 1 : first > second ? -1 : 0;
 }
 
-/* The earlier lane first; the heap's top is the greatest. */
+/* Put the earlier lane first; the top of a heap is the greatest. */
 static int
 compare_lanes(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
 {
@@ -94,7 +96,7 @@ compare_verifications(const pairingheap_node *a, const pairingheap_node *b, void
 						 pairingheap_const_container(Lane, verify_heap_node, b)->verify_at);
 }
 
-/* Of those that are due at the same time the one that was served longest ago: two may share one account's pace. */
+/* Put the earlier instance first; at the same time the one served longest ago, as two may share one account's pace. */
 static int
 compare_spots(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
 {
@@ -128,6 +130,7 @@ lanes_init(void)
 	spots_init(&verifications);
 }
 
+/* Return the instance of a name, created if it is not known. */
 static LaneInstance *
 lane_instance_find(const NameData *name)
 {
@@ -150,7 +153,7 @@ lane_instance_find(const NameData *name)
  * ---- instances in turns
  */
 
-/* Puts an instance where it belongs when it has something due at that time; one that has its turn keeps it. */
+/* Move an instance to where one belongs that has something due at that time; unchanged, it keeps its place. */
 static void
 spot_place(LaneSpots *spots, LaneSpot *spot, int64 at)
 {
@@ -168,7 +171,7 @@ spot_place(LaneSpots *spots, LaneSpot *spot, int64 at)
 	spot->is_timed = true;
 }
 
-/* The instance whose turn it is, which goes to the end of those that are due; NULL when none is. */
+/* Return the instance whose turn it is, moved to the end of those that are due; NULL if none is. */
 static LaneInstance *
 spots_next_instance(LaneSpots *spots, int64 now)
 {
@@ -191,6 +194,7 @@ spots_next_instance(LaneSpots *spots, int64 now)
 	return spot->instance;
 }
 
+/* Return when the first instance has something due; 0: now. */
 static int64
 spots_first_time(const LaneSpots *spots)
 {
@@ -201,7 +205,7 @@ spots_first_time(const LaneSpots *spots)
 	return pairingheap_container(LaneSpot, timed_node, pairingheap_first(spots->timed))->at;
 }
 
-/* When a lane of the instance may have a turn. */
+/* Return when a lane of the instance may have a turn. */
 static int64
 instance_claims_at(const LaneInstance *instance)
 {
@@ -240,6 +244,7 @@ instance_update(LaneInstance *instance)
  * ---- lanes
  */
 
+/* Count a lane among those that are to have the next tokens, or not any longer. */
 static void
 lane_set_prepared(Lane *lane, bool is_prepared)
 {
@@ -252,12 +257,12 @@ lane_set_prepared(Lane *lane, bool is_prepared)
 		return;
 	lane->is_prepared = is_prepared;
 	instance->nprepared += is_prepared ? 1 : -1;
-	/* another may prepare */
+	/* another lane may prepare */
 	if (!is_prepared)
 		instance->not_before[QUEUE_NEXT] = 0;
 }
 
-/* Takes a lane out of wherever it waits. */
+/* Take a lane out of wherever it waits. */
 static void
 lane_withdraw(Lane *lane)
 {
@@ -268,7 +273,7 @@ lane_withdraw(Lane *lane)
 	lane->in_heap = lane->in_queue = false;
 }
 
-/* Looks at a lane again at that time, and not before. */
+/* Serve a lane at that time, and not before. */
 void
 lanes_schedule(Lane *lane, int64 eligible_at)
 {
@@ -281,25 +286,25 @@ lanes_schedule(Lane *lane, int64 eligible_at)
 	instance_update_claims(lane->instance);
 }
 
-/* When a lane whose rows a user has locked is worth another try; the more there are of these, the later. */
+/* Return when to try a lane again whose rows a user has locked; the more there are, the later. */
 int64
-lanes_retry_at(void)
+lanes_retry_at(int64 now)
 {
-	int64		soonest = (clock_monotonic_ms() + LANES_LOCKED_RETRY_MS) * 1000;
+	int64		soonest = (now + LANES_LOCKED_RETRY_MS) * 1000;
 	int64		grid = RETRY_GRID_MS * 1000;
 
 	last_retry_us = Max(last_retry_us + 1000000 / RETRIES_PER_SECOND, soonest);
 	return (last_retry_us + grid - 1) / grid * grid / 1000;
 }
 
-/* Looks at a lane again soon: a user has locked its rows, or it failed. */
+/* Serve a lane again soon: a user has locked its rows, or it failed. */
 void
-lanes_retry(Lane *lane)
+lanes_retry(Lane *lane, int64 now)
 {
-	lanes_schedule(lane, lanes_retry_at());
+	lanes_schedule(lane, lanes_retry_at(now));
 }
 
-/* A lane, wherever it waits, has something that needs no token by then; CLOCK_NEVER: nothing. */
+/* Wake a lane, wherever it waits, at a time for something that needs no token; CLOCK_NEVER: there is nothing. */
 void
 lanes_wake(Lane *lane, int64 at)
 {
@@ -311,13 +316,13 @@ lanes_wake(Lane *lane, int64 at)
 		pairingheap_add(wake_heap, &lane->wake_node);
 }
 
-/* A lane has used its turn: it may have another when all others had theirs. */
+/* Note that a lane has used its turn; it has another after all others. */
 void
 lanes_served(Lane *lane, int64 now)
 {
 	LaneInstance *instance = lane->instance;
 
-	/* which orders the heaps they are in */
+	/* the turns order the heaps they are in */
 	spot_place(&claims, &instance->claim_spot, CLOCK_NEVER);
 	spot_place(&verifications, &instance->verify_spot, CLOCK_NEVER);
 	lane->turn = instance->turn = ++last_turn;
@@ -325,6 +330,7 @@ lanes_served(Lane *lane, int64 now)
 	instance_update_verifications(instance);
 }
 
+/* Move a lane to a queue of its instance. */
 static void
 lane_enqueue(Lane *lane, LaneQueue queue)
 {
@@ -335,7 +341,7 @@ lane_enqueue(Lane *lane, LaneQueue queue)
 	lane->in_queue = true;
 }
 
-/* A lane waits for its instance; nobody of that queue has a turn before. */
+/* Let a lane wait for its instance; no lane of that queue has a turn before that time. */
 void
 lanes_wait(Lane *lane, LaneQueue queue, int64 not_before)
 {
@@ -344,7 +350,7 @@ lanes_wait(Lane *lane, LaneQueue queue, int64 not_before)
 	instance_update_claims(lane->instance);
 }
 
-/* Looks at a lane again when its instance has room. */
+/* Serve a lane when its instance has room. */
 void
 lanes_park(Lane *lane)
 {
@@ -352,7 +358,7 @@ lanes_park(Lane *lane)
 	instance_update_claims(lane->instance);
 }
 
-/* A lane has asked something: with the answer it goes first. */
+/* Note that a lane has requested information; with the answer it goes first. */
 void
 lanes_prepare(Lane *lane)
 {
@@ -363,6 +369,7 @@ lanes_prepare(Lane *lane)
 	instance_update_claims(lane->instance);
 }
 
+/* True if the first lane of a queue was served before this one. */
 static bool
 lane_is_behind(const Lane *lane, LaneQueue queue)
 {
@@ -379,21 +386,21 @@ lanes_has_elder(const Lane *lane)
 	return lanes_prepared_beside(lane) > 0 || lane_is_behind(lane, QUEUE_NEXT) || lane_is_behind(lane, QUEUE_READ);
 }
 
-/* Other lanes of the instance that ask, or have asked, in order to use a token. */
+/* Return how many other lanes of the instance request, or have requested, information in order to use a token. */
 int
 lanes_asking_beside(const Lane *lane)
 {
 	return lane->instance->nasking - (lane->is_asking ? 1 : 0);
 }
 
-/* Other lanes of the instance that are to have the next tokens, those included. */
+/* Return how many other lanes of the instance are to have the next tokens, those included. */
 int
 lanes_prepared_beside(const Lane *lane)
 {
 	return lane->instance->nprepared - (lane->is_prepared ? 1 : 0);
 }
 
-/* How long before its token a lane asks what it has to know. */
+/* Return how long before its token a lane requests information. */
 int64
 lanes_lead_ms(const LaneInstance *instance)
 {
@@ -402,7 +409,7 @@ lanes_lead_ms(const LaneInstance *instance)
 	return Min(LEAD_LATENCIES * latency + LEAD_MARGIN_MS, LONGEST_LEAD_MS);
 }
 
-/* How many requests of the instance may be under way. */
+/* Set how many requests of the instance may be under way. */
 void
 lanes_set_limit(LaneInstance *instance, int limit)
 {
@@ -412,7 +419,7 @@ lanes_set_limit(LaneInstance *instance, int limit)
 	instance_update(instance);
 }
 
-/* A lane, which is known from now on. */
+/* Return a lane, created if it is not known. */
 Lane *
 lanes_find(const LaneKey *key)
 {
@@ -429,7 +436,7 @@ lanes_find(const LaneKey *key)
 	return lane;
 }
 
-/* Something was queued in a lane: it is looked at no later than that. */
+/* Note that something was queued in a lane, which is served no later than that. */
 Lane *
 lanes_note(const LaneKey *key, int64 eligible_at)
 {
@@ -442,6 +449,7 @@ lanes_note(const LaneKey *key, int64 eligible_at)
 	return lane;
 }
 
+/* Note the lanes whose wake time has come. */
 static void
 lanes_release_wakes(int64 now)
 {
@@ -456,7 +464,7 @@ lanes_release_wakes(int64 now)
 	}
 }
 
-/* Lanes whose time has come wait for their instance from now on. */
+/* Move lanes whose time has come to the queues of their instances. */
 static void
 lanes_release_due(int64 now)
 {
@@ -472,6 +480,7 @@ lanes_release_due(int64 now)
 	}
 }
 
+/* Return the first lane of a queue that may go on, or NULL. */
 static Lane *
 instance_first_of(LaneInstance *instance, LaneQueue queue, int64 now)
 {
@@ -480,7 +489,7 @@ instance_first_of(LaneInstance *instance, LaneQueue queue, int64 now)
 	return pairingheap_container(Lane, heap_node, pairingheap_first(&instance->queues[queue]));
 }
 
-/* Who knows what it needs goes first, then who had its turn longest ago. */
+/* Return the lane to be served first: one that has its information, or else the one served longest ago. */
 static Lane *
 instance_first_lane(LaneInstance *instance, int64 now)
 {
@@ -499,8 +508,8 @@ instance_first_lane(LaneInstance *instance, int64 now)
 }
 
 /*
- * The lane whose turn it is; NULL when none is due.  It is to be put somewhere,
- * and its turn ended by lanes_end_turn.
+ * Return the lane whose turn it is; NULL if none is due.  The caller puts it
+ * somewhere and ends its turn with lanes_end_turn().
  */
 Lane *
 lanes_take_due(int64 now)
@@ -520,6 +529,7 @@ lanes_take_due(int64 now)
 	return lane;
 }
 
+/* End a turn that lanes_take_due() began. */
 void
 lanes_end_turn(LaneInstance *instance)
 {
@@ -527,7 +537,7 @@ lanes_end_turn(LaneInstance *instance)
 	instance_update_claims(instance);
 }
 
-/* Lanes whose turn was undone are in no queue: they prepare for nothing. */
+/* Unmark lanes that are in no queue because their turn was undone. */
 static void
 lanes_forget_turns(void)
 {
@@ -540,7 +550,7 @@ lanes_forget_turns(void)
 			lane_set_prepared(lane, false);
 }
 
-/* Whatever instances wait for may have changed; after an abort, turns are lost as well. */
+/* Let all instances go on: what they wait for may have changed.  After an abort, turns are lost as well. */
 void
 lanes_start_anew(bool aborted)
 {
@@ -560,7 +570,7 @@ lanes_start_anew(bool aborted)
 	}
 }
 
-/* Forgets a lane that has nothing queued, nothing in flight and nothing to follow up. */
+/* Forget a lane if it has nothing in flight and nothing to verify; nothing of it is queued. */
 void
 lanes_forget(Lane *lane)
 {
@@ -571,7 +581,7 @@ lanes_forget(Lane *lane)
 	hash_search(lane_table, &lane->key, HASH_REMOVE, NULL);
 }
 
-/* When the next lane is due, in monotonic ms; CLOCK_NEVER when none waits. */
+/* Return when the next lane is due; CLOCK_NEVER if none waits. */
 int64
 lanes_next_at(void)
 {
@@ -585,9 +595,10 @@ lanes_next_at(void)
 }
 
 /*
- * ---- following up
+ * ---- verification
  */
 
+/* Take a lane out of the verifications. */
 static void
 verification_withdraw(Lane *lane)
 {
@@ -599,6 +610,7 @@ verification_withdraw(Lane *lane)
 	instance_update_verifications(lane->instance);
 }
 
+/* Verify a lane at that time; CLOCK_NEVER: not at all. */
 static void
 verification_schedule(Lane *lane, int64 at)
 {
@@ -610,7 +622,7 @@ verification_schedule(Lane *lane, int64 at)
 	lane->in_verify_heap = true;
 }
 
-/* What waits in a lane is followed up no later than that, or when its turn comes. */
+/* Verify a lane no later than that, or when its turn comes. */
 void
 lanes_verify_at(const LaneKey *key, int64 at)
 {
@@ -620,7 +632,7 @@ lanes_verify_at(const LaneKey *key, int64 at)
 		verification_schedule(lane, at);
 }
 
-/* Who has an answer goes first, before it is too old or makes room for another's. */
+/* Move a lane to the due ones; with an answer it goes first, before that is too old or dropped from the cache. */
 static void
 verification_enqueue(Lane *lane)
 {
@@ -633,7 +645,7 @@ verification_enqueue(Lane *lane)
 	instance_update_verifications(lane->instance);
 }
 
-/* Follows a lane up when its instance has room; no lane of it before that time. */
+/* Verify a lane when its instance has room; no lane of it before that time. */
 void
 lanes_park_verification(Lane *lane, int64 not_before)
 {
@@ -641,6 +653,7 @@ lanes_park_verification(Lane *lane, int64 not_before)
 	verification_enqueue(lane);
 }
 
+/* Move lanes whose time has come to the due verifications. */
 static void
 lanes_release_verifications(int64 now)
 {
@@ -654,7 +667,7 @@ lanes_release_verifications(int64 now)
 	}
 }
 
-/* True if a place that is free now is a claim's. */
+/* True if a free place of the instance is for a claim. */
 static bool
 instance_claims_first(LaneInstance *instance, int64 now)
 {
@@ -664,7 +677,7 @@ instance_claims_first(LaneInstance *instance, int64 now)
 		(instance->verify_read_last && instance_first_of(instance, QUEUE_READ, now) != NULL);
 }
 
-/* The lane that is to be followed up first; NULL when none is due.  may_claim: claims are served, too. */
+/* Return the lane to be verified first; NULL if none is due.  may_claim: claims compete for the places. */
 Lane *
 lanes_take_verification(int64 now, bool may_claim)
 {
@@ -688,7 +701,7 @@ lanes_take_verification(int64 now, bool may_claim)
 	return NULL;
 }
 
-/* When the next lane is to be followed up, in monotonic ms. */
+/* Return when the next lane is to be verified. */
 int64
 lanes_next_verification(void)
 {
@@ -703,7 +716,7 @@ lanes_next_verification(void)
  * ---- requests
  */
 
-/* A request of a lane takes a place of the instance ... */
+/* Take a place of the instance for a request of a lane. */
 void
 lanes_begin_request(Lane *lane, bool is_verification)
 {
@@ -713,7 +726,7 @@ lanes_begin_request(Lane *lane, bool is_verification)
 	instance_update(lane->instance);
 }
 
-/* ... and has ended: another may begin. */
+/* Free the place of a request that has ended. */
 void
 lanes_end_request(LaneInstance *instance)
 {
@@ -721,7 +734,7 @@ lanes_end_request(LaneInstance *instance)
 	instance_update(instance);
 }
 
-/* A question does so, too; a lane that asks for its own claim is prepared by that ... */
+/* Take a place for a request for information; one for the lane's own claim counts as a claim. */
 void
 lanes_begin_question(const LaneKey *key, bool is_read)
 {
@@ -732,13 +745,12 @@ lanes_begin_question(const LaneKey *key, bool is_read)
 	lanes_begin_request(lane, !lane->is_prepared);
 }
 
-/* ... and with the answer the lane goes on: who asked in order to claim goes first. */
+/* Free the place of a request for information; the lane goes on, first if it was for a claim. */
 void
-lanes_end_question(const LaneKey *key, int64 took_ms)
+lanes_end_question(const LaneKey *key, int64 took_ms, int64 now)
 {
 	Lane	   *lane = lanes_find(key);
 	LaneInstance *instance = lane->instance;
-	int64		now = clock_monotonic_ms();
 
 	took_ms = Max(took_ms, 1);
 	instance->latency_ms = instance->latency_ms == 0 ? took_ms : (3 * instance->latency_ms + took_ms) / 4;

@@ -3,11 +3,14 @@
  * launcher.c
  *	  Starts a worker for each database that has the extension.
  *
- * Attached to shared catalogs only.  When it starts, a worker looks into each
- * connectable database in turn and leaves at once where there is nothing;
- * later one is started where somebody asked for it (CREATE EXTENSION, a
- * function called, rows committed).  The postmaster never restarts workers;
- * the launcher does, with backoff, and says when there is no free slot.
+ * Connected to shared catalogs only.  At its start it has a worker probe each
+ * connectable database in turn, which exits at once where the extension is not
+ * installed; later it starts one where somebody asked for it (CREATE EXTENSION, a
+ * function called, rows committed).  The postmaster never restarts workers; the
+ * launcher does, with backoff, and reports when there is no free slot.
+ *
+ * Memory is static, or in TopMemoryContext.  Slots are read and written under
+ * WawpShared.lock.  The catalog pg_database is read in transactions of its own.
  *
  * IDENTIFICATION
  *	  src/worker/launcher.c
@@ -46,22 +49,23 @@
 
 #define FIRST_BACKOFF_MS 1000
 #define LONGEST_BACKOFF_MS 60000
-/* A worker that lived that long had not failed at its start. */
+/* A worker that lived that long has not failed at its start. */
 #define HEALTHY_MS 60000
-/* A look that takes longer (its database is locked) holds up no others. */
+/* A probe that takes longer (its database is locked) does not delay others. */
 #define LONGEST_PROBE_MS 5000
 
-/* What the launcher remembers of a slot's worker. */
+/* The worker of a slot, as the launcher knows it. */
 typedef struct WatchedWorker
 {
 	BackgroundWorkerHandle *handle; /* NULL: none was started */
 	int64		started_at;
-	int64		not_before;		/* monotonic ms */
+	int64		not_before;		/* when another may start; monotonic ms */
 	int			failures;
 } WatchedWorker;
 
 static WatchedWorker workers[SHMEM_SLOTS];
 
+/* Fill in what the launcher and workers have in common. */
 static void
 fill_worker(BackgroundWorker *worker, const char *function, const char *type)
 {
@@ -75,7 +79,7 @@ fill_worker(BackgroundWorker *worker, const char *function, const char *type)
 	strlcpy(worker->bgw_type, type, BGW_MAXLEN);
 }
 
-/* Registers the launcher; while preloading only. */
+/* Register the launcher; while preloading only. */
 void
 launcher_init(void)
 {
@@ -98,7 +102,7 @@ launcher_on_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused()
 
 static List *databases_to_probe = NIL;	/* databases for which there was no slot yet */
 
-/* Can a worker connect there, and should it stay? */
+/* True if a worker can connect to a database and may stay. */
 static bool
 database_takes_workers(Form_pg_database form)
 {
@@ -117,12 +121,12 @@ database_oid_takes_workers(Oid dbid)
 	if (HeapTupleIsValid(tuple))
 		ReleaseSysCache(tuple);
 	CommitTransactionCommand();
-	/* a wait in there may have taken what we were told meanwhile */
+	/* a wait in there may have reset the latch */
 	SetLatch(MyLatch);
 	return takes;
 }
 
-/* Asks for looks as far as there are slots. */
+/* Ask for probes as far as there are slots. */
 static void
 launcher_fill_slots(void)
 {
@@ -130,7 +134,7 @@ launcher_fill_slots(void)
 		databases_to_probe = list_delete_first(databases_to_probe);
 }
 
-/* Notes every database that can be connected to. */
+/* Note every database that can be connected to. */
 static void
 launcher_note_databases(void)
 {
@@ -159,6 +163,7 @@ launcher_note_databases(void)
 	CommitTransactionCommand();
 }
 
+/* Note the end of a worker, and when another may start. */
 static void
 worker_note_end(WatchedWorker *worker_of_slot, bool left_politely)
 {
@@ -176,7 +181,7 @@ worker_note_end(WatchedWorker *worker_of_slot, bool left_politely)
 	worker_of_slot->not_before = worker_of_slot->failures > 1 ? now + delay : now;
 }
 
-/* Takes notice of workers that ended. */
+/* Note the end of workers. */
 static void
 launcher_check_workers(void)
 {
@@ -191,7 +196,7 @@ launcher_check_workers(void)
 	}
 }
 
-/* Leaves word for sessions whether the server had a process for a slot's worker. */
+/* Note for sessions whether the server had a process for a slot's worker. */
 static void
 slot_note_process(int slot, bool was_there)
 {
@@ -200,6 +205,7 @@ slot_note_process(int slot, bool was_there)
 	LWLockRelease(wawp_shared->lock);
 }
 
+/* Start the worker of a slot, or note that there is no process for it. */
 static void
 slot_start_worker(int slot)
 {
@@ -225,6 +231,7 @@ slot_start_worker(int slot)
 			 errhint("You may need to increase \"max_worker_processes\".")));
 }
 
+/* True if somebody asked for a worker in a slot that has none. */
 static bool
 slot_is_wanted(int slot)
 {
@@ -237,7 +244,7 @@ slot_is_wanted(int slot)
 	return wanted;
 }
 
-/* Does a worker still look whether there is anything in its database? */
+/* True if a worker is still probing its database. */
 static bool
 worker_is_probing(int slot)
 {
@@ -246,8 +253,9 @@ worker_is_probing(int slot)
 }
 
 /*
- * Starts what is wanted and may start; returns when to look again, in ms.  One
- * after the other, lest a cluster of many databases take all worker slots.
+ * Start the workers that are wanted and may start, one after the other, so that
+ * a cluster of many databases does not take all processes.  Return when to come
+ * again, in monotonic ms.
  */
 static int64
 launcher_start_wanted(void)
@@ -274,7 +282,7 @@ launcher_start_wanted(void)
 	return next;
 }
 
-/* Is nothing to be learnt of this slot's database any more, for the limiter? */
+/* True if the limiter waits no longer for this slot's database. */
 static bool
 slot_is_known(int slot)
 {
@@ -287,9 +295,8 @@ slot_is_known(int slot)
 }
 
 /*
- * Opens the limiter when every database has told what left before the server's
- * start; one that cannot tell in time does not keep all others waiting.
- * False: not yet.
+ * Open the limiter when every database has told what was sent before the server's
+ * start, or has not done so in time.  False if it stays closed.
  */
 static bool
 launcher_open_limiter(void)
@@ -306,6 +313,7 @@ launcher_open_limiter(void)
 	return known;
 }
 
+/* Wait for the latch, or until that time; PG_INT64_MAX: for the latch only. */
 static void
 launcher_wait_until(int64 until)
 {
@@ -333,7 +341,7 @@ wawp_launcher_main(Datum arg pg_attribute_unused())
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
-	/* what the cluster sets for sessions would end it, from connecting on */
+	/* the cluster's settings for sessions would end it, from connecting on */
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	wawp_no_transaction_timeout();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);

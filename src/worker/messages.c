@@ -58,7 +58,7 @@ static int64 next_welcome = 0;	/* monotonic ms */
  * ---- invitations
  */
 
-/* Returns why a person who cannot be added is not invited either; NULL if they are to be invited. */
+/* Return why a person who cannot be added is not invited either; NULL if they are to be invited. */
 const char *
 messages_why_not_invited(const Intent *intent, const WawpInstance *instance)
 {
@@ -81,7 +81,7 @@ messages_why_not_invited(const Intent *intent, const WawpInstance *instance)
 	return NULL;
 }
 
-/* Returns the text of an invitation in the current memory, in UTF-8. */
+/* Return the text of an invitation in the current memory, in UTF-8. */
 static const char *
 invitation_text(const CachedGroup *cached, const GroupSettings *settings)
 {
@@ -91,7 +91,7 @@ invitation_text(const CachedGroup *cached, const GroupSettings *settings)
 	return text_fill(text, parts, lengthof(parts), CALL_MAX_MESSAGE_CHARS);
 }
 
-/* Claims an invitation and records it as sent.  Returns false if the row is gone or the requester cannot send it. */
+/* Claim an invitation and record it as sent.  Return false if the row is gone or the requester cannot send it. */
 static bool
 invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *settings, const BudgetPermit *permit)
 {
@@ -122,7 +122,7 @@ invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *setting
 	return true;
 }
 
-/* Handles a link that could not be read: holds the lane for the reason, and returns when to try again. */
+/* Handle a link that could not be read: hold the lane for the reason, and return when to try again. */
 static TimestampTz
 invitation_after_failed_link(Lane *lane, CachedGroup *cached, Holds *holds)
 {
@@ -131,7 +131,7 @@ invitation_after_failed_link(Lane *lane, CachedGroup *cached, Holds *holds)
 	return GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
 }
 
-/* Fails an intent whose person is not invited. */
+/* Fail an intent whose person is not invited. */
 static void
 invitation_give_up(const Intent *intent, const char *why)
 {
@@ -149,8 +149,8 @@ invitation_give_up(const Intent *intent, const char *why)
 }
 
 /*
- * Invites a person as far as policy, pace and quiet hours allow.  Returns when
- * to go on with them; sets *need to information that has to be requested first.
+ * Invite a person as far as policy, pace and quiet hours allow.  Return when
+ * to go on with them; set *need to information that has to be requested first.
  */
 TimestampTz
 messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described, Holds *holds, InfoNeed *need)
@@ -183,7 +183,7 @@ messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described,
 }
 
 /*
- * Returns the change that the answer to an invitation makes to its intent.  It
+ * Return the change that the answer to an invitation makes to its intent.  It
  * is sent again only if it provably did not arrive.
  */
 IntentChange
@@ -219,7 +219,7 @@ messages_invitation_change(const Attempt *attempt)
  * ---- welcomes
  */
 
-/* Writes the audit record of a welcome, which has no intent. */
+/* Write the audit record of a welcome, which has no intent. */
 void
 messages_record_welcome(const Attempt *attempt, const char *kind)
 {
@@ -245,7 +245,7 @@ messages_record_welcome(const Attempt *attempt, const char *kind)
 	audit_write(&record);
 }
 
-/* Marks the people to be welcomed, and records and launches the message. */
+/* Mark the people to be welcomed, and record and launch the message. */
 static void
 welcome_launch(Lane *lane, const BudgetPermit *permit)
 {
@@ -280,7 +280,7 @@ welcome_launch(Lane *lane, const BudgetPermit *permit)
 	attempt_launch(attempt);
 }
 
-/* Welcomes those who joined a group as far as pace and holds allow.  Returns when to try again, in monotonic ms. */
+/* Welcome those who joined a group as far as pace and holds allow.  Return when to try again, in monotonic ms. */
 static int64
 welcome_group(const LaneKey *key, Holds *holds)
 {
@@ -305,9 +305,9 @@ welcome_group(const LaneKey *key, Holds *holds)
 	return later;
 }
 
-/* Sends one message to each group that somebody joined long enough ago; rescan: even if none is known to be due. */
+/* Send one message to each group that somebody joined long enough ago. */
 void
-messages_welcome_due(Holds *holds, bool rescan)
+messages_welcome_due(Holds *holds)
 {
 	int64		now = clock_monotonic_ms();
 	TimestampTz asked_at = GetCurrentTimestamp();
@@ -315,8 +315,6 @@ messages_welcome_due(Holds *holds, bool rescan)
 	List	   *due;
 	ListCell   *lc;
 
-	if (messages_next_welcome() > now && !rescan)
-		return;
 	completion_forget_joined();
 	due = membership_due_welcomes(WELCOMES_AT_ONCE);
 	next_welcome = list_length(due) == WELCOMES_AT_ONCE ? now + WELCOME_RETRY_MS : CLOCK_NEVER;
@@ -332,14 +330,14 @@ messages_welcome_due(Holds *holds, bool rescan)
 		next_welcome = Min(next_welcome, clock_monotonic_of(next) + 1);
 }
 
-/* Returns when the next welcome may be due, in monotonic ms. */
+/* Return when the next welcome may be due, in monotonic ms. */
 int64
 messages_next_welcome(void)
 {
 	return completion_has_joined() ? 0 : next_welcome;
 }
 
-/* Puts welcomes off for a while, after an error. */
+/* Put welcomes off for a while, after an error. */
 void
 messages_put_off_welcomes(void)
 {
@@ -347,7 +345,7 @@ messages_put_off_welcomes(void)
 	next_welcome = clock_monotonic_ms() + WELCOME_RETRY_MS;
 }
 
-/* Unmarks the people of a welcome that did not arrive, so that they are welcomed later. */
+/* Unmark the people of a welcome that did not arrive, so that they are welcomed later. */
 void
 messages_repeat_welcome(Attempt *attempt)
 {

@@ -20,7 +20,7 @@ extern const char *messages_why_not_invited(const Intent *intent, const WawpInst
 extern TimestampTz messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described, struct Holds *holds,
 								   InfoNeed *need);
 extern IntentChange messages_invitation_change(const Attempt *attempt);
-extern void messages_welcome_due(struct Holds *holds, bool rescan);
+extern void messages_welcome_due(struct Holds *holds);
 extern int64 messages_next_welcome(void);
 extern void messages_put_off_welcomes(void);
 extern void messages_record_welcome(const Attempt *attempt, const char *kind);

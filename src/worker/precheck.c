@@ -46,7 +46,7 @@
  * ---- the group
  */
 
-/* True if there is no room.  Sets *need to information that has to be requested before that is certain. */
+/* True if there is no room.  Set *need to information that has to be requested before that is certain. */
 static bool
 group_is_full(const CachedGroup *cached, int capacity, InfoNeed *need)
 {
@@ -60,7 +60,7 @@ group_is_full(const CachedGroup *cached, int capacity, InfoNeed *need)
 }
 
 /*
- * Returns whether the list and the description let us add people.  Sets *need to
+ * Return whether the list and the description let us add people.  Set *need to
  * information that is missing.  A list that cannot be read forbids nothing.
  */
 PrecheckGroup
@@ -97,7 +97,7 @@ precheck_group(const CachedGroup *cached, const GroupSettings *settings, InfoNee
  * ---- the person
  */
 
-/* Returns whether a person is in the list.  Stores a LID that the list shows; sets *need to one that would decide. */
+/* Return whether a person is in the list.  Store a LID that the list shows; set *need to one that would decide. */
 static Presence
 precheck_presence(const CachedGroup *cached, const Jid *person, Contact *contact, InfoNeed *need)
 {
@@ -112,7 +112,7 @@ precheck_presence(const CachedGroup *cached, const Jid *person, Contact *contact
 	return presence;
 }
 
-/* Sets *change to a failure, and records why. */
+/* Set *change to a failure, and record why. */
 static void
 precheck_refuse(const Intent *intent, WawpOutcome outcome, const char *why, IntentChange *change)
 {
@@ -126,7 +126,7 @@ precheck_refuse(const Intent *intent, WawpOutcome outcome, const char *why, Inte
 	trail_write(intent, "policy", outcome, why);
 }
 
-/* Sets *change to queue the same request again for that time. */
+/* Set *change to queue the same request again for that time. */
 static void
 precheck_put_off(const Intent *intent, TimestampTz at, IntentChange *change)
 {
@@ -143,17 +143,18 @@ precheck_put_off(const Intent *intent, TimestampTz at, IntentChange *change)
 
 /*
  * True if a person was seen in the group, was not removed by us since, and is not
- * in a list that would show them.  Fills *memory.
+ * in a list that would show them.  Fill *memory.
  */
 static bool
-person_is_absent(const Intent *intent, int64 contact, const CachedGroup *cached, const WawpInstance *instance, Membership *memory)
+person_is_absent(const Intent *intent, int64 contact, const CachedGroup *cached, const WawpInstance *instance,
+				 Membership *memory)
 {
 	return wawp_inferred_suppression > 0 && membership_get(&intent->lane, contact, memory) && memory->seen_at != 0 &&
 		group_cache_has_list_since(cached, memory->seen_at + instance->delay_ms[0] * INT64CONST(1000)) &&
 		!trail_has_removal(&intent->lane, contact, memory->seen_at);
 }
 
-/* Enters a person into the opt-out list who, as two lists prove, left the group or was removed by others.  Sets *change. */
+/* Enter a person into the opt-out list who, as two lists prove, left the group or was removed by others.  Set *change. */
 static void
 person_infer_opt_out(Intent *intent, int64 contact, const Membership *memory, IntentChange *change)
 {
@@ -168,14 +169,14 @@ person_infer_opt_out(Intent *intent, int64 contact, const Membership *memory, In
 }
 
 /*
- * A person who was seen in the group and is gone without our doing has left or
- * was removed by others, and is not added again.  Two complete lists prove it.
- * True if *change is set: to a refusal, or to wait for the second list.
- * Otherwise *need may be set to information that has to be requested.
+ * Check if a person has left the group or was removed by others: they were seen
+ * in it and are gone without our doing, and are not added again.  Two complete
+ * lists prove it.  True if *change is set: to a refusal, or to wait for the
+ * second list.  Otherwise *need may be set to information that is missing.
  */
 static bool
 person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cached, const WawpInstance *instance,
-		 InfoNeed *need, IntentChange *change)
+				InfoNeed *need, IntentChange *change)
 {
 	Membership	memory;
 	int64		since;
@@ -204,7 +205,7 @@ person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cache
 	return false;
 }
 
-/* Returns the JID WhatsApp gave for a number; an invalid one if none is known. */
+/* Return the JID WhatsApp gave for a number; an invalid one if none is known. */
 static Jid
 contact_known_as(const Contact *contact)
 {
@@ -213,7 +214,7 @@ contact_known_as(const Contact *contact)
 	return contact->known_as ? jid_parse(contact->known_as, strlen(contact->known_as)) : none;
 }
 
-/* True if a number is known not to be on WhatsApp.  Sets *need to ask if that is not known. */
+/* True if a number is known not to be on WhatsApp.  Set *need to ask if that is not known. */
 static bool
 number_is_missing(const char *jid, const Contact *contact, InfoNeed *need)
 {
@@ -226,7 +227,7 @@ number_is_missing(const char *jid, const Contact *contact, InfoNeed *need)
 
 /*
  * True if the group wants numbers checked and this one is not on WhatsApp, in
- * neither of its forms.  Fills in known_as; sets *need to ask what is not known.
+ * neither of its forms.  Fill in known_as; set *need to ask what is not known.
  */
 static bool
 number_is_unregistered(Intent *intent, const Contact *contact, const GroupSettings *settings, InfoNeed *need)
@@ -250,11 +251,11 @@ number_is_unregistered(Intent *intent, const Contact *contact, const GroupSettin
 /*
  * True if there is a reason not to send this addition; *change is then what
  * becomes of it.  Otherwise *need may be set to information that has to be
- * requested first.  Fills in lid and known_as.
+ * requested first.  Fill in lid and known_as.
  */
 static bool
 precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *instance,
-			   const GroupSettings *settings, InfoNeed *need, IntentChange *change)
+				const GroupSettings *settings, InfoNeed *need, IntentChange *change)
 {
 	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
 	Contact		contact = contact_get(intent->jid.text);
@@ -293,7 +294,7 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
  */
 
 /*
- * Notes in claimed rows why they cannot be sent as their requester.  A lost
+ * Note in claimed rows why they cannot be sent as their requester.  A lost
  * permission fails them; what may be repaired (no token, no server) is tried
  * again later and blocks no other rows meanwhile.
  */
@@ -321,7 +322,7 @@ claim_refuse(Attempt *attempt, const ErrorData *error)
 		completion_note_failures();
 }
 
-/* Returns what is wrong with a row that no trigger has checked (a restored one), or NULL. */
+/* Return what is wrong with a row that no trigger has checked (a restored one), or NULL. */
 static const char *
 claim_problem(const Intent *intent)
 {
@@ -332,7 +333,7 @@ claim_problem(const Intent *intent)
 	return NULL;
 }
 
-/* Fails invalid rows.  False if there are any: all are given back, to be claimed again. */
+/* Fail invalid rows.  False if there are any: all are given back, to be claimed again. */
 static bool
 claim_is_sendable(Attempt *attempt)
 {
@@ -358,7 +359,7 @@ claim_is_sendable(Attempt *attempt)
 	return all;
 }
 
-/* Queues a row again as it was, unless another request for the person has replaced it. */
+/* Queue a row again as it was, unless another request for the person has replaced it. */
 void
 precheck_put_back(const Intent *intent)
 {
@@ -376,7 +377,7 @@ precheck_put_back(const Intent *intent)
 		completion_note_failures();
 }
 
-/* Queues all rows of a attempt again as they were. */
+/* Queue all rows of an attempt again as they were. */
 static void
 claim_put_back(const Attempt *attempt)
 {
@@ -384,7 +385,7 @@ claim_put_back(const Attempt *attempt)
 		precheck_put_back(&attempt->intents[i]);
 }
 
-/* Puts the rows back and requests missing information; the lane goes on with the answer. */
+/* Put the rows back and request missing information; the lane goes on with the answer. */
 static Served
 claim_ask_first(Lane *lane, const Attempt *attempt, const WawpInstance *described, const InfoNeed *need)
 {
@@ -408,7 +409,7 @@ claim_ask_first(Lane *lane, const Attempt *attempt, const WawpInstance *describe
 	return SERVED_ASKING;
 }
 
-/* Moves the rows to the overflow group, or holds the lane: the group takes nobody. */
+/* Move the rows to the overflow group, or hold the lane: the group takes nobody. */
 static Served
 claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup why, const GroupSettings *settings)
 {
@@ -419,7 +420,7 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 	{
 		claim_put_back(attempt);
 		lanehold_set(&lane->key, holds, outcome, false, -1, NULL);
-		lanes_retry(lane);
+		lanes_retry(lane, clock_monotonic_ms());
 		return SERVED_LATER;
 	}
 	memset(next.group, 0, sizeof(next.group));
@@ -443,12 +444,12 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 }
 
 /*
- * Settles the rows that need no request, and keeps the others in the attempt.
+ * Settle the rows that need no request, and keep the others in the attempt.
  * False if none is left or *need is set; *changed is true if any was settled.
  */
 static bool
 precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSettings *settings, InfoNeed *need,
-			  bool *changed)
+				bool *changed)
 {
 	const CachedGroup *cached = group_cache_get(&attempt->lane->key);
 	int			kept = 0;
@@ -470,7 +471,7 @@ precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSett
 	return kept > 0 && need->question == 0;
 }
 
-/* Checks claimed additions; SERVED_NOTHING if they may be sent. */
+/* Check claimed additions; SERVED_NOTHING if they may be sent. */
 static Served
 precheck_adds(Attempt *attempt, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {
@@ -493,7 +494,7 @@ precheck_adds(Attempt *attempt, const WawpInstance *described, Holds *holds, con
 	return SERVED_SOME;
 }
 
-/* Passes claimed rows to the invitations, which have a pace of their own. */
+/* Pass claimed rows to the invitations, which have a pace of their own. */
 static Served
 claim_to_invitations(const Attempt *attempt)
 {
@@ -511,7 +512,7 @@ claim_to_invitations(const Attempt *attempt)
 	return SERVED_SOME;
 }
 
-/* Checks claimed rows and goes on with those that may not be sent; SERVED_NOTHING if they may. */
+/* Check claimed rows and go on with those that may not be sent; SERVED_NOTHING if they may. */
 Served
 precheck_claimed(Attempt *attempt, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {

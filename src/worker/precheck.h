@@ -38,6 +38,6 @@ struct Holds;
 extern PrecheckGroup precheck_group(const CachedGroup *cached, const GroupSettings *settings, InfoNeed *need);
 extern void precheck_put_back(const Intent *intent);
 extern Served precheck_claimed(Attempt *attempt, const WawpInstance *described, struct Holds *holds,
-							 const GroupSettings *settings);
+							   const GroupSettings *settings);
 
 #endif							/* WAWP_PRECHECK_H */

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * savepoint.c
- *	  What fails in a cycle of the drain holds up nothing else.
+ *	  Savepoints around the pieces of a cycle, after one has failed.
  *
- * A row that makes a statement fail must not keep the rest of the queue from
- * being served.  Subtransactions are dear, so there are none until a cycle has
- * failed, and none again after one in which nothing did.  The cycle's
- * transaction is the caller's; the subtransactions are here.
+ * A row that makes a statement fail must not keep the rest of the queue from being
+ * served.  Subtransactions are expensive, so there are none until a cycle has
+ * failed, and none again after a cycle without failure.  The transaction is owned
+ * by worker.c, the subtransactions by this file.
  *
  * IDENTIFICATION
  *	  src/worker/savepoint.c
@@ -26,16 +26,17 @@
 
 #include "compat.h"
 
-static bool is_isolating;			/* one row or lane at a time may fail */
+static bool is_isolating;			/* pieces run in subtransactions */
 static int	failures;			/* in the cycle under way */
 
+/* True if pieces run in subtransactions. */
 bool
 savepoint_is_on(void)
 {
 	return is_isolating;
 }
 
-/* Shows sessions the error under way. */
+/* Show the current error in the worker status. */
 static void
 savepoint_note_failure(void)
 {
@@ -45,10 +46,8 @@ savepoint_note_failure(void)
 }
 
 /*
- * Does one piece of a cycle.  Once a cycle has failed, each piece is in a
- * subtransaction of its own, so that what fails is left for later and holds up
- * nothing else; without a failure there is none of that cost.  False: it
- * failed and was undone.
+ * Run one piece of a cycle, in a subtransaction of its own if a cycle has failed.
+ * Return false if it failed and was undone; the error is in the log then.
  */
 bool
 savepoint_run(SavepointWork work, void *subject, struct Holds *holds)
@@ -97,14 +96,14 @@ savepoint_begin_cycle(void)
 	failures = 0;
 }
 
-/* The cycle's transaction has committed. */
+/* Do without savepoints if nothing has failed: the cycle's transaction has committed. */
 void
 savepoint_committed(void)
 {
 	is_isolating = failures > 0;
 }
 
-/* The cycle's transaction has not. */
+/* Use savepoints from now on: the cycle's transaction has been aborted. */
 void
 savepoint_aborted(void)
 {

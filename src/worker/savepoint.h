@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * savepoint.h
- *	  What fails in a cycle of the drain holds up nothing else.
+ *	  Savepoints around the pieces of a cycle, after one has failed.
  *
  * IDENTIFICATION
  *	  src/worker/savepoint.h
@@ -13,9 +13,9 @@
 
 #include "nodes/pg_list.h"
 
-/* A piece of a cycle: on what, under the holds that the cycle has read. */
 struct Holds;
 
+/* A piece of a cycle: its subject, and the holds that the cycle has read. */
 typedef void (*SavepointWork) (void *subject, struct Holds *holds);
 
 extern bool savepoint_is_on(void);

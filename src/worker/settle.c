@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * settle.c
- *	  What an answer makes of the rows a request was made for.
+ *	  Settles the rows of a request by its answer.
  *
- * Each outcome of a judged attempt becomes a row's next state, a record, and
- * where it says so a hold (design.md, sections 5 and 6).  A attempt whose rows
- * cannot be settled now (a user has locked one, one fails) stays as it is and is
- * settled by a later cycle; attempt.c keeps what of it has committed.
+ * Each outcome of a judged attempt becomes a row's next state, an audit record and,
+ * if the outcome says so (outcomes[] in outcome.c), a hold.  An attempt whose rows
+ * cannot be settled now (a user has locked one, one fails) is settled by a later
+ * cycle; attempt.c notes which of its rows have committed.
  *
  * Everything is in the cycle's transaction and its memory.
  *
@@ -40,14 +40,14 @@
 
 #include "compat.h"
 
-/* So many people in a row whom the API refuses for an unknown cause slow the instance down ... */
+/* After so many unexplained refusals of different people in a row the instance slows down ... */
 #define UNEXPLAINED_TO_SLOW_DOWN 2
-/* ... and so many hold the group. */
+/* ... and after so many the group is held. */
 #define UNEXPLAINED_TO_HOLD 4
 
 static bool has_left;			/* rows, for a later cycle */
 
-/* Who cannot be added is invited, unless the engine has done that. */
+/* Pass a person who cannot be added to the invitations, unless the engine has invited them. */
 static void
 change_to_invite(const Attempt *attempt, int i, IntentChange *change)
 {
@@ -70,7 +70,7 @@ change_to_invite(const Attempt *attempt, int i, IntentChange *change)
 	change->next_attempt_at = change->state == STATE_FAILED ? 0 : GetCurrentTimestamp();
 }
 
-/* Sent, and the answer alone does not tell: the member list does. */
+/* Make the row wait for the member list: the answer alone does not tell. */
 static void
 change_to_verifying(const Attempt *attempt, IntentChange *change)
 {
@@ -78,6 +78,7 @@ change_to_verifying(const Attempt *attempt, IntentChange *change)
 	change->next_attempt_at = verify_first_at(attempt->instance);
 }
 
+/* Queue an intent again after a backoff, until its attempts are used up. */
 static void
 change_to_retry(const Attempt *attempt, int i, IntentChange *change)
 {
@@ -91,8 +92,9 @@ change_to_retry(const Attempt *attempt, int i, IntentChange *change)
 }
 
 /*
- * Queues an intent again whose request was answered by something in front of
- * the API, which says nothing of the person: an accident costs an attempt, an outage does not, however long it lasts.
+ * Queue an intent again whose request was answered by a gateway in front of the
+ * API, which says nothing of the person.  A single such answer costs an attempt,
+ * an outage does not, however long it lasts.
  */
 static void
 change_to_wait_out(const Attempt *attempt, int i, IntentChange *change)
@@ -109,9 +111,9 @@ change_to_wait_out(const Attempt *attempt, int i, IntentChange *change)
 }
 
 /*
- * True if a person's own answer says that something failed and not what:
+ * True if a person's own answer tells that something failed, but not what:
  * whatsapp-web.js turns whatever WhatsApp refuses into 400 (wwebjs#84391), its
- * rate limit as well.  That is doubt about the call, no word on the person.
+ * rate limit as well.  That says nothing of the person.
  */
 static bool
 is_unexplained(const Attempt *attempt, int i)
@@ -120,7 +122,7 @@ is_unexplained(const Attempt *attempt, int i)
 		attempt->http_status >= 200 && attempt->http_status < 300;
 }
 
-/* Turns an outcome into an intent's next state: design.md, sections 5 and 6. */
+/* Turn an outcome into an intent's next state. */
 static void
 change_by_outcome(const Attempt *attempt, int i, IntentChange *change)
 {
@@ -163,7 +165,7 @@ change_by_outcome(const Attempt *attempt, int i, IntentChange *change)
 	}
 }
 
-/* The change that an answer makes to an intent. */
+/* Return the change that an answer makes to an intent. */
 static IntentChange
 change_by_answer(const Attempt *attempt, int i)
 {
@@ -187,6 +189,7 @@ change_by_answer(const Attempt *attempt, int i)
 	return change;
 }
 
+/* Write an audit record for each row of an attempt. */
 static void
 record_answers(Attempt *attempt)
 {
@@ -203,7 +206,7 @@ record_answers(Attempt *attempt)
 	attempt->recording = true;
 }
 
-/* Who was counted as a member when they were sent, and is none. */
+/* Stop counting a person as added to the group. */
 static void
 give_place_back(const LaneKey *lane)
 {
@@ -212,7 +215,7 @@ give_place_back(const LaneKey *lane)
 	cached->added = Max(cached->added - 1, 0);
 }
 
-/* Doubts of an instance, one a request, with nobody's proper answer in between. */
+/* Unexplained refusals of an instance in a row, one a request, without any other answer in between. */
 typedef struct UnexplainedRun
 {
 	NameData	instance;		/* hash key, must be first */
@@ -220,6 +223,7 @@ typedef struct UnexplainedRun
 	int			in_a_row;		/* of different people */
 } UnexplainedRun;
 
+/* Return the entry of an instance, kept for the life of the process. */
 static UnexplainedRun *
 unexplained_run_of(const NameData *instance)
 {
@@ -237,8 +241,8 @@ unexplained_run_of(const NameData *instance)
 }
 
 /*
- * Counts doubts across requests: two people in a row who met one are taken for
- * the rate limit, and more of them hold the group as well.
+ * Count unexplained refusals across requests: two people in a row who met one are
+ * taken for the rate limit, and more of them hold the group as well.
  */
 static void
 hold_by_unexplained(const Attempt *attempt, int i, Holds *holds)
@@ -263,7 +267,7 @@ hold_by_unexplained(const Attempt *attempt, int i, Holds *holds)
 		lanehold_set(lane, holds, WAWP_UNRECOGNISED, false, attempt->retry_after, attempt->request_id);
 }
 
-/* Holds what an answer says is to be held, and the instance when no answer can be had. */
+/* Hold what an outcome says is to be held, and the instance if the API cannot be reached. */
 static void
 hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 {
@@ -279,6 +283,7 @@ hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 		lanehold_for(lane, holds, outcome, attempt->retry_after, attempt->request_id);
 }
 
+/* Settle one row: its state, what the answer tells of the person, and holds. */
 static void
 settle_row(Attempt *attempt, int i, Holds *holds)
 {
@@ -309,7 +314,7 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 	completion_note_end(intent, change.state, change.outcome);
 }
 
-/* True if the API has done its part, whatever it says of the person. */
+/* True if the API has answered for the person, whatever the outcome. */
 static bool
 answer_is_success(const Attempt *attempt)
 {
@@ -318,7 +323,7 @@ answer_is_success(const Attempt *attempt)
 	return outcome_info(person->outcome)->scope == SCOPE_PERSON && person->outcome != WAWP_UNRECOGNISED;
 }
 
-/* What did not arrive is sent later, to whoever has joined by then. */
+/* Record the answer to a welcome; one that did not arrive is sent again later. */
 static void
 settle_welcome(Attempt *attempt, Holds *holds)
 {
@@ -331,8 +336,9 @@ settle_welcome(Attempt *attempt, Holds *holds)
 		messages_repeat_welcome(attempt);
 }
 
+/* Settle the rows of an attempt that are not settled yet. */
 static void
-settle_flight(void *subject, Holds *holds)
+settle_attempt(void *subject, Holds *holds)
 {
 	Attempt    *attempt = subject;
 
@@ -352,18 +358,18 @@ settle_flight(void *subject, Holds *holds)
 			settle_row(attempt, i, holds);
 }
 
-/* Settles a attempt, or leaves it as it was for a later cycle. */
+/* Settle an attempt, or leave it as it was for a later cycle. */
 static void
 settle_or_postpone(Attempt *attempt, Holds *holds)
 {
-	if (savepoint_run(settle_flight, attempt, holds))
+	if (savepoint_run(settle_attempt, attempt, holds))
 		return;
 	attempt->recording = false;
 	memset(attempt->settling, 0, sizeof(bool) * attempt->n);
 	has_left = true;
 }
 
-/* Settles all whose answers were read. */
+/* Settle all attempts whose answers were read. */
 void
 settle_judged(Holds *holds)
 {
@@ -372,7 +378,7 @@ settle_judged(Holds *holds)
 		settle_or_postpone(attempt, holds);
 }
 
-/* Has the last cycle left rows of judged attempts to the next? */
+/* True if the last cycle has left rows of judged attempts to the next. */
 bool
 settle_has_left(void)
 {

@@ -1,22 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * utility_hook.c
- *	  What statements have to do with the worker.
+ *	  Statements that need the worker gone, replaced or woken.
  *
  * DROP DATABASE, ALTER DATABASE ... RENAME or SET TABLESPACE and CREATE
  * DATABASE ... TEMPLATE need a database without sessions.  A utility hook ends
  * the worker and bars it while such a statement runs, if the role may run it;
  * the statement itself decides everything else.
  *
- * DROP EXTENSION wawp locks everything that the worker works with, one after
- * the other: with a worker at work that is a deadlock waiting to happen.  It is
- * barred until the end of the transaction.
+ * DROP EXTENSION wawp locks all tables that the worker uses, one after the other,
+ * which would deadlock with a worker at work.  It is barred until the end of the
+ * transaction.
  *
  * ALTER DATABASE ... SET wawp.worker counts for processes that start later: at
  * its commit the worker of that database is told to end, and another is started.
  *
- * COMMIT PREPARED wakes the worker: the session that asked for something could
- * not when it prepared, and this one does not know of it.
+ * COMMIT PREPARED wakes the worker: the session that made the requests could not
+ * when it prepared, and this one does not know of them.
+ *
+ * Bars are in shared memory, behind functions of shmem.c, and are lifted when the
+ * statement or the transaction ends, however it ends.  Runs in the session that
+ * executes the statement, in its transaction.
  *
  * IDENTIFICATION
  *	  src/worker/utility_hook.c
@@ -46,12 +50,13 @@
 
 #include "compat.h"
 
-/* As long as DROP DATABASE itself waits for other sessions. */
+/* A worker has as long to end as DROP DATABASE itself waits for other sessions. */
 #define BAR_TIMEOUT_MS 5000
 #define BAR_POLL_MS 5
 
 static ProcessUtility_hook_type prev_utility = NULL;
 
+/* Return the text of an option, or NULL. */
 static const char *
 option_text(List *options, const char *name)
 {
@@ -67,7 +72,7 @@ option_text(List *options, const char *name)
 	return NULL;
 }
 
-/* The database that a statement needs to be alone with; NULL for none. */
+/* Return the database that a statement needs without sessions, or NULL. */
 static const char *
 database_to_leave(Node *statement)
 {
@@ -83,7 +88,7 @@ database_to_leave(Node *statement)
 	return NULL;
 }
 
-/* The database to bar, if the role may do that to it. */
+/* Return the database to bar, if the role may run the statement; InvalidOid otherwise. */
 static Oid
 database_to_bar(Node *statement)
 {
@@ -93,7 +98,7 @@ database_to_bar(Node *statement)
 	return OidIsValid(dbid) && wawp_database_ownercheck(dbid, GetUserId()) ? dbid : InvalidOid;
 }
 
-/* A statement under way and what it has barred. */
+/* The database that a statement has barred. */
 typedef struct Bar
 {
 	Oid			dbid;
@@ -101,7 +106,7 @@ typedef struct Bar
 	bool		is_gone;		/* the database was dropped */
 } Bar;
 
-/* Ends the worker of a database and waits until it has gone. */
+/* Bar the worker of a database, end it, and wait until it has gone. */
 static void
 bar_worker(Bar *bar)
 {
@@ -118,7 +123,7 @@ bar_worker(Bar *bar)
 	}
 }
 
-/* Also when the session is ended in the middle of the statement. */
+/* Lift a bar; also called when the session ends in the middle of the statement. */
 static void
 bar_lift(int code pg_attribute_unused(), Datum arg)
 {
@@ -127,9 +132,10 @@ bar_lift(int code pg_attribute_unused(), Datum arg)
 	shmem_admit_worker(bar->dbid, bar->is_gone, bar->had_worker);
 }
 
+/* Run the next hook, or the statement itself. */
 static void
 utility_run_next(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
-		 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
+				 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	if (prev_utility)
 		prev_utility(pstmt, query, read_only_tree, context, params, environment, dest, qc);
@@ -152,7 +158,7 @@ bar_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 	dropping.dbid = InvalidOid;
 }
 
-/* Does a statement drop the extension, and may the role do that? */
+/* True if a statement drops the extension and the role may do that. */
 static bool
 drops_extension(Node *statement)
 {
@@ -168,6 +174,7 @@ drops_extension(Node *statement)
 	return false;
 }
 
+/* Bar the worker of this database until the transaction ends. */
 static void
 bar_until_transaction_end(void)
 {
@@ -200,7 +207,7 @@ settings_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 	worker_to_replace = InvalidOid;
 }
 
-/* Notes, once a statement has succeeded, that it has changed what a worker reads as it starts. */
+/* Replace a worker at commit if a statement, which has succeeded, changed what it reads at its start. */
 static void
 utility_note_settings(Node *statement)
 {
@@ -228,7 +235,7 @@ commits_prepared(Node *statement)
 		castNode(TransactionStmt, statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 }
 
-/* A database without a worker gets none by this: most have no queue. */
+/* Wake the worker if there is one; most databases have no queue and get none by this. */
 static void
 wake_running_worker(void)
 {
@@ -236,7 +243,7 @@ wake_running_worker(void)
 		(void) shmem_wake_worker(MyDatabaseId, NULL, 0, true);
 }
 
-/* True if the pace, the account or the token of an instance may change, for which lanes wait. */
+/* True if a statement may change the pace, the account or the token of an instance, for which lanes wait. */
 static bool
 changes_instance(Node *statement)
 {
@@ -246,7 +253,7 @@ changes_instance(Node *statement)
 
 static void
 utility_hook(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
-		   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
+			 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	Node	   *statement = pstmt->utilityStmt;
 	bool		wakes = commits_prepared(statement);
@@ -274,7 +281,7 @@ utility_hook(PlannedStmt *pstmt, const char *query, bool read_only_tree, Process
 	bar_lift(0, PointerGetDatum(&bar));
 }
 
-/* Installs the hook; while preloading only. */
+/* Install the hook; while preloading only. */
 void
 ddl_init(void)
 {

@@ -54,7 +54,7 @@
 /* Rows of one group that are verified in one cycle: more than a group has members. */
 #define PEOPLE_AT_ONCE 2000
 
-/* What one pass over the waiting rows of a lane has found. */
+/* The result of one pass over the waiting rows of a lane. */
 typedef struct VerifyPass
 {
 	TimestampTz next;			/* when to come again; 0: nobody waits */
@@ -69,14 +69,14 @@ typedef struct VerifyPass
  * ---- times
  */
 
-/* Returns when the first list after an answer is read. */
+/* Return when the first list after an answer is read. */
 TimestampTz
 verify_first_at(const WawpInstance *instance)
 {
 	return GetCurrentTimestamp() + instance->delay_ms[0] * INT64CONST(1000);
 }
 
-/* Returns when the list after the one that is due is read; 0 if that is the last. */
+/* Return when the list after the one that is due is read; 0 if that is the last. */
 static TimestampTz
 verify_next_at(const Intent *intent, const WawpInstance *instance)
 {
@@ -90,7 +90,7 @@ verify_next_at(const Intent *intent, const WawpInstance *instance)
 	return 0;
 }
 
-/* Returns when to search again for a person who was invited or waits for approval: at growing intervals. */
+/* Return when to search again for a person who was invited or waits for approval: at growing intervals. */
 static TimestampTz
 verify_next_wait(const Intent *intent, const WawpInstance *instance, TimestampTz since)
 {
@@ -105,7 +105,7 @@ verify_next_wait(const Intent *intent, const WawpInstance *instance, TimestampTz
 	return Min(next, end);
 }
 
-/* Comes again no later than that. */
+/* Come again no later than that. */
 static void
 pass_note_next(VerifyPass *pass, TimestampTz at)
 {
@@ -116,7 +116,7 @@ pass_note_next(VerifyPass *pass, TimestampTz at)
  * ---- verdicts
  */
 
-/* Judges a waiting row by the list.  Stores a LID that the list shows; sets *need to the LID if that decides. */
+/* Judge a waiting row by the list.  Store a LID that the list shows; set *need to the LID if that decides. */
 static MembersFinding
 verify_judge(const Intent *intent, const CachedGroup *cached, bool is_last, InfoNeed *need)
 {
@@ -142,10 +142,10 @@ verify_judge(const Intent *intent, const CachedGroup *cached, bool is_last, Info
 	return finding;
 }
 
-/* Settles a row, reports its end, and notes in *pass when to come again. */
+/* Settle a row, report its end, and note in *pass when to come again. */
 static void
 verify_settle(const Intent *intent, IntentState state, WawpOutcome outcome, const char *detail,
-	   TimestampTz next, VerifyPass *pass)
+			  TimestampTz next, VerifyPass *pass)
 {
 	IntentChange change = {
 		.state = state,
@@ -165,7 +165,7 @@ verify_settle(const Intent *intent, IntentState state, WawpOutcome outcome, cons
 		pass_note_next(pass, next);
 }
 
-/* Puts a row off, and says in it why (NULL: unchanged). */
+/* Put a row off, and note in it why (NULL: unchanged). */
 static void
 verify_postpone(const Intent *intent, TimestampTz due, const char *why, VerifyPass *pass)
 {
@@ -173,7 +173,7 @@ verify_postpone(const Intent *intent, TimestampTz due, const char *why, VerifyPa
 	pass_note_next(pass, due);
 }
 
-/* Returns when to repeat a request whose result is unknown: an engine's 400 may be a rate limit (see settle.c). */
+/* Return when to repeat a request whose result is unknown: an engine's 400 may be a rate limit (see settle.c). */
 static TimestampTz
 verify_repeat_at(const Intent *intent)
 {
@@ -182,30 +182,31 @@ verify_repeat_at(const Intent *intent)
 	return intent->code == 400 ? GetCurrentTimestamp() + delay * 1000 : 0;
 }
 
-/* Settles an addition whose person is absent from the last list. */
+/* Settle an addition whose person is absent from the last list. */
 static void
 verify_settle_absent_add(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, VerifyPass *pass)
 {
 	const char *no_invite;
 
 	if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
-		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: asked again", verify_repeat_at(intent), pass);
+		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: asked again",
+					  verify_repeat_at(intent), pass);
 	else if (intent->outcome != WAWP_ACCEPTED)
 		verify_settle(intent, STATE_FAILED, intent->outcome, intent->detail, 0, pass);
 	else if (finding->outcome == WAWP_GROUP_FULL)
 		verify_settle(intent, STATE_QUEUED, finding->outcome, finding->detail, 0, pass);
 	else if (finding->outcome == WAWP_PENDING_APPROVAL)
 		verify_settle(intent, STATE_PENDING_APPROVAL, finding->outcome, finding->detail,
-			   verify_next_wait(intent, instance, GetCurrentTimestamp()), pass);
+					  verify_next_wait(intent, instance, GetCurrentTimestamp()), pass);
 	else if ((no_invite = messages_why_not_invited(intent, instance)) != NULL)
 		verify_settle(intent, STATE_FAILED, finding->outcome,
-			   psprintf("accepted by the API, but not in the member list; %s", no_invite), 0, pass);
+					  psprintf("accepted by the API, but not in the member list; %s", no_invite), 0, pass);
 	else
 		verify_settle(intent, STATE_INVITING, finding->outcome,
-			   "accepted by the API, but not in the member list", GetCurrentTimestamp(), pass);
+					  "accepted by the API, but not in the member list", GetCurrentTimestamp(), pass);
 }
 
-/* Keeps waiting for a person or an admin to act, until an invitation expires. */
+/* Keep waiting for a person or an admin to act, until an invitation expires. */
 static void
 verify_go_on_waiting(const Intent *intent, const WawpInstance *instance, VerifyPass *pass)
 {
@@ -216,7 +217,7 @@ verify_go_on_waiting(const Intent *intent, const WawpInstance *instance, VerifyP
 		verify_postpone(intent, verify_next_wait(intent, instance, intent->since), NULL, pass);
 }
 
-/* Goes on with a row whose change the list does not show. */
+/* Go on with a row whose change the list does not show. */
 static void
 verify_settle_no(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, VerifyPass *pass)
 {
@@ -229,12 +230,13 @@ verify_settle_no(const Intent *intent, const MembersFinding *finding, const Wawp
 	else if (intent->action == ACTION_ADD)
 		verify_settle_absent_add(intent, finding, instance, pass);
 	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
-		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "the member list shows no effect: asked again", verify_repeat_at(intent), pass);
+		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "the member list shows no effect: asked again",
+					  verify_repeat_at(intent), pass);
 	else
 		verify_settle(intent, STATE_FAILED, intent->outcome, "accepted by the API, but the member list shows no effect", 0, pass);
 }
 
-/* Goes on with a row that no list can tell of, or for which there is none; the row says why meanwhile. */
+/* Go on with a row that no list can tell of, or for which there is none; the row says why meanwhile. */
 static void
 verify_settle_unknown(const Intent *intent, const WawpInstance *instance, const char *why, VerifyPass *pass)
 {
@@ -256,7 +258,7 @@ verify_settle_unknown(const Intent *intent, const WawpInstance *instance, const 
  * ---- rows
  */
 
-/* Sets the information that has to be requested before the lane can be verified, if none is set yet. */
+/* Set the information that has to be requested before the lane can be verified, if none is set yet. */
 static void
 verify_want(const Intent *intent, GroupQuestion question, VerifyPass *pass)
 {
@@ -270,7 +272,7 @@ verify_want(const Intent *intent, GroupQuestion question, VerifyPass *pass)
 	pass_note_next(pass, next);
 }
 
-/* Requests a list, unless one was read just now or is unreadable. */
+/* Request a list, unless one was read just now or is unreadable. */
 static void
 verify_want_list(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance, VerifyPass *pass)
 {
@@ -286,10 +288,10 @@ verify_want_list(const Intent *intent, const CachedGroup *cached, const WawpInst
 	pass_note_next(pass, next);
 }
 
-/* Settles a person who is to be invited, or makes them the invitee of the pass if they are surely absent. */
+/* Settle a person who is to be invited, or make them the invitee of the pass if they are surely absent. */
 static void
 verify_invitee(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance,
-				const MembersFinding *finding, VerifyPass *pass)
+			   const MembersFinding *finding, VerifyPass *pass)
 {
 	if (finding->verdict == VERDICT_YES)
 		verify_settle(intent, STATE_DONE, finding->outcome, NULL, 0, pass);
@@ -323,7 +325,8 @@ verify_is_given_up(const Intent *intent, const CachedGroup *cached, const WawpIn
 
 /* True if a verdict would rest on an absence from the list, and the group's description is not known yet. */
 static bool
-verify_needs_info(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, const CachedGroup *cached)
+verify_needs_info(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance,
+				  const CachedGroup *cached)
 {
 	bool		decides = finding->verdict == VERDICT_YES ||
 		(intent->due <= GetCurrentTimestamp() && intent->state == STATE_VERIFYING && verify_next_at(intent, instance) == 0);
@@ -333,7 +336,7 @@ verify_needs_info(const Intent *intent, const MembersFinding *finding, const Waw
 		group_cache_wants_info(cached);
 }
 
-/* Goes on with a row by what a list that counts shows. */
+/* Go on with a row by what a list that counts shows. */
 static void
 verify_finding(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, VerifyPass *pass)
 {
@@ -346,7 +349,7 @@ verify_finding(const Intent *intent, const MembersFinding *finding, const WawpIn
 		verify_settle_unknown(intent, instance, why, pass);
 }
 
-/* Verifies one waiting row, as far as the information for it is there. */
+/* Verify one waiting row, as far as the information for it is there. */
 static void
 verify_row(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance, VerifyPass *pass)
 {
@@ -381,8 +384,8 @@ verify_row(const Intent *intent, const CachedGroup *cached, const WawpInstance *
 }
 
 /*
- * Verifies the waiting rows of a lane, a portion at a time.  Settles those that
- * the list settles, and returns what is to be requested and when to come again.
+ * Verify the waiting rows of a lane, a portion at a time.  Settle those that
+ * the list settles, and return what is to be requested and when to come again.
  */
 static VerifyPass
 verify_rows(const LaneKey *key, const WawpInstance *instance)
@@ -415,7 +418,7 @@ lane_is_in_copy(Holds *holds, const LaneKey *lane)
 	return hold && strcmp(hold->reason, HOLD_RESTORED_COPY) == 0;
 }
 
-/* Invites the person of a pass as far as the lane may send; sets in *pass what that needs and when to come again. */
+/* Invite the person of a pass as far as the lane may send; set in *pass what that needs and when to come again. */
 static void
 verify_invite(Lane *lane, const WawpInstance *described, Holds *holds, VerifyPass *pass)
 {
@@ -430,7 +433,7 @@ verify_invite(Lane *lane, const WawpInstance *described, Holds *holds, VerifyPas
 		lanes_verify_at(&lane->key, held);
 }
 
-/* Verifies the rows of a lane and goes on with them: at most one request. */
+/* Verify the rows of a lane and go on with them: at most one request. */
 static void
 verify_lane(void *subject, Holds *holds)
 {
@@ -479,7 +482,7 @@ verify_lane(void *subject, Holds *holds)
 }
 
 /*
- * Verifies the lanes that were due when the cycle began, as far as there are
+ * Verify the lanes that were due when the cycle began, as far as there are
  * slots for the requests and the cycle's portion goes.
  */
 void

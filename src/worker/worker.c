@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *	  The worker of one database: drives the dispatcher.
+ *	  The worker of one database: runs the cycles.
  *
  * Started by the launcher for a slot of shared memory; leaves at once when the
- * database does not have the extension.  It alone opens and closes
+ * database does not have the extension.  Only this file opens and closes
  * transactions: one a cycle, as the extension's owner, never while it waits.
- * What it is told (lanes, SIGHUP, SIGTERM) sets its latch; otherwise it wakes
- * when a lane is due, when a socket is ready, and once a minute to be safe.
+ * News (lanes, SIGHUP, SIGTERM) sets its latch; otherwise it wakes when a lane is
+ * due, when a socket is ready, and once a minute in any case.
  *
  * An error in a cycle aborts that cycle's transaction and nothing else:
  * requests under way stay under way, and the cycle is tried again a little
@@ -68,13 +68,13 @@ static int	errors_in_a_row = 0;
 static bool mail_waits = true;	/* sessions may have posted records */
 static int64 mail_retry_at = 0; /* monotonic ms; 0: at once */
 static volatile sig_atomic_t told_to_end = false;
-static bool left_in_order = false;	/* the rows under way say that they are not to blame */
+static bool left_in_order = false;	/* the rows under way are marked: this end counts as no crash of theirs */
 
 /*
  * ---- being the worker of this database
  */
 
-/* As die(), noting that this end is no failure. */
+/* End like die(), noting that this is no failure. */
 static void
 worker_on_sigterm(SIGNAL_ARGS)
 {
@@ -82,7 +82,7 @@ worker_on_sigterm(SIGNAL_ARGS)
 	die(WAWP_SIGNAL_VALUES);
 }
 
-/* lock_timeout cancels by SIGINT; anybody else's finds nothing to cancel here. */
+/* Let lock_timeout, which sends SIGINT, cancel; ignore any other SIGINT. */
 static void
 worker_on_sigint(SIGNAL_ARGS)
 {
@@ -91,8 +91,9 @@ worker_on_sigint(SIGNAL_ARGS)
 }
 
 /*
- * An end with 0 says that there is nothing to do here; the slot is free, unless
- * somebody asked for a worker meanwhile.  Any other end wants a successor.
+ * Leave the slot.  It is free after an exit with 0, which means that there is
+ * nothing to do here, unless somebody asked for a worker meanwhile.  Any other
+ * exit wants a successor.
  */
 static void
 worker_on_exit(int code, Datum arg pg_attribute_unused())
@@ -113,6 +114,7 @@ worker_on_exit(int code, Datum arg pg_attribute_unused())
 	shmem_wake_launcher();
 }
 
+/* Note that the database has the extension. */
 static void
 worker_begin_serving(void)
 {
@@ -123,8 +125,9 @@ worker_begin_serving(void)
 }
 
 /*
- * The slot's database; InvalidOid when it is taken, or statements bar it.
- * *blameless: the worker before was told to end in the middle of a transaction.
+ * Take the slot and return its database; InvalidOid if it is taken or barred.
+ * Set *blameless to true if the worker before was told to end in the middle of a
+ * transaction.
  */
 static Oid
 worker_take_slot(int index, bool *blameless)
@@ -157,7 +160,7 @@ worker_take_slot(int index, bool *blameless)
 	return taken;
 }
 
-/* Whatever the cluster or the database sets for sessions, this is the worker's. */
+/* Set what the worker relies on, whatever the cluster or the database sets for sessions. */
 static void
 worker_fix_settings(void)
 {
@@ -190,8 +193,9 @@ worker_fix_settings(void)
  */
 
 /*
- * Ends the worker when the extension is gone; when it is another one now, what
- * this process remembers is of no use.
+ * Begin a transaction as the extension's owner, whom the caller gives back to
+ * work_end().  End the process if the extension is gone, or is another one now:
+ * the process remembers the old one's rows.
  */
 static SqlOwner
 work_begin(void)
@@ -211,6 +215,7 @@ work_begin(void)
 	return sqlrun_begin_as_owner();
 }
 
+/* Commit a transaction. */
 static void
 work_end(const SqlOwner *before)
 {
@@ -229,7 +234,7 @@ worker_report_activity(void)
 	pgstat_report_activity(STATE_IDLE, text);
 }
 
-/* Shows sessions the error under way. */
+/* Show the current error in the worker status. */
 static void
 worker_note_failure(WorkerPart part)
 {
@@ -241,7 +246,7 @@ worker_note_failure(WorkerPart part)
 	FreeErrorData(error);
 }
 
-/* One transaction; what it raises is reported.  False: it did not commit. */
+/* Run a transaction.  Return false if it did not commit; its error is reported. */
 static bool
 worker_run_transaction(void (*work) (void), const char *what, WorkerPart part)
 {
@@ -270,7 +275,7 @@ worker_run_transaction(void (*work) (void), const char *what, WorkerPart part)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
-	/* a lock_timeout that came as the lock did must not cancel the waiting */
+	/* a lock_timeout that fired just as the lock was granted must not cancel the next wait */
 	QueryCancelPending = false;
 	return committed;
 }
@@ -282,7 +287,7 @@ worker_report_statistics(void)
 	worker_report_activity();
 }
 
-/* A transaction of the dispatcher; when it fails, it is tried again later. */
+/* Run a transaction of the dispatcher, which is tried again later if it fails. */
 static void
 worker_run_cycle(void (*work) (void), const char *what, WorkerPart part)
 {
@@ -292,7 +297,7 @@ worker_run_cycle(void (*work) (void), const char *what, WorkerPart part)
 	worker_report_statistics();
 }
 
-/* Writes what sessions have posted; they wait for it. */
+/* Write the records that sessions have posted, which they wait for. */
 static void
 worker_serve_mail(void)
 {
@@ -325,6 +330,7 @@ worker_serve_mail(void)
 	worker_report_statistics();
 }
 
+/* Delete what is older than its retention, in caches and in tables. */
 static void
 worker_prune(void)
 {
@@ -341,6 +347,7 @@ worker_prune(void)
  * ---- the loop
  */
 
+/* Take what the slot was told: lanes, mail, a permit. */
 static void
 worker_collect_wake(void)
 {
@@ -371,7 +378,7 @@ worker_collect_wake(void)
 	dispatch_tell(&wake);
 }
 
-/* Gives a permit back when there is nothing more to do with it. */
+/* Give a permit back when there is nothing more to do with it. */
 static void
 worker_return_permit(void)
 {
@@ -388,9 +395,9 @@ worker_error_delay(void)
 }
 
 /*
- * Has anything come since it was last looked for?  Its latch may be lost: a
- * transaction that waits, for a lock or for another's reading of a page, resets
- * it.
+ * True if there is news that was not collected yet.  The latch alone does not
+ * tell: a transaction that waits, for a lock or for another's reading of a page,
+ * resets it.
  */
 static bool
 worker_has_news(void)
@@ -415,7 +422,7 @@ worker_time_to_wait(int64 next_poll)
 	return (long) Max(until - now, 0);
 }
 
-/* Told to end: says so in the rows under way, which are not to blame. */
+/* Note in the rows under way that the worker was told to end, so that they are not taken for its cause. */
 static void
 worker_leave_in_order(void)
 {
@@ -425,7 +432,7 @@ worker_leave_in_order(void)
 		worker_run_cycle(dispatch_note_orderly_end, "leaving", PART_CYCLE);
 		left_in_order = errors_in_a_row == 0;
 	}
-	/* an error in between has ended all holding off */
+	/* after an error interrupts are not held off any more */
 	if (InterruptHoldoffCount > 0)
 		RESUME_INTERRUPTS();
 }
@@ -451,6 +458,7 @@ worker_wait(int64 next_poll)
 	http_pump();
 }
 
+/* Run a cycle and send what it has claimed. */
 static void
 worker_cycle(void)
 {
@@ -463,7 +471,7 @@ worker_cycle(void)
 	worker_report_activity();
 }
 
-/* Has the clock been set since the last call?  What waits for a time is then looked at again. */
+/* True if the clock has been set since the last call: times to wait for have to be read again. */
 static bool
 clock_was_set(void)
 {
@@ -502,10 +510,14 @@ worker_loop(void)
 		}
 		if (mail_retry_at <= clock_monotonic_ms())
 			worker_serve_mail();
-		if (clock_monotonic_ms() >= next_cycle && dispatch_has_work())
+		if (clock_monotonic_ms() >= next_cycle)
 		{
-			worker_cycle();
-			next_cycle = clock_monotonic_ms() + worker_error_delay();
+			dispatch_take_answers();
+			if (dispatch_has_work())
+			{
+				worker_cycle();
+				next_cycle = clock_monotonic_ms() + worker_error_delay();
+			}
 		}
 		worker_return_permit();
 		worker_wait(next_poll);
@@ -513,8 +525,8 @@ worker_loop(void)
 }
 
 /*
- * Entry point; the argument is the slot's index.  An end with 0 is for good
- * until somebody asks for a worker again: there is no extension here.
+ * Entry point; the argument is the slot's index.  After an exit with 0 there is
+ * no worker until somebody asks for one: the database has no extension.
  */
 void
 wawp_worker_main(Datum arg)
@@ -529,7 +541,7 @@ wawp_worker_main(Datum arg)
 	dbid = worker_take_slot(DatumGetInt32(arg), &blameless);
 	if (!OidIsValid(dbid))
 		proc_exit(0);
-	worker_fix_settings();				/* connecting is a transaction too */
+	worker_fix_settings();		/* connecting is a transaction too */
 	BackgroundWorkerInitializeConnectionByOid(dbid, InvalidOid, 0);
 	pgstat_report_appname("wawp worker");
 
