@@ -8,6 +8,8 @@
  * concurrency, and tells whether the worker serves at all: it is switched on, or
  * has a permit.  The pace is budget.c's, holds are the hold table's.
  *
+ * The time is an argument, in monotonic ms; no clock is read here.
+ *
  * Memory only: no transaction is needed, and an abort undoes nothing here.  The
  * permit is owned and written by worker.c, between cycles; a request counts
  * against it when it is claimed.
@@ -19,7 +21,6 @@
  */
 #include "postgres.h"
 
-#include "base/clock.h"
 #include "base/guc.h"
 #include "utils/memutils.h"
 #include "worker/admission.h"
@@ -71,9 +72,9 @@ admission_note_ended(void)
 
 /* Note that an error was for lack of memory or disk space. */
 void
-admission_note_shortage(void)
+admission_note_shortage(int64 now)
 {
-	short_until = clock_monotonic_ms() + SHORTAGE_MS;
+	short_until = now + SHORTAGE_MS;
 }
 
 /* Send one request at a time while rows are in doubt, which tells which of them ends the worker. */
@@ -112,41 +113,41 @@ admission_has_room(const Lane *lane, const WawpInstance *instance)
 
 /* Return how many more requests the worker may have under way. */
 static int
-admission_free_slots(void)
+admission_free_slots(int64 now)
 {
-	int			most = short_until <= clock_monotonic_ms() ? (is_recovering ? 1 : wawp_max_in_flight) : 0;
+	int			most = short_until <= now ? (is_recovering ? 1 : wawp_max_in_flight) : 0;
 
 	return Max(most - admission_in_flight(), 0);
 }
 
 /* True if the worker may have another request under way. */
 bool
-admission_has_slot(void)
+admission_has_slot(int64 now)
 {
-	return admission_free_slots() > 0;
+	return admission_free_slots(now) > 0;
 }
 
 /* True if more rows may be claimed.  Verification goes on without. */
 bool
-admission_is_serving(void)
+admission_is_serving(int64 now)
 {
-	return wawp_worker_on || (permit->active && permit->requests > 0 &&
-							  permit->until > clock_monotonic_ms());
+	return wawp_worker_on || (permit->active && permit->requests > 0 && permit->until > now);
 }
 
 /* Return how many requests may be claimed now. */
 int
-admission_slots(void)
+admission_slots(int64 now)
 {
-	if (!admission_is_serving())
+	if (!admission_is_serving(now))
 		return 0;
-	return wawp_worker_on ? admission_free_slots() : (int) Min(admission_free_slots(), permit->requests);
+	return wawp_worker_on ? admission_free_slots(now) : (int) Min(admission_free_slots(now), permit->requests);
 }
 
+/* True if a request may be claimed now. */
 bool
-admission_may_claim(void)
+admission_may_claim(int64 now)
 {
-	return admission_slots() > 0;
+	return admission_slots(now) > 0;
 }
 
 /*
@@ -154,10 +155,8 @@ admission_may_claim(void)
  * one.  The cycle's memory is the current context.
  */
 int
-admission_portion_left(CyclePortion *portion)
+admission_portion_left(CyclePortion *portion, int64 now)
 {
-	int64		now = clock_monotonic_ms();
-
 	if (portion->turns == 0)
 		portion->began_at = now;
 	else if (now - portion->began_at > LONGEST_STEP_MS ||

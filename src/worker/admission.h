@@ -35,16 +35,16 @@ extern void admission_init(AdmissionPermit *worker_permit);
 extern void admission_note_claimed(void);
 extern void admission_note_unsent(void);
 extern void admission_note_ended(void);
-extern void admission_note_shortage(void);
+extern void admission_note_shortage(int64 now);
 extern void admission_set_recovering(bool careful);
 extern bool admission_is_recovering(void);
 extern int	admission_in_flight(void);
 extern int64 admission_short_until(void);
 extern bool admission_has_room(const Lane *lane, const WawpInstance *instance);
-extern bool admission_has_slot(void);
-extern bool admission_is_serving(void);
-extern int	admission_slots(void);
-extern bool admission_may_claim(void);
-extern int	admission_portion_left(CyclePortion *portion);
+extern bool admission_has_slot(int64 now);
+extern bool admission_is_serving(int64 now);
+extern int	admission_slots(int64 now);
+extern bool admission_may_claim(int64 now);
+extern int	admission_portion_left(CyclePortion *portion, int64 now);
 
 #endif							/* WAWP_ADMISSION_H */

@@ -505,7 +505,7 @@ turns_begin(Turn *turns, int64 now, int most)
 	int			n = 0;
 	Lane	   *lane;
 
-	most = Min(Min(admission_slots(), INTENT_CLAIMS_AT_ONCE), most);
+	most = Min(Min(admission_slots(clock_monotonic_ms()), INTENT_CLAIMS_AT_ONCE), most);
 	while (n < most && (lane = lanes_take_due(now)) != NULL)
 	{
 		memset(&turns[n], 0, sizeof(Turn));
@@ -522,7 +522,7 @@ turn_take(Turn *turn, Holds *holds)
 {
 	if (turn->lane == NULL)
 		return;
-	if (!admission_may_claim())
+	if (!admission_may_claim(clock_monotonic_ms()))
 		lanes_park(turn->lane);
 	else if (!savepoint_run(turn_serve, turn, holds))
 		lanes_retry(turn->lane, clock_monotonic_ms());
@@ -543,7 +543,7 @@ claim_due(Holds *holds, CyclePortion *portion)
 	Turn	   *turns = palloc(sizeof(Turn) * INTENT_CLAIMS_AT_ONCE);
 	int			n;
 
-	while ((n = turns_begin(turns, portion->due_by, admission_portion_left(portion))) > 0)
+	while ((n = turns_begin(turns, portion->due_by, admission_portion_left(portion, clock_monotonic_ms()))) > 0)
 	{
 		portion->turns += n;
 		if (n > 1 && !savepoint_is_on())

@@ -143,7 +143,7 @@ recovery_hold_copy(void)
 		hold_set(lfirst(lc), "", HOLD_RESTORED_COPY, 0, 0);
 	ereport(LOG,
 			(errmsg("this database is a copy, its Wawp instances are held"),
-			 errhint("wawp_resume() makes an instance be served here.")));
+			 errhint("Call wawp_resume() to have an instance served here.")));
 }
 
 /* Recover rows in doubt that a user had locked when this worker started. */
@@ -428,8 +428,10 @@ duty_use_findings(Holds *holds pg_attribute_unused())
 static int64
 duty_next_lane(void)
 {
-	return Min(admission_may_claim() ? lanes_next_at() : CLOCK_NEVER,
-			   admission_has_slot() ? lanes_next_verification() : CLOCK_NEVER);
+	int64		now = clock_monotonic_ms();
+
+	return Min(admission_may_claim(now) ? lanes_next_at() : CLOCK_NEVER,
+			   admission_has_slot(now) ? lanes_next_verification() : CLOCK_NEVER);
 }
 
 /* Claim and verify what was due when the cycle began; what is left over is the next one's. */

@@ -322,7 +322,7 @@ messages_welcome_due(Holds *holds)
 	{
 		const LaneKey *key = lfirst(lc);
 
-		next_welcome = Min(next_welcome, admission_may_claim() ? welcome_group(key, holds) : now + WELCOME_RETRY_MS);
+		next_welcome = Min(next_welcome, admission_may_claim(now) ? welcome_group(key, holds) : now + WELCOME_RETRY_MS);
 	}
 	/* others may have become due since then */
 	next = membership_next_welcome(asked_at);

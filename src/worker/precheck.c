@@ -327,9 +327,9 @@ static const char *
 claim_problem(const Intent *intent)
 {
 	if (!jid_is_group_text(intent->lane.group, strlen(intent->lane.group)))
-		return "the group is none";
+		return "the group is not a group JID";
 	if (intent->jid.kind != JID_PERSON && intent->jid.kind != JID_LID)
-		return "the person is none";
+		return "the person is neither a number nor a LID";
 	return NULL;
 }
 

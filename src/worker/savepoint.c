@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "base/clock.h"
 #include "tables/audit.h"
 #include "tables/worker_status.h"
 #include "utils/resowner.h"
@@ -74,7 +75,7 @@ savepoint_run(SavepointWork work, void *subject, struct Holds *holds)
 	PG_CATCH();
 	{
 		if (ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_INSUFFICIENT_RESOURCES)
-			admission_note_shortage();
+			admission_note_shortage(clock_monotonic_ms());
 		MemoryContextSwitchTo(caller);
 		savepoint_note_failure();
 		EmitErrorReport();

@@ -189,7 +189,7 @@ verify_settle_absent_add(const Intent *intent, const MembersFinding *finding, co
 	const char *no_invite;
 
 	if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
-		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: asked again",
+		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: requested again",
 					  verify_repeat_at(intent), pass);
 	else if (intent->outcome != WAWP_ACCEPTED)
 		verify_settle(intent, STATE_FAILED, intent->outcome, intent->detail, 0, pass);
@@ -230,7 +230,7 @@ verify_settle_no(const Intent *intent, const MembersFinding *finding, const Wawp
 	else if (intent->action == ACTION_ADD)
 		verify_settle_absent_add(intent, finding, instance, pass);
 	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
-		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "the member list shows no effect: asked again",
+		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "the member list shows no effect: requested again",
 					  verify_repeat_at(intent), pass);
 	else
 		verify_settle(intent, STATE_FAILED, intent->outcome, "accepted by the API, but the member list shows no effect", 0, pass);
@@ -424,7 +424,7 @@ verify_invite(Lane *lane, const WawpInstance *described, Holds *holds, VerifyPas
 {
 	int64		held = lanehold_until(holds, &lane->key);
 
-	if (pass->need.question == 0 && held == 0 && admission_is_serving())
+	if (pass->need.question == 0 && held == 0 && admission_is_serving(clock_monotonic_ms()))
 	{
 		pass_note_next(pass, messages_invite(lane, &pass->invitee, described, holds, &pass->need));
 		pass->role = pass->invitee.requester;
@@ -481,17 +481,24 @@ verify_lane(void *subject, Holds *holds)
 		lanes_verify_at(&lane->key, Max(clock_monotonic_of(pass.next), clock_monotonic_ms() + 1));
 }
 
-/*
- * Verify the lanes that were due when the cycle began, as far as there are
- * slots for the requests and the cycle's portion goes.
- */
+/* Return the next lane to be verified, as far as there are slots and the portion goes; NULL if there is none. */
+static Lane *
+verify_take_lane(CyclePortion *portion)
+{
+	int64		now = clock_monotonic_ms();
+
+	if (!admission_has_slot(now) || admission_portion_left(portion, now) == 0)
+		return NULL;
+	return lanes_take_verification(portion->due_by, admission_may_claim(now));
+}
+
+/* Verify the lanes that were due when the cycle began, as far as its portion goes. */
 void
 verify_due(Holds *holds, CyclePortion *portion)
 {
 	Lane	   *lane;
 
-	while (admission_has_slot() && admission_portion_left(portion) > 0 &&
-		   (lane = lanes_take_verification(portion->due_by, admission_may_claim())) != NULL)
+	while ((lane = verify_take_lane(portion)) != NULL)
 	{
 		portion->turns++;
 		if (!savepoint_run(verify_lane, lane, holds))
