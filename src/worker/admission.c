@@ -131,7 +131,7 @@ admission_has_slot(int64 now)
 bool
 admission_is_serving(int64 now)
 {
-	return wawp_worker_on || (permit->active && permit->requests > 0 && permit->until > now);
+	return wawp_worker_on || (permit->active && permit->requests > 0 && permit->until_ms > now);
 }
 
 /* Return how many requests may be claimed now. */
@@ -158,8 +158,8 @@ int
 admission_portion_left(CyclePortion *portion, int64 now)
 {
 	if (portion->turns == 0)
-		portion->began_at = now;
-	else if (now - portion->began_at > LONGEST_STEP_MS ||
+		portion->began_ms = now;
+	else if (now - portion->began_ms > LONGEST_STEP_MS ||
 			 MemoryContextMemAllocated(CurrentMemoryContext, true) > MOST_MEMORY)
 		return 0;
 	return Max(MOST_TURNS - portion->turns, 0);

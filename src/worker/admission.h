@@ -20,14 +20,14 @@ typedef struct AdmissionPermit
 	bool		active;
 	int64		number;			/* of the call that has it */
 	int64		requests;		/* how many more */
-	int64		until;			/* monotonic ms */
+	int64		until_ms;		/* monotonic ms */
 } AdmissionPermit;
 
 /* The portion of the due lanes that a step of a cycle takes; the next cycle goes on at once. */
 typedef struct CyclePortion
 {
-	int64		due_by;			/* monotonic ms: lanes due later are left to the next cycle */
-	int64		began_at;		/* likewise, when the first lane had its turn; 0: none had */
+	int64		due_by_ms;		/* monotonic ms: lanes due later are left to the next cycle */
+	int64		began_ms;		/* likewise, when the first lane had its turn; 0: none had */
 	int			turns;			/* of lanes so far */
 } CyclePortion;
 

@@ -299,7 +299,7 @@ attempt_send_claimed(void)
 		if (attempt->stage != ATTEMPT_CLAIMED)
 			continue;
 		caller = MemoryContextSwitchTo(attempt->memory);
-		attempt->sent_at = clock_monotonic_ms();
+		attempt->sent_ms = clock_monotonic_ms();
 		attempt->transfer = attempt->kind != ATTEMPT_CHANGE ? attempt_begin_message(attempt)
 			: call_begin_membership(attempt->instance, attempt->operation,
 									attempt->lane->key.group, attempt->sent, attempt->n);
@@ -356,7 +356,7 @@ attempt_judge_answers(void)
 		else
 			(void) call_end_membership(attempt->instance, attempt->operation, result, attempt->sent, attempt->n, &end);
 		MemoryContextSwitchTo(caller);
-		attempt->duration_ms = (int) (clock_monotonic_ms() - attempt->sent_at);
+		attempt->duration_ms = (int) (clock_monotonic_ms() - attempt->sent_ms);
 		attempt->http_status = result->status;
 		attempt->retry_after = result->retry_after;
 		if (result->fate == HTTP_ANSWERED)

@@ -27,7 +27,7 @@ typedef enum AttemptKind
 typedef enum AttemptStage
 {
 	ATTEMPT_PREPARED,			/* claimed by the transaction under way */
-	ATTEMPT_CLAIMED,				/* that has committed; not sent yet */
+	ATTEMPT_CLAIMED,			/* that has committed; not sent yet */
 	ATTEMPT_SENT,
 	ATTEMPT_JUDGED				/* outcomes are known, rows have to be settled */
 } AttemptStage;
@@ -45,7 +45,7 @@ typedef struct Attempt
 	bool		is_paced;
 	bool		is_over;		/* the request ended; its slots are free */
 	char		request_id[40];
-	int64		sent_at;		/* monotonic ms */
+	int64		sent_ms;		/* monotonic ms */
 	int			duration_ms;
 	int			http_status;
 	int			retry_after;

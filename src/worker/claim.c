@@ -58,8 +58,8 @@ typedef struct Turn
 static void
 lane_note_head(Lane *lane, const Intent *claimed)
 {
-	if (lane->head_until == 0)
-		lane->head_until = clock_monotonic_ms() + HEAD_IS_KNOWN_MS;
+	if (lane->head_until_ms == 0)
+		lane->head_until_ms = clock_monotonic_ms() + HEAD_IS_KNOWN_MS;
 	lane->head_priority = claimed->priority;
 	lane->head_id = claimed->id;
 }
@@ -77,10 +77,10 @@ claim_heads(Turn *const *turns, int n, bool behind)
 		Lane	   *lane = turns[i]->lane;
 		IntentClaim *head = &turns[i]->head;
 
-		if (head->is_claimed || (behind && now >= lane->head_until))
+		if (head->is_claimed || (behind && now >= lane->head_until_ms))
 			continue;
 		if (!behind)
-			lane->head_until = 0;
+			lane->head_until_ms = 0;
 		head->lane = &lane->key;
 		head->priority = lane->head_priority;
 		head->behind = lane->head_id;
@@ -296,14 +296,14 @@ lane_note_others(Lane *lane)
 	if (due == 0)
 		lanes_wake(lane, CLOCK_NEVER);
 	else if (due <= GetCurrentTimestamp())
-		lanes_wake(lane, lanes_retry_at(clock_monotonic_ms()));
+		lanes_wake(lane, lanes_retry_ms(clock_monotonic_ms()));
 	else
 		lanes_wake(lane, clock_monotonic_of(due));
 }
 
 /* Let a lane's additions wait in that queue, and send what needs no token. */
 static void
-turn_serve_others(Turn *turn, Holds *holds, LaneQueue queue, int64 not_before)
+turn_serve_others(Turn *turn, Holds *holds, LaneQueue queue, int64 not_before_ms)
 {
 	const BudgetPermit none = {0};
 	Lane	   *lane = turn->lane;
@@ -316,7 +316,7 @@ turn_serve_others(Turn *turn, Holds *holds, LaneQueue queue, int64 not_before)
 		return;
 	if (lane->is_fresh)
 		lane_note_others(lane);
-	lanes_wait(lane, queue, not_before);
+	lanes_wait(lane, queue, not_before_ms);
 }
 
 /* Claim and launch what the permit is for, and schedule the lane. */
@@ -340,7 +340,7 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	{
 		lane_note_others(lane);
 		if (turn->described->adds_per_minute > 0 && !permit->has_group)
-			lanes_wait(lane, QUEUE_NEXT, turn->instance->not_before[QUEUE_NEXT]);
+			lanes_wait(lane, QUEUE_NEXT, turn->instance->not_before_ms[QUEUE_NEXT]);
 		else
 			turn_wait_for_token(turn, lanehold_find(holds, &lane->key, true), permit);
 	}
@@ -402,7 +402,7 @@ turn_serve_paced(Turn *turn, Holds *holds)
 	}
 	if (lane->queue == QUEUE_FRESH && lanes_has_elder(lane))
 	{
-		turn_serve_others(turn, holds, QUEUE_NEXT, turn->instance->not_before[QUEUE_NEXT]);
+		turn_serve_others(turn, holds, QUEUE_NEXT, turn->instance->not_before_ms[QUEUE_NEXT]);
 		return;
 	}
 	permit = turn_take_permit(turn->described, lanehold_find(holds, &lane->key, true), &lane->key, turn_settings(turn));
@@ -543,7 +543,7 @@ claim_due(Holds *holds, CyclePortion *portion)
 	Turn	   *turns = palloc(sizeof(Turn) * INTENT_CLAIMS_AT_ONCE);
 	int			n;
 
-	while ((n = turns_begin(turns, portion->due_by, admission_portion_left(portion, clock_monotonic_ms()))) > 0)
+	while ((n = turns_begin(turns, portion->due_by_ms, admission_portion_left(portion, clock_monotonic_ms()))) > 0)
 	{
 		portion->turns += n;
 		if (n > 1 && !savepoint_is_on())

@@ -60,7 +60,7 @@
 #define NOTES_AT_ONCE 100
 #define LANES_AT_ONCE 5000
 
-/* A duty's next_at: the last cycle has left something that cannot be done at once. */
+/* A duty's next_ms: the last cycle has left something that cannot be done at once. */
 #define DUTY_LEFT INT64CONST(-1)
 
 /* The position of the scan of the queue for its lanes. */
@@ -79,8 +79,8 @@ typedef struct CycleState
 	QueueScan	scan;
 	bool		has_judged;		/* answers were read since the last commit */
 	bool		has_notes;		/* of what sessions did */
-	int64		retry_at;		/* when a cycle does what the last one had to leave; monotonic ms */
-	int64		began_at;		/* the cycle under way, likewise */
+	int64		retry_ms;		/* when a cycle does what the last one had to leave; monotonic ms */
+	int64		began_ms;		/* the cycle under way, likewise */
 	Holds	   *holds;			/* as it has read them */
 	bool		claims_first;	/* during recovery, claims and verifications take turns */
 	bool		counts_crashes; /* the last worker ended without being told to */
@@ -102,7 +102,7 @@ typedef enum DutyOccasion
 typedef struct Duty
 {
 	const char *name;
-	int64		(*next_at) (void);	/* when it causes a cycle: monotonic ms, CLOCK_NEVER or DUTY_LEFT */
+	int64		(*next_ms) (void);	/* when it causes a cycle: monotonic ms, CLOCK_NEVER or DUTY_LEFT */
 	DutyOccasion occasion;
 	bool		is_isolated;	/* in a savepoint after a failed cycle */
 	void		(*run) (Holds *holds);
@@ -265,7 +265,7 @@ scan_queued(void)
 
 		if (found->has_other || !lane->in_queue)
 			lane = lanes_note(&found->key, clock_monotonic_ms());
-		lane->head_until = 0;
+		lane->head_until_ms = 0;
 	}
 	cycle.scan.has_queued = list_length(lanes) == LANES_AT_ONCE;
 	if (cycle.scan.has_queued)
@@ -283,7 +283,7 @@ scan_waiting(void)
 	{
 		const IntentLane *lane = lfirst(lc);
 
-		lanes_verify_at(&lane->key, clock_monotonic_of(lane->due));
+		lanes_verify(&lane->key, clock_monotonic_of(lane->due));
 	}
 	cycle.scan.has_waiting = list_length(lanes) == LANES_AT_ONCE;
 	if (cycle.scan.has_waiting)
@@ -297,7 +297,7 @@ duty_take_up_wake(Holds *holds pg_attribute_unused())
 	int64		now = clock_monotonic_ms();
 
 	for (int i = 0; i < cycle.told.nlanes; i++)
-		lanes_note(&cycle.told.lanes[i], now)->head_until = 0;
+		lanes_note(&cycle.told.lanes[i], now)->head_until_ms = 0;
 	if (cycle.told.rescan)
 	{
 		memset(&cycle.scan, 0, sizeof(cycle.scan));
@@ -358,7 +358,7 @@ static void
 duty_check_recovery(Holds *holds pg_attribute_unused())
 {
 	if (admission_is_recovering())
-		admission_set_recovering(cycle.recovery_until > cycle.began_at && intent_count_doubts(cycle.doubts) > 0);
+		admission_set_recovering(cycle.recovery_until > cycle.began_ms && intent_count_doubts(cycle.doubts) > 0);
 	recovery_hold_copy();
 }
 
@@ -430,7 +430,7 @@ duty_next_lane(void)
 {
 	int64		now = clock_monotonic_ms();
 
-	return Min(admission_may_claim(now) ? lanes_next_at() : CLOCK_NEVER,
+	return Min(admission_may_claim(now) ? lanes_next_ms() : CLOCK_NEVER,
 			   admission_has_slot(now) ? lanes_next_verification() : CLOCK_NEVER);
 }
 
@@ -438,7 +438,7 @@ duty_next_lane(void)
 static void
 duty_serve_lanes(Holds *holds)
 {
-	CyclePortion claims = {.due_by = cycle.began_at};
+	CyclePortion claims = {.due_by_ms = cycle.began_ms};
 	CyclePortion verifications = claims;
 
 	cycle.claims_first = admission_is_recovering() && !cycle.claims_first;
@@ -478,7 +478,7 @@ duty_is_due(const Duty *duty)
 	bool		has_news = cycle.told.rescan || cycle.told.nlanes > 0;
 
 	return duty->occasion == ON_EVERY_CYCLE || (duty->occasion == ON_NEWS && has_news) ||
-		(duty->occasion == ON_RESCAN && cycle.told.rescan) || duty->next_at() <= cycle.began_at;
+		(duty->occasion == ON_RESCAN && cycle.told.rescan) || duty->next_ms() <= cycle.began_ms;
 }
 
 static void
@@ -504,14 +504,14 @@ dispatch_take_answers(void)
 bool
 dispatch_has_work(void)
 {
-	return cycle.told.rescan || cycle.told.nlanes > 0 || dispatch_next_at() <= clock_monotonic_ms();
+	return cycle.told.rescan || cycle.told.nlanes > 0 || dispatch_next_ms() <= clock_monotonic_ms();
 }
 
 /* Run the duties of a cycle; in its transaction, as the owner, in SPI. */
 void
 dispatch_settle_and_claim(void)
 {
-	cycle.began_at = clock_monotonic_ms();
+	cycle.began_ms = clock_monotonic_ms();
 	cycle.holds = hold_begin_reading();
 	instance_cache_begin(CurrentMemoryContext);
 	if (!savepoint_is_on())
@@ -529,7 +529,7 @@ dispatch_settle_and_claim(void)
 			duties[i].put_off();
 	}
 	audit_end_gathering();
-	cycle.retry_at = clock_monotonic_ms() + LANES_LOCKED_RETRY_MS;
+	cycle.retry_ms = clock_monotonic_ms() + LANES_LOCKED_RETRY_MS;
 }
 
 /* Forget what the cycle was for: its transaction has committed. */
@@ -578,14 +578,14 @@ bool
 dispatch_is_drained(void)
 {
 	int64		now = clock_monotonic_ms();
-	int64		horizon = Min(dispatch_permit.until, now + DRAIN_HORIZON_MS);
+	int64		horizon = Min(dispatch_permit.until_ms, now + DRAIN_HORIZON_MS);
 
 	if (admission_in_flight() > 0 || cycle.told.rescan || cycle.told.nlanes > 0)
 		return false;
 	for (size_t i = 0; i < lengthof(duties); i++)
-		if (duties[i].run != duty_serve_lanes && duties[i].next_at() <= now)
+		if (duties[i].run != duty_serve_lanes && duties[i].next_ms() <= now)
 			return false;
-	return dispatch_permit.requests <= 0 || Min(lanes_next_at(), lanes_next_verification()) > horizon;
+	return dispatch_permit.requests <= 0 || Min(lanes_next_ms(), lanes_next_verification()) > horizon;
 }
 
 /* Return how many requests are claimed or under way. */
@@ -597,15 +597,15 @@ dispatch_in_flight(void)
 
 /* Return when the next cycle is due by itself, in monotonic ms. */
 int64
-dispatch_next_at(void)
+dispatch_next_ms(void)
 {
 	int64		next = CLOCK_NEVER;
 
 	for (size_t i = 0; i < lengthof(duties); i++)
 	{
-		int64		at = duties[i].next_at();
+		int64		at = duties[i].next_ms();
 
-		next = Min(next, at == DUTY_LEFT ? cycle.retry_at : at);
+		next = Min(next, at == DUTY_LEFT ? cycle.retry_ms : at);
 	}
 	/* what one duty lacks, all lack */
 	return Max(next, admission_short_until());

@@ -61,7 +61,7 @@ typedef struct OwnIdentity
 	NameData	instance;		/* hash key, must be first */
 	Jid			me;
 	Jid			me_lid;
-	int64		asked_at;		/* monotonic ms; 0: not yet */
+	int64		asked_ms;		/* monotonic; 0: not yet */
 	int			outages;		/* answers in a row that did not come from the API */
 	int			missing;		/* numbers in a row reported not to be on WhatsApp ... */
 	char		missing_last[JID_SIZE]; /* ... and the last of them */
@@ -71,7 +71,7 @@ typedef struct OwnIdentity
 typedef struct PersonQuestion
 {
 	char		key[JID_SIZE + 2];	/* hash key: the question's letter and the JID */
-	int64		at;				/* monotonic ms */
+	int64		asked_ms;		/* monotonic */
 } PersonQuestion;
 
 /* A person who was in a group and is not in its complete list. */
@@ -79,7 +79,7 @@ typedef struct Absence
 {
 	LaneKey		lane;			/* these two are the hash key */
 	int64		contact;
-	int64		asked_at;		/* of the first such list, monotonic us */
+	int64		listed_us;		/* when the first such list was requested, monotonic */
 } Absence;
 
 /* A request for information, queued or sent. */
@@ -91,7 +91,7 @@ typedef struct InfoRequest
 	WawpInstance *instance;
 	GroupQuestion question;
 	char		person[JID_SIZE];
-	int64		asked_at;		/* monotonic us */
+	int64		sent_us;		/* monotonic */
 	HttpTransfer *transfer;		/* NULL: not started yet */
 } InfoRequest;
 
@@ -134,7 +134,7 @@ group_cache_init(void)
 	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(CachedGroup),.hcxt = TopMemoryContext};
 	HASHCTL		by_name = {.keysize = sizeof(NameData),.entrysize = sizeof(OwnIdentity),.hcxt = TopMemoryContext};
 	HASHCTL		by_person = {.keysize = JID_SIZE + 2,.entrysize = sizeof(PersonQuestion),.hcxt = TopMemoryContext};
-	HASHCTL		by_member = {.keysize = offsetof(Absence, asked_at),.entrysize = sizeof(Absence),.hcxt = TopMemoryContext};
+	HASHCTL		by_member = {.keysize = offsetof(Absence, listed_us),.entrysize = sizeof(Absence),.hcxt = TopMemoryContext};
 
 	cached_groups = hash_create("wawp groups", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	identities = hash_create("wawp identities", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
@@ -180,7 +180,7 @@ group_cache_find(const LaneKey *key)
 bool
 group_cache_has_list_since(const CachedGroup *cached, TimestampTz than)
 {
-	return cached->asked_at != 0 && GetCurrentTimestamp() - (clock_monotonic_us() - cached->asked_at) > than;
+	return cached->requested_us != 0 && GetCurrentTimestamp() - (clock_monotonic_us() - cached->requested_us) > than;
 }
 
 static OwnIdentity *
@@ -201,7 +201,7 @@ group_cache_own_role(const CachedGroup *cached, bool *ask_self)
 	const OwnIdentity *self = identity_of(&cached->key.instance);
 	const WireMember *own;
 
-	*ask_self = self->asked_at == 0 || clock_monotonic_ms() - self->asked_at > SELF_MAX_AGE_MS;
+	*ask_self = self->asked_ms == 0 || clock_monotonic_ms() - self->asked_ms > SELF_MAX_AGE_MS;
 	own = members_find(&cached->list, &self->me);
 	if (own == NULL)
 		own = members_find(&cached->list, &self->me_lid);
@@ -214,7 +214,7 @@ group_cache_own_role(const CachedGroup *cached, bool *ask_self)
 static void
 list_drop(CachedGroup *cached)
 {
-	cached->asked_at = 0;
+	cached->requested_us = 0;
 	if (cached->list.members == NULL)
 		return;
 	lists_size -= GetMemoryChunkSpace(cached->list.members);
@@ -277,7 +277,7 @@ group_cache_known(const CachedGroup *cached, int capacity)
 bool
 group_cache_wants_info(const CachedGroup *cached)
 {
-	int64		age = clock_monotonic_ms() - cached->info_at;
+	int64		age = clock_monotonic_ms() - cached->info_ms;
 
 	if (!cached->has_info || age > INFO_MAX_AGE_MS)
 		return true;
@@ -288,7 +288,7 @@ group_cache_wants_info(const CachedGroup *cached)
 bool
 group_cache_wants_list(const CachedGroup *cached)
 {
-	return cached->list.count < cached->stated && cached->info_at * 1000 > cached->asked_at;
+	return cached->list.count < cached->stated && cached->info_ms * 1000 > cached->requested_us;
 }
 
 /* Lower the expected sizes of a group by so many removals that we requested. */
@@ -318,9 +318,9 @@ group_cache_absent_since(const CachedGroup *cached, int64 contact, TimestampTz s
 
 	memcpy(&key.lane, &cached->key, sizeof(LaneKey));
 	entry = hash_search(absences, &key, HASH_ENTER, &found);
-	if (!found || now - entry->asked_at > MISSED_MAX_AGE_US || GetCurrentTimestamp() - (now - entry->asked_at) <= seen_at)
-		entry->asked_at = cached->asked_at;
-	return entry->asked_at;
+	if (!found || now - entry->listed_us > MISSED_MAX_AGE_US || GetCurrentTimestamp() - (now - entry->listed_us) <= seen_at)
+		entry->listed_us = cached->requested_us;
+	return entry->listed_us;
 }
 
 /* Drop a list because we change who is in the group; one that is under way does not count either. */
@@ -332,7 +332,7 @@ group_cache_forget_list(const LaneKey *key)
 	if (cached == NULL)
 		return;
 	list_drop(cached);
-	cached->changed_at = clock_monotonic_us();
+	cached->changed_us = clock_monotonic_us();
 }
 
 /* Drop a link: each is used once, since it may be revoked at any moment. */
@@ -361,7 +361,7 @@ group_cache_was_asked(GroupQuestion question, const char *person)
 {
 	const PersonQuestion *entry = person_question(question, person, HASH_FIND);
 
-	return entry && clock_monotonic_ms() - entry->at < PERSON_MAX_AGE_MS;
+	return entry && clock_monotonic_ms() - entry->asked_ms < PERSON_MAX_AGE_MS;
 }
 
 /*
@@ -383,7 +383,7 @@ group_cache_read_backoff_ms(const CachedGroup *cached)
 bool
 group_cache_is_unreadable(const CachedGroup *cached)
 {
-	return cached->failures > 0 && clock_monotonic_ms() - cached->failed_at < group_cache_read_backoff_ms(cached);
+	return cached->failures > 0 && clock_monotonic_ms() - cached->failed_ms < group_cache_read_backoff_ms(cached);
 }
 
 /* True if the last list was unreadable and arrived after that time. */
@@ -391,7 +391,7 @@ bool
 group_cache_failed_since(const CachedGroup *cached, TimestampTz at)
 {
 	return cached->failures > 0 &&
-		clock_monotonic_ms() - cached->failed_at <= (GetCurrentTimestamp() - at) / 1000;
+		clock_monotonic_ms() - cached->failed_ms <= (GetCurrentTimestamp() - at) / 1000;
 }
 
 /*
@@ -456,7 +456,7 @@ request_queue(MemoryContext memory, const LaneKey *key, WawpInstance *instance,
 	if (person)
 	{
 		strlcpy(request->person, person, sizeof(request->person));
-		person_question(question, person, HASH_ENTER)->at = clock_monotonic_ms();
+		person_question(question, person, HASH_ENTER)->asked_ms = clock_monotonic_ms();
 	}
 	group_cache_get(key)->asking |= question;
 	lanes_begin_question(key, reads_group(question));
@@ -535,9 +535,9 @@ request_send(InfoRequest *request)
 		call.fields[0] = (WireField) {"phone", number};
 	else if (request->question != ASK_SELF)
 		call.group = request->key.group;
-	request->asked_at = clock_monotonic_us();
+	request->sent_us = clock_monotonic_us();
 	if (request->question == ASK_LIST)
-		group_cache_get(&request->key)->listed_at = clock_monotonic_ms();
+		group_cache_get(&request->key)->listed_ms = clock_monotonic_ms();
 	request->transfer = call_begin(request->instance, &call);
 	MemoryContextSwitchTo(caller);
 }
@@ -576,15 +576,15 @@ answer_keep_list(const InfoRequest *request, CachedGroup *cached, const HttpResu
 	if (!is_list)
 	{
 		cached->failures++;
-		cached->failed_at = clock_monotonic_ms();
+		cached->failed_ms = clock_monotonic_ms();
 		return;
 	}
 	cached->failures = 0;
-	if (request->asked_at <= cached->changed_at)
+	if (request->sent_us <= cached->changed_us)
 		return;
 	list_keep(cached, &list);
-	cached->is_shrunk = !members_note_size(&cached->past, &list, request->asked_at / 1000);
-	cached->asked_at = request->asked_at;
+	cached->is_shrunk = !members_note_size(&cached->past, &list, request->sent_us / 1000);
+	cached->requested_us = request->sent_us;
 	cached->added = 0;
 }
 
@@ -595,7 +595,7 @@ answer_keep_identity(const InfoRequest *request, const HttpResult *result)
 	OwnIdentity *self = identity_of(&request->key.instance);
 	WireSession session;
 
-	self->asked_at = clock_monotonic_ms();
+	self->asked_ms = clock_monotonic_ms();
 	if (http_is_success(result) && wire_read_session(result->body, result->body_len, &session))
 	{
 		self->me = session.me;
@@ -611,7 +611,7 @@ answer_keep_info(CachedGroup *cached, const HttpResult *result)
 	WireMembers members;
 
 	cached->has_info = true;
-	cached->info_at = clock_monotonic_ms();
+	cached->info_ms = clock_monotonic_ms();
 	cached->stated = -1;
 	if (!http_is_success(result) || !wire_read_group(result->body, result->body_len, &group, &members))
 		return;
@@ -784,7 +784,7 @@ group_cache_take_answers(void)
 		if (result == NULL)
 			continue;
 		answer_take(request, result);
-		lanes_end_question(&request->key, (clock_monotonic_us() - request->asked_at) / 1000, clock_monotonic_ms());
+		lanes_end_question(&request->key, (clock_monotonic_us() - request->sent_us) / 1000, clock_monotonic_ms());
 		dlist_delete(&request->node);
 		nrequests--;
 		MemoryContextDelete(request->memory);
@@ -864,7 +864,7 @@ group_cache_prune(void)
 	hash_seq_init(&status, cached_groups);
 	while ((cached = hash_seq_search(&status)) != NULL)
 	{
-		if (cached->asking || now - cached->listed_at < IDLE_MS)
+		if (cached->asking || now - cached->listed_ms < IDLE_MS)
 			continue;
 		MemoryContextDelete(cached->memory);
 		list_drop(cached);
@@ -872,10 +872,10 @@ group_cache_prune(void)
 	}
 	hash_seq_init(&status, person_questions);
 	while ((entry = hash_seq_search(&status)) != NULL)
-		if (now - entry->at >= PERSON_MAX_AGE_MS)
+		if (now - entry->asked_ms >= PERSON_MAX_AGE_MS)
 			hash_search(person_questions, entry->key, HASH_REMOVE, NULL);
 	hash_seq_init(&status, absences);
 	while ((absentee = hash_seq_search(&status)) != NULL)
-		if (now * 1000 - absentee->asked_at >= MISSED_MAX_AGE_US)
+		if (now * 1000 - absentee->listed_us >= MISSED_MAX_AGE_US)
 			hash_search(absences, absentee, HASH_REMOVE, NULL);
 }

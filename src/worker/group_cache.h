@@ -37,7 +37,7 @@ typedef enum GroupQuestion
 /* Information that is missing and can be requested. */
 typedef struct InfoNeed
 {
-	GroupQuestion question;	/* 0: nothing */
+	GroupQuestion question;		/* 0: nothing */
 	const char *person;			/* NULL: it is about the group, or us */
 } InfoNeed;
 
@@ -58,8 +58,8 @@ typedef struct CachedGroup
 	bool		was_used;		/* read since it arrived */
 	MembersPast past;			/* sizes of the lists before */
 	bool		is_shrunk;		/* the list is not believed yet */
-	int64		asked_at;		/* when the list was asked for, monotonic us; 0: there is none */
-	int64		changed_at;		/* when we last changed who is in it, likewise */
+	int64		requested_us;	/* when the list was requested, monotonic; 0: there is none */
+	int64		changed_us;		/* when we last changed who is in it, likewise */
 	int			added;			/* people added since */
 	MemoryContext memory;		/* of the texts below */
 	const char *subject;		/* NULL: not known */
@@ -67,14 +67,14 @@ typedef struct CachedGroup
 	bool		only_admins_add;	/* the group says so */
 	bool		asks_approval;	/* likewise */
 	int			stated;			/* its size by its description, less our removals since; -1: not known */
-	int64		info_at;		/* when its description arrived, monotonic ms */
+	int64		info_ms;		/* when its description arrived, monotonic */
 	const char *link;			/* NULL: not known */
 	bool		link_failed;	/* it was requested, and ... */
 	WawpOutcome link_outcome;	/* ... that is why there is none */
 	int			asking;			/* GroupQuestion bits under way */
 	int			failures;		/* lists in a row that could not be read */
-	int64		failed_at;		/* monotonic ms */
-	int64		listed_at;		/* when the last list was asked for, likewise */
+	int64		failed_ms;		/* when the last of them failed, monotonic */
+	int64		listed_ms;		/* when the last list was requested, likewise */
 } CachedGroup;
 
 extern void group_cache_init(void);

@@ -71,8 +71,8 @@ compare_times(int64 first, int64 second)
 static int
 compare_lanes(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
 {
-	return compare_times(pairingheap_const_container(Lane, heap_node, a)->eligible_at,
-						 pairingheap_const_container(Lane, heap_node, b)->eligible_at);
+	return compare_times(pairingheap_const_container(Lane, heap_node, a)->eligible_ms,
+						 pairingheap_const_container(Lane, heap_node, b)->eligible_ms);
 }
 
 static int
@@ -85,15 +85,15 @@ compare_turns(const pairingheap_node *a, const pairingheap_node *b, void *arg pg
 static int
 compare_wakes(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
 {
-	return compare_times(pairingheap_const_container(Lane, wake_node, a)->wake_at,
-						 pairingheap_const_container(Lane, wake_node, b)->wake_at);
+	return compare_times(pairingheap_const_container(Lane, wake_node, a)->wake_ms,
+						 pairingheap_const_container(Lane, wake_node, b)->wake_ms);
 }
 
 static int
 compare_verifications(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
 {
-	return compare_times(pairingheap_const_container(Lane, verify_heap_node, a)->verify_at,
-						 pairingheap_const_container(Lane, verify_heap_node, b)->verify_at);
+	return compare_times(pairingheap_const_container(Lane, verify_heap_node, a)->verify_ms,
+						 pairingheap_const_container(Lane, verify_heap_node, b)->verify_ms);
 }
 
 /* Put the earlier instance first; at the same time the one served longest ago, as two may share one account's pace. */
@@ -102,7 +102,7 @@ compare_spots(const pairingheap_node *a, const pairingheap_node *b, void *arg pg
 {
 	const LaneSpot *first = pairingheap_const_container(LaneSpot, timed_node, a);
 	const LaneSpot *second = pairingheap_const_container(LaneSpot, timed_node, b);
-	int			order = compare_times(first->at, second->at);
+	int			order = compare_times(first->due_ms, second->due_ms);
 
 	return order != 0 ? order : compare_times((int64) first->instance->turn, (int64) second->instance->turn);
 }
@@ -145,7 +145,7 @@ lane_instance_find(const NameData *name)
 		instance->queues[i].ph_compare = compare_turns;
 	dlist_init(&instance->verifications);
 	instance->claim_spot.instance = instance->verify_spot.instance = instance;
-	instance->claim_spot.at = instance->verify_spot.at = CLOCK_NEVER;
+	instance->claim_spot.due_ms = instance->verify_spot.due_ms = CLOCK_NEVER;
 	return instance;
 }
 
@@ -157,14 +157,14 @@ lane_instance_find(const NameData *name)
 static void
 spot_place(LaneSpots *spots, LaneSpot *spot, int64 at)
 {
-	if (spot->at == at)
+	if (spot->due_ms == at)
 		return;
 	if (spot->is_timed)
 		pairingheap_remove(spots->timed, &spot->timed_node);
 	if (spot->is_due)
 		dlist_delete(&spot->due_node);
 	spot->is_timed = spot->is_due = false;
-	spot->at = at;
+	spot->due_ms = at;
 	if (at == CLOCK_NEVER)
 		return;
 	pairingheap_add(spots->timed, &spot->timed_node);
@@ -180,7 +180,7 @@ spots_next_instance(LaneSpots *spots, int64 now)
 	while (!pairingheap_is_empty(spots->timed))
 	{
 		spot = pairingheap_container(LaneSpot, timed_node, pairingheap_first(spots->timed));
-		if (spot->at > now)
+		if (spot->due_ms > now)
 			break;
 		pairingheap_remove(spots->timed, &spot->timed_node);
 		spot->is_timed = false;
@@ -202,7 +202,7 @@ spots_first_time(const LaneSpots *spots)
 		return 0;
 	if (pairingheap_is_empty(spots->timed))
 		return CLOCK_NEVER;
-	return pairingheap_container(LaneSpot, timed_node, pairingheap_first(spots->timed))->at;
+	return pairingheap_container(LaneSpot, timed_node, pairingheap_first(spots->timed))->due_ms;
 }
 
 /* Return when a lane of the instance may have a turn. */
@@ -215,7 +215,7 @@ instance_claims_at(const LaneInstance *instance)
 		return CLOCK_NEVER;
 	for (int i = 0; i < LANE_QUEUES; i++)
 		if (!pairingheap_is_empty(&instance->queues[i]))
-			at = Min(at, instance->not_before[i]);
+			at = Min(at, instance->not_before_ms[i]);
 	return at;
 }
 
@@ -230,7 +230,7 @@ instance_update_verifications(LaneInstance *instance)
 {
 	bool		can_verify = !dlist_is_empty(&instance->verifications) && instance->in_flight < instance->limit;
 
-	spot_place(&verifications, &instance->verify_spot, can_verify ? instance->verify_not_before : CLOCK_NEVER);
+	spot_place(&verifications, &instance->verify_spot, can_verify ? instance->verify_not_before_ms : CLOCK_NEVER);
 }
 
 static void
@@ -259,7 +259,7 @@ lane_set_prepared(Lane *lane, bool is_prepared)
 	instance->nprepared += is_prepared ? 1 : -1;
 	/* another lane may prepare */
 	if (!is_prepared)
-		instance->not_before[QUEUE_NEXT] = 0;
+		instance->not_before_ms[QUEUE_NEXT] = 0;
 }
 
 /* Take a lane out of wherever it waits. */
@@ -275,20 +275,20 @@ lane_withdraw(Lane *lane)
 
 /* Serve a lane at that time, and not before. */
 void
-lanes_schedule(Lane *lane, int64 eligible_at)
+lanes_schedule(Lane *lane, int64 eligible_ms)
 {
 	lane_withdraw(lane);
 	lane_set_prepared(lane, false);
-	lane->eligible_at = eligible_at;
-	if (eligible_at != CLOCK_NEVER)
+	lane->eligible_ms = eligible_ms;
+	if (eligible_ms != CLOCK_NEVER)
 		pairingheap_add(heap, &lane->heap_node);
-	lane->in_heap = (eligible_at != CLOCK_NEVER);
+	lane->in_heap = (eligible_ms != CLOCK_NEVER);
 	instance_update_claims(lane->instance);
 }
 
 /* Return when to try a lane again whose rows a user has locked; the more there are, the later. */
 int64
-lanes_retry_at(int64 now)
+lanes_retry_ms(int64 now)
 {
 	int64		soonest = (now + LANES_LOCKED_RETRY_MS) * 1000;
 	int64		grid = RETRY_GRID_MS * 1000;
@@ -301,7 +301,7 @@ lanes_retry_at(int64 now)
 void
 lanes_retry(Lane *lane, int64 now)
 {
-	lanes_schedule(lane, lanes_retry_at(now));
+	lanes_schedule(lane, lanes_retry_ms(now));
 }
 
 /* Wake a lane, wherever it waits, at a time for something that needs no token; CLOCK_NEVER: there is nothing. */
@@ -310,7 +310,7 @@ lanes_wake(Lane *lane, int64 at)
 {
 	if (lane->in_wakes)
 		pairingheap_remove(wake_heap, &lane->wake_node);
-	lane->wake_at = at;
+	lane->wake_ms = at;
 	lane->in_wakes = (at != CLOCK_NEVER);
 	if (lane->in_wakes)
 		pairingheap_add(wake_heap, &lane->wake_node);
@@ -343,10 +343,10 @@ lane_enqueue(Lane *lane, LaneQueue queue)
 
 /* Let a lane wait for its instance; no lane of that queue has a turn before that time. */
 void
-lanes_wait(Lane *lane, LaneQueue queue, int64 not_before)
+lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms)
 {
 	lane_enqueue(lane, queue);
-	lane->instance->not_before[queue] = not_before;
+	lane->instance->not_before_ms[queue] = not_before_ms;
 	instance_update_claims(lane->instance);
 }
 
@@ -438,14 +438,14 @@ lanes_find(const LaneKey *key)
 
 /* Note that something was queued in a lane, which is served no later than that. */
 Lane *
-lanes_note(const LaneKey *key, int64 eligible_at)
+lanes_note(const LaneKey *key, int64 eligible_ms)
 {
 	Lane	   *lane = lanes_find(key);
 	bool		waits_for_token = lane->in_queue && (lane->queue == QUEUE_NEXT || lane->queue == QUEUE_READ);
 
 	lane->is_fresh = true;
-	if (waits_for_token || (!lane->in_queue && (!lane->in_heap || lane->eligible_at > eligible_at)))
-		lanes_schedule(lane, eligible_at);
+	if (waits_for_token || (!lane->in_queue && (!lane->in_heap || lane->eligible_ms > eligible_ms)))
+		lanes_schedule(lane, eligible_ms);
 	return lane;
 }
 
@@ -457,7 +457,7 @@ lanes_release_wakes(int64 now)
 	{
 		Lane	   *lane = pairingheap_container(Lane, wake_node, pairingheap_first(wake_heap));
 
-		if (lane->wake_at > now)
+		if (lane->wake_ms > now)
 			return;
 		lanes_wake(lane, CLOCK_NEVER);
 		(void) lanes_note(&lane->key, now);
@@ -473,7 +473,7 @@ lanes_release_due(int64 now)
 	{
 		Lane	   *lane = pairingheap_container(Lane, heap_node, pairingheap_first(heap));
 
-		if (lane->eligible_at > now)
+		if (lane->eligible_ms > now)
 			return;
 		lane_enqueue(lane, QUEUE_FRESH);
 		instance_update_claims(lane->instance);
@@ -484,7 +484,7 @@ lanes_release_due(int64 now)
 static Lane *
 instance_first_of(LaneInstance *instance, LaneQueue queue, int64 now)
 {
-	if (pairingheap_is_empty(&instance->queues[queue]) || instance->not_before[queue] > now)
+	if (pairingheap_is_empty(&instance->queues[queue]) || instance->not_before_ms[queue] > now)
 		return NULL;
 	return pairingheap_container(Lane, heap_node, pairingheap_first(&instance->queues[queue]));
 }
@@ -564,8 +564,8 @@ lanes_start_anew(bool aborted)
 	{
 		if (aborted)
 			instance->taken = 0;
-		memset(instance->not_before, 0, sizeof(instance->not_before));
-		instance->verify_not_before = 0;
+		memset(instance->not_before_ms, 0, sizeof(instance->not_before_ms));
+		instance->verify_not_before_ms = 0;
 		instance_update(instance);
 	}
 }
@@ -583,14 +583,14 @@ lanes_forget(Lane *lane)
 
 /* Return when the next lane is due; CLOCK_NEVER if none waits. */
 int64
-lanes_next_at(void)
+lanes_next_ms(void)
 {
 	int64		at = spots_first_time(&claims);
 
 	if (!pairingheap_is_empty(heap))
-		at = Min(at, pairingheap_container(Lane, heap_node, pairingheap_first(heap))->eligible_at);
+		at = Min(at, pairingheap_container(Lane, heap_node, pairingheap_first(heap))->eligible_ms);
 	if (!pairingheap_is_empty(wake_heap))
-		at = Min(at, pairingheap_container(Lane, wake_node, pairingheap_first(wake_heap))->wake_at);
+		at = Min(at, pairingheap_container(Lane, wake_node, pairingheap_first(wake_heap))->wake_ms);
 	return at;
 }
 
@@ -615,7 +615,7 @@ static void
 verification_schedule(Lane *lane, int64 at)
 {
 	verification_withdraw(lane);
-	lane->verify_at = at;
+	lane->verify_ms = at;
 	if (at == CLOCK_NEVER)
 		return;
 	pairingheap_add(verify_heap, &lane->verify_heap_node);
@@ -624,11 +624,11 @@ verification_schedule(Lane *lane, int64 at)
 
 /* Verify a lane no later than that, or when its turn comes. */
 void
-lanes_verify_at(const LaneKey *key, int64 at)
+lanes_verify(const LaneKey *key, int64 at)
 {
 	Lane	   *lane = lanes_find(key);
 
-	if (!lane->in_verifications && !(lane->in_verify_heap && lane->verify_at <= at))
+	if (!lane->in_verifications && !(lane->in_verify_heap && lane->verify_ms <= at))
 		verification_schedule(lane, at);
 }
 
@@ -647,9 +647,9 @@ verification_enqueue(Lane *lane)
 
 /* Verify a lane when its instance has room; no lane of it before that time. */
 void
-lanes_park_verification(Lane *lane, int64 not_before)
+lanes_park_verification(Lane *lane, int64 not_before_ms)
 {
-	lane->instance->verify_not_before = not_before;
+	lane->instance->verify_not_before_ms = not_before_ms;
 	verification_enqueue(lane);
 }
 
@@ -661,7 +661,7 @@ lanes_release_verifications(int64 now)
 	{
 		Lane	   *lane = pairingheap_container(Lane, verify_heap_node, pairingheap_first(verify_heap));
 
-		if (lane->verify_at > now)
+		if (lane->verify_ms > now)
 			return;
 		verification_enqueue(lane);
 	}
@@ -695,7 +695,7 @@ lanes_take_verification(int64 now, bool may_claim)
 			return lane;
 		}
 		instance->verified_last = false;
-		instance->verify_not_before = now + 1;
+		instance->verify_not_before_ms = now + 1;
 		instance_update_verifications(instance);
 	}
 	return NULL;
@@ -708,7 +708,7 @@ lanes_next_verification(void)
 	int64		at = spots_first_time(&verifications);
 
 	if (!pairingheap_is_empty(verify_heap))
-		at = Min(at, pairingheap_container(Lane, verify_heap_node, pairingheap_first(verify_heap))->verify_at);
+		at = Min(at, pairingheap_container(Lane, verify_heap_node, pairingheap_first(verify_heap))->verify_ms);
 	return at;
 }
 

@@ -39,7 +39,7 @@ typedef struct LaneSpot
 	pairingheap_node timed_node;
 	dlist_node	due_node;
 	bool		is_timed;		/* in the heap, by ... */
-	int64		at;				/* ... that time, monotonic ms; CLOCK_NEVER: in neither */
+	int64		due_ms;			/* ... that time, monotonic; CLOCK_NEVER: in neither */
 	bool		is_due;			/* in the list, served in turns */
 } LaneSpot;
 
@@ -57,9 +57,9 @@ struct LaneInstance
 	bool		verified_last;	/* a verification began the last request, not a claim ... */
 	bool		verify_read_last; /* ... and the last reading of a group */
 	pairingheap queues[LANE_QUEUES];
-	int64		not_before[LANE_QUEUES];	/* monotonic ms */
+	int64		not_before_ms[LANE_QUEUES];	/* monotonic ms */
 	dlist_head	verifications;	/* lanes due to be verified, in order ... */
-	int64		verify_not_before;	/* ... but not before */
+	int64		verify_not_before_ms;	/* ... but not before */
 	LaneSpot	claim_spot;
 	LaneSpot	verify_spot;
 };
@@ -77,31 +77,31 @@ typedef struct Lane
 	bool		is_fresh;		/* got intents since its rows were last read */
 	bool		is_prepared;	/* counts in the instance's nprepared ... */
 	bool		is_asking;		/* ... and in its nasking */
-	int64		eligible_at;	/* monotonic ms */
+	int64		eligible_ms;	/* monotonic ms */
 	int			in_flight;
 	pairingheap_node wake_node;
 	bool		in_wakes;
-	int64		wake_at;		/* when something is due that needs no token, likewise */
+	int64		wake_ms;		/* when something is due that needs no token, likewise */
 	pairingheap_node verify_heap_node;
 	dlist_node	verify_node;
 	bool		in_verify_heap;
 	bool		in_verifications;	/* due, in the instance's list */
 	bool		has_answer;		/* for the next verification */
-	int64		verify_at;		/* when its waiting rows are to be verified, likewise */
+	int64		verify_ms;		/* when its waiting rows are to be verified, likewise */
 	int			head_priority;	/* of the one claimed last ... */
 	int64		head_id;
-	int64		head_until;		/* ... behind which the next is searched, until then: monotonic ms */
+	int64		head_until_ms;	/* ... behind which the next is searched, until then: monotonic ms */
 } Lane;
 
 extern void lanes_init(void);
 extern Lane *lanes_find(const LaneKey *key);
-extern Lane *lanes_note(const LaneKey *key, int64 eligible_at);
-extern void lanes_schedule(Lane *lane, int64 eligible_at);
-extern int64 lanes_retry_at(int64 now);
+extern Lane *lanes_note(const LaneKey *key, int64 eligible_ms);
+extern void lanes_schedule(Lane *lane, int64 eligible_ms);
+extern int64 lanes_retry_ms(int64 now);
 extern void lanes_retry(Lane *lane, int64 now);
 extern void lanes_wake(Lane *lane, int64 at);
 extern void lanes_served(Lane *lane, int64 now);
-extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before);
+extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
 extern void lanes_park(Lane *lane);
 extern void lanes_prepare(Lane *lane);
 extern bool lanes_has_elder(const Lane *lane);
@@ -113,9 +113,9 @@ extern Lane *lanes_take_due(int64 now);
 extern void lanes_end_turn(LaneInstance *instance);
 extern void lanes_start_anew(bool aborted);
 extern void lanes_forget(Lane *lane);
-extern int64 lanes_next_at(void);
-extern void lanes_verify_at(const LaneKey *key, int64 at);
-extern void lanes_park_verification(Lane *lane, int64 not_before);
+extern int64 lanes_next_ms(void);
+extern void lanes_verify(const LaneKey *key, int64 at);
+extern void lanes_park_verification(Lane *lane, int64 not_before_ms);
 extern Lane *lanes_take_verification(int64 now, bool may_claim);
 extern int64 lanes_next_verification(void);
 extern void lanes_begin_request(Lane *lane, bool is_verification);

@@ -58,8 +58,8 @@
 typedef struct WatchedWorker
 {
 	BackgroundWorkerHandle *handle; /* NULL: none was started */
-	int64		started_at;
-	int64		not_before;		/* when another may start; monotonic ms */
+	int64		started_ms;
+	int64		not_before_ms;	/* when another may start; monotonic ms */
 	int			failures;
 } WatchedWorker;
 
@@ -172,13 +172,13 @@ worker_note_end(WatchedWorker *worker_of_slot, bool left_politely)
 
 	pfree(worker_of_slot->handle);
 	worker_of_slot->handle = NULL;
-	if (left_politely || now - worker_of_slot->started_at > HEALTHY_MS)
+	if (left_politely || now - worker_of_slot->started_ms > HEALTHY_MS)
 		worker_of_slot->failures = 0;
 	else
 		worker_of_slot->failures++;
 	for (int i = 1; i < worker_of_slot->failures && delay < LONGEST_BACKOFF_MS; i++)
 		delay *= 2;
-	worker_of_slot->not_before = worker_of_slot->failures > 1 ? now + delay : now;
+	worker_of_slot->not_before_ms = worker_of_slot->failures > 1 ? now + delay : now;
 }
 
 /* Note the end of workers. */
@@ -219,12 +219,12 @@ slot_start_worker(int slot)
 	worker.bgw_notify_pid = MyProcPid;
 	started = RegisterDynamicBackgroundWorker(&worker, &worker_of_slot->handle);
 	MemoryContextSwitchTo(caller);
-	worker_of_slot->started_at = clock_monotonic_ms();
+	worker_of_slot->started_ms = clock_monotonic_ms();
 	slot_note_process(slot, started);
 	if (started)
 		return;
 	worker_of_slot->handle = NULL;
-	worker_of_slot->not_before = worker_of_slot->started_at + LONGEST_BACKOFF_MS;
+	worker_of_slot->not_before_ms = worker_of_slot->started_ms + LONGEST_BACKOFF_MS;
 	ereport(WARNING,
 			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 			 errmsg("could not start a wawp worker: there is no free slot"),
@@ -249,7 +249,7 @@ static bool
 worker_is_probing(int slot)
 {
 	return workers[slot].handle != NULL && !wawp_shared->slots[slot].serving &&
-		clock_monotonic_ms() - workers[slot].started_at < LONGEST_PROBE_MS;
+		clock_monotonic_ms() - workers[slot].started_ms < LONGEST_PROBE_MS;
 }
 
 /*
@@ -269,15 +269,15 @@ launcher_start_wanted(void)
 			return now + LONGEST_PROBE_MS;
 		if (workers[i].handle != NULL || !slot_is_wanted(i))
 			continue;
-		if (workers[i].not_before <= now && !database_oid_takes_workers(wawp_shared->slots[i].dbid))
+		if (workers[i].not_before_ms <= now && !database_oid_takes_workers(wawp_shared->slots[i].dbid))
 		{
 			shmem_forget_database(wawp_shared->slots[i].dbid);
 			continue;
 		}
-		if (workers[i].not_before <= now)
+		if (workers[i].not_before_ms <= now)
 			slot_start_worker(i);
 		if (workers[i].handle == NULL)
-			next = Min(next, workers[i].not_before);
+			next = Min(next, workers[i].not_before_ms);
 	}
 	return next;
 }
@@ -291,7 +291,7 @@ slot_is_known(int slot)
 
 	if (s->dbid == InvalidOid || s->replayed || s->bars > 0 || worker_of_slot->failures > 0)
 		return true;
-	return worker_of_slot->handle != NULL && clock_monotonic_ms() - worker_of_slot->started_at >= LONGEST_PROBE_MS;
+	return worker_of_slot->handle != NULL && clock_monotonic_ms() - worker_of_slot->started_ms >= LONGEST_PROBE_MS;
 }
 
 /*

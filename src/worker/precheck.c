@@ -190,7 +190,7 @@ person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cache
 		wait = Max(wait, group_cache_read_backoff_ms(cached) * 1000);
 	if (group_cache_wants_info(cached))
 		*need = (InfoNeed) {ASK_INFO, NULL};
-	else if (cached->asked_at - since >= SECOND_LIST_US)
+	else if (cached->requested_us - since >= SECOND_LIST_US)
 	{
 		person_infer_opt_out(intent, contact->id, &memory, change);
 		return true;
@@ -508,7 +508,7 @@ claim_to_invitations(const Attempt *attempt)
 
 		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 	}
-	lanes_verify_at(&attempt->lane->key, clock_monotonic_ms());
+	lanes_verify(&attempt->lane->key, clock_monotonic_ms());
 	return SERVED_SOME;
 }
 

@@ -310,7 +310,7 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 	if (!is_invitation)
 		hold_by_unexplained(attempt, i, holds);
 	if (change.state != STATE_QUEUED && !completion_is_end(change.state))
-		lanes_verify_at(&intent->lane, clock_monotonic_of(change.next_attempt_at));
+		lanes_verify(&intent->lane, clock_monotonic_of(change.next_attempt_at));
 	completion_note_end(intent, change.state, change.outcome);
 }
 

@@ -277,11 +277,11 @@ static void
 verify_want_list(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance, VerifyPass *pass)
 {
 	int64		gap = Min(READ_GAP_MS, instance->delay_ms[0]);
-	int64		wait = cached->listed_at == 0 ? 0 : cached->listed_at + gap - clock_monotonic_ms();
+	int64		wait = cached->listed_ms == 0 ? 0 : cached->listed_ms + gap - clock_monotonic_ms();
 	TimestampTz next;
 
 	if (group_cache_is_unreadable(cached))
-		wait = Max(wait, cached->failed_at + group_cache_read_backoff_ms(cached) - clock_monotonic_ms());
+		wait = Max(wait, cached->failed_ms + group_cache_read_backoff_ms(cached) - clock_monotonic_ms());
 	if (wait <= 0)
 		verify_want(intent, ASK_LIST, pass);
 	next = GetCurrentTimestamp() + Max(wait, gap) * 1000;
@@ -430,7 +430,7 @@ verify_invite(Lane *lane, const WawpInstance *described, Holds *holds, VerifyPas
 		pass->role = pass->invitee.requester;
 	}
 	else if (held > 0 && held != CLOCK_NEVER)
-		lanes_verify_at(&lane->key, held);
+		lanes_verify(&lane->key, held);
 }
 
 /* Verify the rows of a lane and go on with them: at most one request. */
@@ -447,7 +447,7 @@ verify_lane(void *subject, Holds *holds)
 		return;
 	if (error)
 	{
-		lanes_verify_at(&lane->key, clock_monotonic_ms() + INSTANCE_RETRY_MS);
+		lanes_verify(&lane->key, clock_monotonic_ms() + INSTANCE_RETRY_MS);
 		return;
 	}
 	lanes_set_limit(lane->instance, described->concurrency);
@@ -478,7 +478,7 @@ verify_lane(void *subject, Holds *holds)
 		pass.next = GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000);
 	}
 	if (group_cache_get(&lane->key)->asking == 0 && pass.next != 0)
-		lanes_verify_at(&lane->key, Max(clock_monotonic_of(pass.next), clock_monotonic_ms() + 1));
+		lanes_verify(&lane->key, Max(clock_monotonic_of(pass.next), clock_monotonic_ms() + 1));
 }
 
 /* Return the next lane to be verified, as far as there are slots and the portion goes; NULL if there is none. */
@@ -489,7 +489,7 @@ verify_take_lane(CyclePortion *portion)
 
 	if (!admission_has_slot(now) || admission_portion_left(portion, now) == 0)
 		return NULL;
-	return lanes_take_verification(portion->due_by, admission_may_claim(now));
+	return lanes_take_verification(portion->due_by_ms, admission_may_claim(now));
 }
 
 /* Verify the lanes that were due when the cycle began, as far as its portion goes. */
@@ -502,6 +502,6 @@ verify_due(Holds *holds, CyclePortion *portion)
 	{
 		portion->turns++;
 		if (!savepoint_run(verify_lane, lane, holds))
-			lanes_verify_at(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
+			lanes_verify(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 	}
 }

@@ -66,7 +66,7 @@
 static WorkerSlot *my_slot = NULL;
 static int	errors_in_a_row = 0;
 static bool mail_waits = true;	/* sessions may have posted records */
-static int64 mail_retry_at = 0; /* monotonic ms; 0: at once */
+static int64 mail_retry_ms = 0; /* monotonic ms; 0: at once */
 static volatile sig_atomic_t told_to_end = false;
 static bool left_in_order = false;	/* the rows under way are marked: this end counts as no crash of theirs */
 
@@ -318,12 +318,12 @@ worker_serve_mail(void)
 			group_cache_forget_link(lfirst(lc));
 		}
 		again = relay_committed();
-		mail_retry_at = 0;
+		mail_retry_ms = 0;
 	}
 	else
 	{
 		relay_aborted();
-		mail_retry_at = clock_monotonic_ms() + MAIL_RETRY_MS;
+		mail_retry_ms = clock_monotonic_ms() + MAIL_RETRY_MS;
 		again = true;
 	}
 	mail_waits = again;
@@ -372,7 +372,7 @@ worker_collect_wake(void)
 		dispatch_permit.number = my_slot->permit_number;
 		wake.rescan = true;
 		dispatch_permit.requests = my_slot->permit_requests;
-		dispatch_permit.until = my_slot->permit_until;
+		dispatch_permit.until_ms = my_slot->permit_until;
 	}
 	LWLockRelease(wawp_shared->lock);
 	dispatch_tell(&wake);
@@ -409,7 +409,7 @@ static long
 worker_time_to_wait(int64 next_poll)
 {
 	int64		now = clock_monotonic_ms();
-	int64		until = Min(next_poll, dispatch_next_at());
+	int64		until = Min(next_poll, dispatch_next_ms());
 
 	if (errors_in_a_row == 0 && worker_has_news())
 		return 0;
@@ -418,7 +418,7 @@ worker_time_to_wait(int64 next_poll)
 	if (errors_in_a_row > 0)
 		until = now + worker_error_delay();
 	if (mail_waits)
-		until = Min(until, mail_retry_at);
+		until = Min(until, mail_retry_ms);
 	return (long) Max(until - now, 0);
 }
 
@@ -508,7 +508,7 @@ worker_loop(void)
 			if (errors_in_a_row == 0)
 				status_note_commit(PART_PRUNE, true);
 		}
-		if (mail_retry_at <= clock_monotonic_ms())
+		if (mail_retry_ms <= clock_monotonic_ms())
 			worker_serve_mail();
 		if (clock_monotonic_ms() >= next_cycle)
 		{
