@@ -131,7 +131,7 @@ admission_has_slot(int64 now)
 bool
 admission_is_serving(int64 now)
 {
-	return wawp_worker_on || (permit->active && permit->requests > 0 && permit->until_ms > now);
+	return wawp_worker_on || (permit->is_active && permit->requests > 0 && permit->until_ms > now);
 }
 
 /* Return how many requests may be claimed now. */

@@ -17,7 +17,7 @@
 /* A permit to serve although wawp.worker is off: CALL wawp_drain(). */
 typedef struct AdmissionPermit
 {
-	bool		active;
+	bool		is_active;
 	int64		number;			/* of the call that has it */
 	int64		requests;		/* how many more */
 	int64		until_ms;		/* monotonic ms */

@@ -53,8 +53,8 @@ attempt_make(AttemptKind kind, Lane *lane, int limit)
 	attempt->intents = MemoryContextAllocZero(memory, sizeof(Intent) * limit);
 	attempt->people = MemoryContextAllocZero(memory, sizeof(CallPerson) * limit);
 	attempt->sent = MemoryContextAllocZero(memory, sizeof(CallPerson *) * limit);
-	attempt->settled = MemoryContextAllocZero(memory, sizeof(bool) * limit);
-	attempt->settling = MemoryContextAllocZero(memory, sizeof(bool) * limit);
+	attempt->is_settled = MemoryContextAllocZero(memory, sizeof(bool) * limit);
+	attempt->is_settling = MemoryContextAllocZero(memory, sizeof(bool) * limit);
 	return attempt;
 }
 
@@ -224,7 +224,7 @@ static bool
 attempt_is_settled(const Attempt *attempt)
 {
 	for (int i = 0; i < attempt->n; i++)
-		if (!attempt->settled[i])
+		if (!attempt->is_settled[i])
 			return false;
 	return true;
 }
@@ -243,9 +243,9 @@ attempt_committed(void)
 			attempt->stage = ATTEMPT_CLAIMED;
 		if (attempt->stage != ATTEMPT_JUDGED)
 			continue;
-		attempt->recorded |= attempt->recording;
+		attempt->is_recorded |= attempt->is_recording;
 		for (int i = 0; i < attempt->n; i++)
-			attempt->settled[i] |= attempt->settling[i];
+			attempt->is_settled[i] |= attempt->is_settling[i];
 		if (!attempt_is_settled(attempt))
 			continue;
 		attempt_drop(attempt);
@@ -262,8 +262,8 @@ attempt_aborted(void)
 	{
 		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
 
-		attempt->recording = false;
-		memset(attempt->settling, 0, sizeof(bool) * attempt->n);
+		attempt->is_recording = false;
+		memset(attempt->is_settling, 0, sizeof(bool) * attempt->n);
 		if (attempt->stage == ATTEMPT_PREPARED)
 			attempt_drop_unsent(attempt);
 	}

@@ -53,14 +53,14 @@ typedef struct Attempt
 	const char *text;			/* of a message, in UTF-8; NULL for a change */
 	TimestampTz welcomed_at;	/* of a welcome: marks the people it is for */
 	HttpTransfer *transfer;
-	bool		recorded;		/* "answered" records are committed */
-	bool		recording;		/* ... are in the transaction under way */
+	bool		is_recorded;	/* "answered" records are committed */
+	bool		is_recording;	/* ... are in the transaction under way */
 	int			n;				/* of the intents; a welcome has none, but intents[0] tells as whom */
 	Intent	   *intents;
 	CallPerson *people;
 	CallPerson **sent;			/* &people[i] */
-	bool	   *settled;		/* committed */
-	bool	   *settling;		/* in the transaction under way */
+	bool	   *is_settled;		/* committed */
+	bool	   *is_settling;	/* in the transaction under way */
 } Attempt;
 
 /* A position in the list of attempts. */

@@ -629,7 +629,7 @@ answer_keep_link(CachedGroup *cached, const HttpResult *result)
 	WawpOutcome outcome = call_classify_result(WAWP_OP_READ, result).whole.outcome;
 
 	cached->link = link ? MemoryContextStrdup(cached->memory, link) : NULL;
-	cached->link_failed = (link == NULL);
+	cached->has_no_link = (link == NULL);
 	cached->link_outcome = outcome == WAWP_ACCEPTED ? WAWP_LINK_UNAVAILABLE : outcome;
 }
 

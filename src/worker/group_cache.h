@@ -69,7 +69,7 @@ typedef struct CachedGroup
 	int			stated;			/* its size by its description, less our removals since; -1: not known */
 	int64		info_ms;		/* when its description arrived, monotonic */
 	const char *link;			/* NULL: not known */
-	bool		link_failed;	/* it was requested, and ... */
+	bool		has_no_link;	/* it was requested, and ... */
 	WawpOutcome link_outcome;	/* ... that is why there is none */
 	int			asking;			/* GroupQuestion bits under way */
 	int			failures;		/* lists in a row that could not be read */

@@ -673,8 +673,8 @@ instance_claims_first(LaneInstance *instance, int64 now)
 {
 	if (instance_claims_at(instance) > now)
 		return false;
-	return instance->verified_last || instance_first_of(instance, QUEUE_READY, now) != NULL ||
-		(instance->verify_read_last && instance_first_of(instance, QUEUE_READ, now) != NULL);
+	return instance->was_verification || instance_first_of(instance, QUEUE_READY, now) != NULL ||
+		(instance->was_verify_read && instance_first_of(instance, QUEUE_READ, now) != NULL);
 }
 
 /* Return the lane to be verified first; NULL if none is due.  may_claim: claims compete for the places. */
@@ -694,7 +694,7 @@ lanes_take_verification(int64 now, bool may_claim)
 			lane->has_answer = false;
 			return lane;
 		}
-		instance->verified_last = false;
+		instance->was_verification = false;
 		instance->verify_not_before_ms = now + 1;
 		instance_update_verifications(instance);
 	}
@@ -722,7 +722,7 @@ lanes_begin_request(Lane *lane, bool is_verification)
 {
 	lane->in_flight++;
 	lane->instance->in_flight++;
-	lane->instance->verified_last = is_verification;
+	lane->instance->was_verification = is_verification;
 	instance_update(lane->instance);
 }
 
@@ -741,7 +741,7 @@ lanes_begin_question(const LaneKey *key, bool is_read)
 	Lane	   *lane = lanes_find(key);
 
 	if (is_read)
-		lane->instance->verify_read_last = !lane->is_prepared;
+		lane->instance->was_verify_read = !lane->is_prepared;
 	lanes_begin_request(lane, !lane->is_prepared);
 }
 

@@ -54,8 +54,8 @@ struct LaneInstance
 	int			nasking;		/* ... of which these have requested information in order to use them */
 	int64		latency_ms;		/* of a request for information, on average; 0: not known */
 	uint64		turn;			/* of its lane that was served last */
-	bool		verified_last;	/* a verification began the last request, not a claim ... */
-	bool		verify_read_last; /* ... and the last reading of a group */
+	bool		was_verification;	/* a verification began the last request, not a claim ... */
+	bool		was_verify_read; /* ... and the last reading of a group */
 	pairingheap queues[LANE_QUEUES];
 	int64		not_before_ms[LANE_QUEUES];	/* monotonic ms */
 	dlist_head	verifications;	/* lanes due to be verified, in order ... */

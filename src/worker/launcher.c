@@ -113,17 +113,17 @@ static bool
 database_oid_takes_workers(Oid dbid)
 {
 	HeapTuple	tuple;
-	bool		takes;
+	bool		can_take;
 
 	StartTransactionCommand();
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dbid));
-	takes = HeapTupleIsValid(tuple) && database_takes_workers((Form_pg_database) GETSTRUCT(tuple));
+	can_take = HeapTupleIsValid(tuple) && database_takes_workers((Form_pg_database) GETSTRUCT(tuple));
 	if (HeapTupleIsValid(tuple))
 		ReleaseSysCache(tuple);
 	CommitTransactionCommand();
 	/* a wait in there may have reset the latch */
 	SetLatch(MyLatch);
-	return takes;
+	return can_take;
 }
 
 /* Ask for probes as far as there are slots. */
@@ -211,17 +211,17 @@ slot_start_worker(int slot)
 {
 	BackgroundWorker worker;
 	WatchedWorker *worker_of_slot = &workers[slot];
-	bool		started;
+	bool		has_started;
 	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
 
 	fill_worker(&worker, "wawp_worker_main", "wawp worker");
 	worker.bgw_main_arg = Int32GetDatum(slot);
 	worker.bgw_notify_pid = MyProcPid;
-	started = RegisterDynamicBackgroundWorker(&worker, &worker_of_slot->handle);
+	has_started = RegisterDynamicBackgroundWorker(&worker, &worker_of_slot->handle);
 	MemoryContextSwitchTo(caller);
 	worker_of_slot->started_ms = clock_monotonic_ms();
-	slot_note_process(slot, started);
-	if (started)
+	slot_note_process(slot, has_started);
+	if (has_started)
 		return;
 	worker_of_slot->handle = NULL;
 	worker_of_slot->not_before_ms = worker_of_slot->started_ms + LONGEST_BACKOFF_MS;
@@ -235,13 +235,13 @@ slot_start_worker(int slot)
 static bool
 slot_is_wanted(int slot)
 {
-	bool		wanted;
+	bool		is_wanted;
 	const WorkerSlot *s = &wawp_shared->slots[slot];
 
 	LWLockAcquire(wawp_shared->lock, LW_SHARED);
-	wanted = s->dbid != InvalidOid && s->wanted && s->pid == 0 && s->bars == 0;
+	is_wanted = s->dbid != InvalidOid && s->wanted && s->pid == 0 && s->bars == 0;
 	LWLockRelease(wawp_shared->lock);
-	return wanted;
+	return is_wanted;
 }
 
 /* True if a worker is still probing its database. */
@@ -301,16 +301,16 @@ slot_is_known(int slot)
 static bool
 launcher_open_limiter(void)
 {
-	bool		known = true;
+	bool		is_known = true;
 
 	if (wawp_shared->limiter_is_rebuilt)
 		return true;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < SHMEM_SLOTS; i++)
-		known &= slot_is_known(i);
-	wawp_shared->limiter_is_rebuilt = known;
+		is_known &= slot_is_known(i);
+	wawp_shared->limiter_is_rebuilt = is_known;
 	LWLockRelease(wawp_shared->lock);
-	return known;
+	return is_known;
 }
 
 /* Wait for the latch, or until that time; PG_INT64_MAX: for the latch only. */

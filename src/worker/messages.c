@@ -126,7 +126,7 @@ invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *setting
 static TimestampTz
 invitation_after_failed_link(Lane *lane, CachedGroup *cached, Holds *holds)
 {
-	cached->link_failed = false;
+	cached->has_no_link = false;
 	lanehold_for(&lane->key, holds, cached->link_outcome, -1, NULL);
 	return GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
 }
@@ -165,7 +165,7 @@ messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described,
 		invitation_give_up(intent, no_invite);
 	else if (quiet != 0)
 		return quiet;
-	else if (cached->link_failed)
+	else if (cached->has_no_link)
 		return invitation_after_failed_link(lane, cached, holds);
 	else if (cached->link == NULL)
 		*need = (InfoNeed) {ASK_LINK, NULL};

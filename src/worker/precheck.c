@@ -337,11 +337,11 @@ claim_problem(const Intent *intent)
 static bool
 claim_is_sendable(Attempt *attempt)
 {
-	bool		all = true;
+	bool		is_all_valid = true;
 
 	for (int i = 0; i < attempt->n; i++)
-		all &= claim_problem(&attempt->intents[i]) == NULL;
-	for (int i = 0; i < attempt->n && !all; i++)
+		is_all_valid &= claim_problem(&attempt->intents[i]) == NULL;
+	for (int i = 0; i < attempt->n && !is_all_valid; i++)
 	{
 		const char *problem = claim_problem(&attempt->intents[i]);
 		IntentChange change = {
@@ -354,9 +354,9 @@ claim_is_sendable(Attempt *attempt)
 
 		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 	}
-	if (!all)
+	if (!is_all_valid)
 		completion_note_failures();
-	return all;
+	return is_all_valid;
 }
 
 /* Queue a row again as it was, unless another request for the person has replaced it. */
@@ -445,11 +445,11 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 
 /*
  * Settle the rows that need no request, and keep the others in the attempt.
- * False if none is left or *need is set; *changed is true if any was settled.
+ * False if none is left or *need is set; *has_settled is true if any was settled.
  */
 static bool
 precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSettings *settings, InfoNeed *need,
-				bool *changed)
+				bool *has_settled)
 {
 	const CachedGroup *cached = group_cache_get(&attempt->lane->key);
 	int			kept = 0;
@@ -465,7 +465,7 @@ precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSett
 		}
 		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 		completion_note_end(&attempt->intents[i], change.state, change.outcome);
-		*changed = true;
+		*has_settled = true;
 	}
 	attempt->n = kept;
 	return kept > 0 && need->question == 0;
@@ -478,12 +478,12 @@ precheck_adds(Attempt *attempt, const WawpInstance *described, Holds *holds, con
 	Lane	   *lane = attempt->lane;
 	InfoNeed	need = {0, NULL};
 	PrecheckGroup group = precheck_group(group_cache_get(&lane->key), settings, &need);
-	bool		changed = false;
+	bool		has_settled = false;
 
 	if (group == GROUP_UNKNOWN)
 		return claim_ask_first(lane, attempt, described, &need);
 	need.question = 0;
-	if (precheck_people(attempt, described, settings, &need, &changed))
+	if (precheck_people(attempt, described, settings, &need, &has_settled))
 	{
 		if (group == GROUP_OPEN)
 			return SERVED_NOTHING;

@@ -56,7 +56,7 @@ savepoint_run(SavepointWork work, void *subject, struct Holds *holds)
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	AttemptMark volatile mark;
-	volatile bool succeeded = false;
+	volatile bool has_succeeded = false;
 
 	if (!is_isolating)
 	{
@@ -70,7 +70,7 @@ savepoint_run(SavepointWork work, void *subject, struct Holds *holds)
 	{
 		work(subject, holds);
 		ReleaseCurrentSubTransaction();
-		succeeded = true;
+		has_succeeded = true;
 	}
 	PG_CATCH();
 	{
@@ -88,7 +88,7 @@ savepoint_run(SavepointWork work, void *subject, struct Holds *holds)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
-	return succeeded;
+	return has_succeeded;
 }
 
 void

@@ -203,7 +203,7 @@ record_answers(Attempt *attempt)
 		record.duration_ms = attempt->duration_ms;
 		audit_write(&record);
 	}
-	attempt->recording = true;
+	attempt->is_recording = true;
 }
 
 /* Stop counting a person as added to the group. */
@@ -297,7 +297,7 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 		has_left = true;
 		return;
 	}
-	attempt->settling[i] = true;
+	attempt->is_settling[i] = true;
 	if (attempt->operation == WAWP_OP_ADD && change.state != STATE_DONE && change.state != STATE_VERIFYING)
 		give_place_back(&intent->lane);
 	if (attempt->people[i].card_sent && change.state == STATE_INVITED)
@@ -330,7 +330,7 @@ settle_welcome(Attempt *attempt, Holds *holds)
 	WawpOutcome outcome = attempt->people[0].outcome;
 
 	messages_record_welcome(attempt, "answered");
-	attempt->recording = true;
+	attempt->is_recording = true;
 	hold_by_outcome(attempt, holds, outcome);
 	if (attempt_provably_not_sent(attempt))
 		messages_repeat_welcome(attempt);
@@ -342,7 +342,7 @@ settle_attempt(void *subject, Holds *holds)
 {
 	Attempt    *attempt = subject;
 
-	bool		has_record = attempt->recorded || attempt->recording;
+	bool		has_record = attempt->is_recorded || attempt->is_recording;
 
 	if (attempt->kind == ATTEMPT_WELCOME && !has_record)
 		settle_welcome(attempt, holds);
@@ -354,7 +354,7 @@ settle_attempt(void *subject, Holds *holds)
 			hold_ease_after_success(attempt->instance->name, attempt->lane->key.group);
 	}
 	for (int i = 0; i < attempt->n; i++)
-		if (!attempt->settled[i] && !attempt->settling[i])
+		if (!attempt->is_settled[i] && !attempt->is_settling[i])
 			settle_row(attempt, i, holds);
 }
 
@@ -364,8 +364,8 @@ settle_or_postpone(Attempt *attempt, Holds *holds)
 {
 	if (savepoint_run(settle_attempt, attempt, holds))
 		return;
-	attempt->recording = false;
-	memset(attempt->settling, 0, sizeof(bool) * attempt->n);
+	attempt->is_recording = false;
+	memset(attempt->is_settling, 0, sizeof(bool) * attempt->n);
 	has_left = true;
 }
 

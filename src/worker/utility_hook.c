@@ -178,13 +178,13 @@ drops_extension(Node *statement)
 static void
 bar_until_transaction_end(void)
 {
-	static bool registered = false;
+	static bool is_registered = false;
 
 	if (OidIsValid(dropping.dbid))
 		return;
-	if (!registered)
+	if (!is_registered)
 		RegisterXactCallback(bar_on_xact_end, NULL);
-	registered = true;
+	is_registered = true;
 	dropping.dbid = MyDatabaseId;
 	bar_worker(&dropping);
 }
@@ -211,16 +211,16 @@ settings_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 static void
 utility_note_settings(Node *statement)
 {
-	static bool registered = false;
+	static bool is_registered = false;
 	const AlterDatabaseSetStmt *set = (const AlterDatabaseSetStmt *) statement;
 
 	if (!IsA(statement, AlterDatabaseSetStmt) || wawp_shared == NULL)
 		return;
 	if (set->setstmt->kind != VAR_RESET_ALL && pg_strcasecmp(set->setstmt->name, "wawp.worker") != 0)
 		return;
-	if (!registered)
+	if (!is_registered)
 		RegisterXactCallback(settings_on_xact_end, NULL);
-	registered = true;
+	is_registered = true;
 	worker_to_replace = get_database_oid(set->dbname, true);
 }
 

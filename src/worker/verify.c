@@ -328,11 +328,11 @@ static bool
 verify_needs_info(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance,
 				  const CachedGroup *cached)
 {
-	bool		decides = finding->verdict == VERDICT_YES ||
+	bool		is_decisive = finding->verdict == VERDICT_YES ||
 		(intent->due <= GetCurrentTimestamp() && intent->state == STATE_VERIFYING && verify_next_at(intent, instance) == 0);
 
 	/* a shorter list than the group states may be the newer of the two */
-	return (finding->by_absence || (finding->verdict == VERDICT_UNKNOWN && cached->has_info)) && decides &&
+	return (finding->by_absence || (finding->verdict == VERDICT_UNKNOWN && cached->has_info)) && is_decisive &&
 		group_cache_wants_info(cached);
 }
 
@@ -392,12 +392,12 @@ verify_rows(const LaneKey *key, const WawpInstance *instance)
 {
 	VerifyPass	pass = {0};
 	Intent	   *waiting;
-	bool		some_locked;
-	int			n = intent_waiting(key, PEOPLE_AT_ONCE, &waiting, &some_locked);
+	bool		has_locked;
+	int			n = intent_waiting(key, PEOPLE_AT_ONCE, &waiting, &has_locked);
 	const CachedGroup *cached = n > 0 ? group_cache_get(key) : NULL;
 
 	/* a whole portion that is due means that there are more rows */
-	if (some_locked || (n == PEOPLE_AT_ONCE && waiting[n - 1].due <= GetCurrentTimestamp()))
+	if (has_locked || (n == PEOPLE_AT_ONCE && waiting[n - 1].due <= GetCurrentTimestamp()))
 		pass.next = GetCurrentTimestamp() + LOCKED_RETRY_US;
 	for (int i = 0; i < n; i++)
 		if (!waiting[i].superseded)

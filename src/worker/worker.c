@@ -65,10 +65,10 @@
 
 static WorkerSlot *my_slot = NULL;
 static int	errors_in_a_row = 0;
-static bool mail_waits = true;	/* sessions may have posted records */
+static bool has_mail = true;	/* sessions may have posted records */
 static int64 mail_retry_ms = 0; /* monotonic ms; 0: at once */
 static volatile sig_atomic_t told_to_end = false;
-static bool left_in_order = false;	/* the rows under way are marked: this end counts as no crash of theirs */
+static bool has_left_in_order = false;	/* the rows under way are marked: this end counts as no crash of theirs */
 
 /*
  * ---- being the worker of this database
@@ -105,7 +105,7 @@ worker_on_exit(int code, Datum arg pg_attribute_unused())
 		my_slot->latch = NULL;
 		my_slot->serving = false;
 		my_slot->was_told_to_end = told_to_end;
-		my_slot->died_blamelessly = told_to_end && !left_in_order;
+		my_slot->died_blamelessly = told_to_end && !has_left_in_order;
 		my_slot->wanted |= (code != 0);
 		if (!my_slot->wanted && my_slot->bars == 0)
 			my_slot->dbid = InvalidOid;
@@ -126,11 +126,11 @@ worker_begin_serving(void)
 
 /*
  * Take the slot and return its database; InvalidOid if it is taken or barred.
- * Set *blameless to true if the worker before was told to end in the middle of a
+ * Set *was_interrupted to true if the worker before was told to end in the middle of a
  * transaction.
  */
 static Oid
-worker_take_slot(int index, bool *blameless)
+worker_take_slot(int index, bool *was_interrupted)
 {
 	Oid			taken = InvalidOid;
 
@@ -147,7 +147,7 @@ worker_take_slot(int index, bool *blameless)
 		my_slot->is_off = !wawp_worker_on;
 		memset(my_slot->troubles, 0, sizeof(my_slot->troubles));
 		my_slot->was_told_to_end = false;
-		*blameless = my_slot->died_blamelessly;
+		*was_interrupted = my_slot->died_blamelessly;
 		my_slot->died_blamelessly = false;
 		my_slot->rescan = true;
 		my_slot->wanted = false;
@@ -251,7 +251,7 @@ static bool
 worker_run_transaction(void (*work) (void), const char *what, WorkerPart part)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	volatile bool committed = false;
+	volatile bool has_committed = false;
 
 	PG_TRY();
 	{
@@ -261,7 +261,7 @@ worker_run_transaction(void (*work) (void), const char *what, WorkerPart part)
 		before = work_begin();
 		work();
 		work_end(&before);
-		committed = true;
+		has_committed = true;
 	}
 	PG_CATCH();
 	{
@@ -277,7 +277,7 @@ worker_run_transaction(void (*work) (void), const char *what, WorkerPart part)
 	MemoryContextSwitchTo(caller);
 	/* a lock_timeout that fired just as the lock was granted must not cancel the next wait */
 	QueryCancelPending = false;
-	return committed;
+	return has_committed;
 }
 
 static void
@@ -301,12 +301,12 @@ worker_run_cycle(void (*work) (void), const char *what, WorkerPart part)
 static void
 worker_serve_mail(void)
 {
-	bool		again;
+	bool		has_more;
 	ListCell   *lc;
 
-	if (!mail_waits || !relay_take())
+	if (!has_mail || !relay_take())
 	{
-		mail_waits = false;
+		has_mail = false;
 		return;
 	}
 	if (worker_run_transaction(relay_write, "recording session calls", PART_MAIL))
@@ -317,16 +317,16 @@ worker_serve_mail(void)
 			group_cache_forget_list(lfirst(lc));
 			group_cache_forget_link(lfirst(lc));
 		}
-		again = relay_committed();
+		has_more = relay_committed();
 		mail_retry_ms = 0;
 	}
 	else
 	{
 		relay_aborted();
 		mail_retry_ms = clock_monotonic_ms() + MAIL_RETRY_MS;
-		again = true;
+		has_more = true;
 	}
-	mail_waits = again;
+	has_mail = has_more;
 	worker_report_statistics();
 }
 
@@ -355,7 +355,7 @@ worker_collect_wake(void)
 
 	wake.start_anew = false;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
-	mail_waits |= my_slot->mail;
+	has_mail |= my_slot->mail;
 	my_slot->mail = false;
 	my_slot->is_off = !wawp_worker_on;
 	wake.rescan = my_slot->rescan;
@@ -365,10 +365,10 @@ worker_collect_wake(void)
 	my_slot->nlanes = 0;
 	my_slot->wanted = false;
 	if (!my_slot->permit)
-		dispatch_permit.active = false;
-	else if (!dispatch_permit.active || dispatch_permit.number != my_slot->permit_number)
+		dispatch_permit.is_active = false;
+	else if (!dispatch_permit.is_active || dispatch_permit.number != my_slot->permit_number)
 	{
-		dispatch_permit.active = true;
+		dispatch_permit.is_active = true;
 		dispatch_permit.number = my_slot->permit_number;
 		wake.rescan = true;
 		dispatch_permit.requests = my_slot->permit_requests;
@@ -382,9 +382,9 @@ worker_collect_wake(void)
 static void
 worker_return_permit(void)
 {
-	if (!dispatch_permit.active || !dispatch_is_drained())
+	if (!dispatch_permit.is_active || !dispatch_is_drained())
 		return;
-	dispatch_permit.active = false;
+	dispatch_permit.is_active = false;
 	shmem_end_permit(MyDatabaseId, dispatch_permit.number);
 }
 
@@ -417,7 +417,7 @@ worker_time_to_wait(int64 next_poll)
 		until = now;
 	if (errors_in_a_row > 0)
 		until = now + worker_error_delay();
-	if (mail_waits)
+	if (has_mail)
 		until = Min(until, mail_retry_ms);
 	return (long) Max(until - now, 0);
 }
@@ -430,7 +430,7 @@ worker_leave_in_order(void)
 	if (dispatch_in_flight() > 0)
 	{
 		worker_run_cycle(dispatch_note_orderly_end, "leaving", PART_CYCLE);
-		left_in_order = errors_in_a_row == 0;
+		has_left_in_order = errors_in_a_row == 0;
 	}
 	/* after an error interrupts are not held off any more */
 	if (InterruptHoldoffCount > 0)
@@ -532,20 +532,20 @@ void
 wawp_worker_main(Datum arg)
 {
 	Oid			dbid;
-	bool		blameless = false;
+	bool		was_interrupted = false;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, worker_on_sigterm);
 	pqsignal(SIGINT, worker_on_sigint);
 	BackgroundWorkerUnblockSignals();
-	dbid = worker_take_slot(DatumGetInt32(arg), &blameless);
+	dbid = worker_take_slot(DatumGetInt32(arg), &was_interrupted);
 	if (!OidIsValid(dbid))
 		proc_exit(0);
 	worker_fix_settings();		/* connecting is a transaction too */
 	BackgroundWorkerInitializeConnectionByOid(dbid, InvalidOid, 0);
 	pgstat_report_appname("wawp worker");
 
-	dispatch_init(!blameless);
+	dispatch_init(!was_interrupted);
 	relay_recover();
 	do
 	{
