@@ -86,13 +86,13 @@ typedef struct CycleState
 	bool		counts_crashes; /* the last worker ended without being told to */
 	char	   *doubts;			/* ids of rows in doubt, as an array's text */
 	bool		has_locked_doubts;	/* users had locked some of them */
-	int64		recovery_until; /* monotonic ms */
+	int64		recovery_until_ms;	/* monotonic */
 } CycleState;
 
 /* Occasions on which a duty is done besides its time. */
 typedef enum DutyOccasion
 {
-	ON_TIME,					/* none */
+	ON_TIME,					/* no other */
 	ON_RESCAN,					/* the worker was told that anything may have changed */
 	ON_NEWS,					/* or that a lane has */
 	ON_EVERY_CYCLE
@@ -216,7 +216,7 @@ dispatch_recover(void)
 									   intent_recover(MAX_LONE_CRASHES, cycle.counts_crashes, "{}",
 													  &cycle.has_locked_doubts));
 	admission_set_recovering(intent_count_doubts(cycle.doubts) > 0);
-	cycle.recovery_until = clock_monotonic_ms() + LONGEST_RECOVERY_MS;
+	cycle.recovery_until_ms = clock_monotonic_ms() + LONGEST_RECOVERY_MS;
 	if (shmem_needs_replay(MyDatabaseId))
 		recovery_replay();
 }
@@ -358,7 +358,7 @@ static void
 duty_check_recovery(Holds *holds pg_attribute_unused())
 {
 	if (admission_is_recovering())
-		admission_set_recovering(cycle.recovery_until > cycle.began_ms && intent_count_doubts(cycle.doubts) > 0);
+		admission_set_recovering(cycle.recovery_until_ms > cycle.began_ms && intent_count_doubts(cycle.doubts) > 0);
 	recovery_hold_copy();
 }
 
@@ -504,7 +504,7 @@ dispatch_take_answers(void)
 bool
 dispatch_has_work(void)
 {
-	return cycle.told.rescan || cycle.told.nlanes > 0 || dispatch_next_ms() <= clock_monotonic_ms();
+	return cycle.told.rescan || cycle.told.nlanes > 0 || cycle.has_judged || dispatch_next_ms() <= clock_monotonic_ms();
 }
 
 /* Run the duties of a cycle; in its transaction, as the owner, in SPI. */
