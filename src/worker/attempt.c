@@ -30,8 +30,8 @@
 #include "utils/syscache.h"
 #include "worker/admission.h"
 #include "worker/attempt.h"
-#include "worker/instance_cache.h"
 #include "worker/group_cache.h"
+#include "worker/instance_cache.h"
 
 #include "compat.h"
 

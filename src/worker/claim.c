@@ -148,7 +148,7 @@ claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 	attempt->permit = *permit;
 	*used = attempt->is_paced ? attempt->n : 0;
 	if (attempt->is_paced)
-		group_cache_get(&lane->key)->added += attempt->n;
+		group_cache_note_added(&lane->key, attempt->n);
 	else
 		group_cache_forget_list(&lane->key);
 	if (permit->granted == 1)

@@ -588,13 +588,6 @@ dispatch_is_drained(void)
 	return dispatch_permit.requests <= 0 || Min(lanes_next_ms(), lanes_next_verification()) > horizon;
 }
 
-/* Return how many requests are claimed or under way. */
-int
-dispatch_in_flight(void)
-{
-	return admission_in_flight();
-}
-
 /* Return when the next cycle is due by itself, in monotonic ms. */
 int64
 dispatch_next_ms(void)

@@ -38,7 +38,6 @@ extern void dispatch_aborted(void);
 extern void dispatch_send(void);
 extern bool dispatch_has_answers(void);
 extern bool dispatch_is_drained(void);
-extern int	dispatch_in_flight(void);
 extern int64 dispatch_next_ms(void);
 
 #endif							/* WAWP_DISPATCH_H */

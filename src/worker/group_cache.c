@@ -291,6 +291,15 @@ group_cache_wants_list(const CachedGroup *cached)
 	return cached->list.count < cached->stated && cached->info_ms * 1000 > cached->requested_us;
 }
 
+/* Count people that are added to a group since its list was read; negative: who turned out not to be added. */
+void
+group_cache_note_added(const LaneKey *key, int n)
+{
+	CachedGroup *cached = group_cache_get(key);
+
+	cached->added = Max(cached->added + n, 0);
+}
+
 /* Lower the expected sizes of a group by so many removals that we requested. */
 void
 group_cache_note_removals(const LaneKey *key, int n)

@@ -91,6 +91,7 @@ extern void group_cache_learn_lid(const CachedGroup *cached, const Jid *person, 
 extern MembersKnown group_cache_known(const CachedGroup *cached, int capacity);
 extern bool group_cache_wants_info(const CachedGroup *cached);
 extern bool group_cache_wants_list(const CachedGroup *cached);
+extern void group_cache_note_added(const LaneKey *key, int n);
 extern void group_cache_note_removals(const LaneKey *key, int n);
 extern int64 group_cache_absent_since(const CachedGroup *cached, int64 contact, TimestampTz seen_at);
 extern void group_cache_forget_list(const LaneKey *key);

@@ -165,20 +165,20 @@ launcher_note_databases(void)
 
 /* Note the end of a worker, and when another may start. */
 static void
-worker_note_end(WatchedWorker *worker_of_slot, bool left_politely)
+worker_note_end(WatchedWorker *watched, bool left_politely)
 {
 	int64		now = clock_monotonic_ms();
 	int64		delay = FIRST_BACKOFF_MS;
 
-	pfree(worker_of_slot->handle);
-	worker_of_slot->handle = NULL;
-	if (left_politely || now - worker_of_slot->started_ms > HEALTHY_MS)
-		worker_of_slot->failures = 0;
+	pfree(watched->handle);
+	watched->handle = NULL;
+	if (left_politely || now - watched->started_ms > HEALTHY_MS)
+		watched->failures = 0;
 	else
-		worker_of_slot->failures++;
-	for (int i = 1; i < worker_of_slot->failures && delay < LONGEST_BACKOFF_MS; i++)
+		watched->failures++;
+	for (int i = 1; i < watched->failures && delay < LONGEST_BACKOFF_MS; i++)
 		delay *= 2;
-	worker_of_slot->not_before_ms = worker_of_slot->failures > 1 ? now + delay : now;
+	watched->not_before_ms = watched->failures > 1 ? now + delay : now;
 }
 
 /* Note the end of workers. */
@@ -210,21 +210,21 @@ static void
 slot_start_worker(int slot)
 {
 	BackgroundWorker worker;
-	WatchedWorker *worker_of_slot = &workers[slot];
+	WatchedWorker *watched = &workers[slot];
 	bool		has_started;
 	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
 
 	fill_worker(&worker, "wawp_worker_main", "wawp worker");
 	worker.bgw_main_arg = Int32GetDatum(slot);
 	worker.bgw_notify_pid = MyProcPid;
-	has_started = RegisterDynamicBackgroundWorker(&worker, &worker_of_slot->handle);
+	has_started = RegisterDynamicBackgroundWorker(&worker, &watched->handle);
 	MemoryContextSwitchTo(caller);
-	worker_of_slot->started_ms = clock_monotonic_ms();
+	watched->started_ms = clock_monotonic_ms();
 	slot_note_process(slot, has_started);
 	if (has_started)
 		return;
-	worker_of_slot->handle = NULL;
-	worker_of_slot->not_before_ms = worker_of_slot->started_ms + LONGEST_BACKOFF_MS;
+	watched->handle = NULL;
+	watched->not_before_ms = watched->started_ms + LONGEST_BACKOFF_MS;
 	ereport(WARNING,
 			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 			 errmsg("could not start a wawp worker: there is no free slot"),
@@ -287,11 +287,11 @@ static bool
 slot_is_known(int slot)
 {
 	const WorkerSlot *s = &wawp_shared->slots[slot];
-	const WatchedWorker *worker_of_slot = &workers[slot];
+	const WatchedWorker *watched = &workers[slot];
 
-	if (s->dbid == InvalidOid || s->replayed || s->bars > 0 || worker_of_slot->failures > 0)
+	if (s->dbid == InvalidOid || s->replayed || s->bars > 0 || watched->failures > 0)
 		return true;
-	return worker_of_slot->handle != NULL && clock_monotonic_ms() - worker_of_slot->started_ms >= LONGEST_PROBE_MS;
+	return watched->handle != NULL && clock_monotonic_ms() - watched->started_ms >= LONGEST_PROBE_MS;
 }
 
 /*

@@ -31,8 +31,8 @@
 #include "utils/memutils.h"
 #include "worker/attempt.h"
 #include "worker/completion.h"
-#include "worker/lanes.h"
 #include "worker/group_cache.h"
+#include "worker/lanes.h"
 #include "worker/messages.h"
 #include "worker/savepoint.h"
 #include "worker/settle.h"
@@ -206,15 +206,6 @@ record_answers(Attempt *attempt)
 	attempt->is_recording = true;
 }
 
-/* Stop counting a person as added to the group. */
-static void
-give_place_back(const LaneKey *lane)
-{
-	CachedGroup *cached = group_cache_get(lane);
-
-	cached->added = Max(cached->added - 1, 0);
-}
-
 /* Unexplained refusals of an instance in a row, one a request, without any other answer in between. */
 typedef struct UnexplainedRun
 {
@@ -299,7 +290,7 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 	}
 	attempt->is_settling[i] = true;
 	if (attempt->operation == WAWP_OP_ADD && change.state != STATE_DONE && change.state != STATE_VERIFYING)
-		give_place_back(&intent->lane);
+		group_cache_note_added(&intent->lane, -1);
 	if (attempt->people[i].card_sent && change.state == STATE_INVITED)
 		membership_note_invited(&intent->lane, contact_id(intent->jid.text));
 	if (is_invitation && change.state == STATE_INVITING)

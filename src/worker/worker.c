@@ -49,9 +49,9 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 #include "worker/dispatch.h"
+#include "worker/group_cache.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
-#include "worker/group_cache.h"
 #include "worker/savepoint.h"
 #include "worker/worker.h"
 
@@ -229,8 +229,8 @@ worker_report_activity(void)
 {
 	char		text[64];
 
-	snprintf(text, sizeof(text), "%d in flight", dispatch_in_flight());
-	status_note_in_flight(dispatch_in_flight());
+	snprintf(text, sizeof(text), "%d in flight", admission_in_flight());
+	status_note_in_flight(admission_in_flight());
 	pgstat_report_activity(STATE_IDLE, text);
 }
 
@@ -427,7 +427,7 @@ static void
 worker_leave_in_order(void)
 {
 	HOLD_INTERRUPTS();
-	if (dispatch_in_flight() > 0)
+	if (admission_in_flight() > 0)
 	{
 		worker_run_cycle(dispatch_note_orderly_end, "leaving", PART_CYCLE);
 		has_left_in_order = errors_in_a_row == 0;
