@@ -218,14 +218,14 @@ typedef struct UnexplainedRun
 static UnexplainedRun *
 unexplained_run_of(const NameData *instance)
 {
-	static HTAB *run;
+	static HTAB *runs;
 	HASHCTL		by_name = {.keysize = sizeof(NameData),.entrysize = sizeof(UnexplainedRun),.hcxt = TopMemoryContext};
 	UnexplainedRun *entry;
 	bool		found;
 
-	if (run == NULL)
-		run = hash_create("wawp doubts", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	entry = hash_search(run, instance, HASH_ENTER, &found);
+	if (runs == NULL)
+		runs = hash_create("wawp unexplained runs", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	entry = hash_search(runs, instance, HASH_ENTER, &found);
 	if (!found)
 		memset((char *) entry + sizeof(NameData), 0, sizeof(UnexplainedRun) - sizeof(NameData));
 	return entry;
@@ -332,7 +332,6 @@ static void
 settle_attempt(void *subject, Holds *holds)
 {
 	Attempt    *attempt = subject;
-
 	bool		has_record = attempt->is_recorded || attempt->is_recording;
 
 	if (attempt->kind == ATTEMPT_WELCOME && !has_record)
