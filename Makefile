@@ -28,8 +28,8 @@ throttle = gcra limiter budget
 tables = intent contact membership suppression group_settings hold identity audit audit_mailbox worker_status
 session = api participants groups messages pure send session_verify
 queue = enqueue control monitor metrics trigger trigger_row trigger_arguments trigger_guard
-worker = launcher worker dispatch settle claim verify precheck invite welcome completion attempt follow \
-	errand roster lanes admission instance_cache savepoint utility_hook
+worker = launcher worker dispatch settle claim verify precheck messages completion attempt \
+	group_cache lanes admission instance_cache savepoint utility_hook
 
 OBJS = src/wawp.o $(protocol:%=src/protocol/%.o) $(base:%=src/base/%.o) $(client:%=src/client/%.o) \
 	$(throttle:%=src/throttle/%.o) $(tables:%=src/tables/%.o) $(session:%=src/session/%.o) \

@@ -1,16 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * admission.c
- *	  May another request of the worker's leave?
+ *	  Decides whether the worker may send another request.
  *
  * Counts the requests that are claimed or under way against
  * wawp.max_in_flight (one, while rows are in doubt) and an instance's
- * concurrency, and says whether the worker serves at all: it is switched on, or
- * has a permit.  What the pace allows is budget.c's, what is held lanehold.c's.
+ * concurrency, and tells whether the worker serves at all: it is switched on, or
+ * has a permit.  The pace is budget.c's, holds are the hold table's.
+ *
+ * The time is an argument, in monotonic ms; no clock is read here.
  *
  * Memory only: no transaction is needed, and an abort undoes nothing here.  The
- * permit is the worker's, who writes it between cycles; a request counts
- * against it when it is claimed, sent or not.
+ * permit is owned and written by worker.c, between cycles; a request counts
+ * against it when it is claimed.
  *
  * IDENTIFICATION
  *	  src/worker/admission.c
@@ -19,33 +21,34 @@
  */
 #include "postgres.h"
 
-#include "base/clock.h"
 #include "base/guc.h"
 #include "utils/memutils.h"
 #include "worker/admission.h"
-#include "worker/roster.h"
+#include "worker/group_cache.h"
 
 #include "compat.h"
 
-/* What one lane lacks, all lack. */
+/* A lack of memory or disk space concerns all lanes: nothing is sent for so long. */
 #define SHORTAGE_MS 1000
 
-/* A step of a cycle ends after so many turns, so long, or with so much memory. */
+/* A step of a cycle ends after so many turns, after that time, or with so much memory allocated. */
 #define MOST_TURNS 256
 #define LONGEST_STEP_MS 100
 #define MOST_MEMORY (INT64CONST(32) * 1024 * 1024)
 
 static AdmissionPermit *permit;
-static int	in_flight;			/* requests claimed or under way, but for roster.c's */
-static int64 short_until;		/* monotonic ms: the disk is full, or memory */
-static bool is_careful;			/* one request at a time */
+static int	in_flight;			/* requests claimed or under way, except group_cache.c's */
+static int64 short_until;		/* monotonic ms: disk space or memory is short */
+static bool is_recovering;			/* one request at a time */
 
+/* Set the permit that requests are counted against. */
 void
 admission_init(AdmissionPermit *worker_permit)
 {
 	permit = worker_permit;
 }
 
+/* Count a request that is claimed. */
 void
 admission_note_claimed(void)
 {
@@ -53,109 +56,110 @@ admission_note_claimed(void)
 	permit->requests--;
 }
 
-/* One that was claimed will not leave; it ends besides. */
+/* Give back the permit of a claimed request that will not be sent. */
 void
 admission_note_unsent(void)
 {
 	permit->requests++;
 }
 
+/* Count a request that has ended or will not be sent. */
 void
 admission_note_ended(void)
 {
 	in_flight--;
 }
 
+/* Note that an error was for lack of memory or disk space. */
 void
-admission_note_shortage(void)
+admission_note_shortage(int64 now)
 {
-	short_until = clock_monotonic_ms() + SHORTAGE_MS;
+	short_until = now + SHORTAGE_MS;
 }
 
-/* While rows are in doubt, one request at a time tells which of them does harm. */
+/* Send one request at a time while rows are in doubt, which tells which of them ends the worker. */
 void
-admission_be_careful(bool careful)
+admission_set_recovering(bool careful)
 {
-	is_careful = careful;
+	is_recovering = careful;
 }
 
 bool
-admission_is_careful(void)
+admission_is_recovering(void)
 {
-	return is_careful;
+	return is_recovering;
 }
 
-/* Requests that are claimed or under way. */
+/* Return how many requests are claimed or under way. */
 int
 admission_in_flight(void)
 {
-	return in_flight + roster_in_flight();
+	return in_flight + group_cache_in_flight();
 }
 
-/* In monotonic ms; of the past when nothing is short. */
+/* Return when a shortage ends, in monotonic ms; a time of the past if there is none. */
 int64
 admission_short_until(void)
 {
 	return short_until;
 }
 
-/* May a request of this instance leave beside those under way? */
+/* True if the instance's concurrency allows another request. */
 bool
 admission_has_room(const Lane *lane, const WawpInstance *instance)
 {
 	return lane->instance->in_flight < instance->concurrency;
 }
 
+/* Return how many more requests the worker may have under way. */
 static int
-free_slots(void)
+admission_free_slots(int64 now)
 {
-	int			most = short_until <= clock_monotonic_ms() ? (is_careful ? 1 : wawp_max_in_flight) : 0;
+	int			most = short_until <= now ? (is_recovering ? 1 : wawp_max_in_flight) : 0;
 
 	return Max(most - admission_in_flight(), 0);
 }
 
-/* Is there a slot for another request of the worker's? */
+/* True if the worker may have another request under way. */
 bool
-admission_has_slot(void)
+admission_has_slot(int64 now)
 {
-	return free_slots() > 0;
+	return admission_free_slots(now) > 0;
 }
 
-/* May more be sent?  Switched off, what was sent is still looked after. */
+/* True if more rows may be claimed.  Verification goes on without. */
 bool
-admission_is_serving(void)
+admission_is_serving(int64 now)
 {
-	return wawp_worker_on || (permit->active && permit->requests > 0 &&
-							  permit->until > clock_monotonic_ms());
+	return wawp_worker_on || (permit->is_active && permit->requests > 0 && permit->until_ms > now);
 }
 
-/* How many requests may be claimed now? */
+/* Return how many requests may be claimed now. */
 int
-admission_slots(void)
+admission_slots(int64 now)
 {
-	if (!admission_is_serving())
+	if (!admission_is_serving(now))
 		return 0;
-	return wawp_worker_on ? free_slots() : (int) Min(free_slots(), permit->requests);
+	return wawp_worker_on ? admission_free_slots(now) : (int) Min(admission_free_slots(now), permit->requests);
 }
 
+/* True if a request may be claimed now. */
 bool
-admission_may_claim(void)
+admission_may_claim(int64 now)
 {
-	return admission_slots() > 0;
+	return admission_slots(now) > 0;
 }
 
 /*
- * How many more lanes may have a turn in this step of a cycle, whose memory is
- * the current one.  At least one may.
+ * Return how many more lanes may have a turn in this step of a cycle: at least
+ * one.  The cycle's memory is the current context.
  */
 int
-portion_left(CyclePortion *portion)
+admission_portion_left(CyclePortion *portion, int64 now)
 {
-	int64		now = clock_monotonic_ms();
-
 	if (portion->turns == 0)
-		portion->began_at = now;
-	else if (now - portion->began_at > LONGEST_STEP_MS ||
+		portion->began_ms = now;
+	else if (now - portion->began_ms > LONGEST_STEP_MS ||
 			 MemoryContextMemAllocated(CurrentMemoryContext, true) > MOST_MEMORY)
 		return 0;
 	return Max(MOST_TURNS - portion->turns, 0);

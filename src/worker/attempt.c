@@ -3,15 +3,15 @@
  * attempt.c
  *	  One request to the API and the intents it is made for.
  *
- * A flight is made and prepared in the transaction that claims its intents,
- * launched there, sent after its commit, judged when its answer is there, and
- * kept until each of its rows is settled.  When a transaction aborts, what it
- * launched is thrown away (the rows are queued again by the abort) and what it
- * settled is settled again by the next.  A welcome is a flight without intents.
+ * An attempt is made and prepared in the transaction that claims its intents,
+ * launched there, sent after its commit, judged when its answer has arrived, and
+ * kept until each of its rows is settled.  When a transaction aborts, the attempts
+ * it launched are dropped (the abort queues their rows again) and the rows it
+ * settled are settled again by the next.  A welcome is an attempt without intents.
  *
- * Memory: a flight and all that belongs to it live in a context of its own,
- * which is the caller's until the flight is launched and this file's from then
- * on.  Sending and judging need no transaction; settling is settle.c's.
+ * Memory: an attempt and all that belongs to it live in a context of its own,
+ * which is owned by the caller until the attempt is launched and by this file from
+ * then on.  Sending and judging need no transaction; settling is settle.c's.
  *
  * IDENTIFICATION
  *	  src/worker/attempt.c
@@ -30,233 +30,242 @@
 #include "utils/syscache.h"
 #include "worker/admission.h"
 #include "worker/attempt.h"
+#include "worker/group_cache.h"
 #include "worker/instance_cache.h"
-#include "worker/roster.h"
 
 #include "compat.h"
 
-static dlist_head flights = DLIST_STATIC_INIT(flights);
+static dlist_head attempts = DLIST_STATIC_INIT(attempts);
 
-/* A flight of a lane for so many people at most; to be thrown away with its memory if it is not launched. */
-Flight *
-flight_make(Lane *lane, int limit)
+/* Create an attempt for so many people at most.  The caller deletes its memory if it is not launched. */
+Attempt *
+attempt_make(AttemptKind kind, Lane *lane, int limit)
 {
-	MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "wawp flight", ALLOCSET_SMALL_SIZES);
-	Flight	   *flight = MemoryContextAllocZero(memory, sizeof(Flight));
+	MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "wawp attempt", ALLOCSET_SMALL_SIZES);
+	Attempt    *attempt = MemoryContextAllocZero(memory, sizeof(Attempt));
 
-	flight->memory = memory;
-	flight->lane = lane;
-	flight->retry_after = -1;
-	flight->intents = MemoryContextAllocZero(memory, sizeof(Intent) * limit);
-	flight->people = MemoryContextAllocZero(memory, sizeof(CallPerson) * limit);
-	flight->sent = MemoryContextAllocZero(memory, sizeof(CallPerson *) * limit);
-	flight->settled = MemoryContextAllocZero(memory, sizeof(bool) * limit);
-	flight->settling = MemoryContextAllocZero(memory, sizeof(bool) * limit);
-	return flight;
+	attempt->memory = memory;
+	attempt->kind = kind;
+	attempt->operation = WAWP_OP_SEND;
+	attempt->is_paced = (kind != ATTEMPT_CHANGE);
+	attempt->lane = lane;
+	attempt->retry_after = -1;
+	attempt->intents = MemoryContextAllocZero(memory, sizeof(Intent) * limit);
+	attempt->people = MemoryContextAllocZero(memory, sizeof(CallPerson) * limit);
+	attempt->sent = MemoryContextAllocZero(memory, sizeof(CallPerson *) * limit);
+	attempt->is_settled = MemoryContextAllocZero(memory, sizeof(bool) * limit);
+	attempt->is_settling = MemoryContextAllocZero(memory, sizeof(bool) * limit);
+	return attempt;
 }
 
+/* Copy a text into an attempt's memory; NULL stays NULL. */
 char *
-flight_keep_text(Flight *flight, const char *text)
+attempt_keep_text(Attempt *attempt, const char *text)
 {
-	return text ? MemoryContextStrdup(flight->memory, text) : NULL;
+	return text ? MemoryContextStrdup(attempt->memory, text) : NULL;
 }
 
-/* Claimed strings live in SPI's memory: keeps them with the flight. */
+/* Copy the strings of claimed rows, which are in SPI's memory, into the attempt's. */
 void
-flight_keep_intents(Flight *flight)
+attempt_keep_intents(Attempt *attempt)
 {
-	for (int i = 0; i < flight->n; i++)
+	for (int i = 0; i < attempt->n; i++)
 	{
-		Intent	   *intent = &flight->intents[i];
+		Intent	   *intent = &attempt->intents[i];
 
-		intent->instance_id = flight_keep_text(flight, intent->instance_id);
-		intent->requested_by = flight_keep_text(flight, intent->requested_by);
-		intent->login_role = flight_keep_text(flight, intent->login_role);
-		intent->actor = flight_keep_text(flight, intent->actor);
-		intent->application_name = flight_keep_text(flight, intent->application_name);
-		intent->client_addr = flight_keep_text(flight, intent->client_addr);
-		intent->origin = flight_keep_text(flight, intent->origin);
-		intent->reason = flight_keep_text(flight, intent->reason);
-		intent->batch_id = flight_keep_text(flight, intent->batch_id);
-		intent->detail = flight_keep_text(flight, intent->detail);
+		intent->instance_id = attempt_keep_text(attempt, intent->instance_id);
+		intent->requested_by = attempt_keep_text(attempt, intent->requested_by);
+		intent->login_role = attempt_keep_text(attempt, intent->login_role);
+		intent->actor = attempt_keep_text(attempt, intent->actor);
+		intent->application_name = attempt_keep_text(attempt, intent->application_name);
+		intent->client_addr = attempt_keep_text(attempt, intent->client_addr);
+		intent->origin = attempt_keep_text(attempt, intent->origin);
+		intent->reason = attempt_keep_text(attempt, intent->reason);
+		intent->batch_id = attempt_keep_text(attempt, intent->batch_id);
+		intent->detail = attempt_keep_text(attempt, intent->detail);
 	}
 }
 
-/* Whom the request names, as the API knows them. */
+/* Set the people that the request names, as the API knows them. */
 void
-flight_name_people(Flight *flight)
+attempt_name_people(Attempt *attempt)
 {
-	for (int i = 0; i < flight->n; i++)
+	for (int i = 0; i < attempt->n; i++)
 	{
-		const Intent *intent = &flight->intents[i];
+		const Intent *intent = &attempt->intents[i];
 
-		flight->people[i].jid = intent->known_as.kind == JID_PERSON ? intent->known_as : intent->jid;
-		flight->people[i].lid = intent->lid;
-		flight->sent[i] = &flight->people[i];
+		attempt->people[i].jid = intent->known_as.kind == JID_PERSON ? intent->known_as : intent->jid;
+		attempt->people[i].lid = intent->lid;
+		attempt->sent[i] = &attempt->people[i];
 	}
 }
 
-/* The catalogs know a role that is gone by its oid only; the intent has its name. */
+/* Put the name of a dropped requester, which the intent has kept, into an error. */
 static void
-flight_name_lost_requester(const Flight *flight, ErrorData *error)
+attempt_name_lost_requester(const Attempt *attempt, ErrorData *error)
 {
-	const Intent *intent = &flight->intents[0];
+	const Intent *intent = &attempt->intents[0];
 
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(intent->requester)))
 		error->message = psprintf("the role \"%s\" that asked for it does not exist any more",
 								  intent->requested_by ? intent->requested_by : "");
 }
 
-/* Resolves the instance as the requester has it; an error is returned and says why it cannot be sent. */
+/*
+ * Read the instance as the requester has it.  Return an error, in the attempt's
+ * memory, if the attempt cannot be sent; NULL otherwise.
+ */
 ErrorData *
-flight_prepare(Flight *flight)
+attempt_prepare(Attempt *attempt)
 {
-	MemoryContext caller = MemoryContextSwitchTo(flight->memory);
-	ErrorData  *error = resolve_instance(&flight->lane->key, flight->intents[0].requester, &flight->instance);
+	MemoryContext caller = MemoryContextSwitchTo(attempt->memory);
+	ErrorData  *error = instance_cache_get(&attempt->lane->key, attempt->intents[0].requester, &attempt->instance);
 
 	if (error)
-		flight_name_lost_requester(flight, error);
+		attempt_name_lost_requester(attempt, error);
 	MemoryContextSwitchTo(caller);
-	strlcpy(flight->request_id,
+	strlcpy(attempt->request_id,
 			DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0))),
-			sizeof(flight->request_id));
+			sizeof(attempt->request_id));
 	return error;
 }
 
-/* A record of one of the intents, with what the flight adds to it. */
+/* Return an audit record of one of the intents, completed from the attempt. */
 AuditRecord
-flight_record(const Flight *flight, int i, const char *kind)
+attempt_record(const Attempt *attempt, int i, const char *kind)
 {
-	AuditRecord record = trail_record(&flight->intents[i], kind);
+	AuditRecord record = trail_record(&attempt->intents[i], kind);
 
-	if (flight->instance)
-		record.instance_id = flight->instance->instance_id;
-	record.request_id = flight->request_id;
+	if (attempt->instance)
+		record.instance_id = attempt->instance->instance_id;
+	record.request_id = attempt->request_id;
 	return record;
 }
 
-/* From now on the flight outlives the transaction; what it is for is recorded. */
+/* Record an attempt as sent and take it over; it is sent after the commit. */
 void
-flight_launch(Flight *flight)
+attempt_launch(Attempt *attempt)
 {
-	for (int i = 0; i < flight->n; i++)
+	for (int i = 0; i < attempt->n; i++)
 	{
-		AuditRecord record = flight_record(flight, i, "sent");
+		AuditRecord record = attempt_record(attempt, i, "sent");
 
 		audit_write(&record);
 	}
-	MemoryContextSetParent(flight->memory, TopMemoryContext);
-	dlist_push_tail(&flights, &flight->node);
-	lanes_begin_request(flight->lane, false);
+	MemoryContextSetParent(attempt->memory, TopMemoryContext);
+	dlist_push_tail(&attempts, &attempt->node);
+	lanes_begin_request(attempt->lane, false);
 	admission_note_claimed();
 }
 
-/* The request is over: others may use its place, whatever becomes of its rows. */
+/* Free the places of a request that is over; its rows may still have to be settled. */
 static void
-end_request(Flight *flight)
+attempt_end_request(Attempt *attempt)
 {
-	if (flight->is_over)
+	if (attempt->is_over)
 		return;
-	flight->is_over = true;
-	lanes_end_request(flight->lane->instance);
+	attempt->is_over = true;
+	lanes_end_request(attempt->lane->instance);
 	admission_note_ended();
 }
 
+/* Delete an attempt and let its lane go on. */
 static void
-drop_flight(Flight *flight)
+attempt_drop(Attempt *attempt)
 {
-	end_request(flight);
-	flight->lane->in_flight--;
-	dlist_delete(&flight->node);
-	lanes_note(&flight->lane->key, clock_monotonic_ms());
-	MemoryContextDelete(flight->memory);
+	attempt_end_request(attempt);
+	attempt->lane->in_flight--;
+	dlist_delete(&attempt->node);
+	lanes_note(&attempt->lane->key, clock_monotonic_ms());
+	MemoryContextDelete(attempt->memory);
 }
 
-/* It will not leave: what it was to spend is free again. */
+/* Delete an attempt that will not be sent, and give back what it was to spend. */
 static void
-drop_unsent(Flight *flight)
+attempt_drop_unsent(Attempt *attempt)
 {
-	if (flight->is_paced)
-		budget_give_back(&flight->permit, Max(flight->n, 1));
+	if (attempt->is_paced)
+		budget_give_back(&attempt->permit, Max(attempt->n, 1));
 	admission_note_unsent();
-	drop_flight(flight);
+	attempt_drop(attempt);
 }
 
 /*
  * ---- the transaction they are in
  */
 
-/* Where the flights end that were launched up to now. */
-FlightMark
-flight_mark(void)
+/* Return a mark after the attempts launched so far. */
+AttemptMark
+attempt_mark(void)
 {
-	return dlist_is_empty(&flights) ? &flights.head : dlist_tail_node(&flights);
+	return dlist_is_empty(&attempts) ? &attempts.head : dlist_tail_node(&attempts);
 }
 
-/* Drops flights of this transaction that were prepared after a mark. */
+/* Drop attempts of this transaction that were launched after a mark. */
 void
-flight_drop_prepared_after(FlightMark mark)
+attempt_drop_prepared_after(AttemptMark mark)
 {
 	dlist_mutable_iter iter;
-	bool		is_after = (mark == &flights.head);
+	bool		is_after = (mark == &attempts.head);
 
-	dlist_foreach_modify(iter, &flights)
+	dlist_foreach_modify(iter, &attempts)
 	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
+		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
 
-		if (is_after && flight->stage == FLIGHT_PREPARED)
-			drop_unsent(flight);
+		if (is_after && attempt->stage == ATTEMPT_PREPARED)
+			attempt_drop_unsent(attempt);
 		else if (iter.cur == mark)
 			is_after = true;
 	}
 }
 
+/* True if all rows are settled. */
 static bool
-is_settled(const Flight *flight)
+attempt_is_settled(const Attempt *attempt)
 {
-	for (int i = 0; i < flight->n; i++)
-		if (!flight->settled[i])
+	for (int i = 0; i < attempt->n; i++)
+		if (!attempt->is_settled[i])
 			return false;
 	return true;
 }
 
-/* The cycle's transaction has committed. */
+/* Keep what the transaction has launched and settled: it has committed. */
 void
-flight_committed(void)
+attempt_committed(void)
 {
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &flights)
+	dlist_foreach_modify(iter, &attempts)
 	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
+		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
 
-		if (flight->stage == FLIGHT_PREPARED)
-			flight->stage = FLIGHT_CLAIMED;
-		if (flight->stage != FLIGHT_JUDGED)
+		if (attempt->stage == ATTEMPT_PREPARED)
+			attempt->stage = ATTEMPT_CLAIMED;
+		if (attempt->stage != ATTEMPT_JUDGED)
 			continue;
-		flight->recorded |= flight->recording;
-		for (int i = 0; i < flight->n; i++)
-			flight->settled[i] |= flight->settling[i];
-		if (!is_settled(flight))
+		attempt->is_recorded |= attempt->is_recording;
+		for (int i = 0; i < attempt->n; i++)
+			attempt->is_settled[i] |= attempt->is_settling[i];
+		if (!attempt_is_settled(attempt))
 			continue;
-		drop_flight(flight);
+		attempt_drop(attempt);
 	}
 }
 
-/* The cycle's transaction has not. */
+/* Take back what the transaction has launched and settled: it has been aborted. */
 void
-flight_aborted(void)
+attempt_aborted(void)
 {
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &flights)
+	dlist_foreach_modify(iter, &attempts)
 	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
+		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
 
-		flight->recording = false;
-		memset(flight->settling, 0, sizeof(bool) * flight->n);
-		if (flight->stage == FLIGHT_PREPARED)
-			drop_unsent(flight);
+		attempt->is_recording = false;
+		memset(attempt->is_settling, 0, sizeof(bool) * attempt->n);
+		if (attempt->stage == ATTEMPT_PREPARED)
+			attempt_drop_unsent(attempt);
 	}
 }
 
@@ -264,154 +273,155 @@ flight_aborted(void)
  * ---- on the wire
  */
 
-/* An invitation goes to a person, a welcome to the group. */
+/* Start the transfer of a message: an invitation goes to a person, a welcome to the group. */
 static HttpTransfer *
-begin_message(const Flight *flight)
+attempt_begin_message(const Attempt *attempt)
 {
 	CallRequest request = {.endpoint = ENDPOINT_SEND_TEXT};
+	const char *to = attempt->kind == ATTEMPT_INVITATION ? attempt->people[0].jid.text : attempt->lane->key.group;
 
-	request.fields[0] = (WireField) {"chatId", flight->n > 0 ? flight->people[0].jid.text : flight->lane->key.group};
-	request.fields[1] = (WireField) {"message", flight->text};
-	return call_begin(flight->instance, &request);
+	request.fields[0] = (WireField) {"chatId", to};
+	request.fields[1] = (WireField) {"message", attempt->text};
+	return call_begin(attempt->instance, &request);
 }
 
-/* What was claimed leaves now: no transaction is open. */
+/* Send the attempts whose claim has committed; outside a transaction. */
 void
-flight_send(void)
+attempt_send_claimed(void)
 {
 	dlist_iter	iter;
 
-	dlist_foreach(iter, &flights)
+	dlist_foreach(iter, &attempts)
 	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
+		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
 		MemoryContext caller;
 
-		if (flight->stage != FLIGHT_CLAIMED)
+		if (attempt->stage != ATTEMPT_CLAIMED)
 			continue;
-		caller = MemoryContextSwitchTo(flight->memory);
-		flight->sent_at = clock_monotonic_ms();
-		flight->transfer = flight->text ? begin_message(flight)
-			: call_begin_membership(flight->instance, flight->operation,
-									flight->lane->key.group, flight->sent, flight->n);
-		flight->stage = FLIGHT_SENT;
+		caller = MemoryContextSwitchTo(attempt->memory);
+		attempt->sent_ms = clock_monotonic_ms();
+		attempt->transfer = attempt->kind != ATTEMPT_CHANGE ? attempt_begin_message(attempt)
+			: call_begin_membership(attempt->instance, attempt->operation,
+									attempt->lane->key.group, attempt->sent, attempt->n);
+		attempt->stage = ATTEMPT_SENT;
 		MemoryContextSwitchTo(caller);
 	}
 }
 
-/* Has a request ended that was not judged yet? */
+/* True if a request has ended whose answer was not judged yet. */
 bool
-flight_has_answers(void)
+attempt_has_answers(void)
 {
 	dlist_iter	iter;
 
-	dlist_foreach(iter, &flights)
+	dlist_foreach(iter, &attempts)
 	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
+		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
 
-		if (flight->stage == FLIGHT_SENT && http_result(flight->transfer))
+		if (attempt->stage == ATTEMPT_SENT && http_result(attempt->transfer))
 			return true;
 	}
 	return false;
 }
 
-/* A message is for one person: there is one verdict. */
+/* Judge the answer to a message, which is for one person. */
 static void
-judge_message(Flight *flight, const HttpResult *result)
+attempt_judge_message(Attempt *attempt, const HttpResult *result)
 {
 	CallReading reading = call_classify_result(WAWP_OP_SEND, result);
 	const CallVerdict *verdict = reading.npeople > 0 ? &reading.people[0] : &reading.whole;
 
-	call_settle_person(&flight->people[0], verdict, flight->instance);
-	flight->people[0].is_outage = reading.is_outage;
+	call_settle_person(&attempt->people[0], verdict, attempt->instance);
+	attempt->people[0].is_outage = reading.is_outage;
 }
 
-/* Reads the answers that came; memory only. */
+/* Judge the answers that have arrived; needs no transaction. */
 void
-flight_judge(void)
+attempt_judge_answers(void)
 {
 	dlist_iter	iter;
 
-	dlist_foreach(iter, &flights)
+	dlist_foreach(iter, &attempts)
 	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
-		const HttpResult *result = flight->stage == FLIGHT_SENT ? http_result(flight->transfer) : NULL;
+		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
+		const HttpResult *result = attempt->stage == ATTEMPT_SENT ? http_result(attempt->transfer) : NULL;
 		MemoryContext caller;
 		CallVerdict end;
 
 		if (result == NULL)
 			continue;
-		caller = MemoryContextSwitchTo(flight->memory);
-		if (flight->text)
-			judge_message(flight, result);
+		caller = MemoryContextSwitchTo(attempt->memory);
+		if (attempt->kind != ATTEMPT_CHANGE)
+			attempt_judge_message(attempt, result);
 		else
-			(void) call_end_membership(flight->instance, flight->operation, result, flight->sent, flight->n, &end);
+			(void) call_end_membership(attempt->instance, attempt->operation, result, attempt->sent, attempt->n, &end);
 		MemoryContextSwitchTo(caller);
-		flight->duration_ms = (int) (clock_monotonic_ms() - flight->sent_at);
-		flight->http_status = result->status;
-		flight->retry_after = result->retry_after;
+		attempt->duration_ms = (int) (clock_monotonic_ms() - attempt->sent_ms);
+		attempt->http_status = result->status;
+		attempt->retry_after = result->retry_after;
 		if (result->fate == HTTP_ANSWERED)
-			flight->outages = roster_count_outages(&flight->lane->key, flight->people[0].is_outage);
-		if (result->fate == HTTP_NOT_SENT && flight->is_paced)
-			budget_give_back(&flight->permit, Max(flight->n, 1));
-		if (!flight->is_paced)
-			roster_forget_list(&flight->lane->key);
-		if (flight->operation == WAWP_OP_REMOVE)
-			roster_note_removals(&flight->lane->key, flight->n);
-		flight->stage = FLIGHT_JUDGED;
-		end_request(flight);
+			attempt->outages = group_cache_count_outages(&attempt->lane->key, attempt->people[0].is_outage);
+		if (result->fate == HTTP_NOT_SENT && attempt->is_paced)
+			budget_give_back(&attempt->permit, Max(attempt->n, 1));
+		if (!attempt->is_paced)
+			group_cache_forget_list(&attempt->lane->key);
+		if (attempt->operation == WAWP_OP_REMOVE)
+			group_cache_note_removals(&attempt->lane->key, attempt->n);
+		attempt->stage = ATTEMPT_JUDGED;
+		attempt_end_request(attempt);
 	}
 }
 
-/* The flight after this one, or the first (NULL), that has rows to be settled; NULL: there is none. */
-Flight *
-flight_next_judged(Flight *after)
+/* Return the next attempt after this one (NULL: the first) that has rows to be settled, or NULL. */
+Attempt *
+attempt_next_judged(Attempt *after)
 {
-	dlist_node *node = after ? &after->node : &flights.head;
+	dlist_node *node = after ? &after->node : &attempts.head;
 
-	while (dlist_has_next(&flights, node))
+	while (dlist_has_next(&attempts, node))
 	{
-		Flight	   *flight;
+		Attempt    *attempt;
 
-		node = dlist_next_node(&flights, node);
-		flight = dlist_container(Flight, node, node);
-		if (flight->stage == FLIGHT_JUDGED)
-			return flight;
+		node = dlist_next_node(&attempts, node);
+		attempt = dlist_container(Attempt, node, node);
+		if (attempt->stage == ATTEMPT_JUDGED)
+			return attempt;
 	}
 	return NULL;
 }
 
 /*
- * True if a message has not arrived: it was refused, or its connection failed.
- * A gateway that knows no way to the API (503) has not passed it on; of one that
- * lost the API's answer nobody knows.
+ * True if a message has certainly not arrived: it was refused, or its connection
+ * failed.  A gateway that cannot reach the API (503) has not passed it on; one
+ * that lost the API's answer may have.
  */
 bool
-flight_provably_not_sent(const Flight *flight)
+attempt_provably_not_sent(const Attempt *attempt)
 {
-	WawpOutcome outcome = flight->people[0].outcome;
+	WawpOutcome outcome = attempt->people[0].outcome;
 	OutcomeNext next = outcome_info(outcome)->next;
 
-	if (flight->people[0].is_outage)
-		return flight->http_status < 500 || flight->http_status == 503;
+	if (attempt->people[0].is_outage)
+		return attempt->http_status < 500 || attempt->http_status == 503;
 	return outcome == WAWP_UNREACHABLE || next == NEXT_SLOW_DOWN ||
 		next == NEXT_HOLD_LANE || next == NEXT_HOLD_INSTANCE;
 }
 
-/* Ids of what this worker is sending, as an array's text. */
+/* Return the ids of the intents of all attempts, as an array's text. */
 const char *
-flight_ids(void)
+attempt_intent_ids(void)
 {
 	StringInfoData out;
 	dlist_iter	iter;
 
 	initStringInfo(&out);
 	appendStringInfoChar(&out, '{');
-	dlist_foreach(iter, &flights)
+	dlist_foreach(iter, &attempts)
 	{
-		Flight	   *flight = dlist_container(Flight, node, iter.cur);
+		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
 
-		for (int i = 0; i < flight->n; i++)
-			appendStringInfo(&out, "%s" INT64_FORMAT, out.len > 1 ? "," : "", flight->intents[i].id);
+		for (int i = 0; i < attempt->n; i++)
+			appendStringInfo(&out, "%s" INT64_FORMAT, out.len > 1 ? "," : "", attempt->intents[i].id);
 	}
 	appendStringInfoChar(&out, '}');
 	return out.data;

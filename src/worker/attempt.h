@@ -17,18 +17,26 @@
 #include "throttle/budget.h"
 #include "worker/lanes.h"
 
-typedef enum FlightStage
+typedef enum AttemptKind
 {
-	FLIGHT_PREPARED,			/* claimed by the transaction under way */
-	FLIGHT_CLAIMED,				/* that has committed; not sent yet */
-	FLIGHT_SENT,
-	FLIGHT_JUDGED				/* outcomes known, rows to be settled */
-} FlightStage;
+	ATTEMPT_CHANGE,				/* of a group's members, for one or more intents */
+	ATTEMPT_INVITATION,			/* a message to the person of one intent */
+	ATTEMPT_WELCOME				/* a message to a group, without intents */
+} AttemptKind;
 
-typedef struct Flight
+typedef enum AttemptStage
+{
+	ATTEMPT_PREPARED,			/* claimed by the transaction under way */
+	ATTEMPT_CLAIMED,			/* that has committed; not sent yet */
+	ATTEMPT_SENT,
+	ATTEMPT_JUDGED				/* outcomes are known, rows have to be settled */
+} AttemptStage;
+
+typedef struct Attempt
 {
 	dlist_node	node;
-	FlightStage stage;
+	AttemptKind kind;
+	AttemptStage stage;
 	MemoryContext memory;
 	Lane	   *lane;
 	WawpInstance *instance;
@@ -37,43 +45,43 @@ typedef struct Flight
 	bool		is_paced;
 	bool		is_over;		/* the request ended; its slots are free */
 	char		request_id[40];
-	int64		sent_at;		/* monotonic ms */
+	int64		sent_ms;		/* monotonic ms */
 	int			duration_ms;
 	int			http_status;
 	int			retry_after;
-	int			outages;		/* answers in a row that were not the API's, with this one */
-	const char *text;			/* of an invitation or a welcome; UTF-8 */
-	TimestampTz welcomed_at;	/* a welcome: what marks the people it is for */
+	int			outages;		/* answers in a row that did not come from the API, with this one */
+	const char *text;			/* of a message, in UTF-8; NULL for a change */
+	TimestampTz welcomed_at;	/* of a welcome: marks the people it is for */
 	HttpTransfer *transfer;
-	bool		recorded;		/* "answered" records are committed */
-	bool		recording;		/* ... are in the transaction under way */
-	int			n;				/* 0: a welcome; intents[0] says as whom */
+	bool		is_recorded;	/* "answered" records are committed */
+	bool		is_recording;	/* ... are in the transaction under way */
+	int			n;				/* of the intents; a welcome has none, but intents[0] tells as whom */
 	Intent	   *intents;
 	CallPerson *people;
 	CallPerson **sent;			/* &people[i] */
-	bool	   *settled;		/* committed */
-	bool	   *settling;		/* in the transaction under way */
-} Flight;
+	bool	   *is_settled;		/* committed */
+	bool	   *is_settling;	/* in the transaction under way */
+} Attempt;
 
-/* A place in the order of flights. */
-typedef dlist_node *FlightMark;
+/* A position in the list of attempts. */
+typedef dlist_node *AttemptMark;
 
-extern Flight *flight_make(Lane *lane, int limit);
-extern char *flight_keep_text(Flight *flight, const char *text);
-extern void flight_keep_intents(Flight *flight);
-extern void flight_name_people(Flight *flight);
-extern ErrorData *flight_prepare(Flight *flight);
-extern AuditRecord flight_record(const Flight *flight, int i, const char *kind);
-extern void flight_launch(Flight *flight);
-extern FlightMark flight_mark(void);
-extern void flight_drop_prepared_after(FlightMark mark);
-extern void flight_committed(void);
-extern void flight_aborted(void);
-extern void flight_send(void);
-extern bool flight_has_answers(void);
-extern void flight_judge(void);
-extern Flight *flight_next_judged(Flight *after);
-extern bool flight_provably_not_sent(const Flight *flight);
-extern const char *flight_ids(void);
+extern Attempt *attempt_make(AttemptKind kind, Lane *lane, int limit);
+extern char *attempt_keep_text(Attempt *attempt, const char *text);
+extern void attempt_keep_intents(Attempt *attempt);
+extern void attempt_name_people(Attempt *attempt);
+extern ErrorData *attempt_prepare(Attempt *attempt);
+extern AuditRecord attempt_record(const Attempt *attempt, int i, const char *kind);
+extern void attempt_launch(Attempt *attempt);
+extern AttemptMark attempt_mark(void);
+extern void attempt_drop_prepared_after(AttemptMark mark);
+extern void attempt_committed(void);
+extern void attempt_aborted(void);
+extern void attempt_send_claimed(void);
+extern bool attempt_has_answers(void);
+extern void attempt_judge_answers(void);
+extern Attempt *attempt_next_judged(Attempt *after);
+extern bool attempt_provably_not_sent(const Attempt *attempt);
+extern const char *attempt_intent_ids(void);
 
 #endif							/* WAWP_ATTEMPT_H */

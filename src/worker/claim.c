@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * claim.c
- *	  Who may be added or removed now: from a lane to a request.
+ *	  Claims the rows of due lanes and turns them into requests.
  *
- * A due lane that is not held, whose instance has room and whose pace allows it
- * has its head claimed, screened (precheck.c), and launched as a flight; or it
- * is scheduled for when it is worth another look.  Where additions have a
- * pace, a lane asks what it has to know about its group shortly before the
- * token it is to have, and no lane asks more than there are tokens to come. 
- * Lanes without any pace have their heads claimed together, ahead of their turns.
+ * If a due lane is not held, its instance has room and its pace allows it, its
+ * first rows are claimed, checked (precheck.c) and launched as an attempt;
+ * otherwise it is scheduled for later.  Where additions have a pace, a lane
+ * requests what it has to know about its group shortly before the token it is to
+ * have, and no more lanes do so than there are tokens to come.  Lanes without any
+ * pace have their first rows claimed together, ahead of their turns.
  *
- * Everything is in the cycle's transaction and its memory.  What the pace
- * granted and no flight took is given back here.
+ * Everything is in the cycle's transaction and its memory.  Permits that no
+ * attempt has taken are given back here.
  *
  * IDENTIFICATION
  *	  src/worker/claim.c
@@ -30,43 +30,41 @@
 #include "worker/admission.h"
 #include "worker/attempt.h"
 #include "worker/claim.h"
-#include "worker/errand.h"
-#include "worker/follow.h"
+#include "worker/group_cache.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
 #include "worker/precheck.h"
-#include "worker/roster.h"
 #include "worker/savepoint.h"
 
 #include "compat.h"
 
-/* Who is before the last one claimed, and could not go then, waits that long. */
+/* For this long, rows that sort before the last one claimed are not considered again. */
 #define HEAD_IS_KNOWN_MS 1000
 
-/* A due lane and what its turn needs to know. */
+/* The turn of a due lane. */
 typedef struct Turn
 {
 	Lane	   *lane;
 	LaneInstance *instance;		/* the lane's, also when the lane is gone */
-	WawpInstance *described;	/* NULL: not looked at yet */
+	WawpInstance *described;	/* NULL: not read yet */
 	GroupSettings settings;
 	bool		has_settings;
 	int64		now;			/* when the cycle began */
-	bool		is_looked_into; /* its head was claimed, if it has one */
+	bool		has_head;		/* head was claimed, if the lane has a row */
 	IntentClaim head;
 } Turn;
 
-/* One that leaves; who is put back, with all before them, comes first again. */
+/* Note the position of a claimed row that is sent; the next claim starts behind it. */
 static void
-note_head(Lane *lane, const Intent *claimed)
+lane_note_head(Lane *lane, const Intent *claimed)
 {
-	if (lane->head_until == 0)
-		lane->head_until = clock_monotonic_ms() + HEAD_IS_KNOWN_MS;
+	if (lane->head_until_ms == 0)
+		lane->head_until_ms = clock_monotonic_ms() + HEAD_IS_KNOWN_MS;
 	lane->head_priority = claimed->priority;
 	lane->head_id = claimed->id;
 }
 
-/* Claims of those that have none yet: behind the last claimed, where that is known, or the lanes' first. */
+/* Claim a row for each turn that has none: behind the last one claimed if that is known, or the first of the lane. */
 static void
 claim_heads(Turn *const *turns, int n, bool behind)
 {
@@ -79,10 +77,10 @@ claim_heads(Turn *const *turns, int n, bool behind)
 		Lane	   *lane = turns[i]->lane;
 		IntentClaim *head = &turns[i]->head;
 
-		if (head->is_claimed || (behind && now >= lane->head_until))
+		if (head->is_claimed || (behind && now >= lane->head_until_ms))
 			continue;
 		if (!behind)
-			lane->head_until = 0;
+			lane->head_until_ms = 0;
 		head->lane = &lane->key;
 		head->priority = lane->head_priority;
 		head->behind = lane->head_id;
@@ -91,19 +89,19 @@ claim_heads(Turn *const *turns, int n, bool behind)
 	intent_claim_each(claims, nclaims, behind);
 }
 
-/* The first of each of these lanes. */
+/* Claim one row of each of these lanes. */
 static void
 claim_firsts(Turn *const *turns, int n)
 {
 	claim_heads(turns, n, true);
 	claim_heads(turns, n, false);
 	for (int i = 0; i < n; i++)
-		turns[i]->is_looked_into = true;
+		turns[i]->has_head = true;
 }
 
-/* As many as the permit is for, or what needs none; returns how many. */
+/* Claim as many rows as the permit is for, or one that needs none, into *claimed.  Return how many. */
 static int
-claim_some(Turn *turn, const BudgetPermit *permit, Intent *claimed)
+claim_rows(Turn *turn, const BudgetPermit *permit, Intent *claimed)
 {
 	Lane	   *lane = turn->lane;
 
@@ -111,7 +109,7 @@ claim_some(Turn *turn, const BudgetPermit *permit, Intent *claimed)
 		return intent_claim(&lane->key, permit->granted, claimed);
 	if (permit->granted == 0)
 		return intent_claim_other(&lane->key, claimed);
-	if (!turn->is_looked_into)
+	if (!turn->has_head)
 		claim_firsts(&turn, 1);
 	if (!turn->head.is_claimed)
 		return 0;
@@ -121,47 +119,47 @@ claim_some(Turn *turn, const BudgetPermit *permit, Intent *claimed)
 }
 
 /*
- * Claims what the lane's head is, resolves it as its requester and records it
- * as sent.  *used: how many of the granted permits it takes.
+ * Claim the lane's first rows, check them, and launch them as an attempt.  Set
+ * *used to how many of the granted permits it takes.
  */
 static Served
-claim_flight(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
+claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 {
 	Lane	   *lane = turn->lane;
-	Flight	   *flight = flight_make(lane, Max(permit->granted, 1));
+	Attempt    *attempt = attempt_make(ATTEMPT_CHANGE, lane, Max(permit->granted, 1));
 	Served		served;
 
-	flight->n = claim_some(turn, permit, flight->intents);
-	if (flight->n == 0)
+	attempt->n = claim_rows(turn, permit, attempt->intents);
+	if (attempt->n == 0)
 	{
-		MemoryContextDelete(flight->memory);
+		MemoryContextDelete(attempt->memory);
 		return SERVED_NOTHING;
 	}
-	flight_keep_intents(flight);
-	served = screen_claimed(flight, turn->described, holds, &turn->settings);
+	attempt_keep_intents(attempt);
+	served = precheck_claimed(attempt, turn->described, holds, &turn->settings);
 	if (served != SERVED_NOTHING)
 	{
-		MemoryContextDelete(flight->memory);
+		MemoryContextDelete(attempt->memory);
 		return served;
 	}
-	flight_name_people(flight);
-	flight->operation = intent_operation(flight->intents[0].action);
-	flight->is_paced = (flight->operation == WAWP_OP_ADD);
-	flight->permit = *permit;
-	*used = flight->is_paced ? flight->n : 0;
-	if (flight->is_paced)
-		roster_of(&lane->key)->added += flight->n;
+	attempt_name_people(attempt);
+	attempt->operation = intent_operation(attempt->intents[0].action);
+	attempt->is_paced = (attempt->operation == WAWP_OP_ADD);
+	attempt->permit = *permit;
+	*used = attempt->is_paced ? attempt->n : 0;
+	if (attempt->is_paced)
+		group_cache_note_added(&lane->key, attempt->n);
 	else
-		roster_forget_list(&lane->key);
+		group_cache_forget_list(&lane->key);
 	if (permit->granted == 1)
-		note_head(lane, &flight->intents[0]);
-	flight_launch(flight);
+		lane_note_head(lane, &attempt->intents[0]);
+	attempt_launch(attempt);
 	return SERVED_SOME;
 }
 
-/* Nothing of the lane can go now: when is it worth another look? */
+/* Schedule a lane of which nothing can be sent now, or forget it. */
 static void
-postpone_lane(Lane *lane)
+lane_postpone(Lane *lane)
 {
 	TimestampTz due = intent_next_due(&lane->key);
 
@@ -170,14 +168,14 @@ postpone_lane(Lane *lane)
 	else if (due == 0)
 		lanes_schedule(lane, CLOCK_NEVER);
 	else if (due <= GetCurrentTimestamp())
-		lanes_retry(lane);
+		lanes_retry(lane, clock_monotonic_ms());
 	else
 		lanes_schedule(lane, clock_monotonic_of(due));
 }
 
-/* Permits for additions that may leave now. */
+/* Take permits for additions that may be sent now. */
 static BudgetPermit
-take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *lane, const GroupSettings *settings)
+turn_take_permit(const WawpInstance *instance, const Hold *on_instance, const LaneKey *lane, const GroupSettings *settings)
 {
 	TimestampTz quiet = instance_quiet_until(instance, GetCurrentTimestamp());
 	BudgetGroup group = {lane->group, settings->adds_per_minute};
@@ -189,9 +187,9 @@ take_adds(const WawpInstance *instance, const Hold *on_instance, const LaneKey *
 	return none;
 }
 
-/* The same instance with one person and one request under way, in the current context. */
+/* Return a copy of an instance, in the current memory, with one person a request and one request at a time. */
 static WawpInstance *
-one_at_a_time(const WawpInstance *described)
+instance_on_trial(const WawpInstance *described)
 {
 	WawpInstance *one = palloc(sizeof(WawpInstance));
 
@@ -200,9 +198,9 @@ one_at_a_time(const WawpInstance *described)
 	return one;
 }
 
-/* Is the lane served at all now?  If not, it is scheduled. */
+/* True if the lane is served now; otherwise it is scheduled.  Set the instance of the turn. */
 static bool
-admit(Turn *turn, Holds *holds)
+turn_admit(Turn *turn, Holds *holds)
 {
 	Lane	   *lane = turn->lane;
 	int64		held = lanehold_until(holds, &lane->key);
@@ -213,21 +211,22 @@ admit(Turn *turn, Holds *holds)
 		lanes_schedule(lane, held);
 		return false;
 	}
-	error = resolve_instance(&lane->key, INSTANCE_OF_NOBODY, &turn->described);
+	error = instance_cache_get(&lane->key, INSTANCE_OF_NOBODY, &turn->described);
 	if (!error)
 	{
 		if (lanehold_is_on_trial(holds, &lane->key))
-			turn->described = one_at_a_time(turn->described);
+			turn->described = instance_on_trial(turn->described);
 		return true;
 	}
 	hold_set(NameStr(lane->key.instance), lane->key.group, error->message,
-			 GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000), 1);
-	lanes_schedule(lane, clock_monotonic_ms() + RESOLVE_RETRY_MS);
+			 GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000), 1);
+	lanes_schedule(lane, clock_monotonic_ms() + INSTANCE_RETRY_MS);
 	return false;
 }
 
+/* Return the settings of the lane's group, read once a turn. */
 static const GroupSettings *
-settings_of(Turn *turn)
+turn_settings(Turn *turn)
 {
 	if (!turn->has_settings)
 		turn->settings = settings_get(&turn->lane->key);
@@ -239,18 +238,19 @@ settings_of(Turn *turn)
  * ---- a lane and the pace
  */
 
+/* Convert to ms, rounding up. */
 static int64
-ms_of(int64 us)
+ms_of_us(int64 us)
 {
 	return (us + 999) / 1000;
 }
 
 /*
- * True if so many others and this lane are not more than there are tokens to
- * come.  If not, *at is when they are not, in monotonic ms.
+ * True if there are tokens to come for so many other lanes and this one.  If not,
+ * set *at to when there are, in monotonic ms.
  */
 static bool
-may_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit, int others, int64 *at)
+turn_can_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit, int others, int64 *at)
 {
 	PaceRate	rate = budget_add_rate(turn->described, hold_halvings(on_instance));
 	int64		wait = permit->granted > 0 ? 0 : Max(permit->next_at - clock_monotonic_us(), 0);
@@ -258,37 +258,37 @@ may_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *permi
 
 	if (pace_tokens_ahead(rate, wait, lead) > others)
 		return true;
-	*at = ms_of(clock_monotonic_us() + Max(wait - lead + rate.interval * others, 1000));
+	*at = ms_of_us(clock_monotonic_us() + Max(wait - lead + rate.interval * others, 1000));
 	return false;
 }
 
-/* The pace allows the lane no addition now. */
+/* Let a lane wait for the pace: for its token, or for the time to prepare for it. */
 static void
-wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit)
+turn_wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit)
 {
 	int64		at;
 
 	if (permit->has_group)
-		lanes_schedule(turn->lane, ms_of(permit->next_at));
-	else if (may_prepare(turn, on_instance, permit, lanes_prepared_beside(turn->lane), &at))
-		lanes_wait(turn->lane, QUEUE_READY, ms_of(permit->next_at));
+		lanes_schedule(turn->lane, ms_of_us(permit->next_at));
+	else if (turn_can_prepare(turn, on_instance, permit, lanes_prepared_beside(turn->lane), &at))
+		lanes_wait(turn->lane, QUEUE_READY, ms_of_us(permit->next_at));
 	else
 		lanes_wait(turn->lane, QUEUE_NEXT, at);
 }
 
-/* True if nothing about the group has to be asked before an addition; else *need is what. */
+/* True if the group is known well enough for an addition; otherwise set *need to what is missing. */
 static bool
-knows_group(Turn *turn, FollowNeed *need)
+turn_knows_group(Turn *turn, InfoNeed *need)
 {
-	const Roster *roster = roster_find(&turn->lane->key);
+	const CachedGroup *cached = group_cache_find(&turn->lane->key);
 
-	*need = (FollowNeed) {ASK_LIST, NULL};
-	return roster && follow_check_group(roster, settings_of(turn), need) != GROUP_UNKNOWN;
+	*need = (InfoNeed) {ASK_LIST, NULL};
+	return cached && precheck_group(cached, turn_settings(turn), need) != GROUP_UNKNOWN;
 }
 
-/* Nothing of the lane can go without a token now: when is that worth another look? */
+/* Wake a lane when a row of it is due that needs no token. */
 static void
-note_others(Lane *lane)
+lane_note_others(Lane *lane)
 {
 	TimestampTz due = intent_next_other(&lane->key);
 
@@ -296,38 +296,38 @@ note_others(Lane *lane)
 	if (due == 0)
 		lanes_wake(lane, CLOCK_NEVER);
 	else if (due <= GetCurrentTimestamp())
-		lanes_wake(lane, lanes_retry_at());
+		lanes_wake(lane, lanes_retry_ms(clock_monotonic_ms()));
 	else
 		lanes_wake(lane, clock_monotonic_of(due));
 }
 
-/* The lane's additions wait, in that queue; what needs no token goes. */
+/* Let a lane's additions wait in that queue, and send what needs no token. */
 static void
-serve_others(Turn *turn, Holds *holds, LaneQueue queue, int64 not_before)
+turn_serve_others(Turn *turn, Holds *holds, LaneQueue queue, int64 not_before_ms)
 {
 	const BudgetPermit none = {0};
 	Lane	   *lane = turn->lane;
 	int			used = 0;
-	Served		served = lane->is_fresh ? claim_flight(turn, holds, &none, &used) : SERVED_NOTHING;
+	Served		served = lane->is_fresh ? claim_attempt(turn, holds, &none, &used) : SERVED_NOTHING;
 
 	if (served == SERVED_SOME)
 		lanes_served(lane, turn->now);
 	if (served != SERVED_NOTHING)
 		return;
 	if (lane->is_fresh)
-		note_others(lane);
-	lanes_wait(lane, queue, not_before);
+		lane_note_others(lane);
+	lanes_wait(lane, queue, not_before_ms);
 }
 
-/* Claims and launches what the permit is for, and says when the lane is worth another look. */
+/* Claim and launch what the permit is for, and schedule the lane. */
 static void
-use_turn(Turn *turn, Holds *holds, const BudgetPermit *permit)
+turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 {
 	Lane	   *lane = turn->lane;
 	int			used = 0;
-	Served		served = claim_flight(turn, holds, permit, &used);
+	Served		served = claim_attempt(turn, holds, permit, &used);
 
-	/* who needed no request has not had the worker's turn either */
+	/* a lane that needed no request has not used the worker's share of the pace */
 	if (served == SERVED_ASKING || (served == SERVED_SOME && used == 0))
 		budget_put_off(permit);
 	else
@@ -338,36 +338,36 @@ use_turn(Turn *turn, Holds *holds, const BudgetPermit *permit)
 		lanes_served(lane, turn->now);
 	else if (permit->granted == 0)
 	{
-		note_others(lane);
+		lane_note_others(lane);
 		if (turn->described->adds_per_minute > 0 && !permit->has_group)
-			lanes_wait(lane, QUEUE_NEXT, turn->instance->not_before[QUEUE_NEXT]);
+			lanes_wait(lane, QUEUE_NEXT, turn->instance->not_before_ms[QUEUE_NEXT]);
 		else
-			wait_for_token(turn, lanehold_find(holds, &lane->key, true), permit);
+			turn_wait_for_token(turn, lanehold_find(holds, &lane->key, true), permit);
 	}
 	else
-		postpone_lane(lane);
+		lane_postpone(lane);
 }
 
 /*
- * The group has to be asked about before an addition: asks, if a token is near.
- * True: there is nothing to ask, go on as you are.
+ * Request what is missing about the group of an addition, if a token is near.
+ * True if nothing has to be requested after all; otherwise the lane is scheduled.
  */
 static bool
-prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const FollowNeed *need)
+turn_prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoNeed *need)
 {
 	Lane	   *lane = turn->lane;
-	const Roster *roster = roster_find(&lane->key);
+	const CachedGroup *cached = group_cache_find(&lane->key);
 	Intent		head;
 	int64		at;
 
-	if (!may_prepare(turn, lanehold_find(holds, &lane->key, true), permit, lanes_asking_beside(lane), &at))
-		serve_others(turn, holds, QUEUE_NEXT, at);
-	else if (roster && (roster->asking & need->question))
+	if (!turn_can_prepare(turn, lanehold_find(holds, &lane->key, true), permit, lanes_asking_beside(lane), &at))
+		turn_serve_others(turn, holds, QUEUE_NEXT, at);
+	else if (cached && (cached->asking & need->question))
 		lanes_prepare(lane);
 	else if (!intent_peek(&lane->key, &head))
 	{
 		budget_give_back(permit, permit->granted);
-		postpone_lane(lane);
+		lane_postpone(lane);
 		return false;
 	}
 	else
@@ -375,96 +375,96 @@ prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const FollowN
 		lanes_prepare(lane);
 		if (head.action != ACTION_ADD)
 			return true;
-		if (!errand_ask(&lane->key, head.requester, need, turn->described, &at))
+		if (!group_cache_ask(&lane->key, head.requester, need, turn->described, &at))
 		{
 			if (at == 0)
 				return true;
-			serve_others(turn, holds, QUEUE_READ, at);
+			turn_serve_others(turn, holds, QUEUE_READ, at);
 		}
 	}
 	budget_put_off(permit);
 	return false;
 }
 
-/* Serves a lane whose additions have a pace. */
+/* Serve a lane whose additions have a pace. */
 static void
-serve_paced(Turn *turn, Holds *holds)
+turn_serve_paced(Turn *turn, Holds *holds)
 {
 	Lane	   *lane = turn->lane;
-	FollowNeed	need;
+	InfoNeed	need;
 	BudgetPermit permit;
 
-	/* an empty lane does not ask: the next token would be kept from sessions, and from a lane that has use for it */
+	/* an empty lane takes no permit, which would keep the next token from sessions and from other lanes */
 	if (lane->is_fresh && intent_next_due(&lane->key) == 0)
 	{
-		postpone_lane(lane);
+		lane_postpone(lane);
 		return;
 	}
 	if (lane->queue == QUEUE_FRESH && lanes_has_elder(lane))
 	{
-		serve_others(turn, holds, QUEUE_NEXT, turn->instance->not_before[QUEUE_NEXT]);
+		turn_serve_others(turn, holds, QUEUE_NEXT, turn->instance->not_before_ms[QUEUE_NEXT]);
 		return;
 	}
-	permit = take_adds(turn->described, lanehold_find(holds, &lane->key, true), &lane->key, settings_of(turn));
+	permit = turn_take_permit(turn->described, lanehold_find(holds, &lane->key, true), &lane->key, turn_settings(turn));
 	if (permit.granted == 0 && lane->is_fresh)
-		use_turn(turn, holds, &permit);
+		turn_use(turn, holds, &permit);
 	else if (permit.granted == 0 && permit.has_group)
-		lanes_schedule(lane, ms_of(permit.next_at));
-	else if (!knows_group(turn, &need) && !prepare_lane(turn, holds, &permit, &need))
+		lanes_schedule(lane, ms_of_us(permit.next_at));
+	else if (!turn_knows_group(turn, &need) && !turn_prepare_lane(turn, holds, &permit, &need))
 		return;
 	else if (permit.granted == 0)
-		wait_for_token(turn, lanehold_find(holds, &lane->key, true), &permit);
+		turn_wait_for_token(turn, lanehold_find(holds, &lane->key, true), &permit);
 	else
-		use_turn(turn, holds, &permit);
+		turn_use(turn, holds, &permit);
 }
 
-/* Serves a lane whose additions have no pace, but for a cap of the day, quiet hours or the group's own. */
+/* Serve a lane whose additions have no pace except a daily cap, quiet hours or the group's own. */
 static void
-serve_unpaced(Turn *turn, Holds *holds)
+turn_serve_unpaced(Turn *turn, Holds *holds)
 {
-	BudgetPermit permit = take_adds(turn->described, lanehold_find(holds, &turn->lane->key, true), &turn->lane->key,
-									settings_of(turn));
+	BudgetPermit permit = turn_take_permit(turn->described, lanehold_find(holds, &turn->lane->key, true), &turn->lane->key,
+										   turn_settings(turn));
 
 	if (permit.granted == 0 && !turn->lane->is_fresh)
-		wait_for_token(turn, lanehold_find(holds, &turn->lane->key, true), &permit);
+		turn_wait_for_token(turn, lanehold_find(holds, &turn->lane->key, true), &permit);
 	else
-		use_turn(turn, holds, &permit);
+		turn_use(turn, holds, &permit);
 }
 
-/* Serves one due lane: at most one request. */
+/* Serve one due lane: at most one request. */
 static void
-serve_lane(void *subject, Holds *holds)
+turn_serve(void *subject, Holds *holds)
 {
 	Turn	   *turn = subject;
 
-	if (turn->described == NULL && !admit(turn, holds))
+	if (turn->described == NULL && !turn_admit(turn, holds))
 		return;
 	lanes_set_limit(turn->instance, turn->described->concurrency);
 	if (!admission_has_room(turn->lane, turn->described))
 		lanes_park(turn->lane);
 	else if (turn->described->adds_per_minute > 0)
-		serve_paced(turn, holds);
+		turn_serve_paced(turn, holds);
 	else
-		serve_unpaced(turn, holds);
+		turn_serve_unpaced(turn, holds);
 }
 
 /*
  * ---- claiming ahead
  */
 
-/* Is nothing but room needed for one addition of this lane to leave? */
+/* True if an addition of this lane needs nothing but room. */
 static bool
-is_unpaced(Turn *turn)
+turn_is_unpaced(Turn *turn)
 {
 	const WawpInstance *instance = turn->described;
 
 	return instance->adds_per_minute <= 0 && instance->adds_per_day <= 0 && instance->batch_size == 1 &&
-		instance_quiet_until(instance, GetCurrentTimestamp()) == 0 && settings_of(turn)->adds_per_minute <= 0;
+		instance_quiet_until(instance, GetCurrentTimestamp()) == 0 && turn_settings(turn)->adds_per_minute <= 0;
 }
 
-/* Has its instance room for one more beside those that are claimed ahead? */
+/* True if the instance has room for one more beside those that are claimed ahead. */
 static bool
-has_room_beside(const Turn *turn, Turn *const *ahead, int n)
+turn_has_room_beside(const Turn *turn, Turn *const *ahead, int n)
 {
 	int			taken = turn->lane->instance->in_flight;
 
@@ -473,7 +473,10 @@ has_room_beside(const Turn *turn, Turn *const *ahead, int n)
 	return taken < turn->described->concurrency;
 }
 
-/* One statement for many lanes costs much less than one for each; nothing is lost when a turn does not use it. */
+/*
+ * Claim a row for each of these turns in one statement, which costs much less
+ * than one for each.  A turn that does not use its row puts it back.
+ */
 static void
 claim_ahead(Turn *turns, int n, Holds *holds)
 {
@@ -482,9 +485,9 @@ claim_ahead(Turn *turns, int n, Holds *holds)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (!admit(&turns[i], holds))
+		if (!turn_admit(&turns[i], holds))
 			turns[i].lane = NULL;
-		else if (has_room_beside(&turns[i], ahead, nahead) && is_unpaced(&turns[i]))
+		else if (turn_has_room_beside(&turns[i], ahead, nahead) && turn_is_unpaced(&turns[i]))
 			ahead[nahead++] = &turns[i];
 	}
 	if (nahead > 0)
@@ -495,14 +498,14 @@ claim_ahead(Turn *turns, int n, Holds *holds)
  * ---- turns
  */
 
-/* As many of the lanes that are due as there are slots and turns left; returns how many. */
+/* Begin the turns of as many due lanes as there are slots and turns left.  Return how many. */
 static int
-begin_turns(Turn *turns, int64 now, int most)
+turns_begin(Turn *turns, int64 now, int most)
 {
 	int			n = 0;
 	Lane	   *lane;
 
-	most = Min(Min(admission_slots(), INTENT_CLAIMS_AT_ONCE), most);
+	most = Min(Min(admission_slots(clock_monotonic_ms()), INTENT_CLAIMS_AT_ONCE), most);
 	while (n < most && (lane = lanes_take_due(now)) != NULL)
 	{
 		memset(&turns[n], 0, sizeof(Turn));
@@ -513,24 +516,25 @@ begin_turns(Turn *turns, int64 now, int most)
 	return n;
 }
 
+/* Give a lane its turn; a claimed row that it does not use is put back. */
 static void
-take_turn(Turn *turn, Holds *holds)
+turn_take(Turn *turn, Holds *holds)
 {
 	if (turn->lane == NULL)
 		return;
-	if (!admission_may_claim())
+	if (!admission_may_claim(clock_monotonic_ms()))
 		lanes_park(turn->lane);
-	else if (!isolation_run(serve_lane, turn, holds))
-		lanes_retry(turn->lane);
+	else if (!savepoint_run(turn_serve, turn, holds))
+		lanes_retry(turn->lane, clock_monotonic_ms());
 	if (!turn->head.is_claimed)
 		return;
-	screen_put_back(&turn->head.intent);
-	/* its lane saw nothing of it in this turn */
+	precheck_put_back(&turn->head.intent);
+	/* the lane has not seen its row in this turn */
 	lanes_note(&turn->head.intent.lane, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 }
 
 /*
- * Serves the lanes that were due when the cycle began, as far as there are
+ * Serve the lanes that were due when the cycle began, as far as there are
  * slots and the cycle's portion goes; the next cycle goes on with the rest.
  */
 void
@@ -539,14 +543,14 @@ claim_due(Holds *holds, CyclePortion *portion)
 	Turn	   *turns = palloc(sizeof(Turn) * INTENT_CLAIMS_AT_ONCE);
 	int			n;
 
-	while ((n = begin_turns(turns, portion->due_by, portion_left(portion))) > 0)
+	while ((n = turns_begin(turns, portion->due_by_ms, admission_portion_left(portion, clock_monotonic_ms()))) > 0)
 	{
 		portion->turns += n;
-		if (n > 1 && !isolation_is_on())
+		if (n > 1 && !savepoint_is_on())
 			claim_ahead(turns, n, holds);
 		for (int i = 0; i < n; i++)
 		{
-			take_turn(&turns[i], holds);
+			turn_take(&turns[i], holds);
 			lanes_end_turn(turns[i].instance);
 		}
 	}

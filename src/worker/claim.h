@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * claim.h
- *	  Who may be added or removed now: from a lane to a request.
+ *	  Claims the rows of due lanes and turns them into requests.
  *
  * IDENTIFICATION
  *	  src/worker/claim.h

@@ -1,14 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * completion.c
- *	  What ends, and what that means for others.
+ *	  The end of an intent, and what it means to others.
  *
- * Who waits for an intent goes on when it is done and ends with it otherwise;
- * what expires and what the opposite of was asked for ends; a membership that
- * was asked for until some time ends then.  Whoever settles an intent notes it
- * here.  Notes outlive an abort: they make something be looked at, the rows say
- * whether there is anything.  Statements run as intent.c's do, in the cycle's
- * transaction.
+ * Whoever settles an intent reports its end to completion_note_end(), which
+ * stores what the end tells about the person.  Intents that depend on it go on if
+ * it is done and fail otherwise.  Here intents expire, end because the opposite
+ * was requested, and memberships end that were requested until some time.
+ *
+ * In the cycle's transaction; statements run as intent.c's do.  The notes kept
+ * here outlive an abort: they only cause a search, and the rows tell what is to
+ * be done.
  *
  * IDENTIFICATION
  *	  src/worker/completion.c
@@ -18,43 +20,57 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "tables/contact.h"
+#include "tables/group_settings.h"
 #include "tables/membership.h"
+#include "tables/suppression.h"
 #include "worker/completion.h"
-#include "worker/follow.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
-#include "worker/welcome.h"
 
 #include "compat.h"
 
 #define ENDS_AT_ONCE 500
 
-static bool look_at_dependents; /* something ended otherwise than well */
-static bool superseded_left;	/* for a later cycle */
+static bool has_failures;		/* an intent has failed since dependents were last checked */
+static bool has_superseded;		/* more than fitted into the last cycle */
 static bool has_dependents_is_known;	/* in the cycle under way: */
-static bool has_dependents;		/* does any intent wait for another? */
+static bool has_dependents;		/* true if any intent depends on another */
+static bool has_joined;			/* somebody, in a group that welcomes, since that was last forgotten */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
 static int64 next_expiry = CLOCK_NEVER; /* likewise */
 
 void
-ending_begin_cycle(void)
+completion_begin_cycle(void)
 {
 	has_dependents_is_known = false;
 }
 
-/* Some ended otherwise than well: what waits for them is looked at. */
-void
-ending_note_failures(void)
+/*
+ * ---- reports
+ */
+
+/* True if a state is final. */
+bool
+completion_is_end(IntentState state)
 {
-	look_at_dependents = true;
+	return state == STATE_DONE || state == STATE_FAILED || state == STATE_CANCELLED;
+}
+
+/* Note that intents have failed: their dependents are checked. */
+void
+completion_note_failures(void)
+{
+	has_failures = true;
 }
 
 /*
- * What waits for an intent that is done may go on.  Mostly nothing waits for
- * any; what is asked for later than that was looked at wakes the worker itself.
+ * Wake the lanes of intents that depend on one that is done.  Usually no intent
+ * depends on any, which is asked once a cycle; one that is inserted after that
+ * wakes the worker itself.
  */
-void
-ending_note_done(int64 id)
+static void
+completion_wake_dependents(int64 id)
 {
 	ListCell   *lc;
 
@@ -67,86 +83,111 @@ ending_note_done(int64 id)
 		lanes_note(lfirst(lc), clock_monotonic_ms());
 }
 
-/* A membership ends then; 0: it does not. */
-void
-ending_note_until(TimestampTz until)
+/* Store what the end of an intent tells about the person, and notify listeners. */
+static void
+completion_store(const Intent *intent, IntentState state, WawpOutcome outcome)
 {
-	if (until != 0)
-		next_end = Min(next_end, clock_monotonic_of(until) + 1);
+	int64		contact = contact_id(intent->jid.text);
+	bool		is_done = state == STATE_DONE;
+
+	if (is_done && intent->action == ACTION_REMOVE)
+		membership_note_removed(&intent->lane, contact);
+	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
+		membership_note_added(&intent->lane, contact, outcome != WAWP_ALREADY_MEMBER, outcome != WAWP_ACCEPTED,
+							  intent->until, intent->requester, intent->requested_by, intent->reason);
+	else if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
+		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
+	else if (outcome == WAWP_BLOCKED_BY_USER)
+		suppression_set(intent->jid.text, "", outcome_info(outcome)->text, 0);
+	notice_settled(intent->id, intent_state_name(state), outcome_info(outcome)->name);
 }
 
-/* What waits for an intent that ended may go on, or ends with it. */
+/* Take the report of an intent's new state; one that is not final means nothing to others. */
 void
-ending_note(const Intent *intent, IntentState state)
+completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome)
 {
+	if (state == STATE_DONE || state == STATE_FAILED)
+		completion_store(intent, state, outcome);
 	if (state == STATE_FAILED || state == STATE_CANCELLED)
-		look_at_dependents = true;
+		has_failures = true;
 	if (state != STATE_DONE)
 		return;
 	if (intent->action == ACTION_ADD || intent->action == ACTION_INVITE)
-		welcome_note_joined(&intent->lane);
-	ending_note_done(intent->id);
-	ending_note_until(intent->until);
+		has_joined = has_joined || settings_welcomes(&intent->lane);
+	completion_wake_dependents(intent->id);
+	if (intent->until != 0)
+		next_end = Min(next_end, clock_monotonic_of(intent->until) + 1);
 }
 
-/* What the opposite of was asked for ends as far as it has come. */
-void
-ending_end_superseded(bool anything_new)
+/* True if somebody has joined a group that welcomes people. */
+bool
+completion_has_joined(void)
 {
+	return has_joined;
+}
+
+/* Forget who has joined: welcomes are being taken care of. */
+void
+completion_forget_joined(void)
+{
+	has_joined = false;
+}
+
+/*
+ * ---- ends
+ */
+
+/* End intents whose opposite was requested, as far as they have come. */
+void
+completion_end_superseded(void)
+{
+	List	   *ended;
 	ListCell   *lc;
 
-	List	   *ended;
-
-	if (!anything_new && !superseded_left)
-		return;
 	ended = intent_end_superseded(ENDS_AT_ONCE);
-	superseded_left = list_length(ended) == ENDS_AT_ONCE;
+	has_superseded = list_length(ended) == ENDS_AT_ONCE;
 	foreach(lc, ended)
 	{
 		const Intent *intent = lfirst(lc);
 
-		if (intent->state == STATE_DONE)
-			follow_remember(intent, intent->outcome, intent->state);
-		ending_note(intent, intent->state);
+		completion_note_end(intent, intent->state, intent->outcome);
 		lanes_note(&intent->lane, clock_monotonic_ms());
 	}
 }
 
-/* What expired (true: there are notes of that), and what waits for something that did not succeed. */
+/* Cancel intents that have expired.  Return true if there were any: there are notes of that. */
 bool
-ending_end_hopeless(bool anything_new)
+completion_expire(void)
 {
-	bool		expired = false;
-	TimestampTz expiry;
+	bool		has_expired = intent_expire(ENDS_AT_ONCE) > 0;
+	TimestampTz next = intent_next_expiry();
 
-	if (anything_new || next_expiry <= clock_monotonic_ms())
-	{
-		expired = intent_expire(ENDS_AT_ONCE) > 0;
-		look_at_dependents |= expired;
-		expiry = intent_next_expiry();
-		next_expiry = expiry == 0 ? CLOCK_NEVER : clock_monotonic_of(expiry) + 1;
-	}
-	if (anything_new || look_at_dependents)
-		look_at_dependents = intent_fail_dependents(ENDS_AT_ONCE) > 0;
-	return expired;
+	has_failures |= has_expired;
+	next_expiry = next == 0 ? CLOCK_NEVER : clock_monotonic_of(next) + 1;
+	return has_expired;
 }
 
-/* Memberships whose time is over: their removal is queued. */
+/* Fail intents that depend on one that failed. */
 void
-ending_end_memberships(bool rescan)
+completion_fail_dependents(void)
+{
+	has_failures = intent_fail_dependents(ENDS_AT_ONCE) > 0;
+}
+
+/* Queue the removals of memberships whose time is over. */
+void
+completion_end_memberships(void)
 {
 	ListCell   *lc;
 	TimestampTz next;
 
-	if (next_end > clock_monotonic_ms() && !rescan)
-		return;
 	foreach(lc, membership_take_ended(ENDS_AT_ONCE))
 	{
 		const MembershipEnd *end = lfirst(lc);
 		WawpInstance *described;
 
-		if (resolve_instance(&end->lane, INSTANCE_OF_NOBODY, &described) != NULL)
-			membership_put_off_end(end, GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000));
+		if (instance_cache_get(&end->lane, INSTANCE_OF_NOBODY, &described) != NULL)
+			membership_put_off_end(end, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000));
 		else if (intent_enqueue_removal(&end->lane, described->instance_id, end->jid,
 										end->requester, end->requested_by, end->reason) != 0)
 			lanes_note(&end->lane, clock_monotonic_ms());
@@ -155,30 +196,37 @@ ending_end_memberships(bool rescan)
 	next_end = next == 0 ? CLOCK_NEVER : clock_monotonic_of(next) + 1;
 }
 
-/* Did something end since it was last looked for whom that ends, too, or were there too many? */
+/* True if an intent has failed since dependents were last checked. */
 bool
-ending_has_more(void)
+completion_has_failures(void)
 {
-	return look_at_dependents || superseded_left;
+	return has_failures;
 }
 
-/* Ending memberships failed: not at once again. */
+/* True if more intents were superseded than fitted into the last cycle. */
+bool
+completion_has_superseded(void)
+{
+	return has_superseded;
+}
+
+/* Put the end of memberships off for a while, after an error. */
 void
-ending_put_off_memberships(void)
+completion_put_off_memberships(void)
 {
-	next_end = clock_monotonic_ms() + RESOLVE_RETRY_MS;
+	next_end = clock_monotonic_ms() + INSTANCE_RETRY_MS;
 }
 
-/* When the next intent expires, in monotonic ms. */
+/* Return when the next intent expires, in monotonic ms. */
 int64
-ending_next_expiry(void)
+completion_next_expiry(void)
 {
 	return next_expiry;
 }
 
-/* When the next membership ends, likewise. */
+/* Return when the next membership ends, likewise. */
 int64
-ending_next_membership(void)
+completion_next_membership(void)
 {
 	return next_end;
 }

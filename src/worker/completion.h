@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * completion.h
- *	  What ends, and what that means for others.
+ *	  The end of an intent, and what it means to others.
  *
  * IDENTIFICATION
  *	  src/worker/completion.h
@@ -13,17 +13,20 @@
 
 #include "tables/intent.h"
 
-extern void ending_begin_cycle(void);
-extern void ending_note_failures(void);
-extern void ending_note_done(int64 id);
-extern void ending_note_until(TimestampTz until);
-extern void ending_note(const Intent *intent, IntentState state);
-extern void ending_end_superseded(bool anything_new);
-extern bool ending_end_hopeless(bool anything_new);
-extern void ending_end_memberships(bool rescan);
-extern bool ending_has_more(void);
-extern void ending_put_off_memberships(void);
-extern int64 ending_next_expiry(void);
-extern int64 ending_next_membership(void);
+extern void completion_begin_cycle(void);
+extern bool completion_is_end(IntentState state);
+extern void completion_note_failures(void);
+extern void completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome);
+extern bool completion_has_joined(void);
+extern void completion_forget_joined(void);
+extern void completion_end_superseded(void);
+extern bool completion_expire(void);
+extern void completion_fail_dependents(void);
+extern void completion_end_memberships(void);
+extern bool completion_has_failures(void);
+extern bool completion_has_superseded(void);
+extern void completion_put_off_memberships(void);
+extern int64 completion_next_expiry(void);
+extern int64 completion_next_membership(void);
 
 #endif							/* WAWP_COMPLETION_H */

@@ -1,21 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * dispatch.c
- *	  From the queue to the API and back.
+ *	  The cycle of the worker: its duties, what it is told, and recovery.
  *
- * One cycle is one transaction: what ended is settled and recorded, what is
- * due is claimed and recorded as sent; it commits; only then do requests
- * leave.  While bytes are on the wire there is no transaction.  The worker
- * opens and closes the transactions; this file never does.  A cycle takes what
- * was due when it began, in portions; what is left over is the next one's.
+ * One cycle is one transaction: answers are settled and recorded, due rows are
+ * claimed and recorded as sent; it commits; only then are requests sent.  While
+ * requests are under way there is no transaction.  worker.c opens and closes the
+ * transactions.  A cycle takes what was due when it began, in portions; the rest
+ * is left to the next.
  *
- * Here are the cycle's order of steps, what the worker is told, and recovery:
- * what was in doubt when the last worker ended is served with care, one request
- * at a time, and the limiter is told what left before the server started.  The
- * steps are modules below: settle.c, completion.c, verify.c, claim.c,
- * welcome.c; what goes through them is a flight (attempt.c).
+ * The steps of a cycle are the table duties[], which also tells when the next
+ * cycle is due.  Recovery: rows that were in doubt when the last worker ended are
+ * served one at a time, and the limiter is told what was sent before the server
+ * started.  The steps' modules are settle.c, completion.c, verify.c, claim.c and
+ * messages.c; a request is an attempt (attempt.c).
  *
- * Memory: what one cycle needs lives in SPI's.
+ * Memory: a cycle's is SPI's.  What the worker was told is kept until a commit.
  *
  * IDENTIFICATION
  *	  src/worker/dispatch.c
@@ -42,67 +42,99 @@
 #include "worker/claim.h"
 #include "worker/completion.h"
 #include "worker/dispatch.h"
-#include "worker/errand.h"
-#include "worker/follow.h"
+#include "worker/group_cache.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
-#include "worker/roster.h"
+#include "worker/messages.h"
 #include "worker/savepoint.h"
 #include "worker/settle.h"
 #include "worker/verify.h"
-#include "worker/welcome.h"
 
 #include "compat.h"
 
-/* "parked only if the worker died twice while serving it alone" */
+/* A row that was in doubt is parked if the worker ended twice while serving it alone. */
 #define MAX_LONE_CRASHES 1
-/* What was in doubt is known by then, or waits for something else. */
-#define LONGEST_CARE_MS (5 * 60 * 1000)
+/* Recovery ends then: what is still in doubt waits for something else. */
+#define LONGEST_RECOVERY_MS (5 * 60 * 1000)
 /* CALL wawp_drain() does not wait for what is due later than that. */
 #define DRAIN_HORIZON_MS (60 * 1000)
 #define NOTES_AT_ONCE 100
 #define LANES_AT_ONCE 5000
 
-/* How far the queue has been looked through for its lanes. */
+/* A duty's next_ms: the last cycle has left something that cannot be done at once. */
+#define DUTY_LEFT INT64CONST(-1)
+
+/* The position of the scan of the queue for its lanes. */
 typedef struct QueueScan
 {
-	bool		queued;			/* there are lanes behind that have something queued, */
+	bool		has_queued;		/* there are more lanes with something queued, */
 	LaneKey		queued_after;
-	bool		waiting;		/* or in which somebody waits */
+	bool		has_waiting;	/* or with rows that wait */
 	LaneKey		waiting_after;
 } QueueScan;
 
+/* The cycle under way, and what each leaves to the next. */
+typedef struct CycleState
+{
+	DispatchWake told;			/* since the last commit */
+	QueueScan	scan;
+	bool		has_judged;		/* answers were read since the last commit */
+	bool		has_notes;		/* of what sessions did */
+	int64		retry_ms;		/* when a cycle does what the last one had to leave; monotonic ms */
+	int64		began_ms;		/* the cycle under way, likewise */
+	Holds	   *holds;			/* as it has read them */
+	bool		claims_first;	/* during recovery, claims and verifications take turns */
+	bool		counts_crashes; /* the last worker ended without being told to */
+	char	   *doubts;			/* ids of rows in doubt, as an array's text */
+	bool		has_locked_doubts;	/* users had locked some of them */
+	int64		recovery_until_ms;	/* monotonic */
+} CycleState;
+
+/* Occasions on which a duty is done besides its time. */
+typedef enum DutyOccasion
+{
+	ON_TIME,					/* no other */
+	ON_RESCAN,					/* the worker was told that anything may have changed */
+	ON_NEWS,					/* or that a lane has */
+	ON_EVERY_CYCLE
+} DutyOccasion;
+
+/* One step of a cycle. */
+typedef struct Duty
+{
+	const char *name;
+	int64		(*next_ms) (void);	/* when it causes a cycle: monotonic ms, CLOCK_NEVER or DUTY_LEFT */
+	DutyOccasion occasion;
+	bool		is_isolated;	/* in a savepoint after a failed cycle */
+	void		(*run) (Holds *holds);
+	void		(*put_off) (void);	/* after it failed in its savepoint */
+} Duty;
+
 AdmissionPermit dispatch_permit;
 
-static bool notes_left;			/* of what sessions did */
-static bool goes_on;			/* the last cycle took a portion of something: the next takes more at once */
-static bool doubt_left;			/* rows in doubt that somebody has locked */
-static bool blame_for_end;		/* did the last worker end otherwise than told? */
-static DispatchWake told;
-static QueueScan scan;
-static char *doubts;			/* ids of rows in doubt, as an array's text */
-static int64 careful_until;		/* monotonic ms: what is held must not hold all up */
-static bool claims_first;		/* looks and claims take turns where there is one slot */
-static bool retry_soon;			/* of notes and doubts; others have their own */
+static CycleState cycle;
 
-/* blame: the last worker ended otherwise than told, perhaps for what it was serving. */
+/*
+ * Initialize the process.  has_crashed: the last worker ended without being told
+ * to, perhaps because of what it was serving.
+ */
 void
-dispatch_init(bool blame)
+dispatch_init(bool has_crashed)
 {
-	blame_for_end = blame;
+	cycle.counts_crashes = has_crashed;
 	admission_init(&dispatch_permit);
 	lanes_init();
-	roster_init();
-	told.rescan = told.start_anew = true;
+	group_cache_init();
+	cycle.told.rescan = cycle.told.start_anew = true;
 }
 
 /*
  * ---- recovery
  */
 
-/* A copy of a database must not add people by itself: wawp_resume() decides. */
+/* Hold all instances if this database is a copy, which must not add people until wawp_resume() is called. */
 static void
-hold_restored_copy(void)
+recovery_hold_copy(void)
 {
 	ListCell   *lc;
 
@@ -112,21 +144,20 @@ hold_restored_copy(void)
 		hold_set(lfirst(lc), "", HOLD_RESTORED_COPY, 0, 0);
 	ereport(LOG,
 			(errmsg("this database is a copy, its Wawp instances are held"),
-			 errhint("wawp_resume() makes an instance be served here.")));
+			 errhint("Call wawp_resume() to have an instance served here.")));
 }
 
-/* Rows in doubt that somebody had locked when this worker started. */
+/* Recover rows in doubt that a user had locked when this worker started. */
 static void
-recover_rest(void)
+duty_recover_locked(Holds *holds pg_attribute_unused())
 {
-	(void) intent_recover(MAX_LONE_CRASHES, blame_for_end, flight_ids(), &doubt_left);
-	retry_soon |= doubt_left;
-	told.rescan = true;
+	(void) intent_recover(MAX_LONE_CRASHES, cycle.counts_crashes, attempt_intent_ids(), &cycle.has_locked_doubts);
+	cycle.told.rescan = true;
 }
 
-/* A group with a pace of its own has spent of that, too. */
+/* Tell the limiter of a request to a group that has a pace of its own. */
 static void
-replay_group(const WawpInstance *instance, LaneKey *lane, const AuditSent *sent)
+recovery_replay_group(const WawpInstance *instance, LaneKey *lane, const AuditSent *sent)
 {
 	GroupSettings settings;
 	LimiterKey	key;
@@ -141,9 +172,9 @@ replay_group(const WawpInstance *instance, LaneKey *lane, const AuditSent *sent)
 	limiter_replay(&key, pace_rate(settings.adds_per_minute, 0), sent->age_us);
 }
 
-/* What left before this server started counts: the limiter is new. */
+/* Tell the limiter of a request that was sent before the server started. */
 static void
-replay_send(const AuditSent *sent)
+recovery_replay_send(const AuditSent *sent)
 {
 	LaneKey		lane;
 	WawpInstance *instance;
@@ -151,7 +182,7 @@ replay_send(const AuditSent *sent)
 
 	memset(&lane, 0, sizeof(lane));
 	namestrcpy(&lane.instance, sent->instance);
-	if (resolve_instance(&lane, INSTANCE_OF_NOBODY, &instance) != NULL)
+	if (instance_cache_get(&lane, INSTANCE_OF_NOBODY, &instance) != NULL)
 		return;
 	key = limiter_key(instance->base.host, sent->instance_id, LIMIT_ADD, NULL);
 	if (sent->is_message)
@@ -164,66 +195,68 @@ replay_send(const AuditSent *sent)
 	else
 	{
 		limiter_replay(&key, pace_rate(instance->adds_per_minute, 0), sent->age_us);
-		replay_group(instance, &lane, sent);
+		recovery_replay_group(instance, &lane, sent);
 	}
 }
 
-/* The instances are looked up once for all that they have sent. */
+/* Tell the limiter of all such requests; each instance is read once. */
 static void
-replay_sends(void)
+recovery_replay(void)
 {
-	resolve_in(CurrentMemoryContext);
-	audit_replay(replay_send);
-	resolve_in(NULL);
+	instance_cache_begin(CurrentMemoryContext);
+	audit_replay(recovery_replay_send);
+	instance_cache_begin(NULL);
 }
 
-/* What was in doubt when the last worker ended; in a transaction. */
+/* Take over what the last worker left in doubt; in a transaction. */
 void
 dispatch_recover(void)
 {
-	hold_restored_copy();
-	doubts = MemoryContextStrdup(TopMemoryContext, intent_recover(MAX_LONE_CRASHES, blame_for_end, "{}", &doubt_left));
-	admission_be_careful(intent_count_doubts(doubts) > 0);
-	careful_until = clock_monotonic_ms() + LONGEST_CARE_MS;
+	recovery_hold_copy();
+	cycle.doubts = MemoryContextStrdup(TopMemoryContext,
+									   intent_recover(MAX_LONE_CRASHES, cycle.counts_crashes, "{}",
+													  &cycle.has_locked_doubts));
+	admission_set_recovering(intent_count_doubts(cycle.doubts) > 0);
+	cycle.recovery_until_ms = clock_monotonic_ms() + LONGEST_RECOVERY_MS;
 	if (shmem_needs_replay(MyDatabaseId))
-		replay_sends();
+		recovery_replay();
 }
 
-/* The worker was told to end; in a transaction. */
+/* Note in the rows under way that the worker was told to end; in a transaction. */
 void
 dispatch_note_orderly_end(void)
 {
-	intent_note_orderly_end(flight_ids());
+	intent_note_orderly_end(attempt_intent_ids());
 }
 
 /*
  * ---- what the worker is told
  */
 
-/* Takes up what the worker was told; forgotten only at the next commit. */
+/* Add to what the worker was told, which is kept until the next commit. */
 void
 dispatch_tell(const DispatchWake *wake)
 {
-	told.rescan |= wake->rescan;
-	told.start_anew |= wake->start_anew;
-	if (told.nlanes + wake->nlanes > SHMEM_WAKE_LANES)
-		told.rescan = true;
+	cycle.told.rescan |= wake->rescan;
+	cycle.told.start_anew |= wake->start_anew;
+	if (cycle.told.nlanes + wake->nlanes > SHMEM_WAKE_LANES)
+		cycle.told.rescan = true;
 	else
 	{
-		memcpy(told.lanes + told.nlanes, wake->lanes, sizeof(LaneKey) * wake->nlanes);
-		told.nlanes += wake->nlanes;
+		memcpy(cycle.told.lanes + cycle.told.nlanes, wake->lanes, sizeof(LaneKey) * wake->nlanes);
+		cycle.told.nlanes += wake->nlanes;
 	}
 }
 
 /*
- * A portion of the lanes that have something queued.  One that waits for its
- * turn is left there, unless it may have something that need not wait: to look
- * into all of them would cost a statement or two each, every time.
+ * Note a portion of the lanes that have something queued.  A lane that waits for
+ * its turn is left there, unless it may have something that need not wait: a
+ * statement or two for each of them, every time, would cost too much.
  */
 static void
 scan_queued(void)
 {
-	List	   *lanes = intent_lanes(&scan.queued_after, LANES_AT_ONCE);
+	List	   *lanes = intent_lanes(&cycle.scan.queued_after, LANES_AT_ONCE);
 	ListCell   *lc;
 
 	foreach(lc, lanes)
@@ -233,58 +266,59 @@ scan_queued(void)
 
 		if (found->has_other || !lane->in_queue)
 			lane = lanes_note(&found->key, clock_monotonic_ms());
-		lane->head_until = 0;
+		lane->head_until_ms = 0;
 	}
-	scan.queued = list_length(lanes) == LANES_AT_ONCE;
-	if (scan.queued)
-		scan.queued_after = ((const IntentLane *) llast(lanes))->key;
+	cycle.scan.has_queued = list_length(lanes) == LANES_AT_ONCE;
+	if (cycle.scan.has_queued)
+		cycle.scan.queued_after = ((const IntentLane *) llast(lanes))->key;
 }
 
-/* Likewise of those in which somebody waits. */
+/* Note a portion of the lanes in which rows wait. */
 static void
 scan_waiting(void)
 {
-	List	   *lanes = intent_waiting_lanes(&scan.waiting_after, LANES_AT_ONCE);
+	List	   *lanes = intent_waiting_lanes(&cycle.scan.waiting_after, LANES_AT_ONCE);
 	ListCell   *lc;
 
 	foreach(lc, lanes)
 	{
 		const IntentLane *lane = lfirst(lc);
 
-		lanes_look(&lane->key, clock_monotonic_of(lane->due));
+		lanes_verify(&lane->key, clock_monotonic_of(lane->due));
 	}
-	scan.waiting = list_length(lanes) == LANES_AT_ONCE;
-	if (scan.waiting)
-		scan.waiting_after = ((const IntentLane *) llast(lanes))->key;
+	cycle.scan.has_waiting = list_length(lanes) == LANES_AT_ONCE;
+	if (cycle.scan.has_waiting)
+		cycle.scan.waiting_after = ((const IntentLane *) llast(lanes))->key;
 }
 
+/* Note the lanes the worker was told of, and the next portion of all if it was told to rescan. */
 static void
-take_up_wake(void)
+duty_take_up_wake(Holds *holds pg_attribute_unused())
 {
 	int64		now = clock_monotonic_ms();
 
-	for (int i = 0; i < told.nlanes; i++)
-		lanes_note(&told.lanes[i], now)->head_until = 0;
-	if (told.rescan)
+	for (int i = 0; i < cycle.told.nlanes; i++)
+		lanes_note(&cycle.told.lanes[i], now)->head_until_ms = 0;
+	if (cycle.told.rescan)
 	{
-		memset(&scan, 0, sizeof(scan));
-		scan.queued = scan.waiting = true;
+		memset(&cycle.scan, 0, sizeof(cycle.scan));
+		cycle.scan.has_queued = cycle.scan.has_waiting = true;
 		lanes_start_anew(false);
 	}
-	if (told.start_anew)
+	if (cycle.told.start_anew)
 	{
 		hold_start_anew();
 		intent_start_anew();
 	}
-	if (scan.queued)
+	if (cycle.scan.has_queued)
 		scan_queued();
-	if (scan.waiting)
+	if (cycle.scan.has_waiting)
 		scan_waiting();
 }
 
-/* What sessions did to the queue goes to the log. */
+/* Write what sessions did to the queue into the audit log. */
 static void
-record_notes(void *subject pg_attribute_unused(), Holds *holds pg_attribute_unused())
+duty_record_notes(Holds *holds pg_attribute_unused())
 {
 	List	   *notes = audit_take_notes(NOTES_AT_ONCE);
 	ListCell   *lc;
@@ -296,167 +330,277 @@ record_notes(void *subject pg_attribute_unused(), Holds *holds pg_attribute_unus
 		note->record.contact_id = note->jid ? contact_id(note->jid) : 0;
 		audit_write(&note->record);
 	}
-	notes_left = goes_on = list_length(notes) == NOTES_AT_ONCE;
+	cycle.has_notes = list_length(notes) == NOTES_AT_ONCE;
+}
+
+/* Wait for news after notes could not be recorded. */
+static void
+duty_put_off_notes(void)
+{
+	cycle.has_notes = false;
+}
+
+static int64
+duty_next_notes(void)
+{
+	return cycle.has_notes ? 0 : CLOCK_NEVER;
+}
+
+static int64
+duty_next_settlement(void)
+{
+	if (cycle.has_judged)
+		return 0;
+	return settle_has_left() ? DUTY_LEFT : CLOCK_NEVER;
+}
+
+/* End recovery when nothing is in doubt any more, or it has taken too long. */
+static void
+duty_check_recovery(Holds *holds pg_attribute_unused())
+{
+	if (admission_is_recovering())
+		admission_set_recovering(cycle.recovery_until_ms > cycle.began_ms && intent_count_doubts(cycle.doubts) > 0);
+	recovery_hold_copy();
+}
+
+static int64
+duty_next_locked(void)
+{
+	return cycle.has_locked_doubts ? DUTY_LEFT : CLOCK_NEVER;
+}
+
+static int64
+duty_next_superseded(void)
+{
+	return completion_has_superseded() ? DUTY_LEFT : CLOCK_NEVER;
 }
 
 static void
-end_memberships(void *subject pg_attribute_unused(), Holds *holds pg_attribute_unused())
+duty_end_superseded(Holds *holds pg_attribute_unused())
 {
-	ending_end_memberships(told.rescan);
+	completion_end_superseded();
 }
 
 static void
-welcome_people(void *subject pg_attribute_unused(), Holds *holds)
+duty_expire(Holds *holds pg_attribute_unused())
 {
-	welcome_due(holds, told.rescan);
+	cycle.has_notes |= completion_expire();
+}
+
+static int64
+duty_next_dependents(void)
+{
+	return completion_has_failures() ? DUTY_LEFT : CLOCK_NEVER;
+}
+
+static void
+duty_fail_dependents(Holds *holds pg_attribute_unused())
+{
+	completion_fail_dependents();
+}
+
+static void
+duty_end_memberships(Holds *holds pg_attribute_unused())
+{
+	completion_end_memberships();
+}
+
+static int64
+duty_next_scan(void)
+{
+	return cycle.scan.has_queued || cycle.scan.has_waiting ? 0 : CLOCK_NEVER;
+}
+
+static int64
+duty_next_findings(void)
+{
+	return group_cache_has_findings() ? 0 : CLOCK_NEVER;
+}
+
+/* Store and apply what answers told beside the rows; the cycle reads holds again from here on. */
+static void
+duty_use_findings(Holds *holds pg_attribute_unused())
+{
+	group_cache_write_facts();
+	group_cache_hold_troubled(hold_begin_reading());
+	cycle.holds = hold_begin_reading();
+}
+
+static int64
+duty_next_lane(void)
+{
+	int64		now = clock_monotonic_ms();
+
+	return Min(admission_may_claim(now) ? lanes_next_ms() : CLOCK_NEVER,
+			   admission_has_slot(now) ? lanes_next_verification() : CLOCK_NEVER);
+}
+
+/* Claim and verify what was due when the cycle began; what is left over is the next one's. */
+static void
+duty_serve_lanes(Holds *holds)
+{
+	CyclePortion claims = {.due_by_ms = cycle.began_ms};
+	CyclePortion verifications = claims;
+
+	cycle.claims_first = admission_is_recovering() && !cycle.claims_first;
+	if (cycle.claims_first)
+		claim_due(holds, &claims);
+	verify_due(holds, &verifications);
+	if (!cycle.claims_first)
+		claim_due(holds, &claims);
+}
+
+static int64
+duty_next_never(void)
+{
+	return CLOCK_NEVER;
+}
+
+/* The steps of a cycle, in their order. */
+static const Duty duties[] = {
+	{"settle answers", duty_next_settlement, ON_EVERY_CYCLE, false, settle_judged, NULL},
+	{"check recovery", duty_next_never, ON_EVERY_CYCLE, false, duty_check_recovery, NULL},
+	{"end superseded intents", duty_next_superseded, ON_NEWS, false, duty_end_superseded, NULL},
+	{"expire intents", completion_next_expiry, ON_NEWS, false, duty_expire, NULL},
+	{"fail dependents", duty_next_dependents, ON_NEWS, false, duty_fail_dependents, NULL},
+	{"record notes", duty_next_notes, ON_NEWS, true, duty_record_notes, duty_put_off_notes},
+	{"recover locked rows", duty_next_locked, ON_TIME, false, duty_recover_locked, NULL},
+	{"end memberships", completion_next_membership, ON_RESCAN, true, duty_end_memberships, completion_put_off_memberships},
+	{"take up wakes", duty_next_scan, ON_NEWS, false, duty_take_up_wake, NULL},
+	{"use findings", duty_next_findings, ON_EVERY_CYCLE, false, duty_use_findings, NULL},
+	{"serve lanes", duty_next_lane, ON_EVERY_CYCLE, false, duty_serve_lanes, NULL},
+	{"send welcomes", messages_next_welcome, ON_RESCAN, true, messages_welcome_due, messages_put_off_welcomes},
+};
+
+/* True if a duty is done by the cycle under way. */
+static bool
+duty_is_due(const Duty *duty)
+{
+	bool		has_news = cycle.told.rescan || cycle.told.nlanes > 0;
+
+	return duty->occasion == ON_EVERY_CYCLE || (duty->occasion == ON_NEWS && has_news) ||
+		(duty->occasion == ON_RESCAN && cycle.told.rescan) || duty->next_ms() <= cycle.began_ms;
+}
+
+static void
+duty_run(void *subject, Holds *holds)
+{
+	((const Duty *) subject)->run(holds);
 }
 
 /*
  * ---- the cycle, as the worker drives it
  */
 
-/* Was something left that a cycle does not come back to by itself? */
-static bool
-must_retry(void)
+/* Read the answers that have arrived; outside a transaction. */
+void
+dispatch_take_answers(void)
 {
-	return retry_soon || settle_has_left() || ending_has_more();
+	cycle.has_judged |= attempt_has_answers();
+	group_cache_take_answers();
+	attempt_judge_answers();
 }
 
-/* True if the last cycle has left a portion to the next. */
-static bool
-has_portion_left(void)
-{
-	return goes_on || scan.queued || scan.waiting;
-}
-
-/* Is there a reason for a transaction now? */
+/* True if there is a reason for a transaction now. */
 bool
 dispatch_has_work(void)
 {
-	roster_take_answers();
-	flight_judge();
-	if (told.rescan || told.nlanes > 0 || has_portion_left() || must_retry() || ending_next_expiry() <= clock_monotonic_ms() ||
-		Min(ending_next_membership(), welcome_next_at()) <= clock_monotonic_ms() || roster_facts() != NIL ||
-		roster_troubles() != NIL)
-		return true;
-	if (admission_may_claim() && lanes_next_at() <= clock_monotonic_ms())
-		return true;
-	if (admission_has_slot() && lanes_next_look() <= clock_monotonic_ms())
-		return true;
-	return flight_next_judged(NULL) != NULL;
+	return cycle.told.rescan || cycle.told.nlanes > 0 || cycle.has_judged || dispatch_next_ms() <= clock_monotonic_ms();
 }
 
-/* The body of a cycle's transaction; the caller acts as the owner, in SPI. */
+/* Run the duties of a cycle; in its transaction, as the owner, in SPI. */
 void
 dispatch_settle_and_claim(void)
 {
-	Holds	   *holds = hold_begin_reading();
-	CyclePortion claims = {.due_by = clock_monotonic_ms()};
-	CyclePortion looks = claims;
-	bool		anything_new = told.rescan || told.nlanes > 0;
-
-	resolve_in(CurrentMemoryContext);
-	retry_soon = goes_on = false;
-	if (!isolation_is_on())
+	cycle.began_ms = clock_monotonic_ms();
+	cycle.holds = hold_begin_reading();
+	instance_cache_begin(CurrentMemoryContext);
+	if (!savepoint_is_on())
 		audit_gather();
-	ending_begin_cycle();
-	isolation_begin_cycle();
-	settle_judged(holds);
-	if (admission_is_careful())
-		admission_be_careful(careful_until > clock_monotonic_ms() && intent_count_doubts(doubts) > 0);
-	hold_restored_copy();
-	ending_end_superseded(anything_new);
-	notes_left |= ending_end_hopeless(anything_new);
-	if (anything_new || notes_left)
-		(void) isolation_run(record_notes, NULL, holds);
-	if (doubt_left)
-		recover_rest();
-	if (!isolation_run(end_memberships, NULL, holds))
-		ending_put_off_memberships();
-	take_up_wake();
-	follow_learn();
-	errand_hold_troubled(hold_begin_reading());
-	holds = hold_begin_reading();
-	claims_first = admission_is_careful() && !claims_first;
-	if (claims_first)
-		claim_due(holds, &claims);
-	look_due(holds, &looks);
-	if (!claims_first)
-		claim_due(holds, &claims);
-	if (!isolation_run(welcome_people, NULL, holds))
-		welcome_put_off();
+	completion_begin_cycle();
+	savepoint_begin_cycle();
+	for (size_t i = 0; i < lengthof(duties); i++)
+	{
+		if (!duty_is_due(&duties[i]))
+			continue;
+		ereport(DEBUG3, (errmsg_internal("wawp: %s", duties[i].name)));
+		if (!duties[i].is_isolated)
+			duties[i].run(cycle.holds);
+		else if (!savepoint_run(duty_run, (void *) &duties[i], cycle.holds))
+			duties[i].put_off();
+	}
 	audit_end_gathering();
+	cycle.retry_ms = clock_monotonic_ms() + LANES_LOCKED_RETRY_MS;
 }
 
-/* The cycle's transaction has committed. */
+/* Forget what the cycle was for: its transaction has committed. */
 void
 dispatch_committed(void)
 {
-	resolve_in(NULL);
-	told.rescan = told.start_anew = false;
-	told.nlanes = 0;
-	roster_forget_facts();
-	isolation_committed();
-	flight_committed();
+	instance_cache_begin(NULL);
+	cycle.told.rescan = cycle.told.start_anew = false;
+	cycle.told.nlanes = 0;
+	cycle.has_judged = false;
+	group_cache_forget_findings();
+	savepoint_committed();
+	attempt_committed();
 }
 
-/* The cycle's transaction has not. */
+/* Take back what the cycle did: its transaction has been aborted. */
 void
 dispatch_aborted(void)
 {
-	resolve_in(NULL);
+	instance_cache_begin(NULL);
 	audit_forget_numbers();
-	told.rescan = true;
-	isolation_aborted();
-	flight_aborted();
+	cycle.told.rescan = true;
+	savepoint_aborted();
+	attempt_aborted();
 	lanes_start_anew(true);
 }
 
-/* What was claimed leaves now: no transaction is open. */
+/* Send what was claimed; outside a transaction. */
 void
 dispatch_send(void)
 {
 	Assert(!IsTransactionState());
-	roster_send();
-	flight_send();
+	group_cache_send();
+	attempt_send_claimed();
 }
 
-/* Has a request ended that no cycle has seen yet? */
+/* True if a request has ended whose answer was not read yet. */
 bool
 dispatch_has_answers(void)
 {
-	return roster_has_answers() || flight_has_answers();
+	return group_cache_has_answers() || attempt_has_answers();
 }
 
-/* Has a permit done what it can: nothing under way, nothing due in time? */
+/* True if a permit has done what it can: nothing is under way or due in time. */
 bool
 dispatch_is_drained(void)
 {
-	int64		horizon = Min(dispatch_permit.until, clock_monotonic_ms() + DRAIN_HORIZON_MS);
+	int64		now = clock_monotonic_ms();
+	int64		horizon = Min(dispatch_permit.until_ms, now + DRAIN_HORIZON_MS);
 
-	return admission_in_flight() == 0 && !told.rescan && told.nlanes == 0 && !has_portion_left() && !must_retry() &&
-		(dispatch_permit.requests <= 0 || Min(lanes_next_at(), lanes_next_look()) > horizon);
+	if (admission_in_flight() > 0 || cycle.told.rescan || cycle.told.nlanes > 0)
+		return false;
+	for (size_t i = 0; i < lengthof(duties); i++)
+		if (duties[i].run != duty_serve_lanes && duties[i].next_ms() <= now)
+			return false;
+	return dispatch_permit.requests <= 0 || Min(lanes_next_ms(), lanes_next_verification()) > horizon;
 }
 
-/* Requests that are claimed or under way. */
-int
-dispatch_in_flight(void)
-{
-	return admission_in_flight();
-}
-
-/* When the next cycle is due by itself, in monotonic ms. */
+/* Return when the next cycle is due by itself, in monotonic ms. */
 int64
-dispatch_next_at(void)
+dispatch_next_ms(void)
 {
-	int64		retry_at = must_retry() ? clock_monotonic_ms() + LANES_LOCKED_RETRY_MS : CLOCK_NEVER;
+	int64		next = CLOCK_NEVER;
 
-	if (has_portion_left())
-		return clock_monotonic_ms();
+	for (size_t i = 0; i < lengthof(duties); i++)
+	{
+		int64		at = duties[i].next_ms();
 
-	if (admission_short_until() > clock_monotonic_ms())
-		return Min(retry_at, Min(ending_next_expiry(), admission_short_until()));
-	return Min(Min(retry_at, Min(ending_next_expiry(), Min(ending_next_membership(), welcome_next_at()))),
-			   Min(admission_may_claim() ? lanes_next_at() : CLOCK_NEVER,
-				   admission_has_slot() ? lanes_next_look() : CLOCK_NEVER));
+		next = Min(next, at == DUTY_LEFT ? cycle.retry_ms : at);
+	}
+	/* what one duty lacks, all lack */
+	return Max(next, admission_short_until());
 }

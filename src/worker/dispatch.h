@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * dispatch.h
- *	  From the queue to the API and back.
+ *	  The cycle of the worker: its duties, what it is told, and recovery.
  *
  * IDENTIFICATION
  *	  src/worker/dispatch.h
@@ -14,7 +14,7 @@
 #include "base/shmem.h"
 #include "worker/admission.h"
 
-/* What a worker was told since it last looked. */
+/* News for the worker since the last cycle. */
 typedef struct DispatchWake
 {
 	bool		rescan;
@@ -23,13 +23,14 @@ typedef struct DispatchWake
 	LaneKey		lanes[SHMEM_WAKE_LANES];
 } DispatchWake;
 
-/* The worker writes it between cycles; what leaves is counted off it. */
+/* Written by the worker between cycles; requests that are claimed are subtracted from it. */
 extern AdmissionPermit dispatch_permit;
 
-extern void dispatch_init(bool blame);
+extern void dispatch_init(bool has_crashed);
 extern void dispatch_recover(void);
 extern void dispatch_note_orderly_end(void);
 extern void dispatch_tell(const DispatchWake *wake);
+extern void dispatch_take_answers(void);
 extern bool dispatch_has_work(void);
 extern void dispatch_settle_and_claim(void);
 extern void dispatch_committed(void);
@@ -37,7 +38,6 @@ extern void dispatch_aborted(void);
 extern void dispatch_send(void);
 extern bool dispatch_has_answers(void);
 extern bool dispatch_is_drained(void);
-extern int	dispatch_in_flight(void);
-extern int64 dispatch_next_at(void);
+extern int64 dispatch_next_ms(void);
 
 #endif							/* WAWP_DISPATCH_H */

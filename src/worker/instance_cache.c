@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * instance_cache.c
- *	  Instances, as a cycle of the drain has them.
+ *	  Cache of instances for the duration of a cycle.
  *
- * A cycle asks for the same instances for each of its lanes; the catalogs are
- * read once.  What is kept lives in the memory the cycle names and is forgotten
- * when the cycle ends, however it ends; who asks gets a copy in the current
- * memory.  Needs a transaction.
+ * A cycle needs the same instances for each of its lanes; the catalogs are read
+ * once.  Entries live in the memory that instance_cache_begin() names and are
+ * forgotten when the cycle ends, however it ends; callers get a copy in the
+ * current memory.  Needs a transaction.
  *
  * IDENTIFICATION
  *	  src/worker/instance_cache.c
@@ -20,25 +20,26 @@
 
 #include "compat.h"
 
-/* An instance as a role has it in the cycle under way. */
-typedef struct Resolved
+/* An instance as a role has it. */
+typedef struct CachedInstance
 {
 	NameData	name;
 	Oid			role;			/* or INSTANCE_OF_NOBODY */
 	WawpInstance *instance;
-} Resolved;
+} CachedInstance;
 
 static MemoryContext cycle_memory;	/* of the cycle under way */
-static List *resolved = NIL;	/* instances, in it */
+static List *cached_instances = NIL;	/* CachedInstances, in it */
 
-static const Resolved *
-find_resolved(const NameData *name, Oid role)
+/* Return the entry of an instance as a role has it, or NULL. */
+static const CachedInstance *
+instance_cache_find(const NameData *name, Oid role)
 {
 	ListCell   *lc;
 
-	foreach(lc, resolved)
+	foreach(lc, cached_instances)
 	{
-		const Resolved *one = lfirst(lc);
+		const CachedInstance *one = lfirst(lc);
 
 		if (memcmp(&one->name, name, sizeof(NameData)) == 0 && one->role == role)
 			return one;
@@ -47,48 +48,48 @@ find_resolved(const NameData *name, Oid role)
 }
 
 /*
- * An instance as a role has it, in the current memory; the same throughout a
- * cycle, whose catalogs are read once.
+ * Set *instance to an instance as a role has it, allocated in the current memory;
+ * the same throughout a cycle.  Return an error if it cannot be used, or NULL.
  */
 ErrorData *
-resolve_instance(const LaneKey *lane, Oid role, WawpInstance **instance)
+instance_cache_get(const LaneKey *lane, Oid role, WawpInstance **instance)
 {
-	const Resolved *known = find_resolved(&lane->instance, role);
+	const CachedInstance *known = instance_cache_find(&lane->instance, role);
 	ErrorData  *error = known ? NULL : instance_try(NameStr(lane->instance), role, instance);
 	MemoryContext caller = CurrentMemoryContext;
-	Resolved   *one;
+	CachedInstance *one;
 
 	if (known)
 		*instance = instance_copy(known->instance);
 	else if (error == NULL && cycle_memory)
 	{
 		MemoryContextSwitchTo(cycle_memory);
-		one = palloc(sizeof(Resolved));
+		one = palloc(sizeof(CachedInstance));
 		one->name = lane->instance;
 		one->role = role;
 		one->instance = instance_copy(*instance);
-		resolved = lappend(resolved, one);
+		cached_instances = lappend(cached_instances, one);
 		MemoryContextSwitchTo(caller);
 	}
 	return error;
 }
 
-/* A copy of a text without the tokens of the instances that this cycle has resolved. */
+/* Return a copy of a text without the tokens of the cached instances. */
 char *
-resolve_redact(const char *text)
+instance_cache_redact(const char *text)
 {
 	char	   *clean = pstrdup(text ? text : "");
 	ListCell   *lc;
 
-	foreach(lc, resolved)
-		clean = redact_secret(clean, ((const Resolved *) lfirst(lc))->instance->access_token);
+	foreach(lc, cached_instances)
+		clean = redact_secret(clean, ((const CachedInstance *) lfirst(lc))->instance->access_token);
 	return clean;
 }
 
-/* What is resolved from now on lives until a cycle's memory goes; NULL: no cycle. */
+/* Forget all entries; those from now on are kept in a cycle's memory (NULL: not kept). */
 void
-resolve_in(MemoryContext memory)
+instance_cache_begin(MemoryContext memory)
 {
 	cycle_memory = memory;
-	resolved = NIL;
+	cached_instances = NIL;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * instance_cache.h
- *	  Instances, as a cycle of the drain has them.
+ *	  Cache of instances for the duration of a cycle.
  *
  * IDENTIFICATION
  *	  src/worker/instance_cache.h
@@ -14,11 +14,11 @@
 #include "base/shmem.h"
 #include "client/instance.h"
 
-/* An instance that cannot be resolved (dropped, no token, host not allowed). */
-#define RESOLVE_RETRY_MS (60 * 1000)
+/* An instance that cannot be used (dropped, no token, host not allowed) is tried again after that. */
+#define INSTANCE_RETRY_MS (60 * 1000)
 
-extern void resolve_in(MemoryContext memory);
-extern char *resolve_redact(const char *text);
-extern ErrorData *resolve_instance(const LaneKey *lane, Oid role, WawpInstance **instance);
+extern void instance_cache_begin(MemoryContext memory);
+extern char *instance_cache_redact(const char *text);
+extern ErrorData *instance_cache_get(const LaneKey *lane, Oid role, WawpInstance **instance);
 
 #endif							/* WAWP_INSTANCE_CACHE_H */

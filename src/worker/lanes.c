@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * lanes.c
- *	  Which group is served next.
+ *	  Decides which group is served next.
  *
- * The worker's memory of lanes that have something queued.  A lane that waits
+ * Keeps the lanes that have something queued.  A lane that waits
  * for a time of its own is in a heap by that time.  One that is due waits for
  * its instance: for room, for a token of the pace, for a read.  An instance
  * keeps such lanes in queues, in the order of their last turns, and says when
@@ -12,10 +12,12 @@
  * turns, so that none waits for another's lanes.
  *
  * A lane that has asked what it needs to know goes first, before its answer is
- * too old.  Looks have queues of the same kind; where both want the same place,
- * looks and claims alternate.
+ * too old.  Verifications have queues of the same kind; where both want the same
+ * place, verifications and claims alternate.
  *
- * Nothing here is durable; it is rebuilt from an index when a worker starts.
+ * Time is an argument, in monotonic ms; no clock is read here.
+ *
+ * Nothing here is durable; a worker rebuilds it from an index when it starts.
  * Lives in TopMemoryContext of the worker's process; no locks, no transaction.
  *
  * IDENTIFICATION
@@ -32,17 +34,17 @@
 
 #include "compat.h"
 
-/* Lanes that could not go are tried again at this rate at most, so that thousands of them cost little ... */
+/* Lanes that could not be served are tried again at this rate at most, so that thousands of them cost little ... */
 #define RETRIES_PER_SECOND 1000
 /* ... and several at a time. */
 #define RETRY_GRID_MS 50
-/* How far ahead of its token a lane asks, in latencies; and before any is known. */
+/* So many latencies ahead of its token a lane requests information; and before any latency is known. */
 #define LEAD_LATENCIES 3
 #define LEAD_MARGIN_MS 100
 #define FIRST_LATENCY_MS 1000
 #define LONGEST_LEAD_MS (30 * 1000)
 
-/* Instances with something due, in turns, and those that will have, by time. */
+/* Instances that have something due, served in turns, and those that will have, by time. */
 typedef struct LaneSpots
 {
 	pairingheap *timed;
@@ -53,9 +55,9 @@ static HTAB *lane_table;
 static HTAB *instance_table;
 static pairingheap *heap;
 static pairingheap *wake_heap;
-static pairingheap *look_heap;
+static pairingheap *verify_heap;
 static LaneSpots claims;
-static LaneSpots looks;
+static LaneSpots verifications;
 static uint64 last_turn;
 static int64 last_retry_us;
 
@@ -65,12 +67,12 @@ compare_times(int64 first, int64 second)
 	return first < second ? 1 : first > second ? -1 : 0;
 }
 
-/* The earlier lane first; the heap's top is the greatest. */
+/* Put the earlier lane first; the top of a heap is the greatest. */
 static int
 compare_lanes(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
 {
-	return compare_times(pairingheap_const_container(Lane, heap_node, a)->eligible_at,
-						 pairingheap_const_container(Lane, heap_node, b)->eligible_at);
+	return compare_times(pairingheap_const_container(Lane, heap_node, a)->eligible_ms,
+						 pairingheap_const_container(Lane, heap_node, b)->eligible_ms);
 }
 
 static int
@@ -83,30 +85,30 @@ compare_turns(const pairingheap_node *a, const pairingheap_node *b, void *arg pg
 static int
 compare_wakes(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
 {
-	return compare_times(pairingheap_const_container(Lane, wake_node, a)->wake_at,
-						 pairingheap_const_container(Lane, wake_node, b)->wake_at);
+	return compare_times(pairingheap_const_container(Lane, wake_node, a)->wake_ms,
+						 pairingheap_const_container(Lane, wake_node, b)->wake_ms);
 }
 
 static int
-compare_looks(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
+compare_verifications(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
 {
-	return compare_times(pairingheap_const_container(Lane, look_heap_node, a)->look_at,
-						 pairingheap_const_container(Lane, look_heap_node, b)->look_at);
+	return compare_times(pairingheap_const_container(Lane, verify_heap_node, a)->verify_ms,
+						 pairingheap_const_container(Lane, verify_heap_node, b)->verify_ms);
 }
 
-/* Of those that are due at the same time the one that was served longest ago: two may share one account's pace. */
+/* Put the earlier instance first; at the same time the one served longest ago, as two may share one account's pace. */
 static int
 compare_spots(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_attribute_unused())
 {
 	const LaneSpot *first = pairingheap_const_container(LaneSpot, timed_node, a);
 	const LaneSpot *second = pairingheap_const_container(LaneSpot, timed_node, b);
-	int			order = compare_times(first->at, second->at);
+	int			order = compare_times(first->due_ms, second->due_ms);
 
 	return order != 0 ? order : compare_times((int64) first->instance->turn, (int64) second->instance->turn);
 }
 
 static void
-init_spots(LaneSpots *spots)
+spots_init(LaneSpots *spots)
 {
 	spots->timed = pairingheap_allocate(compare_spots, NULL);
 	dlist_init(&spots->due);
@@ -123,13 +125,14 @@ lanes_init(void)
 	instance_table = hash_create("wawp instances", 16, &instances, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	heap = pairingheap_allocate(compare_lanes, NULL);
 	wake_heap = pairingheap_allocate(compare_wakes, NULL);
-	look_heap = pairingheap_allocate(compare_looks, NULL);
-	init_spots(&claims);
-	init_spots(&looks);
+	verify_heap = pairingheap_allocate(compare_verifications, NULL);
+	spots_init(&claims);
+	spots_init(&verifications);
 }
 
+/* Return the instance of a name, created if it is not known. */
 static LaneInstance *
-find_instance(const NameData *name)
+lane_instance_find(const NameData *name)
 {
 	bool		found;
 	LaneInstance *instance = hash_search(instance_table, name, HASH_ENTER, &found);
@@ -140,9 +143,9 @@ find_instance(const NameData *name)
 	instance->limit = 1;
 	for (int i = 0; i < LANE_QUEUES; i++)
 		instance->queues[i].ph_compare = compare_turns;
-	dlist_init(&instance->looks);
-	instance->claim_spot.instance = instance->look_spot.instance = instance;
-	instance->claim_spot.at = instance->look_spot.at = CLOCK_NEVER;
+	dlist_init(&instance->verifications);
+	instance->claim_spot.instance = instance->verify_spot.instance = instance;
+	instance->claim_spot.due_ms = instance->verify_spot.due_ms = CLOCK_NEVER;
 	return instance;
 }
 
@@ -150,34 +153,34 @@ find_instance(const NameData *name)
  * ---- instances in turns
  */
 
-/* Puts an instance where it belongs when it has something due at that time; one that has its turn keeps it. */
+/* Move an instance to where one belongs that has something due at that time; unchanged, it keeps its place. */
 static void
-place_spot(LaneSpots *spots, LaneSpot *spot, int64 at)
+spot_place(LaneSpots *spots, LaneSpot *spot, int64 at)
 {
-	if (spot->at == at)
+	if (spot->due_ms == at)
 		return;
 	if (spot->is_timed)
 		pairingheap_remove(spots->timed, &spot->timed_node);
 	if (spot->is_due)
 		dlist_delete(&spot->due_node);
 	spot->is_timed = spot->is_due = false;
-	spot->at = at;
+	spot->due_ms = at;
 	if (at == CLOCK_NEVER)
 		return;
 	pairingheap_add(spots->timed, &spot->timed_node);
 	spot->is_timed = true;
 }
 
-/* The instance whose turn it is, which goes to the end of those that are due; NULL when none is. */
+/* Return the instance whose turn it is, moved to the end of those that are due; NULL if none is. */
 static LaneInstance *
-next_instance(LaneSpots *spots, int64 now)
+spots_next_instance(LaneSpots *spots, int64 now)
 {
 	LaneSpot   *spot;
 
 	while (!pairingheap_is_empty(spots->timed))
 	{
 		spot = pairingheap_container(LaneSpot, timed_node, pairingheap_first(spots->timed));
-		if (spot->at > now)
+		if (spot->due_ms > now)
 			break;
 		pairingheap_remove(spots->timed, &spot->timed_node);
 		spot->is_timed = false;
@@ -191,19 +194,20 @@ next_instance(LaneSpots *spots, int64 now)
 	return spot->instance;
 }
 
+/* Return when the first instance has something due; 0: now. */
 static int64
-first_time(const LaneSpots *spots)
+spots_first_time(const LaneSpots *spots)
 {
 	if (!dlist_is_empty((dlist_head *) &spots->due))
 		return 0;
 	if (pairingheap_is_empty(spots->timed))
 		return CLOCK_NEVER;
-	return pairingheap_container(LaneSpot, timed_node, pairingheap_first(spots->timed))->at;
+	return pairingheap_container(LaneSpot, timed_node, pairingheap_first(spots->timed))->due_ms;
 }
 
-/* When a lane of the instance may have a turn. */
+/* Return when a lane of the instance may have a turn. */
 static int64
-claims_at(const LaneInstance *instance)
+instance_claims_at(const LaneInstance *instance)
 {
 	int64		at = CLOCK_NEVER;
 
@@ -211,37 +215,38 @@ claims_at(const LaneInstance *instance)
 		return CLOCK_NEVER;
 	for (int i = 0; i < LANE_QUEUES; i++)
 		if (!pairingheap_is_empty(&instance->queues[i]))
-			at = Min(at, instance->not_before[i]);
+			at = Min(at, instance->not_before_ms[i]);
 	return at;
 }
 
 static void
-update_claims(LaneInstance *instance)
+instance_update_claims(LaneInstance *instance)
 {
-	place_spot(&claims, &instance->claim_spot, claims_at(instance));
+	spot_place(&claims, &instance->claim_spot, instance_claims_at(instance));
 }
 
 static void
-update_looks(LaneInstance *instance)
+instance_update_verifications(LaneInstance *instance)
 {
-	bool		may_look = !dlist_is_empty(&instance->looks) && instance->in_flight < instance->limit;
+	bool		can_verify = !dlist_is_empty(&instance->verifications) && instance->in_flight < instance->limit;
 
-	place_spot(&looks, &instance->look_spot, may_look ? instance->looks_not_before : CLOCK_NEVER);
+	spot_place(&verifications, &instance->verify_spot, can_verify ? instance->verify_not_before_ms : CLOCK_NEVER);
 }
 
 static void
-update_instance(LaneInstance *instance)
+instance_update(LaneInstance *instance)
 {
-	update_claims(instance);
-	update_looks(instance);
+	instance_update_claims(instance);
+	instance_update_verifications(instance);
 }
 
 /*
  * ---- lanes
  */
 
+/* Count a lane among those that are to have the next tokens, or not any longer. */
 static void
-set_prepared(Lane *lane, bool is_prepared)
+lane_set_prepared(Lane *lane, bool is_prepared)
 {
 	LaneInstance *instance = lane->instance;
 
@@ -252,12 +257,12 @@ set_prepared(Lane *lane, bool is_prepared)
 		return;
 	lane->is_prepared = is_prepared;
 	instance->nprepared += is_prepared ? 1 : -1;
-	/* another may prepare */
+	/* another lane may prepare */
 	if (!is_prepared)
-		instance->not_before[QUEUE_NEXT] = 0;
+		instance->not_before_ms[QUEUE_NEXT] = 0;
 }
 
-/* Takes a lane out of wherever it waits. */
+/* Take a lane out of wherever it waits. */
 static void
 lane_withdraw(Lane *lane)
 {
@@ -268,103 +273,105 @@ lane_withdraw(Lane *lane)
 	lane->in_heap = lane->in_queue = false;
 }
 
-/* Looks at a lane again at that time, and not before. */
+/* Serve a lane at that time, and not before. */
 void
-lanes_schedule(Lane *lane, int64 eligible_at)
+lanes_schedule(Lane *lane, int64 eligible_ms)
 {
 	lane_withdraw(lane);
-	set_prepared(lane, false);
-	lane->eligible_at = eligible_at;
-	if (eligible_at != CLOCK_NEVER)
+	lane_set_prepared(lane, false);
+	lane->eligible_ms = eligible_ms;
+	if (eligible_ms != CLOCK_NEVER)
 		pairingheap_add(heap, &lane->heap_node);
-	lane->in_heap = (eligible_at != CLOCK_NEVER);
-	update_claims(lane->instance);
+	lane->in_heap = (eligible_ms != CLOCK_NEVER);
+	instance_update_claims(lane->instance);
 }
 
-/* When a lane whose rows a user has locked is worth another try; the more there are of these, the later. */
+/* Return when to try a lane again whose rows a user has locked; the more there are, the later. */
 int64
-lanes_retry_at(void)
+lanes_retry_ms(int64 now)
 {
-	int64		soonest = (clock_monotonic_ms() + LANES_LOCKED_RETRY_MS) * 1000;
+	int64		soonest = (now + LANES_LOCKED_RETRY_MS) * 1000;
 	int64		grid = RETRY_GRID_MS * 1000;
 
 	last_retry_us = Max(last_retry_us + 1000000 / RETRIES_PER_SECOND, soonest);
 	return (last_retry_us + grid - 1) / grid * grid / 1000;
 }
 
-/* Looks at a lane again soon: a user has locked its rows, or it failed. */
+/* Serve a lane again soon: a user has locked its rows, or it failed. */
 void
-lanes_retry(Lane *lane)
+lanes_retry(Lane *lane, int64 now)
 {
-	lanes_schedule(lane, lanes_retry_at());
+	lanes_schedule(lane, lanes_retry_ms(now));
 }
 
-/* A lane, wherever it waits, has something that needs no token by then; CLOCK_NEVER: nothing. */
+/* Wake a lane, wherever it waits, at a time for something that needs no token; CLOCK_NEVER: there is nothing. */
 void
 lanes_wake(Lane *lane, int64 at)
 {
 	if (lane->in_wakes)
 		pairingheap_remove(wake_heap, &lane->wake_node);
-	lane->wake_at = at;
+	lane->wake_ms = at;
 	lane->in_wakes = (at != CLOCK_NEVER);
 	if (lane->in_wakes)
 		pairingheap_add(wake_heap, &lane->wake_node);
 }
 
-/* A lane has used its turn: it may have another when all others had theirs. */
+/* Note that a lane has used its turn; it has another after all others. */
 void
 lanes_served(Lane *lane, int64 now)
 {
 	LaneInstance *instance = lane->instance;
 
-	/* which orders the heaps they are in */
-	place_spot(&claims, &instance->claim_spot, CLOCK_NEVER);
-	place_spot(&looks, &instance->look_spot, CLOCK_NEVER);
+	/* the turns order the heaps they are in */
+	spot_place(&claims, &instance->claim_spot, CLOCK_NEVER);
+	spot_place(&verifications, &instance->verify_spot, CLOCK_NEVER);
 	lane->turn = instance->turn = ++last_turn;
 	lanes_schedule(lane, now);
-	update_looks(instance);
+	instance_update_verifications(instance);
 }
 
+/* Move a lane to a queue of its instance. */
 static void
-enqueue(Lane *lane, LaneQueue queue)
+lane_enqueue(Lane *lane, LaneQueue queue)
 {
 	lane_withdraw(lane);
-	set_prepared(lane, queue == QUEUE_READY);
+	lane_set_prepared(lane, queue == QUEUE_READY);
 	lane->queue = queue;
 	pairingheap_add(&lane->instance->queues[queue], &lane->heap_node);
 	lane->in_queue = true;
 }
 
-/* A lane waits for its instance; nobody of that queue has a turn before. */
+/* Let a lane wait for its instance; no lane of that queue has a turn before that time. */
 void
-lanes_wait(Lane *lane, LaneQueue queue, int64 not_before)
+lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms)
 {
-	enqueue(lane, queue);
-	lane->instance->not_before[queue] = not_before;
-	update_claims(lane->instance);
+	lane_enqueue(lane, queue);
+	lane->instance->not_before_ms[queue] = not_before_ms;
+	instance_update_claims(lane->instance);
 }
 
-/* Looks at a lane again when its instance has room. */
+/* Serve a lane when its instance has room. */
 void
 lanes_park(Lane *lane)
 {
-	enqueue(lane, lane->queue);
-	update_claims(lane->instance);
+	lane_enqueue(lane, lane->queue);
+	instance_update_claims(lane->instance);
 }
 
-/* A lane has asked something: with the answer it goes first. */
+/* Note that a lane has requested information; with the answer it goes first. */
 void
 lanes_prepare(Lane *lane)
 {
 	lane_withdraw(lane);
-	set_prepared(lane, true);
+	lane_set_prepared(lane, true);
 	lane->instance->nasking += lane->is_asking ? 0 : 1;
 	lane->is_asking = true;
-	update_claims(lane->instance);
+	instance_update_claims(lane->instance);
 }
 
+/* True if the first lane of a queue was served before this one. */
 static bool
-is_behind(const Lane *lane, LaneQueue queue)
+lane_is_behind(const Lane *lane, LaneQueue queue)
 {
 	pairingheap *lanes = &lane->instance->queues[queue];
 
@@ -376,24 +383,24 @@ is_behind(const Lane *lane, LaneQueue queue)
 bool
 lanes_has_elder(const Lane *lane)
 {
-	return lanes_prepared_beside(lane) > 0 || is_behind(lane, QUEUE_NEXT) || is_behind(lane, QUEUE_READ);
+	return lanes_prepared_beside(lane) > 0 || lane_is_behind(lane, QUEUE_NEXT) || lane_is_behind(lane, QUEUE_READ);
 }
 
-/* Other lanes of the instance that ask, or have asked, in order to use a token. */
+/* Return how many other lanes of the instance request, or have requested, information in order to use a token. */
 int
 lanes_asking_beside(const Lane *lane)
 {
 	return lane->instance->nasking - (lane->is_asking ? 1 : 0);
 }
 
-/* Other lanes of the instance that are to have the next tokens, those included. */
+/* Return how many other lanes of the instance are to have the next tokens, those included. */
 int
 lanes_prepared_beside(const Lane *lane)
 {
 	return lane->instance->nprepared - (lane->is_prepared ? 1 : 0);
 }
 
-/* How long before its token a lane asks what it has to know. */
+/* Return how long before its token a lane requests information. */
 int64
 lanes_lead_ms(const LaneInstance *instance)
 {
@@ -402,17 +409,17 @@ lanes_lead_ms(const LaneInstance *instance)
 	return Min(LEAD_LATENCIES * latency + LEAD_MARGIN_MS, LONGEST_LEAD_MS);
 }
 
-/* How many requests of the instance may be under way. */
+/* Set how many requests of the instance may be under way. */
 void
 lanes_set_limit(LaneInstance *instance, int limit)
 {
 	if (instance->limit == limit)
 		return;
 	instance->limit = limit;
-	update_instance(instance);
+	instance_update(instance);
 }
 
-/* A lane, which is known from now on. */
+/* Return a lane, created if it is not known. */
 Lane *
 lanes_find(const LaneKey *key)
 {
@@ -422,75 +429,77 @@ lanes_find(const LaneKey *key)
 	if (!found)
 	{
 		memset((char *) lane + sizeof(LaneKey), 0, sizeof(Lane) - sizeof(LaneKey));
-		lane->instance = find_instance(&key->instance);
+		lane->instance = lane_instance_find(&key->instance);
 		lane->queue = QUEUE_FRESH;
 		lane->turn = ++last_turn;
 	}
 	return lane;
 }
 
-/* Something was queued in a lane: it is looked at no later than that. */
+/* Note that something was queued in a lane, which is served no later than that. */
 Lane *
-lanes_note(const LaneKey *key, int64 eligible_at)
+lanes_note(const LaneKey *key, int64 eligible_ms)
 {
 	Lane	   *lane = lanes_find(key);
 	bool		waits_for_token = lane->in_queue && (lane->queue == QUEUE_NEXT || lane->queue == QUEUE_READ);
 
 	lane->is_fresh = true;
-	if (waits_for_token || (!lane->in_queue && (!lane->in_heap || lane->eligible_at > eligible_at)))
-		lanes_schedule(lane, eligible_at);
+	if (waits_for_token || (!lane->in_queue && (!lane->in_heap || lane->eligible_ms > eligible_ms)))
+		lanes_schedule(lane, eligible_ms);
 	return lane;
 }
 
+/* Note the lanes whose wake time has come. */
 static void
-release_wakes(int64 now)
+lanes_release_wakes(int64 now)
 {
 	while (!pairingheap_is_empty(wake_heap))
 	{
 		Lane	   *lane = pairingheap_container(Lane, wake_node, pairingheap_first(wake_heap));
 
-		if (lane->wake_at > now)
+		if (lane->wake_ms > now)
 			return;
 		lanes_wake(lane, CLOCK_NEVER);
 		(void) lanes_note(&lane->key, now);
 	}
 }
 
-/* Lanes whose time has come wait for their instance from now on. */
+/* Move lanes whose time has come to the queues of their instances. */
 static void
-release_due(int64 now)
+lanes_release_due(int64 now)
 {
-	release_wakes(now);
+	lanes_release_wakes(now);
 	while (!pairingheap_is_empty(heap))
 	{
 		Lane	   *lane = pairingheap_container(Lane, heap_node, pairingheap_first(heap));
 
-		if (lane->eligible_at > now)
+		if (lane->eligible_ms > now)
 			return;
-		enqueue(lane, QUEUE_FRESH);
-		update_claims(lane->instance);
+		lane_enqueue(lane, QUEUE_FRESH);
+		instance_update_claims(lane->instance);
 	}
 }
 
+/* Return the first lane of a queue that may go on, or NULL. */
 static Lane *
-first_of(LaneInstance *instance, LaneQueue queue, int64 now)
+instance_first_of(LaneInstance *instance, LaneQueue queue, int64 now)
 {
-	if (pairingheap_is_empty(&instance->queues[queue]) || instance->not_before[queue] > now)
+	if (pairingheap_is_empty(&instance->queues[queue]) || instance->not_before_ms[queue] > now)
 		return NULL;
 	return pairingheap_container(Lane, heap_node, pairingheap_first(&instance->queues[queue]));
 }
 
-/* Who knows what it needs goes first, then who had its turn longest ago. */
+/* Return the lane to be served first: one that has its information, or else the one served longest ago. */
 static Lane *
-first_lane(LaneInstance *instance, int64 now)
+instance_first_lane(LaneInstance *instance, int64 now)
 {
-	Lane	   *first = first_of(instance, QUEUE_READY, now);
+	Lane	   *first = instance_first_of(instance, QUEUE_READY, now);
 
 	if (first)
 		return first;
 	for (int i = QUEUE_READY + 1; i < LANE_QUEUES; i++)
 	{
-		Lane	   *lane = first_of(instance, (LaneQueue) i, now);
+		Lane	   *lane = instance_first_of(instance, (LaneQueue) i, now);
 
 		if (lane && (first == NULL || lane->turn < first->turn))
 			first = lane;
@@ -499,8 +508,8 @@ first_lane(LaneInstance *instance, int64 now)
 }
 
 /*
- * The lane whose turn it is; NULL when none is due.  It is to be put somewhere,
- * and its turn ended by lanes_end_turn.
+ * Return the lane whose turn it is; NULL if none is due.  The caller puts it
+ * somewhere and ends its turn with lanes_end_turn().
  */
 Lane *
 lanes_take_due(int64 now)
@@ -508,28 +517,29 @@ lanes_take_due(int64 now)
 	LaneInstance *instance;
 	Lane	   *lane;
 
-	release_due(now);
-	instance = next_instance(&claims, now);
+	lanes_release_due(now);
+	instance = spots_next_instance(&claims, now);
 	if (instance == NULL)
 		return NULL;
-	lane = first_lane(instance, now);
+	lane = instance_first_lane(instance, now);
 	Assert(lane != NULL);
 	lane_withdraw(lane);
 	instance->taken++;
-	update_claims(instance);
+	instance_update_claims(instance);
 	return lane;
 }
 
+/* End a turn that lanes_take_due() began. */
 void
 lanes_end_turn(LaneInstance *instance)
 {
 	instance->taken--;
-	update_claims(instance);
+	instance_update_claims(instance);
 }
 
-/* Lanes whose turn was undone are in no queue: they prepare for nothing. */
+/* Unmark lanes that are in no queue because their turn was undone. */
 static void
-forget_turns(void)
+lanes_forget_turns(void)
 {
 	HASH_SEQ_STATUS status;
 	Lane	   *lane;
@@ -537,10 +547,10 @@ forget_turns(void)
 	hash_seq_init(&status, lane_table);
 	while ((lane = hash_seq_search(&status)) != NULL)
 		if (!lane->in_queue && !lane->in_heap && lane->in_flight == 0)
-			set_prepared(lane, false);
+			lane_set_prepared(lane, false);
 }
 
-/* Whatever instances wait for may have changed; after an abort, turns are lost as well. */
+/* Let all instances go on: what they wait for may have changed.  After an abort, turns are lost as well. */
 void
 lanes_start_anew(bool aborted)
 {
@@ -548,154 +558,157 @@ lanes_start_anew(bool aborted)
 	LaneInstance *instance;
 
 	if (aborted)
-		forget_turns();
+		lanes_forget_turns();
 	hash_seq_init(&status, instance_table);
 	while ((instance = hash_seq_search(&status)) != NULL)
 	{
 		if (aborted)
 			instance->taken = 0;
-		memset(instance->not_before, 0, sizeof(instance->not_before));
-		instance->looks_not_before = 0;
-		update_instance(instance);
+		memset(instance->not_before_ms, 0, sizeof(instance->not_before_ms));
+		instance->verify_not_before_ms = 0;
+		instance_update(instance);
 	}
 }
 
-/* Forgets a lane that has nothing queued, nothing in flight and nothing to follow up. */
+/* Forget a lane if it has nothing in flight and nothing to verify; nothing of it is queued. */
 void
 lanes_forget(Lane *lane)
 {
 	lanes_schedule(lane, CLOCK_NEVER);
 	lanes_wake(lane, CLOCK_NEVER);
-	if (lane->in_flight > 0 || lane->in_look_heap || lane->in_looks)
+	if (lane->in_flight > 0 || lane->in_verify_heap || lane->in_verifications)
 		return;
 	hash_search(lane_table, &lane->key, HASH_REMOVE, NULL);
 }
 
-/* When the next lane is due, in monotonic ms; CLOCK_NEVER when none waits. */
+/* Return when the next lane is due; CLOCK_NEVER if none waits. */
 int64
-lanes_next_at(void)
+lanes_next_ms(void)
 {
-	int64		at = first_time(&claims);
+	int64		at = spots_first_time(&claims);
 
 	if (!pairingheap_is_empty(heap))
-		at = Min(at, pairingheap_container(Lane, heap_node, pairingheap_first(heap))->eligible_at);
+		at = Min(at, pairingheap_container(Lane, heap_node, pairingheap_first(heap))->eligible_ms);
 	if (!pairingheap_is_empty(wake_heap))
-		at = Min(at, pairingheap_container(Lane, wake_node, pairingheap_first(wake_heap))->wake_at);
+		at = Min(at, pairingheap_container(Lane, wake_node, pairingheap_first(wake_heap))->wake_ms);
 	return at;
 }
 
 /*
- * ---- following up
+ * ---- verification
  */
 
+/* Take a lane out of the verifications. */
 static void
-withdraw_look(Lane *lane)
+verification_withdraw(Lane *lane)
 {
-	if (lane->in_look_heap)
-		pairingheap_remove(look_heap, &lane->look_heap_node);
-	if (lane->in_looks)
-		dlist_delete(&lane->look_node);
-	lane->in_look_heap = lane->in_looks = false;
-	update_looks(lane->instance);
+	if (lane->in_verify_heap)
+		pairingheap_remove(verify_heap, &lane->verify_heap_node);
+	if (lane->in_verifications)
+		dlist_delete(&lane->verify_node);
+	lane->in_verify_heap = lane->in_verifications = false;
+	instance_update_verifications(lane->instance);
 }
 
+/* Verify a lane at that time; CLOCK_NEVER: not at all. */
 static void
-schedule_look(Lane *lane, int64 at)
+verification_schedule(Lane *lane, int64 at)
 {
-	withdraw_look(lane);
-	lane->look_at = at;
+	verification_withdraw(lane);
+	lane->verify_ms = at;
 	if (at == CLOCK_NEVER)
 		return;
-	pairingheap_add(look_heap, &lane->look_heap_node);
-	lane->in_look_heap = true;
+	pairingheap_add(verify_heap, &lane->verify_heap_node);
+	lane->in_verify_heap = true;
 }
 
-/* What waits in a lane is followed up no later than that, or when its turn comes. */
+/* Verify a lane no later than that, or when its turn comes. */
 void
-lanes_look(const LaneKey *key, int64 at)
+lanes_verify(const LaneKey *key, int64 at)
 {
 	Lane	   *lane = lanes_find(key);
 
-	if (!lane->in_looks && !(lane->in_look_heap && lane->look_at <= at))
-		schedule_look(lane, at);
+	if (!lane->in_verifications && !(lane->in_verify_heap && lane->verify_ms <= at))
+		verification_schedule(lane, at);
 }
 
-/* Who has an answer goes first, before it is too old or makes room for another's. */
+/* Move a lane to the due ones; with an answer it goes first, before that is too old or dropped from the cache. */
 static void
-enqueue_look(Lane *lane)
+verification_enqueue(Lane *lane)
 {
-	withdraw_look(lane);
+	verification_withdraw(lane);
 	if (lane->has_answer)
-		dlist_push_head(&lane->instance->looks, &lane->look_node);
+		dlist_push_head(&lane->instance->verifications, &lane->verify_node);
 	else
-		dlist_push_tail(&lane->instance->looks, &lane->look_node);
-	lane->in_looks = true;
-	update_looks(lane->instance);
+		dlist_push_tail(&lane->instance->verifications, &lane->verify_node);
+	lane->in_verifications = true;
+	instance_update_verifications(lane->instance);
 }
 
-/* Follows a lane up when its instance has room; no lane of it before that time. */
+/* Verify a lane when its instance has room; no lane of it before that time. */
 void
-lanes_park_look(Lane *lane, int64 not_before)
+lanes_park_verification(Lane *lane, int64 not_before_ms)
 {
-	lane->instance->looks_not_before = not_before;
-	enqueue_look(lane);
+	lane->instance->verify_not_before_ms = not_before_ms;
+	verification_enqueue(lane);
 }
 
+/* Move lanes whose time has come to the due verifications. */
 static void
-release_looks(int64 now)
+lanes_release_verifications(int64 now)
 {
-	while (!pairingheap_is_empty(look_heap))
+	while (!pairingheap_is_empty(verify_heap))
 	{
-		Lane	   *lane = pairingheap_container(Lane, look_heap_node, pairingheap_first(look_heap));
+		Lane	   *lane = pairingheap_container(Lane, verify_heap_node, pairingheap_first(verify_heap));
 
-		if (lane->look_at > now)
+		if (lane->verify_ms > now)
 			return;
-		enqueue_look(lane);
+		verification_enqueue(lane);
 	}
 }
 
-/* True if a place that is free now is a claim's. */
+/* True if a free place of the instance is for a claim. */
 static bool
-claim_goes_first(LaneInstance *instance, int64 now)
+instance_claims_first(LaneInstance *instance, int64 now)
 {
-	if (claims_at(instance) > now)
+	if (instance_claims_at(instance) > now)
 		return false;
-	return instance->look_was_last || first_of(instance, QUEUE_READY, now) != NULL ||
-		(instance->look_read_last && first_of(instance, QUEUE_READ, now) != NULL);
+	return instance->was_verification || instance_first_of(instance, QUEUE_READY, now) != NULL ||
+		(instance->was_verify_read && instance_first_of(instance, QUEUE_READ, now) != NULL);
 }
 
-/* The lane that is to be followed up first; NULL when none is due.  may_claim: claims are served, too. */
+/* Return the lane to be verified first; NULL if none is due.  may_claim: claims compete for the places. */
 Lane *
-lanes_take_look(int64 now, bool may_claim)
+lanes_take_verification(int64 now, bool may_claim)
 {
 	LaneInstance *instance;
 
-	release_looks(now);
-	while ((instance = next_instance(&looks, now)) != NULL)
+	lanes_release_verifications(now);
+	while ((instance = spots_next_instance(&verifications, now)) != NULL)
 	{
-		Lane	   *lane = dlist_container(Lane, look_node, dlist_head_node(&instance->looks));
+		Lane	   *lane = dlist_container(Lane, verify_node, dlist_head_node(&instance->verifications));
 
-		if (!may_claim || !claim_goes_first(instance, now))
+		if (!may_claim || !instance_claims_first(instance, now))
 		{
-			withdraw_look(lane);
+			verification_withdraw(lane);
 			lane->has_answer = false;
 			return lane;
 		}
-		instance->look_was_last = false;
-		instance->looks_not_before = now + 1;
-		update_looks(instance);
+		instance->was_verification = false;
+		instance->verify_not_before_ms = now + 1;
+		instance_update_verifications(instance);
 	}
 	return NULL;
 }
 
-/* When the next lane is to be followed up, in monotonic ms. */
+/* Return when the next lane is to be verified. */
 int64
-lanes_next_look(void)
+lanes_next_verification(void)
 {
-	int64		at = first_time(&looks);
+	int64		at = spots_first_time(&verifications);
 
-	if (!pairingheap_is_empty(look_heap))
-		at = Min(at, pairingheap_container(Lane, look_heap_node, pairingheap_first(look_heap))->look_at);
+	if (!pairingheap_is_empty(verify_heap))
+		at = Min(at, pairingheap_container(Lane, verify_heap_node, pairingheap_first(verify_heap))->verify_ms);
 	return at;
 }
 
@@ -703,42 +716,41 @@ lanes_next_look(void)
  * ---- requests
  */
 
-/* A request of a lane takes a place of the instance ... */
+/* Take a place of the instance for a request of a lane. */
 void
-lanes_begin_request(Lane *lane, bool is_look)
+lanes_begin_request(Lane *lane, bool is_verification)
 {
 	lane->in_flight++;
 	lane->instance->in_flight++;
-	lane->instance->look_was_last = is_look;
-	update_instance(lane->instance);
+	lane->instance->was_verification = is_verification;
+	instance_update(lane->instance);
 }
 
-/* ... and has ended: another may begin. */
+/* Free the place of a request that has ended. */
 void
 lanes_end_request(LaneInstance *instance)
 {
 	instance->in_flight--;
-	update_instance(instance);
+	instance_update(instance);
 }
 
-/* A question does so, too; a lane that asks for its own claim is prepared by that ... */
+/* Take a place for a request for information; one for the lane's own claim counts as a claim. */
 void
 lanes_begin_question(const LaneKey *key, bool is_read)
 {
 	Lane	   *lane = lanes_find(key);
 
 	if (is_read)
-		lane->instance->look_read_last = !lane->is_prepared;
+		lane->instance->was_verify_read = !lane->is_prepared;
 	lanes_begin_request(lane, !lane->is_prepared);
 }
 
-/* ... and with the answer the lane goes on: who asked in order to claim goes first. */
+/* Free the place of a request for information; the lane goes on, first if it was for a claim. */
 void
-lanes_end_question(const LaneKey *key, int64 took_ms)
+lanes_end_question(const LaneKey *key, int64 took_ms, int64 now)
 {
 	Lane	   *lane = lanes_find(key);
 	LaneInstance *instance = lane->instance;
-	int64		now = clock_monotonic_ms();
 
 	took_ms = Max(took_ms, 1);
 	instance->latency_ms = instance->latency_ms == 0 ? took_ms : (3 * instance->latency_ms + took_ms) / 4;
@@ -746,11 +758,11 @@ lanes_end_question(const LaneKey *key, int64 took_ms)
 	if (!lane->in_queue && !lane->in_heap)
 	{
 		if (lane->is_prepared)
-			enqueue(lane, QUEUE_READY);
+			lane_enqueue(lane, QUEUE_READY);
 		else
 			(void) lanes_note(key, now);
 	}
 	lanes_end_request(instance);
 	lane->has_answer = true;
-	schedule_look(lane, now);
+	verification_schedule(lane, now);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * lanes.h
- *	  Which group is served next.
+ *	  Decides which group is served next.
  *
  * IDENTIFICATION
  *	  src/worker/lanes.h
@@ -16,54 +16,55 @@
 
 #include "base/shmem.h"
 
-/* A row that a user has locked, or whose person is in flight, is tried again. */
+/* A row that a user has locked, or whose person is in flight, is tried again after that. */
 #define LANES_LOCKED_RETRY_MS 200
 
 /* Lanes that wait for their instance: each queue in the order of the lanes' last turns. */
 typedef enum LaneQueue
 {
-	QUEUE_READY,				/* knows what an addition needs: for a token of the pace */
+	QUEUE_READY,				/* has the information an addition needs: for a token of the pace */
 	QUEUE_FRESH,				/* for room only */
 	QUEUE_NEXT,					/* for when a token is near */
-	QUEUE_READ					/* likewise, and for a read: the group has to be asked about */
+	QUEUE_READ					/* likewise, and for a permit to read the group */
 } LaneQueue;
 
 #define LANE_QUEUES (QUEUE_READ + 1)
 
 typedef struct LaneInstance LaneInstance;
 
-/* An instance among those that have something due, or will have. */
+/* The place of an instance among those that have something due, or will have. */
 typedef struct LaneSpot
 {
 	LaneInstance *instance;
 	pairingheap_node timed_node;
 	dlist_node	due_node;
 	bool		is_timed;		/* in the heap, by ... */
-	int64		at;				/* ... that time, monotonic ms; CLOCK_NEVER: in neither */
+	int64		due_ms;			/* ... that time, monotonic; CLOCK_NEVER: in neither */
 	bool		is_due;			/* in the list, served in turns */
 } LaneSpot;
 
-/* What lanes of one instance share. */
+/* An instance, as its lanes share it. */
 struct LaneInstance
 {
 	NameData	name;			/* hash key, must be first */
 	int			limit;			/* requests that may be under way, as far as is known */
 	int			in_flight;		/* those that are */
-	int			taken;			/* lanes whose turn it is: each may begin one */
+	int			taken;			/* lanes whose turn it is: each may begin a request */
 	int			nprepared;		/* lanes that are to have the next tokens ... */
-	int			nasking;		/* ... of which these ask, or have asked, in order to use them */
-	int64		latency_ms;		/* of a question to the API, on average; 0: not known */
+	int			nasking;		/* ... of which these have requested information in order to use them */
+	int64		latency_ms;		/* of a request for information, on average; 0: not known */
 	uint64		turn;			/* of its lane that was served last */
-	bool		look_was_last;	/* a look began the last request, not a claim ... */
-	bool		look_read_last; /* ... and the last reading of a group */
+	bool		was_verification;	/* a verification began the last request, not a claim ... */
+	bool		was_verify_read; /* ... and the last reading of a group */
 	pairingheap queues[LANE_QUEUES];
-	int64		not_before[LANE_QUEUES];	/* monotonic ms */
-	dlist_head	looks;			/* lanes that are due to be looked at, in order ... */
-	int64		looks_not_before;	/* ... but not before */
+	int64		not_before_ms[LANE_QUEUES];	/* monotonic ms */
+	dlist_head	verifications;	/* lanes due to be verified, in order ... */
+	int64		verify_not_before_ms;	/* ... but not before */
 	LaneSpot	claim_spot;
-	LaneSpot	look_spot;
+	LaneSpot	verify_spot;
 };
 
+/* A group of an instance: the unit of order and pace. */
 typedef struct Lane
 {
 	LaneKey		key;			/* hash key, must be first */
@@ -73,34 +74,34 @@ typedef struct Lane
 	bool		in_queue;
 	LaneQueue	queue;			/* the one it is in, or was taken from */
 	uint64		turn;			/* when it was served last, in the order of turns */
-	bool		is_fresh;		/* got intents since it was last looked into */
+	bool		is_fresh;		/* got intents since its rows were last read */
 	bool		is_prepared;	/* counts in the instance's nprepared ... */
 	bool		is_asking;		/* ... and in its nasking */
-	int64		eligible_at;	/* monotonic ms */
+	int64		eligible_ms;	/* monotonic ms */
 	int			in_flight;
 	pairingheap_node wake_node;
 	bool		in_wakes;
-	int64		wake_at;		/* when something is due that needs no token, likewise */
-	pairingheap_node look_heap_node;
-	dlist_node	look_node;
-	bool		in_look_heap;
-	bool		in_looks;		/* due, in the instance's list */
-	bool		has_answer;		/* to a question, for the next look */
-	int64		look_at;		/* when what waits there is to be followed up, likewise */
+	int64		wake_ms;		/* when something is due that needs no token, likewise */
+	pairingheap_node verify_heap_node;
+	dlist_node	verify_node;
+	bool		in_verify_heap;
+	bool		in_verifications;	/* due, in the instance's list */
+	bool		has_answer;		/* for the next verification */
+	int64		verify_ms;		/* when its waiting rows are to be verified, likewise */
 	int			head_priority;	/* of the one claimed last ... */
 	int64		head_id;
-	int64		head_until;		/* ... behind whom the next is, until then: monotonic ms */
+	int64		head_until_ms;	/* ... behind which the next is searched, until then: monotonic ms */
 } Lane;
 
 extern void lanes_init(void);
 extern Lane *lanes_find(const LaneKey *key);
-extern Lane *lanes_note(const LaneKey *key, int64 eligible_at);
-extern void lanes_schedule(Lane *lane, int64 eligible_at);
-extern int64 lanes_retry_at(void);
-extern void lanes_retry(Lane *lane);
+extern Lane *lanes_note(const LaneKey *key, int64 eligible_ms);
+extern void lanes_schedule(Lane *lane, int64 eligible_ms);
+extern int64 lanes_retry_ms(int64 now);
+extern void lanes_retry(Lane *lane, int64 now);
 extern void lanes_wake(Lane *lane, int64 at);
 extern void lanes_served(Lane *lane, int64 now);
-extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before);
+extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
 extern void lanes_park(Lane *lane);
 extern void lanes_prepare(Lane *lane);
 extern bool lanes_has_elder(const Lane *lane);
@@ -112,14 +113,14 @@ extern Lane *lanes_take_due(int64 now);
 extern void lanes_end_turn(LaneInstance *instance);
 extern void lanes_start_anew(bool aborted);
 extern void lanes_forget(Lane *lane);
-extern int64 lanes_next_at(void);
-extern void lanes_look(const LaneKey *key, int64 at);
-extern void lanes_park_look(Lane *lane, int64 not_before);
-extern Lane *lanes_take_look(int64 now, bool may_claim);
-extern int64 lanes_next_look(void);
-extern void lanes_begin_request(Lane *lane, bool is_look);
+extern int64 lanes_next_ms(void);
+extern void lanes_verify(const LaneKey *key, int64 at);
+extern void lanes_park_verification(Lane *lane, int64 not_before_ms);
+extern Lane *lanes_take_verification(int64 now, bool may_claim);
+extern int64 lanes_next_verification(void);
+extern void lanes_begin_request(Lane *lane, bool is_verification);
 extern void lanes_end_request(LaneInstance *instance);
 extern void lanes_begin_question(const LaneKey *key, bool is_read);
-extern void lanes_end_question(const LaneKey *key, int64 took_ms);
+extern void lanes_end_question(const LaneKey *key, int64 took_ms, int64 now);
 
 #endif							/* WAWP_LANES_H */

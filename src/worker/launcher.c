@@ -3,11 +3,14 @@
  * launcher.c
  *	  Starts a worker for each database that has the extension.
  *
- * Attached to shared catalogs only.  When it starts, a worker looks into each
- * connectable database in turn and leaves at once where there is nothing;
- * later one is started where somebody asked for it (CREATE EXTENSION, a
- * function called, rows committed).  The postmaster never restarts workers;
- * the launcher does, with backoff, and says when there is no free slot.
+ * Connected to shared catalogs only.  At its start it has a worker probe each
+ * connectable database in turn, which exits at once where the extension is not
+ * installed; later it starts one where somebody asked for it (CREATE EXTENSION, a
+ * function called, rows committed).  The postmaster never restarts workers; the
+ * launcher does, with backoff, and reports when there is no free slot.
+ *
+ * Memory is static, or in TopMemoryContext.  Slots are read and written under
+ * WawpShared.lock.  The catalog pg_database is read in transactions of its own.
  *
  * IDENTIFICATION
  *	  src/worker/launcher.c
@@ -46,22 +49,23 @@
 
 #define FIRST_BACKOFF_MS 1000
 #define LONGEST_BACKOFF_MS 60000
-/* A worker that lived that long had not failed at its start. */
+/* A worker that lived that long has not failed at its start. */
 #define HEALTHY_MS 60000
-/* A look that takes longer (its database is locked) holds up no others. */
-#define LONGEST_LOOK_MS 5000
+/* A probe that takes longer (its database is locked) does not delay others. */
+#define LONGEST_PROBE_MS 5000
 
-/* What the launcher remembers of a slot's worker. */
-typedef struct Charge
+/* The worker of a slot, as the launcher knows it. */
+typedef struct WatchedWorker
 {
 	BackgroundWorkerHandle *handle; /* NULL: none was started */
-	int64		started_at;
-	int64		not_before;		/* monotonic ms */
+	int64		started_ms;
+	int64		not_before_ms;	/* when another may start; monotonic ms */
 	int			failures;
-} Charge;
+} WatchedWorker;
 
-static Charge charges[SHMEM_SLOTS];
+static WatchedWorker workers[SHMEM_SLOTS];
 
+/* Fill in what the launcher and workers have in common. */
 static void
 fill_worker(BackgroundWorker *worker, const char *function, const char *type)
 {
@@ -75,7 +79,7 @@ fill_worker(BackgroundWorker *worker, const char *function, const char *type)
 	strlcpy(worker->bgw_type, type, BGW_MAXLEN);
 }
 
-/* Registers the launcher; while preloading only. */
+/* Register the launcher; while preloading only. */
 void
 launcher_init(void)
 {
@@ -89,50 +93,50 @@ launcher_init(void)
 }
 
 static void
-leave(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
+launcher_on_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 {
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	wawp_shared->launcher_latch = NULL;
 	LWLockRelease(wawp_shared->lock);
 }
 
-static List *to_look_into = NIL;	/* databases for which there was no slot yet */
+static List *databases_to_probe = NIL;	/* databases for which there was no slot yet */
 
-/* Can a worker connect there, and should it stay? */
+/* True if a worker can connect to a database and may stay. */
 static bool
-is_for_workers(Form_pg_database form)
+database_takes_workers(Form_pg_database form)
 {
 	return form->datallowconn && !form->datistemplate;
 }
 
 static bool
-database_is_for_workers(Oid dbid)
+database_oid_takes_workers(Oid dbid)
 {
 	HeapTuple	tuple;
-	bool		is_for;
+	bool		can_take;
 
 	StartTransactionCommand();
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dbid));
-	is_for = HeapTupleIsValid(tuple) && is_for_workers((Form_pg_database) GETSTRUCT(tuple));
+	can_take = HeapTupleIsValid(tuple) && database_takes_workers((Form_pg_database) GETSTRUCT(tuple));
 	if (HeapTupleIsValid(tuple))
 		ReleaseSysCache(tuple);
 	CommitTransactionCommand();
-	/* a wait in there may have taken what we were told meanwhile */
+	/* a wait in there may have reset the latch */
 	SetLatch(MyLatch);
-	return is_for;
+	return can_take;
 }
 
-/* Asks for looks as far as there are slots. */
+/* Ask for probes as far as there are slots. */
 static void
-feed_slots(void)
+launcher_fill_slots(void)
 {
-	while (to_look_into != NIL && shmem_want_worker(linitial_oid(to_look_into)))
-		to_look_into = list_delete_first(to_look_into);
+	while (databases_to_probe != NIL && shmem_want_worker(linitial_oid(databases_to_probe)))
+		databases_to_probe = list_delete_first(databases_to_probe);
 }
 
-/* Notes every database that can be connected to. */
+/* Note every database that can be connected to. */
 static void
-note_all_databases(void)
+launcher_note_databases(void)
 {
 	Relation	databases;
 	TableScanDesc scan;
@@ -146,11 +150,11 @@ note_all_databases(void)
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (is_for_workers(form))
+		if (database_takes_workers(form))
 		{
 			MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
 
-			to_look_into = lappend_oid(to_look_into, form->oid);
+			databases_to_probe = lappend_oid(databases_to_probe, form->oid);
 			MemoryContextSwitchTo(caller);
 		}
 	}
@@ -159,155 +163,159 @@ note_all_databases(void)
 	CommitTransactionCommand();
 }
 
+/* Note the end of a worker, and when another may start. */
 static void
-note_end(Charge *charge, bool left_politely)
+worker_note_end(WatchedWorker *watched, bool left_politely)
 {
 	int64		now = clock_monotonic_ms();
 	int64		delay = FIRST_BACKOFF_MS;
 
-	pfree(charge->handle);
-	charge->handle = NULL;
-	if (left_politely || now - charge->started_at > HEALTHY_MS)
-		charge->failures = 0;
+	pfree(watched->handle);
+	watched->handle = NULL;
+	if (left_politely || now - watched->started_ms > HEALTHY_MS)
+		watched->failures = 0;
 	else
-		charge->failures++;
-	for (int i = 1; i < charge->failures && delay < LONGEST_BACKOFF_MS; i++)
+		watched->failures++;
+	for (int i = 1; i < watched->failures && delay < LONGEST_BACKOFF_MS; i++)
 		delay *= 2;
-	charge->not_before = charge->failures > 1 ? now + delay : now;
+	watched->not_before_ms = watched->failures > 1 ? now + delay : now;
 }
 
-/* Takes notice of workers that ended. */
+/* Note the end of workers. */
 static void
-check_charges(void)
+launcher_check_workers(void)
 {
 	for (int i = 0; i < SHMEM_SLOTS; i++)
 	{
 		pid_t		pid;
 
-		if (charges[i].handle == NULL ||
-			GetBackgroundWorkerPid(charges[i].handle, &pid) != BGWH_STOPPED)
+		if (workers[i].handle == NULL ||
+			GetBackgroundWorkerPid(workers[i].handle, &pid) != BGWH_STOPPED)
 			continue;
-		note_end(&charges[i], !wawp_shared->slots[i].wanted || wawp_shared->slots[i].was_told_to_end);
+		worker_note_end(&workers[i], !wawp_shared->slots[i].wanted || wawp_shared->slots[i].was_told_to_end);
 	}
 }
 
-/* Leaves word for sessions whether the server had a process for a slot's worker. */
+/* Note for sessions whether the server had a process for a slot's worker. */
 static void
-note_process(int slot, bool was_there)
+slot_note_process(int slot, bool was_there)
 {
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	wawp_shared->slots[slot].has_no_process = !was_there;
 	LWLockRelease(wawp_shared->lock);
 }
 
+/* Start the worker of a slot, or note that there is no process for it. */
 static void
-start_worker(int slot)
+slot_start_worker(int slot)
 {
 	BackgroundWorker worker;
-	Charge	   *charge = &charges[slot];
-	bool		started;
+	WatchedWorker *watched = &workers[slot];
+	bool		has_started;
 	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
 
 	fill_worker(&worker, "wawp_worker_main", "wawp worker");
 	worker.bgw_main_arg = Int32GetDatum(slot);
 	worker.bgw_notify_pid = MyProcPid;
-	started = RegisterDynamicBackgroundWorker(&worker, &charge->handle);
+	has_started = RegisterDynamicBackgroundWorker(&worker, &watched->handle);
 	MemoryContextSwitchTo(caller);
-	charge->started_at = clock_monotonic_ms();
-	note_process(slot, started);
-	if (started)
+	watched->started_ms = clock_monotonic_ms();
+	slot_note_process(slot, has_started);
+	if (has_started)
 		return;
-	charge->handle = NULL;
-	charge->not_before = charge->started_at + LONGEST_BACKOFF_MS;
+	watched->handle = NULL;
+	watched->not_before_ms = watched->started_ms + LONGEST_BACKOFF_MS;
 	ereport(WARNING,
 			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 			 errmsg("could not start a wawp worker: there is no free slot"),
 			 errhint("You may need to increase \"max_worker_processes\".")));
 }
 
+/* True if somebody asked for a worker in a slot that has none. */
 static bool
-is_wanted(int slot)
+slot_is_wanted(int slot)
 {
-	bool		wanted;
+	bool		is_wanted;
 	const WorkerSlot *s = &wawp_shared->slots[slot];
 
 	LWLockAcquire(wawp_shared->lock, LW_SHARED);
-	wanted = s->dbid != InvalidOid && s->wanted && s->pid == 0 && s->bars == 0;
+	is_wanted = s->dbid != InvalidOid && s->wanted && s->pid == 0 && s->bars == 0;
 	LWLockRelease(wawp_shared->lock);
-	return wanted;
+	return is_wanted;
 }
 
-/* Does a worker still look whether there is anything in its database? */
+/* True if a worker is still probing its database. */
 static bool
-is_looking(int slot)
+worker_is_probing(int slot)
 {
-	return charges[slot].handle != NULL && !wawp_shared->slots[slot].serving &&
-		clock_monotonic_ms() - charges[slot].started_at < LONGEST_LOOK_MS;
+	return workers[slot].handle != NULL && !wawp_shared->slots[slot].serving &&
+		clock_monotonic_ms() - workers[slot].started_ms < LONGEST_PROBE_MS;
 }
 
 /*
- * Starts what is wanted and may start; returns when to look again, in ms.  One
- * after the other, lest a cluster of many databases take all worker slots.
+ * Start the workers that are wanted and may start, one after the other, so that
+ * a cluster of many databases does not take all processes.  Return when to come
+ * again, in monotonic ms.
  */
 static int64
-start_wanted(void)
+launcher_start_wanted(void)
 {
 	int64		now = clock_monotonic_ms();
 	int64		next = PG_INT64_MAX;
 
 	for (int i = 0; i < SHMEM_SLOTS; i++)
 	{
-		if (is_looking(i))
-			return now + LONGEST_LOOK_MS;
-		if (charges[i].handle != NULL || !is_wanted(i))
+		if (worker_is_probing(i))
+			return now + LONGEST_PROBE_MS;
+		if (workers[i].handle != NULL || !slot_is_wanted(i))
 			continue;
-		if (charges[i].not_before <= now && !database_is_for_workers(wawp_shared->slots[i].dbid))
+		if (workers[i].not_before_ms <= now && !database_oid_takes_workers(wawp_shared->slots[i].dbid))
 		{
 			shmem_forget_database(wawp_shared->slots[i].dbid);
 			continue;
 		}
-		if (charges[i].not_before <= now)
-			start_worker(i);
-		if (charges[i].handle == NULL)
-			next = Min(next, charges[i].not_before);
+		if (workers[i].not_before_ms <= now)
+			slot_start_worker(i);
+		if (workers[i].handle == NULL)
+			next = Min(next, workers[i].not_before_ms);
 	}
 	return next;
 }
 
-/* Is nothing to be learnt of this slot's database any more, for the limiter? */
+/* True if the limiter waits no longer for this slot's database. */
 static bool
-is_known(int slot)
+slot_is_known(int slot)
 {
 	const WorkerSlot *s = &wawp_shared->slots[slot];
-	const Charge *charge = &charges[slot];
+	const WatchedWorker *watched = &workers[slot];
 
-	if (s->dbid == InvalidOid || s->replayed || s->bars > 0 || charge->failures > 0)
+	if (s->dbid == InvalidOid || s->replayed || s->bars > 0 || watched->failures > 0)
 		return true;
-	return charge->handle != NULL && clock_monotonic_ms() - charge->started_at >= LONGEST_LOOK_MS;
+	return watched->handle != NULL && clock_monotonic_ms() - watched->started_ms >= LONGEST_PROBE_MS;
 }
 
 /*
- * Opens the limiter when every database has told what left before the server's
- * start; one that cannot tell in time does not keep all others waiting.
- * False: not yet.
+ * Open the limiter when every database has told what was sent before the server's
+ * start, or has not done so in time.  False if it stays closed.
  */
 static bool
-open_limiter(void)
+launcher_open_limiter(void)
 {
-	bool		known = true;
+	bool		is_known = true;
 
 	if (wawp_shared->limiter_is_rebuilt)
 		return true;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < SHMEM_SLOTS; i++)
-		known &= is_known(i);
-	wawp_shared->limiter_is_rebuilt = known;
+		is_known &= slot_is_known(i);
+	wawp_shared->limiter_is_rebuilt = is_known;
 	LWLockRelease(wawp_shared->lock);
-	return known;
+	return is_known;
 }
 
+/* Wait for the latch, or until that time; PG_INT64_MAX: for the latch only. */
 static void
-wait_until(int64 until)
+launcher_wait_until(int64 until)
 {
 	static uint32 wait_event = 0;
 	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
@@ -333,26 +341,26 @@ wawp_launcher_main(Datum arg pg_attribute_unused())
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
-	/* what the cluster sets for sessions would end it, from connecting on */
+	/* the cluster's settings for sessions would end it, from connecting on */
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	wawp_no_transaction_timeout();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	pgstat_report_appname("wawp launcher");
 
-	before_shmem_exit(leave, (Datum) 0);
+	before_shmem_exit(launcher_on_exit, (Datum) 0);
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	wawp_shared->launcher_latch = MyLatch;
 	LWLockRelease(wawp_shared->lock);
-	note_all_databases();
+	launcher_note_databases();
 
 	for (;;)
 	{
-		check_charges();
-		feed_slots();
-		next = start_wanted();
-		if (!open_limiter())
-			next = Min(next, clock_monotonic_ms() + LONGEST_LOOK_MS);
-		wait_until(next);
+		launcher_check_workers();
+		launcher_fill_slots();
+		next = launcher_start_wanted();
+		if (!launcher_open_limiter())
+			next = Min(next, clock_monotonic_ms() + LONGEST_PROBE_MS);
+		launcher_wait_until(next);
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;

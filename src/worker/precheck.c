@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * precheck.c
- *	  Who of the claimed may really leave.
+ *	  Checks claimed rows before they are sent.
  *
- * What follow.c knows of the group and the people is held against claimed
- * intents before they are sent.  Who cannot go goes back as they were, to the
- * invitations, to another group, or ends; what has to be known first is asked.
+ * Before an addition is sent: is the person opted out, in the group already, on
+ * WhatsApp; is the group full, are we its admin, is the row one at all.  A row
+ * that may not be sent is put back as it was, passed to the invitations or to
+ * another group, or ended; information that is missing is requested first.
  *
  * Everything is in the cycle's transaction and its memory.
  *
@@ -17,73 +18,331 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/guc.h"
 #include "tables/audit.h"
+#include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
 #include "tables/intent.h"
+#include "tables/membership.h"
+#include "tables/suppression.h"
 #include "worker/admission.h"
 #include "worker/attempt.h"
 #include "worker/completion.h"
-#include "worker/errand.h"
-#include "worker/follow.h"
+#include "worker/group_cache.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
 #include "worker/precheck.h"
-#include "worker/roster.h"
 
 #include "compat.h"
 
+/* A list is not read again before an addition while it is younger. */
+#define LIST_MAX_AGE_US (60 * USECS_PER_SEC)
+/* The time between the two lists that prove that somebody has left. */
+#define SECOND_LIST_US (2 * USECS_PER_SEC)
+
 /*
- * Claimed, but it cannot be sent as its requester: says so in the rows.  A
- * permission that is gone ends them; what may be mended (no token, no server)
- * is tried again later and meanwhile in nobody's way.
+ * ---- the group
+ */
+
+/* True if there is no room.  Set *need to information that has to be requested before that is certain. */
+static bool
+group_is_full(const CachedGroup *cached, int capacity, InfoNeed *need)
+{
+	MembersKnown known = group_cache_known(cached, capacity);
+
+	if (members_size(&cached->list, &known) + cached->added < capacity)
+		return false;
+	if (members_count(&cached->list) + cached->added < capacity && group_cache_wants_info(cached))
+		*need = (InfoNeed) {ASK_INFO, NULL};
+	return true;
+}
+
+/*
+ * Return whether the list and the description let us add people.  Set *need to
+ * information that is missing.  A list that cannot be read forbids nothing.
+ */
+PrecheckGroup
+precheck_group(const CachedGroup *cached, const GroupSettings *settings, InfoNeed *need)
+{
+	bool		ask_self;
+	OwnRole		own;
+
+	if (!group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US))
+	{
+		*need = (InfoNeed) {ASK_LIST, NULL};
+		return group_cache_is_unreadable(cached) ? GROUP_OPEN : GROUP_UNKNOWN;
+	}
+	need->question = 0;
+	if (group_is_full(cached, settings->capacity, need))
+		return need->question == 0 ? GROUP_FULL : GROUP_UNKNOWN;
+	own = group_cache_own_role(cached, &ask_self);
+	if (ask_self)
+	{
+		*need = (InfoNeed) {ASK_SELF, NULL};
+		return GROUP_UNKNOWN;
+	}
+	if (own != OWN_MEMBER)
+		return GROUP_OPEN;
+	if (!cached->has_info)
+	{
+		*need = (InfoNeed) {ASK_INFO, NULL};
+		return GROUP_UNKNOWN;
+	}
+	return cached->only_admins_add ? GROUP_NOT_OURS : GROUP_OPEN;
+}
+
+/*
+ * ---- the person
+ */
+
+/* Return whether a person is in the list.  Store a LID that the list shows; set *need to one that would decide. */
+static Presence
+precheck_presence(const CachedGroup *cached, const Jid *person, Contact *contact, InfoNeed *need)
+{
+	Jid			lid = group_cache_lid_of(contact);
+	MembersKnown known = group_cache_known(cached, 0);
+	Presence	presence = members_presence(&cached->list, &known, person, &lid);
+
+	if (presence == PRESENCE_UNKNOWN)
+		group_cache_want_lid(person, need);
+	else if (presence == PRESENCE_PRESENT)
+		group_cache_learn_lid(cached, person, contact);
+	return presence;
+}
+
+/* Set *change to a failure, and record why. */
+static void
+precheck_refuse(const Intent *intent, WawpOutcome outcome, const char *why, IntentChange *change)
+{
+	*change = (IntentChange) {
+		.state = STATE_FAILED,
+		.has_outcome = true,
+		.outcome = outcome,
+		.detail = why,
+		.give_attempt_back = true
+	};
+	trail_write(intent, "policy", outcome, why);
+}
+
+/* Set *change to queue the same request again for that time. */
+static void
+precheck_put_off(const Intent *intent, TimestampTz at, IntentChange *change)
+{
+	*change = (IntentChange) {
+		.state = STATE_QUEUED,
+		.has_outcome = intent->has_outcome,
+		.outcome = intent->outcome,
+		.code = intent->code,
+		.detail = intent->detail,
+		.next_attempt_at = at,
+		.give_attempt_back = true
+	};
+}
+
+/*
+ * True if a person was seen in the group, was not removed by us since, and is not
+ * in a list that would show them.  Fill *memory.
+ */
+static bool
+person_is_absent(const Intent *intent, int64 contact, const CachedGroup *cached, const WawpInstance *instance,
+				 Membership *memory)
+{
+	return wawp_inferred_suppression > 0 && membership_get(&intent->lane, contact, memory) && memory->seen_at != 0 &&
+		group_cache_has_list_since(cached, memory->seen_at + instance->delay_ms[0] * INT64CONST(1000)) &&
+		!trail_has_removal(&intent->lane, contact, memory->seen_at);
+}
+
+/* Enter a person into the opt-out list who, as two lists prove, left the group or was removed by others.  Set *change. */
+static void
+person_infer_opt_out(Intent *intent, int64 contact, const Membership *memory, IntentChange *change)
+{
+	const char *reason = psprintf("left the group: was seen in it on %s, and is in neither of two complete member lists",
+								  pnstrdup(clock_text(memory->seen_at), strlen("2000-01-01")));
+
+	if (memory->left_at == 0)
+		membership_note_gone(&intent->lane, contact);
+	suppression_set(intent->jid.text, intent->lane.group, reason,
+					GetCurrentTimestamp() + wawp_inferred_suppression * USECS_PER_MINUTE);
+	precheck_refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
+}
+
+/*
+ * Check if a person has left the group or was removed by others: they were seen
+ * in it and are gone without our doing, and are not added again.  Two complete
+ * lists prove it.  True if *change is set: to a refusal, or to wait for the
+ * second list.  Otherwise *need may be set to information that is missing.
+ */
+static bool
+person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cached, const WawpInstance *instance,
+				InfoNeed *need, IntentChange *change)
+{
+	Membership	memory;
+	int64		since;
+	int64		wait;
+
+	if (!person_is_absent(intent, contact->id, cached, instance, &memory))
+		return false;
+	since = group_cache_absent_since(cached, contact->id, memory.seen_at);
+	wait = Max(since + SECOND_LIST_US - clock_monotonic_us(), 0);
+	if (group_cache_is_unreadable(cached))
+		wait = Max(wait, group_cache_read_backoff_ms(cached) * 1000);
+	if (group_cache_wants_info(cached))
+		*need = (InfoNeed) {ASK_INFO, NULL};
+	else if (cached->requested_us - since >= SECOND_LIST_US)
+	{
+		person_infer_opt_out(intent, contact->id, &memory, change);
+		return true;
+	}
+	else if (wait > 0)
+	{
+		precheck_put_off(intent, GetCurrentTimestamp() + wait, change);
+		return true;
+	}
+	else
+		*need = (InfoNeed) {ASK_LIST, NULL};
+	return false;
+}
+
+/* Return the JID WhatsApp gave for a number; an invalid one if none is known. */
+static Jid
+contact_known_as(const Contact *contact)
+{
+	Jid			none = {.kind = JID_INVALID};
+
+	return contact->known_as ? jid_parse(contact->known_as, strlen(contact->known_as)) : none;
+}
+
+/* True if a number is known not to be on WhatsApp.  Set *need to ask if that is not known. */
+static bool
+number_is_missing(const char *jid, const Contact *contact, InfoNeed *need)
+{
+	if (contact->is_checked)
+		return !contact->is_registered;
+	if (!group_cache_was_asked(ASK_EXISTS, jid) && need->question == 0)
+		*need = (InfoNeed) {ASK_EXISTS, pstrdup(jid)};
+	return false;
+}
+
+/*
+ * True if the group wants numbers checked and this one is not on WhatsApp, in
+ * neither of its forms.  Fill in known_as; set *need to ask what is not known.
+ */
+static bool
+number_is_unregistered(Intent *intent, const Contact *contact, const GroupSettings *settings, InfoNeed *need)
+{
+	Jid			other;
+	Contact		other_contact;
+
+	intent->known_as = contact_known_as(contact);
+	if (!settings->check_exists || !number_is_missing(intent->jid.text, contact, need))
+		return false;
+	other = jid_other_form(&intent->jid);
+	if (other.kind != JID_PERSON)
+		return true;
+	other_contact = contact_get(other.text);
+	if (number_is_missing(other.text, &other_contact, need))
+		return true;
+	intent->known_as = other_contact.known_as ? contact_known_as(&other_contact) : other;
+	return false;
+}
+
+/*
+ * True if there is a reason not to send this addition; *change is then what
+ * becomes of it.  Otherwise *need may be set to information that has to be
+ * requested first.  Fill in lid and known_as.
+ */
+static bool
+precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *instance,
+				const GroupSettings *settings, InfoNeed *need, IntentChange *change)
+{
+	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
+	Contact		contact = contact_get(intent->jid.text);
+	Presence	presence = PRESENCE_UNKNOWN;
+
+	intent->lid = group_cache_lid_of(&contact);
+	if (group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US))
+		presence = precheck_presence(cached, &intent->jid, &contact, need);
+	if (presence == PRESENCE_PRESENT)
+	{
+		*change = (IntentChange) {
+			.state = STATE_DONE,
+			.has_outcome = true,
+			.outcome = WAWP_ALREADY_MEMBER,
+			.give_attempt_back = true
+		};
+		trail_write(intent, "verified", WAWP_ALREADY_MEMBER, NULL);
+	}
+	else if (reason)
+		precheck_refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
+	else if (presence == PRESENCE_ABSENT && person_has_left(intent, &contact, cached, instance, need, change))
+		;
+	else if (settings->contact_within_us > 0 &&
+			 contact.last_inbound_at < GetCurrentTimestamp() - settings->contact_within_us)
+		precheck_refuse(intent, WAWP_SUPPRESSED, "require_contact_within: the person has not written to us lately", change);
+	else if (number_is_unregistered(intent, &contact, settings, need))
+		precheck_refuse(intent, WAWP_NOT_ON_WHATSAPP, "check_exists: the number is not on WhatsApp", change);
+	else
+		return false;
+	need->question = 0;
+	return true;
+}
+
+/*
+ * ---- claimed rows
+ */
+
+/*
+ * Note in claimed rows why they cannot be sent as their requester.  A lost
+ * permission fails them; what may be repaired (no token, no server) is tried
+ * again later and blocks no other rows meanwhile.
  */
 static void
-refuse_claim(Flight *flight, const ErrorData *error)
+claim_refuse(Attempt *attempt, const ErrorData *error)
 {
 	bool		is_permission = error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE;
 	const IntentChange refusal = {
 		.state = is_permission ? STATE_FAILED : STATE_QUEUED,
 		.detail = error->message,
-		.next_attempt_at = is_permission ? 0 : GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000),
+		.next_attempt_at = is_permission ? 0 : GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000),
 		.give_attempt_back = true
 	};
 
-	for (int i = 0; i < flight->n; i++)
+	for (int i = 0; i < attempt->n; i++)
 	{
-		AuditRecord record = flight_record(flight, i, "refused");
+		AuditRecord record = attempt_record(attempt, i, "refused");
 		IntentChange change = refusal;
 
 		if (is_permission)
 			audit_write(&record);
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
+		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 	}
 	if (is_permission)
-		ending_note_failures();
+		completion_note_failures();
 }
 
-/* What keeps a row that no trigger has looked at (a restored one) from going. */
+/* Return what is wrong with a row that no trigger has checked (a restored one), or NULL. */
 static const char *
-intent_problem(const Intent *intent)
+claim_problem(const Intent *intent)
 {
 	if (!jid_is_group_text(intent->lane.group, strlen(intent->lane.group)))
-		return "the group is none";
+		return "the group is not a group JID";
 	if (intent->jid.kind != JID_PERSON && intent->jid.kind != JID_LID)
-		return "the person is none";
+		return "the person is neither a number nor a LID";
 	return NULL;
 }
 
-/* Fails the rows that make no sense; false when there are any: claim again. */
+/* Fail invalid rows.  False if there are any: all are given back, to be claimed again. */
 static bool
-is_sendable(Flight *flight)
+claim_is_sendable(Attempt *attempt)
 {
-	bool		all = true;
+	bool		is_all_valid = true;
 
-	for (int i = 0; i < flight->n; i++)
-		all &= intent_problem(&flight->intents[i]) == NULL;
-	for (int i = 0; i < flight->n && !all; i++)
+	for (int i = 0; i < attempt->n; i++)
+		is_all_valid &= claim_problem(&attempt->intents[i]) == NULL;
+	for (int i = 0; i < attempt->n && !is_all_valid; i++)
 	{
-		const char *problem = intent_problem(&flight->intents[i]);
+		const char *problem = claim_problem(&attempt->intents[i]);
 		IntentChange change = {
 			.state = problem ? STATE_FAILED : STATE_QUEUED,
 			.has_outcome = problem != NULL,
@@ -92,16 +351,16 @@ is_sendable(Flight *flight)
 			.give_attempt_back = true
 		};
 
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
+		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 	}
-	if (!all)
-		ending_note_failures();
-	return all;
+	if (!is_all_valid)
+		completion_note_failures();
+	return is_all_valid;
 }
 
-/* It is queued again as it was, unless the same person is asked for again meanwhile. */
+/* Queue a row again as it was, unless another request for the person has replaced it. */
 void
-screen_put_back(const Intent *intent)
+precheck_put_back(const Intent *intent)
 {
 	IntentChange change = {
 		.state = STATE_QUEUED,
@@ -114,29 +373,30 @@ screen_put_back(const Intent *intent)
 
 	(void) intent_settle(intent->id, STATE_SENDING, &change);
 	if (change.state == STATE_CANCELLED)
-		ending_note_failures();
+		completion_note_failures();
 }
 
+/* Queue all rows of an attempt again as they were. */
 static void
-put_back(const Flight *flight)
+claim_put_back(const Attempt *attempt)
 {
-	for (int i = 0; i < flight->n; i++)
-		screen_put_back(&flight->intents[i]);
+	for (int i = 0; i < attempt->n; i++)
+		precheck_put_back(&attempt->intents[i]);
 }
 
-/* What has to be known first is asked; the lane goes on with the answer. */
+/* Put the rows back and request missing information; the lane goes on with the answer. */
 static Served
-ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const FollowNeed *need)
+claim_ask_first(Lane *lane, const Attempt *attempt, const WawpInstance *described, const InfoNeed *need)
 {
 	int64		later;
 
-	put_back(flight);
+	claim_put_back(attempt);
 	lanes_prepare(lane);
-	if (roster_of(&lane->key)->asking & need->question)
+	if (group_cache_get(&lane->key)->asking & need->question)
 		return SERVED_ASKING;
 	if (!admission_has_room(lane, described))
 		lanes_park(lane);
-	else if (!errand_ask(&lane->key, flight->intents[0].requester, need, described, &later))
+	else if (!group_cache_ask(&lane->key, attempt->intents[0].requester, need, described, &later))
 	{
 		if (later == 0)
 			return SERVED_SOME;
@@ -148,23 +408,23 @@ ask_first(Lane *lane, const Flight *flight, const WawpInstance *described, const
 	return SERVED_ASKING;
 }
 
-/* The group takes nobody: they go to the next group, or wait. */
+/* Move the rows to the overflow group, or hold the lane: the group takes nobody. */
 static Served
-turn_away(Lane *lane, const Flight *flight, Holds *holds, FollowGroup why, const GroupSettings *settings)
+claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup why, const GroupSettings *settings)
 {
 	WawpOutcome outcome = why == GROUP_FULL ? WAWP_GROUP_FULL : WAWP_NOT_ADMIN;
 	LaneKey		next = lane->key;
 
 	if (why != GROUP_FULL || settings->overflow_group == NULL)
 	{
-		put_back(flight);
+		claim_put_back(attempt);
 		lanehold_set(&lane->key, holds, outcome, false, -1, NULL);
-		lanes_retry(lane);
+		lanes_retry(lane, clock_monotonic_ms());
 		return SERVED_LATER;
 	}
 	memset(next.group, 0, sizeof(next.group));
 	strlcpy(next.group, settings->overflow_group, sizeof(next.group));
-	for (int i = 0; i < flight->n; i++)
+	for (int i = 0; i < attempt->n; i++)
 	{
 		IntentChange change = {
 			.state = STATE_CANCELLED,
@@ -174,68 +434,70 @@ turn_away(Lane *lane, const Flight *flight, Holds *holds, FollowGroup why, const
 			.give_attempt_back = true
 		};
 
-		trail_write(&flight->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
-		if (!intent_move(&flight->intents[i], next.group))
-			(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
+		trail_write(&attempt->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
+		if (!intent_move(&attempt->intents[i], next.group))
+			(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 	}
 	lanes_note(&next, clock_monotonic_ms());
 	return SERVED_SOME;
 }
 
-/* Settles who need not be asked for; false: nobody is left, or something is to be asked. */
+/*
+ * Settle the rows that need no request, and keep the others in the attempt.
+ * False if none is left or *need is set; *has_settled is true if any was settled.
+ */
 static bool
-screen_people(Flight *flight, const WawpInstance *described, const GroupSettings *settings, FollowNeed *need,
-			  bool *changed)
+precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSettings *settings, InfoNeed *need,
+				bool *has_settled)
 {
-	const Roster *roster = roster_of(&flight->lane->key);
+	const CachedGroup *cached = group_cache_get(&attempt->lane->key);
 	int			kept = 0;
 
-	for (int i = 0; i < flight->n; i++)
+	for (int i = 0; i < attempt->n; i++)
 	{
 		IntentChange change;
 
-		if (!follow_refuses(&flight->intents[i], roster, described, settings, need, &change))
+		if (!precheck_person(&attempt->intents[i], cached, described, settings, need, &change))
 		{
-			flight->intents[kept++] = flight->intents[i];
+			attempt->intents[kept++] = attempt->intents[i];
 			continue;
 		}
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
-		follow_remember(&flight->intents[i], change.outcome, change.state);
-		ending_note(&flight->intents[i], change.state);
-		*changed = true;
+		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
+		completion_note_end(&attempt->intents[i], change.state, change.outcome);
+		*has_settled = true;
 	}
-	flight->n = kept;
+	attempt->n = kept;
 	return kept > 0 && need->question == 0;
 }
 
-/* Looks at the claimed additions before they leave; SERVED_NOTHING: they may. */
+/* Check claimed additions; SERVED_NOTHING if they may be sent. */
 static Served
-screen_adds(Flight *flight, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
+precheck_adds(Attempt *attempt, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {
-	Lane	   *lane = flight->lane;
-	FollowNeed	need = {0, NULL};
-	FollowGroup group = follow_check_group(roster_of(&lane->key), settings, &need);
-	bool		changed = false;
+	Lane	   *lane = attempt->lane;
+	InfoNeed	need = {0, NULL};
+	PrecheckGroup group = precheck_group(group_cache_get(&lane->key), settings, &need);
+	bool		has_settled = false;
 
 	if (group == GROUP_UNKNOWN)
-		return ask_first(lane, flight, described, &need);
+		return claim_ask_first(lane, attempt, described, &need);
 	need.question = 0;
-	if (screen_people(flight, described, settings, &need, &changed))
+	if (precheck_people(attempt, described, settings, &need, &has_settled))
 	{
 		if (group == GROUP_OPEN)
 			return SERVED_NOTHING;
-		return turn_away(lane, flight, holds, group, settings);
+		return claim_turn_away(lane, attempt, holds, group, settings);
 	}
-	if (flight->n > 0)
-		return ask_first(lane, flight, described, &need);
+	if (attempt->n > 0)
+		return claim_ask_first(lane, attempt, described, &need);
 	return SERVED_SOME;
 }
 
-/* Invitations have a pace and a way of their own. */
+/* Pass claimed rows to the invitations, which have a pace of their own. */
 static Served
-pass_to_invitations(const Flight *flight)
+claim_to_invitations(const Attempt *attempt)
 {
-	for (int i = 0; i < flight->n; i++)
+	for (int i = 0; i < attempt->n; i++)
 	{
 		IntentChange change = {
 			.state = STATE_INVITING,
@@ -243,28 +505,28 @@ pass_to_invitations(const Flight *flight)
 			.give_attempt_back = true
 		};
 
-		(void) intent_settle(flight->intents[i].id, STATE_SENDING, &change);
+		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 	}
-	lanes_look(&flight->lane->key, clock_monotonic_ms());
+	lanes_verify(&attempt->lane->key, clock_monotonic_ms());
 	return SERVED_SOME;
 }
 
-/* What has to be settled before claimed intents may leave; SERVED_NOTHING: they may. */
+/* Check claimed rows and go on with those that may not be sent; SERVED_NOTHING if they may. */
 Served
-screen_claimed(Flight *flight, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
+precheck_claimed(Attempt *attempt, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {
 	ErrorData  *error;
 
-	if (!is_sendable(flight))
+	if (!claim_is_sendable(attempt))
 		return SERVED_SOME;
-	if (flight->intents[0].action == ACTION_INVITE)
-		return pass_to_invitations(flight);
-	error = flight_prepare(flight);
+	if (attempt->intents[0].action == ACTION_INVITE)
+		return claim_to_invitations(attempt);
+	error = attempt_prepare(attempt);
 	if (error)
 	{
-		refuse_claim(flight, error);
+		claim_refuse(attempt, error);
 		return SERVED_SOME;
 	}
-	return flight->intents[0].action == ACTION_ADD
-		? screen_adds(flight, described, holds, settings) : SERVED_NOTHING;
+	return attempt->intents[0].action == ACTION_ADD
+		? precheck_adds(attempt, described, holds, settings) : SERVED_NOTHING;
 }

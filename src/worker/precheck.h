@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * precheck.h
- *	  Who of the claimed may really leave.
+ *	  Checks claimed rows before they are sent.
  *
  * IDENTIFICATION
  *	  src/worker/precheck.h
@@ -13,20 +13,31 @@
 
 #include "tables/group_settings.h"
 #include "worker/attempt.h"
+#include "worker/group_cache.h"
 
-/* What came of an attempt to serve a lane. */
+/* The result of serving a lane. */
 typedef enum Served
 {
-	SERVED_NOTHING,				/* nothing there can go now */
+	SERVED_NOTHING,				/* nothing of it can be sent now */
 	SERVED_SOME,				/* it may have more */
-	SERVED_LATER,				/* it is scheduled */
-	SERVED_ASKING				/* the same, for when something is known */
+	SERVED_LATER,				/* it is scheduled for later */
+	SERVED_ASKING				/* likewise, for when information arrives */
 } Served;
+
+/* Tells if people can be added to a group, by what is known of it. */
+typedef enum PrecheckGroup
+{
+	GROUP_OPEN,
+	GROUP_UNKNOWN,				/* information is missing */
+	GROUP_FULL,
+	GROUP_NOT_OURS				/* we are not an admin, and only admins add */
+} PrecheckGroup;
 
 struct Holds;
 
-extern void screen_put_back(const Intent *intent);
-extern Served screen_claimed(Flight *flight, const WawpInstance *described, struct Holds *holds,
-							 const GroupSettings *settings);
+extern PrecheckGroup precheck_group(const CachedGroup *cached, const GroupSettings *settings, InfoNeed *need);
+extern void precheck_put_back(const Intent *intent);
+extern Served precheck_claimed(Attempt *attempt, const WawpInstance *described, struct Holds *holds,
+							   const GroupSettings *settings);
 
 #endif							/* WAWP_PRECHECK_H */

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * savepoint.c
- *	  What fails in a cycle of the drain holds up nothing else.
+ *	  Savepoints around the pieces of a cycle, after one has failed.
  *
- * A row that makes a statement fail must not keep the rest of the queue from
- * being served.  Subtransactions are dear, so there are none until a cycle has
- * failed, and none again after one in which nothing did.  The cycle's
- * transaction is the caller's; the subtransactions are here.
+ * A row that makes a statement fail must not keep the rest of the queue from being
+ * served.  Subtransactions are expensive, so there are none until a cycle has
+ * failed, and none again after a cycle without failure.  The transaction is owned
+ * by worker.c, the subtransactions by this file.
  *
  * IDENTIFICATION
  *	  src/worker/savepoint.c
@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "base/clock.h"
 #include "tables/audit.h"
 #include "tables/worker_status.h"
 #include "utils/resowner.h"
@@ -26,87 +27,86 @@
 
 #include "compat.h"
 
-static bool isolating;			/* one row or lane at a time may fail */
+static bool is_isolating;			/* pieces run in subtransactions */
 static int	failures;			/* in the cycle under way */
 
+/* True if pieces run in subtransactions. */
 bool
-isolation_is_on(void)
+savepoint_is_on(void)
 {
-	return isolating;
+	return is_isolating;
 }
 
-/* Shows sessions the error under way. */
+/* Show the current error in the worker status. */
 static void
-note_failure(void)
+savepoint_note_failure(void)
 {
 	ErrorData  *error = CopyErrorData();
 
-	status_note_error(PART_CYCLE, failures == 0, error->sqlerrcode, resolve_redact(error->message));
+	status_note_error(PART_CYCLE, failures == 0, error->sqlerrcode, instance_cache_redact(error->message));
 }
 
 /*
- * Does one piece of a cycle.  Once a cycle has failed, each piece is in a
- * subtransaction of its own, so that what fails is left for later and holds up
- * nothing else; without a failure there is none of that cost.  False: it
- * failed and was undone.
+ * Run one piece of a cycle, in a subtransaction of its own if a cycle has failed.
+ * Return false if it failed and was undone; the error is in the log then.
  */
 bool
-isolation_run(IsolationWork work, void *subject, struct Holds *holds)
+savepoint_run(SavepointWork work, void *subject, struct Holds *holds)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	FlightMark volatile mark;
-	volatile bool succeeded = false;
+	AttemptMark volatile mark;
+	volatile bool has_succeeded = false;
 
-	if (!isolating)
+	if (!is_isolating)
 	{
 		work(subject, holds);
 		return true;
 	}
-	mark = flight_mark();
+	mark = attempt_mark();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
 		work(subject, holds);
 		ReleaseCurrentSubTransaction();
-		succeeded = true;
+		has_succeeded = true;
 	}
 	PG_CATCH();
 	{
 		if (ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_INSUFFICIENT_RESOURCES)
-			admission_note_shortage();
+			admission_note_shortage(clock_monotonic_ms());
 		MemoryContextSwitchTo(caller);
-		note_failure();
+		savepoint_note_failure();
 		EmitErrorReport();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		audit_forget_numbers();
-		flight_drop_prepared_after(mark);
+		attempt_drop_prepared_after(mark);
 		failures++;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
-	return succeeded;
+	return has_succeeded;
 }
 
 void
-isolation_begin_cycle(void)
+savepoint_begin_cycle(void)
 {
 	failures = 0;
 }
 
-/* The cycle's transaction has committed. */
+/* Do without savepoints if nothing has failed: the cycle's transaction has committed. */
 void
-isolation_committed(void)
+savepoint_committed(void)
 {
-	isolating = failures > 0;
+	is_isolating = failures > 0;
 }
 
-/* The cycle's transaction has not. */
+/* Use savepoints from now on: the cycle's transaction has been aborted. */
 void
-isolation_aborted(void)
+savepoint_aborted(void)
 {
-	isolating = true;
+	is_isolating = true;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * savepoint.h
- *	  What fails in a cycle of the drain holds up nothing else.
+ *	  Savepoints around the pieces of a cycle, after one has failed.
  *
  * IDENTIFICATION
  *	  src/worker/savepoint.h
@@ -13,15 +13,15 @@
 
 #include "nodes/pg_list.h"
 
-/* A piece of a cycle: on what, under the holds that the cycle has read. */
 struct Holds;
 
-typedef void (*IsolationWork) (void *subject, struct Holds *holds);
+/* A piece of a cycle: its subject, and the holds that the cycle has read. */
+typedef void (*SavepointWork) (void *subject, struct Holds *holds);
 
-extern bool isolation_is_on(void);
-extern bool isolation_run(IsolationWork work, void *subject, struct Holds *holds);
-extern void isolation_begin_cycle(void);
-extern void isolation_committed(void);
-extern void isolation_aborted(void);
+extern bool savepoint_is_on(void);
+extern bool savepoint_run(SavepointWork work, void *subject, struct Holds *holds);
+extern void savepoint_begin_cycle(void);
+extern void savepoint_committed(void);
+extern void savepoint_aborted(void);
 
 #endif							/* WAWP_SAVEPOINT_H */

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * settle.c
- *	  What an answer makes of the rows a request was made for.
+ *	  Settles the rows of a request by its answer.
  *
- * Each outcome of a judged flight becomes a row's next state, a record, and
- * where it says so a hold (design.md, sections 5 and 6).  A flight whose rows
- * cannot be settled now (a user has locked one, one fails) stays as it is and is
- * settled by a later cycle; attempt.c keeps what of it has committed.
+ * Each outcome of a judged attempt becomes a row's next state, an audit record and,
+ * if the outcome says so (outcomes[] in outcome.c), a hold.  An attempt whose rows
+ * cannot be settled now (a user has locked one, one fails) is settled by a later
+ * cycle; attempt.c notes which of its rows have committed.
  *
  * Everything is in the cycle's transaction and its memory.
  *
@@ -30,30 +30,29 @@
 #include "utils/memutils.h"
 #include "worker/attempt.h"
 #include "worker/completion.h"
-#include "worker/follow.h"
-#include "worker/invite.h"
+#include "worker/group_cache.h"
 #include "worker/lanes.h"
-#include "worker/roster.h"
+#include "worker/messages.h"
 #include "worker/savepoint.h"
 #include "worker/settle.h"
-#include "worker/welcome.h"
+#include "worker/verify.h"
 
 #include "compat.h"
 
-/* So many people in a row whom the API refuses for an unknown cause slow the instance down ... */
-#define DOUBTS_TO_SLOW_DOWN 2
-/* ... and so many hold the group. */
-#define DOUBTS_TO_HOLD 4
+/* After so many unexplained refusals of different people in a row the instance slows down ... */
+#define UNEXPLAINED_TO_SLOW_DOWN 2
+/* ... and after so many the group is held. */
+#define UNEXPLAINED_TO_HOLD 4
 
 static bool has_left;			/* rows, for a later cycle */
 
-/* Who cannot be added is invited, unless the engine has done that. */
+/* Pass a person who cannot be added to the invitations, unless the engine has invited them. */
 static void
-change_to_invite(const Flight *flight, int i, IntentChange *change)
+change_to_invite(const Attempt *attempt, int i, IntentChange *change)
 {
-	const CallPerson *person = &flight->people[i];
+	const CallPerson *person = &attempt->people[i];
 	const char *no_invite = person->unaddressable ? "not invited: the person cannot be messaged"
-		: follow_no_invite(&flight->intents[i], flight->instance);
+		: messages_why_not_invited(&attempt->intents[i], attempt->instance);
 
 	if (person->card_sent)
 	{
@@ -70,19 +69,20 @@ change_to_invite(const Flight *flight, int i, IntentChange *change)
 	change->next_attempt_at = change->state == STATE_FAILED ? 0 : GetCurrentTimestamp();
 }
 
-/* Sent, and the answer alone does not tell: the member list does. */
+/* Make the row wait for the member list: the answer alone does not tell. */
 static void
-change_to_verifying(const Flight *flight, IntentChange *change)
+change_to_verifying(const Attempt *attempt, IntentChange *change)
 {
 	change->state = STATE_VERIFYING;
-	change->next_attempt_at = follow_first_look(flight->instance);
+	change->next_attempt_at = verify_first_at(attempt->instance);
 }
 
+/* Queue an intent again after a backoff, until its attempts are used up. */
 static void
-change_to_retry(const Flight *flight, int i, IntentChange *change)
+change_to_retry(const Attempt *attempt, int i, IntentChange *change)
 {
-	const Intent *intent = &flight->intents[i];
-	int64		delay = retry_delay_ms(flight->people[i].outcome, intent->attempts, flight->retry_after,
+	const Intent *intent = &attempt->intents[i];
+	int64		delay = retry_delay_ms(attempt->people[i].outcome, intent->attempts, attempt->retry_after,
 									   pg_prng_double(&pg_global_prng_state));
 
 	change->state = intent->attempts >= RETRY_MAX_ATTEMPTS ? STATE_FAILED : STATE_QUEUED;
@@ -91,15 +91,16 @@ change_to_retry(const Flight *flight, int i, IntentChange *change)
 }
 
 /*
- * Queues an intent again whose request was answered by something in front of
- * the API, which says nothing of the person: an accident costs an attempt, an outage does not, however long it lasts.
+ * Queue an intent again whose request was answered by a gateway in front of the
+ * API, which says nothing of the person.  A single such answer costs an attempt,
+ * an outage does not, however long it lasts.
  */
 static void
-change_to_wait_out(const Flight *flight, int i, IntentChange *change)
+change_to_wait_out(const Attempt *attempt, int i, IntentChange *change)
 {
-	const Intent *intent = &flight->intents[i];
-	bool		is_accident = flight->outages <= 1 && flight->retry_after < 0;
-	int64		delay = retry_delay_ms(WAWP_SERVER_ERROR, is_accident ? intent->attempts : 1, flight->retry_after,
+	const Intent *intent = &attempt->intents[i];
+	bool		is_accident = attempt->outages <= 1 && attempt->retry_after < 0;
+	int64		delay = retry_delay_ms(WAWP_SERVER_ERROR, is_accident ? intent->attempts : 1, attempt->retry_after,
 									   pg_prng_double(&pg_global_prng_state));
 
 	change->give_attempt_back = !is_accident;
@@ -109,23 +110,23 @@ change_to_wait_out(const Flight *flight, int i, IntentChange *change)
 }
 
 /*
- * True if a person's own answer says that something failed and not what:
+ * True if a person's own answer tells that something failed, but not what:
  * whatsapp-web.js turns whatever WhatsApp refuses into 400 (wwebjs#84391), its
- * rate limit as well.  That is doubt about the call, no word on the person.
+ * rate limit as well.  That says nothing of the person.
  */
 static bool
-is_doubt(const Flight *flight, int i)
+is_unexplained(const Attempt *attempt, int i)
 {
-	return flight->people[i].outcome == WAWP_UNRECOGNISED && flight->people[i].code == 400 &&
-		flight->http_status >= 200 && flight->http_status < 300;
+	return attempt->people[i].outcome == WAWP_UNRECOGNISED && attempt->people[i].code == 400 &&
+		attempt->http_status >= 200 && attempt->http_status < 300;
 }
 
-/* Turns an outcome into an intent's next state: design.md, sections 5 and 6. */
+/* Turn an outcome into an intent's next state. */
 static void
-change_by_outcome(const Flight *flight, int i, IntentChange *change)
+change_by_outcome(const Attempt *attempt, int i, IntentChange *change)
 {
-	const CallPerson *person = &flight->people[i];
-	bool		verify = flight->intents[i].verify;
+	const CallPerson *person = &attempt->people[i];
+	bool		verify = attempt->intents[i].verify;
 
 	switch (outcome_info(person->outcome)->next)
 	{
@@ -134,25 +135,25 @@ change_by_outcome(const Flight *flight, int i, IntentChange *change)
 			break;
 		case NEXT_LOOK:
 			if (verify || person->outcome == WAWP_UNKNOWN_RESULT)
-				change_to_verifying(flight, change);
+				change_to_verifying(attempt, change);
 			else
 				change->state = STATE_DONE;
 			break;
 		case NEXT_WAIT:
 			change->state = STATE_PENDING_APPROVAL;
-			change->next_attempt_at = follow_first_look(flight->instance);
+			change->next_attempt_at = verify_first_at(attempt->instance);
 			break;
 		case NEXT_INVITE:
-			change_to_invite(flight, i, change);
+			change_to_invite(attempt, i, change);
 			break;
 		case NEXT_FAIL:
 			if (person->outcome == WAWP_UNRECOGNISED && verify)
-				change_to_verifying(flight, change);
+				change_to_verifying(attempt, change);
 			else
 				change->state = STATE_FAILED;
 			break;
 		case NEXT_RETRY:
-			change_to_retry(flight, i, change);
+			change_to_retry(attempt, i, change);
 			break;
 		case NEXT_SLOW_DOWN:
 		case NEXT_HOLD_LANE:
@@ -163,11 +164,11 @@ change_by_outcome(const Flight *flight, int i, IntentChange *change)
 	}
 }
 
-/* The change that an answer makes to an intent. */
+/* Return the change that an answer makes to an intent. */
 static IntentChange
-change_for(const Flight *flight, int i)
+change_by_answer(const Attempt *attempt, int i)
 {
-	const CallPerson *person = &flight->people[i];
+	const CallPerson *person = &attempt->people[i];
 	IntentChange change = {
 		.has_outcome = true,
 		.outcome = person->outcome,
@@ -176,202 +177,197 @@ change_for(const Flight *flight, int i)
 	};
 
 	if (person->is_outage)
-		change_to_wait_out(flight, i, &change);
-	else if (is_doubt(flight, i))
+		change_to_wait_out(attempt, i, &change);
+	else if (is_unexplained(attempt, i))
 	{
 		change.outcome = WAWP_UNKNOWN_RESULT;
-		change_to_verifying(flight, &change);
+		change_to_verifying(attempt, &change);
 	}
 	else
-		change_by_outcome(flight, i, &change);
+		change_by_outcome(attempt, i, &change);
 	return change;
 }
 
+/* Write an audit record for each row of an attempt. */
 static void
-record_answers(Flight *flight)
+record_answers(Attempt *attempt)
 {
-	for (int i = 0; i < flight->n; i++)
+	for (int i = 0; i < attempt->n; i++)
 	{
-		AuditRecord record = flight_record(flight, i, "answered");
+		AuditRecord record = attempt_record(attempt, i, "answered");
 
-		record.outcome = outcome_info(flight->people[i].outcome)->name;
-		record.http_status = flight->http_status;
-		record.code = flight->people[i].code;
-		record.duration_ms = flight->duration_ms;
+		record.outcome = outcome_info(attempt->people[i].outcome)->name;
+		record.http_status = attempt->http_status;
+		record.code = attempt->people[i].code;
+		record.duration_ms = attempt->duration_ms;
 		audit_write(&record);
 	}
-	flight->recording = true;
+	attempt->is_recording = true;
 }
 
-/* Who was counted as a member when they were sent, and is none. */
-static void
-give_place_back(const LaneKey *lane)
-{
-	Roster	   *roster = roster_of(lane);
-
-	roster->added = Max(roster->added - 1, 0);
-}
-
-/* Doubts of an instance, one a request, with nobody's proper answer in between. */
-typedef struct Doubts
+/* Unexplained refusals of an instance in a row, one a request, without any other answer in between. */
+typedef struct UnexplainedRun
 {
 	NameData	instance;		/* hash key, must be first */
 	char		person[JID_SIZE];	/* of the last */
 	int			in_a_row;		/* of different people */
-} Doubts;
+} UnexplainedRun;
 
-static Doubts *
-doubts_of(const NameData *instance)
+/* Return the entry of an instance, kept for the life of the process. */
+static UnexplainedRun *
+unexplained_run_of(const NameData *instance)
 {
-	static HTAB *doubts;
-	HASHCTL		by_name = {.keysize = sizeof(NameData),.entrysize = sizeof(Doubts),.hcxt = TopMemoryContext};
-	Doubts	   *entry;
+	static HTAB *runs;
+	HASHCTL		by_name = {.keysize = sizeof(NameData),.entrysize = sizeof(UnexplainedRun),.hcxt = TopMemoryContext};
+	UnexplainedRun *entry;
 	bool		found;
 
-	if (doubts == NULL)
-		doubts = hash_create("wawp doubts", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	entry = hash_search(doubts, instance, HASH_ENTER, &found);
+	if (runs == NULL)
+		runs = hash_create("wawp unexplained runs", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	entry = hash_search(runs, instance, HASH_ENTER, &found);
 	if (!found)
-		memset((char *) entry + sizeof(NameData), 0, sizeof(Doubts) - sizeof(NameData));
+		memset((char *) entry + sizeof(NameData), 0, sizeof(UnexplainedRun) - sizeof(NameData));
 	return entry;
 }
 
 /*
- * Counts doubts across requests: two people in a row who met one are taken for
- * the rate limit, and more of them hold the group as well.
+ * Count unexplained refusals across requests: two people in a row who met one are
+ * taken for the rate limit, and more of them hold the group as well.
  */
 static void
-hold_by_doubt(const Flight *flight, int i, Holds *holds)
+hold_by_unexplained(const Attempt *attempt, int i, Holds *holds)
 {
-	const LaneKey *lane = &flight->lane->key;
-	const CallPerson *person = &flight->people[i];
-	Doubts	   *doubts = doubts_of(&lane->instance);
+	const LaneKey *lane = &attempt->lane->key;
+	const CallPerson *person = &attempt->people[i];
+	UnexplainedRun *run = unexplained_run_of(&lane->instance);
 
-	if (!is_doubt(flight, i))
+	if (!is_unexplained(attempt, i))
 	{
 		if (outcome_info(person->outcome)->scope == SCOPE_PERSON && person->outcome != WAWP_UNRECOGNISED)
-			doubts->in_a_row = 0;
+			run->in_a_row = 0;
 		return;
 	}
-	if (i == 0 && (doubts->in_a_row == 0 || strcmp(doubts->person, person->jid.text) != 0))
-		doubts->in_a_row++;
+	if (i == 0 && (run->in_a_row == 0 || strcmp(run->person, person->jid.text) != 0))
+		run->in_a_row++;
 	if (i == 0)
-		strlcpy(doubts->person, person->jid.text, sizeof(doubts->person));
-	if (doubts->in_a_row >= DOUBTS_TO_SLOW_DOWN)
-		lanehold_set(lane, holds, WAWP_RATE_LIMITED, true, flight->retry_after, flight->request_id);
-	if (doubts->in_a_row >= DOUBTS_TO_HOLD)
-		lanehold_set(lane, holds, WAWP_UNRECOGNISED, false, flight->retry_after, flight->request_id);
+		strlcpy(run->person, person->jid.text, sizeof(run->person));
+	if (run->in_a_row >= UNEXPLAINED_TO_SLOW_DOWN)
+		lanehold_set(lane, holds, WAWP_RATE_LIMITED, true, attempt->retry_after, attempt->request_id);
+	if (run->in_a_row >= UNEXPLAINED_TO_HOLD)
+		lanehold_set(lane, holds, WAWP_UNRECOGNISED, false, attempt->retry_after, attempt->request_id);
 }
 
-/* Holds what an answer says is to be held, and the instance when no answer can be had. */
+/* Hold what an outcome says is to be held, and the instance if the API cannot be reached. */
 static void
-hold_by_outcome(const Flight *flight, Holds *holds, WawpOutcome outcome)
+hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 {
-	const LaneKey *lane = &flight->lane->key;
+	const LaneKey *lane = &attempt->lane->key;
 
-	if (flight->people[0].is_outage && flight->outages < ROSTER_OUTAGES && flight->retry_after < 0)
+	if (attempt->people[0].is_outage && attempt->outages < GROUP_CACHE_OUTAGES && attempt->retry_after < 0)
 		return;
-	if (flight->people[0].is_outage)
-		lanehold_for_outage(lane, holds, outcome, flight->retry_after, flight->request_id);
+	if (attempt->people[0].is_outage)
+		lanehold_for_outage(lane, holds, outcome, attempt->retry_after, attempt->request_id);
 	else if (outcome == WAWP_UNREACHABLE)
-		lanehold_set(lane, holds, outcome, true, flight->retry_after, flight->request_id);
+		lanehold_set(lane, holds, outcome, true, attempt->retry_after, attempt->request_id);
 	else
-		lanehold_for(lane, holds, outcome, flight->retry_after, flight->request_id);
+		lanehold_for(lane, holds, outcome, attempt->retry_after, attempt->request_id);
 }
 
+/* Settle one row: its state, what the answer tells of the person, and holds. */
 static void
-settle_row(Flight *flight, int i, Holds *holds)
+settle_row(Attempt *attempt, int i, Holds *holds)
 {
-	const Intent *intent = &flight->intents[i];
-	WawpOutcome outcome = flight->people[i].outcome;
-	IntentChange change = flight->text ? invite_change(flight) : change_for(flight, i);
+	const Intent *intent = &attempt->intents[i];
+	WawpOutcome outcome = attempt->people[i].outcome;
+	bool		is_invitation = (attempt->kind == ATTEMPT_INVITATION);
+	IntentChange change = is_invitation ? messages_invitation_change(attempt) : change_by_answer(attempt, i);
 
 	if (!intent_settle(intent->id, STATE_SENDING, &change))
 	{
 		has_left = true;
 		return;
 	}
-	flight->settling[i] = true;
-	if (flight->operation == WAWP_OP_ADD && change.state != STATE_DONE && change.state != STATE_VERIFYING)
-		give_place_back(&intent->lane);
-	if (flight->people[i].card_sent && change.state == STATE_INVITED)
+	attempt->is_settling[i] = true;
+	if (attempt->operation == WAWP_OP_ADD && change.state != STATE_DONE && change.state != STATE_VERIFYING)
+		group_cache_note_added(&intent->lane, -1);
+	if (attempt->people[i].card_sent && change.state == STATE_INVITED)
 		membership_note_invited(&intent->lane, contact_id(intent->jid.text));
-	if (flight->text && change.state == STATE_INVITING)
+	if (is_invitation && change.state == STATE_INVITING)
 		membership_note_not_invited(&intent->lane, contact_id(intent->jid.text));
-	if (flight->people[i].lid.kind == JID_LID)
-		contact_note_lid(intent->jid.text, flight->people[i].lid.text);
-	hold_by_outcome(flight, holds, outcome);
-	if (!flight->text)
-		hold_by_doubt(flight, i, holds);
-	if (change.state == STATE_DONE || change.state == STATE_FAILED)
-		follow_remember(intent, change.outcome, change.state);
-	else if (change.state != STATE_QUEUED && change.state != STATE_CANCELLED)
-		lanes_look(&intent->lane, clock_monotonic_of(change.next_attempt_at));
-	ending_note(intent, change.state);
+	if (attempt->people[i].lid.kind == JID_LID)
+		contact_note_lid(intent->jid.text, attempt->people[i].lid.text);
+	hold_by_outcome(attempt, holds, outcome);
+	if (!is_invitation)
+		hold_by_unexplained(attempt, i, holds);
+	if (change.state != STATE_QUEUED && !completion_is_end(change.state))
+		lanes_verify(&intent->lane, clock_monotonic_of(change.next_attempt_at));
+	completion_note_end(intent, change.state, change.outcome);
 }
 
-/* True if the API has done its part, whatever it says of the person. */
+/* True if the API has answered for the person, whatever the outcome. */
 static bool
-did_succeed(const Flight *flight)
+answer_is_success(const Attempt *attempt)
 {
-	const CallPerson *person = &flight->people[0];
+	const CallPerson *person = &attempt->people[0];
 
 	return outcome_info(person->outcome)->scope == SCOPE_PERSON && person->outcome != WAWP_UNRECOGNISED;
 }
 
-/* What did not arrive is sent later, to whoever has joined by then. */
+/* Record the answer to a welcome; one that did not arrive is sent again later. */
 static void
-settle_welcome(Flight *flight, Holds *holds)
+settle_welcome(Attempt *attempt, Holds *holds)
 {
-	WawpOutcome outcome = flight->people[0].outcome;
+	WawpOutcome outcome = attempt->people[0].outcome;
 
-	welcome_record(flight, "answered");
-	flight->recording = true;
-	hold_by_outcome(flight, holds, outcome);
-	if (flight_provably_not_sent(flight))
-		welcome_repeat(flight);
+	messages_record_welcome(attempt, "answered");
+	attempt->is_recording = true;
+	hold_by_outcome(attempt, holds, outcome);
+	if (attempt_provably_not_sent(attempt))
+		messages_repeat_welcome(attempt);
 }
 
+/* Settle the rows of an attempt that are not settled yet. */
 static void
-settle_flight(void *subject, Holds *holds)
+settle_attempt(void *subject, Holds *holds)
 {
-	Flight	   *flight = subject;
+	Attempt    *attempt = subject;
+	bool		has_record = attempt->is_recorded || attempt->is_recording;
 
-	if (flight->n == 0 && !flight->recorded && !flight->recording)
-		settle_welcome(flight, holds);
-	else if (!flight->recorded && !flight->recording)
+	if (attempt->kind == ATTEMPT_WELCOME && !has_record)
+		settle_welcome(attempt, holds);
+	else if (!has_record)
 	{
-		record_answers(flight);
-		if (did_succeed(flight) &&
-			(lanehold_find(holds, &flight->lane->key, true) || lanehold_find(holds, &flight->lane->key, false)))
-			hold_ease_after_success(flight->instance->name, flight->lane->key.group);
+		record_answers(attempt);
+		if (answer_is_success(attempt) &&
+			(lanehold_find(holds, &attempt->lane->key, true) || lanehold_find(holds, &attempt->lane->key, false)))
+			hold_ease_after_success(attempt->instance->name, attempt->lane->key.group);
 	}
-	for (int i = 0; i < flight->n; i++)
-		if (!flight->settled[i] && !flight->settling[i])
-			settle_row(flight, i, holds);
+	for (int i = 0; i < attempt->n; i++)
+		if (!attempt->is_settled[i] && !attempt->is_settling[i])
+			settle_row(attempt, i, holds);
 }
 
-/* Settles a flight, or leaves it as it was for a later cycle. */
+/* Settle an attempt, or leave it as it was for a later cycle. */
 static void
-settle_or_postpone(Flight *flight, Holds *holds)
+settle_or_postpone(Attempt *attempt, Holds *holds)
 {
-	if (isolation_run(settle_flight, flight, holds))
+	if (savepoint_run(settle_attempt, attempt, holds))
 		return;
-	flight->recording = false;
-	memset(flight->settling, 0, sizeof(bool) * flight->n);
+	attempt->is_recording = false;
+	memset(attempt->is_settling, 0, sizeof(bool) * attempt->n);
 	has_left = true;
 }
 
-/* Settles all whose answers were read. */
+/* Settle all attempts whose answers were read. */
 void
 settle_judged(Holds *holds)
 {
 	has_left = false;
-	for (Flight *flight = flight_next_judged(NULL); flight; flight = flight_next_judged(flight))
-		settle_or_postpone(flight, holds);
+	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
+		settle_or_postpone(attempt, holds);
 }
 
-/* Has the last cycle left rows of judged flights to the next? */
+/* True if the last cycle has left rows of judged attempts to the next. */
 bool
 settle_has_left(void)
 {

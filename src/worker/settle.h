@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * settle.h
- *	  What an answer makes of the rows a request was made for.
+ *	  Settles the rows of a request by its answer.
  *
  * IDENTIFICATION
  *	  src/worker/settle.h

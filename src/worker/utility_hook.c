@@ -1,22 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * utility_hook.c
- *	  What statements have to do with the worker.
+ *	  Statements that need the worker gone, replaced or woken.
  *
  * DROP DATABASE, ALTER DATABASE ... RENAME or SET TABLESPACE and CREATE
  * DATABASE ... TEMPLATE need a database without sessions.  A utility hook ends
  * the worker and bars it while such a statement runs, if the role may run it;
  * the statement itself decides everything else.
  *
- * DROP EXTENSION wawp locks everything that the worker works with, one after
- * the other: with a worker at work that is a deadlock waiting to happen.  It is
- * barred until the end of the transaction.
+ * DROP EXTENSION wawp locks all tables that the worker uses, one after the other,
+ * which would deadlock with a worker at work.  It is barred until the end of the
+ * transaction.
  *
  * ALTER DATABASE ... SET wawp.worker counts for processes that start later: at
  * its commit the worker of that database is told to end, and another is started.
  *
- * COMMIT PREPARED wakes the worker: the session that asked for something could
- * not when it prepared, and this one does not know of it.
+ * COMMIT PREPARED wakes the worker: the session that made the requests could not
+ * when it prepared, and this one does not know of them.
+ *
+ * Bars are in shared memory, behind functions of shmem.c, and are lifted when the
+ * statement or the transaction ends, however it ends.  Runs in the session that
+ * executes the statement, in its transaction.
  *
  * IDENTIFICATION
  *	  src/worker/utility_hook.c
@@ -46,12 +50,13 @@
 
 #include "compat.h"
 
-/* As long as DROP DATABASE itself waits for other sessions. */
+/* A worker has as long to end as DROP DATABASE itself waits for other sessions. */
 #define BAR_TIMEOUT_MS 5000
 #define BAR_POLL_MS 5
 
 static ProcessUtility_hook_type prev_utility = NULL;
 
+/* Return the text of an option, or NULL. */
 static const char *
 option_text(List *options, const char *name)
 {
@@ -67,7 +72,7 @@ option_text(List *options, const char *name)
 	return NULL;
 }
 
-/* The database that a statement needs to be alone with; NULL for none. */
+/* Return the database that a statement needs without sessions, or NULL. */
 static const char *
 database_to_leave(Node *statement)
 {
@@ -83,7 +88,7 @@ database_to_leave(Node *statement)
 	return NULL;
 }
 
-/* The database to bar, if the role may do that to it. */
+/* Return the database to bar, if the role may run the statement; InvalidOid otherwise. */
 static Oid
 database_to_bar(Node *statement)
 {
@@ -93,7 +98,7 @@ database_to_bar(Node *statement)
 	return OidIsValid(dbid) && wawp_database_ownercheck(dbid, GetUserId()) ? dbid : InvalidOid;
 }
 
-/* A statement under way and what it has barred. */
+/* The database that a statement has barred. */
 typedef struct Bar
 {
 	Oid			dbid;
@@ -101,7 +106,7 @@ typedef struct Bar
 	bool		is_gone;		/* the database was dropped */
 } Bar;
 
-/* Ends the worker of a database and waits until it has gone. */
+/* Bar the worker of a database, end it, and wait until it has gone. */
 static void
 bar_worker(Bar *bar)
 {
@@ -118,18 +123,19 @@ bar_worker(Bar *bar)
 	}
 }
 
-/* Also when the session is ended in the middle of the statement. */
+/* Lift a bar; also called when the session ends in the middle of the statement. */
 static void
-lift_bar(int code pg_attribute_unused(), Datum arg)
+bar_lift(int code pg_attribute_unused(), Datum arg)
 {
 	const Bar  *bar = (const Bar *) DatumGetPointer(arg);
 
 	shmem_admit_worker(bar->dbid, bar->is_gone, bar->had_worker);
 }
 
+/* Run the next hook, or the statement itself. */
 static void
-run_next(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
-		 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
+utility_run_next(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
+				 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	if (prev_utility)
 		prev_utility(pstmt, query, read_only_tree, context, params, environment, dest, qc);
@@ -144,7 +150,7 @@ run_next(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtil
 static Bar	dropping = {.dbid = InvalidOid};	/* the bar of this transaction */
 
 static void
-on_xact_end(XactEvent event, void *arg pg_attribute_unused())
+bar_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 {
 	if (!OidIsValid(dropping.dbid) || event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		return;
@@ -152,7 +158,7 @@ on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 	dropping.dbid = InvalidOid;
 }
 
-/* Does a statement drop the extension, and may the role do that? */
+/* True if a statement drops the extension and the role may do that. */
 static bool
 drops_extension(Node *statement)
 {
@@ -168,16 +174,17 @@ drops_extension(Node *statement)
 	return false;
 }
 
+/* Bar the worker of this database until the transaction ends. */
 static void
 bar_until_transaction_end(void)
 {
-	static bool registered = false;
+	static bool is_registered = false;
 
 	if (OidIsValid(dropping.dbid))
 		return;
-	if (!registered)
-		RegisterXactCallback(on_xact_end, NULL);
-	registered = true;
+	if (!is_registered)
+		RegisterXactCallback(bar_on_xact_end, NULL);
+	is_registered = true;
 	dropping.dbid = MyDatabaseId;
 	bar_worker(&dropping);
 }
@@ -189,7 +196,7 @@ bar_until_transaction_end(void)
 static Oid	worker_to_replace = InvalidOid; /* its database, in this transaction */
 
 static void
-replace_worker(XactEvent event, void *arg pg_attribute_unused())
+settings_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 {
 	pid_t		pid;
 
@@ -200,20 +207,20 @@ replace_worker(XactEvent event, void *arg pg_attribute_unused())
 	worker_to_replace = InvalidOid;
 }
 
-/* Notes, once a statement has succeeded, that it has changed what a worker reads as it starts. */
+/* Replace a worker at commit if a statement, which has succeeded, changed what it reads at its start. */
 static void
-note_settings(Node *statement)
+utility_note_settings(Node *statement)
 {
-	static bool registered = false;
+	static bool is_registered = false;
 	const AlterDatabaseSetStmt *set = (const AlterDatabaseSetStmt *) statement;
 
 	if (!IsA(statement, AlterDatabaseSetStmt) || wawp_shared == NULL)
 		return;
 	if (set->setstmt->kind != VAR_RESET_ALL && pg_strcasecmp(set->setstmt->name, "wawp.worker") != 0)
 		return;
-	if (!registered)
-		RegisterXactCallback(replace_worker, NULL);
-	registered = true;
+	if (!is_registered)
+		RegisterXactCallback(settings_on_xact_end, NULL);
+	is_registered = true;
 	worker_to_replace = get_database_oid(set->dbname, true);
 }
 
@@ -228,7 +235,7 @@ commits_prepared(Node *statement)
 		castNode(TransactionStmt, statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 }
 
-/* A database without a worker gets none by this: most have no queue. */
+/* Wake the worker if there is one; most databases have no queue and get none by this. */
 static void
 wake_running_worker(void)
 {
@@ -236,7 +243,7 @@ wake_running_worker(void)
 		(void) shmem_wake_worker(MyDatabaseId, NULL, 0, true);
 }
 
-/* True if the pace, the account or the token of an instance may change, for which lanes wait. */
+/* True if a statement may change the pace, the account or the token of an instance, for which lanes wait. */
 static bool
 changes_instance(Node *statement)
 {
@@ -245,8 +252,8 @@ changes_instance(Node *statement)
 }
 
 static void
-on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
-		   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
+utility_hook(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
+			 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	Node	   *statement = pstmt->utilityStmt;
 	bool		wakes = commits_prepared(statement);
@@ -256,28 +263,28 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 		bar_until_transaction_end();
 	if (!OidIsValid(bar.dbid))
 	{
-		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
+		utility_run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
 		if (wakes)
 			wake_running_worker();
 		if (changes_instance(statement) && wawp_shared != NULL && shmem_worker_pid(MyDatabaseId) != 0)
 			commit_wake_worker(NULL);
-		note_settings(statement);
+		utility_note_settings(statement);
 		return;
 	}
-	PG_ENSURE_ERROR_CLEANUP(lift_bar, PointerGetDatum(&bar));
+	PG_ENSURE_ERROR_CLEANUP(bar_lift, PointerGetDatum(&bar));
 	{
 		bar_worker(&bar);
-		run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
+		utility_run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
 		bar.is_gone = IsA(statement, DropdbStmt);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(lift_bar, PointerGetDatum(&bar));
-	lift_bar(0, PointerGetDatum(&bar));
+	PG_END_ENSURE_ERROR_CLEANUP(bar_lift, PointerGetDatum(&bar));
+	bar_lift(0, PointerGetDatum(&bar));
 }
 
-/* Installs the hook; while preloading only. */
+/* Install the hook; while preloading only. */
 void
 ddl_init(void)
 {
 	prev_utility = ProcessUtility_hook;
-	ProcessUtility_hook = on_utility;
+	ProcessUtility_hook = utility_hook;
 }

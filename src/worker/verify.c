@@ -1,12 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * verify.c
- *	  Looks at who waits in a lane, and goes on with them.
+ *	  Reads member lists for rows whose answer does not tell, and settles them.
  *
- * follow.c looks and settles who it can tell of; here its findings reach those
- * they concern: what ended is noted, what is not known is asked, who can be
- * invited is.  Unlike claiming it goes on while the worker is switched off and
- * while a lane is held, but for invitations.  In the cycle's transaction.
+ * One list settles everybody who waits in a group.  member_list.c judges what a
+ * list shows; a person it cannot tell of is neither present nor absent, and is
+ * not invited.  A list that was requested before the answer came does not count,
+ * and before an absence counts, the group's description is requested.  What is
+ * missing is requested, one piece of information a turn; who can be invited is.
+ *
+ * Unlike claiming this goes on while the worker is switched off and while a lane
+ * is held, except for invitations.  In the cycle's transaction and its memory.
  *
  * IDENTIFICATION
  *	  src/worker/verify.c
@@ -16,109 +20,487 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "common/pg_prng.h"
+#include "protocol/backoff.h"
+#include "tables/audit.h"
+#include "tables/contact.h"
+#include "tables/group_settings.h"
 #include "tables/hold.h"
 #include "worker/admission.h"
 #include "worker/completion.h"
-#include "worker/errand.h"
-#include "worker/follow.h"
+#include "worker/group_cache.h"
 #include "worker/instance_cache.h"
-#include "worker/invite.h"
 #include "worker/lanes.h"
-#include "worker/roster.h"
+#include "worker/messages.h"
 #include "worker/savepoint.h"
 #include "worker/verify.h"
-#include "worker/welcome.h"
 
 #include "compat.h"
 
-/* In a copy of a database nothing is asked and nobody is looked for; wawp_resume() wakes all lanes. */
+/* A group's list is read once in that time, unless the first delay is shorter. */
+#define READ_GAP_MS 1000
+/* After so many unreadable lists in a row, rows that wait for one are put off for longer. */
+#define MAX_READ_FAILURES 5
+/* A row whose person the list cannot tell of is verified for that long. */
+#define LONGEST_UNKNOWN_US USECS_PER_DAY
+/* Times between two lists in which an invited person is searched. */
+#define FIRST_WAIT_US (30 * USECS_PER_SEC)
+#define LONGEST_WAIT_US USECS_PER_HOUR
+/* A row that a user has locked is tried again. */
+#define LOCKED_RETRY_US (USECS_PER_SEC / 5)
+/* So many lists are read in the time an invitation is open, at least. */
+#define LISTS_PER_INVITATION 20
+/* Rows of one group that are verified in one cycle: more than a group has members. */
+#define PEOPLE_AT_ONCE 2000
+
+/* The result of one pass over the waiting rows of a lane. */
+typedef struct VerifyPass
+{
+	TimestampTz next;			/* when to come again; 0: nobody waits */
+	InfoNeed	need;			/* to be requested now */
+	Oid			role;			/* as whom */
+	bool		has_invitee;
+	Intent		invitee;		/* a person who can be invited now */
+	bool		has_freed;		/* a row ended or was queued again: others of the lane may go */
+} VerifyPass;
+
+/*
+ * ---- times
+ */
+
+/* Return when the first list after an answer is read. */
+TimestampTz
+verify_first_at(const WawpInstance *instance)
+{
+	return GetCurrentTimestamp() + instance->delay_ms[0] * INT64CONST(1000);
+}
+
+/* Return when the list after the one that is due is read; 0 if that is the last. */
+static TimestampTz
+verify_next_at(const Intent *intent, const WawpInstance *instance)
+{
+	for (int i = 0; i < instance->ndelays; i++)
+	{
+		TimestampTz at = intent->since + instance->delay_ms[i] * INT64CONST(1000);
+
+		if (at > intent->due + USECS_PER_SEC / 1000)
+			return at;
+	}
+	return 0;
+}
+
+/* Return when to search again for a person who was invited or waits for approval: at growing intervals. */
+static TimestampTz
+verify_next_wait(const Intent *intent, const WawpInstance *instance, TimestampTz since)
+{
+	int64		elapsed = GetCurrentTimestamp() - since;
+	int64		first = Min(FIRST_WAIT_US, instance->invite_ttl_ms * 1000 / LISTS_PER_INVITATION);
+	TimestampTz next = GetCurrentTimestamp() + Min(Max(elapsed / 4, first), LONGEST_WAIT_US);
+	TimestampTz end = since + instance->invite_ttl_ms * 1000;
+
+	/* an end that is past would be due again at once, every time */
+	if (intent->state == STATE_PENDING_APPROVAL || end <= GetCurrentTimestamp())
+		return next;
+	return Min(next, end);
+}
+
+/* Come again no later than that. */
+static void
+pass_note_next(VerifyPass *pass, TimestampTz at)
+{
+	pass->next = pass->next == 0 ? at : Min(pass->next, at);
+}
+
+/*
+ * ---- verdicts
+ */
+
+/* Judge a waiting row by the list.  Store a LID that the list shows; set *need to the LID if that decides. */
+static MembersFinding
+verify_judge(const Intent *intent, const CachedGroup *cached, bool is_last, InfoNeed *need)
+{
+	Contact		contact = contact_get(intent->jid.text);
+	Jid			lid = group_cache_lid_of(&contact);
+	int			capacity = is_last && intent->action == ACTION_ADD ? settings_get(&intent->lane).capacity : 0;
+	MembersKnown known = group_cache_known(cached, capacity);
+	MembersCase asked = {
+		.person = &intent->jid,
+		.lid = &lid,
+		.operation = intent->action == ACTION_INVITE ? WAWP_OP_SEND : intent_operation(intent->action),
+		.was_invited = intent->state == STATE_INVITED,
+		.outcome = intent->has_outcome ? intent->outcome : WAWP_ACCEPTED,
+		.is_last = is_last
+	};
+
+	MembersFinding finding = members_judge(&cached->list, &known, &asked);
+
+	if (finding.verdict == VERDICT_UNKNOWN)
+		group_cache_want_lid(&intent->jid, need);
+	else if (!finding.by_absence)
+		group_cache_learn_lid(cached, &intent->jid, &contact);
+	return finding;
+}
+
+/* Settle a row, report its end, and note in *pass when to come again. */
+static void
+verify_settle(const Intent *intent, IntentState state, WawpOutcome outcome, const char *detail,
+			  TimestampTz next, VerifyPass *pass)
+{
+	IntentChange change = {
+		.state = state,
+		.has_outcome = true,
+		.outcome = outcome,
+		.code = intent->code,
+		.detail = detail,
+		.next_attempt_at = next
+	};
+
+	(void) intent_settle(intent->id, intent->state, &change);
+	state = change.state;
+	trail_write(intent, "verified", outcome, detail);
+	completion_note_end(intent, state, outcome);
+	pass->has_freed |= completion_is_end(state) || state == STATE_QUEUED;
+	if (next != 0 && state != STATE_QUEUED && state != STATE_CANCELLED)
+		pass_note_next(pass, next);
+}
+
+/* Put a row off, and note in it why (NULL: unchanged). */
+static void
+verify_postpone(const Intent *intent, TimestampTz due, const char *why, VerifyPass *pass)
+{
+	intent_postpone(intent, due, why);
+	pass_note_next(pass, due);
+}
+
+/* Return when to repeat a request whose result is unknown: an engine's 400 may be a rate limit (see settle.c). */
+static TimestampTz
+verify_repeat_at(const Intent *intent)
+{
+	int64		delay = retry_delay_ms(WAWP_UNKNOWN_RESULT, intent->attempts, -1, pg_prng_double(&pg_global_prng_state));
+
+	return intent->code == 400 ? GetCurrentTimestamp() + delay * 1000 : 0;
+}
+
+/* Settle an addition whose person is absent from the last list. */
+static void
+verify_settle_absent_add(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, VerifyPass *pass)
+{
+	const char *no_invite;
+
+	if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
+		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: requested again",
+					  verify_repeat_at(intent), pass);
+	else if (intent->outcome != WAWP_ACCEPTED)
+		verify_settle(intent, STATE_FAILED, intent->outcome, intent->detail, 0, pass);
+	else if (finding->outcome == WAWP_GROUP_FULL)
+		verify_settle(intent, STATE_QUEUED, finding->outcome, finding->detail, 0, pass);
+	else if (finding->outcome == WAWP_PENDING_APPROVAL)
+		verify_settle(intent, STATE_PENDING_APPROVAL, finding->outcome, finding->detail,
+					  verify_next_wait(intent, instance, GetCurrentTimestamp()), pass);
+	else if ((no_invite = messages_why_not_invited(intent, instance)) != NULL)
+		verify_settle(intent, STATE_FAILED, finding->outcome,
+					  psprintf("accepted by the API, but not in the member list; %s", no_invite), 0, pass);
+	else
+		verify_settle(intent, STATE_INVITING, finding->outcome,
+					  "accepted by the API, but not in the member list", GetCurrentTimestamp(), pass);
+}
+
+/* Keep waiting for a person or an admin to act, until an invitation expires. */
+static void
+verify_go_on_waiting(const Intent *intent, const WawpInstance *instance, VerifyPass *pass)
+{
+	if (intent->state == STATE_INVITED &&
+		GetCurrentTimestamp() >= intent->since + instance->invite_ttl_ms * 1000)
+		verify_settle(intent, STATE_FAILED, WAWP_INVITED, "did not join within invite_ttl", 0, pass);
+	else
+		verify_postpone(intent, verify_next_wait(intent, instance, intent->since), NULL, pass);
+}
+
+/* Go on with a row whose change the list does not show. */
+static void
+verify_settle_no(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, VerifyPass *pass)
+{
+	TimestampTz next = verify_next_at(intent, instance);
+
+	if (intent->state != STATE_VERIFYING)
+		verify_go_on_waiting(intent, instance, pass);
+	else if (next != 0)
+		verify_postpone(intent, next, NULL, pass);
+	else if (intent->action == ACTION_ADD)
+		verify_settle_absent_add(intent, finding, instance, pass);
+	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
+		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "the member list shows no effect: requested again",
+					  verify_repeat_at(intent), pass);
+	else
+		verify_settle(intent, STATE_FAILED, intent->outcome, "accepted by the API, but the member list shows no effect", 0, pass);
+}
+
+/* Go on with a row that no list can tell of, or for which there is none; the row says why meanwhile. */
+static void
+verify_settle_unknown(const Intent *intent, const WawpInstance *instance, const char *why, VerifyPass *pass)
+{
+	TimestampTz next = verify_next_at(intent, instance);
+	int64		elapsed = GetCurrentTimestamp() - intent->since;
+	const char *shown = intent->outcome == WAWP_ACCEPTED ? why : NULL;
+
+	if (intent->state != STATE_VERIFYING)
+		verify_go_on_waiting(intent, instance, pass);
+	else if (next != 0)
+		verify_postpone(intent, next, shown, pass);
+	else if (elapsed < LONGEST_UNKNOWN_US)
+		verify_postpone(intent, GetCurrentTimestamp() + Min(Max(elapsed, USECS_PER_SEC), LONGEST_WAIT_US), shown, pass);
+	else
+		verify_settle(intent, intent->outcome == WAWP_ACCEPTED ? STATE_DONE : STATE_FAILED, intent->outcome, why, 0, pass);
+}
+
+/*
+ * ---- rows
+ */
+
+/* Set the information that has to be requested before the lane can be verified, if none is set yet. */
+static void
+verify_want(const Intent *intent, GroupQuestion question, VerifyPass *pass)
+{
+	TimestampTz next = GetCurrentTimestamp() + READ_GAP_MS * INT64CONST(1000);
+
+	if (pass->need.question == 0)
+	{
+		pass->need = (InfoNeed) {question, NULL};
+		pass->role = intent->requester;
+	}
+	pass_note_next(pass, next);
+}
+
+/* Request a list, unless one was read just now or is unreadable. */
+static void
+verify_want_list(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance, VerifyPass *pass)
+{
+	int64		gap = Min(READ_GAP_MS, instance->delay_ms[0]);
+	int64		wait = cached->listed_ms == 0 ? 0 : cached->listed_ms + gap - clock_monotonic_ms();
+	TimestampTz next;
+
+	if (group_cache_is_unreadable(cached))
+		wait = Max(wait, cached->failed_ms + group_cache_read_backoff_ms(cached) - clock_monotonic_ms());
+	if (wait <= 0)
+		verify_want(intent, ASK_LIST, pass);
+	next = GetCurrentTimestamp() + Max(wait, gap) * 1000;
+	pass_note_next(pass, next);
+}
+
+/* Settle a person who is to be invited, or make them the invitee of the pass if they are surely absent. */
+static void
+verify_invitee(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance,
+			   const MembersFinding *finding, VerifyPass *pass)
+{
+	if (finding->verdict == VERDICT_YES)
+		verify_settle(intent, STATE_DONE, finding->outcome, NULL, 0, pass);
+	else if (intent->due > GetCurrentTimestamp())
+		pass_note_next(pass, intent->due);
+	else if (finding->verdict == VERDICT_UNKNOWN && cached->has_info && group_cache_wants_info(cached))
+		verify_want(intent, ASK_INFO, pass);
+	else if (finding->verdict == VERDICT_UNKNOWN && cached->failures < MAX_READ_FAILURES)
+		verify_postpone(intent, verify_next_wait(intent, instance, intent->since), NULL, pass);
+	else if (!pass->has_invitee)
+	{
+		pass->invitee = *intent;
+		pass->has_invitee = true;
+	}
+}
+
+/*
+ * True if the list has been unreadable too often: again since the row was due,
+ * or until its time was over.
+ */
 static bool
-is_copy(Holds *holds, const LaneKey *lane)
+verify_is_given_up(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance)
+{
+	int64		longest = intent->state == STATE_INVITED ? instance->invite_ttl_ms * 1000 : LONGEST_UNKNOWN_US;
+
+	if (cached->failures < MAX_READ_FAILURES)
+		return false;
+	return group_cache_failed_since(cached, intent->due) ||
+		(group_cache_is_unreadable(cached) && GetCurrentTimestamp() - intent->since >= longest);
+}
+
+/* True if a verdict would rest on an absence from the list, and the group's description is not known yet. */
+static bool
+verify_needs_info(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance,
+				  const CachedGroup *cached)
+{
+	bool		is_decisive = finding->verdict == VERDICT_YES ||
+		(intent->due <= GetCurrentTimestamp() && intent->state == STATE_VERIFYING && verify_next_at(intent, instance) == 0);
+
+	/* a shorter list than the group states may be the newer of the two */
+	return (finding->by_absence || (finding->verdict == VERDICT_UNKNOWN && cached->has_info)) && is_decisive &&
+		group_cache_wants_info(cached);
+}
+
+/* Go on with a row by what a list that counts shows. */
+static void
+verify_finding(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, VerifyPass *pass)
+{
+	const char *why = finding->detail ? psprintf("could not be verified: %s", finding->detail)
+		: "could not be verified: the member list has people by privacy id only";
+
+	if (finding->verdict == VERDICT_NO)
+		verify_settle_no(intent, finding, instance, pass);
+	else if (pass->need.question != ASK_LID)
+		verify_settle_unknown(intent, instance, why, pass);
+}
+
+/* Verify one waiting row, as far as the information for it is there. */
+static void
+verify_row(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance, VerifyPass *pass)
+{
+	bool		has_list = group_cache_has_list_since(cached, intent->since);
+	bool		is_due = intent->due <= GetCurrentTimestamp();
+	MembersFinding finding = {.verdict = VERDICT_UNKNOWN};
+	InfoNeed	none = {0, NULL};
+
+	if (has_list)
+		finding = verify_judge(intent, cached, verify_next_at(intent, instance) == 0, is_due ? &pass->need : &none);
+	if (pass->need.question == ASK_LID && !OidIsValid(pass->role))
+		pass->role = intent->requester;
+	if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && group_cache_wants_list(cached))
+		verify_want_list(intent, cached, instance, pass);
+	else if (intent->state == STATE_INVITING && (has_list || cached->failures >= MAX_READ_FAILURES))
+		verify_invitee(intent, cached, instance, &finding, pass);
+	else if (has_list && verify_needs_info(intent, &finding, instance, cached))
+		verify_want(intent, ASK_INFO, pass);
+	else if (finding.verdict == VERDICT_YES)
+		verify_settle(intent, STATE_DONE, finding.outcome, NULL, 0, pass);
+	else if (!is_due)
+		pass_note_next(pass, intent->due);
+	else if (!has_list || !group_cache_has_list_since(cached, intent->due - 1))
+	{
+		if (verify_is_given_up(intent, cached, instance))
+			verify_settle_unknown(intent, instance, "could not be verified: the member list cannot be read", pass);
+		else
+			verify_want_list(intent, cached, instance, pass);
+	}
+	else
+		verify_finding(intent, &finding, instance, pass);
+}
+
+/*
+ * Verify the waiting rows of a lane, a portion at a time.  Settle those that
+ * the list settles, and return what is to be requested and when to come again.
+ */
+static VerifyPass
+verify_rows(const LaneKey *key, const WawpInstance *instance)
+{
+	VerifyPass	pass = {0};
+	Intent	   *waiting;
+	bool		has_locked;
+	int			n = intent_waiting(key, PEOPLE_AT_ONCE, &waiting, &has_locked);
+	const CachedGroup *cached = n > 0 ? group_cache_get(key) : NULL;
+
+	/* a whole portion that is due means that there are more rows */
+	if (has_locked || (n == PEOPLE_AT_ONCE && waiting[n - 1].due <= GetCurrentTimestamp()))
+		pass.next = GetCurrentTimestamp() + LOCKED_RETRY_US;
+	for (int i = 0; i < n; i++)
+		if (!waiting[i].superseded)
+			verify_row(&waiting[i], cached, instance, &pass);
+	return pass;
+}
+
+/*
+ * ---- lanes
+ */
+
+/* True if the lane is held because the database is a copy: nothing is sent then until wawp_resume(). */
+static bool
+lane_is_in_copy(Holds *holds, const LaneKey *lane)
 {
 	const Hold *hold = lanehold_find(holds, lane, true);
 
 	return hold && strcmp(hold->reason, HOLD_RESTORED_COPY) == 0;
 }
 
-/* Looks at who waits in a lane, and goes on with them: at most one request. */
+/* Invite the person of a pass as far as the lane may send; set in *pass what that needs and when to come again. */
 static void
-look_at_lane(void *subject, Holds *holds)
+verify_invite(Lane *lane, const WawpInstance *described, Holds *holds, VerifyPass *pass)
+{
+	int64		held = lanehold_until(holds, &lane->key);
+
+	if (pass->need.question == 0 && held == 0 && admission_is_serving(clock_monotonic_ms()))
+	{
+		pass_note_next(pass, messages_invite(lane, &pass->invitee, described, holds, &pass->need));
+		pass->role = pass->invitee.requester;
+	}
+	else if (held > 0 && held != CLOCK_NEVER)
+		lanes_verify(&lane->key, held);
+}
+
+/* Verify the rows of a lane and go on with them: at most one request. */
+static void
+verify_lane(void *subject, Holds *holds)
 {
 	Lane	   *lane = subject;
-	int64		held = lanehold_until(holds, &lane->key);
 	WawpInstance *described;
-	ErrorData  *error = resolve_instance(&lane->key, INSTANCE_OF_NOBODY, &described);
-	FollowUp	up;
+	ErrorData  *error = instance_cache_get(&lane->key, INSTANCE_OF_NOBODY, &described);
+	VerifyPass	pass;
 	int64		later;
-	ListCell   *lc;
 
-	if (is_copy(holds, &lane->key))
+	if (lane_is_in_copy(holds, &lane->key))
 		return;
 	if (error)
 	{
-		lanes_look(&lane->key, clock_monotonic_ms() + RESOLVE_RETRY_MS);
+		lanes_verify(&lane->key, clock_monotonic_ms() + INSTANCE_RETRY_MS);
 		return;
 	}
 	lanes_set_limit(lane->instance, described->concurrency);
 	if (!admission_has_room(lane, described))
 	{
-		lanes_park_look(lane, 0);
+		lanes_park_verification(lane, 0);
 		return;
 	}
 	later = lanehold_reads_until(holds, &lane->key);
 	if (later > 0)
 	{
-		lanes_park_look(lane, later);
+		lanes_park_verification(lane, later);
 		return;
 	}
-	up = follow_look(&lane->key, described);
-	if (up.any_failed)
-		ending_note_failures();
-	foreach(lc, up.done)
-		ending_note_done(*(const int64 *) lfirst(lc));
-	ending_note_until(up.until);
-	if (up.done != NIL)
-		welcome_note_joined(&lane->key);
-	/* who waited for them may go */
-	if (up.done != NIL || up.any_failed || up.any_queued)
+	pass = verify_rows(&lane->key, described);
+	if (pass.has_freed)
 		lanes_note(&lane->key, clock_monotonic_ms());
-	if (up.has_invitee && up.need.question == 0 && held == 0 && admission_is_serving())
-	{
-		TimestampTz next = invite_person(lane, &up.invitee, described, holds, &up.need);
-
-		up.role = up.invitee.requester;
-		up.next = up.next == 0 ? next : Min(up.next, next);
-	}
-	else if (up.has_invitee && held > 0 && held != CLOCK_NEVER)
-		lanes_look(&lane->key, held);
-	if (up.need.question != 0 && !(roster_of(&lane->key)->asking & up.need.question) &&
-		!errand_ask(&lane->key, up.role, &up.need, described, &later))
+	if (pass.has_invitee)
+		verify_invite(lane, described, holds, &pass);
+	if (pass.need.question != 0 && !(group_cache_get(&lane->key)->asking & pass.need.question) &&
+		!group_cache_ask(&lane->key, pass.role, &pass.need, described, &later))
 	{
 		if (later > 0)
 		{
-			lanes_park_look(lane, later);
+			lanes_park_verification(lane, later);
 			return;
 		}
-		up.next = GetCurrentTimestamp() + RESOLVE_RETRY_MS * INT64CONST(1000);
+		pass.next = GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000);
 	}
-	if (roster_of(&lane->key)->asking == 0 && up.next != 0)
-		lanes_look(&lane->key, Max(clock_monotonic_of(up.next), clock_monotonic_ms() + 1));
+	if (group_cache_get(&lane->key)->asking == 0 && pass.next != 0)
+		lanes_verify(&lane->key, Max(clock_monotonic_of(pass.next), clock_monotonic_ms() + 1));
 }
 
-/*
- * Looks at the lanes that were due for it when the cycle began, as far as there
- * are slots for what that may ask and the cycle's portion goes.
- */
+/* Return the next lane to be verified, as far as there are slots and the portion goes; NULL if there is none. */
+static Lane *
+verify_take_lane(CyclePortion *portion)
+{
+	int64		now = clock_monotonic_ms();
+
+	if (!admission_has_slot(now) || admission_portion_left(portion, now) == 0)
+		return NULL;
+	return lanes_take_verification(portion->due_by_ms, admission_may_claim(now));
+}
+
+/* Verify the lanes that were due when the cycle began, as far as its portion goes. */
 void
-look_due(Holds *holds, CyclePortion *portion)
+verify_due(Holds *holds, CyclePortion *portion)
 {
 	Lane	   *lane;
 
-	while (admission_has_slot() && portion_left(portion) > 0 &&
-		   (lane = lanes_take_look(portion->due_by, admission_may_claim())) != NULL)
+	while ((lane = verify_take_lane(portion)) != NULL)
 	{
 		portion->turns++;
-		if (!isolation_run(look_at_lane, lane, holds))
-			lanes_look(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
+		if (!savepoint_run(verify_lane, lane, holds))
+			lanes_verify(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 	}
 }

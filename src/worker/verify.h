@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verify.h
- *	  Looks at who waits in a lane, and goes on with them.
+ *	  Reads member lists for rows whose answer does not tell, and settles them.
  *
  * IDENTIFICATION
  *	  src/worker/verify.h
@@ -11,11 +11,13 @@
 #ifndef WAWP_VERIFY_H
 #define WAWP_VERIFY_H
 
-#include "nodes/pg_list.h"
+#include "client/instance.h"
+#include "utils/timestamp.h"
 #include "worker/admission.h"
 
 struct Holds;
 
-extern void look_due(struct Holds *holds, CyclePortion *portion);
+extern TimestampTz verify_first_at(const WawpInstance *instance);
+extern void verify_due(struct Holds *holds, CyclePortion *portion);
 
 #endif							/* WAWP_VERIFY_H */

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *	  The worker of one database: drives the dispatcher.
+ *	  The worker of one database: runs the cycles.
  *
  * Started by the launcher for a slot of shared memory; leaves at once when the
- * database does not have the extension.  It alone opens and closes
+ * database does not have the extension.  Only this file opens and closes
  * transactions: one a cycle, as the extension's owner, never while it waits.
- * What it is told (lanes, SIGHUP, SIGTERM) sets its latch; otherwise it wakes
- * when a lane is due, when a socket is ready, and once a minute to be safe.
+ * News (lanes, SIGHUP, SIGTERM) sets its latch; otherwise it wakes when a lane is
+ * due, when a socket is ready, and once a minute in any case.
  *
  * An error in a cycle aborts that cycle's transaction and nothing else:
  * requests under way stay under way, and the cycle is tried again a little
@@ -49,9 +49,9 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 #include "worker/dispatch.h"
+#include "worker/group_cache.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
-#include "worker/roster.h"
 #include "worker/savepoint.h"
 #include "worker/worker.h"
 
@@ -65,37 +65,38 @@
 
 static WorkerSlot *my_slot = NULL;
 static int	errors_in_a_row = 0;
-static bool mail_waits = true;	/* sessions may have posted records */
-static int64 mail_retry_at = 0; /* monotonic ms; 0: at once */
+static bool has_mail = true;	/* sessions may have posted records */
+static int64 mail_retry_ms = 0; /* monotonic ms; 0: at once */
 static volatile sig_atomic_t told_to_end = false;
-static bool left_in_order = false;	/* the rows under way say that they are not to blame */
+static bool has_left_in_order = false;	/* the rows under way are marked: this end counts as no crash of theirs */
 
 /*
  * ---- being the worker of this database
  */
 
-/* As die(), noting that this end is no failure. */
+/* End like die(), noting that this is no failure. */
 static void
-on_sigterm(SIGNAL_ARGS)
+worker_on_sigterm(SIGNAL_ARGS)
 {
 	told_to_end = true;
 	die(WAWP_SIGNAL_VALUES);
 }
 
-/* lock_timeout cancels by SIGINT; anybody else's finds nothing to cancel here. */
+/* Let lock_timeout, which sends SIGINT, cancel; ignore any other SIGINT. */
 static void
-on_sigint(SIGNAL_ARGS)
+worker_on_sigint(SIGNAL_ARGS)
 {
 	if (get_timeout_indicator(LOCK_TIMEOUT, false))
 		StatementCancelHandler(WAWP_SIGNAL_VALUES);
 }
 
 /*
- * An end with 0 says that there is nothing to do here; the slot is free, unless
- * somebody asked for a worker meanwhile.  Any other end wants a successor.
+ * Leave the slot.  It is free after an exit with 0, which means that there is
+ * nothing to do here, unless somebody asked for a worker meanwhile.  Any other
+ * exit wants a successor.
  */
 static void
-leave_slot(int code, Datum arg pg_attribute_unused())
+worker_on_exit(int code, Datum arg pg_attribute_unused())
 {
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	if (my_slot->pid == MyProcPid)
@@ -104,7 +105,7 @@ leave_slot(int code, Datum arg pg_attribute_unused())
 		my_slot->latch = NULL;
 		my_slot->serving = false;
 		my_slot->was_told_to_end = told_to_end;
-		my_slot->died_blamelessly = told_to_end && !left_in_order;
+		my_slot->died_blamelessly = told_to_end && !has_left_in_order;
 		my_slot->wanted |= (code != 0);
 		if (!my_slot->wanted && my_slot->bars == 0)
 			my_slot->dbid = InvalidOid;
@@ -113,8 +114,9 @@ leave_slot(int code, Datum arg pg_attribute_unused())
 	shmem_wake_launcher();
 }
 
+/* Note that the database has the extension. */
 static void
-begin_serving(void)
+worker_begin_serving(void)
 {
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	my_slot->serving = true;
@@ -123,11 +125,12 @@ begin_serving(void)
 }
 
 /*
- * The slot's database; InvalidOid when it is taken, or statements bar it.
- * *blameless: the worker before was told to end in the middle of a transaction.
+ * Take the slot and return its database; InvalidOid if it is taken or barred.
+ * Set *was_interrupted to true if the worker before was told to end in the middle of a
+ * transaction.
  */
 static Oid
-take_slot(int index, bool *blameless)
+worker_take_slot(int index, bool *was_interrupted)
 {
 	Oid			taken = InvalidOid;
 
@@ -144,7 +147,7 @@ take_slot(int index, bool *blameless)
 		my_slot->is_off = !wawp_worker_on;
 		memset(my_slot->troubles, 0, sizeof(my_slot->troubles));
 		my_slot->was_told_to_end = false;
-		*blameless = my_slot->died_blamelessly;
+		*was_interrupted = my_slot->died_blamelessly;
 		my_slot->died_blamelessly = false;
 		my_slot->rescan = true;
 		my_slot->wanted = false;
@@ -153,13 +156,13 @@ take_slot(int index, bool *blameless)
 	LWLockRelease(wawp_shared->lock);
 	status_attach(my_slot);
 	if (OidIsValid(taken))
-		before_shmem_exit(leave_slot, (Datum) 0);
+		before_shmem_exit(worker_on_exit, (Datum) 0);
 	return taken;
 }
 
-/* Whatever the cluster or the database sets for sessions, this is the worker's. */
+/* Set what the worker relies on, whatever the cluster or the database sets for sessions. */
 static void
-fix_settings(void)
+worker_fix_settings(void)
 {
 	static const struct
 	{
@@ -190,11 +193,12 @@ fix_settings(void)
  */
 
 /*
- * Ends the worker when the extension is gone; when it is another one now, what
- * this process remembers is of no use.
+ * Begin a transaction as the extension's owner, whom the caller gives back to
+ * work_end().  End the process if the extension is gone, or is another one now:
+ * the process remembers the old one's rows.
  */
 static SqlOwner
-begin_work(void)
+work_begin(void)
 {
 	static Oid	my_extension = InvalidOid;
 	Oid			extension;
@@ -211,8 +215,9 @@ begin_work(void)
 	return sqlrun_begin_as_owner();
 }
 
+/* Commit a transaction. */
 static void
-end_work(const SqlOwner *before)
+work_end(const SqlOwner *before)
 {
 	sqlrun_end_as_owner(before);
 	PopActiveSnapshot();
@@ -220,49 +225,49 @@ end_work(const SqlOwner *before)
 }
 
 static void
-report_activity(void)
+worker_report_activity(void)
 {
 	char		text[64];
 
-	snprintf(text, sizeof(text), "%d in flight", dispatch_in_flight());
-	status_note_in_flight(dispatch_in_flight());
+	snprintf(text, sizeof(text), "%d in flight", admission_in_flight());
+	status_note_in_flight(admission_in_flight());
 	pgstat_report_activity(STATE_IDLE, text);
 }
 
-/* Shows sessions the error under way. */
+/* Show the current error in the worker status. */
 static void
-note_failure(WorkerPart part)
+worker_note_failure(WorkerPart part)
 {
 	ErrorData  *error = CopyErrorData();
-	char	   *message = resolve_redact(error->message);
+	char	   *message = instance_cache_redact(error->message);
 
 	status_note_error(part, true, error->sqlerrcode, message);
 	pfree(message);
 	FreeErrorData(error);
 }
 
-/* One transaction; what it raises is reported.  False: it did not commit. */
+/* Run a transaction.  Return false if it did not commit; its error is reported. */
 static bool
-run_transaction(void (*work) (void), const char *what, WorkerPart part)
+worker_run_transaction(void (*work) (void), const char *what, WorkerPart part)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	volatile bool committed = false;
+	volatile bool has_committed = false;
 
 	PG_TRY();
 	{
 		SqlOwner	before;
 
 		pgstat_report_activity(STATE_RUNNING, what);
-		before = begin_work();
+		before = work_begin();
 		work();
-		end_work(&before);
-		committed = true;
+		work_end(&before);
+		has_committed = true;
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(caller);
 		HOLD_INTERRUPTS();
-		note_failure(part);
+		worker_note_failure(part);
 		EmitErrorReport();
 		FlushErrorState();
 		AbortCurrentTransaction();
@@ -270,65 +275,66 @@ run_transaction(void (*work) (void), const char *what, WorkerPart part)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
-	/* a lock_timeout that came as the lock did must not cancel the waiting */
+	/* a lock_timeout that fired just as the lock was granted must not cancel the next wait */
 	QueryCancelPending = false;
-	return committed;
+	return has_committed;
 }
 
 static void
-report_statistics(void)
+worker_report_statistics(void)
 {
 	pgstat_report_stat(true);
-	report_activity();
+	worker_report_activity();
 }
 
-/* A transaction of the dispatcher; when it fails, it is tried again later. */
+/* Run a transaction of the dispatcher, which is tried again later if it fails. */
 static void
-run_cycle(void (*work) (void), const char *what, WorkerPart part)
+worker_run_cycle(void (*work) (void), const char *what, WorkerPart part)
 {
-	errors_in_a_row = run_transaction(work, what, part) ? 0 : errors_in_a_row + 1;
+	errors_in_a_row = worker_run_transaction(work, what, part) ? 0 : errors_in_a_row + 1;
 	if (errors_in_a_row > 0)
 		dispatch_aborted();
-	report_statistics();
+	worker_report_statistics();
 }
 
-/* Writes what sessions have posted; they wait for it. */
+/* Write the records that sessions have posted, which they wait for. */
 static void
-serve_mail(void)
+worker_serve_mail(void)
 {
-	bool		again;
+	bool		has_more;
 	ListCell   *lc;
 
-	if (!mail_waits || !relay_take())
+	if (!has_mail || !relay_take())
 	{
-		mail_waits = false;
+		has_mail = false;
 		return;
 	}
-	if (run_transaction(relay_write, "recording session calls", PART_MAIL))
+	if (worker_run_transaction(relay_write, "recording session calls", PART_MAIL))
 	{
 		status_note_commit(PART_MAIL, true);
 		foreach(lc, relay_changed_groups())
 		{
-			roster_forget_list(lfirst(lc));
-			roster_forget_link(lfirst(lc));
+			group_cache_forget_list(lfirst(lc));
+			group_cache_forget_link(lfirst(lc));
 		}
-		again = relay_committed();
-		mail_retry_at = 0;
+		has_more = relay_committed();
+		mail_retry_ms = 0;
 	}
 	else
 	{
 		relay_aborted();
-		mail_retry_at = clock_monotonic_ms() + MAIL_RETRY_MS;
-		again = true;
+		mail_retry_ms = clock_monotonic_ms() + MAIL_RETRY_MS;
+		has_more = true;
 	}
-	mail_waits = again;
-	report_statistics();
+	has_mail = has_more;
+	worker_report_statistics();
 }
 
+/* Delete what is older than its retention, in caches and in tables. */
 static void
-prune(void)
+worker_prune(void)
 {
-	roster_prune();
+	group_cache_prune();
 	hold_prune();
 	if (wawp_retention > 0)
 		(void) intent_prune(wawp_retention);
@@ -341,14 +347,15 @@ prune(void)
  * ---- the loop
  */
 
+/* Take what the slot was told: lanes, mail, a permit. */
 static void
-collect_wake(void)
+worker_collect_wake(void)
 {
 	DispatchWake wake;
 
 	wake.start_anew = false;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
-	mail_waits |= my_slot->mail;
+	has_mail |= my_slot->mail;
 	my_slot->mail = false;
 	my_slot->is_off = !wawp_worker_on;
 	wake.rescan = my_slot->rescan;
@@ -358,80 +365,80 @@ collect_wake(void)
 	my_slot->nlanes = 0;
 	my_slot->wanted = false;
 	if (!my_slot->permit)
-		dispatch_permit.active = false;
-	else if (!dispatch_permit.active || dispatch_permit.number != my_slot->permit_number)
+		dispatch_permit.is_active = false;
+	else if (!dispatch_permit.is_active || dispatch_permit.number != my_slot->permit_number)
 	{
-		dispatch_permit.active = true;
+		dispatch_permit.is_active = true;
 		dispatch_permit.number = my_slot->permit_number;
 		wake.rescan = true;
 		dispatch_permit.requests = my_slot->permit_requests;
-		dispatch_permit.until = my_slot->permit_until;
+		dispatch_permit.until_ms = my_slot->permit_until;
 	}
 	LWLockRelease(wawp_shared->lock);
 	dispatch_tell(&wake);
 }
 
-/* Gives a permit back when there is nothing more to do with it. */
+/* Give a permit back when there is nothing more to do with it. */
 static void
-return_permit(void)
+worker_return_permit(void)
 {
-	if (!dispatch_permit.active || !dispatch_is_drained())
+	if (!dispatch_permit.is_active || !dispatch_is_drained())
 		return;
-	dispatch_permit.active = false;
+	dispatch_permit.is_active = false;
 	shmem_end_permit(MyDatabaseId, dispatch_permit.number);
 }
 
 static int64
-error_delay(void)
+worker_error_delay(void)
 {
 	return Min(FIRST_ERROR_DELAY_MS * errors_in_a_row, LONGEST_ERROR_DELAY_MS);
 }
 
 /*
- * Has anything come since it was last looked for?  Its latch may be lost: a
- * transaction that waits, for a lock or for another's reading of a page, resets
- * it.
+ * True if there is news that was not collected yet.  The latch alone does not
+ * tell: a transaction that waits, for a lock or for another's reading of a page,
+ * resets it.
  */
 static bool
-has_news(void)
+worker_has_news(void)
 {
 	return my_slot->wanted || ConfigReloadPending || ProcDiePending;
 }
 
 static long
-time_to_wait(int64 next_poll)
+worker_time_to_wait(int64 next_poll)
 {
 	int64		now = clock_monotonic_ms();
-	int64		until = Min(next_poll, dispatch_next_at());
+	int64		until = Min(next_poll, dispatch_next_ms());
 
-	if (errors_in_a_row == 0 && has_news())
+	if (errors_in_a_row == 0 && worker_has_news())
 		return 0;
 	if (dispatch_has_answers())
 		until = now;
 	if (errors_in_a_row > 0)
-		until = now + error_delay();
-	if (mail_waits)
-		until = Min(until, mail_retry_at);
+		until = now + worker_error_delay();
+	if (has_mail)
+		until = Min(until, mail_retry_ms);
 	return (long) Max(until - now, 0);
 }
 
-/* Told to end: says so in the rows under way, which are not to blame. */
+/* Note in the rows under way that the worker was told to end, so that they are not taken for its cause. */
 static void
-leave_in_order(void)
+worker_leave_in_order(void)
 {
 	HOLD_INTERRUPTS();
-	if (dispatch_in_flight() > 0)
+	if (admission_in_flight() > 0)
 	{
-		run_cycle(dispatch_note_orderly_end, "leaving", PART_CYCLE);
-		left_in_order = errors_in_a_row == 0;
+		worker_run_cycle(dispatch_note_orderly_end, "leaving", PART_CYCLE);
+		has_left_in_order = errors_in_a_row == 0;
 	}
-	/* an error in between has ended all holding off */
+	/* after an error interrupts are not held off any more */
 	if (InterruptHoldoffCount > 0)
 		RESUME_INTERRUPTS();
 }
 
 static void
-wait_for_something(int64 next_poll)
+worker_wait(int64 next_poll)
 {
 	static uint32 wait_event = 0;
 	int			descriptor = http_descriptor();
@@ -442,28 +449,29 @@ wait_for_something(int64 next_poll)
 	if (descriptor >= 0)
 		events |= WL_SOCKET_READABLE;
 	(void) WaitLatchOrSocket(MyLatch, events, descriptor >= 0 ? descriptor : PGINVALID_SOCKET,
-							 time_to_wait(next_poll), wait_event);
+							 worker_time_to_wait(next_poll), wait_event);
 	ResetLatch(MyLatch);
 	if (ProcDiePending)
-		leave_in_order();
+		worker_leave_in_order();
 	QueryCancelPending = false; /* there is no statement to cancel */
 	CHECK_FOR_INTERRUPTS();
 	http_pump();
 }
 
+/* Run a cycle and send what it has claimed. */
 static void
-cycle(void)
+worker_cycle(void)
 {
-	run_cycle(dispatch_settle_and_claim, "serving the queue", PART_CYCLE);
+	worker_run_cycle(dispatch_settle_and_claim, "serving the queue", PART_CYCLE);
 	if (errors_in_a_row > 0)
 		return;
 	dispatch_committed();
-	status_note_commit(PART_CYCLE, !isolation_is_on());
+	status_note_commit(PART_CYCLE, !savepoint_is_on());
 	dispatch_send();
-	report_activity();
+	worker_report_activity();
 }
 
-/* Has the clock been set since the last call?  What waits for a time is then looked at again. */
+/* True if the clock has been set since the last call: times to wait for have to be read again. */
 static bool
 clock_was_set(void)
 {
@@ -477,7 +485,7 @@ clock_was_set(void)
 }
 
 static void
-work_for_ever(void)
+worker_loop(void)
 {
 	static const DispatchWake everything = {.rescan = true,.start_anew = true};
 	int64		next_poll = clock_monotonic_ms();
@@ -491,62 +499,66 @@ work_for_ever(void)
 			ProcessConfigFile(PGC_SIGHUP);
 			dispatch_tell(&everything);
 		}
-		collect_wake();
+		worker_collect_wake();
 		if (clock_was_set() || clock_monotonic_ms() >= next_poll)
 		{
 			next_poll = clock_monotonic_ms() + SAFETY_POLL_MS;
 			dispatch_tell(&everything);
-			run_cycle(prune, "deleting settled intents", PART_PRUNE);
+			worker_run_cycle(worker_prune, "deleting settled intents", PART_PRUNE);
 			if (errors_in_a_row == 0)
 				status_note_commit(PART_PRUNE, true);
 		}
-		if (mail_retry_at <= clock_monotonic_ms())
-			serve_mail();
-		if (clock_monotonic_ms() >= next_cycle && dispatch_has_work())
+		if (mail_retry_ms <= clock_monotonic_ms())
+			worker_serve_mail();
+		if (clock_monotonic_ms() >= next_cycle)
 		{
-			cycle();
-			next_cycle = clock_monotonic_ms() + error_delay();
+			dispatch_take_answers();
+			if (dispatch_has_work())
+			{
+				worker_cycle();
+				next_cycle = clock_monotonic_ms() + worker_error_delay();
+			}
 		}
-		return_permit();
-		wait_for_something(next_poll);
+		worker_return_permit();
+		worker_wait(next_poll);
 	}
 }
 
 /*
- * Entry point; the argument is the slot's index.  An end with 0 is for good
- * until somebody asks for a worker again: there is no extension here.
+ * Entry point; the argument is the slot's index.  After an exit with 0 there is
+ * no worker until somebody asks for one: the database has no extension.
  */
 void
 wawp_worker_main(Datum arg)
 {
 	Oid			dbid;
-	bool		blameless = false;
+	bool		was_interrupted = false;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, on_sigterm);
-	pqsignal(SIGINT, on_sigint);
+	pqsignal(SIGTERM, worker_on_sigterm);
+	pqsignal(SIGINT, worker_on_sigint);
 	BackgroundWorkerUnblockSignals();
-	dbid = take_slot(DatumGetInt32(arg), &blameless);
+	dbid = worker_take_slot(DatumGetInt32(arg), &was_interrupted);
 	if (!OidIsValid(dbid))
 		proc_exit(0);
-	fix_settings();				/* connecting is a transaction too */
+	worker_fix_settings();		/* connecting is a transaction too */
 	BackgroundWorkerInitializeConnectionByOid(dbid, InvalidOid, 0);
 	pgstat_report_appname("wawp worker");
 
-	dispatch_init(!blameless);
+	dispatch_init(!was_interrupted);
 	relay_recover();
 	do
 	{
-		run_cycle(dispatch_recover, "recovering", PART_CYCLE);
+		worker_run_cycle(dispatch_recover, "recovering", PART_CYCLE);
 		if (errors_in_a_row == 0)
 		{
 			status_note_commit(PART_CYCLE, true);
 			shmem_note_replay(MyDatabaseId);
 		}
-		serve_mail();
-		begin_serving();
+		worker_serve_mail();
+		worker_begin_serving();
 		if (errors_in_a_row > 0)
-			wait_for_something(clock_monotonic_ms() + SAFETY_POLL_MS);
+			worker_wait(clock_monotonic_ms() + SAFETY_POLL_MS);
 	} while (errors_in_a_row > 0);
-	work_for_ever();
+	worker_loop();
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * worker.h
- *	  The background processes.
+ *	  Entry points of the background processes.
  *
  * IDENTIFICATION
  *	  src/worker/worker.h

@@ -1,0 +1,890 @@
+/*-------------------------------------------------------------------------
+ *
+ * group_cache.c
+ *	  Cache of what the API has told about groups and people, and the requests that fill it.
+ *
+ * Caches member lists, descriptions, invite links and our own identity, and
+ * owns the requests for information that fill the cache.  Such a request changes
+ * nothing and belongs to no transaction; group_cache_ask() makes one as a role,
+ * if the pace of such requests allows it, and group_cache_send() sends it.  One
+ * list answers for everybody who waits in a group.  Facts about a person (a LID,
+ * whether a number exists) are kept until a transaction has stored them.
+ *
+ * Lists are kept within wawp.member_list_cache: the oldest are dropped first,
+ * except those that have not been used yet and would be requested again at once.
+ *
+ * The cache is lost with the process and filled again by requests.  No locks;
+ * memory is under TopMemoryContext.  Asking and storing facts needs the cycle's
+ * transaction, everything else needs none.
+ *
+ * IDENTIFICATION
+ *	  src/worker/group_cache.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "base/guc.h"
+#include "client/call.h"
+#include "tables/contact.h"
+#include "tables/hold.h"
+#include "throttle/budget.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "worker/group_cache.h"
+#include "worker/instance_cache.h"
+
+#include "compat.h"
+
+/* Our own identity is requested again after that; a phone is seldom paired again. */
+#define SELF_MAX_AGE_MS (10 * 60 * 1000)
+/* A group whose list was not requested for that long is removed from the cache. */
+#define IDLE_MS (10 * 60 * 1000)
+/* The same question about a person is not repeated before. */
+#define PERSON_MAX_AGE_MS (5 * 60 * 1000)
+/* From so many "not on WhatsApp" answers in a row on, they are not believed. */
+#define DOUBTFUL_NOS 3
+/* A group's description is requested again after that ... */
+#define INFO_MAX_AGE_MS (10 * 60 * 1000)
+/* ... and sooner if its list has fewer people than it stated. */
+#define INFO_DOUBT_MS 5000
+/* A list that cannot be read is tried again after 1, 2, 4 ... seconds ... */
+#define FIRST_READ_RETRY_MS 1000
+#define LONGEST_READ_RETRY_MS (60 * 1000)
+/* An older absence is replaced by a new one. */
+#define MISSED_MAX_AGE_US (10 * 60 * INT64CONST(1000000))
+
+/* An account's own identity, and its recent answers. */
+typedef struct OwnIdentity
+{
+	NameData	instance;		/* hash key, must be first */
+	Jid			me;
+	Jid			me_lid;
+	int64		asked_ms;		/* monotonic; 0: not yet */
+	int			outages;		/* answers in a row that did not come from the API */
+	int			missing;		/* numbers in a row reported not to be on WhatsApp ... */
+	char		missing_last[JID_SIZE]; /* ... and the last of them */
+} OwnIdentity;
+
+/* The last time a question about a person was sent. */
+typedef struct PersonQuestion
+{
+	char		key[JID_SIZE + 2];	/* hash key: the question's letter and the JID */
+	int64		asked_ms;		/* monotonic */
+} PersonQuestion;
+
+/* A person who was in a group and is not in its complete list. */
+typedef struct Absence
+{
+	LaneKey		lane;			/* these two are the hash key */
+	int64		contact;
+	int64		listed_us;		/* when the first such list was requested, monotonic */
+} Absence;
+
+/* A request for information, queued or sent. */
+typedef struct InfoRequest
+{
+	dlist_node	node;
+	MemoryContext memory;		/* it, its instance and its transfer */
+	LaneKey		key;
+	WawpInstance *instance;
+	GroupQuestion question;
+	char		person[JID_SIZE];
+	int64		sent_us;		/* monotonic */
+	HttpTransfer *transfer;		/* NULL: not started yet */
+} InfoRequest;
+
+/* A fact about a person that is to be stored. */
+typedef struct PersonFact
+{
+	GroupQuestion question;
+	char		person[JID_SIZE];
+	char		answer[JID_SIZE];	/* their LID, or the JID WhatsApp knows them by; "": none */
+	char		lid[JID_SIZE];	/* "": none */
+	bool		is_known;		/* false: the answer did not tell */
+} PersonFact;
+
+/* A request for information that met a limit, or an outage, which holds the instance. */
+typedef struct RequestTrouble
+{
+	LaneKey		lane;
+	WawpOutcome outcome;
+	bool		is_outage;
+	int			retry_after;	/* seconds, or -1 */
+} RequestTrouble;
+
+static HTAB *cached_groups;
+static HTAB *identities;
+static HTAB *person_questions;
+static dlist_head lists = DLIST_STATIC_INIT(lists);	/* CachedGroups that have one, the oldest first */
+static Size lists_size;
+static MemoryContext list_memory;
+static MemoryContext group_memory;	/* parent of each CachedGroup's memory */
+static HTAB *absences;
+static dlist_head requests = DLIST_STATIC_INIT(requests);
+static int	nrequests;
+static MemoryContext fact_memory;	/* of the two lists below */
+static List *facts = NIL;
+static List *troubles = NIL;
+
+void
+group_cache_init(void)
+{
+	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(CachedGroup),.hcxt = TopMemoryContext};
+	HASHCTL		by_name = {.keysize = sizeof(NameData),.entrysize = sizeof(OwnIdentity),.hcxt = TopMemoryContext};
+	HASHCTL		by_person = {.keysize = JID_SIZE + 2,.entrysize = sizeof(PersonQuestion),.hcxt = TopMemoryContext};
+	HASHCTL		by_member = {.keysize = offsetof(Absence, listed_us),.entrysize = sizeof(Absence),.hcxt = TopMemoryContext};
+
+	cached_groups = hash_create("wawp groups", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	identities = hash_create("wawp identities", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	person_questions = hash_create("wawp person questions", 64, &by_person, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	group_memory = AllocSetContextCreate(TopMemoryContext, "wawp groups", ALLOCSET_SMALL_SIZES);
+	list_memory = AllocSetContextCreate(TopMemoryContext, "wawp lists", ALLOCSET_DEFAULT_SIZES);
+	absences = hash_create("wawp absences", 64, &by_member, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	fact_memory = AllocSetContextCreate(TopMemoryContext, "wawp facts", ALLOCSET_SMALL_SIZES);
+}
+
+/* Return the entry of a group; it is created empty if there is none. */
+CachedGroup *
+group_cache_get(const LaneKey *key)
+{
+	bool		found;
+	CachedGroup *cached = hash_search(cached_groups, key, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		memset((char *) cached + sizeof(LaneKey), 0, sizeof(CachedGroup) - sizeof(LaneKey));
+		cached->stated = -1;
+		cached->memory = AllocSetContextCreate(group_memory, "wawp group", ALLOCSET_SMALL_SIZES);
+	}
+	cached->was_used = true;
+	return cached;
+}
+
+/* Return the entry of a group, or NULL. */
+CachedGroup *
+group_cache_find(const LaneKey *key)
+{
+	CachedGroup *cached = hash_search(cached_groups, key, HASH_FIND, NULL);
+
+	if (cached)
+		cached->was_used = true;
+	return cached;
+}
+
+/*
+ * True if there is a list that was requested after that time, by the clock as
+ * it is set now: a clock that was set back does not make an old list new.
+ */
+bool
+group_cache_has_list_since(const CachedGroup *cached, TimestampTz than)
+{
+	return cached->requested_us != 0 && GetCurrentTimestamp() - (clock_monotonic_us() - cached->requested_us) > than;
+}
+
+static OwnIdentity *
+identity_of(const NameData *instance)
+{
+	bool		found;
+	OwnIdentity *self = hash_search(identities, instance, HASH_ENTER, &found);
+
+	if (!found)
+		memset((char *) self + sizeof(NameData), 0, sizeof(OwnIdentity) - sizeof(NameData));
+	return self;
+}
+
+/* Return our own role by the list.  Set *ask_self to true if our identity has to be requested first. */
+OwnRole
+group_cache_own_role(const CachedGroup *cached, bool *ask_self)
+{
+	const OwnIdentity *self = identity_of(&cached->key.instance);
+	const WireMember *own;
+
+	*ask_self = self->asked_ms == 0 || clock_monotonic_ms() - self->asked_ms > SELF_MAX_AGE_MS;
+	own = members_find(&cached->list, &self->me);
+	if (own == NULL)
+		own = members_find(&cached->list, &self->me_lid);
+	if (own == NULL)
+		return OWN_UNKNOWN;
+	return own->role == WIRE_ROLE_MEMBER ? OWN_MEMBER : OWN_ADMIN;
+}
+
+/* Free a list, if there is one. */
+static void
+list_drop(CachedGroup *cached)
+{
+	cached->requested_us = 0;
+	if (cached->list.members == NULL)
+		return;
+	lists_size -= GetMemoryChunkSpace(cached->list.members);
+	dlist_delete(&cached->list_node);
+	pfree(cached->list.members);
+	memset(&cached->list, 0, sizeof(cached->list));
+}
+
+/* Copy a list into the cache. */
+static void
+list_keep(CachedGroup *cached, const WireMembers *list)
+{
+	list_drop(cached);
+	cached->list = *list;
+	cached->list.members = MemoryContextAlloc(list_memory, sizeof(WireMember) * list->count);
+	memcpy(cached->list.members, list->members, sizeof(WireMember) * list->count);
+	lists_size += GetMemoryChunkSpace(cached->list.members);
+	dlist_push_tail(&lists, &cached->list_node);
+	cached->was_used = false;
+}
+
+/* Drop used lists, the oldest first, until the cache is within its limit. */
+static void
+list_evict_used(void)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &lists)
+	{
+		CachedGroup *cached = dlist_container(CachedGroup, list_node, iter.cur);
+
+		if (lists_size <= (Size) wawp_member_list_cache * 1024)
+			break;
+		if (cached->was_used)
+			list_drop(cached);
+	}
+}
+
+/* Return what is known of a group beside its list, for verdicts on the list. */
+MembersKnown
+group_cache_known(const CachedGroup *cached, int capacity)
+{
+	const OwnIdentity *self = identity_of(&cached->key.instance);
+	bool		ask_self;
+
+	return (MembersKnown) {
+		.stated = cached->stated,
+		.me = self->me,
+		.me_lid = self->me_lid,
+		.is_shrunk = cached->is_shrunk,
+		.asks_approval = cached->asks_approval && group_cache_own_role(cached, &ask_self) != OWN_ADMIN,
+		.capacity = capacity
+	};
+}
+
+/*
+ * True if a group's description has to be read before its list proves that
+ * somebody is absent: it states how many there are and who approves them.
+ */
+bool
+group_cache_wants_info(const CachedGroup *cached)
+{
+	int64		age = clock_monotonic_ms() - cached->info_ms;
+
+	if (!cached->has_info || age > INFO_MAX_AGE_MS)
+		return true;
+	return age > INFO_DOUBT_MS && cached->list.count < cached->stated;
+}
+
+/* True if the list is older than the size that the group states, and shorter: people may have joined in between. */
+bool
+group_cache_wants_list(const CachedGroup *cached)
+{
+	return cached->list.count < cached->stated && cached->info_ms * 1000 > cached->requested_us;
+}
+
+/* Count people that are added to a group since its list was read; negative: who turned out not to be added. */
+void
+group_cache_note_added(const LaneKey *key, int n)
+{
+	CachedGroup *cached = group_cache_get(key);
+
+	cached->added = Max(cached->added + n, 0);
+}
+
+/* Lower the expected sizes of a group by so many removals that we requested. */
+void
+group_cache_note_removals(const LaneKey *key, int n)
+{
+	CachedGroup *cached = group_cache_find(key);
+
+	if (cached == NULL)
+		return;
+	cached->stated = Max(cached->stated - n, -1);
+	cached->past.believed = Max(cached->past.believed - n, 0);
+}
+
+/*
+ * Note that a person who was seen in the group at that time is not in its list.
+ * Return when the first list since then that lacks them was requested, in
+ * monotonic us.
+ */
+int64
+group_cache_absent_since(const CachedGroup *cached, int64 contact, TimestampTz seen_at)
+{
+	int64		now = clock_monotonic_us();
+	Absence		key = {.contact = contact};
+	Absence    *entry;
+	bool		found;
+
+	memcpy(&key.lane, &cached->key, sizeof(LaneKey));
+	entry = hash_search(absences, &key, HASH_ENTER, &found);
+	if (!found || now - entry->listed_us > MISSED_MAX_AGE_US || GetCurrentTimestamp() - (now - entry->listed_us) <= seen_at)
+		entry->listed_us = cached->requested_us;
+	return entry->listed_us;
+}
+
+/* Drop a list because we change who is in the group; one that is under way does not count either. */
+void
+group_cache_forget_list(const LaneKey *key)
+{
+	CachedGroup *cached = hash_search(cached_groups, key, HASH_FIND, NULL);
+
+	if (cached == NULL)
+		return;
+	list_drop(cached);
+	cached->changed_us = clock_monotonic_us();
+}
+
+/* Drop a link: each is used once, since it may be revoked at any moment. */
+void
+group_cache_forget_link(const LaneKey *key)
+{
+	CachedGroup *cached = hash_search(cached_groups, key, HASH_FIND, NULL);
+
+	if (cached)
+		cached->link = NULL;
+}
+
+/* Find, enter or remove the entry of a question about a person. */
+static PersonQuestion *
+person_question(GroupQuestion question, const char *person, HASHACTION action)
+{
+	char		key[JID_SIZE + 2];
+
+	snprintf(key, sizeof(key), "%c%s", question == ASK_LID ? 'L' : 'E', person);
+	return hash_search(person_questions, key, action, NULL);
+}
+
+/* True if that was asked about a person recently, with whatever result. */
+bool
+group_cache_was_asked(GroupQuestion question, const char *person)
+{
+	const PersonQuestion *entry = person_question(question, person, HASH_FIND);
+
+	return entry && clock_monotonic_ms() - entry->asked_ms < PERSON_MAX_AGE_MS;
+}
+
+/*
+ * ---- lists that cannot be read
+ */
+
+/* Return how long an unreadable list is not requested again. */
+int64
+group_cache_read_backoff_ms(const CachedGroup *cached)
+{
+	int64		delay = FIRST_READ_RETRY_MS;
+
+	for (int i = 1; i < cached->failures && delay < LONGEST_READ_RETRY_MS; i++)
+		delay *= 2;
+	return Min(delay, LONGEST_READ_RETRY_MS);
+}
+
+/* True while the backoff after an unreadable list lasts. */
+bool
+group_cache_is_unreadable(const CachedGroup *cached)
+{
+	return cached->failures > 0 && clock_monotonic_ms() - cached->failed_ms < group_cache_read_backoff_ms(cached);
+}
+
+/* True if the last list was unreadable and arrived after that time. */
+bool
+group_cache_failed_since(const CachedGroup *cached, TimestampTz at)
+{
+	return cached->failures > 0 &&
+		clock_monotonic_ms() - cached->failed_ms <= (GetCurrentTimestamp() - at) / 1000;
+}
+
+/*
+ * ---- LIDs
+ */
+
+/* Return the LID of a contact; an invalid one if none is known. */
+Jid
+group_cache_lid_of(const Contact *contact)
+{
+	Jid			none = {.kind = JID_INVALID};
+
+	return contact->lid ? jid_parse(contact->lid, strlen(contact->lid)) : none;
+}
+
+/* Set *need to the LID of a person whose presence is unknown, unless it was requested recently or *need is taken. */
+void
+group_cache_want_lid(const Jid *person, InfoNeed *need)
+{
+	if (need->question == 0 && !group_cache_was_asked(ASK_LID, person->text))
+		*need = (InfoNeed) {ASK_LID, person->text};
+}
+
+/* Store the LID that a list has beside a person's number, and set it in *contact. */
+void
+group_cache_learn_lid(const CachedGroup *cached, const Jid *person, Contact *contact)
+{
+	const WireMember *member = contact->lid == NULL && person->kind == JID_PERSON
+		? members_find(&cached->list, person) : NULL;
+
+	if (member == NULL || member->lid.kind != JID_LID)
+		return;
+	contact_note_lid(person->text, member->lid.text);
+	contact->lid = member->lid.text;
+}
+
+/*
+ * ---- requests for information
+ */
+
+/* True if the pace of reads applies. */
+static bool
+reads_group(GroupQuestion question)
+{
+	return question == ASK_LIST || question == ASK_INFO;
+}
+
+/*
+ * Queue a request for group_cache_send().  The request owns memory from now on,
+ * which the instance is in, and takes a place of the instance's concurrency.
+ */
+static void
+request_queue(MemoryContext memory, const LaneKey *key, WawpInstance *instance,
+			  GroupQuestion question, const char *person)
+{
+	InfoRequest *request = MemoryContextAllocZero(memory, sizeof(InfoRequest));
+
+	request->memory = memory;
+	request->key = *key;
+	request->instance = instance;
+	request->question = question;
+	if (person)
+	{
+		strlcpy(request->person, person, sizeof(request->person));
+		person_question(question, person, HASH_ENTER)->asked_ms = clock_monotonic_ms();
+	}
+	group_cache_get(key)->asking |= question;
+	lanes_begin_question(key, reads_group(question));
+	dlist_push_tail(&requests, &request->node);
+	nrequests++;
+}
+
+/* Take a permit for a question; one without a pace is always granted. */
+static BudgetPermit
+request_permit(const WawpInstance *described, GroupQuestion question)
+{
+	BudgetPermit unpaced = {.granted = 1};
+
+	if (reads_group(question))
+		return budget_take_read(described, true);
+	return question == ASK_EXISTS ? budget_take_check(described) : unpaced;
+}
+
+/*
+ * Queue a request for information on behalf of a lane, as a role.  Return false
+ * if it cannot be sent now; *later is then when the pace allows it (monotonic
+ * ms), or 0 if the role cannot use the instance.
+ */
+bool
+group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need, const WawpInstance *described, int64 *later)
+{
+	MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "wawp information request", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(memory);
+	WawpInstance *instance;
+	ErrorData  *error = instance_cache_get(lane, role, &instance);
+	BudgetPermit permit = {0};
+
+	MemoryContextSwitchTo(caller);
+	if (error == NULL)
+		permit = request_permit(described, need->question);
+	*later = error ? 0 : (permit.next_at + 999) / 1000;
+	if (permit.granted > 0)
+		request_queue(memory, lane, instance, need->question, need->person);
+	else
+		MemoryContextDelete(memory);
+	return permit.granted > 0;
+}
+
+static EndpointId
+request_endpoint(GroupQuestion question)
+{
+	switch (question)
+	{
+		case ASK_LIST:
+			return ENDPOINT_PARTICIPANTS;
+		case ASK_SELF:
+			return ENDPOINT_SESSION_INFO;
+		case ASK_INFO:
+			return ENDPOINT_GROUP_INFO;
+		case ASK_LINK:
+			return ENDPOINT_INVITE_CODE;
+		case ASK_LID:
+			return ENDPOINT_LID_OF_PHONE;
+		case ASK_EXISTS:
+			return ENDPOINT_CHECK_EXISTS;
+	}
+	return ENDPOINT_NONE;
+}
+
+/* Start the transfer of a request. */
+static void
+request_send(InfoRequest *request)
+{
+	CallRequest call = {.endpoint = request_endpoint(request->question)};
+	MemoryContext caller = MemoryContextSwitchTo(request->memory);
+	const char *number = pnstrdup(request->person, strcspn(request->person, "@"));
+
+	if (request->question == ASK_LID)
+		call.path_value = number;
+	else if (request->question == ASK_EXISTS)
+		call.fields[0] = (WireField) {"phone", number};
+	else if (request->question != ASK_SELF)
+		call.group = request->key.group;
+	request->sent_us = clock_monotonic_us();
+	if (request->question == ASK_LIST)
+		group_cache_get(&request->key)->listed_ms = clock_monotonic_ms();
+	request->transfer = call_begin(request->instance, &call);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Send the queued requests; outside a transaction. */
+void
+group_cache_send(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &requests)
+	{
+		InfoRequest *request = dlist_container(InfoRequest, node, iter.cur);
+
+		if (request->transfer == NULL)
+			request_send(request);
+	}
+}
+
+/*
+ * ---- answers
+ */
+
+/* Keep a member list.  An empty one counts as unreadable: we are members ourselves. */
+static void
+answer_keep_list(const InfoRequest *request, CachedGroup *cached, const HttpResult *result)
+{
+	WireMembers list = {0};
+	MemoryContext caller = CurrentMemoryContext;
+	bool		is_list;
+
+	MemoryContextSwitchTo(request->memory);
+	is_list = http_is_success(result) && wire_read_members(result->body, result->body_len, &list) &&
+		list.count > 0;
+	MemoryContextSwitchTo(caller);
+	if (!is_list)
+	{
+		cached->failures++;
+		cached->failed_ms = clock_monotonic_ms();
+		return;
+	}
+	cached->failures = 0;
+	if (request->sent_us <= cached->changed_us)
+		return;
+	list_keep(cached, &list);
+	cached->is_shrunk = !members_note_size(&cached->past, &list, request->sent_us / 1000);
+	cached->requested_us = request->sent_us;
+	cached->added = 0;
+}
+
+/* Keep our own identity; an answer that cannot be read leaves the one before. */
+static void
+answer_keep_identity(const InfoRequest *request, const HttpResult *result)
+{
+	OwnIdentity *self = identity_of(&request->key.instance);
+	WireSession session;
+
+	self->asked_ms = clock_monotonic_ms();
+	if (http_is_success(result) && wire_read_session(result->body, result->body_len, &session))
+	{
+		self->me = session.me;
+		self->me_lid = session.me_lid;
+	}
+}
+
+/* Keep a group's description; one that cannot be read states nothing. */
+static void
+answer_keep_info(CachedGroup *cached, const HttpResult *result)
+{
+	WireGroup	group;
+	WireMembers members;
+
+	cached->has_info = true;
+	cached->info_ms = clock_monotonic_ms();
+	cached->stated = -1;
+	if (!http_is_success(result) || !wire_read_group(result->body, result->body_len, &group, &members))
+		return;
+	cached->subject = group.subject ? MemoryContextStrdup(cached->memory, group.subject) : NULL;
+	cached->only_admins_add = group.only_admins_add;
+	cached->asks_approval = group.asks_approval;
+	cached->stated = group.size;
+}
+
+/* Keep an invite link, or the reason why there is none. */
+static void
+answer_keep_link(CachedGroup *cached, const HttpResult *result)
+{
+	const char *link = http_is_success(result) ? wire_read_invite(result->body, result->body_len) : NULL;
+	WawpOutcome outcome = call_classify_result(WAWP_OP_READ, result).whole.outcome;
+
+	cached->link = link ? MemoryContextStrdup(cached->memory, link) : NULL;
+	cached->has_no_link = (link == NULL);
+	cached->link_outcome = outcome == WAWP_ACCEPTED ? WAWP_LINK_UNAVAILABLE : outcome;
+}
+
+/*
+ * True if the answer that a number is not on WhatsApp is not believed: an engine
+ * gives it as well when WhatsApp refuses the question, so several in a row are
+ * ignored, and the addition itself tells.
+ */
+static bool
+answer_is_doubtful_no(const InfoRequest *request, WireTruth truth)
+{
+	OwnIdentity *self = identity_of(&request->key.instance);
+	Jid			person = jid_parse(request->person, strlen(request->person));
+	Jid			other = jid_other_form(&person);
+
+	if (truth == WIRE_YES)
+		self->missing = 0;
+	if (truth != WIRE_NO)
+		return false;
+	if (self->missing == 0 || other.kind != JID_PERSON || strcmp(self->missing_last, other.text) != 0)
+		self->missing++;
+	strlcpy(self->missing_last, request->person, sizeof(self->missing_last));
+	return self->missing >= DOUBTFUL_NOS;
+}
+
+/* Note a LID, or whether a number exists, for the next transaction to store. */
+static void
+answer_keep_fact(const InfoRequest *request, const HttpResult *result)
+{
+	MemoryContext caller = MemoryContextSwitchTo(fact_memory);
+	PersonFact *fact = palloc0(sizeof(PersonFact));
+	Jid			jid = {.kind = JID_INVALID};
+	Jid			lid = {.kind = JID_INVALID};
+	WireTruth	truth = WIRE_UNKNOWN;
+
+	fact->question = request->question;
+	strlcpy(fact->person, request->person, sizeof(fact->person));
+	if (http_is_success(result) && request->question == ASK_LID)
+		jid = wire_read_lid(result->body, result->body_len);
+	else if (http_is_success(result))
+		truth = wire_read_exists(result->body, result->body_len, &jid, &lid);
+	if (truth == WIRE_YES && lid.kind == JID_LID)
+		strlcpy(fact->lid, lid.text, sizeof(fact->lid));
+	fact->is_known = jid.kind == JID_LID || (truth != WIRE_UNKNOWN && !answer_is_doubtful_no(request, truth));
+	if (truth == WIRE_YES && jid.kind != JID_PERSON)
+		strlcpy(fact->answer, request->person, sizeof(fact->answer));
+	else if (jid.kind != JID_INVALID && truth != WIRE_NO)
+		strlcpy(fact->answer, jid.text, sizeof(fact->answer));
+	facts = lappend(facts, fact);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Count the answers in a row, to any request of an instance, that did not come from the API itself. */
+int
+group_cache_count_outages(const LaneKey *lane, bool is_outage)
+{
+	OwnIdentity *self = identity_of(&lane->instance);
+
+	return self->outages = is_outage ? self->outages + 1 : 0;
+}
+
+/* Note a limit or an outage that a request for information met, so that the instance is held. */
+static void
+answer_note_trouble(const InfoRequest *request, const HttpResult *result)
+{
+	CallReading reading = call_classify_result(WAWP_OP_READ, result);
+	MemoryContext caller;
+	RequestTrouble *trouble;
+	int			outages = 0;
+
+	/* a route that is not there is no outage */
+	if (result->status == 405 || result->status == 501)
+		return;
+	if (result->fate == HTTP_ANSWERED)
+		outages = group_cache_count_outages(&request->key, reading.is_outage);
+	if (reading.whole.outcome != WAWP_RATE_LIMITED &&
+		!(reading.is_outage && (outages >= GROUP_CACHE_OUTAGES || result->retry_after >= 0)))
+		return;
+	caller = MemoryContextSwitchTo(fact_memory);
+	trouble = palloc0(sizeof(RequestTrouble));
+	trouble->lane = request->key;
+	trouble->outcome = reading.whole.outcome;
+	trouble->is_outage = reading.is_outage;
+	trouble->retry_after = result->retry_after;
+	troubles = lappend(troubles, trouble);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Put an answer into the cache. */
+static void
+answer_take(InfoRequest *request, const HttpResult *result)
+{
+	CachedGroup *cached = group_cache_get(&request->key);
+	MemoryContext caller = MemoryContextSwitchTo(request->memory);
+
+	cached->asking &= ~request->question;
+	if (http_is_success(result))
+		(void) group_cache_count_outages(&request->key, false);
+	else
+		answer_note_trouble(request, result);
+	switch (request->question)
+	{
+		case ASK_LIST:
+			answer_keep_list(request, cached, result);
+			break;
+		case ASK_SELF:
+			answer_keep_identity(request, result);
+			break;
+		case ASK_INFO:
+			answer_keep_info(cached, result);
+			break;
+		case ASK_LINK:
+			answer_keep_link(cached, result);
+			break;
+		case ASK_LID:
+		case ASK_EXISTS:
+			answer_keep_fact(request, result);
+			break;
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/* True if a request has ended whose answer is not in the cache yet. */
+bool
+group_cache_has_answers(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &requests)
+	{
+		const InfoRequest *request = dlist_container(InfoRequest, node, iter.cur);
+
+		if (request->transfer && http_result(request->transfer))
+			return true;
+	}
+	return false;
+}
+
+/* Put all answers into the cache and let the lanes that asked go on. */
+void
+group_cache_take_answers(void)
+{
+	dlist_mutable_iter iter;
+
+	if (group_cache_has_answers())
+		list_evict_used();
+	dlist_foreach_modify(iter, &requests)
+	{
+		InfoRequest *request = dlist_container(InfoRequest, node, iter.cur);
+		const HttpResult *result = request->transfer ? http_result(request->transfer) : NULL;
+
+		if (result == NULL)
+			continue;
+		answer_take(request, result);
+		lanes_end_question(&request->key, (clock_monotonic_us() - request->sent_us) / 1000, clock_monotonic_ms());
+		dlist_delete(&request->node);
+		nrequests--;
+		MemoryContextDelete(request->memory);
+	}
+}
+
+/* Store the facts about people that answers brought. */
+void
+group_cache_write_facts(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, facts)
+	{
+		const PersonFact *fact = lfirst(lc);
+
+		if (!fact->is_known)
+			continue;
+		if (fact->question == ASK_LID)
+			contact_note_lid(fact->person, fact->answer);
+		else
+			contact_note_registered(fact->person, *fact->answer != '\0', fact->answer);
+		if (*fact->lid)
+			contact_note_lid(fact->person, fact->lid);
+	}
+}
+
+/* Hold the instances whose requests for information met a limit or an outage, as additions would. */
+void
+group_cache_hold_troubled(Holds *holds)
+{
+	ListCell   *lc;
+
+	foreach(lc, troubles)
+	{
+		const RequestTrouble *trouble = lfirst(lc);
+
+		if (trouble->is_outage)
+			lanehold_for_outage(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
+		else
+			lanehold_for(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
+	}
+}
+
+/* True if there are facts to be stored or instances to be held. */
+bool
+group_cache_has_findings(void)
+{
+	return facts != NIL || troubles != NIL;
+}
+
+/* Forget the findings: the transaction that stored them has committed. */
+void
+group_cache_forget_findings(void)
+{
+	facts = troubles = NIL;
+	MemoryContextReset(fact_memory);
+}
+
+/* Return how many requests for information are queued or under way. */
+int
+group_cache_in_flight(void)
+{
+	return nrequests;
+}
+
+/* Remove entries that have not been used for a while. */
+void
+group_cache_prune(void)
+{
+	int64		now = clock_monotonic_ms();
+	HASH_SEQ_STATUS status;
+	CachedGroup *cached;
+	PersonQuestion *entry;
+	Absence    *absentee;
+
+	hash_seq_init(&status, cached_groups);
+	while ((cached = hash_seq_search(&status)) != NULL)
+	{
+		if (cached->asking || now - cached->listed_ms < IDLE_MS)
+			continue;
+		MemoryContextDelete(cached->memory);
+		list_drop(cached);
+		hash_search(cached_groups, &cached->key, HASH_REMOVE, NULL);
+	}
+	hash_seq_init(&status, person_questions);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (now - entry->asked_ms >= PERSON_MAX_AGE_MS)
+			hash_search(person_questions, entry->key, HASH_REMOVE, NULL);
+	hash_seq_init(&status, absences);
+	while ((absentee = hash_seq_search(&status)) != NULL)
+		if (now * 1000 - absentee->listed_us >= MISSED_MAX_AGE_US)
+			hash_search(absences, absentee, HASH_REMOVE, NULL);
+}

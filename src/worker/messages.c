@@ -1,0 +1,353 @@
+/*-------------------------------------------------------------------------
+ *
+ * messages.c
+ *	  The two messages that are sent: invitations to people, welcomes to groups.
+ *
+ * An invitation goes to a person who could not be added.  It needs the group's
+ * link and subject, and is sent as far as policy, pace and quiet hours allow;
+ * missing information is returned to the caller, who requests it.  It is sent
+ * once: one that may have arrived is never repeated.
+ *
+ * A welcome goes to a group, for all who joined since the last one, some time
+ * after the first of them.  They are marked in the transaction that launches the
+ * message and unmarked when it provably did not arrive.
+ *
+ * Everything is in the cycle's transaction; a text belongs to its request's
+ * memory.  The time of the next welcome outlives an abort.
+ *
+ * IDENTIFICATION
+ *	  src/worker/messages.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "base/encoding.h"
+#include "tables/audit.h"
+#include "tables/contact.h"
+#include "tables/group_settings.h"
+#include "tables/intent.h"
+#include "tables/hold.h"
+#include "tables/membership.h"
+#include "tables/suppression.h"
+#include "throttle/budget.h"
+#include "utils/memutils.h"
+#include "worker/admission.h"
+#include "worker/completion.h"
+#include "worker/group_cache.h"
+#include "worker/instance_cache.h"
+#include "worker/lanes.h"
+#include "worker/messages.h"
+
+#include "compat.h"
+
+/* An invitation whose link could not be had. */
+#define LINK_RETRY_MS (15 * 1000)
+#define DEFAULT_INVITE_TEXT "You are invited to the WhatsApp group \"{group}\": {link}"
+/* A welcome that could not be sent, or has to wait. */
+#define WELCOME_RETRY_MS (15 * 1000)
+/* The instance has no room for another request. */
+#define ROOM_RETRY_MS 1000
+#define WELCOMES_AT_ONCE 1000
+
+static int64 next_welcome = 0;	/* monotonic ms */
+
+/*
+ * ---- invitations
+ */
+
+/* Return why a person who cannot be added is not invited either; NULL if they are to be invited. */
+const char *
+messages_why_not_invited(const Intent *intent, const WawpInstance *instance)
+{
+	GroupSettings settings = settings_get(&intent->lane);
+	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
+	Membership	memory;
+
+	if (intent->superseded)
+		return "not invited: the opposite was asked for";
+	if (intent->action != ACTION_INVITE && !intent->invite)
+		return "not invited: the intent says so";
+	if (intent->action != ACTION_INVITE && !settings.invite)
+		return "not invited: the group's settings say so";
+	if (reason)
+		return psprintf("not invited: suppressed (%s)", reason);
+	if (intent->action != ACTION_INVITE &&
+		membership_get(&intent->lane, contact_id(intent->jid.text), &memory) && memory.invited_at != 0 &&
+		memory.invited_at > GetCurrentTimestamp() - instance->invite_ttl_ms * 1000)
+		return "not invited: the last invitation is still open";
+	return NULL;
+}
+
+/* Return the text of an invitation in the current memory, in UTF-8. */
+static const char *
+invitation_text(const CachedGroup *cached, const GroupSettings *settings)
+{
+	const char *text = text_from_server(settings->invite_text ? settings->invite_text : DEFAULT_INVITE_TEXT);
+	const TextPart parts[] = {{"{group}", cached->subject ? cached->subject : ""}, {"{link}", cached->link}};
+
+	return text_fill(text, parts, lengthof(parts), CALL_MAX_MESSAGE_CHARS);
+}
+
+/* Claim an invitation and record it as sent.  Return false if the row is gone or the requester cannot send it. */
+static bool
+invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *settings, const BudgetPermit *permit)
+{
+	Attempt    *attempt = attempt_make(ATTEMPT_INVITATION, lane, 1);
+	MemoryContext caller;
+	ErrorData  *error;
+
+	attempt->n = 1;
+	attempt->intents[0] = *intent;
+	attempt->intents[0].action = ACTION_INVITE;
+	attempt_keep_intents(attempt);
+	attempt_name_people(attempt);
+	error = attempt_prepare(attempt);
+	if (error || !intent_begin_invite(intent))
+	{
+		if (error)
+			intent_postpone(intent, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000), NULL);
+		MemoryContextDelete(attempt->memory);
+		return false;
+	}
+	caller = MemoryContextSwitchTo(attempt->memory);
+	attempt->text = invitation_text(group_cache_get(&lane->key), settings);
+	MemoryContextSwitchTo(caller);
+	attempt->permit = *permit;
+	membership_note_invited(&lane->key, contact_id(intent->jid.text));
+	group_cache_forget_link(&lane->key);
+	attempt_launch(attempt);
+	return true;
+}
+
+/* Handle a link that could not be read: hold the lane for the reason, and return when to try again. */
+static TimestampTz
+invitation_after_failed_link(Lane *lane, CachedGroup *cached, Holds *holds)
+{
+	cached->has_no_link = false;
+	lanehold_for(&lane->key, holds, cached->link_outcome, -1, NULL);
+	return GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
+}
+
+/* Fail an intent whose person is not invited. */
+static void
+invitation_give_up(const Intent *intent, const char *why)
+{
+	IntentChange change = {
+		.state = STATE_FAILED,
+		.has_outcome = true,
+		.outcome = intent->has_outcome ? intent->outcome : WAWP_SUPPRESSED,
+		.code = intent->code,
+		.detail = why
+	};
+
+	(void) intent_settle(intent->id, STATE_INVITING, &change);
+	trail_write(intent, "policy", change.outcome, why);
+	completion_note_end(intent, STATE_FAILED, change.outcome);
+}
+
+/*
+ * Invite a person as far as policy, pace and quiet hours allow.  Return when
+ * to go on with them; set *need to information that has to be requested first.
+ */
+TimestampTz
+messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described, Holds *holds, InfoNeed *need)
+{
+	GroupSettings settings = settings_get(&lane->key);
+	CachedGroup *cached = group_cache_get(&lane->key);
+	const char *no_invite = messages_why_not_invited(intent, described);
+	TimestampTz quiet = instance_quiet_until(described, GetCurrentTimestamp());
+	BudgetPermit permit;
+
+	if (no_invite)
+		invitation_give_up(intent, no_invite);
+	else if (quiet != 0)
+		return quiet;
+	else if (cached->has_no_link)
+		return invitation_after_failed_link(lane, cached, holds);
+	else if (cached->link == NULL)
+		*need = (InfoNeed) {ASK_LINK, NULL};
+	else if (!cached->has_info)
+		*need = (InfoNeed) {ASK_INFO, NULL};
+	else
+	{
+		permit = budget_take_invite(described);
+		if (permit.granted == 0)
+			return GetCurrentTimestamp() + Max(permit.next_at - clock_monotonic_us(), 0) + 1000;
+		if (!invitation_launch(lane, intent, &settings, &permit))
+			budget_give_back(&permit, 1);
+	}
+	return GetCurrentTimestamp();
+}
+
+/*
+ * Return the change that the answer to an invitation makes to its intent.  It
+ * is sent again only if it provably did not arrive.
+ */
+IntentChange
+messages_invitation_change(const Attempt *attempt)
+{
+	const CallPerson *person = &attempt->people[0];
+	IntentChange change = {
+		.has_outcome = true,
+		.outcome = person->outcome,
+		.code = person->code,
+		.detail = text_to_server(person->detail),
+		.state = STATE_FAILED
+	};
+
+	if (person->outcome == WAWP_ACCEPTED)
+	{
+		change.state = STATE_INVITED;
+		change.outcome = WAWP_INVITED;
+		change.next_attempt_at = GetCurrentTimestamp();
+	}
+	else if (person->outcome == WAWP_SERVER_ERROR && !attempt_provably_not_sent(attempt))
+		change.outcome = WAWP_UNKNOWN_RESULT;
+	else if (attempt_provably_not_sent(attempt))
+	{
+		change.state = STATE_INVITING;
+		change.next_attempt_at = GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
+		change.give_attempt_back = true;
+	}
+	return change;
+}
+
+/*
+ * ---- welcomes
+ */
+
+/* Write the audit record of a welcome, which has no intent. */
+void
+messages_record_welcome(const Attempt *attempt, const char *kind)
+{
+	AuditRecord record = {
+		.kind = kind,
+		.instance = NameStr(attempt->lane->key.instance),
+		.instance_id = attempt->instance->instance_id,
+		.group_jid = attempt->lane->key.group,
+		.requested_by = attempt->intents[0].requested_by,
+		.origin = "welcome",
+		.request_id = attempt->request_id,
+		.duration_ms = -1,
+		.detail = "{\"call\": \"wawp_send_text\"}"
+	};
+
+	if (attempt->stage == ATTEMPT_JUDGED)
+	{
+		record.outcome = outcome_info(attempt->people[0].outcome)->name;
+		record.http_status = attempt->http_status;
+		record.code = attempt->people[0].code;
+		record.duration_ms = attempt->duration_ms;
+	}
+	audit_write(&record);
+}
+
+/* Mark the people to be welcomed, and record and launch the message. */
+static void
+welcome_launch(Lane *lane, const BudgetPermit *permit)
+{
+	MembershipWelcome welcome;
+	TimestampTz now = GetCurrentTimestamp();
+	Attempt    *attempt;
+	TextPart	names = {"{names}", ""};
+	MemoryContext caller;
+
+	if (!membership_take_unwelcomed(&lane->key, now, &welcome))
+	{
+		budget_give_back(permit, 1);
+		return;
+	}
+	attempt = attempt_make(ATTEMPT_WELCOME, lane, 1);
+	attempt->intents[0].requester = welcome.requester;
+	attempt->intents[0].requested_by = attempt_keep_text(attempt, welcome.requested_by);
+	if (attempt_prepare(attempt) != NULL)
+	{
+		budget_give_back(permit, 1);
+		membership_give_welcome_back(&lane->key, now);
+		MemoryContextDelete(attempt->memory);
+		return;
+	}
+	caller = MemoryContextSwitchTo(attempt->memory);
+	names.text = welcome.names;
+	attempt->text = text_fill(text_from_server(welcome.text), &names, 1, CALL_MAX_MESSAGE_CHARS);
+	MemoryContextSwitchTo(caller);
+	attempt->welcomed_at = now;
+	attempt->permit = *permit;
+	messages_record_welcome(attempt, "sent");
+	attempt_launch(attempt);
+}
+
+/* Welcome those who joined a group as far as pace and holds allow.  Return when to try again, in monotonic ms. */
+static int64
+welcome_group(const LaneKey *key, Holds *holds)
+{
+	int64		later = clock_monotonic_ms() + WELCOME_RETRY_MS;
+	WawpInstance *described;
+	TimestampTz quiet;
+	BudgetPermit permit;
+	Lane	   *lane;
+
+	if (lanehold_until(holds, key) > 0 || instance_cache_get(key, INSTANCE_OF_NOBODY, &described) != NULL)
+		return later;
+	quiet = instance_quiet_until(described, GetCurrentTimestamp());
+	if (quiet != 0)
+		return clock_monotonic_of(quiet);
+	lane = lanes_note(key, clock_monotonic_ms());
+	if (!admission_has_room(lane, described))
+		return Min(later, clock_monotonic_ms() + ROOM_RETRY_MS);
+	permit = budget_take_invite(described);
+	if (permit.granted == 0)
+		return (permit.next_at + 999) / 1000;
+	welcome_launch(lane, &permit);
+	return later;
+}
+
+/* Send one message to each group that somebody joined long enough ago. */
+void
+messages_welcome_due(Holds *holds)
+{
+	int64		now = clock_monotonic_ms();
+	TimestampTz asked_at = GetCurrentTimestamp();
+	TimestampTz next;
+	List	   *due;
+	ListCell   *lc;
+
+	completion_forget_joined();
+	due = membership_due_welcomes(WELCOMES_AT_ONCE);
+	next_welcome = list_length(due) == WELCOMES_AT_ONCE ? now + WELCOME_RETRY_MS : CLOCK_NEVER;
+	foreach(lc, due)
+	{
+		const LaneKey *key = lfirst(lc);
+
+		next_welcome = Min(next_welcome, admission_may_claim(now) ? welcome_group(key, holds) : now + WELCOME_RETRY_MS);
+	}
+	/* others may have become due since then */
+	next = membership_next_welcome(asked_at);
+	if (next != 0)
+		next_welcome = Min(next_welcome, clock_monotonic_of(next) + 1);
+}
+
+/* Return when the next welcome may be due, in monotonic ms. */
+int64
+messages_next_welcome(void)
+{
+	return completion_has_joined() ? 0 : next_welcome;
+}
+
+/* Put welcomes off for a while, after an error. */
+void
+messages_put_off_welcomes(void)
+{
+	completion_forget_joined();
+	next_welcome = clock_monotonic_ms() + WELCOME_RETRY_MS;
+}
+
+/* Unmark the people of a welcome that did not arrive, so that they are welcomed later. */
+void
+messages_repeat_welcome(Attempt *attempt)
+{
+	membership_give_welcome_back(&attempt->lane->key, attempt->welcomed_at);
+	next_welcome = Min(next_welcome, clock_monotonic_ms() + WELCOME_RETRY_MS);
+}
