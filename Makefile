@@ -44,7 +44,9 @@ SQL_PARTS = sql/00-schema.sql sql/10-instance.sql sql/20-jid.sql sql/30-api.sql 
 	sql/40-queue.sql sql/45-policy.sql sql/50-audit.sql sql/60-views.sql sql/90-grants.sql
 
 DATA_built = wawp--$(version).sql
-DATA = $(notdir $(wildcard $(or $(srcdir),.)/wawp--*--*.sql))
+
+# The install scripts of releases, which do not change any more, and the scripts from one version to the next.
+DATA = $(patsubst $(top)%,%,$(wildcard $(top)sql/releases/wawp--*.sql))
 
 # The order they run in.  One name per line of test/sql, never a glob.
 REGRESS = surface jid classify instance session_calls readers queue insert verbs membership_trigger
