@@ -1,8 +1,6 @@
 \set ECHO none
 -- surface: what the extension consists of, how it is called and who may use it.
 \i test/sql-include/setup.sql
-BEGIN;
-\i test/sql-include/helpers.sql
 
 CREATE TEMP VIEW member AS
 SELECT d.classid, d.objid, i.type, i.identity

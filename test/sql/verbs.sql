@@ -2,8 +2,6 @@
 -- verbs: what functions that change something return, names of arguments, keys with a nullable group; all of it while every table
 -- is published.  Nothing here is ever sent.
 \i test/sql-include/setup.sql
-BEGIN;
-\i test/sql-include/helpers.sql
 
 SELECT plan(48);
 
