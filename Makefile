@@ -193,7 +193,7 @@ endif
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
 .PHONY: deps demo test test-matrix bench faults valgrind asan numbers check-regress check-isolation check-tap check-names
-.PHONY: check-layers house-report results dist list-regress list-isolation
+.PHONY: check-layers house-report indent lint deps-lint results dist list-regress list-isolation
 
 deps:
 	@bash $(top)test/harness/deps
@@ -240,6 +240,17 @@ check-names:
 
 check-layers:
 	@bash $(top)test/harness/check-layers
+
+# Faults that can be found by reading; deps-lint installs what that needs.
+lint:
+	@bash $(top)test/harness/lint $(TOOLS)
+
+deps-lint:
+	@bash $(top)test/harness/deps lint
+
+# Lays out src/ and test/unit as PostgreSQL's pgindent does.
+indent:
+	@perl $(top)test/harness/indent
 
 # Figures of the source tree: folders, floors, lengths, names.
 house-report:

@@ -626,12 +626,8 @@ fire_safely(Firing *firing)
 	ErrorData  *error;
 	ErrorData  *second;
 
-	do
-	{
+	while ((error = try_to(firing, NULL)) == NULL && firing->was_overtaken)
 		firing->was_overtaken = false;
-		error = try_to(firing, NULL);
-	}
-	while (error == NULL && firing->was_overtaken);
 	if (error == NULL)
 		return;
 	firing->was_overtaken = false;
