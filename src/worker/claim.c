@@ -7,7 +7,7 @@
  * has its head claimed, screened (precheck.c), and launched as a flight; or it
  * is scheduled for when it is worth another look.  Where additions have a
  * pace, a lane asks what it has to know about its group shortly before the
- * token it is to have, and no lane asks more than there are tokens to come. 
+ * token it is to have, and no lane asks more than there are tokens to come.
  * Lanes without any pace have their heads claimed together, ahead of their turns.
  *
  * Everything is in the cycle's transaction and its memory.  What the pace
