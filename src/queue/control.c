@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * control.c
- *	  The SQL functions for who is left in peace, and who wrote to us.
+ *	  The SQL functions for the opt-out list and for people who wrote to us.
  *
  * For roles that the extension's owner grants them to; they write the owner's
- * tables as the owner and leave a note for the audit log.
+ * tables as the owner, in the caller's transaction.  A change of the opt-out
+ * list leaves a note, which the worker moves to the audit log (kind "policy").
  *
  * IDENTIFICATION
  *	  src/queue/control.c
@@ -13,13 +14,16 @@
  */
 #include "postgres.h"
 
+#include "base/commit_wake.h"
 #include "base/encoding.h"
 #include "base/requester.h"
 #include "base/spi_statement.h"
 #include "base/text_limit.h"
 #include "fmgr.h"
 #include "protocol/jid.h"
+#include "queue/enqueue.h"
 #include "tables/contact.h"
+#include "tables/intent.h"
 #include "tables/membership.h"
 #include "tables/suppression.h"
 #include "utils/builtins.h"
@@ -65,39 +69,48 @@ arg_group_or_all(FunctionCallInfo fcinfo, int n)
 	return pstrdup(jid.text);
 }
 
+/* Ends a change of the opt-out list, and records it if there was one. */
+static void
+control_end_change(const SqlOwner *before, bool changed, const char *person, const char *group,
+				   const char *what, const IntentAsker *asker)
+{
+	if (changed)
+		intent_note_person("policy", person, group, what, asker);
+	sqlrun_end_as_owner(before);
+	if (changed)
+		commit_wake_worker(NULL);
+}
+
 /* (jid text, group_jid text, reason text, until timestamptz): true if something changed. */
 Datum
 wawp_suppress(PG_FUNCTION_ARGS)
 {
 	const char *person = arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
-	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
-	SqlOwner	before;
-	bool		changed;
+	const char *given = text_limit_arg(fcinfo, 2, TEXT_REASON);
+	const char *reason = given ? given : "asked for";
+	IntentAsker asker = queue_current_asker(fcinfo);
+	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		changed = suppression_set(person, group, reason,
+										  PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
 
-	asker_require_read_write(fcinfo);
-	before = sqlrun_begin_as_owner();
-	changed = suppression_set(person, group, reason ? reason : "asked for",
-							  PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
-	sqlrun_end_as_owner(&before);
+	control_end_change(&before, changed, person, group, psprintf("suppressed: %s", reason), &asker);
 	PG_RETURN_BOOL(changed);
 }
 
-/* (jid text, group_jid text) */
+/* (jid text, group_jid text): true if there was a suppression. */
 Datum
 wawp_unsuppress(PG_FUNCTION_ARGS)
 {
 	const char *person = arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
-	SqlOwner	before;
-	bool		lifted;
+	IntentAsker asker = queue_current_asker(fcinfo);
+	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		lifted = suppression_lift(person, group);
 
-	asker_require_read_write(fcinfo);
-	before = sqlrun_begin_as_owner();
-	lifted = suppression_lift(person, group);
 	if (lifted)
 		membership_forgive(person, group);
-	sqlrun_end_as_owner(&before);
+	control_end_change(&before, lifted, person, group, "unsuppressed", &asker);
 	PG_RETURN_BOOL(lifted);
 }
 

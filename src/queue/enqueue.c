@@ -890,9 +890,9 @@ end_change(const SqlOwner *before, bool changed)
 		commit_wake_worker(NULL);
 }
 
-/* Who changes something; raises where nothing may be changed. */
-static IntentAsker
-current_asker(FunctionCallInfo fcinfo)
+/* The current role, as who changes something; raises where nothing may be changed. */
+IntentAsker
+queue_current_asker(FunctionCallInfo fcinfo)
 {
 	IntentAsker asker = {GetUserId(), GetUserNameFromId(GetUserId(), false), requested_from()};
 
@@ -947,7 +947,7 @@ retry_own(FunctionCallInfo fcinfo, int64 id)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	IntentAsker asker = current_asker(fcinfo);
+	IntentAsker asker = queue_current_asker(fcinfo);
 	volatile bool changed = false;
 
 	BeginInternalSubTransaction(NULL);
@@ -985,7 +985,7 @@ retry_own(FunctionCallInfo fcinfo, int64 id)
 Datum
 wawp_cancel(PG_FUNCTION_ARGS)
 {
-	IntentAsker asker = current_asker(fcinfo);
+	IntentAsker asker = queue_current_asker(fcinfo);
 	SqlOwner	before = sqlrun_begin_as_owner();
 	bool		changed = intent_cancel(PG_GETARG_INT64(0), &asker);
 
@@ -997,7 +997,7 @@ Datum
 wawp_cancel_batch(PG_FUNCTION_ARGS)
 {
 	const char *batch = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	IntentAsker asker = current_asker(fcinfo);
+	IntentAsker asker = queue_current_asker(fcinfo);
 	SqlOwner	before = sqlrun_begin_as_owner();
 	int64		n = intent_cancel_batch(batch, &asker);
 
@@ -1043,7 +1043,7 @@ wawp_pause(PG_FUNCTION_ARGS)
 {
 	LaneKey		lane = arg_lane(fcinfo);
 	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
-	IntentAsker asker = current_asker(fcinfo);
+	IntentAsker asker = queue_current_asker(fcinfo);
 	SqlOwner	before = sqlrun_begin_as_owner();
 	bool		changed = hold_pause(NameStr(lane.instance), lane.group,
 									 reason ? psprintf("paused: %s", reason) : "paused");
@@ -1059,7 +1059,7 @@ Datum
 wawp_resume(PG_FUNCTION_ARGS)
 {
 	LaneKey		lane = arg_lane(fcinfo);
-	IntentAsker asker = current_asker(fcinfo);
+	IntentAsker asker = queue_current_asker(fcinfo);
 	SqlOwner	before = sqlrun_begin_as_owner();
 	bool		was_held = hold_lift(NameStr(lane.instance), lane.group);
 

@@ -12,6 +12,7 @@
 #define WAWP_ENQUEUE_H
 
 #include "base/shmem.h"
+#include "fmgr.h"
 #include "tables/intent.h"
 
 /* What is asked for, but for the person. */
@@ -32,6 +33,7 @@ typedef struct Wish
 	const char *origin;
 } Wish;
 
+extern IntentAsker queue_current_asker(FunctionCallInfo fcinfo);
 extern void queue_ask(Oid roleid, const char *instance, Wish *wish,
 					  const char *group, const char *person);
 extern void queue_note_failed(Oid roleid, const char *instance, const Wish *wish,
