@@ -43,7 +43,9 @@ SQL_PARTS = sql/00-schema.sql sql/10-instance.sql sql/20-jid.sql sql/30-api.sql 
 	sql/40-queue.sql sql/45-policy.sql sql/50-audit.sql sql/60-views.sql sql/90-grants.sql
 
 DATA_built = wawp--$(version).sql
-DATA = $(notdir $(wildcard $(or $(srcdir),.)/wawp--*--*.sql))
+
+# The install scripts of releases, which do not change any more, and the scripts from one version to the next.
+DATA = $(patsubst $(top)%,%,$(wildcard $(top)sql/releases/wawp--*.sql))
 
 # The order they run in.  One name per line of test/sql, never a glob.
 REGRESS = surface jid classify instance session_calls readers queue insert verbs membership_trigger
@@ -190,7 +192,7 @@ endif
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
 .PHONY: deps demo test test-matrix bench faults valgrind asan numbers neighbours check-regress check-isolation check-tap check-names
-.PHONY: check-layers house-report results dist list-regress list-isolation
+.PHONY: check-layers house-report indent lint deps-lint results dist list-regress list-isolation
 
 deps:
 	@bash $(top)test/harness/deps
@@ -240,6 +242,17 @@ check-names:
 
 check-layers:
 	@bash $(top)test/harness/check-layers
+
+# Faults that can be found by reading; deps-lint installs what that needs.
+lint:
+	@bash $(top)test/harness/lint $(TOOLS)
+
+deps-lint:
+	@bash $(top)test/harness/deps lint
+
+# Lays out src/ and test/unit as PostgreSQL's pgindent does.
+indent:
+	@perl $(top)test/harness/indent
 
 # Figures of the source tree: folders, floors, lengths, names.
 house-report:

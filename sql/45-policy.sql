@@ -93,12 +93,12 @@ CREATE FUNCTION @extschema@.wawp_suppress(jid text, group_jid text DEFAULT NULL,
 							  until timestamptz DEFAULT NULL) RETURNS bool
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_suppress';
 COMMENT ON FUNCTION @extschema@.wawp_suppress(text, text, text, timestamptz) IS
-	'keeps a person from being added or invited, to one group or to all; false when that was so already';
+	'keeps a person from being added or invited, to one group or to all, and records it; false when that was so already';
 
 CREATE FUNCTION @extschema@.wawp_unsuppress(jid text, group_jid text DEFAULT NULL) RETURNS bool
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_unsuppress';
 COMMENT ON FUNCTION @extschema@.wawp_unsuppress(text, text) IS
-	'ends a suppression; false when there was none';
+	'ends a suppression and records it; false when there was none';
 
 CREATE FUNCTION @extschema@.wawp_note_contact(jid text, at timestamptz DEFAULT NULL) RETURNS bool
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_note_contact';

@@ -65,6 +65,7 @@ extern const char *instance_only_usable(const char *hint);
 extern const char *instance_id_of(const char *name);
 extern WawpInstance *instance_resolve(const char *name, Oid roleid);
 extern WawpInstance *instance_describe(const char *name);
+
 /* Instead of a role: whoever asks, without a token. */
 #define INSTANCE_OF_NOBODY ((Oid) OID_MAX)
 

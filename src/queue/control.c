@@ -1,10 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * control.c
- *	  The SQL functions for who is left in peace, and who wrote to us.
+ *	  The SQL functions that change what is queued, held or opted out.
  *
- * For roles that the extension's owner grants them to; they write the owner's
- * tables as the owner and leave a note for the audit log.
+ * Cancel, retry, pause and resume are for the requesters of intents and for
+ * roles that may use the instance; the opt-out list and contacts are for roles
+ * that the extension's owner grants the functions to.  All write the owner's
+ * tables as the owner, in the caller's transaction, and leave a note there,
+ * which the worker moves to the audit log: what is rolled back is not recorded.
+ * No lock is taken beyond those of the rows that change.
  *
  * IDENTIFICATION
  *	  src/queue/control.c
@@ -13,31 +17,230 @@
  */
 #include "postgres.h"
 
-#include "base/encoding.h"
+#include "access/xact.h"
+#include "base/commit_wake.h"
 #include "base/requester.h"
 #include "base/spi_statement.h"
 #include "base/text_limit.h"
+#include "catalog/pg_type.h"
+#include "client/instance.h"
 #include "fmgr.h"
-#include "protocol/jid.h"
+#include "miscadmin.h"
+#include "queue/enqueue.h"
 #include "tables/contact.h"
+#include "tables/hold.h"
+#include "tables/intent.h"
 #include "tables/membership.h"
 #include "tables/suppression.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 
+PG_FUNCTION_INFO_V1(wawp_cancel);
+PG_FUNCTION_INFO_V1(wawp_cancel_batch);
+PG_FUNCTION_INFO_V1(wawp_retry);
+PG_FUNCTION_INFO_V1(wawp_pause);
+PG_FUNCTION_INFO_V1(wawp_resume);
 PG_FUNCTION_INFO_V1(wawp_suppress);
 PG_FUNCTION_INFO_V1(wawp_unsuppress);
 PG_FUNCTION_INFO_V1(wawp_note_contact);
 
-/* A person in normal form. */
+/* Stops acting as the owner; wakes the worker at commit if something changed. */
+static void
+control_end(const SqlOwner *before, bool changed)
+{
+	sqlrun_end_as_owner(before);
+	if (changed)
+		commit_wake_worker(NULL);
+}
+
+/*
+ * ---- intents
+ */
+
+static SqlStatement find_unnamed = {
+	"SELECT instance FROM wawp.membership_intent"
+	" WHERE id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'failed'::wawp.state"
+	" AND instance_id OPERATOR(pg_catalog.=) '' AND pg_catalog.pg_has_role($2, requester, 'MEMBER')",
+	2, {INT8OID, OIDOID}, NULL
+};
+
+static SqlStatement name_instance = {
+	"UPDATE wawp.membership_intent SET instance = $2, instance_id = $3"
+	" WHERE id OPERATOR(pg_catalog.=) $1",
+	3, {INT8OID, TEXTOID, TEXTOID}, NULL
+};
+
+/* Gives a failed intent without an instance the one that the caller's settings choose. */
+static void
+retry_name_instance(int64 id)
+{
+	SqlArgs		args = {0};
+	SqlArgs		whose = {0};
+	Oid			roleid = GetUserId();
+	SqlOwner	before = sqlrun_begin_as_owner();
+	const char *asked;
+	InstanceRef chosen;
+	bool		is_unnamed;
+
+	sqlrun_int8(&args, id);
+	sqlrun_int8(&whose, id);
+	sqlrun_datum(&whose, ObjectIdGetDatum(roleid));
+	is_unnamed = sqlrun(&find_unnamed, &whose) > 0;
+	asked = is_unnamed ? MemoryContextStrdup(CurTransactionContext, sqlrun_get(0, 1)) : NULL;
+	sqlrun_end_as_owner(&before);
+	if (!is_unnamed)
+		return;
+	chosen = instance_choose(*asked ? asked : NULL);
+	before = sqlrun_begin_as_owner();
+	sqlrun_text(&args, chosen.name);
+	sqlrun_text(&args, chosen.instance_id);
+	sqlrun(&name_instance, &args);
+	sqlrun_end_as_owner(&before);
+}
+
+/*
+ * Queues a failed intent of one's own again, in a subtransaction; false if
+ * there is none, or if another transaction has queued the same meanwhile.
+ */
+static bool
+retry_own(FunctionCallInfo fcinfo, int64 id)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	IntentAsker by = enqueue_current_requester(fcinfo);
+	volatile bool changed = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		SqlOwner	before;
+
+		retry_name_instance(id);
+		before = sqlrun_begin_as_owner();
+		changed = intent_requeue(id, &by);
+		control_end(&before, changed);
+		if (changed)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+			ReThrowError(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return changed;
+}
+
+/* (id bigint): true if it was cancelled. */
+Datum
+wawp_cancel(PG_FUNCTION_ARGS)
+{
+	IntentAsker by = enqueue_current_requester(fcinfo);
+	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		changed = intent_cancel(PG_GETARG_INT64(0), &by);
+
+	control_end(&before, changed);
+	PG_RETURN_BOOL(changed);
+}
+
+/* (batch_id text): how many were cancelled. */
+Datum
+wawp_cancel_batch(PG_FUNCTION_ARGS)
+{
+	const char *batch = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	IntentAsker by = enqueue_current_requester(fcinfo);
+	SqlOwner	before = sqlrun_begin_as_owner();
+	int64		n = intent_cancel_batch(batch, &by);
+
+	control_end(&before, n > 0);
+	PG_RETURN_INT64(n);
+}
+
+/* (id bigint): true if it is queued again. */
+Datum
+wawp_retry(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(retry_own(fcinfo, PG_GETARG_INT64(0)));
+}
+
+/*
+ * ---- pausing
+ */
+
+/* Returns the lane that wawp_pause and wawp_resume are called for; its group is "" for the whole instance. */
+static LaneKey
+arg_lane(FunctionCallInfo fcinfo)
+{
+	LaneKey		lane;
+
+	memset(&lane, 0, sizeof(lane));
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be null", "instance")));
+	namestrcpy(&lane.instance, instance_choose(NameStr(*PG_GETARG_NAME(0))).name);
+	if (!PG_ARGISNULL(1))
+		strlcpy(lane.group, enqueue_group(text_limit_arg(fcinfo, 1, TEXT_GROUP_JID)), sizeof(lane.group));
+	return lane;
+}
+
+/* (instance name, group_jid text, reason text): true if something changed. */
+Datum
+wawp_pause(PG_FUNCTION_ARGS)
+{
+	LaneKey		lane = arg_lane(fcinfo);
+	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
+	IntentAsker by = enqueue_current_requester(fcinfo);
+	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		changed = hold_pause(NameStr(lane.instance), lane.group,
+									 reason ? psprintf("paused: %s", reason) : "paused");
+
+	if (changed)
+		intent_note("held", NameStr(lane.instance), lane.group, reason, &by);
+	control_end(&before, changed);
+	PG_RETURN_BOOL(changed);
+}
+
+/* (instance name, group_jid text): true if something was held. */
+Datum
+wawp_resume(PG_FUNCTION_ARGS)
+{
+	LaneKey		lane = arg_lane(fcinfo);
+	IntentAsker by = enqueue_current_requester(fcinfo);
+	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		was_held = hold_lift(NameStr(lane.instance), lane.group);
+
+	if (was_held)
+		intent_note("resumed", NameStr(lane.instance), lane.group, NULL, &by);
+	control_end(&before, true);
+	PG_RETURN_BOOL(was_held);
+}
+
+/*
+ * ---- the opt-out list, and contacts
+ */
+
+/* Returns the n-th argument, a person, in normal form. */
 static const char *
 arg_person(FunctionCallInfo fcinfo, int n)
 {
 	const char *input = text_limit_arg(fcinfo, n, TEXT_JID);
-	const char *utf8 = text_from_server(input ? input : "");
-	Jid			jid = jid_parse(utf8, strlen(utf8));
+	Jid			jid = enqueue_parse(input ? input : "");
 
 	if (jid.kind != JID_PERSON && jid.kind != JID_LID)
 		ereport(ERROR,
@@ -47,22 +250,13 @@ arg_person(FunctionCallInfo fcinfo, int n)
 	return pstrdup(jid.text);
 }
 
-/* A group in normal form; "" for NULL, which means all. */
+/* Returns the n-th argument, a group, in normal form; "" for NULL, which means all. */
 static const char *
 arg_group_or_all(FunctionCallInfo fcinfo, int n)
 {
 	const char *input = text_limit_arg(fcinfo, n, TEXT_GROUP_JID);
-	Jid			jid;
 
-	if (input == NULL)
-		return "";
-	jid = jid_parse(input, strlen(input));
-	if (jid.kind != JID_GROUP)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid group JID \"%s\"", input),
-				 errhint("A group JID is \"<digits>@g.us\" or \"<digits>-<digits>@g.us\"; NULL means all groups.")));
-	return pstrdup(jid.text);
+	return input ? enqueue_group(input) : "";
 }
 
 /* (jid text, group_jid text, reason text, until timestamptz): true if something changed. */
@@ -71,33 +265,35 @@ wawp_suppress(PG_FUNCTION_ARGS)
 {
 	const char *person = arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
-	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
-	SqlOwner	before;
-	bool		changed;
+	const char *given = text_limit_arg(fcinfo, 2, TEXT_REASON);
+	const char *reason = given ? given : "asked for";
+	IntentAsker by = enqueue_current_requester(fcinfo);
+	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		changed = suppression_set(person, group, reason,
+										  PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
 
-	asker_require_read_write(fcinfo);
-	before = sqlrun_begin_as_owner();
-	changed = suppression_set(person, group, reason ? reason : "asked for",
-							  PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
-	sqlrun_end_as_owner(&before);
+	if (changed)
+		intent_note_person("policy", person, group, psprintf("suppressed: %s", reason), &by);
+	control_end(&before, changed);
 	PG_RETURN_BOOL(changed);
 }
 
-/* (jid text, group_jid text) */
+/* (jid text, group_jid text): true if there was a suppression. */
 Datum
 wawp_unsuppress(PG_FUNCTION_ARGS)
 {
 	const char *person = arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
-	SqlOwner	before;
-	bool		lifted;
+	IntentAsker by = enqueue_current_requester(fcinfo);
+	SqlOwner	before = sqlrun_begin_as_owner();
+	bool		lifted = suppression_lift(person, group);
 
-	asker_require_read_write(fcinfo);
-	before = sqlrun_begin_as_owner();
-	lifted = suppression_lift(person, group);
 	if (lifted)
+	{
 		membership_forgive(person, group);
-	sqlrun_end_as_owner(&before);
+		intent_note_person("policy", person, group, "unsuppressed", &by);
+	}
+	control_end(&before, lifted);
 	PG_RETURN_BOOL(lifted);
 }
 

@@ -4,13 +4,18 @@
  *	  The SQL functions and the trigger that fill the queue.
  *
  * A plain INSERT into wawp.membership_intent is a first-class way in: the
- * BEFORE trigger here decides what a row may bring, normalises and completes it;
- * rows of the extension itself pass by a mark in the process (intent_insert).  The functions
- * insert through the same code as the extension's owner, with the asking role
- * noted, so that they can see a duplicate that somebody else asked for.
+ * BEFORE trigger here decides which columns a row may set, normalises and
+ * completes it; rows of the extension's own functions are known by a mark in
+ * the process (intent_insert).  The functions insert as the extension's owner,
+ * with the requesting role noted, so that they see a duplicate that another
+ * role requested.
  *
- * Enqueueing is transactional: base/commit_wake.c hands the lanes that got rows
- * to the worker at commit; a rollback forgets them.
+ * All of it happens in the caller's transaction: base/commit_wake.c hands the
+ * lanes that got rows to the worker at commit, and a prepared transaction wakes
+ * it at COMMIT PREPARED (worker/utility_hook.c).  Locks: the unique index on
+ * queued rows makes two transactions that request the same wait for each other.
+ * A statement's requester lives as long as the trigger's FmgrInfo; all else is
+ * in the caller's memory context.
  *
  * IDENTIFICATION
  *	  src/queue/enqueue.c
@@ -60,28 +65,17 @@
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(wawp_intent_fill);
-PG_FUNCTION_INFO_V1(wawp_is_own);
-PG_FUNCTION_INFO_V1(wawp_may_use);
 PG_FUNCTION_INFO_V1(wawp_request_add);
 PG_FUNCTION_INFO_V1(wawp_request_remove);
 PG_FUNCTION_INFO_V1(wawp_request_promote);
 PG_FUNCTION_INFO_V1(wawp_request_demote);
 PG_FUNCTION_INFO_V1(wawp_request_invite);
 PG_FUNCTION_INFO_V1(wawp_request_swap);
-PG_FUNCTION_INFO_V1(wawp_cancel);
-PG_FUNCTION_INFO_V1(wawp_cancel_batch);
-PG_FUNCTION_INFO_V1(wawp_retry);
-PG_FUNCTION_INFO_V1(wawp_pause);
-PG_FUNCTION_INFO_V1(wawp_resume);
 PG_FUNCTION_INFO_V1(wawp_worker_start);
-PG_FUNCTION_INFO_V1(wawp_drain_time);
 
-/* An eta beyond a century is none. */
-#define MAX_DRAIN_SECONDS (100 * 366 * 86400.0)
-
-/* Zeroed throughout: lanes are compared and hashed as bytes. */
+/* Makes a lane; padding is zero, since lanes are compared and hashed as bytes. */
 static LaneKey
-lane_of(const char *instance, const char *group)
+enqueue_lane(const char *instance, const char *group)
 {
 	LaneKey		lane;
 
@@ -91,7 +85,7 @@ lane_of(const char *instance, const char *group)
 	return lane;
 }
 
-/* The install script's last word: a worker starts when it commits. */
+/* Lets a worker start when the install script commits. */
 Datum
 wawp_worker_start(PG_FUNCTION_ARGS pg_attribute_unused())
 {
@@ -104,7 +98,7 @@ wawp_worker_start(PG_FUNCTION_ARGS pg_attribute_unused())
  */
 
 static void
-check_preloaded(void)
+enqueue_check_preloaded(void)
 {
 	if (wawp_shared == NULL)
 		ereport(ERROR,
@@ -113,9 +107,9 @@ check_preloaded(void)
 				 errhint("Add wawp to shared_preload_libraries and restart the server.")));
 }
 
-/* An intent to wait for must be there, and be one's own. */
+/* Raises if the intent to wait for does not exist or is not the role's own; 0: none is waited for. */
 static void
-check_after(int64 after, Oid roleid)
+check_awaited_intent(int64 after, Oid roleid)
 {
 	Oid			requester = after != 0 ? intent_requester(after) : InvalidOid;
 
@@ -125,10 +119,10 @@ check_after(int64 after, Oid roleid)
 				 errmsg("there is no intent " INT64_FORMAT " to wait for", after)));
 }
 
-/* What is the same for all rows of one statement. */
+/* The requester, with all that is the same for the rows of one statement. */
 typedef struct Requester
 {
-	MemoryContext memory;		/* lives as long as this */
+	MemoryContext memory;		/* of this and what it points to */
 	Oid			roleid;
 	const char *role;
 	Datum		from;			/* jsonb */
@@ -139,8 +133,9 @@ typedef struct Requester
 	Oid			id_sequence;
 } Requester;
 
+/* Appends a member to a JSON object, unless its value is empty. */
 static void
-put_member(StringInfo out, const char *key, const char *value)
+append_origin_member(StringInfo out, const char *key, const char *value)
 {
 	if (value == NULL || *value == '\0')
 		return;
@@ -150,21 +145,23 @@ put_member(StringInfo out, const char *key, const char *value)
 	escape_json(out, value);
 }
 
+/* Returns requested_from, a jsonb, of this session. */
 static Datum
-requested_from(void)
+requested_from_json(void)
 {
 	StringInfoData out;
 
 	initStringInfo(&out);
 	appendStringInfoChar(&out, '{');
-	put_member(&out, "login", asker_login_role());
-	put_member(&out, "actor", wawp_actor);
-	put_member(&out, "application", application_name);
-	put_member(&out, "client", asker_client_address());
+	append_origin_member(&out, "login", asker_login_role());
+	append_origin_member(&out, "actor", wawp_actor);
+	append_origin_member(&out, "application", application_name);
+	append_origin_member(&out, "client", asker_client_address());
 	appendStringInfo(&out, "%s\"pid\":%d}", out.len > 1 ? "," : "", MyProcPid);
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(out.data));
 }
 
+/* Makes the requester of a statement, in the current memory context; no instance is chosen yet. */
 static Requester *
 make_requester(Oid roleid)
 {
@@ -173,22 +170,22 @@ make_requester(Oid roleid)
 	requester->memory = CurrentMemoryContext;
 	requester->roleid = roleid;
 	requester->role = GetUserNameFromId(roleid, false);
-	requester->from = requested_from();
+	requester->from = requested_from_json();
 	identity_home(&requester->home);
 	return requester;
 }
 
 static IntentAsker
-asker_of(const Requester *requester)
+requester_for_record(const Requester *requester)
 {
-	IntentAsker asker = {requester->roleid, requester->role, requester->from};
+	IntentAsker by = {requester->roleid, requester->role, requester->from};
 
-	return asker;
+	return by;
 }
 
-/* The instance a row means; the answer for the last name asked is kept. */
+/* Returns the instance that a row means, or raises; keeps the one of the last row, as rows rarely differ. */
 static const InstanceRef *
-find_instance(Requester *requester, const char *asked)
+requester_instance(Requester *requester, const char *asked)
 {
 	bool		same = requester->has_instance &&
 		(asked == NULL ? requester->asked_instance == NULL
@@ -206,17 +203,18 @@ find_instance(Requester *requester, const char *asked)
 	return &requester->instance;
 }
 
-static Jid
-parse_server_text(const char *text)
+/* Reads a group or person as it is written, in the database's encoding. */
+Jid
+enqueue_parse(const char *text)
 {
 	const char *utf8 = text_from_server(text);
 
 	return jid_parse(utf8, strlen(utf8));
 }
 
-/* What keeps this from being an intent, as a detail; NULL if nothing does. */
+/* Returns why this cannot be an intent, for errdetail; NULL if it can. */
 static const char *
-intent_problem(const Jid *group, const Jid *jid, IntentAction action)
+request_problem(const Jid *group, const Jid *jid, IntentAction action)
 {
 	if (group->kind != JID_GROUP)
 		return group->problem ? group->problem : "a group is \"<digits>@g.us\"";
@@ -234,14 +232,14 @@ intent_problem(const Jid *group, const Jid *jid, IntentAction action)
  */
 
 static const char *
-column_text(const Datum *values, const bool *nulls, int column)
+intent_column_text(const Datum *values, const bool *nulls, int column)
 {
 	return nulls[column - 1] ? NULL : TextDatumGetCString(values[column - 1]);
 }
 
-/* Raises if a text that users give is too long; nothing that is gets fetched. */
+/* Raises if a text column is too long, before its value is fetched. */
 static void
-check_limits(const Datum *values, const bool *nulls)
+check_text_columns(const Datum *values, const bool *nulls)
 {
 	static const struct
 	{
@@ -262,7 +260,7 @@ check_limits(const Datum *values, const bool *nulls)
 }
 
 static void
-set_column(Datum *values, bool *nulls, int column, Datum value)
+set_intent_column(Datum *values, bool *nulls, int column, Datum value)
 {
 	values[column - 1] = value;
 	nulls[column - 1] = false;
@@ -276,7 +274,7 @@ enum_label(TupleDesc desc, int column, const char *label)
 }
 
 static IntentAction
-column_action(const Datum *values, const bool *nulls)
+intent_column_action(const Datum *values, const bool *nulls)
 {
 	const char *label;
 
@@ -289,9 +287,9 @@ column_action(const Datum *values, const bool *nulls)
 	elog(ERROR, "unknown action \"%s\"", label);
 }
 
-/* Values that the system gives a new row. */
+/* Sets the columns that the system fills, whatever the row brings. */
 static void
-fill_runtime(TupleDesc desc, Datum *values, bool *nulls, const Requester *requester,
+fill_system_columns(TupleDesc desc, Datum *values, bool *nulls, const Requester *requester,
 			 const char *origin)
 {
 	static const int empty[] = {INTENT_OUTCOME, INTENT_CODE, INTENT_DETAIL, INTENT_NEXT_ATTEMPT_AT, INTENT_SETTLED_AT};
@@ -301,27 +299,28 @@ fill_runtime(TupleDesc desc, Datum *values, bool *nulls, const Requester *reques
 	for (size_t i = 0; i < lengthof(empty); i++)
 		nulls[empty[i] - 1] = true;
 	for (size_t i = 0; i < lengthof(zero); i++)
-		set_column(values, nulls, zero[i], Int32GetDatum(0));
-	set_column(values, nulls, INTENT_STATE, enum_label(desc, INTENT_STATE, "queued"));
-	set_column(values, nulls, INTENT_REQUESTER, ObjectIdGetDatum(requester->roleid));
-	set_column(values, nulls, INTENT_REQUESTED_BY, CStringGetTextDatum(requester->role));
-	set_column(values, nulls, INTENT_REQUESTED_FROM, requester->from);
-	set_column(values, nulls, INTENT_HOME, UUIDPGetDatum(&requester->home));
-	set_column(values, nulls, INTENT_ORIGIN, CStringGetTextDatum(origin));
-	set_column(values, nulls, INTENT_SUPERSEDED, BoolGetDatum(false));
-	set_column(values, nulls, INTENT_CREATED_AT, now);
-	set_column(values, nulls, INTENT_UPDATED_AT, now);
+		set_intent_column(values, nulls, zero[i], Int32GetDatum(0));
+	set_intent_column(values, nulls, INTENT_STATE, enum_label(desc, INTENT_STATE, "queued"));
+	set_intent_column(values, nulls, INTENT_REQUESTER, ObjectIdGetDatum(requester->roleid));
+	set_intent_column(values, nulls, INTENT_REQUESTED_BY, CStringGetTextDatum(requester->role));
+	set_intent_column(values, nulls, INTENT_REQUESTED_FROM, requester->from);
+	set_intent_column(values, nulls, INTENT_HOME, UUIDPGetDatum(&requester->home));
+	set_intent_column(values, nulls, INTENT_ORIGIN, CStringGetTextDatum(origin));
+	set_intent_column(values, nulls, INTENT_SUPERSEDED, BoolGetDatum(false));
+	set_intent_column(values, nulls, INTENT_CREATED_AT, now);
+	set_intent_column(values, nulls, INTENT_UPDATED_AT, now);
 }
 
+/* Sets the defaults of columns that were given as NULL. */
 static void
-fill_defaults(Datum *values, bool *nulls)
+fill_missing_columns(Datum *values, bool *nulls)
 {
 	if (nulls[INTENT_PRIORITY - 1])
-		set_column(values, nulls, INTENT_PRIORITY, Int32GetDatum(0));
+		set_intent_column(values, nulls, INTENT_PRIORITY, Int32GetDatum(0));
 	if (nulls[INTENT_VERIFY - 1])
-		set_column(values, nulls, INTENT_VERIFY, BoolGetDatum(true));
+		set_intent_column(values, nulls, INTENT_VERIFY, BoolGetDatum(true));
 	if (nulls[INTENT_INVITE - 1])
-		set_column(values, nulls, INTENT_INVITE, BoolGetDatum(true));
+		set_intent_column(values, nulls, INTENT_INVITE, BoolGetDatum(true));
 }
 
 static void
@@ -336,32 +335,35 @@ refuse_intent(const Jid *group, const char *group_text, const char *jid_text, co
 			 errdetail("It is refused because %s.", problem)));
 }
 
-/* Normal forms of who and where, and the instance; raises what is wrong. */
+/*
+ * Sets group, person, action and instance in normal form, or raises.  Returns
+ * the row's lane and writes the person to *jid.
+ */
 static LaneKey
-fill_identity(TupleDesc desc, Datum *values, bool *nulls, Requester *requester, Jid *jid)
+fill_identity_columns(TupleDesc desc, Datum *values, bool *nulls, Requester *requester, Jid *jid)
 {
-	const char *group_text = column_text(values, nulls, INTENT_GROUP_JID);
-	const char *jid_text = column_text(values, nulls, INTENT_JID);
-	Jid			group = parse_server_text(group_text ? group_text : "");
-	IntentAction action = column_action(values, nulls);
-	const InstanceRef *instance = find_instance(requester, column_text(values, nulls, INTENT_INSTANCE));
+	const char *group_text = intent_column_text(values, nulls, INTENT_GROUP_JID);
+	const char *jid_text = intent_column_text(values, nulls, INTENT_JID);
+	Jid			group = enqueue_parse(group_text ? group_text : "");
+	IntentAction action = intent_column_action(values, nulls);
+	const InstanceRef *instance = requester_instance(requester, intent_column_text(values, nulls, INTENT_INSTANCE));
 	const char *problem;
 	LaneKey		lane;
 
-	*jid = parse_server_text(jid_text ? jid_text : "");
-	problem = intent_problem(&group, jid, action);
+	*jid = enqueue_parse(jid_text ? jid_text : "");
+	problem = request_problem(&group, jid, action);
 	if (problem)
 		refuse_intent(&group, group_text, jid_text, problem);
-	lane = lane_of(instance->name, group.text);
-	set_column(values, nulls, INTENT_GROUP_JID, CStringGetTextDatum(group.text));
-	set_column(values, nulls, INTENT_JID, CStringGetTextDatum(jid->text));
-	set_column(values, nulls, INTENT_ACTION, enum_label(desc, INTENT_ACTION, intent_action_name(action)));
-	set_column(values, nulls, INTENT_INSTANCE, CStringGetTextDatum(instance->name));
-	set_column(values, nulls, INTENT_INSTANCE_ID, CStringGetTextDatum(instance->instance_id));
+	lane = enqueue_lane(instance->name, group.text);
+	set_intent_column(values, nulls, INTENT_GROUP_JID, CStringGetTextDatum(group.text));
+	set_intent_column(values, nulls, INTENT_JID, CStringGetTextDatum(jid->text));
+	set_intent_column(values, nulls, INTENT_ACTION, enum_label(desc, INTENT_ACTION, intent_action_name(action)));
+	set_intent_column(values, nulls, INTENT_INSTANCE, CStringGetTextDatum(instance->name));
+	set_intent_column(values, nulls, INTENT_INSTANCE_ID, CStringGetTextDatum(instance->instance_id));
 	return lane;
 }
 
-/* The statement's requester, kept between its rows. */
+/* Returns the statement's requester, which is kept between its rows. */
 static Requester *
 statement_requester(FunctionCallInfo fcinfo)
 {
@@ -376,25 +378,25 @@ statement_requester(FunctionCallInfo fcinfo)
 	return fcinfo->flinfo->fn_extra;
 }
 
-/* A row of the extension's own functions, complete but for its home. */
+/* Completes a row of the extension's own functions, which lacks only its home. */
 static void
-fill_own(Datum *values, bool *nulls)
+fill_own_row(Datum *values, bool *nulls)
 {
 	pg_uuid_t  *home = palloc(sizeof(pg_uuid_t));
 
 	identity_home(home);
-	set_column(values, nulls, INTENT_HOME, UUIDPGetDatum(home));
+	set_intent_column(values, nulls, INTENT_HOME, UUIDPGetDatum(home));
 }
 
 /*
- * A row that arrives with a home is one that is restored or replicated.  It
- * stays as it is, marked as not requested here; its requester's oid means
- * nothing here, so the role is looked for by name.
+ * Marks a restored or replicated row, which is one that brings a home, as not
+ * requested here; otherwise it stays as it is.  Its requester's oid may belong
+ * to another role here, so the role is looked up by name.
  */
 static void
-fill_restored(Datum *values, bool *nulls)
+fill_restored_row(Datum *values, bool *nulls)
 {
-	const char *role = column_text(values, nulls, INTENT_REQUESTED_BY);
+	const char *role = intent_column_text(values, nulls, INTENT_REQUESTED_BY);
 
 	if (!is_member_of_role(GetUserId(), sqlrun_owner()))
 		ereport(ERROR,
@@ -402,13 +404,13 @@ fill_restored(Datum *values, bool *nulls)
 				 errmsg("column \"%s\" of an intent cannot be set", "home"),
 				 errdetail("A row that carries a home is restored or replicated, which is for members of the extension's owner."),
 				 errhint("Leave the column out, or insert NULL or DEFAULT.")));
-	set_column(values, nulls, INTENT_HOME, UUIDPGetDatum(palloc0(sizeof(pg_uuid_t))));
-	set_column(values, nulls, INTENT_REQUESTER, ObjectIdGetDatum(role ? get_role_oid(role, true) : InvalidOid));
+	set_intent_column(values, nulls, INTENT_HOME, UUIDPGetDatum(palloc0(sizeof(pg_uuid_t))));
+	set_intent_column(values, nulls, INTENT_REQUESTER, ObjectIdGetDatum(role ? get_role_oid(role, true) : InvalidOid));
 }
 
-/* Raises if a new row brings a state; NULL and the column's default are none. */
+/* Raises if a new row brings a state other than NULL or the column's default. */
 static void
-check_state(const Datum *values, const bool *nulls)
+check_new_state(const Datum *values, const bool *nulls)
 {
 	const char *state = nulls[INTENT_STATE - 1] ? "queued"
 		: DatumGetCString(DirectFunctionCall1(enum_out, values[INTENT_STATE - 1]));
@@ -421,36 +423,36 @@ check_state(const Datum *values, const bool *nulls)
 				 errhint("Leave the column out, or insert NULL or DEFAULT.")));
 }
 
-/* The next number, whatever the row brings: what was drawn for a DEFAULT cannot be told from a user's choice. */
+/* Draws an id; the row's own cannot be used, since one drawn for DEFAULT looks like one that a user chose. */
 static Datum
-next_id(Requester *requester)
+next_intent_id(Requester *requester)
 {
 	if (!OidIsValid(requester->id_sequence))
 		requester->id_sequence = get_relname_relid("membership_intent_id_seq", get_namespace_oid("wawp", false));
 	return Int64GetDatum(nextval_internal(requester->id_sequence, false));
 }
 
-/* A row that a user requests: completed, or refused. */
+/* Completes a row that a user inserts, or raises. */
 static void
-fill_requested(TupleDesc desc, Datum *values, bool *nulls, Requester *requester)
+fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *requester)
 {
 	LaneKey		lane;
 	Jid			jid;
-	IntentAsker asker = asker_of(requester);
+	IntentAsker by = requester_for_record(requester);
 	SqlOwner	before;
 
-	check_preloaded();
-	check_state(values, nulls);
-	check_limits(values, nulls);
-	lane = fill_identity(desc, values, nulls, requester, &jid);
-	fill_defaults(values, nulls);
-	fill_runtime(desc, values, nulls, requester, "insert");
-	set_column(values, nulls, INTENT_ID, next_id(requester));
+	enqueue_check_preloaded();
+	check_new_state(values, nulls);
+	check_text_columns(values, nulls);
+	lane = fill_identity_columns(desc, values, nulls, requester, &jid);
+	fill_missing_columns(values, nulls);
+	fill_system_columns(desc, values, nulls, requester, "insert");
+	set_intent_column(values, nulls, INTENT_ID, next_intent_id(requester));
 	if (!nulls[INTENT_AFTER - 1] || intent_is_in_the_way(NameStr(lane.instance), lane.group, jid.text))
 	{
 		before = sqlrun_begin_as_owner();
-		check_after(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
-		intent_make_room(NameStr(lane.instance), lane.group, jid.text, column_action(values, nulls), &asker);
+		check_awaited_intent(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
+		intent_make_room(NameStr(lane.instance), lane.group, jid.text, intent_column_action(values, nulls), &by);
 		sqlrun_end_as_owner(&before);
 	}
 	commit_wake_worker(&lane);
@@ -473,16 +475,16 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(trigger->tg_relation);
 	heap_deform_tuple(trigger->tg_trigtuple, desc, values, nulls);
 	if (intent_take_insert_mark())
-		fill_own(values, nulls);
+		fill_own_row(values, nulls);
 	else if (!nulls[INTENT_HOME - 1])
-		fill_restored(values, nulls);
+		fill_restored_row(values, nulls);
 	else
-		fill_requested(desc, values, nulls, statement_requester(fcinfo));
+		fill_requested_row(desc, values, nulls, statement_requester(fcinfo));
 	return PointerGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
 /*
- * ---- asking by function
+ * ---- requests by function
  */
 
 static SqlStatement find_queued = {
@@ -491,8 +493,8 @@ static SqlStatement find_queued = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 };
 
-/* Until the asking transaction ends it stays queued: nobody cancels or sends it. */
-static SqlStatement find_and_keep_queued = {
+/* The lock keeps the row queued, neither cancelled nor sent, until the requesting transaction ends. */
+static SqlStatement find_and_lock_queued = {
 	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1"
 	" AND group_jid = $2 AND jid = $3 AND action = $4::wawp.action FOR SHARE",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
@@ -512,68 +514,72 @@ static SqlStatement insert_intent = {
 };
 
 static SqlArgs
-identity_args(const InstanceRef *instance, const Wish *wish, const Jid *jid)
+intent_identity_args(const InstanceRef *instance, const MembershipRequest *request, const Jid *jid)
 {
 	SqlArgs		args = {0};
 
 	sqlrun_text(&args, instance->name);
-	sqlrun_text(&args, wish->group);
+	sqlrun_text(&args, request->group);
 	sqlrun_text(&args, jid->text);
-	sqlrun_text(&args, intent_action_name(wish->action));
+	sqlrun_text(&args, intent_action_name(request->action));
 	return args;
 }
 
-/* Inserts an intent; 0 when the same is queued already. */
+/* Inserts an intent and returns its id; 0 if the same is queued already. */
 static int64
-insert_one(const Requester *requester, const Wish *wish, const Jid *jid)
+insert_if_absent(const Requester *requester, const MembershipRequest *request, const Jid *jid)
 {
-	SqlArgs		args = identity_args(&requester->instance, wish, jid);
+	SqlArgs		args = intent_identity_args(&requester->instance, request, jid);
 
-	sqlrun_text(&args, wish->reason);
-	sqlrun_int4(&args, wish->priority, true);
-	sqlrun_time(&args, wish->not_before);
-	sqlrun_time(&args, wish->expires_at);
-	sqlrun_time(&args, wish->until);
-	sqlrun_text(&args, wish->verify ? "true" : "false");
-	sqlrun_text(&args, wish->invite ? "true" : "false");
-	sqlrun_text(&args, wish->context);
-	sqlrun_text(&args, wish->batch_id);
-	sqlrun_id(&args, wish->after);
+	sqlrun_text(&args, request->reason);
+	sqlrun_int4(&args, request->priority, true);
+	sqlrun_time(&args, request->not_before);
+	sqlrun_time(&args, request->expires_at);
+	sqlrun_time(&args, request->until);
+	sqlrun_text(&args, request->verify ? "true" : "false");
+	sqlrun_text(&args, request->invite ? "true" : "false");
+	sqlrun_text(&args, request->context);
+	sqlrun_text(&args, request->batch_id);
+	sqlrun_id(&args, request->after);
 	sqlrun_text(&args, requester->instance.instance_id);
 	sqlrun_text(&args, requester->role);
 	sqlrun_text(&args, DatumGetCString(DirectFunctionCall1(jsonb_out, requester->from)));
-	sqlrun_text(&args, wish->origin);
+	sqlrun_text(&args, request->origin);
 	sqlrun_datum(&args, ObjectIdGetDatum(requester->roleid));
 	return intent_insert(&insert_intent, &args) > 0 ? sqlrun_get_int8(0, 1, 0) : 0;
 }
 
-/* The queued intent for this wish: a new one, or the one there is, as `find` finds it. */
+/*
+ * Returns the id of the queued intent for this request: of the one that `find`
+ * finds, else of a new one; writes to *created which of the two.
+ */
 static int64
-ask_one(const Requester *requester, const Wish *wish, const Jid *jid, SqlStatement *find, bool *created)
+find_or_insert(const Requester *requester, const MembershipRequest *request, const Jid *jid, SqlStatement *find, bool *created)
 {
-	IntentAsker asker = asker_of(requester);
+	IntentAsker by = requester_for_record(requester);
 
 	for (;;)
 	{
-		SqlArgs		args = identity_args(&requester->instance, wish, jid);
+		SqlArgs		args = intent_identity_args(&requester->instance, request, jid);
 		int64		id;
 
 		CHECK_FOR_INTERRUPTS();
 		*created = false;
 		if (sqlrun(find, &args) > 0)
 			return sqlrun_get_int8(0, 1, 0);
-		if (intent_is_in_the_way(requester->instance.name, wish->group, jid->text))
-			intent_make_room(requester->instance.name, wish->group, jid->text, wish->action, &asker);
-		id = insert_one(requester, wish, jid);
+		if (intent_is_in_the_way(requester->instance.name, request->group, jid->text))
+			intent_make_room(requester->instance.name, request->group, jid->text, request->action, &by);
+		id = insert_if_absent(requester, request, jid);
 		*created = true;
 		if (id != 0)
 			return id;
-		/* somebody else was faster, or undid it since: look again */
+		/* another transaction inserted it first, and may have removed it since: try again */
 	}
 }
 
+/* Appends a row of a wawp_request_ function's result; id 0 and NULL texts become NULL. */
 static void
-put_asked(FunctionCallInfo fcinfo, int64 id, const char *jid, bool created,
+put_request_row(FunctionCallInfo fcinfo, int64 id, const char *jid, bool created,
 		  const char *problem, const char *batch_id)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -594,18 +600,20 @@ new_batch_id(void)
 	return DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
 }
 
-static void
-check_wish_group(Wish *wish, const char *text)
+/* Returns a group in normal form; raises for what is none. */
+const char *
+enqueue_group(const char *text)
 {
-	Jid			group = parse_server_text(text ? text : "");
+	Jid			group = enqueue_parse(text ? text : "");
 
 	if (group.kind != JID_GROUP)
 		refuse_intent(&group, text, NULL, group.problem ? group.problem : "a group is \"<digits>@g.us\"");
-	wish->group = pstrdup(group.text);
+	return pstrdup(group.text);
 }
 
+/* Requests each element of an array; one that is invalid is a row with its problem. */
 static void
-ask_all(FunctionCallInfo fcinfo, Wish *wish, ArrayType *people, const char *instance)
+request_all(FunctionCallInfo fcinfo, MembershipRequest *request, ArrayType *people, const char *instance)
 {
 	Requester  *requester = make_requester(GetUserId());
 	Datum	   *elements;
@@ -614,27 +622,27 @@ ask_all(FunctionCallInfo fcinfo, Wish *wish, ArrayType *people, const char *inst
 	SqlOwner	before;
 	LaneKey		lane;
 
-	find_instance(requester, instance);
+	requester_instance(requester, instance);
 	deconstruct_array(people, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
-	lane = lane_of(requester->instance.name, wish->group);
+	lane = enqueue_lane(requester->instance.name, request->group);
 	before = sqlrun_begin_as_owner();
-	check_after(wish->after, requester->roleid);
+	check_awaited_intent(request->after, requester->roleid);
 	for (int i = 0; i < n; i++)
 	{
 		const char *input = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
 		Jid			group = {.kind = JID_GROUP};
-		Jid			jid = parse_server_text(input ? input : "");
-		const char *problem = input ? intent_problem(&group, &jid, wish->action) : "the element is null";
+		Jid			jid = enqueue_parse(input ? input : "");
+		const char *problem = input ? request_problem(&group, &jid, request->action) : "the element is null";
 		bool		created = false;
-		int64		id = problem ? 0 : ask_one(requester, wish, &jid, &find_queued, &created);
+		int64		id = problem ? 0 : find_or_insert(requester, request, &jid, &find_queued, &created);
 
-		put_asked(fcinfo, id, problem ? input : jid.text, created, problem, wish->batch_id);
+		put_request_row(fcinfo, id, problem ? input : jid.text, created, problem, request->batch_id);
 	}
 	sqlrun_end_as_owner(&before);
 	commit_wake_worker(&lane);
 }
 
-/* A document within its limit as JSON, or NULL. */
+/* Returns the n-th argument, a jsonb within its limit, as text; NULL for NULL. */
 static const char *
 arg_context(FunctionCallInfo fcinfo, int n)
 {
@@ -654,9 +662,9 @@ static SqlStatement insert_failed = {
 	13, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, OIDOID}, NULL
 };
 
-/* Leaves a trace of what could not be asked for, texts cut to their limits; the outcome may be NULL. */
+/* Inserts a failed intent for a request that is not possible, texts cut to their limits; the outcome may be NULL. */
 static void
-note_failed(const Requester *requester, const Wish *wish, const char *group,
+insert_failed_intent(const Requester *requester, const MembershipRequest *request, const char *group,
 			const char *person, const char *outcome, const char *problem)
 {
 	SqlArgs		args = {0};
@@ -664,170 +672,170 @@ note_failed(const Requester *requester, const Wish *wish, const char *group,
 	sqlrun_text(&args, requester->instance.name);
 	sqlrun_text(&args, text_limit_cut(TEXT_GROUP_JID, group));
 	sqlrun_text(&args, text_limit_cut(TEXT_JID, person));
-	sqlrun_text(&args, intent_action_name(wish->action));
-	sqlrun_text(&args, text_limit_cut(TEXT_REASON, wish->reason));
+	sqlrun_text(&args, intent_action_name(request->action));
+	sqlrun_text(&args, text_limit_cut(TEXT_REASON, request->reason));
 	sqlrun_text(&args, problem);
 	sqlrun_text(&args, requester->instance.instance_id);
 	sqlrun_text(&args, requester->role);
 	sqlrun_text(&args, DatumGetCString(DirectFunctionCall1(jsonb_out, requester->from)));
-	sqlrun_text(&args, wish->origin);
+	sqlrun_text(&args, request->origin);
 	sqlrun_text(&args, outcome);
-	sqlrun_time(&args, wish->until);
+	sqlrun_time(&args, request->until);
 	sqlrun_datum(&args, ObjectIdGetDatum(requester->roleid));
 	(void) intent_insert(&insert_failed, &args);
 }
 
 /*
- * Leaves a failed intent for what a user's trigger could not ask for although
- * nothing is wrong with the row; wawp_retry() asks again.  An instance that
- * nobody named or that does not exist is looked for then.
+ * Inserts a failed intent for what a user's trigger could not request although
+ * the row is valid; wawp_retry() requests it again, and chooses the instance
+ * if none was named or the named one does not exist.
  */
 void
-queue_note_failed(Oid roleid, const char *instance, const Wish *wish, const char *group,
+enqueue_failed(Oid roleid, const char *instance, const MembershipRequest *request, const char *group,
 				  const char *person, const char *problem)
 {
 	Requester  *requester = make_requester(roleid);
 	const char *instance_id = instance ? instance_id_of(instance) : NULL;
-	Jid			group_jid = parse_server_text(group);
-	Jid			jid = parse_server_text(person);
+	Jid			group_jid = enqueue_parse(group);
+	Jid			jid = enqueue_parse(person);
 	SqlOwner	before;
 
 	requester->instance.name = instance ? instance : "";
 	requester->instance.instance_id = instance_id ? instance_id : "";
 	before = sqlrun_begin_as_owner();
-	note_failed(requester, wish, group_jid.problem ? group : group_jid.text, jid.problem ? person : jid.text,
+	insert_failed_intent(requester, request, group_jid.problem ? group : group_jid.text, jid.problem ? person : jid.text,
 				group_jid.problem || jid.problem ? "bad_identifier" : NULL, problem);
 	sqlrun_end_as_owner(&before);
 }
 
 /*
- * Asks for one person on behalf of a role, as a user's trigger does.  A group
- * or person that is none becomes a WARNING and a failed intent; what is wrong
- * with the instance or the permission raises.
+ * Requests one person on behalf of a role, for a user's trigger.  An invalid
+ * group or person becomes a WARNING and a failed intent; a problem with the
+ * instance or the permission raises.  Sets the request's group and reason.
  */
 void
-queue_ask(Oid roleid, const char *instance, Wish *wish, const char *group, const char *person)
+enqueue_for_role(Oid roleid, const char *instance, MembershipRequest *request, const char *group, const char *person)
 {
 	Requester  *requester = make_requester(roleid);
-	Jid			group_jid = parse_server_text(group);
-	Jid			jid = parse_server_text(person);
-	const char *problem = intent_problem(&group_jid, &jid, wish->action);
+	Jid			group_jid = enqueue_parse(group);
+	Jid			jid = enqueue_parse(person);
+	const char *problem = request_problem(&group_jid, &jid, request->action);
 	SqlOwner	before;
 	LaneKey		lane;
 	bool		created;
 
-	find_instance(requester, instance);
-	wish->group = group_jid.text;
-	wish->reason = text_limit_cut(TEXT_REASON, wish->reason);
+	requester_instance(requester, instance);
+	request->group = group_jid.text;
+	request->reason = text_limit_cut(TEXT_REASON, request->reason);
 	before = sqlrun_begin_as_owner();
 	if (problem)
-		note_failed(requester, wish, group, person, "bad_identifier", problem);
+		insert_failed_intent(requester, request, group, person, "bad_identifier", problem);
 	else
-		(void) ask_one(requester, wish, &jid, &find_and_keep_queued, &created);
+		(void) find_or_insert(requester, request, &jid, &find_and_lock_queued, &created);
 	sqlrun_end_as_owner(&before);
 	if (problem)
 	{
 		ereport(WARNING,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" cannot be asked into group \"%s\"", text_limit_cut(TEXT_JID, person),
+				 errmsg("could not request membership of \"%s\" in group \"%s\"", text_limit_cut(TEXT_JID, person),
 						text_limit_cut(TEXT_GROUP_JID, group)),
 				 errdetail("It is refused because %s.", problem)));
 		return;
 	}
-	lane = lane_of(requester->instance.name, group_jid.text);
+	lane = enqueue_lane(requester->instance.name, group_jid.text);
 	commit_wake_worker(&lane);
 }
 
 /*
- * Reads the arguments from reason on, of which that is the first-th: reason,
+ * Reads the last arguments into *request, from the first-th on: reason,
  * priority, not_before, expires_at, (until, verify, invite,) context, batch_id,
- * after.  The three in brackets are there if the function can add somebody.
+ * after.  The three in brackets are there if the function can add people.
  */
 static void
-read_tail(FunctionCallInfo fcinfo, int first, bool can_add, Wish *wish)
+read_request_tail(FunctionCallInfo fcinfo, int first, bool can_add, MembershipRequest *request)
 {
 	int			n = first + 4;
 
-	wish->origin = "function";
-	wish->verify = wish->invite = true;
-	wish->reason = text_limit_arg(fcinfo, first, TEXT_REASON);
-	wish->priority = PG_ARGISNULL(first + 1) ? 0 : PG_GETARG_INT32(first + 1);
-	wish->not_before = ARG_TIME(first + 2);
-	wish->expires_at = ARG_TIME(first + 3);
+	request->origin = "function";
+	request->verify = request->invite = true;
+	request->reason = text_limit_arg(fcinfo, first, TEXT_REASON);
+	request->priority = PG_ARGISNULL(first + 1) ? 0 : PG_GETARG_INT32(first + 1);
+	request->not_before = ARG_TIME(first + 2);
+	request->expires_at = ARG_TIME(first + 3);
 	if (can_add)
 	{
-		wish->until = ARG_TIME(n);
-		wish->verify = PG_ARGISNULL(n + 1) || PG_GETARG_BOOL(n + 1);
-		wish->invite = PG_ARGISNULL(n + 2) || PG_GETARG_BOOL(n + 2);
+		request->until = ARG_TIME(n);
+		request->verify = PG_ARGISNULL(n + 1) || PG_GETARG_BOOL(n + 1);
+		request->invite = PG_ARGISNULL(n + 2) || PG_GETARG_BOOL(n + 2);
 		n += 3;
 	}
-	wish->context = arg_context(fcinfo, n);
-	wish->batch_id = text_limit_arg(fcinfo, n + 1, TEXT_BATCH_ID);
-	if (wish->batch_id == NULL)
-		wish->batch_id = new_batch_id();
-	wish->after = PG_ARGISNULL(n + 2) ? 0 : PG_GETARG_INT64(n + 2);
+	request->context = arg_context(fcinfo, n);
+	request->batch_id = text_limit_arg(fcinfo, n + 1, TEXT_BATCH_ID);
+	if (request->batch_id == NULL)
+		request->batch_id = new_batch_id();
+	request->after = PG_ARGISNULL(n + 2) ? 0 : PG_GETARG_INT64(n + 2);
 }
 
-/* (group_jid, jids, instance, reason, ...) */
+/* (group_jid, jids, instance, reason, ...): a row per element. */
 static Datum
-request(FunctionCallInfo fcinfo, IntentAction action)
+request_by_function(FunctionCallInfo fcinfo, IntentAction action)
 {
-	Wish		wish = {.action = action};
+	MembershipRequest request = {.action = action};
 
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be null", "jids")));
-	check_preloaded();
+	enqueue_check_preloaded();
 	asker_require_read_write(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
-	check_wish_group(&wish, text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
-	read_tail(fcinfo, 3, action == ACTION_ADD, &wish);
-	ask_all(fcinfo, &wish, PG_GETARG_ARRAYTYPE_P(1), PG_ARGISNULL(2) ? NULL : NameStr(*PG_GETARG_NAME(2)));
+	request.group = enqueue_group(text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
+	read_request_tail(fcinfo, 3, action == ACTION_ADD, &request);
+	request_all(fcinfo, &request, PG_GETARG_ARRAYTYPE_P(1), PG_ARGISNULL(2) ? NULL : NameStr(*PG_GETARG_NAME(2)));
 	return (Datum) 0;
 }
 
 Datum
 wawp_request_add(PG_FUNCTION_ARGS)
 {
-	return request(fcinfo, ACTION_ADD);
+	return request_by_function(fcinfo, ACTION_ADD);
 }
 
 Datum
 wawp_request_remove(PG_FUNCTION_ARGS)
 {
-	return request(fcinfo, ACTION_REMOVE);
+	return request_by_function(fcinfo, ACTION_REMOVE);
 }
 
 Datum
 wawp_request_promote(PG_FUNCTION_ARGS)
 {
-	return request(fcinfo, ACTION_PROMOTE);
+	return request_by_function(fcinfo, ACTION_PROMOTE);
 }
 
 Datum
 wawp_request_demote(PG_FUNCTION_ARGS)
 {
-	return request(fcinfo, ACTION_DEMOTE);
+	return request_by_function(fcinfo, ACTION_DEMOTE);
 }
 
 Datum
 wawp_request_invite(PG_FUNCTION_ARGS)
 {
-	return request(fcinfo, ACTION_INVITE);
+	return request_by_function(fcinfo, ACTION_INVITE);
 }
 
-/* One of the two sides of a swap; returns the intent, 0 when it is none. */
+/* Requests one of the two people of a swap; returns the intent's id, 0 if the person is invalid. */
 static int64
-ask_side(FunctionCallInfo fcinfo, const Requester *requester, Wish *wish, const char *input)
+request_swap_side(FunctionCallInfo fcinfo, const Requester *requester, MembershipRequest *request, const char *input)
 {
 	Jid			group = {.kind = JID_GROUP};
-	Jid			jid = parse_server_text(input ? input : "");
-	const char *problem = input ? intent_problem(&group, &jid, wish->action) : "it is null";
+	Jid			jid = enqueue_parse(input ? input : "");
+	const char *problem = input ? request_problem(&group, &jid, request->action) : "it is null";
 	bool		created = false;
-	int64		id = problem ? 0 : ask_one(requester, wish, &jid, &find_queued, &created);
+	int64		id = problem ? 0 : find_or_insert(requester, request, &jid, &find_queued, &created);
 
-	put_asked(fcinfo, id, problem ? input : jid.text, created, problem, wish->batch_id);
+	put_request_row(fcinfo, id, problem ? input : jid.text, created, problem, request->batch_id);
 	return id;
 }
 
@@ -839,258 +847,39 @@ Datum
 wawp_request_swap(PG_FUNCTION_ARGS)
 {
 	Requester  *requester = make_requester(GetUserId());
-	Wish		wish = {.action = ACTION_ADD};
+	MembershipRequest request = {.action = ACTION_ADD};
 	const char *leaver,
 			   *newcomer;
 	SqlOwner	before;
 	LaneKey		lane;
 
-	check_preloaded();
+	enqueue_check_preloaded();
 	asker_require_read_write(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
-	check_wish_group(&wish, text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
+	request.group = enqueue_group(text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
 	leaver = text_limit_arg(fcinfo, 1, TEXT_JID);
 	newcomer = text_limit_arg(fcinfo, 2, TEXT_JID);
-	find_instance(requester, PG_ARGISNULL(3) ? NULL : NameStr(*PG_GETARG_NAME(3)));
-	read_tail(fcinfo, 4, true, &wish);
+	requester_instance(requester, PG_ARGISNULL(3) ? NULL : NameStr(*PG_GETARG_NAME(3)));
+	read_request_tail(fcinfo, 4, true, &request);
 	before = sqlrun_begin_as_owner();
-	check_after(wish.after, requester->roleid);
-	wish.after = ask_side(fcinfo, requester, &wish, newcomer);
-	wish.action = ACTION_REMOVE;
-	wish.until = 0;
-	if (wish.after != 0)
-		(void) ask_side(fcinfo, requester, &wish, leaver);
+	check_awaited_intent(request.after, requester->roleid);
+	request.after = request_swap_side(fcinfo, requester, &request, newcomer);
+	request.action = ACTION_REMOVE;
+	request.until = 0;
+	if (request.after != 0)
+		(void) request_swap_side(fcinfo, requester, &request, leaver);
 	sqlrun_end_as_owner(&before);
-	lane = lane_of(requester->instance.name, wish.group);
+	lane = enqueue_lane(requester->instance.name, request.group);
 	commit_wake_worker(&lane);
 	return (Datum) 0;
 }
 
-/*
- * ---- changing one's mind
- */
-
-Datum
-wawp_is_own(PG_FUNCTION_ARGS)
+/* Returns the current role, for the record of a change; raises if the transaction is read-only. */
+IntentAsker
+enqueue_current_requester(FunctionCallInfo fcinfo)
 {
-	PG_RETURN_BOOL(is_member_of_role(GetUserId(), PG_GETARG_OID(0)));
-}
-
-Datum
-wawp_may_use(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_BOOL(instance_is_usable(NameStr(*PG_GETARG_NAME(0))));
-}
-
-/* Stops acting as the owner; changed: the worker should look. */
-static void
-end_change(const SqlOwner *before, bool changed)
-{
-	sqlrun_end_as_owner(before);
-	if (changed)
-		commit_wake_worker(NULL);
-}
-
-/* Who changes something; raises where nothing may be changed. */
-static IntentAsker
-current_asker(FunctionCallInfo fcinfo)
-{
-	IntentAsker asker = {GetUserId(), GetUserNameFromId(GetUserId(), false), requested_from()};
+	IntentAsker by = {GetUserId(), GetUserNameFromId(GetUserId(), false), requested_from_json()};
 
 	asker_require_read_write(fcinfo);
-	return asker;
-}
-
-static SqlStatement find_unnamed = {
-	"SELECT instance FROM wawp.membership_intent"
-	" WHERE id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'failed'::wawp.state"
-	" AND instance_id OPERATOR(pg_catalog.=) '' AND pg_catalog.pg_has_role($2, requester, 'MEMBER')",
-	2, {INT8OID, OIDOID}, NULL
-};
-
-static SqlStatement name_instance = {
-	"UPDATE wawp.membership_intent SET instance = $2, instance_id = $3"
-	" WHERE id OPERATOR(pg_catalog.=) $1",
-	3, {INT8OID, TEXTOID, TEXTOID}, NULL
-};
-
-/* Gives a failed intent the instance that it had none of; the caller's choice, undone if the retry is refused. */
-static void
-retry_name_instance(int64 id)
-{
-	SqlArgs		args = {0};
-	SqlArgs		whose = {0};
-	Oid			roleid = GetUserId();
-	SqlOwner	before = sqlrun_begin_as_owner();
-	const char *asked;
-	InstanceRef chosen;
-	bool		is_unnamed;
-
-	sqlrun_int8(&args, id);
-	sqlrun_int8(&whose, id);
-	sqlrun_datum(&whose, ObjectIdGetDatum(roleid));
-	is_unnamed = sqlrun(&find_unnamed, &whose) > 0;
-	asked = is_unnamed ? MemoryContextStrdup(CurTransactionContext, sqlrun_get(0, 1)) : NULL;
-	sqlrun_end_as_owner(&before);
-	if (!is_unnamed)
-		return;
-	chosen = instance_choose(*asked ? asked : NULL);
-	before = sqlrun_begin_as_owner();
-	sqlrun_text(&args, chosen.name);
-	sqlrun_text(&args, chosen.instance_id);
-	sqlrun(&name_instance, &args);
-	sqlrun_end_as_owner(&before);
-}
-
-/* Another transaction had queued the same person when it committed: then nothing is to be retried. */
-static bool
-retry_own(FunctionCallInfo fcinfo, int64 id)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	IntentAsker asker = current_asker(fcinfo);
-	volatile bool changed = false;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		SqlOwner	before;
-
-		retry_name_instance(id);
-		before = sqlrun_begin_as_owner();
-		changed = intent_requeue(id, &asker);
-		end_change(&before, changed);
-		if (changed)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
-			ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return changed;
-}
-
-Datum
-wawp_cancel(PG_FUNCTION_ARGS)
-{
-	IntentAsker asker = current_asker(fcinfo);
-	SqlOwner	before = sqlrun_begin_as_owner();
-	bool		changed = intent_cancel(PG_GETARG_INT64(0), &asker);
-
-	end_change(&before, changed);
-	PG_RETURN_BOOL(changed);
-}
-
-Datum
-wawp_cancel_batch(PG_FUNCTION_ARGS)
-{
-	const char *batch = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	IntentAsker asker = current_asker(fcinfo);
-	SqlOwner	before = sqlrun_begin_as_owner();
-	int64		n = intent_cancel_batch(batch, &asker);
-
-	end_change(&before, n > 0);
-	PG_RETURN_INT64(n);
-}
-
-Datum
-wawp_retry(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_BOOL(retry_own(fcinfo, PG_GETARG_INT64(0)));
-}
-
-/*
- * ---- pausing
- */
-
-/* The instance and group of wawp_pause and wawp_resume. */
-static LaneKey
-arg_lane(FunctionCallInfo fcinfo)
-{
-	LaneKey		lane;
-
-	memset(&lane, 0, sizeof(lane));
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must not be null", "instance")));
-	namestrcpy(&lane.instance, instance_choose(NameStr(*PG_GETARG_NAME(0))).name);
-	if (!PG_ARGISNULL(1))
-	{
-		Wish		wish = {0};
-
-		check_wish_group(&wish, text_limit_arg(fcinfo, 1, TEXT_GROUP_JID));
-		strlcpy(lane.group, wish.group, sizeof(lane.group));
-	}
-	return lane;
-}
-
-/* (instance name, group_jid text, reason text): true if something changed. */
-Datum
-wawp_pause(PG_FUNCTION_ARGS)
-{
-	LaneKey		lane = arg_lane(fcinfo);
-	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
-	IntentAsker asker = current_asker(fcinfo);
-	SqlOwner	before = sqlrun_begin_as_owner();
-	bool		changed = hold_pause(NameStr(lane.instance), lane.group,
-									 reason ? psprintf("paused: %s", reason) : "paused");
-
-	if (changed)
-		intent_note("held", NameStr(lane.instance), lane.group, reason, &asker);
-	end_change(&before, changed);
-	PG_RETURN_BOOL(changed);
-}
-
-/* (instance name, group_jid text): true if something was held. */
-Datum
-wawp_resume(PG_FUNCTION_ARGS)
-{
-	LaneKey		lane = arg_lane(fcinfo);
-	IntentAsker asker = current_asker(fcinfo);
-	SqlOwner	before = sqlrun_begin_as_owner();
-	bool		was_held = hold_lift(NameStr(lane.instance), lane.group);
-
-	if (was_held)
-		intent_note("resumed", NameStr(lane.instance), lane.group, NULL, &asker);
-	end_change(&before, true);
-	PG_RETURN_BOOL(was_held);
-}
-
-/*
- * ---- looking
- */
-
-/* (instance name, adds bigint): how long they take at the instance's pace. */
-Datum
-wawp_drain_time(PG_FUNCTION_ARGS)
-{
-	const char *name = NameStr(*PG_GETARG_NAME(0));
-	WawpInstance *instance;
-	PaceRate	rate;
-	double		seconds;
-
-	if (!instance_is_usable(name) || !instance_is_callable(name))
-		PG_RETURN_NULL();
-	instance = instance_describe(name);
-	rate = pace_rate(instance->adds_per_minute, 0);
-	seconds = rate.interval / 1e6 * PG_GETARG_INT64(1);
-	if (seconds > MAX_DRAIN_SECONDS)
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(DirectFunctionCall7(make_interval, Int32GetDatum(0), Int32GetDatum(0), Int32GetDatum(0),
-										Int32GetDatum(0), Int32GetDatum(0), Int32GetDatum(0),
-										Float8GetDatum(seconds)));
+	return by;
 }

@@ -12,10 +12,11 @@
 #define WAWP_ENQUEUE_H
 
 #include "base/shmem.h"
+#include "fmgr.h"
 #include "tables/intent.h"
 
-/* What is asked for, but for the person. */
-typedef struct Wish
+/* A request without its person. */
+typedef struct MembershipRequest
 {
 	IntentAction action;
 	const char *group;			/* normal form */
@@ -30,11 +31,14 @@ typedef struct Wish
 	const char *batch_id;
 	int64		after;			/* 0: none */
 	const char *origin;
-} Wish;
+} MembershipRequest;
 
-extern void queue_ask(Oid roleid, const char *instance, Wish *wish,
+extern Jid	enqueue_parse(const char *text);
+extern const char *enqueue_group(const char *text);
+extern IntentAsker enqueue_current_requester(FunctionCallInfo fcinfo);
+extern void enqueue_for_role(Oid roleid, const char *instance, MembershipRequest *request,
 					  const char *group, const char *person);
-extern void queue_note_failed(Oid roleid, const char *instance, const Wish *wish,
+extern void enqueue_failed(Oid roleid, const char *instance, const MembershipRequest *request,
 							  const char *group, const char *person, const char *problem);
 
 #endif							/* WAWP_ENQUEUE_H */

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * metrics.c
- *	  What a monitoring role sees: figures, never people.
+ *	  Figures for monitoring roles, without people.
  *
  * The views show a role its own rows.  A member of pg_monitor has none, but is
  * to see counts, ages and states of all: the functions here give the views
  * those rows, read as the extension's owner, and give nothing to anybody else.
- * They leave out whatever may name somebody: jids, details, texts of users,
- * and the telephone number in a group id of the old form.
+ * They leave out all that may name a person: jids, details, texts of users,
+ * and the telephone number in a group id of the old form.  They read only, in
+ * the caller's transaction.
  *
  * The worker's status is here for all roles; worker_status.c keeps people out of it.
  *
@@ -46,7 +47,7 @@ PG_FUNCTION_INFO_V1(wawp_hold_figures);
 
 /* A group id without the telephone number of its creator, which the old form begins with. */
 #define GROUP_SQL(column) "regexp_replace(" column ", '^[0-9]+-', '***-')"
-/* What people write after "paused" is theirs. */
+/* A hold's reason without the text that a user gave to wawp_pause(). */
 #define REASON_SQL(column) "CASE WHEN " column " ^@ 'paused' THEN 'paused' ELSE " column " END"
 /* The hold that an intent, or a lane, is under, the instance's before the group's. */
 #define HOLD_SQL \
@@ -61,7 +62,7 @@ PG_FUNCTION_INFO_V1(wawp_hold_figures);
  * pg_monitor's privileges, and does not see the rows themselves.
  */
 bool
-figures_for_monitor(void)
+metrics_for_monitor(void)
 {
 	Oid			role = GetUserId();
 
@@ -72,12 +73,12 @@ figures_for_monitor(void)
 Datum
 wawp_is_monitor(FunctionCallInfo fcinfo pg_attribute_unused())
 {
-	PG_RETURN_BOOL(figures_for_monitor());
+	PG_RETURN_BOOL(metrics_for_monitor());
 }
 
-/* Raises unless a statement's columns have the types that the function declares: its rows are returned as they are. */
+/* Raises unless a statement's columns have the types that the function declares; its rows are returned unchecked. */
 static void
-require_types(TupleDesc declared, TupleDesc got)
+metrics_require_types(TupleDesc declared, TupleDesc got)
 {
 	bool		same = declared->natts == got->natts;
 
@@ -92,18 +93,18 @@ require_types(TupleDesc declared, TupleDesc got)
 
 /* Returns a statement's rows to a monitoring role, no rows to anybody else. */
 static Datum
-return_figures(FunctionCallInfo fcinfo, SqlStatement *statement)
+metrics_return(FunctionCallInfo fcinfo, SqlStatement *statement)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	SqlOwner	before;
 	uint64		n;
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (!figures_for_monitor())
+	if (!metrics_for_monitor())
 		return (Datum) 0;
 	before = sqlrun_begin_as_owner();
 	n = sqlrun(statement, NULL);
-	require_types(result->setDesc, SPI_tuptable->tupdesc);
+	metrics_require_types(result->setDesc, SPI_tuptable->tupdesc);
 	for (uint64 i = 0; i < n; i++)
 		tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
 	sqlrun_end_as_owner(&before);
@@ -123,10 +124,10 @@ static SqlStatement queue_figures = {
 Datum
 wawp_queue_figures(PG_FUNCTION_ARGS)
 {
-	return return_figures(fcinfo, &queue_figures);
+	return metrics_return(fcinfo, &queue_figures);
 }
 
-/* Batches have names that users gave them: they are told apart by a number only. */
+/* Names of batches are texts of users, so batches have numbers here. */
 static SqlStatement progress_figures = {
 	"SELECT 'batch ' || row_number() OVER (ORDER BY b.first), b.total, b.done, b.failed, b.cancelled,"
 	" floor(100.0 * (b.done + b.failed + b.cancelled) / b.total)::int4, clock_timestamp() + wawp._drain_time(b.instance, b.queued)"
@@ -140,10 +141,10 @@ static SqlStatement progress_figures = {
 Datum
 wawp_progress_figures(PG_FUNCTION_ARGS)
 {
-	return return_figures(fcinfo, &progress_figures);
+	return metrics_return(fcinfo, &progress_figures);
 }
 
-/* The conditions are those of the view wawp.stuck, a row for each lane that is held as well. */
+/* The conditions are those of the view wawp.stuck. */
 static SqlStatement stuck_figures = {
 	"SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, i.state, i.outcome, i.updated_at, i.outcome::text"
 	" FROM wawp.membership_intent i"
@@ -165,7 +166,7 @@ static SqlStatement stuck_figures = {
 Datum
 wawp_stuck_figures(PG_FUNCTION_ARGS)
 {
-	return return_figures(fcinfo, &stuck_figures);
+	return metrics_return(fcinfo, &stuck_figures);
 }
 
 static SqlStatement funnel_figures = {
@@ -185,7 +186,7 @@ static SqlStatement funnel_figures = {
 Datum
 wawp_funnel_figures(PG_FUNCTION_ARGS)
 {
-	return return_figures(fcinfo, &funnel_figures);
+	return metrics_return(fcinfo, &funnel_figures);
 }
 
 static SqlStatement hold_figures = {
@@ -198,7 +199,7 @@ static SqlStatement hold_figures = {
 Datum
 wawp_hold_figures(PG_FUNCTION_ARGS)
 {
-	return return_figures(fcinfo, &hold_figures);
+	return metrics_return(fcinfo, &hold_figures);
 }
 
 static SqlStatement oldest_due = {
@@ -207,14 +208,14 @@ static SqlStatement oldest_due = {
 	0, {0}, NULL
 };
 
-/* Since when the oldest of all intents that are due has been; NULL but for a monitoring role. */
+/* Returns since when the oldest of all due intents has been due; NULL for a role that does not monitor. */
 Datum
 wawp_oldest_due(PG_FUNCTION_ARGS)
 {
 	SqlOwner	before;
 	TimestampTz oldest;
 
-	if (!figures_for_monitor())
+	if (!metrics_for_monitor())
 		PG_RETURN_NULL();
 	before = sqlrun_begin_as_owner();
 	sqlrun(&oldest_due, NULL);
@@ -225,9 +226,9 @@ wawp_oldest_due(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(oldest);
 }
 
-/* A text column, NULL for NULL. */
+/* Sets a text column, null for NULL. */
 static void
-set_text(Datum *values, bool *nulls, int column, const char *text)
+status_set_text(Datum *values, bool *nulls, int column, const char *text)
 {
 	nulls[column] = (text == NULL);
 	if (text)
@@ -235,7 +236,7 @@ set_text(Datum *values, bool *nulls, int column, const char *text)
 }
 
 static void
-set_time(Datum *values, bool *nulls, int column, TimestampTz time)
+status_set_time(Datum *values, bool *nulls, int column, TimestampTz time)
 {
 	nulls[column] = (time == 0);
 	values[column] = TimestampTzGetDatum(time);
@@ -255,14 +256,14 @@ wawp_worker_status(PG_FUNCTION_ARGS)
 	status_read(&status);
 	nulls[0] = status.pid == 0;
 	values[0] = Int32GetDatum(status.pid);
-	set_time(values, nulls, 1, status.started_at);
-	set_time(values, nulls, 2, status.last_cycle_at);
+	status_set_time(values, nulls, 1, status.started_at);
+	status_set_time(values, nulls, 2, status.last_cycle_at);
 	values[3] = Int32GetDatum(status.in_flight);
 	values[4] = Int32GetDatum(status.errors_in_a_row);
-	set_text(values, nulls, 5, status.sqlstate ? unpack_sql_state(status.sqlstate) : NULL);
-	set_text(values, nulls, 6, status.last_error);
-	set_text(values, nulls, 7, status_state_name(status.state));
-	set_time(values, nulls, 8, status.since);
-	set_text(values, nulls, 9, status.why);
+	status_set_text(values, nulls, 5, status.sqlstate ? unpack_sql_state(status.sqlstate) : NULL);
+	status_set_text(values, nulls, 6, status.last_error);
+	status_set_text(values, nulls, 7, status_state_name(status.state));
+	status_set_time(values, nulls, 8, status.since);
+	status_set_text(values, nulls, 9, status.why);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * metrics.h
- *	  What a monitoring role sees: figures, never people.
+ *	  Figures for monitoring roles, without people.
  *
  * IDENTIFICATION
  *	  src/queue/metrics.h
@@ -11,6 +11,6 @@
 #ifndef WAWP_METRICS_H
 #define WAWP_METRICS_H
 
-extern bool figures_for_monitor(void);
+extern bool metrics_for_monitor(void);
 
 #endif							/* WAWP_METRICS_H */

@@ -3,8 +3,9 @@
  * monitor.c
  *	  The SQL functions that watch the queue.
  *
- * They read what the calling role may see (row-level security holds), each
- * look in a snapshot of its own.
+ * They read what the calling role may see (row-level security applies), each
+ * time in a snapshot of its own, and take no locks.  wawp_drain() gives the
+ * worker a permit in shared memory, which ends with the call however it ends.
  *
  * IDENTIFICATION
  *	  src/queue/monitor.c
@@ -35,12 +36,13 @@
 #include "tables/worker_status.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 
-/* How often a batch is looked at: a person notices no difference. */
+/* Intervals of polling: long enough to cost nothing, and too short to be noticed. */
 #define WAIT_POLL_MS 100
 #define DRAIN_POLL_MS 20
 
@@ -49,12 +51,18 @@ PG_FUNCTION_INFO_V1(wawp_explain);
 PG_FUNCTION_INFO_V1(wawp_drain);
 PG_FUNCTION_INFO_V1(wawp_budget);
 PG_FUNCTION_INFO_V1(wawp_worker_pid);
+PG_FUNCTION_INFO_V1(wawp_is_own);
+PG_FUNCTION_INFO_V1(wawp_may_use);
+PG_FUNCTION_INFO_V1(wawp_drain_time);
+
+/* An eta beyond a century is shown as NULL. */
+#define MAX_DRAIN_SECONDS (100 * 366 * 86400.0)
 
 /*
  * ---- waiting for a batch
  */
 
-static SqlStatement count_batch = {
+static SqlStatement count_batch_states = {
 	"SELECT count(*) FILTER (WHERE state NOT IN ('done', 'failed', 'cancelled')),"
 	" count(*) FILTER (WHERE state = 'done'), count(*) FILTER (WHERE state = 'failed'),"
 	" count(*) FILTER (WHERE state = 'cancelled')"
@@ -62,15 +70,16 @@ static SqlStatement count_batch = {
 	1, {TEXTOID}, NULL
 };
 
+/* Writes the numbers of pending, done, failed and cancelled intents of a batch to counts. */
 static void
-read_batch(const char *batch, int64 counts[4])
+batch_count(const char *batch, int64 counts[4])
 {
 	SqlOwner	before = sqlrun_begin_as_caller();
 	SqlArgs		args = {0};
 
 	sqlrun_text(&args, batch);
-	/* not the snapshot of a serializable transaction, in which nothing ever changes */
-	sqlrun_seeing(&count_batch, &args, GetLatestSnapshot());
+	/* a serializable transaction's own snapshot would never change */
+	sqlrun_seeing(&count_batch_states, &args, GetLatestSnapshot());
 	for (int i = 0; i < 4; i++)
 		counts[i] = sqlrun_get_int8(0, i + 1, 0);
 	sqlrun_end_as_caller(&before);
@@ -82,9 +91,9 @@ static SqlStatement pending_by_transaction = {
 	1, {TEXTOID}, NULL
 };
 
-/* How many of a batch's pending rows this transaction has written, subtransactions included: nobody else sees them. */
+/* Counts the pending rows of a batch that this transaction wrote, subtransactions included; others cannot see them. */
 static int64
-count_own_pending(const char *batch)
+batch_count_own_pending(const char *batch)
 {
 	SqlOwner	before;
 	SqlArgs		args = {0};
@@ -103,11 +112,11 @@ count_own_pending(const char *batch)
 	return own;
 }
 
-/* Raises if nothing but this transaction's end is waited for. */
+/* Raises if all that is pending was requested in this transaction: the wait would never end. */
 static void
-refuse_own_batch(const char *batch, int64 pending)
+batch_refuse_own(const char *batch, int64 pending)
 {
-	if (count_own_pending(batch) >= pending)
+	if (batch_count_own_pending(batch) >= pending)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("batch \"%s\" cannot be waited for in the transaction that requested it", batch),
@@ -145,10 +154,10 @@ wawp_wait(PG_FUNCTION_ARGS)
 	batch = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	for (;;)
 	{
-		read_batch(batch, counts);
+		batch_count(batch, counts);
 		if (counts[0] == 0 || clock_monotonic_ms() >= deadline)
 			break;
-		refuse_own_batch(batch, counts[0]);
+		batch_refuse_own(batch, counts[0]);
 		clock_wait_until(Min(deadline, clock_monotonic_ms() + WAIT_POLL_MS));
 	}
 	for (int i = 0; i < 4; i++)
@@ -179,10 +188,10 @@ typedef struct Explained
 	const char *action;
 } Explained;
 
-static SqlStatement look_up = {
+static SqlStatement find_explained = {
 	"SELECT i.state::text, i.instance::text, i.outcome::text, i.detail, i.not_before, i.next_attempt_at,"
 	" h.until, h.reason, h.group_jid IS NOT NULL, p.state::text, i.after,"
-	/* id > 0 always holds: by it the lane's index serves */
+	/* id > 0 is always true and makes the lane's partial index usable */
 	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.instance = i.instance"
 	"  AND a.group_jid = i.group_jid AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
 	" EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN"
@@ -198,13 +207,14 @@ static SqlStatement look_up = {
 	1, {INT8OID}, NULL
 };
 
+/* Reads an intent into *e, whose texts live until the next statement; false if the role sees none of that id. */
 static bool
-read_explained(int64 id, Explained *e)
+explained_read(int64 id, Explained *e)
 {
 	SqlArgs		args = {0};
 
 	sqlrun_int8(&args, id);
-	if (sqlrun(&look_up, &args) == 0)
+	if (sqlrun(&find_explained, &args) == 0)
 		return false;
 	e->state = sqlrun_get(0, 1);
 	e->instance = sqlrun_get(0, 2);
@@ -224,7 +234,7 @@ read_explained(int64 id, Explained *e)
 	return true;
 }
 
-/* A group's pace beside the instance's, which not everybody may read; -1: none. */
+/* Returns a group's own pace, -1 if it has none; read as the owner, since the caller may not read the settings. */
 static double
 group_adds_per_minute(const Explained *e)
 {
@@ -240,7 +250,7 @@ group_adds_per_minute(const Explained *e)
 	return adds;
 }
 
-/* How long that pace keeps an add that has so many before it, in us. */
+/* Returns for how many microseconds a pace delays an add that is behind so many others. */
 static int64
 pace_wait(LimiterKey key, double per_minute, int64 ahead)
 {
@@ -249,7 +259,7 @@ pace_wait(LimiterKey key, double per_minute, int64 ahead)
 	return Max(limiter_next_at(&key, rate) - clock_monotonic_us(), 0) + ahead * rate.interval;
 }
 
-/* When the paces of the instance and the group let an add leave. */
+/* Says when the paces of the instance and the group allow an add. */
 static const char *
 explain_pace(const Explained *e)
 {
@@ -299,7 +309,7 @@ explain_queued(const Explained *e)
 	return psprintf("queued: " INT64_FORMAT " ahead in this group", e->ahead);
 }
 
-/* Messages keep to the quiet hours, too. */
+/* Says when the invitation is sent; quiet hours apply to messages, too. */
 static const char *
 explain_inviting(const Explained *e)
 {
@@ -312,7 +322,7 @@ explain_inviting(const Explained *e)
 					e->held_by ? "; held: " : quiet != 0 ? "; quiet hours" : "", e->held_by ? e->held_by : "");
 }
 
-/* What keeps the worker from serving anything of that state; NULL: nothing does. */
+/* Says why the worker serves nothing in that state; NULL if it does. */
 static const char *
 explain_worker(const Explained *e)
 {
@@ -336,15 +346,15 @@ explain_worker(const Explained *e)
 }
 
 static bool
-is_settled(const Explained *e)
+is_explained_settled(const Explained *e)
 {
 	return strcmp(e->state, "done") == 0 || strcmp(e->state, "failed") == 0 || strcmp(e->state, "cancelled") == 0;
 }
 
 static const char *
-explain(const Explained *e)
+explain_state(const Explained *e)
 {
-	const char *trouble = is_settled(e) ? NULL : explain_worker(e);
+	const char *trouble = is_explained_settled(e) ? NULL : explain_worker(e);
 
 	if (trouble)
 		return psprintf("%s: %s", e->state, trouble);
@@ -377,9 +387,9 @@ wawp_explain(PG_FUNCTION_ARGS)
 	text	   *result = NULL;
 	SqlOwner	before = sqlrun_begin_as_caller();
 
-	if (read_explained(PG_GETARG_INT64(0), &e))
+	if (explained_read(PG_GETARG_INT64(0), &e))
 	{
-		const char *sentence = explain(&e);
+		const char *sentence = explain_state(&e);
 
 		MemoryContextSwitchTo(caller);
 		result = cstring_to_text(sentence);
@@ -394,9 +404,9 @@ wawp_explain(PG_FUNCTION_ARGS)
  * ---- draining by hand
  */
 
-/* Also when the session is ended while it waits. */
+/* Ends the permit; called at exit, too, if the session is ended while it waits. */
 static void
-take_back_permit(int code pg_attribute_unused(), Datum number)
+drain_take_back_permit(int code pg_attribute_unused(), Datum number)
 {
 	shmem_end_permit(MyDatabaseId, DatumGetInt64(number));
 }
@@ -428,20 +438,34 @@ wawp_drain(PG_FUNCTION_ARGS)
 		until = clock_monotonic_ms() + interval_ms(PG_GETARG_INTERVAL_P(1));
 	while ((number = shmem_give_permit(MyDatabaseId, requests, until)) == 0)
 		clock_wait_until(clock_monotonic_ms() + WAIT_POLL_MS);
-	PG_ENSURE_ERROR_CLEANUP(take_back_permit, Int64GetDatum(number));
+	PG_ENSURE_ERROR_CLEANUP(drain_take_back_permit, Int64GetDatum(number));
 	{
 		while (shmem_has_permit(MyDatabaseId, number))
 			clock_wait_until(clock_monotonic_ms() + DRAIN_POLL_MS);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(take_back_permit, Int64GetDatum(number));
+	PG_END_ENSURE_ERROR_CLEANUP(drain_take_back_permit, Int64GetDatum(number));
 	PG_RETURN_VOID();
 }
 
 /*
- * ---- views
+ * ---- for views and policies
  */
 
-/* The worker's process in this database, or NULL. */
+/* (requester oid): true if the current role is a member of the requester. */
+Datum
+wawp_is_own(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(is_member_of_role(GetUserId(), PG_GETARG_OID(0)));
+}
+
+/* (instance name): true if the current role has USAGE on it. */
+Datum
+wawp_may_use(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(instance_is_usable(NameStr(*PG_GETARG_NAME(0))));
+}
+
+/* Returns the worker's process in this database; NULL if none runs. */
 Datum
 wawp_worker_pid(PG_FUNCTION_ARGS)
 {
@@ -465,8 +489,8 @@ wawp_budget(PG_FUNCTION_ARGS)
 	Datum		values[3];
 	bool		nulls[3] = {false};
 
-	/* a standby's limiter knows nothing of what the primary sends */
-	if (wawp_shared == NULL || RecoveryInProgress() || !(instance_is_usable(name) || figures_for_monitor()) || !instance_is_callable(name))
+	/* a standby's limiter does not know what the primary sends */
+	if (wawp_shared == NULL || RecoveryInProgress() || !(instance_is_usable(name) || metrics_for_monitor()) || !instance_is_callable(name))
 		PG_RETURN_NULL();
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -480,4 +504,25 @@ wawp_budget(PG_FUNCTION_ARGS)
 	values[1] = Int64GetDatum(Max(instance->adds_per_day - limiter_spent_today(&key), 0));
 	values[2] = TimestampTzGetDatum(GetCurrentTimestamp() + wait);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* (instance name, adds bigint): how long so many adds take at the instance's pace. */
+Datum
+wawp_drain_time(PG_FUNCTION_ARGS)
+{
+	const char *name = NameStr(*PG_GETARG_NAME(0));
+	WawpInstance *instance;
+	PaceRate	rate;
+	double		seconds;
+
+	if (!instance_is_usable(name) || !instance_is_callable(name))
+		PG_RETURN_NULL();
+	instance = instance_describe(name);
+	rate = pace_rate(instance->adds_per_minute, 0);
+	seconds = rate.interval / 1e6 * PG_GETARG_INT64(1);
+	if (seconds > MAX_DRAIN_SECONDS)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(DirectFunctionCall7(make_interval, Int32GetDatum(0), Int32GetDatum(0), Int32GetDatum(0),
+										Int32GetDatum(0), Int32GetDatum(0), Int32GetDatum(0),
+										Float8GetDatum(seconds)));
 }

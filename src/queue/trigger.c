@@ -10,16 +10,20 @@
  * "group", "jid" and "until" name columns, the rest are literals; "{column}"
  * in the reason is filled in.  INSERT adds, DELETE removes unless another row
  * still has that person in that group, UPDATE moves.  With "action" every
- * firing asks for just that.  Authority is the table's owner, as for foreign
- * keys; as for them, another row is looked for past row security, and an index
- * on the group's column makes that fast.  The session's wawp.instance is never
- * read: the writer must not choose the owner's account.
+ * firing requests just that.  The requests are the table owner's, as checks of
+ * foreign keys are; as for them, the search for another row ignores row
+ * security, and an index on the group's column makes it fast.  The session's
+ * wawp.instance is never read: the writer must not choose the owner's account.
  *
- * The user's write never fails because of WhatsApp: whatever goes wrong after
- * the trigger's own arguments were read becomes a WARNING and a failed intent,
- * which wawp_retry() queues again.  What keeps two writers apart (a deadlock, a
- * serialization failure, lock_timeout) is not WhatsApp's and is raised: as a
- * WARNING it would lose a person.
+ * The user's write never fails because of WhatsApp: an error after the
+ * trigger's own arguments were read becomes a WARNING and a failed intent,
+ * which wawp_retry() queues again.  Conflicts of two writers (a deadlock, a
+ * serialization failure, lock_timeout) are raised: as a WARNING they would lose
+ * a person.
+ *
+ * A firing runs in a subtransaction of the user's transaction.  Another row that
+ * is found, and the queued intent, stay locked FOR SHARE until the end of that
+ * transaction.  Prepared searches live as long as the process.
  *
  * IDENTIFICATION
  *	  src/queue/trigger.c
@@ -30,7 +34,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "base/encoding.h"
 #include "catalog/partition.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
@@ -61,7 +64,7 @@
 
 PG_FUNCTION_INFO_V1(wawp_membership_trigger);
 
-/* The reason with each {column} filled in; other braces stay. */
+/* Returns the reason with each {column} replaced by the row's value; other braces stay. */
 static const char *
 fill_reason(Relation table, HeapTuple row, const char *pattern)
 {
@@ -88,15 +91,7 @@ fill_reason(Relation table, HeapTuple row, const char *pattern)
 	return out.data;
 }
 
-static Jid
-parse_text(const char *text)
-{
-	const char *utf8 = text_from_server(text);
-
-	return jid_parse(utf8, strlen(utf8));
-}
-
-/* True if two texts name the same group or person; what is none is compared as written. */
+/* True if two texts name the same group or person; invalid ones are compared as written. */
 static bool
 is_same_identity(const char *a, const char *b)
 {
@@ -105,8 +100,8 @@ is_same_identity(const char *a, const char *b)
 
 	if (a == NULL || b == NULL)
 		return a == b;
-	first = parse_text(a);
-	second = parse_text(b);
+	first = enqueue_parse(a);
+	second = enqueue_parse(b);
 	return first.kind != JID_INVALID && second.kind != JID_INVALID ? jid_same(&first, &second) : strcmp(a, b) == 0;
 }
 
@@ -114,44 +109,44 @@ is_same_identity(const char *a, const char *b)
  * ---- what a firing means
  */
 
-/* One thing to ask for. */
-typedef struct Ask
+/* A request that a firing makes. */
+typedef struct FiringRequest
 {
 	IntentAction action;
 	HeapTuple	row;
 	const char *group;			/* NULL: not read yet, or NULL in the row */
 	const char *jid;
-	Wish		wish;
-	bool		is_settled;		/* nothing is to be asked, or it has been */
-} Ask;
+	MembershipRequest request;
+	bool		is_settled;		/* nothing is left to be requested */
+} FiringRequest;
 
-/* A firing of the trigger; what it points to lives in the caller's memory, beyond the subtransaction. */
+/* A firing of the trigger; all it points to is in the caller's memory context and survives the subtransaction. */
 typedef struct Firing
 {
 	const TriggerData *trigger;
 	Relation	table;
-	const Mapping *mapping;
-	int			nasks;
-	Ask			asks[2];
-	bool		was_overtaken;	/* who was to be removed has another row, committed while this waited */
+	const TriggerMapping *mapping;
+	int			nrequests;
+	FiringRequest requests[2];
+	bool		was_overtaken;	/* another row of the person to be removed was committed while this waited */
 } Firing;
 
 static void
-add_ask(Firing *firing, HeapTuple row, IntentAction action)
+firing_add(Firing *firing, HeapTuple row, IntentAction action)
 {
-	Ask		   *ask = &firing->asks[firing->nasks++];
+	FiringRequest *wanted = &firing->requests[firing->nrequests++];
 
-	memset(ask, 0, sizeof(Ask));
-	ask->row = row;
-	ask->action = ask->wish.action = action;
-	ask->wish.verify = ask->wish.invite = true;
-	ask->wish.origin = psprintf("trigger %s.%s", get_namespace_name(RelationGetNamespace(firing->table)),
+	memset(wanted, 0, sizeof(FiringRequest));
+	wanted->row = row;
+	wanted->action = wanted->request.action = action;
+	wanted->request.verify = wanted->request.invite = true;
+	wanted->request.origin = psprintf("trigger %s.%s", get_namespace_name(RelationGetNamespace(firing->table)),
 								RelationGetRelationName(firing->table));
 }
 
 /* True if an UPDATE made the row name another group or person. */
 static bool
-is_move(const Firing *firing)
+firing_is_move(const Firing *firing)
 {
 	const TriggerData *trigger = firing->trigger;
 	AttrNumber	columns[] = {firing->mapping->group_column, firing->mapping->jid_column};
@@ -164,7 +159,7 @@ is_move(const Firing *firing)
 }
 
 static bool
-has_another_end(const Firing *firing)
+firing_has_another_end(const Firing *firing)
 {
 	AttrNumber	column = firing->mapping->until_column;
 
@@ -173,58 +168,58 @@ has_another_end(const Firing *firing)
 		row_time(firing->table, firing->trigger->tg_newtuple, column);
 }
 
-/* Finds what an UPDATE asks for; when a column cannot be computed, both halves of a move stay to be noted. */
+/* Adds the requests of an UPDATE; if a column cannot be computed, both halves of a move are there to be noted. */
 static void
-plan_update(Firing *firing)
+firing_plan_update(Firing *firing)
 {
-	add_ask(firing, firing->trigger->tg_trigtuple, ACTION_REMOVE);
-	add_ask(firing, firing->trigger->tg_newtuple, ACTION_ADD);
-	if (is_move(firing))
+	firing_add(firing, firing->trigger->tg_trigtuple, ACTION_REMOVE);
+	firing_add(firing, firing->trigger->tg_newtuple, ACTION_ADD);
+	if (firing_is_move(firing))
 		return;
-	firing->asks[0] = firing->asks[1];
-	firing->nasks = has_another_end(firing) ? 1 : 0;
+	firing->requests[0] = firing->requests[1];
+	firing->nrequests = firing_has_another_end(firing) ? 1 : 0;
 }
 
-/* Finds what the firing asks for. */
+/* Decides which requests the firing makes. */
 static void
-plan_asks(Firing *firing)
+firing_plan(Firing *firing)
 {
 	const TriggerData *trigger = firing->trigger;
 	bool		is_update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
 	HeapTuple	now = is_update ? trigger->tg_newtuple : trigger->tg_trigtuple;
 
-	firing->nasks = 0;
+	firing->nrequests = 0;
 	if (firing->mapping->action)
-		add_ask(firing, now, trigger_action(firing->mapping->action));
+		firing_add(firing, now, trigger_action(firing->mapping->action));
 	else if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		add_ask(firing, now, ACTION_ADD);
+		firing_add(firing, now, ACTION_ADD);
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		add_ask(firing, now, ACTION_REMOVE);
+		firing_add(firing, now, ACTION_REMOVE);
 	else
-		plan_update(firing);
+		firing_plan_update(firing);
 }
 
-/* Reads from the row what is to be asked for. */
+/* Reads a request's group, person, reason and end from its row. */
 static void
-read_ask(const Firing *firing, Ask *ask)
+firing_read(const Firing *firing, FiringRequest *wanted)
 {
-	const Mapping *mapping = firing->mapping;
+	const TriggerMapping *mapping = firing->mapping;
 
-	ask->group = row_text(firing->table, ask->row, mapping->group_column);
-	ask->jid = row_text(firing->table, ask->row, mapping->jid_column);
-	ask->is_settled = ask->group == NULL || ask->jid == NULL;
-	if (ask->is_settled)
+	wanted->group = row_text(firing->table, wanted->row, mapping->group_column);
+	wanted->jid = row_text(firing->table, wanted->row, mapping->jid_column);
+	wanted->is_settled = wanted->group == NULL || wanted->jid == NULL;
+	if (wanted->is_settled)
 		return;
-	ask->wish.reason = fill_reason(firing->table, ask->row, mapping->reason);
-	if (ask->action == ACTION_ADD && mapping->until_column != InvalidAttrNumber)
-		ask->wish.until = row_time(firing->table, ask->row, mapping->until_column);
+	wanted->request.reason = fill_reason(firing->table, wanted->row, mapping->reason);
+	if (wanted->action == ACTION_ADD && mapping->until_column != InvalidAttrNumber)
+		wanted->request.until = row_time(firing->table, wanted->row, mapping->until_column);
 }
 
 /*
  * ---- another row that wants the person
  */
 
-/* How a group may be written, for an index on its column: as in this row, and as people write them. */
+/* Usual spellings of a group, for an index on its column; the row's own comes first. */
 static const char *const spellings[] = {"%s@g.us", "%s@G.US", " %s@g.us", "%s@g.us ", " %s@g.us "};
 
 #define NSPELLINGS ((int) lengthof(spellings) + 1)
@@ -232,7 +227,7 @@ static const char *const spellings[] = {"%s@g.us", "%s@G.US", " %s@g.us", "%s@g.
 /* Arguments of a search: the group's normal form, the person's forms, spellings of the group. */
 #define SEARCH_ARGS (2 + NSPELLINGS)
 
-/* A search costs so little that an index is not missed: the planner's units, some 10,000 rows. */
+/* Below this cost (the planner's units, some 10,000 rows) a search needs no index. */
 #define CHEAP_COST 250.0
 
 typedef enum SearchKind
@@ -243,7 +238,7 @@ typedef enum SearchKind
 
 #define SEARCH_KINDS (SEARCH_BY_SPELLING + 1)
 
-/* A trigger's prepared searches; kept for as long as the process lives, made anew when their text changes. */
+/* A trigger's prepared searches, for the life of the process; prepared again when their text changes. */
 typedef struct Search
 {
 	Oid			trigger;		/* the key */
@@ -252,9 +247,9 @@ typedef struct Search
 	SPIPlanPtr	plans[SEARCH_KINDS];
 } Search;
 
-/* The table the trigger is on: of a partition's clone, the whole table. */
+/* Returns the table that the trigger was created on; for a partition's clone that is the partitioned table. */
 static Oid
-table_of(const TriggerData *trigger)
+trigger_table(const TriggerData *trigger)
 {
 	Oid			table = RelationGetRelid(trigger->tg_relation);
 
@@ -262,7 +257,7 @@ table_of(const TriggerData *trigger)
 }
 
 static Oid
-owner_of(Oid table)
+table_owner(Oid table)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
 	Oid			owner;
@@ -275,14 +270,14 @@ owner_of(Oid table)
 }
 
 static Oid
-group_type(const Firing *firing)
+group_column_type(const Firing *firing)
 {
 	return getBaseType(TupleDescAttr(RelationGetDescr(firing->table), firing->mapping->group_column - 1)->atttypid);
 }
 
-/* The type's own equality, for an index of its; NULL if it has none. */
+/* Returns the type's default equality operator, which its indexes use, as SQL; NULL if it has none. */
 static const char *
-equality_of(Oid type)
+type_equality(Oid type)
 {
 	Oid			operator = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
 	HeapTuple	tuple = OidIsValid(operator) ? SearchSysCache1(OPEROID, ObjectIdGetDatum(operator)) : NULL;
@@ -297,7 +292,7 @@ equality_of(Oid type)
 	return name;
 }
 
-/* What a search asks of the group; NULL if the column's type cannot be searched so. */
+/* Returns a search's condition on the group; NULL if the column's type cannot be searched this way. */
 static const char *
 group_condition(const Firing *firing, SearchKind kind, const char *ours)
 {
@@ -307,7 +302,7 @@ group_condition(const Firing *firing, SearchKind kind, const char *ours)
 
 	if (kind == SEARCH_BY_FORM)
 		return psprintf("%s.wawp_jid(%s::pg_catalog.text) OPERATOR(pg_catalog.=) $1", ours, column);
-	equality = equality_of(group_type(firing));
+	equality = type_equality(group_column_type(firing));
 	if (equality == NULL)
 		return NULL;
 	initStringInfo(&out);
@@ -323,7 +318,7 @@ search_text(const Firing *firing, SearchKind kind)
 {
 	const char *ours = quote_identifier(get_namespace_name(get_func_namespace(firing->trigger->tg_trigger->tgfoid)));
 	const char *condition = group_condition(firing, kind, ours);
-	Oid			table = table_of(firing->trigger);
+	Oid			table = trigger_table(firing->trigger);
 
 	return condition == NULL ? NULL
 		: psprintf("SELECT 1 FROM %s WHERE %s AND %s.wawp_jid(%s::pg_catalog.text) OPERATOR(pg_catalog.=) ANY ($2)"
@@ -349,7 +344,7 @@ find_search(Oid trigger)
 }
 
 static void
-forget_plan(Search *search, SearchKind kind)
+forget_search(Search *search, SearchKind kind)
 {
 	SPIPlanPtr	plan = search->plans[kind];
 
@@ -369,7 +364,7 @@ prepare_search(Search *search, SearchKind kind, const char *text, Oid type)
 
 	if (text && search->plans[kind] && search->type == type && strcmp(search->texts[kind], text) == 0)
 		return;
-	forget_plan(search, kind);
+	forget_search(search, kind);
 	if (text == NULL)
 		return;
 	for (int i = 0; i < NSPELLINGS; i++)
@@ -381,7 +376,7 @@ prepare_search(Search *search, SearchKind kind, const char *text, Oid type)
 	search->plans[kind] = plan;
 }
 
-/* What the planner thinks of finding nothing, which LIMIT hides. */
+/* Returns the planned cost of a search that finds nothing; below the LIMIT, which would hide it. */
 static double
 search_cost(SPIPlanPtr plan)
 {
@@ -405,7 +400,7 @@ static SPIPlanPtr
 choose_search(const Firing *firing)
 {
 	Search	   *search = find_search(firing->trigger->tg_trigger->tgoid);
-	Oid			type = group_type(firing);
+	Oid			type = group_column_type(firing);
 	double		cost;
 
 	for (int kind = 0; kind < SEARCH_KINDS; kind++)
@@ -418,11 +413,14 @@ choose_search(const Firing *firing)
 	return search->plans[SEARCH_BY_SPELLING];
 }
 
-/* Spellings of the group as values of its column's type; where that has no texts, this row's value alone. */
+/*
+ * Writes NSPELLINGS values of the group's column type to values: the row's own
+ * and the usual spellings, or the row's own throughout if the type is no text.
+ */
 static void
-fill_spellings(const Firing *firing, const Ask *ask, const Jid *group, Datum *values)
+fill_spellings(const Firing *firing, const FiringRequest *wanted, const Jid *group, Datum *values)
 {
-	Oid			type = group_type(firing);
+	Oid			type = group_column_type(firing);
 	const char *digits = pnstrdup(group->text, strcspn(group->text, "@"));
 	bool		isnull;
 	Oid			input;
@@ -432,13 +430,13 @@ fill_spellings(const Firing *firing, const Ask *ask, const Jid *group, Datum *va
 
 	get_type_category_preferred(type, &category, &is_preferred);
 	getTypeInputInfo(type, &input, &param);
-	values[0] = row_value(firing->table, ask->row, firing->mapping->group_column, &isnull);
+	values[0] = row_value(firing->table, wanted->row, firing->mapping->group_column, &isnull);
 	for (size_t i = 0; i < lengthof(spellings); i++)
 		values[1 + i] = category != TYPCATEGORY_STRING ? values[0]
 			: OidInputFunctionCall(input, psprintf(spellings[i], digits), param, -1);
 }
 
-/* The forms that one account's number has. */
+/* Returns an array of the forms that one account's number has. */
 static Datum
 person_forms(const Jid *jid)
 {
@@ -450,15 +448,15 @@ person_forms(const Jid *jid)
 
 /*
  * True if another row of the table has that person in that group.  That row is
- * locked: who takes it away at the same time waits and then looks for ours.
+ * locked: a transaction that removes it at the same time waits, and then sees ours.
  * The search acts as the owner of the table and past its row security, as a
  * foreign key's does.
  */
 static bool
-is_still_wanted(const Firing *firing, const Ask *ask)
+is_still_wanted(const Firing *firing, const FiringRequest *wanted)
 {
-	Jid			group = parse_text(ask->group);
-	Jid			jid = parse_text(ask->jid);
+	Jid			group = enqueue_parse(wanted->group);
+	Jid			jid = enqueue_parse(wanted->jid);
 	Datum		values[SEARCH_ARGS];
 	Oid			userid;
 	int			security;
@@ -468,9 +466,9 @@ is_still_wanted(const Firing *firing, const Ask *ask)
 		return false;
 	values[0] = CStringGetTextDatum(group.text);
 	values[1] = person_forms(&jid);
-	fill_spellings(firing, ask, &group, values + 2);
+	fill_spellings(firing, wanted, &group, values + 2);
 	GetUserIdAndSecContext(&userid, &security);
-	SetUserIdAndSecContext(owner_of(table_of(firing->trigger)),
+	SetUserIdAndSecContext(table_owner(trigger_table(firing->trigger)),
 						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
 	result = SPI_execute_plan(choose_search(firing), values, NULL, false, 1);
 	SetUserIdAndSecContext(userid, security);
@@ -480,32 +478,33 @@ is_still_wanted(const Firing *firing, const Ask *ask)
 }
 
 /*
- * ---- asking
+ * ---- requesting
  */
 
-/* The instance that is meant; the session's setting is the writer's, not the owner's. */
+/* Returns the trigger's instance, or the only one that its owner may use; raises if there are several or none. */
 static const char *
-instance_of(const Mapping *mapping)
+trigger_instance(const TriggerMapping *mapping)
 {
 	return mapping->instance ? mapping->instance
-		: instance_only_usable("Drop the trigger and create it anew with 'instance=...'; wawp_retry() then asks for what failed.");
+		: instance_only_usable("Drop the trigger and create it anew with 'instance=...'; wawp_retry() then requests what failed.");
 }
 
+/* Makes a request, unless another row still has the person; notes whether such a row appeared meanwhile. */
 static void
-perform_ask(Firing *firing, Ask *ask)
+firing_perform(Firing *firing, FiringRequest *wanted)
 {
-	bool		may_be_wanted = ask->action == ACTION_REMOVE && firing->mapping->action == NULL;
+	bool		may_be_wanted = wanted->action == ACTION_REMOVE && firing->mapping->action == NULL;
 
-	if (ask->is_settled)
+	if (wanted->is_settled)
 		return;
-	ask->is_settled = may_be_wanted && is_still_wanted(firing, ask);
-	if (ask->is_settled)
+	wanted->is_settled = may_be_wanted && is_still_wanted(firing, wanted);
+	if (wanted->is_settled)
 		return;
-	queue_ask(GetUserId(), instance_of(firing->mapping), &ask->wish, ask->group, ask->jid);
-	firing->was_overtaken |= may_be_wanted && is_still_wanted(firing, ask);
+	enqueue_for_role(GetUserId(), trigger_instance(firing->mapping), &wanted->request, wanted->group, wanted->jid);
+	firing->was_overtaken |= may_be_wanted && is_still_wanted(firing, wanted);
 }
 
-/* Nothing that somebody else may have made is found by its name. */
+/* Keeps objects that others may have created from being found by an unqualified name. */
 static void
 pin_search_path(void)
 {
@@ -523,13 +522,13 @@ fire_as_owner(Firing *firing)
 	GetUserIdAndSecContext(&userid, &security);
 	SetUserIdAndSecContext(firing->table->rd_rel->relowner, security | SECURITY_LOCAL_USERID_CHANGE);
 	pin_search_path();
-	plan_asks(firing);
-	for (int i = 0; i < firing->nasks; i++)
-		read_ask(firing, &firing->asks[i]);
+	firing_plan(firing);
+	for (int i = 0; i < firing->nrequests; i++)
+		firing_read(firing, &firing->requests[i]);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	for (int i = 0; i < firing->nasks; i++)
-		perform_ask(firing, &firing->asks[i]);
+	for (int i = 0; i < firing->nrequests; i++)
+		firing_perform(firing, &firing->requests[i]);
 	SPI_finish();
 	AtEOXact_GUC(true, guc_level);
 	SetUserIdAndSecContext(userid, security);
@@ -539,41 +538,42 @@ fire_as_owner(Firing *firing)
  * ---- what goes wrong
  */
 
-/* Leaves failed intents for what was not asked; `problem` says why. */
+/* Inserts failed intents for what was not requested; `problem` says why. */
 static void
-note_failure(const Firing *firing, const char *problem)
+firing_note_failure(const Firing *firing, const char *problem)
 {
-	for (int i = 0; i < firing->nasks; i++)
+	for (int i = 0; i < firing->nrequests; i++)
 	{
-		const Ask  *ask = &firing->asks[i];
+		const FiringRequest *wanted = &firing->requests[i];
 
-		if (!ask->is_settled)
-			queue_note_failed(firing->table->rd_rel->relowner, firing->mapping->instance, &ask->wish,
-							  ask->group ? ask->group : "", ask->jid ? ask->jid : "", problem);
+		if (!wanted->is_settled)
+			enqueue_failed(firing->table->rd_rel->relowner, firing->mapping->instance, &wanted->request,
+							  wanted->group ? wanted->group : "", wanted->jid ? wanted->jid : "", problem);
 	}
 }
 
-/* True for what is the user's own: a cancel, or another writer of the same rows. */
+/* True for an error to be raised to the user: a cancel, or a conflict with another writer of the same rows. */
 static bool
-is_users_own(int sqlerrcode)
+is_user_error(int sqlerrcode)
 {
 	return sqlerrcode == ERRCODE_QUERY_CANCELED || sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK);
 }
 
 static const char *
-problem_of(const ErrorData *error)
+error_as_problem(const ErrorData *error)
 {
 	return psprintf("%s%s%s%s%s", error->message, error->detail ? ": " : "", error->detail ? error->detail : "",
 					error->hint ? "; " : "", error->hint ? error->hint : "");
 }
 
 /*
- * Fires, or with a problem notes it, in a subtransaction.  Returns the error
- * that undid it, in the caller's memory, or NULL; raises what is the user's own.
+ * Makes the firing's requests or, with a problem, notes it, in a subtransaction.
+ * Returns the error that rolled it back, in the caller's memory context, or
+ * NULL; raises errors that are the user's.
  */
 static ErrorData *
-try_to(Firing *firing, const char *problem)
+firing_try(Firing *firing, const char *problem)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -584,7 +584,7 @@ try_to(Firing *firing, const char *problem)
 	PG_TRY();
 	{
 		if (problem)
-			note_failure(firing, problem);
+			firing_note_failure(firing, problem);
 		else
 			fire_as_owner(firing);
 		if (firing->was_overtaken)
@@ -602,43 +602,39 @@ try_to(Firing *firing, const char *problem)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
-	if (error && is_users_own(error->sqlerrcode))
+	if (error && is_user_error(error->sqlerrcode))
 		ReThrowError(error);
 	return error;
 }
 
 static void
-warn(const Firing *firing, const ErrorData *error)
+firing_warn(const Firing *firing, const ErrorData *error)
 {
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
-			 errmsg("membership not asked for: %s", error->message),
+			 errmsg("membership not requested: %s", error->message),
 			 error->detail ? errdetail_internal("%s", error->detail) : 0,
 			 error->hint ? errhint("%s", error->hint) : 0,
 			 errcontext("trigger \"%s\" of table \"%s\"", firing->trigger->tg_trigger->tgname,
 						RelationGetRelationName(firing->table))));
 }
 
-/* Fires; who was overtaken has to look again, what went wrong leaves a trace and a WARNING. */
+/* Makes the firing's requests, again if overtaken; an error becomes failed intents and a WARNING. */
 static void
 fire_safely(Firing *firing)
 {
 	ErrorData  *error;
 	ErrorData  *second;
 
-	do
-	{
+	while ((error = firing_try(firing, NULL)) == NULL && firing->was_overtaken)
 		firing->was_overtaken = false;
-		error = try_to(firing, NULL);
-	}
-	while (error == NULL && firing->was_overtaken);
 	if (error == NULL)
 		return;
 	firing->was_overtaken = false;
-	second = try_to(firing, problem_of(error));
-	warn(firing, error);
+	second = firing_try(firing, error_as_problem(error));
+	firing_warn(firing, error);
 	if (second)
-		warn(firing, second);
+		firing_warn(firing, second);
 }
 
 /*
@@ -648,7 +644,7 @@ Datum
 wawp_membership_trigger(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	Mapping		mapping;
+	TriggerMapping mapping;
 	Firing		firing = {.trigger = trigger,.mapping = &mapping};
 
 	trigger_check_timing(CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_AFTER(trigger->tg_event),

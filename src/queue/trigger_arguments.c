@@ -28,22 +28,23 @@ static const struct
 	bool		is_required;
 }			arguments[] =
 {
-	{"group", offsetof(Mapping, group), offsetof(Mapping, group_column), true},
-	{"jid", offsetof(Mapping, jid), offsetof(Mapping, jid_column), true},
-	{"until", offsetof(Mapping, until), offsetof(Mapping, until_column), false},
-	{"reason", offsetof(Mapping, reason), 0, false},
-	{"instance", offsetof(Mapping, instance), 0, false},
-	{"action", offsetof(Mapping, action), 0, false},
+	{"group", offsetof(TriggerMapping, group), offsetof(TriggerMapping, group_column), true},
+	{"jid", offsetof(TriggerMapping, jid), offsetof(TriggerMapping, jid_column), true},
+	{"until", offsetof(TriggerMapping, until), offsetof(TriggerMapping, until_column), false},
+	{"reason", offsetof(TriggerMapping, reason), 0, false},
+	{"instance", offsetof(TriggerMapping, instance), 0, false},
+	{"action", offsetof(TriggerMapping, action), 0, false},
 };
 
 static const char **
-member_of(Mapping *mapping, int i)
+mapping_member(TriggerMapping *mapping, int i)
 {
 	return (const char **) ((char *) mapping + arguments[i].offset);
 }
 
+/* Sets the member of *mapping that the argument names, pointing into the argument; raises if there is none. */
 static void
-read_argument(Mapping *mapping, const char *argument)
+read_argument(TriggerMapping *mapping, const char *argument)
 {
 	const char *equals = strchr(argument, '=');
 
@@ -52,7 +53,7 @@ read_argument(Mapping *mapping, const char *argument)
 		if (strlen(arguments[i].name) != (size_t) (equals - argument) ||
 			strncmp(argument, arguments[i].name, equals - argument) != 0)
 			continue;
-		*member_of(mapping, i) = equals + 1;
+		*mapping_member(mapping, i) = equals + 1;
 		return;
 	}
 	ereport(ERROR,
@@ -61,9 +62,9 @@ read_argument(Mapping *mapping, const char *argument)
 			 errhint("Arguments are 'group=column', 'jid=column', 'until=column', 'reason=text with {column}', 'instance=name' and 'action=add|remove|promote|demote|invite'.")));
 }
 
-/* Raises for a column that is not there, perhaps since it was renamed or dropped. */
+/* Raises for a column that does not exist, perhaps because it was renamed or dropped. */
 static void
-refuse_column(Relation table, const char *trigger, const char *argument, const char *column)
+refuse_missing_column(Relation table, const char *trigger, const char *argument, const char *column)
 {
 	const char *name = RelationGetRelationName(table);
 
@@ -76,10 +77,11 @@ refuse_column(Relation table, const char *trigger, const char *argument, const c
 			 errtable(table)));
 }
 
+/* Sets the column number of the i-th argument in *mapping, if it names a column; raises if it is missing. */
 static void
-resolve_argument(Relation table, const char *trigger, Mapping *mapping, int i)
+resolve_argument(Relation table, const char *trigger, TriggerMapping *mapping, int i)
 {
-	const char *value = *member_of(mapping, i);
+	const char *value = *mapping_member(mapping, i);
 	AttrNumber	column;
 
 	if (value == NULL && arguments[i].is_required)
@@ -92,11 +94,11 @@ resolve_argument(Relation table, const char *trigger, Mapping *mapping, int i)
 		return;
 	column = row_column(table, value);
 	if (column == InvalidAttrNumber)
-		refuse_column(table, trigger, arguments[i].name, value);
+		refuse_missing_column(table, trigger, arguments[i].name, value);
 	*(AttrNumber *) ((char *) mapping + arguments[i].column) = column;
 }
 
-/* The action of that name. */
+/* Returns the action of that name, or raises. */
 IntentAction
 trigger_action(const char *name)
 {
@@ -109,11 +111,11 @@ trigger_action(const char *name)
 	return ACTION_ADD;
 }
 
-/* Reads the arguments of a trigger of a table; raises what is wrong with them, naming the trigger. */
-Mapping
+/* Reads the arguments of a table's trigger; raises if one is invalid, naming the trigger. */
+TriggerMapping
 trigger_read_arguments(Relation table, const char *trigger, int nargs, char **args)
 {
-	Mapping		mapping = {0};
+	TriggerMapping mapping = {0};
 
 	for (int i = 0; i < nargs; i++)
 		read_argument(&mapping, args[i]);
@@ -135,7 +137,7 @@ trigger_argument_naming(const char *column, int nargs, char **args)
 	return NULL;
 }
 
-/* Refuses a trigger that does not fire when the function can be of use. */
+/* Raises for a trigger that does not fire AFTER, FOR EACH ROW. */
 void
 trigger_check_timing(bool is_after, bool is_for_row)
 {

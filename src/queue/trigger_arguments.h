@@ -16,7 +16,7 @@
 #include "utils/relcache.h"
 
 /* The trigger's arguments; columns and texts as they are written there. */
-typedef struct Mapping
+typedef struct TriggerMapping
 {
 	const char *group;
 	const char *jid;
@@ -27,9 +27,9 @@ typedef struct Mapping
 	AttrNumber	group_column;
 	AttrNumber	jid_column;
 	AttrNumber	until_column;	/* InvalidAttrNumber: none */
-} Mapping;
+} TriggerMapping;
 
-extern Mapping trigger_read_arguments(Relation table, const char *trigger, int nargs, char **args);
+extern TriggerMapping trigger_read_arguments(Relation table, const char *trigger, int nargs, char **args);
 extern const char *trigger_argument_naming(const char *column, int nargs, char **args);
 extern IntentAction trigger_action(const char *name);
 extern void trigger_check_timing(bool is_after, bool is_for_row);

@@ -41,11 +41,11 @@
 
 #include "compat.h"
 
-static object_access_hook_type prev_access = NULL;
+static object_access_hook_type guard_previous_hook = NULL;
 
 /* True for the extension's trigger function. */
 static bool
-is_our_function(Oid function)
+is_membership_trigger(Oid function)
 {
 	const char *name = get_func_name(function);
 	Oid			extension;
@@ -79,12 +79,12 @@ split_arguments(HeapTuple tuple, TupleDesc desc, int nargs)
 }
 
 static void
-check_trigger(HeapTuple tuple, TupleDesc desc)
+guard_check_arguments(HeapTuple tuple, TupleDesc desc)
 {
 	Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
 	Relation	table;
 
-	if (!is_our_function(form->tgfoid))
+	if (!is_membership_trigger(form->tgfoid))
 		return;
 	trigger_check_timing(TRIGGER_FOR_AFTER(form->tgtype), TRIGGER_FOR_ROW(form->tgtype));
 	table = relation_open(form->tgrelid, NoLock);
@@ -94,7 +94,7 @@ check_trigger(HeapTuple tuple, TupleDesc desc)
 }
 
 static void
-check_new_trigger(Oid trigger)
+guard_check_new_trigger(Oid trigger)
 {
 	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -105,7 +105,7 @@ check_new_trigger(Oid trigger)
 	scan = systable_beginscan(triggers, TriggerOidIndexId, true, SnapshotSelf, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		check_trigger(tuple, RelationGetDescr(triggers));
+		guard_check_arguments(tuple, RelationGetDescr(triggers));
 	systable_endscan(scan);
 	table_close(triggers, AccessShareLock);
 }
@@ -136,7 +136,7 @@ is_renamed(Oid table, AttrNumber column, const char *before)
 }
 
 static void
-refuse_change(Relation table, const Trigger *trigger, const char *column, const char *argument)
+guard_refuse_change(Relation table, const Trigger *trigger, const char *column, const char *argument)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
@@ -150,7 +150,7 @@ refuse_change(Relation table, const Trigger *trigger, const char *column, const 
 
 /* Raises if a membership trigger names the column, which is dropped or, unless it keeps its name, altered. */
 static void
-check_column(Oid tableid, AttrNumber column, bool is_dropped)
+guard_check_column(Oid tableid, AttrNumber column, bool is_dropped)
 {
 	Relation	table = relation_open(tableid, AccessShareLock);
 	TriggerDesc *triggers = table->trigdesc;
@@ -161,27 +161,28 @@ check_column(Oid tableid, AttrNumber column, bool is_dropped)
 		const char *name = NameStr(TupleDescAttr(RelationGetDescr(table), column - 1)->attname);
 		const char *argument = trigger_argument_naming(name, trigger->tgnargs, trigger->tgargs);
 
-		if (argument && is_our_function(trigger->tgfoid) && (is_dropped || is_renamed(tableid, column, name)))
-			refuse_change(table, trigger, name, argument);
+		if (argument && is_membership_trigger(trigger->tgfoid) && (is_dropped || is_renamed(tableid, column, name)))
+			guard_refuse_change(table, trigger, name, argument);
 	}
 	relation_close(table, AccessShareLock);
 }
 
+/* Checks new triggers of ours, and columns that are dropped or altered. */
 static void
-on_access(ObjectAccessType access, Oid class, Oid object, int sub, void *arg)
+guard_on_access(ObjectAccessType access, Oid class, Oid object, int sub, void *arg)
 {
-	if (prev_access)
-		prev_access(access, class, object, sub, arg);
+	if (guard_previous_hook)
+		guard_previous_hook(access, class, object, sub, arg);
 	if (access == OAT_POST_CREATE && class == TriggerRelationId)
-		check_new_trigger(object);
+		guard_check_new_trigger(object);
 	else if ((access == OAT_DROP || access == OAT_POST_ALTER) && class == RelationRelationId && sub > 0)
-		check_column(object, sub, access == OAT_DROP);
+		guard_check_column(object, sub, access == OAT_DROP);
 }
 
 /* Installs the hook; while preloading only. */
 void
 trigger_guard_init(void)
 {
-	prev_access = object_access_hook;
-	object_access_hook = on_access;
+	guard_previous_hook = object_access_hook;
+	object_access_hook = guard_on_access;
 }

@@ -52,7 +52,7 @@ row_column(Relation table, const char *name)
 
 /* Computes a virtual generated column of a row. */
 static Datum
-computed_value(Relation table, HeapTuple row, Form_pg_attribute attribute, bool *isnull)
+row_computed_value(Relation table, HeapTuple row, Form_pg_attribute attribute, bool *isnull)
 {
 	Var		   *column = makeVar(1, attribute->attnum, attribute->atttypid, attribute->atttypmod,
 								 attribute->attcollation, 0);
@@ -83,18 +83,18 @@ row_value(Relation table, HeapTuple row, AttrNumber column, bool *isnull)
 	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), column - 1);
 
 	if (wawp_is_virtual(attribute))
-		return computed_value(table, row, attribute, isnull);
+		return row_computed_value(table, row, attribute, isnull);
 	return heap_getattr(row, column, RelationGetDescr(table), isnull);
 }
 
 static Oid
-column_type(Relation table, AttrNumber column)
+row_column_type(Relation table, AttrNumber column)
 {
 	return getBaseType(TupleDescAttr(RelationGetDescr(table), column - 1)->atttypid);
 }
 
 static char *
-text_of(Datum value, Oid type)
+value_text(Datum value, Oid type)
 {
 	Oid			output;
 	bool		is_varlena;
@@ -113,18 +113,18 @@ row_text(Relation table, HeapTuple row, AttrNumber column)
 	bool		isnull;
 	Datum		value = row_value(table, row, column, &isnull);
 
-	return isnull ? NULL : text_of(value, column_type(table, column));
+	return isnull ? NULL : value_text(value, row_column_type(table, column));
 }
 
 static TimestampTz
-time_of_text(Datum value, Oid type)
+text_time(Datum value, Oid type)
 {
-	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text_of(value, type)),
+	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(value_text(value, type)),
 												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
 static TimestampTz
-time_of(Datum value, Oid type)
+value_time(Datum value, Oid type)
 {
 	switch (type)
 	{
@@ -135,7 +135,7 @@ time_of(Datum value, Oid type)
 		case DATEOID:
 			return DatumGetTimestampTz(DirectFunctionCall1(date_timestamptz, value));
 		default:
-			return time_of_text(value, type);
+			return text_time(value, type);
 	}
 }
 
@@ -149,7 +149,7 @@ row_time(Relation table, HeapTuple row, AttrNumber column)
 {
 	bool		isnull;
 	Datum		value = row_value(table, row, column, &isnull);
-	TimestampTz at = isnull ? 0 : time_of(value, column_type(table, column));
+	TimestampTz at = isnull ? 0 : value_time(value, row_column_type(table, column));
 
 	return !isnull && at == 0 ? 1 : at;
 }

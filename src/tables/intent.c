@@ -226,6 +226,27 @@ intent_note(const char *kind, const char *instance, const char *group, const cha
 	sqlrun(&note, &args);
 }
 
+static SqlStatement note_person = {
+	INSERT_NOTE " VALUES ($1::wawp.audit_kind, NULL, NULL, nullif($3, ''), $2, NULL, NULL, NULL, $4,"
+	" $5::name, $6)",
+	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}, NULL
+};
+
+/* Tells of something decided about a person, in all groups or, unless "", one of them. */
+void
+intent_note_person(const char *kind, const char *jid, const char *group, const char *reason,
+				   const IntentAsker *asker)
+{
+	SqlArgs		args = {0};
+
+	sqlrun_text(&args, kind);
+	sqlrun_text(&args, jid);
+	sqlrun_text(&args, group);
+	sqlrun_text(&args, reason);
+	put_asker(&args, asker);
+	sqlrun(&note_person, &args);
+}
+
 static SqlStatement note_cancelled = {
 	INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM wawp.membership_intent c WHERE c.id = $1",
 	3, {INT8OID, TEXTOID, JSONBOID}, NULL

@@ -171,6 +171,8 @@ extern bool intent_make_room(const char *instance, const char *group, const char
 							 IntentAction action, const IntentAsker *requester);
 extern void intent_note(const char *kind, const char *instance, const char *group,
 						const char *reason, const IntentAsker *requester);
+extern void intent_note_person(const char *kind, const char *jid, const char *group,
+							   const char *reason, const IntentAsker *requester);
 extern bool intent_cancel(int64 id, const IntentAsker *requester);
 extern int64 intent_cancel_batch(const char *batch, const IntentAsker *requester);
 extern bool intent_requeue(int64 id, const IntentAsker *requester);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bench.py -- measures the rows of design.md, section 12, and prints them as a table.
+"""bench.py -- measures speed, memory and pace beside what they are held against, and prints a table.
 
 Called by test/bench/run inside the sandbox.  Contract: every figure comes from this run; a row that
 cannot be measured says so in the table and makes the exit status 1; a target that is missed does not.
@@ -33,7 +33,7 @@ FEW = 20
 
 
 def members(count):
-    """A member list in the API's documented shape (wawp-api.md, section 2.3, WEBJS)."""
+    """A member list in the API's documented shape, as the WEBJS engine gives it."""
     return json.dumps([
         {"id": {"server": "c.us", "user": f"15550{i:06d}", "_serialized": f"15550{i:06d}@c.us"},
          "isAdmin": i < 3, "isSuperAdmin": i == 0}
@@ -126,7 +126,7 @@ def run_row(bench, row):
 def describe_run(options):
     words = [f"medians of {options.runs}, least and greatest in brackets"]
     if options.short:
-        words.append("SHORT: everything scaled down, not the figures of the design")
+        words.append("SHORT: everything scaled down, not the figures that are promised")
     return "- " + "; ".join(words)
 
 

@@ -2,7 +2,7 @@
 
 Three instances with pace_jitter 0, side by side for the same minutes; each has more to do than its pace
 allows.  What counts is when requests arrive (arrivals.c).  The error is that of the mean interval
-between the first and the last arrival.  The cap is the promise of design.md, section 7: at most
+between the first and the last arrival.  The cap is what is promised: at most
 adds_per_minute + adds_burst in any 60 s; windows begin at each arrival.  The fullest window is shown.
 """
 

@@ -175,13 +175,20 @@ copy_checkout() {
     else
         (cd "$from" && find . -name .git -prune -o -type f \
             ! -name '*.o' ! -name '*.so' ! -name '*.bc' ! -path './results/*' ! -path './tmp_check*' \
-            ! -path './test/unit/build/*' -print0)
+            ! -path './test/unit/build/*' ! -path './test/results/*' -print0)
     fi |
         (cd "$from" && while IFS= read -r -d '' file; do
             if [[ -e $file || -L $file ]]; then printf '%s\0' "$file"; fi
         done) |
         tar -C "$from" --null --no-recursion -T - -cf - |
         tar -C "$to" --no-same-owner -xf -
+}
+
+# save_results NAME FILE: keeps what a run measured in the checkout (cwd), where git ignores it.
+save_results() {
+    mkdir -p test/results
+    cat "$2" >"test/results/$1"
+    say "results: test/results/$1"
 }
 
 stop_sandbox() {

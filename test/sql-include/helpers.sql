@@ -1,4 +1,4 @@
--- helpers.sql: functions of the tests, included after BEGIN; the ROLLBACK takes them away.
+-- helpers.sql: functions of the tests, included by setup.sql after BEGIN; the ROLLBACK takes them away.
 
 -- An instance that any role may be granted, its token in PUBLIC's mapping.  Unpaced, so that a test
 -- measures what it says it does.

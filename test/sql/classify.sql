@@ -1,9 +1,7 @@
 \set ECHO none
 -- classify: how answers are read, in every form that Wawp or an engine under it gives them.
--- The letters are those of whatsapp-membership.md, section 2.4; no simulator is asked.
+-- Each form of answer has a letter; no simulator is asked.
 \i test/sql-include/setup.sql
-BEGIN;
-\i test/sql-include/helpers.sql
 
 -- "jid outcome code" for each row
 CREATE FUNCTION reading(operation text, http_status int, body text) RETURNS text

@@ -2,8 +2,6 @@
 -- insert: a plain INSERT from any client, whichever columns it names; who an intent belongs to; what a transaction cannot do.
 -- Nothing here is ever sent: all of it rolls back.
 \i test/sql-include/setup.sql
-BEGIN;
-\i test/sql-include/helpers.sql
 
 SELECT plan(81);
 

@@ -1,8 +1,6 @@
 \set ECHO none
 -- instance: servers and user mappings, their options, who may use them, whose token is taken.
 \i test/sql-include/setup.sql
-BEGIN;
-\i test/sql-include/helpers.sql
 
 CREATE ROLE regress_wawp_user;
 CREATE ROLE regress_wawp_other;

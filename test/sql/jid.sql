@@ -1,8 +1,6 @@
 \set ECHO none
 -- jid: identifiers as people and engines write them, in one normal form.
 \i test/sql-include/setup.sql
-BEGIN;
-\i test/sql-include/helpers.sql
 
 -- One line for each spelling; normal_form NULL: refused, never guessed.
 CREATE TEMP TABLE spelling (id serial, input text, normal_form text, about text);

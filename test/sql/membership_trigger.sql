@@ -2,8 +2,6 @@
 -- membership_trigger: what the trigger reads from rows of users' tables, whom it finds still wanted, what it leaves behind when
 -- it cannot ask.  Nothing here is ever sent: each part rolls back.
 \i test/sql-include/setup.sql
-BEGIN;
-\i test/sql-include/helpers.sql
 
 SELECT plan(53);
 SET datestyle = 'ISO, YMD';

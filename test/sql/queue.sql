@@ -2,8 +2,6 @@
 -- queue: asking for memberships, by INSERT, by function and by trigger; what a transaction shows before it commits.
 -- Nothing here is ever sent: each part rolls back, and the worker sees committed rows only.
 \i test/sql-include/setup.sql
-BEGIN;
-\i test/sql-include/helpers.sql
 
 SELECT plan(77);
 

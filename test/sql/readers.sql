@@ -5,8 +5,6 @@
 -- test/sql-include/readers.json.  Groups 1203630123456789… are the simulator's own.
 \i test/sql-include/setup.sql
 \! test/simulator/ctl $WAWP_SIM_PORT rule - <test/sql-include/readers.json >/dev/null
-BEGIN;
-\i test/sql-include/helpers.sql
 
 SELECT count(make_instance(name, instance_id, url, options)::text) AS made
 FROM (VALUES

@@ -6,8 +6,6 @@
 -- simulator's own (test/simulator/README.md).
 \i test/sql-include/setup.sql
 \! test/simulator/ctl $WAWP_SIM_PORT rule - <test/sql-include/session_calls.json >/dev/null
-BEGIN;
-\i test/sql-include/helpers.sql
 
 CREATE TEMP TABLE seen (outcome wawp.outcome);
 

@@ -1,8 +1,6 @@
 \set ECHO none
 -- surface: what the extension consists of, how it is called and who may use it.
 \i test/sql-include/setup.sql
-BEGIN;
-\i test/sql-include/helpers.sql
 
 CREATE TEMP VIEW member AS
 SELECT d.classid, d.objid, i.type, i.identity
@@ -187,7 +185,7 @@ FROM (VALUES
      'application_name text, client_addr inet, origin text, reason text, request_id uuid, duration_ms integer, detail '
      'jsonb'),
     ('wawp.audit_note',
-     'id bigint not null identity, kind wawp.audit_kind not null, instance name not null, instance_id text, group_jid '
+     'id bigint not null identity, kind wawp.audit_kind not null, instance name, instance_id text, group_jid '
      'text, jid text, intent_id bigint, batch_id text, action wawp.action, reason text, role name, requested_from '
      'jsonb'),
     ('wawp.contact',

@@ -2,10 +2,8 @@
 -- verbs: what functions that change something return, names of arguments, keys with a nullable group; all of it while every table
 -- is published.  Nothing here is ever sent.
 \i test/sql-include/setup.sql
-BEGIN;
-\i test/sql-include/helpers.sql
 
-SELECT plan(48);
+SELECT plan(50);
 
 SET LOCAL datestyle = 'ISO';
 SELECT make_instance('support', 'ABC123', :'url');
@@ -58,6 +56,13 @@ SELECT is(wawp_unsuppress('15551230001'), true, 'wawp_unsuppress: true when ther
 SELECT is(wawp_unsuppress('15551230001'), false, 'once');
 SELECT is(wawp_unsuppress('15551230001', :'g'), true, 'the group''s is another');
 SELECT is(rows_of('SELECT FROM wawp.suppression'), '{}', 'none is left');
+SELECT is(rows_of($$SELECT kind, instance, group_jid, jid, intent_id, reason FROM wawp.audit_note WHERE jid IS NOT NULL ORDER BY id$$),
+    ARRAY['(policy,,120363012345678901@g.us,15551230001@c.us,,"suppressed: no")', '(policy,,120363012345678901@g.us,15551230001@c.us,,"suppressed: no")',
+        '(policy,,120363012345678901@g.us,15551230001@c.us,,"suppressed: never")', '(policy,,,15551230001@c.us,,"suppressed: asked for")',
+        '(policy,,,15551230001@c.us,,unsuppressed)', '(policy,,120363012345678901@g.us,15551230001@c.us,,unsuppressed)'],
+    'each change of the opt-out list is recorded');
+SELECT is(rows_of('SELECT role, requested_from ->> ''login'' FROM wawp.audit_note WHERE jid IS NOT NULL GROUP BY 1, 2'),
+    ARRAY[format('(%s,%s)', current_user, session_user)], 'with who made it');
 
 -- ---- who wrote to us
 

@@ -320,7 +320,7 @@ depends_on_nobody('what the worker made depends on nobody, either');
 
 # ---- scripts to come
 
-foreach my $script ("$top/sql/00-schema.sql", glob("$top/wawp--*--*.sql"))
+foreach my $script ("$top/sql/00-schema.sql", glob("$top/sql/releases/wawp--*.sql"))
 {
 	my ($first) = grep { !/^(\s*--.*|\s*\/\*.*\*\/\s*|\\.*|\s*)$/ } split /\n/, slurp_file($script);
 	is($first, 'SET LOCAL search_path = pg_catalog, pg_temp;', ($script =~ s{.*/}{}r) . ' begins with search_path pinned');

@@ -136,6 +136,21 @@ told($group, "held, cancelled add $who, cancelled remove $who, cancelled add 155
 $clerk->ask("SELECT wawp_request_add('$group', ARRAY['$who'])");
 told($group, "held, cancelled add $who, cancelled remove $who, cancelled add 15557509999", '... a duplicate cancels nothing');
 
+# ---- opting out
+
+$who = new_person();
+$session->ask('GRANT EXECUTE ON FUNCTION wawp_suppress, wawp_unsuppress TO clerk');
+my $opt_outs = "SELECT string_agg(concat_ws(' ', kind, coalesce(group_jid, 'all'), reason, 'by', requested_by, instance), ', ' ORDER BY id)
+	FROM wawp.audit WHERE jid = '$who\@c.us'";
+$clerk->ask("BEGIN; SELECT wawp_suppress('$who', reason => 'never mind'); ROLLBACK");
+$clerk->ask("SELECT wawp_suppress('$who', '$group', 'wrote STOP')");
+$clerk->ask("SELECT wawp_suppress('$who', '$group', 'wrote STOP')");
+$clerk->ask("SELECT wawp_suppress('$who')");
+$clerk->ask("SELECT wawp_unsuppress('$who')");
+$clerk->ask("SELECT wawp_unsuppress('$who')");
+my $expected = "policy $group suppressed: wrote STOP by clerk, policy all suppressed: asked for by clerk, policy all unsuppressed by clerk";
+is($session->until($opt_outs, $expected), $expected, 'who opts out, and back in, is told: what changed, once, by whom');
+
 # ---- what nobody did
 
 $group = quiet_group();

@@ -1,5 +1,5 @@
 
-# What the engine answers, what the member list shows, and what becomes of the intent: design.md, section 5.
+# What the engine answers, what the member list shows, and what becomes of the intent.
 
 use strict;
 use warnings;

@@ -85,7 +85,7 @@ my @in_turn = map { $wawp->person } 1 .. 5;
 my @turns = map { $wawp->want(instance => 'orderly', group => $queue, who => $_) } @in_turn;
 $wawp->end($_) foreach @turns;
 my %is_there = map { $_ => 1 } @in_turn;
-is_deeply([ grep { s/^add // && $is_there{$_} } $sim->people ], \@in_turn, 'people go in the order they were asked for, the first of a new group, too');
+is_deeply([ grep { $is_there{$_} } map { /^add (.*)/ ? $1 : () } $sim->people ], \@in_turn, 'people go in the order they were asked for, the first of a new group, too');
 
 # ---- only who wrote to us
 

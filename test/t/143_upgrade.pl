@@ -1,0 +1,114 @@
+
+# An earlier release that is upgraded is what a fresh install is, and goes on serving its queue.
+#
+# A change of sql/ without the same change in sql/releases/wawp--OLD--NEW.sql fails here.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use WawpTest;
+
+my $top = "$FindBin::RealBin/../..";
+my ($current) = slurp_file("$top/wawp.control") =~ /^default_version = '(.*)'/m;
+my @releases = sort map { m{/wawp--([\d.]+)\.sql$} ? $1 : () } glob("$top/sql/releases/wawp--*.sql");
+my $definitions = slurp_file("$top/test/sql-include/definitions.sql");
+
+my $sim = WawpTest->sim;
+my $node = WawpTest->node('main');
+$sim->world({ auto_groups => \1 });
+
+# Privileges as a sorted list, the default ones where there are none.
+my $helper = <<'SQL';
+CREATE FUNCTION pg_temp.wawp_test_acl(acl aclitem[], kind text, owner oid) RETURNS text STABLE
+	RETURN (SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM unnest(coalesce(acl, acldefault(kind::"char", owner))) x);
+SQL
+$definitions =~ s/wawp_test_acl\(/pg_temp.wawp_test_acl(/g;
+
+# The definitions in a database, after a change that is rolled back.
+sub definitions
+{
+	my ($database, $change) = @_;
+	return [ split /\n/, $node->safe_psql($database, "$helper BEGIN;" . ($change // '') . ";\n$definitions; ROLLBACK;") ];
+}
+
+# "- line" is only in the first, "+ line" only in the second.
+sub differences
+{
+	my ($from, $to) = @_;
+	my (%from, %to);
+	@from{@$from} = ();
+	@to{@$to} = ();
+	return join "\n", (map { "- $_" } grep { !exists $to{$_} } @$from), (map { "+ $_" } grep { !exists $from{$_} } @$to);
+}
+
+# ---- the comparison itself
+
+my $fresh = definitions('postgres');
+cmp_ok(scalar(@$fresh), '>', 300, 'the definitions of a fresh install are a long list');
+is(join("\n", grep { /does not know this class/ } @$fresh), '', 'each object has a definition that can be compared');
+
+my %changes = (
+	'a column' => 'ALTER TABLE wawp.contact ADD COLUMN more text',
+	'a column that may be NULL' => 'ALTER TABLE wawp.contact ALTER COLUMN jid DROP NOT NULL',
+	'a default' => 'ALTER TABLE wawp.hold ALTER COLUMN failures SET DEFAULT 1',
+	'a constraint' => 'ALTER TABLE wawp.hold ADD CHECK (failures >= 0)',
+	'an index' => 'CREATE INDEX ON wawp.hold (since)',
+	'a storage parameter' => 'ALTER TABLE wawp.contact SET (fillfactor = 90)',
+	'a replica identity' => 'ALTER TABLE wawp.hold REPLICA IDENTITY DEFAULT',
+	'a policy' => 'DROP POLICY usable ON wawp.hold',
+	'row security' => 'ALTER TABLE wawp.hold DISABLE ROW LEVEL SECURITY',
+	'a trigger' => 'DROP TRIGGER refuse_truncate ON wawp.audit_log',
+	'a trigger that fires differently' => 'ALTER TABLE wawp.membership_intent ENABLE TRIGGER fill',
+	'a label of a type' => q{ALTER TYPE wawp.state ADD VALUE 'waiting' BEFORE 'done'},
+	'a view' => q{CREATE OR REPLACE VIEW wawp.outcome_info WITH (security_invoker) AS
+		SELECT outcome, about, final, next_step, text, NULL::text AS hint FROM wawp._outcome_info()},
+	'an option of a view' => 'ALTER VIEW wawp.outcome_info RESET (security_invoker)',
+	'a function' => 'ALTER FUNCTION wawp_jid(text) COST 7',
+	'a function that is missing' => 'ALTER EXTENSION wawp DROP FUNCTION wawp_groups(name); DROP FUNCTION wawp_groups(name)',
+	'a comment on a function' => q{COMMENT ON FUNCTION wawp_jid(text) IS 'changed'},
+	'a comment on a column' => q{COMMENT ON COLUMN wawp.hold.since IS 'changed'},
+	'a comment on a type' => 'COMMENT ON TYPE wawp.state IS NULL',
+	'a privilege' => 'GRANT SELECT ON wawp.contact TO PUBLIC',
+	'a privilege that is gone' => 'REVOKE EXECUTE ON FUNCTION wawp_jid(text) FROM PUBLIC',
+	'a sequence' => 'ALTER SEQUENCE wawp.contact_contact_id_seq INCREMENT 2',
+	'the wrapper' => 'ALTER FOREIGN DATA WRAPPER wawp NO VALIDATOR',
+	'an object that is no member' => 'ALTER EXTENSION wawp DROP FUNCTION wawp_jid(text)',
+);
+foreach my $what (sort keys %changes)
+{
+	isnt(differences($fresh, definitions('postgres', $changes{$what})), '', "the comparison sees $what");
+}
+
+# ---- each release, upgraded
+
+ok(scalar(@releases), 'there is a release to upgrade');
+foreach my $release (@releases)
+{
+	my $database = 'from_' . $release =~ s/\./_/r;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+	$node->safe_psql($database, "CREATE EXTENSION wawp VERSION '$release'");
+	WawpTest->create_server($node, 'support', $sim, {}, $database);
+	WawpTest->worker($node, $database);
+
+	my $session = WawpTest->session($node, $database);
+	my $ask = q{SELECT id FROM wawp_request_add('120363077430000001@g.us', ARRAY['%s'])};
+	$session->ask("SELECT wawp_pause('support')");
+	my $id = $session->ask(sprintf $ask, '15557430001')->{out};
+
+	$session->ask('ALTER EXTENSION wawp UPDATE');
+	is($session->ask("SELECT extversion FROM pg_extension WHERE extname = 'wawp'")->{out}, $current, "$release is upgraded to $current");
+	is(differences($fresh, definitions($database)), '', '... to what a fresh install is');
+
+	$session->ask("SELECT wawp_resume('support')");
+	is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'done'), 'done', '... serves what was queued');
+	$id = $session->ask(sprintf $ask, '15557430002')->{out};
+	is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'done'), 'done', '... and what is queued then');
+}
+
+done_testing();
