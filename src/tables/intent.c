@@ -232,10 +232,10 @@ static SqlStatement note_person = {
 	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}, NULL
 };
 
-/* Tells of something decided about a person, in all groups or, unless "", one of them. */
+/* Note a decision about a person, in all groups or, unless "", one of them. */
 void
 intent_note_person(const char *kind, const char *jid, const char *group, const char *reason,
-				   const IntentAsker *asker)
+				   const IntentAsker *requester)
 {
 	SqlArgs		args = {0};
 
@@ -243,7 +243,7 @@ intent_note_person(const char *kind, const char *jid, const char *group, const c
 	sqlrun_text(&args, jid);
 	sqlrun_text(&args, group);
 	sqlrun_text(&args, reason);
-	put_asker(&args, asker);
+	intent_bind_requester(&args, requester);
 	sqlrun(&note_person, &args);
 }
 
