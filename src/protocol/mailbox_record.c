@@ -39,30 +39,30 @@
 
 /* The texts of a record, in the order they are packed. */
 static const size_t texts[] = {
-	offsetof(RelayRecord, kind),
-	offsetof(RelayRecord, instance),
-	offsetof(RelayRecord, instance_id),
-	offsetof(RelayRecord, group_jid),
-	offsetof(RelayRecord, action),
-	offsetof(RelayRecord, outcome),
-	offsetof(RelayRecord, login_role),
-	offsetof(RelayRecord, requested_by),
-	offsetof(RelayRecord, actor),
-	offsetof(RelayRecord, application_name),
-	offsetof(RelayRecord, client_addr),
-	offsetof(RelayRecord, origin),
-	offsetof(RelayRecord, reason),
-	offsetof(RelayRecord, request_id),
-	offsetof(RelayRecord, detail)
+	offsetof(AuditRecord, kind),
+	offsetof(AuditRecord, instance),
+	offsetof(AuditRecord, instance_id),
+	offsetof(AuditRecord, group_jid),
+	offsetof(AuditRecord, action),
+	offsetof(AuditRecord, outcome),
+	offsetof(AuditRecord, login_role),
+	offsetof(AuditRecord, requested_by),
+	offsetof(AuditRecord, actor),
+	offsetof(AuditRecord, application_name),
+	offsetof(AuditRecord, client_addr),
+	offsetof(AuditRecord, origin),
+	offsetof(AuditRecord, reason),
+	offsetof(AuditRecord, request_id),
+	offsetof(AuditRecord, detail)
 };
 
 /* The texts that may be cut, first to last; the others are keys. */
 static const size_t cut_order[] = {
-	offsetof(RelayRecord, reason),
-	offsetof(RelayRecord, detail),
-	offsetof(RelayRecord, application_name),
-	offsetof(RelayRecord, origin),
-	offsetof(RelayRecord, actor)
+	offsetof(AuditRecord, reason),
+	offsetof(AuditRecord, detail),
+	offsetof(AuditRecord, application_name),
+	offsetof(AuditRecord, origin),
+	offsetof(AuditRecord, actor)
 };
 
 #define TEXT_AT(record, offset) ((const char **) ((char *) (record) + (offset)))
@@ -189,7 +189,7 @@ cut_to_fit(const RelayRecord *record, Cut *cuts, int encoding, size_t size)
 	for (size_t i = 0; i < lengthof(cut_order) && needed > size; i++)
 	{
 		cut_text(&cuts[record_text_index(cut_order[i])], needed - size,
-				 cut_order[i] == offsetof(RelayRecord, detail), encoding);
+				 cut_order[i] == offsetof(AuditRecord, detail), encoding);
 		needed = box_size(record, cuts);
 	}
 	return needed <= size;
@@ -228,7 +228,7 @@ whole_text(const char *text)
 static void
 box_write_record(BoxWriter *writer, const RelayRecord *record, const Cut *cuts)
 {
-	int			numbers[] = {record->http_status, record->code, record->duration_ms, record->npeople};
+	int			numbers[] = {record->row.http_status, record->row.code, record->row.duration_ms, record->npeople};
 
 	box_write_bytes(writer, numbers, sizeof(numbers));
 	for (size_t i = 0; i < lengthof(texts); i++)
@@ -258,7 +258,7 @@ record_pack(const RelayRecord *record, bool may_cut, int encoding, char *box, si
 	if (record->npeople < 0 || record->npeople > RELAY_MAX_PEOPLE)
 		return RECORD_TOO_LONG;
 	for (size_t i = 0; i < lengthof(texts); i++)
-		cuts[i] = whole_text(CONST_TEXT_AT(record, texts[i]));
+		cuts[i] = whole_text(CONST_TEXT_AT(&record->row, texts[i]));
 	if (box_size(record, cuts) > size)
 		fit = may_cut && cut_to_fit(record, cuts, encoding, size) ? RECORD_CUT : RECORD_TOO_LONG;
 	if (fit == RECORD_TOO_LONG)
@@ -293,12 +293,12 @@ record_fits(const RelayRecord *record, int encoding, size_t size)
 
 	memset(group, '0', sizeof(group) - 1);
 	group[sizeof(group) - 1] = '\0';
-	answer.kind = "answered";
-	answer.outcome = longest_outcome_name();
-	answer.group_jid = group;	/* of one that was created */
-	answer.detail = RECORD_CUT_DETAIL;
+	answer.row.kind = "answered";
+	answer.row.outcome = longest_outcome_name();
+	answer.row.group_jid = group;	/* of one that was created */
+	answer.row.detail = RECORD_CUT_DETAIL;
 	for (int i = 0; i < answer.npeople && i < RELAY_MAX_PEOPLE; i++)
-		answer.people[i].outcome = answer.outcome;
+		answer.people[i].outcome = answer.row.outcome;
 	return record_pack(record, false, encoding, NULL, size, &used) == RECORD_WHOLE &&
 		record_pack(&answer, true, encoding, NULL, size, &used) != RECORD_TOO_LONG;
 }
@@ -356,17 +356,17 @@ record_unpack(const char *box, size_t used, RelayRecord *record)
 	box_read_bytes(&reader, numbers, sizeof(numbers));
 	if (numbers[3] < 0 || numbers[3] > RELAY_MAX_PEOPLE)
 		return false;
-	record->http_status = numbers[0];
-	record->code = numbers[1];
-	record->duration_ms = numbers[2];
+	record->row.http_status = numbers[0];
+	record->row.code = numbers[1];
+	record->row.duration_ms = numbers[2];
 	record->npeople = numbers[3];
 	for (size_t i = 0; i < lengthof(texts); i++)
-		*TEXT_AT(record, texts[i]) = box_read_text(&reader);
+		*TEXT_AT(&record->row, texts[i]) = box_read_text(&reader);
 	for (int i = 0; i < record->npeople; i++)
 	{
 		box_read_bytes(&reader, &record->people[i].code, sizeof(int));
 		record->people[i].jid = box_read_text(&reader);
 		record->people[i].outcome = box_read_text(&reader);
 	}
-	return !reader.is_broken && reader.at == reader.end && record->kind != NULL;
+	return !reader.is_broken && reader.at == reader.end && record->row.kind != NULL;
 }

@@ -11,6 +11,8 @@
 #ifndef WAWP_MAILBOX_RECORD_H
 #define WAWP_MAILBOX_RECORD_H
 
+#include "protocol/audit_record.h"
+
 #define RELAY_MAX_PEOPLE 50
 
 /* A person of a record; texts that do not apply are NULL. */
@@ -23,28 +25,12 @@ typedef struct RelayPerson
 
 /*
  * A session's record of one request: a row per person, or one row if it is
- * about nobody.  Fields that do not apply are NULL, 0 or -1.
+ * about nobody.  The row's contact, intent, batch and attempt are not packed: a
+ * session has none of them.
  */
 typedef struct RelayRecord
 {
-	const char *kind;			/* label of wawp.audit_kind */
-	const char *instance;
-	const char *instance_id;
-	const char *group_jid;
-	const char *action;
-	const char *outcome;		/* of a request that is about nobody */
-	const char *login_role;
-	const char *requested_by;
-	const char *actor;
-	const char *application_name;
-	const char *client_addr;
-	const char *origin;
-	const char *reason;
-	const char *request_id;
-	const char *detail;			/* a JSON object with whitelisted keys */
-	int			http_status;
-	int			code;
-	int			duration_ms;
+	AuditRecord row;			/* outcome and code: of a request that is about nobody */
 	int			npeople;
 	RelayPerson people[RELAY_MAX_PEOPLE];
 } RelayRecord;

@@ -94,7 +94,7 @@ static void
 session_begin_record(SessionAttempt *attempt, const WawpInstance *instance, const char *action,
 					 const char *group, const char *reason)
 {
-	RelayRecord *record = &attempt->record;
+	AuditRecord *record = &attempt->record.row;
 
 	memset(attempt, 0, sizeof(*attempt));
 	record->kind = "sent";
@@ -179,13 +179,13 @@ session_record_sent(SessionAttempt *attempt)
 static void
 session_record_answered(SessionAttempt *attempt, int http_status)
 {
-	attempt->record.kind = "answered";
-	attempt->record.http_status = http_status;
-	attempt->record.duration_ms = (int) (clock_monotonic_ms() - attempt->sent_ms);
+	attempt->record.row.kind = "answered";
+	attempt->record.row.http_status = http_status;
+	attempt->record.row.duration_ms = (int) (clock_monotonic_ms() - attempt->sent_ms);
 	attempt->is_over = true;
 	if (!mailbox_post_answered(&attempt->record))
 		ereport(WARNING,
-				(errmsg("the answer of request %s could not be recorded", attempt->record.request_id)));
+				(errmsg("the answer of request %s could not be recorded", attempt->record.row.request_id)));
 }
 
 /*
@@ -207,9 +207,9 @@ session_give_up(int code pg_attribute_unused(), Datum arg)
 			mailbox_withdraw();
 		return;
 	}
-	attempt->record.kind = "answered";
-	attempt->record.outcome = outcome;
-	attempt->record.detail = "{\"note\": \"the caller did not wait for the answer\"}";
+	attempt->record.row.kind = "answered";
+	attempt->record.row.outcome = outcome;
+	attempt->record.row.detail = "{\"note\": \"the caller did not wait for the answer\"}";
 	for (int i = 0; i < attempt->record.npeople; i++)
 		attempt->record.people[i].outcome = outcome;
 	(void) mailbox_post_answered(&attempt->record);
@@ -671,7 +671,7 @@ session_note_verified(const WawpInstance *instance, const char *group, const cha
 	int			done = 0;
 
 	session_begin_record(&attempt, instance, "add", group, reason);
-	attempt.record.kind = "verified";
+	attempt.record.row.kind = "verified";
 	while (done < npeople)
 		done = session_note_some_verified(&attempt.record, people, npeople, done);
 }
@@ -733,10 +733,10 @@ session_send_recorded(SessionAttempt *attempt, const WawpInstance *instance, con
 
 	session_note_left(attempt);
 	result = call_send(instance, &request->call);
-	outcome = request->judge(result, &attempt->record.group_jid);
-	attempt->record.outcome = outcome_info(outcome)->name;
+	outcome = request->judge(result, &attempt->record.row.group_jid);
+	attempt->record.row.outcome = outcome_info(outcome)->name;
 	for (int i = 0; i < attempt->record.npeople; i++)
-		attempt->record.people[i].outcome = attempt->record.outcome;
+		attempt->record.people[i].outcome = attempt->record.row.outcome;
 	session_record_answered(attempt, result->status);
 	if (result->fate == HTTP_NOT_SENT && attempt->npaced > 0)
 		budget_give_back(&attempt->permit, attempt->npaced);
@@ -755,7 +755,7 @@ session_send(const WawpInstance *instance, const SessionRequest *request)
 	SessionAttempt attempt;
 
 	session_begin_record(&attempt, instance, request->action, request->group, NULL);
-	attempt.record.detail = psprintf("{\"call\": \"%s\"}", endpoint_get(request->call.endpoint)->what);
+	attempt.record.row.detail = psprintf("{\"call\": \"%s\"}", endpoint_get(request->call.endpoint)->what);
 	attempt.record.npeople = request->npeople;
 	for (int i = 0; i < request->npeople; i++)
 		attempt.record.people[i].jid = request->people[i];

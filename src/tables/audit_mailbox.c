@@ -399,45 +399,23 @@ relay_take(void)
 	return taken != NIL;
 }
 
-/* Write a record's row about one person. */
-static void
-mailbox_write_row(const RelayRecord *record, const RelayPerson *person)
-{
-	AuditRecord row = {
-		.kind = record->kind,
-		.instance = record->instance,
-		.instance_id = record->instance_id,
-		.group_jid = record->group_jid,
-		.contact_id = person->jid ? contact_id(person->jid) : 0,
-		.action = record->action,
-		.outcome = person->outcome,
-		.http_status = record->http_status,
-		.code = person->code,
-		.login_role = record->login_role,
-		.requested_by = record->requested_by,
-		.actor = record->actor,
-		.application_name = record->application_name,
-		.client_addr = record->client_addr,
-		.origin = record->origin,
-		.reason = record->reason,
-		.request_id = record->request_id,
-		.duration_ms = record->duration_ms,
-		.detail = record->detail
-	};
-
-	audit_write(&row);
-}
-
 /* Write a record: a row for each person, or one about nobody. */
 static void
 mailbox_write_record(const RelayRecord *record)
 {
-	RelayPerson nobody = {.outcome = record->outcome,.code = record->code};
+	AuditRecord row = record->row;
 
 	for (int i = 0; i < record->npeople; i++)
-		mailbox_write_row(record, &record->people[i]);
+	{
+		const RelayPerson *person = &record->people[i];
+
+		row.contact_id = person->jid ? contact_id(person->jid) : 0;
+		row.outcome = person->outcome;
+		row.code = person->code;
+		audit_write(&row);
+	}
 	if (record->npeople == 0)
-		mailbox_write_row(record, &nobody);
+		audit_write(&row);
 }
 
 /* Turn a "sent" record into one that says that its session did not send it. */
@@ -446,9 +424,9 @@ mailbox_make_withdrawal(RelayRecord *record)
 {
 	const char *outcome = outcome_info(WAWP_UNREACHABLE)->name;
 
-	record->kind = "answered";
-	record->outcome = outcome;
-	record->detail = "{\"note\": \"not sent: the caller did not wait\"}";
+	record->row.kind = "answered";
+	record->row.outcome = outcome;
+	record->row.detail = "{\"note\": \"not sent: the caller did not wait\"}";
 	for (int i = 0; i < record->npeople; i++)
 		record->people[i].outcome = outcome;
 }
@@ -502,9 +480,9 @@ relay_changed_groups(void)
 		LaneKey    *key = palloc(sizeof(LaneKey));
 		const MailboxTaken *one = lfirst(lc);
 
-		if (!one->is_readable || one->record.instance == NULL || one->record.group_jid == NULL)
+		if (!one->is_readable || one->record.row.instance == NULL || one->record.row.group_jid == NULL)
 			continue;
-		*key = lane_key(one->record.instance, one->record.group_jid);
+		*key = lane_key(one->record.row.instance, one->record.row.group_jid);
 		groups = lappend(groups, key);
 	}
 	MemoryContextSwitchTo(caller);

@@ -29,21 +29,23 @@ static RelayRecord
 make_record(const char *kind, int npeople)
 {
 	RelayRecord record = {
-		.kind = kind,
-		.instance = "support",
-		.instance_id = "ABC123",
-		.group_jid = "120363012345678901@g.us",
-		.action = "add",
-		.login_role = "app",
-		.requested_by = "clerk",
-		.actor = "clerk 7",
-		.application_name = "psql",
-		.client_addr = "127.0.0.1",
-		.origin = "session",
-		.reason = "because",
-		.request_id = "01234567-89ab-cdef-0123-456789abcdef",
-		.detail = "{\"call\": \"send a text\"}",
-		.duration_ms = -1,
+		.row = {
+			.kind = kind,
+			.instance = "support",
+			.instance_id = "ABC123",
+			.group_jid = "120363012345678901@g.us",
+			.action = "add",
+			.login_role = "app",
+			.requested_by = "clerk",
+			.actor = "clerk 7",
+			.application_name = "psql",
+			.client_addr = "127.0.0.1",
+			.origin = "session",
+			.reason = "because",
+			.request_id = "01234567-89ab-cdef-0123-456789abcdef",
+			.detail = "{\"call\": \"send a text\"}",
+			.duration_ms = -1
+		},
 		.npeople = npeople
 	};
 
@@ -95,21 +97,21 @@ same_people(const RelayRecord *a, const RelayRecord *b)
 static bool
 same_keys(const RelayRecord *a, const RelayRecord *b)
 {
-	return same_text(a->kind, b->kind) && same_text(a->instance, b->instance) &&
-		same_text(a->instance_id, b->instance_id) && same_text(a->group_jid, b->group_jid) &&
-		same_text(a->action, b->action) && same_text(a->outcome, b->outcome) &&
-		same_text(a->login_role, b->login_role) && same_text(a->requested_by, b->requested_by) &&
-		same_text(a->client_addr, b->client_addr) && same_text(a->request_id, b->request_id) &&
-		a->http_status == b->http_status && a->code == b->code && a->duration_ms == b->duration_ms &&
+	return same_text(a->row.kind, b->row.kind) && same_text(a->row.instance, b->row.instance) &&
+		same_text(a->row.instance_id, b->row.instance_id) && same_text(a->row.group_jid, b->row.group_jid) &&
+		same_text(a->row.action, b->row.action) && same_text(a->row.outcome, b->row.outcome) &&
+		same_text(a->row.login_role, b->row.login_role) && same_text(a->row.requested_by, b->row.requested_by) &&
+		same_text(a->row.client_addr, b->row.client_addr) && same_text(a->row.request_id, b->row.request_id) &&
+		a->row.http_status == b->row.http_status && a->row.code == b->row.code && a->row.duration_ms == b->row.duration_ms &&
 		same_people(a, b);
 }
 
 static bool
 same_record(const RelayRecord *a, const RelayRecord *b)
 {
-	return same_keys(a, b) && same_text(a->actor, b->actor) && same_text(a->origin, b->origin) &&
-		same_text(a->application_name, b->application_name) && same_text(a->reason, b->reason) &&
-		same_text(a->detail, b->detail);
+	return same_keys(a, b) && same_text(a->row.actor, b->row.actor) && same_text(a->row.origin, b->row.origin) &&
+		same_text(a->row.application_name, b->row.application_name) && same_text(a->row.reason, b->row.reason) &&
+		same_text(a->row.detail, b->row.detail);
 }
 
 /* A box with exactly the necessary room, and with a byte less, in which the record is refused or cut. */
@@ -128,7 +130,7 @@ test_kind(const char *kind, int npeople)
 	ok(pack(&record, false, needed - 1, &box, &used) == RECORD_TOO_LONG && used == 0,
 	   "... a byte less is refused");
 	ok(pack(&record, true, needed - 1, &box, &used) == RECORD_CUT && used < needed, "... or cut");
-	ok(record_unpack(box, used, &read) && same_keys(&record, &read) && !same_text(record.reason, read.reason),
+	ok(record_unpack(box, used, &read) && same_keys(&record, &read) && !same_text(record.row.reason, read.row.reason),
 	   "... where only the reason is shorter");
 }
 
@@ -142,16 +144,16 @@ test_full_box(const char *kind, int npeople)
 	size_t		used;
 	int			room;
 
-	record.reason = "";
+	record.row.reason = "";
 	room = BOX - (int) size_of(&record);
-	record.reason = repeat("x", room);
+	record.row.reason = repeat("x", room);
 	ok(pack(&record, false, BOX, &box, &used) == RECORD_WHOLE && used == BOX, "%s, %d people: a full box", kind, npeople);
 	ok(record_unpack(box, used, &read) && same_record(&record, &read), "... is read as it was");
-	record.reason = repeat("x", room + 1);
+	record.row.reason = repeat("x", room + 1);
 	ok(pack(&record, false, BOX, &box, &used) == RECORD_TOO_LONG, "... one more is refused");
 	ok(pack(&record, true, BOX, &box, &used) == RECORD_CUT && used <= BOX, "... or cut");
-	ok(record_unpack(box, used, &read) && strlen(read.reason) == (size_t) room &&
-	   strcmp(read.reason + room - strlen(RECORD_CUT_MARK), RECORD_CUT_MARK) == 0, "... with a mark at its end");
+	ok(record_unpack(box, used, &read) && strlen(read.row.reason) == (size_t) room &&
+	   strcmp(read.row.reason + room - strlen(RECORD_CUT_MARK), RECORD_CUT_MARK) == 0, "... with a mark at its end");
 }
 
 /* A record that was accepted as "sent" must fit when it is answered, whatever its size was. */
@@ -170,9 +172,9 @@ test_answer_fits(void)
 		RelayRecord read;
 		static char box[BOX];
 
-		record.reason = answer.reason = repeat("x", length);
-		answer.detail = "{\"note\": \"the caller did not wait for the answer\"}";
-		answer.outcome = LONGEST_OUTCOME;
+		record.row.reason = answer.row.reason = repeat("x", length);
+		answer.row.detail = "{\"note\": \"the caller did not wait for the answer\"}";
+		answer.row.outcome = LONGEST_OUTCOME;
 		if (!record_fits(&record, PG_UTF8, BOX))
 		{
 			refused++;
@@ -197,14 +199,14 @@ test_keys(void)
 
 	for (most = BOX; most > 0; most--)
 	{
-		record.instance_id = repeat("i", most);
+		record.row.instance_id = repeat("i", most);
 		if (record_fits(&record, PG_UTF8, BOX))
 			break;
 	}
 	ok(most > BOX - 1000 && most < BOX, "an instance_id of %d bytes fits", most);
-	answer.instance_id = record.instance_id;
+	answer.row.instance_id = record.row.instance_id;
 	ok(pack(&answer, true, BOX, &box, &used) != RECORD_TOO_LONG, "its answer fits as well");
-	answer.instance_id = repeat("i", BOX);
+	answer.row.instance_id = repeat("i", BOX);
 	ok(pack(&answer, true, BOX, &box, &used) == RECORD_TOO_LONG && used == 0, "a longer instance_id cannot be cut into the box");
 	record.npeople = RELAY_MAX_PEOPLE + 1;
 	ok(pack(&record, true, BOX, &box, &used) == RECORD_TOO_LONG, "more people than a record has are refused");
@@ -221,10 +223,10 @@ test_every_size(int encoding, const char *unit, const char *name)
 	bool		all_good = true;
 	int			cut = 0;
 
-	record.reason = repeat(unit, 40);
-	record.actor = repeat(unit, 20);
-	record.application_name = repeat(unit, 20);
-	record.detail = "{\"note\": \"the caller did not wait for the answer\"}";
+	record.row.reason = repeat(unit, 40);
+	record.row.actor = repeat(unit, 20);
+	record.row.application_name = repeat(unit, 20);
+	record.row.detail = "{\"note\": \"the caller did not wait for the answer\"}";
 	needed = size_of(&record);
 	for (size_t size = 0; size <= needed; size++)
 	{
@@ -236,11 +238,11 @@ test_every_size(int encoding, const char *unit, const char *name)
 		cut += fit == RECORD_CUT;
 		if (fit != RECORD_TOO_LONG)
 			all_good &= used <= size && record_unpack(box, used, &read) && same_keys(&record, &read) &&
-				(strlen(read.reason) == strlen(record.reason) ||
-				 (strlen(read.reason) - strlen(RECORD_CUT_MARK)) % strlen(unit) == 0) &&
+				(strlen(read.row.reason) == strlen(record.row.reason) ||
+				 (strlen(read.row.reason) - strlen(RECORD_CUT_MARK)) % strlen(unit) == 0) &&
 				(encoding != PG_UTF8 ||
-				 pg_encoding_verifymbstr(PG_UTF8, read.reason, strlen(read.reason)) == (int) strlen(read.reason)) &&
-				(same_text(read.detail, record.detail) || same_text(read.detail, RECORD_CUT_DETAIL));
+				 pg_encoding_verifymbstr(PG_UTF8, read.row.reason, strlen(read.row.reason)) == (int) strlen(read.row.reason)) &&
+				(same_text(read.row.detail, record.row.detail) || same_text(read.row.detail, RECORD_CUT_DETAIL));
 		free(box);
 	}
 	ok(all_good && cut > 50, "%s: whole characters at every size (%d of them cut)", name, cut);
@@ -249,7 +251,7 @@ test_every_size(int encoding, const char *unit, const char *name)
 static void
 test_nothing(void)
 {
-	RelayRecord record = {.kind = "held"};
+	RelayRecord record = {.row = {.kind = "held"}};
 	RelayRecord empty = make_record("answered", 2);
 	RelayRecord read;
 	char	   *box;
@@ -257,7 +259,7 @@ test_nothing(void)
 
 	ok(pack(&record, false, BOX, &box, &used) == RECORD_WHOLE && record_unpack(box, used, &read) && same_record(&record, &read),
 	   "a record of NULLs is read as it was");
-	empty.reason = empty.actor = empty.detail = "";
+	empty.row.reason = empty.row.actor = empty.row.detail = "";
 	empty.people[0] = (RelayPerson) {NULL, NULL, 0};
 	empty.people[1] = (RelayPerson) {"", "", -1};
 	ok(pack(&empty, false, BOX, &box, &used) == RECORD_WHOLE && record_unpack(box, used, &read) && same_record(&empty, &read),
