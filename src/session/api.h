@@ -37,7 +37,7 @@ extern Datum api_outcome_datum(FunctionCallInfo fcinfo, int column, WawpOutcome 
 extern const char *api_arg_text(FunctionCallInfo fcinfo, int n);
 extern const char *api_arg_limited(FunctionCallInfo fcinfo, int n, TextLimit limit);
 extern const char *api_arg_required(FunctionCallInfo fcinfo, int n, const char *name);
-extern Jid api_parse_jid(const char *utf8);
+extern Jid	api_parse_jid(const char *utf8);
 extern const char *api_arg_group(FunctionCallInfo fcinfo, int n);
 extern WawpInstance *api_arg_instance(FunctionCallInfo fcinfo, int n);
 extern const char **api_arg_texts(FunctionCallInfo fcinfo, int n, const char *name, int *count);

@@ -163,7 +163,7 @@ session_refuse_unrecorded(MailboxFate fate)
 static bool
 session_record_sent(SessionAttempt *attempt)
 {
-	MailboxFate	fate;
+	MailboxFate fate;
 
 	attempt->is_handed_over = true;
 	fate = mailbox_post_sent(&attempt->record, wawp_audit_timeout);
