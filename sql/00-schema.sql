@@ -1,8 +1,8 @@
 /* wawp: complain if the script is sourced in psql rather than by CREATE EXTENSION */
 \echo Use "CREATE EXTENSION wawp" to load this file. \quit
 
--- Whoever may create objects in the target schema could have put operators and functions there that fit better than
--- pg_catalog's: nothing but pg_catalog is searched, what is ours is written with its schema.
+-- A role that may create objects in the target schema could have created operators and functions there that match better
+-- than pg_catalog's: only pg_catalog is searched, and what is ours is written with its schema.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- Nouns live here; verbs are functions wawp_... in the extension's own schema.

@@ -11,13 +11,13 @@ CREATE FUNCTION @extschema@.wawp_is_group_jid(identifier text) RETURNS bool
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'wawp_is_group_jid';
 COMMENT ON FUNCTION @extschema@.wawp_is_group_jid(text) IS
-	'is this, to the letter, the JID of a group';
+	'true if this is exactly the JID of a group';
 
 CREATE FUNCTION @extschema@.wawp_is_person_jid(identifier text) RETURNS bool
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'wawp_is_person_jid';
 COMMENT ON FUNCTION @extschema@.wawp_is_person_jid(text) IS
-	'is this, to the letter, the JID of a person';
+	'true if this is exactly the JID of a person';
 
 CREATE FUNCTION @extschema@.wawp_classify(operation text, http_status int, body text,
 							  OUT jid text, OUT outcome wawp.outcome, OUT code int, OUT detail text)
@@ -25,7 +25,7 @@ CREATE FUNCTION @extschema@.wawp_classify(operation text, http_status int, body 
 	LANGUAGE C STABLE PARALLEL SAFE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_classify';
 COMMENT ON FUNCTION @extschema@.wawp_classify(text, int, text) IS
-	'how an answer of the API to add, remove, promote, demote or send would be read';
+	'reads an answer of the API to add, remove, promote, demote or send, without sending anything';
 
 CREATE FUNCTION wawp._outcome_info(OUT outcome wawp.outcome, OUT about text, OUT final bool, OUT next_step text,
 								   OUT text text, OUT hint text)

@@ -47,7 +47,7 @@ CREATE FUNCTION @extschema@.wawp_participants(group_jid text, instance name DEFA
 	LANGUAGE C VOLATILE ROWS 250 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_participants';
 COMMENT ON FUNCTION @extschema@.wawp_participants(text, name) IS
-	'who is in a group now; role is member, admin or owner';
+	'the members of a group now; role is member, admin or owner';
 
 CREATE FUNCTION @extschema@.wawp_group_info(group_jid text, instance name DEFAULT NULL,
 								OUT group_jid text, OUT subject text, OUT size int,
@@ -96,7 +96,7 @@ CREATE FUNCTION @extschema@.wawp_check_exists(phones text[], instance name DEFAU
 	LANGUAGE C VOLATILE ROWS 10 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_check_exists';
 COMMENT ON FUNCTION @extschema@.wawp_check_exists(text[], name) IS
-	'which numbers are on WhatsApp and under which JID; NULL means unknown';
+	'tells which numbers are on WhatsApp and under which JID; NULL means unknown';
 
 CREATE FUNCTION @extschema@.wawp_session(instance name DEFAULT NULL,
 							 OUT instance name, OUT status text, OUT usable bool,

@@ -3,7 +3,7 @@
 
 CREATE TYPE wawp.action AS ENUM ('add', 'remove', 'promote', 'demote', 'invite');
 COMMENT ON TYPE wawp.action IS
-	'what an intent asks for; add, remove: be a member or not; promote, demote: be an admin or not; invite: get the invite link';
+	'what an intent requests; add, remove: be a member or not; promote, demote: be an admin or not; invite: get the invite link';
 
 CREATE TYPE wawp.state AS ENUM (
 	'queued', 'sending', 'verifying', 'inviting', 'invited', 'pending_approval',
@@ -51,28 +51,28 @@ CREATE TABLE wawp.membership_intent (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 
 COMMENT ON TABLE wawp.membership_intent IS
-	'who should be added to, removed from, promoted or demoted in which group, by which instance and why; INSERT asks for it';
+	'intents: a person to be added to, removed from, promoted, demoted in or invited to a group; INSERT requests it';
 COMMENT ON SEQUENCE wawp.membership_intent_id_seq IS 'numbers intents';
 COMMENT ON COLUMN wawp.membership_intent.id IS 'number of the intent';
 COMMENT ON COLUMN wawp.membership_intent.group_jid IS 'the group';
 COMMENT ON COLUMN wawp.membership_intent.jid IS 'the person; a phone number is brought into normal form';
-COMMENT ON COLUMN wawp.membership_intent.action IS 'what is asked for';
-COMMENT ON COLUMN wawp.membership_intent.instance IS 'which instance does it; NULL means wawp.instance or the only usable one';
+COMMENT ON COLUMN wawp.membership_intent.action IS 'what is requested';
+COMMENT ON COLUMN wawp.membership_intent.instance IS 'the instance; NULL means wawp.instance or the only usable one';
 COMMENT ON COLUMN wawp.membership_intent.reason IS 'the business reason, for the audit record';
 COMMENT ON COLUMN wawp.membership_intent.priority IS 'higher ones go first within a group';
 COMMENT ON COLUMN wawp.membership_intent.not_before IS 'not tried earlier';
 COMMENT ON COLUMN wawp.membership_intent.expires_at IS 'cancelled if not done by then';
 COMMENT ON COLUMN wawp.membership_intent.until IS 'when the membership ends';
-COMMENT ON COLUMN wawp.membership_intent.verify IS 'look at the member list afterwards';
+COMMENT ON COLUMN wawp.membership_intent.verify IS 'read the member list afterwards to see the result';
 COMMENT ON COLUMN wawp.membership_intent.invite IS 'send the invite link to someone who cannot be added';
-COMMENT ON COLUMN wawp.membership_intent.context IS 'anything the application wants to find again';
-COMMENT ON COLUMN wawp.membership_intent.batch_id IS 'a name for what was asked for together';
+COMMENT ON COLUMN wawp.membership_intent.context IS 'free data of the application';
+COMMENT ON COLUMN wawp.membership_intent.batch_id IS 'a name for intents that were requested together';
 COMMENT ON COLUMN wawp.membership_intent.after IS 'waits until that intent is done, fails if it fails';
 COMMENT ON COLUMN wawp.membership_intent.state IS 'where it stands';
 COMMENT ON COLUMN wawp.membership_intent.outcome IS 'what the latest attempt showed; the audit log has all';
 COMMENT ON COLUMN wawp.membership_intent.code IS 'the person''s or the HTTP status of the latest attempt';
 COMMENT ON COLUMN wawp.membership_intent.detail IS 'what the API said of the latest attempt';
-COMMENT ON COLUMN wawp.membership_intent.instance_id IS 'the instance''s Wawp id when it was asked for';
+COMMENT ON COLUMN wawp.membership_intent.instance_id IS 'the instance''s Wawp id when it was requested';
 COMMENT ON COLUMN wawp.membership_intent.requester IS 'the role that asked, by oid: decides who may see, cancel and retry it, and as whom it is sent';
 COMMENT ON COLUMN wawp.membership_intent.requested_by IS 'the name that role had when it asked';
 COMMENT ON COLUMN wawp.membership_intent.home IS 'the database it was requested in; zero in a row that was restored or replicated';
@@ -80,31 +80,31 @@ COMMENT ON COLUMN wawp.membership_intent.requested_from IS 'login role, claimed 
 COMMENT ON COLUMN wawp.membership_intent.origin IS 'function, insert, or the trigger''s table';
 COMMENT ON COLUMN wawp.membership_intent.attempts IS 'requests sent for it';
 COMMENT ON COLUMN wawp.membership_intent.crashes IS 'times the worker died while serving it';
-COMMENT ON COLUMN wawp.membership_intent.superseded IS 'the opposite was asked for while its request was on the wire';
+COMMENT ON COLUMN wawp.membership_intent.superseded IS 'true if the opposite was requested while its request was on the wire';
 COMMENT ON COLUMN wawp.membership_intent.next_attempt_at IS 'not tried again earlier';
-COMMENT ON COLUMN wawp.membership_intent.created_at IS 'when it was asked for';
+COMMENT ON COLUMN wawp.membership_intent.created_at IS 'when it was requested';
 COMMENT ON COLUMN wawp.membership_intent.updated_at IS 'when it last changed';
 COMMENT ON COLUMN wawp.membership_intent.settled_at IS 'when it became done, failed or cancelled';
 
--- At most one queued intent per person and kind: membership, or role.  The person first: who looks a person up
--- must not read the person's whole lane.
+-- At most one queued intent per person and kind: membership, or role.  The person is first, so that a search for a
+-- person does not read the person's whole lane.
 CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
 	(jid, group_jid, instance, (action IN ('promote', 'demote'))) NULLS NOT DISTINCT WHERE state = 'queued';
--- The head of a lane.  The condition on id always holds; it keeps this index out of plans that look for one
--- person, which would read the whole lane when they were made while the queue was empty.
+-- The head of a lane.  The condition on id is always true; it keeps this index out of plans that search for one
+-- person, which would read the whole lane if they were made while the queue was empty.
 CREATE INDEX membership_intent_lane ON wawp.membership_intent
 	(instance, group_jid, priority DESC, id) WHERE state = 'queued' AND id > 0;
--- What need not wait for the pace of additions; small.
+-- Intents that do not wait for the pace of additions; small.
 CREATE INDEX membership_intent_other ON wawp.membership_intent
 	(instance, group_jid, priority DESC, id) WHERE state = 'queued' AND action <> 'add';
--- Who is in flight or waits for a sighting; small.
+-- Intents that were sent and are not settled; small.
 CREATE INDEX membership_intent_busy ON wawp.membership_intent (instance, group_jid, jid)
 	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');
 CREATE INDEX membership_intent_expiry ON wawp.membership_intent (expires_at)
 	WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL;
 CREATE INDEX membership_intent_batch ON wawp.membership_intent (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX membership_intent_after ON wawp.membership_intent (after) WHERE after IS NOT NULL AND state = 'queued';
--- What retention deletes.
+-- Intents that retention deletes.
 CREATE INDEX membership_intent_settled ON wawp.membership_intent (settled_at) WHERE settled_at IS NOT NULL;
 
 CREATE FUNCTION wawp._intent_fill() RETURNS trigger
@@ -112,13 +112,13 @@ CREATE FUNCTION wawp._intent_fill() RETURNS trigger
 COMMENT ON FUNCTION wawp._intent_fill() IS 'normalises, checks and completes a new intent; wakes the worker at commit';
 CREATE TRIGGER fill BEFORE INSERT ON wawp.membership_intent
 	FOR EACH ROW EXECUTE FUNCTION wawp._intent_fill();
--- Replicated rows, too, must not pass for rows that were requested here.
+-- Replicated rows, too, must not be taken for rows that were requested here.
 ALTER TABLE wawp.membership_intent ENABLE ALWAYS TRIGGER fill;
 
 CREATE FUNCTION wawp._text_limits() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_text_limits';
 COMMENT ON FUNCTION wawp._text_limits() IS 'refuses texts that are too long, in the columns named as its arguments';
--- The worker sets none of these.
+-- The worker sets none of these columns.
 CREATE TRIGGER limits BEFORE UPDATE OF group_jid, jid, reason, context, batch_id ON wawp.membership_intent
 	FOR EACH ROW EXECUTE FUNCTION wawp._text_limits('group_jid', 'jid', 'reason', 'context', 'batch_id');
 
@@ -135,7 +135,7 @@ CREATE POLICY ask ON wawp.membership_intent FOR INSERT WITH CHECK (wawp._is_own(
 SELECT pg_catalog.pg_extension_config_dump('wawp.membership_intent', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('wawp.membership_intent', 'id')::pg_catalog.regclass, '');
 
--- ---- asking by function
+-- ---- requests by function
 
 CREATE FUNCTION @extschema@.wawp_request_add(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 								 priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
@@ -147,7 +147,7 @@ CREATE FUNCTION @extschema@.wawp_request_add(group_jid text, jids text[], instan
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_add';
 COMMENT ON FUNCTION @extschema@.wawp_request_add(text, text[], name, text, int, timestamptz, timestamptz, timestamptz, bool, bool, jsonb, text, bigint) IS
-	'asks for people to be added to a group; one row per element, one bad element never fails the rest';
+	'requests that people be added to a group; one row per element, one bad element never fails the rest';
 
 CREATE FUNCTION @extschema@.wawp_request_remove(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 									priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
@@ -158,7 +158,7 @@ CREATE FUNCTION @extschema@.wawp_request_remove(group_jid text, jids text[], ins
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_remove';
 COMMENT ON FUNCTION @extschema@.wawp_request_remove(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
-	'asks for people to be removed from a group';
+	'requests that people be removed from a group';
 
 CREATE FUNCTION @extschema@.wawp_request_promote(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 									 priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
@@ -169,7 +169,7 @@ CREATE FUNCTION @extschema@.wawp_request_promote(group_jid text, jids text[], in
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_promote';
 COMMENT ON FUNCTION @extschema@.wawp_request_promote(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
-	'asks for members to be made admins of a group';
+	'requests that members be made admins of a group';
 
 CREATE FUNCTION @extschema@.wawp_request_demote(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 									priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
@@ -180,7 +180,7 @@ CREATE FUNCTION @extschema@.wawp_request_demote(group_jid text, jids text[], ins
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_demote';
 COMMENT ON FUNCTION @extschema@.wawp_request_demote(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
-	'asks for admins of a group to be made plain members';
+	'requests that admins of a group be made plain members';
 
 CREATE FUNCTION @extschema@.wawp_request_invite(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 									priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
@@ -191,7 +191,7 @@ CREATE FUNCTION @extschema@.wawp_request_invite(group_jid text, jids text[], ins
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_invite';
 COMMENT ON FUNCTION @extschema@.wawp_request_invite(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
-	'asks for people to be sent a group''s invite link; each once while the invitation is open';
+	'requests that people be sent a group''s invite link; each once while the invitation is open';
 
 CREATE FUNCTION @extschema@.wawp_request_swap(group_jid text, leaver text, newcomer text, instance name DEFAULT NULL,
 								  reason text DEFAULT NULL, priority int DEFAULT 0,
@@ -203,7 +203,7 @@ CREATE FUNCTION @extschema@.wawp_request_swap(group_jid text, leaver text, newco
 	LANGUAGE C VOLATILE ROWS 2
 	AS 'MODULE_PATHNAME', 'wawp_request_swap';
 COMMENT ON FUNCTION @extschema@.wawp_request_swap(text, text, text, name, text, int, timestamptz, timestamptz, timestamptz, bool, bool, jsonb, text, bigint) IS
-	'asks for the newcomer to be added and then for the leaver to be removed; until is the newcomer''s';
+	'requests that the newcomer be added and then the leaver be removed; until is the newcomer''s';
 
 CREATE FUNCTION @extschema@.wawp_cancel(id bigint) RETURNS bool
 	LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'wawp_cancel';
@@ -228,7 +228,7 @@ COMMENT ON FUNCTION wawp._drain_time(name, bigint) IS
 
 CREATE FUNCTION wawp._worker_start() RETURNS void
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_worker_start';
-COMMENT ON FUNCTION wawp._worker_start() IS 'asks for a worker in this database when the transaction commits';
+COMMENT ON FUNCTION wawp._worker_start() IS 'starts a worker in this database when the transaction commits';
 
 CREATE FUNCTION @extschema@.wawp_membership_trigger() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_membership_trigger';
@@ -261,18 +261,18 @@ CREATE FUNCTION wawp._worker_status(OUT pid int, OUT started_at timestamptz, OUT
 									OUT in_flight int, OUT errors_in_a_row int, OUT sqlstate text,
 									OUT last_error text, OUT state text, OUT since timestamptz, OUT why text)
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_worker_status';
-COMMENT ON FUNCTION wawp._worker_status() IS 'how this database''s worker is; why is a sentence, NULL while it serves';
+COMMENT ON FUNCTION wawp._worker_status() IS 'state of this database''s worker; why is a sentence, NULL while it serves';
 
--- ---- what members of pg_monitor see in the views; no rows for anybody else
+-- ---- figures for members of pg_monitor in the views; no rows for other roles
 
 CREATE FUNCTION wawp._is_monitor() RETURNS bool
 	LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'wawp_is_monitor';
 COMMENT ON FUNCTION wawp._is_monitor() IS
-	'may the current role see figures of all intents, but not the intents';
+	'true if the current role may see figures of all intents, but not the intents';
 
 CREATE FUNCTION wawp._oldest_due() RETURNS timestamptz
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_oldest_due';
-COMMENT ON FUNCTION wawp._oldest_due() IS 'since when the oldest of all that are due has been';
+COMMENT ON FUNCTION wawp._oldest_due() IS 'since when the oldest of all due intents has been due';
 
 CREATE FUNCTION wawp._queue_figures(OUT instance text, OUT group_jid text, OUT queued bigint, OUT due bigint,
 									OUT next_at timestamptz, OUT held_by text, OUT eta timestamptz)

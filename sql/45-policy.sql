@@ -1,4 +1,4 @@
--- ---- memory and policy: all of it visible, and the owner's to change
+-- ---- memberships, opt-out list and policy: all of it visible, and the owner's to change
 
 CREATE TABLE wawp.membership (
 	instance		name NOT NULL,
@@ -18,21 +18,21 @@ CREATE TABLE wawp.membership (
 	CONSTRAINT membership_pkey PRIMARY KEY (instance, group_jid, contact_id)
 );
 CREATE INDEX membership_until ON wawp.membership (until) WHERE until IS NOT NULL;
-COMMENT ON TABLE wawp.membership IS 'what is remembered of a person in a group, until it is erased';
+COMMENT ON TABLE wawp.membership IS 'what is known about a person in a group, until it is erased';
 COMMENT ON COLUMN wawp.membership.instance IS 'the instance';
 COMMENT ON COLUMN wawp.membership.group_jid IS 'the group';
 COMMENT ON COLUMN wawp.membership.contact_id IS 'the person; wawp.contact has the number';
-COMMENT ON COLUMN wawp.membership.added_by_us IS 'we put the person there, so we may take them out (managed_only)';
+COMMENT ON COLUMN wawp.membership.added_by_us IS 'true if we added the person, so that we may remove them (managed_only)';
 COMMENT ON COLUMN wawp.membership.added_at IS 'when we added the person last';
 COMMENT ON COLUMN wawp.membership.seen_at IS 'when a member list last showed the person; NULL since we removed them';
 COMMENT ON COLUMN wawp.membership.until IS 'when the removal is queued';
 COMMENT ON COLUMN wawp.membership.invited_at IS 'when the invite link was last sent';
 COMMENT ON COLUMN wawp.membership.welcomed_at IS 'when the group welcomed the person';
 COMMENT ON COLUMN wawp.membership.left_at IS 'when the person was found to be gone, or was removed by us';
-COMMENT ON COLUMN wawp.membership.requester IS 'the role that asked for the membership, by oid; the removal due at "until" is its';
+COMMENT ON COLUMN wawp.membership.requester IS 'the role that requested the membership, by oid; it requests the removal due at "until", too';
 COMMENT ON COLUMN wawp.membership.requested_by IS 'the name that role had when it asked';
 COMMENT ON COLUMN wawp.membership.home IS 'the database it was noted in; in another the requester is looked for by name';
-COMMENT ON COLUMN wawp.membership.reason IS 'why it was asked for';
+COMMENT ON COLUMN wawp.membership.reason IS 'the reason given with the request';
 
 CREATE TABLE wawp.suppression (
 	jid			text NOT NULL,
@@ -76,14 +76,14 @@ COMMENT ON COLUMN wawp.group_settings.instance IS 'the instance';
 COMMENT ON COLUMN wawp.group_settings.group_jid IS 'the group';
 COMMENT ON COLUMN wawp.group_settings.adds_per_minute IS 'pace of this group beside the instance''s; NULL means none of its own';
 COMMENT ON COLUMN wawp.group_settings.capacity IS 'members it may have';
-COMMENT ON COLUMN wawp.group_settings.invite IS 'may people who cannot be added be sent the invite link';
+COMMENT ON COLUMN wawp.group_settings.invite IS 'true if people who cannot be added may be sent the invite link';
 COMMENT ON COLUMN wawp.group_settings.invite_text IS 'text of the invitation, with {link} and perhaps {group}';
 COMMENT ON COLUMN wawp.group_settings.welcome_text IS 'sent to the group when people joined, with {names}; NULL means none';
 COMMENT ON COLUMN wawp.group_settings.welcome_delay IS 'one welcome for all who joined in that time';
 COMMENT ON COLUMN wawp.group_settings.overflow_group IS 'where people are added when this group is full';
-COMMENT ON COLUMN wawp.group_settings.check_exists IS 'ask whether a number is on WhatsApp before it is added';
-COMMENT ON COLUMN wawp.group_settings.require_contact_within IS 'add only who wrote to us within that time; NULL means anybody';
-COMMENT ON COLUMN wawp.group_settings.managed IS 'may wawp_sync_group() remove people from it';
+COMMENT ON COLUMN wawp.group_settings.check_exists IS 'true if numbers are checked for being on WhatsApp before they are added';
+COMMENT ON COLUMN wawp.group_settings.require_contact_within IS 'only people who wrote to us within that time are added; NULL means anybody';
+COMMENT ON COLUMN wawp.group_settings.managed IS 'true if wawp_sync_group() may remove people from it';
 
 SELECT pg_catalog.pg_extension_config_dump('wawp.membership', '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.suppression', '');

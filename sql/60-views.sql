@@ -1,5 +1,5 @@
 
--- ---- looking: each shows a role what it may see of the tables below it
+-- ---- views: each shows a role what it may see of the tables below it
 
 CREATE VIEW wawp.queue WITH (security_invoker) AS
 	SELECT i.instance, i.group_jid, count(*) AS queued,
@@ -12,7 +12,7 @@ CREATE VIEW wawp.queue WITH (security_invoker) AS
 			ORDER BY h.group_jid NULLS FIRST LIMIT 1) AS held_by,
 		pg_catalog.clock_timestamp() + wawp._drain_time(i.instance, count(*)) AS eta
 	FROM wawp.membership_intent i
-	-- the condition on id always holds: by it the lane's index serves one group
+	-- the condition on id is always true and makes the lane's partial index usable
 	WHERE i.state = 'queued' AND i.id > 0 AND NOT (SELECT wawp._is_monitor())
 	GROUP BY i.instance, i.group_jid
 	UNION ALL
@@ -42,7 +42,7 @@ CREATE VIEW wawp.progress WITH (security_invoker) AS
 		GROUP BY i.batch_id
 		UNION ALL
 		SELECT f.batch_id, f.total, f.done, f.failed, f.cancelled, f.pct, f.eta FROM wawp._progress_figures() f) b;
-COMMENT ON VIEW wawp.progress IS 'how far each batch is';
+COMMENT ON VIEW wawp.progress IS 'progress of each batch';
 COMMENT ON COLUMN wawp.progress.batch_id IS 'the batch';
 COMMENT ON COLUMN wawp.progress.total IS 'intents of the batch';
 COMMENT ON COLUMN wawp.progress.done IS 'those done';
@@ -115,7 +115,7 @@ CREATE VIEW wawp.funnel WITH (security_invoker) AS
 			m.waiting, m.refused
 		FROM wawp._funnel_figures() m) f;
 COMMENT ON VIEW wawp.funnel IS
-	'what became of people asked into each group, by batch; refused counts the failed by reason';
+	'results of adds and invitations in each group, by batch; refused counts the failed by reason';
 COMMENT ON COLUMN wawp.funnel.instance IS 'the instance';
 COMMENT ON COLUMN wawp.funnel.group_jid IS 'the group';
 COMMENT ON COLUMN wawp.funnel.batch_id IS 'the batch; NULL for what belongs to none';
@@ -164,7 +164,7 @@ CREATE VIEW wawp.instance WITH (security_invoker) AS
 	JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'wawp'
 	WHERE wawp._may_use(s.srvname) OR wawp._is_monitor();
 COMMENT ON VIEW wawp.instance IS
-	'the Wawp accounts that the role may use, and how they are; the worker''s trouble is every account''s last_error';
+	'the Wawp accounts that the role may use, with their state; an error of the worker is every account''s last_error';
 COMMENT ON COLUMN wawp.instance.name IS 'the foreign server';
 COMMENT ON COLUMN wawp.instance.base_url IS 'address of the API';
 COMMENT ON COLUMN wawp.instance.options IS 'options of the server; no secrets are among them';
@@ -183,7 +183,7 @@ CREATE VIEW wawp.worker_status WITH (security_invoker) AS
 		w.errors_in_a_row, w.sqlstate, w.last_error, w.state
 	FROM wawp._worker_status() w;
 COMMENT ON VIEW wawp.worker_status IS
-	'how this database''s worker is: serving, off, failing, none or copy, and its latest error while it lasts';
+	'state of this database''s worker: serving, off, failing, none or copy, and its latest error while it lasts';
 COMMENT ON COLUMN wawp.worker_status.pid IS 'the process; NULL when none runs';
 COMMENT ON COLUMN wawp.worker_status.started_at IS 'since when it runs';
 COMMENT ON COLUMN wawp.worker_status.last_cycle_at IS 'when it last committed a cycle';

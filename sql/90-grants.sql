@@ -1,5 +1,5 @@
 
--- ---- what PUBLIC may do
+-- ---- privileges of PUBLIC
 -- Functions are PUBLIC's by default: each checks USAGE on the server it is to use.
 
 GRANT USAGE ON SCHEMA wawp TO PUBLIC;

@@ -1,8 +1,8 @@
 /* wawp: complain if the script is sourced in psql rather than by CREATE EXTENSION */
 \echo Use "CREATE EXTENSION wawp" to load this file. \quit
 
--- Whoever may create objects in the target schema could have put operators and functions there that fit better than
--- pg_catalog's: nothing but pg_catalog is searched, what is ours is written with its schema.
+-- A role that may create objects in the target schema could have created operators and functions there that match better
+-- than pg_catalog's: only pg_catalog is searched, and what is ours is written with its schema.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- Nouns live here; verbs are functions wawp_... in the extension's own schema.
@@ -74,13 +74,13 @@ CREATE FUNCTION @extschema@.wawp_is_group_jid(identifier text) RETURNS bool
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'wawp_is_group_jid';
 COMMENT ON FUNCTION @extschema@.wawp_is_group_jid(text) IS
-	'is this, to the letter, the JID of a group';
+	'true if this is exactly the JID of a group';
 
 CREATE FUNCTION @extschema@.wawp_is_person_jid(identifier text) RETURNS bool
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'wawp_is_person_jid';
 COMMENT ON FUNCTION @extschema@.wawp_is_person_jid(text) IS
-	'is this, to the letter, the JID of a person';
+	'true if this is exactly the JID of a person';
 
 CREATE FUNCTION @extschema@.wawp_classify(operation text, http_status int, body text,
 							  OUT jid text, OUT outcome wawp.outcome, OUT code int, OUT detail text)
@@ -88,7 +88,7 @@ CREATE FUNCTION @extschema@.wawp_classify(operation text, http_status int, body 
 	LANGUAGE C STABLE PARALLEL SAFE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_classify';
 COMMENT ON FUNCTION @extschema@.wawp_classify(text, int, text) IS
-	'how an answer of the API to add, remove, promote, demote or send would be read';
+	'reads an answer of the API to add, remove, promote, demote or send, without sending anything';
 
 CREATE FUNCTION wawp._outcome_info(OUT outcome wawp.outcome, OUT about text, OUT final bool, OUT next_step text,
 								   OUT text text, OUT hint text)
@@ -157,7 +157,7 @@ CREATE FUNCTION @extschema@.wawp_participants(group_jid text, instance name DEFA
 	LANGUAGE C VOLATILE ROWS 250 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_participants';
 COMMENT ON FUNCTION @extschema@.wawp_participants(text, name) IS
-	'who is in a group now; role is member, admin or owner';
+	'the members of a group now; role is member, admin or owner';
 
 CREATE FUNCTION @extschema@.wawp_group_info(group_jid text, instance name DEFAULT NULL,
 								OUT group_jid text, OUT subject text, OUT size int,
@@ -206,7 +206,7 @@ CREATE FUNCTION @extschema@.wawp_check_exists(phones text[], instance name DEFAU
 	LANGUAGE C VOLATILE ROWS 10 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_check_exists';
 COMMENT ON FUNCTION @extschema@.wawp_check_exists(text[], name) IS
-	'which numbers are on WhatsApp and under which JID; NULL means unknown';
+	'tells which numbers are on WhatsApp and under which JID; NULL means unknown';
 
 CREATE FUNCTION @extschema@.wawp_session(instance name DEFAULT NULL,
 							 OUT instance name, OUT status text, OUT usable bool,
@@ -221,7 +221,7 @@ COMMENT ON FUNCTION @extschema@.wawp_session(name) IS
 
 CREATE TYPE wawp.action AS ENUM ('add', 'remove', 'promote', 'demote', 'invite');
 COMMENT ON TYPE wawp.action IS
-	'what an intent asks for; add, remove: be a member or not; promote, demote: be an admin or not; invite: get the invite link';
+	'what an intent requests; add, remove: be a member or not; promote, demote: be an admin or not; invite: get the invite link';
 
 CREATE TYPE wawp.state AS ENUM (
 	'queued', 'sending', 'verifying', 'inviting', 'invited', 'pending_approval',
@@ -269,28 +269,28 @@ CREATE TABLE wawp.membership_intent (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 
 COMMENT ON TABLE wawp.membership_intent IS
-	'who should be added to, removed from, promoted or demoted in which group, by which instance and why; INSERT asks for it';
+	'intents: a person to be added to, removed from, promoted, demoted in or invited to a group; INSERT requests it';
 COMMENT ON SEQUENCE wawp.membership_intent_id_seq IS 'numbers intents';
 COMMENT ON COLUMN wawp.membership_intent.id IS 'number of the intent';
 COMMENT ON COLUMN wawp.membership_intent.group_jid IS 'the group';
 COMMENT ON COLUMN wawp.membership_intent.jid IS 'the person; a phone number is brought into normal form';
-COMMENT ON COLUMN wawp.membership_intent.action IS 'what is asked for';
-COMMENT ON COLUMN wawp.membership_intent.instance IS 'which instance does it; NULL means wawp.instance or the only usable one';
+COMMENT ON COLUMN wawp.membership_intent.action IS 'what is requested';
+COMMENT ON COLUMN wawp.membership_intent.instance IS 'the instance; NULL means wawp.instance or the only usable one';
 COMMENT ON COLUMN wawp.membership_intent.reason IS 'the business reason, for the audit record';
 COMMENT ON COLUMN wawp.membership_intent.priority IS 'higher ones go first within a group';
 COMMENT ON COLUMN wawp.membership_intent.not_before IS 'not tried earlier';
 COMMENT ON COLUMN wawp.membership_intent.expires_at IS 'cancelled if not done by then';
 COMMENT ON COLUMN wawp.membership_intent.until IS 'when the membership ends';
-COMMENT ON COLUMN wawp.membership_intent.verify IS 'look at the member list afterwards';
+COMMENT ON COLUMN wawp.membership_intent.verify IS 'read the member list afterwards to see the result';
 COMMENT ON COLUMN wawp.membership_intent.invite IS 'send the invite link to someone who cannot be added';
-COMMENT ON COLUMN wawp.membership_intent.context IS 'anything the application wants to find again';
-COMMENT ON COLUMN wawp.membership_intent.batch_id IS 'a name for what was asked for together';
+COMMENT ON COLUMN wawp.membership_intent.context IS 'free data of the application';
+COMMENT ON COLUMN wawp.membership_intent.batch_id IS 'a name for intents that were requested together';
 COMMENT ON COLUMN wawp.membership_intent.after IS 'waits until that intent is done, fails if it fails';
 COMMENT ON COLUMN wawp.membership_intent.state IS 'where it stands';
 COMMENT ON COLUMN wawp.membership_intent.outcome IS 'what the latest attempt showed; the audit log has all';
 COMMENT ON COLUMN wawp.membership_intent.code IS 'the person''s or the HTTP status of the latest attempt';
 COMMENT ON COLUMN wawp.membership_intent.detail IS 'what the API said of the latest attempt';
-COMMENT ON COLUMN wawp.membership_intent.instance_id IS 'the instance''s Wawp id when it was asked for';
+COMMENT ON COLUMN wawp.membership_intent.instance_id IS 'the instance''s Wawp id when it was requested';
 COMMENT ON COLUMN wawp.membership_intent.requester IS 'the role that asked, by oid: decides who may see, cancel and retry it, and as whom it is sent';
 COMMENT ON COLUMN wawp.membership_intent.requested_by IS 'the name that role had when it asked';
 COMMENT ON COLUMN wawp.membership_intent.home IS 'the database it was requested in; zero in a row that was restored or replicated';
@@ -298,31 +298,31 @@ COMMENT ON COLUMN wawp.membership_intent.requested_from IS 'login role, claimed 
 COMMENT ON COLUMN wawp.membership_intent.origin IS 'function, insert, or the trigger''s table';
 COMMENT ON COLUMN wawp.membership_intent.attempts IS 'requests sent for it';
 COMMENT ON COLUMN wawp.membership_intent.crashes IS 'times the worker died while serving it';
-COMMENT ON COLUMN wawp.membership_intent.superseded IS 'the opposite was asked for while its request was on the wire';
+COMMENT ON COLUMN wawp.membership_intent.superseded IS 'true if the opposite was requested while its request was on the wire';
 COMMENT ON COLUMN wawp.membership_intent.next_attempt_at IS 'not tried again earlier';
-COMMENT ON COLUMN wawp.membership_intent.created_at IS 'when it was asked for';
+COMMENT ON COLUMN wawp.membership_intent.created_at IS 'when it was requested';
 COMMENT ON COLUMN wawp.membership_intent.updated_at IS 'when it last changed';
 COMMENT ON COLUMN wawp.membership_intent.settled_at IS 'when it became done, failed or cancelled';
 
--- At most one queued intent per person and kind: membership, or role.  The person first: who looks a person up
--- must not read the person's whole lane.
+-- At most one queued intent per person and kind: membership, or role.  The person is first, so that a search for a
+-- person does not read the person's whole lane.
 CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
 	(jid, group_jid, instance, (action IN ('promote', 'demote'))) NULLS NOT DISTINCT WHERE state = 'queued';
--- The head of a lane.  The condition on id always holds; it keeps this index out of plans that look for one
--- person, which would read the whole lane when they were made while the queue was empty.
+-- The head of a lane.  The condition on id is always true; it keeps this index out of plans that search for one
+-- person, which would read the whole lane if they were made while the queue was empty.
 CREATE INDEX membership_intent_lane ON wawp.membership_intent
 	(instance, group_jid, priority DESC, id) WHERE state = 'queued' AND id > 0;
--- What need not wait for the pace of additions; small.
+-- Intents that do not wait for the pace of additions; small.
 CREATE INDEX membership_intent_other ON wawp.membership_intent
 	(instance, group_jid, priority DESC, id) WHERE state = 'queued' AND action <> 'add';
--- Who is in flight or waits for a sighting; small.
+-- Intents that were sent and are not settled; small.
 CREATE INDEX membership_intent_busy ON wawp.membership_intent (instance, group_jid, jid)
 	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');
 CREATE INDEX membership_intent_expiry ON wawp.membership_intent (expires_at)
 	WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL;
 CREATE INDEX membership_intent_batch ON wawp.membership_intent (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX membership_intent_after ON wawp.membership_intent (after) WHERE after IS NOT NULL AND state = 'queued';
--- What retention deletes.
+-- Intents that retention deletes.
 CREATE INDEX membership_intent_settled ON wawp.membership_intent (settled_at) WHERE settled_at IS NOT NULL;
 
 CREATE FUNCTION wawp._intent_fill() RETURNS trigger
@@ -330,13 +330,13 @@ CREATE FUNCTION wawp._intent_fill() RETURNS trigger
 COMMENT ON FUNCTION wawp._intent_fill() IS 'normalises, checks and completes a new intent; wakes the worker at commit';
 CREATE TRIGGER fill BEFORE INSERT ON wawp.membership_intent
 	FOR EACH ROW EXECUTE FUNCTION wawp._intent_fill();
--- Replicated rows, too, must not pass for rows that were requested here.
+-- Replicated rows, too, must not be taken for rows that were requested here.
 ALTER TABLE wawp.membership_intent ENABLE ALWAYS TRIGGER fill;
 
 CREATE FUNCTION wawp._text_limits() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_text_limits';
 COMMENT ON FUNCTION wawp._text_limits() IS 'refuses texts that are too long, in the columns named as its arguments';
--- The worker sets none of these.
+-- The worker sets none of these columns.
 CREATE TRIGGER limits BEFORE UPDATE OF group_jid, jid, reason, context, batch_id ON wawp.membership_intent
 	FOR EACH ROW EXECUTE FUNCTION wawp._text_limits('group_jid', 'jid', 'reason', 'context', 'batch_id');
 
@@ -353,7 +353,7 @@ CREATE POLICY ask ON wawp.membership_intent FOR INSERT WITH CHECK (wawp._is_own(
 SELECT pg_catalog.pg_extension_config_dump('wawp.membership_intent', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('wawp.membership_intent', 'id')::pg_catalog.regclass, '');
 
--- ---- asking by function
+-- ---- requests by function
 
 CREATE FUNCTION @extschema@.wawp_request_add(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 								 priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
@@ -365,7 +365,7 @@ CREATE FUNCTION @extschema@.wawp_request_add(group_jid text, jids text[], instan
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_add';
 COMMENT ON FUNCTION @extschema@.wawp_request_add(text, text[], name, text, int, timestamptz, timestamptz, timestamptz, bool, bool, jsonb, text, bigint) IS
-	'asks for people to be added to a group; one row per element, one bad element never fails the rest';
+	'requests that people be added to a group; one row per element, one bad element never fails the rest';
 
 CREATE FUNCTION @extschema@.wawp_request_remove(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 									priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
@@ -376,7 +376,7 @@ CREATE FUNCTION @extschema@.wawp_request_remove(group_jid text, jids text[], ins
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_remove';
 COMMENT ON FUNCTION @extschema@.wawp_request_remove(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
-	'asks for people to be removed from a group';
+	'requests that people be removed from a group';
 
 CREATE FUNCTION @extschema@.wawp_request_promote(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 									 priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
@@ -387,7 +387,7 @@ CREATE FUNCTION @extschema@.wawp_request_promote(group_jid text, jids text[], in
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_promote';
 COMMENT ON FUNCTION @extschema@.wawp_request_promote(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
-	'asks for members to be made admins of a group';
+	'requests that members be made admins of a group';
 
 CREATE FUNCTION @extschema@.wawp_request_demote(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 									priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
@@ -398,7 +398,7 @@ CREATE FUNCTION @extschema@.wawp_request_demote(group_jid text, jids text[], ins
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_demote';
 COMMENT ON FUNCTION @extschema@.wawp_request_demote(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
-	'asks for admins of a group to be made plain members';
+	'requests that admins of a group be made plain members';
 
 CREATE FUNCTION @extschema@.wawp_request_invite(group_jid text, jids text[], instance name DEFAULT NULL, reason text DEFAULT NULL,
 									priority int DEFAULT 0, not_before timestamptz DEFAULT NULL,
@@ -409,7 +409,7 @@ CREATE FUNCTION @extschema@.wawp_request_invite(group_jid text, jids text[], ins
 	LANGUAGE C VOLATILE ROWS 10
 	AS 'MODULE_PATHNAME', 'wawp_request_invite';
 COMMENT ON FUNCTION @extschema@.wawp_request_invite(text, text[], name, text, int, timestamptz, timestamptz, jsonb, text, bigint) IS
-	'asks for people to be sent a group''s invite link; each once while the invitation is open';
+	'requests that people be sent a group''s invite link; each once while the invitation is open';
 
 CREATE FUNCTION @extschema@.wawp_request_swap(group_jid text, leaver text, newcomer text, instance name DEFAULT NULL,
 								  reason text DEFAULT NULL, priority int DEFAULT 0,
@@ -421,7 +421,7 @@ CREATE FUNCTION @extschema@.wawp_request_swap(group_jid text, leaver text, newco
 	LANGUAGE C VOLATILE ROWS 2
 	AS 'MODULE_PATHNAME', 'wawp_request_swap';
 COMMENT ON FUNCTION @extschema@.wawp_request_swap(text, text, text, name, text, int, timestamptz, timestamptz, timestamptz, bool, bool, jsonb, text, bigint) IS
-	'asks for the newcomer to be added and then for the leaver to be removed; until is the newcomer''s';
+	'requests that the newcomer be added and then the leaver be removed; until is the newcomer''s';
 
 CREATE FUNCTION @extschema@.wawp_cancel(id bigint) RETURNS bool
 	LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'wawp_cancel';
@@ -446,7 +446,7 @@ COMMENT ON FUNCTION wawp._drain_time(name, bigint) IS
 
 CREATE FUNCTION wawp._worker_start() RETURNS void
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_worker_start';
-COMMENT ON FUNCTION wawp._worker_start() IS 'asks for a worker in this database when the transaction commits';
+COMMENT ON FUNCTION wawp._worker_start() IS 'starts a worker in this database when the transaction commits';
 
 CREATE FUNCTION @extschema@.wawp_membership_trigger() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_membership_trigger';
@@ -479,18 +479,18 @@ CREATE FUNCTION wawp._worker_status(OUT pid int, OUT started_at timestamptz, OUT
 									OUT in_flight int, OUT errors_in_a_row int, OUT sqlstate text,
 									OUT last_error text, OUT state text, OUT since timestamptz, OUT why text)
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_worker_status';
-COMMENT ON FUNCTION wawp._worker_status() IS 'how this database''s worker is; why is a sentence, NULL while it serves';
+COMMENT ON FUNCTION wawp._worker_status() IS 'state of this database''s worker; why is a sentence, NULL while it serves';
 
--- ---- what members of pg_monitor see in the views; no rows for anybody else
+-- ---- figures for members of pg_monitor in the views; no rows for other roles
 
 CREATE FUNCTION wawp._is_monitor() RETURNS bool
 	LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'wawp_is_monitor';
 COMMENT ON FUNCTION wawp._is_monitor() IS
-	'may the current role see figures of all intents, but not the intents';
+	'true if the current role may see figures of all intents, but not the intents';
 
 CREATE FUNCTION wawp._oldest_due() RETURNS timestamptz
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_oldest_due';
-COMMENT ON FUNCTION wawp._oldest_due() IS 'since when the oldest of all that are due has been';
+COMMENT ON FUNCTION wawp._oldest_due() IS 'since when the oldest of all due intents has been due';
 
 CREATE FUNCTION wawp._queue_figures(OUT instance text, OUT group_jid text, OUT queued bigint, OUT due bigint,
 									OUT next_at timestamptz, OUT held_by text, OUT eta timestamptz)
@@ -526,7 +526,7 @@ COMMENT ON FUNCTION wawp._hold_figures() IS 'what monitoring roles see of wawp.h
 CREATE FUNCTION wawp._worker_pid() RETURNS int
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_worker_pid';
 COMMENT ON FUNCTION wawp._worker_pid() IS 'process of this database''s worker; NULL when none runs';
--- ---- memory and policy: all of it visible, and the owner's to change
+-- ---- memberships, opt-out list and policy: all of it visible, and the owner's to change
 
 CREATE TABLE wawp.membership (
 	instance		name NOT NULL,
@@ -546,21 +546,21 @@ CREATE TABLE wawp.membership (
 	CONSTRAINT membership_pkey PRIMARY KEY (instance, group_jid, contact_id)
 );
 CREATE INDEX membership_until ON wawp.membership (until) WHERE until IS NOT NULL;
-COMMENT ON TABLE wawp.membership IS 'what is remembered of a person in a group, until it is erased';
+COMMENT ON TABLE wawp.membership IS 'what is known about a person in a group, until it is erased';
 COMMENT ON COLUMN wawp.membership.instance IS 'the instance';
 COMMENT ON COLUMN wawp.membership.group_jid IS 'the group';
 COMMENT ON COLUMN wawp.membership.contact_id IS 'the person; wawp.contact has the number';
-COMMENT ON COLUMN wawp.membership.added_by_us IS 'we put the person there, so we may take them out (managed_only)';
+COMMENT ON COLUMN wawp.membership.added_by_us IS 'true if we added the person, so that we may remove them (managed_only)';
 COMMENT ON COLUMN wawp.membership.added_at IS 'when we added the person last';
 COMMENT ON COLUMN wawp.membership.seen_at IS 'when a member list last showed the person; NULL since we removed them';
 COMMENT ON COLUMN wawp.membership.until IS 'when the removal is queued';
 COMMENT ON COLUMN wawp.membership.invited_at IS 'when the invite link was last sent';
 COMMENT ON COLUMN wawp.membership.welcomed_at IS 'when the group welcomed the person';
 COMMENT ON COLUMN wawp.membership.left_at IS 'when the person was found to be gone, or was removed by us';
-COMMENT ON COLUMN wawp.membership.requester IS 'the role that asked for the membership, by oid; the removal due at "until" is its';
+COMMENT ON COLUMN wawp.membership.requester IS 'the role that requested the membership, by oid; it requests the removal due at "until", too';
 COMMENT ON COLUMN wawp.membership.requested_by IS 'the name that role had when it asked';
 COMMENT ON COLUMN wawp.membership.home IS 'the database it was noted in; in another the requester is looked for by name';
-COMMENT ON COLUMN wawp.membership.reason IS 'why it was asked for';
+COMMENT ON COLUMN wawp.membership.reason IS 'the reason given with the request';
 
 CREATE TABLE wawp.suppression (
 	jid			text NOT NULL,
@@ -604,14 +604,14 @@ COMMENT ON COLUMN wawp.group_settings.instance IS 'the instance';
 COMMENT ON COLUMN wawp.group_settings.group_jid IS 'the group';
 COMMENT ON COLUMN wawp.group_settings.adds_per_minute IS 'pace of this group beside the instance''s; NULL means none of its own';
 COMMENT ON COLUMN wawp.group_settings.capacity IS 'members it may have';
-COMMENT ON COLUMN wawp.group_settings.invite IS 'may people who cannot be added be sent the invite link';
+COMMENT ON COLUMN wawp.group_settings.invite IS 'true if people who cannot be added may be sent the invite link';
 COMMENT ON COLUMN wawp.group_settings.invite_text IS 'text of the invitation, with {link} and perhaps {group}';
 COMMENT ON COLUMN wawp.group_settings.welcome_text IS 'sent to the group when people joined, with {names}; NULL means none';
 COMMENT ON COLUMN wawp.group_settings.welcome_delay IS 'one welcome for all who joined in that time';
 COMMENT ON COLUMN wawp.group_settings.overflow_group IS 'where people are added when this group is full';
-COMMENT ON COLUMN wawp.group_settings.check_exists IS 'ask whether a number is on WhatsApp before it is added';
-COMMENT ON COLUMN wawp.group_settings.require_contact_within IS 'add only who wrote to us within that time; NULL means anybody';
-COMMENT ON COLUMN wawp.group_settings.managed IS 'may wawp_sync_group() remove people from it';
+COMMENT ON COLUMN wawp.group_settings.check_exists IS 'true if numbers are checked for being on WhatsApp before they are added';
+COMMENT ON COLUMN wawp.group_settings.require_contact_within IS 'only people who wrote to us within that time are added; NULL means anybody';
+COMMENT ON COLUMN wawp.group_settings.managed IS 'true if wawp_sync_group() may remove people from it';
 
 SELECT pg_catalog.pg_extension_config_dump('wawp.membership', '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.suppression', '');
@@ -651,12 +651,12 @@ CREATE TABLE wawp.contact (
 );
 COMMENT ON TABLE wawp.contact IS 'people; the audit log names them by contact_id only, so that a number can be erased';
 COMMENT ON SEQUENCE wawp.contact_contact_id_seq IS 'numbers people';
-COMMENT ON COLUMN wawp.contact.contact_id IS 'what the audit log calls the person';
+COMMENT ON COLUMN wawp.contact.contact_id IS 'number of the person in the audit log';
 COMMENT ON COLUMN wawp.contact.jid IS 'the person''s number';
 COMMENT ON COLUMN wawp.contact.lid IS 'the person''s privacy id, if known';
-COMMENT ON COLUMN wawp.contact.registered IS 'is the number on WhatsApp; NULL means unknown';
+COMMENT ON COLUMN wawp.contact.registered IS 'true if the number is on WhatsApp; NULL means unknown';
 COMMENT ON COLUMN wawp.contact.known_as IS 'the JID that WhatsApp knows the number by, which may differ from it';
-COMMENT ON COLUMN wawp.contact.checked_at IS 'when that was asked';
+COMMENT ON COLUMN wawp.contact.checked_at IS 'when that was checked';
 COMMENT ON COLUMN wawp.contact.last_inbound_at IS 'when the person last wrote to us';
 
 -- ---- the record of every request
@@ -666,7 +666,7 @@ CREATE TYPE wawp.audit_kind AS ENUM (
 	'refused', 'policy', 'webhook', 'erased', 'exported'
 );
 COMMENT ON TYPE wawp.audit_kind IS
-	'what an audit record is about; sent: a request is about to leave; answered, verified: what came of it, by the answer or by the member list; cancelled, retried: an intent; held, resumed: an instance or group; refused: not sent because of a setting or suppression; policy: a decision by the worker, or a change of the opt-out list; webhook: an event of the API; erased, exported: data about a person';
+	'what an audit record is about; sent: a request is about to leave; answered, verified: its result, by the answer or by the member list; cancelled, retried: an intent; held, resumed: an instance or group; refused: not sent because of a setting or suppression; policy: a decision by the worker, or a change of the opt-out list; webhook: an event of the API; erased, exported: data about a person';
 
 CREATE TABLE wawp.audit_log (
 	id					bigint NOT NULL,
@@ -706,13 +706,13 @@ COMMENT ON COLUMN wawp.audit_log.contact_id IS 'the person; wawp.contact has the
 COMMENT ON COLUMN wawp.audit_log.intent_id IS 'the intent; NULL for a call made in a session';
 COMMENT ON COLUMN wawp.audit_log.batch_id IS 'the batch the intent belongs to';
 COMMENT ON COLUMN wawp.audit_log.attempt IS 'which request for the intent it is, from 1';
-COMMENT ON COLUMN wawp.audit_log.action IS 'what was asked for';
+COMMENT ON COLUMN wawp.audit_log.action IS 'what was requested';
 COMMENT ON COLUMN wawp.audit_log.outcome IS 'what is known about the person after it';
 COMMENT ON COLUMN wawp.audit_log.http_status IS 'status of the answer';
 COMMENT ON COLUMN wawp.audit_log.code IS 'the person''s own number in the answer, if it has one';
-COMMENT ON COLUMN wawp.audit_log.login_role IS 'who was logged in';
+COMMENT ON COLUMN wawp.audit_log.login_role IS 'the role that was logged in';
 COMMENT ON COLUMN wawp.audit_log.requested_by IS 'the role that asked';
-COMMENT ON COLUMN wawp.audit_log.actor IS 'who the application said was acting (wawp.actor); login_role is who was';
+COMMENT ON COLUMN wawp.audit_log.actor IS 'the acting user as the application gave it (wawp.actor), unchecked; login_role is checked';
 COMMENT ON COLUMN wawp.audit_log.application_name IS 'application_name of the session that asked';
 COMMENT ON COLUMN wawp.audit_log.client_addr IS 'address of the client that asked; NULL for a local connection';
 COMMENT ON COLUMN wawp.audit_log.origin IS 'function, insert, session, the trigger''s table, or what the worker does by itself';
@@ -731,8 +731,8 @@ CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON wawp.audit_log
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.audit_log
 	FOR EACH STATEMENT EXECUTE FUNCTION wawp._audit_refuse();
 
--- What sessions did to the queue, on its way to the log: written in their transactions, so that what is rolled back
--- is not told; the worker, who alone numbers records, moves it on.
+-- Changes that sessions made to the queue and the opt-out list, on their way to the log: written in their transactions,
+-- so that what is rolled back is not recorded; the worker, which alone numbers records, moves them on.
 CREATE TABLE wawp.audit_note (
 	id				bigint GENERATED BY DEFAULT AS IDENTITY,
 	kind			wawp.audit_kind NOT NULL,
@@ -748,7 +748,7 @@ CREATE TABLE wawp.audit_note (
 	requested_from	jsonb,
 	CONSTRAINT audit_note_pkey PRIMARY KEY (id)
 );
-COMMENT ON TABLE wawp.audit_note IS 'what sessions did to the queue and the worker has not moved to the audit log yet';
+COMMENT ON TABLE wawp.audit_note IS 'changes that sessions made to the queue and the opt-out list, until the worker moves them to the audit log';
 COMMENT ON SEQUENCE wawp.audit_note_id_seq IS 'orders notes';
 COMMENT ON COLUMN wawp.audit_note.id IS 'order in which they were written';
 COMMENT ON COLUMN wawp.audit_note.kind IS 'what happened';
@@ -758,7 +758,7 @@ COMMENT ON COLUMN wawp.audit_note.group_jid IS 'the group; NULL when it concerns
 COMMENT ON COLUMN wawp.audit_note.jid IS 'the person; NULL when an instance or group was held or resumed';
 COMMENT ON COLUMN wawp.audit_note.intent_id IS 'the intent, if it is about one';
 COMMENT ON COLUMN wawp.audit_note.batch_id IS 'the batch the intent belongs to';
-COMMENT ON COLUMN wawp.audit_note.action IS 'what the intent asks for';
+COMMENT ON COLUMN wawp.audit_note.action IS 'what the intent requests';
 COMMENT ON COLUMN wawp.audit_note.reason IS 'why';
 COMMENT ON COLUMN wawp.audit_note.role IS 'the role that did it; NULL for the worker';
 COMMENT ON COLUMN wawp.audit_note.requested_from IS 'login role, claimed actor, application, client address and process';
@@ -779,13 +779,13 @@ COMMENT ON COLUMN wawp.audit.contact_id IS 'the person, by number in wawp.contac
 COMMENT ON COLUMN wawp.audit.intent_id IS 'the intent; NULL for a call made in a session';
 COMMENT ON COLUMN wawp.audit.batch_id IS 'the batch the intent belongs to';
 COMMENT ON COLUMN wawp.audit.attempt IS 'which request for the intent it is, from 1';
-COMMENT ON COLUMN wawp.audit.action IS 'what was asked for';
+COMMENT ON COLUMN wawp.audit.action IS 'what was requested';
 COMMENT ON COLUMN wawp.audit.outcome IS 'what is known about the person after it';
 COMMENT ON COLUMN wawp.audit.http_status IS 'status of the answer';
 COMMENT ON COLUMN wawp.audit.code IS 'the person''s own number in the answer, if it has one';
-COMMENT ON COLUMN wawp.audit.login_role IS 'who was logged in';
+COMMENT ON COLUMN wawp.audit.login_role IS 'the role that was logged in';
 COMMENT ON COLUMN wawp.audit.requested_by IS 'the role that asked';
-COMMENT ON COLUMN wawp.audit.actor IS 'who the application said was acting (wawp.actor); login_role is who was';
+COMMENT ON COLUMN wawp.audit.actor IS 'the acting user as the application gave it (wawp.actor), unchecked; login_role is checked';
 COMMENT ON COLUMN wawp.audit.application_name IS 'application_name of the session that asked';
 COMMENT ON COLUMN wawp.audit.client_addr IS 'address of the client that asked; NULL for a local connection';
 COMMENT ON COLUMN wawp.audit.origin IS 'function, insert, session, the trigger''s table, or what the worker does by itself';
@@ -820,19 +820,19 @@ CREATE FUNCTION wawp._may_use(instance name) RETURNS bool
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'wawp_may_use';
 COMMENT ON FUNCTION wawp._may_use(name) IS
-	'has the current role USAGE on that instance; false when there is none';
+	'true if the current role has USAGE on that instance; false when there is no such instance';
 ALTER TABLE wawp.hold ENABLE ROW LEVEL SECURITY;
 CREATE POLICY usable ON wawp.hold FOR SELECT USING (wawp._may_use(instance));
 
--- What a copy of the database is told by: see wawp_resume().
+-- By this row a copy of the database is recognised: see wawp_resume().
 CREATE TABLE wawp.identity (
 	system_identifier	bigint NOT NULL,
 	database_oid		oid NOT NULL,
 	home				uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid()
 );
--- No primary key: a dump brings its row beside the one that is here.
+-- No primary key: a restored dump adds its row to the one that exists.
 ALTER TABLE wawp.identity REPLICA IDENTITY FULL;
--- In a template it would make copies of all databases that are made from it.
+-- A row in a template would mark all databases made from it as copies.
 INSERT INTO wawp.identity (system_identifier, database_oid)
 	SELECT c.system_identifier, d.oid FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
 	WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() AND NOT d.datistemplate;
@@ -861,7 +861,7 @@ CREATE FUNCTION @extschema@.wawp_resume(instance name, group_jid text DEFAULT NU
 COMMENT ON FUNCTION @extschema@.wawp_resume(name, text) IS
 	'serves an instance, or one of its groups, again, whatever held it; false when nothing did';
 
--- ---- looking: each shows a role what it may see of the tables below it
+-- ---- views: each shows a role what it may see of the tables below it
 
 CREATE VIEW wawp.queue WITH (security_invoker) AS
 	SELECT i.instance, i.group_jid, count(*) AS queued,
@@ -874,7 +874,7 @@ CREATE VIEW wawp.queue WITH (security_invoker) AS
 			ORDER BY h.group_jid NULLS FIRST LIMIT 1) AS held_by,
 		pg_catalog.clock_timestamp() + wawp._drain_time(i.instance, count(*)) AS eta
 	FROM wawp.membership_intent i
-	-- the condition on id always holds: by it the lane's index serves one group
+	-- the condition on id is always true and makes the lane's partial index usable
 	WHERE i.state = 'queued' AND i.id > 0 AND NOT (SELECT wawp._is_monitor())
 	GROUP BY i.instance, i.group_jid
 	UNION ALL
@@ -904,7 +904,7 @@ CREATE VIEW wawp.progress WITH (security_invoker) AS
 		GROUP BY i.batch_id
 		UNION ALL
 		SELECT f.batch_id, f.total, f.done, f.failed, f.cancelled, f.pct, f.eta FROM wawp._progress_figures() f) b;
-COMMENT ON VIEW wawp.progress IS 'how far each batch is';
+COMMENT ON VIEW wawp.progress IS 'progress of each batch';
 COMMENT ON COLUMN wawp.progress.batch_id IS 'the batch';
 COMMENT ON COLUMN wawp.progress.total IS 'intents of the batch';
 COMMENT ON COLUMN wawp.progress.done IS 'those done';
@@ -977,7 +977,7 @@ CREATE VIEW wawp.funnel WITH (security_invoker) AS
 			m.waiting, m.refused
 		FROM wawp._funnel_figures() m) f;
 COMMENT ON VIEW wawp.funnel IS
-	'what became of people asked into each group, by batch; refused counts the failed by reason';
+	'results of adds and invitations in each group, by batch; refused counts the failed by reason';
 COMMENT ON COLUMN wawp.funnel.instance IS 'the instance';
 COMMENT ON COLUMN wawp.funnel.group_jid IS 'the group';
 COMMENT ON COLUMN wawp.funnel.batch_id IS 'the batch; NULL for what belongs to none';
@@ -1026,7 +1026,7 @@ CREATE VIEW wawp.instance WITH (security_invoker) AS
 	JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'wawp'
 	WHERE wawp._may_use(s.srvname) OR wawp._is_monitor();
 COMMENT ON VIEW wawp.instance IS
-	'the Wawp accounts that the role may use, and how they are; the worker''s trouble is every account''s last_error';
+	'the Wawp accounts that the role may use, with their state; an error of the worker is every account''s last_error';
 COMMENT ON COLUMN wawp.instance.name IS 'the foreign server';
 COMMENT ON COLUMN wawp.instance.base_url IS 'address of the API';
 COMMENT ON COLUMN wawp.instance.options IS 'options of the server; no secrets are among them';
@@ -1045,7 +1045,7 @@ CREATE VIEW wawp.worker_status WITH (security_invoker) AS
 		w.errors_in_a_row, w.sqlstate, w.last_error, w.state
 	FROM wawp._worker_status() w;
 COMMENT ON VIEW wawp.worker_status IS
-	'how this database''s worker is: serving, off, failing, none or copy, and its latest error while it lasts';
+	'state of this database''s worker: serving, off, failing, none or copy, and its latest error while it lasts';
 COMMENT ON COLUMN wawp.worker_status.pid IS 'the process; NULL when none runs';
 COMMENT ON COLUMN wawp.worker_status.started_at IS 'since when it runs';
 COMMENT ON COLUMN wawp.worker_status.last_cycle_at IS 'when it last committed a cycle';
@@ -1056,7 +1056,7 @@ COMMENT ON COLUMN wawp.worker_status.sqlstate IS 'SQLSTATE of last_error';
 COMMENT ON COLUMN wawp.worker_status.last_error IS 'what the worker fails with, or why there is none; long numbers are masked';
 COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (held until wawp_resume())';
 
--- ---- what PUBLIC may do
+-- ---- privileges of PUBLIC
 -- Functions are PUBLIC's by default: each checks USAGE on the server it is to use.
 
 GRANT USAGE ON SCHEMA wawp TO PUBLIC;

@@ -1,5 +1,5 @@
 \echo
-\echo '== Who was added, when, by which rule: the audit trail of one who was added and of the one who was invited'
+\echo '== Audit records of a person who was added and of the one who was invited: when, by which rule'
 \echo
 \pset footer off
 \pset null '-'

@@ -1,5 +1,5 @@
 \echo
-\echo '== One more, whose privacy setting lets nobody add her.  The API says "ok"; the worker looks, and invites her'
+\echo '== One more, whose privacy setting lets nobody add her.  The API says "ok"; the worker reads the list, and invites her'
 \echo
 \pset footer off
 \set ECHO queries

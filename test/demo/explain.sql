@@ -1,2 +1,2 @@
--- Where the last one asked for stands; the demo's script repeats it.
+-- The state of the last request; the demo's script repeats it.
 SELECT wawp_explain(max(id)) FROM wawp.membership_intent;

@@ -30,9 +30,9 @@ SELECT * FROM wawp_add_participants('120363012345678901@g.us', ARRAY['1555123456
 \set ECHO none
 
 \echo
-\echo '== Several at once: one row each, in the order asked, whatever happened to whom'
+\echo '== Several at once: one row each, in the order of the array'
 \echo '   (this API says no more than "ok"; verify reads the member list until "accepted" is settled,'
-\echo '   and who is still absent then was most likely blocked by a privacy setting)'
+\echo '   and a person who is still absent then was most likely blocked by a privacy setting)'
 \echo
 \set ECHO queries
 ALTER SERVER support OPTIONS (ADD adds_per_minute '60', ADD adds_burst '20', ADD pace_jitter '0',
@@ -50,7 +50,7 @@ FROM wawp_add_participants(
 \set ECHO none
 
 \echo
-\echo '== Who is in the group now'
+\echo '== The members of the group now'
 \echo
 \set ECHO queries
 SELECT jid, phone_jid, role FROM wawp_participants('120363012345678901@g.us') ORDER BY role DESC, phone_jid;
@@ -69,7 +69,7 @@ SELECT wawp_send_text('15551230403@c.us', 'Please join us: ' || :'link') AS mess
 \set ECHO none
 
 \echo
-\echo '== How an answer would be read, without sending anything: who said no?'
+\echo '== How an answer would be read, without sending anything'
 \echo
 \set ECHO queries
 SELECT '403 for the request' AS answer, jid, outcome, code
@@ -83,7 +83,7 @@ FROM wawp_classify('add', 200,
 \echo
 
 \echo
-\echo '== Rows become memberships: a trigger, a queue, a worker that drips (60 a minute here, 6 by default)'
+\echo '== Rows become memberships: a trigger, a queue, a worker with an even pace (60 a minute here, 6 by default)'
 \echo
 \set ECHO queries
 CREATE TABLE enrolment (course text, group_jid text, phone text);

@@ -46,7 +46,7 @@ WITH RECURSIVE member AS (
 		'number', row_number() OVER (PARTITION BY r.oid ORDER BY a.attnum), format_type(a.atttypid, a.atttypmod),
 		CASE WHEN a.attnotnull THEN 'not null' END, 'default', pg_get_expr(f.adbin, f.adrelid), 'identity', a.attidentity, 'generated', a.attgenerated,
 		CASE WHEN a.attcollation <> 0 THEN a.attcollation::regcollation END, 'storage', a.attstorage, a.attcompression,
-		-- minor releases of 2026 note there when a column was made
+		-- 15.20 keeps the WAL position there at which a column was made
 		(SELECT string_agg(x, ' ' ORDER BY x) FROM unnest(a.attoptions) x WHERE x NOT LIKE 'pg\_attver=%'),
 		(SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM unnest(a.attacl) x), 'comment:', col_description(r.oid, a.attnum))
 	FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped

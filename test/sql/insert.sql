@@ -1,5 +1,5 @@
 \set ECHO none
--- insert: a plain INSERT from any client, whichever columns it names; who an intent belongs to; what a transaction cannot do.
+-- insert: a plain INSERT from any client, whichever columns it names; the role an intent belongs to; limits of a transaction.
 -- Nothing here is ever sent: all of it rolls back.
 \i test/sql-include/setup.sql
 

@@ -1,5 +1,5 @@
 \set ECHO none
--- instance: servers and user mappings, their options, who may use them, whose token is taken.
+-- instance: servers and user mappings, their options, permission to use them, the token that is taken.
 \i test/sql-include/setup.sql
 
 CREATE ROLE regress_wawp_user;

@@ -1,6 +1,6 @@
 \set ECHO none
--- membership_trigger: what the trigger reads from rows of users' tables, whom it finds still wanted, what it leaves behind when
--- it cannot ask.  Nothing here is ever sent: each part rolls back.
+-- membership_trigger: reading rows of users' tables, the search for another row of the same person, failed intents when a
+-- request is not possible.  Nothing here is ever sent: each part rolls back.
 \i test/sql-include/setup.sql
 
 SELECT plan(53);

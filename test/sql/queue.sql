@@ -1,5 +1,5 @@
 \set ECHO none
--- queue: asking for memberships, by INSERT, by function and by trigger; what a transaction shows before it commits.
+-- queue: requesting memberships, by INSERT, by function and by trigger; what a transaction shows before it commits.
 -- Nothing here is ever sent: each part rolls back, and the worker sees committed rows only.
 \i test/sql-include/setup.sql
 

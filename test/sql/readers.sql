@@ -1,5 +1,5 @@
 \set ECHO none
--- readers: what reads, creates a group, or sends a message.  These raise.
+-- readers: functions that read, create a group, or send a message.  These raise.
 --
 -- What a group answers is in its number, what a message or a new group is answered in its text: see
 -- test/sql-include/readers.json.  Groups 1203630123456789… are the simulator's own.

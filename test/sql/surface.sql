@@ -1,5 +1,5 @@
 \set ECHO none
--- surface: what the extension consists of, how it is called and who may use it.
+-- surface: members of the extension, their signatures and privileges.
 \i test/sql-include/setup.sql
 
 CREATE TEMP VIEW member AS

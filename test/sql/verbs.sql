@@ -1,5 +1,5 @@
 \set ECHO none
--- verbs: what functions that change something return, names of arguments, keys with a nullable group; all of it while every table
+-- verbs: results of functions that change something, names of arguments, keys with a nullable group; all of it while every table
 -- is published.  Nothing here is ever sent.
 \i test/sql-include/setup.sql
 

@@ -1,6 +1,6 @@
 
-# A call that waits for the API lets itself be interrupted at once, wherever it waits: cancel, timeouts,
-# termination, shutdown, and other sessions' DROP DATABASE and the like, which need every process to answer.
+# A call that waits for the API can be interrupted at once, in each of its waits: cancel, timeouts, termination,
+# shutdown, and other sessions' DROP DATABASE and the like, for which every process has to answer.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 
-# TLS: only a certificate that stands up to the authority and carries the host's name is talked to, and
-# nothing leaves before that is known.
+# TLS: a connection is used only if the certificate is valid for the authority and the host's name, and nothing is
+# sent before that is known.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 
-# Where calls may go: wawp.allowed_hosts, this machine only when listed, no other way round it by
-# redirects, proxies or files in a home directory.
+# Hosts that calls may reach: wawp.allowed_hosts, this machine only if listed; redirects, proxies and files in a
+# home directory change nothing.
 
 use strict;
 use warnings;

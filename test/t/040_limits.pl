@@ -1,6 +1,6 @@
 
-# Answers that are too large, too slow, cut off or garbage: a row or an error, never more memory or time
-# than allowed, and the next call of the session works.
+# Answers that are too large, too slow, truncated or unreadable: a row or an error, memory and time within their
+# limits, and the next call of the session works.
 
 use strict;
 use warnings;

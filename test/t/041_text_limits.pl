@@ -1,6 +1,6 @@
 
-# Texts of any length: what is too long is refused where it is asked for, what is recorded always fits the box in
-# shared memory that carries it to the worker, and the worker reads no more of a text than its limit.
+# Limits of texts: too long a text is refused where it is given, a record always fits the box in shared memory that
+# carries it to the worker, and the worker reads no more of a text than its limit.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 
-# A token is in the user mapping, in the request, and nowhere else: not in the server's log however much
-# it logs, not in a view, a row or an error, whatever the API sends back.
+# A token is in the user mapping and in the request only: not in the server's log at any level, not in a view, a row
+# or an error, whatever the API sends back.
 
 use strict;
 use warnings;

@@ -1,8 +1,8 @@
 
 # Nothing outside pg_catalog and wawp is resolved: by the install and upgrade scripts, by what they define, by any
-# statement from C, whoever calls.  A role that may create objects, and one that sets search_path for others, plants
-# operators, functions, types, casts and relations that fit better than the real ones and do what those do, but tell
-# the server's log that they ran.
+# statement from C, for any caller.  A role that may create objects, and one that sets search_path for others, creates
+# operators, functions, types, casts and relations that match better than the real ones, do the same, and write to the
+# server's log that they ran.
 
 use strict;
 use warnings;

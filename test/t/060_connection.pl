@@ -1,6 +1,6 @@
 
-# A session's connection to the API: kept, replaced when it is gone, never the cause of a second request;
-# and what ten thousand calls leave behind, which is nothing.
+# A session's connection to the API: kept, replaced when it is closed, never the cause of a second request; ten
+# thousand calls leave nothing behind.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 
-# A connection that the server has closed since its last answer is not used again, also not under TLS, where
-# the server says goodbye before it goes: what it got would be lost, and nobody would know what came of it.
+# A connection that the server has closed since its last answer is not used again, also under TLS, where the server
+# announces the end first: a request sent on it would be lost with an unknown result.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 
-# Where and as whom calls are made: not preloaded, on a standby, in databases of other encodings, for other
-# roles, in parallel plans; and what dump, restore and DROP EXTENSION make of it.
+# Calls in all situations: not preloaded, on a standby, in databases of other encodings, for other roles, in parallel
+# plans; and dump, restore and DROP EXTENSION.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# Answers as they really come: encoded unasked, with Retry-After in all its forms, over connections that
-# are old.  What the bodies say is in test/unit/wire_test.c.
+# Real forms of answers: encoded unasked, with Retry-After in all its forms, over old connections.  Reading of bodies
+# is tested in test/unit/wire_test.c.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 
-# The queue: what is committed reaches the API, once and soon; what is not, never does.
+# The queue: what is committed reaches the API, once and soon; what is rolled back never does.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 
-# Many groups at once: their heads are claimed by one statement, and each goes by the rules of its own lane all the same.
+# Many groups at once: the heads of their lanes are claimed by one statement, by the same rules as those of one lane.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 
-# An API that takes its time: what pace and latency allow is used, and no more is read than that needs.
+# A slow API: the worker sends as much as pace and latency allow, and reads no more than that needs.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 
-# A cycle of the worker takes a portion of what is due: thousands of lanes that cannot go, a batch that is cancelled or holds
-# that say nothing keep nobody else waiting, and the worker's memory is bounded.
+# A cycle of the worker takes a portion of what is due: thousands of lanes that cannot be served, a cancelled batch or
+# meaningless holds do not keep others waiting, and the worker's memory is bounded.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 
-# What needs no token of the pace leaves when it is due, wherever the additions of its group wait meanwhile.
+# Intents that need no token of the pace leave when they are due, also while additions to the same group wait.
 
 use strict;
 use warnings;

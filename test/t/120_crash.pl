@@ -1,6 +1,6 @@
 
-# The worker, the server, or both die at any moment: no intent is lost, no request lacks its record, and
-# service goes on by itself.
+# The worker, the server, or both are killed at any moment: no intent is lost, no request lacks its record, and
+# service continues without intervention.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 
-# The pace: kept, and never exceeded, whatever is restarted.  Windows are those of the limiter's own clock, which a busy
+# The pace is kept and never exceeded, across restarts.  Windows are those of the limiter's own clock, which a busy
 # machine does not change; nothing arrives at the API before it was granted.
 
 use strict;

@@ -1,6 +1,6 @@
 
-# Whatever is wrong with one host, role, server, row or setting: the others' intents go on, and
-# wawp_explain names the cause.
+# A fault of one host, role, server, row or setting does not stop the others' intents, and wawp_explain names the
+# cause.
 
 use strict;
 use warnings;

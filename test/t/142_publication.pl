@@ -1,5 +1,5 @@
 
-# Every table of the extension is published: what the worker and the verbs update and delete they go on to update and delete.
+# With every table of the extension published, the updates and deletes of the worker and of the SQL functions still work.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 
-# An earlier release that is upgraded is what a fresh install is, and goes on serving its queue.
+# An earlier release that is upgraded equals a fresh install, and continues to serve its queue.
 #
 # A change of sql/ without the same change in sql/releases/wawp--OLD--NEW.sql fails here.
 

@@ -1,6 +1,6 @@
 
-# A worker for each database that has the extension, and out of the way of whatever is done to a database
-# or to the server, idle or with a request that is not answered.
+# A worker for each database that has the extension; it does not block what is done to a database or to the server,
+# idle or with an unanswered request.
 
 use strict;
 use warnings;

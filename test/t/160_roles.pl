@@ -1,5 +1,5 @@
 
-# Who may ask, see, change and read what; with whose token a request leaves; what a dropped role leaves.
+# Roles: requesting, seeing, changing and reading; the token a request leaves with; what a dropped role leaves.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 
-# What the views and wawp_explain() say when the worker cannot work: its own errors, no worker, switched
-# off, a copy, a standby; and what a monitoring role sees of it all.
+# The views and wawp_explain() when the worker cannot work: its own errors, no worker, switched off, a copy, a
+# standby; and what a monitoring role sees of it.
 
 use strict;
 use warnings;

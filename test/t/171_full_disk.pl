@@ -1,7 +1,7 @@
 
-# A full disk under the queue and the audit log: nothing leaves unrecorded, nothing is lost, nobody has to do
-# anything but make room.  The database is on a small file system in a mount namespace of this test's own, the WAL
-# is not: a server whose WAL has no room ends itself.
+# A full disk under the queue and the audit log: nothing is sent unrecorded, nothing is lost, and free space is all
+# that is needed to continue.  The database is on a small file system in a mount namespace of this test's own, the WAL
+# is not: a server whose WAL has no room stops.
 
 use strict;
 use warnings;

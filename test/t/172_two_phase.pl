@@ -1,5 +1,5 @@
 
-# Prepared transactions: what they ask for is served once they are committed, by whichever session, and soon.
+# Prepared transactions: their requests are served once they are committed, from any session, and soon.
 
 use strict;
 use warnings;

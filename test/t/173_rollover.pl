@@ -1,6 +1,7 @@
 
-# The audit log over the ends of months, and steps of the server's clock: nothing is lost, misfiled, hurried or
-# stuck.  The server lives by a clock of its own that this test moves; the ledger keeps the machine's time.
+# The audit log over the ends of months, and steps of the server's clock: no record is lost or in the wrong partition,
+# no request is early or stuck.  The server has a clock of its own that this test moves; the ledger keeps the
+# machine's time.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 
-# Settings of a cluster, a database or a role that have nothing to do with wawp: none of them stops the drain, makes
-# a record less durable or puts a token or a number into the log.  140_faults.pl has those that make statements end.
+# Settings of a cluster, a database or a role that do not concern wawp: none of them stops the drain, makes a record
+# less durable or puts a token or a number into the log.  140_faults.pl has those that end statements.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 
-# Statistics that say that the queue is empty, taken before it grew: how many rows the worker and the sessions read
-# for each intent, which must not depend on how long the queue is.
+# Statistics of an empty queue, taken before it grew: the number of rows that the worker and the sessions read for each
+# intent does not depend on the length of the queue.
 
 use strict;
 use warnings;

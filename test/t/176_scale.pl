@@ -1,6 +1,6 @@
 
-# What grows costs little: the number of lanes, the audit log, what is queued behind a hold, member lists.  Asserted are
-# counts (blocks and rows read, requests made) and the worker's CPU beside its own in the same run, never seconds.
+# Growth costs little: more lanes, a longer audit log, more rows behind a hold, longer member lists.  Asserted are
+# counts (blocks and rows read, requests made) and the worker's CPU compared within the same run, never seconds.
 
 use strict;
 use warnings;

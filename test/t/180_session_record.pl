@@ -1,6 +1,6 @@
 
-# The record of calls made in the session: committed before the request leaves, and not undone by anything that
-# becomes of the caller.
+# The record of calls made in the session is committed before the request leaves, and survives whatever happens to the
+# caller.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 
-# The pace of calls made in the session: one budget with the worker, never exceeded, spent by what leaves and by nothing
-# else; who is told to wait is told until when.
+# The pace of calls made in the session: one budget with the worker, never exceeded, spent only by what is sent; a
+# refusal says until when to wait.
 
 use strict;
 use warnings;

@@ -1,7 +1,7 @@
 
-# One account's pace, whoever spends it: two databases with a worker and sessions each, across restarts; and a crowd of
-# sessions that ask at once.  What counts is what the limiter grants, by its own clock, in any window; nothing may
-# arrive at the API before it was granted.  How late it arrives is the machine's affair: see src/throttle/limiter.c.
+# One account's pace for all that spend it: two databases with a worker and sessions each, across restarts; and many
+# sessions at once.  What counts is what the limiter grants, by its own clock, in any window; nothing may arrive at the
+# API before it was granted.  How late it arrives depends on the machine: see src/throttle/limiter.c.
 
 use strict;
 use warnings;

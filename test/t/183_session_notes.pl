@@ -1,5 +1,6 @@
 
-# What sessions do to the queue is told in the audit log: by whom, from where, and only if it was committed.
+# Changes that sessions make to the queue and the opt-out list are in the audit log: by whom, from where, and only if
+# they were committed.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 
-# What the engine answers, what the member list shows, and what becomes of the intent.
+# From the engine's answer and the member list to the end of an intent.
 
 use strict;
 use warnings;

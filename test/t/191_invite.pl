@@ -1,5 +1,6 @@
 
-# Who cannot be added is sent the group's invite link: once, if policy and pace allow it, and never twice by itself.
+# People who cannot be added are sent the group's invite link: once, if policy and pace allow it, and never twice
+# without a new request.
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 
-# Who is not asked at all: suppression, contact, numbers that do not exist, groups that are full or not ours.
+# Prechecks that keep a request from being sent: opt-out list, contact, unregistered numbers, groups that are full or
+# not ours.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 
-# What is remembered of people in groups, and what that does: who left is left in peace, whom we took out is not.
+# Memberships that are remembered, and their effect: people who left are not added again, people whom we removed may be.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 
-# Not understood is not "no": absence, leaving and failure are concluded only from what was read completely.
+# Absence, leaving and failure are concluded only from lists and answers that were read completely and understood.
 
 use strict;
 use warnings;
