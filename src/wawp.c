@@ -33,7 +33,7 @@ void		_PG_init(void);
 /* Shared memory of modules other than shmem.c. */
 static const ShmemPart shmem_parts[] = {
 	{limiter_shmem_size, limiter_shmem_startup},
-	{relay_shmem_size, relay_shmem_startup},
+	{mailbox_shmem_size, mailbox_shmem_startup},
 };
 
 void
@@ -44,7 +44,7 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	shmem_init(shmem_parts, lengthof(shmem_parts));
-	ddl_init();
+	utility_hook_init();
 	trigger_guard_init();
 	launcher_init();
 }

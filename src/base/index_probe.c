@@ -52,7 +52,7 @@ index_probe_equality(Oid type)
 
 /* Fill in *key for the n-th column (from 0): equal to the probe's key, or null. */
 static void
-index_probe_init_key(ScanKey key, Relation index, const Probe *probe, int n)
+index_probe_init_key(ScanKey key, Relation index, const IndexProbe *probe, int n)
 {
 	if (index->rd_opcintype[n] == TEXTOID && probe->keys[n] == (Datum) 0)
 		ScanKeyEntryInitialize(key, SK_ISNULL | SK_SEARCHNULL, n + 1, InvalidStrategy, InvalidOid, InvalidOid,
@@ -64,7 +64,7 @@ index_probe_init_key(ScanKey key, Relation index, const Probe *probe, int n)
 
 /* Store the first row of the index for the keys in *slot; false if there is none. */
 static bool
-index_probe_scan(Relation table, Relation index, const Probe *probe, TupleTableSlot *slot)
+index_probe_scan(Relation table, Relation index, const IndexProbe *probe, TupleTableSlot *slot)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	IndexScanDesc description = wawp_index_beginscan(table, index, snapshot, probe->nkeys);
@@ -80,9 +80,9 @@ index_probe_scan(Relation table, Relation index, const Probe *probe, TupleTableS
 	return found;
 }
 
-/* Probe an index that is open; *value as in probe_first_int8 unless column is NULL. */
-static ProbeResult
-index_probe_read(Relation table, Relation index, const Probe *probe, const char *column, int64 *value)
+/* Probe an index that is open; *value as in index_probe_first_int8 unless column is NULL. */
+static IndexProbeResult
+index_probe_read(Relation table, Relation index, const IndexProbe *probe, const char *column, int64 *value)
 {
 	TupleTableSlot *slot;
 	bool		found;
@@ -100,13 +100,13 @@ index_probe_read(Relation table, Relation index, const Probe *probe, const char 
 
 /*
  * Open the table, then find and open the index under the table's lock, and
- * probe it; *value as in probe_first_int8 unless column is NULL.
+ * probe it; *value as in index_probe_first_int8 unless column is NULL.
  */
-static ProbeResult
-index_probe_open(const Probe *probe, const char *column, int64 *value)
+static IndexProbeResult
+index_probe_open(const IndexProbe *probe, const char *column, int64 *value)
 {
 	Oid			schema = get_namespace_oid("wawp", false);
-	ProbeResult result = PROBE_UNKNOWN;
+	IndexProbeResult result = PROBE_UNKNOWN;
 	Relation	table;
 	Oid			index_oid;
 
@@ -125,15 +125,15 @@ index_probe_open(const Probe *probe, const char *column, int64 *value)
 }
 
 /* Look for a row with the probe's keys. */
-ProbeResult
-probe_first(const Probe *probe)
+IndexProbeResult
+index_probe_first(const IndexProbe *probe)
 {
 	return index_probe_open(probe, NULL, NULL);
 }
 
-/* As probe_first; when a row is found, set *value to a bigint column of it, which is not null. */
-ProbeResult
-probe_first_int8(const Probe *probe, const char *column, int64 *value)
+/* As index_probe_first; when a row is found, set *value to a bigint column of it, which is not null. */
+IndexProbeResult
+index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value)
 {
 	return index_probe_open(probe, column, value);
 }

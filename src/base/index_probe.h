@@ -13,23 +13,23 @@
 
 #define PROBE_MAX_KEYS 3
 
-typedef enum ProbeResult
+typedef enum IndexProbeResult
 {
 	PROBE_NONE,
 	PROBE_FOUND,
 	PROBE_UNKNOWN				/* the index is missing or not valid: a statement is needed */
-} ProbeResult;
+} IndexProbeResult;
 
 /* A table of schema wawp, one of its indexes, and values of the index's first columns. */
-typedef struct Probe
+typedef struct IndexProbe
 {
 	const char *table;
 	const char *index;
 	int			nkeys;
 	Datum		keys[PROBE_MAX_KEYS];	/* of the index columns' types: text, name or bigint; a text of 0 is null */
-} Probe;
+} IndexProbe;
 
-extern ProbeResult probe_first(const Probe *probe);
-extern ProbeResult probe_first_int8(const Probe *probe, const char *column, int64 *value);
+extern IndexProbeResult index_probe_first(const IndexProbe *probe);
+extern IndexProbeResult index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value);
 
 #endif							/* WAWP_INDEX_PROBE_H */

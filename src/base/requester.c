@@ -24,14 +24,14 @@
 
 /* Return the role that logged in, regardless of SET ROLE and SECURITY DEFINER. */
 const char *
-asker_login_role(void)
+requester_login_role(void)
 {
 	return GetUserNameFromId(GetSessionUserId(), false);
 }
 
 /* Return the address of this session's client; NULL on a Unix socket. */
 const char *
-asker_client_address(void)
+requester_client_address(void)
 {
 	LOCAL_FCINFO(call, 0);
 	Datum		address;
@@ -43,7 +43,7 @@ asker_client_address(void)
 
 /* Raise an error if the transaction is read-only; every function with an effect outside begins with it. */
 void
-asker_require_read_write(FunctionCallInfo fcinfo)
+requester_require_read_write(FunctionCallInfo fcinfo)
 {
 	if (XactReadOnly)
 		ereport(ERROR,

@@ -13,8 +13,8 @@
 
 #include "fmgr.h"
 
-extern const char *asker_login_role(void);
-extern const char *asker_client_address(void);
-extern void asker_require_read_write(FunctionCallInfo fcinfo);
+extern const char *requester_login_role(void);
+extern const char *requester_client_address(void);
+extern void requester_require_read_write(FunctionCallInfo fcinfo);
 
 #endif							/* WAWP_REQUESTER_H */

@@ -62,7 +62,7 @@ shmem_startup(void)
 		memset(wawp_shared, 0, sizeof(WawpShared));
 		wawp_shared->lock = &locks[0].lock;
 		wawp_shared->limiter_lock = &locks[1].lock;
-		wawp_shared->relay_lock = &locks[2].lock;
+		wawp_shared->mailbox_lock = &locks[2].lock;
 	}
 	for (int i = 0; i < n_module_parts; i++)
 		module_parts[i].startup();
@@ -302,7 +302,7 @@ shmem_give_permit(Oid dbid, int64 requests, int64 until)
 		slot->permit = true;
 		given = slot->permit_number = ((int64) MyProcPid << 32) | ++calls;
 		slot->permit_requests = requests;
-		slot->permit_until = until;
+		slot->permit_until_ms = until;
 	}
 	LWLockRelease(wawp_shared->lock);
 	if (given)

@@ -61,7 +61,7 @@ typedef struct WorkerSlot
 	Latch	   *latch;			/* of that worker */
 	bool		wanted;			/* there is news that no worker has taken up */
 	bool		was_told_to_end;	/* the last worker was; it did not fail */
-	bool		died_blamelessly;	/* ... in the middle of a transaction: do not count a crash */
+	bool		was_interrupted;	/* ... in the middle of a transaction: do not count a crash */
 	bool		serving;		/* the worker found the extension */
 	bool		replayed;		/* the limiter knows this database's last day */
 	bool		has_no_process; /* the server had none free for it */
@@ -74,7 +74,7 @@ typedef struct WorkerSlot
 	bool		permit;			/* a CALL wawp_drain() waits: serve although off */
 	int64		permit_number;	/* of the call that has it */
 	int64		permit_requests;	/* requests that it still allows */
-	int64		permit_until;	/* monotonic ms */
+	int64		permit_until_ms;	/* monotonic ms */
 	bool		mail;			/* sessions have posted records */
 	bool		rescan;			/* read the whole queue */
 	int			nlanes;
@@ -85,7 +85,7 @@ typedef struct WawpShared
 {
 	LWLock	   *lock;			/* guards slots and launcher_latch */
 	LWLock	   *limiter_lock;	/* guards limiter.c's table */
-	LWLock	   *relay_lock;		/* guards the boxes */
+	LWLock	   *mailbox_lock;		/* guards the boxes */
 	Latch	   *launcher_latch; /* NULL: no launcher runs */
 	bool		limiter_is_rebuilt; /* every database's last day is known; never unset */
 	WorkerSlot	slots[SHMEM_SLOTS];

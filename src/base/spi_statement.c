@@ -6,7 +6,7 @@
  * Modules of tables/ and others write their SQL as static SqlStatements; this
  * file prepares each once per process and runs it, and is the only one that
  * calls SPI, except for trigger.c's query on the user's table.  The caller has
- * called sqlrun_begin_as_owner() or sqlrun_begin_as_caller().  Rows are valid
+ * called spi_begin_as_owner() or spi_begin_as_caller().  Rows are valid
  * until the next statement; values read from them live in SPI's procedure
  * context.
  *
@@ -50,7 +50,7 @@
 
 /* Return the extension's owner; InvalidOid if the database does not have the extension. */
 Oid
-sqlrun_owner(void)
+spi_extension_owner(void)
 {
 	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -79,7 +79,7 @@ set_local_parameter(const char *name, const char *value)
  * undoes all of it with its (sub)transaction.
  */
 SqlOwner
-sqlrun_begin_as_caller(void)
+spi_begin_as_caller(void)
 {
 	SqlOwner	before;
 
@@ -93,11 +93,11 @@ sqlrun_begin_as_caller(void)
 
 /* Likewise, as the extension's owner. */
 SqlOwner
-sqlrun_begin_as_owner(void)
+spi_begin_as_owner(void)
 {
-	SqlOwner	before = sqlrun_begin_as_caller();
+	SqlOwner	before = spi_begin_as_caller();
 
-	SetUserIdAndSecContext(sqlrun_owner(), before.security | SECURITY_LOCAL_USERID_CHANGE |
+	SetUserIdAndSecContext(spi_extension_owner(), before.security | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	set_local_parameter("plan_cache_mode", "auto");
 	/* a plan made while the queue is empty is kept when it has millions of rows */
@@ -109,16 +109,16 @@ sqlrun_begin_as_owner(void)
 }
 
 void
-sqlrun_end_as_caller(const SqlOwner *before)
+spi_end_as_caller(const SqlOwner *before)
 {
 	SPI_finish();
 	AtEOXact_GUC(true, before->guc_level);
 }
 
 void
-sqlrun_end_as_owner(const SqlOwner *before)
+spi_end_as_owner(const SqlOwner *before)
 {
-	sqlrun_end_as_caller(before);
+	spi_end_as_caller(before);
 	SetUserIdAndSecContext(before->userid, before->security);
 }
 
@@ -130,55 +130,55 @@ sqlrun_end_as_owner(const SqlOwner *before)
 static void
 args_append(SqlArgs *args, Datum value, bool is_null)
 {
-	Assert(args->n < SQLRUN_MAX_ARGS);
+	Assert(args->n < SPI_STATEMENT_MAX_ARGS);
 	args->values[args->n] = value;
 	args->nulls[args->n] = is_null ? 'n' : ' ';
 	args->n++;
 }
 
 void
-sqlrun_int8(SqlArgs *args, int64 value)
+spi_add_int8(SqlArgs *args, int64 value)
 {
 	args_append(args, Int64GetDatum(value), false);
 }
 
 /* Append a bigint; 0 is NULL. */
 void
-sqlrun_id(SqlArgs *args, int64 value)
+spi_add_id(SqlArgs *args, int64 value)
 {
 	args_append(args, Int64GetDatum(value), value == 0);
 }
 
 void
-sqlrun_int4(SqlArgs *args, int value, bool is_known)
+spi_add_int4(SqlArgs *args, int value, bool is_known)
 {
 	args_append(args, Int32GetDatum(value), !is_known);
 }
 
 /* Append a text; NULL is NULL. */
 void
-sqlrun_text(SqlArgs *args, const char *value)
+spi_add_text(SqlArgs *args, const char *value)
 {
 	args_append(args, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
 }
 
 /* Append a timestamptz; 0 is NULL. */
 void
-sqlrun_time(SqlArgs *args, TimestampTz value)
+spi_add_time(SqlArgs *args, TimestampTz value)
 {
 	args_append(args, TimestampTzGetDatum(value), value == 0);
 }
 
 /* Append a value of the argument's own type; 0 is NULL. */
 void
-sqlrun_datum(SqlArgs *args, Datum value)
+spi_add_datum(SqlArgs *args, Datum value)
 {
 	args_append(args, value, value == (Datum) 0);
 }
 
 /* Append values of that type as an array; nulls may be NULL. */
 void
-sqlrun_array(SqlArgs *args, Datum *values, bool *nulls, int n, Oid type)
+spi_add_array(SqlArgs *args, Datum *values, bool *nulls, int n, Oid type)
 {
 	int			lower = 1;
 	int16		len;
@@ -190,7 +190,7 @@ sqlrun_array(SqlArgs *args, Datum *values, bool *nulls, int n, Oid type)
 }
 
 void
-sqlrun_bool(SqlArgs *args, bool value)
+spi_add_bool(SqlArgs *args, bool value)
 {
 	args_append(args, BoolGetDatum(value), false);
 }
@@ -221,14 +221,14 @@ statement_prepare(SqlStatement *statement)
 
 /* Run a statement; returns the number of rows that it returned or changed. */
 uint64
-sqlrun(SqlStatement *statement, const SqlArgs *args)
+spi_run(SqlStatement *statement, const SqlArgs *args)
 {
-	return sqlrun_seeing(statement, args, InvalidSnapshot);
+	return spi_run_seeing(statement, args, InvalidSnapshot);
 }
 
 /* Likewise with a snapshot of its own, to see rows that the transaction's older one does not show. */
 uint64
-sqlrun_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
+spi_run_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
 {
 	int			result;
 
@@ -248,7 +248,7 @@ sqlrun_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
  * its rows.
  */
 void
-sqlrun_portions(SqlStatement *statement, const SqlArgs *args, long at_once, SqlPortion take, void *context)
+spi_run_portions(SqlStatement *statement, const SqlArgs *args, long at_once, SqlPortion take, void *context)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext portion = AllocSetContextCreate(caller, "wawp portion", ALLOCSET_DEFAULT_SIZES);
@@ -278,7 +278,7 @@ sqlrun_portions(SqlStatement *statement, const SqlArgs *args, long at_once, SqlP
 
 /* Run a utility statement. */
 void
-sqlrun_utility(const char *text)
+spi_run_utility(const char *text)
 {
 	int			result;
 
@@ -290,14 +290,14 @@ sqlrun_utility(const char *text)
 
 /* Return a column (from 1) of a row (from 0) as text, NULL for NULL. */
 const char *
-sqlrun_get(uint64 row, int column)
+spi_get_text(uint64 row, int column)
 {
 	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
 }
 
 /* Return a bigint or timestamptz column. */
 int64
-sqlrun_get_int8(uint64 row, int column, int64 if_null)
+spi_get_int8(uint64 row, int column, int64 if_null)
 {
 	bool		isnull;
 	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);

@@ -14,14 +14,14 @@
 #include "datatype/timestamp.h"
 #include "executor/spi.h"
 
-#define SQLRUN_MAX_ARGS 24
+#define SPI_STATEMENT_MAX_ARGS 24
 
 /* A statement in static memory, prepared at its first use. */
 typedef struct SqlStatement
 {
 	const char *text;
 	int			nargs;
-	Oid			types[SQLRUN_MAX_ARGS];
+	Oid			types[SPI_STATEMENT_MAX_ARGS];
 	SPIPlanPtr	plan;
 } SqlStatement;
 
@@ -29,11 +29,11 @@ typedef struct SqlStatement
 typedef struct SqlArgs
 {
 	int			n;
-	Datum		values[SQLRUN_MAX_ARGS];
-	char		nulls[SQLRUN_MAX_ARGS];
+	Datum		values[SPI_STATEMENT_MAX_ARGS];
+	char		nulls[SPI_STATEMENT_MAX_ARGS];
 } SqlArgs;
 
-/* Reads n rows of a result by sqlrun_get; memory that it allocates is freed when it returns. */
+/* Reads n rows of a result by spi_get_text; memory that it allocates is freed when it returns. */
 typedef void (*SqlPortion) (uint64 n, void *context);
 
 /* The role and settings of a session before its statements. */
@@ -44,24 +44,24 @@ typedef struct SqlOwner
 	int			guc_level;
 } SqlOwner;
 
-extern Oid	sqlrun_owner(void);
-extern SqlOwner sqlrun_begin_as_caller(void);
-extern void sqlrun_end_as_caller(const SqlOwner *before);
-extern SqlOwner sqlrun_begin_as_owner(void);
-extern void sqlrun_end_as_owner(const SqlOwner *before);
-extern void sqlrun_int8(SqlArgs *args, int64 value);
-extern void sqlrun_id(SqlArgs *args, int64 value);
-extern void sqlrun_int4(SqlArgs *args, int value, bool is_known);
-extern void sqlrun_text(SqlArgs *args, const char *value);
-extern void sqlrun_datum(SqlArgs *args, Datum value);
-extern void sqlrun_array(SqlArgs *args, Datum *values, bool *nulls, int n, Oid type);
-extern void sqlrun_bool(SqlArgs *args, bool value);
-extern void sqlrun_time(SqlArgs *args, TimestampTz value);
-extern uint64 sqlrun(SqlStatement *statement, const SqlArgs *args);
-extern uint64 sqlrun_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot);
-extern void sqlrun_portions(SqlStatement *statement, const SqlArgs *args, long at_once, SqlPortion take, void *context);
-extern void sqlrun_utility(const char *text);
-extern const char *sqlrun_get(uint64 row, int column);
-extern int64 sqlrun_get_int8(uint64 row, int column, int64 if_null);
+extern Oid	spi_extension_owner(void);
+extern SqlOwner spi_begin_as_caller(void);
+extern void spi_end_as_caller(const SqlOwner *before);
+extern SqlOwner spi_begin_as_owner(void);
+extern void spi_end_as_owner(const SqlOwner *before);
+extern void spi_add_int8(SqlArgs *args, int64 value);
+extern void spi_add_id(SqlArgs *args, int64 value);
+extern void spi_add_int4(SqlArgs *args, int value, bool is_known);
+extern void spi_add_text(SqlArgs *args, const char *value);
+extern void spi_add_datum(SqlArgs *args, Datum value);
+extern void spi_add_array(SqlArgs *args, Datum *values, bool *nulls, int n, Oid type);
+extern void spi_add_bool(SqlArgs *args, bool value);
+extern void spi_add_time(SqlArgs *args, TimestampTz value);
+extern uint64 spi_run(SqlStatement *statement, const SqlArgs *args);
+extern uint64 spi_run_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot);
+extern void spi_run_portions(SqlStatement *statement, const SqlArgs *args, long at_once, SqlPortion take, void *context);
+extern void spi_run_utility(const char *text);
+extern const char *spi_get_text(uint64 row, int column);
+extern int64 spi_get_int8(uint64 row, int column, int64 if_null);
 
 #endif							/* WAWP_SPI_STATEMENT_H */

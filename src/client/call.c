@@ -210,8 +210,8 @@ classify_person(WawpOperation operation, const WirePerson *person, int http_stat
 		.jid = person->jid,
 		.lid = person->lid,
 		.id = person->id,
-		.card_sent = person->card_sent,
-		.unaddressable = person->unaddressable
+		.is_card_sent = person->is_card_sent,
+		.is_unaddressable = person->is_unaddressable
 	};
 	OutcomeReading reading;
 
@@ -225,9 +225,9 @@ classify_person(WawpOperation operation, const WirePerson *person, int http_stat
 	verdict.outcome = reading.outcome;
 	verdict.code = person->has_code ? person->code : http_status;
 	verdict.detail = detail_of(reading, person->text);
-	if (person->card_sent)
+	if (person->is_card_sent)
 		verdict.detail = append_remark(verdict.detail, "the engine has sent its own invitation card");
-	if (person->unaddressable)
+	if (person->is_unaddressable)
 		verdict.detail = append_remark(verdict.detail, "the person cannot be messaged either");
 	return verdict;
 }
@@ -488,8 +488,8 @@ call_settle_person(CallPerson *person, const CallVerdict *verdict, const WawpIns
 	person->outcome = verdict->outcome;
 	person->sent = verdict->outcome != WAWP_UNREACHABLE;
 	person->code = verdict->code;
-	person->card_sent = verdict->card_sent;
-	person->unaddressable = verdict->unaddressable;
+	person->is_card_sent = verdict->is_card_sent;
+	person->is_unaddressable = verdict->is_unaddressable;
 	person->detail = shown_text(instance, verdict->detail);
 	if (person->jid.kind == JID_PERSON && verdict->jid.kind == JID_LID)
 		person->lid = verdict->jid;

@@ -48,8 +48,8 @@ typedef struct CallVerdict
 	WawpOutcome outcome;
 	int			code;			/* 0: none */
 	const char *detail;			/* may be NULL; not redacted */
-	bool		card_sent;		/* as in CallPerson */
-	bool		unaddressable;
+	bool		is_card_sent;		/* as in CallPerson */
+	bool		is_unaddressable;
 } CallVerdict;
 
 /* An answer that was read. */
@@ -72,8 +72,8 @@ typedef struct CallPerson
 	const char *detail;			/* may be NULL; redacted; UTF-8 */
 	bool		is_outage;		/* a proxy or gateway answered in the API's place */
 	bool		sent;			/* a request for this person may have left */
-	bool		card_sent;		/* the engine has sent its own invitation card */
-	bool		unaddressable;	/* the person cannot be messaged */
+	bool		is_card_sent;		/* the engine has sent its own invitation card */
+	bool		is_unaddressable;	/* the person cannot be messaged */
 	bool		verified;		/* a member list settled the outcome */
 	TimestampTz retry_at;		/* 0: none */
 } CallPerson;

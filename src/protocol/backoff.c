@@ -80,7 +80,7 @@ backoff_delay(int64 first, int64 longest, int failures)
  * retry_after_s: of the answer, -1 if it has none.  random: in [0, 1).
  */
 int64
-retry_delay_ms(WawpOutcome outcome, int failures, int retry_after_s, double random)
+backoff_request_ms(WawpOutcome outcome, int failures, int retry_after_s, double random)
 {
 	for (size_t i = 0; i < lengthof(delays); i++)
 	{

@@ -109,7 +109,7 @@ packed_cut_size(const Cut *cut)
 
 /* Return the size of everything but the texts. */
 static size_t
-record_people_size(const RelayRecord *record)
+record_people_size(const MailboxRecord *record)
 {
 	size_t		size = 4 * sizeof(int);
 
@@ -119,7 +119,7 @@ record_people_size(const RelayRecord *record)
 }
 
 static size_t
-box_size(const RelayRecord *record, const Cut *cuts)
+box_size(const MailboxRecord *record, const Cut *cuts)
 {
 	size_t		size = record_people_size(record);
 
@@ -182,7 +182,7 @@ record_text_index(size_t offset)
 
 /* Shorten texts in `cuts`, one for each of texts[], until the record fits; false if it cannot. */
 static bool
-cut_to_fit(const RelayRecord *record, Cut *cuts, int encoding, size_t size)
+cut_to_fit(const MailboxRecord *record, Cut *cuts, int encoding, size_t size)
 {
 	size_t		needed = box_size(record, cuts);
 
@@ -226,7 +226,7 @@ whole_text(const char *text)
 }
 
 static void
-box_write_record(BoxWriter *writer, const RelayRecord *record, const Cut *cuts)
+box_write_record(BoxWriter *writer, const MailboxRecord *record, const Cut *cuts)
 {
 	int			numbers[] = {record->row.http_status, record->row.code, record->row.duration_ms, record->npeople};
 
@@ -249,13 +249,13 @@ box_write_record(BoxWriter *writer, const RelayRecord *record, const Cut *cuts)
  * that only describe are cut until it fits.  A NULL box: only measure.
  */
 RecordFit
-record_pack(const RelayRecord *record, bool may_cut, int encoding, char *box, size_t size, size_t *used)
+record_pack(const MailboxRecord *record, bool may_cut, int encoding, char *box, size_t size, size_t *used)
 {
 	Cut			cuts[lengthof(texts)];
 	BoxWriter	writer = {box, box ? box + size : NULL};
 	RecordFit	fit = RECORD_WHOLE;
 
-	if (record->npeople < 0 || record->npeople > RELAY_MAX_PEOPLE)
+	if (record->npeople < 0 || record->npeople > MAILBOX_MAX_PEOPLE)
 		return RECORD_TOO_LONG;
 	for (size_t i = 0; i < lengthof(texts); i++)
 		cuts[i] = whole_text(CONST_TEXT_AT(&record->row, texts[i]));
@@ -285,9 +285,9 @@ longest_outcome_name(void)
  * fits as well, at worst with texts cut.
  */
 bool
-record_fits(const RelayRecord *record, int encoding, size_t size)
+record_fits(const MailboxRecord *record, int encoding, size_t size)
 {
-	RelayRecord answer = *record;
+	MailboxRecord answer = *record;
 	char		group[JID_SIZE];
 	size_t		used;
 
@@ -297,7 +297,7 @@ record_fits(const RelayRecord *record, int encoding, size_t size)
 	answer.row.outcome = longest_outcome_name();
 	answer.row.group_jid = group;	/* of one that was created */
 	answer.row.detail = RECORD_CUT_DETAIL;
-	for (int i = 0; i < answer.npeople && i < RELAY_MAX_PEOPLE; i++)
+	for (int i = 0; i < answer.npeople && i < MAILBOX_MAX_PEOPLE; i++)
 		answer.people[i].outcome = answer.row.outcome;
 	return record_pack(record, false, encoding, NULL, size, &used) == RECORD_WHOLE &&
 		record_pack(&answer, true, encoding, NULL, size, &used) != RECORD_TOO_LONG;
@@ -345,7 +345,7 @@ box_read_text(BoxReader *reader)
  * box.
  */
 bool
-record_unpack(const char *box, size_t used, RelayRecord *record)
+record_unpack(const char *box, size_t used, MailboxRecord *record)
 {
 	BoxReader	reader = {box, box ? box + used : NULL, false};
 	int			numbers[4];
@@ -354,7 +354,7 @@ record_unpack(const char *box, size_t used, RelayRecord *record)
 	if (box == NULL)
 		return false;
 	box_read_bytes(&reader, numbers, sizeof(numbers));
-	if (numbers[3] < 0 || numbers[3] > RELAY_MAX_PEOPLE)
+	if (numbers[3] < 0 || numbers[3] > MAILBOX_MAX_PEOPLE)
 		return false;
 	record->row.http_status = numbers[0];
 	record->row.code = numbers[1];

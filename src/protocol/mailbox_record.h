@@ -13,27 +13,27 @@
 
 #include "protocol/audit_record.h"
 
-#define RELAY_MAX_PEOPLE 50
+#define MAILBOX_MAX_PEOPLE 50
 
 /* A person of a record; texts that do not apply are NULL. */
-typedef struct RelayPerson
+typedef struct MailboxPerson
 {
 	const char *jid;
 	const char *outcome;
 	int			code;			/* 0: none */
-} RelayPerson;
+} MailboxPerson;
 
 /*
  * A session's record of one request: a row per person, or one row if it is
  * about nobody.  The row's contact, intent, batch and attempt are not packed: a
  * session has none of them.
  */
-typedef struct RelayRecord
+typedef struct MailboxRecord
 {
 	AuditRecord row;			/* outcome and code: of a request that is about nobody */
 	int			npeople;
-	RelayPerson people[RELAY_MAX_PEOPLE];
-} RelayRecord;
+	MailboxPerson people[MAILBOX_MAX_PEOPLE];
+} MailboxRecord;
 
 /* The result of packing a record. */
 typedef enum RecordFit
@@ -47,9 +47,9 @@ typedef enum RecordFit
 #define RECORD_CUT_MARK " [cut]"
 #define RECORD_CUT_DETAIL "{\"note\": \"cut\"}"
 
-extern RecordFit record_pack(const RelayRecord *record, bool may_cut, int encoding,
+extern RecordFit record_pack(const MailboxRecord *record, bool may_cut, int encoding,
 							 char *box, size_t size, size_t *used);
-extern bool record_fits(const RelayRecord *record, int encoding, size_t size);
-extern bool record_unpack(const char *box, size_t used, RelayRecord *record);
+extern bool record_fits(const MailboxRecord *record, int encoding, size_t size);
+extern bool record_unpack(const char *box, size_t used, MailboxRecord *record);
 
 #endif							/* WAWP_MAILBOX_RECORD_H */

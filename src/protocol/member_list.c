@@ -54,7 +54,7 @@ is_of_another(const WireMember *member, const Jid *phone, const Jid *lid)
 int
 members_size(const WireMembers *list, const MembersKnown *known)
 {
-	return Max(members_count(list) + list->unread, Max(list->stated, known->stated));
+	return Max(wire_count_members(list) + list->unread, Max(list->stated, known->stated));
 }
 
 /* True if the loss is too large to be a coincidence: a quarter of them, and at least LOSS_MIN. */
@@ -73,7 +73,7 @@ lost_many(int before, int now)
 bool
 members_note_size(MembersPast *past, const WireMembers *list, int64 asked_ms)
 {
-	int			count = members_count(list);
+	int			count = wire_count_members(list);
 	bool		is_same = past->shrunk > 0 && !lost_many(past->shrunk, count);
 
 	if (!lost_many(past->believed, count) || (is_same && asked_ms - past->shrunk_ms >= LOSS_CONFIRMED_MS))
@@ -131,11 +131,11 @@ members_gap_text(const WireMembers *list, const MembersKnown *known)
 			return psprintf("the list has %d %s not understood", list->unread,
 							list->unread == 1 ? "entry that is" : "entries that are");
 		case MEMBERS_FEWER:
-			return psprintf("the list has %d of %d members", members_count(list), Max(list->stated, known->stated));
+			return psprintf("the list has %d of %d members", wire_count_members(list), Max(list->stated, known->stated));
 		case MEMBERS_WITHOUT_US:
 			return "the list does not have the instance's own account";
 		case MEMBERS_SHRUNK:
-			return psprintf("the list has suddenly shrunk to %d members", members_count(list));
+			return psprintf("the list has suddenly shrunk to %d members", wire_count_members(list));
 	}
 	return NULL;
 }

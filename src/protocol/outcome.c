@@ -40,8 +40,8 @@ static const OutcomeInfo outcomes[] = {
 		"the person is not in the group", NULL},
 	{WAWP_PROMOTED, "promoted", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person is an admin now")},
 	{WAWP_DEMOTED, "demoted", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person is no admin any more")},
-	{WAWP_ACCEPTED, "accepted", ABOUT_PERSON, SCOPE_PERSON, NEXT_LOOK, true, GOOD("the API accepted the request, the member list was not read")},
-	{WAWP_UNKNOWN_RESULT, "unknown_result", ABOUT_API, SCOPE_DOUBT, NEXT_LOOK, true, "08006",
+	{WAWP_ACCEPTED, "accepted", ABOUT_PERSON, SCOPE_PERSON, NEXT_VERIFY, true, GOOD("the API accepted the request, the member list was not read")},
+	{WAWP_UNKNOWN_RESULT, "unknown_result", ABOUT_API, SCOPE_DOUBT, NEXT_VERIFY, true, "08006",
 		"the request was sent and no usable answer came back",
 	"The request may have taken effect; check that before repeating it."},
 	{WAWP_PRIVACY_BLOCKED, "privacy_blocked", ABOUT_PERSON, SCOPE_PERSON, NEXT_INVITE, true, "55000",
@@ -244,7 +244,7 @@ static const struct
 /* By OutcomeNext: the next step, as wawp.outcome_info names it. */
 static const char *const next_steps[] = {
 	[NEXT_DONE] = "nothing",
-	[NEXT_LOOK] = "verify",
+	[NEXT_VERIFY] = "verify",
 	[NEXT_INVITE] = "invite",
 	[NEXT_WAIT] = "wait",
 	[NEXT_FAIL] = "fail",

@@ -84,7 +84,7 @@ typedef enum OutcomeScope
 typedef enum OutcomeNext
 {
 	NEXT_DONE,
-	NEXT_LOOK,					/* read the member list */
+	NEXT_VERIFY,					/* read the member list */
 	NEXT_INVITE,				/* send the invite link once, if allowed */
 	NEXT_WAIT,					/* for the person, or an admin */
 	NEXT_FAIL,

@@ -340,7 +340,7 @@ read_verdict(const JsonNode *node, WirePerson *person)
 }
 
 /*
- * Set inner_code and unaddressable from WhatsApp's own node, which NOWEB passes
+ * Set inner_code and is_unaddressable from WhatsApp's own node, which NOWEB passes
  * on: {"attrs":{...},"content":[{"tag",...}]}.
  */
 static void
@@ -350,7 +350,7 @@ read_engine_node(const JsonNode *content, WirePerson *person)
 	const JsonNode *children = json_node_get(content, "content");
 	const char *addressable = json_node_text(json_node_get(attrs, "addressable"));
 
-	person->unaddressable = addressable && strcmp(addressable, "false") == 0;
+	person->is_unaddressable = addressable && strcmp(addressable, "false") == 0;
 	if (!json_node_is(children, JSON_KIND_ARRAY))
 		return;
 	for (const JsonNode *child = children->first; child; child = child->next)
@@ -393,7 +393,7 @@ read_person(const JsonNode *node, const char *key)
 		person.text = message_text(json_node_get(node, *name));
 	read_verdict(node, &person);
 	read_engine_node(json_node_get(node, "content"), &person);
-	person.card_sent = json_node_is(json_node_get(node, "isInviteV4Sent"), JSON_KIND_TRUE);
+	person.is_card_sent = json_node_is(json_node_get(node, "isInviteV4Sent"), JSON_KIND_TRUE);
 
 	/* GOWS leaves Error out, or sends 0, instead of 200 */
 	if (jid_word && (!person.has_code || person.code == 0))
@@ -753,7 +753,7 @@ read_member_list(const JsonNode *list, WireMembers *out)
 
 /* Return the number of members in a list, those who left not counted. */
 int
-members_count(const WireMembers *list)
+wire_count_members(const WireMembers *list)
 {
 	int			n = 0;
 
@@ -843,7 +843,7 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 	if (members->stated >= 0)
 		group.size = members->stated;
 	else if (list && list->count > 0)
-		group.size = members_count(members) + members->unread;
+		group.size = wire_count_members(members) + members->unread;
 	return group;
 }
 

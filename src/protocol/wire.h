@@ -36,8 +36,8 @@ typedef struct WirePerson
 	int			inner_code;		/* a second number under it, else 0 */
 	bool		has_success;	/* a success without a number */
 	bool		is_listed_as_added;	/* is in a list named "added" */
-	bool		card_sent;		/* the engine sent its own invitation card */
-	bool		unaddressable;	/* cannot be messaged either */
+	bool		is_card_sent;		/* the engine sent its own invitation card */
+	bool		is_unaddressable;	/* cannot be messaged either */
 	const char *text;			/* message or reason, else NULL */
 } WirePerson;
 
@@ -120,7 +120,7 @@ extern void wire_put_body(StringInfo out, const WireField *fields, int nfields,
 						  const char *const *people, int npeople);
 
 extern WireAnswer wire_read_answer(const char *body, size_t len);
-extern int	members_count(const WireMembers *list);
+extern int	wire_count_members(const WireMembers *list);
 extern bool wire_read_members(const char *body, size_t len, WireMembers *out);
 extern bool wire_read_group(const char *body, size_t len, WireGroup *group, WireMembers *members);
 extern bool wire_read_groups(const char *body, size_t len, WireGroups *out);

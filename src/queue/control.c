@@ -52,7 +52,7 @@ PG_FUNCTION_INFO_V1(wawp_note_contact);
 static void
 control_end(const SqlOwner *before, bool changed)
 {
-	sqlrun_end_as_owner(before);
+	spi_end_as_owner(before);
 	if (changed)
 		commit_wake_worker(NULL);
 }
@@ -81,25 +81,25 @@ retry_name_instance(int64 id)
 	SqlArgs		args = {0};
 	SqlArgs		whose = {0};
 	Oid			roleid = GetUserId();
-	SqlOwner	before = sqlrun_begin_as_owner();
+	SqlOwner	before = spi_begin_as_owner();
 	const char *asked;
 	InstanceRef chosen;
 	bool		is_unnamed;
 
-	sqlrun_int8(&args, id);
-	sqlrun_int8(&whose, id);
-	sqlrun_datum(&whose, ObjectIdGetDatum(roleid));
-	is_unnamed = sqlrun(&find_unnamed, &whose) > 0;
-	asked = is_unnamed ? MemoryContextStrdup(CurTransactionContext, sqlrun_get(0, 1)) : NULL;
-	sqlrun_end_as_owner(&before);
+	spi_add_int8(&args, id);
+	spi_add_int8(&whose, id);
+	spi_add_datum(&whose, ObjectIdGetDatum(roleid));
+	is_unnamed = spi_run(&find_unnamed, &whose) > 0;
+	asked = is_unnamed ? MemoryContextStrdup(CurTransactionContext, spi_get_text(0, 1)) : NULL;
+	spi_end_as_owner(&before);
 	if (!is_unnamed)
 		return;
 	chosen = instance_choose(*asked ? asked : NULL);
-	before = sqlrun_begin_as_owner();
-	sqlrun_text(&args, chosen.name);
-	sqlrun_text(&args, chosen.instance_id);
-	sqlrun(&name_instance, &args);
-	sqlrun_end_as_owner(&before);
+	before = spi_begin_as_owner();
+	spi_add_text(&args, chosen.name);
+	spi_add_text(&args, chosen.instance_id);
+	spi_run(&name_instance, &args);
+	spi_end_as_owner(&before);
 }
 
 /*
@@ -111,7 +111,7 @@ retry_own(FunctionCallInfo fcinfo, int64 id)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	IntentAsker by = enqueue_current_requester(fcinfo);
+	IntentRequester by = enqueue_current_requester(fcinfo);
 	volatile bool changed = false;
 
 	BeginInternalSubTransaction(NULL);
@@ -121,7 +121,7 @@ retry_own(FunctionCallInfo fcinfo, int64 id)
 		SqlOwner	before;
 
 		retry_name_instance(id);
-		before = sqlrun_begin_as_owner();
+		before = spi_begin_as_owner();
 		changed = intent_requeue(id, &by);
 		control_end(&before, changed);
 		if (changed)
@@ -150,8 +150,8 @@ retry_own(FunctionCallInfo fcinfo, int64 id)
 Datum
 wawp_cancel(PG_FUNCTION_ARGS)
 {
-	IntentAsker by = enqueue_current_requester(fcinfo);
-	SqlOwner	before = sqlrun_begin_as_owner();
+	IntentRequester by = enqueue_current_requester(fcinfo);
+	SqlOwner	before = spi_begin_as_owner();
 	bool		changed = intent_cancel(PG_GETARG_INT64(0), &by);
 
 	control_end(&before, changed);
@@ -163,8 +163,8 @@ Datum
 wawp_cancel_batch(PG_FUNCTION_ARGS)
 {
 	const char *batch = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	IntentAsker by = enqueue_current_requester(fcinfo);
-	SqlOwner	before = sqlrun_begin_as_owner();
+	IntentRequester by = enqueue_current_requester(fcinfo);
+	SqlOwner	before = spi_begin_as_owner();
 	int64		n = intent_cancel_batch(batch, &by);
 
 	control_end(&before, n > 0);
@@ -205,8 +205,8 @@ wawp_pause(PG_FUNCTION_ARGS)
 {
 	LaneKey		lane = arg_lane(fcinfo);
 	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
-	IntentAsker by = enqueue_current_requester(fcinfo);
-	SqlOwner	before = sqlrun_begin_as_owner();
+	IntentRequester by = enqueue_current_requester(fcinfo);
+	SqlOwner	before = spi_begin_as_owner();
 	bool		changed = hold_pause(NameStr(lane.instance), lane.group,
 									 reason ? psprintf("paused: %s", reason) : "paused");
 
@@ -221,8 +221,8 @@ Datum
 wawp_resume(PG_FUNCTION_ARGS)
 {
 	LaneKey		lane = arg_lane(fcinfo);
-	IntentAsker by = enqueue_current_requester(fcinfo);
-	SqlOwner	before = sqlrun_begin_as_owner();
+	IntentRequester by = enqueue_current_requester(fcinfo);
+	SqlOwner	before = spi_begin_as_owner();
 	bool		was_held = hold_lift(NameStr(lane.instance), lane.group);
 
 	if (was_held)
@@ -267,8 +267,8 @@ wawp_suppress(PG_FUNCTION_ARGS)
 	const char *group = arg_group_or_all(fcinfo, 1);
 	const char *given = text_limit_arg(fcinfo, 2, TEXT_REASON);
 	const char *reason = given ? given : "asked for";
-	IntentAsker by = enqueue_current_requester(fcinfo);
-	SqlOwner	before = sqlrun_begin_as_owner();
+	IntentRequester by = enqueue_current_requester(fcinfo);
+	SqlOwner	before = spi_begin_as_owner();
 	bool		changed = suppression_set(person, group, reason,
 										  PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
 
@@ -284,8 +284,8 @@ wawp_unsuppress(PG_FUNCTION_ARGS)
 {
 	const char *person = arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
-	IntentAsker by = enqueue_current_requester(fcinfo);
-	SqlOwner	before = sqlrun_begin_as_owner();
+	IntentRequester by = enqueue_current_requester(fcinfo);
+	SqlOwner	before = spi_begin_as_owner();
 	bool		lifted = suppression_lift(person, group);
 
 	if (lifted)
@@ -306,9 +306,9 @@ wawp_note_contact(PG_FUNCTION_ARGS)
 	SqlOwner	before;
 	bool		changed;
 
-	asker_require_read_write(fcinfo);
-	before = sqlrun_begin_as_owner();
+	requester_require_read_write(fcinfo);
+	before = spi_begin_as_owner();
 	changed = contact_note_inbound(person, at);
-	sqlrun_end_as_owner(&before);
+	spi_end_as_owner(&before);
 	PG_RETURN_BOOL(changed);
 }

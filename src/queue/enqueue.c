@@ -153,10 +153,10 @@ requested_from_json(void)
 
 	initStringInfo(&out);
 	appendStringInfoChar(&out, '{');
-	append_origin_member(&out, "login", asker_login_role());
+	append_origin_member(&out, "login", requester_login_role());
 	append_origin_member(&out, "actor", wawp_actor);
 	append_origin_member(&out, "application", application_name);
-	append_origin_member(&out, "client", asker_client_address());
+	append_origin_member(&out, "client", requester_client_address());
 	appendStringInfo(&out, "%s\"pid\":%d}", out.len > 1 ? "," : "", MyProcPid);
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(out.data));
 }
@@ -175,10 +175,10 @@ make_requester(Oid roleid)
 	return requester;
 }
 
-static IntentAsker
+static IntentRequester
 requester_for_record(const Requester *requester)
 {
-	IntentAsker by = {requester->roleid, requester->role, requester->from};
+	IntentRequester by = {requester->roleid, requester->role, requester->from};
 
 	return by;
 }
@@ -398,7 +398,7 @@ fill_restored_row(Datum *values, bool *nulls)
 {
 	const char *role = intent_column_text(values, nulls, INTENT_REQUESTED_BY);
 
-	if (!is_member_of_role(GetUserId(), sqlrun_owner()))
+	if (!is_member_of_role(GetUserId(), spi_extension_owner()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("column \"%s\" of an intent cannot be set", "home"),
@@ -438,7 +438,7 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 {
 	LaneKey		lane;
 	Jid			jid;
-	IntentAsker by = requester_for_record(requester);
+	IntentRequester by = requester_for_record(requester);
 	SqlOwner	before;
 
 	enqueue_check_preloaded();
@@ -450,10 +450,10 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	set_intent_column(values, nulls, INTENT_ID, next_intent_id(requester));
 	if (!nulls[INTENT_AFTER - 1] || intent_is_in_the_way(NameStr(lane.instance), lane.group, jid.text))
 	{
-		before = sqlrun_begin_as_owner();
+		before = spi_begin_as_owner();
 		check_awaited_intent(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
 		intent_make_room(NameStr(lane.instance), lane.group, jid.text, intent_column_action(values, nulls), &by);
-		sqlrun_end_as_owner(&before);
+		spi_end_as_owner(&before);
 	}
 	commit_wake_worker(&lane);
 }
@@ -518,10 +518,10 @@ intent_identity_args(const InstanceRef *instance, const MembershipRequest *reque
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, instance->name);
-	sqlrun_text(&args, request->group);
-	sqlrun_text(&args, jid->text);
-	sqlrun_text(&args, intent_action_name(request->action));
+	spi_add_text(&args, instance->name);
+	spi_add_text(&args, request->group);
+	spi_add_text(&args, jid->text);
+	spi_add_text(&args, intent_action_name(request->action));
 	return args;
 }
 
@@ -531,22 +531,22 @@ insert_if_absent(const Requester *requester, const MembershipRequest *request, c
 {
 	SqlArgs		args = intent_identity_args(&requester->instance, request, jid);
 
-	sqlrun_text(&args, request->reason);
-	sqlrun_int4(&args, request->priority, true);
-	sqlrun_time(&args, request->not_before);
-	sqlrun_time(&args, request->expires_at);
-	sqlrun_time(&args, request->until);
-	sqlrun_text(&args, request->verify ? "true" : "false");
-	sqlrun_text(&args, request->invite ? "true" : "false");
-	sqlrun_text(&args, request->context);
-	sqlrun_text(&args, request->batch_id);
-	sqlrun_id(&args, request->after);
-	sqlrun_text(&args, requester->instance.instance_id);
-	sqlrun_text(&args, requester->role);
-	sqlrun_text(&args, DatumGetCString(DirectFunctionCall1(jsonb_out, requester->from)));
-	sqlrun_text(&args, request->origin);
-	sqlrun_datum(&args, ObjectIdGetDatum(requester->roleid));
-	return intent_insert(&insert_intent, &args) > 0 ? sqlrun_get_int8(0, 1, 0) : 0;
+	spi_add_text(&args, request->reason);
+	spi_add_int4(&args, request->priority, true);
+	spi_add_time(&args, request->not_before);
+	spi_add_time(&args, request->expires_at);
+	spi_add_time(&args, request->until);
+	spi_add_text(&args, request->verify ? "true" : "false");
+	spi_add_text(&args, request->invite ? "true" : "false");
+	spi_add_text(&args, request->context);
+	spi_add_text(&args, request->batch_id);
+	spi_add_id(&args, request->after);
+	spi_add_text(&args, requester->instance.instance_id);
+	spi_add_text(&args, requester->role);
+	spi_add_text(&args, DatumGetCString(DirectFunctionCall1(jsonb_out, requester->from)));
+	spi_add_text(&args, request->origin);
+	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
+	return intent_insert(&insert_intent, &args) > 0 ? spi_get_int8(0, 1, 0) : 0;
 }
 
 /*
@@ -556,7 +556,7 @@ insert_if_absent(const Requester *requester, const MembershipRequest *request, c
 static int64
 find_or_insert(const Requester *requester, const MembershipRequest *request, const Jid *jid, SqlStatement *find, bool *created)
 {
-	IntentAsker by = requester_for_record(requester);
+	IntentRequester by = requester_for_record(requester);
 
 	for (;;)
 	{
@@ -565,8 +565,8 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 
 		CHECK_FOR_INTERRUPTS();
 		*created = false;
-		if (sqlrun(find, &args) > 0)
-			return sqlrun_get_int8(0, 1, 0);
+		if (spi_run(find, &args) > 0)
+			return spi_get_int8(0, 1, 0);
 		if (intent_is_in_the_way(requester->instance.name, request->group, jid->text))
 			intent_make_room(requester->instance.name, request->group, jid->text, request->action, &by);
 		id = insert_if_absent(requester, request, jid);
@@ -625,7 +625,7 @@ request_all(FunctionCallInfo fcinfo, MembershipRequest *request, ArrayType *peop
 	requester_instance(requester, instance);
 	deconstruct_array(people, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
 	lane = enqueue_lane(requester->instance.name, request->group);
-	before = sqlrun_begin_as_owner();
+	before = spi_begin_as_owner();
 	check_awaited_intent(request->after, requester->roleid);
 	for (int i = 0; i < n; i++)
 	{
@@ -638,7 +638,7 @@ request_all(FunctionCallInfo fcinfo, MembershipRequest *request, ArrayType *peop
 
 		put_request_row(fcinfo, id, problem ? input : jid.text, created, problem, request->batch_id);
 	}
-	sqlrun_end_as_owner(&before);
+	spi_end_as_owner(&before);
 	commit_wake_worker(&lane);
 }
 
@@ -669,19 +669,19 @@ insert_failed_intent(const Requester *requester, const MembershipRequest *reques
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, requester->instance.name);
-	sqlrun_text(&args, text_limit_cut(TEXT_GROUP_JID, group));
-	sqlrun_text(&args, text_limit_cut(TEXT_JID, person));
-	sqlrun_text(&args, intent_action_name(request->action));
-	sqlrun_text(&args, text_limit_cut(TEXT_REASON, request->reason));
-	sqlrun_text(&args, problem);
-	sqlrun_text(&args, requester->instance.instance_id);
-	sqlrun_text(&args, requester->role);
-	sqlrun_text(&args, DatumGetCString(DirectFunctionCall1(jsonb_out, requester->from)));
-	sqlrun_text(&args, request->origin);
-	sqlrun_text(&args, outcome);
-	sqlrun_time(&args, request->until);
-	sqlrun_datum(&args, ObjectIdGetDatum(requester->roleid));
+	spi_add_text(&args, requester->instance.name);
+	spi_add_text(&args, text_limit_cut(TEXT_GROUP_JID, group));
+	spi_add_text(&args, text_limit_cut(TEXT_JID, person));
+	spi_add_text(&args, intent_action_name(request->action));
+	spi_add_text(&args, text_limit_cut(TEXT_REASON, request->reason));
+	spi_add_text(&args, problem);
+	spi_add_text(&args, requester->instance.instance_id);
+	spi_add_text(&args, requester->role);
+	spi_add_text(&args, DatumGetCString(DirectFunctionCall1(jsonb_out, requester->from)));
+	spi_add_text(&args, request->origin);
+	spi_add_text(&args, outcome);
+	spi_add_time(&args, request->until);
+	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
 	(void) intent_insert(&insert_failed, &args);
 }
 
@@ -702,10 +702,10 @@ enqueue_failed(Oid roleid, const char *instance, const MembershipRequest *reques
 
 	requester->instance.name = instance ? instance : "";
 	requester->instance.instance_id = instance_id ? instance_id : "";
-	before = sqlrun_begin_as_owner();
+	before = spi_begin_as_owner();
 	insert_failed_intent(requester, request, group_jid.problem ? group : group_jid.text, jid.problem ? person : jid.text,
 				group_jid.problem || jid.problem ? "bad_identifier" : NULL, problem);
-	sqlrun_end_as_owner(&before);
+	spi_end_as_owner(&before);
 }
 
 /*
@@ -727,12 +727,12 @@ enqueue_for_role(Oid roleid, const char *instance, MembershipRequest *request, c
 	requester_instance(requester, instance);
 	request->group = group_jid.text;
 	request->reason = text_limit_cut(TEXT_REASON, request->reason);
-	before = sqlrun_begin_as_owner();
+	before = spi_begin_as_owner();
 	if (problem)
 		insert_failed_intent(requester, request, group, person, "bad_identifier", problem);
 	else
 		(void) find_or_insert(requester, request, &jid, &find_and_lock_queued, &created);
-	sqlrun_end_as_owner(&before);
+	spi_end_as_owner(&before);
 	if (problem)
 	{
 		ereport(WARNING,
@@ -787,7 +787,7 @@ request_by_function(FunctionCallInfo fcinfo, IntentAction action)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be null", "jids")));
 	enqueue_check_preloaded();
-	asker_require_read_write(fcinfo);
+	requester_require_read_write(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	request.group = enqueue_group(text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
 	read_request_tail(fcinfo, 3, action == ACTION_ADD, &request);
@@ -854,32 +854,32 @@ wawp_request_swap(PG_FUNCTION_ARGS)
 	LaneKey		lane;
 
 	enqueue_check_preloaded();
-	asker_require_read_write(fcinfo);
+	requester_require_read_write(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	request.group = enqueue_group(text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
 	leaver = text_limit_arg(fcinfo, 1, TEXT_JID);
 	newcomer = text_limit_arg(fcinfo, 2, TEXT_JID);
 	requester_instance(requester, PG_ARGISNULL(3) ? NULL : NameStr(*PG_GETARG_NAME(3)));
 	read_request_tail(fcinfo, 4, true, &request);
-	before = sqlrun_begin_as_owner();
+	before = spi_begin_as_owner();
 	check_awaited_intent(request.after, requester->roleid);
 	request.after = request_swap_side(fcinfo, requester, &request, newcomer);
 	request.action = ACTION_REMOVE;
 	request.until = 0;
 	if (request.after != 0)
 		(void) request_swap_side(fcinfo, requester, &request, leaver);
-	sqlrun_end_as_owner(&before);
+	spi_end_as_owner(&before);
 	lane = enqueue_lane(requester->instance.name, request.group);
 	commit_wake_worker(&lane);
 	return (Datum) 0;
 }
 
 /* Returns the current role, for the record of a change; raises if the transaction is read-only. */
-IntentAsker
+IntentRequester
 enqueue_current_requester(FunctionCallInfo fcinfo)
 {
-	IntentAsker by = {GetUserId(), GetUserNameFromId(GetUserId(), false), requested_from_json()};
+	IntentRequester by = {GetUserId(), GetUserNameFromId(GetUserId(), false), requested_from_json()};
 
-	asker_require_read_write(fcinfo);
+	requester_require_read_write(fcinfo);
 	return by;
 }

@@ -35,7 +35,7 @@ typedef struct MembershipRequest
 
 extern Jid	enqueue_parse(const char *text);
 extern const char *enqueue_group(const char *text);
-extern IntentAsker enqueue_current_requester(FunctionCallInfo fcinfo);
+extern IntentRequester enqueue_current_requester(FunctionCallInfo fcinfo);
 extern void enqueue_for_role(Oid roleid, const char *instance, MembershipRequest *request,
 					  const char *group, const char *person);
 extern void enqueue_failed(Oid roleid, const char *instance, const MembershipRequest *request,

@@ -67,7 +67,7 @@ metrics_for_monitor(void)
 	Oid			role = GetUserId();
 
 	return has_privs_of_role(role, ROLE_PG_MONITOR) && !superuser_arg(role) &&
-		!has_bypassrls_privilege(role) && !is_member_of_role(role, sqlrun_owner());
+		!has_bypassrls_privilege(role) && !is_member_of_role(role, spi_extension_owner());
 }
 
 Datum
@@ -102,12 +102,12 @@ metrics_return(FunctionCallInfo fcinfo, SqlStatement *statement)
 	InitMaterializedSRF(fcinfo, 0);
 	if (!metrics_for_monitor())
 		return (Datum) 0;
-	before = sqlrun_begin_as_owner();
-	n = sqlrun(statement, NULL);
+	before = spi_begin_as_owner();
+	n = spi_run(statement, NULL);
 	metrics_require_types(result->setDesc, SPI_tuptable->tupdesc);
 	for (uint64 i = 0; i < n; i++)
 		tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
-	sqlrun_end_as_owner(&before);
+	spi_end_as_owner(&before);
 	return (Datum) 0;
 }
 
@@ -217,10 +217,10 @@ wawp_oldest_due(PG_FUNCTION_ARGS)
 
 	if (!metrics_for_monitor())
 		PG_RETURN_NULL();
-	before = sqlrun_begin_as_owner();
-	sqlrun(&oldest_due, NULL);
-	oldest = sqlrun_get_int8(0, 1, 0);
-	sqlrun_end_as_owner(&before);
+	before = spi_begin_as_owner();
+	spi_run(&oldest_due, NULL);
+	oldest = spi_get_int8(0, 1, 0);
+	spi_end_as_owner(&before);
 	if (oldest == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(oldest);

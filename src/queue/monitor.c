@@ -74,15 +74,15 @@ static SqlStatement count_batch_states = {
 static void
 batch_count(const char *batch, int64 counts[4])
 {
-	SqlOwner	before = sqlrun_begin_as_caller();
+	SqlOwner	before = spi_begin_as_caller();
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, batch);
+	spi_add_text(&args, batch);
 	/* a serializable transaction's own snapshot would never change */
-	sqlrun_seeing(&count_batch_states, &args, GetLatestSnapshot());
+	spi_run_seeing(&count_batch_states, &args, GetLatestSnapshot());
 	for (int i = 0; i < 4; i++)
-		counts[i] = sqlrun_get_int8(0, i + 1, 0);
-	sqlrun_end_as_caller(&before);
+		counts[i] = spi_get_int8(0, i + 1, 0);
+	spi_end_as_caller(&before);
 }
 
 static SqlStatement pending_by_transaction = {
@@ -102,13 +102,13 @@ batch_count_own_pending(const char *batch)
 
 	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		return 0;
-	before = sqlrun_begin_as_caller();
-	sqlrun_text(&args, batch);
-	n = sqlrun_seeing(&pending_by_transaction, &args, GetLatestSnapshot());
+	before = spi_begin_as_caller();
+	spi_add_text(&args, batch);
+	n = spi_run_seeing(&pending_by_transaction, &args, GetLatestSnapshot());
 	for (uint64 i = 0; i < n; i++)
-		if (TransactionIdIsCurrentTransactionId((TransactionId) strtoul(sqlrun_get(i, 1), NULL, 10)))
-			own += sqlrun_get_int8(i, 2, 0);
-	sqlrun_end_as_caller(&before);
+		if (TransactionIdIsCurrentTransactionId((TransactionId) strtoul(spi_get_text(i, 1), NULL, 10)))
+			own += spi_get_int8(i, 2, 0);
+	spi_end_as_caller(&before);
 	return own;
 }
 
@@ -213,24 +213,24 @@ explained_read(int64 id, Explained *e)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int8(&args, id);
-	if (sqlrun(&find_explained, &args) == 0)
+	spi_add_int8(&args, id);
+	if (spi_run(&find_explained, &args) == 0)
 		return false;
-	e->state = sqlrun_get(0, 1);
-	e->instance = sqlrun_get(0, 2);
-	e->outcome = sqlrun_get(0, 3);
-	e->detail = sqlrun_get(0, 4);
-	e->not_before = sqlrun_get_int8(0, 5, 0);
-	e->next_attempt_at = sqlrun_get_int8(0, 6, 0);
-	e->held_until = sqlrun_get_int8(0, 7, 0);
-	e->held_by = sqlrun_get(0, 8);
-	e->is_lane_held = sqlrun_get(0, 9)[0] == 't';
-	e->after_state = sqlrun_get(0, 10);
-	e->after = sqlrun_get_int8(0, 11, 0);
-	e->ahead = sqlrun_get_int8(0, 12, 0);
-	e->in_flight = sqlrun_get(0, 13)[0] == 't';
-	e->action = sqlrun_get(0, 14);
-	e->group = sqlrun_get(0, 15);
+	e->state = spi_get_text(0, 1);
+	e->instance = spi_get_text(0, 2);
+	e->outcome = spi_get_text(0, 3);
+	e->detail = spi_get_text(0, 4);
+	e->not_before = spi_get_int8(0, 5, 0);
+	e->next_attempt_at = spi_get_int8(0, 6, 0);
+	e->held_until = spi_get_int8(0, 7, 0);
+	e->held_by = spi_get_text(0, 8);
+	e->is_lane_held = spi_get_text(0, 9)[0] == 't';
+	e->after_state = spi_get_text(0, 10);
+	e->after = spi_get_int8(0, 11, 0);
+	e->ahead = spi_get_int8(0, 12, 0);
+	e->in_flight = spi_get_text(0, 13)[0] == 't';
+	e->action = spi_get_text(0, 14);
+	e->group = spi_get_text(0, 15);
 	return true;
 }
 
@@ -239,14 +239,14 @@ static double
 group_adds_per_minute(const Explained *e)
 {
 	LaneKey		lane;
-	SqlOwner	before = sqlrun_begin_as_owner();
+	SqlOwner	before = spi_begin_as_owner();
 	double		adds;
 
 	memset(&lane, 0, sizeof(lane));
 	namestrcpy(&lane.instance, e->instance);
 	strlcpy(lane.group, e->group, sizeof(lane.group));
 	adds = settings_get(&lane).adds_per_minute;
-	sqlrun_end_as_owner(&before);
+	spi_end_as_owner(&before);
 	return adds;
 }
 
@@ -385,7 +385,7 @@ wawp_explain(PG_FUNCTION_ARGS)
 	MemoryContext caller = CurrentMemoryContext;
 	Explained	e = {0};
 	text	   *result = NULL;
-	SqlOwner	before = sqlrun_begin_as_caller();
+	SqlOwner	before = spi_begin_as_caller();
 
 	if (explained_read(PG_GETARG_INT64(0), &e))
 	{
@@ -394,7 +394,7 @@ wawp_explain(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(caller);
 		result = cstring_to_text(sentence);
 	}
-	sqlrun_end_as_caller(&before);
+	spi_end_as_caller(&before);
 	if (result == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(result);
@@ -428,8 +428,8 @@ wawp_drain(PG_FUNCTION_ARGS)
 				 errmsg("wawp_drain() needs wawp to be preloaded"),
 				 errhint("Add wawp to shared_preload_libraries and restart the server.")));
 	PreventCommandDuringRecovery("wawp_drain()");
-	asker_require_read_write(fcinfo);
-	if (!is_member_of_role(GetUserId(), sqlrun_owner()))
+	requester_require_read_write(fcinfo);
+	if (!is_member_of_role(GetUserId(), spi_extension_owner()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to drain the queue"),

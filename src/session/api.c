@@ -93,7 +93,7 @@ api_begin_acting(FunctionCallInfo fcinfo, bool returns_set)
 {
 	ApiCall		api = api_begin(fcinfo, returns_set);
 
-	asker_require_read_write(fcinfo);
+	requester_require_read_write(fcinfo);
 	return api;
 }
 

@@ -53,7 +53,7 @@
 
 #include "compat.h"
 
-StaticAssertDecl(CALL_MAX_PEOPLE <= RELAY_MAX_PEOPLE, "a request's people fit into its record");
+StaticAssertDecl(CALL_MAX_PEOPLE <= MAILBOX_MAX_PEOPLE, "a request's people fit into its record");
 
 /* Details of people who were not sent. */
 #define UNRECORDED "not sent: the request could not be recorded"
@@ -65,7 +65,7 @@ static TimestampTz last_statement = 0;
 /* One request, from its record to the end. */
 typedef struct SessionAttempt
 {
-	RelayRecord record;
+	MailboxRecord record;
 	bool		is_handed_over; /* the "sent" record was posted */
 	bool		has_left;
 	bool		is_over;
@@ -102,11 +102,11 @@ session_begin_record(SessionAttempt *attempt, const WawpInstance *instance, cons
 	record->instance_id = text_to_server(instance->instance_id);
 	record->group_jid = group;
 	record->action = action;
-	record->login_role = asker_login_role();
+	record->login_role = requester_login_role();
 	record->requested_by = GetUserNameFromId(GetUserId(), false);
 	record->actor = *wawp_actor ? wawp_actor : NULL;
 	record->application_name = *application_name ? application_name : NULL;
-	record->client_addr = asker_client_address();
+	record->client_addr = requester_client_address();
 	record->origin = "session";
 	record->reason = reason ? text_to_server(reason) : NULL;
 	record->request_id = session_new_request_id();
@@ -124,7 +124,7 @@ session_refuse_too_long(void)
 }
 
 static void
-session_check_record(const RelayRecord *record)
+session_check_record(const MailboxRecord *record)
 {
 	if (!mailbox_fits(record))
 		session_refuse_too_long();
@@ -344,7 +344,7 @@ static void
 session_read_tables(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople,
 					SessionPolicy *policy, MemoryContext caller)
 {
-	SqlOwner	before = sqlrun_begin_as_owner();
+	SqlOwner	before = spi_begin_as_owner();
 
 	session_limit_lock_waits();
 	policy->holds = session_copy_holds(instance, group, caller);
@@ -357,7 +357,7 @@ session_read_tables(const WawpInstance *instance, const char *group, CallPerson 
 		session_fill_lids(people, *npeople);
 		*npeople = session_skip_suppressed(group, people, *npeople, caller);
 	}
-	sqlrun_end_as_owner(&before);
+	spi_end_as_owner(&before);
 }
 
 /*
@@ -492,7 +492,7 @@ session_skip_unsent(CallPerson **people, int npeople, const char *detail)
 
 /* Write people to the record. */
 static void
-session_put_people(RelayRecord *record, CallPerson **people, int npeople)
+session_put_people(MailboxRecord *record, CallPerson **people, int npeople)
 {
 	record->npeople = npeople;
 	for (int i = 0; i < npeople; i++)
@@ -501,7 +501,7 @@ session_put_people(RelayRecord *record, CallPerson **people, int npeople)
 
 /* Write their outcomes to the record. */
 static void
-session_put_outcomes(RelayRecord *record, CallPerson **people, int npeople)
+session_put_outcomes(MailboxRecord *record, CallPerson **people, int npeople)
 {
 	for (int i = 0; i < npeople; i++)
 	{
@@ -641,14 +641,14 @@ session_membership(const WawpInstance *instance, WawpOperation operation, const 
 
 /* Record the next verified people, as many as one record takes; return where to go on. */
 static int
-session_note_some_verified(RelayRecord *record, CallPerson **people, int npeople, int from)
+session_note_some_verified(MailboxRecord *record, CallPerson **people, int npeople, int from)
 {
 	int			i;
 
 	record->npeople = 0;
-	for (i = from; i < npeople && record->npeople < RELAY_MAX_PEOPLE; i++)
+	for (i = from; i < npeople && record->npeople < MAILBOX_MAX_PEOPLE; i++)
 	{
-		RelayPerson *person = &record->people[record->npeople];
+		MailboxPerson *person = &record->people[record->npeople];
 
 		if (!people[i]->verified)
 			continue;

@@ -96,8 +96,8 @@ audit_partition_exists(const char *name)
 	};
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, name);
-	return sqlrun(&exists, &args) > 0;
+	spi_add_text(&args, name);
+	return spi_run(&exists, &args) > 0;
 }
 
 /* Make the partition of the month that lies `ahead` months from now, unless it exists. */
@@ -115,16 +115,16 @@ audit_make_partition(int ahead)
 	snprintf(name, sizeof(name), "audit_log_%04d_%02d", year, month);
 	if (audit_partition_exists(name))
 		return;
-	sqlrun_utility(psprintf("CREATE TABLE wawp.%s (LIKE wawp.audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
+	spi_run_utility(psprintf("CREATE TABLE wawp.%s (LIKE wawp.audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
 						 " CONSTRAINT %s_pkey PRIMARY KEY (id))", name, name));
-	sqlrun_utility(psprintf("CREATE INDEX %s_intent ON wawp.%s (intent_id, id)", name, name));
-	sqlrun_utility(psprintf("CREATE INDEX %s_contact ON wawp.%s (contact_id, at)", name, name));
-	sqlrun_utility(psprintf("CREATE INDEX %s_group ON wawp.%s (group_jid, id)", name, name));
+	spi_run_utility(psprintf("CREATE INDEX %s_intent ON wawp.%s (intent_id, id)", name, name));
+	spi_run_utility(psprintf("CREATE INDEX %s_contact ON wawp.%s (contact_id, at)", name, name));
+	spi_run_utility(psprintf("CREATE INDEX %s_group ON wawp.%s (group_jid, id)", name, name));
 	/* not BRIN: VACUUM alone summarises it, and does not come to a table that only grows */
-	sqlrun_utility(psprintf("CREATE INDEX %s_at ON wawp.%s (at)", name, name));
-	sqlrun_utility(psprintf("CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.%s"
+	spi_run_utility(psprintf("CREATE INDEX %s_at ON wawp.%s (at)", name, name));
+	spi_run_utility(psprintf("CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.%s"
 						 " FOR EACH STATEMENT EXECUTE FUNCTION wawp._audit_refuse()", name));
-	sqlrun_utility(psprintf("ALTER TABLE wawp.audit_log ATTACH PARTITION wawp.%s"
+	spi_run_utility(psprintf("ALTER TABLE wawp.audit_log ATTACH PARTITION wawp.%s"
 						 " FOR VALUES FROM ('%04d-%02d-01 00:00:00+00') TO ('%04d-%02d-01 00:00:00+00')",
 						 name, year, month, next_year, next_month));
 }
@@ -169,12 +169,12 @@ audit_drop_old(int retention_minutes)
 	ListCell   *lc;
 	uint64		n;
 
-	sqlrun_int4(&args, retention_minutes, true);
-	n = sqlrun(&old_partitions, &args);
+	spi_add_int4(&args, retention_minutes, true);
+	n = spi_run(&old_partitions, &args);
 	for (uint64 i = 0; i < n; i++)
-		names = lappend(names, pstrdup(sqlrun_get(i, 1)));
+		names = lappend(names, pstrdup(spi_get_text(i, 1)));
 	foreach(lc, names)
-		sqlrun_utility(psprintf("DROP TABLE wawp.%s", quote_identifier(lfirst(lc))));
+		spi_run_utility(psprintf("DROP TABLE wawp.%s", quote_identifier(lfirst(lc))));
 }
 
 /*
@@ -203,8 +203,8 @@ audit_take_number(void)
 	if (next_number == 0)
 	{
 		audit_make_partitions();
-		sqlrun(&last_number, NULL);
-		next_number = sqlrun_get_int8(0, 1, 0) + 1;
+		spi_run(&last_number, NULL);
+		next_number = spi_get_int8(0, 1, 0) + 1;
 	}
 	return next_number++;
 }
@@ -254,30 +254,30 @@ static void
 audit_bind_record(const AuditRecord *r, SqlArgs *args)
 {
 	args->n = 0;
-	sqlrun_int8(args, audit_take_number());
-	sqlrun_time(args, GetCurrentTimestamp());
-	sqlrun_text(args, r->kind);
-	sqlrun_text(args, r->instance);
-	sqlrun_text(args, r->instance_id);
-	sqlrun_text(args, r->group_jid);
-	sqlrun_id(args, r->contact_id);
-	sqlrun_id(args, r->intent_id);
-	sqlrun_text(args, r->batch_id);
-	sqlrun_int4(args, r->attempt, r->attempt > 0);
-	sqlrun_text(args, r->action);
-	sqlrun_text(args, r->outcome);
-	sqlrun_int4(args, r->http_status, r->http_status != 0);
-	sqlrun_int4(args, r->code, r->code != 0);
-	sqlrun_text(args, r->login_role);
-	sqlrun_text(args, r->requested_by);
-	sqlrun_text(args, r->actor);
-	sqlrun_text(args, r->application_name);
-	sqlrun_text(args, r->client_addr);
-	sqlrun_text(args, r->origin);
-	sqlrun_text(args, r->reason);
-	sqlrun_text(args, r->request_id);
-	sqlrun_int4(args, r->duration_ms, r->duration_ms >= 0);
-	sqlrun_text(args, r->detail);
+	spi_add_int8(args, audit_take_number());
+	spi_add_time(args, GetCurrentTimestamp());
+	spi_add_text(args, r->kind);
+	spi_add_text(args, r->instance);
+	spi_add_text(args, r->instance_id);
+	spi_add_text(args, r->group_jid);
+	spi_add_id(args, r->contact_id);
+	spi_add_id(args, r->intent_id);
+	spi_add_text(args, r->batch_id);
+	spi_add_int4(args, r->attempt, r->attempt > 0);
+	spi_add_text(args, r->action);
+	spi_add_text(args, r->outcome);
+	spi_add_int4(args, r->http_status, r->http_status != 0);
+	spi_add_int4(args, r->code, r->code != 0);
+	spi_add_text(args, r->login_role);
+	spi_add_text(args, r->requested_by);
+	spi_add_text(args, r->actor);
+	spi_add_text(args, r->application_name);
+	spi_add_text(args, r->client_addr);
+	spi_add_text(args, r->origin);
+	spi_add_text(args, r->reason);
+	spi_add_text(args, r->request_id);
+	spi_add_int4(args, r->duration_ms, r->duration_ms >= 0);
+	spi_add_text(args, r->detail);
 	Assert(args->n == COLUMNS);
 }
 
@@ -293,7 +293,7 @@ audit_bind_column(SqlArgs *args, int column)
 		values[i] = batch.rows[i].values[column];
 		nulls[i] = batch.rows[i].nulls[column] == 'n';
 	}
-	sqlrun_array(args, values, nulls, batch.n, insert_one.types[column]);
+	spi_add_array(args, values, nulls, batch.n, insert_one.types[column]);
 }
 
 /* Write all records of the batch by one statement. */
@@ -307,7 +307,7 @@ audit_write_batch(void)
 		audit_bind_column(&args, i);
 	MemoryContextSwitchTo(caller);
 	batch.n = 0;
-	sqlrun(&insert_many, &args);
+	spi_run(&insert_many, &args);
 }
 
 /* Write the records that wait. */
@@ -321,7 +321,7 @@ audit_flush(void)
 	else
 	{
 		batch.n = 0;
-		sqlrun(&insert_one, &batch.rows[0]);
+		spi_run(&insert_one, &batch.rows[0]);
 	}
 	MemoryContextReset(batch.memory);
 }
@@ -374,7 +374,7 @@ audit_write(const AuditRecord *record)
 
 /* Make a record of what an intent says; its texts are the intent's. */
 AuditRecord
-trail_record(const Intent *intent, const char *kind)
+audit_record_of_intent(const Intent *intent, const char *kind)
 {
 	AuditRecord record = {
 		.kind = kind,
@@ -401,9 +401,9 @@ trail_record(const Intent *intent, const char *kind)
 
 /* Record a decision about an intent, or what the member list showed; note: the reason, or NULL. */
 void
-trail_write(const Intent *intent, const char *kind, WawpOutcome outcome, const char *note)
+audit_write_intent(const Intent *intent, const char *kind, WawpOutcome outcome, const char *note)
 {
-	AuditRecord record = trail_record(intent, kind);
+	AuditRecord record = audit_record_of_intent(intent, kind);
 	StringInfoData detail;
 
 	record.outcome = outcome_info(outcome)->name;
@@ -426,16 +426,16 @@ static SqlStatement has_removal = {
 
 /* True if a removal of the person was sent since then, by the worker or a session. */
 bool
-trail_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
+audit_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
 {
 	SqlArgs		args = {0};
 
 	audit_flush();
-	sqlrun_text(&args, NameStr(lane->instance));
-	sqlrun_text(&args, lane->group);
-	sqlrun_int8(&args, contact);
-	sqlrun_time(&args, since);
-	return sqlrun(&has_removal, &args) > 0;
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	spi_add_int8(&args, contact);
+	spi_add_time(&args, since);
+	return spi_run(&has_removal, &args) > 0;
 }
 
 /*
@@ -459,26 +459,26 @@ audit_take_notes(int limit)
 	List	   *notes = NIL;
 	uint64		n;
 
-	sqlrun_int4(&args, limit, true);
-	n = sqlrun(&take_notes, &args);
+	spi_add_int4(&args, limit, true);
+	n = spi_run(&take_notes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		AuditNote  *note = palloc0(sizeof(AuditNote));
 
-		note->record.kind = sqlrun_get(i, 1);
-		note->record.instance = sqlrun_get(i, 2);
-		note->record.instance_id = sqlrun_get(i, 3);
-		note->record.group_jid = sqlrun_get(i, 4);
-		note->jid = sqlrun_get(i, 5);
-		note->record.intent_id = sqlrun_get_int8(i, 6, 0);
-		note->record.batch_id = sqlrun_get(i, 7);
-		note->record.action = sqlrun_get(i, 8);
-		note->record.reason = sqlrun_get(i, 9);
-		note->record.requested_by = sqlrun_get(i, 10);
-		note->record.login_role = sqlrun_get(i, 11);
-		note->record.actor = sqlrun_get(i, 12);
-		note->record.application_name = sqlrun_get(i, 13);
-		note->record.client_addr = sqlrun_get(i, 14);
+		note->record.kind = spi_get_text(i, 1);
+		note->record.instance = spi_get_text(i, 2);
+		note->record.instance_id = spi_get_text(i, 3);
+		note->record.group_jid = spi_get_text(i, 4);
+		note->jid = spi_get_text(i, 5);
+		note->record.intent_id = spi_get_int8(i, 6, 0);
+		note->record.batch_id = spi_get_text(i, 7);
+		note->record.action = spi_get_text(i, 8);
+		note->record.reason = spi_get_text(i, 9);
+		note->record.requested_by = spi_get_text(i, 10);
+		note->record.login_role = spi_get_text(i, 11);
+		note->record.actor = spi_get_text(i, 12);
+		note->record.application_name = spi_get_text(i, 13);
+		note->record.client_addr = spi_get_text(i, 14);
 		note->record.duration_ms = -1;
 		notes = lappend(notes, note);
 	}
@@ -529,12 +529,12 @@ audit_replay_rows(uint64 n, void *replay)
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		sent[i].instance = sqlrun_get(i, 1);
-		sent[i].instance_id = sqlrun_get(i, 2);
-		sent[i].age_us = sqlrun_get_int8(i, 3, -1);
-		sent[i].count = (int) sqlrun_get_int8(i, 4, 0);
-		sent[i].group_jid = sqlrun_get(i, 5);
-		sent[i].is_message = sqlrun_get(i, 6)[0] == 't';
+		sent[i].instance = spi_get_text(i, 1);
+		sent[i].instance_id = spi_get_text(i, 2);
+		sent[i].age_us = spi_get_int8(i, 3, -1);
+		sent[i].count = (int) spi_get_int8(i, 4, 0);
+		sent[i].group_jid = spi_get_text(i, 5);
+		sent[i].is_message = spi_get_text(i, 6)[0] == 't';
 	}
 	for (uint64 i = 0; i < n; i++)
 		(*(AuditReplay *) replay) (&sent[i]);
@@ -554,11 +554,11 @@ audit_replay(AuditReplay replay)
 	SqlArgs		today = {0};
 
 	/* the clock may have been set back */
-	if (sqlrun(&latest_record, NULL) > 0)
-		latest = Max(now, sqlrun_get_int8(0, 1, 0));
-	sqlrun_time(&recent, latest - REPLAYED_US);
-	sqlrun_time(&recent, latest);
-	sqlrun_portions(&recent_sends, &recent, SENDS_AT_ONCE, audit_replay_rows, &replay);
-	sqlrun_time(&today, now - now % USECS_PER_DAY - 1);
-	sqlrun_portions(&sends_of_day, &today, SENDS_AT_ONCE, audit_replay_rows, &replay);
+	if (spi_run(&latest_record, NULL) > 0)
+		latest = Max(now, spi_get_int8(0, 1, 0));
+	spi_add_time(&recent, latest - REPLAYED_US);
+	spi_add_time(&recent, latest);
+	spi_run_portions(&recent_sends, &recent, SENDS_AT_ONCE, audit_replay_rows, &replay);
+	spi_add_time(&today, now - now % USECS_PER_DAY - 1);
+	spi_run_portions(&sends_of_day, &today, SENDS_AT_ONCE, audit_replay_rows, &replay);
 }

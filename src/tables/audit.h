@@ -46,8 +46,8 @@ extern List *audit_take_notes(int limit);
 extern void audit_forget_numbers(void);
 extern void audit_replay(AuditReplay replay);
 
-extern AuditRecord trail_record(const Intent *intent, const char *kind);
-extern bool trail_has_removal(const LaneKey *lane, int64 contact, TimestampTz since);
-extern void trail_write(const Intent *intent, const char *kind, WawpOutcome outcome, const char *note);
+extern AuditRecord audit_record_of_intent(const Intent *intent, const char *kind);
+extern bool audit_has_removal(const LaneKey *lane, int64 contact, TimestampTz since);
+extern void audit_write_intent(const Intent *intent, const char *kind, WawpOutcome outcome, const char *note);
 
 #endif							/* WAWP_AUDIT_H */

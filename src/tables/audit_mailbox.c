@@ -23,7 +23,7 @@
  * message: a "sent" record that does not fit is refused before anything leaves,
  * a later one is cut.  The worker trusts no length it reads.
  *
- * Locks: mailboxes are guarded by WawpShared.relay_lock, held for a copy and
+ * Locks: mailboxes are guarded by WawpShared.mailbox_lock, held for a copy and
  * for changes of state.  Memory: messages that the worker has taken are in a
  * context of this module until their transaction has ended.  The only function
  * that raises an error in the session is mailbox_post_sent(), whose wait serves
@@ -79,7 +79,7 @@ typedef struct MailboxMessage
 	WAWP_POISON_GAP
 } MailboxMessage;
 
-/* The mailbox of one backend, guarded by WawpShared.relay_lock. */
+/* The mailbox of one backend, guarded by WawpShared.mailbox_lock. */
 typedef struct Mailbox
 {
 	MailboxMessage sent;
@@ -92,7 +92,7 @@ static int	nboxes = 0;
 /* Names, numbers, request id and other short texts; instance_id has no limit and is measured each time. */
 #define MAILBOX_SMALL_TEXTS 768
 
-StaticAssertDecl(TEXT_MAX_REASON + TEXT_MAX_ACTOR + RELAY_MAX_PEOPLE * (JID_SIZE + NAMEDATALEN + 8) + MAILBOX_SMALL_TEXTS <= MAILBOX_BYTES,
+StaticAssertDecl(TEXT_MAX_REASON + TEXT_MAX_ACTOR + MAILBOX_MAX_PEOPLE * (JID_SIZE + NAMEDATALEN + 8) + MAILBOX_SMALL_TEXTS <= MAILBOX_BYTES,
 				 "a record with every text at its limit fits into its box");
 
 /*
@@ -101,7 +101,7 @@ StaticAssertDecl(TEXT_MAX_REASON + TEXT_MAX_ACTOR + RELAY_MAX_PEOPLE * (JID_SIZE
 
 /* Return the size of all mailboxes. */
 Size
-relay_shmem_size(void)
+mailbox_shmem_size(void)
 {
 	return mul_size(MaxBackends, sizeof(Mailbox));
 }
@@ -121,12 +121,12 @@ mailbox_clear(void)
 
 /* Find or make the mailboxes; called once per process, with AddinShmemInitLock held. */
 void
-relay_shmem_startup(void)
+mailbox_shmem_startup(void)
 {
 	bool		found;
 
 	nboxes = MaxBackends;
-	boxes = ShmemInitStruct("wawp mailbox", relay_shmem_size(), &found);
+	boxes = ShmemInitStruct("wawp mailbox", mailbox_shmem_size(), &found);
 	if (!found)
 		mailbox_clear();
 }
@@ -137,7 +137,7 @@ relay_shmem_startup(void)
 
 /* True if there is room for a record and for that of its answer. */
 bool
-mailbox_fits(const RelayRecord *record)
+mailbox_fits(const MailboxRecord *record)
 {
 	return record_fits(record, GetDatabaseEncoding(), MAILBOX_BYTES);
 }
@@ -160,10 +160,10 @@ mailbox_free_abandoned(MailboxMessage *message)
 
 	if (dbid == MyDatabaseId || message->state == MAILBOX_FREE || shmem_worker_pid(dbid) != 0)
 		return;
-	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	LWLockAcquire(wawp_shared->mailbox_lock, LW_EXCLUSIVE);
 	if (message->dbid == dbid)
 		message->state = MAILBOX_FREE;
-	LWLockRelease(wawp_shared->relay_lock);
+	LWLockRelease(wawp_shared->mailbox_lock);
 }
 
 /*
@@ -171,13 +171,13 @@ mailbox_free_abandoned(MailboxMessage *message)
  * record too long.  may_cut: shorten texts, since the request has left already.
  */
 static bool
-mailbox_post(MailboxMessage *message, const RelayRecord *record, bool may_cut)
+mailbox_post(MailboxMessage *message, const MailboxRecord *record, bool may_cut)
 {
 	size_t		used;
 	bool		is_posted;
 
 	mailbox_free_abandoned(message);
-	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	LWLockAcquire(wawp_shared->mailbox_lock, LW_EXCLUSIVE);
 	is_posted = message->state == MAILBOX_FREE &&
 		record_pack(record, may_cut, GetDatabaseEncoding(), message->data, sizeof(message->data),
 					&used) != RECORD_TOO_LONG;
@@ -190,7 +190,7 @@ mailbox_post(MailboxMessage *message, const RelayRecord *record, bool may_cut)
 		message->is_withdrawn = false;
 		message->is_committed = false;
 	}
-	LWLockRelease(wawp_shared->relay_lock);
+	LWLockRelease(wawp_shared->mailbox_lock);
 	if (is_posted)
 		(void) shmem_bring_mail(MyDatabaseId);
 	return is_posted;
@@ -202,9 +202,9 @@ mailbox_state(const MailboxMessage *message)
 {
 	MailboxState state;
 
-	LWLockAcquire(wawp_shared->relay_lock, LW_SHARED);
+	LWLockAcquire(wawp_shared->mailbox_lock, LW_SHARED);
 	state = message->state;
-	LWLockRelease(wawp_shared->relay_lock);
+	LWLockRelease(wawp_shared->mailbox_lock);
 	return state;
 }
 
@@ -223,7 +223,7 @@ mailbox_wait_for_state(const MailboxMessage *message, MailboxState state, int64 
  * may be sent; the log then has no such record, or one that says so.
  */
 MailboxFate
-mailbox_post_sent(const RelayRecord *record, int timeout_ms)
+mailbox_post_sent(const MailboxRecord *record, int timeout_ms)
 {
 	MailboxMessage *message = &mailbox_mine()->sent;
 	int64		deadline = clock_monotonic_ms() + timeout_ms;
@@ -234,9 +234,9 @@ mailbox_post_sent(const RelayRecord *record, int timeout_ms)
 	if (mailbox_wait_for_state(message, MAILBOX_FREE, deadline) && mailbox_post(message, record, false) &&
 		mailbox_wait_for_state(message, MAILBOX_WRITTEN, deadline))
 	{
-		LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+		LWLockAcquire(wawp_shared->mailbox_lock, LW_EXCLUSIVE);
 		message->state = MAILBOX_FREE;
-		LWLockRelease(wawp_shared->relay_lock);
+		LWLockRelease(wawp_shared->mailbox_lock);
 		return MAILBOX_COMMITTED;
 	}
 	mailbox_withdraw();
@@ -249,7 +249,7 @@ mailbox_withdraw(void)
 {
 	MailboxMessage *message = &mailbox_mine()->sent;
 
-	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	LWLockAcquire(wawp_shared->mailbox_lock, LW_EXCLUSIVE);
 	if (message->state == MAILBOX_POSTED && !message->is_committed)
 		message->state = MAILBOX_FREE;
 	else if (message->state == MAILBOX_TAKEN)
@@ -260,13 +260,13 @@ mailbox_withdraw(void)
 		message->state = MAILBOX_POSTED;
 		message->is_withdrawn = true;
 	}
-	LWLockRelease(wawp_shared->relay_lock);
+	LWLockRelease(wawp_shared->mailbox_lock);
 	(void) shmem_bring_mail(MyDatabaseId);
 }
 
 /* Post the record of an answer, without waiting; false if the message is not free. */
 bool
-mailbox_post_answered(const RelayRecord *record)
+mailbox_post_answered(const MailboxRecord *record)
 {
 	return mailbox_post(&mailbox_mine()->answered, record, true);
 }
@@ -291,7 +291,7 @@ typedef struct MailboxTaken
 	bool		is_readable;
 	char	   *data;
 	size_t		length;
-	RelayRecord record;			/* its texts are in data */
+	MailboxRecord record;			/* its texts are in data */
 } MailboxTaken;
 
 static MemoryContext taken_memory = NULL;
@@ -317,15 +317,15 @@ mailbox_recover_message(MailboxMessage *message)
 
 /* Give back what a worker that ended in the middle had taken; to be called by its successor. */
 void
-relay_recover(void)
+mailbox_recover(void)
 {
-	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	LWLockAcquire(wawp_shared->mailbox_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < nboxes; i++)
 	{
 		mailbox_recover_message(&boxes[i].sent);
 		mailbox_recover_message(&boxes[i].answered);
 	}
-	LWLockRelease(wawp_shared->relay_lock);
+	LWLockRelease(wawp_shared->mailbox_lock);
 }
 
 /* Copy a posted message into the list of taken ones; the caller has the lock. */
@@ -379,21 +379,21 @@ mailbox_read_taken(void)
  * failure, one session's.  False if there is nothing.
  */
 bool
-relay_take(void)
+mailbox_take(void)
 {
 	MemoryContext caller;
 
 	if (taken_memory == NULL)
 		taken_memory = AllocSetContextCreate(TopMemoryContext, "wawp mailbox", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(taken_memory);
-	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	LWLockAcquire(wawp_shared->mailbox_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < nboxes && !(one_at_a_time && taken != NIL); i++)
 	{
 		mailbox_take_box(&boxes[(next_box + i) % nboxes]);
 		if (one_at_a_time && taken != NIL)
 			next_box = (next_box + i + 1) % nboxes;
 	}
-	LWLockRelease(wawp_shared->relay_lock);
+	LWLockRelease(wawp_shared->mailbox_lock);
 	MemoryContextSwitchTo(caller);
 	mailbox_read_taken();
 	return taken != NIL;
@@ -401,13 +401,13 @@ relay_take(void)
 
 /* Write a record: a row for each person, or one about nobody. */
 static void
-mailbox_write_record(const RelayRecord *record)
+mailbox_write_record(const MailboxRecord *record)
 {
 	AuditRecord row = record->row;
 
 	for (int i = 0; i < record->npeople; i++)
 	{
-		const RelayPerson *person = &record->people[i];
+		const MailboxPerson *person = &record->people[i];
 
 		row.contact_id = person->jid ? contact_id(person->jid) : 0;
 		row.outcome = person->outcome;
@@ -420,7 +420,7 @@ mailbox_write_record(const RelayRecord *record)
 
 /* Turn a "sent" record into one that says that its session did not send it. */
 static void
-mailbox_make_withdrawal(RelayRecord *record)
+mailbox_make_withdrawal(MailboxRecord *record)
 {
 	const char *outcome = outcome_info(WAWP_UNREACHABLE)->name;
 
@@ -444,7 +444,7 @@ mailbox_do_not_wait_for_disk(void)
 
 /* Write what was taken, as the body of a transaction. */
 void
-relay_write(void)
+mailbox_write(void)
 {
 	bool		is_awaited = false;
 	ListCell   *lc;
@@ -469,7 +469,7 @@ relay_write(void)
 
 /* Return the groups that these requests may have changed, as LaneKey pointers that live until the next of the two calls below. */
 List *
-relay_changed_groups(void)
+mailbox_changed_groups(void)
 {
 	MemoryContext caller = MemoryContextSwitchTo(taken_memory);
 	List	   *groups = NIL;
@@ -502,12 +502,12 @@ mailbox_forget_taken(void)
  * in between.  True if there is more to write.
  */
 bool
-relay_committed(void)
+mailbox_committed(void)
 {
 	ListCell   *lc;
 	bool		more = one_at_a_time;
 
-	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	LWLockAcquire(wawp_shared->mailbox_lock, LW_EXCLUSIVE);
 	foreach(lc, taken)
 	{
 		const MailboxTaken *one = lfirst(lc);
@@ -525,7 +525,7 @@ relay_committed(void)
 			message->state = MAILBOX_WRITTEN;
 		SetLatch(message->latch);
 	}
-	LWLockRelease(wawp_shared->relay_lock);
+	LWLockRelease(wawp_shared->mailbox_lock);
 	mailbox_forget_taken();
 	one_at_a_time = false;
 	return more;
@@ -533,15 +533,15 @@ relay_committed(void)
 
 /* Give back what was taken after an abort; from now on each session's messages are tried by themselves. */
 void
-relay_aborted(void)
+mailbox_aborted(void)
 {
 	ListCell   *lc;
 
 	audit_forget_numbers();
-	LWLockAcquire(wawp_shared->relay_lock, LW_EXCLUSIVE);
+	LWLockAcquire(wawp_shared->mailbox_lock, LW_EXCLUSIVE);
 	foreach(lc, taken)
 		mailbox_give_back(((const MailboxTaken *) lfirst(lc))->message);
-	LWLockRelease(wawp_shared->relay_lock);
+	LWLockRelease(wawp_shared->mailbox_lock);
 	mailbox_forget_taken();
 	one_at_a_time = true;
 }

@@ -24,21 +24,21 @@ typedef enum MailboxFate
 } MailboxFate;
 
 /* In the session. */
-extern Size relay_shmem_size(void);
-extern void relay_shmem_startup(void);
+extern Size mailbox_shmem_size(void);
+extern void mailbox_shmem_startup(void);
 
-extern bool mailbox_fits(const RelayRecord *record);
-extern MailboxFate mailbox_post_sent(const RelayRecord *record, int timeout_ms);
+extern bool mailbox_fits(const MailboxRecord *record);
+extern MailboxFate mailbox_post_sent(const MailboxRecord *record, int timeout_ms);
 extern void mailbox_withdraw(void);
-extern bool mailbox_post_answered(const RelayRecord *record);
+extern bool mailbox_post_answered(const MailboxRecord *record);
 extern bool mailbox_wait_for_room(int timeout_ms);
 
 /* In the worker. */
-extern void relay_recover(void);
-extern bool relay_take(void);
-extern void relay_write(void);
-extern List *relay_changed_groups(void);
-extern bool relay_committed(void);
-extern void relay_aborted(void);
+extern void mailbox_recover(void);
+extern bool mailbox_take(void);
+extern void mailbox_write(void);
+extern List *mailbox_changed_groups(void);
+extern bool mailbox_committed(void);
+extern void mailbox_aborted(void);
 
 #endif							/* WAWP_AUDIT_MAILBOX_H */

@@ -99,12 +99,12 @@ contact_remember(const char *jid, int64 id)
 }
 
 /* Look for a person in the index; write the id to *id if PROBE_FOUND. */
-static ProbeResult
+static IndexProbeResult
 contact_find(const char *jid, int64 *id)
 {
-	Probe		person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
+	IndexProbe	person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
 
-	return probe_first_int8(&person, "contact_id", id);
+	return index_probe_first_int8(&person, "contact_id", id);
 }
 
 /* Return the id of a person, who is inserted if new. */
@@ -119,9 +119,9 @@ contact_id(const char *jid)
 		return met.people[place].id;
 	if (contact_find(jid, &id) == PROBE_FOUND)
 		return contact_remember(jid, id);
-	sqlrun_text(&args, jid);
-	sqlrun(&create, &args);
-	return contact_remember(jid, sqlrun_get_int8(0, 1, 0));
+	spi_add_text(&args, jid);
+	spi_run(&create, &args);
+	return contact_remember(jid, spi_get_int8(0, 1, 0));
 }
 
 static SqlStatement get = {
@@ -137,15 +137,15 @@ contact_get(const char *jid)
 	Contact		contact = {0};
 	int64		id;
 
-	sqlrun_text(&args, jid);
-	if (contact_find(jid, &id) == PROBE_NONE || sqlrun(&get, &args) == 0)
-		sqlrun(&create, &args);
-	contact.id = contact_remember(jid, sqlrun_get_int8(0, 1, 0));
-	contact.lid = sqlrun_get(0, 2);
-	contact.is_registered = sqlrun_get(0, 3) && sqlrun_get(0, 3)[0] == 't';
-	contact.last_inbound_at = sqlrun_get_int8(0, 4, 0);
-	contact.is_checked = sqlrun_get(0, 3) && sqlrun_get(0, 5) && sqlrun_get(0, 5)[0] == 't';
-	contact.known_as = sqlrun_get(0, 6);
+	spi_add_text(&args, jid);
+	if (contact_find(jid, &id) == PROBE_NONE || spi_run(&get, &args) == 0)
+		spi_run(&create, &args);
+	contact.id = contact_remember(jid, spi_get_int8(0, 1, 0));
+	contact.lid = spi_get_text(0, 2);
+	contact.is_registered = spi_get_text(0, 3) && spi_get_text(0, 3)[0] == 't';
+	contact.last_inbound_at = spi_get_int8(0, 4, 0);
+	contact.is_checked = spi_get_text(0, 3) && spi_get_text(0, 5) && spi_get_text(0, 5)[0] == 't';
+	contact.known_as = spi_get_text(0, 6);
 	return contact;
 }
 
@@ -165,13 +165,13 @@ static SqlStatement get_lid = {
 const char *
 contact_lid(const char *jid)
 {
-	Probe		person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
+	IndexProbe	person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
 	SqlArgs		args = {0};
 
-	if (!contact_lock_at_once() || probe_first(&person) == PROBE_NONE)
+	if (!contact_lock_at_once() || index_probe_first(&person) == PROBE_NONE)
 		return NULL;
-	sqlrun_text(&args, jid);
-	return sqlrun(&get_lid, &args) > 0 ? sqlrun_get(0, 1) : NULL;
+	spi_add_text(&args, jid);
+	return spi_run(&get_lid, &args) > 0 ? spi_get_text(0, 1) : NULL;
 }
 
 static SqlStatement note_lid = {
@@ -185,9 +185,9 @@ contact_note_lid(const char *jid, const char *lid)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int8(&args, contact_id(jid));
-	sqlrun_text(&args, lid);
-	sqlrun(&note_lid, &args);
+	spi_add_int8(&args, contact_id(jid));
+	spi_add_text(&args, lid);
+	spi_run(&note_lid, &args);
 }
 
 static SqlStatement note_registered = {
@@ -202,10 +202,10 @@ contact_note_registered(const char *jid, bool is_registered, const char *known_a
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int8(&args, contact_id(jid));
-	sqlrun_bool(&args, is_registered);
-	sqlrun_text(&args, known_as);
-	sqlrun(&note_registered, &args);
+	spi_add_int8(&args, contact_id(jid));
+	spi_add_bool(&args, is_registered);
+	spi_add_text(&args, known_as);
+	spi_run(&note_registered, &args);
 }
 
 static SqlStatement note_inbound = {
@@ -220,7 +220,7 @@ contact_note_inbound(const char *jid, TimestampTz at)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int8(&args, contact_id(jid));
-	sqlrun_time(&args, at);
-	return sqlrun(&note_inbound, &args) > 0;
+	spi_add_int8(&args, contact_id(jid));
+	spi_add_time(&args, at);
+	return spi_run(&note_inbound, &args) > 0;
 }

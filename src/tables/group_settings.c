@@ -37,23 +37,23 @@ GroupSettings
 settings_get(const LaneKey *lane)
 {
 	GroupSettings settings = {.adds_per_minute = -1,.capacity = CAPACITY_DEFAULT,.invite = true};
-	Probe		row = {"group_settings", "group_settings_pkey", 2, {NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group)}};
+	IndexProbe	row = {"group_settings", "group_settings_pkey", 2, {NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group)}};
 	SqlArgs		args = {0};
 
-	if (probe_first(&row) == PROBE_NONE)
+	if (index_probe_first(&row) == PROBE_NONE)
 		return settings;
-	sqlrun_text(&args, NameStr(lane->instance));
-	sqlrun_text(&args, lane->group);
-	if (sqlrun(&get, &args) == 0)
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	if (spi_run(&get, &args) == 0)
 		return settings;
-	if (sqlrun_get(0, 1))
-		settings.adds_per_minute = atof(sqlrun_get(0, 1));
-	settings.capacity = atoi(sqlrun_get(0, 2));
-	settings.invite = sqlrun_get(0, 3)[0] == 't';
-	settings.invite_text = sqlrun_get(0, 4);
-	settings.overflow_group = sqlrun_get(0, 5);
-	settings.check_exists = sqlrun_get(0, 6)[0] == 't';
-	settings.contact_within_us = sqlrun_get_int8(0, 7, 0);
+	if (spi_get_text(0, 1))
+		settings.adds_per_minute = atof(spi_get_text(0, 1));
+	settings.capacity = atoi(spi_get_text(0, 2));
+	settings.invite = spi_get_text(0, 3)[0] == 't';
+	settings.invite_text = spi_get_text(0, 4);
+	settings.overflow_group = spi_get_text(0, 5);
+	settings.check_exists = spi_get_text(0, 6)[0] == 't';
+	settings.contact_within_us = spi_get_int8(0, 7, 0);
 	return settings;
 }
 
@@ -61,7 +61,7 @@ settings_get(const LaneKey *lane)
 bool
 settings_welcomes(const LaneKey *lane)
 {
-	Probe		row = {"group_settings", "group_settings_welcome", 2, {NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group)}};
+	IndexProbe	row = {"group_settings", "group_settings_welcome", 2, {NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group)}};
 
-	return probe_first(&row) != PROBE_NONE;
+	return index_probe_first(&row) != PROBE_NONE;
 }

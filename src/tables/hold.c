@@ -125,7 +125,7 @@ static SqlStatement start_anew = {
 void
 hold_start_anew(void)
 {
-	sqlrun(&start_anew, NULL);
+	spi_run(&start_anew, NULL);
 }
 
 /*
@@ -137,12 +137,12 @@ hold_set(const char *instance, const char *group, const char *reason, TimestampT
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, instance);
-	sqlrun_text(&args, group);
-	sqlrun_text(&args, reason);
-	sqlrun_time(&args, until);
-	sqlrun_int4(&args, failures, true);
-	return sqlrun(&set, &args) > 0 && sqlrun_get(0, 1)[0] == 't';
+	spi_add_text(&args, instance);
+	spi_add_text(&args, group);
+	spi_add_text(&args, reason);
+	spi_add_time(&args, until);
+	spi_add_int4(&args, failures, true);
+	return spi_run(&set, &args) > 0 && spi_get_text(0, 1)[0] == 't';
 }
 
 /*
@@ -154,10 +154,10 @@ hold_pause(const char *instance, const char *group, const char *reason)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, instance);
-	sqlrun_text(&args, group);
-	sqlrun_text(&args, reason);
-	return sqlrun(&pause_until_resume, &args) > 0;
+	spi_add_text(&args, instance);
+	spi_add_text(&args, group);
+	spi_add_text(&args, reason);
+	return spi_run(&pause_until_resume, &args) > 0;
 }
 
 /*
@@ -169,9 +169,9 @@ hold_lift(const char *instance, const char *group)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, instance);
-	sqlrun_text(&args, group);
-	return sqlrun(&lift, &args) > 0;
+	spi_add_text(&args, instance);
+	spi_add_text(&args, group);
+	return spi_run(&lift, &args) > 0;
 }
 
 /*
@@ -184,10 +184,10 @@ hold_ease_after_success(const char *instance, const char *group)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, instance);
-	sqlrun_text(&args, group);
-	sqlrun_int4(&args, RECOVERY_SECONDS, true);
-	sqlrun(&ease_after_success, &args);
+	spi_add_text(&args, instance);
+	spi_add_text(&args, group);
+	spi_add_int4(&args, RECOVERY_SECONDS, true);
+	spi_run(&ease_after_success, &args);
 }
 
 static SqlStatement read_instance = {
@@ -201,10 +201,10 @@ hold_of_row(uint64 row)
 {
 	Hold	   *hold = palloc0(sizeof(Hold));
 
-	hold->key = lane_key(sqlrun_get(row, 1), sqlrun_get(row, 2));
-	hold->reason = sqlrun_get(row, 3);
-	hold->until = sqlrun_get_int8(row, 4, 0);
-	hold->failures = atoi(sqlrun_get(row, 5));
+	hold->key = lane_key(spi_get_text(row, 1), spi_get_text(row, 2));
+	hold->reason = spi_get_text(row, 3);
+	hold->until = spi_get_int8(row, 4, 0);
+	hold->failures = atoi(spi_get_text(row, 5));
 	return hold;
 }
 
@@ -220,9 +220,9 @@ hold_read_instance(const char *instance, const char *group)
 	List	   *holds = NIL;
 	uint64		n;
 
-	sqlrun_text(&args, instance);
-	sqlrun_text(&args, group ? group : "");
-	n = sqlrun_seeing(&read_instance, &args, GetLatestSnapshot());
+	spi_add_text(&args, instance);
+	spi_add_text(&args, group ? group : "");
+	n = spi_run_seeing(&read_instance, &args, GetLatestSnapshot());
 	for (uint64 i = 0; i < n; i++)
 		holds = lappend(holds, hold_of_row(i));
 	return holds;
@@ -258,14 +258,14 @@ static const Hold *
 hold_read_one(const LaneKey *key)
 {
 	Datum		group = *key->group ? CStringGetTextDatum(key->group) : (Datum) 0;
-	Probe		row = {"hold", "hold_key", 2, {NameGetDatum(&key->instance), group}};
+	IndexProbe	row = {"hold", "hold_key", 2, {NameGetDatum(&key->instance), group}};
 	SqlArgs		args = {0};
 
-	if (probe_first(&row) == PROBE_NONE)
+	if (index_probe_first(&row) == PROBE_NONE)
 		return NULL;
-	sqlrun_text(&args, NameStr(key->instance));
-	sqlrun_text(&args, key->group);
-	return sqlrun(&read_one, &args) > 0 ? hold_of_row(0) : NULL;
+	spi_add_text(&args, NameStr(key->instance));
+	spi_add_text(&args, key->group);
+	return spi_run(&read_one, &args) > 0 ? hold_of_row(0) : NULL;
 }
 
 /* Return the hold of a group, or with group "" of the whole instance, through the cache; NULL: none. */
@@ -294,16 +294,16 @@ hold_prune(void)
 	SqlArgs		args = {0};
 	uint64		n;
 
-	sqlrun_text(&args, NameStr(from.instance));
-	sqlrun_text(&args, from.group);
-	sqlrun_int4(&args, PRUNED_AT_ONCE, true);
-	n = sqlrun(&prune, &args);
-	if (n == 0 || sqlrun_get_int8(0, 3, 0) < PRUNED_AT_ONCE)
+	spi_add_text(&args, NameStr(from.instance));
+	spi_add_text(&args, from.group);
+	spi_add_int4(&args, PRUNED_AT_ONCE, true);
+	n = spi_run(&prune, &args);
+	if (n == 0 || spi_get_int8(0, 3, 0) < PRUNED_AT_ONCE)
 	{
 		memset(&from, 0, sizeof(from));
 		return;
 	}
-	from = lane_key(sqlrun_get(0, 1), sqlrun_get(0, 2));
+	from = lane_key(spi_get_text(0, 1), spi_get_text(0, 2));
 }
 
 /* Return the hold of a group, or with "" of the whole instance, from a list; NULL: none. */
@@ -359,7 +359,7 @@ hold_key(const LaneKey *lane, bool whole_instance)
 
 /* Return the hold of a lane or of its whole instance, as it was when the cycle first needed it; NULL: none. */
 const Hold *
-lanehold_find(Holds *holds, const LaneKey *lane, bool whole_instance)
+hold_get(Holds *holds, const LaneKey *lane, bool whole_instance)
 {
 	LaneKey		key = hold_key(lane, whole_instance);
 
@@ -368,13 +368,13 @@ lanehold_find(Holds *holds, const LaneKey *lane, bool whole_instance)
 
 /* Return when holds let a lane be served, in monotonic ms; 0: now, CLOCK_NEVER: not before wawp_resume(). */
 int64
-lanehold_until(Holds *holds, const LaneKey *lane)
+hold_lane_until(Holds *holds, const LaneKey *lane)
 {
 	int64		until = 0;
 
 	for (int whole = 0; whole < 2; whole++)
 	{
-		const Hold *hold = lanehold_find(holds, lane, whole != 0);
+		const Hold *hold = hold_get(holds, lane, whole != 0);
 
 		if (!hold_is_active(hold))
 			continue;
@@ -394,9 +394,9 @@ hold_is_outage(const Hold *hold)
 
 /* Return until when a hold keeps the instance from reading groups, in monotonic ms; 0: none does. */
 int64
-lanehold_reads_until(Holds *holds, const LaneKey *lane)
+hold_reads_until(Holds *holds, const LaneKey *lane)
 {
-	const Hold *hold = lanehold_find(holds, lane, true);
+	const Hold *hold = hold_get(holds, lane, true);
 
 	if (!hold_is_active(hold) || hold->until == 0 || !(hold_is_outage(hold) || hold_is_for(hold, WAWP_RATE_LIMITED)))
 		return 0;
@@ -405,9 +405,9 @@ lanehold_reads_until(Holds *holds, const LaneKey *lane)
 
 /* True if the instance is held for an outage, of which a single request may test the end. */
 bool
-lanehold_is_on_trial(Holds *holds, const LaneKey *lane)
+hold_is_on_trial(Holds *holds, const LaneKey *lane)
 {
-	return hold_is_outage(lanehold_find(holds, lane, true));
+	return hold_is_outage(hold_get(holds, lane, true));
 }
 
 /* Record that a lane or, with group "", its instance is held. */
@@ -431,13 +431,13 @@ hold_record(const LaneKey *lane, const char *group, WawpOutcome outcome, const c
  * and record that once.  retry_after: from the answer, in seconds, or -1.
  */
 void
-lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
-			 int retry_after, const char *request_id)
+hold_set_lane(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
+			  int retry_after, const char *request_id)
 {
 	LaneKey		key = hold_key(lane, whole_instance);
 	const Hold *hold = hold_look_up(holds, &key);
 	int			failures = hold ? hold->failures + 1 : 1;
-	int64		delay = retry_delay_ms(outcome, failures, retry_after, pg_prng_double(&pg_global_prng_state));
+	int64		delay = backoff_request_ms(outcome, failures, retry_after, pg_prng_double(&pg_global_prng_state));
 
 	/* paused by hand, or one of several that met the same refusal */
 	if (hold_is_active(hold))
@@ -451,18 +451,18 @@ lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_
 
 /* Hold an instance whose API cannot be reached: something in front of it has answered. */
 void
-lanehold_for_outage(const LaneKey *lane, Holds *holds, WawpOutcome outcome, int retry_after, const char *request_id)
+hold_for_outage(const LaneKey *lane, Holds *holds, WawpOutcome outcome, int retry_after, const char *request_id)
 {
-	lanehold_set(lane, holds, outcome == WAWP_SERVER_ERROR ? outcome : WAWP_UNREACHABLE, true, retry_after, request_id);
+	hold_set_lane(lane, holds, outcome == WAWP_SERVER_ERROR ? outcome : WAWP_UNREACHABLE, true, retry_after, request_id);
 }
 
 /* Hold the lane or the instance, as the outcome says; nothing if it says neither. */
 void
-lanehold_for(const LaneKey *lane, Holds *holds, WawpOutcome outcome, int retry_after, const char *request_id)
+hold_for_outcome(const LaneKey *lane, Holds *holds, WawpOutcome outcome, int retry_after, const char *request_id)
 {
 	OutcomeNext next = outcome_info(outcome)->next;
 	bool		whole = next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN;
 
 	if (whole || next == NEXT_HOLD_LANE)
-		lanehold_set(lane, holds, outcome, whole, retry_after, request_id);
+		hold_set_lane(lane, holds, outcome, whole, retry_after, request_id);
 }

@@ -44,15 +44,15 @@ extern bool hold_is_active(const Hold *hold);
 extern int	hold_halvings(const Hold *on_instance);
 extern const Hold *hold_find(List *holds, const char *instance, const char *group);
 
-extern const Hold *lanehold_find(Holds *holds, const LaneKey *lane, bool whole_instance);
-extern int64 lanehold_until(Holds *holds, const LaneKey *lane);
-extern void lanehold_set(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
-						 int retry_after, const char *request_id);
-extern int64 lanehold_reads_until(Holds *holds, const LaneKey *lane);
-extern bool lanehold_is_on_trial(Holds *holds, const LaneKey *lane);
-extern void lanehold_for_outage(const LaneKey *lane, Holds *holds, WawpOutcome outcome,
-								int retry_after, const char *request_id);
-extern void lanehold_for(const LaneKey *lane, Holds *holds, WawpOutcome outcome,
-						 int retry_after, const char *request_id);
+extern const Hold *hold_get(Holds *holds, const LaneKey *lane, bool whole_instance);
+extern int64 hold_lane_until(Holds *holds, const LaneKey *lane);
+extern void hold_set_lane(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
+						  int retry_after, const char *request_id);
+extern int64 hold_reads_until(Holds *holds, const LaneKey *lane);
+extern bool hold_is_on_trial(Holds *holds, const LaneKey *lane);
+extern void hold_for_outage(const LaneKey *lane, Holds *holds, WawpOutcome outcome,
+							int retry_after, const char *request_id);
+extern void hold_for_outcome(const LaneKey *lane, Holds *holds, WawpOutcome outcome,
+							 int retry_after, const char *request_id);
 
 #endif							/* WAWP_HOLD_H */

@@ -66,11 +66,11 @@ identity_is_foreign(void)
 	SqlArgs		args = {0};
 	int64		all;
 
-	sqlrun_int8(&args, (int64) GetSystemIdentifier());
-	sqlrun_int8(&args, (int64) MyDatabaseId);
-	sqlrun(&read_identity, &args);
-	all = sqlrun_get_int8(0, 2, 0);
-	return all > 0 && !(all == 1 && sqlrun_get_int8(0, 1, 0) == 1);
+	spi_add_int8(&args, (int64) GetSystemIdentifier());
+	spi_add_int8(&args, (int64) MyDatabaseId);
+	spi_run(&read_identity, &args);
+	all = spi_get_int8(0, 2, 0);
+	return all > 0 && !(all == 1 && spi_get_int8(0, 1, 0) == 1);
 }
 
 /* Write to *home that of this database or, if there is none, of another; false if the table is empty. */
@@ -116,11 +116,11 @@ identity_home(pg_uuid_t *home)
 
 	if (identity_read_home(home))
 		return;
-	before = sqlrun_begin_as_owner();
-	sqlrun(&lock_identity, NULL);
+	before = spi_begin_as_owner();
+	spi_run(&lock_identity, NULL);
 	if (!identity_read_home(home))
 		(void) identity_take_over();
-	sqlrun_end_as_owner(&before);
+	spi_end_as_owner(&before);
 	CommandCounterIncrement();
 	if (!identity_read_home(home))
 		elog(ERROR, "wawp.identity is empty");
@@ -136,10 +136,10 @@ identity_take_over(void)
 {
 	SqlArgs		args = {0};
 
-	if (!identity_is_foreign() && sqlrun_get_int8(0, 2, 0) == 1)
+	if (!identity_is_foreign() && spi_get_int8(0, 2, 0) == 1)
 		return false;
-	sqlrun_int8(&args, (int64) GetSystemIdentifier());
-	sqlrun_int8(&args, (int64) MyDatabaseId);
-	sqlrun(&write_identity, &args);
-	return sqlrun_get_int8(0, 1, 0) > 0;
+	spi_add_int8(&args, (int64) GetSystemIdentifier());
+	spi_add_int8(&args, (int64) MyDatabaseId);
+	spi_run(&write_identity, &args);
+	return spi_get_int8(0, 1, 0) > 0;
 }

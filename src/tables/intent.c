@@ -124,7 +124,7 @@ intent_insert(SqlStatement *statement, const SqlArgs *args)
 	is_own_insert = true;
 	PG_TRY();
 	{
-		n = sqlrun(statement, args);
+		n = spi_run(statement, args);
 	}
 	PG_FINALLY();
 	{
@@ -180,10 +180,10 @@ intent_is_in_the_way(const char *instance, const char *group, const char *jid)
 	Datum		person = CStringGetTextDatum(jid);
 	Datum		in_group = CStringGetTextDatum(group);
 	Datum		of_instance = CStringGetTextDatum(instance);
-	Probe		queued = {"membership_intent", "membership_intent_one_queued", 3, {person, in_group, of_instance}};
-	Probe		busy = {"membership_intent", "membership_intent_busy", 3, {of_instance, in_group, person}};
+	IndexProbe	queued = {"membership_intent", "membership_intent_one_queued", 3, {person, in_group, of_instance}};
+	IndexProbe	busy = {"membership_intent", "membership_intent_busy", 3, {of_instance, in_group, person}};
 
-	return probe_first(&queued) != PROBE_NONE || probe_first(&busy) != PROBE_NONE;
+	return index_probe_first(&queued) != PROBE_NONE || index_probe_first(&busy) != PROBE_NONE;
 }
 
 /*
@@ -205,25 +205,25 @@ static SqlStatement note = {
 
 /* Append the requester's role and session to *args. */
 static void
-intent_bind_requester(SqlArgs *args, const IntentAsker *requester)
+intent_bind_requester(SqlArgs *args, const IntentRequester *requester)
 {
-	sqlrun_text(args, requester->role);
-	sqlrun_datum(args, requester->from);
+	spi_add_text(args, requester->role);
+	spi_add_datum(args, requester->from);
 }
 
 /* Note a change of an instance or, unless "", one of its groups. */
 void
 intent_note(const char *kind, const char *instance, const char *group, const char *reason,
-			const IntentAsker *requester)
+			const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, kind);
-	sqlrun_text(&args, instance);
-	sqlrun_text(&args, group);
-	sqlrun_text(&args, reason);
+	spi_add_text(&args, kind);
+	spi_add_text(&args, instance);
+	spi_add_text(&args, group);
+	spi_add_text(&args, reason);
 	intent_bind_requester(&args, requester);
-	sqlrun(&note, &args);
+	spi_run(&note, &args);
 }
 
 static SqlStatement note_person = {
@@ -235,16 +235,16 @@ static SqlStatement note_person = {
 /* Note a decision about a person, in all groups or, unless "", one of them. */
 void
 intent_note_person(const char *kind, const char *jid, const char *group, const char *reason,
-				   const IntentAsker *requester)
+				   const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, kind);
-	sqlrun_text(&args, jid);
-	sqlrun_text(&args, group);
-	sqlrun_text(&args, reason);
+	spi_add_text(&args, kind);
+	spi_add_text(&args, jid);
+	spi_add_text(&args, group);
+	spi_add_text(&args, reason);
 	intent_bind_requester(&args, requester);
-	sqlrun(&note_person, &args);
+	spi_run(&note_person, &args);
 }
 
 static SqlStatement note_cancelled = {
@@ -255,24 +255,24 @@ static SqlStatement note_cancelled = {
 /* Make room for a new intent: cancel or supersede the opposite.  True if there was one. */
 bool
 intent_make_room(const char *instance, const char *group, const char *jid, IntentAction action,
-				 const IntentAsker *requester)
+				 const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
 	SqlArgs		noted = {0};
 	uint64		cancelled;
 
-	sqlrun_text(&args, instance);
-	sqlrun_text(&args, group);
-	sqlrun_text(&args, jid);
-	sqlrun_text(&args, action_names[action]);
-	cancelled = sqlrun(&cancel_opposite, &args);
+	spi_add_text(&args, instance);
+	spi_add_text(&args, group);
+	spi_add_text(&args, jid);
+	spi_add_text(&args, action_names[action]);
+	cancelled = spi_run(&cancel_opposite, &args);
 	if (cancelled > 0)
 	{
-		sqlrun_int8(&noted, sqlrun_get_int8(0, 1, 0));
+		spi_add_int8(&noted, spi_get_int8(0, 1, 0));
 		intent_bind_requester(&noted, requester);
-		sqlrun(&note_cancelled, &noted);
+		spi_run(&note_cancelled, &noted);
 	}
-	return sqlrun(&supersede, &args) + cancelled > 0;
+	return spi_run(&supersede, &args) + cancelled > 0;
 }
 
 /* True if role $4 may change an intent: its own, and those of roles it is a member of. */
@@ -303,38 +303,38 @@ static SqlStatement requeue = {
 
 /* Cancel an intent of the requester's; false if there is nothing to cancel. */
 bool
-intent_cancel(int64 id, const IntentAsker *requester)
+intent_cancel(int64 id, const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int8(&args, id);
+	spi_add_int8(&args, id);
 	intent_bind_requester(&args, requester);
-	sqlrun_datum(&args, ObjectIdGetDatum(requester->roleid));
-	return sqlrun(&cancel_one, &args) > 0;
+	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
+	return spi_run(&cancel_one, &args) > 0;
 }
 
 /* Cancel a batch of the requester's; return how many intents that were. */
 int64
-intent_cancel_batch(const char *batch, const IntentAsker *requester)
+intent_cancel_batch(const char *batch, const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, batch);
+	spi_add_text(&args, batch);
 	intent_bind_requester(&args, requester);
-	sqlrun_datum(&args, ObjectIdGetDatum(requester->roleid));
-	return (int64) sqlrun(&cancel_batch, &args);
+	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
+	return (int64) spi_run(&cancel_batch, &args);
 }
 
 /* Change an intent failed -> queued; false if it has not failed, or the same is queued already. */
 bool
-intent_requeue(int64 id, const IntentAsker *requester)
+intent_requeue(int64 id, const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int8(&args, id);
+	spi_add_int8(&args, id);
 	intent_bind_requester(&args, requester);
-	sqlrun_datum(&args, ObjectIdGetDatum(requester->roleid));
-	return sqlrun(&requeue, &args) > 0;
+	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
+	return spi_run(&requeue, &args) > 0;
 }
 
 /*
@@ -457,7 +457,7 @@ static SqlStatement peek = {
 static bool
 intent_column_is_true(uint64 row, int column)
 {
-	const char *value = sqlrun_get(row, column);
+	const char *value = spi_get_text(row, column);
 
 	return value && value[0] == 't';
 }
@@ -476,55 +476,55 @@ intent_state_named(const char *name)
 static void
 intent_of_row(uint64 row, const LaneKey *lane, Intent *intent)
 {
-	const char *jid = sqlrun_get(row, 2);
-	const char *outcome = sqlrun_get(row, 14);
+	const char *jid = spi_get_text(row, 2);
+	const char *outcome = spi_get_text(row, 14);
 
 	memset(intent, 0, sizeof(*intent));
-	intent->id = sqlrun_get_int8(row, 1, 0);
+	intent->id = spi_get_int8(row, 1, 0);
 	intent->lane = *lane;
 	intent->jid = jid_parse(jid, strlen(jid));
-	intent->action = intent_action_named(sqlrun_get(row, 3));
-	intent->instance_id = sqlrun_get(row, 4);
-	intent->requested_by = sqlrun_get(row, 5);
-	intent->login_role = sqlrun_get(row, 6);
-	intent->actor = sqlrun_get(row, 7);
-	intent->application_name = sqlrun_get(row, 8);
-	intent->client_addr = sqlrun_get(row, 9);
-	intent->origin = sqlrun_get(row, 10);
-	intent->reason = sqlrun_get(row, 11);
-	intent->batch_id = sqlrun_get(row, 12);
-	intent->attempts = atoi(sqlrun_get(row, 13));
+	intent->action = intent_action_named(spi_get_text(row, 3));
+	intent->instance_id = spi_get_text(row, 4);
+	intent->requested_by = spi_get_text(row, 5);
+	intent->login_role = spi_get_text(row, 6);
+	intent->actor = spi_get_text(row, 7);
+	intent->application_name = spi_get_text(row, 8);
+	intent->client_addr = spi_get_text(row, 9);
+	intent->origin = spi_get_text(row, 10);
+	intent->reason = spi_get_text(row, 11);
+	intent->batch_id = spi_get_text(row, 12);
+	intent->attempts = atoi(spi_get_text(row, 13));
 	intent->has_outcome = outcome && outcome_named(outcome, &intent->outcome);
-	intent->code = sqlrun_get(row, 15) ? atoi(sqlrun_get(row, 15)) : 0;
-	intent->detail = sqlrun_get(row, 16);
-	intent->state = intent_state_named(sqlrun_get(row, 17));
+	intent->code = spi_get_text(row, 15) ? atoi(spi_get_text(row, 15)) : 0;
+	intent->detail = spi_get_text(row, 16);
+	intent->state = intent_state_named(spi_get_text(row, 17));
 	intent->verify = intent_column_is_true(row, 18);
 	intent->invite = intent_column_is_true(row, 19);
 	intent->superseded = intent_column_is_true(row, 20);
-	intent->until = sqlrun_get_int8(row, 21, 0);
-	intent->expires_at = sqlrun_get_int8(row, 22, 0);
-	intent->since = sqlrun_get_int8(row, 23, 0);
-	intent->due = sqlrun_get_int8(row, 24, 0);
-	intent->priority = atoi(sqlrun_get(row, 25));
-	intent->requester = atooid(sqlrun_get(row, 26));
+	intent->until = spi_get_int8(row, 21, 0);
+	intent->expires_at = spi_get_int8(row, 22, 0);
+	intent->since = spi_get_int8(row, 23, 0);
+	intent->due = spi_get_int8(row, 24, 0);
+	intent->priority = atoi(spi_get_text(row, 25));
+	intent->requester = atooid(spi_get_text(row, 26));
 }
 
 /* Append the arguments of HEAD_OF_LANE to *args. */
 static void
 intent_bind_lane(SqlArgs *args, const LaneKey *lane, int limit)
 {
-	sqlrun_text(args, NameStr(lane->instance));
-	sqlrun_text(args, lane->group);
-	sqlrun_int4(args, limit, true);
-	sqlrun_int8(args, (int64) GetSystemIdentifier());
-	sqlrun_int8(args, (int64) MyDatabaseId);
+	spi_add_text(args, NameStr(lane->instance));
+	spi_add_text(args, lane->group);
+	spi_add_int4(args, limit, true);
+	spi_add_int8(args, (int64) GetSystemIdentifier());
+	spi_add_int8(args, (int64) MyDatabaseId);
 }
 
 /* Run a statement that returns READ_COLUMNS of a lane and write the rows to claimed[]; return how many there are. */
 static int
 intent_run_claim(SqlStatement *statement, const SqlArgs *args, const LaneKey *lane, Intent *claimed)
 {
-	uint64		n = sqlrun(statement, args);
+	uint64		n = spi_run(statement, args);
 
 	for (uint64 i = 0; i < n; i++)
 		intent_of_row(i, lane, &claimed[i]);
@@ -568,12 +568,12 @@ intent_bind_claims(SqlArgs *args, IntentClaim *const *claims, int n)
 		values[2][i] = Int32GetDatum(claims[i]->priority);
 		values[3][i] = Int64GetDatum(claims[i]->behind);
 	}
-	sqlrun_array(args, values[0], NULL, n, TEXTOID);
-	sqlrun_array(args, values[1], NULL, n, TEXTOID);
-	sqlrun_array(args, values[2], NULL, n, INT4OID);
-	sqlrun_array(args, values[3], NULL, n, INT8OID);
-	sqlrun_int8(args, (int64) GetSystemIdentifier());
-	sqlrun_int8(args, (int64) MyDatabaseId);
+	spi_add_array(args, values[0], NULL, n, TEXTOID);
+	spi_add_array(args, values[1], NULL, n, TEXTOID);
+	spi_add_array(args, values[2], NULL, n, INT4OID);
+	spi_add_array(args, values[3], NULL, n, INT8OID);
+	spi_add_int8(args, (int64) GetSystemIdentifier());
+	spi_add_int8(args, (int64) MyDatabaseId);
 }
 
 /* Return the claim in that lane. */
@@ -600,11 +600,11 @@ intent_claim_each(IntentClaim *const *claims, int n, bool behind)
 	if (n == 0)
 		return;
 	intent_bind_claims(&args, claims, n);
-	found = sqlrun(behind ? &claim_next : &claim_heads, &args);
+	found = spi_run(behind ? &claim_next : &claim_heads, &args);
 	for (uint64 i = 0; i < found; i++)
 	{
-		IntentClaim *claimed = intent_find_claim(claims, n, sqlrun_get(i, READ_COLUMNS_NUMBER + 1),
-												 sqlrun_get(i, READ_COLUMNS_NUMBER + 2));
+		IntentClaim *claimed = intent_find_claim(claims, n, spi_get_text(i, READ_COLUMNS_NUMBER + 1),
+												 spi_get_text(i, READ_COLUMNS_NUMBER + 2));
 
 		intent_of_row(i, claimed->lane, &claimed->intent);
 		claimed->is_claimed = true;
@@ -679,22 +679,22 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 	SqlArgs		args = {0};
 	SqlArgs		again = {0};
 
-	sqlrun_int8(&args, id);
-	sqlrun_text(&args, state_names[from]);
-	sqlrun_text(&args, state_names[change->state]);
-	sqlrun_text(&args, change->has_outcome ? outcome_info(change->outcome)->name : NULL);
-	sqlrun_int4(&args, change->code, change->code != 0);
-	sqlrun_text(&args, text_limit_cut(TEXT_DETAIL, change->detail));
-	sqlrun_time(&args, change->next_attempt_at);
-	sqlrun_int4(&args, change->give_attempt_back ? 1 : 0, true);
-	if (sqlrun(intent_state_is_final(change->state) ? &settle_for_good : &settle, &args) > 0)
+	spi_add_int8(&args, id);
+	spi_add_text(&args, state_names[from]);
+	spi_add_text(&args, state_names[change->state]);
+	spi_add_text(&args, change->has_outcome ? outcome_info(change->outcome)->name : NULL);
+	spi_add_int4(&args, change->code, change->code != 0);
+	spi_add_text(&args, text_limit_cut(TEXT_DETAIL, change->detail));
+	spi_add_time(&args, change->next_attempt_at);
+	spi_add_int4(&args, change->give_attempt_back ? 1 : 0, true);
+	if (spi_run(intent_state_is_final(change->state) ? &settle_for_good : &settle, &args) > 0)
 	{
-		change->state = intent_state_named(sqlrun_get(0, 1));
+		change->state = intent_state_named(spi_get_text(0, 1));
 		return true;
 	}
-	sqlrun_int8(&again, id);
-	sqlrun_text(&again, state_names[from]);
-	return sqlrun(&is_still, &again) == 0;
+	spi_add_int8(&again, id);
+	spi_add_text(&again, state_names[from]);
+	return spi_run(&is_still, &again) == 0;
 }
 
 /*
@@ -729,20 +729,20 @@ intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
 	SqlArgs		count = {0};
 	uint64		n;
 
-	sqlrun_text(&args, NameStr(lane->instance));
-	sqlrun_text(&args, lane->group);
-	sqlrun_int4(&args, limit, true);
-	n = sqlrun(&waiting, &args);
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	spi_add_int4(&args, limit, true);
+	n = spi_run(&waiting, &args);
 	*out = palloc(sizeof(Intent) * Max(n, 1));
 	for (uint64 i = 0; i < n; i++)
 		intent_of_row(i, lane, &(*out)[i]);
 	*some_locked = false;
 	if (n == (uint64) limit)
 		return limit;
-	sqlrun_text(&count, NameStr(lane->instance));
-	sqlrun_text(&count, lane->group);
-	sqlrun(&count_waiting, &count);
-	*some_locked = sqlrun_get_int8(0, 1, 0) > (int64) n;
+	spi_add_text(&count, NameStr(lane->instance));
+	spi_add_text(&count, lane->group);
+	spi_run(&count_waiting, &count);
+	*some_locked = spi_get_int8(0, 1, 0) > (int64) n;
 	return (int) n;
 }
 
@@ -757,7 +757,7 @@ static SqlStatement start_anew = {
 void
 intent_start_anew(void)
 {
-	sqlrun(&start_anew, NULL);
+	spi_run(&start_anew, NULL);
 }
 
 static SqlStatement waiting_lanes = {
@@ -778,16 +778,16 @@ intent_waiting_lanes(const LaneKey *after, int limit)
 	List	   *list = NIL;
 	uint64		n;
 
-	sqlrun_text(&args, NameStr(after->instance));
-	sqlrun_text(&args, after->group);
-	sqlrun_int4(&args, limit, true);
-	n = sqlrun(&waiting_lanes, &args);
+	spi_add_text(&args, NameStr(after->instance));
+	spi_add_text(&args, after->group);
+	spi_add_int4(&args, limit, true);
+	n = spi_run(&waiting_lanes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		IntentLane *lane = palloc0(sizeof(IntentLane));
 
-		lane->key = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
-		lane->due = sqlrun_get_int8(i, 3, 0);
+		lane->key = lane_key(spi_get_text(i, 1), spi_get_text(i, 2));
+		lane->due = spi_get_int8(i, 3, 0);
 		list = lappend(list, lane);
 	}
 	return list;
@@ -807,10 +807,10 @@ intent_postpone(const Intent *intent, TimestampTz due, const char *detail)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int8(&args, intent->id);
-	sqlrun_time(&args, due);
-	sqlrun_text(&args, text_limit_cut(TEXT_DETAIL, detail));
-	sqlrun(&postpone, &args);
+	spi_add_int8(&args, intent->id);
+	spi_add_time(&args, due);
+	spi_add_text(&args, text_limit_cut(TEXT_DETAIL, detail));
+	spi_run(&postpone, &args);
 }
 
 /* The outcome marks an invitation that is under way, for `recover` after a crash. */
@@ -826,8 +826,8 @@ intent_begin_invite(const Intent *intent)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int8(&args, intent->id);
-	return sqlrun(&begin_invite, &args) > 0;
+	spi_add_int8(&args, intent->id);
+	return spi_run(&begin_invite, &args) > 0;
 }
 
 static SqlStatement move = {
@@ -845,9 +845,9 @@ intent_move(const Intent *intent, const char *group)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int8(&args, intent->id);
-	sqlrun_text(&args, group);
-	return sqlrun(&move, &args) > 0;
+	spi_add_int8(&args, intent->id);
+	spi_add_text(&args, group);
+	return spi_run(&move, &args) > 0;
 }
 
 static SqlStatement end_superseded = {
@@ -867,12 +867,12 @@ intent_end_superseded(int limit)
 	List	   *ended = NIL;
 	uint64		n;
 
-	sqlrun_int4(&args, limit, true);
-	n = sqlrun(&end_superseded, &args);
+	spi_add_int4(&args, limit, true);
+	n = spi_run(&end_superseded, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		Intent	   *intent = palloc(sizeof(Intent));
-		LaneKey		lane = lane_key(sqlrun_get(i, READ_COLUMNS_NUMBER + 1), sqlrun_get(i, READ_COLUMNS_NUMBER + 2));
+		LaneKey		lane = lane_key(spi_get_text(i, READ_COLUMNS_NUMBER + 1), spi_get_text(i, READ_COLUMNS_NUMBER + 2));
 
 		intent_of_row(i, &lane, intent);
 		ended = lappend(ended, intent);
@@ -895,14 +895,14 @@ intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char 
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, NameStr(lane->instance));
-	sqlrun_text(&args, lane->group);
-	sqlrun_text(&args, jid);
-	sqlrun_text(&args, instance_id);
-	sqlrun_text(&args, requested_by);
-	sqlrun_text(&args, reason);
-	sqlrun_datum(&args, ObjectIdGetDatum(requester));
-	return intent_insert(&enqueue_removal, &args) > 0 ? sqlrun_get_int8(0, 1, 0) : 0;
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	spi_add_text(&args, jid);
+	spi_add_text(&args, instance_id);
+	spi_add_text(&args, requested_by);
+	spi_add_text(&args, reason);
+	spi_add_datum(&args, ObjectIdGetDatum(requester));
+	return intent_insert(&enqueue_removal, &args) > 0 ? spi_get_int8(0, 1, 0) : 0;
 }
 
 static SqlStatement dependents = {
@@ -921,7 +921,7 @@ intent_lanes_of_rows(uint64 n)
 	{
 		LaneKey    *key = palloc(sizeof(LaneKey));
 
-		*key = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
+		*key = lane_key(spi_get_text(i, 1), spi_get_text(i, 2));
 		list = lappend(list, key);
 	}
 	return list;
@@ -933,8 +933,8 @@ intent_dependent_lanes(int64 id)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int8(&args, id);
-	return intent_lanes_of_rows(sqlrun(&dependents, &args));
+	spi_add_int8(&args, id);
+	return intent_lanes_of_rows(spi_run(&dependents, &args));
 }
 
 static SqlStatement has_dependents = {
@@ -946,7 +946,7 @@ static SqlStatement has_dependents = {
 bool
 intent_has_dependents(void)
 {
-	return sqlrun(&has_dependents, NULL) > 0;
+	return spi_run(&has_dependents, NULL) > 0;
 }
 
 static SqlStatement fail_dependents = {
@@ -969,8 +969,8 @@ intent_fail_dependents(int limit)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int4(&args, limit, true);
-	return sqlrun(&fail_dependents, &args);
+	spi_add_int4(&args, limit, true);
+	return spi_run(&fail_dependents, &args);
 }
 
 static SqlStatement expire = {
@@ -989,8 +989,8 @@ intent_expire(int limit)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int4(&args, limit, true);
-	return (int64) sqlrun(&expire, &args);
+	spi_add_int4(&args, limit, true);
+	return (int64) spi_run(&expire, &args);
 }
 
 static SqlStatement next_expiry = {
@@ -1003,8 +1003,8 @@ static SqlStatement next_expiry = {
 TimestampTz
 intent_next_expiry(void)
 {
-	sqlrun(&next_expiry, NULL);
-	return sqlrun_get_int8(0, 1, 0);
+	spi_run(&next_expiry, NULL);
+	return spi_get_int8(0, 1, 0);
 }
 
 /*
@@ -1033,10 +1033,10 @@ intent_first_due(SqlStatement *statement, const LaneKey *lane)
 	SqlArgs		args = {0};
 	int64		due;
 
-	sqlrun_text(&args, NameStr(lane->instance));
-	sqlrun_text(&args, lane->group);
-	sqlrun(statement, &args);
-	due = sqlrun_get_int8(0, 1, 0);
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	spi_run(statement, &args);
+	due = spi_get_int8(0, 1, 0);
 	return due == DT_NOBEGIN ? 1 : due;
 }
 
@@ -1085,9 +1085,9 @@ static SqlStatement lanes = {
 static void
 intent_bind_page(SqlArgs *args, const LaneKey *after, int limit)
 {
-	sqlrun_text(args, NameStr(after->instance));
-	sqlrun_text(args, after->group);
-	sqlrun_int4(args, limit, true);
+	spi_add_text(args, NameStr(after->instance));
+	spi_add_text(args, after->group);
+	spi_add_int4(args, limit, true);
 }
 
 /*
@@ -1102,13 +1102,13 @@ intent_lanes(const LaneKey *after, int limit)
 	uint64		n;
 
 	intent_bind_page(&args, after, limit);
-	n = sqlrun(&lanes, &args);
+	n = spi_run(&lanes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		IntentLane *lane = palloc0(sizeof(IntentLane));
 
-		lane->key = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
-		lane->has_other = sqlrun_get(i, 3)[0] == 't';
+		lane->key = lane_key(spi_get_text(i, 1), spi_get_text(i, 2));
+		lane->has_other = spi_get_text(i, 3)[0] == 't';
 		list = lappend(list, lane);
 	}
 	return list;
@@ -1166,17 +1166,17 @@ intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *l
 	SqlArgs		args = {0};
 	int64		n;
 
-	sqlrun_text(&count, in_flight);
-	sqlrun(&count_sending, &count);
-	n = sqlrun_get_int8(0, 1, 0);
-	sqlrun_int4(&args, count_crash && n == 1 ? 1 : 0, true);
-	sqlrun_int4(&args, max_crashes, true);
-	sqlrun_text(&args, in_flight);
-	done = n > 0 ? (int64) sqlrun(&recover, &args) : 0;
+	spi_add_text(&count, in_flight);
+	spi_run(&count_sending, &count);
+	n = spi_get_int8(0, 1, 0);
+	spi_add_int4(&args, count_crash && n == 1 ? 1 : 0, true);
+	spi_add_int4(&args, max_crashes, true);
+	spi_add_text(&args, in_flight);
+	done = n > 0 ? (int64) spi_run(&recover, &args) : 0;
 	*left = done < n;
 	initStringInfo(&ids);
 	for (int64 i = 0; i < done; i++)
-		appendStringInfo(&ids, "%c%s", i == 0 ? '{' : ',', sqlrun_get(i, 1));
+		appendStringInfo(&ids, "%c%s", i == 0 ? '{' : ',', spi_get_text(i, 1));
 	appendStringInfoString(&ids, done == 0 ? "{}" : "}");
 	return ids.data;
 }
@@ -1193,9 +1193,9 @@ intent_count_doubts(const char *ids)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, ids);
-	sqlrun(&count_doubts, &args);
-	return (int) sqlrun_get_int8(0, 1, 0);
+	spi_add_text(&args, ids);
+	spi_run(&count_doubts, &args);
+	return (int) spi_get_int8(0, 1, 0);
 }
 
 static SqlStatement orderly_end = {
@@ -1218,9 +1218,9 @@ intent_note_orderly_end(const char *in_flight)
 {
 	SqlArgs		args = {0};
 
-	sqlrun(&lock_at_once, NULL);
-	sqlrun_text(&args, in_flight);
-	sqlrun(&orderly_end, &args);
+	spi_run(&lock_at_once, NULL);
+	spi_add_text(&args, in_flight);
+	spi_run(&orderly_end, &args);
 }
 
 static SqlStatement requester_of = {
@@ -1234,8 +1234,8 @@ intent_requester(int64 id)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int8(&args, id);
-	return sqlrun(&requester_of, &args) > 0 ? atooid(sqlrun_get(0, 1)) : InvalidOid;
+	spi_add_int8(&args, id);
+	return spi_run(&requester_of, &args) > 0 ? atooid(spi_get_text(0, 1)) : InvalidOid;
 }
 
 static SqlStatement prune = {
@@ -1251,6 +1251,6 @@ intent_prune(int retention_minutes)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_int4(&args, retention_minutes, true);
-	return (int64) sqlrun(&prune, &args);
+	spi_add_int4(&args, retention_minutes, true);
+	return (int64) spi_run(&prune, &args);
 }

@@ -132,12 +132,12 @@ typedef struct IntentClaim
 } IntentClaim;
 
 /* The role that changes something, for the record. */
-typedef struct IntentAsker
+typedef struct IntentRequester
 {
 	Oid			roleid;
 	const char *role;
 	Datum		from;			/* jsonb, as requested_from has it */
-} IntentAsker;
+} IntentRequester;
 
 /* A lane with queued intents, or with intents that wait for verification or an invitation. */
 typedef struct IntentLane
@@ -168,14 +168,14 @@ extern uint64 intent_insert(SqlStatement *statement, const SqlArgs *args);
 extern bool intent_take_insert_mark(void);
 extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
 extern bool intent_make_room(const char *instance, const char *group, const char *jid,
-							 IntentAction action, const IntentAsker *requester);
+							 IntentAction action, const IntentRequester *requester);
 extern void intent_note(const char *kind, const char *instance, const char *group,
-						const char *reason, const IntentAsker *requester);
+						const char *reason, const IntentRequester *requester);
 extern void intent_note_person(const char *kind, const char *jid, const char *group,
-							   const char *reason, const IntentAsker *requester);
-extern bool intent_cancel(int64 id, const IntentAsker *requester);
-extern int64 intent_cancel_batch(const char *batch, const IntentAsker *requester);
-extern bool intent_requeue(int64 id, const IntentAsker *requester);
+							   const char *reason, const IntentRequester *requester);
+extern bool intent_cancel(int64 id, const IntentRequester *requester);
+extern int64 intent_cancel_batch(const char *batch, const IntentRequester *requester);
+extern bool intent_requeue(int64 id, const IntentRequester *requester);
 extern bool intent_peek(const LaneKey *lane, Intent *head);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
 extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);

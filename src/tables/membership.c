@@ -33,9 +33,9 @@ membership_key_args(const LaneKey *lane, int64 contact)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, NameStr(lane->instance));
-	sqlrun_text(&args, lane->group);
-	sqlrun_int8(&args, contact);
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	spi_add_int8(&args, contact);
 	return args;
 }
 
@@ -50,19 +50,19 @@ static SqlStatement get = {
 bool
 membership_get(const LaneKey *lane, int64 contact, Membership *out)
 {
-	Probe		row = {
+	IndexProbe	row = {
 		"membership", "membership_pkey", 3,
 		{NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group), Int64GetDatum(contact)}
 	};
 	SqlArgs		args = membership_key_args(lane, contact);
 
 	memset(out, 0, sizeof(*out));
-	if (probe_first(&row) == PROBE_NONE || sqlrun(&get, &args) == 0)
+	if (index_probe_first(&row) == PROBE_NONE || spi_run(&get, &args) == 0)
 		return false;
-	out->added_by_us = sqlrun_get(0, 1)[0] == 't';
-	out->seen_at = sqlrun_get_int8(0, 2, 0);
-	out->invited_at = sqlrun_get_int8(0, 3, 0);
-	out->left_at = sqlrun_get_int8(0, 4, 0);
+	out->added_by_us = spi_get_text(0, 1)[0] == 't';
+	out->seen_at = spi_get_int8(0, 2, 0);
+	out->invited_at = spi_get_int8(0, 3, 0);
+	out->left_at = spi_get_int8(0, 4, 0);
 	return true;
 }
 
@@ -94,13 +94,13 @@ membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_s
 {
 	SqlArgs		args = membership_key_args(lane, contact);
 
-	sqlrun_bool(&args, by_us);
-	sqlrun_time(&args, until);
-	sqlrun_text(&args, requested_by);
-	sqlrun_text(&args, reason);
-	sqlrun_bool(&args, was_seen);
-	sqlrun_datum(&args, ObjectIdGetDatum(requester));
-	sqlrun(&note_added, &args);
+	spi_add_bool(&args, by_us);
+	spi_add_time(&args, until);
+	spi_add_text(&args, requested_by);
+	spi_add_text(&args, reason);
+	spi_add_bool(&args, was_seen);
+	spi_add_datum(&args, ObjectIdGetDatum(requester));
+	spi_run(&note_added, &args);
 }
 
 static SqlStatement note_removed = {
@@ -115,7 +115,7 @@ membership_note_removed(const LaneKey *lane, int64 contact)
 {
 	SqlArgs		args = membership_key_args(lane, contact);
 
-	sqlrun(&note_removed, &args);
+	spi_run(&note_removed, &args);
 }
 
 static SqlStatement note_gone = {
@@ -129,7 +129,7 @@ membership_note_gone(const LaneKey *lane, int64 contact)
 {
 	SqlArgs		args = membership_key_args(lane, contact);
 
-	sqlrun(&note_gone, &args);
+	spi_run(&note_gone, &args);
 }
 
 static SqlStatement note_invited = {
@@ -144,7 +144,7 @@ membership_note_invited(const LaneKey *lane, int64 contact)
 {
 	SqlArgs		args = membership_key_args(lane, contact);
 
-	sqlrun(&note_invited, &args);
+	spi_run(&note_invited, &args);
 }
 
 static SqlStatement note_not_invited = {
@@ -158,7 +158,7 @@ membership_note_not_invited(const LaneKey *lane, int64 contact)
 {
 	SqlArgs		args = membership_key_args(lane, contact);
 
-	sqlrun(&note_not_invited, &args);
+	spi_run(&note_not_invited, &args);
 }
 
 static SqlStatement forgive = {
@@ -173,9 +173,9 @@ membership_forgive(const char *jid, const char *group)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, jid);
-	sqlrun_text(&args, group);
-	sqlrun(&forgive, &args);
+	spi_add_text(&args, jid);
+	spi_add_text(&args, group);
+	spi_run(&forgive, &args);
 }
 
 /*
@@ -199,18 +199,18 @@ membership_take_ended(int limit)
 	List	   *ended = NIL;
 	uint64		n;
 
-	sqlrun_int4(&args, limit, true);
-	n = sqlrun(&take_ended, &args);
+	spi_add_int4(&args, limit, true);
+	n = spi_run(&take_ended, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		MembershipEnd *end = palloc0(sizeof(MembershipEnd));
 
-		end->lane = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
-		end->jid = sqlrun_get(i, 3);
-		end->requested_by = sqlrun_get(i, 4);
-		end->reason = sqlrun_get(i, 5);
-		end->contact = sqlrun_get_int8(i, 6, 0);
-		end->requester = atooid(sqlrun_get(i, 7));
+		end->lane = lane_key(spi_get_text(i, 1), spi_get_text(i, 2));
+		end->jid = spi_get_text(i, 3);
+		end->requested_by = spi_get_text(i, 4);
+		end->reason = spi_get_text(i, 5);
+		end->contact = spi_get_int8(i, 6, 0);
+		end->requester = atooid(spi_get_text(i, 7));
 		ended = lappend(ended, end);
 	}
 	return ended;
@@ -227,11 +227,11 @@ membership_put_off_end(const MembershipEnd *end, TimestampTz until)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, NameStr(end->lane.instance));
-	sqlrun_text(&args, end->lane.group);
-	sqlrun_int8(&args, end->contact);
-	sqlrun_time(&args, until);
-	sqlrun(&put_off_end, &args);
+	spi_add_text(&args, NameStr(end->lane.instance));
+	spi_add_text(&args, end->lane.group);
+	spi_add_int8(&args, end->contact);
+	spi_add_time(&args, until);
+	spi_run(&put_off_end, &args);
 }
 
 static SqlStatement next_end = {
@@ -243,8 +243,8 @@ static SqlStatement next_end = {
 TimestampTz
 membership_next_end(void)
 {
-	sqlrun(&next_end, NULL);
-	return sqlrun_get_int8(0, 1, 0);
+	spi_run(&next_end, NULL);
+	return spi_get_int8(0, 1, 0);
 }
 
 /*
@@ -269,9 +269,9 @@ membership_next_welcome(TimestampTz after)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_time(&args, after);
-	sqlrun(&next_welcome, &args);
-	return sqlrun_get_int8(0, 1, 0);
+	spi_add_time(&args, after);
+	spi_run(&next_welcome, &args);
+	return spi_get_int8(0, 1, 0);
 }
 
 static SqlStatement due_welcomes = {
@@ -288,13 +288,13 @@ membership_due_welcomes(int limit)
 	List	   *lanes = NIL;
 	uint64		n;
 
-	sqlrun_int4(&args, limit, true);
-	n = sqlrun(&due_welcomes, &args);
+	spi_add_int4(&args, limit, true);
+	n = spi_run(&due_welcomes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		LaneKey    *lane = palloc(sizeof(LaneKey));
 
-		*lane = lane_key(sqlrun_get(i, 1), sqlrun_get(i, 2));
+		*lane = lane_key(spi_get_text(i, 1), spi_get_text(i, 2));
 		lanes = lappend(lanes, lane);
 	}
 	return lanes;
@@ -325,15 +325,15 @@ membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcom
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, NameStr(lane->instance));
-	sqlrun_text(&args, lane->group);
-	sqlrun_time(&args, at);
-	if (sqlrun(&take_unwelcomed, &args) == 0)
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	spi_add_time(&args, at);
+	if (spi_run(&take_unwelcomed, &args) == 0)
 		return false;
-	welcome->requested_by = sqlrun_get(0, 1);
-	welcome->text = sqlrun_get(0, 2);
-	welcome->names = sqlrun_get(0, 3);
-	welcome->requester = atooid(sqlrun_get(0, 4));
+	welcome->requested_by = spi_get_text(0, 1);
+	welcome->text = spi_get_text(0, 2);
+	welcome->names = spi_get_text(0, 3);
+	welcome->requester = atooid(spi_get_text(0, 4));
 	return true;
 }
 
@@ -348,10 +348,10 @@ membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, NameStr(lane->instance));
-	sqlrun_text(&args, lane->group);
-	sqlrun_time(&args, at);
-	sqlrun(&give_welcome_back, &args);
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	spi_add_time(&args, at);
+	spi_run(&give_welcome_back, &args);
 }
 
 /*
@@ -365,7 +365,7 @@ membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
  * without a telephone number.
  */
 void
-notice_settled(int64 id, const char *state, const char *outcome)
+membership_notify_settled(int64 id, const char *state, const char *outcome)
 {
 	if (wawp_notify)
 		Async_Notify("wawp", psprintf("{\"id\": " INT64_FORMAT ", \"state\": \"%s\", \"outcome\": \"%s\"}",

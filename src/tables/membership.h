@@ -61,6 +61,6 @@ extern List *membership_due_welcomes(int limit);
 extern bool membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcome *welcome);
 extern void membership_give_welcome_back(const LaneKey *lane, TimestampTz at);
 
-extern void notice_settled(int64 id, const char *state, const char *outcome);
+extern void membership_notify_settled(int64 id, const char *state, const char *outcome);
 
 #endif							/* WAWP_MEMBERSHIP_H */

@@ -48,14 +48,14 @@ static SqlStatement lift = {
 const char *
 suppression_reason(const char *jid, const char *group)
 {
-	Probe		any = {"suppression", "suppression_key", 1, {CStringGetTextDatum(jid)}};
+	IndexProbe	any = {"suppression", "suppression_key", 1, {CStringGetTextDatum(jid)}};
 	SqlArgs		args = {0};
 
-	if (probe_first(&any) == PROBE_NONE)
+	if (index_probe_first(&any) == PROBE_NONE)
 		return NULL;
-	sqlrun_text(&args, jid);
-	sqlrun_text(&args, group);
-	return sqlrun(&find, &args) > 0 ? sqlrun_get(0, 1) : NULL;
+	spi_add_text(&args, jid);
+	spi_add_text(&args, group);
+	return spi_run(&find, &args) > 0 ? spi_get_text(0, 1) : NULL;
 }
 
 /* Put a person on the list; false if that was so already.  group "": for all groups.  until 0: without an end. */
@@ -64,11 +64,11 @@ suppression_set(const char *jid, const char *group, const char *reason, Timestam
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, jid);
-	sqlrun_text(&args, group);
-	sqlrun_text(&args, reason);
-	sqlrun_time(&args, until);
-	return sqlrun(&set, &args) > 0;
+	spi_add_text(&args, jid);
+	spi_add_text(&args, group);
+	spi_add_text(&args, reason);
+	spi_add_time(&args, until);
+	return spi_run(&set, &args) > 0;
 }
 
 /* Take a person off the list of a group, or with "" of all groups; false if they were not on it. */
@@ -77,7 +77,7 @@ suppression_lift(const char *jid, const char *group)
 {
 	SqlArgs		args = {0};
 
-	sqlrun_text(&args, jid);
-	sqlrun_text(&args, group);
-	return sqlrun(&lift, &args) > 0;
+	spi_add_text(&args, jid);
+	spi_add_text(&args, group);
+	return spi_run(&lift, &args) > 0;
 }

@@ -235,18 +235,18 @@ static SqlStatement count_copies = {
 static bool
 status_is_held_as_copy(bool *holds_all)
 {
-	SqlOwner	before = sqlrun_begin_as_owner();
+	SqlOwner	before = spi_begin_as_owner();
 	SqlArgs		args = {0};
 	bool		is_copy = identity_is_foreign();
 
-	sqlrun_text(&args, HOLD_RESTORED_COPY);
+	spi_add_text(&args, HOLD_RESTORED_COPY);
 	*holds_all = is_copy;
 	if (!is_copy)
 	{
-		sqlrun(&count_copies, &args);
-		is_copy = sqlrun_get_int8(0, 1, 0) > 0;
+		spi_run(&count_copies, &args);
+		is_copy = spi_get_int8(0, 1, 0) > 0;
 	}
-	sqlrun_end_as_owner(&before);
+	spi_end_as_owner(&before);
 	return is_copy;
 }
 

@@ -134,7 +134,7 @@ attempt_prepare(Attempt *attempt)
 AuditRecord
 attempt_record(const Attempt *attempt, int i, const char *kind)
 {
-	AuditRecord record = trail_record(&attempt->intents[i], kind);
+	AuditRecord record = audit_record_of_intent(&attempt->intents[i], kind);
 
 	if (attempt->instance)
 		record.instance_id = attempt->instance->instance_id;

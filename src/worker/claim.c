@@ -203,7 +203,7 @@ static bool
 turn_admit(Turn *turn, Holds *holds)
 {
 	Lane	   *lane = turn->lane;
-	int64		held = lanehold_until(holds, &lane->key);
+	int64		held = hold_lane_until(holds, &lane->key);
 	ErrorData  *error;
 
 	if (held > 0)
@@ -214,7 +214,7 @@ turn_admit(Turn *turn, Holds *holds)
 	error = instance_cache_get(&lane->key, INSTANCE_OF_NOBODY, &turn->described);
 	if (!error)
 	{
-		if (lanehold_is_on_trial(holds, &lane->key))
+		if (hold_is_on_trial(holds, &lane->key))
 			turn->described = instance_on_trial(turn->described);
 		return true;
 	}
@@ -342,7 +342,7 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 		if (turn->described->adds_per_minute > 0 && !permit->has_group)
 			lanes_wait(lane, QUEUE_NEXT, turn->instance->not_before_ms[QUEUE_NEXT]);
 		else
-			turn_wait_for_token(turn, lanehold_find(holds, &lane->key, true), permit);
+			turn_wait_for_token(turn, hold_get(holds, &lane->key, true), permit);
 	}
 	else
 		lane_postpone(lane);
@@ -360,7 +360,7 @@ turn_prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const In
 	Intent		head;
 	int64		at;
 
-	if (!turn_can_prepare(turn, lanehold_find(holds, &lane->key, true), permit, lanes_asking_beside(lane), &at))
+	if (!turn_can_prepare(turn, hold_get(holds, &lane->key, true), permit, lanes_asking_beside(lane), &at))
 		turn_serve_others(turn, holds, QUEUE_NEXT, at);
 	else if (cached && (cached->asking & need->question))
 		lanes_prepare(lane);
@@ -405,7 +405,7 @@ turn_serve_paced(Turn *turn, Holds *holds)
 		turn_serve_others(turn, holds, QUEUE_NEXT, turn->instance->not_before_ms[QUEUE_NEXT]);
 		return;
 	}
-	permit = turn_take_permit(turn->described, lanehold_find(holds, &lane->key, true), &lane->key, turn_settings(turn));
+	permit = turn_take_permit(turn->described, hold_get(holds, &lane->key, true), &lane->key, turn_settings(turn));
 	if (permit.granted == 0 && lane->is_fresh)
 		turn_use(turn, holds, &permit);
 	else if (permit.granted == 0 && permit.has_group)
@@ -413,7 +413,7 @@ turn_serve_paced(Turn *turn, Holds *holds)
 	else if (!turn_knows_group(turn, &need) && !turn_prepare_lane(turn, holds, &permit, &need))
 		return;
 	else if (permit.granted == 0)
-		turn_wait_for_token(turn, lanehold_find(holds, &lane->key, true), &permit);
+		turn_wait_for_token(turn, hold_get(holds, &lane->key, true), &permit);
 	else
 		turn_use(turn, holds, &permit);
 }
@@ -422,11 +422,11 @@ turn_serve_paced(Turn *turn, Holds *holds)
 static void
 turn_serve_unpaced(Turn *turn, Holds *holds)
 {
-	BudgetPermit permit = turn_take_permit(turn->described, lanehold_find(holds, &turn->lane->key, true), &turn->lane->key,
+	BudgetPermit permit = turn_take_permit(turn->described, hold_get(holds, &turn->lane->key, true), &turn->lane->key,
 										   turn_settings(turn));
 
 	if (permit.granted == 0 && !turn->lane->is_fresh)
-		turn_wait_for_token(turn, lanehold_find(holds, &turn->lane->key, true), &permit);
+		turn_wait_for_token(turn, hold_get(holds, &turn->lane->key, true), &permit);
 	else
 		turn_use(turn, holds, &permit);
 }

@@ -99,7 +99,7 @@ completion_store(const Intent *intent, IntentState state, WawpOutcome outcome)
 		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
 	else if (outcome == WAWP_BLOCKED_BY_USER)
 		suppression_set(intent->jid.text, "", outcome_info(outcome)->text, 0);
-	notice_settled(intent->id, intent_state_name(state), outcome_info(outcome)->name);
+	membership_notify_settled(intent->id, intent_state_name(state), outcome_info(outcome)->name);
 }
 
 /* Take the report of an intent's new state; one that is not final means nothing to others. */

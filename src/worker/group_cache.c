@@ -832,9 +832,9 @@ group_cache_hold_troubled(Holds *holds)
 		const RequestTrouble *trouble = lfirst(lc);
 
 		if (trouble->is_outage)
-			lanehold_for_outage(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
+			hold_for_outage(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
 		else
-			lanehold_for(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
+			hold_for_outcome(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
 	}
 }
 

@@ -126,7 +126,7 @@ static TimestampTz
 invitation_after_failed_link(Lane *lane, CachedGroup *cached, Holds *holds)
 {
 	cached->has_no_link = false;
-	lanehold_for(&lane->key, holds, cached->link_outcome, -1, NULL);
+	hold_for_outcome(&lane->key, holds, cached->link_outcome, -1, NULL);
 	return GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
 }
 
@@ -143,7 +143,7 @@ invitation_give_up(const Intent *intent, const char *why)
 	};
 
 	(void) intent_settle(intent->id, STATE_INVITING, &change);
-	trail_write(intent, "policy", change.outcome, why);
+	audit_write_intent(intent, "policy", change.outcome, why);
 	completion_note_end(intent, STATE_FAILED, change.outcome);
 }
 
@@ -289,7 +289,7 @@ welcome_group(const LaneKey *key, Holds *holds)
 	BudgetPermit permit;
 	Lane	   *lane;
 
-	if (lanehold_until(holds, key) > 0 || instance_cache_get(key, INSTANCE_OF_NOBODY, &described) != NULL)
+	if (hold_lane_until(holds, key) > 0 || instance_cache_get(key, INSTANCE_OF_NOBODY, &described) != NULL)
 		return later;
 	quiet = instance_quiet_until(described, GetCurrentTimestamp());
 	if (quiet != 0)

@@ -53,7 +53,7 @@ group_is_full(const CachedGroup *cached, int capacity, InfoNeed *need)
 
 	if (members_size(&cached->list, &known) + cached->added < capacity)
 		return false;
-	if (members_count(&cached->list) + cached->added < capacity && group_cache_wants_info(cached))
+	if (wire_count_members(&cached->list) + cached->added < capacity && group_cache_wants_info(cached))
 		*need = (InfoNeed) {ASK_INFO, NULL};
 	return true;
 }
@@ -122,7 +122,7 @@ precheck_refuse(const Intent *intent, WawpOutcome outcome, const char *why, Inte
 		.detail = why,
 		.give_attempt_back = true
 	};
-	trail_write(intent, "policy", outcome, why);
+	audit_write_intent(intent, "policy", outcome, why);
 }
 
 /* Set *change to queue the same request again for that time. */
@@ -150,7 +150,7 @@ person_is_absent(const Intent *intent, int64 contact, const CachedGroup *cached,
 {
 	return wawp_inferred_suppression > 0 && membership_get(&intent->lane, contact, memory) && memory->seen_at != 0 &&
 		group_cache_has_list_since(cached, memory->seen_at + instance->delay_ms[0] * INT64CONST(1000)) &&
-		!trail_has_removal(&intent->lane, contact, memory->seen_at);
+		!audit_has_removal(&intent->lane, contact, memory->seen_at);
 }
 
 /* Enter a person into the opt-out list who, as two lists prove, left the group or was removed by others.  Set *change. */
@@ -271,7 +271,7 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 			.outcome = WAWP_ALREADY_MEMBER,
 			.give_attempt_back = true
 		};
-		trail_write(intent, "verified", WAWP_ALREADY_MEMBER, NULL);
+		audit_write_intent(intent, "verified", WAWP_ALREADY_MEMBER, NULL);
 	}
 	else if (reason)
 		precheck_refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
@@ -418,7 +418,7 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 	if (why != GROUP_FULL || settings->overflow_group == NULL)
 	{
 		claim_put_back(attempt);
-		lanehold_set(&lane->key, holds, outcome, false, -1, NULL);
+		hold_set_lane(&lane->key, holds, outcome, false, -1, NULL);
 		lanes_retry(lane, clock_monotonic_ms());
 		return SERVED_LATER;
 	}
@@ -434,7 +434,7 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 			.give_attempt_back = true
 		};
 
-		trail_write(&attempt->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
+		audit_write_intent(&attempt->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
 		if (!intent_move(&attempt->intents[i], next.group))
 			(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 	}

@@ -51,10 +51,10 @@ static void
 change_to_invite(const Attempt *attempt, int i, IntentChange *change)
 {
 	const CallPerson *person = &attempt->people[i];
-	const char *no_invite = person->unaddressable ? "not invited: the person cannot be messaged"
+	const char *no_invite = person->is_unaddressable ? "not invited: the person cannot be messaged"
 		: messages_why_not_invited(&attempt->intents[i], attempt->instance);
 
-	if (person->card_sent)
+	if (person->is_card_sent)
 	{
 		change->state = STATE_INVITED;
 		change->outcome = WAWP_INVITED;
@@ -82,10 +82,10 @@ static void
 change_to_retry(const Attempt *attempt, int i, IntentChange *change)
 {
 	const Intent *intent = &attempt->intents[i];
-	int64		delay = retry_delay_ms(attempt->people[i].outcome, intent->attempts, attempt->retry_after,
-									   pg_prng_double(&pg_global_prng_state));
+	int64		delay = backoff_request_ms(attempt->people[i].outcome, intent->attempts, attempt->retry_after,
+										   pg_prng_double(&pg_global_prng_state));
 
-	change->state = intent->attempts >= RETRY_MAX_ATTEMPTS ? STATE_FAILED : STATE_QUEUED;
+	change->state = intent->attempts >= BACKOFF_MAX_ATTEMPTS ? STATE_FAILED : STATE_QUEUED;
 	if (change->state == STATE_QUEUED)
 		change->next_attempt_at = GetCurrentTimestamp() + Max(delay, 0) * 1000;
 }
@@ -100,11 +100,11 @@ change_to_wait_out(const Attempt *attempt, int i, IntentChange *change)
 {
 	const Intent *intent = &attempt->intents[i];
 	bool		is_accident = attempt->outages <= 1 && attempt->retry_after < 0;
-	int64		delay = retry_delay_ms(WAWP_SERVER_ERROR, is_accident ? intent->attempts : 1, attempt->retry_after,
-									   pg_prng_double(&pg_global_prng_state));
+	int64		delay = backoff_request_ms(WAWP_SERVER_ERROR, is_accident ? intent->attempts : 1, attempt->retry_after,
+										   pg_prng_double(&pg_global_prng_state));
 
 	change->give_attempt_back = !is_accident;
-	change->state = is_accident && intent->attempts >= RETRY_MAX_ATTEMPTS ? STATE_FAILED : STATE_QUEUED;
+	change->state = is_accident && intent->attempts >= BACKOFF_MAX_ATTEMPTS ? STATE_FAILED : STATE_QUEUED;
 	if (change->state == STATE_QUEUED)
 		change->next_attempt_at = GetCurrentTimestamp() + delay * 1000;
 }
@@ -133,7 +133,7 @@ change_by_outcome(const Attempt *attempt, int i, IntentChange *change)
 		case NEXT_DONE:
 			change->state = STATE_DONE;
 			break;
-		case NEXT_LOOK:
+		case NEXT_VERIFY:
 			if (verify || person->outcome == WAWP_UNKNOWN_RESULT)
 				change_to_verifying(attempt, change);
 			else
@@ -252,9 +252,9 @@ hold_by_unexplained(const Attempt *attempt, int i, Holds *holds)
 	if (i == 0)
 		strlcpy(run->person, person->jid.text, sizeof(run->person));
 	if (run->in_a_row >= UNEXPLAINED_TO_SLOW_DOWN)
-		lanehold_set(lane, holds, WAWP_RATE_LIMITED, true, attempt->retry_after, attempt->request_id);
+		hold_set_lane(lane, holds, WAWP_RATE_LIMITED, true, attempt->retry_after, attempt->request_id);
 	if (run->in_a_row >= UNEXPLAINED_TO_HOLD)
-		lanehold_set(lane, holds, WAWP_UNRECOGNISED, false, attempt->retry_after, attempt->request_id);
+		hold_set_lane(lane, holds, WAWP_UNRECOGNISED, false, attempt->retry_after, attempt->request_id);
 }
 
 /* Hold what an outcome says is to be held, and the instance if the API cannot be reached. */
@@ -266,11 +266,11 @@ hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 	if (attempt->people[0].is_outage && attempt->outages < GROUP_CACHE_OUTAGES && attempt->retry_after < 0)
 		return;
 	if (attempt->people[0].is_outage)
-		lanehold_for_outage(lane, holds, outcome, attempt->retry_after, attempt->request_id);
+		hold_for_outage(lane, holds, outcome, attempt->retry_after, attempt->request_id);
 	else if (outcome == WAWP_UNREACHABLE)
-		lanehold_set(lane, holds, outcome, true, attempt->retry_after, attempt->request_id);
+		hold_set_lane(lane, holds, outcome, true, attempt->retry_after, attempt->request_id);
 	else
-		lanehold_for(lane, holds, outcome, attempt->retry_after, attempt->request_id);
+		hold_for_outcome(lane, holds, outcome, attempt->retry_after, attempt->request_id);
 }
 
 /* Settle one row: its state, what the answer tells of the person, and holds. */
@@ -290,7 +290,7 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 	attempt->is_settling[i] = true;
 	if (attempt->operation == WAWP_OP_ADD && change.state != STATE_DONE && change.state != STATE_VERIFYING)
 		group_cache_note_added(&intent->lane, -1);
-	if (attempt->people[i].card_sent && change.state == STATE_INVITED)
+	if (attempt->people[i].is_card_sent && change.state == STATE_INVITED)
 		membership_note_invited(&intent->lane, contact_id(intent->jid.text));
 	if (is_invitation && change.state == STATE_INVITING)
 		membership_note_not_invited(&intent->lane, contact_id(intent->jid.text));
@@ -339,7 +339,7 @@ settle_attempt(void *subject, Holds *holds)
 	{
 		record_answers(attempt);
 		if (answer_is_success(attempt) &&
-			(lanehold_find(holds, &attempt->lane->key, true) || lanehold_find(holds, &attempt->lane->key, false)))
+			(hold_get(holds, &attempt->lane->key, true) || hold_get(holds, &attempt->lane->key, false)))
 			hold_ease_after_success(attempt->instance->name, attempt->lane->key.group);
 	}
 	for (int i = 0; i < attempt->n; i++)

@@ -283,7 +283,7 @@ utility_hook(PlannedStmt *pstmt, const char *query, bool read_only_tree, Process
 
 /* Install the hook; while preloading only. */
 void
-ddl_init(void)
+utility_hook_init(void)
 {
 	prev_utility = ProcessUtility_hook;
 	ProcessUtility_hook = utility_hook;

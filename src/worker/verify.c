@@ -157,7 +157,7 @@ verify_settle(const Intent *intent, IntentState state, WawpOutcome outcome, cons
 
 	(void) intent_settle(intent->id, intent->state, &change);
 	state = change.state;
-	trail_write(intent, "verified", outcome, detail);
+	audit_write_intent(intent, "verified", outcome, detail);
 	completion_note_end(intent, state, outcome);
 	pass->has_freed |= completion_is_end(state) || state == STATE_QUEUED;
 	if (next != 0 && state != STATE_QUEUED && state != STATE_CANCELLED)
@@ -176,7 +176,7 @@ verify_postpone(const Intent *intent, TimestampTz due, const char *why, VerifyPa
 static TimestampTz
 verify_repeat_at(const Intent *intent)
 {
-	int64		delay = retry_delay_ms(WAWP_UNKNOWN_RESULT, intent->attempts, -1, pg_prng_double(&pg_global_prng_state));
+	int64		delay = backoff_request_ms(WAWP_UNKNOWN_RESULT, intent->attempts, -1, pg_prng_double(&pg_global_prng_state));
 
 	return intent->code == 400 ? GetCurrentTimestamp() + delay * 1000 : 0;
 }
@@ -187,7 +187,7 @@ verify_settle_absent_add(const Intent *intent, const MembersFinding *finding, co
 {
 	const char *no_invite;
 
-	if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
+	if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < BACKOFF_MAX_ATTEMPTS)
 		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: requested again",
 					  verify_repeat_at(intent), pass);
 	else if (intent->outcome != WAWP_ACCEPTED)
@@ -228,7 +228,7 @@ verify_settle_no(const Intent *intent, const MembersFinding *finding, const Wawp
 		verify_postpone(intent, next, NULL, pass);
 	else if (intent->action == ACTION_ADD)
 		verify_settle_absent_add(intent, finding, instance, pass);
-	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < RETRY_MAX_ATTEMPTS)
+	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < BACKOFF_MAX_ATTEMPTS)
 		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "the member list shows no effect: requested again",
 					  verify_repeat_at(intent), pass);
 	else
@@ -412,7 +412,7 @@ verify_rows(const LaneKey *key, const WawpInstance *instance)
 static bool
 lane_is_in_copy(Holds *holds, const LaneKey *lane)
 {
-	const Hold *hold = lanehold_find(holds, lane, true);
+	const Hold *hold = hold_get(holds, lane, true);
 
 	return hold && strcmp(hold->reason, HOLD_RESTORED_COPY) == 0;
 }
@@ -421,7 +421,7 @@ lane_is_in_copy(Holds *holds, const LaneKey *lane)
 static void
 verify_invite(Lane *lane, const WawpInstance *described, Holds *holds, VerifyPass *pass)
 {
-	int64		held = lanehold_until(holds, &lane->key);
+	int64		held = hold_lane_until(holds, &lane->key);
 
 	if (pass->need.question == 0 && held == 0 && admission_is_serving(clock_monotonic_ms()))
 	{
@@ -455,7 +455,7 @@ verify_lane(void *subject, Holds *holds)
 		lanes_park_verification(lane, 0);
 		return;
 	}
-	later = lanehold_reads_until(holds, &lane->key);
+	later = hold_reads_until(holds, &lane->key);
 	if (later > 0)
 	{
 		lanes_park_verification(lane, later);

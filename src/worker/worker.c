@@ -105,7 +105,7 @@ worker_on_exit(int code, Datum arg pg_attribute_unused())
 		my_slot->latch = NULL;
 		my_slot->serving = false;
 		my_slot->was_told_to_end = told_to_end;
-		my_slot->died_blamelessly = told_to_end && !has_left_in_order;
+		my_slot->was_interrupted = told_to_end && !has_left_in_order;
 		my_slot->wanted |= (code != 0);
 		if (!my_slot->wanted && my_slot->bars == 0)
 			my_slot->dbid = InvalidOid;
@@ -147,8 +147,8 @@ worker_take_slot(int index, bool *was_interrupted)
 		my_slot->is_off = !wawp_worker_on;
 		memset(my_slot->troubles, 0, sizeof(my_slot->troubles));
 		my_slot->was_told_to_end = false;
-		*was_interrupted = my_slot->died_blamelessly;
-		my_slot->died_blamelessly = false;
+		*was_interrupted = my_slot->was_interrupted;
+		my_slot->was_interrupted = false;
 		my_slot->rescan = true;
 		my_slot->wanted = false;
 		taken = my_slot->dbid;
@@ -212,14 +212,14 @@ work_begin(void)
 		proc_exit(1);
 	my_extension = extension;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	return sqlrun_begin_as_owner();
+	return spi_begin_as_owner();
 }
 
 /* Commit a transaction. */
 static void
 work_end(const SqlOwner *before)
 {
-	sqlrun_end_as_owner(before);
+	spi_end_as_owner(before);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 }
@@ -304,25 +304,25 @@ worker_serve_mail(void)
 	bool		has_more;
 	ListCell   *lc;
 
-	if (!has_mail || !relay_take())
+	if (!has_mail || !mailbox_take())
 	{
 		has_mail = false;
 		return;
 	}
-	if (worker_run_transaction(relay_write, "recording session calls", PART_MAIL))
+	if (worker_run_transaction(mailbox_write, "recording session calls", PART_MAIL))
 	{
 		status_note_commit(PART_MAIL, true);
-		foreach(lc, relay_changed_groups())
+		foreach(lc, mailbox_changed_groups())
 		{
 			group_cache_forget_list(lfirst(lc));
 			group_cache_forget_link(lfirst(lc));
 		}
-		has_more = relay_committed();
+		has_more = mailbox_committed();
 		mail_retry_ms = 0;
 	}
 	else
 	{
-		relay_aborted();
+		mailbox_aborted();
 		mail_retry_ms = clock_monotonic_ms() + MAIL_RETRY_MS;
 		has_more = true;
 	}
@@ -372,7 +372,7 @@ worker_collect_wake(void)
 		dispatch_permit.number = my_slot->permit_number;
 		wake.rescan = true;
 		dispatch_permit.requests = my_slot->permit_requests;
-		dispatch_permit.until_ms = my_slot->permit_until;
+		dispatch_permit.until_ms = my_slot->permit_until_ms;
 	}
 	LWLockRelease(wawp_shared->lock);
 	dispatch_tell(&wake);
@@ -546,7 +546,7 @@ wawp_worker_main(Datum arg)
 	pgstat_report_appname("wawp worker");
 
 	dispatch_init(!was_interrupted);
-	relay_recover();
+	mailbox_recover();
 	do
 	{
 		worker_run_cycle(dispatch_recover, "recovering", PART_CYCLE);

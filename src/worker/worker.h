@@ -12,7 +12,7 @@
 #define WAWP_WORKER_H
 
 extern void launcher_init(void);
-extern void ddl_init(void);
+extern void utility_hook_init(void);
 extern PGDLLEXPORT void wawp_launcher_main(Datum arg);
 extern PGDLLEXPORT void wawp_worker_main(Datum arg);
 

@@ -45,15 +45,15 @@ test_delay(void)
 static void
 test_retry(void)
 {
-	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 1, -1, 0), 7500, "the first delay, at its shortest");
-	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 3, -1, 0), 30000, "the third delay is doubled twice");
-	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 30, -1, 0), 450000, "the longest delay, at its shortest");
-	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 0, -1, 0), 7500, "a request that has not failed yet is delayed like the first failure");
-	ok(retry_delay_ms(WAWP_SERVER_ERROR, 1, -1, 0.999) < 15000, "the random part stays within the delay");
-	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 1, 600, 0), 600000, "a longer Retry-After replaces the delay");
-	is_int(retry_delay_ms(WAWP_SERVER_ERROR, 1, 1, 0), 7500, "a shorter Retry-After does not");
-	is_int(retry_delay_ms(WAWP_RATE_LIMITED, 1, 1, 0), 1000, "for rate_limited Retry-After is the delay");
-	is_int(retry_delay_ms(WAWP_PRIVACY_BLOCKED, 1, -1, 0), -1, "a refusal is not tried again");
+	is_int(backoff_request_ms(WAWP_SERVER_ERROR, 1, -1, 0), 7500, "the first delay, at its shortest");
+	is_int(backoff_request_ms(WAWP_SERVER_ERROR, 3, -1, 0), 30000, "the third delay is doubled twice");
+	is_int(backoff_request_ms(WAWP_SERVER_ERROR, 30, -1, 0), 450000, "the longest delay, at its shortest");
+	is_int(backoff_request_ms(WAWP_SERVER_ERROR, 0, -1, 0), 7500, "a request that has not failed yet is delayed like the first failure");
+	ok(backoff_request_ms(WAWP_SERVER_ERROR, 1, -1, 0.999) < 15000, "the random part stays within the delay");
+	is_int(backoff_request_ms(WAWP_SERVER_ERROR, 1, 600, 0), 600000, "a longer Retry-After replaces the delay");
+	is_int(backoff_request_ms(WAWP_SERVER_ERROR, 1, 1, 0), 7500, "a shorter Retry-After does not");
+	is_int(backoff_request_ms(WAWP_RATE_LIMITED, 1, 1, 0), 1000, "for rate_limited Retry-After is the delay");
+	is_int(backoff_request_ms(WAWP_PRIVACY_BLOCKED, 1, -1, 0), -1, "a refusal is not tried again");
 }
 
 int

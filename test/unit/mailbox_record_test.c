@@ -25,10 +25,10 @@ repeat(const char *unit, int n)
 }
 
 /* Return a record of that kind about so many people. */
-static RelayRecord
+static MailboxRecord
 make_record(const char *kind, int npeople)
 {
-	RelayRecord record = {
+	MailboxRecord record = {
 		.row = {
 			.kind = kind,
 			.instance = "support",
@@ -61,7 +61,7 @@ make_record(const char *kind, int npeople)
 
 /* Pack into a box of exactly that size on the heap, so that ASan sees a byte too many. */
 static RecordFit
-pack(const RelayRecord *record, bool may_cut, size_t size, char **box, size_t *used)
+pack(const MailboxRecord *record, bool may_cut, size_t size, char **box, size_t *used)
 {
 	*used = 0;
 	*box = malloc(size ? size : 1);
@@ -69,7 +69,7 @@ pack(const RelayRecord *record, bool may_cut, size_t size, char **box, size_t *u
 }
 
 static size_t
-size_of(const RelayRecord *record)
+size_of(const MailboxRecord *record)
 {
 	size_t		used = 0;
 
@@ -84,7 +84,7 @@ same_text(const char *a, const char *b)
 }
 
 static bool
-same_people(const RelayRecord *a, const RelayRecord *b)
+same_people(const MailboxRecord *a, const MailboxRecord *b)
 {
 	for (int i = 0; i < a->npeople; i++)
 		if (!same_text(a->people[i].jid, b->people[i].jid) || a->people[i].code != b->people[i].code ||
@@ -95,7 +95,7 @@ same_people(const RelayRecord *a, const RelayRecord *b)
 
 /* True if all fields that are never cut are the same. */
 static bool
-same_keys(const RelayRecord *a, const RelayRecord *b)
+same_keys(const MailboxRecord *a, const MailboxRecord *b)
 {
 	return same_text(a->row.kind, b->row.kind) && same_text(a->row.instance, b->row.instance) &&
 		same_text(a->row.instance_id, b->row.instance_id) && same_text(a->row.group_jid, b->row.group_jid) &&
@@ -107,7 +107,7 @@ same_keys(const RelayRecord *a, const RelayRecord *b)
 }
 
 static bool
-same_record(const RelayRecord *a, const RelayRecord *b)
+same_record(const MailboxRecord *a, const MailboxRecord *b)
 {
 	return same_keys(a, b) && same_text(a->row.actor, b->row.actor) && same_text(a->row.origin, b->row.origin) &&
 		same_text(a->row.application_name, b->row.application_name) && same_text(a->row.reason, b->row.reason) &&
@@ -118,8 +118,8 @@ same_record(const RelayRecord *a, const RelayRecord *b)
 static void
 test_kind(const char *kind, int npeople)
 {
-	RelayRecord record = make_record(kind, npeople);
-	RelayRecord read;
+	MailboxRecord record = make_record(kind, npeople);
+	MailboxRecord read;
 	size_t		needed = size_of(&record);
 	char	   *box;
 	size_t		used;
@@ -138,8 +138,8 @@ test_kind(const char *kind, int npeople)
 static void
 test_full_box(const char *kind, int npeople)
 {
-	RelayRecord record = make_record(kind, npeople);
-	RelayRecord read;
+	MailboxRecord record = make_record(kind, npeople);
+	MailboxRecord read;
 	char	   *box;
 	size_t		used;
 	int			room;
@@ -166,10 +166,10 @@ test_answer_fits(void)
 
 	for (int length = BOX - 7000; length < BOX + 10; length++)
 	{
-		RelayRecord record = make_record("sent", RELAY_MAX_PEOPLE);
-		RelayRecord answer = make_record("answered", RELAY_MAX_PEOPLE);
+		MailboxRecord record = make_record("sent", MAILBOX_MAX_PEOPLE);
+		MailboxRecord answer = make_record("answered", MAILBOX_MAX_PEOPLE);
 		size_t		used;
-		RelayRecord read;
+		MailboxRecord read;
 		static char box[BOX];
 
 		record.row.reason = answer.row.reason = repeat("x", length);
@@ -191,8 +191,8 @@ test_answer_fits(void)
 static void
 test_keys(void)
 {
-	RelayRecord record = make_record("sent", 1);
-	RelayRecord answer = make_record("answered", 1);
+	MailboxRecord record = make_record("sent", 1);
+	MailboxRecord answer = make_record("answered", 1);
 	char	   *box;
 	size_t		used;
 	int			most;
@@ -208,7 +208,7 @@ test_keys(void)
 	ok(pack(&answer, true, BOX, &box, &used) != RECORD_TOO_LONG, "its answer fits as well");
 	answer.row.instance_id = repeat("i", BOX);
 	ok(pack(&answer, true, BOX, &box, &used) == RECORD_TOO_LONG && used == 0, "a longer instance_id cannot be cut into the box");
-	record.npeople = RELAY_MAX_PEOPLE + 1;
+	record.npeople = MAILBOX_MAX_PEOPLE + 1;
 	ok(pack(&record, true, BOX, &box, &used) == RECORD_TOO_LONG, "more people than a record has are refused");
 	record.npeople = -1;
 	ok(pack(&record, true, BOX, &box, &used) == RECORD_TOO_LONG, "a negative number of people is refused");
@@ -218,7 +218,7 @@ test_keys(void)
 static void
 test_every_size(int encoding, const char *unit, const char *name)
 {
-	RelayRecord record = make_record("answered", 2);
+	MailboxRecord record = make_record("answered", 2);
 	size_t		needed;
 	bool		all_good = true;
 	int			cut = 0;
@@ -232,7 +232,7 @@ test_every_size(int encoding, const char *unit, const char *name)
 	{
 		char	   *box = malloc(size ? size : 1);
 		size_t		used = 0;
-		RelayRecord read;
+		MailboxRecord read;
 		RecordFit	fit = record_pack(&record, true, encoding, box, size, &used);
 
 		cut += fit == RECORD_CUT;
@@ -251,17 +251,17 @@ test_every_size(int encoding, const char *unit, const char *name)
 static void
 test_nothing(void)
 {
-	RelayRecord record = {.row = {.kind = "held"}};
-	RelayRecord empty = make_record("answered", 2);
-	RelayRecord read;
+	MailboxRecord record = {.row = {.kind = "held"}};
+	MailboxRecord empty = make_record("answered", 2);
+	MailboxRecord read;
 	char	   *box;
 	size_t		used;
 
 	ok(pack(&record, false, BOX, &box, &used) == RECORD_WHOLE && record_unpack(box, used, &read) && same_record(&record, &read),
 	   "a record of NULLs is read as it was");
 	empty.row.reason = empty.row.actor = empty.row.detail = "";
-	empty.people[0] = (RelayPerson) {NULL, NULL, 0};
-	empty.people[1] = (RelayPerson) {"", "", -1};
+	empty.people[0] = (MailboxPerson) {NULL, NULL, 0};
+	empty.people[1] = (MailboxPerson) {"", "", -1};
 	ok(pack(&empty, false, BOX, &box, &used) == RECORD_WHOLE && record_unpack(box, used, &read) && same_record(&empty, &read),
 	   "empty texts are not NULL");
 	ok(pack(&record, true, 0, &box, &used) == RECORD_TOO_LONG, "an empty box has room for nothing");
@@ -271,8 +271,8 @@ test_nothing(void)
 static void
 test_damaged(void)
 {
-	RelayRecord record = make_record("answered", 3);
-	RelayRecord read;
+	MailboxRecord record = make_record("answered", 3);
+	MailboxRecord read;
 	char	   *box;
 	size_t		used;
 	int			read_short = 0;
@@ -295,7 +295,7 @@ test_damaged(void)
 
 			memcpy(damaged, box, used);
 			damaged[n] ^= 1 << bit;
-			if (record_unpack(damaged, used, &read) && (read.npeople < 0 || read.npeople > RELAY_MAX_PEOPLE))
+			if (record_unpack(damaged, used, &read) && (read.npeople < 0 || read.npeople > MAILBOX_MAX_PEOPLE))
 				ok(false, "%d people", read.npeople);
 			free(damaged);
 		}
@@ -308,7 +308,7 @@ int
 main(void)
 {
 	static const char *const kinds[] = {"sent", "answered", "verified"};
-	static const int people[] = {0, 1, RELAY_MAX_PEOPLE};
+	static const int people[] = {0, 1, MAILBOX_MAX_PEOPLE};
 
 	for (size_t i = 0; i < lengthof(kinds); i++)
 		for (size_t j = 0; j < lengthof(people); j++)
