@@ -595,12 +595,14 @@ dispatch_next_ms(void)
 {
 	int64		next = CLOCK_NEVER;
 
+	/* a lack of memory or disk space concerns all duties; lanes have no slot until it ends */
+	if (admission_short_until() > clock_monotonic_ms())
+		return admission_short_until();
 	for (size_t i = 0; i < lengthof(duties); i++)
 	{
 		int64		at = duties[i].next_ms();
 
 		next = Min(next, at == DUTY_LEFT ? cycle.retry_ms : at);
 	}
-	/* what one duty lacks, all lack */
-	return Max(next, admission_short_until());
+	return next;
 }
