@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/guc.h"
 #include "client/call.h"
+#include "protocol/backoff.h"
 #include "tables/contact.h"
 #include "tables/hold.h"
 #include "throttle/budget.h"
@@ -381,11 +382,7 @@ group_cache_was_asked(GroupQuestion question, const char *person)
 int64
 group_cache_read_backoff_ms(const CachedGroup *cached)
 {
-	int64		delay = FIRST_READ_RETRY_MS;
-
-	for (int i = 1; i < cached->failures && delay < LONGEST_READ_RETRY_MS; i++)
-		delay *= 2;
-	return Min(delay, LONGEST_READ_RETRY_MS);
+	return backoff_delay(FIRST_READ_RETRY_MS, LONGEST_READ_RETRY_MS, cached->failures);
 }
 
 /* True while the backoff after an unreadable list lasts. */

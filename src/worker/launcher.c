@@ -35,6 +35,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "protocol/backoff.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "tcop/tcopprot.h"
@@ -168,7 +169,6 @@ static void
 worker_note_end(WatchedWorker *watched, bool left_politely)
 {
 	int64		now = clock_monotonic_ms();
-	int64		delay = FIRST_BACKOFF_MS;
 
 	pfree(watched->handle);
 	watched->handle = NULL;
@@ -176,9 +176,8 @@ worker_note_end(WatchedWorker *watched, bool left_politely)
 		watched->failures = 0;
 	else
 		watched->failures++;
-	for (int i = 1; i < watched->failures && delay < LONGEST_BACKOFF_MS; i++)
-		delay *= 2;
-	watched->not_before_ms = watched->failures > 1 ? now + delay : now;
+	watched->not_before_ms = watched->failures <= 1 ? now
+		: now + backoff_delay(FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS, watched->failures);
 }
 
 /* Note the end of workers. */

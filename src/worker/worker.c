@@ -33,6 +33,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "protocol/backoff.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
@@ -391,7 +392,7 @@ worker_return_permit(void)
 static int64
 worker_error_delay(void)
 {
-	return Min(FIRST_ERROR_DELAY_MS * errors_in_a_row, LONGEST_ERROR_DELAY_MS);
+	return backoff_delay(FIRST_ERROR_DELAY_MS, LONGEST_ERROR_DELAY_MS, errors_in_a_row);
 }
 
 /*
