@@ -10,7 +10,7 @@
  * until the next statement; values read from them live in SPI's procedure
  * context.
  *
- * Names in statements are resolved in pg_catalog only: sqlrun_begin_as_*() pins
+ * Names in statements are resolved in pg_catalog only: spi_begin_as_*() pins
  * search_path, since a kept plan is analyzed again under the current path, and
  * a statement is refused if it is not pinned.
  *

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * cached.h
+ * group_cache.h
  *	  Cache of what the API has told about groups and people, and the requests that fill it.
  *
  * IDENTIFICATION
