@@ -701,11 +701,13 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
  * ---- waiting for verification
  */
 
+/* Of those that are due, people who are to be invited come last: they stay due until the pace has let each have a turn. */
 static SqlStatement waiting = {
 	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i"
 	" WHERE i.state IN " STATES_WAITING
-	" AND i.instance = $1 AND i.group_jid = $2 ORDER BY coalesce(i.next_attempt_at, i.updated_at), i.id LIMIT $3"
-	" FOR UPDATE SKIP LOCKED",
+	" AND i.instance = $1 AND i.group_jid = $2"
+	" ORDER BY coalesce(i.next_attempt_at, i.updated_at) > clock_timestamp(), i.state = 'inviting',"
+	"  coalesce(i.next_attempt_at, i.updated_at), i.id LIMIT $3 FOR UPDATE SKIP LOCKED",
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
@@ -718,7 +720,7 @@ static SqlStatement count_waiting = {
 
 /*
  * Write to *out, in the current context, up to `limit` intents of a lane that
- * wait for verification or an invitation, those first that are due first, and to
+ * wait for verification or an invitation, those first that are due, and to
  * *some_locked whether there are others, whose rows somebody else has locked.
  * Return how many there are.
  */

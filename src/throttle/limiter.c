@@ -259,13 +259,21 @@ waiter_note_grant(LimiterEntry *entry, const LimiterGrant *grant, PaceRate rate,
 		waiter_pass_turn(entry, rate, now);
 }
 
-/* Return the time of this process's worker's turn; CLOCK_NEVER if it does not wait for one. */
+/*
+ * Return the time of this process's worker's turn; CLOCK_NEVER if it does not
+ * wait for one.  After another worker's turn it is an interval later at the
+ * earliest, however long this one has waited (see waiter_pass_turn).
+ */
 static int64
 waiter_turn_at(const LimiterEntry *entry, PaceRate rate)
 {
+	int64		first_turn = entry->first.since_us + worker_max_wait(entry, rate);
+
 	if (waiter_is_mine(&entry->first))
-		return entry->first.since_us + worker_max_wait(entry, rate);
-	return waiter_is_mine(&entry->next) ? entry->next.since_us + worker_max_wait(entry, rate) : CLOCK_NEVER;
+		return first_turn;
+	if (!waiter_is_mine(&entry->next))
+		return CLOCK_NEVER;
+	return Max(entry->next.since_us + worker_max_wait(entry, rate), first_turn + rate.interval);
 }
 
 /*

@@ -52,6 +52,8 @@
 #define LISTS_PER_INVITATION 20
 /* Rows of one group that are verified in one cycle: more than a group has members. */
 #define PEOPLE_AT_ONCE 2000
+/* If so many wait to be invited, others of the group are looked for at this interval at least. */
+#define CROWD_RETRY_US (5 * USECS_PER_SEC)
 
 /* The result of one pass over the waiting rows of a lane. */
 typedef struct VerifyPass
@@ -395,12 +397,14 @@ verify_rows(const LaneKey *key, const WawpInstance *instance)
 	int			n = intent_waiting(key, PEOPLE_AT_ONCE, &waiting, &has_locked);
 	const CachedGroup *cached = n > 0 ? group_cache_get(key) : NULL;
 
-	/* a whole portion that is due means that there are more rows */
-	if (has_locked || (n == PEOPLE_AT_ONCE && waiting[n - 1].due <= GetCurrentTimestamp()))
+	if (has_locked)
 		pass.next = GetCurrentTimestamp() + LOCKED_RETRY_US;
 	for (int i = 0; i < n; i++)
 		if (!waiting[i].superseded)
 			verify_row(&waiting[i], cached, instance, &pass);
+	/* a whole portion that is due means that there are more rows; after an invitee, they wait for an invitation as well */
+	if (n == PEOPLE_AT_ONCE && waiting[n - 1].due <= GetCurrentTimestamp())
+		pass_note_next(&pass, GetCurrentTimestamp() + (pass.has_invitee ? CROWD_RETRY_US : LOCKED_RETRY_US));
 	return pass;
 }
 
