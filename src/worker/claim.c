@@ -328,7 +328,7 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	Served		served = claim_attempt(turn, holds, permit, &used);
 
 	/* a lane that needed no request has not used the worker's share of the pace */
-	if (served == SERVED_ASKING || (served == SERVED_SOME && used == 0))
+	if (served == SERVED_ASKING || (served == SERVED_SOME && used == 0 && intent_next_due(&lane->key) != 0))
 		budget_put_off(permit);
 	else
 		budget_give_back(permit, permit->granted - used);
