@@ -402,7 +402,7 @@ verify_rows(const LaneKey *key, const WawpInstance *instance)
 	for (int i = 0; i < n; i++)
 		if (!waiting[i].superseded)
 			verify_row(&waiting[i], cached, instance, &pass);
-	/* a whole portion that is due means that there are more rows; after an invitee, they wait for an invitation as well */
+	/* a whole portion that is due: there are more rows; after an invitee, they wait to be invited as well */
 	if (n == PEOPLE_AT_ONCE && waiting[n - 1].due <= GetCurrentTimestamp())
 		pass_note_next(&pass, GetCurrentTimestamp() + (pass.has_invitee ? CROWD_RETRY_US : LOCKED_RETRY_US));
 	return pass;
