@@ -155,15 +155,28 @@ completion_end_superseded(void)
 	}
 }
 
+/*
+ * Return when what is due next ends, in monotonic ms; next: as the table has it.
+ * If that is past and nothing ended, somebody has locked it.
+ */
+static int64
+completion_time_of(TimestampTz next, bool has_ended)
+{
+	if (next == 0)
+		return CLOCK_NEVER;
+	if (next <= GetCurrentTimestamp() && !has_ended)
+		return clock_monotonic_ms() + LANES_LOCKED_RETRY_MS;
+	return clock_monotonic_of(next) + 1;
+}
+
 /* Cancel intents that have expired.  Return true if there were any: there are notes of that. */
 bool
 completion_expire(void)
 {
 	bool		has_expired = intent_expire(ENDS_AT_ONCE) > 0;
-	TimestampTz next = intent_next_expiry();
 
 	has_failures |= has_expired;
-	next_expiry = next == 0 ? CLOCK_NEVER : clock_monotonic_of(next) + 1;
+	next_expiry = completion_time_of(intent_next_expiry(), has_expired);
 	return has_expired;
 }
 
@@ -178,10 +191,10 @@ completion_fail_dependents(void)
 void
 completion_end_memberships(void)
 {
+	List	   *ended = membership_take_ended(ENDS_AT_ONCE);
 	ListCell   *lc;
-	TimestampTz next;
 
-	foreach(lc, membership_take_ended(ENDS_AT_ONCE))
+	foreach(lc, ended)
 	{
 		const MembershipEnd *end = lfirst(lc);
 		WawpInstance *described;
@@ -192,8 +205,7 @@ completion_end_memberships(void)
 										end->requester, end->requested_by, end->reason) != 0)
 			lanes_note(&end->lane, clock_monotonic_ms());
 	}
-	next = membership_next_end();
-	next_end = next == 0 ? CLOCK_NEVER : clock_monotonic_of(next) + 1;
+	next_end = completion_time_of(membership_next_end(), ended != NIL);
 }
 
 /* True if an intent has failed since dependents were last checked. */

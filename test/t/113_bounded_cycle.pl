@@ -104,6 +104,26 @@ $session->ask("SELECT wawp_pause('crowd')");
 $other->ask('COMMIT');
 $session->ask("SELECT wawp_cancel_batch('locked'); SELECT wawp_resume('crowd')");
 
+# ---- an intent that has expired and a membership that is over, both locked
+
+sub commits { return $session->ask("SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot(), xact_commit FROM pg_stat_database WHERE datname = current_database()")->{out} =~ s/.*\|//r; }
+
+$session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id, not_before, expires_at)
+	VALUES ('120363499999999998\@g.us', '15560000001', 'crowd', 'expired', 'infinity', clock_timestamp() + interval '1 hour')");
+$session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id, verify, until)
+	VALUES ('120363499999999998\@g.us', '15560000002', 'crowd', 'over', false, clock_timestamp() + interval '1 hour')");
+is($session->until("SELECT count(*) FROM wawp.membership WHERE until IS NOT NULL", 1, $limit), 1, 'a membership with an end');
+$other->ask("BEGIN; UPDATE wawp.membership_intent SET expires_at = clock_timestamp() WHERE batch_id = 'expired'; UPDATE wawp.membership SET until = clock_timestamp() WHERE until IS NOT NULL");
+$other->ask("COMMIT; BEGIN; SELECT FROM wawp.membership_intent WHERE batch_id = 'expired' FOR UPDATE; SELECT FROM wawp.membership WHERE until IS NOT NULL FOR UPDATE");
+$session->ask("SELECT wawp_resume('crowd')");
+$session->until('SELECT count(*) FROM wawp.audit_note', 0, $limit);
+($from, my $commits) = (time, commits());
+sleep 3;
+cmp_ok((commits() - $commits) / (time - $from), '<', 60, '... locked, once over, they do not keep the worker busy');
+$other->ask('COMMIT');
+is($session->until("SELECT state FROM wawp.membership_intent WHERE batch_id = 'expired'", 'cancelled', $limit), 'cancelled', '... then the one ends');
+is($session->until("SELECT count(*) FROM wawp.membership WHERE until IS NOT NULL", 0, $limit), 0, '... and so does the other');
+
 # ---- a pause in the middle of it
 
 queue_up('crowd', PAUSED_LANES, 'paused');
