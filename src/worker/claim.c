@@ -319,6 +319,17 @@ turn_serve_others(Turn *turn, Holds *holds, LaneQueue queue, int64 not_before_ms
 	lanes_wait(lane, queue, not_before_ms);
 }
 
+/*
+ * True if the lane used no request of the permit's, so that the worker is still
+ * to have its share of the pace, and has more queued that may use it.
+ */
+static bool
+turn_has_share_left(const Turn *turn, const BudgetPermit *permit, Served served, int used)
+{
+	return served == SERVED_SOME && used == 0 && permit->granted > 0 && turn->described->adds_per_minute > 0 &&
+		intent_next_due(&turn->lane->key) != 0;
+}
+
 /* Claim and launch what the permit is for, and schedule the lane. */
 static void
 turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
@@ -327,8 +338,7 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	int			used = 0;
 	Served		served = claim_attempt(turn, holds, permit, &used);
 
-	/* a lane that needed no request has not used the worker's share of the pace */
-	if (served == SERVED_ASKING || (served == SERVED_SOME && used == 0 && intent_next_due(&lane->key) != 0))
+	if (served == SERVED_ASKING || turn_has_share_left(turn, permit, served, used))
 		budget_put_off(permit);
 	else
 		budget_give_back(permit, permit->granted - used);
