@@ -30,9 +30,9 @@
 #include "access/htup_details.h"
 #include "access/reloptions.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "base/encoding.h"
 #include "base/guc.h"
+#include "base/subtransaction.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
@@ -50,7 +50,6 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
@@ -922,6 +921,23 @@ resolve_for_role(const char *name, Oid roleid)
 	return instance_resolve(name, roleid);
 }
 
+/* The arguments of instance_try. */
+typedef struct InstanceTry
+{
+	const char *name;
+	Oid			roleid;
+	WawpInstance **instance;
+} InstanceTry;
+
+static bool
+resolve_into(void *subject)
+{
+	const InstanceTry *wanted = subject;
+
+	*wanted->instance = resolve_for_role(wanted->name, wanted->roleid);
+	return true;
+}
+
 /*
  * As instance_resolve for a role, or instance_describe for INSTANCE_OF_NOBODY,
  * into *instance, but return the error instead of raising it; the transaction
@@ -930,26 +946,7 @@ resolve_for_role(const char *name, Oid roleid)
 ErrorData *
 instance_try(const char *name, Oid roleid, WawpInstance **instance)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	InstanceTry wanted = {name, roleid, instance};
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		*instance = resolve_for_role(name, roleid);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return error;
+	return subtransaction_try(resolve_into, &wanted);
 }

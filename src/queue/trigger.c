@@ -33,7 +33,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
+#include "base/subtransaction.h"
 #include "catalog/partition.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
@@ -567,6 +567,25 @@ error_as_problem(const ErrorData *error)
 					error->hint ? "; " : "", error->hint ? error->hint : "");
 }
 
+/* The work of one subtransaction of a firing: its requests or, with a problem, a note of that. */
+typedef struct FiringPart
+{
+	Firing	   *firing;
+	const char *problem;
+} FiringPart;
+
+static bool
+firing_do_part(void *subject)
+{
+	const FiringPart *part = subject;
+
+	if (part->problem)
+		firing_note_failure(part->firing, part->problem);
+	else
+		fire_as_owner(part->firing);
+	return !part->firing->was_overtaken;
+}
+
 /*
  * Makes the firing's requests or, with a problem, notes it, in a subtransaction.
  * Returns the error that rolled it back, in the caller's memory context, or
@@ -575,33 +594,9 @@ error_as_problem(const ErrorData *error)
 static ErrorData *
 firing_try(Firing *firing, const char *problem)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	FiringPart	part = {firing, problem};
+	ErrorData  *error = subtransaction_try(firing_do_part, &part);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		if (problem)
-			firing_note_failure(firing, problem);
-		else
-			fire_as_owner(firing);
-		if (firing->was_overtaken)
-			RollbackAndReleaseCurrentSubTransaction();
-		else
-			ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
 	if (error && is_user_error(error->sqlerrcode))
 		ReThrowError(error);
 	return error;

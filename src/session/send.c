@@ -30,7 +30,7 @@
 #include "base/guc.h"
 #include "base/requester.h"
 #include "base/shmem.h"
-#include "base/spi_statement.h"
+#include "base/subtransaction.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "protocol/jid.h"
@@ -48,7 +48,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -335,29 +334,41 @@ session_limit_lock_waits(void)
 							 true, 0, false);
 }
 
-/*
- * Read *policy into the context `caller`.  With people, also fill in their LIDs
- * and move those on the opt-out list behind the others, whose number is written
- * to *npeople.
- */
-static void
-session_read_tables(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople,
-					SessionPolicy *policy, MemoryContext caller)
+/* The arguments of session_read_policy. */
+typedef struct PolicyRead
 {
+	const WawpInstance *instance;
+	const char *group;
+	CallPerson **people;		/* NULL: only the holds are read */
+	int		   *npeople;
+	SessionPolicy *policy;
+} PolicyRead;
+
+/*
+ * Read the policy into the current context.  With people, also fill in their
+ * LIDs and move those on the opt-out list behind the others, whose number is
+ * written to *npeople.  False: no lock is kept.
+ */
+static bool
+session_read_tables(void *subject)
+{
+	const PolicyRead *read = subject;
+	MemoryContext caller = CurrentMemoryContext;
 	SqlOwner	before = spi_begin_as_owner();
 
 	session_limit_lock_waits();
-	policy->holds = session_copy_holds(instance, group, caller);
-	if (people)
+	read->policy->holds = session_copy_holds(read->instance, read->group, caller);
+	if (read->people)
 	{
-		GroupSettings settings = session_group_settings(instance, group);
+		GroupSettings settings = session_group_settings(read->instance, read->group);
 
-		policy->adds_per_minute = settings.adds_per_minute;
-		policy->capacity = settings.capacity;
-		session_fill_lids(people, *npeople);
-		*npeople = session_skip_suppressed(group, people, *npeople, caller);
+		read->policy->adds_per_minute = settings.adds_per_minute;
+		read->policy->capacity = settings.capacity;
+		session_fill_lids(read->people, *read->npeople);
+		*read->npeople = session_skip_suppressed(read->group, read->people, *read->npeople, caller);
 	}
 	spi_end_as_owner(&before);
+	return false;
 }
 
 /*
@@ -374,35 +385,14 @@ static bool
 session_read_policy(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople,
 					SessionPolicy *policy)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool is_read = true;
+	PolicyRead	read = {instance, group, people, npeople, policy};
+	ErrorData  *error;
 
 	memset(policy, 0, sizeof(*policy));
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		session_read_tables(instance, group, people, npeople, policy, caller);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		/* also before an error goes on: who catches it ends their own subtransaction, taking it for the current one */
-		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			ReThrowError(error);
-		is_read = false;
-	}
-	PG_END_TRY();
-	if (is_read)
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return is_read;
+	error = subtransaction_try(session_read_tables, &read);
+	if (error && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(error);
+	return error == NULL;
 }
 
 /* Raise the error for tables that stay locked. */
