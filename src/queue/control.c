@@ -17,10 +17,9 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "base/commit_wake.h"
 #include "base/requester.h"
-#include "base/spi_statement.h"
+#include "base/subtransaction.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
 #include "client/instance.h"
@@ -34,7 +33,6 @@
 #include "tables/suppression.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -102,6 +100,27 @@ retry_name_instance(int64 id)
 	spi_end_as_owner(&before);
 }
 
+/* The arguments of retry_own, and what came of them. */
+typedef struct Retry
+{
+	int64		id;
+	IntentRequester by;
+	bool		has_changed;
+} Retry;
+
+static bool
+retry_in_subtransaction(void *subject)
+{
+	Retry	   *retry = subject;
+	SqlOwner	before;
+
+	retry_name_instance(retry->id);
+	before = spi_begin_as_owner();
+	retry->has_changed = intent_requeue(retry->id, &retry->by);
+	control_end(&before, retry->has_changed);
+	return retry->has_changed;
+}
+
 /*
  * Queues a failed intent of one's own again, in a subtransaction; false if
  * there is none, or if another transaction has queued the same meanwhile.
@@ -109,41 +128,12 @@ retry_name_instance(int64 id)
 static bool
 retry_own(FunctionCallInfo fcinfo, int64 id)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	IntentRequester by = enqueue_current_requester(fcinfo);
-	volatile bool changed = false;
+	Retry		retry = {.id = id,.by = enqueue_current_requester(fcinfo)};
+	ErrorData  *error = subtransaction_try(retry_in_subtransaction, &retry);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		SqlOwner	before;
-
-		retry_name_instance(id);
-		before = spi_begin_as_owner();
-		changed = intent_requeue(id, &by);
-		control_end(&before, changed);
-		if (changed)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
-			ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return changed;
+	if (error && error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+		ReThrowError(error);
+	return error == NULL && retry.has_changed;
 }
 
 /* (id bigint): true if it was cancelled. */
@@ -182,21 +172,27 @@ wawp_retry(PG_FUNCTION_ARGS)
  * ---- pausing
  */
 
+/* Returns the n-th argument, a group, in normal form; "" for NULL, which means all. */
+static const char *
+arg_group_or_all(FunctionCallInfo fcinfo, int n)
+{
+	const char *input = text_limit_arg(fcinfo, n, TEXT_GROUP_JID);
+
+	return input ? enqueue_group(input) : "";
+}
+
 /* Returns the lane that wawp_pause and wawp_resume are called for; its group is "" for the whole instance. */
 static LaneKey
 arg_lane(FunctionCallInfo fcinfo)
 {
-	LaneKey		lane;
+	InstanceRef instance;
 
-	memset(&lane, 0, sizeof(lane));
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be null", "instance")));
-	namestrcpy(&lane.instance, instance_choose(NameStr(*PG_GETARG_NAME(0))).name);
-	if (!PG_ARGISNULL(1))
-		strlcpy(lane.group, enqueue_group(text_limit_arg(fcinfo, 1, TEXT_GROUP_JID)), sizeof(lane.group));
-	return lane;
+	instance = instance_choose(NameStr(*PG_GETARG_NAME(0)));
+	return lane_key(instance.name, arg_group_or_all(fcinfo, 1));
 }
 
 /* (instance name, group_jid text, reason text): true if something changed. */
@@ -211,7 +207,7 @@ wawp_pause(PG_FUNCTION_ARGS)
 									 reason ? psprintf("paused: %s", reason) : "paused");
 
 	if (changed)
-		intent_note("held", NameStr(lane.instance), lane.group, reason, &by);
+		intent_note("held", NameStr(lane.instance), lane.group, NULL, reason, &by);
 	control_end(&before, changed);
 	PG_RETURN_BOOL(changed);
 }
@@ -226,7 +222,7 @@ wawp_resume(PG_FUNCTION_ARGS)
 	bool		was_held = hold_lift(NameStr(lane.instance), lane.group);
 
 	if (was_held)
-		intent_note("resumed", NameStr(lane.instance), lane.group, NULL, &by);
+		intent_note("resumed", NameStr(lane.instance), lane.group, NULL, NULL, &by);
 	control_end(&before, true);
 	PG_RETURN_BOOL(was_held);
 }
@@ -250,15 +246,6 @@ arg_person(FunctionCallInfo fcinfo, int n)
 	return pstrdup(jid.text);
 }
 
-/* Returns the n-th argument, a group, in normal form; "" for NULL, which means all. */
-static const char *
-arg_group_or_all(FunctionCallInfo fcinfo, int n)
-{
-	const char *input = text_limit_arg(fcinfo, n, TEXT_GROUP_JID);
-
-	return input ? enqueue_group(input) : "";
-}
-
 /* (jid text, group_jid text, reason text, until timestamptz): true if something changed. */
 Datum
 wawp_suppress(PG_FUNCTION_ARGS)
@@ -273,7 +260,7 @@ wawp_suppress(PG_FUNCTION_ARGS)
 										  PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
 
 	if (changed)
-		intent_note_person("policy", person, group, psprintf("suppressed: %s", reason), &by);
+		intent_note("policy", NULL, group, person, psprintf("suppressed: %s", reason), &by);
 	control_end(&before, changed);
 	PG_RETURN_BOOL(changed);
 }
@@ -291,7 +278,7 @@ wawp_unsuppress(PG_FUNCTION_ARGS)
 	if (lifted)
 	{
 		membership_forgive(person, group);
-		intent_note_person("policy", person, group, "unsuppressed", &by);
+		intent_note("policy", NULL, group, person, "unsuppressed", &by);
 	}
 	control_end(&before, lifted);
 	PG_RETURN_BOOL(lifted);

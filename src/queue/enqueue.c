@@ -73,18 +73,6 @@ PG_FUNCTION_INFO_V1(wawp_request_invite);
 PG_FUNCTION_INFO_V1(wawp_request_swap);
 PG_FUNCTION_INFO_V1(wawp_worker_start);
 
-/* Makes a lane; padding is zero, since lanes are compared and hashed as bytes. */
-static LaneKey
-enqueue_lane(const char *instance, const char *group)
-{
-	LaneKey		lane;
-
-	memset(&lane, 0, sizeof(lane));
-	namestrcpy(&lane.instance, instance);
-	strlcpy(lane.group, group, sizeof(lane.group));
-	return lane;
-}
-
 /* Lets a worker start when the install script commits. */
 Datum
 wawp_worker_start(PG_FUNCTION_ARGS pg_attribute_unused())
@@ -354,7 +342,7 @@ fill_identity_columns(TupleDesc desc, Datum *values, bool *nulls, Requester *req
 	problem = request_problem(&group, jid, action);
 	if (problem)
 		refuse_intent(&group, group_text, jid_text, problem);
-	lane = enqueue_lane(instance->name, group.text);
+	lane = lane_key(instance->name, group.text);
 	set_intent_column(values, nulls, INTENT_GROUP_JID, CStringGetTextDatum(group.text));
 	set_intent_column(values, nulls, INTENT_JID, CStringGetTextDatum(jid->text));
 	set_intent_column(values, nulls, INTENT_ACTION, enum_label(desc, INTENT_ACTION, intent_action_name(action)));
@@ -624,7 +612,7 @@ request_all(FunctionCallInfo fcinfo, MembershipRequest *request, ArrayType *peop
 
 	requester_instance(requester, instance);
 	deconstruct_array(people, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
-	lane = enqueue_lane(requester->instance.name, request->group);
+	lane = lane_key(requester->instance.name, request->group);
 	before = spi_begin_as_owner();
 	check_awaited_intent(request->after, requester->roleid);
 	for (int i = 0; i < n; i++)
@@ -742,7 +730,7 @@ enqueue_for_role(Oid roleid, const char *instance, MembershipRequest *request, c
 				 errdetail("It is refused because %s.", problem)));
 		return;
 	}
-	lane = enqueue_lane(requester->instance.name, group_jid.text);
+	lane = lane_key(requester->instance.name, group_jid.text);
 	commit_wake_worker(&lane);
 }
 
@@ -869,7 +857,7 @@ wawp_request_swap(PG_FUNCTION_ARGS)
 	if (request.after != 0)
 		(void) request_swap_side(fcinfo, requester, &request, leaver);
 	spi_end_as_owner(&before);
-	lane = enqueue_lane(requester->instance.name, request.group);
+	lane = lane_key(requester->instance.name, request.group);
 	commit_wake_worker(&lane);
 	return (Datum) 0;
 }

@@ -30,6 +30,7 @@
 #include "throttle/limiter.h"
 #include "miscadmin.h"
 #include "tables/group_settings.h"
+#include "tables/intent.h"
 #include "base/shmem.h"
 #include "storage/ipc.h"
 #include "base/spi_statement.h"
@@ -238,14 +239,10 @@ explained_read(int64 id, Explained *e)
 static double
 group_adds_per_minute(const Explained *e)
 {
-	LaneKey		lane;
+	LaneKey		lane = lane_key(e->instance, e->group);
 	SqlOwner	before = spi_begin_as_owner();
-	double		adds;
+	double		adds = settings_get(&lane).adds_per_minute;
 
-	memset(&lane, 0, sizeof(lane));
-	namestrcpy(&lane.instance, e->instance);
-	strlcpy(lane.group, e->group, sizeof(lane.group));
-	adds = settings_get(&lane).adds_per_minute;
 	spi_end_as_owner(&before);
 	return adds;
 }

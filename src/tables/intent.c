@@ -198,9 +198,9 @@ intent_is_in_the_way(const char *instance, const char *group, const char *jid)
 	" " TEXT_CAP_REASON("c.reason")
 
 static SqlStatement note = {
-	INSERT_NOTE " VALUES ($1::wawp.audit_kind, $2::name, NULL, nullif($3, ''), NULL, NULL, NULL, NULL, $4,"
-	" $5::name, $6)",
-	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}, NULL
+	INSERT_NOTE " VALUES ($1::wawp.audit_kind, $2::name, NULL, nullif($3, ''), $4, NULL, NULL, NULL, $5,"
+	" $6::name, $7)",
+	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}, NULL
 };
 
 /* Append the requester's role and session to *args. */
@@ -211,9 +211,12 @@ intent_bind_requester(SqlArgs *args, const IntentRequester *requester)
 	spi_add_datum(args, requester->from);
 }
 
-/* Note a change of an instance or, unless "", one of its groups. */
+/*
+ * Note a decision about an instance (jid NULL) or a person (instance NULL);
+ * group "": about all groups.
+ */
 void
-intent_note(const char *kind, const char *instance, const char *group, const char *reason,
+intent_note(const char *kind, const char *instance, const char *group, const char *jid, const char *reason,
 			const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
@@ -221,30 +224,10 @@ intent_note(const char *kind, const char *instance, const char *group, const cha
 	spi_add_text(&args, kind);
 	spi_add_text(&args, instance);
 	spi_add_text(&args, group);
+	spi_add_text(&args, jid);
 	spi_add_text(&args, reason);
 	intent_bind_requester(&args, requester);
 	spi_run(&note, &args);
-}
-
-static SqlStatement note_person = {
-	INSERT_NOTE " VALUES ($1::wawp.audit_kind, NULL, NULL, nullif($3, ''), $2, NULL, NULL, NULL, $4,"
-	" $5::name, $6)",
-	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}, NULL
-};
-
-/* Note a decision about a person, in all groups or, unless "", one of them. */
-void
-intent_note_person(const char *kind, const char *jid, const char *group, const char *reason,
-				   const IntentRequester *requester)
-{
-	SqlArgs		args = {0};
-
-	spi_add_text(&args, kind);
-	spi_add_text(&args, jid);
-	spi_add_text(&args, group);
-	spi_add_text(&args, reason);
-	intent_bind_requester(&args, requester);
-	spi_run(&note_person, &args);
 }
 
 static SqlStatement note_cancelled = {
@@ -661,7 +644,7 @@ static SqlStatement is_still = {
 };
 
 /* True for states that an intent does not leave by itself. */
-static bool
+bool
 intent_state_is_final(IntentState state)
 {
 	return state == STATE_DONE || state == STATE_FAILED || state == STATE_CANCELLED;

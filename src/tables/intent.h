@@ -169,10 +169,8 @@ extern bool intent_take_insert_mark(void);
 extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
 extern bool intent_make_room(const char *instance, const char *group, const char *jid,
 							 IntentAction action, const IntentRequester *requester);
-extern void intent_note(const char *kind, const char *instance, const char *group,
+extern void intent_note(const char *kind, const char *instance, const char *group, const char *jid,
 						const char *reason, const IntentRequester *requester);
-extern void intent_note_person(const char *kind, const char *jid, const char *group,
-							   const char *reason, const IntentRequester *requester);
 extern bool intent_cancel(int64 id, const IntentRequester *requester);
 extern int64 intent_cancel_batch(const char *batch, const IntentRequester *requester);
 extern bool intent_requeue(int64 id, const IntentRequester *requester);
@@ -180,6 +178,7 @@ extern bool intent_peek(const LaneKey *lane, Intent *head);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
 extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
 extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);
+extern bool intent_state_is_final(IntentState state);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
 extern int	intent_waiting(const LaneKey *lane, int limit, Intent **waiting, bool *some_locked);
 extern void intent_start_anew(void);

@@ -50,13 +50,6 @@ completion_begin_cycle(void)
  * ---- reports
  */
 
-/* True if a state is final. */
-bool
-completion_is_end(IntentState state)
-{
-	return state == STATE_DONE || state == STATE_FAILED || state == STATE_CANCELLED;
-}
-
 /* Note that intents have failed: their dependents are checked. */
 void
 completion_note_failures(void)

@@ -14,7 +14,6 @@
 #include "tables/intent.h"
 
 extern void completion_begin_cycle(void);
-extern bool completion_is_end(IntentState state);
 extern void completion_note_failures(void);
 extern void completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome);
 extern bool completion_has_joined(void);

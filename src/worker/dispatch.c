@@ -157,18 +157,19 @@ duty_recover_locked(Holds *holds pg_attribute_unused())
 
 /* Tell the limiter of a request to a group that has a pace of its own. */
 static void
-recovery_replay_group(const WawpInstance *instance, LaneKey *lane, const AuditSent *sent)
+recovery_replay_group(const WawpInstance *instance, const AuditSent *sent)
 {
+	LaneKey		lane;
 	GroupSettings settings;
 	LimiterKey	key;
 
 	if (sent->group_jid == NULL)
 		return;
-	strlcpy(lane->group, sent->group_jid, sizeof(lane->group));
-	settings = settings_get(lane);
+	lane = lane_key(sent->instance, sent->group_jid);
+	settings = settings_get(&lane);
 	if (settings.adds_per_minute <= 0)
 		return;
-	key = budget_group_key(instance, lane->group);
+	key = budget_group_key(instance, lane.group);
 	limiter_replay(&key, pace_rate(settings.adds_per_minute, 0), sent->age_us);
 }
 
@@ -176,12 +177,10 @@ recovery_replay_group(const WawpInstance *instance, LaneKey *lane, const AuditSe
 static void
 recovery_replay_send(const AuditSent *sent)
 {
-	LaneKey		lane;
+	LaneKey		lane = lane_key(sent->instance, "");
 	WawpInstance *instance;
 	LimiterKey	key;
 
-	memset(&lane, 0, sizeof(lane));
-	namestrcpy(&lane.instance, sent->instance);
 	if (instance_cache_get(&lane, INSTANCE_OF_NOBODY, &instance) != NULL)
 		return;
 	key = limiter_key(instance->base.host, sent->instance_id, LIMIT_ADD, NULL);
@@ -195,7 +194,7 @@ recovery_replay_send(const AuditSent *sent)
 	else
 	{
 		limiter_replay(&key, pace_rate(instance->adds_per_minute, 0), sent->age_us);
-		recovery_replay_group(instance, &lane, sent);
+		recovery_replay_group(instance, sent);
 	}
 }
 

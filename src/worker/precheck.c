@@ -413,7 +413,7 @@ static Served
 claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup why, const GroupSettings *settings)
 {
 	WawpOutcome outcome = why == GROUP_FULL ? WAWP_GROUP_FULL : WAWP_NOT_ADMIN;
-	LaneKey		next = lane->key;
+	LaneKey		next;
 
 	if (why != GROUP_FULL || settings->overflow_group == NULL)
 	{
@@ -422,8 +422,7 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 		lanes_retry(lane, clock_monotonic_ms());
 		return SERVED_LATER;
 	}
-	memset(next.group, 0, sizeof(next.group));
-	strlcpy(next.group, settings->overflow_group, sizeof(next.group));
+	next = lane_key(NameStr(lane->key.instance), settings->overflow_group);
 	for (int i = 0; i < attempt->n; i++)
 	{
 		IntentChange change = {

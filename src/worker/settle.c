@@ -299,7 +299,7 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 	hold_by_outcome(attempt, holds, outcome);
 	if (!is_invitation)
 		hold_by_unexplained(attempt, i, holds);
-	if (change.state != STATE_QUEUED && !completion_is_end(change.state))
+	if (change.state != STATE_QUEUED && !intent_state_is_final(change.state))
 		lanes_verify(&intent->lane, clock_monotonic_of(change.next_attempt_at));
 	completion_note_end(intent, change.state, change.outcome);
 }

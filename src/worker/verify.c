@@ -161,7 +161,7 @@ verify_settle(const Intent *intent, IntentState state, WawpOutcome outcome, cons
 	state = change.state;
 	audit_write_intent(intent, "verified", outcome, detail);
 	completion_note_end(intent, state, outcome);
-	pass->has_freed |= completion_is_end(state) || state == STATE_QUEUED;
+	pass->has_freed |= intent_state_is_final(state) || state == STATE_QUEUED;
 	if (next != 0 && state != STATE_QUEUED && state != STATE_CANCELLED)
 		pass_note_next(pass, next);
 }
