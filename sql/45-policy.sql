@@ -2,7 +2,7 @@
 
 CREATE TABLE wawp.membership (
 	instance		name NOT NULL,
-	group_jid		text NOT NULL,
+	group_jid		text COLLATE "C" NOT NULL,
 	contact_id		bigint NOT NULL,
 	added_by_us		bool NOT NULL DEFAULT false,
 	added_at		timestamptz,
@@ -14,7 +14,7 @@ CREATE TABLE wawp.membership (
 	requester		oid,
 	requested_by	text COLLATE "C",
 	home			uuid,
-	reason			text,
+	reason			text COLLATE "C",
 	CONSTRAINT membership_pkey PRIMARY KEY (instance, group_jid, contact_id)
 );
 CREATE INDEX membership_until ON wawp.membership (until) WHERE until IS NOT NULL;
@@ -35,9 +35,9 @@ COMMENT ON COLUMN wawp.membership.home IS 'the database it was noted in; in anot
 COMMENT ON COLUMN wawp.membership.reason IS 'the reason given with the request';
 
 CREATE TABLE wawp.suppression (
-	jid			text NOT NULL,
-	group_jid	text,
-	reason		text NOT NULL,
+	jid			text COLLATE "C" NOT NULL,
+	group_jid	text COLLATE "C",
+	reason		text COLLATE "C" NOT NULL,
 	since		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	until		timestamptz,
 	CONSTRAINT suppression_key UNIQUE NULLS NOT DISTINCT (jid, group_jid)
@@ -55,14 +55,14 @@ COMMENT ON COLUMN wawp.suppression.until IS 'until when; NULL means until wawp_u
 
 CREATE TABLE wawp.group_settings (
 	instance				name NOT NULL,
-	group_jid				text NOT NULL,
+	group_jid				text COLLATE "C" NOT NULL,
 	adds_per_minute			float8 CHECK (adds_per_minute >= 0),
 	capacity				int NOT NULL DEFAULT 1024 CHECK (capacity > 0),
 	invite					bool NOT NULL DEFAULT true,
-	invite_text				text CHECK (invite_text LIKE '%{link}%'),
-	welcome_text			text,
+	invite_text				text COLLATE "C" CHECK (invite_text LIKE '%{link}%'),
+	welcome_text			text COLLATE "C",
 	welcome_delay			interval NOT NULL DEFAULT '1 minute' CHECK (welcome_delay >= interval '0'),
-	overflow_group			text CHECK (overflow_group <> group_jid AND @extschema@.wawp_is_group_jid(overflow_group)),
+	overflow_group			text COLLATE "C" CHECK (overflow_group <> group_jid AND @extschema@.wawp_is_group_jid(overflow_group)),
 	check_exists			bool NOT NULL DEFAULT false,
 	require_contact_within	interval,
 	managed					bool NOT NULL DEFAULT true,

@@ -17,7 +17,7 @@ SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_resul
 FROM pg_proc p
 JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
-SELECT plan(108);
+SELECT plan(109);
 
 -- ---- members
 
@@ -357,6 +357,11 @@ SELECT raises($$SELECT wawp_fdw_validator('{}', 'pg_foreign_server'::regclass)$$
 SELECT raises($$CREATE SERVER s FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'x')$$, '42501', NULL, NULL, NULL,
     'not everybody creates instances');
 RESET ROLE;
+
+SELECT is(rows_of($$SELECT c.relname, a.attname FROM pg_attribute a
+    JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p') AND c.relnamespace = 'wawp'::regnamespace
+    WHERE a.atttypid = 'text'::regtype AND NOT a.attisdropped AND a.attcollation <> 'pg_catalog."C"'::regcollation$$), '{}',
+    'texts are compared byte by byte, whatever the database''s locale');
 
 -- ---- without the extension, and with it elsewhere
 
