@@ -264,7 +264,8 @@ results:
 
 dist:
 	cd $(top) && version=$$(sed -n 's/^   "version": "\(.*\)",/\1/p' META.json) && \
-	git archive --format=zip --prefix=wawp-$$version/ -o wawp-$$version.zip HEAD
+	git archive --format=zip --prefix=wawp-$$version/ -o wawp-$$version.zip HEAD || \
+	{ rm -f wawp-$$version.zip; exit 1; }
 
 list-regress:
 	@echo $(REGRESS)

@@ -267,7 +267,7 @@ SELECT is(rows_of($$SELECT outcome FROM wawp.outcome_info WHERE coalesce(text, '
     '{}', 'and says of each whom it is about, whether it is final, what is next and what it means');
 SELECT is(rows_of('SELECT DISTINCT about FROM wawp.outcome_info ORDER BY about'), ARRAY['(api)', '(group)', '(instance)', '(person)'], 'about');
 SELECT is(rows_of('SELECT final, next_step, count(*) FROM wawp.outcome_info GROUP BY 1, 2 ORDER BY 1, 2'),
-    ARRAY['(f,"hold the group",5)', '(f,"hold the instance",4)', '(f,invite,2)', '(f,retry,3)', '(f,"slow down",1)', '(f,verify,2)',
+    ARRAY['(f,"hold the group",5)', '(f,"hold the instance",4)', '(f,invite,2)', '(f,nothing,1)', '(f,retry,2)', '(f,"slow down",1)', '(f,verify,2)',
         '(f,wait,2)', '(t,fail,8)', '(t,nothing,7)'], 'what is next');
 SELECT is(rows_of($$SELECT about, final, next_step, text, hint FROM wawp.outcome_info WHERE outcome = 'not_admin'$$),
     ARRAY['(group,f,"hold the group","the instance''s account is not an admin of the group","Make the account an admin of the group in WhatsApp.")'],
