@@ -229,6 +229,10 @@ valgrind:
 neighbours:
 	@bash $(top)test/neighbours/run
 
+# What an application does, through drivers, ORMs and poolers (node, npm, python, java).
+clients:
+	@bash $(top)test/clients/run
+
 # Spellings of valid numbers of all regions (node, npm).
 numbers:
 	@bash $(top)test/numbers/run
