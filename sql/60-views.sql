@@ -147,14 +147,14 @@ CREATE VIEW wawp.instance WITH (security_invoker) AS
 		(SELECT pg_catalog.jsonb_object_agg(o.option_name, o.option_value)
 			FROM pg_catalog.pg_options_to_table(s.srvoptions) o) AS options,
 		wawp._worker_pid() AS worker_pid,
-		(SELECT CASE WHEN h.reason OPERATOR(pg_catalog.=) 'restored copy' THEN 'copy' ELSE h.reason END
-			FROM (SELECT x.reason FROM wawp.hold x
+		COALESCE((SELECT w.state FROM wawp._worker_status() w WHERE w.state OPERATOR(pg_catalog.=) 'copy'),
+			(SELECT h.reason FROM (SELECT x.reason FROM wawp.hold x
 				WHERE x.instance OPERATOR(pg_catalog.=) s.srvname AND x.group_jid IS NULL
 					AND (x.until IS NULL OR x.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
 				UNION ALL
 				SELECT f.held_by FROM wawp._hold_figures() f
 				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname AND f.held_by IS NOT NULL) h
-			LIMIT 1) AS held_by,
+			LIMIT 1)) AS held_by,
 		COALESCE((SELECT w.why FROM wawp._worker_status() w),
 			(SELECT h.reason FROM wawp.hold h WHERE h.instance OPERATOR(pg_catalog.=) s.srvname
 				ORDER BY h.since DESC LIMIT 1),
@@ -192,4 +192,4 @@ COMMENT ON COLUMN wawp.worker_status.oldest_due_at IS 'since when the oldest tha
 COMMENT ON COLUMN wawp.worker_status.errors_in_a_row IS 'transactions of the worker that failed since it last succeeded';
 COMMENT ON COLUMN wawp.worker_status.sqlstate IS 'SQLSTATE of last_error';
 COMMENT ON COLUMN wawp.worker_status.last_error IS 'what the worker fails with, or why there is none; long numbers are masked';
-COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (held until wawp_resume())';
+COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (nothing is sent before wawp_take_over())';

@@ -329,13 +329,12 @@ explain_worker(const Explained *e)
 	switch (status.state)
 	{
 		case WORKER_NONE:
+		case WORKER_COPY:
 			return status.why;
 		case WORKER_FAILING:
 			return status.part == PART_CYCLE ? status.why : NULL;
 		case WORKER_OFF:
 			return strcmp(e->state, "queued") == 0 ? status.why : NULL;
-		case WORKER_COPY:		/* one instance may be released before the others */
-			return status.holds_all ? status.why : NULL;
 		case WORKER_SERVING:
 			break;
 	}

@@ -28,6 +28,7 @@
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "tables/identity.h"
 #include "tables/intent.h"
 #include "utils/builtins.h"
 
@@ -1164,6 +1165,29 @@ intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *l
 		appendStringInfo(&ids, "%c%s", i == 0 ? '{' : ',', spi_get_text(i, 1));
 	appendStringInfoString(&ids, done == 0 ? "{}" : "}");
 	return ids.data;
+}
+
+/* Invitations that may have been sent; those asked for a later time were not. */
+static SqlStatement doubt_invitations = {
+	"UPDATE wawp.membership_intent i SET state = 'failed', outcome = 'unknown_result', next_attempt_at = NULL,"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp(),"
+	" detail = 'pending when a standby was promoted; it may have been sent before, and an invitation is not repeated by itself'"
+	" WHERE i.id = ANY (ARRAY(SELECT w.id FROM wawp.membership_intent w WHERE w.state = 'inviting' AND w.home = $1"
+	"  UNION ALL SELECT q.id FROM wawp.membership_intent q WHERE q.state = 'queued' AND q.action = 'invite' AND q.home = $1"
+	"  AND (q.not_before IS NULL OR q.not_before <= clock_timestamp())))",
+	1, {UUIDOID}, NULL
+};
+
+/* End invitations that a server sent, perhaps, before its standby was promoted. */
+void
+intent_doubt_invitations(void)
+{
+	pg_uuid_t	home;
+	SqlArgs		args = {0};
+
+	identity_home(&home);
+	spi_add_datum(&args, UUIDPGetDatum(&home));
+	spi_run(&doubt_invitations, &args);
 }
 
 static SqlStatement count_doubts = {

@@ -198,6 +198,7 @@ extern TimestampTz intent_next_due(const LaneKey *lane);
 extern TimestampTz intent_next_other(const LaneKey *lane);
 extern List *intent_lanes(const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left);
+extern void intent_doubt_invitations(void);
 extern int	intent_count_doubts(const char *ids);
 extern void intent_note_orderly_end(const char *in_flight);
 extern Oid	intent_requester(int64 id);

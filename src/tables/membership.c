@@ -354,6 +354,20 @@ membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
 	spi_run(&give_welcome_back, &args);
 }
 
+static SqlStatement skip_welcomes = {
+	"UPDATE wawp.membership m SET welcomed_at = clock_timestamp() FROM wawp.group_settings s"
+	" WHERE s.welcome_text IS NOT NULL AND m.instance = s.instance AND m.group_jid = s.group_jid"
+	" AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL",
+	0, {0}, NULL
+};
+
+/* Count all who have not been welcomed as welcomed: the log may lack that they were. */
+void
+membership_skip_welcomes(void)
+{
+	spi_run(&skip_welcomes, NULL);
+}
+
 /*
  * ---- listeners
  */

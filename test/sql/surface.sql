@@ -32,7 +32,7 @@ SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' O
     'members that are no functions');
 
 SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
-    ARRAY['(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_intent_fill)',
+    ARRAY['(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_identity_begin)', '(_intent_fill)',
         '(_is_monitor)', '(_is_own)', '(_may_use)', '(_oldest_due)', '(_outcome_info)', '(_progress_figures)', '(_queue_figures)',
         '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_cancel)',
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_classify)', '(wawp_create_group)',
@@ -200,7 +200,8 @@ FROM (VALUES
      'instance name not null, group_jid text, reason text not null, since timestamptz not null, until timestamptz, '
      'failures integer not null default 0'),
     ('wawp.identity',
-     'system_identifier bigint not null, database_oid oid not null, home uuid not null default gen_random_uuid()'),
+     'system_identifier bigint not null, database_oid oid not null, home uuid not null default gen_random_uuid(), '
+     'mark uuid, timeline integer, site text'),
     ('wawp.membership',
      'instance name not null, group_jid text not null, contact_id bigint not null, added_by_us boolean not null '
      'default false, added_at timestamptz, seen_at timestamptz, until timestamptz, invited_at timestamptz, welcomed_at'
@@ -304,7 +305,7 @@ FROM (VALUES
 
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
     ARRAY['(wawp_fdw_validator)', '(_intent_fill)', '(_text_limits)', '(_worker_start)', '(wawp_suppress)', '(wawp_unsuppress)',
-        '(wawp_note_contact)', '(_audit_refuse)'],
+        '(wawp_note_contact)', '(_audit_refuse)', '(_identity_begin)'],
     'PUBLIC may execute all functions, which check for themselves, but those nobody calls');
 SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');
 SELECT ok(has_type_privilege('public', 'wawp.outcome', 'USAGE'), 'PUBLIC has USAGE on the type wawp.outcome');
