@@ -117,18 +117,16 @@ mark_file_put(const char *path, const char *mark, int elevel)
 static bool
 mark_file_get(const char *path, MarkFile *file, FileNature *now)
 {
-	char		text[MARK_FILE_SIZE + 1];
-	int			length;
+	char		text[MARK_FILE_SIZE + 1] = "";
 	int			fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
 
 	if (fd < 0 && errno == ENOENT)
 		return false;
-	if (fd < 0 || !mark_file_nature(fd, now) || (length = read(fd, text, sizeof(text) - 1)) < 0)
+	if (fd < 0 || !mark_file_nature(fd, now) || read(fd, text, sizeof(text) - 1) < 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not read file \"%s\": %m", path)));
 	CloseTransientFile(fd);
-	text[length] = '\0';
 	return mark_file_parse(text, file);
 }
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * mark.c
- *	  Whether a database is where its queue was written, or a physical copy.
+ *	  Tells a database whose queue was written in it from a physical copy.
  *
  * Pure: the form of a mark file, and the rules.  A row of wawp.identity has a
  * mark that also lies in a file beside the replication slots, which no base

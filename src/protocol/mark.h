@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * mark.h
- *	  Whether a database is where its queue was written, or a physical copy.
+ *	  Tells a database whose queue was written in it from a physical copy.
  *
  * IDENTIFICATION
  *	  src/protocol/mark.h
@@ -16,7 +16,7 @@
 /* No mark file is longer. */
 #define MARK_FILE_SIZE 160
 
-/* What a file system knows of a file and no copy of it has in common. */
+/* Properties that the file system gives a file; a copy of the file has others. */
 typedef struct FileNature
 {
 	uint64		inode;
@@ -30,7 +30,7 @@ typedef struct MarkFile
 	FileNature	nature;
 } MarkFile;
 
-/* What a server's start does to the mark files. */
+/* The kind of a server's start, with its effect on the mark files. */
 typedef enum StartKind
 {
 	START_PLAIN,				/* nothing */
@@ -50,14 +50,14 @@ typedef struct StartSigns
 typedef enum MarkVerdict
 {
 	MARK_ORIGINAL,
-	MARK_PROMOTED,				/* a standby that was promoted: served, after a look */
+	MARK_PROMOTED,				/* a promoted standby: served, after a look */
 	MARK_UNWRITTEN,				/* no row, and nothing that could be sent twice */
 	MARK_COPY_OF_ELSEWHERE,		/* the row is another cluster's or database's */
 	MARK_COPY_AT_OTHER_SITE,	/* wawp.site has changed */
 	MARK_COPY_OF_FILES			/* a base backup or another copy of the files */
 } MarkVerdict;
 
-/* What a verdict is made from. */
+/* The facts that a verdict is made from. */
 typedef struct MarkFacts
 {
 	bool		has_row;		/* for this cluster and database */

@@ -11,8 +11,8 @@
  * physical copy does not have (base/mark_file.c, rules in protocol/mark.c).  The
  * file is written before the row.
  *
- * What the database is is worked out when it is asked for and kept until the end
- * of the transaction.  A copy writes nothing, so that nothing notes it.  The row
+ * The verdict is worked out when it is asked for and kept until the end of the
+ * transaction.  A copy writes nothing, so that nothing notes it.  The row
  * is read without a statement, by any role; statements run as the owner, for any
  * role, too.  Locks: the table, while a row is written, until the end of the
  * transaction.
@@ -75,7 +75,7 @@ typedef struct Identity
 	bool		is_same_site;
 } Identity;
 
-/* What is known until the end of the transaction. */
+/* The verdict and the home, until the end of the transaction. */
 static struct
 {
 	TimestampTz transaction;	/* its start; 0: nothing is known */
