@@ -123,6 +123,22 @@ home_count_foreign(const char *instance)
 	return spi_get_int8(0, 1, 0);
 }
 
+static SqlStatement is_foreign = {
+	"SELECT FROM wawp.membership_intent WHERE id = $1 AND home IS DISTINCT FROM $2",
+	2, {INT8OID, UUIDOID}, NULL
+};
+
+/* True if that is an intent of another home. */
+bool
+home_intent_is_foreign(int64 id)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int8(&args, id);
+	home_bind(&args);
+	return spi_run(&is_foreign, &args) > 0;
+}
+
 static SqlStatement foreign_instances = {
 	"SELECT string_agg(DISTINCT quote_literal(i.instance), ', ') FROM wawp.membership_intent i"
 	" WHERE i.state NOT IN " STATES_FINAL " AND i.home IS DISTINCT FROM $1",
