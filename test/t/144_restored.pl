@@ -259,7 +259,7 @@ $main->safe_psql('published', 'CREATE PUBLICATION p FOR ALL TABLES WITH (publish
 my @published = map { new_person() } 1 .. 5;
 my $batch = "SET ROLE asker; SELECT id FROM wawp_request_add('@{[ new_group() ]}', ARRAY['%s'], 'support', verify => false, batch_id => 'p')";
 $main->safe_psql('published', sprintf $batch, join q{','}, @published[ 0, 1 ]);
-$there->safe_psql('subscribed', "CREATE SUBSCRIPTION s CONNECTION '@{[ $main->connstr('published') ]}' PUBLICATION p");
+$there->safe_psql('subscribed', "CREATE SUBSCRIPTION s CONNECTION '@{[ $main->connstr('published') =~ s{'}{''}gr ]}' PUBLICATION p");
 $main->safe_psql('published', sprintf $batch, join q{','}, @published[ 2, 3, 4 ]);
 becomes($there, 'subscribed', q{SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'}, 5, 'a subscription copies and applies intents');
 is($there->safe_psql('subscribed', "SELECT DISTINCT home, requester::regrole FROM wawp.membership_intent"), "$zero|asker", '... not at home, their requester by name');
