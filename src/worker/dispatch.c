@@ -31,7 +31,6 @@
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
-#include "tables/identity.h"
 #include "tables/intent.h"
 #include "throttle/budget.h"
 #include "throttle/limiter.h"
@@ -132,21 +131,6 @@ dispatch_init(bool has_crashed)
  * ---- recovery
  */
 
-/* Hold all instances if this database is a copy, which must not add people until wawp_resume() is called. */
-static void
-recovery_hold_copy(void)
-{
-	ListCell   *lc;
-
-	if (!identity_take_over())
-		return;
-	foreach(lc, instance_names())
-		hold_set(lfirst(lc), "", HOLD_RESTORED_COPY, 0, 0);
-	ereport(LOG,
-			(errmsg("this database is a copy, its Wawp instances are held"),
-			 errhint("Call wawp_resume() to have an instance served here.")));
-}
-
 /* Recover rows in doubt that a user had locked when this worker started. */
 static void
 duty_recover_locked(Holds *holds pg_attribute_unused())
@@ -211,7 +195,6 @@ recovery_replay(void)
 void
 dispatch_recover(void)
 {
-	recovery_hold_copy();
 	cycle.doubts = MemoryContextStrdup(TopMemoryContext,
 									   intent_recover(MAX_LONE_CRASHES, cycle.counts_crashes, "{}",
 													  &cycle.has_locked_doubts));
@@ -359,7 +342,6 @@ duty_check_recovery(Holds *holds pg_attribute_unused())
 {
 	if (admission_is_recovering())
 		admission_set_recovering(cycle.recovery_until_ms > cycle.began_ms && intent_count_doubts(cycle.doubts) > 0);
-	recovery_hold_copy();
 }
 
 static int64
