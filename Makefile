@@ -25,9 +25,9 @@ protocol = calling_code jid outcome json wire redact endpoint member_list backof
 base = guc clock shmem mark_file commit_wake spi_statement subtransaction index_probe encoding text_limit requester
 client = http instance call
 throttle = gcra limiter budget
-tables = intent contact membership suppression group_settings hold identity audit audit_mailbox worker_status
+tables = intent contact membership suppression group_settings hold identity home audit audit_mailbox worker_status
 session = api participants groups messages pure send session_verify
-queue = enqueue control monitor metrics trigger trigger_row trigger_arguments trigger_guard
+queue = enqueue control take_over monitor metrics trigger trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck messages completion attempt \
 	group_cache lanes admission instance_cache savepoint utility_hook
 

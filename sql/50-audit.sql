@@ -109,8 +109,10 @@ CREATE TABLE wawp.audit_note (
 	reason			text COLLATE "C",
 	role			name,
 	requested_from	jsonb,
+	home			uuid DEFAULT wawp._home(),
 	CONSTRAINT audit_note_pkey PRIMARY KEY (id)
 );
+CREATE INDEX audit_note_home ON wawp.audit_note (home, id);
 COMMENT ON TABLE wawp.audit_note IS 'changes that sessions made to the queue and the opt-out list, until the worker moves them to the audit log';
 COMMENT ON SEQUENCE wawp.audit_note_id_seq IS 'orders notes';
 COMMENT ON COLUMN wawp.audit_note.id IS 'order in which they were written';
@@ -125,6 +127,7 @@ COMMENT ON COLUMN wawp.audit_note.action IS 'what the intent requests';
 COMMENT ON COLUMN wawp.audit_note.reason IS 'why';
 COMMENT ON COLUMN wawp.audit_note.role IS 'the role that did it; NULL for the worker';
 COMMENT ON COLUMN wawp.audit_note.requested_from IS 'login role, claimed actor, application, client address and process';
+COMMENT ON COLUMN wawp.audit_note.home IS 'the database it was written in; the worker of another does not move it';
 
 CREATE VIEW wawp.audit WITH (security_invoker) AS
 	SELECT a.id, a.at, a.kind, a.instance, a.instance_id, a.group_jid, a.contact_id, a.intent_id, a.batch_id, a.attempt,

@@ -28,6 +28,7 @@
 #include "queue/enqueue.h"
 #include "tables/contact.h"
 #include "tables/hold.h"
+#include "tables/home.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
 #include "tables/suppression.h"
@@ -220,7 +221,13 @@ wawp_resume(PG_FUNCTION_ARGS)
 	IntentRequester by = enqueue_current_requester(fcinfo);
 	SqlOwner	before = spi_begin_as_owner();
 	bool		was_held = hold_lift(NameStr(lane.instance), lane.group);
+	int64		foreign = home_count_foreign(NameStr(lane.instance));
 
+	if (foreign > 0)
+		ereport(NOTICE,
+				(errmsg("%lld intents of instance \"%s\" were restored or replicated and are not served",
+						(long long) foreign, NameStr(lane.instance)),
+				 errhint("The extension's owner can adopt them with wawp_take_over().")));
 	if (was_held)
 		intent_note("resumed", NameStr(lane.instance), lane.group, NULL, NULL, &by);
 	control_end(&before, true);

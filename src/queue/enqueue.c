@@ -44,7 +44,9 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "queue/enqueue.h"
+#include "replication/logicalworker.h"
 #include "tables/hold.h"
+#include "tables/home.h"
 #include "tables/identity.h"
 #include "tables/intent.h"
 #include "throttle/gcra.h"
@@ -377,8 +379,8 @@ fill_own_row(Datum *values, bool *nulls)
 }
 
 /*
- * Marks a restored or replicated row, which is one that brings a home, as not
- * requested here; otherwise it stays as it is.  Its requester's oid may belong
+ * Marks a restored or replicated row, which is one that brings a home or that
+ * a subscription applies, as not requested here; otherwise it stays as it is.  Its requester's oid may belong
  * to another role here, so the role is looked up by name.
  */
 static void
@@ -464,7 +466,7 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
 	heap_deform_tuple(trigger->tg_trigtuple, desc, values, nulls);
 	if (intent_take_insert_mark())
 		fill_own_row(values, nulls);
-	else if (!nulls[INTENT_HOME - 1])
+	else if (!nulls[INTENT_HOME - 1] || IsLogicalWorker())
 		fill_restored_row(values, nulls);
 	else
 		fill_requested_row(desc, values, nulls, statement_requester(fcinfo));
@@ -477,15 +479,17 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
 
 static SqlStatement find_queued = {
 	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1"
-	" AND group_jid = $2 AND jid = $3 AND action = $4::wawp.action",
-	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+	" AND group_jid = $2 AND jid = $3 AND action = $4::wawp.action"
+	" AND home = $5",
+	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
 };
 
 /* The lock keeps the row queued, neither cancelled nor sent, until the requesting transaction ends. */
 static SqlStatement find_and_lock_queued = {
 	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1"
-	" AND group_jid = $2 AND jid = $3 AND action = $4::wawp.action FOR SHARE",
-	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+	" AND group_jid = $2 AND jid = $3 AND action = $4::wawp.action"
+	" AND home = $5 FOR SHARE",
+	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
 };
 
 static SqlStatement insert_intent = {
@@ -494,7 +498,7 @@ static SqlStatement insert_intent = {
 	" origin, requester)"
 	" VALUES ($1::name, $2, $3, $4::wawp.action, $5, $6, $7, $8, $9, $10::bool, $11::bool, $12::jsonb, $13,"
 	" $14, $15, $16, $17::jsonb, $18, $19)"
-	" ON CONFLICT (instance, group_jid, jid, (action IN ('promote', 'demote'))) WHERE state = 'queued'"
+	" ON CONFLICT " ONE_QUEUED_KEY
 	" DO NOTHING RETURNING id",
 	19, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
 		TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
@@ -553,6 +557,7 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 
 		CHECK_FOR_INTERRUPTS();
 		*created = false;
+		home_bind(&args);
 		if (spi_run(find, &args) > 0)
 			return spi_get_int8(0, 1, 0);
 		if (intent_is_in_the_way(requester->instance.name, request->group, jid->text))

@@ -15,6 +15,7 @@
 #include "base/spi_statement.h"
 #include "nodes/pg_list.h"
 #include "protocol/outcome.h"
+#include "tables/home.h"
 #include "utils/timestamp.h"
 
 /* In the order of the SQL enum wawp.action. */
@@ -45,6 +46,11 @@ typedef enum IntentState
 #define STATES_WAITING "('verifying', 'inviting', 'invited', 'pending_approval')"
 #define STATES_UNDER_WAY "('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
 #define STATES_FINAL "('done', 'failed', 'cancelled')"
+
+/* The unique index on what is queued, for ON CONFLICT; restored rows are not in it. */
+#define ONE_QUEUED_KEY \
+	"(instance, group_jid, jid, (action IN ('promote', 'demote')), home)" \
+	" WHERE state = 'queued' AND home <> " HOME_OF_RESTORED_ROWS
 
 /* Columns of wawp.membership_intent, from 1, in their order. */
 enum
