@@ -26,6 +26,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "queue/enqueue.h"
+#include "queue/quota.h"
 #include "tables/contact.h"
 #include "tables/hold.h"
 #include "tables/intent.h"
@@ -115,6 +116,7 @@ retry_in_subtransaction(void *subject)
 	SqlOwner	before;
 
 	retry_name_instance(retry->id);
+	quota_take(retry->by.roleid);
 	before = spi_begin_as_owner();
 	retry->has_changed = intent_requeue(retry->id, &retry->by);
 	control_end(&before, retry->has_changed);
