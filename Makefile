@@ -52,7 +52,7 @@ REGRESS = surface jid classify instance session_calls readers queue insert wishe
 REGRESS_OPTS = --inputdir=test --load-extension=pgtap --load-extension=wawp
 
 # The same for test/specs.  Expected output is looked for below the output directory.
-ISOLATION = duplicates opposites deadlock on_the_wire locked_rows table_lock rollback pause retry cancel_batch trigger
+ISOLATION = duplicates requesters opposites deadlock on_the_wire locked_rows table_lock rollback pause retry cancel_batch trigger
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=wawp --launcher=test/harness/isolation
 
 SHLIB_EXPORTS = exports.txt
