@@ -8,6 +8,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- 40-queue.sql: rows have a home, the database that serves them.
 
+COMMENT ON COLUMN wawp.membership_intent.superseded IS 'true if its requester asked for the opposite while its request was on the wire';
 COMMENT ON COLUMN wawp.membership_intent.home IS 'the database it was requested in, the only one that serves it; zero in a row that was restored or replicated';
 
 -- Restored rows that 0.1 serves, since no hold keeps it from that, are served on.
@@ -28,8 +29,10 @@ UPDATE wawp.membership SET home = y.home, requester = r.oid FROM wawp.identity y
 DROP INDEX wawp.membership_intent_one_queued, wawp.membership_intent_lane, wawp.membership_intent_other, wawp.membership_intent_busy,
 	wawp.membership_intent_expiry, wawp.membership_intent_after;
 CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
-	(jid, group_jid, instance, (action IN ('promote', 'demote')), home) NULLS NOT DISTINCT
+	(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before, home) NULLS NOT DISTINCT
 	WHERE state = 'queued' AND home <> '00000000-0000-0000-0000-000000000000';
+CREATE INDEX membership_intent_planned ON wawp.membership_intent (jid, group_jid, instance, requester)
+	WHERE state = 'queued' AND not_before IS NOT NULL;
 CREATE INDEX membership_intent_lane ON wawp.membership_intent
 	(home, instance, group_jid, priority DESC, id) WHERE state = 'queued' AND id > 0;
 CREATE INDEX membership_intent_other ON wawp.membership_intent

@@ -203,7 +203,8 @@ static SqlStatement adopt_intents = {
 	"  WHEN p.role IS NULL THEN 'failed'"
 	"  WHEN p.state = 'queued' AND (row_number() OVER (PARTITION BY p.state, p.group_jid, p.jid,"
 	"    p.action IN ('promote', 'demote'), p.role, p.not_before ORDER BY p.id) > 1"
-	"   OR EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.home = $3 AND o.instance = p.instance"
+	"   OR EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.home = $3 AND o.home <> " HOME_OF_RESTORED_ROWS
+	"    AND o.instance = p.instance"
 	"    AND o.group_jid = p.group_jid AND o.jid = p.jid AND o.requester = p.role"
 	"    AND o.not_before IS NOT DISTINCT FROM p.not_before"
 	"    AND (o.action IN ('promote', 'demote')) = (p.action IN ('promote', 'demote')) OFFSET 0)) THEN 'cancelled'"

@@ -332,6 +332,7 @@ SELECT is(rows_of($$SELECT name, vartype, context, boot_val, unit, min_val, max_
         '(wawp.audit_timeout,integer,user,5000,ms,10,2147483647)', '(wawp.connection_max_age,integer,user,300,s,1,86400)',
         '(wawp.inferred_suppression,integer,sighup,129600,min,0,2147483647)', '(wawp.instance,string,user,"",,,)',
         '(wawp.max_in_flight,integer,sighup,64,,1,256)', '(wawp.max_limiters,integer,postmaster,65536,,16,16777216)',
+        '(wawp.max_queued_per_role,integer,sighup,1000000,,0,2147483647)',
         '(wawp.max_response_size,integer,user,4096,kB,1,65536)', '(wawp.member_list_cache,integer,sighup,65536,kB,64,1048576)',
         '(wawp.notify,bool,sighup,off,,,)', '(wawp.retention,integer,sighup,43200,min,0,2147483647)',
         '(wawp.site,string,postmaster,"",,,)', '(wawp.worker,bool,superuser,on,,,)'],
