@@ -30,6 +30,7 @@
 #include "throttle/limiter.h"
 #include "miscadmin.h"
 #include "tables/group_settings.h"
+#include "tables/home.h"
 #include "tables/intent.h"
 #include "base/shmem.h"
 #include "storage/ipc.h"
@@ -188,17 +189,19 @@ typedef struct Explained
 	int64		ahead;
 	bool		in_flight;
 	const char *action;
+	bool		is_foreign;
 } Explained;
 
 static SqlStatement find_explained = {
 	"SELECT i.state::text, i.instance::text, i.outcome::text, i.detail, i.not_before, i.next_attempt_at,"
 	" h.until, h.reason, h.group_jid IS NOT NULL, p.state::text, i.after,"
 	/* id > 0 is always true and makes the lane's partial index usable */
-	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.instance = i.instance"
+	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.home = i.home AND a.instance = i.instance"
 	"  AND a.group_jid = i.group_jid AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
 	" EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN"
 	"  ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND b.instance = i.instance"
-	"  AND b.group_jid = i.group_jid AND b.jid = i.jid AND b.id <> i.id), i.action::text, i.group_jid"
+	"  AND b.home = i.home AND b.group_jid = i.group_jid AND b.jid = i.jid AND b.id <> i.id), i.action::text, i.group_jid,"
+	" i.home IS DISTINCT FROM $2"
 	" FROM wawp.membership_intent i"
 	" LEFT JOIN wawp.membership_intent p ON p.id = i.after"
 	" LEFT JOIN LATERAL (SELECT * FROM wawp.hold h WHERE h.instance = i.instance"
@@ -206,7 +209,7 @@ static SqlStatement find_explained = {
 	"  AND (h.until IS NULL OR h.until > clock_timestamp())"
 	"  ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true"
 	" WHERE i.id = $1",
-	1, {INT8OID}, NULL
+	2, {INT8OID, UUIDOID}, NULL
 };
 
 /* Reads an intent into *e, whose texts live until the next statement; false if the role sees none of that id. */
@@ -216,6 +219,7 @@ explained_read(int64 id, Explained *e)
 	SqlArgs		args = {0};
 
 	spi_add_int8(&args, id);
+	home_bind(&args);
 	if (spi_run(&find_explained, &args) == 0)
 		return false;
 	e->state = spi_get_text(0, 1);
@@ -233,6 +237,7 @@ explained_read(int64 id, Explained *e)
 	e->in_flight = spi_get_text(0, 13)[0] == 't';
 	e->action = spi_get_text(0, 14);
 	e->group = spi_get_text(0, 15);
+	e->is_foreign = spi_get_text(0, 16)[0] == 't';
 	return true;
 }
 
@@ -330,13 +335,12 @@ explain_worker(const Explained *e)
 	switch (status.state)
 	{
 		case WORKER_NONE:
+		case WORKER_COPY:
 			return status.why;
 		case WORKER_FAILING:
 			return status.part == PART_CYCLE ? status.why : NULL;
 		case WORKER_OFF:
 			return strcmp(e->state, "queued") == 0 ? status.why : NULL;
-		case WORKER_COPY:		/* one instance may be released before the others */
-			return status.holds_all ? status.why : NULL;
 		case WORKER_SERVING:
 			break;
 	}
@@ -356,6 +360,10 @@ explain_state(const Explained *e)
 
 	if (trouble)
 		return psprintf("%s: %s", e->state, trouble);
+	if (e->is_foreign && !is_explained_settled(e))
+		return psprintf("%s: it was restored or replicated, not requested in this database, and is not served;"
+						" the extension's owner can adopt it with wawp_take_over(%s)",
+						e->state, quote_literal_cstr(e->instance));
 	if (strcmp(e->state, "queued") == 0)
 		return explain_queued(e);
 	if (strcmp(e->state, "sending") == 0)
