@@ -165,7 +165,7 @@ attempt_end_request(Attempt *attempt)
 	if (attempt->is_over)
 		return;
 	attempt->is_over = true;
-	lanes_end_request(attempt->lane->instance);
+	lanes_end_request(attempt->lane->instance, attempt->stage == ATTEMPT_JUDGED ? attempt->duration_ms : -1);
 	admission_note_ended();
 }
 

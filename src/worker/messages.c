@@ -295,7 +295,7 @@ welcome_group(const LaneKey *key, Holds *holds)
 	if (quiet != 0)
 		return clock_monotonic_of(quiet);
 	lane = lanes_note(key, clock_monotonic_ms());
-	if (!admission_has_room(lane, described))
+	if (!admission_has_room(lane, described) || !lanes_has_share(lane->instance))
 		return Min(later, clock_monotonic_ms() + ROOM_RETRY_MS);
 	permit = budget_take_invite(described);
 	if (permit.granted == 0)

@@ -453,7 +453,7 @@ verify_lane(void *subject, Holds *holds)
 		lanes_verify(&lane->key, clock_monotonic_ms() + INSTANCE_RETRY_MS);
 		return;
 	}
-	lanes_set_limit(lane->instance, described->concurrency);
+	lanes_describe(lane->instance, described->concurrency, described->base.origin);
 	if (!admission_has_room(lane, described))
 	{
 		lanes_park_verification(lane, 0);
