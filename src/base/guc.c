@@ -34,6 +34,8 @@
 #define MAX_IN_FLIGHT_DEFAULT 64
 #define MAX_IN_FLIGHT_MAX 256	/* http.c's connections */
 
+#define MAX_HOLDS_PER_ROLE_DEFAULT 1000
+
 #define MEMBER_LIST_CACHE_KB_DEFAULT (64 * 1024)
 #define MEMBER_LIST_CACHE_KB_MIN 64
 #define MEMBER_LIST_CACHE_KB_MAX (1024 * 1024)
@@ -57,6 +59,7 @@ bool		wawp_worker_on;
 bool		wawp_notify;
 int			wawp_max_in_flight;
 int			wawp_max_limiters;
+int			wawp_max_holds_per_role;
 int			wawp_member_list_cache;
 int			wawp_inferred_suppression;
 int			wawp_retention;
@@ -178,6 +181,14 @@ guc_define_worker(void)
 							NULL,
 							&wawp_max_in_flight,
 							MAX_IN_FLIGHT_DEFAULT, 1, MAX_IN_FLIGHT_MAX,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("wawp.max_holds_per_role",
+							"Sets how many instances and groups a role may have paused.",
+							"Zero is no limit.  Members of the extension's owner have none.",
+							&wawp_max_holds_per_role,
+							MAX_HOLDS_PER_ROLE_DEFAULT, 0, PG_INT32_MAX,
 							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 

@@ -46,6 +46,8 @@ index_probe_equality(Oid type)
 			return F_NAMEEQ;
 		case INT8OID:
 			return F_INT8EQ;
+		case OIDOID:
+			return F_OIDEQ;
 	}
 	elog(ERROR, "no index is probed by type %u", type);
 }

@@ -24,7 +24,7 @@ typedef struct ShareSlots
 	int			hosts;			/* ... and the hosts they are on */
 } ShareSlots;
 
-/* What an instance or a host has of them. */
+/* The part of an instance or a host in them. */
 typedef struct Share
 {
 	int			used;
