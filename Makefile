@@ -24,8 +24,8 @@ version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.cont
 protocol = calling_code jid outcome json wire redact endpoint member_list backoff mailbox_record mark
 base = guc clock shmem mark_file commit_wake spi_statement subtransaction index_probe encoding text_limit requester
 client = http instance call
-throttle = gcra limiter budget
-tables = intent contact membership suppression group_settings hold identity home audit audit_mailbox worker_status
+throttle = gcra limiter budget share
+tables = intent contact membership suppression group_settings hold requester_hold identity home audit audit_mailbox worker_status
 session = api participants groups messages pure send session_verify
 queue = quota enqueue control take_over monitor metrics trigger trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt \
@@ -36,7 +36,7 @@ OBJS = src/wawp.o $(protocol:%=src/protocol/%.o) $(base:%=src/base/%.o) $(client
 	$(queue:%=src/queue/%.o) $(worker:%=src/worker/%.o)
 
 # Modules that call nobody; test/unit links them without a server.
-PURE = $(protocol:%=protocol/%) throttle/gcra
+PURE = $(protocol:%=protocol/%) throttle/gcra throttle/share
 
 # The install script is these parts, in this order.
 SQL_PARTS = sql/00-schema.sql sql/10-instance.sql sql/20-jid.sql sql/30-api.sql \

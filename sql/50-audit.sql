@@ -169,7 +169,8 @@ CREATE TABLE wawp.hold (
 	reason		text COLLATE "C" NOT NULL,
 	since		timestamptz NOT NULL,
 	until		timestamptz,
-	failures	int NOT NULL DEFAULT 0
+	failures	int NOT NULL DEFAULT 0,
+	paused_by	oid
 );
 -- An instance's own hold comes before those of its groups: the worker goes through them in this order.
 CREATE UNIQUE INDEX hold_key ON wawp.hold (instance, group_jid NULLS FIRST) NULLS NOT DISTINCT;
@@ -181,6 +182,8 @@ COMMENT ON COLUMN wawp.hold.reason IS 'an outcome, "paused: ...", "promoted" or,
 COMMENT ON COLUMN wawp.hold.since IS 'when it began';
 COMMENT ON COLUMN wawp.hold.until IS 'when it is tried again; NULL means not before wawp_resume()';
 COMMENT ON COLUMN wawp.hold.failures IS 'how often in a row it ended this way; the next wait grows with it';
+COMMENT ON COLUMN wawp.hold.paused_by IS 'the role that paused it, by oid; counts towards its wawp.max_holds_per_role';
+CREATE INDEX hold_paused_by ON wawp.hold (paused_by) WHERE paused_by IS NOT NULL;
 
 CREATE FUNCTION wawp._may_use(instance name) RETURNS bool
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
@@ -189,6 +192,28 @@ COMMENT ON FUNCTION wawp._may_use(name) IS
 	'true if the current role has USAGE on that instance; false when there is no such instance';
 ALTER TABLE wawp.hold ENABLE ROW LEVEL SECURITY;
 CREATE POLICY usable ON wawp.hold FOR SELECT USING (wawp._may_use(instance));
+
+-- Requesters whose own credentials an instance refuses: a failure of one's token is nobody else's.
+CREATE TABLE wawp.requester_hold (
+	instance	name,
+	requester	oid,
+	reason		text COLLATE "C" NOT NULL,
+	since		timestamptz NOT NULL,
+	until		timestamptz NOT NULL,
+	failures	int NOT NULL DEFAULT 0,
+	trial		bool NOT NULL DEFAULT false,
+	PRIMARY KEY (instance, requester)
+);
+COMMENT ON TABLE wawp.requester_hold IS 'roles that an instance does not serve for now, since their own token is refused or they have none';
+COMMENT ON COLUMN wawp.requester_hold.instance IS 'the instance';
+COMMENT ON COLUMN wawp.requester_hold.requester IS 'the role, by oid; intents of others are served';
+COMMENT ON COLUMN wawp.requester_hold.reason IS 'an outcome, or what is wrong with the role''s user mapping';
+COMMENT ON COLUMN wawp.requester_hold.since IS 'when it began';
+COMMENT ON COLUMN wawp.requester_hold.until IS 'when it is tried again; earlier when the user mapping changes, or by wawp_resume()';
+COMMENT ON COLUMN wawp.requester_hold.failures IS 'how often in a row it ended this way; the next wait grows with it';
+COMMENT ON COLUMN wawp.requester_hold.trial IS 'a request is under way that tries it again';
+ALTER TABLE wawp.requester_hold ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_rows ON wawp.requester_hold FOR SELECT USING (wawp._is_own(requester));
 
 -- By this row, and a file that has its mark, a copy of the database is recognised: see doc/copies.md.
 CREATE TABLE wawp.identity (

@@ -91,6 +91,16 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
 		ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true
 	UNION ALL
+	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
+		'held: role ' || pg_catalog.pg_get_userbyid(l.requester) || ': ' || r.reason || '; ' || l.queued || ' queued'
+	FROM (SELECT q.instance, q.group_jid, q.requester, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
+		FROM wawp.membership_intent q
+		WHERE q.state = 'queued' AND q.id > 0 AND q.instance IN (SELECT x.instance FROM wawp.requester_hold x)
+			AND NOT (SELECT wawp._is_monitor())
+		GROUP BY q.instance, q.group_jid, q.requester) l
+	JOIN wawp.requester_hold r ON r.instance = l.instance AND r.requester = l.requester
+		AND r.until > pg_catalog.clock_timestamp()
+	UNION ALL
 	SELECT f.id, f.instance, f.group_jid, f.jid, f.state, f.outcome, f.since, f.why FROM wawp._stuck_figures() f
 	UNION ALL
 	SELECT NULL, NULL, NULL, NULL, NULL, NULL, w.since, w.why FROM wawp._worker_status() w WHERE w.why IS NOT NULL;
@@ -166,6 +176,12 @@ CREATE VIEW wawp.instance WITH (security_invoker) AS
 				WHERE x.instance OPERATOR(pg_catalog.=) s.srvname AND x.group_jid IS NULL
 					AND (x.until IS NULL OR x.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
 				UNION ALL
+				SELECT r.reason FROM wawp.requester_hold r
+				WHERE r.instance OPERATOR(pg_catalog.=) s.srvname
+					AND r.requester OPERATOR(pg_catalog.=) (SELECT u.oid FROM pg_catalog.pg_roles u
+						WHERE u.rolname OPERATOR(pg_catalog.=) CURRENT_USER)
+					AND r.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
+				UNION ALL
 				SELECT f.held_by FROM wawp._hold_figures() f
 				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname AND f.held_by IS NOT NULL) h
 			LIMIT 1)) AS held_by,
@@ -183,7 +199,7 @@ COMMENT ON COLUMN wawp.instance.name IS 'the foreign server';
 COMMENT ON COLUMN wawp.instance.base_url IS 'address of the API';
 COMMENT ON COLUMN wawp.instance.options IS 'options of the server; no secrets are among them';
 COMMENT ON COLUMN wawp.instance.worker_pid IS 'process of this database''s worker; NULL when none runs';
-COMMENT ON COLUMN wawp.instance.held_by IS 'why the whole instance is held; NULL when it is not';
+COMMENT ON COLUMN wawp.instance.held_by IS 'why the whole instance is held, or the role''s own intents for it; NULL when they are not';
 COMMENT ON COLUMN wawp.instance.last_error IS 'what the worker fails with, or the reason of the latest hold of the instance or one of its groups';
 
 CREATE VIEW wawp.worker_status WITH (security_invoker) AS

@@ -106,33 +106,43 @@ COMMENT ON FUNCTION wawp._identity_begin() IS 'writes this database''s row and m
 REVOKE ALL ON FUNCTION wawp._identity_begin() FROM PUBLIC;
 SELECT wawp._identity_begin();
 
--- 60-views.sql: a copy is what the worker's state says.
-CREATE OR REPLACE VIEW wawp.instance WITH (security_invoker) AS
-	SELECT s.srvname AS name,
-		coalesce((SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o
-			WHERE o.option_name = 'base_url'), 'https://api.wawp.net') AS base_url,
-		(SELECT pg_catalog.jsonb_object_agg(o.option_name, o.option_value)
-			FROM pg_catalog.pg_options_to_table(s.srvoptions) o) AS options,
-		wawp._worker_pid() AS worker_pid,
-		COALESCE((SELECT w.state FROM wawp._worker_status() w WHERE w.state OPERATOR(pg_catalog.=) 'copy'),
-			(SELECT h.reason FROM (SELECT x.reason FROM wawp.hold x
-				WHERE x.instance OPERATOR(pg_catalog.=) s.srvname AND x.group_jid IS NULL
-					AND (x.until IS NULL OR x.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
-				UNION ALL
-				SELECT f.held_by FROM wawp._hold_figures() f
-				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname AND f.held_by IS NOT NULL) h
-			LIMIT 1)) AS held_by,
-		COALESCE((SELECT w.why FROM wawp._worker_status() w),
-			(SELECT h.reason FROM wawp.hold h WHERE h.instance OPERATOR(pg_catalog.=) s.srvname
-				ORDER BY h.since DESC LIMIT 1),
-			(SELECT f.last_reason FROM wawp._hold_figures() f
-				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname)) AS last_error
-	FROM pg_catalog.pg_foreign_server s
-	JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'wawp'
-	WHERE wawp._may_use(s.srvname) OR wawp._is_monitor();
-COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (nothing is sent before wawp_take_over())';
+-- ---- lanes, instances and requesters that are not served for now
 
--- 60-views.sql: rows of another home are not served.
+ALTER TABLE wawp.hold ADD COLUMN paused_by oid;
+COMMENT ON COLUMN wawp.hold.paused_by IS 'the role that paused it, by oid; counts towards its wawp.max_holds_per_role';
+CREATE INDEX hold_paused_by ON wawp.hold (paused_by) WHERE paused_by IS NOT NULL;
+
+-- Requesters whose own credentials an instance refuses: a failure of one's token is nobody else's.
+CREATE TABLE wawp.requester_hold (
+	instance	name,
+	requester	oid,
+	reason		text COLLATE "C" NOT NULL,
+	since		timestamptz NOT NULL,
+	until		timestamptz NOT NULL,
+	failures	int NOT NULL DEFAULT 0,
+	trial		bool NOT NULL DEFAULT false,
+	PRIMARY KEY (instance, requester)
+);
+COMMENT ON TABLE wawp.requester_hold IS 'roles that an instance does not serve for now, since their own token is refused or they have none';
+COMMENT ON COLUMN wawp.requester_hold.instance IS 'the instance';
+COMMENT ON COLUMN wawp.requester_hold.requester IS 'the role, by oid; intents of others are served';
+COMMENT ON COLUMN wawp.requester_hold.reason IS 'an outcome, or what is wrong with the role''s user mapping';
+COMMENT ON COLUMN wawp.requester_hold.since IS 'when it began';
+COMMENT ON COLUMN wawp.requester_hold.until IS 'when it is tried again; earlier when the user mapping changes, or by wawp_resume()';
+COMMENT ON COLUMN wawp.requester_hold.failures IS 'how often in a row it ended this way; the next wait grows with it';
+COMMENT ON COLUMN wawp.requester_hold.trial IS 'a request is under way that tries it again';
+ALTER TABLE wawp.requester_hold ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_rows ON wawp.requester_hold FOR SELECT USING (wawp._is_own(requester));
+GRANT SELECT ON wawp.requester_hold TO PUBLIC;
+
+COMMENT ON COLUMN wawp.queue.due IS 'those that could go now but for pace and holds; never ones that were restored or replicated';
+COMMENT ON COLUMN wawp.queue.held_by IS 'why the instance or the group is held; NULL when it is not; "not taken over" when all were restored or replicated';
+COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known, or some are not taken over';
+COMMENT ON COLUMN wawp.stuck.id IS 'the intent, or the first of those in a group that are held or not taken over; NULL for the worker';
+COMMENT ON COLUMN wawp.stuck.jid IS 'the person; NULL for all in a group that are held or not taken over';
+
+-- ---- views
+
 CREATE OR REPLACE VIEW wawp.queue WITH (security_invoker) AS
 	SELECT i.instance, i.group_jid, count(*) AS queued,
 		count(*) FILTER (WHERE i.home = (SELECT wawp._home())
@@ -152,6 +162,9 @@ CREATE OR REPLACE VIEW wawp.queue WITH (security_invoker) AS
 	GROUP BY i.instance, i.group_jid
 	UNION ALL
 	SELECT f.instance, f.group_jid, f.queued, f.due, f.next_at, f.held_by, f.eta FROM wawp._queue_figures() f;
+COMMENT ON COLUMN wawp.queue.due IS 'those that could go now but for pace and holds; never ones that were restored or replicated';
+COMMENT ON COLUMN wawp.queue.held_by IS 'why the instance or the group is held; NULL when it is not; "not taken over" when all were restored or replicated';
+
 CREATE OR REPLACE VIEW wawp.progress WITH (security_invoker) AS
 	SELECT b.batch_id, b.total, b.done, b.failed, b.cancelled, b.pct, b.eta,
 		repeat('#', (b.pct / 5)::int) || repeat('.', 20 - (b.pct / 5)::int) AS bar
@@ -170,6 +183,8 @@ CREATE OR REPLACE VIEW wawp.progress WITH (security_invoker) AS
 		GROUP BY i.batch_id
 		UNION ALL
 		SELECT f.batch_id, f.total, f.done, f.failed, f.cancelled, f.pct, f.eta FROM wawp._progress_figures() f) b;
+COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known, or some are not taken over';
+
 CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
 	SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.updated_at AS since,
 		coalesce(i.detail, i.outcome::text) AS why
@@ -204,9 +219,53 @@ CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
 		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
 		ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true
 	UNION ALL
+	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
+		'held: role ' || pg_catalog.pg_get_userbyid(l.requester) || ': ' || r.reason || '; ' || l.queued || ' queued'
+	FROM (SELECT q.instance, q.group_jid, q.requester, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
+		FROM wawp.membership_intent q
+		WHERE q.state = 'queued' AND q.id > 0 AND q.instance IN (SELECT x.instance FROM wawp.requester_hold x)
+			AND NOT (SELECT wawp._is_monitor())
+		GROUP BY q.instance, q.group_jid, q.requester) l
+	JOIN wawp.requester_hold r ON r.instance = l.instance AND r.requester = l.requester
+		AND r.until > pg_catalog.clock_timestamp()
+	UNION ALL
 	SELECT f.id, f.instance, f.group_jid, f.jid, f.state, f.outcome, f.since, f.why FROM wawp._stuck_figures() f
 	UNION ALL
 	SELECT NULL, NULL, NULL, NULL, NULL, NULL, w.since, w.why FROM wawp._worker_status() w WHERE w.why IS NOT NULL;
+COMMENT ON COLUMN wawp.stuck.id IS 'the intent, or the first of those in a group that are held or not taken over; NULL for the worker';
+COMMENT ON COLUMN wawp.stuck.jid IS 'the person; NULL for all in a group that are held or not taken over';
+
+CREATE OR REPLACE VIEW wawp.instance WITH (security_invoker) AS
+	SELECT s.srvname AS name,
+		coalesce((SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o
+			WHERE o.option_name = 'base_url'), 'https://api.wawp.net') AS base_url,
+		(SELECT pg_catalog.jsonb_object_agg(o.option_name, o.option_value)
+			FROM pg_catalog.pg_options_to_table(s.srvoptions) o) AS options,
+		wawp._worker_pid() AS worker_pid,
+		COALESCE((SELECT w.state FROM wawp._worker_status() w WHERE w.state OPERATOR(pg_catalog.=) 'copy'),
+			(SELECT h.reason FROM (SELECT x.reason FROM wawp.hold x
+				WHERE x.instance OPERATOR(pg_catalog.=) s.srvname AND x.group_jid IS NULL
+					AND (x.until IS NULL OR x.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
+				UNION ALL
+				SELECT r.reason FROM wawp.requester_hold r
+				WHERE r.instance OPERATOR(pg_catalog.=) s.srvname
+					AND r.requester OPERATOR(pg_catalog.=) (SELECT u.oid FROM pg_catalog.pg_roles u
+						WHERE u.rolname OPERATOR(pg_catalog.=) CURRENT_USER)
+					AND r.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
+				UNION ALL
+				SELECT f.held_by FROM wawp._hold_figures() f
+				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname AND f.held_by IS NOT NULL) h
+			LIMIT 1)) AS held_by,
+		COALESCE((SELECT w.why FROM wawp._worker_status() w),
+			(SELECT h.reason FROM wawp.hold h WHERE h.instance OPERATOR(pg_catalog.=) s.srvname
+				ORDER BY h.since DESC LIMIT 1),
+			(SELECT f.last_reason FROM wawp._hold_figures() f
+				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname)) AS last_error
+	FROM pg_catalog.pg_foreign_server s
+	JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'wawp'
+	WHERE wawp._may_use(s.srvname) OR wawp._is_monitor();
+COMMENT ON COLUMN wawp.instance.held_by IS 'why the whole instance is held, or the role''s own intents for it; NULL when they are not';
+
 CREATE OR REPLACE VIEW wawp.worker_status WITH (security_invoker) AS
 	SELECT w.pid, w.started_at, w.last_cycle_at, w.in_flight,
 		CASE WHEN wawp._is_monitor() THEN wawp._oldest_due()
@@ -217,11 +276,8 @@ CREATE OR REPLACE VIEW wawp.worker_status WITH (security_invoker) AS
 						OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) END AS oldest_due_at,
 		w.errors_in_a_row, w.sqlstate, w.last_error, w.state
 	FROM wawp._worker_status() w;
-COMMENT ON COLUMN wawp.queue.due IS 'those that could go now but for pace and holds; never ones that were restored or replicated';
-COMMENT ON COLUMN wawp.queue.held_by IS 'why the instance or the group is held; NULL when it is not; "not taken over" when all were restored or replicated';
-COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known, or some are not taken over';
-COMMENT ON COLUMN wawp.stuck.id IS 'the intent, or the first of those in a group that are held or not taken over; NULL for the worker';
-COMMENT ON COLUMN wawp.stuck.jid IS 'the person; NULL for all in a group that are held or not taken over';
+COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (nothing is sent before wawp_take_over())';
 
 -- 90-grants.sql
 REVOKE ALL ON FUNCTION wawp._row_arrived() FROM PUBLIC;
+COMMENT ON COLUMN wawp.instance.held_by IS 'why the whole instance is held, or the role''s own intents for it; NULL when they are not';

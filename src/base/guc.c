@@ -35,6 +35,7 @@
 #define MAX_IN_FLIGHT_MAX 256	/* http.c's connections */
 
 #define MAX_QUEUED_PER_ROLE_DEFAULT 1000000
+#define MAX_HOLDS_PER_ROLE_DEFAULT 1000
 
 #define MEMBER_LIST_CACHE_KB_DEFAULT (64 * 1024)
 #define MEMBER_LIST_CACHE_KB_MIN 64
@@ -62,6 +63,7 @@ int			wawp_after_promotion;
 int			wawp_max_in_flight;
 int			wawp_max_queued_per_role;
 int			wawp_max_limiters;
+int			wawp_max_holds_per_role;
 int			wawp_member_list_cache;
 int			wawp_inferred_suppression;
 int			wawp_retention;
@@ -191,6 +193,14 @@ guc_define_worker(void)
 							"Zero is no limit.  Users' tables are written beyond it: the trigger leaves a failed intent.",
 							&wawp_max_queued_per_role,
 							MAX_QUEUED_PER_ROLE_DEFAULT, 0, PG_INT32_MAX,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("wawp.max_holds_per_role",
+							"Sets how many instances and groups a role may have paused.",
+							"Zero is no limit.  Members of the extension's owner have none.",
+							&wawp_max_holds_per_role,
+							MAX_HOLDS_PER_ROLE_DEFAULT, 0, PG_INT32_MAX,
 							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 

@@ -48,6 +48,8 @@ index_probe_equality(Oid type)
 			return F_INT8EQ;
 		case UUIDOID:
 			return F_UUID_EQ;
+		case OIDOID:
+			return F_OIDEQ;
 	}
 	elog(ERROR, "no index is probed by type %u", type);
 }

@@ -184,6 +184,8 @@ typedef struct Explained
 	TimestampTz held_until;
 	const char *held_by;
 	bool		is_lane_held;
+	TimestampTz requester_until;
+	const char *requester_held_by;
 	const char *after_state;
 	int64		after;
 	int64		ahead;
@@ -201,13 +203,14 @@ static SqlStatement find_explained = {
 	" EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN"
 	"  ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND b.instance = i.instance"
 	"  AND b.home = i.home AND b.group_jid = i.group_jid AND b.jid = i.jid AND b.id <> i.id), i.action::text, i.group_jid,"
-	" i.home IS DISTINCT FROM $2"
+	" i.home IS DISTINCT FROM $2, r.until, r.reason"
 	" FROM wawp.membership_intent i"
 	" LEFT JOIN wawp.membership_intent p ON p.id = i.after"
 	" LEFT JOIN LATERAL (SELECT * FROM wawp.hold h WHERE h.instance = i.instance"
 	"  AND (h.group_jid IS NULL OR h.group_jid = i.group_jid)"
 	"  AND (h.until IS NULL OR h.until > clock_timestamp())"
 	"  ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true"
+	" LEFT JOIN wawp.requester_hold r ON r.instance = i.instance AND r.requester = i.requester AND r.until > clock_timestamp()"
 	" WHERE i.id = $1",
 	2, {INT8OID, UUIDOID}, NULL
 };
@@ -238,6 +241,8 @@ explained_read(int64 id, Explained *e)
 	e->action = spi_get_text(0, 14);
 	e->group = spi_get_text(0, 15);
 	e->is_foreign = spi_get_text(0, 16)[0] == 't';
+	e->requester_until = spi_get_int8(0, 17, 0);
+	e->requester_held_by = spi_get_text(0, 18);
 	return true;
 }
 
@@ -294,6 +299,9 @@ explain_queued(const Explained *e)
 	if (e->held_by)
 		return psprintf("queued: the %s is held (%s), it is tried again at %s",
 						e->is_lane_held ? "group" : "instance", e->held_by, clock_text(e->held_until));
+	if (e->requester_held_by)
+		return psprintf("queued: the access token of the requester's own user mapping is held (%s), it is tried again at %s"
+						" or when the mapping changes", e->requester_held_by, clock_text(e->requester_until));
 	if (e->not_before > now)
 		return psprintf("queued: not_before says %s", clock_text(e->not_before));
 	if (e->next_attempt_at > now)

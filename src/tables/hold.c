@@ -52,11 +52,18 @@ static SqlStatement set = {
 };
 
 static SqlStatement pause_until_resume = {
-	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
-	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), NULL, 0)"
+	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures, paused_by)"
+	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), NULL, 0, $4)"
 	" ON CONFLICT (instance, group_jid) DO UPDATE SET reason = excluded.reason, since = excluded.since,"
-	" until = NULL, failures = 0 WHERE hold.until IS NOT NULL OR hold.reason <> excluded.reason",
-	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
+	" until = NULL, failures = 0, paused_by = excluded.paused_by"
+	" WHERE hold.until IS NOT NULL OR hold.reason <> excluded.reason",
+	4, {TEXTOID, TEXTOID, TEXTOID, OIDOID}, NULL
+};
+
+static SqlStatement count_paused = {
+	"SELECT count(*) FROM (SELECT FROM wawp.hold WHERE paused_by = $1"
+	" AND NOT (instance = $2::name AND group_jid IS NOT DISTINCT FROM nullif($3, '')) LIMIT $4) p",
+	4, {OIDOID, TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
 static SqlStatement lift = {
@@ -146,18 +153,33 @@ hold_set(const char *instance, const char *group, const char *reason, TimestampT
 	return spi_run(&set, &args) > 0 && spi_get_text(0, 1)[0] == 't';
 }
 
+/* Return how many instances and groups a role has paused, beside that one, up to `most`. */
+int
+hold_count_paused(Oid by, const char *instance, const char *group, int most)
+{
+	SqlArgs		args = {0};
+
+	spi_add_datum(&args, ObjectIdGetDatum(by));
+	spi_add_text(&args, instance);
+	spi_add_text(&args, group);
+	spi_add_int4(&args, most, true);
+	spi_run(&count_paused, &args);
+	return (int) spi_get_int8(0, 1, 0);
+}
+
 /*
  * Hold an instance (group "") or a group until hold_lift(), whatever held it
- * before; false if it was held so, for that reason, already.
+ * before; false if it was held so, for that reason, already.  by: the role.
  */
 bool
-hold_pause(const char *instance, const char *group, const char *reason)
+hold_pause(const char *instance, const char *group, const char *reason, Oid by)
 {
 	SqlArgs		args = {0};
 
 	spi_add_text(&args, instance);
 	spi_add_text(&args, group);
 	spi_add_text(&args, reason);
+	spi_add_datum(&args, ObjectIdGetDatum(by));
 	return spi_run(&pause_until_resume, &args) > 0;
 }
 

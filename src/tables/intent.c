@@ -395,6 +395,11 @@ intent_requeue(int64 id, const IntentRequester *requester)
 #define IS_HELD(instance, where) "EXISTS (SELECT FROM wawp.hold h WHERE h.instance = " instance "::name AND " where \
 	" AND (h.until IS NULL OR h.until > clock_timestamp()))"
 
+/* The requester's own token was refused, or it has none.  The holds of an instance are read once for a lane. */
+#define REQUESTER_IS_HELD(requester, instance) \
+	requester " = ANY (ARRAY(SELECT r.requester FROM wawp.requester_hold r" \
+	" WHERE r.instance = " instance "::name AND r.until > clock_timestamp()))"
+
 /*
  * The head of a lane and, for one request, those behind it with the same action
  * and requester.  A person who is under way already is skipped.
@@ -408,6 +413,7 @@ intent_requeue(int64 id, const IntentRequester *requester)
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
 	" AND NOT " IS_HELD(instance, "h.group_jid IS NULL") \
 	" AND NOT " IS_HELD(instance, "h.group_jid = " group_jid) \
+	" AND NOT " REQUESTER_IS_HELD("c.requester", instance) \
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY \
 	" ORDER BY c.priority DESC, c.id LIMIT " most " FOR UPDATE SKIP LOCKED"
@@ -1194,6 +1200,7 @@ intent_next_expiry(void)
 #define CAN_COME_UP " FROM wawp.membership_intent c" \
 	" WHERE c.state = 'queued' AND c.id > 0 AND c.home = $3 AND c.instance = $1 AND c.group_jid = $2" \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
+	" AND NOT " REQUESTER_IS_HELD("c.requester", "$1") \
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY
 
@@ -1223,7 +1230,7 @@ intent_first_due(SqlStatement *statement, const LaneKey *lane)
 
 /*
  * Return when the first of a lane's queued intents is due; 0 if none is queued,
- * or only such as are to follow another intent.  The time is past if its row is
+ * or only such as are to follow another intent or whose requester is held.  The time is past if its row is
  * locked.
  */
 TimestampTz
@@ -1237,6 +1244,7 @@ static SqlStatement next_other = {
 	"  THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))"
 	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.home = $3 AND c.instance = $1 AND c.group_jid = $2" NO_ADDITION
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
+	" AND NOT " REQUESTER_IS_HELD("c.requester", "$1")
 	" AND " ITS_TURN " AND " NOBODY_IN_THE_WAY,
 	3, {TEXTOID, TEXTOID, UUIDOID}, NULL
 };

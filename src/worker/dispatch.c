@@ -35,6 +35,7 @@
 #include "tables/identity.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
+#include "tables/requester_hold.h"
 #include "throttle/budget.h"
 #include "throttle/limiter.h"
 #include "utils/builtins.h"
@@ -419,6 +420,24 @@ duty_end_memberships(Holds *holds pg_attribute_unused())
 	completion_end_memberships();
 }
 
+/* When the hold of a requester ends, look at all lanes: those in which nobody else has anything queued were forgotten. */
+static void
+duty_end_requester_holds(Holds *holds pg_attribute_unused())
+{
+	cycle.told.rescan |= requester_hold_is_any();
+	(void) requester_hold_read_first_end();
+}
+
+static int64
+duty_next_requester(void)
+{
+	TimestampTz end = requester_hold_first_end();
+
+	if (!requester_hold_is_any())
+		return CLOCK_NEVER;
+	return end <= GetCurrentTimestamp() ? 0 : clock_monotonic_of(end) + 1;
+}
+
 static int64
 duty_next_scan(void)
 {
@@ -480,6 +499,7 @@ static const Duty duties[] = {
 	{"record notes", duty_next_notes, ON_NEWS, true, duty_record_notes, duty_put_off_notes},
 	{"recover locked rows", duty_next_locked, ON_TIME, false, duty_recover_locked, NULL},
 	{"end memberships", completion_next_membership, ON_RESCAN, true, duty_end_memberships, completion_put_off_memberships},
+	{"end holds of requesters", duty_next_requester, ON_RESCAN, false, duty_end_requester_holds, NULL},
 	{"take up wakes", duty_next_scan, ON_NEWS, false, duty_take_up_wake, NULL},
 	{"use findings", duty_next_findings, ON_EVERY_CYCLE, false, duty_use_findings, NULL},
 	{"serve lanes", duty_next_lane, ON_EVERY_CYCLE, false, duty_serve_lanes, NULL},

@@ -41,6 +41,7 @@
 #include "tables/audit_mailbox.h"
 #include "tables/hold.h"
 #include "tables/identity.h"
+#include "tables/requester_hold.h"
 #include "tables/intent.h"
 #include "tables/worker_status.h"
 #include "tcop/tcopprot.h"
@@ -343,6 +344,7 @@ worker_prune(void)
 {
 	group_cache_prune();
 	hold_prune();
+	requester_hold_prune();
 	if (wawp_retention > 0)
 		(void) intent_prune(wawp_retention);
 	audit_prepare_ahead();
