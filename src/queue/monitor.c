@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "base/requester.h"
+#include "base/subtransaction.h"
 #include "throttle/budget.h"
 #include "catalog/pg_type.h"
 #include "base/clock.h"
@@ -73,19 +74,45 @@ static SqlStatement count_batch_states = {
 	1, {TEXTOID}, NULL
 };
 
-/* Writes the numbers of pending, done, failed and cancelled intents of a batch to counts. */
-static void
-batch_count(const char *batch, int64 counts[4])
+/* What batch_count() reads. */
+typedef struct BatchCounts
 {
+	const char *batch;
+	int64		counts[4];		/* pending, done, failed, cancelled */
+} BatchCounts;
+
+/* Read the counts, for subtransaction_try(). */
+static bool
+batch_read_counts(void *subject)
+{
+	BatchCounts *read = subject;
 	SqlOwner	before = spi_begin_as_caller();
 	SqlArgs		args = {0};
 
-	spi_add_text(&args, batch);
+	spi_add_text(&args, read->batch);
 	/* a serializable transaction's own snapshot would never change */
 	spi_run_seeing(&count_batch_states, &args, GetLatestSnapshot());
 	for (int i = 0; i < 4; i++)
-		counts[i] = spi_get_int8(0, i + 1, 0);
+		read->counts[i] = spi_get_int8(0, i + 1, 0);
 	spi_end_as_caller(&before);
+	return false;
+}
+
+/*
+ * Writes the numbers of pending, done, failed and cancelled intents of a batch to
+ * counts.  The subtransaction is rolled back, so that no lock on the queue
+ * remains: somebody who wants to lock the table would wait for it, and the worker
+ * for them.
+ */
+static void
+batch_count(const char *batch, int64 counts[4])
+{
+	BatchCounts read = {.batch = batch};
+	ErrorData  *error = subtransaction_try(batch_read_counts, &read);
+
+	if (error)
+		ReThrowError(error);
+	memcpy(counts, read.counts, sizeof(read.counts));
 }
 
 static SqlStatement pending_by_transaction = {

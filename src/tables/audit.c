@@ -117,7 +117,7 @@ audit_month_start(int ahead)
 	" CASE WHEN r.m[1] IS NULL OR r.m[2] = 'MAXVALUE' THEN 'infinity' ELSE r.m[2]::timestamptz END AS until" \
 	" FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid," \
 	" LATERAL (SELECT regexp_match(pg_get_expr(c.relpartbound, c.oid)," \
-	"  'FROM \\(''?([^'')]*)''?\\) TO \\(''?([^'')]*)''?\\)') AS m) r" \
+	"  'FROM [(]''?([^'')]*)''?[)] TO [(]''?([^'')]*)''?[)]') AS m) r" \
 	" WHERE i.inhparent = 'wawp.audit_log'::pg_catalog.regclass AND NOT i.inhdetachpending"
 
 static SqlStatement next_gap = {
