@@ -74,7 +74,7 @@ static SqlStatement count_batch_states = {
 	1, {TEXTOID}, NULL
 };
 
-/* What batch_count() reads. */
+/* The result of batch_count(). */
 typedef struct BatchCounts
 {
 	const char *batch;

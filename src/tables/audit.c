@@ -219,8 +219,8 @@ audit_require_this_month(void)
 }
 
 /*
- * Make the partitions of the next MONTHS_AHEAD, at most once in AHEAD_RETRY_MS.
- * If that fails, warn: recording continues until the month begins.
+ * Make the partitions of the next MONTHS_AHEAD.  If that fails, warn, and try
+ * again after AHEAD_RETRY_MS: recording continues until the month begins.
  */
 static void
 audit_make_ahead(void)
@@ -232,7 +232,6 @@ audit_make_ahead(void)
 
 	if (now < next_try_ms)
 		return;
-	next_try_ms = now + AHEAD_RETRY_MS;
 	for (int ahead = 0; ahead <= MONTHS_AHEAD && error == NULL; ahead++)
 		error = subtransaction_try(audit_complete_month, &ahead);
 	if (error == NULL)
@@ -240,6 +239,7 @@ audit_make_ahead(void)
 		status_note_commit(PART_PARTITIONS, true);
 		return;
 	}
+	next_try_ms = now + AHEAD_RETRY_MS;
 	status_note_error(PART_PARTITIONS, true, error->sqlerrcode, error->message);
 	if (now < next_warning_ms)
 		return;

@@ -1277,7 +1277,7 @@ intent_requester(int64 id)
  * ---- instances that are renamed
  */
 
-/* What is left of an earlier instance of the new name gives way to the same request of the renamed one. */
+/* Intents of an earlier instance of the new name give way to the same requests of the renamed one. */
 static SqlStatement cancel_namesakes = {
 	"WITH c AS (UPDATE wawp.membership_intent n SET state = 'cancelled',"
 	" detail = 'the instance was dropped, and another one that asks for the same got its name',"

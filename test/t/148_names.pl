@@ -226,6 +226,23 @@ $wawp->ask('SELECT pg_stat_force_next_flush()');
 cmp_ok($wawp->ask($reads) - $before, '<', 2500, '... without reading them');
 is($wawp->ask("SELECT count(*) FROM wawp.membership_intent WHERE instance_id = 'NOWEB1' AND instance = 'acct' AND state = 'queued'"), 5000, '... and none of them');
 
+# ---- a role that is renamed, and another that gets its name
+
+$wawp->ask("CREATE ROLE clerk LOGIN; GRANT USAGE ON FOREIGN SERVER support TO clerk; SELECT wawp_pause('support', '$group')");
+my $clerk = WawpTest->session($node, 'postgres', user => 'clerk');
+my $of_clerk = $clerk->ask("SELECT id FROM wawp_request_add('$group', ARRAY['@{[ $wawp->person ]}'], 'support', batch_id => 'of clerk')")->{out};
+$clerk->quit;
+$wawp->ask('ALTER ROLE clerk RENAME TO first_clerk; CREATE ROLE clerk LOGIN; GRANT USAGE ON FOREIGN SERVER support TO clerk');
+$clerk = WawpTest->session($node, 'postgres', user => 'clerk');
+is($clerk->ask("SELECT count(*), count(wawp_explain($of_clerk)), (SELECT count(*) FROM wawp.progress), wawp_cancel($of_clerk), wawp_cancel_batch('of clerk') FROM wawp.membership_intent")->{out},
+	'0|0|0|f|0', 'who gets the name of a role that has asked neither sees nor cancels what it asked for');
+$clerk->quit;
+$clerk = WawpTest->session($node, 'postgres', user => 'first_clerk');
+is($clerk->ask('SELECT id, requested_by FROM wawp.membership_intent')->{out}, "$of_clerk|clerk", '... the renamed role does');
+is($clerk->ask("SELECT wawp_resume('support', '$group')")->{out}, 't', '... may resume its group');
+is($wawp->end($of_clerk), 'done added', '... and is served');
+$clerk->quit;
+
 unlike(slurp_file($node->logfile), qr/ERROR:  (?!Wawp instance "fourth" does not exist)/, 'no errors') || diag(join "\n", grep { /ERROR/ } split /\n/, slurp_file($node->logfile));
 $wawp->{session}->quit;
 done_testing();
