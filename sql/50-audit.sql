@@ -170,7 +170,8 @@ CREATE TABLE wawp.hold (
 	since		timestamptz NOT NULL,
 	until		timestamptz,
 	failures	int NOT NULL DEFAULT 0,
-	paused_by	oid
+	paused_by	oid,
+	instance_id	text COLLATE "C"
 );
 -- An instance's own hold comes before those of its groups: the worker goes through them in this order.
 CREATE UNIQUE INDEX hold_key ON wawp.hold (instance, group_jid NULLS FIRST) NULLS NOT DISTINCT;
@@ -184,6 +185,7 @@ COMMENT ON COLUMN wawp.hold.until IS 'when it is tried again; NULL means not bef
 COMMENT ON COLUMN wawp.hold.failures IS 'how often in a row it ended this way; the next wait grows with it';
 COMMENT ON COLUMN wawp.hold.paused_by IS 'the role that paused it, by oid; counts towards its wawp.max_holds_per_role';
 CREATE INDEX hold_paused_by ON wawp.hold (paused_by) WHERE paused_by IS NOT NULL;
+COMMENT ON COLUMN wawp.hold.instance_id IS 'the instance''s Wawp id when it was held; the hold ends if the instance is created anew for another';
 
 CREATE FUNCTION wawp._may_use(instance name) RETURNS bool
 	LANGUAGE C STABLE STRICT PARALLEL SAFE

@@ -34,9 +34,9 @@ CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
 CREATE INDEX membership_intent_planned ON wawp.membership_intent (jid, group_jid, instance, requester)
 	WHERE state = 'queued' AND not_before IS NOT NULL;
 CREATE INDEX membership_intent_lane ON wawp.membership_intent
-	(home, instance, group_jid, priority DESC, id) WHERE state = 'queued' AND id > 0;
+	(home, instance, group_jid, instance_id, priority DESC, id) WHERE state = 'queued' AND id > 0;
 CREATE INDEX membership_intent_other ON wawp.membership_intent
-	(home, instance, group_jid, priority DESC, id) WHERE state = 'queued' AND action <> 'add';
+	(home, instance, group_jid, instance_id, priority DESC, id) WHERE state = 'queued' AND action <> 'add';
 CREATE INDEX membership_intent_busy ON wawp.membership_intent (home, instance, group_jid, jid)
 	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');
 CREATE INDEX membership_intent_expiry ON wawp.membership_intent (home, expires_at)
@@ -135,11 +135,27 @@ ALTER TABLE wawp.requester_hold ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_rows ON wawp.requester_hold FOR SELECT USING (wawp._is_own(requester));
 GRANT SELECT ON wawp.requester_hold TO PUBLIC;
 
-COMMENT ON COLUMN wawp.queue.due IS 'those that could go now but for pace and holds; never ones that were restored or replicated';
-COMMENT ON COLUMN wawp.queue.held_by IS 'why the instance or the group is held; NULL when it is not; "not taken over" when all were restored or replicated';
-COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known, or some are not taken over';
-COMMENT ON COLUMN wawp.stuck.id IS 'the intent, or the first of those in a group that are held or not taken over; NULL for the worker';
-COMMENT ON COLUMN wawp.stuck.jid IS 'the person; NULL for all in a group that are held or not taken over';
+CREATE FUNCTION wawp._account(instance name) RETURNS text
+	LANGUAGE C STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'wawp_account';
+COMMENT ON FUNCTION wawp._account(name) IS
+	'the Wawp id of an instance as it is now; NULL when there is no such instance';
+
+CREATE FUNCTION wawp._account_problem(instance name, asked_with text) RETURNS text
+	LANGUAGE C STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'wawp_account_problem';
+COMMENT ON FUNCTION wawp._account_problem(name, text) IS
+	'why an instance does not serve what was asked for with that Wawp id; NULL when it does';
+
+-- ---- 45-policy
+
+ALTER TABLE wawp.membership ADD COLUMN instance_id text COLLATE "C";
+COMMENT ON COLUMN wawp.membership.instance_id IS 'the Wawp id of the instance that serves it; another account neither welcomes nor removes the person';
+
+-- ---- 50-audit
+
+ALTER TABLE wawp.hold ADD COLUMN instance_id text COLLATE "C";
+COMMENT ON COLUMN wawp.hold.instance_id IS 'the instance''s Wawp id when it was held; the hold ends if the instance is created anew for another';
 
 -- ---- views
 
@@ -187,7 +203,8 @@ COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NU
 
 CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
 	SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.updated_at AS since,
-		coalesce(i.detail, i.outcome::text) AS why
+		coalesce(CASE WHEN i.state <> 'failed' THEN wawp._account_problem(i.instance::name, i.instance_id) END,
+			i.detail, i.outcome::text) AS why
 	FROM wawp.membership_intent i
 	WHERE NOT (SELECT wawp._is_monitor())
 		AND (i.state = 'failed' AND i.outcome = 'unknown_result'
@@ -196,6 +213,8 @@ CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
 			OR i.state = 'verifying' AND (i.outcome = 'unknown_result'
 				OR i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
 			OR i.state = 'queued' AND (i.attempts > 0 OR i.crashes > 0)
+			OR i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')
+				AND i.instance_id IS DISTINCT FROM wawp._account(i.instance::name)
 			OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes'))
 	UNION ALL
 	-- a row for all of a group and state that this database does not serve; its id is the first one's
@@ -206,12 +225,24 @@ CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
 		AND NOT (SELECT wawp._is_monitor())
 	GROUP BY i.instance, i.group_jid, i.state
 	UNION ALL
+	-- a row for all that are queued in a group with an account that the instance does not have now; its id is the first one's
+	SELECT o.id, o.instance, o.group_jid, NULL, 'queued', NULL, o.since,
+		wawp._account_problem(o.instance::name, o.instance_id) || '; ' || o.queued || ' queued'
+	FROM (SELECT q.instance, q.group_jid, q.instance_id, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
+		FROM wawp.membership_intent q
+		LEFT JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
+			ON a.srvname = q.instance
+		WHERE q.state = 'queued' AND q.id > 0 AND q.home = (SELECT wawp._home()) AND q.attempts = 0 AND q.crashes = 0
+			AND q.instance_id IS DISTINCT FROM a.account AND NOT (SELECT wawp._is_monitor())
+		GROUP BY q.instance, q.group_jid, q.instance_id) o
+	UNION ALL
 	-- a row for all that are queued in a lane that is held; its id is the first one's
 	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
 		'held: ' || h.reason || '; ' || l.queued || ' queued'
 	FROM (SELECT q.instance, q.group_jid, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
 		FROM wawp.membership_intent q
 		WHERE q.state = 'queued' AND q.id > 0 AND q.home = (SELECT wawp._home()) AND q.instance IN (SELECT x.instance FROM wawp.hold x)
+			AND q.instance_id = wawp._account(q.instance::name)
 			AND NOT (SELECT wawp._is_monitor())
 		GROUP BY q.instance, q.group_jid) l
 	JOIN LATERAL (SELECT h.reason FROM wawp.hold h WHERE h.instance = l.instance
@@ -280,4 +311,6 @@ COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), faili
 
 -- 90-grants.sql
 REVOKE ALL ON FUNCTION wawp._row_arrived() FROM PUBLIC;
-COMMENT ON COLUMN wawp.instance.held_by IS 'why the whole instance is held, or the role''s own intents for it; NULL when they are not';
+	SELECT f.id, f.instance, f.group_jid, f.jid, f.state, f.outcome, f.since, f.why FROM wawp._stuck_figures() f
+	UNION ALL
+	SELECT NULL, NULL, NULL, NULL, NULL, NULL, w.since, w.why FROM wawp._worker_status() w WHERE w.why IS NOT NULL;

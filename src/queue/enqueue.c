@@ -449,6 +449,7 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	{
 		before = spi_begin_as_owner();
 		check_awaited_intent(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
+		(void) intent_cancel_of_other_account(NameStr(lane.instance), lane.group, jid.text, &by);
 		intent_make_room(NameStr(lane.instance), lane.group, jid.text, intent_column_action(values, nulls),
 						 nulls[INTENT_NOT_BEFORE - 1] ? 0 : DatumGetTimestampTz(values[INTENT_NOT_BEFORE - 1]), &by);
 		spi_end_as_owner(&before);
@@ -511,7 +512,7 @@ typedef struct QueuedIntent
 	" AND i.group_jid = $2 AND i.jid = $3 AND i.action = $4::wawp.action" \
 	" AND (i.action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote'))" \
 	" AND i.requester = $5 AND i.not_before IS NOT DISTINCT FROM $6" \
-	" AND i.home = $14 AND i.home <> " HOME_OF_RESTORED_ROWS
+	" AND i.instance_id = wawp._account($1::name) AND i.home = $14 AND i.home <> " HOME_OF_RESTORED_ROWS
 
 #define REQUEST_TYPES \
 	TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, \
@@ -633,7 +634,10 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (intent_is_in_the_way(requester->instance.name, request->group, jid->text))
+		{
+			(void) intent_cancel_of_other_account(requester->instance.name, request->group, jid->text, &by);
 			intent_make_room(requester->instance.name, request->group, jid->text, request->action, request->not_before, &by);
+		}
 		quota_take(requester->roleid);
 		queued.id = insert_if_absent(requester, request, jid);
 		queued.batch_id = request->batch_id;

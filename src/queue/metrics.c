@@ -28,6 +28,7 @@
 #include "miscadmin.h"
 #include "queue/metrics.h"
 #include "tables/home.h"
+#include "tables/intent.h"
 #include "tables/worker_status.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -59,6 +60,13 @@ PG_FUNCTION_INFO_V1(wawp_hold_figures);
 #define IS_HOME "i.home OPERATOR(pg_catalog.=) $1"
 /* What stands in the place of a hold where all rows of a lane are of another home; wawp.queue has it, too. */
 #define NOT_TAKEN_OVER "not taken over"
+/* Of an intent i: the account that its instance has now. */
+#define ACCOUNT_SQL \
+	" LEFT JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a" \
+	" ON a.srvname = i.instance"
+#define OTHER_ACCOUNT_SQL \
+	"CASE WHEN a.account IS NULL THEN 'held: the instance does not exist any more'" \
+	" ELSE 'held: asked for with another account than the instance has now' END"
 #define STATE_IS(state) "i.state OPERATOR(pg_catalog.=) '" state "'"
 #define OUTCOME_IS(outcome) "i.outcome OPERATOR(pg_catalog.=) '" outcome "'"
 
@@ -157,23 +165,31 @@ wawp_progress_figures(PG_FUNCTION_ARGS)
 
 /* The conditions are those of the view wawp.stuck. */
 static SqlStatement stuck_figures = {
-	"SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, i.state, i.outcome, i.updated_at, i.outcome::text"
-	" FROM wawp.membership_intent i"
+	"SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, i.state, i.outcome, i.updated_at,"
+	" CASE WHEN i.instance_id IS DISTINCT FROM a.account AND i.state OPERATOR(pg_catalog.<>) 'failed'"
+	"  THEN " OTHER_ACCOUNT_SQL " ELSE i.outcome::text END"
+	" FROM wawp.membership_intent i" ACCOUNT_SQL
 	" WHERE " STATE_IS("failed") " AND " OUTCOME_IS("unknown_result")
 	" OR " IS_HOME " AND (" STATE_IS("inviting") " AND i.updated_at < clock_timestamp() - interval '1 hour'"
 	"  OR " STATE_IS("verifying") " AND (" OUTCOME_IS("unknown_result")
 	"   OR i.updated_at < clock_timestamp() - interval '5 minutes')"
 	"  OR " STATE_IS("queued") " AND (i.attempts > 0 OR i.crashes > 0)"
-	"  OR " STATE_IS("sending") " AND i.updated_at < clock_timestamp() - interval '5 minutes')"
+	"  OR " STATE_IS("sending") " AND i.updated_at < clock_timestamp() - interval '5 minutes'"
+	"  OR i.state::text IN " STATES_WAITING " AND i.instance_id IS DISTINCT FROM a.account)"
 	" UNION ALL SELECT min(i.id), i.instance, " GROUP_SQL("i.group_jid") ", NULL, i.state, NULL, min(i.updated_at),"
 	"  'restored or replicated and not served until wawp_take_over(); ' || count(*) || ' ' || i.state"
 	" FROM wawp.membership_intent i WHERE (" IS_HOME ") IS NOT TRUE"
 	"  AND NOT (" STATE_IS("done") " OR " STATE_IS("failed") " OR " STATE_IS("cancelled") ") GROUP BY i.instance, i.group_jid, i.state"
+	" UNION ALL SELECT min(i.id), i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL, min(i.updated_at),"
+	" min(" OTHER_ACCOUNT_SQL ") || '; ' || count(*) || ' queued'"
+	" FROM wawp.membership_intent i" ACCOUNT_SQL
+	" WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME " AND i.attempts = 0 AND i.crashes = 0 AND i.instance_id IS DISTINCT FROM a.account"
+	" GROUP BY i.instance, i.group_jid, i.instance_id"
 	" UNION ALL SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL, i.since,"
 	" 'held: ' || " REASON_SQL("h.reason") " || '; ' || i.queued || ' queued'"
 	" FROM (SELECT i.instance, i.group_jid, min(i.id) AS id, min(i.updated_at) AS since, count(*) AS queued"
 	"  FROM wawp.membership_intent i WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME
-	"  AND i.instance IN (SELECT x.instance FROM wawp.hold x) GROUP BY 1, 2) i" HOLD_SQL
+	"  AND i.instance IN (SELECT x.instance FROM wawp.hold x) AND i.instance_id = wawp._account(i.instance::name) GROUP BY 1, 2) i" HOLD_SQL
 	" WHERE h.reason IS NOT NULL",
 	1, {UUIDOID}, NULL
 };
