@@ -15,9 +15,11 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "base/mark_file.h"
 #include "base/shmem.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "queue/quota.h"
 #include "queue/trigger_guard.h"
 #include "session/api.h"
 #include "tables/audit_mailbox.h"
@@ -34,6 +36,7 @@ void		_PG_init(void);
 static const ShmemPart shmem_parts[] = {
 	{limiter_shmem_size, limiter_shmem_startup},
 	{mailbox_shmem_size, mailbox_shmem_startup},
+	{quota_shmem_size, quota_shmem_startup},
 };
 
 void
@@ -43,6 +46,7 @@ _PG_init(void)
 	api_init(process_shared_preload_libraries_in_progress);
 	if (!process_shared_preload_libraries_in_progress)
 		return;
+	mark_file_init();
 	shmem_init(shmem_parts, lengthof(shmem_parts));
 	utility_hook_init();
 	trigger_guard_init();

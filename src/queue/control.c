@@ -27,8 +27,10 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "queue/enqueue.h"
+#include "queue/quota.h"
 #include "tables/contact.h"
 #include "tables/hold.h"
+#include "tables/home.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
 #include "tables/requester_hold.h"
@@ -118,8 +120,13 @@ retry_in_subtransaction(void *subject)
 	SqlOwner	before;
 
 	retry_name_instance(retry->id);
+	quota_take(retry->by.roleid);
 	before = spi_begin_as_owner();
 	retry->has_changed = intent_requeue(retry->id, &retry->by);
+	if (retry->has_changed && home_intent_is_foreign(retry->id))
+		ereport(NOTICE,
+				(errmsg("intent " INT64_FORMAT " is queued, but was restored or replicated and is not served", retry->id),
+				 errhint("The extension's owner can adopt it with wawp_take_over().")));
 	control_end(&before, retry->has_changed);
 	return retry->has_changed;
 }
@@ -255,9 +262,14 @@ wawp_resume(PG_FUNCTION_ARGS)
 	IntentRequester by = enqueue_current_requester(fcinfo);
 	SqlOwner	before = spi_begin_as_owner();
 	bool		was_held = hold_lift(NameStr(lane.instance), lane.group);
+	int64		foreign = home_count_foreign(NameStr(lane.instance));
 
 	was_held |= lift_requesters(&lane, by.roleid);
-
+	if (foreign > 0)
+		ereport(NOTICE,
+				(errmsg("%lld intents of instance \"%s\" were restored or replicated and are not served",
+						(long long) foreign, NameStr(lane.instance)),
+				 errhint("The extension's owner can adopt them with wawp_take_over().")));
 	if (was_held)
 		intent_note("resumed", NameStr(lane.instance), lane.group, NULL, NULL, &by);
 	control_end(&before, true);

@@ -30,6 +30,7 @@
 #include "throttle/limiter.h"
 #include "miscadmin.h"
 #include "tables/group_settings.h"
+#include "tables/home.h"
 #include "tables/intent.h"
 #include "base/shmem.h"
 #include "storage/ipc.h"
@@ -121,8 +122,9 @@ batch_refuse_own(const char *batch, int64 pending)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("batch \"%s\" cannot be waited for in the transaction that requested it", batch),
-				 errdetail("All " INT64_FORMAT " pending intents were requested in this transaction, and none is served before it commits.",
-						   pending),
+				 errdetail_plural("Its " INT64_FORMAT " pending intent was requested in this transaction and is not served before that commits.",
+								  "All " INT64_FORMAT " pending intents were requested in this transaction, and none is served before it commits.",
+								  (unsigned long) pending, pending),
 				 errhint("Commit first, then call wawp_wait().")));
 }
 
@@ -189,17 +191,19 @@ typedef struct Explained
 	int64		ahead;
 	bool		in_flight;
 	const char *action;
+	bool		is_foreign;
 } Explained;
 
 static SqlStatement find_explained = {
 	"SELECT i.state::text, i.instance::text, i.outcome::text, i.detail, i.not_before, i.next_attempt_at,"
 	" h.until, h.reason, h.group_jid IS NOT NULL, p.state::text, i.after,"
 	/* id > 0 is always true and makes the lane's partial index usable */
-	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.instance = i.instance"
+	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.home = i.home AND a.instance = i.instance"
 	"  AND a.group_jid = i.group_jid AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
 	" EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN"
 	"  ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND b.instance = i.instance"
-	"  AND b.group_jid = i.group_jid AND b.jid = i.jid AND b.id <> i.id), i.action::text, i.group_jid, r.until, r.reason"
+	"  AND b.home = i.home AND b.group_jid = i.group_jid AND b.jid = i.jid AND b.id <> i.id), i.action::text, i.group_jid,"
+	" i.home IS DISTINCT FROM $2, r.until, r.reason"
 	" FROM wawp.membership_intent i"
 	" LEFT JOIN wawp.membership_intent p ON p.id = i.after"
 	" LEFT JOIN LATERAL (SELECT * FROM wawp.hold h WHERE h.instance = i.instance"
@@ -208,7 +212,7 @@ static SqlStatement find_explained = {
 	"  ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true"
 	" LEFT JOIN wawp.requester_hold r ON r.instance = i.instance AND r.requester = i.requester AND r.until > clock_timestamp()"
 	" WHERE i.id = $1",
-	1, {INT8OID}, NULL
+	2, {INT8OID, UUIDOID}, NULL
 };
 
 /* Reads an intent into *e, whose texts live until the next statement; false if the role sees none of that id. */
@@ -218,6 +222,7 @@ explained_read(int64 id, Explained *e)
 	SqlArgs		args = {0};
 
 	spi_add_int8(&args, id);
+	home_bind(&args);
 	if (spi_run(&find_explained, &args) == 0)
 		return false;
 	e->state = spi_get_text(0, 1);
@@ -235,8 +240,9 @@ explained_read(int64 id, Explained *e)
 	e->in_flight = spi_get_text(0, 13)[0] == 't';
 	e->action = spi_get_text(0, 14);
 	e->group = spi_get_text(0, 15);
-	e->requester_until = spi_get_int8(0, 16, 0);
-	e->requester_held_by = spi_get_text(0, 17);
+	e->is_foreign = spi_get_text(0, 16)[0] == 't';
+	e->requester_until = spi_get_int8(0, 17, 0);
+	e->requester_held_by = spi_get_text(0, 18);
 	return true;
 }
 
@@ -337,13 +343,12 @@ explain_worker(const Explained *e)
 	switch (status.state)
 	{
 		case WORKER_NONE:
+		case WORKER_COPY:
 			return status.why;
 		case WORKER_FAILING:
 			return status.part == PART_CYCLE ? status.why : NULL;
 		case WORKER_OFF:
 			return strcmp(e->state, "queued") == 0 ? status.why : NULL;
-		case WORKER_COPY:		/* one instance may be released before the others */
-			return status.holds_all ? status.why : NULL;
 		case WORKER_SERVING:
 			break;
 	}
@@ -363,6 +368,10 @@ explain_state(const Explained *e)
 
 	if (trouble)
 		return psprintf("%s: %s", e->state, trouble);
+	if (e->is_foreign && !is_explained_settled(e))
+		return psprintf("%s: it was restored or replicated, not requested in this database, and is not served;"
+						" the extension's owner can adopt it with wawp_take_over(%s)",
+						e->state, quote_literal_cstr(e->instance));
 	if (strcmp(e->state, "queued") == 0)
 		return explain_queued(e);
 	if (strcmp(e->state, "sending") == 0)
@@ -379,8 +388,8 @@ explain_state(const Explained *e)
 	if (strcmp(e->state, "pending_approval") == 0)
 		return psprintf("pending_approval: an admin of the group has to approve, looked at about %s",
 						clock_text(e->next_attempt_at));
-	return psprintf("%s: %s%s%s", e->state, e->outcome ? e->outcome : "no outcome",
-					e->detail ? ", " : "", e->detail ? e->detail : "");
+	return psprintf("%s%s%s%s%s", e->state, e->outcome ? ": " : "", e->outcome ? e->outcome : "",
+					e->detail == NULL ? "" : e->outcome ? ", " : ": ", e->detail ? e->detail : "");
 }
 
 /* (id bigint): NULL when there is no such intent that the role may see. */

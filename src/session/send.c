@@ -41,7 +41,6 @@
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
-#include "tables/identity.h"
 #include "tables/intent.h"
 #include "tables/requester_hold.h"
 #include "tables/suppression.h"
@@ -271,10 +270,7 @@ session_skip_suppressed(const char *group, CallPerson **people, int npeople, Mem
 	return kept;
 }
 
-/*
- * Return the holds of an instance and a group of it, copied into the context
- * `caller`, with one of the whole instance if this database is a copy.
- */
+/* Return the holds of an instance and a group of it, copied into the context `caller`. */
 static List *
 session_copy_holds(const WawpInstance *instance, const char *group, MemoryContext caller)
 {
@@ -290,17 +286,6 @@ session_copy_holds(const WawpInstance *instance, const char *group, MemoryContex
 		copy->reason = MemoryContextStrdup(caller, copy->reason);
 		MemoryContextSwitchTo(caller);
 		holds = lappend(holds, copy);
-	}
-	if (identity_is_foreign())
-	{
-		Hold	   *hold = MemoryContextAllocZero(caller, sizeof(Hold));
-
-		/* the worker has not seen it yet */
-		(void) shmem_wake_worker(MyDatabaseId, NULL, 0, true);
-		namestrcpy(&hold->key.instance, instance->name);
-		hold->reason = HOLD_RESTORED_COPY;
-		MemoryContextSwitchTo(caller);
-		holds = lcons(hold, holds);
 	}
 	MemoryContextSwitchTo(spi);
 	return holds;
@@ -380,7 +365,7 @@ session_read_tables(void *subject)
  * Read *policy, in the current context, with people and npeople as above.
  * False if one of them stays locked, so that nothing may be sent.
  *
- * Holds, identity, settings and opt-out list decide about a request: a lock on
+ * Holds, settings and opt-out list decide about a request: a lock on
  * them is waited for, as a record is, for wawp.audit_timeout.  Contacts only
  * help, and are not waited for.  All is read in a subtransaction that is rolled
  * back: a lock on these tables, kept while a request waits, would block DROP

@@ -28,6 +28,7 @@
 #include "protocol/backoff.h"
 #include "tables/audit.h"
 #include "tables/hold.h"
+#include "tables/home.h"
 #include "tables/intent.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -111,15 +112,15 @@ static SqlStatement prune = {
 	" over AS MATERIALIZED (SELECT p.place FROM page p WHERE p.until <= clock_timestamp()"
 	"  AND (p.until <= clock_timestamp() - interval '1 day' OR p.group_jid <> ''"
 	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
-	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0)"
+	"   AND i.home = $4 AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0)"
 	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i"
 	"   WHERE i.state IN " STATES_UNDER_WAY
-	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0))),"
+	"   AND i.home = $4 AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0))),"
 	" mine AS (SELECT h.ctid FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT place FROM over))"
 	"  AND h.until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"
 	" gone AS (DELETE FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT ctid FROM mine)))"
 	" SELECT p.instance::text, p.group_jid, (SELECT count(*) FROM page) FROM page p ORDER BY p.instance DESC, p.group_jid DESC LIMIT 1",
-	3, {TEXTOID, TEXTOID, INT4OID}, NULL
+	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
 static SqlStatement start_anew = {
@@ -319,6 +320,7 @@ hold_prune(void)
 	spi_add_text(&args, NameStr(from.instance));
 	spi_add_text(&args, from.group);
 	spi_add_int4(&args, PRUNED_AT_ONCE, true);
+	home_bind(&args);
 	n = spi_run(&prune, &args);
 	if (n == 0 || spi_get_int8(0, 3, 0) < PRUNED_AT_ONCE)
 	{

@@ -18,6 +18,8 @@
 
 /* The reason of holds in a copy of a database. */
 #define HOLD_RESTORED_COPY "restored copy"
+/* The reason of holds after a promotion, with wawp.after_promotion = hold. */
+#define HOLD_PROMOTED "promoted"
 
 /* A row of wawp.hold. */
 typedef struct Hold

@@ -15,6 +15,7 @@
 #include "base/spi_statement.h"
 #include "nodes/pg_list.h"
 #include "protocol/outcome.h"
+#include "tables/home.h"
 #include "utils/timestamp.h"
 
 /* In the order of the SQL enum wawp.action. */
@@ -45,6 +46,11 @@ typedef enum IntentState
 #define STATES_WAITING "('verifying', 'inviting', 'invited', 'pending_approval')"
 #define STATES_UNDER_WAY "('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
 #define STATES_FINAL "('done', 'failed', 'cancelled')"
+
+/* The unique index on what is queued, for ON CONFLICT; restored rows are not in it. */
+#define INTENT_QUEUED_KEY \
+	"(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before, home)" \
+	" WHERE state = 'queued' AND home <> " HOME_OF_RESTORED_ROWS
 
 /* Columns of wawp.membership_intent, from 1, in their order. */
 enum
@@ -117,6 +123,7 @@ typedef struct Intent
 	TimestampTz since;			/* when it last changed its state */
 	TimestampTz due;			/* when it is to be verified */
 	int			priority;
+	bool		has_rivals;		/* claimed, and its requester may want something else of the person, too */
 } Intent;
 
 #define INTENT_CLAIMS_AT_ONCE 64
@@ -168,7 +175,7 @@ extern uint64 intent_insert(SqlStatement *statement, const SqlArgs *args);
 extern bool intent_take_insert_mark(void);
 extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
 extern bool intent_make_room(const char *instance, const char *group, const char *jid,
-							 IntentAction action, const IntentRequester *requester);
+							 IntentAction action, TimestampTz not_before, const IntentRequester *requester);
 extern void intent_note(const char *kind, const char *instance, const char *group, const char *jid,
 						const char *reason, const IntentRequester *requester);
 extern bool intent_cancel(int64 id, const IntentRequester *requester);
@@ -178,6 +185,9 @@ extern bool intent_peek(const LaneKey *lane, Intent *head);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
 extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
 extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);
+extern int64 intent_decider(const Intent *intent);
+extern List *intent_cancel_outdone(const Intent *intent, const char *detail, int limit, bool *left);
+extern bool intent_supersede_waiting(const Intent *intent);
 extern bool intent_state_is_final(IntentState state);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
 extern int	intent_waiting(const LaneKey *lane, int limit, Intent **waiting, bool *some_locked);
@@ -198,6 +208,7 @@ extern TimestampTz intent_next_due(const LaneKey *lane);
 extern TimestampTz intent_next_other(const LaneKey *lane);
 extern List *intent_lanes(const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left);
+extern void intent_doubt_invitations(void);
 extern int	intent_count_doubts(const char *ids);
 extern void intent_note_orderly_end(const char *in_flight);
 extern Oid	intent_requester(int64 id);

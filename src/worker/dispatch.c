@@ -26,6 +26,7 @@
 
 #include "access/xact.h"
 #include "base/clock.h"
+#include "base/guc.h"
 #include "miscadmin.h"
 #include "tables/audit.h"
 #include "tables/contact.h"
@@ -33,6 +34,7 @@
 #include "tables/hold.h"
 #include "tables/identity.h"
 #include "tables/intent.h"
+#include "tables/membership.h"
 #include "tables/requester_hold.h"
 #include "throttle/budget.h"
 #include "throttle/limiter.h"
@@ -133,19 +135,26 @@ dispatch_init(bool has_crashed)
  * ---- recovery
  */
 
-/* Hold all instances if this database is a copy, which must not add people until wawp_resume() is called. */
+/*
+ * After a promotion the log may lack what was sent last: requests whose answers
+ * cannot be looked up are not repeated.
+ */
 static void
-recovery_hold_copy(void)
+recovery_doubt_promoted(void)
 {
 	ListCell   *lc;
 
-	if (!identity_take_over())
+	if (!identity_note_promotion())
 		return;
-	foreach(lc, instance_names())
-		hold_set(lfirst(lc), "", HOLD_RESTORED_COPY, 0, 0);
+	intent_doubt_invitations();
+	membership_skip_welcomes();
+	if (wawp_after_promotion == AFTER_PROMOTION_HOLD)
+		foreach(lc, instance_names())
+			hold_set(lfirst(lc), "", HOLD_PROMOTED, 0, 0);
 	ereport(LOG,
-			(errmsg("this database is a copy, its Wawp instances are held"),
-			 errhint("Call wawp_resume() to have an instance served here.")));
+			(errmsg("this server was promoted: invitations and welcomes that were pending are not sent"),
+			 wawp_after_promotion == AFTER_PROMOTION_HOLD
+			 ? errhint("Its Wawp instances are held: call wawp_resume() to have them served.") : 0));
 }
 
 /* Recover rows in doubt that a user had locked when this worker started. */
@@ -208,18 +217,25 @@ recovery_replay(void)
 	instance_cache_begin(NULL);
 }
 
+/* Tell the limiter what was sent before the server started, if it does not know; in a transaction. */
+void
+dispatch_replay(void)
+{
+	if (shmem_needs_replay(MyDatabaseId))
+		recovery_replay();
+}
+
 /* Take over what the last worker left in doubt; in a transaction. */
 void
 dispatch_recover(void)
 {
-	recovery_hold_copy();
+	recovery_doubt_promoted();
 	cycle.doubts = MemoryContextStrdup(TopMemoryContext,
 									   intent_recover(MAX_LONE_CRASHES, cycle.counts_crashes, "{}",
 													  &cycle.has_locked_doubts));
 	admission_set_recovering(intent_count_doubts(cycle.doubts) > 0);
 	cycle.recovery_until_ms = clock_monotonic_ms() + LONGEST_RECOVERY_MS;
-	if (shmem_needs_replay(MyDatabaseId))
-		recovery_replay();
+	dispatch_replay();
 }
 
 /* Note in the rows under way that the worker was told to end; in a transaction. */
@@ -360,7 +376,6 @@ duty_check_recovery(Holds *holds pg_attribute_unused())
 {
 	if (admission_is_recovering())
 		admission_set_recovering(cycle.recovery_until_ms > cycle.began_ms && intent_count_doubts(cycle.doubts) > 0);
-	recovery_hold_copy();
 }
 
 static int64

@@ -434,15 +434,6 @@ verify_rows(const LaneKey *key, const WawpInstance *instance)
  * ---- lanes
  */
 
-/* True if the lane is held because the database is a copy: nothing is sent then until wawp_resume(). */
-static bool
-lane_is_in_copy(Holds *holds, const LaneKey *lane)
-{
-	const Hold *hold = hold_get(holds, lane, true);
-
-	return hold && strcmp(hold->reason, HOLD_RESTORED_COPY) == 0;
-}
-
 /* Invite the person of a pass as far as the lane may send; set in *pass what that needs and when to come again. */
 static void
 verify_invite(Lane *lane, const WawpInstance *described, Holds *holds, VerifyPass *pass)
@@ -468,8 +459,6 @@ verify_lane(void *subject, Holds *holds)
 	VerifyPass	pass;
 	int64		later;
 
-	if (lane_is_in_copy(holds, &lane->key))
-		return;
 	if (error)
 	{
 		lanes_verify(&lane->key, clock_monotonic_ms() + INSTANCE_RETRY_MS);
