@@ -200,7 +200,7 @@ recovery_replay_send(const AuditSent *sent)
 		limiter_replay(&key, pace_rate(instance->invites_per_minute, 0), sent->age_us);
 	}
 	else if (sent->age_us < 0)
-		limiter_replay_day(&key, sent->count);
+		limiter_replay_day(&key, sent->count, instance->adds_per_day > 0);
 	else
 	{
 		limiter_replay(&key, pace_rate(instance->adds_per_minute, 0), sent->age_us);
