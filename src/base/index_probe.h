@@ -26,7 +26,8 @@ typedef struct IndexProbe
 	const char *table;
 	const char *index;
 	int			nkeys;
-	Datum		keys[PROBE_MAX_KEYS];	/* of the index columns' types: text, name, oid, uuid or bigint; a text of 0 is null */
+	Datum		keys[PROBE_MAX_KEYS];	/* of the index columns' types: text, name, oid, uuid or bigint; a text of 0 is
+										 * null */
 } IndexProbe;
 
 extern IndexProbeResult index_probe_first(const IndexProbe *probe);

@@ -440,7 +440,8 @@ session_take_pace(const WawpInstance *instance, const Hold *on_instance, const B
 		rate.interval = Max(rate.interval, pace_rate(group->adds_per_minute, 0).interval);
 	for (int i = permit->granted; i < npeople; i++)
 		session_throttle(people[i], session_wall_time(permit->next_at + (i - permit->granted) * rate.interval),
-						 permit->has_group ? "not sent: the pace of the instance and the group allows no more now"
+						 permit->grant.is_full || permit->group_grant.is_full ? "not sent: too many accounts and groups are paced at once (wawp.max_limiters)"
+						 : permit->has_group ? "not sent: the pace of the instance and the group allows no more now"
 						 : "not sent: the instance's pace allows no more now");
 	return permit->granted;
 }

@@ -11,8 +11,8 @@
  * wawp_resume(), end the hold at once.
  *
  * The caller has a transaction and acts as the extension's owner.  Where there is
- * no hold, a look costs an index probe.  This process's knowledge of the first
- * end is a hint: lost with the process, not taken back by an abort.
+ * no hold, a look costs an index probe.  What the worker knows of the table is read
+ * at each rescan of the queue; an abort does not take it back, but leads to one.
  * Locks: the rows that are changed.
  *
  * IDENTIFICATION
@@ -36,7 +36,8 @@
 
 #include "compat.h"
 
-static TimestampTz first_end;	/* of a hold, as far as this process knows; 0: there is none */
+static TimestampTz first_end;	/* of a hold, as far as this process knows; 0: none lasts */
+static bool has_rows;			/* likewise: somebody is held, or was */
 
 static SqlStatement read_hold = {
 	"SELECT until, failures, trial FROM wawp.requester_hold WHERE instance = $1::name AND requester = $2",
@@ -69,8 +70,8 @@ static SqlStatement lift_all = {
 	1, {TEXTOID}, NULL
 };
 
-static SqlStatement read_first_end = {
-	"SELECT min(until) FROM wawp.requester_hold WHERE until > clock_timestamp()",
+static SqlStatement read_all = {
+	"SELECT min(until) FILTER (WHERE until > clock_timestamp()), count(*) FROM wawp.requester_hold",
 	0, {0}, NULL
 };
 
@@ -85,6 +86,7 @@ static void
 requester_hold_note_end(TimestampTz until)
 {
 	first_end = first_end == 0 ? until : Min(first_end, until);
+	has_rows = true;
 }
 
 /* Append the key of a hold to *args. */
@@ -223,26 +225,32 @@ requester_hold_lift(const char *instance, Oid requester)
 	return spi_run(OidIsValid(requester) ? &lift_hold : &lift_all, &args) > 0;
 }
 
-/* True if a requester may be held, as far as this process knows. */
+/*
+ * True if a requester is held, or was and nobody has tried since; for the worker,
+ * which knows when there is nobody.
+ */
 bool
-requester_hold_is_any(void)
+requester_hold_is_in_doubt(const char *instance, Oid requester)
 {
-	return first_end != 0;
+	RequesterHold hold;
+
+	return has_rows && requester_hold_find(instance, requester, &hold);
 }
 
-/* Return when the first hold ends, as far as this process knows; 0: there is none. */
+/* Return when the first hold ends, as far as the worker knows; 0: none lasts. */
 TimestampTz
 requester_hold_first_end(void)
 {
 	return first_end;
 }
 
-/* Likewise, as the table has it now. */
-TimestampTz
-requester_hold_read_first_end(void)
+/* Read what the worker has to know. */
+void
+requester_hold_start_anew(void)
 {
-	spi_run(&read_first_end, NULL);
-	return first_end = spi_get_int8(0, 1, 0);
+	spi_run(&read_all, NULL);
+	first_end = spi_get_int8(0, 1, 0);
+	has_rows = spi_get_int8(0, 2, 0) > 0;
 }
 
 /* Delete holds that have been over for long. */

@@ -20,9 +20,9 @@ extern void requester_hold_for_outcome(const char *instance, Oid requester, Wawp
 extern void requester_hold_begin_trial(const char *instance, Oid requester, int64 longest_ms);
 extern void requester_hold_end_trial(const char *instance, Oid requester);
 extern bool requester_hold_lift(const char *instance, Oid requester);
-extern bool requester_hold_is_any(void);
+extern bool requester_hold_is_in_doubt(const char *instance, Oid requester);
 extern TimestampTz requester_hold_first_end(void);
-extern TimestampTz requester_hold_read_first_end(void);
+extern void requester_hold_start_anew(void);
 extern void requester_hold_prune(void);
 
 #endif							/* WAWP_REQUESTER_HOLD_H */

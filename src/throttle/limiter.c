@@ -6,10 +6,11 @@
  * A fixed hash table in shared memory, guarded by WawpShared.limiter_lock
  * (always exclusive, always short).  An entry is one GCRA timestamp, in
  * microseconds of the monotonic clock so that steps of the wall clock do not
- * change it, and the count of one calendar day (UTC).  An entry without
- * information (its timestamp is past and its day over) may be evicted; when the
- * table is full of others, nothing is granted: the pace may become too slow, but
- * is not exceeded.
+ * change it, and the count of one calendar day (UTC).  An entry that limits nobody
+ * may be evicted: its timestamp is past, and its day is over or nobody has capped
+ * it (a cap that is set later that day then counts from there).  When the table is
+ * full of others, nothing is granted and the server log says so: the pace may
+ * become too slow, but is not exceeded.
  *
  * Calls by hand may use the burst; the worker drips.  To keep such calls from
  * starving it, a worker that was refused for more than two intervals gets the
@@ -52,6 +53,9 @@
 #define SECOND_US INT64CONST(1000000)
 /* delay before another try while the limiter is rebuilt, which takes well under a second */
 #define NOT_REBUILT_US (100 * INT64CONST(1000))
+/* The whole table is not searched again before, nor the log told. */
+#define FULL_US (100 * INT64CONST(1000))
+#define FULL_LOG_US (60 * SECOND_US)
 
 /* A database's worker that was refused; it counts as waiting while it keeps asking. */
 typedef struct Waiter
@@ -68,7 +72,8 @@ typedef struct LimiterEntry
 	LimiterKey	key;			/* must be first */
 	int64		tat;			/* monotonic us */
 	int32		day;			/* days since 2000-01-01 UTC */
-	int32		spent;			/* on that day */
+	int32		spent;			/* on that day ... */
+	bool		is_capped;		/* ... for which somebody has a cap */
 	Waiter		first;
 	Waiter		next;			/* another database's, refused meanwhile */
 	int64		waited_since_us;	/* first's, before its last grant */
@@ -120,22 +125,26 @@ limiter_today(void)
 	return (int32) (GetCurrentTimestamp() / USECS_PER_DAY);
 }
 
-/* Remove an entry without information; false if there is none. */
+/* Remove an entry that limits nobody; false if there is none. */
 static bool
 limiter_evict_one(int64 now, int32 day)
 {
+	static int64 full_until;
 	HASH_SEQ_STATUS status;
 	LimiterEntry *entry;
 
+	if (now < full_until)
+		return false;
 	hash_seq_init(&status, wawp_limiters);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		if (entry->tat >= now || (entry->day == day && entry->spent > 0))
+		if (entry->tat >= now || (entry->day == day && entry->spent > 0 && entry->is_capped))
 			continue;
 		hash_search(wawp_limiters, &entry->key, HASH_REMOVE, NULL);
 		hash_seq_term(&status);
 		return true;
 	}
+	full_until = now + FULL_US;
 	return false;
 }
 
@@ -157,6 +166,7 @@ limiter_find_entry(const LimiterKey *key, int64 now)
 		entry->tat = 0;
 		entry->day = day;
 		entry->spent = 0;
+		entry->is_capped = false;
 		entry->first = entry->next = no_waiter;
 		entry->waited_since_us = 0;
 		entry->worker_interval = 0;
@@ -165,6 +175,7 @@ limiter_find_entry(const LimiterKey *key, int64 now)
 	{
 		entry->day = day;
 		entry->spent = 0;
+		entry->is_capped = false;
 	}
 	return entry;
 }
@@ -304,6 +315,7 @@ limiter_take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, Limiter
 	bool		is_worker_first = waiter_goes_first(entry, ask->rate, now);
 	bool		is_own_turn = is_worker_first && ask->drips && waiter_is_mine(&entry->first);
 
+	entry->is_capped |= ask->per_day > 0;
 	/* a state further ahead than a whole burst dates from a lower rate */
 	entry->tat = pace_clamp(furthest, entry->tat, now, 1.0);
 	if (is_own_turn || !is_worker_first)
@@ -340,6 +352,24 @@ limiter_log_grant(const LimiterKey *key, const LimiterAsk *ask, const LimiterGra
 	RESUME_INTERRUPTS();
 }
 
+/* Log, once a minute, that accounts are kept waiting because the table is full. */
+static void
+limiter_log_full(int64 now)
+{
+	static int64 logged_at;
+
+	if (logged_at != 0 && now - logged_at < FULL_LOG_US)
+		return;
+	logged_at = now;
+	HOLD_INTERRUPTS();
+	ereport(LOG,
+			(errmsg("the table of paces is full, an account or a group is throttled"),
+			 errdetail("%d are waiting for their pace or have used of their adds_per_day.", wawp_max_limiters),
+			 errhint("Increase wawp.max_limiters."),
+			 errhidestmt(true), errhidecontext(true)));
+	RESUME_INTERRUPTS();
+}
+
 /*
  * Take up to ask->wanted permits for requests that leave now.  They are spent at
  * once; limiter_refund gives back those of requests that provably did not leave.
@@ -364,10 +394,15 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 	if (entry)
 		limiter_take_from(entry, ask, now, &grant);
 	else if (is_limited)
+	{
+		grant.is_full = true;
 		grant.next_at = now + SECOND_US;
+	}
 	else
 		grant.granted = ask->wanted;
 	LWLockRelease(wawp_shared->limiter_lock);
+	if (grant.is_full)
+		limiter_log_full(now);
 	if (is_limited)
 		limiter_log_grant(key, ask, &grant);
 	return grant;
@@ -420,16 +455,19 @@ limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us)
 	LWLockRelease(wawp_shared->limiter_lock);
 }
 
-/* Account for the number of requests that left today, likewise. */
+/* Account for the number of requests that left today, likewise; is_capped: the account has a cap. */
 void
-limiter_replay_day(const LimiterKey *key, int count)
+limiter_replay_day(const LimiterKey *key, int count, bool is_capped)
 {
 	LimiterEntry *entry;
 
 	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
 	entry = limiter_find_entry(key, clock_monotonic_us());
 	if (entry)
+	{
 		entry->spent += count;
+		entry->is_capped |= is_capped;
+	}
 	LWLockRelease(wawp_shared->limiter_lock);
 }
 

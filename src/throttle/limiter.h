@@ -49,6 +49,7 @@ typedef struct LimiterGrant
 	int64		at;				/* the time of the answer */
 	int64		each;			/* the interval that each permit took, with jitter */
 	int64		next_at;		/* when the next may leave; 0 if all was granted */
+	bool		is_full;		/* nothing is known of the key, since the table has no room */
 } LimiterGrant;
 
 extern Size limiter_shmem_size(void);
@@ -58,7 +59,7 @@ extern LimiterKey limiter_key(const char *host, const char *instance_id,
 extern LimiterGrant limiter_take(const LimiterKey *key, const LimiterAsk *ask);
 extern void limiter_refund(const LimiterKey *key, const LimiterGrant *grant, int count, bool comes_back);
 extern void limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us);
-extern void limiter_replay_day(const LimiterKey *key, int count);
+extern void limiter_replay_day(const LimiterKey *key, int count, bool is_capped);
 extern int	limiter_spent_today(const LimiterKey *key);
 extern int64 limiter_within(const LimiterKey *key, PaceRate rate, int64 span_us);
 extern int64 limiter_next_at(const LimiterKey *key, PaceRate rate);

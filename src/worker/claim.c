@@ -39,8 +39,14 @@
 
 #include "compat.h"
 
-/* For this long, rows that sort before the last one claimed are not considered again. */
+/*
+ * Rows that sort before the last one claimed are not considered again for this
+ * long, and for longer where there are so many that cannot go now (a held
+ * requester's, planned ones) that looking at them would take the worker's time.
+ */
 #define HEAD_IS_KNOWN_MS 1000
+#define LONGEST_HEAD_IS_KNOWN_MS (30 * 1000)
+#define HEAD_SEARCHES 50
 
 /* The turn of a due lane. */
 typedef struct Turn
@@ -60,7 +66,8 @@ static void
 lane_note_head(Lane *lane, const Intent *claimed)
 {
 	if (lane->head_until_ms == 0)
-		lane->head_until_ms = clock_monotonic_ms() + HEAD_IS_KNOWN_MS;
+		lane->head_until_ms = clock_monotonic_ms() +
+			Min(Max(HEAD_IS_KNOWN_MS, HEAD_SEARCHES * lane->search_ms), LONGEST_HEAD_IS_KNOWN_MS);
 	lane->head_priority = claimed->priority;
 	lane->head_id = claimed->id;
 }
@@ -88,6 +95,9 @@ claim_heads(Turn *const *turns, int n, bool behind)
 		claims[nclaims++] = head;
 	}
 	intent_claim_each(claims, nclaims, behind);
+	now = clock_monotonic_ms() - now;
+	for (int i = 0; i < n && !behind; i++)
+		turns[i]->lane->search_ms = (int) now;
 }
 
 /* Claim one row of each of these lanes. */

@@ -200,7 +200,7 @@ recovery_replay_send(const AuditSent *sent)
 		limiter_replay(&key, pace_rate(instance->invites_per_minute, 0), sent->age_us);
 	}
 	else if (sent->age_us < 0)
-		limiter_replay_day(&key, sent->count);
+		limiter_replay_day(&key, sent->count, instance->adds_per_day > 0);
 	else
 	{
 		limiter_replay(&key, pace_rate(instance->adds_per_minute, 0), sent->age_us);
@@ -429,8 +429,10 @@ duty_end_memberships(Holds *holds pg_attribute_unused())
 static void
 duty_end_requester_holds(Holds *holds pg_attribute_unused())
 {
-	cycle.told.rescan |= requester_hold_is_any();
-	(void) requester_hold_read_first_end();
+	TimestampTz end = requester_hold_first_end();
+
+	cycle.told.rescan |= end != 0 && end <= GetCurrentTimestamp();
+	requester_hold_start_anew();
 }
 
 static int64
@@ -438,7 +440,7 @@ duty_next_requester(void)
 {
 	TimestampTz end = requester_hold_first_end();
 
-	if (!requester_hold_is_any())
+	if (end == 0)
 		return CLOCK_NEVER;
 	return end <= GetCurrentTimestamp() ? 0 : clock_monotonic_of(end) + 1;
 }

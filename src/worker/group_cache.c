@@ -80,7 +80,7 @@ typedef struct PersonQuestion
 	int64		asked_ms;		/* monotonic */
 } PersonQuestion;
 
-/* A role that had no permission or no token when something was to be requested as it. */
+/* A role that had no permission or no valid token when something was requested as it. */
 typedef struct UnableAsker
 {
 	NameData	instance;		/* these two are the hash key */
@@ -119,14 +119,10 @@ typedef struct PersonFact
 	bool		is_known;		/* false: the answer did not tell */
 } PersonFact;
 
-/*
- * A request for information that met a limit, or an outage, which holds the
- * instance; or whose own token was refused, or accepted again.
- */
+/* A request for information that met a limit, or an outage, which holds the instance. */
 typedef struct RequestTrouble
 {
 	LaneKey		lane;
-	Oid			token_role;		/* InvalidOid: it is not about a requester's own token */
 	WawpOutcome outcome;
 	bool		is_outage;
 	int			retry_after;	/* seconds, or -1 */
@@ -533,19 +529,33 @@ asker_find(const LaneKey *lane, Oid role, HASHACTION action)
 	return hash_search(unable_askers, &key, action, NULL);
 }
 
-/* True if a role could not use the instance a short while ago: somebody else has to ask. */
+/* Note that a role cannot ask for a while. */
+static void
+asker_note_unable(const LaneKey *lane, Oid role)
+{
+	asker_find(lane, role, HASH_ENTER)->until_ms = clock_monotonic_ms() + INSTANCE_RETRY_MS;
+}
+
+/* Note that the API has accepted a role's token. */
+void
+group_cache_note_able(const LaneKey *lane, Oid role)
+{
+	(void) asker_find(lane, role, HASH_REMOVE);
+}
+
+/* True if a role could not use the instance when it was last tried: somebody else has to ask. */
 bool
 group_cache_is_unable(const LaneKey *lane, Oid role)
 {
 	const UnableAsker *asker = asker_find(lane, role, HASH_FIND);
 
-	return asker && asker->until_ms > clock_monotonic_ms();
+	return (asker && asker->until_ms > clock_monotonic_ms()) || requester_hold_is_in_doubt(NameStr(lane->instance), role);
 }
 
 /*
  * Queue a request for information on behalf of a lane, as a role.  Return false
  * if it cannot be sent now; *later is then when the pace allows it (monotonic
- * ms), or 0 if the role cannot use the instance.
+ * ms), or 0 if the role cannot use the instance or its token was refused.
  */
 bool
 group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need, const WawpInstance *described, int64 *later)
@@ -553,21 +563,20 @@ group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need, const WawpI
 	MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "wawp information request", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(memory);
 	WawpInstance *instance;
-	ErrorData  *error = instance_cache_get(lane, role, &instance);
+	bool		is_able = !group_cache_is_unable(lane, role);
 	BudgetPermit permit = {0};
 
-	MemoryContextSwitchTo(caller);
-	if (error == NULL)
-		permit = request_permit(described, need->question);
-	else
-		asker_find(lane, role, HASH_ENTER)->until_ms = clock_monotonic_ms() + INSTANCE_RETRY_MS;
-	*later = error ? 0 : (permit.next_at + 999) / 1000;
-	if (permit.granted > 0)
+	if (is_able && instance_cache_get(lane, role, &instance) != NULL)
 	{
-		if (OidIsValid(instance->token_role))
-			requester_hold_begin_trial(instance->name, instance->token_role, instance_longest_ms(instance));
-		request_queue(memory, lane, instance, need->question, need->person);
+		asker_note_unable(lane, role);
+		is_able = false;
 	}
+	MemoryContextSwitchTo(caller);
+	if (is_able)
+		permit = request_permit(described, need->question);
+	*later = is_able ? (permit.next_at + 999) / 1000 : 0;
+	if (permit.granted > 0)
+		request_queue(memory, lane, instance, need->question, need->person);
 	else
 		MemoryContextDelete(memory);
 	return permit.granted > 0;
@@ -765,29 +774,13 @@ group_cache_count_outages(const LaneKey *lane, bool is_outage)
 	return self->outages = is_outage ? self->outages + 1 : 0;
 }
 
-/* Append a trouble, for the next transaction. */
-static void
-answer_add_trouble(const RequestTrouble *trouble)
-{
-	MemoryContext caller = MemoryContextSwitchTo(fact_memory);
-	RequestTrouble *kept = palloc(sizeof(RequestTrouble));
-
-	*kept = *trouble;
-	troubles = lappend(troubles, kept);
-	MemoryContextSwitchTo(caller);
-}
-
 /* Note a limit or an outage that a request for information met, so that the instance is held. */
 static void
 answer_note_trouble(const InfoRequest *request, const HttpResult *result)
 {
 	CallReading reading = call_classify_result(WAWP_OP_READ, result);
-	RequestTrouble trouble = {
-		.lane = request->key,
-		.outcome = reading.whole.outcome,
-		.is_outage = reading.is_outage,
-		.retry_after = result->retry_after
-	};
+	MemoryContext caller;
+	RequestTrouble *trouble;
 	int			outages = 0;
 
 	/* a route that is not there is no outage */
@@ -798,28 +791,32 @@ answer_note_trouble(const InfoRequest *request, const HttpResult *result)
 	if (reading.whole.outcome != WAWP_RATE_LIMITED &&
 		!(reading.is_outage && (outages >= GROUP_CACHE_OUTAGES || result->retry_after >= 0)))
 		return;
-	answer_add_trouble(&trouble);
+	caller = MemoryContextSwitchTo(fact_memory);
+	trouble = palloc0(sizeof(RequestTrouble));
+	trouble->lane = request->key;
+	trouble->outcome = reading.whole.outcome;
+	trouble->is_outage = reading.is_outage;
+	trouble->retry_after = result->retry_after;
+	troubles = lappend(troubles, trouble);
+	MemoryContextSwitchTo(caller);
 }
 
 /*
- * Note whether the API has accepted the token of a requester's own.  True if it
- * was refused: that tells nothing of the group, and others may ask.
+ * True if a token of a requester's own was refused: that tells nothing of the
+ * group, and others may ask.
  */
 static bool
-answer_note_own_token(const InfoRequest *request, const HttpResult *result)
+answer_refuses_own_token(const InfoRequest *request, const HttpResult *result)
 {
-	RequestTrouble trouble = {.lane = request->key,.token_role = request->instance->token_role,.retry_after = -1};
-	bool		is_refused;
+	Oid			role = request->instance->token_role;
 
-	if (!OidIsValid(trouble.token_role) || result->fate != HTTP_ANSWERED)
+	if (!OidIsValid(role) || result->fate != HTTP_ANSWERED ||
+		call_classify_result(WAWP_OP_READ, result).whole.outcome != WAWP_AUTH_FAILED)
 		return false;
-	trouble.outcome = call_classify_result(WAWP_OP_READ, result).whole.outcome;
-	is_refused = (trouble.outcome == WAWP_AUTH_FAILED);
-	if (is_refused || (http_is_success(result) && requester_hold_is_any()))
-		answer_add_trouble(&trouble);
-	if (is_refused && *request->person)
+	asker_note_unable(&request->key, role);
+	if (*request->person)
 		(void) person_question(request->question, request->person, HASH_REMOVE);
-	return is_refused;
+	return true;
 }
 
 /* Put an answer into the cache. */
@@ -830,7 +827,7 @@ answer_take(InfoRequest *request, const HttpResult *result)
 	MemoryContext caller = MemoryContextSwitchTo(request->memory);
 
 	cached->asking &= ~request->question;
-	if (answer_note_own_token(request, result))
+	if (answer_refuses_own_token(request, result))
 	{
 		MemoryContextSwitchTo(caller);
 		return;
@@ -921,16 +918,6 @@ group_cache_write_facts(void)
 	}
 }
 
-/* Hold the requester whose own token was refused, or end the hold. */
-static void
-requester_judge_token(const RequestTrouble *trouble)
-{
-	if (trouble->outcome == WAWP_AUTH_FAILED)
-		requester_hold_for_outcome(NameStr(trouble->lane.instance), trouble->token_role, trouble->outcome, NULL);
-	else
-		requester_hold_end_trial(NameStr(trouble->lane.instance), trouble->token_role);
-}
-
 /* Hold the instances whose requests for information met a limit or an outage, as additions would. */
 void
 group_cache_hold_troubled(Holds *holds)
@@ -941,9 +928,7 @@ group_cache_hold_troubled(Holds *holds)
 	{
 		const RequestTrouble *trouble = lfirst(lc);
 
-		if (OidIsValid(trouble->token_role))
-			requester_judge_token(trouble);
-		else if (trouble->is_outage)
+		if (trouble->is_outage)
 			hold_for_outage(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
 		else
 			hold_for_outcome(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);

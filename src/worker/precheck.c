@@ -463,13 +463,9 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 	return SERVED_SOME;
 }
 
-/*
- * Settle the rows that need no request, and keep the others in the attempt.
- * False if none is left or *need is set; *has_settled is true if any was settled.
- */
-static bool
-precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSettings *settings, InfoNeed *need,
-				bool *has_settled)
+/* Settle the rows that need no request, and keep the others in the attempt; *need may be set. */
+static void
+precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSettings *settings, InfoNeed *need)
 {
 	const CachedGroup *cached = group_cache_get(&attempt->lane->key);
 	int			kept = 0;
@@ -485,33 +481,33 @@ precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSett
 		}
 		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
 		completion_note_end(&attempt->intents[i], change.state, change.outcome);
-		*has_settled = true;
 	}
 	attempt->n = kept;
-	return kept > 0 && need->question == 0;
 }
 
-/* Check claimed additions; SERVED_NOTHING if they may be sent. */
+/*
+ * Check claimed additions; SERVED_NOTHING if they may be sent.  Where nothing can
+ * be requested as their requester, what is not known forbids nothing.
+ */
 static Served
 precheck_adds(Attempt *attempt, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {
 	Lane	   *lane = attempt->lane;
 	InfoNeed	need = {0, NULL};
 	PrecheckGroup group = precheck_group(group_cache_get(&lane->key), settings, &need);
-	bool		has_settled = false;
+	bool		can_ask = !group_cache_is_unable(&lane->key, attempt->intents[0].requester);
 
-	if (group == GROUP_UNKNOWN)
+	if (group == GROUP_UNKNOWN && can_ask)
 		return claim_ask_first(lane, attempt, described, &need);
 	need.question = 0;
-	if (precheck_people(attempt, described, settings, &need, &has_settled))
-	{
-		if (group == GROUP_OPEN)
-			return SERVED_NOTHING;
-		return claim_turn_away(lane, attempt, holds, group, settings);
-	}
-	if (attempt->n > 0)
+	precheck_people(attempt, described, settings, &need);
+	if (attempt->n == 0)
+		return SERVED_SOME;
+	if (need.question != 0 && can_ask)
 		return claim_ask_first(lane, attempt, described, &need);
-	return SERVED_SOME;
+	if (group == GROUP_OPEN || group == GROUP_UNKNOWN)
+		return SERVED_NOTHING;
+	return claim_turn_away(lane, attempt, holds, group, settings);
 }
 
 /* Pass claimed rows to the invitations, which have a pace of their own. */

@@ -326,9 +326,11 @@ requester_note_accepted(const Attempt *attempt)
 {
 	const CallPerson *person = &attempt->people[0];
 
-	if (OidIsValid(attempt->instance->token_role) && attempt->http_status > 0 && !person->is_outage &&
-		person->outcome != WAWP_AUTH_FAILED)
-		requester_hold_end_trial(attempt->instance->name, attempt->instance->token_role);
+	if (!OidIsValid(attempt->instance->token_role) || attempt->http_status <= 0 || person->is_outage ||
+		person->outcome == WAWP_AUTH_FAILED)
+		return;
+	requester_hold_end_trial(attempt->instance->name, attempt->instance->token_role);
+	group_cache_note_able(&attempt->lane->key, attempt->instance->token_role);
 }
 
 /* Record the answer to a welcome; one that did not arrive is sent again later. */

@@ -26,7 +26,6 @@
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
-#include "tables/requester_hold.h"
 #include "worker/admission.h"
 #include "worker/completion.h"
 #include "worker/group_cache.h"
@@ -63,7 +62,7 @@ typedef struct VerifyPass
 	InfoNeed	need;			/* to be requested now */
 	Oid			role;			/* as whom */
 	Oid			judged;			/* the requester looked up last ... */
-	TimestampTz held_until;		/* ... and the end of their hold; 0: there is none */
+	bool		is_unable;		/* ... and whether nothing can be requested as that role */
 	bool		has_invitee;
 	Intent		invitee;		/* a person who can be invited now */
 	bool		has_freed;		/* a row ended or was queued again: others of the lane may go */
@@ -264,19 +263,16 @@ verify_settle_unknown(const Intent *intent, const WawpInstance *instance, const 
 
 /* True if nothing can be requested as the row's requester for now; the row is verified later then. */
 static bool
-verify_is_requester_held(const Intent *intent, VerifyPass *pass)
+verify_is_requester_unable(const Intent *intent, VerifyPass *pass)
 {
 	if (pass->judged != intent->requester)
 	{
 		pass->judged = intent->requester;
-		pass->held_until = requester_hold_until(NameStr(intent->lane.instance), intent->requester);
-		if (group_cache_is_unable(&intent->lane, intent->requester))
-			pass->held_until = Max(pass->held_until, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000));
+		pass->is_unable = group_cache_is_unable(&intent->lane, intent->requester);
 	}
-	if (pass->held_until == 0)
-		return false;
-	pass_note_next(pass, pass->held_until);
-	return true;
+	if (pass->is_unable)
+		pass_note_next(pass, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000));
+	return pass->is_unable;
 }
 
 /* Set the information that has to be requested before the lane can be verified, if none is set yet. */
@@ -285,7 +281,7 @@ verify_want(const Intent *intent, GroupQuestion question, VerifyPass *pass)
 {
 	TimestampTz next = GetCurrentTimestamp() + READ_GAP_MS * INT64CONST(1000);
 
-	if (verify_is_requester_held(intent, pass))
+	if (verify_is_requester_unable(intent, pass))
 		return;
 	if (pass->need.question == 0)
 	{
@@ -303,7 +299,7 @@ verify_want_list(const Intent *intent, const CachedGroup *cached, const WawpInst
 	int64		wait = cached->listed_ms == 0 ? 0 : cached->listed_ms + gap - clock_monotonic_ms();
 	TimestampTz next;
 
-	if (verify_is_requester_held(intent, pass))
+	if (verify_is_requester_unable(intent, pass))
 		return;
 	if (group_cache_is_unreadable(cached))
 		wait = Max(wait, cached->failed_ms + group_cache_read_backoff_ms(cached) - clock_monotonic_ms());
@@ -326,7 +322,7 @@ verify_invitee(const Intent *intent, const CachedGroup *cached, const WawpInstan
 		verify_want(intent, ASK_INFO, pass);
 	else if (finding->verdict == VERDICT_UNKNOWN && cached->failures < MAX_READ_FAILURES)
 		verify_postpone(intent, verify_next_wait(intent, instance, intent->since), NULL, pass);
-	else if (!pass->has_invitee && !verify_is_requester_held(intent, pass))
+	else if (!pass->has_invitee && !verify_is_requester_unable(intent, pass))
 	{
 		pass->invitee = *intent;
 		pass->has_invitee = true;
@@ -385,7 +381,7 @@ verify_row(const Intent *intent, const CachedGroup *cached, const WawpInstance *
 
 	if (has_list)
 		finding = verify_judge(intent, cached, verify_next_at(intent, instance) == 0,
-							   is_due && !verify_is_requester_held(intent, pass) ? &pass->need : &none);
+							   is_due && !verify_is_requester_unable(intent, pass) ? &pass->need : &none);
 	if (pass->need.question == ASK_LID && !OidIsValid(pass->role))
 		pass->role = intent->requester;
 	if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && group_cache_wants_list(cached))
@@ -400,7 +396,8 @@ verify_row(const Intent *intent, const CachedGroup *cached, const WawpInstance *
 		pass_note_next(pass, intent->due);
 	else if (!has_list || !group_cache_has_list_since(cached, intent->due - 1))
 	{
-		if (verify_is_given_up(intent, cached, instance))
+		if (verify_is_given_up(intent, cached, instance) ||
+			(GetCurrentTimestamp() - intent->since >= LONGEST_UNKNOWN_US && verify_is_requester_unable(intent, pass)))
 			verify_settle_unknown(intent, instance, "could not be verified: the member list cannot be read", pass);
 		else
 			verify_want_list(intent, cached, instance, pass);

@@ -26,7 +26,7 @@ SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' O
         '(sequence,wawp.audit_note_id_seq)', '(sequence,wawp.contact_contact_id_seq)', '(sequence,wawp.membership_intent_id_seq)',
         '(table,wawp.audit_log)', '(table,wawp.audit_note)', '(table,wawp.contact)', '(table,wawp.group_settings)',
         '(table,wawp.hold)', '(table,wawp.identity)', '(table,wawp.membership)',
-        '(table,wawp.membership_intent)', '(table,wawp.suppression)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
+        '(table,wawp.membership_intent)', '(table,wawp.requester_hold)', '(table,wawp.suppression)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
         '(type,wawp.state)', '(view,wawp.audit)', '(view,wawp.budget)', '(view,wawp.funnel)', '(view,wawp.instance)',
         '(view,wawp.outcome_info)', '(view,wawp.progress)', '(view,wawp.queue)', '(view,wawp.stuck)', '(view,wawp.worker_status)'],
     'members that are no functions');
@@ -200,7 +200,7 @@ FROM (VALUES
      'require_contact_within interval, managed boolean not null default true'),
     ('wawp.hold',
      'instance name not null, group_jid text, reason text not null, since timestamptz not null, until timestamptz, '
-     'failures integer not null default 0, instance_id text'),
+     'failures integer not null default 0, paused_by oid, instance_id text'),
     ('wawp.identity',
      'system_identifier bigint not null, database_oid oid not null, home uuid not null default gen_random_uuid(), '
      'mark uuid, timeline integer, site text'),
@@ -208,6 +208,9 @@ FROM (VALUES
      'instance name not null, group_jid text not null, contact_id bigint not null, added_by_us boolean not null '
      'default false, added_at timestamptz, seen_at timestamptz, until timestamptz, invited_at timestamptz, welcomed_at'
      ' timestamptz, left_at timestamptz, requester oid, requested_by text, home uuid, reason text, instance_id text'),
+    ('wawp.requester_hold',
+     'instance name not null, requester oid not null, reason text not null, since timestamptz not null, until timestamptz not null, '
+     'failures integer not null default 0, trial boolean not null default false'),
     ('wawp.suppression',
      'jid text not null, group_jid text, reason text not null, since timestamptz not null default clock_timestamp(), '
      'until timestamptz'),
@@ -332,6 +335,7 @@ SELECT is(rows_of($$SELECT name, vartype, context, boot_val, unit, min_val, max_
         '(wawp.audit_retention,integer,sighup,0,min,0,2147483647)',
         '(wawp.audit_timeout,integer,user,5000,ms,10,2147483647)', '(wawp.connection_max_age,integer,user,300,s,1,86400)',
         '(wawp.inferred_suppression,integer,sighup,129600,min,0,2147483647)', '(wawp.instance,string,user,"",,,)',
+        '(wawp.max_holds_per_role,integer,sighup,1000,,0,2147483647)',
         '(wawp.max_in_flight,integer,sighup,64,,1,256)', '(wawp.max_limiters,integer,postmaster,65536,,16,16777216)',
         '(wawp.max_queued_per_role,integer,sighup,1000000,,0,2147483647)',
         '(wawp.max_response_size,integer,user,4096,kB,1,65536)', '(wawp.member_list_cache,integer,sighup,65536,kB,64,1048576)',

@@ -49,7 +49,8 @@ sub comes_to
 	return is($owner->until(states($batch), $states), $states, $name);
 }
 
-sub refused { return scalar(grep { ($_->{status} // 0) == 401 } $sim->ledger('/')); }
+# Requests that were refused so far; none is under way.
+sub refused { $owner->until('SELECT in_flight FROM wawp.worker_status', 0); return scalar(grep { ($_->{status} // 0) == 401 } $sim->ledger('/')); }
 sub held { return $owner->until('SELECT string_agg(pg_get_userbyid(requester) || $$ $$ || reason || $$ $$ || failures, $$, $$) FROM wawp.requester_hold WHERE until > clock_timestamp() AND NOT trial', $_[0]); }
 
 # Holds are over, and the worker looks at them.
