@@ -27,8 +27,8 @@ client = http instance call
 throttle = gcra limiter budget
 tables = intent contact membership suppression group_settings hold identity home audit audit_mailbox worker_status
 session = api participants groups messages pure send session_verify
-queue = enqueue control take_over monitor metrics trigger trigger_row trigger_arguments trigger_guard
-worker = launcher worker dispatch settle claim verify precheck messages completion attempt \
+queue = quota enqueue control take_over monitor metrics trigger trigger_row trigger_arguments trigger_guard
+worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt \
 	group_cache lanes admission instance_cache savepoint utility_hook
 
 OBJS = src/wawp.o $(protocol:%=src/protocol/%.o) $(base:%=src/base/%.o) $(client:%=src/client/%.o) \
@@ -48,11 +48,11 @@ DATA_built = wawp--$(version).sql
 DATA = $(patsubst $(top)%,%,$(wildcard $(top)sql/releases/wawp--*.sql))
 
 # The order they run in.  One name per line of test/sql, never a glob.
-REGRESS = surface jid classify instance session_calls readers queue insert verbs membership_trigger
+REGRESS = surface jid classify instance session_calls readers queue insert wishes verbs membership_trigger
 REGRESS_OPTS = --inputdir=test --load-extension=pgtap --load-extension=wawp
 
 # The same for test/specs.  Expected output is looked for below the output directory.
-ISOLATION = duplicates opposites deadlock on_the_wire locked_rows table_lock rollback pause retry cancel_batch trigger
+ISOLATION = duplicates requesters opposites deadlock on_the_wire locked_rows table_lock rollback pause retry cancel_batch trigger
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=wawp --launcher=test/harness/isolation
 
 SHLIB_EXPORTS = exports.txt

@@ -80,17 +80,21 @@ COMMENT ON COLUMN wawp.membership_intent.requested_from IS 'login role, claimed 
 COMMENT ON COLUMN wawp.membership_intent.origin IS 'function, insert, or the trigger''s table';
 COMMENT ON COLUMN wawp.membership_intent.attempts IS 'requests sent for it';
 COMMENT ON COLUMN wawp.membership_intent.crashes IS 'times the worker died while serving it';
-COMMENT ON COLUMN wawp.membership_intent.superseded IS 'true if the opposite was requested while its request was on the wire';
+COMMENT ON COLUMN wawp.membership_intent.superseded IS 'true if its requester asked for the opposite while its request was on the wire';
 COMMENT ON COLUMN wawp.membership_intent.next_attempt_at IS 'not tried again earlier';
 COMMENT ON COLUMN wawp.membership_intent.created_at IS 'when it was requested';
 COMMENT ON COLUMN wawp.membership_intent.updated_at IS 'when it last changed';
 COMMENT ON COLUMN wawp.membership_intent.settled_at IS 'when it became done, failed or cancelled';
 
--- At most one queued intent per person and kind: membership, or role.  The person is first, so that a search for a
--- person does not read the person's whole lane.  Restored rows, whose home is zero, are in nobody's way.
+-- At most one queued intent per person, kind (membership, or role), requester and time: requesters do not meet here.
+-- The person is first, so that a search for a person does not read the person's whole lane.  Restored rows, whose home
+-- is zero, are in nobody's way; a search by this index has to say that it does not want them.
 CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
-	(jid, group_jid, instance, (action IN ('promote', 'demote')), home) NULLS NOT DISTINCT
+	(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before, home) NULLS NOT DISTINCT
 	WHERE state = 'queued' AND home <> '00000000-0000-0000-0000-000000000000';
+-- Intents for a certain time; small or empty, so that each claim can look for others of its requester here.
+CREATE INDEX membership_intent_planned ON wawp.membership_intent (jid, group_jid, instance, requester)
+	WHERE state = 'queued' AND not_before IS NOT NULL;
 -- In the indexes that the worker reads the home comes first, so that rows of another one cost nothing.
 -- The head of a lane.  The condition on id is always true; it keeps this index out of plans that search for one
 -- person, which would read the whole lane if they were made while the queue was empty.

@@ -19,6 +19,7 @@
 #include "base/shmem.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "queue/quota.h"
 #include "queue/trigger_guard.h"
 #include "session/api.h"
 #include "tables/audit_mailbox.h"
@@ -35,6 +36,7 @@ void		_PG_init(void);
 static const ShmemPart shmem_parts[] = {
 	{limiter_shmem_size, limiter_shmem_startup},
 	{mailbox_shmem_size, mailbox_shmem_startup},
+	{quota_shmem_size, quota_shmem_startup},
 };
 
 void

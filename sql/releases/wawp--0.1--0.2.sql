@@ -6,8 +6,9 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- Each change of sql/ since 0.1 follows, in the order of the parts it is in.
 
--- ---- the queue: homes
+-- 40-queue.sql: rows have a home, the database that serves them.
 
+COMMENT ON COLUMN wawp.membership_intent.superseded IS 'true if its requester asked for the opposite while its request was on the wire';
 COMMENT ON COLUMN wawp.membership_intent.home IS 'the database it was requested in, the only one that serves it; zero in a row that was restored or replicated';
 
 -- Restored rows that 0.1 serves, since no hold keeps it from that, are served on.
@@ -28,8 +29,10 @@ UPDATE wawp.membership SET home = y.home, requester = r.oid FROM wawp.identity y
 DROP INDEX wawp.membership_intent_one_queued, wawp.membership_intent_lane, wawp.membership_intent_other, wawp.membership_intent_busy,
 	wawp.membership_intent_expiry, wawp.membership_intent_after;
 CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
-	(jid, group_jid, instance, (action IN ('promote', 'demote')), home) NULLS NOT DISTINCT
+	(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before, home) NULLS NOT DISTINCT
 	WHERE state = 'queued' AND home <> '00000000-0000-0000-0000-000000000000';
+CREATE INDEX membership_intent_planned ON wawp.membership_intent (jid, group_jid, instance, requester)
+	WHERE state = 'queued' AND not_before IS NOT NULL;
 CREATE INDEX membership_intent_lane ON wawp.membership_intent
 	(home, instance, group_jid, priority DESC, id) WHERE state = 'queued' AND id > 0;
 CREATE INDEX membership_intent_other ON wawp.membership_intent
@@ -55,7 +58,7 @@ CREATE FUNCTION @extschema@.wawp_take_over(instance name, before timestamptz DEF
 COMMENT ON FUNCTION @extschema@.wawp_take_over(name, timestamptz) IS
 	'makes the intents and memberships of an instance that were restored, replicated or copied this database''s own; returns how many intents are served from now on; for members of the owner';
 
--- ---- memberships: homes
+-- 45-policy.sql: so have memberships.
 
 DROP INDEX wawp.membership_until;
 CREATE INDEX membership_until ON wawp.membership (home, until) WHERE until IS NOT NULL;
@@ -67,7 +70,7 @@ CREATE TRIGGER arrived_again BEFORE UPDATE ON wawp.membership
 ALTER TABLE wawp.membership ENABLE REPLICA TRIGGER arrived_again;
 COMMENT ON COLUMN wawp.membership.home IS 'the database it was noted in, the only one that acts on it; zero in a row that was restored or replicated';
 
--- ---- notes: homes
+-- 50-audit.sql: and notes.
 
 ALTER TABLE wawp.audit_note ADD COLUMN home uuid;
 UPDATE wawp.audit_note SET home = y.home FROM wawp.identity y
@@ -77,8 +80,59 @@ ALTER TABLE wawp.audit_note ALTER COLUMN home SET DEFAULT wawp._home();
 CREATE INDEX audit_note_home ON wawp.audit_note (home, id);
 COMMENT ON COLUMN wawp.audit_note.home IS 'the database it was written in; the worker of another does not move it';
 
--- ---- views: rows of other homes
+-- 50-audit.sql: a new reason.
+COMMENT ON COLUMN wawp.hold.reason IS 'an outcome, "paused: ...", "promoted" or, from before 0.2, "restored copy"';
 
+-- 50-audit.sql: wawp.identity has a key, a mark, a timeline and a site, and is not dumped.
+ALTER EXTENSION wawp DROP TABLE wawp.identity;
+ALTER EXTENSION wawp ADD TABLE wawp.identity;
+DELETE FROM wawp.identity a USING wawp.identity b
+	WHERE a.system_identifier OPERATOR(pg_catalog.=) b.system_identifier
+		AND a.database_oid OPERATOR(pg_catalog.=) b.database_oid AND a.ctid OPERATOR(pg_catalog.<) b.ctid;
+ALTER TABLE wawp.identity ADD COLUMN mark uuid, ADD COLUMN timeline int, ADD COLUMN site text COLLATE "C",
+	ADD PRIMARY KEY (system_identifier, database_oid);
+ALTER TABLE wawp.identity REPLICA IDENTITY DEFAULT;
+COMMENT ON TABLE wawp.identity IS 'this database, by cluster and oid; a database without a row of its own that fits is a copy, in which nothing is sent';
+COMMENT ON COLUMN wawp.identity.system_identifier IS 'system identifier of the cluster';
+COMMENT ON COLUMN wawp.identity.database_oid IS 'oid of the database';
+COMMENT ON COLUMN wawp.identity.home IS 'random name of that database; what is requested in it carries it';
+COMMENT ON COLUMN wawp.identity.mark IS 'random; a file beside the replication slots has it too, which copies of the files lack';
+COMMENT ON COLUMN wawp.identity.timeline IS 'the server''s timeline when the row was written';
+COMMENT ON COLUMN wawp.identity.site IS 'wawp.site when the row was written';
+
+CREATE FUNCTION wawp._identity_begin() RETURNS void
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_identity_begin';
+COMMENT ON FUNCTION wawp._identity_begin() IS 'writes this database''s row and mark; for the install and upgrade scripts';
+REVOKE ALL ON FUNCTION wawp._identity_begin() FROM PUBLIC;
+SELECT wawp._identity_begin();
+
+-- 60-views.sql: a copy is what the worker's state says.
+CREATE OR REPLACE VIEW wawp.instance WITH (security_invoker) AS
+	SELECT s.srvname AS name,
+		coalesce((SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o
+			WHERE o.option_name = 'base_url'), 'https://api.wawp.net') AS base_url,
+		(SELECT pg_catalog.jsonb_object_agg(o.option_name, o.option_value)
+			FROM pg_catalog.pg_options_to_table(s.srvoptions) o) AS options,
+		wawp._worker_pid() AS worker_pid,
+		COALESCE((SELECT w.state FROM wawp._worker_status() w WHERE w.state OPERATOR(pg_catalog.=) 'copy'),
+			(SELECT h.reason FROM (SELECT x.reason FROM wawp.hold x
+				WHERE x.instance OPERATOR(pg_catalog.=) s.srvname AND x.group_jid IS NULL
+					AND (x.until IS NULL OR x.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
+				UNION ALL
+				SELECT f.held_by FROM wawp._hold_figures() f
+				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname AND f.held_by IS NOT NULL) h
+			LIMIT 1)) AS held_by,
+		COALESCE((SELECT w.why FROM wawp._worker_status() w),
+			(SELECT h.reason FROM wawp.hold h WHERE h.instance OPERATOR(pg_catalog.=) s.srvname
+				ORDER BY h.since DESC LIMIT 1),
+			(SELECT f.last_reason FROM wawp._hold_figures() f
+				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname)) AS last_error
+	FROM pg_catalog.pg_foreign_server s
+	JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'wawp'
+	WHERE wawp._may_use(s.srvname) OR wawp._is_monitor();
+COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (nothing is sent before wawp_take_over())';
+
+-- 60-views.sql: rows of another home are not served.
 CREATE OR REPLACE VIEW wawp.queue WITH (security_invoker) AS
 	SELECT i.instance, i.group_jid, count(*) AS queued,
 		count(*) FILTER (WHERE i.home = (SELECT wawp._home())
@@ -169,58 +223,5 @@ COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NU
 COMMENT ON COLUMN wawp.stuck.id IS 'the intent, or the first of those in a group that are held or not taken over; NULL for the worker';
 COMMENT ON COLUMN wawp.stuck.jid IS 'the person; NULL for all in a group that are held or not taken over';
 
--- ---- privileges of PUBLIC
-
+-- 90-grants.sql
 REVOKE ALL ON FUNCTION wawp._row_arrived() FROM PUBLIC;
-
--- 50-audit.sql: a new reason.
-COMMENT ON COLUMN wawp.hold.reason IS 'an outcome, "paused: ...", "promoted" or, from before 0.2, "restored copy"';
-
--- 50-audit.sql: wawp.identity has a key, a mark, a timeline and a site, and is not dumped.
-ALTER EXTENSION wawp DROP TABLE wawp.identity;
-ALTER EXTENSION wawp ADD TABLE wawp.identity;
-DELETE FROM wawp.identity a USING wawp.identity b
-	WHERE a.system_identifier OPERATOR(pg_catalog.=) b.system_identifier
-		AND a.database_oid OPERATOR(pg_catalog.=) b.database_oid AND a.ctid OPERATOR(pg_catalog.<) b.ctid;
-ALTER TABLE wawp.identity ADD COLUMN mark uuid, ADD COLUMN timeline int, ADD COLUMN site text COLLATE "C",
-	ADD PRIMARY KEY (system_identifier, database_oid);
-ALTER TABLE wawp.identity REPLICA IDENTITY DEFAULT;
-COMMENT ON TABLE wawp.identity IS 'this database, by cluster and oid; a database without a row of its own that fits is a copy, in which nothing is sent';
-COMMENT ON COLUMN wawp.identity.system_identifier IS 'system identifier of the cluster';
-COMMENT ON COLUMN wawp.identity.database_oid IS 'oid of the database';
-COMMENT ON COLUMN wawp.identity.home IS 'random name of that database; what is requested in it carries it';
-COMMENT ON COLUMN wawp.identity.mark IS 'random; a file beside the replication slots has it too, which copies of the files lack';
-COMMENT ON COLUMN wawp.identity.timeline IS 'the server''s timeline when the row was written';
-COMMENT ON COLUMN wawp.identity.site IS 'wawp.site when the row was written';
-
-CREATE FUNCTION wawp._identity_begin() RETURNS void
-	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_identity_begin';
-COMMENT ON FUNCTION wawp._identity_begin() IS 'writes this database''s row and mark; for the install and upgrade scripts';
-REVOKE ALL ON FUNCTION wawp._identity_begin() FROM PUBLIC;
-SELECT wawp._identity_begin();
-
--- 60-views.sql: a copy is what the worker's state says.
-CREATE OR REPLACE VIEW wawp.instance WITH (security_invoker) AS
-	SELECT s.srvname AS name,
-		coalesce((SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o
-			WHERE o.option_name = 'base_url'), 'https://api.wawp.net') AS base_url,
-		(SELECT pg_catalog.jsonb_object_agg(o.option_name, o.option_value)
-			FROM pg_catalog.pg_options_to_table(s.srvoptions) o) AS options,
-		wawp._worker_pid() AS worker_pid,
-		COALESCE((SELECT w.state FROM wawp._worker_status() w WHERE w.state OPERATOR(pg_catalog.=) 'copy'),
-			(SELECT h.reason FROM (SELECT x.reason FROM wawp.hold x
-				WHERE x.instance OPERATOR(pg_catalog.=) s.srvname AND x.group_jid IS NULL
-					AND (x.until IS NULL OR x.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
-				UNION ALL
-				SELECT f.held_by FROM wawp._hold_figures() f
-				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname AND f.held_by IS NOT NULL) h
-			LIMIT 1)) AS held_by,
-		COALESCE((SELECT w.why FROM wawp._worker_status() w),
-			(SELECT h.reason FROM wawp.hold h WHERE h.instance OPERATOR(pg_catalog.=) s.srvname
-				ORDER BY h.since DESC LIMIT 1),
-			(SELECT f.last_reason FROM wawp._hold_figures() f
-				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname)) AS last_error
-	FROM pg_catalog.pg_foreign_server s
-	JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'wawp'
-	WHERE wawp._may_use(s.srvname) OR wawp._is_monitor();
-COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (nothing is sent before wawp_take_over())';

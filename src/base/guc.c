@@ -34,6 +34,8 @@
 #define MAX_IN_FLIGHT_DEFAULT 64
 #define MAX_IN_FLIGHT_MAX 256	/* http.c's connections */
 
+#define MAX_QUEUED_PER_ROLE_DEFAULT 1000000
+
 #define MEMBER_LIST_CACHE_KB_DEFAULT (64 * 1024)
 #define MEMBER_LIST_CACHE_KB_MIN 64
 #define MEMBER_LIST_CACHE_KB_MAX (1024 * 1024)
@@ -58,6 +60,7 @@ bool		wawp_notify;
 char	   *wawp_site;
 int			wawp_after_promotion;
 int			wawp_max_in_flight;
+int			wawp_max_queued_per_role;
 int			wawp_max_limiters;
 int			wawp_member_list_cache;
 int			wawp_inferred_suppression;
@@ -180,6 +183,14 @@ guc_define_worker(void)
 							NULL,
 							&wawp_max_in_flight,
 							MAX_IN_FLIGHT_DEFAULT, 1, MAX_IN_FLIGHT_MAX,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("wawp.max_queued_per_role",
+							"Sets how many requests a role may have queued.",
+							"Zero is no limit.  Users' tables are written beyond it: the trigger leaves a failed intent.",
+							&wawp_max_queued_per_role,
+							MAX_QUEUED_PER_ROLE_DEFAULT, 0, PG_INT32_MAX,
 							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 

@@ -28,6 +28,7 @@ extern bool wawp_notify;		/* wawp.notify */
 extern char *wawp_site;			/* wawp.site; "" when unset */
 extern int	wawp_after_promotion;	/* wawp.after_promotion */
 extern int	wawp_max_in_flight; /* wawp.max_in_flight */
+extern int	wawp_max_queued_per_role;	/* wawp.max_queued_per_role; 0: no limit */
 extern int	wawp_member_list_cache; /* wawp.member_list_cache, in kB */
 extern int	wawp_max_limiters;	/* wawp.max_limiters */
 extern int	wawp_audit_retention;	/* wawp.audit_retention, in minutes; 0 = keep */

@@ -43,8 +43,6 @@ static const char *const unit_names[] = {
 	[UNIT_CHARACTERS] = "characters"
 };
 
-#define KEEP_IT "Keep what is longer in a table of your own, and its key in \"context\"."
-
 static const struct
 {
 	const char *name;
@@ -53,13 +51,13 @@ static const struct
 	const char *hint;
 }			text_limits[] =
 {
-	[TEXT_REASON] = {"reason", TEXT_MAX_REASON, UNIT_BYTES, KEEP_IT},
+	[TEXT_REASON] = {"reason", TEXT_MAX_REASON, UNIT_BYTES, "Keep what is longer in a table of your own, and its key in the reason."},
 	[TEXT_BATCH_ID] = {"batch_id", TEXT_MAX_BATCH_ID, UNIT_BYTES, "A batch_id is a name; leave it out to have one made."},
 	[TEXT_CONTEXT] = {"context", TEXT_MAX_CONTEXT, UNIT_BYTES, "Keep the document in a table of your own, and its key in \"context\"."},
 	[TEXT_GROUP_JID] = {"group_jid", TEXT_MAX_JID, UNIT_BYTES, "A group JID is \"<digits>@g.us\" or \"<digits>-<digits>@g.us\"."},
 	[TEXT_JID] = {"jid", TEXT_MAX_JID, UNIT_BYTES, "A person is \"<digits>@c.us\", or a phone number with its country code."},
 	[TEXT_CHAT_JID] = {"chat_jid", TEXT_MAX_JID, UNIT_BYTES, "A chat is a person (\"<digits>@c.us\") or a group (\"<digits>@g.us\")."},
-	[TEXT_DETAIL] = {"detail", TEXT_MAX_DETAIL, UNIT_BYTES, KEEP_IT},
+	[TEXT_DETAIL] = {"detail", TEXT_MAX_DETAIL, UNIT_BYTES, "Shorten the text."},
 	[TEXT_SUBJECT] = {"subject", TEXT_MAX_SUBJECT, UNIT_CHARACTERS, "Shorten the name of the group."},
 	[TEXT_INVITE_TEXT] = {"invite_text", TEXT_MAX_INVITE_TEXT, UNIT_CHARACTERS, "A message has at most 4,096 characters, and the link and the group's name come to it."},
 	[TEXT_WELCOME_TEXT] = {"welcome_text", TEXT_MAX_WELCOME_TEXT, UNIT_CHARACTERS, "A message has at most 4,096 characters, and the names come to it."},

@@ -26,6 +26,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "queue/enqueue.h"
+#include "queue/quota.h"
 #include "tables/contact.h"
 #include "tables/hold.h"
 #include "tables/home.h"
@@ -116,8 +117,13 @@ retry_in_subtransaction(void *subject)
 	SqlOwner	before;
 
 	retry_name_instance(retry->id);
+	quota_take(retry->by.roleid);
 	before = spi_begin_as_owner();
 	retry->has_changed = intent_requeue(retry->id, &retry->by);
+	if (retry->has_changed && home_intent_is_foreign(retry->id))
+		ereport(NOTICE,
+				(errmsg("intent " INT64_FORMAT " is queued, but was restored or replicated and is not served", retry->id),
+				 errhint("The extension's owner can adopt it with wawp_take_over().")));
 	control_end(&before, retry->has_changed);
 	return retry->has_changed;
 }

@@ -7,13 +7,15 @@
  * BEFORE trigger here decides which columns a row may set, normalises and
  * completes it; rows of the extension's own functions are known by a mark in
  * the process (intent_insert).  The functions insert as the extension's owner,
- * with the requesting role noted, so that they see a duplicate that another
- * role requested.
+ * with the requesting role noted.  Each requester has rows of their own: others'
+ * are neither read, changed, locked nor waited for.
  *
  * All of it happens in the caller's transaction: base/commit_wake.c hands the
  * lanes that got rows to the worker at commit, and a prepared transaction wakes
  * it at COMMIT PREPARED (worker/utility_hook.c).  Locks: the unique index on
- * queued rows makes two transactions that request the same wait for each other.
+ * queued rows makes two transactions of one requester that request the same for
+ * the same time wait for each other.  How much a requester may have queued is
+ * quota.c's.
  * A statement's requester lives as long as the trigger's FmgrInfo; all else is
  * in the caller's memory context.
  *
@@ -44,6 +46,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "queue/enqueue.h"
+#include "queue/quota.h"
 #include "replication/logicalworker.h"
 #include "tables/hold.h"
 #include "tables/home.h"
@@ -202,12 +205,15 @@ enqueue_parse(const char *text)
 	return jid_parse(utf8, strlen(utf8));
 }
 
+/* The reason of each text that is no group: what jid_parse() says may be about a person. */
+static const char no_group[] = "a group is \"<digits>@g.us\" or \"<digits>-<digits>@g.us\"";
+
 /* Returns why this cannot be an intent, for errdetail; NULL if it can. */
 static const char *
 request_problem(const Jid *group, const Jid *jid, IntentAction action)
 {
 	if (group->kind != JID_GROUP)
-		return group->problem ? group->problem : "a group is \"<digits>@g.us\"";
+		return no_group;
 	if (jid->kind == JID_INVALID)
 		return jid->problem;
 	if (jid->kind == JID_GROUP)
@@ -435,6 +441,7 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	check_new_state(values, nulls);
 	check_text_columns(values, nulls);
 	lane = fill_identity_columns(desc, values, nulls, requester, &jid);
+	quota_take(requester->roleid);
 	fill_missing_columns(values, nulls);
 	fill_system_columns(desc, values, nulls, requester, "insert");
 	set_intent_column(values, nulls, INTENT_ID, next_intent_id(requester));
@@ -442,7 +449,8 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	{
 		before = spi_begin_as_owner();
 		check_awaited_intent(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
-		intent_make_room(NameStr(lane.instance), lane.group, jid.text, intent_column_action(values, nulls), &by);
+		intent_make_room(NameStr(lane.instance), lane.group, jid.text, intent_column_action(values, nulls),
+						 nulls[INTENT_NOT_BEFORE - 1] ? 0 : DatumGetTimestampTz(values[INTENT_NOT_BEFORE - 1]), &by);
 		spi_end_as_owner(&before);
 	}
 	commit_wake_worker(&lane);
@@ -477,19 +485,50 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
  * ---- requests by function
  */
 
-static SqlStatement find_queued = {
-	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1"
-	" AND group_jid = $2 AND jid = $3 AND action = $4::wawp.action"
-	" AND home = $5",
-	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
-};
+/* A requester's queued intent, as the request that was made for it is told. */
+typedef struct QueuedIntent
+{
+	int64		id;				/* 0: none */
+	bool		created;		/* by this request */
+	const char *batch_id;		/* may be NULL */
+} QueuedIntent;
+
+/*
+ * A repeated request makes the queued one the stronger of both: the higher
+ * priority, the later expiry (none is the latest), verified and invited if either
+ * says so, without waiting for another intent if either does not wait, in the
+ * batch of the second if it is in none.  The latest request decides until when
+ * the person stays, as it does for a person who is in the group already.
+ */
+#define IS_WEAKER \
+	"coalesce(i.priority < $7 OR i.expires_at < coalesce($8, 'infinity') OR i.until IS DISTINCT FROM $9" \
+	" OR NOT i.verify AND $10 OR NOT i.invite AND $11 OR i.after IS NOT NULL AND $12 IS NULL" \
+	" OR i.batch_id IS NULL AND $13 IS NOT NULL, false)"
+
+/* The requester's own, for the same time; none that was restored, which is left to wawp_take_over(). */
+#define FIND_QUEUED \
+	"SELECT i.id, i.batch_id, " IS_WEAKER " FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.instance = $1" \
+	" AND i.group_jid = $2 AND i.jid = $3 AND i.action = $4::wawp.action" \
+	" AND (i.action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote'))" \
+	" AND i.requester = $5 AND i.not_before IS NOT DISTINCT FROM $6" \
+	" AND i.home = $14 AND i.home <> " HOME_OF_RESTORED_ROWS
+
+#define REQUEST_TYPES \
+	TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, \
+	BOOLOID, INT8OID, TEXTOID, UUIDOID
+
+static SqlStatement find_queued = {FIND_QUEUED, 14, {REQUEST_TYPES}, NULL};
 
 /* The lock keeps the row queued, neither cancelled nor sent, until the requesting transaction ends. */
-static SqlStatement find_and_lock_queued = {
-	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1"
-	" AND group_jid = $2 AND jid = $3 AND action = $4::wawp.action"
-	" AND home = $5 FOR SHARE",
-	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
+static SqlStatement find_and_lock_queued = {FIND_QUEUED " FOR SHARE OF i", 14, {REQUEST_TYPES}, NULL};
+
+static SqlStatement strengthen = {
+	"UPDATE wawp.membership_intent i SET priority = greatest(i.priority, $7),"
+	" expires_at = CASE WHEN $8 IS NOT NULL AND i.expires_at IS NOT NULL THEN greatest(i.expires_at, $8) END,"
+	" until = $9, verify = i.verify OR $10, invite = i.invite OR $11, after = CASE WHEN $12 IS NOT NULL THEN i.after END,"
+	" batch_id = coalesce(i.batch_id, $13), updated_at = clock_timestamp()"
+	" WHERE i.id = $15 AND i.state = 'queued' AND i.home = $14 RETURNING i.id, i.batch_id",
+	15, {REQUEST_TYPES, INT8OID}, NULL
 };
 
 static SqlStatement insert_intent = {
@@ -498,8 +537,7 @@ static SqlStatement insert_intent = {
 	" origin, requester)"
 	" VALUES ($1::name, $2, $3, $4::wawp.action, $5, $6, $7, $8, $9, $10::bool, $11::bool, $12::jsonb, $13,"
 	" $14, $15, $16, $17::jsonb, $18, $19)"
-	" ON CONFLICT " ONE_QUEUED_KEY
-	" DO NOTHING RETURNING id",
+	" ON CONFLICT " INTENT_QUEUED_KEY " DO NOTHING RETURNING id",
 	19, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
 		TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
 	TEXTOID, OIDOID}, NULL
@@ -541,49 +579,85 @@ insert_if_absent(const Requester *requester, const MembershipRequest *request, c
 	return intent_insert(&insert_intent, &args) > 0 ? spi_get_int8(0, 1, 0) : 0;
 }
 
+/* Returns the arguments of FIND_QUEUED. */
+static SqlArgs
+find_args(const Requester *requester, const MembershipRequest *request, const Jid *jid)
+{
+	SqlArgs		args = intent_identity_args(&requester->instance, request, jid);
+
+	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
+	spi_add_time(&args, request->not_before);
+	spi_add_int4(&args, request->priority, true);
+	spi_add_time(&args, request->expires_at);
+	spi_add_time(&args, request->until);
+	spi_add_bool(&args, request->verify);
+	spi_add_bool(&args, request->invite);
+	spi_add_id(&args, request->after);
+	spi_add_text(&args, request->batch_id);
+	spi_add_datum(&args, UUIDPGetDatum(&requester->home));
+	return args;
+}
+
 /*
- * Returns the id of the queued intent for this request: of the one that `find`
- * finds, else of a new one; writes to *created which of the two.
+ * Writes to *queued the intent that `find` finds for this request, made the
+ * stronger of both; false if there is none, or none any more.
  */
-static int64
-find_or_insert(const Requester *requester, const MembershipRequest *request, const Jid *jid, SqlStatement *find, bool *created)
+static bool
+find_and_strengthen(SqlStatement *find, const SqlArgs *args, QueuedIntent *queued)
+{
+	SqlArgs		stronger = *args;
+
+	if (spi_run(find, args) == 0)
+		return false;
+	if (spi_get_text(0, 3)[0] == 't')
+	{
+		spi_add_int8(&stronger, spi_get_int8(0, 1, 0));
+		if (spi_run(&strengthen, &stronger) == 0)
+			return false;
+	}
+	queued->id = spi_get_int8(0, 1, 0);
+	queued->batch_id = spi_get_text(0, 2);
+	queued->created = false;
+	return true;
+}
+
+/* Returns the queued intent for this request: the requester's that `find` finds, else a new one. */
+static QueuedIntent
+find_or_insert(const Requester *requester, const MembershipRequest *request, const Jid *jid, SqlStatement *find)
 {
 	IntentRequester by = requester_for_record(requester);
+	SqlArgs		args = find_args(requester, request, jid);
+	QueuedIntent queued;
 
-	for (;;)
+	while (!find_and_strengthen(find, &args, &queued))
 	{
-		SqlArgs		args = intent_identity_args(&requester->instance, request, jid);
-		int64		id;
-
 		CHECK_FOR_INTERRUPTS();
-		*created = false;
-		home_bind(&args);
-		if (spi_run(find, &args) > 0)
-			return spi_get_int8(0, 1, 0);
 		if (intent_is_in_the_way(requester->instance.name, request->group, jid->text))
-			intent_make_room(requester->instance.name, request->group, jid->text, request->action, &by);
-		id = insert_if_absent(requester, request, jid);
-		*created = true;
-		if (id != 0)
-			return id;
+			intent_make_room(requester->instance.name, request->group, jid->text, request->action, request->not_before, &by);
+		quota_take(requester->roleid);
+		queued.id = insert_if_absent(requester, request, jid);
+		queued.batch_id = request->batch_id;
+		queued.created = true;
+		if (queued.id != 0)
+			break;
 		/* another transaction inserted it first, and may have removed it since: try again */
 	}
+	return queued;
 }
 
 /* Appends a row of a wawp_request_ function's result; id 0 and NULL texts become NULL. */
 static void
-put_request_row(FunctionCallInfo fcinfo, int64 id, const char *jid, bool created,
-		  const char *problem, const char *batch_id)
+put_request_row(FunctionCallInfo fcinfo, const QueuedIntent *queued, const char *jid, const char *problem)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Datum		values[5];
-	bool		nulls[5] = {id == 0, jid == NULL, false, problem == NULL, false};
+	bool		nulls[5] = {queued->id == 0, jid == NULL, false, problem == NULL, queued->batch_id == NULL};
 
-	values[0] = Int64GetDatum(id);
+	values[0] = Int64GetDatum(queued->id);
 	values[1] = jid ? CStringGetTextDatum(jid) : (Datum) 0;
-	values[2] = BoolGetDatum(created);
+	values[2] = BoolGetDatum(queued->created);
 	values[3] = problem ? CStringGetTextDatum(problem) : (Datum) 0;
-	values[4] = CStringGetTextDatum(batch_id);
+	values[4] = queued->batch_id ? CStringGetTextDatum(queued->batch_id) : (Datum) 0;
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -600,7 +674,7 @@ enqueue_group(const char *text)
 	Jid			group = enqueue_parse(text ? text : "");
 
 	if (group.kind != JID_GROUP)
-		refuse_intent(&group, text, NULL, group.problem ? group.problem : "a group is \"<digits>@g.us\"");
+		refuse_intent(&group, text, NULL, no_group);
 	return pstrdup(group.text);
 }
 
@@ -626,10 +700,11 @@ request_all(FunctionCallInfo fcinfo, MembershipRequest *request, ArrayType *peop
 		Jid			group = {.kind = JID_GROUP};
 		Jid			jid = enqueue_parse(input ? input : "");
 		const char *problem = input ? request_problem(&group, &jid, request->action) : "the element is null";
-		bool		created = false;
-		int64		id = problem ? 0 : find_or_insert(requester, request, &jid, &find_queued, &created);
+		QueuedIntent queued = {.batch_id = request->batch_id};
 
-		put_request_row(fcinfo, id, problem ? input : jid.text, created, problem, request->batch_id);
+		if (!problem)
+			queued = find_or_insert(requester, request, &jid, &find_queued);
+		put_request_row(fcinfo, &queued, problem ? input : jid.text, problem);
 	}
 	spi_end_as_owner(&before);
 	commit_wake_worker(&lane);
@@ -678,6 +753,28 @@ insert_failed_intent(const Requester *requester, const MembershipRequest *reques
 	(void) intent_insert(&insert_failed, &args);
 }
 
+static SqlStatement find_quota_note = {
+	"SELECT FROM wawp.membership_intent WHERE settled_at > clock_timestamp() - interval '1 minute'"
+	" AND state = 'failed' AND origin = $1 AND requester = $2 AND outcome IS NULL"
+	" AND strpos(detail, '" QUOTA_SETTING "') > 0 LIMIT 1",
+	2, {TEXTOID, OIDOID}, NULL
+};
+
+/* True if a failed intent of the last minute tells already that requests of that origin exceed their role's quota. */
+bool
+enqueue_quota_is_noted(Oid roleid, const char *origin)
+{
+	SqlArgs		args = {0};
+	SqlOwner	before = spi_begin_as_owner();
+	bool		found;
+
+	spi_add_text(&args, origin);
+	spi_add_datum(&args, ObjectIdGetDatum(roleid));
+	found = spi_run(&find_quota_note, &args) > 0;
+	spi_end_as_owner(&before);
+	return found;
+}
+
 /*
  * Inserts a failed intent for what a user's trigger could not request although
  * the row is valid; wawp_retry() requests it again, and chooses the instance
@@ -715,7 +812,6 @@ enqueue_for_role(Oid roleid, const char *instance, MembershipRequest *request, c
 	const char *problem = request_problem(&group_jid, &jid, request->action);
 	SqlOwner	before;
 	LaneKey		lane;
-	bool		created;
 
 	requester_instance(requester, instance);
 	request->group = group_jid.text;
@@ -724,7 +820,7 @@ enqueue_for_role(Oid roleid, const char *instance, MembershipRequest *request, c
 	if (problem)
 		insert_failed_intent(requester, request, group, person, "bad_identifier", problem);
 	else
-		(void) find_or_insert(requester, request, &jid, &find_and_lock_queued, &created);
+		(void) find_or_insert(requester, request, &jid, &find_and_lock_queued);
 	spi_end_as_owner(&before);
 	if (problem)
 	{
@@ -825,11 +921,12 @@ request_swap_side(FunctionCallInfo fcinfo, const Requester *requester, Membershi
 	Jid			group = {.kind = JID_GROUP};
 	Jid			jid = enqueue_parse(input ? input : "");
 	const char *problem = input ? request_problem(&group, &jid, request->action) : "it is null";
-	bool		created = false;
-	int64		id = problem ? 0 : find_or_insert(requester, request, &jid, &find_queued, &created);
+	QueuedIntent queued = {.batch_id = request->batch_id};
 
-	put_request_row(fcinfo, id, problem ? input : jid.text, created, problem, request->batch_id);
-	return id;
+	if (!problem)
+		queued = find_or_insert(requester, request, &jid, &find_queued);
+	put_request_row(fcinfo, &queued, problem ? input : jid.text, problem);
+	return queued.id;
 }
 
 /*

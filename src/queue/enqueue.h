@@ -38,6 +38,7 @@ extern const char *enqueue_group(const char *text);
 extern IntentRequester enqueue_current_requester(FunctionCallInfo fcinfo);
 extern void enqueue_for_role(Oid roleid, const char *instance, MembershipRequest *request,
 					  const char *group, const char *person);
+extern bool enqueue_quota_is_noted(Oid roleid, const char *origin);
 extern void enqueue_failed(Oid roleid, const char *instance, const MembershipRequest *request,
 							  const char *group, const char *person, const char *problem);
 

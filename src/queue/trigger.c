@@ -17,12 +17,13 @@
  *
  * The user's write never fails because of WhatsApp: an error after the
  * trigger's own arguments were read becomes a WARNING and a failed intent,
- * which wawp_retry() queues again.  Conflicts of two writers (a deadlock, a
+ * which wawp_retry() queues again; beyond the owner's quota, one intent for a
+ * table and a minute.  Conflicts of two writers (a deadlock, a
  * serialization failure, lock_timeout) are raised: as a WARNING they would lose
  * a person.
  *
  * A firing runs in a subtransaction of the user's transaction.  Another row that
- * is found, and the queued intent, stay locked FOR SHARE until the end of that
+ * is found, and the owner's queued intent, stay locked FOR SHARE until the end of that
  * transaction.  Prepared searches live as long as the process.
  *
  * IDENTIFICATION
@@ -538,17 +539,23 @@ fire_as_owner(Firing *firing)
  * ---- what goes wrong
  */
 
-/* Inserts failed intents for what was not requested; `problem` says why. */
+/*
+ * Inserts failed intents for what was not requested; `problem` says why.  Of
+ * requests beyond the owner's quota one is kept, for a table and a minute: they
+ * must not fill the table instead.
+ */
 static void
-firing_note_failure(const Firing *firing, const char *problem)
+firing_note_failure(const Firing *firing, const char *problem, bool is_quota)
 {
+	Oid			owner = firing->table->rd_rel->relowner;
+
 	for (int i = 0; i < firing->nrequests; i++)
 	{
 		const FiringRequest *wanted = &firing->requests[i];
 
-		if (!wanted->is_settled)
-			enqueue_failed(firing->table->rd_rel->relowner, firing->mapping->instance, &wanted->request,
-							  wanted->group ? wanted->group : "", wanted->jid ? wanted->jid : "", problem);
+		if (!wanted->is_settled && !(is_quota && enqueue_quota_is_noted(owner, wanted->request.origin)))
+			enqueue_failed(owner, firing->mapping->instance, &wanted->request,
+						   wanted->group ? wanted->group : "", wanted->jid ? wanted->jid : "", problem);
 	}
 }
 
@@ -572,6 +579,7 @@ typedef struct FiringPart
 {
 	Firing	   *firing;
 	const char *problem;
+	bool		is_quota;		/* the problem is the owner's quota */
 } FiringPart;
 
 static bool
@@ -580,21 +588,25 @@ firing_do_part(void *subject)
 	const FiringPart *part = subject;
 
 	if (part->problem)
-		firing_note_failure(part->firing, part->problem);
+		firing_note_failure(part->firing, part->problem, part->is_quota);
 	else
 		fire_as_owner(part->firing);
 	return !part->firing->was_overtaken;
 }
 
 /*
- * Makes the firing's requests or, with a problem, notes it, in a subtransaction.
- * Returns the error that rolled it back, in the caller's memory context, or
- * NULL; raises errors that are the user's.
+ * Makes the firing's requests or, after an error, notes that, in a
+ * subtransaction.  Returns the error that rolled it back, in the caller's memory
+ * context, or NULL; raises errors that are the user's.
  */
 static ErrorData *
-firing_try(Firing *firing, const char *problem)
+firing_try(Firing *firing, const ErrorData *failure)
 {
-	FiringPart	part = {firing, problem};
+	FiringPart	part = {
+		.firing = firing,
+		.problem = failure ? error_as_problem(failure) : NULL,
+		.is_quota = failure && failure->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED
+	};
 	ErrorData  *error = subtransaction_try(firing_do_part, &part);
 
 	if (error && is_user_error(error->sqlerrcode))
@@ -626,7 +638,7 @@ fire_safely(Firing *firing)
 	if (error == NULL)
 		return;
 	firing->was_overtaken = false;
-	second = firing_try(firing, error_as_problem(error));
+	second = firing_try(firing, error);
 	firing_warn(firing, error);
 	if (second)
 		firing_warn(firing, second);

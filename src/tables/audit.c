@@ -400,22 +400,39 @@ audit_record_of_intent(const Intent *intent, const char *kind)
 	return record;
 }
 
+/* Return the detail of a record that has just a note; NULL for NULL. */
+static const char *
+audit_note_detail(const char *note)
+{
+	StringInfoData detail;
+
+	if (note == NULL)
+		return NULL;
+	initStringInfo(&detail);
+	appendStringInfoString(&detail, "{\"note\": ");
+	escape_json(&detail, note);
+	appendStringInfoChar(&detail, '}');
+	return detail.data;
+}
+
 /* Record a decision about an intent, or what the member list showed; note: the reason, or NULL. */
 void
 audit_write_intent(const Intent *intent, const char *kind, WawpOutcome outcome, const char *note)
 {
 	AuditRecord record = audit_record_of_intent(intent, kind);
-	StringInfoData detail;
 
 	record.outcome = outcome_info(outcome)->name;
-	if (note)
-	{
-		initStringInfo(&detail);
-		appendStringInfoString(&detail, "{\"note\": ");
-		escape_json(&detail, note);
-		appendStringInfoChar(&detail, '}');
-		record.detail = detail.data;
-	}
+	record.detail = audit_note_detail(note);
+	audit_write(&record);
+}
+
+/* Record that the worker has cancelled an intent, and why. */
+void
+audit_write_cancelled(const Intent *intent, const char *note)
+{
+	AuditRecord record = audit_record_of_intent(intent, "cancelled");
+
+	record.detail = audit_note_detail(note);
 	audit_write(&record);
 }
 

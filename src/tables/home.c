@@ -123,6 +123,22 @@ home_count_foreign(const char *instance)
 	return spi_get_int8(0, 1, 0);
 }
 
+static SqlStatement is_foreign = {
+	"SELECT FROM wawp.membership_intent WHERE id = $1 AND home IS DISTINCT FROM $2",
+	2, {INT8OID, UUIDOID}, NULL
+};
+
+/* True if that is an intent of another home. */
+bool
+home_intent_is_foreign(int64 id)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int8(&args, id);
+	home_bind(&args);
+	return spi_run(&is_foreign, &args) > 0;
+}
+
 static SqlStatement foreign_instances = {
 	"SELECT string_agg(DISTINCT quote_literal(i.instance), ', ') FROM wawp.membership_intent i"
 	" WHERE i.state NOT IN " STATES_FINAL " AND i.home IS DISTINCT FROM $1",
@@ -187,11 +203,13 @@ static SqlStatement adopt_intents = {
 	"  WHEN p.role IS NULL THEN 'failed'"
 	"  WHEN p.state = 'queued' AND (row_number() OVER (PARTITION BY p.state, p.group_jid, p.jid,"
 	"    p.action IN ('promote', 'demote'), p.role, p.not_before ORDER BY p.id) > 1"
-	"   OR EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.home = $3 AND o.instance = p.instance"
+	"   OR EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.home = $3 AND o.home <> " HOME_OF_RESTORED_ROWS
+	"    AND o.instance = p.instance"
 	"    AND o.group_jid = p.group_jid AND o.jid = p.jid AND o.requester = p.role"
 	"    AND o.not_before IS NOT DISTINCT FROM p.not_before"
 	"    AND (o.action IN ('promote', 'demote')) = (p.action IN ('promote', 'demote')) OFFSET 0)) THEN 'cancelled'"
-	"  WHEN p.state = 'inviting' OR p.state = 'sending' AND (p.action = 'invite' OR p.outcome = 'invited') THEN 'unknown'"
+	"  WHEN p.state = 'inviting' OR p.state = 'queued' AND p.action = 'invite' AND coalesce(p.not_before <= clock_timestamp(), true)"
+	"   OR p.state = 'sending' AND (p.action = 'invite' OR p.outcome = 'invited') THEN 'unknown'"
 	"  WHEN p.state = 'sending' THEN 'doubt' ELSE 'live' END AS fate FROM page p),"
 	" mine AS (UPDATE wawp.membership_intent i SET home = $3, requester = coalesce(j.role, 0),"
 	"  state = CASE j.fate WHEN 'failed' THEN 'failed' WHEN 'unknown' THEN 'failed' WHEN 'cancelled' THEN 'cancelled'"

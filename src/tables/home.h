@@ -33,6 +33,7 @@ extern Datum home_datum(void);
 extern void home_forget(void);
 extern void home_bind(SqlArgs *args);
 extern bool home_is_ours(const pg_uuid_t *home);
+extern bool home_intent_is_foreign(int64 id);
 extern int64 home_count_foreign(const char *instance);
 extern const char *home_foreign_instances(void);
 extern const char *home_list_of_cluster(void);

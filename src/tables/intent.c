@@ -56,9 +56,12 @@ static const char *const state_names[] = {
 
 /* The key of the unique index on what is queued. */
 #define SAME_PERSON_AND_KIND(a, b) \
-	a ".home = " b ".home AND " \
+	a ".home = " b ".home AND " a ".home <> " HOME_OF_RESTORED_ROWS " AND " \
 	a ".instance = " b ".instance AND " a ".group_jid = " b ".group_jid AND " a ".jid = " b ".jid" \
 	" AND (" a ".action IN ('promote', 'demote')) = (" b ".action IN ('promote', 'demote'))"
+#define SAME_WISH(a, b) \
+	SAME_PERSON_AND_KIND(a, b) " AND " a ".requester = " b ".requester" \
+	" AND " a ".not_before IS NOT DISTINCT FROM " b ".not_before"
 
 /* Return the key of a lane; group "": of the whole instance.  Its padding is 0, so that it can be hashed. */
 LaneKey
@@ -146,7 +149,7 @@ intent_take_insert_mark(void)
 	return was_own;
 }
 
-/* Cancels the opposite, while it is queued. */
+/* Cancels the requester's opposite for the same time, while it is queued. */
 static SqlStatement cancel_opposite = {
 	"UPDATE wawp.membership_intent SET state = 'cancelled',"
 	" detail = CASE WHEN action IN ('add', 'invite') AND $4 IN ('add', 'invite') THEN 'the same was asked for in another way'"
@@ -154,24 +157,25 @@ static SqlStatement cancel_opposite = {
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE state = 'queued' AND instance = $1 AND group_jid = $2 AND jid = $3"
 	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4"
-	" AND home = $5"
+	" AND requester = $5 AND not_before IS NOT DISTINCT FROM $6"
+	" AND home = $7 AND home <> " HOME_OF_RESTORED_ROWS
 	" RETURNING id",
-	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
+	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID, UUIDOID}, NULL
 };
 
-/*
- * Marks the opposite that is under way or waits for verification, so that it
- * ends without follow-up.  An addition and an invitation want the same; the
- * later one waits for the other.
- */
+/* The requester's opposites in these states.  An addition and an invitation want the same; the later one waits. */
+#define OPPOSITES_IN(states) \
+	" WHERE state IN " states \
+	" AND instance = $1 AND group_jid = $2 AND jid = $3" \
+	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4" \
+	" AND NOT (action IN ('add', 'invite') AND $4 IN ('add', 'invite')) AND requester = $5 AND NOT superseded" \
+	" AND home = $6"
+
+/* Marks the requester's opposite that is under way or waits for verification, so that it ends without follow-up. */
 static SqlStatement supersede = {
 	"UPDATE wawp.membership_intent SET superseded = true, updated_at = clock_timestamp()"
-	" WHERE state IN " STATES_UNDER_WAY
-	" AND instance = $1 AND group_jid = $2 AND jid = $3"
-	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4"
-	" AND NOT (action IN ('add', 'invite') AND $4 IN ('add', 'invite')) AND NOT superseded"
-	" AND home = $5",
-	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
+	OPPOSITES_IN(STATES_UNDER_WAY),
+	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, UUIDOID}, NULL
 };
 
 /*
@@ -239,20 +243,29 @@ static SqlStatement note_cancelled = {
 	3, {INT8OID, TEXTOID, JSONBOID}, NULL
 };
 
-/* Make room for a new intent: cancel or supersede the opposite.  True if there was one. */
+/*
+ * Make room for a new intent: cancel the requester's opposite for the same time
+ * (not_before; 0: at once), and supersede the one under way, if that time has
+ * come.  True if there was one.
+ */
 bool
 intent_make_room(const char *instance, const char *group, const char *jid, IntentAction action,
-				 const IntentRequester *requester)
+				 TimestampTz not_before, const IntentRequester *requester)
 {
-	SqlArgs		args = {0};
+	SqlArgs		busy = {0};
+	SqlArgs		args;
 	SqlArgs		noted = {0};
 	uint64		cancelled;
 
-	spi_add_text(&args, instance);
-	spi_add_text(&args, group);
-	spi_add_text(&args, jid);
-	spi_add_text(&args, action_names[action]);
+	spi_add_text(&busy, instance);
+	spi_add_text(&busy, group);
+	spi_add_text(&busy, jid);
+	spi_add_text(&busy, action_names[action]);
+	spi_add_datum(&busy, ObjectIdGetDatum(requester->roleid));
+	args = busy;
+	spi_add_time(&args, not_before);
 	home_bind(&args);
+	home_bind(&busy);
 	cancelled = spi_run(&cancel_opposite, &args);
 	if (cancelled > 0)
 	{
@@ -260,7 +273,9 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 		intent_bind_requester(&noted, requester);
 		spi_run(&note_cancelled, &noted);
 	}
-	return spi_run(&supersede, &args) + cancelled > 0;
+	if (not_before > GetCurrentTimestamp())
+		return cancelled > 0;
+	return spi_run(&supersede, &busy) + cancelled > 0;
 }
 
 /* True if role $4 may change an intent: its own, and those of roles it is a member of. */
@@ -284,7 +299,7 @@ static SqlStatement requeue = {
 	" outcome = NULL, code = NULL, detail = NULL,"
 	" settled_at = NULL, superseded = false, updated_at = clock_timestamp()"
 	" WHERE id = $1 AND state = 'failed' AND " IS_OWN
-	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND " SAME_PERSON_AND_KIND("o", "i") " OFFSET 0)"
+	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND " SAME_WISH("o", "i") " OFFSET 0)"
 	" RETURNING *) " INSERT_NOTE NOTE_OF("retried") ", $2::name, $3 FROM c",
 	4, {INT8OID, TEXTOID, JSONBOID, OIDOID}, NULL
 };
@@ -339,13 +354,17 @@ intent_requeue(int64 id, const IntentRequester *requester)
  * one index has.
  */
 
-/* No intent b of the same person and home is under way or waits for verification. */
+/*
+ * No intent b of the same person and home is under way or waits for verification.  A
+ * removal does not wait for a person to join or to be approved.
+ */
 #define NOBODY_IN_THE_WAY \
 	"NOT EXISTS (SELECT FROM wawp.membership_intent b" \
 	" WHERE b.state IN " STATES_UNDER_WAY \
 	" AND b.home = c.home" \
 	" AND b.instance = c.instance AND b.group_jid = c.group_jid AND b.jid = c.jid" \
-	" AND (b.state = 'sending' OR NOT b.superseded) OFFSET 0)"
+	" AND (b.state = 'sending' OR NOT b.superseded)" \
+	" AND (c.action <> 'remove' OR b.state IN ('sending', 'verifying')) OFFSET 0)"
 
 /* The intent that c is to follow is done. */
 #define ITS_TURN \
@@ -359,6 +378,11 @@ intent_requeue(int64 id, const IntentRequester *requester)
 
 /* Columns that a statement reads in addition come after these. */
 #define READ_COLUMNS_NUMBER 26
+
+/* Columns of a claim, after those: HAS_RIVALS and, of claims in several lanes, instance and group. */
+#define CLAIM_HAS_RIVALS (READ_COLUMNS_NUMBER + 1)
+#define CLAIM_INSTANCE (READ_COLUMNS_NUMBER + 2)
+#define CLAIM_GROUP (READ_COLUMNS_NUMBER + 3)
 
 /* The row was changed in the future, so the time it waits for may be long past. */
 #define CLOCK_WAS_SET_BACK "c.updated_at > clock_timestamp() + interval '1 second'"
@@ -398,10 +422,24 @@ intent_requeue(int64 id, const IntentRequester *requester)
 #define ANY_ACTION " AND c.id > 0"
 #define NO_ADDITION " AND c.action <> 'add'"
 
+/*
+ * True if the requester of i may want something else of the same person, too:
+ * they have something queued for another time or, if i is for a certain time,
+ * something under way.  Without such plans it costs a look into an empty index.
+ */
+#define HAS_RIVALS \
+	"CASE WHEN i.not_before IS NULL THEN EXISTS (SELECT FROM wawp.membership_intent p" \
+	"  WHERE p.state = 'queued' AND p.not_before IS NOT NULL" \
+	"  AND p.home = i.home AND p.jid = i.jid AND p.group_jid = i.group_jid AND p.instance = i.instance AND p.requester = i.requester OFFSET 0)" \
+	" ELSE EXISTS (SELECT FROM wawp.membership_intent p WHERE p.state = 'queued' AND " SAME_PERSON_AND_KIND("p", "i") \
+	"  AND p.requester = i.requester AND p.id <> i.id OFFSET 0)" \
+	" OR EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN " STATES_WAITING \
+	"  AND " SAME_PERSON_AND_KIND("b", "i") " AND b.requester = i.requester AND NOT b.superseded OFFSET 0) END"
+
 #define CLAIM(ids) "UPDATE wawp.membership_intent i SET state = 'sending', attempts = attempts + 1," \
 	" next_attempt_at = NULL, updated_at = clock_timestamp()" \
 	" WHERE i.id = ANY (ARRAY(" ids "))" \
-	" RETURNING " READ_COLUMNS
+	" RETURNING " READ_COLUMNS ", " HAS_RIVALS
 
 static SqlStatement claim = {
 	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requester" HEAD_OF_LANE(ANY_ACTION) "),"
@@ -506,14 +544,22 @@ intent_bind_lane(SqlArgs *args, const LaneKey *lane, int limit)
 	home_bind(args);
 }
 
-/* Run a statement that returns READ_COLUMNS of a lane and write the rows to claimed[]; return how many there are. */
+/* Write a claimed row to *intent. */
+static void
+intent_of_claimed_row(uint64 row, const LaneKey *lane, Intent *intent)
+{
+	intent_of_row(row, lane, intent);
+	intent->has_rivals = intent_column_is_true(row, CLAIM_HAS_RIVALS);
+}
+
+/* Run a claim in a lane and write the rows to claimed[]; return how many there are. */
 static int
 intent_run_claim(SqlStatement *statement, const SqlArgs *args, const LaneKey *lane, Intent *claimed)
 {
 	uint64		n = spi_run(statement, args);
 
 	for (uint64 i = 0; i < n; i++)
-		intent_of_row(i, lane, &claimed[i]);
+		intent_of_claimed_row(i, lane, &claimed[i]);
 	return (int) n;
 }
 
@@ -538,7 +584,10 @@ intent_peek(const LaneKey *lane, Intent *head)
 	SqlArgs		args = {0};
 
 	intent_bind_lane(&args, lane, 1);
-	return intent_run_claim(&peek, &args, lane, head) > 0;
+	if (spi_run(&peek, &args) == 0)
+		return false;
+	intent_of_row(0, lane, head);
+	return true;
 }
 
 /* Append the arguments of HEADS_OF_LANES to *args. */
@@ -588,10 +637,10 @@ intent_claim_each(IntentClaim *const *claims, int n, bool behind)
 	found = spi_run(behind ? &claim_next : &claim_heads, &args);
 	for (uint64 i = 0; i < found; i++)
 	{
-		IntentClaim *claimed = intent_find_claim(claims, n, spi_get_text(i, READ_COLUMNS_NUMBER + 1),
-												 spi_get_text(i, READ_COLUMNS_NUMBER + 2));
+		IntentClaim *claimed = intent_find_claim(claims, n, spi_get_text(i, CLAIM_INSTANCE),
+												 spi_get_text(i, CLAIM_GROUP));
 
-		intent_of_row(i, claimed->lane, &claimed->intent);
+		intent_of_claimed_row(i, claimed->lane, &claimed->intent);
 		claimed->is_claimed = true;
 	}
 }
@@ -607,6 +656,126 @@ intent_claim_other(const LaneKey *lane, Intent *claimed)
 }
 
 /*
+ * ---- several wishes of one requester
+ */
+
+/*
+ * A requester may have plans for different times for one person.  Of those whose
+ * time has come the one with the latest time decides; the time of an intent
+ * without not_before is when it was requested.  Others' intents do not count, nor
+ * do those of another home.
+ *
+ * Arguments: instance, group, person, action, requester, id of the claimed intent.
+ * The index on what is queued has them in the order of not_before.
+ */
+#define RIVALS \
+	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.jid = $3 AND c.group_jid = $2 AND c.instance = $1" \
+	" AND (c.action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND c.requester = $5" \
+	" AND c.home = (SELECT s.home FROM wawp.membership_intent s WHERE s.id = $6) AND c.home <> " HOME_OF_RESTORED_ROWS
+#define TIME_OF_CLAIMED \
+	"(SELECT coalesce(s.not_before, s.created_at) FROM wawp.membership_intent s WHERE s.id = $6)"
+#define EARLIER_PLANS RIVALS " AND c.not_before <= " TIME_OF_CLAIMED
+#define EARLIER_WITHOUT_PLAN RIVALS " AND c.not_before IS NULL AND c.created_at <= " TIME_OF_CLAIMED
+
+static SqlStatement find_decider = {
+	"SELECT w.id FROM ("
+	" (SELECT c.id, c.not_before" RIVALS " AND c.not_before <= clock_timestamp()"
+	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) ORDER BY c.not_before DESC LIMIT 1)"
+	" UNION ALL (SELECT c.id, c.created_at" RIVALS " AND c.not_before IS NULL"
+	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) LIMIT 1)) w (id, at)"
+	" WHERE (w.at, w.id) > (" TIME_OF_CLAIMED ", $6) ORDER BY w.at DESC, w.id DESC LIMIT 1",
+	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, INT8OID}, NULL
+};
+
+static SqlStatement cancel_outdone = {
+	"WITH plans AS MATERIALIZED (SELECT c.id" EARLIER_PLANS " ORDER BY c.not_before LIMIT $8 FOR UPDATE SKIP LOCKED),"
+	" other AS MATERIALIZED (SELECT c.id" EARLIER_WITHOUT_PLAN " FOR UPDATE SKIP LOCKED)"
+	" UPDATE wawp.membership_intent i SET state = 'cancelled', detail = $7,"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" WHERE i.id = ANY (ARRAY(SELECT id FROM plans UNION ALL SELECT id FROM other)) RETURNING " READ_COLUMNS,
+	8, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, INT8OID, TEXTOID, INT4OID}, NULL
+};
+
+static SqlStatement has_earlier = {
+	"SELECT WHERE EXISTS (SELECT" EARLIER_PLANS " OFFSET 0) OR EXISTS (SELECT" EARLIER_WITHOUT_PLAN " OFFSET 0)",
+	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, INT8OID}, NULL
+};
+
+static SqlStatement supersede_waiting = {
+	"UPDATE wawp.membership_intent SET superseded = true, updated_at = clock_timestamp()"
+	" WHERE id = ANY (ARRAY(SELECT id FROM wawp.membership_intent"
+	OPPOSITES_IN(STATES_WAITING) " FOR UPDATE SKIP LOCKED))",
+	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, UUIDOID}, NULL
+};
+
+/* Return the arguments of OPPOSITES_IN and of RIVALS, but for the last. */
+static SqlArgs
+intent_person_args(const Intent *intent)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, NameStr(intent->lane.instance));
+	spi_add_text(&args, intent->lane.group);
+	spi_add_text(&args, intent->jid.text);
+	spi_add_text(&args, action_names[intent->action]);
+	spi_add_datum(&args, ObjectIdGetDatum(intent->requester));
+	return args;
+}
+
+/*
+ * Return the intent of the same requester, for the same person and kind, that
+ * decides in place of a claimed one, because its time came later; 0 if there is
+ * none.
+ */
+int64
+intent_decider(const Intent *intent)
+{
+	SqlArgs		args = intent_person_args(intent);
+
+	spi_add_int8(&args, intent->id);
+	return spi_run(&find_decider, &args) > 0 ? spi_get_int8(0, 1, 0) : 0;
+}
+
+/*
+ * Cancel, with that detail, up to `limit` plans and another intent of the
+ * requester's that a claimed one decides in place of, and return them as Intent
+ * pointers.  Write to *left whether there are more, or locked ones.
+ */
+List *
+intent_cancel_outdone(const Intent *intent, const char *detail, int limit, bool *left)
+{
+	SqlArgs		args = intent_person_args(intent);
+	SqlArgs		again;
+	List	   *ended = NIL;
+	uint64		n;
+
+	spi_add_int8(&args, intent->id);
+	again = args;
+	spi_add_text(&args, detail);
+	spi_add_int4(&args, limit, true);
+	n = spi_run(&cancel_outdone, &args);
+	for (uint64 i = 0; i < n; i++)
+	{
+		Intent	   *outdone = palloc(sizeof(Intent));
+
+		intent_of_row(i, &intent->lane, outdone);
+		ended = lappend(ended, outdone);
+	}
+	*left = spi_run(&has_earlier, &again) > 0;
+	return ended;
+}
+
+/* Mark the requester's opposite that waits for a person or an admin, now that a claimed intent's time has come. */
+bool
+intent_supersede_waiting(const Intent *intent)
+{
+	SqlArgs		args = intent_person_args(intent);
+
+	home_bind(&args);
+	return spi_run(&supersede_waiting, &args) > 0;
+}
+
+/*
  * ---- settling
  */
 
@@ -616,7 +785,7 @@ intent_claim_other(const LaneKey *lane, Intent *claimed)
 
 static SqlStatement settle = {
 	"WITH mine AS (SELECT m.id, m.superseded, m.superseded OR EXISTS (SELECT FROM wawp.membership_intent o"
-	"  WHERE o.state = 'queued' AND " SAME_PERSON_AND_KIND("o", "m") " OFFSET 0) AS moot"
+	"  WHERE o.state = 'queued' AND " SAME_WISH("o", "m") " OFFSET 0) AS moot"
 	" FROM wawp.membership_intent m"
 	" WHERE m.id = $1 AND m.state = $2::wawp.state FOR UPDATE OF m SKIP LOCKED),"
 	" fate AS (SELECT id, CASE WHEN moot AND $3 = 'queued' THEN 'cancelled'"
@@ -834,12 +1003,13 @@ static SqlStatement move = {
 	"UPDATE wawp.membership_intent i SET group_jid = $2, state = 'queued', attempts = attempts - 1,"
 	" detail = 'moved from ' || i.group_jid || ', which is full', updated_at = clock_timestamp()"
 	" WHERE id = $1 AND state = 'sending' AND NOT EXISTS (SELECT FROM wawp.membership_intent o"
-	"  WHERE o.state = 'queued' AND o.home = i.home AND o.instance = i.instance AND o.group_jid = $2 AND o.jid = i.jid"
-	"  AND o.action NOT IN ('promote', 'demote') OFFSET 0)",
+	"  WHERE o.state = 'queued' AND o.home = i.home AND o.home <> " HOME_OF_RESTORED_ROWS " AND o.instance = i.instance AND o.group_jid = $2 AND o.jid = i.jid"
+	"  AND o.action NOT IN ('promote', 'demote') AND o.requester = i.requester"
+	"  AND o.not_before IS NOT DISTINCT FROM i.not_before OFFSET 0)",
 	2, {INT8OID, TEXTOID}, NULL
 };
 
-/* Change an intent sending -> queued, in another group; false if the person is queued there already. */
+/* Change an intent sending -> queued, in another group; false if the requester has the person queued there already. */
 bool
 intent_move(const Intent *intent, const char *group)
 {
@@ -884,12 +1054,12 @@ intent_end_superseded(int limit)
 static SqlStatement enqueue_removal = {
 	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, instance_id, requester,"
 	" requested_by, origin) VALUES ($1, $2, $3, 'remove', $6, $4, $7, $5, 'until')"
-	" ON CONFLICT " ONE_QUEUED_KEY " DO NOTHING"
+	" ON CONFLICT " INTENT_QUEUED_KEY " DO NOTHING"
 	" RETURNING id",
 	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID}, NULL
 };
 
-/* Queue a removal, since a membership's time is over; return its id, 0 if something else is queued for the person. */
+/* Queue a removal, since a membership's time is over; return its id, 0 if the requester has queued something for the person. */
 int64
 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
 					   Oid requester, const char *requested_by, const char *reason)
@@ -1127,7 +1297,7 @@ intent_lanes(const LaneKey *after, int limit)
 #define DOUBT_ENDS "(doubt.moot OR doubt.is_invite OR crashes + $1 > $2)"
 static SqlStatement recover = {
 	"WITH doubt AS (SELECT s.id, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
-	"   AND " SAME_PERSON_AND_KIND("o", "s") " OFFSET 0) OR s.superseded AS moot,"
+	"   AND " SAME_WISH("o", "s") " OFFSET 0) OR s.superseded AS moot,"
 	"  s.action = 'invite' OR coalesce(s.outcome = 'invited', false) AS is_invite"
 	"  FROM wawp.membership_intent s WHERE s.home = $4 AND s.state = 'sending' AND s.id <> ALL ($3::bigint[])"
 	"  FOR UPDATE OF s SKIP LOCKED)"

@@ -48,8 +48,8 @@ typedef enum IntentState
 #define STATES_FINAL "('done', 'failed', 'cancelled')"
 
 /* The unique index on what is queued, for ON CONFLICT; restored rows are not in it. */
-#define ONE_QUEUED_KEY \
-	"(instance, group_jid, jid, (action IN ('promote', 'demote')), home)" \
+#define INTENT_QUEUED_KEY \
+	"(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before, home)" \
 	" WHERE state = 'queued' AND home <> " HOME_OF_RESTORED_ROWS
 
 /* Columns of wawp.membership_intent, from 1, in their order. */
@@ -123,6 +123,7 @@ typedef struct Intent
 	TimestampTz since;			/* when it last changed its state */
 	TimestampTz due;			/* when it is to be verified */
 	int			priority;
+	bool		has_rivals;		/* claimed, and its requester may want something else of the person, too */
 } Intent;
 
 #define INTENT_CLAIMS_AT_ONCE 64
@@ -174,7 +175,7 @@ extern uint64 intent_insert(SqlStatement *statement, const SqlArgs *args);
 extern bool intent_take_insert_mark(void);
 extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
 extern bool intent_make_room(const char *instance, const char *group, const char *jid,
-							 IntentAction action, const IntentRequester *requester);
+							 IntentAction action, TimestampTz not_before, const IntentRequester *requester);
 extern void intent_note(const char *kind, const char *instance, const char *group, const char *jid,
 						const char *reason, const IntentRequester *requester);
 extern bool intent_cancel(int64 id, const IntentRequester *requester);
@@ -184,6 +185,9 @@ extern bool intent_peek(const LaneKey *lane, Intent *head);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
 extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
 extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);
+extern int64 intent_decider(const Intent *intent);
+extern List *intent_cancel_outdone(const Intent *intent, const char *detail, int limit, bool *left);
+extern bool intent_supersede_waiting(const Intent *intent);
 extern bool intent_state_is_final(IntentState state);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
 extern int	intent_waiting(const LaneKey *lane, int limit, Intent **waiting, bool *some_locked);

@@ -45,7 +45,7 @@ membership_key_args(const LaneKey *lane, int64 contact)
 #define THIS_ONE " WHERE instance = $1::name AND group_jid = $2 AND contact_id = $3"
 
 static SqlStatement get = {
-	"SELECT added_by_us, seen_at, invited_at, left_at FROM wawp.membership" THIS_ONE,
+	"SELECT added_by_us, seen_at, invited_at, left_at, added_at FROM wawp.membership" THIS_ONE,
 	3, {TEXTOID, TEXTOID, INT8OID}, NULL
 };
 
@@ -66,6 +66,7 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 	out->seen_at = spi_get_int8(0, 2, 0);
 	out->invited_at = spi_get_int8(0, 3, 0);
 	out->left_at = spi_get_int8(0, 4, 0);
+	out->added_at = spi_get_int8(0, 5, 0);
 	return true;
 }
 

@@ -20,6 +20,7 @@
 typedef struct Membership
 {
 	bool		added_by_us;
+	TimestampTz added_at;
 	TimestampTz seen_at;
 	TimestampTz invited_at;
 	TimestampTz left_at;

@@ -33,6 +33,7 @@
 #include "worker/group_cache.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
+#include "worker/precedence.h"
 #include "worker/precheck.h"
 #include "worker/savepoint.h"
 
@@ -136,7 +137,9 @@ claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 		return SERVED_NOTHING;
 	}
 	attempt_keep_intents(attempt);
-	served = precheck_claimed(attempt, turn->described, holds, &turn->settings);
+	served = precedence_settle(attempt);
+	if (served == SERVED_NOTHING)
+		served = precheck_claimed(attempt, turn->described, holds, &turn->settings);
 	if (served != SERVED_NOTHING)
 	{
 		MemoryContextDelete(attempt->memory);

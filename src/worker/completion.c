@@ -130,6 +130,13 @@ completion_forget_joined(void)
  * ---- ends
  */
 
+/* Note that intents were superseded: they are ended in the next cycle. */
+void
+completion_note_superseded(void)
+{
+	has_superseded = true;
+}
+
 /* End intents whose opposite was requested, as far as they have come. */
 void
 completion_end_superseded(void)

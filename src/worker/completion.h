@@ -18,6 +18,7 @@ extern void completion_note_failures(void);
 extern void completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome);
 extern bool completion_has_joined(void);
 extern void completion_forget_joined(void);
+extern void completion_note_superseded(void);
 extern void completion_end_superseded(void);
 extern bool completion_expire(void);
 extern void completion_fail_dependents(void);

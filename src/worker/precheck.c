@@ -141,14 +141,25 @@ precheck_put_off(const Intent *intent, TimestampTz at, IntentChange *change)
 }
 
 /*
+ * True if we added the person after the list was requested: somebody else's
+ * wish, perhaps, that was fulfilled a moment ago.  A newer list tells.
+ */
+static bool
+person_was_just_added(const Membership *memory, const CachedGroup *cached)
+{
+	return memory->added_at != 0 && memory->left_at == 0 && !group_cache_has_list_since(cached, memory->added_at) &&
+		!group_cache_is_unreadable(cached);
+}
+
+/*
  * True if a person was seen in the group, was not removed by us since, and is not
- * in a list that would show them.  Fill *memory.
+ * in a list that would show them.
  */
 static bool
 person_is_absent(const Intent *intent, int64 contact, const CachedGroup *cached, const WawpInstance *instance,
-				 Membership *memory)
+				 const Membership *memory)
 {
-	return wawp_inferred_suppression > 0 && membership_get(&intent->lane, contact, memory) && memory->seen_at != 0 &&
+	return wawp_inferred_suppression > 0 && memory->seen_at != 0 &&
 		group_cache_has_list_since(cached, memory->seen_at + instance->delay_ms[0] * INT64CONST(1000)) &&
 		!audit_has_removal(&intent->lane, contact, memory->seen_at);
 }
@@ -181,6 +192,13 @@ person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cache
 	int64		since;
 	int64		wait;
 
+	if (!membership_get(&intent->lane, contact->id, &memory))
+		return false;
+	if (person_was_just_added(&memory, cached))
+	{
+		*need = (InfoNeed) {ASK_LIST, NULL};
+		return false;
+	}
 	if (!person_is_absent(intent, contact->id, cached, instance, &memory))
 		return false;
 	since = group_cache_absent_since(cached, contact->id, memory.seen_at);

@@ -176,8 +176,8 @@ SELECT format($$id int, circle text, cc int, no bigint, days int, grp text GENER
     note text GENERATED ALWAYS AS ('no. ' || id::text) %1$s$$, :'generated') AS columns \gset
 SELECT watched(:'columns', $$'group=grp', 'jid=phone', 'until=ends', 'reason={note}/{days}/{phone}.', 'instance=support'$$) \g /dev/null
 INSERT INTO watched VALUES (1, '120363012345678901', 1, 5551230001, 1), (2, '120363012345678901', 1, 5551230001, 2), (3, NULL, 1, 5, 1);
-SELECT is(asked('action, group_jid, jid, until, reason'), ARRAY['(add,120363012345678901@g.us,15551230001@c.us,"2100-01-02 00:00:00+00","no. 1/1/+1 5551230001.")'],
-    'generated columns: group, person, end, reason');
+SELECT is(asked('action, group_jid, jid, until, reason'), ARRAY['(add,120363012345678901@g.us,15551230001@c.us,"2100-01-03 00:00:00+00","no. 1/1/+1 5551230001.")'],
+    'generated columns: group, person, end (that of the latest row), reason');
 UPDATE watched SET days = days + 1 WHERE id = 1;
 SELECT is(asked('action, jid, until'), ARRAY['(add,15551230001@c.us,"2100-01-03 00:00:00+00")'], 'another generated end');
 UPDATE watched SET no = 5551230002 WHERE id = 1;

@@ -3,7 +3,7 @@
 -- Nothing here is ever sent: each part rolls back, and the worker sees committed rows only.
 \i test/sql-include/setup.sql
 
-SELECT plan(77);
+SELECT plan(90);
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
 CREATE USER MAPPING FOR PUBLIC SERVER support OPTIONS (access_token 'secret');
@@ -99,6 +99,8 @@ SELECT is(rows_of(format($$SELECT jid, created, problem, batch_id FROM wawp_requ
         '(15551230001@c.us,f,,b)', '(15551230002@c.us,t,,b)'], 'one bad element never fails the rest');
 SELECT is(array_agg(DISTINCT id), array_agg(DISTINCT min), 'a duplicate returns the one there is')
 FROM wawp_request_add(:'g', ARRAY['15551230001'], batch_id => 'c') r, (SELECT min(id) FROM wawp.membership_intent) m;
+SELECT is(rows_of(format($$SELECT created, batch_id FROM wawp_request_add(%L, ARRAY['15551230001'], batch_id => 'c')$$, :'g')),
+    ARRAY['(f,b)'], 'and the batch that it is in');
 SELECT is(count(*), 2::bigint, 'and makes none') FROM wawp.membership_intent;
 SELECT matches(batch_id, '^[0-9a-f-]{36}$', 'a batch without a name gets one') FROM wawp_request_add(:'g', ARRAY['15551230003']);
 SELECT is(rows_of(format($$SELECT jid, created FROM wawp_request_remove(%L, ARRAY['15551230001'])$$, :'g')),
@@ -106,6 +108,11 @@ SELECT is(rows_of(format($$SELECT jid, created FROM wawp_request_remove(%L, ARRA
 SELECT is(state::text, 'cancelled', 'cancels the queued one') FROM wawp.membership_intent WHERE jid = '15551230001@c.us' AND action = 'add';
 SELECT throws_ok($$SELECT wawp_request_add('120363012345678901@g.us', NULL)$$, '22023', NULL, 'NULL people');
 SELECT throws_ok($$SELECT wawp_request_add('x', ARRAY['15551230001'])$$, '22023', NULL, 'a group that is none');
+SELECT raises(call, '22023', 'invalid group JID "' || given || '"',
+    'It is refused because a group is "<digits>@g.us" or "<digits>-<digits>@g.us".', NULL, given || ', in a group''s terms by ' || way)
+FROM unnest(ARRAY['12036', 'our group', '+120363012345678901', '123@g.us', '55@c.us', '']) given,
+    LATERAL (VALUES ('function', format('SELECT wawp_request_add(%L, ARRAY[''15551230001''])', given)),
+        ('INSERT', format('INSERT INTO wawp.membership_intent (group_jid, jid) VALUES (%L, ''15551230001'')', given))) w(way, call);
 SELECT is(count(*), 0::bigint, 'nobody asked for, nothing asked') FROM wawp_request_add(:'g', '{}');
 SELECT is(rows_of($$SELECT action, priority, reason, context, not_before IS NOT NULL, expires_at IS NOT NULL, origin FROM wawp.membership_intent WHERE jid = '15551230009@c.us'$$),
     ARRAY['(demote,5,why,"{""k"": 1}",t,t,function)'], 'arguments arrive')
@@ -150,7 +157,7 @@ SELECT is(count(*), 0::bigint, 'others'' intents are not seen') FROM wawp.member
 SELECT ok(NOT wawp_cancel(:id), 'nor cancelled');
 SELECT is(wawp_explain(:id), NULL, 'nor explained');
 SELECT is(rows_of(format($$SELECT jid, created FROM wawp_request_add(%L, ARRAY['15551230001'])$$, :'g')),
-    ARRAY['(15551230001@c.us,f)'], 'but a duplicate is one, whoever asked');
+    ARRAY['(15551230001@c.us,t)'], 'and each has a row of their own for the same');
 RESET ROLE;
 REVOKE USAGE ON FOREIGN SERVER support FROM regress_wawp_app;
 SET ROLE regress_wawp_app;

@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * quota.h
+ *	  How much a role may have queued.
+ *
+ * IDENTIFICATION
+ *	  src/queue/quota.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_QUOTA_H
+#define WAWP_QUOTA_H
+
+#include "postgres_ext.h"
+
+/* Part of what quota_take() says, by which a failed intent is known. */
+#define QUOTA_SETTING "wawp.max_queued_per_role"
+
+extern Size quota_shmem_size(void);
+extern void quota_shmem_startup(void);
+extern void quota_take(Oid roleid);
+
+#endif							/* WAWP_QUOTA_H */
