@@ -41,6 +41,7 @@
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
+#include "tables/identity.h"
 #include "tables/intent.h"
 #include "tables/requester_hold.h"
 #include "tables/suppression.h"
@@ -322,6 +323,18 @@ session_limit_lock_waits(void)
 							 true, 0, false);
 }
 
+/* Raise an error in a copy of a database: jobs that came along with it must not send anything. */
+static void
+session_require_original(void)
+{
+	if (identity_is_copy())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("nothing can be sent from a copy of a database"),
+				 errdetail("This database is a copy: %s.", identity_why_copy()),
+				 errhint("If it is to replace the original, call wawp_take_over().")));
+}
+
 /* The arguments of session_read_policy. */
 typedef struct PolicyRead
 {
@@ -345,6 +358,7 @@ session_read_tables(void *subject)
 	SqlOwner	before = spi_begin_as_owner();
 
 	session_limit_lock_waits();
+	session_require_original();
 	read->policy->holds = session_copy_holds(read->instance, read->group, caller);
 	if (OidIsValid(read->instance->token_role))
 		read->policy->own_until = requester_hold_until(read->instance->name, read->instance->token_role);
@@ -365,7 +379,7 @@ session_read_tables(void *subject)
  * Read *policy, in the current context, with people and npeople as above.
  * False if one of them stays locked, so that nothing may be sent.
  *
- * Holds, settings and opt-out list decide about a request: a lock on
+ * Holds, identity, settings and opt-out list decide about a request: a lock on
  * them is waited for, as a record is, for wawp.audit_timeout.  Contacts only
  * help, and are not waited for.  All is read in a subtransaction that is rolled
  * back: a lock on these tables, kept while a request waits, would block DROP

@@ -225,12 +225,7 @@ status_read_trouble(WorkerStatus *status, const WorkerSlot *slot)
 static void
 status_read_serving(WorkerStatus *status, const WorkerSlot *slot)
 {
-	if (identity_is_copy())
-	{
-		status->state = WORKER_COPY;
-		status->why = psprintf("this database is a copy, nothing is sent before wawp_take_over(): %s", identity_why_copy());
-	}
-	else if (!status_read_trouble(status, slot) && slot->is_off)
+	if (!status_read_trouble(status, slot) && slot->is_off)
 	{
 		status->state = WORKER_OFF;
 		status->why = "the worker is switched off (wawp.worker), nothing is sent until it is on again";
@@ -262,7 +257,12 @@ status_read(WorkerStatus *status)
 	status->started_at = slot.started_at;
 	status->last_cycle_at = slot.last_cycle_at;
 	status->in_flight = slot.in_flight;
-	if (slot.pid != 0 && slot.serving)
+	if (identity_is_copy())
+	{
+		status->state = WORKER_COPY;
+		status->why = psprintf("this database is a copy, nothing is sent before wawp_take_over(): %s", identity_why_copy());
+	}
+	else if (slot.pid != 0 && slot.serving)
 		status_read_serving(status, &slot);
 	else
 		status_explain_none(status, &slot, has_launcher);

@@ -64,10 +64,10 @@ is($session->ask("SELECT wawp_suppress('15557420001', '$other'), wawp_suppress('
 	't|t|t', 'a person is suppressed');
 is($session->ask("SELECT wawp_unsuppress('15557420001'), wawp_unsuppress('15557420001', '$other'), wawp_unsuppress('15557420001')")->{out}, 't|t|f',
 	'... and no more');
-$session->ask("UPDATE wawp.identity SET database_oid = 1; SELECT wawp_resume('support', '" . new_group() . "')");    # the worker looks
-like($session->until($holds, qr/restored copy/), qr/restored copy/, 'the database is taken for a copy');
-$session->ask("SELECT wawp_resume('support')");
-comes_to(ask_for(new_group()), 'done', '... until it is resumed');
+$session->ask('UPDATE wawp.identity SET mark = gen_random_uuid()');
+is($session->until('SELECT state FROM wawp.worker_status', 'copy'), 'copy', 'without its mark the database is taken for a copy');
+$session->ask("SELECT wawp_take_over('support')");
+comes_to(ask_for(new_group()), 'done', '... until it is taken over');
 
 # ---- tables that the worker makes, too
 

@@ -187,6 +187,7 @@ serves($main, '... restarted');
 $main->stop;
 my $moved = PostgreSQL::Test::Cluster->new('moved');
 PostgreSQL::Test::RecursiveCopy::copypath($main->data_dir, $moved->data_dir);
+chmod 0700, $moved->data_dir;
 $moved->append_conf('postgresql.conf', 'port = ' . $moved->port . "\n");
 $main->start;
 $moved->start;

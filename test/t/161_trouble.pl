@@ -194,13 +194,15 @@ $node->command_ok([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node
 my $original = $session;
 $session = WawpTest->session($node, 'copy');
 WawpTest->worker($node, 'copy');
+ends(enqueue(), 'it serves what is requested there');
+$session->ask('UPDATE wawp.identity SET mark = gen_random_uuid()');    # as in a copy of the files
 $id = enqueue();
-becomes($state, 'copy', 'in the copy, wawp.worker_status says so');
-like(ask("SELECT wawp_explain($id)"), qr/^queued: .*restored copy/, '... wawp_explain, too');
+becomes($state, 'copy', 'in a copy, wawp.worker_status says so');
+like(ask("SELECT wawp_explain($id)"), qr/^queued: .*copy.*wawp_take_over/, '... wawp_explain, too');
 becomes('SELECT held_by FROM wawp.instance', 'copy', '... and wawp.instance');
-like(ask($about_worker), qr/^1 this database is a copy .*wawp_resume/, '... and wawp.stuck');
-$session->ask("SELECT wawp_resume('support')");
-ends($id, 'resumed, it serves');
+like(ask($about_worker), qr/^1 this database is a copy.*wawp_take_over/, '... and wawp.stuck');
+$session->ask("SELECT wawp_take_over('support')");
+ends($id, 'taken over, it serves');
 becomes($state, 'serving', '... and says so');
 $session->quit;
 $session = $original;
