@@ -28,9 +28,9 @@
 #include "miscadmin.h"
 #include "queue/enqueue.h"
 #include "queue/quota.h"
+#include "tables/adoption.h"
 #include "tables/contact.h"
 #include "tables/hold.h"
-#include "tables/home.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
 #include "tables/requester_hold.h"
@@ -123,7 +123,7 @@ retry_in_subtransaction(void *subject)
 	quota_take(retry->by.roleid);
 	before = spi_begin_as_owner();
 	retry->has_changed = intent_requeue(retry->id, &retry->by);
-	if (retry->has_changed && home_intent_is_foreign(retry->id))
+	if (retry->has_changed && adoption_is_due(retry->id))
 		ereport(NOTICE,
 				(errmsg("intent " INT64_FORMAT " is queued, but was restored or replicated and is not served", retry->id),
 				 errhint("The extension's owner can adopt it with wawp_take_over().")));
@@ -262,7 +262,7 @@ wawp_resume(PG_FUNCTION_ARGS)
 	IntentRequester by = enqueue_current_requester(fcinfo);
 	SqlOwner	before = spi_begin_as_owner();
 	bool		was_held = hold_lift(NameStr(lane.instance), lane.group);
-	int64		foreign = home_count_foreign(NameStr(lane.instance));
+	int64		foreign = adoption_count(NameStr(lane.instance));
 
 	was_held |= lift_requesters(&lane, by.roleid);
 	if (foreign > 0)

@@ -30,6 +30,7 @@
 #include "miscadmin.h"
 #include "queue/enqueue.h"
 #include "replication/logicalworker.h"
+#include "tables/adoption.h"
 #include "tables/home.h"
 #include "tables/identity.h"
 #include "tables/intent.h"
@@ -114,7 +115,7 @@ arg_adopted_instance(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(0))
 	{
 		SqlOwner	before = spi_begin_as_owner();
-		const char *names = home_foreign_instances();
+		const char *names = adoption_instances();
 
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -142,7 +143,7 @@ take_over_check_permission(void)
 
 /* Records an adoption, and tells the caller what does not go on. */
 static void
-take_over_report(const char *instance, const HomeAdoption *done, const IntentRequester *by)
+take_over_report(const char *instance, const Adoption *done, const IntentRequester *by)
 {
 	int64		ended = done->failed + done->cancelled + done->unknown;
 	const char *counts = psprintf("%lld intents, %lld settled ones, %lld memberships; not served: %lld without a role,"
@@ -167,7 +168,7 @@ Datum
 wawp_take_over(PG_FUNCTION_ARGS)
 {
 	IntentRequester by;
-	HomeAdoption adoption;
+	Adoption	adoption;
 	const char *instance;
 	const char *cluster;
 	TimestampTz until = PG_ARGISNULL(1) ? GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
@@ -177,10 +178,10 @@ wawp_take_over(PG_FUNCTION_ARGS)
 	by = enqueue_current_requester(fcinfo);
 	instance = arg_adopted_instance(fcinfo);
 	before = spi_begin_as_owner();
-	cluster = home_list_of_cluster();
+	cluster = adoption_cluster_homes();
 	(void) identity_take_over();
 	home_forget();
-	home_adopt(instance, until, cluster, &adoption);
+	adoption_run(instance, until, cluster, &adoption);
 	take_over_report(instance, &adoption, &by);
 	spi_end_as_owner(&before);
 	commit_wake_worker(NULL);

@@ -8,7 +8,7 @@
  * change of state goes through intent_settle() or one of the statements beside
  * it, each of which names the state it comes from.
  * What the worker does by itself reads only rows of this database's
- * home, except for retention; home.c adopts the others.
+ * home, except for retention; adoption.c adopts the others.
  *
  * The caller has a transaction, is connected to SPI and acts as the extension's
  * owner; a function neither begins nor ends a transaction.  Texts that are read

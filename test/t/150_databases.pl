@@ -297,13 +297,16 @@ foreach my $format ('plain', 'custom')
 	is($node->safe_psql($copy, $contents), $original, '... as it was');
 	is($node->safe_psql($copy, 'SELECT DISTINCT home FROM wawp.membership_intent'), '00000000-0000-0000-0000-000000000000', '... but not at home');
 	WawpTest->worker($node, $copy);
-	my $next = enqueue($copy, my $newcomer = new_person());
-	is($next, $waiting + 1, '... in the copy, the sequence goes on');
+	$session->ask('SELECT pg_reload_conf()');
 	sleep 0.7;
 	is($sim->count, $requests, '... nothing is sent, or asked') || diag(map { "$_->{method} $_->{path} $_->{status}\n" } (my @all = $sim->ledger)[ $requests .. $sim->count - 1 ]);
-	like($node->safe_psql($copy, "SELECT wawp_explain($waiting)"), qr/restored copy/, '... because it is a copy');
-	$node->safe_psql($copy, "SELECT wawp_resume('support')");
-	is(state_is($copy, $_, 'done'), 'done', '... until wawp_resume') foreach $waiting, $next;
+	like($node->safe_psql($copy, "SELECT wawp_explain($waiting)"), qr/restored or replicated/, '... because it was not requested there');
+	my $next = enqueue($copy, my $newcomer = new_person());
+	is($next, $waiting + 1, '... the sequence goes on');
+	is(state_is($copy, $next, 'done'), 'done', '... what is requested there is served');
+	is($node->safe_psql($copy, "SELECT state FROM wawp.membership_intent WHERE id = $waiting"), 'queued', '... and nothing else');
+	$node->safe_psql($copy, "SELECT wawp_take_over('support')");
+	is(state_is($copy, $waiting, 'done'), 'done', '... until wawp_take_over()');
 	is(state_is($copy, $settled[1], 'failed'), 'failed', '... what was settled stays settled');
 	is($node->safe_psql($copy, "SELECT string_agg(outcome::text, ' ' ORDER BY id) FROM wawp.membership_intent WHERE id IN ($waiting, $next)"),
 		'already_member added', '... the member list shows what the original did');
