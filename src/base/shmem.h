@@ -36,10 +36,11 @@ typedef enum WorkerPart
 {
 	PART_CYCLE,					/* serving the queue */
 	PART_MAIL,					/* recording session calls */
-	PART_PRUNE					/* retention */
+	PART_PRUNE,					/* retention */
+	PART_PARTITIONS				/* the audit log's next months */
 } WorkerPart;
 
-#define WORKER_PARTS 3
+#define WORKER_PARTS 4
 #define TROUBLE_BYTES 256
 
 /* Errors of one part of a worker's work; written and read by worker_status.c. */

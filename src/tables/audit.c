@@ -9,7 +9,9 @@
  * is kept here and thrown away when a transaction aborts.  Partitions are made
  * ahead, each as a table of its own that is then attached, so that no statement
  * needs more than a moment's lock on the parent.  There is no default
- * partition, which would make attaching scan it.
+ * partition, which would make attaching scan it.  Partitions are known by their
+ * ranges, so that others may make or detach some; if one cannot be made, the
+ * log and the worker's status warn two months before it is missed.
  *
  * Records that are written together wait in a memory context of this module,
  * which does not outlive the transaction's end.  Statements run as intent.c's
@@ -22,8 +24,11 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "base/spi_statement.h"
+#include "base/subtransaction.h"
 #include "base/text_limit.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
@@ -31,15 +36,20 @@
 #include "pgtime.h"
 #include "tables/audit.h"
 #include "tables/contact.h"
+#include "tables/worker_status.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "compat.h"
 
 #define MONTHS_AHEAD 2
+/* Partitions ahead that could not be made are tried again after that, and a warning is repeated. */
+#define AHEAD_RETRY_MS (50 * 1000)
+#define AHEAD_WARNING_MS (60 * 60 * 1000)
 #define RECORDS_AT_ONCE 100
 /* The limiter learns requests of the last REPLAYED_US one by one, SENDS_AT_ONCE rows at a time. */
 #define REPLAYED_US (10 * USECS_PER_MINUTE)
@@ -71,50 +81,95 @@ wawp_audit_refuse(PG_FUNCTION_ARGS)
  * ---- partitions
  */
 
-/* Write the year and month (UTC) that lie `ahead` months from now. */
-static void
-audit_month_start(int ahead, int *year, int *month)
+/* A piece of a month for which the log has no partition. */
+typedef struct AuditGap
+{
+	TimestampTz from;
+	TimestampTz to;
+} AuditGap;
+
+/* Return the beginning of the month (UTC) that lies `ahead` months from now. */
+static TimestampTz
+audit_month_start(int ahead)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;
+	struct pg_tm start = {.tm_mday = 1};
+	int			utc = 0;
+	TimestampTz result;
 
 	if (timestamp2tm(GetCurrentTimestamp(), NULL, &tm, &fsec, NULL, NULL) != 0)
 		elog(ERROR, "the current time is out of range");
-	*year = tm.tm_year + (tm.tm_mon - 1 + ahead) / 12;
-	*month = (tm.tm_mon - 1 + ahead) % 12 + 1;
+	start.tm_year = tm.tm_year + (tm.tm_mon - 1 + ahead) / 12;
+	start.tm_mon = (tm.tm_mon - 1 + ahead) % 12 + 1;
+	if (tm2timestamp(&start, 0, &utc, &result) != 0)
+		elog(ERROR, "the current time is out of range");
+	return result;
 }
 
-/* True if the log has a partition of that name. */
+/*
+ * The ranges of the log's partitions, whoever has made them and whatever their
+ * names.  A default partition takes everything.  A partition that is being
+ * detached takes nothing.
+ */
+#define PARTITION_RANGES \
+	"SELECT c.oid, CASE WHEN r.m[1] IS NULL OR r.m[1] = 'MINVALUE' THEN '-infinity' ELSE r.m[1]::timestamptz END AS since," \
+	" CASE WHEN r.m[1] IS NULL OR r.m[2] = 'MAXVALUE' THEN 'infinity' ELSE r.m[2]::timestamptz END AS until" \
+	" FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid," \
+	" LATERAL (SELECT regexp_match(pg_get_expr(c.relpartbound, c.oid)," \
+	"  'FROM [(]''?([^'')]*)''?[)] TO [(]''?([^'')]*)''?[)]') AS m) r" \
+	" WHERE i.inhparent = 'wawp.audit_log'::pg_catalog.regclass AND NOT i.inhdetachpending"
+
+static SqlStatement next_gap = {
+	"WITH p AS (" PARTITION_RANGES ")"
+	" SELECT (SELECT max(p.until) FROM p WHERE p.since <= $1 AND p.until > $1),"
+	" (SELECT min(p.since) FROM p WHERE p.since > $1)",
+	1, {TIMESTAMPTZOID}, NULL
+};
+
+/* Write to *gap the first piece from gap->from to `end` that no partition takes; false if there is none. */
 static bool
-audit_partition_exists(const char *name)
+audit_find_gap(AuditGap *gap, TimestampTz end)
 {
-	static SqlStatement exists = {
-		"SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-		" JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid"
-		" WHERE n.nspname = 'wawp' AND c.relname = $1",
-		1, {TEXTOID}, NULL
-	};
-	SqlArgs		args = {0};
+	while (gap->from < end)
+	{
+		SqlArgs		args = {0};
+		TimestampTz covered;
 
-	spi_add_text(&args, name);
-	return spi_run(&exists, &args) > 0;
+		spi_add_time(&args, gap->from);
+		spi_run(&next_gap, &args);
+		covered = spi_get_int8(0, 1, 0);
+		if (covered == 0)
+		{
+			gap->to = Min(spi_get_int8(0, 2, DT_NOEND), end);
+			return true;
+		}
+		gap->from = covered;
+	}
+	return false;
 }
 
-/* Make the partition of the month that lies `ahead` months from now, unless it exists. */
-static void
-audit_make_partition(int ahead)
+/* Return a name for a new partition that no relation has, palloc'd; usually audit_log_YYYY_MM. */
+static const char *
+audit_free_name(TimestampTz from)
 {
-	int			year,
-				month,
-				next_year,
-				next_month;
-	char		name[NAMEDATALEN];
+	Oid			namespace = get_namespace_oid("wawp", false);
+	const char *month = pnstrdup(clock_text(from), strlen("YYYY-MM"));
+	char	   *name = psprintf("audit_log_%.4s_%s", month, month + strlen("YYYY-"));
 
-	audit_month_start(ahead, &year, &month);
-	audit_month_start(ahead + 1, &next_year, &next_month);
-	snprintf(name, sizeof(name), "audit_log_%04d_%02d", year, month);
-	if (audit_partition_exists(name))
-		return;
+	for (int i = 2; OidIsValid(get_relname_relid(name, namespace)); i++)
+		name = psprintf("audit_log_%.4s_%s_%d", month, month + strlen("YYYY-"), i);
+	return name;
+}
+
+/* Make a partition. */
+static void
+audit_make_partition(const AuditGap *gap)
+{
+	const char *name = audit_free_name(gap->from);
+	const char *from = pstrdup(timestamptz_to_str(gap->from));
+	const char *to = pstrdup(timestamptz_to_str(gap->to));
+
 	spi_run_utility(psprintf("CREATE TABLE wawp.%s (LIKE wawp.audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
 						 " CONSTRAINT %s_pkey PRIMARY KEY (id))", name, name));
 	spi_run_utility(psprintf("CREATE INDEX %s_intent ON wawp.%s (intent_id, id)", name, name));
@@ -124,17 +179,76 @@ audit_make_partition(int ahead)
 	spi_run_utility(psprintf("CREATE INDEX %s_at ON wawp.%s (at)", name, name));
 	spi_run_utility(psprintf("CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.%s"
 						 " FOR EACH STATEMENT EXECUTE FUNCTION wawp._audit_refuse()", name));
-	spi_run_utility(psprintf("ALTER TABLE wawp.audit_log ATTACH PARTITION wawp.%s"
-						 " FOR VALUES FROM ('%04d-%02d-01 00:00:00+00') TO ('%04d-%02d-01 00:00:00+00')",
-						 name, year, month, next_year, next_month));
+	spi_run_utility(psprintf("ALTER TABLE wawp.audit_log ATTACH PARTITION wawp.%s FOR VALUES FROM ('%s') TO ('%s')",
+						 name, from, to));
 }
 
-/* Make the partitions of this month and the next MONTHS_AHEAD. */
-static void
-audit_make_partitions(void)
+/* Make what a month lacks, for subtransaction_try(); the subject is how many months it lies ahead. */
+static bool
+audit_complete_month(void *ahead)
 {
-	for (int ahead = 0; ahead <= MONTHS_AHEAD; ahead++)
-		audit_make_partition(ahead);
+	TimestampTz end = audit_month_start(*(int *) ahead + 1);
+	AuditGap	gap = {.from = audit_month_start(*(int *) ahead)};
+
+	while (audit_find_gap(&gap, end))
+	{
+		audit_make_partition(&gap);
+		gap.from = gap.to;
+	}
+	return true;
+}
+
+/* Raise if this month has no partition and none can be made. */
+static void
+audit_require_this_month(void)
+{
+	AuditGap	gap = {.from = GetCurrentTimestamp()};
+	int			this_month = 0;
+	ErrorData  *error;
+
+	/* a part of the month may be somebody else's to make */
+	if (!audit_find_gap(&gap, gap.from + 1))
+		return;
+	error = subtransaction_try(audit_complete_month, &this_month);
+	if (error)
+		ereport(ERROR,
+				(errcode(error->sqlerrcode),
+				 errmsg("the audit log has no partition for now, and none can be made: %s", error->message),
+				 errdetail("Nothing is sent that cannot be recorded."),
+				 errhint("Let the extension's owner create tables in schema wawp, or make one: CREATE TABLE ... PARTITION OF wawp.audit_log FOR VALUES FROM ... TO ....")));
+}
+
+/*
+ * Make the partitions of the next MONTHS_AHEAD.  If that fails, warn, and try
+ * again after AHEAD_RETRY_MS: recording continues until the month begins.
+ */
+static void
+audit_make_ahead(void)
+{
+	static int64 next_try_ms = 0;
+	static int64 next_warning_ms = 0;
+	int64		now = clock_monotonic_ms();
+	ErrorData  *error = NULL;
+
+	if (now < next_try_ms)
+		return;
+	for (int ahead = 0; ahead <= MONTHS_AHEAD && error == NULL; ahead++)
+		error = subtransaction_try(audit_complete_month, &ahead);
+	if (error == NULL)
+	{
+		status_note_commit(PART_PARTITIONS, true);
+		return;
+	}
+	next_try_ms = now + AHEAD_RETRY_MS;
+	status_note_error(PART_PARTITIONS, true, error->sqlerrcode, error->message);
+	if (now < next_warning_ms)
+		return;
+	next_warning_ms = now + AHEAD_WARNING_MS;
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not make the next partitions of the audit log: %s", error->message),
+			 errdetail("From the first day without a partition on, nothing is recorded and so nothing is sent."),
+			 errhint("Let the extension's owner create tables in schema wawp, or make them: CREATE TABLE ... PARTITION OF wawp.audit_log FOR VALUES FROM ... TO ....")));
 }
 
 /*
@@ -145,20 +259,20 @@ void
 audit_prepare_ahead(void)
 {
 	if (next_number != 0)
-		audit_make_partitions();
+		audit_make_ahead();
 }
 
 static SqlStatement old_partitions = {
-	"SELECT c.relname::text FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid"
-	" WHERE i.inhparent = 'wawp.audit_log'::pg_catalog.regclass"
-	" AND (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC'"
-	"  < clock_timestamp() - $1 * interval '1 minute'"
-	" AND i.inhrelid IS DISTINCT FROM (SELECT l.tableoid FROM wawp.audit_log l ORDER BY l.id DESC LIMIT 1)",
+	"WITH p AS (" PARTITION_RANGES ")"
+	" SELECT format('%I.%I', c.relnamespace::pg_catalog.regnamespace::text, c.relname)"
+	" FROM p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
+	" WHERE p.until < clock_timestamp() - $1 * interval '1 minute'"
+	" AND p.oid IS DISTINCT FROM (SELECT l.tableoid FROM wawp.audit_log l ORDER BY l.id DESC LIMIT 1)",
 	1, {INT4OID}, NULL
 };
 
 /*
- * Drop the partitions of months that ended before the retention, except the one
+ * Drop the partitions whose time ended before the retention, except the one
  * with the last record, from which the numbers go on.
  */
 void
@@ -174,7 +288,7 @@ audit_drop_old(int retention_minutes)
 	for (uint64 i = 0; i < n; i++)
 		names = lappend(names, pstrdup(spi_get_text(i, 1)));
 	foreach(lc, names)
-		spi_run_utility(psprintf("DROP TABLE wawp.%s", quote_identifier(lfirst(lc))));
+		spi_run_utility(psprintf("DROP TABLE %s", (const char *) lfirst(lc)));
 }
 
 /*
@@ -202,7 +316,8 @@ audit_take_number(void)
 {
 	if (next_number == 0)
 	{
-		audit_make_partitions();
+		audit_require_this_month();
+		audit_make_ahead();
 		spi_run(&last_number, NULL);
 		next_number = spi_get_int8(0, 1, 0) + 1;
 	}
@@ -419,19 +534,21 @@ audit_write_intent(const Intent *intent, const char *kind, WawpOutcome outcome, 
 }
 
 static SqlStatement has_removal = {
-	"SELECT FROM wawp.audit_log WHERE contact_id = $3 AND at > $4 AND kind = 'sent' AND action = 'remove'"
-	" AND instance = $1::name AND group_jid = $2 LIMIT 1",
-	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
+	"SELECT FROM wawp.audit_log WHERE contact_id = $2 AND at > $3 AND kind = 'sent' AND action = 'remove'"
+	" AND group_jid = $1 LIMIT 1",
+	3, {TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
 };
 
-/* True if a removal of the person was sent since then, by the worker or a session. */
+/*
+ * True if a removal of the person from the group was sent since then, by the
+ * worker or a session, through whatever instance: its name may have changed.
+ */
 bool
 audit_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
 {
 	SqlArgs		args = {0};
 
 	audit_flush();
-	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
 	spi_add_int8(&args, contact);
 	spi_add_time(&args, since);

@@ -200,6 +200,7 @@ status_read_trouble(WorkerStatus *status, const WorkerSlot *slot)
 		[PART_CYCLE] = "serving the queue fails",
 		[PART_MAIL] = "recording session calls fails",
 		[PART_PRUNE] = "deleting what is past its retention fails",
+		[PART_PARTITIONS] = "making the audit log's next partitions fails, and without them nothing is recorded or sent",
 	};
 
 	for (int part = 0; part < WORKER_PARTS; part++)
