@@ -180,7 +180,17 @@ worker_fix_settings(void)
 		{"search_path", "pg_catalog, pg_temp"},
 		{"session_replication_role", "origin"},
 		{"datestyle", "ISO"},
+		{"intervalstyle", "postgres"},
 		{"timezone", "UTC"},
+		{"extra_float_digits", "1"},
+		{"bytea_output", "hex"},
+		{"array_nulls", "on"},
+		{"transform_null_equals", "off"},
+		{"quote_all_identifiers", "off"},
+		{"row_security", "on"},
+		{"plan_cache_mode", "auto"},
+		{"gin_fuzzy_search_limit", "0"},
+		{"idle_session_timeout", "0"},
 		{"jit", "off"},
 	};
 
