@@ -29,7 +29,7 @@ tables = intent contact membership suppression group_settings hold identity audi
 session = api participants groups messages pure send session_verify
 queue = enqueue control monitor metrics trigger trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck messages completion attempt \
-	group_cache lanes admission instance_cache savepoint utility_hook
+	group_cache lanes admission instance_cache savepoint utility_hook server_changes
 
 OBJS = src/wawp.o $(protocol:%=src/protocol/%.o) $(base:%=src/base/%.o) $(client:%=src/client/%.o) \
 	$(throttle:%=src/throttle/%.o) $(tables:%=src/tables/%.o) $(session:%=src/session/%.o) \

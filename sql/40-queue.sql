@@ -90,13 +90,13 @@ COMMENT ON COLUMN wawp.membership_intent.settled_at IS 'when it became done, fai
 -- person does not read the person's whole lane.
 CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
 	(jid, group_jid, instance, (action IN ('promote', 'demote'))) NULLS NOT DISTINCT WHERE state = 'queued';
--- The head of a lane.  The condition on id is always true; it keeps this index out of plans that search for one
--- person, which would read the whole lane if they were made while the queue was empty.
+-- The head of a lane, of each account that was asked with.  The condition on id is always true; it keeps this index out
+-- of plans that search for one person, which would read the whole lane if they were made while the queue was empty.
 CREATE INDEX membership_intent_lane ON wawp.membership_intent
-	(instance, group_jid, priority DESC, id) WHERE state = 'queued' AND id > 0;
+	(instance, group_jid, instance_id, priority DESC, id) WHERE state = 'queued' AND id > 0;
 -- Intents that do not wait for the pace of additions; small.
 CREATE INDEX membership_intent_other ON wawp.membership_intent
-	(instance, group_jid, priority DESC, id) WHERE state = 'queued' AND action <> 'add';
+	(instance, group_jid, instance_id, priority DESC, id) WHERE state = 'queued' AND action <> 'add';
 -- Intents that were sent and are not settled; small.
 CREATE INDEX membership_intent_busy ON wawp.membership_intent (instance, group_jid, jid)
 	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');
@@ -127,6 +127,18 @@ CREATE FUNCTION wawp._is_own(requester oid) RETURNS bool
 	AS 'MODULE_PATHNAME', 'wawp_is_own';
 COMMENT ON FUNCTION wawp._is_own(oid) IS
 	'true if the current role is a member of that one; a role that is gone has no members but superusers';
+
+CREATE FUNCTION wawp._account(instance name) RETURNS text
+	LANGUAGE C STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'wawp_account';
+COMMENT ON FUNCTION wawp._account(name) IS
+	'the Wawp id of an instance as it is now; NULL when there is no such instance';
+
+CREATE FUNCTION wawp._account_problem(instance name, asked_with text) RETURNS text
+	LANGUAGE C STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'wawp_account_problem';
+COMMENT ON FUNCTION wawp._account_problem(name, text) IS
+	'why an instance does not serve what was asked for with that Wawp id; NULL when it does';
 
 ALTER TABLE wawp.membership_intent ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_rows ON wawp.membership_intent FOR SELECT USING (wawp._is_own(requester));

@@ -15,6 +15,7 @@ CREATE TABLE wawp.membership (
 	requested_by	text COLLATE "C",
 	home			uuid,
 	reason			text COLLATE "C",
+	instance_id		text COLLATE "C",
 	CONSTRAINT membership_pkey PRIMARY KEY (instance, group_jid, contact_id)
 );
 CREATE INDEX membership_until ON wawp.membership (until) WHERE until IS NOT NULL;
@@ -33,6 +34,7 @@ COMMENT ON COLUMN wawp.membership.requester IS 'the role that requested the memb
 COMMENT ON COLUMN wawp.membership.requested_by IS 'the name that role had when it asked';
 COMMENT ON COLUMN wawp.membership.home IS 'the database it was noted in; in another the requester is looked for by name';
 COMMENT ON COLUMN wawp.membership.reason IS 'the reason given with the request';
+COMMENT ON COLUMN wawp.membership.instance_id IS 'the Wawp id of the instance that serves it; another account neither welcomes nor removes the person';
 
 CREATE TABLE wawp.suppression (
 	jid			text COLLATE "C" NOT NULL,

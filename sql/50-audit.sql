@@ -166,7 +166,8 @@ CREATE TABLE wawp.hold (
 	reason		text COLLATE "C" NOT NULL,
 	since		timestamptz NOT NULL,
 	until		timestamptz,
-	failures	int NOT NULL DEFAULT 0
+	failures	int NOT NULL DEFAULT 0,
+	instance_id	text COLLATE "C"
 );
 -- An instance's own hold comes before those of its groups: the worker goes through them in this order.
 CREATE UNIQUE INDEX hold_key ON wawp.hold (instance, group_jid NULLS FIRST) NULLS NOT DISTINCT;
@@ -178,6 +179,7 @@ COMMENT ON COLUMN wawp.hold.reason IS 'an outcome, "paused: ..." or "restored co
 COMMENT ON COLUMN wawp.hold.since IS 'when it began';
 COMMENT ON COLUMN wawp.hold.until IS 'when it is tried again; NULL means not before wawp_resume()';
 COMMENT ON COLUMN wawp.hold.failures IS 'how often in a row it ended this way; the next wait grows with it';
+COMMENT ON COLUMN wawp.hold.instance_id IS 'the instance''s Wawp id when it was held; the hold ends if the instance is created anew for another';
 
 CREATE FUNCTION wawp._may_use(instance name) RETURNS bool
 	LANGUAGE C STABLE STRICT PARALLEL SAFE

@@ -54,7 +54,8 @@ COMMENT ON COLUMN wawp.progress.bar IS 'pct as a bar of 20 characters';
 
 CREATE VIEW wawp.stuck WITH (security_invoker) AS
 	SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.updated_at AS since,
-		coalesce(i.detail, i.outcome::text) AS why
+		coalesce(CASE WHEN i.state <> 'failed' THEN wawp._account_problem(i.instance::name, i.instance_id) END,
+			i.detail, i.outcome::text) AS why
 	FROM wawp.membership_intent i
 	WHERE NOT (SELECT wawp._is_monitor())
 		AND (i.state = 'failed' AND i.outcome = 'unknown_result'
@@ -62,7 +63,20 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 		OR i.state = 'verifying' AND (i.outcome = 'unknown_result'
 			OR i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
 		OR i.state = 'queued' AND (i.attempts > 0 OR i.crashes > 0)
+		OR i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')
+			AND i.instance_id IS DISTINCT FROM wawp._account(i.instance::name)
 		OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
+	UNION ALL
+	-- a row for all that are queued in a group with an account that the instance does not have now; its id is the first one's
+	SELECT o.id, o.instance, o.group_jid, NULL, 'queued', NULL, o.since,
+		wawp._account_problem(o.instance::name, o.instance_id) || '; ' || o.queued || ' queued'
+	FROM (SELECT q.instance, q.group_jid, q.instance_id, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
+		FROM wawp.membership_intent q
+		LEFT JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
+			ON a.srvname = q.instance
+		WHERE q.state = 'queued' AND q.id > 0 AND q.attempts = 0 AND q.crashes = 0
+			AND q.instance_id IS DISTINCT FROM a.account AND NOT (SELECT wawp._is_monitor())
+		GROUP BY q.instance, q.group_jid, q.instance_id) o
 	UNION ALL
 	-- a row for all that are queued in a lane that is held; its id is the first one's
 	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
@@ -70,6 +84,7 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 	FROM (SELECT q.instance, q.group_jid, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
 		FROM wawp.membership_intent q
 		WHERE q.state = 'queued' AND q.id > 0 AND q.instance IN (SELECT x.instance FROM wawp.hold x)
+			AND q.instance_id = wawp._account(q.instance::name)
 			AND NOT (SELECT wawp._is_monitor())
 		GROUP BY q.instance, q.group_jid) l
 	JOIN LATERAL (SELECT h.reason FROM wawp.hold h WHERE h.instance = l.instance

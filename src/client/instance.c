@@ -46,9 +46,11 @@
 #include "nodes/pg_list.h"
 #include "pgtime.h"
 #include "storage/fd.h"
+#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -726,13 +728,71 @@ fill_base_url(WawpInstance *instance, List *defs)
 	instance->may_reach_loopback = loopback_is_allowed();
 }
 
-/* Find the instance of a call, without its token, for the current role. */
+/*
+ * ---- names that do not change
+ *
+ * Rows have an instance by its name.  ALTER SERVER ... RENAME and DROP SERVER
+ * lock the server exclusively; whoever writes such rows locks it shared, until
+ * the end of the transaction.
+ */
+
+/* Keep a server from being renamed or dropped; false if that is under way and is not to be waited for. */
+bool
+instance_keep_server(Oid serverid, bool wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ForeignServerRelationId, serverid, 0);
+	switch (LockAcquire(&tag, AccessShareLock, false, !wait))
+	{
+		case LOCKACQUIRE_NOT_AVAIL:
+			return false;
+		case LOCKACQUIRE_OK:
+			AcceptInvalidationMessages();
+			break;
+		case LOCKACQUIRE_ALREADY_HELD:
+		case LOCKACQUIRE_ALREADY_CLEAR:
+			break;
+	}
+	return true;
+}
+
+/* Keep the server that has a name now, if there is one, likewise. */
+bool
+instance_keep_name(const char *name, bool wait)
+{
+	Oid			serverid = get_foreign_server_oid(name, true);
+	Oid			locked = InvalidOid;
+
+	while (serverid != locked && OidIsValid(serverid))
+	{
+		if (!instance_keep_server(serverid, wait))
+			return false;
+		locked = serverid;
+		serverid = get_foreign_server_oid(name, true);
+	}
+	return true;
+}
+
+/* Return the name of a server, palloc'd; NULL if it was dropped. */
+const char *
+instance_name_of_server(Oid serverid)
+{
+	ForeignServer *server = GetForeignServerExtended(serverid, FSV_MISSING_OK);
+
+	return server ? server->servername : NULL;
+}
+
+/* Find the instance of a call, without its token, for the current role; its name is kept as it is. */
 InstanceRef
 instance_choose(const char *name)
 {
-	ForeignServer *server = find_server(choose_name(name, GetUserId()));
+	const char *chosen = choose_name(name, GetUserId());
+	ForeignServer *server;
 	InstanceRef ref;
 
+	(void) instance_keep_name(chosen, true);
+	server = find_server(chosen);
 	check_usage(server, GetUserId());
 	ref.name = server->servername;
 	ref.instance_id = option_value(server->options, "instance_id");
@@ -765,6 +825,24 @@ List *
 instance_names(void)
 {
 	return usable_instances(InvalidOid);
+}
+
+/* Return the name, as it is now, of an instance that had that name and account: it may have been renamed. */
+const char *
+instance_name_with_account(const char *name, const char *instance_id)
+{
+	const char *account = instance_id_of(name);
+	ListCell   *lc;
+
+	if (instance_id == NULL || (account && strcmp(account, instance_id) == 0))
+		return name;
+	foreach(lc, instance_names())
+	{
+		account = instance_id_of(lfirst(lc));
+		if (account && strcmp(account, instance_id) == 0)
+			return lfirst(lc);
+	}
+	return name;
 }
 
 /*

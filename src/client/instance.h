@@ -63,6 +63,10 @@ typedef struct InstanceRef
 extern InstanceRef instance_choose(const char *name);
 extern const char *instance_only_usable(const char *hint);
 extern const char *instance_id_of(const char *name);
+extern const char *instance_name_with_account(const char *name, const char *instance_id);
+extern bool instance_keep_name(const char *name, bool wait);
+extern const char *instance_name_of_server(Oid serverid);
+extern bool instance_keep_server(Oid serverid, bool wait);
 extern WawpInstance *instance_resolve(const char *name, Oid roleid);
 extern WawpInstance *instance_describe(const char *name);
 

@@ -440,6 +440,7 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	{
 		before = spi_begin_as_owner();
 		check_awaited_intent(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
+		(void) intent_cancel_of_other_account(NameStr(lane.instance), lane.group, jid.text, &by);
 		intent_make_room(NameStr(lane.instance), lane.group, jid.text, intent_column_action(values, nulls), &by);
 		spi_end_as_owner(&before);
 	}
@@ -554,7 +555,11 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 		CHECK_FOR_INTERRUPTS();
 		*created = false;
 		if (spi_run(find, &args) > 0)
-			return spi_get_int8(0, 1, 0);
+		{
+			id = spi_get_int8(0, 1, 0);
+			if (!intent_cancel_of_other_account(requester->instance.name, request->group, jid->text, &by))
+				return id;
+		}
 		if (intent_is_in_the_way(requester->instance.name, request->group, jid->text))
 			intent_make_room(requester->instance.name, request->group, jid->text, request->action, &by);
 		id = insert_if_absent(requester, request, jid);

@@ -26,6 +26,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "queue/metrics.h"
+#include "tables/intent.h"
 #include "tables/worker_status.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -54,6 +55,13 @@ PG_FUNCTION_INFO_V1(wawp_hold_figures);
 	" LEFT JOIN LATERAL (SELECT h.reason FROM wawp.hold h WHERE h.instance = i.instance" \
 	"  AND (h.group_jid IS NULL OR h.group_jid = i.group_jid) AND (h.until IS NULL OR h.until > clock_timestamp())" \
 	"  ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true"
+/* Of an intent i: the account that its instance has now. */
+#define ACCOUNT_SQL \
+	" LEFT JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a" \
+	" ON a.srvname = i.instance"
+#define OTHER_ACCOUNT_SQL \
+	"CASE WHEN a.account IS NULL THEN 'held: the instance does not exist any more'" \
+	" ELSE 'held: asked for with another account than the instance has now' END"
 #define STATE_IS(state) "i.state OPERATOR(pg_catalog.=) '" state "'"
 #define OUTCOME_IS(outcome) "i.outcome OPERATOR(pg_catalog.=) '" outcome "'"
 
@@ -146,19 +154,27 @@ wawp_progress_figures(PG_FUNCTION_ARGS)
 
 /* The conditions are those of the view wawp.stuck. */
 static SqlStatement stuck_figures = {
-	"SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, i.state, i.outcome, i.updated_at, i.outcome::text"
-	" FROM wawp.membership_intent i"
+	"SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, i.state, i.outcome, i.updated_at,"
+	" CASE WHEN i.instance_id IS DISTINCT FROM a.account AND i.state OPERATOR(pg_catalog.<>) 'failed'"
+	"  THEN " OTHER_ACCOUNT_SQL " ELSE i.outcome::text END"
+	" FROM wawp.membership_intent i" ACCOUNT_SQL
 	" WHERE " STATE_IS("failed") " AND " OUTCOME_IS("unknown_result")
 	" OR " STATE_IS("inviting") " AND i.updated_at < clock_timestamp() - interval '1 hour'"
 	" OR " STATE_IS("verifying") " AND (" OUTCOME_IS("unknown_result")
 	"  OR i.updated_at < clock_timestamp() - interval '5 minutes')"
 	" OR " STATE_IS("queued") " AND (i.attempts > 0 OR i.crashes > 0)"
 	" OR " STATE_IS("sending") " AND i.updated_at < clock_timestamp() - interval '5 minutes'"
+	" OR i.state::text IN " STATES_WAITING " AND i.instance_id IS DISTINCT FROM a.account"
+	" UNION ALL SELECT min(i.id), i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL, min(i.updated_at),"
+	" min(" OTHER_ACCOUNT_SQL ") || '; ' || count(*) || ' queued'"
+	" FROM wawp.membership_intent i" ACCOUNT_SQL
+	" WHERE " STATE_IS("queued") " AND i.id > 0 AND i.attempts = 0 AND i.crashes = 0 AND i.instance_id IS DISTINCT FROM a.account"
+	" GROUP BY i.instance, i.group_jid, i.instance_id"
 	" UNION ALL SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL, i.since,"
 	" 'held: ' || " REASON_SQL("h.reason") " || '; ' || i.queued || ' queued'"
 	" FROM (SELECT i.instance, i.group_jid, min(i.id) AS id, min(i.updated_at) AS since, count(*) AS queued"
 	"  FROM wawp.membership_intent i WHERE " STATE_IS("queued") " AND i.id > 0"
-	"  AND i.instance IN (SELECT x.instance FROM wawp.hold x) GROUP BY 1, 2) i" HOLD_SQL
+	"  AND i.instance IN (SELECT x.instance FROM wawp.hold x) AND i.instance_id = wawp._account(i.instance::name) GROUP BY 1, 2) i" HOLD_SQL
 	" WHERE h.reason IS NOT NULL",
 	0, {0}, NULL
 };

@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "base/requester.h"
+#include "base/subtransaction.h"
 #include "throttle/budget.h"
 #include "catalog/pg_type.h"
 #include "base/clock.h"
@@ -54,6 +55,8 @@ PG_FUNCTION_INFO_V1(wawp_budget);
 PG_FUNCTION_INFO_V1(wawp_worker_pid);
 PG_FUNCTION_INFO_V1(wawp_is_own);
 PG_FUNCTION_INFO_V1(wawp_may_use);
+PG_FUNCTION_INFO_V1(wawp_account);
+PG_FUNCTION_INFO_V1(wawp_account_problem);
 PG_FUNCTION_INFO_V1(wawp_drain_time);
 
 /* An eta beyond a century is shown as NULL. */
@@ -71,19 +74,45 @@ static SqlStatement count_batch_states = {
 	1, {TEXTOID}, NULL
 };
 
-/* Writes the numbers of pending, done, failed and cancelled intents of a batch to counts. */
-static void
-batch_count(const char *batch, int64 counts[4])
+/* The result of batch_count(). */
+typedef struct BatchCounts
 {
+	const char *batch;
+	int64		counts[4];		/* pending, done, failed, cancelled */
+} BatchCounts;
+
+/* Read the counts, for subtransaction_try(). */
+static bool
+batch_read_counts(void *subject)
+{
+	BatchCounts *read = subject;
 	SqlOwner	before = spi_begin_as_caller();
 	SqlArgs		args = {0};
 
-	spi_add_text(&args, batch);
+	spi_add_text(&args, read->batch);
 	/* a serializable transaction's own snapshot would never change */
 	spi_run_seeing(&count_batch_states, &args, GetLatestSnapshot());
 	for (int i = 0; i < 4; i++)
-		counts[i] = spi_get_int8(0, i + 1, 0);
+		read->counts[i] = spi_get_int8(0, i + 1, 0);
 	spi_end_as_caller(&before);
+	return false;
+}
+
+/*
+ * Writes the numbers of pending, done, failed and cancelled intents of a batch to
+ * counts.  The subtransaction is rolled back, so that no lock on the queue
+ * remains: somebody who wants to lock the table would wait for it, and the worker
+ * for them.
+ */
+static void
+batch_count(const char *batch, int64 counts[4])
+{
+	BatchCounts read = {.batch = batch};
+	ErrorData  *error = subtransaction_try(batch_read_counts, &read);
+
+	if (error)
+		ReThrowError(error);
+	memcpy(counts, read.counts, sizeof(read.counts));
 }
 
 static SqlStatement pending_by_transaction = {
@@ -187,17 +216,34 @@ typedef struct Explained
 	int64		ahead;
 	bool		in_flight;
 	const char *action;
+	const char *asked_with;		/* the instance's Wawp id then */
 } Explained;
+
+/* Returns why what was asked for with an account is not served by the instance; NULL if that is its account. */
+static const char *
+account_problem(const char *instance, const char *asked_with)
+{
+	const char *account = instance_id_of(instance);
+
+	if (account == NULL)
+		return psprintf("held: Wawp instance \"%s\" does not exist any more, it was asked for with account %s:"
+						" create the instance again, or wawp_cancel() it", instance, asked_with);
+	if (strcmp(account, asked_with) == 0)
+		return NULL;
+	return psprintf("held: it was asked for with account %s, the account of Wawp instance \"%s\" is %s now:"
+					" wawp_cancel() it and request it again, or set instance_id back", asked_with, instance, account);
+}
 
 static SqlStatement find_explained = {
 	"SELECT i.state::text, i.instance::text, i.outcome::text, i.detail, i.not_before, i.next_attempt_at,"
 	" h.until, h.reason, h.group_jid IS NOT NULL, p.state::text, i.after,"
 	/* id > 0 is always true and makes the lane's partial index usable */
 	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.instance = i.instance"
-	"  AND a.group_jid = i.group_jid AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
+	"  AND a.group_jid = i.group_jid AND a.instance_id = i.instance_id AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
 	" EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN"
 	"  ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND b.instance = i.instance"
-	"  AND b.group_jid = i.group_jid AND b.jid = i.jid AND b.id <> i.id), i.action::text, i.group_jid"
+	"  AND b.group_jid = i.group_jid AND b.jid = i.jid AND b.instance_id = i.instance_id AND b.id <> i.id), i.action::text, i.group_jid,"
+	" i.instance_id"
 	" FROM wawp.membership_intent i"
 	" LEFT JOIN wawp.membership_intent p ON p.id = i.after"
 	" LEFT JOIN LATERAL (SELECT * FROM wawp.hold h WHERE h.instance = i.instance"
@@ -232,6 +278,7 @@ explained_read(int64 id, Explained *e)
 	e->in_flight = spi_get_text(0, 13)[0] == 't';
 	e->action = spi_get_text(0, 14);
 	e->group = spi_get_text(0, 15);
+	e->asked_with = spi_get_text(0, 16);
 	return true;
 }
 
@@ -299,8 +346,7 @@ explain_queued(const Explained *e)
 	if (e->in_flight)
 		return "queued: the same person has another intent under way in this group";
 	if (!instance_is_callable(e->instance))
-		return psprintf("queued: Wawp instance \"%s\" does not exist any more, or its host is not in wawp.allowed_hosts",
-						e->instance);
+		return psprintf("queued: the host of Wawp instance \"%s\" is not in wawp.allowed_hosts", e->instance);
 	if (strcmp(e->action, "add") == 0)
 		return explain_pace(e);
 	return psprintf("queued: " INT64_FORMAT " ahead in this group", e->ahead);
@@ -353,6 +399,8 @@ explain_state(const Explained *e)
 {
 	const char *trouble = is_explained_settled(e) ? NULL : explain_worker(e);
 
+	if (trouble == NULL && !is_explained_settled(e) && strcmp(e->state, "sending") != 0)
+		trouble = account_problem(e->instance, e->asked_with);
 	if (trouble)
 		return psprintf("%s: %s", e->state, trouble);
 	if (strcmp(e->state, "queued") == 0)
@@ -460,6 +508,28 @@ Datum
 wawp_may_use(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(instance_is_usable(NameStr(*PG_GETARG_NAME(0))));
+}
+
+/* (instance name): its Wawp id, NULL if there is no such instance. */
+Datum
+wawp_account(PG_FUNCTION_ARGS)
+{
+	const char *account = instance_id_of(NameStr(*PG_GETARG_NAME(0)));
+
+	if (account == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(account));
+}
+
+/* (instance name, asked_with text): why that account's intents are not served; NULL if they are. */
+Datum
+wawp_account_problem(PG_FUNCTION_ARGS)
+{
+	const char *problem = account_problem(NameStr(*PG_GETARG_NAME(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)));
+
+	if (problem == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(problem));
 }
 
 /* Returns the worker's process in this database; NULL if none runs. */

@@ -4,8 +4,8 @@
  *	  The policy of groups.
  *
  * Reads wawp.group_settings, which SQL writes; a group without a row has the
- * defaults.  Statements run as intent.c's do, in the caller's transaction.  No
- * locks.
+ * defaults.  Only an instance that is renamed changes rows.  Statements run as
+ * intent.c's do, in the caller's transaction.  No locks but those rows.
  *
  * IDENTIFICATION
  *	  src/tables/group_settings.c
@@ -64,4 +64,27 @@ settings_welcomes(const LaneKey *lane)
 	IndexProbe	row = {"group_settings", "group_settings_welcome", 2, {NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group)}};
 
 	return index_probe_first(&row) != PROBE_NONE;
+}
+
+static SqlStatement forget_settings_of_namesake = {
+	"DELETE FROM wawp.group_settings n WHERE n.instance = $2::name AND EXISTS (SELECT FROM wawp.group_settings o"
+	" WHERE o.instance = $1::name AND o.group_jid = n.group_jid OFFSET 0)",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+static SqlStatement rename_settings = {
+	"UPDATE wawp.group_settings SET instance = $2::name WHERE instance = $1::name",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* Give the settings of an instance's groups its new name; they replace those of an earlier instance of that name. */
+void
+settings_rename_instance(const char *from, const char *to)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, from);
+	spi_add_text(&args, to);
+	spi_run(&forget_settings_of_namesake, &args);
+	spi_run(&rename_settings, &args);
 }

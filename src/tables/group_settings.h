@@ -26,6 +26,7 @@ typedef struct GroupSettings
 } GroupSettings;
 
 extern GroupSettings settings_get(const LaneKey *lane);
+extern void settings_rename_instance(const char *from, const char *to);
 extern bool settings_welcomes(const LaneKey *lane);
 
 #endif							/* WAWP_GROUP_SETTINGS_H */

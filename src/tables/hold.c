@@ -40,9 +40,10 @@
 #define PRUNED_AT_ONCE 10000
 
 static SqlStatement set = {
-	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
-	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), $4, $5)"
+	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures, instance_id)"
+	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), $4, $5, wawp._account($1::name))"
 	" ON CONFLICT (instance, group_jid) DO UPDATE SET reason = excluded.reason,"
+	" instance_id = excluded.instance_id,"
 	" since = CASE WHEN hold.reason = excluded.reason THEN hold.since ELSE excluded.since END,"
 	" until = excluded.until, failures = excluded.failures"
 	" WHERE hold.until IS NOT NULL OR excluded.until IS NULL"
@@ -51,9 +52,10 @@ static SqlStatement set = {
 };
 
 static SqlStatement pause_until_resume = {
-	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
-	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), NULL, 0)"
+	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures, instance_id)"
+	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), NULL, 0, wawp._account($1::name))"
 	" ON CONFLICT (instance, group_jid) DO UPDATE SET reason = excluded.reason, since = excluded.since,"
+	" instance_id = excluded.instance_id,"
 	" until = NULL, failures = 0 WHERE hold.until IS NOT NULL OR hold.reason <> excluded.reason",
 	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
 };
@@ -188,6 +190,54 @@ hold_ease_after_success(const char *instance, const char *group)
 	spi_add_text(&args, group);
 	spi_add_int4(&args, RECOVERY_SECONDS, true);
 	spi_run(&ease_after_success, &args);
+}
+
+/*
+ * ---- instances that are renamed, or get another account
+ */
+
+static SqlStatement forget_holds_of_namesake = {
+	"DELETE FROM wawp.hold WHERE instance = $1::name",
+	1, {TEXTOID}, NULL
+};
+
+static SqlStatement rename_holds = {
+	"UPDATE wawp.hold SET instance = $2::name WHERE instance = $1::name",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* Give the holds of an instance its new name; those of an earlier instance of that name end. */
+void
+hold_rename_instance(const char *from, const char *to)
+{
+	SqlArgs		old = {0};
+	SqlArgs		args = {0};
+
+	spi_add_text(&old, to);
+	spi_run(&forget_holds_of_namesake, &old);
+	spi_add_text(&args, from);
+	spi_add_text(&args, to);
+	spi_run(&rename_holds, &args);
+}
+
+static SqlStatement end_of_other_account = {
+	"DELETE FROM wawp.hold WHERE instance = $1::name AND instance_id <> wawp._account($1::name)"
+	" AND (until IS NOT NULL OR $2)",
+	2, {TEXTOID, BOOLOID}, NULL
+};
+
+/*
+ * End the holds of an instance that were set for another account than it has
+ * now; by_hand: those of wawp_pause(), too.  Return how many there were.
+ */
+uint64
+hold_end_of_other_account(const char *instance, bool by_hand)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, instance);
+	spi_add_bool(&args, by_hand);
+	return spi_run(&end_of_other_account, &args);
 }
 
 static SqlStatement read_instance = {

@@ -35,6 +35,8 @@ extern void hold_start_anew(void);
 extern bool hold_set(const char *instance, const char *group, const char *reason,
 					 TimestampTz until, int failures);
 extern bool hold_pause(const char *instance, const char *group, const char *reason);
+extern void hold_rename_instance(const char *from, const char *to);
+extern uint64 hold_end_of_other_account(const char *instance, bool by_hand);
 extern bool hold_lift(const char *instance, const char *group);
 extern void hold_ease_after_success(const char *instance, const char *group);
 extern Holds *hold_begin_reading(void);

@@ -235,6 +235,33 @@ static SqlStatement note_cancelled = {
 	3, {INT8OID, TEXTOID, JSONBOID}, NULL
 };
 
+static SqlStatement cancel_of_other_account = {
+	"WITH c AS (UPDATE wawp.membership_intent SET state = 'cancelled',"
+	" detail = 'asked for again with account ' || wawp._account($1::name),"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" WHERE state = 'queued' AND instance = $1 AND group_jid = $2 AND jid = $3 AND requester = $6"
+	" AND instance_id <> wawp._account($1::name) RETURNING *) "
+	INSERT_NOTE NOTE_OF("cancelled") ", $4::name, $5 FROM c",
+	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID}, NULL
+};
+
+/*
+ * Cancel what a requester has queued for a person with an account that the
+ * instance does not have any more: it is asked for again.  True if there was any.
+ */
+bool
+intent_cancel_of_other_account(const char *instance, const char *group, const char *jid, const IntentRequester *requester)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, instance);
+	spi_add_text(&args, group);
+	spi_add_text(&args, jid);
+	intent_bind_requester(&args, requester);
+	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
+	return spi_run(&cancel_of_other_account, &args) > 0;
+}
+
 /* Make room for a new intent: cancel or supersede the opposite.  True if there was one. */
 bool
 intent_make_room(const char *instance, const char *group, const char *jid, IntentAction action,
@@ -262,7 +289,10 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 #define IS_OWN "pg_has_role($4, requester, 'MEMBER')"
 #define CANCEL "UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'cancelled by ' || $2," \
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()" \
-	" WHERE state IN ('queued', 'pending_approval') AND " IS_OWN
+	" WHERE (state IN ('queued', 'pending_approval')" \
+	/* what waits for an account that the instance does not have any more is served by nobody */ \
+	" OR state IN " STATES_WAITING " AND instance_id IS DISTINCT FROM wawp._account(instance::name))" \
+	" AND " IS_OWN
 
 static SqlStatement cancel_one = {
 	"WITH c AS (" CANCEL " AND id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c",
@@ -334,12 +364,20 @@ intent_requeue(int64 id, const IntentRequester *requester)
  * one index has.
  */
 
+/*
+ * The intent was asked for with the account that the instance has now.  Another
+ * account does not serve it; indexes have the account before a lane's order, so
+ * that such rows cost a claim nothing.
+ */
+#define OF_ITS_ACCOUNT(alias, instance) alias ".instance_id = wawp._account(" instance "::name)"
+
 /* No intent b of the same person is under way or waits for verification. */
 #define NOBODY_IN_THE_WAY \
 	"NOT EXISTS (SELECT FROM wawp.membership_intent b" \
 	" WHERE b.state IN " STATES_UNDER_WAY \
 	" AND b.instance = c.instance AND b.group_jid = c.group_jid AND b.jid = c.jid" \
-	" AND (b.state = 'sending' OR NOT b.superseded) OFFSET 0)"
+	" AND (b.state = 'sending' OR NOT b.superseded)" \
+	" AND b.instance_id = c.instance_id OFFSET 0)"
 
 /* The intent that c is to follow is done. */
 #define ITS_TURN \
@@ -376,6 +414,7 @@ intent_requeue(int64 id, const IntentRequester *requester)
 #define HEAD(instance, group_jid, which, most, here) " FROM wawp.membership_intent c" \
 	" WHERE c.state = 'queued' AND c.instance = " instance " AND c.group_jid = " group_jid which \
 	" AND " IS_DUE \
+	" AND " OF_ITS_ACCOUNT("c", instance) \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
 	" AND NOT " IS_HELD(instance, "h.group_jid IS NULL") \
 	" AND NOT " IS_HELD(instance, "h.group_jid = " group_jid) \
@@ -689,6 +728,7 @@ static SqlStatement waiting = {
 	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i"
 	" WHERE i.state IN " STATES_WAITING
 	" AND i.instance = $1 AND i.group_jid = $2"
+	" AND " OF_ITS_ACCOUNT("i", "$1")
 	" ORDER BY coalesce(i.next_attempt_at, i.updated_at) > clock_timestamp(), i.state = 'inviting',"
 	"  coalesce(i.next_attempt_at, i.updated_at), i.id LIMIT $3 FOR UPDATE SKIP LOCKED",
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
@@ -697,7 +737,8 @@ static SqlStatement waiting = {
 static SqlStatement count_waiting = {
 	"SELECT count(*) FROM wawp.membership_intent i"
 	" WHERE i.state IN " STATES_WAITING
-	" AND i.instance = $1 AND i.group_jid = $2",
+	" AND i.instance = $1 AND i.group_jid = $2"
+	" AND " OF_ITS_ACCOUNT("i", "$1"),
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
@@ -746,7 +787,9 @@ intent_start_anew(void)
 }
 
 static SqlStatement waiting_lanes = {
-	"SELECT instance::text, group_jid, min(coalesce(next_attempt_at, updated_at)) FROM wawp.membership_intent"
+	"SELECT instance::text, group_jid, min(coalesce(next_attempt_at, updated_at)),"
+	" wawp._account(instance::name) = ANY (array_agg(instance_id))"
+	" FROM wawp.membership_intent"
 	" WHERE state IN " STATES_WAITING " AND (instance, group_jid) > ($1, $2)"
 	" GROUP BY instance, group_jid ORDER BY instance, group_jid LIMIT $3",
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
@@ -773,6 +816,7 @@ intent_waiting_lanes(const LaneKey *after, int limit)
 
 		lane->key = lane_key(spi_get_text(i, 1), spi_get_text(i, 2));
 		lane->due = spi_get_int8(i, 3, 0);
+		lane->has_account = intent_column_is_true(i, 4);
 		list = lappend(list, lane);
 	}
 	return list;
@@ -999,6 +1043,7 @@ intent_next_expiry(void)
 #define CAN_COME_UP " FROM wawp.membership_intent c" \
 	" WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1 AND c.group_jid = $2" \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
+	" AND " OF_ITS_ACCOUNT("c", "$1") \
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY
 
@@ -1041,6 +1086,7 @@ static SqlStatement next_other = {
 	"  THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))"
 	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.instance = $1 AND c.group_jid = $2" NO_ADDITION
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
+	" AND " OF_ITS_ACCOUNT("c", "$1")
 	" AND " ITS_TURN " AND " NOBODY_IN_THE_WAY,
 	2, {TEXTOID, TEXTOID}, NULL
 };
@@ -1062,7 +1108,10 @@ static SqlStatement lanes = {
 	"  AND (i.instance, i.group_jid) > (l.instance, l.group_jid)"
 	"  ORDER BY i.instance, i.group_jid LIMIT 1) n)"
 	" SELECT instance::text, group_jid, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
-	"  AND o.action <> 'add' AND o.instance = l.instance AND o.group_jid = l.group_jid) FROM l LIMIT $3",
+	"  AND o.action <> 'add' AND o.instance = l.instance AND o.group_jid = l.group_jid),"
+	" EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.id > 0"
+	"  AND o.instance = l.instance AND o.group_jid = l.group_jid AND " OF_ITS_ACCOUNT("o", "l.instance") ")"
+	" FROM l LIMIT $3",
 	3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
@@ -1094,6 +1143,7 @@ intent_lanes(const LaneKey *after, int limit)
 
 		lane->key = lane_key(spi_get_text(i, 1), spi_get_text(i, 2));
 		lane->has_other = spi_get_text(i, 3)[0] == 't';
+		lane->has_account = intent_column_is_true(i, 4);
 		list = lappend(list, lane);
 	}
 	return list;
@@ -1221,6 +1271,65 @@ intent_requester(int64 id)
 
 	spi_add_int8(&args, id);
 	return spi_run(&requester_of, &args) > 0 ? atooid(spi_get_text(0, 1)) : InvalidOid;
+}
+
+/*
+ * ---- instances that are renamed
+ */
+
+/* Intents of an earlier instance of the new name give way to the same requests of the renamed one. */
+static SqlStatement cancel_namesakes = {
+	"WITH c AS (UPDATE wawp.membership_intent n SET state = 'cancelled',"
+	" detail = 'the instance was dropped, and another one that asks for the same got its name',"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" WHERE n.state = 'queued' AND n.id > 0 AND n.instance = $2 AND EXISTS (SELECT FROM wawp.membership_intent o"
+	"  WHERE o.state = 'queued' AND o.instance = $1 AND o.group_jid = n.group_jid AND o.jid = n.jid OFFSET 0)"
+	" RETURNING n.*) " INSERT_NOTE NOTE_OF("cancelled") ", NULL, NULL FROM c",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+#define RENAME_INTENTS(which) { \
+	"UPDATE wawp.membership_intent SET instance = $2 WHERE instance = $1 AND " which, \
+	2, {TEXTOID, TEXTOID}, NULL \
+}
+
+/* Failed ones, too: they may be retried.  What is done or cancelled keeps the name it had. */
+static SqlStatement rename_intents[] = {
+	RENAME_INTENTS("state = 'queued' AND id > 0"),
+	RENAME_INTENTS("state IN " STATES_UNDER_WAY),
+	RENAME_INTENTS("state = 'failed' AND settled_at IS NOT NULL"),
+};
+
+/* Give the intents of an instance its new name. */
+void
+intent_rename_instance(const char *from, const char *to)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, from);
+	spi_add_text(&args, to);
+	spi_run(&cancel_namesakes, &args);
+	for (size_t i = 0; i < lengthof(rename_intents); i++)
+		spi_run(&rename_intents[i], &args);
+}
+
+#define OF_ANOTHER_ACCOUNT(states) "EXISTS (SELECT FROM wawp.membership_intent WHERE instance = $1" \
+	" AND instance_id <> wawp._account($1::name) AND " states ")"
+
+static SqlStatement has_other_account = {
+	"SELECT WHERE " OF_ANOTHER_ACCOUNT("state = 'queued' AND id > 0")
+	" OR " OF_ANOTHER_ACCOUNT("state IN " STATES_UNDER_WAY),
+	1, {TEXTOID}, NULL
+};
+
+/* True if something is queued or under way that was asked for with another account than the instance has now. */
+bool
+intent_has_other_account(const char *instance)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, instance);
+	return spi_run(&has_other_account, &args) > 0;
 }
 
 static SqlStatement prune = {

@@ -144,6 +144,7 @@ typedef struct IntentLane
 {
 	LaneKey		key;
 	bool		has_other;		/* something else than additions is queued */
+	bool		has_account;	/* something is for the account that the instance has now */
 	TimestampTz due;			/* when the first that waits is due */
 } IntentLane;
 
@@ -169,6 +170,10 @@ extern bool intent_take_insert_mark(void);
 extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
 extern bool intent_make_room(const char *instance, const char *group, const char *jid,
 							 IntentAction action, const IntentRequester *requester);
+extern bool intent_cancel_of_other_account(const char *instance, const char *group, const char *jid,
+										   const IntentRequester *requester);
+extern void intent_rename_instance(const char *from, const char *to);
+extern bool intent_has_other_account(const char *instance);
 extern void intent_note(const char *kind, const char *instance, const char *group, const char *jid,
 						const char *reason, const IntentRequester *requester);
 extern bool intent_cancel(int64 id, const IntentRequester *requester);

@@ -73,24 +73,26 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 /* A member whom we did not add stays so; the latest request decides until when they stay. */
 static SqlStatement note_added = {
 	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until,"
-	" requested_by, reason, requester, home)"
+	" requested_by, reason, requester, home, instance_id)"
 	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END,"
-	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, (SELECT home FROM wawp.identity LIMIT 1))"
+	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, (SELECT home FROM wawp.identity LIMIT 1), $10)"
 	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET added_by_us = m.added_by_us OR excluded.added_by_us,"
 	" added_at = coalesce(excluded.added_at, m.added_at), seen_at = coalesce(excluded.seen_at, m.seen_at), until = excluded.until,"
 	" welcomed_at = CASE WHEN m.left_at IS NULL THEN m.welcomed_at END,"
 	" left_at = NULL, requested_by = excluded.requested_by, reason = excluded.reason, requester = excluded.requester,"
-	" home = excluded.home",
-	9, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID}, NULL
+	" home = excluded.home"
+	", instance_id = excluded.instance_id",
+	10, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID, TEXTOID}, NULL
 };
 
 /*
  * Store that a person is in the group.  by_us: we added them.  was_seen: the
  * member list showed it, not only an answer of success.  until 0: for good.
+ * instance_id: the account that serves it.
  */
 void
 membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
-					  Oid requester, const char *requested_by, const char *reason)
+					  Oid requester, const char *requested_by, const char *reason, const char *instance_id)
 {
 	SqlArgs		args = membership_key_args(lane, contact);
 
@@ -100,6 +102,7 @@ membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_s
 	spi_add_text(&args, reason);
 	spi_add_bool(&args, was_seen);
 	spi_add_datum(&args, ObjectIdGetDatum(requester));
+	spi_add_text(&args, instance_id);
 	spi_run(&note_added, &args);
 }
 
@@ -178,6 +181,29 @@ membership_forgive(const char *jid, const char *group)
 	spi_run(&forgive, &args);
 }
 
+static SqlStatement forget_members_of_namesake = {
+	"DELETE FROM wawp.membership n WHERE n.instance = $2::name AND EXISTS (SELECT FROM wawp.membership o"
+	" WHERE o.instance = $1::name AND o.group_jid = n.group_jid AND o.contact_id = n.contact_id OFFSET 0)",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+static SqlStatement rename_memberships = {
+	"UPDATE wawp.membership SET instance = $2::name WHERE instance = $1::name",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* Give the memberships of an instance its new name; they replace those of an earlier instance of that name. */
+void
+membership_rename_instance(const char *from, const char *to)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, from);
+	spi_add_text(&args, to);
+	spi_run(&forget_members_of_namesake, &args);
+	spi_run(&rename_memberships, &args);
+}
+
 /*
  * ---- memberships that end
  */
@@ -187,7 +213,8 @@ static SqlStatement take_ended = {
 	"  FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership m SET until = NULL FROM ended, wawp.contact c"
 	" WHERE m.ctid = ended.ctid AND c.contact_id = m.contact_id"
-	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by, " TEXT_CAP_REASON("m.reason") ", m.contact_id, " REQUESTER,
+	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by, " TEXT_CAP_REASON("m.reason") ", m.contact_id, " REQUESTER
+	", m.instance_id",
 	1, {INT4OID}, NULL
 };
 
@@ -211,6 +238,7 @@ membership_take_ended(int limit)
 		end->reason = spi_get_text(i, 5);
 		end->contact = spi_get_int8(i, 6, 0);
 		end->requester = atooid(spi_get_text(i, 7));
+		end->instance_id = spi_get_text(i, 8);
 		ended = lappend(ended, end);
 	}
 	return ended;
@@ -254,8 +282,8 @@ membership_next_end(void)
 /* Group by group, by the primary key: few groups welcome people, and the table has the members of all. */
 #define UNWELCOMED \
 	" FROM wawp.group_settings s, LATERAL (SELECT contact_id, added_by_us, welcomed_at," \
-	"  left_at, added_at FROM wawp.membership u WHERE u.instance = s.instance AND u.group_jid = s.group_jid OFFSET 0) m" \
-	" WHERE s.welcome_text IS NOT NULL AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL" \
+	"  left_at, added_at, instance_id FROM wawp.membership u WHERE u.instance = s.instance AND u.group_jid = s.group_jid OFFSET 0) m" \
+	" WHERE (m.instance_id IS NULL OR m.instance_id = wawp._account(s.instance)) AND s.welcome_text IS NOT NULL AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL" \
 	" AND m.added_at > clock_timestamp() - s.welcome_delay - interval '1 day'"
 
 static SqlStatement next_welcome = {

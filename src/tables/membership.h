@@ -34,6 +34,7 @@ typedef struct MembershipEnd
 	Oid			requester;
 	const char *requested_by;
 	const char *reason;
+	const char *instance_id;	/* the account that serves it; NULL: not noted */
 } MembershipEnd;
 
 /* A welcome message of a group, for people who joined. */
@@ -47,11 +48,12 @@ typedef struct MembershipWelcome
 
 extern bool membership_get(const LaneKey *lane, int64 contact, Membership *out);
 extern void membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
-								  Oid requester, const char *requested_by, const char *reason);
+								  Oid requester, const char *requested_by, const char *reason, const char *instance_id);
 extern void membership_note_removed(const LaneKey *lane, int64 contact);
 extern void membership_note_gone(const LaneKey *lane, int64 contact);
 extern void membership_note_invited(const LaneKey *lane, int64 contact);
 extern void membership_note_not_invited(const LaneKey *lane, int64 contact);
+extern void membership_rename_instance(const char *from, const char *to);
 extern void membership_forgive(const char *jid, const char *group);
 extern List *membership_take_ended(int limit);
 extern void membership_put_off_end(const MembershipEnd *end, TimestampTz until);

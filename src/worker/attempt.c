@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/encoding.h"
 #include "client/http.h"
 #include "fmgr.h"
 #include "tables/audit.h"
@@ -111,6 +112,26 @@ attempt_name_lost_requester(const Attempt *attempt, ErrorData *error)
 								  intent->requested_by ? intent->requested_by : "");
 }
 
+/* Return an error if an intent was asked for with another account than the instance has now; NULL otherwise. */
+static ErrorData *
+attempt_check_account(const Attempt *attempt)
+{
+	ErrorData  *error;
+
+	for (int i = 0; i < attempt->n; i++)
+	{
+		const char *asked_with = text_from_server(attempt->intents[i].instance_id);
+
+		if (strcmp(asked_with, attempt->instance->instance_id) == 0)
+			continue;
+		error = palloc0(sizeof(ErrorData));
+		error->sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+		error->message = psprintf("asked for with account %s, which is not the instance's any more", attempt->intents[i].instance_id);
+		return error;
+	}
+	return NULL;
+}
+
 /*
  * Read the instance as the requester has it.  Return an error, in the attempt's
  * memory, if the attempt cannot be sent; NULL otherwise.
@@ -123,6 +144,8 @@ attempt_prepare(Attempt *attempt)
 
 	if (error)
 		attempt_name_lost_requester(attempt, error);
+	else
+		error = attempt_check_account(attempt);
 	MemoryContextSwitchTo(caller);
 	strlcpy(attempt->request_id,
 			DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0))),
@@ -388,6 +411,34 @@ attempt_next_judged(Attempt *after)
 			return attempt;
 	}
 	return NULL;
+}
+
+/*
+ * Follow an instance that was renamed since the request was made, and keep its
+ * name until the end of the transaction.  False if somebody is renaming or
+ * dropping it: try again.
+ */
+bool
+attempt_follow_instance(Attempt *attempt)
+{
+	const char *name;
+	LaneKey		before = attempt->lane->key;
+	LaneKey		now;
+
+	if (!instance_keep_server(attempt->instance->serverid, false))
+		return false;
+	name = instance_name_of_server(attempt->instance->serverid);
+	if (name == NULL || strcmp(name, NameStr(before.instance)) == 0)
+		return true;
+	now = lane_key(name, before.group);
+	attempt->instance->name = attempt_keep_text(attempt, name);
+	attempt->lane->in_flight--;
+	lanes_note(&before, clock_monotonic_ms());
+	attempt->lane = lanes_find(&now);
+	attempt->lane->in_flight++;
+	for (int i = 0; i < attempt->n; i++)
+		attempt->intents[i].lane = now;
+	return true;
 }
 
 /*

@@ -81,6 +81,7 @@ extern void attempt_send_claimed(void);
 extern bool attempt_has_answers(void);
 extern void attempt_judge_answers(void);
 extern Attempt *attempt_next_judged(Attempt *after);
+extern bool attempt_follow_instance(Attempt *attempt);
 extern bool attempt_provably_not_sent(const Attempt *attempt);
 extern const char *attempt_intent_ids(void);
 

@@ -218,6 +218,17 @@ turn_admit(Turn *turn, Holds *holds)
 			turn->described = instance_on_trial(turn->described);
 		return true;
 	}
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+	{
+		lanes_retry(lane, clock_monotonic_ms());
+		return false;
+	}
+	/* the instance was dropped or renamed, or has another account now: there is nothing that it could serve */
+	if (intent_next_due(&lane->key) == 0)
+	{
+		lane_postpone(lane);
+		return false;
+	}
 	hold_set(NameStr(lane->key.instance), lane->key.group, error->message,
 			 GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000), 1);
 	lanes_schedule(lane, clock_monotonic_ms() + INSTANCE_RETRY_MS);

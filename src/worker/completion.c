@@ -87,7 +87,8 @@ completion_store(const Intent *intent, IntentState state, WawpOutcome outcome)
 		membership_note_removed(&intent->lane, contact);
 	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
 		membership_note_added(&intent->lane, contact, outcome != WAWP_ALREADY_MEMBER, outcome != WAWP_ACCEPTED,
-							  intent->until, intent->requester, intent->requested_by, intent->reason);
+							  intent->until, intent->requester, intent->requested_by, intent->reason,
+							  intent->instance_id);
 	else if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
 		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
 	else if (outcome == WAWP_BLOCKED_BY_USER)
@@ -190,11 +191,13 @@ completion_end_memberships(void)
 	foreach(lc, ended)
 	{
 		const MembershipEnd *end = lfirst(lc);
-		WawpInstance *described;
 
-		if (instance_cache_get(&end->lane, INSTANCE_OF_NOBODY, &described) != NULL)
+		/* of another account than the instance has now, the removal is queued and held */
+		const char *account = end->instance_id ? end->instance_id : instance_id_of(NameStr(end->lane.instance));
+
+		if (account == NULL)
 			membership_put_off_end(end, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000));
-		else if (intent_enqueue_removal(&end->lane, described->instance_id, end->jid,
+		else if (intent_enqueue_removal(&end->lane, account, end->jid,
 										end->requester, end->requested_by, end->reason) != 0)
 			lanes_note(&end->lane, clock_monotonic_ms());
 	}

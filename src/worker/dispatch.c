@@ -165,7 +165,7 @@ recovery_replay_group(const WawpInstance *instance, const AuditSent *sent)
 
 	if (sent->group_jid == NULL)
 		return;
-	lane = lane_key(sent->instance, sent->group_jid);
+	lane = lane_key(instance->name, sent->group_jid);
 	settings = settings_get(&lane);
 	if (settings.adds_per_minute <= 0)
 		return;
@@ -177,7 +177,7 @@ recovery_replay_group(const WawpInstance *instance, const AuditSent *sent)
 static void
 recovery_replay_send(const AuditSent *sent)
 {
-	LaneKey		lane = lane_key(sent->instance, "");
+	LaneKey		lane = lane_key(instance_name_with_account(sent->instance, sent->instance_id), "");
 	WawpInstance *instance;
 	LimiterKey	key;
 
@@ -261,8 +261,11 @@ scan_queued(void)
 	foreach(lc, lanes)
 	{
 		const IntentLane *found = lfirst(lc);
-		Lane	   *lane = lanes_find(&found->key);
+		Lane	   *lane;
 
+		if (!found->has_account)
+			continue;
+		lane = lanes_find(&found->key);
 		if (found->has_other || !lane->in_queue)
 			lane = lanes_note(&found->key, clock_monotonic_ms());
 		lane->head_until_ms = 0;
@@ -283,7 +286,8 @@ scan_waiting(void)
 	{
 		const IntentLane *lane = lfirst(lc);
 
-		lanes_verify(&lane->key, clock_monotonic_of(lane->due));
+		if (lane->has_account)
+			lanes_verify(&lane->key, clock_monotonic_of(lane->due));
 	}
 	cycle.scan.has_waiting = list_length(lanes) == LANES_AT_ONCE;
 	if (cycle.scan.has_waiting)
@@ -303,6 +307,7 @@ duty_take_up_wake(Holds *holds pg_attribute_unused())
 		memset(&cycle.scan, 0, sizeof(cycle.scan));
 		cycle.scan.has_queued = cycle.scan.has_waiting = true;
 		lanes_start_anew(false);
+		group_cache_forget_other_accounts();
 	}
 	if (cycle.told.start_anew)
 	{

@@ -25,6 +25,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/encoding.h"
 #include "base/guc.h"
 #include "client/call.h"
 #include "protocol/backoff.h"
@@ -56,10 +57,13 @@
 /* An older absence is replaced by a new one. */
 #define MISSED_MAX_AGE_US (10 * 60 * INT64CONST(1000000))
 
+#define ACCOUNT_SIZE 64
+
 /* An account's own identity, and its recent answers. */
 typedef struct OwnIdentity
 {
 	NameData	instance;		/* hash key, must be first */
+	char		account[ACCOUNT_SIZE];	/* the Wawp id it was requested with, cut */
 	Jid			me;
 	Jid			me_lid;
 	int64		asked_ms;		/* monotonic; 0: not yet */
@@ -251,6 +255,26 @@ list_evict_used(void)
 			break;
 		if (cached->was_used)
 			list_drop(cached);
+	}
+}
+
+/*
+ * Forget who we are where an instance has another account now, so that it is
+ * requested again.  What was learnt of groups is true for that account as well.
+ */
+void
+group_cache_forget_other_accounts(void)
+{
+	HASH_SEQ_STATUS status;
+	OwnIdentity *self;
+
+	hash_seq_init(&status, identities);
+	while ((self = hash_seq_search(&status)) != NULL)
+	{
+		const char *account = instance_id_of(NameStr(self->instance));
+
+		if (account && self->asked_ms != 0 && strncmp(text_from_server(account), self->account, ACCOUNT_SIZE - 1) != 0)
+			memset((char *) self + sizeof(NameData), 0, sizeof(OwnIdentity) - sizeof(NameData));
 	}
 }
 
@@ -602,6 +626,7 @@ answer_keep_identity(const InfoRequest *request, const HttpResult *result)
 	WireSession session;
 
 	self->asked_ms = clock_monotonic_ms();
+	strlcpy(self->account, request->instance->instance_id, ACCOUNT_SIZE);
 	if (http_is_success(result) && wire_read_session(result->body, result->body_len, &session))
 	{
 		self->me = session.me;

@@ -109,5 +109,6 @@ extern void group_cache_hold_troubled(Holds *holds);
 extern void group_cache_forget_findings(void);
 extern int	group_cache_in_flight(void);
 extern void group_cache_prune(void);
+extern void group_cache_forget_other_accounts(void);
 
 #endif							/* WAWP_GROUP_CACHE_H */

@@ -47,18 +47,33 @@ instance_cache_find(const NameData *name, Oid role)
 	return NULL;
 }
 
+/* Return the error for an instance that somebody is renaming or dropping. */
+static ErrorData *
+instance_cache_refuse_busy(const char *name)
+{
+	ErrorData  *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE;
+	error->message = psprintf("Wawp instance \"%s\" is being renamed or dropped", name);
+	return error;
+}
+
 /*
  * Set *instance to an instance as a role has it, allocated in the current memory;
- * the same throughout a cycle.  Return an error if it cannot be used, or NULL.
+ * the same throughout a cycle, and so is its name.  Return an error if it cannot
+ * be used, or NULL.
  */
 ErrorData *
 instance_cache_get(const LaneKey *lane, Oid role, WawpInstance **instance)
 {
 	const CachedInstance *known = instance_cache_find(&lane->instance, role);
-	ErrorData  *error = known ? NULL : instance_try(NameStr(lane->instance), role, instance);
+	ErrorData  *error;
 	MemoryContext caller = CurrentMemoryContext;
 	CachedInstance *one;
 
+	if (known == NULL && !instance_keep_name(NameStr(lane->instance), false))
+		return instance_cache_refuse_busy(NameStr(lane->instance));
+	error = known ? NULL : instance_try(NameStr(lane->instance), role, instance);
 	if (known)
 		*instance = instance_copy(known->instance);
 	else if (error == NULL && cycle_memory)

@@ -351,7 +351,7 @@ settle_attempt(void *subject, Holds *holds)
 static void
 settle_or_postpone(Attempt *attempt, Holds *holds)
 {
-	if (savepoint_run(settle_attempt, attempt, holds))
+	if (attempt_follow_instance(attempt) && savepoint_run(settle_attempt, attempt, holds))
 		return;
 	attempt->is_recording = false;
 	memset(attempt->is_settling, 0, sizeof(bool) * attempt->n);

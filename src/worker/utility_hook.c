@@ -18,6 +18,8 @@
  * COMMIT PREPARED wakes the worker: the session that made the requests could not
  * when it prepared, and this one does not know of them.
  *
+ * What a change of a server means to rows is server_changes.c's.
+ *
  * Bars are in shared memory, behind functions of shmem.c, and are lifted when the
  * statement or the transaction ends, however it ends.  Runs in the session that
  * executes the statement, in its transaction.
@@ -247,6 +249,8 @@ wake_running_worker(void)
 static bool
 changes_instance(Node *statement)
 {
+	if (IsA(statement, RenameStmt))
+		return castNode(RenameStmt, statement)->renameType == OBJECT_FOREIGN_SERVER;
 	return IsA(statement, CreateForeignServerStmt) || IsA(statement, AlterForeignServerStmt) ||
 		IsA(statement, CreateUserMappingStmt) || IsA(statement, AlterUserMappingStmt);
 }
@@ -266,6 +270,7 @@ utility_hook(PlannedStmt *pstmt, const char *query, bool read_only_tree, Process
 		utility_run_next(pstmt, query, read_only_tree, context, params, environment, dest, qc);
 		if (wakes)
 			wake_running_worker();
+		server_changes_note(statement);
 		if (changes_instance(statement) && wawp_shared != NULL && shmem_worker_pid(MyDatabaseId) != 0)
 			commit_wake_worker(NULL);
 		utility_note_settings(statement);

@@ -450,7 +450,9 @@ verify_lane(void *subject, Holds *holds)
 		return;
 	if (error)
 	{
-		lanes_verify(&lane->key, clock_monotonic_ms() + INSTANCE_RETRY_MS);
+		/* otherwise the next rescan finds the lane again, if its instance exists then */
+		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+			lanes_verify(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 		return;
 	}
 	lanes_set_limit(lane->instance, described->concurrency);

@@ -32,7 +32,7 @@ SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' O
     'members that are no functions');
 
 SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
-    ARRAY['(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_intent_fill)',
+    ARRAY['(_account)', '(_account_problem)', '(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_intent_fill)',
         '(_is_monitor)', '(_is_own)', '(_may_use)', '(_oldest_due)', '(_outcome_info)', '(_progress_figures)', '(_queue_figures)',
         '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_cancel)',
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_classify)', '(wawp_create_group)',
@@ -198,13 +198,13 @@ FROM (VALUES
      'require_contact_within interval, managed boolean not null default true'),
     ('wawp.hold',
      'instance name not null, group_jid text, reason text not null, since timestamptz not null, until timestamptz, '
-     'failures integer not null default 0'),
+     'failures integer not null default 0, instance_id text'),
     ('wawp.identity',
      'system_identifier bigint not null, database_oid oid not null, home uuid not null default gen_random_uuid()'),
     ('wawp.membership',
      'instance name not null, group_jid text not null, contact_id bigint not null, added_by_us boolean not null '
      'default false, added_at timestamptz, seen_at timestamptz, until timestamptz, invited_at timestamptz, welcomed_at'
-     ' timestamptz, left_at timestamptz, requester oid, requested_by text, home uuid, reason text'),
+     ' timestamptz, left_at timestamptz, requester oid, requested_by text, home uuid, reason text, instance_id text'),
     ('wawp.suppression',
      'jid text not null, group_jid text, reason text not null, since timestamptz not null default clock_timestamp(), '
      'until timestamptz'),
