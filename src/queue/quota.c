@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * quota.c
- *	  How much a role may have queued.
+ *	  The limit of what a role may have queued.
  *
  * Counting a role's queued rows gives it an allowance of what is missing to
  * wawp.max_queued_per_role.  The allowance is in shared memory, where the inserts
@@ -66,7 +66,7 @@ typedef struct QuotaTable
 
 static QuotaTable *quota_table = NULL;
 
-/* What an entry says of one more row. */
+/* The answer of an entry to one more row. */
 typedef enum QuotaVerdict
 {
 	QUOTA_TAKEN,
