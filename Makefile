@@ -21,13 +21,13 @@ top := $(if $(VPATH),$(VPATH:%/=%)/,$(dir $(lastword $(MAKEFILE_LIST))))
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.control)
 
 # The modules, folder by folder, from the bottom to the top (src/README.md).
-protocol = calling_code jid outcome json wire redact endpoint member_list backoff mailbox_record
-base = guc clock shmem commit_wake spi_statement subtransaction index_probe encoding text_limit requester
+protocol = calling_code jid outcome json wire redact endpoint member_list backoff mailbox_record mark
+base = guc clock shmem mark_file commit_wake spi_statement subtransaction index_probe encoding text_limit requester
 client = http instance call
-throttle = gcra limiter budget
-tables = intent contact membership suppression group_settings hold identity audit audit_mailbox worker_status
+throttle = gcra limiter budget share
+tables = intent contact membership suppression group_settings hold requester_hold identity home audit audit_mailbox worker_status
 session = api participants groups messages pure send session_verify
-queue = quota enqueue control monitor metrics trigger trigger_row trigger_arguments trigger_guard
+queue = quota enqueue control take_over monitor metrics trigger trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt \
 	group_cache lanes admission instance_cache savepoint utility_hook
 
@@ -36,7 +36,7 @@ OBJS = src/wawp.o $(protocol:%=src/protocol/%.o) $(base:%=src/base/%.o) $(client
 	$(queue:%=src/queue/%.o) $(worker:%=src/worker/%.o)
 
 # Modules that call nobody; test/unit links them without a server.
-PURE = $(protocol:%=protocol/%) throttle/gcra
+PURE = $(protocol:%=protocol/%) throttle/gcra throttle/share
 
 # The install script is these parts, in this order.
 SQL_PARTS = sql/00-schema.sql sql/10-instance.sql sql/20-jid.sql sql/30-api.sql \
@@ -229,6 +229,10 @@ valgrind:
 neighbours:
 	@bash $(top)test/neighbours/run
 
+# What an application does, through drivers, ORMs and poolers (node, npm, python, java).
+clients:
+	@bash $(top)test/clients/run
+
 # Spellings of valid numbers of all regions (node, npm).
 numbers:
 	@bash $(top)test/numbers/run
@@ -264,7 +268,8 @@ results:
 
 dist:
 	cd $(top) && version=$$(sed -n 's/^   "version": "\(.*\)",/\1/p' META.json) && \
-	git archive --format=zip --prefix=wawp-$$version/ -o wawp-$$version.zip HEAD
+	git archive --format=zip --prefix=wawp-$$version/ -o wawp-$$version.zip HEAD || \
+	{ rm -f wawp-$$version.zip; exit 1; }
 
 list-regress:
 	@echo $(REGRESS)

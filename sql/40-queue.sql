@@ -75,7 +75,7 @@ COMMENT ON COLUMN wawp.membership_intent.detail IS 'what the API said of the lat
 COMMENT ON COLUMN wawp.membership_intent.instance_id IS 'the instance''s Wawp id when it was requested';
 COMMENT ON COLUMN wawp.membership_intent.requester IS 'the role that asked, by oid: decides who may see, cancel and retry it, and as whom it is sent';
 COMMENT ON COLUMN wawp.membership_intent.requested_by IS 'the name that role had when it asked';
-COMMENT ON COLUMN wawp.membership_intent.home IS 'the database it was requested in; zero in a row that was restored or replicated';
+COMMENT ON COLUMN wawp.membership_intent.home IS 'the database it was requested in, the only one that serves it; zero in a row that was restored or replicated';
 COMMENT ON COLUMN wawp.membership_intent.requested_from IS 'login role, claimed actor, application, client address and process';
 COMMENT ON COLUMN wawp.membership_intent.origin IS 'function, insert, or the trigger''s table';
 COMMENT ON COLUMN wawp.membership_intent.attempts IS 'requests sent for it';
@@ -87,27 +87,29 @@ COMMENT ON COLUMN wawp.membership_intent.updated_at IS 'when it last changed';
 COMMENT ON COLUMN wawp.membership_intent.settled_at IS 'when it became done, failed or cancelled';
 
 -- At most one queued intent per person, kind (membership, or role), requester and time: requesters do not meet here.
--- The person is first, so that a search for a person does not read the person's whole lane.
+-- The person is first, so that a search for a person does not read the person's whole lane.  Restored rows, whose home
+-- is zero, are in nobody's way; a search by this index has to say that it does not want them.
 CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
-	(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before) NULLS NOT DISTINCT
-	WHERE state = 'queued';
+	(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before, home) NULLS NOT DISTINCT
+	WHERE state = 'queued' AND home <> '00000000-0000-0000-0000-000000000000';
 -- Intents for a certain time; small or empty, so that each claim can look for others of its requester here.
 CREATE INDEX membership_intent_planned ON wawp.membership_intent (jid, group_jid, instance, requester)
 	WHERE state = 'queued' AND not_before IS NOT NULL;
+-- In the indexes that the worker reads the home comes first, so that rows of another one cost nothing.
 -- The head of a lane.  The condition on id is always true; it keeps this index out of plans that search for one
 -- person, which would read the whole lane if they were made while the queue was empty.
 CREATE INDEX membership_intent_lane ON wawp.membership_intent
-	(instance, group_jid, priority DESC, id) WHERE state = 'queued' AND id > 0;
+	(home, instance, group_jid, priority DESC, id) WHERE state = 'queued' AND id > 0;
 -- Intents that do not wait for the pace of additions; small.
 CREATE INDEX membership_intent_other ON wawp.membership_intent
-	(instance, group_jid, priority DESC, id) WHERE state = 'queued' AND action <> 'add';
+	(home, instance, group_jid, priority DESC, id) WHERE state = 'queued' AND action <> 'add';
 -- Intents that were sent and are not settled; small.
-CREATE INDEX membership_intent_busy ON wawp.membership_intent (instance, group_jid, jid)
+CREATE INDEX membership_intent_busy ON wawp.membership_intent (home, instance, group_jid, jid)
 	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');
-CREATE INDEX membership_intent_expiry ON wawp.membership_intent (expires_at)
+CREATE INDEX membership_intent_expiry ON wawp.membership_intent (home, expires_at)
 	WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL;
 CREATE INDEX membership_intent_batch ON wawp.membership_intent (batch_id) WHERE batch_id IS NOT NULL;
-CREATE INDEX membership_intent_after ON wawp.membership_intent (after) WHERE after IS NOT NULL AND state = 'queued';
+CREATE INDEX membership_intent_after ON wawp.membership_intent (home, after) WHERE after IS NOT NULL AND state = 'queued';
 -- Intents that retention deletes.
 CREATE INDEX membership_intent_settled ON wawp.membership_intent (settled_at) WHERE settled_at IS NOT NULL;
 
@@ -118,6 +120,17 @@ CREATE TRIGGER fill BEFORE INSERT ON wawp.membership_intent
 	FOR EACH ROW EXECUTE FUNCTION wawp._intent_fill();
 -- Replicated rows, too, must not be taken for rows that were requested here.
 ALTER TABLE wawp.membership_intent ENABLE ALWAYS TRIGGER fill;
+
+CREATE FUNCTION wawp._home() RETURNS uuid
+	LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'wawp_home';
+COMMENT ON FUNCTION wawp._home() IS 'the home of this database, whose rows it serves; NULL in a copy';
+CREATE FUNCTION wawp._row_arrived() RETURNS trigger
+	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_row_arrived';
+COMMENT ON FUNCTION wawp._row_arrived() IS 'marks a row that was restored or replicated, and looks its requester up by name';
+CREATE TRIGGER arrived BEFORE UPDATE ON wawp.membership_intent
+	FOR EACH ROW EXECUTE FUNCTION wawp._row_arrived();
+-- In replica sessions only: it costs the worker nothing.
+ALTER TABLE wawp.membership_intent ENABLE REPLICA TRIGGER arrived;
 
 CREATE FUNCTION wawp._text_limits() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_text_limits';
@@ -223,6 +236,11 @@ CREATE FUNCTION @extschema@.wawp_retry(id bigint) RETURNS bool
 	LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'wawp_retry';
 COMMENT ON FUNCTION @extschema@.wawp_retry(bigint) IS
 	'queues a failed intent of one''s own again';
+
+CREATE FUNCTION @extschema@.wawp_take_over(instance name, before timestamptz DEFAULT pg_catalog.now()) RETURNS bigint
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_take_over';
+COMMENT ON FUNCTION @extschema@.wawp_take_over(name, timestamptz) IS
+	'makes the intents and memberships of an instance that were restored, replicated or copied this database''s own; returns how many intents are served from now on; for members of the owner';
 
 CREATE FUNCTION wawp._drain_time(instance name, adds bigint) RETURNS interval
 	LANGUAGE C STABLE STRICT PARALLEL SAFE

@@ -17,7 +17,13 @@ CREATE TABLE wawp.membership (
 	reason			text COLLATE "C",
 	CONSTRAINT membership_pkey PRIMARY KEY (instance, group_jid, contact_id)
 );
-CREATE INDEX membership_until ON wawp.membership (until) WHERE until IS NOT NULL;
+CREATE INDEX membership_until ON wawp.membership (home, until) WHERE until IS NOT NULL;
+CREATE TRIGGER arrived BEFORE INSERT ON wawp.membership
+	FOR EACH ROW EXECUTE FUNCTION wawp._row_arrived();
+ALTER TABLE wawp.membership ENABLE ALWAYS TRIGGER arrived;
+CREATE TRIGGER arrived_again BEFORE UPDATE ON wawp.membership
+	FOR EACH ROW EXECUTE FUNCTION wawp._row_arrived();
+ALTER TABLE wawp.membership ENABLE REPLICA TRIGGER arrived_again;
 COMMENT ON TABLE wawp.membership IS 'what is known about a person in a group, until it is erased';
 COMMENT ON COLUMN wawp.membership.instance IS 'the instance';
 COMMENT ON COLUMN wawp.membership.group_jid IS 'the group';
@@ -31,7 +37,7 @@ COMMENT ON COLUMN wawp.membership.welcomed_at IS 'when the group welcomed the pe
 COMMENT ON COLUMN wawp.membership.left_at IS 'when the person was found to be gone, or was removed by us';
 COMMENT ON COLUMN wawp.membership.requester IS 'the role that requested the membership, by oid; it requests the removal due at "until", too';
 COMMENT ON COLUMN wawp.membership.requested_by IS 'the name that role had when it asked';
-COMMENT ON COLUMN wawp.membership.home IS 'the database it was noted in; in another the requester is looked for by name';
+COMMENT ON COLUMN wawp.membership.home IS 'the database it was noted in, the only one that acts on it; zero in a row that was restored or replicated';
 COMMENT ON COLUMN wawp.membership.reason IS 'the reason given with the request';
 
 CREATE TABLE wawp.suppression (

@@ -109,8 +109,10 @@ CREATE TABLE wawp.audit_note (
 	reason			text COLLATE "C",
 	role			name,
 	requested_from	jsonb,
+	home			uuid DEFAULT wawp._home(),
 	CONSTRAINT audit_note_pkey PRIMARY KEY (id)
 );
+CREATE INDEX audit_note_home ON wawp.audit_note (home, id);
 COMMENT ON TABLE wawp.audit_note IS 'changes that sessions made to the queue and the opt-out list, until the worker moves them to the audit log';
 COMMENT ON SEQUENCE wawp.audit_note_id_seq IS 'orders notes';
 COMMENT ON COLUMN wawp.audit_note.id IS 'order in which they were written';
@@ -125,6 +127,7 @@ COMMENT ON COLUMN wawp.audit_note.action IS 'what the intent requests';
 COMMENT ON COLUMN wawp.audit_note.reason IS 'why';
 COMMENT ON COLUMN wawp.audit_note.role IS 'the role that did it; NULL for the worker';
 COMMENT ON COLUMN wawp.audit_note.requested_from IS 'login role, claimed actor, application, client address and process';
+COMMENT ON COLUMN wawp.audit_note.home IS 'the database it was written in; the worker of another does not move it';
 
 CREATE VIEW wawp.audit WITH (security_invoker) AS
 	SELECT a.id, a.at, a.kind, a.instance, a.instance_id, a.group_jid, a.contact_id, a.intent_id, a.batch_id, a.attempt,
@@ -166,7 +169,8 @@ CREATE TABLE wawp.hold (
 	reason		text COLLATE "C" NOT NULL,
 	since		timestamptz NOT NULL,
 	until		timestamptz,
-	failures	int NOT NULL DEFAULT 0
+	failures	int NOT NULL DEFAULT 0,
+	paused_by	oid
 );
 -- An instance's own hold comes before those of its groups: the worker goes through them in this order.
 CREATE UNIQUE INDEX hold_key ON wawp.hold (instance, group_jid NULLS FIRST) NULLS NOT DISTINCT;
@@ -174,10 +178,12 @@ ALTER TABLE wawp.hold REPLICA IDENTITY FULL;
 COMMENT ON TABLE wawp.hold IS 'instances (group_jid NULL) and groups that are not served for now';
 COMMENT ON COLUMN wawp.hold.instance IS 'the instance that is held, or whose group is';
 COMMENT ON COLUMN wawp.hold.group_jid IS 'the group; NULL means the whole instance';
-COMMENT ON COLUMN wawp.hold.reason IS 'an outcome, "paused: ..." or "restored copy"';
+COMMENT ON COLUMN wawp.hold.reason IS 'an outcome, "paused: ...", "promoted" or, from before 0.2, "restored copy"';
 COMMENT ON COLUMN wawp.hold.since IS 'when it began';
 COMMENT ON COLUMN wawp.hold.until IS 'when it is tried again; NULL means not before wawp_resume()';
 COMMENT ON COLUMN wawp.hold.failures IS 'how often in a row it ended this way; the next wait grows with it';
+COMMENT ON COLUMN wawp.hold.paused_by IS 'the role that paused it, by oid; counts towards its wawp.max_holds_per_role';
+CREATE INDEX hold_paused_by ON wawp.hold (paused_by) WHERE paused_by IS NOT NULL;
 
 CREATE FUNCTION wawp._may_use(instance name) RETURNS bool
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
@@ -187,22 +193,50 @@ COMMENT ON FUNCTION wawp._may_use(name) IS
 ALTER TABLE wawp.hold ENABLE ROW LEVEL SECURITY;
 CREATE POLICY usable ON wawp.hold FOR SELECT USING (wawp._may_use(instance));
 
--- By this row a copy of the database is recognised: see wawp_resume().
+-- Requesters whose own credentials an instance refuses: a failure of one's token is nobody else's.
+CREATE TABLE wawp.requester_hold (
+	instance	name,
+	requester	oid,
+	reason		text COLLATE "C" NOT NULL,
+	since		timestamptz NOT NULL,
+	until		timestamptz NOT NULL,
+	failures	int NOT NULL DEFAULT 0,
+	trial		bool NOT NULL DEFAULT false,
+	PRIMARY KEY (instance, requester)
+);
+COMMENT ON TABLE wawp.requester_hold IS 'roles that an instance does not serve for now, since their own token is refused or they have none';
+COMMENT ON COLUMN wawp.requester_hold.instance IS 'the instance';
+COMMENT ON COLUMN wawp.requester_hold.requester IS 'the role, by oid; intents of others are served';
+COMMENT ON COLUMN wawp.requester_hold.reason IS 'an outcome, or what is wrong with the role''s user mapping';
+COMMENT ON COLUMN wawp.requester_hold.since IS 'when it began';
+COMMENT ON COLUMN wawp.requester_hold.until IS 'when it is tried again; earlier when the user mapping changes, or by wawp_resume()';
+COMMENT ON COLUMN wawp.requester_hold.failures IS 'how often in a row it ended this way; the next wait grows with it';
+COMMENT ON COLUMN wawp.requester_hold.trial IS 'a request is under way that tries it again';
+ALTER TABLE wawp.requester_hold ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_rows ON wawp.requester_hold FOR SELECT USING (wawp._is_own(requester));
+
+-- By this row, and a file that has its mark, a copy of the database is recognised: see doc/copies.md.
 CREATE TABLE wawp.identity (
 	system_identifier	bigint NOT NULL,
 	database_oid		oid NOT NULL,
-	home				uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid()
+	home				uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+	mark				uuid,
+	timeline			int,
+	site				text COLLATE "C",
+	PRIMARY KEY (system_identifier, database_oid)
 );
--- No primary key: a restored dump adds its row to the one that exists.
-ALTER TABLE wawp.identity REPLICA IDENTITY FULL;
--- A row in a template would mark all databases made from it as copies.
-INSERT INTO wawp.identity (system_identifier, database_oid)
-	SELECT c.system_identifier, d.oid FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
-	WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() AND NOT d.datistemplate;
-COMMENT ON TABLE wawp.identity IS 'the cluster and database this queue belongs to; in another it is a copy and held';
+COMMENT ON TABLE wawp.identity IS 'this database, by cluster and oid; a database without a row of its own that fits is a copy, in which nothing is sent';
 COMMENT ON COLUMN wawp.identity.system_identifier IS 'system identifier of the cluster';
 COMMENT ON COLUMN wawp.identity.database_oid IS 'oid of the database';
 COMMENT ON COLUMN wawp.identity.home IS 'random name of that database; what is requested in it carries it';
+COMMENT ON COLUMN wawp.identity.mark IS 'random; a file beside the replication slots has it too, which copies of the files lack';
+COMMENT ON COLUMN wawp.identity.timeline IS 'the server''s timeline when the row was written';
+COMMENT ON COLUMN wawp.identity.site IS 'wawp.site when the row was written';
+
+CREATE FUNCTION wawp._identity_begin() RETURNS void
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_identity_begin';
+COMMENT ON FUNCTION wawp._identity_begin() IS 'writes this database''s row and mark; for the install and upgrade scripts';
+SELECT wawp._identity_begin();
 
 SELECT pg_catalog.pg_extension_config_dump('wawp.contact', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('wawp.contact', 'contact_id')::pg_catalog.regclass, '');
@@ -210,7 +244,6 @@ SELECT pg_catalog.pg_extension_config_dump('wawp.audit_log', '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.audit_note', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('wawp.audit_note', 'id')::pg_catalog.regclass, '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.hold', '');
-SELECT pg_catalog.pg_extension_config_dump('wawp.identity', '');
 
 -- ---- pausing
 

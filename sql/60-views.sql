@@ -3,14 +3,17 @@
 
 CREATE VIEW wawp.queue WITH (security_invoker) AS
 	SELECT i.instance, i.group_jid, count(*) AS queued,
-		count(*) FILTER (WHERE coalesce(i.not_before, '-infinity') <= pg_catalog.clock_timestamp()
+		count(*) FILTER (WHERE i.home = (SELECT wawp._home())
+			AND coalesce(i.not_before, '-infinity') <= pg_catalog.clock_timestamp()
 			AND coalesce(i.next_attempt_at, '-infinity') <= pg_catalog.clock_timestamp()) AS due,
-		min(greatest(i.not_before, i.next_attempt_at)) AS next_at,
-		(SELECT h.reason FROM wawp.hold h WHERE h.instance = i.instance
+		min(greatest(i.not_before, i.next_attempt_at)) FILTER (WHERE i.home = (SELECT wawp._home())) AS next_at,
+		CASE WHEN count(*) FILTER (WHERE i.home = (SELECT wawp._home())) = 0 THEN 'not taken over'
+			ELSE (SELECT h.reason FROM wawp.hold h WHERE h.instance = i.instance
 			AND (h.group_jid IS NULL OR h.group_jid = i.group_jid)
 			AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
-			ORDER BY h.group_jid NULLS FIRST LIMIT 1) AS held_by,
-		pg_catalog.clock_timestamp() + wawp._drain_time(i.instance, count(*)) AS eta
+			ORDER BY h.group_jid NULLS FIRST LIMIT 1) END AS held_by,
+		pg_catalog.clock_timestamp() + wawp._drain_time(i.instance,
+			nullif(count(*) FILTER (WHERE i.home = (SELECT wawp._home())), 0)) AS eta
 	FROM wawp.membership_intent i
 	-- the condition on id is always true and makes the lane's partial index usable
 	WHERE i.state = 'queued' AND i.id > 0 AND NOT (SELECT wawp._is_monitor())
@@ -21,9 +24,9 @@ COMMENT ON VIEW wawp.queue IS 'what is queued, a row per group; eta is what the 
 COMMENT ON COLUMN wawp.queue.instance IS 'the instance';
 COMMENT ON COLUMN wawp.queue.group_jid IS 'the group';
 COMMENT ON COLUMN wawp.queue.queued IS 'intents that are queued';
-COMMENT ON COLUMN wawp.queue.due IS 'those that could go now but for pace and holds';
+COMMENT ON COLUMN wawp.queue.due IS 'those that could go now but for pace and holds; never ones that were restored or replicated';
 COMMENT ON COLUMN wawp.queue.next_at IS 'the earliest time at which one that is not due becomes due';
-COMMENT ON COLUMN wawp.queue.held_by IS 'why the instance or the group is held; NULL when it is not';
+COMMENT ON COLUMN wawp.queue.held_by IS 'why the instance or the group is held; NULL when it is not; "not taken over" when all were restored or replicated';
 COMMENT ON COLUMN wawp.queue.eta IS 'when the last one leaves at the instance''s pace; NULL when that is not known or beyond a century';
 
 CREATE VIEW wawp.progress WITH (security_invoker) AS
@@ -35,8 +38,10 @@ CREATE VIEW wawp.progress WITH (security_invoker) AS
 			count(*) FILTER (WHERE i.state = 'failed') AS failed,
 			count(*) FILTER (WHERE i.state = 'cancelled') AS cancelled,
 			floor(100.0 * count(*) FILTER (WHERE i.state IN ('done', 'failed', 'cancelled')) / count(*))::int AS pct,
-			pg_catalog.clock_timestamp() + wawp._drain_time(min(i.instance::text)::name,
-				count(*) FILTER (WHERE i.state = 'queued')) AS eta
+			CASE WHEN count(*) FILTER (WHERE i.state NOT IN ('done', 'failed', 'cancelled')
+				AND i.home IS DISTINCT FROM (SELECT wawp._home())) = 0
+				THEN pg_catalog.clock_timestamp() + wawp._drain_time(min(i.instance::text)::name,
+					count(*) FILTER (WHERE i.state = 'queued')) END AS eta
 		FROM wawp.membership_intent i
 		WHERE i.batch_id IS NOT NULL AND NOT (SELECT wawp._is_monitor())
 		GROUP BY i.batch_id
@@ -49,7 +54,7 @@ COMMENT ON COLUMN wawp.progress.done IS 'those done';
 COMMENT ON COLUMN wawp.progress.failed IS 'those failed';
 COMMENT ON COLUMN wawp.progress.cancelled IS 'those cancelled';
 COMMENT ON COLUMN wawp.progress.pct IS 'how many of a hundred are settled';
-COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known';
+COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known, or some are not taken over';
 COMMENT ON COLUMN wawp.progress.bar IS 'pct as a bar of 20 characters';
 
 CREATE VIEW wawp.stuck WITH (security_invoker) AS
@@ -58,18 +63,27 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 	FROM wawp.membership_intent i
 	WHERE NOT (SELECT wawp._is_monitor())
 		AND (i.state = 'failed' AND i.outcome = 'unknown_result'
-		OR i.state = 'inviting' AND i.updated_at < pg_catalog.clock_timestamp() - interval '1 hour'
-		OR i.state = 'verifying' AND (i.outcome = 'unknown_result'
-			OR i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
-		OR i.state = 'queued' AND (i.attempts > 0 OR i.crashes > 0)
-		OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
+		OR i.home = (SELECT wawp._home())
+			AND (i.state = 'inviting' AND i.updated_at < pg_catalog.clock_timestamp() - interval '1 hour'
+			OR i.state = 'verifying' AND (i.outcome = 'unknown_result'
+				OR i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
+			OR i.state = 'queued' AND (i.attempts > 0 OR i.crashes > 0)
+			OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes'))
+	UNION ALL
+	-- a row for all of a group and state that this database does not serve; its id is the first one's
+	SELECT min(i.id), i.instance, i.group_jid, NULL, i.state, NULL, min(i.updated_at),
+		'restored or replicated and not served until wawp_take_over(); ' || count(*) || ' ' || i.state
+	FROM wawp.membership_intent i
+	WHERE i.state NOT IN ('done', 'failed', 'cancelled') AND i.home IS DISTINCT FROM (SELECT wawp._home())
+		AND NOT (SELECT wawp._is_monitor())
+	GROUP BY i.instance, i.group_jid, i.state
 	UNION ALL
 	-- a row for all that are queued in a lane that is held; its id is the first one's
 	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
 		'held: ' || h.reason || '; ' || l.queued || ' queued'
 	FROM (SELECT q.instance, q.group_jid, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
 		FROM wawp.membership_intent q
-		WHERE q.state = 'queued' AND q.id > 0 AND q.instance IN (SELECT x.instance FROM wawp.hold x)
+		WHERE q.state = 'queued' AND q.id > 0 AND q.home = (SELECT wawp._home()) AND q.instance IN (SELECT x.instance FROM wawp.hold x)
 			AND NOT (SELECT wawp._is_monitor())
 		GROUP BY q.instance, q.group_jid) l
 	JOIN LATERAL (SELECT h.reason FROM wawp.hold h WHERE h.instance = l.instance
@@ -77,15 +91,25 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
 		ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true
 	UNION ALL
+	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
+		'held: role ' || pg_catalog.pg_get_userbyid(l.requester) || ': ' || r.reason || '; ' || l.queued || ' queued'
+	FROM (SELECT q.instance, q.group_jid, q.requester, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
+		FROM wawp.membership_intent q
+		WHERE q.state = 'queued' AND q.id > 0 AND q.instance IN (SELECT x.instance FROM wawp.requester_hold x)
+			AND NOT (SELECT wawp._is_monitor())
+		GROUP BY q.instance, q.group_jid, q.requester) l
+	JOIN wawp.requester_hold r ON r.instance = l.instance AND r.requester = l.requester
+		AND r.until > pg_catalog.clock_timestamp()
+	UNION ALL
 	SELECT f.id, f.instance, f.group_jid, f.jid, f.state, f.outcome, f.since, f.why FROM wawp._stuck_figures() f
 	UNION ALL
 	SELECT NULL, NULL, NULL, NULL, NULL, NULL, w.since, w.why FROM wawp._worker_status() w WHERE w.why IS NOT NULL;
 COMMENT ON VIEW wawp.stuck IS
 	'what does not make progress, and why; a row without jid is about all that are queued in a group, one without id about the worker, and so about everything';
-COMMENT ON COLUMN wawp.stuck.id IS 'the intent, or the first of those that a hold keeps in a group; NULL for the worker';
+COMMENT ON COLUMN wawp.stuck.id IS 'the intent, or the first of those in a group that are held or not taken over; NULL for the worker';
 COMMENT ON COLUMN wawp.stuck.instance IS 'the instance';
 COMMENT ON COLUMN wawp.stuck.group_jid IS 'the group';
-COMMENT ON COLUMN wawp.stuck.jid IS 'the person; NULL for all that a hold keeps in a group';
+COMMENT ON COLUMN wawp.stuck.jid IS 'the person; NULL for all in a group that are held or not taken over';
 COMMENT ON COLUMN wawp.stuck.state IS 'where it stands';
 COMMENT ON COLUMN wawp.stuck.outcome IS 'what the latest attempt showed';
 COMMENT ON COLUMN wawp.stuck.since IS 'when it last changed';
@@ -147,14 +171,20 @@ CREATE VIEW wawp.instance WITH (security_invoker) AS
 		(SELECT pg_catalog.jsonb_object_agg(o.option_name, o.option_value)
 			FROM pg_catalog.pg_options_to_table(s.srvoptions) o) AS options,
 		wawp._worker_pid() AS worker_pid,
-		(SELECT CASE WHEN h.reason OPERATOR(pg_catalog.=) 'restored copy' THEN 'copy' ELSE h.reason END
-			FROM (SELECT x.reason FROM wawp.hold x
+		COALESCE((SELECT w.state FROM wawp._worker_status() w WHERE w.state OPERATOR(pg_catalog.=) 'copy'),
+			(SELECT h.reason FROM (SELECT x.reason FROM wawp.hold x
 				WHERE x.instance OPERATOR(pg_catalog.=) s.srvname AND x.group_jid IS NULL
 					AND (x.until IS NULL OR x.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
 				UNION ALL
+				SELECT r.reason FROM wawp.requester_hold r
+				WHERE r.instance OPERATOR(pg_catalog.=) s.srvname
+					AND r.requester OPERATOR(pg_catalog.=) (SELECT u.oid FROM pg_catalog.pg_roles u
+						WHERE u.rolname OPERATOR(pg_catalog.=) CURRENT_USER)
+					AND r.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
+				UNION ALL
 				SELECT f.held_by FROM wawp._hold_figures() f
 				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname AND f.held_by IS NOT NULL) h
-			LIMIT 1) AS held_by,
+			LIMIT 1)) AS held_by,
 		COALESCE((SELECT w.why FROM wawp._worker_status() w),
 			(SELECT h.reason FROM wawp.hold h WHERE h.instance OPERATOR(pg_catalog.=) s.srvname
 				ORDER BY h.since DESC LIMIT 1),
@@ -169,7 +199,7 @@ COMMENT ON COLUMN wawp.instance.name IS 'the foreign server';
 COMMENT ON COLUMN wawp.instance.base_url IS 'address of the API';
 COMMENT ON COLUMN wawp.instance.options IS 'options of the server; no secrets are among them';
 COMMENT ON COLUMN wawp.instance.worker_pid IS 'process of this database''s worker; NULL when none runs';
-COMMENT ON COLUMN wawp.instance.held_by IS 'why the whole instance is held; NULL when it is not';
+COMMENT ON COLUMN wawp.instance.held_by IS 'why the whole instance is held, or the role''s own intents for it; NULL when they are not';
 COMMENT ON COLUMN wawp.instance.last_error IS 'what the worker fails with, or the reason of the latest hold of the instance or one of its groups';
 
 CREATE VIEW wawp.worker_status WITH (security_invoker) AS
@@ -177,7 +207,7 @@ CREATE VIEW wawp.worker_status WITH (security_invoker) AS
 		CASE WHEN wawp._is_monitor() THEN wawp._oldest_due()
 			ELSE (SELECT pg_catalog.min(GREATEST(i.created_at, i.not_before, i.next_attempt_at))
 				FROM wawp.membership_intent i
-				WHERE i.state OPERATOR(pg_catalog.=) 'queued'
+				WHERE i.state OPERATOR(pg_catalog.=) 'queued' AND i.home OPERATOR(pg_catalog.=) (SELECT wawp._home())
 					AND GREATEST(i.created_at, i.not_before, i.next_attempt_at)
 						OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) END AS oldest_due_at,
 		w.errors_in_a_row, w.sqlstate, w.last_error, w.state
@@ -192,4 +222,4 @@ COMMENT ON COLUMN wawp.worker_status.oldest_due_at IS 'since when the oldest tha
 COMMENT ON COLUMN wawp.worker_status.errors_in_a_row IS 'transactions of the worker that failed since it last succeeded';
 COMMENT ON COLUMN wawp.worker_status.sqlstate IS 'SQLSTATE of last_error';
 COMMENT ON COLUMN wawp.worker_status.last_error IS 'what the worker fails with, or why there is none; long numbers are masked';
-COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (held until wawp_resume())';
+COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (nothing is sent before wawp_take_over())';

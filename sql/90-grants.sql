@@ -4,9 +4,10 @@
 
 GRANT USAGE ON SCHEMA wawp TO PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.wawp_fdw_validator(text[], oid) FROM PUBLIC;
-REVOKE ALL ON FUNCTION wawp._intent_fill(), wawp._audit_refuse(), wawp._text_limits(), wawp._worker_start() FROM PUBLIC;
+REVOKE ALL ON FUNCTION wawp._intent_fill(), wawp._audit_refuse(), wawp._text_limits(), wawp._worker_start(),
+	wawp._identity_begin(), wawp._row_arrived() FROM PUBLIC;
 
-GRANT SELECT ON wawp.membership_intent, wawp.hold, wawp.queue, wawp.progress, wawp.stuck,
+GRANT SELECT ON wawp.membership_intent, wawp.hold, wawp.requester_hold, wawp.queue, wawp.progress, wawp.stuck,
 	wawp.funnel, wawp.budget, wawp.instance, wawp.worker_status, wawp.outcome_info TO PUBLIC;
 -- On all columns: many clients name each of them.  The trigger decides what may be set.
 GRANT INSERT ON wawp.membership_intent TO PUBLIC;

@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "base/mark_file.h"
 #include "base/shmem.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -45,6 +46,7 @@ _PG_init(void)
 	api_init(process_shared_preload_libraries_in_progress);
 	if (!process_shared_preload_libraries_in_progress)
 		return;
+	mark_file_init();
 	shmem_init(shmem_parts, lengthof(shmem_parts));
 	utility_hook_init();
 	trigger_guard_init();

@@ -6,13 +6,278 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- Each change of sql/ since 0.1 follows, in the order of the parts it is in.
 
--- ---- the queue: who should be in which group
+-- 40-queue.sql: rows have a home, the database that serves them.
 
 COMMENT ON COLUMN wawp.membership_intent.superseded IS 'true if its requester asked for the opposite while its request was on the wire';
+COMMENT ON COLUMN wawp.membership_intent.home IS 'the database it was requested in, the only one that serves it; zero in a row that was restored or replicated';
 
-DROP INDEX wawp.membership_intent_one_queued;
+-- Restored rows that 0.1 serves, since no hold keeps it from that, are served on.
+UPDATE wawp.membership_intent SET home = y.home FROM wawp.identity y
+	WHERE membership_intent.home = '00000000-0000-0000-0000-000000000000'
+		AND membership_intent.state NOT IN ('done', 'failed', 'cancelled')
+		AND y.system_identifier = (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+		AND y.database_oid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+		AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.reason = 'restored copy'
+			AND h.instance = membership_intent.instance::name AND h.group_jid IS NULL);
+UPDATE wawp.membership SET home = y.home, requester = r.oid FROM wawp.identity y, pg_catalog.pg_roles r
+	WHERE r.rolname = membership.requested_by AND membership.home <> y.home
+		AND y.system_identifier = (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+		AND y.database_oid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+		AND NOT EXISTS (SELECT FROM wawp.hold h WHERE h.reason = 'restored copy'
+			AND h.instance = membership.instance AND h.group_jid IS NULL);
+
+DROP INDEX wawp.membership_intent_one_queued, wawp.membership_intent_lane, wawp.membership_intent_other, wawp.membership_intent_busy,
+	wawp.membership_intent_expiry, wawp.membership_intent_after;
 CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
-	(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before) NULLS NOT DISTINCT
-	WHERE state = 'queued';
+	(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before, home) NULLS NOT DISTINCT
+	WHERE state = 'queued' AND home <> '00000000-0000-0000-0000-000000000000';
 CREATE INDEX membership_intent_planned ON wawp.membership_intent (jid, group_jid, instance, requester)
 	WHERE state = 'queued' AND not_before IS NOT NULL;
+CREATE INDEX membership_intent_lane ON wawp.membership_intent
+	(home, instance, group_jid, priority DESC, id) WHERE state = 'queued' AND id > 0;
+CREATE INDEX membership_intent_other ON wawp.membership_intent
+	(home, instance, group_jid, priority DESC, id) WHERE state = 'queued' AND action <> 'add';
+CREATE INDEX membership_intent_busy ON wawp.membership_intent (home, instance, group_jid, jid)
+	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');
+CREATE INDEX membership_intent_expiry ON wawp.membership_intent (home, expires_at)
+	WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL;
+CREATE INDEX membership_intent_after ON wawp.membership_intent (home, after) WHERE after IS NOT NULL AND state = 'queued';
+
+CREATE FUNCTION wawp._home() RETURNS uuid
+	LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'wawp_home';
+COMMENT ON FUNCTION wawp._home() IS 'the home of this database, whose rows it serves; NULL in a copy';
+CREATE FUNCTION wawp._row_arrived() RETURNS trigger
+	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_row_arrived';
+COMMENT ON FUNCTION wawp._row_arrived() IS 'marks a row that was restored or replicated, and looks its requester up by name';
+CREATE TRIGGER arrived BEFORE UPDATE ON wawp.membership_intent
+	FOR EACH ROW EXECUTE FUNCTION wawp._row_arrived();
+ALTER TABLE wawp.membership_intent ENABLE REPLICA TRIGGER arrived;
+
+CREATE FUNCTION @extschema@.wawp_take_over(instance name, before timestamptz DEFAULT pg_catalog.now()) RETURNS bigint
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_take_over';
+COMMENT ON FUNCTION @extschema@.wawp_take_over(name, timestamptz) IS
+	'makes the intents and memberships of an instance that were restored, replicated or copied this database''s own; returns how many intents are served from now on; for members of the owner';
+
+-- 45-policy.sql: so have memberships.
+
+DROP INDEX wawp.membership_until;
+CREATE INDEX membership_until ON wawp.membership (home, until) WHERE until IS NOT NULL;
+CREATE TRIGGER arrived BEFORE INSERT ON wawp.membership
+	FOR EACH ROW EXECUTE FUNCTION wawp._row_arrived();
+ALTER TABLE wawp.membership ENABLE ALWAYS TRIGGER arrived;
+CREATE TRIGGER arrived_again BEFORE UPDATE ON wawp.membership
+	FOR EACH ROW EXECUTE FUNCTION wawp._row_arrived();
+ALTER TABLE wawp.membership ENABLE REPLICA TRIGGER arrived_again;
+COMMENT ON COLUMN wawp.membership.home IS 'the database it was noted in, the only one that acts on it; zero in a row that was restored or replicated';
+
+-- 50-audit.sql: and notes.
+
+ALTER TABLE wawp.audit_note ADD COLUMN home uuid;
+UPDATE wawp.audit_note SET home = y.home FROM wawp.identity y
+	WHERE y.system_identifier = (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+		AND y.database_oid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database());
+ALTER TABLE wawp.audit_note ALTER COLUMN home SET DEFAULT wawp._home();
+CREATE INDEX audit_note_home ON wawp.audit_note (home, id);
+COMMENT ON COLUMN wawp.audit_note.home IS 'the database it was written in; the worker of another does not move it';
+
+-- 50-audit.sql: a new reason.
+COMMENT ON COLUMN wawp.hold.reason IS 'an outcome, "paused: ...", "promoted" or, from before 0.2, "restored copy"';
+
+-- 50-audit.sql: wawp.identity has a key, a mark, a timeline and a site, and is not dumped.
+ALTER EXTENSION wawp DROP TABLE wawp.identity;
+ALTER EXTENSION wawp ADD TABLE wawp.identity;
+DELETE FROM wawp.identity a USING wawp.identity b
+	WHERE a.system_identifier OPERATOR(pg_catalog.=) b.system_identifier
+		AND a.database_oid OPERATOR(pg_catalog.=) b.database_oid AND a.ctid OPERATOR(pg_catalog.<) b.ctid;
+ALTER TABLE wawp.identity ADD COLUMN mark uuid, ADD COLUMN timeline int, ADD COLUMN site text COLLATE "C",
+	ADD PRIMARY KEY (system_identifier, database_oid);
+ALTER TABLE wawp.identity REPLICA IDENTITY DEFAULT;
+COMMENT ON TABLE wawp.identity IS 'this database, by cluster and oid; a database without a row of its own that fits is a copy, in which nothing is sent';
+COMMENT ON COLUMN wawp.identity.system_identifier IS 'system identifier of the cluster';
+COMMENT ON COLUMN wawp.identity.database_oid IS 'oid of the database';
+COMMENT ON COLUMN wawp.identity.home IS 'random name of that database; what is requested in it carries it';
+COMMENT ON COLUMN wawp.identity.mark IS 'random; a file beside the replication slots has it too, which copies of the files lack';
+COMMENT ON COLUMN wawp.identity.timeline IS 'the server''s timeline when the row was written';
+COMMENT ON COLUMN wawp.identity.site IS 'wawp.site when the row was written';
+
+CREATE FUNCTION wawp._identity_begin() RETURNS void
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_identity_begin';
+COMMENT ON FUNCTION wawp._identity_begin() IS 'writes this database''s row and mark; for the install and upgrade scripts';
+REVOKE ALL ON FUNCTION wawp._identity_begin() FROM PUBLIC;
+SELECT wawp._identity_begin();
+
+-- ---- lanes, instances and requesters that are not served for now
+
+ALTER TABLE wawp.hold ADD COLUMN paused_by oid;
+COMMENT ON COLUMN wawp.hold.paused_by IS 'the role that paused it, by oid; counts towards its wawp.max_holds_per_role';
+CREATE INDEX hold_paused_by ON wawp.hold (paused_by) WHERE paused_by IS NOT NULL;
+
+-- Requesters whose own credentials an instance refuses: a failure of one's token is nobody else's.
+CREATE TABLE wawp.requester_hold (
+	instance	name,
+	requester	oid,
+	reason		text COLLATE "C" NOT NULL,
+	since		timestamptz NOT NULL,
+	until		timestamptz NOT NULL,
+	failures	int NOT NULL DEFAULT 0,
+	trial		bool NOT NULL DEFAULT false,
+	PRIMARY KEY (instance, requester)
+);
+COMMENT ON TABLE wawp.requester_hold IS 'roles that an instance does not serve for now, since their own token is refused or they have none';
+COMMENT ON COLUMN wawp.requester_hold.instance IS 'the instance';
+COMMENT ON COLUMN wawp.requester_hold.requester IS 'the role, by oid; intents of others are served';
+COMMENT ON COLUMN wawp.requester_hold.reason IS 'an outcome, or what is wrong with the role''s user mapping';
+COMMENT ON COLUMN wawp.requester_hold.since IS 'when it began';
+COMMENT ON COLUMN wawp.requester_hold.until IS 'when it is tried again; earlier when the user mapping changes, or by wawp_resume()';
+COMMENT ON COLUMN wawp.requester_hold.failures IS 'how often in a row it ended this way; the next wait grows with it';
+COMMENT ON COLUMN wawp.requester_hold.trial IS 'a request is under way that tries it again';
+ALTER TABLE wawp.requester_hold ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_rows ON wawp.requester_hold FOR SELECT USING (wawp._is_own(requester));
+GRANT SELECT ON wawp.requester_hold TO PUBLIC;
+
+COMMENT ON COLUMN wawp.queue.due IS 'those that could go now but for pace and holds; never ones that were restored or replicated';
+COMMENT ON COLUMN wawp.queue.held_by IS 'why the instance or the group is held; NULL when it is not; "not taken over" when all were restored or replicated';
+COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known, or some are not taken over';
+COMMENT ON COLUMN wawp.stuck.id IS 'the intent, or the first of those in a group that are held or not taken over; NULL for the worker';
+COMMENT ON COLUMN wawp.stuck.jid IS 'the person; NULL for all in a group that are held or not taken over';
+
+-- ---- views
+
+CREATE OR REPLACE VIEW wawp.queue WITH (security_invoker) AS
+	SELECT i.instance, i.group_jid, count(*) AS queued,
+		count(*) FILTER (WHERE i.home = (SELECT wawp._home())
+			AND coalesce(i.not_before, '-infinity') <= pg_catalog.clock_timestamp()
+			AND coalesce(i.next_attempt_at, '-infinity') <= pg_catalog.clock_timestamp()) AS due,
+		min(greatest(i.not_before, i.next_attempt_at)) FILTER (WHERE i.home = (SELECT wawp._home())) AS next_at,
+		CASE WHEN count(*) FILTER (WHERE i.home = (SELECT wawp._home())) = 0 THEN 'not taken over'
+			ELSE (SELECT h.reason FROM wawp.hold h WHERE h.instance = i.instance
+			AND (h.group_jid IS NULL OR h.group_jid = i.group_jid)
+			AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
+			ORDER BY h.group_jid NULLS FIRST LIMIT 1) END AS held_by,
+		pg_catalog.clock_timestamp() + wawp._drain_time(i.instance,
+			nullif(count(*) FILTER (WHERE i.home = (SELECT wawp._home())), 0)) AS eta
+	FROM wawp.membership_intent i
+	-- the condition on id is always true and makes the lane's partial index usable
+	WHERE i.state = 'queued' AND i.id > 0 AND NOT (SELECT wawp._is_monitor())
+	GROUP BY i.instance, i.group_jid
+	UNION ALL
+	SELECT f.instance, f.group_jid, f.queued, f.due, f.next_at, f.held_by, f.eta FROM wawp._queue_figures() f;
+COMMENT ON COLUMN wawp.queue.due IS 'those that could go now but for pace and holds; never ones that were restored or replicated';
+COMMENT ON COLUMN wawp.queue.held_by IS 'why the instance or the group is held; NULL when it is not; "not taken over" when all were restored or replicated';
+
+CREATE OR REPLACE VIEW wawp.progress WITH (security_invoker) AS
+	SELECT b.batch_id, b.total, b.done, b.failed, b.cancelled, b.pct, b.eta,
+		repeat('#', (b.pct / 5)::int) || repeat('.', 20 - (b.pct / 5)::int) AS bar
+	FROM (
+		SELECT i.batch_id, count(*) AS total,
+			count(*) FILTER (WHERE i.state = 'done') AS done,
+			count(*) FILTER (WHERE i.state = 'failed') AS failed,
+			count(*) FILTER (WHERE i.state = 'cancelled') AS cancelled,
+			floor(100.0 * count(*) FILTER (WHERE i.state IN ('done', 'failed', 'cancelled')) / count(*))::int AS pct,
+			CASE WHEN count(*) FILTER (WHERE i.state NOT IN ('done', 'failed', 'cancelled')
+				AND i.home IS DISTINCT FROM (SELECT wawp._home())) = 0
+				THEN pg_catalog.clock_timestamp() + wawp._drain_time(min(i.instance::text)::name,
+					count(*) FILTER (WHERE i.state = 'queued')) END AS eta
+		FROM wawp.membership_intent i
+		WHERE i.batch_id IS NOT NULL AND NOT (SELECT wawp._is_monitor())
+		GROUP BY i.batch_id
+		UNION ALL
+		SELECT f.batch_id, f.total, f.done, f.failed, f.cancelled, f.pct, f.eta FROM wawp._progress_figures() f) b;
+COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known, or some are not taken over';
+
+CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
+	SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.updated_at AS since,
+		coalesce(i.detail, i.outcome::text) AS why
+	FROM wawp.membership_intent i
+	WHERE NOT (SELECT wawp._is_monitor())
+		AND (i.state = 'failed' AND i.outcome = 'unknown_result'
+		OR i.home = (SELECT wawp._home())
+			AND (i.state = 'inviting' AND i.updated_at < pg_catalog.clock_timestamp() - interval '1 hour'
+			OR i.state = 'verifying' AND (i.outcome = 'unknown_result'
+				OR i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
+			OR i.state = 'queued' AND (i.attempts > 0 OR i.crashes > 0)
+			OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes'))
+	UNION ALL
+	-- a row for all of a group and state that this database does not serve; its id is the first one's
+	SELECT min(i.id), i.instance, i.group_jid, NULL, i.state, NULL, min(i.updated_at),
+		'restored or replicated and not served until wawp_take_over(); ' || count(*) || ' ' || i.state
+	FROM wawp.membership_intent i
+	WHERE i.state NOT IN ('done', 'failed', 'cancelled') AND i.home IS DISTINCT FROM (SELECT wawp._home())
+		AND NOT (SELECT wawp._is_monitor())
+	GROUP BY i.instance, i.group_jid, i.state
+	UNION ALL
+	-- a row for all that are queued in a lane that is held; its id is the first one's
+	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
+		'held: ' || h.reason || '; ' || l.queued || ' queued'
+	FROM (SELECT q.instance, q.group_jid, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
+		FROM wawp.membership_intent q
+		WHERE q.state = 'queued' AND q.id > 0 AND q.home = (SELECT wawp._home()) AND q.instance IN (SELECT x.instance FROM wawp.hold x)
+			AND NOT (SELECT wawp._is_monitor())
+		GROUP BY q.instance, q.group_jid) l
+	JOIN LATERAL (SELECT h.reason FROM wawp.hold h WHERE h.instance = l.instance
+		AND (h.group_jid IS NULL OR h.group_jid = l.group_jid)
+		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
+		ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true
+	UNION ALL
+	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
+		'held: role ' || pg_catalog.pg_get_userbyid(l.requester) || ': ' || r.reason || '; ' || l.queued || ' queued'
+	FROM (SELECT q.instance, q.group_jid, q.requester, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
+		FROM wawp.membership_intent q
+		WHERE q.state = 'queued' AND q.id > 0 AND q.instance IN (SELECT x.instance FROM wawp.requester_hold x)
+			AND NOT (SELECT wawp._is_monitor())
+		GROUP BY q.instance, q.group_jid, q.requester) l
+	JOIN wawp.requester_hold r ON r.instance = l.instance AND r.requester = l.requester
+		AND r.until > pg_catalog.clock_timestamp()
+	UNION ALL
+	SELECT f.id, f.instance, f.group_jid, f.jid, f.state, f.outcome, f.since, f.why FROM wawp._stuck_figures() f
+	UNION ALL
+	SELECT NULL, NULL, NULL, NULL, NULL, NULL, w.since, w.why FROM wawp._worker_status() w WHERE w.why IS NOT NULL;
+COMMENT ON COLUMN wawp.stuck.id IS 'the intent, or the first of those in a group that are held or not taken over; NULL for the worker';
+COMMENT ON COLUMN wawp.stuck.jid IS 'the person; NULL for all in a group that are held or not taken over';
+
+CREATE OR REPLACE VIEW wawp.instance WITH (security_invoker) AS
+	SELECT s.srvname AS name,
+		coalesce((SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o
+			WHERE o.option_name = 'base_url'), 'https://api.wawp.net') AS base_url,
+		(SELECT pg_catalog.jsonb_object_agg(o.option_name, o.option_value)
+			FROM pg_catalog.pg_options_to_table(s.srvoptions) o) AS options,
+		wawp._worker_pid() AS worker_pid,
+		COALESCE((SELECT w.state FROM wawp._worker_status() w WHERE w.state OPERATOR(pg_catalog.=) 'copy'),
+			(SELECT h.reason FROM (SELECT x.reason FROM wawp.hold x
+				WHERE x.instance OPERATOR(pg_catalog.=) s.srvname AND x.group_jid IS NULL
+					AND (x.until IS NULL OR x.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
+				UNION ALL
+				SELECT r.reason FROM wawp.requester_hold r
+				WHERE r.instance OPERATOR(pg_catalog.=) s.srvname
+					AND r.requester OPERATOR(pg_catalog.=) (SELECT u.oid FROM pg_catalog.pg_roles u
+						WHERE u.rolname OPERATOR(pg_catalog.=) CURRENT_USER)
+					AND r.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
+				UNION ALL
+				SELECT f.held_by FROM wawp._hold_figures() f
+				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname AND f.held_by IS NOT NULL) h
+			LIMIT 1)) AS held_by,
+		COALESCE((SELECT w.why FROM wawp._worker_status() w),
+			(SELECT h.reason FROM wawp.hold h WHERE h.instance OPERATOR(pg_catalog.=) s.srvname
+				ORDER BY h.since DESC LIMIT 1),
+			(SELECT f.last_reason FROM wawp._hold_figures() f
+				WHERE f.instance OPERATOR(pg_catalog.=) s.srvname)) AS last_error
+	FROM pg_catalog.pg_foreign_server s
+	JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'wawp'
+	WHERE wawp._may_use(s.srvname) OR wawp._is_monitor();
+COMMENT ON COLUMN wawp.instance.held_by IS 'why the whole instance is held, or the role''s own intents for it; NULL when they are not';
+
+CREATE OR REPLACE VIEW wawp.worker_status WITH (security_invoker) AS
+	SELECT w.pid, w.started_at, w.last_cycle_at, w.in_flight,
+		CASE WHEN wawp._is_monitor() THEN wawp._oldest_due()
+			ELSE (SELECT pg_catalog.min(GREATEST(i.created_at, i.not_before, i.next_attempt_at))
+				FROM wawp.membership_intent i
+				WHERE i.state OPERATOR(pg_catalog.=) 'queued' AND i.home OPERATOR(pg_catalog.=) (SELECT wawp._home())
+					AND GREATEST(i.created_at, i.not_before, i.next_attempt_at)
+						OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) END AS oldest_due_at,
+		w.errors_in_a_row, w.sqlstate, w.last_error, w.state
+	FROM wawp._worker_status() w;
+COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (nothing is sent before wawp_take_over())';
+
+-- 90-grants.sql
+REVOKE ALL ON FUNCTION wawp._row_arrived() FROM PUBLIC;
+COMMENT ON COLUMN wawp.instance.held_by IS 'why the whole instance is held, or the role''s own intents for it; NULL when they are not';

@@ -5,8 +5,8 @@
  *
  * Each is defined once, in every process that loads the library, also without
  * shared_preload_libraries: the validator of foreign servers reads
- * wawp.allowed_hosts there.  The exception is wawp.max_limiters, which is
- * defined only when preloaded, as it can be set at server start only.
+ * wawp.allowed_hosts there.  The exceptions are wawp.max_limiters and wawp.site,
+ * defined only when preloaded, as they can be set at server start only.
  *
  * IDENTIFICATION
  *	  src/base/guc.c
@@ -35,6 +35,7 @@
 #define MAX_IN_FLIGHT_MAX 256	/* http.c's connections */
 
 #define MAX_QUEUED_PER_ROLE_DEFAULT 1000000
+#define MAX_HOLDS_PER_ROLE_DEFAULT 1000
 
 #define MEMBER_LIST_CACHE_KB_DEFAULT (64 * 1024)
 #define MEMBER_LIST_CACHE_KB_MIN 64
@@ -57,9 +58,12 @@ int			wawp_connection_max_age;
 char	   *wawp_actor;
 bool		wawp_worker_on;
 bool		wawp_notify;
+char	   *wawp_site;
+int			wawp_after_promotion;
 int			wawp_max_in_flight;
 int			wawp_max_queued_per_role;
 int			wawp_max_limiters;
+int			wawp_max_holds_per_role;
 int			wawp_member_list_cache;
 int			wawp_inferred_suppression;
 int			wawp_retention;
@@ -192,6 +196,14 @@ guc_define_worker(void)
 							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 
+	DefineCustomIntVariable("wawp.max_holds_per_role",
+							"Sets how many instances and groups a role may have paused.",
+							"Zero is no limit.  Members of the extension's owner have none.",
+							&wawp_max_holds_per_role,
+							MAX_HOLDS_PER_ROLE_DEFAULT, 0, PG_INT32_MAX,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
 	DefineCustomIntVariable("wawp.member_list_cache",
 							"Sets how much memory a worker uses for member lists.",
 							"Beyond that the oldest are dropped, and read again when they are needed.",
@@ -246,6 +258,45 @@ guc_define_audit(void)
 							NULL, NULL, NULL);
 }
 
+static const struct config_enum_entry after_promotion_options[] = {
+	{"serve", AFTER_PROMOTION_SERVE, false},
+	{"hold", AFTER_PROMOTION_HOLD, false},
+	{NULL, 0, false}
+};
+
+/*
+ * Define the parameters by which copies are told from the original.  The site
+ * can be set at server start only; without preloading it is read from there, for
+ * CREATE EXTENSION.
+ */
+static void
+guc_define_site(void)
+{
+	const char *written;
+
+	DefineCustomEnumVariable("wawp.after_promotion",
+							 "Sets what a promoted standby does with its Wawp instances.",
+							 "\"hold\" keeps them until wawp_resume() is called.",
+							 &wawp_after_promotion,
+							 AFTER_PROMOTION_SERVE, after_promotion_options,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	if (process_shared_preload_libraries_in_progress)
+	{
+		DefineCustomStringVariable("wawp.site",
+								   "Names the place this server works for, such as production or staging.",
+								   "A database written at another site is a copy, in which nothing is sent.",
+								   &wawp_site,
+								   "",
+								   PGC_POSTMASTER, 0,
+								   NULL, NULL, NULL);
+		return;
+	}
+	written = GetConfigOption("wawp.site", true, false);
+	wawp_site = written ? strdup(written) : "";
+}
+
 /* Define the parameters; runs once, when the library is loaded. */
 void
 guc_init(void)
@@ -262,5 +313,6 @@ guc_init(void)
 								PGC_POSTMASTER, 0,
 								NULL, NULL, NULL);
 
+	guc_define_site();
 	MarkGUCPrefixReserved("wawp");
 }

@@ -46,6 +46,10 @@ index_probe_equality(Oid type)
 			return F_NAMEEQ;
 		case INT8OID:
 			return F_INT8EQ;
+		case UUIDOID:
+			return F_UUID_EQ;
+		case OIDOID:
+			return F_OIDEQ;
 	}
 	elog(ERROR, "no index is probed by type %u", type);
 }
@@ -88,7 +92,8 @@ index_probe_read(Relation table, Relation index, const IndexProbe *probe, const 
 	bool		found;
 	bool		is_null;
 
-	if (!index->rd_index->indisvalid || index->rd_index->indcheckxmin)
+	/* the library may be newer than the extension's objects */
+	if (!index->rd_index->indisvalid || index->rd_index->indcheckxmin || index->rd_index->indnkeyatts < probe->nkeys)
 		return PROBE_UNKNOWN;
 	slot = table_slot_create(table, NULL);
 	found = index_probe_scan(table, index, probe, slot);

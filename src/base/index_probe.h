@@ -11,7 +11,7 @@
 #ifndef WAWP_INDEX_PROBE_H
 #define WAWP_INDEX_PROBE_H
 
-#define PROBE_MAX_KEYS 3
+#define PROBE_MAX_KEYS 4
 
 typedef enum IndexProbeResult
 {
@@ -26,7 +26,7 @@ typedef struct IndexProbe
 	const char *table;
 	const char *index;
 	int			nkeys;
-	Datum		keys[PROBE_MAX_KEYS];	/* of the index columns' types: text, name or bigint; a text of 0 is null */
+	Datum		keys[PROBE_MAX_KEYS];	/* of the index columns' types: text, name, oid, uuid or bigint; a text of 0 is null */
 } IndexProbe;
 
 extern IndexProbeResult index_probe_first(const IndexProbe *probe);

@@ -611,9 +611,9 @@ check_usage(const ForeignServer *server, Oid roleid)
  * ---- the token of an instance
  */
 
-/* Set *defs to the options of the role's mapping, else of PUBLIC's; false if there is none. */
+/* Set *defs to the options of the role's mapping, else of PUBLIC's, and *owner to its role; false if there is none. */
 static bool
-mapping_options(Oid roleid, Oid serverid, List **defs)
+mapping_options(Oid roleid, Oid serverid, List **defs, Oid *owner)
 {
 	HeapTuple	tuple = SearchSysCache2(USERMAPPINGUSERSERVER,
 										ObjectIdGetDatum(roleid), ObjectIdGetDatum(serverid));
@@ -621,9 +621,10 @@ mapping_options(Oid roleid, Oid serverid, List **defs)
 	bool		isnull;
 
 	if (!HeapTupleIsValid(tuple))
-		return roleid != InvalidOid && mapping_options(InvalidOid, serverid, defs);
+		return roleid != InvalidOid && mapping_options(InvalidOid, serverid, defs, owner);
 	datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
 	*defs = isnull ? NIL : untransformRelOptions(datum);
+	*owner = roleid;
 	ReleaseSysCache(tuple);
 	return true;
 }
@@ -656,12 +657,12 @@ read_token_file(const char *path)
 	return token;
 }
 
-/* Return the token of a role; raises 42704 if there is none. */
+/* Return the token of a role, and in *owner whose mapping has it; raises 42704 if there is none. */
 static const char *
-find_token(const ForeignServer *server, Oid roleid)
+find_token(const ForeignServer *server, Oid roleid, Oid *owner)
 {
 	List	   *defs = NIL;
-	bool		has_mapping = mapping_options(roleid, server->serverid, &defs);
+	bool		has_mapping = mapping_options(roleid, server->serverid, &defs, owner);
 	const char *token = option_value(defs, "access_token");
 	const char *path = option_value(defs, "access_token_file");
 
@@ -871,6 +872,13 @@ instance_copy(const WawpInstance *instance)
 	return copy;
 }
 
+/* Return the longest time that a request may take. */
+int64
+instance_longest_ms(const WawpInstance *instance)
+{
+	return (int64) instance->connect_timeout_ms + instance->timeout_ms;
+}
+
 /*
  * Return an instance without its token and without a check of permissions, for
  * its pace.  Errors: 42704 no such instance, 22023 its host is not allowed any
@@ -897,7 +905,7 @@ instance_resolve(const char *name, Oid roleid)
 
 	check_usage(server, roleid);
 	instance = instance_of_server(server);
-	instance->access_token = text_from_server(find_token(server, roleid));
+	instance->access_token = text_from_server(find_token(server, roleid, &instance->token_role));
 	return instance;
 }
 

@@ -32,6 +32,7 @@ typedef struct WawpInstance
 	const char *name;
 	const char *instance_id;
 	const char *access_token;	/* never shown; see redact.c */
+	Oid			token_role;		/* whose user mapping has it; InvalidOid: PUBLIC's, or there is none */
 	HttpUrl		base;
 	InstanceAuth auth;
 	const char *ca_file;		/* NULL: the system's authorities */
@@ -71,6 +72,7 @@ extern WawpInstance *instance_describe(const char *name);
 
 extern ErrorData *instance_try(const char *name, Oid roleid, WawpInstance **instance);
 extern WawpInstance *instance_copy(const WawpInstance *instance);
+extern int64 instance_longest_ms(const WawpInstance *instance);
 extern TimestampTz instance_quiet_until(const WawpInstance *instance, TimestampTz now);
 extern List *instance_names(void);
 extern bool instance_is_usable(const char *name);

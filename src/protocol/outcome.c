@@ -102,7 +102,7 @@ static const OutcomeInfo outcomes[] = {
 	"Check instance_id in CREATE SERVER and access_token in CREATE USER MAPPING."},
 	{WAWP_QUOTA_EXCEEDED, "quota_exceeded", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "53400",
 		"the account's plan does not allow it or is used up", NULL},
-	{WAWP_THROTTLED, "throttled", ABOUT_INSTANCE, SCOPE_PERSON, NEXT_RETRY, false, "53400",
+	{WAWP_THROTTLED, "throttled", ABOUT_INSTANCE, SCOPE_PERSON, NEXT_NONE, false, "53400",
 		"the instance's pace does not allow it yet",
 	"Ask again at retry_at; adds_per_minute, adds_burst and adds_per_day set the pace."},
 };
@@ -252,6 +252,7 @@ static const char *const next_steps[] = {
 	[NEXT_SLOW_DOWN] = "slow down",
 	[NEXT_HOLD_LANE] = "hold the group",
 	[NEXT_HOLD_INSTANCE] = "hold the instance",
+	[NEXT_NONE] = "nothing",
 };
 
 /* By OutcomeAbout, likewise. */

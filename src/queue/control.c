@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "base/commit_wake.h"
+#include "base/guc.h"
 #include "base/requester.h"
 #include "base/subtransaction.h"
 #include "base/text_limit.h"
@@ -29,9 +30,12 @@
 #include "queue/quota.h"
 #include "tables/contact.h"
 #include "tables/hold.h"
+#include "tables/home.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
+#include "tables/requester_hold.h"
 #include "tables/suppression.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -119,6 +123,10 @@ retry_in_subtransaction(void *subject)
 	quota_take(retry->by.roleid);
 	before = spi_begin_as_owner();
 	retry->has_changed = intent_requeue(retry->id, &retry->by);
+	if (retry->has_changed && home_intent_is_foreign(retry->id))
+		ereport(NOTICE,
+				(errmsg("intent " INT64_FORMAT " is queued, but was restored or replicated and is not served", retry->id),
+				 errhint("The extension's owner can adopt it with wawp_take_over().")));
 	control_end(&before, retry->has_changed);
 	return retry->has_changed;
 }
@@ -197,6 +205,25 @@ arg_lane(FunctionCallInfo fcinfo)
 	return lane_key(instance.name, arg_group_or_all(fcinfo, 1));
 }
 
+/*
+ * Raises 53400 if the role has paused as much as it may.  What it has paused
+ * already it may pause again; members of the extension's owner may pause anything.
+ */
+static void
+pause_check_quota(const LaneKey *lane, Oid roleid)
+{
+	int			most = wawp_max_holds_per_role;
+
+	if (most == 0 || is_member_of_role(roleid, spi_extension_owner()) ||
+		hold_count_paused(roleid, NameStr(lane->instance), lane->group, most) < most)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("role \"%s\" has paused too many groups", GetUserNameFromId(roleid, false)),
+			 errdetail("It has paused %d instances and groups, as many as wawp.max_holds_per_role allows.", most),
+			 errhint("End some with wawp_resume(), or pause the whole instance instead of its groups.")));
+}
+
 /* (instance name, group_jid text, reason text): true if something changed. */
 Datum
 wawp_pause(PG_FUNCTION_ARGS)
@@ -205,13 +232,26 @@ wawp_pause(PG_FUNCTION_ARGS)
 	const char *reason = text_limit_arg(fcinfo, 2, TEXT_REASON);
 	IntentRequester by = enqueue_current_requester(fcinfo);
 	SqlOwner	before = spi_begin_as_owner();
-	bool		changed = hold_pause(NameStr(lane.instance), lane.group,
-									 reason ? psprintf("paused: %s", reason) : "paused");
+	bool		changed;
 
+	pause_check_quota(&lane, by.roleid);
+	changed = hold_pause(NameStr(lane.instance), lane.group, reason ? psprintf("paused: %s", reason) : "paused", by.roleid);
 	if (changed)
 		intent_note("held", NameStr(lane.instance), lane.group, NULL, reason, &by);
 	control_end(&before, changed);
 	PG_RETURN_BOOL(changed);
+}
+
+/*
+ * Ends the hold of the role's own token on the instance of a lane, if the lane is
+ * the whole of it; members of the extension's owner end those of all roles.
+ */
+static bool
+lift_requesters(const LaneKey *lane, Oid roleid)
+{
+	bool		is_owner = is_member_of_role(roleid, spi_extension_owner());
+
+	return *lane->group == '\0' && requester_hold_lift(NameStr(lane->instance), is_owner ? InvalidOid : roleid);
 }
 
 /* (instance name, group_jid text): true if something was held. */
@@ -222,7 +262,14 @@ wawp_resume(PG_FUNCTION_ARGS)
 	IntentRequester by = enqueue_current_requester(fcinfo);
 	SqlOwner	before = spi_begin_as_owner();
 	bool		was_held = hold_lift(NameStr(lane.instance), lane.group);
+	int64		foreign = home_count_foreign(NameStr(lane.instance));
 
+	was_held |= lift_requesters(&lane, by.roleid);
+	if (foreign > 0)
+		ereport(NOTICE,
+				(errmsg("%lld intents of instance \"%s\" were restored or replicated and are not served",
+						(long long) foreign, NameStr(lane.instance)),
+				 errhint("The extension's owner can adopt them with wawp_take_over().")));
 	if (was_held)
 		intent_note("resumed", NameStr(lane.instance), lane.group, NULL, NULL, &by);
 	control_end(&before, true);

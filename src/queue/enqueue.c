@@ -47,7 +47,9 @@
 #include "miscadmin.h"
 #include "queue/enqueue.h"
 #include "queue/quota.h"
+#include "replication/logicalworker.h"
 #include "tables/hold.h"
+#include "tables/home.h"
 #include "tables/identity.h"
 #include "tables/intent.h"
 #include "throttle/gcra.h"
@@ -383,8 +385,8 @@ fill_own_row(Datum *values, bool *nulls)
 }
 
 /*
- * Marks a restored or replicated row, which is one that brings a home, as not
- * requested here; otherwise it stays as it is.  Its requester's oid may belong
+ * Marks a restored or replicated row, which is one that brings a home or that
+ * a subscription applies, as not requested here; otherwise it stays as it is.  Its requester's oid may belong
  * to another role here, so the role is looked up by name.
  */
 static void
@@ -472,7 +474,7 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
 	heap_deform_tuple(trigger->tg_trigtuple, desc, values, nulls);
 	if (intent_take_insert_mark())
 		fill_own_row(values, nulls);
-	else if (!nulls[INTENT_HOME - 1])
+	else if (!nulls[INTENT_HOME - 1] || IsLogicalWorker())
 		fill_restored_row(values, nulls);
 	else
 		fill_requested_row(desc, values, nulls, statement_requester(fcinfo));
@@ -496,20 +498,20 @@ typedef struct QueuedIntent
  * priority, the later expiry (none is the latest), verified and invited if either
  * says so, without waiting for another intent if either does not wait, in the
  * batch of the second if it is in none.  The latest request decides until when
- * the person stays, as it does for a person who is in the group already.  One that
- * came with a restored database has now been requested here.
+ * the person stays, as it does for a person who is in the group already.
  */
 #define IS_WEAKER \
 	"coalesce(i.priority < $7 OR i.expires_at < coalesce($8, 'infinity') OR i.until IS DISTINCT FROM $9" \
 	" OR NOT i.verify AND $10 OR NOT i.invite AND $11 OR i.after IS NOT NULL AND $12 IS NULL" \
-	" OR i.batch_id IS NULL AND $13 IS NOT NULL OR i.home IS DISTINCT FROM $14, false)"
+	" OR i.batch_id IS NULL AND $13 IS NOT NULL, false)"
 
-/* The requester's own, for the same time. */
+/* The requester's own, for the same time; none that was restored, which is left to wawp_take_over(). */
 #define FIND_QUEUED \
 	"SELECT i.id, i.batch_id, " IS_WEAKER " FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.instance = $1" \
 	" AND i.group_jid = $2 AND i.jid = $3 AND i.action = $4::wawp.action" \
 	" AND (i.action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote'))" \
-	" AND i.requester = $5 AND i.not_before IS NOT DISTINCT FROM $6"
+	" AND i.requester = $5 AND i.not_before IS NOT DISTINCT FROM $6" \
+	" AND i.home = $14 AND i.home <> " HOME_OF_RESTORED_ROWS
 
 #define REQUEST_TYPES \
 	TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, \
@@ -524,8 +526,8 @@ static SqlStatement strengthen = {
 	"UPDATE wawp.membership_intent i SET priority = greatest(i.priority, $7),"
 	" expires_at = CASE WHEN $8 IS NOT NULL AND i.expires_at IS NOT NULL THEN greatest(i.expires_at, $8) END,"
 	" until = $9, verify = i.verify OR $10, invite = i.invite OR $11, after = CASE WHEN $12 IS NOT NULL THEN i.after END,"
-	" batch_id = coalesce(i.batch_id, $13), home = $14, updated_at = clock_timestamp()"
-	" WHERE i.id = $15 AND i.state = 'queued' RETURNING i.id, i.batch_id",
+	" batch_id = coalesce(i.batch_id, $13), updated_at = clock_timestamp()"
+	" WHERE i.id = $15 AND i.state = 'queued' AND i.home = $14 RETURNING i.id, i.batch_id",
 	15, {REQUEST_TYPES, INT8OID}, NULL
 };
 

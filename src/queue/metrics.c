@@ -22,10 +22,12 @@
 #include "access/htup_details.h"
 #include "base/spi_statement.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "queue/metrics.h"
+#include "tables/home.h"
 #include "tables/worker_status.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -54,6 +56,9 @@ PG_FUNCTION_INFO_V1(wawp_hold_figures);
 	" LEFT JOIN LATERAL (SELECT h.reason FROM wawp.hold h WHERE h.instance = i.instance" \
 	"  AND (h.group_jid IS NULL OR h.group_jid = i.group_jid) AND (h.until IS NULL OR h.until > clock_timestamp())" \
 	"  ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true"
+#define IS_HOME "i.home OPERATOR(pg_catalog.=) $1"
+/* What stands in the place of a hold where all rows of a lane are of another home; wawp.queue has it, too. */
+#define NOT_TAKEN_OVER "not taken over"
 #define STATE_IS(state) "i.state OPERATOR(pg_catalog.=) '" state "'"
 #define OUTCOME_IS(outcome) "i.outcome OPERATOR(pg_catalog.=) '" outcome "'"
 
@@ -96,6 +101,7 @@ static Datum
 metrics_return(FunctionCallInfo fcinfo, SqlStatement *statement)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	SqlArgs		args = {0};
 	SqlOwner	before;
 	uint64		n;
 
@@ -103,7 +109,9 @@ metrics_return(FunctionCallInfo fcinfo, SqlStatement *statement)
 	if (!metrics_for_monitor())
 		return (Datum) 0;
 	before = spi_begin_as_owner();
-	n = spi_run(statement, NULL);
+	if (statement->nargs > 0)
+		home_bind(&args);
+	n = spi_run(statement, &args);
 	metrics_require_types(result->setDesc, SPI_tuptable->tupdesc);
 	for (uint64 i = 0; i < n; i++)
 		tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
@@ -112,13 +120,15 @@ metrics_return(FunctionCallInfo fcinfo, SqlStatement *statement)
 }
 
 static SqlStatement queue_figures = {
-	"SELECT i.instance, " GROUP_SQL("i.group_jid") ", i.queued, i.due, i.next_at, " REASON_SQL("h.reason") ","
-	" clock_timestamp() + wawp._drain_time(i.instance, i.queued)"
-	" FROM (SELECT i.instance, i.group_jid, count(*) AS queued,"
-	"  count(*) FILTER (WHERE coalesce(greatest(i.not_before, i.next_attempt_at), '-infinity') <= clock_timestamp()) AS due,"
-	"  min(greatest(i.not_before, i.next_attempt_at)) AS next_at"
+	"SELECT i.instance, " GROUP_SQL("i.group_jid") ", i.queued, i.due, i.next_at,"
+	" CASE WHEN i.own = 0 THEN '" NOT_TAKEN_OVER "' ELSE " REASON_SQL("h.reason") " END,"
+	" clock_timestamp() + wawp._drain_time(i.instance, nullif(i.own, 0))"
+	" FROM (SELECT i.instance, i.group_jid, count(*) AS queued, count(*) FILTER (WHERE " IS_HOME ") AS own,"
+	"  count(*) FILTER (WHERE " IS_HOME " AND"
+	"   coalesce(greatest(i.not_before, i.next_attempt_at), '-infinity') <= clock_timestamp()) AS due,"
+	"  min(greatest(i.not_before, i.next_attempt_at)) FILTER (WHERE " IS_HOME ") AS next_at"
 	"  FROM wawp.membership_intent i WHERE " STATE_IS("queued") " AND i.id > 0 GROUP BY 1, 2) i" HOLD_SQL,
-	0, {0}, NULL
+	1, {UUIDOID}, NULL
 };
 
 Datum
@@ -133,9 +143,10 @@ static SqlStatement progress_figures = {
 	" floor(100.0 * (b.done + b.failed + b.cancelled) / b.total)::int4, clock_timestamp() + wawp._drain_time(b.instance, b.queued)"
 	" FROM (SELECT min(i.id) AS first, count(*) AS total, count(*) FILTER (WHERE " STATE_IS("done") ") AS done,"
 	"  count(*) FILTER (WHERE " STATE_IS("failed") ") AS failed, count(*) FILTER (WHERE " STATE_IS("cancelled") ") AS cancelled,"
-	"  count(*) FILTER (WHERE " STATE_IS("queued") ") AS queued, min(i.instance::text)::name AS instance"
+	"  CASE WHEN NOT bool_or((" IS_HOME ") IS NOT TRUE AND NOT (" STATE_IS("done") " OR " STATE_IS("failed") " OR " STATE_IS("cancelled") "))"
+	"   THEN count(*) FILTER (WHERE " STATE_IS("queued") ") END AS queued, min(i.instance::text)::name AS instance"
 	"  FROM wawp.membership_intent i WHERE i.batch_id IS NOT NULL GROUP BY i.batch_id) b",
-	0, {0}, NULL
+	1, {UUIDOID}, NULL
 };
 
 Datum
@@ -149,18 +160,22 @@ static SqlStatement stuck_figures = {
 	"SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, i.state, i.outcome, i.updated_at, i.outcome::text"
 	" FROM wawp.membership_intent i"
 	" WHERE " STATE_IS("failed") " AND " OUTCOME_IS("unknown_result")
-	" OR " STATE_IS("inviting") " AND i.updated_at < clock_timestamp() - interval '1 hour'"
-	" OR " STATE_IS("verifying") " AND (" OUTCOME_IS("unknown_result")
-	"  OR i.updated_at < clock_timestamp() - interval '5 minutes')"
-	" OR " STATE_IS("queued") " AND (i.attempts > 0 OR i.crashes > 0)"
-	" OR " STATE_IS("sending") " AND i.updated_at < clock_timestamp() - interval '5 minutes'"
+	" OR " IS_HOME " AND (" STATE_IS("inviting") " AND i.updated_at < clock_timestamp() - interval '1 hour'"
+	"  OR " STATE_IS("verifying") " AND (" OUTCOME_IS("unknown_result")
+	"   OR i.updated_at < clock_timestamp() - interval '5 minutes')"
+	"  OR " STATE_IS("queued") " AND (i.attempts > 0 OR i.crashes > 0)"
+	"  OR " STATE_IS("sending") " AND i.updated_at < clock_timestamp() - interval '5 minutes')"
+	" UNION ALL SELECT min(i.id), i.instance, " GROUP_SQL("i.group_jid") ", NULL, i.state, NULL, min(i.updated_at),"
+	"  'restored or replicated and not served until wawp_take_over(); ' || count(*) || ' ' || i.state"
+	" FROM wawp.membership_intent i WHERE (" IS_HOME ") IS NOT TRUE"
+	"  AND NOT (" STATE_IS("done") " OR " STATE_IS("failed") " OR " STATE_IS("cancelled") ") GROUP BY i.instance, i.group_jid, i.state"
 	" UNION ALL SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL, i.since,"
 	" 'held: ' || " REASON_SQL("h.reason") " || '; ' || i.queued || ' queued'"
 	" FROM (SELECT i.instance, i.group_jid, min(i.id) AS id, min(i.updated_at) AS since, count(*) AS queued"
-	"  FROM wawp.membership_intent i WHERE " STATE_IS("queued") " AND i.id > 0"
+	"  FROM wawp.membership_intent i WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME
 	"  AND i.instance IN (SELECT x.instance FROM wawp.hold x) GROUP BY 1, 2) i" HOLD_SQL
 	" WHERE h.reason IS NOT NULL",
-	0, {0}, NULL
+	1, {UUIDOID}, NULL
 };
 
 Datum
@@ -204,21 +219,23 @@ wawp_hold_figures(PG_FUNCTION_ARGS)
 
 static SqlStatement oldest_due = {
 	"SELECT min(greatest(i.created_at, i.not_before, i.next_attempt_at)) FROM wawp.membership_intent i"
-	" WHERE " STATE_IS("queued") " AND i.id > 0 AND greatest(i.created_at, i.not_before, i.next_attempt_at) <= clock_timestamp()",
-	0, {0}, NULL
+	" WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME " AND greatest(i.created_at, i.not_before, i.next_attempt_at) <= clock_timestamp()",
+	1, {UUIDOID}, NULL
 };
 
 /* Returns since when the oldest of all due intents has been due; NULL for a role that does not monitor. */
 Datum
 wawp_oldest_due(PG_FUNCTION_ARGS)
 {
+	SqlArgs		args = {0};
 	SqlOwner	before;
 	TimestampTz oldest;
 
 	if (!metrics_for_monitor())
 		PG_RETURN_NULL();
 	before = spi_begin_as_owner();
-	spi_run(&oldest_due, NULL);
+	home_bind(&args);
+	spi_run(&oldest_due, &args);
 	oldest = spi_get_int8(0, 1, 0);
 	spi_end_as_owner(&before);
 	if (oldest == 0)

@@ -30,6 +30,7 @@
 #include "throttle/limiter.h"
 #include "miscadmin.h"
 #include "tables/group_settings.h"
+#include "tables/home.h"
 #include "tables/intent.h"
 #include "base/shmem.h"
 #include "storage/ipc.h"
@@ -121,8 +122,9 @@ batch_refuse_own(const char *batch, int64 pending)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("batch \"%s\" cannot be waited for in the transaction that requested it", batch),
-				 errdetail("All " INT64_FORMAT " pending intents were requested in this transaction, and none is served before it commits.",
-						   pending),
+				 errdetail_plural("Its " INT64_FORMAT " pending intent was requested in this transaction and is not served before that commits.",
+								  "All " INT64_FORMAT " pending intents were requested in this transaction, and none is served before it commits.",
+								  (unsigned long) pending, pending),
 				 errhint("Commit first, then call wawp_wait().")));
 }
 
@@ -182,28 +184,32 @@ typedef struct Explained
 	TimestampTz held_until;
 	const char *held_by;
 	bool		is_lane_held;
+	TimestampTz requester_until;
+	const char *requester_held_by;
 	const char *after_state;
 	int64		after;
 	int64		ahead;
 	int64		id;
 	const char *action;
+	bool		is_foreign;
 } Explained;
 
 static SqlStatement find_explained = {
 	"SELECT i.state::text, i.instance::text, i.outcome::text, i.detail, i.not_before, i.next_attempt_at,"
 	" h.until, h.reason, h.group_jid IS NOT NULL, p.state::text, i.after,"
 	/* id > 0 is always true and makes the lane's partial index usable */
-	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.instance = i.instance"
+	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.home = i.home AND a.instance = i.instance"
 	"  AND a.group_jid = i.group_jid AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
-	" i.id, i.action::text, i.group_jid"
+	" i.id, i.action::text, i.group_jid, i.home IS DISTINCT FROM $2, r.until, r.reason"
 	" FROM wawp.membership_intent i"
 	" LEFT JOIN wawp.membership_intent p ON p.id = i.after"
 	" LEFT JOIN LATERAL (SELECT * FROM wawp.hold h WHERE h.instance = i.instance"
 	"  AND (h.group_jid IS NULL OR h.group_jid = i.group_jid)"
 	"  AND (h.until IS NULL OR h.until > clock_timestamp())"
 	"  ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true"
+	" LEFT JOIN wawp.requester_hold r ON r.instance = i.instance AND r.requester = i.requester AND r.until > clock_timestamp()"
 	" WHERE i.id = $1",
-	1, {INT8OID}, NULL
+	2, {INT8OID, UUIDOID}, NULL
 };
 
 /* Reads an intent into *e, whose texts live until the next statement; false if the role sees none of that id. */
@@ -213,6 +219,7 @@ explained_read(int64 id, Explained *e)
 	SqlArgs		args = {0};
 
 	spi_add_int8(&args, id);
+	home_bind(&args);
 	if (spi_run(&find_explained, &args) == 0)
 		return false;
 	e->state = spi_get_text(0, 1);
@@ -230,6 +237,9 @@ explained_read(int64 id, Explained *e)
 	e->id = spi_get_int8(0, 13, 0);
 	e->action = spi_get_text(0, 14);
 	e->group = spi_get_text(0, 15);
+	e->is_foreign = spi_get_text(0, 16)[0] == 't';
+	e->requester_until = spi_get_int8(0, 17, 0);
+	e->requester_held_by = spi_get_text(0, 18);
 	return true;
 }
 
@@ -297,6 +307,9 @@ explain_queued(const Explained *e)
 	if (e->held_by)
 		return psprintf("queued: the %s is held (%s), it is tried again at %s",
 						e->is_lane_held ? "group" : "instance", e->held_by, clock_text(e->held_until));
+	if (e->requester_held_by)
+		return psprintf("queued: the access token of the requester's own user mapping is held (%s), it is tried again at %s"
+						" or when the mapping changes", e->requester_held_by, clock_text(e->requester_until));
 	if (e->not_before > now)
 		return psprintf("queued: not_before says %s", clock_text(e->not_before));
 	if (e->next_attempt_at > now)
@@ -338,13 +351,12 @@ explain_worker(const Explained *e)
 	switch (status.state)
 	{
 		case WORKER_NONE:
+		case WORKER_COPY:
 			return status.why;
 		case WORKER_FAILING:
 			return status.part == PART_CYCLE ? status.why : NULL;
 		case WORKER_OFF:
 			return strcmp(e->state, "queued") == 0 ? status.why : NULL;
-		case WORKER_COPY:		/* one instance may be released before the others */
-			return status.holds_all ? status.why : NULL;
 		case WORKER_SERVING:
 			break;
 	}
@@ -364,6 +376,10 @@ explain_state(const Explained *e)
 
 	if (trouble)
 		return psprintf("%s: %s", e->state, trouble);
+	if (e->is_foreign && !is_explained_settled(e))
+		return psprintf("%s: it was restored or replicated, not requested in this database, and is not served;"
+						" the extension's owner can adopt it with wawp_take_over(%s)",
+						e->state, quote_literal_cstr(e->instance));
 	if (strcmp(e->state, "queued") == 0)
 		return explain_queued(e);
 	if (strcmp(e->state, "sending") == 0)
@@ -380,8 +396,8 @@ explain_state(const Explained *e)
 	if (strcmp(e->state, "pending_approval") == 0)
 		return psprintf("pending_approval: an admin of the group has to approve, looked at about %s",
 						clock_text(e->next_attempt_at));
-	return psprintf("%s: %s%s%s", e->state, e->outcome ? e->outcome : "no outcome",
-					e->detail ? ", " : "", e->detail ? e->detail : "");
+	return psprintf("%s%s%s%s%s", e->state, e->outcome ? ": " : "", e->outcome ? e->outcome : "",
+					e->detail == NULL ? "" : e->outcome ? ", " : ": ", e->detail ? e->detail : "");
 }
 
 /* (id bigint): NULL when there is no such intent that the role may see. */

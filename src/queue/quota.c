@@ -15,8 +15,9 @@
  * A count that refuses is believed for REFUSAL_FACTOR times as long as it took,
  * so that a role at its limit does not spend its time counting.
  *
- * Counted are rows in state queued, whatever their home.  Rows that are restored,
- * and removals that the worker requests when memberships end, are never refused.
+ * Counted are rows in state queued, but for those that were restored.  Restored
+ * rows, and removals that the worker requests when memberships end, are never
+ * refused.
  *
  * One spinlock guards the table; nothing is called under it.  A role that is
  * evicted from the table is counted again.
@@ -37,6 +38,7 @@
 #include "queue/quota.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
+#include "tables/home.h"
 
 #include "compat.h"
 
@@ -158,7 +160,8 @@ quota_store(Oid roleid, int64 queued, int64 now_us, int64 took_us)
 }
 
 static SqlStatement count_queued = {
-	"SELECT count(*) FROM (SELECT FROM wawp.membership_intent WHERE state = 'queued' AND requester = $1 LIMIT $2) q",
+	"SELECT count(*) FROM (SELECT FROM wawp.membership_intent WHERE state = 'queued' AND requester = $1"
+	" AND home <> " HOME_OF_RESTORED_ROWS " LIMIT $2) q",
 	2, {OIDOID, INT8OID}, NULL
 };
 

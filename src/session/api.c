@@ -27,6 +27,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "session/api.h"
+#include "tables/identity.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -70,6 +71,18 @@ api_check_situation(const char *function)
 				 errmsg("%s() cannot be called in a parallel worker", function)));
 }
 
+/* Raise an error in a copy of a database: jobs that came along with it must not send anything. */
+static void
+api_check_original(const char *function)
+{
+	if (identity_is_copy())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s() cannot be called in a copy of a database", function),
+				 errdetail("This database is a copy: %s.  Nothing was sent.", identity_why_copy()),
+				 errhint("If it is to replace the original, call wawp_take_over().")));
+}
+
 /*
  * Begin a call: check the situation and switch to a memory context of its
  * own.  returns_set: rows are put into a tuplestore, in the caller's memory.
@@ -94,6 +107,7 @@ api_begin_acting(FunctionCallInfo fcinfo, bool returns_set)
 	ApiCall		api = api_begin(fcinfo, returns_set);
 
 	requester_require_read_write(fcinfo);
+	api_check_original(get_func_name(fcinfo->flinfo->fn_oid));
 	return api;
 }
 

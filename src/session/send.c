@@ -41,8 +41,8 @@
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
-#include "tables/identity.h"
 #include "tables/intent.h"
+#include "tables/requester_hold.h"
 #include "tables/suppression.h"
 #include "throttle/budget.h"
 #include "utils/builtins.h"
@@ -56,6 +56,7 @@ StaticAssertDecl(CALL_MAX_PEOPLE <= MAILBOX_MAX_PEOPLE, "a request's people fit 
 
 /* Details of people who were not sent. */
 #define UNRECORDED "not sent: the request could not be recorded"
+#define OWN_TOKEN_HELD "the API refused the access token of the role's own user mapping"
 #define UNREAD "not sent: the holds and the opt-out list could not be read"
 
 /* Start of the statement in which the last request left; 0: none has. */
@@ -269,10 +270,7 @@ session_skip_suppressed(const char *group, CallPerson **people, int npeople, Mem
 	return kept;
 }
 
-/*
- * Return the holds of an instance and a group of it, copied into the context
- * `caller`, with one of the whole instance if this database is a copy.
- */
+/* Return the holds of an instance and a group of it, copied into the context `caller`. */
 static List *
 session_copy_holds(const WawpInstance *instance, const char *group, MemoryContext caller)
 {
@@ -288,17 +286,6 @@ session_copy_holds(const WawpInstance *instance, const char *group, MemoryContex
 		copy->reason = MemoryContextStrdup(caller, copy->reason);
 		MemoryContextSwitchTo(caller);
 		holds = lappend(holds, copy);
-	}
-	if (identity_is_foreign())
-	{
-		Hold	   *hold = MemoryContextAllocZero(caller, sizeof(Hold));
-
-		/* the worker has not seen it yet */
-		(void) shmem_wake_worker(MyDatabaseId, NULL, 0, true);
-		namestrcpy(&hold->key.instance, instance->name);
-		hold->reason = HOLD_RESTORED_COPY;
-		MemoryContextSwitchTo(caller);
-		holds = lcons(hold, holds);
 	}
 	MemoryContextSwitchTo(spi);
 	return holds;
@@ -317,6 +304,7 @@ session_group_settings(const WawpInstance *instance, const char *group)
 typedef struct SessionPolicy
 {
 	List	   *holds;			/* of the instance and the group */
+	TimestampTz own_until;		/* the end of the hold of the caller's own token; 0: there is none */
 	double		adds_per_minute;	/* the group's own pace, as BudgetGroup has it */
 	int			capacity;		/* of the group; 0: not read */
 } SessionPolicy;
@@ -358,6 +346,8 @@ session_read_tables(void *subject)
 
 	session_limit_lock_waits();
 	read->policy->holds = session_copy_holds(read->instance, read->group, caller);
+	if (OidIsValid(read->instance->token_role))
+		read->policy->own_until = requester_hold_until(read->instance->name, read->instance->token_role);
 	if (read->people)
 	{
 		GroupSettings settings = session_group_settings(read->instance, read->group);
@@ -375,7 +365,7 @@ session_read_tables(void *subject)
  * Read *policy, in the current context, with people and npeople as above.
  * False if one of them stays locked, so that nothing may be sent.
  *
- * Holds, identity, settings and opt-out list decide about a request: a lock on
+ * Holds, settings and opt-out list decide about a request: a lock on
  * them is waited for, as a record is, for wawp.audit_timeout.  Contacts only
  * help, and are not waited for.  All is read in a subtransaction that is rolled
  * back: a lock on these tables, kept while a request waits, would block DROP
@@ -597,6 +587,12 @@ session_change_allowed(const WawpInstance *instance, WawpOperation operation, co
 	const Hold *hold = session_active_hold(policy->holds, instance, group);
 	BudgetPermit permit = {.granted = npeople};
 
+	if (policy->own_until != 0)
+	{
+		for (int i = 0; i < npeople; i++)
+			session_throttle(people[i], policy->own_until, "not sent: " OWN_TOKEN_HELD);
+		return;
+	}
 	if (hold)
 	{
 		for (int i = 0; i < npeople; i++)
@@ -689,6 +685,17 @@ session_refuse_held(const SessionRequest *request, const Hold *hold)
 			 : errhint("wawp_resume() ends the hold.")));
 }
 
+/* Raise the error for a request whose token is held. */
+static void
+session_refuse_own_token(const SessionRequest *request, TimestampTz until)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("could not %s: %s", endpoint_get(request->call.endpoint)->what, OWN_TOKEN_HELD),
+			 errdetail("It is tried again at %s.", clock_text(until)),
+			 errhint("ALTER USER MAPPING with another access_token, or wawp_resume(), ends the hold.")));
+}
+
 /* Take a permit for each person of the request, into the attempt; if one is missing, return all and raise an error. */
 static void
 session_take_all_or_none(SessionAttempt *attempt, const WawpInstance *instance, const SessionRequest *request)
@@ -699,6 +706,8 @@ session_take_all_or_none(SessionAttempt *attempt, const WawpInstance *instance, 
 
 	if (!session_read_policy(instance, request->group, NULL, NULL, &policy))
 		session_refuse_unread();
+	if (policy.own_until != 0)
+		session_refuse_own_token(request, policy.own_until);
 	hold = session_active_hold(policy.holds, instance, request->group);
 	if (hold)
 		session_refuse_held(request, hold);

@@ -31,6 +31,7 @@
 #include "pgtime.h"
 #include "tables/audit.h"
 #include "tables/contact.h"
+#include "tables/home.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
@@ -459,13 +460,14 @@ audit_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
  * ---- notes of sessions
  */
 
+/* Notes of another home may be a part of a dump that is still being restored, with the contacts that they name. */
 static SqlStatement take_notes = {
-	"WITH n AS (DELETE FROM wawp.audit_note WHERE id IN (SELECT id FROM wawp.audit_note ORDER BY id LIMIT $1"
-	" FOR UPDATE SKIP LOCKED) RETURNING *)"
+	"WITH n AS (DELETE FROM wawp.audit_note WHERE id = ANY (ARRAY(SELECT id FROM wawp.audit_note WHERE home = $2 ORDER BY id LIMIT $1"
+	" FOR UPDATE SKIP LOCKED)) RETURNING *)"
 	" SELECT kind::text, instance::text, instance_id, group_jid, jid, intent_id, batch_id, action::text, " TEXT_CAP_REASON("reason") ","
 	" role::text, requested_from ->> 'login', requested_from ->> 'actor', requested_from ->> 'application',"
 	" requested_from ->> 'client' FROM n ORDER BY id",
-	1, {INT4OID}, NULL
+	2, {INT4OID, UUIDOID}, NULL
 };
 
 /* Take the oldest notes out of their table and return them as AuditNote pointers, to be written. */
@@ -477,6 +479,7 @@ audit_take_notes(int limit)
 	uint64		n;
 
 	spi_add_int4(&args, limit, true);
+	home_bind(&args);
 	n = spi_run(&take_notes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{

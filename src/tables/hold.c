@@ -28,6 +28,7 @@
 #include "protocol/backoff.h"
 #include "tables/audit.h"
 #include "tables/hold.h"
+#include "tables/home.h"
 #include "tables/intent.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -51,11 +52,18 @@ static SqlStatement set = {
 };
 
 static SqlStatement pause_until_resume = {
-	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures)"
-	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), NULL, 0)"
+	"INSERT INTO wawp.hold (instance, group_jid, reason, since, until, failures, paused_by)"
+	" VALUES ($1::name, nullif($2, ''), $3, clock_timestamp(), NULL, 0, $4)"
 	" ON CONFLICT (instance, group_jid) DO UPDATE SET reason = excluded.reason, since = excluded.since,"
-	" until = NULL, failures = 0 WHERE hold.until IS NOT NULL OR hold.reason <> excluded.reason",
-	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
+	" until = NULL, failures = 0, paused_by = excluded.paused_by"
+	" WHERE hold.until IS NOT NULL OR hold.reason <> excluded.reason",
+	4, {TEXTOID, TEXTOID, TEXTOID, OIDOID}, NULL
+};
+
+static SqlStatement count_paused = {
+	"SELECT count(*) FROM (SELECT FROM wawp.hold WHERE paused_by = $1"
+	" AND NOT (instance = $2::name AND group_jid IS NOT DISTINCT FROM nullif($3, '')) LIMIT $4) p",
+	4, {OIDOID, TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
 static SqlStatement lift = {
@@ -104,15 +112,15 @@ static SqlStatement prune = {
 	" over AS MATERIALIZED (SELECT p.place FROM page p WHERE p.until <= clock_timestamp()"
 	"  AND (p.until <= clock_timestamp() - interval '1 day' OR p.group_jid <> ''"
 	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
-	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0)"
+	"   AND i.home = $4 AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0)"
 	"  AND NOT EXISTS (SELECT FROM wawp.membership_intent i"
 	"   WHERE i.state IN " STATES_UNDER_WAY
-	"   AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0))),"
+	"   AND i.home = $4 AND i.instance = p.instance AND i.group_jid = p.group_jid OFFSET 0))),"
 	" mine AS (SELECT h.ctid FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT place FROM over))"
 	"  AND h.until <= clock_timestamp() FOR UPDATE SKIP LOCKED),"
 	" gone AS (DELETE FROM wawp.hold h WHERE h.ctid = ANY (ARRAY(SELECT ctid FROM mine)))"
 	" SELECT p.instance::text, p.group_jid, (SELECT count(*) FROM page) FROM page p ORDER BY p.instance DESC, p.group_jid DESC LIMIT 1",
-	3, {TEXTOID, TEXTOID, INT4OID}, NULL
+	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
 static SqlStatement start_anew = {
@@ -145,18 +153,33 @@ hold_set(const char *instance, const char *group, const char *reason, TimestampT
 	return spi_run(&set, &args) > 0 && spi_get_text(0, 1)[0] == 't';
 }
 
+/* Return how many instances and groups a role has paused, beside that one, up to `most`. */
+int
+hold_count_paused(Oid by, const char *instance, const char *group, int most)
+{
+	SqlArgs		args = {0};
+
+	spi_add_datum(&args, ObjectIdGetDatum(by));
+	spi_add_text(&args, instance);
+	spi_add_text(&args, group);
+	spi_add_int4(&args, most, true);
+	spi_run(&count_paused, &args);
+	return (int) spi_get_int8(0, 1, 0);
+}
+
 /*
  * Hold an instance (group "") or a group until hold_lift(), whatever held it
- * before; false if it was held so, for that reason, already.
+ * before; false if it was held so, for that reason, already.  by: the role.
  */
 bool
-hold_pause(const char *instance, const char *group, const char *reason)
+hold_pause(const char *instance, const char *group, const char *reason, Oid by)
 {
 	SqlArgs		args = {0};
 
 	spi_add_text(&args, instance);
 	spi_add_text(&args, group);
 	spi_add_text(&args, reason);
+	spi_add_datum(&args, ObjectIdGetDatum(by));
 	return spi_run(&pause_until_resume, &args) > 0;
 }
 
@@ -297,6 +320,7 @@ hold_prune(void)
 	spi_add_text(&args, NameStr(from.instance));
 	spi_add_text(&args, from.group);
 	spi_add_int4(&args, PRUNED_AT_ONCE, true);
+	home_bind(&args);
 	n = spi_run(&prune, &args);
 	if (n == 0 || spi_get_int8(0, 3, 0) < PRUNED_AT_ONCE)
 	{

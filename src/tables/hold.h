@@ -18,6 +18,8 @@
 
 /* The reason of holds in a copy of a database. */
 #define HOLD_RESTORED_COPY "restored copy"
+/* The reason of holds after a promotion, with wawp.after_promotion = hold. */
+#define HOLD_PROMOTED "promoted"
 
 /* A row of wawp.hold. */
 typedef struct Hold
@@ -34,7 +36,8 @@ typedef struct Holds Holds;
 extern void hold_start_anew(void);
 extern bool hold_set(const char *instance, const char *group, const char *reason,
 					 TimestampTz until, int failures);
-extern bool hold_pause(const char *instance, const char *group, const char *reason);
+extern bool hold_pause(const char *instance, const char *group, const char *reason, Oid by);
+extern int	hold_count_paused(Oid by, const char *instance, const char *group, int most);
 extern bool hold_lift(const char *instance, const char *group);
 extern void hold_ease_after_success(const char *instance, const char *group);
 extern Holds *hold_begin_reading(void);

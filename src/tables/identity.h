@@ -13,8 +13,10 @@
 
 #include "utils/uuid.h"
 
-extern bool identity_is_foreign(void);
 extern void identity_home(pg_uuid_t *home);
+extern bool identity_is_copy(void);
+extern const char *identity_why_copy(void);
 extern bool identity_take_over(void);
+extern bool identity_note_promotion(void);
 
 #endif							/* WAWP_IDENTITY_H */

@@ -7,6 +7,8 @@
  * (queue/enqueue.c), and writes the notes of sessions to wawp.audit_note.  Every
  * change of state goes through intent_settle() or one of the statements beside
  * it, each of which names the state it comes from.
+ * What the worker does by itself reads only rows of this database's
+ * home, except for retention; home.c adopts the others.
  *
  * The caller has a transaction, is connected to SPI and acts as the extension's
  * owner; a function neither begins nor ends a transaction.  Texts that are read
@@ -21,13 +23,12 @@
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
+#include "tables/home.h"
 #include "tables/intent.h"
 #include "utils/builtins.h"
 
@@ -55,6 +56,7 @@ static const char *const state_names[] = {
 
 /* The key of the unique index on what is queued. */
 #define SAME_PERSON_AND_KIND(a, b) \
+	a ".home = " b ".home AND " a ".home <> " HOME_OF_RESTORED_ROWS " AND " \
 	a ".instance = " b ".instance AND " a ".group_jid = " b ".group_jid AND " a ".jid = " b ".jid" \
 	" AND (" a ".action IN ('promote', 'demote')) = (" b ".action IN ('promote', 'demote'))"
 #define SAME_WISH(a, b) \
@@ -156,8 +158,9 @@ static SqlStatement cancel_opposite = {
 	" WHERE state = 'queued' AND instance = $1 AND group_jid = $2 AND jid = $3"
 	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4"
 	" AND requester = $5 AND not_before IS NOT DISTINCT FROM $6"
+	" AND home = $7 AND home <> " HOME_OF_RESTORED_ROWS
 	" RETURNING id",
-	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID}, NULL
+	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID, UUIDOID}, NULL
 };
 
 /* The requester's opposites in these states.  An addition and an invitation want the same; the later one waits. */
@@ -165,13 +168,14 @@ static SqlStatement cancel_opposite = {
 	" WHERE state IN " states \
 	" AND instance = $1 AND group_jid = $2 AND jid = $3" \
 	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4" \
-	" AND NOT (action IN ('add', 'invite') AND $4 IN ('add', 'invite')) AND requester = $5 AND NOT superseded"
+	" AND NOT (action IN ('add', 'invite') AND $4 IN ('add', 'invite')) AND requester = $5 AND NOT superseded" \
+	" AND home = $6"
 
 /* Marks the requester's opposite that is under way or waits for verification, so that it ends without follow-up. */
 static SqlStatement supersede = {
 	"UPDATE wawp.membership_intent SET superseded = true, updated_at = clock_timestamp()"
 	OPPOSITES_IN(STATES_UNDER_WAY),
-	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID}, NULL
+	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, UUIDOID}, NULL
 };
 
 /*
@@ -185,7 +189,7 @@ intent_is_in_the_way(const char *instance, const char *group, const char *jid)
 	Datum		in_group = CStringGetTextDatum(group);
 	Datum		of_instance = CStringGetTextDatum(instance);
 	IndexProbe	queued = {"membership_intent", "membership_intent_one_queued", 3, {person, in_group, of_instance}};
-	IndexProbe	busy = {"membership_intent", "membership_intent_busy", 3, {of_instance, in_group, person}};
+	IndexProbe	busy = {"membership_intent", "membership_intent_busy", 4, {home_datum(), of_instance, in_group, person}};
 
 	return index_probe_first(&queued) != PROBE_NONE || index_probe_first(&busy) != PROBE_NONE;
 }
@@ -260,6 +264,8 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 	spi_add_datum(&busy, ObjectIdGetDatum(requester->roleid));
 	args = busy;
 	spi_add_time(&args, not_before);
+	home_bind(&args);
+	home_bind(&busy);
 	cancelled = spi_run(&cancel_opposite, &args);
 	if (cancelled > 0)
 	{
@@ -349,12 +355,13 @@ intent_requeue(int64 id, const IntentRequester *requester)
  */
 
 /*
- * No intent b of the same person is under way or waits for verification.  A
+ * No intent b of the same person and home is under way or waits for verification.  A
  * removal does not wait for a person to join or to be approved.
  */
 #define NOBODY_IN_THE_WAY \
 	"NOT EXISTS (SELECT FROM wawp.membership_intent b" \
 	" WHERE b.state IN " STATES_UNDER_WAY \
+	" AND b.home = c.home" \
 	" AND b.instance = c.instance AND b.group_jid = c.group_jid AND b.jid = c.jid" \
 	" AND (b.state = 'sending' OR NOT b.superseded)" \
 	" AND (c.action <> 'remove' OR b.state IN ('sending', 'verifying')) OFFSET 0)"
@@ -388,30 +395,34 @@ intent_requeue(int64 id, const IntentRequester *requester)
 #define IS_HELD(instance, where) "EXISTS (SELECT FROM wawp.hold h WHERE h.instance = " instance "::name AND " where \
 	" AND (h.until IS NULL OR h.until > clock_timestamp()))"
 
+/* The requester's own token was refused, or it has none.  The holds of an instance are read once for a lane. */
+#define REQUESTER_IS_HELD(requester, instance) \
+	requester " = ANY (ARRAY(SELECT r.requester FROM wawp.requester_hold r" \
+	" WHERE r.instance = " instance "::name AND r.until > clock_timestamp()))"
+
 /*
  * The head of a lane and, for one request, those behind it with the same action
  * and requester.  A person who is under way already is skipped.
  *
  * Holds are checked here as well: a request made after a wawp_pause() must not
- * leave because the worker had read the holds before.  So is the identity of the
- * database: a dump that is being restored brings that before the intents.
+ * leave because the worker had read the holds before.
  */
-#define HEAD(instance, group_jid, which, most, here) " FROM wawp.membership_intent c" \
-	" WHERE c.state = 'queued' AND c.instance = " instance " AND c.group_jid = " group_jid which \
+#define HEAD(instance, group_jid, which, most, home) " FROM wawp.membership_intent c" \
+	" WHERE c.state = 'queued' AND c.home = " home " AND c.instance = " instance " AND c.group_jid = " group_jid which \
 	" AND " IS_DUE \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
 	" AND NOT " IS_HELD(instance, "h.group_jid IS NULL") \
 	" AND NOT " IS_HELD(instance, "h.group_jid = " group_jid) \
-	" AND NOT EXISTS (SELECT FROM wawp.identity y WHERE (y.system_identifier, y.database_oid) <> " here ")" \
+	" AND NOT " REQUESTER_IS_HELD("c.requester", instance) \
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY \
 	" ORDER BY c.priority DESC, c.id LIMIT " most " FOR UPDATE SKIP LOCKED"
 
-#define HEAD_OF_LANE(which) HEAD("$1", "$2", which, "$3", "($4, $5::oid)")
+#define HEAD_OF_LANE(which) HEAD("$1", "$2", which, "$3", "$4")
 
 /* The heads of several lanes, one of each. */
 #define HEADS_OF_LANES(which) "SELECT h.id FROM unnest($1, $2, $3, $4) l (instance, group_jid, priority, id)," \
-	" LATERAL (SELECT c.id" HEAD("l.instance", "l.group_jid", which, "1", "($5, $6::oid)") ") h"
+	" LATERAL (SELECT c.id" HEAD("l.instance", "l.group_jid", which, "1", "$5") ") h"
 
 /* Conditions that choose the index by which a lane is read: of all that is queued, or of what is no addition. */
 #define ANY_ACTION " AND c.id > 0"
@@ -425,7 +436,7 @@ intent_requeue(int64 id, const IntentRequester *requester)
 #define HAS_RIVALS \
 	"CASE WHEN i.not_before IS NULL THEN EXISTS (SELECT FROM wawp.membership_intent p" \
 	"  WHERE p.state = 'queued' AND p.not_before IS NOT NULL" \
-	"  AND p.jid = i.jid AND p.group_jid = i.group_jid AND p.instance = i.instance AND p.requester = i.requester OFFSET 0)" \
+	"  AND p.home = i.home AND p.jid = i.jid AND p.group_jid = i.group_jid AND p.instance = i.instance AND p.requester = i.requester OFFSET 0)" \
 	" ELSE EXISTS (SELECT FROM wawp.membership_intent p WHERE p.state = 'queued' AND " SAME_PERSON_AND_KIND("p", "i") \
 	"  AND p.requester = i.requester AND p.id <> i.id OFFSET 0)" \
 	" OR EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN " STATES_WAITING \
@@ -442,19 +453,19 @@ static SqlStatement claim = {
 	" SELECT id FROM head WHERE (action, requester) ="
 	"  (SELECT action, requester FROM head LIMIT 1))"
 	" " CLAIM("SELECT id FROM chosen"),
-	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
+	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
 /* The first that is no addition, while additions have to wait for the pace. */
 static SqlStatement claim_other = {
 	CLAIM("SELECT c.id" HEAD_OF_LANE(NO_ADDITION)),
-	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
+	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
 /* One of each lane, without others for the same request.  One statement costs much less than one for each lane. */
 static SqlStatement claim_heads = {
 	CLAIM(HEADS_OF_LANES(ANY_ACTION)) ", i.instance::text, i.group_jid",
-	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID, INT8OID}, NULL
+	5, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID}, NULL
 };
 
 /*
@@ -464,13 +475,13 @@ static SqlStatement claim_heads = {
 static SqlStatement claim_next = {
 	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority = l.priority AND c.id > l.id"))
 	", i.instance::text, i.group_jid",
-	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID, INT8OID}, NULL
+	5, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID}, NULL
 };
 
 /* The head, which is not changed. */
 static SqlStatement peek = {
 	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i WHERE i.id = ANY (ARRAY(SELECT c.id" HEAD_OF_LANE(ANY_ACTION) "))",
-	5, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID}, NULL
+	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
 /* True if a boolean column is true and not NULL. */
@@ -536,8 +547,7 @@ intent_bind_lane(SqlArgs *args, const LaneKey *lane, int limit)
 	spi_add_text(args, NameStr(lane->instance));
 	spi_add_text(args, lane->group);
 	spi_add_int4(args, limit, true);
-	spi_add_int8(args, (int64) GetSystemIdentifier());
-	spi_add_int8(args, (int64) MyDatabaseId);
+	home_bind(args);
 }
 
 /* Write a claimed row to *intent. */
@@ -603,8 +613,7 @@ intent_bind_claims(SqlArgs *args, IntentClaim *const *claims, int n)
 	spi_add_array(args, values[1], NULL, n, TEXTOID);
 	spi_add_array(args, values[2], NULL, n, INT4OID);
 	spi_add_array(args, values[3], NULL, n, INT8OID);
-	spi_add_int8(args, (int64) GetSystemIdentifier());
-	spi_add_int8(args, (int64) MyDatabaseId);
+	home_bind(args);
 }
 
 /* Return the claim in that lane. */
@@ -683,7 +692,7 @@ intent_person_is_busy(int64 id)
 #define RIVALS \
 	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.jid = $3 AND c.group_jid = $2 AND c.instance = $1" \
 	" AND (c.action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND c.requester = $5" \
-	" AND c.home IS NOT DISTINCT FROM (SELECT s.home FROM wawp.membership_intent s WHERE s.id = $6)"
+	" AND c.home = (SELECT s.home FROM wawp.membership_intent s WHERE s.id = $6) AND c.home <> " HOME_OF_RESTORED_ROWS
 #define TIME_OF_CLAIMED \
 	"(SELECT coalesce(s.not_before, s.created_at) FROM wawp.membership_intent s WHERE s.id = $6)"
 #define EARLIER_PLANS RIVALS " AND c.not_before <= " TIME_OF_CLAIMED
@@ -717,10 +726,10 @@ static SqlStatement supersede_waiting = {
 	"UPDATE wawp.membership_intent SET superseded = true, updated_at = clock_timestamp()"
 	" WHERE id = ANY (ARRAY(SELECT id FROM wawp.membership_intent"
 	OPPOSITES_IN(STATES_WAITING) " FOR UPDATE SKIP LOCKED))",
-	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID}, NULL
+	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, UUIDOID}, NULL
 };
 
-/* Return the arguments of OPPOSITES_IN and, but for the last, of RIVALS. */
+/* Return the arguments of OPPOSITES_IN and of RIVALS, but for the last. */
 static SqlArgs
 intent_person_args(const Intent *intent)
 {
@@ -783,6 +792,7 @@ intent_supersede_waiting(const Intent *intent)
 {
 	SqlArgs		args = intent_person_args(intent);
 
+	home_bind(&args);
 	return spi_run(&supersede_waiting, &args) > 0;
 }
 
@@ -870,17 +880,17 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 static SqlStatement waiting = {
 	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i"
 	" WHERE i.state IN " STATES_WAITING
-	" AND i.instance = $1 AND i.group_jid = $2"
+	" AND i.home = $4 AND i.instance = $1 AND i.group_jid = $2"
 	" ORDER BY coalesce(i.next_attempt_at, i.updated_at) > clock_timestamp(), i.state = 'inviting',"
 	"  coalesce(i.next_attempt_at, i.updated_at), i.id LIMIT $3 FOR UPDATE SKIP LOCKED",
-	3, {TEXTOID, TEXTOID, INT4OID}, NULL
+	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
 static SqlStatement count_waiting = {
 	"SELECT count(*) FROM wawp.membership_intent i"
 	" WHERE i.state IN " STATES_WAITING
-	" AND i.instance = $1 AND i.group_jid = $2",
-	2, {TEXTOID, TEXTOID}, NULL
+	" AND i.home = $3 AND i.instance = $1 AND i.group_jid = $2",
+	3, {TEXTOID, TEXTOID, UUIDOID}, NULL
 };
 
 /*
@@ -899,6 +909,7 @@ intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
 	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
 	spi_add_int4(&args, limit, true);
+	home_bind(&args);
 	n = spi_run(&waiting, &args);
 	*out = palloc(sizeof(Intent) * Max(n, 1));
 	for (uint64 i = 0; i < n; i++)
@@ -908,6 +919,7 @@ intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
 		return limit;
 	spi_add_text(&count, NameStr(lane->instance));
 	spi_add_text(&count, lane->group);
+	home_bind(&count);
 	spi_run(&count_waiting, &count);
 	*some_locked = spi_get_int8(0, 1, 0) > (int64) n;
 	return (int) n;
@@ -916,22 +928,35 @@ intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
 static SqlStatement start_anew = {
 	"UPDATE wawp.membership_intent SET updated_at = clock_timestamp(), next_attempt_at = clock_timestamp()"
 	" WHERE state IN " STATES_WAITING
-	" AND updated_at > clock_timestamp() + interval '1 second'",
-	0, {0}, NULL
+	" AND home = $1 AND updated_at > clock_timestamp() + interval '1 second'",
+	1, {UUIDOID}, NULL
 };
 
 /* Let intents that wait, and were changed in the future, begin to wait now: the clock was set back. */
 void
 intent_start_anew(void)
 {
-	spi_run(&start_anew, NULL);
+	SqlArgs		args = {0};
+
+	home_bind(&args);
+	spi_run(&start_anew, &args);
+}
+
+/* Append a key, a number of lanes and the home to *args. */
+static void
+intent_bind_page(SqlArgs *args, const LaneKey *after, int limit)
+{
+	spi_add_text(args, NameStr(after->instance));
+	spi_add_text(args, after->group);
+	spi_add_int4(args, limit, true);
+	home_bind(args);
 }
 
 static SqlStatement waiting_lanes = {
 	"SELECT instance::text, group_jid, min(coalesce(next_attempt_at, updated_at)) FROM wawp.membership_intent"
-	" WHERE state IN " STATES_WAITING " AND (instance, group_jid) > ($1, $2)"
+	" WHERE state IN " STATES_WAITING " AND home = $4 AND (instance, group_jid) > ($1, $2)"
 	" GROUP BY instance, group_jid ORDER BY instance, group_jid LIMIT $3",
-	3, {TEXTOID, TEXTOID, INT4OID}, NULL
+	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
 /*
@@ -945,9 +970,7 @@ intent_waiting_lanes(const LaneKey *after, int limit)
 	List	   *list = NIL;
 	uint64		n;
 
-	spi_add_text(&args, NameStr(after->instance));
-	spi_add_text(&args, after->group);
-	spi_add_int4(&args, limit, true);
+	intent_bind_page(&args, after, limit);
 	n = spi_run(&waiting_lanes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -1001,7 +1024,7 @@ static SqlStatement move = {
 	"UPDATE wawp.membership_intent i SET group_jid = $2, state = 'queued', attempts = attempts - 1,"
 	" detail = 'moved from ' || i.group_jid || ', which is full', updated_at = clock_timestamp()"
 	" WHERE id = $1 AND state = 'sending' AND NOT EXISTS (SELECT FROM wawp.membership_intent o"
-	"  WHERE o.state = 'queued' AND o.instance = i.instance AND o.group_jid = $2 AND o.jid = i.jid"
+	"  WHERE o.state = 'queued' AND o.home = i.home AND o.home <> " HOME_OF_RESTORED_ROWS " AND o.instance = i.instance AND o.group_jid = $2 AND o.jid = i.jid"
 	"  AND o.action NOT IN ('promote', 'demote') AND o.requester = i.requester"
 	"  AND o.not_before IS NOT DISTINCT FROM i.not_before OFFSET 0)",
 	2, {INT8OID, TEXTOID}, NULL
@@ -1020,11 +1043,11 @@ intent_move(const Intent *intent, const char *group)
 
 static SqlStatement end_superseded = {
 	"WITH old AS (SELECT id FROM wawp.membership_intent WHERE superseded"
-	"  AND state IN " STATES_WAITING " LIMIT $1 FOR UPDATE SKIP LOCKED)"
+	"  AND home = $2 AND state IN " STATES_WAITING " LIMIT $1 FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = " SUPERSEDED_STATE("i.state", "i.outcome") "::wawp.state,"
 	" detail = 'the opposite was asked for', updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE i.id = ANY (ARRAY(SELECT id FROM old)) RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
-	1, {INT4OID}, NULL
+	2, {INT4OID, UUIDOID}, NULL
 };
 
 /* End, without follow-up, up to `limit` superseded intents and return them as Intent pointers. */
@@ -1036,6 +1059,7 @@ intent_end_superseded(int limit)
 	uint64		n;
 
 	spi_add_int4(&args, limit, true);
+	home_bind(&args);
 	n = spi_run(&end_superseded, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -1075,8 +1099,8 @@ intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char 
 
 static SqlStatement dependents = {
 	"SELECT DISTINCT instance::text, group_jid FROM wawp.membership_intent"
-	" WHERE after = $1 AND state = 'queued'",
-	1, {INT8OID}, NULL
+	" WHERE home = $2 AND after = $1 AND state = 'queued'",
+	2, {INT8OID, UUIDOID}, NULL
 };
 
 /* Return n rows of instance and group as LaneKey pointers. */
@@ -1102,29 +1126,33 @@ intent_dependent_lanes(int64 id)
 	SqlArgs		args = {0};
 
 	spi_add_int8(&args, id);
+	home_bind(&args);
 	return intent_lanes_of_rows(spi_run(&dependents, &args));
 }
 
 static SqlStatement has_dependents = {
-	"SELECT FROM wawp.membership_intent WHERE after IS NOT NULL AND state = 'queued' ORDER BY after LIMIT 1",
-	0, {0}, NULL
+	"SELECT FROM wawp.membership_intent WHERE home = $1 AND after IS NOT NULL AND state = 'queued' ORDER BY after LIMIT 1",
+	1, {UUIDOID}, NULL
 };
 
 /* True if a queued intent is to follow another. */
 bool
 intent_has_dependents(void)
 {
-	return spi_run(&has_dependents, NULL) > 0;
+	SqlArgs		args = {0};
+
+	home_bind(&args);
+	return spi_run(&has_dependents, &args) > 0;
 }
 
 static SqlStatement fail_dependents = {
 	"WITH lost AS (SELECT d.id FROM wawp.membership_intent d"
-	" WHERE d.after IS NOT NULL AND d.state = 'queued' AND coalesce((SELECT p.state IN ('failed', 'cancelled')"
+	" WHERE d.home = $2 AND d.after IS NOT NULL AND d.state = 'queued' AND coalesce((SELECT p.state IN ('failed', 'cancelled')"
 	"  FROM wawp.membership_intent p WHERE p.id = d.after), true)"
 	" ORDER BY d.after LIMIT $1 FOR UPDATE OF d SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = 'failed', detail = 'the intent it was to follow did not succeed',"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp() WHERE i.id = ANY (ARRAY(SELECT id FROM lost))",
-	1, {INT4OID}, NULL
+	2, {INT4OID, UUIDOID}, NULL
 };
 
 /*
@@ -1138,17 +1166,18 @@ intent_fail_dependents(int limit)
 	SqlArgs		args = {0};
 
 	spi_add_int4(&args, limit, true);
+	home_bind(&args);
 	return spi_run(&fail_dependents, &args);
 }
 
 static SqlStatement expire = {
 	"WITH late AS (SELECT id FROM wawp.membership_intent WHERE state IN ('queued', 'pending_approval')"
-	" AND expires_at IS NOT NULL AND expires_at <= clock_timestamp() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)"
+	" AND home = $2 AND expires_at IS NOT NULL AND expires_at <= clock_timestamp() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)"
 	", c AS (UPDATE wawp.membership_intent i SET state = 'cancelled', detail = 'expired',"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE i.id = ANY (ARRAY(SELECT id FROM late)) RETURNING i.*) "
 	INSERT_NOTE NOTE_OF("cancelled") ", NULL, NULL FROM c",
-	1, {INT4OID}, NULL
+	2, {INT4OID, UUIDOID}, NULL
 };
 
 /* Cancel up to `limit` intents that have expired; return how many. */
@@ -1158,20 +1187,24 @@ intent_expire(int limit)
 	SqlArgs		args = {0};
 
 	spi_add_int4(&args, limit, true);
+	home_bind(&args);
 	return (int64) spi_run(&expire, &args);
 }
 
 static SqlStatement next_expiry = {
 	"SELECT min(expires_at) FROM wawp.membership_intent"
-	" WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL",
-	0, {0}, NULL
+	" WHERE home = $1 AND state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL",
+	1, {UUIDOID}, NULL
 };
 
 /* Return when the next intent expires; 0: none does. */
 TimestampTz
 intent_next_expiry(void)
 {
-	spi_run(&next_expiry, NULL);
+	SqlArgs		args = {0};
+
+	home_bind(&args);
+	spi_run(&next_expiry, &args);
 	return spi_get_int8(0, 1, 0);
 }
 
@@ -1180,8 +1213,9 @@ intent_next_expiry(void)
  */
 
 #define CAN_COME_UP " FROM wawp.membership_intent c" \
-	" WHERE c.state = 'queued' AND c.id > 0 AND c.instance = $1 AND c.group_jid = $2" \
+	" WHERE c.state = 'queued' AND c.id > 0 AND c.home = $3 AND c.instance = $1 AND c.group_jid = $2" \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
+	" AND NOT " REQUESTER_IS_HELD("c.requester", "$1") \
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY
 
@@ -1191,7 +1225,7 @@ static SqlStatement next_due = {
 	"  ORDER BY c.priority DESC, c.id LIMIT 1),"
 	" (SELECT min(greatest(coalesce(c.not_before, '-infinity'), CASE WHEN " CLOCK_WAS_SET_BACK
 	"   THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))" CAN_COME_UP "))",
-	2, {TEXTOID, TEXTOID}, NULL
+	3, {TEXTOID, TEXTOID, UUIDOID}, NULL
 };
 
 /* Return what a statement says is the next time in a lane; 0: none, 1: it is past. */
@@ -1203,6 +1237,7 @@ intent_first_due(SqlStatement *statement, const LaneKey *lane)
 
 	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
+	home_bind(&args);
 	spi_run(statement, &args);
 	due = spi_get_int8(0, 1, 0);
 	return due == DT_NOBEGIN ? 1 : due;
@@ -1210,7 +1245,7 @@ intent_first_due(SqlStatement *statement, const LaneKey *lane)
 
 /*
  * Return when the first of a lane's queued intents is due; 0 if none is queued,
- * or only such as are to follow another intent.  The time is past if its row is
+ * or only such as are to follow another intent or whose requester is held.  The time is past if its row is
  * locked.
  */
 TimestampTz
@@ -1222,10 +1257,11 @@ intent_next_due(const LaneKey *lane)
 static SqlStatement next_other = {
 	"SELECT min(greatest(coalesce(c.not_before, '-infinity'), CASE WHEN " CLOCK_WAS_SET_BACK
 	"  THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))"
-	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.instance = $1 AND c.group_jid = $2" NO_ADDITION
+	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.home = $3 AND c.instance = $1 AND c.group_jid = $2" NO_ADDITION
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
+	" AND NOT " REQUESTER_IS_HELD("c.requester", "$1")
 	" AND " ITS_TURN " AND " NOBODY_IN_THE_WAY,
-	2, {TEXTOID, TEXTOID}, NULL
+	3, {TEXTOID, TEXTOID, UUIDOID}, NULL
 };
 
 /* Return the same for those that are no additions. */
@@ -1239,24 +1275,15 @@ intent_next_other(const LaneKey *lane)
 static SqlStatement lanes = {
 	"WITH RECURSIVE l AS ("
 	" (SELECT instance, group_jid FROM wawp.membership_intent WHERE state = 'queued' AND id > 0"
-	"  AND (instance, group_jid) > ($1, $2) ORDER BY instance, group_jid LIMIT 1)"
+	"  AND home = $4 AND (instance, group_jid) > ($1, $2) ORDER BY instance, group_jid LIMIT 1)"
 	" UNION ALL SELECT n.instance, n.group_jid FROM l, LATERAL ("
 	"  SELECT i.instance, i.group_jid FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
-	"  AND (i.instance, i.group_jid) > (l.instance, l.group_jid)"
+	"  AND i.home = $4 AND (i.instance, i.group_jid) > (l.instance, l.group_jid)"
 	"  ORDER BY i.instance, i.group_jid LIMIT 1) n)"
 	" SELECT instance::text, group_jid, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
-	"  AND o.action <> 'add' AND o.instance = l.instance AND o.group_jid = l.group_jid) FROM l LIMIT $3",
-	3, {TEXTOID, TEXTOID, INT4OID}, NULL
+	"  AND o.action <> 'add' AND o.home = $4 AND o.instance = l.instance AND o.group_jid = l.group_jid) FROM l LIMIT $3",
+	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
-
-/* Append a key and a number of lanes to *args. */
-static void
-intent_bind_page(SqlArgs *args, const LaneKey *after, int limit)
-{
-	spi_add_text(args, NameStr(after->instance));
-	spi_add_text(args, after->group);
-	spi_add_int4(args, limit, true);
-}
 
 /*
  * Return up to `limit` lanes behind a key that have queued intents, as
@@ -1295,7 +1322,7 @@ static SqlStatement recover = {
 	"WITH doubt AS (SELECT s.id, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
 	"   AND " SAME_WISH("o", "s") " OFFSET 0) OR s.superseded AS moot,"
 	"  s.action = 'invite' OR coalesce(s.outcome = 'invited', false) AS is_invite"
-	"  FROM wawp.membership_intent s WHERE s.state = 'sending' AND s.id <> ALL ($3::bigint[])"
+	"  FROM wawp.membership_intent s WHERE s.home = $4 AND s.state = 'sending' AND s.id <> ALL ($3::bigint[])"
 	"  FOR UPDATE OF s SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET crashes = crashes + $1, updated_at = clock_timestamp(),"
 	" outcome = 'unknown_result', next_attempt_at = CASE WHEN NOT " DOUBT_ENDS " THEN clock_timestamp() END,"
@@ -1307,12 +1334,12 @@ static SqlStatement recover = {
 	"  ELSE 'in doubt: the worker ended while the request was on its way' END,"
 	" settled_at = CASE WHEN " DOUBT_ENDS " THEN clock_timestamp() END"
 	" FROM doubt WHERE i.id = ANY (ARRAY(SELECT id FROM doubt)) AND i.id = doubt.id RETURNING i.id",
-	3, {INT4OID, INT4OID, TEXTOID}, NULL
+	4, {INT4OID, INT4OID, TEXTOID, UUIDOID}, NULL
 };
 
 static SqlStatement count_sending = {
-	"SELECT count(*) FROM wawp.membership_intent WHERE state = 'sending' AND id <> ALL ($1::bigint[])",
-	1, {TEXTOID}, NULL
+	"SELECT count(*) FROM wawp.membership_intent WHERE home = $2 AND state = 'sending' AND id <> ALL ($1::bigint[])",
+	2, {TEXTOID, UUIDOID}, NULL
 };
 
 /*
@@ -1335,11 +1362,13 @@ intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *l
 	int64		n;
 
 	spi_add_text(&count, in_flight);
+	home_bind(&count);
 	spi_run(&count_sending, &count);
 	n = spi_get_int8(0, 1, 0);
 	spi_add_int4(&args, count_crash && n == 1 ? 1 : 0, true);
 	spi_add_int4(&args, max_crashes, true);
 	spi_add_text(&args, in_flight);
+	home_bind(&args);
 	done = n > 0 ? (int64) spi_run(&recover, &args) : 0;
 	*left = done < n;
 	initStringInfo(&ids);
@@ -1347,6 +1376,27 @@ intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *l
 		appendStringInfo(&ids, "%c%s", i == 0 ? '{' : ',', spi_get_text(i, 1));
 	appendStringInfoString(&ids, done == 0 ? "{}" : "}");
 	return ids.data;
+}
+
+/* Invitations that may have been sent; those asked for a later time were not. */
+static SqlStatement doubt_invitations = {
+	"UPDATE wawp.membership_intent i SET state = 'failed', outcome = 'unknown_result', next_attempt_at = NULL,"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp(),"
+	" detail = 'pending when a standby was promoted; it may have been sent before, and an invitation is not repeated by itself'"
+	" WHERE i.id = ANY (ARRAY(SELECT w.id FROM wawp.membership_intent w WHERE w.state = 'inviting' AND w.home = $1"
+	"  UNION ALL SELECT q.id FROM wawp.membership_intent q WHERE q.state = 'queued' AND q.action = 'invite' AND q.home = $1"
+	"  AND (q.not_before IS NULL OR q.not_before <= clock_timestamp())))",
+	1, {UUIDOID}, NULL
+};
+
+/* End invitations that a server sent, perhaps, before its standby was promoted. */
+void
+intent_doubt_invitations(void)
+{
+	SqlArgs		args = {0};
+
+	home_bind(&args);
+	spi_run(&doubt_invitations, &args);
 }
 
 static SqlStatement count_doubts = {
@@ -1369,9 +1419,9 @@ intent_count_doubts(const char *ids)
 static SqlStatement orderly_end = {
 	"UPDATE wawp.membership_intent SET crashes = crashes - 1 WHERE id = ANY (ARRAY("
 	" SELECT id FROM wawp.membership_intent WHERE id = ANY ($1::bigint[]) AND state = 'sending'"
-	" AND (SELECT count(*) FROM wawp.membership_intent WHERE state = 'sending') = 1"
+	" AND (SELECT count(*) FROM wawp.membership_intent WHERE home = $2 AND state = 'sending') = 1"
 	" FOR UPDATE SKIP LOCKED))",
-	1, {TEXTOID}, NULL
+	2, {TEXTOID, UUIDOID}, NULL
 };
 
 /* NOWAIT, because a worker that is told to end holds off interrupts, and with them lock_timeout. */
@@ -1388,6 +1438,7 @@ intent_note_orderly_end(const char *in_flight)
 
 	spi_run(&lock_at_once, NULL);
 	spi_add_text(&args, in_flight);
+	home_bind(&args);
 	spi_run(&orderly_end, &args);
 }
 

@@ -15,6 +15,7 @@
 #include "base/spi_statement.h"
 #include "nodes/pg_list.h"
 #include "protocol/outcome.h"
+#include "tables/home.h"
 #include "utils/timestamp.h"
 
 /* In the order of the SQL enum wawp.action. */
@@ -46,9 +47,10 @@ typedef enum IntentState
 #define STATES_UNDER_WAY "('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
 #define STATES_FINAL "('done', 'failed', 'cancelled')"
 
-/* The unique index on what is queued, for ON CONFLICT. */
+/* The unique index on what is queued, for ON CONFLICT; restored rows are not in it. */
 #define INTENT_QUEUED_KEY \
-	"(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before) WHERE state = 'queued'"
+	"(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before, home)" \
+	" WHERE state = 'queued' AND home <> " HOME_OF_RESTORED_ROWS
 
 /* Columns of wawp.membership_intent, from 1, in their order. */
 enum
@@ -207,6 +209,7 @@ extern TimestampTz intent_next_due(const LaneKey *lane);
 extern TimestampTz intent_next_other(const LaneKey *lane);
 extern List *intent_lanes(const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left);
+extern void intent_doubt_invitations(void);
 extern int	intent_count_doubts(const char *ids);
 extern void intent_note_orderly_end(const char *in_flight);
 extern Oid	intent_requester(int64 id);

@@ -5,7 +5,9 @@
  *
  * Owns wawp.membership, which outlives intents: it decides whose removal is
  * queued when its time has come, who was invited already, who left by
- * themselves and who has been welcomed.  Statements run as intent.c's do, in
+ * themselves and who has been welcomed.  What the worker does by itself reads
+ * only rows of this database's home; what is remembered of a person is read
+ * whatever its home.  Statements run as intent.c's do, in
  * the caller's transaction; texts that are read live in SPI's memory.
  *
  * IDENTIFICATION
@@ -21,6 +23,7 @@
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
+#include "tables/home.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
 #include "utils/builtins.h"
@@ -67,22 +70,18 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 	return true;
 }
 
-/* The role that asked for membership m, 0 if it is gone; an oid means something only in the database that noted it. */
-#define REQUESTER "coalesce(CASE WHEN EXISTS (SELECT FROM wawp.identity y WHERE y.home = m.home) THEN m.requester" \
-	" ELSE (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = m.requested_by) END, 0)"
-
 /* A member whom we did not add stays so; the latest request decides until when they stay. */
 static SqlStatement note_added = {
 	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until,"
 	" requested_by, reason, requester, home)"
 	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END,"
-	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, (SELECT home FROM wawp.identity LIMIT 1))"
+	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, $10)"
 	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET added_by_us = m.added_by_us OR excluded.added_by_us,"
 	" added_at = coalesce(excluded.added_at, m.added_at), seen_at = coalesce(excluded.seen_at, m.seen_at), until = excluded.until,"
 	" welcomed_at = CASE WHEN m.left_at IS NULL THEN m.welcomed_at END,"
 	" left_at = NULL, requested_by = excluded.requested_by, reason = excluded.reason, requester = excluded.requester,"
 	" home = excluded.home",
-	9, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID}, NULL
+	10, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID, UUIDOID}, NULL
 };
 
 /*
@@ -101,7 +100,8 @@ membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_s
 	spi_add_text(&args, reason);
 	spi_add_bool(&args, was_seen);
 	spi_add_datum(&args, ObjectIdGetDatum(requester));
-	spi_run(&note_added, &args);
+	home_bind(&args);
+	(void) intent_insert(&note_added, &args);
 }
 
 static SqlStatement note_removed = {
@@ -134,9 +134,9 @@ membership_note_gone(const LaneKey *lane, int64 contact)
 }
 
 static SqlStatement note_invited = {
-	"INSERT INTO wawp.membership (instance, group_jid, contact_id, invited_at) VALUES ($1::name, $2, $3, clock_timestamp())"
+	"INSERT INTO wawp.membership (instance, group_jid, contact_id, invited_at, home) VALUES ($1::name, $2, $3, clock_timestamp(), $4)"
 	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET invited_at = excluded.invited_at",
-	3, {TEXTOID, TEXTOID, INT8OID}, NULL
+	4, {TEXTOID, TEXTOID, INT8OID, UUIDOID}, NULL
 };
 
 /* Store that a person is invited; to be committed before the invitation leaves. */
@@ -145,7 +145,8 @@ membership_note_invited(const LaneKey *lane, int64 contact)
 {
 	SqlArgs		args = membership_key_args(lane, contact);
 
-	spi_run(&note_invited, &args);
+	home_bind(&args);
+	(void) intent_insert(&note_invited, &args);
 }
 
 static SqlStatement note_not_invited = {
@@ -184,12 +185,12 @@ membership_forgive(const char *jid, const char *group)
  */
 
 static SqlStatement take_ended = {
-	"WITH ended AS (SELECT m.ctid FROM wawp.membership m WHERE m.until <= clock_timestamp() LIMIT $1"
+	"WITH ended AS (SELECT m.ctid FROM wawp.membership m WHERE m.home = $2 AND m.until <= clock_timestamp() LIMIT $1"
 	"  FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership m SET until = NULL FROM ended, wawp.contact c"
 	" WHERE m.ctid = ended.ctid AND c.contact_id = m.contact_id"
-	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by, " TEXT_CAP_REASON("m.reason") ", m.contact_id, " REQUESTER,
-	1, {INT4OID}, NULL
+	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by, " TEXT_CAP_REASON("m.reason") ", m.contact_id, coalesce(m.requester, 0)",
+	2, {INT4OID, UUIDOID}, NULL
 };
 
 /* Take up to `limit` memberships whose time is over and return them as MembershipEnd pointers. */
@@ -201,6 +202,7 @@ membership_take_ended(int limit)
 	uint64		n;
 
 	spi_add_int4(&args, limit, true);
+	home_bind(&args);
 	n = spi_run(&take_ended, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -236,15 +238,18 @@ membership_put_off_end(const MembershipEnd *end, TimestampTz until)
 }
 
 static SqlStatement next_end = {
-	"SELECT min(until) FROM wawp.membership WHERE until IS NOT NULL",
-	0, {0}, NULL
+	"SELECT min(until) FROM wawp.membership WHERE home = $1 AND until IS NOT NULL",
+	1, {UUIDOID}, NULL
 };
 
 /* Return when the next membership ends; 0: none does. */
 TimestampTz
 membership_next_end(void)
 {
-	spi_run(&next_end, NULL);
+	SqlArgs		args = {0};
+
+	home_bind(&args);
+	spi_run(&next_end, &args);
 	return spi_get_int8(0, 1, 0);
 }
 
@@ -253,15 +258,15 @@ membership_next_end(void)
  */
 
 /* Group by group, by the primary key: few groups welcome people, and the table has the members of all. */
-#define UNWELCOMED \
+#define UNWELCOMED(home) \
 	" FROM wawp.group_settings s, LATERAL (SELECT contact_id, added_by_us, welcomed_at," \
-	"  left_at, added_at FROM wawp.membership u WHERE u.instance = s.instance AND u.group_jid = s.group_jid OFFSET 0) m" \
-	" WHERE s.welcome_text IS NOT NULL AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL" \
+	"  left_at, added_at, u.home FROM wawp.membership u WHERE u.instance = s.instance AND u.group_jid = s.group_jid OFFSET 0) m" \
+	" WHERE s.welcome_text IS NOT NULL AND m.home = " home " AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL" \
 	" AND m.added_at > clock_timestamp() - s.welcome_delay - interval '1 day'"
 
 static SqlStatement next_welcome = {
-	"SELECT min(m.added_at + s.welcome_delay)" UNWELCOMED " AND m.added_at + s.welcome_delay > $1",
-	1, {TIMESTAMPTZOID}, NULL
+	"SELECT min(m.added_at + s.welcome_delay)" UNWELCOMED("$2") " AND m.added_at + s.welcome_delay > $1",
+	2, {TIMESTAMPTZOID, UUIDOID}, NULL
 };
 
 /* Return when, after that time, the next welcome is due; 0: none is. */
@@ -271,14 +276,15 @@ membership_next_welcome(TimestampTz after)
 	SqlArgs		args = {0};
 
 	spi_add_time(&args, after);
+	home_bind(&args);
 	spi_run(&next_welcome, &args);
 	return spi_get_int8(0, 1, 0);
 }
 
 static SqlStatement due_welcomes = {
-	"SELECT instance::text, group_jid" UNWELCOMED " GROUP BY instance, group_jid, s.welcome_delay"
+	"SELECT instance::text, group_jid" UNWELCOMED("$2") " GROUP BY instance, group_jid, s.welcome_delay"
 	" HAVING min(m.added_at) + s.welcome_delay <= clock_timestamp() ORDER BY min(m.added_at) LIMIT $1",
-	1, {INT4OID}, NULL
+	2, {INT4OID, UUIDOID}, NULL
 };
 
 /* Return up to `limit` groups in which a welcome is due, as LaneKey pointers. */
@@ -290,6 +296,7 @@ membership_due_welcomes(int limit)
 	uint64		n;
 
 	spi_add_int4(&args, limit, true);
+	home_bind(&args);
 	n = spi_run(&due_welcomes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -303,17 +310,17 @@ membership_due_welcomes(int limit)
 
 /* Up to 50 numbers; a person known only by a LID has none. */
 static SqlStatement take_unwelcomed = {
-	"WITH who AS (SELECT m.contact_id, s.welcome_text" UNWELCOMED
+	"WITH who AS (SELECT m.contact_id, s.welcome_text" UNWELCOMED("$4")
 	"  AND s.instance = $1::name AND s.group_jid = $2),"
 	" mine AS (UPDATE wawp.membership m SET welcomed_at = $3 FROM who"
 	"  WHERE m.instance = $1::name AND m.group_jid = $2 AND m.contact_id = who.contact_id"
-	"  RETURNING m.contact_id, " REQUESTER " AS requester, m.requested_by, m.added_at, who.welcome_text)"
+	"  RETURNING m.contact_id, coalesce(m.requester, 0) AS requester, m.requested_by, m.added_at, who.welcome_text)"
 	" SELECT (array_agg(requested_by ORDER BY added_at DESC))[1], min(welcome_text),"
 	" coalesce(array_to_string((array_agg('+' || split_part(c.jid, '@', 1) ORDER BY added_at)"
 	"  FILTER (WHERE c.jid NOT LIKE '%@lid'))[1:50], ', '), '') || CASE WHEN count(*) > 50 THEN ', ...' ELSE '' END,"
 	" coalesce((array_agg(requester ORDER BY added_at DESC))[1], 0)"
 	" FROM mine JOIN wawp.contact c USING (contact_id) HAVING count(*) > 0",
-	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
+	4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, UUIDOID}, NULL
 };
 
 /*
@@ -329,6 +336,7 @@ membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcom
 	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
 	spi_add_time(&args, at);
+	home_bind(&args);
 	if (spi_run(&take_unwelcomed, &args) == 0)
 		return false;
 	welcome->requested_by = spi_get_text(0, 1);
@@ -353,6 +361,20 @@ membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
 	spi_add_text(&args, lane->group);
 	spi_add_time(&args, at);
 	spi_run(&give_welcome_back, &args);
+}
+
+static SqlStatement skip_welcomes = {
+	"UPDATE wawp.membership m SET welcomed_at = clock_timestamp() FROM wawp.group_settings s"
+	" WHERE s.welcome_text IS NOT NULL AND m.instance = s.instance AND m.group_jid = s.group_jid"
+	" AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL",
+	0, {0}, NULL
+};
+
+/* Count all who have not been welcomed as welcomed: the log may lack that they were. */
+void
+membership_skip_welcomes(void)
+{
+	spi_run(&skip_welcomes, NULL);
 }
 
 /*

@@ -62,6 +62,7 @@ extern List *membership_due_welcomes(int limit);
 extern bool membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcome *welcome);
 extern void membership_give_welcome_back(const LaneKey *lane, TimestampTz at);
 
+extern void membership_skip_welcomes(void);
 extern void membership_notify_settled(int64 id, const char *state, const char *outcome);
 
 #endif							/* WAWP_MEMBERSHIP_H */

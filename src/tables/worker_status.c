@@ -26,11 +26,8 @@
 
 #include "access/xlog.h"
 #include "base/clock.h"
-#include "base/spi_statement.h"
-#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "tables/hold.h"
 #include "tables/identity.h"
 #include "tables/worker_status.h"
 #include "utils/timestamp.h"
@@ -223,48 +220,19 @@ status_read_trouble(WorkerStatus *status, const WorkerSlot *slot)
 	return false;
 }
 
-static SqlStatement count_copies = {
-	"SELECT count(*) FROM wawp.hold WHERE reason OPERATOR(pg_catalog.=) $1 AND group_jid IS NULL",
-	1, {TEXTOID}, NULL
-};
-
-/*
- * True if this database is a copy with instances that nobody has released yet.
- * Write to *holds_all whether its worker has not even noticed that.
- */
-static bool
-status_is_held_as_copy(bool *holds_all)
-{
-	SqlOwner	before = spi_begin_as_owner();
-	SqlArgs		args = {0};
-	bool		is_copy = identity_is_foreign();
-
-	spi_add_text(&args, HOLD_RESTORED_COPY);
-	*holds_all = is_copy;
-	if (!is_copy)
-	{
-		spi_run(&count_copies, &args);
-		is_copy = spi_get_int8(0, 1, 0) > 0;
-	}
-	spi_end_as_owner(&before);
-	return is_copy;
-}
-
 /* Write the state of a worker that runs to *status. */
 static void
 status_read_serving(WorkerStatus *status, const WorkerSlot *slot)
 {
-	if (status_read_trouble(status, slot))
-		return;
-	if (slot->is_off)
+	if (identity_is_copy())
+	{
+		status->state = WORKER_COPY;
+		status->why = psprintf("this database is a copy, nothing is sent before wawp_take_over(): %s", identity_why_copy());
+	}
+	else if (!status_read_trouble(status, slot) && slot->is_off)
 	{
 		status->state = WORKER_OFF;
 		status->why = "the worker is switched off (wawp.worker), nothing is sent until it is on again";
-	}
-	else if (status_is_held_as_copy(&status->holds_all))
-	{
-		status->state = WORKER_COPY;
-		status->why = "this database is a copy (restored copy): its instances are held until wawp_resume()";
 	}
 }
 

@@ -35,7 +35,6 @@ typedef struct WorkerStatus
 	int			errors_in_a_row;
 	int			sqlstate;		/* 0: none */
 	const char *last_error;		/* NULL: none */
-	bool		holds_all;		/* a copy of which no instance has been released yet */
 	const char *why;			/* a sentence; NULL while it serves */
 } WorkerStatus;
 

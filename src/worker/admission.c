@@ -6,7 +6,10 @@
  * Counts the requests that are claimed or under way against
  * wawp.max_in_flight (one, while rows are in doubt) and an instance's
  * concurrency, and tells whether the worker serves at all: it is switched on, or
- * has a permit.  The pace is budget.c's, holds are the hold table's.
+ * has a permit.  Among instances and hosts these slots are divided by share.c:
+ * none takes the last ones, requests for information included, and what one may
+ * have shrinks with what is left.  lanes.c asks it whose turn it may be.  The pace
+ * is budget.c's, holds are the hold table's.
  *
  * The time is an argument, in monotonic ms; no clock is read here.
  *

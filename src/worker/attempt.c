@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "worker/admission.h"
+#include "tables/requester_hold.h"
 #include "worker/attempt.h"
 #include "worker/group_cache.h"
 #include "worker/instance_cache.h"
@@ -152,6 +153,9 @@ attempt_launch(Attempt *attempt)
 
 		audit_write(&record);
 	}
+	if (OidIsValid(attempt->instance->token_role))
+		requester_hold_begin_trial(attempt->instance->name, attempt->instance->token_role,
+								   instance_longest_ms(attempt->instance));
 	MemoryContextSetParent(attempt->memory, TopMemoryContext);
 	dlist_push_tail(&attempts, &attempt->node);
 	lanes_begin_request(attempt->lane, false);
@@ -165,7 +169,7 @@ attempt_end_request(Attempt *attempt)
 	if (attempt->is_over)
 		return;
 	attempt->is_over = true;
-	lanes_end_request(attempt->lane->instance);
+	lanes_end_request(attempt->lane->instance, attempt->stage == ATTEMPT_JUDGED ? attempt->duration_ms : -1);
 	admission_note_ended();
 }
 

@@ -452,7 +452,7 @@ turn_serve(void *subject, Holds *holds)
 
 	if (turn->described == NULL && !turn_admit(turn, holds))
 		return;
-	lanes_set_limit(turn->instance, turn->described->concurrency);
+	lanes_describe(turn->instance, turn->described->concurrency, turn->described->base.origin);
 	if (!admission_has_room(turn->lane, turn->described))
 		lanes_park(turn->lane);
 	else if (turn->described->adds_per_minute > 0)

@@ -26,6 +26,7 @@
 
 #include "access/xact.h"
 #include "base/clock.h"
+#include "base/guc.h"
 #include "miscadmin.h"
 #include "tables/audit.h"
 #include "tables/contact.h"
@@ -33,6 +34,8 @@
 #include "tables/hold.h"
 #include "tables/identity.h"
 #include "tables/intent.h"
+#include "tables/membership.h"
+#include "tables/requester_hold.h"
 #include "throttle/budget.h"
 #include "throttle/limiter.h"
 #include "utils/builtins.h"
@@ -132,19 +135,26 @@ dispatch_init(bool has_crashed)
  * ---- recovery
  */
 
-/* Hold all instances if this database is a copy, which must not add people until wawp_resume() is called. */
+/*
+ * After a promotion the log may lack what was sent last: requests whose answers
+ * cannot be looked up are not repeated.
+ */
 static void
-recovery_hold_copy(void)
+recovery_doubt_promoted(void)
 {
 	ListCell   *lc;
 
-	if (!identity_take_over())
+	if (!identity_note_promotion())
 		return;
-	foreach(lc, instance_names())
-		hold_set(lfirst(lc), "", HOLD_RESTORED_COPY, 0, 0);
+	intent_doubt_invitations();
+	membership_skip_welcomes();
+	if (wawp_after_promotion == AFTER_PROMOTION_HOLD)
+		foreach(lc, instance_names())
+			hold_set(lfirst(lc), "", HOLD_PROMOTED, 0, 0);
 	ereport(LOG,
-			(errmsg("this database is a copy, its Wawp instances are held"),
-			 errhint("Call wawp_resume() to have an instance served here.")));
+			(errmsg("this server was promoted: invitations and welcomes that were pending are not sent"),
+			 wawp_after_promotion == AFTER_PROMOTION_HOLD
+			 ? errhint("Its Wawp instances are held: call wawp_resume() to have them served.") : 0));
 }
 
 /* Recover rows in doubt that a user had locked when this worker started. */
@@ -207,18 +217,25 @@ recovery_replay(void)
 	instance_cache_begin(NULL);
 }
 
+/* Tell the limiter what was sent before the server started, if it does not know; in a transaction. */
+void
+dispatch_replay(void)
+{
+	if (shmem_needs_replay(MyDatabaseId))
+		recovery_replay();
+}
+
 /* Take over what the last worker left in doubt; in a transaction. */
 void
 dispatch_recover(void)
 {
-	recovery_hold_copy();
+	recovery_doubt_promoted();
 	cycle.doubts = MemoryContextStrdup(TopMemoryContext,
 									   intent_recover(MAX_LONE_CRASHES, cycle.counts_crashes, "{}",
 													  &cycle.has_locked_doubts));
 	admission_set_recovering(intent_count_doubts(cycle.doubts) > 0);
 	cycle.recovery_until_ms = clock_monotonic_ms() + LONGEST_RECOVERY_MS;
-	if (shmem_needs_replay(MyDatabaseId))
-		recovery_replay();
+	dispatch_replay();
 }
 
 /* Note in the rows under way that the worker was told to end; in a transaction. */
@@ -359,7 +376,6 @@ duty_check_recovery(Holds *holds pg_attribute_unused())
 {
 	if (admission_is_recovering())
 		admission_set_recovering(cycle.recovery_until_ms > cycle.began_ms && intent_count_doubts(cycle.doubts) > 0);
-	recovery_hold_copy();
 }
 
 static int64
@@ -402,6 +418,24 @@ static void
 duty_end_memberships(Holds *holds pg_attribute_unused())
 {
 	completion_end_memberships();
+}
+
+/* When the hold of a requester ends, look at all lanes: those in which nobody else has anything queued were forgotten. */
+static void
+duty_end_requester_holds(Holds *holds pg_attribute_unused())
+{
+	cycle.told.rescan |= requester_hold_is_any();
+	(void) requester_hold_read_first_end();
+}
+
+static int64
+duty_next_requester(void)
+{
+	TimestampTz end = requester_hold_first_end();
+
+	if (!requester_hold_is_any())
+		return CLOCK_NEVER;
+	return end <= GetCurrentTimestamp() ? 0 : clock_monotonic_of(end) + 1;
 }
 
 static int64
@@ -465,6 +499,7 @@ static const Duty duties[] = {
 	{"record notes", duty_next_notes, ON_NEWS, true, duty_record_notes, duty_put_off_notes},
 	{"recover locked rows", duty_next_locked, ON_TIME, false, duty_recover_locked, NULL},
 	{"end memberships", completion_next_membership, ON_RESCAN, true, duty_end_memberships, completion_put_off_memberships},
+	{"end holds of requesters", duty_next_requester, ON_RESCAN, false, duty_end_requester_holds, NULL},
 	{"take up wakes", duty_next_scan, ON_NEWS, false, duty_take_up_wake, NULL},
 	{"use findings", duty_next_findings, ON_EVERY_CYCLE, false, duty_use_findings, NULL},
 	{"serve lanes", duty_next_lane, ON_EVERY_CYCLE, false, duty_serve_lanes, NULL},

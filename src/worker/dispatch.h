@@ -27,6 +27,7 @@ typedef struct DispatchWake
 extern AdmissionPermit dispatch_permit;
 
 extern void dispatch_init(bool has_crashed);
+extern void dispatch_replay(void);
 extern void dispatch_recover(void);
 extern void dispatch_note_orderly_end(void);
 extern void dispatch_tell(const DispatchWake *wake);

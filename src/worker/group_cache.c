@@ -30,6 +30,7 @@
 #include "protocol/backoff.h"
 #include "tables/contact.h"
 #include "tables/hold.h"
+#include "tables/requester_hold.h"
 #include "throttle/budget.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -75,6 +76,14 @@ typedef struct PersonQuestion
 	int64		asked_ms;		/* monotonic */
 } PersonQuestion;
 
+/* A role that had no permission or no token when something was to be requested as it. */
+typedef struct UnableAsker
+{
+	NameData	instance;		/* these two are the hash key */
+	Oid			role;
+	int64		until_ms;		/* monotonic: it is not tried again before */
+} UnableAsker;
+
 /* A person who was in a group and is not in its complete list. */
 typedef struct Absence
 {
@@ -106,10 +115,14 @@ typedef struct PersonFact
 	bool		is_known;		/* false: the answer did not tell */
 } PersonFact;
 
-/* A request for information that met a limit, or an outage, which holds the instance. */
+/*
+ * A request for information that met a limit, or an outage, which holds the
+ * instance; or whose own token was refused, or accepted again.
+ */
 typedef struct RequestTrouble
 {
 	LaneKey		lane;
+	Oid			token_role;		/* InvalidOid: it is not about a requester's own token */
 	WawpOutcome outcome;
 	bool		is_outage;
 	int			retry_after;	/* seconds, or -1 */
@@ -118,6 +131,7 @@ typedef struct RequestTrouble
 static HTAB *cached_groups;
 static HTAB *identities;
 static HTAB *person_questions;
+static HTAB *unable_askers;
 static dlist_head lists = DLIST_STATIC_INIT(lists);	/* CachedGroups that have one, the oldest first */
 static Size lists_size;
 static MemoryContext list_memory;
@@ -135,6 +149,7 @@ group_cache_init(void)
 	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(CachedGroup),.hcxt = TopMemoryContext};
 	HASHCTL		by_name = {.keysize = sizeof(NameData),.entrysize = sizeof(OwnIdentity),.hcxt = TopMemoryContext};
 	HASHCTL		by_person = {.keysize = JID_SIZE + 2,.entrysize = sizeof(PersonQuestion),.hcxt = TopMemoryContext};
+	HASHCTL		by_asker = {.keysize = offsetof(UnableAsker, until_ms),.entrysize = sizeof(UnableAsker),.hcxt = TopMemoryContext};
 	HASHCTL		by_member = {.keysize = offsetof(Absence, listed_us),.entrysize = sizeof(Absence),.hcxt = TopMemoryContext};
 
 	cached_groups = hash_create("wawp groups", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
@@ -142,6 +157,7 @@ group_cache_init(void)
 	person_questions = hash_create("wawp person questions", 64, &by_person, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	group_memory = AllocSetContextCreate(TopMemoryContext, "wawp groups", ALLOCSET_SMALL_SIZES);
 	list_memory = AllocSetContextCreate(TopMemoryContext, "wawp lists", ALLOCSET_DEFAULT_SIZES);
+	unable_askers = hash_create("wawp unable askers", 16, &by_asker, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	absences = hash_create("wawp absences", 64, &by_member, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	fact_memory = AllocSetContextCreate(TopMemoryContext, "wawp facts", ALLOCSET_SMALL_SIZES);
 }
@@ -481,6 +497,27 @@ request_permit(const WawpInstance *described, GroupQuestion question)
 	return question == ASK_EXISTS ? budget_take_check(described) : unpaced;
 }
 
+/* Find or enter a role that could not ask for an instance. */
+static UnableAsker *
+asker_find(const LaneKey *lane, Oid role, HASHACTION action)
+{
+	UnableAsker key;
+
+	memset(&key, 0, sizeof(key));
+	key.instance = lane->instance;
+	key.role = role;
+	return hash_search(unable_askers, &key, action, NULL);
+}
+
+/* True if a role could not use the instance a short while ago: somebody else has to ask. */
+bool
+group_cache_is_unable(const LaneKey *lane, Oid role)
+{
+	const UnableAsker *asker = asker_find(lane, role, HASH_FIND);
+
+	return asker && asker->until_ms > clock_monotonic_ms();
+}
+
 /*
  * Queue a request for information on behalf of a lane, as a role.  Return false
  * if it cannot be sent now; *later is then when the pace allows it (monotonic
@@ -498,9 +535,15 @@ group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need, const WawpI
 	MemoryContextSwitchTo(caller);
 	if (error == NULL)
 		permit = request_permit(described, need->question);
+	else
+		asker_find(lane, role, HASH_ENTER)->until_ms = clock_monotonic_ms() + INSTANCE_RETRY_MS;
 	*later = error ? 0 : (permit.next_at + 999) / 1000;
 	if (permit.granted > 0)
+	{
+		if (OidIsValid(instance->token_role))
+			requester_hold_begin_trial(instance->name, instance->token_role, instance_longest_ms(instance));
 		request_queue(memory, lane, instance, need->question, need->person);
+	}
 	else
 		MemoryContextDelete(memory);
 	return permit.granted > 0;
@@ -697,13 +740,29 @@ group_cache_count_outages(const LaneKey *lane, bool is_outage)
 	return self->outages = is_outage ? self->outages + 1 : 0;
 }
 
+/* Append a trouble, for the next transaction. */
+static void
+answer_add_trouble(const RequestTrouble *trouble)
+{
+	MemoryContext caller = MemoryContextSwitchTo(fact_memory);
+	RequestTrouble *kept = palloc(sizeof(RequestTrouble));
+
+	*kept = *trouble;
+	troubles = lappend(troubles, kept);
+	MemoryContextSwitchTo(caller);
+}
+
 /* Note a limit or an outage that a request for information met, so that the instance is held. */
 static void
 answer_note_trouble(const InfoRequest *request, const HttpResult *result)
 {
 	CallReading reading = call_classify_result(WAWP_OP_READ, result);
-	MemoryContext caller;
-	RequestTrouble *trouble;
+	RequestTrouble trouble = {
+		.lane = request->key,
+		.outcome = reading.whole.outcome,
+		.is_outage = reading.is_outage,
+		.retry_after = result->retry_after
+	};
 	int			outages = 0;
 
 	/* a route that is not there is no outage */
@@ -714,14 +773,28 @@ answer_note_trouble(const InfoRequest *request, const HttpResult *result)
 	if (reading.whole.outcome != WAWP_RATE_LIMITED &&
 		!(reading.is_outage && (outages >= GROUP_CACHE_OUTAGES || result->retry_after >= 0)))
 		return;
-	caller = MemoryContextSwitchTo(fact_memory);
-	trouble = palloc0(sizeof(RequestTrouble));
-	trouble->lane = request->key;
-	trouble->outcome = reading.whole.outcome;
-	trouble->is_outage = reading.is_outage;
-	trouble->retry_after = result->retry_after;
-	troubles = lappend(troubles, trouble);
-	MemoryContextSwitchTo(caller);
+	answer_add_trouble(&trouble);
+}
+
+/*
+ * Note whether the API has accepted the token of a requester's own.  True if it
+ * was refused: that tells nothing of the group, and others may ask.
+ */
+static bool
+answer_note_own_token(const InfoRequest *request, const HttpResult *result)
+{
+	RequestTrouble trouble = {.lane = request->key,.token_role = request->instance->token_role,.retry_after = -1};
+	bool		is_refused;
+
+	if (!OidIsValid(trouble.token_role) || result->fate != HTTP_ANSWERED)
+		return false;
+	trouble.outcome = call_classify_result(WAWP_OP_READ, result).whole.outcome;
+	is_refused = (trouble.outcome == WAWP_AUTH_FAILED);
+	if (is_refused || (http_is_success(result) && requester_hold_is_any()))
+		answer_add_trouble(&trouble);
+	if (is_refused && *request->person)
+		(void) person_question(request->question, request->person, HASH_REMOVE);
+	return is_refused;
 }
 
 /* Put an answer into the cache. */
@@ -732,6 +805,11 @@ answer_take(InfoRequest *request, const HttpResult *result)
 	MemoryContext caller = MemoryContextSwitchTo(request->memory);
 
 	cached->asking &= ~request->question;
+	if (answer_note_own_token(request, result))
+	{
+		MemoryContextSwitchTo(caller);
+		return;
+	}
 	if (http_is_success(result))
 		(void) group_cache_count_outages(&request->key, false);
 	else
@@ -818,6 +896,16 @@ group_cache_write_facts(void)
 	}
 }
 
+/* Hold the requester whose own token was refused, or end the hold. */
+static void
+requester_judge_token(const RequestTrouble *trouble)
+{
+	if (trouble->outcome == WAWP_AUTH_FAILED)
+		requester_hold_for_outcome(NameStr(trouble->lane.instance), trouble->token_role, trouble->outcome, NULL);
+	else
+		requester_hold_end_trial(NameStr(trouble->lane.instance), trouble->token_role);
+}
+
 /* Hold the instances whose requests for information met a limit or an outage, as additions would. */
 void
 group_cache_hold_troubled(Holds *holds)
@@ -828,7 +916,9 @@ group_cache_hold_troubled(Holds *holds)
 	{
 		const RequestTrouble *trouble = lfirst(lc);
 
-		if (trouble->is_outage)
+		if (OidIsValid(trouble->token_role))
+			requester_judge_token(trouble);
+		else if (trouble->is_outage)
 			hold_for_outage(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
 		else
 			hold_for_outcome(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
@@ -866,6 +956,7 @@ group_cache_prune(void)
 	CachedGroup *cached;
 	PersonQuestion *entry;
 	Absence    *absentee;
+	UnableAsker *asker;
 
 	hash_seq_init(&status, cached_groups);
 	while ((cached = hash_seq_search(&status)) != NULL)
@@ -880,6 +971,10 @@ group_cache_prune(void)
 	while ((entry = hash_seq_search(&status)) != NULL)
 		if (now - entry->asked_ms >= PERSON_MAX_AGE_MS)
 			hash_search(person_questions, entry->key, HASH_REMOVE, NULL);
+	hash_seq_init(&status, unable_askers);
+	while ((asker = hash_seq_search(&status)) != NULL)
+		if (now >= asker->until_ms)
+			hash_search(unable_askers, asker, HASH_REMOVE, NULL);
 	hash_seq_init(&status, absences);
 	while ((absentee = hash_seq_search(&status)) != NULL)
 		if (now * 1000 - absentee->listed_us >= MISSED_MAX_AGE_US)

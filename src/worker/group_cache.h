@@ -97,6 +97,7 @@ extern int64 group_cache_absent_since(const CachedGroup *cached, int64 contact, 
 extern void group_cache_forget_list(const LaneKey *key);
 extern void group_cache_forget_link(const LaneKey *key);
 extern bool group_cache_was_asked(GroupQuestion question, const char *person);
+extern bool group_cache_is_unable(const LaneKey *lane, Oid role);
 extern bool group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need,
 							const WawpInstance *described, int64 *later);
 extern void group_cache_send(void);

@@ -15,6 +15,9 @@
  * too old.  Verifications have queues of the same kind; where both want the same
  * place, verifications and claims alternate.
  *
+ * An instance whose share of the slots (throttle/share.c) is used up is set aside
+ * until slots are freed, whatever it has due; the turns under way count as slots.
+ *
  * Time is an argument, in monotonic ms; no clock is read here.
  *
  * Nothing here is durable; a worker rebuilds it from an index when it starts.
@@ -28,6 +31,9 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/guc.h"
+#include "common/hashfn.h"
+#include "throttle/share.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "worker/lanes.h"
@@ -53,6 +59,10 @@ typedef struct LaneSpots
 
 static HTAB *lane_table;
 static HTAB *instance_table;
+static HTAB *host_table;
+static dlist_head share_waiters = DLIST_STATIC_INIT(share_waiters);
+static int	least_refused;		/* slots used when the last of them was refused */
+static ShareSlots slots;		/* most: see lanes_has_share() */
 static pairingheap *heap;
 static pairingheap *wake_heap;
 static pairingheap *verify_heap;
@@ -120,9 +130,11 @@ lanes_init(void)
 	HASHCTL		lanes = {.keysize = sizeof(LaneKey),.entrysize = sizeof(Lane),.hcxt = TopMemoryContext};
 	HASHCTL		instances = {.keysize = sizeof(NameData),.entrysize = sizeof(LaneInstance),
 	.hcxt = TopMemoryContext};
+	HASHCTL		hosts = {.keysize = sizeof(uint64),.entrysize = sizeof(LaneHost),.hcxt = TopMemoryContext};
 
 	lane_table = hash_create("wawp lanes", 256, &lanes, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	instance_table = hash_create("wawp instances", 16, &instances, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	host_table = hash_create("wawp hosts", 16, &hosts, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	heap = pairingheap_allocate(compare_lanes, NULL);
 	wake_heap = pairingheap_allocate(compare_wakes, NULL);
 	verify_heap = pairingheap_allocate(compare_verifications, NULL);
@@ -146,6 +158,7 @@ lane_instance_find(const NameData *name)
 	dlist_init(&instance->verifications);
 	instance->claim_spot.instance = instance->verify_spot.instance = instance;
 	instance->claim_spot.due_ms = instance->verify_spot.due_ms = CLOCK_NEVER;
+	slots.instances++;
 	return instance;
 }
 
@@ -211,7 +224,7 @@ instance_claims_at(const LaneInstance *instance)
 {
 	int64		at = CLOCK_NEVER;
 
-	if (instance->in_flight + instance->taken >= instance->limit)
+	if (instance->waits_for_share || instance->in_flight + instance->taken >= instance->limit)
 		return CLOCK_NEVER;
 	for (int i = 0; i < LANE_QUEUES; i++)
 		if (!pairingheap_is_empty(&instance->queues[i]))
@@ -228,7 +241,8 @@ instance_update_claims(LaneInstance *instance)
 static void
 instance_update_verifications(LaneInstance *instance)
 {
-	bool		can_verify = !dlist_is_empty(&instance->verifications) && instance->in_flight < instance->limit;
+	bool		can_verify = !dlist_is_empty(&instance->verifications) && !instance->waits_for_share &&
+		instance->in_flight < instance->limit;
 
 	spot_place(&verifications, &instance->verify_spot, can_verify ? instance->verify_not_before_ms : CLOCK_NEVER);
 }
@@ -238,6 +252,105 @@ instance_update(LaneInstance *instance)
 {
 	instance_update_claims(instance);
 	instance_update_verifications(instance);
+}
+
+/*
+ * ---- shares
+ */
+
+/* True if the instance's share and its host's allow another request. */
+bool
+lanes_has_share(const LaneInstance *instance)
+{
+	const LaneHost *host = instance->host;
+	Share		own = {instance->in_flight + instance->taken, instance->is_prompt};
+	Share		of_host = {host ? host->used : 0, host && host->prompt > 0};
+
+	slots.most = wawp_max_in_flight;
+	return share_allows(&slots, &own, host ? &of_host : NULL);
+}
+
+/* Set an instance aside until slots are freed. */
+static void
+instance_wait_for_share(LaneInstance *instance)
+{
+	instance->waits_for_share = true;
+	dlist_push_tail(&share_waiters, &instance->share_node);
+	least_refused = slots.used;
+	instance_update(instance);
+}
+
+/* Let the instances that wait for their share go on. */
+static void
+shares_release(void)
+{
+	while (!dlist_is_empty(&share_waiters))
+	{
+		LaneInstance *instance = dlist_container(LaneInstance, share_node, dlist_pop_head_node(&share_waiters));
+
+		instance->waits_for_share = false;
+		instance_update(instance);
+	}
+}
+
+/* Count slots of an instance as used; negative: as freed. */
+static void
+instance_use_slots(LaneInstance *instance, int n)
+{
+	slots.used += n;
+	slots.slow += instance->is_prompt ? 0 : n;
+	if (instance->host)
+		instance->host->used += n;
+	if (n < 0 && (slots.used < least_refused || instance->waits_for_share))
+		shares_release();
+}
+
+/* Count an instance among those of its host, or with -1 not any longer. */
+static void
+instance_count_in_host(LaneInstance *instance, int sign)
+{
+	LaneHost   *host = instance->host;
+
+	host->instances += sign;
+	host->used += sign * (instance->in_flight + instance->taken);
+	host->prompt += instance->is_prompt ? sign : 0;
+	if (host->instances == (sign > 0 ? 1 : 0))
+		slots.hosts += sign;
+}
+
+/* Note whether the last request of an instance has ended soon. */
+static void
+instance_set_prompt(LaneInstance *instance, bool is_prompt)
+{
+	if (instance->is_prompt == is_prompt)
+		return;
+	instance->is_prompt = is_prompt;
+	slots.slow += (is_prompt ? -1 : 1) * (instance->in_flight + instance->taken);
+	if (instance->host)
+		instance->host->prompt += is_prompt ? 1 : -1;
+	shares_release();
+}
+
+/* Set how many requests of the instance may be under way, and where it is. */
+void
+lanes_describe(LaneInstance *instance, int limit, const char *origin)
+{
+	uint64		key = hash_bytes_extended((const unsigned char *) origin, strlen(origin), 0);
+	bool		found;
+
+	if (instance->host == NULL || instance->host->key != key)
+	{
+		if (instance->host)
+			instance_count_in_host(instance, -1);
+		instance->host = hash_search(host_table, &key, HASH_ENTER, &found);
+		if (!found)
+			*instance->host = (LaneHost) {.key = key};
+		instance_count_in_host(instance, 1);
+	}
+	if (instance->limit == limit)
+		return;
+	instance->limit = limit;
+	instance_update(instance);
 }
 
 /*
@@ -409,16 +522,6 @@ lanes_lead_ms(const LaneInstance *instance)
 	return Min(LEAD_LATENCIES * latency + LEAD_MARGIN_MS, LONGEST_LEAD_MS);
 }
 
-/* Set how many requests of the instance may be under way. */
-void
-lanes_set_limit(LaneInstance *instance, int limit)
-{
-	if (instance->limit == limit)
-		return;
-	instance->limit = limit;
-	instance_update(instance);
-}
-
 /* Return a lane, created if it is not known. */
 Lane *
 lanes_find(const LaneKey *key)
@@ -518,13 +621,15 @@ lanes_take_due(int64 now)
 	Lane	   *lane;
 
 	lanes_release_due(now);
-	instance = spots_next_instance(&claims, now);
+	while ((instance = spots_next_instance(&claims, now)) != NULL && !lanes_has_share(instance))
+		instance_wait_for_share(instance);
 	if (instance == NULL)
 		return NULL;
 	lane = instance_first_lane(instance, now);
 	Assert(lane != NULL);
 	lane_withdraw(lane);
 	instance->taken++;
+	instance_use_slots(instance, 1);
 	instance_update_claims(instance);
 	return lane;
 }
@@ -534,6 +639,7 @@ void
 lanes_end_turn(LaneInstance *instance)
 {
 	instance->taken--;
+	instance_use_slots(instance, -1);
 	instance_update_claims(instance);
 }
 
@@ -562,8 +668,13 @@ lanes_start_anew(bool aborted)
 	hash_seq_init(&status, instance_table);
 	while ((instance = hash_seq_search(&status)) != NULL)
 	{
-		if (aborted)
+		if (aborted && instance->taken > 0)
+		{
+			int			taken = instance->taken;
+
 			instance->taken = 0;
+			instance_use_slots(instance, -taken);
+		}
 		memset(instance->not_before_ms, 0, sizeof(instance->not_before_ms));
 		instance->verify_not_before_ms = 0;
 		instance_update(instance);
@@ -688,6 +799,11 @@ lanes_take_verification(int64 now, bool may_claim)
 	{
 		Lane	   *lane = dlist_container(Lane, verify_node, dlist_head_node(&instance->verifications));
 
+		if (!lanes_has_share(instance))
+		{
+			instance_wait_for_share(instance);
+			continue;
+		}
 		if (!may_claim || !instance_claims_first(instance, now))
 		{
 			verification_withdraw(lane);
@@ -722,15 +838,19 @@ lanes_begin_request(Lane *lane, bool is_verification)
 {
 	lane->in_flight++;
 	lane->instance->in_flight++;
+	instance_use_slots(lane->instance, 1);
 	lane->instance->was_verification = is_verification;
 	instance_update(lane->instance);
 }
 
-/* Free the place of a request that has ended. */
+/* Free the place of a request that has ended, after that time; negative: it was not sent. */
 void
-lanes_end_request(LaneInstance *instance)
+lanes_end_request(LaneInstance *instance, int64 took_ms)
 {
 	instance->in_flight--;
+	instance_use_slots(instance, -1);
+	if (took_ms >= 0)
+		instance_set_prompt(instance, took_ms < SHARE_PROMPT_MS);
 	instance_update(instance);
 }
 
@@ -762,7 +882,7 @@ lanes_end_question(const LaneKey *key, int64 took_ms, int64 now)
 		else
 			(void) lanes_note(key, now);
 	}
-	lanes_end_request(instance);
+	lanes_end_request(instance, took_ms);
 	lane->has_answer = true;
 	verification_schedule(lane, now);
 }

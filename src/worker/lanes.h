@@ -32,6 +32,15 @@ typedef enum LaneQueue
 
 typedef struct LaneInstance LaneInstance;
 
+/* The server that instances are on. */
+typedef struct LaneHost
+{
+	uint64		key;			/* hash of its origin, must be first */
+	int			instances;
+	int			used;			/* slots of theirs */
+	int			prompt;			/* those of them that answer soon */
+} LaneHost;
+
 /* The place of an instance among those that have something due, or will have. */
 typedef struct LaneSpot
 {
@@ -47,6 +56,10 @@ typedef struct LaneSpot
 struct LaneInstance
 {
 	NameData	name;			/* hash key, must be first */
+	LaneHost   *host;			/* NULL: not known yet */
+	bool		is_prompt;		/* its last request ended soon */
+	bool		waits_for_share;	/* in a list, until slots are freed */
+	dlist_node	share_node;
 	int			limit;			/* requests that may be under way, as far as is known */
 	int			in_flight;		/* those that are */
 	int			taken;			/* lanes whose turn it is: each may begin a request */
@@ -108,7 +121,8 @@ extern bool lanes_has_elder(const Lane *lane);
 extern int	lanes_prepared_beside(const Lane *lane);
 extern int	lanes_asking_beside(const Lane *lane);
 extern int64 lanes_lead_ms(const LaneInstance *instance);
-extern void lanes_set_limit(LaneInstance *instance, int limit);
+extern void lanes_describe(LaneInstance *instance, int limit, const char *origin);
+extern bool lanes_has_share(const LaneInstance *instance);
 extern Lane *lanes_take_due(int64 now);
 extern void lanes_end_turn(LaneInstance *instance);
 extern void lanes_start_anew(bool aborted);
@@ -119,7 +133,7 @@ extern void lanes_park_verification(Lane *lane, int64 not_before_ms);
 extern Lane *lanes_take_verification(int64 now, bool may_claim);
 extern int64 lanes_next_verification(void);
 extern void lanes_begin_request(Lane *lane, bool is_verification);
-extern void lanes_end_request(LaneInstance *instance);
+extern void lanes_end_request(LaneInstance *instance, int64 took_ms);
 extern void lanes_begin_question(const LaneKey *key, bool is_read);
 extern void lanes_end_question(const LaneKey *key, int64 took_ms, int64 now);
 

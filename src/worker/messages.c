@@ -30,6 +30,7 @@
 #include "tables/intent.h"
 #include "tables/hold.h"
 #include "tables/membership.h"
+#include "tables/requester_hold.h"
 #include "tables/suppression.h"
 #include "throttle/budget.h"
 #include "utils/memutils.h"
@@ -262,7 +263,7 @@ welcome_launch(Lane *lane, const BudgetPermit *permit)
 	attempt = attempt_make(ATTEMPT_WELCOME, lane, 1);
 	attempt->intents[0].requester = welcome.requester;
 	attempt->intents[0].requested_by = attempt_keep_text(attempt, welcome.requested_by);
-	if (attempt_prepare(attempt) != NULL)
+	if (attempt_prepare(attempt) != NULL || requester_hold_until(NameStr(lane->key.instance), welcome.requester) != 0)
 	{
 		budget_give_back(permit, 1);
 		membership_give_welcome_back(&lane->key, now);
@@ -295,7 +296,7 @@ welcome_group(const LaneKey *key, Holds *holds)
 	if (quiet != 0)
 		return clock_monotonic_of(quiet);
 	lane = lanes_note(key, clock_monotonic_ms());
-	if (!admission_has_room(lane, described))
+	if (!admission_has_room(lane, described) || !lanes_has_share(lane->instance))
 		return Min(later, clock_monotonic_ms() + ROOM_RETRY_MS);
 	permit = budget_take_invite(described);
 	if (permit.granted == 0)

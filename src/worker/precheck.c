@@ -25,6 +25,7 @@
 #include "tables/hold.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
+#include "tables/requester_hold.h"
 #include "tables/suppression.h"
 #include "worker/admission.h"
 #include "worker/attempt.h"
@@ -313,7 +314,8 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 /*
  * Note in claimed rows why they cannot be sent as their requester.  A lost
  * permission fails them; what may be repaired (no token, no server) is tried
- * again later and blocks no other rows meanwhile.
+ * again later and blocks no others meanwhile: the requester's other rows are not
+ * even looked at.
  */
 static void
 claim_refuse(Attempt *attempt, const ErrorData *error)
@@ -322,7 +324,6 @@ claim_refuse(Attempt *attempt, const ErrorData *error)
 	const IntentChange refusal = {
 		.state = is_permission ? STATE_FAILED : STATE_QUEUED,
 		.detail = error->message,
-		.next_attempt_at = is_permission ? 0 : GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000),
 		.give_attempt_back = true
 	};
 
@@ -337,6 +338,9 @@ claim_refuse(Attempt *attempt, const ErrorData *error)
 	}
 	if (is_permission)
 		completion_note_failures();
+	else
+		requester_hold_set(NameStr(attempt->lane->key.instance), attempt->intents[0].requester, error->message,
+						   INSTANCE_RETRY_MS / 1000);
 }
 
 /* Return what is wrong with a row that no trigger has checked (a restored one), or NULL. */
@@ -528,6 +532,14 @@ claim_to_invitations(const Attempt *attempt)
 	return SERVED_SOME;
 }
 
+/* True if the requester's own token is held: rows claimed together with the one whose answer, or trial, that is. */
+static bool
+claim_is_requester_held(const Attempt *attempt)
+{
+	return OidIsValid(attempt->instance->token_role) &&
+		requester_hold_until(attempt->instance->name, attempt->instance->token_role) != 0;
+}
+
 /* Check claimed rows and go on with those that may not be sent; SERVED_NOTHING if they may. */
 Served
 precheck_claimed(Attempt *attempt, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
@@ -542,6 +554,11 @@ precheck_claimed(Attempt *attempt, const WawpInstance *described, Holds *holds, 
 	if (error)
 	{
 		claim_refuse(attempt, error);
+		return SERVED_SOME;
+	}
+	if (claim_is_requester_held(attempt))
+	{
+		claim_put_back(attempt);
 		return SERVED_SOME;
 	}
 	return attempt->intents[0].action == ACTION_ADD

@@ -26,6 +26,7 @@
 #include "tables/hold.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
+#include "tables/requester_hold.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "worker/attempt.h"
@@ -152,6 +153,7 @@ change_by_outcome(const Attempt *attempt, int i, IntentChange *change)
 			else
 				change->state = STATE_FAILED;
 			break;
+		case NEXT_NONE:
 		case NEXT_RETRY:
 			change_to_retry(attempt, i, change);
 			break;
@@ -257,7 +259,10 @@ hold_by_unexplained(const Attempt *attempt, int i, Holds *holds)
 		hold_set_lane(lane, holds, WAWP_UNRECOGNISED, false, attempt->retry_after, attempt->request_id);
 }
 
-/* Hold what an outcome says is to be held, and the instance if the API cannot be reached. */
+/*
+ * Hold what an outcome says is to be held, and the instance if the API cannot be
+ * reached; but only the requester if it is their own token that was refused.
+ */
 static void
 hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 {
@@ -265,7 +270,9 @@ hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 
 	if (attempt->people[0].is_outage && attempt->outages < GROUP_CACHE_OUTAGES && attempt->retry_after < 0)
 		return;
-	if (attempt->people[0].is_outage)
+	if (outcome == WAWP_AUTH_FAILED && OidIsValid(attempt->instance->token_role))
+		requester_hold_for_outcome(attempt->instance->name, attempt->instance->token_role, outcome, attempt->request_id);
+	else if (attempt->people[0].is_outage)
 		hold_for_outage(lane, holds, outcome, attempt->retry_after, attempt->request_id);
 	else if (outcome == WAWP_UNREACHABLE)
 		hold_set_lane(lane, holds, outcome, true, attempt->retry_after, attempt->request_id);
@@ -313,6 +320,17 @@ answer_is_success(const Attempt *attempt)
 	return outcome_info(person->outcome)->scope == SCOPE_PERSON && person->outcome != WAWP_UNRECOGNISED;
 }
 
+/* Note that the API has accepted a token of the requester's own. */
+static void
+requester_note_accepted(const Attempt *attempt)
+{
+	const CallPerson *person = &attempt->people[0];
+
+	if (OidIsValid(attempt->instance->token_role) && attempt->http_status > 0 && !person->is_outage &&
+		person->outcome != WAWP_AUTH_FAILED)
+		requester_hold_end_trial(attempt->instance->name, attempt->instance->token_role);
+}
+
 /* Record the answer to a welcome; one that did not arrive is sent again later. */
 static void
 settle_welcome(Attempt *attempt, Holds *holds)
@@ -333,6 +351,8 @@ settle_attempt(void *subject, Holds *holds)
 	Attempt    *attempt = subject;
 	bool		has_record = attempt->is_recorded || attempt->is_recording;
 
+	if (!has_record)
+		requester_note_accepted(attempt);
 	if (attempt->kind == ATTEMPT_WELCOME && !has_record)
 		settle_welcome(attempt, holds);
 	else if (!has_record)

@@ -26,6 +26,7 @@
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
+#include "tables/requester_hold.h"
 #include "worker/admission.h"
 #include "worker/completion.h"
 #include "worker/group_cache.h"
@@ -61,6 +62,8 @@ typedef struct VerifyPass
 	TimestampTz next;			/* when to come again; 0: nobody waits */
 	InfoNeed	need;			/* to be requested now */
 	Oid			role;			/* as whom */
+	Oid			judged;			/* the requester looked up last ... */
+	TimestampTz held_until;		/* ... and the end of their hold; 0: there is none */
 	bool		has_invitee;
 	Intent		invitee;		/* a person who can be invited now */
 	bool		has_freed;		/* a row ended or was queued again: others of the lane may go */
@@ -259,12 +262,31 @@ verify_settle_unknown(const Intent *intent, const WawpInstance *instance, const 
  * ---- rows
  */
 
+/* True if nothing can be requested as the row's requester for now; the row is verified later then. */
+static bool
+verify_is_requester_held(const Intent *intent, VerifyPass *pass)
+{
+	if (pass->judged != intent->requester)
+	{
+		pass->judged = intent->requester;
+		pass->held_until = requester_hold_until(NameStr(intent->lane.instance), intent->requester);
+		if (group_cache_is_unable(&intent->lane, intent->requester))
+			pass->held_until = Max(pass->held_until, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000));
+	}
+	if (pass->held_until == 0)
+		return false;
+	pass_note_next(pass, pass->held_until);
+	return true;
+}
+
 /* Set the information that has to be requested before the lane can be verified, if none is set yet. */
 static void
 verify_want(const Intent *intent, GroupQuestion question, VerifyPass *pass)
 {
 	TimestampTz next = GetCurrentTimestamp() + READ_GAP_MS * INT64CONST(1000);
 
+	if (verify_is_requester_held(intent, pass))
+		return;
 	if (pass->need.question == 0)
 	{
 		pass->need = (InfoNeed) {question, NULL};
@@ -281,6 +303,8 @@ verify_want_list(const Intent *intent, const CachedGroup *cached, const WawpInst
 	int64		wait = cached->listed_ms == 0 ? 0 : cached->listed_ms + gap - clock_monotonic_ms();
 	TimestampTz next;
 
+	if (verify_is_requester_held(intent, pass))
+		return;
 	if (group_cache_is_unreadable(cached))
 		wait = Max(wait, cached->failed_ms + group_cache_read_backoff_ms(cached) - clock_monotonic_ms());
 	if (wait <= 0)
@@ -302,7 +326,7 @@ verify_invitee(const Intent *intent, const CachedGroup *cached, const WawpInstan
 		verify_want(intent, ASK_INFO, pass);
 	else if (finding->verdict == VERDICT_UNKNOWN && cached->failures < MAX_READ_FAILURES)
 		verify_postpone(intent, verify_next_wait(intent, instance, intent->since), NULL, pass);
-	else if (!pass->has_invitee)
+	else if (!pass->has_invitee && !verify_is_requester_held(intent, pass))
 	{
 		pass->invitee = *intent;
 		pass->has_invitee = true;
@@ -360,7 +384,8 @@ verify_row(const Intent *intent, const CachedGroup *cached, const WawpInstance *
 	InfoNeed	none = {0, NULL};
 
 	if (has_list)
-		finding = verify_judge(intent, cached, verify_next_at(intent, instance) == 0, is_due ? &pass->need : &none);
+		finding = verify_judge(intent, cached, verify_next_at(intent, instance) == 0,
+							   is_due && !verify_is_requester_held(intent, pass) ? &pass->need : &none);
 	if (pass->need.question == ASK_LID && !OidIsValid(pass->role))
 		pass->role = intent->requester;
 	if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && group_cache_wants_list(cached))
@@ -412,15 +437,6 @@ verify_rows(const LaneKey *key, const WawpInstance *instance)
  * ---- lanes
  */
 
-/* True if the lane is held because the database is a copy: nothing is sent then until wawp_resume(). */
-static bool
-lane_is_in_copy(Holds *holds, const LaneKey *lane)
-{
-	const Hold *hold = hold_get(holds, lane, true);
-
-	return hold && strcmp(hold->reason, HOLD_RESTORED_COPY) == 0;
-}
-
 /* Invite the person of a pass as far as the lane may send; set in *pass what that needs and when to come again. */
 static void
 verify_invite(Lane *lane, const WawpInstance *described, Holds *holds, VerifyPass *pass)
@@ -446,14 +462,12 @@ verify_lane(void *subject, Holds *holds)
 	VerifyPass	pass;
 	int64		later;
 
-	if (lane_is_in_copy(holds, &lane->key))
-		return;
 	if (error)
 	{
 		lanes_verify(&lane->key, clock_monotonic_ms() + INSTANCE_RETRY_MS);
 		return;
 	}
-	lanes_set_limit(lane->instance, described->concurrency);
+	lanes_describe(lane->instance, described->concurrency, described->base.origin);
 	if (!admission_has_room(lane, described))
 	{
 		lanes_park_verification(lane, 0);
@@ -478,7 +492,8 @@ verify_lane(void *subject, Holds *holds)
 			lanes_park_verification(lane, later);
 			return;
 		}
-		pass.next = GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000);
+		/* as somebody else, if there is anybody */
+		pass.next = GetCurrentTimestamp();
 	}
 	if (group_cache_get(&lane->key)->asking == 0 && pass.next != 0)
 		lanes_verify(&lane->key, Max(clock_monotonic_of(pass.next), clock_monotonic_ms() + 1));

@@ -40,6 +40,8 @@
 #include "tables/audit.h"
 #include "tables/audit_mailbox.h"
 #include "tables/hold.h"
+#include "tables/identity.h"
+#include "tables/requester_hold.h"
 #include "tables/intent.h"
 #include "tables/worker_status.h"
 #include "tcop/tcopprot.h"
@@ -69,6 +71,7 @@ static int	errors_in_a_row = 0;
 static bool has_mail = true;	/* sessions may have posted records */
 static int64 mail_retry_ms = 0; /* monotonic ms; 0: at once */
 static volatile sig_atomic_t told_to_end = false;
+static bool is_in_copy = true;	/* nothing is sent or written; so it is until the database was looked at */
 static bool has_left_in_order = false;	/* the rows under way are marked: this end counts as no crash of theirs */
 
 /*
@@ -196,13 +199,14 @@ worker_fix_settings(void)
 /*
  * Begin a transaction as the extension's owner, whom the caller gives back to
  * work_end().  End the process if the extension is gone, or is another one now:
- * the process remembers the old one's rows.
+ * the process remembers the old one's rows; or if the database has become a copy.
  */
 static SqlOwner
 work_begin(void)
 {
 	static Oid	my_extension = InvalidOid;
 	Oid			extension;
+	SqlOwner	before;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -213,7 +217,10 @@ work_begin(void)
 		proc_exit(1);
 	my_extension = extension;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	return spi_begin_as_owner();
+	before = spi_begin_as_owner();
+	if (!is_in_copy && identity_is_copy())
+		proc_exit(1);
+	return before;
 }
 
 /* Commit a transaction. */
@@ -337,6 +344,7 @@ worker_prune(void)
 {
 	group_cache_prune();
 	hold_prune();
+	requester_hold_prune();
 	if (wawp_retention > 0)
 		(void) intent_prune(wawp_retention);
 	audit_prepare_ahead();
@@ -345,7 +353,7 @@ worker_prune(void)
 }
 
 /*
- * ---- the loop
+ * ---- news and waiting
  */
 
 /* Take what the slot was told: lanes, mail, a permit. */
@@ -438,8 +446,9 @@ worker_leave_in_order(void)
 		RESUME_INTERRUPTS();
 }
 
+/* Wait for news, sockets or the end of that time, in ms. */
 static void
-worker_wait(int64 next_poll)
+worker_wait_for(long timeout)
 {
 	static uint32 wait_event = 0;
 	int			descriptor = http_descriptor();
@@ -450,7 +459,7 @@ worker_wait(int64 next_poll)
 	if (descriptor >= 0)
 		events |= WL_SOCKET_READABLE;
 	(void) WaitLatchOrSocket(MyLatch, events, descriptor >= 0 ? descriptor : PGINVALID_SOCKET,
-							 worker_time_to_wait(next_poll), wait_event);
+							 timeout, wait_event);
 	ResetLatch(MyLatch);
 	if (ProcDiePending)
 		worker_leave_in_order();
@@ -458,6 +467,57 @@ worker_wait(int64 next_poll)
 	CHECK_FOR_INTERRUPTS();
 	http_pump();
 }
+
+static void
+worker_wait(int64 next_poll)
+{
+	worker_wait_for(worker_time_to_wait(next_poll));
+}
+
+/*
+ * ---- in a copy
+ */
+
+/* Find out whether this database is a copy; nothing is written.  In a transaction. */
+static void
+worker_look_for_copy(void)
+{
+	dispatch_replay();
+	is_in_copy = identity_is_copy();
+	if (is_in_copy && my_slot->serving == false)
+		ereport(LOG,
+				(errmsg("this database is a copy, nothing is sent: %s", identity_why_copy()),
+				 errhint("Call wawp_take_over() if it is to replace the original.")));
+}
+
+/* Wait while this database is a copy. */
+static void
+worker_wait_as_copy(void)
+{
+	do
+	{
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		worker_collect_wake();
+		worker_run_cycle(worker_look_for_copy, "looking for a copy", PART_CYCLE);
+		if (errors_in_a_row == 0)
+		{
+			status_note_commit(PART_CYCLE, true);
+			shmem_note_replay(MyDatabaseId);
+		}
+		if (errors_in_a_row == 0 && !is_in_copy)
+			return;
+		worker_begin_serving();
+		worker_wait_for(worker_has_news() ? 0 : errors_in_a_row > 0 ? worker_error_delay() : SAFETY_POLL_MS);
+	} while (true);
+}
+
+/*
+ * ---- the loop
+ */
 
 /* Run a cycle and send what it has claimed. */
 static void
@@ -548,6 +608,7 @@ wawp_worker_main(Datum arg)
 
 	dispatch_init(!was_interrupted);
 	mailbox_recover();
+	worker_wait_as_copy();
 	do
 	{
 		worker_run_cycle(dispatch_recover, "recovering", PART_CYCLE);

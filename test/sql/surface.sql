@@ -17,7 +17,7 @@ SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_resul
 FROM pg_proc p
 JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
-SELECT plan(109);
+SELECT plan(110);
 
 -- ---- members
 
@@ -32,8 +32,8 @@ SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' O
     'members that are no functions');
 
 SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
-    ARRAY['(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_intent_fill)',
-        '(_is_monitor)', '(_is_own)', '(_may_use)', '(_oldest_due)', '(_outcome_info)', '(_progress_figures)', '(_queue_figures)',
+    ARRAY['(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_home)', '(_identity_begin)', '(_intent_fill)',
+        '(_is_monitor)', '(_is_own)', '(_may_use)', '(_oldest_due)', '(_outcome_info)', '(_progress_figures)', '(_queue_figures)', '(_row_arrived)',
         '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_cancel)',
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_classify)', '(wawp_create_group)',
         '(wawp_demote_participants)', '(wawp_drain)', '(wawp_explain)', '(wawp_fdw_validator)',
@@ -42,7 +42,7 @@ SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
         '(wawp_pause)', '(wawp_promote_participants)', '(wawp_remove_participants)', '(wawp_request_add)',
         '(wawp_request_demote)', '(wawp_request_invite)', '(wawp_request_promote)', '(wawp_request_remove)', '(wawp_request_swap)',
         '(wawp_resume)', '(wawp_retry)', '(wawp_revoke_invite_link)', '(wawp_send_text)', '(wawp_session)',
-        '(wawp_suppress)', '(wawp_unsuppress)', '(wawp_wait)'],
+        '(wawp_suppress)', '(wawp_take_over)', '(wawp_unsuppress)', '(wawp_wait)'],
     'members that are functions');
 
 SELECT is(rows_of($$SELECT type, identity FROM member
@@ -158,6 +158,7 @@ FROM (VALUES
     ('wawp_pause',
      'instance name, group_jid text DEFAULT NULL::text, reason text DEFAULT NULL::text -> boolean'),
     ('wawp_resume', 'instance name, group_jid text DEFAULT NULL::text -> boolean'),
+    ('wawp_take_over', 'instance name, before timestamp with time zone DEFAULT now() -> bigint'),
     ('wawp_suppress',
      'jid text, group_jid text DEFAULT NULL::text, reason text DEFAULT NULL::text, '
      'until timestamp with time zone DEFAULT NULL::timestamp with time zone -> boolean'),
@@ -187,7 +188,7 @@ FROM (VALUES
     ('wawp.audit_note',
      'id bigint not null identity, kind wawp.audit_kind not null, instance name, instance_id text, group_jid '
      'text, jid text, intent_id bigint, batch_id text, action wawp.action, reason text, role name, requested_from '
-     'jsonb'),
+     'jsonb, home uuid default wawp._home()'),
     ('wawp.contact',
      'contact_id bigint not null identity, jid text not null, lid text, registered boolean, known_as text, checked_at '
      'timestamptz, last_inbound_at timestamptz'),
@@ -200,7 +201,8 @@ FROM (VALUES
      'instance name not null, group_jid text, reason text not null, since timestamptz not null, until timestamptz, '
      'failures integer not null default 0'),
     ('wawp.identity',
-     'system_identifier bigint not null, database_oid oid not null, home uuid not null default gen_random_uuid()'),
+     'system_identifier bigint not null, database_oid oid not null, home uuid not null default gen_random_uuid(), '
+     'mark uuid, timeline integer, site text'),
     ('wawp.membership',
      'instance name not null, group_jid text not null, contact_id bigint not null, added_by_us boolean not null '
      'default false, added_at timestamptz, seen_at timestamptz, until timestamptz, invited_at timestamptz, welcomed_at'
@@ -267,7 +269,7 @@ SELECT is(rows_of($$SELECT outcome FROM wawp.outcome_info WHERE coalesce(text, '
     '{}', 'and says of each whom it is about, whether it is final, what is next and what it means');
 SELECT is(rows_of('SELECT DISTINCT about FROM wawp.outcome_info ORDER BY about'), ARRAY['(api)', '(group)', '(instance)', '(person)'], 'about');
 SELECT is(rows_of('SELECT final, next_step, count(*) FROM wawp.outcome_info GROUP BY 1, 2 ORDER BY 1, 2'),
-    ARRAY['(f,"hold the group",5)', '(f,"hold the instance",4)', '(f,invite,2)', '(f,retry,3)', '(f,"slow down",1)', '(f,verify,2)',
+    ARRAY['(f,"hold the group",5)', '(f,"hold the instance",4)', '(f,invite,2)', '(f,nothing,1)', '(f,retry,2)', '(f,"slow down",1)', '(f,verify,2)',
         '(f,wait,2)', '(t,fail,8)', '(t,nothing,7)'], 'what is next');
 SELECT is(rows_of($$SELECT about, final, next_step, text, hint FROM wawp.outcome_info WHERE outcome = 'not_admin'$$),
     ARRAY['(group,f,"hold the group","the instance''s account is not an admin of the group","Make the account an admin of the group in WhatsApp.")'],
@@ -303,8 +305,8 @@ FROM (VALUES
 -- ---- privileges
 
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
-    ARRAY['(wawp_fdw_validator)', '(_intent_fill)', '(_text_limits)', '(_worker_start)', '(wawp_suppress)', '(wawp_unsuppress)',
-        '(wawp_note_contact)', '(_audit_refuse)'],
+    ARRAY['(wawp_fdw_validator)', '(_intent_fill)', '(_row_arrived)', '(_text_limits)', '(_worker_start)', '(wawp_suppress)', '(wawp_unsuppress)',
+        '(wawp_note_contact)', '(_audit_refuse)', '(_identity_begin)'],
     'PUBLIC may execute all functions, which check for themselves, but those nobody calls');
 SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');
 SELECT ok(has_type_privilege('public', 'wawp.outcome', 'USAGE'), 'PUBLIC has USAGE on the type wawp.outcome');
@@ -325,14 +327,15 @@ SELECT is(rows_of($$SELECT fdwhandler, fdwvalidator::regproc, fdwoptions FROM pg
 
 SELECT is(rows_of($$SELECT name, vartype, context, boot_val, unit, min_val, max_val
                     FROM pg_settings WHERE name LIKE 'wawp.%' ORDER BY name$$),
-    ARRAY['(wawp.actor,string,user,"",,,)', '(wawp.allowed_hosts,string,sighup,api.wawp.net,,,)',
+    ARRAY['(wawp.actor,string,user,"",,,)', '(wawp.after_promotion,enum,sighup,serve,,,)', '(wawp.allowed_hosts,string,sighup,api.wawp.net,,,)',
         '(wawp.audit_retention,integer,sighup,0,min,0,2147483647)',
         '(wawp.audit_timeout,integer,user,5000,ms,10,2147483647)', '(wawp.connection_max_age,integer,user,300,s,1,86400)',
         '(wawp.inferred_suppression,integer,sighup,129600,min,0,2147483647)', '(wawp.instance,string,user,"",,,)',
         '(wawp.max_in_flight,integer,sighup,64,,1,256)', '(wawp.max_limiters,integer,postmaster,65536,,16,16777216)',
         '(wawp.max_queued_per_role,integer,sighup,1000000,,0,2147483647)',
         '(wawp.max_response_size,integer,user,4096,kB,1,65536)', '(wawp.member_list_cache,integer,sighup,65536,kB,64,1048576)',
-        '(wawp.notify,bool,sighup,off,,,)', '(wawp.retention,integer,sighup,43200,min,0,2147483647)', '(wawp.worker,bool,superuser,on,,,)'],
+        '(wawp.notify,bool,sighup,off,,,)', '(wawp.retention,integer,sighup,43200,min,0,2147483647)',
+        '(wawp.site,string,postmaster,"",,,)', '(wawp.worker,bool,superuser,on,,,)'],
     'parameters: type, context, default, unit, range');
 SELECT is(rows_of($$SELECT name FROM pg_settings WHERE name LIKE 'wawp.%' AND coalesce(short_desc, '') = ''$$),
     '{}', 'every parameter has a description');

@@ -1,0 +1,155 @@
+
+# A promoted standby serves the queue: nobody is added or invited twice, also when the end of the log was lost.
+# An old primary that was rewound is a standby or a copy.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+use WawpTest;
+
+my $group = '120363012345678901@g.us';
+my $sim = WawpTest->sim;
+my $primary = WawpTest->node('primary', sim => $sim, init => [ allows_streaming => 1 ], options => { invites_per_minute => 0 },
+	conf => "log_statement = none\nwal_log_hints = on\nwal_keep_size = '64MB'\nmax_wal_senders = 4\nwawp.worker = off\n");
+my $people = 0;
+
+sub new_person { return sprintf '1555146%04d', ++$people; }
+
+sub becomes
+{
+	my ($node, $sql, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $last = '';
+	poll_until(sub { $last = $node->safe_psql('postgres', $sql); return $last eq $expected; });
+	return is($last, $expected, $name);
+}
+
+my $state = 'SELECT state FROM wawp.worker_status';
+
+sub request
+{
+	my ($node, $action, $who) = @_;
+	return $node->safe_psql('postgres', "SELECT id FROM wawp_request_$action('$group', ARRAY['$who'], 'support')");
+}
+
+sub serves
+{
+	my ($node, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $id = request($node, 'add', new_person());
+	return becomes($node, "SELECT state FROM wawp.membership_intent WHERE id = $id", 'done', $name)
+	  || diag($node->safe_psql('postgres', "SELECT wawp_explain($id)"));
+}
+
+sub switch_worker
+{
+	my ($node, $to) = @_;
+	$node->append_conf('postgresql.conf', "wawp.worker = $to\n");
+	$node->reload;
+	becomes($node, 'SHOW wawp.worker', $to, 'wawp.worker: ' . $to);
+	return;
+}
+
+sub standby_of
+{
+	my ($node, $name, $conf) = @_;
+	my $standby = PostgreSQL::Test::Cluster->new($name);
+	$node->backup("for_$name");
+	$standby->init_from_backup($node, "for_$name", has_streaming => 1);
+	$standby->append_conf('postgresql.conf', $conf // '');
+	$standby->start;
+	return $standby;
+}
+
+sub outcome { return "SELECT state || ' ' || outcome FROM wawp.membership_intent WHERE id = $_[0]"; }
+
+# ---- the end of the log is lost
+
+$primary->safe_psql('postgres', "INSERT INTO wawp.group_settings (instance, group_jid, welcome_text, welcome_delay)
+	VALUES ('support', '$group', 'hello', '0')");
+my $standby = standby_of($primary, 'standby');
+my ($added, $queued) = (request($primary, 'add', my $whom = new_person()), request($primary, 'add', my $too = new_person()));
+my $invite = request($primary, 'invite', my $invitee = new_person());
+my $tomorrow = $primary->safe_psql('postgres', "SELECT id FROM wawp_request_invite('$group', ARRAY['15551469999'], 'support', not_before => now() + interval '1 day')");
+$primary->wait_for_catchup($standby, 'replay');
+is($standby->safe_psql('postgres', 'SELECT count(*) FROM wawp.queue, wawp.instance, wawp.worker_status'), 1, 'on the standby the views work');
+$standby->stop('immediate');
+switch_worker($primary, 'on');
+becomes($primary, outcome($_), 'done added', 'the primary adds people') foreach $added, $queued;
+becomes($primary, "SELECT state FROM wawp.membership_intent WHERE id = $invite", 'invited', '... and sends an invitation');
+becomes($primary, 'SELECT count(*) FROM wawp.membership WHERE welcomed_at IS NOT NULL', 2, '... and welcomes them');
+my @sent = map { "$_->{method} $_->{path}" } grep { $_->{method} ne 'GET' } $sim->ledger;
+my $messages = $sim->count('/send/text$');
+cmp_ok($messages, '>=', 2, 'messages have left');
+$primary->stop('immediate');
+
+$standby->append_conf('postgresql.conf', "wawp.worker = on\n");
+$standby->start;
+$standby->safe_psql('postgres', 'SELECT pg_promote()');
+becomes($standby, $state, 'serving', 'promoted, it serves');
+becomes($standby, outcome($_), 'done already_member', '... finds people in the list whom the lost end of the log says to be added') foreach $added, $queued;
+becomes($standby, outcome($invite), 'failed unknown_result', '... and does not repeat the invitation');
+is($standby->safe_psql('postgres', "SELECT count(*) FROM wawp.stuck WHERE id = $invite AND why ~ 'promoted'"), 1, '... which is in wawp.stuck');
+is($standby->safe_psql('postgres', "SELECT state FROM wawp.membership_intent WHERE id = $tomorrow"), 'queued', 'an invitation for tomorrow stays');
+is(scalar(grep { /^add ($whom|$too)$/ } $sim->people), 2, 'nobody is added twice');
+is($sim->count('/send/text$'), $messages, '... invited or welcomed twice');
+serves($standby, 'it serves new requests');
+is($standby->safe_psql('postgres', 'SELECT timeline FROM wawp.identity'), 2, 'its row is of the new timeline');
+$standby->restart;
+serves($standby, 'restarted, it serves');
+is($standby->safe_psql('postgres', $state), 'serving', '... as the original');
+
+# ---- the old primary, rewound
+
+# Rewinds the old primary to what the new one is; both have gone on since they parted.
+sub rewind
+{
+	$standby->safe_psql('postgres', 'CHECKPOINT');
+	command_ok([ 'pg_rewind', '--no-sync', '--target-pgdata', $primary->data_dir, '--source-server', $standby->connstr('postgres') ], $_[0]);
+	$primary->append_conf('postgresql.conf', 'port = ' . $primary->port . "\nwawp.worker = on\n");
+	return;
+}
+
+command_ok([ 'pg_ctl', '-D', $primary->data_dir, '-l', $primary->logfile, '-w', '-o', '-c wawp.worker=off', 'start' ], 'the old primary recovers');
+command_ok([ 'pg_ctl', '-D', $primary->data_dir, '-m', 'fast', '-w', 'stop' ], '... and ends');
+rewind('pg_rewind');
+is(join(' ', glob($primary->data_dir . '/pg_replslot/wawp.*')), '', '... deletes the marks');
+$primary->start;
+becomes($primary, $state, 'copy', 'started as it is, it is a copy');
+$primary->stop;
+rewind('pg_rewind again');
+$primary->enable_streaming($standby);
+$primary->set_standby_mode;
+$primary->start;
+$standby->wait_for_catchup($primary, 'replay');
+is($primary->safe_psql('postgres', 'SELECT pg_is_in_recovery(), state FROM wawp.worker_status'), 't|none', 'told to be a standby, it is one');
+
+# ---- a switch back, with nothing lost
+
+my $open = request($standby, 'add', new_person());
+becomes($standby, outcome($open), 'done added', 'the new primary serves until the end');
+$standby->stop;
+$primary->safe_psql('postgres', 'SELECT pg_promote()');
+serves($primary, 'the old primary, promoted, serves');
+is($primary->safe_psql('postgres', "SELECT timeline FROM wawp.identity"), $primary->safe_psql('postgres', 'SELECT timeline_id FROM pg_control_checkpoint()'), '... on its timeline');
+
+# ---- held after a promotion
+
+my $careful = standby_of($primary, 'careful', "wawp.after_promotion = hold\n");
+$primary->wait_for_catchup($careful, 'replay');
+$primary->stop;
+$careful->safe_psql('postgres', 'SELECT pg_promote()');
+becomes($careful, 'SELECT held_by FROM wawp.instance', 'promoted', 'wawp.after_promotion = hold: its instances are held');
+my $id = request($careful, 'add', new_person());
+like($careful->safe_psql('postgres', "SELECT wawp_explain($id)"), qr/held: promoted/, '... which is explained');
+$careful->safe_psql('postgres', "SELECT wawp_resume('support')");
+becomes($careful, outcome($id), 'done added', '... until wawp_resume()');
+
+done_testing();
