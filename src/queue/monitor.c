@@ -218,7 +218,7 @@ typedef struct Explained
 	const char *after_state;
 	int64		after;
 	int64		ahead;
-	bool		in_flight;
+	int64		id;
 	const char *action;
 	bool		is_foreign;
 	const char *asked_with;		/* the instance's Wawp id then */
@@ -245,10 +245,7 @@ static SqlStatement find_explained = {
 	/* id > 0 is always true and makes the lane's partial index usable */
 	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.home = i.home AND a.instance = i.instance"
 	"  AND a.group_jid = i.group_jid AND a.instance_id = i.instance_id AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
-	" EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN"
-	"  ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND b.instance = i.instance"
-	"  AND b.home = i.home AND b.group_jid = i.group_jid AND b.jid = i.jid AND b.instance_id = i.instance_id AND b.id <> i.id), i.action::text, i.group_jid,"
-	" i.home IS DISTINCT FROM $2, r.until, r.reason, i.instance_id"
+	" i.id, i.action::text, i.group_jid, i.home IS DISTINCT FROM $2, r.until, r.reason, i.instance_id"
 	" FROM wawp.membership_intent i"
 	" LEFT JOIN wawp.membership_intent p ON p.id = i.after"
 	" LEFT JOIN LATERAL (SELECT * FROM wawp.hold h WHERE h.instance = i.instance"
@@ -282,7 +279,7 @@ explained_read(int64 id, Explained *e)
 	e->after_state = spi_get_text(0, 10);
 	e->after = spi_get_int8(0, 11, 0);
 	e->ahead = spi_get_int8(0, 12, 0);
-	e->in_flight = spi_get_text(0, 13)[0] == 't';
+	e->id = spi_get_int8(0, 13, 0);
 	e->action = spi_get_text(0, 14);
 	e->group = spi_get_text(0, 15);
 	e->is_foreign = spi_get_text(0, 16)[0] == 't';
@@ -290,6 +287,17 @@ explained_read(int64 id, Explained *e)
 	e->requester_held_by = spi_get_text(0, 18);
 	e->asked_with = spi_get_text(0, 19);
 	return true;
+}
+
+/* True if it waits for another intent of the same person; read as the owner, since that may be another role's. */
+static bool
+explained_person_is_busy(const Explained *e)
+{
+	SqlOwner	before = spi_begin_as_owner();
+	bool		is_busy = intent_person_is_busy(e->id);
+
+	spi_end_as_owner(&before);
+	return is_busy;
 }
 
 /* Returns a group's own pace, -1 if it has none; read as the owner, since the caller may not read the settings. */
@@ -356,7 +364,7 @@ explain_queued(const Explained *e)
 	if (e->after != 0 && (e->after_state == NULL || strcmp(e->after_state, "done") != 0))
 		return psprintf("queued: it waits for intent " INT64_FORMAT ", which is %s",
 						e->after, e->after_state ? e->after_state : "not there");
-	if (e->in_flight)
+	if (explained_person_is_busy(e))
 		return "queued: the same person has another intent under way in this group";
 	if (!instance_is_callable(e->instance))
 		return psprintf("queued: the host of Wawp instance \"%s\" is not in wawp.allowed_hosts", e->instance);

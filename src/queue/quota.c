@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * quota.c
- *	  How much a role may have queued.
+ *	  The limit of what a role may have queued.
  *
  * Counting a role's queued rows gives it an allowance of what is missing to
  * wawp.max_queued_per_role.  The allowance is in shared memory, where the inserts
@@ -15,8 +15,9 @@
  * A count that refuses is believed for REFUSAL_FACTOR times as long as it took,
  * so that a role at its limit does not spend its time counting.
  *
- * Counted are rows in state queued, whatever their home.  Rows that are restored,
- * and removals that the worker requests when memberships end, are never refused.
+ * Counted are rows in state queued, but for those that were restored.  Restored
+ * rows, and removals that the worker requests when memberships end, are never
+ * refused.
  *
  * One spinlock guards the table; nothing is called under it.  A role that is
  * evicted from the table is counted again.
@@ -37,6 +38,7 @@
 #include "queue/quota.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
+#include "tables/home.h"
 
 #include "compat.h"
 
@@ -66,7 +68,7 @@ typedef struct QuotaTable
 
 static QuotaTable *quota_table = NULL;
 
-/* What an entry says of one more row. */
+/* The answer of an entry to one more row. */
 typedef enum QuotaVerdict
 {
 	QUOTA_TAKEN,
@@ -158,7 +160,8 @@ quota_store(Oid roleid, int64 queued, int64 now_us, int64 took_us)
 }
 
 static SqlStatement count_queued = {
-	"SELECT count(*) FROM (SELECT FROM wawp.membership_intent WHERE state = 'queued' AND requester = $1 LIMIT $2) q",
+	"SELECT count(*) FROM (SELECT FROM wawp.membership_intent WHERE state = 'queued' AND requester = $1"
+	" AND home <> " HOME_OF_RESTORED_ROWS " LIMIT $2) q",
 	2, {OIDOID, INT8OID}, NULL
 };
 

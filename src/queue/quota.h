@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * quota.h
- *	  How much a role may have queued.
+ *	  The limit of what a role may have queued.
  *
  * IDENTIFICATION
  *	  src/queue/quota.h

@@ -700,6 +700,21 @@ intent_claim_other(const LaneKey *lane, Intent *claimed)
 	return intent_run_claim(&claim_other, &args, lane, claimed);
 }
 
+static SqlStatement person_is_busy = {
+	"SELECT FROM wawp.membership_intent c WHERE c.id = $1 AND NOT " NOBODY_IN_THE_WAY,
+	1, {INT8OID}, NULL
+};
+
+/* True if a queued intent waits, because another one of the same person is under way. */
+bool
+intent_person_is_busy(int64 id)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int8(&args, id);
+	return spi_run(&person_is_busy, &args) > 0;
+}
+
 /*
  * ---- several wishes of one requester
  */

@@ -190,6 +190,7 @@ extern bool intent_peek(const LaneKey *lane, Intent *head);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
 extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
 extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);
+extern bool intent_person_is_busy(int64 id);
 extern int64 intent_decider(const Intent *intent);
 extern List *intent_cancel_outdone(const Intent *intent, const char *detail, int limit, bool *left);
 extern bool intent_supersede_waiting(const Intent *intent);

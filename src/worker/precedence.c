@@ -9,7 +9,7 @@
  * id of that one.  Intents of other requesters are not looked at.
  *
  * Everything is in the cycle's transaction and its memory.  Rows that somebody
- * else has locked are not waited for: the claimed row is put back.  At most
+ * else has locked are not waited for: the claimed row is put off.  At most
  * OUTDONE_AT_ONCE rows are cancelled for each that is claimed.
  *
  * IDENTIFICATION
@@ -19,16 +19,16 @@
  */
 #include "postgres.h"
 
-#include "base/clock.h"
 #include "tables/audit.h"
 #include "tables/intent.h"
 #include "worker/completion.h"
-#include "worker/lanes.h"
 #include "worker/precedence.h"
 
 #include "compat.h"
 
 #define OUTDONE_AT_ONCE 200
+/* An intent is tried again when rows that it decides in place of were locked. */
+#define OUTDONE_RETRY_US USECS_PER_SEC
 
 /* Return the detail of an intent that another one decides in place of. */
 static const char *
@@ -74,6 +74,25 @@ precedence_prevail(const Intent *intent)
 	return !left;
 }
 
+/* Queue a claimed intent again for a little later, without keeping others of the lane from their turn. */
+static void
+precedence_put_off(const Intent *intent)
+{
+	IntentChange change = {
+		.state = STATE_QUEUED,
+		.has_outcome = intent->has_outcome,
+		.outcome = intent->outcome,
+		.code = intent->code,
+		.detail = "earlier requests of the same requester for this person are being cancelled",
+		.next_attempt_at = GetCurrentTimestamp() + OUTDONE_RETRY_US,
+		.give_attempt_back = true
+	};
+
+	(void) intent_settle(intent->id, STATE_SENDING, &change);
+	if (change.state == STATE_CANCELLED)
+		completion_note_failures();
+}
+
 /* True if the attempt has that person already, before the n-th row: a plan for another time was claimed together with it. */
 static bool
 precedence_is_repeated(const Attempt *attempt, int n)
@@ -103,14 +122,13 @@ precedence_put_repeated_back(Attempt *attempt)
 
 /*
  * Keep in the attempt the claimed rows that go; cancel those in place of which
- * others decide, and put back those that decide in place of rows that could not
- * all be cancelled.  SERVED_NOTHING if some go; else the lane comes again.
+ * others decide, and put off those that decide in place of rows that could not
+ * all be cancelled.  SERVED_NOTHING if some go.
  */
 Served
 precedence_settle(Attempt *attempt)
 {
 	int			kept = 0;
-	bool		is_complete = true;
 
 	precedence_put_repeated_back(attempt);
 	for (int i = 0; i < attempt->n; i++)
@@ -123,16 +141,8 @@ precedence_settle(Attempt *attempt)
 		else if (!intent->has_rivals || precedence_prevail(intent))
 			attempt->intents[kept++] = *intent;
 		else
-		{
-			precheck_put_back(intent);
-			is_complete = false;
-		}
+			precedence_put_off(intent);
 	}
 	attempt->n = kept;
-	if (kept > 0)
-		return SERVED_NOTHING;
-	if (is_complete)
-		return SERVED_SOME;
-	lanes_retry(attempt->lane, clock_monotonic_ms());
-	return SERVED_LATER;
+	return kept > 0 ? SERVED_NOTHING : SERVED_SOME;
 }
