@@ -13,7 +13,7 @@
 
 #include "protocol/json.h"
 
-/* How near an account is to its number of new chats. */
+/* The state of an account beside its number of new chats. */
 typedef enum AccountCapping
 {
 	CAPPING_NONE,
