@@ -249,11 +249,12 @@ check_is_member(Check *check, CallPerson *person)
 typedef struct ContactRead
 {
 	const char *jid;
-	Contact		contact;
+	Contact		contact;		/* its texts are not to be used */
+	Jid			known_as;		/* invalid: WhatsApp is not known to have another JID */
 	bool		is_read;
 } ContactRead;
 
-/* Read what is known of a person; the texts do not outlive it.  False: no lock is kept. */
+/* Read what is known of a person.  False: no lock is kept. */
 static bool
 check_read_contact(void *subject)
 {
@@ -261,6 +262,8 @@ check_read_contact(void *subject)
 	SqlOwner	before = spi_begin_as_owner();
 
 	read->is_read = contact_look_up(read->jid, &read->contact);
+	if (read->contact.known_as)
+		read->known_as = jid_parse(read->contact.known_as, strlen(read->contact.known_as));
 	spi_end_as_owner(&before);
 	return false;
 }
@@ -269,7 +272,7 @@ check_read_contact(void *subject)
 static ContactRead
 check_contact(const char *jid)
 {
-	ContactRead read = {.jid = jid};
+	ContactRead read = {.jid = jid,.known_as = {.kind = JID_INVALID}};
 	ErrorData  *error = subtransaction_try(check_read_contact, &read);
 
 	if (error)
@@ -277,13 +280,15 @@ check_contact(const char *jid)
 	return read;
 }
 
-/* Ask the API whether a number is on WhatsApp.  An API that does not answer is not asked for others. */
+/*
+ * Ask the API whether a number is on WhatsApp; *chat is the JID that WhatsApp has
+ * for it.  An API that does not answer is not asked for others.
+ */
 static WireTruth
-check_ask_number(Check *check, const char *jid)
+check_ask_number(Check *check, const char *jid, Jid *chat)
 {
 	CallRequest request = {.endpoint = ENDPOINT_CHECK_EXISTS};
 	const HttpResult *result;
-	Jid			chat;
 	Jid			lid;
 
 	if (!check_take_turn(check))
@@ -291,52 +296,71 @@ check_ask_number(Check *check, const char *jid)
 	request.fields[0] = (WireField) {"phone", pnstrdup(jid, strcspn(jid, "@"))};
 	result = call_send(check->instance, &request);
 	if (http_is_success(result))
-		return wire_read_exists(result->body, result->body_len, &chat, &lid);
+		return wire_read_exists(result->body, result->body_len, chat, &lid);
 	check->ask_until_ms = 0;
 	return WIRE_UNKNOWN;
 }
 
-/* Return whether a number is on WhatsApp, by the contact or by asking. */
+/* Return whether a number is on WhatsApp, by the contact or by asking; *chat is its JID there. */
 static WireTruth
-check_number(Check *check, const char *jid, const Contact *contact)
+check_number(Check *check, const char *jid, const ContactRead *known, Jid *chat)
 {
-	if (contact->is_checked)
-		return contact->is_registered ? WIRE_YES : WIRE_NO;
-	return check_ask_number(check, jid);
+	*chat = known->known_as;
+	if (known->contact.is_checked)
+		return known->contact.is_registered ? WIRE_YES : WIRE_NO;
+	return check_ask_number(check, jid, chat);
 }
 
-/* Return whether a number is on WhatsApp in either of its forms; a remark says if it is in the other. */
+/* Return whether a number is on WhatsApp in either of its forms; *chat is its JID there. */
 static WireTruth
-check_forms(Check *check, CallPerson *person, const Contact *contact)
+check_forms(Check *check, const CallPerson *person, const ContactRead *known, Jid *chat)
 {
-	WireTruth	truth = check_number(check, person->jid.text, contact);
+	WireTruth	truth = check_number(check, person->jid.text, known, chat);
 	Jid			other = jid_other_form(&person->jid);
 
 	if (truth == WIRE_NO && other.kind == JID_PERSON)
 	{
 		ContactRead read = check_contact(other.text);
 
-		truth = check_number(check, other.text, &read.contact);
-		if (truth == WIRE_YES)
-			check_remark(person, psprintf("WhatsApp has the number as %s", other.text));
+		truth = check_number(check, other.text, &read, chat);
+		if (truth == WIRE_YES && chat->kind != JID_PERSON)
+			*chat = other;
 	}
 	return truth;
 }
 
+/* Take in that WhatsApp has another JID for a person: they may be a member by that. */
+static void
+check_other_jid(const Check *check, CallPerson *person, const Jid *chat)
+{
+	if (chat->kind == JID_INVALID || jid_same(chat, &person->jid) || jid_same(chat, &person->lid))
+		return;
+	if (members_find(&check->list, chat))
+	{
+		check_settle(person, WAWP_ALREADY_MEMBER, psprintf("the person is in the group as %s", chat->text));
+		person->verified = true;
+	}
+	else if (chat->kind == JID_PERSON)
+		check_remark(person, psprintf("WhatsApp has the number as %s", chat->text));
+}
+
 /* Find out whether a person's number is on WhatsApp, and set the outcome if it is not. */
 static void
-check_registration(Check *check, CallPerson *person, const Contact *contact)
+check_registration(Check *check, CallPerson *person, const ContactRead *known)
 {
-	switch (check_forms(check, person, contact))
+	Jid			chat = {.kind = JID_INVALID};
+
+	switch (check_forms(check, person, known, &chat))
 	{
 		case WIRE_YES:
 			check->nos = 0;
+			check_other_jid(check, person, &chat);
 			break;
 		case WIRE_UNKNOWN:
 			check_remark(person, "not known whether the number is on WhatsApp");
 			break;
 		case WIRE_NO:
-			if (contact->is_checked || ++check->nos < CHECK_DOUBTFUL_NOS)
+			if (known->contact.is_checked || ++check->nos < CHECK_DOUBTFUL_NOS)
 				check_settle(person, WAWP_NOT_ON_WHATSAPP, "the number is not on WhatsApp");
 			else
 				check_remark(person, "the API says that the number is not on WhatsApp, as of those before, which it also says when it may not ask");
@@ -382,7 +406,7 @@ check_person(Check *check, CallPerson *person)
 
 	if (check_is_member(check, person) || check_policy(check, person, &known) || check_room(check, person))
 		return;
-	check_registration(check, person, &known.contact);
+	check_registration(check, person, &known);
 	if (!check_is_addable(person))
 		return;
 	check->seats--;

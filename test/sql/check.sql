@@ -37,7 +37,7 @@ $$;
 CREATE FUNCTION why(person text, group_number text DEFAULT '120363012345678901', instance name DEFAULT NULL) RETURNS text
 LANGUAGE SQL AS $$ SELECT detail FROM wawp_check_participants(group_number || '@g.us', ARRAY[person], instance) $$;
 
-SELECT plan(93);
+SELECT plan(94);
 
 -- ---- people
 
@@ -87,6 +87,10 @@ SELECT is(checking('{15551230031,15551230032,15551230033,15551230034}'),
     ARRAY['15551230031@c.us not_on_whatsapp', '15551230032@c.us not_on_whatsapp', '15551230033@c.us -', '15551230034@c.us -'], 'the third no in a row is doubted');
 SELECT is(checking('{15551230031,15551230032,15551230001,15551230033}'),
     ARRAY['15551230031@c.us not_on_whatsapp', '15551230032@c.us not_on_whatsapp', '15551230001@c.us -', '15551230033@c.us not_on_whatsapp'], 'a yes ends the row');
+-- who is in the group by the JID that WhatsApp has for the number
+\! test/simulator/ctl $WAWP_SIM_PORT world '{"people":{"5215512345678":{"chat_id":"525512345678@c.us"}},"groups":{"120363012345678901@g.us":{"members":{"525512345678":{}}}}}' >/dev/null
+SELECT is(rows_of($$SELECT * FROM wawp_check_participants('120363012345678901@g.us', '{5215512345678}')$$),
+    ARRAY['(5215512345678@c.us,already_member,"the person is in the group as 525512345678@c.us")'], 'a member by another number');
 -- a number of Brazil, with the ninth digit and without
 \! test/simulator/ctl $WAWP_SIM_PORT world '{"people":{"5531987654321":{"registered":false},"553187654321":{"registered":true}}}' >/dev/null
 SELECT is(why('5531987654321'), 'WhatsApp has the number as 553187654321@c.us', 'a number in its other form');
