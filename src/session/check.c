@@ -24,6 +24,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/encoding.h"
 #include "base/spi_statement.h"
 #include "base/subtransaction.h"
 #include "protocol/member_list.h"
@@ -350,6 +351,9 @@ check_registration(Check *check, CallPerson *person, const ContactRead *known)
 {
 	Jid			chat = {.kind = JID_INVALID};
 
+	/* who has a LID has an account */
+	if (person->lid.kind == JID_LID && !known->contact.is_checked)
+		return;
 	switch (check_forms(check, person, known, &chat))
 	{
 		case WIRE_YES:
@@ -431,7 +435,7 @@ check_is_held(const Check *check, CallPerson **people, int npeople)
 	for (int i = 0; hold && !check->is_before_add && i < npeople; i++)
 	{
 		check_settle(people[i], WAWP_THROTTLED,
-					 psprintf("the %s is held (%s)", *hold->key.group ? "group" : "instance", hold->reason));
+					 psprintf("the %s is held (%s)", *hold->key.group ? "group" : "instance", text_from_server(hold->reason)));
 		people[i]->retry_at = hold->until;
 	}
 	return hold != NULL;
