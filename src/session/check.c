@@ -334,7 +334,7 @@ check_forms(Check *check, const CallPerson *person, const ContactRead *known, Ji
 static void
 check_other_jid(const Check *check, CallPerson *person, const Jid *chat)
 {
-	if (chat->kind == JID_INVALID || jid_same(chat, &person->jid) || jid_same(chat, &person->lid))
+	if (chat->kind == JID_INVALID || strcmp(chat->text, person->jid.text) == 0 || jid_same(chat, &person->lid))
 		return;
 	if (members_find(&check->list, chat))
 	{

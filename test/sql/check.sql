@@ -88,9 +88,9 @@ SELECT is(checking('{15551230031,15551230032,15551230033,15551230034}'),
 SELECT is(checking('{15551230031,15551230032,15551230001,15551230033}'),
     ARRAY['15551230031@c.us not_on_whatsapp', '15551230032@c.us not_on_whatsapp', '15551230001@c.us -', '15551230033@c.us not_on_whatsapp'], 'a yes ends the row');
 -- who is in the group by the JID that WhatsApp has for the number
-\! test/simulator/ctl $WAWP_SIM_PORT world '{"people":{"5215512345678":{"chat_id":"525512345678@c.us"}},"groups":{"120363012345678901@g.us":{"members":{"525512345678":{}}}}}' >/dev/null
-SELECT is(rows_of($$SELECT * FROM wawp_check_participants('120363012345678901@g.us', '{5215512345678}')$$),
-    ARRAY['(5215512345678@c.us,already_member,"the person is in the group as 525512345678@c.us")'], 'a member by another number');
+\! test/simulator/ctl $WAWP_SIM_PORT world '{"people":{"15551230024":{"chat_id":"15551230025@c.us"}},"groups":{"15550000001-1623281429@g.us":{"members":{"15551230025":{}}}}}' >/dev/null
+SELECT is(rows_of($$SELECT * FROM wawp_check_participants('15550000001-1623281429@g.us', '{15551230024}')$$),
+    ARRAY['(15551230024@c.us,already_member,"the person is in the group as 15551230025@c.us")'], 'a member by another number');
 -- a number of Brazil, with the ninth digit and without
 \! test/simulator/ctl $WAWP_SIM_PORT world '{"people":{"5531987654321":{"registered":false},"553187654321":{"registered":true}}}' >/dev/null
 SELECT is(why('5531987654321'), 'WhatsApp has the number as 553187654321@c.us', 'a number in its other form');
