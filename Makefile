@@ -21,12 +21,12 @@ top := $(if $(VPATH),$(VPATH:%/=%)/,$(dir $(lastword $(MAKEFILE_LIST))))
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.control)
 
 # The modules, folder by folder, from the bottom to the top (src/README.md).
-protocol = calling_code jid outcome json wire redact endpoint member_list backoff mailbox_record
+protocol = calling_code jid outcome json wire_time account_limits wire redact endpoint member_list backoff mailbox_record
 base = guc clock shmem commit_wake spi_statement subtransaction index_probe encoding text_limit requester
-client = http instance call
+client = http instance call missing_route
 throttle = gcra limiter budget
 tables = intent contact membership suppression group_settings hold identity audit audit_mailbox worker_status
-session = api participants groups messages pure send session_verify
+session = api participants check groups join_requests messages pure send session_verify
 queue = enqueue control monitor metrics trigger trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck messages completion attempt \
 	group_cache lanes admission instance_cache savepoint utility_hook
@@ -48,7 +48,7 @@ DATA_built = wawp--$(version).sql
 DATA = $(patsubst $(top)%,%,$(wildcard $(top)sql/releases/wawp--*.sql))
 
 # The order they run in.  One name per line of test/sql, never a glob.
-REGRESS = surface jid classify instance session_calls readers queue insert verbs membership_trigger
+REGRESS = surface jid classify instance session_calls readers check queue insert verbs membership_trigger
 REGRESS_OPTS = --inputdir=test --load-extension=pgtap --load-extension=wawp
 
 # The same for test/specs.  Expected output is looked for below the output directory.

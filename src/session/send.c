@@ -130,7 +130,7 @@ session_check_record(const MailboxRecord *record)
 }
 
 /* True if a request of the current statement has left already. */
-static bool
+bool
 session_is_past_first_request(void)
 {
 	return last_statement == GetCurrentStatementStartTimestamp();
@@ -313,14 +313,6 @@ session_group_settings(const WawpInstance *instance, const char *group)
 	return settings_get(&lane);
 }
 
-/* The contents of the tables that decide about a call. */
-typedef struct SessionPolicy
-{
-	List	   *holds;			/* of the instance and the group */
-	double		adds_per_minute;	/* the group's own pace, as BudgetGroup has it */
-	int			capacity;		/* of the group; 0: not read */
-} SessionPolicy;
-
 /*
  * Wait for a lock on a table no longer than for a record, nor longer than the
  * caller would; until the end of the SqlOwner section.
@@ -364,6 +356,7 @@ session_read_tables(void *subject)
 
 		read->policy->adds_per_minute = settings.adds_per_minute;
 		read->policy->capacity = settings.capacity;
+		read->policy->contact_within_us = settings.contact_within_us;
 		session_fill_lids(read->people, *read->npeople);
 		*read->npeople = session_skip_suppressed(read->group, read->people, *read->npeople, caller);
 	}
@@ -381,7 +374,7 @@ session_read_tables(void *subject)
  * back: a lock on these tables, kept while a request waits, would block DROP
  * EXTENSION.
  */
-static bool
+bool
 session_read_policy(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople,
 					SessionPolicy *policy)
 {
@@ -396,7 +389,7 @@ session_read_policy(const WawpInstance *instance, const char *group, CallPerson 
 }
 
 /* Raise the error for tables that stay locked. */
-static void
+void
 session_refuse_unread(void)
 {
 	ereport(ERROR,
@@ -407,7 +400,7 @@ session_refuse_unread(void)
 }
 
 /* Return the hold that applies to a group now; NULL if none does. */
-static const Hold *
+const Hold *
 session_active_hold(List *holds, const WawpInstance *instance, const char *group)
 {
 	const Hold *whole = hold_find(holds, instance->name, "");
@@ -428,7 +421,7 @@ session_throttle(CallPerson *person, TimestampTz retry_at, const char *detail)
 }
 
 /* Convert monotonic time, if it is still to come, to wall clock time. */
-static TimestampTz
+TimestampTz
 session_wall_time(int64 monotonic_us)
 {
 	return GetCurrentTimestamp() + Max(monotonic_us - clock_monotonic_us(), 0);

@@ -112,22 +112,28 @@ session_verify_read_known(Place *place)
 		place->known.asks_approval = false;
 }
 
-/* Ask once for the LID of a person's number; it stays invalid if the API does not know it. */
-static void
-session_verify_ask_lid(const WawpInstance *instance, Sought *sought)
+/* Ask the API for the LID of a person's number; invalid if it does not know it. */
+Jid
+session_verify_lid_of(const WawpInstance *instance, const Jid *person)
 {
 	CallRequest request = {
 		.endpoint = ENDPOINT_LID_OF_PHONE,
-		.path_value = pnstrdup(sought->person->jid.text, strcspn(sought->person->jid.text, "@"))
+		.path_value = pnstrdup(person->text, strcspn(person->text, "@"))
 	};
-	const HttpResult *result;
+	const HttpResult *result = call_send(instance, &request);
+	Jid			none = {.kind = JID_INVALID};
 
+	return http_is_success(result) ? wire_read_lid(result->body, result->body_len) : none;
+}
+
+/* Ask once for the LID of a person's number. */
+static void
+session_verify_ask_lid(const WawpInstance *instance, Sought *sought)
+{
 	if (sought->has_asked_lid)
 		return;
 	sought->has_asked_lid = true;
-	result = call_send(instance, &request);
-	if (http_is_success(result))
-		sought->lid = wire_read_lid(result->body, result->body_len);
+	sought->lid = session_verify_lid_of(instance, &sought->person->jid);
 }
 
 static MembersFinding

@@ -63,6 +63,7 @@ typedef struct OwnIdentity
 	Jid			me;
 	Jid			me_lid;
 	int64		asked_ms;		/* monotonic; 0: not yet */
+	AccountLimits limits;		/* as the session told them then */
 	int			outages;		/* answers in a row that did not come from the API */
 	int			missing;		/* numbers in a row reported not to be on WhatsApp ... */
 	char		missing_last[JID_SIZE]; /* ... and the last of them */
@@ -209,6 +210,24 @@ group_cache_own_role(const CachedGroup *cached, bool *ask_self)
 	if (own == NULL)
 		return OWN_UNKNOWN;
 	return own->role == WIRE_ROLE_MEMBER ? OWN_MEMBER : OWN_ADMIN;
+}
+
+/*
+ * Return until when WhatsApp keeps the account of a lane from writing to people
+ * who never wrote to it, and set *reason (static) to why; 0: it does not.  Set
+ * *need to ask the session if that was not done lately.
+ */
+TimestampTz
+group_cache_limited_until(const LaneKey *lane, const char **reason, InfoNeed *need)
+{
+	const int64 epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	const OwnIdentity *self = identity_of(&lane->instance);
+	int64		until_ms = account_limits_until(&self->limits, (GetCurrentTimestamp() + epoch_us) / 1000);
+
+	if (self->asked_ms == 0 || clock_monotonic_ms() - self->asked_ms > SELF_MAX_AGE_MS)
+		*need = (InfoNeed) {ASK_SELF, NULL};
+	*reason = account_limits_reason(&self->limits);
+	return until_ms ? until_ms * 1000 - epoch_us : 0;
 }
 
 /* Free a list, if there is one. */
@@ -606,6 +625,7 @@ answer_keep_identity(const InfoRequest *request, const HttpResult *result)
 	{
 		self->me = session.me;
 		self->me_lid = session.me_lid;
+		self->limits = session.limits;
 	}
 }
 
