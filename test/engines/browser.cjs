@@ -2,7 +2,8 @@
  * browser.cjs -- a page of WhatsApp Web as whatsapp-web.js sees it: the few modules that it calls, over a case's data.
  *
  * Contract: one case at a time, since window is global.  A case says who is in the group (members: {id, admin}), which phones
- * are known to a LID (pairs), who is registered (registered; everybody unless said), and what requests answer (said, by name).
+ * are known to a LID (pairs), who is not registered (unregistered), what requests answer (said, by name), and whether ids cross
+ * the page's border without their text (bare).
  */
 const cases = require('./whatsapp.cjs');
 
@@ -106,7 +107,7 @@ function open(one) {
 		exposeFunction: async (name, call) => { exposed[name] = call; },
 		evaluate: async (call, ...args) => {
 			const result = await call(...args);
-			return result === undefined ? undefined : JSON.parse(JSON.stringify(result));
+			return result === undefined ? undefined : JSON.parse(JSON.stringify(result, (key, value) => one.bare && key === '_serialized' ? undefined : value));
 		},
 	};
 }

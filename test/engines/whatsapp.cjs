@@ -199,6 +199,8 @@ const webjs = [
 	shown('list: LIDs, phones known', [ownerByLid, {id: lid(0)}], {pairs: paired(0)}),
 	shown('list: LIDs, phones known, without the person', [ownerByLid, {id: lid(1)}], {pairs: paired(1)}),
 	shown('list: LIDs alone', [ownerByLid, {id: lid(0)}]),
+	shown('list: ids without their text', [owner, {id: phone(0)}], {bare: true}),
+	shown('list: LIDs without their text', [owner, {id: lid(0)}], {bare: true}),
 	shown('list: hosted LID', [owner, {id: lid(0).replace('@', '@hosted.')}]),
 	shown('list: a bot', [owner, {id: phone(1)}, {id: '867051314767696@bot'}]),
 	shown('list: an unknown server', [owner, {id: phone(1)}, {id: '555765@interop'}]),

@@ -16,14 +16,16 @@ use WawpTest;
 my $group = '120363012345678901@g.us';
 my $file = $ENV{WAWP_ENGINE_ANSWERS} // "$FindBin::RealBin/../engines/answers.jsonl";
 my (@answers, @engines, %number_of);
+my $in_five_days = time + 5 * 86400;
 
 # People and LIDs are 765NNNN in the file; here each case has people of its own, since what is learnt of one is remembered.
+# An end that is to come is there in the year 2100.
 open(my $lines, '<', $file) or die "$file: $!";
 while (my $line = <$lines>)
 {
 	my ($case) = $line =~ /^{"case":"(.*?)",/;
 	my $number = $number_of{$case} //= 200 + keys %number_of;
-	my $answer = JSON::PP->new->utf8->decode($line =~ s/(1555|90000000)765(?=\d{4}@|\d{4}")/$1$number/gr);
+	my $answer = JSON::PP->new->utf8->decode($line =~ s/(1555|90000000)765(?=\d{4}@|\d{4}")/$1$number/gr =~ s/4102444800/$in_five_days/r);
 	push @answers, $answer;
 	foreach my $engine (@{ $answer->{from} })
 	{
@@ -200,6 +202,8 @@ my @expected = (
 	[ 'list: LIDs, phones known', participants => 'added verified 2/2' ],
 	[ 'list: LIDs, phones known, without the person', participants => 'privacy_blocked verified 2/2' ],
 	[ 'list: LIDs alone', participants => 'accepted 2/2' ],
+	[ 'list: ids without their text', participants => 'added verified 2/2' ],
+	[ 'list: LIDs without their text', participants => 'accepted 2/2' ],
 	[ 'list: phones and LIDs', participants => 'added verified 2/2' ],
 	[ 'list: one by user name alone', participants => 'accepted 1/2' ],
 	[ 'list: a bot', participants => 'accepted 2/3' ],
@@ -212,7 +216,7 @@ my @expected = (
 	[ 'list: full', participants => 'group_full verified 3/3' ],
 	(map { [ "list: $_", group => 'size 2, admin' ] } 'with the person', 'without the person', 'an admin', 'hosted', 'hosted LID',
 		'hosted LID and phone', 'LID and hosted phone', 'LIDs and phones', 'LIDs and phones, without the person',
-		'LIDs, phones known', 'LIDs, phones known, without the person', 'LIDs alone', 'phones and LIDs', 'one by user name alone'),
+		'LIDs, phones known', 'LIDs, phones known, without the person', 'LIDs alone', 'phones and LIDs', 'ids without their text', 'LIDs without their text', 'one by user name alone'),
 	[ 'list: a bot', group => 'size 3, admin' ],
 	[ 'list: an unknown server', group => 'size 3, admin' ],
 	[ 'list: two of 1000', group => 'size 1000, admin', 'Baileys 6' => 'size 2, admin' ],
@@ -238,10 +242,10 @@ my @expected = (
 	[ 'join requests', requests => '15557650000@c.us 1796000000 non_admin_add, 15557650002@c.us 1796000100 invite_link',
 		'whatsapp-web.js' => '900000007650000@lid 1796000000 non_admin_add, 15557650002@c.us 1796000100 invite_link' ],
 	[ 'no join requests', requests => 'none' ],
-	[ 'timelocked', timelock => 'WORKING, usable, limited until 2100' ],
+	[ 'timelocked', timelock => 'WORKING, usable, limited for 5 days' ],
 	[ 'timelocked without an end', timelock => 'WORKING, usable, limited' ],
 	[ 'not timelocked', timelock => 'WORKING, usable' ],
-	[ 'capped', capping => 'WORKING, usable, limited until 2100' ]);
+	[ 'capped', capping => 'WORKING, usable, limited for 5 days' ]);
 
 # What the API answers besides: who we are, what limits us, and that it knows nobody's LID.
 sub besides
@@ -283,6 +287,8 @@ sub answers_with
 	return;
 }
 
+my $day = $node->safe_psql('postgres', "SELECT to_timestamp($in_five_days)::date");
+
 # What wawp makes of one engine's answer.
 sub reading
 {
@@ -295,7 +301,7 @@ sub reading
 	my $got = $session->ask(sprintf $questions{ $answer->{ask} }{sql}, "ARRAY[$people]::text[]", account($session));
 	return "error $got->{state}" if $got->{state};
 	my $number = $number_of{ $answer->{case} };
-	my $limited = $got->{err} !~ /is limited/ ? '' : $got->{err} =~ /until (2099|2100)/ ? ', limited until 2100' : ', limited';
+	my $limited = $got->{err} !~ /is limited/ ? '' : $got->{err} =~ /until $day/ ? ', limited for 5 days' : ', limited';
 	return ($got->{out} =~ s/(1555|90000000)$number/${1}765/gr) . $limited;
 }
 
@@ -327,6 +333,27 @@ foreach my $answer (@answers)
 }
 is_deeply([ sort keys %got ], [ sort keys %expected ], 'each case was there');
 
+# ---- the same in the wrappings of gateways
+
+sub classified
+{
+	my ($answer, $body) = @_;
+	my $text = JSON::PP->new->canonical->encode($body);
+	return session_of($answer->{from}[0])->ask("SELECT string_agg(concat_ws(' ', jid, outcome, code), ', ') FROM wawp_classify('$answer->{ask}', 201, \$body\$$text\$body\$)")->{out};
+}
+
+foreach my $answer (grep { $_->{ask} =~ /^(add|remove|promote|demote)$/ && $_->{status} < 300 } @answers)
+{
+	my $people = $answer->{json} or next;
+	my $is_list = ref $people eq 'ARRAY';
+	next unless $is_list ? @$people : join('', keys %$people) =~ /@/;
+	my $plain = classified($answer, $people);
+	my @wrapped = $is_list
+	  ? ({ updateParticipants => $people }, { success => \1, data => { updateParticipants => $people } }, { status => 'success', response => { participants => $people } })
+	  : ({ success => \1, data => $people }, { status => 'success', response => { result => $people } });
+	is_deeply([ map { classified($answer, $_) } @wrapped ], [ ($plain) x @wrapped ], "$answer->{from}[0]: $answer->{case}: $answer->{ask}, wrapped");
+}
+
 # ---- the worker
 
 my $wawp = WawpPeople->new($node, $sim);
@@ -350,11 +377,15 @@ sub answers_in
 	return $answers[0]{who}[0] =~ s/@.*//r;
 }
 
+my $told = answer_of('Baileys 7', 'LIDs in another order, phones beside them', 'add');
+my @lids_alone = map { answer_of('Baileys 7', 'list: LIDs alone', $_) } qw(participants group);
 my %asked = (group => $wawp->group, instance => account($by_hand));
-$asked{who} = answers_in($asked{group}, answer_of('Baileys 7', 'LIDs in another order, phones beside them', 'add'),
-	answer_of('Baileys 7', 'list: LIDs alone', 'participants'), answer_of('Baileys 7', 'list: LIDs alone', 'group'));
+$asked{who} = answers_in($asked{group}, $told, @lids_alone);
 is($wawp->end($wawp->want(%asked)), 'done added', 'an answer with LID and phone');
 is($wawp->end($wawp->want(%asked)), 'done already_member', '... tells who is behind a LID in every list');
+answers_in($asked{group}, { %$told, status => 200, json => { ok => \1 } }, @lids_alone);
+is($by_hand->ask("SELECT outcome || ' ' || verified FROM wawp_add_participants('$asked{group}', ARRAY['$asked{who}'], '$asked{instance}', verify => true)")->{out},
+	'added true', '... in a session, too');
 
 %asked = (group => $wawp->group, instance => account($by_hand), action => 'promote');
 $asked{who} = answers_in($asked{group}, answer_of('whatsapp-web.js', 'promoted: no member', 'promote'),
