@@ -26,7 +26,7 @@ base = guc clock shmem commit_wake spi_statement subtransaction index_probe enco
 client = http instance call missing_route
 throttle = gcra limiter budget
 tables = intent contact membership suppression group_settings hold identity audit audit_mailbox worker_status
-session = api participants check groups join_requests messages pure send session_verify
+session = api participants check groups join_requests messages pure send session_read session_verify
 queue = enqueue control monitor metrics trigger trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck messages completion attempt \
 	group_cache lanes admission instance_cache savepoint utility_hook

@@ -124,6 +124,12 @@ typedef enum WireTruth
 	WIRE_YES
 } WireTruth;
 
+/*
+ * From so many numbers in a row on that are reported not to be on WhatsApp, that
+ * is not believed: engines say the same when they were refused the question.
+ */
+#define WIRE_DOUBTFUL_NOS 3
+
 /* a field of a request's JSON body or query; a NULL value leaves it out */
 typedef struct WireField
 {

@@ -6,7 +6,7 @@
  * Pure.  Engines write seconds or milliseconds since 1970, as numbers or as
  * texts, with a fraction or without, and RFC 3339.  A number beyond 1e11 is in
  * milliseconds (1e11 seconds are in the year 5138, 1e11 milliseconds in 1973).
- * What is before WhatsApp existed is not a time: engines write 0 and -1 for
+ * A time before WhatsApp existed is read as none: engines write 0 and -1 for
  * "unknown".
  *
  * IDENTIFICATION

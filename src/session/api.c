@@ -32,7 +32,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "compat.h"
@@ -266,24 +265,4 @@ api_make_jid_table(int size, Size entry_size)
 	HASHCTL		info = {.keysize = JID_SIZE,.entrysize = entry_size,.hcxt = CurrentMemoryContext};
 
 	return hash_create("wawp people", Max(size, 16), &info, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-}
-
-/*
- * ---- times
- */
-
-#define UNIX_EPOCH_US ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
-
-/* Return a time in ms since 1970. */
-int64
-api_unix_ms(TimestampTz at)
-{
-	return (at + UNIX_EPOCH_US) / 1000;
-}
-
-/* Return a time that is in ms since 1970. */
-TimestampTz
-api_time_of_unix_ms(int64 ms)
-{
-	return ms * 1000 - UNIX_EPOCH_US;
 }

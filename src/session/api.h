@@ -41,8 +41,6 @@ extern Jid	api_parse_jid(const char *utf8);
 extern const char *api_arg_group(FunctionCallInfo fcinfo, int n);
 extern WawpInstance *api_arg_instance(FunctionCallInfo fcinfo, int n);
 extern const char **api_arg_texts(FunctionCallInfo fcinfo, int n, const char *name, int *count);
-extern int64 api_unix_ms(TimestampTz at);
-extern TimestampTz api_time_of_unix_ms(int64 ms);
 extern HTAB *api_make_jid_table(int size, Size entry_size);
 
 #endif							/* WAWP_API_H */

@@ -30,7 +30,7 @@
 #include "protocol/member_list.h"
 #include "session/check.h"
 #include "session/send.h"
-#include "session/session_verify.h"
+#include "session/session_read.h"
 #include "tables/contact.h"
 #include "throttle/budget.h"
 #include "utils/timestamp.h"
@@ -39,8 +39,6 @@
 
 /* A call asks about single people for so long, in the pace of checks_per_minute; who is left then is not asked about. */
 #define CHECK_WAIT_MS 60000
-/* So many numbers in a row reported not to be on WhatsApp are not believed: engines say so when they were refused the question. */
-#define CHECK_DOUBTFUL_NOS 3
 
 /* A check of people who might be added to one group. */
 typedef struct Check
@@ -84,16 +82,13 @@ check_note_failure(Check *check, const HttpResult *result)
 		check->everybody.retry_at = GetCurrentTimestamp() + result->retry_after * USECS_PER_SEC;
 }
 
-/* Read the member list; false if none came.  An empty one is none: we ourselves are in it. */
+/* Read the member list; false if none came, which may concern everybody. */
 static bool
 check_read_list(Check *check)
 {
-	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS,.group = check->group};
 	const HttpResult *result;
 
-	(void) budget_take_read(check->instance, false);
-	result = call_send(check->instance, &request);
-	if (http_is_success(result) && wire_read_members(result->body, result->body_len, &check->list) && check->list.count > 0)
+	if (session_read_list(check->instance, check->group, &check->list, &result))
 		return true;
 	check_note_failure(check, result);
 	return false;
@@ -103,11 +98,9 @@ check_read_list(Check *check)
 static bool
 check_read_self(Check *check)
 {
-	CallRequest request = {.endpoint = ENDPOINT_SESSION_INFO};
-	const HttpResult *result = call_send(check->instance, &request);
 	WireSession session;
 
-	if (!http_is_success(result) || !wire_read_session(result->body, result->body_len, &session))
+	if (!session_read_self(check->instance, &session))
 		return true;
 	check->known.me = session.me;
 	check->known.me_lid = session.me_lid;
@@ -118,28 +111,14 @@ check_read_self(Check *check)
 	return false;
 }
 
-/* Return our own entry in the list; NULL if it is not found. */
-static const WireMember *
-check_own_entry(const Check *check)
-{
-	const WireMember *own = members_find(&check->list, &check->known.me);
-
-	return own ? own : members_find(&check->list, &check->known.me_lid);
-}
-
 /* Read the group's size, and whether its members may add people. */
 static void
 check_read_info(Check *check)
 {
-	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO,.group = check->group};
-	const WireMember *own = check_own_entry(check);
-	const HttpResult *result;
+	const WireMember *own = members_find_own(&check->list, &check->known.me, &check->known.me_lid);
 	WireGroup	group;
-	WireMembers members;
 
-	(void) budget_take_read(check->instance, false);
-	result = call_send(check->instance, &request);
-	if (!http_is_success(result) || !wire_read_group(result->body, result->body_len, &group, &members))
+	if (!session_read_group(check->instance, check->group, &group))
 		return;
 	check->known.stated = group.size;
 	if (own && own->role != WIRE_ROLE_MEMBER)
@@ -215,7 +194,7 @@ check_presence(Check *check, CallPerson *person)
 
 	if (presence != PRESENCE_UNKNOWN || person->lid.kind == JID_LID || !check_list_needs_lids(check) || !check_take_turn(check))
 		return presence;
-	person->lid = session_verify_lid_of(check->instance, &person->jid);
+	person->lid = session_read_lid(check->instance, &person->jid);
 	return members_presence(&check->list, &check->known, &person->jid, &person->lid);
 }
 
@@ -364,7 +343,7 @@ check_registration(Check *check, CallPerson *person, const ContactRead *known)
 			check_remark(person, "not known whether the number is on WhatsApp");
 			break;
 		case WIRE_NO:
-			if (known->contact.is_checked || ++check->nos < CHECK_DOUBTFUL_NOS)
+			if (known->contact.is_checked || ++check->nos < WIRE_DOUBTFUL_NOS)
 				check_settle(person, WAWP_NOT_ON_WHATSAPP, "the number is not on WhatsApp");
 			else
 				check_remark(person, "the API says that the number is not on WhatsApp, as of those before, which it also says when it may not ask");
@@ -406,9 +385,12 @@ check_room(const Check *check, CallPerson *person)
 static void
 check_person(Check *check, CallPerson *person)
 {
-	ContactRead known = check_contact(person->jid.text);
+	ContactRead known;
 
-	if (check_is_member(check, person) || check_policy(check, person, &known) || check_room(check, person))
+	if (check_is_member(check, person))
+		return;
+	known = check_contact(person->jid.text);
+	if (check_policy(check, person, &known) || check_room(check, person))
 		return;
 	check_registration(check, person, &known);
 	if (!check_is_addable(person))

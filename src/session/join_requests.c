@@ -60,7 +60,7 @@ join_requests_read(const WawpInstance *instance, const CallRequest *request)
 static Datum
 join_requests_time_datum(int64 at_ms, bool *isnull)
 {
-	TimestampTz at = api_time_of_unix_ms(at_ms);
+	TimestampTz at = clock_time_of_unix_ms(at_ms);
 
 	*isnull = at_ms == 0 || at > GetCurrentTimestamp() + USECS_PER_DAY;
 	return TimestampTzGetDatum(at);

@@ -168,14 +168,14 @@ static void
 messages_tell_limits(const WawpInstance *instance, const AccountLimits *limits)
 {
 	const char *reason = account_limits_reason(limits);
-	int64		until_ms = account_limits_until(limits, api_unix_ms(GetCurrentTimestamp()));
+	int64		until_ms = account_limits_until(limits, clock_unix_ms(GetCurrentTimestamp()));
 
 	if (reason == NULL)
 		return;
 	ereport(NOTICE,
 			(errmsg("instance \"%s\" is limited: %s", instance->name, reason),
 			 until_ms
-			 ? errdetail("Invitations wait until %s.  Additions go on.", clock_text(api_time_of_unix_ms(until_ms)))
+			 ? errdetail("Invitations wait until %s.  Additions go on.", clock_text(clock_time_of_unix_ms(until_ms)))
 			 : errdetail("Invitations and additions go on.")));
 }
 

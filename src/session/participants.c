@@ -110,17 +110,14 @@ participants_put_row(FunctionCallInfo fcinfo, const CallPerson *person)
 	api_put_row(fcinfo, values, nulls);
 }
 
-/* Details of send.c begin so. */
-#define NOT_SENT "not sent: "
-
 /* Note that a person is not sent, for a reason that the check found. */
 static void
 participants_note_unsent(CallPerson *person)
 {
 	const char *reason = person->detail ? person->detail : outcome_info(person->outcome)->text;
 
-	if (strncmp(reason, NOT_SENT, strlen(NOT_SENT)) != 0)
-		person->detail = psprintf(NOT_SENT "%s", reason);
+	if (strncmp(reason, SESSION_NOT_SENT, strlen(SESSION_NOT_SENT)) != 0)
+		person->detail = psprintf(SESSION_NOT_SENT "%s", reason);
 }
 
 /* Check people before they are added, and move those who can be to the front.  Return how many these are. */
@@ -146,6 +143,31 @@ participants_precheck(const WawpInstance *instance, const char *group, CallPerso
 	return kept;
 }
 
+/* The arguments of a call about participants, and the people among them. */
+typedef struct ParticipantsCall
+{
+	const char *group;
+	WawpInstance *instance;
+	int			n;
+	CallPerson **elements;		/* one for each input, in input order */
+	int			nsendable;
+	CallPerson **sendable;		/* those that can be sent, each person once */
+} ParticipantsCall;
+
+/* Read (group_jid text, jids text[], instance name). */
+static ParticipantsCall
+participants_arguments(FunctionCallInfo fcinfo, WawpOperation operation)
+{
+	ParticipantsCall call = {.group = api_arg_group(fcinfo, 0)};
+	const char **inputs = api_arg_texts(fcinfo, 1, "jids", &call.n);
+
+	call.instance = api_arg_instance(fcinfo, 2);
+	call.elements = palloc(sizeof(CallPerson *) * Max(call.n, 1));
+	call.sendable = palloc(sizeof(CallPerson *) * Max(call.n, 1));
+	call.nsendable = participants_collect(operation, inputs, call.n, call.elements, call.sendable);
+	return call;
+}
+
 /*
  * Serve all four: (group_jid text, jids text[], instance name, reason text
  * [, verify bool, precheck bool]).  The reason is for the audit record.
@@ -154,23 +176,17 @@ static Datum
 participants_change(FunctionCallInfo fcinfo, WawpOperation operation, bool verify, bool precheck)
 {
 	ApiCall		api = api_begin_acting(fcinfo, true);
-	const char *group = api_arg_group(fcinfo, 0);
-	int			n;
-	const char **inputs = api_arg_texts(fcinfo, 1, "jids", &n);
-	WawpInstance *instance = api_arg_instance(fcinfo, 2);
-	CallPerson **elements = palloc(sizeof(CallPerson *) * Max(n, 1));
-	CallPerson **sendable = palloc(sizeof(CallPerson *) * Max(n, 1));
-	int			nsendable = participants_collect(operation, inputs, n, elements, sendable);
+	ParticipantsCall call = participants_arguments(fcinfo, operation);
 	const char *reason = api_arg_limited(fcinfo, 3, TEXT_REASON);
 	int			capacity;
 
 	if (precheck)
-		nsendable = participants_precheck(instance, group, sendable, nsendable);
-	capacity = session_membership(instance, operation, group, reason, sendable, nsendable);
-	if (verify && session_verify_added(instance, group, capacity, sendable, nsendable))
-		session_note_verified(instance, group, reason, sendable, nsendable);
-	for (int i = 0; i < n; i++)
-		participants_put_row(fcinfo, elements[i]);
+		call.nsendable = participants_precheck(call.instance, call.group, call.sendable, call.nsendable);
+	capacity = session_membership(call.instance, operation, call.group, reason, call.sendable, call.nsendable);
+	if (verify && session_verify_added(call.instance, call.group, capacity, call.sendable, call.nsendable))
+		session_note_verified(call.instance, call.group, reason, call.sendable, call.nsendable);
+	for (int i = 0; i < call.n; i++)
+		participants_put_row(fcinfo, call.elements[i]);
 	api_end(&api);
 	return (Datum) 0;
 }
@@ -210,8 +226,8 @@ participants_put_checked(FunctionCallInfo fcinfo, const CallPerson *person)
 	bool		nulls[3] = {false};
 	const char *detail = person->detail;
 
-	if (detail && strncmp(detail, NOT_SENT, strlen(NOT_SENT)) == 0)
-		detail += strlen(NOT_SENT);
+	if (detail && strncmp(detail, SESSION_NOT_SENT, strlen(SESSION_NOT_SENT)) == 0)
+		detail += strlen(SESSION_NOT_SENT);
 	values[0] = api_text_datum(person->outcome == WAWP_BAD_IDENTIFIER ? person->input : person->jid.text, &nulls[0]);
 	values[1] = api_outcome_datum(fcinfo, 1, person->outcome);
 	nulls[1] = person->outcome == WAWP_ACCEPTED;
@@ -224,17 +240,11 @@ Datum
 wawp_check_participants(PG_FUNCTION_ARGS)
 {
 	ApiCall		api = api_begin(fcinfo, true);
-	const char *group = api_arg_group(fcinfo, 0);
-	int			n;
-	const char **inputs = api_arg_texts(fcinfo, 1, "jids", &n);
-	WawpInstance *instance = api_arg_instance(fcinfo, 2);
-	CallPerson **elements = palloc(sizeof(CallPerson *) * Max(n, 1));
-	CallPerson **checkable = palloc(sizeof(CallPerson *) * Max(n, 1));
-	int			ncheckable = participants_collect(WAWP_OP_ADD, inputs, n, elements, checkable);
+	ParticipantsCall call = participants_arguments(fcinfo, WAWP_OP_ADD);
 
-	check_people(instance, group, false, checkable, ncheckable);
-	for (int i = 0; i < n; i++)
-		participants_put_checked(fcinfo, elements[i]);
+	check_people(call.instance, call.group, false, call.sendable, call.nsendable);
+	for (int i = 0; i < call.n; i++)
+		participants_put_checked(fcinfo, call.elements[i]);
 	api_end(&api);
 	return (Datum) 0;
 }

@@ -55,8 +55,8 @@
 StaticAssertDecl(CALL_MAX_PEOPLE <= MAILBOX_MAX_PEOPLE, "a request's people fit into its record");
 
 /* Details of people who were not sent. */
-#define UNRECORDED "not sent: the request could not be recorded"
-#define UNREAD "not sent: the holds and the opt-out list could not be read"
+#define UNRECORDED SESSION_NOT_SENT "the request could not be recorded"
+#define UNREAD SESSION_NOT_SENT "the holds and the opt-out list could not be read"
 
 /* Start of the statement in which the last request left; 0: none has. */
 static TimestampTz last_statement = 0;
@@ -264,7 +264,7 @@ session_skip_suppressed(const char *group, CallPerson **people, int npeople, Mem
 			continue;
 		}
 		person->outcome = WAWP_SUPPRESSED;
-		person->detail = MemoryContextStrdup(caller, psprintf("not sent: suppressed (%s)", text_from_server(reason)));
+		person->detail = MemoryContextStrdup(caller, psprintf(SESSION_NOT_SENT "suppressed (%s)", text_from_server(reason)));
 	}
 	return kept;
 }
@@ -443,8 +443,8 @@ session_take_pace(const WawpInstance *instance, const Hold *on_instance, const B
 		rate.interval = Max(rate.interval, pace_rate(group->adds_per_minute, 0).interval);
 	for (int i = permit->granted; i < npeople; i++)
 		session_throttle(people[i], session_wall_time(permit->next_at + (i - permit->granted) * rate.interval),
-						 permit->has_group ? "not sent: the pace of the instance and the group allows no more now"
-						 : "not sent: the instance's pace allows no more now");
+						 permit->has_group ? SESSION_NOT_SENT "the pace of the instance and the group allows no more now"
+						 : SESSION_NOT_SENT "the instance's pace allows no more now");
 	return permit->granted;
 }
 
@@ -463,8 +463,8 @@ session_skip_people(CallPerson **people, int npeople, const CallVerdict *cause, 
 		people[i]->outcome = in_doubt ? WAWP_UNREACHABLE : cause->outcome;
 		people[i]->retry_at = retry_at;
 		people[i]->detail = in_doubt
-			? "not sent: the API did not answer the request before"
-			: "not sent: the request before ended this way";
+			? SESSION_NOT_SENT "the API did not answer the request before"
+			: SESSION_NOT_SENT "the request before ended this way";
 	}
 }
 
@@ -593,7 +593,7 @@ session_change_allowed(const WawpInstance *instance, WawpOperation operation, co
 	if (hold)
 	{
 		for (int i = 0; i < npeople; i++)
-			session_throttle(people[i], hold->until, psprintf("not sent: the %s is held (%s)",
+			session_throttle(people[i], hold->until, psprintf(SESSION_NOT_SENT "the %s is held (%s)",
 															  *hold->key.group ? "group" : "instance", hold->reason));
 		return;
 	}

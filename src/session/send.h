@@ -15,6 +15,9 @@
 #include "nodes/pg_list.h"
 #include "tables/hold.h"
 
+/* Details of people who were not sent begin so. */
+#define SESSION_NOT_SENT "not sent: "
+
 /* Judges an answer for the record; may set *group to the group that the answer names. */
 typedef WawpOutcome (*SessionJudge) (const HttpResult *result, const char **group);
 

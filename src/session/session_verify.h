@@ -13,7 +13,6 @@
 
 #include "client/call.h"
 
-extern Jid	session_verify_lid_of(const WawpInstance *instance, const Jid *person);
 extern bool session_verify_added(const WawpInstance *instance, const char *group, int capacity,
 								 CallPerson **people, int npeople);
 
