@@ -104,12 +104,6 @@ SQL
 		qw(timelock capping)));
 my %limit_in = (timelock => 'reachoutTimelock', capping => 'messageCapping');
 
-# Until this wawp has them.
-if ($node->safe_psql('postgres', "SELECT to_regproc('wawp_join_requests') IS NULL") eq 't')
-{
-	delete @questions{qw(requests timelock capping)};
-}
-
 # ---- what is expected; where engines answer differently, by the beginning of an engine's name
 
 my @expected = (
