@@ -17,6 +17,7 @@
 #include "base/guc.h"
 #include "base/mark_file.h"
 #include "base/shmem.h"
+#include "client/missing_route.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "queue/quota.h"
@@ -37,6 +38,7 @@ static const ShmemPart shmem_parts[] = {
 	{limiter_shmem_size, limiter_shmem_startup},
 	{mailbox_shmem_size, mailbox_shmem_startup},
 	{quota_shmem_size, quota_shmem_startup},
+	{missing_route_shmem_size, missing_route_shmem_startup},
 };
 
 void

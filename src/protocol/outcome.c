@@ -154,6 +154,7 @@ static const CodeRule code_rules[] = {
 	{LEVEL_PERSON | LEVEL_ENGINE, ANY, 436, WAWP_LINK_UNAVAILABLE, "the invite link is locked by WhatsApp"},
 	{LEVEL_PERSON, ANY, 451, WAWP_LEGAL_RESTRICTED, NULL},
 	{LEVEL_PERSON | LEVEL_ENGINE, ANY, 463, WAWP_ACCOUNT_RESTRICTED, NULL},
+	{LEVEL_PERSON | LEVEL_ENGINE, ANY, 475, WAWP_ACCOUNT_RESTRICTED, "the account has begun as many new chats as WhatsApp allows"},
 
 	{LEVEL_ENGINE, ANY, 400, WAWP_UNRECOGNISED, "WhatsApp calls the request malformed"},
 	{LEVEL_ENGINE, ANY, 406, WAWP_UNRECOGNISED, "WhatsApp does not accept the request"},

@@ -577,7 +577,11 @@ audit_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
  * ---- notes of sessions
  */
 
-/* Notes of another home may be a part of a dump that is still being restored, with the contacts that they name. */
+/*
+ * Notes of another home may be a part of a dump that is still being restored,
+ * with the contacts that they name.  A scalar array is computed once; the
+ * planner may run the subquery of an IN for each of the notes.
+ */
 static SqlStatement take_notes = {
 	"WITH n AS (DELETE FROM wawp.audit_note WHERE id = ANY (ARRAY(SELECT id FROM wawp.audit_note WHERE home = $2 ORDER BY id LIMIT $1"
 	" FOR UPDATE SKIP LOCKED)) RETURNING *)"

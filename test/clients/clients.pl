@@ -18,7 +18,7 @@ my $here = $FindBin::RealBin;
 my $js = "$ENV{WAWP_SANDBOX}/js";
 my $no_listen = 'LISTEN is of no use through a pool of transactions';
 
-# Each: name, what it needs ([file that exists] or a command), the command, the pooler it goes through.
+# Each: name, why it cannot be run here (empty: it can), the command; where it goes through a pooler, which, and why that has no LISTEN.
 my @clients = (
 	(map { js($_) } qw(drizzle typeorm sequelize)),
 	py('sqlalchemy', 'sqlalchemy'), py('django', 'django'),

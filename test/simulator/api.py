@@ -140,6 +140,12 @@ def list_members(call):
     return json_answer(shapes.member_list(call.engine, call.world.seats(call.group, call.account)))
 
 
+def join_requests(call):
+    group = call.world.group_as(call.group, call.account, admin=True)
+    return json_answer([shapes.join_request(call.engine, digits, call.world.lid_of(digits), asked_at, my_digits(call.account))
+                        for digits, asked_at in group.get("requests", {}).items()])
+
+
 def describe_group(call, jid, with_members=True):
     group = call.world.group_as(jid, call.account)
     members = shapes.member_list(call.engine, call.world.seats(jid, call.account)) if with_members else None
@@ -268,6 +274,7 @@ def send_text(call):
 ROUTES = (
     ("POST", "/v2/groups/{id}/participants/add", add, True),
     ("GET", "/v2/groups/{id}/participants", list_members, True),
+    ("GET", "/v2/groups/{id}/participants/join-requests", join_requests, True),
     ("POST", "/v2/send/text", send_text, True),
     ("GET", "/v2/contacts/check-exists", check_exists, True),
     ("POST", "/v2/groups/{id}/participants/remove", remove, True),

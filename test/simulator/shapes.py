@@ -250,6 +250,16 @@ def member_list(engine, seats):
     return [shape(seat) for seat in seats if seat.role != "left" or engine in SHOWS_LEFT]
 
 
+def join_request(engine, digits, lid, asked_at, me):
+    """Who asks to join: GOWS knows neither number nor way, WEBJS who added them."""
+    line = {"requesterId": phone_jid(digits) if engine == "webjs" else lid, "timestamp": int(asked_at)}
+    if engine == "gows":
+        return line
+    if engine == "webjs":
+        return {**line, "addedById": phone_jid(me), "requestMethod": "invite_link"}
+    return {**line, "requesterPn": phone_jid(digits), "requestMethod": "invite_link"}
+
+
 # -- groups ----------------------------------------------------------------------------------------------------
 
 def group_wawp(jid, group, members):

@@ -3,11 +3,11 @@ const { Kysely, PostgresDialect, CompiledQuery } = require('kysely');
 const { Pool } = require('pg');
 const { run, settings } = require('./acts');
 
-function adapter(db, pool) {
+function adapter(db) {
 	return {
 		query: async (sql, values = []) => (await db.executeQuery(CompiledQuery.raw(sql, values))).rows,
 		insert: (rows) => db.withSchema('wawp').insertInto('membership_intent').values(rows).execute(),
-		transaction: (body) => db.transaction().execute((t) => body(adapter(t, pool))),
+		transaction: (body) => db.transaction().execute((t) => body(adapter(t))),
 		noListen: 'kysely has no LISTEN: use a client of pg',
 		close: () => db.destroy(),
 	};
