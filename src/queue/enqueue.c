@@ -758,7 +758,7 @@ insert_failed_intent(const Requester *requester, const MembershipRequest *reques
 }
 
 static SqlStatement find_quota_note = {
-	"SELECT FROM wawp.membership_intent WHERE settled_at > clock_timestamp() - interval '1 minute'"
+	"SELECT FROM wawp.membership_intent WHERE settled_at > (SELECT clock_timestamp() - interval '1 minute')"
 	" AND state = 'failed' AND origin = $1 AND requester = $2 AND outcome IS NULL"
 	" AND strpos(detail, '" QUOTA_SETTING "') > 0 LIMIT 1",
 	2, {TEXTOID, OIDOID}, NULL

@@ -739,7 +739,7 @@ intent_person_is_busy(int64 id)
 
 static SqlStatement find_decider = {
 	"SELECT w.id FROM ("
-	" (SELECT c.id, c.not_before" RIVALS " AND c.not_before <= clock_timestamp()"
+	" (SELECT c.id, c.not_before" RIVALS " AND c.not_before <= (SELECT clock_timestamp())"
 	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) ORDER BY c.not_before DESC LIMIT 1)"
 	" UNION ALL (SELECT c.id, c.created_at" RIVALS " AND c.not_before IS NULL"
 	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) LIMIT 1)) w (id, at)"

@@ -126,6 +126,35 @@ is_end($decider, 'done added', '... until it is free');
 is_end($held, 'cancelled', '... and cancelled');
 is(sent($it), 'add, add', '... two additions in all');
 
+# ---- however many plans there are
+
+sub rows_read
+{
+	$wawp->ask('SELECT pg_stat_force_next_flush()');
+	return $wawp->ask(q{SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relid = 'wawp.membership_intent'::regclass});
+}
+
+# Rows read for one intent that is due in a group for which so many are queued for later, for that person or for others.
+sub read_beside_plans
+{
+	my ($count, $whom) = @_;
+	my $it = someone();
+	pause($it);
+	ask(asker => "INSERT INTO wawp.membership_intent (group_jid, jid, instance, not_before) SELECT '$it->{group}', " . ($whom eq 'one' ? "'$it->{who}'" : "'1557' || to_char(n, 'FM0000000')")
+		  . ", 'support', '3000-01-01'::timestamptz + n * interval '1 day' FROM generate_series(1, $count) n");
+	my $due = want(asker => 'add', $it, not_before => "'2001-01-01'");
+	my $read = rows_read();
+	resume($it);
+	is_end($due, 'done added', "one that is due beside $count for later for $whom");
+	$read = rows_read() - $read;
+	$wawp->ask("DELETE FROM wawp.membership_intent WHERE not_before > '3000-01-01'");
+	return $read;
+}
+
+my ($for_others, $for_one) = map { read_beside_plans(3000, $_) } qw(others one);
+diag("rows read beside 3000 plans for others: $for_others, for the same person: $for_one");
+cmp_ok($for_one, '<', 1.5 * $for_others + 3000, '... costs no more when all are for one person');
+
 # ---- people who were invited
 
 $it = someone(person => { privacy => 'nobody' });
