@@ -2,32 +2,42 @@
 -- ---- views: each shows a role what it may see of the tables below it
 
 CREATE VIEW wawp.queue WITH (security_invoker) AS
-	SELECT i.instance, i.group_jid, count(*) AS queued,
-		count(*) FILTER (WHERE i.home = (SELECT wawp._home())
-			AND coalesce(i.not_before, '-infinity') <= pg_catalog.clock_timestamp()
-			AND coalesce(i.next_attempt_at, '-infinity') <= pg_catalog.clock_timestamp()) AS due,
-		min(greatest(i.not_before, i.next_attempt_at)) FILTER (WHERE i.home = (SELECT wawp._home())) AS next_at,
-		CASE WHEN count(*) FILTER (WHERE i.home = (SELECT wawp._home())) = 0 THEN 'not taken over'
-			ELSE (SELECT h.reason FROM wawp.hold h WHERE h.instance = i.instance
-			AND (h.group_jid IS NULL OR h.group_jid = i.group_jid)
-			AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
-			ORDER BY h.group_jid NULLS FIRST LIMIT 1) END AS held_by,
-		pg_catalog.clock_timestamp() + wawp._drain_time(i.instance,
-			nullif(count(*) FILTER (WHERE i.home = (SELECT wawp._home())), 0)) AS eta
-	FROM wawp.membership_intent i
-	-- the condition on id is always true and makes the lane's partial index usable
-	WHERE i.state = 'queued' AND i.id > 0 AND NOT (SELECT wawp._is_monitor())
-	GROUP BY i.instance, i.group_jid
+	SELECT q.instance, q.group_jid, count(*) AS queued,
+		count(*) FILTER (WHERE q.is_served AND q.held_until IS NULL
+			AND coalesce(greatest(q.not_before, q.next_attempt_at), '-infinity') <= pg_catalog.clock_timestamp()) AS due,
+		min(greatest(q.not_before, q.next_attempt_at, q.held_until)) FILTER (WHERE q.is_served) AS next_at,
+		CASE WHEN count(*) FILTER (WHERE q.is_ours) = 0 THEN 'not taken over'
+			WHEN count(*) FILTER (WHERE q.is_served) = 0 THEN 'another account'
+			ELSE coalesce((SELECT h.reason FROM wawp.hold h WHERE h.instance = q.instance
+					AND (h.group_jid IS NULL OR h.group_jid = q.group_jid)
+					AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
+					ORDER BY h.group_jid NULLS FIRST LIMIT 1),
+				CASE WHEN bool_and(q.held_until IS NOT NULL) FILTER (WHERE q.is_served)
+					THEN min(q.held_by) FILTER (WHERE q.is_served) END) END AS held_by,
+		pg_catalog.clock_timestamp() + wawp._drain_time(q.instance,
+			nullif(count(*) FILTER (WHERE q.is_served), 0)) AS eta
+	FROM (SELECT i.instance, i.group_jid, i.not_before, i.next_attempt_at,
+			i.home = (SELECT wawp._home()) AS is_ours,
+			i.home = (SELECT wawp._home()) AND i.instance_id = a.account AS is_served,
+			r.until AS held_until, r.reason AS held_by
+		FROM wawp.membership_intent i
+		LEFT JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
+			ON a.srvname = i.instance
+		LEFT JOIN wawp.requester_hold r ON r.instance = i.instance AND r.requester = i.requester
+			AND r.until > pg_catalog.clock_timestamp()
+		-- the condition on id is always true and makes the lane's partial index usable
+		WHERE i.state = 'queued' AND i.id > 0 AND NOT (SELECT wawp._is_monitor())) q
+	GROUP BY q.instance, q.group_jid
 	UNION ALL
 	SELECT f.instance, f.group_jid, f.queued, f.due, f.next_at, f.held_by, f.eta FROM wawp._queue_figures() f;
 COMMENT ON VIEW wawp.queue IS 'what is queued, a row per group; eta is what the pace allows if nothing else is in the way';
 COMMENT ON COLUMN wawp.queue.instance IS 'the instance';
 COMMENT ON COLUMN wawp.queue.group_jid IS 'the group';
 COMMENT ON COLUMN wawp.queue.queued IS 'intents that are queued';
-COMMENT ON COLUMN wawp.queue.due IS 'those that could go now but for pace and holds; never ones that were restored or replicated';
+COMMENT ON COLUMN wawp.queue.due IS 'those that could go now but for pace and holds of instance and group; never ones that were restored or replicated, are of another account or whose requester is held';
 COMMENT ON COLUMN wawp.queue.next_at IS 'the earliest time at which one that is not due becomes due';
-COMMENT ON COLUMN wawp.queue.held_by IS 'why the instance or the group is held; NULL when it is not; "not taken over" when all were restored or replicated';
-COMMENT ON COLUMN wawp.queue.eta IS 'when the last one leaves at the instance''s pace; NULL when that is not known or beyond a century';
+COMMENT ON COLUMN wawp.queue.held_by IS 'why the instance, the group or the requesters of all are held; NULL when they are not; "not taken over" when all were restored or replicated, "another account" when the instance has another one now than all were asked for with';
+COMMENT ON COLUMN wawp.queue.eta IS 'when the last one of the instance''s account leaves at its pace; NULL when that is not known or beyond a century';
 
 CREATE VIEW wawp.progress WITH (security_invoker) AS
 	SELECT b.batch_id, b.total, b.done, b.failed, b.cancelled, b.pct, b.eta,
@@ -39,10 +49,12 @@ CREATE VIEW wawp.progress WITH (security_invoker) AS
 			count(*) FILTER (WHERE i.state = 'cancelled') AS cancelled,
 			floor(100.0 * count(*) FILTER (WHERE i.state IN ('done', 'failed', 'cancelled')) / count(*))::int AS pct,
 			CASE WHEN count(*) FILTER (WHERE i.state NOT IN ('done', 'failed', 'cancelled')
-				AND i.home IS DISTINCT FROM (SELECT wawp._home())) = 0
+				AND (i.home IS DISTINCT FROM (SELECT wawp._home()) OR i.instance_id IS DISTINCT FROM a.account)) = 0
 				THEN pg_catalog.clock_timestamp() + wawp._drain_time(min(i.instance::text)::name,
 					count(*) FILTER (WHERE i.state = 'queued')) END AS eta
 		FROM wawp.membership_intent i
+		LEFT JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
+			ON a.srvname = i.instance
 		WHERE i.batch_id IS NOT NULL AND NOT (SELECT wawp._is_monitor())
 		GROUP BY i.batch_id
 		UNION ALL
@@ -54,7 +66,7 @@ COMMENT ON COLUMN wawp.progress.done IS 'those done';
 COMMENT ON COLUMN wawp.progress.failed IS 'those failed';
 COMMENT ON COLUMN wawp.progress.cancelled IS 'those cancelled';
 COMMENT ON COLUMN wawp.progress.pct IS 'how many of a hundred are settled';
-COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known, or some are not taken over';
+COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known, or some are not taken over or wait for another account';
 COMMENT ON COLUMN wawp.progress.bar IS 'pct as a bar of 20 characters';
 
 CREATE VIEW wawp.stuck WITH (security_invoker) AS
@@ -106,11 +118,14 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
 		ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true
 	UNION ALL
+	-- a row for all of a role that are queued in a group, while the role is held
 	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
 		'held: role ' || pg_catalog.pg_get_userbyid(l.requester) || ': ' || r.reason || '; ' || l.queued || ' queued'
 	FROM (SELECT q.instance, q.group_jid, q.requester, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
 		FROM wawp.membership_intent q
-		WHERE q.state = 'queued' AND q.id > 0 AND q.instance IN (SELECT x.instance FROM wawp.requester_hold x)
+		WHERE q.state = 'queued' AND q.id > 0 AND q.home = (SELECT wawp._home())
+			AND q.instance IN (SELECT x.instance FROM wawp.requester_hold x)
+			AND q.instance_id = wawp._account(q.instance::name)
 			AND NOT (SELECT wawp._is_monitor())
 		GROUP BY q.instance, q.group_jid, q.requester) l
 	JOIN wawp.requester_hold r ON r.instance = l.instance AND r.requester = l.requester
@@ -222,7 +237,12 @@ CREATE VIEW wawp.worker_status WITH (security_invoker) AS
 		CASE WHEN wawp._is_monitor() THEN wawp._oldest_due()
 			ELSE (SELECT pg_catalog.min(GREATEST(i.created_at, i.not_before, i.next_attempt_at))
 				FROM wawp.membership_intent i
+				JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
+					ON a.srvname OPERATOR(pg_catalog.=) i.instance AND a.account OPERATOR(pg_catalog.=) i.instance_id
 				WHERE i.state OPERATOR(pg_catalog.=) 'queued' AND i.home OPERATOR(pg_catalog.=) (SELECT wawp._home())
+					AND NOT EXISTS (SELECT FROM wawp.requester_hold r WHERE r.instance OPERATOR(pg_catalog.=) i.instance
+						AND r.requester OPERATOR(pg_catalog.=) i.requester
+						AND r.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
 					AND GREATEST(i.created_at, i.not_before, i.next_attempt_at)
 						OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) END AS oldest_due_at,
 		w.errors_in_a_row, w.sqlstate, w.last_error, w.state

@@ -439,6 +439,8 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 {
 	LaneKey		lane;
 	Jid			jid;
+	IntentAction action;
+	TimestampTz not_before;
 	IntentRequester by = requester_for_record(requester);
 	SqlOwner	before;
 
@@ -450,13 +452,14 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	fill_missing_columns(values, nulls);
 	fill_system_columns(desc, values, nulls, requester, "insert");
 	set_intent_column(values, nulls, INTENT_ID, next_intent_id(requester));
+	action = intent_column_action(values, nulls);
+	not_before = nulls[INTENT_NOT_BEFORE - 1] ? 0 : DatumGetTimestampTz(values[INTENT_NOT_BEFORE - 1]);
 	if (!nulls[INTENT_AFTER - 1] || intent_is_in_the_way(NameStr(lane.instance), lane.group, jid.text))
 	{
 		before = spi_begin_as_owner();
 		check_awaited_intent(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
-		(void) intent_cancel_of_other_account(NameStr(lane.instance), lane.group, jid.text, &by);
-		intent_make_room(NameStr(lane.instance), lane.group, jid.text, intent_column_action(values, nulls),
-						 nulls[INTENT_NOT_BEFORE - 1] ? 0 : DatumGetTimestampTz(values[INTENT_NOT_BEFORE - 1]), &by);
+		(void) intent_cancel_of_other_account(NameStr(lane.instance), lane.group, jid.text, action, not_before, &by);
+		intent_make_room(NameStr(lane.instance), lane.group, jid.text, action, not_before, &by);
 		spi_end_as_owner(&before);
 	}
 	commit_wake_worker(&lane);
@@ -640,7 +643,8 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 		CHECK_FOR_INTERRUPTS();
 		if (intent_is_in_the_way(requester->instance.name, request->group, jid->text))
 		{
-			(void) intent_cancel_of_other_account(requester->instance.name, request->group, jid->text, &by);
+			(void) intent_cancel_of_other_account(requester->instance.name, request->group, jid->text, request->action,
+												  request->not_before, &by);
 			intent_make_room(requester->instance.name, request->group, jid->text, request->action, request->not_before, &by);
 		}
 		quota_take(requester->roleid);

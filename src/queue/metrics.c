@@ -64,6 +64,13 @@ PG_FUNCTION_INFO_V1(wawp_hold_figures);
 #define ACCOUNT_SQL \
 	" LEFT JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a" \
 	" ON a.srvname = i.instance"
+/* Likewise: the hold of its requester. */
+#define REQUESTER_HOLD_SQL \
+	" LEFT JOIN wawp.requester_hold r ON r.instance = i.instance AND r.requester = i.requester AND r.until > clock_timestamp()"
+/* Its reason without an error's text, which may have names. */
+#define REQUESTER_REASON_SQL "CASE WHEN r.reason ~ '^[a-z_]+$' THEN r.reason ELSE 'user mapping' END"
+/* What stands in the place of a hold where all rows of a lane are of another account, likewise in wawp.queue. */
+#define ANOTHER_ACCOUNT "another account"
 #define OTHER_ACCOUNT_SQL \
 	"CASE WHEN a.account IS NULL THEN 'held: the instance does not exist any more'" \
 	" ELSE 'held: asked for with another account than the instance has now' END"
@@ -127,15 +134,24 @@ metrics_return(FunctionCallInfo fcinfo, SqlStatement *statement)
 	return (Datum) 0;
 }
 
+/* Those of wawp.queue. */
 static SqlStatement queue_figures = {
 	"SELECT i.instance, " GROUP_SQL("i.group_jid") ", i.queued, i.due, i.next_at,"
-	" CASE WHEN i.own = 0 THEN '" NOT_TAKEN_OVER "' ELSE " REASON_SQL("h.reason") " END,"
-	" clock_timestamp() + wawp._drain_time(i.instance, nullif(i.own, 0))"
-	" FROM (SELECT i.instance, i.group_jid, count(*) AS queued, count(*) FILTER (WHERE " IS_HOME ") AS own,"
-	"  count(*) FILTER (WHERE " IS_HOME " AND"
+	" CASE WHEN i.own = 0 THEN '" NOT_TAKEN_OVER "' WHEN i.served = 0 THEN '" ANOTHER_ACCOUNT "'"
+	"  ELSE coalesce(" REASON_SQL("h.reason") ", CASE WHEN i.held = i.served THEN i.held_by END) END,"
+	" clock_timestamp() + wawp._drain_time(i.instance, nullif(i.served, 0))"
+	" FROM (SELECT i.instance, i.group_jid, count(*) AS queued, count(*) FILTER (WHERE i.is_ours) AS own,"
+	"  count(*) FILTER (WHERE i.is_served) AS served,"
+	"  count(*) FILTER (WHERE i.is_served AND i.held_until IS NOT NULL) AS held,"
+	"  count(*) FILTER (WHERE i.is_served AND i.held_until IS NULL AND"
 	"   coalesce(greatest(i.not_before, i.next_attempt_at), '-infinity') <= clock_timestamp()) AS due,"
-	"  min(greatest(i.not_before, i.next_attempt_at)) FILTER (WHERE " IS_HOME ") AS next_at"
-	"  FROM wawp.membership_intent i WHERE " STATE_IS("queued") " AND i.id > 0 GROUP BY 1, 2) i" HOLD_SQL,
+	"  min(greatest(i.not_before, i.next_attempt_at, i.held_until)) FILTER (WHERE i.is_served) AS next_at,"
+	"  min(i.held_by) FILTER (WHERE i.is_served) AS held_by"
+	"  FROM (SELECT i.instance, i.group_jid, i.not_before, i.next_attempt_at, " IS_HOME " AS is_ours,"
+	"   " IS_HOME " AND i.instance_id = a.account AS is_served,"
+	"   r.until AS held_until, CASE WHEN r.until IS NOT NULL THEN " REQUESTER_REASON_SQL " END AS held_by"
+	"   FROM wawp.membership_intent i" ACCOUNT_SQL REQUESTER_HOLD_SQL
+	"   WHERE " STATE_IS("queued") " AND i.id > 0) i GROUP BY 1, 2) i" HOLD_SQL,
 	1, {UUIDOID}, NULL
 };
 
@@ -151,9 +167,9 @@ static SqlStatement progress_figures = {
 	" floor(100.0 * (b.done + b.failed + b.cancelled) / b.total)::int4, clock_timestamp() + wawp._drain_time(b.instance, b.queued)"
 	" FROM (SELECT min(i.id) AS first, count(*) AS total, count(*) FILTER (WHERE " STATE_IS("done") ") AS done,"
 	"  count(*) FILTER (WHERE " STATE_IS("failed") ") AS failed, count(*) FILTER (WHERE " STATE_IS("cancelled") ") AS cancelled,"
-	"  CASE WHEN NOT bool_or((" IS_HOME ") IS NOT TRUE AND NOT (" STATE_IS("done") " OR " STATE_IS("failed") " OR " STATE_IS("cancelled") "))"
+	"  CASE WHEN NOT bool_or((" IS_HOME " AND i.instance_id = a.account) IS NOT TRUE AND NOT (" STATE_IS("done") " OR " STATE_IS("failed") " OR " STATE_IS("cancelled") "))"
 	"   THEN count(*) FILTER (WHERE " STATE_IS("queued") ") END AS queued, min(i.instance::text)::name AS instance"
-	"  FROM wawp.membership_intent i WHERE i.batch_id IS NOT NULL GROUP BY i.batch_id) b",
+	"  FROM wawp.membership_intent i" ACCOUNT_SQL " WHERE i.batch_id IS NOT NULL GROUP BY i.batch_id) b",
 	1, {UUIDOID}, NULL
 };
 
@@ -190,7 +206,12 @@ static SqlStatement stuck_figures = {
 	" FROM (SELECT i.instance, i.group_jid, min(i.id) AS id, min(i.updated_at) AS since, count(*) AS queued"
 	"  FROM wawp.membership_intent i WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME
 	"  AND i.instance IN (SELECT x.instance FROM wawp.hold x) AND i.instance_id = wawp._account(i.instance::name) GROUP BY 1, 2) i" HOLD_SQL
-	" WHERE h.reason IS NOT NULL",
+	" WHERE h.reason IS NOT NULL"
+	" UNION ALL SELECT min(i.id), i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL, min(i.updated_at),"
+	" 'held: a role: ' || min(" REQUESTER_REASON_SQL ") || '; ' || count(*) || ' queued'"
+	" FROM wawp.membership_intent i" ACCOUNT_SQL REQUESTER_HOLD_SQL
+	" WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME " AND r.until IS NOT NULL AND i.instance_id = a.account"
+	" GROUP BY i.instance, i.group_jid, i.requester",
 	1, {UUIDOID}, NULL
 };
 
@@ -235,7 +256,9 @@ wawp_hold_figures(PG_FUNCTION_ARGS)
 
 static SqlStatement oldest_due = {
 	"SELECT min(greatest(i.created_at, i.not_before, i.next_attempt_at)) FROM wawp.membership_intent i"
-	" WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME " AND greatest(i.created_at, i.not_before, i.next_attempt_at) <= clock_timestamp()",
+	ACCOUNT_SQL REQUESTER_HOLD_SQL
+	" WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME " AND i.instance_id = a.account AND r.until IS NULL"
+	" AND greatest(i.created_at, i.not_before, i.next_attempt_at) <= clock_timestamp()",
 	1, {UUIDOID}, NULL
 };
 

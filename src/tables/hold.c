@@ -47,7 +47,7 @@ static SqlStatement set = {
 	" instance_id = excluded.instance_id,"
 	" since = CASE WHEN hold.reason = excluded.reason THEN hold.since ELSE excluded.since END,"
 	" until = excluded.until, failures = excluded.failures"
-	" WHERE hold.until IS NOT NULL OR excluded.until IS NULL"
+	" WHERE hold.until IS NOT NULL"
 	" RETURNING xmax = 0",
 	5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
@@ -138,8 +138,8 @@ hold_start_anew(void)
 }
 
 /*
- * Hold an instance (group "") or a group.  until 0: without an end; such a hold
- * is not shortened by a later one.  True if there was no row before.
+ * Hold an instance (group "") or a group.  until 0: without an end; such a hold,
+ * as a pause is, stays as it is.  True if there was no row before.
  */
 bool
 hold_set(const char *instance, const char *group, const char *reason, TimestampTz until, int failures)

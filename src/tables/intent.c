@@ -248,17 +248,21 @@ static SqlStatement cancel_of_other_account = {
 	" detail = 'asked for again with account ' || wawp._account($1::name),"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE state = 'queued' AND instance = $1 AND group_jid = $2 AND jid = $3 AND requester = $6"
+	" AND action = $7::wawp.action AND not_before IS NOT DISTINCT FROM $8"
+	" AND home = $9 AND home <> " HOME_OF_RESTORED_ROWS
 	" AND instance_id <> wawp._account($1::name) RETURNING *) "
 	INSERT_NOTE NOTE_OF("cancelled") ", $4::name, $5 FROM c",
-	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID}, NULL
+	9, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID}, NULL
 };
 
 /*
- * Cancel what a requester has queued for a person with an account that the
- * instance does not have any more: it is asked for again.  True if there was any.
+ * Cancel the same wish of a requester with an account that the instance does not
+ * have any more: it is asked for again.  not_before 0: at once.  True if there was
+ * one.  Their other wishes for the person wait for that account.
  */
 bool
-intent_cancel_of_other_account(const char *instance, const char *group, const char *jid, const IntentRequester *requester)
+intent_cancel_of_other_account(const char *instance, const char *group, const char *jid, IntentAction action,
+							   TimestampTz not_before, const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
 
@@ -267,6 +271,9 @@ intent_cancel_of_other_account(const char *instance, const char *group, const ch
 	spi_add_text(&args, jid);
 	intent_bind_requester(&args, requester);
 	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
+	spi_add_text(&args, action_names[action]);
+	spi_add_time(&args, not_before);
+	home_bind(&args);
 	return spi_run(&cancel_of_other_account, &args) > 0;
 }
 
@@ -1548,21 +1555,22 @@ intent_rename_instance(const char *from, const char *to)
 }
 
 #define OF_ANOTHER_ACCOUNT(states) "EXISTS (SELECT FROM wawp.membership_intent WHERE instance = $1" \
-	" AND instance_id <> wawp._account($1::name) AND " states ")"
+	" AND home = $2 AND instance_id <> wawp._account($1::name) AND " states ")"
 
 static SqlStatement has_other_account = {
 	"SELECT WHERE " OF_ANOTHER_ACCOUNT("state = 'queued' AND id > 0")
 	" OR " OF_ANOTHER_ACCOUNT("state IN " STATES_UNDER_WAY),
-	1, {TEXTOID}, NULL
+	2, {TEXTOID, UUIDOID}, NULL
 };
 
-/* True if something is queued or under way that was asked for with another account than the instance has now. */
+/* True if something of this home is queued or under way that was asked for with another account than the instance has now. */
 bool
 intent_has_other_account(const char *instance)
 {
 	SqlArgs		args = {0};
 
 	spi_add_text(&args, instance);
+	home_bind(&args);
 	return spi_run(&has_other_account, &args) > 0;
 }
 

@@ -394,15 +394,18 @@ membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
 static SqlStatement skip_welcomes = {
 	"UPDATE wawp.membership m SET welcomed_at = clock_timestamp() FROM wawp.group_settings s"
 	" WHERE s.welcome_text IS NOT NULL AND m.instance = s.instance AND m.group_jid = s.group_jid"
-	" AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL",
-	0, {0}, NULL
+	" AND m.home = $1 AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL",
+	1, {UUIDOID}, NULL
 };
 
-/* Count all who have not been welcomed as welcomed: the log may lack that they were. */
+/* Count all of this home who have not been welcomed as welcomed: the log may lack that they were. */
 void
 membership_skip_welcomes(void)
 {
-	spi_run(&skip_welcomes, NULL);
+	SqlArgs		args = {0};
+
+	home_bind(&args);
+	spi_run(&skip_welcomes, &args);
 }
 
 /*

@@ -8,7 +8,7 @@
  * its intents are passed over until the hold ends; those of others in the same
  * groups are served.  When the time of a hold is over, one request is a trial,
  * during which the others stay held.  A statement that changes the mapping, and
- * wawp_resume(), end the hold at once.
+ * wawp_resume(), end the hold at once; a renamed server keeps it (server_changes.c).
  *
  * The caller has a transaction and acts as the extension's owner.  Where there is
  * no hold, a look costs an index probe.  What the worker knows of the table is read
@@ -73,6 +73,11 @@ static SqlStatement lift_all = {
 static SqlStatement read_all = {
 	"SELECT min(until) FILTER (WHERE until > clock_timestamp()), count(*) FROM wawp.requester_hold",
 	0, {0}, NULL
+};
+
+static SqlStatement rename_held = {
+	"UPDATE wawp.requester_hold SET instance = $2::name WHERE instance = $1::name",
+	2, {TEXTOID, TEXTOID}, NULL
 };
 
 /* The count of failures is old as well. */
@@ -223,6 +228,18 @@ requester_hold_lift(const char *instance, Oid requester)
 	if (OidIsValid(requester))
 		spi_add_datum(&args, ObjectIdGetDatum(requester));
 	return spi_run(OidIsValid(requester) ? &lift_hold : &lift_all, &args) > 0;
+}
+
+/* Give the holds of an instance's requesters its new name; those of an earlier instance of that name end. */
+void
+requester_hold_rename_instance(const char *from, const char *to)
+{
+	SqlArgs		args = {0};
+
+	(void) requester_hold_lift(to, InvalidOid);
+	spi_add_text(&args, from);
+	spi_add_text(&args, to);
+	spi_run(&rename_held, &args);
 }
 
 /*

@@ -12,7 +12,8 @@
  * When a server is made, or gets another instance_id, holds of the account before
  * end, and a notice tells of intents that wait for that account.  A pause by hand
  * stays with a server that gets another instance_id, and ends when the server was
- * dropped and one of another account made.
+ * dropped and one of another account made.  Holds of requesters are about their
+ * user mappings and the account, so they end with either.
  *
  * Called by utility_hook.c in the session of the statement, after it succeeded.
  * Locks: the server, exclusively, by the statement itself if it renames or drops;
@@ -35,10 +36,12 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
+#include "tables/requester_hold.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
@@ -70,6 +73,7 @@ server_note_renamed(const char *from, const char *to)
 	SqlOwner	before = spi_begin_as_owner();
 
 	hold_rename_instance(from, to);
+	requester_hold_rename_instance(from, to);
 	settings_rename_instance(from, to);
 	membership_rename_instance(from, to);
 	intent_rename_instance(from, to);
@@ -99,6 +103,41 @@ server_note_account(const char *name, bool is_new)
 				 errhint("The view wawp.stuck shows them. wawp_cancel() them and request them again, or set instance_id back.")));
 }
 
+/* End the holds of an instance's requesters. */
+static void
+server_end_requester_holds(const char *name)
+{
+	SqlOwner	before = spi_begin_as_owner();
+
+	(void) requester_hold_lift(name, InvalidOid);
+	spi_end_as_owner(&before);
+}
+
+/* End the holds of requesters of servers that a statement dropped. */
+static void
+server_note_dropped(const DropStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->objects)
+		server_end_requester_holds(strVal(lfirst(lc)));
+}
+
+/* True if a statement gives a server an instance_id. */
+static bool
+server_gets_account(Node *statement)
+{
+	ListCell   *lc;
+
+	if (IsA(statement, CreateForeignServerStmt))
+		return !castNode(CreateForeignServerStmt, statement)->if_not_exists;
+	if (IsA(statement, AlterForeignServerStmt))
+		foreach(lc, castNode(AlterForeignServerStmt, statement)->options)
+			if (strcmp(((DefElem *) lfirst(lc))->defname, "instance_id") == 0)
+				return true;
+	return false;
+}
+
 /* True if the database has the extension, updated to this library's version. */
 static bool
 server_changes_has_tables(void)
@@ -116,6 +155,9 @@ server_changes_note(Node *statement)
 	const char *renamed = NULL;
 	const char *name = NULL;
 
+	if (IsA(statement, DropStmt) && castNode(DropStmt, statement)->removeType == OBJECT_FOREIGN_SERVER &&
+		server_changes_has_tables())
+		server_note_dropped(castNode(DropStmt, statement));
 	if (IsA(statement, RenameStmt) && castNode(RenameStmt, statement)->renameType == OBJECT_FOREIGN_SERVER)
 	{
 		renamed = strVal(castNode(RenameStmt, statement)->object);
@@ -127,6 +169,8 @@ server_changes_note(Node *statement)
 		name = castNode(AlterForeignServerStmt, statement)->servername;
 	if (name == NULL || instance_id_of(name) == NULL || !server_changes_has_tables())
 		return;
+	if (server_gets_account(statement))
+		server_end_requester_holds(name);
 	if (renamed)
 		server_note_renamed(renamed, name);
 	else

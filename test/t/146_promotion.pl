@@ -153,4 +153,21 @@ like($careful->safe_psql('postgres', "SELECT wawp_explain($id)"), qr/held \(prom
 $careful->safe_psql('postgres', "SELECT wawp_resume('support')");
 becomes($careful, outcome($id), 'done added', '... until wawp_resume()');
 
+# ---- what is done after a promotion does not wait for users, and touches nothing that was restored
+
+$careful->safe_psql('postgres', "SELECT wawp_pause('support', reason => 'by hand')");
+my ($open_invite, $locked) = map { request($careful, 'invite', new_person()) } 1 .. 2;
+$careful->safe_psql('postgres', "INSERT INTO wawp.membership (instance, group_jid, contact_id, added_by_us, added_at, home)
+	SELECT 'support', '$group', contact_id, true, now(), '00000000-0000-0000-0000-000000000001' FROM wawp.contact
+	ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET welcomed_at = NULL, left_at = NULL, home = excluded.home");
+my $foreign = $careful->safe_psql('postgres', 'SELECT count(*) FROM wawp.membership WHERE welcomed_at IS NULL AND added_by_us');
+cmp_ok($foreign, '>', 0, 'there are memberships of another home');
+my $last = standby_of($careful, 'last');
+$careful->wait_for_catchup($last, 'replay');
+$careful->stop;
+$last->safe_psql('postgres', 'SELECT pg_promote()');
+becomes($last, outcome($_), 'failed unknown_result', 'pending invitations end') foreach $open_invite, $locked;
+is($last->safe_psql('postgres', 'SELECT held_by FROM wawp.instance'), 'paused: by hand', 'a pause stays a pause');
+is($last->safe_psql('postgres', 'SELECT count(*) FROM wawp.membership WHERE welcomed_at IS NULL AND added_by_us'), $foreign, '... who was restored is not counted as welcomed');
+
 done_testing();

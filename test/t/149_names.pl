@@ -211,6 +211,54 @@ $wawp->ask("SELECT wawp_resume('acct')");
 $wawp->end($wawp->want(instance => 'acct', group => $group));
 is($wawp->now($held), 'queued', '... what was asked for before is held');
 
+# ---- with another account, the same wish is asked for again; others of the same person wait for theirs
+
+$wawp->ask("SELECT wawp_pause('acct')");
+my ($planned, $wanted) = ($wawp->person, "FROM wawp_request_%s('$group', ARRAY['%s'], 'acct', not_before => %s)");
+my %plan;
+foreach ([ now => 'add', 'NULL' ], [ later => 'remove', "'2100-01-01'" ], [ role => 'promote', 'NULL' ])
+{
+	my ($name, $action, $not_before) = @$_;
+	$plan{$name} = $wawp->ask('SELECT id ' . sprintf $wanted, $action, $planned, $not_before);
+}
+$wawp->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, instance_id, requester, requested_by, origin, home)
+	VALUES ('$group', '$planned\@c.us', 'acct', 'NOWEB1', 0, current_user, 'restored', gen_random_uuid())");
+$wawp->ask("ALTER SERVER acct OPTIONS (SET instance_id 'WEBJS1')");
+my $now = $wawp->ask('SELECT id ' . sprintf $wanted, 'add', $planned, 'NULL');
+is($wawp->now($plan{now}) . ' ' . $wawp->column($plan{now}, 'detail'), 'cancelled asked for again with account WEBJS1', 'the same wish is asked for with another account: the old one is cancelled');
+is(join(' ', map { $wawp->now($plan{$_}) } qw(later role)), 'queued queued', '... those for another time or of another kind stay');
+is($wawp->ask("SELECT state FROM wawp.membership_intent WHERE jid = '$planned\@c.us' AND origin = 'restored'"), 'queued', '... and one that was restored');
+$wawp->ask("SELECT wawp_cancel(id) FROM wawp.membership_intent WHERE jid = '$planned\@c.us'; DELETE FROM wawp.membership_intent WHERE jid = '$planned\@c.us'");
+$wawp->ask("ALTER SERVER acct OPTIONS (SET instance_id 'NOWEB1')");
+
+# ---- what was restored is no reason for a notice
+
+server('lonely', instance_id => 'GOWS1');
+$wawp->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, instance_id, requester, requested_by, origin, home)
+	VALUES ('$group', '$planned\@c.us', 'lonely', 'WEBJS1', 0, current_user, 'restored', gen_random_uuid())");
+unlike(notice("ALTER SERVER lonely OPTIONS (SET instance_id 'NOWEB1')"), qr/NOTICE/, 'only a restored row is of another account: nothing is told');
+
+# ---- a requester's own hold
+
+my $requester_holds = 'SELECT string_agg(instance || $$ $$ || pg_get_userbyid(requester), $$, $$) FROM wawp.requester_hold';
+my $hold_requester = q{INSERT INTO wawp.requester_hold (instance, requester, reason, since, until)
+	SELECT '%s', r.oid, 'auth_failed', now(), now() + interval '1 hour' FROM pg_roles r WHERE rolname = 'pg_read_all_data'};
+server('own', instance_id => 'GOWS1');
+$wawp->ask(sprintf $hold_requester, 'own');
+$wawp->ask(sprintf $hold_requester, 'next_own');
+$wawp->ask('ALTER SERVER own RENAME TO next_own');
+is($wawp->ask($requester_holds), 'next_own pg_read_all_data', "a renamed server: a requester's hold has the new name; that of a dropped one is over");
+$wawp->ask("ALTER SERVER next_own OPTIONS (SET adds_per_minute '7')");
+is($wawp->ask($requester_holds), 'next_own pg_read_all_data', '... another option is changed: it holds');
+$wawp->ask("ALTER SERVER next_own OPTIONS (SET instance_id 'NOWEB1')");
+is($wawp->ask($requester_holds), '', '... another account: it is over');
+$wawp->ask(sprintf $hold_requester, 'next_own');
+$wawp->ask('DROP SERVER next_own CASCADE');
+is($wawp->ask($requester_holds), '', '... the server is dropped: likewise');
+$wawp->ask(sprintf $hold_requester, 'next_own');
+server('next_own', instance_id => 'GOWS1');
+is($wawp->ask($requester_holds), '', '... and made anew: likewise');
+
 # ---- many old ones at the head of a lane
 
 $wawp->ask("SELECT wawp_pause('acct')");
