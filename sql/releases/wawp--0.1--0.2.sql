@@ -211,13 +211,23 @@ CREATE OR REPLACE VIEW wawp.queue WITH (security_invoker) AS
 			i.home = (SELECT wawp._home()) AS is_ours,
 			i.home = (SELECT wawp._home()) AND i.instance_id = a.account AS is_served,
 			r.until AS held_until, r.reason AS held_by
-		FROM wawp.membership_intent i
+		-- The index begins with the home: ours, those below and above it, and none, so that one group's rows are
+		-- found in it.  A copy has no home, and all rows are below.  The condition on id is always true and makes
+		-- the lane's partial index usable.
+		FROM (SELECT o.instance, o.group_jid, o.home, o.instance_id, o.requester, o.not_before, o.next_attempt_at
+			FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.id > 0 AND o.home = (SELECT wawp._home())
+			UNION ALL SELECT o.instance, o.group_jid, o.home, o.instance_id, o.requester, o.not_before, o.next_attempt_at
+			FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.id > 0
+				AND o.home < (SELECT coalesce(wawp._home(), 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+			UNION ALL SELECT o.instance, o.group_jid, o.home, o.instance_id, o.requester, o.not_before, o.next_attempt_at
+			FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.id > 0 AND o.home > (SELECT wawp._home())
+			UNION ALL SELECT o.instance, o.group_jid, o.home, o.instance_id, o.requester, o.not_before, o.next_attempt_at
+			FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.id > 0 AND o.home IS NULL) i
 		LEFT JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
 			ON a.srvname = i.instance
 		LEFT JOIN wawp.requester_hold r ON r.instance = i.instance AND r.requester = i.requester
 			AND r.until > pg_catalog.clock_timestamp()
-		-- the condition on id is always true and makes the lane's partial index usable
-		WHERE i.state = 'queued' AND i.id > 0 AND NOT (SELECT wawp._is_monitor())) q
+		WHERE NOT (SELECT wawp._is_monitor())) q
 	GROUP BY q.instance, q.group_jid
 	UNION ALL
 	SELECT f.instance, f.group_jid, f.queued, f.due, f.next_at, f.held_by, f.eta FROM wawp._queue_figures() f;

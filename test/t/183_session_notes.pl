@@ -124,7 +124,7 @@ is($session->ask("SELECT string_agg(concat_ws(' ', kind, outcome, requested_by, 
 
 $group = quiet_group();
 $who = new_person();
-$clerk->ask("SELECT wawp_request_add('$group', ARRAY['$who'])");
+$boss->ask("SELECT wawp_request_add('$group', ARRAY['$who'])");
 $boss->ask("BEGIN; SELECT wawp_request_remove('$group', ARRAY['$who']); ROLLBACK");
 $boss->ask("SELECT wawp_request_remove('$group', ARRAY['$who'])");
 told($group, "held, cancelled add $who", 'the opposite cancels: told');
