@@ -78,7 +78,7 @@ sub new_copy { return PostgreSQL::Test::Cluster->new('copy' . ++$copies); }
 sub set_up
 {
 	my ($copy, $more) = @_;
-	chmod 0700, $copy->data_dir;
+	chmod oct('700'), $copy->data_dir;
 	$copy->append_conf('postgresql.conf', "port = @{[ $copy->port ]}\nwawp.worker = on\narchive_mode = off\n" . ($more // ''));
 	return $copy;
 }
@@ -171,7 +171,8 @@ sub pgbackrest
 	my (@options) = @_;
 	my $copy = new_copy();
 	pgbackrest_backup();
-	mkdir $copy->data_dir, 0700;
+	mkdir $copy->data_dir;
+	chmod oct('700'), $copy->data_dir;
 	pgbackrest_command('--pg1-path=' . $copy->data_dir, @options, 'restore');
 	return set_up($copy);
 }
