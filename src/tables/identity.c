@@ -366,7 +366,7 @@ identity_is_in_template(void)
  * to a row with its mark.
  */
 Datum
-wawp_identity_begin(PG_FUNCTION_ARGS)
+wawp_identity_begin(FunctionCallInfo fcinfo pg_attribute_unused())
 {
 	SqlOwner	before = spi_begin_as_owner();
 	Identity	row;
