@@ -68,6 +68,50 @@ spi_extension_owner(void)
 	return owner;
 }
 
+/* The extension's tables, as last looked at. */
+static bool tables_are_current;
+static bool tables_are_old;
+
+/* True if the library is newer than the extension's tables, as far as this process has tried to use them. */
+bool
+spi_found_old_tables(void)
+{
+	return tables_are_old;
+}
+
+/* Raise an error if the extension's tables are of another version than the library; once that is so, it stays. */
+void
+spi_require_current_tables(void)
+{
+	Oid			extension = tables_are_current ? InvalidOid : get_extension_oid("wawp", true);
+	Relation	extensions;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull;
+	const char *version = WAWP_VERSION;
+
+	if (!OidIsValid(extension))
+		return;
+	extensions = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
+	scan = systable_beginscan(extensions, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		version = TextDatumGetCString(heap_getattr(tuple, Anum_pg_extension_extversion,
+												   RelationGetDescr(extensions), &isnull));
+	systable_endscan(scan);
+	table_close(extensions, AccessShareLock);
+	tables_are_old = strcmp(version, WAWP_VERSION) != 0;
+	if (tables_are_old)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the tables of extension wawp are of version %s", version),
+				 errdetail("The library is of version %s.", WAWP_VERSION),
+				 errhint("Execute ALTER EXTENSION wawp UPDATE.")));
+	tables_are_current = true;
+}
+
 static void
 set_local_parameter(const char *name, const char *value)
 {
@@ -95,8 +139,10 @@ spi_begin_as_caller(void)
 SqlOwner
 spi_begin_as_owner(void)
 {
-	SqlOwner	before = spi_begin_as_caller();
+	SqlOwner	before;
 
+	spi_require_current_tables();
+	before = spi_begin_as_caller();
 	SetUserIdAndSecContext(spi_extension_owner(), before.security | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	set_local_parameter("plan_cache_mode", "auto");

@@ -45,6 +45,8 @@ typedef struct SqlOwner
 } SqlOwner;
 
 extern Oid	spi_extension_owner(void);
+extern bool spi_found_old_tables(void);
+extern void spi_require_current_tables(void);
 extern SqlOwner spi_begin_as_caller(void);
 extern void spi_end_as_caller(const SqlOwner *before);
 extern SqlOwner spi_begin_as_owner(void);

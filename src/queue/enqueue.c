@@ -98,6 +98,7 @@ enqueue_check_preloaded(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the queue needs wawp to be preloaded"),
 				 errhint("Add wawp to shared_preload_libraries and restart the server.")));
+	spi_require_current_tables();
 }
 
 /* Raises if the intent to wait for does not exist or is not the role's own; 0: none is waited for. */
@@ -479,6 +480,7 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "wawp._intent_fill() is a trigger");
+	spi_require_current_tables();
 	desc = RelationGetDescr(trigger->tg_relation);
 	heap_deform_tuple(trigger->tg_trigtuple, desc, values, nulls);
 	if (intent_take_insert_mark())
@@ -949,7 +951,7 @@ request_swap_side(FunctionCallInfo fcinfo, const Requester *requester, Membershi
 Datum
 wawp_request_swap(PG_FUNCTION_ARGS)
 {
-	Requester  *requester = make_requester(GetUserId());
+	Requester  *requester;
 	MembershipRequest request = {.action = ACTION_ADD};
 	const char *leaver,
 			   *newcomer;
@@ -957,6 +959,7 @@ wawp_request_swap(PG_FUNCTION_ARGS)
 	LaneKey		lane;
 
 	enqueue_check_preloaded();
+	requester = make_requester(GetUserId());
 	requester_require_read_write(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	request.group = enqueue_group(text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));

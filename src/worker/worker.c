@@ -269,6 +269,7 @@ static bool
 worker_run_transaction(void (*work) (void), const char *what, WorkerPart part)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	static bool has_told_old_tables = false;
 	volatile bool has_committed = false;
 
 	PG_TRY();
@@ -286,7 +287,10 @@ worker_run_transaction(void (*work) (void), const char *what, WorkerPart part)
 		MemoryContextSwitchTo(caller);
 		HOLD_INTERRUPTS();
 		worker_note_failure(part);
-		EmitErrorReport();
+		/* it waits for ALTER EXTENSION UPDATE, and says so in the log once */
+		if (!spi_found_old_tables() || !has_told_old_tables)
+			EmitErrorReport();
+		has_told_old_tables = spi_found_old_tables();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		RESUME_INTERRUPTS();

@@ -94,20 +94,30 @@ foreach my $release (@releases)
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
 	$node->safe_psql($database, "CREATE EXTENSION wawp VERSION '$release'");
 	WawpTest->create_server($node, 'support', $sim, {}, $database);
-	WawpTest->worker($node, $database);
 
 	my $session = WawpTest->session($node, $database);
 	my $ask = q{SELECT id FROM wawp_request_add('120363077430000001@g.us', ARRAY['%s'])};
-	$session->ask("SELECT wawp_pause('support')");
-	# the functions need the new unique index
-	my $id = $session->ask("INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('120363077430000001\@g.us', '15557430001') RETURNING id")->{out};
+	# until then, what needs the new tables says so, and the worker waits for it
+	foreach my $sql (sprintf($ask, '15557430003'), "SELECT wawp_pause('support')", "INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('120363077430000001\@g.us', '15557430003')")
+	{
+		my $answer = $session->ask($sql);
+		is($answer->{state}, '55000', "$release beside a newer library: an error");
+		like($answer->{err}, qr/the tables of extension wawp are of version \Q$release\E.*ALTER EXTENSION wawp UPDATE/s, '... which says why');
+	}
+	my $told = sub { my @lines = slurp_file($node->logfile) =~ /wawp worker.*|ERROR:  the tables of extension wawp are of version.*/g; return scalar grep { /the tables of/ } @lines; };
+	ok(poll_until(sub { $told->() >= 4 }), '... the worker logs it');
+	# the old library would have queued it
+	my $id = $session->ask("SET session_replication_role = replica; ALTER TABLE wawp.membership_intent DISABLE TRIGGER fill;
+		INSERT INTO wawp.membership_intent (group_jid, jid, instance, instance_id, requester, requested_by, origin, home)
+		SELECT '120363077430000001\@g.us', '15557430001\@c.us', 'support', 'ABC123', current_user::regrole, current_user, 'insert', home FROM wawp.identity RETURNING id;
+		ALTER TABLE wawp.membership_intent ENABLE ALWAYS TRIGGER fill; RESET session_replication_role")->{out};
 
 	$session->ask('ALTER EXTENSION wawp UPDATE');
 	is($session->ask("SELECT extversion FROM pg_extension WHERE extname = 'wawp'")->{out}, $current, "$release is upgraded to $current");
 	is(differences($fresh, definitions($database)), '', '... to what a fresh install is');
 
-	$session->ask("SELECT wawp_resume('support')");
-	is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'done'), 'done', '... serves what was queued');
+	is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'done'), 'done', '... serves what was queued')
+	  || diag($session->ask("SELECT wawp_explain($id), to_jsonb(i), (SELECT jsonb_agg(y) FROM wawp.identity y), wawp._home() FROM wawp.membership_intent i WHERE id = $id")->{out});
 	$id = $session->ask(sprintf $ask, '15557430002')->{out};
 	is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'done'), 'done', '... and what is queued then');
 }

@@ -68,7 +68,7 @@ is(accounts_of($group), 'GOWS1', '... by the same account');
 # ---- under way while it is renamed: a change, what it waits for, memory
 
 my ($on_the_wire, $who) = ($wawp->group, $wawp->person);
-$sim->rule({ match => { path => "$on_the_wire/participants/add\$" }, fault => { gate => \1 } });
+$sim->rule({ match => { path => "$on_the_wire/participants/add\$" }, times => undef, fault => { gate => \1 } });
 my $sent = $wawp->want(instance => 'second', group => $on_the_wire, who => $who);
 $sim->arrived("$on_the_wire/participants/add\$");
 my $behind = $wawp->want(instance => 'second', group => $on_the_wire);
