@@ -46,7 +46,10 @@ extern void escape_json(StringInfo buf, const char *str);
 static const char *const id_keys[] = {"JID", "jid", "id", "wid", "participant", "gid", "contact", "number", NULL};
 static const char *const phone_keys[] = {"PhoneNumber", "phoneNumber", "phone_number", "pn", "phone", "number", NULL};
 static const char *const lid_keys[] = {"LID", "lid", NULL};
-static const char *const code_keys[] = {"code", "status", "statusCode", "Error", "error", NULL};
+/* the other of a person's two JIDs, whichever that is */
+static const char *const alt_keys[] = {"participantAlt", "SenderAlt", "senderAlt", "jidAlt", "alt", NULL};
+/* objects within a person's entry that name the same person */
+static const char *const inner_person_keys[] = {"participant", "contact", "member", "user", "id", "jid", "content", "attrs", NULL};
 static const char *const text_keys[] = {"message", "reason", "detail", "error", NULL};
 static const char *const list_keys[] = {"updateParticipants", "results", "result", "participants", "Participants", "members", "groups", "response", "data", NULL};
 static const char *const ok_keys[] = {"ok", "success", "result", "sent", "value", NULL};
@@ -163,11 +166,21 @@ id_text(const JsonNode *node)
 	return whole;
 }
 
-/* Return the id of an object, from the first of id_keys. */
+/* Return the id of an object, from the first of the keys that has one; NULL if there is none. */
+static const char *
+first_id(const JsonNode *object, const char *const *keys)
+{
+	const char *text = NULL;
+
+	for (; *keys && text == NULL; keys++)
+		text = id_text(json_node_get(object, *keys));
+	return text;
+}
+
 static const char *
 id_in(const JsonNode *object)
 {
-	return id_text(json_node_any(object, id_keys));
+	return first_id(object, id_keys);
 }
 
 /* Return the JID of an id; invalid without a server, since both numbers and LIDs are digits. */
@@ -181,23 +194,88 @@ jid_of_id(const char *text)
 static Jid
 phone_in(const JsonNode *object)
 {
-	Jid			jid = jid_of_text(id_text(json_node_any(object, phone_keys)));
+	Jid			jid = jid_of_text(NULL);
 
-	if (jid.kind != JID_PERSON)
-		jid = jid_of_text(NULL);
-	return jid;
+	for (const char *const *key = phone_keys; *key && jid.kind != JID_PERSON; key++)
+		jid = jid_of_text(id_text(json_node_get(object, *key)));
+	return jid.kind == JID_PERSON ? jid : jid_of_text(NULL);
 }
 
 /* Return the LID of an object, from a field for one: as a JID, or as its digits alone. */
 static Jid
 lid_in(const JsonNode *object)
 {
-	const char *text = id_text(json_node_any(object, lid_keys));
+	const char *text = first_id(object, lid_keys);
 	Jid			jid = jid_of_text(text && !strchr(text, '@') ? psprintf("%s@lid", text) : text);
 
 	if (jid.kind != JID_LID)
 		jid = jid_of_text(NULL);
 	return jid;
+}
+
+/* The two JIDs of one person; invalid where the entry has none. */
+typedef struct WireIds
+{
+	Jid			phone;
+	Jid			lid;
+} WireIds;
+
+/* Add a JID to a person's, unless one of its kind is known already. */
+static void
+add_jid(Jid jid, WireIds *ids)
+{
+	if (jid.kind == JID_PERSON && ids->phone.kind == JID_INVALID)
+		ids->phone = jid;
+	if (jid.kind == JID_LID && ids->lid.kind == JID_INVALID)
+		ids->lid = jid;
+}
+
+/* True if a number has the digits of a LID: some engines repeat them in a field for a number (wwebjs' contact.number). */
+static bool
+repeats_lid(const Jid *phone, const Jid *lid)
+{
+	size_t		n = strcspn(phone->text, "@");
+
+	return phone->kind == JID_PERSON && lid->kind == JID_LID &&
+		n == strcspn(lid->text, "@") && strncmp(phone->text, lid->text, n) == 0;
+}
+
+/* Add the JIDs of an entry and of the objects in it that name the same person. */
+static void
+add_ids_of(const JsonNode *object, int depth, WireIds *ids)
+{
+	Jid			phone = phone_in(object);
+
+	if (!json_node_is(object, JSON_KIND_OBJECT))
+		return;
+	add_jid(lid_in(object), ids);
+	for (const char *const *key = id_keys; *key; key++)
+	{
+		Jid			jid = jid_of_id(id_text(json_node_get(object, *key)));
+
+		if (jid.kind == JID_LID)
+			add_jid(jid, ids);
+		else if (phone.kind == JID_INVALID)
+			phone = jid;
+	}
+	for (const char *const *key = alt_keys; *key; key++)
+		add_jid(jid_of_id(id_text(json_node_get(object, *key))), ids);
+	if (!repeats_lid(&phone, &ids->lid))
+		add_jid(phone, ids);
+	for (const char *const *key = inner_person_keys; *key && depth > 0; key++)
+		add_ids_of(json_node_get(object, *key), depth - 1, ids);
+}
+
+/* in an entry, the objects that name the same person are at most so deep: content.attrs */
+#define MAX_INNER_PERSON 2
+
+static WireIds
+ids_of(const JsonNode *object)
+{
+	WireIds		ids = {.phone = {.kind = JID_INVALID},.lid = {.kind = JID_INVALID}};
+
+	add_ids_of(object, MAX_INNER_PERSON, &ids);
+	return ids;
 }
 
 /* Return the first of the values under list_keys that has children, else NULL. */
@@ -315,28 +393,99 @@ body_beginning(const char *body, size_t len)
  * ---- in: what became of each person
  */
 
-/* Set the number and the word of one person's verdict: code, inner_code, has_success. */
+/* Add a number to one person's verdict.  A refusal replaces a success; a second one is the inner code. */
 static void
-read_verdict(const JsonNode *node, WirePerson *person)
+add_code(int number, WirePerson *person)
 {
-	for (const char *const *key = code_keys; *key; key++)
+	if (!person->has_code || (person->code < 300 && number >= 300))
+		person->code = number;
+	else if (number != person->code && number >= 300)
+		person->inner_code = number;
+	person->has_code = true;
+}
+
+/* Add a value that is a verdict by itself: a number, true, false or a word. */
+static void
+add_verdict(const JsonNode *value, WirePerson *person)
+{
+	const char *word = json_node_text(value);
+	int			number;
+
+	if (json_node_int(value, &number))
+		add_code(number, person);
+	else if (json_node_is(value, JSON_KIND_TRUE) || means_success(word))
+		person->has_success = true;
+	else if (json_node_is(value, JSON_KIND_FALSE) || means_failure(word))
+		person->has_failure = true;
+	else if (person->text == NULL)
+		person->text = word;
+}
+
+/* Take a word of a list's entry that is not known as its verdict, if it has no other. */
+static void
+add_unknown_word(const JsonNode *node, WirePerson *person)
+{
+	static const char *const keys[] = {"status", "code", "result", NULL};
+	const JsonNode *word = json_node_any(node, keys);
+
+	if (!person->has_code && !person->has_success && !person->has_failure && !person->text &&
+		json_node_is(word, JSON_KIND_STRING))
+		person->text = json_node_text(word);
+}
+
+/* verdicts lie at most so deep in a person's entry: {"error":{"code"}} and {"result":{"data":{"status"}}} */
+#define MAX_INNER_VERDICT 3
+
+/* Set the numbers, the words and the text of one person's verdict, which may lie deeper in the entry. */
+static void
+read_verdict(const JsonNode *node, int depth, WirePerson *person)
+{
+	static const char *const flags[] = {"success", "ok", "added", NULL};
+	static const char *const words[] = {"code", "status", "statusCode", NULL};
+	static const char *const errors[] = {"Error", "error", NULL};
+	static const char *const inner[] = {"error", "result", "response", "data", "status", "value", NULL};
+	int			number;
+
+	for (const char *const *name = text_keys; *name && !person->text; name++)
+		person->text = message_text(json_node_get(node, *name));
+	for (const char *const *key = words; *key; key++)
 	{
 		const JsonNode *value = json_node_get(node, *key);
-		int			number;
 
-		if (json_node_int(value, &number))
-		{
-			if (!person->has_code)
-				person->code = number;
-			else if (number != person->code)
-				person->inner_code = number;
-			person->has_code = true;
-		}
-		else if (means_success(json_node_text(value)))
-			person->has_success = true;
+		if (json_node_int(value, &number) || means_success(json_node_text(value)) || means_failure(json_node_text(value)))
+			add_verdict(value, person);
 	}
-	if (json_node_is(json_node_get(node, "success"), JSON_KIND_TRUE))
-		person->has_success = true;
+	for (const char *const *key = errors; *key; key++)
+	{
+		const JsonNode *value = json_node_get(node, *key);
+
+		if (json_node_int(value, &number) && number != 0)
+			add_code(number, person);
+		else if (json_node_int(value, &number) || json_node_is(value, JSON_KIND_FALSE))
+			person->has_success = true;
+		else if (json_node_is(value, JSON_KIND_TRUE))
+			person->has_failure = true;
+	}
+	for (const char *const *key = flags; *key; key++)
+	{
+		const JsonNode *value = json_node_get(node, *key);
+
+		person->has_success |= json_node_is(value, JSON_KIND_TRUE);
+		person->has_failure |= json_node_is(value, JSON_KIND_FALSE);
+	}
+	for (const char *const *key = inner; *key && depth > 0; key++)
+		if (json_node_is(json_node_get(node, *key), JSON_KIND_OBJECT))
+			read_verdict(json_node_get(node, *key), depth - 1, person);
+}
+
+/* Settle a verdict that says both: a failure outweighs a success. */
+static void
+weigh_verdict(WirePerson *person)
+{
+	if (person->has_failure)
+		person->has_success = false;
+	if (person->has_failure && person->code < 300)
+		person->has_code = false;
 }
 
 /*
@@ -360,27 +509,22 @@ read_engine_node(const JsonNode *content, WirePerson *person)
 /*
  * Set the JID and the LID of an entry; person->id is set.  A phone number
  * anywhere in the entry is preferred to a LID, in Baileys' node under "content"
- * as well (Baileys#1842).
+ * as well (Baileys#1842).  An id without a server is a number here: requests
+ * name people by number.
  */
 static void
 read_person_ids(const JsonNode *node, WirePerson *person)
 {
-	const JsonNode *attrs = json_node_get(json_node_get(node, "content"), "attrs");
+	WireIds		ids = ids_of(node);
 	Jid			id = jid_of_text(person->id);
 
-	person->jid = phone_in(node);
-	if (person->jid.kind == JID_INVALID)
-		person->jid = phone_in(attrs);
-	if (person->jid.kind == JID_INVALID)
-		person->jid = id;
-	person->lid = id.kind == JID_LID ? id : lid_in(node);
-	if (person->lid.kind == JID_INVALID)
-		person->lid = lid_in(attrs);
-	if (person->jid.kind == JID_INVALID)
-		person->jid = person->lid;
+	if (!repeats_lid(&id, &ids.lid))
+		add_jid(id, &ids);
+	person->lid = ids.lid;
+	person->jid = ids.phone.kind == JID_PERSON ? ids.phone : ids.lid.kind == JID_LID ? ids.lid : id;
 }
 
-/* Read one person's entry; `key` is its name in a map, else NULL. */
+/* Read one person's entry, an object or a verdict alone; `key` is its name in a map, else NULL. */
 static WirePerson
 read_person(const JsonNode *node, const char *key)
 {
@@ -389,14 +533,16 @@ read_person(const JsonNode *node, const char *key)
 
 	person.id = key ? key : json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : id_in(node);
 	read_person_ids(node, &person);
-	for (const char *const *name = text_keys; *name && !person.text; name++)
-		person.text = message_text(json_node_get(node, *name));
-	read_verdict(node, &person);
+	if (json_node_is(node, JSON_KIND_OBJECT))
+		read_verdict(node, MAX_INNER_VERDICT, &person);
+	else if (key)
+		add_verdict(node, &person);
+	weigh_verdict(&person);
 	read_engine_node(json_node_get(node, "content"), &person);
 	person.is_card_sent = json_node_is(json_node_get(node, "isInviteV4Sent"), JSON_KIND_TRUE);
 
 	/* GOWS leaves Error out, or sends 0, instead of 200 */
-	if (jid_word && (!person.has_code || person.code == 0))
+	if (jid_word && !person.has_failure && (!person.has_code || person.code == 0))
 	{
 		person.has_code = true;
 		person.code = 200;
@@ -409,22 +555,21 @@ read_person(const JsonNode *node, const char *key)
 	return person;
 }
 
-/* Append a person, unless the entry has a name only and no verdict; needs expect_people(). */
+#define FIRST_PEOPLE 8
+
+/* Append a person, unless the entry has a name only and no verdict. */
 static void
 add_person(WireAnswer *answer, WirePerson person)
 {
-	if (!person.has_code && !person.has_success && !person.is_listed_as_added && !person.text)
+	int			n = answer->npeople;
+
+	if (!person.has_code && !person.has_success && !person.has_failure && !person.is_listed_as_added && !person.text)
 		return;
+	if (answer->people == NULL)
+		answer->people = palloc(sizeof(WirePerson) * FIRST_PEOPLE);
+	else if (n >= FIRST_PEOPLE && (n & (n - 1)) == 0)
+		answer->people = repalloc(answer->people, sizeof(WirePerson) * n * 2);
 	answer->people[answer->npeople++] = person;
-}
-
-/* Make room in answer->people for `count` more. */
-static void
-expect_people(WireAnswer *answer, int count)
-{
-	size_t		size = sizeof(WirePerson) * (answer->npeople + count);
-
-	answer->people = answer->people ? repalloc(answer->people, size) : palloc(size);
 }
 
 /* True if the object describes one person, rather than the whole call. */
@@ -443,41 +588,67 @@ is_map_by_jid(const JsonNode *node)
 	return json_node_is(node, JSON_KIND_OBJECT) && node->first && strchr(node->first->key, '@') != NULL;
 }
 
-/* Append the people of an array, or of a map by JID, to answer->people. */
+/* True if a member of an object is named after a person. */
+static bool
+is_named_after_person(const JsonNode *child)
+{
+	return (child->key[0] != '@' && strchr(child->key, '@')) || jid_of_text(child->key).kind == JID_PERSON;
+}
+
+/* Append the people of an array, or of a map in which each is a person's JID or number, to answer->people. */
 static void
 read_people_list(const JsonNode *list, WireAnswer *answer)
 {
-	bool		is_by_jid = is_map_by_jid(list);
+	bool		is_map = json_node_is(list, JSON_KIND_OBJECT);
 
-	expect_people(answer, list->count);
 	for (const JsonNode *child = list->first; child; child = child->next)
-		if (is_by_jid || json_node_is(child, JSON_KIND_OBJECT))
-			add_person(answer, read_person(child, is_by_jid ? child->key : NULL));
+	{
+		WirePerson	person;
+
+		if (is_map ? !is_named_after_person(child) : !json_node_is(child, JSON_KIND_OBJECT))
+			continue;
+		person = read_person(child, is_map ? child->key : NULL);
+		add_unknown_word(child, &person);
+		add_person(answer, person);
+	}
+}
+
+/* Append a person of a list whose name is a verdict.  A text that names nobody is a message. */
+static void
+read_sorted_person(const JsonNode *child, bool is_added, WireAnswer *answer)
+{
+	WirePerson	person = read_person(child, child->key);
+	const JsonNode *reason = json_node_get(child, "reason");
+	int			code;
+
+	if (json_node_is(child, JSON_KIND_STRING) && !child->key && person.jid.kind == JID_INVALID)
+		return;
+	person.is_listed_as_added = is_added;
+	person.has_failure |= !is_added;
+	if (!is_added && json_node_int(reason, &code))
+		add_code(code, &person);
+	weigh_verdict(&person);
+	add_person(answer, person);
 }
 
 /* Append the people of {"added":["..."],"failed":[{"id","reason"}]} to answer->people. */
 static void
-read_added_failed(const JsonNode *root, WireAnswer *answer)
+read_sorted_people(const JsonNode *root, WireAnswer *answer)
 {
-	static const char *const names[] = {"added", "failed"};
-
-	for (int i = 0; i < 2; i++)
+	static const struct
 	{
-		const JsonNode *list = json_node_get(root, names[i]);
+		const char *name;
+		bool		is_added;
+	}			lists[] = {{"added", true}, {"succeeded", true}, {"failed", false}, {"rejected", false}, {"notAdded", false}, {"not_added", false}};
 
-		if (!json_node_is(list, JSON_KIND_ARRAY))
+	for (size_t i = 0; i < lengthof(lists); i++)
+	{
+		const JsonNode *list = json_node_get(root, lists[i].name);
+
+		if (!json_node_is_list(list))
 			continue;
-		expect_people(answer, list->count);
 		for (const JsonNode *child = list->first; child; child = child->next)
-		{
-			WirePerson	person = read_person(child, NULL);
-			const JsonNode *reason = json_node_get(child, "reason");
-
-			person.is_listed_as_added = (i == 0);
-			if (i == 1 && json_node_int(reason, &person.code))
-				person.has_code = true;
-			add_person(answer, person);
-		}
+			read_sorted_person(child, lists[i].is_added, answer);
 	}
 }
 
@@ -485,7 +656,6 @@ read_added_failed(const JsonNode *root, WireAnswer *answer)
 static void
 read_one_person(const JsonNode *node, WireAnswer *answer)
 {
-	expect_people(answer, 1);
 	add_person(answer, read_person(node, NULL));
 }
 
@@ -496,27 +666,46 @@ read_one_person(const JsonNode *node, WireAnswer *answer)
 static bool
 read_people_here(const JsonNode *node, WireAnswer *answer)
 {
-	if (json_node_is(node, JSON_KIND_ARRAY) || is_map_by_jid(node))
-		read_people_list(node, answer);
-	else if (is_person_object(node))
+	if (is_person_object(node))
 		read_one_person(node, answer);
 	else
-		read_added_failed(node, answer);
+		read_people_list(node, answer);
+	if (json_node_is(node, JSON_KIND_OBJECT))
+		read_sorted_people(node, answer);
 	return answer->npeople > 0;
 }
 
-/* Append the people named at any depth of wrapping: {"success","data":{"updateParticipants":[...]}} */
-static void
-read_people(const JsonNode *root, WireAnswer *answer)
+/* Drop what was read of people if none of it names anybody, such as a list of faults in the request. */
+static bool
+keep_if_named(WireAnswer *answer)
 {
-	const JsonNode *node = root;
+	for (int i = 0; i < answer->npeople; i++)
+		if (answer->people[i].jid.kind != JID_INVALID)
+			return true;
+	answer->npeople = 0;
+	return false;
+}
 
-	for (int depth = 0; depth < MAX_WRAPPING && node; depth++)
-	{
-		if (read_people_here(node, answer) || !json_node_is(node, JSON_KIND_OBJECT) || is_map_by_jid(node))
-			return;
-		node = list_in(node);
-	}
+/*
+ * Append the people named at any depth of wrapping:
+ * {"success","data":{"updateParticipants":[...]}}.  is_usual: each key on the way
+ * is one of list_keys; elsewhere, entries that name nobody are not people.  What
+ * repeats the request is left out.
+ */
+static bool
+read_people(const JsonNode *node, int depth, bool is_usual, WireAnswer *answer)
+{
+	if (read_people_here(node, answer) && (is_usual || keep_if_named(answer)))
+		return true;
+	if (depth == 0)
+		return false;
+	for (int usual = 1; usual >= 0; usual--)
+		for (const JsonNode *child = node->first; child; child = child->next)
+			if (json_node_is_list(child) && word_is_one_of(child->key, list_keys) == (usual == 1) &&
+				!(child->key && strcmp(child->key, "request") == 0) &&
+				read_people(child, depth - 1, is_usual && usual == 1, answer))
+				return true;
+	return false;
 }
 
 /*
@@ -536,11 +725,23 @@ json_is_set(const JsonNode *node)
 	return node->kind == JSON_KIND_TRUE || (text && strcmp(text, "0") != 0);
 }
 
+/* Return the HTTP-like status of a refusal in an envelope or its error, else any other number of it, else 0. */
+static int
+envelope_status(const JsonNode *node)
+{
+	static const char *const status_keys[] = {"statusCode", "status", "code", NULL};
+	int			status = 0;
+
+	for (const char *const *key = status_keys; *key && status < 400; key++)
+		if (!json_node_int(json_node_get(node, *key), &status))
+			status = 0;
+	return status;
+}
+
 /* Set an error's word, message and numbers: code, text, status, engine_code. */
 static void
 read_envelope(const JsonNode *root, WireAnswer *answer)
 {
-	static const char *const status_keys[] = {"statusCode", "status", "code", NULL};
 	const JsonNode *error = json_node_get(root, "error");
 	const JsonNode *exception = json_node_get(root, "exception");
 	const char *texts[] = {
@@ -558,11 +759,25 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 		answer->code = UPSTREAM_ERROR;
 	for (size_t i = 0; i < lengthof(texts) && !answer->text; i++)
 		answer->text = texts[i];
-	for (const char *const *key = status_keys; *key && answer->status < 400; key++)
-		if (!json_node_int(json_node_get(root, *key), &answer->status))
-			answer->status = 0;
+	answer->status = envelope_status(root);
+	if (answer->status < 400 && json_node_is(error, JSON_KIND_OBJECT))
+		answer->status = envelope_status(error);
 	if (!json_node_int(json_node_get(exception, "data"), &answer->engine_code))
 		answer->engine_code = code_in_text(answer->text);
+}
+
+/* True if an envelope says that it failed, in a flag, a status or an error. */
+static bool
+says_failure(const JsonNode *root, const WireAnswer *answer)
+{
+	for (const char *const *key = ok_keys; *key; key++)
+		if (json_node_is(json_node_get(root, *key), JSON_KIND_FALSE))
+			return true;
+	if (json_node_is(json_node_get(root, "status"), JSON_KIND_FALSE) ||
+		means_failure(json_node_text(json_node_get(root, "status"))))
+		return true;
+	return json_is_set(json_node_get(root, "error")) || json_is_set(json_node_get(root, "exception")) ||
+		json_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400;
 }
 
 /* True if the body is an error, which comes under any HTTP status, 200 included. */
@@ -571,17 +786,36 @@ is_refusal(const JsonNode *root, const WireAnswer *answer)
 {
 	int			number;
 
-	for (const char *const *key = ok_keys; *key; key++)
-		if (json_node_is(json_node_get(root, *key), JSON_KIND_FALSE))
-			return true;
-	if (json_node_is(json_node_get(root, "status"), JSON_KIND_FALSE) ||
-		means_failure(json_node_text(json_node_get(root, "status"))))
-		return true;
-	if (json_is_set(json_node_get(root, "error")) || json_is_set(json_node_get(root, "exception")) ||
-		json_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400)
+	if (says_failure(root, answer))
 		return true;
 	return answer->code && !means_success(answer->code) &&
 		!json_node_int(json_node_get(root, "code"), &number);
+}
+
+/*
+ * True if an envelope within another one says that it failed, which is then
+ * set in *answer: {"success":true,"data":{"success":false,"message":"..."}}.
+ */
+static bool
+read_inner_refusal(const JsonNode *root, int depth, WireAnswer *answer)
+{
+	static const char *const inner_keys[] = {"data", "result", "response", "body", "payload", NULL};
+
+	for (const char *const *key = inner_keys; *key && depth > 0; key++)
+	{
+		const JsonNode *inner = json_node_get(root, *key);
+		WireAnswer	found = *answer;
+
+		if (!json_node_is(inner, JSON_KIND_OBJECT))
+			continue;
+		found.text = NULL;
+		read_envelope(inner, &found);
+		if (!says_failure(inner, &found) && !read_inner_refusal(inner, depth - 1, &found))
+			continue;
+		*answer = found;
+		return true;
+	}
+	return false;
 }
 
 /* True for {"ok":true} and the like. */
@@ -598,12 +832,13 @@ is_bare_success(const JsonNode *root)
 		(json_node_int(status, &number) && number >= 200 && number < 300);
 }
 
+/* Return the kind of a body; for an error in an inner envelope, *answer is set to that. */
 static WireKind
-kind_of_object(const JsonNode *root, const WireAnswer *answer)
+kind_of_object(const JsonNode *root, WireAnswer *answer)
 {
 	if (answer->npeople > 0)
 		return WIRE_PEOPLE;
-	if (is_refusal(root, answer))
+	if (is_refusal(root, answer) || read_inner_refusal(root, MAX_WRAPPING, answer))
 		return WIRE_REFUSED;
 	return is_bare_success(root) ? WIRE_OK : WIRE_OTHER;
 }
@@ -645,7 +880,7 @@ wire_read_answer(const char *body, size_t len)
 		answer.kind = WIRE_REFUSED;
 	else if (json_node_is_list(root))
 	{
-		read_people(root, &answer);
+		read_people(root, MAX_WRAPPING, true, &answer);
 		read_envelope(root, &answer);
 		answer.kind = kind_of_object(root, &answer);
 	}
@@ -665,7 +900,7 @@ is_error_body(const JsonNode *root)
 	if (!json_node_is(root, JSON_KIND_OBJECT))
 		return false;
 	read_envelope(root, &answer);
-	return is_refusal(root, &answer);
+	return is_refusal(root, &answer) || read_inner_refusal(root, MAX_WRAPPING, &answer);
 }
 
 static const char *const object_keys[] = {"data", "group", "result", NULL};
@@ -705,17 +940,14 @@ static WireMember
 read_member(const JsonNode *node, const char *key)
 {
 	WireMember	member = {.role = role_of(node)};
-	bool		is_text = json_node_is(node, JSON_KIND_STRING);
+	WireIds		ids = ids_of(node);
 
-	member.jid = jid_of_id(is_text ? json_node_text(node) : id_in(node));
+	member.jid = jid_of_id(json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : id_in(node));
 	if (member.jid.kind == JID_INVALID && key)
 		member.jid = jid_of_id(key);
-	member.phone = phone_in(node);
-	member.lid = lid_in(node);
-	if (member.jid.kind == JID_PERSON && member.phone.kind == JID_INVALID)
-		member.phone = member.jid;
-	if (member.jid.kind == JID_LID)
-		member.lid = member.jid;
+	add_jid(member.jid, &ids);
+	member.phone = ids.phone;
+	member.lid = ids.lid;
 	if (member.jid.kind == JID_INVALID)
 		member.jid = member.phone.kind == JID_PERSON ? member.phone : member.lid;
 	return member;
