@@ -54,7 +54,12 @@ static const char *const text_keys[] = {"message", "reason", "detail", "error", 
 static const char *const list_keys[] = {"updateParticipants", "results", "result", "participants", "Participants", "members", "groups", "response", "data", NULL};
 static const char *const ok_keys[] = {"ok", "success", "result", "sent", "value", NULL};
 static const char *const subject_keys[] = {"subject", "name", "Name", "title", NULL};
-static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", NULL};
+static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", "participants_count",
+"memberCount", "membersCount", "member_count", NULL};
+/* in the envelope of a list */
+static const char *const total_keys[] = {"total", "totalCount", "total_count", "count", NULL};
+/* in the envelope of a list that is cut into pages: true, or where the next one begins */
+static const char *const more_keys[] = {"hasMore", "has_more", "hasNext", "hasNextPage", "nextPage", "next_page", "nextCursor", "next_cursor", "next", NULL};
 
 /*
  * ---- out
@@ -953,24 +958,79 @@ read_member(const JsonNode *node, const char *key)
 	return member;
 }
 
-/* Return the size in a group's description; -1 if there is none. */
+/* Return the size under the first of the keys, in a group's description or a list's envelope; -1 if there is none. */
 static int
-stated_size(const JsonNode *node)
+stated_size(const JsonNode *node, const char *const *keys)
 {
 	int			size;
 
 	if (json_node_is(node, JSON_KIND_OBJECT) &&
-		json_node_int(json_node_any(node, size_keys), &size) && size >= 0)
+		json_node_int(json_node_any(node, keys), &size) && size >= 0)
 		return size;
 	return -1;
+}
+
+/* True if the envelope of a list says that more of it follows. */
+static bool
+announces_more(const JsonNode *node)
+{
+	bool		has_more = false;
+
+	for (const char *const *key = more_keys; *key; key++)
+		has_more |= json_is_set(json_node_get(node, *key));
+	return has_more;
+}
+
+/* qsort callback: entries by one of their JIDs, those without it first, else in the order of the list. */
+static int
+compare_by_phone(const void *a, const void *b)
+{
+	const WireMember *one = *(const WireMember *const *) a;
+	const WireMember *two = *(const WireMember *const *) b;
+	int			order = strcmp(one->phone.text, two->phone.text);
+
+	return order ? order : one < two ? -1 : one > two;
+}
+
+static int
+compare_by_lid(const void *a, const void *b)
+{
+	const WireMember *one = *(const WireMember *const *) a;
+	const WireMember *two = *(const WireMember *const *) b;
+	int			order = strcmp(one->lid.text, two->lid.text);
+
+	return order ? order : one < two ? -1 : one > two;
+}
+
+/* Return the number of entries whose number or LID an earlier one has, too. */
+static int
+count_repeated(const WireMembers *list)
+{
+	const WireMember **sorted = palloc(sizeof(WireMember *) * Max(list->count, 1));
+	bool	   *repeats = palloc0(sizeof(bool) * Max(list->count, 1));
+	int			n = 0;
+
+	for (int i = 0; i < list->count; i++)
+		sorted[i] = &list->members[i];
+	qsort(sorted, list->count, sizeof(WireMember *), compare_by_phone);
+	for (int i = 1; i < list->count; i++)
+		repeats[sorted[i] - list->members] |= sorted[i]->phone.kind == JID_PERSON && strcmp(sorted[i]->phone.text, sorted[i - 1]->phone.text) == 0;
+	qsort(sorted, list->count, sizeof(WireMember *), compare_by_lid);
+	for (int i = 1; i < list->count; i++)
+		repeats[sorted[i] - list->members] |= sorted[i]->lid.kind == JID_LID && strcmp(sorted[i]->lid.text, sorted[i - 1]->lid.text) == 0;
+	for (int i = 0; i < list->count; i++)
+		n += repeats[i] && list->members[i].role != WIRE_ROLE_LEFT;
+	pfree(sorted);
+	pfree(repeats);
+	return n;
 }
 
 /* Read the members of a list into *out, palloc'd; entries without a readable JID are counted as unread. */
 static void
 read_member_list(const JsonNode *list, WireMembers *out)
 {
+	memset(out, 0, sizeof(*out));
 	out->members = palloc(sizeof(WireMember) * Max(list->count, 1));
-	out->count = out->unread = 0;
 	out->stated = -1;
 	for (const JsonNode *child = list->first; child; child = child->next)
 	{
@@ -981,13 +1041,14 @@ read_member_list(const JsonNode *list, WireMembers *out)
 		else if (member.role != WIRE_ROLE_LEFT)
 			out->unread++;
 	}
+	out->repeated = count_repeated(out);
 }
 
-/* Return the number of members in a list, those who left not counted. */
+/* Return the number of members in a list, each once, those who left not counted. */
 int
 wire_count_members(const WireMembers *list)
 {
-	int			n = 0;
+	int			n = -list->repeated;
 
 	for (int i = 0; i < list->count; i++)
 		n += list->members[i].role != WIRE_ROLE_LEFT;
@@ -1004,16 +1065,19 @@ wire_read_members(const char *body, size_t len, WireMembers *out)
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *list = root;
 	int			stated = -1;
+	bool		has_more = false;
 
-	for (int depth = 0; depth < 2 && json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list); depth++)
+	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list); depth++)
 	{
-		stated = Max(stated, stated_size(list));
+		stated = Max(stated, Max(stated_size(list, size_keys), stated_size(list, total_keys)));
+		has_more |= announces_more(list);
 		list = list_in(list);
 	}
 	if (!json_node_is_list(list) || is_error_body(root))
 		return false;
 	read_member_list(list, out);
 	out->stated = stated;
+	out->has_more = has_more;
 	return out->count > 0 || list->count == 0;
 }
 
@@ -1071,7 +1135,7 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 	memset(members, 0, sizeof(*members));
 	if (list)
 		read_member_list(list, members);
-	members->stated = Max(stated_size(node), stated_size(metadata));
+	members->stated = Max(stated_size(node, size_keys), stated_size(metadata, size_keys));
 	if (members->stated >= 0)
 		group.size = members->stated;
 	else if (list && list->count > 0)
@@ -1234,16 +1298,20 @@ wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *flag = json_node_any(root, flags);
 	const char *status = json_node_text(json_node_get(root, "status"));
+	WireIds		known = {.phone = {.kind = JID_INVALID},.lid = {.kind = JID_INVALID}};
 	Jid			id;
 
-	if (!flag && json_node_is(json_node_get(root, "data"), JSON_KIND_OBJECT))
+	for (int depth = 0; !flag && depth < MAX_WRAPPING && json_node_is_list(root); depth++)
 	{
-		root = json_node_get(root, "data");
+		root = json_node_is(root, JSON_KIND_ARRAY) ? root->first : list_in(root);
 		flag = json_node_any(root, flags);
 	}
 	id = jid_of_text(id_text(json_node_any(root, ids)));
-	*chat = id.kind == JID_LID ? phone_in(root) : id;
-	*lid = id.kind == JID_LID ? id : lid_in(root);
+	if (id.kind == JID_LID)
+		known.lid = id;
+	add_ids_of(root, MAX_INNER_PERSON, &known);
+	*chat = id.kind == JID_PERSON ? id : known.phone;
+	*lid = known.lid;
 	if (chat->kind == JID_INVALID)
 		*chat = *lid;
 	if (json_node_is(flag, JSON_KIND_TRUE) || (status && strcmp(status, "exists") == 0))

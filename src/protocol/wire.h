@@ -75,6 +75,8 @@ typedef struct WireMembers
 	int			count;
 	WireMember *members;
 	int			unread;			/* entries without a readable JID */
+	int			repeated;		/* entries of somebody who has another one */
+	bool		has_more;		/* the answer says that more follows */
 	int			stated;			/* the group's size according to the answer; -1: not in it */
 } WireMembers;
 

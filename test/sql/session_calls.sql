@@ -405,7 +405,7 @@ SELECT is(calls($$add_participants('120363012345678905@g.us', '{15551230509}', v
 \! test/simulator/ctl $WAWP_SIM_PORT world '{"people":{"5531987654321":{"chat_id":"553187654321@c.us"}}}' >/dev/null
 SELECT is(calls($$add_participants('120363012345678901@g.us', '{+55 31 98765 4321}', verify => true)$$),
     ARRAY['5531987654321@c.us added 200 verified'], 'a number that WhatsApp writes without its nine');
-\! test/simulator/ctl $WAWP_SIM_PORT world '{"groups":{"120363012345678901@g.us":{"members":{"15551230408":{"role":"left"}}}}}' >/dev/null
+\! test/simulator/ctl $WAWP_SIM_PORT world '{"groups":{"120363012345678901@g.us":{"members":{"15551230408":{"role":"left"},"15551230508":{"visible_at":0}}}}}' >/dev/null
 SELECT is(calls($$add_participants('120363012345678901@g.us', '{15551230408}', verify => true)$$),
     ARRAY['15551230408@c.us privacy_blocked 200 verified'], 'an entry of somebody who left is no member');
 

@@ -373,19 +373,41 @@ test_people(void)
 	is_text(answer_of("{\"success\":true,\"data\":{\"success\":false,\"message\":\"m\"}}").text, "m", "the message of an inner refusal");
 }
 
+/* Answers of check-exists; chat, lid: "" if the answer has none. */
+static const struct
+{
+	const char *body;
+	WireTruth	truth;
+	const char *chat;
+	const char *lid;
+	const char *about;
+}			checks[] =
+{
+	{"{\"numberExists\":true,\"chatId\":\"15551230011@c.us\"}", WIRE_YES, "15551230011@c.us", "", "a number that exists"},
+	{"{\"numberExists\":true,\"chatId\":\"900000000000011@lid\",\"pn\":\"15551230011@c.us\"}", WIRE_YES, "15551230011@c.us", "900000000000011@lid", "GOWS 2026.8.1: pn is the person's number"},
+	{"{\"numberExists\":true,\"chatId\":\"900000000000011@lid\",\"pn\":\"551199990011@c.us\"}", WIRE_YES, "551199990011@c.us", "900000000000011@lid", "pn in a Brazilian number's other form"},
+	{"{\"numberExists\":true,\"chatId\":\"900000000000011@lid\"}", WIRE_YES, "900000000000011@lid", "900000000000011@lid", "a number that is reported by LID only"},
+	{"{\"numberExists\":true,\"chatId\":\"447911123456000@lid\",\"number\":\"447911123456000\"}", WIRE_YES, "447911123456000@lid", "447911123456000@lid", "a number that repeats the LID is none"},
+	{"{\"status\":\"success\",\"response\":{\"data\":{\"exists\":true,\"jid\":\"15551230011@s.whatsapp.net\",\"lid\":\"900000000000011@lid\"}}}", WIRE_YES, "15551230011@c.us", "900000000000011@lid", "wrapped, with both"},
+	{"[{\"exists\":true,\"jid\":\"15551230011@s.whatsapp.net\"}]", WIRE_YES, "15551230011@c.us", "", "Baileys' array"},
+	{"[]", WIRE_UNKNOWN, "", "", "Baileys' empty array is no answer"},
+	{"{\"numberExists\":false}", WIRE_NO, "", "", "a no"},
+	{"{\"numberExists\":\"false\"}", WIRE_UNKNOWN, "", "", "a word is no answer"},
+	{"{\"success\":false,\"message\":\"rate-overlimit\"}", WIRE_UNKNOWN, "", "", "a refusal is no answer"},
+};
+
 static void
 test_exists(void)
 {
-	const char *body = "{\"numberExists\":true,\"chatId\":\"900000000000011@lid\",\"pn\":\"15551230011@c.us\"}";
-	const char *lid_only = "{\"numberExists\":true,\"chatId\":\"900000000000011@lid\"}";
-	Jid			chat;
-	Jid			lid;
+	for (size_t i = 0; i < lengthof(checks); i++)
+	{
+		Jid			chat;
+		Jid			lid;
 
-	is_int(wire_read_exists(body, strlen(body), &chat, &lid), WIRE_YES, "a number that exists");
-	is_text(chat.text, "15551230011@c.us", "pn is the person's number");
-	is_text(lid.text, "900000000000011@lid", "the LID is read beside pn");
-	is_int(wire_read_exists(lid_only, strlen(lid_only), &chat, &lid), WIRE_YES, "a number that is reported by LID only exists");
-	is_text(chat.text, "900000000000011@lid", "the person is then the LID");
+		is_int(wire_read_exists(checks[i].body, strlen(checks[i].body), &chat, &lid), checks[i].truth, checks[i].about);
+		is_text(chat.kind == JID_INVALID ? "" : chat.text, checks[i].chat, psprintf("chat: %s", checks[i].about));
+		is_text(lid.kind == JID_INVALID ? "" : lid.text, checks[i].lid, psprintf("LID: %s", checks[i].about));
+	}
 }
 
 int
