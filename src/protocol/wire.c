@@ -46,8 +46,10 @@ extern void escape_json(StringInfo buf, const char *str);
 static const char *const id_keys[] = {"JID", "jid", "id", "wid", "participant", "gid", "contact", "number", NULL};
 static const char *const phone_keys[] = {"PhoneNumber", "phoneNumber", "phone_number", "pn", "phone", "number", NULL};
 static const char *const lid_keys[] = {"LID", "lid", NULL};
+
 /* the other of a person's two JIDs, whichever that is */
 static const char *const alt_keys[] = {"participantAlt", "SenderAlt", "senderAlt", "jidAlt", "alt", NULL};
+
 /* objects within a person's entry that name the same person */
 static const char *const inner_person_keys[] = {"participant", "contact", "member", "user", "id", "jid", "content", "attrs", NULL};
 static const char *const text_keys[] = {"message", "reason", "detail", "error", NULL};
@@ -56,8 +58,10 @@ static const char *const ok_keys[] = {"ok", "success", "result", "sent", "value"
 static const char *const subject_keys[] = {"subject", "name", "Name", "title", NULL};
 static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", "participants_count",
 "memberCount", "membersCount", "member_count", NULL};
+
 /* in the envelope of a list */
 static const char *const total_keys[] = {"total", "totalCount", "total_count", "count", NULL};
+
 /* in the envelope of a list that is cut into pages: true, or where the next one begins */
 static const char *const more_keys[] = {"hasMore", "has_more", "hasNext", "hasNextPage", "nextPage", "next_page", "nextCursor", "next_cursor", "next", NULL};
 
@@ -1107,7 +1111,7 @@ static bool
 says_approval(const JsonNode *node)
 {
 	static const char *const keys[] = {"joinApprovalMode", "IsJoinApprovalRequired", "isJoinApprovalRequired",
-		"membershipApprovalMode", "join_approval_mode", NULL};
+	"membershipApprovalMode", "join_approval_mode", NULL};
 	const JsonNode *mode = json_node_any(node, keys);
 
 	return json_node_is(mode, JSON_KIND_TRUE) || means_success(json_node_text(mode)) ||

@@ -173,7 +173,9 @@ $wawp->ask(q{CREATE TABLE public.held (instance name, failures int, span interva
 	GRANT INSERT ON public.held TO PUBLIC});
 my @outages = (outage('503', status => 503, text => '<html>busy</html>', content_type => 'text/html'),
 	outage('302', status => 302, text => '', headers => { Location => 'https://example.com/' }),
-	outage('405', status => 405, json => { message => 'Method Not Allowed' }));
+	outage('405', status => 405, json => { message => 'Method Not Allowed' }),
+	outage('404', status => 404, text => 'default backend - 404', content_type => 'text/plain'),
+	outage('421', status => 421, text => ''));
 
 # ---- a limit that a reading meets is everybody's
 
