@@ -44,14 +44,7 @@ extern void escape_json(StringInfo buf, const char *str);
 #define INVITE_PREFIX "https://chat.whatsapp.com/"
 
 static const char *const id_keys[] = {"JID", "jid", "id", "wid", "participant", "gid", "contact", "number", NULL};
-static const char *const phone_keys[] = {"PhoneNumber", "phoneNumber", "phone_number", "pn", "phone", "number", NULL};
 static const char *const lid_keys[] = {"LID", "lid", NULL};
-
-/* the other of a person's two JIDs, whichever that is */
-static const char *const alt_keys[] = {"participantAlt", "SenderAlt", "senderAlt", "jidAlt", "alt", NULL};
-
-/* objects within a person's entry that name the same person */
-static const char *const inner_person_keys[] = {"participant", "contact", "member", "user", "id", "jid", "content", "attrs", NULL};
 static const char *const text_keys[] = {"message", "reason", "detail", "error", NULL};
 static const char *const list_keys[] = {"updateParticipants", "results", "result", "participants", "Participants", "members", "groups", "response", "data", NULL};
 static const char *const ok_keys[] = {"ok", "success", "result", "sent", "value", NULL};
@@ -199,17 +192,6 @@ jid_of_id(const char *text)
 	return jid_of_text(text && strchr(text, '@') ? text : NULL);
 }
 
-/* Return the phone number of an object, from a field for one; never from a LID. */
-static Jid
-phone_in(const JsonNode *object)
-{
-	Jid			jid = jid_of_text(NULL);
-
-	for (const char *const *key = phone_keys; *key && jid.kind != JID_PERSON; key++)
-		jid = jid_of_text(id_text(json_node_get(object, *key)));
-	return jid.kind == JID_PERSON ? jid : jid_of_text(NULL);
-}
-
 /* Return the LID of an object, from a field for one: as a JID, or as its digits alone. */
 static Jid
 lid_in(const JsonNode *object)
@@ -227,6 +209,7 @@ typedef struct WireIds
 {
 	Jid			phone;
 	Jid			lid;
+	Jid			listed;			/* the one that the entry goes by */
 } WireIds;
 
 /* Add a JID to a person's, unless one of its kind is known already. */
@@ -239,6 +222,15 @@ add_jid(Jid jid, WireIds *ids)
 		ids->lid = jid;
 }
 
+/* The same for one that an entry goes by, unless an earlier one is that. */
+static void
+add_listed(Jid jid, WireIds *ids)
+{
+	add_jid(jid, ids);
+	if (ids->listed.kind == JID_INVALID && jid.kind != JID_GROUP)
+		ids->listed = jid;
+}
+
 /* True if a number has the digits of a LID: some engines repeat them in a field for a number (wwebjs' contact.number). */
 static bool
 repeats_lid(const Jid *phone, const Jid *lid)
@@ -249,30 +241,82 @@ repeats_lid(const Jid *phone, const Jid *lid)
 		n == strcspn(lid->text, "@") && strncmp(phone->text, lid->text, n) == 0;
 }
 
+/* The contents of a field of a person's entry; bits. */
+typedef enum IdUse
+{
+	USE_JID = 1 << 0,			/* a JID of either kind */
+	USE_PHONE = 1 << 1,			/* a number, perhaps without a server */
+	USE_NUMBER = 1 << 2,		/* the same, or the digits of a LID */
+	USE_INNER = 1 << 3			/* an object that names the same person */
+} IdUse;
+
+static const struct
+{
+	const char *key;
+	int			uses;
+}			id_fields[] =
+{
+	{"id", USE_JID | USE_INNER},
+	{"jid", USE_JID | USE_INNER},
+	{"JID", USE_JID},
+	{"wid", USE_JID},
+	{"participant", USE_JID | USE_INNER},
+	{"contact", USE_JID | USE_INNER},
+	{"participantAlt", USE_JID},
+	{"SenderAlt", USE_JID},
+	{"senderAlt", USE_JID},
+	{"jidAlt", USE_JID},
+	{"alt", USE_JID},
+	{"PhoneNumber", USE_PHONE},
+	{"phoneNumber", USE_PHONE},
+	{"phone_number", USE_PHONE},
+	{"pn", USE_PHONE},
+	{"phone", USE_PHONE},
+	{"number", USE_NUMBER},
+	{"member", USE_INNER},
+	{"user", USE_INNER},
+	{"content", USE_INNER},
+	{"attrs", USE_INNER},
+};
+
+static int
+uses_of_field(const char *key)
+{
+	for (size_t i = 0; i < lengthof(id_fields); i++)
+		if (strcmp(key, id_fields[i].key) == 0)
+			return id_fields[i].uses;
+	return 0;
+}
+
 /* Add the JIDs of an entry and of the objects in it that name the same person. */
 static void
 add_ids_of(const JsonNode *object, int depth, WireIds *ids)
 {
-	Jid			phone = phone_in(object);
+	WireIds		named = {0};	/* by JIDs alone */
+	Jid			number = {.kind = JID_INVALID};
 
 	if (!json_node_is(object, JSON_KIND_OBJECT))
 		return;
 	add_jid(lid_in(object), ids);
-	for (const char *const *key = id_keys; *key; key++)
+	for (const JsonNode *child = object->first; child; child = child->next)
 	{
-		Jid			jid = jid_of_id(id_text(json_node_get(object, *key)));
+		int			uses = child->kind >= JSON_KIND_NUMBER ? uses_of_field(child->key) : 0;
 
-		if (jid.kind == JID_LID)
-			add_jid(jid, ids);
-		else if (phone.kind == JID_INVALID)
-			phone = jid;
+		if (uses & USE_JID)
+			add_listed(jid_of_id(id_text(child)), &named);
+		if ((uses & USE_PHONE) && ids->phone.kind != JID_PERSON)
+			add_jid(jid_of_text(id_text(child)), ids);
+		if (uses & USE_NUMBER)
+			number = jid_of_text(id_text(child));
+		if ((uses & USE_INNER) && depth > 0)
+			add_ids_of(child, depth - 1, &named);
 	}
-	for (const char *const *key = alt_keys; *key; key++)
-		add_jid(jid_of_id(id_text(json_node_get(object, *key))), ids);
-	if (!repeats_lid(&phone, &ids->lid))
-		add_jid(phone, ids);
-	for (const char *const *key = inner_person_keys; *key && depth > 0; key++)
-		add_ids_of(json_node_get(object, *key), depth - 1, ids);
+	add_jid(named.lid, ids);
+	if (!repeats_lid(&number, &ids->lid))
+		add_jid(number, ids);
+	add_jid(named.phone, ids);
+	if (ids->listed.kind == JID_INVALID)
+		ids->listed = named.listed;
 }
 
 /* in an entry, the objects that name the same person are at most so deep: content.attrs */
@@ -281,7 +325,7 @@ add_ids_of(const JsonNode *object, int depth, WireIds *ids)
 static WireIds
 ids_of(const JsonNode *object)
 {
-	WireIds		ids = {.phone = {.kind = JID_INVALID},.lid = {.kind = JID_INVALID}};
+	WireIds		ids = {0};
 
 	add_ids_of(object, MAX_INNER_PERSON, &ids);
 	return ids;
@@ -951,7 +995,7 @@ read_member(const JsonNode *node, const char *key)
 	WireMember	member = {.role = role_of(node)};
 	WireIds		ids = ids_of(node);
 
-	member.jid = jid_of_id(json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : id_in(node));
+	member.jid = json_node_is(node, JSON_KIND_STRING) ? jid_of_id(json_node_text(node)) : ids.listed;
 	if (member.jid.kind == JID_INVALID && key)
 		member.jid = jid_of_id(key);
 	add_jid(member.jid, &ids);
@@ -985,46 +1029,58 @@ announces_more(const JsonNode *node)
 	return has_more;
 }
 
-/* qsort callback: entries by one of their JIDs, those without it first, else in the order of the list. */
-static int
-compare_by_phone(const void *a, const void *b)
+/* An entry of a list by one of its JIDs. */
+typedef struct NamedMember
 {
-	const WireMember *one = *(const WireMember *const *) a;
-	const WireMember *two = *(const WireMember *const *) b;
-	int			order = strcmp(one->phone.text, two->phone.text);
+	const char *name;
+	int			place;
+} NamedMember;
 
-	return order ? order : one < two ? -1 : one > two;
+/* qsort callback: by name, then by place. */
+static int
+compare_named(const void *a, const void *b)
+{
+	const NamedMember *one = a;
+	const NamedMember *two = b;
+	int			order = strcmp(one->name, two->name);
+
+	return order ? order : one->place - two->place;
 }
 
-static int
-compare_by_lid(const void *a, const void *b)
+/* Set repeats[] of the entries whose name an earlier one has. */
+static void
+note_repeated(NamedMember *named, int n, bool *repeats)
 {
-	const WireMember *one = *(const WireMember *const *) a;
-	const WireMember *two = *(const WireMember *const *) b;
-	int			order = strcmp(one->lid.text, two->lid.text);
-
-	return order ? order : one < two ? -1 : one > two;
+	qsort(named, n, sizeof(NamedMember), compare_named);
+	for (int i = 1; i < n; i++)
+		if (strcmp(named[i].name, named[i - 1].name) == 0)
+			repeats[named[i].place] = true;
 }
 
-/* Return the number of entries whose number or LID an earlier one has, too. */
+/* Return the number of members whose number or LID an earlier entry has, too. */
 static int
 count_repeated(const WireMembers *list)
 {
-	const WireMember **sorted = palloc(sizeof(WireMember *) * Max(list->count, 1));
+	NamedMember *phones = palloc(sizeof(NamedMember) * Max(list->count, 1));
+	NamedMember *lids = palloc(sizeof(NamedMember) * Max(list->count, 1));
 	bool	   *repeats = palloc0(sizeof(bool) * Max(list->count, 1));
+	int			nphones = 0;
+	int			nlids = 0;
 	int			n = 0;
 
 	for (int i = 0; i < list->count; i++)
-		sorted[i] = &list->members[i];
-	qsort(sorted, list->count, sizeof(WireMember *), compare_by_phone);
-	for (int i = 1; i < list->count; i++)
-		repeats[sorted[i] - list->members] |= sorted[i]->phone.kind == JID_PERSON && strcmp(sorted[i]->phone.text, sorted[i - 1]->phone.text) == 0;
-	qsort(sorted, list->count, sizeof(WireMember *), compare_by_lid);
-	for (int i = 1; i < list->count; i++)
-		repeats[sorted[i] - list->members] |= sorted[i]->lid.kind == JID_LID && strcmp(sorted[i]->lid.text, sorted[i - 1]->lid.text) == 0;
+	{
+		if (list->members[i].phone.kind == JID_PERSON)
+			phones[nphones++] = (NamedMember) {list->members[i].phone.text, i};
+		if (list->members[i].lid.kind == JID_LID)
+			lids[nlids++] = (NamedMember) {list->members[i].lid.text, i};
+	}
+	note_repeated(phones, nphones, repeats);
+	note_repeated(lids, nlids, repeats);
 	for (int i = 0; i < list->count; i++)
 		n += repeats[i] && list->members[i].role != WIRE_ROLE_LEFT;
-	pfree(sorted);
+	pfree(phones);
+	pfree(lids);
 	pfree(repeats);
 	return n;
 }
@@ -1302,7 +1358,7 @@ wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *flag = json_node_any(root, flags);
 	const char *status = json_node_text(json_node_get(root, "status"));
-	WireIds		known = {.phone = {.kind = JID_INVALID},.lid = {.kind = JID_INVALID}};
+	WireIds		known = {0};
 	Jid			id;
 
 	for (int depth = 0; !flag && depth < MAX_WRAPPING && json_node_is_list(root); depth++)
