@@ -52,6 +52,31 @@ is(add('15551230420', { json => [ { status => '403', jid => '900000000007099@lid
 is(add('15551230420', { json => [ { status => '403', jid => '900000000007020@lid' } ] }), 'privacy_blocked', 'their own');
 is(add('15551230421', { json => [ { status => '403', jid => '900000000007099@lid' } ] }), 'privacy_blocked', 'a LID of which nothing is known, and nobody else was asked');
 
+# ---- what engines were seen to give: the simulator's scenarios, and what each means
+
+my ($full, $private, $member) = ('120363012345678903@g.us', '15551230403', '15550000002');
+my @scenarios = (
+	[ 'a01', $group, [$member], 'added true', 'somebody on the server hosted is a member' ],
+	[ 'a02', $group, [$private], 'accepted false', 'a list with entries that nobody can read proves no absence' ],
+	[ 'a03', $full, [$private], 'accepted false', 'nor do two of a thousand' ],
+	[ 'a04', $group, [ $private, '15551230500' ], 'privacy_blocked true, added true', 'answers in another order than asked, with the phone' ],
+	[ 'a05', $group, [ $private, '15551230500' ], 'unknown_result false, added true', '... without it nobody is taken for another' ],
+	[ 'a06', $group, [$private], 'unrecognised false', 'the rate limit as whatsapp-web.js tells it is no privacy setting' ],
+	[ 'a07', $group, [$private], 'privacy_blocked true', 'a refusal in envelopes' ],
+	[ 'a08', $group, [$private], 'privacy_blocked true', '... and in a map' ],
+	[ 'a11', $group, [$private], 'unrecognised false', 'a firewall\'s 403' ],
+	[ 'a12', $group, [$private], 'unrecognised false', '422 of an engine that does not have it' ]);
+WawpTest->create_server($node, 'seen', $sim, { batch_size => 10 });
+foreach my $scenario (@scenarios)
+{
+	my ($name, $place, $people, $right, $about) = @$scenario;
+	$sim->seed($name);
+	is($session->ask("SELECT string_agg(outcome || ' ' || verified, ', ' ORDER BY ordinality)
+		FROM wawp_add_participants('$place', ARRAY['" . join("', '", @$people) . "'], 'seen', verify => true) WITH ORDINALITY")->{out},
+		$right, "$name: $about");
+}
+$sim->reset;
+
 # ---- a clock change within the quiet hours
 
 # A zone whose clocks change in three hours by an hour; J counts days of a year without 29 February.

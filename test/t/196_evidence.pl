@@ -220,6 +220,34 @@ is($wawp->until("SELECT DISTINCT concat_ws(' ', state, outcome, next_attempt_at 
 		WHERE batch_id = 'doubted' AND jid IN (SELECT jid FROM wawp.audit WHERE kind = 'verified' AND group_jid = '$doubted')", qr/./), 'queued unknown_result t', '... who was not found is tried again, not at once');
 is($wawp->ask("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'doubted' AND state = 'failed'"), 0, '... and nobody has failed');
 
+# ---- answers that are alike and not understood: after three people nobody else is asked, but one at a time
+
+# As if its time were over; a change to a group of its own makes the worker look.
+sub end_hold
+{
+	my ($server) = @_;
+	$wawp->ask("UPDATE wawp.hold SET until = now() WHERE instance = '$server' AND group_jid IS NULL");
+	$wawp->ask("SELECT wawp_pause('$server', '$other'), wawp_resume('$server', '$other')");
+	return;
+}
+
+my $odd = own_server(concurrency => 1);
+my $oddly = $wawp->group;
+$sim->rule({ match => { method => 'POST', path => "$oddly/participants/add\$" }, times => 5, answer => { status => 400, json => { message => 'Something' } } });
+$wawp->ask("SELECT count(*) FROM wawp_request_add('$oddly', ARRAY['" . join("', '", map { $wawp->person } 1 .. 20) . "'], '$odd', batch_id => 'odd')");
+is($wawp->until("SELECT reason, failures, until > now() + interval '25 s' FROM wawp.hold WHERE instance = '$odd' AND group_jid IS NULL", qr/./), 'unrecognised|1|t',
+	'three people who get the same answer that is not understood: the instance is held');
+is($wawp->requests($oddly), 3, '... after the third');
+foreach my $tried (4, 5)
+{
+	end_hold($odd);
+	is($wawp->until("SELECT failures FROM wawp.hold WHERE instance = '$odd' AND until > now()", $tried - 2), $tried - 2, '... and again');
+	is($wawp->requests($oddly), $tried, '... after a single one');
+}
+is($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE kind = 'held' AND instance = '$odd'"), 1, '... which was said once');
+end_hold($odd);
+is($wawp->until("SELECT count(*) FILTER (WHERE state = 'done') FROM wawp.membership_intent WHERE batch_id = 'odd'", 15), 15, '... and all others are added when it is over');
+
 # ---- LIDs
 
 my $lids = own_server(batch_size => 3);
