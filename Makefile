@@ -5,7 +5,7 @@
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
 #   make test-matrix            make test on PostgreSQL 17, 18 and 19, each in a chroot (root, debootstrap)
 #   make bench                  measures what design and README promise; see test/bench/README.md
-#   make faults, valgrind, asan, neighbours likewise, and take minutes
+#   make faults, valgrind, asan, neighbours, engines likewise, and take minutes
 #
 # demo, test, bench and deps work on a machine that has neither pg_config nor a compiler yet:
 # everything that needs PGXS is inside the ifeq below.
@@ -21,12 +21,12 @@ top := $(if $(VPATH),$(VPATH:%/=%)/,$(dir $(lastword $(MAKEFILE_LIST))))
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.control)
 
 # The modules, folder by folder, from the bottom to the top (src/README.md).
-protocol = calling_code jid outcome json wire redact endpoint member_list backoff mailbox_record
+protocol = calling_code jid outcome json wire_time account_limits wire redact endpoint member_list backoff mailbox_record
 base = guc clock shmem commit_wake spi_statement subtransaction index_probe encoding text_limit requester
-client = http instance call
+client = http instance call missing_route
 throttle = gcra limiter budget
 tables = intent contact membership suppression group_settings hold identity audit audit_mailbox worker_status
-session = api participants groups messages pure send session_verify
+session = api participants check groups join_requests messages pure send session_read session_verify
 queue = enqueue control monitor metrics trigger trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck messages completion attempt \
 	group_cache lanes admission instance_cache savepoint utility_hook
@@ -48,7 +48,7 @@ DATA_built = wawp--$(version).sql
 DATA = $(patsubst $(top)%,%,$(wildcard $(top)sql/releases/wawp--*.sql))
 
 # The order they run in.  One name per line of test/sql, never a glob.
-REGRESS = surface jid classify instance session_calls readers queue insert verbs membership_trigger
+REGRESS = surface jid classify instance session_calls readers check queue insert verbs membership_trigger
 REGRESS_OPTS = --inputdir=test --load-extension=pgtap --load-extension=wawp
 
 # The same for test/specs.  Expected output is looked for below the output directory.
@@ -191,7 +191,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench faults valgrind asan numbers neighbours check-regress check-isolation check-tap check-names
+.PHONY: deps demo test test-matrix bench faults valgrind asan numbers engines neighbours check-regress check-isolation check-tap check-names
 .PHONY: check-layers house-report indent lint deps-lint results dist list-regress list-isolation
 
 deps:
@@ -229,9 +229,17 @@ valgrind:
 neighbours:
 	@bash $(top)test/neighbours/run
 
+# What an application does, through drivers, ORMs and poolers (node, npm, python, java).
+clients:
+	@bash $(top)test/clients/run
+
 # Spellings of valid numbers of all regions (node, npm).
 numbers:
 	@bash $(top)test/numbers/run
+
+# Answers of real engines, by their own code, and what wawp makes of them (node, npm).
+engines:
+	@bash $(top)test/engines/run
 
 # The Perl tests against servers under ASan and UBSan.
 asan:
@@ -264,7 +272,8 @@ results:
 
 dist:
 	cd $(top) && version=$$(sed -n 's/^   "version": "\(.*\)",/\1/p' META.json) && \
-	git archive --format=zip --prefix=wawp-$$version/ -o wawp-$$version.zip HEAD
+	git archive --format=zip --prefix=wawp-$$version/ -o wawp-$$version.zip HEAD || \
+	{ rm -f wawp-$$version.zip; exit 1; }
 
 list-regress:
 	@echo $(REGRESS)

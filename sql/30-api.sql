@@ -3,13 +3,22 @@
 
 CREATE FUNCTION @extschema@.wawp_add_participants(group_jid text, jids text[], instance name DEFAULT NULL,
 									  reason text DEFAULT NULL, verify bool DEFAULT false,
+									  precheck bool DEFAULT false,
 									  OUT jid text, OUT outcome wawp.outcome, OUT code int, OUT detail text,
 									  OUT verified bool, OUT retry_at timestamptz)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE ROWS 10 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_add_participants';
-COMMENT ON FUNCTION @extschema@.wawp_add_participants(text, text[], name, text, bool) IS
-	'adds people to a group; one row per element; verify looks at the member list to see who got in';
+COMMENT ON FUNCTION @extschema@.wawp_add_participants(text, text[], name, text, bool, bool) IS
+	'adds people to a group; one row per element; verify looks at the member list to see who got in; precheck asks first, and does not send who cannot be added';
+
+CREATE FUNCTION @extschema@.wawp_check_participants(group_jid text, jids text[], instance name DEFAULT NULL,
+										OUT jid text, OUT outcome wawp.outcome, OUT detail text)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE ROWS 10 COST 10000
+	AS 'MODULE_PATHNAME', 'wawp_check_participants';
+COMMENT ON FUNCTION @extschema@.wawp_check_participants(text, text[], name) IS
+	'what adding people to a group would meet, without doing it; one row per element; NULL means that nothing is known that would keep the person out';
 
 CREATE FUNCTION @extschema@.wawp_remove_participants(group_jid text, jids text[], instance name DEFAULT NULL,
 										 reason text DEFAULT NULL,
@@ -47,7 +56,15 @@ CREATE FUNCTION @extschema@.wawp_participants(group_jid text, instance name DEFA
 	LANGUAGE C VOLATILE ROWS 250 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_participants';
 COMMENT ON FUNCTION @extschema@.wawp_participants(text, name) IS
-	'the members of a group now; role is member, admin or owner';
+	'the members of a group now; role is member, admin or owner; a row of NULLs for each entry that is not understood';
+
+CREATE FUNCTION @extschema@.wawp_join_requests(group_jid text, instance name DEFAULT NULL,
+								   OUT jid text, OUT requested_at timestamptz, OUT method text)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE ROWS 10 COST 10000
+	AS 'MODULE_PATHNAME', 'wawp_join_requests';
+COMMENT ON FUNCTION @extschema@.wawp_join_requests(text, name) IS
+	'who waits for an admin''s approval to join a group; jid is NULL where an entry names nobody that is understood, and with method non_admin_add may be the one who proposed';
 
 CREATE FUNCTION @extschema@.wawp_group_info(group_jid text, instance name DEFAULT NULL,
 								OUT group_jid text, OUT subject text, OUT size int,

@@ -16,6 +16,7 @@
 
 #include "base/guc.h"
 #include "base/shmem.h"
+#include "client/missing_route.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "queue/trigger_guard.h"
@@ -34,6 +35,7 @@ void		_PG_init(void);
 static const ShmemPart shmem_parts[] = {
 	{limiter_shmem_size, limiter_shmem_startup},
 	{mailbox_shmem_size, mailbox_shmem_startup},
+	{missing_route_shmem_size, missing_route_shmem_startup},
 };
 
 void

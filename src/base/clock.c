@@ -47,6 +47,22 @@ clock_monotonic_of(TimestampTz at)
 	return clock_monotonic_ms() + Max((at - GetCurrentTimestamp()) / 1000, 0);
 }
 
+#define UNIX_EPOCH_US ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+/* Return a time in ms since 1970. */
+int64
+clock_unix_ms(TimestampTz at)
+{
+	return (at + UNIX_EPOCH_US) / 1000;
+}
+
+/* Return the time that is so many ms after the beginning of 1970. */
+TimestampTz
+clock_time_of_unix_ms(int64 ms)
+{
+	return ms * 1000 - UNIX_EPOCH_US;
+}
+
 /* Return a time as text, rounded up to the second, so that nothing happens before it; in static memory. */
 const char *
 clock_text(TimestampTz at)

@@ -148,8 +148,8 @@ body_kind(const WireAnswer *answer)
 }
 
 /* True if the answer says that the API has no such route. */
-static bool
-is_missing_route(const HttpResult *result)
+bool
+call_is_missing_route(const HttpResult *result)
 {
 	WireAnswer	answer;
 
@@ -170,7 +170,7 @@ call_send(const WawpInstance *instance, const CallRequest *request)
 	const HttpResult *result = send_once(instance, endpoint, request);
 	const Endpoint *fallback = endpoint_get(endpoint->fallback);
 
-	if (fallback && is_missing_route(result))
+	if (fallback && call_is_missing_route(result))
 		result = send_once(instance, fallback, request);
 	return result;
 }

@@ -84,6 +84,7 @@ pg_noreturn extern void call_refuse(const WawpInstance *instance, const CallRequ
 									const HttpResult *result);
 extern CallReading call_classify(WawpOperation operation, int http_status,
 								 const char *body, size_t len);
+extern bool call_is_missing_route(const HttpResult *result);
 extern HttpTransfer *call_begin(const WawpInstance *instance, const CallRequest *request);
 extern CallReading call_classify_result(WawpOperation operation, const HttpResult *result);
 extern HttpTransfer *call_begin_membership(const WawpInstance *instance, WawpOperation operation,

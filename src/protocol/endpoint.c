@@ -59,6 +59,8 @@ static const Endpoint endpoints[] = {
 	NULL, "read the session", ENDPOINT_SESSION_INFO_GET},
 	{ENDPOINT_SESSION_INFO_GET, GET, "/v2/session/info",
 	NULL, "read the session", ENDPOINT_NONE},
+	{ENDPOINT_JOIN_REQUESTS, GET, "/v2/groups/%/participants/join-requests",
+	"id", "list the requests to join the group", ENDPOINT_NONE},
 };
 
 /* Return the row of an endpoint; NULL for ENDPOINT_NONE. */

@@ -42,6 +42,15 @@ members_find(const WireMembers *list, const Jid *jid)
 	return NULL;
 }
 
+/* Return our own entry, by our number or our LID (invalid: not known); NULL if neither is listed. */
+const WireMember *
+members_find_own(const WireMembers *list, const Jid *me, const Jid *me_lid)
+{
+	const WireMember *own = members_find(list, me);
+
+	return own ? own : members_find(list, me_lid);
+}
+
 /* True if an entry is certainly somebody else: both have a number, or both have a LID. */
 static bool
 is_of_another(const WireMember *member, const Jid *phone, const Jid *lid)
@@ -97,7 +106,7 @@ is_without_us(const WireMembers *list, const MembersKnown *known)
 		return true;
 	if (known->me.kind == JID_INVALID && known->me_lid.kind == JID_INVALID)
 		return false;
-	if (members_find(list, &known->me) || members_find(list, &known->me_lid))
+	if (members_find_own(list, &known->me, &known->me_lid))
 		return false;
 	for (int i = 0; i < list->count; i++)
 		if (list->members[i].role != WIRE_ROLE_LEFT && !is_of_another(&list->members[i], &known->me, &known->me_lid))

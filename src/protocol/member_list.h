@@ -95,6 +95,7 @@ typedef struct MembersFinding
 } MembersFinding;
 
 extern const WireMember *members_find(const WireMembers *list, const Jid *jid);
+extern const WireMember *members_find_own(const WireMembers *list, const Jid *me, const Jid *me_lid);
 extern int	members_size(const WireMembers *list, const MembersKnown *known);
 extern bool members_note_size(MembersPast *past, const WireMembers *list, int64 asked_ms);
 extern MembersGap members_gap(const WireMembers *list, const MembersKnown *known);

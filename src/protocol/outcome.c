@@ -102,7 +102,7 @@ static const OutcomeInfo outcomes[] = {
 	"Check instance_id in CREATE SERVER and access_token in CREATE USER MAPPING."},
 	{WAWP_QUOTA_EXCEEDED, "quota_exceeded", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "53400",
 		"the account's plan does not allow it or is used up", NULL},
-	{WAWP_THROTTLED, "throttled", ABOUT_INSTANCE, SCOPE_PERSON, NEXT_RETRY, false, "53400",
+	{WAWP_THROTTLED, "throttled", ABOUT_INSTANCE, SCOPE_PERSON, NEXT_NONE, false, "53400",
 		"the instance's pace does not allow it yet",
 	"Ask again at retry_at; adds_per_minute, adds_burst and adds_per_day set the pace."},
 };
@@ -154,6 +154,7 @@ static const CodeRule code_rules[] = {
 	{LEVEL_PERSON | LEVEL_ENGINE, ANY, 436, WAWP_LINK_UNAVAILABLE, "the invite link is locked by WhatsApp"},
 	{LEVEL_PERSON, ANY, 451, WAWP_LEGAL_RESTRICTED, NULL},
 	{LEVEL_PERSON | LEVEL_ENGINE, ANY, 463, WAWP_ACCOUNT_RESTRICTED, NULL},
+	{LEVEL_PERSON | LEVEL_ENGINE, ANY, 475, WAWP_ACCOUNT_RESTRICTED, "the account has begun as many new chats as WhatsApp allows"},
 
 	{LEVEL_ENGINE, ANY, 400, WAWP_UNRECOGNISED, "WhatsApp calls the request malformed"},
 	{LEVEL_ENGINE, ANY, 406, WAWP_UNRECOGNISED, "WhatsApp does not accept the request"},
@@ -253,6 +254,7 @@ static const char *const next_steps[] = {
 	[NEXT_SLOW_DOWN] = "slow down",
 	[NEXT_HOLD_LANE] = "hold the group",
 	[NEXT_HOLD_INSTANCE] = "hold the instance",
+	[NEXT_NONE] = "nothing",
 };
 
 /* By OutcomeAbout, likewise. */

@@ -91,7 +91,8 @@ typedef enum OutcomeNext
 	NEXT_RETRY,					/* later, a limited number of times */
 	NEXT_SLOW_DOWN,				/* the instance goes slower; the intent stays */
 	NEXT_HOLD_LANE,				/* the group waits; the intent stays */
-	NEXT_HOLD_INSTANCE			/* the instance waits; the intent stays */
+	NEXT_HOLD_INSTANCE,			/* the instance waits; the intent stays */
+	NEXT_NONE					/* never an intent's: only session calls answer so */
 } OutcomeNext;
 
 typedef struct OutcomeInfo

@@ -24,6 +24,7 @@
 #include "mb/pg_wchar.h"
 #include "protocol/json.h"
 #include "protocol/wire.h"
+#include "protocol/wire_time.h"
 
 #ifndef FRONTEND
 #include "utils/json.h"
@@ -1162,6 +1163,17 @@ says_only_admins_add(const JsonNode *node)
 	return mode && strcmp(mode, "admin_add") == 0;
 }
 
+/* True if the group lets every member add people: whatsmeow's word, Baileys' and WAHA's true. */
+static bool
+says_members_add(const JsonNode *node)
+{
+	static const char *const keys[] = {"MemberAddMode", "memberAddMode", "member_add_mode", "membersCanAddNewMember", NULL};
+	const JsonNode *mode = json_node_any(node, keys);
+
+	return json_node_is(mode, JSON_KIND_TRUE) ||
+		(json_node_text(mode) && strcmp(json_node_text(mode), "all_member_add") == 0);
+}
+
 /* True if an admin approves whoever is added: Baileys' joinApprovalMode, GOWS' IsJoinApprovalRequired. */
 static bool
 says_approval(const JsonNode *node)
@@ -1192,6 +1204,7 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 		group.subject = json_node_text(json_node_any(metadata, subject_keys));
 	group.only_admins_add = says_only_admins_add(node) || says_only_admins_add(metadata);
 	group.asks_approval = says_approval(node) || says_approval(metadata);
+	group.members_add = says_members_add(node) || says_members_add(metadata);
 	memset(members, 0, sizeof(*members));
 	if (list)
 		read_member_list(list, members);
@@ -1341,6 +1354,7 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 	out->push_name = json_node_text(json_node_get(me, "pushName"));
 	out->me = jid_of_text(id_text(json_node_get(me, "id")));
 	out->me_lid = jid_of_text(id_text(json_node_any(me, lid_keys)));
+	out->limits = account_limits_read(root);
 	return out->status != NULL;
 }
 
@@ -1407,4 +1421,78 @@ wire_read_message_id(const char *body, size_t len)
 		root = json_node_any(root, wrappers);
 	}
 	return NULL;
+}
+
+/*
+ * True if the session can be used.  Every other status, those that are not
+ * known included (2026.8 added two that wait for a passkey), is one that cannot.
+ */
+bool
+wire_session_is_usable(const WireSession *session)
+{
+	return strcmp(session->status, "WORKING") == 0;
+}
+
+/* Return the way in which somebody asked to join, as WAHA spells it; an unknown one as it is. */
+static const char *
+join_method(const char *text)
+{
+	static const struct
+	{
+		const char *bare;		/* WEBJS writes InviteLink */
+		const char *method;
+	}			methods[] =
+	{
+		{"invitelink", "invite_link"},
+		{"linkedgroupjoin", "linked_group_join"},
+		{"nonadminadd", "non_admin_add"}
+	};
+
+	for (size_t i = 0; text && i < lengthof(methods); i++)
+		if (pg_strcasecmp(text, methods[i].bare) == 0)
+			return methods[i].method;
+	return text;
+}
+
+/* Read one request to join, of WAHA's form, Baileys', whatsmeow's or WEBJS'. */
+static WireJoinRequest
+read_join_request(const JsonNode *node)
+{
+	static const char *const ids[] = {"requesterId", "requester", NULL};
+	static const char *const methods[] = {"requestMethod", "request_method", NULL};
+	static const char *const times[] = {"timestamp", "requestedAt", "requested_at", "RequestedAt", "request_time", "t", NULL};
+	const char *id = json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : id_text(json_node_any(node, ids));
+	WireJoinRequest request = {.jid = jid_of_text(id_text(json_node_get(node, "requesterPn")))};
+
+	if (request.jid.kind != JID_PERSON)
+		request.jid = phone_in(node);
+	if (request.jid.kind != JID_PERSON)
+		request.jid = jid_of_id(id ? id : id_in(node));
+	if (request.jid.kind != JID_PERSON && request.jid.kind != JID_LID)
+		request.jid = lid_in(node);
+	request.at_ms = wire_time_ms(json_node_any(node, times));
+	request.method = join_method(json_node_text(json_node_any(node, methods)));
+	return request;
+}
+
+/*
+ * Read the answer of join-requests into *out, palloc'd; false if the body is not
+ * a list.  An entry that names nobody readable is kept, with an invalid jid.
+ */
+bool
+wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out)
+{
+	static const char *const keys[] = {"joinRequests", "requests", "data", "result", NULL};
+	const JsonNode *root = json_node_parse(body, len);
+	const JsonNode *list = root;
+
+	for (int depth = 0; depth < 2 && json_node_is(list, JSON_KIND_OBJECT); depth++)
+		list = json_node_any(list, keys);
+	if (!json_node_is(list, JSON_KIND_ARRAY) || is_error_body(root))
+		return false;
+	out->requests = palloc(sizeof(WireJoinRequest) * Max(list->count, 1));
+	out->count = 0;
+	for (const JsonNode *child = list->first; child; child = child->next)
+		out->requests[out->count++] = read_join_request(child);
+	return true;
 }

@@ -13,6 +13,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "protocol/account_limits.h"
 #include "protocol/jid.h"
 
 /* The content of a membership or sending answer as a whole. */
@@ -87,6 +88,7 @@ typedef struct WireGroup
 	int			size;			/* -1: not in the answer */
 	bool		only_admins_add;	/* the answer says that members may not add others */
 	bool		asks_approval;	/* the answer says that an admin approves whoever joins */
+	bool		members_add;	/* the answer says that every member may add others */
 } WireGroup;
 
 typedef struct WireGroups
@@ -101,7 +103,22 @@ typedef struct WireSession
 	const char *push_name;
 	Jid			me;
 	Jid			me_lid;
+	AccountLimits limits;
 } WireSession;
+
+/* A request to join a group. */
+typedef struct WireJoinRequest
+{
+	Jid			jid;			/* the person's number, else the LID, else invalid */
+	int64		at_ms;			/* since 1970; 0: not told */
+	const char *method;			/* as WAHA spells it; NULL: not told */
+} WireJoinRequest;
+
+typedef struct WireJoinRequests
+{
+	int			count;
+	WireJoinRequest *requests;
+} WireJoinRequests;
 
 typedef enum WireTruth
 {
@@ -109,6 +126,12 @@ typedef enum WireTruth
 	WIRE_NO,
 	WIRE_YES
 } WireTruth;
+
+/*
+ * From so many numbers in a row on that are reported not to be on WhatsApp, that
+ * is not believed: engines say the same when they were refused the question.
+ */
+#define WIRE_DOUBTFUL_NOS 3
 
 /* a field of a request's JSON body or query; a NULL value leaves it out */
 typedef struct WireField
@@ -133,5 +156,7 @@ extern bool wire_read_session(const char *body, size_t len, WireSession *out);
 extern WireTruth wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid);
 extern Jid	wire_read_lid(const char *body, size_t len);
 extern const char *wire_read_message_id(const char *body, size_t len);
+extern bool wire_session_is_usable(const WireSession *session);
+extern bool wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out);
 
 #endif							/* WAWP_WIRE_H */

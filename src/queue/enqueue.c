@@ -366,7 +366,11 @@ statement_requester(FunctionCallInfo fcinfo)
 	return fcinfo->flinfo->fn_extra;
 }
 
-/* Completes a row of the extension's own functions, which lacks only its home. */
+/*
+ * Completes a row of the extension's own functions, which lacks only its home.
+ * The defaults of its times are two readings of the clock, a microsecond apart
+ * at times: a row that was not changed since shows one.
+ */
 static void
 fill_own_row(Datum *values, bool *nulls)
 {
@@ -374,6 +378,7 @@ fill_own_row(Datum *values, bool *nulls)
 
 	identity_home(home);
 	set_intent_column(values, nulls, INTENT_HOME, UUIDPGetDatum(home));
+	set_intent_column(values, nulls, INTENT_UPDATED_AT, values[INTENT_CREATED_AT - 1]);
 }
 
 /*

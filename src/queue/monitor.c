@@ -121,8 +121,9 @@ batch_refuse_own(const char *batch, int64 pending)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("batch \"%s\" cannot be waited for in the transaction that requested it", batch),
-				 errdetail("All " INT64_FORMAT " pending intents were requested in this transaction, and none is served before it commits.",
-						   pending),
+				 errdetail_plural("Its " INT64_FORMAT " pending intent was requested in this transaction and is not served before that commits.",
+								  "All " INT64_FORMAT " pending intents were requested in this transaction, and none is served before it commits.",
+								  (unsigned long) pending, pending),
 				 errhint("Commit first, then call wawp_wait().")));
 }
 
@@ -371,8 +372,8 @@ explain_state(const Explained *e)
 	if (strcmp(e->state, "pending_approval") == 0)
 		return psprintf("pending_approval: an admin of the group has to approve, looked at about %s",
 						clock_text(e->next_attempt_at));
-	return psprintf("%s: %s%s%s", e->state, e->outcome ? e->outcome : "no outcome",
-					e->detail ? ", " : "", e->detail ? e->detail : "");
+	return psprintf("%s%s%s%s%s", e->state, e->outcome ? ": " : "", e->outcome ? e->outcome : "",
+					e->detail == NULL ? "" : e->outcome ? ", " : ": ", e->detail ? e->detail : "");
 }
 
 /* (id bigint): NULL when there is no such intent that the role may see. */

@@ -25,10 +25,9 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
-
-#define SESSION_USABLE "WORKING"
 
 PG_FUNCTION_INFO_V1(wawp_send_text);
 PG_FUNCTION_INFO_V1(wawp_check_exists);
@@ -164,6 +163,22 @@ wawp_check_exists(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Tell the caller which limits WhatsApp has set to the account. */
+static void
+messages_tell_limits(const WawpInstance *instance, const AccountLimits *limits)
+{
+	const char *reason = account_limits_reason(limits);
+	int64		until_ms = account_limits_until(limits, clock_unix_ms(GetCurrentTimestamp()));
+
+	if (reason == NULL)
+		return;
+	ereport(NOTICE,
+			(errmsg("instance \"%s\" is limited: %s", instance->name, reason),
+			 until_ms
+			 ? errdetail("Invitations wait until %s.  Additions go on.", clock_text(clock_time_of_unix_ms(until_ms)))
+			 : errdetail("Invitations and additions go on.")));
+}
+
 /* (instance name): one row. */
 Datum
 wawp_session(PG_FUNCTION_ARGS)
@@ -180,10 +195,11 @@ wawp_session(PG_FUNCTION_ARGS)
 		call_refuse(instance, &request, result);
 	values[0] = DirectFunctionCall1(namein, CStringGetDatum(instance->name));
 	values[1] = api_text_datum(session.status, &nulls[1]);
-	values[2] = BoolGetDatum(strcmp(session.status, SESSION_USABLE) == 0);
+	values[2] = BoolGetDatum(wire_session_is_usable(&session));
 	values[3] = api_jid_datum(&session.me, &nulls[3]);
 	values[4] = api_text_datum(session.push_name, &nulls[4]);
 	api_put_row(fcinfo, values, nulls);
+	messages_tell_limits(instance, &session.limits);
 	api_end(&api);
 	return (Datum) 0;
 }

@@ -55,8 +55,8 @@
 StaticAssertDecl(CALL_MAX_PEOPLE <= MAILBOX_MAX_PEOPLE, "a request's people fit into its record");
 
 /* Details of people who were not sent. */
-#define UNRECORDED "not sent: the request could not be recorded"
-#define UNREAD "not sent: the holds and the opt-out list could not be read"
+#define UNRECORDED SESSION_NOT_SENT "the request could not be recorded"
+#define UNREAD SESSION_NOT_SENT "the holds and the opt-out list could not be read"
 
 /* Start of the statement in which the last request left; 0: none has. */
 static TimestampTz last_statement = 0;
@@ -130,7 +130,7 @@ session_check_record(const MailboxRecord *record)
 }
 
 /* True if a request of the current statement has left already. */
-static bool
+bool
 session_is_past_first_request(void)
 {
 	return last_statement == GetCurrentStatementStartTimestamp();
@@ -264,7 +264,7 @@ session_skip_suppressed(const char *group, CallPerson **people, int npeople, Mem
 			continue;
 		}
 		person->outcome = WAWP_SUPPRESSED;
-		person->detail = MemoryContextStrdup(caller, psprintf("not sent: suppressed (%s)", text_from_server(reason)));
+		person->detail = MemoryContextStrdup(caller, psprintf(SESSION_NOT_SENT "suppressed (%s)", text_from_server(reason)));
 	}
 	return kept;
 }
@@ -313,14 +313,6 @@ session_group_settings(const WawpInstance *instance, const char *group)
 	return settings_get(&lane);
 }
 
-/* The contents of the tables that decide about a call. */
-typedef struct SessionPolicy
-{
-	List	   *holds;			/* of the instance and the group */
-	double		adds_per_minute;	/* the group's own pace, as BudgetGroup has it */
-	int			capacity;		/* of the group; 0: not read */
-} SessionPolicy;
-
 /*
  * Wait for a lock on a table no longer than for a record, nor longer than the
  * caller would; until the end of the SqlOwner section.
@@ -364,6 +356,7 @@ session_read_tables(void *subject)
 
 		read->policy->adds_per_minute = settings.adds_per_minute;
 		read->policy->capacity = settings.capacity;
+		read->policy->contact_within_us = settings.contact_within_us;
 		session_fill_lids(read->people, *read->npeople);
 		*read->npeople = session_skip_suppressed(read->group, read->people, *read->npeople, caller);
 	}
@@ -381,7 +374,7 @@ session_read_tables(void *subject)
  * back: a lock on these tables, kept while a request waits, would block DROP
  * EXTENSION.
  */
-static bool
+bool
 session_read_policy(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople,
 					SessionPolicy *policy)
 {
@@ -396,7 +389,7 @@ session_read_policy(const WawpInstance *instance, const char *group, CallPerson 
 }
 
 /* Raise the error for tables that stay locked. */
-static void
+void
 session_refuse_unread(void)
 {
 	ereport(ERROR,
@@ -407,7 +400,7 @@ session_refuse_unread(void)
 }
 
 /* Return the hold that applies to a group now; NULL if none does. */
-static const Hold *
+const Hold *
 session_active_hold(List *holds, const WawpInstance *instance, const char *group)
 {
 	const Hold *whole = hold_find(holds, instance->name, "");
@@ -428,7 +421,7 @@ session_throttle(CallPerson *person, TimestampTz retry_at, const char *detail)
 }
 
 /* Convert monotonic time, if it is still to come, to wall clock time. */
-static TimestampTz
+TimestampTz
 session_wall_time(int64 monotonic_us)
 {
 	return GetCurrentTimestamp() + Max(monotonic_us - clock_monotonic_us(), 0);
@@ -450,8 +443,8 @@ session_take_pace(const WawpInstance *instance, const Hold *on_instance, const B
 		rate.interval = Max(rate.interval, pace_rate(group->adds_per_minute, 0).interval);
 	for (int i = permit->granted; i < npeople; i++)
 		session_throttle(people[i], session_wall_time(permit->next_at + (i - permit->granted) * rate.interval),
-						 permit->has_group ? "not sent: the pace of the instance and the group allows no more now"
-						 : "not sent: the instance's pace allows no more now");
+						 permit->has_group ? SESSION_NOT_SENT "the pace of the instance and the group allows no more now"
+						 : SESSION_NOT_SENT "the instance's pace allows no more now");
 	return permit->granted;
 }
 
@@ -470,8 +463,8 @@ session_skip_people(CallPerson **people, int npeople, const CallVerdict *cause, 
 		people[i]->outcome = in_doubt ? WAWP_UNREACHABLE : cause->outcome;
 		people[i]->retry_at = retry_at;
 		people[i]->detail = in_doubt
-			? "not sent: the API did not answer the request before"
-			: "not sent: the request before ended this way";
+			? SESSION_NOT_SENT "the API did not answer the request before"
+			: SESSION_NOT_SENT "the request before ended this way";
 	}
 }
 
@@ -600,7 +593,7 @@ session_change_allowed(const WawpInstance *instance, WawpOperation operation, co
 	if (hold)
 	{
 		for (int i = 0; i < npeople; i++)
-			session_throttle(people[i], hold->until, psprintf("not sent: the %s is held (%s)",
+			session_throttle(people[i], hold->until, psprintf(SESSION_NOT_SENT "the %s is held (%s)",
 															  *hold->key.group ? "group" : "instance", hold->reason));
 		return;
 	}

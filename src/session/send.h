@@ -12,6 +12,11 @@
 #define WAWP_SEND_H
 
 #include "client/call.h"
+#include "nodes/pg_list.h"
+#include "tables/hold.h"
+
+/* Details of people who were not sent begin so. */
+#define SESSION_NOT_SENT "not sent: "
 
 /* Judges an answer for the record; may set *group to the group that the answer names. */
 typedef WawpOutcome (*SessionJudge) (const HttpResult *result, const char **group);
@@ -28,6 +33,21 @@ typedef struct SessionRequest
 	SessionJudge judge;
 } SessionRequest;
 
+/* The contents of the tables that decide about a call. */
+typedef struct SessionPolicy
+{
+	List	   *holds;			/* of the instance and the group */
+	double		adds_per_minute;	/* the group's own pace, as BudgetGroup has it */
+	int			capacity;		/* of the group; 0: not read */
+	int64		contact_within_us;	/* as GroupSettings has it */
+} SessionPolicy;
+
+extern bool session_read_policy(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople,
+								SessionPolicy *policy);
+pg_noreturn extern void session_refuse_unread(void);
+extern bool session_is_past_first_request(void);
+extern const Hold *session_active_hold(List *holds, const WawpInstance *instance, const char *group);
+extern TimestampTz session_wall_time(int64 monotonic_us);
 extern int	session_membership(const WawpInstance *instance, WawpOperation operation,
 							   const char *group, const char *reason,
 							   CallPerson **people, int npeople);

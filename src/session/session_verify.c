@@ -22,8 +22,8 @@
 
 #include "base/clock.h"
 #include "protocol/member_list.h"
+#include "session/session_read.h"
 #include "session/session_verify.h"
-#include "throttle/budget.h"
 
 /* A person who is looked for in the list. */
 typedef struct Sought
@@ -50,84 +50,49 @@ typedef struct Place
 static bool
 session_verify_read_list(Place *place)
 {
-	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS,.group = place->group};
 	int64		asked_ms = clock_monotonic_ms();
 	const HttpResult *result;
 
-	(void) budget_take_read(place->instance, false);
-	result = call_send(place->instance, &request);
-	if (!http_is_success(result) || !wire_read_members(result->body, result->body_len, &place->list) ||
-		place->list.count == 0)
+	if (!session_read_list(place->instance, place->group, &place->list, &result))
 		return false;
 	place->known.is_shrunk = !members_note_size(&place->past, &place->list, asked_ms);
 	return true;
 }
 
-/* Read the group's size and approval mode into *place, if the API tells them. */
-static void
-session_verify_read_group(Place *place)
-{
-	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO,.group = place->group};
-	const HttpResult *result;
-	WireGroup	group;
-	WireMembers members;
-
-	(void) budget_take_read(place->instance, false);
-	result = call_send(place->instance, &request);
-	if (!http_is_success(result) || !wire_read_group(result->body, result->body_len, &group, &members))
-		return;
-	place->known.stated = group.size;
-	place->known.asks_approval = group.asks_approval;
-}
-
-/* Read our own ids into *place, if the API tells them. */
-static void
-session_verify_read_self(Place *place)
-{
-	CallRequest request = {.endpoint = ENDPOINT_SESSION_INFO};
-	const HttpResult *result = call_send(place->instance, &request);
-	WireSession session;
-
-	if (!http_is_success(result) || !wire_read_session(result->body, result->body_len, &session))
-		return;
-	place->known.me = session.me;
-	place->known.me_lid = session.me_lid;
-}
-
-/* Read once what has to be known of a group before absence counts. */
+/* Read once what has to be known of a group before absence counts, as far as the API tells it. */
 static void
 session_verify_read_known(Place *place)
 {
 	const WireMember *own;
+	WireGroup	group;
+	WireSession session;
 
 	if (place->has_info)
 		return;
 	place->has_info = true;
-	session_verify_read_group(place);
-	session_verify_read_self(place);
-	own = members_find(&place->list, &place->known.me);
-	if (own == NULL)
-		own = members_find(&place->list, &place->known.me_lid);
+	if (session_read_group(place->instance, place->group, &group))
+	{
+		place->known.stated = group.size;
+		place->known.asks_approval = group.asks_approval;
+	}
+	if (session_read_self(place->instance, &session))
+	{
+		place->known.me = session.me;
+		place->known.me_lid = session.me_lid;
+	}
+	own = members_find_own(&place->list, &place->known.me, &place->known.me_lid);
 	if (own && own->role != WIRE_ROLE_MEMBER)
 		place->known.asks_approval = false;
 }
 
-/* Ask once for the LID of a person's number; it stays invalid if the API does not know it. */
+/* Ask once for the LID of a person's number. */
 static void
 session_verify_ask_lid(const WawpInstance *instance, Sought *sought)
 {
-	CallRequest request = {
-		.endpoint = ENDPOINT_LID_OF_PHONE,
-		.path_value = pnstrdup(sought->person->jid.text, strcspn(sought->person->jid.text, "@"))
-	};
-	const HttpResult *result;
-
 	if (sought->has_asked_lid)
 		return;
 	sought->has_asked_lid = true;
-	result = call_send(instance, &request);
-	if (http_is_success(result))
-		sought->lid = wire_read_lid(result->body, result->body_len);
+	sought->lid = session_read_lid(instance, &sought->person->jid);
 }
 
 static MembersFinding

@@ -442,9 +442,10 @@ audit_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
  * ---- notes of sessions
  */
 
+/* A scalar array is computed once; the planner may run the subquery of an IN for each of the notes. */
 static SqlStatement take_notes = {
-	"WITH n AS (DELETE FROM wawp.audit_note WHERE id IN (SELECT id FROM wawp.audit_note ORDER BY id LIMIT $1"
-	" FOR UPDATE SKIP LOCKED) RETURNING *)"
+	"WITH n AS (DELETE FROM wawp.audit_note WHERE id = ANY (ARRAY(SELECT id FROM wawp.audit_note ORDER BY id LIMIT $1"
+	" FOR UPDATE SKIP LOCKED)) RETURNING *)"
 	" SELECT kind::text, instance::text, instance_id, group_jid, jid, intent_id, batch_id, action::text, " TEXT_CAP_REASON("reason") ","
 	" role::text, requested_from ->> 'login', requested_from ->> 'actor', requested_from ->> 'application',"
 	" requested_from ->> 'client' FROM n ORDER BY id",

@@ -129,23 +129,32 @@ static SqlStatement get = {
 	1, {TEXTOID}, NULL
 };
 
+/* Return the person in the first row of the last statement, which selected KNOWN. */
+static Contact
+contact_of_row(void)
+{
+	Contact		contact = {.id = spi_get_int8(0, 1, 0),.lid = spi_get_text(0, 2)};
+
+	contact.is_registered = spi_get_text(0, 3) && spi_get_text(0, 3)[0] == 't';
+	contact.last_inbound_at = spi_get_int8(0, 4, 0);
+	contact.is_checked = spi_get_text(0, 3) && spi_get_text(0, 5) && spi_get_text(0, 5)[0] == 't';
+	contact.known_as = spi_get_text(0, 6);
+	return contact;
+}
+
 /* Return a person, who is inserted if new. */
 Contact
 contact_get(const char *jid)
 {
 	SqlArgs		args = {0};
-	Contact		contact = {0};
+	Contact		contact;
 	int64		id;
 
 	spi_add_text(&args, jid);
 	if (contact_find(jid, &id) == PROBE_NONE || spi_run(&get, &args) == 0)
 		spi_run(&create, &args);
-	contact.id = contact_remember(jid, spi_get_int8(0, 1, 0));
-	contact.lid = spi_get_text(0, 2);
-	contact.is_registered = spi_get_text(0, 3) && spi_get_text(0, 3)[0] == 't';
-	contact.last_inbound_at = spi_get_int8(0, 4, 0);
-	contact.is_checked = spi_get_text(0, 3) && spi_get_text(0, 5) && spi_get_text(0, 5)[0] == 't';
-	contact.known_as = spi_get_text(0, 6);
+	contact = contact_of_row();
+	contact_remember(jid, contact.id);
 	return contact;
 }
 
@@ -172,6 +181,27 @@ contact_lid(const char *jid)
 		return NULL;
 	spi_add_text(&args, jid);
 	return spi_run(&get_lid, &args) > 0 ? spi_get_text(0, 1) : NULL;
+}
+
+/*
+ * Set *contact to what is known of a person, zeros if nothing is; false if
+ * somebody has locked the contacts.  Nothing is written.
+ */
+bool
+contact_look_up(const char *jid, Contact *contact)
+{
+	IndexProbe	person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
+	SqlArgs		args = {0};
+
+	memset(contact, 0, sizeof(*contact));
+	if (!contact_lock_at_once())
+		return false;
+	if (index_probe_first(&person) == PROBE_NONE)
+		return true;
+	spi_add_text(&args, jid);
+	if (spi_run(&get, &args) > 0)
+		*contact = contact_of_row();
+	return true;
 }
 
 static SqlStatement note_lid = {

@@ -17,6 +17,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "common/pg_prng.h"
 #include "throttle/budget.h"
 
@@ -102,6 +104,41 @@ budget_take_adds(const WawpInstance *instance, int halvings, const BudgetGroup *
 	if (permit.granted > 0 && group->jid && group->adds_per_minute > 0)
 		budget_take_of_group(instance, group, ask.jitter, &permit);
 	return permit;
+}
+
+/* Return the number of permits of a rate that are free now, and move *next_at to the next one's time if there are none. */
+static int
+budget_look_at(const LimiterKey *key, PaceRate rate, int64 *next_at)
+{
+	int64		free_now = rate.interval == 0 ? INT_MAX : Min(limiter_within(key, rate, 1), INT_MAX);
+
+	if (free_now <= 0)
+		*next_at = Max(*next_at, limiter_next_at(key, rate));
+	return (int) Max(free_now, 0);
+}
+
+/*
+ * Return how many people a session could add now, without taking a permit;
+ * *next_at is the time of the next permit, in monotonic us, or 0 if the cap of
+ * the day is reached or one is free.
+ */
+int
+budget_adds_now(const WawpInstance *instance, int halvings, const BudgetGroup *group, int64 *next_at)
+{
+	LimiterKey	key = budget_key(instance, LIMIT_ADD);
+	int			free_now;
+
+	*next_at = 0;
+	free_now = budget_look_at(&key, budget_add_rate(instance, halvings), next_at);
+	if (group->jid && group->adds_per_minute > 0)
+	{
+		LimiterKey	group_key = budget_group_key(instance, group->jid);
+
+		free_now = Min(free_now, budget_look_at(&group_key, pace_rate(group->adds_per_minute, 0), next_at));
+	}
+	if (instance->adds_per_day > 0)
+		free_now = Min(free_now, Max(instance->adds_per_day - limiter_spent_today(&key), 0));
+	return free_now;
 }
 
 static BudgetPermit

@@ -37,6 +37,7 @@ extern LimiterKey budget_key(const WawpInstance *instance, LimiterKind kind);
 extern LimiterKey budget_group_key(const WawpInstance *instance, const char *group);
 extern PaceRate budget_add_rate(const WawpInstance *instance, int halvings);
 extern BudgetPermit budget_take_adds(const WawpInstance *instance, int halvings, const BudgetGroup *group, bool drips, int wanted);
+extern int	budget_adds_now(const WawpInstance *instance, int halvings, const BudgetGroup *group, int64 *next_at);
 extern BudgetPermit budget_take_invite(const WawpInstance *instance);
 extern BudgetPermit budget_take_check(const WawpInstance *instance);
 extern BudgetPermit budget_take_read(const WawpInstance *instance, bool is_worker);

@@ -44,8 +44,6 @@
 #define IDLE_MS (10 * 60 * 1000)
 /* The same question about a person is not repeated before. */
 #define PERSON_MAX_AGE_MS (5 * 60 * 1000)
-/* From so many "not on WhatsApp" answers in a row on, they are not believed. */
-#define DOUBTFUL_NOS 3
 /* A group's description is requested again after that ... */
 #define INFO_MAX_AGE_MS (10 * 60 * 1000)
 /* ... and sooner if its list has fewer people than it stated. */
@@ -63,6 +61,7 @@ typedef struct OwnIdentity
 	Jid			me;
 	Jid			me_lid;
 	int64		asked_ms;		/* monotonic; 0: not yet */
+	AccountLimits limits;		/* as the session told them then */
 	int			outages;		/* answers in a row that did not come from the API */
 	int			missing;		/* numbers in a row reported not to be on WhatsApp ... */
 	char		missing_last[JID_SIZE]; /* ... and the last of them */
@@ -195,20 +194,41 @@ identity_of(const NameData *instance)
 	return self;
 }
 
+/* True if our identity has to be requested, for the first time or again. */
+static bool
+identity_is_stale(const OwnIdentity *self)
+{
+	return self->asked_ms == 0 || clock_monotonic_ms() - self->asked_ms > SELF_MAX_AGE_MS;
+}
+
 /* Return our own role by the list.  Set *ask_self to true if our identity has to be requested first. */
 OwnRole
 group_cache_own_role(const CachedGroup *cached, bool *ask_self)
 {
 	const OwnIdentity *self = identity_of(&cached->key.instance);
-	const WireMember *own;
+	const WireMember *own = members_find_own(&cached->list, &self->me, &self->me_lid);
 
-	*ask_self = self->asked_ms == 0 || clock_monotonic_ms() - self->asked_ms > SELF_MAX_AGE_MS;
-	own = members_find(&cached->list, &self->me);
-	if (own == NULL)
-		own = members_find(&cached->list, &self->me_lid);
+	*ask_self = identity_is_stale(self);
 	if (own == NULL)
 		return OWN_UNKNOWN;
 	return own->role == WIRE_ROLE_MEMBER ? OWN_MEMBER : OWN_ADMIN;
+}
+
+/*
+ * Return until when WhatsApp keeps the account of a lane from writing to people
+ * who never wrote to it, and set *reason (static) to why; 0: it does not.  Set
+ * *need to ask the session if that was not done lately.
+ */
+TimestampTz
+group_cache_limited_until(const LaneKey *lane, const char **reason, InfoNeed *need)
+{
+	const OwnIdentity *self = identity_of(&lane->instance);
+	int64		until_ms = account_limits_until(&self->limits, clock_unix_ms(GetCurrentTimestamp()));
+
+	if (identity_is_stale(self))
+		*need = (InfoNeed) {ASK_SELF, NULL};
+	*reason = account_limits_reason(&self->limits);
+	return until_ms ? clock_time_of_unix_ms(until_ms) : 0;
 }
 
 /* Free a list, if there is one. */
@@ -606,6 +626,7 @@ answer_keep_identity(const InfoRequest *request, const HttpResult *result)
 	{
 		self->me = session.me;
 		self->me_lid = session.me_lid;
+		self->limits = session.limits;
 	}
 }
 
@@ -658,7 +679,7 @@ answer_is_doubtful_no(const InfoRequest *request, WireTruth truth)
 	if (self->missing == 0 || other.kind != JID_PERSON || strcmp(self->missing_last, other.text) != 0)
 		self->missing++;
 	strlcpy(self->missing_last, request->person, sizeof(self->missing_last));
-	return self->missing >= DOUBTFUL_NOS;
+	return self->missing >= WIRE_DOUBTFUL_NOS;
 }
 
 /* Note a LID, or whether a number exists, for the next transaction to store. */

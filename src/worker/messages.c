@@ -148,6 +148,22 @@ invitation_give_up(const Intent *intent, const char *why)
 }
 
 /*
+ * True if WhatsApp lets the account write to no strangers now, or that has to be
+ * asked first; *later is when to go on, and the intent says what it waits for.
+ */
+static bool
+invitation_is_limited(const Lane *lane, const Intent *intent, InfoNeed *need, TimestampTz *later)
+{
+	const char *reason;
+	TimestampTz until = group_cache_limited_until(&lane->key, &reason, need);
+
+	*later = need->question != 0 ? GetCurrentTimestamp() : until;
+	if (need->question == 0 && until != 0)
+		intent_postpone(intent, until, reason);
+	return *later != 0;
+}
+
+/*
  * Invite a person as far as policy, pace and quiet hours allow.  Return when
  * to go on with them; set *need to information that has to be requested first.
  */
@@ -158,12 +174,15 @@ messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described,
 	CachedGroup *cached = group_cache_get(&lane->key);
 	const char *no_invite = messages_why_not_invited(intent, described);
 	TimestampTz quiet = instance_quiet_until(described, GetCurrentTimestamp());
+	TimestampTz later;
 	BudgetPermit permit;
 
 	if (no_invite)
 		invitation_give_up(intent, no_invite);
 	else if (quiet != 0)
 		return quiet;
+	else if (invitation_is_limited(lane, intent, need, &later))
+		return later;
 	else if (cached->has_no_link)
 		return invitation_after_failed_link(lane, cached, holds);
 	else if (cached->link == NULL)

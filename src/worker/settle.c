@@ -154,6 +154,7 @@ change_by_outcome(const Attempt *attempt, int i, IntentChange *change)
 			else
 				change->state = STATE_FAILED;
 			break;
+		case NEXT_NONE:
 		case NEXT_RETRY:
 			change_to_retry(attempt, i, change);
 			break;

@@ -66,12 +66,21 @@ The rows a statement answers, asked until the server does; until they are as exp
 
 =cut
 
+# psql's exit status and the rows.  A psql that cannot connect may end before it has read the statement: an exit status as well.
+sub _psql
+{
+	my ($self, $sql) = @_;
+	my @answer = eval { $self->{node}->psql($self->{dbname}, $sql) };
+	return @answer if @answer;
+	die $@ if $@ !~ /Broken pipe/;
+	return (2, '');
+}
+
 sub ask
 {
 	my ($self, $sql) = @_;
 	my $out;
-	poll_until(
-		sub { my ($status, $rows) = $self->{node}->psql($self->{dbname}, $sql); $out = $rows; return $status == 0; }, 60)
+	poll_until(sub { my ($status, $rows) = $self->_psql($sql); $out = $rows; return $status == 0; }, 60)
 	  or die "no answer to $sql\n";
 	return $out;
 }
@@ -94,7 +103,7 @@ sub enqueue
 	my ($from, $to) = ($people, $people + $number - 1);
 
 	$people += $number;
-	my ($status) = $self->{node}->psql($self->{dbname}, "
+	my ($status) = $self->_psql("
 		INSERT INTO wawp.membership_intent (group_jid, jid, instance)
 		SELECT '12036308880' || to_char(i % 20, 'FM0000000') || '\@g.us', '1556' || to_char(i, 'FM0000000'), '$self->{instance}'
 		FROM generate_series($from, $to) i");

@@ -267,6 +267,13 @@ write_conf() {
     sed -e "s|@PKGLIBDIR@|$stage$pkglibdir|" test/regress.conf.in
 }
 
+# clusters_below DIR: what a Perl program needs that makes clusters (PostgreSQL::Test); what they leave is in DIR.
+clusters_below() {
+    export TESTDIR=$1 TESTDATADIR=$1/data TESTLOGDIR=$1/log TEMP_CONFIG=$WAWP_SANDBOX/conf PGPORT=65432 \
+        PG_REGRESS=$pgxs_src/test/regress/pg_regress
+    mkdir -p "$TESTDATADIR" "$TESTLOGDIR"
+}
+
 # cluster_start DIR: a private server on a Unix socket; sets PGHOST and PGPORT for its clients.
 cluster_start() {
     local dir=$1

@@ -159,6 +159,12 @@ def list_members(call):
     return json_answer(members_of(call, call.group))
 
 
+def join_requests(call):
+    group = call.world.group_as(call.group, call.account, admin=True)
+    return json_answer([shapes.join_request(call.engine, digits, call.world.lid_of(digits), asked_at, my_digits(call.account))
+                        for digits, asked_at in group.get("requests", {}).items()])
+
+
 def describe_group(call, jid, with_members=True):
     group = call.world.group_as(jid, call.account)
     members = members_of(call, jid) if with_members else None
@@ -290,6 +296,7 @@ def send_text(call):
 ROUTES = (
     ("POST", "/v2/groups/{id}/participants/add", add, True),
     ("GET", "/v2/groups/{id}/participants", list_members, True),
+    ("GET", "/v2/groups/{id}/participants/join-requests", join_requests, True),
     ("POST", "/v2/send/text", send_text, True),
     ("GET", "/v2/contacts/check-exists", check_exists, True),
     ("POST", "/v2/groups/{id}/participants/remove", remove, True),

@@ -327,6 +327,14 @@ class Membership(Case):
         self.assertIn("423", self.add(NEWCOMER)[1]["exception"]["message"])
         self.assertEqual(self.add(NEWCOMER, group="120363999999999999@g.us")[0], 404)
 
+    def test_join_requests(self):
+        self.patch(groups={SUPPORT: {"requests": {seeds.NEWCOMER: 1796000000.5}}})
+        path = f"groups/{SUPPORT}/participants/join-requests"
+        self.assertEqual(self.get(path)[1][0]["requesterPn"], f"{seeds.NEWCOMER}@c.us")
+        self.assertEqual(self.get(path, instance="GOWS1")[1][0].keys(), {"requesterId", "timestamp"})
+        self.assertEqual(self.get(path, instance="WEBJS1")[1][0]["requesterId"], f"{seeds.NEWCOMER}@c.us")
+        self.assertEqual(self.get(f"groups/{FOREIGN}/participants/join-requests")[0], 403)
+
     def test_malformed_people(self):
         path = f"groups/{SUPPORT}/participants/add"
         for people in (["15551230500@c.us"], [{"id": SUPPORT}], [{"id": "abc@c.us"}], [], None, [{"id": 5}]):

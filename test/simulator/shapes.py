@@ -278,6 +278,16 @@ def member_list(engine, seats, unread=0):
     return lines + [{"id": f"{number}@newserver"} for number in range(unread)]
 
 
+def join_request(engine, digits, lid, asked_at, me):
+    """Who asks to join: GOWS knows neither number nor way, WEBJS who added them."""
+    line = {"requesterId": phone_jid(digits) if engine == "webjs" else lid, "timestamp": int(asked_at)}
+    if engine == "gows":
+        return line
+    if engine == "webjs":
+        return {**line, "addedById": phone_jid(me), "requestMethod": "invite_link"}
+    return {**line, "requesterPn": phone_jid(digits), "requestMethod": "invite_link"}
+
+
 # -- groups ----------------------------------------------------------------------------------------------------
 
 def group_wawp(jid, group, members):

@@ -3,7 +3,7 @@
 -- Nothing here is ever sent: each part rolls back, and the worker sees committed rows only.
 \i test/sql-include/setup.sql
 
-SELECT plan(77);
+SELECT plan(78);
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
 CREATE USER MAPPING FOR PUBLIC SERVER support OPTIONS (access_token 'secret');
@@ -163,6 +163,9 @@ RESET ROLE;
 -- ---- the log
 
 SELECT throws_ok('TRUNCATE wawp.audit_log', '42501', NULL, 'the audit log cannot be truncated');
+SELECT count(*) AS asked FROM wawp_request_add('120363012345678909@g.us', ARRAY(SELECT (15551240000 + n)::text FROM generate_series(1, 2000) n), 'support') \gset
+SELECT is(count(*), 2000::bigint, 'what was not changed since it was requested shows one time') FROM wawp.membership_intent
+WHERE group_jid = '120363012345678909@g.us' AND updated_at = created_at;
 SELECT matches(wawp_explain(:id), '^queued: 0 ahead in this group, the instance''s pace lets it leave about ', 'a queued intent is explained');
 
 SELECT * FROM finish();

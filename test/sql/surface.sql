@@ -17,7 +17,7 @@ SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_resul
 FROM pg_proc p
 JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
-SELECT plan(109);
+SELECT plan(113);
 
 -- ---- members
 
@@ -35,10 +35,10 @@ SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
     ARRAY['(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_intent_fill)',
         '(_is_monitor)', '(_is_own)', '(_may_use)', '(_oldest_due)', '(_outcome_info)', '(_progress_figures)', '(_queue_figures)',
         '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_cancel)',
-        '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_classify)', '(wawp_create_group)',
+        '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_check_participants)', '(wawp_classify)', '(wawp_create_group)',
         '(wawp_demote_participants)', '(wawp_drain)', '(wawp_explain)', '(wawp_fdw_validator)',
         '(wawp_group_info)', '(wawp_groups)', '(wawp_invite_link)', '(wawp_is_group_jid)',
-        '(wawp_is_person_jid)', '(wawp_jid)', '(wawp_membership_trigger)', '(wawp_note_contact)', '(wawp_participants)',
+        '(wawp_is_person_jid)', '(wawp_jid)', '(wawp_join_requests)', '(wawp_membership_trigger)', '(wawp_note_contact)', '(wawp_participants)',
         '(wawp_pause)', '(wawp_promote_participants)', '(wawp_remove_participants)', '(wawp_request_add)',
         '(wawp_request_demote)', '(wawp_request_invite)', '(wawp_request_promote)', '(wawp_request_remove)', '(wawp_request_swap)',
         '(wawp_resume)', '(wawp_retry)', '(wawp_revoke_invite_link)', '(wawp_send_text)', '(wawp_session)',
@@ -72,7 +72,7 @@ SELECT is((SELECT arguments || ' -> ' || result FROM member_function WHERE prona
 FROM (VALUES
     ('wawp_add_participants',
      'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, '
-     'verify boolean DEFAULT false, OUT jid text, OUT outcome wawp.outcome, OUT code integer, OUT detail text, '
+     'verify boolean DEFAULT false, precheck boolean DEFAULT false, OUT jid text, OUT outcome wawp.outcome, OUT code integer, OUT detail text, '
      'OUT verified boolean, OUT retry_at timestamp with time zone -> SETOF record'),
     ('wawp_remove_participants',
      'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, '
@@ -86,6 +86,10 @@ FROM (VALUES
      'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, '
      'OUT jid text, OUT outcome wawp.outcome, OUT code integer, OUT detail text, '
      'OUT verified boolean, OUT retry_at timestamp with time zone -> SETOF record'),
+    ('wawp_check_participants',
+     'group_jid text, jids text[], instance name DEFAULT NULL::name, OUT jid text, OUT outcome wawp.outcome, OUT detail text -> SETOF record'),
+    ('wawp_join_requests',
+     'group_jid text, instance name DEFAULT NULL::name, OUT jid text, OUT requested_at timestamp with time zone, OUT method text -> SETOF record'),
     ('wawp_participants',
      'group_jid text, instance name DEFAULT NULL::name, OUT jid text, OUT phone_jid text, OUT lid text, '
      'OUT role text -> SETOF record'),
@@ -267,7 +271,7 @@ SELECT is(rows_of($$SELECT outcome FROM wawp.outcome_info WHERE coalesce(text, '
     '{}', 'and says of each whom it is about, whether it is final, what is next and what it means');
 SELECT is(rows_of('SELECT DISTINCT about FROM wawp.outcome_info ORDER BY about'), ARRAY['(api)', '(group)', '(instance)', '(person)'], 'about');
 SELECT is(rows_of('SELECT final, next_step, count(*) FROM wawp.outcome_info GROUP BY 1, 2 ORDER BY 1, 2'),
-    ARRAY['(f,"hold the group",5)', '(f,"hold the instance",4)', '(f,invite,2)', '(f,retry,3)', '(f,"slow down",1)', '(f,verify,2)',
+    ARRAY['(f,"hold the group",5)', '(f,"hold the instance",4)', '(f,invite,2)', '(f,nothing,1)', '(f,retry,2)', '(f,"slow down",1)', '(f,verify,2)',
         '(f,wait,2)', '(t,fail,8)', '(t,nothing,7)'], 'what is next');
 SELECT is(rows_of($$SELECT about, final, next_step, text, hint FROM wawp.outcome_info WHERE outcome = 'not_admin'$$),
     ARRAY['(group,f,"hold the group","the instance''s account is not an admin of the group","Make the account an admin of the group in WhatsApp.")'],
@@ -293,6 +297,8 @@ FROM (VALUES
     ('wawp_revoke_invite_link', 'v called u'),
     ('wawp_send_text', 'v called u'),
     ('wawp_check_exists', 'v called u'),
+    ('wawp_check_participants', 'v called u'),
+    ('wawp_join_requests', 'v called u'),
     ('wawp_session', 'v called u'),
     ('wawp_jid', 'i strict s'),
     ('wawp_is_group_jid', 'i strict s'),

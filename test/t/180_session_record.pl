@@ -587,7 +587,8 @@ is($other->until("SELECT outcome, http_status FROM wawp.audit WHERE detail ->> '
 	'server_error|500', '... is recorded as what it is');
 
 my $before = $other->ask('SELECT count(*) FROM wawp.audit_log')->{out};
-foreach ('wawp_participants($1)', 'wawp_group_info($1)', 'wawp_groups()', 'wawp_session()', 'wawp_invite_link($1)', 'wawp_check_exists(ARRAY[$2])')
+foreach ('wawp_participants($1)', 'wawp_group_info($1)', 'wawp_groups()', 'wawp_session()', 'wawp_invite_link($1)', 'wawp_check_exists(ARRAY[$2])',
+	'wawp_check_participants($1, ARRAY[$2])', 'wawp_join_requests($1)')
 {
 	my $sql = s/\$1/'120363012345678901\@g.us'/r =~ s/\$2/'$member'/r;
 	is($session->ask("SELECT count(*) FROM $sql")->{state}, '', "$sql works");

@@ -299,6 +299,13 @@ $answer = $session->ask("SET statement_timeout = '400ms'; SELECT count(*)
 	FROM wawp_check_exists(@{[ some(10) ]}, 'checks'); RESET statement_timeout");
 is($answer->{state}, '57014', '... waiting for a turn can be cancelled');
 
+is($session->ask("SELECT count(*) FROM wawp_check_participants('@{[ new_group() ]}', @{[ some(5) ]}, 'checks') WHERE outcome IS NULL AND detail IS NULL")->{out}, 5,
+	'what additions would meet: five numbers are looked up');
+is(scalar(WawpTest->over_pace(250_000, 0, WawpTest->permits(WawpTest->asks($node, 'CHECKS', kind => 'check')))), 0, '... each in its turn, too');
+$answer = $session->ask("SET statement_timeout = '400ms'; SELECT count(*)
+	FROM wawp_check_participants('@{[ new_group() ]}', @{[ some(10) ]}, 'checks'); RESET statement_timeout");
+is($answer->{state}, '57014', '... which can be cancelled');
+
 # ---- the worker leaves the burst to sessions, and is not kept from going on by them
 
 instance('even', adds_per_minute => 600, adds_burst => 10);

@@ -234,6 +234,27 @@ is($wawp->comes_to($stranger{id}, qr/^(invited|failed)/), 'invited invited', '..
   || diag($wawp->column($stranger{id}, 'detail'));
 is(texts($stranger{who}), 1, '... one message');
 
+# ---- an account that may not write to strangers, as its session tells
+
+my %me = %{ $sim->world->{accounts}{ABC123}{me} };
+own_server('locked', account => { me => { %me, reachoutTimelock => { isActive => \1, timeEnforcementEnds => int(time) + 3600 } } });
+my %cold = (instance => 'locked', who => private(), group => $wawp->group);
+$cold{id} = $wawp->want(%cold);
+is($wawp->until("SELECT state || ' ' || (next_attempt_at > clock_timestamp() + interval '50 min') FROM wawp.membership_intent
+	WHERE id = $cold{id} AND detail LIKE 'WhatsApp does not let the account write to people%'", 'inviting true'), 'inviting true',
+	'a timelock: the invitation waits for its end');
+is($wawp->end($wawp->want(instance => 'locked', group => $cold{group})), 'done added', '... additions go on');
+is($wawp->ask("SELECT count(*) FROM wawp.hold WHERE instance = 'locked'"), 0, '... nothing is held');
+is(texts($cold{who}), 0, '... no message has left');
+
+my $ends = int(time) + 5;
+own_server('capped', account => { me => { %me, messageCapping => { cappingStatus => 'CAPPED', totalQuota => 30, cycleEnd => $ends } } });
+my %capped = (instance => 'capped', who => private(), group => $wawp->group);
+$capped{id} = $wawp->want(%capped);
+is($wawp->comes_to($capped{id}, qr/^(invited|failed)/), 'invited invited', 'an account at its cap: the invitation is sent');
+my ($late) = grep { $_->{chatId} =~ /^$capped{who}\@/ } @{ $sim->world->{messages} };
+cmp_ok($late->{at}, '>=', $ends, '... when the cap ends, not before');
+
 # ---- a message of which nobody knows whether it has left
 
 server(hasty => 'WEBJS2', timeout_ms => 2000);

@@ -161,7 +161,7 @@ my %state = (
 	pending_approval => [ $wawp->want(instance => 'wajs', group => $wawp->group(approval => \1)), qr/^pending_approval: an admin of the group has to approve/ ],
 	done => [ $asked{guest}, qr/^done: joined_by_invite$/ ],
 	failed => [ $asked{gone}, qr/^failed: not_on_whatsapp/ ],
-	cancelled => [ my $regretted = $wawp->want(group => $paused), qr/^cancelled: no outcome, cancelled by / ]);
+	cancelled => [ my $regretted = $wawp->want(group => $paused), qr/^cancelled: cancelled by / ]);
 $wawp->ask("SELECT wawp_cancel($regretted)");
 foreach my $name (sort keys %state)
 {

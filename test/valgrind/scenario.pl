@@ -103,6 +103,9 @@ sub calls_of_every_function
 		"SELECT * FROM wawp_session('$instance')",
 		"SELECT wawp_create_group('subject', ARRAY[$one], '$instance')",
 		"SELECT wawp_send_text('$in', repeat('text ', 100), '$instance')",
+		"SELECT * FROM wawp_check_participants('$in', ARRAY[$one, 'x', NULL], '$instance')",
+		"SELECT * FROM wawp_add_participants('$in', ARRAY[$one], '$instance', precheck => true)",
+		"SELECT * FROM wawp_join_requests('$in', '$instance')",
 		"SELECT * FROM wawp_check_exists(ARRAY[$one, 'x', NULL], '$instance')");
 }
 

@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * session_read.c
+ *	  Readings of a group and of ourselves that change nothing.
+ *
+ * Each is one request, of which nothing is recorded.  That one fails, or is not
+ * understood, is no error here: the caller goes on knowing less.  Only cancel
+ * raises an error.  Memory: that of the call (api.c).  No locks, no transactions.
+ *
+ * IDENTIFICATION
+ *	  src/session/session_read.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "session/session_read.h"
+#include "throttle/budget.h"
+
+#include "compat.h"
+
+/*
+ * Read the member list into *list; false if none came.  An empty one is none: we
+ * ourselves are in it.  *result is the answer.
+ */
+bool
+session_read_list(const WawpInstance *instance, const char *group, WireMembers *list, const HttpResult **result)
+{
+	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS,.group = group};
+
+	(void) budget_take_read(instance, false);
+	*result = call_send(instance, &request);
+	return http_is_success(*result) && wire_read_members((*result)->body, (*result)->body_len, list) && list->count > 0;
+}
+
+/* Read a group's description into *info; false if the API does not tell it. */
+bool
+session_read_group(const WawpInstance *instance, const char *group, WireGroup *info)
+{
+	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO,.group = group};
+	const HttpResult *result;
+	WireMembers members;
+
+	(void) budget_take_read(instance, false);
+	result = call_send(instance, &request);
+	return http_is_success(result) && wire_read_group(result->body, result->body_len, info, &members);
+}
+
+/* Read who we are, and our session's state, into *session; false if the API does not tell them. */
+bool
+session_read_self(const WawpInstance *instance, WireSession *session)
+{
+	CallRequest request = {.endpoint = ENDPOINT_SESSION_INFO};
+	const HttpResult *result = call_send(instance, &request);
+
+	return http_is_success(result) && wire_read_session(result->body, result->body_len, session);
+}
+
+/* Return the LID of a person's number; invalid if the API does not know it. */
+Jid
+session_read_lid(const WawpInstance *instance, const Jid *person)
+{
+	CallRequest request = {
+		.endpoint = ENDPOINT_LID_OF_PHONE,
+		.path_value = pnstrdup(person->text, strcspn(person->text, "@"))
+	};
+	const HttpResult *result = call_send(instance, &request);
+	Jid			none = {.kind = JID_INVALID};
+
+	return http_is_success(result) ? wire_read_lid(result->body, result->body_len) : none;
+}
