@@ -1462,14 +1462,15 @@ read_join_request(const JsonNode *node)
 	static const char *const methods[] = {"requestMethod", "request_method", NULL};
 	static const char *const times[] = {"timestamp", "requestedAt", "requested_at", "RequestedAt", "request_time", "t", NULL};
 	const char *id = json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : id_text(json_node_any(node, ids));
+	WireIds		known = ids_of(node);
 	WireJoinRequest request = {.jid = jid_of_text(id_text(json_node_get(node, "requesterPn")))};
 
 	if (request.jid.kind != JID_PERSON)
-		request.jid = phone_in(node);
+		request.jid = known.phone;
 	if (request.jid.kind != JID_PERSON)
 		request.jid = jid_of_id(id ? id : id_in(node));
 	if (request.jid.kind != JID_PERSON && request.jid.kind != JID_LID)
-		request.jid = lid_in(node);
+		request.jid = known.lid;
 	request.at_ms = wire_time_ms(json_node_any(node, times));
 	request.method = join_method(json_node_text(json_node_any(node, methods)));
 	return request;
