@@ -416,6 +416,12 @@ class Rules(Case):
         self.assertEqual(self.add(NEWCOMER), (500, "no"))
         self.assertIn(NEWCOMER, self.member_ids())
 
+    def test_status_alone(self):
+        self.rule(answer={"status": 403})
+        self.rule(answer={"status": 403, "text": ""})
+        self.assertEqual(self.add(NEWCOMER)[1]["statusCode"], 403)
+        self.assertEqual(self.add(NEWCOMER), (403, ""))
+
     def test_clear(self):
         self.rule(times=None, answer={"status": 503})
         self.assertEqual([self.add(NEWCOMER)[0] for _ in range(3)], [503] * 3)

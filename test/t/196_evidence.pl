@@ -273,6 +273,13 @@ lists($listed{group}, member($ME, 'admin'), { id => '900000000007011@lid', phone
 is($wawp->end($wawp->want(%listed)), 'done already_member', 'a list with both');
 is($wawp->ask("SELECT lid FROM wawp.contact WHERE jid = '$listed{who}\@c.us'"), '900000000007011@lid', '... is learnt from, too');
 
+my $by_check = own_server();
+$sim->world({ accounts => { uc $by_check => { checks_by_lid => \1 } } });
+my %checked = (group => $wawp->group, who => $wawp->person, instance => $by_check);
+$wawp->ask("INSERT INTO wawp.group_settings (instance, group_jid, check_exists) VALUES ('$by_check', '$checked{group}', true)");
+is($wawp->end($wawp->want(%checked)), 'done added', 'a check that tells the LID, with the number beside it: the number is added');
+like($wawp->ask("SELECT lid || ' ' || coalesce(known_as, 'the same') FROM wawp.contact WHERE jid = '$checked{who}\@c.us'"), qr/^\d+\@lid (the same|$checked{who}\@c\.us)$/, '... and the LID is kept');
+
 # ---- several numbers in a row that are not on WhatsApp
 
 my $checked = own_server();
