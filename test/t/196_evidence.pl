@@ -149,6 +149,8 @@ forget_list($left{group});
 my $before = $wawp->lists($left{group});
 is($wawp->end($wawp->want(%left)), 'failed suppressed', 'gone');
 cmp_ok($wawp->lists($left{group}) - $before, '>=', 2, '... which takes two lists');
+like($wawp->ask("SELECT reason || ' ' || (until BETWEEN now() + interval '89 days' AND now() + interval '91 days') FROM wawp.suppression WHERE jid = '$left{who}\@c.us'"), qr/^left the group: was seen in it on .*, and is in neither of two complete member lists true$/,
+	'... what is inferred says from what, and ends by itself');
 $wawp->ask("SELECT wawp_unsuppress('$left{who}', '$left{group}')");
 
 # ---- an outage is nobody's fault: one head tries, nobody fails
