@@ -454,11 +454,19 @@ outage_note(int http_status, BodyKind body)
 	return NULL;
 }
 
-/* True if a 422 explains itself, and not by the session: it then refuses the request. */
+/* True if a 422 is about the request and not about the session, which it usually is. */
 static bool
-is_other_than_session(int http_status, const char *text)
+is_fault_of_request(int http_status, const char *text)
 {
-	return http_status == 422 && text && !text_contains(text, "session");
+	static const char *const fragments[] = {"required", "must be", "should be", "should not", "invalid", "validation",
+	"not supported", "unsupported", "not available"};
+
+	if (http_status != 422 || text == NULL || text_contains(text, "session"))
+		return false;
+	for (size_t i = 0; i < lengthof(fragments); i++)
+		if (text_contains(text, fragments[i]))
+			return true;
+	return false;
 }
 
 static bool
@@ -509,7 +517,7 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 	}
 	else if (outcome_is_missing_route(http_status, text, body))
 		reading.note = no_such_route;
-	else if (!is_other_than_session(http_status, text) &&
+	else if (!is_fault_of_request(http_status, text) &&
 			 !read_code(LEVEL_HTTP, operation, http_status, &reading) && is_failure_word(code_word))
 		reading.outcome = WAWP_SERVER_ERROR;
 	return reading;
