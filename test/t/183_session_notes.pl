@@ -130,11 +130,11 @@ $boss->ask("SELECT wawp_request_remove('$group', ARRAY['$who'])");
 told($group, "held, cancelled add $who", 'the opposite cancels: told');
 is($session->ask("SELECT requested_by, login_role FROM wawp.audit WHERE group_jid = '$group' AND kind = 'cancelled'")->{out}, 'desk|boss',
 	'... as done by who asked for it');
-$clerk->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance) VALUES ('$group', '$who', 'support')");
+$boss->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance) VALUES ('$group', '$who', 'support')");
 told($group, "held, cancelled add $who, cancelled remove $who", '... also by INSERT');
 $clerk->ask("INSERT INTO shift VALUES ('$group', '15557509999'); DELETE FROM shift");
 told($group, "held, cancelled add $who, cancelled remove $who, cancelled add 15557509999", '... and by a table\'s trigger');
-$clerk->ask("SELECT wawp_request_add('$group', ARRAY['$who'])");
+$boss->ask("SELECT wawp_request_add('$group', ARRAY['$who'])");
 told($group, "held, cancelled add $who, cancelled remove $who, cancelled add 15557509999", '... a duplicate cancels nothing');
 
 # ---- opting out
