@@ -203,7 +203,12 @@ guc_define_worker(void)
 							MAX_HOLDS_PER_ROLE_DEFAULT, 0, PG_INT32_MAX,
 							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
+}
 
+/* Define how much and how long the worker keeps. */
+static void
+guc_define_memory(void)
+{
 	DefineCustomIntVariable("wawp.member_list_cache",
 							"Sets how much memory a worker uses for member lists.",
 							"Beyond that the oldest are dropped, and read again when they are needed.",
@@ -303,6 +308,7 @@ guc_init(void)
 {
 	guc_define_calls();
 	guc_define_worker();
+	guc_define_memory();
 	guc_define_audit();
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("wawp.max_limiters",

@@ -464,11 +464,20 @@ is_verdict_for(const CallVerdict *verdict, const CallPerson *person)
 		jid_same(&verdict->jid, &person->lid) || jid_same(&verdict->lid, &person->lid);
 }
 
+/* True if the verdict names somebody by another kind of JID than the person's, and no LID tells them apart. */
+static bool
+may_be_verdict_for(const CallVerdict *verdict, const CallPerson *person)
+{
+	const Jid  *lid = person->jid.kind == JID_LID ? &person->jid : &person->lid;
+
+	return verdict->jid.kind != person->jid.kind && (verdict->lid.kind != JID_LID || lid->kind != JID_LID);
+}
+
 /*
  * Return the verdict on the i-th person of a request: the one that names the
  * person, by number or LID, else that on the whole call.  The order of entries is
  * no evidence (Baileys#1842).  If the request had one person and the answer one
- * entry of the other kind of JID, it is theirs.
+ * entry that may be theirs, it is.
  */
 static const CallVerdict *
 verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, int i)
@@ -476,7 +485,7 @@ verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, 
 	for (int k = 0; k < reading->npeople; k++)
 		if (is_verdict_for(&reading->people[k], people[i]))
 			return &reading->people[k];
-	if (npeople == 1 && reading->npeople == 1 && reading->people[0].jid.kind != people[i]->jid.kind)
+	if (npeople == 1 && reading->npeople == 1 && may_be_verdict_for(&reading->people[0], people[i]))
 		return &reading->people[0];
 	return &reading->whole;
 }

@@ -49,6 +49,7 @@
 #include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -249,6 +250,8 @@ check_quiet_hours(const OptionSpec *spec pg_attribute_unused(), const char *valu
 
 	if (!parse_time_span(&at, &from, &to))
 		return "It must be a time span with a time zone, such as \"21:00-08:00 Europe/Madrid\".";
+	if (from == to)
+		return "A time span that ends when it begins is empty; leave the option out for no quiet hours.";
 	if (*at && pg_tzset(at) == NULL)
 		return psprintf("\"%s\" is not a time zone.", at);
 	return NULL;
@@ -846,29 +849,46 @@ instance_name_with_account(const char *name, const char *instance_id)
 	return name;
 }
 
+/* Return the first time from `now` on, in *local, at which clocks in that zone show so many minutes since midnight. */
+static TimestampTz
+next_local_time(TimestampTz now, const struct pg_tm *local, int minutes, pg_tz *zone)
+{
+	bool		is_tomorrow = minutes <= local->tm_hour * 60 + local->tm_min;
+	struct pg_tm at = {.tm_hour = minutes / 60,.tm_min = minutes % 60};
+	TimestampTz result;
+	int			offset;
+
+	/* pg_localtime counts years from 1900 and months from 0 */
+	j2date(date2j(local->tm_year + 1900, local->tm_mon + 1, local->tm_mday) + is_tomorrow,
+		   &at.tm_year, &at.tm_mon, &at.tm_mday);
+	offset = DetermineTimeZoneOffset(&at, zone);
+	return tm2timestamp(&at, 0, &offset, &result) == 0 ? Max(result, now) : now;
+}
+
 /*
  * Return the end of the quiet hours that `now` is in; 0 if it is in none.
- * Without a time zone of their own they are in log_timezone.
+ * Without a time zone of their own they are in log_timezone.  They end at a local
+ * time, so one that clocks are changed in is longer or shorter.
  */
 TimestampTz
 instance_quiet_until(const WawpInstance *instance, TimestampTz now)
 {
 	const char *at = instance->quiet_hours;
 	pg_time_t	seconds = timestamptz_to_time_t(now);
+	pg_tz	   *zone;
 	struct pg_tm *local;
 	int			from;
 	int			to;
-	int			minutes;
 	int			since;
 
 	if (at == NULL || !parse_time_span(&at, &from, &to))
 		return 0;
-	local = pg_localtime(&seconds, *at ? pg_tzset(at) : log_timezone);
-	minutes = local->tm_hour * 60 + local->tm_min;
-	since = (minutes - from + 1440) % 1440;
+	zone = *at ? pg_tzset(at) : log_timezone;
+	local = pg_localtime(&seconds, zone);
+	since = (local->tm_hour * 60 + local->tm_min - from + 1440) % 1440;
 	if (since >= (to - from + 1440) % 1440)
 		return 0;
-	return now + ((to - minutes + 1440) % 1440 * INT64CONST(60) - local->tm_sec) * USECS_PER_SEC;
+	return next_local_time(now, local, to, zone);
 }
 
 /* True if there is such an instance and its host is still allowed. */

@@ -114,7 +114,8 @@ record_people_size(const MailboxRecord *record)
 	size_t		size = 4 * sizeof(int);
 
 	for (int i = 0; i < record->npeople; i++)
-		size += sizeof(int) + packed_text_size(record->people[i].jid) + packed_text_size(record->people[i].outcome);
+		size += sizeof(int) + packed_text_size(record->people[i].jid) +
+			packed_text_size(record->people[i].outcome) + packed_text_size(record->people[i].lid);
 	return size;
 }
 
@@ -237,35 +238,48 @@ box_write_record(BoxWriter *writer, const MailboxRecord *record, const Cut *cuts
 	{
 		Cut			jid = whole_text(record->people[i].jid);
 		Cut			outcome = whole_text(record->people[i].outcome);
+		Cut			lid = whole_text(record->people[i].lid);
 
 		box_write_bytes(writer, &record->people[i].code, sizeof(int));
 		box_write_text(writer, &jid);
 		box_write_text(writer, &outcome);
+		box_write_text(writer, &lid);
 	}
 }
 
+static void
+record_drop_lids(MailboxRecord *record)
+{
+	for (int i = 0; i < record->npeople; i++)
+		record->people[i].lid = NULL;
+}
+
 /*
- * Pack a record into a box of that size and set *used.  With may_cut, texts
- * that only describe are cut until it fits.  A NULL box: only measure.
+ * Pack a record into a box of that size and set *used.  LIDs are left out if it
+ * does not fit with them.  With may_cut, texts that only describe are cut until
+ * it fits.  A NULL box: only measure.
  */
 RecordFit
 record_pack(const MailboxRecord *record, bool may_cut, int encoding, char *box, size_t size, size_t *used)
 {
 	Cut			cuts[lengthof(texts)];
 	BoxWriter	writer = {box, box ? box + size : NULL};
+	MailboxRecord packed = *record;
 	RecordFit	fit = RECORD_WHOLE;
 
 	if (record->npeople < 0 || record->npeople > MAILBOX_MAX_PEOPLE)
 		return RECORD_TOO_LONG;
 	for (size_t i = 0; i < lengthof(texts); i++)
 		cuts[i] = whole_text(CONST_TEXT_AT(&record->row, texts[i]));
-	if (box_size(record, cuts) > size)
-		fit = may_cut && cut_to_fit(record, cuts, encoding, size) ? RECORD_CUT : RECORD_TOO_LONG;
+	if (box_size(&packed, cuts) > size)
+		record_drop_lids(&packed);
+	if (box_size(&packed, cuts) > size)
+		fit = may_cut && cut_to_fit(&packed, cuts, encoding, size) ? RECORD_CUT : RECORD_TOO_LONG;
 	if (fit == RECORD_TOO_LONG)
 		return fit;
-	*used = box_size(record, cuts);
+	*used = box_size(&packed, cuts);
 	if (box)
-		box_write_record(&writer, record, cuts);
+		box_write_record(&writer, &packed, cuts);
 	return fit;
 }
 
@@ -367,6 +381,7 @@ record_unpack(const char *box, size_t used, MailboxRecord *record)
 		box_read_bytes(&reader, &record->people[i].code, sizeof(int));
 		record->people[i].jid = box_read_text(&reader);
 		record->people[i].outcome = box_read_text(&reader);
+		record->people[i].lid = box_read_text(&reader);
 	}
 	return !reader.is_broken && reader.at == reader.end && record->row.kind != NULL;
 }

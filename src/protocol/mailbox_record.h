@@ -21,6 +21,7 @@ typedef struct MailboxPerson
 	const char *jid;
 	const char *outcome;
 	int			code;			/* 0: none */
+	const char *lid;			/* learnt from the answer; left out if there is no room for it */
 } MailboxPerson;
 
 /*

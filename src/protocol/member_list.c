@@ -24,8 +24,8 @@
 
 /* A list that has lost at least so many members, and a quarter of them, is not believed ... */
 #define LOSS_MIN 5
-/* ... until another one, read at least so much later, agrees. */
-#define LOSS_CONFIRMED_MS 2000
+/* ... until another one, read at least so much later, agrees.  An engine that loses people does so for longer than a moment. */
+#define LOSS_CONFIRMED_MS (60 * 60 * INT64CONST(1000))
 
 /* Return the entry of a number or a LID; NULL if there is none or the person left. */
 const WireMember *
@@ -102,6 +102,8 @@ members_note_size(MembersPast *past, const WireMembers *list, int64 asked_ms)
 static bool
 is_without_us(const WireMembers *list, const MembersKnown *known)
 {
+	if (wire_count_members(list) == 0)
+		return true;
 	if (known->me.kind == JID_INVALID && known->me_lid.kind == JID_INVALID)
 		return false;
 	if (members_find_own(list, &known->me, &known->me_lid))
@@ -112,17 +114,16 @@ is_without_us(const WireMembers *list, const MembersKnown *known)
 	return true;
 }
 
-/*
- * Return the reason why a list is not the whole group, if there is one.  Those
- * who left count for its size, as the stated size may include them.
- */
+/* Return the reason why a list is not the whole group, if there is one. */
 MembersGap
 members_gap(const WireMembers *list, const MembersKnown *known)
 {
 	if (list->unread > 0)
 		return MEMBERS_UNREAD;
-	if (list->count < Max(list->stated, known->stated))
+	if (wire_count_members(list) < Max(list->stated, known->stated))
 		return MEMBERS_FEWER;
+	if (list->has_more)
+		return MEMBERS_PAGE;
 	if (is_without_us(list, known))
 		return MEMBERS_WITHOUT_US;
 	return known->is_shrunk ? MEMBERS_SHRUNK : MEMBERS_COMPLETE;
@@ -141,6 +142,8 @@ members_gap_text(const WireMembers *list, const MembersKnown *known)
 							list->unread == 1 ? "entry that is" : "entries that are");
 		case MEMBERS_FEWER:
 			return psprintf("the list has %d of %d members", wire_count_members(list), Max(list->stated, known->stated));
+		case MEMBERS_PAGE:
+			return psprintf("the list has the first %d members only", wire_count_members(list));
 		case MEMBERS_WITHOUT_US:
 			return "the list does not have the instance's own account";
 		case MEMBERS_SHRUNK:

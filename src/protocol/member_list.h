@@ -60,6 +60,7 @@ typedef enum MembersGap
 	MEMBERS_COMPLETE,
 	MEMBERS_UNREAD,				/* it has entries that are not understood */
 	MEMBERS_FEWER,				/* it is shorter than the stated size */
+	MEMBERS_PAGE,				/* it is a part: the answer says that more follows */
 	MEMBERS_WITHOUT_US,			/* our own account is missing */
 	MEMBERS_SHRUNK				/* it has suddenly shrunk, and no other confirms that */
 } MembersGap;

@@ -164,7 +164,6 @@ static const CodeRule code_rules[] = {
 	{CALL, ANY, 403, WAWP_NOT_ADMIN, NULL},
 	{CALL, ANY, 404, WAWP_GROUP_NOT_FOUND, NULL},
 	{LEVEL_ENGINE, ANY, 405, WAWP_NOT_ADMIN, NULL},
-	{LEVEL_HTTP, ANY, 408, WAWP_SERVER_ERROR, NULL},
 	{LEVEL_HTTP, ANY, 422, WAWP_SESSION_DOWN, NULL},
 	{LEVEL_HTTP, ANY, 425, WAWP_RATE_LIMITED, NULL},
 };
@@ -193,6 +192,8 @@ static const TextRule text_rules[] = {
 	{CALL, "no admin rights", WAWP_NOT_ADMIN},
 	{CALL, "not an admin", WAWP_NOT_ADMIN},
 	{CALL, "not group admin", WAWP_NOT_ADMIN},
+	{CALL, "must be an admin", WAWP_NOT_ADMIN},
+	{CALL, "group not found", WAWP_GROUP_NOT_FOUND},
 	{CALL, "access token", WAWP_AUTH_FAILED},
 	{CALL, "access_token", WAWP_AUTH_FAILED},
 	{CALL, "missing token", WAWP_AUTH_FAILED},
@@ -399,7 +400,7 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 bool
 outcome_is_missing_route(int http_status, const char *text, BodyKind body)
 {
-	static const char *const fragments[] = {"cannot get /", "cannot post /", "no route", "not implemented"};
+	static const char *const fragments[] = {"cannot get /", "cannot post /", "no route", "not implemented", "only in plus version"};
 
 	if (http_status == 405 || http_status == 501)
 		return true;
@@ -415,8 +416,7 @@ outcome_is_missing_route(int http_status, const char *text, BodyKind body)
 
 /*
  * A proxy or gateway may answer in the API's place.  These statuses say so by
- * themselves, with any body; any other status counts as the API's only
- * with a body such as the API sends.
+ * themselves, with any body: the API gives none of them.
  */
 static const struct
 {
@@ -427,12 +427,17 @@ static const struct
 {
 	{300, 399, "redirects are not followed"},
 	{405, 405, "the API does not take this request at its address"},
-	{407, 408, "the request did not get through to the API"},
-	{411, 411, "the request did not get through to the API"},
-	{417, 418, "the request did not get through to the API"},
-	{502, 504, "the API is not reached by its gateway"},
-	{520, 530, "the API is not reached by its gateway"},
+	{406, 408, "the request did not get through to the API"},
+	{411, 418, "the request did not get through to the API"},
+	{420, 421, "the request did not get through to the API"},
+	{424, 424, "the request did not get through to the API"},
+	{426, 428, "the request did not get through to the API"},
+	{430, 499, "the request did not get through to the API"},
+	{502, 999, "the API is not reached by its gateway"},
 };
+
+/* Statuses that the API explains in JSON: with another body they are a proxy's. */
+static const int explained[] = {403, 404};
 
 /* Return why an answer is not the API's own; NULL if it may be. */
 static const char *
@@ -441,7 +446,27 @@ outage_note(int http_status, BodyKind body)
 	for (size_t i = 0; i < lengthof(outages); i++)
 		if (http_status >= outages[i].first && http_status <= outages[i].last)
 			return outages[i].note;
-	return body == BODY_PAGE && http_status >= 300 ? "a web page came in place of the API's answer" : NULL;
+	if (body == BODY_PAGE && http_status >= 300)
+		return "a web page came in place of the API's answer";
+	for (size_t i = 0; i < lengthof(explained); i++)
+		if (http_status == explained[i] && body != BODY_JSON)
+			return "the answer is not of the kind that the API gives";
+	return NULL;
+}
+
+/* True if a 422 is about the request and not about the session, which it usually is. */
+static bool
+is_fault_of_request(int http_status, const char *text)
+{
+	static const char *const fragments[] = {"required", "must be", "should be", "should not", "invalid", "validation",
+	"not supported", "unsupported", "not available"};
+
+	if (http_status != 422 || text == NULL || text_contains(text, "session"))
+		return false;
+	for (size_t i = 0; i < lengthof(fragments); i++)
+		if (text_contains(text, fragments[i]))
+			return true;
+	return false;
 }
 
 static bool
@@ -464,6 +489,7 @@ OutcomeReading
 outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 				   const char *code_word, const char *text, BodyKind body)
 {
+	static const char *const no_such_route = "the API has no such route";
 	OutcomeReading reading = {.outcome = WAWP_UNRECOGNISED};
 	const TextRule *rule;
 
@@ -481,6 +507,8 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 		reading.outcome = rule->outcome;
 	else if (engine_code >= 400 && read_code(LEVEL_ENGINE, operation, engine_code, &reading))
 		return reading;
+	else if (operation == WAWP_OP_READ && outcome_is_missing_route(http_status, text, body))
+		reading.note = no_such_route;
 	else if ((reading.note = outage_note(http_status, body)) != NULL)
 	{
 		reading.is_outage = true;
@@ -488,8 +516,9 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 			reading.outcome = WAWP_SERVER_ERROR;
 	}
 	else if (outcome_is_missing_route(http_status, text, body))
-		reading.note = "the API has no such route";
-	else if (!read_code(LEVEL_HTTP, operation, http_status, &reading) && is_failure_word(code_word))
+		reading.note = no_such_route;
+	else if (!is_fault_of_request(http_status, text) &&
+			 !read_code(LEVEL_HTTP, operation, http_status, &reading) && is_failure_word(code_word))
 		reading.outcome = WAWP_SERVER_ERROR;
 	return reading;
 }

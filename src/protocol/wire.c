@@ -45,14 +45,19 @@ extern void escape_json(StringInfo buf, const char *str);
 #define INVITE_PREFIX "https://chat.whatsapp.com/"
 
 static const char *const id_keys[] = {"JID", "jid", "id", "wid", "participant", "gid", "contact", "number", NULL};
-static const char *const phone_keys[] = {"PhoneNumber", "phoneNumber", "phone_number", "pn", "phone", "number", NULL};
 static const char *const lid_keys[] = {"LID", "lid", NULL};
-static const char *const code_keys[] = {"code", "status", "statusCode", "Error", "error", NULL};
 static const char *const text_keys[] = {"message", "reason", "detail", "error", NULL};
 static const char *const list_keys[] = {"updateParticipants", "results", "result", "participants", "Participants", "members", "groups", "response", "data", NULL};
 static const char *const ok_keys[] = {"ok", "success", "result", "sent", "value", NULL};
 static const char *const subject_keys[] = {"subject", "name", "Name", "title", NULL};
-static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", NULL};
+static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", "participants_count",
+"memberCount", "membersCount", "member_count", NULL};
+
+/* in the envelope of a list */
+static const char *const total_keys[] = {"total", "totalCount", "total_count", "count", NULL};
+
+/* in the envelope of a list that is cut into pages: true, or where the next one begins */
+static const char *const more_keys[] = {"hasMore", "has_more", "hasNext", "hasNextPage", "nextPage", "next_page", "nextCursor", "next_cursor", "next", NULL};
 
 /*
  * ---- out
@@ -164,11 +169,21 @@ id_text(const JsonNode *node)
 	return whole;
 }
 
-/* Return the id of an object, from the first of id_keys. */
+/* Return the id of an object, from the first of the keys that has one; NULL if there is none. */
+static const char *
+first_id(const JsonNode *object, const char *const *keys)
+{
+	const char *text = NULL;
+
+	for (; *keys && text == NULL; keys++)
+		text = id_text(json_node_get(object, *keys));
+	return text;
+}
+
 static const char *
 id_in(const JsonNode *object)
 {
-	return id_text(json_node_any(object, id_keys));
+	return first_id(object, id_keys);
 }
 
 /* Return the JID of an id; invalid without a server, since both numbers and LIDs are digits. */
@@ -178,27 +193,143 @@ jid_of_id(const char *text)
 	return jid_of_text(text && strchr(text, '@') ? text : NULL);
 }
 
-/* Return the phone number of an object, from a field for one; never from a LID. */
-static Jid
-phone_in(const JsonNode *object)
-{
-	Jid			jid = jid_of_text(id_text(json_node_any(object, phone_keys)));
-
-	if (jid.kind != JID_PERSON)
-		jid = jid_of_text(NULL);
-	return jid;
-}
-
 /* Return the LID of an object, from a field for one: as a JID, or as its digits alone. */
 static Jid
 lid_in(const JsonNode *object)
 {
-	const char *text = id_text(json_node_any(object, lid_keys));
+	const char *text = first_id(object, lid_keys);
 	Jid			jid = jid_of_text(text && !strchr(text, '@') ? psprintf("%s@lid", text) : text);
 
 	if (jid.kind != JID_LID)
 		jid = jid_of_text(NULL);
 	return jid;
+}
+
+/* The two JIDs of one person; invalid where the entry has none. */
+typedef struct WireIds
+{
+	Jid			phone;
+	Jid			lid;
+	Jid			listed;			/* the one that the entry goes by */
+} WireIds;
+
+/* Add a JID to a person's, unless one of its kind is known already. */
+static void
+add_jid(Jid jid, WireIds *ids)
+{
+	if (jid.kind == JID_PERSON && ids->phone.kind == JID_INVALID)
+		ids->phone = jid;
+	if (jid.kind == JID_LID && ids->lid.kind == JID_INVALID)
+		ids->lid = jid;
+}
+
+/* The same for one that an entry goes by, unless an earlier one is that. */
+static void
+add_listed(Jid jid, WireIds *ids)
+{
+	add_jid(jid, ids);
+	if (ids->listed.kind == JID_INVALID && jid.kind != JID_GROUP)
+		ids->listed = jid;
+}
+
+/* True if a number has the digits of a LID: some engines repeat them in a field for a number (wwebjs' contact.number). */
+static bool
+repeats_lid(const Jid *phone, const Jid *lid)
+{
+	size_t		n = strcspn(phone->text, "@");
+
+	return phone->kind == JID_PERSON && lid->kind == JID_LID &&
+		n == strcspn(lid->text, "@") && strncmp(phone->text, lid->text, n) == 0;
+}
+
+/* The contents of a field of a person's entry; bits. */
+typedef enum IdUse
+{
+	USE_JID = 1 << 0,			/* a JID of either kind */
+	USE_PHONE = 1 << 1,			/* a number, perhaps without a server */
+	USE_NUMBER = 1 << 2,		/* the same, or the digits of a LID */
+	USE_INNER = 1 << 3			/* an object that names the same person */
+} IdUse;
+
+static const struct
+{
+	const char *key;
+	int			uses;
+}			id_fields[] =
+{
+	{"id", USE_JID | USE_INNER},
+	{"jid", USE_JID | USE_INNER},
+	{"JID", USE_JID},
+	{"wid", USE_JID},
+	{"participant", USE_JID | USE_INNER},
+	{"contact", USE_JID | USE_INNER},
+	{"participantAlt", USE_JID},
+	{"SenderAlt", USE_JID},
+	{"senderAlt", USE_JID},
+	{"jidAlt", USE_JID},
+	{"alt", USE_JID},
+	{"PhoneNumber", USE_PHONE},
+	{"phoneNumber", USE_PHONE},
+	{"phone_number", USE_PHONE},
+	{"pn", USE_PHONE},
+	{"phone", USE_PHONE},
+	{"number", USE_NUMBER},
+	{"member", USE_INNER},
+	{"user", USE_INNER},
+	{"content", USE_INNER},
+	{"attrs", USE_INNER},
+};
+
+static int
+uses_of_field(const char *key)
+{
+	for (size_t i = 0; i < lengthof(id_fields); i++)
+		if (strcmp(key, id_fields[i].key) == 0)
+			return id_fields[i].uses;
+	return 0;
+}
+
+/* Add the JIDs of an entry and of the objects in it that name the same person. */
+static void
+add_ids_of(const JsonNode *object, int depth, WireIds *ids)
+{
+	WireIds		named = {0};	/* by JIDs alone */
+	Jid			number = {.kind = JID_INVALID};
+
+	if (!json_node_is(object, JSON_KIND_OBJECT))
+		return;
+	add_jid(lid_in(object), ids);
+	for (const JsonNode *child = object->first; child; child = child->next)
+	{
+		int			uses = child->kind >= JSON_KIND_NUMBER ? uses_of_field(child->key) : 0;
+
+		if (uses & USE_JID)
+			add_listed(jid_of_id(id_text(child)), &named);
+		if ((uses & USE_PHONE) && ids->phone.kind != JID_PERSON)
+			add_jid(jid_of_text(id_text(child)), ids);
+		if (uses & USE_NUMBER)
+			number = jid_of_text(id_text(child));
+		if ((uses & USE_INNER) && depth > 0)
+			add_ids_of(child, depth - 1, &named);
+	}
+	add_jid(named.lid, ids);
+	if (!repeats_lid(&number, &ids->lid))
+		add_jid(number, ids);
+	add_jid(named.phone, ids);
+	if (ids->listed.kind == JID_INVALID)
+		ids->listed = named.listed;
+}
+
+/* in an entry, the objects that name the same person are at most so deep: content.attrs */
+#define MAX_INNER_PERSON 2
+
+static WireIds
+ids_of(const JsonNode *object)
+{
+	WireIds		ids = {0};
+
+	add_ids_of(object, MAX_INNER_PERSON, &ids);
+	return ids;
 }
 
 /* Return the first of the values under list_keys that has children, else NULL. */
@@ -316,28 +447,99 @@ body_beginning(const char *body, size_t len)
  * ---- in: what became of each person
  */
 
-/* Set the number and the word of one person's verdict: code, inner_code, has_success. */
+/* Add a number to one person's verdict.  A refusal replaces a success; a second one is the inner code. */
 static void
-read_verdict(const JsonNode *node, WirePerson *person)
+add_code(int number, WirePerson *person)
 {
-	for (const char *const *key = code_keys; *key; key++)
+	if (!person->has_code || (person->code < 300 && number >= 300))
+		person->code = number;
+	else if (number != person->code && number >= 300)
+		person->inner_code = number;
+	person->has_code = true;
+}
+
+/* Add a value that is a verdict by itself: a number, true, false or a word. */
+static void
+add_verdict(const JsonNode *value, WirePerson *person)
+{
+	const char *word = json_node_text(value);
+	int			number;
+
+	if (json_node_int(value, &number))
+		add_code(number, person);
+	else if (json_node_is(value, JSON_KIND_TRUE) || means_success(word))
+		person->has_success = true;
+	else if (json_node_is(value, JSON_KIND_FALSE) || means_failure(word))
+		person->has_failure = true;
+	else if (person->text == NULL)
+		person->text = word;
+}
+
+/* Take a word of a list's entry that is not known as its verdict, if it has no other. */
+static void
+add_unknown_word(const JsonNode *node, WirePerson *person)
+{
+	static const char *const keys[] = {"status", "code", "result", NULL};
+	const JsonNode *word = json_node_any(node, keys);
+
+	if (!person->has_code && !person->has_success && !person->has_failure && !person->text &&
+		json_node_is(word, JSON_KIND_STRING))
+		person->text = json_node_text(word);
+}
+
+/* verdicts lie at most so deep in a person's entry: {"error":{"code"}} and {"result":{"data":{"status"}}} */
+#define MAX_INNER_VERDICT 3
+
+/* Set the numbers, the words and the text of one person's verdict, which may lie deeper in the entry. */
+static void
+read_verdict(const JsonNode *node, int depth, WirePerson *person)
+{
+	static const char *const flags[] = {"success", "ok", "added", NULL};
+	static const char *const words[] = {"code", "status", "statusCode", NULL};
+	static const char *const errors[] = {"Error", "error", NULL};
+	static const char *const inner[] = {"error", "result", "response", "data", "status", "value", NULL};
+	int			number;
+
+	for (const char *const *name = text_keys; *name && !person->text; name++)
+		person->text = message_text(json_node_get(node, *name));
+	for (const char *const *key = words; *key; key++)
 	{
 		const JsonNode *value = json_node_get(node, *key);
-		int			number;
 
-		if (json_node_int(value, &number))
-		{
-			if (!person->has_code)
-				person->code = number;
-			else if (number != person->code)
-				person->inner_code = number;
-			person->has_code = true;
-		}
-		else if (means_success(json_node_text(value)))
-			person->has_success = true;
+		if (json_node_int(value, &number) || means_success(json_node_text(value)) || means_failure(json_node_text(value)))
+			add_verdict(value, person);
 	}
-	if (json_node_is(json_node_get(node, "success"), JSON_KIND_TRUE))
-		person->has_success = true;
+	for (const char *const *key = errors; *key; key++)
+	{
+		const JsonNode *value = json_node_get(node, *key);
+
+		if (json_node_int(value, &number) && number != 0)
+			add_code(number, person);
+		else if (json_node_int(value, &number) || json_node_is(value, JSON_KIND_FALSE))
+			person->has_success = true;
+		else if (json_node_is(value, JSON_KIND_TRUE))
+			person->has_failure = true;
+	}
+	for (const char *const *key = flags; *key; key++)
+	{
+		const JsonNode *value = json_node_get(node, *key);
+
+		person->has_success |= json_node_is(value, JSON_KIND_TRUE);
+		person->has_failure |= json_node_is(value, JSON_KIND_FALSE);
+	}
+	for (const char *const *key = inner; *key && depth > 0; key++)
+		if (json_node_is(json_node_get(node, *key), JSON_KIND_OBJECT))
+			read_verdict(json_node_get(node, *key), depth - 1, person);
+}
+
+/* Settle a verdict that says both: a failure outweighs a success. */
+static void
+weigh_verdict(WirePerson *person)
+{
+	if (person->has_failure)
+		person->has_success = false;
+	if (person->has_failure && person->code < 300)
+		person->has_code = false;
 }
 
 /*
@@ -361,27 +563,22 @@ read_engine_node(const JsonNode *content, WirePerson *person)
 /*
  * Set the JID and the LID of an entry; person->id is set.  A phone number
  * anywhere in the entry is preferred to a LID, in Baileys' node under "content"
- * as well (Baileys#1842).
+ * as well (Baileys#1842).  An id without a server is a number here: requests
+ * name people by number.
  */
 static void
 read_person_ids(const JsonNode *node, WirePerson *person)
 {
-	const JsonNode *attrs = json_node_get(json_node_get(node, "content"), "attrs");
+	WireIds		ids = ids_of(node);
 	Jid			id = jid_of_text(person->id);
 
-	person->jid = phone_in(node);
-	if (person->jid.kind == JID_INVALID)
-		person->jid = phone_in(attrs);
-	if (person->jid.kind == JID_INVALID)
-		person->jid = id;
-	person->lid = id.kind == JID_LID ? id : lid_in(node);
-	if (person->lid.kind == JID_INVALID)
-		person->lid = lid_in(attrs);
-	if (person->jid.kind == JID_INVALID)
-		person->jid = person->lid;
+	if (!repeats_lid(&id, &ids.lid))
+		add_jid(id, &ids);
+	person->lid = ids.lid;
+	person->jid = ids.phone.kind == JID_PERSON ? ids.phone : ids.lid.kind == JID_LID ? ids.lid : id;
 }
 
-/* Read one person's entry; `key` is its name in a map, else NULL. */
+/* Read one person's entry, an object or a verdict alone; `key` is its name in a map, else NULL. */
 static WirePerson
 read_person(const JsonNode *node, const char *key)
 {
@@ -390,14 +587,16 @@ read_person(const JsonNode *node, const char *key)
 
 	person.id = key ? key : json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : id_in(node);
 	read_person_ids(node, &person);
-	for (const char *const *name = text_keys; *name && !person.text; name++)
-		person.text = message_text(json_node_get(node, *name));
-	read_verdict(node, &person);
+	if (json_node_is(node, JSON_KIND_OBJECT))
+		read_verdict(node, MAX_INNER_VERDICT, &person);
+	else if (key)
+		add_verdict(node, &person);
+	weigh_verdict(&person);
 	read_engine_node(json_node_get(node, "content"), &person);
 	person.is_card_sent = json_node_is(json_node_get(node, "isInviteV4Sent"), JSON_KIND_TRUE);
 
 	/* GOWS leaves Error out, or sends 0, instead of 200 */
-	if (jid_word && (!person.has_code || person.code == 0))
+	if (jid_word && !person.has_failure && (!person.has_code || person.code == 0))
 	{
 		person.has_code = true;
 		person.code = 200;
@@ -410,22 +609,21 @@ read_person(const JsonNode *node, const char *key)
 	return person;
 }
 
-/* Append a person, unless the entry has a name only and no verdict; needs expect_people(). */
+#define FIRST_PEOPLE 8
+
+/* Append a person, unless the entry has a name only and no verdict. */
 static void
 add_person(WireAnswer *answer, WirePerson person)
 {
-	if (!person.has_code && !person.has_success && !person.is_listed_as_added && !person.text)
+	int			n = answer->npeople;
+
+	if (!person.has_code && !person.has_success && !person.has_failure && !person.is_listed_as_added && !person.text)
 		return;
+	if (answer->people == NULL)
+		answer->people = palloc(sizeof(WirePerson) * FIRST_PEOPLE);
+	else if (n >= FIRST_PEOPLE && (n & (n - 1)) == 0)
+		answer->people = repalloc(answer->people, sizeof(WirePerson) * n * 2);
 	answer->people[answer->npeople++] = person;
-}
-
-/* Make room in answer->people for `count` more. */
-static void
-expect_people(WireAnswer *answer, int count)
-{
-	size_t		size = sizeof(WirePerson) * (answer->npeople + count);
-
-	answer->people = answer->people ? repalloc(answer->people, size) : palloc(size);
 }
 
 /* True if the object describes one person, rather than the whole call. */
@@ -444,41 +642,67 @@ is_map_by_jid(const JsonNode *node)
 	return json_node_is(node, JSON_KIND_OBJECT) && node->first && strchr(node->first->key, '@') != NULL;
 }
 
-/* Append the people of an array, or of a map by JID, to answer->people. */
+/* True if a member of an object is named after a person. */
+static bool
+is_named_after_person(const JsonNode *child)
+{
+	return (child->key[0] != '@' && strchr(child->key, '@')) || jid_of_text(child->key).kind == JID_PERSON;
+}
+
+/* Append the people of an array, or of a map in which each is a person's JID or number, to answer->people. */
 static void
 read_people_list(const JsonNode *list, WireAnswer *answer)
 {
-	bool		is_by_jid = is_map_by_jid(list);
+	bool		is_map = json_node_is(list, JSON_KIND_OBJECT);
 
-	expect_people(answer, list->count);
 	for (const JsonNode *child = list->first; child; child = child->next)
-		if (is_by_jid || json_node_is(child, JSON_KIND_OBJECT))
-			add_person(answer, read_person(child, is_by_jid ? child->key : NULL));
+	{
+		WirePerson	person;
+
+		if (is_map ? !is_named_after_person(child) : !json_node_is(child, JSON_KIND_OBJECT))
+			continue;
+		person = read_person(child, is_map ? child->key : NULL);
+		add_unknown_word(child, &person);
+		add_person(answer, person);
+	}
+}
+
+/* Append a person of a list whose name is a verdict.  A text that names nobody is a message. */
+static void
+read_sorted_person(const JsonNode *child, bool is_added, WireAnswer *answer)
+{
+	WirePerson	person = read_person(child, child->key);
+	const JsonNode *reason = json_node_get(child, "reason");
+	int			code;
+
+	if (json_node_is(child, JSON_KIND_STRING) && !child->key && person.jid.kind == JID_INVALID)
+		return;
+	person.is_listed_as_added = is_added;
+	person.has_failure |= !is_added;
+	if (!is_added && json_node_int(reason, &code))
+		add_code(code, &person);
+	weigh_verdict(&person);
+	add_person(answer, person);
 }
 
 /* Append the people of {"added":["..."],"failed":[{"id","reason"}]} to answer->people. */
 static void
-read_added_failed(const JsonNode *root, WireAnswer *answer)
+read_sorted_people(const JsonNode *root, WireAnswer *answer)
 {
-	static const char *const names[] = {"added", "failed"};
-
-	for (int i = 0; i < 2; i++)
+	static const struct
 	{
-		const JsonNode *list = json_node_get(root, names[i]);
+		const char *name;
+		bool		is_added;
+	}			lists[] = {{"added", true}, {"succeeded", true}, {"failed", false}, {"rejected", false}, {"notAdded", false}, {"not_added", false}};
 
-		if (!json_node_is(list, JSON_KIND_ARRAY))
+	for (size_t i = 0; i < lengthof(lists); i++)
+	{
+		const JsonNode *list = json_node_get(root, lists[i].name);
+
+		if (!json_node_is_list(list))
 			continue;
-		expect_people(answer, list->count);
 		for (const JsonNode *child = list->first; child; child = child->next)
-		{
-			WirePerson	person = read_person(child, NULL);
-			const JsonNode *reason = json_node_get(child, "reason");
-
-			person.is_listed_as_added = (i == 0);
-			if (i == 1 && json_node_int(reason, &person.code))
-				person.has_code = true;
-			add_person(answer, person);
-		}
+			read_sorted_person(child, lists[i].is_added, answer);
 	}
 }
 
@@ -486,7 +710,6 @@ read_added_failed(const JsonNode *root, WireAnswer *answer)
 static void
 read_one_person(const JsonNode *node, WireAnswer *answer)
 {
-	expect_people(answer, 1);
 	add_person(answer, read_person(node, NULL));
 }
 
@@ -497,27 +720,46 @@ read_one_person(const JsonNode *node, WireAnswer *answer)
 static bool
 read_people_here(const JsonNode *node, WireAnswer *answer)
 {
-	if (json_node_is(node, JSON_KIND_ARRAY) || is_map_by_jid(node))
-		read_people_list(node, answer);
-	else if (is_person_object(node))
+	if (is_person_object(node))
 		read_one_person(node, answer);
 	else
-		read_added_failed(node, answer);
+		read_people_list(node, answer);
+	if (json_node_is(node, JSON_KIND_OBJECT))
+		read_sorted_people(node, answer);
 	return answer->npeople > 0;
 }
 
-/* Append the people named at any depth of wrapping: {"success","data":{"updateParticipants":[...]}} */
-static void
-read_people(const JsonNode *root, WireAnswer *answer)
+/* Drop what was read of people if none of it names anybody, such as a list of faults in the request. */
+static bool
+keep_if_named(WireAnswer *answer)
 {
-	const JsonNode *node = root;
+	for (int i = 0; i < answer->npeople; i++)
+		if (answer->people[i].jid.kind != JID_INVALID)
+			return true;
+	answer->npeople = 0;
+	return false;
+}
 
-	for (int depth = 0; depth < MAX_WRAPPING && node; depth++)
-	{
-		if (read_people_here(node, answer) || !json_node_is(node, JSON_KIND_OBJECT) || is_map_by_jid(node))
-			return;
-		node = list_in(node);
-	}
+/*
+ * Append the people named at any depth of wrapping:
+ * {"success","data":{"updateParticipants":[...]}}.  is_usual: each key on the way
+ * is one of list_keys; elsewhere, entries that name nobody are not people.  What
+ * repeats the request is left out.
+ */
+static bool
+read_people(const JsonNode *node, int depth, bool is_usual, WireAnswer *answer)
+{
+	if (read_people_here(node, answer) && (is_usual || keep_if_named(answer)))
+		return true;
+	if (depth == 0)
+		return false;
+	for (int usual = 1; usual >= 0; usual--)
+		for (const JsonNode *child = node->first; child; child = child->next)
+			if (json_node_is_list(child) && word_is_one_of(child->key, list_keys) == (usual == 1) &&
+				!(child->key && strcmp(child->key, "request") == 0) &&
+				read_people(child, depth - 1, is_usual && usual == 1, answer))
+				return true;
+	return false;
 }
 
 /*
@@ -537,11 +779,23 @@ json_is_set(const JsonNode *node)
 	return node->kind == JSON_KIND_TRUE || (text && strcmp(text, "0") != 0);
 }
 
+/* Return the HTTP-like status of a refusal in an envelope or its error, else any other number of it, else 0. */
+static int
+envelope_status(const JsonNode *node)
+{
+	static const char *const status_keys[] = {"statusCode", "status", "code", NULL};
+	int			status = 0;
+
+	for (const char *const *key = status_keys; *key && status < 400; key++)
+		if (!json_node_int(json_node_get(node, *key), &status))
+			status = 0;
+	return status;
+}
+
 /* Set an error's word, message and numbers: code, text, status, engine_code. */
 static void
 read_envelope(const JsonNode *root, WireAnswer *answer)
 {
-	static const char *const status_keys[] = {"statusCode", "status", "code", NULL};
 	const JsonNode *error = json_node_get(root, "error");
 	const JsonNode *exception = json_node_get(root, "exception");
 	const char *texts[] = {
@@ -559,11 +813,25 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 		answer->code = UPSTREAM_ERROR;
 	for (size_t i = 0; i < lengthof(texts) && !answer->text; i++)
 		answer->text = texts[i];
-	for (const char *const *key = status_keys; *key && answer->status < 400; key++)
-		if (!json_node_int(json_node_get(root, *key), &answer->status))
-			answer->status = 0;
+	answer->status = envelope_status(root);
+	if (answer->status < 400 && json_node_is(error, JSON_KIND_OBJECT))
+		answer->status = envelope_status(error);
 	if (!json_node_int(json_node_get(exception, "data"), &answer->engine_code))
 		answer->engine_code = code_in_text(answer->text);
+}
+
+/* True if an envelope says that it failed, in a flag, a status or an error. */
+static bool
+says_failure(const JsonNode *root, const WireAnswer *answer)
+{
+	for (const char *const *key = ok_keys; *key; key++)
+		if (json_node_is(json_node_get(root, *key), JSON_KIND_FALSE))
+			return true;
+	if (json_node_is(json_node_get(root, "status"), JSON_KIND_FALSE) ||
+		means_failure(json_node_text(json_node_get(root, "status"))))
+		return true;
+	return json_is_set(json_node_get(root, "error")) || json_is_set(json_node_get(root, "exception")) ||
+		json_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400;
 }
 
 /* True if the body is an error, which comes under any HTTP status, 200 included. */
@@ -572,17 +840,36 @@ is_refusal(const JsonNode *root, const WireAnswer *answer)
 {
 	int			number;
 
-	for (const char *const *key = ok_keys; *key; key++)
-		if (json_node_is(json_node_get(root, *key), JSON_KIND_FALSE))
-			return true;
-	if (json_node_is(json_node_get(root, "status"), JSON_KIND_FALSE) ||
-		means_failure(json_node_text(json_node_get(root, "status"))))
-		return true;
-	if (json_is_set(json_node_get(root, "error")) || json_is_set(json_node_get(root, "exception")) ||
-		json_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400)
+	if (says_failure(root, answer))
 		return true;
 	return answer->code && !means_success(answer->code) &&
 		!json_node_int(json_node_get(root, "code"), &number);
+}
+
+/*
+ * True if an envelope within another one says that it failed, which is then
+ * set in *answer: {"success":true,"data":{"success":false,"message":"..."}}.
+ */
+static bool
+read_inner_refusal(const JsonNode *root, int depth, WireAnswer *answer)
+{
+	static const char *const inner_keys[] = {"data", "result", "response", "body", "payload", NULL};
+
+	for (const char *const *key = inner_keys; *key && depth > 0; key++)
+	{
+		const JsonNode *inner = json_node_get(root, *key);
+		WireAnswer	found = *answer;
+
+		if (!json_node_is(inner, JSON_KIND_OBJECT))
+			continue;
+		found.text = NULL;
+		read_envelope(inner, &found);
+		if (!says_failure(inner, &found) && !read_inner_refusal(inner, depth - 1, &found))
+			continue;
+		*answer = found;
+		return true;
+	}
+	return false;
 }
 
 /* True for {"ok":true} and the like. */
@@ -599,12 +886,13 @@ is_bare_success(const JsonNode *root)
 		(json_node_int(status, &number) && number >= 200 && number < 300);
 }
 
+/* Return the kind of a body; for an error in an inner envelope, *answer is set to that. */
 static WireKind
-kind_of_object(const JsonNode *root, const WireAnswer *answer)
+kind_of_object(const JsonNode *root, WireAnswer *answer)
 {
 	if (answer->npeople > 0)
 		return WIRE_PEOPLE;
-	if (is_refusal(root, answer))
+	if (is_refusal(root, answer) || read_inner_refusal(root, MAX_WRAPPING, answer))
 		return WIRE_REFUSED;
 	return is_bare_success(root) ? WIRE_OK : WIRE_OTHER;
 }
@@ -646,7 +934,7 @@ wire_read_answer(const char *body, size_t len)
 		answer.kind = WIRE_REFUSED;
 	else if (json_node_is_list(root))
 	{
-		read_people(root, &answer);
+		read_people(root, MAX_WRAPPING, true, &answer);
 		read_envelope(root, &answer);
 		answer.kind = kind_of_object(root, &answer);
 	}
@@ -666,7 +954,7 @@ is_error_body(const JsonNode *root)
 	if (!json_node_is(root, JSON_KIND_OBJECT))
 		return false;
 	read_envelope(root, &answer);
-	return is_refusal(root, &answer);
+	return is_refusal(root, &answer) || read_inner_refusal(root, MAX_WRAPPING, &answer);
 }
 
 static const char *const object_keys[] = {"data", "group", "result", NULL};
@@ -706,40 +994,104 @@ static WireMember
 read_member(const JsonNode *node, const char *key)
 {
 	WireMember	member = {.role = role_of(node)};
-	bool		is_text = json_node_is(node, JSON_KIND_STRING);
+	WireIds		ids = ids_of(node);
 
-	member.jid = jid_of_id(is_text ? json_node_text(node) : id_in(node));
+	member.jid = json_node_is(node, JSON_KIND_STRING) ? jid_of_id(json_node_text(node)) : ids.listed;
 	if (member.jid.kind == JID_INVALID && key)
 		member.jid = jid_of_id(key);
-	member.phone = phone_in(node);
-	member.lid = lid_in(node);
-	if (member.jid.kind == JID_PERSON && member.phone.kind == JID_INVALID)
-		member.phone = member.jid;
-	if (member.jid.kind == JID_LID)
-		member.lid = member.jid;
+	add_jid(member.jid, &ids);
+	member.phone = ids.phone;
+	member.lid = ids.lid;
 	if (member.jid.kind == JID_INVALID)
 		member.jid = member.phone.kind == JID_PERSON ? member.phone : member.lid;
 	return member;
 }
 
-/* Return the size in a group's description; -1 if there is none. */
+/* Return the size under the first of the keys, in a group's description or a list's envelope; -1 if there is none. */
 static int
-stated_size(const JsonNode *node)
+stated_size(const JsonNode *node, const char *const *keys)
 {
 	int			size;
 
 	if (json_node_is(node, JSON_KIND_OBJECT) &&
-		json_node_int(json_node_any(node, size_keys), &size) && size >= 0)
+		json_node_int(json_node_any(node, keys), &size) && size >= 0)
 		return size;
 	return -1;
+}
+
+/* True if the envelope of a list says that more of it follows. */
+static bool
+announces_more(const JsonNode *node)
+{
+	bool		has_more = false;
+
+	for (const char *const *key = more_keys; *key; key++)
+		has_more |= json_is_set(json_node_get(node, *key));
+	return has_more;
+}
+
+/* An entry of a list by one of its JIDs. */
+typedef struct NamedMember
+{
+	const char *name;
+	int			place;
+} NamedMember;
+
+/* qsort callback: by name, then by place. */
+static int
+compare_named(const void *a, const void *b)
+{
+	const NamedMember *one = a;
+	const NamedMember *two = b;
+	int			order = strcmp(one->name, two->name);
+
+	return order ? order : one->place - two->place;
+}
+
+/* Set repeats[] of the entries whose name an earlier one has. */
+static void
+note_repeated(NamedMember *named, int n, bool *repeats)
+{
+	qsort(named, n, sizeof(NamedMember), compare_named);
+	for (int i = 1; i < n; i++)
+		if (strcmp(named[i].name, named[i - 1].name) == 0)
+			repeats[named[i].place] = true;
+}
+
+/* Return the number of members whose number or LID an earlier entry has, too. */
+static int
+count_repeated(const WireMembers *list)
+{
+	NamedMember *phones = palloc(sizeof(NamedMember) * Max(list->count, 1));
+	NamedMember *lids = palloc(sizeof(NamedMember) * Max(list->count, 1));
+	bool	   *repeats = palloc0(sizeof(bool) * Max(list->count, 1));
+	int			nphones = 0;
+	int			nlids = 0;
+	int			n = 0;
+
+	for (int i = 0; i < list->count; i++)
+	{
+		if (list->members[i].phone.kind == JID_PERSON)
+			phones[nphones++] = (NamedMember) {list->members[i].phone.text, i};
+		if (list->members[i].lid.kind == JID_LID)
+			lids[nlids++] = (NamedMember) {list->members[i].lid.text, i};
+	}
+	note_repeated(phones, nphones, repeats);
+	note_repeated(lids, nlids, repeats);
+	for (int i = 0; i < list->count; i++)
+		n += repeats[i] && list->members[i].role != WIRE_ROLE_LEFT;
+	pfree(phones);
+	pfree(lids);
+	pfree(repeats);
+	return n;
 }
 
 /* Read the members of a list into *out, palloc'd; entries without a readable JID are counted as unread. */
 static void
 read_member_list(const JsonNode *list, WireMembers *out)
 {
+	memset(out, 0, sizeof(*out));
 	out->members = palloc(sizeof(WireMember) * Max(list->count, 1));
-	out->count = out->unread = 0;
 	out->stated = -1;
 	for (const JsonNode *child = list->first; child; child = child->next)
 	{
@@ -750,13 +1102,14 @@ read_member_list(const JsonNode *list, WireMembers *out)
 		else if (member.role != WIRE_ROLE_LEFT)
 			out->unread++;
 	}
+	out->repeated = count_repeated(out);
 }
 
-/* Return the number of members in a list, those who left not counted. */
+/* Return the number of members in a list, each once, those who left not counted. */
 int
 wire_count_members(const WireMembers *list)
 {
-	int			n = 0;
+	int			n = -list->repeated;
 
 	for (int i = 0; i < list->count; i++)
 		n += list->members[i].role != WIRE_ROLE_LEFT;
@@ -773,16 +1126,19 @@ wire_read_members(const char *body, size_t len, WireMembers *out)
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *list = root;
 	int			stated = -1;
+	bool		has_more = false;
 
-	for (int depth = 0; depth < 2 && json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list); depth++)
+	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list); depth++)
 	{
-		stated = Max(stated, stated_size(list));
+		stated = Max(stated, Max(stated_size(list, size_keys), stated_size(list, total_keys)));
+		has_more |= announces_more(list);
 		list = list_in(list);
 	}
 	if (!json_node_is_list(list) || is_error_body(root))
 		return false;
 	read_member_list(list, out);
 	out->stated = stated;
+	out->has_more = has_more;
 	return out->count > 0 || list->count == 0;
 }
 
@@ -823,7 +1179,7 @@ static bool
 says_approval(const JsonNode *node)
 {
 	static const char *const keys[] = {"joinApprovalMode", "IsJoinApprovalRequired", "isJoinApprovalRequired",
-		"membershipApprovalMode", "join_approval_mode", NULL};
+	"membershipApprovalMode", "join_approval_mode", NULL};
 	const JsonNode *mode = json_node_any(node, keys);
 
 	return json_node_is(mode, JSON_KIND_TRUE) || means_success(json_node_text(mode)) ||
@@ -852,7 +1208,7 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 	memset(members, 0, sizeof(*members));
 	if (list)
 		read_member_list(list, members);
-	members->stated = Max(stated_size(node), stated_size(metadata));
+	members->stated = Max(stated_size(node, size_keys), stated_size(metadata, size_keys));
 	if (members->stated >= 0)
 		group.size = members->stated;
 	else if (list && list->count > 0)
@@ -1016,16 +1372,20 @@ wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *flag = json_node_any(root, flags);
 	const char *status = json_node_text(json_node_get(root, "status"));
+	WireIds		known = {0};
 	Jid			id;
 
-	if (!flag && json_node_is(json_node_get(root, "data"), JSON_KIND_OBJECT))
+	for (int depth = 0; !flag && depth < MAX_WRAPPING && json_node_is_list(root); depth++)
 	{
-		root = json_node_get(root, "data");
+		root = json_node_is(root, JSON_KIND_ARRAY) ? root->first : list_in(root);
 		flag = json_node_any(root, flags);
 	}
 	id = jid_of_text(id_text(json_node_any(root, ids)));
-	*chat = id.kind == JID_LID ? phone_in(root) : id;
-	*lid = id.kind == JID_LID ? id : lid_in(root);
+	if (id.kind == JID_LID)
+		known.lid = id;
+	add_ids_of(root, MAX_INNER_PERSON, &known);
+	*chat = id.kind == JID_PERSON ? id : known.phone;
+	*lid = known.lid;
 	if (chat->kind == JID_INVALID)
 		*chat = *lid;
 	if (json_node_is(flag, JSON_KIND_TRUE) || (status && strcmp(status, "exists") == 0))
@@ -1102,14 +1462,15 @@ read_join_request(const JsonNode *node)
 	static const char *const methods[] = {"requestMethod", "request_method", NULL};
 	static const char *const times[] = {"timestamp", "requestedAt", "requested_at", "RequestedAt", "request_time", "t", NULL};
 	const char *id = json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : id_text(json_node_any(node, ids));
+	WireIds		known = ids_of(node);
 	WireJoinRequest request = {.jid = jid_of_text(id_text(json_node_get(node, "requesterPn")))};
 
 	if (request.jid.kind != JID_PERSON)
-		request.jid = phone_in(node);
+		request.jid = known.phone;
 	if (request.jid.kind != JID_PERSON)
 		request.jid = jid_of_id(id ? id : id_in(node));
 	if (request.jid.kind != JID_PERSON && request.jid.kind != JID_LID)
-		request.jid = lid_in(node);
+		request.jid = known.lid;
 	request.at_ms = wire_time_ms(json_node_any(node, times));
 	request.method = join_method(json_node_text(json_node_any(node, methods)));
 	return request;

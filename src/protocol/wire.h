@@ -36,6 +36,7 @@ typedef struct WirePerson
 	int			code;			/* the person's own number */
 	int			inner_code;		/* a second number under it, else 0 */
 	bool		has_success;	/* a success without a number */
+	bool		has_failure;	/* a failure, with or without a number */
 	bool		is_listed_as_added;	/* is in a list named "added" */
 	bool		is_card_sent;		/* the engine sent its own invitation card */
 	bool		is_unaddressable;	/* cannot be messaged either */
@@ -75,6 +76,8 @@ typedef struct WireMembers
 	int			count;
 	WireMember *members;
 	int			unread;			/* entries without a readable JID */
+	int			repeated;		/* entries of somebody who has another one */
+	bool		has_more;		/* the answer says that more follows */
 	int			stated;			/* the group's size according to the answer; -1: not in it */
 } WireMembers;
 

@@ -491,7 +491,13 @@ session_put_people(MailboxRecord *record, CallPerson **people, int npeople)
 		record->people[i].jid = people[i]->jid.text;
 }
 
-/* Write their outcomes to the record. */
+static const char *
+session_known_lid(const CallPerson *person)
+{
+	return person->lid.kind == JID_LID ? person->lid.text : NULL;
+}
+
+/* Write their outcomes, and the LIDs that the answer told, to the record. */
 static void
 session_put_outcomes(MailboxRecord *record, CallPerson **people, int npeople)
 {
@@ -499,6 +505,7 @@ session_put_outcomes(MailboxRecord *record, CallPerson **people, int npeople)
 	{
 		record->people[i].outcome = outcome_info(people[i]->outcome)->name;
 		record->people[i].code = people[i]->code;
+		record->people[i].lid = session_known_lid(people[i]);
 	}
 }
 
@@ -652,6 +659,7 @@ session_note_some_verified(MailboxRecord *record, CallPerson **people, int npeop
 			continue;
 		person->jid = people[i]->jid.text;
 		person->outcome = outcome_info(people[i]->outcome)->name;
+		person->lid = session_known_lid(people[i]);
 		record->npeople++;
 	}
 	if (record->npeople > 0 && !(mailbox_wait_for_room(wawp_audit_timeout) && mailbox_post_answered(record)))

@@ -109,6 +109,21 @@ session_verify_judge(const Place *place, const Sought *sought)
 	return members_judge(&place->list, &place->known, &asked);
 }
 
+/* Give a person who is listed the LID in their entry, or that by which they were found. */
+static void
+session_verify_learn_lid(const Place *place, const Sought *sought)
+{
+	CallPerson *person = sought->person;
+	const WireMember *member = members_find(&place->list, &person->jid);
+
+	if (person->jid.kind != JID_PERSON)
+		return;
+	if (member && member->lid.kind == JID_LID)
+		person->lid = member->lid;
+	else if (sought->lid.kind == JID_LID)
+		person->lid = sought->lid;
+}
+
 /* Write to a person what the list shows. */
 static void
 session_verify_settle(Place *place, Sought *sought)
@@ -131,7 +146,10 @@ session_verify_settle(Place *place, Sought *sought)
 	if (!finding.is_settled)
 		return;
 	if (finding.verdict == VERDICT_YES)
+	{
 		person->retry_at = 0;
+		session_verify_learn_lid(place, sought);
+	}
 	person->outcome = finding.outcome;
 	person->verified = true;
 	sought->is_settled = true;

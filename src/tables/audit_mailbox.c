@@ -399,7 +399,7 @@ mailbox_take(void)
 	return taken != NIL;
 }
 
-/* Write a record: a row for each person, or one about nobody. */
+/* Write a record, a row for each person or one about nobody, and the LIDs in it. */
 static void
 mailbox_write_record(const MailboxRecord *record)
 {
@@ -413,6 +413,8 @@ mailbox_write_record(const MailboxRecord *record)
 		row.outcome = person->outcome;
 		row.code = person->code;
 		audit_write(&row);
+		if (person->jid && person->lid)
+			contact_note_lid(person->jid, person->lid);
 	}
 	if (record->npeople == 0)
 		audit_write(&row);

@@ -205,11 +205,12 @@ contact_look_up(const char *jid, Contact *contact)
 }
 
 static SqlStatement note_lid = {
-	"UPDATE wawp.contact SET lid = $2 WHERE contact_id = $1 AND lid IS DISTINCT FROM $2",
+	"UPDATE wawp.contact SET lid = $2 WHERE contact_id = (SELECT c.contact_id FROM wawp.contact c"
+	" WHERE c.contact_id = $1 AND c.lid IS DISTINCT FROM $2 FOR NO KEY UPDATE SKIP LOCKED)",
 	2, {INT8OID, TEXTOID}, NULL
 };
 
-/* Store a person's LID. */
+/* Store a person's LID, unless somebody has locked the contact: it is learnt again. */
 void
 contact_note_lid(const char *jid, const char *lid)
 {

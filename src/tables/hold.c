@@ -476,11 +476,13 @@ hold_reads_until(Holds *holds, const LaneKey *lane)
 	return clock_monotonic_of(hold->until);
 }
 
-/* True if the instance is held for an outage, of which a single request may test the end. */
+/* True if the instance is held for an outage, or for answers that are not understood, of which a single request may test the end. */
 bool
 hold_is_on_trial(Holds *holds, const LaneKey *lane)
 {
-	return hold_is_outage(hold_get(holds, lane, true));
+	const Hold *hold = hold_get(holds, lane, true);
+
+	return hold_is_outage(hold) || (hold && hold->until != 0 && hold_is_for(hold, WAWP_UNRECOGNISED));
 }
 
 /* Record that a lane or, with group "", its instance is held. */

@@ -44,6 +44,8 @@
 #define UNEXPLAINED_TO_SLOW_DOWN 2
 /* ... and after so many the group is held. */
 #define UNEXPLAINED_TO_HOLD 4
+/* After so many answers in a row to different people that are alike and not understood the instance is held. */
+#define ALIKE_TO_HOLD 3
 
 static bool has_left;			/* rows, for a later cycle */
 
@@ -213,6 +215,10 @@ typedef struct UnexplainedRun
 	NameData	instance;		/* hash key, must be first */
 	char		person[JID_SIZE];	/* of the last */
 	int			in_a_row;		/* of different people */
+	/* answers that are not understood otherwise */
+	char		alike_person[JID_SIZE];
+	int			alike_code;
+	int			alike;			/* with that code, to different people */
 } UnexplainedRun;
 
 /* Return the entry of an instance, kept for the life of the process. */
@@ -257,6 +263,35 @@ hold_by_unexplained(const Attempt *attempt, int i, Holds *holds)
 		hold_set_lane(lane, holds, WAWP_RATE_LIMITED, true, attempt->retry_after, attempt->request_id);
 	if (run->in_a_row >= UNEXPLAINED_TO_HOLD)
 		hold_set_lane(lane, holds, WAWP_UNRECOGNISED, false, attempt->retry_after, attempt->request_id);
+}
+
+/*
+ * Hold the instance when answers in a row, one a request, are alike and not
+ * understood: that is more likely the call's trouble than each person's.
+ */
+static void
+hold_by_alike(const Attempt *attempt, int i, Holds *holds)
+{
+	const LaneKey *lane = &attempt->lane->key;
+	const CallPerson *person = &attempt->people[i];
+	UnexplainedRun *run = unexplained_run_of(&lane->instance);
+
+	if (person->outcome != WAWP_UNRECOGNISED)
+	{
+		if (outcome_info(person->outcome)->scope == SCOPE_PERSON)
+			run->alike = 0;
+		return;
+	}
+	if (i != 0 || person->is_outage || is_unexplained(attempt, i))
+		return;
+	if (run->alike_code != person->code)
+		run->alike = 0;
+	if (run->alike == 0 || strcmp(run->alike_person, person->jid.text) != 0)
+		run->alike++;
+	run->alike_code = person->code;
+	strlcpy(run->alike_person, person->jid.text, sizeof(run->alike_person));
+	if (run->alike >= ALIKE_TO_HOLD)
+		hold_set_lane(lane, holds, WAWP_UNRECOGNISED, true, attempt->retry_after, attempt->request_id);
 }
 
 /*
@@ -305,7 +340,10 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 		contact_note_lid(intent->jid.text, attempt->people[i].lid.text);
 	hold_by_outcome(attempt, holds, outcome);
 	if (!is_invitation)
+	{
 		hold_by_unexplained(attempt, i, holds);
+		hold_by_alike(attempt, i, holds);
+	}
 	if (change.state != STATE_QUEUED && !intent_state_is_final(change.state))
 		lanes_verify(&intent->lane, clock_monotonic_of(change.next_attempt_at));
 	completion_note_end(intent, change.state, change.outcome);

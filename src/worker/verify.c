@@ -95,7 +95,7 @@ verify_next_at(const Intent *intent, const WawpInstance *instance)
 
 /* Return when to search again for a person who was invited or waits for approval: at growing intervals. */
 static TimestampTz
-verify_next_wait(const Intent *intent, const WawpInstance *instance, TimestampTz since)
+verify_next_wait(const WawpInstance *instance, TimestampTz since)
 {
 	int64		elapsed = GetCurrentTimestamp() - since;
 	int64		first = Min(FIRST_WAIT_US, instance->invite_ttl_ms * 1000 / LISTS_PER_INVITATION);
@@ -103,7 +103,7 @@ verify_next_wait(const Intent *intent, const WawpInstance *instance, TimestampTz
 	TimestampTz end = since + instance->invite_ttl_ms * 1000;
 
 	/* an end that is past would be due again at once, every time */
-	if (intent->state == STATE_PENDING_APPROVAL || end <= GetCurrentTimestamp())
+	if (end <= GetCurrentTimestamp())
 		return next;
 	return Min(next, end);
 }
@@ -200,7 +200,7 @@ verify_settle_absent_add(const Intent *intent, const MembersFinding *finding, co
 		verify_settle(intent, STATE_QUEUED, finding->outcome, finding->detail, 0, pass);
 	else if (finding->outcome == WAWP_PENDING_APPROVAL)
 		verify_settle(intent, STATE_PENDING_APPROVAL, finding->outcome, finding->detail,
-					  verify_next_wait(intent, instance, GetCurrentTimestamp()), pass);
+					  verify_next_wait(instance, GetCurrentTimestamp()), pass);
 	else if ((no_invite = messages_why_not_invited(intent, instance)) != NULL)
 		verify_settle(intent, STATE_FAILED, finding->outcome,
 					  psprintf("accepted by the API, but not in the member list; %s", no_invite), 0, pass);
@@ -209,15 +209,18 @@ verify_settle_absent_add(const Intent *intent, const MembersFinding *finding, co
 					  "accepted by the API, but not in the member list", GetCurrentTimestamp(), pass);
 }
 
-/* Keep waiting for a person or an admin to act, until an invitation expires. */
+/* Keep waiting for a person or an admin to act, for as long as an invitation lives. */
 static void
 verify_go_on_waiting(const Intent *intent, const WawpInstance *instance, VerifyPass *pass)
 {
-	if (intent->state == STATE_INVITED &&
-		GetCurrentTimestamp() >= intent->since + instance->invite_ttl_ms * 1000)
+	bool		is_over = GetCurrentTimestamp() >= intent->since + instance->invite_ttl_ms * 1000;
+
+	if (is_over && intent->state == STATE_INVITED)
 		verify_settle(intent, STATE_FAILED, WAWP_INVITED, "did not join within invite_ttl", 0, pass);
+	else if (is_over && intent->state == STATE_PENDING_APPROVAL)
+		verify_settle(intent, STATE_FAILED, WAWP_PENDING_APPROVAL, "no admin has approved it within invite_ttl", 0, pass);
 	else
-		verify_postpone(intent, verify_next_wait(intent, instance, intent->since), NULL, pass);
+		verify_postpone(intent, verify_next_wait(instance, intent->since), NULL, pass);
 }
 
 /* Go on with a row whose change the list does not show. */
@@ -321,7 +324,7 @@ verify_invitee(const Intent *intent, const CachedGroup *cached, const WawpInstan
 	else if (finding->verdict == VERDICT_UNKNOWN && cached->has_info && group_cache_wants_info(cached))
 		verify_want(intent, ASK_INFO, pass);
 	else if (finding->verdict == VERDICT_UNKNOWN && cached->failures < MAX_READ_FAILURES)
-		verify_postpone(intent, verify_next_wait(intent, instance, intent->since), NULL, pass);
+		verify_postpone(intent, verify_next_wait(instance, intent->since), NULL, pass);
 	else if (!pass->has_invitee && !verify_is_requester_unable(intent, pass))
 	{
 		pass->invitee = *intent;

@@ -120,7 +120,22 @@ def number(call, name, default):
 # -- groups ----------------------------------------------------------------------------------------------------
 
 def add(call):
-    return shapes.add_answer(call.engine, call.world.add(call.group, call.account, participants(call)))
+    asked = participants(call)
+    if call.account.get("limited"):
+        return refused_by_limit(call, asked)
+    results = call.world.add(call.group, call.account, asked)
+    if call.account.get("reverses"):
+        results.reverse()
+    answer = shapes.add_answer(call.engine, results)
+    wrapping = call.account.get("wraps")
+    return shapes.wrapped_answer(answer, wrapping) if wrapping else answer
+
+
+def refused_by_limit(call, asked):
+    """Nobody is added: WEBJS says 400 of each, the others pass WhatsApp's 429 on."""
+    if call.engine != "webjs":
+        return shapes.envelope("2 UNKNOWN: info query returned status 429: rate-overlimit", call.request, call.body)
+    return shapes.add_answer(call.engine, shapes.hidden_codes(call.world.asked_only(call.group, call.account, asked)))
 
 
 def remove(call):
@@ -135,9 +150,13 @@ def demote(call):
     return shapes.change_answer(call.engine, call.world.demote(call.group, call.account, participants(call)))
 
 
+def members_of(call, jid):
+    unread = call.world.group_as(jid, call.account).get("unread", 0)
+    return shapes.member_list(call.engine, call.world.seats(jid, call.account), unread)
+
+
 def list_members(call):
-    call.world.group_as(call.group, call.account)
-    return json_answer(shapes.member_list(call.engine, call.world.seats(call.group, call.account)))
+    return json_answer(members_of(call, call.group))
 
 
 def join_requests(call):
@@ -148,7 +167,7 @@ def join_requests(call):
 
 def describe_group(call, jid, with_members=True):
     group = call.world.group_as(jid, call.account)
-    members = shapes.member_list(call.engine, call.world.seats(jid, call.account)) if with_members else None
+    members = members_of(call, jid) if with_members else None
     return shapes.group_info(call.engine, jid, group, members)
 
 
@@ -207,9 +226,12 @@ def check_exists(call):
     if not match:
         raise ApiError(shapes.error(400, "Invalid Parameter Format"))
     person = call.world.person(match[1])
-    if not person.get("registered", True):
+    if call.account.get("limited") or not person.get("registered", True):
         return json_answer({"numberExists": False})
-    return json_answer({"numberExists": True, "chatId": person.get("chat_id", shapes.phone_jid(match[1]))})
+    chat = person.get("chat_id", shapes.phone_jid(match[1]))
+    if call.account.get("checks_by_lid"):
+        return json_answer({"numberExists": True, "chatId": call.world.lid_of(call.world.canonical(match[1])), "pn": chat})
+    return json_answer({"numberExists": True, "chatId": chat})
 
 
 def lid_of_number(call):

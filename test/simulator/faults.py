@@ -15,13 +15,16 @@ A fault is a JSON object; each key below is independent and combines with the ot
     chunked true        Transfer-Encoding: chunked instead of a length
     bad_utf8, nul true  put such bytes into the first JSON string of the body
     content_type T      send another content type
+    coding C            encode the body, unasked: gzip or deflate
     big_headers N       N bytes of additional headers
     close_after true    announce keep-alive, answer, then close
     random {p, seed, status}
                         apply the rule with probability p only; with `status`, answer that
 """
 
+import gzip
 import json
+import zlib
 from dataclasses import replace
 from itertools import chain
 
@@ -30,11 +33,12 @@ from wire import head_lines
 PIECE = 1 << 16
 HEADER_LINE = 1000
 LAND = 0.05             # seconds that let half an answer arrive before the connection breaks
+CODINGS = {"gzip": gzip.compress, "deflate": zlib.compress}
 BREAKERS = ("reset", "close")
 BREAK_TIMES = ("before", "after", "mid_body")
 KEYS = frozenset((
     "gate", "delay", "slow_headers", "slow_body", "chunk", "trickle", "hang", "reset", "close", "truncate_json", "big",
-    "chunked", "bad_utf8", "nul", "content_type", "big_headers", "close_after", "random"))
+    "chunked", "bad_utf8", "nul", "content_type", "coding", "big_headers", "close_after", "random"))
 
 
 def check(fault):
@@ -42,6 +46,8 @@ def check(fault):
     unknown = set(fault) - KEYS
     if unknown:
         raise ValueError(f"unknown fault: {', '.join(sorted(unknown))}")
+    if fault.get("coding", "gzip") not in CODINGS:
+        raise ValueError(f"coding must be one of: {', '.join(CODINGS)}")
     for breaker in BREAKERS:
         if fault.get(breaker, "after") not in BREAK_TIMES:
             raise ValueError(f"{breaker} must be one of: {', '.join(BREAK_TIMES)}")
@@ -83,8 +89,10 @@ def damaged(answer, fault):
     for key, damage in DAMAGES.items():
         if fault.get(key):
             body = damage(body)
-    return replace(answer, body=body, content_type=fault.get("content_type", answer.content_type),
-                   headers={**answer.headers, **padding_headers(fault.get("big_headers", 0))})
+    headers = {**answer.headers, **padding_headers(fault.get("big_headers", 0))}
+    if coding := fault.get("coding"):
+        body, headers["Content-Encoding"] = CODINGS[coding](body), coding
+    return replace(answer, body=body, content_type=fault.get("content_type", answer.content_type), headers=headers)
 
 
 def put_in_first_string(junk):

@@ -8,7 +8,8 @@
      "answer": {"status": 200, "headers": {}, "json": any | "text": "..." | "base64": "...", "content_type": "..."},
      "fault": {...}}    see faults.py
 
-Without `answer` the effect is "normal" by default, with one it is "none".
+Without `answer` the effect is "normal" by default, with one it is "none".  An answer of 400 and more that has neither a body
+nor a content type gets an error in JSON, as the API sends it; `"text": ""` is an empty one.
 """
 
 import asyncio
@@ -92,7 +93,12 @@ def stand_in(fault):
     status = fault.get("random", {}).get("status")
     if status is None:
         return {"json": {"ok": True}}
-    return {"status": status, "json": {"statusCode": status, "message": "a fault at random", "error": "Error"}}
+    return {"status": status, **explained(status)}
+
+
+def explained(status):
+    """The body with which the API goes with a status."""
+    return {"json": {"statusCode": status, "message": "an answer of a rule", "error": "Error"}} if status >= 400 else {}
 
 
 def canned_answer(spec):
@@ -100,6 +106,9 @@ def canned_answer(spec):
     kinds = [kind for kind in BODIES if kind in spec]
     if len(kinds) > 1:
         raise ValueError(f"an answer has one body, not {' and '.join(kinds)}")
+    if not kinds and "content_type" not in spec:
+        spec = {**explained(spec.get("status", 200)), **spec}
+        kinds = [kind for kind in BODIES if kind in spec]
     answer = BODIES[kinds[0]](spec[kinds[0]]) if kinds else Answer()
     answer.status = spec.get("status", 200)
     answer.headers = spec.get("headers", {})

@@ -89,6 +89,7 @@ class Scenario:
 
 ADD_PATH = "/participants/add$"
 INVITE_PATH = "/invite-code$"
+MEMBERS_PATH = "/participants$"
 
 
 def on_add(answer=None, fault=None, times=1):
@@ -166,6 +167,36 @@ INVITE_ANSWERS = (
     wrapped("2 UNKNOWN: info query returned status 410: gone"),
 )
 
+GOWS_REFUSAL = {"statusCode": 422, "message": "The method is not implemented by the engine", "error": "Unprocessable Entity"}
+
+# Lists and answers as engines were seen to give them, which are easily taken for more than they say.
+ANSWERS = (
+    Scenario("a member of Support on the server hosted", {"people": {MEMBER: {"hosted": True}}}),
+    Scenario("the Support list has two entries on a server that nobody knows", {"groups": {SUPPORT: {"unread": 2}}}),
+    Scenario("the full group's list has two of 1,024 members", {"groups": {FULL: {"listed": 2}}}),
+    Scenario("ABC123 on noweb, Support by lid with the phone under content.attrs, answers in another order than asked",
+             {"accounts": {"ABC123": {"engine": "noweb", "reverses": True}},
+              "groups": {SUPPORT: {"addressing": "lid", "lid_pn": True}}}),
+    Scenario("same without the phone", {"accounts": {"ABC123": {"engine": "noweb", "reverses": True}},
+                                        "groups": {SUPPORT: {"addressing": "lid", "lid_pn": False}}}),
+    Scenario("ABC123 on webjs under a rate limit: 400 for each person, no for each check",
+             {"accounts": {"ABC123": {"engine": "webjs", "limited": True}}}),
+    Scenario("ABC123 on noweb, answers wrapped in data and updateParticipants",
+             {"accounts": {"ABC123": {"engine": "noweb", "wraps": ["data", "updateParticipants"]}}}),
+    Scenario("ABC123 on wa-js, answers wrapped in response and result",
+             {"accounts": {"ABC123": {"engine": "waha_js", "wraps": ["response", "result"]}}}),
+    Scenario("ABC123 on gows, check-exists gives the lid with the phone as pn",
+             {"accounts": {"ABC123": {"engine": "gows", "checks_by_lid": True}}}),
+    Scenario("ABC123 on gowa, whose list says is_admin", {"accounts": {"ABC123": {"engine": "gowa"}}}),
+    Scenario("adds get a firewall's page under 403", rules=(
+        on_add({"status": 403, "content_type": "text/html", "text": "<html><title>Attention Required!</title></html>"},
+               times=None),)),
+    Scenario("adds get 422, not implemented by the engine", rules=(
+        on_add({"status": 422, "json": GOWS_REFUSAL}, times=None),)),
+    Scenario("lists get 429 with Retry-After: 120", rules=(
+        rule("GET", MEMBERS_PATH, failed(429, "Too Many Requests", {"Retry-After": "120"}), times=None),)),
+)
+
 SCENARIOS = {
     "f01": Scenario("ok:true, and the person appears in the list 2 s later", {"list_delay": 2}),
     "f02": Scenario("ok:true, and 15551230500 never appears", {"people": {NEWCOMER: {"privacy": "nobody"}}}),
@@ -209,6 +240,7 @@ SCENARIOS = {
     "f18": Scenario("a policy with limits smaller than ours",
                     {"accounts": {"ABC123": {"limits": {
                         "group_req_per_minute": 2, "group_daily_cap": 10, "check_req_per_minute": 5}}}}),
+    **{f"a{number:02d}": scenario for number, scenario in enumerate(ANSWERS, 1)},
     **{f"f11-{name}": Scenario(f"the next add gets WAHA's 500 envelope: {about}", rules=(on_add(answer),))
        for name, (about, answer) in ENVELOPES.items()},
     **{f"f12-{name}": Scenario(f"the next add gets {about}", rules=(failure,))

@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -17,6 +18,7 @@ import tempfile
 import threading
 import time
 import unittest
+import zlib
 from urllib.parse import quote, urlencode
 
 import seeds
@@ -414,6 +416,12 @@ class Rules(Case):
         self.assertEqual(self.add(NEWCOMER), (500, "no"))
         self.assertIn(NEWCOMER, self.member_ids())
 
+    def test_status_alone(self):
+        self.rule(answer={"status": 403})
+        self.rule(answer={"status": 403, "text": ""})
+        self.assertEqual(self.add(NEWCOMER)[1]["statusCode"], 403)
+        self.assertEqual(self.add(NEWCOMER), (403, ""))
+
     def test_clear(self):
         self.rule(times=None, answer={"status": 503})
         self.assertEqual([self.add(NEWCOMER)[0] for _ in range(3)], [503] * 3)
@@ -604,6 +612,61 @@ class Scenarios(Case):
             self.control("POST", "seed", {"name": "f14"})
             self.assertEqual(self.add("15551230408@c.us", instance="GOWS1")[1][0]["Error"], 408)
             self.patch(groups={SUPPORT: {"members": {"15551230408": {"role": "member"}}}})
+
+
+class Answers(Case):
+    """The scenarios of lists and answers that are easily taken for more than they say."""
+
+    def seeded(self, name):
+        self.control("POST", "seed", {"name": name})
+
+    def test_lists(self):
+        self.seeded("a01")
+        self.assertIn("15550000002@hosted", [line["id"] for line in self.get(f"groups/{SUPPORT}/participants")[1]])
+        self.seeded("a02")
+        self.assertEqual([line["id"] for line in self.get(f"groups/{SUPPORT}/participants")[1]][-2:],
+                         ["0@newserver", "1@newserver"])
+        self.seeded("a03")
+        self.assertEqual(len(self.get(f"groups/{FULL}/participants")[1]), 2)
+        self.assertEqual(self.get(f"groups/{FULL}")[1]["size"], 1024)
+        self.seeded("a10")
+        self.assertTrue(self.get(f"groups/{SUPPORT}/participants")[1][0]["is_admin"])
+
+    def test_order_and_ids(self):
+        for name, has_phone in (("a04", True), ("a05", False)):
+            self.seeded(name)
+            answer = self.add("15551230403@c.us", NEWCOMER)[1]
+            self.assertEqual([line["status"] for line in answer], ["200", "403"])
+            for line in answer:
+                self.assertTrue(line["jid"].endswith("@lid"))
+                self.assertEqual("phone_number" in line["content"]["attrs"], has_phone)
+
+    def test_limit(self):
+        self.seeded("a06")
+        self.assertEqual({result["code"] for result in self.add("15551230403@c.us", NEWCOMER)[1].values()}, {400})
+        self.assertEqual(self.get("contacts/check-exists", phone=seeds.NEWCOMER)[1], {"numberExists": False})
+        self.patch(accounts={"ABC123": {"limited": False}})
+        self.assertEqual(self.add(NEWCOMER)[1][NEWCOMER]["code"], 200)
+
+    def test_wrapping_and_checks(self):
+        self.seeded("a07")
+        self.assertEqual(self.add("15551230403@c.us")[1]["data"]["updateParticipants"][0]["status"], "403")
+        self.seeded("a08")
+        self.assertEqual(self.add("15551230403@c.us")[1]["response"]["result"]["15551230403@c.us"]["code"], 403)
+        self.seeded("a09")
+        check = self.get("contacts/check-exists", phone=seeds.NEWCOMER)[1]
+        self.assertEqual(check["pn"], NEWCOMER)
+        self.assertTrue(check["chatId"].endswith("@lid"))
+
+    def test_coding(self):
+        for coding, decode in (("gzip", gzip.decompress), ("deflate", zlib.decompress)):
+            self.control("POST", "rule", {"match": {"path": "/participants$"}, "fault": {"coding": coding}})
+            client = self.connect()
+            client.request("GET", f"/v2/groups/{SUPPORT}/participants?{urlencode(CREDENTIALS)}")
+            response = client.getresponse()
+            self.assertEqual(response.headers["Content-Encoding"], coding)
+            self.assertEqual(len(json.loads(decode(response.read()))), 2)
+        self.control("POST", "rule", {"match": {}, "fault": {"coding": "br"}}, status=400)
 
 
 class Programs(unittest.TestCase):

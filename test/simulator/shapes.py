@@ -11,6 +11,7 @@ An engine is a key of the tables below; if a table lacks it, the form of "wawp" 
     added_failed  {added: [...], failed: [...]}
 """
 
+import json
 from datetime import datetime, timezone
 from http import HTTPStatus
 
@@ -120,6 +121,13 @@ def socket_jid(digits):
     return phone_jid(digits, "s.whatsapp.net")
 
 
+def listed_jid(seat, server):
+    """The id of a line of a member list: by lid, or by phone on that server; hosted people have servers of their own."""
+    if seat.by_lid:
+        return seat.lid.replace("@lid", "@hosted.lid") if seat.hosted else seat.lid
+    return phone_jid(seat.digits, "hosted" if seat.hosted else server)
+
+
 # -- what an add did to each person ----------------------------------------------------------------------------
 
 def add_ok(results):
@@ -204,6 +212,19 @@ def add_answer(engine, results):
     return posted(engine, shape_for(ADD_SHAPES, engine)(results))
 
 
+def wrapped_answer(answer, keys):
+    """The same answer inside envelopes that say success, under these keys."""
+    value = json.loads(answer.body)
+    for key in reversed(keys):
+        value = {"success": True, key: value}
+    return json_answer(value, answer.status)
+
+
+def hidden_codes(results):
+    """What whatsapp-web.js 1.34.7 makes of a request that WhatsApp refuses: 400 for each person."""
+    return [result._replace(code=400, card=None, card_sent=False) for result in results]
+
+
 def change_answer(engine, results):
     return posted(engine, shape_for(CHANGE_SHAPES, engine)(results))
 
@@ -211,7 +232,7 @@ def change_answer(engine, results):
 # -- member lists ----------------------------------------------------------------------------------------------
 
 def seat_wawp(seat):
-    line = {"id": seat.lid if seat.by_lid else phone_jid(seat.digits), **admin_booleans(seat)}
+    line = {"id": listed_jid(seat, "c.us"), **admin_booleans(seat)}
     if seat.by_lid and seat.shows_phone:
         line["pn"] = phone_jid(seat.digits)
     if seat.role == "left":
@@ -220,12 +241,12 @@ def seat_wawp(seat):
 
 
 def seat_webjs(seat):
-    user, _, server = (seat.lid if seat.by_lid else phone_jid(seat.digits)).partition("@")
+    user, _, server = listed_jid(seat, "c.us").partition("@")
     return {"id": {"server": server, "user": user, "_serialized": f"{user}@{server}"}, **admin_booleans(seat)}
 
 
 def seat_noweb(seat):
-    line = {"id": seat.lid if seat.by_lid else socket_jid(seat.digits),
+    line = {"id": listed_jid(seat, "s.whatsapp.net"),
             "admin": seat.role if seat.role in ADMIN_ROLES else None}
     if seat.by_lid and seat.shows_phone:
         line["phoneNumber"] = socket_jid(seat.digits)
@@ -241,13 +262,20 @@ def admin_booleans(seat):
     return {"isAdmin": seat.role in ADMIN_ROLES, "isSuperAdmin": seat.role == "superadmin"}
 
 
-SEAT_SHAPES = {"wawp": seat_wawp, "webjs": seat_webjs, "noweb": seat_noweb, "gows": seat_gows}
+def seat_gowa(seat):
+    return {"jid": listed_jid(seat, "s.whatsapp.net"), "lid": seat.lid, "is_admin": seat.role in ADMIN_ROLES,
+            "is_super_admin": seat.role == "superadmin"}
+
+
+SEAT_SHAPES = {"wawp": seat_wawp, "webjs": seat_webjs, "noweb": seat_noweb, "gows": seat_gows, "gowa": seat_gowa}
 SHOWS_LEFT = ("wawp",)      # the engines whose list has a place for a role "left"
 
 
-def member_list(engine, seats):
+def member_list(engine, seats, unread=0):
+    """The list in the engine's form; `unread` entries on a server that nobody knows stand in for as many people."""
     shape = shape_for(SEAT_SHAPES, engine)
-    return [shape(seat) for seat in seats if seat.role != "left" or engine in SHOWS_LEFT]
+    lines = [shape(seat) for seat in seats if seat.role != "left" or engine in SHOWS_LEFT]
+    return lines + [{"id": f"{number}@newserver"} for number in range(unread)]
 
 
 def join_request(engine, digits, lid, asked_at, me):

@@ -56,6 +56,7 @@ class Seat(NamedTuple):
     lid: str
     by_lid: bool
     shows_phone: bool
+    hosted: bool = False            # a business whose account a provider keeps
 
 
 def merge(target, patch):
@@ -255,15 +256,17 @@ class World:
         return [jid for jid, group in self.state["groups"].items() if is_member(group, me)]
 
     def seats(self, jid, account):
-        """The member list as it can be seen now; the group flag `hide_us` leaves our account out."""
+        """The member list as it can be seen now; the group flags `hide_us` and `listed` leave some out."""
         group = self.group(jid)
         hidden = my_digits(account) if group.get("hide_us") else None
         now = time.time()
         by_lid = group.get("addressing") == "lid"
         shows_phone = not by_lid or group.get("lid_pn", True)
-        return [Seat(digits, member["role"], self.lid_of(digits), by_lid, shows_phone)
-                for digits, member in group["members"].items()
-                if member.get("visible_at", 0) <= now and digits != hidden]
+        seats = [Seat(digits, member["role"], self.lid_of(digits), by_lid, shows_phone,
+                      bool(self.person(digits).get("hosted")))
+                 for digits, member in group["members"].items()
+                 if member.get("visible_at", 0) <= now and digits != hidden]
+        return seats[:group.get("listed", len(seats))]
 
     # -- membership --------------------------------------------------------------------------------------------
 
@@ -272,6 +275,11 @@ class World:
         if group.get("locked"):
             raise Refusal("group_locked")
         return [self._add_one(group, account, jid) for jid in asked]
+
+    def asked_only(self, jid, account, asked):
+        """The people of an add that has no effect."""
+        group = self.group_as(jid, account, admin=True, open_to_members="all_member_add")
+        return [self._result(group, person_jid, self.digits_of(person_jid), 429) for person_jid in asked]
 
     def _add_one(self, group, account, asked):
         digits = self.digits_of(asked)

@@ -133,7 +133,20 @@ INSERT INTO answer (operation, http_status, body, reading, about, detail) VALUES
     ('add', 200, '{"data":[{"id":"15551230001@c.us","code":200}]}', '15551230001@c.us added 200', 'a list in data', NULL),
     ('add', 200, '[{"id":{"server":"c.us","user":"15551230001","_serialized":"15551230001@c.us"},"code":409}]',
      '15551230001@c.us already_member 409', 'an id that is an object', NULL),
-    ('add', 200, '[{"id":"who@example","code":200}]', 'who@example added 200', 'somebody of an unknown form', NULL);
+    ('add', 200, '[{"id":"who@example","code":200}]', 'who@example added 200', 'somebody of an unknown form', NULL),
+    ('add', 200, '{"success":true,"data":{"updateParticipants":[{"status":"403","jid":"15551230403@c.us"}]}}',
+     '15551230403@c.us privacy_blocked 403', 'a refusal two levels deep', NULL),
+    ('add', 200, '{"status":"success","response":{"result":{"15551230403@c.us":{"code":403}}}}',
+     '15551230403@c.us privacy_blocked 403', 'a refusal in a map three levels deep', NULL),
+    ('add', 200, '{"ok":true,"result":{"15551230403":403,"15551230408":"408"}}',
+     '15551230403@c.us privacy_blocked 403, 15551230408@c.us recently_left 408', 'numbers beside numbers', NULL),
+    ('add', 200, '{"success":true,"data":[{"id":"15551230403@c.us","success":false}]}',
+     '15551230403@c.us unrecognised 200', 'a failure without a number in a success', NULL),
+    ('add', 200, '{"ok":true,"failed":["15551230403@c.us"]}', '15551230403@c.us unrecognised 200', 'a name among the failed', NULL),
+    ('add', 200, '{"success":true,"data":{"success":false,"message":"You are not an admin of this group"}}', '- not_admin 200', 'a refusal of the whole inside a success', NULL),
+    ('add', 200, '{"error":{"code":403,"message":"Forbidden"}}', '- not_admin 200', 'a number inside the error', NULL),
+    ('add', 201, '[{"status":"408","jid":"900000000000868@lid","content":{"attrs":{"phone_number":"15557650002@s.whatsapp.net"}}}]',
+     '15557650002@c.us recently_left 408', 'D: a number under content.attrs', NULL);
 
 -- ---- the whole call, by HTTP status: the same numbers mean something else
 
@@ -158,6 +171,12 @@ INSERT INTO answer (operation, http_status, body, reading, about, detail) VALUES
     ('add', 419, '{"message":"full"}', '- group_full 419', '419', NULL),
     ('add', 422, '{"error":"Session status is not as expected. Try again later or restart the session","session":"ABC123","status":"FAILED","expected":["WORKING"]}',
      '- session_down 422', '422', 'Session status is not as expected%'),
+    ('add', 422, '{"statusCode":422,"message":"The method is not implemented by the engine","error":"Unprocessable Entity"}', '- unrecognised 422', '422 of an engine without it', 'The method is not implemented%'),
+    ('add', 403, 'RBAC: access denied', '- unrecognised 403', '403 in plain text is a proxy''s', 'RBAC: access denied'),
+    ('add', 403, '', '- unrecognised 403', '403 without a body', '%not of the kind that the API gives'),
+    ('add', 404, 'default backend - 404', '- unrecognised 404', '404 in plain text', 'default backend - 404'),
+    ('add', 402, '{"message":"Payment Required"}', '- quota_exceeded 402', '402', NULL),
+    ('add', 421, '', '- unrecognised 421', '421 is no person''s', '%did not get through%'),
     ('add', 423, '{"message":"locked"}', '- group_locked 423', '423', NULL),
     ('add', 429, '{"status":429,"message":"Too Many Requests","error":"Too Many Requests"}', '- rate_limited 429', '429', NULL),
     ('add', 429, '', '- rate_limited 429', '429 without a body', NULL),

@@ -107,6 +107,7 @@ INSERT INTO option_value (option, value, expected) VALUES
     ('quiet_hours', '21:00-08:00', 'accepted'),
     ('quiet_hours', '21:00-08:00 Europe/Atlantis', '22023 "Europe/Atlantis" is not a time zone.'),
     ('quiet_hours', '21:00', '22023 It must be a time span%'),
+    ('quiet_hours', '08:00-08:00', '22023 A time span that ends when it begins is empty%'),
     ('quiet_hours', '21:00-', '22023 It must be a time span%'),
     ('quiet_hours', '24:00-08:00 UTC', '22023 It must be a time span%'),
     ('quiet_hours', '21:60-08:00 UTC', '22023 It must be a time span%'),

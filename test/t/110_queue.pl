@@ -183,7 +183,7 @@ clean();
 my $idle_group = new_group();
 $session->ask("SELECT wawp_pause('support', '$idle_group')");
 my $paused = insert($session, group_jid => $idle_group, jid => new_person());
-my $blocked = insert($session, group_jid => $group, jid => '15551230403');
+my $blocked = insert($session, group_jid => new_group(), jid => '15551230403');    # in a group that never had more members
 comes_to($blocked, 'invited', 'somebody is invited, somebody waits in a paused group');
 my $switches = sub {
 	open(my $status, '<', '/proc/' . WawpTest->worker($node) . '/status') or return;

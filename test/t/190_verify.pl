@@ -214,6 +214,10 @@ my $late = $wawp->want(instance => 'wajs', group => $wawp->group(approval => \1)
 is($wawp->comes_to($late, qr/^pending/), 'pending_approval pending_approval', 'waiting for an admin');
 $sim->join($row{privacy_blocked}{jid}, $row{privacy_blocked}{who});
 is($wawp->end($late), 'cancelled pending_approval', '... until expires_at');
+server(brief => 'WAJS01', invite_ttl => '1500ms');
+my $unapproved = $wawp->want(instance => 'brief', group => $wawp->group(approval => \1));
+is($wawp->end($unapproved), 'failed pending_approval', '... or for as long as an invitation lives');
+is($wawp->column($unapproved, 'detail'), 'no admin has approved it within invite_ttl', '... as the intent says');
 
 $wawp->ask("UPDATE wawp.membership_intent SET next_attempt_at = clock_timestamp() WHERE id IN ($row{pending_approval}{id}, $row{privacy_blocked}{id})");
 $wawp->ask("SELECT wawp_resume('wajs'), wawp_resume('plain')");

@@ -149,6 +149,8 @@ forget_list($left{group});
 my $before = $wawp->lists($left{group});
 is($wawp->end($wawp->want(%left)), 'failed suppressed', 'gone');
 cmp_ok($wawp->lists($left{group}) - $before, '>=', 2, '... which takes two lists');
+like($wawp->ask("SELECT reason || ' ' || (until BETWEEN now() + interval '89 days' AND now() + interval '91 days') FROM wawp.suppression WHERE jid = '$left{who}\@c.us'"), qr/^left the group: was seen in it on .*, and is in neither of two complete member lists true$/,
+	'... what is inferred says from what, and ends by itself');
 $wawp->ask("SELECT wawp_unsuppress('$left{who}', '$left{group}')");
 
 # ---- an outage is nobody's fault: one head tries, nobody fails
@@ -173,7 +175,9 @@ $wawp->ask(q{CREATE TABLE public.held (instance name, failures int, span interva
 	GRANT INSERT ON public.held TO PUBLIC});
 my @outages = (outage('503', status => 503, text => '<html>busy</html>', content_type => 'text/html'),
 	outage('302', status => 302, text => '', headers => { Location => 'https://example.com/' }),
-	outage('405', status => 405, json => { message => 'Method Not Allowed' }));
+	outage('405', status => 405, json => { message => 'Method Not Allowed' }),
+	outage('404', status => 404, text => 'default backend - 404', content_type => 'text/plain'),
+	outage('421', status => 421, text => ''));
 
 # ---- a limit that a reading meets is everybody's
 
@@ -218,6 +222,34 @@ is($wawp->until("SELECT DISTINCT concat_ws(' ', state, outcome, next_attempt_at 
 		WHERE batch_id = 'doubted' AND jid IN (SELECT jid FROM wawp.audit WHERE kind = 'verified' AND group_jid = '$doubted')", qr/./), 'queued unknown_result t', '... who was not found is tried again, not at once');
 is($wawp->ask("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'doubted' AND state = 'failed'"), 0, '... and nobody has failed');
 
+# ---- answers that are alike and not understood: after three people nobody else is asked, but one at a time
+
+# As if its time were over; a change to a group of its own makes the worker look.
+sub end_hold
+{
+	my ($server) = @_;
+	$wawp->ask("UPDATE wawp.hold SET until = now() WHERE instance = '$server' AND group_jid IS NULL");
+	$wawp->ask("SELECT wawp_pause('$server', '$other'), wawp_resume('$server', '$other')");
+	return;
+}
+
+my $odd = own_server(concurrency => 1);
+my $oddly = $wawp->group;
+$sim->rule({ match => { method => 'POST', path => "$oddly/participants/add\$" }, times => 5, answer => { status => 400, json => { message => 'Something' } } });
+$wawp->ask("SELECT count(*) FROM wawp_request_add('$oddly', ARRAY['" . join("', '", map { $wawp->person } 1 .. 20) . "'], '$odd', batch_id => 'odd')");
+is($wawp->until("SELECT reason, failures, until > now() + interval '25 s' FROM wawp.hold WHERE instance = '$odd' AND group_jid IS NULL", qr/./), 'unrecognised|1|t',
+	'three people who get the same answer that is not understood: the instance is held');
+is($wawp->requests($oddly), 3, '... after the third');
+foreach my $tried (4, 5)
+{
+	end_hold($odd);
+	is($wawp->until("SELECT failures FROM wawp.hold WHERE instance = '$odd' AND until > now()", $tried - 2), $tried - 2, '... and again');
+	is($wawp->requests($oddly), $tried, '... after a single one');
+}
+is($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE kind = 'held' AND instance = '$odd' AND group_jid IS NULL"), 1, '... which was said once');
+end_hold($odd);
+is($wawp->until("SELECT count(*) FILTER (WHERE state = 'done') FROM wawp.membership_intent WHERE batch_id = 'odd'", 15), 15, '... and all others are added when it is over');
+
 # ---- LIDs
 
 my $lids = own_server(batch_size => 3);
@@ -242,6 +274,13 @@ my %listed = (group => $wawp->group, who => $wawp->person);
 lists($listed{group}, member($ME, 'admin'), { id => '900000000007011@lid', phoneNumber => "$listed{who}\@s.whatsapp.net" });
 is($wawp->end($wawp->want(%listed)), 'done already_member', 'a list with both');
 is($wawp->ask("SELECT lid FROM wawp.contact WHERE jid = '$listed{who}\@c.us'"), '900000000007011@lid', '... is learnt from, too');
+
+my $by_check = own_server();
+$sim->world({ accounts => { uc $by_check => { checks_by_lid => \1 } } });
+my %checked = (group => $wawp->group, who => $wawp->person, instance => $by_check);
+$wawp->ask("INSERT INTO wawp.group_settings (instance, group_jid, check_exists) VALUES ('$by_check', '$checked{group}', true)");
+is($wawp->end($wawp->want(%checked)), 'done added', 'a check that tells the LID, with the number beside it: the number is added');
+like($wawp->ask("SELECT lid || ' ' || coalesce(known_as, 'the same') FROM wawp.contact WHERE jid = '$checked{who}\@c.us'"), qr/^\d+\@lid (the same|$checked{who}\@c\.us)$/, '... and the LID is kept');
 
 # ---- several numbers in a row that are not on WhatsApp
 

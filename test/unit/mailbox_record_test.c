@@ -88,7 +88,7 @@ same_people(const MailboxRecord *a, const MailboxRecord *b)
 {
 	for (int i = 0; i < a->npeople; i++)
 		if (!same_text(a->people[i].jid, b->people[i].jid) || a->people[i].code != b->people[i].code ||
-			!same_text(a->people[i].outcome, b->people[i].outcome))
+			!same_text(a->people[i].outcome, b->people[i].outcome) || !same_text(a->people[i].lid, b->people[i].lid))
 			return false;
 	return a->npeople == b->npeople;
 }
@@ -187,6 +187,26 @@ test_answer_fits(void)
 	ok(all_fit && accepted > 0 && refused > 0, "a record that may be sent can be answered (%d accepted, %d refused)", accepted, refused);
 }
 
+/* LIDs are packed where there is room for them, and never instead of anything else. */
+static void
+test_lids(void)
+{
+	MailboxRecord record = make_record("answered", MAILBOX_MAX_PEOPLE);
+	MailboxRecord read;
+	size_t		without = size_of(&record);
+	size_t		needed;
+	char	   *box;
+	size_t		used;
+
+	record.people[0].lid = record.people[MAILBOX_MAX_PEOPLE - 1].lid = "900000000000011@lid";
+	needed = size_of(&record);
+	ok(pack(&record, false, needed, &box, &used) == RECORD_WHOLE && used == needed && needed > without &&
+	   record_unpack(box, used, &read) && same_record(&record, &read), "LIDs are read as they were");
+	ok(pack(&record, false, needed - 1, &box, &used) == RECORD_WHOLE && used == without && record_unpack(box, used, &read) &&
+	   read.people[0].lid == NULL && same_text(read.row.reason, record.row.reason), "... and left out before any text is cut");
+	ok(record.people[0].lid != NULL, "... of the box only");
+}
+
 /* Texts that are keys are never cut: a record with one that is too long is refused. */
 static void
 test_keys(void)
@@ -260,8 +280,8 @@ test_nothing(void)
 	ok(pack(&record, false, BOX, &box, &used) == RECORD_WHOLE && record_unpack(box, used, &read) && same_record(&record, &read),
 	   "a record of NULLs is read as it was");
 	empty.row.reason = empty.row.actor = empty.row.detail = "";
-	empty.people[0] = (MailboxPerson) {NULL, NULL, 0};
-	empty.people[1] = (MailboxPerson) {"", "", -1};
+	empty.people[0] = (MailboxPerson) {NULL, NULL, 0, NULL};
+	empty.people[1] = (MailboxPerson) {"", "", -1, ""};
 	ok(pack(&empty, false, BOX, &box, &used) == RECORD_WHOLE && record_unpack(box, used, &read) && same_record(&empty, &read),
 	   "empty texts are not NULL");
 	ok(pack(&record, true, 0, &box, &used) == RECORD_TOO_LONG, "an empty box has room for nothing");
@@ -317,6 +337,7 @@ main(void)
 			test_full_box(kinds[i], people[j]);
 		}
 	test_answer_fits();
+	test_lids();
 	test_keys();
 	test_every_size(PG_UTF8, "\xE2\x82\xAC", "UTF-8");
 	test_every_size(PG_UTF8, "\xF0\x9F\x98\x80", "UTF-8, four bytes");

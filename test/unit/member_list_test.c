@@ -50,6 +50,15 @@ static const struct
 	{"[\"15550000002@c.us\"]", -1, ME, false, MEMBERS_WITHOUT_US, "the list does not have the instance's own account", "our own account is missing"},
 	{"[\"900000000000002@lid\"]", -1, ME, false, MEMBERS_COMPLETE, NULL, "a LID may be our own if our LID is not known"},
 	{"[\"900000000000002@lid\"]", -1, "900000000000001@lid", false, MEMBERS_WITHOUT_US, "the list does not have the instance's own account", "another LID is not our own if our LID is known"},
+	{"[]", -1, "", false, MEMBERS_WITHOUT_US, "the list does not have the instance's own account", "an empty list: we are members ourselves"},
+	{WITH(",\"15550000002@c.us\",\"15550000002@s.whatsapp.net\""), 3, ME, false, MEMBERS_FEWER, "the list has 2 of 3 members", "somebody who is listed twice counts once"},
+	{WITH(",{\"id\":\"15550000002@c.us\",\"lid\":\"900000000000002@lid\"},\"900000000000002@lid\""), 3, ME, false, MEMBERS_FEWER, "the list has 2 of 3 members", "somebody who is listed by number and by LID counts once"},
+	{WITH(",{\"id\":\"15550000002@c.us\",\"role\":\"left\"}"), 2, ME, false, MEMBERS_FEWER, "the list has 1 of 2 members", "somebody who left does not make up the number"},
+	{"{\"data\":{\"total\":1000,\"participants\":" TWO "}}", -1, ME, false, MEMBERS_FEWER, "the list has 2 of 1000 members", "fewer members than the envelope of the list states"},
+	{"{\"response\":{\"data\":{\"participantsCount\":\"1000\",\"members\":" TWO "}}}", -1, ME, false, MEMBERS_FEWER, "the list has 2 of 1000 members", "the same deeper, as a text"},
+	{"{\"participants\":" TWO ",\"hasMore\":true}", -1, ME, false, MEMBERS_PAGE, "the list has the first 2 members only", "a page of a list"},
+	{"{\"participants\":" TWO ",\"nextCursor\":\"x\"}", -1, ME, false, MEMBERS_PAGE, "the list has the first 2 members only", "a page with a cursor"},
+	{"{\"participants\":" TWO ",\"hasMore\":false,\"nextCursor\":null,\"total\":2}", -1, ME, false, MEMBERS_COMPLETE, NULL, "the last page"},
 	{TWO, -1, ME, true, MEMBERS_SHRUNK, "the list has suddenly shrunk to 2 members", "a list that has suddenly shrunk"},
 };
 
@@ -80,6 +89,8 @@ test_gaps(void)
 	}
 }
 
+#define MINUTE INT64CONST(60000)
+
 /* Lists of these sizes, read at these times. */
 static const struct
 {
@@ -90,18 +101,19 @@ static const struct
 }			sizes[] =
 {
 	{41, 0, true, "the first list of a group"},
-	{40, 1000, true, "one member fewer"},
-	{20, 60000, false, "half of the group is gone"},
-	{20, 60500, false, "another list shortly after does not confirm it"},
-	{41, 62000, true, "all members are there again"},
-	{20, 63000, false, "half of the group is gone again"},
-	{19, 66000, true, "a list some seconds later confirms it"},
-	{12, 67000, false, "a third of the group is gone, more than five"},
-	{5, 70000, false, "a further loss is not confirmed by the one before"},
-	{5, 73000, true, "a list some seconds later confirms the further loss"},
-	{1, 74000, true, "a loss of four is believed"},
-	{100, 75000, true, "a growing list is believed"},
-	{80, 76000, true, "a loss of a fifth is believed"},
+	{40, MINUTE, true, "one member fewer"},
+	{20, 2 * MINUTE, false, "half of the group is gone"},
+	{20, 3 * MINUTE, false, "another list shortly after does not confirm it"},
+	{20, 61 * MINUTE, false, "nor does one within the hour"},
+	{41, 62 * MINUTE, true, "all members are there again"},
+	{20, 63 * MINUTE, false, "half of the group is gone again"},
+	{19, 124 * MINUTE, true, "a list an hour later confirms it"},
+	{12, 125 * MINUTE, false, "a third of the group is gone, more than five"},
+	{5, 190 * MINUTE, false, "a further loss is not confirmed by the one before"},
+	{5, 251 * MINUTE, true, "a list an hour later confirms the further loss"},
+	{1, 252 * MINUTE, true, "a loss of four is believed"},
+	{100, 253 * MINUTE, true, "a growing list is believed"},
+	{80, 254 * MINUTE, true, "a loss of a fifth is believed"},
 };
 
 static void
@@ -163,6 +175,7 @@ static const struct
 	{WAWP_OP_REMOVE, LID, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "a removed LID and a list by phone number"},
 	{WAWP_OP_PROMOTE, LID, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "a promoted LID and a list by phone number"},
 	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",{\"id\":\"15554440000@c.us\",\"role\":\"admin\"}"), -1, false, 0, VERDICT_YES, true, WAWP_PROMOTED, "promoted and listed as an admin"},
+	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",{\"jid\":\"15554440000@s.whatsapp.net\",\"is_admin\":true}"), -1, false, 0, VERDICT_YES, true, WAWP_PROMOTED, "promoted and listed as an admin, as GOWA has it"},
 	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "promoted and not listed as an admin"},
 	{WAWP_OP_DEMOTE, WHO, LID, WAWP_ACCEPTED, LAST, WITH(",\"" LID "\""), 1000, false, 0, VERDICT_YES, true, WAWP_DEMOTED, "demoted and listed by LID as a member"},
 	{WAWP_OP_DEMOTE, WHO, "", WAWP_ACCEPTED, LAST, TWO, 1000, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "demoted and not among two of a thousand"},

@@ -23,6 +23,12 @@ http(int status)
 }
 
 static const char *
+refused(WawpOperation operation, int status, const char *text)
+{
+	return outcome_info(outcome_of_refusal(operation, status, 0, NULL, text, BODY_JSON).outcome)->name;
+}
+
+static const char *
 engine(int code)
 {
 	return outcome_info(outcome_of_refusal(WAWP_OP_ADD, 500, code, NULL, NULL, BODY_JSON).outcome)->name;
@@ -67,9 +73,41 @@ static const struct
 	{500, BODY_JSON, false, "server_error"},
 	{500, BODY_PAGE, true, "server_error"},
 	{403, BODY_JSON, false, "not_admin"},
-	{403, BODY_SENTENCE, false, "not_admin"},
-	{403, BODY_NONE, false, "not_admin"},
+	{403, BODY_SENTENCE, true, "unrecognised"},
+	{403, BODY_NONE, true, "unrecognised"},
 	{403, BODY_PAGE, true, "unrecognised"},
+	{404, BODY_JSON, false, "group_not_found"},
+	{404, BODY_SENTENCE, true, "unrecognised"},
+	{404, BODY_NONE, true, "unrecognised"},
+	{400, BODY_JSON, false, "unrecognised"},
+	{400, BODY_SENTENCE, false, "unrecognised"},
+	{400, BODY_PAGE, true, "unrecognised"},
+	{401, BODY_NONE, false, "auth_failed"},
+	{402, BODY_JSON, false, "quota_exceeded"},
+	{402, BODY_PAGE, true, "unrecognised"},
+	{301, BODY_PAGE, true, "unrecognised"},
+	{406, BODY_JSON, true, "unrecognised"},
+	{407, BODY_NONE, true, "unrecognised"},
+	{408, BODY_NONE, true, "unrecognised"},
+	{412, BODY_JSON, true, "unrecognised"},
+	{413, BODY_PAGE, true, "unrecognised"},
+	{414, BODY_NONE, true, "unrecognised"},
+	{415, BODY_JSON, true, "unrecognised"},
+	{421, BODY_NONE, true, "unrecognised"},
+	{424, BODY_JSON, true, "unrecognised"},
+	{426, BODY_NONE, true, "unrecognised"},
+	{428, BODY_JSON, true, "unrecognised"},
+	{431, BODY_PAGE, true, "unrecognised"},
+	{444, BODY_NONE, true, "unrecognised"},
+	{451, BODY_NONE, true, "unrecognised"},
+	{499, BODY_PAGE, true, "unrecognised"},
+	{511, BODY_PAGE, true, "server_error"},
+	{525, BODY_NONE, true, "server_error"},
+	{410, BODY_JSON, false, "link_unavailable"},
+	{419, BODY_JSON, false, "group_full"},
+	{422, BODY_JSON, false, "session_down"},
+	{423, BODY_JSON, false, "group_locked"},
+	{425, BODY_JSON, false, "rate_limited"},
 	{401, BODY_PAGE, true, "unrecognised"},
 	{404, BODY_PAGE, true, "unrecognised"},
 	{429, BODY_PAGE, false, "rate_limited"},
@@ -86,6 +124,13 @@ test_outages(void)
 		   reading.is_outage == outages[i].is_outage, "HTTP %d with body %d is %s%s", outages[i].status,
 		   (int) outages[i].body, outages[i].outcome, outages[i].is_outage ? ", an outage" : "");
 	}
+	is_text(refused(WAWP_OP_ADD, 422, "The method is not implemented by the engine"), "unrecognised", "422 of an engine without this route is not the session's");
+	is_text(refused(WAWP_OP_ADD, 422, "The feature is available only in Plus version"), "unrecognised", "nor is that of a plan without it");
+	is_text(refused(WAWP_OP_ADD, 422, "participants: field required"), "unrecognised", "nor is a fault of the request");
+	is_text(refused(WAWP_OP_ADD, 422, "Session status is not as expected"), "session_down", "422 of a session that is down");
+	ok(!outcome_of_refusal(WAWP_OP_READ, 404, 0, NULL, "404 page not found", BODY_SENTENCE).is_outage, "a route for reading that is missing is no outage");
+	ok(!outcome_of_refusal(WAWP_OP_READ, 405, 0, NULL, NULL, BODY_PAGE).is_outage, "nor is one that is missing under 405");
+	ok(outcome_of_refusal(WAWP_OP_READ, 403, 0, NULL, NULL, BODY_PAGE).is_outage, "a page with 403 is one for reading as well");
 	ok(outcome_is_missing_route(422, "not implemented by the engine", BODY_JSON), "422 of an engine without this route is a missing route");
 	ok(!outcome_is_missing_route(422, "Session status is not as expected", BODY_JSON), "422 of a session that is down is not a missing route");
 }

@@ -255,39 +255,159 @@ test_group_size(void)
 	is_int(group.size, 2, "the size of a group without a stated one includes entries that cannot be read");
 }
 
-/* The people of an answer are found by their ids, at any depth of wrapping. */
+/*
+ * Answers, and what is read of each person: the number, else the LID; the code
+ * with the inner one, else yes or no; the text.  "": nobody is named.
+ */
+static const struct
+{
+	const char *body;
+	WireKind	kind;
+	const char *people;
+	const char *about;
+}			answers[] =
+{
+	{"[{\"status\":\"408\",\"jid\":\"900000000000868@lid\",\"content\":{\"attrs\":{\"phone_number\":\"15557650002@s.whatsapp.net\"}}}]",
+	WIRE_PEOPLE, "15557650002@c.us=900000000000868@lid 408", "Baileys in a LID group: the number under content.attrs"},
+	{"[{\"status\":\"408\",\"jid\":\"15557650002@s.whatsapp.net\",\"content\":{\"attrs\":{\"lid\":\"900000000000868@lid\"}}}]",
+	WIRE_PEOPLE, "15557650002@c.us=900000000000868@lid 408", "the LID under content.attrs"},
+	{"[{\"code\":403,\"participant\":{\"id\":\"900000000000868@lid\",\"phoneNumber\":\"15557650002@s.whatsapp.net\"}}]",
+	WIRE_PEOPLE, "15557650002@c.us=900000000000868@lid 403", "both in a participant object"},
+	{"[{\"code\":403,\"id\":{\"id\":\"900000000000868@lid\",\"pn\":\"15557650002@s.whatsapp.net\"}}]",
+	WIRE_PEOPLE, "15557650002@c.us=900000000000868@lid 403", "both in an id object"},
+	{"[{\"code\":403,\"jid\":\"900000000000868@lid\",\"jidAlt\":\"15557650002@s.whatsapp.net\"}]",
+	WIRE_PEOPLE, "15557650002@c.us=900000000000868@lid 403", "the number in an alternate field"},
+	{"[{\"JID\":\"\",\"PhoneNumber\":\"\",\"pn\":\"15557650002\",\"LID\":\"900000000000868@lid\",\"Error\":403}]",
+	WIRE_PEOPLE, "15557650002@c.us=900000000000868@lid 403", "empty fields before those that say something"},
+	{"{\"900000000000868@lid\":{\"wid\":\"15557650002@c.us\",\"code\":403}}",
+	WIRE_PEOPLE, "15557650002@c.us=900000000000868@lid 403", "a map by LID with the number in each entry"},
+	{"[{\"id\":\"447911123456000@lid\",\"number\":\"447911123456000\",\"code\":403}]",
+	WIRE_PEOPLE, "447911123456000@lid=447911123456000@lid 403", "a number that repeats a LID is none"},
+
+	{"{\"success\":true,\"data\":{\"updateParticipants\":[{\"status\":\"403\",\"jid\":\"15557650002@c.us\"}]}}",
+	WIRE_PEOPLE, "15557650002@c.us 403", "two levels deep"},
+	{"{\"status\":\"success\",\"response\":{\"result\":{\"15557650002@c.us\":{\"code\":403}}}}",
+	WIRE_PEOPLE, "15557650002@c.us 403", "a map three levels deep"},
+	{"{\"ok\":true,\"outer\":{\"other\":{\"15557650002@c.us\":{\"code\":403}}}}",
+	WIRE_PEOPLE, "15557650002@c.us 403", "under keys that are not known"},
+	{"{\"ok\":true,\"participants\":[\"15557650002@c.us\"],\"data\":[{\"id\":\"15557650002@c.us\",\"code\":403}]}",
+	WIRE_PEOPLE, "15557650002@c.us 403", "beside a list of names"},
+	{"{\"ok\":true,\"15557650002@c.us\":{\"code\":403}}",
+	WIRE_PEOPLE, "15557650002@c.us 403", "beside a success of the whole"},
+	{"{\"ok\":true,\"result\":{\"15557650002\":{\"code\":403}}}",
+	WIRE_PEOPLE, "15557650002@c.us 403", "a map by number"},
+	{"{\"data\":[{\"result\":{\"15557650002@c.us\":{\"code\":403}}}]}",
+	WIRE_PEOPLE, "15557650002@c.us 403", "maps in an array"},
+	{"{\"data\":{\"added\":[\"15557650001@c.us\"],\"failed\":[\"15557650002@c.us\",{\"id\":\"15557650003@c.us\",\"reason\":403}]}}",
+	WIRE_PEOPLE, "15557650001@c.us -, 15557650002@c.us no, 15557650003@c.us no 403", "lists of the added and the failed, wrapped, with a bare name"},
+	{"{\"ok\":true,\"failed\":{\"15557650002@c.us\":\"privacy\"}}",
+	WIRE_PEOPLE, "15557650002@c.us no privacy", "a map of the failed"},
+
+	{"{\"ok\":true,\"result\":{\"15557650002@c.us\":403}}", WIRE_PEOPLE, "15557650002@c.us 403", "a number alone"},
+	{"{\"15557650002@c.us\":\"403\",\"15557650001@c.us\":true}", WIRE_PEOPLE, "15557650002@c.us 403, 15557650001@c.us yes", "a number in a string, and true"},
+	{"{\"15557650002@c.us\":false,\"15557650001@c.us\":\"privacy\"}", WIRE_PEOPLE, "15557650002@c.us no, 15557650001@c.us - privacy", "false, and a word"},
+	{"{\"success\":true,\"data\":[{\"id\":\"15557650002@c.us\",\"success\":false}]}", WIRE_PEOPLE, "15557650002@c.us no", "a failure without a number in a success"},
+	{"{\"ok\":true,\"results\":[{\"participant\":\"15557650002@c.us\",\"status\":\"error\"}]}", WIRE_PEOPLE, "15557650002@c.us no", "a failure in a word"},
+	{"{\"ok\":true,\"results\":[{\"id\":\"15557650002@c.us\",\"status\":\"waiting\"}]}", WIRE_PEOPLE, "15557650002@c.us - waiting", "a word that is not known"},
+	{"[{\"id\":\"15557650002@c.us\",\"success\":false,\"error\":{\"code\":403,\"message\":\"m\"}}]", WIRE_PEOPLE, "15557650002@c.us no 403 m", "a code inside the error"},
+	{"[{\"id\":\"15557650002@c.us\",\"result\":{\"data\":{\"status\":\"403\"}}}]", WIRE_PEOPLE, "15557650002@c.us 403", "a code two levels inside the entry"},
+	{"[{\"id\":\"15557650002@c.us\",\"status\":200,\"error\":403}]", WIRE_PEOPLE, "15557650002@c.us 403", "a refusal outweighs a success"},
+	{"[{\"id\":\"15557650002@c.us\",\"code\":200,\"success\":false}]", WIRE_PEOPLE, "15557650002@c.us no", "so does a failure without a number"},
+	{"[{\"id\":\"15557650002@c.us\",\"code\":421,\"error\":419}]", WIRE_PEOPLE, "15557650002@c.us 421/419", "a second refusal is the inner code"},
+	{"[{\"id\":\"15557650002@c.us\",\"error\":0}]", WIRE_PEOPLE, "15557650002@c.us yes", "no error is a success"},
+
+	{"{\"data\":{\"data\":{\"data\":{\"ok\":true}}}}", WIRE_OTHER, "", "wrapping without people"},
+	{"{\"ok\":true,\"participants\":[{\"id\":\"15557650002@c.us\",\"role\":\"member\"}]}", WIRE_OK, "", "people who are named only"},
+	{"{\"success\":false,\"issues\":[{\"code\":\"invalid_type\",\"message\":\"Required\"}]}", WIRE_REFUSED, "", "faults of the request are not people"},
+	{"{\"ok\":false,\"request\":{\"participants\":[{\"id\":\"15557650002@c.us\",\"code\":1}]}}", WIRE_REFUSED, "", "what repeats the request names nobody"},
+	{"{\"ok\":false,\"failed\":[\"You are not an admin\"]}", WIRE_REFUSED, "", "a message among the failed names nobody"},
+	{"{\"success\":true,\"data\":{\"success\":false,\"message\":\"m\"}}", WIRE_REFUSED, "", "a refusal of the whole inside a success"},
+	{"{\"status\":\"success\",\"response\":{\"data\":{\"error\":{\"code\":403}}}}", WIRE_REFUSED, "", "a refusal of the whole three levels deep"},
+	{"{\"success\":true,\"data\":{\"code\":\"Xy7\",\"status\":\"WORKING\"}}", WIRE_OK, "", "a code in a success is no error"},
+};
+
+/* Return what was read of the people of an answer, as answers[] has it. */
+static const char *
+people_text(const WireAnswer *answer)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	for (int i = 0; i < answer->npeople; i++)
+	{
+		const WirePerson *person = &answer->people[i];
+
+		appendStringInfo(&out, "%s%s%s%s", i ? ", " : "", person->jid.text, person->lid.kind == JID_LID ? "=" : "",
+						 person->lid.kind == JID_LID ? person->lid.text : "");
+		appendStringInfoString(&out, person->has_failure ? " no" : person->has_success ? " yes" : person->has_code ? "" : " -");
+		if (person->has_code)
+			appendStringInfo(&out, " %d", person->code);
+		if (person->inner_code)
+			appendStringInfo(&out, "/%d", person->inner_code);
+		if (person->text)
+			appendStringInfo(&out, " %s", person->text);
+	}
+	return out.data;
+}
+
 static void
 test_people(void)
 {
-	WireAnswer	answer = answer_of("[{\"status\":\"408\",\"jid\":\"900000000000868@lid\",\"content\":{\"attrs\":"
-								   "{\"phone_number\":\"15557650002@s.whatsapp.net\"}}}]");
+	StringInfoData many;
+	WireAnswer	answer;
 
-	is_int(answer.npeople, 1, "Baileys' answer in a LID group has one person");
-	is_text(answer.people[0].jid.text, "15557650002@c.us", "the person has the number under content");
-	is_text(answer.people[0].lid.text, "900000000000868@lid", "the person has the LID");
-	answer = answer_of("{\"success\":true,\"data\":{\"updateParticipants\":[{\"status\":\"403\",\"jid\":\"15557650002@c.us\"}]}}");
-	is_int(answer.kind, WIRE_PEOPLE, "a refusal two levels deep is read");
-	is_int(answer.people[0].code, 403, "a refusal two levels deep has its code");
-	answer = answer_of("{\"status\":\"success\",\"response\":{\"result\":{\"15557650002@c.us\":{\"code\":403}}}}");
-	is_int(answer.kind, WIRE_PEOPLE, "a refusal in a map three levels deep is read");
-	is_int(answer.people[0].code, 403, "a refusal three levels deep has its code");
-	answer = answer_of("{\"data\":{\"data\":{\"data\":{\"ok\":true}}}}");
-	is_int(answer.npeople, 0, "wrapping without people names nobody");
+	for (size_t i = 0; i < lengthof(answers); i++)
+	{
+		answer = answer_of(answers[i].body);
+		is_text(people_text(&answer), answers[i].people, answers[i].about);
+		is_int(answer.kind, answers[i].kind, psprintf("kind: %s", answers[i].about));
+	}
+	initStringInfo(&many);
+	for (int i = 0; i < 1000; i++)
+		appendStringInfo(&many, "%s\"1555765%04d@c.us\":{\"code\":403}", i ? "," : "{", i);
+	appendStringInfoChar(&many, '}');
+	answer = answer_of(many.data);
+	is_int(answer.npeople, 1000, "a thousand people");
+	is_text(answer.people[999].jid.text, "15557650999@c.us", "in their order");
+	is_int(answer_of("{\"error\":{\"code\":403,\"message\":\"m\"}}").status, 403, "the number inside an error is its status");
+	is_text(answer_of("{\"success\":true,\"data\":{\"success\":false,\"message\":\"m\"}}").text, "m", "the message of an inner refusal");
 }
+
+/* Answers of check-exists; chat, lid: "" if the answer has none. */
+static const struct
+{
+	const char *body;
+	WireTruth	truth;
+	const char *chat;
+	const char *lid;
+	const char *about;
+}			checks[] =
+{
+	{"{\"numberExists\":true,\"chatId\":\"15551230011@c.us\"}", WIRE_YES, "15551230011@c.us", "", "a number that exists"},
+	{"{\"numberExists\":true,\"chatId\":\"900000000000011@lid\",\"pn\":\"15551230011@c.us\"}", WIRE_YES, "15551230011@c.us", "900000000000011@lid", "GOWS 2026.8.1: pn is the person's number"},
+	{"{\"numberExists\":true,\"chatId\":\"900000000000011@lid\",\"pn\":\"551199990011@c.us\"}", WIRE_YES, "551199990011@c.us", "900000000000011@lid", "pn in a Brazilian number's other form"},
+	{"{\"numberExists\":true,\"chatId\":\"900000000000011@lid\"}", WIRE_YES, "900000000000011@lid", "900000000000011@lid", "a number that is reported by LID only"},
+	{"{\"numberExists\":true,\"chatId\":\"447911123456000@lid\",\"number\":\"447911123456000\"}", WIRE_YES, "447911123456000@lid", "447911123456000@lid", "a number that repeats the LID is none"},
+	{"{\"status\":\"success\",\"response\":{\"data\":{\"exists\":true,\"jid\":\"15551230011@s.whatsapp.net\",\"lid\":\"900000000000011@lid\"}}}", WIRE_YES, "15551230011@c.us", "900000000000011@lid", "wrapped, with both"},
+	{"[{\"exists\":true,\"jid\":\"15551230011@s.whatsapp.net\"}]", WIRE_YES, "15551230011@c.us", "", "Baileys' array"},
+	{"[]", WIRE_UNKNOWN, "", "", "Baileys' empty array is no answer"},
+	{"{\"numberExists\":false}", WIRE_NO, "", "", "a no"},
+	{"{\"numberExists\":\"false\"}", WIRE_UNKNOWN, "", "", "a word is no answer"},
+	{"{\"success\":false,\"message\":\"rate-overlimit\"}", WIRE_UNKNOWN, "", "", "a refusal is no answer"},
+};
 
 static void
 test_exists(void)
 {
-	const char *body = "{\"numberExists\":true,\"chatId\":\"900000000000011@lid\",\"pn\":\"15551230011@c.us\"}";
-	const char *lid_only = "{\"numberExists\":true,\"chatId\":\"900000000000011@lid\"}";
-	Jid			chat;
-	Jid			lid;
+	for (size_t i = 0; i < lengthof(checks); i++)
+	{
+		Jid			chat;
+		Jid			lid;
 
-	is_int(wire_read_exists(body, strlen(body), &chat, &lid), WIRE_YES, "a number that exists");
-	is_text(chat.text, "15551230011@c.us", "pn is the person's number");
-	is_text(lid.text, "900000000000011@lid", "the LID is read beside pn");
-	is_int(wire_read_exists(lid_only, strlen(lid_only), &chat, &lid), WIRE_YES, "a number that is reported by LID only exists");
-	is_text(chat.text, "900000000000011@lid", "the person is then the LID");
+		is_int(wire_read_exists(checks[i].body, strlen(checks[i].body), &chat, &lid), checks[i].truth, checks[i].about);
+		is_text(chat.kind == JID_INVALID ? "" : chat.text, checks[i].chat, psprintf("chat: %s", checks[i].about));
+		is_text(lid.kind == JID_INVALID ? "" : lid.text, checks[i].lid, psprintf("LID: %s", checks[i].about));
+	}
 }
 
 int
