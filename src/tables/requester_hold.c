@@ -114,7 +114,7 @@ typedef struct RequesterHold
 static bool
 requester_hold_find(const char *instance, Oid requester, RequesterHold *hold)
 {
-	NameData	name;
+	NameData	name = {""};
 	IndexProbe	row = {"requester_hold", "requester_hold_pkey", 2, {NameGetDatum(&name), ObjectIdGetDatum(requester)}};
 	SqlArgs		args = {0};
 
