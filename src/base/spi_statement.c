@@ -28,7 +28,6 @@
 #include "base/spi_statement.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -48,68 +47,84 @@
  * ---- acting as the extension's owner, or as the role that calls
  */
 
-/* Return the extension's owner; InvalidOid if the database does not have the extension. */
-Oid
-spi_extension_owner(void)
+/* The row of pg_extension; without it all is zero. */
+typedef struct ExtensionRow
+{
+	Oid			owner;
+	bool		is_current;		/* its tables are of this library's version */
+	char		version[32];
+} ExtensionRow;
+
+static ExtensionRow
+extension_read(void)
 {
 	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
+	ExtensionRow row = {.owner = InvalidOid};
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	Oid			owner = InvalidOid;
+	bool		isnull;
 
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("wawp"));
 	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	{
+		row.owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+		text_to_cstring_buffer(DatumGetTextPP(heap_getattr(tuple, Anum_pg_extension_extversion,
+															  RelationGetDescr(extensions), &isnull)),
+							   row.version, sizeof(row.version));
+		row.is_current = strcmp(row.version, WAWP_VERSION) == 0;
+	}
 	systable_endscan(scan);
 	table_close(extensions, AccessShareLock);
-	return owner;
+	return row;
 }
 
-/* The extension's tables, as last looked at. */
-static bool tables_are_current;
-static bool tables_are_old;
+/* Return the extension's owner; InvalidOid if the database does not have the extension. */
+Oid
+spi_extension_owner(void)
+{
+	return extension_read().owner;
+}
+
+/* True if the database has the extension, with tables of this library's version. */
+bool
+spi_tables_are_current(void)
+{
+	return extension_read().is_current;
+}
+
+/* The extension's tables, as spi_require_current_tables() has found them. */
+static bool found_current_tables;
+static bool found_old_tables;
 
 /* True if the library is newer than the extension's tables, as far as this process has tried to use them. */
 bool
 spi_found_old_tables(void)
 {
-	return tables_are_old;
+	return found_old_tables;
 }
 
-/* Raise an error if the extension's tables are of another version than the library; once that is so, it stays. */
+/* Raise an error if the extension's tables are of another version than the library; not looked at again once they fit. */
 void
 spi_require_current_tables(void)
 {
-	Oid			extension = tables_are_current ? InvalidOid : get_extension_oid("wawp", true);
-	Relation	extensions;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		isnull;
-	const char *version = WAWP_VERSION;
+	ExtensionRow row;
 
-	if (!OidIsValid(extension))
+	if (found_current_tables)
 		return;
-	extensions = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
-	scan = systable_beginscan(extensions, ExtensionOidIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		version = TextDatumGetCString(heap_getattr(tuple, Anum_pg_extension_extversion,
-												   RelationGetDescr(extensions), &isnull));
-	systable_endscan(scan);
-	table_close(extensions, AccessShareLock);
-	tables_are_old = strcmp(version, WAWP_VERSION) != 0;
-	if (tables_are_old)
+	row = extension_read();
+	if (!OidIsValid(row.owner))
+		return;
+	found_current_tables = row.is_current;
+	found_old_tables = !row.is_current;
+	if (found_old_tables)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the tables of extension wawp are of version %s", version),
+				 errmsg("the tables of extension wawp are of version %s", row.version),
 				 errdetail("The library is of version %s.", WAWP_VERSION),
 				 errhint("Execute ALTER EXTENSION wawp UPDATE.")));
-	tables_are_current = true;
 }
 
 static void

@@ -45,6 +45,7 @@ typedef struct SqlOwner
 } SqlOwner;
 
 extern Oid	spi_extension_owner(void);
+extern bool spi_tables_are_current(void);
 extern bool spi_found_old_tables(void);
 extern void spi_require_current_tables(void);
 extern SqlOwner spi_begin_as_caller(void);

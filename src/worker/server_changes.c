@@ -30,9 +30,7 @@
 #include "base/commit_wake.h"
 #include "base/requester.h"
 #include "base/spi_statement.h"
-#include "catalog/namespace.h"
 #include "client/instance.h"
-#include "commands/extension.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -45,7 +43,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
-#include "utils/lsyscache.h"
 #include "worker/worker.h"
 
 #include "compat.h"
@@ -138,16 +135,6 @@ server_gets_account(Node *statement)
 	return false;
 }
 
-/* True if the database has the extension, updated to this library's version. */
-static bool
-server_changes_has_tables(void)
-{
-	Oid			holds = OidIsValid(get_extension_oid("wawp", true))
-		? get_relname_relid("hold", get_namespace_oid("wawp", true)) : InvalidOid;
-
-	return OidIsValid(holds) && get_attnum(holds, "instance_id") != InvalidAttrNumber;
-}
-
 /* Go on with what a statement, which has succeeded, means to rows. */
 void
 server_changes_note(Node *statement)
@@ -156,7 +143,7 @@ server_changes_note(Node *statement)
 	const char *name = NULL;
 
 	if (IsA(statement, DropStmt) && castNode(DropStmt, statement)->removeType == OBJECT_FOREIGN_SERVER &&
-		server_changes_has_tables())
+		spi_tables_are_current())
 		server_note_dropped(castNode(DropStmt, statement));
 	if (IsA(statement, RenameStmt) && castNode(RenameStmt, statement)->renameType == OBJECT_FOREIGN_SERVER)
 	{
@@ -167,7 +154,7 @@ server_changes_note(Node *statement)
 		name = castNode(CreateForeignServerStmt, statement)->servername;
 	else if (IsA(statement, AlterForeignServerStmt) && castNode(AlterForeignServerStmt, statement)->options != NIL)
 		name = castNode(AlterForeignServerStmt, statement)->servername;
-	if (name == NULL || instance_id_of(name) == NULL || !server_changes_has_tables())
+	if (name == NULL || instance_id_of(name) == NULL || !spi_tables_are_current())
 		return;
 	if (server_gets_account(statement))
 		server_end_requester_holds(name);

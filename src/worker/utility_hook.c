@@ -18,7 +18,7 @@
  * COMMIT PREPARED wakes the worker: the session that made the requests could not
  * when it prepared, and this one does not know of them.
  *
- * What a change of a server means to rows is server_changes.c's.
+ * Rows follow a server that changes: that is server_changes.c's.
  *
  * Bars are in shared memory, behind functions of shmem.c, and are lifted when the
  * statement or the transaction ends, however it ends.  Runs in the session that
@@ -38,7 +38,6 @@
 #include "base/commit_wake.h"
 #include "base/shmem.h"
 #include "base/spi_statement.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
@@ -51,7 +50,6 @@
 #include "tables/requester_hold.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
-#include "utils/lsyscache.h"
 #include "worker/worker.h"
 
 #include "compat.h"
@@ -282,9 +280,7 @@ utility_lift_requester_hold(Node *statement)
 	Oid			role = server && !is_public ? get_rolespec_oid(user, true) : InvalidOid;
 	SqlOwner	before;
 
-	if (!is_public && !OidIsValid(role))
-		return;
-	if (!OidIsValid(get_relname_relid("requester_hold", get_namespace_oid("wawp", true))))
+	if ((!is_public && !OidIsValid(role)) || !spi_tables_are_current())
 		return;
 	before = spi_begin_as_owner();
 	(void) requester_hold_lift(server, role);
