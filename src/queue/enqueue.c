@@ -90,8 +90,9 @@ wawp_worker_start(PG_FUNCTION_ARGS pg_attribute_unused())
  * ---- a new intent
  */
 
+/* Raises unless the library is preloaded and fits the extension's tables. */
 static void
-enqueue_check_preloaded(void)
+enqueue_check_ready(void)
 {
 	if (wawp_shared == NULL)
 		ereport(ERROR,
@@ -392,8 +393,9 @@ fill_own_row(Datum *values, bool *nulls)
 
 /*
  * Marks a restored or replicated row, which is one that brings a home or that
- * a subscription applies, as not requested here; otherwise it stays as it is.  Its requester's oid may belong
- * to another role here, so the role is looked up by name.
+ * a subscription applies, as not requested here; otherwise it stays as it is.
+ * Its requester's oid may belong to another role here, so the role is looked up
+ * by name.
  */
 static void
 fill_restored_row(Datum *values, bool *nulls)
@@ -445,7 +447,7 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	IntentRequester by = requester_for_record(requester);
 	SqlOwner	before;
 
-	enqueue_check_preloaded();
+	enqueue_check_ready();
 	check_new_state(values, nulls);
 	check_text_columns(values, nulls);
 	lane = fill_identity_columns(desc, values, nulls, requester, &jid);
@@ -459,7 +461,6 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	{
 		before = spi_begin_as_owner();
 		check_awaited_intent(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
-		(void) intent_cancel_of_other_account(NameStr(lane.instance), lane.group, jid.text, action, not_before, &by);
 		intent_make_room(NameStr(lane.instance), lane.group, jid.text, action, not_before, &by);
 		spi_end_as_owner(&before);
 	}
@@ -644,11 +645,7 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (intent_is_in_the_way(requester->instance.name, request->group, jid->text))
-		{
-			(void) intent_cancel_of_other_account(requester->instance.name, request->group, jid->text, request->action,
-												  request->not_before, &by);
 			intent_make_room(requester->instance.name, request->group, jid->text, request->action, request->not_before, &by);
-		}
 		quota_take(requester->roleid);
 		queued.id = insert_if_absent(requester, request, jid);
 		queued.batch_id = request->batch_id;
@@ -890,7 +887,7 @@ request_by_function(FunctionCallInfo fcinfo, IntentAction action)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be null", "jids")));
-	enqueue_check_preloaded();
+	enqueue_check_ready();
 	requester_require_read_write(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	request.group = enqueue_group(text_limit_arg(fcinfo, 0, TEXT_GROUP_JID));
@@ -958,7 +955,7 @@ wawp_request_swap(PG_FUNCTION_ARGS)
 	SqlOwner	before;
 	LaneKey		lane;
 
-	enqueue_check_preloaded();
+	enqueue_check_ready();
 	requester = make_requester(GetUserId());
 	requester_require_read_write(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);

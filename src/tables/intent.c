@@ -7,8 +7,8 @@
  * (queue/enqueue.c), and writes the notes of sessions to wawp.audit_note.  Every
  * change of state goes through intent_settle() or one of the statements beside
  * it, each of which names the state it comes from.
- * What the worker does by itself reads only rows of this database's
- * home, except for retention; adoption.c adopts the others.
+ * The worker by itself reads only rows of this database's home, except for
+ * retention; adoption.c adopts the others.
  *
  * The caller has a transaction, is connected to SPI and acts as the extension's
  * owner; a function neither begins nor ends a transaction.  Texts that are read
@@ -180,7 +180,7 @@ static SqlStatement supersede = {
 
 /*
  * True if intent_make_room() may have something to do, which is rare: two index
- * probes cost less than its two statements, which cost more than the new row.
+ * probes cost less than its statements, which cost more than the new row.
  */
 bool
 intent_is_in_the_way(const char *instance, const char *group, const char *jid)
@@ -257,10 +257,10 @@ static SqlStatement cancel_of_other_account = {
 
 /*
  * Cancel the same wish of a requester with an account that the instance does not
- * have any more: it is asked for again.  not_before 0: at once.  True if there was
- * one.  Their other wishes for the person wait for that account.
+ * have any more: it is asked for again.  Their other wishes for the person wait
+ * for that account.
  */
-bool
+static void
 intent_cancel_of_other_account(const char *instance, const char *group, const char *jid, IntentAction action,
 							   TimestampTz not_before, const IntentRequester *requester)
 {
@@ -274,23 +274,23 @@ intent_cancel_of_other_account(const char *instance, const char *group, const ch
 	spi_add_text(&args, action_names[action]);
 	spi_add_time(&args, not_before);
 	home_bind(&args);
-	return spi_run(&cancel_of_other_account, &args) > 0;
+	(void) spi_run(&cancel_of_other_account, &args);
 }
 
 /*
- * Make room for a new intent: cancel the requester's opposite for the same time
- * (not_before; 0: at once), and supersede the one under way, if that time has
- * come.  True if there was one.
+ * Make room for a new intent: cancel the requester's same wish with an account
+ * that the instance had, and their opposite for the same time (not_before; 0: at
+ * once), and supersede the one under way, if that time has come.
  */
-bool
+void
 intent_make_room(const char *instance, const char *group, const char *jid, IntentAction action,
 				 TimestampTz not_before, const IntentRequester *requester)
 {
 	SqlArgs		busy = {0};
 	SqlArgs		args;
 	SqlArgs		noted = {0};
-	uint64		cancelled;
 
+	intent_cancel_of_other_account(instance, group, jid, action, not_before, requester);
 	spi_add_text(&busy, instance);
 	spi_add_text(&busy, group);
 	spi_add_text(&busy, jid);
@@ -300,16 +300,14 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 	spi_add_time(&args, not_before);
 	home_bind(&args);
 	home_bind(&busy);
-	cancelled = spi_run(&cancel_opposite, &args);
-	if (cancelled > 0)
+	if (spi_run(&cancel_opposite, &args) > 0)
 	{
 		spi_add_int8(&noted, spi_get_int8(0, 1, 0));
 		intent_bind_requester(&noted, requester);
 		spi_run(&note_cancelled, &noted);
 	}
-	if (not_before > GetCurrentTimestamp())
-		return cancelled > 0;
-	return spi_run(&supersede, &busy) + cancelled > 0;
+	if (not_before <= GetCurrentTimestamp())
+		(void) spi_run(&supersede, &busy);
 }
 
 /* True if role $4 may change an intent: its own, and those of roles it is a member of. */

@@ -175,10 +175,8 @@ extern const char *intent_state_name(IntentState state);
 extern uint64 intent_insert(SqlStatement *statement, const SqlArgs *args);
 extern bool intent_take_insert_mark(void);
 extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
-extern bool intent_make_room(const char *instance, const char *group, const char *jid,
+extern void intent_make_room(const char *instance, const char *group, const char *jid,
 							 IntentAction action, TimestampTz not_before, const IntentRequester *requester);
-extern bool intent_cancel_of_other_account(const char *instance, const char *group, const char *jid, IntentAction action,
-										   TimestampTz not_before, const IntentRequester *requester);
 extern void intent_rename_instance(const char *from, const char *to);
 extern bool intent_has_other_account(const char *instance);
 extern void intent_note(const char *kind, const char *instance, const char *group, const char *jid,
