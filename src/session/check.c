@@ -24,7 +24,6 @@
 #include "postgres.h"
 
 #include "base/clock.h"
-#include "base/encoding.h"
 #include "base/spi_statement.h"
 #include "base/subtransaction.h"
 #include "protocol/member_list.h"
@@ -415,17 +414,14 @@ check_person(Check *check, CallPerson *person)
 static bool
 check_is_held(const Check *check, CallPerson **people, int npeople)
 {
-	const Hold *hold = session_active_hold(check->policy.holds, check->instance, check->group);
-	TimestampTz own_until = check->policy.own_until;
+	SessionHeld held = session_held(&check->policy, check->instance, check->group);
 
-	for (int i = 0; (hold || own_until != 0) && !check->is_before_add && i < npeople; i++)
+	for (int i = 0; held.why && !check->is_before_add && i < npeople; i++)
 	{
-		check_settle(people[i], WAWP_THROTTLED,
-					 own_until != 0 ? SESSION_OWN_TOKEN_HELD
-					 : psprintf("the %s is held (%s)", *hold->key.group ? "group" : "instance", text_from_server(hold->reason)));
-		people[i]->retry_at = own_until != 0 ? own_until : hold->until;
+		check_settle(people[i], WAWP_THROTTLED, held.why);
+		people[i]->retry_at = held.until;
 	}
-	return hold != NULL || own_until != 0;
+	return held.why != NULL;
 }
 
 /* True if nothing is known that would keep the person out. */

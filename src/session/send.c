@@ -57,6 +57,7 @@ StaticAssertDecl(CALL_MAX_PEOPLE <= MAILBOX_MAX_PEOPLE, "a request's people fit 
 
 /* Details of people who were not sent. */
 #define UNRECORDED SESSION_NOT_SENT "the request could not be recorded"
+#define OWN_TOKEN_HELD "the API refused the access token of the role's own user mapping"
 #define UNREAD SESSION_NOT_SENT "the holds and the opt-out list could not be read"
 
 /* Start of the statement in which the last request left; 0: none has. */
@@ -402,7 +403,7 @@ session_refuse_unread(void)
 }
 
 /* Return the hold that applies to a group now; NULL if none does. */
-const Hold *
+static const Hold *
 session_active_hold(List *holds, const WawpInstance *instance, const char *group)
 {
 	const Hold *whole = hold_find(holds, instance->name, "");
@@ -411,6 +412,22 @@ session_active_hold(List *holds, const WawpInstance *instance, const char *group
 	if (hold_is_active(whole))
 		return whole;
 	return hold_is_active(one) ? one : NULL;
+}
+
+/* Return what keeps the caller from changing a group: the hold of its own token, else of the instance or the group. */
+SessionHeld
+session_held(const SessionPolicy *policy, const WawpInstance *instance, const char *group)
+{
+	const Hold *hold = session_active_hold(policy->holds, instance, group);
+
+	if (policy->own_until != 0)
+		return (SessionHeld) {OWN_TOKEN_HELD, policy->own_until};
+	if (hold == NULL)
+		return (SessionHeld) {NULL, 0};
+	return (SessionHeld) {
+		psprintf("the %s is held (%s)", *hold->key.group ? "group" : "instance", text_from_server(hold->reason)),
+		hold->until
+	};
 }
 
 /* Give a person the outcome `throttled`. */
@@ -597,20 +614,13 @@ session_change_allowed(const WawpInstance *instance, WawpOperation operation, co
 					   const SessionPolicy *policy, CallPerson **people, int npeople)
 {
 	BudgetGroup budget = {group, policy->adds_per_minute};
-	const Hold *hold = session_active_hold(policy->holds, instance, group);
+	SessionHeld held = session_held(policy, instance, group);
 	BudgetPermit permit = {.granted = npeople};
 
-	if (policy->own_until != 0)
+	if (held.why)
 	{
 		for (int i = 0; i < npeople; i++)
-			session_throttle(people[i], policy->own_until, SESSION_NOT_SENT SESSION_OWN_TOKEN_HELD);
-		return;
-	}
-	if (hold)
-	{
-		for (int i = 0; i < npeople; i++)
-			session_throttle(people[i], hold->until, psprintf(SESSION_NOT_SENT "the %s is held (%s)",
-															  *hold->key.group ? "group" : "instance", hold->reason));
+			session_throttle(people[i], held.until, psprintf(SESSION_NOT_SENT "%s", held.why));
 		return;
 	}
 	if (operation == WAWP_OP_ADD && npeople > 0)
@@ -705,7 +715,7 @@ session_refuse_own_token(const SessionRequest *request, TimestampTz until)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("could not %s: %s", endpoint_get(request->call.endpoint)->what, SESSION_OWN_TOKEN_HELD),
+			 errmsg("could not %s: %s", endpoint_get(request->call.endpoint)->what, OWN_TOKEN_HELD),
 			 errdetail("It is tried again at %s.", clock_text(until)),
 			 errhint("ALTER USER MAPPING with another access_token, or wawp_resume(), ends the hold.")));
 }

@@ -18,9 +18,6 @@
 /* Details of people who were not sent begin so. */
 #define SESSION_NOT_SENT "not sent: "
 
-/* Why nothing leaves with a token that is held. */
-#define SESSION_OWN_TOKEN_HELD "the API refused the access token of the role's own user mapping"
-
 /* Judges an answer for the record; may set *group to the group that the answer names. */
 typedef WawpOutcome (*SessionJudge) (const HttpResult *result, const char **group);
 
@@ -46,11 +43,18 @@ typedef struct SessionPolicy
 	int64		contact_within_us;	/* as GroupSettings has it */
 } SessionPolicy;
 
+/* A reason that keeps a caller from changing a group for now. */
+typedef struct SessionHeld
+{
+	const char *why;			/* NULL: nothing does */
+	TimestampTz until;			/* 0: without an end */
+} SessionHeld;
+
 extern bool session_read_policy(const WawpInstance *instance, const char *group, CallPerson **people, int *npeople,
 								SessionPolicy *policy);
 pg_noreturn extern void session_refuse_unread(void);
 extern bool session_is_past_first_request(void);
-extern const Hold *session_active_hold(List *holds, const WawpInstance *instance, const char *group);
+extern SessionHeld session_held(const SessionPolicy *policy, const WawpInstance *instance, const char *group);
 extern TimestampTz session_wall_time(int64 monotonic_us);
 extern int	session_membership(const WawpInstance *instance, WawpOperation operation,
 							   const char *group, const char *reason,
