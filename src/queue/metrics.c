@@ -58,7 +58,7 @@ PG_FUNCTION_INFO_V1(wawp_hold_figures);
 	"  AND (h.group_jid IS NULL OR h.group_jid = i.group_jid) AND (h.until IS NULL OR h.until > clock_timestamp())" \
 	"  ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true"
 #define IS_HOME "i.home OPERATOR(pg_catalog.=) $1"
-/* What stands in the place of a hold where all rows of a lane are of another home; wawp.queue has it, too. */
+/* Shown in the place of a hold where all rows of a lane are of another home; wawp.queue has it, too. */
 #define NOT_TAKEN_OVER "not taken over"
 /* Of an intent i: the account that its instance has now. */
 #define ACCOUNT_SQL \
@@ -69,7 +69,7 @@ PG_FUNCTION_INFO_V1(wawp_hold_figures);
 	" LEFT JOIN wawp.requester_hold r ON r.instance = i.instance AND r.requester = i.requester AND r.until > clock_timestamp()"
 /* Its reason without an error's text, which may have names. */
 #define REQUESTER_REASON_SQL "CASE WHEN r.reason ~ '^[a-z_]+$' THEN r.reason ELSE 'user mapping' END"
-/* What stands in the place of a hold where all rows of a lane are of another account, likewise in wawp.queue. */
+/* Shown likewise where all are of another account. */
 #define ANOTHER_ACCOUNT "another account"
 #define OTHER_ACCOUNT_SQL \
 	"CASE WHEN a.account IS NULL THEN 'held: the instance does not exist any more'" \

@@ -13,7 +13,7 @@
 
 #include "utils/timestamp.h"
 
-/* What an adoption did to the rows of an instance. */
+/* The result of an adoption of an instance's rows. */
 typedef struct Adoption
 {
 	int64		live;			/* intents that are served from now on */

@@ -504,25 +504,38 @@ worker_look_for_copy(void)
 				 errhint("Call wawp_take_over() if it is to replace the original.")));
 }
 
+/* Read the configuration again if that was asked for; true if it was. */
+static bool
+worker_reload(void)
+{
+	if (!ConfigReloadPending)
+		return false;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	return true;
+}
+
+/* Note what a cycle before the first that serves has done; false if it failed. */
+static bool
+worker_note_first_look(void)
+{
+	if (errors_in_a_row > 0)
+		return false;
+	status_note_commit(PART_CYCLE, true);
+	shmem_note_replay(MyDatabaseId);
+	return true;
+}
+
 /* Wait while this database is a copy. */
 static void
 worker_wait_as_copy(void)
 {
 	do
 	{
-		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
+		(void) worker_reload();
 		worker_collect_wake();
 		worker_run_cycle(worker_look_for_copy, "looking for a copy", PART_CYCLE);
-		if (errors_in_a_row == 0)
-		{
-			status_note_commit(PART_CYCLE, true);
-			shmem_note_replay(MyDatabaseId);
-		}
-		if (errors_in_a_row == 0 && !is_in_copy)
+		if (worker_note_first_look() && !is_in_copy)
 			return;
 		worker_begin_serving();
 		worker_wait_for(worker_has_news() ? 0 : errors_in_a_row > 0 ? worker_error_delay() : SAFETY_POLL_MS);
@@ -568,12 +581,8 @@ worker_loop(void)
 
 	for (;;)
 	{
-		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
+		if (worker_reload())
 			dispatch_tell(&everything);
-		}
 		worker_collect_wake();
 		if (clock_was_set() || clock_monotonic_ms() >= next_poll)
 		{
@@ -626,11 +635,7 @@ wawp_worker_main(Datum arg)
 	do
 	{
 		worker_run_cycle(dispatch_recover, "recovering", PART_CYCLE);
-		if (errors_in_a_row == 0)
-		{
-			status_note_commit(PART_CYCLE, true);
-			shmem_note_replay(MyDatabaseId);
-		}
+		(void) worker_note_first_look();
 		worker_serve_mail();
 		worker_begin_serving();
 		if (errors_in_a_row > 0)
