@@ -136,17 +136,13 @@ my %starter = (pgbouncer_transaction => sub { start_pgbouncer('transaction') }, 
 
 # ---- the table
 
-my %chosen = map { $_ => 1 } split ' ', $ENV{CLIENTS} // '';
-foreach my $name (keys %chosen)
-{
-	die "there is no client '$name', but: @{[ map { $_->{name} } @clients ]}\n" unless grep { $_->{name} eq $name } @clients;
-}
+my @chosen = chosen('CLIENTS', 'client', @clients);
 open(my $table, '>', $ARGV[0]) or die "$ARGV[0]: $!\n";
 $table->autoflush;
 my %count = (ok => 0, fail => 0, none => 0);
 my @notes;
 print $table '| client | ' . join(' | ', @acts) . " |\n" . '|---' x (@acts + 1) . "|\n";
-foreach my $client (grep { !%chosen || $chosen{ $_->{name} } } @clients)
+foreach my $client (@chosen)
 {
 	my $why = $client->{why};
 	if (!$why && $client->{pooler})

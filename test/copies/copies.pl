@@ -371,17 +371,13 @@ sub clean_up
 
 # ---- the table
 
-my %chosen = map { $_ => 1 } split ' ', $ENV{COPIES} // '';
-foreach my $name (keys %chosen)
-{
-	die "there is no way '$name', but: @{[ map { $_->{name} } @ways ]}\n" unless grep { $_->{name} eq $name } @ways;
-}
+my @chosen = chosen('COPIES', 'way', @ways);
 open(my $table, '>', $ARGV[0]) or die "$ARGV[0]: $!\n";
 $table->autoflush;
 my %count = (ok => 0, fail => 0, none => 0);
 my @notes;
 print $table '| copy | how it was made | version | ' . join(' | ', @cells) . " |\n" . '|---' x (@cells + 3) . "|\n";
-foreach my $way (grep { !%chosen || $chosen{ $_->{name} } } @ways)
+foreach my $way (@chosen)
 {
 	my $program = $way->{needs} // 'pg_basebackup';
 	my $bindir = $ENV{PG_CONFIG} ? `$ENV{PG_CONFIG} --bindir` : '';

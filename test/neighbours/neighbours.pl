@@ -131,15 +131,11 @@ sub start
 }
 
 my $failed = 0;
-my %chosen = map { $_ => 1 } split ' ', $ENV{FLOODS} // '';
-foreach my $name (keys %chosen)
-{
-	die "there is no flood '$name', but: @{[ map { $_->{name} } @floods ]}\n" unless grep { $_->{name} eq $name } @floods;
-}
+my @chosen = chosen('FLOODS', 'flood', @floods);
 open(my $table, '>', $ENV{NEIGHBOURS_ROWS}) or die "$ENV{NEIGHBOURS_ROWS}: $!\n";
 $table->autoflush;
 print $table "| flood | what the other role does | alone | beside it | ratio | <= 2 | worker |\n|---|---|---|---|---|---|---|\n";
-foreach my $flood (grep { !%chosen || $chosen{ $_->{name} } } @floods)
+foreach my $flood (@chosen)
 {
 	start();
 	my $alone = typical();

@@ -41,7 +41,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(poll_until soon is_soon memory_kb);
+our @EXPORT = qw(poll_until soon is_soon becomes_in chosen memory_kb);
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
 my $owner = $$;
@@ -86,6 +86,39 @@ sub is_soon
 	my ($seconds, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return cmp_ok($seconds, '<', soon(), $name);
+}
+
+=head2 becomes_in($node, $dbname, $sql, $expected, $name)
+
+Polls until a query in a database answers as expected, and tests that it did.
+
+=cut
+
+sub becomes_in
+{
+	my ($node, $dbname, $sql, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $last = '';
+	poll_until(sub { $last = $node->safe_psql($dbname, $sql); return $last eq $expected; });
+	return is($last, $expected, $name);
+}
+
+=head2 chosen($variable, $what, @rows)
+
+Those of the rows of a program's table whose names are in an environment variable, all if it is not set.
+Dies of a name that there is none of.
+
+=cut
+
+sub chosen
+{
+	my ($variable, $what, @rows) = @_;
+	my %chosen = map { $_ => 1 } split ' ', $ENV{$variable} // '';
+	foreach my $name (keys %chosen)
+	{
+		die "there is no $what '$name', but: @{[ map { $_->{name} } @rows ]}\n" unless grep { $_->{name} eq $name } @rows;
+	}
+	return grep { !%chosen || $chosen{ $_->{name} } } @rows;
 }
 
 =head2 memory_kb($pid, [$field])

@@ -26,16 +26,6 @@ my $looked_in;
 sub new_person { return sprintf '1555144%04d', ++$people; }
 sub new_group { return sprintf '12036314400000%04d@g.us', ++$groups; }
 
-# Polls until a query in a database answers as expected.
-sub becomes
-{
-	my ($node, $dbname, $sql, $expected, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my $last = '';
-	poll_until(sub { $last = $node->safe_psql($dbname, $sql); return $last eq $expected; });
-	return is($last, $expected, $name);
-}
-
 sub switch_worker
 {
 	my ($node, $to) = @_;
@@ -60,7 +50,7 @@ sub worker_looks
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	$node->reload;
 	my $id = $node->safe_psql($dbname, "SELECT id FROM wawp_request_add('" . ($looked_in = new_group()) . "', ARRAY['@{[ new_person() ]}'], 'support', verify => false)");
-	return becomes($node, $dbname, "SELECT state FROM wawp.membership_intent WHERE id = $id", 'done', $name);
+	return becomes_in($node, $dbname, "SELECT state FROM wawp.membership_intent WHERE id = $id", 'done', $name);
 }
 
 # The number of different answers in two seconds; the safety poll may add one.
@@ -87,8 +77,8 @@ $main->safe_psql('source', 'GRANT USAGE ON FOREIGN SERVER support TO asker, leav
 my @done = map { new_person() } 1 .. 3;
 my $group = new_group();
 $main->safe_psql('source', "SELECT wawp_request_add('$group', ARRAY['@{[ join q{','}, @done ]}'], 'support', verify => false)");
-becomes($main, 'source', q{SELECT count(*) FROM wawp.membership_intent WHERE state = 'done'}, 3, 'a source with people');
-becomes($main, 'source', q{SELECT count(*) FROM wawp.audit_log WHERE kind = 'answered'}, 3, '... and records');
+becomes_in($main, 'source', q{SELECT count(*) FROM wawp.membership_intent WHERE state = 'done'}, 3, 'a source with people');
+becomes_in($main, 'source', q{SELECT count(*) FROM wawp.audit_log WHERE kind = 'answered'}, 3, '... and records');
 switch_worker($main, 'off');
 my @waiting = map { new_person() } 1 .. 60;
 for my $i (0 .. 19)
@@ -188,7 +178,7 @@ cmp_ok(changes_in_two_seconds($main, 'copy', 'SELECT last_cycle_at FROM wawp.wor
 my ($who, $where) = split /\|/, $copy->ask("SELECT jid, group_jid FROM wawp.membership_intent WHERE id = $foreign")->{out};
 my ($own, $created) = split /\|/, $copy->ask("SELECT id, created FROM wawp_request_add('$where', ARRAY['$who'], 'support', verify => false)")->{out};
 is($created, 't', 'a request for the same person as a restored one is a new one');
-becomes($main, 'copy', "SELECT state FROM wawp.membership_intent WHERE id = $own", 'done', '... and served');
+becomes_in($main, 'copy', "SELECT state FROM wawp.membership_intent WHERE id = $own", 'done', '... and served');
 is($copy->ask("SELECT wawp_pause('support', '$where')")->{out}, 't', '... paused');
 my ($second) = $copy->ask("SELECT jid FROM wawp.membership_intent WHERE group_jid = '$where' AND id > $foreign ORDER BY id LIMIT 1")->{out};
 is($copy->ask("SET ROLE asker; SELECT created FROM wawp_request_add('$where', ARRAY['$second'], 'support', verify => false)")->{out}, 't', '... likewise while it waits');
@@ -219,7 +209,7 @@ is($copy->ask("SELECT string_agg(state || ' ' || outcome, ', ' ORDER BY id) FROM
 	'failed unknown_result, failed unknown_result, failed unknown_result', '... invitations are not repeated');
 is($copy->ask("SELECT count(*) FROM wawp.stuck WHERE id IN ($id{invitation}, $id{inviting}, $id{asked})")->{out}, 3, '... and wawp.stuck shows them');
 $copy->ask("SELECT wawp_resume('support', '$where')");
-becomes($main, 'copy', "SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'b' AND state = 'done'", 58, '... the queue is served')
+becomes_in($main, 'copy', "SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'b' AND state = 'done'", 58, '... the queue is served')
   || diag($main->safe_psql('copy', "SELECT id, state, outcome, detail FROM wawp.membership_intent WHERE batch_id = 'b' AND state <> 'done'"));
 is($copy->ask("SELECT detail FROM wawp.membership_intent WHERE batch_id = 'b' AND state = 'cancelled' AND jid = '$second'")->{out}, 'the same was asked for here before it was taken over',
 	'... but for what was asked for again');
@@ -227,12 +217,12 @@ is($copy->ask("SELECT DISTINCT requester::regrole FROM wawp.membership_intent WH
 my %times;
 $times{$_}++ foreach map { /^add (\d+)/ ? $1 : () } $sim->people;
 is(join(' ', grep { ($times{$_} // 0) != 1 } @waiting[ 1 .. 58 ]), '', '... each person is added once');
-becomes($main, 'copy', "SELECT state FROM wawp.membership_intent WHERE id = $id{sending}", 'done', '... what was on its way is looked at')
+becomes_in($main, 'copy', "SELECT state FROM wawp.membership_intent WHERE id = $id{sending}", 'done', '... what was on its way is looked at')
   || diag($copy->ask("SELECT wawp_explain($id{sending})")->{out});
-becomes($main, 'copy', "SELECT state || ' ' || detail FROM wawp.membership_intent WHERE id = $id{expired}", 'cancelled expired', '... what had expired is cancelled');
-becomes($main, 'copy', "SELECT count(*) FROM wawp.membership_intent WHERE origin = 'until'", 1, '... a membership whose time is over ends');
+becomes_in($main, 'copy', "SELECT state || ' ' || detail FROM wawp.membership_intent WHERE id = $id{expired}", 'cancelled expired', '... what had expired is cancelled');
+becomes_in($main, 'copy', "SELECT count(*) FROM wawp.membership_intent WHERE origin = 'until'", 1, '... a membership whose time is over ends');
 is(scalar(grep { $_->{path} =~ /sendText/ } $sim->ledger), 0, '... nobody is welcomed or invited');
-becomes($main, 'copy', q{SELECT count(*) FROM wawp.audit_note}, 0, '... restored notes go to the log');
+becomes_in($main, 'copy', q{SELECT count(*) FROM wawp.audit_note}, 0, '... restored notes go to the log');
 like($copy->ask(q{SELECT reason FROM wawp.audit_log WHERE kind = 'policy' AND reason LIKE 'taken over%' ORDER BY id DESC LIMIT 1})->{out}, qr/^taken over: 65 intents/,
 	'... which has a record of it');
 is($copy->ask('SELECT max(id) - count(*) FROM wawp.audit_log')->{out}, 0, '... and no gap');
@@ -250,7 +240,7 @@ $main->safe_psql('published', 'GRANT USAGE ON FOREIGN SERVER support TO asker');
 # the role's oid is another's there
 $there->safe_psql('postgres', 'CREATE ROLE other; CREATE ROLE asker; CREATE DATABASE subscribed TEMPLATE template0');
 my $first = $main->safe_psql('published', "SET ROLE asker; SELECT id FROM wawp_request_add('@{[ new_group() ]}', ARRAY['@{[ new_person() ]}'], 'support', verify => false)");
-becomes($main, 'published', "SELECT state FROM wawp.membership_intent WHERE id = $first", 'done', 'a publisher serves');
+becomes_in($main, 'published', "SELECT state FROM wawp.membership_intent WHERE id = $first", 'done', 'a publisher serves');
 $main->command_ok([ 'pg_dump', '--schema-only', '--file', "$dump.schema", $main->connstr('published') ], '... its schema is dumped');
 $there->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$dump.schema", $there->connstr('subscribed') ], '... and restored in another cluster');
 WawpTest->worker($there, 'subscribed');
@@ -261,7 +251,7 @@ my $batch = "SET ROLE asker; SELECT id FROM wawp_request_add('@{[ new_group() ]}
 $main->safe_psql('published', sprintf $batch, join q{','}, @published[ 0, 1 ]);
 $there->safe_psql('subscribed', "CREATE SUBSCRIPTION s CONNECTION '@{[ $main->connstr('published') =~ s{'}{''}gr ]}' PUBLICATION p");
 $main->safe_psql('published', sprintf $batch, join q{','}, @published[ 2, 3, 4 ]);
-becomes($there, 'subscribed', q{SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'}, 5, 'a subscription copies and applies intents');
+becomes_in($there, 'subscribed', q{SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'}, 5, 'a subscription copies and applies intents');
 is($there->safe_psql('subscribed', "SELECT DISTINCT home, requester::regrole FROM wawp.membership_intent"), "$zero|asker", '... not at home, their requester by name');
 $before = $sim->count;
 $there->reload;
@@ -269,18 +259,18 @@ sleep 0.5;
 is($sim->count, $before, '... which are not sent');
 my $update = q{SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'p' AND state = 'done'};
 switch_worker($main, 'on');
-becomes($main, 'published', $update, 5, 'the publisher serves them');
-becomes($there, 'subscribed', $update, 5, '... and their new states are applied');
+becomes_in($main, 'published', $update, 5, 'the publisher serves them');
+becomes_in($there, 'subscribed', $update, 5, '... and their new states are applied');
 is($there->safe_psql('subscribed', "SELECT DISTINCT home, requester::regrole FROM wawp.membership_intent"), "$zero|asker", '... still not at home, their requester by name');
-becomes($there, 'subscribed', "SELECT DISTINCT home, requester::regrole FROM wawp.membership", "$zero|asker", '... nor are memberships');
+becomes_in($there, 'subscribed', "SELECT DISTINCT home, requester::regrole FROM wawp.membership", "$zero|asker", '... nor are memberships');
 switch_worker($main, 'off');
 my $late = new_person();
 $main->safe_psql('published', sprintf $batch, $late);
-becomes($there, 'subscribed', q{SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'}, 1, 'another one is applied');
+becomes_in($there, 'subscribed', q{SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'}, 1, 'another one is applied');
 is($there->safe_psql('subscribed', 'SELECT state FROM wawp.worker_status'), 'serving', '... the subscriber is no copy');
 $there->safe_psql('subscribed', "ALTER SUBSCRIPTION s DISABLE; ALTER SUBSCRIPTION s SET (slot_name = NONE); DROP SUBSCRIPTION s");
 is($there->safe_psql('subscribed', "SELECT wawp_take_over('support')"), 1, '... and taken over');
-becomes($there, 'subscribed', q{SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'p' AND state = 'done'}, 6, '... it is served there');
+becomes_in($there, 'subscribed', q{SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'p' AND state = 'done'}, 6, '... it is served there');
 %times = ();
 $times{$_}++ foreach map { /^add (\d+)/ ? $1 : () } $sim->people;
 is(join(' ', map { $times{$_} // 0 } @published, $late), '1 1 1 1 1 1', '... each person is added once');

@@ -33,9 +33,7 @@ sub becomes
 {
 	my ($node, $sql, $expected, $name, $dbname) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my $last = '';
-	poll_until(sub { $last = $node->safe_psql($dbname // 'postgres', $sql); return $last eq $expected; });
-	return is($last, $expected, $name);
+	return becomes_in($node, $dbname // 'postgres', $sql, $expected, $name);
 }
 
 my $state = 'SELECT state FROM wawp.worker_status';

@@ -22,15 +22,6 @@ my $people = 0;
 
 sub new_person { return sprintf '1555146%04d', ++$people; }
 
-sub becomes
-{
-	my ($node, $sql, $expected, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my $last = '';
-	poll_until(sub { $last = $node->safe_psql('postgres', $sql); return $last eq $expected; });
-	return is($last, $expected, $name);
-}
-
 my $state = 'SELECT state FROM wawp.worker_status';
 
 sub request
@@ -44,7 +35,7 @@ sub serves
 	my ($node, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $id = request($node, 'add', new_person());
-	return becomes($node, "SELECT state FROM wawp.membership_intent WHERE id = $id", 'done', $name)
+	return becomes_in($node, 'postgres', "SELECT state FROM wawp.membership_intent WHERE id = $id", 'done', $name)
 	  || diag($node->safe_psql('postgres', "SELECT wawp_explain($id)"));
 }
 
@@ -53,7 +44,7 @@ sub switch_worker
 	my ($node, $to) = @_;
 	$node->append_conf('postgresql.conf', "wawp.worker = $to\n");
 	$node->reload;
-	becomes($node, 'SHOW wawp.worker', $to, 'wawp.worker: ' . $to);
+	becomes_in($node, 'postgres', 'SHOW wawp.worker', $to, 'wawp.worker: ' . $to);
 	return;
 }
 
@@ -82,9 +73,9 @@ $primary->wait_for_catchup($standby, 'replay');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM wawp.queue, wawp.instance, wawp.worker_status'), 1, 'on the standby the views work');
 $standby->stop('immediate');
 switch_worker($primary, 'on');
-becomes($primary, outcome($_), 'done added', 'the primary adds people') foreach $added, $queued;
-becomes($primary, "SELECT state FROM wawp.membership_intent WHERE id = $invite", 'invited', '... and sends an invitation');
-becomes($primary, 'SELECT count(*) FROM wawp.membership WHERE welcomed_at IS NOT NULL', 2, '... and welcomes them');
+becomes_in($primary, 'postgres', outcome($_), 'done added', 'the primary adds people') foreach $added, $queued;
+becomes_in($primary, 'postgres', "SELECT state FROM wawp.membership_intent WHERE id = $invite", 'invited', '... and sends an invitation');
+becomes_in($primary, 'postgres', 'SELECT count(*) FROM wawp.membership WHERE welcomed_at IS NOT NULL', 2, '... and welcomes them');
 my @sent = map { "$_->{method} $_->{path}" } grep { $_->{method} ne 'GET' } $sim->ledger;
 my $messages = $sim->count('/send/text$');
 cmp_ok($messages, '>=', 2, 'messages have left');
@@ -93,9 +84,9 @@ $primary->stop('immediate');
 $standby->append_conf('postgresql.conf', "wawp.worker = on\n");
 $standby->start;
 $standby->safe_psql('postgres', 'SELECT pg_promote()');
-becomes($standby, $state, 'serving', 'promoted, it serves');
-becomes($standby, outcome($_), 'done already_member', '... finds people in the list whom the lost end of the log says to be added') foreach $added, $queued;
-becomes($standby, outcome($invite), 'failed unknown_result', '... and does not repeat the invitation');
+becomes_in($standby, 'postgres', $state, 'serving', 'promoted, it serves');
+becomes_in($standby, 'postgres', outcome($_), 'done already_member', '... finds people in the list whom the lost end of the log says to be added') foreach $added, $queued;
+becomes_in($standby, 'postgres', outcome($invite), 'failed unknown_result', '... and does not repeat the invitation');
 is($standby->safe_psql('postgres', "SELECT count(*) FROM wawp.stuck WHERE id = $invite AND why ~ 'promoted'"), 1, '... which is in wawp.stuck');
 is($standby->safe_psql('postgres', "SELECT state FROM wawp.membership_intent WHERE id = $tomorrow"), 'queued', 'an invitation for tomorrow stays');
 is(scalar(grep { /^add ($whom|$too)$/ } $sim->people), 2, 'nobody is added twice');
@@ -120,9 +111,9 @@ PostgreSQL::Test::RecursiveCopy::copypath($primary->data_dir, $alone->data_dir);
 chmod 0700, $alone->data_dir;
 $alone->append_conf('postgresql.conf', 'port = ' . $alone->port . "\nwawp.worker = on\n");
 $alone->start;
-becomes($alone, $state, 'copy', 'started as it is, it is a copy');
+becomes_in($alone, 'postgres', $state, 'copy', 'started as it is, it is a copy');
 $alone->restart;
-becomes($alone, $state, 'copy', '... also the second time');
+becomes_in($alone, 'postgres', $state, 'copy', '... also the second time');
 $alone->stop('immediate');
 
 $primary->append_conf('postgresql.conf', 'port = ' . $primary->port . "\n");
@@ -135,7 +126,7 @@ is($primary->safe_psql('postgres', 'SELECT pg_is_in_recovery(), state FROM wawp.
 # ---- a switch back, with nothing lost
 
 my $open = request($standby, 'add', new_person());
-becomes($standby, outcome($open), 'done added', 'the new primary serves until the end');
+becomes_in($standby, 'postgres', outcome($open), 'done added', 'the new primary serves until the end');
 $standby->stop;
 $primary->safe_psql('postgres', 'SELECT pg_promote()');
 serves($primary, 'the old primary, promoted, serves');
@@ -147,11 +138,11 @@ my $careful = standby_of($primary, 'careful', "wawp.after_promotion = hold\n");
 $primary->wait_for_catchup($careful, 'replay');
 $primary->stop;
 $careful->safe_psql('postgres', 'SELECT pg_promote()');
-becomes($careful, 'SELECT held_by FROM wawp.instance', 'promoted', 'wawp.after_promotion = hold: its instances are held');
+becomes_in($careful, 'postgres', 'SELECT held_by FROM wawp.instance', 'promoted', 'wawp.after_promotion = hold: its instances are held');
 my $id = request($careful, 'add', new_person());
 like($careful->safe_psql('postgres', "SELECT wawp_explain($id)"), qr/held \(promoted\)/, '... which is explained');
 $careful->safe_psql('postgres', "SELECT wawp_resume('support')");
-becomes($careful, outcome($id), 'done added', '... until wawp_resume()');
+becomes_in($careful, 'postgres', outcome($id), 'done added', '... until wawp_resume()');
 
 # ---- what is done after a promotion does not wait for users, and touches nothing that was restored
 
@@ -166,7 +157,7 @@ my $last = standby_of($careful, 'last');
 $careful->wait_for_catchup($last, 'replay');
 $careful->stop;
 $last->safe_psql('postgres', 'SELECT pg_promote()');
-becomes($last, outcome($_), 'failed unknown_result', 'pending invitations end') foreach $open_invite, $locked;
+becomes_in($last, 'postgres', outcome($_), 'failed unknown_result', 'pending invitations end') foreach $open_invite, $locked;
 is($last->safe_psql('postgres', 'SELECT held_by FROM wawp.instance'), 'paused: by hand', 'a pause stays a pause');
 is($last->safe_psql('postgres', 'SELECT count(*) FROM wawp.membership WHERE welcomed_at IS NULL AND added_by_us'), $foreign, '... who was restored is not counted as welcomed');
 

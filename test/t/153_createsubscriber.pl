@@ -27,20 +27,11 @@ sub request
 	return $node->safe_psql('postgres', "SELECT id FROM wawp_request_add('$group', ARRAY['@{[ sprintf '1555154%04d', ++$people ]}'], 'support')");
 }
 
-sub becomes
-{
-	my ($node, $sql, $expected, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my $last = '';
-	poll_until(sub { $last = $node->safe_psql('postgres', $sql); return $last eq $expected; });
-	return is($last, $expected, $name);
-}
-
 sub is_done
 {
 	my ($node, $id, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return becomes($node, "SELECT state FROM wawp.membership_intent WHERE id = $id", 'done', $name);
+	return becomes_in($node, 'postgres', "SELECT state FROM wawp.membership_intent WHERE id = $id", 'done', $name);
 }
 
 my $waiting = request($main);
@@ -57,7 +48,7 @@ command_ok([ 'pg_createsubscriber', '--pgdata', $copy->data_dir, '--publisher-se
 $copy->append_conf('postgresql.conf', "wawp.worker = on\nmax_logical_replication_workers = 0\n");
 $main->append_conf('postgresql.conf', "wawp.worker = on\n");
 $copy->start;
-becomes($copy, 'SELECT state FROM wawp.worker_status', 'copy', 'the subscriber is a copy');
+becomes_in($copy, 'postgres', 'SELECT state FROM wawp.worker_status', 'copy', 'the subscriber is a copy');
 my $asked = request($copy);
 $copy->reload;
 $main->reload;
@@ -65,9 +56,9 @@ is_done($main, $waiting, 'the original serves its queue');
 is_done($main, request($main), '... and goes on');
 is(scalar(grep { $_ eq 'add 15551540002' } $sim->people), 0, 'nothing has left from the copy');
 $copy->restart;
-becomes($copy, 'SELECT state FROM wawp.worker_status', 'copy', 'started again, it is a copy');
+becomes_in($copy, 'postgres', 'SELECT state FROM wawp.worker_status', 'copy', 'started again, it is a copy');
 $copy->safe_psql('postgres', q{SELECT wawp_take_over('support')});
-becomes($copy, 'SELECT state FROM wawp.worker_status', 'serving', 'taken over, it serves');
+becomes_in($copy, 'postgres', 'SELECT state FROM wawp.worker_status', 'serving', 'taken over, it serves');
 is_done($copy, $_, '... what waited') foreach $waiting, $asked;
 is(scalar(grep { $_ eq 'add 15551540001' } $sim->people), 1, '... and nobody was added twice');
 
