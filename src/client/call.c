@@ -257,7 +257,7 @@ classify_success(WawpOperation operation, const WireAnswer *answer, const char *
 	if (answer->kind == WIRE_OK ||
 		(operation == WAWP_OP_SEND && answer->kind == WIRE_OTHER && wire_read_message_id(body, len)))
 		return (OutcomeReading) {.outcome = WAWP_ACCEPTED};
-	return (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT,.note = "the answer cannot be read"};
+	return (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT, .note = "the answer cannot be read"};
 }
 
 /* Return the meaning of a refusal of the whole call. */
@@ -289,7 +289,7 @@ call_classify(WawpOperation operation, int http_status, const char *body, size_t
 	else if (answer.kind == WIRE_PEOPLE)
 	{
 		classify_people(operation, &answer, http_status, &reading);
-		whole = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT,.note = "the answer does not mention this person"};
+		whole = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT, .note = "the answer does not mention this person"};
 	}
 	else
 		whole = classify_success(operation, &answer, body, len);

@@ -854,7 +854,7 @@ static TimestampTz
 next_local_time(TimestampTz now, const struct pg_tm *local, int minutes, pg_tz *zone)
 {
 	bool		is_tomorrow = minutes <= local->tm_hour * 60 + local->tm_min;
-	struct pg_tm at = {.tm_hour = minutes / 60,.tm_min = minutes % 60};
+	struct pg_tm at = {.tm_hour = minutes / 60, .tm_min = minutes % 60};
 	TimestampTz result;
 	int			offset;
 

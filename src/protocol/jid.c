@@ -142,7 +142,7 @@ static const struct
 static Jid
 jid_invalid(const char *problem)
 {
-	Jid			jid = {.kind = JID_INVALID,.problem = problem};
+	Jid			jid = {.kind = JID_INVALID, .problem = problem};
 
 	return jid;
 }

@@ -265,7 +265,7 @@ members_judge(const WireMembers *list, const MembersKnown *known, const MembersC
 {
 	bool		is_role = asked->operation == WAWP_OP_PROMOTE || asked->operation == WAWP_OP_DEMOTE;
 	Presence	presence = members_presence(list, known, asked->person, asked->lid);
-	MembersFinding finding = {.verdict = VERDICT_NO,.outcome = asked->outcome};
+	MembersFinding finding = {.verdict = VERDICT_NO, .outcome = asked->outcome};
 
 	finding.by_absence = presence == PRESENCE_ABSENT;
 	if (presence == PRESENCE_UNKNOWN)

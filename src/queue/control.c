@@ -138,7 +138,7 @@ retry_in_subtransaction(void *subject)
 static bool
 retry_own(FunctionCallInfo fcinfo, int64 id)
 {
-	Retry		retry = {.id = id,.by = enqueue_current_requester(fcinfo)};
+	Retry		retry = {.id = id, .by = enqueue_current_requester(fcinfo)};
 	ErrorData  *error = subtransaction_try(retry_in_subtransaction, &retry);
 
 	if (error && error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)

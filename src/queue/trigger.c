@@ -332,7 +332,7 @@ static Search *
 find_search(Oid trigger)
 {
 	static HTAB *searches = NULL;
-	HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(Search)};
+	HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(Search)};
 	Search	   *search;
 	bool		found;
 
@@ -652,7 +652,7 @@ wawp_membership_trigger(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	TriggerMapping mapping;
-	Firing		firing = {.trigger = trigger,.mapping = &mapping};
+	Firing		firing = {.trigger = trigger, .mapping = &mapping};
 
 	trigger_check_timing(CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_AFTER(trigger->tg_event),
 						 CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_FOR_ROW(trigger->tg_event));

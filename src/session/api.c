@@ -262,7 +262,7 @@ api_arg_texts(FunctionCallInfo fcinfo, int n, const char *name, int *count)
 HTAB *
 api_make_jid_table(int size, Size entry_size)
 {
-	HASHCTL		info = {.keysize = JID_SIZE,.entrysize = entry_size,.hcxt = CurrentMemoryContext};
+	HASHCTL		info = {.keysize = JID_SIZE, .entrysize = entry_size, .hcxt = CurrentMemoryContext};
 
 	return hash_create("wawp people", Max(size, 16), &info, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }

@@ -251,7 +251,7 @@ check_read_contact(void *subject)
 static ContactRead
 check_contact(const char *jid)
 {
-	ContactRead read = {.jid = jid,.known_as = {.kind = JID_INVALID}};
+	ContactRead read = {.jid = jid, .known_as = {.kind = JID_INVALID}};
 	ErrorData  *error = subtransaction_try(check_read_contact, &read);
 
 	if (error)

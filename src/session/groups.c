@@ -63,7 +63,7 @@ Datum
 wawp_participants(PG_FUNCTION_ARGS)
 {
 	ApiCall		api = api_begin(fcinfo, true);
-	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS,.group = api_arg_group(fcinfo, 0)};
+	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS, .group = api_arg_group(fcinfo, 0)};
 	WawpInstance *instance = api_arg_instance(fcinfo, 1);
 	const HttpResult *result;
 	WireMembers list;
@@ -142,7 +142,7 @@ wawp_group_info(PG_FUNCTION_ARGS)
 {
 	ApiCall		api = api_begin(fcinfo, true);
 	const char *group_jid = api_arg_group(fcinfo, 0);
-	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO,.group = group_jid};
+	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO, .group = group_jid};
 	WawpInstance *instance = api_arg_instance(fcinfo, 1);
 	const HttpResult *result;
 	WireGroup	group;
@@ -315,7 +315,7 @@ groups_judge_revoked(const HttpResult *result, const char **group)
 static const char *
 groups_read_invite_link(const WawpInstance *instance, const char *group)
 {
-	CallRequest request = {.endpoint = ENDPOINT_INVITE_CODE,.group = group};
+	CallRequest request = {.endpoint = ENDPOINT_INVITE_CODE, .group = group};
 	const HttpResult *result = call_read(instance, &request);
 	const char *link = wire_read_invite(result->body, result->body_len);
 
@@ -352,7 +352,7 @@ wawp_revoke_invite_link(PG_FUNCTION_ARGS)
 	ApiCall		api = api_begin_acting(fcinfo, false);
 	const char *group = api_arg_group(fcinfo, 0);
 	SessionRequest request = {
-		.call = {.endpoint = ENDPOINT_REVOKE_INVITE,.group = group},
+		.call = {.endpoint = ENDPOINT_REVOKE_INVITE, .group = group},
 		.group = group,
 		.judge = groups_judge_revoked
 	};

@@ -71,7 +71,7 @@ Datum
 wawp_join_requests(PG_FUNCTION_ARGS)
 {
 	ApiCall		api = api_begin(fcinfo, true);
-	CallRequest request = {.endpoint = ENDPOINT_JOIN_REQUESTS,.group = api_arg_group(fcinfo, 0)};
+	CallRequest request = {.endpoint = ENDPOINT_JOIN_REQUESTS, .group = api_arg_group(fcinfo, 0)};
 	WawpInstance *instance = api_arg_instance(fcinfo, 1);
 	const HttpResult *result = join_requests_read(instance, &request);
 	WireJoinRequests list;

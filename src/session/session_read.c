@@ -26,7 +26,7 @@
 bool
 session_read_list(const WawpInstance *instance, const char *group, WireMembers *list, const HttpResult **result)
 {
-	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS,.group = group};
+	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS, .group = group};
 
 	(void) budget_take_read(instance, false);
 	*result = call_send(instance, &request);
@@ -37,7 +37,7 @@ session_read_list(const WawpInstance *instance, const char *group, WireMembers *
 bool
 session_read_group(const WawpInstance *instance, const char *group, WireGroup *info)
 {
-	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO,.group = group};
+	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO, .group = group};
 	const HttpResult *result;
 	WireMembers members;
 

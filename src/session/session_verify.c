@@ -184,7 +184,7 @@ bool
 session_verify_added(const WawpInstance *instance, const char *group, int capacity, CallPerson **people, int npeople)
 {
 	Sought	   *sought = palloc0(sizeof(Sought) * Max(npeople, 1));
-	Place		place = {.instance = instance,.group = group,.known = {.stated = -1,.capacity = capacity}};
+	Place		place = {.instance = instance, .group = group, .known = {.stated = -1, .capacity = capacity}};
 	int64		answered_ms = clock_monotonic_ms();
 	int			n = 0;
 

@@ -133,7 +133,7 @@ static SqlStatement get = {
 static Contact
 contact_of_row(void)
 {
-	Contact		contact = {.id = spi_get_int8(0, 1, 0),.lid = spi_get_text(0, 2)};
+	Contact		contact = {.id = spi_get_int8(0, 1, 0), .lid = spi_get_text(0, 2)};
 
 	contact.is_registered = spi_get_text(0, 3) && spi_get_text(0, 3)[0] == 't';
 	contact.last_inbound_at = spi_get_int8(0, 4, 0);

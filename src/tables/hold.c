@@ -318,7 +318,7 @@ Holds *
 hold_begin_reading(void)
 {
 	Holds	   *holds = palloc(sizeof(Holds));
-	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(HoldRead),.hcxt = CurrentMemoryContext};
+	HASHCTL		by_lane = {.keysize = sizeof(LaneKey), .entrysize = sizeof(HoldRead), .hcxt = CurrentMemoryContext};
 
 	holds->memory = CurrentMemoryContext;
 	holds->read = hash_create("wawp holds", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);

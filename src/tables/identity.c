@@ -154,7 +154,7 @@ identity_has_live_rows(void)
 static MarkVerdict
 identity_judge(const Identity *row)
 {
-	MarkFacts	facts = {.has_row = row->has_row,.is_same_site = row->is_same_site};
+	MarkFacts	facts = {.has_row = row->has_row, .is_same_site = row->is_same_site};
 	TimeLineID	ours = GetWALInsertionTimeLine();
 	char		mark[MARK_SIZE];
 

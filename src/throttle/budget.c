@@ -46,7 +46,7 @@ static BudgetPermit
 budget_take(LimiterKey key, const LimiterAsk *ask)
 {
 	LimiterGrant grant = limiter_take(&key, ask);
-	BudgetPermit permit = {.granted = grant.granted,.next_at = grant.next_at,.key = key,.grant = grant};
+	BudgetPermit permit = {.granted = grant.granted, .next_at = grant.next_at, .key = key, .grant = grant};
 
 	return permit;
 }

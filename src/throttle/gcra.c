@@ -68,7 +68,7 @@ pace_slower(PaceRate rate, int halvings)
 PaceRate
 pace_drip(PaceRate rate, int drip_burst)
 {
-	PaceRate	drip = {.interval = rate.interval,.burst = drip_burst};
+	PaceRate	drip = {.interval = rate.interval, .burst = drip_burst};
 
 	if (drip_burst < rate.burst)
 		drip.slack = Min(rate.interval / 10, MOST_SLACK);

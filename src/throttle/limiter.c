@@ -93,7 +93,7 @@ limiter_shmem_size(void)
 void
 limiter_shmem_startup(void)
 {
-	HASHCTL		info = {.keysize = sizeof(LimiterKey),.entrysize = sizeof(LimiterEntry)};
+	HASHCTL		info = {.keysize = sizeof(LimiterKey), .entrysize = sizeof(LimiterEntry)};
 
 	wawp_limiters = wawp_shmem_init_hash("wawp limiters", wawp_max_limiters, &info,
 										 HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
@@ -311,7 +311,7 @@ limiter_next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool is_wor
 static void
 limiter_take_from(LimiterEntry *entry, const LimiterAsk *ask, int64 now, LimiterGrant *grant)
 {
-	PaceRate	furthest = {.interval = ask->rate.interval,.burst = ask->rate.burst + ask->wanted};
+	PaceRate	furthest = {.interval = ask->rate.interval, .burst = ask->rate.burst + ask->wanted};
 	bool		is_worker_first = waiter_goes_first(entry, ask->rate, now);
 	bool		is_own_turn = is_worker_first && ask->drips && waiter_is_mine(&entry->first);
 

@@ -145,11 +145,11 @@ static List *troubles = NIL;
 void
 group_cache_init(void)
 {
-	HASHCTL		by_lane = {.keysize = sizeof(LaneKey),.entrysize = sizeof(CachedGroup),.hcxt = TopMemoryContext};
-	HASHCTL		by_name = {.keysize = sizeof(NameData),.entrysize = sizeof(OwnIdentity),.hcxt = TopMemoryContext};
-	HASHCTL		by_person = {.keysize = JID_SIZE + 2,.entrysize = sizeof(PersonQuestion),.hcxt = TopMemoryContext};
-	HASHCTL		by_asker = {.keysize = offsetof(UnableAsker, until_ms),.entrysize = sizeof(UnableAsker),.hcxt = TopMemoryContext};
-	HASHCTL		by_member = {.keysize = offsetof(Absence, listed_us),.entrysize = sizeof(Absence),.hcxt = TopMemoryContext};
+	HASHCTL		by_lane = {.keysize = sizeof(LaneKey), .entrysize = sizeof(CachedGroup), .hcxt = TopMemoryContext};
+	HASHCTL		by_name = {.keysize = sizeof(NameData), .entrysize = sizeof(OwnIdentity), .hcxt = TopMemoryContext};
+	HASHCTL		by_person = {.keysize = JID_SIZE + 2, .entrysize = sizeof(PersonQuestion), .hcxt = TopMemoryContext};
+	HASHCTL		by_asker = {.keysize = offsetof(UnableAsker, until_ms), .entrysize = sizeof(UnableAsker), .hcxt = TopMemoryContext};
+	HASHCTL		by_member = {.keysize = offsetof(Absence, listed_us), .entrysize = sizeof(Absence), .hcxt = TopMemoryContext};
 
 	cached_groups = hash_create("wawp groups", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	identities = hash_create("wawp identities", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);

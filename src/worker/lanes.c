@@ -127,10 +127,10 @@ spots_init(LaneSpots *spots)
 void
 lanes_init(void)
 {
-	HASHCTL		lanes = {.keysize = sizeof(LaneKey),.entrysize = sizeof(Lane),.hcxt = TopMemoryContext};
-	HASHCTL		instances = {.keysize = sizeof(NameData),.entrysize = sizeof(LaneInstance),
+	HASHCTL		lanes = {.keysize = sizeof(LaneKey), .entrysize = sizeof(Lane), .hcxt = TopMemoryContext};
+	HASHCTL		instances = {.keysize = sizeof(NameData), .entrysize = sizeof(LaneInstance),
 	.hcxt = TopMemoryContext};
-	HASHCTL		hosts = {.keysize = sizeof(uint64),.entrysize = sizeof(LaneHost),.hcxt = TopMemoryContext};
+	HASHCTL		hosts = {.keysize = sizeof(uint64), .entrysize = sizeof(LaneHost), .hcxt = TopMemoryContext};
 
 	lane_table = hash_create("wawp lanes", 256, &lanes, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	instance_table = hash_create("wawp instances", 16, &instances, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);

@@ -226,7 +226,7 @@ static UnexplainedRun *
 unexplained_run_of(const NameData *instance)
 {
 	static HTAB *runs;
-	HASHCTL		by_name = {.keysize = sizeof(NameData),.entrysize = sizeof(UnexplainedRun),.hcxt = TopMemoryContext};
+	HASHCTL		by_name = {.keysize = sizeof(NameData), .entrysize = sizeof(UnexplainedRun), .hcxt = TopMemoryContext};
 	UnexplainedRun *entry;
 	bool		found;
 

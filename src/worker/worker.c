@@ -575,7 +575,7 @@ clock_was_set(void)
 static void
 worker_loop(void)
 {
-	static const DispatchWake everything = {.rescan = true,.start_anew = true};
+	static const DispatchWake everything = {.rescan = true, .start_anew = true};
 	int64		next_poll = clock_monotonic_ms();
 	int64		next_cycle = next_poll;
 

@@ -22,7 +22,7 @@ begin(int most, int ninstances, int nhosts)
 {
 	memset(instances, 0, sizeof(instances));
 	memset(hosts, 0, sizeof(hosts));
-	slots = (ShareSlots) {.most = most,.instances = ninstances,.hosts = nhosts};
+	slots = (ShareSlots) {.most = most, .instances = ninstances, .hosts = nhosts};
 	for (int i = 0; i < ninstances; i++)
 		host_of[i] = i % nhosts;
 }

@@ -13,7 +13,7 @@ static int	tests = 0;
 static int	failures = 0;
 
 void
-ok(bool passed, const char *format,...)
+ok(bool passed, const char *format, ...)
 {
 	va_list		args;
 
