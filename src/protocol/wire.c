@@ -21,7 +21,9 @@
 #include "postgres_fe.h"
 #endif
 
+#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
+#include "port/pg_bitutils.h"
 #include "protocol/json.h"
 #include "protocol/wire.h"
 #include "protocol/wire_time.h"
@@ -284,7 +286,7 @@ static int
 uses_of_field(const char *key)
 {
 	for (size_t i = 0; i < lengthof(id_fields); i++)
-		if (strcmp(key, id_fields[i].key) == 0)
+		if (*key == *id_fields[i].key && strcmp(key, id_fields[i].key) == 0)
 			return id_fields[i].uses;
 	return 0;
 }
@@ -1030,59 +1032,57 @@ announces_more(const JsonNode *node)
 	return has_more;
 }
 
-/* An entry of a list by one of its JIDs. */
-typedef struct NamedMember
+/* A set of names, which are JIDs of members. */
+typedef struct NameSet
 {
-	const char *name;
-	int			place;
-} NamedMember;
+	const char **slots;
+	uint32		mask;
+} NameSet;
 
-/* qsort callback: by name, then by place. */
-static int
-compare_named(const void *a, const void *b)
+/* Return an empty set for at most n names, palloc'd; half of its slots stay free. */
+static NameSet
+name_set_make(int n)
 {
-	const NamedMember *one = a;
-	const NamedMember *two = b;
-	int			order = strcmp(one->name, two->name);
+	NameSet		set = {.mask = pg_nextpower2_32(Max(n, 1)) * 2 - 1};
 
-	return order ? order : one->place - two->place;
+	set.slots = palloc0(sizeof(char *) * ((size_t) set.mask + 1));
+	return set;
 }
 
-/* Set repeats[] of the entries whose name an earlier one has. */
-static void
-note_repeated(NamedMember *named, int n, bool *repeats)
+/* Add a name, which is not copied; false if the set has it already. */
+static bool
+name_set_add(NameSet *set, const char *name)
 {
-	qsort(named, n, sizeof(NamedMember), compare_named);
-	for (int i = 1; i < n; i++)
-		if (strcmp(named[i].name, named[i - 1].name) == 0)
-			repeats[named[i].place] = true;
+	uint32		slot = hash_bytes((const unsigned char *) name, (int) strlen(name)) & set->mask;
+
+	for (; set->slots[slot]; slot = (slot + 1) & set->mask)
+		if (strcmp(set->slots[slot], name) == 0)
+			return false;
+	set->slots[slot] = name;
+	return true;
 }
 
-/* Return the number of members whose number or LID an earlier entry has, too. */
+/* Return the number of members whose number or LID an earlier one has, too; those who left are none. */
 static int
 count_repeated(const WireMembers *list)
 {
-	NamedMember *phones = palloc(sizeof(NamedMember) * Max(list->count, 1));
-	NamedMember *lids = palloc(sizeof(NamedMember) * Max(list->count, 1));
-	bool	   *repeats = palloc0(sizeof(bool) * Max(list->count, 1));
-	int			nphones = 0;
-	int			nlids = 0;
+	NameSet		names = name_set_make(list->count * 2);
 	int			n = 0;
 
 	for (int i = 0; i < list->count; i++)
 	{
-		if (list->members[i].phone.kind == JID_PERSON)
-			phones[nphones++] = (NamedMember) {list->members[i].phone.text, i};
-		if (list->members[i].lid.kind == JID_LID)
-			lids[nlids++] = (NamedMember) {list->members[i].lid.text, i};
+		const WireMember *member = &list->members[i];
+		bool		is_repeated = false;
+
+		if (member->role == WIRE_ROLE_LEFT)
+			continue;
+		if (member->phone.kind == JID_PERSON)
+			is_repeated |= !name_set_add(&names, member->phone.text);
+		if (member->lid.kind == JID_LID)
+			is_repeated |= !name_set_add(&names, member->lid.text);
+		n += is_repeated;
 	}
-	note_repeated(phones, nphones, repeats);
-	note_repeated(lids, nlids, repeats);
-	for (int i = 0; i < list->count; i++)
-		n += repeats[i] && list->members[i].role != WIRE_ROLE_LEFT;
-	pfree(phones);
-	pfree(lids);
-	pfree(repeats);
+	pfree(names.slots);
 	return n;
 }
 
