@@ -27,6 +27,7 @@
 #include "mb/pg_wchar.h"
 #include "port/pg_bitutils.h"
 #include "protocol/json.h"
+#include "protocol/shape.h"
 #include "protocol/wire.h"
 #include "protocol/wire_time.h"
 
@@ -1214,10 +1215,18 @@ count_repeated(const WireMembers *list)
 	return n;
 }
 
-/* Read the members of a list into *out, palloc'd; entries without a readable JID are counted as unread. */
+/* so many entries that are not understood are looked at for their form */
+#define SHOWN_UNREAD 100
+
+/*
+ * Read the members of a list into *out, palloc'd; entries without a readable JID
+ * are counted as unread.
+ */
 static void
 read_member_list(const JsonNode *list, WireMembers *out)
 {
+	const JsonNode *unread[SHOWN_UNREAD];
+
 	memset(out, 0, sizeof(*out));
 	out->members = palloc(sizeof(WireMember) * Max(list->count, 1));
 	out->stated = -1;
@@ -1227,9 +1236,11 @@ read_member_list(const JsonNode *list, WireMembers *out)
 
 		if (member.jid.kind == JID_PERSON || member.jid.kind == JID_LID)
 			out->members[out->count++] = member;
-		else if (member.role != WIRE_ROLE_LEFT)
-			out->unread++;
+		else if (member.role != WIRE_ROLE_LEFT && out->unread++ < SHOWN_UNREAD)
+			unread[out->unread - 1] = child;
 	}
+	if (out->unread > 0)
+		out->unread_shape = shape_of_nodes(unread, Min(out->unread, SHOWN_UNREAD));
 	out->repeated = count_repeated(out);
 }
 
