@@ -210,6 +210,7 @@ $wawp->ask(q{CREATE TABLE public.held (instance name, failures int, span interva
 	CREATE TRIGGER note_held AFTER INSERT OR UPDATE ON wawp.hold FOR EACH ROW WHEN (new.group_jid IS NULL) EXECUTE FUNCTION public.note_held();
 	GRANT INSERT ON public.held TO PUBLIC});
 my @outages = (outage('503', status => 503, text => '<html>busy</html>', content_type => 'text/html'),
+	outage('503 with a time', status => 503, headers => { 'Retry-After' => '1' }, json => { message => 'Service Unavailable' }),
 	outage('302', status => 302, text => '', headers => { Location => 'https://example.com/' }),
 	outage('405', status => 405, json => { message => 'Method Not Allowed' }),
 	outage('404', status => 404, text => 'default backend - 404', content_type => 'text/plain'),
