@@ -21,7 +21,7 @@ top := $(if $(VPATH),$(VPATH:%/=%)/,$(dir $(lastword $(MAKEFILE_LIST))))
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.control)
 
 # The modules, folder by folder, from the bottom to the top (src/README.md).
-protocol = calling_code jid outcome json wire_time account_limits wire redact endpoint member_list backoff mailbox_record mark
+protocol = calling_code jid outcome json shape wire_time account_limits wire redact endpoint member_list backoff mailbox_record mark
 base = guc clock shmem mark_file commit_wake spi_statement subtransaction index_probe encoding text_limit requester
 client = http instance call missing_route
 throttle = gcra limiter budget share

@@ -88,7 +88,7 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 		AND (i.state = 'failed' AND i.outcome = 'unknown_result'
 		OR i.home = (SELECT wawp._home())
 			AND (i.state = 'inviting' AND i.updated_at < pg_catalog.clock_timestamp() - interval '1 hour'
-			OR i.state = 'verifying' AND (i.outcome = 'unknown_result'
+			OR i.state = 'verifying' AND (i.outcome = 'unknown_result' OR i.detail LIKE 'could not be verified:%'
 				OR i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
 			OR i.state = 'queued' AND (i.attempts > 0 OR i.crashes > 0)
 			OR i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')

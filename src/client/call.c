@@ -25,6 +25,7 @@
 #include "client/call.h"
 #include "mb/pg_wchar.h"
 #include "protocol/redact.h"
+#include "protocol/shape.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -506,6 +507,22 @@ call_settle_person(CallPerson *person, const CallVerdict *verdict, const WawpIns
 		person->lid = verdict->lid;
 }
 
+/* Give the shape of an answer to those of whom it says nothing that is understood. */
+static void
+call_note_shape(const HttpResult *result, CallPerson **people, int npeople)
+{
+	const char *shape = NULL;
+
+	for (int i = 0; i < npeople && result->fate == HTTP_ANSWERED; i++)
+	{
+		if (people[i]->outcome != WAWP_UNRECOGNISED && people[i]->outcome != WAWP_UNKNOWN_RESULT)
+			continue;
+		if (shape == NULL)
+			shape = shape_of_body(result->body, result->body_len);
+		people[i]->shape = shape;
+	}
+}
+
 /*
  * Return the verdict because of which nobody else should be sent: the call's own,
  * or that on a person who met a limit of the group or the account; NULL if there
@@ -566,6 +583,7 @@ call_end_membership(const WawpInstance *instance, WawpOperation operation,
 		if (outcome_info(people[i]->outcome)->scope != SCOPE_PERSON)
 			people[i]->retry_at = retry_at;
 	}
+	call_note_shape(result, people, npeople);
 	stopping = verdict_that_stops(&reading);
 	if (stopping)
 		*end = *stopping;

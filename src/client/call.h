@@ -70,6 +70,7 @@ typedef struct CallPerson
 	WawpOutcome outcome;
 	int			code;			/* 0: none */
 	const char *detail;			/* may be NULL; redacted; UTF-8 */
+	const char *shape;			/* of an answer that was not understood, without contents; else NULL */
 	bool		is_outage;		/* a proxy or gateway answered in the API's place */
 	bool		sent;			/* a request for this person may have left */
 	bool		is_card_sent;		/* the engine has sent its own invitation card */

@@ -152,7 +152,9 @@ jid_make(JidKind kind, const char *local, const char *server)
 {
 	Jid			jid = {.kind = kind};
 
-	snprintf(jid.text, sizeof(jid.text), "%s@%s", local, server);
+	strlcpy(jid.text, local, sizeof(jid.text));
+	strlcat(jid.text, "@", sizeof(jid.text));
+	strlcat(jid.text, server, sizeof(jid.text));
 	return jid;
 }
 
@@ -219,6 +221,28 @@ fold_input(const char *input, size_t len, char *out)
 	while (n > 0 && out[n - 1] == ' ')
 		n--;
 	out[n] = '\0';
+	return true;
+}
+
+/*
+ * Copy a JID as the engines write it, terminated, to out (FOLD_SIZE bytes); false
+ * for any other spelling.  It begins with a digit, hence is no link, and has
+ * nothing that folding would change.
+ */
+static bool
+copy_plain_jid(const char *input, size_t len, char *out)
+{
+	if (len == 0 || len >= FOLD_SIZE || !is_digit(*input) || memchr(input, '@', len) == NULL)
+		return false;
+	for (size_t i = 0; i < len; i++)
+	{
+		char		c = input[i];
+
+		if (!is_digit(c) && !(c >= 'a' && c <= 'z') && c != '@' && c != '.')
+			return false;
+	}
+	memcpy(out, input, len);
+	out[len] = '\0';
 	return true;
 }
 
@@ -548,9 +572,12 @@ jid_parse(const char *input, size_t len)
 	char		folded[FOLD_SIZE];
 	char	   *at;
 
-	cut_out_of_link(&input, &len);
-	if (!fold_input(input, len, folded))
-		return jid_invalid("it has characters that no number or JID has");
+	if (!copy_plain_jid(input, len, folded))
+	{
+		cut_out_of_link(&input, &len);
+		if (!fold_input(input, len, folded))
+			return jid_invalid("it has characters that no number or JID has");
+	}
 	if (*folded == '\0')
 		return jid_invalid("it is empty");
 	at = strchr(folded, '@');

@@ -146,9 +146,14 @@ write_out_escapes(const char *text, size_t *len)
 
 	for (const char *s = text; s < end;)
 	{
-		int			high = unicode_escape(s, end);
-		int			low = (high >= 0xD800 && high < 0xDC00) ? unicode_escape(s + 6, end) : -1;
+		const char *mark = memchr(s, '\\', end - s);
+		size_t		plain = (mark ? mark : end) - s;
+		int			high = mark ? unicode_escape(mark, end) : -1;
+		int			low = (high >= 0xD800 && high < 0xDC00) ? unicode_escape(mark + 6, end) : -1;
 
+		memcpy(copy + n, s, plain);
+		n += plain;
+		s += plain;
 		if (low >= 0xDC00 && low < 0xE000)
 		{
 			n += put_utf8(copy + n, 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00));
@@ -160,11 +165,8 @@ write_out_escapes(const char *text, size_t *len)
 			s += 6;
 		}
 		else
-		{
-			if (*s == '\\' && s + 1 < end)
+			for (int i = 0; i < 2 && s < end; i++)
 				copy[n++] = *s++;
-			copy[n++] = *s++;
-		}
 	}
 	copy[n] = '\0';
 	*len = n;

@@ -21,8 +21,13 @@
 #include "postgres_fe.h"
 #endif
 
+#include <limits.h>
+
+#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
+#include "port/pg_bitutils.h"
 #include "protocol/json.h"
+#include "protocol/shape.h"
 #include "protocol/wire.h"
 #include "protocol/wire_time.h"
 
@@ -45,19 +50,32 @@ extern void escape_json(StringInfo buf, const char *str);
 #define INVITE_PREFIX "https://chat.whatsapp.com/"
 
 static const char *const id_keys[] = {"JID", "jid", "id", "wid", "participant", "gid", "contact", "number", NULL};
-static const char *const lid_keys[] = {"LID", "lid", NULL};
+static const char *const lid_keys[] = {"LID", "lid", "lidJid", "lid_jid", "participantLid", "participant_lid", NULL};
 static const char *const text_keys[] = {"message", "reason", "detail", "error", NULL};
-static const char *const list_keys[] = {"updateParticipants", "results", "result", "participants", "Participants", "members", "groups", "response", "data", NULL};
+static const char *const list_keys[] = {"updateParticipants", "results", "result", "participants", "Participants", "members", "Members", "groups", "response", "data", NULL};
+static const char *const group_keys[] = {"group", "groupMetadata", "groupInfo", "group_info", "payload", "body", NULL};
 static const char *const ok_keys[] = {"ok", "success", "result", "sent", "value", NULL};
 static const char *const subject_keys[] = {"subject", "name", "Name", "title", NULL};
-static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", "participants_count",
-"memberCount", "membersCount", "member_count", NULL};
+static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", "participant_count", "participants_count",
+"memberCount", "membersCount", "member_count", "members_count", "groupSize", "group_size", NULL};
 
 /* in the envelope of a list */
-static const char *const total_keys[] = {"total", "totalCount", "total_count", "count", NULL};
+static const char *const total_keys[] = {"total", "totalCount", "total_count", "totalItems", "total_items", "count",
+"totalParticipants", "total_participants", "totalMembers", "total_members", NULL};
 
 /* in the envelope of a list that is cut into pages: true, or where the next one begins */
-static const char *const more_keys[] = {"hasMore", "has_more", "hasNext", "hasNextPage", "nextPage", "next_page", "nextCursor", "next_cursor", "next", NULL};
+static const char *const more_keys[] = {"hasMore", "has_more", "hasNext", "has_next", "hasNextPage", "nextPage", "next_page", "nextCursor", "next_cursor",
+"next", "nextPageToken", "next_page_token", "truncated", "isTruncated", "is_truncated", "partial", "isPartial", NULL};
+
+/* likewise: the number of pages */
+static const char *const pages_keys[] = {"pages", "totalPages", "total_pages", "pageCount", "page_count", "lastPage", "last_page", NULL};
+
+/* likewise: false if it is not the whole list */
+static const char *const whole_keys[] = {"complete", "isComplete", "is_complete", NULL};
+
+/* likewise: objects that have all this, beside the list */
+static const char *const paging_keys[] = {"pagination", "paging", "pageInfo", "page_info", "meta", "metadata", "links",
+"group", "groupMetadata", "groupInfo", "group_info", NULL};
 
 /*
  * ---- out
@@ -153,6 +171,8 @@ jid_of_text(const char *text)
 static const char *
 id_text(const JsonNode *node)
 {
+	static const char *const user_keys[] = {"user", "User", NULL};
+	static const char *const server_keys[] = {"server", "Server", NULL};
 	const char *whole;
 	const char *user;
 	const char *server;
@@ -162,8 +182,8 @@ id_text(const JsonNode *node)
 	whole = json_node_text(json_node_get(node, "_serialized"));
 	if (whole == NULL && (whole = json_node_text(json_node_get(node, "id"))) == NULL)
 	{
-		user = json_node_text(json_node_get(node, "user"));
-		server = json_node_text(json_node_get(node, "server"));
+		user = json_node_text(json_node_any(node, user_keys));
+		server = json_node_text(json_node_any(node, server_keys));
 		return user && server ? psprintf("%s@%s", user, server) : user;
 	}
 	return whole;
@@ -263,6 +283,10 @@ static const struct
 	{"wid", USE_JID},
 	{"participant", USE_JID | USE_INNER},
 	{"contact", USE_JID | USE_INNER},
+	{"participantId", USE_JID},
+	{"participant_id", USE_JID},
+	{"userJid", USE_JID},
+	{"user_jid", USE_JID},
 	{"participantAlt", USE_JID},
 	{"SenderAlt", USE_JID},
 	{"senderAlt", USE_JID},
@@ -273,9 +297,15 @@ static const struct
 	{"phone_number", USE_PHONE},
 	{"pn", USE_PHONE},
 	{"phone", USE_PHONE},
+	{"phoneJid", USE_PHONE},
+	{"phone_jid", USE_PHONE},
+	{"pnJid", USE_PHONE},
+	{"pn_jid", USE_PHONE},
+	{"participantPn", USE_PHONE},
+	{"participant_pn", USE_PHONE},
 	{"number", USE_NUMBER},
 	{"member", USE_INNER},
-	{"user", USE_INNER},
+	{"user", USE_JID | USE_INNER},
 	{"content", USE_INNER},
 	{"attrs", USE_INNER},
 };
@@ -284,7 +314,7 @@ static int
 uses_of_field(const char *key)
 {
 	for (size_t i = 0; i < lengthof(id_fields); i++)
-		if (strcmp(key, id_fields[i].key) == 0)
+		if (*key == *id_fields[i].key && strcmp(key, id_fields[i].key) == 0)
 			return id_fields[i].uses;
 	return 0;
 }
@@ -332,18 +362,27 @@ ids_of(const JsonNode *object)
 	return ids;
 }
 
-/* Return the first of the values under list_keys that has children, else NULL. */
+/* Return the first of the values under the keys that is an array or an object, else NULL. */
 static const JsonNode *
-list_in(const JsonNode *object)
+first_list(const JsonNode *object, const char *const *keys)
 {
-	for (const char *const *key = list_keys; *key; key++)
+	for (; *keys; keys++)
 	{
-		const JsonNode *node = json_node_get(object, *key);
+		const JsonNode *node = json_node_get(object, *keys);
 
 		if (json_node_is_list(node))
 			return node;
 	}
 	return NULL;
+}
+
+/* Return the list in an envelope, or the next envelope; NULL if there is neither. */
+static const JsonNode *
+list_in(const JsonNode *object)
+{
+	const JsonNode *list = first_list(object, list_keys);
+
+	return list ? list : first_list(object, group_keys);
 }
 
 static bool
@@ -387,6 +426,27 @@ number_is_announced(const char *text, size_t at)
 			return true;
 	}
 	return false;
+}
+
+/* Return the status that WhatsApp says in one of its words, which is all of the text; 0 if it is none. */
+static int
+code_of_word(const char *text)
+{
+	static const struct
+	{
+		const char *word;
+		int			code;
+	}			words[] =
+	{
+		{"bad-request", 400}, {"not-authorized", 401}, {"forbidden", 403}, {"item-not-found", 404}, {"not-allowed", 405},
+		{"not-acceptable", 406}, {"conflict", 409}, {"gone", 410}, {"resource-limit", 419}, {"locked", 423}, {"rate-overlimit", 429},
+		{"internal-server-error", 500}, {"service-unavailable", 503}
+	};
+
+	for (size_t i = 0; text && i < lengthof(words); i++)
+		if (strcmp(text, words[i].word) == 0)
+			return words[i].code;
+	return 0;
 }
 
 /*
@@ -495,13 +555,18 @@ static void
 read_verdict(const JsonNode *node, int depth, WirePerson *person)
 {
 	static const char *const flags[] = {"success", "ok", "added", NULL};
-	static const char *const words[] = {"code", "status", "statusCode", NULL};
-	static const char *const errors[] = {"Error", "error", NULL};
-	static const char *const inner[] = {"error", "result", "response", "data", "status", "value", NULL};
+	static const char *const words[] = {"code", "status", "statusCode", "status_code", NULL};
+	static const char *const errors[] = {"Error", "error", "errorCode", "error_code", NULL};
+	static const char *const inner[] = {"error", "result", "response", "data", "status", "value", "content", "attrs", NULL};
 	int			number;
 
 	for (const char *const *name = text_keys; *name && !person->text; name++)
-		person->text = message_text(json_node_get(node, *name));
+	{
+		const char *text = message_text(json_node_get(node, *name));
+
+		if (text && text[strspn(text, "0123456789")] != '\0')
+			person->text = text;
+	}
 	for (const char *const *key = words; *key; key++)
 	{
 		const JsonNode *value = json_node_get(node, *key);
@@ -667,7 +732,7 @@ read_people_list(const JsonNode *list, WireAnswer *answer)
 	}
 }
 
-/* Append a person of a list whose name is a verdict.  A text that names nobody is a message. */
+/* Append a person of a list whose name is a verdict.  What names nobody is a message. */
 static void
 read_sorted_person(const JsonNode *child, bool is_added, WireAnswer *answer)
 {
@@ -675,7 +740,7 @@ read_sorted_person(const JsonNode *child, bool is_added, WireAnswer *answer)
 	const JsonNode *reason = json_node_get(child, "reason");
 	int			code;
 
-	if (json_node_is(child, JSON_KIND_STRING) && !child->key && person.jid.kind == JID_INVALID)
+	if (!child->key && person.jid.kind == JID_INVALID && (json_node_is(child, JSON_KIND_STRING) || !person.id))
 		return;
 	person.is_listed_as_added = is_added;
 	person.has_failure |= !is_added;
@@ -685,24 +750,40 @@ read_sorted_person(const JsonNode *child, bool is_added, WireAnswer *answer)
 	add_person(answer, person);
 }
 
+/* Set *is_added by the name of a list of people, such as "failed_participants"; false if it is no verdict. */
+static bool
+is_name_of_sorted_list(const char *name, bool *is_added)
+{
+	static const struct
+	{
+		const char *start;
+		bool		is_added;
+	}			names[] = {{"added", true}, {"succe", true}, {"fail", false}, {"reject", false}, {"notAdded", false},
+	{"not_added", false}, {"notInvited", false}, {"not_invited", false}, {"error", false}, {"unsuccess", false}};
+
+	for (size_t i = 0; name && i < lengthof(names); i++)
+	{
+		*is_added = names[i].is_added;
+		if (pg_strncasecmp(name, names[i].start, strlen(names[i].start)) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Append the people of {"added":["..."],"failed":[{"id","reason"}]} to answer->people. */
 static void
 read_sorted_people(const JsonNode *root, WireAnswer *answer)
 {
-	static const struct
+	for (const JsonNode *list = root->first; list; list = list->next)
 	{
-		const char *name;
+		bool		is_map = json_node_is(list, JSON_KIND_OBJECT);
 		bool		is_added;
-	}			lists[] = {{"added", true}, {"succeeded", true}, {"failed", false}, {"rejected", false}, {"notAdded", false}, {"not_added", false}};
 
-	for (size_t i = 0; i < lengthof(lists); i++)
-	{
-		const JsonNode *list = json_node_get(root, lists[i].name);
-
-		if (!json_node_is_list(list))
+		if (!json_node_is_list(list) || !is_name_of_sorted_list(list->key, &is_added))
 			continue;
 		for (const JsonNode *child = list->first; child; child = child->next)
-			read_sorted_person(child, lists[i].is_added, answer);
+			if (!is_map || is_named_after_person(child))
+				read_sorted_person(child, is_added, answer);
 	}
 }
 
@@ -792,16 +873,33 @@ envelope_status(const JsonNode *node)
 	return status;
 }
 
+/* Return WhatsApp's own number in an error: Baileys has it under "data", others in the text; 0 if there is none. */
+static int
+engine_code_of(const JsonNode *root, const char *text)
+{
+	const JsonNode *places[] = {json_node_get(root, "exception"), json_node_get(root, "error"), root};
+	int			code;
+
+	for (size_t i = 0; i < lengthof(places); i++)
+		if (json_node_int(json_node_get(places[i], "data"), &code) && code >= 400 && code <= 599)
+			return code;
+	code = code_in_text(text);
+	return code ? code : code_of_word(text);
+}
+
 /* Set an error's word, message and numbers: code, text, status, engine_code. */
 static void
 read_envelope(const JsonNode *root, WireAnswer *answer)
 {
 	const JsonNode *error = json_node_get(root, "error");
+	const JsonNode *errors = json_node_get(root, "errors");
 	const JsonNode *exception = json_node_get(root, "exception");
 	const char *texts[] = {
 		message_text(json_node_get(root, "message")),
 		message_text(json_node_get(error, "message")),
 		message_text(error),
+		message_text(errors),
+		message_text(json_node_is(errors, JSON_KIND_ARRAY) ? json_node_get(errors->first, "message") : NULL),
 		message_text(json_node_get(exception, "message")),
 		message_text(json_node_get(root, UPSTREAM_ERROR))
 	};
@@ -816,8 +914,7 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 	answer->status = envelope_status(root);
 	if (answer->status < 400 && json_node_is(error, JSON_KIND_OBJECT))
 		answer->status = envelope_status(error);
-	if (!json_node_int(json_node_get(exception, "data"), &answer->engine_code))
-		answer->engine_code = code_in_text(answer->text);
+	answer->engine_code = engine_code_of(root, answer->text);
 }
 
 /* True if an envelope says that it failed, in a flag, a status or an error. */
@@ -830,7 +927,7 @@ says_failure(const JsonNode *root, const WireAnswer *answer)
 	if (json_node_is(json_node_get(root, "status"), JSON_KIND_FALSE) ||
 		means_failure(json_node_text(json_node_get(root, "status"))))
 		return true;
-	return json_is_set(json_node_get(root, "error")) || json_is_set(json_node_get(root, "exception")) ||
+	return json_is_set(json_node_get(root, "error")) || json_is_set(json_node_get(root, "errors")) || json_is_set(json_node_get(root, "exception")) ||
 		json_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400;
 }
 
@@ -957,15 +1054,22 @@ is_error_body(const JsonNode *root)
 	return is_refusal(root, &answer) || read_inner_refusal(root, MAX_WRAPPING, &answer);
 }
 
-static const char *const object_keys[] = {"data", "group", "result", NULL};
+static const char *const object_keys[] = {"data", "group", "result", "results", "response", "groupInfo", "group_info", "payload", "body", NULL};
 
-/* Return the object that an answer is about, wrapped or not. */
+/* Return the object of a group that an answer is about, in whatever envelopes. */
 static const JsonNode *
 unwrap_object(const JsonNode *root)
 {
-	const JsonNode *inner = json_node_any(root, object_keys);
+	for (int depth = 0; depth < MAX_WRAPPING && jid_of_text(id_in(root)).kind != JID_GROUP; depth++)
+	{
+		bool		is_alone = root->count == 1 && (json_node_is(root, JSON_KIND_ARRAY) || is_map_by_jid(root));
+		const JsonNode *inner = is_alone ? root->first : first_list(root, object_keys);
 
-	return json_node_is(inner, JSON_KIND_OBJECT) ? inner : root;
+		if (!json_node_is_list(inner))
+			break;
+		root = inner;
+	}
+	return root;
 }
 
 static WireRole
@@ -1007,89 +1111,122 @@ read_member(const JsonNode *node, const char *key)
 	return member;
 }
 
-/* Return the size under the first of the keys, in a group's description or a list's envelope; -1 if there is none. */
+/* Read a size, which some write as a float; false if it is none. */
+static bool
+read_size(const JsonNode *node, int *size)
+{
+	const char *text = json_node_text(node);
+	char	   *end;
+	double		value = text ? strtod(text, &end) : -1;
+
+	if (!(value >= 0 && value <= INT_MAX) || *end != '\0')
+		return false;
+	*size = (int) value;
+	return true;
+}
+
+/* Return the largest size under the keys, in a group's description or a list's envelope; -1 if there is none. */
 static int
 stated_size(const JsonNode *node, const char *const *keys)
 {
+	int			largest = -1;
 	int			size;
 
-	if (json_node_is(node, JSON_KIND_OBJECT) &&
-		json_node_int(json_node_any(node, keys), &size) && size >= 0)
-		return size;
-	return -1;
+	for (; *keys; keys++)
+		if (read_size(json_node_get(node, *keys), &size))
+			largest = Max(largest, size);
+	return largest;
 }
 
-/* True if the envelope of a list says that more of it follows. */
+/* True if the envelope of a list says that it is not the whole list. */
 static bool
 announces_more(const JsonNode *node)
 {
-	bool		has_more = false;
+	bool		has_more = stated_size(node, pages_keys) > 1;
 
 	for (const char *const *key = more_keys; *key; key++)
 		has_more |= json_is_set(json_node_get(node, *key));
+	for (const char *const *key = whole_keys; *key; key++)
+		has_more |= json_node_is(json_node_get(node, *key), JSON_KIND_FALSE);
 	return has_more;
 }
 
-/* An entry of a list by one of its JIDs. */
-typedef struct NamedMember
-{
-	const char *name;
-	int			place;
-} NamedMember;
-
-/* qsort callback: by name, then by place. */
-static int
-compare_named(const void *a, const void *b)
-{
-	const NamedMember *one = a;
-	const NamedMember *two = b;
-	int			order = strcmp(one->name, two->name);
-
-	return order ? order : one->place - two->place;
-}
-
-/* Set repeats[] of the entries whose name an earlier one has. */
+/* Take what an envelope says of its list's completeness. */
 static void
-note_repeated(NamedMember *named, int n, bool *repeats)
+read_list_envelope(const JsonNode *node, int depth, int *stated, bool *has_more)
 {
-	qsort(named, n, sizeof(NamedMember), compare_named);
-	for (int i = 1; i < n; i++)
-		if (strcmp(named[i].name, named[i - 1].name) == 0)
-			repeats[named[i].place] = true;
+	*stated = Max(*stated, Max(stated_size(node, size_keys), stated_size(node, total_keys)));
+	*has_more |= announces_more(node);
+	for (const char *const *key = paging_keys; *key && depth > 0; key++)
+		read_list_envelope(json_node_get(node, *key), depth - 1, stated, has_more);
 }
 
-/* Return the number of members whose number or LID an earlier entry has, too. */
+/* A set of names, which are JIDs of members. */
+typedef struct NameSet
+{
+	const char **slots;
+	uint32		mask;
+} NameSet;
+
+/* Return an empty set for at most n names, palloc'd; half of its slots stay free. */
+static NameSet
+name_set_make(int n)
+{
+	NameSet		set = {.mask = pg_nextpower2_32(Max(n, 1)) * 2 - 1};
+
+	set.slots = palloc0(sizeof(char *) * ((size_t) set.mask + 1));
+	return set;
+}
+
+/* Add a name, which is not copied; false if the set has it already. */
+static bool
+name_set_add(NameSet *set, const char *name)
+{
+	uint32		slot = hash_bytes((const unsigned char *) name, (int) strlen(name)) & set->mask;
+
+	for (; set->slots[slot]; slot = (slot + 1) & set->mask)
+		if (strcmp(set->slots[slot], name) == 0)
+			return false;
+	set->slots[slot] = name;
+	return true;
+}
+
+/* Return the number of members whose number or LID an earlier one has, too; those who left are none. */
 static int
 count_repeated(const WireMembers *list)
 {
-	NamedMember *phones = palloc(sizeof(NamedMember) * Max(list->count, 1));
-	NamedMember *lids = palloc(sizeof(NamedMember) * Max(list->count, 1));
-	bool	   *repeats = palloc0(sizeof(bool) * Max(list->count, 1));
-	int			nphones = 0;
-	int			nlids = 0;
+	NameSet		names = name_set_make(list->count * 2);
 	int			n = 0;
 
 	for (int i = 0; i < list->count; i++)
 	{
-		if (list->members[i].phone.kind == JID_PERSON)
-			phones[nphones++] = (NamedMember) {list->members[i].phone.text, i};
-		if (list->members[i].lid.kind == JID_LID)
-			lids[nlids++] = (NamedMember) {list->members[i].lid.text, i};
+		const WireMember *member = &list->members[i];
+		bool		is_repeated = false;
+
+		if (member->role == WIRE_ROLE_LEFT)
+			continue;
+		if (member->phone.kind == JID_PERSON)
+			is_repeated |= !name_set_add(&names, member->phone.text);
+		if (member->lid.kind == JID_LID)
+			is_repeated |= !name_set_add(&names, member->lid.text);
+		n += is_repeated;
 	}
-	note_repeated(phones, nphones, repeats);
-	note_repeated(lids, nlids, repeats);
-	for (int i = 0; i < list->count; i++)
-		n += repeats[i] && list->members[i].role != WIRE_ROLE_LEFT;
-	pfree(phones);
-	pfree(lids);
-	pfree(repeats);
+	pfree(names.slots);
 	return n;
 }
 
-/* Read the members of a list into *out, palloc'd; entries without a readable JID are counted as unread. */
+/* so many entries that are not understood are looked at for their form */
+#define SHOWN_UNREAD 100
+
+/*
+ * Read the members of a list into *out, palloc'd; entries without a readable JID
+ * are counted as unread.
+ */
 static void
 read_member_list(const JsonNode *list, WireMembers *out)
 {
+	const JsonNode *unread[SHOWN_UNREAD];
+
 	memset(out, 0, sizeof(*out));
 	out->members = palloc(sizeof(WireMember) * Max(list->count, 1));
 	out->stated = -1;
@@ -1099,9 +1236,11 @@ read_member_list(const JsonNode *list, WireMembers *out)
 
 		if (member.jid.kind == JID_PERSON || member.jid.kind == JID_LID)
 			out->members[out->count++] = member;
-		else if (member.role != WIRE_ROLE_LEFT)
-			out->unread++;
+		else if (member.role != WIRE_ROLE_LEFT && out->unread++ < SHOWN_UNREAD)
+			unread[out->unread - 1] = child;
 	}
+	if (out->unread > 0)
+		out->unread_shape = shape_of_nodes(unread, Min(out->unread, SHOWN_UNREAD));
 	out->repeated = count_repeated(out);
 }
 
@@ -1130,8 +1269,7 @@ wire_read_members(const char *body, size_t len, WireMembers *out)
 
 	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list); depth++)
 	{
-		stated = Max(stated, Max(stated_size(list, size_keys), stated_size(list, total_keys)));
-		has_more |= announces_more(list);
+		read_list_envelope(list, 1, &stated, &has_more);
 		list = list_in(list);
 	}
 	if (!json_node_is_list(list) || is_error_body(root))
@@ -1174,16 +1312,16 @@ says_members_add(const JsonNode *node)
 		(json_node_text(mode) && strcmp(json_node_text(mode), "all_member_add") == 0);
 }
 
-/* True if an admin approves whoever is added: Baileys' joinApprovalMode, GOWS' IsJoinApprovalRequired. */
+/* True if an admin approves whoever is added: Baileys' joinApprovalMode, GOWS' IsJoinApprovalRequired, newMembersApprovalRequired of WAHA's events. */
 static bool
 says_approval(const JsonNode *node)
 {
-	static const char *const keys[] = {"joinApprovalMode", "IsJoinApprovalRequired", "isJoinApprovalRequired",
-	"membershipApprovalMode", "join_approval_mode", NULL};
+	static const char *const keys[] = {"joinApprovalMode", "IsJoinApprovalRequired", "isJoinApprovalRequired", "newMembersApprovalRequired",
+	"membershipApprovalMode", "membership_approval_mode", "join_approval_mode", NULL};
+	static const char *const words[] = {"on", "request_required", NULL};
 	const JsonNode *mode = json_node_any(node, keys);
 
-	return json_node_is(mode, JSON_KIND_TRUE) || means_success(json_node_text(mode)) ||
-		(json_node_text(mode) && strcmp(json_node_text(mode), "on") == 0);
+	return json_node_is(mode, JSON_KIND_TRUE) || means_success(json_node_text(mode)) || word_is_one_of(json_node_text(mode), words);
 }
 
 /* Read a group's description; *members is set to its list, palloc'd, or zeros. */
@@ -1225,7 +1363,7 @@ wire_read_group(const char *body, size_t len, WireGroup *group, WireMembers *mem
 {
 	const JsonNode *root = json_node_parse(body, len);
 
-	if (!json_node_is(root, JSON_KIND_OBJECT) || is_error_body(root))
+	if (!json_node_is_list(root) || is_error_body(root))
 		return false;
 	root = unwrap_object(root);
 	*group = read_group_object(root, NULL, members);
@@ -1265,7 +1403,7 @@ wire_read_created(const char *body, size_t len)
 
 	if (is_error_body(root))
 		return NULL;
-	root = unwrap_object(root);
+	root = json_node_is_list(root) ? unwrap_object(root) : NULL;
 	for (const char *const *key = id_keys; *key; key++)
 	{
 		Jid			jid = jid_of_text(id_text(json_node_get(root, *key)));
@@ -1360,17 +1498,18 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 
 /*
  * Read the answer of check-exists.  Anything unclear is WIRE_UNKNOWN, never
- * "no".  *chat is set to the person's JID as WhatsApp has it, by number if the
+ * "no", and so is a no beside an error.  *chat is set to the person's JID as WhatsApp has it, by number if the
  * answer has one (GOWS 2026.8 has it beside the LID, as "pn"), else to the LID;
  * *lid to the LID.  Both are invalid if the answer has none.
  */
 WireTruth
 wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 {
-	static const char *const flags[] = {"numberExists", "exists", "isInWhatsapp", NULL};
+	static const char *const flags[] = {"numberExists", "exists", "isInWhatsapp", "IsInWhatsapp", "IsIn", "is_on_whatsapp", "isOnWhatsApp", NULL};
 	static const char *const ids[] = {"chatId", "chat_id", "jid", "id", NULL};
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *flag = json_node_any(root, flags);
+	bool		is_error = is_error_body(root);
 	const char *status = json_node_text(json_node_get(root, "status"));
 	WireIds		known = {0};
 	Jid			id;
@@ -1390,7 +1529,7 @@ wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 		*chat = *lid;
 	if (json_node_is(flag, JSON_KIND_TRUE) || (status && strcmp(status, "exists") == 0))
 		return WIRE_YES;
-	return json_node_is(flag, JSON_KIND_FALSE) ? WIRE_NO : WIRE_UNKNOWN;
+	return json_node_is(flag, JSON_KIND_FALSE) && !is_error ? WIRE_NO : WIRE_UNKNOWN;
 }
 
 /* Return the LID from lids/pn/{number}; invalid means unknown, not "no account". */
@@ -1483,11 +1622,11 @@ read_join_request(const JsonNode *node)
 bool
 wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out)
 {
-	static const char *const keys[] = {"joinRequests", "requests", "data", "result", NULL};
+	static const char *const keys[] = {"joinRequests", "requests", "membershipRequests", "data", "result", "results", "response", NULL};
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *list = root;
 
-	for (int depth = 0; depth < 2 && json_node_is(list, JSON_KIND_OBJECT); depth++)
+	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT); depth++)
 		list = json_node_any(list, keys);
 	if (!json_node_is(list, JSON_KIND_ARRAY) || is_error_body(root))
 		return false;

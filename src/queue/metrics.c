@@ -74,6 +74,8 @@ PG_FUNCTION_INFO_V1(wawp_hold_figures);
 #define OTHER_ACCOUNT_SQL \
 	"CASE WHEN a.account IS NULL THEN 'held: the instance does not exist any more'" \
 	" ELSE 'held: asked for with another account than the instance has now' END"
+/* Of an intent that is verified: it says what is wrong with the member list, in words of verify.c. */
+#define IS_UNVERIFIED "i.state OPERATOR(pg_catalog.=) 'verifying' AND i.detail ^@ 'could not be verified:'"
 #define STATE_IS(state) "i.state OPERATOR(pg_catalog.=) '" state "'"
 #define OUTCOME_IS(outcome) "i.outcome OPERATOR(pg_catalog.=) '" outcome "'"
 
@@ -183,11 +185,11 @@ wawp_progress_figures(PG_FUNCTION_ARGS)
 static SqlStatement stuck_figures = {
 	"SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, i.state, i.outcome, i.updated_at,"
 	" CASE WHEN i.instance_id IS DISTINCT FROM a.account AND i.state OPERATOR(pg_catalog.<>) 'failed'"
-	"  THEN " OTHER_ACCOUNT_SQL " ELSE i.outcome::text END"
+	"  THEN " OTHER_ACCOUNT_SQL " WHEN " IS_UNVERIFIED " THEN i.detail ELSE i.outcome::text END"
 	" FROM wawp.membership_intent i" ACCOUNT_SQL
 	" WHERE " STATE_IS("failed") " AND " OUTCOME_IS("unknown_result")
 	" OR " IS_HOME " AND (" STATE_IS("inviting") " AND i.updated_at < clock_timestamp() - interval '1 hour'"
-	"  OR " STATE_IS("verifying") " AND (" OUTCOME_IS("unknown_result")
+	"  OR " STATE_IS("verifying") " AND (" OUTCOME_IS("unknown_result") " OR " IS_UNVERIFIED
 	"   OR i.updated_at < clock_timestamp() - interval '5 minutes')"
 	"  OR " STATE_IS("queued") " AND (i.attempts > 0 OR i.crashes > 0)"
 	"  OR " STATE_IS("sending") " AND i.updated_at < clock_timestamp() - interval '5 minutes'"

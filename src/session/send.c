@@ -37,6 +37,7 @@
 #include "session/send.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
+#include "tables/audit.h"
 #include "tables/audit_mailbox.h"
 #include "tables/contact.h"
 #include "tables/group_settings.h"
@@ -523,6 +524,8 @@ session_put_outcomes(MailboxRecord *record, CallPerson **people, int npeople)
 		record->people[i].outcome = outcome_info(people[i]->outcome)->name;
 		record->people[i].code = people[i]->code;
 		record->people[i].lid = session_known_lid(people[i]);
+		if (people[i]->shape)
+			record->row.detail = audit_detail(NULL, people[i]->shape);
 	}
 }
 
@@ -654,9 +657,16 @@ session_membership(const WawpInstance *instance, WawpOperation operation, const 
 	return policy.capacity;
 }
 
-/* Record the next verified people, as many as one record takes; return where to go on. */
+/* True if a person is to be recorded as verified, or as one whom a list that is not understood could not settle. */
+static bool
+session_is_to_be_noted(const CallPerson *person, bool verified)
+{
+	return verified ? person->verified : !person->verified && person->shape && person->outcome == WAWP_ACCEPTED;
+}
+
+/* Record the next people who were verified, or could not be, as many as one record takes; return where to go on. */
 static int
-session_note_some_verified(MailboxRecord *record, CallPerson **people, int npeople, int from)
+session_note_some_verified(MailboxRecord *record, CallPerson **people, int npeople, int from, bool verified)
 {
 	int			i;
 
@@ -665,8 +675,9 @@ session_note_some_verified(MailboxRecord *record, CallPerson **people, int npeop
 	{
 		MailboxPerson *person = &record->people[record->npeople];
 
-		if (!people[i]->verified)
+		if (!session_is_to_be_noted(people[i], verified))
 			continue;
+		record->row.detail = verified ? NULL : audit_detail(people[i]->detail, people[i]->shape);
 		person->jid = people[i]->jid.text;
 		person->outcome = outcome_info(people[i]->outcome)->name;
 		person->lid = session_known_lid(people[i]);
@@ -684,12 +695,12 @@ session_note_verified(const WawpInstance *instance, const char *group, const cha
 					  CallPerson **people, int npeople)
 {
 	SessionAttempt attempt;
-	int			done = 0;
 
 	session_begin_record(&attempt, instance, "add", group, reason);
 	attempt.record.row.kind = "verified";
-	while (done < npeople)
-		done = session_note_some_verified(&attempt.record, people, npeople, done);
+	for (int verified = 1; verified >= 0; verified--)
+		for (int done = 0; done < npeople;)
+			done = session_note_some_verified(&attempt.record, people, npeople, done, verified == 1);
 }
 
 /*

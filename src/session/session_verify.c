@@ -178,7 +178,8 @@ session_verify_all_settled(const Sought *sought, int n)
 /*
  * Settle people who have just been added, as far as the member list can, by
  * reading it at the instance's verify_delays from now.  capacity: of the group.
- * True if it settled any.
+ * Those whom it did not settle because of entries that are not understood get
+ * their shape.  True if there is something to record.
  */
 bool
 session_verify_added(const WawpInstance *instance, const char *group, int capacity, CallPerson **people, int npeople)
@@ -187,6 +188,7 @@ session_verify_added(const WawpInstance *instance, const char *group, int capaci
 	Place		place = {.instance = instance, .group = group, .known = {.stated = -1, .capacity = capacity}};
 	int64		answered_ms = clock_monotonic_ms();
 	int			n = 0;
+	bool		is_told = false;
 
 	for (int i = 0; i < npeople; i++)
 		if (people[i]->sent && outcome_info(people[i]->outcome)->look)
@@ -202,7 +204,10 @@ session_verify_added(const WawpInstance *instance, const char *group, int capaci
 		session_verify_read_once(&place, sought, n);
 	}
 	for (int i = 0; i < n; i++)
-		if (sought[i].is_settled)
-			return true;
-	return false;
+	{
+		if (!sought[i].is_settled && sought[i].person->outcome == WAWP_ACCEPTED)
+			sought[i].person->shape = place.list.unread_shape;
+		is_told |= sought[i].is_settled || sought[i].person->shape;
+	}
+	return is_told;
 }

@@ -515,17 +515,30 @@ audit_record_of_intent(const Intent *intent, const char *kind)
 	return record;
 }
 
-/* Return the detail of a record that has just a note; NULL for NULL. */
-static const char *
-audit_note_detail(const char *note)
+/* Append a key and its text to a JSON object that is being written. */
+static void
+audit_put_text(StringInfo detail, const char *key, const char *text)
+{
+	if (text == NULL)
+		return;
+	appendStringInfo(detail, "%s\"%s\": ", detail->len ? ", " : "{", key);
+	escape_json(detail, text);
+}
+
+/*
+ * Return the detail of a record that has a note, or the shape of an answer that
+ * was not understood; NULL if it has neither.
+ */
+const char *
+audit_detail(const char *note, const char *shape)
 {
 	StringInfoData detail;
 
-	if (note == NULL)
+	if (note == NULL && shape == NULL)
 		return NULL;
 	initStringInfo(&detail);
-	appendStringInfoString(&detail, "{\"note\": ");
-	escape_json(&detail, note);
+	audit_put_text(&detail, "note", note);
+	audit_put_text(&detail, "shape", shape);
 	appendStringInfoChar(&detail, '}');
 	return detail.data;
 }
@@ -537,7 +550,7 @@ audit_write_intent(const Intent *intent, const char *kind, WawpOutcome outcome, 
 	AuditRecord record = audit_record_of_intent(intent, kind);
 
 	record.outcome = outcome_info(outcome)->name;
-	record.detail = audit_note_detail(note);
+	record.detail = audit_detail(note, NULL);
 	audit_write(&record);
 }
 
@@ -547,7 +560,7 @@ audit_write_cancelled(const Intent *intent, const char *note)
 {
 	AuditRecord record = audit_record_of_intent(intent, "cancelled");
 
-	record.detail = audit_note_detail(note);
+	record.detail = audit_detail(note, NULL);
 	audit_write(&record);
 }
 

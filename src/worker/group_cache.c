@@ -257,6 +257,8 @@ list_drop(CachedGroup *cached)
 	lists_size -= GetMemoryChunkSpace(cached->list.members);
 	dlist_delete(&cached->list_node);
 	pfree(cached->list.members);
+	if (cached->list.unread_shape)
+		pfree((char *) cached->list.unread_shape);
 	memset(&cached->list, 0, sizeof(cached->list));
 }
 
@@ -268,6 +270,8 @@ list_keep(CachedGroup *cached, const WireMembers *list)
 	cached->list = *list;
 	cached->list.members = MemoryContextAlloc(list_memory, sizeof(WireMember) * list->count);
 	memcpy(cached->list.members, list->members, sizeof(WireMember) * list->count);
+	if (list->unread_shape)
+		cached->list.unread_shape = MemoryContextStrdup(list_memory, list->unread_shape);
 	lists_size += GetMemoryChunkSpace(cached->list.members);
 	dlist_push_tail(&lists, &cached->list_node);
 	cached->was_used = false;

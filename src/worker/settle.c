@@ -204,6 +204,7 @@ record_answers(Attempt *attempt)
 		record.http_status = attempt->http_status;
 		record.code = attempt->people[i].code;
 		record.duration_ms = attempt->duration_ms;
+		record.detail = audit_detail(NULL, attempt->people[i].shape);
 		audit_write(&record);
 	}
 	attempt->is_recording = true;

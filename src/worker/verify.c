@@ -360,9 +360,24 @@ verify_needs_info(const Intent *intent, const MembersFinding *finding, const Waw
 		group_cache_wants_info(cached);
 }
 
+/* Record the shape of a list's entries that are not understood, once for each row that waits because of them. */
+static void
+verify_record_unread(const Intent *intent, const CachedGroup *cached, const char *why)
+{
+	AuditRecord record = audit_record_of_intent(intent, "verified");
+
+	if (cached->list.unread == 0 || intent->state != STATE_VERIFYING || intent->outcome != WAWP_ACCEPTED ||
+		(intent->detail && strcmp(intent->detail, why) == 0))
+		return;
+	record.outcome = outcome_info(intent->outcome)->name;
+	record.detail = audit_detail(why, cached->list.unread_shape);
+	audit_write(&record);
+}
+
 /* Go on with a row by what a list that counts shows. */
 static void
-verify_finding(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, VerifyPass *pass)
+verify_finding(const Intent *intent, const CachedGroup *cached, const MembersFinding *finding, const WawpInstance *instance,
+			   VerifyPass *pass)
 {
 	const char *why = finding->detail ? psprintf("could not be verified: %s", finding->detail)
 		: "could not be verified: the member list has people by privacy id only";
@@ -370,7 +385,10 @@ verify_finding(const Intent *intent, const MembersFinding *finding, const WawpIn
 	if (finding->verdict == VERDICT_NO)
 		verify_settle_no(intent, finding, instance, pass);
 	else if (pass->need.question != ASK_LID)
+	{
+		verify_record_unread(intent, cached, why);
 		verify_settle_unknown(intent, instance, why, pass);
+	}
 }
 
 /* Verify one waiting row, as far as the information for it is there. */
@@ -406,7 +424,7 @@ verify_row(const Intent *intent, const CachedGroup *cached, const WawpInstance *
 			verify_want_list(intent, cached, instance, pass);
 	}
 	else
-		verify_finding(intent, &finding, instance, pass);
+		verify_finding(intent, cached, &finding, instance, pass);
 }
 
 /*

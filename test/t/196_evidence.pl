@@ -128,6 +128,42 @@ foreach my $row (@incomplete)
 
 is($wawp->ask("SELECT count(*) || ' ' || count(jid) || ' ' || count(role) FROM wawp_participants('$incomplete[1]{add}{group}', 'support')"), '2 1 1', 'an entry that nobody understands is a row that says nothing');
 
+# ---- a shape that is not understood is said, shown and recorded, without anybody's name or number
+
+my %odd_list = (group => $wawp->group, who => $wawp->person);
+my $odd_hand = $wawp->group;
+my $odd_entries = join ',', qq({"id":"$ME\@c.us","role":"admin"}), map { qq({"id":{"form":"new","digits":"1555000900$_"},"pushName":"Ana Maria","wide":{"1555000900$_\@c.us":true}}) } 1 .. 3;
+foreach my $group ($odd_list{group}, $odd_hand)
+{
+	$sim->rule({ match => { method => 'GET', path => "$group/participants\$" }, times => undef, answer => { text => "[$odd_entries]", content_type => 'application/json' } });
+	describes($group);
+	accepts($group);
+}
+my $unread = 'could not be verified: the list has 3 entries that are not understood';
+my $shape = '[{id:{form:text,digits:digits},pushName:text,wide:{@c.us:true}} x3]';
+$odd_list{id} = $wawp->want(%odd_list);
+is($wawp->until("SELECT why FROM wawp.stuck WHERE id = $odd_list{id}", qr/./), $unread, 'wawp.stuck says how many entries are not understood');
+like($wawp->ask("SELECT wawp_explain($odd_list{id})"), qr/^verifying: the API said accepted, .*; \Q$unread\E/, '... and so does wawp_explain');
+sub recorded { my ($who, $kind) = @_; return "SELECT detail ->> 'note', detail ->> 'shape' FROM wawp.audit WHERE jid = '$who\@c.us' AND kind = '$kind' ORDER BY id"; }
+is($wawp->until(recorded($odd_list{who}, 'verified'), qr/./), "$unread|$shape", '... the audit has their shape');
+my $odd_who = $wawp->person;
+is($wawp->ask("SELECT outcome || ' ' || detail FROM wawp_add_participants('$odd_hand', ARRAY['$odd_who'], '$hasty', verify => true)"),
+	'accepted the list has 3 entries that are not understood', '... a session says it, too');
+is($wawp->until(recorded($odd_who, 'verified'), qr/./), "the list has 3 entries that are not understood|$shape", '... and its audit has the shape');
+is($wawp->ask("SELECT count(*) FROM wawp_participants('$odd_hand', 'support') WHERE jid IS NULL"), 3, '... wawp_participants shows each of them');
+
+my %odd_answer = (group => $wawp->group, who => $wawp->person);
+$odd_hand = $wawp->group;
+$sim->rule({ match => { method => 'POST', path => "$_/participants/add\$" }, times => 1,
+	answer => { text => qq({"state":"odd","people":[{"$odd_answer{who}\@c.us":{"note":"Ana Maria"}}]}), content_type => 'application/json' } }) foreach $odd_answer{group}, $odd_hand;
+$wawp->want(%odd_answer);
+my $odd_shape = '{state:text,people:[{@c.us:{note:text}}]}';
+is($wawp->until(recorded($odd_answer{who}, 'answered'), qr/./), "|$odd_shape", 'an answer that is not understood is recorded by its shape');
+$odd_who = $wawp->person;
+is($wawp->ask("SELECT outcome FROM wawp_add_participants('$odd_hand', ARRAY['$odd_who'], '$hasty')"), 'unknown_result', '... in a session');
+is($wawp->until(recorded($odd_who, 'answered'), qr/./), "|$odd_shape", '... too');
+is($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE detail::text ~ 'Maria|15550009|$odd_answer{who}'"), 0, '... in which nobody is named');
+
 # ---- leaving
 
 my %crowd = map { (15570000000 + $_ => { role => 'member' }) } 1 .. 40;
@@ -174,6 +210,7 @@ $wawp->ask(q{CREATE TABLE public.held (instance name, failures int, span interva
 	CREATE TRIGGER note_held AFTER INSERT OR UPDATE ON wawp.hold FOR EACH ROW WHEN (new.group_jid IS NULL) EXECUTE FUNCTION public.note_held();
 	GRANT INSERT ON public.held TO PUBLIC});
 my @outages = (outage('503', status => 503, text => '<html>busy</html>', content_type => 'text/html'),
+	outage('503 with a time', status => 503, headers => { 'Retry-After' => '1' }, json => { message => 'Service Unavailable' }),
 	outage('302', status => 302, text => '', headers => { Location => 'https://example.com/' }),
 	outage('405', status => 405, json => { message => 'Method Not Allowed' }),
 	outage('404', status => 404, text => 'default backend - 404', content_type => 'text/plain'),

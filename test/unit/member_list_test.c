@@ -54,6 +54,8 @@ static const struct
 	{WITH(",\"15550000002@c.us\",\"15550000002@s.whatsapp.net\""), 3, ME, false, MEMBERS_FEWER, "the list has 2 of 3 members", "somebody who is listed twice counts once"},
 	{WITH(",{\"id\":\"15550000002@c.us\",\"lid\":\"900000000000002@lid\"},\"900000000000002@lid\""), 3, ME, false, MEMBERS_FEWER, "the list has 2 of 3 members", "somebody who is listed by number and by LID counts once"},
 	{WITH(",{\"id\":\"15550000002@c.us\",\"role\":\"left\"}"), 2, ME, false, MEMBERS_FEWER, "the list has 1 of 2 members", "somebody who left does not make up the number"},
+	{WITH(",{\"id\":\"15550000002@c.us\",\"role\":\"left\"},\"15550000002@c.us\""), 2, ME, false, MEMBERS_COMPLETE, NULL, "somebody who left and came back counts once"},
+	{WITH(",\"15550000002@c.us\",\"900000000000002@lid\",{\"id\":\"15550000002@c.us\",\"lid\":\"900000000000002@lid\"}"), 3, ME, false, MEMBERS_COMPLETE, NULL, "an entry with the number of one and the LID of another counts for neither"},
 	{"{\"data\":{\"total\":1000,\"participants\":" TWO "}}", -1, ME, false, MEMBERS_FEWER, "the list has 2 of 1000 members", "fewer members than the envelope of the list states"},
 	{"{\"response\":{\"data\":{\"participantsCount\":\"1000\",\"members\":" TWO "}}}", -1, ME, false, MEMBERS_FEWER, "the list has 2 of 1000 members", "the same deeper, as a text"},
 	{"{\"participants\":" TWO ",\"hasMore\":true}", -1, ME, false, MEMBERS_PAGE, "the list has the first 2 members only", "a page of a list"},
@@ -86,6 +88,43 @@ test_gaps(void)
 		known.is_shrunk = gaps[i].is_shrunk;
 		is_int(members_gap(&list, &known), gaps[i].gap, gaps[i].about);
 		is_text(members_gap_text(&list, &known), gaps[i].text, gaps[i].about);
+	}
+}
+
+/* Lists of people by number, by LID or by both in turn; the last entries are of people who have one already. */
+static const struct
+{
+	int			entries;
+	int			repeats;		/* entries that are not the first of their member */
+}			crowds[] = {{1024, 0}, {1024, 24}, {20000, 0}, {20000, 1}, {20000, 5000}};
+
+static void
+test_repeats(void)
+{
+	for (size_t i = 0; i < lengthof(crowds); i++)
+	{
+		int			members = crowds[i].entries - crowds[i].repeats;
+		StringInfoData body;
+		WireMembers list;
+
+		initStringInfo(&body);
+		for (int k = 0; k < crowds[i].entries; k++)
+		{
+			int			who = k < members ? k : (k - members) * 2;
+			bool		is_again = k >= members;
+
+			appendStringInfoString(&body, k ? "," : "[");
+			if (who % 3 == 0)
+				appendStringInfo(&body, "\"%d@c.us\"", 1555000000 + who);
+			else if (who % 3 == 1)
+				appendStringInfo(&body, "{\"jid\":\"9000000%08d@lid\"}", who);
+			else
+				appendStringInfo(&body, "{\"id\":\"9000000%08d@lid\",\"pn\":\"%d@c.us\"}", is_again ? who + 1000000 : who, 1555000000 + who);
+		}
+		appendStringInfoChar(&body, ']');
+		list = list_of(body.data);
+		is_int(list.count, crowds[i].entries, "all entries of a long list are kept");
+		is_int(wire_count_members(&list), members, psprintf("%d entries of %d members", crowds[i].entries, members));
 	}
 }
 
@@ -212,6 +251,7 @@ int
 main(void)
 {
 	test_gaps();
+	test_repeats();
 	test_sizes();
 	test_cases();
 	return done_testing();

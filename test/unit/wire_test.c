@@ -216,6 +216,54 @@ static const struct
 	PRESENCE_PRESENT, "a list shorter than the stated size proves presence"},
 	{"{\"size\":2,\"participants\":[{\"id\":\"15550000001@c.us\"},{\"id\":\"15550000002@c.us\"}]}", "15554440000", "",
 	PRESENCE_ABSENT, "a list as long as the stated size is complete"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000:99@hosted\"}]", "15554440000", "",
+	PRESENCE_PRESENT, "@hosted with a device"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":{\"server\":\"hosted.lid\",\"user\":\"900000000000011\"}}]", "15554440000", "900000000000011@lid",
+	PRESENCE_PRESENT, "@hosted.lid in two parts"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"867051314767696@bot\"}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "a bot's entry is not understood"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@msgr\"}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "an entry of Messenger may be anybody"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":{\"User\":\"900000000000011\",\"Server\":\"lid\",\"RawAgent\":0,\"Device\":3}}]", "900000000000011", "",
+	PRESENCE_UNKNOWN, "whatsmeow's parts of a LID"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"JID\":{\"User\":\"15554440000\",\"Server\":\"s.whatsapp.net\"}}]", "15554440000", "",
+	PRESENCE_PRESENT, "whatsmeow's parts of a number"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":162122214421234}]", "162122214421234", "",
+	PRESENCE_UNKNOWN, "a LID as a JSON number in an id field"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":15554440000}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "a JSON number in an id field may be a number or a LID"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"jid\":{\"user\":162122214421234,\"server\":\"lid\"}}]", "15554440000", "162122214421234@lid",
+	PRESENCE_PRESENT, "a LID in two parts, its digits as a JSON number"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"username\":\"ana\"}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "an entry with a user name alone may be anybody"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"900000000000002@lid\",\"participant_pn\":\"15554440000@s.whatsapp.net\"}]", "15554440000", "",
+	PRESENCE_PRESENT, "a number under participant_pn"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"900000000000002@lid\",\"phoneJid\":\"15554440000@s.whatsapp.net\"}]", "15554440000", "",
+	PRESENCE_PRESENT, "a number under phoneJid"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@c.us\",\"lidJid\":\"900000000000011@lid\"}]", "900000000000011@lid", "",
+	PRESENCE_PRESENT, "a LID under lidJid"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"user\":\"15554440000@s.whatsapp.net\"}]", "15554440000", "",
+	PRESENCE_PRESENT, "a number under user"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"pagination\":{\"total\":1000,\"page\":1}}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a total in an object about pages"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"meta\":{\"hasMore\":true}}", "15554440000", "",
+	PRESENCE_UNKNOWN, "more to come, said in such an object"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"page\":1,\"totalPages\":5}", "15554440000", "",
+	PRESENCE_UNKNOWN, "one of several pages"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"page\":1,\"totalPages\":1}", "15554440000", "",
+	PRESENCE_ABSENT, "the only page"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"truncated\":true}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a list that was cut"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"complete\":false}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a list that is not complete"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"participantCount\":1000.0}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a size as a float"},
+	{"{\"group\":{\"ParticipantCount\":1000},\"participants\":[{\"id\":\"15550000001@c.us\"}]}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a size in the group's description beside the list"},
+	{"{\"size\":1,\"participantsCount\":1000,\"participants\":[{\"id\":\"15550000001@c.us\"}]}", "15554440000", "",
+	PRESENCE_UNKNOWN, "of two sizes the larger one counts"},
+	{"{\"success\":true,\"data\":{\"groupMetadata\":{\"size\":1000,\"participants\":[{\"id\":\"15550000001@c.us\"}]}}}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a list inside a group's description"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"x@newserver\",\"role\":\"left\"}]", "15554440000", "",
 	PRESENCE_ABSENT, "an entry that has left need not be understood"},
 };
@@ -253,6 +301,69 @@ test_group_size(void)
 	ok(group.asks_approval && !group.only_admins_add, "a group with approval in which members may add");
 	ok(wire_read_group(unstated, strlen(unstated), &group, &members), "a group without a size is read");
 	is_int(group.size, 2, "the size of a group without a stated one includes entries that cannot be read");
+}
+
+/* Descriptions of a group of many forms, and what is read of each. */
+static const struct
+{
+	const char *body;
+	int			size;
+	bool		asks_approval;
+	bool		only_admins_add;
+	bool		members_add;
+	const char *about;
+}			descriptions[] =
+{
+	{"{\"id\":\"120363012345678901@g.us\",\"size\":1000,\"joinApprovalMode\":true,\"memberAddMode\":true}", 1000, true, false, true, "Baileys"},
+	{"{\"JID\":\"120363012345678901@g.us\",\"ParticipantCount\":1000,\"IsJoinApprovalRequired\":true,\"MemberAddMode\":\"admin_add\"}", 1000, true, true, false, "GOWS"},
+	{"{\"id\":{\"_serialized\":\"120363012345678901@g.us\"},\"groupMetadata\":{\"size\":1000,\"membershipApprovalMode\":true,\"memberAddMode\":\"all_member_add\"}}", 1000, true, false, true, "whatsapp-web.js"},
+	{"{\"id\":\"120363012345678901@g.us\",\"membersCanAddNewMember\":true,\"newMembersApprovalRequired\":true}", -1, true, false, true, "WAHA's own words"},
+	{"{\"id\":\"120363012345678901@g.us\",\"membership_approval_mode\":\"request_required\"}", -1, true, false, false, "approval as WhatsApp's own word"},
+	{"{\"status\":\"success\",\"response\":{\"id\":\"120363012345678901@g.us\",\"size\":1000}}", 1000, false, false, false, "in an envelope"},
+	{"{\"success\":true,\"result\":{\"data\":{\"id\":\"120363012345678901@g.us\",\"size\":1000}}}", 1000, false, false, false, "in two envelopes"},
+	{"{\"code\":\"SUCCESS\",\"results\":{\"JID\":\"120363012345678901@g.us\",\"ParticipantCount\":1000}}", 1000, false, false, false, "GOWA's envelope"},
+	{"[{\"id\":\"120363012345678901@g.us\",\"size\":1000}]", 1000, false, false, false, "alone in an array"},
+	{"{\"120363012345678901@g.us\":{\"id\":\"120363012345678901@g.us\",\"size\":1000}}", 1000, false, false, false, "alone in a map"},
+	{"{\"id\":\"120363012345678901@g.us\",\"size\":2,\"participantsCount\":1000}", 1000, false, false, false, "two sizes"},
+};
+
+static void
+test_descriptions(void)
+{
+	for (size_t i = 0; i < lengthof(descriptions); i++)
+	{
+		WireMembers members;
+		WireGroup	group;
+
+		ok(wire_read_group(descriptions[i].body, strlen(descriptions[i].body), &group, &members), "a group is read: %s", descriptions[i].about);
+		is_text(group.jid, "120363012345678901@g.us", psprintf("its id: %s", descriptions[i].about));
+		is_int(group.size, descriptions[i].size, psprintf("its size: %s", descriptions[i].about));
+		ok(group.asks_approval == descriptions[i].asks_approval && group.only_admins_add == descriptions[i].only_admins_add &&
+		   group.members_add == descriptions[i].members_add, "who may add: %s", descriptions[i].about);
+	}
+}
+
+/* Numbers of WhatsApp's in errors of the whole. */
+static const struct
+{
+	const char *body;
+	int			code;
+}			engine_codes[] =
+{
+	{"{\"statusCode\":500,\"exception\":{\"message\":\"info query returned status 400: bad-request\"}}", 400},
+	{"{\"statusCode\":500,\"exception\":{\"message\":\"not-acceptable\"}}", 406},
+	{"{\"statusCode\":500,\"message\":\"bad-request\"}", 400},
+	{"{\"error\":{\"data\":406,\"isBoom\":true,\"output\":{\"statusCode\":500}}}", 406},
+	{"{\"success\":false,\"error\":\"Error\",\"data\":400}", 400},
+	{"{\"success\":false,\"message\":\"forbidden by the firewall\"}", 0},
+	{"{\"success\":false,\"message\":\"x\",\"data\":17}", 0},
+};
+
+static void
+test_engine_codes(void)
+{
+	for (size_t i = 0; i < lengthof(engine_codes); i++)
+		is_int(answer_of(engine_codes[i].body).engine_code, engine_codes[i].code, engine_codes[i].body);
 }
 
 /*
@@ -315,6 +426,33 @@ static const struct
 	{"[{\"id\":\"15557650002@c.us\",\"code\":200,\"success\":false}]", WIRE_PEOPLE, "15557650002@c.us no", "so does a failure without a number"},
 	{"[{\"id\":\"15557650002@c.us\",\"code\":421,\"error\":419}]", WIRE_PEOPLE, "15557650002@c.us 421/419", "a second refusal is the inner code"},
 	{"[{\"id\":\"15557650002@c.us\",\"error\":0}]", WIRE_PEOPLE, "15557650002@c.us yes", "no error is a success"},
+
+	{"[{\"status\":\"408\",\"jid\":\"900000000000868@lid\",\"content\":{\"attrs\":{\"phone\":\"15557650002\"}}}]",
+	WIRE_PEOPLE, "15557650002@c.us=900000000000868@lid 408", "a number under content.attrs.phone"},
+	{"[{\"status\":\"408\",\"jid\":\"900000000000868@lid\",\"content\":{\"attrs\":{\"participant_pn\":\"15557650002@s.whatsapp.net\"}}}]",
+	WIRE_PEOPLE, "15557650002@c.us=900000000000868@lid 408", "a number under content.attrs.participant_pn"},
+	{"[{\"tag\":\"participant\",\"attrs\":{\"jid\":\"15557650002@s.whatsapp.net\",\"error\":\"403\"}}]",
+	WIRE_PEOPLE, "15557650002@c.us 403", "WhatsApp's own node"},
+	{"{\"ok\":true,\"content\":[{\"tag\":\"participant\",\"attrs\":{\"jid\":\"15557650002@s.whatsapp.net\",\"error\":\"403\"}}]}",
+	WIRE_PEOPLE, "15557650002@c.us 403", "WhatsApp's own node in an envelope"},
+	{"{\"success\":true,\"items\":[{\"phone\":\"15557650002\",\"error_code\":403}]}",
+	WIRE_PEOPLE, "15557650002@c.us 403", "a number under error_code"},
+	{"{\"success\":true,\"items\":[{\"id\":\"15557650002@c.us\",\"errorCode\":403}]}",
+	WIRE_PEOPLE, "15557650002@c.us 403", "a number under errorCode"},
+	{"{\"success\":true,\"items\":[{\"id\":\"15557650002@c.us\",\"errorCode\":0}]}",
+	WIRE_PEOPLE, "15557650002@c.us yes", "errorCode 0 is a success"},
+	{"{\"success\":true,\"items\":[{\"user\":\"15557650002@c.us\",\"status_code\":403}]}",
+	WIRE_PEOPLE, "15557650002@c.us 403", "a person under user, a number under status_code"},
+	{"{\"success\":true,\"added\":[\"15557650001\"],\"errors\":[\"15557650002\"]}",
+	WIRE_PEOPLE, "15557650001@c.us -, 15557650002@c.us no", "a name among the errors"},
+	{"{\"success\":true,\"failed_participants\":[\"15557650002@c.us\"]}",
+	WIRE_PEOPLE, "15557650002@c.us no", "a name in a list of failures"},
+	{"{\"success\":true,\"failedList\":[{\"id\":\"15557650002@c.us\",\"reason\":\"403\"}],\"successList\":[]}",
+	WIRE_PEOPLE, "15557650002@c.us no 403", "a reason in a list of failures"},
+	{"{\"errors\":[{\"message\":\"forbidden\"}]}",
+	WIRE_REFUSED, "", "errors that name nobody are those of the whole"},
+	{"{\"success\":true,\"errors\":[]}",
+	WIRE_OK, "", "no errors"},
 
 	{"{\"data\":{\"data\":{\"data\":{\"ok\":true}}}}", WIRE_OTHER, "", "wrapping without people"},
 	{"{\"ok\":true,\"participants\":[{\"id\":\"15557650002@c.us\",\"role\":\"member\"}]}", WIRE_OK, "", "people who are named only"},
@@ -393,6 +531,11 @@ static const struct
 	{"[]", WIRE_UNKNOWN, "", "", "Baileys' empty array is no answer"},
 	{"{\"numberExists\":false}", WIRE_NO, "", "", "a no"},
 	{"{\"numberExists\":\"false\"}", WIRE_UNKNOWN, "", "", "a word is no answer"},
+	{"{\"numberExists\":false,\"error\":\"rate-overlimit\"}", WIRE_UNKNOWN, "", "", "a no beside an error is no answer"},
+	{"{\"success\":false,\"numberExists\":false}", WIRE_UNKNOWN, "", "", "nor is one in a refusal"},
+	{"{\"numberExists\":true,\"chatId\":\"900000000000011@lid\",\"pn\":\"15551230011\"}", WIRE_YES, "15551230011@c.us", "900000000000011@lid", "pn without a server"},
+	{"[{\"Query\":\"15551230011\",\"IsIn\":true,\"JID\":\"15551230011@s.whatsapp.net\"}]", WIRE_YES, "15551230011@c.us", "", "whatsmeow's IsIn"},
+	{"{\"code\":\"SUCCESS\",\"results\":{\"is_on_whatsapp\":false}}", WIRE_NO, "", "", "GOWA's no"},
 	{"{\"success\":false,\"message\":\"rate-overlimit\"}", WIRE_UNKNOWN, "", "", "a refusal is no answer"},
 };
 
@@ -415,6 +558,8 @@ main(void)
 {
 	test_lists();
 	test_group_size();
+	test_descriptions();
+	test_engine_codes();
 	test_people();
 	test_exists();
 	test_requests();
