@@ -227,6 +227,36 @@ RESET wawp.instance;
 RESET ROLE;
 SELECT is(asked('instance, instance_id, state, jid, detail, until'), ARRAY['(support,ABC123,queued,15551230001@c.us,,"2100-01-01 00:00:00+00")'], '... it is queued');
 
+-- CREATE TRIGGER warns where no instance is named and the table's owner may use several, whoever creates it
+\set member 'CREATE OR REPLACE TRIGGER "Member" AFTER INSERT ON watched FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger(''group=grp'', ''jid=phone'''
+SET client_min_messages = warning;
+\echo two
+:member);
+\echo one of them is named
+:member, 'instance=support');
+REVOKE USAGE ON FOREIGN SERVER other FROM regress_wawp_owner;
+\echo one, though we may use two
+:member);
+CREATE TABLE of_ours (grp text, phone text);
+ALTER TABLE of_ours OWNER TO regress_wawp_writer;
+\echo none
+CREATE TRIGGER m AFTER DELETE ON of_ours FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone');
+CREATE ROLE regress_wawp_both IN ROLE regress_wawp_owner;
+GRANT USAGE ON FOREIGN SERVER other TO regress_wawp_both;
+GRANT CREATE ON SCHEMA public TO regress_wawp_both;
+\echo one for the owner, two for a member who creates it
+SET ROLE regress_wawp_both;
+:member);
+\echo two; one warning for a table and its partitions
+CREATE TABLE parted (grp text, phone text, region int) PARTITION BY LIST (region);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
+CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2);
+CREATE TRIGGER "a ""b" AFTER INSERT ON parted FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone', 'action=invite');
+CREATE TABLE parted_3 PARTITION OF parted FOR VALUES IN (3);
+RESET ROLE;
+DROP TABLE parted, of_ours;
+SET client_min_messages = error;
+
 -- USAGE is revoked; the instance goes
 DROP SERVER other CASCADE;
 SELECT watched('grp text, phone text', $$'group=grp', 'jid=phone', 'instance=support'$$) \g /dev/null
