@@ -540,26 +540,33 @@ usable_instances(Oid roleid)
 	return names;
 }
 
-/* Raise an error because no instance, or several, could be meant. */
-static void
-refuse_choice(List *names, Oid roleid, const char *hint)
+/* Return names for a message: quoted, with commas between them. */
+static const char *
+list_names(List *names)
 {
 	StringInfoData list;
 	ListCell   *lc;
 
+	initStringInfo(&list);
+	foreach(lc, names)
+		appendStringInfo(&list, "%s\"%s\"", list.len ? ", " : "", (char *) lfirst(lc));
+	return list.data;
+}
+
+/* Raise an error because no instance, or several, could be meant. */
+static void
+refuse_choice(List *names, Oid roleid, const char *hint)
+{
 	if (names == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no Wawp instance that role \"%s\" may use",
 						GetUserNameFromId(roleid, false)),
 				 errhint("Create one with CREATE SERVER ... FOREIGN DATA WRAPPER wawp, or have USAGE on it granted.")));
-	initStringInfo(&list);
-	foreach(lc, names)
-		appendStringInfo(&list, "%s\"%s\"", list.len ? ", " : "", (char *) lfirst(lc));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("several Wawp instances could be meant"),
-			 errdetail("Role \"%s\" may use %s.", GetUserNameFromId(roleid, false), list.data),
+			 errdetail("Role \"%s\" may use %s.", GetUserNameFromId(roleid, false), list_names(names)),
 			 errhint("%s", hint)));
 }
 
@@ -811,6 +818,15 @@ const char *
 instance_only_usable(const char *hint)
 {
 	return only_usable(GetUserId(), hint);
+}
+
+/* Return the names of the instances that a role could mean, for a message; NULL unless there are several. */
+const char *
+instance_choices(Oid roleid)
+{
+	List	   *names = usable_instances(roleid);
+
+	return list_length(names) > 1 ? list_names(names) : NULL;
 }
 
 /* Return an instance's id, NULL if there is no such instance. */

@@ -63,6 +63,7 @@ typedef struct InstanceRef
 
 extern InstanceRef instance_choose(const char *name);
 extern const char *instance_only_usable(const char *hint);
+extern const char *instance_choices(Oid roleid);
 extern const char *instance_id_of(const char *name);
 extern const char *instance_name_with_account(const char *name, const char *instance_id);
 extern bool instance_keep_name(const char *name, bool wait);

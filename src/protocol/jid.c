@@ -678,6 +678,41 @@ jid_other_form(const Jid *jid)
 	return other;
 }
 
+/* So many digits at the end are the same in both forms of a number. */
+#define SAME_DIGITS 8
+
+/* True unless the digits of the text, which has nothing but digits and separators, end otherwise than the person's. */
+static bool
+ends_as(const Jid *person, const char *input, size_t len)
+{
+	size_t		n = count_digits(person->text);
+	size_t		last = n > SAME_DIGITS ? n - SAME_DIGITS : 0;
+
+	for (; n > last && len > 0; len--)
+		if (is_digit(input[len - 1]) && input[len - 1] != person->text[--n])
+			return false;
+	return true;
+}
+
+/*
+ * False if a text certainly names another account than the person: it is a
+ * plain spelling and its digits end otherwise.  Costs a fraction of parsing it.
+ * Of a group, which has no spellings, nothing is said.
+ */
+bool
+jid_may_name(const Jid *person, const char *input, size_t len)
+{
+	const char *server = memchr(input, '@', len);
+	size_t		n = server ? (size_t) (server - input) : len;
+
+	if (person->kind == JID_GROUP)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (!is_digit(input[i]) && strchr(" +-().", input[i]) == NULL)
+			return true;
+	return ends_as(person, input, n);
+}
+
 /*
  * True if two JIDs name the same account; never between a LID and a phone
  * number, whatever their digits.

@@ -48,6 +48,7 @@
 #include "protocol/jid.h"
 #include "queue/enqueue.h"
 #include "queue/trigger_arguments.h"
+#include "queue/trigger_probe.h"
 #include "queue/trigger_row.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -58,6 +59,7 @@
 #include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
@@ -397,21 +399,22 @@ search_cost(SPIPlanPtr plan)
  * table it needs an index on wawp_jid(column), and the usual spellings one on
  * the column.
  */
-static SPIPlanPtr
-choose_search(const Firing *firing)
+static SearchKind
+choose_search(const Firing *firing, SPIPlanPtr *plan)
 {
 	Search	   *search = find_search(firing->trigger->tg_trigger->tgoid);
 	Oid			type = group_column_type(firing);
+	SearchKind	kind;
 	double		cost;
 
-	for (int kind = 0; kind < SEARCH_KINDS; kind++)
+	for (kind = 0; kind < SEARCH_KINDS; kind++)
 		prepare_search(search, kind, search_text(firing, kind), type);
 	search->type = type;
 	cost = search_cost(search->plans[SEARCH_BY_FORM]);
-	if (search->plans[SEARCH_BY_SPELLING] == NULL || cost <= CHEAP_COST ||
-		cost <= 2 * search_cost(search->plans[SEARCH_BY_SPELLING]))
-		return search->plans[SEARCH_BY_FORM];
-	return search->plans[SEARCH_BY_SPELLING];
+	kind = search->plans[SEARCH_BY_SPELLING] == NULL || cost <= CHEAP_COST ||
+		cost <= 2 * search_cost(search->plans[SEARCH_BY_SPELLING]) ? SEARCH_BY_FORM : SEARCH_BY_SPELLING;
+	*plan = search->plans[kind];
+	return kind;
 }
 
 /*
@@ -447,6 +450,33 @@ person_forms(const Jid *jid)
 	return PointerGetDatum(construct_array(forms, other.kind == JID_INVALID ? 1 : 2, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/* Runs the search for that group and person, whose values are its arguments; true if it found a row. */
+static bool
+search_finds(const Firing *firing, const Jid *jid, Datum *values)
+{
+	const RowProbe probe = {
+		.table = firing->table,
+		.group_column = firing->mapping->group_column,
+		.jid_column = firing->mapping->jid_column,
+		.nvalues = NSPELLINGS,
+		.values = values + 2,
+		.jid = jid
+	};
+	RowProbeResult probed = ROW_UNKNOWN;
+	SPIPlanPtr	plan;
+	int			result;
+
+	if (choose_search(firing, &plan) == SEARCH_BY_SPELLING &&
+		trigger_table(firing->trigger) == RelationGetRelid(firing->table))
+		probed = trigger_probe(&probe);
+	if (probed != ROW_UNKNOWN)
+		return probed == ROW_LOCKED;
+	result = SPI_execute_plan(plan, values, NULL, false, 1);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "could not look for other rows: %s", SPI_result_code_string(result));
+	return SPI_processed > 0;
+}
+
 /*
  * True if another row of the table has that person in that group.  That row is
  * locked: a transaction that removes it at the same time waits, and then sees ours.
@@ -461,7 +491,7 @@ is_still_wanted(const Firing *firing, const FiringRequest *wanted)
 	Datum		values[SEARCH_ARGS];
 	Oid			userid;
 	int			security;
-	int			result;
+	bool		found;
 
 	if (group.kind != JID_GROUP || jid.kind == JID_INVALID || jid.kind == JID_GROUP)
 		return false;
@@ -471,11 +501,9 @@ is_still_wanted(const Firing *firing, const FiringRequest *wanted)
 	GetUserIdAndSecContext(&userid, &security);
 	SetUserIdAndSecContext(table_owner(trigger_table(firing->trigger)),
 						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	result = SPI_execute_plan(choose_search(firing), values, NULL, false, 1);
+	found = search_finds(firing, &jid, values);
 	SetUserIdAndSecContext(userid, security);
-	if (result != SPI_OK_SELECT)
-		elog(ERROR, "could not look for other rows: %s", SPI_result_code_string(result));
-	return SPI_processed > 0;
+	return found;
 }
 
 /*
@@ -490,11 +518,22 @@ trigger_instance(const TriggerMapping *mapping)
 		: instance_only_usable("Drop the trigger and create it anew with 'instance=...'; wawp_retry() then requests what failed.");
 }
 
+/*
+ * Returns a number that changes when a transaction ends whose rows a search
+ * could see now and could not before; it stays where one snapshot is kept.
+ */
+static uint64
+transactions_completed(void)
+{
+	return GetTransactionSnapshot()->snapXactCompletionCount;
+}
+
 /* Makes a request, unless another row still has the person; notes whether such a row appeared meanwhile. */
 static void
 firing_perform(Firing *firing, FiringRequest *wanted)
 {
 	bool		may_be_wanted = wanted->action == ACTION_REMOVE && firing->mapping->action == NULL;
+	uint64		completed = transactions_completed();
 
 	if (wanted->is_settled)
 		return;
@@ -502,7 +541,7 @@ firing_perform(Firing *firing, FiringRequest *wanted)
 	if (wanted->is_settled)
 		return;
 	enqueue_for_role(GetUserId(), trigger_instance(firing->mapping), &wanted->request, wanted->group, wanted->jid);
-	firing->was_overtaken |= may_be_wanted && is_still_wanted(firing, wanted);
+	firing->was_overtaken |= may_be_wanted && transactions_completed() != completed && is_still_wanted(firing, wanted);
 }
 
 /* Keeps objects that others may have created from being found by an unqualified name. */

@@ -126,13 +126,26 @@ trigger_read_arguments(Relation table, const char *trigger, int nargs, char **ar
 	return mapping;
 }
 
+/* True if an argument is the i-th of those there are and names the column, in a reason in braces. */
+static bool
+is_argument_naming(const char *argument, size_t i, const char *column)
+{
+	size_t		n = strlen(arguments[i].name);
+
+	if (strncmp(argument, arguments[i].name, n) != 0 || argument[n] != '=')
+		return false;
+	if (arguments[i].offset == offsetof(TriggerMapping, reason))
+		return strstr(argument + n + 1, psprintf("{%s}", column)) != NULL;
+	return arguments[i].column != 0 && strcmp(argument + n + 1, column) == 0;
+}
+
 /* Returns the argument that names a column of that name; NULL if none does. */
 const char *
 trigger_argument_naming(const char *column, int nargs, char **args)
 {
 	for (int n = 0; n < nargs; n++)
 		for (size_t i = 0; i < lengthof(arguments); i++)
-			if (arguments[i].column != 0 && strcmp(args[n], psprintf("%s=%s", arguments[i].name, column)) == 0)
+			if (is_argument_naming(args[n], i, column))
 				return args[n];
 	return NULL;
 }

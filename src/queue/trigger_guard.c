@@ -6,7 +6,8 @@
  * A trigger's arguments are texts that PostgreSQL knows nothing about: after a
  * column was renamed, each write to the table would fail.  An object access
  * hook, installed while preloading, checks the arguments when a trigger is
- * created and refuses to rename or drop a column that one names.  It runs in
+ * created, warns of an instance that is not named though several could be meant,
+ * and refuses to rename or drop a column that a trigger names.  It runs in
  * the statement's transaction, under the statement's lock on the table; the
  * catalog rows that it looks at are the statement's own and not yet visible to
  * an ordinary snapshot.
@@ -28,7 +29,9 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
+#include "client/instance.h"
 #include "commands/extension.h"
+#include "miscadmin.h"
 #include "queue/trigger_arguments.h"
 #include "queue/trigger_guard.h"
 #include "queue/trigger_row.h"
@@ -78,18 +81,41 @@ split_arguments(HeapTuple tuple, TupleDesc desc, int nargs)
 	return args;
 }
 
+/*
+ * Warns that the trigger's requests will fail, as far as one can tell now: the
+ * table's owner makes them, and several instances could be meant.
+ */
+static void
+guard_warn_of_choice(Relation table, const char *trigger)
+{
+	Oid			owner = table->rd_rel->relowner;
+	const char *choices = instance_choices(owner);
+
+	if (choices)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("trigger \"%s\" of table \"%s\" does not say which Wawp instance is meant", trigger,
+						RelationGetRelationName(table)),
+				 errdetail("Role \"%s\", which owns the table, may use %s; while that is so, what the trigger requests fails.",
+						   GetUserNameFromId(owner, false), choices),
+				 errhint("Drop the trigger and create it anew with 'instance=...'.")));
+}
+
 static void
 guard_check_arguments(HeapTuple tuple, TupleDesc desc)
 {
 	Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+	TriggerMapping mapping;
 	Relation	table;
 
 	if (!is_membership_trigger(form->tgfoid))
 		return;
 	trigger_check_timing(TRIGGER_FOR_AFTER(form->tgtype), TRIGGER_FOR_ROW(form->tgtype));
 	table = relation_open(form->tgrelid, NoLock);
-	(void) trigger_read_arguments(table, NameStr(form->tgname), form->tgnargs,
-								  split_arguments(tuple, desc, form->tgnargs));
+	mapping = trigger_read_arguments(table, NameStr(form->tgname), form->tgnargs,
+									 split_arguments(tuple, desc, form->tgnargs));
+	if (mapping.instance == NULL && !OidIsValid(form->tgparentid))
+		guard_warn_of_choice(table, NameStr(form->tgname));
 	relation_close(table, NoLock);
 }
 

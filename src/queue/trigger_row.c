@@ -93,8 +93,9 @@ row_column_type(Relation table, AttrNumber column)
 	return getBaseType(TupleDescAttr(RelationGetDescr(table), column - 1)->atttypid);
 }
 
-static char *
-value_text(Datum value, Oid type)
+/* Returns a value of a base type as text. */
+char *
+row_value_text(Datum value, Oid type)
 {
 	Oid			output;
 	bool		is_varlena;
@@ -113,13 +114,13 @@ row_text(Relation table, HeapTuple row, AttrNumber column)
 	bool		isnull;
 	Datum		value = row_value(table, row, column, &isnull);
 
-	return isnull ? NULL : value_text(value, row_column_type(table, column));
+	return isnull ? NULL : row_value_text(value, row_column_type(table, column));
 }
 
 static TimestampTz
 text_time(Datum value, Oid type)
 {
-	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(value_text(value, type)),
+	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(row_value_text(value, type)),
 												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 

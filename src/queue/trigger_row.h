@@ -17,6 +17,7 @@
 
 extern AttrNumber row_column(Relation table, const char *name);
 extern Datum row_value(Relation table, HeapTuple row, AttrNumber column, bool *isnull);
+extern char *row_value_text(Datum value, Oid type);
 extern char *row_text(Relation table, HeapTuple row, AttrNumber column);
 extern TimestampTz row_time(Relation table, HeapTuple row, AttrNumber column);
 

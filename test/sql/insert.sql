@@ -3,7 +3,7 @@
 -- Nothing here is ever sent: all of it rolls back.
 \i test/sql-include/setup.sql
 
-SELECT plan(81);
+SELECT plan(97);
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
 CREATE USER MAPPING FOR PUBLIC SERVER support OPTIONS (access_token 'secret');
@@ -52,6 +52,73 @@ SELECT ok(bool_and(created_at BETWEEN now() AND clock_timestamp() AND updated_at
 SELECT is(count(DISTINCT home), 1::bigint, 'and the home of this database') FROM wawp.membership_intent;
 RESET ROLE;
 SELECT is(array_agg(DISTINCT i.home), array_agg(DISTINCT y.home), 'which is the identity''s') FROM wawp.membership_intent i, wawp.identity y;
+
+-- ---- other ways in, as a plain role
+
+DELETE FROM wawp.membership_intent;
+GRANT CREATE ON SCHEMA public TO regress_wawp_app;
+SET ROLE regress_wawp_app;
+\set asked 'SELECT jid, reason, state, requested_by FROM wawp.membership_intent ORDER BY id'
+INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('120363012345678901@G.US ', '+1 555 123 0001') RETURNING concat_ws(' ', group_jid, jid, state) AS stored \gset
+SELECT is(:'stored'::text, '120363012345678901@g.us 15551230001@c.us queued', 'RETURNING has what is stored');
+INSERT INTO wawp.membership_intent (group_jid, jid) VALUES (:'g', '0015551230001'), (:'g', '15551230002') ON CONFLICT DO NOTHING RETURNING jid AS stored \gset
+SELECT is(:'stored'::text, '15551230002@c.us', 'ON CONFLICT DO NOTHING leaves out what is queued, in whatever spelling');
+SELECT throws_ok($$INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('120363012345678901@g.us', '15551230001')$$, '23505', NULL, 'which is an error otherwise');
+SELECT throws_ok($$INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('120363012345678901@g.us', '15551230001') ON CONFLICT (id) DO UPDATE SET reason = 'x'$$,
+    '42501', NULL, 'no row is updated by ON CONFLICT');
+MERGE INTO wawp.membership_intent i USING (VALUES ('15551230002@c.us'), ('15551230003@c.us')) v (jid) ON i.jid = v.jid
+    WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED THEN INSERT (group_jid, jid, reason) VALUES ('120363012345678901@g.us', v.jid, 'merged');
+SELECT throws_ok($$MERGE INTO wawp.membership_intent i USING (VALUES ('15551230003@c.us')) v (jid) ON i.jid = v.jid WHEN MATCHED THEN DELETE$$, '42501', NULL, 'nor deleted by MERGE');
+PREPARE ask (text, text) AS INSERT INTO wawp.membership_intent (group_jid, jid, reason) VALUES ($1, $2, 'prepared');
+SELECT format('EXECUTE ask (%L, %L)', :'g', 15551230010 + i) FROM generate_series(1, 8) i \gexec
+DEALLOCATE ask;
+SELECT is(rows_of(:'asked'), ARRAY['(15551230001@c.us,,queued,regress_wawp_app)', '(15551230002@c.us,,queued,regress_wawp_app)', '(15551230003@c.us,merged,queued,regress_wawp_app)']
+    || ARRAY(SELECT format('(%s@c.us,prepared,queued,regress_wawp_app)', 15551230010 + i) FROM generate_series(1, 8) i), 'MERGE inserts, a prepared statement as often as it is executed');
+CREATE VIEW wish AS SELECT group_jid, jid, reason, id FROM wawp.membership_intent;
+CREATE VIEW invoked WITH (security_invoker) AS SELECT group_jid, jid, reason, id FROM wawp.membership_intent WHERE reason = 'viewed' WITH CHECK OPTION;
+INSERT INTO wish VALUES (:'g', '1555-123-0021', 'viewed') RETURNING jid AS stored \gset
+SELECT is(:'stored'::text, '15551230021@c.us', 'a view');
+INSERT INTO invoked VALUES (:'g', '1555-123-0022', 'viewed') RETURNING jid AS stored \gset
+SELECT is(:'stored'::text, '15551230022@c.us', 'with security_invoker');
+SELECT throws_ok($$INSERT INTO invoked VALUES ('120363012345678901@g.us', '15551230023', 'other')$$, '44000', NULL, 'and its CHECK OPTION');
+GRANT SELECT, INSERT ON wish, invoked TO regress_wawp_boss;
+SET ROLE regress_wawp_boss;
+INSERT INTO wish VALUES ('120363012345678901@g.us', '15551230024', 'viewed');
+INSERT INTO invoked VALUES ('120363012345678901@g.us', '15551230025', 'viewed');
+SELECT is(rows_of(:'asked'), ARRAY['(15551230024@c.us,viewed,queued,regress_wawp_boss)', '(15551230025@c.us,viewed,queued,regress_wawp_boss)'],
+    'through the view of another role the request is the writer''s own');
+SELECT is(rows_of('SELECT count(*) FROM wish'), ARRAY['(2)'], 'who sees no others'' there');
+SET ROLE regress_wawp_app;
+SELECT raises('INSERT INTO wawp.membership_intent SELECT * FROM wawp.membership_intent', '22023', '%column "home" of an intent cannot be set', '%restored%', 'Leave%',
+    'a copy of whole rows is refused');
+CREATE TABLE kept AS SELECT * FROM wawp.membership_intent;
+SELECT throws_ok('INSERT INTO wawp.membership_intent SELECT * FROM kept', '22023', NULL, 'so is one that was kept elsewhere');
+DROP TABLE kept;
+DROP VIEW wish, invoked;
+-- COPY FROM is refused by PostgreSQL where row security applies; by way of a table of one's own it works
+\echo refused by PostgreSQL itself:
+SAVEPOINT s;
+\set ON_ERROR_STOP off
+COPY wawp.membership_intent (group_jid, jid) FROM stdin;
+120363012345678901@g.us	15551230031
+\.
+ROLLBACK TO s;
+\set ON_ERROR_STOP on
+CREATE TEMP TABLE incoming (group_jid text, jid text) ON COMMIT DROP;
+COPY incoming FROM stdin;
+120363012345678901@g.us	15551230031
+120363012345678901@g.us	+1 555 123 0032
+\.
+INSERT INTO wawp.membership_intent (group_jid, jid, reason) SELECT group_jid, jid, 'copied' FROM incoming;
+SELECT is(rows_of($$SELECT jid, state FROM wawp.membership_intent WHERE reason = 'copied' ORDER BY 1$$),
+    ARRAY['(15551230031@c.us,queued)', '(15551230032@c.us,queued)'], 'COPY to a table of one''s own, and from there');
+RESET ROLE;
+COPY wawp.membership_intent (group_jid, jid) FROM stdin;
+120363012345678901@g.us	1555 123 0033
+\.
+SELECT is(rows_of($$SELECT jid, state FROM wawp.membership_intent WHERE requested_by = session_user$$), ARRAY['(15551230033@c.us,queued)'], 'the owner''s COPY is an INSERT');
+DELETE FROM wawp.membership_intent;
+REVOKE CREATE ON SCHEMA public FROM regress_wawp_app;
 
 -- ---- what the system fills is not for users
 
@@ -168,7 +235,7 @@ FROM unnest(ARRAY['wawp_add_participants(''120363012345678901@g.us'', ''{1555123
     'wawp_request_add(''120363012345678901@g.us'', ''{}'')', 'wawp_request_remove(''120363012345678901@g.us'', ''{}'')',
     'wawp_request_promote(''120363012345678901@g.us'', ''{}'')', 'wawp_request_demote(''120363012345678901@g.us'', ''{}'')',
     'wawp_request_invite(''120363012345678901@g.us'', ''{}'')', 'wawp_request_swap(''120363012345678901@g.us'', ''15551230001'', ''15551230002'')',
-    'wawp_cancel(1)', 'wawp_cancel_batch(''x'')', 'wawp_retry(1)', 'wawp_pause(''support'')', 'wawp_resume(''support'')',
+    'wawp_take_over(''support'')', 'wawp_cancel(1)', 'wawp_cancel_batch(''x'')', 'wawp_retry(1)', 'wawp_pause(''support'')', 'wawp_resume(''support'')',
     'wawp_suppress(''15551230001'')', 'wawp_unsuppress(''15551230001'')', 'wawp_note_contact(''15551230001'')']) call;
 SELECT throws_ok('CALL wawp_drain()', '25006', NULL, 'read-only: wawp_drain');
 SELECT throws_ok($$INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('120363012345678901@g.us', '15551230001')$$, '25006', NULL, 'read-only: INSERT');

@@ -3,7 +3,7 @@
 -- request is not possible.  Nothing here is ever sent: each part rolls back.
 \i test/sql-include/setup.sql
 
-SELECT plan(53);
+SELECT plan(58);
 SET datestyle = 'ISO, YMD';
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
@@ -193,6 +193,9 @@ SELECT watched('id int, grp text, phone text, ends date', $$'group=grp', 'jid=ph
 SELECT throws_ok($$ALTER TABLE watched RENAME COLUMN phone TO tel$$, '2BP01', 'column "phone" is used by trigger "Member" of table "watched"', 'a column in use is not renamed');
 SELECT raises('ALTER TABLE watched DROP COLUMN ends CASCADE', '2BP01', 'column "ends" is used by trigger "Member" of table "watched"', '%''until=ends''%', 'DROP TRIGGER "Member" ON watched first, %', 'nor dropped, and the way out is told');
 SELECT lives_ok($$ALTER TABLE watched RENAME COLUMN id TO number$$, 'others are');
+CREATE OR REPLACE TRIGGER "Member" AFTER INSERT ON watched FOR EACH ROW EXECUTE FUNCTION
+    wawp_membership_trigger('group=grp', 'jid=phone', 'until=ends', 'reason=row {number}, {nothing}', 'instance=support');
+SELECT raises('ALTER TABLE watched RENAME number TO nr', '2BP01', 'column "number" is used by trigger "Member" of table "watched"', '%''reason=row {number}, {nothing}''%', 'DROP TRIGGER "Member" ON watched first, %', 'but for those of a reason');
 SELECT lives_ok($$ALTER TABLE watched ALTER COLUMN phone TYPE varchar(40), ALTER COLUMN grp SET NOT NULL$$, 'a type may change');
 SELECT raises($$SELECT watched('a text', '''group=a'', ''jid=b''')$$, '42703', 'column "b" of table "watched" does not exist', 'Trigger "Member" has the argument ''jid=b''.', '%', 'a column that is not there is told by CREATE TRIGGER');
 SELECT raises($$SELECT watched('a text', '''group=a''')$$, '42703', 'argument "jid" of wawp_membership_trigger() is missing', '%', '%', 'so is an argument that is missing');
@@ -227,6 +230,36 @@ RESET wawp.instance;
 RESET ROLE;
 SELECT is(asked('instance, instance_id, state, jid, detail, until'), ARRAY['(support,ABC123,queued,15551230001@c.us,,"2100-01-01 00:00:00+00")'], '... it is queued');
 
+-- CREATE TRIGGER warns where no instance is named and the table's owner may use several, whoever creates it
+\set member 'CREATE OR REPLACE TRIGGER "Member" AFTER INSERT ON watched FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger(''group=grp'', ''jid=phone'''
+SET client_min_messages = warning;
+\echo two
+:member);
+\echo one of them is named
+:member, 'instance=support');
+REVOKE USAGE ON FOREIGN SERVER other FROM regress_wawp_owner;
+\echo one, though we may use two
+:member);
+CREATE TABLE of_ours (grp text, phone text);
+ALTER TABLE of_ours OWNER TO regress_wawp_writer;
+\echo none
+CREATE TRIGGER m AFTER DELETE ON of_ours FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone');
+CREATE ROLE regress_wawp_both IN ROLE regress_wawp_owner;
+GRANT USAGE ON FOREIGN SERVER other TO regress_wawp_both;
+GRANT CREATE ON SCHEMA public TO regress_wawp_both;
+\echo one for the owner, two for a member who creates it
+SET ROLE regress_wawp_both;
+:member);
+\echo two; one warning for a table and its partitions
+CREATE TABLE parted (grp text, phone text, region int) PARTITION BY LIST (region);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
+CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2);
+CREATE TRIGGER "a ""b" AFTER INSERT ON parted FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone', 'action=invite');
+CREATE TABLE parted_3 PARTITION OF parted FOR VALUES IN (3);
+RESET ROLE;
+DROP TABLE parted, of_ours;
+SET client_min_messages = error;
+
 -- USAGE is revoked; the instance goes
 DROP SERVER other CASCADE;
 SELECT watched('grp text, phone text', $$'group=grp', 'jid=phone', 'instance=support'$$) \g /dev/null
@@ -255,6 +288,26 @@ INSERT INTO watched VALUES (:'g', '15551230003');
 DELETE FROM watched WHERE ctid = (SELECT max(ctid) FROM watched);
 SELECT is(asked('action, state'), ARRAY['(add,failed)'], 'a removal that is not wanted leaves none');
 GRANT USAGE ON FOREIGN SERVER support TO regress_wawp_owner;
+
+-- what fires no trigger, or another one
+SELECT watched('grp text, phone text', $$'group=grp', 'jid=phone', 'instance=support'$$) \g /dev/null
+INSERT INTO watched VALUES (:'g', '15551230001');
+DELETE FROM wawp.membership_intent;
+TRUNCATE watched;
+SELECT is(asked(), '{}', 'TRUNCATE removes nobody');
+CREATE TABLE parted (id int, region int, grp text, phone text) PARTITION BY LIST (region);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
+CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2);
+CREATE TRIGGER "Leaves" AFTER UPDATE ON parted FOR EACH ROW WHEN (old.region IS DISTINCT FROM new.region)
+    EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone', 'action=remove', 'instance=support');
+INSERT INTO parted VALUES (1, 1, :'g', '15551230001');
+UPDATE parted SET region = 2;
+SELECT is(asked(), '{}', 'a row that moves to another partition fires no AFTER UPDATE');
+CREATE TRIGGER "Member" AFTER INSERT OR UPDATE OR DELETE ON parted FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone', 'instance=support');
+UPDATE parted SET region = 1;
+SELECT is(asked(), ARRAY['(add,15551230001@c.us)'], 'but DELETE and INSERT: nobody is removed');
+DELETE FROM parted;
+SELECT is(asked(), :'removed', 'until the row is deleted');
 
 -- bad data
 INSERT INTO watched VALUES (:'g', '0612345678'), ('nowhere', '15551230001'), (NULL, '15551230001'), (:'g', NULL);

@@ -143,6 +143,35 @@ test_links(void)
 	ok(jid_parse("api.whatsapp.com/send", 21).kind == JID_INVALID, "a link without its parameter is refused");
 }
 
+/* A text that names the person is never excluded, in whatever spelling; most others are. */
+static void
+test_may_name(void)
+{
+	static const char *const others[] = {"15551230002", "+1 (555) 123-0002", "1-555-123-0002@c.us", "15551230011@s.whatsapp.net"};
+	Jid			person = jid_parse("15551230001", strlen("15551230001"));
+
+	for (size_t i = 0; i < lengthof(spellings); i++)
+		for (size_t j = 0; j < lengthof(spellings); j++)
+		{
+			Jid			a = jid_parse(spellings[i].input, strlen(spellings[i].input));
+			Jid			b = jid_parse(spellings[j].input, strlen(spellings[j].input));
+
+			if (jid_same(&a, &b) && !jid_may_name(&a, spellings[j].input, strlen(spellings[j].input)))
+				ok(0, "\"%s\" may name \"%s\"", spellings[j].input, spellings[i].text);
+		}
+	for (size_t i = 0; i < lengthof(pairs); i++)
+	{
+		Jid			a = jid_parse(pairs[i].a, strlen(pairs[i].a));
+		Jid			b = jid_parse(pairs[i].b, strlen(pairs[i].b));
+
+		if (pairs[i].same)
+			ok(jid_may_name(&a, pairs[i].b, strlen(pairs[i].b)) && jid_may_name(&b, pairs[i].a, strlen(pairs[i].a)),
+			   "\"%s\" and \"%s\" may be the same", pairs[i].a, pairs[i].b);
+	}
+	for (size_t i = 0; i < lengthof(others); i++)
+		ok(!jid_may_name(&person, others[i], strlen(others[i])), "\"%s\" is somebody else", others[i]);
+}
+
 int
 main(void)
 {
@@ -165,6 +194,7 @@ main(void)
 	test_embedded_nul();
 	test_long_input();
 	test_other_form();
+	test_may_name();
 	test_links();
 	test_sample();
 	return done_testing();

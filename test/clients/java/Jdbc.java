@@ -92,6 +92,15 @@ public class Jdbc {
 		return same(queued(group(act)), (long) count, "rows");
 	}
 
+	static String numbers(String sql) throws SQLException {
+		try (PreparedStatement statement = db.prepareStatement(sql)) {
+			statement.setString(1, group(7));
+			statement.setArray(2, db.createArrayOf("bigint", new Long[] {Long.valueOf(person(7, 1))}));
+			statement.setLong(3, 5);
+			try (ResultSet result = statement.executeQuery()) { return same(result.next() && result.getBoolean(1), true, "numbers"); }
+		}
+	}
+
 	static String listen() throws Exception {
 		execute("LISTEN wawp");
 		request(group(10), null, person(10));
@@ -132,12 +141,10 @@ public class Jdbc {
 			List<List<Object>> rows = request(group(7), null, person(7), null, "nobody");
 			same(Arrays.asList(rows.get(0).get(2), rows.get(1).get(2), rows.get(2).get(2)), Arrays.asList(true, false, false), "created");
 			same(request(group(7), null).size(), 0, "no people");
-			try (PreparedStatement statement = db.prepareStatement("SELECT created FROM wawp_request_add(?, ?::text[], instance => 'support', priority => ?::int)")) {
-				statement.setString(1, group(7));
-				statement.setArray(2, db.createArrayOf("bigint", new Long[] {Long.valueOf(person(7, 1))}));
-				statement.setLong(3, 5);
-				try (ResultSet result = statement.executeQuery()) { return same(result.next() && result.getBoolean(1), true, "numbers"); }
-			}
+			refused(() -> { rows("SELECT pending FROM wawp_wait(?, ?)", "nothing", "1 s"); return null; }, "42883");
+			refused(() -> numbers("SELECT created FROM wawp_request_add(?, ?, instance => 'support', priority => ?::int)"), "42883");
+			refused(() -> numbers("SELECT created FROM wawp_request_add(?, ?::text[], instance => 'support', priority => ?)"), "42883");
+			return numbers("SELECT created FROM wawp_request_add(?, ?::text[], instance => 'support', priority => ?::int)");
 		});
 		acts.put("rollback", () -> {
 			try {

@@ -58,6 +58,7 @@ const acts = {
 		same(await REQUEST(c, group(7), []), [], 'no people');
 		const numbers = await c.query(`SELECT jid, created FROM wawp_request_add($1, $2::text[], instance => 'support')`, [group(7), [Number(person(7, 1))]]);
 		same(numbers, [{ jid: jid(7, 1), created: true }], 'numbers');
+		if (c.listed) await refused(c.listed(group(7), [person(7, 2), person(7, 3)]), c.listedState);
 	},
 	async rollback(c) {
 		await c.transaction(async (t) => {

@@ -37,6 +37,9 @@ function statement(text_, values = []) {
 function adapter(db, pool) {
 	return {
 		query: async (text_, values) => (await db.execute(statement(text_, values))).rows,
+		// the way that does not work
+		listed: (to, people) => db.execute(sql`SELECT created FROM wawp_request_add(${to}, ${people}, instance => 'support')`),
+		listedState: '42883',
 		insert: (rows) => db.insert(intent).values(rows).returning(),
 		transaction: (body) => db.transaction((t) => body(adapter(t, pool))),
 		noListen: 'drizzle has no LISTEN: use a client of pg',

@@ -11,6 +11,9 @@ function adapter(sequelize, Intent, transaction) {
 	return {
 		// `bind` keeps an array one value, where `replacements` would write a list
 		query: (sql, bind) => sequelize.query(sql, { bind, transaction, type: QueryTypes.SELECT }),
+		// the way that does not work
+		listed: (to, people) => sequelize.query('SELECT created FROM wawp_request_add(:to, :people)', { replacements: { to, people } }),
+		listedState: '22P02',
 		insert: (rows) => (rows.length === 1 ? Intent.create(rows[0], { transaction }) : Intent.bulkCreate(rows, { transaction })),
 		transaction: (body) => sequelize.transaction((t) => body(adapter(sequelize, Intent, t))),
 		noListen: 'Sequelize has no LISTEN: use a client of pg',

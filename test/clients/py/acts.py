@@ -96,7 +96,9 @@ def act_arrays(c, _):
     rows = request(c, group(7), [person(7), None, 'nobody'])
     same([(row[2], row[3] is None) for row in rows], [(True, True), (False, False), (False, False)], 'rows')
     same(list(request(c, group(7), [])), [], 'no people')
-    numbers = c.query("SELECT jid, created FROM wawp_request_add(%s, %s::text[], instance => 'support')", (group(7), [int(person(7, 1))]))
+    as_numbers = (group(7), [int(person(7, 1))])
+    refused(lambda: c.transaction(lambda: c.query("SELECT created FROM wawp_request_add(%s, %s, instance => 'support')", as_numbers)), '42883')
+    numbers = c.query("SELECT jid, created FROM wawp_request_add(%s, %s::text[], instance => 'support')", as_numbers)
     same([tuple(row) for row in numbers], [(jid(7, 1), True)], 'numbers')
 
 
