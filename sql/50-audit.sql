@@ -225,6 +225,7 @@ CREATE TABLE wawp.identity (
 	mark				uuid,
 	timeline			int,
 	site				text COLLATE "C",
+	doubtful_before		timestamptz,
 	PRIMARY KEY (system_identifier, database_oid)
 );
 COMMENT ON TABLE wawp.identity IS 'this database, by cluster and oid; a database without a row of its own that fits is a copy, in which nothing is sent';
@@ -234,6 +235,7 @@ COMMENT ON COLUMN wawp.identity.home IS 'random name of that database; what is r
 COMMENT ON COLUMN wawp.identity.mark IS 'random; a file beside the replication slots has it too, which copies of the files lack';
 COMMENT ON COLUMN wawp.identity.timeline IS 'the server''s timeline when the row was written';
 COMMENT ON COLUMN wawp.identity.site IS 'wawp.site when the row was written';
+COMMENT ON COLUMN wawp.identity.doubtful_before IS 'what was asked for before then may have been sent by the server that was replaced: no invitation or welcome leaves for it; NULL when nothing is in doubt';
 
 CREATE FUNCTION wawp._identity_begin() RETURNS void
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_identity_begin';

@@ -122,7 +122,7 @@ ALTER EXTENSION wawp ADD TABLE wawp.identity;
 DELETE FROM wawp.identity a USING wawp.identity b
 	WHERE a.system_identifier OPERATOR(pg_catalog.=) b.system_identifier
 		AND a.database_oid OPERATOR(pg_catalog.=) b.database_oid AND a.ctid OPERATOR(pg_catalog.<) b.ctid;
-ALTER TABLE wawp.identity ADD COLUMN mark uuid, ADD COLUMN timeline int, ADD COLUMN site text COLLATE "C",
+ALTER TABLE wawp.identity ADD COLUMN mark uuid, ADD COLUMN timeline int, ADD COLUMN site text COLLATE "C", ADD COLUMN doubtful_before timestamptz,
 	ADD PRIMARY KEY (system_identifier, database_oid);
 ALTER TABLE wawp.identity REPLICA IDENTITY DEFAULT;
 COMMENT ON TABLE wawp.identity IS 'this database, by cluster and oid; a database without a row of its own that fits is a copy, in which nothing is sent';
@@ -132,6 +132,7 @@ COMMENT ON COLUMN wawp.identity.home IS 'random name of that database; what is r
 COMMENT ON COLUMN wawp.identity.mark IS 'random; a file beside the replication slots has it too, which copies of the files lack';
 COMMENT ON COLUMN wawp.identity.timeline IS 'the server''s timeline when the row was written';
 COMMENT ON COLUMN wawp.identity.site IS 'wawp.site when the row was written';
+COMMENT ON COLUMN wawp.identity.doubtful_before IS 'what was asked for before then may have been sent by the server that was replaced: no invitation or welcome leaves for it; NULL when nothing is in doubt';
 
 CREATE FUNCTION wawp._identity_begin() RETURNS void
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_identity_begin';

@@ -31,6 +31,7 @@
 #include "tables/adoption.h"
 #include "tables/contact.h"
 #include "tables/hold.h"
+#include "tables/identity.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
 #include "tables/requester_hold.h"
@@ -122,7 +123,7 @@ retry_in_subtransaction(void *subject)
 	retry_name_instance(retry->id);
 	quota_take(retry->by.roleid);
 	before = spi_begin_as_owner();
-	retry->has_changed = intent_requeue(retry->id, &retry->by);
+	retry->has_changed = intent_requeue(retry->id, identity_doubtful_before(), &retry->by);
 	if (retry->has_changed && adoption_is_due(retry->id))
 		ereport(NOTICE,
 				(errmsg("intent " INT64_FORMAT " is queued, but was restored or replicated and is not served", retry->id),

@@ -143,7 +143,9 @@ static SqlStatement adopt_intents = {
 	"    AND (o.action IN ('promote', 'demote')) = (p.action IN ('promote', 'demote')) OFFSET 0)) THEN 'cancelled'"
 	"  WHEN p.state = 'inviting' OR p.state = 'queued' AND p.action = 'invite' AND coalesce(p.not_before <= clock_timestamp(), true)"
 	"   OR p.state = 'sending' AND (p.action = 'invite' OR p.outcome = 'invited') THEN 'unknown'"
-	"  WHEN p.state = 'sending' THEN 'doubt' ELSE 'live' END AS fate FROM page p),"
+	"  WHEN p.state = 'sending' THEN 'doubt' ELSE 'live' END AS fate,"
+	"  CASE WHEN coalesce(p.not_before <= clock_timestamp(), true) THEN greatest(p.updated_at, p.created_at, p.not_before) END"
+	"   AS last_served FROM page p),"
 	" mine AS (UPDATE wawp.membership_intent i SET home = $3, requester = coalesce(j.role, 0),"
 	"  state = CASE j.fate WHEN 'failed' THEN 'failed' WHEN 'unknown' THEN 'failed' WHEN 'cancelled' THEN 'cancelled'"
 	"   WHEN 'doubt' THEN 'verifying' ELSE i.state END,"
@@ -155,10 +157,11 @@ static SqlStatement adopt_intents = {
 	"  next_attempt_at = CASE j.fate WHEN 'doubt' THEN clock_timestamp() WHEN 'live' THEN i.next_attempt_at END,"
 	"  updated_at = CASE WHEN j.fate IN ('settled', 'live') THEN i.updated_at ELSE clock_timestamp() END,"
 	"  settled_at = CASE WHEN j.fate IN ('failed', 'unknown', 'cancelled') THEN clock_timestamp() ELSE i.settled_at END"
-	"  FROM judged j WHERE i.id = ANY (ARRAY(SELECT id FROM judged)) AND i.id = j.id RETURNING i.id, j.fate)"
+	"  FROM judged j WHERE i.id = ANY (ARRAY(SELECT id FROM judged)) AND i.id = j.id"
+	"  RETURNING i.id, j.fate, j.last_served)"
 	" SELECT count(*), max(id), count(*) FILTER (WHERE fate IN ('live', 'doubt')), count(*) FILTER (WHERE fate = 'settled'),"
 	" count(*) FILTER (WHERE fate = 'failed'), count(*) FILTER (WHERE fate = 'cancelled'),"
-	" count(*) FILTER (WHERE fate = 'unknown') FROM mine",
+	" count(*) FILTER (WHERE fate = 'unknown'), max(last_served) FILTER (WHERE fate IN ('live', 'doubt')) FROM mine",
 	6, {TEXTOID, TIMESTAMPTZOID, UUIDOID, INT8OID, INT4OID, TEXTOID}, NULL
 };
 
@@ -188,6 +191,7 @@ adoption_of_intents(const char *instance, TimestampTz before, const char *cluste
 		adoption->failed += spi_get_int8(0, 5, 0);
 		adoption->cancelled += spi_get_int8(0, 6, 0);
 		adoption->unknown += spi_get_int8(0, 7, 0);
+		adoption->last_served = Max(adoption->last_served, spi_get_int8(0, 8, 0));
 	} while (n == ADOPTED_AT_ONCE);
 }
 

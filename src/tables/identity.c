@@ -11,6 +11,9 @@
  * physical copy does not have (base/mark_file.c, rules in protocol/mark.c).  The
  * file is written before the row.
  *
+ * The row also has the time before which rows were served elsewhere, so that the
+ * end of what was done with them may not be known here.
+ *
  * The verdict is worked out when it is asked for and kept until the end of the
  * transaction.  A copy writes nothing, so that nothing notes it.  The row
  * is read without a statement, by any role; statements run as the owner, for any
@@ -59,6 +62,7 @@ enum
 	IDENTITY_MARK = IDENTITY_COLUMNS_OF_0_1,
 	IDENTITY_TIMELINE,
 	IDENTITY_SITE,
+	IDENTITY_DOUBTFUL_BEFORE,
 	IDENTITY_COLUMNS
 };
 
@@ -73,15 +77,23 @@ typedef struct Identity
 	char		mark[MARK_SIZE];	/* "": none */
 	TimeLineID	timeline;
 	bool		is_same_site;
+	TimestampTz doubtful_before;	/* 0: nothing is in doubt */
 } Identity;
 
-/* The verdict and the home, until the end of the transaction. */
-static struct
+/* What follows from the row and the files. */
+typedef struct IdentityVerdict
 {
-	TimestampTz transaction;	/* its start; 0: nothing is known */
+	TimestampTz transaction;	/* in which it holds, by its start; 0: nothing is known */
 	MarkVerdict verdict;
-	pg_uuid_t	home;
-}			known;
+	pg_uuid_t	home;			/* zeros if there is none */
+	TimestampTz doubtful_before;
+} IdentityVerdict;
+
+/* It, until the end of the transaction. */
+static IdentityVerdict known;
+
+/* How far the clock of the server that went before may have been ahead. */
+#define CLOCK_AHEAD_US (60 * INT64CONST(1000000))
 
 /*
  * ---- reading
@@ -100,6 +112,8 @@ identity_of_row(const Datum *values, const bool *nulls, Identity *out)
 		strlcpy(out->mark, DatumGetCString(DirectFunctionCall1(uuid_out, values[IDENTITY_MARK])), MARK_SIZE);
 	out->timeline = nulls[IDENTITY_TIMELINE] ? 0 : (TimeLineID) DatumGetInt32(values[IDENTITY_TIMELINE]);
 	out->is_same_site = strcmp(nulls[IDENTITY_SITE] ? "" : TextDatumGetCString(values[IDENTITY_SITE]), wawp_site) == 0;
+	if (!nulls[IDENTITY_DOUBTFUL_BEFORE])
+		out->doubtful_before = DatumGetTimestampTz(values[IDENTITY_DOUBTFUL_BEFORE]);
 }
 
 /* Read the table; without a statement. */
@@ -174,45 +188,52 @@ identity_judge(const Identity *row)
 	return mark_verdict(&facts);
 }
 
-/* Find out what the database is; write its home to *home, zeros if it has none. */
-static MarkVerdict
-identity_look(pg_uuid_t *home)
+/* Find out what the database is. */
+static IdentityVerdict
+identity_look(void)
 {
 	Identity	row;
-	MarkVerdict verdict;
+	IdentityVerdict found;
 
-	if (known.transaction != GetCurrentTransactionStartTimestamp())
+	if (known.transaction == GetCurrentTransactionStartTimestamp())
+		return known;
+	identity_read(&row);
+	found = (IdentityVerdict)
 	{
-		identity_read(&row);
-		verdict = identity_judge(&row);
-		*home = row.home;
-		/* what this transaction has written may be rolled back to a savepoint */
-		if (!row.has_row || !row.is_kept)
-			return verdict;
-		known.transaction = GetCurrentTransactionStartTimestamp();
-		known.verdict = verdict;
-		known.home = row.home;
-	}
-	*home = known.home;
-	return known.verdict;
+		.transaction = GetCurrentTransactionStartTimestamp(),
+		.verdict = identity_judge(&row),
+		.home = row.home,
+		.doubtful_before = row.doubtful_before
+	};
+	/* what this transaction has written may be rolled back to a savepoint */
+	if (row.has_row && row.is_kept)
+		known = found;
+	return found;
 }
 
 /* True if this database is a copy, in which nothing is sent; in recovery that is not known. */
 bool
 identity_is_copy(void)
 {
-	pg_uuid_t	home;
+	return !RecoveryInProgress() && mark_is_copy(identity_look().verdict);
+}
 
-	return !RecoveryInProgress() && mark_is_copy(identity_look(&home));
+/*
+ * Return the time before which what was asked for may have been sent without a
+ * trace here: by a server whose standby was promoted, or the one that rows were
+ * taken over from.  0: there is none.
+ */
+TimestampTz
+identity_doubtful_before(void)
+{
+	return identity_look().doubtful_before;
 }
 
 /* Return why this database is a copy, as a sentence's part. */
 const char *
 identity_why_copy(void)
 {
-	pg_uuid_t	home;
-
-	switch (identity_look(&home))
+	switch (identity_look().verdict)
 	{
 		case MARK_COPY_OF_ELSEWHERE:
 			return "its requests were made in another cluster or database";
@@ -295,7 +316,7 @@ identity_home_in_recovery(pg_uuid_t *home)
 void
 identity_home(pg_uuid_t *home)
 {
-	MarkVerdict verdict;
+	IdentityVerdict found;
 	SqlOwner	before;
 
 	if (RecoveryInProgress())
@@ -303,18 +324,39 @@ identity_home(pg_uuid_t *home)
 		identity_home_in_recovery(home);
 		return;
 	}
-	verdict = identity_look(home);
-	if (verdict == MARK_UNWRITTEN && !XactReadOnly)
+	found = identity_look();
+	if (found.verdict == MARK_UNWRITTEN && !XactReadOnly)
 	{
 		before = spi_begin_as_owner();
 		spi_run(&lock_identity, NULL);
-		if (identity_look(home) == MARK_UNWRITTEN)
+		if (identity_look().verdict == MARK_UNWRITTEN)
 			identity_write(NULL, identity_new_mark());
 		spi_end_as_owner(&before);
-		verdict = identity_look(home);
+		found = identity_look();
 	}
-	if (mark_is_copy(verdict))
+	*home = found.home;
+	if (mark_is_copy(found.verdict))
 		memset(home, 0, sizeof(*home));
+}
+
+static SqlStatement write_doubt = {
+	"UPDATE wawp.identity SET doubtful_before = greatest(doubtful_before, $3)"
+	" WHERE system_identifier = $1 AND database_oid = $2::oid",
+	3, {INT8OID, INT8OID, TIMESTAMPTZOID}, NULL
+};
+
+/* Have what was asked for before that time doubted; as the owner. */
+void
+identity_doubt(TimestampTz before)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int8(&args, (int64) GetSystemIdentifier());
+	spi_add_int8(&args, (int64) MyDatabaseId);
+	spi_add_time(&args, before);
+	spi_run(&write_doubt, &args);
+	CommandCounterIncrement();
+	known.transaction = 0;
 }
 
 /*
@@ -332,19 +374,37 @@ identity_take_over(void)
 	return true;
 }
 
+static SqlStatement newest_intent = {
+	"SELECT created_at FROM wawp.membership_intent ORDER BY id DESC LIMIT 1",
+	0, {0}, NULL
+};
+
+/* Return a time after all that was asked for before the promotion, though by another server's clock. */
+static TimestampTz
+identity_time_of_promotion(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (spi_run(&newest_intent, NULL) == 0)
+		return now;
+	return Max(now, Min(spi_get_int8(0, 1, 0) + 1, now + CLOCK_AHEAD_US));
+}
+
 /*
  * If this server was a standby that was promoted since the row was written,
- * write the row anew, with the same home, and return true; as the owner.
+ * write the row anew, with the same home, doubt what was asked for until now,
+ * and return true; as the owner.
  */
 bool
 identity_note_promotion(void)
 {
-	pg_uuid_t	home;
+	IdentityVerdict found = identity_look();
 
-	if (identity_look(&home) != MARK_PROMOTED)
+	if (found.verdict != MARK_PROMOTED)
 		return false;
 	spi_run(&lock_identity, NULL);
-	identity_write(&home, identity_new_mark());
+	identity_write(&found.home, identity_new_mark());
+	identity_doubt(identity_time_of_promotion());
 	return true;
 }
 

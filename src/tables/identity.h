@@ -11,6 +11,7 @@
 #ifndef WAWP_IDENTITY_H
 #define WAWP_IDENTITY_H
 
+#include "datatype/timestamp.h"
 #include "utils/uuid.h"
 
 extern void identity_home(pg_uuid_t *home);
@@ -18,5 +19,7 @@ extern bool identity_is_copy(void);
 extern const char *identity_why_copy(void);
 extern bool identity_take_over(void);
 extern bool identity_note_promotion(void);
+extern void identity_doubt(TimestampTz before);
+extern TimestampTz identity_doubtful_before(void);
 
 #endif							/* WAWP_IDENTITY_H */

@@ -332,11 +332,13 @@ static SqlStatement cancel_batch = {
 static SqlStatement requeue = {
 	"WITH c AS (UPDATE wawp.membership_intent i SET state = 'queued', attempts = 0, crashes = 0, next_attempt_at = NULL,"
 	" outcome = NULL, code = NULL, detail = NULL,"
-	" settled_at = NULL, superseded = false, updated_at = clock_timestamp()"
+	" settled_at = NULL, superseded = false, updated_at = clock_timestamp(),"
+	/* an invitation that may have been sent is asked for anew */
+	" not_before = CASE WHEN greatest(created_at, not_before) < $5 THEN clock_timestamp() ELSE not_before END"
 	" WHERE id = $1 AND state = 'failed' AND " IS_OWN
 	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND " SAME_WISH("o", "i") " OFFSET 0)"
 	" RETURNING *) " INSERT_NOTE NOTE_OF("retried") ", $2::name, $3 FROM c",
-	4, {INT8OID, TEXTOID, JSONBOID, OIDOID}, NULL
+	5, {INT8OID, TEXTOID, JSONBOID, OIDOID, TIMESTAMPTZOID}, NULL
 };
 
 /* Cancel an intent of the requester's; false if there is nothing to cancel. */
@@ -363,15 +365,20 @@ intent_cancel_batch(const char *batch, const IntentRequester *requester)
 	return (int64) spi_run(&cancel_batch, &args);
 }
 
-/* Change an intent failed -> queued; false if it has not failed, or the same is queued already. */
+/*
+ * Change an intent failed -> queued; false if it has not failed, or the same is
+ * queued already.  One that was asked for before `doubtful` (0: none) is asked
+ * for at this time.
+ */
 bool
-intent_requeue(int64 id, const IntentRequester *requester)
+intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
 
 	spi_add_int8(&args, id);
 	intent_bind_requester(&args, requester);
 	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
+	spi_add_time(&args, doubtful);
 	return spi_run(&requeue, &args) > 0;
 }
 
@@ -1433,25 +1440,74 @@ intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *l
 	return ids.data;
 }
 
-/* Invitations that may have been sent; those asked for a later time were not. */
-static SqlStatement doubt_invitations = {
-	"UPDATE wawp.membership_intent i SET state = 'failed', outcome = 'unknown_result', next_attempt_at = NULL,"
-	" updated_at = clock_timestamp(), settled_at = clock_timestamp(),"
-	" detail = 'pending when a standby was promoted; it may have been sent before, and an invitation is not repeated by itself'"
-	" WHERE i.id = ANY (ARRAY(SELECT w.id FROM wawp.membership_intent w WHERE w.state = 'inviting' AND w.home = $1"
-	"  UNION ALL SELECT q.id FROM wawp.membership_intent q WHERE q.state = 'queued' AND q.action = 'invite' AND q.home = $1"
-	"  AND (q.not_before IS NULL OR q.not_before <= clock_timestamp())))",
-	1, {UUIDOID}, NULL
+/* True if an intent was asked for, or planned for a time, before time `before`. */
+#define ASKED_BEFORE(row, before) "greatest(" row ".created_at, " row ".not_before) < " before
+
+static SqlStatement was_asked_before = {
+	"SELECT FROM wawp.membership_intent i WHERE i.id = $1 AND " ASKED_BEFORE("i", "$2"),
+	2, {INT8OID, TIMESTAMPTZOID}, NULL
 };
 
-/* End invitations that a server sent, perhaps, before its standby was promoted. */
-void
-intent_doubt_invitations(void)
+/* True if an intent was asked for before that time; the time that it was planned for counts, if that is later. */
+bool
+intent_was_asked_before(int64 id, TimestampTz time)
 {
 	SqlArgs		args = {0};
 
+	spi_add_int8(&args, id);
+	spi_add_time(&args, time);
+	return spi_run(&was_asked_before, &args) > 0;
+}
+
+/* Invitations that may have been sent, in two states since each has an index; those asked for a later time were not. */
+#define PENDING_INVITATIONS(which) "wawp.membership_intent w WHERE w.home = $1 AND " which " AND " ASKED_BEFORE("w", "$2")
+#define INVITING "w.state = 'inviting'"
+#define INVITES_QUEUED "w.state = 'queued' AND w.action = 'invite'"
+
+#define END_INVITATIONS(which) { \
+	"UPDATE wawp.membership_intent i SET state = 'failed', outcome = 'unknown_result', next_attempt_at = NULL," \
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp()," \
+	" detail = 'pending when a standby was promoted; it may have been sent before, and an invitation is not repeated by itself'" \
+	" WHERE i.id = ANY (ARRAY(SELECT w.id FROM " PENDING_INVITATIONS(which) " LIMIT $3 FOR UPDATE SKIP LOCKED))", \
+	3, {UUIDOID, TIMESTAMPTZOID, INT4OID}, NULL \
+}
+
+static SqlStatement end_invitations[] = {
+	END_INVITATIONS(INVITING),
+	END_INVITATIONS(INVITES_QUEUED),
+};
+
+static SqlStatement has_pending_invitations = {
+	"SELECT WHERE EXISTS (SELECT FROM " PENDING_INVITATIONS(INVITING) ")"
+	" OR EXISTS (SELECT FROM " PENDING_INVITATIONS(INVITES_QUEUED) ")",
+	2, {UUIDOID, TIMESTAMPTZOID}, NULL
+};
+
+/*
+ * End up to `limit` pending invitations that were asked for before that time and
+ * that a server sent, perhaps, before its standby was promoted.  Return how many
+ * that were; write to *left whether there are more.
+ */
+int64
+intent_end_invitations(TimestampTz before, int limit, bool *left)
+{
+	SqlArgs		args = {0};
+	int64		n = 0;
+
 	home_bind(&args);
-	spi_run(&doubt_invitations, &args);
+	spi_add_time(&args, before);
+	*left = spi_run(&has_pending_invitations, &args) > 0;
+	if (!*left)
+		return 0;
+	for (size_t i = 0; i < lengthof(end_invitations); i++)
+	{
+		SqlArgs		portion = args;
+
+		spi_add_int4(&portion, limit - (int) n, true);
+		n += (int64) spi_run(&end_invitations[i], &portion);
+	}
+	*left = spi_run(&has_pending_invitations, &args) > 0;
+	return n;
 }
 
 static SqlStatement count_doubts = {

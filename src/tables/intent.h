@@ -183,7 +183,7 @@ extern void intent_note(const char *kind, const char *instance, const char *grou
 						const char *reason, const IntentRequester *requester);
 extern bool intent_cancel(int64 id, const IntentRequester *requester);
 extern int64 intent_cancel_batch(const char *batch, const IntentRequester *requester);
-extern bool intent_requeue(int64 id, const IntentRequester *requester);
+extern bool intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester);
 extern bool intent_peek(const LaneKey *lane, Intent *head);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
 extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
@@ -212,7 +212,8 @@ extern TimestampTz intent_next_due(const LaneKey *lane);
 extern TimestampTz intent_next_other(const LaneKey *lane);
 extern List *intent_lanes(const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left);
-extern void intent_doubt_invitations(void);
+extern bool intent_was_asked_before(int64 id, TimestampTz time);
+extern int64 intent_end_invitations(TimestampTz before, int limit, bool *left);
 extern int	intent_count_doubts(const char *ids);
 extern void intent_note_orderly_end(const char *in_flight);
 extern Oid	intent_requester(int64 id);

@@ -24,6 +24,7 @@
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "tables/home.h"
+#include "tables/identity.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
 #include "utils/builtins.h"
@@ -70,39 +71,45 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 	return true;
 }
 
-/* A member whom we did not add stays so; the latest request decides until when they stay. */
+/*
+ * Of the requesters who want a person in a group, the one whose wish lasts
+ * longest decides until when they stay; of one requester's wishes, the latest.
+ */
+#define OTHERS_LASTS_LONGER \
+	"(m.left_at IS NULL AND m.home = excluded.home AND m.requester <> 0 AND m.requester <> excluded.requester" \
+	" AND m.instance_id IS NOT DISTINCT FROM excluded.instance_id" \
+	" AND coalesce(m.until, 'infinity') >= coalesce(excluded.until, 'infinity'))"
+#define OF_THE_LONGER(column) " " column " = CASE WHEN " OTHERS_LASTS_LONGER " THEN m." column " ELSE excluded." column " END"
+
+/* A member whom we did not add stays so. */
 static SqlStatement note_added = {
 	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until,"
-	" requested_by, reason, requester, home, instance_id)"
+	" requested_by, reason, requester, home, instance_id, welcomed_at)"
 	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END,"
-	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, $10, $11)"
+	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, $10, $11, CASE WHEN $12 THEN clock_timestamp() END)"
 	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET added_by_us = m.added_by_us OR excluded.added_by_us,"
-	" added_at = coalesce(excluded.added_at, m.added_at), seen_at = coalesce(excluded.seen_at, m.seen_at), until = excluded.until,"
-	" welcomed_at = CASE WHEN m.left_at IS NULL THEN m.welcomed_at END,"
-	" left_at = NULL, requested_by = excluded.requested_by, reason = excluded.reason, requester = excluded.requester,"
+	" added_at = coalesce(excluded.added_at, m.added_at), seen_at = coalesce(excluded.seen_at, m.seen_at),"
+	" welcomed_at = coalesce(CASE WHEN m.left_at IS NULL THEN m.welcomed_at END, excluded.welcomed_at), left_at = NULL,"
+	OF_THE_LONGER("until") "," OF_THE_LONGER("requested_by") "," OF_THE_LONGER("reason") "," OF_THE_LONGER("requester") ","
 	" home = excluded.home, instance_id = excluded.instance_id",
-	11, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID, UUIDOID, TEXTOID}, NULL
+	12, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID, UUIDOID, TEXTOID, BOOLOID}, NULL
 };
 
-/*
- * Store that a person is in the group.  by_us: we added them.  was_seen: the
- * member list showed it, not only an answer of success.  until 0: for good.
- * instance_id: the account that serves it.
- */
+/* Store that an intent's person is in the group. */
 void
-membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
-					  Oid requester, const char *requested_by, const char *reason, const char *instance_id)
+membership_note_added(const Intent *intent, int64 contact, const MembershipAddition *addition)
 {
-	SqlArgs		args = membership_key_args(lane, contact);
+	SqlArgs		args = membership_key_args(&intent->lane, contact);
 
-	spi_add_bool(&args, by_us);
-	spi_add_time(&args, until);
-	spi_add_text(&args, requested_by);
-	spi_add_text(&args, reason);
-	spi_add_bool(&args, was_seen);
-	spi_add_datum(&args, ObjectIdGetDatum(requester));
+	spi_add_bool(&args, addition->by_us);
+	spi_add_time(&args, intent->until);
+	spi_add_text(&args, intent->requested_by);
+	spi_add_text(&args, intent->reason);
+	spi_add_bool(&args, addition->was_seen);
+	spi_add_datum(&args, ObjectIdGetDatum(intent->requester));
 	home_bind(&args);
-	spi_add_text(&args, instance_id);
+	spi_add_text(&args, intent->instance_id);
+	spi_add_bool(&args, addition->may_be_welcomed);
 	(void) intent_insert(&note_added, &args);
 }
 
@@ -209,12 +216,13 @@ membership_rename_instance(const char *from, const char *to)
  * ---- memberships that end
  */
 
+/* Without a requester, nobody's wish keeps the person any more. */
 static SqlStatement take_ended = {
-	"WITH ended AS (SELECT m.ctid FROM wawp.membership m WHERE m.home = $2 AND m.until <= clock_timestamp() LIMIT $1"
+	"WITH ended AS (SELECT m.ctid, m.requester FROM wawp.membership m WHERE m.home = $2 AND m.until <= clock_timestamp() LIMIT $1"
 	"  FOR UPDATE SKIP LOCKED)"
-	" UPDATE wawp.membership m SET until = NULL FROM ended, wawp.contact c"
+	" UPDATE wawp.membership m SET until = NULL, requester = NULL FROM ended, wawp.contact c"
 	" WHERE m.ctid = ended.ctid AND c.contact_id = m.contact_id"
-	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by, " TEXT_CAP_REASON("m.reason") ", m.contact_id, coalesce(m.requester, 0),"
+	" RETURNING m.instance::text, m.group_jid, c.jid, m.requested_by, " TEXT_CAP_REASON("m.reason") ", m.contact_id, coalesce(ended.requester, 0),"
 	" m.instance_id",
 	2, {INT4OID, UUIDOID}, NULL
 };
@@ -247,8 +255,8 @@ membership_take_ended(int limit)
 }
 
 static SqlStatement put_off_end = {
-	"UPDATE wawp.membership SET until = $4" THIS_ONE " AND until IS NULL AND left_at IS NULL",
-	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
+	"UPDATE wawp.membership SET until = $4, requester = $5" THIS_ONE " AND until IS NULL AND left_at IS NULL",
+	5, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, OIDOID}, NULL
 };
 
 /* Let a membership that was taken end later: its removal could not be queued. */
@@ -261,6 +269,7 @@ membership_put_off_end(const MembershipEnd *end, TimestampTz until)
 	spi_add_text(&args, end->lane.group);
 	spi_add_int8(&args, end->contact);
 	spi_add_time(&args, until);
+	spi_add_datum(&args, ObjectIdGetDatum(end->requester));
 	spi_run(&put_off_end, &args);
 }
 
@@ -284,17 +293,21 @@ membership_next_end(void)
  * ---- welcomes
  */
 
-/* Group by group, by the primary key: few groups welcome people, and the table has the members of all. */
-#define UNWELCOMED(home) \
+/*
+ * Group by group, by the primary key: few groups welcome people, and the table
+ * has the members of all.  Who was added before a promotion may have been
+ * welcomed without a trace here.
+ */
+#define UNWELCOMED(home, doubtful) \
 	" FROM wawp.group_settings s, LATERAL (SELECT contact_id, added_by_us, welcomed_at," \
 	"  left_at, added_at, u.home, u.instance_id FROM wawp.membership u WHERE u.instance = s.instance AND u.group_jid = s.group_jid OFFSET 0) m" \
 	" WHERE s.welcome_text IS NOT NULL AND m.home = " home " AND (m.instance_id IS NULL OR m.instance_id = wawp._account(s.instance))" \
 	" AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL" \
-	" AND m.added_at > clock_timestamp() - s.welcome_delay - interval '1 day'"
+	" AND coalesce(m.added_at >= " doubtful ", true) AND m.added_at > clock_timestamp() - s.welcome_delay - interval '1 day'"
 
 static SqlStatement next_welcome = {
-	"SELECT min(m.added_at + s.welcome_delay)" UNWELCOMED("$2") " AND m.added_at + s.welcome_delay > $1",
-	2, {TIMESTAMPTZOID, UUIDOID}, NULL
+	"SELECT min(m.added_at + s.welcome_delay)" UNWELCOMED("$2", "$3") " AND m.added_at + s.welcome_delay > $1",
+	3, {TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID}, NULL
 };
 
 /* Return when, after that time, the next welcome is due; 0: none is. */
@@ -305,14 +318,15 @@ membership_next_welcome(TimestampTz after)
 
 	spi_add_time(&args, after);
 	home_bind(&args);
+	spi_add_time(&args, identity_doubtful_before());
 	spi_run(&next_welcome, &args);
 	return spi_get_int8(0, 1, 0);
 }
 
 static SqlStatement due_welcomes = {
-	"SELECT instance::text, group_jid" UNWELCOMED("$2") " GROUP BY instance, group_jid, s.welcome_delay"
+	"SELECT instance::text, group_jid" UNWELCOMED("$2", "$3") " GROUP BY instance, group_jid, s.welcome_delay"
 	" HAVING min(m.added_at) + s.welcome_delay <= clock_timestamp() ORDER BY min(m.added_at) LIMIT $1",
-	2, {INT4OID, UUIDOID}, NULL
+	3, {INT4OID, UUIDOID, TIMESTAMPTZOID}, NULL
 };
 
 /* Return up to `limit` groups in which a welcome is due, as LaneKey pointers. */
@@ -325,6 +339,7 @@ membership_due_welcomes(int limit)
 
 	spi_add_int4(&args, limit, true);
 	home_bind(&args);
+	spi_add_time(&args, identity_doubtful_before());
 	n = spi_run(&due_welcomes, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -338,7 +353,7 @@ membership_due_welcomes(int limit)
 
 /* Up to 50 numbers; a person known only by a LID has none. */
 static SqlStatement take_unwelcomed = {
-	"WITH who AS (SELECT m.contact_id, s.welcome_text" UNWELCOMED("$4")
+	"WITH who AS (SELECT m.contact_id, s.welcome_text" UNWELCOMED("$4", "$5")
 	"  AND s.instance = $1::name AND s.group_jid = $2),"
 	" mine AS (UPDATE wawp.membership m SET welcomed_at = $3 FROM who"
 	"  WHERE m.instance = $1::name AND m.group_jid = $2 AND m.contact_id = who.contact_id"
@@ -348,7 +363,7 @@ static SqlStatement take_unwelcomed = {
 	"  FILTER (WHERE c.jid NOT LIKE '%@lid'))[1:50], ', '), '') || CASE WHEN count(*) > 50 THEN ', ...' ELSE '' END,"
 	" coalesce((array_agg(requester ORDER BY added_at DESC))[1], 0)"
 	" FROM mine JOIN wawp.contact c USING (contact_id) HAVING count(*) > 0",
-	4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, UUIDOID}, NULL
+	5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID}, NULL
 };
 
 /*
@@ -365,6 +380,7 @@ membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcom
 	spi_add_text(&args, lane->group);
 	spi_add_time(&args, at);
 	home_bind(&args);
+	spi_add_time(&args, identity_doubtful_before());
 	if (spi_run(&take_unwelcomed, &args) == 0)
 		return false;
 	welcome->requested_by = spi_get_text(0, 1);
@@ -389,23 +405,6 @@ membership_give_welcome_back(const LaneKey *lane, TimestampTz at)
 	spi_add_text(&args, lane->group);
 	spi_add_time(&args, at);
 	spi_run(&give_welcome_back, &args);
-}
-
-static SqlStatement skip_welcomes = {
-	"UPDATE wawp.membership m SET welcomed_at = clock_timestamp() FROM wawp.group_settings s"
-	" WHERE s.welcome_text IS NOT NULL AND m.instance = s.instance AND m.group_jid = s.group_jid"
-	" AND m.home = $1 AND m.added_by_us AND m.welcomed_at IS NULL AND m.left_at IS NULL",
-	1, {UUIDOID}, NULL
-};
-
-/* Count all of this home who have not been welcomed as welcomed: the log may lack that they were. */
-void
-membership_skip_welcomes(void)
-{
-	SqlArgs		args = {0};
-
-	home_bind(&args);
-	spi_run(&skip_welcomes, &args);
 }
 
 /*

@@ -14,7 +14,7 @@
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 
-#include "base/shmem.h"
+#include "tables/intent.h"
 
 /* A person in a group; 0: never. */
 typedef struct Membership
@@ -25,6 +25,14 @@ typedef struct Membership
 	TimestampTz invited_at;
 	TimestampTz left_at;
 } Membership;
+
+/* How it is known that a person is in a group. */
+typedef struct MembershipAddition
+{
+	bool		by_us;			/* we added them */
+	bool		was_seen;		/* the member list showed it, not only an answer of success */
+	bool		may_be_welcomed;	/* a server that was replaced may have welcomed them */
+} MembershipAddition;
 
 /* A membership whose time is over. */
 typedef struct MembershipEnd
@@ -48,8 +56,7 @@ typedef struct MembershipWelcome
 } MembershipWelcome;
 
 extern bool membership_get(const LaneKey *lane, int64 contact, Membership *out);
-extern void membership_note_added(const LaneKey *lane, int64 contact, bool by_us, bool was_seen, TimestampTz until,
-								  Oid requester, const char *requested_by, const char *reason, const char *instance_id);
+extern void membership_note_added(const Intent *intent, int64 contact, const MembershipAddition *addition);
 extern void membership_note_removed(const LaneKey *lane, int64 contact);
 extern void membership_note_gone(const LaneKey *lane, int64 contact);
 extern void membership_note_invited(const LaneKey *lane, int64 contact);
@@ -64,7 +71,6 @@ extern List *membership_due_welcomes(int limit);
 extern bool membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcome *welcome);
 extern void membership_give_welcome_back(const LaneKey *lane, TimestampTz at);
 
-extern void membership_skip_welcomes(void);
 extern void membership_notify_settled(int64 id, const char *state, const char *outcome);
 
 #endif							/* WAWP_MEMBERSHIP_H */

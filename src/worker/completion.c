@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "tables/contact.h"
 #include "tables/group_settings.h"
+#include "tables/identity.h"
 #include "tables/membership.h"
 #include "tables/suppression.h"
 #include "worker/completion.h"
@@ -76,6 +77,30 @@ completion_wake_dependents(int64 id)
 		lanes_note(lfirst(lc), clock_monotonic_ms());
 }
 
+/* True if the person may have joined, and been welcomed, before a promotion or a take-over, which is not known here. */
+static bool
+completion_may_be_welcomed(const Intent *intent)
+{
+	TimestampTz before = identity_doubtful_before();
+	bool		is_in_doubt = intent->has_outcome && intent->outcome == WAWP_UNKNOWN_RESULT;
+
+	return before != 0 &&
+		(intent->since < before || (is_in_doubt && intent_was_asked_before(intent->id, before)));
+}
+
+/* Store that an intent's person is in the group. */
+static void
+completion_store_member(const Intent *intent, int64 contact, WawpOutcome outcome)
+{
+	MembershipAddition addition = {
+		.by_us = outcome != WAWP_ALREADY_MEMBER,
+		.was_seen = outcome != WAWP_ACCEPTED,
+		.may_be_welcomed = completion_may_be_welcomed(intent)
+	};
+
+	membership_note_added(intent, contact, &addition);
+}
+
 /* Store what the end of an intent tells about the person, and notify listeners. */
 static void
 completion_store(const Intent *intent, IntentState state, WawpOutcome outcome)
@@ -86,9 +111,7 @@ completion_store(const Intent *intent, IntentState state, WawpOutcome outcome)
 	if (is_done && intent->action == ACTION_REMOVE)
 		membership_note_removed(&intent->lane, contact);
 	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
-		membership_note_added(&intent->lane, contact, outcome != WAWP_ALREADY_MEMBER, outcome != WAWP_ACCEPTED,
-							  intent->until, intent->requester, intent->requested_by, intent->reason,
-							  intent->instance_id);
+		completion_store_member(intent, contact, outcome);
 	else if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
 		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
 	else if (outcome == WAWP_BLOCKED_BY_USER)

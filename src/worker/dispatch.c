@@ -62,6 +62,7 @@
 /* CALL wawp_drain() does not wait for what is due later than that. */
 #define DRAIN_HORIZON_MS (60 * 1000)
 #define NOTES_AT_ONCE 100
+#define INVITATIONS_AT_ONCE 1000
 #define LANES_AT_ONCE 5000
 
 /* A duty's next_ms: the last cycle has left something that cannot be done at once. */
@@ -90,6 +91,8 @@ typedef struct CycleState
 	bool		counts_crashes; /* the last worker ended without being told to */
 	char	   *doubts;			/* ids of rows in doubt, as an array's text */
 	bool		has_locked_doubts;	/* users had locked some of them */
+	bool		has_doubtful;	/* pending invitations that may have been sent before a promotion ... */
+	bool		has_locked_doubtful;	/* ... and that users had locked */
 	int64		recovery_until_ms;	/* monotonic */
 } CycleState;
 
@@ -137,7 +140,8 @@ dispatch_init(bool has_crashed)
 
 /*
  * After a promotion the log may lack what was sent last: requests whose answers
- * cannot be looked up are not repeated.
+ * cannot be looked up are not repeated.  No message for what was asked for
+ * before leaves from here on, since messages.c and membership.c see to that.
  */
 static void
 recovery_doubt_promoted(void)
@@ -146,8 +150,6 @@ recovery_doubt_promoted(void)
 
 	if (!identity_note_promotion())
 		return;
-	intent_doubt_invitations();
-	membership_skip_welcomes();
 	if (wawp_after_promotion == AFTER_PROMOTION_HOLD)
 		foreach(lc, instance_names())
 			hold_set(lfirst(lc), "", HOLD_PROMOTED, 0, 0);
@@ -155,6 +157,20 @@ recovery_doubt_promoted(void)
 			(errmsg("this server was promoted: invitations and welcomes that were pending are not sent"),
 			 wawp_after_promotion == AFTER_PROMOTION_HOLD
 			 ? errhint("Its Wawp instances are held: call wawp_resume() to have them served.") : 0));
+}
+
+/* End a portion of the invitations that were pending at a promotion, so that all of them can be seen in wawp.stuck. */
+static void
+duty_end_doubtful(Holds *holds pg_attribute_unused())
+{
+	TimestampTz before = identity_doubtful_before();
+	bool		left = false;
+	int64		n = before == 0 ? 0 : intent_end_invitations(before, INVITATIONS_AT_ONCE, &left);
+
+	if (n > 0)
+		completion_note_failures();
+	cycle.has_doubtful = left && n > 0;
+	cycle.has_locked_doubtful = left && n == 0;
 }
 
 /* Recover rows in doubt that a user had locked when this worker started. */
@@ -230,6 +246,8 @@ void
 dispatch_recover(void)
 {
 	recovery_doubt_promoted();
+	/* of those, the worker before this one may have left some */
+	cycle.has_doubtful = true;
 	cycle.doubts = MemoryContextStrdup(TopMemoryContext,
 									   intent_recover(MAX_LONE_CRASHES, cycle.counts_crashes, "{}",
 													  &cycle.has_locked_doubts));
@@ -390,6 +408,14 @@ duty_next_locked(void)
 }
 
 static int64
+duty_next_doubtful(void)
+{
+	if (cycle.has_doubtful)
+		return 0;
+	return cycle.has_locked_doubtful ? DUTY_LEFT : CLOCK_NEVER;
+}
+
+static int64
 duty_next_superseded(void)
 {
 	return completion_has_superseded() ? DUTY_LEFT : CLOCK_NEVER;
@@ -500,6 +526,7 @@ duty_next_never(void)
 static const Duty duties[] = {
 	{"settle answers", duty_next_settlement, ON_EVERY_CYCLE, false, settle_judged, NULL},
 	{"check recovery", duty_next_never, ON_EVERY_CYCLE, false, duty_check_recovery, NULL},
+	{"end doubtful invitations", duty_next_doubtful, ON_TIME, false, duty_end_doubtful, NULL},
 	{"end superseded intents", duty_next_superseded, ON_NEWS, false, duty_end_superseded, NULL},
 	{"expire intents", completion_next_expiry, ON_NEWS, false, duty_expire, NULL},
 	{"fail dependents", duty_next_dependents, ON_NEWS, false, duty_fail_dependents, NULL},

@@ -6,7 +6,8 @@
  * An invitation goes to a person who could not be added.  It needs the group's
  * link and subject, and is sent as far as policy, pace and quiet hours allow;
  * missing information is returned to the caller, who requests it.  It is sent
- * once: one that may have arrived is never repeated.
+ * once: one that may have arrived is never repeated.  What was asked for before
+ * a promotion or a take-over may have been sent then, and is not sent.
  *
  * A welcome goes to a group, for all who joined since the last one, some time
  * after the first of them.  They are marked in the transaction that launches the
@@ -29,6 +30,7 @@
 #include "tables/group_settings.h"
 #include "tables/intent.h"
 #include "tables/hold.h"
+#include "tables/identity.h"
 #include "tables/membership.h"
 #include "tables/requester_hold.h"
 #include "tables/suppression.h"
@@ -58,9 +60,25 @@ static int64 next_welcome = 0;	/* monotonic ms */
  * ---- invitations
  */
 
-/* Return why a person who cannot be added is not invited either; NULL if they are to be invited. */
+/*
+ * True if the person may have been invited without a trace here: the intent was
+ * asked for before a promotion or a take-over, and whoever served it until then
+ * may have done more than is known.
+ */
+static bool
+invitation_is_doubtful(const Intent *intent)
+{
+	TimestampTz before = identity_doubtful_before();
+
+	return before != 0 && intent_was_asked_before(intent->id, before);
+}
+
+/*
+ * Return why a person who cannot be added is not invited either; NULL if they
+ * are to be invited.  *outcome becomes unknown_result if they may have been.
+ */
 const char *
-messages_why_not_invited(const Intent *intent, const WawpInstance *instance)
+messages_why_not_invited(const Intent *intent, const WawpInstance *instance, WawpOutcome *outcome)
 {
 	GroupSettings settings = settings_get(&intent->lane);
 	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
@@ -78,7 +96,11 @@ messages_why_not_invited(const Intent *intent, const WawpInstance *instance)
 		membership_get(&intent->lane, contact_id(intent->jid.text), &memory) && memory.invited_at != 0 &&
 		memory.invited_at > GetCurrentTimestamp() - instance->invite_ttl_ms * 1000)
 		return "not invited: the last invitation is still open";
-	return NULL;
+	if (!invitation_is_doubtful(intent))
+		return NULL;
+	*outcome = WAWP_UNKNOWN_RESULT;
+	return "not invited: asked for before a standby was promoted or the queue was taken over, so that an invitation"
+		" may have been sent; wawp_retry() sends one";
 }
 
 /* Return the text of an invitation in the current memory, in UTF-8. */
@@ -133,12 +155,12 @@ invitation_after_failed_link(Lane *lane, CachedGroup *cached, Holds *holds)
 
 /* Fail an intent whose person is not invited. */
 static void
-invitation_give_up(const Intent *intent, const char *why)
+invitation_give_up(const Intent *intent, WawpOutcome outcome, const char *why)
 {
 	IntentChange change = {
 		.state = STATE_FAILED,
 		.has_outcome = true,
-		.outcome = intent->has_outcome ? intent->outcome : WAWP_SUPPRESSED,
+		.outcome = outcome,
 		.code = intent->code,
 		.detail = why
 	};
@@ -173,13 +195,14 @@ messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described,
 {
 	GroupSettings settings = settings_get(&lane->key);
 	CachedGroup *cached = group_cache_get(&lane->key);
-	const char *no_invite = messages_why_not_invited(intent, described);
+	WawpOutcome outcome = intent->has_outcome ? intent->outcome : WAWP_SUPPRESSED;
+	const char *no_invite = messages_why_not_invited(intent, described, &outcome);
 	TimestampTz quiet = instance_quiet_until(described, GetCurrentTimestamp());
 	TimestampTz later;
 	BudgetPermit permit;
 
 	if (no_invite)
-		invitation_give_up(intent, no_invite);
+		invitation_give_up(intent, outcome, no_invite);
 	else if (quiet != 0)
 		return quiet;
 	else if (invitation_is_limited(lane, intent, need, &later))

@@ -55,7 +55,7 @@ change_to_invite(const Attempt *attempt, int i, IntentChange *change)
 {
 	const CallPerson *person = &attempt->people[i];
 	const char *no_invite = person->is_unaddressable ? "not invited: the person cannot be messaged"
-		: messages_why_not_invited(&attempt->intents[i], attempt->instance);
+		: messages_why_not_invited(&attempt->intents[i], attempt->instance, &change->outcome);
 
 	if (person->is_card_sent)
 	{

@@ -189,6 +189,7 @@ verify_repeat_at(const Intent *intent)
 static void
 verify_settle_absent_add(const Intent *intent, const MembersFinding *finding, const WawpInstance *instance, VerifyPass *pass)
 {
+	WawpOutcome outcome = finding->outcome;
 	const char *no_invite;
 
 	if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < BACKOFF_MAX_ATTEMPTS)
@@ -201,8 +202,8 @@ verify_settle_absent_add(const Intent *intent, const MembersFinding *finding, co
 	else if (finding->outcome == WAWP_PENDING_APPROVAL)
 		verify_settle(intent, STATE_PENDING_APPROVAL, finding->outcome, finding->detail,
 					  verify_next_wait(instance, GetCurrentTimestamp()), pass);
-	else if ((no_invite = messages_why_not_invited(intent, instance)) != NULL)
-		verify_settle(intent, STATE_FAILED, finding->outcome,
+	else if ((no_invite = messages_why_not_invited(intent, instance, &outcome)) != NULL)
+		verify_settle(intent, STATE_FAILED, outcome,
 					  psprintf("accepted by the API, but not in the member list; %s", no_invite), 0, pass);
 	else
 		verify_settle(intent, STATE_INVITING, finding->outcome,

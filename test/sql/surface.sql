@@ -207,7 +207,7 @@ FROM (VALUES
      'failures integer not null default 0, paused_by oid, instance_id text'),
     ('wawp.identity',
      'system_identifier bigint not null, database_oid oid not null, home uuid not null default gen_random_uuid(), '
-     'mark uuid, timeline integer, site text'),
+     'mark uuid, timeline integer, site text, doubtful_before timestamptz'),
     ('wawp.membership',
      'instance name not null, group_jid text not null, contact_id bigint not null, added_by_us boolean not null '
      'default false, added_at timestamptz, seen_at timestamptz, until timestamptz, invited_at timestamptz, welcomed_at'

@@ -16,7 +16,7 @@ use WawpTest;
 
 my $group = '120363012345678901@g.us';
 my $sim = WawpTest->sim;
-my $primary = WawpTest->node('primary', sim => $sim, init => [ allows_streaming => 1 ], options => { invites_per_minute => 0 },
+my $primary = WawpTest->node('primary', sim => $sim, init => [ allows_streaming => 1 ], options => { invites_per_minute => 0, verify_delays => '100ms,1s' },
 	conf => "log_statement = none\nwal_log_hints = on\nwal_keep_size = '64MB'\nmax_wal_senders = 4\nwawp.worker = off\n");
 my $people = 0;
 
@@ -59,6 +59,13 @@ sub standby_of
 	return $standby;
 }
 
+# How many invitations have been sent to a person.
+sub invitations
+{
+	my ($who) = @_;
+	return scalar(my @sent = grep { $_->{body}{chatId} =~ /^$who\@/ } $sim->ledger('/send/text$'));
+}
+
 sub outcome { return "SELECT state || ' ' || outcome FROM wawp.membership_intent WHERE id = $_[0]"; }
 
 # ---- the end of the log is lost
@@ -68,6 +75,9 @@ $primary->safe_psql('postgres', "INSERT INTO wawp.group_settings (instance, grou
 my $standby = standby_of($primary, 'standby');
 my ($added, $queued) = (request($primary, 'add', my $whom = new_person()), request($primary, 'add', my $too = new_person()));
 my $invite = request($primary, 'invite', my $invitee = new_person());
+$sim->world({ people => { map { $_ => { privacy => 'nobody' } } my ($blocked, $planned, $anew) = map { new_person() } 1 .. 3 } });
+my $refused = request($primary, 'add', $blocked);
+my $at_noon = $primary->safe_psql('postgres', "SELECT id FROM wawp_request_add('$group', ARRAY['$planned'], 'support', not_before => now() + interval '1 day')");
 my $tomorrow = $primary->safe_psql('postgres', "SELECT id FROM wawp_request_invite('$group', ARRAY['15551469999'], 'support', not_before => now() + interval '1 day')");
 $primary->wait_for_catchup($standby, 'replay');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM wawp.queue, wawp.instance, wawp.worker_status'), 1, 'on the standby the views work');
@@ -75,10 +85,11 @@ $standby->stop('immediate');
 switch_worker($primary, 'on');
 becomes_in($primary, 'postgres', outcome($_), 'done added', 'the primary adds people') foreach $added, $queued;
 becomes_in($primary, 'postgres', "SELECT state FROM wawp.membership_intent WHERE id = $invite", 'invited', '... and sends an invitation');
+becomes_in($primary, 'postgres', outcome($refused), 'invited invited', '... and one to a person who cannot be added');
 becomes_in($primary, 'postgres', 'SELECT count(*) FROM wawp.membership WHERE welcomed_at IS NOT NULL', 2, '... and welcomes them');
 my @sent = map { "$_->{method} $_->{path}" } grep { $_->{method} ne 'GET' } $sim->ledger;
 my $messages = $sim->count('/send/text$');
-cmp_ok($messages, '>=', 2, 'messages have left');
+cmp_ok($messages, '>=', 3, 'messages have left');
 $primary->stop('immediate');
 
 $standby->append_conf('postgresql.conf', "wawp.worker = on\n");
@@ -89,9 +100,19 @@ becomes_in($standby, 'postgres', outcome($_), 'done already_member', '... finds 
 becomes_in($standby, 'postgres', outcome($invite), 'failed unknown_result', '... and does not repeat the invitation');
 is($standby->safe_psql('postgres', "SELECT count(*) FROM wawp.stuck WHERE id = $invite AND why ~ 'promoted'"), 1, '... which is in wawp.stuck');
 is($standby->safe_psql('postgres', "SELECT state FROM wawp.membership_intent WHERE id = $tomorrow"), 'queued', 'an invitation for tomorrow stays');
+becomes_in($standby, 'postgres', outcome($refused), 'failed unknown_result', 'who cannot be added, and may have been invited, is not invited again');
+is($standby->safe_psql('postgres', "SELECT count(*) FROM wawp.stuck WHERE id = $refused AND why ~ 'promoted.*wawp_retry'"), 1, '... as wawp.stuck says')
+  || diag($standby->safe_psql('postgres', "SELECT why FROM wawp.stuck WHERE id = $refused"));
 is(scalar(grep { /^add ($whom|$too)$/ } $sim->people), 2, 'nobody is added twice');
 is($sim->count('/send/text$'), $messages, '... invited or welcomed twice');
+is(invitations($blocked), 1, '... one has arrived');
 serves($standby, 'it serves new requests');
+becomes_in($standby, 'postgres', outcome(request($standby, 'add', $anew)), 'invited invited', 'who is asked for now, and cannot be added, is invited');
+$standby->safe_psql('postgres', "UPDATE wawp.membership_intent SET not_before = now() WHERE id = $at_noon");
+becomes_in($standby, 'postgres', outcome($at_noon), 'invited invited', '... so is who was planned for now');
+is($standby->safe_psql('postgres', "SELECT wawp_retry($refused)"), 't', 'wawp_retry()');
+becomes_in($standby, 'postgres', outcome($refused), 'invited invited', '... invites again, since somebody wants that');
+is(invitations($blocked), 2, '... once');
 is($standby->safe_psql('postgres', 'SELECT timeline FROM wawp.identity'), 2, 'its row is of the new timeline');
 $standby->restart;
 serves($standby, 'restarted, it serves');
