@@ -188,10 +188,12 @@ intent_is_in_the_way(const char *instance, const char *group, const char *jid)
 	Datum		person = CStringGetTextDatum(jid);
 	Datum		in_group = CStringGetTextDatum(group);
 	Datum		of_instance = CStringGetTextDatum(instance);
-	IndexProbe	queued = {"membership_intent", "membership_intent_one_queued", 3, {person, in_group, of_instance}};
-	IndexProbe	busy = {"membership_intent", "membership_intent_busy", 4, {home_datum(), of_instance, in_group, person}};
+	const IndexProbe queued_or_busy[] = {
+		{"membership_intent", "membership_intent_one_queued", 3, {person, in_group, of_instance}},
+		{"membership_intent", "membership_intent_busy", 4, {home_datum(), of_instance, in_group, person}}
+	};
 
-	return index_probe_first(&queued) != PROBE_NONE || index_probe_first(&busy) != PROBE_NONE;
+	return index_probe_any(queued_or_busy, lengthof(queued_or_busy)) != PROBE_NONE;
 }
 
 /*
