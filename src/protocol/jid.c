@@ -257,7 +257,7 @@ is_foreign_prefix(const char *s)
 
 /* True for the numbers of Meta AI and other bots (isJidBot in Baileys). */
 static bool
-is_bot_number(const char *digits)
+is_bot_number(const char *digits, size_t len)
 {
 	static const struct
 	{
@@ -266,7 +266,7 @@ is_bot_number(const char *digits)
 	}			ranges[] = {{"1313555", 11}, {"131655500", 11}};
 
 	for (size_t i = 0; i < lengthof(ranges); i++)
-		if (strlen(digits) == ranges[i].length &&
+		if (len == ranges[i].length &&
 			strncmp(digits, ranges[i].start, strlen(ranges[i].start)) == 0)
 			return true;
 	return false;
@@ -280,7 +280,7 @@ digits_problem(const char *digits)
 		return "a leading 0 is a national form; write the country code";
 	if (strlen(digits) < PHONE_MIN_DIGITS)
 		return "a phone number has at least 7 digits with its country code";
-	return is_bot_number(digits) ? "a bot cannot be a member" : NULL;
+	return is_bot_number(digits, strlen(digits)) ? "a bot cannot be a member" : NULL;
 }
 
 /* A run of digits in a spelling, and the separator before it. */
@@ -536,30 +536,6 @@ cut_out_of_link(const char **input, size_t *len)
 	}
 }
 
-/*
- * Parse any accepted spelling of a person, a LID or a group.
- *
- * input, len: UTF-8, not necessarily terminated.  The result is a value; its
- * `problem` says why an invalid one was refused, as a fragment for a detail.
- */
-Jid
-jid_parse(const char *input, size_t len)
-{
-	char		folded[FOLD_SIZE];
-	char	   *at;
-
-	cut_out_of_link(&input, &len);
-	if (!fold_input(input, len, folded))
-		return jid_invalid("it has characters that no number or JID has");
-	if (*folded == '\0')
-		return jid_invalid("it is empty");
-	at = strchr(folded, '@');
-	if (at == NULL)
-		return parse_phone(folded);
-	*at = '\0';
-	return parse_with_server(folded, at + 1);
-}
-
 /* True if the text is exactly a group JID in its normal form. */
 bool
 jid_is_group_text(const char *text, size_t len)
@@ -580,6 +556,50 @@ jid_is_person_text(const char *text, size_t len)
 		return false;
 	return (len - n == 5 && memcmp(text + n, "@c.us", 5) == 0) ||
 		(len - n == 15 && memcmp(text + n, "@s.whatsapp.net", 15) == 0);
+}
+
+/*
+ * True if the text is a group or an account in normal form, as nearly all are
+ * that programs write; sets *kind.  What else it could be is not looked for.
+ */
+static bool
+is_normal_form(const char *text, size_t len, JidKind *kind)
+{
+	*kind = jid_is_group_text(text, len) ? JID_GROUP : JID_PERSON;
+	if (*kind == JID_GROUP)
+		return len < JID_SIZE;
+	return len < JID_SIZE && jid_is_person_text(text, len) && memcmp(text + len - 5, "@c.us", 5) == 0 &&
+		!is_bot_number(text, len - 5);
+}
+
+/*
+ * Parse any accepted spelling of a person, a LID or a group.
+ *
+ * input, len: UTF-8, not necessarily terminated.  The result is a value; its
+ * `problem` says why an invalid one was refused, as a fragment for a detail.
+ */
+Jid
+jid_parse(const char *input, size_t len)
+{
+	char		folded[FOLD_SIZE];
+	char	   *at;
+	Jid			normal = {0};
+
+	if (is_normal_form(input, len, &normal.kind))
+	{
+		memcpy(normal.text, input, len);
+		return normal;
+	}
+	cut_out_of_link(&input, &len);
+	if (!fold_input(input, len, folded))
+		return jid_invalid("it has characters that no number or JID has");
+	if (*folded == '\0')
+		return jid_invalid("it is empty");
+	at = strchr(folded, '@');
+	if (at == NULL)
+		return parse_phone(folded);
+	*at = '\0';
+	return parse_with_server(folded, at + 1);
 }
 
 /*

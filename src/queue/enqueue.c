@@ -126,6 +126,9 @@ typedef struct Requester
 	bool		has_instance;
 	pg_uuid_t	home;
 	Oid			id_sequence;
+	Oid			queued;			/* the state; 0: not looked up yet */
+	Oid			action_value;	/* of the last row, which meant `action`; 0: there was none */
+	IntentAction action;
 } Requester;
 
 /* Appends a member to a JSON object, unless its value is empty. */
@@ -285,7 +288,21 @@ intent_column_action(const Datum *values, const bool *nulls)
 	elog(ERROR, "unknown action \"%s\"", label);
 }
 
-/* Sets the columns that the system fills, whatever the row brings; the state was checked. */
+/* Returns the action of a row; looks it up where it is not that of the row before. */
+static IntentAction
+requested_action(Requester *requester, const Datum *values, const bool *nulls)
+{
+	Oid			value = nulls[INTENT_ACTION - 1] ? InvalidOid : DatumGetObjectId(values[INTENT_ACTION - 1]);
+
+	if (!OidIsValid(value))
+		return ACTION_ADD;
+	if (value != requester->action_value)
+		requester->action = intent_column_action(values, nulls);
+	requester->action_value = value;
+	return requester->action;
+}
+
+/* Sets the columns that the system fills, whatever the row brings. */
 static void
 fill_system_columns(Datum *values, bool *nulls, const Requester *requester, const char *origin)
 {
@@ -297,6 +314,7 @@ fill_system_columns(Datum *values, bool *nulls, const Requester *requester, cons
 		nulls[empty[i] - 1] = true;
 	for (size_t i = 0; i < lengthof(zero); i++)
 		set_intent_column(values, nulls, zero[i], Int32GetDatum(0));
+	set_intent_column(values, nulls, INTENT_STATE, ObjectIdGetDatum(requester->queued));
 	set_intent_column(values, nulls, INTENT_REQUESTER, ObjectIdGetDatum(requester->roleid));
 	set_intent_column(values, nulls, INTENT_REQUESTED_BY, CStringGetTextDatum(requester->role));
 	set_intent_column(values, nulls, INTENT_REQUESTED_FROM, requester->from);
@@ -313,8 +331,6 @@ fill_missing_columns(TupleDesc desc, Datum *values, bool *nulls)
 {
 	if (nulls[INTENT_ACTION - 1])
 		set_intent_column(values, nulls, INTENT_ACTION, enum_label(desc, INTENT_ACTION, "add"));
-	if (nulls[INTENT_STATE - 1])
-		set_intent_column(values, nulls, INTENT_STATE, enum_label(desc, INTENT_STATE, "queued"));
 	if (nulls[INTENT_PRIORITY - 1])
 		set_intent_column(values, nulls, INTENT_PRIORITY, Int32GetDatum(0));
 	if (nulls[INTENT_VERIFY - 1])
@@ -354,8 +370,10 @@ fill_identity_columns(Datum *values, bool *nulls, Requester *requester, IntentAc
 	if (problem)
 		refuse_intent(&group, group_text, jid_text, problem);
 	lane = lane_key(instance->name, group.text);
-	set_intent_column(values, nulls, INTENT_GROUP_JID, CStringGetTextDatum(group.text));
-	set_intent_column(values, nulls, INTENT_JID, CStringGetTextDatum(jid->text));
+	if (strcmp(group.text, group_text) != 0)
+		set_intent_column(values, nulls, INTENT_GROUP_JID, CStringGetTextDatum(group.text));
+	if (strcmp(jid->text, jid_text) != 0)
+		set_intent_column(values, nulls, INTENT_JID, CStringGetTextDatum(jid->text));
 	set_intent_column(values, nulls, INTENT_INSTANCE, CStringGetTextDatum(instance->name));
 	set_intent_column(values, nulls, INTENT_INSTANCE_ID, CStringGetTextDatum(instance->instance_id));
 	return lane;
@@ -414,16 +432,16 @@ fill_restored_row(Datum *values, bool *nulls)
 
 /* Raises if a new row brings a state other than NULL or the column's default. */
 static void
-check_new_state(const Datum *values, const bool *nulls)
+check_new_state(TupleDesc desc, const Datum *values, const bool *nulls, Requester *requester)
 {
-	const char *state = nulls[INTENT_STATE - 1] ? "queued"
-		: DatumGetCString(DirectFunctionCall1(enum_out, values[INTENT_STATE - 1]));
-
-	if (strcmp(state, "queued") != 0)
+	if (!OidIsValid(requester->queued))
+		requester->queued = DatumGetObjectId(enum_label(desc, INTENT_STATE, "queued"));
+	if (!nulls[INTENT_STATE - 1] && DatumGetObjectId(values[INTENT_STATE - 1]) != requester->queued)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("column \"%s\" of an intent cannot be set", "state"),
-				 errdetail("A new intent is queued; this one would be \"%s\".", state),
+				 errdetail("A new intent is queued; this one would be \"%s\".",
+						   DatumGetCString(DirectFunctionCall1(enum_out, values[INTENT_STATE - 1]))),
 				 errhint("Leave the column out, or insert NULL or DEFAULT.")));
 }
 
@@ -448,9 +466,9 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	SqlOwner	before;
 
 	enqueue_check_ready();
-	check_new_state(values, nulls);
+	check_new_state(desc, values, nulls, requester);
 	check_text_columns(values, nulls);
-	action = intent_column_action(values, nulls);
+	action = requested_action(requester, values, nulls);
 	lane = fill_identity_columns(values, nulls, requester, action, &jid);
 	quota_take(requester->roleid);
 	fill_missing_columns(desc, values, nulls);
