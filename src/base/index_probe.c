@@ -66,66 +66,72 @@ index_probe_init_key(ScanKey key, Relation index, const IndexProbe *probe, int n
 							   index_probe_equality(index->rd_opcintype[n]), probe->keys[n]);
 }
 
-/* Store the first row of the index for the keys in *slot; false if there is none. */
-static bool
-index_probe_scan(Relation table, Relation index, const IndexProbe *probe, TupleTableSlot *slot)
+/* What the probes of one table share. */
+typedef struct ProbedTable
 {
-	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	IndexScanDesc description = wawp_index_beginscan(table, index, snapshot, probe->nkeys);
+	Relation	relation;
+	Oid			schema;
+	Snapshot	snapshot;
+	TupleTableSlot *slot;		/* the row that was found */
+} ProbedTable;
+
+/* Store the first row of the index for the keys in the table's slot; false if there is none. */
+static bool
+index_probe_scan(const ProbedTable *table, Relation index, const IndexProbe *probe)
+{
+	IndexScanDesc description = wawp_index_beginscan(table->relation, index, table->snapshot, probe->nkeys);
 	ScanKeyData keys[PROBE_MAX_KEYS];
 	bool		found;
 
 	for (int i = 0; i < probe->nkeys; i++)
 		index_probe_init_key(&keys[i], index, probe, i);
 	index_rescan(description, keys, probe->nkeys, NULL, 0);
-	found = index_getnext_slot(description, ForwardScanDirection, slot);
+	found = index_getnext_slot(description, ForwardScanDirection, table->slot);
 	index_endscan(description);
-	UnregisterSnapshot(snapshot);
 	return found;
 }
 
-/* Probe an index that is open; *value as in index_probe_first_int8 unless column is NULL. */
+/* Find and open the index, under the table's lock, and probe it. */
 static IndexProbeResult
-index_probe_read(Relation table, Relation index, const IndexProbe *probe, const char *column, int64 *value)
+index_probe_read(const ProbedTable *table, const IndexProbe *probe)
 {
-	TupleTableSlot *slot;
-	bool		found;
-	bool		is_null;
+	Oid			index_oid = get_relname_relid(probe->index, table->schema);
+	IndexProbeResult result = PROBE_UNKNOWN;
+	Relation	index;
 
-	/* the library may be newer than the extension's objects */
-	if (!index->rd_index->indisvalid || index->rd_index->indcheckxmin || index->rd_index->indnkeyatts < probe->nkeys)
+	if (!OidIsValid(index_oid))
 		return PROBE_UNKNOWN;
-	slot = table_slot_create(table, NULL);
-	found = index_probe_scan(table, index, probe, slot);
-	if (found && column)
-		*value = DatumGetInt64(slot_getattr(slot, get_attnum(RelationGetRelid(table), column), &is_null));
-	ExecDropSingleTupleTableSlot(slot);
-	return found ? PROBE_FOUND : PROBE_NONE;
+	index = index_open(index_oid, AccessShareLock);
+	/* the library may be newer than the extension's objects */
+	if (index->rd_index->indisvalid && !index->rd_index->indcheckxmin && index->rd_index->indnkeyatts >= probe->nkeys)
+		result = index_probe_scan(table, index, probe) ? PROBE_FOUND : PROBE_NONE;
+	index_close(index, NoLock);
+	return result;
 }
 
 /*
- * Open the table, then find and open the index under the table's lock, and
- * probe it; *value as in index_probe_first_int8 unless column is NULL.
+ * Open the probes' table and probe, until one does not tell that there is no
+ * row; *value as in index_probe_first_int8 unless column is NULL.
  */
 static IndexProbeResult
-index_probe_open(const IndexProbe *probe, const char *column, int64 *value)
+index_probe_open(const IndexProbe *probes, int n, const char *column, int64 *value)
 {
-	Oid			schema = get_namespace_oid("wawp", false);
-	IndexProbeResult result = PROBE_UNKNOWN;
-	Relation	table;
-	Oid			index_oid;
+	IndexProbeResult result = PROBE_NONE;
+	ProbedTable table;
+	bool		is_null;
 
 	CommandCounterIncrement();
-	table = table_open(get_relname_relid(probe->table, schema), AccessShareLock);
-	index_oid = get_relname_relid(probe->index, schema);
-	if (OidIsValid(index_oid))
-	{
-		Relation	index = index_open(index_oid, AccessShareLock);
-
-		result = index_probe_read(table, index, probe, column, value);
-		index_close(index, NoLock);
-	}
-	table_close(table, NoLock);
+	table.schema = get_namespace_oid("wawp", false);
+	table.relation = table_open(get_relname_relid(probes->table, table.schema), AccessShareLock);
+	table.snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	table.slot = table_slot_create(table.relation, NULL);
+	for (int i = 0; i < n && result == PROBE_NONE; i++)
+		result = index_probe_read(&table, &probes[i]);
+	if (result == PROBE_FOUND && column)
+		*value = DatumGetInt64(slot_getattr(table.slot, get_attnum(RelationGetRelid(table.relation), column), &is_null));
+	ExecDropSingleTupleTableSlot(table.slot);
+	UnregisterSnapshot(table.snapshot);
+	table_close(table.relation, NoLock);
 	return result;
 }
 
@@ -133,12 +139,19 @@ index_probe_open(const IndexProbe *probe, const char *column, int64 *value)
 IndexProbeResult
 index_probe_first(const IndexProbe *probe)
 {
-	return index_probe_open(probe, NULL, NULL);
+	return index_probe_open(probe, 1, NULL, NULL);
+}
+
+/* Look for a row with the keys of any of these probes, all of one table: PROBE_NONE if none has one. */
+IndexProbeResult
+index_probe_any(const IndexProbe *probes, int n)
+{
+	return index_probe_open(probes, n, NULL, NULL);
 }
 
 /* As index_probe_first; when a row is found, set *value to a bigint column of it, which is not null. */
 IndexProbeResult
 index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value)
 {
-	return index_probe_open(probe, column, value);
+	return index_probe_open(probe, 1, column, value);
 }

@@ -31,6 +31,7 @@ typedef struct IndexProbe
 } IndexProbe;
 
 extern IndexProbeResult index_probe_first(const IndexProbe *probe);
+extern IndexProbeResult index_probe_any(const IndexProbe *probes, int n);
 extern IndexProbeResult index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value);
 
 #endif							/* WAWP_INDEX_PROBE_H */

@@ -126,6 +126,9 @@ typedef struct Requester
 	bool		has_instance;
 	pg_uuid_t	home;
 	Oid			id_sequence;
+	Oid			queued;			/* the state; 0: not looked up yet */
+	Oid			action_value;	/* of the last row, which meant `action`; 0: there was none */
+	IntentAction action;
 } Requester;
 
 /* Appends a member to a JSON object, unless its value is empty. */
@@ -285,10 +288,23 @@ intent_column_action(const Datum *values, const bool *nulls)
 	elog(ERROR, "unknown action \"%s\"", label);
 }
 
+/* Returns the action of a row; looks it up where it is not that of the row before. */
+static IntentAction
+requested_action(Requester *requester, const Datum *values, const bool *nulls)
+{
+	Oid			value = nulls[INTENT_ACTION - 1] ? InvalidOid : DatumGetObjectId(values[INTENT_ACTION - 1]);
+
+	if (!OidIsValid(value))
+		return ACTION_ADD;
+	if (value != requester->action_value)
+		requester->action = intent_column_action(values, nulls);
+	requester->action_value = value;
+	return requester->action;
+}
+
 /* Sets the columns that the system fills, whatever the row brings. */
 static void
-fill_system_columns(TupleDesc desc, Datum *values, bool *nulls, const Requester *requester,
-			 const char *origin)
+fill_system_columns(Datum *values, bool *nulls, const Requester *requester, const char *origin)
 {
 	static const int empty[] = {INTENT_OUTCOME, INTENT_CODE, INTENT_DETAIL, INTENT_NEXT_ATTEMPT_AT, INTENT_SETTLED_AT};
 	static const int zero[] = {INTENT_ATTEMPTS, INTENT_CRASHES};
@@ -298,7 +314,7 @@ fill_system_columns(TupleDesc desc, Datum *values, bool *nulls, const Requester 
 		nulls[empty[i] - 1] = true;
 	for (size_t i = 0; i < lengthof(zero); i++)
 		set_intent_column(values, nulls, zero[i], Int32GetDatum(0));
-	set_intent_column(values, nulls, INTENT_STATE, enum_label(desc, INTENT_STATE, "queued"));
+	set_intent_column(values, nulls, INTENT_STATE, ObjectIdGetDatum(requester->queued));
 	set_intent_column(values, nulls, INTENT_REQUESTER, ObjectIdGetDatum(requester->roleid));
 	set_intent_column(values, nulls, INTENT_REQUESTED_BY, CStringGetTextDatum(requester->role));
 	set_intent_column(values, nulls, INTENT_REQUESTED_FROM, requester->from);
@@ -311,8 +327,10 @@ fill_system_columns(TupleDesc desc, Datum *values, bool *nulls, const Requester 
 
 /* Sets the defaults of columns that were given as NULL. */
 static void
-fill_missing_columns(Datum *values, bool *nulls)
+fill_missing_columns(TupleDesc desc, Datum *values, bool *nulls)
 {
+	if (nulls[INTENT_ACTION - 1])
+		set_intent_column(values, nulls, INTENT_ACTION, enum_label(desc, INTENT_ACTION, "add"));
 	if (nulls[INTENT_PRIORITY - 1])
 		set_intent_column(values, nulls, INTENT_PRIORITY, Int32GetDatum(0));
 	if (nulls[INTENT_VERIFY - 1])
@@ -334,16 +352,15 @@ refuse_intent(const Jid *group, const char *group_text, const char *jid_text, co
 }
 
 /*
- * Sets group, person, action and instance in normal form, or raises.  Returns
- * the row's lane and writes the person to *jid.
+ * Sets group, person and instance in normal form, or raises if they cannot be
+ * requested with that action.  Returns the row's lane and writes the person to *jid.
  */
 static LaneKey
-fill_identity_columns(TupleDesc desc, Datum *values, bool *nulls, Requester *requester, Jid *jid)
+fill_identity_columns(Datum *values, bool *nulls, Requester *requester, IntentAction action, Jid *jid)
 {
 	const char *group_text = intent_column_text(values, nulls, INTENT_GROUP_JID);
 	const char *jid_text = intent_column_text(values, nulls, INTENT_JID);
 	Jid			group = enqueue_parse(group_text ? group_text : "");
-	IntentAction action = intent_column_action(values, nulls);
 	const InstanceRef *instance = requester_instance(requester, intent_column_text(values, nulls, INTENT_INSTANCE));
 	const char *problem;
 	LaneKey		lane;
@@ -353,9 +370,10 @@ fill_identity_columns(TupleDesc desc, Datum *values, bool *nulls, Requester *req
 	if (problem)
 		refuse_intent(&group, group_text, jid_text, problem);
 	lane = lane_key(instance->name, group.text);
-	set_intent_column(values, nulls, INTENT_GROUP_JID, CStringGetTextDatum(group.text));
-	set_intent_column(values, nulls, INTENT_JID, CStringGetTextDatum(jid->text));
-	set_intent_column(values, nulls, INTENT_ACTION, enum_label(desc, INTENT_ACTION, intent_action_name(action)));
+	if (strcmp(group.text, group_text) != 0)
+		set_intent_column(values, nulls, INTENT_GROUP_JID, CStringGetTextDatum(group.text));
+	if (strcmp(jid->text, jid_text) != 0)
+		set_intent_column(values, nulls, INTENT_JID, CStringGetTextDatum(jid->text));
 	set_intent_column(values, nulls, INTENT_INSTANCE, CStringGetTextDatum(instance->name));
 	set_intent_column(values, nulls, INTENT_INSTANCE_ID, CStringGetTextDatum(instance->instance_id));
 	return lane;
@@ -414,16 +432,16 @@ fill_restored_row(Datum *values, bool *nulls)
 
 /* Raises if a new row brings a state other than NULL or the column's default. */
 static void
-check_new_state(const Datum *values, const bool *nulls)
+check_new_state(TupleDesc desc, const Datum *values, const bool *nulls, Requester *requester)
 {
-	const char *state = nulls[INTENT_STATE - 1] ? "queued"
-		: DatumGetCString(DirectFunctionCall1(enum_out, values[INTENT_STATE - 1]));
-
-	if (strcmp(state, "queued") != 0)
+	if (!OidIsValid(requester->queued))
+		requester->queued = DatumGetObjectId(enum_label(desc, INTENT_STATE, "queued"));
+	if (!nulls[INTENT_STATE - 1] && DatumGetObjectId(values[INTENT_STATE - 1]) != requester->queued)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("column \"%s\" of an intent cannot be set", "state"),
-				 errdetail("A new intent is queued; this one would be \"%s\".", state),
+				 errdetail("A new intent is queued; this one would be \"%s\".",
+						   DatumGetCString(DirectFunctionCall1(enum_out, values[INTENT_STATE - 1]))),
 				 errhint("Leave the column out, or insert NULL or DEFAULT.")));
 }
 
@@ -448,14 +466,14 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	SqlOwner	before;
 
 	enqueue_check_ready();
-	check_new_state(values, nulls);
+	check_new_state(desc, values, nulls, requester);
 	check_text_columns(values, nulls);
-	lane = fill_identity_columns(desc, values, nulls, requester, &jid);
+	action = requested_action(requester, values, nulls);
+	lane = fill_identity_columns(values, nulls, requester, action, &jid);
 	quota_take(requester->roleid);
-	fill_missing_columns(values, nulls);
-	fill_system_columns(desc, values, nulls, requester, "insert");
+	fill_missing_columns(desc, values, nulls);
+	fill_system_columns(values, nulls, requester, "insert");
 	set_intent_column(values, nulls, INTENT_ID, next_intent_id(requester));
-	action = intent_column_action(values, nulls);
 	not_before = nulls[INTENT_NOT_BEFORE - 1] ? 0 : DatumGetTimestampTz(values[INTENT_NOT_BEFORE - 1]);
 	if (!nulls[INTENT_AFTER - 1] || intent_is_in_the_way(NameStr(lane.instance), lane.group, jid.text))
 	{

@@ -188,10 +188,12 @@ intent_is_in_the_way(const char *instance, const char *group, const char *jid)
 	Datum		person = CStringGetTextDatum(jid);
 	Datum		in_group = CStringGetTextDatum(group);
 	Datum		of_instance = CStringGetTextDatum(instance);
-	IndexProbe	queued = {"membership_intent", "membership_intent_one_queued", 3, {person, in_group, of_instance}};
-	IndexProbe	busy = {"membership_intent", "membership_intent_busy", 4, {home_datum(), of_instance, in_group, person}};
+	const IndexProbe queued_or_busy[] = {
+		{"membership_intent", "membership_intent_one_queued", 3, {person, in_group, of_instance}},
+		{"membership_intent", "membership_intent_busy", 4, {home_datum(), of_instance, in_group, person}}
+	};
 
-	return index_probe_first(&queued) != PROBE_NONE || index_probe_first(&busy) != PROBE_NONE;
+	return index_probe_any(queued_or_busy, lengthof(queued_or_busy)) != PROBE_NONE;
 }
 
 /*
@@ -472,7 +474,7 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 #define HEAD_OF_LANE(which) HEAD("$1", "$2", which, "$3", "$4")
 
 /* The heads of several lanes, one of each. */
-#define HEADS_OF_LANES(which) "SELECT h.id FROM unnest($1, $2, $3, $4) l (instance, group_jid, priority, id)," \
+#define HEADS_OF_LANES(which) "SELECT h.id FROM unnest($1, $2, $3, $4, $6) l (instance, group_jid, priority, id, upto)," \
 	" LATERAL (SELECT c.id" HEAD("l.instance", "l.group_jid", which, "1", "$5") ") h"
 
 /* Conditions that choose the index by which a lane is read: of all that is queued, or of what is no addition. */
@@ -516,17 +518,19 @@ static SqlStatement claim_other = {
 /* One of each lane, without others for the same request.  One statement costs much less than one for each lane. */
 static SqlStatement claim_heads = {
 	CLAIM(HEADS_OF_LANES(ANY_ACTION)) ", i.instance::text, i.group_jid",
-	5, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID}, NULL
+	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID, INT8ARRAYOID}, NULL
 };
 
 /*
  * The first behind the last one claimed.  While an old snapshot is open, the
- * dead versions of all that was claimed lie before the lane's head.
+ * dead versions of all that was claimed lie before the lane's head.  A scan
+ * compares all that fits with the rest of its page before it returns the first
+ * row, which costs more than all else if no last id ends it.
  */
 static SqlStatement claim_next = {
-	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority = l.priority AND c.id > l.id"))
+	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority = l.priority AND c.id > l.id AND c.id <= l.upto"))
 	", i.instance::text, i.group_jid",
-	5, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID}, NULL
+	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID, INT8ARRAYOID}, NULL
 };
 
 /* The head, which is not changed. */
@@ -651,7 +655,7 @@ intent_peek(const LaneKey *lane, Intent *head)
 static void
 intent_bind_claims(SqlArgs *args, IntentClaim *const *claims, int n)
 {
-	Datum		values[4][INTENT_CLAIMS_AT_ONCE];
+	Datum		values[5][INTENT_CLAIMS_AT_ONCE];
 
 	for (int i = 0; i < n; i++)
 	{
@@ -659,12 +663,14 @@ intent_bind_claims(SqlArgs *args, IntentClaim *const *claims, int n)
 		values[1][i] = CStringGetTextDatum(claims[i]->lane->group);
 		values[2][i] = Int32GetDatum(claims[i]->priority);
 		values[3][i] = Int64GetDatum(claims[i]->behind);
+		values[4][i] = Int64GetDatum(claims[i]->upto);
 	}
 	spi_add_array(args, values[0], NULL, n, TEXTOID);
 	spi_add_array(args, values[1], NULL, n, TEXTOID);
 	spi_add_array(args, values[2], NULL, n, INT4OID);
 	spi_add_array(args, values[3], NULL, n, INT8OID);
 	home_bind(args);
+	spi_add_array(args, values[4], NULL, n, INT8OID);
 }
 
 /* Return the claim in that lane. */
@@ -679,7 +685,8 @@ intent_find_claim(IntentClaim *const *claims, int n, const char *instance, const
 
 /*
  * Claim the first intent of each of up to INTENT_CLAIMS_AT_ONCE different lanes
- * or, if behind is true, in each the first of that priority behind that id.
+ * or, if behind is true, in each the first of that priority behind that id, as
+ * far as the last one to look at.
  * Write the intents to the claims, with texts in the current context.
  */
 void

@@ -134,6 +134,7 @@ typedef struct IntentClaim
 	const LaneKey *lane;
 	int			priority;		/* of the intent claimed before it ... */
 	int64		behind;			/* ... and its id */
+	int64		upto;			/* the last id to look at behind it */
 	bool		is_claimed;
 	Intent		intent;
 } IntentClaim;

@@ -48,6 +48,15 @@
 #define LONGEST_HEAD_IS_KNOWN_MS (30 * 1000)
 #define HEAD_SEARCHES 50
 
+/*
+ * The next row of a lane is searched no farther than so many times the distance
+ * of the last ones, and so many ids at least, if a search from the lane's head,
+ * which is made where that finds nothing, does not take longer than this.
+ */
+#define HEAD_DISTANCES 4
+#define LEAST_HEAD_DISTANCE 8
+#define HEAD_IS_NEAR_MS 10
+
 /* The turn of a due lane. */
 typedef struct Turn
 {
@@ -68,8 +77,19 @@ lane_note_head(Lane *lane, const Intent *claimed)
 	if (lane->head_until_ms == 0)
 		lane->head_until_ms = clock_monotonic_ms() +
 			Min(Max(HEAD_IS_KNOWN_MS, HEAD_SEARCHES * lane->search_ms), LONGEST_HEAD_IS_KNOWN_MS);
+	if (lane->head_id != 0 && claimed->priority == lane->head_priority && claimed->id > lane->head_id)
+		lane->head_distance = Max(claimed->id - lane->head_id, lane->head_distance - lane->head_distance / 4);
 	lane->head_priority = claimed->priority;
 	lane->head_id = claimed->id;
+}
+
+/* Return the last id to look at behind the last one claimed. */
+static int64
+lane_search_end(const Lane *lane)
+{
+	if (lane->search_ms > HEAD_IS_NEAR_MS)
+		return PG_INT64_MAX;
+	return lane->head_id + Max(Min(lane->head_distance, PG_INT32_MAX) * HEAD_DISTANCES, LEAST_HEAD_DISTANCE);
 }
 
 /* Claim a row for each turn that has none: behind the last one claimed if that is known, or the first of the lane. */
@@ -92,6 +112,7 @@ claim_heads(Turn *const *turns, int n, bool behind)
 		head->lane = &lane->key;
 		head->priority = lane->head_priority;
 		head->behind = lane->head_id;
+		head->upto = lane_search_end(lane);
 		claims[nclaims++] = head;
 	}
 	intent_claim_each(claims, nclaims, behind);

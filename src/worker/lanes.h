@@ -103,6 +103,7 @@ typedef struct Lane
 	int64		verify_ms;		/* when its waiting rows are to be verified, likewise */
 	int			head_priority;	/* of the one claimed last ... */
 	int64		head_id;
+	int64		head_distance;	/* how far apart the ids of those claimed lately were, at most */
 	int			search_ms;		/* the last search of the lane took so long, with others */
 	int64		head_until_ms;	/* ... behind which the next is searched, until then: monotonic ms */
 } Lane;
