@@ -5,7 +5,7 @@
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
 #   make test-matrix            make test on PostgreSQL 17, 18 and 19, each in a chroot (root, debootstrap)
 #   make bench                  measures what design and README promise; see test/bench/README.md
-#   make faults, valgrind, asan, neighbours, copies, engines likewise, and take minutes
+#   make faults, latency, valgrind, asan, neighbours, copies, engines likewise, and take minutes
 #
 # demo, test, bench and deps work on a machine that has neither pg_config nor a compiler yet:
 # everything that needs PGXS is inside the ifeq below.
@@ -191,7 +191,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench faults valgrind asan numbers engines neighbours copies check-regress check-isolation check-tap check-names
+.PHONY: deps demo test test-matrix bench latency faults valgrind asan numbers engines neighbours copies check-regress check-isolation check-tap check-names
 .PHONY: check-layers house-report indent lint deps-lint results dist list-regress list-isolation
 
 deps:
@@ -209,6 +209,10 @@ test-matrix:
 
 bench:
 	@bash $(top)test/bench/run
+
+# What is added at an API that answers late.
+latency:
+	@bash $(top)test/latency/run
 
 check-regress:
 	@LAYERS="regress prove" bash $(top)test/harness/run

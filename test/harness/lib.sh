@@ -184,6 +184,17 @@ copy_checkout() {
         tar -C "$to" --no-same-owner -xf -
 }
 
+# The commit, and whether the working tree is that commit.
+revision() {
+    local commit changed=''
+    if ! commit=$(git -c safe.directory='*' rev-parse --short HEAD 2>/dev/null); then
+        say "out of a tarball"
+        return
+    fi
+    [[ -z $(git -c safe.directory='*' status --porcelain 2>/dev/null) ]] || changed=' with changes'
+    say "$commit$changed"
+}
+
 # save_results NAME FILE: keeps what a run measured in the checkout (cwd), where git ignores it.
 save_results() {
     mkdir -p test/results

@@ -618,6 +618,7 @@ Starts a simulator and returns it.
                          another one makes the check of the name fail)
   expired    => 1        a certificate that has run out
   future     => 1        a certificate that is not valid yet
+  latency    => 0.2      seconds that every answer takes; what it does to the world is done at once
   args       => [...]    more arguments of wawp_sim.py
 
 =cut
@@ -630,6 +631,7 @@ sub sim
 	my @command = ('python3', "$top/test/simulator/wawp_sim.py", '--port', 0, '--port-file', "$dir/port",
 		'--idle-exit', 3 * $timeout_default);    # should the test be killed
 
+	push @command, '--latency', $opts{latency} if $opts{latency};
 	if ($opts{tls})
 	{
 		_make_certificates($dir, %opts);

@@ -708,6 +708,17 @@ class Programs(unittest.TestCase):
         self.assertEqual((received["n"], received["status"], answered["status"]), (1, None, 200))
         self.assertEqual(process.wait(TIMEOUT), 0)
 
+    def test_latency(self):
+        process, ports = start("--latency", "0.3")
+        self.addCleanup(stop, process)
+        path = f"/v2/session/me?{urlencode(CREDENTIALS)}"
+        self.assertEqual(self.run_program("ctl", str(ports["http"]), "reset").returncode, 0)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", ports["http"])) as client:
+            began = time.monotonic()
+            client.request("GET", path)
+            self.assertEqual(client.getresponse().status, 200)
+            self.assertGreaterEqual(time.monotonic() - began, 0.3, "it stays over a reset")
+
     def test_signals_end_it_with_a_request_in_flight(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             process, ports = start()

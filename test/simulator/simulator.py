@@ -41,8 +41,9 @@ class Census:
 class Simulator:
     """Everything one process serves."""
 
-    def __init__(self, ledger):
+    def __init__(self, ledger, latency=0):
         self.ledger = ledger
+        self.latency = latency      # seconds before each answer; stays over a reset
         self.rules = RuleBook()
         self.clients = set()
         self.last_active = time.monotonic()
@@ -81,6 +82,7 @@ class Simulator:
         answer, fault = self.decide(request)
         if fault and fault.get("gate"):
             await connection.wait_for(self.rules.cleared)
+        await connection.pause(self.latency)
         return await faults.deliver(connection, answer, fault, entry.answered)
 
     def decide(self, request):

@@ -27,6 +27,8 @@ def arguments():
     parser.add_argument("--tls-port", type=int, default=0, help="TLS port; 0 takes a free one")
     parser.add_argument("--port-file", metavar="FILE", help="write the port numbers there, a line each")
     parser.add_argument("--idle-exit", type=float, metavar="SECONDS", help="end after that long without clients")
+    parser.add_argument("--latency", type=float, default=0, metavar="SECONDS",
+                        help="every answer of the API takes that long; its effects come at once (%(default)s)")
     parser.add_argument("--ledger-file", metavar="FILE", help="append every request there as a line of JSON")
     parser.add_argument("--ledger-keep", type=int, default=100_000, metavar="N",
                         help="requests the ledger remembers (%(default)s)")
@@ -73,7 +75,7 @@ async def serve(options):
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    simulator = Simulator(Ledger(options.ledger_keep, options.ledger_file))
+    simulator = Simulator(Ledger(options.ledger_keep, options.ledger_file), options.latency)
     servers, ports = await open_ports(simulator, options)
     announce(ports, options.port_file)
     waits = [asyncio.create_task(stop.wait())]
