@@ -491,12 +491,15 @@ intent_requeue(int64 id, const IntentRequester *requester)
 	" WHERE i.id = ANY (ARRAY(" ids "))" \
 	" RETURNING " READ_COLUMNS ", " HAS_RIVALS
 
+/* The head of a lane, and of those behind it the ones that can go in the same request. */
+#define WITH_CHOSEN_OF_LANE \
+	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requester" HEAD_OF_LANE(ANY_ACTION) ")," \
+	" chosen AS MATERIALIZED (" \
+	" SELECT id FROM head WHERE (action, requester) =" \
+	"  (SELECT action, requester FROM head LIMIT 1)) "
+
 static SqlStatement claim = {
-	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requester" HEAD_OF_LANE(ANY_ACTION) "),"
-	" chosen AS MATERIALIZED ("
-	" SELECT id FROM head WHERE (action, requester) ="
-	"  (SELECT action, requester FROM head LIMIT 1))"
-	" " CLAIM("SELECT id FROM chosen"),
+	WITH_CHOSEN_OF_LANE CLAIM("SELECT id FROM chosen"),
 	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
@@ -522,9 +525,9 @@ static SqlStatement claim_next = {
 	5, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID}, NULL
 };
 
-/* The head, which is not changed. */
+/* The same rows, which are not changed. */
 static SqlStatement peek = {
-	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i WHERE i.id = ANY (ARRAY(SELECT c.id" HEAD_OF_LANE(ANY_ACTION) "))",
+	WITH_CHOSEN_OF_LANE "SELECT " READ_COLUMNS " FROM wawp.membership_intent i WHERE i.id = ANY (ARRAY(SELECT id FROM chosen))",
 	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
@@ -627,17 +630,18 @@ intent_claim(const LaneKey *lane, int limit, Intent *claimed)
 	return intent_run_claim(&claim, &args, lane, claimed);
 }
 
-/* Write the intent that would be claimed first to *head, without claiming it; false if there is none. */
-bool
-intent_peek(const LaneKey *lane, Intent *head)
+/* Write the intents that intent_claim() would claim to heads[], without claiming them.  Return how many there are. */
+int
+intent_peek(const LaneKey *lane, int limit, Intent *heads)
 {
 	SqlArgs		args = {0};
+	uint64		n;
 
-	intent_bind_lane(&args, lane, 1);
-	if (spi_run(&peek, &args) == 0)
-		return false;
-	intent_of_row(0, lane, head);
-	return true;
+	intent_bind_lane(&args, lane, limit);
+	n = spi_run(&peek, &args);
+	for (uint64 i = 0; i < n; i++)
+		intent_of_row(i, lane, &heads[i]);
+	return (int) n;
 }
 
 /* Append the arguments of HEADS_OF_LANES to *args. */

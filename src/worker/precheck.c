@@ -46,6 +46,13 @@
  * ---- the group
  */
 
+/* True if there is a list that is new enough for an addition. */
+static bool
+list_is_fresh(const CachedGroup *cached)
+{
+	return group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US);
+}
+
 /* True if there is no room.  Set *need to information that has to be requested before that is certain. */
 static bool
 group_is_full(const CachedGroup *cached, int capacity, InfoNeed *need)
@@ -63,13 +70,13 @@ group_is_full(const CachedGroup *cached, int capacity, InfoNeed *need)
  * Return whether the list and the description let us add people.  Set *need to
  * information that is missing.  A list that cannot be read forbids nothing.
  */
-PrecheckGroup
+static PrecheckGroup
 precheck_group(const CachedGroup *cached, const GroupSettings *settings, InfoNeed *need)
 {
 	bool		ask_self;
 	OwnRole		own;
 
-	if (!group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US))
+	if (!list_is_fresh(cached))
 	{
 		*need = (InfoNeed) {ASK_LIST, NULL};
 		return group_cache_is_unreadable(cached) ? GROUP_OPEN : GROUP_UNKNOWN;
@@ -280,7 +287,7 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 	Presence	presence = PRESENCE_UNKNOWN;
 
 	intent->lid = group_cache_lid_of(&contact);
-	if (group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US))
+	if (list_is_fresh(cached))
 		presence = precheck_presence(cached, &intent->jid, &contact, need);
 	if (presence == PRESENCE_PRESENT)
 	{
@@ -305,6 +312,83 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 		return false;
 	need->question = 0;
 	return true;
+}
+
+/*
+ * ---- before rows are claimed
+ */
+
+/* True if somebody may be in the list under an identifier that is not known to be theirs. */
+static bool
+list_may_hide(const CachedGroup *cached)
+{
+	MembersKnown known = group_cache_known(cached, 0);
+
+	return cached->unnumbered > 0 || members_gap(&cached->list, &known) != MEMBERS_COMPLETE;
+}
+
+/*
+ * True if information may be missing before an addition; no table is read.
+ * Set *need to what is missing about the group, if that is known already.
+ */
+bool
+precheck_may_lack(const LaneKey *lane, const GroupSettings *settings, InfoNeed *need)
+{
+	const CachedGroup *cached = group_cache_find(lane);
+
+	*need = (InfoNeed) {ASK_LIST, NULL};
+	if (cached == NULL || precheck_group(cached, settings, need) == GROUP_UNKNOWN)
+		return true;
+	need->question = 0;
+	return settings->check_exists || list_may_hide(cached);
+}
+
+static void
+needs_append(InfoNeeds *needs, const InfoNeed *need)
+{
+	if (need->question != 0 && needs->count < PRECHECK_NEEDS)
+		needs->needs[needs->count++] = *need;
+}
+
+/* Append what has to be known of a person before they are added; nothing if they will not be. */
+static void
+person_list_needs(const Intent *head, const CachedGroup *cached, const GroupSettings *settings, InfoNeeds *needs)
+{
+	Intent		intent = *head;
+	Contact		contact = contact_get(head->jid.text);
+	InfoNeed	lid = {0, NULL};
+	InfoNeed	registration = {0, NULL};
+	Presence	presence = PRESENCE_UNKNOWN;
+
+	if (suppression_reason(head->jid.text, head->lane.group))
+		return;
+	if (list_is_fresh(cached))
+		presence = precheck_presence(cached, &head->jid, &contact, &lid);
+	if (presence == PRESENCE_PRESENT || number_is_unregistered(&intent, &contact, settings, &registration))
+		return;
+	needs_append(needs, &lid);
+	needs_append(needs, &registration);
+}
+
+/*
+ * List what has to be requested before the first additions of a lane, heads[],
+ * are claimed: first about the group, since its list may settle the people.
+ */
+void
+precheck_list_needs(const LaneKey *lane, const GroupSettings *settings, const Intent *heads, int n, InfoNeeds *needs)
+{
+	const CachedGroup *cached = group_cache_get(lane);
+	InfoNeed	need = {0, NULL};
+	InfoNeed	self = {group_cache_wants_self(lane) ? ASK_SELF : 0, NULL};
+	bool		is_known = precheck_group(cached, settings, &need) != GROUP_UNKNOWN;
+
+	needs->count = 0;
+	if (!is_known)
+		needs_append(needs, &need);
+	if (need.question == ASK_LIST)
+		needs_append(needs, &self);
+	for (int i = 0; i < n && is_known; i++)
+		person_list_needs(&heads[i], cached, settings, needs);
 }
 
 /*
@@ -414,7 +498,7 @@ claim_ask_first(Lane *lane, const Attempt *attempt, const WawpInstance *describe
 
 	claim_put_back(attempt);
 	lanes_prepare(lane);
-	if (group_cache_get(&lane->key)->asking & need->question)
+	if (group_cache_is_asking(group_cache_get(&lane->key), need))
 		return SERVED_ASKING;
 	if (!admission_has_room(lane, described))
 		lanes_park(lane);
