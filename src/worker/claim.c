@@ -5,9 +5,10 @@
  *
  * If a due lane is not held, its instance has room and its pace allows it, its
  * first rows are claimed, checked (precheck.c) and launched as an attempt;
- * otherwise it is scheduled for later.  Where additions have a pace, a lane
- * requests what it has to know about its group shortly before the token it is to
- * have, and no more lanes do so than there are tokens to come.  Lanes without any
+ * otherwise it is scheduled for later.  What has to be known about its group and
+ * the next people is requested before any row is changed.  Where additions have a
+ * pace, a lane does so shortly before the token it is to have, and no more lanes
+ * do than there are tokens to come.  Lanes without any
  * pace have their first rows claimed together, ahead of their turns.
  *
  * Everything is in the cycle's transaction and its memory.  Permits that no
@@ -376,6 +377,17 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
  * ---- questions before a claim
  */
 
+/* Read the rows that would be claimed next; return how many there are. */
+static int
+lane_peek(const Lane *lane, int most, Intent *heads)
+{
+	int			n = 0;
+
+	if (clock_monotonic_ms() < lane->head_until_ms)
+		n = intent_peek_behind(&lane->key, most, lane->head_priority, lane->head_id, heads);
+	return n > 0 ? n : intent_peek(&lane->key, most, heads);
+}
+
 /* True if there is a token to come for this lane beside those that ask already; otherwise set *at. */
 static bool
 turn_may_ask(const Turn *turn, Holds *holds, const BudgetPermit *permit, int64 *at)
@@ -445,7 +457,7 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoN
 		turn_serve_others(turn, holds, QUEUE_NEXT, at);
 	else if (cached->asking_people > 0 || (need->question != 0 && group_cache_is_asking(cached, need)))
 		lanes_prepare(lane);
-	else if ((n = intent_peek(&lane->key, most, heads)) == 0)
+	else if ((n = lane_peek(lane, most, heads)) == 0)
 	{
 		budget_give_back(permit, permit->granted);
 		lane_postpone(lane);

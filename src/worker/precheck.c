@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * precheck.c
- *	  Checks claimed rows before they are sent.
+ *	  Decides what has to be known before rows are claimed, and checks claimed rows.
  *
  * Before an addition is sent: is the person opted out, in the group already, on
  * WhatsApp; is the group full, are we its admin, is the row one at all.  A row
  * that may not be sent is put back as it was, passed to the invitations or to
- * another group, or ended; information that is missing is requested first.
+ * another group, or ended.  Information that is missing is requested before the row
+ * is claimed; where that could not be known then, the row is put back.
  *
  * Everything is in the cycle's transaction and its memory.
  *

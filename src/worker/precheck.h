@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * precheck.h
- *	  Checks claimed rows before they are sent.
+ *	  Decides what has to be known before rows are claimed, and checks claimed rows.
  *
  * IDENTIFICATION
  *	  src/worker/precheck.h
