@@ -247,6 +247,13 @@ group_cache_limited_until(const LaneKey *lane, const char **reason, InfoNeed *ne
 	return until_ms ? clock_time_of_unix_ms(until_ms) : 0;
 }
 
+/* Have the session asked again for the limits of a lane's account: WhatsApp has refused a message. */
+void
+group_cache_forget_limits(const LaneKey *lane)
+{
+	identity_of(&lane->instance)->asked_ms = 0;
+}
+
 /* Free a list, if there is one. */
 static void
 list_drop(CachedGroup *cached)
