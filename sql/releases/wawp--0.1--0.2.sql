@@ -185,6 +185,11 @@ COMMENT ON FUNCTION wawp._account_problem(name, text) IS
 ALTER TABLE wawp.membership ADD COLUMN instance_id text COLLATE "C";
 COMMENT ON COLUMN wawp.membership.instance_id IS 'the Wawp id of the instance that serves it; another account neither welcomes nor removes the person';
 
+-- ---- sql/45-policy.sql
+
+ALTER TABLE wawp.group_settings ALTER COLUMN check_exists SET DEFAULT true;
+COMMENT ON COLUMN wawp.group_settings.check_exists IS 'true if numbers of which nothing is known are checked for being on WhatsApp before they are added, as far as checks_per_minute allows';
+
 -- ---- 50-audit
 
 ALTER TABLE wawp.hold ADD COLUMN instance_id text COLLATE "C";
