@@ -267,6 +267,13 @@ group_cache_limited_until(const LaneKey *lane, const char **reason, InfoNeed *ne
 	return until_ms ? clock_time_of_unix_ms(until_ms) : 0;
 }
 
+/* Have the session asked again for the limits of a lane's account: WhatsApp has refused a message. */
+void
+group_cache_forget_limits(const LaneKey *lane)
+{
+	identity_of(&lane->instance)->asked_ms = 0;
+}
+
 /* Free a list, if there is one. */
 static void
 list_drop(CachedGroup *cached)
@@ -860,7 +867,8 @@ answer_note_trouble(const InfoRequest *request, const HttpResult *result)
 	/* a route that is not there is no outage */
 	if (result->status == 405 || result->status == 501)
 		return;
-	if (result->fate == HTTP_ANSWERED)
+	/* a question about a person says little of the routes that matter: it ends no outage */
+	if (result->fate == HTTP_ANSWERED && (reading.is_outage || request->question != ASK_EXISTS))
 		outages = group_cache_count_outages(&request->key, reading.is_outage);
 	if (reading.whole.outcome != WAWP_RATE_LIMITED &&
 		!(reading.is_outage && (outages >= GROUP_CACHE_OUTAGES || result->retry_after >= 0)))
@@ -906,9 +914,9 @@ answer_take(InfoRequest *request, const HttpResult *result)
 		MemoryContextSwitchTo(caller);
 		return;
 	}
-	if (http_is_success(result))
+	if (http_is_success(result) && request->question != ASK_EXISTS)
 		(void) group_cache_count_outages(&request->key, false);
-	else
+	else if (!http_is_success(result))
 		answer_note_trouble(request, result);
 	switch (request->question)
 	{

@@ -28,6 +28,7 @@
 #include "tables/membership.h"
 #include "tables/requester_hold.h"
 #include "tables/suppression.h"
+#include "throttle/budget.h"
 #include "worker/admission.h"
 #include "worker/attempt.h"
 #include "worker/completion.h"
@@ -240,13 +241,19 @@ contact_known_as(const Contact *contact)
 	return contact->known_as ? jid_parse(contact->known_as, strlen(contact->known_as)) : none;
 }
 
-/* True if a number is known not to be on WhatsApp.  Set *need to ask if that is not known. */
+/*
+ * True if a number is known not to be on WhatsApp.  Set *need to ask if that is
+ * not known and the pace allows the question now; otherwise the addition tells.
+ */
 static bool
-number_is_missing(const char *jid, const Contact *contact, InfoNeed *need)
+number_is_missing(const WawpInstance *instance, const char *jid, const Contact *contact, InfoNeed *need)
 {
 	if (contact->is_checked)
 		return !contact->is_registered;
-	if (!group_cache_was_asked(ASK_EXISTS, jid) && need->question == 0)
+	/* who has a LID, or has written to us, has an account */
+	if (contact->lid || contact->last_inbound_at != 0)
+		return false;
+	if (!group_cache_was_asked(ASK_EXISTS, jid) && need->question == 0 && budget_check_is_free(instance))
 		*need = (InfoNeed) {ASK_EXISTS, pstrdup(jid)};
 	return false;
 }
@@ -256,19 +263,20 @@ number_is_missing(const char *jid, const Contact *contact, InfoNeed *need)
  * neither of its forms.  Fill in known_as; set *need to ask what is not known.
  */
 static bool
-number_is_unregistered(Intent *intent, const Contact *contact, const GroupSettings *settings, InfoNeed *need)
+number_is_unregistered(Intent *intent, const Contact *contact, const WawpInstance *instance,
+					   const GroupSettings *settings, InfoNeed *need)
 {
 	Jid			other;
 	Contact		other_contact;
 
 	intent->known_as = contact_known_as(contact);
-	if (!settings->check_exists || !number_is_missing(intent->jid.text, contact, need))
+	if (!settings->check_exists || !number_is_missing(instance, intent->jid.text, contact, need))
 		return false;
 	other = jid_other_form(&intent->jid);
 	if (other.kind != JID_PERSON)
 		return true;
 	other_contact = contact_get(other.text);
-	if (number_is_missing(other.text, &other_contact, need))
+	if (number_is_missing(instance, other.text, &other_contact, need))
 		return true;
 	intent->known_as = other_contact.known_as ? contact_known_as(&other_contact) : other;
 	return false;
@@ -307,7 +315,7 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 	else if (settings->contact_within_us > 0 &&
 			 contact.last_inbound_at < GetCurrentTimestamp() - settings->contact_within_us)
 		precheck_refuse(intent, WAWP_SUPPRESSED, "require_contact_within: the person has not written to us lately", change);
-	else if (number_is_unregistered(intent, &contact, settings, need))
+	else if (number_is_unregistered(intent, &contact, instance, settings, need))
 		precheck_refuse(intent, WAWP_NOT_ON_WHATSAPP, "check_exists: the number is not on WhatsApp", change);
 	else
 		return false;
