@@ -466,7 +466,7 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoN
 	else
 	{
 		if (heads[0].action == ACTION_ADD)
-			precheck_list_needs(&lane->key, turn_settings(turn), heads, n, &needs);
+			precheck_list_needs(&lane->key, turn->described, turn_settings(turn), heads, n, &needs);
 		if (needs.count > 0 && need->question == 0 && !turn_may_ask(turn, holds, permit, &at))
 			turn_serve_others(turn, holds, QUEUE_NEXT, at);
 		else if (needs.count == 0 || !turn_ask(turn, holds, heads[0].requester, &needs))
@@ -500,7 +500,7 @@ turn_serve_paced(Turn *turn, Holds *holds)
 		turn_use(turn, holds, &permit);
 	else if (permit.granted == 0 && permit.has_group)
 		lanes_schedule(lane, ms_of_us(permit.next_at));
-	else if (precheck_may_lack(&lane->key, turn_settings(turn), &need) && !turn_ask_first(turn, holds, &permit, &need))
+	else if (precheck_may_lack(&lane->key, turn->described, turn_settings(turn), &need) && !turn_ask_first(turn, holds, &permit, &need))
 		return;
 	else if (permit.granted == 0)
 		turn_wait_for_token(turn, hold_get(holds, &lane->key, true), &permit);
@@ -518,7 +518,7 @@ turn_serve_unpaced(Turn *turn, Holds *holds)
 
 	if (permit.granted == 0 && !turn->lane->is_fresh)
 		turn_wait_for_token(turn, hold_get(holds, &turn->lane->key, true), &permit);
-	else if (permit.granted > 0 && !turn->has_head && precheck_may_lack(&turn->lane->key, turn_settings(turn), &need) &&
+	else if (permit.granted > 0 && !turn->has_head && precheck_may_lack(&turn->lane->key, turn->described, turn_settings(turn), &need) &&
 			 !turn_ask_first(turn, holds, &permit, &need))
 		return;
 	else
@@ -555,7 +555,7 @@ turn_is_unpaced(Turn *turn)
 
 	return instance->adds_per_minute <= 0 && instance->adds_per_day <= 0 && instance->batch_size == 1 &&
 		instance_quiet_until(instance, GetCurrentTimestamp()) == 0 && turn_settings(turn)->adds_per_minute <= 0 &&
-		!precheck_may_lack(&turn->lane->key, turn_settings(turn), &need);
+		!precheck_may_lack(&turn->lane->key, turn->described, turn_settings(turn), &need);
 }
 
 /* True if the instance has room for one more beside those that are claimed ahead. */

@@ -341,7 +341,7 @@ list_may_hide(const CachedGroup *cached)
  * Set *need to what is missing about the group, if that is known already.
  */
 bool
-precheck_may_lack(const LaneKey *lane, const GroupSettings *settings, InfoNeed *need)
+precheck_may_lack(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings, InfoNeed *need)
 {
 	const CachedGroup *cached = group_cache_find(lane);
 
@@ -349,7 +349,7 @@ precheck_may_lack(const LaneKey *lane, const GroupSettings *settings, InfoNeed *
 	if (cached == NULL || precheck_group(cached, settings, need) == GROUP_UNKNOWN)
 		return true;
 	need->question = 0;
-	return settings->check_exists || list_may_hide(cached);
+	return (settings->check_exists && budget_check_is_free(instance)) || list_may_hide(cached);
 }
 
 static void
@@ -361,7 +361,8 @@ needs_append(InfoNeeds *needs, const InfoNeed *need)
 
 /* Append what has to be known of a person before they are added; nothing if they will not be. */
 static void
-person_list_needs(const Intent *head, const CachedGroup *cached, const GroupSettings *settings, InfoNeeds *needs)
+person_list_needs(const Intent *head, const CachedGroup *cached, const WawpInstance *instance,
+				  const GroupSettings *settings, InfoNeeds *needs)
 {
 	Intent		intent = *head;
 	Contact		contact = contact_get(head->jid.text);
@@ -373,10 +374,10 @@ person_list_needs(const Intent *head, const CachedGroup *cached, const GroupSett
 		return;
 	if (list_is_fresh(cached))
 		presence = precheck_presence(cached, &head->jid, &contact, &lid);
-	if (presence == PRESENCE_PRESENT || number_is_unregistered(&intent, &contact, settings, &registration))
+	if (presence == PRESENCE_PRESENT || number_is_unregistered(&intent, &contact, instance, settings, &registration))
 		return;
-	needs_append(needs, &lid);
-	needs_append(needs, &registration);
+	/* who has a LID has an account */
+	needs_append(needs, lid.question != 0 ? &lid : &registration);
 }
 
 /*
@@ -384,7 +385,8 @@ person_list_needs(const Intent *head, const CachedGroup *cached, const GroupSett
  * are claimed: first about the group, since its list may settle the people.
  */
 void
-precheck_list_needs(const LaneKey *lane, const GroupSettings *settings, const Intent *heads, int n, InfoNeeds *needs)
+precheck_list_needs(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings,
+					const Intent *heads, int n, InfoNeeds *needs)
 {
 	const CachedGroup *cached = group_cache_get(lane);
 	InfoNeed	need = {0, NULL};
@@ -397,7 +399,7 @@ precheck_list_needs(const LaneKey *lane, const GroupSettings *settings, const In
 	if (need.question == ASK_LIST)
 		needs_append(needs, &self);
 	for (int i = 0; i < n && is_known; i++)
-		person_list_needs(&heads[i], cached, settings, needs);
+		person_list_needs(&heads[i], cached, instance, settings, needs);
 }
 
 /*

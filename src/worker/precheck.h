@@ -45,9 +45,10 @@ typedef struct InfoNeeds
 
 struct Holds;
 
-extern bool precheck_may_lack(const LaneKey *lane, const GroupSettings *settings, InfoNeed *need);
-extern void precheck_list_needs(const LaneKey *lane, const GroupSettings *settings, const Intent *heads, int n,
-								InfoNeeds *needs);
+extern bool precheck_may_lack(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings,
+							  InfoNeed *need);
+extern void precheck_list_needs(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings,
+								const Intent *heads, int n, InfoNeeds *needs);
 extern void precheck_put_back(const Intent *intent);
 extern Served precheck_claimed(Attempt *attempt, const WawpInstance *described, struct Holds *holds,
 							   const GroupSettings *settings);
