@@ -71,7 +71,7 @@ CREATE TABLE wawp.group_settings (
 	welcome_text			text COLLATE "C",
 	welcome_delay			interval NOT NULL DEFAULT '1 minute' CHECK (welcome_delay >= interval '0'),
 	overflow_group			text COLLATE "C" CHECK (overflow_group <> group_jid AND @extschema@.wawp_is_group_jid(overflow_group)),
-	check_exists			bool NOT NULL DEFAULT false,
+	check_exists			bool NOT NULL DEFAULT true,
 	require_contact_within	interval,
 	managed					bool NOT NULL DEFAULT true,
 	CONSTRAINT group_settings_pkey PRIMARY KEY (instance, group_jid)
@@ -89,7 +89,7 @@ COMMENT ON COLUMN wawp.group_settings.invite_text IS 'text of the invitation, wi
 COMMENT ON COLUMN wawp.group_settings.welcome_text IS 'sent to the group when people joined, with {names}; NULL means none';
 COMMENT ON COLUMN wawp.group_settings.welcome_delay IS 'one welcome for all who joined in that time';
 COMMENT ON COLUMN wawp.group_settings.overflow_group IS 'where people are added when this group is full';
-COMMENT ON COLUMN wawp.group_settings.check_exists IS 'true if numbers are checked for being on WhatsApp before they are added';
+COMMENT ON COLUMN wawp.group_settings.check_exists IS 'true if numbers of which nothing is known are checked for being on WhatsApp before they are added, as far as checks_per_minute allows';
 COMMENT ON COLUMN wawp.group_settings.require_contact_within IS 'only people who wrote to us within that time are added; NULL means anybody';
 COMMENT ON COLUMN wawp.group_settings.managed IS 'true if wawp_sync_group() may remove people from it';
 

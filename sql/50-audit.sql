@@ -176,9 +176,9 @@ CREATE TABLE wawp.hold (
 -- An instance's own hold comes before those of its groups: the worker goes through them in this order.
 CREATE UNIQUE INDEX hold_key ON wawp.hold (instance, group_jid NULLS FIRST) NULLS NOT DISTINCT;
 ALTER TABLE wawp.hold REPLICA IDENTITY FULL;
-COMMENT ON TABLE wawp.hold IS 'instances (group_jid NULL) and groups that are not served for now';
+COMMENT ON TABLE wawp.hold IS 'instances (group_jid NULL), groups and the invitations of instances that are not served for now';
 COMMENT ON COLUMN wawp.hold.instance IS 'the instance that is held, or whose group is';
-COMMENT ON COLUMN wawp.hold.group_jid IS 'the group; NULL means the whole instance';
+COMMENT ON COLUMN wawp.hold.group_jid IS 'the group; NULL means the whole instance, "invitations" its invitations and welcomes only: additions go on';
 COMMENT ON COLUMN wawp.hold.reason IS 'an outcome, "paused: ...", "promoted" or, from before 0.2, "restored copy"';
 COMMENT ON COLUMN wawp.hold.since IS 'when it began';
 COMMENT ON COLUMN wawp.hold.until IS 'when it is tried again; NULL means not before wawp_resume()';

@@ -128,6 +128,18 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
 		ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true
 	UNION ALL
+	-- a row for all that are to be invited to a group while WhatsApp lets the account write to no strangers; its id is the first one's
+	SELECT l.id, l.instance, l.group_jid, NULL, 'inviting', 'account_restricted', l.since,
+		'invitations are held until ' || h.until::timestamptz(0) || ', additions go on: ' || h.reason || '; ' || l.waiting || ' to be invited'
+	FROM (SELECT q.instance, q.group_jid, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS waiting
+		FROM wawp.membership_intent q
+		WHERE q.state = 'inviting' AND q.home = (SELECT wawp._home())
+			AND q.instance IN (SELECT x.instance FROM wawp.hold x
+				WHERE x.group_jid = 'invitations' AND x.until > pg_catalog.clock_timestamp())
+			AND NOT (SELECT wawp._is_monitor())
+		GROUP BY q.instance, q.group_jid) l
+	JOIN wawp.hold h ON h.instance = l.instance AND h.group_jid = 'invitations'
+	UNION ALL
 	-- a row for all of a role that are queued in a group, while the role is held
 	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
 		'held: role ' || pg_catalog.pg_get_userbyid(l.requester) || ': ' || r.reason || '; ' || l.queued || ' queued'

@@ -186,10 +186,17 @@ COMMENT ON FUNCTION wawp._account_problem(name, text) IS
 ALTER TABLE wawp.membership ADD COLUMN instance_id text COLLATE "C";
 COMMENT ON COLUMN wawp.membership.instance_id IS 'the Wawp id of the instance that serves it; another account neither welcomes nor removes the person';
 
+-- ---- sql/45-policy.sql
+
+ALTER TABLE wawp.group_settings ALTER COLUMN check_exists SET DEFAULT true;
+COMMENT ON COLUMN wawp.group_settings.check_exists IS 'true if numbers of which nothing is known are checked for being on WhatsApp before they are added, as far as checks_per_minute allows';
+
 -- ---- 50-audit
 
 ALTER TABLE wawp.hold ADD COLUMN instance_id text COLLATE "C";
 COMMENT ON COLUMN wawp.hold.instance_id IS 'the instance''s Wawp id when it was held; the hold ends if the instance is created anew for another';
+COMMENT ON TABLE wawp.hold IS 'instances (group_jid NULL), groups and the invitations of instances that are not served for now';
+COMMENT ON COLUMN wawp.hold.group_jid IS 'the group; NULL means the whole instance, "invitations" its invitations and welcomes only: additions go on';
 
 -- ---- views
 
@@ -306,6 +313,18 @@ CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
 		AND (h.group_jid IS NULL OR h.group_jid = l.group_jid)
 		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
 		ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true
+	UNION ALL
+	-- a row for all that are to be invited to a group while WhatsApp lets the account write to no strangers; its id is the first one's
+	SELECT l.id, l.instance, l.group_jid, NULL, 'inviting', 'account_restricted', l.since,
+		'invitations are held until ' || h.until::timestamptz(0) || ', additions go on: ' || h.reason || '; ' || l.waiting || ' to be invited'
+	FROM (SELECT q.instance, q.group_jid, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS waiting
+		FROM wawp.membership_intent q
+		WHERE q.state = 'inviting' AND q.home = (SELECT wawp._home())
+			AND q.instance IN (SELECT x.instance FROM wawp.hold x
+				WHERE x.group_jid = 'invitations' AND x.until > pg_catalog.clock_timestamp())
+			AND NOT (SELECT wawp._is_monitor())
+		GROUP BY q.instance, q.group_jid) l
+	JOIN wawp.hold h ON h.instance = l.instance AND h.group_jid = 'invitations'
 	UNION ALL
 	-- a row for all of a role that are queued in a group, while the role is held
 	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,

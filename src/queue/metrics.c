@@ -27,6 +27,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "queue/metrics.h"
+#include "tables/hold.h"
 #include "tables/home.h"
 #include "tables/intent.h"
 #include "tables/worker_status.h"
@@ -209,6 +210,13 @@ static SqlStatement stuck_figures = {
 	"  FROM wawp.membership_intent i WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME
 	"  AND i.instance IN (SELECT x.instance FROM wawp.hold x) AND i.instance_id = wawp._account(i.instance::name) GROUP BY 1, 2) i" HOLD_SQL
 	" WHERE h.reason IS NOT NULL"
+	" UNION ALL SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'inviting', 'account_restricted', i.since,"
+	" 'invitations are held until ' || h.until::timestamptz(0) || ', additions go on: ' || h.reason || '; ' || i.waiting || ' to be invited'"
+	" FROM (SELECT i.instance, i.group_jid, min(i.id) AS id, min(i.updated_at) AS since, count(*) AS waiting"
+	"  FROM wawp.membership_intent i WHERE " STATE_IS("inviting") " AND " IS_HOME
+	"  AND i.instance IN (SELECT x.instance FROM wawp.hold x WHERE x.group_jid = '" HOLD_MESSAGES "' AND x.until > clock_timestamp())"
+	"  GROUP BY 1, 2) i"
+	" JOIN wawp.hold h ON h.instance = i.instance AND h.group_jid = '" HOLD_MESSAGES "'"
 	" UNION ALL SELECT min(i.id), i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL, min(i.updated_at),"
 	" 'held: a role: ' || min(" REQUESTER_REASON_SQL ") || '; ' || count(*) || ' queued'"
 	" FROM wawp.membership_intent i" ACCOUNT_SQL REQUESTER_HOLD_SQL

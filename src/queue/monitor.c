@@ -31,6 +31,7 @@
 #include "throttle/limiter.h"
 #include "miscadmin.h"
 #include "tables/group_settings.h"
+#include "tables/hold.h"
 #include "tables/home.h"
 #include "tables/intent.h"
 #include "base/shmem.h"
@@ -213,6 +214,7 @@ typedef struct Explained
 	TimestampTz held_until;
 	const char *held_by;
 	bool		is_lane_held;
+	bool		held_is_messages;	/* invitations only */
 	TimestampTz requester_until;
 	const char *requester_held_by;
 	const char *after_state;
@@ -245,11 +247,13 @@ static SqlStatement find_explained = {
 	/* id > 0 is always true and makes the lane's partial index usable */
 	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.home = i.home AND a.instance = i.instance"
 	"  AND a.group_jid = i.group_jid AND a.instance_id = i.instance_id AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
-	" i.id, i.action::text, i.group_jid, i.home IS DISTINCT FROM $2, r.until, r.reason, i.instance_id"
+	" i.id, i.action::text, i.group_jid, i.home IS DISTINCT FROM $2, r.until, r.reason, i.instance_id,"
+	" coalesce(h.group_jid = '" HOLD_MESSAGES "', false)"
 	" FROM wawp.membership_intent i"
 	" LEFT JOIN wawp.membership_intent p ON p.id = i.after"
 	" LEFT JOIN LATERAL (SELECT * FROM wawp.hold h WHERE h.instance = i.instance"
-	"  AND (h.group_jid IS NULL OR h.group_jid = i.group_jid)"
+	"  AND (h.group_jid IS NULL OR h.group_jid = i.group_jid"
+	"   OR i.state OPERATOR(pg_catalog.=) 'inviting' AND h.group_jid = '" HOLD_MESSAGES "')"
 	"  AND (h.until IS NULL OR h.until > clock_timestamp())"
 	"  ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true"
 	" LEFT JOIN wawp.requester_hold r ON r.instance = i.instance AND r.requester = i.requester AND r.until > clock_timestamp()"
@@ -286,6 +290,7 @@ explained_read(int64 id, Explained *e)
 	e->requester_until = spi_get_int8(0, 17, 0);
 	e->requester_held_by = spi_get_text(0, 18);
 	e->asked_with = spi_get_text(0, 19);
+	e->held_is_messages = spi_get_text(0, 20)[0] == 't';
 	return true;
 }
 
@@ -381,9 +386,12 @@ explain_inviting(const Explained *e)
 	TimestampTz quiet = instance_is_callable(e->instance)
 		? instance_quiet_until(instance_describe(e->instance), now) : 0;
 
+	const char *held = e->held_is_messages ? "; invitations are held, additions go on: " : "; held: ";
+
 	return psprintf("inviting: %s, the invite link is sent about %s%s%s",
-					e->outcome ? e->outcome : "asked for", clock_text(Max(Max(e->next_attempt_at, quiet), now)),
-					e->held_by ? "; held: " : quiet != 0 ? "; quiet hours" : "", e->held_by ? e->held_by : "");
+					e->outcome ? e->outcome : "asked for",
+					clock_text(Max(Max(e->next_attempt_at, quiet), Max(e->held_until, now))),
+					e->held_by ? held : quiet != 0 ? "; quiet hours" : "", e->held_by ? e->held_by : "");
 }
 
 /* Says why the worker serves nothing in that state; NULL if it does. */

@@ -36,7 +36,7 @@ static SqlStatement get = {
 GroupSettings
 settings_get(const LaneKey *lane)
 {
-	GroupSettings settings = {.adds_per_minute = -1, .capacity = CAPACITY_DEFAULT, .invite = true};
+	GroupSettings settings = {.adds_per_minute = -1, .capacity = CAPACITY_DEFAULT, .invite = true, .check_exists = true};
 	IndexProbe	row = {"group_settings", "group_settings_pkey", 2, {NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group)}};
 	SqlArgs		args = {0};
 

@@ -7,6 +7,9 @@
  * wawp_resume().  Its count of failures in a row stays until a request
  * succeeds, so that the next wait is longer.
  *
+ * A limit of the account that concerns messages holds an instance's invitations
+ * and welcomes only; that hold has HOLD_MESSAGES in the place of the group.
+ *
  * A cycle reads each hold once, when it is first needed, into a Holds, which
  * lives in the memory context in which it was made.  Statements run as
  * intent.c's do, in the caller's transaction.  Locks: rows of wawp.hold until
@@ -458,6 +461,23 @@ hold_lane_until(Holds *holds, const LaneKey *lane)
 	return until;
 }
 
+/* Return the key of the hold of an instance's invitations. */
+static LaneKey
+hold_messages_key(const LaneKey *lane)
+{
+	return lane_key(NameStr(lane->instance), HOLD_MESSAGES);
+}
+
+/* Return until when an instance's invitations are held, in monotonic ms; 0: they are not. */
+int64
+hold_messages_until(Holds *holds, const LaneKey *lane)
+{
+	LaneKey		key = hold_messages_key(lane);
+	const Hold *hold = hold_look_up(holds, &key);
+
+	return hold_is_active(hold) ? clock_monotonic_of(hold->until) : 0;
+}
+
 /* True if a hold is due to an outage of the API or of what stands before it. */
 static bool
 hold_is_outage(const Hold *hold)
@@ -521,6 +541,81 @@ hold_set_lane(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole
 				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
 		hold_record(lane, key.group, outcome, request_id);
 	/* the row was changed: read it again when it is needed */
+	hash_search(holds->read, &key, HASH_REMOVE, NULL);
+}
+
+/* Record that invitations are held, and until when. */
+static void
+hold_record_messages(const LaneKey *lane, TimestampTz until)
+{
+	AuditRecord record = {
+		.kind = "held",
+		.instance = NameStr(lane->instance),
+		.action = "invite",
+		.outcome = outcome_info(WAWP_ACCOUNT_RESTRICTED)->name,
+		.duration_ms = -1,
+		.detail = psprintf("{\"until\": \"%s\"}", clock_text(until))
+	};
+
+	audit_write(&record);
+}
+
+/* Write the hold of an instance's invitations; the row is read again when it is needed.  failures 0: not recorded yet. */
+static void
+hold_messages_write(const LaneKey *key, Holds *holds, TimestampTz until, int failures)
+{
+	(void) hold_set(NameStr(key->instance), key->group, outcome_info(WAWP_ACCOUNT_RESTRICTED)->name, until, failures);
+	hash_search(holds->read, key, HASH_REMOVE, NULL);
+}
+
+/*
+ * Hold an instance's invitations because WhatsApp refused one: the account may
+ * not write to strangers.  The session knows the end; until it has been asked,
+ * after which hold_messages() is called, the hold lasts for the usual time.
+ * retry_after: from the answer, in seconds, or -1.
+ */
+void
+hold_refused_messages(const LaneKey *lane, Holds *holds, int retry_after)
+{
+	LaneKey		key = hold_messages_key(lane);
+	const Hold *hold = hold_look_up(holds, &key);
+	int64		delay = backoff_request_ms(WAWP_ACCOUNT_RESTRICTED, 1, retry_after, pg_prng_double(&pg_global_prng_state));
+
+	if (!hold_is_active(hold))
+		hold_messages_write(&key, holds, GetCurrentTimestamp() + delay * 1000, hold ? hold->failures : 0);
+}
+
+/*
+ * Hold an instance's invitations until a limit of its account ends, and record
+ * that once.  until 0: the end is not told, the hold that there is keeps its own;
+ * one that was recorded only becomes shorter.
+ */
+void
+hold_messages(const LaneKey *lane, Holds *holds, TimestampTz until)
+{
+	LaneKey		key = hold_messages_key(lane);
+	const Hold *hold = hold_look_up(holds, &key);
+	bool		is_active = hold_is_active(hold);
+	int			failures = hold ? hold->failures : 0;
+
+	if (until == 0)
+		until = is_active ? hold->until : 0;
+	if (until == 0 || (is_active && failures > 0 && until >= hold->until))
+		return;
+	hold_messages_write(&key, holds, until, Max(failures, 1));
+	if (failures == 0)
+		hold_record_messages(lane, until);
+}
+
+/* Forget the hold of an instance's invitations: one was accepted. */
+void
+hold_ease_messages(const LaneKey *lane, Holds *holds)
+{
+	LaneKey		key = hold_messages_key(lane);
+
+	if (hold_look_up(holds, &key) == NULL)
+		return;
+	(void) hold_lift(NameStr(key.instance), key.group);
 	hash_search(holds->read, &key, HASH_REMOVE, NULL);
 }
 

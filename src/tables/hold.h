@@ -20,6 +20,8 @@
 #define HOLD_RESTORED_COPY "restored copy"
 /* The reason of holds after a promotion, with wawp.after_promotion = hold. */
 #define HOLD_PROMOTED "promoted"
+/* In the group's place of a hold: the invitations and welcomes of an instance are held, additions go on. */
+#define HOLD_MESSAGES "invitations"
 
 /* A row of wawp.hold. */
 typedef struct Hold
@@ -53,6 +55,10 @@ extern const Hold *hold_get(Holds *holds, const LaneKey *lane, bool whole_instan
 extern int64 hold_lane_until(Holds *holds, const LaneKey *lane);
 extern void hold_set_lane(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
 						  int retry_after, const char *request_id);
+extern int64 hold_messages_until(Holds *holds, const LaneKey *lane);
+extern void hold_refused_messages(const LaneKey *lane, Holds *holds, int retry_after);
+extern void hold_messages(const LaneKey *lane, Holds *holds, TimestampTz until);
+extern void hold_ease_messages(const LaneKey *lane, Holds *holds);
 extern int64 hold_reads_until(Holds *holds, const LaneKey *lane);
 extern bool hold_is_on_trial(Holds *holds, const LaneKey *lane);
 extern void hold_for_outage(const LaneKey *lane, Holds *holds, WawpOutcome outcome,

@@ -500,12 +500,15 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	" WHERE i.id = ANY (ARRAY(" ids "))" \
 	" RETURNING " READ_COLUMNS ", " HAS_RIVALS
 
+/* The head of a lane, and of those behind it the ones that can go in the same request. */
+#define WITH_CHOSEN_OF_LANE(which) \
+	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requester" HEAD_OF_LANE(which) ")," \
+	" chosen AS MATERIALIZED (" \
+	" SELECT id FROM head WHERE (action, requester) =" \
+	"  (SELECT action, requester FROM head LIMIT 1)) "
+
 static SqlStatement claim = {
-	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requester" HEAD_OF_LANE(ANY_ACTION) "),"
-	" chosen AS MATERIALIZED ("
-	" SELECT id FROM head WHERE (action, requester) ="
-	"  (SELECT action, requester FROM head LIMIT 1))"
-	" " CLAIM("SELECT id FROM chosen"),
+	WITH_CHOSEN_OF_LANE(ANY_ACTION) CLAIM("SELECT id FROM chosen"),
 	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
@@ -533,10 +536,19 @@ static SqlStatement claim_next = {
 	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID, INT8ARRAYOID}, NULL
 };
 
-/* The head, which is not changed. */
+/* The rows of a claim, which are not changed: the first of the lane, or those behind the last one claimed. */
+#define PEEK(which) \
+	WITH_CHOSEN_OF_LANE(which) "SELECT " READ_COLUMNS " FROM wawp.membership_intent i" \
+	" WHERE i.id = ANY (ARRAY(SELECT id FROM chosen))"
+
 static SqlStatement peek = {
-	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i WHERE i.id = ANY (ARRAY(SELECT c.id" HEAD_OF_LANE(ANY_ACTION) "))",
+	PEEK(ANY_ACTION),
 	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
+};
+
+static SqlStatement peek_next = {
+	PEEK(ANY_ACTION " AND c.priority = $5 AND c.id > $6"),
+	6, {TEXTOID, TEXTOID, INT4OID, UUIDOID, INT4OID, INT8OID}, NULL
 };
 
 /* True if a boolean column is true and not NULL. */
@@ -638,17 +650,37 @@ intent_claim(const LaneKey *lane, int limit, Intent *claimed)
 	return intent_run_claim(&claim, &args, lane, claimed);
 }
 
-/* Write the intent that would be claimed first to *head, without claiming it; false if there is none. */
-bool
-intent_peek(const LaneKey *lane, Intent *head)
+/* Run a peek and write the rows to heads[]; return how many there are. */
+static int
+intent_run_peek(SqlStatement *statement, const SqlArgs *args, const LaneKey *lane, Intent *heads)
+{
+	uint64		n = spi_run(statement, args);
+
+	for (uint64 i = 0; i < n; i++)
+		intent_of_row(i, lane, &heads[i]);
+	return (int) n;
+}
+
+/* Write the intents that intent_claim() would claim to heads[], without claiming them.  Return how many there are. */
+int
+intent_peek(const LaneKey *lane, int limit, Intent *heads)
 {
 	SqlArgs		args = {0};
 
-	intent_bind_lane(&args, lane, 1);
-	if (spi_run(&peek, &args) == 0)
-		return false;
-	intent_of_row(0, lane, head);
-	return true;
+	intent_bind_lane(&args, lane, limit);
+	return intent_run_peek(&peek, &args, lane, heads);
+}
+
+/* Likewise, of those behind an intent with that priority and id. */
+int
+intent_peek_behind(const LaneKey *lane, int limit, int priority, int64 id, Intent *heads)
+{
+	SqlArgs		args = {0};
+
+	intent_bind_lane(&args, lane, limit);
+	spi_add_int4(&args, priority, true);
+	spi_add_int8(&args, id);
+	return intent_run_peek(&peek_next, &args, lane, heads);
 }
 
 /* Append the arguments of HEADS_OF_LANES to *args. */

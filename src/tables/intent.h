@@ -185,7 +185,8 @@ extern void intent_note(const char *kind, const char *instance, const char *grou
 extern bool intent_cancel(int64 id, const IntentRequester *requester);
 extern int64 intent_cancel_batch(const char *batch, const IntentRequester *requester);
 extern bool intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester);
-extern bool intent_peek(const LaneKey *lane, Intent *head);
+extern int	intent_peek(const LaneKey *lane, int limit, Intent *heads);
+extern int	intent_peek_behind(const LaneKey *lane, int limit, int priority, int64 id, Intent *heads);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
 extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
 extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);

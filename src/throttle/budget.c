@@ -167,6 +167,16 @@ budget_take_check(const WawpInstance *instance)
 	return budget_take_one(instance, LIMIT_CHECK, instance->checks_per_minute);
 }
 
+/* True if a check of a number's registration may leave now; no permit is taken. */
+bool
+budget_check_is_free(const WawpInstance *instance)
+{
+	LimiterKey	key = budget_key(instance, LIMIT_CHECK);
+	int64		next_at = 0;
+
+	return budget_look_at(&key, pace_rate(instance->checks_per_minute, 0), &next_at) > 0;
+}
+
 /*
  * Take a permit for one reading of a group.  The worker may save one up, for the
  * case that no slot is free when it falls due.  Reads of a session spend what is

@@ -5,9 +5,10 @@
  *
  * If a due lane is not held, its instance has room and its pace allows it, its
  * first rows are claimed, checked (precheck.c) and launched as an attempt;
- * otherwise it is scheduled for later.  Where additions have a pace, a lane
- * requests what it has to know about its group shortly before the token it is to
- * have, and no more lanes do so than there are tokens to come.  Lanes without any
+ * otherwise it is scheduled for later.  What has to be known about its group and
+ * the next people is requested before any row is changed.  Where additions have a
+ * pace, a lane does so shortly before the token it is to have, and no more lanes
+ * do than there are tokens to come.  Lanes without any
  * pace have their first rows claimed together, ahead of their turns.
  *
  * Everything is in the cycle's transaction and its memory.  Permits that no
@@ -321,16 +322,6 @@ turn_wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermi
 		lanes_wait(turn->lane, QUEUE_NEXT, at);
 }
 
-/* True if the group is known well enough for an addition; otherwise set *need to what is missing. */
-static bool
-turn_knows_group(Turn *turn, InfoNeed *need)
-{
-	const CachedGroup *cached = group_cache_find(&turn->lane->key);
-
-	*need = (InfoNeed) {ASK_LIST, NULL};
-	return cached && precheck_group(cached, turn_settings(turn), need) != GROUP_UNKNOWN;
-}
-
 /* Wake a lane when a row of it is due that needs no token. */
 static void
 lane_note_others(Lane *lane)
@@ -404,22 +395,90 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 }
 
 /*
- * Request what is missing about the group of an addition, if a token is near.
- * True if nothing has to be requested after all; otherwise the lane is scheduled.
+ * ---- questions before a claim
+ */
+
+/* Read the rows that would be claimed next; return how many there are. */
+static int
+lane_peek(const Lane *lane, int most, Intent *heads)
+{
+	int			n = 0;
+
+	if (clock_monotonic_ms() < lane->head_until_ms)
+		n = intent_peek_behind(&lane->key, most, lane->head_priority, lane->head_id, heads);
+	return n > 0 ? n : intent_peek(&lane->key, most, heads);
+}
+
+/* True if there is a token to come for this lane beside those that ask already; otherwise set *at. */
+static bool
+turn_may_ask(const Turn *turn, Holds *holds, const BudgetPermit *permit, int64 *at)
+{
+	return turn->described->adds_per_minute <= 0 ||
+		turn_can_prepare(turn, hold_get(holds, &turn->lane->key, true), permit, lanes_asking_beside(turn->lane), at);
+}
+
+/* True if the lane may have another request under way beside the one that its turn is for. */
+static bool
+turn_has_room_for_more(const Turn *turn)
+{
+	return admission_has_room(turn->lane, turn->described) && admission_has_slot(clock_monotonic_ms()) &&
+		lanes_has_share(turn->instance);
+}
+
+/*
+ * Request what is needed, all at once as far as there is room, and let the lane
+ * wait for the answers or for the pace of such requests.  False if nothing can be
+ * requested.
  */
 static bool
-turn_prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoNeed *need)
+turn_ask(Turn *turn, Holds *holds, Oid requester, const InfoNeeds *needs)
 {
 	Lane	   *lane = turn->lane;
-	const CachedGroup *cached = group_cache_find(&lane->key);
-	Intent		head;
-	int64		at;
+	const InfoNeed *paced = NULL;
+	int64		later = 0;
+	int			asked = 0;
 
-	if (!turn_can_prepare(turn, hold_get(holds, &lane->key, true), permit, lanes_asking_beside(lane), &at))
+	lanes_prepare(lane);
+	for (int i = 0; i < needs->count && (asked == 0 || turn_has_room_for_more(turn)); i++)
+	{
+		int64		at;
+
+		if (group_cache_ask(&lane->key, requester, &needs->needs[i], turn->described, &at))
+			asked++;
+		else if (at > 0)
+		{
+			paced = &needs->needs[i];
+			later = at;
+		}
+	}
+	if (asked == 0 && paced && paced->question == ASK_EXISTS)
+		lanes_schedule(lane, later);
+	else if (asked == 0 && paced)
+		turn_serve_others(turn, holds, QUEUE_READ, later);
+	return asked > 0 || paced != NULL;
+}
+
+/*
+ * Request what is missing before additions of the lane are claimed.  True if they
+ * can be claimed; otherwise the lane is scheduled, and no row of it was changed.
+ * need: what is missing about the group for sure.
+ */
+static bool
+turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoNeed *need)
+{
+	Lane	   *lane = turn->lane;
+	const CachedGroup *cached = group_cache_get(&lane->key);
+	int			most = Max(turn->described->batch_size, 1);
+	Intent	   *heads = palloc(sizeof(Intent) * most);
+	InfoNeeds	needs = {0};
+	int64		at;
+	int			n;
+
+	if (need->question != 0 && !turn_may_ask(turn, holds, permit, &at))
 		turn_serve_others(turn, holds, QUEUE_NEXT, at);
-	else if (cached && (cached->asking & need->question))
+	else if (cached->asking_people > 0 || (need->question != 0 && group_cache_is_asking(cached, need)))
 		lanes_prepare(lane);
-	else if (!intent_peek(&lane->key, &head))
+	else if ((n = lane_peek(lane, most, heads)) == 0)
 	{
 		budget_give_back(permit, permit->granted);
 		lane_postpone(lane);
@@ -427,15 +486,12 @@ turn_prepare_lane(Turn *turn, Holds *holds, const BudgetPermit *permit, const In
 	}
 	else
 	{
-		lanes_prepare(lane);
-		if (head.action != ACTION_ADD)
+		if (heads[0].action == ACTION_ADD)
+			precheck_list_needs(&lane->key, turn->described, turn_settings(turn), heads, n, &needs);
+		if (needs.count > 0 && need->question == 0 && !turn_may_ask(turn, holds, permit, &at))
+			turn_serve_others(turn, holds, QUEUE_NEXT, at);
+		else if (needs.count == 0 || !turn_ask(turn, holds, heads[0].requester, &needs))
 			return true;
-		if (!group_cache_ask(&lane->key, head.requester, need, turn->described, &at))
-		{
-			if (at == 0)
-				return true;
-			turn_serve_others(turn, holds, QUEUE_READ, at);
-		}
 	}
 	budget_put_off(permit);
 	return false;
@@ -465,7 +521,7 @@ turn_serve_paced(Turn *turn, Holds *holds)
 		turn_use(turn, holds, &permit);
 	else if (permit.granted == 0 && permit.has_group)
 		lanes_schedule(lane, ms_of_us(permit.next_at));
-	else if (!turn_knows_group(turn, &need) && !turn_prepare_lane(turn, holds, &permit, &need))
+	else if (precheck_may_lack(&lane->key, turn->described, turn_settings(turn), &need) && !turn_ask_first(turn, holds, &permit, &need))
 		return;
 	else if (permit.granted == 0)
 		turn_wait_for_token(turn, hold_get(holds, &lane->key, true), &permit);
@@ -479,9 +535,13 @@ turn_serve_unpaced(Turn *turn, Holds *holds)
 {
 	BudgetPermit permit = turn_take_permit(turn->described, hold_get(holds, &turn->lane->key, true), &turn->lane->key,
 										   turn_settings(turn));
+	InfoNeed	need;
 
 	if (permit.granted == 0 && !turn->lane->is_fresh)
 		turn_wait_for_token(turn, hold_get(holds, &turn->lane->key, true), &permit);
+	else if (permit.granted > 0 && !turn->has_head && precheck_may_lack(&turn->lane->key, turn->described, turn_settings(turn), &need) &&
+			 !turn_ask_first(turn, holds, &permit, &need))
+		return;
 	else
 		turn_use(turn, holds, &permit);
 }
@@ -512,9 +572,11 @@ static bool
 turn_is_unpaced(Turn *turn)
 {
 	const WawpInstance *instance = turn->described;
+	InfoNeed	need;
 
 	return instance->adds_per_minute <= 0 && instance->adds_per_day <= 0 && instance->batch_size == 1 &&
-		instance_quiet_until(instance, GetCurrentTimestamp()) == 0 && turn_settings(turn)->adds_per_minute <= 0;
+		instance_quiet_until(instance, GetCurrentTimestamp()) == 0 && turn_settings(turn)->adds_per_minute <= 0 &&
+		!precheck_may_lack(&turn->lane->key, turn->described, turn_settings(turn), &need);
 }
 
 /* True if the instance has room for one more beside those that are claimed ahead. */

@@ -66,6 +66,7 @@ typedef struct OwnIdentity
 	Jid			me;
 	Jid			me_lid;
 	int64		asked_ms;		/* monotonic; 0: not yet */
+	int			asking;			/* so many requests for it are under way */
 	AccountLimits limits;		/* as the session told them then */
 	int			outages;		/* answers in a row that did not come from the API */
 	int			missing;		/* numbers in a row reported not to be on WhatsApp ... */
@@ -210,11 +211,30 @@ identity_of(const NameData *instance)
 	return self;
 }
 
+/* Forget an identity.  Requests that are under way are still counted. */
+static void
+identity_forget(OwnIdentity *self)
+{
+	int			asking = self->asking;
+
+	memset((char *) self + sizeof(NameData), 0, sizeof(OwnIdentity) - sizeof(NameData));
+	self->asking = asking;
+}
+
 /* True if our identity has to be requested, for the first time or again. */
 static bool
 identity_is_stale(const OwnIdentity *self)
 {
 	return self->asked_ms == 0 || clock_monotonic_ms() - self->asked_ms > SELF_MAX_AGE_MS;
+}
+
+/* True if our identity has to be requested and is not being requested for any lane. */
+bool
+group_cache_wants_self(const LaneKey *lane)
+{
+	const OwnIdentity *self = identity_of(&lane->instance);
+
+	return identity_is_stale(self) && self->asking == 0;
 }
 
 /* Return our own role by the list.  Set *ask_self to true if our identity has to be requested first. */
@@ -247,6 +267,13 @@ group_cache_limited_until(const LaneKey *lane, const char **reason, InfoNeed *ne
 	return until_ms ? clock_time_of_unix_ms(until_ms) : 0;
 }
 
+/* Have the session asked again for the limits of a lane's account: WhatsApp has refused a message. */
+void
+group_cache_forget_limits(const LaneKey *lane)
+{
+	identity_of(&lane->instance)->asked_ms = 0;
+}
+
 /* Free a list, if there is one. */
 static void
 list_drop(CachedGroup *cached)
@@ -272,6 +299,9 @@ list_keep(CachedGroup *cached, const WireMembers *list)
 	memcpy(cached->list.members, list->members, sizeof(WireMember) * list->count);
 	if (list->unread_shape)
 		cached->list.unread_shape = MemoryContextStrdup(list_memory, list->unread_shape);
+	cached->unnumbered = 0;
+	for (int i = 0; i < list->count; i++)
+		cached->unnumbered += list->members[i].role != WIRE_ROLE_LEFT && list->members[i].phone.kind != JID_PERSON;
 	lists_size += GetMemoryChunkSpace(cached->list.members);
 	dlist_push_tail(&lists, &cached->list_node);
 	cached->was_used = false;
@@ -310,7 +340,7 @@ group_cache_forget_other_accounts(void)
 		const char *account = instance_id_of(NameStr(self->instance));
 
 		if (account && self->asked_ms != 0 && strncmp(text_from_server(account), self->account, ACCOUNT_SIZE - 1) != 0)
-			memset((char *) self + sizeof(NameData), 0, sizeof(OwnIdentity) - sizeof(NameData));
+			identity_forget(self);
 	}
 }
 
@@ -434,6 +464,20 @@ group_cache_was_asked(GroupQuestion question, const char *person)
 	return entry && clock_monotonic_ms() - entry->asked_ms < PERSON_MAX_AGE_MS;
 }
 
+/* True if such a request for the group, or about any person of its lane, is under way. */
+bool
+group_cache_is_asking(const CachedGroup *cached, const InfoNeed *need)
+{
+	return need->person ? cached->asking_people > 0 : (cached->asking & need->question) != 0;
+}
+
+/* True if any request of the group's lane is under way. */
+bool
+group_cache_awaits_answer(const CachedGroup *cached)
+{
+	return cached->asking != 0 || cached->asking_people > 0;
+}
+
 /*
  * ---- lists that cannot be read
  */
@@ -505,6 +549,22 @@ reads_group(GroupQuestion question)
 	return question == ASK_LIST || question == ASK_INFO;
 }
 
+/* Count a request that is queued or, with -1, has ended. */
+static void
+request_count(const LaneKey *key, GroupQuestion question, int sign)
+{
+	CachedGroup *cached = group_cache_get(key);
+
+	if (question == ASK_LID || question == ASK_EXISTS)
+		cached->asking_people += sign;
+	else if (sign > 0)
+		cached->asking |= question;
+	else
+		cached->asking &= ~question;
+	if (question == ASK_SELF)
+		identity_of(&key->instance)->asking += sign;
+}
+
 /*
  * Queue a request for group_cache_send().  The request owns memory from now on,
  * which the instance is in, and takes a place of the instance's concurrency.
@@ -524,7 +584,7 @@ request_queue(MemoryContext memory, const LaneKey *key, WawpInstance *instance,
 		strlcpy(request->person, person, sizeof(request->person));
 		person_question(question, person, HASH_ENTER)->asked_ms = clock_monotonic_ms();
 	}
-	group_cache_get(key)->asking |= question;
+	request_count(key, question, 1);
 	lanes_begin_question(key, reads_group(question));
 	dlist_push_tail(&requests, &request->node);
 	nrequests++;
@@ -811,7 +871,8 @@ answer_note_trouble(const InfoRequest *request, const HttpResult *result)
 	/* a route that is not there is no outage */
 	if (result->status == 405 || result->status == 501)
 		return;
-	if (result->fate == HTTP_ANSWERED)
+	/* a question about a person says little of the routes that matter: it ends no outage */
+	if (result->fate == HTTP_ANSWERED && (reading.is_outage || request->question != ASK_EXISTS))
 		outages = group_cache_count_outages(&request->key, reading.is_outage);
 	if (reading.whole.outcome != WAWP_RATE_LIMITED &&
 		!(reading.is_outage && (outages >= GROUP_CACHE_OUTAGES || result->retry_after >= 0)))
@@ -851,15 +912,15 @@ answer_take(InfoRequest *request, const HttpResult *result)
 	CachedGroup *cached = group_cache_get(&request->key);
 	MemoryContext caller = MemoryContextSwitchTo(request->memory);
 
-	cached->asking &= ~request->question;
+	request_count(&request->key, request->question, -1);
 	if (answer_refuses_own_token(request, result))
 	{
 		MemoryContextSwitchTo(caller);
 		return;
 	}
-	if (http_is_success(result))
+	if (http_is_success(result) && request->question != ASK_EXISTS)
 		(void) group_cache_count_outages(&request->key, false);
-	else
+	else if (!http_is_success(result))
 		answer_note_trouble(request, result);
 	switch (request->question)
 	{
@@ -996,7 +1057,7 @@ group_cache_prune(void)
 	hash_seq_init(&status, cached_groups);
 	while ((cached = hash_seq_search(&status)) != NULL)
 	{
-		if (cached->asking || now - cached->listed_ms < IDLE_MS)
+		if (group_cache_awaits_answer(cached) || now - cached->listed_ms < IDLE_MS)
 			continue;
 		MemoryContextDelete(cached->memory);
 		list_drop(cached);

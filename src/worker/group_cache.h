@@ -55,6 +55,7 @@ typedef struct CachedGroup
 	LaneKey		key;			/* hash key, must be first */
 	dlist_node	list_node;		/* among those that have one, the oldest first */
 	WireMembers list;			/* members are NULL: there is none */
+	int			unnumbered;		/* entries of it that show no number */
 	bool		was_used;		/* read since it arrived */
 	MembersPast past;			/* sizes of the lists before */
 	bool		is_shrunk;		/* the list is not believed yet */
@@ -72,6 +73,7 @@ typedef struct CachedGroup
 	bool		has_no_link;	/* it was requested, and ... */
 	WawpOutcome link_outcome;	/* ... that is why there is none */
 	int			asking;			/* GroupQuestion bits under way */
+	int			asking_people;	/* questions about people under way */
 	int			failures;		/* lists in a row that could not be read */
 	int64		failed_ms;		/* when the last of them failed, monotonic */
 	int64		listed_ms;		/* when the last list was requested, likewise */
@@ -82,6 +84,7 @@ extern CachedGroup *group_cache_get(const LaneKey *key);
 extern CachedGroup *group_cache_find(const LaneKey *key);
 extern bool group_cache_has_list_since(const CachedGroup *cached, TimestampTz than);
 extern TimestampTz group_cache_limited_until(const LaneKey *lane, const char **reason, InfoNeed *need);
+extern void group_cache_forget_limits(const LaneKey *lane);
 extern OwnRole group_cache_own_role(const CachedGroup *cached, bool *ask_self);
 extern int64 group_cache_read_backoff_ms(const CachedGroup *cached);
 extern bool group_cache_is_unreadable(const CachedGroup *cached);
@@ -97,6 +100,9 @@ extern void group_cache_note_removals(const LaneKey *key, int n);
 extern int64 group_cache_absent_since(const CachedGroup *cached, int64 contact, TimestampTz seen_at);
 extern void group_cache_forget_list(const LaneKey *key);
 extern void group_cache_forget_link(const LaneKey *key);
+extern bool group_cache_wants_self(const LaneKey *lane);
+extern bool group_cache_is_asking(const CachedGroup *cached, const InfoNeed *need);
+extern bool group_cache_awaits_answer(const CachedGroup *cached);
 extern bool group_cache_was_asked(GroupQuestion question, const char *person);
 extern void group_cache_note_able(const LaneKey *lane, Oid role);
 extern bool group_cache_is_unable(const LaneKey *lane, Oid role);

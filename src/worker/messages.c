@@ -172,18 +172,25 @@ invitation_give_up(const Intent *intent, WawpOutcome outcome, const char *why)
 
 /*
  * True if WhatsApp lets the account write to no strangers now, or that has to be
- * asked first; *later is when to go on, and the intent says what it waits for.
+ * asked first; *later is when to go on.  The instance's invitations are held, until
+ * the end that the session tells, if it does; the intent then says what it waits for.
  */
 static bool
-invitation_is_limited(const Lane *lane, const Intent *intent, InfoNeed *need, TimestampTz *later)
+invitation_is_limited(const Lane *lane, const Intent *intent, Holds *holds, InfoNeed *need, TimestampTz *later)
 {
 	const char *reason;
 	TimestampTz until = group_cache_limited_until(&lane->key, &reason, need);
+	int64		held_ms;
 
-	*later = need->question != 0 ? GetCurrentTimestamp() : until;
-	if (need->question == 0 && until != 0)
+	*later = GetCurrentTimestamp();
+	if (need->question != 0)
+		return true;
+	if (until != 0)
 		intent_postpone(intent, until, reason);
-	return *later != 0;
+	hold_messages(&lane->key, holds, until);
+	held_ms = hold_messages_until(holds, &lane->key);
+	*later += (held_ms - clock_monotonic_ms() + 1) * INT64CONST(1000);
+	return held_ms != 0;
 }
 
 /*
@@ -205,7 +212,7 @@ messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described,
 		invitation_give_up(intent, outcome, no_invite);
 	else if (quiet != 0)
 		return quiet;
-	else if (invitation_is_limited(lane, intent, need, &later))
+	else if (invitation_is_limited(lane, intent, holds, need, &later))
 		return later;
 	else if (cached->has_no_link)
 		return invitation_after_failed_link(lane, cached, holds);
@@ -251,7 +258,10 @@ messages_invitation_change(const Attempt *attempt)
 	else if (attempt_provably_not_sent(attempt))
 	{
 		change.state = STATE_INVITING;
-		change.next_attempt_at = GetCurrentTimestamp() + LINK_RETRY_MS * INT64CONST(1000);
+		change.next_attempt_at = GetCurrentTimestamp();
+		/* a hold of invitations has an end of its own, for which the session is asked at once */
+		if (person->outcome != WAWP_ACCOUNT_RESTRICTED)
+			change.next_attempt_at += LINK_RETRY_MS * INT64CONST(1000);
 		change.give_attempt_back = true;
 	}
 	return change;
@@ -332,7 +342,7 @@ welcome_group(const LaneKey *key, Holds *holds)
 	BudgetPermit permit;
 	Lane	   *lane;
 
-	if (hold_lane_until(holds, key) > 0 || instance_cache_get(key, INSTANCE_OF_NOBODY, &described) != NULL)
+	if (hold_lane_until(holds, key) > 0 || hold_messages_until(holds, key) > 0 || instance_cache_get(key, INSTANCE_OF_NOBODY, &described) != NULL)
 		return later;
 	quiet = instance_quiet_until(described, GetCurrentTimestamp());
 	if (quiet != 0)

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * precheck.c
- *	  Checks claimed rows before they are sent.
+ *	  Decides what has to be known before rows are claimed, and checks claimed rows.
  *
  * Before an addition is sent: is the person opted out, in the group already, on
  * WhatsApp; is the group full, are we its admin, is the row one at all.  A row
  * that may not be sent is put back as it was, passed to the invitations or to
- * another group, or ended; information that is missing is requested first.
+ * another group, or ended.  Information that is missing is requested before the row
+ * is claimed; where that could not be known then, the row is put back.
  *
  * Everything is in the cycle's transaction and its memory.
  *
@@ -27,6 +28,7 @@
 #include "tables/membership.h"
 #include "tables/requester_hold.h"
 #include "tables/suppression.h"
+#include "throttle/budget.h"
 #include "worker/admission.h"
 #include "worker/attempt.h"
 #include "worker/completion.h"
@@ -46,6 +48,13 @@
  * ---- the group
  */
 
+/* True if there is a list that is new enough for an addition. */
+static bool
+list_is_fresh(const CachedGroup *cached)
+{
+	return group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US);
+}
+
 /* True if there is no room.  Set *need to information that has to be requested before that is certain. */
 static bool
 group_is_full(const CachedGroup *cached, int capacity, InfoNeed *need)
@@ -63,13 +72,13 @@ group_is_full(const CachedGroup *cached, int capacity, InfoNeed *need)
  * Return whether the list and the description let us add people.  Set *need to
  * information that is missing.  A list that cannot be read forbids nothing.
  */
-PrecheckGroup
+static PrecheckGroup
 precheck_group(const CachedGroup *cached, const GroupSettings *settings, InfoNeed *need)
 {
 	bool		ask_self;
 	OwnRole		own;
 
-	if (!group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US))
+	if (!list_is_fresh(cached))
 	{
 		*need = (InfoNeed) {ASK_LIST, NULL};
 		return group_cache_is_unreadable(cached) ? GROUP_OPEN : GROUP_UNKNOWN;
@@ -232,13 +241,19 @@ contact_known_as(const Contact *contact)
 	return contact->known_as ? jid_parse(contact->known_as, strlen(contact->known_as)) : none;
 }
 
-/* True if a number is known not to be on WhatsApp.  Set *need to ask if that is not known. */
+/*
+ * True if a number is known not to be on WhatsApp.  Set *need to ask if that is
+ * not known and the pace allows the question now; otherwise the addition tells.
+ */
 static bool
-number_is_missing(const char *jid, const Contact *contact, InfoNeed *need)
+number_is_missing(const WawpInstance *instance, const char *jid, const Contact *contact, InfoNeed *need)
 {
 	if (contact->is_checked)
 		return !contact->is_registered;
-	if (!group_cache_was_asked(ASK_EXISTS, jid) && need->question == 0)
+	/* who has a LID, or has written to us, has an account */
+	if (contact->lid || contact->last_inbound_at != 0)
+		return false;
+	if (!group_cache_was_asked(ASK_EXISTS, jid) && need->question == 0 && budget_check_is_free(instance))
 		*need = (InfoNeed) {ASK_EXISTS, pstrdup(jid)};
 	return false;
 }
@@ -248,19 +263,20 @@ number_is_missing(const char *jid, const Contact *contact, InfoNeed *need)
  * neither of its forms.  Fill in known_as; set *need to ask what is not known.
  */
 static bool
-number_is_unregistered(Intent *intent, const Contact *contact, const GroupSettings *settings, InfoNeed *need)
+number_is_unregistered(Intent *intent, const Contact *contact, const WawpInstance *instance,
+					   const GroupSettings *settings, InfoNeed *need)
 {
 	Jid			other;
 	Contact		other_contact;
 
 	intent->known_as = contact_known_as(contact);
-	if (!settings->check_exists || !number_is_missing(intent->jid.text, contact, need))
+	if (!settings->check_exists || !number_is_missing(instance, intent->jid.text, contact, need))
 		return false;
 	other = jid_other_form(&intent->jid);
 	if (other.kind != JID_PERSON)
 		return true;
 	other_contact = contact_get(other.text);
-	if (number_is_missing(other.text, &other_contact, need))
+	if (number_is_missing(instance, other.text, &other_contact, need))
 		return true;
 	intent->known_as = other_contact.known_as ? contact_known_as(&other_contact) : other;
 	return false;
@@ -280,7 +296,7 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 	Presence	presence = PRESENCE_UNKNOWN;
 
 	intent->lid = group_cache_lid_of(&contact);
-	if (group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US))
+	if (list_is_fresh(cached))
 		presence = precheck_presence(cached, &intent->jid, &contact, need);
 	if (presence == PRESENCE_PRESENT)
 	{
@@ -299,12 +315,91 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 	else if (settings->contact_within_us > 0 &&
 			 contact.last_inbound_at < GetCurrentTimestamp() - settings->contact_within_us)
 		precheck_refuse(intent, WAWP_SUPPRESSED, "require_contact_within: the person has not written to us lately", change);
-	else if (number_is_unregistered(intent, &contact, settings, need))
+	else if (number_is_unregistered(intent, &contact, instance, settings, need))
 		precheck_refuse(intent, WAWP_NOT_ON_WHATSAPP, "check_exists: the number is not on WhatsApp", change);
 	else
 		return false;
 	need->question = 0;
 	return true;
+}
+
+/*
+ * ---- before rows are claimed
+ */
+
+/* True if somebody may be in the list under an identifier that is not known to be theirs. */
+static bool
+list_may_hide(const CachedGroup *cached)
+{
+	MembersKnown known = group_cache_known(cached, 0);
+
+	return cached->unnumbered > 0 || members_gap(&cached->list, &known) != MEMBERS_COMPLETE;
+}
+
+/*
+ * True if information may be missing before an addition; no table is read.
+ * Set *need to what is missing about the group, if that is known already.
+ */
+bool
+precheck_may_lack(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings, InfoNeed *need)
+{
+	const CachedGroup *cached = group_cache_find(lane);
+
+	*need = (InfoNeed) {ASK_LIST, NULL};
+	if (cached == NULL || precheck_group(cached, settings, need) == GROUP_UNKNOWN)
+		return true;
+	need->question = 0;
+	return (settings->check_exists && budget_check_is_free(instance)) || list_may_hide(cached);
+}
+
+static void
+needs_append(InfoNeeds *needs, const InfoNeed *need)
+{
+	if (need->question != 0 && needs->count < PRECHECK_NEEDS)
+		needs->needs[needs->count++] = *need;
+}
+
+/* Append what has to be known of a person before they are added; nothing if they will not be. */
+static void
+person_list_needs(const Intent *head, const CachedGroup *cached, const WawpInstance *instance,
+				  const GroupSettings *settings, InfoNeeds *needs)
+{
+	Intent		intent = *head;
+	Contact		contact = contact_get(head->jid.text);
+	InfoNeed	lid = {0, NULL};
+	InfoNeed	registration = {0, NULL};
+	Presence	presence = PRESENCE_UNKNOWN;
+
+	if (suppression_reason(head->jid.text, head->lane.group))
+		return;
+	if (list_is_fresh(cached))
+		presence = precheck_presence(cached, &head->jid, &contact, &lid);
+	if (presence == PRESENCE_PRESENT || number_is_unregistered(&intent, &contact, instance, settings, &registration))
+		return;
+	/* who has a LID has an account */
+	needs_append(needs, lid.question != 0 ? &lid : &registration);
+}
+
+/*
+ * List what has to be requested before the first additions of a lane, heads[],
+ * are claimed: first about the group, since its list may settle the people.
+ */
+void
+precheck_list_needs(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings,
+					const Intent *heads, int n, InfoNeeds *needs)
+{
+	const CachedGroup *cached = group_cache_get(lane);
+	InfoNeed	need = {0, NULL};
+	InfoNeed	self = {group_cache_wants_self(lane) ? ASK_SELF : 0, NULL};
+	bool		is_known = precheck_group(cached, settings, &need) != GROUP_UNKNOWN;
+
+	needs->count = 0;
+	if (!is_known)
+		needs_append(needs, &need);
+	if (need.question == ASK_LIST)
+		needs_append(needs, &self);
+	for (int i = 0; i < n && is_known; i++)
+		person_list_needs(&heads[i], cached, instance, settings, needs);
 }
 
 /*
@@ -414,7 +509,7 @@ claim_ask_first(Lane *lane, const Attempt *attempt, const WawpInstance *describe
 
 	claim_put_back(attempt);
 	lanes_prepare(lane);
-	if (group_cache_get(&lane->key)->asking & need->question)
+	if (group_cache_is_asking(group_cache_get(&lane->key), need))
 		return SERVED_ASKING;
 	if (!admission_has_room(lane, described))
 		lanes_park(lane);

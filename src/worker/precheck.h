@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * precheck.h
- *	  Checks claimed rows before they are sent.
+ *	  Decides what has to be known before rows are claimed, and checks claimed rows.
  *
  * IDENTIFICATION
  *	  src/worker/precheck.h
@@ -33,9 +33,22 @@ typedef enum PrecheckGroup
 	GROUP_NOT_OURS				/* we are not an admin, and only admins add */
 } PrecheckGroup;
 
+/* So many requests for information are made before additions are claimed; for the rest there is another turn. */
+#define PRECHECK_NEEDS 16
+
+/* Information that is missing for the next additions of a lane. */
+typedef struct InfoNeeds
+{
+	int			count;
+	InfoNeed	needs[PRECHECK_NEEDS];
+} InfoNeeds;
+
 struct Holds;
 
-extern PrecheckGroup precheck_group(const CachedGroup *cached, const GroupSettings *settings, InfoNeed *need);
+extern bool precheck_may_lack(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings,
+							  InfoNeed *need);
+extern void precheck_list_needs(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings,
+								const Intent *heads, int n, InfoNeeds *needs);
 extern void precheck_put_back(const Intent *intent);
 extern Served precheck_claimed(Attempt *attempt, const WawpInstance *described, struct Holds *holds,
 							   const GroupSettings *settings);

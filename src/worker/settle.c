@@ -296,6 +296,21 @@ hold_by_alike(const Attempt *attempt, int i, Holds *holds)
 }
 
 /*
+ * Hold the instance's invitations: WhatsApp refused a message because of a limit
+ * of the account, which concerns no additions.  The session is asked for its end.
+ */
+static void
+hold_by_refused_message(const Attempt *attempt, Holds *holds)
+{
+	const LaneKey *lane = &attempt->lane->key;
+
+	group_cache_forget_limits(lane);
+	hold_refused_messages(lane, holds, attempt->retry_after);
+	if (attempt->kind == ATTEMPT_WELCOME)
+		hold_messages(lane, holds, 0);
+}
+
+/*
  * Hold what an outcome says is to be held, and the instance if the API cannot be
  * reached; but only the requester if it is their own token that was refused.
  */
@@ -310,6 +325,8 @@ hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 		requester_hold_for_outcome(attempt->instance->name, attempt->instance->token_role, outcome, attempt->request_id);
 	else if (attempt->people[0].is_outage)
 		hold_for_outage(lane, holds, outcome, attempt->retry_after, attempt->request_id);
+	else if (outcome == WAWP_ACCOUNT_RESTRICTED && attempt->kind != ATTEMPT_CHANGE)
+		hold_by_refused_message(attempt, holds);
 	else if (outcome == WAWP_UNREACHABLE)
 		hold_set_lane(lane, holds, outcome, true, attempt->retry_after, attempt->request_id);
 	else
@@ -402,6 +419,8 @@ settle_attempt(void *subject, Holds *holds)
 		if (answer_is_success(attempt) &&
 			(hold_get(holds, &attempt->lane->key, true) || hold_get(holds, &attempt->lane->key, false)))
 			hold_ease_after_success(attempt->instance->name, attempt->lane->key.group);
+		if (attempt->kind == ATTEMPT_INVITATION && attempt->people[0].outcome == WAWP_ACCEPTED)
+			hold_ease_messages(&attempt->lane->key, holds);
 	}
 	for (int i = 0; i < attempt->n; i++)
 		if (!attempt->is_settled[i] && !attempt->is_settling[i])

@@ -505,7 +505,7 @@ verify_lane(void *subject, Holds *holds)
 		lanes_note(&lane->key, clock_monotonic_ms());
 	if (pass.has_invitee)
 		verify_invite(lane, described, holds, &pass);
-	if (pass.need.question != 0 && !(group_cache_get(&lane->key)->asking & pass.need.question) &&
+	if (pass.need.question != 0 && !group_cache_is_asking(group_cache_get(&lane->key), &pass.need) &&
 		!group_cache_ask(&lane->key, pass.role, &pass.need, described, &later))
 	{
 		if (later > 0)
@@ -516,7 +516,7 @@ verify_lane(void *subject, Holds *holds)
 		/* as somebody else, if there is anybody */
 		pass.next = GetCurrentTimestamp();
 	}
-	if (group_cache_get(&lane->key)->asking == 0 && pass.next != 0)
+	if (!group_cache_awaits_answer(group_cache_get(&lane->key)) && pass.next != 0)
 		lanes_verify(&lane->key, Max(clock_monotonic_of(pass.next), clock_monotonic_ms() + 1));
 }
 

@@ -152,9 +152,9 @@ class Cluster:
             listed = ", ".join(f"{key} '{value}'" for key, value in options.items())
             session.ask(f"CREATE SERVER {instance} FOREIGN DATA WRAPPER wawp OPTIONS ({listed})")
             session.ask(f"CREATE USER MAPPING FOR PUBLIC SERVER {instance} OPTIONS (access_token '{TOKEN}')")
-            # the lists do not grow, but what was added since they were read counts: no group gets full
-            session.ask("INSERT INTO wawp.group_settings (instance, group_jid, capacity)"
-                        f" SELECT '{instance}', '120363' || lpad(i::text, 12, '0') || '@g.us', 1000000000"
+            # the lists do not grow, but what was added since they were read counts: no group gets full; an add is one request
+            session.ask("INSERT INTO wawp.group_settings (instance, group_jid, capacity, check_exists)"
+                        f" SELECT '{instance}', '120363' || lpad(i::text, 12, '0') || '@g.us', 1000000000, false"
                         " FROM generate_series(0, 999) i")
         until(lambda: self.worker_pid(session), 30, "the worker's start")
         return session

@@ -200,7 +200,7 @@ FROM (VALUES
     ('wawp.group_settings',
      'instance name not null, group_jid text not null, adds_per_minute double precision, capacity integer not null '
      'default 1024, invite boolean not null default true, invite_text text, welcome_text text, welcome_delay interval '
-     'not null default ''00:01:00''::interval, overflow_group text, check_exists boolean not null default false, '
+     'not null default ''00:01:00''::interval, overflow_group text, check_exists boolean not null default true, '
      'require_contact_within interval, managed boolean not null default true'),
     ('wawp.hold',
      'instance name not null, group_jid text, reason text not null, since timestamptz not null, until timestamptz, '

@@ -376,9 +376,8 @@ $second = insert($session, group_jid => $lane, jid => new_person(), after => $fi
 comes_to($second, 'done', 'after one that is done already');
 
 clean();
-$sim->world({ people => { '15551230404' => { registered => \0 } } });
-hold_answer('15551230404', answer => { json => { participants => [ { id => '15551230404@c.us', code => 404 } ] } });
-$first = insert($session, group_jid => $lane, jid => '15551230404');
+hold_answer('15551230490', answer => { json => { participants => [ { id => '15551230490@c.us', code => 404 } ] } });
+$first = insert($session, group_jid => $lane, jid => '15551230490');
 $second = insert($session, group_jid => $lane, jid => new_person(), after => $first);
 $third = insert($session, group_jid => $lane, jid => new_person(), after => $second);
 let_go();

@@ -90,7 +90,7 @@ served('good', 'one that answers');
 # ---- one beside it
 
 create('hanging', $hanging);
-hang($hanging, path => 'participants$');
+hang($hanging, path => 'participants$|session/info$');
 asks('hanging', 60);
 cmp_ok(settled(1), '<=', SLOTS / 2, 'of which nothing is known has a part');
 served('good', '... another is served');

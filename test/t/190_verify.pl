@@ -115,7 +115,7 @@ my @rows = (
 		trail => 'sent, answered removed_by_admin' },
 	{ row => 'blocked_by_user', instance => 'gows', person => { blocked_us => \1 }, ends => 'failed blocked_by_user', code => 401,
 		suppressed => 'all', trail => 'sent, answered blocked_by_user' },
-	{ row => 'not_on_whatsapp', instance => 'gows', person => { registered => \0 }, ends => 'failed not_on_whatsapp', code => 404,
+	{ row => 'not_on_whatsapp', instance => 'gows', person => { add_code => 404 }, ends => 'failed not_on_whatsapp', code => 404,
 		trail => 'sent, answered not_on_whatsapp' },
 	{ row => 'legal_restricted', instance => 'gows', person => { legal => \1 }, ends => 'failed legal_restricted', code => 451,
 		trail => 'sent, answered legal_restricted' },

@@ -46,6 +46,9 @@ sub look_now
 
 sub texts { return scalar(my @texts = $wawp->messages(@_)); }
 
+# How often a message to a person was tried.
+sub requests_to { my ($it) = @_; return scalar(grep { $_->{body}{chatId} =~ /^$it->{who}\@/ } $sim->ledger(qr{send/text$})); }
+
 # A person in a new group who is invited; what is known of it.
 sub invited
 {
@@ -220,23 +223,71 @@ is(texts($unseen{who}), 1, '... after one message');
 
 # ---- a message that does not leave
 
+my %me = %{ $sim->world->{accounts}{ABC123}{me} };
+
 own_server('restricted', account => { restricted => \1 });
 my %stranger = (instance => 'restricted', who => private(), group => $wawp->group);
 $stranger{id} = $wawp->want(%stranger);
 is($wawp->comes_to($stranger{id}, 'inviting account_restricted'), 'inviting account_restricted', 'the account is restricted: the invitation waits');
-is($wawp->ask("SELECT reason FROM wawp.hold WHERE instance = 'restricted' AND group_jid IS NULL AND until > now() + interval '1 h'"),
-	'account_restricted', '... the instance is held');
-is($sim->count('send/text') && texts($stranger{who}), 0, '... nothing was delivered');
+my $held = "SELECT reason FROM wawp.hold WHERE instance = 'restricted' AND group_jid = 'invitations' AND until > now() + interval '1 h'";
+is($wawp->until($held, 'account_restricted'), 'account_restricted', '... the instance\'s invitations are held');
+my %other_stranger = (instance => 'restricted', who => private(), group => $wawp->group);
+$other_stranger{id} = $wawp->want(%other_stranger);
+is($wawp->comes_to($other_stranger{id}, qr/^inviting/), 'inviting privacy_blocked', '... additions go on, here to somebody else who is to be invited');
+is($wawp->end($wawp->want(instance => 'restricted', group => $_->{group})), 'done added', '... and to others, in each group')
+  foreach \%stranger, \%other_stranger;
+is($wawp->ask("SELECT count(*) FROM wawp.hold WHERE instance = 'restricted' AND group_jid IS DISTINCT FROM 'invitations'"), 0, '... nothing else is held');
+is($wawp->until("SELECT string_agg(concat_ws(' ', action, outcome, (detail ->> 'until')::timestamptz > now() + interval '1 h'), ', ')
+	FROM wawp.audit_log WHERE instance = 'restricted' AND kind = 'held'", 'invite account_restricted t'), 'invite account_restricted t',
+	'... which is recorded once, with the end');
+is($wawp->until("SELECT count(*) FROM wawp.stuck WHERE instance = 'restricted' AND state = 'inviting'
+	AND why LIKE 'invitations are held until %, additions go on: account_restricted; 1 to be invited'", 2), 2, '... shown in wawp.stuck, group by group');
+like($wawp->ask("SELECT wawp_explain($other_stranger{id})"), qr/^inviting: privacy_blocked.*invitations are held, additions go on: account_restricted$/, '... and explained');
+is(requests_to(\%stranger), 1, '... one message was tried');
+is(requests_to(\%other_stranger), 0, '... and none after it');
+is(texts($_->{who}), 0, '... nothing was delivered') foreach \%stranger, \%other_stranger;
 $sim->world({ accounts => { RESTRICTED => { restricted => \0 } } });
 $wawp->ask("UPDATE wawp.membership_intent SET next_attempt_at = clock_timestamp() WHERE id = $stranger{id}");
 $wawp->ask("SELECT wawp_resume('restricted')");
-is($wawp->comes_to($stranger{id}, qr/^(invited|failed)/), 'invited invited', '... afterwards it is not lost')
-  || diag($wawp->column($stranger{id}, 'detail'));
-is(texts($stranger{who}), 1, '... one message');
+foreach my $it (\%stranger, \%other_stranger)
+{
+	is($wawp->comes_to($it->{id}, qr/^(invited|failed)/), 'invited invited', '... afterwards it is not lost')
+	  || diag($wawp->column($it->{id}, 'detail'));
+	is(texts($it->{who}), 1, '... one message');
+}
+is($wawp->ask("SELECT count(*) FROM wawp.hold WHERE instance = 'restricted'"), 0, '... and nothing is held');
+
+# ---- a refusal whose end the session tells when it is asked then
+
+foreach my $case ([ 463, reachoutTimelock => { isActive => \1 }, 'timeEnforcementEnds' ],
+	[ 475, messageCapping => { cappingStatus => 'CAPPED', totalQuota => 30 }, 'cycleEnd' ])
+{
+	my ($number, $key, $limit, $end) = @$case;
+	my $instance = "refused$number";
+	my %it = (instance => $instance, who => private(), group => $wawp->group);
+	own_server($instance);
+	$sim->rule({ match => { path => 'send/text$', body => $it{who} }, fault => { gate => \1 },
+		answer => { status => 500, json => { statusCode => 500, exception => { message => "server returned error $number" } } } });
+	$it{id} = $wawp->want(%it);
+	poll_until(sub { requests_to(\%it) });
+	my $limited_until = int(time) + 12;
+	$sim->world({ accounts => { uc $instance => { me => { %me, $key => { %$limit, $end => $limited_until } } } } });
+	$sim->unrule;
+	is($wawp->until("SELECT extract(epoch FROM until)::int FROM wawp.hold WHERE instance = '$instance' AND group_jid = 'invitations' AND failures > 0",
+		$limited_until), $limited_until, "$number: invitations are held until the end that the session tells");
+	is($wawp->ask("SELECT string_agg(extract(epoch FROM (detail ->> 'until')::timestamptz)::int::text, ', ') FROM wawp.audit_log
+		WHERE instance = '$instance' AND kind = 'held'"), $limited_until, '... which is recorded');
+	is($wawp->end($wawp->want(instance => $instance, group => $it{group})), 'done added', '... additions go on');
+	is($wawp->comes_to($it{id}, qr/^(invited|failed)/), 'invited invited', '... after the end the person is invited');
+	is(requests_to(\%it), 2, '... without a try in between');
+	is(texts($it{who}), 1, '... by one message');
+	my ($sent) = grep { $_->{chatId} =~ /^$it{who}\@/ } @{ $sim->world->{messages} };
+	cmp_ok($sent->{at}, '>=', $limited_until, '... not before');
+	is($wawp->ask("SELECT count(*) FROM wawp.hold WHERE instance = '$instance'"), 0, '... and nothing is held');
+}
 
 # ---- an account that may not write to strangers, as its session tells
 
-my %me = %{ $sim->world->{accounts}{ABC123}{me} };
 own_server('locked', account => { me => { %me, reachoutTimelock => { isActive => \1, timeEnforcementEnds => int(time) + 3600 } } });
 my %cold = (instance => 'locked', who => private(), group => $wawp->group);
 $cold{id} = $wawp->want(%cold);
@@ -244,7 +295,9 @@ is($wawp->until("SELECT state || ' ' || (next_attempt_at > clock_timestamp() + i
 	WHERE id = $cold{id} AND detail LIKE 'WhatsApp does not let the account write to people%'", 'inviting true'), 'inviting true',
 	'a timelock: the invitation waits for its end');
 is($wawp->end($wawp->want(instance => 'locked', group => $cold{group})), 'done added', '... additions go on');
-is($wawp->ask("SELECT count(*) FROM wawp.hold WHERE instance = 'locked'"), 0, '... nothing is held');
+is($wawp->ask("SELECT string_agg(group_jid || (until > now() + interval '50 min'), ', ') FROM wawp.hold WHERE instance = 'locked'"),
+	'invitationstrue', '... invitations are all that is held');
+is($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE instance = 'locked' AND kind = 'held'"), 1, '... which is recorded');
 is(texts($cold{who}), 0, '... no message has left');
 
 my $ends = int(time) + 5;
