@@ -319,6 +319,36 @@ foreach my $way (qw(worker session))
 	is($wawp->ask("SELECT outcome FROM wawp_check_participants('$group', ARRAY['$who'], 'support')"), 'not_on_whatsapp', '... and a check asks again');
 }
 
+# ---- removals where numbers meet LIDs
+
+my $removing = own_server(verify_delays => '50ms,100ms,200ms');
+my ($in_both, $gone, $shadow) = ($wawp->person, $wawp->person, $wawp->person(lid_known => \0));
+$wawp->ask("INSERT INTO wawp.contact (jid, lid) VALUES ('$in_both\@c.us', '900000000007061\@lid'), ('$gone\@c.us', '900000000007062\@lid')");
+my %removal = (
+	'by number, known by a LID that is listed' => { who => $in_both, list => ['900000000007061@lid'], ends => 'failed accepted' },
+	'by number, known by a LID that is not listed' => { who => $gone, list => ['900000000007069@lid'], ends => 'done removed' },
+	'by number, whose LID nobody knows' => { who => $shadow, list => ['900000000007069@lid'], ends => undef },
+	'by LID, the list has numbers' => { who => '900000000007063@lid', list => ['15550000002@c.us'], ends => undef },
+	'by LID that is listed' => { who => '900000000007064@lid', list => ['900000000007064@lid'], ends => 'failed accepted' },
+	'by LID that is not listed' => { who => '900000000007065@lid', list => ['900000000007069@lid'], ends => 'done removed' });
+foreach my $it (values %removal)
+{
+	$it->{group} = $wawp->group;
+	lists($it->{group}, { id => "$ME\@c.us", lid => '900000000000001@lid', role => 'admin' }, map { { id => $_, role => 'member' } } @{ $it->{list} });
+	accepts($it->{group});
+	$it->{id} = $wawp->want(action => 'remove', instance => $removing, group => $it->{group}, who => $it->{who});
+}
+foreach my $how (sort keys %removal)
+{
+	my $it = $removal{$how};
+	if ($it->{ends}) { is($wawp->end($it->{id}), $it->{ends}, "a removal $how: $it->{ends}"); }
+	else { stays($it->{id}, 'verifying accepted', "a removal $how: nobody knows"); }
+}
+my ($member, $real) = ($wawp->person, $wawp->group(addressing => 'lid', lid_pn => \0));
+is($wawp->end($wawp->want(instance => $removing, group => $real, who => $member)), 'done added', 'somebody in a group of LIDs');
+is($wawp->end($wawp->want(action => 'remove', instance => $removing, group => $real, who => $member)), 'done removed', '... is removed by the number');
+is($wawp->is_member($real, $member), 0, '... and is not there any more');
+
 # ---- several numbers in a row that are not on WhatsApp
 
 my $checked = own_server();
