@@ -46,7 +46,7 @@ pairs_post(Pairs *pairs)
 	pfree(record);
 }
 
-/* Note that a LID (invalid: none) is a person's, whose number is known; it is not if the person is known by a LID only. */
+/* Note that a number and a LID are one person's; nothing if either is missing. */
 void
 pairs_note(Pairs *pairs, const Jid *phone, const Jid *lid)
 {
