@@ -248,7 +248,7 @@ group_cache_limited_until(const LaneKey *lane, const char **reason, InfoNeed *ne
 	return until_ms ? clock_time_of_unix_ms(until_ms) : 0;
 }
 
-/* Have the session asked again for the limits of a lane's account: WhatsApp has refused a message. */
+/* Let the session be asked again for the limits of a lane's account: WhatsApp has refused a message. */
 void
 group_cache_forget_limits(const LaneKey *lane)
 {
