@@ -15,6 +15,9 @@
 
 #define MAILBOX_MAX_PEOPLE 50
 
+/* In the kind's place: no record, but people whose LIDs a session has learnt. */
+#define MAILBOX_PAIRS "pairs"
+
 /* A person of a record; texts that do not apply are NULL. */
 typedef struct MailboxPerson
 {

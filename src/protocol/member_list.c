@@ -173,6 +173,42 @@ members_presence(const WireMembers *list, const MembersKnown *known, const Jid *
 }
 
 /*
+ * ---- requests to join
+ */
+
+/* True if a request names the person who asks: engines name the proposer of somebody else, who may be we. */
+static bool
+request_names_asker(const WireJoinRequest *request, const MembersKnown *known)
+{
+	return !(request->method && strcmp(request->method, WIRE_NON_ADMIN_ADD) == 0) &&
+		!jid_same(&request->jid, &known->me) && !jid_same(&request->lid, &known->me_lid);
+}
+
+/*
+ * Return whether a person waits for an admin's approval, by the list of requests
+ * to join.  person: a number or a LID; lid: the LID of a number, invalid if not
+ * known.  Absent means: each request is certainly somebody else's.
+ */
+Presence
+members_ask_to_join(const WireJoinRequests *list, const MembersKnown *known, const Jid *person, const Jid *lid)
+{
+	const Jid  *known_lid = person->kind == JID_LID ? person : lid;
+	Presence	presence = list->has_more ? PRESENCE_UNKNOWN : PRESENCE_ABSENT;
+
+	for (int i = 0; i < list->count; i++)
+	{
+		const WireJoinRequest *request = &list->requests[i];
+		WireMember	asker = {.phone = request->jid, .lid = request->lid};
+
+		if (jid_same(&request->jid, person) || (known_lid->kind == JID_LID && jid_same(&request->lid, known_lid)))
+			return PRESENCE_PRESENT;
+		if (!request_names_asker(request, known) || !is_of_another(&asker, person, known_lid))
+			presence = PRESENCE_UNKNOWN;
+	}
+	return presence;
+}
+
+/*
  * ---- verdicts
  */
 

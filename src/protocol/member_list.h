@@ -103,4 +103,7 @@ extern const char *members_gap_text(const WireMembers *list, const MembersKnown 
 extern Presence members_presence(const WireMembers *list, const MembersKnown *known, const Jid *person, const Jid *lid);
 extern MembersFinding members_judge(const WireMembers *list, const MembersKnown *known, const MembersCase *asked);
 
+extern Presence members_ask_to_join(const WireJoinRequests *list, const MembersKnown *known,
+									const Jid *person, const Jid *lid);
+
 #endif							/* WAWP_MEMBER_LIST_H */

@@ -1584,7 +1584,7 @@ join_method(const char *text)
 	{
 		{"invitelink", "invite_link"},
 		{"linkedgroupjoin", "linked_group_join"},
-		{"nonadminadd", "non_admin_add"}
+		{"nonadminadd", WIRE_NON_ADMIN_ADD}
 	};
 
 	for (size_t i = 0; text && i < lengthof(methods); i++)
@@ -1610,6 +1610,9 @@ read_join_request(const JsonNode *node)
 		request.jid = jid_of_id(id ? id : id_in(node));
 	if (request.jid.kind != JID_PERSON && request.jid.kind != JID_LID)
 		request.jid = known.lid;
+	request.lid = known.lid.kind == JID_LID ? known.lid : jid_of_id(id ? id : id_in(node));
+	if (request.lid.kind != JID_LID)
+		request.lid = (Jid) {.kind = JID_INVALID};
 	request.at_ms = wire_time_ms(json_node_any(node, times));
 	request.method = join_method(json_node_text(json_node_any(node, methods)));
 	return request;
@@ -1630,6 +1633,7 @@ wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out)
 		list = json_node_any(list, keys);
 	if (!json_node_is(list, JSON_KIND_ARRAY) || is_error_body(root))
 		return false;
+	out->has_more = json_node_is(root, JSON_KIND_OBJECT) && announces_more(root);
 	out->requests = palloc(sizeof(WireJoinRequest) * Max(list->count, 1));
 	out->count = 0;
 	for (const JsonNode *child = list->first; child; child = child->next)

@@ -111,14 +111,19 @@ typedef struct WireSession
 typedef struct WireJoinRequest
 {
 	Jid			jid;			/* the person's number, else the LID, else invalid */
+	Jid			lid;			/* invalid if the request has none */
 	int64		at_ms;			/* since 1970; 0: not told */
 	const char *method;			/* as WAHA spells it; NULL: not told */
 } WireJoinRequest;
+
+/* The method of somebody whom a member proposed. */
+#define WIRE_NON_ADMIN_ADD "non_admin_add"
 
 typedef struct WireJoinRequests
 {
 	int			count;
 	WireJoinRequest *requests;
+	bool		has_more;		/* the answer says that more follows */
 } WireJoinRequests;
 
 typedef enum WireTruth

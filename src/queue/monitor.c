@@ -449,8 +449,8 @@ explain_state(const Explained *e)
 		return psprintf("invited: the link was sent, whether the person has joined is looked at about %s",
 						clock_text(e->next_attempt_at));
 	if (strcmp(e->state, "pending_approval") == 0)
-		return psprintf("pending_approval: an admin of the group has to approve, looked at about %s",
-						clock_text(e->next_attempt_at));
+		return psprintf("pending_approval: an admin of the group has to approve, looked at about %s%s%s",
+						clock_text(e->next_attempt_at), e->detail ? "; " : "", e->detail ? e->detail : "");
 	return psprintf("%s%s%s%s%s", e->state, e->outcome ? ": " : "", e->outcome ? e->outcome : "",
 					e->detail == NULL ? "" : e->outcome ? ", " : ": ", e->detail ? e->detail : "");
 }

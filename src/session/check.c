@@ -28,6 +28,7 @@
 #include "base/subtransaction.h"
 #include "protocol/member_list.h"
 #include "session/check.h"
+#include "session/pairs.h"
 #include "session/send.h"
 #include "session/session_read.h"
 #include "tables/contact.h"
@@ -55,6 +56,7 @@ typedef struct Check
 	int64		next_permit_us; /* monotonic; 0: not known */
 	int64		ask_until_ms;	/* numbers are asked for until then, monotonic */
 	int			nos;			/* numbers in a row that are not on WhatsApp */
+	Pairs	   *pairs;			/* that were learnt */
 } Check;
 
 /*
@@ -194,7 +196,18 @@ check_presence(Check *check, CallPerson *person)
 	if (presence != PRESENCE_UNKNOWN || person->lid.kind == JID_LID || !check_list_needs_lids(check) || !check_take_turn(check))
 		return presence;
 	person->lid = session_read_lid(check->instance, &person->jid);
+	pairs_note(check->pairs, &person->jid, &person->lid);
 	return members_presence(&check->list, &check->known, &person->jid, &person->lid);
+}
+
+/* Learn the LID that the list has beside a person's number. */
+static void
+check_learn_listed(Check *check, const CallPerson *person)
+{
+	const WireMember *member = members_find(&check->list, &person->jid);
+
+	if (member && !jid_same(&member->lid, &person->lid))
+		pairs_note(check->pairs, &person->jid, &member->lid);
 }
 
 /* True if the person is a member; the outcome is set.  Otherwise a remark says what is not known. */
@@ -211,6 +224,7 @@ check_is_member(Check *check, CallPerson *person)
 	switch (check_presence(check, person))
 	{
 		case PRESENCE_PRESENT:
+			check_learn_listed(check, person);
 			check_settle(person, WAWP_ALREADY_MEMBER, NULL);
 			person->verified = true;
 			return true;
@@ -268,14 +282,21 @@ check_ask_number(Check *check, const char *jid, Jid *chat)
 {
 	CallRequest request = {.endpoint = ENDPOINT_CHECK_EXISTS};
 	const HttpResult *result;
-	Jid			lid;
+	Jid			lid = {.kind = JID_INVALID};
+	Jid			phone = jid_parse(jid, strlen(jid));
+	WireTruth	truth;
 
 	if (!check_take_turn(check))
 		return WIRE_UNKNOWN;
 	request.fields[0] = (WireField) {"phone", pnstrdup(jid, strcspn(jid, "@"))};
 	result = call_send(check->instance, &request);
 	if (http_is_success(result))
-		return wire_read_exists(result->body, result->body_len, chat, &lid);
+	{
+		truth = wire_read_exists(result->body, result->body_len, chat, &lid);
+		if (truth == WIRE_YES)
+			pairs_note(check->pairs, &phone, &lid);
+		return truth;
+	}
 	check->ask_until_ms = 0;
 	return WIRE_UNKNOWN;
 }
@@ -464,9 +485,12 @@ check_people(const WawpInstance *instance, const char *group, bool is_before_add
 	if (allowed == 0 || check_is_held(&check, people, allowed))
 		return;
 	check_read_group(&check);
+	check.pairs = palloc0(sizeof(Pairs));
+	check.pairs->instance = instance->name;
 	budget.adds_per_minute = check.policy.adds_per_minute;
 	check.permits = budget_adds_now(instance, hold_halvings(hold_find(check.policy.holds, instance->name, "")), &budget,
 									&check.next_permit_us);
 	for (int i = 0; i < allowed; i++)
 		check_person(&check, people[i]);
+	pairs_post(check.pairs);
 }

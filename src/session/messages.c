@@ -20,6 +20,7 @@
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "session/api.h"
+#include "session/pairs.h"
 #include "session/send.h"
 #include "throttle/budget.h"
 #include "utils/builtins.h"
@@ -109,11 +110,11 @@ messages_wait_for_check(const WawpInstance *instance)
 
 /* Ask about one number, after waiting for a permit, and put its row. */
 static void
-messages_put_exists(FunctionCallInfo fcinfo, const WawpInstance *instance, const char *input)
+messages_put_exists(FunctionCallInfo fcinfo, const WawpInstance *instance, const char *input, Pairs *pairs)
 {
 	Jid			jid = input ? api_parse_jid(input) : jid_parse("", 0);
 	Jid			chat = {.kind = JID_INVALID};
-	Jid			lid;
+	Jid			lid = {.kind = JID_INVALID};
 	WireTruth	registered = WIRE_UNKNOWN;
 	Datum		values[3];
 	bool		nulls[3] = {false};
@@ -132,6 +133,8 @@ messages_put_exists(FunctionCallInfo fcinfo, const WawpInstance *instance, const
 		if (registered == WIRE_UNKNOWN && (kind == WIRE_REFUSED || kind == WIRE_UNREADABLE))
 			call_refuse(instance, &request, result);
 	}
+	if (registered == WIRE_YES)
+		pairs_note(pairs, &jid, &lid);
 	if (registered == WIRE_YES && chat.kind == JID_INVALID)
 		chat = jid;
 	values[0] = api_text_datum(input, &nulls[0]);
@@ -150,15 +153,18 @@ wawp_check_exists(PG_FUNCTION_ARGS)
 	int			n;
 	const char **phones = api_arg_texts(fcinfo, 0, "phones", &n);
 	WawpInstance *instance = api_arg_instance(fcinfo, 1);
+	Pairs	   *pairs = palloc0(sizeof(Pairs));
 	MemoryContext element;
 
+	pairs->instance = instance->name;
 	element = AllocSetContextCreate(api.work, "wawp element", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(element);
 	for (int i = 0; i < n; i++)
 	{
-		messages_put_exists(fcinfo, instance, phones[i]);
+		messages_put_exists(fcinfo, instance, phones[i], pairs);
 		MemoryContextReset(element);
 	}
+	pairs_post(pairs);
 	api_end(&api);
 	return (Datum) 0;
 }

@@ -399,11 +399,15 @@ mailbox_take(void)
 	return taken != NIL;
 }
 
-/* Write a record, a row for each person or one about nobody, and the LIDs in it. */
+/*
+ * Write a record, a row for each person or one about nobody, and the LIDs in it.
+ * A LID beside somebody who is not on WhatsApp is not kept: it would say that they are.
+ */
 static void
 mailbox_write_record(const MailboxRecord *record)
 {
 	AuditRecord row = record->row;
+	bool		has_rows = strcmp(row.kind, MAILBOX_PAIRS) != 0;
 
 	for (int i = 0; i < record->npeople; i++)
 	{
@@ -412,11 +416,14 @@ mailbox_write_record(const MailboxRecord *record)
 		row.contact_id = person->jid ? contact_id(person->jid) : 0;
 		row.outcome = person->outcome;
 		row.code = person->code;
-		audit_write(&row);
-		if (person->jid && person->lid)
+		if (has_rows)
+			audit_write(&row);
+		if (person->jid && person->outcome && strcmp(person->outcome, outcome_info(WAWP_NOT_ON_WHATSAPP)->name) == 0)
+			contact_forget_account(person->jid);
+		else if (person->jid && person->lid)
 			contact_note_lid(person->jid, person->lid);
 	}
-	if (record->npeople == 0)
+	if (record->npeople == 0 && has_rows)
 		audit_write(&row);
 }
 

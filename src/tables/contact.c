@@ -221,6 +221,23 @@ contact_note_lid(const char *jid, const char *lid)
 	spi_run(&note_lid, &args);
 }
 
+static SqlStatement forget_account = {
+	"UPDATE wawp.contact SET lid = NULL, registered = NULL, checked_at = NULL, known_as = NULL"
+	" WHERE contact_id = (SELECT c.contact_id FROM wawp.contact c WHERE c.contact_id = $1"
+	"  AND (c.lid IS NOT NULL OR c.registered) FOR NO KEY UPDATE SKIP LOCKED)",
+	1, {INT8OID}, NULL
+};
+
+/* Forget what says that a person has an account: WhatsApp has just said that they have none. */
+void
+contact_forget_account(const char *jid)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int8(&args, contact_id(jid));
+	spi_run(&forget_account, &args);
+}
+
 static SqlStatement note_registered = {
 	"UPDATE wawp.contact SET registered = $2, known_as = nullif($3, ''), checked_at = clock_timestamp()"
 	" WHERE contact_id = $1",

@@ -28,6 +28,7 @@ extern int64 contact_id(const char *jid);
 extern Contact contact_get(const char *jid);
 extern const char *contact_lid(const char *jid);
 extern bool contact_look_up(const char *jid, Contact *contact);
+extern void contact_forget_account(const char *jid);
 extern void contact_note_lid(const char *jid, const char *lid);
 extern void contact_note_registered(const char *jid, bool is_registered, const char *known_as);
 extern bool contact_note_inbound(const char *jid, TimestampTz at);

@@ -28,6 +28,7 @@
 #include "base/encoding.h"
 #include "base/guc.h"
 #include "client/call.h"
+#include "client/missing_route.h"
 #include "protocol/backoff.h"
 #include "tables/contact.h"
 #include "tables/hold.h"
@@ -267,7 +268,7 @@ group_cache_limited_until(const LaneKey *lane, const char **reason, InfoNeed *ne
 	return until_ms ? clock_time_of_unix_ms(until_ms) : 0;
 }
 
-/* Have the session asked again for the limits of a lane's account: WhatsApp has refused a message. */
+/* Let the session be asked again for the limits of a lane's account: WhatsApp has refused a message. */
 void
 group_cache_forget_limits(const LaneKey *lane)
 {
@@ -380,6 +381,35 @@ bool
 group_cache_wants_list(const CachedGroup *cached)
 {
 	return cached->list.count < cached->stated && cached->info_ms * 1000 > cached->requested_us;
+}
+
+/*
+ * ---- requests to join
+ */
+
+/* True if the list of requests was not asked for since then, and the gateway is not known to have none. */
+bool
+group_cache_may_ask_joins(const CachedGroup *cached, const WawpInstance *instance, TimestampTz since)
+{
+	TimestampTz asked_at = GetCurrentTimestamp() - (clock_monotonic_us() - cached->joins_us);
+
+	return (cached->joins_us == 0 || asked_at <= since) && missing_route_until(instance, ENDPOINT_JOIN_REQUESTS) == 0;
+}
+
+/* Return whether a person asks to join, by the last list of requests.  Store a LID that it shows; set *need to one that would decide. */
+Presence
+group_cache_asks_to_join(const CachedGroup *cached, const Jid *person, const Contact *contact, InfoNeed *need)
+{
+	Jid			lid = group_cache_lid_of(contact);
+	MembersKnown known = group_cache_known(cached, 0);
+	Presence	presence = cached->has_joins ? members_ask_to_join(&cached->joins, &known, person, &lid) : PRESENCE_UNKNOWN;
+
+	if (cached->has_joins && presence == PRESENCE_UNKNOWN)
+		group_cache_want_lid(person, need);
+	for (int i = 0; presence == PRESENCE_PRESENT && lid.kind != JID_LID && i < cached->joins.count; i++)
+		if (jid_same(&cached->joins.requests[i].jid, person) && cached->joins.requests[i].lid.kind == JID_LID)
+			contact_note_lid(person->text, cached->joins.requests[i].lid.text);
+	return presence;
 }
 
 /* Count people that are added to a group since its list was read; negative: who turned out not to be added. */
@@ -546,7 +576,7 @@ group_cache_learn_lid(const CachedGroup *cached, const Jid *person, Contact *con
 static bool
 reads_group(GroupQuestion question)
 {
-	return question == ASK_LIST || question == ASK_INFO;
+	return question == ASK_LIST || question == ASK_INFO || question == ASK_JOINS;
 }
 
 /* Count a request that is queued or, with -1, has ended. */
@@ -683,6 +713,8 @@ request_endpoint(GroupQuestion question)
 			return ENDPOINT_LID_OF_PHONE;
 		case ASK_EXISTS:
 			return ENDPOINT_CHECK_EXISTS;
+		case ASK_JOINS:
+			return ENDPOINT_JOIN_REQUESTS;
 	}
 	return ENDPOINT_NONE;
 }
@@ -789,6 +821,47 @@ answer_keep_info(CachedGroup *cached, const HttpResult *result)
 	cached->stated = group.size;
 }
 
+/* Forget a list of requests to join. */
+static void
+joins_drop(CachedGroup *cached)
+{
+	if (cached->has_joins)
+		pfree(cached->joins.requests);
+	cached->has_joins = false;
+}
+
+/* Keep the list of requests to join; a gateway without the route is not asked again for a day. */
+static void
+answer_keep_joins(const InfoRequest *request, CachedGroup *cached, const HttpResult *result)
+{
+	WireJoinRequests list;
+
+	joins_drop(cached);
+	cached->joins_us = request->sent_us;
+	if (call_is_missing_route(result))
+	{
+		missing_route_note(request->instance, ENDPOINT_JOIN_REQUESTS);
+		ereport(LOG,
+				(errmsg("the gateway of instance \"%s\" does not list requests to join a group", NameStr(request->key.instance)),
+				 errdetail("It has no such route, and is not asked again for a day."),
+				 errhint("WAHA has it since 2026.8.2.  People who wait for approval are looked for in the member lists.")));
+		return;
+	}
+	if (!http_is_success(result) || !wire_read_join_requests(result->body, result->body_len, &list))
+		return;
+	cached->joins.count = list.count;
+	cached->joins.has_more = list.has_more;
+	cached->joins.requests = MemoryContextAlloc(cached->memory, sizeof(WireJoinRequest) * Max(list.count, 1));
+	for (int i = 0; i < list.count; i++)
+	{
+		const char *method = list.requests[i].method;
+
+		cached->joins.requests[i] = list.requests[i];
+		cached->joins.requests[i].method = method && strcmp(method, WIRE_NON_ADMIN_ADD) == 0 ? WIRE_NON_ADMIN_ADD : NULL;
+	}
+	cached->has_joins = true;
+}
+
 /* Keep an invite link, or the reason why there is none. */
 static void
 answer_keep_link(CachedGroup *cached, const HttpResult *result)
@@ -869,7 +942,8 @@ answer_note_trouble(const InfoRequest *request, const HttpResult *result)
 	int			outages = 0;
 
 	/* a route that is not there is no outage */
-	if (result->status == 405 || result->status == 501)
+	if (result->status == 405 || result->status == 501 ||
+		(request->question == ASK_JOINS && call_is_missing_route(result)))
 		return;
 	/* a question about a person says little of the routes that matter: it ends no outage */
 	if (result->fate == HTTP_ANSWERED && (reading.is_outage || request->question != ASK_EXISTS))
@@ -935,6 +1009,9 @@ answer_take(InfoRequest *request, const HttpResult *result)
 			break;
 		case ASK_LINK:
 			answer_keep_link(cached, result);
+			break;
+		case ASK_JOINS:
+			answer_keep_joins(request, cached, result);
 			break;
 		case ASK_LID:
 		case ASK_EXISTS:

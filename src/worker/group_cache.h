@@ -31,7 +31,8 @@ typedef enum GroupQuestion
 	ASK_INFO = 1 << 2,			/* the group's subject, and who may add */
 	ASK_LINK = 1 << 3,			/* its invite link */
 	ASK_LID = 1 << 4,			/* a person's LID */
-	ASK_EXISTS = 1 << 5			/* whether a number is on WhatsApp */
+	ASK_EXISTS = 1 << 5,		/* whether a number is on WhatsApp */
+	ASK_JOINS = 1 << 6			/* who asks to join the group */
 } GroupQuestion;
 
 /* Information that is missing and can be requested. */
@@ -72,6 +73,9 @@ typedef struct CachedGroup
 	const char *link;			/* NULL: not known */
 	bool		has_no_link;	/* it was requested, and ... */
 	WawpOutcome link_outcome;	/* ... that is why there is none */
+	WireJoinRequests joins;		/* the last list of requests to join ... */
+	bool		has_joins;		/* ... if it was understood */
+	int64		joins_us;		/* when it was requested, monotonic; 0: never */
 	int			asking;			/* GroupQuestion bits under way */
 	int			asking_people;	/* questions about people under way */
 	int			failures;		/* lists in a row that could not be read */
@@ -97,6 +101,8 @@ extern bool group_cache_wants_info(const CachedGroup *cached);
 extern bool group_cache_wants_list(const CachedGroup *cached);
 extern void group_cache_note_added(const LaneKey *key, int n);
 extern void group_cache_note_removals(const LaneKey *key, int n);
+extern bool group_cache_may_ask_joins(const CachedGroup *cached, const WawpInstance *instance, TimestampTz since);
+extern Presence group_cache_asks_to_join(const CachedGroup *cached, const Jid *person, const Contact *contact, InfoNeed *need);
 extern int64 group_cache_absent_since(const CachedGroup *cached, int64 contact, TimestampTz seen_at);
 extern void group_cache_forget_list(const LaneKey *key);
 extern void group_cache_forget_link(const LaneKey *key);

@@ -250,7 +250,7 @@ number_is_missing(const WawpInstance *instance, const char *jid, const Contact *
 {
 	if (contact->is_checked)
 		return !contact->is_registered;
-	/* who has a LID, or has written to us, has an account */
+	/* a LID, or a message to us, proves an account */
 	if (contact->lid || contact->last_inbound_at != 0)
 		return false;
 	if (!group_cache_was_asked(ASK_EXISTS, jid) && need->question == 0 && budget_check_is_free(instance))

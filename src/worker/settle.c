@@ -354,7 +354,10 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 		membership_note_invited(&intent->lane, contact_id(intent->jid.text));
 	if (is_invitation && change.state == STATE_INVITING)
 		membership_note_not_invited(&intent->lane, contact_id(intent->jid.text));
-	if (attempt->people[i].lid.kind == JID_LID)
+	/* a LID beside it would say that they have an account */
+	if (outcome == WAWP_NOT_ON_WHATSAPP)
+		contact_forget_account(intent->jid.text);
+	else if (attempt->people[i].lid.kind == JID_LID)
 		contact_note_lid(intent->jid.text, attempt->people[i].lid.text);
 	hold_by_outcome(attempt, holds, outcome);
 	if (!is_invitation)

@@ -8,6 +8,7 @@
  * not invited.  A list that was requested before the answer came does not count,
  * and before an absence counts, the group's description is requested.  What is
  * missing is requested, one piece of information a turn; who can be invited is.
+ * For who waits for an admin's approval the group's requests to join are read too.
  *
  * Unlike claiming this goes on while the worker is switched off and while a lane
  * is held, except for invitations.  In the cycle's transaction and its memory.
@@ -50,6 +51,9 @@
 #define LOCKED_RETRY_US (USECS_PER_SEC / 5)
 /* So many lists are read in the time an invitation is open, at least. */
 #define LISTS_PER_INVITATION 20
+/* Details of a row that waits for an admin's approval, by which the next look knows what the one before has seen. */
+#define REQUEST_IS_THERE "the group has the request to join; an admin has to approve it"
+#define REQUEST_IS_GONE "the request to join is not in the group's list any more; that is looked at again"
 /* Rows of one group that are verified in one cycle: more than a group has members. */
 #define PEOPLE_AT_ONCE 2000
 /* If so many wait to be invited, others of the group are looked for at this interval at least. */
@@ -210,9 +214,9 @@ verify_settle_absent_add(const Intent *intent, const MembersFinding *finding, co
 					  "accepted by the API, but not in the member list", GetCurrentTimestamp(), pass);
 }
 
-/* Keep waiting for a person or an admin to act, for as long as an invitation lives. */
+/* Keep waiting for a person or an admin to act, for as long as an invitation lives; note why in the row (NULL: unchanged). */
 static void
-verify_go_on_waiting(const Intent *intent, const WawpInstance *instance, VerifyPass *pass)
+verify_go_on_waiting(const Intent *intent, const WawpInstance *instance, const char *why, VerifyPass *pass)
 {
 	bool		is_over = GetCurrentTimestamp() >= intent->since + instance->invite_ttl_ms * 1000;
 
@@ -221,7 +225,7 @@ verify_go_on_waiting(const Intent *intent, const WawpInstance *instance, VerifyP
 	else if (is_over && intent->state == STATE_PENDING_APPROVAL)
 		verify_settle(intent, STATE_FAILED, WAWP_PENDING_APPROVAL, "no admin has approved it within invite_ttl", 0, pass);
 	else
-		verify_postpone(intent, verify_next_wait(instance, intent->since), NULL, pass);
+		verify_postpone(intent, verify_next_wait(instance, intent->since), why, pass);
 }
 
 /* Go on with a row whose change the list does not show. */
@@ -231,7 +235,7 @@ verify_settle_no(const Intent *intent, const MembersFinding *finding, const Wawp
 	TimestampTz next = verify_next_at(intent, instance);
 
 	if (intent->state != STATE_VERIFYING)
-		verify_go_on_waiting(intent, instance, pass);
+		verify_go_on_waiting(intent, instance, NULL, pass);
 	else if (next != 0)
 		verify_postpone(intent, next, NULL, pass);
 	else if (intent->action == ACTION_ADD)
@@ -252,7 +256,7 @@ verify_settle_unknown(const Intent *intent, const WawpInstance *instance, const 
 	const char *shown = intent->outcome == WAWP_ACCEPTED ? why : NULL;
 
 	if (intent->state != STATE_VERIFYING)
-		verify_go_on_waiting(intent, instance, pass);
+		verify_go_on_waiting(intent, instance, NULL, pass);
 	else if (next != 0)
 		verify_postpone(intent, next, shown, pass);
 	else if (elapsed < LONGEST_UNKNOWN_US)
@@ -311,6 +315,43 @@ verify_want_list(const Intent *intent, const CachedGroup *cached, const WawpInst
 		verify_want(intent, ASK_LIST, pass);
 	next = GetCurrentTimestamp() + Max(wait, gap) * 1000;
 	pass_note_next(pass, next);
+}
+
+/*
+ * Go on with a person who is not in the list and waits for an admin's approval.
+ * The group's list of requests to join, read once a look for all who wait, tells
+ * if the request has ended: the person has been in it and is in neither list any
+ * more, twice, since lists lag.  What it does not tell changes nothing.
+ */
+static void
+verify_pending(const Intent *intent, const CachedGroup *cached, const MembersFinding *finding,
+			   const WawpInstance *instance, VerifyPass *pass)
+{
+	Contact		contact;
+	Presence	asks;
+
+	if (group_cache_may_ask_joins(cached, instance, intent->due - 1) && !verify_is_requester_unable(intent, pass))
+	{
+		verify_want(intent, ASK_JOINS, pass);
+		return;
+	}
+	contact = contact_get(intent->jid.text);
+	asks = group_cache_asks_to_join(cached, &intent->jid, &contact, &pass->need);
+	if (pass->need.question == ASK_LID && !OidIsValid(pass->role))
+		pass->role = intent->requester;
+	if (asks == PRESENCE_PRESENT)
+		verify_go_on_waiting(intent, instance, REQUEST_IS_THERE, pass);
+	else if (asks == PRESENCE_UNKNOWN || finding->verdict != VERDICT_NO || intent->detail == NULL)
+		verify_go_on_waiting(intent, instance, NULL, pass);
+	else if (strcmp(intent->detail, REQUEST_IS_THERE) == 0)
+		verify_go_on_waiting(intent, instance, REQUEST_IS_GONE, pass);
+	else if (strcmp(intent->detail, REQUEST_IS_GONE) == 0 && group_cache_wants_info(cached))
+		verify_want(intent, ASK_INFO, pass);
+	else if (strcmp(intent->detail, REQUEST_IS_GONE) == 0)
+		verify_settle(intent, STATE_FAILED, WAWP_PENDING_APPROVAL,
+					  "the request to join has ended without the person: an admin has rejected it, or it was withdrawn", 0, pass);
+	else
+		verify_go_on_waiting(intent, instance, NULL, pass);
 }
 
 /* Settle a person who is to be invited, or make them the invitee of the pass if they are surely absent. */
@@ -377,13 +418,15 @@ verify_record_unread(const Intent *intent, const CachedGroup *cached, const char
 
 /* Go on with a row by what a list that counts shows. */
 static void
-verify_finding(const Intent *intent, const CachedGroup *cached, const MembersFinding *finding, const WawpInstance *instance,
-			   VerifyPass *pass)
+verify_finding(const Intent *intent, const CachedGroup *cached, const MembersFinding *finding,
+			   const WawpInstance *instance, VerifyPass *pass)
 {
 	const char *why = finding->detail ? psprintf("could not be verified: %s", finding->detail)
 		: "could not be verified: the member list has people by privacy id only";
 
-	if (finding->verdict == VERDICT_NO)
+	if (intent->state == STATE_PENDING_APPROVAL)
+		verify_pending(intent, cached, finding, instance, pass);
+	else if (finding->verdict == VERDICT_NO)
 		verify_settle_no(intent, finding, instance, pass);
 	else if (pass->need.question != ASK_LID)
 	{

@@ -319,6 +319,73 @@ $wawp->ask("INSERT INTO wawp.group_settings (instance, group_jid, check_exists) 
 is($wawp->end($wawp->want(%checked)), 'done added', 'a check that tells the LID, with the number beside it: the number is added');
 like($wawp->ask("SELECT lid || ' ' || coalesce(known_as, 'the same') FROM wawp.contact WHERE jid = '$checked{who}\@c.us'"), qr/^\d+\@lid (the same|$checked{who}\@c\.us)$/, '... and the LID is kept');
 
+# ---- LIDs that sessions learn
+
+sub lid_of { my ($who, $lid) = @_; return $wawp->until("SELECT lid FROM wawp.contact WHERE jid = '$who\@c.us'", $lid); }
+
+my $by_hand_checked = $wawp->person;
+$wawp->ask("SELECT wawp_check_exists(ARRAY['$by_hand_checked'], '$by_check')");
+like(lid_of($by_hand_checked, qr/^\d+\@lid$/), qr/^\d+\@lid$/, 'wawp_check_exists: the LID that it tells is kept');
+is($wawp->ask("SELECT count(*) FROM wawp.audit WHERE jid = '$by_hand_checked\@c.us'"), 0, '... without a record, as of all that is only read');
+my ($of_group, $in_list, $of_check) = map { $wawp->person } 1 .. 3;
+my $lids_only = $wawp->group(addressing => 'lid', lid_pn => \0);
+is($wawp->ask("SELECT outcome FROM wawp_check_participants('$lids_only', ARRAY['$of_group'], 'support')"), '', 'a check against a list of LIDs: nothing is in the way');
+like(lid_of($of_group, qr/^\d+\@lid$/), qr/^\d+\@lid$/, '... keeps the LID that it asked for');
+my $with_both = $wawp->group;
+lists($with_both, member($ME, 'admin'), { id => '900000000007040@lid', phoneNumber => "$in_list\@s.whatsapp.net" });
+is($wawp->ask("SELECT outcome FROM wawp_check_participants('$with_both', ARRAY['$in_list'], 'support')"), 'already_member', '... against one with both');
+is(lid_of($in_list, '900000000007040@lid'), '900000000007040@lid', '... keeps that of the list');
+is($wawp->ask("SELECT outcome FROM wawp_check_participants('@{[ $wawp->group ]}', ARRAY['$of_check'], '$by_check')"), '', '... of a number');
+like(lid_of($of_check, qr/^\d+\@lid$/), qr/^\d+\@lid$/, '... keeps that of its registration');
+
+# ---- a LID beside a 404
+
+foreach my $way (qw(worker session))
+{
+	my ($who, $group) = ($wawp->person, $wawp->group);
+	$sim->rule({ match => { method => 'POST', path => "$group/participants/add\$" },
+		answer => { json => [ { status => '404', jid => "$who\@c.us", lid => '900000000007050@lid' } ] } });
+	if ($way eq 'worker') { is($wawp->end($wawp->want(group => $group, who => $who)), 'failed not_on_whatsapp', 'a 404 with a LID beside it') }
+	else
+	{
+		$wawp->ask("INSERT INTO wawp.contact (jid, lid) VALUES ('$who\@c.us', '900000000007050\@lid')");
+		is($wawp->ask("SELECT outcome FROM wawp_add_participants('$group', ARRAY['$who'], 'support')"), 'not_on_whatsapp', 'a 404 with a LID beside it, in a session');
+	}
+	is($wawp->until("SELECT concat(lid, registered, known_as) FROM wawp.contact WHERE jid = '$who\@c.us'", ''), '', '... nothing says that they have an account');
+	$sim->world({ people => { $who => { registered => \0 } } });
+	is($wawp->ask("SELECT outcome FROM wawp_check_participants('$group', ARRAY['$who'], 'support')"), 'not_on_whatsapp', '... and a check asks again');
+}
+
+# ---- removals where numbers meet LIDs
+
+my $removing = own_server(verify_delays => '50ms,100ms,200ms');
+my ($in_both, $gone, $shadow) = ($wawp->person, $wawp->person, $wawp->person(lid_known => \0));
+$wawp->ask("INSERT INTO wawp.contact (jid, lid) VALUES ('$in_both\@c.us', '900000000007061\@lid'), ('$gone\@c.us', '900000000007062\@lid')");
+my %removal = (
+	'by number, known by a LID that is listed' => { who => $in_both, list => ['900000000007061@lid'], ends => 'failed accepted' },
+	'by number, known by a LID that is not listed' => { who => $gone, list => ['900000000007069@lid'], ends => 'done removed' },
+	'by number, whose LID nobody knows' => { who => $shadow, list => ['900000000007069@lid'], ends => undef },
+	'by LID, the list has numbers' => { who => '900000000007063@lid', list => ['15550000002@c.us'], ends => undef },
+	'by LID that is listed' => { who => '900000000007064@lid', list => ['900000000007064@lid'], ends => 'failed accepted' },
+	'by LID that is not listed' => { who => '900000000007065@lid', list => ['900000000007069@lid'], ends => 'done removed' });
+foreach my $it (values %removal)
+{
+	$it->{group} = $wawp->group;
+	lists($it->{group}, { id => "$ME\@c.us", lid => '900000000000001@lid', role => 'admin' }, map { { id => $_, role => 'member' } } @{ $it->{list} });
+	accepts($it->{group});
+	$it->{id} = $wawp->want(action => 'remove', instance => $removing, group => $it->{group}, who => $it->{who});
+}
+foreach my $how (sort keys %removal)
+{
+	my $it = $removal{$how};
+	if ($it->{ends}) { is($wawp->end($it->{id}), $it->{ends}, "a removal $how: $it->{ends}"); }
+	else { stays($it->{id}, 'verifying accepted', "a removal $how: nobody knows"); }
+}
+my ($member, $real) = ($wawp->person, $wawp->group(addressing => 'lid', lid_pn => \0));
+is($wawp->end($wawp->want(instance => $removing, group => $real, who => $member)), 'done added', 'somebody in a group of LIDs');
+is($wawp->end($wawp->want(action => 'remove', instance => $removing, group => $real, who => $member)), 'done removed', '... is removed by the number');
+is($wawp->is_member($real, $member), 0, '... and is not there any more');
+
 # ---- several numbers in a row that are not on WhatsApp
 
 my $checked = own_server();

@@ -111,7 +111,7 @@ test_session(void)
 static WireJoinRequests
 requests_in(const char *body)
 {
-	WireJoinRequests requests = {-1, NULL};
+	WireJoinRequests requests = {.count = -1};
 
 	if (!wire_read_join_requests(body, strlen(body), &requests))
 		requests.count = -1;

@@ -247,9 +247,48 @@ test_cases(void)
 	}
 }
 
+/* Requests to join, and whether WHO, whose LID is LID if that is known, is among those who asked. */
+static const struct
+{
+	const char *requests;
+	bool		has_lid;
+	Presence	presence;
+	const char *about;
+}			joins[] =
+{
+	{"[]", true, PRESENCE_ABSENT, "nobody asks"},
+	{"[{\"requesterId\":\"" LID "\"}]", true, PRESENCE_PRESENT, "by LID"},
+	{"[{\"requesterId\":\"" LID "\"}]", false, PRESENCE_UNKNOWN, "by a LID that may be theirs"},
+	{"[{\"requesterId\":\"900000000000099@lid\"}]", true, PRESENCE_ABSENT, "another LID"},
+	{"[{\"requesterId\":\"900000000000099@lid\",\"requesterPn\":\"" WHO "@c.us\"}]", false, PRESENCE_PRESENT, "by the number beside a LID"},
+	{"[{\"requesterId\":\"900000000000099@lid\",\"requesterPn\":\"15554440001@c.us\"}]", false, PRESENCE_ABSENT, "another number beside a LID"},
+	{"[{\"requesterId\":\"15554440001@c.us\"}]", true, PRESENCE_ABSENT, "another number"},
+	{"[{\"requesterId\":\"15554440001@c.us\",\"requestMethod\":\"NonAdminAdd\"}]", true, PRESENCE_UNKNOWN, "somebody who proposed another"},
+	{"[{\"requesterId\":\"15550000001@c.us\"}]", true, PRESENCE_UNKNOWN, "our own account, which proposed somebody"},
+	{"[{\"requesterId\":\"x@newserver\"}]", true, PRESENCE_UNKNOWN, "an entry that is not understood"},
+	{"[{\"requesterId\":\"x@newserver\"},{\"requesterId\":\"" WHO "@s.whatsapp.net\"}]", false, PRESENCE_PRESENT, "behind an entry that is not understood"},
+	{"{\"data\":[],\"hasMore\":true}", true, PRESENCE_UNKNOWN, "a page of a list"},
+};
+
+static void
+test_joins(void)
+{
+	for (size_t i = 0; i < lengthof(joins); i++)
+	{
+		MembersKnown known = known_of(-1, ME);
+		Jid			person = jid_of(WHO "@c.us");
+		Jid			lid = jid_of(joins[i].has_lid ? LID : "");
+		WireJoinRequests list = {0};
+
+		ok(wire_read_join_requests(joins[i].requests, strlen(joins[i].requests), &list), "requests: %s", joins[i].about);
+		is_int(members_ask_to_join(&list, &known, &person, &lid), joins[i].presence, psprintf("asks: %s", joins[i].about));
+	}
+}
+
 int
 main(void)
 {
+	test_joins();
 	test_gaps();
 	test_repeats();
 	test_sizes();
