@@ -94,10 +94,10 @@ CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
 	WHERE state = 'queued' AND home <> '00000000-0000-0000-0000-000000000000';
 -- Intents for a certain time; small or empty, so that each claim can look for others of its requester here.
 CREATE INDEX membership_intent_planned ON wawp.membership_intent (jid, group_jid, instance, requester, not_before)
-	WHERE state = 'queued' AND not_before IS NOT NULL;
+	WHERE not_before IS NOT NULL AND state = 'queued';
 -- Of these, those whose time has not come yet; the worker changes a row once it has.
 CREATE INDEX membership_intent_arrival ON wawp.membership_intent (home, not_before)
-	WHERE state = 'queued' AND not_before > updated_at;
+	WHERE not_before > updated_at AND state = 'queued';
 -- In the indexes that the worker reads the home comes first, so that rows of another one cost nothing.
 -- The head of a lane, of each account that was asked with; what is planned for later is apart, in no claim's way.
 -- The condition on id is always true; it keeps this index out of query plans that search for one person, which would

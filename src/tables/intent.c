@@ -255,14 +255,20 @@ static SqlStatement note_cancelled = {
 	3, {INT8OID, TEXTOID, JSONBOID}, NULL
 };
 
+/* The requester's same wish with another account, for a time that the caller adds. */
+#define QUEUED_WITH_OTHER_ACCOUNT \
+	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1 AND group_jid = $2 AND jid = $3" \
+	" AND (action IN ('promote', 'demote')) = ($7 IN ('promote', 'demote')) AND action = $7::wawp.action" \
+	" AND requester = $6 AND home = $9 AND home <> " HOME_OF_RESTORED_ROWS \
+	" AND instance_id <> wawp._account($1::name) AND "
+
 static SqlStatement cancel_of_other_account = {
 	"WITH c AS (UPDATE wawp.membership_intent SET state = 'cancelled',"
 	" detail = 'asked for again with account ' || wawp._account($1::name),"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
-	" WHERE state = 'queued' AND instance = $1 AND group_jid = $2 AND jid = $3 AND requester = $6"
-	" AND action = $7::wawp.action AND not_before IS NOT DISTINCT FROM $8"
-	" AND home = $9 AND home <> " HOME_OF_RESTORED_ROWS
-	" AND instance_id <> wawp._account($1::name) RETURNING *) "
+	" WHERE state = 'queued' AND id = ANY (ARRAY("
+	QUEUED_WITH_OTHER_ACCOUNT "not_before = $8 UNION ALL "
+	QUEUED_WITH_OTHER_ACCOUNT "$8 IS NULL AND not_before IS NULL)) RETURNING *) "
 	INSERT_NOTE NOTE_OF("cancelled") ", $4::name, $5 FROM c",
 	9, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID}, NULL
 };
