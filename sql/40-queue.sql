@@ -93,16 +93,22 @@ CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
 	(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before, home) NULLS NOT DISTINCT
 	WHERE state = 'queued' AND home <> '00000000-0000-0000-0000-000000000000';
 -- Intents for a certain time; small or empty, so that each claim can look for others of its requester here.
-CREATE INDEX membership_intent_planned ON wawp.membership_intent (jid, group_jid, instance, requester)
-	WHERE state = 'queued' AND not_before IS NOT NULL;
+CREATE INDEX membership_intent_planned ON wawp.membership_intent (jid, group_jid, instance, requester, not_before)
+	WHERE not_before IS NOT NULL AND state = 'queued';
+-- Of these, those whose time has not come yet; the worker changes a row once it has.
+CREATE INDEX membership_intent_arrival ON wawp.membership_intent (home, not_before)
+	WHERE not_before > updated_at AND state = 'queued';
 -- In the indexes that the worker reads the home comes first, so that rows of another one cost nothing.
--- The head of a lane, of each account that was asked with.  The condition on id is always true; it keeps this index out
--- of plans that search for one person, which would read the whole lane if they were made while the queue was empty.
+-- The head of a lane, of each account that was asked with; what is planned for later is apart, in no claim's way.
+-- The condition on id is always true; it keeps this index out of query plans that search for one person, which would
+-- read the whole lane if they were made while the queue was empty.
 CREATE INDEX membership_intent_lane ON wawp.membership_intent
-	(home, instance, group_jid, instance_id, priority DESC, id) WHERE state = 'queued' AND id > 0;
+	(home, instance, group_jid, instance_id, (coalesce(not_before > updated_at, false)), priority DESC, id)
+	WHERE state = 'queued' AND id > 0;
 -- Intents that do not wait for the pace of additions; small.
 CREATE INDEX membership_intent_other ON wawp.membership_intent
-	(home, instance, group_jid, instance_id, priority DESC, id) WHERE state = 'queued' AND action <> 'add';
+	(home, instance, group_jid, instance_id, (coalesce(not_before > updated_at, false)), priority DESC, id)
+	WHERE state = 'queued' AND action <> 'add';
 -- Intents that were sent and are not settled; small.
 CREATE INDEX membership_intent_busy ON wawp.membership_intent (home, instance, group_jid, jid)
 	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');

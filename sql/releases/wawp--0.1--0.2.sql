@@ -64,12 +64,16 @@ DROP INDEX wawp.membership_intent_one_queued, wawp.membership_intent_lane, wawp.
 CREATE UNIQUE INDEX membership_intent_one_queued ON wawp.membership_intent
 	(jid, group_jid, instance, (action IN ('promote', 'demote')), requester, not_before, home) NULLS NOT DISTINCT
 	WHERE state = 'queued' AND home <> '00000000-0000-0000-0000-000000000000';
-CREATE INDEX membership_intent_planned ON wawp.membership_intent (jid, group_jid, instance, requester)
-	WHERE state = 'queued' AND not_before IS NOT NULL;
+CREATE INDEX membership_intent_planned ON wawp.membership_intent (jid, group_jid, instance, requester, not_before)
+	WHERE not_before IS NOT NULL AND state = 'queued';
+CREATE INDEX membership_intent_arrival ON wawp.membership_intent (home, not_before)
+	WHERE not_before > updated_at AND state = 'queued';
 CREATE INDEX membership_intent_lane ON wawp.membership_intent
-	(home, instance, group_jid, instance_id, priority DESC, id) WHERE state = 'queued' AND id > 0;
+	(home, instance, group_jid, instance_id, (coalesce(not_before > updated_at, false)), priority DESC, id)
+	WHERE state = 'queued' AND id > 0;
 CREATE INDEX membership_intent_other ON wawp.membership_intent
-	(home, instance, group_jid, instance_id, priority DESC, id) WHERE state = 'queued' AND action <> 'add';
+	(home, instance, group_jid, instance_id, (coalesce(not_before > updated_at, false)), priority DESC, id)
+	WHERE state = 'queued' AND action <> 'add';
 CREATE INDEX membership_intent_busy ON wawp.membership_intent (home, instance, group_jid, jid)
 	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');
 CREATE INDEX membership_intent_expiry ON wawp.membership_intent (home, expires_at)

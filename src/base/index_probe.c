@@ -10,7 +10,8 @@
  * its result must not be shown to users.
  *
  * Locks on table and index are kept until the transaction ends, as a
- * statement's are.  Nothing stays allocated.
+ * statement's are.  Nothing stays allocated.  The oids of tables and indexes are
+ * kept in memory of the process until one of its relations changes.
  *
  * IDENTIFICATION
  *	  src/base/index_probe.c
@@ -28,6 +29,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -66,11 +68,53 @@ index_probe_init_key(ScanKey key, Relation index, const IndexProbe *probe, int n
 							   index_probe_equality(index->rd_opcintype[n]), probe->keys[n]);
 }
 
+/* The relations of schema wawp that were found lately, by their names' addresses: all are literals. */
+#define FOUND_RELATIONS 32
+static struct
+{
+	const char *name;
+	Oid			oid;
+}			found_relations[FOUND_RELATIONS];
+static int	nfound_relations;
+
+/* Forget all of them: any may be another one now. */
+static void
+index_probe_forget(Datum arg pg_attribute_unused(), Oid relation)
+{
+	for (int i = 0; i < nfound_relations; i++)
+		if (relation == InvalidOid || relation == found_relations[i].oid)
+		{
+			nfound_relations = 0;
+			return;
+		}
+}
+
+/* Return the oid of a relation of schema wawp; InvalidOid, which is not kept, if there is none. */
+static Oid
+index_probe_relation(const char *name)
+{
+	static bool is_registered = false;
+	Oid			oid;
+
+	for (int i = 0; i < nfound_relations; i++)
+		if (found_relations[i].name == name)
+			return found_relations[i].oid;
+	if (!is_registered)
+		CacheRegisterRelcacheCallback(index_probe_forget, (Datum) 0);
+	is_registered = true;
+	oid = get_relname_relid(name, get_namespace_oid("wawp", false));
+	if (OidIsValid(oid) && nfound_relations < FOUND_RELATIONS)
+	{
+		found_relations[nfound_relations].name = name;
+		found_relations[nfound_relations++].oid = oid;
+	}
+	return oid;
+}
+
 /* What the probes of one table share. */
 typedef struct ProbedTable
 {
 	Relation	relation;
-	Oid			schema;
 	Snapshot	snapshot;
 	TupleTableSlot *slot;		/* the row that was found */
 } ProbedTable;
@@ -95,7 +139,7 @@ index_probe_scan(const ProbedTable *table, Relation index, const IndexProbe *pro
 static IndexProbeResult
 index_probe_read(const ProbedTable *table, const IndexProbe *probe)
 {
-	Oid			index_oid = get_relname_relid(probe->index, table->schema);
+	Oid			index_oid = index_probe_relation(probe->index);
 	IndexProbeResult result = PROBE_UNKNOWN;
 	Relation	index;
 
@@ -121,8 +165,7 @@ index_probe_open(const IndexProbe *probes, int n, const char *column, int64 *val
 	bool		is_null;
 
 	CommandCounterIncrement();
-	table.schema = get_namespace_oid("wawp", false);
-	table.relation = table_open(get_relname_relid(probes->table, table.schema), AccessShareLock);
+	table.relation = table_open(index_probe_relation(probes->table), AccessShareLock);
 	table.snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	table.slot = table_slot_create(table.relation, NULL);
 	for (int i = 0; i < n && result == PROBE_NONE; i++)

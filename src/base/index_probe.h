@@ -20,7 +20,7 @@ typedef enum IndexProbeResult
 	PROBE_UNKNOWN				/* the index is missing or not valid: a statement is needed */
 } IndexProbeResult;
 
-/* A table of schema wawp, one of its indexes, and values of the index's first columns. */
+/* A table of schema wawp, one of its indexes, both as literals, and values of the index's first columns. */
 typedef struct IndexProbe
 {
 	const char *table;

@@ -535,22 +535,29 @@ typedef struct QueuedIntent
 	" OR NOT i.verify AND $10 OR NOT i.invite AND $11 OR i.after IS NOT NULL AND $12 IS NULL" \
 	" OR i.batch_id IS NULL AND $13 IS NOT NULL, false)"
 
-/* The requester's own, for the same time; none that was restored, which is left to wawp_take_over(). */
-#define FIND_QUEUED \
+/* The requester's own, for that time; none that was restored, which is left to wawp_take_over(). */
+#define FIND_QUEUED(when) \
 	"SELECT i.id, i.batch_id, " IS_WEAKER " FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.instance = $1" \
 	" AND i.group_jid = $2 AND i.jid = $3 AND i.action = $4::wawp.action" \
 	" AND (i.action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote'))" \
-	" AND i.requester = $5 AND i.not_before IS NOT DISTINCT FROM $6" \
+	" AND i.requester = $5 AND i.not_before " when \
 	" AND i.instance_id = wawp._account($1::name) AND i.home = $14 AND i.home <> " HOME_OF_RESTORED_ROWS
 
 #define REQUEST_TYPES \
 	TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, \
 	BOOLOID, INT8OID, TEXTOID, UUIDOID
 
-static SqlStatement find_queued = {FIND_QUEUED, 14, {REQUEST_TYPES}, NULL};
+/* Without and with a time: no index serves IS NOT DISTINCT FROM. */
+static SqlStatement find_queued[] = {
+	{FIND_QUEUED("IS NULL"), 14, {REQUEST_TYPES}, NULL},
+	{FIND_QUEUED("= $6"), 14, {REQUEST_TYPES}, NULL}
+};
 
 /* The lock keeps the row queued, neither cancelled nor sent, until the requesting transaction ends. */
-static SqlStatement find_and_lock_queued = {FIND_QUEUED " FOR SHARE OF i", 14, {REQUEST_TYPES}, NULL};
+static SqlStatement find_and_lock_queued[] = {
+	{FIND_QUEUED("IS NULL") " FOR SHARE OF i", 14, {REQUEST_TYPES}, NULL},
+	{FIND_QUEUED("= $6") " FOR SHARE OF i", 14, {REQUEST_TYPES}, NULL}
+};
 
 static SqlStatement strengthen = {
 	"UPDATE wawp.membership_intent i SET priority = greatest(i.priority, $7),"
@@ -651,7 +658,7 @@ find_and_strengthen(SqlStatement *find, const SqlArgs *args, QueuedIntent *queue
 	return true;
 }
 
-/* Returns the queued intent for this request: the requester's that `find` finds, else a new one. */
+/* Returns the queued intent for this request: the requester's that `find`, a pair of statements, finds, else a new one. */
 static QueuedIntent
 find_or_insert(const Requester *requester, const MembershipRequest *request, const Jid *jid, SqlStatement *find)
 {
@@ -659,7 +666,7 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 	SqlArgs		args = find_args(requester, request, jid);
 	QueuedIntent queued;
 
-	while (!find_and_strengthen(find, &args, &queued))
+	while (!find_and_strengthen(&find[request->not_before != 0 ? 1 : 0], &args, &queued))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (intent_is_in_the_way(requester->instance.name, request->group, jid->text))
@@ -733,7 +740,7 @@ request_all(FunctionCallInfo fcinfo, MembershipRequest *request, ArrayType *peop
 		QueuedIntent queued = {.batch_id = request->batch_id};
 
 		if (!problem)
-			queued = find_or_insert(requester, request, &jid, &find_queued);
+			queued = find_or_insert(requester, request, &jid, find_queued);
 		put_request_row(fcinfo, &queued, problem ? input : jid.text, problem);
 	}
 	spi_end_as_owner(&before);
@@ -850,7 +857,7 @@ enqueue_for_role(Oid roleid, const char *instance, MembershipRequest *request, c
 	if (problem)
 		insert_failed_intent(requester, request, group, person, "bad_identifier", problem);
 	else
-		(void) find_or_insert(requester, request, &jid, &find_and_lock_queued);
+		(void) find_or_insert(requester, request, &jid, find_and_lock_queued);
 	spi_end_as_owner(&before);
 	if (problem)
 	{
@@ -954,7 +961,7 @@ request_swap_side(FunctionCallInfo fcinfo, const Requester *requester, Membershi
 	QueuedIntent queued = {.batch_id = request->batch_id};
 
 	if (!problem)
-		queued = find_or_insert(requester, request, &jid, &find_queued);
+		queued = find_or_insert(requester, request, &jid, find_queued);
 	put_request_row(fcinfo, &queued, problem ? input : jid.text, problem);
 	return queued.id;
 }

@@ -122,6 +122,12 @@ adoption_cluster_homes(void)
 	"  AND (" row ".home = " HOME_OF_RESTORED_ROWS " OR " row ".home = ANY ($6::uuid[])))," \
 	" (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = " row ".requested_by))"
 
+/* True if the role has the same as p queued here, for that time.  No index serves IS NOT DISTINCT FROM. */
+#define REQUESTED_HERE(when) "EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'" \
+	" AND o.home = $3 AND o.home <> " HOME_OF_RESTORED_ROWS " AND o.instance = p.instance AND o.group_jid = p.group_jid" \
+	" AND o.jid = p.jid AND o.requester = p.role AND o.not_before " when \
+	" AND (o.action IN ('promote', 'demote')) = (p.action IN ('promote', 'demote')) OFFSET 0)"
+
 /*
  * Adopts a portion of intents in the order of their ids.  The fate of each:
  * settled: it stays so; failed: nobody is there to send it as; cancelled: the
@@ -136,11 +142,7 @@ static SqlStatement adopt_intents = {
 	"  WHEN p.role IS NULL THEN 'failed'"
 	"  WHEN p.state = 'queued' AND (row_number() OVER (PARTITION BY p.state, p.group_jid, p.jid,"
 	"    p.action IN ('promote', 'demote'), p.role, p.not_before ORDER BY p.id) > 1"
-	"   OR EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.home = $3 AND o.home <> " HOME_OF_RESTORED_ROWS
-	"    AND o.instance = p.instance"
-	"    AND o.group_jid = p.group_jid AND o.jid = p.jid AND o.requester = p.role"
-	"    AND o.not_before IS NOT DISTINCT FROM p.not_before"
-	"    AND (o.action IN ('promote', 'demote')) = (p.action IN ('promote', 'demote')) OFFSET 0)) THEN 'cancelled'"
+	"   OR CASE WHEN p.not_before IS NULL THEN " REQUESTED_HERE("IS NULL") " ELSE " REQUESTED_HERE("= p.not_before") " END) THEN 'cancelled'"
 	"  WHEN p.state = 'inviting' OR p.state = 'queued' AND p.action = 'invite' AND coalesce(p.not_before <= clock_timestamp(), true)"
 	"   OR p.state = 'sending' AND (p.action = 'invite' OR p.outcome = 'invited') THEN 'unknown'"
 	"  WHEN p.state = 'sending' THEN 'doubt' ELSE 'live' END AS fate,"

@@ -59,9 +59,15 @@ static const char *const state_names[] = {
 	a ".home = " b ".home AND " a ".home <> " HOME_OF_RESTORED_ROWS " AND " \
 	a ".instance = " b ".instance AND " a ".group_jid = " b ".group_jid AND " a ".jid = " b ".jid" \
 	" AND (" a ".action IN ('promote', 'demote')) = (" b ".action IN ('promote', 'demote'))"
-#define SAME_WISH(a, b) \
-	SAME_PERSON_AND_KIND(a, b) " AND " a ".requester = " b ".requester" \
-	" AND " a ".not_before IS NOT DISTINCT FROM " b ".not_before"
+
+/*
+ * True if i's requester has the same queued for the same time.  No index serves
+ * IS NOT DISTINCT FROM, so that it would read all their plans for the person.
+ */
+#define QUEUED_AGAIN_WHERE(i, when) "EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'" \
+	" AND " SAME_PERSON_AND_KIND("o", i) " AND o.requester = " i ".requester AND o.not_before " when " OFFSET 0)"
+#define IS_QUEUED_AGAIN(i) "CASE WHEN " i ".not_before IS NULL THEN " QUEUED_AGAIN_WHERE(i, "IS NULL") \
+	" ELSE " QUEUED_AGAIN_WHERE(i, "= " i ".not_before") " END"
 
 /* Return the key of a lane; group "": of the whole instance.  Its padding is 0, so that it can be hashed. */
 LaneKey
@@ -149,16 +155,20 @@ intent_take_insert_mark(void)
 	return was_own;
 }
 
+/* The requester's opposite, for a time that the caller adds. */
+#define QUEUED_OPPOSITE \
+	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1 AND group_jid = $2 AND jid = $3" \
+	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4" \
+	" AND requester = $5 AND home = $7 AND home <> " HOME_OF_RESTORED_ROWS " AND "
+
 /* Cancels the requester's opposite for the same time, while it is queued. */
 static SqlStatement cancel_opposite = {
 	"UPDATE wawp.membership_intent SET state = 'cancelled',"
 	" detail = CASE WHEN action IN ('add', 'invite') AND $4 IN ('add', 'invite') THEN 'the same was asked for in another way'"
 	"  ELSE 'the opposite was asked for' END,"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
-	" WHERE state = 'queued' AND instance = $1 AND group_jid = $2 AND jid = $3"
-	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4"
-	" AND requester = $5 AND not_before IS NOT DISTINCT FROM $6"
-	" AND home = $7 AND home <> " HOME_OF_RESTORED_ROWS
+	" WHERE state = 'queued' AND id = ANY (ARRAY("
+	QUEUED_OPPOSITE "not_before = $6 UNION ALL " QUEUED_OPPOSITE "$6 IS NULL AND not_before IS NULL))"
 	" RETURNING id",
 	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID, UUIDOID}, NULL
 };
@@ -245,14 +255,20 @@ static SqlStatement note_cancelled = {
 	3, {INT8OID, TEXTOID, JSONBOID}, NULL
 };
 
+/* The requester's same wish with another account, for a time that the caller adds. */
+#define QUEUED_WITH_OTHER_ACCOUNT \
+	"SELECT id FROM wawp.membership_intent WHERE state = 'queued' AND instance = $1 AND group_jid = $2 AND jid = $3" \
+	" AND (action IN ('promote', 'demote')) = ($7 IN ('promote', 'demote')) AND action = $7::wawp.action" \
+	" AND requester = $6 AND home = $9 AND home <> " HOME_OF_RESTORED_ROWS \
+	" AND instance_id <> wawp._account($1::name) AND "
+
 static SqlStatement cancel_of_other_account = {
 	"WITH c AS (UPDATE wawp.membership_intent SET state = 'cancelled',"
 	" detail = 'asked for again with account ' || wawp._account($1::name),"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
-	" WHERE state = 'queued' AND instance = $1 AND group_jid = $2 AND jid = $3 AND requester = $6"
-	" AND action = $7::wawp.action AND not_before IS NOT DISTINCT FROM $8"
-	" AND home = $9 AND home <> " HOME_OF_RESTORED_ROWS
-	" AND instance_id <> wawp._account($1::name) RETURNING *) "
+	" WHERE state = 'queued' AND id = ANY (ARRAY("
+	QUEUED_WITH_OTHER_ACCOUNT "not_before = $8 UNION ALL "
+	QUEUED_WITH_OTHER_ACCOUNT "$8 IS NULL AND not_before IS NULL)) RETURNING *) "
 	INSERT_NOTE NOTE_OF("cancelled") ", $4::name, $5 FROM c",
 	9, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID}, NULL
 };
@@ -338,7 +354,7 @@ static SqlStatement requeue = {
 	/* an invitation that may have been sent is asked for anew */
 	" not_before = CASE WHEN greatest(created_at, not_before) < $5 THEN clock_timestamp() ELSE not_before END"
 	" WHERE id = $1 AND state = 'failed' AND " IS_OWN
-	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND " SAME_WISH("o", "i") " OFFSET 0)"
+	" AND NOT " IS_QUEUED_AGAIN("i")
 	" RETURNING *) " INSERT_NOTE NOTE_OF("retried") ", $2::name, $3 FROM c",
 	5, {INT8OID, TEXTOID, JSONBOID, OIDOID, TIMESTAMPTZOID}, NULL
 };
@@ -439,6 +455,12 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 /* The row was changed in the future, so the time it waits for may be long past. */
 #define CLOCK_WAS_SET_BACK "c.updated_at > clock_timestamp() + interval '1 second'"
 
+/*
+ * A plan is kept apart in a lane's index, where no claim sees it, until
+ * intent_arrive() has changed it after its time has come.
+ */
+#define HAS_ARRIVED "NOT coalesce(c.not_before > c.updated_at, false)"
+
 #define IS_DUE \
 	"(c.not_before IS NULL OR c.not_before <= clock_timestamp())" \
 	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")"
@@ -461,7 +483,7 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
  */
 #define HEAD(instance, group_jid, which, most, home) " FROM wawp.membership_intent c" \
 	" WHERE c.state = 'queued' AND c.home = " home " AND c.instance = " instance " AND c.group_jid = " group_jid which \
-	" AND " IS_DUE \
+	" AND " HAS_ARRIVED " AND " IS_DUE \
 	" AND " OF_ITS_ACCOUNT("c", instance) \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
 	" AND NOT " IS_HELD(instance, "h.group_jid IS NULL") \
@@ -895,8 +917,7 @@ intent_supersede_waiting(const Intent *intent)
 	"CASE WHEN " state " = 'verifying' AND " outcome " IS DISTINCT FROM 'unknown_result' THEN 'done' ELSE 'cancelled' END"
 
 static SqlStatement settle = {
-	"WITH mine AS (SELECT m.id, m.superseded, m.superseded OR EXISTS (SELECT FROM wawp.membership_intent o"
-	"  WHERE o.state = 'queued' AND " SAME_WISH("o", "m") " OFFSET 0) AS moot"
+	"WITH mine AS (SELECT m.id, m.superseded, m.superseded OR " IS_QUEUED_AGAIN("m") " AS moot"
 	" FROM wawp.membership_intent m"
 	" WHERE m.id = $1 AND m.state = $2::wawp.state FOR UPDATE OF m SKIP LOCKED),"
 	" fate AS (SELECT id, CASE WHEN moot AND $3 = 'queued' THEN 'cancelled'"
@@ -1115,13 +1136,17 @@ intent_begin_invite(const Intent *intent)
 	return spi_run(&begin_invite, &args) > 0;
 }
 
+/* True if the requester of i has the person queued in the other group, for that time. */
+#define QUEUED_THERE(when) "EXISTS (SELECT FROM wawp.membership_intent o" \
+	" WHERE o.state = 'queued' AND o.home = i.home AND o.home <> " HOME_OF_RESTORED_ROWS " AND o.instance = i.instance" \
+	" AND o.group_jid = $2 AND o.jid = i.jid AND (o.action IN ('promote', 'demote')) = (i.action IN ('promote', 'demote'))" \
+	" AND o.requester = i.requester AND o.not_before " when " OFFSET 0)"
+
 static SqlStatement move = {
 	"UPDATE wawp.membership_intent i SET group_jid = $2, state = 'queued', attempts = attempts - 1,"
 	" detail = 'moved from ' || i.group_jid || ', which is full', updated_at = clock_timestamp()"
-	" WHERE id = $1 AND state = 'sending' AND NOT EXISTS (SELECT FROM wawp.membership_intent o"
-	"  WHERE o.state = 'queued' AND o.home = i.home AND o.home <> " HOME_OF_RESTORED_ROWS " AND o.instance = i.instance AND o.group_jid = $2 AND o.jid = i.jid"
-	"  AND o.action NOT IN ('promote', 'demote') AND o.requester = i.requester"
-	"  AND o.not_before IS NOT DISTINCT FROM i.not_before OFFSET 0)",
+	" WHERE id = $1 AND state = 'sending' AND NOT CASE WHEN i.not_before IS NULL"
+	" THEN " QUEUED_THERE("IS NULL") " ELSE " QUEUED_THERE("= i.not_before") " END",
 	2, {INT8OID, TEXTOID}, NULL
 };
 
@@ -1304,11 +1329,50 @@ intent_next_expiry(void)
 }
 
 /*
+ * ---- plans whose time has come
+ */
+
+static SqlStatement arrive = {
+	"UPDATE wawp.membership_intent i SET updated_at = clock_timestamp()"
+	" WHERE i.state = 'queued' AND i.id = ANY (ARRAY(SELECT c.id FROM wawp.membership_intent c WHERE c.state = 'queued'"
+	"  AND c.not_before > c.updated_at AND c.home = $2 AND c.not_before <= clock_timestamp()"
+	"  ORDER BY c.not_before LIMIT $1 FOR UPDATE SKIP LOCKED)) RETURNING i.instance::text, i.group_jid",
+	2, {INT4OID, UUIDOID}, NULL
+};
+
+/* Let up to `limit` plans whose time has come be claimed; return their lanes as LaneKey pointers, one for each. */
+List *
+intent_arrive(int limit)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int4(&args, limit, true);
+	home_bind(&args);
+	return intent_lanes_of_rows(spi_run(&arrive, &args));
+}
+
+static SqlStatement next_arrival = {
+	"SELECT min(not_before) FROM wawp.membership_intent WHERE home = $1 AND state = 'queued' AND not_before > updated_at",
+	1, {UUIDOID}, NULL
+};
+
+/* Return when the time of the next plan comes; 0: there is none. */
+TimestampTz
+intent_next_arrival(void)
+{
+	SqlArgs		args = {0};
+
+	home_bind(&args);
+	spi_run(&next_arrival, &args);
+	return spi_get_int8(0, 1, 0);
+}
+
+/*
  * ---- lanes, and when they are due
  */
 
 #define CAN_COME_UP " FROM wawp.membership_intent c" \
-	" WHERE c.state = 'queued' AND c.id > 0 AND c.home = $3 AND c.instance = $1 AND c.group_jid = $2" \
+	" WHERE c.state = 'queued' AND c.id > 0 AND c.home = $3 AND c.instance = $1 AND c.group_jid = $2 AND " HAS_ARRIVED \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
 	" AND NOT " REQUESTER_IS_HELD("c.requester", "$1") \
 	" AND " OF_ITS_ACCOUNT("c", "$1") \
@@ -1341,7 +1405,7 @@ intent_first_due(SqlStatement *statement, const LaneKey *lane)
 
 /*
  * Return when the first of a lane's queued intents is due; 0 if none is queued,
- * or only such as are to follow another intent or whose requester is held.  The time is past if its row is
+ * or only such as are plans, are to follow another intent or whose requester is held.  The time is past if its row is
  * locked.
  */
 TimestampTz
@@ -1354,6 +1418,7 @@ static SqlStatement next_other = {
 	"SELECT min(greatest(coalesce(c.not_before, '-infinity'), CASE WHEN " CLOCK_WAS_SET_BACK
 	"  THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))"
 	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.home = $3 AND c.instance = $1 AND c.group_jid = $2" NO_ADDITION
+	" AND " HAS_ARRIVED
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
 	" AND NOT " REQUESTER_IS_HELD("c.requester", "$1")
 	" AND " OF_ITS_ACCOUNT("c", "$1")
@@ -1420,8 +1485,7 @@ intent_lanes(const LaneKey *after, int limit)
  */
 #define DOUBT_ENDS "(doubt.moot OR doubt.is_invite OR crashes + $1 > $2)"
 static SqlStatement recover = {
-	"WITH doubt AS (SELECT s.id, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
-	"   AND " SAME_WISH("o", "s") " OFFSET 0) OR s.superseded AS moot,"
+	"WITH doubt AS (SELECT s.id, s.superseded OR " IS_QUEUED_AGAIN("s") " AS moot,"
 	"  s.action = 'invite' OR coalesce(s.outcome = 'invited', false) AS is_invite"
 	"  FROM wawp.membership_intent s WHERE s.home = $4 AND s.state = 'sending' AND s.id <> ALL ($3::bigint[])"
 	"  FOR UPDATE OF s SKIP LOCKED)"

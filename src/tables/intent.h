@@ -210,6 +210,8 @@ extern uint64 intent_fail_dependents(int limit);
 extern List *intent_dependent_lanes(int64 id);
 extern int64 intent_expire(int limit);
 extern TimestampTz intent_next_expiry(void);
+extern List *intent_arrive(int limit);
+extern TimestampTz intent_next_arrival(void);
 extern TimestampTz intent_next_due(const LaneKey *lane);
 extern TimestampTz intent_next_other(const LaneKey *lane);
 extern List *intent_lanes(const LaneKey *after, int limit);

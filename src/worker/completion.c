@@ -40,6 +40,7 @@ static bool has_dependents;		/* true if any intent depends on another */
 static bool has_joined;			/* somebody, in a group that welcomes, since that was last forgotten */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
 static int64 next_expiry = CLOCK_NEVER; /* likewise */
+static int64 next_arrival = CLOCK_NEVER;	/* of a plan; likewise */
 
 void
 completion_begin_cycle(void)
@@ -202,6 +203,31 @@ completion_expire(void)
 	has_failures |= has_expired;
 	next_expiry = completion_time_of(intent_next_expiry(), has_expired);
 	return has_expired;
+}
+
+/* Wake the lanes of plans whose time has come. */
+void
+completion_arrive(void)
+{
+	TimestampTz next = intent_next_arrival();
+	List	   *arrived = NIL;
+	ListCell   *lc;
+
+	if (next != 0 && next <= GetCurrentTimestamp())
+	{
+		arrived = intent_arrive(ENDS_AT_ONCE);
+		next = intent_next_arrival();
+	}
+	foreach(lc, arrived)
+		lanes_note(lfirst(lc), clock_monotonic_ms())->head_until_ms = 0;
+	next_arrival = completion_time_of(next, arrived != NIL);
+}
+
+/* Return when the time of the next plan comes, in monotonic ms. */
+int64
+completion_next_arrival(void)
+{
+	return next_arrival;
 }
 
 /* Fail intents that depend on one that failed. */

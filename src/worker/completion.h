@@ -21,6 +21,8 @@ extern void completion_forget_joined(void);
 extern void completion_note_superseded(void);
 extern void completion_end_superseded(void);
 extern bool completion_expire(void);
+extern void completion_arrive(void);
+extern int64 completion_next_arrival(void);
 extern void completion_fail_dependents(void);
 extern void completion_end_memberships(void);
 extern bool completion_has_failures(void);

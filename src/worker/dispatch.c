@@ -433,6 +433,12 @@ duty_expire(Holds *holds pg_attribute_unused())
 	cycle.has_notes |= completion_expire();
 }
 
+static void
+duty_arrive(Holds *holds pg_attribute_unused())
+{
+	completion_arrive();
+}
+
 static int64
 duty_next_dependents(void)
 {
@@ -529,6 +535,7 @@ static const Duty duties[] = {
 	{"end doubtful invitations", duty_next_doubtful, ON_TIME, false, duty_end_doubtful, NULL},
 	{"end superseded intents", duty_next_superseded, ON_NEWS, false, duty_end_superseded, NULL},
 	{"expire intents", completion_next_expiry, ON_NEWS, false, duty_expire, NULL},
+	{"let plans arrive", completion_next_arrival, ON_NEWS, false, duty_arrive, NULL},
 	{"fail dependents", duty_next_dependents, ON_NEWS, false, duty_fail_dependents, NULL},
 	{"record notes", duty_next_notes, ON_NEWS, true, duty_record_notes, duty_put_off_notes},
 	{"recover locked rows", duty_next_locked, ON_TIME, false, duty_recover_locked, NULL},
@@ -654,7 +661,7 @@ dispatch_is_drained(void)
 	for (size_t i = 0; i < lengthof(duties); i++)
 		if (duties[i].run != duty_serve_lanes && duties[i].next_ms() <= now)
 			return false;
-	return dispatch_permit.requests <= 0 || Min(lanes_next_ms(), lanes_next_verification()) > horizon;
+	return dispatch_permit.requests <= 0 || Min(Min(lanes_next_ms(), lanes_next_verification()), completion_next_arrival()) > horizon;
 }
 
 /* Return when the next cycle is due by itself, in monotonic ms. */
