@@ -387,7 +387,7 @@ identity_time_of_promotion(void)
 
 	if (spi_run(&newest_intent, NULL) == 0)
 		return now;
-	return Max(now, Min(spi_get_int8(0, 1, 0) + 1, now + CLOCK_AHEAD_US));
+	return Max(now, Min(spi_get_time(0, 1) + 1, now + CLOCK_AHEAD_US));
 }
 
 /*
