@@ -22,6 +22,8 @@ my $group = $wawp->group;
 # Rows that statements have read in the queue, the memberships and the notes, by whatever scan.
 sub rows_read
 {
+	# what this session has read before is counted now, not later
+	$wawp->ask('SELECT pg_stat_force_next_flush()');
 	return $wawp->ask(q{SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables
 		WHERE schemaname = 'wawp' AND relname IN ('membership_intent', 'membership', 'audit_note')});
 }
