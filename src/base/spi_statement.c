@@ -28,6 +28,7 @@
 #include "base/spi_statement.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -356,12 +357,77 @@ spi_get_text(uint64 row, int column)
 	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
 }
 
-/* Return a bigint or timestamptz column. */
+/* Write a column's value to *value; false if it is NULL.  Its type must be `type`. */
+static bool
+spi_get_datum(uint64 row, int column, Oid type, Datum *value)
+{
+	bool		isnull;
+
+	*value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+	if (SPI_gettypeid(SPI_tuptable->tupdesc, column) != type)
+		elog(ERROR, "column %d of a result is not of type %u", column, type);
+	return !isnull;
+}
+
+/* Return a bigint column. */
 int64
 spi_get_int8(uint64 row, int column, int64 if_null)
 {
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+	Datum		value;
 
-	return isnull ? if_null : DatumGetInt64(value);
+	return spi_get_datum(row, column, INT8OID, &value) ? DatumGetInt64(value) : if_null;
+}
+
+/* Return an integer column; 0 for NULL. */
+int
+spi_get_int4(uint64 row, int column)
+{
+	Datum		value;
+
+	return spi_get_datum(row, column, INT4OID, &value) ? DatumGetInt32(value) : 0;
+}
+
+/* Return a timestamptz column; 0 for NULL. */
+TimestampTz
+spi_get_time(uint64 row, int column)
+{
+	Datum		value;
+
+	return spi_get_datum(row, column, TIMESTAMPTZOID, &value) ? DatumGetTimestampTz(value) : 0;
+}
+
+/* Return a boolean column; false for NULL. */
+bool
+spi_get_bool(uint64 row, int column)
+{
+	Datum		value;
+
+	return spi_get_datum(row, column, BOOLOID, &value) && DatumGetBool(value);
+}
+
+/* Return a column of oids; InvalidOid for NULL. */
+Oid
+spi_get_oid(uint64 row, int column)
+{
+	Datum		value;
+
+	return spi_get_datum(row, column, OIDOID, &value) ? DatumGetObjectId(value) : InvalidOid;
+}
+
+/* Return a double precision column; 0 for NULL. */
+double
+spi_get_float8(uint64 row, int column)
+{
+	Datum		value;
+
+	return spi_get_datum(row, column, FLOAT8OID, &value) ? DatumGetFloat8(value) : 0;
+}
+
+/* Return a column of transaction ids. */
+TransactionId
+spi_get_xid(uint64 row, int column)
+{
+	Datum		value;
+
+	return spi_get_datum(row, column, XIDOID, &value) ? DatumGetTransactionId(value) : InvalidTransactionId;
 }

@@ -66,5 +66,11 @@ extern void spi_run_portions(SqlStatement *statement, const SqlArgs *args, long 
 extern void spi_run_utility(const char *text);
 extern const char *spi_get_text(uint64 row, int column);
 extern int64 spi_get_int8(uint64 row, int column, int64 if_null);
+extern int	spi_get_int4(uint64 row, int column);
+extern TimestampTz spi_get_time(uint64 row, int column);
+extern bool spi_get_bool(uint64 row, int column);
+extern Oid	spi_get_oid(uint64 row, int column);
+extern double spi_get_float8(uint64 row, int column);
+extern TransactionId spi_get_xid(uint64 row, int column);
 
 #endif							/* WAWP_SPI_STATEMENT_H */

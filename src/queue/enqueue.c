@@ -646,7 +646,7 @@ find_and_strengthen(SqlStatement *find, const SqlArgs *args, QueuedIntent *queue
 
 	if (spi_run(find, args) == 0)
 		return false;
-	if (spi_get_text(0, 3)[0] == 't')
+	if (spi_get_bool(0, 3))
 	{
 		spi_add_int8(&stronger, spi_get_int8(0, 1, 0));
 		if (spi_run(&strengthen, &stronger) == 0)

@@ -285,7 +285,7 @@ wawp_oldest_due(PG_FUNCTION_ARGS)
 	before = spi_begin_as_owner();
 	home_bind(&args);
 	spi_run(&oldest_due, &args);
-	oldest = spi_get_int8(0, 1, 0);
+	oldest = spi_get_time(0, 1);
 	spi_end_as_owner(&before);
 	if (oldest == 0)
 		PG_RETURN_NULL();

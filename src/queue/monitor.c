@@ -138,7 +138,7 @@ batch_count_own_pending(const char *batch)
 	spi_add_text(&args, batch);
 	n = spi_run_seeing(&pending_by_transaction, &args, GetLatestSnapshot());
 	for (uint64 i = 0; i < n; i++)
-		if (TransactionIdIsCurrentTransactionId((TransactionId) strtoul(spi_get_text(i, 1), NULL, 10)))
+		if (TransactionIdIsCurrentTransactionId(spi_get_xid(i, 1)))
 			own += spi_get_int8(i, 2, 0);
 	spi_end_as_caller(&before);
 	return own;
@@ -275,22 +275,22 @@ explained_read(int64 id, Explained *e)
 	e->instance = spi_get_text(0, 2);
 	e->outcome = spi_get_text(0, 3);
 	e->detail = spi_get_text(0, 4);
-	e->not_before = spi_get_int8(0, 5, 0);
-	e->next_attempt_at = spi_get_int8(0, 6, 0);
-	e->held_until = spi_get_int8(0, 7, 0);
+	e->not_before = spi_get_time(0, 5);
+	e->next_attempt_at = spi_get_time(0, 6);
+	e->held_until = spi_get_time(0, 7);
 	e->held_by = spi_get_text(0, 8);
-	e->is_lane_held = spi_get_text(0, 9)[0] == 't';
+	e->is_lane_held = spi_get_bool(0, 9);
 	e->after_state = spi_get_text(0, 10);
 	e->after = spi_get_int8(0, 11, 0);
 	e->ahead = spi_get_int8(0, 12, 0);
 	e->id = spi_get_int8(0, 13, 0);
 	e->action = spi_get_text(0, 14);
 	e->group = spi_get_text(0, 15);
-	e->is_foreign = spi_get_text(0, 16)[0] == 't';
-	e->requester_until = spi_get_int8(0, 17, 0);
+	e->is_foreign = spi_get_bool(0, 16);
+	e->requester_until = spi_get_time(0, 17);
 	e->requester_held_by = spi_get_text(0, 18);
 	e->asked_with = spi_get_text(0, 19);
-	e->held_is_messages = spi_get_text(0, 20)[0] == 't';
+	e->held_is_messages = spi_get_bool(0, 20);
 	return true;
 }
 

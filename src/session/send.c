@@ -713,7 +713,8 @@ session_refuse_held(const SessionRequest *request, const Hold *hold)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("could not %s: the instance is held", endpoint_get(request->call.endpoint)->what),
+			 errmsg("could not %s: the %s is held", endpoint_get(request->call.endpoint)->what,
+					*hold->key.group ? "group" : "instance"),
 			 errdetail("Reason: %s.", hold->reason),
 			 hold->until
 			 ? errhint("It is tried again at %s.", clock_text(hold->until))
@@ -731,24 +732,35 @@ session_refuse_own_token(const SessionRequest *request, TimestampTz until)
 			 errhint("ALTER USER MAPPING with another access_token, or wawp_resume(), ends the hold.")));
 }
 
-/* Take a permit for each person of the request, into the attempt; if one is missing, return all and raise an error. */
+/*
+ * Read the policy for a request; raise an error if the caller's own token or the
+ * instance is held, or somebody has paused the group.  Other holds of a group
+ * are about its members.
+ */
 static void
-session_take_all_or_none(SessionAttempt *attempt, const WawpInstance *instance, const SessionRequest *request)
+session_require_not_held(const WawpInstance *instance, const SessionRequest *request, SessionPolicy *policy)
 {
-	BudgetGroup group = {request->group, 0};
-	SessionPolicy policy;
 	const Hold *hold;
 
-	if (!session_read_policy(instance, request->group, NULL, NULL, &policy))
+	if (!session_read_policy(instance, request->group, NULL, NULL, policy))
 		session_refuse_unread();
-	if (policy.own_until != 0)
-		session_refuse_own_token(request, policy.own_until);
-	hold = session_active_hold(policy.holds, instance, request->group);
-	if (hold)
+	if (policy->own_until != 0)
+		session_refuse_own_token(request, policy->own_until);
+	hold = session_active_hold(policy->holds, instance, request->group);
+	if (hold && (*hold->key.group == '\0' || hold->until == 0))
 		session_refuse_held(request, hold);
+}
+
+/* Take a permit for each person of the request, into the attempt; if one is missing, return all and raise an error. */
+static void
+session_take_all_or_none(SessionAttempt *attempt, const WawpInstance *instance, const SessionRequest *request,
+						 const SessionPolicy *policy)
+{
+	BudgetGroup group = {request->group, 0};
+
 	if (request->npeople == 0)
 		return;
-	attempt->permit = budget_take_adds(instance, hold_halvings(hold_find(policy.holds, instance->name, "")), &group, false,
+	attempt->permit = budget_take_adds(instance, hold_halvings(hold_find(policy->holds, instance->name, "")), &group, false,
 									   request->npeople);
 	attempt->npaced = request->npeople;
 	if (attempt->permit.granted == request->npeople)
@@ -793,6 +805,7 @@ session_send(const WawpInstance *instance, const SessionRequest *request)
 {
 	const HttpResult *volatile result = NULL;
 	SessionAttempt attempt;
+	SessionPolicy policy;
 
 	session_begin_record(&attempt, instance, request->action, request->group, NULL);
 	attempt.record.row.detail = psprintf("{\"call\": \"%s\"}", endpoint_get(request->call.endpoint)->what);
@@ -800,8 +813,9 @@ session_send(const WawpInstance *instance, const SessionRequest *request)
 	for (int i = 0; i < request->npeople; i++)
 		attempt.record.people[i].jid = request->people[i];
 	session_check_record(&attempt.record);
+	session_require_not_held(instance, request, &policy);
 	if (request->spends_pace)
-		session_take_all_or_none(&attempt, instance, request);
+		session_take_all_or_none(&attempt, instance, request, &policy);
 	PG_ENSURE_ERROR_CLEANUP(session_give_up, PointerGetDatum(&attempt));
 	{
 		if (!session_record_sent(&attempt))

@@ -193,7 +193,7 @@ adoption_of_intents(const char *instance, TimestampTz before, const char *cluste
 		adoption->failed += spi_get_int8(0, 5, 0);
 		adoption->cancelled += spi_get_int8(0, 6, 0);
 		adoption->unknown += spi_get_int8(0, 7, 0);
-		adoption->last_served = Max(adoption->last_served, spi_get_int8(0, 8, 0));
+		adoption->last_served = Max(adoption->last_served, spi_get_time(0, 8));
 	} while (n == ADOPTED_AT_ONCE);
 }
 

@@ -136,13 +136,15 @@ audit_find_gap(AuditGap *gap, TimestampTz end)
 	{
 		SqlArgs		args = {0};
 		TimestampTz covered;
+		TimestampTz next;
 
 		spi_add_time(&args, gap->from);
 		spi_run(&next_gap, &args);
-		covered = spi_get_int8(0, 1, 0);
+		covered = spi_get_time(0, 1);
 		if (covered == 0)
 		{
-			gap->to = Min(spi_get_int8(0, 2, DT_NOEND), end);
+			next = spi_get_time(0, 2);
+			gap->to = next == 0 ? end : Min(next, end);
 			return true;
 		}
 		gap->from = covered;
@@ -688,7 +690,7 @@ audit_replay_rows(uint64 n, void *replay)
 		sent[i].age_us = spi_get_int8(i, 3, -1);
 		sent[i].count = (int) spi_get_int8(i, 4, 0);
 		sent[i].group_jid = spi_get_text(i, 5);
-		sent[i].is_message = spi_get_text(i, 6)[0] == 't';
+		sent[i].is_message = spi_get_bool(i, 6);
 	}
 	for (uint64 i = 0; i < n; i++)
 		(*(AuditReplay *) replay) (&sent[i]);
@@ -709,7 +711,7 @@ audit_replay(AuditReplay replay)
 
 	/* the clock may have been set back */
 	if (spi_run(&latest_record, NULL) > 0)
-		latest = Max(now, spi_get_int8(0, 1, 0));
+		latest = Max(now, spi_get_time(0, 1));
 	spi_add_time(&recent, latest - REPLAYED_US);
 	spi_add_time(&recent, latest);
 	spi_run_portions(&recent_sends, &recent, SENDS_AT_ONCE, audit_replay_rows, &replay);

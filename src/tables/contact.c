@@ -135,9 +135,9 @@ contact_of_row(void)
 {
 	Contact		contact = {.id = spi_get_int8(0, 1, 0), .lid = spi_get_text(0, 2)};
 
-	contact.is_registered = spi_get_text(0, 3) && spi_get_text(0, 3)[0] == 't';
-	contact.last_inbound_at = spi_get_int8(0, 4, 0);
-	contact.is_checked = spi_get_text(0, 3) && spi_get_text(0, 5) && spi_get_text(0, 5)[0] == 't';
+	contact.is_registered = spi_get_bool(0, 3);
+	contact.last_inbound_at = spi_get_time(0, 4);
+	contact.is_checked = spi_get_text(0, 3) != NULL && spi_get_bool(0, 5);
 	contact.known_as = spi_get_text(0, 6);
 	return contact;
 }

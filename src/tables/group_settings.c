@@ -26,7 +26,7 @@
 #define CAPACITY_DEFAULT 1024
 
 static SqlStatement get = {
-	"SELECT adds_per_minute::text, capacity::text, invite, invite_text, overflow_group, check_exists,"
+	"SELECT adds_per_minute, capacity, invite, invite_text, overflow_group, check_exists,"
 	" (extract(epoch FROM require_contact_within) * 1000000)::bigint"
 	" FROM wawp.group_settings WHERE instance = $1::name AND group_jid = $2",
 	2, {TEXTOID, TEXTOID}, NULL
@@ -47,12 +47,12 @@ settings_get(const LaneKey *lane)
 	if (spi_run(&get, &args) == 0)
 		return settings;
 	if (spi_get_text(0, 1))
-		settings.adds_per_minute = atof(spi_get_text(0, 1));
-	settings.capacity = atoi(spi_get_text(0, 2));
-	settings.invite = spi_get_text(0, 3)[0] == 't';
+		settings.adds_per_minute = spi_get_float8(0, 1);
+	settings.capacity = spi_get_int4(0, 2);
+	settings.invite = spi_get_bool(0, 3);
 	settings.invite_text = spi_get_text(0, 4);
 	settings.overflow_group = spi_get_text(0, 5);
-	settings.check_exists = spi_get_text(0, 6)[0] == 't';
+	settings.check_exists = spi_get_bool(0, 6);
 	settings.contact_within_us = spi_get_int8(0, 7, 0);
 	return settings;
 }

@@ -154,7 +154,7 @@ hold_set(const char *instance, const char *group, const char *reason, TimestampT
 	spi_add_text(&args, reason);
 	spi_add_time(&args, until);
 	spi_add_int4(&args, failures, true);
-	return spi_run(&set, &args) > 0 && spi_get_text(0, 1)[0] == 't';
+	return spi_run(&set, &args) > 0 && spi_get_bool(0, 1);
 }
 
 /* Return how many instances and groups a role has paused, beside that one, up to `most`. */
@@ -278,8 +278,8 @@ hold_of_row(uint64 row)
 
 	hold->key = lane_key(spi_get_text(row, 1), spi_get_text(row, 2));
 	hold->reason = spi_get_text(row, 3);
-	hold->until = spi_get_int8(row, 4, 0);
-	hold->failures = atoi(spi_get_text(row, 5));
+	hold->until = spi_get_time(row, 4);
+	hold->failures = spi_get_int4(row, 5);
 	return hold;
 }
 

@@ -80,7 +80,7 @@ typedef struct Identity
 	TimestampTz doubtful_before;	/* 0: nothing is in doubt */
 } Identity;
 
-/* What follows from the row and the files. */
+/* The verdict that follows from the row and the files. */
 typedef struct IdentityVerdict
 {
 	TimestampTz transaction;	/* in which it holds, by its start; 0: nothing is known */
@@ -92,7 +92,7 @@ typedef struct IdentityVerdict
 /* It, until the end of the transaction. */
 static IdentityVerdict known;
 
-/* How far the clock of the server that went before may have been ahead. */
+/* The clock of the server that went before may have been ahead by so much. */
 #define CLOCK_AHEAD_US (60 * INT64CONST(1000000))
 
 /*
@@ -387,7 +387,7 @@ identity_time_of_promotion(void)
 
 	if (spi_run(&newest_intent, NULL) == 0)
 		return now;
-	return Max(now, Min(spi_get_int8(0, 1, 0) + 1, now + CLOCK_AHEAD_US));
+	return Max(now, Min(spi_get_time(0, 1) + 1, now + CLOCK_AHEAD_US));
 }
 
 /*

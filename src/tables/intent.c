@@ -573,15 +573,6 @@ static SqlStatement peek_next = {
 	6, {TEXTOID, TEXTOID, INT4OID, UUIDOID, INT4OID, INT8OID}, NULL
 };
 
-/* True if a boolean column is true and not NULL. */
-static bool
-intent_column_is_true(uint64 row, int column)
-{
-	const char *value = spi_get_text(row, column);
-
-	return value && value[0] == 't';
-}
-
 /* Return the state with that label. */
 static IntentState
 intent_state_named(const char *name)
@@ -613,20 +604,20 @@ intent_of_row(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->origin = spi_get_text(row, 10);
 	intent->reason = spi_get_text(row, 11);
 	intent->batch_id = spi_get_text(row, 12);
-	intent->attempts = atoi(spi_get_text(row, 13));
+	intent->attempts = spi_get_int4(row, 13);
 	intent->has_outcome = outcome && outcome_named(outcome, &intent->outcome);
-	intent->code = spi_get_text(row, 15) ? atoi(spi_get_text(row, 15)) : 0;
+	intent->code = spi_get_int4(row, 15);
 	intent->detail = spi_get_text(row, 16);
 	intent->state = intent_state_named(spi_get_text(row, 17));
-	intent->verify = intent_column_is_true(row, 18);
-	intent->invite = intent_column_is_true(row, 19);
-	intent->superseded = intent_column_is_true(row, 20);
-	intent->until = spi_get_int8(row, 21, 0);
-	intent->expires_at = spi_get_int8(row, 22, 0);
-	intent->since = spi_get_int8(row, 23, 0);
-	intent->due = spi_get_int8(row, 24, 0);
-	intent->priority = atoi(spi_get_text(row, 25));
-	intent->requester = atooid(spi_get_text(row, 26));
+	intent->verify = spi_get_bool(row, 18);
+	intent->invite = spi_get_bool(row, 19);
+	intent->superseded = spi_get_bool(row, 20);
+	intent->until = spi_get_time(row, 21);
+	intent->expires_at = spi_get_time(row, 22);
+	intent->since = spi_get_time(row, 23);
+	intent->due = spi_get_time(row, 24);
+	intent->priority = spi_get_int4(row, 25);
+	intent->requester = spi_get_oid(row, 26);
 }
 
 /* Append the arguments of HEAD_OF_LANE to *args. */
@@ -644,7 +635,7 @@ static void
 intent_of_claimed_row(uint64 row, const LaneKey *lane, Intent *intent)
 {
 	intent_of_row(row, lane, intent);
-	intent->has_rivals = intent_column_is_true(row, CLAIM_HAS_RIVALS);
+	intent->has_rivals = spi_get_bool(row, CLAIM_HAS_RIVALS);
 }
 
 /* Run a claim in a lane and write the rows to claimed[]; return how many there are. */
@@ -1092,8 +1083,8 @@ intent_waiting_lanes(const LaneKey *after, int limit)
 		IntentLane *lane = palloc0(sizeof(IntentLane));
 
 		lane->key = lane_key(spi_get_text(i, 1), spi_get_text(i, 2));
-		lane->due = spi_get_int8(i, 3, 0);
-		lane->has_account = intent_column_is_true(i, 4);
+		lane->due = spi_get_time(i, 3);
+		lane->has_account = spi_get_bool(i, 4);
 		list = lappend(list, lane);
 	}
 	return list;
@@ -1325,7 +1316,7 @@ intent_next_expiry(void)
 
 	home_bind(&args);
 	spi_run(&next_expiry, &args);
-	return spi_get_int8(0, 1, 0);
+	return spi_get_time(0, 1);
 }
 
 /*
@@ -1364,7 +1355,7 @@ intent_next_arrival(void)
 
 	home_bind(&args);
 	spi_run(&next_arrival, &args);
-	return spi_get_int8(0, 1, 0);
+	return spi_get_time(0, 1);
 }
 
 /*
@@ -1393,13 +1384,13 @@ static TimestampTz
 intent_first_due(SqlStatement *statement, const LaneKey *lane)
 {
 	SqlArgs		args = {0};
-	int64		due;
+	TimestampTz due;
 
 	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
 	home_bind(&args);
 	spi_run(statement, &args);
-	due = spi_get_int8(0, 1, 0);
+	due = spi_get_time(0, 1);
 	return due == DT_NOBEGIN ? 1 : due;
 }
 
@@ -1468,8 +1459,8 @@ intent_lanes(const LaneKey *after, int limit)
 		IntentLane *lane = palloc0(sizeof(IntentLane));
 
 		lane->key = lane_key(spi_get_text(i, 1), spi_get_text(i, 2));
-		lane->has_other = spi_get_text(i, 3)[0] == 't';
-		lane->has_account = intent_column_is_true(i, 4);
+		lane->has_other = spi_get_bool(i, 3);
+		lane->has_account = spi_get_bool(i, 4);
 		list = lappend(list, lane);
 	}
 	return list;
@@ -1668,7 +1659,7 @@ intent_requester(int64 id)
 	SqlArgs		args = {0};
 
 	spi_add_int8(&args, id);
-	return spi_run(&requester_of, &args) > 0 ? atooid(spi_get_text(0, 1)) : InvalidOid;
+	return spi_run(&requester_of, &args) > 0 ? spi_get_oid(0, 1) : InvalidOid;
 }
 
 /*

@@ -63,11 +63,11 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 	memset(out, 0, sizeof(*out));
 	if (index_probe_first(&row) == PROBE_NONE || spi_run(&get, &args) == 0)
 		return false;
-	out->added_by_us = spi_get_text(0, 1)[0] == 't';
-	out->seen_at = spi_get_int8(0, 2, 0);
-	out->invited_at = spi_get_int8(0, 3, 0);
-	out->left_at = spi_get_int8(0, 4, 0);
-	out->added_at = spi_get_int8(0, 5, 0);
+	out->added_by_us = spi_get_bool(0, 1);
+	out->seen_at = spi_get_time(0, 2);
+	out->invited_at = spi_get_time(0, 3);
+	out->left_at = spi_get_time(0, 4);
+	out->added_at = spi_get_time(0, 5);
 	return true;
 }
 
@@ -247,7 +247,7 @@ membership_take_ended(int limit)
 		end->requested_by = spi_get_text(i, 4);
 		end->reason = spi_get_text(i, 5);
 		end->contact = spi_get_int8(i, 6, 0);
-		end->requester = atooid(spi_get_text(i, 7));
+		end->requester = spi_get_oid(i, 7);
 		end->instance_id = spi_get_text(i, 8);
 		ended = lappend(ended, end);
 	}
@@ -286,7 +286,7 @@ membership_next_end(void)
 
 	home_bind(&args);
 	spi_run(&next_end, &args);
-	return spi_get_int8(0, 1, 0);
+	return spi_get_time(0, 1);
 }
 
 /*
@@ -320,7 +320,7 @@ membership_next_welcome(TimestampTz after)
 	home_bind(&args);
 	spi_add_time(&args, identity_doubtful_before());
 	spi_run(&next_welcome, &args);
-	return spi_get_int8(0, 1, 0);
+	return spi_get_time(0, 1);
 }
 
 static SqlStatement due_welcomes = {
@@ -386,7 +386,7 @@ membership_take_unwelcomed(const LaneKey *lane, TimestampTz at, MembershipWelcom
 	welcome->requested_by = spi_get_text(0, 1);
 	welcome->text = spi_get_text(0, 2);
 	welcome->names = spi_get_text(0, 3);
-	welcome->requester = atooid(spi_get_text(0, 4));
+	welcome->requester = spi_get_oid(0, 4);
 	return true;
 }
 

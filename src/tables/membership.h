@@ -26,7 +26,7 @@ typedef struct Membership
 	TimestampTz left_at;
 } Membership;
 
-/* How it is known that a person is in a group. */
+/* The evidence that a person is in a group. */
 typedef struct MembershipAddition
 {
 	bool		by_us;			/* we added them */

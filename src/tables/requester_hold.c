@@ -124,9 +124,9 @@ requester_hold_find(const char *instance, Oid requester, RequesterHold *hold)
 	requester_hold_bind(&args, instance, requester);
 	if (spi_run(&read_hold, &args) == 0)
 		return false;
-	hold->until = spi_get_int8(0, 1, 0);
-	hold->failures = atoi(spi_get_text(0, 2));
-	hold->is_trial = spi_get_text(0, 3)[0] == 't';
+	hold->until = spi_get_time(0, 1);
+	hold->failures = spi_get_int4(0, 2);
+	hold->is_trial = spi_get_bool(0, 3);
 	return true;
 }
 
@@ -152,7 +152,7 @@ requester_hold_write(const char *instance, Oid requester, const char *reason, Ti
 	spi_add_time(&args, until);
 	spi_add_int4(&args, failures, true);
 	requester_hold_note_end(until);
-	return spi_run(&set_hold, &args) > 0 && spi_get_text(0, 1)[0] == 't';
+	return spi_run(&set_hold, &args) > 0 && spi_get_bool(0, 1);
 }
 
 /* Hold a requester that has no usable credentials for so long. */
@@ -266,7 +266,7 @@ void
 requester_hold_start_anew(void)
 {
 	spi_run(&read_all, NULL);
-	first_end = spi_get_int8(0, 1, 0);
+	first_end = spi_get_time(0, 1);
 	has_rows = spi_get_int8(0, 2, 0) > 0;
 }
 

@@ -3,7 +3,7 @@
 -- is published.  Nothing here is ever sent.
 \i test/sql-include/setup.sql
 
-SELECT plan(50);
+SELECT plan(52);
 
 SET LOCAL datestyle = 'ISO';
 SELECT make_instance('support', 'ABC123', :'url');
@@ -25,12 +25,16 @@ SELECT is(rows_of('SELECT instance, group_jid, reason, until FROM wawp.hold ORDE
 SELECT is(rows_of($$SELECT kind, group_jid, reason FROM wawp.audit_note ORDER BY id$$),
     ARRAY['(held,120363012345678901@g.us,lunch)', '(held,120363012345678901@g.us,tea)', '(held,,)'],
     'what changed nothing is not in the audit log');
+SELECT raises($$SELECT wawp_send_text('15551230001', 'Hello', 'support')$$, '53400', 'could not send the message: the instance is held', 'Reason: paused.', 'wawp_resume() %',
+    'a paused instance sends no message either');
 SELECT raises($$INSERT INTO wawp.hold (instance, reason, since) VALUES ('support', 'again', now())$$, '23505', NULL, NULL, NULL,
     'an instance has one hold');
 SELECT is(wawp_resume('support', '120363099999999999@g.us'), false, 'wawp_resume: false when nothing was held');
 SELECT is(wawp_resume('support'), true, 'true when something was');
 SELECT is(wawp_resume('support'), false, 'once');
 SELECT is(rows_of('SELECT group_jid FROM wawp.hold'), ARRAY['(120363012345678901@g.us)'], 'a group paused by hand stays so');
+SELECT raises(format('SELECT wawp_send_text(%L, %L, %L)', :'g', 'Hello', 'support'), '53400', 'could not send the message: the group is held', 'Reason: paused: tea.', NULL,
+    'and is sent no message');
 UPDATE wawp.hold SET reason = 'not_admin', until = now() + interval '1 hour', failures = 3;
 SELECT is(wawp_pause('support', :'g'), true, 'a pause takes the place of a hold that ends');
 SELECT is(rows_of('SELECT reason, until, failures FROM wawp.hold'), ARRAY['(paused,,0)'], 'and does not end');

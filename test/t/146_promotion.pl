@@ -156,14 +156,28 @@ is($primary->safe_psql('postgres', 'SELECT timeline FROM wawp.identity'), 3, '..
 # ---- held after a promotion
 
 my $careful = standby_of($primary, 'careful', "wawp.after_promotion = hold\n");
+# Somebody is on the way, as far as the standby hears of it; they are added, and welcomed, in the part that it lacks.
+$sim->rule({ match => { path => 'add$', body => my $underway = new_person() }, fault => { gate => \1 } });
+my $doubt = request($primary, 'add', $underway);
+becomes_in($primary, 'postgres', "SELECT state FROM wawp.membership_intent WHERE id = $doubt", 'sending', 'somebody is on the way');
 $primary->wait_for_catchup($careful, 'replay');
-$primary->stop;
+$careful->stop('immediate');
+my $welcomes = $sim->count('/send/text$');
+$sim->unrule;
+becomes_in($primary, 'postgres', outcome($doubt), 'done added', '... and is added');
+poll_until(sub { $sim->count('/send/text$') > $welcomes });
+is($sim->count('/send/text$'), ++$welcomes, '... and welcomed');
+$primary->stop('immediate');
+$careful->start;
 $careful->safe_psql('postgres', 'SELECT pg_promote()');
 becomes_in($careful, 'postgres', 'SELECT held_by FROM wawp.instance', 'promoted', 'wawp.after_promotion = hold: its instances are held');
 my $id = request($careful, 'add', new_person());
 like($careful->safe_psql('postgres', "SELECT wawp_explain($id)"), qr/held \(promoted\)/, '... which is explained');
 $careful->safe_psql('postgres', "SELECT wawp_resume('support')");
 becomes_in($careful, 'postgres', outcome($id), 'done added', '... until wawp_resume()');
+becomes_in($careful, 'postgres', outcome($doubt), 'done added', 'who was on the way is found in the list');
+becomes_in($careful, 'postgres', 'SELECT count(*) FROM wawp.membership WHERE welcomed_at IS NULL AND added_by_us', 0, 'all are welcomed, or count as welcomed');
+is($sim->count('/send/text$'), $welcomes + 1, '... only who was added after the promotion by a message');
 
 # ---- what is done after a promotion does not wait for users, and touches nothing that was restored
 
@@ -181,5 +195,25 @@ $last->safe_psql('postgres', 'SELECT pg_promote()');
 becomes_in($last, 'postgres', outcome($_), 'failed unknown_result', 'pending invitations end') foreach $open_invite, $locked;
 is($last->safe_psql('postgres', 'SELECT held_by FROM wawp.instance'), 'paused: by hand', 'a pause stays a pause');
 is($last->safe_psql('postgres', 'SELECT count(*) FROM wawp.membership WHERE welcomed_at IS NULL AND added_by_us'), $foreign, '... who was restored is not counted as welcomed');
+
+# ---- pending invitations end in portions, and one that a user has locked is not waited for
+
+my $many = 1100;
+my $pending = "SELECT count(*) FROM wawp.membership_intent WHERE action = 'invite' AND state = 'queued' AND not_before IS NULL";
+$last->safe_psql('postgres', "SELECT count(*) FROM wawp_request_invite('$group', ARRAY(SELECT (15551400000 + n)::text FROM generate_series(1, $many) n), 'support')");
+is($last->safe_psql('postgres', $pending), $many, 'invitations are pending');
+my $holder = WawpTest->session($last);
+$holder->ask('BEGIN');
+my $held = $holder->ask("SELECT id FROM wawp.membership_intent WHERE action = 'invite' AND state = 'queued' AND not_before IS NULL ORDER BY id LIMIT 1 FOR UPDATE")->{out};
+$last->safe_psql('postgres', 'UPDATE wawp.identity SET doubtful_before = clock_timestamp()');
+kill 'TERM', WawpTest->worker($last) or die 'no worker';
+becomes_in($last, 'postgres', $pending, 1, 'a worker that starts ends all but the locked one');
+is($last->safe_psql('postgres', "SELECT count(*) FROM wawp.stuck WHERE outcome = 'unknown_result' AND why ~ 'promoted'") >= $many - 1, 1, '... which is in wawp.stuck');
+$last->safe_psql('postgres', "SELECT wawp_resume('support')");
+becomes_in($last, 'postgres', outcome(request($last, 'add', new_person())), 'done added', 'others are served meanwhile');
+is($last->safe_psql('postgres', $pending), 1, '... and the locked one waits');
+$holder->quit;
+becomes_in($last, 'postgres', outcome($held), 'failed unknown_result', 'unlocked, it ends, too');
+is(scalar(grep { $_->{body}{chatId} =~ /^1555140/ } $sim->ledger('/send/text$')), 0, 'none has been sent');
 
 done_testing();

@@ -64,6 +64,25 @@ sub is_end
 	return is($wawp->end($id), $expected, $name) || diag($wawp->ask("SELECT wawp_explain($id)"));
 }
 
+# ---- of several requesters' wishes for one person, the one that lasts longest decides until when
+
+my $shared = someone();
+sub stays
+{
+	my ($role, $until, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $id = want($role => 'add', $shared, $until ? (until => "'$until'") : ());
+	like($wawp->end($id), qr/^done/, $name);
+	return is($wawp->ask("SELECT coalesce(to_char(until AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 'for good') || ' ' || requested_by
+		FROM wawp.membership WHERE group_jid = '$shared->{group}'"), $expected, "... $expected");
+}
+stays(asker => undef, 'for good asker', 'one role wants somebody in a group for good');
+stays(intruder => '2100-01-01 12:00+00', 'for good asker', 'the end that another role wishes is not theirs');
+stays(asker => '2100-01-02 12:00+00', '2100-01-02 asker', 'one sets an end of their own');
+stays(intruder => '2100-01-05 12:00+00', '2100-01-05 intruder', 'the other wants the person for longer');
+stays(asker => '2100-01-03 12:00+00', '2100-01-05 intruder', '... which one does not cut short');
+stays(intruder => '2100-01-04 12:00+00', '2100-01-04 intruder', '... but they themselves do');
+
 # ---- a removal at 18:00 and an addition tomorrow both happen
 
 my $it = someone();
