@@ -65,7 +65,7 @@ sub neighbour_goes_on
 	$session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id)
 		SELECT '1203631' || lpad(($part * 1000 + i % 10)::text, 11, '0') || '\@g.us', '1558' || lpad(($part * 1000 + i)::text, 7, '0'), 'support', '$batch'
 		FROM generate_series(1, @{[ NEIGHBOURS ]}) i");
-	is($session->until("SELECT done FROM wawp.progress WHERE batch_id = '$batch'", NEIGHBOURS, $limit), NEIGHBOURS,
+	is($session->until("SELECT done FROM wawp.progress WHERE batch_id = '$batch'", NEIGHBOURS), NEIGHBOURS,
 		"$when: the neighbour's additions are done");
 	diag(sprintf '%s: %.1f s, worker %d MB', $when, time - $from, worker_kb() / 1024);
 	is($session->ask("SELECT outcome FROM wawp_add_participants('120363012345678901\@g.us', ARRAY['1559' || lpad('$part', 7, '0')], 'support')")->{out},
@@ -112,31 +112,31 @@ $session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, bat
 	VALUES ('120363499999999998\@g.us', '15560000001', 'crowd', 'expired', 'infinity', clock_timestamp() + interval '1 hour')");
 $session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id, verify, until)
 	VALUES ('120363499999999998\@g.us', '15560000002', 'crowd', 'over', false, clock_timestamp() + interval '1 hour')");
-is($session->until("SELECT count(*) FROM wawp.membership WHERE until IS NOT NULL", 1, $limit), 1, 'a membership with an end');
+is($session->until("SELECT count(*) FROM wawp.membership WHERE until IS NOT NULL", 1), 1, 'a membership with an end');
 $other->ask("BEGIN; UPDATE wawp.membership_intent SET expires_at = clock_timestamp() WHERE batch_id = 'expired'; UPDATE wawp.membership SET until = clock_timestamp() WHERE until IS NOT NULL");
 $other->ask("COMMIT; BEGIN; SELECT FROM wawp.membership_intent WHERE batch_id = 'expired' FOR UPDATE; SELECT FROM wawp.membership WHERE until IS NOT NULL FOR UPDATE");
 $session->ask("SELECT wawp_resume('crowd')");
-$session->until('SELECT count(*) FROM wawp.audit_note', 0, $limit);
+$session->until('SELECT count(*) FROM wawp.audit_note', 0);
 ($from, my $commits) = (time, commits());
 sleep 3;
 cmp_ok((commits() - $commits) / (time - $from), '<', 60, '... locked, once over, they do not keep the worker busy');
 $other->ask('COMMIT');
-is($session->until("SELECT state FROM wawp.membership_intent WHERE batch_id = 'expired'", 'cancelled', $limit), 'cancelled', '... then the one ends');
-is($session->until("SELECT count(*) FROM wawp.membership WHERE until IS NOT NULL", 0, $limit), 0, '... and so does the other');
+is($session->until("SELECT state FROM wawp.membership_intent WHERE batch_id = 'expired'", 'cancelled'), 'cancelled', '... then the one ends');
+is($session->until("SELECT count(*) FROM wawp.membership WHERE until IS NOT NULL", 0), 0, '... and so does the other');
 
 # ---- a pause in the middle of it
 
 queue_up('crowd', PAUSED_LANES, 'paused');
-$session->until("SELECT done > 50 FROM wawp.progress WHERE batch_id = 'paused'", 't', $limit);
+$session->until("SELECT done > 50 FROM wawp.progress WHERE batch_id = 'paused'", 't');
 $session->ask("SELECT wawp_pause('crowd')");
 my $in_the_middle = $session->ask("SELECT count(*) > @{[ PAUSED_LANES / 2 ]} FROM wawp.membership_intent WHERE batch_id = 'paused' AND state = 'queued'")->{out};
 is($in_the_middle, 't', 'paused in the middle');
 neighbour_goes_on('a pause');
 tables_are_free('... meanwhile');
-is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'paused' AND state = 'sending'", 0, $limit), 0,
+is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'paused' AND state = 'sending'", 0), 0,
 	'... nothing of the paused instance is under way');
 $session->ask("SELECT wawp_resume('crowd')");
-is($session->until("SELECT done FROM wawp.progress WHERE batch_id = 'paused'", PAUSED_LANES, $limit * 2), PAUSED_LANES, '... and after it all are done');
+is($session->until("SELECT done FROM wawp.progress WHERE batch_id = 'paused'", PAUSED_LANES), PAUSED_LANES, '... and after it all are done');
 
 # ---- a large batch of a paced instance, cancelled
 
@@ -159,7 +159,7 @@ is($session->ask("SET session_replication_role = replica;
 	RESET session_replication_role")->{err}, '', WAITING . ' wait in one group');
 $session->ask("SELECT wawp_resume('crowd')");
 neighbour_goes_on(WAITING . ' wait in a group');
-is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'waiting' AND next_attempt_at <= updated_at", 0, $limit), 0, '... each is looked for');
+is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'waiting' AND next_attempt_at <= updated_at", 0), 0, '... each is looked for');
 cmp_ok($session->ask("SELECT max(people) FROM (SELECT count(*) AS people FROM wawp.membership_intent WHERE batch_id = 'waiting' GROUP BY xmin::text) AS cycles")->{out},
 	'<', WAITING / 10, '... a portion of them in a transaction');
 $session->ask("SELECT wawp_cancel_batch('waiting')");
@@ -175,7 +175,7 @@ neighbour_goes_on(HOLDS . ' holds');
 cmp_ok(worker_kb() - $base, '<', CYCLE_KB, '... and the worker has not read them all');
 $node->restart;
 $session = WawpTest->session($node);
-is($session->until("SELECT count(*) FROM wawp.hold WHERE instance = 'crowd'", 0, $limit), 0, 'holds that are over are forgotten, where nothing is queued');
+is($session->until("SELECT count(*) FROM wawp.hold WHERE instance = 'crowd'", 0), 0, 'holds that are over are forgotten, where nothing is queued');
 is($session->ask("SELECT count(*) FROM wawp.hold WHERE instance = 'paced'")->{out}, HOLDS, '... those set by hand are not');
 
 done_testing();

@@ -172,7 +172,8 @@ sub read_beside_plans
 
 my ($for_others, $for_one) = map { read_beside_plans(3000, $_) } qw(others one);
 diag("rows read beside 3000 plans for others: $for_others, for the same person: $for_one");
-cmp_ok($_, '<', 2 * 3000, '... reads none of them again and again') foreach $for_others, $for_one;
+# a rescan of the queue reads them as well, and how many there are depends on the machine
+cmp_ok($_, '<', 4 * 3000, '... reads none of them again and again') foreach $for_others, $for_one;
 
 # ---- people who were invited
 
