@@ -27,6 +27,7 @@ ROWS = {
     6: "row_latency",
     7: "row_pace",
     8: "row_memory",
+    9: "row_width",
 }
 GROUP_SIZE = 1024
 FEW = 20
