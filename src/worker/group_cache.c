@@ -105,6 +105,7 @@ typedef struct InfoRequest
 	LaneKey		key;
 	WawpInstance *instance;
 	GroupQuestion question;
+	bool		is_verification;	/* not for the lane's own claim */
 	char		person[JID_SIZE];
 	int64		sent_us;		/* monotonic */
 	HttpTransfer *transfer;		/* NULL: not started yet */
@@ -615,7 +616,7 @@ request_queue(MemoryContext memory, const LaneKey *key, WawpInstance *instance,
 		person_question(question, person, HASH_ENTER)->asked_ms = clock_monotonic_ms();
 	}
 	request_count(key, question, 1);
-	lanes_begin_question(key, reads_group(question));
+	request->is_verification = lanes_begin_question(key, reads_group(question));
 	dlist_push_tail(&requests, &request->node);
 	nrequests++;
 }
@@ -1053,7 +1054,7 @@ group_cache_take_answers(void)
 		if (result == NULL)
 			continue;
 		answer_take(request, result);
-		lanes_end_question(&request->key, (clock_monotonic_us() - request->sent_us) / 1000, clock_monotonic_ms());
+		lanes_end_question(&request->key, request->is_verification, (clock_monotonic_us() - request->sent_us) / 1000, clock_monotonic_ms());
 		dlist_delete(&request->node);
 		nrequests--;
 		MemoryContextDelete(request->memory);

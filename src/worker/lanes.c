@@ -13,7 +13,7 @@
  *
  * A lane that has asked what it needs to know goes first, before its answer is
  * too old.  Verifications have queues of the same kind; where both want the same
- * place, verifications and claims alternate.
+ * place, they alternate; where there are several places, verifications have up to half of them.
  *
  * An instance whose share of the slots (throttle/share.c) is used up is set aside
  * until slots are freed, whatever it has due; the turns under way count as slots.
@@ -778,14 +778,19 @@ lanes_release_verifications(int64 now)
 	}
 }
 
-/* True if a free place of the instance is for a claim. */
+/*
+ * True if a free place of the instance is for a claim.  A cycle's claims take all
+ * that its verifications leave, so of several places half are for verifications.
+ */
 static bool
 instance_claims_first(LaneInstance *instance, int64 now)
 {
 	if (instance_claims_at(instance) > now)
 		return false;
-	return instance->was_verification || instance_first_of(instance, QUEUE_READY, now) != NULL ||
-		(instance->was_verify_read && instance_first_of(instance, QUEUE_READ, now) != NULL);
+	if (instance->was_verify_read && instance_first_of(instance, QUEUE_READ, now) != NULL)
+		return true;
+	return instance->verifying >= instance->limit / 2 &&
+		(instance->was_verification || instance_first_of(instance, QUEUE_READY, now) != NULL);
 }
 
 /* Return the lane to be verified first; NULL if none is due.  may_claim: claims compete for the places. */
@@ -838,6 +843,7 @@ lanes_begin_request(Lane *lane, bool is_verification)
 {
 	lane->in_flight++;
 	lane->instance->in_flight++;
+	lane->instance->verifying += is_verification ? 1 : 0;
 	instance_use_slots(lane->instance, 1);
 	lane->instance->was_verification = is_verification;
 	instance_update(lane->instance);
@@ -854,20 +860,22 @@ lanes_end_request(LaneInstance *instance, int64 took_ms)
 	instance_update(instance);
 }
 
-/* Take a place for a request for information; one for the lane's own claim counts as a claim. */
-void
+/* Take a place for a request for information.  Return true if it is for a verification, not for the lane's own claim. */
+bool
 lanes_begin_question(const LaneKey *key, bool is_read)
 {
 	Lane	   *lane = lanes_find(key);
+	bool		is_verification = !lane->is_prepared;
 
 	if (is_read)
-		lane->instance->was_verify_read = !lane->is_prepared;
-	lanes_begin_request(lane, !lane->is_prepared);
+		lane->instance->was_verify_read = is_verification;
+	lanes_begin_request(lane, is_verification);
+	return is_verification;
 }
 
 /* Free the place of a request for information; the lane goes on, first if it was for a claim. */
 void
-lanes_end_question(const LaneKey *key, int64 took_ms, int64 now)
+lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now)
 {
 	Lane	   *lane = lanes_find(key);
 	LaneInstance *instance = lane->instance;
@@ -875,6 +883,7 @@ lanes_end_question(const LaneKey *key, int64 took_ms, int64 now)
 	took_ms = Max(took_ms, 1);
 	instance->latency_ms = instance->latency_ms == 0 ? took_ms : (3 * instance->latency_ms + took_ms) / 4;
 	lane->in_flight--;
+	instance->verifying -= was_verification ? 1 : 0;
 	if (!lane->in_queue && !lane->in_heap)
 	{
 		if (lane->is_prepared)

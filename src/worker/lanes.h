@@ -61,7 +61,8 @@ struct LaneInstance
 	bool		waits_for_share;	/* in a list, until slots are freed */
 	dlist_node	share_node;
 	int			limit;			/* requests that may be under way, as far as is known */
-	int			in_flight;		/* those that are */
+	int			in_flight;		/* those that are ... */
+	int			verifying;		/* ... and of them those that verifications began */
 	int			taken;			/* lanes whose turn it is: each may begin a request */
 	int			nprepared;		/* lanes that are to have the next tokens ... */
 	int			nasking;		/* ... of which these have requested information in order to use them */
@@ -136,7 +137,7 @@ extern Lane *lanes_take_verification(int64 now, bool may_claim);
 extern int64 lanes_next_verification(void);
 extern void lanes_begin_request(Lane *lane, bool is_verification);
 extern void lanes_end_request(LaneInstance *instance, int64 took_ms);
-extern void lanes_begin_question(const LaneKey *key, bool is_read);
-extern void lanes_end_question(const LaneKey *key, int64 took_ms, int64 now);
+extern bool lanes_begin_question(const LaneKey *key, bool is_read);
+extern void lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now);
 
 #endif							/* WAWP_LANES_H */

@@ -28,6 +28,7 @@ ROWS = {
     7: "row_pace",
     8: "row_memory",
     9: "row_delete",
+    10: "row_width",
 }
 GROUP_SIZE = 1024
 FEW = 20

@@ -32,7 +32,7 @@ my %clusters = map { $_ => cluster($_) } qw(libpq workers);
 sub cluster
 {
 	my ($way) = @_;
-	my $sim = WawpTest->sim;
+	my $sim = WawpTest->sim(latency => 0.2);
 	my $node = WawpTest->node($way, sim => $sim, options => { adds_per_minute => 60 });
 
 	$node->append_conf('postgresql.conf', <<CONF . ($way eq 'workers' ? "cron.use_background_workers = on\n" : ''));

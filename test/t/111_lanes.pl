@@ -13,7 +13,7 @@ use WawpTest;
 use constant GROUPS => 12;
 use constant EACH => 4;
 
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, options => { adds_per_minute => 0, concurrency => 40 });
 WawpTest->create_server($node, 'narrow', $sim, { adds_per_minute => 0, concurrency => 3, instance_id => 'GOWS1' });
 my $session = WawpTest->session($node);

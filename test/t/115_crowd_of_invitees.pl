@@ -18,7 +18,7 @@ use WawpTest;
 use constant INVITEES => 5000;
 
 my $group = '120363012345678901@g.us';
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim,
 	options => { adds_per_minute => 0, invites_per_minute => 1, concurrency => 4, instance_id => 'ABC123' });
 $sim->world({ auto_groups => \1 });

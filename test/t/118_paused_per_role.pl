@@ -10,7 +10,7 @@ use lib "$FindBin::RealBin/../perl";
 use Test::More;
 use WawpTest;
 
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, conf => "wawp.max_holds_per_role = 5\n");
 my $owner = WawpTest->session($node);
 $owner->ask('CREATE ROLE ann LOGIN; CREATE ROLE ben LOGIN; GRANT USAGE ON FOREIGN SERVER support TO ann, ben');

@@ -14,7 +14,7 @@ use WawpTest;
 use constant ROOM => 16;
 use constant USED => 40;
 
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', conf => "wawp.max_limiters = @{[ ROOM ]}\nlog_statement = none\n");
 my $session = WawpTest->session($node);
 my $people = 0;

@@ -14,7 +14,7 @@ use Test::More;
 use Time::HiRes qw(time);
 use WawpTest;
 
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', conf => "log_statement = none\nlog_min_messages = debug1\nwawp.instance = 'nobody'\n");
 my $people = 0;
 my $groups = 0;

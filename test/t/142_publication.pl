@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use WawpTest;
 
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, options => { adds_per_minute => 0, concurrency => 4 },
 	conf => "log_statement = none\nwal_level = logical\nwawp.instance = 'support'\n");
 my $session = WawpTest->session($node);

@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep);
 use WawpTest;
 
 my $zero = '00000000-0000-0000-0000-000000000000';
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 $sim->world({ auto_groups => \1 });
 my $main = WawpTest->node('main', sim => $sim, init => [ allows_streaming => 'logical' ], options => { adds_per_minute => 0, invites_per_minute => 0 },
 	conf => "log_statement = none\nmax_worker_processes = 24\nrestart_after_crash = on\n");

@@ -13,7 +13,7 @@ use Test::More;
 use WawpPeople;
 use WawpTest;
 
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 4, invites_per_minute => 0 }, conf => "log_statement = none\n");
 my $wawp = WawpPeople->new($node, $sim);
 my $mapping = "CREATE USER MAPPING FOR PUBLIC SERVER %s OPTIONS (access_token 'secret')";

@@ -12,7 +12,7 @@ use Test::More;
 use WawpPeople;
 use WawpTest;
 
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, conf => "log_statement = none\n", options => { concurrency => 4, invites_per_minute => 0 });
 my $wawp = WawpPeople->new($node, $sim);
 WawpTest->create_server($node, 'batches', $sim, { instance_id => 'WEBJS1', batch_size => 50 });

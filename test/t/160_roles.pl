@@ -12,7 +12,7 @@ use Test::More;
 use WawpTest;
 
 my $group = '120363012345678901@g.us';
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, options => { adds_per_minute => 0, concurrency => 4 });
 my $owner = WawpTest->session($node);
 my $people = 0;

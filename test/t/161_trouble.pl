@@ -16,7 +16,7 @@ use WawpTest;
 my $limit = $PostgreSQL::Test::Utils::timeout_default;
 my $group = '120363012345678901@g.us';
 my $old_group = '15559876543-1400000000@g.us';
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node(
 	'main',
 	sim => $sim,

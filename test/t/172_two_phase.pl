@@ -13,7 +13,7 @@ use Time::HiRes qw(sleep time);
 use WawpTest;
 
 my $group = '120363012345678901@g.us';
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, options => { adds_per_minute => 0, concurrency => 4 }, conf => "max_prepared_transactions = 10\n");
 my ($asks, $decides) = map { WawpTest->session($node) } 1 .. 2;
 my $people = 0;

@@ -13,7 +13,7 @@ use Time::HiRes qw(time);
 use WawpPeople;
 use WawpTest;
 
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8, invites_per_minute => 0 }, conf => "restart_after_crash = on\nlog_statement = none\n");
 my $wawp = WawpPeople->new($node, $sim);
 

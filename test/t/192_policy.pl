@@ -13,7 +13,7 @@ use Time::HiRes qw(time);
 use WawpPeople;
 use WawpTest;
 
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8, invites_per_minute => 0 }, conf => "log_statement = none\nlog_min_messages = debug1\n");
 my $wawp = WawpPeople->new($node, $sim);
 WawpTest->create_server($node, 'gows', $sim, { instance_id => 'GOWS1', concurrency => 8, invites_per_minute => 0 });

@@ -15,7 +15,7 @@ use WawpTest;
 
 my $seed = 20260406;
 my ($rate, $burst, $invite_rate) = (4, 4, 2);    # adds a second, at once; invitations a second
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', conf => "restart_after_crash = on\nlog_statement = none\nlog_min_messages = debug1\n");
 my $wawp = WawpPeople->new($node, $sim);
 my %engine = (MANY1 => 'wawp', MANY2 => 'webjs', MANY3 => 'gows', MANY4 => 'noweb', MANY5 => 'waha_js');

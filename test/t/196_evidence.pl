@@ -11,7 +11,7 @@ use Test::More;
 use WawpPeople;
 use WawpTest;
 
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8, invites_per_minute => 0 }, conf => "log_statement = none\n");
 my $wawp = WawpPeople->new($node, $sim);
 my $ME = '15550000001';
