@@ -1,4 +1,4 @@
-"""row_width.py -- row 9: what many lanes cost that have to wait, and what each of them takes in memory.
+"""row_width.py -- row 10: what many lanes cost that have to wait, and what each of them takes in memory.
 
 Unpaced, one request at a time: the worker's CPU a request while 10,000 groups have people queued, beside that while 100 have.  Lists are requests, too.
 Paced, 120 a minute: the worker's CPU an addition with 50,000 groups, beside that with 10; each number of lanes in a
