@@ -111,7 +111,7 @@ index_probe_relation(const char *name)
 	return oid;
 }
 
-/* What the probes of one table share. */
+/* The state that the probes of one table share. */
 typedef struct ProbedTable
 {
 	Relation	relation;

@@ -160,6 +160,15 @@ call_is_missing_route(const HttpResult *result)
 	return outcome_is_missing_route(result->status, answer.text, body_kind(&answer));
 }
 
+/* True if a question was not answered for a reason that may pass: the same question may be answered another time. */
+bool
+call_failed_for_now(const HttpResult *result)
+{
+	if (result->fate != HTTP_ANSWERED || result->status == 408 || result->status == 429)
+		return true;
+	return result->status >= 500 && !call_is_missing_route(result);
+}
+
 /*
  * Send a request and wait for its answer, whatever that is.  If the API has no
  * such route, the endpoint's fallback is called.

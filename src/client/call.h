@@ -86,6 +86,7 @@ pg_noreturn extern void call_refuse(const WawpInstance *instance, const CallRequ
 extern CallReading call_classify(WawpOperation operation, int http_status,
 								 const char *body, size_t len);
 extern bool call_is_missing_route(const HttpResult *result);
+extern bool call_failed_for_now(const HttpResult *result);
 extern HttpTransfer *call_begin(const WawpInstance *instance, const CallRequest *request);
 extern CallReading call_classify_result(WawpOperation operation, const HttpResult *result);
 extern HttpTransfer *call_begin_membership(const WawpInstance *instance, WawpOperation operation,

@@ -126,6 +126,8 @@ members_gap(const WireMembers *list, const MembersKnown *known)
 		return MEMBERS_PAGE;
 	if (is_without_us(list, known))
 		return MEMBERS_WITHOUT_US;
+	if (known->is_untold)
+		return MEMBERS_UNTOLD;
 	return known->is_shrunk ? MEMBERS_SHRUNK : MEMBERS_COMPLETE;
 }
 
@@ -146,6 +148,8 @@ members_gap_text(const WireMembers *list, const MembersKnown *known)
 			return psprintf("the list has the first %d members only", wire_count_members(list));
 		case MEMBERS_WITHOUT_US:
 			return "the list does not have the instance's own account";
+		case MEMBERS_UNTOLD:
+			return "the group's description, which may state how many there are, could not be read";
 		case MEMBERS_SHRUNK:
 			return psprintf("the list has suddenly shrunk to %d members", wire_count_members(list));
 	}

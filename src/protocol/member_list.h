@@ -49,6 +49,7 @@ typedef struct MembersKnown
 	int			stated;			/* the size in the group's description; -1: not known */
 	Jid			me;				/* our account's number and ... */
 	Jid			me_lid;			/* ... LID; invalid if not known */
+	bool		is_untold;		/* the description could not be read this time: it may state a size */
 	bool		is_shrunk;		/* members_note_size did not believe the list */
 	bool		asks_approval;	/* an admin approves whoever is added */
 	int			capacity;		/* 0: not known */
@@ -62,6 +63,7 @@ typedef enum MembersGap
 	MEMBERS_FEWER,				/* it is shorter than the stated size */
 	MEMBERS_PAGE,				/* it is a part: the answer says that more follows */
 	MEMBERS_WITHOUT_US,			/* our own account is missing */
+	MEMBERS_UNTOLD,				/* it is not known how many there should be */
 	MEMBERS_SHRUNK				/* it has suddenly shrunk, and no other confirms that */
 } MembersGap;
 

@@ -119,7 +119,7 @@ check_read_info(Check *check)
 	const WireMember *own = members_find_own(&check->list, &check->known.me, &check->known.me_lid);
 	WireGroup	group;
 
-	if (!session_read_group(check->instance, check->group, &group))
+	if (!session_read_group(check->instance, check->group, &group, &check->known.is_untold))
 		return;
 	check->known.stated = group.size;
 	if (own && own->role != WIRE_ROLE_MEMBER)

@@ -33,9 +33,9 @@ session_read_list(const WawpInstance *instance, const char *group, WireMembers *
 	return http_is_success(*result) && wire_read_members((*result)->body, (*result)->body_len, list) && list->count > 0;
 }
 
-/* Read a group's description into *info; false if the API does not tell it. */
+/* Read a group's description into *info; false if the API does not tell it.  Set *may_pass if it may another time. */
 bool
-session_read_group(const WawpInstance *instance, const char *group, WireGroup *info)
+session_read_group(const WawpInstance *instance, const char *group, WireGroup *info, bool *may_pass)
 {
 	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO, .group = group};
 	const HttpResult *result;
@@ -43,6 +43,7 @@ session_read_group(const WawpInstance *instance, const char *group, WireGroup *i
 
 	(void) budget_take_read(instance, false);
 	result = call_send(instance, &request);
+	*may_pass = call_failed_for_now(result);
 	return http_is_success(result) && wire_read_group(result->body, result->body_len, info, &members);
 }
 

@@ -14,7 +14,7 @@
 #include "client/call.h"
 
 extern bool session_read_list(const WawpInstance *instance, const char *group, WireMembers *list, const HttpResult **result);
-extern bool session_read_group(const WawpInstance *instance, const char *group, WireGroup *info);
+extern bool session_read_group(const WawpInstance *instance, const char *group, WireGroup *info, bool *may_pass);
 extern bool session_read_self(const WawpInstance *instance, WireSession *session);
 extern Jid	session_read_lid(const WawpInstance *instance, const Jid *person);
 

@@ -70,7 +70,7 @@ session_verify_read_known(Place *place)
 	if (place->has_info)
 		return;
 	place->has_info = true;
-	if (session_read_group(place->instance, place->group, &group))
+	if (session_read_group(place->instance, place->group, &group, &place->known.is_untold))
 	{
 		place->known.stated = group.size;
 		place->known.asks_approval = group.asks_approval;

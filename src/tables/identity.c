@@ -345,7 +345,7 @@ static SqlStatement write_doubt = {
 	3, {INT8OID, INT8OID, TIMESTAMPTZOID}, NULL
 };
 
-/* Have what was asked for before that time doubted; as the owner. */
+/* Doubt whatever was asked for before that time; as the owner. */
 void
 identity_doubt(TimestampTz before)
 {

@@ -51,6 +51,8 @@
 #define INFO_MAX_AGE_MS (10 * 60 * 1000)
 /* ... and sooner if its list has fewer people than it stated. */
 #define INFO_DOUBT_MS 5000
+/* One that could not be read is requested again after 1, 2 ... seconds, and counts as stating nothing after so many failures. */
+#define INFO_FAILURES 4
 /* A list that cannot be read is tried again after 1, 2, 4 ... seconds ... */
 #define FIRST_READ_RETRY_MS 1000
 #define LONGEST_READ_RETRY_MS (60 * 1000)
@@ -346,6 +348,13 @@ group_cache_forget_other_accounts(void)
 	}
 }
 
+/* True if the description could not be read the last time, and not too often in a row. */
+static bool
+info_is_untold(const CachedGroup *cached)
+{
+	return cached->info_failures > 0 && cached->info_failures < INFO_FAILURES;
+}
+
 /* Return what is known of a group beside its list, for verdicts on the list. */
 MembersKnown
 group_cache_known(const CachedGroup *cached, int capacity)
@@ -357,6 +366,7 @@ group_cache_known(const CachedGroup *cached, int capacity)
 		.stated = cached->stated,
 		.me = self->me,
 		.me_lid = self->me_lid,
+		.is_untold = info_is_untold(cached),
 		.is_shrunk = cached->is_shrunk,
 		.asks_approval = cached->asks_approval && group_cache_own_role(cached, &ask_self) != OWN_ADMIN,
 		.capacity = capacity
@@ -372,6 +382,8 @@ group_cache_wants_info(const CachedGroup *cached)
 {
 	int64		age = clock_monotonic_ms() - cached->info_ms;
 
+	if (info_is_untold(cached))
+		return age >= backoff_delay(FIRST_READ_RETRY_MS, LONGEST_READ_RETRY_MS, cached->info_failures);
 	if (!cached->has_info || age > INFO_MAX_AGE_MS)
 		return true;
 	return age > INFO_DOUBT_MS && cached->list.count < cached->stated;
@@ -804,7 +816,7 @@ answer_keep_identity(const InfoRequest *request, const HttpResult *result)
 	}
 }
 
-/* Keep a group's description; one that cannot be read states nothing. */
+/* Keep a group's description.  One that cannot be read states nothing; if that may pass, it is requested again first. */
 static void
 answer_keep_info(CachedGroup *cached, const HttpResult *result)
 {
@@ -814,6 +826,7 @@ answer_keep_info(CachedGroup *cached, const HttpResult *result)
 	cached->has_info = true;
 	cached->info_ms = clock_monotonic_ms();
 	cached->stated = -1;
+	cached->info_failures = call_failed_for_now(result) ? cached->info_failures + 1 : 0;
 	if (!http_is_success(result) || !wire_read_group(result->body, result->body_len, &group, &members))
 		return;
 	cached->subject = group.subject ? MemoryContextStrdup(cached->memory, group.subject) : NULL;

@@ -69,6 +69,7 @@ typedef struct CachedGroup
 	bool		only_admins_add;	/* the group says so */
 	bool		asks_approval;	/* likewise */
 	int			stated;			/* its size by its description, less our removals since; -1: not known */
+	int			info_failures;	/* descriptions in a row that could not be read, but may be */
 	int64		info_ms;		/* when its description arrived, monotonic */
 	const char *link;			/* NULL: not known */
 	bool		has_no_link;	/* it was requested, and ... */

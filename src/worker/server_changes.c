@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * server_changes.c
- *	  What a change of an instance's foreign server means to rows.
+ *	  Changes to rows when an instance's foreign server changes.
  *
  * Rows have an instance by its name.  When a server is renamed, what is queued,
  * under way or failed, holds, memberships and settings of groups get its new name

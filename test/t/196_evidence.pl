@@ -43,6 +43,14 @@ sub describes
 	return;
 }
 
+# ... which cannot be read the first time.
+sub fails
+{
+	my ($group) = @_;
+	$sim->rule({ match => { method => 'GET', path => "groups/$group\$" }, times => 1, answer => { status => 500, json => { statusCode => 500, message => 'Internal server error' } } });
+	return;
+}
+
 sub member { my ($digits, $role) = @_; return { id => "$digits\@c.us", role => $role // 'member' }; }
 
 # Adds are answered ok, and that is all.
@@ -64,6 +72,7 @@ sub stays
 my @incomplete = (
 	{ about => 'two of a thousand, as a community has it', list => [ member($ME, 'admin'), member('15550000002') ], info => { size => 1000 } },
 	{ about => 'an entry that nobody understands', list => [ member($ME, 'admin'), { id => '15550000002@newserver' } ], info => {} },
+	{ about => 'two of a thousand, by a description that fails the first time', list => [ member($ME, 'admin'), member('15550000002') ], info => { size => 1000 }, fails => 1 },
 	{ about => 'a list without us', list => [ member('15550000002') ], info => {} });
 
 foreach my $row (@incomplete)
@@ -72,6 +81,7 @@ foreach my $row (@incomplete)
 	foreach my $it (@$row{qw(add remove promote)})
 	{
 		lists($it->{group}, @{ $row->{list} });
+		fails($it->{group}) if $row->{fails};
 		describes($it->{group}, %{ $row->{info} });
 		accepts($it->{group});
 		$it->{id} = $wawp->want(%$it);
@@ -92,6 +102,7 @@ foreach my $row (@incomplete)
 {
 	my $group = $wawp->group;
 	lists($group, @{ $row->{list} });
+	fails($group) if $row->{fails};
 	describes($group, %{ $row->{info} });
 	accepts($group);
 	is(verified($group), 'accepted false', "session: $row->{about}");

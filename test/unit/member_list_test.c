@@ -61,6 +61,7 @@ static const struct
 	{"{\"participants\":" TWO ",\"hasMore\":true}", -1, ME, false, MEMBERS_PAGE, "the list has the first 2 members only", "a page of a list"},
 	{"{\"participants\":" TWO ",\"nextCursor\":\"x\"}", -1, ME, false, MEMBERS_PAGE, "the list has the first 2 members only", "a page with a cursor"},
 	{"{\"participants\":" TWO ",\"hasMore\":false,\"nextCursor\":null,\"total\":2}", -1, ME, false, MEMBERS_COMPLETE, NULL, "the last page"},
+	{TWO, -1, ME, false, MEMBERS_UNTOLD, "the group's description, which may state how many there are, could not be read", "a description that could not be read"},
 	{TWO, -1, ME, true, MEMBERS_SHRUNK, "the list has suddenly shrunk to 2 members", "a list that has suddenly shrunk"},
 };
 
@@ -86,6 +87,7 @@ test_gaps(void)
 		MembersKnown known = known_of(gaps[i].stated, gaps[i].me);
 
 		known.is_shrunk = gaps[i].is_shrunk;
+		known.is_untold = strstr(gaps[i].about, "could not be read") != NULL;
 		is_int(members_gap(&list, &known), gaps[i].gap, gaps[i].about);
 		is_text(members_gap_text(&list, &known), gaps[i].text, gaps[i].about);
 	}
