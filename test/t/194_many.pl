@@ -84,7 +84,7 @@ poll_until(sub {
 	$wawp->ask("SELECT wawp_retry(id) FROM wawp.membership_intent WHERE state = 'failed' AND detail LIKE 'parked:%'");
 	sleep 0.5;
 	return $how_many->() == 0;
-}, 60);
+});
 is($how_many->(), 0, 'everybody comes to an end')
   || diag($wawp->ask("SELECT state, outcome, detail, attempts, next_attempt_at $unsettled"));
 note(sprintf '%d kills, %.1f s', $kills, time - $started);
