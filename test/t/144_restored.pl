@@ -21,7 +21,7 @@ my $main = WawpTest->node('main', sim => $sim, init => [ allows_streaming => 'lo
 	conf => "log_statement = none\nmax_worker_processes = 24\nrestart_after_crash = on\n");
 my $session = WawpTest->session($main);
 my ($people, $groups) = (0, 0);
-my $looked_in;
+my ($looked_in, $looked_for);
 
 sub new_person { return sprintf '1555144%04d', ++$people; }
 sub new_group { return sprintf '12036314400000%04d@g.us', ++$groups; }
@@ -35,12 +35,13 @@ sub switch_worker
 	return;
 }
 
-# What was sent since then for another group than the last of the function above.
+# What was sent since then for another group and about another person than the last of the function below.
 sub others_since
 {
 	my ($count) = @_;
 	my @all = $sim->ledger;
-	return join ' ', grep { $_ !~ /session|\Q@{[ $looked_in =~ s{@.*}{}r ]}\E/ } map { "$_->{method} $_->{path}" } @all[ $count .. $#all ];
+	my @since = grep { $_->{path} !~ /check-exists$/ || $_->{query}{phone} ne $looked_for } @all[ $count .. $#all ];
+	return join ' ', grep { $_ !~ /session|\Q@{[ $looked_in =~ s{@.*}{}r ]}\E/ } map { "$_->{method} $_->{path}" } @since;
 }
 
 # The worker looks at everything, and has done so when a request of its own database is done.
@@ -49,7 +50,8 @@ sub worker_looks
 	my ($node, $dbname, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	$node->reload;
-	my $id = $node->safe_psql($dbname, "SELECT id FROM wawp_request_add('" . ($looked_in = new_group()) . "', ARRAY['@{[ new_person() ]}'], 'support', verify => false)");
+	($looked_in, $looked_for) = (new_group(), new_person());
+	my $id = $node->safe_psql($dbname, "SELECT id FROM wawp_request_add('$looked_in', ARRAY['$looked_for'], 'support', verify => false)");
 	return becomes_in($node, $dbname, "SELECT state FROM wawp.membership_intent WHERE id = $id", 'done', $name);
 }
 

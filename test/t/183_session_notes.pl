@@ -110,6 +110,8 @@ $sim->world({ people => { '15551230404' => { registered => \0 } } });
 $sim->rule({ match => { body => '15551230404' }, times => undef,
 	answer => { json => { participants => [ { id => '15551230404@c.us', code => 404 } ] } } });
 $group = new_group();
+# not asked for first, so that it is sent
+$session->ask("INSERT INTO wawp.group_settings (instance, group_jid, check_exists) VALUES ('support', '$group', false)");
 $id = $clerk->ask("SELECT id FROM wawp_request_add('$group', ARRAY['15551230404'])")->{out};
 $session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'failed');
 is($boss->ask("BEGIN; SELECT wawp_retry($id); ROLLBACK")->{out}, 't', 'an intent that failed is tried again, but not really');
@@ -119,6 +121,12 @@ is($session->ask("SELECT string_agg(concat_ws(' ', kind, outcome, requested_by, 
 	WHERE intent_id = $id")->{out},
 	'sent clerk clerk, answered not_on_whatsapp clerk clerk, retried desk boss, sent clerk clerk, answered not_on_whatsapp clerk clerk',
 	'... told between what was sent before and after');
+$id = $clerk->ask("SELECT id FROM wawp_request_add('@{[ new_group() ]}', ARRAY['15551230404'])")->{out};
+$session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'failed');
+is($boss->ask("SELECT wawp_retry($id)")->{out}, 't', 'one that failed unsent, since the number was asked for first');
+my $trail = "SELECT string_agg(concat_ws(' ', kind, outcome, requested_by, login_role), ', ' ORDER BY id) FROM wawp.audit WHERE intent_id = $id";
+my $unsent = 'policy not_on_whatsapp clerk clerk';
+is($session->until($trail, "$unsent, retried desk boss, $unsent"), "$unsent, retried desk boss, $unsent", '... told between what was decided before and after');
 
 # ---- the opposite
 

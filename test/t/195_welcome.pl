@@ -67,9 +67,14 @@ is(scalar(my @none = $wawp->messages($plain)), 0, '... has none');
 
 # ---- a text that would be too long
 
-my $crowded = welcoming('{names}' x 6, '8 s');
+my $crowded = welcoming('{names}' x 6, '1 hour');
 $wawp->ask("SELECT count(*) FROM wawp_request_add('$crowded', ARRAY(SELECT '1555850' || to_char(i, 'FM0000') FROM generate_series(1, 60) i), 'support')");
-is_welcomed('sixty at once', $crowded, 60);
+# however slowly they come in
+is($wawp->until("SELECT count(*) FROM wawp.membership WHERE group_jid = '$crowded' AND added_by_us", 60), 60, 'sixty join');
+is(welcomed($crowded), 0, '... who are not welcomed before the time');
+$wawp->ask("UPDATE wawp.group_settings SET welcome_delay = '0' WHERE group_jid = '$crowded'");
+$node->reload;
+is_welcomed('... then all at once', $crowded, 60);
 poll_until(sub { $wawp->messages($crowded) >= 1 });
 my ($text) = $wawp->messages($crowded);
 is(length($text), 4096, '... by a message as long as one may be');
