@@ -409,12 +409,24 @@ lane_peek(const Lane *lane, int most, Intent *heads)
 	return n > 0 ? n : intent_peek(&lane->key, most, heads);
 }
 
-/* True if there is a token to come for this lane beside those that ask already; otherwise set *at. */
+/* True if there is a token to come for this lane beside those that ask about their groups already; otherwise set *at. */
 static bool
 turn_may_ask(const Turn *turn, Holds *holds, const BudgetPermit *permit, int64 *at)
 {
 	return turn->described->adds_per_minute <= 0 ||
 		turn_can_prepare(turn, hold_get(holds, &turn->lane->key, true), permit, lanes_asking_beside(turn->lane), at);
+}
+
+/*
+ * True if a lane whose group is known may ask about its people: it is to have
+ * one of the next tokens, or may be; otherwise set *at.  Such lanes keep none
+ * from reading its group.
+ */
+static bool
+turn_may_ask_about_people(const Turn *turn, Holds *holds, const BudgetPermit *permit, int64 *at)
+{
+	return turn->described->adds_per_minute <= 0 || turn->lane->is_prepared ||
+		turn_can_prepare(turn, hold_get(holds, &turn->lane->key, true), permit, lanes_prepared_beside(turn->lane), at);
 }
 
 /* True if the lane may have another request under way beside the one that its turn is for. */
@@ -438,7 +450,7 @@ turn_ask(Turn *turn, Holds *holds, Oid requester, const InfoNeeds *needs)
 	int64		later = 0;
 	int			asked = 0;
 
-	lanes_prepare(lane);
+	lanes_prepare(lane, needs->needs[0].person == NULL);
 	for (int i = 0; i < needs->count && (asked == 0 || turn_has_room_for_more(turn)); i++)
 	{
 		int64		at;
@@ -477,7 +489,7 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoN
 	if (need->question != 0 && !turn_may_ask(turn, holds, permit, &at))
 		turn_serve_others(turn, holds, QUEUE_NEXT, at);
 	else if (cached->asking_people > 0 || (need->question != 0 && group_cache_is_asking(cached, need)))
-		lanes_prepare(lane);
+		lanes_prepare(lane, need->question != 0);
 	else if ((n = lane_peek(lane, most, heads)) == 0)
 	{
 		budget_give_back(permit, permit->granted);
@@ -488,7 +500,7 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoN
 	{
 		if (heads[0].action == ACTION_ADD)
 			precheck_list_needs(&lane->key, turn->described, turn_settings(turn), heads, n, &needs);
-		if (needs.count > 0 && need->question == 0 && !turn_may_ask(turn, holds, permit, &at))
+		if (needs.count > 0 && need->question == 0 && !turn_may_ask_about_people(turn, holds, permit, &at))
 			turn_serve_others(turn, holds, QUEUE_NEXT, at);
 		else if (needs.count == 0 || !turn_ask(turn, holds, heads[0].requester, &needs))
 			return true;

@@ -471,14 +471,14 @@ lanes_park(Lane *lane)
 	instance_update_claims(lane->instance);
 }
 
-/* Note that a lane has requested information; with the answer it goes first. */
+/* Note that a lane has requested information, about its group or only about people; with the answer it goes first. */
 void
-lanes_prepare(Lane *lane)
+lanes_prepare(Lane *lane, bool about_group)
 {
 	lane_withdraw(lane);
 	lane_set_prepared(lane, true);
-	lane->instance->nasking += lane->is_asking ? 0 : 1;
-	lane->is_asking = true;
+	lane->instance->nasking += about_group && !lane->is_asking ? 1 : 0;
+	lane->is_asking |= about_group;
 	instance_update_claims(lane->instance);
 }
 
@@ -499,7 +499,7 @@ lanes_has_elder(const Lane *lane)
 	return lanes_prepared_beside(lane) > 0 || lane_is_behind(lane, QUEUE_NEXT) || lane_is_behind(lane, QUEUE_READ);
 }
 
-/* Return how many other lanes of the instance request, or have requested, information in order to use a token. */
+/* Return how many other lanes of the instance request, or have requested, their group's state in order to use a token. */
 int
 lanes_asking_beside(const Lane *lane)
 {

@@ -65,13 +65,14 @@ struct LaneInstance
 	int			verifying;		/* ... and of them those that verifications began */
 	int			taken;			/* lanes whose turn it is: each may begin a request */
 	int			nprepared;		/* lanes that are to have the next tokens ... */
-	int			nasking;		/* ... of which these have requested information in order to use them */
+	int			nasking;		/* ... of which these have requested information about their groups in order to use
+								 * them */
 	int64		latency_ms;		/* of a request for information, on average; 0: not known */
 	uint64		turn;			/* of its lane that was served last */
 	bool		was_verification;	/* a verification began the last request, not a claim ... */
-	bool		was_verify_read; /* ... and the last reading of a group */
+	bool		was_verify_read;	/* ... and the last reading of a group */
 	pairingheap queues[LANE_QUEUES];
-	int64		not_before_ms[LANE_QUEUES];	/* monotonic ms */
+	int64		not_before_ms[LANE_QUEUES]; /* monotonic ms */
 	dlist_head	verifications;	/* lanes due to be verified, in order ... */
 	int64		verify_not_before_ms;	/* ... but not before */
 	LaneSpot	claim_spot;
@@ -119,7 +120,7 @@ extern void lanes_wake(Lane *lane, int64 at);
 extern void lanes_served(Lane *lane, int64 now);
 extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
 extern void lanes_park(Lane *lane);
-extern void lanes_prepare(Lane *lane);
+extern void lanes_prepare(Lane *lane, bool about_group);
 extern bool lanes_has_elder(const Lane *lane);
 extern int	lanes_prepared_beside(const Lane *lane);
 extern int	lanes_asking_beside(const Lane *lane);

@@ -508,7 +508,7 @@ claim_ask_first(Lane *lane, const Attempt *attempt, const WawpInstance *describe
 	int64		later;
 
 	claim_put_back(attempt);
-	lanes_prepare(lane);
+	lanes_prepare(lane, need->person == NULL);
 	if (group_cache_is_asking(group_cache_get(&lane->key), need))
 		return SERVED_ASKING;
 	if (!admission_has_room(lane, described))

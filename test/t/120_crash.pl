@@ -166,12 +166,14 @@ sub sim_is_away
 	return;
 }
 
-# So that nothing is to be asked before an add: see "claimed, nothing arrived".
-sub know_group
+# So that nothing is to be asked before an add, neither of the group nor of the number: see "claimed, nothing arrived".
+sub know_all
 {
+	my ($who) = @_;
 	my $other = sprintf '1555700%04d', ++$number;
 	my $id = ask("SELECT id FROM wawp_request_add('$group', ARRAY['$other'], verify => false)");
 	wait_for("SELECT state FROM wawp.membership_intent WHERE id = $id", 'done');
+	ask("INSERT INTO wawp.contact (jid, registered, checked_at) VALUES ('$who\@c.us', true, now())");
 	return;
 }
 
@@ -183,7 +185,7 @@ foreach my $step (sort keys %step)
 		my $who = sprintf '1555700%04d', ++$number;
 		my $worker = WawpTest->worker($node);
 
-		know_group();
+		know_all($who);
 		$sim->reset;
 		sim_is_away($step =~ /nothing/);
 		$sim->rule({ match => { body => $who }, effect => $step =~ /without effect/ ? 'none' : 'normal',
@@ -191,7 +193,7 @@ foreach my $step (sort keys %step)
 		my $id = ask("SELECT id FROM wawp_request_add('$group', ARRAY['$who'])");
 		if ($step =~ /nothing/)
 		{
-			wait_for("SELECT state FROM wawp.membership_intent WHERE id = $id", 'sending');
+			is(wait_for("SELECT state FROM wawp.membership_intent WHERE id = $id", 'sending'), 'sending', "$how, $step: claimed");
 			IO::Select->new($deaf)->can_read($PostgreSQL::Test::Utils::timeout_default);
 			push @gone, scalar $deaf->accept;
 			sim_is_away(0);
