@@ -46,8 +46,10 @@ use Time::HiRes qw(sleep time);
 use WawpTest;
 
 my $disk = $ENV{WAWP_TEST_SMALL_DISK};
+# No autovacuum: with a catalog vacuumed or analyzed, the file from which a database's connections are initialized is
+# removed, and while that finds no room nobody can connect, no worker either (FATAL: could not write init file).
 my $sim = WawpTest->sim(latency => 0.2);
-my $node = WawpTest->node('main', sim => $sim, options => { adds_per_minute => 0, concurrency => 4, instance_id => 'GOWS1' }, conf => "log_statement = none\nrestart_after_crash = on\nlog_line_prefix = '%m [%p] %b '\n");
+my $node = WawpTest->node('main', sim => $sim, options => { adds_per_minute => 0, concurrency => 4, instance_id => 'GOWS1' }, conf => "log_statement = none\nrestart_after_crash = on\nautovacuum = off\nlog_line_prefix = '%m [%p] %b '\n");
 mkdir "$disk/space";
 $node->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$disk/space'");
 $node->safe_psql('postgres', 'CREATE DATABASE crowded TABLESPACE small');
