@@ -211,6 +211,8 @@ sub outage
 	my $server = own_server(concurrency => 2);
 	my $group = $wawp->group;
 	my @people = map { $wawp->person } 1 .. 20;
+	# the answers to checks further down are others'
+	$wawp->ask("INSERT INTO wawp.group_settings (instance, group_jid, check_exists) VALUES ('$server', '$group', false)");
 	$sim->rule({ match => { method => 'POST', path => "$group/participants/add\$" }, times => $failures, answer => \%answer });
 	$wawp->ask("SELECT count(*) FROM wawp_request_add('$group', ARRAY['" . join("', '", @people) . "'], '$server', batch_id => '$name')");
 	return { name => $name, server => $server, group => $group, failures => $failures };
