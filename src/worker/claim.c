@@ -439,15 +439,14 @@ turn_has_room_for_more(const Turn *turn)
 
 /*
  * Request what is needed, all at once as far as there is room, and let the lane
- * wait for the answers or for the pace of such requests.  False if nothing can be
- * requested.
+ * wait for the answers or for the pace of reads.  False if nothing can be requested;
+ * a number that cannot be checked now is not waited for.
  */
 static bool
 turn_ask(Turn *turn, Holds *holds, Oid requester, const InfoNeeds *needs)
 {
 	Lane	   *lane = turn->lane;
-	const InfoNeed *paced = NULL;
-	int64		later = 0;
+	int64		later = 0;		/* when the pace allows to read the group; 0: it does not matter */
 	int			asked = 0;
 
 	lanes_prepare(lane, needs->needs[0].person == NULL);
@@ -455,19 +454,14 @@ turn_ask(Turn *turn, Holds *holds, Oid requester, const InfoNeeds *needs)
 	{
 		int64		at;
 
-		if (group_cache_ask(&lane->key, requester, &needs->needs[i], turn->described, &at))
+		if (group_cache_ask(&lane->key, requester, &needs->needs[i], false, turn->described, &at))
 			asked++;
-		else if (at > 0)
-		{
-			paced = &needs->needs[i];
+		else if (needs->needs[i].person == NULL)
 			later = at;
-		}
 	}
-	if (asked == 0 && paced && paced->question == ASK_EXISTS)
-		lanes_schedule(lane, later);
-	else if (asked == 0 && paced)
+	if (asked == 0 && later > 0)
 		turn_serve_others(turn, holds, QUEUE_READ, later);
-	return asked > 0 || paced != NULL;
+	return asked > 0 || later > 0;
 }
 
 /*
@@ -488,7 +482,7 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoN
 
 	if (need->question != 0 && !turn_may_ask(turn, holds, permit, &at))
 		turn_serve_others(turn, holds, QUEUE_NEXT, at);
-	else if (cached->asking_people > 0 || (need->question != 0 && group_cache_is_asking(cached, need)))
+	else if (cached->asking_next > 0 || (need->question != 0 && group_cache_is_asking(cached, need)))
 		lanes_prepare(lane, need->question != 0);
 	else if ((n = lane_peek(lane, most, heads)) == 0)
 	{
@@ -588,7 +582,7 @@ turn_is_unpaced(Turn *turn)
 
 	return instance->adds_per_minute <= 0 && instance->adds_per_day <= 0 && instance->batch_size == 1 &&
 		instance_quiet_until(instance, GetCurrentTimestamp()) == 0 && turn_settings(turn)->adds_per_minute <= 0 &&
-		!precheck_may_lack(&turn->lane->key, turn->described, turn_settings(turn), &need);
+		!precheck_must_ask(&turn->lane->key, turn_settings(turn), &need);
 }
 
 /* True if the instance has room for one more beside those that are claimed ahead. */

@@ -594,18 +594,21 @@ reads_group(GroupQuestion question)
 
 /* Count a request that is queued or, with -1, has ended. */
 static void
-request_count(const LaneKey *key, GroupQuestion question, int sign)
+request_count(const InfoRequest *request, int sign)
 {
-	CachedGroup *cached = group_cache_get(key);
+	CachedGroup *cached = group_cache_get(&request->key);
 
-	if (question == ASK_LID || question == ASK_EXISTS)
+	if (*request->person)
+	{
 		cached->asking_people += sign;
+		cached->asking_next += request->is_verification ? 0 : sign;
+	}
 	else if (sign > 0)
-		cached->asking |= question;
+		cached->asking |= request->question;
 	else
-		cached->asking &= ~question;
-	if (question == ASK_SELF)
-		identity_of(&key->instance)->asking += sign;
+		cached->asking &= ~request->question;
+	if (request->question == ASK_SELF)
+		identity_of(&request->key.instance)->asking += sign;
 }
 
 /*
@@ -613,22 +616,22 @@ request_count(const LaneKey *key, GroupQuestion question, int sign)
  * which the instance is in, and takes a place of the instance's concurrency.
  */
 static void
-request_queue(MemoryContext memory, const LaneKey *key, WawpInstance *instance,
-			  GroupQuestion question, const char *person)
+request_queue(MemoryContext memory, const LaneKey *key, WawpInstance *instance, const InfoNeed *need, bool is_verification)
 {
 	InfoRequest *request = MemoryContextAllocZero(memory, sizeof(InfoRequest));
 
 	request->memory = memory;
 	request->key = *key;
 	request->instance = instance;
-	request->question = question;
-	if (person)
+	request->question = need->question;
+	request->is_verification = is_verification;
+	if (need->person)
 	{
-		strlcpy(request->person, person, sizeof(request->person));
-		person_question(question, person, HASH_ENTER)->asked_ms = clock_monotonic_ms();
+		strlcpy(request->person, need->person, sizeof(request->person));
+		person_question(need->question, need->person, HASH_ENTER)->asked_ms = clock_monotonic_ms();
 	}
-	request_count(key, question, 1);
-	request->is_verification = lanes_begin_question(key, reads_group(question));
+	request_count(request, 1);
+	lanes_begin_question(key, is_verification, reads_group(need->question));
 	dlist_push_tail(&requests, &request->node);
 	nrequests++;
 }
@@ -683,9 +686,11 @@ group_cache_is_unable(const LaneKey *lane, Oid role)
  * Queue a request for information on behalf of a lane, as a role.  Return false
  * if it cannot be sent now; *later is then when the pace allows it (monotonic
  * ms), or 0 if the role cannot use the instance or its token was refused.
+ * is_verification: it is not for the lane's own claim.
  */
 bool
-group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need, const WawpInstance *described, int64 *later)
+group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need, bool is_verification, const WawpInstance *described,
+				int64 *later)
 {
 	MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "wawp information request", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(memory);
@@ -703,7 +708,7 @@ group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need, const WawpI
 		permit = request_permit(described, need->question);
 	*later = is_able ? (permit.next_at + 999) / 1000 : 0;
 	if (permit.granted > 0)
-		request_queue(memory, lane, instance, need->question, need->person);
+		request_queue(memory, lane, instance, need, is_verification);
 	else
 		MemoryContextDelete(memory);
 	return permit.granted > 0;
@@ -1000,7 +1005,7 @@ answer_take(InfoRequest *request, const HttpResult *result)
 	CachedGroup *cached = group_cache_get(&request->key);
 	MemoryContext caller = MemoryContextSwitchTo(request->memory);
 
-	request_count(&request->key, request->question, -1);
+	request_count(request, -1);
 	if (answer_refuses_own_token(request, result))
 	{
 		MemoryContextSwitchTo(caller);

@@ -78,7 +78,8 @@ typedef struct CachedGroup
 	bool		has_joins;		/* ... if it was understood */
 	int64		joins_us;		/* when it was requested, monotonic; 0: never */
 	int			asking;			/* GroupQuestion bits under way */
-	int			asking_people;	/* questions about people under way */
+	int			asking_people;	/* questions about people under way ... */
+	int			asking_next;	/* ... and those of them about people to be added next */
 	int			failures;		/* lists in a row that could not be read */
 	int64		failed_ms;		/* when the last of them failed, monotonic */
 	int64		listed_ms;		/* when the last list was requested, likewise */
@@ -113,7 +114,7 @@ extern bool group_cache_awaits_answer(const CachedGroup *cached);
 extern bool group_cache_was_asked(GroupQuestion question, const char *person);
 extern void group_cache_note_able(const LaneKey *lane, Oid role);
 extern bool group_cache_is_unable(const LaneKey *lane, Oid role);
-extern bool group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need,
+extern bool group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need, bool is_verification,
 							const WawpInstance *described, int64 *later);
 extern void group_cache_send(void);
 extern bool group_cache_has_answers(void);

@@ -860,17 +860,15 @@ lanes_end_request(LaneInstance *instance, int64 took_ms)
 	instance_update(instance);
 }
 
-/* Take a place for a request for information.  Return true if it is for a verification, not for the lane's own claim. */
-bool
-lanes_begin_question(const LaneKey *key, bool is_read)
+/* Take a place for a request for information, for a verification or for the lane's own claim. */
+void
+lanes_begin_question(const LaneKey *key, bool is_verification, bool is_read)
 {
 	Lane	   *lane = lanes_find(key);
-	bool		is_verification = !lane->is_prepared;
 
 	if (is_read)
 		lane->instance->was_verify_read = is_verification;
 	lanes_begin_request(lane, is_verification);
-	return is_verification;
 }
 
 /* Free the place of a request for information; the lane goes on, first if it was for a claim. */

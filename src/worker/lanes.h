@@ -138,7 +138,7 @@ extern Lane *lanes_take_verification(int64 now, bool may_claim);
 extern int64 lanes_next_verification(void);
 extern void lanes_begin_request(Lane *lane, bool is_verification);
 extern void lanes_end_request(LaneInstance *instance, int64 took_ms);
-extern bool lanes_begin_question(const LaneKey *key, bool is_read);
+extern void lanes_begin_question(const LaneKey *key, bool is_verification, bool is_read);
 extern void lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now);
 
 #endif							/* WAWP_LANES_H */

@@ -337,11 +337,12 @@ list_may_hide(const CachedGroup *cached)
 }
 
 /*
- * True if information may be missing before an addition; no table is read.
- * Set *need to what is missing about the group, if that is known already.
+ * True if information is missing before an addition for sure, or is wherever a
+ * list may hide somebody; no table is read.  Set *need to what is missing about
+ * the group, if that is known already.
  */
 bool
-precheck_may_lack(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings, InfoNeed *need)
+precheck_must_ask(const LaneKey *lane, const GroupSettings *settings, InfoNeed *need)
 {
 	const CachedGroup *cached = group_cache_find(lane);
 
@@ -349,7 +350,14 @@ precheck_may_lack(const LaneKey *lane, const WawpInstance *instance, const Group
 	if (cached == NULL || precheck_group(cached, settings, need) == GROUP_UNKNOWN)
 		return true;
 	need->question = 0;
-	return (settings->check_exists && budget_check_is_free(instance)) || list_may_hide(cached);
+	return list_may_hide(cached);
+}
+
+/* True if information may be missing before an addition; likewise. */
+bool
+precheck_may_lack(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings, InfoNeed *need)
+{
+	return precheck_must_ask(lane, settings, need) || (settings->check_exists && budget_check_is_free(instance));
 }
 
 static void
@@ -513,12 +521,13 @@ claim_ask_first(Lane *lane, const Attempt *attempt, const WawpInstance *describe
 		return SERVED_ASKING;
 	if (!admission_has_room(lane, described))
 		lanes_park(lane);
-	else if (!group_cache_ask(&lane->key, attempt->intents[0].requester, need, described, &later))
+	else if (!group_cache_ask(&lane->key, attempt->intents[0].requester, need, false, described, &later))
 	{
 		if (later == 0)
 			return SERVED_SOME;
+		/* a number that cannot be checked now is not waited for */
 		if (need->question == ASK_EXISTS)
-			lanes_schedule(lane, later);
+			lanes_schedule(lane, clock_monotonic_ms());
 		else
 			lanes_wait(lane, QUEUE_READ, later);
 	}

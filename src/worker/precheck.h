@@ -45,6 +45,7 @@ typedef struct InfoNeeds
 
 struct Holds;
 
+extern bool precheck_must_ask(const LaneKey *lane, const GroupSettings *settings, InfoNeed *need);
 extern bool precheck_may_lack(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings,
 							  InfoNeed *need);
 extern void precheck_list_needs(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings,

@@ -549,7 +549,7 @@ verify_lane(void *subject, Holds *holds)
 	if (pass.has_invitee)
 		verify_invite(lane, described, holds, &pass);
 	if (pass.need.question != 0 && !group_cache_is_asking(group_cache_get(&lane->key), &pass.need) &&
-		!group_cache_ask(&lane->key, pass.role, &pass.need, described, &later))
+		!group_cache_ask(&lane->key, pass.role, &pass.need, true, described, &later))
 	{
 		if (later > 0)
 		{

@@ -380,6 +380,7 @@ hold_answer('15551230490', answer => { json => { participants => [ { id => '1555
 $first = insert($session, group_jid => $lane, jid => '15551230490');
 $second = insert($session, group_jid => $lane, jid => new_person(), after => $first);
 $third = insert($session, group_jid => $lane, jid => new_person(), after => $second);
+$sim->arrived('add$');
 let_go();
 comes_to($_, 'failed', 'it fails if that fails') foreach $first, $second, $third;
 is(scalar($sim->people), 1, '... and is not sent');
