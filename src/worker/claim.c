@@ -573,16 +573,30 @@ turn_serve(void *subject, Holds *holds)
  * ---- claiming ahead
  */
 
+/*
+ * True if rows of the lane have to be looked at before they are claimed.  Where
+ * checks of numbers have a pace, few rows are put back because one may leave now,
+ * which costs less than to look at all.
+ */
+static bool
+turn_must_look_ahead(Turn *turn)
+{
+	InfoNeed	need;
+
+	if (turn->described->checks_per_minute > 0)
+		return precheck_must_ask(&turn->lane->key, turn_settings(turn), &need);
+	return precheck_may_lack(&turn->lane->key, turn->described, turn_settings(turn), &need);
+}
+
 /* True if an addition of this lane needs nothing but room. */
 static bool
 turn_is_unpaced(Turn *turn)
 {
 	const WawpInstance *instance = turn->described;
-	InfoNeed	need;
 
 	return instance->adds_per_minute <= 0 && instance->adds_per_day <= 0 && instance->batch_size == 1 &&
 		instance_quiet_until(instance, GetCurrentTimestamp()) == 0 && turn_settings(turn)->adds_per_minute <= 0 &&
-		!precheck_must_ask(&turn->lane->key, turn_settings(turn), &need);
+		!turn_must_look_ahead(turn);
 }
 
 /* True if the instance has room for one more beside those that are claimed ahead. */
