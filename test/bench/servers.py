@@ -289,7 +289,7 @@ class Arrivals:
 
     def additions(self):
         """Of these the additions; the others are by which the extension looks first."""
-        return [(stamp, request) for stamp, request in self.requests() if request.startswith(b"POST ")]
+        return [(stamp, request) for stamp, request in self.requests() if b"/participants/add " in request.split(b"\r\n", 1)[0]]
 
     def close(self):
         self.process.stdin.close()
