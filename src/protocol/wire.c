@@ -562,7 +562,7 @@ read_verdict(const JsonNode *node, int depth, WirePerson *person)
 		const char *text = message_text(json_node_get(node, *name));
 
 		/* a number under "error" is a code, read below */
-		if (strcmp(*name, "error") != 0 || !is_digits(text))
+		if (text && *text && (strcmp(*name, "error") != 0 || !is_digits(text)))
 			person->text = text;
 	}
 	for (const char *const *key = words; *key; key++)

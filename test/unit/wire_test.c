@@ -451,6 +451,8 @@ static const struct
 	WIRE_PEOPLE, "15557650002@c.us - 408", "digits as the message"},
 	{"{\"ok\":true,\"data\":{\"15557650002@c.us\":{\"message\":\"403\"}}}",
 	WIRE_PEOPLE, "15557650002@c.us - 403", "digits as the message in a map"},
+	{"[{\"id\":\"15557650002@c.us\",\"message\":\"\",\"reason\":\"privacy\"}]",
+	WIRE_PEOPLE, "15557650002@c.us - privacy", "an empty message before the reason"},
 	{"[{\"id\":\"15557650002@c.us\",\"error\":\"403\"}]",
 	WIRE_PEOPLE, "15557650002@c.us 403", "digits as the error are a number"},
 	{"{\"errors\":[{\"id\":\"a1\",\"status\":\"403\",\"title\":\"Forbidden\"}]}",
