@@ -479,11 +479,44 @@ is_failure_word(const char *word)
 }
 
 /*
+ * Return the status that WhatsApp says in one of its words, which is all of the
+ * text; 0 if it is none.  "conflict" is left out: a session that was replaced
+ * ends with it as well.
+ */
+static int
+code_of_word(const char *text)
+{
+	static const struct
+	{
+		const char *word;
+		int			code;
+	}			words[] =
+	{
+		{"bad-request", 400}, {"not-authorized", 401}, {"forbidden", 403}, {"item-not-found", 404}, {"not-allowed", 405},
+		{"not-acceptable", 406}, {"gone", 410}, {"resource-limit", 419}, {"locked", 423}, {"rate-overlimit", 429},
+		{"internal-server-error", 500}, {"service-unavailable", 503}
+	};
+
+	for (size_t i = 0; text && i < lengthof(words); i++)
+		if (strcmp(text, words[i].word) == 0)
+			return words[i].code;
+	return 0;
+}
+
+/* True if an HTTP status says nothing by itself of a refusal that WhatsApp words. */
+static bool
+is_status_open(int http_status)
+{
+	return http_status < 300 || http_status >= 500;
+}
+
+/*
  * Return the meaning of a call that failed as a whole.
  *
  * http_status: of the status line, or of the envelope if the status line said
  * 2xx; 0 if neither has one.  engine_code: WhatsApp's own number in the error's
- * text, else 0.  text: NULL if it is no message, such as a page.
+ * text, else 0.  text: NULL if it is no message, such as a page; all of it may be
+ * one of WhatsApp's words for such a number, if the HTTP status leaves that open.
  */
 OutcomeReading
 outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
@@ -500,6 +533,8 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 		reading.outcome = code_words[i].outcome;
 		return reading;
 	}
+	if (engine_code == 0 && body == BODY_JSON && is_status_open(http_status))
+		engine_code = code_of_word(text);
 	rule = find_text_rule(LEVEL_HTTP, text);
 	if (http_status == 429)
 		reading.outcome = WAWP_RATE_LIMITED;

@@ -428,27 +428,6 @@ number_is_announced(const char *text, size_t at)
 	return false;
 }
 
-/* Return the status that WhatsApp says in one of its words, which is all of the text; 0 if it is none. */
-static int
-code_of_word(const char *text)
-{
-	static const struct
-	{
-		const char *word;
-		int			code;
-	}			words[] =
-	{
-		{"bad-request", 400}, {"not-authorized", 401}, {"forbidden", 403}, {"item-not-found", 404}, {"not-allowed", 405},
-		{"not-acceptable", 406}, {"conflict", 409}, {"gone", 410}, {"resource-limit", 419}, {"locked", 423}, {"rate-overlimit", 429},
-		{"internal-server-error", 500}, {"service-unavailable", 503}
-	};
-
-	for (size_t i = 0; text && i < lengthof(words); i++)
-		if (strcmp(text, words[i].word) == 0)
-			return words[i].code;
-	return 0;
-}
-
 /*
  * Return the status in a sentence such as "info query returned status 400:
  * bad-request" or "server returned error 463"; 0 if there is none.
@@ -550,13 +529,31 @@ add_unknown_word(const JsonNode *node, WirePerson *person)
 /* verdicts lie at most so deep in a person's entry: {"error":{"code"}} and {"result":{"data":{"status"}}} */
 #define MAX_INNER_VERDICT 3
 
+static bool
+is_digits(const char *text)
+{
+	return text && text[strspn(text, "0123456789")] == '\0';
+}
+
+/* Add the numbers under names that say nothing if they are 0: the entry's own verdict lies beside them. */
+static void
+add_error_numbers(const JsonNode *node, WirePerson *person)
+{
+	static const char *const keys[] = {"errorCode", "error_code", NULL};
+	int			number;
+
+	for (const char *const *key = keys; *key; key++)
+		if (json_node_int(json_node_get(node, *key), &number) && number != 0)
+			add_code(number, person);
+}
+
 /* Set the numbers, the words and the text of one person's verdict, which may lie deeper in the entry. */
 static void
 read_verdict(const JsonNode *node, int depth, WirePerson *person)
 {
 	static const char *const flags[] = {"success", "ok", "added", NULL};
 	static const char *const words[] = {"code", "status", "statusCode", "status_code", NULL};
-	static const char *const errors[] = {"Error", "error", "errorCode", "error_code", NULL};
+	static const char *const errors[] = {"Error", "error", NULL};
 	static const char *const inner[] = {"error", "result", "response", "data", "status", "value", "content", "attrs", NULL};
 	int			number;
 
@@ -564,7 +561,8 @@ read_verdict(const JsonNode *node, int depth, WirePerson *person)
 	{
 		const char *text = message_text(json_node_get(node, *name));
 
-		if (text && text[strspn(text, "0123456789")] != '\0')
+		/* a number under "error" is a code, read below */
+		if (text && *text && (strcmp(*name, "error") != 0 || !is_digits(text)))
 			person->text = text;
 	}
 	for (const char *const *key = words; *key; key++)
@@ -585,6 +583,7 @@ read_verdict(const JsonNode *node, int depth, WirePerson *person)
 		else if (json_node_is(value, JSON_KIND_TRUE))
 			person->has_failure = true;
 	}
+	add_error_numbers(node, person);
 	for (const char *const *key = flags; *key; key++)
 	{
 		const JsonNode *value = json_node_get(node, *key);
@@ -732,22 +731,44 @@ read_people_list(const JsonNode *list, WireAnswer *answer)
 	}
 }
 
+/* True for the name of a list of errors, which may be those of people or of the whole call. */
+static bool
+is_error_list(const char *name)
+{
+	return name && pg_strncasecmp(name, "error", strlen("error")) == 0;
+}
+
 /* Append a person of a list whose name is a verdict.  What names nobody is a message. */
 static void
-read_sorted_person(const JsonNode *child, bool is_added, WireAnswer *answer)
+read_sorted_person(const JsonNode *child, const char *list, bool is_added, WireAnswer *answer)
 {
 	WirePerson	person = read_person(child, child->key);
 	const JsonNode *reason = json_node_get(child, "reason");
 	int			code;
 
+	if (person.jid.kind == JID_INVALID && is_error_list(list))
+		return;
 	if (!child->key && person.jid.kind == JID_INVALID && (json_node_is(child, JSON_KIND_STRING) || !person.id))
 		return;
 	person.is_listed_as_added = is_added;
 	person.has_failure |= !is_added;
 	if (!is_added && json_node_int(reason, &code))
+	{
 		add_code(code, &person);
+		if (is_digits(person.text))
+			person.text = NULL;
+	}
 	weigh_verdict(&person);
 	add_person(answer, person);
+}
+
+/* True if what follows a verdict in a list's name makes it one of people: "failedMembers", not "addedBy". */
+static bool
+is_rest_of_list_name(const char *rest)
+{
+	static const char *const words[] = {"participants", "members", "users", "people", "numbers", "contacts", "list", NULL};
+
+	return *rest == '\0' || word_is_one_of(rest + (*rest == '_'), words);
 }
 
 /* Set *is_added by the name of a list of people, such as "failed_participants"; false if it is no verdict. */
@@ -758,32 +779,35 @@ is_name_of_sorted_list(const char *name, bool *is_added)
 	{
 		const char *start;
 		bool		is_added;
-	}			names[] = {{"added", true}, {"succe", true}, {"fail", false}, {"reject", false}, {"notAdded", false},
-	{"not_added", false}, {"notInvited", false}, {"not_invited", false}, {"error", false}, {"unsuccess", false}};
+	}			names[] = {{"added", true}, {"success", true}, {"successes", true}, {"successful", true}, {"succeeded", true},
+	{"fail", false}, {"fails", false}, {"failed", false}, {"failure", false}, {"failures", false}, {"rejected", false}, {"notAdded", false},
+	{"not_added", false}, {"notInvited", false}, {"not_invited", false}, {"error", false}, {"errors", false}, {"unsuccessful", false}};
 
 	for (size_t i = 0; name && i < lengthof(names); i++)
 	{
+		size_t		n = strlen(names[i].start);
+
 		*is_added = names[i].is_added;
-		if (pg_strncasecmp(name, names[i].start, strlen(names[i].start)) == 0)
+		if (pg_strncasecmp(name, names[i].start, n) == 0 && is_rest_of_list_name(name + n))
 			return true;
 	}
 	return false;
 }
 
-/* Append the people of {"added":["..."],"failed":[{"id","reason"}]} to answer->people. */
+/* Append the people of {"added":["..."],"failed":[{"id","reason"}]} to answer->people, or those of lists of errors. */
 static void
-read_sorted_people(const JsonNode *root, WireAnswer *answer)
+read_sorted_people(const JsonNode *root, bool errors, WireAnswer *answer)
 {
-	for (const JsonNode *list = root->first; list; list = list->next)
+	for (const JsonNode *list = json_node_is(root, JSON_KIND_OBJECT) ? root->first : NULL; list; list = list->next)
 	{
 		bool		is_map = json_node_is(list, JSON_KIND_OBJECT);
 		bool		is_added;
 
-		if (!json_node_is_list(list) || !is_name_of_sorted_list(list->key, &is_added))
+		if (!json_node_is_list(list) || is_error_list(list->key) != errors || !is_name_of_sorted_list(list->key, &is_added))
 			continue;
 		for (const JsonNode *child = list->first; child; child = child->next)
 			if (!is_map || is_named_after_person(child))
-				read_sorted_person(child, is_added, answer);
+				read_sorted_person(child, list->key, is_added, answer);
 	}
 }
 
@@ -797,16 +821,24 @@ read_one_person(const JsonNode *node, WireAnswer *answer)
 /* Answers are wrapped in envelopes, at most three deep in those that were seen. */
 #define MAX_WRAPPING 6
 
-/* Append the people named at this level, in a list, a map or an object; false if there are none. */
+/*
+ * Append the people named at this level, in a list, a map or an object; false if
+ * there are none.  Errors complete the lists of the added and the failed only:
+ * elsewhere they repeat people.
+ */
 static bool
 read_people_here(const JsonNode *node, WireAnswer *answer)
 {
+	bool		is_sorted;
+
 	if (is_person_object(node))
 		read_one_person(node, answer);
 	else
 		read_people_list(node, answer);
-	if (json_node_is(node, JSON_KIND_OBJECT))
-		read_sorted_people(node, answer);
+	is_sorted = (answer->npeople == 0);
+	read_sorted_people(node, false, answer);
+	if (is_sorted && answer->npeople > 0)
+		read_sorted_people(node, true, answer);
 	return answer->npeople > 0;
 }
 
@@ -825,7 +857,8 @@ keep_if_named(WireAnswer *answer)
  * Append the people named at any depth of wrapping:
  * {"success","data":{"updateParticipants":[...]}}.  is_usual: each key on the way
  * is one of list_keys; elsewhere, entries that name nobody are not people.  What
- * repeats the request is left out.
+ * repeats the request is left out.  A list of errors is read if no list under
+ * list_keys has anybody.
  */
 static bool
 read_people(const JsonNode *node, int depth, bool is_usual, WireAnswer *answer)
@@ -835,11 +868,17 @@ read_people(const JsonNode *node, int depth, bool is_usual, WireAnswer *answer)
 	if (depth == 0)
 		return false;
 	for (int usual = 1; usual >= 0; usual--)
+	{
 		for (const JsonNode *child = node->first; child; child = child->next)
 			if (json_node_is_list(child) && word_is_one_of(child->key, list_keys) == (usual == 1) &&
 				!(child->key && strcmp(child->key, "request") == 0) &&
 				read_people(child, depth - 1, is_usual && usual == 1, answer))
 				return true;
+		if (usual == 1)
+			read_sorted_people(node, true, answer);
+		if (answer->npeople > 0)
+			return true;
+	}
 	return false;
 }
 
@@ -883,8 +922,7 @@ engine_code_of(const JsonNode *root, const char *text)
 	for (size_t i = 0; i < lengthof(places); i++)
 		if (json_node_int(json_node_get(places[i], "data"), &code) && code >= 400 && code <= 599)
 			return code;
-	code = code_in_text(text);
-	return code ? code : code_of_word(text);
+	return code_in_text(text);
 }
 
 /* Set an error's word, message and numbers: code, text, status, engine_code. */

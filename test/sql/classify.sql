@@ -225,6 +225,10 @@ FROM (VALUES
 INSERT INTO answer (operation, http_status, body, reading, about) VALUES
     ('add', 500, '{"statusCode":500,"exception":{"message":"bad-request","data":400}}', '- unrecognised 500', 'H: number only in data'),
     ('add', 500, '{"statusCode":500,"exception":{"message":"forbidden","data":"403"}}', '- not_admin 500', 'H: number in data as a string'),
+    ('add', 500, '{"statusCode":500,"exception":{"message":"not-acceptable"}}', '- unrecognised 500', 'H: one of WhatsApp''s words'),
+    ('add', 500, '{"error":"conflict","statusCode":500}', '- server_error 500', 'H: a word with several meanings'),
+    ('add', 401, '{"error":"forbidden"}', '- auth_failed 401', 'one of its words beside a status that decides'),
+    ('add', 200, '{"errors":[{"id":"a1","status":"403","title":"Forbidden"}]}', '- unrecognised 200', 'an error with an id of its own'),
     ('send', 500, '{"statusCode":500,"exception":{"message":"server returned error 463"}}', '- account_restricted 500', 'H: 463 to a message');
 
 -- ---- errors come under any status, 200 included

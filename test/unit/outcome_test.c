@@ -57,6 +57,33 @@ test_levels(void)
 	is_text(person(WAWP_OP_ADD, 999), "unrecognised", "an unknown number of a person");
 }
 
+/* WhatsApp's own words as the whole text, beside the HTTP status. */
+static const struct
+{
+	int			status;
+	const char *text;
+	const char *outcome;
+}			words[] =
+{
+	{500, "bad-request", "unrecognised"},
+	{500, "not-acceptable", "unrecognised"},
+	{500, "item-not-found", "group_not_found"},
+	{500, "forbidden", "not_admin"},
+	{0, "forbidden", "not_admin"},
+	{500, "forbidden by the firewall", "server_error"},
+	{500, "conflict", "server_error"},
+	{401, "forbidden", "auth_failed"},
+	{402, "not-allowed", "quota_exceeded"},
+	{422, "locked", "session_down"},
+};
+
+static void
+test_words(void)
+{
+	for (size_t i = 0; i < lengthof(words); i++)
+		is_text(refused(WAWP_OP_ADD, words[i].status, words[i].text), words[i].outcome, psprintf("HTTP %d: %s", words[i].status, words[i].text));
+}
+
 /* Answers, and whether a proxy or gateway gave them in the API's place. */
 static const struct
 {
@@ -163,6 +190,7 @@ int
 main(void)
 {
 	test_levels();
+	test_words();
 	test_outages();
 	test_tables();
 	test_redaction();
