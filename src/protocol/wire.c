@@ -1056,7 +1056,7 @@ is_error_body(const JsonNode *root)
 
 static const char *const object_keys[] = {"data", "group", "result", "results", "response", "groupInfo", "group_info", "payload", "body", NULL};
 
-/* Return the object of a group that an answer is about, in whatever envelopes. */
+/* Return the object of a group that an answer is about, in whatever envelopes; NULL if one of them is an error. */
 static const JsonNode *
 unwrap_object(const JsonNode *root)
 {
@@ -1067,6 +1067,8 @@ unwrap_object(const JsonNode *root)
 
 		if (!json_node_is_list(inner))
 			break;
+		if (is_error_body(inner))
+			return NULL;
 		root = inner;
 	}
 	return root;
@@ -1269,10 +1271,12 @@ wire_read_members(const char *body, size_t len, WireMembers *out)
 
 	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list); depth++)
 	{
+		if (is_error_body(list))
+			return false;
 		read_list_envelope(list, 1, &stated, &has_more);
 		list = list_in(list);
 	}
-	if (!json_node_is_list(list) || is_error_body(root))
+	if (!json_node_is_list(list) || is_error_body(list))
 		return false;
 	read_member_list(list, out);
 	out->stated = stated;
@@ -1366,6 +1370,8 @@ wire_read_group(const char *body, size_t len, WireGroup *group, WireMembers *mem
 	if (!json_node_is_list(root) || is_error_body(root))
 		return false;
 	root = unwrap_object(root);
+	if (root == NULL)
+		return false;
 	*group = read_group_object(root, NULL, members);
 	return group->jid || group->subject || group->size >= 0;
 }

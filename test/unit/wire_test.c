@@ -303,6 +303,36 @@ test_group_size(void)
 	is_int(group.size, 2, "the size of a group without a stated one includes entries that cannot be read");
 }
 
+/* A refusal inside an envelope or an array is neither a new group, a description nor a list of nobody. */
+static void
+test_inner_refusals(void)
+{
+	static const char *const groups[] = {
+		"[{\"id\":\"120363012345678901@g.us\",\"error\":\"x\"}]",
+		"{\"results\":[{\"error\":\"x\",\"id\":\"120363012345678901@g.us\"}]}",
+		"{\"response\":{\"group\":{\"success\":false,\"id\":\"120363012345678901@g.us\"}}}",
+		"{\"group\":{\"status\":500,\"JID\":\"120363012345678901@g.us\"}}",
+		"{\"data\":[{\"group_info\":{\"exception\":{\"message\":\"x\"},\"id\":\"120363012345678901@g.us\"}}]}",
+	};
+	static const char *const nobody[] = {
+		"{\"group\":{\"error\":\"x\",\"participants\":[]}}",
+		"{\"groupInfo\":{\"success\":false,\"participants\":[]}}",
+		"{\"data\":{\"group\":{\"statusCode\":500,\"participants\":[]}}}",
+	};
+	const char *created = "{\"response\":{\"group\":{\"success\":true,\"error\":null,\"id\":\"120363012345678901@g.us\"}}}";
+	WireMembers members;
+	WireGroup	group;
+
+	for (size_t i = 0; i < lengthof(groups); i++)
+	{
+		is_text(wire_read_created(groups[i], strlen(groups[i])), NULL, psprintf("no group was made: %s", groups[i]));
+		ok(!wire_read_group(groups[i], strlen(groups[i]), &group, &members), "no description: %s", groups[i]);
+	}
+	for (size_t i = 0; i < lengthof(nobody); i++)
+		ok(!wire_read_members(nobody[i], strlen(nobody[i]), &members), "no list: %s", nobody[i]);
+	is_text(wire_read_created(created, strlen(created)), "120363012345678901@g.us", "a group that was made, in two envelopes");
+}
+
 /* Descriptions of a group of many forms, and what is read of each. */
 static const struct
 {
@@ -558,6 +588,7 @@ main(void)
 {
 	test_lists();
 	test_group_size();
+	test_inner_refusals();
 	test_descriptions();
 	test_engine_codes();
 	test_people();
