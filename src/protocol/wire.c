@@ -1504,7 +1504,7 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 
 /*
  * Read the answer of check-exists.  Anything unclear is WIRE_UNKNOWN, never
- * "no", and so is a no beside an error.  *chat is set to the person's JID as WhatsApp has it, by number if the
+ * "no", and so is a no beside an error, in whatever envelope.  *chat is set to the person's JID as WhatsApp has it, by number if the
  * answer has one (GOWS 2026.8 has it beside the LID, as "pn"), else to the LID;
  * *lid to the LID.  Both are invalid if the answer has none.
  */
@@ -1524,6 +1524,7 @@ wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 	{
 		root = json_node_is(root, JSON_KIND_ARRAY) ? root->first : list_in(root);
 		flag = json_node_any(root, flags);
+		is_error |= is_error_body(root);
 	}
 	id = jid_of_text(id_text(json_node_any(root, ids)));
 	if (id.kind == JID_LID)
@@ -1634,12 +1635,17 @@ wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out)
 	static const char *const keys[] = {"joinRequests", "requests", "membershipRequests", "data", "result", "results", "response", NULL};
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *list = root;
+	int			stated = -1;
 
+	out->has_more = false;
 	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT); depth++)
+	{
+		read_list_envelope(list, 1, &stated, &out->has_more);
 		list = json_node_any(list, keys);
+	}
 	if (!json_node_is(list, JSON_KIND_ARRAY) || is_error_body(root))
 		return false;
-	out->has_more = json_node_is(root, JSON_KIND_OBJECT) && announces_more(root);
+	out->has_more |= stated > list->count;
 	out->requests = palloc(sizeof(WireJoinRequest) * Max(list->count, 1));
 	out->count = 0;
 	for (const JsonNode *child = list->first; child; child = child->next)

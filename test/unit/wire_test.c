@@ -567,6 +567,11 @@ static const struct
 	{"[{\"Query\":\"15551230011\",\"IsIn\":true,\"JID\":\"15551230011@s.whatsapp.net\"}]", WIRE_YES, "15551230011@c.us", "", "whatsmeow's IsIn"},
 	{"{\"code\":\"SUCCESS\",\"results\":{\"is_on_whatsapp\":false}}", WIRE_NO, "", "", "GOWA's no"},
 	{"{\"success\":false,\"message\":\"rate-overlimit\"}", WIRE_UNKNOWN, "", "", "a refusal is no answer"},
+	{"[{\"exists\":false,\"jid\":\"15551230011@s.whatsapp.net\",\"error\":\"rate-overlimit\"}]", WIRE_UNKNOWN, "15551230011@c.us", "", "nor is a no beside an error in an array"},
+	{"{\"data\":[{\"exists\":false,\"error\":\"timeout\"}]}", WIRE_UNKNOWN, "", "", "nor in an array in an envelope"},
+	{"{\"results\":{\"exists\":false,\"error\":\"timeout\"}}", WIRE_UNKNOWN, "", "", "nor in results"},
+	{"{\"results\":{\"success\":false,\"data\":{\"exists\":false}}}", WIRE_UNKNOWN, "", "", "nor below a refusal in results"},
+	{"{\"data\":[{\"exists\":false,\"error\":null}]}", WIRE_NO, "", "", "an error that is null is none"},
 };
 
 static void
@@ -583,6 +588,32 @@ test_exists(void)
 	}
 }
 
+/* Lists of requests to join that are the whole list, or a page of it. */
+static void
+test_request_pages(void)
+{
+	static const struct
+	{
+		const char *body;
+		bool		has_more;
+	}			pages[] =
+	{
+		{"{\"data\":{\"joinRequests\":[{\"id\":\"15550000001@c.us\"}],\"hasMore\":true}}", true},
+		{"{\"joinRequests\":[{\"id\":\"15550000001@c.us\"}],\"pagination\":{\"hasNext\":true}}", true},
+		{"{\"joinRequests\":[{\"id\":\"15550000001@c.us\"}],\"total\":57}", true},
+		{"{\"requests\":[{\"id\":\"15550000001@c.us\"}],\"next\":\"abc\"}", true},
+		{"{\"data\":{\"requests\":[],\"meta\":{\"total\":1}}}", true},
+		{"{\"joinRequests\":[{\"id\":\"15550000001@c.us\"}],\"total\":1,\"pagination\":{\"hasNext\":false}}", false},
+		{"[{\"id\":\"15550000001@c.us\"}]", false},
+		{"{\"success\":true,\"data\":{\"requests\":[],\"total\":0}}", false},
+	};
+	WireJoinRequests list;
+
+	for (size_t i = 0; i < lengthof(pages); i++)
+		ok(wire_read_join_requests(pages[i].body, strlen(pages[i].body), &list) && list.has_more == pages[i].has_more,
+		   "%s of the requests: %s", pages[i].has_more ? "a page" : "all", pages[i].body);
+}
+
 int
 main(void)
 {
@@ -593,6 +624,7 @@ main(void)
 	test_engine_codes();
 	test_people();
 	test_exists();
+	test_request_pages();
 	test_requests();
 	test_invites();
 	test_errors_under_success();
