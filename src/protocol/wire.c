@@ -1180,14 +1180,20 @@ name_set_make(int n)
 	return set;
 }
 
-/* Add a name, which is not copied; false if the set has it already. */
+/* so many slots are looked at for a name; names that nobody chose for their hash need far fewer */
+#define NAME_SET_PROBES 256
+
+/*
+ * Add a name, which is not copied; false if the set has it already.  A name that
+ * finds its slots taken counts as had: the list is then taken to be incomplete.
+ */
 static bool
 name_set_add(NameSet *set, const char *name)
 {
 	uint32		slot = hash_bytes((const unsigned char *) name, (int) strlen(name)) & set->mask;
 
-	for (; set->slots[slot]; slot = (slot + 1) & set->mask)
-		if (strcmp(set->slots[slot], name) == 0)
+	for (int probes = 1; set->slots[slot]; slot = (slot + 1) & set->mask, probes++)
+		if (probes == NAME_SET_PROBES || strcmp(set->slots[slot], name) == 0)
 			return false;
 	set->slots[slot] = name;
 	return true;

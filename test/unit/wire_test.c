@@ -6,6 +6,7 @@
  */
 #include "postgres_fe.h"
 
+#include "common/hashfn.h"
 #include "protocol/member_list.h"
 #include "protocol/outcome.h"
 #include "protocol/wire.h"
@@ -614,6 +615,37 @@ test_request_pages(void)
 		   "%s of the requests: %s", pages[i].has_more ? "a page" : "all", pages[i].body);
 }
 
+/* Members whose LIDs fall together in a set do not make it slow: those for whom it has no room count as repeated. */
+static void
+test_crowded_members(void)
+{
+	const int	n = 600;
+	const uint32 mask = 4095;	/* of a set for two names of each */
+	StringInfoData body;
+	WireMembers members;
+	int			found = 0;
+
+	initStringInfo(&body);
+	for (int64 lid = INT64CONST(900000000000000); found < n; lid++)
+	{
+		char		text[64];
+
+		snprintf(text, sizeof(text), INT64_FORMAT "@lid", lid);
+		if ((hash_bytes((const unsigned char *) text, (int) strlen(text)) & mask) == 0)
+			appendStringInfo(&body, "%s{\"id\":\"%s\"}", found++ ? "," : "[", text);
+	}
+	appendStringInfoChar(&body, ']');
+	ok(wire_read_members(body.data, body.len, &members) && members.count == n, "a list of members whose LIDs fall together");
+	ok(members.repeated > 0 && members.repeated < n, "some of them have no room");
+	is_int(wire_count_members(&members), 256, "each of the others is counted");
+	resetStringInfo(&body);
+	for (int i = 0; i < 20000; i++)
+		appendStringInfo(&body, "%s{\"id\":\"%d@lid\",\"phone\":\"1555%07d@c.us\"}", i ? "," : "[", 900000000 + i, i);
+	appendStringInfoChar(&body, ']');
+	ok(wire_read_members(body.data, body.len, &members), "a long list");
+	is_int(wire_count_members(&members), 20000, "everybody of it is counted");
+}
+
 int
 main(void)
 {
@@ -625,6 +657,7 @@ main(void)
 	test_people();
 	test_exists();
 	test_request_pages();
+	test_crowded_members();
 	test_requests();
 	test_invites();
 	test_errors_under_success();
