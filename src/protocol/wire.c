@@ -1228,10 +1228,10 @@ count_repeated(const WireMembers *list)
 
 /*
  * Read the members of a list into *out, palloc'd; entries without a readable JID
- * are counted as unread.
+ * are counted as unread, and shown by their shape where somebody reads that.
  */
 static void
-read_member_list(const JsonNode *list, WireMembers *out)
+read_member_list(const JsonNode *list, bool is_shape_read, WireMembers *out)
 {
 	const JsonNode *unread[SHOWN_UNREAD];
 
@@ -1247,7 +1247,7 @@ read_member_list(const JsonNode *list, WireMembers *out)
 		else if (member.role != WIRE_ROLE_LEFT && out->unread++ < SHOWN_UNREAD)
 			unread[out->unread - 1] = child;
 	}
-	if (out->unread > 0)
+	if (is_shape_read && out->unread > 0)
 		out->unread_shape = shape_of_nodes(unread, Min(out->unread, SHOWN_UNREAD));
 	out->repeated = count_repeated(out);
 }
@@ -1284,7 +1284,7 @@ wire_read_members(const char *body, size_t len, WireMembers *out)
 	}
 	if (!json_node_is_list(list) || is_error_body(list))
 		return false;
-	read_member_list(list, out);
+	read_member_list(list, true, out);
 	out->stated = stated;
 	out->has_more = has_more;
 	return out->count > 0 || list->count == 0;
@@ -1355,7 +1355,7 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 	group.members_add = says_members_add(node) || says_members_add(metadata);
 	memset(members, 0, sizeof(*members));
 	if (list)
-		read_member_list(list, members);
+		read_member_list(list, false, members);
 	members->stated = Max(stated_size(node, size_keys), stated_size(metadata, size_keys));
 	if (members->stated >= 0)
 		group.size = members->stated;

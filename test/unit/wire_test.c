@@ -302,6 +302,9 @@ test_group_size(void)
 	ok(group.asks_approval && !group.only_admins_add, "a group with approval in which members may add");
 	ok(wire_read_group(unstated, strlen(unstated), &group, &members), "a group without a size is read");
 	is_int(group.size, 2, "the size of a group without a stated one includes entries that cannot be read");
+	is_text(members.unread_shape, NULL, "of a description, nobody reads the shape of those");
+	ok(wire_read_members(unstated, strlen(unstated), &members), "its list is read");
+	is_text(members.unread_shape, "[{id:text}]", "of a list, the shape of those is kept");
 }
 
 /* A refusal inside an envelope or an array is neither a new group, a description nor a list of nobody. */
