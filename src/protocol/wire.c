@@ -1094,7 +1094,7 @@ is_error_body(const JsonNode *root)
 
 static const char *const object_keys[] = {"data", "group", "result", "results", "response", "groupInfo", "group_info", "payload", "body", NULL};
 
-/* Return the object of a group that an answer is about, in whatever envelopes. */
+/* Return the object of a group that an answer is about, in whatever envelopes; NULL if one of them is an error. */
 static const JsonNode *
 unwrap_object(const JsonNode *root)
 {
@@ -1105,6 +1105,8 @@ unwrap_object(const JsonNode *root)
 
 		if (!json_node_is_list(inner))
 			break;
+		if (is_error_body(inner))
+			return NULL;
 		root = inner;
 	}
 	return root;
@@ -1216,14 +1218,20 @@ name_set_make(int n)
 	return set;
 }
 
-/* Add a name, which is not copied; false if the set has it already. */
+/* so many slots are looked at for a name; names that nobody chose for their hash need far fewer */
+#define NAME_SET_PROBES 256
+
+/*
+ * Add a name, which is not copied; false if the set has it already.  A name that
+ * finds its slots taken counts as had: the list is then taken to be incomplete.
+ */
 static bool
 name_set_add(NameSet *set, const char *name)
 {
 	uint32		slot = hash_bytes((const unsigned char *) name, (int) strlen(name)) & set->mask;
 
-	for (; set->slots[slot]; slot = (slot + 1) & set->mask)
-		if (strcmp(set->slots[slot], name) == 0)
+	for (int probes = 1; set->slots[slot]; slot = (slot + 1) & set->mask, probes++)
+		if (probes == NAME_SET_PROBES || strcmp(set->slots[slot], name) == 0)
 			return false;
 	set->slots[slot] = name;
 	return true;
@@ -1258,10 +1266,10 @@ count_repeated(const WireMembers *list)
 
 /*
  * Read the members of a list into *out, palloc'd; entries without a readable JID
- * are counted as unread.
+ * are counted as unread, and shown by their shape where somebody reads that.
  */
 static void
-read_member_list(const JsonNode *list, WireMembers *out)
+read_member_list(const JsonNode *list, bool is_shape_read, WireMembers *out)
 {
 	const JsonNode *unread[SHOWN_UNREAD];
 
@@ -1277,7 +1285,7 @@ read_member_list(const JsonNode *list, WireMembers *out)
 		else if (member.role != WIRE_ROLE_LEFT && out->unread++ < SHOWN_UNREAD)
 			unread[out->unread - 1] = child;
 	}
-	if (out->unread > 0)
+	if (is_shape_read && out->unread > 0)
 		out->unread_shape = shape_of_nodes(unread, Min(out->unread, SHOWN_UNREAD));
 	out->repeated = count_repeated(out);
 }
@@ -1307,12 +1315,14 @@ wire_read_members(const char *body, size_t len, WireMembers *out)
 
 	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list); depth++)
 	{
+		if (is_error_body(list))
+			return false;
 		read_list_envelope(list, 1, &stated, &has_more);
 		list = list_in(list);
 	}
-	if (!json_node_is_list(list) || is_error_body(root))
+	if (!json_node_is_list(list) || is_error_body(list))
 		return false;
-	read_member_list(list, out);
+	read_member_list(list, true, out);
 	out->stated = stated;
 	out->has_more = has_more;
 	return out->count > 0 || list->count == 0;
@@ -1383,7 +1393,7 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 	group.members_add = says_members_add(node) || says_members_add(metadata);
 	memset(members, 0, sizeof(*members));
 	if (list)
-		read_member_list(list, members);
+		read_member_list(list, false, members);
 	members->stated = Max(stated_size(node, size_keys), stated_size(metadata, size_keys));
 	if (members->stated >= 0)
 		group.size = members->stated;
@@ -1404,6 +1414,8 @@ wire_read_group(const char *body, size_t len, WireGroup *group, WireMembers *mem
 	if (!json_node_is_list(root) || is_error_body(root))
 		return false;
 	root = unwrap_object(root);
+	if (root == NULL)
+		return false;
 	*group = read_group_object(root, NULL, members);
 	return group->jid || group->subject || group->size >= 0;
 }
@@ -1536,7 +1548,7 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 
 /*
  * Read the answer of check-exists.  Anything unclear is WIRE_UNKNOWN, never
- * "no", and so is a no beside an error.  *chat is set to the person's JID as WhatsApp has it, by number if the
+ * "no", and so is a no beside an error, in whatever envelope.  *chat is set to the person's JID as WhatsApp has it, by number if the
  * answer has one (GOWS 2026.8 has it beside the LID, as "pn"), else to the LID;
  * *lid to the LID.  Both are invalid if the answer has none.
  */
@@ -1556,6 +1568,7 @@ wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 	{
 		root = json_node_is(root, JSON_KIND_ARRAY) ? root->first : list_in(root);
 		flag = json_node_any(root, flags);
+		is_error |= is_error_body(root);
 	}
 	id = jid_of_text(id_text(json_node_any(root, ids)));
 	if (id.kind == JID_LID)
@@ -1666,12 +1679,17 @@ wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out)
 	static const char *const keys[] = {"joinRequests", "requests", "membershipRequests", "data", "result", "results", "response", NULL};
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *list = root;
+	int			stated = -1;
 
+	out->has_more = false;
 	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT); depth++)
+	{
+		read_list_envelope(list, 1, &stated, &out->has_more);
 		list = json_node_any(list, keys);
+	}
 	if (!json_node_is(list, JSON_KIND_ARRAY) || is_error_body(root))
 		return false;
-	out->has_more = json_node_is(root, JSON_KIND_OBJECT) && announces_more(root);
+	out->has_more |= stated > list->count;
 	out->requests = palloc(sizeof(WireJoinRequest) * Max(list->count, 1));
 	out->count = 0;
 	for (const JsonNode *child = list->first; child; child = child->next)

@@ -79,7 +79,7 @@ typedef struct WireMembers
 	int			repeated;		/* entries of somebody who has another one */
 	bool		has_more;		/* the answer says that more follows */
 	int			stated;			/* the group's size according to the answer; -1: not in it */
-	const char *unread_shape;	/* the form of the first of unread, without contents; NULL: none */
+	const char *unread_shape;	/* the form of the first of unread, without contents; NULL: none, or a description's list */
 } WireMembers;
 
 typedef struct WireGroup

@@ -6,6 +6,7 @@
  */
 #include "postgres_fe.h"
 
+#include "common/hashfn.h"
 #include "protocol/member_list.h"
 #include "protocol/outcome.h"
 #include "protocol/wire.h"
@@ -301,6 +302,39 @@ test_group_size(void)
 	ok(group.asks_approval && !group.only_admins_add, "a group with approval in which members may add");
 	ok(wire_read_group(unstated, strlen(unstated), &group, &members), "a group without a size is read");
 	is_int(group.size, 2, "the size of a group without a stated one includes entries that cannot be read");
+	is_text(members.unread_shape, NULL, "of a description, nobody reads the shape of those");
+	ok(wire_read_members(unstated, strlen(unstated), &members), "its list is read");
+	is_text(members.unread_shape, "[{id:text}]", "of a list, the shape of those is kept");
+}
+
+/* A refusal inside an envelope or an array is neither a new group, a description nor a list of nobody. */
+static void
+test_inner_refusals(void)
+{
+	static const char *const groups[] = {
+		"[{\"id\":\"120363012345678901@g.us\",\"error\":\"x\"}]",
+		"{\"results\":[{\"error\":\"x\",\"id\":\"120363012345678901@g.us\"}]}",
+		"{\"response\":{\"group\":{\"success\":false,\"id\":\"120363012345678901@g.us\"}}}",
+		"{\"group\":{\"status\":500,\"JID\":\"120363012345678901@g.us\"}}",
+		"{\"data\":[{\"group_info\":{\"exception\":{\"message\":\"x\"},\"id\":\"120363012345678901@g.us\"}}]}",
+	};
+	static const char *const nobody[] = {
+		"{\"group\":{\"error\":\"x\",\"participants\":[]}}",
+		"{\"groupInfo\":{\"success\":false,\"participants\":[]}}",
+		"{\"data\":{\"group\":{\"statusCode\":500,\"participants\":[]}}}",
+	};
+	const char *created = "{\"response\":{\"group\":{\"success\":true,\"error\":null,\"id\":\"120363012345678901@g.us\"}}}";
+	WireMembers members;
+	WireGroup	group;
+
+	for (size_t i = 0; i < lengthof(groups); i++)
+	{
+		is_text(wire_read_created(groups[i], strlen(groups[i])), NULL, psprintf("no group was made: %s", groups[i]));
+		ok(!wire_read_group(groups[i], strlen(groups[i]), &group, &members), "no description: %s", groups[i]);
+	}
+	for (size_t i = 0; i < lengthof(nobody); i++)
+		ok(!wire_read_members(nobody[i], strlen(nobody[i]), &members), "no list: %s", nobody[i]);
+	is_text(wire_read_created(created, strlen(created)), "120363012345678901@g.us", "a group that was made, in two envelopes");
 }
 
 /* Descriptions of a group of many forms, and what is read of each. */
@@ -571,6 +605,11 @@ static const struct
 	{"[{\"Query\":\"15551230011\",\"IsIn\":true,\"JID\":\"15551230011@s.whatsapp.net\"}]", WIRE_YES, "15551230011@c.us", "", "whatsmeow's IsIn"},
 	{"{\"code\":\"SUCCESS\",\"results\":{\"is_on_whatsapp\":false}}", WIRE_NO, "", "", "GOWA's no"},
 	{"{\"success\":false,\"message\":\"rate-overlimit\"}", WIRE_UNKNOWN, "", "", "a refusal is no answer"},
+	{"[{\"exists\":false,\"jid\":\"15551230011@s.whatsapp.net\",\"error\":\"rate-overlimit\"}]", WIRE_UNKNOWN, "15551230011@c.us", "", "nor is a no beside an error in an array"},
+	{"{\"data\":[{\"exists\":false,\"error\":\"timeout\"}]}", WIRE_UNKNOWN, "", "", "nor in an array in an envelope"},
+	{"{\"results\":{\"exists\":false,\"error\":\"timeout\"}}", WIRE_UNKNOWN, "", "", "nor in results"},
+	{"{\"results\":{\"success\":false,\"data\":{\"exists\":false}}}", WIRE_UNKNOWN, "", "", "nor below a refusal in results"},
+	{"{\"data\":[{\"exists\":false,\"error\":null}]}", WIRE_NO, "", "", "an error that is null is none"},
 };
 
 static void
@@ -587,15 +626,75 @@ test_exists(void)
 	}
 }
 
+/* Lists of requests to join that are the whole list, or a page of it. */
+static void
+test_request_pages(void)
+{
+	static const struct
+	{
+		const char *body;
+		bool		has_more;
+	}			pages[] =
+	{
+		{"{\"data\":{\"joinRequests\":[{\"id\":\"15550000001@c.us\"}],\"hasMore\":true}}", true},
+		{"{\"joinRequests\":[{\"id\":\"15550000001@c.us\"}],\"pagination\":{\"hasNext\":true}}", true},
+		{"{\"joinRequests\":[{\"id\":\"15550000001@c.us\"}],\"total\":57}", true},
+		{"{\"requests\":[{\"id\":\"15550000001@c.us\"}],\"next\":\"abc\"}", true},
+		{"{\"data\":{\"requests\":[],\"meta\":{\"total\":1}}}", true},
+		{"{\"joinRequests\":[{\"id\":\"15550000001@c.us\"}],\"total\":1,\"pagination\":{\"hasNext\":false}}", false},
+		{"[{\"id\":\"15550000001@c.us\"}]", false},
+		{"{\"success\":true,\"data\":{\"requests\":[],\"total\":0}}", false},
+	};
+	WireJoinRequests list;
+
+	for (size_t i = 0; i < lengthof(pages); i++)
+		ok(wire_read_join_requests(pages[i].body, strlen(pages[i].body), &list) && list.has_more == pages[i].has_more,
+		   "%s of the requests: %s", pages[i].has_more ? "a page" : "all", pages[i].body);
+}
+
+/* Members whose LIDs fall together in a set do not make it slow: those for whom it has no room count as repeated. */
+static void
+test_crowded_members(void)
+{
+	const int	n = 600;
+	const uint32 mask = 4095;	/* of a set for two names of each */
+	StringInfoData body;
+	WireMembers members;
+	int			found = 0;
+
+	initStringInfo(&body);
+	for (int64 lid = INT64CONST(900000000000000); found < n; lid++)
+	{
+		char		text[64];
+
+		snprintf(text, sizeof(text), INT64_FORMAT "@lid", lid);
+		if ((hash_bytes((const unsigned char *) text, (int) strlen(text)) & mask) == 0)
+			appendStringInfo(&body, "%s{\"id\":\"%s\"}", found++ ? "," : "[", text);
+	}
+	appendStringInfoChar(&body, ']');
+	ok(wire_read_members(body.data, body.len, &members) && members.count == n, "a list of members whose LIDs fall together");
+	ok(members.repeated > 0 && members.repeated < n, "some of them have no room");
+	is_int(wire_count_members(&members), 256, "each of the others is counted");
+	resetStringInfo(&body);
+	for (int i = 0; i < 20000; i++)
+		appendStringInfo(&body, "%s{\"id\":\"%d@lid\",\"phone\":\"1555%07d@c.us\"}", i ? "," : "[", 900000000 + i, i);
+	appendStringInfoChar(&body, ']');
+	ok(wire_read_members(body.data, body.len, &members), "a long list");
+	is_int(wire_count_members(&members), 20000, "everybody of it is counted");
+}
+
 int
 main(void)
 {
 	test_lists();
 	test_group_size();
+	test_inner_refusals();
 	test_descriptions();
 	test_engine_codes();
 	test_people();
 	test_exists();
+	test_request_pages();
+	test_crowded_members();
 	test_requests();
 	test_invites();
 	test_errors_under_success();
