@@ -182,8 +182,6 @@ wawp_take_over(PG_FUNCTION_ARGS)
 	(void) identity_take_over();
 	home_forget();
 	adoption_run(instance, until, cluster, &adoption);
-	if (adoption.last_served != 0)
-		identity_doubt(adoption.last_served + 1);
 	take_over_report(instance, &adoption, &by);
 	spi_end_as_owner(&before);
 	commit_wake_worker(NULL);

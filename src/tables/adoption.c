@@ -132,7 +132,8 @@ adoption_cluster_homes(void)
  * Adopts a portion of intents in the order of their ids.  The fate of each:
  * settled: it stays so; failed: nobody is there to send it as; cancelled: the
  * same was requested here; unknown: it may have been sent, and is not repeated;
- * doubt: it may have been sent, and is looked at; live: all others.
+ * doubt: it may have been sent, and is looked at; live: all others.  Whoever had
+ * it before may have served one that was due, so that is marked.
  */
 static SqlStatement adopt_intents = {
 	"WITH page AS MATERIALIZED (SELECT i.*, " ROLE_OF("i") " AS role FROM wawp.membership_intent i"
@@ -146,8 +147,8 @@ static SqlStatement adopt_intents = {
 	"  WHEN p.state = 'inviting' OR p.state = 'queued' AND p.action = 'invite' AND coalesce(p.not_before <= clock_timestamp(), true)"
 	"   OR p.state = 'sending' AND (p.action = 'invite' OR p.outcome = 'invited') THEN 'unknown'"
 	"  WHEN p.state = 'sending' THEN 'doubt' ELSE 'live' END AS fate,"
-	"  CASE WHEN coalesce(p.not_before <= clock_timestamp(), true) THEN greatest(p.updated_at, p.created_at, p.not_before) END"
-	"   AS last_served FROM page p),"
+	"  p.state NOT IN " STATES_FINAL " AND p.action IN ('add', 'invite')"
+	"   AND coalesce(p.not_before <= clock_timestamp(), true) AS was_due FROM page p),"
 	" mine AS (UPDATE wawp.membership_intent i SET home = $3, requester = coalesce(j.role, 0),"
 	"  state = CASE j.fate WHEN 'failed' THEN 'failed' WHEN 'unknown' THEN 'failed' WHEN 'cancelled' THEN 'cancelled'"
 	"   WHEN 'doubt' THEN 'verifying' ELSE i.state END,"
@@ -158,12 +159,13 @@ static SqlStatement adopt_intents = {
 	"   WHEN 'doubt' THEN 'in doubt: taken over while the request was on its way' ELSE i.detail END,"
 	"  next_attempt_at = CASE j.fate WHEN 'doubt' THEN clock_timestamp() WHEN 'live' THEN i.next_attempt_at END,"
 	"  updated_at = CASE WHEN j.fate IN ('settled', 'live') THEN i.updated_at ELSE clock_timestamp() END,"
-	"  settled_at = CASE WHEN j.fate IN ('failed', 'unknown', 'cancelled') THEN clock_timestamp() ELSE i.settled_at END"
-	"  FROM judged j WHERE i.id = ANY (ARRAY(SELECT id FROM judged)) AND i.id = j.id"
-	"  RETURNING i.id, j.fate, j.last_served)"
+	"  settled_at = CASE WHEN j.fate IN ('failed', 'unknown', 'cancelled') THEN clock_timestamp() ELSE i.settled_at END,"
+	"  requested_from = CASE WHEN j.was_due THEN coalesce(i.requested_from, '{}')"
+	"   || jsonb_build_object('" KEY_TAKEN_OVER "', extract(epoch FROM i.updated_at)) ELSE i.requested_from END"
+	"  FROM judged j WHERE i.id = ANY (ARRAY(SELECT id FROM judged)) AND i.id = j.id RETURNING i.id, j.fate)"
 	" SELECT count(*), max(id), count(*) FILTER (WHERE fate IN ('live', 'doubt')), count(*) FILTER (WHERE fate = 'settled'),"
 	" count(*) FILTER (WHERE fate = 'failed'), count(*) FILTER (WHERE fate = 'cancelled'),"
-	" count(*) FILTER (WHERE fate = 'unknown'), max(last_served) FILTER (WHERE fate IN ('live', 'doubt')) FROM mine",
+	" count(*) FILTER (WHERE fate = 'unknown') FROM mine",
 	6, {TEXTOID, TIMESTAMPTZOID, UUIDOID, INT8OID, INT4OID, TEXTOID}, NULL
 };
 
@@ -193,7 +195,6 @@ adoption_of_intents(const char *instance, TimestampTz before, const char *cluste
 		adoption->failed += spi_get_int8(0, 5, 0);
 		adoption->cancelled += spi_get_int8(0, 6, 0);
 		adoption->unknown += spi_get_int8(0, 7, 0);
-		adoption->last_served = Max(adoption->last_served, spi_get_time(0, 8));
 	} while (n == ADOPTED_AT_ONCE);
 }
 

@@ -22,7 +22,6 @@ typedef struct Adoption
 	int64		cancelled;		/* those that were requested here again */
 	int64		unknown;		/* invitations that may have left already */
 	int64		memberships;
-	TimestampTz last_served;	/* the latest known time of a live intent that was due; 0: there is none */
 } Adoption;
 
 extern int64 adoption_count(const char *instance);

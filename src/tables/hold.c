@@ -582,7 +582,7 @@ hold_refused_messages(const LaneKey *lane, Holds *holds, int retry_after)
 	int64		delay = backoff_request_ms(WAWP_ACCOUNT_RESTRICTED, 1, retry_after, pg_prng_double(&pg_global_prng_state));
 
 	if (!hold_is_active(hold))
-		hold_messages_write(&key, holds, GetCurrentTimestamp() + delay * 1000, hold ? hold->failures : 0);
+		hold_messages_write(&key, holds, GetCurrentTimestamp() + delay * 1000, 0);
 }
 
 /*
@@ -596,7 +596,7 @@ hold_messages(const LaneKey *lane, Holds *holds, TimestampTz until)
 	LaneKey		key = hold_messages_key(lane);
 	const Hold *hold = hold_look_up(holds, &key);
 	bool		is_active = hold_is_active(hold);
-	int			failures = hold ? hold->failures : 0;
+	int			failures = is_active ? hold->failures : 0;
 
 	if (until == 0)
 		until = is_active ? hold->until : 0;

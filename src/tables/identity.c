@@ -346,7 +346,7 @@ static SqlStatement write_doubt = {
 };
 
 /* Doubt whatever was asked for before that time; as the owner. */
-void
+static void
 identity_doubt(TimestampTz before)
 {
 	SqlArgs		args = {0};

@@ -19,7 +19,6 @@ extern bool identity_is_copy(void);
 extern const char *identity_why_copy(void);
 extern bool identity_take_over(void);
 extern bool identity_note_promotion(void);
-extern void identity_doubt(TimestampTz before);
 extern TimestampTz identity_doubtful_before(void);
 
 #endif							/* WAWP_IDENTITY_H */

@@ -347,12 +347,17 @@ static SqlStatement cancel_batch = {
 	4, {TEXTOID, TEXTOID, JSONBOID, OIDOID}, NULL
 };
 
+#define MAY_HAVE_INVITED "action IN ('add', 'invite') AND outcome = 'unknown_result'"
+
 static SqlStatement requeue = {
 	"WITH c AS (UPDATE wawp.membership_intent i SET state = 'queued', attempts = 0, crashes = 0, next_attempt_at = NULL,"
 	" outcome = NULL, code = NULL, detail = NULL,"
 	" settled_at = NULL, superseded = false, updated_at = clock_timestamp(),"
-	/* an invitation that may have been sent is asked for anew */
-	" not_before = CASE WHEN greatest(created_at, not_before) < $5 THEN clock_timestamp() ELSE not_before END"
+	/* an invitation that may have been sent is asked for anew, after what is in doubt, though by another clock */
+	" requested_from = CASE WHEN " MAY_HAVE_INVITED " AND requested_from ? '" KEY_TAKEN_OVER "'"
+	"  THEN requested_from - '" KEY_TAKEN_OVER "' ELSE requested_from END,"
+	" not_before = CASE WHEN " MAY_HAVE_INVITED " AND greatest(created_at, not_before) < $5"
+	"  THEN greatest(clock_timestamp(), $5) ELSE not_before END"
 	" WHERE id = $1 AND state = 'failed' AND " IS_OWN
 	" AND NOT " IS_QUEUED_AGAIN("i")
 	" RETURNING *) " INSERT_NOTE NOTE_OF("retried") ", $2::name, $3 FROM c",
@@ -442,10 +447,12 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	"i.id, i.jid, i.action::text, i.instance_id, i.requested_by, i.requested_from ->> 'login'," \
 	" i.requested_from ->> 'actor', i.requested_from ->> 'application', i.requested_from ->> 'client'," \
 	" i.origin, " TEXT_CAP_REASON("i.reason") ", " TEXT_CAP_BATCH_ID("i.batch_id") ", i.attempts, i.outcome::text, i.code, i.detail, i.state::text, i.verify," \
-	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at, i.priority, i.requester"
+	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at, i.priority, i.requester," \
+	" coalesce(i.requested_from ? '" KEY_TAKEN_OVER "', false)," \
+	" coalesce(i.requested_from -> '" KEY_TAKEN_OVER "' = to_jsonb(extract(epoch FROM i.updated_at)), false)"
 
 /* Columns that a statement reads in addition come after these. */
-#define READ_COLUMNS_NUMBER 26
+#define READ_COLUMNS_NUMBER 28
 
 /* Columns of a claim, after those: HAS_RIVALS and, of claims in several lanes, instance and group. */
 #define CLAIM_HAS_RIVALS (READ_COLUMNS_NUMBER + 1)
@@ -618,6 +625,8 @@ intent_of_row(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->due = spi_get_time(row, 24);
 	intent->priority = spi_get_int4(row, 25);
 	intent->requester = spi_get_oid(row, 26);
+	intent->was_taken_over = spi_get_bool(row, 27);
+	intent->is_as_taken_over = spi_get_bool(row, 28);
 }
 
 /* Append the arguments of HEAD_OF_LANE to *args. */

@@ -90,6 +90,12 @@ enum
 	INTENT_COLUMNS = INTENT_SETTLED_AT
 };
 
+/*
+ * A member of requested_from: the intent was due when this database adopted it.
+ * The value is its updated_at then, as an epoch, which no setting changes.
+ */
+#define KEY_TAKEN_OVER "taken_over"
+
 /* A claimed intent, as far as sending and recording it needs. */
 typedef struct Intent
 {
@@ -118,6 +124,8 @@ typedef struct Intent
 	bool		verify;
 	bool		invite;
 	bool		superseded;
+	bool		was_taken_over;	/* when it was due, so that it may have been served before ... */
+	bool		is_as_taken_over;	/* ... and has not changed its state since */
 	TimestampTz until;			/* 0: for good */
 	TimestampTz expires_at;		/* 0: never */
 	TimestampTz since;			/* when it last changed its state */

@@ -78,7 +78,8 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 #define OTHERS_LASTS_LONGER \
 	"(m.left_at IS NULL AND m.home = excluded.home AND m.requester <> 0 AND m.requester <> excluded.requester" \
 	" AND m.instance_id IS NOT DISTINCT FROM excluded.instance_id" \
-	" AND coalesce(m.until, 'infinity') >= coalesce(excluded.until, 'infinity'))"
+	" AND coalesce(m.until, 'infinity') >= coalesce(excluded.until, 'infinity')" \
+	" AND EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = m.requester))"
 #define OF_THE_LONGER(column) " " column " = CASE WHEN " OTHERS_LASTS_LONGER " THEN m." column " ELSE excluded." column " END"
 
 /* A member whom we did not add stays so. */

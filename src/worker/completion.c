@@ -85,6 +85,8 @@ completion_may_be_welcomed(const Intent *intent)
 	TimestampTz before = identity_doubtful_before();
 	bool		is_in_doubt = intent->has_outcome && intent->outcome == WAWP_UNKNOWN_RESULT;
 
+	if (intent->is_as_taken_over || (is_in_doubt && intent->was_taken_over))
+		return true;
 	return before != 0 &&
 		(intent->since < before || (is_in_doubt && intent_was_asked_before(intent->id, before)));
 }

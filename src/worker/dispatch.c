@@ -628,6 +628,7 @@ dispatch_aborted(void)
 	instance_cache_begin(NULL);
 	audit_forget_numbers();
 	cycle.told.rescan = true;
+	cycle.has_doubtful = true;
 	savepoint_aborted();
 	attempt_aborted();
 	lanes_start_anew(true);

@@ -62,15 +62,15 @@ static int64 next_welcome = 0;	/* monotonic ms */
 
 /*
  * True if the person may have been invited without a trace here: the intent was
- * asked for before a promotion or a take-over, and whoever served it until then
- * may have done more than is known.
+ * asked for before a promotion, or was due when it was taken over, and whoever
+ * served it until then may have done more than is known.
  */
 static bool
 invitation_is_doubtful(const Intent *intent)
 {
 	TimestampTz before = identity_doubtful_before();
 
-	return before != 0 && intent_was_asked_before(intent->id, before);
+	return intent->was_taken_over || (before != 0 && intent_was_asked_before(intent->id, before));
 }
 
 /*

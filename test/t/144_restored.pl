@@ -201,6 +201,9 @@ is($null->{state}, '22023', 'NULL is no instance');
 like($null->{err}, qr/DETAIL:.*'support'/, '... the error lists them');
 is($copy->ask("SELECT wawp_take_over('nowhere')")->{state}, '42704', 'nor is one that does not exist');
 is($copy->ask("SELECT wawp_take_over('support', '2025-01-01')")->{out}, 0, 'before the first request there is nothing to take over');
+my $aside = new_group();
+$copy->ask("SELECT wawp_pause('support', '$aside')");
+my $asked_here = $copy->ask("SELECT id FROM wawp_request_invite('$aside', ARRAY['@{[ new_person() ]}'], 'support')")->{out};
 my $taken = $copy->ask("SELECT wawp_take_over('support')");
 is($taken->{out}, 65, 'the rest is taken over');
 like($taken->{err}, qr/NOTICE:.*1 without a role, 1 asked for again, 3 invitations in doubt/s, '... with a notice of what is not');
@@ -228,6 +231,11 @@ becomes_in($main, 'copy', q{SELECT count(*) FROM wawp.audit_note}, 0, '... resto
 like($copy->ask(q{SELECT reason FROM wawp.audit_log WHERE kind = 'policy' AND reason LIKE 'taken over%' ORDER BY id DESC LIMIT 1})->{out}, qr/^taken over: 65 intents/,
 	'... which has a record of it');
 is($copy->ask('SELECT max(id) - count(*) FROM wawp.audit_log')->{out}, 0, '... and no gap');
+is($copy->ask("SELECT state FROM wawp.membership_intent WHERE id = $asked_here")->{out}, 'queued', '... an invitation that was asked for here is not in doubt');
+is($copy->ask("SELECT count(doubtful_before) FROM wawp.identity")->{out}, 0, '... nor is anything else');
+is($copy->ask("SELECT count(*) FILTER (WHERE requested_from ? 'taken_over'), count(*) FILTER (WHERE id = $asked_here AND requested_from ? 'taken_over')
+	FROM wawp.membership_intent WHERE batch_id = 'b' AND state = 'done' OR id = $asked_here")->{out}, '58|0', '... but what was taken over is marked');
+is($copy->ask("SELECT wawp_cancel($asked_here)")->{out}, 't', '... it can be cancelled');
 is($copy->ask("SELECT wawp_take_over('support')")->{out}, 0, 'nothing is left to take over');
 $copy->quit;
 

@@ -100,16 +100,19 @@ $main->safe_psql('postgres', 'BEGIN; DROP EXTENSION wawp CASCADE; CREATE EXTENSI
 serves($main, 'the extension dropped and created, rolled back: served');
 is($main->safe_psql('postgres', $state), 'serving', '... as the original');
 $main->safe_psql('postgres', 'DROP EXTENSION wawp CASCADE; CREATE EXTENSION wawp');
-WawpTest->create_server($main, 'support', $sim);
+WawpTest->create_server($main, 'support', $sim, { invites_per_minute => 0 });
 serves($main, 'dropped and created: served');
 
 # ---- a base backup, started as it is beside the original
 
 switch_worker('off');
 my $waiting = enqueue($main, my $both = new_person());
+$sim->world({ people => { map { $_ => { privacy => 'nobody' } } my ($blocked, $anew) = (new_person(), new_person()) } });
+my $refused = enqueue($main, $blocked);
 $main->backup('base');
 switch_worker('on');
 becomes($main, "SELECT state FROM wawp.membership_intent WHERE id = $waiting", 'done', 'what was queued is done in the original');
+becomes($main, "SELECT state FROM wawp.membership_intent WHERE id = $refused", 'invited', '... and who cannot be added is invited');
 
 my $copy = PostgreSQL::Test::Cluster->new('copy');
 $copy->init_from_backup($main, 'base');
@@ -138,6 +141,15 @@ take_over($copy, 'the base backup');
 becomes($copy, "SELECT string_agg(state::text, ' ' ORDER BY id) FROM wawp.membership_intent WHERE id IN ($waiting, $later)", 'done done',
 	'... what waited is done');
 is(scalar(grep { $_ eq "add $both" } $sim->people), 1, '... and nobody was added twice');
+sub invitations { my ($who) = @_; return scalar(my @sent = grep { $_->{body}{chatId} =~ /^$who\@/ } $sim->ledger('/send/text$')); }
+my $outcome = 'SELECT state || $$ $$ || outcome FROM wawp.membership_intent WHERE id =';
+becomes($copy, "$outcome $refused", 'failed unknown_result', '... who cannot be added, and may have been invited, is not invited');
+like($copy->safe_psql('postgres', "SELECT why FROM wawp.stuck WHERE id = $refused"), qr/taken over.*wawp_retry/, '... which is in wawp.stuck');
+is(invitations($blocked), 1, '... one invitation has arrived');
+becomes($copy, "$outcome @{[ enqueue($copy, $anew) ]}", 'invited invited', 'who is asked for now, and cannot be added, is invited');
+is($copy->safe_psql('postgres', "SELECT wawp_retry($refused)"), 't', 'wawp_retry()');
+becomes($copy, "$outcome $refused", 'invited invited', '... invites again, since somebody wants that');
+is(invitations($blocked), 2, '... once');
 $copy->restart;
 serves($copy, 'the base backup, restarted after that');
 is($copy->safe_psql('postgres', $state), 'serving', '... is an original');
@@ -195,6 +207,8 @@ $moved->stop('immediate');
 
 # ---- a database made from another
 
+# an open invitation is a live row
+$main->safe_psql('postgres', "DELETE FROM wawp.membership_intent WHERE id = $refused");
 $main->safe_psql('postgres', 'CREATE DATABASE plain TEMPLATE postgres');
 serves($main, 'made from a database without live rows: served', 'plain');
 is($main->safe_psql('plain', 'SELECT count(DISTINCT home) FROM wawp.identity'), 2, '... with a home of its own');

@@ -196,6 +196,16 @@ becomes_in($last, 'postgres', outcome($_), 'failed unknown_result', 'pending inv
 is($last->safe_psql('postgres', 'SELECT held_by FROM wawp.instance'), 'paused: by hand', 'a pause stays a pause');
 is($last->safe_psql('postgres', 'SELECT count(*) FROM wawp.membership WHERE welcomed_at IS NULL AND added_by_us'), $foreign, '... who was restored is not counted as welcomed');
 
+# ---- a retry is asked for after the time in doubt, though that is ahead by this clock; others keep their time
+
+$last->safe_psql('postgres', "UPDATE wawp.identity SET doubtful_before = clock_timestamp() + interval '1 hour'");
+my $plain = request($last, 'remove', new_person());
+$last->safe_psql('postgres', "UPDATE wawp.membership_intent SET state = 'failed', outcome = 'unknown_result', settled_at = now() WHERE id = $plain");
+is($last->safe_psql('postgres', "SELECT wawp_retry($_)"), 't', 'wawp_retry()') foreach $open_invite, $plain;
+is($last->safe_psql('postgres', "SELECT not_before >= doubtful_before FROM wawp.membership_intent, wawp.identity WHERE id = $open_invite"), 't', '... of an invitation is after the time in doubt');
+is($last->safe_psql('postgres', "SELECT state, not_before IS NULL FROM wawp.membership_intent WHERE id = $plain"), 'queued|t', '... of a removal leaves the time as it was');
+is($last->safe_psql('postgres', "SELECT count(wawp_cancel(id)) FROM wawp.membership_intent WHERE id IN ($open_invite, $plain)"), 2, '... they are cancelled');
+
 # ---- pending invitations end in portions, and one that a user has locked is not waited for
 
 my $many = 1100;

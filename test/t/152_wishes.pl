@@ -82,6 +82,8 @@ stays(asker => '2100-01-02 12:00+00', '2100-01-02 asker', 'one sets an end of th
 stays(intruder => '2100-01-05 12:00+00', '2100-01-05 intruder', 'the other wants the person for longer');
 stays(asker => '2100-01-03 12:00+00', '2100-01-05 intruder', '... which one does not cut short');
 stays(intruder => '2100-01-04 12:00+00', '2100-01-04 intruder', '... but they themselves do');
+$wawp->ask("CREATE ROLE gone; UPDATE wawp.membership SET requester = 'gone'::regrole, requested_by = 'gone', until = NULL WHERE group_jid = '$shared->{group}'; DROP ROLE gone");
+stays(asker => '2100-01-03 12:00+00', '2100-01-03 asker', 'the wish of a role that was dropped does not count');
 
 # ---- a removal at 18:00 and an addition tomorrow both happen
 
