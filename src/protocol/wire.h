@@ -37,8 +37,8 @@ typedef struct WirePerson
 	int			inner_code;		/* a second number under it, else 0 */
 	bool		has_success;	/* a success without a number */
 	bool		has_failure;	/* a failure, with or without a number */
-	bool		is_listed_as_added;	/* is in a list named "added" */
-	bool		is_card_sent;		/* the engine sent its own invitation card */
+	bool		is_listed_as_added; /* is in a list named "added" */
+	bool		is_card_sent;	/* the engine sent its own invitation card */
 	bool		is_unaddressable;	/* cannot be messaged either */
 	const char *text;			/* message or reason, else NULL */
 } WirePerson;
@@ -79,7 +79,8 @@ typedef struct WireMembers
 	int			repeated;		/* entries of somebody who has another one */
 	bool		has_more;		/* the answer says that more follows */
 	int			stated;			/* the group's size according to the answer; -1: not in it */
-	const char *unread_shape;	/* the form of the first of unread, without contents; NULL: none, or a description's list */
+	const char *unread_shape;	/* the form of the first of unread, without contents; NULL: none, or a description's
+								 * list */
 } WireMembers;
 
 typedef struct WireGroup
