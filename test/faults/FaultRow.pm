@@ -103,7 +103,11 @@ sub enqueue
 	my ($from, $to) = ($people, $people + $number - 1);
 
 	$people += $number;
+	# numbers are not checked first: what a fault meets is an addition
 	my ($status) = $self->_psql("
+		INSERT INTO wawp.group_settings (instance, group_jid, check_exists)
+		SELECT '$self->{instance}', '12036308880' || to_char(i, 'FM0000000') || '\@g.us', false FROM generate_series(0, 19) i
+		ON CONFLICT DO NOTHING;
 		INSERT INTO wawp.membership_intent (group_jid, jid, instance)
 		SELECT '12036308880' || to_char(i % 20, 'FM0000000') || '\@g.us', '1556' || to_char(i, 'FM0000000'), '$self->{instance}'
 		FROM generate_series($from, $to) i");
