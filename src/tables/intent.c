@@ -449,7 +449,7 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	" i.origin, " TEXT_CAP_REASON("i.reason") ", " TEXT_CAP_BATCH_ID("i.batch_id") ", i.attempts, i.outcome::text, i.code, i.detail, i.state::text, i.verify," \
 	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at, i.priority, i.requester," \
 	" coalesce(i.requested_from ? '" KEY_TAKEN_OVER "', false)," \
-	" coalesce(i.requested_from -> '" KEY_TAKEN_OVER "' = to_jsonb(extract(epoch FROM i.updated_at)), false)"
+	" coalesce(i.requested_from ? '" KEY_TAKEN_OVER "' AND i.requested_from -> '" KEY_TAKEN_OVER "' = to_jsonb(extract(epoch FROM i.updated_at)), false)"
 
 /* Columns that a statement reads in addition come after these. */
 #define READ_COLUMNS_NUMBER 28

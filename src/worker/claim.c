@@ -8,8 +8,8 @@
  * otherwise it is scheduled for later.  What has to be known about its group and
  * the next people is requested before any row is changed.  Where additions have a
  * pace, a lane does so shortly before the token it is to have, and no more lanes
- * do than there are tokens to come.  Lanes without any
- * pace have their first rows claimed together, ahead of their turns.
+ * do than there are tokens to come.  Lanes without any pace have their first rows
+ * claimed together, ahead of their turns.
  *
  * Everything is in the cycle's transaction and its memory.  Permits that no
  * attempt has taken are given back here.
@@ -409,12 +409,12 @@ lane_peek(const Lane *lane, int most, Intent *heads)
 	return n > 0 ? n : intent_peek(&lane->key, most, heads);
 }
 
-/* True if there is a token to come for this lane beside those that ask about their groups already; otherwise set *at. */
+/* True if additions have no pace, or there is a token to come for this lane beside so many others; otherwise set *at. */
 static bool
-turn_may_ask(const Turn *turn, Holds *holds, const BudgetPermit *permit, int64 *at)
+turn_may_ask(const Turn *turn, Holds *holds, const BudgetPermit *permit, int others, int64 *at)
 {
 	return turn->described->adds_per_minute <= 0 ||
-		turn_can_prepare(turn, hold_get(holds, &turn->lane->key, true), permit, lanes_asking_beside(turn->lane), at);
+		turn_can_prepare(turn, hold_get(holds, &turn->lane->key, true), permit, others, at);
 }
 
 /*
@@ -425,8 +425,7 @@ turn_may_ask(const Turn *turn, Holds *holds, const BudgetPermit *permit, int64 *
 static bool
 turn_may_ask_about_people(const Turn *turn, Holds *holds, const BudgetPermit *permit, int64 *at)
 {
-	return turn->described->adds_per_minute <= 0 || turn->lane->is_prepared ||
-		turn_can_prepare(turn, hold_get(holds, &turn->lane->key, true), permit, lanes_prepared_beside(turn->lane), at);
+	return turn->lane->is_prepared || turn_may_ask(turn, holds, permit, lanes_prepared_beside(turn->lane), at);
 }
 
 /* True if the lane may have another request under way beside the one that its turn is for. */
@@ -467,23 +466,27 @@ turn_ask(Turn *turn, Holds *holds, Oid requester, const InfoNeeds *needs)
 /*
  * Request what is missing before additions of the lane are claimed.  True if they
  * can be claimed; otherwise the lane is scheduled, and no row of it was changed.
- * need: what is missing about the group for sure.
  */
 static bool
-turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoNeed *need)
+turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit)
 {
 	Lane	   *lane = turn->lane;
-	const CachedGroup *cached = group_cache_get(&lane->key);
 	int			most = Max(turn->described->batch_size, 1);
-	Intent	   *heads = palloc(sizeof(Intent) * most);
+	const CachedGroup *cached;
+	Intent	   *heads;
+	InfoNeed	need;			/* about the group, for sure */
 	InfoNeeds	needs = {0};
 	int64		at;
 	int			n;
 
-	if (need->question != 0 && !turn_may_ask(turn, holds, permit, &at))
+	if (!precheck_may_lack(&lane->key, turn->described, turn_settings(turn), &need))
+		return true;
+	cached = group_cache_get(&lane->key);
+	heads = palloc(sizeof(Intent) * most);
+	if (need.question != 0 && !turn_may_ask(turn, holds, permit, lanes_asking_beside(lane), &at))
 		turn_serve_others(turn, holds, QUEUE_NEXT, at);
-	else if (cached->asking_next > 0 || (need->question != 0 && group_cache_is_asking(cached, need)))
-		lanes_prepare(lane, need->question != 0);
+	else if (cached->asking_next > 0 || (need.question != 0 && group_cache_is_asking(cached, &need)))
+		lanes_prepare(lane, need.question != 0);
 	else if ((n = lane_peek(lane, most, heads)) == 0)
 	{
 		budget_give_back(permit, permit->granted);
@@ -494,7 +497,7 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit, const InfoN
 	{
 		if (heads[0].action == ACTION_ADD)
 			precheck_list_needs(&lane->key, turn->described, turn_settings(turn), heads, n, &needs);
-		if (needs.count > 0 && need->question == 0 && !turn_may_ask_about_people(turn, holds, permit, &at))
+		if (needs.count > 0 && need.question == 0 && !turn_may_ask_about_people(turn, holds, permit, &at))
 			turn_serve_others(turn, holds, QUEUE_NEXT, at);
 		else if (needs.count == 0 || !turn_ask(turn, holds, heads[0].requester, &needs))
 			return true;
@@ -508,7 +511,6 @@ static void
 turn_serve_paced(Turn *turn, Holds *holds)
 {
 	Lane	   *lane = turn->lane;
-	InfoNeed	need;
 	BudgetPermit permit;
 
 	/* an empty lane takes no permit, which would keep the next token from sessions and from other lanes */
@@ -527,7 +529,7 @@ turn_serve_paced(Turn *turn, Holds *holds)
 		turn_use(turn, holds, &permit);
 	else if (permit.granted == 0 && permit.has_group)
 		lanes_schedule(lane, ms_of_us(permit.next_at));
-	else if (precheck_may_lack(&lane->key, turn->described, turn_settings(turn), &need) && !turn_ask_first(turn, holds, &permit, &need))
+	else if (!turn_ask_first(turn, holds, &permit))
 		return;
 	else if (permit.granted == 0)
 		turn_wait_for_token(turn, hold_get(holds, &lane->key, true), &permit);
@@ -541,12 +543,10 @@ turn_serve_unpaced(Turn *turn, Holds *holds)
 {
 	BudgetPermit permit = turn_take_permit(turn->described, hold_get(holds, &turn->lane->key, true), &turn->lane->key,
 										   turn_settings(turn));
-	InfoNeed	need;
 
 	if (permit.granted == 0 && !turn->lane->is_fresh)
 		turn_wait_for_token(turn, hold_get(holds, &turn->lane->key, true), &permit);
-	else if (permit.granted > 0 && !turn->has_head && precheck_may_lack(&turn->lane->key, turn->described, turn_settings(turn), &need) &&
-			 !turn_ask_first(turn, holds, &permit, &need))
+	else if (permit.granted > 0 && !turn->has_head && !turn_ask_first(turn, holds, &permit))
 		return;
 	else
 		turn_use(turn, holds, &permit);
