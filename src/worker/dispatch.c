@@ -284,8 +284,9 @@ dispatch_tell(const DispatchWake *wake)
 
 /*
  * Note a portion of the lanes that have something queued.  A lane that waits for
- * its turn is left there, unless it may have something that need not wait: a
- * statement or two for each of them, every time, would cost too much.
+ * its turn, or for an answer, is left there, unless it may have something that
+ * need not wait: a statement or two for each of them, every time, would cost too
+ * much, and what was asked for it would be asked again for another.
  */
 static void
 scan_queued(void)
@@ -301,7 +302,7 @@ scan_queued(void)
 		if (!found->has_account)
 			continue;
 		lane = lanes_find(&found->key);
-		if (found->has_other || !lane->in_queue)
+		if (found->has_other || !(lane->in_queue || lanes_awaits_answer(lane)))
 			lane = lanes_note(&found->key, clock_monotonic_ms());
 		lane->head_until_ms = 0;
 	}

@@ -130,7 +130,7 @@ call_begin_membership(const WawpInstance *instance, WawpOperation operation pg_a
 	}
 	trace(transfer->account, "adds %d to group %d, until %.3f: %d", npeople, transfer->group,
 		  (double) transfer->ends_us / SECOND, transfer->result.status);
-	world_note_sent(transfer->group, npeople);
+	world_note_sent(transfer->group, npeople, transfer->result.fate != HTTP_NOT_SENT);
 	return transfer;
 }
 

@@ -108,10 +108,15 @@ LimiterGrant
 __wrap_limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 {
 	LimiterAsk	doubled = *ask;
+	LimiterGrant grant;
 
 	if (pace_is_double)
 		doubled.rate.interval /= 2;
-	return __real_limiter_take(key, &doubled);
+	grant = __real_limiter_take(key, &doubled);
+	if (key->kind == LIMIT_ADD)
+		trace(world_account_of(ask->instance_id), "permits: %d of %d, interval %.1f s, next in %.3f s", grant.granted, ask->wanted,
+			  (double) ask->rate.interval / SECOND, (double) Max(grant.next_at - clock_monotonic_us(), 0) / SECOND);
+	return grant;
 }
 
 void

@@ -354,6 +354,8 @@ run(const Shape *of, uint64 seed)
 {
 	double		began;
 
+	if (world_memory)
+		MemoryContextDelete(world_memory);
 	memset(&figures, 0, sizeof(figures));
 	memset(&news, 0, sizeof(news));
 	now_us = nevents = 0;
@@ -374,7 +376,6 @@ run(const Shape *of, uint64 seed)
 	world_count(&figures);
 	worker_end();
 	MemoryContextDelete(cycle_memory);
-	MemoryContextDelete(world_memory);
 	MemoryContextDelete(shared_memory);
 	return figures;
 }
@@ -492,6 +493,14 @@ one_seed(int seed, int account)
 	traced = account;
 	of = run(&rough, (uint64) seed);
 	figures_print(&of);
+	if (account >= 0)
+	{
+		const WawpInstance *instance = &accounts[account].instance;
+
+		printf("account %d: adds_per_minute %g, adds_burst %d, pace_jitter %g, concurrency %d, batch_size %d, reads_per_minute %g, %d groups; "
+			   "%d slots\n", account, instance->adds_per_minute, instance->adds_burst, instance->pace_jitter, instance->concurrency,
+			   instance->batch_size, instance->reads_per_minute, accounts[account].ngroups, shape.max_in_flight);
+	}
 	return of.fault != NULL;
 }
 

@@ -48,6 +48,7 @@ typedef struct Account
 	int64		ready_us;		/* since when there are any */
 	int64		clear_us;		/* nothing was wrong since then */
 	int64		sent_us;		/* the last addition */
+	int64		paced_us;		/* when the pace allows the next */
 	int64		turns;			/* requests that added somebody */
 	int64		adds;
 	int64		lists_asked;
@@ -171,7 +172,7 @@ extern void world_forget(void);
 extern LaneKey world_lane(int group);
 extern int	world_group_of(const LaneKey *lane);
 extern int	world_account_of(const char *name);
-extern void world_note_sent(int group, int n);
+extern void world_note_sent(int group, int n, bool leaves);
 extern void world_row_ready(int row);
 extern void world_crash(void);
 extern void world_pause(int account);

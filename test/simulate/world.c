@@ -323,16 +323,24 @@ group_had_turn(int i)
 			group_become_ready(i);
 }
 
-/* Return for how long an account may be without an addition while somebody is to be added and nothing is wrong. */
+/* Return how far apart two additions are, at the pace that a limit may have halved. */
+static int64
+account_interval(const Account *account)
+{
+	PaceRate	rate = pace_rate(account->instance.adds_per_minute, 0);
+	int			halvings = account->has_hold ? Min(hold_halvings(&account->hold), MOST_HALVINGS) : 0;
+
+	return (int64) ((double) (rate.interval << halvings) * (1 + account->instance.pace_jitter));
+}
+
+/* Return for how long an account may be without an addition while its pace allows one and nothing is wrong. */
 static int64
 account_longest_gap(const Account *account)
 {
 	const WawpInstance *instance = &account->instance;
-	PaceRate	rate = pace_rate(instance->adds_per_minute, 0);
 	PaceRate	reads = pace_rate(instance->reads_per_minute, 0);
-	int			halvings = account->has_hold ? Min(hold_halvings(&account->hold), MOST_HALVINGS) : 0;
 	int64		request = (int64) (account->slowest_ms * 1000);
-	int64		gap = 3 * Max((rate.interval << halvings) * instance->batch_size, 0) + 4 * reads.interval + 10 * request + 5 * SECOND;
+	int64		gap = account_interval(account) + 4 * reads.interval + 10 * request + 5 * SECOND;
 
 	if (account->hangs > 0)
 		gap += 4 * instance->timeout_ms * INT64CONST(1000);
@@ -342,7 +350,7 @@ account_longest_gap(const Account *account)
 static int64
 account_quiet_since(const Account *account)
 {
-	return Max(Max(account->ready_us, account->clear_us), account->sent_us);
+	return Max(Max(account->ready_us, account->clear_us), Max(account->sent_us, account->paced_us));
 }
 
 static bool
@@ -369,10 +377,19 @@ account_check_gap(Account *account)
 			  (double) (now_us - account_quiet_since(account)) / SECOND, (double) account_longest_gap(account) / SECOND);
 }
 
+/* Where reads are what is short, all people of a group that was read go. */
+static int64
+account_turns_of_others(const Account *account)
+{
+	double		adds = account->instance.adds_per_minute;
+
+	return adds > 0 && adds * 2 <= account->instance.reads_per_minute ? TURNS_OF_OTHERS : shape.people;
+}
+
 static int64
 account_most_passed(const Account *account)
 {
-	return TURNS_OF_OTHERS * account->ngroups + TURNS_TO_SPARE;
+	return account_turns_of_others(account) * account->ngroups + TURNS_TO_SPARE;
 }
 
 static void
@@ -411,15 +428,16 @@ note_wait(int64 us)
 	waits[Min(bucket, WAIT_BUCKETS - 1)]++;
 }
 
-/* A request that adds n people of a group leaves. */
+/* A request that adds n people of a group is sent; whether it leaves depends on the connection. */
 void
-world_note_sent(int i, int n)
+world_note_sent(int i, int n, bool leaves)
 {
 	SimGroup	   *group = &groups[i];
 	Account    *account = &accounts[group->account];
 
 	account_check_gap(account);
-	account_check_pace(account, n);
+	if (leaves)
+		account_check_pace(account, n);
 	if (group->is_ready)
 	{
 		group_check_passed(i);
@@ -428,6 +446,7 @@ world_note_sent(int i, int n)
 	account->turns++;
 	account->adds += n;
 	account->sent_us = now_us;
+	account->paced_us = Max(account->paced_us, now_us) + account_interval(account) * n;
 	figures.adds += n;
 	group_had_turn(i);
 }
