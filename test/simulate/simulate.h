@@ -58,6 +58,8 @@ typedef struct Account
 	int64	   *last_sent;		/* a ring of adds_per_minute + adds_burst */
 	int			ring;
 	int			at;
+	int			halvings;		/* of the pace at the last addition ... */
+	int64		halved_us;		/* ... and since when */
 } Account;
 
 typedef struct SimGroup

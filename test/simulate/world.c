@@ -323,14 +323,20 @@ group_had_turn(int i)
 			group_become_ready(i);
 }
 
+/* Return how many times a limit has halved the pace. */
+static int
+account_halvings(const Account *account)
+{
+	return account->has_hold ? Min(hold_halvings(&account->hold), MOST_HALVINGS) : 0;
+}
+
 /* Return how far apart two additions are, at the pace that a limit may have halved. */
 static int64
 account_interval(const Account *account)
 {
 	PaceRate	rate = pace_rate(account->instance.adds_per_minute, 0);
-	int			halvings = account->has_hold ? Min(hold_halvings(&account->hold), MOST_HALVINGS) : 0;
 
-	return (int64) ((double) (rate.interval << halvings) * (1 + account->instance.pace_jitter));
+	return (int64) ((double) (rate.interval << account_halvings(account)) * (1 + account->instance.pace_jitter));
 }
 
 /* Return for how long an account may be without an addition while its pace allows one and nothing is wrong. */
@@ -420,6 +426,26 @@ account_check_pace(Account *account, int n)
 	}
 }
 
+/* Nor, while a limit has halved the pace for a minute and more, than that and its part of the burst. */
+static void
+account_check_halved_pace(Account *account)
+{
+	int			halvings = account_halvings(account);
+	int			most = (int) ceil(account->instance.adds_per_minute / (1 << halvings)) + (account->instance.adds_burst >> halvings);
+	int64		before;
+
+	if (halvings != account->halvings)
+		account->halved_us = now_us;
+	account->halvings = halvings;
+	if (halvings == 0 || most >= account->ring)
+		return;
+	/* the last one has been entered just now */
+	before = account->last_sent[(account->at + account->ring - 1 - most) % account->ring];
+	if (before > account->halved_us && now_us - before < MINUTE)
+		fault("account %s, whose pace is halved %d times, sent %d additions in %.3f s", account->name, halvings, most + 1,
+			  (double) (now_us - before) / SECOND);
+}
+
 static void
 note_wait(int64 us)
 {
@@ -438,6 +464,8 @@ world_note_sent(int i, int n, bool leaves)
 	account_check_gap(account);
 	if (leaves)
 		account_check_pace(account, n);
+	if (leaves && account->instance.adds_per_minute > 0)
+		account_check_halved_pace(account);
 	if (group->is_ready)
 	{
 		group_check_passed(i);
