@@ -14,8 +14,7 @@
 
 #include "simulate.h"
 
-/* A request is slow beyond the account's habit. */
-#define TAIL 0.02
+/* How slow a request is that is slow beyond the account's habit. */
 #define TAIL_MS 10000
 
 struct HttpTransfer
@@ -38,7 +37,7 @@ window_covers(const Window *window)
 static int64
 draw_latency(const Account *account)
 {
-	double		most = draw() < TAIL ? TAIL_MS : account->slowest_ms;
+	double		most = draw() < account->tail ? TAIL_MS : account->slowest_ms;
 
 	return (int64) (1000 * account->fastest_ms * exp(draw() * log(most / account->fastest_ms)));
 }

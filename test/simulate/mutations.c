@@ -113,6 +113,9 @@ __wrap_limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 	if (pace_is_double)
 		doubled.rate.interval /= 2;
 	grant = __real_limiter_take(key, &doubled);
+	if (key->kind == LIMIT_ADD && ask->rate.interval > 0)
+		world_note_answer(world_account_of(ask->instance_id), ask->rate.interval + ask->drip_burst, grant.granted > 0,
+						  grant.next_at - clock_monotonic_us());
 	if (key->kind == LIMIT_ADD)
 		trace(world_account_of(ask->instance_id), "permits: %d of %d, interval %.1f s, next in %.3f s", grant.granted, ask->wanted,
 			  (double) ask->rate.interval / SECOND, (double) Max(grant.next_at - clock_monotonic_us(), 0) / SECOND);

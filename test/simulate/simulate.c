@@ -2,7 +2,7 @@
  * simulate.c
  *	  Runs the worker in simulated time: what decides who goes next, in a world where answers come late or not at all.
  *
- *	simulate tap				a few seeds and sizes, as TAP
+ *	simulate					a few seeds and sizes and all mutations, as TAP: a unit test
  *	simulate seeds N [FIRST]	N seeds, on all processors; those that fail are named
  *	simulate seed N [ACCOUNT]	one of them, with its figures, and what one account does
  *	simulate table [LARGEST]	worlds of growing size: CPU and waits
@@ -26,6 +26,7 @@
 #include "worker/lanes.h"
 
 #include "simulate.h"
+#include "tap.h"
 
 #define POLL (60 * SECOND)
 #define SEEDS_OF_MUTATION 40
@@ -570,6 +571,19 @@ table(int smallest, int largest)
 	return failed;
 }
 
+/* Run seeds of a broken worker until one fails, *seed; return its fault, NULL if none does. */
+static const char *
+mutation_find(const Mutation *mutation, int *seed)
+{
+	const char *found = NULL;
+
+	*mutation->is_on = true;
+	for (*seed = 0; found == NULL && *seed < SEEDS_OF_MUTATION;)
+		found = run(&rough, (uint64) ++*seed).fault;
+	*mutation->is_on = false;
+	return found;
+}
+
 static int
 mutate(void)
 {
@@ -577,29 +591,83 @@ mutate(void)
 
 	for (int i = 0; i < nmutations; i++)
 	{
-		const char *found = NULL;
-		int			seed = 0;
+		int			seed;
+		const char *found = mutation_find(&mutations[i], &seed);
 
-		*mutations[i].is_on = true;
-		while (found == NULL && seed < SEEDS_OF_MUTATION)
-			found = run(&rough, (uint64) ++seed).fault;
-		*mutations[i].is_on = false;
 		if (found)
 			printf("%s: seed %d, %s\n", mutations[i].name, seed, found);
 		else
 			printf("%s: NOT FOUND in %d seeds\n", mutations[i].name, seed);
-		fflush(stdout);
 		missed += found == NULL;
 	}
 	return missed > 0;
 }
 
+/*
+ * ---- as a unit test
+ */
+
+#define SEEDS_OF_TEST 40
+#define MOST_GROUPS_OF_TEST 10000
+
+static void
+test_seeds(void)
+{
+	for (int seed = 1; seed <= SEEDS_OF_TEST; seed++)
+	{
+		Figures		of = run(&rough, (uint64) seed);
+
+		ok(of.fault == NULL, "seed %d: %s", seed, of.fault ? of.fault : "everything in time, at its pace");
+	}
+}
+
+static void
+test_sizes(void)
+{
+	double		first = 0;
+
+	for (size_t i = 0; i < lengthof(sizes) && sizes[i].ngroups <= MOST_GROUPS_OF_TEST; i++)
+	{
+		Shape		size = sizes[i];
+		Figures		of;
+
+		size.until = HOUR;
+		of = run(&size, 1);
+		first = first == 0 ? steps_an_event(&of) : first;
+		ok(of.fault == NULL && steps_an_event(&of) <= MOST_GROWTH * first, "%d accounts, %d groups: %.1f steps an event%s%s",
+		   size.naccounts, size.ngroups, steps_an_event(&of), of.fault ? "; " : "", of.fault ? of.fault : "");
+	}
+}
+
+static void
+test_mutations(void)
+{
+	for (int i = 0; i < nmutations; i++)
+	{
+		int			seed;
+		const char *found = mutation_find(&mutations[i], &seed);
+
+		ok(found != NULL, "noticed: %s", mutations[i].name);
+	}
+}
+
+static int
+test(void)
+{
+	test_seeds();
+	test_sizes();
+	test_mutations();
+	return done_testing();
+}
+
 int
 main(int argc, char **argv)
 {
-	const char *what = argc > 1 ? argv[1] : "seeds";
+	const char *what = argc > 1 ? argv[1] : "test";
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (strcmp(what, "test") == 0)
+		return test();
 	if (strcmp(what, "seeds") == 0)
 		return seeds(argc > 2 ? atoi(argv[2]) : 1000, argc > 3 ? atoi(argv[3]) : 1);
 	if (strcmp(what, "seed") == 0 && argc > 2)
@@ -608,6 +676,6 @@ main(int argc, char **argv)
 		return table(argc > 3 ? atoi(argv[3]) : 0, argc > 2 ? atoi(argv[2]) : PG_INT32_MAX) > 0;
 	if (strcmp(what, "mutations") == 0)
 		return mutate();
-	fprintf(stderr, "usage: simulate tap | seeds [N [FIRST]] | seed N [ACCOUNT] | table [MOST [LEAST]] | mutations\n");
+	fprintf(stderr, "usage: simulate [test] | seeds [N [FIRST]] | seed N [ACCOUNT] | table [MOST [LEAST]] | mutations\n");
 	return 2;
 }

@@ -34,6 +34,7 @@ typedef struct Account
 	bool		verify;
 	double		fastest_ms;
 	double		slowest_ms;
+	double		tail;			/* share of requests that take up to 10 s */
 	double		hangs;			/* share of requests that are never answered */
 	Window		outage;
 	Trouble		trouble;
@@ -58,6 +59,8 @@ typedef struct Account
 	int64	   *last_sent;		/* a ring of adds_per_minute + adds_burst */
 	int			ring;
 	int			at;
+	int64		promised_us;	/* when the limiter has said that a permit is free; 0: none is waited for ... */
+	int64		promised_for;	/* ... at that interval and burst, added up */
 	int			halvings;		/* of the pace at the last addition ... */
 	int64		halved_us;		/* ... and since when */
 } Account;
@@ -175,6 +178,7 @@ extern LaneKey world_lane(int group);
 extern int	world_group_of(const LaneKey *lane);
 extern int	world_account_of(const char *name);
 extern void world_note_sent(int group, int n, bool leaves);
+extern void world_note_answer(int account, int64 rate, bool is_granted, int64 wait);
 extern void world_row_ready(int row);
 extern void world_crash(void);
 extern void world_pause(int account);

@@ -126,8 +126,22 @@ account_be_rough(Account *account)
 	}
 }
 
+/* Half of the accounts hang, with as many requests as they may have; the others answer soon, and have a share. */
 static void
-account_make(int i, int per_host)
+account_be_crowded(int i)
+{
+	Account    *account = &accounts[i];
+
+	account->outage = account->limit = account->pause = (Window) {0, 0};
+	account->hangs = i % 2 == 0 ? 1 : 0;
+	account->slowest_ms = 500;
+	account->tail = 0;
+	account->instance.concurrency = i % 2 == 0 ? 8 : 1;
+	account->instance.adds_per_minute = i % 2 == 0 ? 60 : 6;
+}
+
+static void
+account_make(int i, int per_host, bool is_crowded)
 {
 	Account    *account = &accounts[i];
 	WawpInstance *instance = &account->instance;
@@ -153,8 +167,11 @@ account_make(int i, int per_host)
 	account->fastest_ms = 100;
 	account->slowest_ms = happens(0.9) ? 500 : 10000;
 	account->retry_after = -1;
+	account->tail = 0.02;
 	if (shape.is_rough)
 		account_be_rough(account);
+	if (is_crowded)
+		account_be_crowded(i);
 	if (account->pause.to > 0)
 	{
 		event_add(account->pause.from, EVENT_PAUSE, i);
@@ -204,6 +221,7 @@ void
 world_make(const Shape *of, uint64 seed)
 {
 	bool		is_uneven;
+	bool		is_crowded;
 
 	shape = *of;
 	random_state = seed * UINT64CONST(0x2545F4914F6CDD1D) + 1;
@@ -220,9 +238,12 @@ world_make(const Shape *of, uint64 seed)
 
 		shape.max_in_flight = slots[(int) (draw() * lengthof(slots))];
 	}
+	is_crowded = shape.is_rough && happens(0.1);
+	if (is_crowded)
+		shape.max_in_flight = 64;
 	wawp_max_in_flight = shape.max_in_flight;
 	for (int i = 0; i < shape.naccounts; i++)
-		account_make(i, shape.is_rough && happens(0.5) ? 5 : 1);
+		account_make(i, shape.is_rough && happens(0.5) ? 5 : 1, is_crowded);
 	for (int i = 0; i < shape.ngroups; i++)
 		group_make(i, is_uneven);
 	for (int i = 0; shape.is_rough && i < 3; i++)
@@ -362,7 +383,7 @@ account_quiet_since(const Account *account)
 static bool
 account_is_troubled(const Account *account)
 {
-	return (account->has_hold && (account->hold.until == 0 || time_of(account->hold.until) > now_us)) ||
+	return account->hangs >= 1 || (account->has_hold && (account->hold.until == 0 || time_of(account->hold.until) > now_us)) ||
 		(account->outage.from <= now_us && account->outage.to > now_us) || (account->limit.from <= now_us && account->limit.to > now_us);
 }
 
@@ -444,6 +465,20 @@ account_check_halved_pace(Account *account)
 	if (before > account->halved_us && now_us - before < MINUTE)
 		fault("account %s, whose pace is halved %d times, sent %d additions in %.3f s", account->name, halvings, most + 1,
 			  (double) (now_us - before) / SECOND);
+}
+
+/* The limiter has answered: what it says of the time of the next permit is true for who asks again then. */
+void
+world_note_answer(int i, int64 rate, bool is_granted, int64 wait)
+{
+	Account    *account = &accounts[i];
+
+	if (!is_granted && account->promised_us > 0 && account->promised_for == rate &&
+		account->promised_us <= now_us && now_us - account->promised_us < 5 * SECOND)
+		fault("account %s gets no permit %.3f s after the time that the limiter has named", account->name,
+			  (double) (now_us - account->promised_us) / SECOND);
+	account->promised_us = is_granted ? 0 : now_us + wait;
+	account->promised_for = rate;
 }
 
 static void
