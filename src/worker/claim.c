@@ -390,7 +390,7 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	else if (permit->granted == 0)
 	{
 		lane_note_others(lane);
-		if (turn->described->adds_per_minute > 0 && !permit->has_group && !lane->is_prepared)
+		if (turn->described->adds_per_minute > 0 && !permit->has_group)
 			lanes_wait(lane, QUEUE_NEXT, turn->instance->not_before_ms[QUEUE_NEXT]);
 		else
 			turn_wait_for_token(turn, hold_get(holds, &lane->key, true), permit);
