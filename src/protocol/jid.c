@@ -41,6 +41,8 @@
 #define LONG_GROUP 8
 /* a country code and an area code */
 #define MOST_BEFORE_SLASH 7
+/* no national number with an area code in parentheses is longer */
+#define LONGEST_NATIONAL 11
 
 #define FOLD_SIZE 128			/* far above any spelling of 15 digits */
 #define FOLD_DROP '\0'
@@ -345,14 +347,30 @@ take_group(const char **s, char *digits, size_t *n, DigitGroup *group)
  * begins decimals, however many.
  */
 static bool
-is_own_tail(const DigitGroup *last, const DigitGroup *before, size_t ngroups)
+is_own_tail(const DigitGroup *groups, size_t ngroups)
 {
-	if (ngroups < 2)
-		return true;
+	const DigitGroup *last = &groups[ngroups - 1];
+	const DigitGroup *before = &groups[ngroups - 2];
+
 	if (last->length > 2)
 		return last->separator != '.' || before->length < LONG_GROUP;
 	return last->length == 2 && before->length <= 3 &&
 		(before->separator == last->separator || before->separator == ')');
+}
+
+/*
+ * True if the groups of a number are those of a national form: the first one is
+ * less than the country code ("8 (495) 123-45-67" is Russia's, and not a number of
+ * Vietnam, whose code is 84), or an area code in parentheses ("(51) 99876-5432" is
+ * Brazil's, and not one of Peru).  is_marked: with "+" or "00" before it.
+ */
+static bool
+is_grouped_nationally(const DigitGroup *groups, const char *digits, bool is_marked)
+{
+	if (groups[0].length < calling_code_length(digits))
+		return true;
+	return !is_marked && groups[0].separator == '(' && groups[1].separator == ')' &&
+		groups[0].length > 1 && strlen(digits) <= LONGEST_NATIONAL;
 }
 
 /*
@@ -362,9 +380,10 @@ is_own_tail(const DigitGroup *last, const DigitGroup *before, size_t ngroups)
 static const char *
 phone_digits(const char *s, char *digits)
 {
-	DigitGroup	last = {0, '\0'};
-	DigitGroup	before = {0, '\0'};
+	DigitGroup	groups[PHONE_MAX_DIGITS + 1];
+	const char *start = s;
 	const char *problem;
+	bool		is_marked;
 	size_t		n = 0;
 	size_t		ngroups = 0;
 
@@ -376,25 +395,27 @@ phone_digits(const char *s, char *digits)
 		s += 2;
 	else if (is_foreign_prefix(s))
 		return "810 is a dialling prefix; write + and the country code";
+	is_marked = s > start;
 	digits[0] = '\0';
 	while (*s)
 	{
-		DigitGroup	group;
+		DigitGroup *group = &groups[ngroups];
 
-		if ((problem = take_group(&s, digits, &n, &group)) != NULL)
+		if ((problem = take_group(&s, digits, &n, group)) != NULL)
 			return problem;
-		if (group.length == 0)
+		if (group->length == 0)
 			break;
-		if (group.separator == '/' && n - group.length > MOST_BEFORE_SLASH)
+		if (group->separator == '/' && n - group->length > MOST_BEFORE_SLASH)
 			return "what stands before the slash is a number by itself";
-		before = last;
-		last = group;
 		ngroups++;
 	}
-	if (!is_own_tail(&last, &before, ngroups))
+	if (ngroups > 1 && !is_own_tail(groups, ngroups))
 		return "the digits at the end are a decimal or an extension; write the number without them";
-	problem = digits_problem(digits);
-	return problem ? problem : calling_code_problem(digits);
+	if ((problem = digits_problem(digits)) != NULL)
+		return problem;
+	if (ngroups > 1 && is_grouped_nationally(groups, digits, is_marked))
+		return "it is written as within a country; write + and the country code";
+	return calling_code_problem(digits);
 }
 
 /*
