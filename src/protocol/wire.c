@@ -51,10 +51,12 @@ extern void escape_json(StringInfo buf, const char *str);
 
 static const char *const id_keys[] = {"JID", "jid", "id", "wid", "participant", "gid", "contact", "number", NULL};
 static const char *const lid_keys[] = {"LID", "lid", "lidJid", "lid_jid", "participantLid", "participant_lid", NULL};
-static const char *const text_keys[] = {"message", "reason", "detail", "error", NULL};
+static const char *const text_keys[] = {"message", "reason", "detail", "error", "errorMessage", "error_message", "msg", NULL};
+static const char *const envelope_text_keys[] = {"reason", "detail", "errorMessage", "error_message", "msg", "description", "title", NULL};
 static const char *const list_keys[] = {"updateParticipants", "results", "result", "participants", "Participants", "members", "Members", "groups", "response", "data", NULL};
 static const char *const group_keys[] = {"group", "groupMetadata", "groupInfo", "group_info", "payload", "body", NULL};
 static const char *const ok_keys[] = {"ok", "success", "result", "sent", "value", NULL};
+static const char *const number_flags[] = {"ok", "success", NULL};	/* of ok_keys, those that are 0 or 1 in PHP */
 static const char *const subject_keys[] = {"subject", "name", "Name", "title", NULL};
 static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", "participant_count", "participants_count",
 "memberCount", "membersCount", "member_count", "members_count", "groupSize", "group_size", NULL};
@@ -287,6 +289,14 @@ static const struct
 	{"participant_id", USE_JID},
 	{"userJid", USE_JID},
 	{"user_jid", USE_JID},
+	{"userWid", USE_JID},
+	{"userId", USE_JID},
+	{"user_id", USE_JID},
+	{"recipient", USE_JID | USE_INNER},
+	{"chatId", USE_JID},
+	{"chat_id", USE_JID},
+	{"contactId", USE_JID},
+	{"contact_id", USE_JID},
 	{"participantAlt", USE_JID},
 	{"SenderAlt", USE_JID},
 	{"senderAlt", USE_JID},
@@ -304,6 +314,8 @@ static const struct
 	{"participantPn", USE_PHONE},
 	{"participant_pn", USE_PHONE},
 	{"number", USE_NUMBER},
+	{"waId", USE_NUMBER},
+	{"wa_id", USE_NUMBER},
 	{"member", USE_INNER},
 	{"user", USE_JID | USE_INNER},
 	{"content", USE_INNER},
@@ -447,18 +459,23 @@ code_in_text(const char *text)
 	return 0;
 }
 
-/* Return a message that is a text or, from NestJS's validation, an array of texts; else NULL. */
+/* Return a message that is a text or, from a validation, an array of texts (NestJS) or of objects with one (FastAPI); else NULL. */
 static const char *
 message_text(const JsonNode *node)
 {
+	static const char *const keys[] = {"message", "msg", NULL};
 	StringInfoData all;
 
 	if (!json_node_is(node, JSON_KIND_ARRAY))
 		return json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : NULL;
 	initStringInfo(&all);
 	for (const JsonNode *part = node->first; part; part = part->next)
-		if (json_node_text(part))
-			appendStringInfo(&all, "%s%s", all.len ? "; " : "", json_node_text(part));
+	{
+		const char *text = json_node_text(json_node_is(part, JSON_KIND_OBJECT) ? json_node_any(part, keys) : part);
+
+		if (text)
+			appendStringInfo(&all, "%s%s", all.len ? "; " : "", text);
+	}
 	return all.len ? all.data : NULL;
 }
 
@@ -535,15 +552,22 @@ is_digits(const char *text)
 	return text && text[strspn(text, "0123456789")] == '\0';
 }
 
-/* Add the numbers under names that say nothing if they are 0: the entry's own verdict lies beside them. */
+/*
+ * Add the numbers under names that say nothing if they are 0, since the entry's own
+ * verdict lies beside them, and under names that may have numbers of other kinds.
+ */
 static void
-add_error_numbers(const JsonNode *node, WirePerson *person)
+add_other_numbers(const JsonNode *node, WirePerson *person)
 {
-	static const char *const keys[] = {"errorCode", "error_code", NULL};
+	static const char *const errors[] = {"errorCode", "error_code", NULL};
+	static const char *const others[] = {"reason", "result", "response", "value", "httpStatus", "http_status", NULL};
 	int			number;
 
-	for (const char *const *key = keys; *key; key++)
+	for (const char *const *key = errors; *key; key++)
 		if (json_node_int(json_node_get(node, *key), &number) && number != 0)
+			add_code(number, person);
+	for (const char *const *key = others; *key; key++)
+		if (json_node_int(json_node_get(node, *key), &number) && number >= 200 && number <= 599)
 			add_code(number, person);
 }
 
@@ -554,15 +578,17 @@ read_verdict(const JsonNode *node, int depth, WirePerson *person)
 	static const char *const flags[] = {"success", "ok", "added", NULL};
 	static const char *const words[] = {"code", "status", "statusCode", "status_code", NULL};
 	static const char *const errors[] = {"Error", "error", NULL};
-	static const char *const inner[] = {"error", "result", "response", "data", "status", "value", "content", "attrs", NULL};
+	static const char *const inner[] = {"error", "errors", "result", "response", "data", "status", "value", "content", "attrs", "output", "payload", NULL};
 	int			number;
 
 	for (const char *const *name = text_keys; *name && !person->text; name++)
 	{
 		const char *text = message_text(json_node_get(node, *name));
 
-		/* a number under "error" is a code, read below */
-		if (text && *text && (strcmp(*name, "error") != 0 || !is_digits(text)))
+		bool		is_number = is_digits(text) && (strcmp(*name, "error") == 0 || strcmp(*name, "reason") == 0);
+
+		/* a number there is a code, read below */
+		if (text && *text && !is_number)
 			person->text = text;
 	}
 	for (const char *const *key = words; *key; key++)
@@ -583,7 +609,7 @@ read_verdict(const JsonNode *node, int depth, WirePerson *person)
 		else if (json_node_is(value, JSON_KIND_TRUE))
 			person->has_failure = true;
 	}
-	add_error_numbers(node, person);
+	add_other_numbers(node, person);
 	for (const char *const *key = flags; *key; key++)
 	{
 		const JsonNode *value = json_node_get(node, *key);
@@ -592,8 +618,14 @@ read_verdict(const JsonNode *node, int depth, WirePerson *person)
 		person->has_failure |= json_node_is(value, JSON_KIND_FALSE);
 	}
 	for (const char *const *key = inner; *key && depth > 0; key++)
-		if (json_node_is(json_node_get(node, *key), JSON_KIND_OBJECT))
-			read_verdict(json_node_get(node, *key), depth - 1, person);
+	{
+		const JsonNode *value = json_node_get(node, *key);
+
+		if (strcmp(*key, "errors") == 0 && json_node_is(value, JSON_KIND_ARRAY))
+			value = value->first;
+		if (json_node_is(value, JSON_KIND_OBJECT))
+			read_verdict(value, depth - 1, person);
+	}
 }
 
 /* Settle a verdict that says both: a failure outweighs a success. */
@@ -743,8 +775,6 @@ static void
 read_sorted_person(const JsonNode *child, const char *list, bool is_added, WireAnswer *answer)
 {
 	WirePerson	person = read_person(child, child->key);
-	const JsonNode *reason = json_node_get(child, "reason");
-	int			code;
 
 	if (person.jid.kind == JID_INVALID && is_error_list(list))
 		return;
@@ -752,12 +782,6 @@ read_sorted_person(const JsonNode *child, const char *list, bool is_added, WireA
 		return;
 	person.is_listed_as_added = is_added;
 	person.has_failure |= !is_added;
-	if (!is_added && json_node_int(reason, &code))
-	{
-		add_code(code, &person);
-		if (is_digits(person.text))
-			person.text = NULL;
-	}
 	weigh_verdict(&person);
 	add_person(answer, person);
 }
@@ -781,7 +805,7 @@ is_name_of_sorted_list(const char *name, bool *is_added)
 		bool		is_added;
 	}			names[] = {{"added", true}, {"success", true}, {"successes", true}, {"successful", true}, {"succeeded", true},
 	{"fail", false}, {"fails", false}, {"failed", false}, {"failure", false}, {"failures", false}, {"rejected", false}, {"notAdded", false},
-	{"not_added", false}, {"notInvited", false}, {"not_invited", false}, {"error", false}, {"errors", false}, {"unsuccessful", false}};
+	{"not_added", false}, {"phonesNotAdded", false}, {"notInvited", false}, {"not_invited", false}, {"error", false}, {"errors", false}, {"unsuccessful", false}};
 
 	for (size_t i = 0; name && i < lengthof(names); i++)
 	{
@@ -939,6 +963,7 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 		message_text(errors),
 		message_text(json_node_is(errors, JSON_KIND_ARRAY) ? json_node_get(errors->first, "message") : NULL),
 		message_text(json_node_get(exception, "message")),
+		message_text(json_node_get(exception, "details")),
 		message_text(json_node_get(root, UPSTREAM_ERROR))
 	};
 
@@ -947,12 +972,38 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 		answer->code = json_node_text(json_node_get(error, "code"));
 	if (!answer->code && json_is_set(json_node_get(root, UPSTREAM_ERROR)))
 		answer->code = UPSTREAM_ERROR;
+	if (message_text(json_node_get(json_node_get(root, "response"), "message")))
+		answer->text = message_text(json_node_get(json_node_get(root, "response"), "message"));
 	for (size_t i = 0; i < lengthof(texts) && !answer->text; i++)
 		answer->text = texts[i];
+	for (const char *const *key = envelope_text_keys; *key && !answer->text; key++)
+		answer->text = message_text(json_node_get(root, *key));
 	answer->status = envelope_status(root);
 	if (answer->status < 400 && json_node_is(error, JSON_KIND_OBJECT))
 		answer->status = envelope_status(error);
 	answer->engine_code = engine_code_of(root, answer->text);
+}
+
+/* Return 1 for a flag that is set, in any of a flag's spellings, 0 for one that is not, -1 for anything else. */
+static int
+read_flag(const JsonNode *flag)
+{
+	const char *text = json_node_text(flag);
+
+	if (json_node_is(flag, JSON_KIND_TRUE) || means_success(text))
+		return 1;
+	if (json_node_is(flag, JSON_KIND_FALSE) || means_failure(text))
+		return 0;
+	return -1;
+}
+
+/* The same for a flag that may also be a number. */
+static int
+read_number_flag(const JsonNode *flag)
+{
+	int			number;
+
+	return json_node_int(flag, &number) && (number == 0 || number == 1) ? number : read_flag(flag);
 }
 
 /* True if an envelope says that it failed, in a flag, a status or an error. */
@@ -960,10 +1011,12 @@ static bool
 says_failure(const JsonNode *root, const WireAnswer *answer)
 {
 	for (const char *const *key = ok_keys; *key; key++)
-		if (json_node_is(json_node_get(root, *key), JSON_KIND_FALSE))
+		if (read_flag(json_node_get(root, *key)) == 0)
 			return true;
-	if (json_node_is(json_node_get(root, "status"), JSON_KIND_FALSE) ||
-		means_failure(json_node_text(json_node_get(root, "status"))))
+	for (const char *const *key = number_flags; *key; key++)
+		if (read_number_flag(json_node_get(root, *key)) == 0)
+			return true;
+	if (read_flag(json_node_get(root, "status")) == 0)
 		return true;
 	return json_is_set(json_node_get(root, "error")) || json_is_set(json_node_get(root, "errors")) || json_is_set(json_node_get(root, "exception")) ||
 		json_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400;
@@ -1015,9 +1068,12 @@ is_bare_success(const JsonNode *root)
 	int			number;
 
 	for (const char *const *key = ok_keys; *key; key++)
-		if (json_node_is(json_node_get(root, *key), JSON_KIND_TRUE))
+		if (read_flag(json_node_get(root, *key)) == 1)
 			return true;
-	return means_success(json_node_text(status)) ||
+	for (const char *const *key = number_flags; *key; key++)
+		if (read_number_flag(json_node_get(root, *key)) == 1)
+			return true;
+	return means_success(json_node_text(status)) || json_node_is(json_node_get(root, "error"), JSON_KIND_FALSE) ||
 		(json_node_int(status, &number) && number >= 200 && number < 300);
 }
 

@@ -480,7 +480,7 @@ static const struct
 	{"[{\"id\":\"15557650002@c.us\",\"status\":\"pending\",\"error_code\":\"0\"}]",
 	WIRE_PEOPLE, "15557650002@c.us - pending", "nor does error_code"},
 	{"{\"ok\":true,\"participants\":[{\"id\":\"15557650002@c.us\",\"reason\":\"403\"}]}",
-	WIRE_PEOPLE, "15557650002@c.us - 403", "digits as the reason are a text"},
+	WIRE_PEOPLE, "15557650002@c.us 403", "digits as the reason are a number"},
 	{"{\"ok\":true,\"participants\":[{\"id\":\"15557650002@c.us\",\"message\":\"408\"}]}",
 	WIRE_PEOPLE, "15557650002@c.us - 408", "digits as the message"},
 	{"{\"ok\":true,\"data\":{\"15557650002@c.us\":{\"message\":\"403\"}}}",
