@@ -59,24 +59,34 @@ static const char *const ok_keys[] = {"ok", "success", "result", "sent", "value"
 static const char *const number_flags[] = {"ok", "success", NULL};	/* of ok_keys, those that are 0 or 1 in PHP */
 static const char *const subject_keys[] = {"subject", "name", "Name", "title", NULL};
 static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", "participant_count", "participants_count",
-"memberCount", "membersCount", "member_count", "members_count", "groupSize", "group_size", NULL};
+"memberCount", "membersCount", "member_count", "members_count", "groupSize", "group_size", "numParticipants", "num_participants",
+"numMembers", "num_members", NULL};
 
 /* in the envelope of a list */
 static const char *const total_keys[] = {"total", "totalCount", "total_count", "totalItems", "total_items", "count",
-"totalParticipants", "total_participants", "totalMembers", "total_members", NULL};
+"totalParticipants", "total_participants", "totalMembers", "total_members", "participantsTotal", "participants_total", "membersTotal",
+"members_total", NULL};
 
 /* in the envelope of a list that is cut into pages: true, or where the next one begins */
 static const char *const more_keys[] = {"hasMore", "has_more", "hasNext", "has_next", "hasNextPage", "nextPage", "next_page", "nextCursor", "next_cursor",
-"next", "nextPageToken", "next_page_token", "truncated", "isTruncated", "is_truncated", "partial", "isPartial", NULL};
+"next", "nextPageToken", "next_page_token", "nextToken", "next_token", "cursor", "continuation", "more", "hasMorePages", "has_more_pages",
+"truncated", "isTruncated", "is_truncated", "partial", "isPartial", "is_partial", "incomplete", "incomplete_results", NULL};
 
 /* likewise: the number of pages */
 static const char *const pages_keys[] = {"pages", "totalPages", "total_pages", "pageCount", "page_count", "lastPage", "last_page", NULL};
 
 /* likewise: false if it is not the whole list */
-static const char *const whole_keys[] = {"complete", "isComplete", "is_complete", NULL};
+static const char *const whole_keys[] = {"complete", "isComplete", "is_complete", "isLastPage", "is_last_page", "last", NULL};
+
+/* likewise: the entries before the first one that is shown, or the number of the page */
+static const char *const offset_keys[] = {"offset", "skip", NULL};
+static const char *const page_keys[] = {"page", "currentPage", "current_page", "pageNumber", "page_number", NULL};
+
+/* likewise: the entries of a page; the last one only beside an offset or a page */
+static const char *const page_size_keys[] = {"perPage", "per_page", "pageSize", "page_size", "limit", NULL};
 
 /* likewise: objects that have all this, beside the list */
-static const char *const paging_keys[] = {"pagination", "paging", "pageInfo", "page_info", "meta", "metadata", "links",
+static const char *const paging_keys[] = {"pagination", "paging", "pageInfo", "page_info", "meta", "metadata", "links", "_links",
 "group", "groupMetadata", "groupInfo", "group_info", NULL};
 
 /*
@@ -371,6 +381,8 @@ ids_of(const JsonNode *object)
 	WireIds		ids = {0};
 
 	add_ids_of(object, MAX_INNER_PERSON, &ids);
+	if (repeats_lid(&ids.phone, &ids.lid))
+		ids.phone = (Jid) {.kind = JID_INVALID};
 	return ids;
 }
 
@@ -420,6 +432,28 @@ means_failure(const char *word)
 	static const char *const words[] = {"error", "failure", "failed", "fail", "false", NULL};
 
 	return word_is_one_of(word, words);
+}
+
+/* Return 1 for a flag that is set, in any of a flag's spellings, 0 for one that is not, -1 for anything else. */
+static int
+read_flag(const JsonNode *flag)
+{
+	const char *text = json_node_text(flag);
+
+	if (json_node_is(flag, JSON_KIND_TRUE) || means_success(text))
+		return 1;
+	if (json_node_is(flag, JSON_KIND_FALSE) || means_failure(text))
+		return 0;
+	return -1;
+}
+
+/* The same for a flag that may also be a number. */
+static int
+read_number_flag(const JsonNode *flag)
+{
+	int			number;
+
+	return json_node_int(flag, &number) && (number == 0 || number == 1) ? number : read_flag(flag);
 }
 
 /* True if the word before text[at] ends in "status", "error" or "code". */
@@ -984,28 +1018,6 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 	answer->engine_code = engine_code_of(root, answer->text);
 }
 
-/* Return 1 for a flag that is set, in any of a flag's spellings, 0 for one that is not, -1 for anything else. */
-static int
-read_flag(const JsonNode *flag)
-{
-	const char *text = json_node_text(flag);
-
-	if (json_node_is(flag, JSON_KIND_TRUE) || means_success(text))
-		return 1;
-	if (json_node_is(flag, JSON_KIND_FALSE) || means_failure(text))
-		return 0;
-	return -1;
-}
-
-/* The same for a flag that may also be a number. */
-static int
-read_number_flag(const JsonNode *flag)
-{
-	int			number;
-
-	return json_node_int(flag, &number) && (number == 0 || number == 1) ? number : read_flag(flag);
-}
-
 /* True if an envelope says that it failed, in a flag, a status or an error. */
 static bool
 says_failure(const JsonNode *root, const WireAnswer *answer)
@@ -1173,21 +1185,36 @@ role_of(const JsonNode *node)
 {
 	static const char *const owner_flags[] = {"isSuperAdmin", "IsSuperAdmin", "is_super_admin", NULL};
 	static const char *const admin_flags[] = {"isAdmin", "IsAdmin", "is_admin", NULL};
-	static const char *const role_words[] = {"role", "admin", "rank", NULL};
-	static const char *const owners[] = {"superadmin", "owner", "creator", NULL};
-	static const char *const admins[] = {"admin", NULL};
-	static const char *const gone[] = {"left", NULL};
+	static const char *const gone_flags[] = {"isLeft", "is_left", "hasLeft", "has_left", NULL};
+	static const char *const role_words[] = {"role", "admin", "rank", "type", NULL};
+	static const char *const owners[] = {"superadmin", "super_admin", "owner", "creator", NULL};
+	static const char *const admins[] = {"admin", "group_admin", "administrator", NULL};
+	static const char *const gone[] = {"left", "removed", "kicked", NULL};
 	const JsonNode *word = json_node_any(node, role_words);
 
-	if (word_is_one_of(json_node_text(word), gone))
+	if (word_is_one_of(json_node_text(word), gone) || word_is_one_of(json_node_text(json_node_get(node, "status")), gone) ||
+		read_number_flag(json_node_any(node, gone_flags)) == 1)
 		return WIRE_ROLE_LEFT;
-	if (json_node_is(json_node_any(node, owner_flags), JSON_KIND_TRUE) ||
-		word_is_one_of(json_node_text(word), owners))
+	if (read_number_flag(json_node_any(node, owner_flags)) == 1 || word_is_one_of(json_node_text(word), owners))
 		return WIRE_ROLE_OWNER;
-	if (json_node_is(json_node_any(node, admin_flags), JSON_KIND_TRUE) ||
-		json_node_is(word, JSON_KIND_TRUE) || word_is_one_of(json_node_text(word), admins))
+	if (read_number_flag(json_node_any(node, admin_flags)) == 1 || read_number_flag(word) == 1 ||
+		word_is_one_of(json_node_text(word), admins))
 		return WIRE_ROLE_ADMIN;
 	return WIRE_ROLE_MEMBER;
+}
+
+/* True if an entry is of somebody who is neither in the group nor out of it: their request to join waits for an admin. */
+static bool
+is_pending_member(const JsonNode *node)
+{
+	static const char *const flags[] = {"isPending", "is_pending", "pending", NULL};
+	static const char *const keys[] = {"status", "role", "type", NULL};
+	static const char *const words[] = {"pending", "requested", "waiting", NULL};
+
+	for (const char *const *key = keys; *key; key++)
+		if (word_is_one_of(json_node_text(json_node_get(node, *key)), words))
+			return true;
+	return read_number_flag(json_node_any(node, flags)) == 1;
 }
 
 static WireMember
@@ -1234,27 +1261,73 @@ stated_size(const JsonNode *node, const char *const *keys)
 	return largest;
 }
 
-/* True if the envelope of a list says that it is not the whole list. */
+/* True if there is a size under one of the keys that cannot be read, such as "1,000" or an object. */
 static bool
-announces_more(const JsonNode *node)
+states_unreadable_size(const JsonNode *node, const char *const *keys)
 {
-	bool		has_more = stated_size(node, pages_keys) > 1;
+	int			size;
 
+	for (; *keys; keys++)
+	{
+		const JsonNode *value = json_node_get(node, *keys);
+
+		if ((json_node_is(value, JSON_KIND_STRING) || json_node_is_list(value)) && !read_size(value, &size))
+			return true;
+	}
+	return false;
+}
+
+/* The completeness of a list, according to its envelopes. */
+typedef struct ListEnvelope
+{
+	int			stated;			/* the number of people; -1: not said */
+	int			page_size;		/* the most entries that are shown; -1: not said */
+	bool		has_more;		/* it is not the whole list */
+	bool		is_end;			/* nothing follows it */
+} ListEnvelope;
+
+/* Take what an object says of the pages of a list. */
+static void
+read_list_pages(const JsonNode *node, ListEnvelope *envelope)
+{
+	bool		is_page = stated_size(node, offset_keys) >= 0 || stated_size(node, page_keys) >= 0;
+
+	if (stated_size(node, offset_keys) > 0 || stated_size(node, page_keys) > 1 || stated_size(node, pages_keys) > 1)
+		envelope->has_more = true;
+	for (const char *const *key = page_size_keys; *key; key++)
+		if (is_page || strcmp(*key, "limit") != 0)
+			read_size(json_node_get(node, *key), &envelope->page_size);
+	envelope->is_end |= stated_size(node, pages_keys) >= 0;
 	for (const char *const *key = more_keys; *key; key++)
-		has_more |= json_is_set(json_node_get(node, *key));
+	{
+		const JsonNode *value = json_node_get(node, *key);
+
+		envelope->has_more |= json_is_set(value) && read_flag(value) != 0;
+		envelope->is_end |= value != NULL;
+	}
 	for (const char *const *key = whole_keys; *key; key++)
-		has_more |= json_node_is(json_node_get(node, *key), JSON_KIND_FALSE);
-	return has_more;
+		envelope->has_more |= read_flag(json_node_get(node, *key)) == 0;
 }
 
 /* Take what an envelope says of its list's completeness. */
 static void
-read_list_envelope(const JsonNode *node, int depth, int *stated, bool *has_more)
+read_list_envelope(const JsonNode *node, int depth, ListEnvelope *envelope)
 {
-	*stated = Max(*stated, Max(stated_size(node, size_keys), stated_size(node, total_keys)));
-	*has_more |= announces_more(node);
+	int			stated = Max(stated_size(node, size_keys), stated_size(node, total_keys));
+
+	envelope->stated = Max(envelope->stated, stated);
+	envelope->has_more |= states_unreadable_size(node, size_keys) || states_unreadable_size(node, total_keys);
+	read_list_pages(node, envelope);
 	for (const char *const *key = paging_keys; *key && depth > 0; key++)
-		read_list_envelope(json_node_get(node, *key), depth - 1, stated, has_more);
+		read_list_envelope(json_node_get(node, *key), depth - 1, envelope);
+}
+
+/* True if a list with so many entries is not the whole one, according to its envelopes; one that fills a page may not be. */
+static bool
+envelope_has_more(const ListEnvelope *envelope, int count)
+{
+	return envelope->has_more ||
+		(envelope->page_size > 0 && count >= envelope->page_size && !envelope->is_end && envelope->stated < 0);
 }
 
 /* A set of names, which are JIDs of members. */
@@ -1336,7 +1409,7 @@ read_member_list(const JsonNode *list, bool is_shape_read, WireMembers *out)
 	{
 		WireMember	member = read_member(child, child->key);
 
-		if (member.jid.kind == JID_PERSON || member.jid.kind == JID_LID)
+		if ((member.jid.kind == JID_PERSON || member.jid.kind == JID_LID) && !is_pending_member(child))
 			out->members[out->count++] = member;
 		else if (member.role != WIRE_ROLE_LEFT && out->unread++ < SHOWN_UNREAD)
 			unread[out->unread - 1] = child;
@@ -1366,21 +1439,20 @@ wire_read_members(const char *body, size_t len, WireMembers *out)
 {
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *list = root;
-	int			stated = -1;
-	bool		has_more = false;
+	ListEnvelope envelope = {.stated = -1, .page_size = -1};
 
 	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list); depth++)
 	{
 		if (is_error_body(list))
 			return false;
-		read_list_envelope(list, 1, &stated, &has_more);
+		read_list_envelope(list, 1, &envelope);
 		list = list_in(list);
 	}
 	if (!json_node_is_list(list) || is_error_body(list))
 		return false;
 	read_member_list(list, true, out);
-	out->stated = stated;
-	out->has_more = has_more;
+	out->stated = envelope.stated;
+	out->has_more = envelope_has_more(&envelope, list->count);
 	return out->count > 0 || list->count == 0;
 }
 
@@ -1412,7 +1484,7 @@ says_members_add(const JsonNode *node)
 	static const char *const keys[] = {"MemberAddMode", "memberAddMode", "member_add_mode", "membersCanAddNewMember", NULL};
 	const JsonNode *mode = json_node_any(node, keys);
 
-	return json_node_is(mode, JSON_KIND_TRUE) ||
+	return read_number_flag(mode) == 1 ||
 		(json_node_text(mode) && strcmp(json_node_text(mode), "all_member_add") == 0);
 }
 
@@ -1425,7 +1497,7 @@ says_approval(const JsonNode *node)
 	static const char *const words[] = {"on", "request_required", NULL};
 	const JsonNode *mode = json_node_any(node, keys);
 
-	return json_node_is(mode, JSON_KIND_TRUE) || means_success(json_node_text(mode)) || word_is_one_of(json_node_text(mode), words);
+	return read_number_flag(mode) == 1 || word_is_one_of(json_node_text(mode), words);
 }
 
 /* Read a group's description; *members is set to its list, palloc'd, or zeros. */
@@ -1434,6 +1506,7 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 {
 	WireGroup	group = {.size = -1};
 	const JsonNode *metadata = json_node_get(node, "groupMetadata");
+	const JsonNode *rules[] = {node, metadata, json_node_get(node, "settings")};
 	const JsonNode *list = participants_of(node);
 	Jid			jid = jid_of_text(id_in(node));
 
@@ -1444,9 +1517,12 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 	group.subject = json_node_text(json_node_any(node, subject_keys));
 	if (!group.subject)
 		group.subject = json_node_text(json_node_any(metadata, subject_keys));
-	group.only_admins_add = says_only_admins_add(node) || says_only_admins_add(metadata);
-	group.asks_approval = says_approval(node) || says_approval(metadata);
-	group.members_add = says_members_add(node) || says_members_add(metadata);
+	for (size_t i = 0; i < lengthof(rules); i++)
+	{
+		group.only_admins_add |= says_only_admins_add(rules[i]);
+		group.asks_approval |= says_approval(rules[i]);
+		group.members_add |= says_members_add(rules[i]);
+	}
 	memset(members, 0, sizeof(*members));
 	if (list)
 		read_member_list(list, false, members);
@@ -1735,17 +1811,16 @@ wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out)
 	static const char *const keys[] = {"joinRequests", "requests", "membershipRequests", "data", "result", "results", "response", NULL};
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *list = root;
-	int			stated = -1;
+	ListEnvelope envelope = {.stated = -1, .page_size = -1};
 
-	out->has_more = false;
 	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT); depth++)
 	{
-		read_list_envelope(list, 1, &stated, &out->has_more);
+		read_list_envelope(list, 1, &envelope);
 		list = json_node_any(list, keys);
 	}
 	if (!json_node_is(list, JSON_KIND_ARRAY) || is_error_body(root))
 		return false;
-	out->has_more |= stated > list->count;
+	out->has_more = envelope.stated > list->count || envelope_has_more(&envelope, list->count);
 	out->requests = palloc(sizeof(WireJoinRequest) * Max(list->count, 1));
 	out->count = 0;
 	for (const JsonNode *child = list->first; child; child = child->next)

@@ -265,6 +265,46 @@ static const struct
 	PRESENCE_UNKNOWN, "of two sizes the larger one counts"},
 	{"{\"success\":true,\"data\":{\"groupMetadata\":{\"size\":1000,\"participants\":[{\"id\":\"15550000001@c.us\"}]}}}", "15554440000", "",
 	PRESENCE_UNKNOWN, "a list inside a group's description"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"size\":\"1,000\"}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a size that cannot be read"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"memberCount\":{\"value\":1000}}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a size inside an object"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"size\":null}", "15554440000", "",
+	PRESENCE_ABSENT, "no size"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"participants_total\":1000}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a total by another name"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"limit\":1,\"offset\":0}", "15554440000", "",
+	PRESENCE_UNKNOWN, "as many as a page has"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"limit\":50,\"offset\":0}", "15554440000", "",
+	PRESENCE_ABSENT, "fewer than a page has"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"page\":1,\"per_page\":1,\"hasMore\":false}", "15554440000", "",
+	PRESENCE_ABSENT, "as many as a page has, and no more"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"offset\":50}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a page that is not the first"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"page\":2}", "15554440000", "",
+	PRESENCE_UNKNOWN, "likewise by its number"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"_links\":{\"next\":{\"href\":\"x\"}}}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a link to the next page"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"cursor\":\"abc\"}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a cursor"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"cursor\":null}", "15554440000", "",
+	PRESENCE_ABSENT, "a cursor at the end"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"isLastPage\":false}", "15554440000", "",
+	PRESENCE_UNKNOWN, "not the last page"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"incomplete_results\":true}", "15554440000", "",
+	PRESENCE_UNKNOWN, "results that are incomplete"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"hasMore\":\"false\"}", "15554440000", "",
+	PRESENCE_ABSENT, "no more, as a text"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@c.us\",\"status\":\"left\"}]", "15554440000", "",
+	PRESENCE_ABSENT, "left, as a status"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@c.us\",\"isLeft\":true}]", "15554440000", "",
+	PRESENCE_ABSENT, "left, as a flag"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@c.us\",\"role\":\"removed\"}]", "15554440000", "",
+	PRESENCE_ABSENT, "removed"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@c.us\",\"isPending\":true}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "somebody whose request to join waits"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"900000000000012@lid\",\"phoneNumber\":\"900000000000012@s.whatsapp.net\"}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "a LID written as a phone number as well"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"x@newserver\",\"role\":\"left\"}]", "15554440000", "",
 	PRESENCE_ABSENT, "an entry that has left need not be understood"},
 };
@@ -284,6 +324,36 @@ test_lists(void)
 			strcpy(person.text, "");
 		ok(wire_read_members(lists[i].body, strlen(lists[i].body), &members), "list %zu is read", i + 1);
 		is_int(members_presence(&members, &nothing_known, &person, &lid), lists[i].presence, lists[i].about);
+	}
+}
+
+/* Entries of an admin, in the spellings of a role. */
+static void
+test_roles(void)
+{
+	static const struct
+	{
+		const char *fields;
+		WireRole	role;
+	}			roles[] =
+	{
+		{"\"isAdmin\":true", WIRE_ROLE_ADMIN},
+		{"\"isAdmin\":\"true\"", WIRE_ROLE_ADMIN},
+		{"\"is_admin\":1", WIRE_ROLE_ADMIN},
+		{"\"admin\":\"admin\"", WIRE_ROLE_ADMIN},
+		{"\"type\":\"admin\"", WIRE_ROLE_ADMIN},
+		{"\"role\":\"SUPER_ADMIN\"", WIRE_ROLE_OWNER},
+		{"\"isSuperAdmin\":1", WIRE_ROLE_OWNER},
+		{"\"isAdmin\":0,\"role\":\"member\"", WIRE_ROLE_MEMBER},
+		{"\"admin\":null", WIRE_ROLE_MEMBER},
+	};
+
+	for (size_t i = 0; i < lengthof(roles); i++)
+	{
+		char	   *body = psprintf("[{\"id\":\"15550000001@c.us\",%s}]", roles[i].fields);
+		WireMembers members;
+
+		ok(wire_read_members(body, strlen(body), &members) && members.members[0].role == roles[i].role, "a role: %s", roles[i].fields);
 	}
 }
 
@@ -358,6 +428,9 @@ static const struct
 	{"{\"code\":\"SUCCESS\",\"results\":{\"JID\":\"120363012345678901@g.us\",\"ParticipantCount\":1000}}", 1000, false, false, false, "GOWA's envelope"},
 	{"[{\"id\":\"120363012345678901@g.us\",\"size\":1000}]", 1000, false, false, false, "alone in an array"},
 	{"{\"120363012345678901@g.us\":{\"id\":\"120363012345678901@g.us\",\"size\":1000}}", 1000, false, false, false, "alone in a map"},
+	{"{\"id\":\"120363012345678901@g.us\",\"groupMetadata\":{\"membershipApprovalMode\":1}}", -1, true, false, false, "approval as a number"},
+	{"{\"id\":\"120363012345678901@g.us\",\"settings\":{\"membersCanAddNewMember\":\"true\",\"newMembersApprovalRequired\":true}}", -1, true, false, true, "rules in an object of their own"},
+	{"{\"id\":\"120363012345678901@g.us\",\"joinApprovalMode\":0}", -1, false, false, false, "no approval, as a number"},
 	{"{\"id\":\"120363012345678901@g.us\",\"size\":2,\"participantsCount\":1000}", 1000, false, false, false, "two sizes"},
 };
 
@@ -687,6 +760,7 @@ int
 main(void)
 {
 	test_lists();
+	test_roles();
 	test_group_size();
 	test_inner_refusals();
 	test_descriptions();
