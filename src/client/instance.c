@@ -241,19 +241,65 @@ parse_time_span(const char **at, int *from, int *to)
 	return true;
 }
 
+/*
+ * Read an offset from UTC as people write it ("UTC+2", "GMT-3", "+05:30"), east being
+ * positive, into *seconds; false if the name is none.
+ */
+static bool
+parse_utc_offset(const char *name, long *seconds)
+{
+	int			hours;
+	int			minutes = 0;
+	int			used = 0;
+
+	if (pg_strncasecmp(name, "UTC", 3) == 0 || pg_strncasecmp(name, "GMT", 3) == 0)
+		name += 3;
+	if ((*name != '+' && *name != '-') || !isdigit((unsigned char) name[1]) ||
+		sscanf(name + 1, "%2d%n:%2d%n", &hours, &used, &minutes, &used) < 1 || name[1 + used] != '\0' ||
+		hours > 14 || minutes < 0 || minutes > 59)
+		return false;
+	*seconds = (*name == '-' ? -1L : 1L) * (hours * 60 + minutes) * 60;
+	return true;
+}
+
+/* True for a zone in POSIX's form without a rule, such as "XYZ-2": its sign is the opposite of what people write. */
+static bool
+is_posix_offset(const char *name)
+{
+	static const char *const names[] = {"EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT", "GMT0", NULL};
+	size_t		n = strcspn(name, "0123456789");
+
+	for (const char *const *other = names; *other; other++)
+		if (pg_strcasecmp(name, *other) == 0)
+			return false;
+	return name[n] != '\0' && strpbrk(name, "/,") == NULL;
+}
+
+/* Return the time zone of quiet hours by its name or offset; NULL if there is none. */
+static pg_tz *
+quiet_hours_zone(const char *name)
+{
+	long		seconds;
+
+	if (*name == '\0')
+		return log_timezone;
+	return parse_utc_offset(name, &seconds) ? pg_tzset_offset(-seconds) : pg_tzset(name);
+}
+
 static const char *
 check_quiet_hours(const OptionSpec *spec pg_attribute_unused(), const char *value)
 {
 	const char *at = value;
 	int			from;
 	int			to;
+	long		seconds;
 
 	if (!parse_time_span(&at, &from, &to))
 		return "It must be a time span with a time zone, such as \"21:00-08:00 Europe/Madrid\".";
 	if (from == to)
 		return "A time span that ends when it begins is empty; leave the option out for no quiet hours.";
-	if (*at && pg_tzset(at) == NULL)
-		return psprintf("\"%s\" is not a time zone.", at);
+	if (quiet_hours_zone(at) == NULL || (!parse_utc_offset(at, &seconds) && is_posix_offset(at)))
+		return psprintf("\"%s\" is not a time zone; name one as in \"Europe/Madrid\" or \"UTC+2\".", at);
 	return NULL;
 }
 
@@ -899,7 +945,9 @@ instance_quiet_until(const WawpInstance *instance, TimestampTz now)
 
 	if (at == NULL || !parse_time_span(&at, &from, &to))
 		return 0;
-	zone = *at ? pg_tzset(at) : log_timezone;
+	zone = quiet_hours_zone(at);
+	if (zone == NULL)			/* zones come and go with the system's data */
+		zone = log_timezone;
 	local = pg_localtime(&seconds, zone);
 	since = (local->tm_hour * 60 + local->tm_min - from + 1440) % 1440;
 	if (since >= (to - from + 1440) % 1440)
