@@ -29,7 +29,7 @@ tables = intent contact membership suppression group_settings hold requester_hol
 session = api participants check groups join_requests messages pairs pure send session_read session_verify
 queue = quota enqueue control take_over monitor metrics trigger trigger_row trigger_probe trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt \
-	group_cache lanes admission instance_cache savepoint utility_hook server_changes
+	group_cache lanes admission instance_cache savepoint utility_hook server_changes refusal_run
 
 OBJS = src/wawp.o $(protocol:%=src/protocol/%.o) $(base:%=src/base/%.o) $(client:%=src/client/%.o) \
 	$(throttle:%=src/throttle/%.o) $(tables:%=src/tables/%.o) $(session:%=src/session/%.o) \

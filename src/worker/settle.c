@@ -27,13 +27,13 @@
 #include "tables/intent.h"
 #include "tables/membership.h"
 #include "tables/requester_hold.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "worker/attempt.h"
 #include "worker/completion.h"
 #include "worker/group_cache.h"
 #include "worker/lanes.h"
 #include "worker/messages.h"
+#include "worker/refusal_run.h"
 #include "worker/savepoint.h"
 #include "worker/settle.h"
 #include "worker/verify.h"
@@ -44,8 +44,6 @@
 #define UNEXPLAINED_TO_SLOW_DOWN 2
 /* ... and after so many the group is held. */
 #define UNEXPLAINED_TO_HOLD 4
-/* After so many answers in a row to different people that are alike and not understood the instance is held. */
-#define ALIKE_TO_HOLD 3
 
 static bool has_left;			/* rows, for a later cycle */
 
@@ -152,6 +150,9 @@ change_by_outcome(const Attempt *attempt, int i, IntentChange *change)
 		case NEXT_FAIL:
 			if (person->outcome == WAWP_UNRECOGNISED && verify)
 				change_to_verifying(attempt, change);
+			else if (person->outcome == WAWP_UNRECOGNISED &&
+					 refusal_run_had(&attempt->lane->key.instance, person->code, GetCurrentTimestamp()))
+				change_to_retry(attempt, i, change);
 			else
 				change->state = STATE_FAILED;
 			break;
@@ -210,35 +211,6 @@ record_answers(Attempt *attempt)
 	attempt->is_recording = true;
 }
 
-/* Unexplained refusals of an instance in a row, one a request, without any other answer in between. */
-typedef struct UnexplainedRun
-{
-	NameData	instance;		/* hash key, must be first */
-	char		person[JID_SIZE];	/* of the last */
-	int			in_a_row;		/* of different people */
-	/* answers that are not understood otherwise */
-	char		alike_person[JID_SIZE];
-	int			alike_code;
-	int			alike;			/* with that code, to different people */
-} UnexplainedRun;
-
-/* Return the entry of an instance, kept for the life of the process. */
-static UnexplainedRun *
-unexplained_run_of(const NameData *instance)
-{
-	static HTAB *runs;
-	HASHCTL		by_name = {.keysize = sizeof(NameData), .entrysize = sizeof(UnexplainedRun), .hcxt = TopMemoryContext};
-	UnexplainedRun *entry;
-	bool		found;
-
-	if (runs == NULL)
-		runs = hash_create("wawp unexplained runs", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	entry = hash_search(runs, instance, HASH_ENTER, &found);
-	if (!found)
-		memset((char *) entry + sizeof(NameData), 0, sizeof(UnexplainedRun) - sizeof(NameData));
-	return entry;
-}
-
 /*
  * Count unexplained refusals across requests: two people in a row who met one are
  * taken for the rate limit, and more of them hold the group as well.
@@ -248,21 +220,21 @@ hold_by_unexplained(const Attempt *attempt, int i, Holds *holds)
 {
 	const LaneKey *lane = &attempt->lane->key;
 	const CallPerson *person = &attempt->people[i];
-	UnexplainedRun *run = unexplained_run_of(&lane->instance);
+	RefusalRun *run = refusal_run_of(&lane->instance);
 
 	if (!is_unexplained(attempt, i))
 	{
 		if (outcome_info(person->outcome)->scope == SCOPE_PERSON && person->outcome != WAWP_UNRECOGNISED)
-			run->in_a_row = 0;
+			run->unexplained = 0;
 		return;
 	}
-	if (i == 0 && (run->in_a_row == 0 || strcmp(run->person, person->jid.text) != 0))
-		run->in_a_row++;
+	if (i == 0 && (run->unexplained == 0 || strcmp(run->person, person->jid.text) != 0))
+		run->unexplained++;
 	if (i == 0)
 		strlcpy(run->person, person->jid.text, sizeof(run->person));
-	if (run->in_a_row >= UNEXPLAINED_TO_SLOW_DOWN)
+	if (run->unexplained >= UNEXPLAINED_TO_SLOW_DOWN)
 		hold_set_lane(lane, holds, WAWP_RATE_LIMITED, true, attempt->retry_after, attempt->request_id);
-	if (run->in_a_row >= UNEXPLAINED_TO_HOLD)
+	if (run->unexplained >= UNEXPLAINED_TO_HOLD)
 		hold_set_lane(lane, holds, WAWP_UNRECOGNISED, false, attempt->retry_after, attempt->request_id);
 }
 
@@ -275,23 +247,18 @@ hold_by_alike(const Attempt *attempt, int i, Holds *holds)
 {
 	const LaneKey *lane = &attempt->lane->key;
 	const CallPerson *person = &attempt->people[i];
-	UnexplainedRun *run = unexplained_run_of(&lane->instance);
+	RefusalRun *run = refusal_run_of(&lane->instance);
 
 	if (person->outcome != WAWP_UNRECOGNISED)
 	{
 		if (outcome_info(person->outcome)->scope == SCOPE_PERSON)
-			run->alike = 0;
+			refusal_run_end_alike(run);
 		return;
 	}
 	if (i != 0 || person->is_outage || is_unexplained(attempt, i))
 		return;
-	if (run->alike_code != person->code)
-		run->alike = 0;
-	if (run->alike == 0 || strcmp(run->alike_person, person->jid.text) != 0)
-		run->alike++;
-	run->alike_code = person->code;
-	strlcpy(run->alike_person, person->jid.text, sizeof(run->alike_person));
-	if (run->alike >= ALIKE_TO_HOLD)
+	refusal_run_note_alike(run, person->jid.text, person->code);
+	if (run->alike.n >= ALIKE_TO_HOLD)
 		hold_set_lane(lane, holds, WAWP_UNRECOGNISED, true, attempt->retry_after, attempt->request_id);
 }
 

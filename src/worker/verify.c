@@ -33,6 +33,7 @@
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
 #include "worker/messages.h"
+#include "worker/refusal_run.h"
 #include "worker/savepoint.h"
 #include "worker/verify.h"
 
@@ -180,13 +181,26 @@ verify_postpone(const Intent *intent, TimestampTz due, const char *why, VerifyPa
 	pass_note_next(pass, due);
 }
 
-/* Return when to repeat a request whose result is unknown: an engine's 400 may be a rate limit (see settle.c). */
+/* Return when to repeat a request whose result is unknown: an engine's 400 may be a rate limit (see settle.c), and so may what others met. */
 static TimestampTz
 verify_repeat_at(const Intent *intent)
 {
 	int64		delay = backoff_request_ms(WAWP_UNKNOWN_RESULT, intent->attempts, -1, pg_prng_double(&pg_global_prng_state));
 
-	return intent->code == 400 ? GetCurrentTimestamp() + delay * 1000 : 0;
+	return intent->code == 400 || intent->outcome == WAWP_UNRECOGNISED ? GetCurrentTimestamp() + delay * 1000 : 0;
+}
+
+/*
+ * True if a row whose change no list shows is requested again: what became of its
+ * request was not known, or the refusal was the call's, since others met the same.
+ */
+static bool
+verify_repeats(const Intent *intent)
+{
+	bool		is_in_doubt = intent->outcome == WAWP_UNKNOWN_RESULT ||
+		(intent->outcome == WAWP_UNRECOGNISED && refusal_run_had(&intent->lane.instance, intent->code, intent->since));
+
+	return is_in_doubt && intent->attempts < BACKOFF_MAX_ATTEMPTS;
 }
 
 /* Settle an addition whose person is absent from the last list. */
@@ -196,7 +210,7 @@ verify_settle_absent_add(const Intent *intent, const MembersFinding *finding, co
 	WawpOutcome outcome = finding->outcome;
 	const char *no_invite;
 
-	if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < BACKOFF_MAX_ATTEMPTS)
+	if (verify_repeats(intent))
 		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: requested again",
 					  verify_repeat_at(intent), pass);
 	else if (intent->outcome != WAWP_ACCEPTED)
@@ -240,7 +254,7 @@ verify_settle_no(const Intent *intent, const MembersFinding *finding, const Wawp
 		verify_postpone(intent, next, NULL, pass);
 	else if (intent->action == ACTION_ADD)
 		verify_settle_absent_add(intent, finding, instance, pass);
-	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < BACKOFF_MAX_ATTEMPTS)
+	else if (verify_repeats(intent))
 		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "the member list shows no effect: requested again",
 					  verify_repeat_at(intent), pass);
 	else
