@@ -61,6 +61,8 @@
 
 #define WRAPPER_NAME "wawp"
 #define MAX_TOKEN_FILE_BYTES 8192
+/* it is in the keys of indexes, and in each record */
+#define MAX_INSTANCE_ID_BYTES 500
 #define HOUR_MS (60 * 60 * 1000)
 
 PG_FUNCTION_INFO_V1(wawp_fdw_validator);
@@ -76,7 +78,7 @@ struct OptionSpec
 	Oid			catalog;		/* the kind of object it belongs to */
 	OptionCheck check;
 	double		min;			/* for numbers and durations (in ms) */
-	double		max;
+	double		max;			/* likewise; of a text the bytes */
 	const char *standard;		/* the default; NULL: none */
 };
 
@@ -105,10 +107,12 @@ has_control_characters(const char *value)
 }
 
 static const char *
-check_text(const OptionSpec *spec pg_attribute_unused(), const char *value)
+check_text(const OptionSpec *spec, const char *value)
 {
 	if (*value == '\0')
 		return "It must not be empty.";
+	if (strlen(value) > spec->max)
+		return psprintf("It must have at most %g bytes.", spec->max);
 	if (has_control_characters(value))
 		return "It must not have control characters.";
 	return NULL;
@@ -425,12 +429,12 @@ check_base_url(const OptionSpec *spec pg_attribute_unused(), const char *value)
 #define ON_MAPPING UserMappingRelationId
 
 static const OptionSpec options[] = {
-	{"instance_id", ON_SERVER, check_text, 0, 0, NULL},
+	{"instance_id", ON_SERVER, check_text, 0, MAX_INSTANCE_ID_BYTES, NULL},
 	{"base_url", ON_SERVER, check_base_url, 0, 0, "https://api.wawp.net"},
 	{"connect_timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "10000"},
 	{"timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "60000"},
 	{"auth", ON_SERVER, check_auth, 0, 0, "body"},
-	{"ca_file", ON_SERVER, check_ca_file, 0, 0, NULL},
+	{"ca_file", ON_SERVER, check_ca_file, 0, MAXPGPATH - 1, NULL},
 	{"concurrency", ON_SERVER, check_int, 1, 1000, "1"},
 	{"batch_size", ON_SERVER, check_int, 1, 50, "1"},
 	{"adds_per_minute", ON_SERVER, check_real, 0, 60000, "6"},
@@ -443,9 +447,9 @@ static const OptionSpec options[] = {
 	{"verify_delays", ON_SERVER, check_delays, 1, HOUR_MS, "3s,15s,60s"},
 	{"invite_ttl", ON_SERVER, check_duration, 1000, 365.0 * 24 * HOUR_MS, "72h"},
 	{"quiet_hours", ON_SERVER, check_quiet_hours, 0, 0, NULL},
-	{"access_token", ON_MAPPING, check_text, 0, 0, NULL},
-	{"access_token_file", ON_MAPPING, check_token_file, 0, 0, NULL},
-	{"webhook_secret", ON_MAPPING, check_text, 0, 0, NULL},
+	{"access_token", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL},
+	{"access_token_file", ON_MAPPING, check_token_file, 0, MAXPGPATH - 1, NULL},
+	{"webhook_secret", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL},
 };
 
 static const OptionSpec *

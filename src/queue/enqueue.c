@@ -951,15 +951,22 @@ wawp_request_invite(PG_FUNCTION_ARGS)
 	return request_by_function(fcinfo, ACTION_INVITE);
 }
 
-/* Requests one of the two people of a swap; returns the intent's id, 0 if the person is invalid. */
+/*
+ * Requests one of the two people of a swap; returns the intent's id, 0 if the person is
+ * invalid.  newcomer: whom the leaver may not be, NULL for the newcomer itself.
+ */
 static int64
-request_swap_side(FunctionCallInfo fcinfo, const Requester *requester, MembershipRequest *request, const char *input)
+request_swap_side(FunctionCallInfo fcinfo, const Requester *requester, MembershipRequest *request, const char *input,
+				  const char *newcomer)
 {
 	Jid			group = {.kind = JID_GROUP};
 	Jid			jid = enqueue_parse(input ? input : "");
+	Jid			other = enqueue_parse(newcomer ? newcomer : "");
 	const char *problem = input ? request_problem(&group, &jid, request->action) : "it is null";
 	QueuedIntent queued = {.batch_id = request->batch_id};
 
+	if (!problem && jid_same(&jid, &other))
+		problem = "the newcomer is the same person";
 	if (!problem)
 		queued = find_or_insert(requester, request, &jid, find_queued);
 	put_request_row(fcinfo, &queued, problem ? input : jid.text, problem);
@@ -991,11 +998,11 @@ wawp_request_swap(PG_FUNCTION_ARGS)
 	read_request_tail(fcinfo, 4, true, &request);
 	before = spi_begin_as_owner();
 	check_awaited_intent(request.after, requester->roleid);
-	request.after = request_swap_side(fcinfo, requester, &request, newcomer);
+	request.after = request_swap_side(fcinfo, requester, &request, newcomer, NULL);
 	request.action = ACTION_REMOVE;
 	request.until = 0;
 	if (request.after != 0)
-		(void) request_swap_side(fcinfo, requester, &request, leaver);
+		(void) request_swap_side(fcinfo, requester, &request, leaver, newcomer);
 	spi_end_as_owner(&before);
 	lane = lane_key(requester->instance.name, request.group);
 	commit_wake_worker(&lane);

@@ -26,6 +26,8 @@ INSERT INTO option_value (option, value, expected) VALUES
     ('instance_id', '123456789', 'accepted'),
     ('instance_id', '', '22023 It must not be empty.'),
     ('instance_id', E'ABC\n123', '22023 It must not have control characters.'),
+    ('instance_id', repeat('A', 500), 'accepted'),
+    ('instance_id', repeat('A', 501), '22023 It must have at most 500 bytes.'),
     ('connect_timeout_ms', '500', 'accepted'),
     ('connect_timeout_ms', '2s', 'accepted'),
     ('connect_timeout_ms', '0', '22023 It must be between %'),
