@@ -472,14 +472,20 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	"(c.not_before IS NULL OR c.not_before <= clock_timestamp())" \
 	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")"
 
+/*
+ * True if a table that is usually empty has a row at all, which a statement reads
+ * once; what is read of it for each lane or row comes behind an AND.
+ */
+#define HAS_ANY(table) "(SELECT EXISTS (SELECT FROM " table " OFFSET 0))"
+
 /* The holds of instance and group are read one by one: each is one row of the index. */
-#define IS_HELD(instance, where) "EXISTS (SELECT FROM wawp.hold h WHERE h.instance = " instance "::name AND " where \
-	" AND (h.until IS NULL OR h.until > clock_timestamp()))"
+#define IS_HELD(instance, where) "(" HAS_ANY("wawp.hold") " AND EXISTS (SELECT FROM wawp.hold h" \
+	" WHERE h.instance = " instance "::name AND " where " AND (h.until IS NULL OR h.until > clock_timestamp())))"
 
 /* The requester's own token was refused, or it has none.  The holds of an instance are read once for a lane. */
 #define REQUESTER_IS_HELD(requester, instance) \
-	requester " = ANY (ARRAY(SELECT r.requester FROM wawp.requester_hold r" \
-	" WHERE r.instance = " instance "::name AND r.until > clock_timestamp()))"
+	"(" HAS_ANY("wawp.requester_hold") " AND " requester " = ANY (ARRAY(SELECT r.requester FROM wawp.requester_hold r" \
+	" WHERE r.instance = " instance "::name AND r.until > clock_timestamp())))"
 
 /*
  * The head of a lane and, for one request, those behind it with the same action
