@@ -39,6 +39,7 @@
 #include "catalog/pg_user_mapping.h"
 #include "client/instance.h"
 #include "commands/defrem.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "lib/stringinfo.h"
@@ -879,15 +880,68 @@ instance_choices(Oid roleid)
 	return list_length(names) > 1 ? list_names(names) : NULL;
 }
 
-/* Return an instance's id, NULL if there is no such instance. */
-const char *
-instance_id_of(const char *name)
+/*
+ * Ids of instances that were read lately, by a hash of the name: a claim needs
+ * that of each lane.  A change of any server empties the table.
+ */
+static struct
+{
+	bool		is_registered;
+	uint64		epoch;			/* counts the changes */
+	struct
+	{
+		NameData	name;		/* "": empty */
+		uint64		epoch;
+		char		id[64];
+	}			instances[64];
+}			ids_read;
+
+/* Forget what was read of servers: one of them has changed. */
+static void
+instance_forget_ids(Datum arg pg_attribute_unused(), int cache pg_attribute_unused(), uint32 hash pg_attribute_unused())
+{
+	ids_read.epoch++;
+}
+
+/* Read an instance's id from the catalogs; NULL if there is no such instance. */
+static const char *
+instance_read_id(const char *name)
 {
 	ForeignServer *server = GetForeignServerByName(name, true);
 
 	if (server == NULL || server->fdwid != get_foreign_data_wrapper_oid(WRAPPER_NAME, true))
 		return NULL;
 	return option_value(server->options, "instance_id");
+}
+
+/* Return an instance's id, palloc'd; NULL if there is no such instance. */
+const char *
+instance_id_of(const char *name)
+{
+	int			place = hash_bytes((const unsigned char *) name, (int) strlen(name)) % lengthof(ids_read.instances);
+	uint64		epoch;
+	const char *id;
+
+	if (!ids_read.is_registered)
+	{
+		CacheRegisterSyscacheCallback(FOREIGNSERVEROID, instance_forget_ids, (Datum) 0);
+		CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, instance_forget_ids, (Datum) 0);
+		ids_read.is_registered = true;
+	}
+	if (ids_read.instances[place].epoch == ids_read.epoch &&
+		strcmp(NameStr(ids_read.instances[place].name), name) == 0 && name[0] != '\0')
+		return pstrdup(ids_read.instances[place].id);
+	epoch = ids_read.epoch;
+	id = instance_read_id(name);
+	if (id == NULL || epoch != ids_read.epoch || strlen(name) >= NAMEDATALEN ||
+		strlcpy(ids_read.instances[place].id, id, sizeof(ids_read.instances[place].id)) >= sizeof(ids_read.instances[place].id))
+	{
+		ids_read.instances[place].name = (NameData) {""};
+		return id;
+	}
+	namestrcpy(&ids_read.instances[place].name, name);
+	ids_read.instances[place].epoch = epoch;
+	return id;
 }
 
 /* Return the names of all instances of the database. */

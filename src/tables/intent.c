@@ -472,14 +472,20 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	"(c.not_before IS NULL OR c.not_before <= clock_timestamp())" \
 	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")"
 
+/*
+ * True if a table that is usually empty has a row at all, which a statement reads
+ * once; what is read of it for each lane or row comes behind an AND.
+ */
+#define HAS_ANY(table) "(SELECT EXISTS (SELECT FROM " table " OFFSET 0))"
+
 /* The holds of instance and group are read one by one: each is one row of the index. */
-#define IS_HELD(instance, where) "EXISTS (SELECT FROM wawp.hold h WHERE h.instance = " instance "::name AND " where \
-	" AND (h.until IS NULL OR h.until > clock_timestamp()))"
+#define IS_HELD(instance, where) "(" HAS_ANY("wawp.hold") " AND EXISTS (SELECT FROM wawp.hold h" \
+	" WHERE h.instance = " instance "::name AND " where " AND (h.until IS NULL OR h.until > clock_timestamp())))"
 
 /* The requester's own token was refused, or it has none.  The holds of an instance are read once for a lane. */
 #define REQUESTER_IS_HELD(requester, instance) \
-	requester " = ANY (ARRAY(SELECT r.requester FROM wawp.requester_hold r" \
-	" WHERE r.instance = " instance "::name AND r.until > clock_timestamp()))"
+	"(" HAS_ANY("wawp.requester_hold") " AND " requester " = ANY (ARRAY(SELECT r.requester FROM wawp.requester_hold r" \
+	" WHERE r.instance = " instance "::name AND r.until > clock_timestamp())))"
 
 /*
  * The head of a lane and, for one request, those behind it with the same action
@@ -941,6 +947,15 @@ static SqlStatement settle_for_good = {
 	8, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
 
+/* The same for several that end alike. */
+static SqlStatement settle_alike = {
+	"UPDATE wawp.membership_intent i SET state = $2::wawp.state, outcome = $3::wawp.outcome, code = $4, detail = $5,"
+	" next_attempt_at = NULL, updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" WHERE i.id = ANY (ARRAY(SELECT m.id FROM wawp.membership_intent m"
+	"  WHERE m.id = ANY ($1) AND m.state = 'sending' FOR UPDATE OF m SKIP LOCKED)) RETURNING i.id",
+	5, {INT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, TEXTOID}, NULL
+};
+
 static SqlStatement is_still = {
 	"SELECT FROM wawp.membership_intent WHERE id = $1 AND state = $2::wawp.state",
 	2, {INT8OID, TEXTOID}, NULL
@@ -981,6 +996,34 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 	spi_add_int8(&again, id);
 	spi_add_text(&again, state_names[from]);
 	return spi_run(&is_still, &again) == 0;
+}
+
+/*
+ * Change several intents from `sending` to the same final state, with the same
+ * outcome, in one statement, which costs much less than one for each.  Write to
+ * settled[] which were changed; the others are for intent_settle().
+ */
+void
+intent_settle_alike(const int64 *ids, int n, const IntentChange *change, bool *settled)
+{
+	SqlArgs		args = {0};
+	Datum	   *values = palloc(sizeof(Datum) * n);
+	uint64		found;
+
+	Assert(intent_state_is_final(change->state) && change->has_outcome && !change->give_attempt_back);
+	for (int i = 0; i < n; i++)
+		values[i] = Int64GetDatum(ids[i]);
+	spi_add_array(&args, values, NULL, n, INT8OID);
+	spi_add_text(&args, state_names[change->state]);
+	spi_add_text(&args, outcome_info(change->outcome)->name);
+	spi_add_int4(&args, change->code, change->code != 0);
+	spi_add_text(&args, text_limit_cut(TEXT_DETAIL, change->detail));
+	found = spi_run(&settle_alike, &args);
+	memset(settled, 0, sizeof(bool) * n);
+	for (uint64 row = 0; row < found; row++)
+		for (int i = 0; i < n; i++)
+			settled[i] |= ids[i] == spi_get_int8(row, 1, 0);
+	pfree(values);
 }
 
 /*

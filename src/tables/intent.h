@@ -204,6 +204,7 @@ extern List *intent_cancel_outdone(const Intent *intent, const char *detail, int
 extern bool intent_supersede_waiting(const Intent *intent);
 extern bool intent_state_is_final(IntentState state);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
+extern void intent_settle_alike(const int64 *ids, int n, const IntentChange *change, bool *settled);
 extern int	intent_waiting(const LaneKey *lane, int limit, Intent **waiting, bool *some_locked);
 extern void intent_start_anew(void);
 extern List *intent_waiting_lanes(const LaneKey *after, int limit);

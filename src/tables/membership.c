@@ -82,18 +82,28 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 	" AND EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = m.requester))"
 #define OF_THE_LONGER(column) " " column " = CASE WHEN " OTHERS_LASTS_LONGER " THEN m." column " ELSE excluded." column " END"
 
+#define INSERT_ADDED \
+	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until," \
+	" requested_by, reason, requester, home, instance_id, welcomed_at)" \
+	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END," \
+	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, $10, $11, CASE WHEN $12 THEN clock_timestamp() END)" \
+	" ON CONFLICT (instance, group_jid, contact_id) DO "
+#define ADDED_TYPES \
+	{TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID, UUIDOID, TEXTOID, BOOLOID}
+
+/* Most people are new to a group; the other statement's start takes longer than this one. */
+static SqlStatement note_new = {
+	INSERT_ADDED "NOTHING", 12, ADDED_TYPES, NULL
+};
+
 /* A member whom we did not add stays so. */
 static SqlStatement note_added = {
-	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until,"
-	" requested_by, reason, requester, home, instance_id, welcomed_at)"
-	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END,"
-	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, $10, $11, CASE WHEN $12 THEN clock_timestamp() END)"
-	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET added_by_us = m.added_by_us OR excluded.added_by_us,"
+	INSERT_ADDED "UPDATE SET added_by_us = m.added_by_us OR excluded.added_by_us,"
 	" added_at = coalesce(excluded.added_at, m.added_at), seen_at = coalesce(excluded.seen_at, m.seen_at),"
 	" welcomed_at = coalesce(CASE WHEN m.left_at IS NULL THEN m.welcomed_at END, excluded.welcomed_at), left_at = NULL,"
 	OF_THE_LONGER("until") "," OF_THE_LONGER("requested_by") "," OF_THE_LONGER("reason") "," OF_THE_LONGER("requester") ","
 	" home = excluded.home, instance_id = excluded.instance_id",
-	12, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID, UUIDOID, TEXTOID, BOOLOID}, NULL
+	12, ADDED_TYPES, NULL
 };
 
 /* Store that an intent's person is in the group. */
@@ -111,7 +121,8 @@ membership_note_added(const Intent *intent, int64 contact, const MembershipAddit
 	home_bind(&args);
 	spi_add_text(&args, intent->instance_id);
 	spi_add_bool(&args, addition->may_be_welcomed);
-	(void) intent_insert(&note_added, &args);
+	if (intent_insert(&note_new, &args) == 0)
+		(void) intent_insert(&note_added, &args);
 }
 
 static SqlStatement note_removed = {

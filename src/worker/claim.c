@@ -22,6 +22,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
 #include "tables/intent.h"
@@ -610,6 +611,21 @@ turn_has_room_beside(const Turn *turn, Turn *const *ahead, int n)
 	return taken < turn->described->concurrency;
 }
 
+/* Insert the people of additions who are new, all together. */
+static void
+meet_people(Turn *const *turns, int n)
+{
+	const char *jids[INTENT_CLAIMS_AT_ONCE];
+	int			njids = 0;
+
+	for (int i = 0; i < n; i++)
+		if (turns[i]->head.is_claimed && turns[i]->head.intent.action == ACTION_ADD &&
+			turns[i]->head.intent.jid.kind != JID_INVALID)
+			jids[njids++] = turns[i]->head.intent.jid.text;
+	if (njids > 1)
+		contact_meet(jids, njids);
+}
+
 /*
  * Claim a row for each of these turns in one statement, which costs much less
  * than one for each.  A turn that does not use its row puts it back.
@@ -627,8 +643,10 @@ claim_ahead(Turn *turns, int n, Holds *holds)
 		else if (turn_has_room_beside(&turns[i], ahead, nahead) && turn_is_unpaced(&turns[i]))
 			ahead[nahead++] = &turns[i];
 	}
-	if (nahead > 0)
-		claim_firsts(ahead, nahead);
+	if (nahead == 0)
+		return;
+	claim_firsts(ahead, nahead);
+	meet_people(ahead, nahead);
 }
 
 /*

@@ -45,6 +45,9 @@
 /* ... and after so many the group is held. */
 #define UNEXPLAINED_TO_HOLD 4
 
+/* So many rows that end alike are given their state together. */
+#define ENDINGS_AT_ONCE 128
+
 static bool has_left;			/* rows, for a later cycle */
 
 /* Pass a person who cannot be added to the invitations, unless the engine has invited them. */
@@ -309,7 +312,7 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 	bool		is_invitation = (attempt->kind == ATTEMPT_INVITATION);
 	IntentChange change = is_invitation ? messages_invitation_change(attempt) : change_by_answer(attempt, i);
 
-	if (!intent_settle(intent->id, STATE_SENDING, &change))
+	if (!attempt->is_ahead[i] && !intent_settle(intent->id, STATE_SENDING, &change))
 	{
 		has_left = true;
 		return;
@@ -397,11 +400,111 @@ settle_attempt(void *subject, Holds *holds)
 			settle_row(attempt, i, holds);
 }
 
+/*
+ * ---- rows that end alike
+ */
+
+/* A row of an attempt that ends by its answer. */
+typedef struct Ending
+{
+	Attempt    *attempt;
+	int			i;				/* of the attempt */
+	IntentChange change;
+} Ending;
+
+/* True if a row is done by its answer alone; fill *ending. */
+static bool
+ending_of(Attempt *attempt, int i, Ending *ending)
+{
+	OutcomeNext next = outcome_info(attempt->people[i].outcome)->next;
+
+	if (attempt->is_settled[i] || (next != NEXT_DONE && next != NEXT_VERIFY))
+		return false;
+	*ending = (Ending) {attempt, i, change_by_answer(attempt, i)};
+	return ending->change.state == STATE_DONE;
+}
+
+/* True if two rows end with the same outcome, code and detail. */
+static bool
+ending_is_like(const Ending *a, const Ending *b)
+{
+	const char *detail = a->change.detail ? a->change.detail : "";
+	const char *other = b->change.detail ? b->change.detail : "";
+
+	return a->change.outcome == b->change.outcome && a->change.code == b->change.code && strcmp(detail, other) == 0;
+}
+
+/* List the rows of judged attempts that are done by their answers, at most ENDINGS_AT_ONCE; return how many. */
+static int
+endings_list(Ending *endings)
+{
+	int			n = 0;
+
+	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
+	{
+		if (attempt->kind != ATTEMPT_CHANGE || !attempt->is_named)
+			continue;
+		for (int i = 0; i < attempt->n && n < ENDINGS_AT_ONCE; i++)
+			n += ending_of(attempt, i, &endings[n]);
+	}
+	return n;
+}
+
+/*
+ * Give the rows that end like the first of those listed their state.  Move the
+ * others to the front of the list; return how many there are.
+ */
+static int
+endings_settle_first(Ending *endings, int n)
+{
+	const Ending first = endings[0];
+	Ending		alike[ENDINGS_AT_ONCE];
+	int64		ids[ENDINGS_AT_ONCE];
+	bool		settled[ENDINGS_AT_ONCE];
+	int			nalike = 0;
+	int			left = 0;
+
+	for (int k = 0; k < n; k++)
+	{
+		const Ending *ending = &endings[k];
+
+		if (ending_is_like(&first, ending))
+		{
+			ids[nalike] = ending->attempt->intents[ending->i].id;
+			alike[nalike++] = *ending;
+		}
+		else
+			endings[left++] = *ending;
+	}
+	if (nalike < 2)
+		return left;
+	intent_settle_alike(ids, nalike, &first.change, settled);
+	for (int k = 0; k < nalike; k++)
+		alike[k].attempt->is_ahead[alike[k].i] = settled[k];
+	return left;
+}
+
+/* Give rows that are done their state in as few statements as there are kinds of answers; settle_row() does the rest. */
+static void
+endings_settle(void)
+{
+	Ending	   *endings = palloc(sizeof(Ending) * ENDINGS_AT_ONCE);
+	int			n = endings_list(endings);
+
+	while (n > 1)
+		n = endings_settle_first(endings, n);
+	pfree(endings);
+}
+
+/*
+ * ---- attempts
+ */
+
 /* Settle an attempt, or leave it as it was for a later cycle. */
 static void
 settle_or_postpone(Attempt *attempt, Holds *holds)
 {
-	if (attempt_follow_instance(attempt) && savepoint_run(settle_attempt, attempt, holds))
+	if (attempt->is_named && savepoint_run(settle_attempt, attempt, holds))
 		return;
 	attempt->is_recording = false;
 	memset(attempt->is_settling, 0, sizeof(bool) * attempt->n);
@@ -413,6 +516,13 @@ void
 settle_judged(Holds *holds)
 {
 	has_left = false;
+	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
+	{
+		attempt->is_named = attempt_follow_instance(attempt);
+		memset(attempt->is_ahead, 0, sizeof(bool) * attempt->n);
+	}
+	if (!savepoint_is_on())
+		endings_settle();
 	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
 		settle_or_postpone(attempt, holds);
 }
