@@ -278,6 +278,13 @@ group_cache_forget_limits(const LaneKey *lane)
 	identity_of(&lane->instance)->asked_ms = 0;
 }
 
+/* Return the memory that a list with its index takes. */
+static Size
+list_size(const CachedGroup *cached)
+{
+	return GetMemoryChunkSpace(cached->list.members) + (cached->list.slots ? GetMemoryChunkSpace(cached->list.slots) : 0);
+}
+
 /* Free a list, if there is one. */
 static void
 list_drop(CachedGroup *cached)
@@ -285,9 +292,11 @@ list_drop(CachedGroup *cached)
 	cached->requested_us = 0;
 	if (cached->list.members == NULL)
 		return;
-	lists_size -= GetMemoryChunkSpace(cached->list.members);
+	lists_size -= list_size(cached);
 	dlist_delete(&cached->list_node);
 	pfree(cached->list.members);
+	if (cached->list.slots)
+		pfree(cached->list.slots);
 	if (cached->list.unread_shape)
 		pfree((char *) cached->list.unread_shape);
 	memset(&cached->list, 0, sizeof(cached->list));
@@ -303,10 +312,12 @@ list_keep(CachedGroup *cached, const WireMembers *list)
 	memcpy(cached->list.members, list->members, sizeof(WireMember) * list->count);
 	if (list->unread_shape)
 		cached->list.unread_shape = MemoryContextStrdup(list_memory, list->unread_shape);
-	cached->unnumbered = 0;
-	for (int i = 0; i < list->count; i++)
-		cached->unnumbered += list->members[i].role != WIRE_ROLE_LEFT && list->members[i].phone.kind != JID_PERSON;
-	lists_size += GetMemoryChunkSpace(cached->list.members);
+	if (list->slots)
+	{
+		cached->list.slots = MemoryContextAlloc(list_memory, sizeof(uint32) * ((Size) list->mask + 1));
+		memcpy(cached->list.slots, list->slots, sizeof(uint32) * ((Size) list->mask + 1));
+	}
+	lists_size += list_size(cached);
 	dlist_push_tail(&lists, &cached->list_node);
 	cached->was_used = false;
 }
@@ -573,7 +584,7 @@ void
 group_cache_learn_lid(const CachedGroup *cached, const Jid *person, Contact *contact)
 {
 	const WireMember *member = contact->lid == NULL && person->kind == JID_PERSON
-		? members_find(&cached->list, person) : NULL;
+		? wire_find_member(&cached->list, person) : NULL;
 
 	if (member == NULL || member->lid.kind != JID_LID)
 		return;

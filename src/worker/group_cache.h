@@ -56,7 +56,6 @@ typedef struct CachedGroup
 	LaneKey		key;			/* hash key, must be first */
 	dlist_node	list_node;		/* among those that have one, the oldest first */
 	WireMembers list;			/* members are NULL: there is none */
-	int			unnumbered;		/* entries of it that show no number */
 	bool		was_used;		/* read since it arrived */
 	MembersPast past;			/* sizes of the lists before */
 	bool		is_shrunk;		/* the list is not believed yet */
