@@ -79,9 +79,9 @@ contact_slot(const char *jid)
 	return hash_bytes((const unsigned char *) jid, (int) strlen(jid)) % lengthof(met.people);
 }
 
-/* Keep the id of a person until the end of the transaction; return the id. */
-static int64
-contact_remember(const char *jid, int64 id)
+/* Keep the id of a person until the end of the transaction. */
+void
+contact_note_id(const char *jid, int64 id)
 {
 	int			place = contact_slot(jid);
 
@@ -92,9 +92,16 @@ contact_remember(const char *jid, int64 id)
 		met.epoch = 1;
 	}
 	if (strlcpy(met.people[place].jid, jid, NAMEDATALEN) >= NAMEDATALEN)
-		return id;
+		return;
 	met.people[place].epoch = met.epoch;
 	met.people[place].id = id;
+}
+
+/* Keep an id likewise, and return it. */
+static int64
+contact_remember(const char *jid, int64 id)
+{
+	contact_note_id(jid, id);
 	return id;
 }
 
