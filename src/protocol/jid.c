@@ -25,6 +25,7 @@
 #include "postgres_fe.h"
 #endif
 
+#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "protocol/calling_code.h"
 #include "protocol/jid.h"
@@ -751,4 +752,16 @@ jid_same(const Jid *a, const Jid *b)
 	person_key(a, ka);
 	person_key(b, kb);
 	return strcmp(ka, kb) == 0;
+}
+
+/* Return a hash that JIDs of the same account have in common. */
+uint32
+jid_hash(const Jid *jid)
+{
+	char		key[JID_SIZE];
+
+	if (jid->kind != JID_PERSON)
+		return hash_bytes((const unsigned char *) jid->text, (int) strlen(jid->text));
+	person_key(jid, key);
+	return hash_bytes((const unsigned char *) key, (int) strlen(key));
 }

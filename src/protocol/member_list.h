@@ -96,7 +96,6 @@ typedef struct MembersFinding
 	const char *detail;			/* why; NULL: the request's own detail stays */
 } MembersFinding;
 
-extern const WireMember *members_find(const WireMembers *list, const Jid *jid);
 extern const WireMember *members_find_own(const WireMembers *list, const Jid *me, const Jid *me_lid);
 extern int	members_size(const WireMembers *list, const MembersKnown *known);
 extern bool members_note_size(MembersPast *past, const WireMembers *list, int64 asked_ms);

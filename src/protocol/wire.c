@@ -1330,64 +1330,107 @@ envelope_has_more(const ListEnvelope *envelope, int count)
 		(envelope->page_size > 0 && count >= envelope->page_size && !envelope->is_end && envelope->stated < 0);
 }
 
-/* A set of names, which are JIDs of members. */
-typedef struct NameSet
-{
-	const char **slots;
-	uint32		mask;
-} NameSet;
-
-/* Return an empty set for at most n names, palloc'd; half of its slots stay free. */
-static NameSet
-name_set_make(int n)
-{
-	NameSet		set = {.mask = pg_nextpower2_32(Max(n, 1)) * 2 - 1};
-
-	set.slots = palloc0(sizeof(char *) * ((size_t) set.mask + 1));
-	return set;
-}
-
 /* so many slots are looked at for a name; names that nobody chose for their hash need far fewer */
-#define NAME_SET_PROBES 256
+#define INDEX_PROBES 256
 
-/*
- * Add a name, which is not copied; false if the set has it already.  A name that
- * finds its slots taken counts as had: the list is then taken to be incomplete.
- */
-static bool
-name_set_add(NameSet *set, const char *name)
+/* Return the bits of what an entry shows; 0 also if the member left. */
+static int
+member_shows(const WireMember *member)
 {
-	uint32		slot = hash_bytes((const unsigned char *) name, (int) strlen(name)) & set->mask;
-
-	for (int probes = 1; set->slots[slot]; slot = (slot + 1) & set->mask, probes++)
-		if (probes == NAME_SET_PROBES || strcmp(set->slots[slot], name) == 0)
-			return false;
-	set->slots[slot] = name;
-	return true;
+	if (member->role == WIRE_ROLE_LEFT)
+		return 0;
+	return (member->phone.kind == JID_PERSON ? WIRE_SHOWS_PHONE : 0) | (member->lid.kind == JID_LID ? WIRE_SHOWS_LID : 0);
 }
 
-/* Return the number of members whose number or LID an earlier one has, too; those who left are none. */
+/* Return the number of names, which are numbers and LIDs, in the entries of a list; count the entries in shown[]. */
 static int
-count_repeated(const WireMembers *list)
+list_count_names(WireMembers *list)
 {
-	NameSet		names = name_set_make(list->count * 2);
 	int			n = 0;
 
 	for (int i = 0; i < list->count; i++)
 	{
+		int			shows = member_shows(&list->members[i]);
+
+		list->shown[shows] += list->members[i].role != WIRE_ROLE_LEFT;
+		n += (shows & WIRE_SHOWS_PHONE ? 1 : 0) + (shows & WIRE_SHOWS_LID ? 1 : 0);
+	}
+	return n;
+}
+
+/*
+ * Enter a name of the entry at that place, counted from 0, into the index; false
+ * if an earlier entry has it already.  A name that finds its slots taken counts
+ * as had: the list is then taken to be incomplete.  Set *is_full in that case.
+ */
+static bool
+list_index_name(WireMembers *list, int place, const Jid *name, bool *is_full)
+{
+	uint32		slot = jid_hash(name) & list->mask;
+
+	for (int probes = 1; list->slots[slot]; slot = (slot + 1) & list->mask, probes++)
+	{
+		const WireMember *other = &list->members[list->slots[slot] - 1];
+
+		*is_full |= probes == INDEX_PROBES;
+		if (probes == INDEX_PROBES ||
+			(other != &list->members[place] && strcmp(name->text, name->kind == JID_LID ? other->lid.text : other->phone.text) == 0))
+			return false;
+	}
+	list->slots[slot] = (uint32) place + 1;
+	return true;
+}
+
+/*
+ * Make the index of a list, so that nobody walks through its entries again, and
+ * count those that repeat a number or a LID of an earlier one.
+ */
+static void
+list_index(WireMembers *list)
+{
+	int			names = list_count_names(list);
+	bool		is_full = false;
+
+	list->mask = pg_nextpower2_32(Max(names, 1)) * 2 - 1;
+	list->slots = palloc0(sizeof(uint32) * ((size_t) list->mask + 1));
+	for (int i = 0; i < list->count; i++)
+	{
 		const WireMember *member = &list->members[i];
+		int			shows = member_shows(member);
 		bool		is_repeated = false;
 
-		if (member->role == WIRE_ROLE_LEFT)
-			continue;
-		if (member->phone.kind == JID_PERSON)
-			is_repeated |= !name_set_add(&names, member->phone.text);
-		if (member->lid.kind == JID_LID)
-			is_repeated |= !name_set_add(&names, member->lid.text);
-		n += is_repeated;
+		if (shows & WIRE_SHOWS_PHONE)
+			is_repeated |= !list_index_name(list, i, &member->phone, &is_full);
+		if (shows & WIRE_SHOWS_LID)
+			is_repeated |= !list_index_name(list, i, &member->lid, &is_full);
+		list->repeated += is_repeated;
 	}
-	pfree(names.slots);
-	return n;
+	if (!is_full)
+		return;
+	pfree(list->slots);
+	list->slots = NULL;
+}
+
+/* True if an entry has that number or LID and did not leave. */
+static bool
+member_is(const WireMember *member, const Jid *jid)
+{
+	return member->role != WIRE_ROLE_LEFT && (jid_same(&member->phone, jid) || jid_same(&member->lid, jid));
+}
+
+/* Return the first entry of a number or a LID; NULL if there is none or the person left. */
+const WireMember *
+wire_find_member(const WireMembers *list, const Jid *jid)
+{
+	if (jid->kind == JID_INVALID)
+		return NULL;
+	for (uint32 slot = jid_hash(jid) & list->mask; list->slots && list->slots[slot]; slot = (slot + 1) & list->mask)
+		if (member_is(&list->members[list->slots[slot] - 1], jid))
+			return &list->members[list->slots[slot] - 1];
+	for (int i = 0; list->slots == NULL && i < list->count; i++)
+		if (member_is(&list->members[i], jid))
+			return &list->members[i];
+	return NULL;
 }
 
 /* so many entries that are not understood are looked at for their form */
@@ -1416,18 +1459,15 @@ read_member_list(const JsonNode *list, bool is_shape_read, WireMembers *out)
 	}
 	if (is_shape_read && out->unread > 0)
 		out->unread_shape = shape_of_nodes(unread, Min(out->unread, SHOWN_UNREAD));
-	out->repeated = count_repeated(out);
+	list_index(out);
 }
 
 /* Return the number of members in a list, each once, those who left not counted. */
 int
 wire_count_members(const WireMembers *list)
 {
-	int			n = -list->repeated;
-
-	for (int i = 0; i < list->count; i++)
-		n += list->members[i].role != WIRE_ROLE_LEFT;
-	return n;
+	return list->shown[0] + list->shown[WIRE_SHOWS_PHONE] + list->shown[WIRE_SHOWS_LID] +
+		list->shown[WIRE_SHOWS_PHONE | WIRE_SHOWS_LID] - list->repeated;
 }
 
 /*

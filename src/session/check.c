@@ -204,7 +204,7 @@ check_presence(Check *check, CallPerson *person)
 static void
 check_learn_listed(Check *check, const CallPerson *person)
 {
-	const WireMember *member = members_find(&check->list, &person->jid);
+	const WireMember *member = wire_find_member(&check->list, &person->jid);
 
 	if (member && !jid_same(&member->lid, &person->lid))
 		pairs_note(check->pairs, &person->jid, &member->lid);
@@ -335,7 +335,7 @@ check_other_jid(const Check *check, CallPerson *person, const Jid *chat)
 {
 	if (chat->kind == JID_INVALID || strcmp(chat->text, person->jid.text) == 0 || jid_same(chat, &person->lid))
 		return;
-	if (members_find(&check->list, chat))
+	if (wire_find_member(&check->list, chat))
 	{
 		check_settle(person, WAWP_ALREADY_MEMBER, psprintf("the person is in the group as %s", chat->text));
 		person->verified = true;

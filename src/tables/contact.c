@@ -86,9 +86,9 @@ contact_slot(const char *jid)
 	return hash_bytes((const unsigned char *) jid, (int) strlen(jid)) % lengthof(met.people);
 }
 
-/* Keep the id of a person until the end of the transaction; return the id. */
-static int64
-contact_remember(const char *jid, int64 id, bool is_new)
+/* Keep the id of a person until the end of the transaction. */
+static void
+contact_keep(const char *jid, int64 id, bool is_new)
 {
 	int			place = contact_slot(jid);
 
@@ -99,10 +99,24 @@ contact_remember(const char *jid, int64 id, bool is_new)
 		met.epoch = 1;
 	}
 	if (strlcpy(met.people[place].jid, jid, NAMEDATALEN) >= NAMEDATALEN)
-		return id;
+		return;
 	met.people[place].epoch = met.epoch;
 	met.people[place].id = id;
 	met.people[place].is_new = is_new;
+}
+
+/* Keep the id of a person who is known until the end of the transaction. */
+void
+contact_note_id(const char *jid, int64 id)
+{
+	contact_keep(jid, id, false);
+}
+
+/* Keep an id likewise, and return it. */
+static int64
+contact_remember(const char *jid, int64 id, bool is_new)
+{
+	contact_keep(jid, id, is_new);
 	return id;
 }
 

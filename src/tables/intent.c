@@ -1030,55 +1030,88 @@ intent_settle_alike(const int64 *ids, int n, const IntentChange *change, bool *s
  * ---- waiting for verification
  */
 
-/* Of those that are due, people who are to be invited come last: they stay due until the pace has let each have a turn. */
-static SqlStatement waiting = {
-	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i"
-	" WHERE i.state IN " STATES_WAITING
-	" AND i.home = $4 AND i.instance = $1 AND i.group_jid = $2"
-	" AND " OF_ITS_ACCOUNT("i", "$1")
-	" ORDER BY coalesce(i.next_attempt_at, i.updated_at) > clock_timestamp(), i.state = 'inviting',"
-	"  coalesce(i.next_attempt_at, i.updated_at), i.id LIMIT $3 FOR UPDATE SKIP LOCKED",
-	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
-};
+/* Of intents that are to be invited and are due, so many are read if not all are. */
+#define INVITEES_READ 2
 
-static SqlStatement count_waiting = {
-	"SELECT count(*) FROM wawp.membership_intent i"
-	" WHERE i.state IN " STATES_WAITING
-	" AND i.home = $3 AND i.instance = $1 AND i.group_jid = $2"
-	" AND " OF_ITS_ACCOUNT("i", "$1"),
-	3, {TEXTOID, TEXTOID, UUIDOID}, NULL
-};
+/* Intents of a lane that wait; the account is looked up once. */
+#define WAITS_IN_LANE(alias) \
+	alias ".state IN " STATES_WAITING " AND " alias ".home = $4 AND " alias ".instance = $1 AND " alias ".group_jid = $2" \
+	" AND " alias ".instance_id = (SELECT wawp._account($1::name))"
+
+#define WAITS_UNTIL(alias) "coalesce(" alias ".next_attempt_at, " alias ".updated_at)"
+
+/* Columns of what is read below, after READ_COLUMNS. */
+#define WAITING_CONTACT (READ_COLUMNS_NUMBER + 1)
+#define WAITING_LID (READ_COLUMNS_NUMBER + 2)
+#define WAITING_TO_READ (READ_COLUMNS_NUMBER + 3)
+#define WAITING_NEXT (READ_COLUMNS_NUMBER + 4)
 
 /*
- * Write to *out, in the current context, up to `limit` intents of a lane that
- * wait for verification or an invitation, those first that are due, and to
- * *some_locked whether there are others, whose rows somebody else has locked.
- * Return how many there are.
+ * Of those that are due, people who are to be invited come last: they stay due
+ * until the pace has let each have a turn.  Unless all ($5) are read, a few of
+ * these are, and of the others those that became due after $7.  Without any row
+ * there is one with NULLs.
  */
-int
-intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
+static SqlStatement waiting = {
+	"WITH mine AS MATERIALIZED (SELECT " READ_COLUMNS ", k.contact_id, k.lid FROM wawp.membership_intent i"
+	"  LEFT JOIN wawp.contact k ON k.jid = i.jid"
+	"  WHERE " WAITS_IN_LANE("i")
+	"  AND ($5 OR (" WAITS_UNTIL("i") " <= clock_timestamp() AND CASE WHEN i.state <> 'inviting' THEN " WAITS_UNTIL("i") " > $7 ELSE i.id = ANY (ARRAY("
+	"   SELECT v.id FROM wawp.membership_intent v WHERE " WAITS_IN_LANE("v") " AND v.state = 'inviting'"
+	"   AND " WAITS_UNTIL("v") " <= clock_timestamp() ORDER BY " WAITS_UNTIL("v") ", v.id LIMIT $6)) END))"
+	"  ORDER BY " WAITS_UNTIL("i") " > clock_timestamp(), i.state = 'inviting', " WAITS_UNTIL("i") ", i.id"
+	"  LIMIT $3 FOR UPDATE OF i SKIP LOCKED),"
+	" lane AS (SELECT CASE WHEN $5 THEN count(*) ELSE count(*) FILTER (WHERE w.state <> 'inviting' AND " WAITS_UNTIL("w") " > $7 AND " WAITS_UNTIL("w") " <= clock_timestamp())"
+	"   + least(count(*) FILTER (WHERE w.state = 'inviting' AND " WAITS_UNTIL("w") " <= clock_timestamp()), $6) END,"
+	"  min(" WAITS_UNTIL("w") ") FILTER (WHERE " WAITS_UNTIL("w") " > clock_timestamp())"
+	"  FROM wawp.membership_intent w WHERE " WAITS_IN_LANE("w") ")"
+	" SELECT m.*, l.* FROM lane l LEFT JOIN mine m ON true",
+	7, {TEXTOID, TEXTOID, INT4OID, UUIDOID, BOOLOID, INT4OID, TIMESTAMPTZOID}, NULL
+};
+
+/* Return id and LID of the person in a row of that statement; the id is 0 if the person is new. */
+static Contact
+contact_of_waiting_row(uint64 row, const char *jid)
+{
+	Contact		contact = {.id = spi_get_int8(row, WAITING_CONTACT, 0), .lid = spi_get_text(row, WAITING_LID)};
+
+	if (contact.id != 0)
+		contact_note_id(jid, contact.id);
+	return contact;
+}
+
+/*
+ * Read up to `limit` intents of a lane that wait for verification or an
+ * invitation, those first that are due: all of them, or a few of the invitees and
+ * of the others those that are due since after a time (DT_NOBEGIN: since ever).
+ * Memory is the current context.
+ */
+IntentsWaiting
+intent_waiting(const LaneKey *lane, int limit, bool all, TimestampTz after)
 {
 	SqlArgs		args = {0};
-	SqlArgs		count = {0};
-	uint64		n;
+	IntentsWaiting found = {0};
 
 	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
 	spi_add_int4(&args, limit, true);
 	home_bind(&args);
-	n = spi_run(&waiting, &args);
-	*out = palloc(sizeof(Intent) * Max(n, 1));
-	for (uint64 i = 0; i < n; i++)
-		intent_of_row(i, lane, &(*out)[i]);
-	*some_locked = false;
-	if (n == (uint64) limit)
-		return limit;
-	spi_add_text(&count, NameStr(lane->instance));
-	spi_add_text(&count, lane->group);
-	home_bind(&count);
-	spi_run(&count_waiting, &count);
-	*some_locked = spi_get_int8(0, 1, 0) > (int64) n;
-	return (int) n;
+	spi_add_bool(&args, all);
+	spi_add_int4(&args, INVITEES_READ, true);
+	spi_add_time(&args, after);
+	found.n = (int) spi_run(&waiting, &args);
+	if (spi_get_int8(0, 1, 0) == 0)
+		found.n = 0;
+	found.intents = palloc(sizeof(Intent) * Max(found.n, 1));
+	found.contacts = palloc(sizeof(Contact) * Max(found.n, 1));
+	for (int i = 0; i < found.n; i++)
+	{
+		intent_of_row(i, lane, &found.intents[i]);
+		found.contacts[i] = contact_of_waiting_row(i, found.intents[i].jid.text);
+	}
+	found.has_locked = found.n < limit && spi_get_int8(0, WAITING_TO_READ, 0) > found.n;
+	found.next = spi_get_time(0, WAITING_NEXT);
+	return found;
 }
 
 static SqlStatement start_anew = {

@@ -15,6 +15,7 @@
 #include "base/spi_statement.h"
 #include "nodes/pg_list.h"
 #include "protocol/outcome.h"
+#include "tables/contact.h"
 #include "tables/home.h"
 #include "utils/timestamp.h"
 
@@ -147,6 +148,16 @@ typedef struct IntentClaim
 	Intent		intent;
 } IntentClaim;
 
+/* Intents of a lane that wait for verification or an invitation. */
+typedef struct IntentsWaiting
+{
+	int			n;
+	Intent	   *intents;
+	Contact    *contacts;		/* their people: id, 0 if new, and LID */
+	bool		has_locked;		/* there are others, whose rows somebody else has locked */
+	TimestampTz next;			/* when the next is due that was not yet; 0: there is none */
+} IntentsWaiting;
+
 /* The role that changes something, for the record. */
 typedef struct IntentRequester
 {
@@ -205,7 +216,7 @@ extern bool intent_supersede_waiting(const Intent *intent);
 extern bool intent_state_is_final(IntentState state);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
 extern void intent_settle_alike(const int64 *ids, int n, const IntentChange *change, bool *settled);
-extern int	intent_waiting(const LaneKey *lane, int limit, Intent **waiting, bool *some_locked);
+extern IntentsWaiting intent_waiting(const LaneKey *lane, int limit, bool all, TimestampTz after);
 extern void intent_start_anew(void);
 extern List *intent_waiting_lanes(const LaneKey *after, int limit);
 extern void intent_postpone(const Intent *intent, TimestampTz due, const char *detail);

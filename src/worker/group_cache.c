@@ -81,6 +81,7 @@ typedef struct PersonQuestion
 {
 	char		key[JID_SIZE + 2];	/* hash key: the question's letter and the JID */
 	int64		asked_ms;		/* monotonic */
+	int			under_way;		/* so many of them */
 } PersonQuestion;
 
 /* A role that had no permission or no valid token when something was requested as it. */
@@ -278,6 +279,13 @@ group_cache_forget_limits(const LaneKey *lane)
 	identity_of(&lane->instance)->asked_ms = 0;
 }
 
+/* Return the memory that a list with its index takes. */
+static Size
+list_size(const CachedGroup *cached)
+{
+	return GetMemoryChunkSpace(cached->list.members) + (cached->list.slots ? GetMemoryChunkSpace(cached->list.slots) : 0);
+}
+
 /* Free a list, if there is one. */
 static void
 list_drop(CachedGroup *cached)
@@ -285,9 +293,11 @@ list_drop(CachedGroup *cached)
 	cached->requested_us = 0;
 	if (cached->list.members == NULL)
 		return;
-	lists_size -= GetMemoryChunkSpace(cached->list.members);
+	lists_size -= list_size(cached);
 	dlist_delete(&cached->list_node);
 	pfree(cached->list.members);
+	if (cached->list.slots)
+		pfree(cached->list.slots);
 	if (cached->list.unread_shape)
 		pfree((char *) cached->list.unread_shape);
 	memset(&cached->list, 0, sizeof(cached->list));
@@ -303,10 +313,12 @@ list_keep(CachedGroup *cached, const WireMembers *list)
 	memcpy(cached->list.members, list->members, sizeof(WireMember) * list->count);
 	if (list->unread_shape)
 		cached->list.unread_shape = MemoryContextStrdup(list_memory, list->unread_shape);
-	cached->unnumbered = 0;
-	for (int i = 0; i < list->count; i++)
-		cached->unnumbered += list->members[i].role != WIRE_ROLE_LEFT && list->members[i].phone.kind != JID_PERSON;
-	lists_size += GetMemoryChunkSpace(cached->list.members);
+	if (list->slots)
+	{
+		cached->list.slots = MemoryContextAlloc(list_memory, sizeof(uint32) * ((Size) list->mask + 1));
+		memcpy(cached->list.slots, list->slots, sizeof(uint32) * ((Size) list->mask + 1));
+	}
+	lists_size += list_size(cached);
 	dlist_push_tail(&lists, &cached->list_node);
 	cached->was_used = false;
 }
@@ -498,6 +510,18 @@ person_question(GroupQuestion question, const char *person, HASHACTION action)
 	return hash_search(person_questions, key, action, NULL);
 }
 
+/* Note that a question about a person is asked now. */
+static void
+person_question_note(const InfoNeed *need)
+{
+	bool		is_new = person_question(need->question, need->person, HASH_FIND) == NULL;
+	PersonQuestion *entry = person_question(need->question, need->person, HASH_ENTER);
+
+	entry->asked_ms = clock_monotonic_ms();
+	if (is_new)
+		entry->under_way = 0;
+}
+
 /* True if that was asked about a person recently, with whatever result. */
 bool
 group_cache_was_asked(GroupQuestion question, const char *person)
@@ -512,6 +536,22 @@ bool
 group_cache_is_asking(const CachedGroup *cached, const InfoNeed *need)
 {
 	return need->person ? cached->asking_people > 0 : (cached->asking & need->question) != 0;
+}
+
+/* True if a request for the lane's verification is under way. */
+bool
+group_cache_is_verifying(const CachedGroup *cached)
+{
+	return cached->verifying > 0;
+}
+
+/* True if a question about a person is under way. */
+bool
+group_cache_is_asking_about(GroupQuestion question, const char *person)
+{
+	const PersonQuestion *entry = person_question(question, person, HASH_FIND);
+
+	return entry && entry->under_way > 0;
 }
 
 /* True if any request of the group's lane is under way. */
@@ -573,7 +613,7 @@ void
 group_cache_learn_lid(const CachedGroup *cached, const Jid *person, Contact *contact)
 {
 	const WireMember *member = contact->lid == NULL && person->kind == JID_PERSON
-		? members_find(&cached->list, person) : NULL;
+		? wire_find_member(&cached->list, person) : NULL;
 
 	if (member == NULL || member->lid.kind != JID_LID)
 		return;
@@ -597,7 +637,11 @@ static void
 request_count(const InfoRequest *request, int sign)
 {
 	CachedGroup *cached = group_cache_get(&request->key);
+	PersonQuestion *entry = *request->person ? person_question(request->question, request->person, HASH_FIND) : NULL;
 
+	cached->verifying += request->is_verification ? sign : 0;
+	if (entry)
+		entry->under_way += sign;
 	if (*request->person)
 	{
 		cached->asking_people += sign;
@@ -628,7 +672,7 @@ request_queue(MemoryContext memory, const LaneKey *key, WawpInstance *instance, 
 	if (need->person)
 	{
 		strlcpy(request->person, need->person, sizeof(request->person));
-		person_question(need->question, need->person, HASH_ENTER)->asked_ms = clock_monotonic_ms();
+		person_question_note(need);
 	}
 	request_count(request, 1);
 	lanes_begin_question(key, is_verification, reads_group(need->question));
@@ -1006,6 +1050,9 @@ answer_take(InfoRequest *request, const HttpResult *result)
 	MemoryContext caller = MemoryContextSwitchTo(request->memory);
 
 	request_count(request, -1);
+	/* a link is for who is invited, a number's registration for additions */
+	if (request->question != ASK_LINK && request->question != ASK_EXISTS)
+		cached->due_again_ms = 0;
 	if (answer_refuses_own_token(request, result))
 	{
 		MemoryContextSwitchTo(caller);
@@ -1056,6 +1103,14 @@ group_cache_has_answers(void)
 	return false;
 }
 
+/* True if the waiting rows of the lane are looked at with that answer: a list, or the last of those they wait for. */
+static bool
+answer_lets_verify(const InfoRequest *request)
+{
+	return request->question == ASK_LIST ||
+		(request->is_verification && !group_cache_is_verifying(group_cache_get(&request->key)));
+}
+
 /* Put all answers into the cache and let the lanes that asked go on. */
 void
 group_cache_take_answers(void)
@@ -1072,7 +1127,8 @@ group_cache_take_answers(void)
 		if (result == NULL)
 			continue;
 		answer_take(request, result);
-		lanes_end_question(&request->key, request->is_verification, (clock_monotonic_us() - request->sent_us) / 1000, clock_monotonic_ms());
+		lanes_end_question(&request->key, request->is_verification, answer_lets_verify(request),
+						   (clock_monotonic_us() - request->sent_us) / 1000, clock_monotonic_ms());
 		dlist_delete(&request->node);
 		nrequests--;
 		MemoryContextDelete(request->memory);
@@ -1161,7 +1217,7 @@ group_cache_prune(void)
 	}
 	hash_seq_init(&status, person_questions);
 	while ((entry = hash_seq_search(&status)) != NULL)
-		if (now - entry->asked_ms >= PERSON_MAX_AGE_MS)
+		if (now - entry->asked_ms >= PERSON_MAX_AGE_MS && entry->under_way == 0)
 			hash_search(person_questions, entry->key, HASH_REMOVE, NULL);
 	hash_seq_init(&status, unable_askers);
 	while ((asker = hash_seq_search(&status)) != NULL)

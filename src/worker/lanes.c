@@ -812,7 +812,7 @@ lanes_take_verification(int64 now, bool may_claim)
 		if (!may_claim || !instance_claims_first(instance, now))
 		{
 			verification_withdraw(lane);
-			lane->has_answer = false;
+			lane->has_answer = lane->awaits_answer = false;
 			return lane;
 		}
 		instance->was_verification = false;
@@ -871,12 +871,17 @@ lanes_begin_question(const LaneKey *key, bool is_verification, bool is_read)
 	lanes_begin_request(lane, is_verification);
 }
 
-/* Free the place of a request for information; the lane goes on, first if it was for a claim. */
+/*
+ * Free the place of a request for information; the lane goes on, first if it was
+ * for a claim.  Rows that wait are looked at if the answer lets verify them:
+ * nobody waits in a lane that is not to be verified and has asked nothing for it.
+ */
 void
-lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now)
+lanes_end_question(const LaneKey *key, bool was_verification, bool lets_verify, int64 took_ms, int64 now)
 {
 	Lane	   *lane = lanes_find(key);
 	LaneInstance *instance = lane->instance;
+	bool		has_waiting = was_verification || lane->in_verify_heap || lane->in_verifications;
 
 	took_ms = Max(took_ms, 1);
 	instance->latency_ms = instance->latency_ms == 0 ? took_ms : (3 * instance->latency_ms + took_ms) / 4;
@@ -890,6 +895,8 @@ lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int
 			(void) lanes_note(key, now);
 	}
 	lanes_end_request(instance, took_ms);
+	if (!lane->awaits_answer && !(lets_verify && has_waiting))
+		return;
 	lane->has_answer = true;
 	verification_schedule(lane, now);
 }

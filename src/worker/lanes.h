@@ -102,6 +102,7 @@ typedef struct Lane
 	bool		in_verify_heap;
 	bool		in_verifications;	/* due, in the instance's list */
 	bool		has_answer;		/* for the next verification */
+	bool		awaits_answer;	/* to a question under way, whose end is to begin the next verification */
 	int64		verify_ms;		/* when its waiting rows are to be verified, likewise */
 	int			head_priority;	/* of the one claimed last ... */
 	int64		head_id;
@@ -139,6 +140,6 @@ extern int64 lanes_next_verification(void);
 extern void lanes_begin_request(Lane *lane, bool is_verification);
 extern void lanes_end_request(LaneInstance *instance, int64 took_ms);
 extern void lanes_begin_question(const LaneKey *key, bool is_verification, bool is_read);
-extern void lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now);
+extern void lanes_end_question(const LaneKey *key, bool was_verification, bool lets_verify, int64 took_ms, int64 now);
 
 #endif							/* WAWP_LANES_H */

@@ -333,7 +333,7 @@ list_may_hide(const CachedGroup *cached)
 {
 	MembersKnown known = group_cache_known(cached, 0);
 
-	return cached->unnumbered > 0 || members_gap(&cached->list, &known) != MEMBERS_COMPLETE;
+	return cached->list.shown[0] + cached->list.shown[WIRE_SHOWS_LID] > 0 || members_gap(&cached->list, &known) != MEMBERS_COMPLETE;
 }
 
 /*

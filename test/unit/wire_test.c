@@ -748,6 +748,9 @@ test_crowded_members(void)
 	ok(wire_read_members(body.data, body.len, &members) && members.count == n, "a list of members whose LIDs fall together");
 	ok(members.repeated > 0 && members.repeated < n, "some of them have no room");
 	is_int(wire_count_members(&members), 256, "each of the others is counted");
+	for (int i = found = 0; i < n; i++)
+		found += wire_find_member(&members, &members.members[i].lid) == &members.members[i];
+	is_int(found, n, "everybody is found nevertheless");
 	resetStringInfo(&body);
 	for (int i = 0; i < 20000; i++)
 		appendStringInfo(&body, "%s{\"id\":\"%d@lid\",\"phone\":\"1555%07d@c.us\"}", i ? "," : "[", 900000000 + i, i);
@@ -756,9 +759,97 @@ test_crowded_members(void)
 	is_int(wire_count_members(&members), 20000, "everybody of it is counted");
 }
 
+/* Return the first entry of somebody who did not leave, as one finds it without an index; NULL if there is none. */
+static const WireMember *
+found_by_walking(const WireMembers *list, const Jid *jid)
+{
+	for (int i = 0; i < list->count; i++)
+		if (list->members[i].role != WIRE_ROLE_LEFT &&
+			(jid_same(&list->members[i].phone, jid) || jid_same(&list->members[i].lid, jid)))
+			return &list->members[i];
+	return NULL;
+}
+
+/* Append an entry of somebody: by number, by LID or by both; some are there twice, some left. */
+static void
+append_entry(StringInfo body, int who)
+{
+	const char *role = who % 11 == 0 ? "left" : "member";
+
+	appendStringInfoString(body, body->len ? "," : "[");
+	if (who % 3 == 0)
+		appendStringInfo(body, "{\"id\":\"55119%08d@c.us\",\"role\":\"%s\"}", 60000000 + who, role);
+	else if (who % 3 == 1)
+		appendStringInfo(body, "{\"id\":\"9000000%08d@lid\",\"role\":\"%s\"}", who, role);
+	else
+		appendStringInfo(body, "{\"id\":\"9000000%08d@lid\",\"phone\":\"5511%08d@c.us\",\"role\":\"%s\"}", who, 60000000 + who, role);
+}
+
+/* The index of a list finds whom a walk finds, in both forms of a number. */
+static void
+test_index(void)
+{
+	static const char *const forms[] = {"55119%08d@c.us", "5511%08d@c.us", "9000000%08d@lid"};
+	StringInfoData body;
+	WireMembers list;
+	int			differences = 0;
+	int			found = 0;
+
+	initStringInfo(&body);
+	for (int i = 0; i < 900; i++)
+		append_entry(&body, i % 800);
+	appendStringInfoChar(&body, ']');
+	ok(wire_read_members(body.data, body.len, &list) && list.count == 900, "a list of 900 entries");
+	for (int i = 0; i < 1000 * (int) lengthof(forms); i++)
+	{
+		const char *text = psprintf(forms[i % lengthof(forms)], i % lengthof(forms) == 2 ? i / 3 : 60000000 + i / 3);
+		Jid			jid = jid_parse(text, strlen(text));
+		const WireMember *walked = found_by_walking(&list, &jid);
+
+		found += walked != NULL;
+		differences += wire_find_member(&list, &jid) != walked;
+	}
+	ok(found > 1000, "many of 3,000 names are in it: %d", found);
+	is_int(differences, 0, "the index finds whom a walk finds");
+}
+
+/* Entries are not read when the index has a free slot where somebody would be. */
+static void
+test_index_alone(void)
+{
+	Jid			me = jid_parse("15550000001@c.us", 16);
+	Jid			nobody = {.kind = JID_INVALID};
+	MembersKnown known = {.stated = -1};
+	StringInfoData body;
+	WireMembers list;
+	int			asked = 0;
+	int			absent = 0;
+
+	initStringInfo(&body);
+	for (int i = 0; i < 1000; i++)
+		appendStringInfo(&body, "%s\"1555%07d@c.us\"", i ? "," : "[", i);
+	appendStringInfoChar(&body, ']');
+	ok(wire_read_members(body.data, body.len, &list) && wire_find_member(&list, &me) != NULL, "a list of 1,000 members");
+	list.members = NULL;
+	for (int i = 0; i < 1000; i++)
+	{
+		char	   *text = psprintf("1556%07d@c.us", i);
+		Jid			jid = jid_parse(text, strlen(text));
+
+		if (list.slots[jid_hash(&jid) & list.mask])
+			continue;
+		asked++;
+		absent += members_presence(&list, &known, &jid, &nobody) == PRESENCE_ABSENT;
+	}
+	ok(asked > 400, "%d people have a free slot", asked);
+	is_int(absent, asked, "they are absent, and no entry was read for that");
+}
+
 int
 main(void)
 {
+	test_index();
+	test_index_alone();
 	test_lists();
 	test_roles();
 	test_group_size();
