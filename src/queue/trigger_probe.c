@@ -145,7 +145,7 @@ is_repeated(const RowProbe *probe, int n)
 	Form_pg_attribute group = probe_attribute(probe, probe->group_column);
 
 	for (int i = 0; i < n; i++)
-		if (datumIsEqual(probe->values[i], probe->values[n], group->attbyval, group->attlen))
+		if (datum_image_eq(probe->values[i], probe->values[n], group->attbyval, group->attlen))
 			return true;
 	return false;
 }
