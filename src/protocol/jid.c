@@ -702,37 +702,32 @@ jid_other_form(const Jid *jid)
 
 /* So many digits at the end are the same in both forms of a number. */
 #define SAME_DIGITS 8
-
-/* True unless the digits of the text, which has nothing but digits and separators, end otherwise than the person's. */
-static bool
-ends_as(const Jid *person, const char *input, size_t len)
-{
-	size_t		n = count_digits(person->text);
-	size_t		last = n > SAME_DIGITS ? n - SAME_DIGITS : 0;
-
-	for (; n > last && len > 0; len--)
-		if (is_digit(input[len - 1]) && input[len - 1] != person->text[--n])
-			return false;
-	return true;
-}
+#define SAME_DIGITS_POWER 100000000
+/* so many fit into 64 bits */
+#define MOST_DIGITS 19
 
 /*
- * False if a text certainly names another account than the person: it is a
- * plain spelling and its digits end otherwise.  Costs a fraction of parsing it.
- * Of a group, which has no spellings, nothing is said.
+ * Return the last digits of a plain spelling of a person, as a number: two texts
+ * that have different ones name different accounts.  -1: nothing is said, since
+ * the spelling is not plain or has too few digits.  Costs a fraction of parsing.
  */
-bool
-jid_may_name(const Jid *person, const char *input, size_t len)
+int
+jid_last_digits(const char *input, size_t len)
 {
-	const char *server = memchr(input, '@', len);
-	size_t		n = server ? (size_t) (server - input) : len;
+	uint64		value = 0;
+	int			ndigits = 0;
 
-	if (person->kind == JID_GROUP)
-		return true;
-	for (size_t i = 0; i < n; i++)
-		if (!is_digit(input[i]) && strchr(" +-().", input[i]) == NULL)
-			return true;
-	return ends_as(person, input, n);
+	for (size_t i = 0; i < len && input[i] != '@'; i++)
+	{
+		if (is_digit(input[i]))
+		{
+			value = value * 10 + (uint64) (input[i] - '0');
+			ndigits++;
+		}
+		else if (input[i] == '\0' || strchr(" +-().", input[i]) == NULL)
+			return -1;
+	}
+	return ndigits >= SAME_DIGITS && ndigits <= MOST_DIGITS ? (int) (value % SAME_DIGITS_POWER) : -1;
 }
 
 /*
