@@ -731,3 +731,13 @@ jid_same(const Jid *a, const Jid *b)
 	person_key(b, kb);
 	return strcmp(ka, kb) == 0;
 }
+
+/* Write what all forms of a valid JID have in common, terminated, to key (JID_SIZE bytes): the same exactly where jid_same() is true. */
+void
+jid_key(const Jid *jid, char *key)
+{
+	if (jid->kind == JID_PERSON)
+		person_key(jid, key);
+	else
+		strlcpy(key, jid->text, JID_SIZE);
+}
