@@ -34,6 +34,23 @@ session_wait_to_read(const WawpInstance *instance)
 	}
 }
 
+/* Take a permit for a question about one person, and wait for it until that time (monotonic); false if it does not come. */
+bool
+session_wait_to_check(const WawpInstance *instance, int64 until_ms)
+{
+	while (clock_monotonic_ms() <= until_ms)
+	{
+		BudgetPermit permit = budget_take_check(instance);
+
+		if (permit.granted > 0)
+			return true;
+		if (permit.next_at / 1000 > until_ms)
+			return false;
+		clock_wait_until((permit.next_at + 999) / 1000);
+	}
+	return false;
+}
+
 /*
  * Read the member list into *list; false if none came.  An empty one is none: we
  * ourselves are in it.  *result is the answer.

@@ -32,6 +32,7 @@
 #include "miscadmin.h"
 #include "protocol/sync_plan.h"
 #include "session/api.h"
+#include "session/pairs.h"
 #include "session/participants.h"
 #include "session/send.h"
 #include "session/session_read.h"
@@ -53,6 +54,8 @@ PG_FUNCTION_INFO_V1(wawp_sync_groups);
 
 /* After so many groups in a row that the instance could not read, no others are tried. */
 #define SYNC_MAX_FAILURES 3
+/* LIDs of a group's people are asked for so long, in the pace of checks_per_minute; who is left may or may not be in the group. */
+#define SYNC_LIDS_MS 60000
 
 /* One call of either function. */
 typedef struct SyncCall
@@ -65,6 +68,7 @@ typedef struct SyncCall
 	int			max_remove_pct;
 	Jid			me;				/* our number and ... */
 	Jid			me_lid;			/* ... LID, once the API has told them */
+	Pairs	   *pairs;			/* numbers and LIDs that were learnt */
 	int			failures;		/* groups in a row that the instance could not read */
 } SyncCall;
 
@@ -175,7 +179,6 @@ sync_read_tables(SyncTask *task)
 	{
 		const CallPerson *person = task->elements[i];
 
-		task->wanted[i].lid = person->lid;
 		if (person->outcome == WAWP_SUPPRESSED)
 			task->wanted[i].barred = person->detail + strlen(SESSION_NOT_SENT);
 	}
@@ -270,6 +273,42 @@ sync_read_info(SyncTask *task)
 		task->facts.no_addition = task->facts.no_removal;
 }
 
+/* True if somebody in the list can only be told by the LID. */
+static bool
+sync_needs_lids(const SyncTask *task)
+{
+	const WireMember *own = members_find_own(&task->list, &task->known.me, &task->known.me_lid);
+
+	for (int i = 0; i < task->list.count; i++)
+		if (task->list.members[i].phone.kind != JID_PERSON && task->list.members[i].role != WIRE_ROLE_LEFT &&
+			&task->list.members[i] != own)
+			return true;
+	return false;
+}
+
+/* Ask for the LIDs of people who are not found in the list by their number, if that would tell. */
+static void
+sync_ask_lids(SyncTask *task)
+{
+	SyncCall   *call = task->call;
+	int64		until_ms = clock_monotonic_ms() + SYNC_LIDS_MS;
+
+	if (!sync_needs_lids(task))
+		return;
+	for (int i = 0; i < task->npeople; i++)
+	{
+		CallPerson *person = task->people[i];
+
+		if (person->jid.kind != JID_PERSON || person->lid.kind == JID_LID || members_find(&task->list, &person->jid))
+			continue;
+		if (!session_wait_to_check(call->instance, until_ms))
+			break;
+		person->lid = session_read_lid(call->instance, &person->jid);
+		pairs_note(call->pairs, &person->jid, &person->lid);
+	}
+	pairs_post(call->pairs);
+}
+
 /* Read who is in the group; returns why that failed, or NULL. */
 static const char *
 sync_read_group(SyncTask *task)
@@ -287,6 +326,9 @@ sync_read_group(SyncTask *task)
 	task->known.me = call->me;
 	task->known.me_lid = call->me_lid;
 	sync_read_info(task);
+	sync_ask_lids(task);
+	for (int i = 0; i < task->nwanted; i++)
+		task->wanted[i].lid = task->elements[i]->lid;
 	return NULL;
 }
 
@@ -430,6 +472,8 @@ sync_arguments(FunctionCallInfo fcinfo, int first)
 	if (call.apply)
 		requester_require_read_write(fcinfo);
 	call.instance = api_arg_instance(fcinfo, first);
+	call.pairs = palloc0(sizeof(Pairs));
+	call.pairs->instance = call.instance->name;
 	call.request.instance = call.instance->name;
 	call.request.schema = get_func_namespace(fcinfo->flinfo->fn_oid);
 	call.request.batch_id = DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
