@@ -6,8 +6,9 @@
  * Pure.  People are compared as member_list.c does: a number with a number in
  * any of its forms, a LID with a LID.  Who is wanted and not found is added,
  * which changes nothing if they are in the group after all.  A removal needs
- * proof: a complete list, in which our own account is found, and an entry that
- * is certainly nobody who is wanted.
+ * proof: a complete list, in which our own account is found and which has not
+ * lost many of the people whom we added, and an entry that is certainly nobody
+ * who is wanted.
  *
  * Each difference is one step, with the reason where nothing is to be done
  * about it; who is wanted and in the group, or neither, is none.  A plan lives
@@ -69,6 +70,8 @@ typedef struct SyncWork
 	bool		misses_lid;		/* likewise by a LID */
 	int			nvalid;			/* wanted people */
 	int			nbad;			/* elements that name nobody */
+	int			nours;			/* wanted people whom we added ... */
+	int			nlost;			/* ... of whom so many are not found */
 	int			nremovals;
 	SyncPlan	plan;
 } SyncWork;
@@ -331,31 +334,69 @@ sync_put_missing(SyncWork *work, const SyncWanted *wanted)
 		sync_put_step(work, SYNC_ADD, wanted->jid.text, sync_with_wait(work, why));
 }
 
-/* Put the steps for those who are wanted, and mark the members among them. */
-static void
-sync_put_wanted(SyncWork *work)
+/* Return the names of the people whom we added. */
+static SyncIndex
+sync_index_added(const SyncGroup *group)
+{
+	SyncIndex	index = {.names = palloc(sizeof(SyncName) * (group->nadded + 1))};
+
+	for (int i = 0; i < group->nadded; i++)
+		sync_put_name(&index, &group->added[i].jid, i);
+	qsort(index.names, index.n, sizeof(SyncName), sync_compare_names);
+	return index;
+}
+
+/* Take in one who is wanted: a member is kept, one who is not found may be lost.  True if they are not found. */
+static bool
+sync_match_person(SyncWork *work, const SyncWanted *wanted, const SyncIndex *added)
+{
+	int			entry = sync_find_wanted(work, wanted);
+	bool		is_ours = sync_find_name(added, &wanted->jid) >= 0;
+
+	work->nours += is_ours;
+	if (entry >= 0)
+	{
+		work->members[sync_person(work, entry)].is_kept = true;
+		return false;
+	}
+	work->nlost += is_ours;
+	work->misses_number |= wanted->jid.kind == JID_PERSON && wanted->lid.kind != JID_LID;
+	work->misses_lid |= wanted->jid.kind == JID_LID;
+	return true;
+}
+
+/* Mark the members who are wanted.  Return which elements need a step: of those that say the same, the first. */
+static bool *
+sync_match_wanted(SyncWork *work)
 {
 	const bool *is_repeated = sync_find_repeated(work->group);
+	const SyncIndex added = sync_index_added(work->group);
+	bool	   *needs_step = palloc0(sizeof(bool) * (work->group->nwanted + 1));
 
 	for (int i = 0; i < work->group->nwanted; i++)
 	{
 		const SyncWanted *wanted = &work->group->wanted[i];
-		int			entry = wanted->problem ? -1 : sync_find_wanted(work, wanted);
 
 		work->nvalid += wanted->problem == NULL;
 		work->nbad += wanted->problem != NULL;
-		if (is_repeated[i])
-			continue;
-		if (wanted->problem)
+		if (!is_repeated[i])
+			needs_step[i] = wanted->problem || sync_match_person(work, wanted, &added);
+	}
+	return needs_step;
+}
+
+/* Put the steps for elements that name nobody, and for people who are not found. */
+static void
+sync_put_wanted(SyncWork *work, const bool *needs_step)
+{
+	for (int i = 0; i < work->group->nwanted; i++)
+	{
+		const SyncWanted *wanted = &work->group->wanted[i];
+
+		if (needs_step[i] && wanted->problem)
 			sync_put_step(work, SYNC_NOTHING, wanted->input, wanted->problem);
-		else if (entry >= 0)
-			work->members[sync_person(work, entry)].is_kept = true;
-		else
-		{
-			work->misses_number |= wanted->jid.kind == JID_PERSON && wanted->lid.kind != JID_LID;
-			work->misses_lid |= wanted->jid.kind == JID_LID;
+		else if (needs_step[i])
 			sync_put_missing(work, wanted);
-		}
 	}
 }
 
@@ -371,6 +412,8 @@ sync_unproved(const SyncWork *work)
 
 	if (gap)
 		return gap;
+	if (members_lost_many(work->nours, work->nours - work->nlost))
+		return psprintf("the list lacks %d of the %d people whom wawp added and who are wanted", work->nlost, work->nours);
 	return work->own >= 0 ? NULL : "it is not known which of the members is the instance's own account";
 }
 
@@ -489,14 +532,16 @@ SyncPlan
 sync_plan_make(const SyncGroup *group)
 {
 	SyncWork	work = {.group = group};
+	const bool *needs_step;
 	const char *unproved;
 
 	sync_read_members(&work);
+	needs_step = sync_match_wanted(&work);
 	work.plan.steps = palloc(sizeof(SyncStep) * (group->list->count + group->nwanted + 1));
 	unproved = sync_unproved(&work);
 	if (unproved)
 		sync_put_step(&work, SYNC_NOTHING, NULL, psprintf("nobody is removed: %s", unproved));
-	sync_put_wanted(&work);
+	sync_put_wanted(&work, needs_step);
 	sync_put_unwanted(&work, sync_no_removal(&work));
 	sync_cap_removals(&work);
 	return work.plan;

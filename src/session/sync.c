@@ -484,7 +484,7 @@ sync_arguments(FunctionCallInfo fcinfo, int first)
 static Datum
 sync_action_datum(FunctionCallInfo fcinfo, int column, SyncAction action, bool *isnull)
 {
-	static const char *const labels[] = {[SYNC_ADD] = "add", [SYNC_REMOVE] = "remove"};
+	static const char *const labels[] = {NULL, "add", "remove"};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	*isnull = action == SYNC_NOTHING;

@@ -18,6 +18,8 @@
 #define LID_A "900000000000011@lid"
 #define LID_B "900000000000012@lid"
 #define LISTED_LID(lid) ",\"" lid "\""
+#define MANY "15552220001 15552220002 15552220003 15552220004 15552220005"
+#define ADDED(n) "+1555222000" n "@c.us: not in the group. "
 #define UNSURE(list) "?: nobody is removed: " list ". "
 #define BY_LID_ONLY "not known whether they are in the group: the list has people by privacy id only"
 
@@ -67,6 +69,9 @@ static const struct
 	{LISTED(A) LISTED(B), B " " C, A, "pct=100 size=9", UNSURE("the list has 3 of 9 members") "+" JID(C) ": not known whether they are in the group: the list has 3 of 9 members. =" JID(A) ": not removed: the list has 3 of 9 members. ", "a list that is shorter than the stated size"},
 	{LISTED(B), B, "", "pct=100 size=9", UNSURE("the list has 2 of 9 members"), "likewise, of those who are wanted"},
 	{LISTED(A) LISTED(B) ",\"x@newserver\"", B, A, "pct=100", UNSURE("the list has 1 entry that is not understood") "=" JID(A) ": not removed: the list has 1 entry that is not understood. ", "an entry that is not understood"},
+
+	{LISTED(B) LISTED(C), MANY " " B, MANY " " B " " C, "pct=100", UNSURE("the list lacks 5 of the 6 people whom wawp added and who are wanted") ADDED("1") ADDED("2") ADDED("3") ADDED("4") ADDED("5") "=" JID(C) ": not removed: the list lacks 5 of the 6 people whom wawp added and who are wanted. ", "a list that has lost many"},
+	{LISTED(B) LISTED(C), MANY " " B, B " " C, "pct=100", ADDED("1") ADDED("2") ADDED("3") ADDED("4") ADDED("5") "-" JID(C) ": in the group, and not wanted. ", "people whom we never added are no loss"},
 
 	/* LIDs */
 	{LISTED_LID(LID_A), A "=" LID_A, "", "", "", "a member by a LID that is known"},
