@@ -5,9 +5,9 @@
  *
  * Modules of tables/ and others write their SQL as static SqlStatements; this
  * file prepares each once per process and runs it, and is the only one that
- * calls SPI, except for trigger_search.c's query on the user's table.  The caller has
- * called spi_begin_as_owner() or spi_begin_as_caller().  Rows are valid
- * until the next statement; values read from them live in SPI's procedure
+ * calls SPI, except for queries on users' tables (trigger_search.c, sync_source.c).
+ * The caller has called spi_begin_as_owner() or spi_begin_as_caller().  Rows are
+ * valid until the next statement; values read from them live in SPI's procedure
  * context.
  *
  * Names in statements are resolved in pg_catalog only: spi_begin_as_*() pins

@@ -749,14 +749,22 @@ jid_same(const Jid *a, const Jid *b)
 	return strcmp(ka, kb) == 0;
 }
 
+/* Write what all forms of a valid JID have in common, terminated, to key (JID_SIZE bytes): the same exactly where jid_same() is true. */
+void
+jid_key(const Jid *jid, char *key)
+{
+	if (jid->kind == JID_PERSON)
+		person_key(jid, key);
+	else
+		strlcpy(key, jid->text, JID_SIZE);
+}
+
 /* Return a hash that JIDs of the same account have in common. */
 uint32
 jid_hash(const Jid *jid)
 {
 	char		key[JID_SIZE];
 
-	if (jid->kind != JID_PERSON)
-		return hash_bytes((const unsigned char *) jid->text, (int) strlen(jid->text));
-	person_key(jid, key);
+	jid_key(jid, key);
 	return hash_bytes((const unsigned char *) key, (int) strlen(key));
 }

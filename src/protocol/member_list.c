@@ -56,8 +56,8 @@ members_size(const WireMembers *list, const MembersKnown *known)
 }
 
 /* True if the loss is too large to be a coincidence: a quarter of them, and at least LOSS_MIN. */
-static bool
-lost_many(int before, int now)
+bool
+members_lost_many(int before, int now)
 {
 	return before - now >= LOSS_MIN && (before - now) * 4 >= before;
 }
@@ -72,9 +72,9 @@ bool
 members_note_size(MembersPast *past, const WireMembers *list, int64 asked_ms)
 {
 	int			count = wire_count_members(list);
-	bool		is_same = past->shrunk > 0 && !lost_many(past->shrunk, count);
+	bool		is_same = past->shrunk > 0 && !members_lost_many(past->shrunk, count);
 
-	if (!lost_many(past->believed, count) || (is_same && asked_ms - past->shrunk_ms >= LOSS_CONFIRMED_MS))
+	if (!members_lost_many(past->believed, count) || (is_same && asked_ms - past->shrunk_ms >= LOSS_CONFIRMED_MS))
 	{
 		*past = (MembersPast) {.believed = count};
 		return true;

@@ -164,17 +164,7 @@ check_remark(CallPerson *person, const char *remark)
 static bool
 check_take_turn(const Check *check)
 {
-	while (clock_monotonic_ms() <= check->ask_until_ms)
-	{
-		BudgetPermit permit = budget_take_check(check->instance);
-
-		if (permit.granted > 0)
-			return true;
-		if (permit.next_at / 1000 > check->ask_until_ms)
-			return false;
-		clock_wait_until((permit.next_at + 999) / 1000);
-	}
-	return false;
+	return session_wait_to_check(check->instance, check->ask_until_ms);
 }
 
 /* True if somebody in the list has no telephone number, so that only a LID tells whether it is them. */

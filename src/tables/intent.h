@@ -241,6 +241,7 @@ extern bool intent_was_asked_before(int64 id, TimestampTz time);
 extern int64 intent_end_invitations(TimestampTz before, int limit, bool *left);
 extern int	intent_count_doubts(const char *ids);
 extern void intent_note_orderly_end(const char *in_flight);
+extern int64 intent_find_open(const LaneKey *lane, const char *jid, IntentAction action, Oid requester, const char **state);
 extern Oid	intent_requester(int64 id);
 extern int64 intent_prune(int retention_minutes);
 

@@ -71,6 +71,33 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 	return true;
 }
 
+static SqlStatement added = {
+	"SELECT c.jid, c.lid FROM wawp.membership m JOIN wawp.contact c USING (contact_id)"
+	" WHERE m.instance = $1::name AND m.group_jid = $2 AND m.added_by_us AND m.left_at IS NULL",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* Return the people whom we added to a group and who have not left since, as MembershipPerson pointers. */
+List *
+membership_added(const LaneKey *lane)
+{
+	SqlArgs		args = {0};
+	List	   *people = NIL;
+	uint64		n;
+
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	n = spi_run(&added, &args);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MembershipPerson *person = palloc(sizeof(MembershipPerson));
+
+		*person = (MembershipPerson) {spi_get_text(i, 1), spi_get_text(i, 2)};
+		people = lappend(people, person);
+	}
+	return people;
+}
+
 /*
  * Of the requesters who want a person in a group, the one whose wish lasts
  * longest decides until when they stay; of one requester's wishes, the latest.
