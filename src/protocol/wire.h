@@ -152,6 +152,7 @@ extern void wire_put_query(StringInfo out, const WireField *fields, int nfields)
 extern void wire_put_body(StringInfo out, const WireField *fields, int nfields,
 						  const char *const *people, int npeople);
 
+extern void wire_read_ids(const JsonNode *node, Jid *phone, Jid *lid);
 extern WireAnswer wire_read_answer(const char *body, size_t len);
 extern int	wire_count_members(const WireMembers *list);
 extern bool wire_read_members(const char *body, size_t len, WireMembers *out);
