@@ -50,7 +50,7 @@
 #define FIRST_RETRY_MS 1000
 #define LONGEST_RETRY_MS (5 * 60 * 1000)
 #define MOST_TRIES 12
-/* WhatsApp's clock and ours differ by no more, and its times have whole seconds. */
+/* Clocks of WhatsApp, the gateway and ours differ by no more, and WhatsApp's times have whole seconds. */
 #define CLOCK_TOLERANCE_US (5 * USECS_PER_SEC)
 /* A removal of ours explains that a person is gone for so long. */
 #define OWN_REMOVAL_US (10 * USECS_PER_MINUTE)
@@ -202,7 +202,7 @@ apply_limits(EventWork *work, Holds *holds)
 			work_add_result(work, "invitations are held");
 		hold_messages(&work->lane, holds, clock_time_of_unix_ms(until_ms));
 	}
-	else if (limits->tells_timelock && hold_end_messages(&work->lane, holds, work->sent_at))
+	else if (limits->tells_timelock && hold_end_messages(&work->lane, holds, work->sent_at + CLOCK_TOLERANCE_US))
 	{
 		intent_hasten_invitations(NameStr(work->lane.instance));
 		has_ended_hold = true;
@@ -223,7 +223,7 @@ apply_session(EventWork *work, Holds *holds)
 		hold_for_session(&lane, holds, work->event.session == SESSION_STARTING);
 		work_add_result(work, psprintf("the session is %s", work->event.status));
 	}
-	else if (hold_end_outcome(&lane, holds, WAWP_SESSION_DOWN, true, work->at))
+	else if (hold_end_outcome(&lane, holds, WAWP_SESSION_DOWN, true, work->at + CLOCK_TOLERANCE_US))
 	{
 		has_ended_hold = true;
 		work_add_result(work, "the session is usable again");
