@@ -143,18 +143,14 @@ person_jid(const EventPerson *person)
 	return person->phone.kind == JID_PERSON ? person->phone.text : person->lid.text;
 }
 
-/* Return our own account, as far as the event or the session tells. */
-static EventPerson
-work_own_account(const EventWork *work)
+/* True if a person is our own account, as far as the event or the session tells. */
+static bool
+person_is_us(const EventWork *work, const EventPerson *person)
 {
 	EventPerson own;
 
 	group_cache_own_ids(&work->lane, &own.phone, &own.lid);
-	if (own.phone.kind != JID_PERSON)
-		own.phone = work->event.me.phone;
-	if (own.lid.kind != JID_LID)
-		own.lid = work->event.me.lid;
-	return own;
+	return event_is_same_person(&own, person) || event_is_same_person(&work->event.me, person);
 }
 
 /* Facts about a group that this process keeps between events, which have no order. */
@@ -575,9 +571,7 @@ person_left(EventWork *work, const EventPerson *person)
 static void
 apply_to_person(EventWork *work, Holds *holds, EventPerson person)
 {
-	EventPerson own = work_own_account(work);
-
-	if (event_is_same_person(&own, &person))
+	if (person_is_us(work, &person))
 	{
 		apply_own_change(work, holds, work->event.change);
 		return;
