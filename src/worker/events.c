@@ -244,7 +244,7 @@ apply_message(EventWork *work, Holds *holds pg_attribute_unused())
 
 	person_complete(work, &sender);
 	jid = person_jid(&sender);
-	if (contact_note_inbound(jid, Min(work->at, work->task->received_at)))
+	if (contact_note_inbound(jid, work->at))
 		work_add_result(work, "wrote to us");
 	if (webhook_is_opt_out(text_to_server(work->event.text)) &&
 		suppression_set_since(jid, "", "opted out by a message", work->at, 0))
