@@ -861,6 +861,59 @@ instance_choose(const char *name)
 	return ref;
 }
 
+/* Return the name of the instance whose events are meant: the argument, else the parameter, else the only one there is. */
+static const char *
+choose_name_for_events(const char *name)
+{
+	List	   *names;
+
+	if (name != NULL)
+		return name;
+	if (wawp_instance_name[0] != '\0')
+		return wawp_instance_name;
+	names = usable_instances(InvalidOid);
+	if (list_length(names) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("several Wawp instances could be meant"),
+				 errdetail("There are %s.", list_names(names)),
+				 errhint("Name one in the argument \"instance\" or in the parameter \"wawp.instance\".")));
+	return names == NIL ? "" : linitial(names);
+}
+
+/*
+ * Find the instance whose gateway sends events, and in *secret the key of their
+ * signatures in UTF-8: of the current role's user mapping, else of PUBLIC's.  The
+ * role needs no USAGE, since it is the privilege on the caller's function that
+ * lets it hand in events, and with USAGE it could add people.  The name is kept as
+ * it is.  Errors: 42704 no such instance or no secret, 22023 several could be meant.
+ */
+InstanceRef
+instance_of_events(const char *name, const char **secret)
+{
+	const char *chosen = choose_name_for_events(name);
+	ForeignServer *server;
+	List	   *defs = NIL;
+	Oid			owner;
+
+	(void) instance_keep_name(chosen, true);
+	server = find_server(chosen);
+	*secret = NULL;
+	if (mapping_options(GetUserId(), server->serverid, &defs, &owner))
+		*secret = option_value(defs, "webhook_secret");
+	if (*secret == NULL && mapping_options(InvalidOid, server->serverid, &defs, &owner))
+		*secret = option_value(defs, "webhook_secret");
+	if (*secret == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no webhook secret for Wawp instance \"%s\"", server->servername),
+				 errdetail("Neither the user mapping of role \"%s\" nor PUBLIC's has one.", GetUserNameFromId(GetUserId(), false)),
+				 errhint("ALTER USER MAPPING FOR PUBLIC SERVER %s OPTIONS (ADD webhook_secret '...'), with the key that the gateway signs with.",
+						 quote_identifier(server->servername))));
+	*secret = text_from_server(*secret);
+	return (InstanceRef) {server->servername, option_value(server->options, "instance_id")};
+}
+
 /*
  * Find the only instance that the current role may use, regardless of
  * wawp.instance; raises an error with that hint unless there is exactly one.

@@ -386,6 +386,17 @@ ids_of(const JsonNode *object)
 	return ids;
 }
 
+/* Read a person's number and LID, invalid if not told, from an id or an entry that names one person. */
+void
+wire_read_ids(const JsonNode *node, Jid *phone, Jid *lid)
+{
+	WireIds		ids = ids_of(node);
+
+	add_jid(jid_of_id(id_text(node)), &ids);
+	*phone = ids.phone;
+	*lid = ids.lid;
+}
+
 /* Return the first of the values under the keys that is an array or an object, else NULL. */
 static const JsonNode *
 first_list(const JsonNode *object, const char *const *keys)

@@ -160,6 +160,7 @@ extern void wire_put_query(StringInfo out, const WireField *fields, int nfields)
 extern void wire_put_body(StringInfo out, const WireField *fields, int nfields,
 						  const char *const *people, int npeople);
 
+extern void wire_read_ids(const JsonNode *node, Jid *phone, Jid *lid);
 extern WireAnswer wire_read_answer(const char *body, size_t len);
 extern int	wire_count_members(const WireMembers *list);
 extern const WireMember *wire_find_member(const WireMembers *list, const Jid *jid);

@@ -286,6 +286,50 @@ contact_note_lid(const char *jid, const char *lid)
 	spi_run(&note_lid, &args);
 }
 
+/* Return the id of a person who is known already, else 0. */
+int64
+contact_known_id(const char *jid)
+{
+	int64		id;
+
+	switch (contact_find(jid, &id))
+	{
+		case PROBE_FOUND:
+			return id;
+		case PROBE_NONE:
+			return 0;
+		case PROBE_UNKNOWN:
+			break;
+	}
+	return contact_id(jid);
+}
+
+static SqlStatement with_lid = {
+	"SELECT jid FROM wawp.contact WHERE lid = $1 ORDER BY contact_id LIMIT 1",
+	1, {TEXTOID}, NULL
+};
+
+/* Return the number of the person with that LID; NULL if that is not known. */
+const char *
+contact_with_lid(const char *lid)
+{
+	IndexProbe	person = {"contact", "contact_lid", 1, {CStringGetTextDatum(lid)}};
+	SqlArgs		args = {0};
+
+	if (index_probe_first(&person) == PROBE_NONE)
+		return NULL;
+	spi_add_text(&args, lid);
+	return spi_run(&with_lid, &args) > 0 ? spi_get_text(0, 1) : NULL;
+}
+
+/* Store the LID of a person if we have to do with them. */
+void
+contact_learn_lid(const char *jid, const char *lid)
+{
+	if (contact_known_id(jid) != 0)
+		contact_note_lid(jid, lid);
+}
+
 static SqlStatement forget_account = {
 	"UPDATE wawp.contact SET lid = NULL, registered = NULL, checked_at = NULL, known_as = NULL"
 	" WHERE contact_id = (SELECT c.contact_id FROM wawp.contact c WHERE c.contact_id = $1"

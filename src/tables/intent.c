@@ -1203,6 +1203,99 @@ intent_postpone(const Intent *intent, TimestampTz due, const char *detail)
 	spi_run(&postpone, &args);
 }
 
+#define WAITING_OF_PERSON \
+	" FROM wawp.membership_intent i WHERE i.state IN " STATES_WAITING \
+	" AND i.home = $5 AND i.instance = $1 AND i.group_jid = $2 AND i.jid = ANY (ARRAY[$3, $4])" \
+	" AND NOT i.superseded AND " OF_ITS_ACCOUNT("i", "$1")
+
+static SqlStatement waiting_of = {
+	"SELECT " READ_COLUMNS WAITING_OF_PERSON " ORDER BY i.id LIMIT 100 FOR UPDATE SKIP LOCKED",
+	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
+};
+
+/* Append a lane, the JIDs of a person (NULL: not known) and the home to *args. */
+static void
+intent_bind_person(SqlArgs *args, const LaneKey *lane, const char *jid, const char *lid)
+{
+	spi_add_text(args, NameStr(lane->instance));
+	spi_add_text(args, lane->group);
+	spi_add_text(args, jid);
+	spi_add_text(args, lid);
+	home_bind(args);
+}
+
+/*
+ * Return the intents of a person that wait for verification, an invitation or
+ * somebody's act, as Intent pointers; without those that somebody has locked.
+ */
+List *
+intent_waiting_of(const LaneKey *lane, const char *jid, const char *lid)
+{
+	SqlArgs		args = {0};
+	List	   *list = NIL;
+	uint64		n;
+
+	intent_bind_person(&args, lane, jid, lid);
+	n = spi_run(&waiting_of, &args);
+	for (uint64 i = 0; i < n; i++)
+	{
+		Intent	   *intent = palloc(sizeof(Intent));
+
+		intent_of_row(i, lane, intent);
+		list = lappend(list, intent);
+	}
+	return list;
+}
+
+static SqlStatement hasten_person = {
+	"UPDATE wawp.membership_intent SET next_attempt_at = clock_timestamp() WHERE id = ANY (ARRAY("
+	" SELECT i.id" WAITING_OF_PERSON " AND i.state <> 'inviting' AND i.next_attempt_at > clock_timestamp() FOR UPDATE SKIP LOCKED))",
+	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
+};
+
+static SqlStatement hasten_lane = {
+	"UPDATE wawp.membership_intent SET next_attempt_at = clock_timestamp() WHERE id = ANY (ARRAY("
+	" SELECT i.id FROM wawp.membership_intent i WHERE i.state IN " STATES_WAITING " AND i.home = $3 AND i.instance = $1"
+	" AND i.group_jid = $2 AND i.state <> 'inviting' AND i.next_attempt_at > clock_timestamp()"
+	" AND NOT i.superseded AND " OF_ITS_ACCOUNT("i", "$1") " LIMIT 2000 FOR UPDATE SKIP LOCKED))",
+	3, {TEXTOID, TEXTOID, UUIDOID}, NULL
+};
+
+/* Let a person who waits in a lane, or with jid NULL all who do, be looked for now; false if nobody does. */
+bool
+intent_hasten(const LaneKey *lane, const char *jid, const char *lid)
+{
+	SqlArgs		args = {0};
+
+	if (jid)
+	{
+		intent_bind_person(&args, lane, jid, lid);
+		return spi_run(&hasten_person, &args) > 0;
+	}
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	home_bind(&args);
+	return spi_run(&hasten_lane, &args) > 0;
+}
+
+static SqlStatement hasten_invitations = {
+	"UPDATE wawp.membership_intent SET next_attempt_at = clock_timestamp() WHERE id = ANY (ARRAY("
+	" SELECT id FROM wawp.membership_intent WHERE state IN " STATES_WAITING " AND home = $2 AND instance = $1"
+	" AND state = 'inviting' AND next_attempt_at > clock_timestamp() LIMIT 1000 FOR UPDATE SKIP LOCKED))",
+	2, {TEXTOID, UUIDOID}, NULL
+};
+
+/* Let people who wait to be invited by an instance be invited now, a thousand of them: a limit has ended. */
+void
+intent_hasten_invitations(const char *instance)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, instance);
+	home_bind(&args);
+	spi_run(&hasten_invitations, &args);
+}
+
 /* The outcome marks an invitation that is under way, for `recover` after a crash. */
 static SqlStatement begin_invite = {
 	"UPDATE wawp.membership_intent SET state = 'sending', outcome = 'invited', next_attempt_at = NULL,"

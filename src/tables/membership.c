@@ -181,6 +181,38 @@ membership_note_gone(const LaneKey *lane, int64 contact)
 	spi_run(&note_gone, &args);
 }
 
+static SqlStatement note_joined_at = {
+	"UPDATE wawp.membership SET seen_at = greatest(seen_at, $4), left_at = NULL" THIS_ONE
+	" AND (left_at IS NULL OR left_at < $4) AND (seen_at IS NULL OR seen_at < $4)",
+	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
+};
+
+/* Store that the person joined at that time, if we have to do with them and nothing later is known. */
+void
+membership_note_joined_at(const LaneKey *lane, int64 contact, TimestampTz at)
+{
+	SqlArgs		args = membership_key_args(lane, contact);
+
+	spi_add_time(&args, at);
+	spi_run(&note_joined_at, &args);
+}
+
+static SqlStatement note_gone_at = {
+	"UPDATE wawp.membership SET until = NULL, left_at = $4" THIS_ONE
+	" AND (left_at IS NULL OR left_at < $4) AND (seen_at IS NULL OR seen_at <= $4)",
+	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
+};
+
+/* Store that the person was gone at that time, likewise. */
+void
+membership_note_gone_at(const LaneKey *lane, int64 contact, TimestampTz at)
+{
+	SqlArgs		args = membership_key_args(lane, contact);
+
+	spi_add_time(&args, at);
+	spi_run(&note_gone_at, &args);
+}
+
 static SqlStatement note_invited = {
 	"INSERT INTO wawp.membership (instance, group_jid, contact_id, invited_at, home) VALUES ($1::name, $2, $3, clock_timestamp(), $4)"
 	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET invited_at = excluded.invited_at",

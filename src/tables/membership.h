@@ -67,6 +67,8 @@ extern List *membership_added(const LaneKey *lane);
 extern void membership_note_added(const Intent *intent, int64 contact, const MembershipAddition *addition);
 extern void membership_note_removed(const LaneKey *lane, int64 contact);
 extern void membership_note_gone(const LaneKey *lane, int64 contact);
+extern void membership_note_joined_at(const LaneKey *lane, int64 contact, TimestampTz at);
+extern void membership_note_gone_at(const LaneKey *lane, int64 contact, TimestampTz at);
 extern void membership_note_invited(const LaneKey *lane, int64 contact);
 extern void membership_note_not_invited(const LaneKey *lane, int64 contact);
 extern void membership_rename_instance(const char *from, const char *to);

@@ -45,6 +45,7 @@
 #include "worker/claim.h"
 #include "worker/completion.h"
 #include "worker/dispatch.h"
+#include "worker/events.h"
 #include "worker/group_cache.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
@@ -273,6 +274,8 @@ dispatch_tell(const DispatchWake *wake)
 {
 	cycle.told.rescan |= wake->rescan;
 	cycle.told.start_anew |= wake->start_anew;
+	if (wake->has_events)
+		events_note_arrival();
 	if (cycle.told.nlanes + wake->nlanes > SHMEM_WAKE_LANES)
 		cycle.told.rescan = true;
 	else
@@ -477,6 +480,13 @@ duty_next_requester(void)
 	return end <= GetCurrentTimestamp() ? 0 : clock_monotonic_of(end) + 1;
 }
 
+/* Apply events; if one has ended the hold of an instance, its lanes are looked at. */
+static void
+duty_apply_events(Holds *holds)
+{
+	cycle.told.rescan |= events_apply(holds);
+}
+
 static int64
 duty_next_scan(void)
 {
@@ -541,6 +551,7 @@ static const Duty duties[] = {
 	{"recover locked rows", duty_next_locked, ON_TIME, false, duty_recover_locked, NULL},
 	{"end memberships", completion_next_membership, ON_RESCAN, true, duty_end_memberships, completion_put_off_memberships},
 	{"end holds of requesters", duty_next_requester, ON_RESCAN, false, duty_end_requester_holds, NULL},
+	{"apply events", events_next_ms, ON_RESCAN, false, duty_apply_events, NULL},
 	{"take up wakes", duty_next_scan, ON_NEWS, false, duty_take_up_wake, NULL},
 	{"use findings", duty_next_findings, ON_EVERY_CYCLE, false, duty_use_findings, NULL},
 	{"serve lanes", duty_next_lane, ON_EVERY_CYCLE, false, duty_serve_lanes, NULL},

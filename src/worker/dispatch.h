@@ -19,6 +19,7 @@ typedef struct DispatchWake
 {
 	bool		rescan;
 	bool		start_anew;		/* the clock may have been set back */
+	bool		has_events;		/* the gateway has sent some */
 	int			nlanes;
 	LaneKey		lanes[SHMEM_WAKE_LANES];
 } DispatchWake;

@@ -70,7 +70,8 @@ typedef struct OwnIdentity
 	Jid			me_lid;
 	int64		asked_ms;		/* monotonic; 0: not yet */
 	int			asking;			/* so many requests for it are under way */
-	AccountLimits limits;		/* as the session told them then */
+	AccountLimits limits;		/* as the session or an event told them ... */
+	TimestampTz limits_at;		/* ... then */
 	int			outages;		/* answers in a row that did not come from the API */
 	int			missing;		/* numbers in a row reported not to be on WhatsApp ... */
 	char		missing_last[JID_SIZE]; /* ... and the last of them */
@@ -286,6 +287,29 @@ list_size(const CachedGroup *cached)
 	return GetMemoryChunkSpace(cached->list.members) + (cached->list.slots ? GetMemoryChunkSpace(cached->list.slots) : 0);
 }
 
+/* Note the limits that an event tells of a lane's account; false if newer ones are known. */
+bool
+group_cache_note_limits(const LaneKey *lane, const AccountLimits *limits, TimestampTz told_at)
+{
+	OwnIdentity *self = identity_of(&lane->instance);
+
+	if (self->limits_at > told_at)
+		return false;
+	self->limits = *limits;
+	self->limits_at = told_at;
+	return true;
+}
+
+/* Write number and LID of a lane's account to *me and *me_lid, invalid where they are not known. */
+void
+group_cache_own_ids(const LaneKey *lane, Jid *me, Jid *me_lid)
+{
+	const OwnIdentity *self = identity_of(&lane->instance);
+
+	*me = self->me;
+	*me_lid = self->me_lid;
+}
+
 /* Free a list, if there is one. */
 static void
 list_drop(CachedGroup *cached)
@@ -498,6 +522,16 @@ group_cache_forget_link(const LaneKey *key)
 
 	if (cached)
 		cached->link = NULL;
+}
+
+/* Let a group's description be read again: it has changed. */
+void
+group_cache_forget_info(const LaneKey *key)
+{
+	CachedGroup *cached = hash_search(cached_groups, key, HASH_FIND, NULL);
+
+	if (cached)
+		cached->has_info = false;
 }
 
 /* Find, enter or remove the entry of a question about a person. */
@@ -862,6 +896,7 @@ answer_keep_identity(const InfoRequest *request, const HttpResult *result)
 		self->me = session.me;
 		self->me_lid = session.me_lid;
 		self->limits = session.limits;
+		self->limits_at = GetCurrentTimestamp() - (clock_monotonic_us() - request->sent_us);
 	}
 }
 

@@ -97,6 +97,8 @@ extern CachedGroup *group_cache_find(const LaneKey *key);
 extern bool group_cache_has_list_since(const CachedGroup *cached, TimestampTz than);
 extern TimestampTz group_cache_limited_until(const LaneKey *lane, const char **reason, InfoNeed *need);
 extern void group_cache_forget_limits(const LaneKey *lane);
+extern bool group_cache_note_limits(const LaneKey *lane, const AccountLimits *limits, TimestampTz told_at);
+extern void group_cache_own_ids(const LaneKey *lane, Jid *me, Jid *me_lid);
 extern OwnRole group_cache_own_role(const CachedGroup *cached, bool *ask_self);
 extern int64 group_cache_read_backoff_ms(const CachedGroup *cached);
 extern bool group_cache_is_unreadable(const CachedGroup *cached);
@@ -114,6 +116,7 @@ extern Presence group_cache_asks_to_join(const CachedGroup *cached, const Jid *p
 extern int64 group_cache_absent_since(const CachedGroup *cached, int64 contact, TimestampTz seen_at);
 extern void group_cache_forget_list(const LaneKey *key);
 extern void group_cache_forget_link(const LaneKey *key);
+extern void group_cache_forget_info(const LaneKey *key);
 extern bool group_cache_wants_self(const LaneKey *lane);
 extern bool group_cache_is_asking(const CachedGroup *cached, const InfoNeed *need);
 extern bool group_cache_awaits_answer(const CachedGroup *cached);

@@ -43,6 +43,7 @@
 #include "tables/identity.h"
 #include "tables/requester_hold.h"
 #include "tables/intent.h"
+#include "tables/webhook_event.h"
 #include "tables/worker_status.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
@@ -361,6 +362,7 @@ worker_prune(void)
 	requester_hold_prune();
 	if (wawp_retention > 0)
 		(void) intent_prune(wawp_retention);
+	webhook_prune(wawp_retention);
 	audit_prepare_ahead();
 	if (wawp_audit_retention > 0)
 		audit_drop_old(wawp_audit_retention);
@@ -381,6 +383,8 @@ worker_collect_wake(void)
 	has_mail |= my_slot->mail;
 	my_slot->mail = false;
 	my_slot->is_off = !wawp_worker_on;
+	wake.has_events = my_slot->events;
+	my_slot->events = false;
 	wake.rescan = my_slot->rescan;
 	wake.nlanes = my_slot->nlanes;
 	memcpy(wake.lanes, my_slot->lanes, sizeof(LaneKey) * my_slot->nlanes);
