@@ -118,7 +118,7 @@ extern void group_cache_forget_list(const LaneKey *key);
 extern void group_cache_forget_link(const LaneKey *key);
 extern void group_cache_forget_info(const LaneKey *key);
 extern bool group_cache_wants_self(const LaneKey *lane);
-extern bool group_cache_is_asking(const CachedGroup *cached, const InfoNeed *need);
+extern bool group_cache_await(const CachedGroup *cached, const InfoNeed *need, bool is_verification);
 extern bool group_cache_awaits_answer(const CachedGroup *cached);
 extern bool group_cache_is_verifying(const CachedGroup *cached);
 extern bool group_cache_is_asking_about(GroupQuestion question, const char *person);

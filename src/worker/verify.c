@@ -642,7 +642,7 @@ verify_ask(Lane *lane, const WawpInstance *described, VerifyPass *pass)
 {
 	int64		later;
 
-	if (pass->need.question != 0 && group_cache_is_asking(group_cache_get(&lane->key), &pass->need))
+	if (pass->need.question != 0 && group_cache_await(group_cache_get(&lane->key), &pass->need, true))
 		lane->awaits_answer = true;
 	else if (pass->need.question != 0 && !group_cache_ask(&lane->key, pass->role, &pass->need, true, described, &later))
 	{
