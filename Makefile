@@ -5,6 +5,7 @@
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
 #   make test-matrix            make test on PostgreSQL 17, 18 and 19, each in a chroot (root, debootstrap)
 #   make bench                  measures what design and README promise; see test/bench/README.md
+#   make simulate               runs the worker in simulated time; see test/simulate/README.md
 #   make faults, latency, valgrind, asan, neighbours, copies, engines likewise, and take minutes
 #
 # demo, test, bench and deps work on a machine that has neither pg_config nor a compiler yet:
@@ -155,7 +156,7 @@ endif
 UNIT_CC ?= $(CC)
 UNIT_CFLAGS ?= -fsanitize=address,undefined -fno-sanitize-recover=all -O1
 UNIT_PROVE ?= prove
-UNIT_TESTS ?= $(basename $(notdir $(wildcard $(srcdir)/test/unit/*_test.c)))
+UNIT_TESTS ?= $(basename $(notdir $(wildcard $(srcdir)/test/unit/*_test.c))) simulate_test
 UNIT_PROGRAMS = $(addprefix test/unit/build/,$(UNIT_TESTS))
 UNIT_SHARED = $(wildcard $(srcdir)/test/unit/tap.c) $(PURE:%=$(srcdir)/src/%.c)
 
@@ -164,6 +165,17 @@ test/unit/build/%: test/unit/%.c $(UNIT_SHARED) $(wildcard $(srcdir)/src/*.h $(s
 	$(UNIT_CC) -DFRONTEND -DUSE_PRIVATE_ENCODING_FUNCS -DWAWP_VERSION='"$(version)"' -g -Wall -Wextra -Werror $(UNIT_CFLAGS) \
 	  -I $(srcdir)/src -isystem $(includedir_server) -o $@ $< $(UNIT_SHARED) \
 	  -L $(pkglibdir) -L $(libdir) -lpgcommon -lpgport -lm
+
+# The worker's own modules in simulated time, by seeds; test/simulate/README.md.  WHOLE: their static variables begin
+# anew with each worker.
+test/unit/build/simulate_test: WHOLE = $(addprefix worker/,dispatch claim settle verify precheck attempt group_cache lanes admission)
+test/unit/build/simulate_test: OTHERS = $(addprefix throttle/,limiter budget gcra share) \
+	$(addprefix protocol/,backoff member_list jid calling_code outcome account_limits)
+test/unit/build/simulate_test: $(wildcard $(srcdir)/test/simulate/*) $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.[ch] $(srcdir)/test/unit/tap.*)
+	@$(MKDIR_P) $(@D)
+	CC="$(UNIT_CC)" CPPFLAGS='-DWAWP_VERSION="$(version)" -Isrc -Itest/unit -isystem $(includedir_server)' \
+	  LIBS="-L $(pkglibdir) -L $(libdir) -lpgcommon -lpgport" WHOLE="$(WHOLE)" OTHERS="$(OTHERS)" OUT=$(abspath $@) \
+	  $(srcdir)/test/simulate/compile
 
 # Palloc'd memory of a frontend program is never freed, so leaks are no finding here.
 .PHONY: check-unit
@@ -191,7 +203,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench latency faults valgrind asan numbers engines neighbours copies check-regress check-isolation check-tap check-names
+.PHONY: deps demo test test-matrix bench simulate latency faults valgrind asan numbers engines neighbours copies check-regress check-isolation check-tap check-names
 .PHONY: check-layers house-report indent lint deps-lint results dist list-regress list-isolation
 
 deps:
@@ -209,6 +221,10 @@ test-matrix:
 
 bench:
 	@bash $(top)test/bench/run
+
+# Who goes next, in simulated time: seeds, and a table of sizes.
+simulate:
+	@bash $(top)test/simulate/run
 
 # What is added at an API that answers late.
 latency:

@@ -299,7 +299,7 @@ sync_ask_lids(SyncTask *task)
 	{
 		CallPerson *person = task->people[i];
 
-		if (person->jid.kind != JID_PERSON || person->lid.kind == JID_LID || members_find(&task->list, &person->jid))
+		if (person->jid.kind != JID_PERSON || person->lid.kind == JID_LID || wire_find_member(&task->list, &person->jid))
 			continue;
 		if (!session_wait_to_check(call->instance, until_ms))
 			break;

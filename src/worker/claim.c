@@ -315,7 +315,11 @@ turn_can_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *
 	return false;
 }
 
-/* Let a lane wait for the pace: for its token, or for the time to prepare for it. */
+/*
+ * Let a lane wait for the pace: for its token, or for the time to prepare for it.
+ * One that has prepared stays, also if answers come sooner now, which would let
+ * another prepare for the same token.
+ */
 static void
 turn_wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit)
 {
@@ -323,7 +327,8 @@ turn_wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermi
 
 	if (permit->has_group)
 		lanes_schedule(turn->lane, ms_of_us(permit->next_at));
-	else if (turn_can_prepare(turn, on_instance, permit, lanes_prepared_beside(turn->lane), &at))
+	else if (turn->lane->is_prepared ||
+			 turn_can_prepare(turn, on_instance, permit, lanes_prepared_beside(turn->lane), &at))
 		lanes_wait(turn->lane, QUEUE_READY, ms_of_us(permit->next_at));
 	else
 		lanes_wait(turn->lane, QUEUE_NEXT, at);
@@ -392,7 +397,7 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	else if (permit->granted == 0)
 	{
 		lane_note_others(lane);
-		if (turn->described->adds_per_minute > 0 && !permit->has_group)
+		if (turn->described->adds_per_minute > 0 && !permit->has_group && !lane->is_prepared)
 			lanes_wait(lane, QUEUE_NEXT, turn->instance->not_before_ms[QUEUE_NEXT]);
 		else
 			turn_wait_for_token(turn, hold_get(holds, &lane->key, true), permit);

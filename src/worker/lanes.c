@@ -490,6 +490,13 @@ lanes_prepare(Lane *lane, bool about_group)
 	instance_update_claims(lane->instance);
 }
 
+/* True if a lane waits for the answer with which it goes first; it is in no queue.  Not for a lane whose turn it is. */
+bool
+lanes_awaits_answer(const Lane *lane)
+{
+	return lane->is_prepared && !lane->in_queue && !lane->in_heap;
+}
+
 /* True if the first lane of a queue was served before this one. */
 static bool
 lane_is_behind(const Lane *lane, LaneQueue queue)

@@ -125,6 +125,7 @@ extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
 extern void lanes_park(Lane *lane);
 extern void lanes_hold(Lane *lane, int64 until_ms);
 extern void lanes_prepare(Lane *lane, bool about_group);
+extern bool lanes_awaits_answer(const Lane *lane);
 extern bool lanes_has_elder(const Lane *lane);
 extern int	lanes_prepared_beside(const Lane *lane);
 extern int	lanes_asking_beside(const Lane *lane);
