@@ -22,15 +22,15 @@ top := $(if $(VPATH),$(VPATH:%/=%)/,$(dir $(lastword $(MAKEFILE_LIST))))
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.control)
 
 # The modules, folder by folder, from the bottom to the top (src/README.md).
-protocol = calling_code jid outcome json shape wire_time account_limits wire redact endpoint member_list backoff mailbox_record mark
-base = guc clock shmem mark_file commit_wake spi_statement subtransaction index_probe encoding text_limit requester
+protocol = calling_code jid outcome json shape wire_time account_limits wire event redact endpoint member_list sync_plan backoff mailbox_record mark
+base = guc clock shmem mark_file commit_wake spi_statement subtransaction index_probe encoding text_limit requester signature
 client = http instance call missing_route
 throttle = gcra limiter budget share
-tables = intent contact membership suppression group_settings hold requester_hold identity home adoption audit audit_mailbox worker_status
-session = api participants check groups join_requests messages pairs pure send session_read session_verify
-queue = quota enqueue control take_over monitor metrics trigger trigger_row trigger_probe trigger_arguments trigger_guard
-worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt \
-	group_cache lanes admission instance_cache savepoint utility_hook server_changes
+tables = intent contact membership suppression group_settings hold requester_hold identity home adoption audit audit_mailbox webhook_event worker_status
+session = api participants check groups join_requests messages pairs pure send session_read session_verify sync sync_request sync_source
+queue = quota enqueue control webhook take_over monitor metrics trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_guard
+worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt events \
+	group_cache lanes admission instance_cache savepoint utility_hook server_changes refusal_run
 
 OBJS = src/wawp.o $(protocol:%=src/protocol/%.o) $(base:%=src/base/%.o) $(client:%=src/client/%.o) \
 	$(throttle:%=src/throttle/%.o) $(tables:%=src/tables/%.o) $(session:%=src/session/%.o) \
@@ -41,7 +41,7 @@ PURE = $(protocol:%=protocol/%) throttle/gcra throttle/share
 
 # The install script is these parts, in this order.
 SQL_PARTS = sql/00-schema.sql sql/10-instance.sql sql/20-jid.sql sql/30-api.sql \
-	sql/40-queue.sql sql/45-policy.sql sql/50-audit.sql sql/60-views.sql sql/90-grants.sql
+	sql/40-queue.sql sql/45-policy.sql sql/47-sync.sql sql/50-audit.sql sql/55-webhook.sql sql/60-views.sql sql/90-grants.sql
 
 DATA_built = wawp--$(version).sql
 
@@ -49,7 +49,7 @@ DATA_built = wawp--$(version).sql
 DATA = $(patsubst $(top)%,%,$(wildcard $(top)sql/releases/wawp--*.sql))
 
 # The order they run in.  One name per line of test/sql, never a glob.
-REGRESS = surface jid classify instance session_calls readers check queue insert wishes verbs membership_trigger
+REGRESS = surface jid classify instance session_calls readers check sync queue insert wishes verbs events membership_trigger
 REGRESS_OPTS = --inputdir=test --load-extension=pgtap --load-extension=wawp
 
 # The same for test/specs.  Expected output is looked for below the output directory.

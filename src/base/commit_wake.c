@@ -32,10 +32,20 @@ static struct
 	bool		is_registered;
 	bool		has_request;	/* the worker is to be woken at commit */
 	bool		has_committed;	/* the worker is to be woken when locks are released */
+	bool		has_events;		/* there are events to be applied */
+	bool		has_queued;		/* there is something for the queue, too */
 	bool		rescan;
 	int			nlanes;
 	LaneKey		lanes[SHMEM_WAKE_LANES];
 }			pending;
+
+/* Forget what the worker was to be told. */
+static void
+commit_wake_forget(void)
+{
+	pending.has_request = pending.has_events = pending.has_queued = pending.rescan = false;
+	pending.nlanes = 0;
+}
 
 /* Note a commit for commit_wake_on_release; discard everything at any other end. */
 static void
@@ -46,8 +56,7 @@ commit_wake_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 	pending.has_committed = pending.has_request && event == XACT_EVENT_COMMIT;
 	if (pending.has_committed)
 		return;
-	pending.has_request = pending.rescan = false;
-	pending.nlanes = 0;
+	commit_wake_forget();
 }
 
 /*
@@ -61,14 +70,17 @@ commit_wake_on_release(ResourceReleasePhase phase, bool is_commit, bool is_top_l
 {
 	if (!pending.has_committed || phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_commit || !is_top_level)
 		return;
-	shmem_wake_worker(MyDatabaseId, pending.lanes, pending.nlanes, pending.rescan);
-	pending.has_committed = pending.has_request = pending.rescan = false;
-	pending.nlanes = 0;
+	if (pending.has_events)
+		shmem_bring_events(MyDatabaseId);
+	if (pending.has_queued)
+		shmem_wake_worker(MyDatabaseId, pending.lanes, pending.nlanes, pending.rescan);
+	pending.has_committed = false;
+	commit_wake_forget();
 }
 
-/* Wake the worker when this transaction commits, for a lane; NULL: for the whole queue. */
-void
-commit_wake_worker(const LaneKey *lane)
+/* Let the worker be woken when this transaction commits. */
+static void
+commit_wake_request(void)
 {
 	if (!pending.is_registered)
 	{
@@ -77,6 +89,22 @@ commit_wake_worker(const LaneKey *lane)
 	}
 	pending.is_registered = true;
 	pending.has_request = true;
+}
+
+/* Wake the worker when this transaction commits, to apply events; the queue is not looked at for that. */
+void
+commit_wake_for_events(void)
+{
+	commit_wake_request();
+	pending.has_events = true;
+}
+
+/* Wake the worker when this transaction commits, for a lane; NULL: for the whole queue. */
+void
+commit_wake_worker(const LaneKey *lane)
+{
+	commit_wake_request();
+	pending.has_queued = true;
 	if (lane == NULL || pending.nlanes == SHMEM_WAKE_LANES)
 		pending.rescan = true;
 	else if (!pending.rescan &&

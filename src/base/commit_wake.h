@@ -14,5 +14,6 @@
 #include "base/shmem.h"
 
 extern void commit_wake_worker(const LaneKey *lane);
+extern void commit_wake_for_events(void);
 
 #endif							/* WAWP_COMMIT_WAKE_H */

@@ -169,6 +169,24 @@ shmem_bring_mail(Oid dbid)
 	return slot != NULL;
 }
 
+/* Tell a database's worker that a session has stored an event. */
+void
+shmem_bring_events(Oid dbid)
+{
+	WorkerSlot *slot;
+
+	if (wawp_shared == NULL)
+		return;
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	slot = shmem_find_slot(dbid);
+	if (slot)
+	{
+		slot->events = true;
+		slot_wake(slot);
+	}
+	LWLockRelease(wawp_shared->lock);
+}
+
 /* Free the slot of a database to which nobody can connect, unless a worker has it. */
 void
 shmem_forget_database(Oid dbid)

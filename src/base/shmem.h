@@ -77,6 +77,7 @@ typedef struct WorkerSlot
 	int64		permit_requests;	/* requests that it still allows */
 	int64		permit_until_ms;	/* monotonic ms */
 	bool		mail;			/* sessions have posted records */
+	bool		events;			/* ... or stored events of the gateway */
 	bool		rescan;			/* read the whole queue */
 	int			nlanes;
 	LaneKey		lanes[SHMEM_WAKE_LANES];	/* those with new intents */
@@ -104,6 +105,7 @@ typedef struct ShmemPart
 extern void shmem_init(const ShmemPart *parts, int nparts);
 extern bool shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan);
 extern bool shmem_bring_mail(Oid dbid);
+extern void shmem_bring_events(Oid dbid);
 extern void shmem_forget_database(Oid dbid);
 extern bool shmem_needs_replay(Oid dbid);
 extern void shmem_note_replay(Oid dbid);

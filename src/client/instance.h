@@ -62,6 +62,7 @@ typedef struct InstanceRef
 } InstanceRef;
 
 extern InstanceRef instance_choose(const char *name);
+extern InstanceRef instance_of_events(const char *name, const char **secret);
 extern const char *instance_only_usable(const char *hint);
 extern const char *instance_choices(Oid roleid);
 extern const char *instance_id_of(const char *name);

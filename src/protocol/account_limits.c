@@ -69,6 +69,8 @@ account_limits_read(const JsonNode *session)
 	const JsonNode *capping = limits_member(session, "messageCapping");
 	AccountLimits limits = {0};
 
+	limits.tells_timelock = lock != NULL;
+	limits.tells_capping = capping != NULL;
 	limits.is_timelocked = json_node_is(json_node_get(lock, "isActive"), JSON_KIND_TRUE);
 	if (limits.is_timelocked)
 		limits.timelock_ends_ms = wire_time_ms(json_node_any(lock, ends));
@@ -76,6 +78,13 @@ account_limits_read(const JsonNode *session)
 	if (limits.capping == CAPPING_CAPPED)
 		limits.capping_ends_ms = wire_time_ms(json_node_get(capping, "cycleEnd"));
 	return limits;
+}
+
+/* True if anything about limits was told. */
+bool
+account_limits_are_told(const AccountLimits *limits)
+{
+	return limits->tells_timelock || limits->tells_capping;
 }
 
 /* Return when a limit that holds now ends; after a day, when it is asked for again, if that is not told. */

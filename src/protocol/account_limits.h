@@ -28,9 +28,12 @@ typedef struct AccountLimits
 	int64		timelock_ends_ms;	/* 0: not told */
 	AccountCapping capping;
 	int64		capping_ends_ms;	/* 0: not told */
+	bool		tells_timelock; /* whether there is one is told, ... */
+	bool		tells_capping;	/* ... and the state beside the number of new chats */
 } AccountLimits;
 
 extern AccountLimits account_limits_read(const JsonNode *session);
+extern bool account_limits_are_told(const AccountLimits *limits);
 extern int64 account_limits_until(const AccountLimits *limits, int64 now_ms);
 extern const char *account_limits_reason(const AccountLimits *limits);
 

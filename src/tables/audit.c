@@ -588,6 +588,22 @@ audit_has_removal(const LaneKey *lane, int64 contact, TimestampTz since)
 	return spi_run(&has_removal, &args) > 0;
 }
 
+static SqlStatement sent_at = {
+	"SELECT at FROM wawp.audit_log WHERE intent_id = $1 AND kind = 'sent' ORDER BY id DESC LIMIT 1",
+	1, {INT8OID}, NULL
+};
+
+/* Return when the last request for an intent left; 0: none is recorded. */
+TimestampTz
+audit_sent_at(int64 intent_id)
+{
+	SqlArgs		args = {0};
+
+	audit_flush();
+	spi_add_int8(&args, intent_id);
+	return spi_run(&sent_at, &args) > 0 ? spi_get_time(0, 1) : 0;
+}
+
 /*
  * ---- notes of sessions
  */

@@ -25,12 +25,17 @@ typedef struct Contact
 } Contact;
 
 extern int64 contact_id(const char *jid);
+extern void contact_meet(const char *const *jids, int n);
+extern void contact_note_id(const char *jid, int64 id);
 extern Contact contact_get(const char *jid);
 extern const char *contact_lid(const char *jid);
 extern bool contact_look_up(const char *jid, Contact *contact);
 extern void contact_forget_account(const char *jid);
 extern void contact_note_lid(const char *jid, const char *lid);
 extern void contact_note_registered(const char *jid, bool is_registered, const char *known_as);
+extern int64 contact_known_id(const char *jid);
+extern const char *contact_with_lid(const char *lid);
+extern void contact_learn_lid(const char *jid, const char *lid);
 extern bool contact_note_inbound(const char *jid, TimestampTz at);
 
 #endif							/* WAWP_CONTACT_H */

@@ -442,23 +442,27 @@ hold_get(Holds *holds, const LaneKey *lane, bool whole_instance)
 	return hold_look_up(holds, &key);
 }
 
-/* Return when holds let a lane be served, in monotonic ms; 0: now, CLOCK_NEVER: not before wawp_resume(). */
+/* Return when a hold ends, in monotonic ms; 0: there is none, CLOCK_NEVER: not before wawp_resume(). */
+static int64
+hold_end(const Hold *hold)
+{
+	if (!hold_is_active(hold))
+		return 0;
+	return hold->until == 0 ? CLOCK_NEVER : clock_monotonic_of(hold->until);
+}
+
+/* Return when holds let a lane be served, likewise. */
 int64
 hold_lane_until(Holds *holds, const LaneKey *lane)
 {
-	int64		until = 0;
+	return Max(hold_end(hold_get(holds, lane, false)), hold_instance_until(holds, lane));
+}
 
-	for (int whole = 0; whole < 2; whole++)
-	{
-		const Hold *hold = hold_get(holds, lane, whole != 0);
-
-		if (!hold_is_active(hold))
-			continue;
-		if (hold->until == 0)
-			return CLOCK_NEVER;
-		until = Max(until, clock_monotonic_of(hold->until));
-	}
-	return until;
+/* Return when the hold of a lane's whole instance ends, likewise. */
+int64
+hold_instance_until(Holds *holds, const LaneKey *lane)
+{
+	return hold_end(hold_get(holds, lane, true));
 }
 
 /* Return the key of the hold of an instance's invitations. */
@@ -616,6 +620,122 @@ hold_ease_messages(const LaneKey *lane, Holds *holds)
 	if (hold_look_up(holds, &key) == NULL)
 		return;
 	(void) hold_lift(NameStr(key.instance), key.group);
+	hash_search(holds->read, &key, HASH_REMOVE, NULL);
+}
+
+/*
+ * ---- holds by events of the gateway, which tell the end as well
+ */
+
+/* An interruption of the session that lasts longer is tried out. */
+#define INTERRUPTION_US (2 * USECS_PER_MINUTE)
+
+static SqlStatement end_for_reason = {
+	"DELETE FROM wawp.hold WHERE instance = $1::name AND group_jid IS NOT DISTINCT FROM nullif($2, '') AND reason = $3"
+	" AND until IS NOT NULL AND since <= $4",
+	4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
+};
+
+/* End a hold for an outcome that began before that time; false if there is none. */
+static bool
+hold_end_for_reason(const LaneKey *key, Holds *holds, WawpOutcome outcome, TimestampTz before)
+{
+	const Hold *hold = hold_look_up(holds, key);
+	SqlArgs		args = {0};
+
+	if (hold == NULL || hold->until == 0 || !hold_is_for(hold, outcome))
+		return false;
+	spi_add_text(&args, NameStr(key->instance));
+	spi_add_text(&args, key->group);
+	spi_add_text(&args, outcome_info(outcome)->name);
+	spi_add_time(&args, before);
+	hash_search(holds->read, key, HASH_REMOVE, NULL);
+	return spi_run(&end_for_reason, &args) > 0;
+}
+
+/* End the hold of a lane or of its whole instance, likewise, and record that. */
+bool
+hold_end_outcome(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance, TimestampTz before)
+{
+	LaneKey		key = hold_key(lane, whole_instance);
+	AuditRecord record = {
+		.kind = "resumed",
+		.instance = NameStr(lane->instance),
+		.group_jid = *key.group ? key.group : NULL,
+		.outcome = outcome_info(outcome)->name,
+		.origin = "webhook",
+		.duration_ms = -1
+	};
+
+	if (!hold_end_for_reason(&key, holds, outcome, before))
+		return false;
+	audit_write(&record);
+	return true;
+}
+
+static SqlStatement try_again = {
+	"UPDATE wawp.hold SET until = clock_timestamp() WHERE instance = $1::name AND group_jid = $2 AND reason = $3"
+	" AND until > clock_timestamp()",
+	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
+};
+
+/* Let a lane that is held for an outcome be tried now; false if it is not held so. */
+bool
+hold_try_again(const LaneKey *lane, Holds *holds, WawpOutcome outcome)
+{
+	const Hold *hold = hold_look_up(holds, lane);
+	SqlArgs		args = {0};
+
+	if (!hold_is_active(hold) || hold->until == 0 || !hold_is_for(hold, outcome))
+		return false;
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	spi_add_text(&args, outcome_info(outcome)->name);
+	hash_search(holds->read, lane, HASH_REMOVE, NULL);
+	return spi_run(&try_again, &args) > 0;
+}
+
+/* End the hold of an instance's invitations, likewise. */
+bool
+hold_end_messages(const LaneKey *lane, Holds *holds, TimestampTz before)
+{
+	LaneKey		key = hold_messages_key(lane);
+	AuditRecord record = {
+		.kind = "resumed",
+		.instance = NameStr(lane->instance),
+		.action = "invite",
+		.outcome = outcome_info(WAWP_ACCOUNT_RESTRICTED)->name,
+		.origin = "webhook",
+		.duration_ms = -1
+	};
+
+	if (!hold_end_for_reason(&key, holds, WAWP_ACCOUNT_RESTRICTED, before))
+		return false;
+	audit_write(&record);
+	return true;
+}
+
+/*
+ * Hold an instance whose session cannot be used.  An interruption, which usually
+ * ends within seconds, is not recorded; anything else is, once until it ends.
+ */
+void
+hold_for_session(const LaneKey *lane, Holds *holds, bool is_interruption)
+{
+	LaneKey		key = hold_key(lane, true);
+	const Hold *hold = hold_look_up(holds, &key);
+	bool		is_session = hold && hold->until != 0 && hold_is_for(hold, WAWP_SESSION_DOWN);
+	int			failures = is_session ? hold->failures : 0;
+	int64		delay_us = INTERRUPTION_US;
+
+	if (hold_is_active(hold) && (is_interruption || !is_session || failures > 0))
+		return;
+	if (!is_interruption)
+		delay_us = backoff_request_ms(WAWP_SESSION_DOWN, failures + 1, -1, pg_prng_double(&pg_global_prng_state)) * 1000;
+	(void) hold_set(NameStr(key.instance), "", outcome_info(WAWP_SESSION_DOWN)->name, GetCurrentTimestamp() + delay_us,
+					failures + (is_interruption ? 0 : 1));
+	if (failures == 0 && !is_interruption)
+		hold_record(lane, "", WAWP_SESSION_DOWN, NULL);
 	hash_search(holds->read, &key, HASH_REMOVE, NULL);
 }
 

@@ -53,12 +53,17 @@ extern const Hold *hold_find(List *holds, const char *instance, const char *grou
 
 extern const Hold *hold_get(Holds *holds, const LaneKey *lane, bool whole_instance);
 extern int64 hold_lane_until(Holds *holds, const LaneKey *lane);
+extern int64 hold_instance_until(Holds *holds, const LaneKey *lane);
 extern void hold_set_lane(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
 						  int retry_after, const char *request_id);
 extern int64 hold_messages_until(Holds *holds, const LaneKey *lane);
 extern void hold_refused_messages(const LaneKey *lane, Holds *holds, int retry_after);
 extern void hold_messages(const LaneKey *lane, Holds *holds, TimestampTz until);
 extern void hold_ease_messages(const LaneKey *lane, Holds *holds);
+extern bool hold_end_messages(const LaneKey *lane, Holds *holds, TimestampTz before);
+extern void hold_for_session(const LaneKey *lane, Holds *holds, bool is_interruption);
+extern bool hold_try_again(const LaneKey *lane, Holds *holds, WawpOutcome outcome);
+extern bool hold_end_outcome(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance, TimestampTz before);
 extern int64 hold_reads_until(Holds *holds, const LaneKey *lane);
 extern bool hold_is_on_trial(Holds *holds, const LaneKey *lane);
 extern void hold_for_outage(const LaneKey *lane, Holds *holds, WawpOutcome outcome,

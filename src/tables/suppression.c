@@ -71,6 +71,48 @@ suppression_set(const char *jid, const char *group, const char *reason, Timestam
 	return spi_run(&set, &args) > 0;
 }
 
+static SqlStatement set_since = {
+	"INSERT INTO wawp.suppression (jid, group_jid, reason, since, until) VALUES ($1, nullif($2, ''), $3, $4, $5)"
+	" ON CONFLICT (jid, group_jid) DO UPDATE SET reason = excluded.reason, since = excluded.since, until = excluded.until"
+	" WHERE suppression.until <= clock_timestamp()",
+	5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
+};
+
+/* Put a person on the list because of something that happened at that time, unless they are on it. */
+bool
+suppression_set_since(const char *jid, const char *group, const char *reason, TimestampTz since, TimestampTz until)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, jid);
+	spi_add_text(&args, group);
+	spi_add_text(&args, reason);
+	spi_add_time(&args, since);
+	spi_add_time(&args, until);
+	return spi_run(&set_since, &args) > 0;
+}
+
+static SqlStatement end_before = {
+	"DELETE FROM wawp.suppression WHERE jid = $1 AND group_jid = $2 AND reason = $3 AND since < $4",
+	4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
+};
+
+/* Take a person off the list of a group who is on it for that reason since before that time; false if they are not. */
+bool
+suppression_end_before(const char *jid, const char *group, const char *reason, TimestampTz before)
+{
+	IndexProbe	any = {"suppression", "suppression_key", 1, {CStringGetTextDatum(jid)}};
+	SqlArgs		args = {0};
+
+	if (index_probe_first(&any) == PROBE_NONE)
+		return false;
+	spi_add_text(&args, jid);
+	spi_add_text(&args, group);
+	spi_add_text(&args, reason);
+	spi_add_time(&args, before);
+	return spi_run(&end_before, &args) > 0;
+}
+
 /* Take a person off the list of a group, or with "" of all groups; false if they were not on it. */
 bool
 suppression_lift(const char *jid, const char *group)

@@ -40,6 +40,7 @@
 #include "tables/intent.h"
 #include "tables/membership.h"
 #include "tables/requester_hold.h"
+#include "tables/webhook_event.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
@@ -73,6 +74,7 @@ server_note_renamed(const char *from, const char *to)
 	requester_hold_rename_instance(from, to);
 	settings_rename_instance(from, to);
 	membership_rename_instance(from, to);
+	webhook_rename_instance(from, to);
 	intent_rename_instance(from, to);
 	intent_note("policy", to, "", NULL, psprintf("the instance was renamed, its name was \"%s\"", from), &by);
 	spi_end_as_owner(&before);

@@ -43,6 +43,7 @@
 #include "tables/identity.h"
 #include "tables/requester_hold.h"
 #include "tables/intent.h"
+#include "tables/webhook_event.h"
 #include "tables/worker_status.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
@@ -361,6 +362,7 @@ worker_prune(void)
 	requester_hold_prune();
 	if (wawp_retention > 0)
 		(void) intent_prune(wawp_retention);
+	webhook_prune(wawp_retention);
 	audit_prepare_ahead();
 	if (wawp_audit_retention > 0)
 		audit_drop_old(wawp_audit_retention);
@@ -376,11 +378,13 @@ worker_collect_wake(void)
 {
 	DispatchWake wake;
 
-	wake.start_anew = false;
+	wake.poll = wake.start_anew = false;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	has_mail |= my_slot->mail;
 	my_slot->mail = false;
 	my_slot->is_off = !wawp_worker_on;
+	wake.has_events = my_slot->events;
+	my_slot->events = false;
 	wake.rescan = my_slot->rescan;
 	wake.nlanes = my_slot->nlanes;
 	memcpy(wake.lanes, my_slot->lanes, sizeof(LaneKey) * my_slot->nlanes);
@@ -559,16 +563,17 @@ worker_cycle(void)
 	worker_report_activity();
 }
 
-/* True if the clock has been set since the last call: times to wait for have to be read again. */
+/* True if the clock has been set, at once or little by little: times to wait for have to be read again. */
 static bool
 clock_was_set(void)
 {
-	static int64 last_offset = 0;
+	static int64 known_offset = 0;
 	int64		offset = GetCurrentTimestamp() - clock_monotonic_us();
-	bool		was_set = last_offset != 0 &&
-		Max(offset - last_offset, last_offset - offset) > USECS_PER_SEC;
+	bool		was_set = known_offset != 0 &&
+		Max(offset - known_offset, known_offset - offset) > USECS_PER_SEC;
 
-	last_offset = offset;
+	if (was_set || known_offset == 0)
+		known_offset = offset;
 	return was_set;
 }
 
@@ -576,18 +581,19 @@ static void
 worker_loop(void)
 {
 	static const DispatchWake everything = {.rescan = true, .start_anew = true};
+	static const DispatchWake poll = {.poll = true};
 	int64		next_poll = clock_monotonic_ms();
 	int64		next_cycle = next_poll;
 
 	for (;;)
 	{
-		if (worker_reload())
+		if (worker_reload() || clock_was_set())
 			dispatch_tell(&everything);
 		worker_collect_wake();
-		if (clock_was_set() || clock_monotonic_ms() >= next_poll)
+		if (clock_monotonic_ms() >= next_poll)
 		{
 			next_poll = clock_monotonic_ms() + SAFETY_POLL_MS;
-			dispatch_tell(&everything);
+			dispatch_tell(&poll);
 			worker_run_cycle(worker_prune, "deleting settled intents", PART_PRUNE);
 			if (errors_in_a_row == 0)
 				status_note_commit(PART_PRUNE, true);

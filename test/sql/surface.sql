@@ -17,7 +17,7 @@ SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_resul
 FROM pg_proc p
 JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
-SELECT plan(115);
+SELECT plan(123);
 
 -- ---- members
 
@@ -26,7 +26,8 @@ SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' O
         '(sequence,wawp.audit_note_id_seq)', '(sequence,wawp.contact_contact_id_seq)', '(sequence,wawp.membership_intent_id_seq)',
         '(table,wawp.audit_log)', '(table,wawp.audit_note)', '(table,wawp.contact)', '(table,wawp.group_settings)',
         '(table,wawp.hold)', '(table,wawp.identity)', '(table,wawp.membership)',
-        '(table,wawp.membership_intent)', '(table,wawp.requester_hold)', '(table,wawp.suppression)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
+        '(table,wawp.membership_intent)', '(table,wawp.opt_out_word)', '(table,wawp.requester_hold)', '(table,wawp.suppression)',
+        '(table,wawp.webhook_event)', '(table,wawp.webhook_refusal)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
         '(type,wawp.state)', '(view,wawp.audit)', '(view,wawp.budget)', '(view,wawp.funnel)', '(view,wawp.instance)',
         '(view,wawp.outcome_info)', '(view,wawp.progress)', '(view,wawp.queue)', '(view,wawp.stuck)', '(view,wawp.worker_status)'],
     'members that are no functions');
@@ -43,7 +44,7 @@ SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
         '(wawp_pause)', '(wawp_promote_participants)', '(wawp_remove_participants)', '(wawp_request_add)',
         '(wawp_request_demote)', '(wawp_request_invite)', '(wawp_request_promote)', '(wawp_request_remove)', '(wawp_request_swap)',
         '(wawp_resume)', '(wawp_retry)', '(wawp_revoke_invite_link)', '(wawp_send_text)', '(wawp_session)',
-        '(wawp_suppress)', '(wawp_take_over)', '(wawp_unsuppress)', '(wawp_wait)'],
+        '(wawp_suppress)', '(wawp_sync_group)', '(wawp_sync_groups)', '(wawp_take_over)', '(wawp_unsuppress)', '(wawp_wait)', '(wawp_webhook)'],
     'members that are functions');
 
 SELECT is(rows_of($$SELECT type, identity FROM member
@@ -164,12 +165,21 @@ FROM (VALUES
      'instance name, group_jid text DEFAULT NULL::text, reason text DEFAULT NULL::text -> boolean'),
     ('wawp_resume', 'instance name, group_jid text DEFAULT NULL::text -> boolean'),
     ('wawp_take_over', 'instance name, before timestamp with time zone DEFAULT now() -> bigint'),
+    ('wawp_sync_group',
+     'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, mode text DEFAULT ''plan''::text, '
+     'managed_only boolean DEFAULT true, max_remove_pct integer DEFAULT 20, OUT jid text, OUT action wawp.action, OUT why text -> SETOF record'),
+    ('wawp_sync_groups',
+     'source regclass, group_column name, jid_column name, instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, '
+     'mode text DEFAULT ''plan''::text, managed_only boolean DEFAULT true, max_remove_pct integer DEFAULT 20, '
+     'OUT group_jid text, OUT jid text, OUT action wawp.action, OUT why text -> SETOF record'),
     ('wawp_suppress',
      'jid text, group_jid text DEFAULT NULL::text, reason text DEFAULT NULL::text, '
      'until timestamp with time zone DEFAULT NULL::timestamp with time zone -> boolean'),
     ('wawp_unsuppress', 'jid text, group_jid text DEFAULT NULL::text -> boolean'),
     ('wawp_note_contact',
      'jid text, at timestamp with time zone DEFAULT NULL::timestamp with time zone -> boolean'),
+    ('wawp_webhook',
+     'payload text, signature text, instance name DEFAULT NULL::name, OUT status integer, OUT retry_after integer, OUT detail text -> record'),
     ('wawp_membership_trigger', ' -> trigger'),
     ('wawp_fdw_validator', 'options text[], catalog oid -> void')
 ) f(name, signature);
@@ -215,6 +225,7 @@ FROM (VALUES
     ('wawp.requester_hold',
      'instance name not null, requester oid not null, reason text not null, since timestamptz not null, until timestamptz not null, '
      'failures integer not null default 0, trial boolean not null default false'),
+    ('wawp.opt_out_word', 'word text not null, built_in boolean not null default false'),
     ('wawp.suppression',
      'jid text not null, group_jid text, reason text not null, since timestamptz not null default clock_timestamp(), '
      'until timestamptz'),
@@ -252,7 +263,15 @@ FROM (VALUES
      ' null default 0, requested_by text not null default ''''::text, home uuid, requested_from jsonb, origin text not'
      ' null default ''insert''::text, attempts integer not null default 0, crashes integer not null default 0, '
      'superseded boolean not null default false, next_attempt_at timestamptz, created_at timestamptz not null default '
-     'clock_timestamp(), updated_at timestamptz not null default clock_timestamp(), settled_at timestamptz')
+     'clock_timestamp(), updated_at timestamptz not null default clock_timestamp(), settled_at timestamptz'),
+    ('wawp.webhook_event',
+     'instance name not null, event text not null, id text not null, instance_id text, received_at timestamptz not null default '
+     'clock_timestamp(), body text, home uuid default wawp._home(), next_at timestamptz not null default clock_timestamp(), '
+     'tries integer not null default 0, happened_at timestamptz, applied_at timestamptz, detail text'),
+    ('wawp.webhook_refusal',
+     'instance name not null, slot integer not null, body_hash bytea not null, bytes integer not null, reason text not null, refused '
+     'bigint not null default 1, bodies bigint not null default 1, first_at timestamptz not null default clock_timestamp(), '
+     'last_at timestamptz not null default clock_timestamp()')
 ) t(name, columns);
 
 SELECT is(rows_of($$SELECT r.ev_class::regclass FROM member JOIN pg_rewrite r ON r.ev_class = objid
@@ -306,6 +325,8 @@ FROM (VALUES
     ('wawp_check_participants', 'v called u'),
     ('wawp_join_requests', 'v called u'),
     ('wawp_session', 'v called u'),
+    ('wawp_sync_group', 'v called u'),
+    ('wawp_sync_groups', 'v called u'),
     ('wawp_jid', 'i strict s'),
     ('wawp_is_group_jid', 'i strict s'),
     ('wawp_is_person_jid', 'i strict s'),
@@ -316,7 +337,7 @@ FROM (VALUES
 
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
     ARRAY['(wawp_fdw_validator)', '(_intent_fill)', '(_row_arrived)', '(_text_limits)', '(_worker_start)', '(wawp_suppress)', '(wawp_unsuppress)',
-        '(wawp_note_contact)', '(_audit_refuse)', '(_identity_begin)'],
+        '(wawp_note_contact)', '(_audit_refuse)', '(_identity_begin)', '(wawp_webhook)'],
     'PUBLIC may execute all functions, which check for themselves, but those nobody calls');
 SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');
 SELECT ok(has_type_privilege('public', 'wawp.outcome', 'USAGE'), 'PUBLIC has USAGE on the type wawp.outcome');

@@ -1,0 +1,473 @@
+/*-------------------------------------------------------------------------
+ *
+ * event.c
+ *	  Events that a gateway sends to a webhook, in each of their forms.
+ *
+ * Pure.  WAHA's engines and Wawp itself put the same facts in different places:
+ *
+ *	{"id", "timestamp", "event", "session", "me", "engine", "payload"}
+ *
+ *	members		WAHA	{"group": {"id"}, "type", "participants": [{"id", "pn"}], "_data"}
+ *				Wawp	{"chatId", "action", "participants": {"0": "1555...@c.us"}}
+ *	actor		GOWS	_data.Sender, SenderPN; none when somebody followed a link
+ *				NOWEB, WEBJS	_data.author; WEBJS' _data.type tells leave from remove
+ *	time		GOWS	_data.Timestamp; WEBJS payload.timestamp; NOWEB none
+ *
+ * payload.timestamp of the other engines is the gateway's.  Roles in events are
+ * not read, nor is membersCanSendMessages: engines fill them wrongly.  A field
+ * that is absent says nothing.
+ *
+ * IDENTIFICATION
+ *	  src/protocol/event.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRONTEND
+#include "postgres.h"
+#else
+#include "postgres_fe.h"
+#endif
+
+#include "protocol/event.h"
+#include "protocol/wire.h"
+#include "protocol/wire_time.h"
+
+/* More people in one event are not read: a group has at most 1,024. */
+#define MAX_PEOPLE 2048
+
+/*
+ * ---- people
+ */
+
+/* Read the ids of a person from an entry or an id; false if there are none. */
+static bool
+event_read_person(const JsonNode *node, EventPerson *person)
+{
+	wire_read_ids(node, &person->phone, &person->lid);
+	return person->phone.kind == JID_PERSON || person->lid.kind == JID_LID;
+}
+
+/* Append a person to a list that has room for MAX_PEOPLE. */
+static void
+event_add_person(const EventPerson *person, EventPerson **list, int *n)
+{
+	if (*n == 0)
+		*list = palloc(sizeof(EventPerson) * 8);
+	else if (*n >= 8 && (*n & (*n - 1)) == 0)
+		*list = repalloc(*list, sizeof(EventPerson) * *n * 2);
+	(*list)[(*n)++] = *person;
+}
+
+/* Add number and LID of one person, if both are known. */
+static void
+event_add_pair(const EventPerson *pair, Event *event)
+{
+	if (pair->phone.kind == JID_PERSON && pair->lid.kind == JID_LID && event->npairs < MAX_PEOPLE)
+		event_add_person(pair, &event->pairs, &event->npairs);
+}
+
+/* Add the pair that two ids of one person make, whichever is which. */
+static void
+event_add_pair_of(const JsonNode *object, const char *one, const char *other, Event *event)
+{
+	EventPerson first;
+	EventPerson second;
+
+	if (!event_read_person(json_node_get(object, one), &first) || !event_read_person(json_node_get(object, other), &second))
+		return;
+	if (first.phone.kind == JID_INVALID)
+		first.phone = second.phone;
+	if (first.lid.kind == JID_INVALID)
+		first.lid = second.lid;
+	event_add_pair(&first, event);
+}
+
+/* Read a list of people, an array or an object with numbers as keys. */
+static void
+event_read_people(const JsonNode *list, bool pairs_only, Event *event)
+{
+	if (!json_node_is_list(list))
+		return;
+	for (const JsonNode *child = list->first; child && event->npeople < MAX_PEOPLE; child = child->next)
+	{
+		EventPerson person;
+
+		if (!event_read_person(child, &person))
+			continue;
+		event_add_pair(&person, event);
+		if (!pairs_only)
+			event_add_person(&person, &event->people, &event->npeople);
+	}
+}
+
+/* True if two people are certainly the same. */
+bool
+event_is_same_person(const EventPerson *a, const EventPerson *b)
+{
+	return (a->phone.kind == JID_PERSON && jid_same(&a->phone, &b->phone)) ||
+		(a->lid.kind == JID_LID && jid_same(&a->lid, &b->lid));
+}
+
+/* False if two people are certainly different: both numbers, or both LIDs, are known. */
+bool
+event_may_be_same_person(const EventPerson *a, const EventPerson *b)
+{
+	return event_is_same_person(a, b) ||
+		!((a->phone.kind == JID_PERSON && b->phone.kind == JID_PERSON) || (a->lid.kind == JID_LID && b->lid.kind == JID_LID));
+}
+
+/* Return who made one of the people leave. */
+EventActor
+event_actor(const Event *event, const EventPerson *person)
+{
+	if (event->was_left || event->was_removed)
+		return event->was_left ? ACTOR_SELF : ACTOR_OTHER;
+	if (event_is_same_person(&event->actor, person))
+		return ACTOR_SELF;
+	return event_may_be_same_person(&event->actor, person) ? ACTOR_UNKNOWN : ACTOR_OTHER;
+}
+
+/*
+ * ---- groups
+ */
+
+static bool
+event_word_is(const char *word, const char *const *words)
+{
+	for (; word && *words; words++)
+		if (pg_strcasecmp(word, *words) == 0)
+			return true;
+	return false;
+}
+
+/* Return the change that a word names; CHANGE_NONE for any other. */
+static EventChange
+event_change_named(const char *word)
+{
+	static const struct
+	{
+		const char *const words[4];
+		EventChange change;
+	}			changes[] = {
+		{{"join", "add", "invite", NULL}, CHANGE_JOIN},
+		{{"leave", "remove", NULL}, CHANGE_LEAVE},
+		{{"promote", NULL}, CHANGE_PROMOTE},
+		{{"demote", NULL}, CHANGE_DEMOTE},
+	};
+
+	for (size_t i = 0; i < lengthof(changes); i++)
+		if (event_word_is(word, changes[i].words))
+			return changes[i].change;
+	return CHANGE_NONE;
+}
+
+/* Return the group of a payload; an invalid JID if it has none. */
+static Jid
+event_group(const JsonNode *payload)
+{
+	static const char *const keys[] = {"chatId", "chat_id", "groupId", "id", NULL};
+	const char *text = json_node_text(json_node_get(json_node_get(payload, "group"), "id"));
+	Jid			group = {.kind = JID_INVALID};
+
+	if (text == NULL)
+		text = json_node_text(json_node_any(payload, keys));
+	if (text)
+		group = jid_parse(text, strlen(text));
+	if (group.kind != JID_GROUP)
+		group = (Jid) {.kind = JID_INVALID};
+	return group;
+}
+
+/* Return the time of a group's event by WhatsApp's own clock; 0 if the engine does not tell. */
+static int64
+event_time_in_group(const JsonNode *root, const JsonNode *payload)
+{
+	const char *engine = json_node_text(json_node_get(root, "engine"));
+	int64		told = wire_time_ms(json_node_get(json_node_get(payload, "_data"), "Timestamp"));
+
+	if (told == 0 && engine && pg_strcasecmp(engine, "WEBJS") == 0)
+		told = wire_time_ms(json_node_get(payload, "timestamp"));
+	return told;
+}
+
+/* Read who did it, how somebody joined, and pairs, from what the engine itself said. */
+static void
+event_read_engine_data(const JsonNode *data, Event *event)
+{
+	static const char *const joined_by_link[] = {"invite", NULL};
+	static const char *const left[] = {"leave", NULL};
+	static const char *const removed[] = {"remove", NULL};
+	const char *type = json_node_text(json_node_get(data, "type"));
+	EventPerson number;
+
+	if (!event_read_person(json_node_get(data, "author"), &event->actor))
+		(void) event_read_person(json_node_get(data, "Sender"), &event->actor);
+	if (event_read_person(json_node_get(data, "SenderPN"), &number) && event->actor.phone.kind == JID_INVALID)
+		event->actor.phone = number.phone;
+	event_add_pair(&event->actor, event);
+	event->by_link = event_word_is(json_node_text(json_node_get(data, "JoinReason")), joined_by_link) ||
+		event_word_is(type, joined_by_link);
+	event->was_left = event_word_is(type, left);
+	event->was_removed = event_word_is(type, removed);
+	event_read_people(json_node_get(data, "participants"), true, event);
+	event_read_people(json_node_get(data, "Participants"), true, event);
+}
+
+/* Read an event about members; unless it tells, they changed as its name says. */
+static void
+event_read_members(const JsonNode *payload, EventChange by_name, Event *event)
+{
+	static const char *const keys[] = {"type", "action", NULL};
+	const char *word = json_node_text(json_node_any(payload, keys));
+
+	event->kind = EVENT_MEMBERS;
+	event->change = word ? event_change_named(word) : by_name;
+	event_read_people(json_node_get(payload, "participants"), false, event);
+	event_read_engine_data(json_node_get(payload, "_data"), event);
+}
+
+static void
+event_read_participants(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
+{
+	event_read_members(payload, CHANGE_NONE, event);
+}
+
+/* Read that somebody joined: in Wawp's form the people it lists, else our own account. */
+static void
+event_read_joined(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
+{
+	if (json_node_is_list(json_node_get(payload, "participants")))
+	{
+		event_read_members(payload, CHANGE_JOIN, event);
+		return;
+	}
+	event->kind = EVENT_GROUP_JOINED;
+	event_read_people(json_node_get(json_node_get(payload, "group"), "participants"), true, event);
+	event_read_people(json_node_get(json_node_get(payload, "_data"), "Participants"), true, event);
+	event_read_people(json_node_get(json_node_get(payload, "_data"), "participants"), true, event);
+}
+
+/* Read that somebody left, likewise. */
+static void
+event_read_left(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
+{
+	if (json_node_is_list(json_node_get(payload, "participants")))
+		event_read_members(payload, CHANGE_LEAVE, event);
+	else
+		event->kind = EVENT_GROUP_LEFT;
+}
+
+/* Read a change of the group itself. */
+static void
+event_read_changed(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
+{
+	const JsonNode *group = json_node_get(payload, "group");
+	const JsonNode *approval = json_node_get(group, "newMembersApprovalRequired");
+
+	event->kind = EVENT_GROUP_CHANGED;
+	event->has_link = json_node_text(json_node_get(group, "invite")) != NULL;
+	event->has_approval = json_node_is(approval, JSON_KIND_TRUE) || json_node_is(approval, JSON_KIND_FALSE);
+	event_read_people(json_node_get(group, "participants"), true, event);
+}
+
+/* Read a request to join.  WEBJS and the like name the notice's author, who may have proposed somebody else. */
+static void
+event_read_join_request(const JsonNode *root, const JsonNode *payload, Event *event)
+{
+	const char *method = json_node_text(json_node_get(payload, "requestMethod"));
+	const char *engine = json_node_text(json_node_get(root, "engine"));
+	static const char *const unsure[] = {"WEBJS", "WPP", NULL};
+	EventPerson asks;
+	EventPerson number;
+
+	event->kind = EVENT_JOIN_REQUEST;
+	event->action = json_node_text(json_node_get(payload, "action"));
+	event->is_proposal = (method && pg_strcasecmp(method, WIRE_NON_ADMIN_ADD) == 0) || event_word_is(engine, unsure);
+	if (!event_read_person(json_node_get(payload, "requesterId"), &asks))
+		return;
+	if (event_read_person(json_node_get(payload, "requesterPn"), &number) && asks.phone.kind == JID_INVALID)
+		asks.phone = number.phone;
+	event_add_pair(&asks, event);
+	event_add_person(&asks, &event->people, &event->npeople);
+}
+
+/*
+ * ---- messages and the session
+ */
+
+/* Read a message that a person sent us 1:1; any other is of no use but for pairs. */
+static void
+event_read_message(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
+{
+	const JsonNode *data = json_node_get(payload, "_data");
+	const JsonNode *key = json_node_get(data, "key");
+	EventPerson from;
+
+	event_add_pair_of(json_node_get(data, "Info"), "Sender", "SenderAlt", event);
+	event_add_pair_of(key, "remoteJid", "remoteJidAlt", event);
+	event_add_pair_of(key, "participant", "participantAlt", event);
+	if (!json_node_is(json_node_get(payload, "fromMe"), JSON_KIND_FALSE) ||
+		json_node_text(json_node_get(payload, "participant")) || !event_read_person(json_node_get(payload, "from"), &from))
+		return;
+	event->kind = EVENT_MESSAGE;
+	event_add_person(&from, &event->people, &event->npeople);
+	event->happened_ms = wire_time_ms(json_node_get(payload, "timestamp"));
+	event->text = json_node_text(json_node_get(payload, "body"));
+}
+
+/* Read that a message was delivered, or was not. */
+static void
+event_read_ack(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
+{
+	int			ack;
+	int			code;
+
+	if (json_node_int(json_node_get(payload, "ack"), &ack) && ack < 0 &&
+		json_node_int(json_node_get(json_node_get(payload, "error"), "code"), &code) && (code == 463 || code == 475))
+		event->kind = EVENT_MESSAGE_REFUSED;
+}
+
+/* Return the last time in a session's history. */
+static int64
+event_session_time(const JsonNode *statuses)
+{
+	int64		last = 0;
+
+	if (json_node_is(statuses, JSON_KIND_ARRAY))
+		for (const JsonNode *child = statuses->first; child; child = child->next)
+			last = Max(last, wire_time_ms(json_node_get(child, "timestamp")));
+	return last;
+}
+
+/* Read the state of the session. */
+static void
+event_read_session(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
+{
+	event->status = json_node_text(json_node_get(payload, "status"));
+	if (event->status == NULL)
+		return;
+	event->kind = EVENT_SESSION;
+	event->session = pg_strcasecmp(event->status, "WORKING") == 0 ? SESSION_WORKING
+		: pg_strcasecmp(event->status, "STARTING") == 0 ? SESSION_STARTING : SESSION_UNUSABLE;
+	event->happened_ms = event_session_time(json_node_get(payload, "statuses"));
+	if (!account_limits_are_told(&event->limits))
+		event->limits = account_limits_read(payload);
+}
+
+/*
+ * ---- the envelope
+ */
+
+/* Events of use; the others are accepted and have no effect but that of their limits. */
+static const struct
+{
+	const char *name;
+	void		(*read) (const JsonNode *root, const JsonNode *payload, Event *event);
+	bool		is_of_group;
+}			events[] =
+{
+	{"group.v2.participants", event_read_participants, true},
+	{"group.participants.update", event_read_participants, true},
+	{"group.v2.join", event_read_joined, true},
+	{"group.join", event_read_joined, true},
+	{"group.v2.leave", event_read_left, true},
+	{"group.leave", event_read_left, true},
+	{"group.v2.update", event_read_changed, true},
+	{"group.v2.participants.join-request", event_read_join_request, true},
+	{"message", event_read_message, false},
+	{"message.any", event_read_message, false},
+	{"message.ack", event_read_ack, false},
+	{"session.status", event_read_session, false},
+	{"status.update", event_read_session, false},
+};
+
+/* Return a copy in which an escaped NUL is U+FFFD: legal JSON that our parser refuses. */
+static char *
+event_replace_nul(const char *body, size_t len)
+{
+	char	   *copy = pnstrdup(body, len);
+
+	for (char *s = copy; (s = strchr(s, '\\')) != NULL; s += 2)
+	{
+		if (strncmp(s, "\\u0000", 6) == 0)
+			memcpy(s, "\\ufffd", 6);
+		if (s[1] == '\0')
+			break;
+	}
+	return copy;
+}
+
+/* Return a time that can be true: none in the future, but for clocks that differ. */
+static int64
+event_believed_time(int64 ms, int64 now_ms)
+{
+	return ms > now_ms + WIRE_TIME_DAY_MS ? 0 : ms;
+}
+
+/* Read our own account's number and LID. */
+static void
+event_read_own_account(const JsonNode *me, Event *event)
+{
+	EventPerson lid;
+
+	if (!json_node_is(me, JSON_KIND_OBJECT))
+		return;
+	(void) event_read_person(json_node_get(me, "id"), &event->me);
+	if (event_read_person(json_node_get(me, "lid"), &lid) && event->me.lid.kind == JID_INVALID)
+		event->me.lid = lid.lid;
+	event_add_pair(&event->me, event);
+}
+
+/* Read the payload as its event's name says. */
+static void
+event_read_payload(const JsonNode *root, const JsonNode *payload, Event *event)
+{
+	for (size_t i = 0; i < lengthof(events); i++)
+	{
+		if (strcmp(event->name, events[i].name) != 0)
+			continue;
+		if (events[i].is_of_group)
+		{
+			event->group = event_group(payload);
+			if (event->group.kind != JID_GROUP)
+				return;
+			event->happened_ms = event_time_in_group(root, payload);
+		}
+		events[i].read(root, payload, event);
+	}
+}
+
+/*
+ * Read an event, of any origin, into *event; false if it is none.  now_ms: since
+ * 1970, to tell times that cannot be true.
+ */
+bool
+event_read(const char *body, size_t len, int64 now_ms, Event *event)
+{
+	static const char *const times[] = {"timestamp", "ts", NULL};
+	const JsonNode *root;
+	const JsonNode *payload;
+
+	memset(event, 0, sizeof(*event));
+	body = event_replace_nul(body, len);
+	root = json_node_parse(body, strlen(body));
+	if (!json_node_is(root, JSON_KIND_OBJECT))
+		return false;
+	event->id = json_node_text(json_node_get(root, "id"));
+	event->name = json_node_text(json_node_get(root, "event"));
+	event->sent_ms = event_believed_time(wire_time_ms(json_node_any(root, times)), now_ms);
+	event_read_own_account(json_node_get(root, "me"), event);
+	event->limits = account_limits_read(root);
+	payload = json_node_get(root, "payload");
+	/* Wawp's first version has the session's state in the envelope itself */
+	if (event->name == NULL && json_node_get(root, "instance_id") && json_node_text(json_node_get(root, "status")))
+	{
+		event->name = "session.status";
+		payload = root;
+	}
+	if (event->name == NULL)
+		return false;
+	event_read_payload(root, payload, event);
+	event->happened_ms = event_believed_time(event->happened_ms, now_ms);
+	return true;
+}

@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * webhook_event.h
+ *	  Events that the gateway has sent, and those that were refused.
+ *
+ * IDENTIFICATION
+ *	  src/tables/webhook_event.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_WEBHOOK_EVENT_H
+#define WAWP_WEBHOOK_EVENT_H
+
+#include "nodes/pg_list.h"
+#include "utils/timestamp.h"
+
+/* The key of an event, and what it came with. */
+typedef struct WebhookEvent
+{
+	const char *instance;
+	const char *event;
+	const char *id;
+	const char *instance_id;
+	Datum		body;			/* a text; 0: none */
+	const char *detail;			/* why it is not applied; NULL: it is */
+} WebhookEvent;
+
+/* An event that is to be applied. */
+typedef struct WebhookTask
+{
+	WebhookEvent key;
+	const char *body;			/* in the database's encoding */
+	TimestampTz received_at;
+	int			tries;			/* that have failed */
+} WebhookTask;
+
+extern bool webhook_event_insert(const WebhookEvent *event);
+extern bool webhook_note_refusal(const char *instance, const char *body, size_t len, const char *reason);
+extern List *webhook_take_waiting(int limit);
+extern TimestampTz webhook_next(void);
+extern void webhook_end(const WebhookEvent *key, TimestampTz happened_at, const char *detail);
+extern void webhook_put_off(const WebhookEvent *key, TimestampTz until, bool has_failed, const char *detail);
+extern bool webhook_status_is_later(const char *instance, TimestampTz at);
+extern void webhook_rename_instance(const char *from, const char *to);
+extern void webhook_prune(int retention_minutes);
+extern bool webhook_is_opt_out(const char *text);
+
+#endif							/* WAWP_WEBHOOK_EVENT_H */

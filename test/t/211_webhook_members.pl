@@ -1,0 +1,221 @@
+
+# Events about the people of groups: each kind, by each engine, doubled and in any order; a complete list decides.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use Digest::SHA qw(hmac_sha512_hex);
+use JSON::PP;
+use Test::More;
+use Time::HiRes qw(time);
+use WawpPeople;
+use WawpTest;
+
+my $sim = WawpTest->sim(latency => 0.02);
+# the first list would be read in an hour: what is settled before is settled by an event, or because of one
+my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8, adds_per_minute => 0, invites_per_minute => 0, verify_delays => '50min,1h' },
+	conf => "log_statement = none\n");
+my $wawp = WawpPeople->new($node, $sim);
+my $SECRET = 'wawp-test-secret';
+my $json = JSON::PP->new->canonical;
+my ($ME, $MY_LID) = ('15550000001@c.us', '900000000000001@lid');
+my $ids = 0;
+$wawp->ask("ALTER USER MAPPING FOR PUBLIC SERVER support OPTIONS (ADD webhook_secret '$SECRET')");
+
+sub event
+{
+	my ($name, $payload, %envelope) = @_;
+	return { id => sprintf('evt_%06d', ++$ids), timestamp => int(time * 1000), event => $name, session => 't1', engine => 'GOWS',
+		me => { id => $ME, lid => $MY_LID }, payload => $payload, %envelope };
+}
+
+sub hand_in
+{
+	my ($event) = @_;
+	my $body = $json->encode($event);
+	return $wawp->ask(sprintf q{SELECT status || ' ' || detail FROM wawp_webhook($body$%s$body$, '%s', 'support')}, $body, hmac_sha512_hex($body, $SECRET));
+}
+
+sub wait_for { my ($event) = @_; return $wawp->until("SELECT detail FROM wawp.webhook_event WHERE id = '$event->{id}' AND event = '$event->{event}' AND applied_at IS NOT NULL", qr/./); }
+sub applied { my ($event) = @_; hand_in($event); return wait_for($event); }
+sub at { my ($seconds) = @_; my @t = gmtime(int(time) + $seconds); return sprintf '%04d-%02d-%02dT%02d:%02d:%02dZ', $t[5] + 1900, $t[4] + 1, @t[ 3, 2, 1, 0 ]; }
+
+# Of GOWS: the time is WhatsApp's, if seconds are given.
+sub change
+{
+	my ($group, $type, $person, $seconds, %data) = @_;
+	$data{Timestamp} = at($seconds) if defined $seconds;
+	return event('group.v2.participants', { group => { id => $group }, type => $type, timestamp => int(time * 1000), participants => [ { id => $person, pn => undef, role => 'participant' } ], _data => \%data });
+}
+
+sub suppressed { my ($group, $who) = @_; return $wawp->ask("SELECT coalesce(string_agg(reason || CASE WHEN until IS NULL THEN '' ELSE ', for a time' END, '; '), '') FROM wawp.suppression WHERE jid = '$who\@c.us' AND group_jid = '$group'"); }
+sub knows_lid { my ($who, $lid) = @_; $wawp->ask("SELECT wawp_note_contact('$who'); UPDATE wawp.contact SET lid = '$lid' WHERE jid = '$who\@c.us'"); return $lid; }
+sub waits
+{
+	my (%arg) = @_;
+	my %it = (who => $wawp->person, group => $wawp->group, %arg);
+	$it{id} = $wawp->want(%it);
+	$it{state} = $wawp->comes_to($it{id}, qr/^(verifying|invited|done|failed|pending)/);
+	return %it;
+}
+my $LEFT = 'the person left the group recently';
+my $REMOVED = 'the person was removed from the group by an admin';
+my $GONE = 'left the group or was removed by others, according to an event that does not say which, for a time';
+
+# ---- an addition
+
+my %added = waits();
+is($added{state}, 'verifying accepted', 'accepted, the list would be read in 50 minutes');
+my $lists = $wawp->lists($added{group});
+like(applied(change($added{group}, 'join', "$added{who}\@c.us", 1)), qr/^joined, which settles intent $added{id}$/, 'an event that they joined');
+is($wawp->now($added{id}), 'done added', '... settles them');
+is($wawp->lists($added{group}), $lists, '... without a list read');
+is($wawp->trail($added{id}), 'sent, answered accepted, verified added', '... is recorded');
+like($wawp->ask("SELECT detail ->> 'note' FROM wawp.audit_log WHERE intent_id = $added{id} AND kind = 'verified'"), qr/^joined, by event group\.v2\.participants evt_/, '... with the event');
+is($wawp->ask("SELECT added_by_us AND seen_at IS NOT NULL FROM wawp.membership JOIN wawp.contact USING (contact_id) WHERE jid = '$added{who}\@c.us'"), 't', '... and remembered');
+
+my %lid_known = waits();
+my $lid = knows_lid($lid_known{who}, '900000000000011@lid');
+like(applied(change($lid_known{group}, 'join', $lid, 1)), qr/settles intent $lid_known{id}$/, 'by a LID that is known');
+is($wawp->now($lid_known{id}), 'done added', '... likewise');
+
+my %pn = waits();
+applied(event('group.v2.participants', { group => { id => $pn{group} }, type => 'join', participants => [ { id => '900000000000012@lid', pn => "$pn{who}\@c.us" } ], _data => { Timestamp => at(1) } }));
+is($wawp->now($pn{id}), 'done added', 'by a LID with the number beside it');
+is($wawp->ask("SELECT lid FROM wawp.contact WHERE jid = '$pn{who}\@c.us'"), '900000000000012@lid', '... which is learnt');
+
+my %webjs = waits();
+applied(event('group.v2.participants', { group => { id => $webjs{group} }, type => 'join', timestamp => int(time) + 1, participants => [ { id => "$webjs{who}\@c.us", pn => undef } ], _data => { type => 'add', author => $ME } }, engine => 'WEBJS'));
+is($wawp->now($webjs{id}), 'done added', 'WEBJS: its time is WhatsApp\'s');
+
+# ---- what is not proved by an event is looked at
+
+my %older = waits();
+applied(change($older{group}, 'join', "$older{who}\@c.us", -600));
+is($wawp->end($older{id}), 'done added', 'an event that is older than the addition: the list is read, and tells');
+cmp_ok($wawp->lists($older{group}), '>', 0, '... which it was');
+my %noweb = waits();
+like(applied(event('group.v2.participants', { group => { id => $noweb{group} }, type => 'join', timestamp => int(time * 1000), participants => [ { id => "$noweb{who}\@c.us" } ] }, engine => 'NOWEB')),
+	qr/^the member list is read$/, 'NOWEB tells no time of WhatsApp\'s');
+is($wawp->end($noweb{id}), 'done added', '... the list tells');
+my %unknown = waits();
+like(applied(change($unknown{group}, 'join', '900000000000098@lid', 1)), qr/the member list is read; a LID that is not known/, 'a LID that nobody knows');
+is($wawp->end($unknown{id}), 'done added', '... the list tells who');
+my %absent = waits(group => my $closed = $wawp->group(list_delay => 3600));
+applied(event('group.v2.join', { chatId => $closed, participants => { 0 => "$absent{who}\@c.us" } }));
+$wawp->until("SELECT next_attempt_at > clock_timestamp() + interval '1 minute' FROM wawp.membership_intent WHERE id = $absent{id}", 't');
+is($wawp->now($absent{id}), 'verifying accepted', 'an event that the list does not show: the list decides, later');
+cmp_ok($wawp->lists($closed), '>', 0, '... after it was read');
+
+# ---- invitations
+
+my %guest = waits(who => $wawp->person(privacy => 'nobody'), action => 'invite');
+is($guest{state}, 'invited invited', 'invited');
+applied(change($guest{group}, 'join', "$guest{who}\@c.us", 1, JoinReason => 'invite', Notify => 'invite'));
+is($wawp->now($guest{id}), 'done joined_by_invite', '... and joined by the link');
+
+# ---- removals and roles
+
+my $crew = $wawp->group;
+my %removal = waits(group => $crew, who => $wawp->person, action => 'remove');
+SKIP: { skip 'removed at once', 1 if $removal{state} =~ /^done/; applied(change($crew, 'leave', "$removal{who}\@c.us", 1, Sender => $ME)); is($wawp->now($removal{id}), 'done removed', 'our removal, seen'); }
+is(suppressed($crew, $removal{who}), '', '... is no opt-out');
+my %promotion = waits(group => $crew, action => 'promote');
+SKIP: { skip 'promoted at once', 1 if $promotion{state} =~ /^done/; applied(change($crew, 'promote', "$promotion{who}\@c.us", 1)); is($wawp->now($promotion{id}), 'done promoted', 'a promotion, seen'); }
+
+# ---- leaving
+
+my %how = (
+	'by themselves' => [ { Sender => undef }, $LEFT ],
+	'removed' => [ { Sender => '15559999999@s.whatsapp.net' }, $REMOVED ],
+	'not told' => [ {}, $GONE ]);
+foreach my $how (sort keys %how)
+{
+	my ($data, $reason) = @{ $how{$how} };
+	my %it = waits();
+	applied(change($it{group}, 'join', "$it{who}\@c.us", 1));
+	my %sender = exists $data->{Sender} ? (Sender => $data->{Sender} // "$it{who}\@s.whatsapp.net") : ();
+	applied(change($it{group}, 'leave', "$it{who}\@c.us", 5, %sender));
+	is(suppressed($it{group}, $it{who}), $reason, "left, $how: not added again");
+	is($wawp->ask("SELECT left_at IS NOT NULL FROM wawp.membership JOIN wawp.contact USING (contact_id) WHERE jid = '$it{who}\@c.us'"), 't', '... and remembered');
+	like($wawp->ask("SELECT string_agg(detail ->> 'note', '|') FROM wawp.audit WHERE kind = 'webhook' AND jid = '$it{who}\@c.us'"), qr/^\w.*, by event group\.v2\.participants evt_\d+$/, '... and recorded once');
+	$sim->leave($it{group}, $it{who});
+	is($wawp->end($wawp->want(group => $it{group}, who => $it{who})), 'failed suppressed', '... as the next request finds');
+	applied(change($it{group}, 'join', "$it{who}\@c.us", 10));
+	is(suppressed($it{group}, $it{who}), '', '... until they join again');
+	applied(change($it{group}, 'leave', "$it{who}\@c.us", 3, Sender => "$it{who}\@s.whatsapp.net"));
+	is(suppressed($it{group}, $it{who}), '', '... which an event of before does not undo');
+}
+my $suppressed = $wawp->person;
+my $quiet = $wawp->group;
+$wawp->ask("SELECT wawp_suppress('$suppressed', '$quiet', 'asked for')");
+applied(change($quiet, 'leave', "$suppressed\@c.us", 1));
+applied(change($quiet, 'join', "$suppressed\@c.us", 5));
+is(suppressed($quiet, $suppressed), 'asked for', 'what somebody asked for is neither replaced nor ended by events');
+
+my %void = waits(who => $wawp->person(privacy => 'nobody'), action => 'invite');
+applied(change($void{group}, 'leave', "$void{who}\@c.us", 5, Sender => "$void{who}\@s.whatsapp.net"));
+is($wawp->now($void{id}), 'failed recently_left', 'who left is not waited for any more');
+
+# ---- doubled and reordered: the end is the same
+
+my @orders = ([ 0, 1, 2 ], [ 0, 2, 1 ], [ 1, 0, 2 ], [ 1, 2, 0 ], [ 2, 0, 1 ], [ 2, 1, 0 ]);
+foreach my $last (qw(join leave))
+{
+	foreach my $order (@orders)
+	{
+		my %it = waits();
+		my $other = $last eq 'join' ? 'leave' : 'join';
+		my @events = map { change($it{group}, $_->[0], "$it{who}\@c.us", $_->[1], $_->[0] eq 'leave' ? (Sender => "$it{who}\@s.whatsapp.net") : ()) }
+		  ([ 'join', 1 ], $last eq 'join' ? ([ 'leave', 10 ], [ 'join', 20 ]) : ([ 'join', 10 ], [ 'leave', 20 ]));
+		foreach my $event (@events[@$order])
+		{
+			hand_in($event) foreach 1 .. 3;
+			wait_for($event);
+		}
+		is(suppressed($it{group}, $it{who}), $last eq 'join' ? '' : $LEFT, "joined, then others, at last $last, in the order @$order");
+	}
+}
+my $again = change($added{group}, 'join', "$added{who}\@c.us", 30);
+is(join(' ', map { hand_in($again) =~ s/ /_/gr } 1 .. 16), join(' ', '200_stored', ('200_stored_before') x 15), 'sixteen times the same event');
+
+# ---- ourselves
+
+my $ours = $wawp->group;
+my %first = waits(group => $ours);
+my $demoted = event('group.v2.participants', { group => { id => $ours }, type => 'demote', timestamp => int(time * 1000), participants => [ { id => $MY_LID, role => 'admin' } ], _data => { author => '900000000000099@lid', action => 'demote' } }, engine => 'NOWEB');
+is(applied($demoted), 'we are no admin of the group any more', 'we are demoted, whatever the role in the event says');
+is($wawp->ask("SELECT reason FROM wawp.hold WHERE group_jid = '$ours' AND until > clock_timestamp()"), 'not_admin', '... which holds the group');
+my $held = $wawp->want(group => $ours);
+applied(change($ours, 'promote', $ME, -100));
+is($wawp->now($held), 'queued', 'an older promotion does not lift it');
+is(applied(change($ours, 'promote', $ME, 5)), 'we are an admin of the group', 'promoted');
+is($wawp->comes_to($held, qr/^verifying/), 'verifying accepted', '... lifts it, by a list that is read first');
+applied(change($ours, 'demote', '900000000000098@lid', 6));
+is($wawp->ask("SELECT count(*) FROM wawp.hold WHERE group_jid = '$ours' AND until > clock_timestamp()"), 0, 'somebody else\'s demotion holds nothing');
+is(applied(event('group.v2.leave', { group => { id => $ours }, timestamp => int(time * 1000) })), 'we are not in the group any more', 'we left');
+is($wawp->ask("SELECT reason FROM wawp.hold WHERE group_jid = '$ours' AND until > clock_timestamp()"), 'group_not_found', '... which holds the group');
+$held = $wawp->want(group => $ours);
+is(applied(event('group.v2.join', { group => { id => $ours, subject => 'x', participants => [] }, timestamp => int(time * 1000) })), 'we are in the group', 'we are back');
+is($wawp->comes_to($held, qr/^verifying/), 'verifying accepted', '... and it is served');
+
+# ---- requests to join
+
+$sim->world({ accounts => { ASKED => { engine => 'gows' } } });
+WawpTest->create_server($node, 'asked', $sim, { instance_id => 'ASKED', concurrency => 8, adds_per_minute => 0, verify_delays => '20ms,50ms' });
+$wawp->ask("ALTER USER MAPPING FOR PUBLIC SERVER asked OPTIONS (ADD webhook_secret '$SECRET')");
+my %pending = waits(instance => 'asked', group => $wawp->group(approval => \1));
+is($pending{state}, 'pending_approval pending_approval', 'waits for approval') or diag($wawp->column($pending{id}, 'detail'));
+
+# ---- another account, an old event
+
+is(applied(change($added{group}, 'join', "$added{who}\@c.us", 1)), 'no effect', 'nothing is left to do');
+$wawp->ask("SELECT wawp_session('support')");
+like(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60, Sender => "$added{who}\@s.whatsapp.net") }, me => { id => '15559999999@c.us' } }), qr/^other_account: /, 'an event of another account');
+is(suppressed($added{group}, $added{who}), '', '... has no effect');
+is(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60) }, timestamp => int((time - 40 * 86400) * 1000) }), 'older than wawp.retention', 'an event that is older than what is kept of others');
+
+done_testing();

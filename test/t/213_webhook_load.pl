@@ -1,0 +1,120 @@
+
+# Many events, events that cannot be applied, crashes, retention, renamed instances, copies.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use Digest::SHA qw(hmac_sha512_hex);
+use Test::More;
+use Time::HiRes qw(time);
+use WawpPeople;
+use WawpTest;
+
+my $SECRET = 'wawp-test-secret';
+my $sim = WawpTest->sim;
+my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8 }, conf => "log_statement = none\nrestart_after_crash = on\n");
+my $wawp = WawpPeople->new($node, $sim);
+$wawp->ask("ALTER USER MAPPING FOR PUBLIC SERVER support OPTIONS (ADD webhook_secret '$SECRET')");
+
+# HMAC in SQL, so that one statement hands in many.
+$wawp->ask(<<'SQL');
+CREATE FUNCTION hmac512(key text, body text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT encode(sha512(o || sha512(i || convert_to(body, 'UTF8'))), 'hex')
+	FROM (SELECT string_agg(set_byte('\x00', 0, b # 54), '' ORDER BY n) AS i, string_agg(set_byte('\x00', 0, b # 92), '' ORDER BY n) AS o
+		FROM (SELECT n, CASE WHEN n < length(key) THEN get_byte(convert_to(key, 'UTF8'), n) ELSE 0 END AS b FROM generate_series(0, 127) n) k) p
+$$;
+CREATE FUNCTION hand_in(body text) RETURNS int LANGUAGE sql AS $$ SELECT status FROM wawp_webhook(body, hmac512('wawp-test-secret', body), 'support') $$;
+SQL
+
+sub message { my ($id, $who) = @_; return sprintf '{"id":"%s","event":"message","timestamp":%d,"payload":{"from":"%s@c.us","fromMe":false,"timestamp":%d,"body":"hi"}}', $id, time * 1000, $who, time; }
+sub hand_in { my ($body) = @_; return $wawp->ask("SELECT hand_in(\$b\$$body\$b\$)"); }
+sub pending { return $wawp->ask('SELECT count(*) FROM wawp.webhook_event WHERE applied_at IS NULL'); }
+
+# ---- idle, then a flood beside the queue
+
+is(hand_in(message('first', '15551110001')), 200, 'an event to an idle worker');
+is($wawp->until('SELECT count(*) FROM wawp.webhook_event WHERE applied_at IS NOT NULL', 1), 1, '... is applied');
+
+my $many = 3000;
+is($wawp->ask("SELECT sum(hand_in(format('{\"id\":\"flood%s\",\"event\":\"message\",\"payload\":{\"from\":\"1555%s\@c.us\",\"fromMe\":false,\"timestamp\":%s,\"body\":\"hi\"}}', n, 2000000 + n % 500, extract(epoch FROM now())::bigint - n)))
+	FROM generate_series(1, $many) n"), 200 * $many, "$many events");
+my $id = $wawp->want;
+is($wawp->end($id), 'done added', '... an addition is served meanwhile');
+is($wawp->until('SELECT count(*) FROM wawp.webhook_event WHERE applied_at IS NULL', 0), 0, '... and all are applied');
+is($wawp->ask("SELECT count(*) FROM wawp.contact WHERE jid ~ '^15552000...\@' AND last_inbound_at IS NOT NULL"), 500, '... to all they are about');
+is($wawp->ask("SELECT detail FROM wawp.webhook_event WHERE id = 'flood2999'"), 'no effect', '... those that are older than another without effect');
+
+# ---- one that cannot be applied
+
+$wawp->ask(q{CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.jid = '15551110666@c.us' THEN RAISE 'poisoned'; END IF; RETURN NEW; END $$;
+	CREATE TRIGGER poison BEFORE INSERT ON wawp.contact FOR EACH ROW EXECUTE FUNCTION poison()});
+hand_in(message('poison', '15551110666'));
+hand_in(message("after$_", "1555111067$_")) foreach 1 .. 3;
+is($wawp->until("SELECT count(*) FROM wawp.webhook_event WHERE id ~ '^after' AND applied_at IS NOT NULL", 3), 3, 'an event that raises an error stops no other');
+$id = $wawp->want;
+is($wawp->end($id), 'done added', '... nor the queue');
+is($wawp->until("SELECT tries > 0 AND applied_at IS NULL FROM wawp.webhook_event WHERE id = 'poison'", 't'), 't', '... and is tried again');
+$wawp->ask('DROP TRIGGER poison ON wawp.contact');
+is($wawp->until("SELECT detail FROM wawp.webhook_event WHERE id = 'poison' AND applied_at IS NOT NULL", 'wrote to us'), 'wrote to us', '... until it can be');
+$wawp->ask("UPDATE wawp.webhook_event SET applied_at = NULL, tries = 11, next_at = now() WHERE id = 'poison'; CREATE TRIGGER poison BEFORE UPDATE ON wawp.webhook_event FOR EACH ROW WHEN (NEW.detail = 'no effect' AND NEW.id = 'poison') EXECUTE FUNCTION poison()");
+$wawp->ask(q{CREATE OR REPLACE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'poisoned'; END $$});
+hand_in(message('later', '15551110001'));
+like($wawp->until("SELECT detail FROM wawp.webhook_event WHERE id = 'poison' AND applied_at IS NOT NULL", qr/^could not/), qr/^could not be applied; the server log says why/, '... or for the twelfth time in vain');
+$wawp->ask('DROP TRIGGER poison ON wawp.webhook_event');
+
+# ---- a transaction that is rolled back, one that is prepared, one that stays open
+
+$wawp->ask('BEGIN; SELECT hand_in($b$' . message('undone', '15551110700') . '$b$); ROLLBACK');
+is($wawp->ask("SELECT count(*) FROM wawp.webhook_event WHERE id = 'undone'"), 0, 'rolled back: it was never there');
+my $open = WawpTest->session($node);
+$open->ask('BEGIN; SELECT hand_in($b$' . message('open', '15551110701') . '$b$)');
+hand_in(message('beside', '15551110702'));
+is($wawp->until("SELECT count(*) FROM wawp.webhook_event WHERE id = 'beside' AND applied_at IS NOT NULL", 1), 1, 'an open transaction is in nobody\'s way');
+$open->ask('COMMIT');
+is($wawp->until("SELECT count(*) FROM wawp.webhook_event WHERE id = 'open' AND applied_at IS NOT NULL", 1), 1, '... and its event is applied when it commits');
+
+# ---- a table that somebody has locked
+
+my $locker = WawpTest->session($node);
+$locker->ask('BEGIN; LOCK TABLE wawp.webhook_event');
+is($wawp->ask("SET wawp.audit_timeout = '100ms'; SELECT concat_ws(' ', status, retry_after, detail) FROM wawp_webhook('{}', hmac512('$SECRET', '{}'), 'support')"), '503 5 not stored: canceling statement due to lock timeout', 'a locked table: later');
+$locker->ask('COMMIT');
+is($wawp->ask("RESET wawp.audit_timeout; SELECT status FROM wawp_webhook('{}', hmac512('$SECRET', '{}'), 'support')"), 200, '... and later is well');
+
+# ---- crashes
+
+my $worker = WawpTest->worker($node);
+$wawp->ask("SELECT count(hand_in(format('{\"id\":\"crash%s\",\"event\":\"message\",\"payload\":{\"from\":\"1555%s\@c.us\",\"fromMe\":false,\"timestamp\":%s}}', n, 3000000 + n, extract(epoch FROM now())::bigint))) FROM generate_series(1, 1000) n");
+kill 'KILL', $worker;
+is($wawp->until("SELECT count(*) FROM wawp.webhook_event WHERE id ~ '^crash' AND applied_at IS NULL", 0), 0, 'after a crash in the middle all are applied');
+is($wawp->ask("SELECT count(*) FROM wawp.contact WHERE jid ~ '^15553......\@' AND last_inbound_at IS NOT NULL"), 1000, '... to all they are about');
+
+# ---- a name, an account, a home
+
+$wawp->ask("BEGIN; SELECT hand_in('{\"id\":\"renamed\",\"event\":\"message\"}'); ALTER SERVER support RENAME TO care; COMMIT");
+is($wawp->until("SELECT instance FROM wawp.webhook_event WHERE id = 'renamed' AND applied_at IS NOT NULL", 'care'), 'care', 'a renamed instance keeps its events');
+$wawp->ask('ALTER SERVER care RENAME TO support');
+is(hand_in(message('first', '15551110001')), 200, '... also those that are repeated');
+is($wawp->ask("SELECT count(*) FROM wawp.webhook_event WHERE id = 'first'"), 1, '... which are known');
+$wawp->ask("BEGIN; SELECT hand_in('" . message('account', '15551110800') . "'); ALTER SERVER support OPTIONS (SET instance_id 'WEBJS1'); COMMIT");
+is($wawp->until("SELECT detail FROM wawp.webhook_event WHERE id = 'account' AND applied_at IS NOT NULL", qr/./), 'the instance has another account now', 'an event of another account');
+$wawp->ask("ALTER SERVER support OPTIONS (SET instance_id 'ABC123')");
+$wawp->ask("BEGIN; SELECT hand_in('" . message('copied', '15551110801') . "'); UPDATE wawp.webhook_event SET home = gen_random_uuid() WHERE id = 'copied'; COMMIT");
+hand_in(message('ours', '15551110802'));
+$wawp->until("SELECT count(*) FROM wawp.webhook_event WHERE id = 'ours' AND applied_at IS NOT NULL", 1);
+is($wawp->ask("SELECT applied_at IS NULL FROM wawp.webhook_event WHERE id = 'copied'"), 't', 'an event of another database is not applied');
+
+# ---- retention
+
+$wawp->ask("UPDATE wawp.webhook_event SET received_at = now() - interval '31 days' WHERE id ~ '^(flood|copied)'; SELECT hand_in('{\"id\":\"kept\",\"event\":\"message\"}')");
+$wawp->ask("SELECT count(*) FROM wawp_webhook('bad', 'x', 'support'); UPDATE wawp.webhook_refusal SET last_at = now() - interval '25 hours'");
+$node->append_conf('postgresql.conf', "wawp.retention = '30d'");
+$node->restart;
+is($wawp->until("SELECT count(*) FROM wawp.webhook_event WHERE id ~ '^(flood|copied)'", 0), 0, 'events are deleted after wawp.retention, applied or not');
+is($wawp->ask("SELECT count(*) FROM wawp.webhook_event WHERE id IN ('kept', 'first')"), 2, '... others are not');
+is($wawp->until('SELECT count(*) FROM wawp.webhook_refusal', 0), 0, '... refusals after a day');
+
+done_testing();

@@ -1,0 +1,215 @@
+/*
+ * event_test.c
+ *	  Events in each form that gateways give them.
+ */
+#include "postgres_fe.h"
+
+#include "protocol/event.h"
+#include "tap.h"
+
+#define NOW_MS INT64CONST(1796000100000)
+#define G "120363000000000001@g.us"
+#define ENVELOPE(engine, name, payload) \
+	"{\"id\":\"evt_1\",\"timestamp\":1796000000000,\"session\":\"t1\",\"engine\":\"" engine "\",\"event\":\"" name "\"," \
+	"\"me\":{\"id\":\"15550000001@c.us\",\"lid\":\"900000000000001@lid\"},\"payload\":" payload "}"
+#define MEMBERS(engine, payload) ENVELOPE(engine, "group.v2.participants", payload)
+#define IN_GROUP(more) "{\"group\":{\"id\":\"" G "\"}," more "}"
+
+static Event
+read_event(const char *body)
+{
+	Event		event;
+
+	event_read(body, strlen(body), NOW_MS, &event);
+	return event;
+}
+
+/* What an event says of its first person, in one line. */
+static const char *
+person_line(const EventPerson *person)
+{
+	return psprintf("%s/%s", person->phone.text, person->lid.text);
+}
+
+static const char *
+members_line(const Event *event)
+{
+	static const char *const kinds[] = {"other", "members", "joined", "left", "changed", "join request", "message", "refused", "session"};
+	static const char *const changes[] = {"none", "join", "leave", "promote", "demote"};
+	static const char *const actors[] = {"unknown", "self", "other"};
+	const char *first = event->npeople ? person_line(&event->people[0]) : "nobody";
+	const char *actor = event->npeople ? actors[event_actor(event, &event->people[0])] : "-";
+
+	return psprintf("%s %s %s %d %s by %s%s at %lld", kinds[event->kind], event->group.text, changes[event->change], event->npeople, first, actor,
+					event->by_link ? " link" : "", (long long) event->happened_ms);
+}
+
+static void
+test_members(void)
+{
+	static const struct
+	{
+		const char *name;
+		const char *body;
+		const char *line;
+	}			cases[] =
+	{
+		{"GOWS: joined by link",
+			MEMBERS("GOWS", IN_GROUP("\"type\":\"join\",\"timestamp\":1796000000123,\"participants\":[{\"id\":\"900000000000011@lid\",\"pn\":null,\"role\":\"participant\"}],"
+									 "\"_data\":{\"JoinReason\":\"invite\",\"Notify\":\"invite\",\"Timestamp\":\"2026-11-28T09:00:00Z\",\"PrevParticipantVersionID\":\"1\",\"ParticipantVersionID\":\"2\"}")),
+		"members " G " join 1 /900000000000011@lid by unknown link at 1795856400000"},
+		{"NOWEB: our demotion, with the role admin",
+			MEMBERS("NOWEB", IN_GROUP("\"type\":\"demote\",\"timestamp\":1796000000123,\"participants\":[{\"id\":\"900000000000001@lid\",\"role\":\"admin\"}],"
+									  "\"_data\":{\"author\":\"900000000000099@lid\",\"action\":\"demote\"}")),
+		"members " G " demote 1 /900000000000001@lid by other at 0"},
+		{"Wawp: gone",
+			ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\",\"participants\":{\"0\":\"15551110012@c.us\"}}"),
+		"members " G " leave 1 15551110012@c.us/ by unknown at 0"},
+		{"Wawp: joined, two of them",
+			ENVELOPE("", "group.v2.join", "{\"chatId\":\"" G "\",\"participants\":{\"0\":\"15551110012@c.us\",\"1\":\"15551110013@s.whatsapp.net\"}}"),
+		"members " G " join 2 15551110012@c.us/ by unknown at 0"},
+		{"Wawp: promoted",
+			MEMBERS("WEBJS", "{\"chatId\":\"" G "\",\"action\":\"promote\",\"participants\":{\"0\":\"15551110012@c.us\"}}"),
+		"members " G " promote 1 15551110012@c.us/ by unknown at 0"},
+		{"GOWS: left by themselves",
+			MEMBERS("GOWS", IN_GROUP("\"type\":\"leave\",\"participants\":[{\"id\":\"900000000000012@lid\",\"pn\":null,\"role\":\"left\"}],\"_data\":{\"Sender\":\"900000000000012@lid\"}")),
+		"members " G " leave 1 /900000000000012@lid by self at 0"},
+		{"GOWS: removed",
+			MEMBERS("GOWS", IN_GROUP("\"type\":\"leave\",\"participants\":[{\"id\":\"900000000000012@lid\",\"pn\":null}],\"_data\":{\"Sender\":\"900000000000099@lid\"}")),
+		"members " G " leave 1 /900000000000012@lid by other at 0"},
+		{"GOWS: no sender",
+			MEMBERS("GOWS", IN_GROUP("\"type\":\"leave\",\"participants\":[{\"id\":\"900000000000012@lid\",\"pn\":null}],\"_data\":{}")),
+		"members " G " leave 1 /900000000000012@lid by unknown at 0"},
+		{"a sender by number, a leaver by LID: not told",
+			MEMBERS("GOWS", IN_GROUP("\"type\":\"leave\",\"participants\":[{\"id\":\"900000000000012@lid\"}],\"_data\":{\"Sender\":\"15551110012@s.whatsapp.net\"}")),
+		"members " G " leave 1 /900000000000012@lid by unknown at 0"},
+		{"GOWS: the sender's number beside the LID",
+			MEMBERS("GOWS", IN_GROUP("\"type\":\"leave\",\"participants\":[{\"id\":\"15551110012@c.us\"}],\"_data\":{\"Sender\":\"900000000000012@lid\",\"SenderPN\":\"15551110012:3@s.whatsapp.net\"}")),
+		"members " G " leave 1 15551110012@c.us/ by self at 0"},
+		{"WEBJS: removed, by its own word, at its own time",
+			MEMBERS("WEBJS", IN_GROUP("\"type\":\"leave\",\"timestamp\":1795999000,\"participants\":[{\"id\":\"15551110012@c.us\"}],\"_data\":{\"type\":\"remove\",\"author\":\"15551110012@c.us\"}")),
+		"members " G " leave 1 15551110012@c.us/ by other at 1795999000000"},
+		{"WEBJS: left",
+			MEMBERS("WEBJS", IN_GROUP("\"type\":\"leave\",\"participants\":[{\"id\":{\"server\":\"c.us\",\"user\":\"15551110012\",\"_serialized\":\"15551110012@c.us\"}}],\"_data\":{\"type\":\"leave\"}")),
+		"members " G " leave 1 15551110012@c.us/ by self at 0"},
+		{"NOWEB: the number beside the LID",
+			MEMBERS("NOWEB", IN_GROUP("\"type\":\"join\",\"timestamp\":1796000000,\"participants\":[{\"id\":\"900000000000011@lid\",\"pn\":\"15551110011@c.us\"}]")),
+		"members " G " join 1 15551110011@c.us/900000000000011@lid by unknown at 0"},
+		{"NOWEB: a changed number has no type",
+			MEMBERS("NOWEB", IN_GROUP("\"timestamp\":1796000000123,\"participants\":[{\"id\":\"900000000000013@lid\"}],\"_data\":{\"action\":\"modify\"}")),
+		"members " G " none 1 /900000000000013@lid by unknown at 0"},
+		{"a type that nobody knows", MEMBERS("GOWS", IN_GROUP("\"type\":\"linked\",\"participants\":[{\"id\":\"15551110012@c.us\"}]")),
+		"members " G " none 1 15551110012@c.us/ by unknown at 0"},
+		{"nobody", MEMBERS("WEBJS", IN_GROUP("\"type\":\"join\",\"participants\":[]")), "members " G " join 0 nobody by - at 0"},
+		{"entries that are nobody", MEMBERS("WEBJS", IN_GROUP("\"type\":\"join\",\"participants\":[null, 7, {}, \"x\", \"15551110012\", [\"15551110012@c.us\"]]")), "members " G " join 0 nobody by - at 0"},
+		{"no group", MEMBERS("WEBJS", "{\"type\":\"join\",\"participants\":[\"15551110012@c.us\"]}"), "other  none 0 nobody by - at 0"},
+		{"a person in a group's place", MEMBERS("WEBJS", "{\"group\":{\"id\":\"15551110012@c.us\"},\"type\":\"join\",\"participants\":[\"15551110012@c.us\"]}"), "other  none 0 nobody by - at 0"},
+		{"a time in two days", MEMBERS("GOWS", IN_GROUP("\"type\":\"join\",\"participants\":[],\"_data\":{\"Timestamp\":\"2026-12-03T00:00:00Z\"}")), "members " G " join 0 nobody by - at 0"},
+		{"we are in a group", ENVELOPE("GOWS", "group.v2.join", IN_GROUP("\"timestamp\":1796000000123")), "joined " G " none 0 nobody by - at 0"},
+		{"we left", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"timestamp\":1796000000123")), "left " G " none 0 nobody by - at 0"},
+		{"a request to join", ENVELOPE("NOWEB", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":\"900000000000016@lid\",\"requesterPn\":\"15551110016@c.us\",\"requestMethod\":\"invite_link\"")),
+		"join request " G " none 1 15551110016@c.us/900000000000016@lid by unknown at 0"},
+		{"a message", ENVELOPE("WEBJS", "message", "{\"id\":\"A\",\"timestamp\":1795999990,\"from\":\"15551110014@c.us\",\"fromMe\":false,\"participant\":null,\"body\":\"x\"}"),
+		"message  none 1 15551110014@c.us/ by unknown at 1795999990000"},
+		{"of our own", ENVELOPE("GOWS", "message.any", "{\"timestamp\":1795999990,\"from\":\"15551110014@c.us\",\"fromMe\":true}"), "other  none 0 nobody by - at 0"},
+		{"nobody says whose", ENVELOPE("GOWS", "message.any", "{\"timestamp\":1795999990,\"from\":\"15551110014@c.us\"}"), "other  none 0 nobody by - at 0"},
+		{"in a group", ENVELOPE("GOWS", "message", "{\"from\":\"" G "\",\"participant\":\"900000000000015@lid\",\"fromMe\":false,\"timestamp\":1795999990}"), "other  none 0 nobody by - at 0"},
+		{"a status", ENVELOPE("GOWS", "message", "{\"from\":\"status@broadcast\",\"participant\":\"900000000000015@lid\",\"fromMe\":false}"), "other  none 0 nobody by - at 0"},
+		{"a channel", ENVELOPE("GOWS", "message", "{\"from\":\"120363000000000009@newsletter\",\"fromMe\":false}"), "other  none 0 nobody by - at 0"},
+		{"a message that was refused", ENVELOPE("WEBJS", "message.ack", "{\"ack\":-1,\"error\":{\"code\":463,\"blocked\":true}}"), "refused  none 0 nobody by - at 0"},
+		{"another error", ENVELOPE("WEBJS", "message.ack", "{\"ack\":-1,\"error\":{\"code\":479}}"), "other  none 0 nobody by - at 0"},
+		{"an event that nobody knows", ENVELOPE("GOWS", "presence.update", "{\"id\":\"15551110014@c.us\"}"), "other  none 0 nobody by - at 0"},
+		{"a payload that is none", ENVELOPE("GOWS", "group.v2.join", "[]"), "other  none 0 nobody by - at 0"},
+	};
+
+	for (size_t i = 0; i < lengthof(cases); i++)
+	{
+		Event		event = read_event(cases[i].body);
+
+		is_text(members_line(&event), cases[i].line, cases[i].name);
+	}
+}
+
+static void
+test_envelope(void)
+{
+	Event		event = read_event(MEMBERS("GOWS", "{}"));
+
+	is_text(event.id, "evt_1", "the id");
+	is_text(event.name, "group.v2.participants", "the name");
+	ok(event.sent_ms == INT64CONST(1796000000000), "when it was sent");
+	is_text(person_line(&event.me), "15550000001@c.us/900000000000001@lid", "our own account");
+	ok(event.npairs == 1, "... which is a pair");
+
+	event = read_event("{\"event\":\"message\",\"timestamp\":1896000000000,\"me\":null}");
+	ok(event.id == NULL && event.sent_ms == 0 && event.me.phone.kind == JID_INVALID, "no id, a time in the future, no account");
+	ok(!event_read("[]", 2, NOW_MS, &event) && event.name == NULL, "a list is no event");
+	ok(!event_read("{}", 2, NOW_MS, &event), "nor is an object without a name");
+	ok(!event_read("{\"event\":7", 10, NOW_MS, &event), "nor half of one");
+	ok(!event_read("", 0, NOW_MS, &event), "nor nothing");
+}
+
+static void
+test_limits_and_sessions(void)
+{
+	Event		event = read_event(ENVELOPE("GOWS", "session.status",
+											"{\"name\":\"t1\",\"status\":\"WORKING\",\"statuses\":[{\"status\":\"STARTING\",\"timestamp\":1795999999000},"
+											"{\"status\":\"WORKING\",\"timestamp\":1796000000500}],"
+											"\"data\":{\"reachoutTimelock\":{\"enforcementType\":\"NEW_WORD\",\"isActive\":true,\"timeEnforcementEnds\":1796086400}}}"));
+
+	ok(event.kind == EVENT_SESSION && event.session == SESSION_WORKING, "the session works");
+	ok(event.happened_ms == INT64CONST(1796000000500), "... since its last time");
+	ok(event.limits.is_timelocked && event.limits.timelock_ends_ms == INT64CONST(1796086400000), "... with a limit in its data");
+
+	event = read_event("{\"event\":\"message\",\"me\":{\"id\":\"15550000001@c.us\",\"reachoutTimelock\":{\"isActive\":false},\"messageCapping\":null},\"payload\":{}}");
+	ok(event.limits.tells_timelock && !event.limits.is_timelocked && !event.limits.tells_capping, "no limit, in any event");
+	event = read_event("{\"event\":\"message\",\"me\":{\"id\":\"15550000001@c.us\",\"reachoutTimelock\":null},\"payload\":{}}");
+	ok(!account_limits_are_told(&event.limits), "null tells nothing");
+	event = read_event("{\"event\":\"x\",\"me\":{\"messageCapping\":{\"cappingStatus\":\"CAPPED\",\"cycleEnd\":1796086400}},\"payload\":{}}");
+	ok(event.limits.capping == CAPPING_CAPPED, "in an event that nobody knows, too");
+
+	event = read_event("{\"event\":\"session.status\",\"payload\":{\"status\":\"STARTING\"}}");
+	ok(event.session == SESSION_STARTING, "starting");
+	event = read_event("{\"event\":\"session.status\",\"payload\":{\"status\":\"PASSKEY_REQUIRED\",\"data\":{\"challenge\":\"x\"}}}");
+	ok(event.session == SESSION_UNUSABLE, "anything else is not usable");
+	event = read_event("{\"event\":\"session.status\",\"payload\":{}}");
+	ok(event.kind == EVENT_OTHER, "no state");
+	event = read_event("{\"instance_id\":\"ABC\",\"status\":\"SCAN_QR_CODE\",\"qr\":\"x\",\"ts\":1796000000}");
+	ok(event.kind == EVENT_SESSION && event.session == SESSION_UNUSABLE && event.sent_ms == INT64CONST(1796000000000), "Wawp's first version");
+}
+
+static void
+test_rest(void)
+{
+	Event		event = read_event(ENVELOPE("NOWEB", "message", "{\"timestamp\":1795999990.5,\"from\":\"900000000000014@lid\",\"fromMe\":false,\"body\":\"\\u0000STOP\","
+											"\"_data\":{\"key\":{\"remoteJid\":\"900000000000014@lid\",\"remoteJidAlt\":\"15551110014@s.whatsapp.net\"}}}"));
+
+	is_text(event.text, "\xEF\xBF\xBDSTOP", "an escaped NUL in a message");
+	ok(event.npairs == 2 && strcmp(person_line(&event.pairs[1]), "15551110014@c.us/900000000000014@lid") == 0, "NOWEB: a pair in the key");
+	ok(event.happened_ms == INT64CONST(1795999990500), "a fraction of a second");
+	event = read_event(ENVELOPE("GOWS", "message", "{\"from\":\"" G "\",\"_data\":{\"Info\":{\"Sender\":\"900000000000014:7@lid\",\"SenderAlt\":\"15551110014@s.whatsapp.net\"}}}"));
+	ok(event.npairs == 2 && strcmp(person_line(&event.pairs[1]), "15551110014@c.us/900000000000014@lid") == 0, "GOWS: a pair in Info");
+	event = read_event(ENVELOPE("GOWS", "message", "{\"body\":\"\\\\u0000 \\\\\\u0000\",\"from\":\"15551110014@c.us\",\"fromMe\":false}"));
+	is_text(event.text, "\\u0000 \\\xEF\xBF\xBD", "a backslash before it");
+	event = read_event(ENVELOPE("GOWS", "group.v2.join", IN_GROUP("\"_data\":{\"Participants\":[{\"JID\":\"900000000000014@lid\",\"PhoneNumber\":\"15551110014@s.whatsapp.net\"}]}")));
+	ok(event.npairs == 2 && event.npeople == 0, "GOWS: pairs of a group we joined");
+	event = read_event(ENVELOPE("NOWEB", "group.v2.update", "{\"group\":{\"id\":\"" G "\",\"invite\":\"https://chat.whatsapp.com/x\",\"newMembersApprovalRequired\":false,\"membersCanSendMessages\":true,"
+								"\"participants\":[{\"id\":\"900000000000014@lid\",\"pn\":\"15551110014@c.us\"}]}}"));
+	ok(event.kind == EVENT_GROUP_CHANGED && event.has_link && event.has_approval && event.npairs == 2, "a changed group");
+	event = read_event(ENVELOPE("NOWEB", "group.v2.update", "{\"group\":{\"id\":\"" G "\",\"subject\":\"x\"}}"));
+	ok(event.kind == EVENT_GROUP_CHANGED && !event.has_link && !event.has_approval, "what is absent says nothing");
+	event = read_event(ENVELOPE("GOWS", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":\"900000000000016@lid\",\"requesterPn\":\"15551110016@c.us\",\"requestMethod\":\"non_admin_add\"")));
+	ok(event.is_proposal && event.npairs == 2, "a proposer's pair is one nevertheless");
+	event = read_event(ENVELOPE("WEBJS", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":\"15551110016@c.us\",\"requesterPn\":null")));
+	ok(event.is_proposal, "WEBJS may name a proposer");
+}
+
+int
+main(void)
+{
+	test_envelope();
+	test_members();
+	test_limits_and_sessions();
+	test_rest();
+	return done_testing();
+}
