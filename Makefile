@@ -168,7 +168,7 @@ test/unit/build/%: test/unit/%.c $(UNIT_SHARED) $(wildcard $(srcdir)/src/*.h $(s
 
 # The worker's own modules in simulated time, by seeds; test/simulate/README.md.  WHOLE: their static variables begin
 # anew with each worker.
-test/unit/build/simulate_test: WHOLE = $(addprefix worker/,dispatch claim settle verify precheck attempt group_cache lanes admission)
+test/unit/build/simulate_test: WHOLE = $(addprefix worker/,dispatch claim settle verify precheck attempt group_cache lanes admission refusal_run)
 test/unit/build/simulate_test: OTHERS = $(addprefix throttle/,limiter budget gcra share) \
 	$(addprefix protocol/,backoff member_list jid calling_code outcome account_limits)
 test/unit/build/simulate_test: $(wildcard $(srcdir)/test/simulate/*) $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.[ch] $(srcdir)/test/unit/tap.*)

@@ -200,6 +200,7 @@ static void
 member_append(WireMembers *list, const Jid *jid, WireRole role)
 {
 	list->members[list->count++] = (WireMember) {.jid = *jid, .phone = *jid, .role = role};
+	list->shown[WIRE_SHOWS_PHONE]++;
 }
 
 bool
@@ -228,6 +229,16 @@ int
 wire_count_members(const WireMembers *list)
 {
 	return list->count;
+}
+
+/* Lists are short here, and have no index. */
+const WireMember *
+wire_find_member(const WireMembers *list, const Jid *jid)
+{
+	for (int i = 0; i < list->count; i++)
+		if (jid_same(&list->members[i].phone, jid))
+			return &list->members[i];
+	return NULL;
 }
 
 bool

@@ -525,6 +525,23 @@ lappend(List *list, void *item)
 	return list;
 }
 
+void
+list_free(List *list)
+{
+	if (list == NIL)
+		return;
+	pfree(list->elements);
+	pfree(list);
+}
+
+void
+list_free_deep(List *list)
+{
+	for (int i = 0; i < list_length(list); i++)
+		pfree(list->elements[i].ptr_value);
+	list_free(list);
+}
+
 /*
  * ---- errors and logs
  */

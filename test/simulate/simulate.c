@@ -216,11 +216,11 @@ worker_next(void)
 static void
 worker_step(bool is_poll)
 {
-	static const DispatchWake everything = {.rescan = true, .start_anew = true};
+	static const DispatchWake poll = {.poll = true};
 
 	if (is_poll)
 	{
-		dispatch_tell(&everything);
+		dispatch_tell(&poll);
 		group_cache_prune();
 	}
 	dispatch_tell(&news);
@@ -237,7 +237,7 @@ worker_step(bool is_poll)
 }
 
 /*
- * ---- rescans, which are counted apart: once a minute the worker looks at all lanes
+ * ---- rescans, which are counted apart: the worker looks at all lanes, or each minute at some of them
  */
 
 static int64 steps_before;

@@ -12,6 +12,7 @@
 #include "base/shmem.h"
 #include "client/missing_route.h"
 #include "tables/audit.h"
+#include "tables/contact.h"
 #include "tables/hold.h"
 #include "tables/identity.h"
 #include "tables/intent.h"
@@ -19,6 +20,7 @@
 #include "tables/requester_hold.h"
 #include "tables/suppression.h"
 #include "worker/completion.h"
+#include "worker/events.h"
 #include "worker/instance_cache.h"
 #include "worker/messages.h"
 #include "worker/precedence.h"
@@ -82,6 +84,7 @@ NEVER(completion_next_expiry)
 NEVER(completion_next_membership)
 NEVER(completion_next_arrival)
 NEVER(messages_next_welcome)
+NEVER(events_next_ms)
 NOTHING(completion_begin_cycle)
 NOTHING(completion_end_superseded)
 NOTHING(completion_note_failures)
@@ -198,6 +201,17 @@ messages_why_not_invited(const Intent *intent pg_attribute_unused(), const WawpI
 						 WawpOutcome *outcome pg_attribute_unused())
 {
 	return "nobody is invited";
+}
+
+void
+contact_meet(const char *const *jids pg_attribute_unused(), int n pg_attribute_unused())
+{
+}
+
+bool
+events_apply(struct Holds *holds pg_attribute_unused())
+{
+	return false;
 }
 
 bool

@@ -768,6 +768,17 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 }
 
 void
+intent_settle_alike(const int64 *ids, int n, const IntentChange *change, bool *settled)
+{
+	for (int i = 0; i < n; i++)
+	{
+		IntentChange one = *change;
+
+		settled[i] = intent_settle(ids[i], STATE_SENDING, &one);
+	}
+}
+
+void
 intent_postpone(const Intent *intent, TimestampTz due, const char *detail pg_attribute_unused())
 {
 	Row		   *row = &rows[intent->id - 1];
@@ -776,19 +787,29 @@ intent_postpone(const Intent *intent, TimestampTz due, const char *detail pg_att
 	row->due_us = time_of(due);
 }
 
-int
-intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
+IntentsWaiting
+intent_waiting(const LaneKey *lane, int limit, bool all, TimestampTz after)
 {
 	const SimGroup *group = &groups[world_group_of(lane)];
-	int			n = 0;
+	IntentsWaiting found = {0};
 
-	*out = palloc(sizeof(Intent) * Min(limit, group->nrows));
+	found.intents = palloc(sizeof(Intent) * group->nrows);
+	found.contacts = palloc0(sizeof(Contact) * group->nrows);
 	for (int later = 0; later < 2; later++)
-		for (int i = group->first_row; i < group->first_row + group->nrows && n < limit; i++)
-			if (row_waits(&rows[i]) && (rows[i].due_us > now_us) == (later > 0))
-				row_read(i, lane, &(*out)[n++]);
-	*some_locked = false;
-	return n;
+		for (int i = group->first_row; i < group->first_row + group->nrows && found.n < limit; i++)
+		{
+			bool		is_later = rows[i].due_us > now_us;
+
+			if (!row_waits(&rows[i]) || is_later != (later > 0))
+				continue;
+			if (is_later)
+				found.next = found.next == 0 ? EPOCH + rows[i].due_us : Min(found.next, EPOCH + rows[i].due_us);
+			if (!all && (is_later || EPOCH + rows[i].due_us <= after))
+				continue;
+			found.contacts[found.n].id = i + 1;
+			row_read(i, lane, &found.intents[found.n++]);
+		}
+	return found;
 }
 
 /* Return a page of the lanes that have a row in that state. */
@@ -821,9 +842,10 @@ lanes_behind(const LaneKey *after, int limit, bool waiting)
 }
 
 List *
-intent_lanes(const LaneKey *after, int limit)
+intent_lanes(IntentLaneKind kind, const LaneKey *after, int limit)
 {
-	return lanes_behind(after, limit, false);
+	/* there are additions only */
+	return kind == LANES_OTHER ? NIL : lanes_behind(after, limit, kind == LANES_WAITING);
 }
 
 List *
@@ -890,13 +912,19 @@ hold_get(Holds *holds pg_attribute_unused(), const LaneKey *lane, bool whole_ins
 }
 
 int64
-hold_lane_until(Holds *holds, const LaneKey *lane)
+hold_instance_until(Holds *holds, const LaneKey *lane)
 {
 	const Hold *hold = hold_get(holds, lane, true);
 
 	if (!hold_is_active(hold))
 		return 0;
 	return hold->until == 0 ? CLOCK_NEVER : clock_monotonic_of(hold->until);
+}
+
+int64
+hold_lane_until(Holds *holds, const LaneKey *lane)
+{
+	return hold_instance_until(holds, lane);
 }
 
 static bool
