@@ -101,7 +101,7 @@ event_take(void)
 
 /* Note that a promise was broken; the first one ends the run. */
 void
-fault(const char *format,...)
+fault(const char *format, ...)
 {
 	char		text[400];
 	va_list		arguments;
@@ -115,7 +115,7 @@ fault(const char *format,...)
 
 /* Print what an account does, if that is asked for. */
 void
-trace(int account, const char *format,...)
+trace(int account, const char *format, ...)
 {
 	va_list		arguments;
 
@@ -579,7 +579,7 @@ mutation_find(const Mutation *mutation, int *seed)
 
 	*mutation->is_on = true;
 	for (*seed = 0; found == NULL && *seed < SEEDS_OF_MUTATION;)
-		found = run(&rough, (uint64) ++*seed).fault;
+		found = run(&rough, (uint64) ++* seed).fault;
 	*mutation->is_on = false;
 	return found;
 }

@@ -161,8 +161,8 @@ extern char worker_begins_bss,
 			worker_begins_data,
 			worker_ends_data;
 
-extern void fault(const char *format,...) pg_attribute_printf(1, 2);
-extern void trace(int account, const char *format,...) pg_attribute_printf(2, 3);
+extern void fault(const char *format, ...) pg_attribute_printf(1, 2);
+extern void trace(int account, const char *format, ...) pg_attribute_printf(2, 3);
 extern double draw(void);
 extern double draw_between(double least, double most);
 extern int64 time_of(TimestampTz at);

@@ -27,15 +27,15 @@
 #define MOST_HALVINGS 4
 
 /* While a group waits, so many turns of its account go to others at most: each of them has that many, and some. */
-#define TURNS_OF_OTHERS 3
-#define TURNS_TO_SPARE 20
+#define TURNS_OF_OTHERS 2
+#define TURNS_TO_SPARE 10
 
 /* Lists that were read in vain: the worker was restarted, a limit came in between. */
 #define MOST_LISTS 1.1
 #define LISTS_TO_SPARE 2
 
 Account    *accounts;
-SimGroup	   *groups;
+SimGroup   *groups;
 Row		   *rows;
 Shape		shape;
 static int	nrows;
@@ -201,7 +201,7 @@ account_for(int group, bool is_uneven)
 static void
 group_make(int i, bool is_uneven)
 {
-	SimGroup	   *group = &groups[i];
+	SimGroup   *group = &groups[i];
 
 	group->account = account_for(i, is_uneven);
 	group->first_row = nrows;
@@ -313,7 +313,7 @@ lane_key(const char *instance, const char *group)
 static void
 group_become_ready(int i)
 {
-	SimGroup	   *group = &groups[i];
+	SimGroup   *group = &groups[i];
 	Account    *account = &accounts[group->account];
 
 	if (group->is_ready)
@@ -340,7 +340,7 @@ world_row_ready(int i)
 static void
 group_had_turn(int i)
 {
-	SimGroup	   *group = &groups[i];
+	SimGroup   *group = &groups[i];
 
 	if (group->is_ready)
 		accounts[group->account].nready--;
@@ -502,7 +502,7 @@ note_wait(int64 us)
 void
 world_note_sent(int i, int n, bool leaves)
 {
-	SimGroup	   *group = &groups[i];
+	SimGroup   *group = &groups[i];
 	Account    *account = &accounts[group->account];
 
 	account_check_gap(account);
