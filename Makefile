@@ -5,6 +5,7 @@
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
 #   make test-matrix            make test on PostgreSQL 17, 18 and 19, each in a chroot (root, debootstrap)
 #   make bench                  measures what design and README promise; see test/bench/README.md
+#   make simulate               runs the worker in simulated time; see test/simulate/README.md
 #   make faults, latency, valgrind, asan, neighbours, copies, engines likewise, and take minutes
 #
 # demo, test, bench and deps work on a machine that has neither pg_config nor a compiler yet:
@@ -21,15 +22,15 @@ top := $(if $(VPATH),$(VPATH:%/=%)/,$(dir $(lastword $(MAKEFILE_LIST))))
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.control)
 
 # The modules, folder by folder, from the bottom to the top (src/README.md).
-protocol = calling_code jid outcome json shape wire_time account_limits wire event redact endpoint member_list backoff mailbox_record mark
+protocol = calling_code jid outcome json shape wire_time account_limits wire event redact endpoint member_list sync_plan backoff mailbox_record mark
 base = guc clock shmem mark_file commit_wake spi_statement subtransaction index_probe encoding text_limit requester signature
 client = http instance call missing_route
 throttle = gcra limiter budget share
 tables = intent contact membership suppression group_settings hold requester_hold identity home adoption audit audit_mailbox webhook_event worker_status
-session = api participants check groups join_requests messages pairs pure send session_read session_verify
-queue = quota enqueue control webhook take_over monitor metrics trigger trigger_row trigger_probe trigger_arguments trigger_guard
+session = api participants check groups join_requests messages pairs pure send session_read session_verify sync sync_request sync_source
+queue = quota enqueue control webhook take_over monitor metrics trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt events \
-	group_cache lanes admission instance_cache savepoint utility_hook server_changes
+	group_cache lanes admission instance_cache savepoint utility_hook server_changes refusal_run
 
 OBJS = src/wawp.o $(protocol:%=src/protocol/%.o) $(base:%=src/base/%.o) $(client:%=src/client/%.o) \
 	$(throttle:%=src/throttle/%.o) $(tables:%=src/tables/%.o) $(session:%=src/session/%.o) \
@@ -40,7 +41,7 @@ PURE = $(protocol:%=protocol/%) throttle/gcra throttle/share
 
 # The install script is these parts, in this order.
 SQL_PARTS = sql/00-schema.sql sql/10-instance.sql sql/20-jid.sql sql/30-api.sql \
-	sql/40-queue.sql sql/45-policy.sql sql/50-audit.sql sql/55-webhook.sql sql/60-views.sql sql/90-grants.sql
+	sql/40-queue.sql sql/45-policy.sql sql/47-sync.sql sql/50-audit.sql sql/55-webhook.sql sql/60-views.sql sql/90-grants.sql
 
 DATA_built = wawp--$(version).sql
 
@@ -48,7 +49,7 @@ DATA_built = wawp--$(version).sql
 DATA = $(patsubst $(top)%,%,$(wildcard $(top)sql/releases/wawp--*.sql))
 
 # The order they run in.  One name per line of test/sql, never a glob.
-REGRESS = surface jid classify instance session_calls readers check queue insert wishes verbs events membership_trigger
+REGRESS = surface jid classify instance session_calls readers check sync queue insert wishes verbs events membership_trigger
 REGRESS_OPTS = --inputdir=test --load-extension=pgtap --load-extension=wawp
 
 # The same for test/specs.  Expected output is looked for below the output directory.
@@ -155,7 +156,7 @@ endif
 UNIT_CC ?= $(CC)
 UNIT_CFLAGS ?= -fsanitize=address,undefined -fno-sanitize-recover=all -O1
 UNIT_PROVE ?= prove
-UNIT_TESTS ?= $(basename $(notdir $(wildcard $(srcdir)/test/unit/*_test.c)))
+UNIT_TESTS ?= $(basename $(notdir $(wildcard $(srcdir)/test/unit/*_test.c))) simulate_test
 UNIT_PROGRAMS = $(addprefix test/unit/build/,$(UNIT_TESTS))
 UNIT_SHARED = $(wildcard $(srcdir)/test/unit/tap.c) $(PURE:%=$(srcdir)/src/%.c)
 
@@ -164,6 +165,17 @@ test/unit/build/%: test/unit/%.c $(UNIT_SHARED) $(wildcard $(srcdir)/src/*.h $(s
 	$(UNIT_CC) -DFRONTEND -DUSE_PRIVATE_ENCODING_FUNCS -DWAWP_VERSION='"$(version)"' -g -Wall -Wextra -Werror $(UNIT_CFLAGS) \
 	  -I $(srcdir)/src -isystem $(includedir_server) -o $@ $< $(UNIT_SHARED) \
 	  -L $(pkglibdir) -L $(libdir) -lpgcommon -lpgport -lm
+
+# The worker's own modules in simulated time, by seeds; test/simulate/README.md.  WHOLE: their static variables begin
+# anew with each worker.
+test/unit/build/simulate_test: WHOLE = $(addprefix worker/,dispatch claim settle verify precheck attempt group_cache lanes admission)
+test/unit/build/simulate_test: OTHERS = $(addprefix throttle/,limiter budget gcra share) \
+	$(addprefix protocol/,backoff member_list jid calling_code outcome account_limits)
+test/unit/build/simulate_test: $(wildcard $(srcdir)/test/simulate/*) $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.[ch] $(srcdir)/test/unit/tap.*)
+	@$(MKDIR_P) $(@D)
+	CC="$(UNIT_CC)" CPPFLAGS='-DWAWP_VERSION="$(version)" -Isrc -Itest/unit -isystem $(includedir_server)' \
+	  LIBS="-L $(pkglibdir) -L $(libdir) -lpgcommon -lpgport" WHOLE="$(WHOLE)" OTHERS="$(OTHERS)" OUT=$(abspath $@) \
+	  $(srcdir)/test/simulate/compile
 
 # Palloc'd memory of a frontend program is never freed, so leaks are no finding here.
 .PHONY: check-unit
@@ -191,7 +203,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench latency faults valgrind asan numbers engines neighbours copies check-regress check-isolation check-tap check-names
+.PHONY: deps demo test test-matrix bench simulate latency faults valgrind asan numbers engines neighbours copies check-regress check-isolation check-tap check-names
 .PHONY: check-layers house-report indent lint deps-lint results dist list-regress list-isolation
 
 deps:
@@ -209,6 +221,10 @@ test-matrix:
 
 bench:
 	@bash $(top)test/bench/run
+
+# Who goes next, in simulated time: seeds, and a table of sizes.
+simulate:
+	@bash $(top)test/simulate/run
 
 # What is added at an API that answers late.
 latency:

@@ -5,9 +5,9 @@
  *
  * Modules of tables/ and others write their SQL as static SqlStatements; this
  * file prepares each once per process and runs it, and is the only one that
- * calls SPI, except for trigger.c's query on the user's table.  The caller has
- * called spi_begin_as_owner() or spi_begin_as_caller().  Rows are valid
- * until the next statement; values read from them live in SPI's procedure
+ * calls SPI, except for queries on users' tables (trigger_search.c, sync_source.c).
+ * The caller has called spi_begin_as_owner() or spi_begin_as_caller().  Rows are
+ * valid until the next statement; values read from them live in SPI's procedure
  * context.
  *
  * Names in statements are resolved in pg_catalog only: spi_begin_as_*() pins
@@ -281,6 +281,18 @@ statement_prepare(SqlStatement *statement)
 	statement->plan = plan;
 }
 
+/*
+ * The row that was read last, taken apart: its columns are usually read one by
+ * one, and each would be searched for from the row's beginning.
+ */
+static struct
+{
+	SPITupleTable *rows;		/* NULL: none */
+	uint64		row;
+	Datum		values[SPI_STATEMENT_MAX_COLUMNS];
+	bool		nulls[SPI_STATEMENT_MAX_COLUMNS];
+}			row_read;
+
 /* Run a statement; returns the number of rows that it returned or changed. */
 uint64
 spi_run(SqlStatement *statement, const SqlArgs *args)
@@ -297,6 +309,7 @@ spi_run_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
 	Assert((args ? args->n : 0) == statement->nargs);
 	require_pinned_path(statement->text);
 	statement_prepare(statement);
+	row_read.rows = NULL;
 	result = SPI_execute_snapshot(statement->plan, args ? (Datum *) args->values : NULL,
 								  args ? args->nulls : NULL, snapshot, InvalidSnapshot, false, true, 0);
 	if (result < 0)
@@ -327,6 +340,7 @@ spi_run_portions(SqlStatement *statement, const SqlArgs *args, long at_once, Sql
 		SPI_cursor_fetch(portal, true, at_once);
 		n = SPI_processed;
 		rows = SPI_tuptable;
+		row_read.rows = NULL;
 		MemoryContextSwitchTo(portion);
 		if (n > 0)
 			take(n, context);
@@ -350,11 +364,41 @@ spi_run_utility(const char *text)
 		elog(ERROR, "could not run \"%s\": %s", text, SPI_result_code_string(result));
 }
 
+/* Return a column's value and set *isnull. */
+static Datum
+row_get(uint64 row, int column, bool *isnull)
+{
+	SPITupleTable *rows = SPI_tuptable;
+
+	Assert(column >= 1 && column <= rows->tupdesc->natts && row < rows->numvals);
+	if (rows->tupdesc->natts > SPI_STATEMENT_MAX_COLUMNS)
+		elog(ERROR, "a result has %d columns", rows->tupdesc->natts);
+	if (row_read.rows != rows || row_read.row != row)
+	{
+		heap_deform_tuple(rows->vals[row], rows->tupdesc, row_read.values, row_read.nulls);
+		row_read.rows = rows;
+		row_read.row = row;
+	}
+	*isnull = row_read.nulls[column - 1];
+	return row_read.values[column - 1];
+}
+
 /* Return a column (from 1) of a row (from 0) as text, NULL for NULL. */
 const char *
 spi_get_text(uint64 row, int column)
 {
-	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+	Oid			type = SPI_gettypeid(SPI_tuptable->tupdesc, column);
+	bool		isnull;
+	Datum		value = row_get(row, column, &isnull);
+	Oid			output;
+	bool		is_varlena;
+
+	if (isnull)
+		return NULL;
+	if (type == TEXTOID)
+		return TextDatumGetCString(value);
+	getTypeOutputInfo(type, &output, &is_varlena);
+	return OidOutputFunctionCall(output, value);
 }
 
 /* Write a column's value to *value; false if it is NULL.  Its type must be `type`. */
@@ -363,7 +407,7 @@ spi_get_datum(uint64 row, int column, Oid type, Datum *value)
 {
 	bool		isnull;
 
-	*value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+	*value = row_get(row, column, &isnull);
 	if (SPI_gettypeid(SPI_tuptable->tupdesc, column) != type)
 		elog(ERROR, "column %d of a result is not of type %u", column, type);
 	return !isnull;

@@ -15,6 +15,7 @@
 #include "executor/spi.h"
 
 #define SPI_STATEMENT_MAX_ARGS 24
+#define SPI_STATEMENT_MAX_COLUMNS 40
 
 /* A statement in static memory, prepared at its first use. */
 typedef struct SqlStatement

@@ -282,6 +282,21 @@ classify_refusal(WawpOperation operation, const WireAnswer *answer, int http_sta
 }
 
 /*
+ * True if the status of a refusal leaves the word to the verdicts that its body has
+ * on people: some gateways answer so if one of several was refused.
+ */
+static bool
+people_outweigh_status(const WireAnswer *answer, int http_status)
+{
+	if (answer->kind != WIRE_PEOPLE || (http_status != 400 && http_status != 409 && http_status != 422))
+		return false;
+	for (int i = 0; i < answer->npeople; i++)
+		if (answer->people[i].jid.kind != JID_INVALID && answer->people[i].has_code)
+			return true;
+	return false;
+}
+
+/*
  * Read a whole answer: any HTTP status, any body.
  *
  * `people` has a verdict for each person that the body names; `whole` is the
@@ -294,7 +309,7 @@ call_classify(WawpOperation operation, int http_status, const char *body, size_t
 	WireAnswer	answer = wire_read_answer(body, len);
 	OutcomeReading whole;
 
-	if (!IS_SUCCESS(http_status) || answer.kind == WIRE_REFUSED)
+	if ((!IS_SUCCESS(http_status) && !people_outweigh_status(&answer, http_status)) || answer.kind == WIRE_REFUSED)
 		whole = classify_refusal(operation, &answer, http_status);
 	else if (answer.kind == WIRE_PEOPLE)
 	{

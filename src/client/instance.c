@@ -39,6 +39,7 @@
 #include "catalog/pg_user_mapping.h"
 #include "client/instance.h"
 #include "commands/defrem.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "lib/stringinfo.h"
@@ -61,6 +62,8 @@
 
 #define WRAPPER_NAME "wawp"
 #define MAX_TOKEN_FILE_BYTES 8192
+/* it is in the keys of indexes, and in each record */
+#define MAX_INSTANCE_ID_BYTES 500
 #define HOUR_MS (60 * 60 * 1000)
 
 PG_FUNCTION_INFO_V1(wawp_fdw_validator);
@@ -76,7 +79,7 @@ struct OptionSpec
 	Oid			catalog;		/* the kind of object it belongs to */
 	OptionCheck check;
 	double		min;			/* for numbers and durations (in ms) */
-	double		max;
+	double		max;			/* likewise; of a text the bytes */
 	const char *standard;		/* the default; NULL: none */
 };
 
@@ -105,10 +108,12 @@ has_control_characters(const char *value)
 }
 
 static const char *
-check_text(const OptionSpec *spec pg_attribute_unused(), const char *value)
+check_text(const OptionSpec *spec, const char *value)
 {
 	if (*value == '\0')
 		return "It must not be empty.";
+	if (strlen(value) > spec->max)
+		return psprintf("It must have at most %g bytes.", spec->max);
 	if (has_control_characters(value))
 		return "It must not have control characters.";
 	return NULL;
@@ -241,19 +246,65 @@ parse_time_span(const char **at, int *from, int *to)
 	return true;
 }
 
+/*
+ * Read an offset from UTC as people write it ("UTC+2", "GMT-3", "+05:30"), east being
+ * positive, into *seconds; false if the name is none.
+ */
+static bool
+parse_utc_offset(const char *name, long *seconds)
+{
+	int			hours;
+	int			minutes = 0;
+	int			used = 0;
+
+	if (pg_strncasecmp(name, "UTC", 3) == 0 || pg_strncasecmp(name, "GMT", 3) == 0)
+		name += 3;
+	if ((*name != '+' && *name != '-') || !isdigit((unsigned char) name[1]) ||
+		sscanf(name + 1, "%2d%n:%2d%n", &hours, &used, &minutes, &used) < 1 || name[1 + used] != '\0' ||
+		hours > 14 || minutes < 0 || minutes > 59)
+		return false;
+	*seconds = (*name == '-' ? -1L : 1L) * (hours * 60 + minutes) * 60;
+	return true;
+}
+
+/* True for a zone in POSIX's form without a rule, such as "XYZ-2": its sign is the opposite of what people write. */
+static bool
+is_posix_offset(const char *name)
+{
+	static const char *const names[] = {"EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT", "GMT0", NULL};
+	size_t		n = strcspn(name, "0123456789");
+
+	for (const char *const *other = names; *other; other++)
+		if (pg_strcasecmp(name, *other) == 0)
+			return false;
+	return name[n] != '\0' && strpbrk(name, "/,") == NULL;
+}
+
+/* Return the time zone of quiet hours by its name or offset; NULL if there is none. */
+static pg_tz *
+quiet_hours_zone(const char *name)
+{
+	long		seconds;
+
+	if (*name == '\0')
+		return log_timezone;
+	return parse_utc_offset(name, &seconds) ? pg_tzset_offset(-seconds) : pg_tzset(name);
+}
+
 static const char *
 check_quiet_hours(const OptionSpec *spec pg_attribute_unused(), const char *value)
 {
 	const char *at = value;
 	int			from;
 	int			to;
+	long		seconds;
 
 	if (!parse_time_span(&at, &from, &to))
 		return "It must be a time span with a time zone, such as \"21:00-08:00 Europe/Madrid\".";
 	if (from == to)
 		return "A time span that ends when it begins is empty; leave the option out for no quiet hours.";
-	if (*at && pg_tzset(at) == NULL)
-		return psprintf("\"%s\" is not a time zone.", at);
+	if (quiet_hours_zone(at) == NULL || (!parse_utc_offset(at, &seconds) && is_posix_offset(at)))
+		return psprintf("\"%s\" is not a time zone; name one as in \"Europe/Madrid\" or \"UTC+2\".", at);
 	return NULL;
 }
 
@@ -379,12 +430,12 @@ check_base_url(const OptionSpec *spec pg_attribute_unused(), const char *value)
 #define ON_MAPPING UserMappingRelationId
 
 static const OptionSpec options[] = {
-	{"instance_id", ON_SERVER, check_text, 0, 0, NULL},
+	{"instance_id", ON_SERVER, check_text, 0, MAX_INSTANCE_ID_BYTES, NULL},
 	{"base_url", ON_SERVER, check_base_url, 0, 0, "https://api.wawp.net"},
 	{"connect_timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "10000"},
 	{"timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "60000"},
 	{"auth", ON_SERVER, check_auth, 0, 0, "body"},
-	{"ca_file", ON_SERVER, check_ca_file, 0, 0, NULL},
+	{"ca_file", ON_SERVER, check_ca_file, 0, MAXPGPATH - 1, NULL},
 	{"concurrency", ON_SERVER, check_int, 1, 1000, "1"},
 	{"batch_size", ON_SERVER, check_int, 1, 50, "1"},
 	{"adds_per_minute", ON_SERVER, check_real, 0, 60000, "6"},
@@ -397,9 +448,9 @@ static const OptionSpec options[] = {
 	{"verify_delays", ON_SERVER, check_delays, 1, HOUR_MS, "3s,15s,60s"},
 	{"invite_ttl", ON_SERVER, check_duration, 1000, 365.0 * 24 * HOUR_MS, "72h"},
 	{"quiet_hours", ON_SERVER, check_quiet_hours, 0, 0, NULL},
-	{"access_token", ON_MAPPING, check_text, 0, 0, NULL},
-	{"access_token_file", ON_MAPPING, check_token_file, 0, 0, NULL},
-	{"webhook_secret", ON_MAPPING, check_text, 0, 0, NULL},
+	{"access_token", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL},
+	{"access_token_file", ON_MAPPING, check_token_file, 0, MAXPGPATH - 1, NULL},
+	{"webhook_secret", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL},
 };
 
 static const OptionSpec *
@@ -882,15 +933,68 @@ instance_choices(Oid roleid)
 	return list_length(names) > 1 ? list_names(names) : NULL;
 }
 
-/* Return an instance's id, NULL if there is no such instance. */
-const char *
-instance_id_of(const char *name)
+/*
+ * Ids of instances that were read lately, by a hash of the name: a claim needs
+ * that of each lane.  A change of any server empties the table.
+ */
+static struct
+{
+	bool		is_registered;
+	uint64		epoch;			/* counts the changes */
+	struct
+	{
+		NameData	name;		/* "": empty */
+		uint64		epoch;
+		char		id[64];
+	}			instances[64];
+}			ids_read;
+
+/* Forget what was read of servers: one of them has changed. */
+static void
+instance_forget_ids(Datum arg pg_attribute_unused(), int cache pg_attribute_unused(), uint32 hash pg_attribute_unused())
+{
+	ids_read.epoch++;
+}
+
+/* Read an instance's id from the catalogs; NULL if there is no such instance. */
+static const char *
+instance_read_id(const char *name)
 {
 	ForeignServer *server = GetForeignServerByName(name, true);
 
 	if (server == NULL || server->fdwid != get_foreign_data_wrapper_oid(WRAPPER_NAME, true))
 		return NULL;
 	return option_value(server->options, "instance_id");
+}
+
+/* Return an instance's id, palloc'd; NULL if there is no such instance. */
+const char *
+instance_id_of(const char *name)
+{
+	int			place = hash_bytes((const unsigned char *) name, (int) strlen(name)) % lengthof(ids_read.instances);
+	uint64		epoch;
+	const char *id;
+
+	if (!ids_read.is_registered)
+	{
+		CacheRegisterSyscacheCallback(FOREIGNSERVEROID, instance_forget_ids, (Datum) 0);
+		CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, instance_forget_ids, (Datum) 0);
+		ids_read.is_registered = true;
+	}
+	if (ids_read.instances[place].epoch == ids_read.epoch &&
+		strcmp(NameStr(ids_read.instances[place].name), name) == 0 && name[0] != '\0')
+		return pstrdup(ids_read.instances[place].id);
+	epoch = ids_read.epoch;
+	id = instance_read_id(name);
+	if (id == NULL || epoch != ids_read.epoch || strlen(name) >= NAMEDATALEN ||
+		strlcpy(ids_read.instances[place].id, id, sizeof(ids_read.instances[place].id)) >= sizeof(ids_read.instances[place].id))
+	{
+		ids_read.instances[place].name = (NameData) {""};
+		return id;
+	}
+	namestrcpy(&ids_read.instances[place].name, name);
+	ids_read.instances[place].epoch = epoch;
+	return id;
 }
 
 /* Return the names of all instances of the database. */
@@ -952,7 +1056,9 @@ instance_quiet_until(const WawpInstance *instance, TimestampTz now)
 
 	if (at == NULL || !parse_time_span(&at, &from, &to))
 		return 0;
-	zone = *at ? pg_tzset(at) : log_timezone;
+	zone = quiet_hours_zone(at);
+	if (zone == NULL)			/* zones come and go with the system's data */
+		zone = log_timezone;
 	local = pg_localtime(&seconds, zone);
 	since = (local->tm_hour * 60 + local->tm_min - from + 1440) % 1440;
 	if (since >= (to - from + 1440) % 1440)

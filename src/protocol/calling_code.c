@@ -107,6 +107,35 @@ is_plain_code(const char *digits, size_t n)
 	return strstr(plain_codes, word) != NULL;
 }
 
+/* Return the index of the entry in special_codes that digits begin with, or -1. */
+static int
+find_special_code(const char *digits)
+{
+	for (size_t i = 0; i < lengthof(special_codes); i++)
+		if (strncmp(digits, special_codes[i].code, strlen(special_codes[i].code)) == 0)
+			return (int) i;
+	return -1;
+}
+
+/* Return the length of the code among plain_codes that digits begin with; 0 if there is none. */
+static size_t
+plain_code_length(const char *digits)
+{
+	for (size_t n = 2; n <= MAX_CODE_DIGITS; n++)
+		if (is_plain_code(digits, n))
+			return n;
+	return 0;
+}
+
+/* Return the number of digits of the country code that a number begins with; 0 if no country has it. */
+size_t
+calling_code_length(const char *digits)
+{
+	int			i = find_special_code(digits);
+
+	return i >= 0 ? strlen(special_codes[i].code) : plain_code_length(digits);
+}
+
 /*
  * Return what is wrong with the digits of an international number, of which
  * there are at least MAX_CODE_DIGITS; NULL if nothing is.  The text is static.
@@ -114,11 +143,13 @@ is_plain_code(const char *digits, size_t n)
 const char *
 calling_code_problem(const char *digits)
 {
-	for (size_t i = 0; i < lengthof(special_codes); i++)
-		if (strncmp(digits, special_codes[i].code, strlen(special_codes[i].code)) == 0)
-			return special_code_problem(i, digits);
-	for (size_t n = 2; n <= MAX_CODE_DIGITS; n++)
-		if (is_plain_code(digits, n))
-			return digits[n] == '0' ? national_form : NULL;
-	return "no country has this calling code; write the number with its country code";
+	int			i = find_special_code(digits);
+	size_t		n;
+
+	if (i >= 0)
+		return special_code_problem(i, digits);
+	n = plain_code_length(digits);
+	if (n == 0)
+		return "no country has this calling code; write the number with its country code";
+	return digits[n] == '0' ? national_form : NULL;
 }

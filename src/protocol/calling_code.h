@@ -11,6 +11,7 @@
 #ifndef WAWP_CALLING_CODE_H
 #define WAWP_CALLING_CODE_H
 
+extern size_t calling_code_length(const char *digits);
 extern const char *calling_code_problem(const char *digits);
 
 #endif							/* WAWP_CALLING_CODE_H */

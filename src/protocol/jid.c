@@ -25,6 +25,7 @@
 #include "postgres_fe.h"
 #endif
 
+#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "protocol/calling_code.h"
 #include "protocol/jid.h"
@@ -41,6 +42,8 @@
 #define LONG_GROUP 8
 /* a country code and an area code */
 #define MOST_BEFORE_SLASH 7
+/* no national number with an area code in parentheses is longer */
+#define LONGEST_NATIONAL 11
 
 #define FOLD_SIZE 128			/* far above any spelling of 15 digits */
 #define FOLD_DROP '\0'
@@ -345,14 +348,30 @@ take_group(const char **s, char *digits, size_t *n, DigitGroup *group)
  * begins decimals, however many.
  */
 static bool
-is_own_tail(const DigitGroup *last, const DigitGroup *before, size_t ngroups)
+is_own_tail(const DigitGroup *groups, size_t ngroups)
 {
-	if (ngroups < 2)
-		return true;
+	const DigitGroup *last = &groups[ngroups - 1];
+	const DigitGroup *before = &groups[ngroups - 2];
+
 	if (last->length > 2)
 		return last->separator != '.' || before->length < LONG_GROUP;
 	return last->length == 2 && before->length <= 3 &&
 		(before->separator == last->separator || before->separator == ')');
+}
+
+/*
+ * True if the groups of a number are those of a national form: the first one is
+ * less than the country code ("8 (495) 123-45-67" is Russia's, and not a number of
+ * Vietnam, whose code is 84), or an area code in parentheses ("(51) 99876-5432" is
+ * Brazil's, and not one of Peru).  is_marked: with "+" or "00" before it.
+ */
+static bool
+is_grouped_nationally(const DigitGroup *groups, const char *digits, bool is_marked)
+{
+	if (groups[0].length < calling_code_length(digits))
+		return true;
+	return !is_marked && groups[0].separator == '(' && groups[1].separator == ')' &&
+		groups[0].length > 1 && strlen(digits) <= LONGEST_NATIONAL;
 }
 
 /*
@@ -362,9 +381,10 @@ is_own_tail(const DigitGroup *last, const DigitGroup *before, size_t ngroups)
 static const char *
 phone_digits(const char *s, char *digits)
 {
-	DigitGroup	last = {0, '\0'};
-	DigitGroup	before = {0, '\0'};
+	DigitGroup	groups[PHONE_MAX_DIGITS + 1];
+	const char *start = s;
 	const char *problem;
+	bool		is_marked;
 	size_t		n = 0;
 	size_t		ngroups = 0;
 
@@ -376,25 +396,27 @@ phone_digits(const char *s, char *digits)
 		s += 2;
 	else if (is_foreign_prefix(s))
 		return "810 is a dialling prefix; write + and the country code";
+	is_marked = s > start;
 	digits[0] = '\0';
 	while (*s)
 	{
-		DigitGroup	group;
+		DigitGroup *group = &groups[ngroups];
 
-		if ((problem = take_group(&s, digits, &n, &group)) != NULL)
+		if ((problem = take_group(&s, digits, &n, group)) != NULL)
 			return problem;
-		if (group.length == 0)
+		if (group->length == 0)
 			break;
-		if (group.separator == '/' && n - group.length > MOST_BEFORE_SLASH)
+		if (group->separator == '/' && n - group->length > MOST_BEFORE_SLASH)
 			return "what stands before the slash is a number by itself";
-		before = last;
-		last = group;
 		ngroups++;
 	}
-	if (!is_own_tail(&last, &before, ngroups))
+	if (ngroups > 1 && !is_own_tail(groups, ngroups))
 		return "the digits at the end are a decimal or an extension; write the number without them";
-	problem = digits_problem(digits);
-	return problem ? problem : calling_code_problem(digits);
+	if ((problem = digits_problem(digits)) != NULL)
+		return problem;
+	if (ngroups > 1 && is_grouped_nationally(groups, digits, is_marked))
+		return "it is written as within a country; write + and the country code";
+	return calling_code_problem(digits);
 }
 
 /*
@@ -680,37 +702,32 @@ jid_other_form(const Jid *jid)
 
 /* So many digits at the end are the same in both forms of a number. */
 #define SAME_DIGITS 8
-
-/* True unless the digits of the text, which has nothing but digits and separators, end otherwise than the person's. */
-static bool
-ends_as(const Jid *person, const char *input, size_t len)
-{
-	size_t		n = count_digits(person->text);
-	size_t		last = n > SAME_DIGITS ? n - SAME_DIGITS : 0;
-
-	for (; n > last && len > 0; len--)
-		if (is_digit(input[len - 1]) && input[len - 1] != person->text[--n])
-			return false;
-	return true;
-}
+#define SAME_DIGITS_POWER 100000000
+/* so many fit into 64 bits */
+#define MOST_DIGITS 19
 
 /*
- * False if a text certainly names another account than the person: it is a
- * plain spelling and its digits end otherwise.  Costs a fraction of parsing it.
- * Of a group, which has no spellings, nothing is said.
+ * Return the last digits of a plain spelling of a person, as a number: two texts
+ * that have different ones name different accounts.  -1: nothing is said, since
+ * the spelling is not plain or has too few digits.  Costs a fraction of parsing.
  */
-bool
-jid_may_name(const Jid *person, const char *input, size_t len)
+int
+jid_last_digits(const char *input, size_t len)
 {
-	const char *server = memchr(input, '@', len);
-	size_t		n = server ? (size_t) (server - input) : len;
+	uint64		value = 0;
+	int			ndigits = 0;
 
-	if (person->kind == JID_GROUP)
-		return true;
-	for (size_t i = 0; i < n; i++)
-		if (!is_digit(input[i]) && strchr(" +-().", input[i]) == NULL)
-			return true;
-	return ends_as(person, input, n);
+	for (size_t i = 0; i < len && input[i] != '@'; i++)
+	{
+		if (is_digit(input[i]))
+		{
+			value = value * 10 + (uint64) (input[i] - '0');
+			ndigits++;
+		}
+		else if (input[i] == '\0' || strchr(" +-().", input[i]) == NULL)
+			return -1;
+	}
+	return ndigits >= SAME_DIGITS && ndigits <= MOST_DIGITS ? (int) (value % SAME_DIGITS_POWER) : -1;
 }
 
 /*
@@ -730,4 +747,24 @@ jid_same(const Jid *a, const Jid *b)
 	person_key(a, ka);
 	person_key(b, kb);
 	return strcmp(ka, kb) == 0;
+}
+
+/* Write what all forms of a valid JID have in common, terminated, to key (JID_SIZE bytes): the same exactly where jid_same() is true. */
+void
+jid_key(const Jid *jid, char *key)
+{
+	if (jid->kind == JID_PERSON)
+		person_key(jid, key);
+	else
+		strlcpy(key, jid->text, JID_SIZE);
+}
+
+/* Return a hash that JIDs of the same account have in common. */
+uint32
+jid_hash(const Jid *jid)
+{
+	char		key[JID_SIZE];
+
+	jid_key(jid, key);
+	return hash_bytes((const unsigned char *) key, (int) strlen(key));
 }

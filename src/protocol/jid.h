@@ -32,8 +32,10 @@ typedef struct Jid
 extern Jid	jid_parse(const char *input, size_t len);
 extern bool jid_is_group_text(const char *text, size_t len);
 extern bool jid_is_person_text(const char *text, size_t len);
-extern bool jid_may_name(const Jid *person, const char *input, size_t len);
+extern int	jid_last_digits(const char *input, size_t len);
 extern bool jid_same(const Jid *a, const Jid *b);
+extern uint32 jid_hash(const Jid *jid);
+extern void jid_key(const Jid *jid, char *key);
 extern Jid	jid_other_form(const Jid *jid);
 
 #endif							/* WAWP_JID_H */

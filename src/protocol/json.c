@@ -327,7 +327,7 @@ json_node_any(const JsonNode *node, const char *const *keys)
 	return NULL;
 }
 
-/* Read a whole number, written as a number or as a string, into *value; false if it is none. */
+/* Read a whole number, written as a number (403, 403.0) or as a string, into *value; false if it is none. */
 bool
 json_node_int(const JsonNode *node, int *value)
 {
@@ -339,6 +339,9 @@ json_node_int(const JsonNode *node, int *value)
 		return false;
 	errno = 0;
 	parsed = strtol(text, &end, 10);
+	if (end != text && *end == '.')
+		end += 1 + strspn(end + 1, "0");
+	end += strspn(end, " ");
 	if (end == text || *end != '\0' || errno != 0 || parsed < INT_MIN || parsed > INT_MAX)
 		return false;
 	*value = (int) parsed;

@@ -27,36 +27,25 @@
 /* ... until another one, read at least so much later, agrees.  An engine that loses people does so for longer than a moment. */
 #define LOSS_CONFIRMED_MS (60 * 60 * INT64CONST(1000))
 
-/* Return the entry of a number or a LID; NULL if there is none or the person left. */
-const WireMember *
-members_find(const WireMembers *list, const Jid *jid)
-{
-	for (int i = 0; i < list->count; i++)
-	{
-		const WireMember *member = &list->members[i];
-
-		if (member->role != WIRE_ROLE_LEFT &&
-			(jid_same(&member->phone, jid) || jid_same(&member->lid, jid)))
-			return member;
-	}
-	return NULL;
-}
-
 /* Return our own entry, by our number or our LID (invalid: not known); NULL if neither is listed. */
 const WireMember *
 members_find_own(const WireMembers *list, const Jid *me, const Jid *me_lid)
 {
-	const WireMember *own = members_find(list, me);
+	const WireMember *own = wire_find_member(list, me);
 
-	return own ? own : members_find(list, me_lid);
+	return own ? own : wire_find_member(list, me_lid);
 }
 
-/* True if an entry is certainly somebody else: both have a number, or both have a LID. */
+/* True if each entry is certainly somebody else: both have a number, or both have a LID. */
 static bool
-is_of_another(const WireMember *member, const Jid *phone, const Jid *lid)
+are_all_others(const WireMembers *list, const Jid *phone, const Jid *lid)
 {
-	return (member->phone.kind == JID_PERSON && phone->kind == JID_PERSON) ||
-		(member->lid.kind == JID_LID && lid->kind == JID_LID);
+	int			known = (phone->kind == JID_PERSON ? WIRE_SHOWS_PHONE : 0) | (lid->kind == JID_LID ? WIRE_SHOWS_LID : 0);
+
+	for (int shows = 0; shows < (int) lengthof(list->shown); shows++)
+		if ((shows & known) == 0 && list->shown[shows] > 0)
+			return false;
+	return true;
 }
 
 /* Return the number of people in the group according to the list and its description, the larger one. */
@@ -67,8 +56,8 @@ members_size(const WireMembers *list, const MembersKnown *known)
 }
 
 /* True if the loss is too large to be a coincidence: a quarter of them, and at least LOSS_MIN. */
-static bool
-lost_many(int before, int now)
+bool
+members_lost_many(int before, int now)
 {
 	return before - now >= LOSS_MIN && (before - now) * 4 >= before;
 }
@@ -83,9 +72,9 @@ bool
 members_note_size(MembersPast *past, const WireMembers *list, int64 asked_ms)
 {
 	int			count = wire_count_members(list);
-	bool		is_same = past->shrunk > 0 && !lost_many(past->shrunk, count);
+	bool		is_same = past->shrunk > 0 && !members_lost_many(past->shrunk, count);
 
-	if (!lost_many(past->believed, count) || (is_same && asked_ms - past->shrunk_ms >= LOSS_CONFIRMED_MS))
+	if (!members_lost_many(past->believed, count) || (is_same && asked_ms - past->shrunk_ms >= LOSS_CONFIRMED_MS))
 	{
 		*past = (MembersPast) {.believed = count};
 		return true;
@@ -106,12 +95,7 @@ is_without_us(const WireMembers *list, const MembersKnown *known)
 		return true;
 	if (known->me.kind == JID_INVALID && known->me_lid.kind == JID_INVALID)
 		return false;
-	if (members_find_own(list, &known->me, &known->me_lid))
-		return false;
-	for (int i = 0; i < list->count; i++)
-		if (list->members[i].role != WIRE_ROLE_LEFT && !is_of_another(&list->members[i], &known->me, &known->me_lid))
-			return false;
-	return true;
+	return members_find_own(list, &known->me, &known->me_lid) == NULL && are_all_others(list, &known->me, &known->me_lid);
 }
 
 /* Return the reason why a list is not the whole group, if there is one. */
@@ -166,14 +150,11 @@ members_presence(const WireMembers *list, const MembersKnown *known, const Jid *
 {
 	const Jid  *known_lid = person->kind == JID_LID ? person : lid;
 
-	if (members_find(list, person) || (lid->kind == JID_LID && members_find(list, lid)))
+	if (wire_find_member(list, person) || (lid->kind == JID_LID && wire_find_member(list, lid)))
 		return PRESENCE_PRESENT;
 	if (members_gap(list, known) != MEMBERS_COMPLETE)
 		return PRESENCE_UNKNOWN;
-	for (int i = 0; i < list->count; i++)
-		if (list->members[i].role != WIRE_ROLE_LEFT && !is_of_another(&list->members[i], person, known_lid))
-			return PRESENCE_UNKNOWN;
-	return PRESENCE_ABSENT;
+	return are_all_others(list, person, known_lid) ? PRESENCE_ABSENT : PRESENCE_UNKNOWN;
 }
 
 /*
@@ -186,6 +167,14 @@ request_names_asker(const WireJoinRequest *request, const MembersKnown *known)
 {
 	return !(request->method && strcmp(request->method, WIRE_NON_ADMIN_ADD) == 0) &&
 		!jid_same(&request->jid, &known->me) && !jid_same(&request->lid, &known->me_lid);
+}
+
+/* True if a request is certainly somebody else's: both have a number, or both have a LID. */
+static bool
+request_is_of_another(const WireJoinRequest *request, const Jid *phone, const Jid *lid)
+{
+	return (request->jid.kind == JID_PERSON && phone->kind == JID_PERSON) ||
+		(request->lid.kind == JID_LID && lid->kind == JID_LID);
 }
 
 /*
@@ -202,11 +191,10 @@ members_ask_to_join(const WireJoinRequests *list, const MembersKnown *known, con
 	for (int i = 0; i < list->count; i++)
 	{
 		const WireJoinRequest *request = &list->requests[i];
-		WireMember	asker = {.phone = request->jid, .lid = request->lid};
 
 		if (jid_same(&request->jid, person) || (known_lid->kind == JID_LID && jid_same(&request->lid, known_lid)))
 			return PRESENCE_PRESENT;
-		if (!request_names_asker(request, known) || !is_of_another(&asker, person, known_lid))
+		if (!request_names_asker(request, known) || !request_is_of_another(request, person, known_lid))
 			presence = PRESENCE_UNKNOWN;
 	}
 	return presence;
@@ -284,11 +272,11 @@ judge_absent_addition(const WireMembers *list, const MembersKnown *known, const 
 static MembersVerdict
 judge_role(const WireMembers *list, const MembersCase *asked)
 {
-	const WireMember *member = members_find(list, asked->person);
+	const WireMember *member = wire_find_member(list, asked->person);
 	bool		is_admin;
 
 	if (member == NULL)
-		member = members_find(list, asked->lid);
+		member = wire_find_member(list, asked->lid);
 	is_admin = member->role == WIRE_ROLE_ADMIN || member->role == WIRE_ROLE_OWNER;
 	return is_admin == (asked->operation == WAWP_OP_PROMOTE) ? VERDICT_YES : VERDICT_NO;
 }

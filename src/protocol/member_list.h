@@ -96,9 +96,9 @@ typedef struct MembersFinding
 	const char *detail;			/* why; NULL: the request's own detail stays */
 } MembersFinding;
 
-extern const WireMember *members_find(const WireMembers *list, const Jid *jid);
 extern const WireMember *members_find_own(const WireMembers *list, const Jid *me, const Jid *me_lid);
 extern int	members_size(const WireMembers *list, const MembersKnown *known);
+extern bool members_lost_many(int before, int now);
 extern bool members_note_size(MembersPast *past, const WireMembers *list, int64 asked_ms);
 extern MembersGap members_gap(const WireMembers *list, const MembersKnown *known);
 extern const char *members_gap_text(const WireMembers *list, const MembersKnown *known);

@@ -37,7 +37,7 @@ static const OutcomeInfo outcomes[] = {
 	{WAWP_JOINED_BY_INVITE, "joined_by_invite", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person joined by the invite link")},
 	{WAWP_REMOVED, "removed", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person was removed")},
 	{WAWP_NOT_MEMBER, "not_member", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, "42704",
-		"the person is not in the group", NULL},
+	"the person is not in the group", NULL},
 	{WAWP_PROMOTED, "promoted", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person is an admin now")},
 	{WAWP_DEMOTED, "demoted", ABOUT_PERSON, SCOPE_PERSON, NEXT_DONE, false, GOOD("the person is no admin any more")},
 	{WAWP_ACCEPTED, "accepted", ABOUT_PERSON, SCOPE_PERSON, NEXT_VERIFY, true, GOOD("the API accepted the request, the member list was not read")},
@@ -55,21 +55,21 @@ static const OutcomeInfo outcomes[] = {
 		"the person waits for an admin's approval",
 	"An admin of the group has to approve it in WhatsApp."},
 	{WAWP_RECENTLY_LEFT, "recently_left", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "55000",
-		"the person left the group recently", NULL},
+	"the person left the group recently", NULL},
 	{WAWP_REMOVED_BY_ADMIN, "removed_by_admin", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "55000",
-		"the person was removed from the group by an admin", NULL},
+	"the person was removed from the group by an admin", NULL},
 	{WAWP_BLOCKED_BY_USER, "blocked_by_user", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "55000",
-		"the person does not accept this account", NULL},
+	"the person does not accept this account", NULL},
 	{WAWP_NOT_ON_WHATSAPP, "not_on_whatsapp", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "22023",
-		"the number is not on WhatsApp", NULL},
+	"the number is not on WhatsApp", NULL},
 	{WAWP_LEGAL_RESTRICTED, "legal_restricted", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, true, "55000",
-		"WhatsApp allows no invitation of this person for legal reasons", NULL},
+	"WhatsApp allows no invitation of this person for legal reasons", NULL},
 	{WAWP_BAD_IDENTIFIER, "bad_identifier", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, false, "22023",
-		"the API does not accept the identifier", NULL},
+	"the API does not accept the identifier", NULL},
 	{WAWP_SUPPRESSED, "suppressed", ABOUT_PERSON, SCOPE_PERSON, NEXT_FAIL, false, "55000",
-		"the person is suppressed", "wawp_unsuppress() lifts it."},
+	"the person is suppressed", "wawp_unsuppress() lifts it."},
 	{WAWP_UNRECOGNISED, "unrecognised", ABOUT_API, SCOPE_PERSON, NEXT_FAIL, true, "08P01",
-		"the API gave an answer that is not understood", NULL},
+	"the API gave an answer that is not understood", NULL},
 	{WAWP_GROUP_FULL, "group_full", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, true, "55000",
 		"the group is full",
 	"Make room, or name an overflow_group in wawp.group_settings."},
@@ -80,14 +80,14 @@ static const OutcomeInfo outcomes[] = {
 		"the API knows no such group",
 	"The account may not be a member of the group; wawp_groups() lists its groups."},
 	{WAWP_GROUP_LOCKED, "group_locked", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "55000",
-		"WhatsApp does not allow additions to the group for now", NULL},
+	"WhatsApp does not allow additions to the group for now", NULL},
 	{WAWP_LINK_UNAVAILABLE, "link_unavailable", ABOUT_GROUP, SCOPE_CALL, NEXT_HOLD_LANE, false, "55000",
-		"the group has no usable invite link", NULL},
+	"the group has no usable invite link", NULL},
 	{WAWP_RATE_LIMITED, "rate_limited", ABOUT_INSTANCE, SCOPE_CALL, NEXT_SLOW_DOWN, false, "53400",
 		"the API asks to slow down",
 	"Wait before the next call; a lower adds_per_minute or checks_per_minute keeps below the limit."},
 	{WAWP_SERVER_ERROR, "server_error", ABOUT_API, SCOPE_DOUBT, NEXT_RETRY, true, "08006",
-		"the API failed", "Try again later."},
+	"the API failed", "Try again later."},
 	{WAWP_UNREACHABLE, "unreachable", ABOUT_API, SCOPE_CALL, NEXT_RETRY, false, "08001",
 		"the API could not be reached, nothing was sent",
 	"Check the server's options base_url and ca_file, and the network."},
@@ -101,7 +101,7 @@ static const OutcomeInfo outcomes[] = {
 		"the API refused the credentials",
 	"Check instance_id in CREATE SERVER and access_token in CREATE USER MAPPING."},
 	{WAWP_QUOTA_EXCEEDED, "quota_exceeded", ABOUT_INSTANCE, SCOPE_CALL, NEXT_HOLD_INSTANCE, false, "53400",
-		"the account's plan does not allow it or is used up", NULL},
+	"the account's plan does not allow it or is used up", NULL},
 	{WAWP_THROTTLED, "throttled", ABOUT_INSTANCE, SCOPE_PERSON, NEXT_NONE, false, "53400",
 		"the instance's pace does not allow it yet",
 	"Ask again at retry_at; adds_per_minute, adds_burst and adds_per_day set the pace."},
@@ -175,7 +175,7 @@ typedef struct TextRule
 	WawpOutcome outcome;
 } TextRule;
 
-/* The first rule that matches decides; code_words come before them. */
+/* The first rule that matches decides; code_words come before them.  '_' and '-' are the same as ' '. */
 static const TextRule text_rules[] = {
 	{EVERY, "rate-overlimit", WAWP_RATE_LIMITED},
 	{EVERY, "rate limit", WAWP_RATE_LIMITED},
@@ -187,6 +187,11 @@ static const TextRule text_rules[] = {
 	{CALL, "limit reached", WAWP_QUOTA_EXCEEDED},
 	{CALL, "quota", WAWP_QUOTA_EXCEEDED},
 	{CALL, "session not found", WAWP_SESSION_DOWN},
+	{CALL, "session already", WAWP_SESSION_DOWN},
+	{CALL, "stream replaced", WAWP_SESSION_DOWN},
+	{CALL, "connection replaced", WAWP_SESSION_DOWN},
+	{CALL, "instance not found", WAWP_SESSION_DOWN},
+	{CALL, "instance does not exist", WAWP_SESSION_DOWN},
 	{CALL, "session status is not as expected", WAWP_SESSION_DOWN},
 	{CALL, "not connected", WAWP_SESSION_DOWN},
 	{CALL, "no admin rights", WAWP_NOT_ADMIN},
@@ -195,12 +200,14 @@ static const TextRule text_rules[] = {
 	{CALL, "must be an admin", WAWP_NOT_ADMIN},
 	{CALL, "group not found", WAWP_GROUP_NOT_FOUND},
 	{CALL, "access token", WAWP_AUTH_FAILED},
-	{CALL, "access_token", WAWP_AUTH_FAILED},
 	{CALL, "missing token", WAWP_AUTH_FAILED},
+	{CALL, "authentication token", WAWP_AUTH_FAILED},
 	{CALL, "invalid jid", WAWP_BAD_IDENTIFIER},
 	{CALL, "malformed jid", WAWP_BAD_IDENTIFIER},
 	{CALL, "not a valid jid", WAWP_BAD_IDENTIFIER},
 	{LEVEL_PERSON, "already a member", WAWP_ALREADY_MEMBER},
+	{LEVEL_PERSON, "already member", WAWP_ALREADY_MEMBER},
+	{LEVEL_PERSON, "already a participant", WAWP_ALREADY_MEMBER},
 	{LEVEL_PERSON, "already in", WAWP_ALREADY_MEMBER},
 	{EVERY, "not on whatsapp", WAWP_NOT_ON_WHATSAPP},
 	{EVERY, "not registered", WAWP_NOT_ON_WHATSAPP},
@@ -225,6 +232,7 @@ static const struct
 	{"quota_reached", WAWP_QUOTA_EXCEEDED},
 	{"account_restricted", WAWP_ACCOUNT_RESTRICTED},
 	{"rate_limited", WAWP_RATE_LIMITED},
+	{"rest_forbidden", WAWP_AUTH_FAILED},
 };
 
 /* Words that say only that something behind the API failed. */
@@ -321,15 +329,26 @@ outcome_operation_name(WawpOperation operation)
 	return NULL;
 }
 
-/* True if the text contains the lower-case fragment, in any case. */
+/* Return a character as text_contains compares it: "not_on_whatsapp" is written as "Not on WhatsApp", too. */
+static char
+fold_character(char c)
+{
+	return c == '_' || c == '-' ? ' ' : (char) pg_ascii_tolower((unsigned char) c);
+}
+
+/* True if the text contains the fragment, in any case and with any of ' ', '_' and '-' between words. */
 static bool
 text_contains(const char *text, const char *fragment)
 {
-	size_t		n = strlen(fragment);
-
 	for (; *text; text++)
-		if (pg_strncasecmp(text, fragment, n) == 0)
+	{
+		size_t		n = 0;
+
+		while (fragment[n] && fold_character(text[n]) == fold_character(fragment[n]))
+			n++;
+		if (fragment[n] == '\0')
 			return true;
+	}
 	return false;
 }
 
@@ -386,6 +405,13 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 	if (code != 0 && read_code(LEVEL_PERSON, operation, code, &reading))
 		return reading;
 	rule = find_text_rule(LEVEL_PERSON, text);
+
+	/*
+	 * some gateways repeat beside each person what is about the call; "not an admin" can be the person for a change of
+	 * role
+	 */
+	if (rule == NULL && (operation & (WAWP_OP_ADD | WAWP_OP_REMOVE)))
+		rule = find_text_rule(LEVEL_HTTP, text);
 	if (rule)
 		reading.outcome = rule->outcome;
 	else if (code == 400 && is_after_success)
@@ -497,6 +523,8 @@ code_of_word(const char *text)
 		{"internal-server-error", 500}, {"service-unavailable", 503}
 	};
 
+	if (text && strncmp(text, "Error: ", strlen("Error: ")) == 0)
+		text += strlen("Error: ");
 	for (size_t i = 0; text && i < lengthof(words); i++)
 		if (strcmp(text, words[i].word) == 0)
 			return words[i].code;

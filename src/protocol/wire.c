@@ -51,30 +51,42 @@ extern void escape_json(StringInfo buf, const char *str);
 
 static const char *const id_keys[] = {"JID", "jid", "id", "wid", "participant", "gid", "contact", "number", NULL};
 static const char *const lid_keys[] = {"LID", "lid", "lidJid", "lid_jid", "participantLid", "participant_lid", NULL};
-static const char *const text_keys[] = {"message", "reason", "detail", "error", NULL};
+static const char *const text_keys[] = {"message", "reason", "detail", "error", "errorMessage", "error_message", "msg", NULL};
+static const char *const envelope_text_keys[] = {"reason", "detail", "errorMessage", "error_message", "msg", "description", "title", NULL};
 static const char *const list_keys[] = {"updateParticipants", "results", "result", "participants", "Participants", "members", "Members", "groups", "response", "data", NULL};
 static const char *const group_keys[] = {"group", "groupMetadata", "groupInfo", "group_info", "payload", "body", NULL};
 static const char *const ok_keys[] = {"ok", "success", "result", "sent", "value", NULL};
+static const char *const number_flags[] = {"ok", "success", NULL};	/* of ok_keys, those that are 0 or 1 in PHP */
 static const char *const subject_keys[] = {"subject", "name", "Name", "title", NULL};
 static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", "participant_count", "participants_count",
-"memberCount", "membersCount", "member_count", "members_count", "groupSize", "group_size", NULL};
+"memberCount", "membersCount", "member_count", "members_count", "groupSize", "group_size", "numParticipants", "num_participants",
+"numMembers", "num_members", NULL};
 
 /* in the envelope of a list */
 static const char *const total_keys[] = {"total", "totalCount", "total_count", "totalItems", "total_items", "count",
-"totalParticipants", "total_participants", "totalMembers", "total_members", NULL};
+"totalParticipants", "total_participants", "totalMembers", "total_members", "participantsTotal", "participants_total", "membersTotal",
+"members_total", NULL};
 
 /* in the envelope of a list that is cut into pages: true, or where the next one begins */
 static const char *const more_keys[] = {"hasMore", "has_more", "hasNext", "has_next", "hasNextPage", "nextPage", "next_page", "nextCursor", "next_cursor",
-"next", "nextPageToken", "next_page_token", "truncated", "isTruncated", "is_truncated", "partial", "isPartial", NULL};
+"next", "nextPageToken", "next_page_token", "nextToken", "next_token", "cursor", "continuation", "more", "hasMorePages", "has_more_pages",
+"truncated", "isTruncated", "is_truncated", "partial", "isPartial", "is_partial", "incomplete", "incomplete_results", NULL};
 
 /* likewise: the number of pages */
 static const char *const pages_keys[] = {"pages", "totalPages", "total_pages", "pageCount", "page_count", "lastPage", "last_page", NULL};
 
 /* likewise: false if it is not the whole list */
-static const char *const whole_keys[] = {"complete", "isComplete", "is_complete", NULL};
+static const char *const whole_keys[] = {"complete", "isComplete", "is_complete", "isLastPage", "is_last_page", "last", NULL};
+
+/* likewise: the entries before the first one that is shown, or the number of the page */
+static const char *const offset_keys[] = {"offset", "skip", NULL};
+static const char *const page_keys[] = {"page", "currentPage", "current_page", "pageNumber", "page_number", NULL};
+
+/* likewise: the entries of a page; the last one only beside an offset or a page */
+static const char *const page_size_keys[] = {"perPage", "per_page", "pageSize", "page_size", "limit", NULL};
 
 /* likewise: objects that have all this, beside the list */
-static const char *const paging_keys[] = {"pagination", "paging", "pageInfo", "page_info", "meta", "metadata", "links",
+static const char *const paging_keys[] = {"pagination", "paging", "pageInfo", "page_info", "meta", "metadata", "links", "_links",
 "group", "groupMetadata", "groupInfo", "group_info", NULL};
 
 /*
@@ -287,6 +299,14 @@ static const struct
 	{"participant_id", USE_JID},
 	{"userJid", USE_JID},
 	{"user_jid", USE_JID},
+	{"userWid", USE_JID},
+	{"userId", USE_JID},
+	{"user_id", USE_JID},
+	{"recipient", USE_JID | USE_INNER},
+	{"chatId", USE_JID},
+	{"chat_id", USE_JID},
+	{"contactId", USE_JID},
+	{"contact_id", USE_JID},
 	{"participantAlt", USE_JID},
 	{"SenderAlt", USE_JID},
 	{"senderAlt", USE_JID},
@@ -304,6 +324,8 @@ static const struct
 	{"participantPn", USE_PHONE},
 	{"participant_pn", USE_PHONE},
 	{"number", USE_NUMBER},
+	{"waId", USE_NUMBER},
+	{"wa_id", USE_NUMBER},
 	{"member", USE_INNER},
 	{"user", USE_JID | USE_INNER},
 	{"content", USE_INNER},
@@ -359,6 +381,8 @@ ids_of(const JsonNode *object)
 	WireIds		ids = {0};
 
 	add_ids_of(object, MAX_INNER_PERSON, &ids);
+	if (repeats_lid(&ids.phone, &ids.lid))
+		ids.phone = (Jid) {.kind = JID_INVALID};
 	return ids;
 }
 
@@ -421,6 +445,28 @@ means_failure(const char *word)
 	return word_is_one_of(word, words);
 }
 
+/* Return 1 for a flag that is set, in any of a flag's spellings, 0 for one that is not, -1 for anything else. */
+static int
+read_flag(const JsonNode *flag)
+{
+	const char *text = json_node_text(flag);
+
+	if (json_node_is(flag, JSON_KIND_TRUE) || means_success(text))
+		return 1;
+	if (json_node_is(flag, JSON_KIND_FALSE) || means_failure(text))
+		return 0;
+	return -1;
+}
+
+/* The same for a flag that may also be a number. */
+static int
+read_number_flag(const JsonNode *flag)
+{
+	int			number;
+
+	return json_node_int(flag, &number) && (number == 0 || number == 1) ? number : read_flag(flag);
+}
+
 /* True if the word before text[at] ends in "status", "error" or "code". */
 static bool
 number_is_announced(const char *text, size_t at)
@@ -458,18 +504,23 @@ code_in_text(const char *text)
 	return 0;
 }
 
-/* Return a message that is a text or, from NestJS's validation, an array of texts; else NULL. */
+/* Return a message that is a text or, from a validation, an array of texts (NestJS) or of objects with one (FastAPI); else NULL. */
 static const char *
 message_text(const JsonNode *node)
 {
+	static const char *const keys[] = {"message", "msg", NULL};
 	StringInfoData all;
 
 	if (!json_node_is(node, JSON_KIND_ARRAY))
 		return json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : NULL;
 	initStringInfo(&all);
 	for (const JsonNode *part = node->first; part; part = part->next)
-		if (json_node_text(part))
-			appendStringInfo(&all, "%s%s", all.len ? "; " : "", json_node_text(part));
+	{
+		const char *text = json_node_text(json_node_is(part, JSON_KIND_OBJECT) ? json_node_any(part, keys) : part);
+
+		if (text)
+			appendStringInfo(&all, "%s%s", all.len ? "; " : "", text);
+	}
 	return all.len ? all.data : NULL;
 }
 
@@ -546,15 +597,22 @@ is_digits(const char *text)
 	return text && text[strspn(text, "0123456789")] == '\0';
 }
 
-/* Add the numbers under names that say nothing if they are 0: the entry's own verdict lies beside them. */
+/*
+ * Add the numbers under names that say nothing if they are 0, since the entry's own
+ * verdict lies beside them, and under names that may have numbers of other kinds.
+ */
 static void
-add_error_numbers(const JsonNode *node, WirePerson *person)
+add_other_numbers(const JsonNode *node, WirePerson *person)
 {
-	static const char *const keys[] = {"errorCode", "error_code", NULL};
+	static const char *const errors[] = {"errorCode", "error_code", NULL};
+	static const char *const others[] = {"reason", "result", "response", "value", "httpStatus", "http_status", NULL};
 	int			number;
 
-	for (const char *const *key = keys; *key; key++)
+	for (const char *const *key = errors; *key; key++)
 		if (json_node_int(json_node_get(node, *key), &number) && number != 0)
+			add_code(number, person);
+	for (const char *const *key = others; *key; key++)
+		if (json_node_int(json_node_get(node, *key), &number) && number >= 200 && number <= 599)
 			add_code(number, person);
 }
 
@@ -565,15 +623,17 @@ read_verdict(const JsonNode *node, int depth, WirePerson *person)
 	static const char *const flags[] = {"success", "ok", "added", NULL};
 	static const char *const words[] = {"code", "status", "statusCode", "status_code", NULL};
 	static const char *const errors[] = {"Error", "error", NULL};
-	static const char *const inner[] = {"error", "result", "response", "data", "status", "value", "content", "attrs", NULL};
+	static const char *const inner[] = {"error", "errors", "result", "response", "data", "status", "value", "content", "attrs", "output", "payload", NULL};
 	int			number;
 
 	for (const char *const *name = text_keys; *name && !person->text; name++)
 	{
 		const char *text = message_text(json_node_get(node, *name));
 
-		/* a number under "error" is a code, read below */
-		if (text && *text && (strcmp(*name, "error") != 0 || !is_digits(text)))
+		bool		is_number = is_digits(text) && (strcmp(*name, "error") == 0 || strcmp(*name, "reason") == 0);
+
+		/* a number there is a code, read below */
+		if (text && *text && !is_number)
 			person->text = text;
 	}
 	for (const char *const *key = words; *key; key++)
@@ -594,7 +654,7 @@ read_verdict(const JsonNode *node, int depth, WirePerson *person)
 		else if (json_node_is(value, JSON_KIND_TRUE))
 			person->has_failure = true;
 	}
-	add_error_numbers(node, person);
+	add_other_numbers(node, person);
 	for (const char *const *key = flags; *key; key++)
 	{
 		const JsonNode *value = json_node_get(node, *key);
@@ -603,8 +663,14 @@ read_verdict(const JsonNode *node, int depth, WirePerson *person)
 		person->has_failure |= json_node_is(value, JSON_KIND_FALSE);
 	}
 	for (const char *const *key = inner; *key && depth > 0; key++)
-		if (json_node_is(json_node_get(node, *key), JSON_KIND_OBJECT))
-			read_verdict(json_node_get(node, *key), depth - 1, person);
+	{
+		const JsonNode *value = json_node_get(node, *key);
+
+		if (strcmp(*key, "errors") == 0 && json_node_is(value, JSON_KIND_ARRAY))
+			value = value->first;
+		if (json_node_is(value, JSON_KIND_OBJECT))
+			read_verdict(value, depth - 1, person);
+	}
 }
 
 /* Settle a verdict that says both: a failure outweighs a success. */
@@ -754,8 +820,6 @@ static void
 read_sorted_person(const JsonNode *child, const char *list, bool is_added, WireAnswer *answer)
 {
 	WirePerson	person = read_person(child, child->key);
-	const JsonNode *reason = json_node_get(child, "reason");
-	int			code;
 
 	if (person.jid.kind == JID_INVALID && is_error_list(list))
 		return;
@@ -763,12 +827,6 @@ read_sorted_person(const JsonNode *child, const char *list, bool is_added, WireA
 		return;
 	person.is_listed_as_added = is_added;
 	person.has_failure |= !is_added;
-	if (!is_added && json_node_int(reason, &code))
-	{
-		add_code(code, &person);
-		if (is_digits(person.text))
-			person.text = NULL;
-	}
 	weigh_verdict(&person);
 	add_person(answer, person);
 }
@@ -792,7 +850,7 @@ is_name_of_sorted_list(const char *name, bool *is_added)
 		bool		is_added;
 	}			names[] = {{"added", true}, {"success", true}, {"successes", true}, {"successful", true}, {"succeeded", true},
 	{"fail", false}, {"fails", false}, {"failed", false}, {"failure", false}, {"failures", false}, {"rejected", false}, {"notAdded", false},
-	{"not_added", false}, {"notInvited", false}, {"not_invited", false}, {"error", false}, {"errors", false}, {"unsuccessful", false}};
+	{"not_added", false}, {"phonesNotAdded", false}, {"notInvited", false}, {"not_invited", false}, {"error", false}, {"errors", false}, {"unsuccessful", false}};
 
 	for (size_t i = 0; name && i < lengthof(names); i++)
 	{
@@ -950,6 +1008,7 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 		message_text(errors),
 		message_text(json_node_is(errors, JSON_KIND_ARRAY) ? json_node_get(errors->first, "message") : NULL),
 		message_text(json_node_get(exception, "message")),
+		message_text(json_node_get(exception, "details")),
 		message_text(json_node_get(root, UPSTREAM_ERROR))
 	};
 
@@ -958,8 +1017,12 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 		answer->code = json_node_text(json_node_get(error, "code"));
 	if (!answer->code && json_is_set(json_node_get(root, UPSTREAM_ERROR)))
 		answer->code = UPSTREAM_ERROR;
+	if (message_text(json_node_get(json_node_get(root, "response"), "message")))
+		answer->text = message_text(json_node_get(json_node_get(root, "response"), "message"));
 	for (size_t i = 0; i < lengthof(texts) && !answer->text; i++)
 		answer->text = texts[i];
+	for (const char *const *key = envelope_text_keys; *key && !answer->text; key++)
+		answer->text = message_text(json_node_get(root, *key));
 	answer->status = envelope_status(root);
 	if (answer->status < 400 && json_node_is(error, JSON_KIND_OBJECT))
 		answer->status = envelope_status(error);
@@ -971,10 +1034,12 @@ static bool
 says_failure(const JsonNode *root, const WireAnswer *answer)
 {
 	for (const char *const *key = ok_keys; *key; key++)
-		if (json_node_is(json_node_get(root, *key), JSON_KIND_FALSE))
+		if (read_flag(json_node_get(root, *key)) == 0)
 			return true;
-	if (json_node_is(json_node_get(root, "status"), JSON_KIND_FALSE) ||
-		means_failure(json_node_text(json_node_get(root, "status"))))
+	for (const char *const *key = number_flags; *key; key++)
+		if (read_number_flag(json_node_get(root, *key)) == 0)
+			return true;
+	if (read_flag(json_node_get(root, "status")) == 0)
 		return true;
 	return json_is_set(json_node_get(root, "error")) || json_is_set(json_node_get(root, "errors")) || json_is_set(json_node_get(root, "exception")) ||
 		json_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400;
@@ -1026,9 +1091,12 @@ is_bare_success(const JsonNode *root)
 	int			number;
 
 	for (const char *const *key = ok_keys; *key; key++)
-		if (json_node_is(json_node_get(root, *key), JSON_KIND_TRUE))
+		if (read_flag(json_node_get(root, *key)) == 1)
 			return true;
-	return means_success(json_node_text(status)) ||
+	for (const char *const *key = number_flags; *key; key++)
+		if (read_number_flag(json_node_get(root, *key)) == 1)
+			return true;
+	return means_success(json_node_text(status)) || json_node_is(json_node_get(root, "error"), JSON_KIND_FALSE) ||
 		(json_node_int(status, &number) && number >= 200 && number < 300);
 }
 
@@ -1128,21 +1196,36 @@ role_of(const JsonNode *node)
 {
 	static const char *const owner_flags[] = {"isSuperAdmin", "IsSuperAdmin", "is_super_admin", NULL};
 	static const char *const admin_flags[] = {"isAdmin", "IsAdmin", "is_admin", NULL};
-	static const char *const role_words[] = {"role", "admin", "rank", NULL};
-	static const char *const owners[] = {"superadmin", "owner", "creator", NULL};
-	static const char *const admins[] = {"admin", NULL};
-	static const char *const gone[] = {"left", NULL};
+	static const char *const gone_flags[] = {"isLeft", "is_left", "hasLeft", "has_left", NULL};
+	static const char *const role_words[] = {"role", "admin", "rank", "type", NULL};
+	static const char *const owners[] = {"superadmin", "super_admin", "owner", "creator", NULL};
+	static const char *const admins[] = {"admin", "group_admin", "administrator", NULL};
+	static const char *const gone[] = {"left", "removed", "kicked", NULL};
 	const JsonNode *word = json_node_any(node, role_words);
 
-	if (word_is_one_of(json_node_text(word), gone))
+	if (word_is_one_of(json_node_text(word), gone) || word_is_one_of(json_node_text(json_node_get(node, "status")), gone) ||
+		read_number_flag(json_node_any(node, gone_flags)) == 1)
 		return WIRE_ROLE_LEFT;
-	if (json_node_is(json_node_any(node, owner_flags), JSON_KIND_TRUE) ||
-		word_is_one_of(json_node_text(word), owners))
+	if (read_number_flag(json_node_any(node, owner_flags)) == 1 || word_is_one_of(json_node_text(word), owners))
 		return WIRE_ROLE_OWNER;
-	if (json_node_is(json_node_any(node, admin_flags), JSON_KIND_TRUE) ||
-		json_node_is(word, JSON_KIND_TRUE) || word_is_one_of(json_node_text(word), admins))
+	if (read_number_flag(json_node_any(node, admin_flags)) == 1 || read_number_flag(word) == 1 ||
+		word_is_one_of(json_node_text(word), admins))
 		return WIRE_ROLE_ADMIN;
 	return WIRE_ROLE_MEMBER;
+}
+
+/* True if an entry is of somebody who is neither in the group nor out of it: their request to join waits for an admin. */
+static bool
+is_pending_member(const JsonNode *node)
+{
+	static const char *const flags[] = {"isPending", "is_pending", "pending", NULL};
+	static const char *const keys[] = {"status", "role", "type", NULL};
+	static const char *const words[] = {"pending", "requested", "waiting", NULL};
+
+	for (const char *const *key = keys; *key; key++)
+		if (word_is_one_of(json_node_text(json_node_get(node, *key)), words))
+			return true;
+	return read_number_flag(json_node_any(node, flags)) == 1;
 }
 
 static WireMember
@@ -1189,87 +1272,176 @@ stated_size(const JsonNode *node, const char *const *keys)
 	return largest;
 }
 
-/* True if the envelope of a list says that it is not the whole list. */
+/* True if there is a size under one of the keys that cannot be read, such as "1,000" or an object. */
 static bool
-announces_more(const JsonNode *node)
+states_unreadable_size(const JsonNode *node, const char *const *keys)
 {
-	bool		has_more = stated_size(node, pages_keys) > 1;
+	int			size;
 
+	for (; *keys; keys++)
+	{
+		const JsonNode *value = json_node_get(node, *keys);
+
+		if ((json_node_is(value, JSON_KIND_STRING) || json_node_is_list(value)) && !read_size(value, &size))
+			return true;
+	}
+	return false;
+}
+
+/* The completeness of a list, according to its envelopes. */
+typedef struct ListEnvelope
+{
+	int			stated;			/* the number of people; -1: not said */
+	int			page_size;		/* the most entries that are shown; -1: not said */
+	bool		has_more;		/* it is not the whole list */
+	bool		is_end;			/* nothing follows it */
+} ListEnvelope;
+
+/* Take what an object says of the pages of a list. */
+static void
+read_list_pages(const JsonNode *node, ListEnvelope *envelope)
+{
+	bool		is_page = stated_size(node, offset_keys) >= 0 || stated_size(node, page_keys) >= 0;
+
+	if (stated_size(node, offset_keys) > 0 || stated_size(node, page_keys) > 1 || stated_size(node, pages_keys) > 1)
+		envelope->has_more = true;
+	for (const char *const *key = page_size_keys; *key; key++)
+		if (is_page || strcmp(*key, "limit") != 0)
+			read_size(json_node_get(node, *key), &envelope->page_size);
+	envelope->is_end |= stated_size(node, pages_keys) >= 0;
 	for (const char *const *key = more_keys; *key; key++)
-		has_more |= json_is_set(json_node_get(node, *key));
+	{
+		const JsonNode *value = json_node_get(node, *key);
+
+		envelope->has_more |= json_is_set(value) && read_flag(value) != 0;
+		envelope->is_end |= value != NULL;
+	}
 	for (const char *const *key = whole_keys; *key; key++)
-		has_more |= json_node_is(json_node_get(node, *key), JSON_KIND_FALSE);
-	return has_more;
+		envelope->has_more |= read_flag(json_node_get(node, *key)) == 0;
 }
 
 /* Take what an envelope says of its list's completeness. */
 static void
-read_list_envelope(const JsonNode *node, int depth, int *stated, bool *has_more)
+read_list_envelope(const JsonNode *node, int depth, ListEnvelope *envelope)
 {
-	*stated = Max(*stated, Max(stated_size(node, size_keys), stated_size(node, total_keys)));
-	*has_more |= announces_more(node);
+	int			stated = Max(stated_size(node, size_keys), stated_size(node, total_keys));
+
+	envelope->stated = Max(envelope->stated, stated);
+	envelope->has_more |= states_unreadable_size(node, size_keys) || states_unreadable_size(node, total_keys);
+	read_list_pages(node, envelope);
 	for (const char *const *key = paging_keys; *key && depth > 0; key++)
-		read_list_envelope(json_node_get(node, *key), depth - 1, stated, has_more);
+		read_list_envelope(json_node_get(node, *key), depth - 1, envelope);
 }
 
-/* A set of names, which are JIDs of members. */
-typedef struct NameSet
+/* True if a list with so many entries is not the whole one, according to its envelopes; one that fills a page may not be. */
+static bool
+envelope_has_more(const ListEnvelope *envelope, int count)
 {
-	const char **slots;
-	uint32		mask;
-} NameSet;
-
-/* Return an empty set for at most n names, palloc'd; half of its slots stay free. */
-static NameSet
-name_set_make(int n)
-{
-	NameSet		set = {.mask = pg_nextpower2_32(Max(n, 1)) * 2 - 1};
-
-	set.slots = palloc0(sizeof(char *) * ((size_t) set.mask + 1));
-	return set;
+	return envelope->has_more ||
+		(envelope->page_size > 0 && count >= envelope->page_size && !envelope->is_end && envelope->stated < 0);
 }
 
 /* so many slots are looked at for a name; names that nobody chose for their hash need far fewer */
-#define NAME_SET_PROBES 256
+#define INDEX_PROBES 256
 
-/*
- * Add a name, which is not copied; false if the set has it already.  A name that
- * finds its slots taken counts as had: the list is then taken to be incomplete.
- */
-static bool
-name_set_add(NameSet *set, const char *name)
+/* Return the bits of what an entry shows; 0 also if the member left. */
+static int
+member_shows(const WireMember *member)
 {
-	uint32		slot = hash_bytes((const unsigned char *) name, (int) strlen(name)) & set->mask;
-
-	for (int probes = 1; set->slots[slot]; slot = (slot + 1) & set->mask, probes++)
-		if (probes == NAME_SET_PROBES || strcmp(set->slots[slot], name) == 0)
-			return false;
-	set->slots[slot] = name;
-	return true;
+	if (member->role == WIRE_ROLE_LEFT)
+		return 0;
+	return (member->phone.kind == JID_PERSON ? WIRE_SHOWS_PHONE : 0) | (member->lid.kind == JID_LID ? WIRE_SHOWS_LID : 0);
 }
 
-/* Return the number of members whose number or LID an earlier one has, too; those who left are none. */
+/* Return the number of names, which are numbers and LIDs, in the entries of a list; count the entries in shown[]. */
 static int
-count_repeated(const WireMembers *list)
+list_count_names(WireMembers *list)
 {
-	NameSet		names = name_set_make(list->count * 2);
 	int			n = 0;
 
 	for (int i = 0; i < list->count; i++)
 	{
+		int			shows = member_shows(&list->members[i]);
+
+		list->shown[shows] += list->members[i].role != WIRE_ROLE_LEFT;
+		n += (shows & WIRE_SHOWS_PHONE ? 1 : 0) + (shows & WIRE_SHOWS_LID ? 1 : 0);
+	}
+	return n;
+}
+
+/*
+ * Enter a name of the entry at that place, counted from 0, into the index; false
+ * if an earlier entry has it already.  A name that finds its slots taken counts
+ * as had: the list is then taken to be incomplete.  Set *is_full in that case.
+ */
+static bool
+list_index_name(WireMembers *list, int place, const Jid *name, bool *is_full)
+{
+	uint32		slot = jid_hash(name) & list->mask;
+
+	for (int probes = 1; list->slots[slot]; slot = (slot + 1) & list->mask, probes++)
+	{
+		const WireMember *other = &list->members[list->slots[slot] - 1];
+
+		*is_full |= probes == INDEX_PROBES;
+		if (probes == INDEX_PROBES ||
+			(other != &list->members[place] && strcmp(name->text, name->kind == JID_LID ? other->lid.text : other->phone.text) == 0))
+			return false;
+	}
+	list->slots[slot] = (uint32) place + 1;
+	return true;
+}
+
+/*
+ * Make the index of a list, so that nobody walks through its entries again, and
+ * count those that repeat a number or a LID of an earlier one.
+ */
+static void
+list_index(WireMembers *list)
+{
+	int			names = list_count_names(list);
+	bool		is_full = false;
+
+	list->mask = pg_nextpower2_32(Max(names, 1)) * 2 - 1;
+	list->slots = palloc0(sizeof(uint32) * ((size_t) list->mask + 1));
+	for (int i = 0; i < list->count; i++)
+	{
 		const WireMember *member = &list->members[i];
+		int			shows = member_shows(member);
 		bool		is_repeated = false;
 
-		if (member->role == WIRE_ROLE_LEFT)
-			continue;
-		if (member->phone.kind == JID_PERSON)
-			is_repeated |= !name_set_add(&names, member->phone.text);
-		if (member->lid.kind == JID_LID)
-			is_repeated |= !name_set_add(&names, member->lid.text);
-		n += is_repeated;
+		if (shows & WIRE_SHOWS_PHONE)
+			is_repeated |= !list_index_name(list, i, &member->phone, &is_full);
+		if (shows & WIRE_SHOWS_LID)
+			is_repeated |= !list_index_name(list, i, &member->lid, &is_full);
+		list->repeated += is_repeated;
 	}
-	pfree(names.slots);
-	return n;
+	if (!is_full)
+		return;
+	pfree(list->slots);
+	list->slots = NULL;
+}
+
+/* True if an entry has that number or LID and did not leave. */
+static bool
+member_is(const WireMember *member, const Jid *jid)
+{
+	return member->role != WIRE_ROLE_LEFT && (jid_same(&member->phone, jid) || jid_same(&member->lid, jid));
+}
+
+/* Return the first entry of a number or a LID; NULL if there is none or the person left. */
+const WireMember *
+wire_find_member(const WireMembers *list, const Jid *jid)
+{
+	if (jid->kind == JID_INVALID)
+		return NULL;
+	for (uint32 slot = jid_hash(jid) & list->mask; list->slots && list->slots[slot]; slot = (slot + 1) & list->mask)
+		if (member_is(&list->members[list->slots[slot] - 1], jid))
+			return &list->members[list->slots[slot] - 1];
+	for (int i = 0; list->slots == NULL && i < list->count; i++)
+		if (member_is(&list->members[i], jid))
+			return &list->members[i];
+	return NULL;
 }
 
 /* so many entries that are not understood are looked at for their form */
@@ -1291,25 +1463,22 @@ read_member_list(const JsonNode *list, bool is_shape_read, WireMembers *out)
 	{
 		WireMember	member = read_member(child, child->key);
 
-		if (member.jid.kind == JID_PERSON || member.jid.kind == JID_LID)
+		if ((member.jid.kind == JID_PERSON || member.jid.kind == JID_LID) && !is_pending_member(child))
 			out->members[out->count++] = member;
 		else if (member.role != WIRE_ROLE_LEFT && out->unread++ < SHOWN_UNREAD)
 			unread[out->unread - 1] = child;
 	}
 	if (is_shape_read && out->unread > 0)
 		out->unread_shape = shape_of_nodes(unread, Min(out->unread, SHOWN_UNREAD));
-	out->repeated = count_repeated(out);
+	list_index(out);
 }
 
 /* Return the number of members in a list, each once, those who left not counted. */
 int
 wire_count_members(const WireMembers *list)
 {
-	int			n = -list->repeated;
-
-	for (int i = 0; i < list->count; i++)
-		n += list->members[i].role != WIRE_ROLE_LEFT;
-	return n;
+	return list->shown[0] + list->shown[WIRE_SHOWS_PHONE] + list->shown[WIRE_SHOWS_LID] +
+		list->shown[WIRE_SHOWS_PHONE | WIRE_SHOWS_LID] - list->repeated;
 }
 
 /*
@@ -1321,21 +1490,20 @@ wire_read_members(const char *body, size_t len, WireMembers *out)
 {
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *list = root;
-	int			stated = -1;
-	bool		has_more = false;
+	ListEnvelope envelope = {.stated = -1, .page_size = -1};
 
 	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list); depth++)
 	{
 		if (is_error_body(list))
 			return false;
-		read_list_envelope(list, 1, &stated, &has_more);
+		read_list_envelope(list, 1, &envelope);
 		list = list_in(list);
 	}
 	if (!json_node_is_list(list) || is_error_body(list))
 		return false;
 	read_member_list(list, true, out);
-	out->stated = stated;
-	out->has_more = has_more;
+	out->stated = envelope.stated;
+	out->has_more = envelope_has_more(&envelope, list->count);
 	return out->count > 0 || list->count == 0;
 }
 
@@ -1367,7 +1535,7 @@ says_members_add(const JsonNode *node)
 	static const char *const keys[] = {"MemberAddMode", "memberAddMode", "member_add_mode", "membersCanAddNewMember", NULL};
 	const JsonNode *mode = json_node_any(node, keys);
 
-	return json_node_is(mode, JSON_KIND_TRUE) ||
+	return read_number_flag(mode) == 1 ||
 		(json_node_text(mode) && strcmp(json_node_text(mode), "all_member_add") == 0);
 }
 
@@ -1380,7 +1548,7 @@ says_approval(const JsonNode *node)
 	static const char *const words[] = {"on", "request_required", NULL};
 	const JsonNode *mode = json_node_any(node, keys);
 
-	return json_node_is(mode, JSON_KIND_TRUE) || means_success(json_node_text(mode)) || word_is_one_of(json_node_text(mode), words);
+	return read_number_flag(mode) == 1 || word_is_one_of(json_node_text(mode), words);
 }
 
 /* Read a group's description; *members is set to its list, palloc'd, or zeros. */
@@ -1389,6 +1557,7 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 {
 	WireGroup	group = {.size = -1};
 	const JsonNode *metadata = json_node_get(node, "groupMetadata");
+	const JsonNode *rules[] = {node, metadata, json_node_get(node, "settings")};
 	const JsonNode *list = participants_of(node);
 	Jid			jid = jid_of_text(id_in(node));
 
@@ -1399,9 +1568,12 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 	group.subject = json_node_text(json_node_any(node, subject_keys));
 	if (!group.subject)
 		group.subject = json_node_text(json_node_any(metadata, subject_keys));
-	group.only_admins_add = says_only_admins_add(node) || says_only_admins_add(metadata);
-	group.asks_approval = says_approval(node) || says_approval(metadata);
-	group.members_add = says_members_add(node) || says_members_add(metadata);
+	for (size_t i = 0; i < lengthof(rules); i++)
+	{
+		group.only_admins_add |= says_only_admins_add(rules[i]);
+		group.asks_approval |= says_approval(rules[i]);
+		group.members_add |= says_members_add(rules[i]);
+	}
 	memset(members, 0, sizeof(*members));
 	if (list)
 		read_member_list(list, false, members);
@@ -1690,17 +1862,16 @@ wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out)
 	static const char *const keys[] = {"joinRequests", "requests", "membershipRequests", "data", "result", "results", "response", NULL};
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *list = root;
-	int			stated = -1;
+	ListEnvelope envelope = {.stated = -1, .page_size = -1};
 
-	out->has_more = false;
 	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT); depth++)
 	{
-		read_list_envelope(list, 1, &stated, &out->has_more);
+		read_list_envelope(list, 1, &envelope);
 		list = json_node_any(list, keys);
 	}
 	if (!json_node_is(list, JSON_KIND_ARRAY) || is_error_body(root))
 		return false;
-	out->has_more |= stated > list->count;
+	out->has_more = envelope.stated > list->count || envelope_has_more(&envelope, list->count);
 	out->requests = palloc(sizeof(WireJoinRequest) * Max(list->count, 1));
 	out->count = 0;
 	for (const JsonNode *child = list->first; child; child = child->next)

@@ -71,10 +71,18 @@ typedef struct WireMember
 	WireRole	role;
 } WireMember;
 
+/* Bits of what an entry shows of its member. */
+#define WIRE_SHOWS_PHONE 1
+#define WIRE_SHOWS_LID 2
+
 typedef struct WireMembers
 {
 	int			count;
 	WireMember *members;
+	int			shown[4];		/* entries by such bits, those of who left not counted */
+	uint32		mask;			/* of ... */
+	uint32	   *slots;			/* ... a hash table of these entries by number and LID: their places from 1, 0 is free;
+								 * NULL: there is none */
 	int			unread;			/* entries without a readable JID */
 	int			repeated;		/* entries of somebody who has another one */
 	bool		has_more;		/* the answer says that more follows */
@@ -155,6 +163,7 @@ extern void wire_put_body(StringInfo out, const WireField *fields, int nfields,
 extern void wire_read_ids(const JsonNode *node, Jid *phone, Jid *lid);
 extern WireAnswer wire_read_answer(const char *body, size_t len);
 extern int	wire_count_members(const WireMembers *list);
+extern const WireMember *wire_find_member(const WireMembers *list, const Jid *jid);
 extern bool wire_read_members(const char *body, size_t len, WireMembers *out);
 extern bool wire_read_group(const char *body, size_t len, WireGroup *group, WireMembers *members);
 extern bool wire_read_groups(const char *body, size_t len, WireGroups *out);

@@ -164,17 +164,7 @@ check_remark(CallPerson *person, const char *remark)
 static bool
 check_take_turn(const Check *check)
 {
-	while (clock_monotonic_ms() <= check->ask_until_ms)
-	{
-		BudgetPermit permit = budget_take_check(check->instance);
-
-		if (permit.granted > 0)
-			return true;
-		if (permit.next_at / 1000 > check->ask_until_ms)
-			return false;
-		clock_wait_until((permit.next_at + 999) / 1000);
-	}
-	return false;
+	return session_wait_to_check(check->instance, check->ask_until_ms);
 }
 
 /* True if somebody in the list has no telephone number, so that only a LID tells whether it is them. */
@@ -204,7 +194,7 @@ check_presence(Check *check, CallPerson *person)
 static void
 check_learn_listed(Check *check, const CallPerson *person)
 {
-	const WireMember *member = members_find(&check->list, &person->jid);
+	const WireMember *member = wire_find_member(&check->list, &person->jid);
 
 	if (member && !jid_same(&member->lid, &person->lid))
 		pairs_note(check->pairs, &person->jid, &member->lid);
@@ -335,7 +325,7 @@ check_other_jid(const Check *check, CallPerson *person, const Jid *chat)
 {
 	if (chat->kind == JID_INVALID || strcmp(chat->text, person->jid.text) == 0 || jid_same(chat, &person->lid))
 		return;
-	if (members_find(&check->list, chat))
+	if (wire_find_member(&check->list, chat))
 	{
 		check_settle(person, WAWP_ALREADY_MEMBER, psprintf("the person is in the group as %s", chat->text));
 		person->verified = true;

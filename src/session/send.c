@@ -361,6 +361,7 @@ session_read_tables(void *subject)
 		read->policy->adds_per_minute = settings.adds_per_minute;
 		read->policy->capacity = settings.capacity;
 		read->policy->contact_within_us = settings.contact_within_us;
+		read->policy->managed = settings.managed;
 		session_fill_lids(read->people, *read->npeople);
 		*read->npeople = session_skip_suppressed(read->group, read->people, *read->npeople, caller);
 	}

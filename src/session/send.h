@@ -41,6 +41,7 @@ typedef struct SessionPolicy
 	double		adds_per_minute;	/* the group's own pace, as BudgetGroup has it */
 	int			capacity;		/* of the group; 0: not read */
 	int64		contact_within_us;	/* as GroupSettings has it */
+	bool		managed;		/* likewise */
 } SessionPolicy;
 
 /* A reason that keeps a caller from changing a group for now. */

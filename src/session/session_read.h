@@ -13,6 +13,10 @@
 
 #include "client/call.h"
 
+extern void session_wait_to_read(const WawpInstance *instance);
+extern bool session_wait_to_check(const WawpInstance *instance, int64 until_ms);
+extern bool session_fetch_list(const WawpInstance *instance, const char *group, WireMembers *list, const HttpResult **result);
+extern bool session_fetch_group(const WawpInstance *instance, const char *group, WireGroup *info, bool *may_pass);
 extern bool session_read_list(const WawpInstance *instance, const char *group, WireMembers *list, const HttpResult **result);
 extern bool session_read_group(const WawpInstance *instance, const char *group, WireGroup *info, bool *may_pass);
 extern bool session_read_self(const WawpInstance *instance, WireSession *session);

@@ -114,7 +114,7 @@ static void
 session_verify_learn_lid(const Place *place, const Sought *sought)
 {
 	CallPerson *person = sought->person;
-	const WireMember *member = members_find(&place->list, &person->jid);
+	const WireMember *member = wire_find_member(&place->list, &person->jid);
 
 	if (person->jid.kind != JID_PERSON)
 		return;

@@ -40,6 +40,12 @@ static SqlStatement create = {
 	1, {TEXTOID}, NULL
 };
 
+/* Inserts those who are new. */
+static SqlStatement create_all = {
+	"INSERT INTO wawp.contact (jid) SELECT p.jid FROM unnest($1) p (jid) ON CONFLICT (jid) DO NOTHING RETURNING contact_id, jid",
+	1, {TEXTARRAYOID}, NULL
+};
+
 /*
  * Ids of people that this transaction has used, by a hash of the JID: each is
  * needed several times.  The end of the transaction empties the table, and so
@@ -52,8 +58,9 @@ static struct
 	{
 		uint64		epoch;
 		int64		id;
+		bool		is_new;		/* nothing but the id is known */
 		char		jid[NAMEDATALEN];
-	}			people[256];
+	}			people[512];
 }			met;
 
 /* Forget ids at the end of a transaction. */
@@ -80,9 +87,9 @@ contact_slot(const char *jid)
 	return hash_bytes((const unsigned char *) jid, (int) strlen(jid)) % lengthof(met.people);
 }
 
-/* Keep the id of a person until the end of the transaction; return the id. */
-static int64
-contact_remember(const char *jid, int64 id)
+/* Keep the id of a person until the end of the transaction. */
+static void
+contact_keep(const char *jid, int64 id, bool is_new)
 {
 	int			place = contact_slot(jid);
 
@@ -93,10 +100,37 @@ contact_remember(const char *jid, int64 id)
 		met.epoch = 1;
 	}
 	if (strlcpy(met.people[place].jid, jid, NAMEDATALEN) >= NAMEDATALEN)
-		return id;
+		return;
 	met.people[place].epoch = met.epoch;
 	met.people[place].id = id;
+	met.people[place].is_new = is_new;
+}
+
+/* Keep the id of a person who is known until the end of the transaction. */
+void
+contact_note_id(const char *jid, int64 id)
+{
+	contact_keep(jid, id, false);
+}
+
+/* Keep an id likewise, and return it. */
+static int64
+contact_remember(const char *jid, int64 id, bool is_new)
+{
+	contact_keep(jid, id, is_new);
 	return id;
+}
+
+/* Return the id of a person whom this transaction has used, 0 if it is not known, and whether nothing else is known. */
+static int64
+contact_recall(const char *jid, bool *is_new)
+{
+	int			place = contact_slot(jid);
+
+	if (met.epoch == 0 || met.people[place].epoch != met.epoch || strcmp(met.people[place].jid, jid) != 0)
+		return 0;
+	*is_new = met.people[place].is_new;
+	return met.people[place].id;
 }
 
 /* Look for a person in the index; write the id to *id if PROBE_FOUND. */
@@ -112,17 +146,45 @@ contact_find(const char *jid, int64 *id)
 int64
 contact_id(const char *jid)
 {
-	int			place = contact_slot(jid);
 	SqlArgs		args = {0};
-	int64		id;
+	bool		is_new;
+	int64		id = contact_recall(jid, &is_new);
 
-	if (met.epoch != 0 && met.people[place].epoch == met.epoch && strcmp(met.people[place].jid, jid) == 0)
-		return met.people[place].id;
+	if (id != 0)
+		return id;
 	if (contact_find(jid, &id) == PROBE_FOUND)
-		return contact_remember(jid, id);
+		return contact_remember(jid, id, false);
 	spi_add_text(&args, jid);
 	spi_run(&create, &args);
-	return contact_remember(jid, spi_get_int8(0, 1, 0));
+	return contact_remember(jid, spi_get_int8(0, 1, 0), false);
+}
+
+/* Likewise, of a person of whom more will be known. */
+static int64
+contact_id_to_change(const char *jid)
+{
+	return contact_remember(jid, contact_id(jid), false);
+}
+
+/* Insert those of several people who are new by one statement, which costs much less than one for each. */
+void
+contact_meet(const char *const *jids, int n)
+{
+	SqlArgs		args = {0};
+	Datum	   *strangers = palloc(sizeof(Datum) * n);
+	int			nstrangers = 0;
+	int64		id;
+	uint64		found;
+
+	for (int i = 0; i < n; i++)
+		if (contact_find(jids[i], &id) == PROBE_NONE)
+			strangers[nstrangers++] = CStringGetTextDatum(jids[i]);
+	if (nstrangers == 0)
+		return;
+	spi_add_array(&args, strangers, NULL, nstrangers, TEXTOID);
+	found = spi_run(&create_all, &args);
+	for (uint64 row = 0; row < found; row++)
+		(void) contact_remember(spi_get_text(row, 2), spi_get_int8(row, 1, 0), true);
 }
 
 static SqlStatement get = {
@@ -149,13 +211,16 @@ contact_get(const char *jid)
 {
 	SqlArgs		args = {0};
 	Contact		contact;
-	int64		id;
+	bool		is_new = false;
+	int64		id = contact_recall(jid, &is_new);
 
+	if (is_new)
+		return (Contact) {.id = id};
 	spi_add_text(&args, jid);
-	if (contact_find(jid, &id) == PROBE_NONE || spi_run(&get, &args) == 0)
+	if ((id == 0 && contact_find(jid, &id) == PROBE_NONE) || spi_run(&get, &args) == 0)
 		spi_run(&create, &args);
 	contact = contact_of_row();
-	contact_remember(jid, contact.id);
+	contact_remember(jid, contact.id, false);
 	return contact;
 }
 
@@ -256,7 +321,7 @@ contact_note_lid(const char *jid, const char *lid)
 {
 	SqlArgs		args = {0};
 
-	spi_add_int8(&args, contact_id(jid));
+	spi_add_int8(&args, contact_id_to_change(jid));
 	spi_add_text(&args, lid);
 	if (spi_run(&note_lid, &args) > 0)
 		contact_merge_lid(jid, lid);
@@ -301,7 +366,7 @@ contact_forget_account(const char *jid)
 {
 	SqlArgs		args = {0};
 
-	spi_add_int8(&args, contact_id(jid));
+	spi_add_int8(&args, contact_id_to_change(jid));
 	spi_run(&forget_account, &args);
 }
 
@@ -317,7 +382,7 @@ contact_note_registered(const char *jid, bool is_registered, const char *known_a
 {
 	SqlArgs		args = {0};
 
-	spi_add_int8(&args, contact_id(jid));
+	spi_add_int8(&args, contact_id_to_change(jid));
 	spi_add_bool(&args, is_registered);
 	spi_add_text(&args, known_as);
 	spi_run(&note_registered, &args);
@@ -335,7 +400,7 @@ contact_note_inbound(const char *jid, TimestampTz at)
 {
 	SqlArgs		args = {0};
 
-	spi_add_int8(&args, contact_id(jid));
+	spi_add_int8(&args, contact_id_to_change(jid));
 	spi_add_time(&args, at);
 	return spi_run(&note_inbound, &args) > 0;
 }

@@ -25,6 +25,8 @@ typedef struct Contact
 } Contact;
 
 extern int64 contact_id(const char *jid);
+extern void contact_meet(const char *const *jids, int n);
+extern void contact_note_id(const char *jid, int64 id);
 extern Contact contact_get(const char *jid);
 extern const char *contact_lid(const char *jid);
 extern bool contact_look_up(const char *jid, Contact *contact);

@@ -27,7 +27,7 @@
 
 static SqlStatement get = {
 	"SELECT adds_per_minute, capacity, invite, invite_text, overflow_group, check_exists,"
-	" (extract(epoch FROM require_contact_within) * 1000000)::bigint"
+	" (extract(epoch FROM require_contact_within) * 1000000)::bigint, managed"
 	" FROM wawp.group_settings WHERE instance = $1::name AND group_jid = $2",
 	2, {TEXTOID, TEXTOID}, NULL
 };
@@ -36,7 +36,7 @@ static SqlStatement get = {
 GroupSettings
 settings_get(const LaneKey *lane)
 {
-	GroupSettings settings = {.adds_per_minute = -1, .capacity = CAPACITY_DEFAULT, .invite = true, .check_exists = true};
+	GroupSettings settings = {.adds_per_minute = -1, .capacity = CAPACITY_DEFAULT, .invite = true, .check_exists = true, .managed = true};
 	IndexProbe	row = {"group_settings", "group_settings_pkey", 2, {NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group)}};
 	SqlArgs		args = {0};
 
@@ -54,6 +54,7 @@ settings_get(const LaneKey *lane)
 	settings.overflow_group = spi_get_text(0, 5);
 	settings.check_exists = spi_get_bool(0, 6);
 	settings.contact_within_us = spi_get_int8(0, 7, 0);
+	settings.managed = spi_get_bool(0, 8);
 	return settings;
 }
 

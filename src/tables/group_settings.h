@@ -23,6 +23,7 @@ typedef struct GroupSettings
 	const char *overflow_group;
 	bool		check_exists;
 	int64		contact_within_us;	/* 0: no such condition */
+	bool		managed;		/* people may be removed by a sync */
 } GroupSettings;
 
 extern GroupSettings settings_get(const LaneKey *lane);

@@ -27,6 +27,7 @@
 #include "base/spi_statement.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
+#include "client/instance.h"
 #include "lib/stringinfo.h"
 #include "tables/home.h"
 #include "tables/intent.h"
@@ -120,39 +121,47 @@ intent_action_named(const char *name)
  * ---- requesting
  */
 
-/* True while the extension itself inserts a row, until the trigger has seen it. */
-static bool is_own_insert;
+/* So many rows the extension itself inserts, which the trigger has not seen yet. */
+static int	own_inserts;
 
 /*
- * Run a statement that inserts a complete intent, which the trigger takes as it
- * is.  The trigger knows it by a mark in the process, which SQL cannot set.
+ * Run a statement that inserts complete intents, which the trigger takes as they
+ * are.  The trigger knows them by marks in the process, which SQL cannot set.
  */
 uint64
-intent_insert(SqlStatement *statement, const SqlArgs *args)
+intent_insert_rows(SqlStatement *statement, const SqlArgs *args, int rows)
 {
 	uint64		n;
 
-	is_own_insert = true;
+	own_inserts = rows;
 	PG_TRY();
 	{
 		n = spi_run(statement, args);
 	}
 	PG_FINALLY();
 	{
-		is_own_insert = false;
+		own_inserts = 0;
 	}
 	PG_END_TRY();
 	return n;
 }
 
-/* True once for each intent_insert(), whose statements insert one row; takes the mark back. */
+/* Run a statement that inserts one intent, likewise. */
+uint64
+intent_insert(SqlStatement *statement, const SqlArgs *args)
+{
+	return intent_insert_rows(statement, args, 1);
+}
+
+/* True once for each row of intent_insert_rows(); takes its mark back. */
 bool
 intent_take_insert_mark(void)
 {
-	bool		was_own = is_own_insert;
+	bool		is_own = own_inserts > 0;
 
-	is_own_insert = false;
-	return was_own;
+	if (is_own)
+		own_inserts--;
+	return is_own;
 }
 
 /* The requester's opposite, for a time that the caller adds. */
@@ -472,14 +481,20 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	"(c.not_before IS NULL OR c.not_before <= clock_timestamp())" \
 	" AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= clock_timestamp() OR " CLOCK_WAS_SET_BACK ")"
 
+/*
+ * True if a table that is usually empty has a row at all, which a statement reads
+ * once; what is read of it for each lane or row comes behind an AND.
+ */
+#define HAS_ANY(table) "(SELECT EXISTS (SELECT FROM " table " OFFSET 0))"
+
 /* The holds of instance and group are read one by one: each is one row of the index. */
-#define IS_HELD(instance, where) "EXISTS (SELECT FROM wawp.hold h WHERE h.instance = " instance "::name AND " where \
-	" AND (h.until IS NULL OR h.until > clock_timestamp()))"
+#define IS_HELD(instance, where) "(" HAS_ANY("wawp.hold") " AND EXISTS (SELECT FROM wawp.hold h" \
+	" WHERE h.instance = " instance "::name AND " where " AND (h.until IS NULL OR h.until > clock_timestamp())))"
 
 /* The requester's own token was refused, or it has none.  The holds of an instance are read once for a lane. */
 #define REQUESTER_IS_HELD(requester, instance) \
-	requester " = ANY (ARRAY(SELECT r.requester FROM wawp.requester_hold r" \
-	" WHERE r.instance = " instance "::name AND r.until > clock_timestamp()))"
+	"(" HAS_ANY("wawp.requester_hold") " AND " requester " = ANY (ARRAY(SELECT r.requester FROM wawp.requester_hold r" \
+	" WHERE r.instance = " instance "::name AND r.until > clock_timestamp())))"
 
 /*
  * The head of a lane and, for one request, those behind it with the same action
@@ -941,6 +956,15 @@ static SqlStatement settle_for_good = {
 	8, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
 
+/* The same for several that end alike. */
+static SqlStatement settle_alike = {
+	"UPDATE wawp.membership_intent i SET state = $2::wawp.state, outcome = $3::wawp.outcome, code = $4, detail = $5,"
+	" next_attempt_at = NULL, updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" WHERE i.id = ANY (ARRAY(SELECT m.id FROM wawp.membership_intent m"
+	"  WHERE m.id = ANY ($1) AND m.state = 'sending' FOR UPDATE OF m SKIP LOCKED)) RETURNING i.id",
+	5, {INT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, TEXTOID}, NULL
+};
+
 static SqlStatement is_still = {
 	"SELECT FROM wawp.membership_intent WHERE id = $1 AND state = $2::wawp.state",
 	2, {INT8OID, TEXTOID}, NULL
@@ -984,58 +1008,119 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 }
 
 /*
+ * Change several intents from `sending` to the same final state, with the same
+ * outcome, in one statement, which costs much less than one for each.  Write to
+ * settled[] which were changed; the others are for intent_settle().
+ */
+void
+intent_settle_alike(const int64 *ids, int n, const IntentChange *change, bool *settled)
+{
+	SqlArgs		args = {0};
+	Datum	   *values = palloc(sizeof(Datum) * n);
+	uint64		found;
+
+	Assert(intent_state_is_final(change->state) && change->has_outcome && !change->give_attempt_back);
+	for (int i = 0; i < n; i++)
+		values[i] = Int64GetDatum(ids[i]);
+	spi_add_array(&args, values, NULL, n, INT8OID);
+	spi_add_text(&args, state_names[change->state]);
+	spi_add_text(&args, outcome_info(change->outcome)->name);
+	spi_add_int4(&args, change->code, change->code != 0);
+	spi_add_text(&args, text_limit_cut(TEXT_DETAIL, change->detail));
+	found = spi_run(&settle_alike, &args);
+	memset(settled, 0, sizeof(bool) * n);
+	for (uint64 row = 0; row < found; row++)
+		for (int i = 0; i < n; i++)
+			settled[i] |= ids[i] == spi_get_int8(row, 1, 0);
+	pfree(values);
+}
+
+/*
  * ---- waiting for verification
  */
 
-/* Of those that are due, people who are to be invited come last: they stay due until the pace has let each have a turn. */
-static SqlStatement waiting = {
-	"SELECT " READ_COLUMNS " FROM wawp.membership_intent i"
-	" WHERE i.state IN " STATES_WAITING
-	" AND i.home = $4 AND i.instance = $1 AND i.group_jid = $2"
-	" AND " OF_ITS_ACCOUNT("i", "$1")
-	" ORDER BY coalesce(i.next_attempt_at, i.updated_at) > clock_timestamp(), i.state = 'inviting',"
-	"  coalesce(i.next_attempt_at, i.updated_at), i.id LIMIT $3 FOR UPDATE SKIP LOCKED",
-	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
-};
+/* Of intents that are to be invited and are due, so many are read if not all are. */
+#define INVITEES_READ 2
 
-static SqlStatement count_waiting = {
-	"SELECT count(*) FROM wawp.membership_intent i"
-	" WHERE i.state IN " STATES_WAITING
-	" AND i.home = $3 AND i.instance = $1 AND i.group_jid = $2"
-	" AND " OF_ITS_ACCOUNT("i", "$1"),
-	3, {TEXTOID, TEXTOID, UUIDOID}, NULL
-};
+/* Intents of a lane that wait; the account is looked up once. */
+#define WAITS_IN_LANE(alias) \
+	alias ".state IN " STATES_WAITING " AND " alias ".home = $4 AND " alias ".instance = $1 AND " alias ".group_jid = $2" \
+	" AND " alias ".instance_id = (SELECT wawp._account($1::name))"
+
+#define WAITS_UNTIL(alias) "coalesce(" alias ".next_attempt_at, " alias ".updated_at)"
+
+/* Columns of what is read below, after READ_COLUMNS. */
+#define WAITING_CONTACT (READ_COLUMNS_NUMBER + 1)
+#define WAITING_LID (READ_COLUMNS_NUMBER + 2)
+#define WAITING_TO_READ (READ_COLUMNS_NUMBER + 3)
+#define WAITING_NEXT (READ_COLUMNS_NUMBER + 4)
 
 /*
- * Write to *out, in the current context, up to `limit` intents of a lane that
- * wait for verification or an invitation, those first that are due, and to
- * *some_locked whether there are others, whose rows somebody else has locked.
- * Return how many there are.
+ * Of those that are due, people who are to be invited come last: they stay due
+ * until the pace has let each have a turn.  Unless all ($5) are read, a few of
+ * these are, and of the others those that became due after $7.  Without any row
+ * there is one with NULLs.
  */
-int
-intent_waiting(const LaneKey *lane, int limit, Intent **out, bool *some_locked)
+static SqlStatement waiting = {
+	"WITH mine AS MATERIALIZED (SELECT " READ_COLUMNS ", k.contact_id, k.lid FROM wawp.membership_intent i"
+	"  LEFT JOIN wawp.contact k ON k.jid = i.jid"
+	"  WHERE " WAITS_IN_LANE("i")
+	"  AND ($5 OR (" WAITS_UNTIL("i") " <= clock_timestamp() AND CASE WHEN i.state <> 'inviting' THEN " WAITS_UNTIL("i") " > $7 ELSE i.id = ANY (ARRAY("
+	"   SELECT v.id FROM wawp.membership_intent v WHERE " WAITS_IN_LANE("v") " AND v.state = 'inviting'"
+	"   AND " WAITS_UNTIL("v") " <= clock_timestamp() ORDER BY " WAITS_UNTIL("v") ", v.id LIMIT $6)) END))"
+	"  ORDER BY " WAITS_UNTIL("i") " > clock_timestamp(), i.state = 'inviting', " WAITS_UNTIL("i") ", i.id"
+	"  LIMIT $3 FOR UPDATE OF i SKIP LOCKED),"
+	" lane AS (SELECT CASE WHEN $5 THEN count(*) ELSE count(*) FILTER (WHERE w.state <> 'inviting' AND " WAITS_UNTIL("w") " > $7 AND " WAITS_UNTIL("w") " <= clock_timestamp())"
+	"   + least(count(*) FILTER (WHERE w.state = 'inviting' AND " WAITS_UNTIL("w") " <= clock_timestamp()), $6) END,"
+	"  min(" WAITS_UNTIL("w") ") FILTER (WHERE " WAITS_UNTIL("w") " > clock_timestamp())"
+	"  FROM wawp.membership_intent w WHERE " WAITS_IN_LANE("w") ")"
+	" SELECT m.*, l.* FROM lane l LEFT JOIN mine m ON true",
+	7, {TEXTOID, TEXTOID, INT4OID, UUIDOID, BOOLOID, INT4OID, TIMESTAMPTZOID}, NULL
+};
+
+/* Return id and LID of the person in a row of that statement; the id is 0 if the person is new. */
+static Contact
+contact_of_waiting_row(uint64 row, const char *jid)
+{
+	Contact		contact = {.id = spi_get_int8(row, WAITING_CONTACT, 0), .lid = spi_get_text(row, WAITING_LID)};
+
+	if (contact.id != 0)
+		contact_note_id(jid, contact.id);
+	return contact;
+}
+
+/*
+ * Read up to `limit` intents of a lane that wait for verification or an
+ * invitation, those first that are due: all of them, or a few of the invitees and
+ * of the others those that are due since after a time (DT_NOBEGIN: since ever).
+ * Memory is the current context.
+ */
+IntentsWaiting
+intent_waiting(const LaneKey *lane, int limit, bool all, TimestampTz after)
 {
 	SqlArgs		args = {0};
-	SqlArgs		count = {0};
-	uint64		n;
+	IntentsWaiting found = {0};
 
 	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
 	spi_add_int4(&args, limit, true);
 	home_bind(&args);
-	n = spi_run(&waiting, &args);
-	*out = palloc(sizeof(Intent) * Max(n, 1));
-	for (uint64 i = 0; i < n; i++)
-		intent_of_row(i, lane, &(*out)[i]);
-	*some_locked = false;
-	if (n == (uint64) limit)
-		return limit;
-	spi_add_text(&count, NameStr(lane->instance));
-	spi_add_text(&count, lane->group);
-	home_bind(&count);
-	spi_run(&count_waiting, &count);
-	*some_locked = spi_get_int8(0, 1, 0) > (int64) n;
-	return (int) n;
+	spi_add_bool(&args, all);
+	spi_add_int4(&args, INVITEES_READ, true);
+	spi_add_time(&args, after);
+	found.n = (int) spi_run(&waiting, &args);
+	if (spi_get_int8(0, 1, 0) == 0)
+		found.n = 0;
+	found.intents = palloc(sizeof(Intent) * Max(found.n, 1));
+	found.contacts = palloc(sizeof(Contact) * Max(found.n, 1));
+	for (int i = 0; i < found.n; i++)
+	{
+		intent_of_row(i, lane, &found.intents[i]);
+		found.contacts[i] = contact_of_waiting_row(i, found.intents[i].jid.text);
+	}
+	found.has_locked = found.n < limit && spi_get_int8(0, WAITING_TO_READ, 0) > found.n;
+	found.next = spi_get_time(0, WAITING_NEXT);
+	return found;
 }
 
 static SqlStatement start_anew = {
@@ -1076,7 +1161,8 @@ static SqlStatement waiting_lanes = {
 
 /*
  * Return up to `limit` lanes behind a key in which intents wait for verification
- * or an invitation, as IntentLane pointers in the order of their keys.
+ * or an invitation, as IntentLane pointers in the order of their keys, and when
+ * they are due, for which all of them are read.
  */
 List *
 intent_waiting_lanes(const LaneKey *after, int limit)
@@ -1526,46 +1612,99 @@ intent_next_other(const LaneKey *lane)
 	return intent_first_due(&next_other, lane);
 }
 
-/* A loose scan: one index probe per lane, however deep they are. */
-static SqlStatement lanes = {
-	"WITH RECURSIVE l AS ("
-	" (SELECT instance, group_jid FROM wawp.membership_intent WHERE state = 'queued' AND id > 0"
-	"  AND home = $4 AND (instance, group_jid) > ($1, $2) ORDER BY instance, group_jid LIMIT 1)"
-	" UNION ALL SELECT n.instance, n.group_jid FROM l, LATERAL ("
-	"  SELECT i.instance, i.group_jid FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
-	"  AND i.home = $4 AND (i.instance, i.group_jid) > (l.instance, l.group_jid)"
-	"  ORDER BY i.instance, i.group_jid LIMIT 1) n)"
-	" SELECT instance::text, group_jid, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
-	"  AND o.action <> 'add' AND o.home = $4 AND o.instance = l.instance AND o.group_jid = l.group_jid),"
-	" EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.id > 0"
-	"  AND o.home = $4 AND o.instance = l.instance AND o.group_jid = l.group_jid AND " OF_ITS_ACCOUNT("o", "l.instance") ")"
-	" FROM l LIMIT $3",
-	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
+/*
+ * A loose scan: one index probe per lane, however deep they are.  The account is
+ * that of the lane's first intent; few lanes have another.
+ */
+#define FIRST_LANE(alias, of_kind, after) \
+	"SELECT " alias ".instance, " alias ".group_jid, " alias ".instance_id FROM wawp.membership_intent " alias \
+	" WHERE " of_kind(alias) " AND " alias ".home = $4 AND (" alias ".instance, " alias ".group_jid) > " after \
+	" ORDER BY " alias ".instance, " alias ".group_jid LIMIT 1"
+#define LANES_AFTER(of_kind) \
+	"WITH RECURSIVE l AS ((" FIRST_LANE("f", of_kind, "($1, $2)") ")" \
+	" UNION ALL SELECT n.instance, n.group_jid, n.instance_id FROM l, LATERAL (" \
+	FIRST_LANE("i", of_kind, "(l.instance, l.group_jid)") ") n)" \
+	" SELECT instance::text, group_jid, instance_id FROM l LIMIT $3"
+#define OF_ACCOUNT(of_kind) \
+	"SELECT FROM wawp.membership_intent o WHERE " of_kind("o") " AND o.home = $3" \
+	" AND o.instance = $1 AND o.group_jid = $2 AND " OF_ITS_ACCOUNT("o", "$1") " LIMIT 1"
+
+#define QUEUED(alias) alias ".state = 'queued' AND " alias ".id > 0"
+#define QUEUED_OTHER(alias) alias ".state = 'queued' AND " alias ".action <> 'add'"
+#define WAITING(alias) alias ".state IN " STATES_WAITING
+
+/* By IntentLaneKind: lanes behind a key, and whether a lane has something for the account of its instance. */
+static SqlStatement lanes[] = {
+	{LANES_AFTER(QUEUED), 4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL},
+	{LANES_AFTER(QUEUED_OTHER), 4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL},
+	{LANES_AFTER(WAITING), 4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL}
+};
+static SqlStatement of_account[] = {
+	{OF_ACCOUNT(QUEUED), 3, {TEXTOID, TEXTOID, UUIDOID}, NULL},
+	{OF_ACCOUNT(QUEUED_OTHER), 3, {TEXTOID, TEXTOID, UUIDOID}, NULL},
+	{OF_ACCOUNT(WAITING), 3, {TEXTOID, TEXTOID, UUIDOID}, NULL}
 };
 
-/*
- * Return up to `limit` lanes behind a key that have queued intents, as
- * IntentLane pointers in the order of their keys.
- */
-List *
-intent_lanes(const LaneKey *after, int limit)
+/* True if a lane has something for the account that its instance has now. */
+static bool
+intent_lane_has_account(IntentLaneKind kind, const LaneKey *lane)
 {
 	SqlArgs		args = {0};
-	List	   *list = NIL;
+
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	home_bind(&args);
+	return spi_run(&of_account[kind], &args) > 0;
+}
+
+/*
+ * Set has_account of lanes in the order of their keys, whose first intents are
+ * for these accounts: only where that is another one, a statement is needed.
+ */
+static void
+intent_compare_accounts(IntentLaneKind kind, List *found, const List *accounts)
+{
+	const LaneKey *last = NULL;
+	const char *account = NULL;
+	ListCell   *lc;
+	ListCell   *first;
+
+	forboth(lc, found, first, accounts)
+	{
+		IntentLane *lane = lfirst(lc);
+
+		if (last == NULL || strcmp(NameStr(last->instance), NameStr(lane->key.instance)) != 0)
+			account = instance_id_of(NameStr(lane->key.instance));
+		last = &lane->key;
+		lane->has_account = account != NULL &&
+			(strcmp(account, lfirst(first)) == 0 || intent_lane_has_account(kind, &lane->key));
+	}
+}
+
+/*
+ * Return up to `limit` lanes behind a key that have such intents, as IntentLane
+ * pointers in the order of their keys.  When they are due is not read.
+ */
+List *
+intent_lanes(IntentLaneKind kind, const LaneKey *after, int limit)
+{
+	SqlArgs		args = {0};
+	List	   *found = NIL;
+	List	   *accounts = NIL;
 	uint64		n;
 
 	intent_bind_page(&args, after, limit);
-	n = spi_run(&lanes, &args);
+	n = spi_run(&lanes[kind], &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		IntentLane *lane = palloc0(sizeof(IntentLane));
 
 		lane->key = lane_key(spi_get_text(i, 1), spi_get_text(i, 2));
-		lane->has_other = spi_get_bool(i, 3);
-		lane->has_account = spi_get_bool(i, 4);
-		list = lappend(list, lane);
+		found = lappend(found, lane);
+		accounts = lappend(accounts, unconstify(char *, spi_get_text(i, 3)));
 	}
-	return list;
+	intent_compare_accounts(kind, found, accounts);
+	return found;
 }
 
 /*
@@ -1747,6 +1886,41 @@ intent_note_orderly_end(const char *in_flight)
 	spi_add_text(&args, in_flight);
 	home_bind(&args);
 	spi_run(&orderly_end, &args);
+}
+
+#define OPEN_FOR_PERSON \
+	"SELECT id, state::text FROM wawp.membership_intent WHERE instance = $1 AND group_jid = $2 AND jid = $3" \
+	" AND action = $4::wawp.action AND requester = $5 AND home = $6 AND NOT superseded"
+
+/* One that is under way before one that is queued. */
+static SqlStatement find_open = {
+	"(" OPEN_FOR_PERSON " AND state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') LIMIT 1)"
+	" UNION ALL (" OPEN_FOR_PERSON " AND state = 'queued' AND not_before IS NULL"
+	" AND instance_id = wawp._account($1::name) AND home <> " HOME_OF_RESTORED_ROWS " LIMIT 1) LIMIT 1",
+	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, UUIDOID}, NULL
+};
+
+/*
+ * Return a requester's intent for a person that is queued without a time, or
+ * under way, and write its state, in SPI's memory, to *state; 0 if there is none.
+ */
+int64
+intent_find_open(const LaneKey *lane, const char *jid, IntentAction action, Oid requester, const char **state)
+{
+	SqlArgs		args = {0};
+
+	if (!intent_is_in_the_way(NameStr(lane->instance), lane->group, jid))
+		return 0;
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	spi_add_text(&args, jid);
+	spi_add_text(&args, action_names[action]);
+	spi_add_datum(&args, ObjectIdGetDatum(requester));
+	home_bind(&args);
+	if (spi_run(&find_open, &args) == 0)
+		return 0;
+	*state = spi_get_text(0, 2);
+	return spi_get_int8(0, 1, 0);
 }
 
 static SqlStatement requester_of = {

@@ -15,6 +15,7 @@
 #include "base/spi_statement.h"
 #include "nodes/pg_list.h"
 #include "protocol/outcome.h"
+#include "tables/contact.h"
 #include "tables/home.h"
 #include "utils/timestamp.h"
 
@@ -147,6 +148,16 @@ typedef struct IntentClaim
 	Intent		intent;
 } IntentClaim;
 
+/* Intents of a lane that wait for verification or an invitation. */
+typedef struct IntentsWaiting
+{
+	int			n;
+	Intent	   *intents;
+	Contact    *contacts;		/* their people: id, 0 if new, and LID */
+	bool		has_locked;		/* there are others, whose rows somebody else has locked */
+	TimestampTz next;			/* when the next is due that was not yet; 0: there is none */
+} IntentsWaiting;
+
 /* The role that changes something, for the record. */
 typedef struct IntentRequester
 {
@@ -155,13 +166,20 @@ typedef struct IntentRequester
 	Datum		from;			/* jsonb, as requested_from has it */
 } IntentRequester;
 
-/* A lane with queued intents, or with intents that wait for verification or an invitation. */
+/* What lanes can be looked for by. */
+typedef enum IntentLaneKind
+{
+	LANES_QUEUED,				/* something is queued */
+	LANES_OTHER,				/* something that is no addition is queued */
+	LANES_WAITING				/* something waits for verification or an invitation */
+} IntentLaneKind;
+
+/* A lane with such intents. */
 typedef struct IntentLane
 {
 	LaneKey		key;
-	bool		has_other;		/* something else than additions is queued */
 	bool		has_account;	/* something is for the account that the instance has now */
-	TimestampTz due;			/* when the first that waits is due */
+	TimestampTz due;			/* when the first that waits is due, if that was read */
 } IntentLane;
 
 /* The next state of an intent. */
@@ -182,6 +200,7 @@ extern const char *intent_action_name(IntentAction action);
 extern const char *intent_state_name(IntentState state);
 
 extern uint64 intent_insert(SqlStatement *statement, const SqlArgs *args);
+extern uint64 intent_insert_rows(SqlStatement *statement, const SqlArgs *args, int rows);
 extern bool intent_take_insert_mark(void);
 extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
 extern void intent_make_room(const char *instance, const char *group, const char *jid,
@@ -204,7 +223,8 @@ extern List *intent_cancel_outdone(const Intent *intent, const char *detail, int
 extern bool intent_supersede_waiting(const Intent *intent);
 extern bool intent_state_is_final(IntentState state);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
-extern int	intent_waiting(const LaneKey *lane, int limit, Intent **waiting, bool *some_locked);
+extern void intent_settle_alike(const int64 *ids, int n, const IntentChange *change, bool *settled);
+extern IntentsWaiting intent_waiting(const LaneKey *lane, int limit, bool all, TimestampTz after);
 extern void intent_start_anew(void);
 extern List *intent_waiting_lanes(const LaneKey *after, int limit);
 extern void intent_postpone(const Intent *intent, TimestampTz due, const char *detail);
@@ -225,12 +245,13 @@ extern List *intent_arrive(int limit);
 extern TimestampTz intent_next_arrival(void);
 extern TimestampTz intent_next_due(const LaneKey *lane);
 extern TimestampTz intent_next_other(const LaneKey *lane);
-extern List *intent_lanes(const LaneKey *after, int limit);
+extern List *intent_lanes(IntentLaneKind kind, const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left);
 extern bool intent_was_asked_before(int64 id, TimestampTz time);
 extern int64 intent_end_invitations(TimestampTz before, int limit, bool *left);
 extern int	intent_count_doubts(const char *ids);
 extern void intent_note_orderly_end(const char *in_flight);
+extern int64 intent_find_open(const LaneKey *lane, const char *jid, IntentAction action, Oid requester, const char **state);
 extern Oid	intent_requester(int64 id);
 extern int64 intent_prune(int retention_minutes);
 

@@ -71,6 +71,33 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 	return true;
 }
 
+static SqlStatement added = {
+	"SELECT c.jid, c.lid FROM wawp.membership m JOIN wawp.contact c USING (contact_id)"
+	" WHERE m.instance = $1::name AND m.group_jid = $2 AND m.added_by_us AND m.left_at IS NULL",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* Return the people whom we added to a group and who have not left since, as MembershipPerson pointers. */
+List *
+membership_added(const LaneKey *lane)
+{
+	SqlArgs		args = {0};
+	List	   *people = NIL;
+	uint64		n;
+
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	n = spi_run(&added, &args);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MembershipPerson *person = palloc(sizeof(MembershipPerson));
+
+		*person = (MembershipPerson) {spi_get_text(i, 1), spi_get_text(i, 2)};
+		people = lappend(people, person);
+	}
+	return people;
+}
+
 /*
  * Of the requesters who want a person in a group, the one whose wish lasts
  * longest decides until when they stay; of one requester's wishes, the latest.
@@ -82,18 +109,28 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 	" AND EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = m.requester))"
 #define OF_THE_LONGER(column) " " column " = CASE WHEN " OTHERS_LASTS_LONGER " THEN m." column " ELSE excluded." column " END"
 
+#define INSERT_ADDED \
+	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until," \
+	" requested_by, reason, requester, home, instance_id, welcomed_at)" \
+	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END," \
+	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, $10, $11, CASE WHEN $12 THEN clock_timestamp() END)" \
+	" ON CONFLICT (instance, group_jid, contact_id) DO "
+#define ADDED_TYPES \
+	{TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID, UUIDOID, TEXTOID, BOOLOID}
+
+/* Most people are new to a group; the other statement's start takes longer than this one. */
+static SqlStatement note_new = {
+	INSERT_ADDED "NOTHING", 12, ADDED_TYPES, NULL
+};
+
 /* A member whom we did not add stays so. */
 static SqlStatement note_added = {
-	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until,"
-	" requested_by, reason, requester, home, instance_id, welcomed_at)"
-	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END,"
-	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, $10, $11, CASE WHEN $12 THEN clock_timestamp() END)"
-	" ON CONFLICT (instance, group_jid, contact_id) DO UPDATE SET added_by_us = m.added_by_us OR excluded.added_by_us,"
+	INSERT_ADDED "UPDATE SET added_by_us = m.added_by_us OR excluded.added_by_us,"
 	" added_at = coalesce(excluded.added_at, m.added_at), seen_at = coalesce(excluded.seen_at, m.seen_at),"
 	" welcomed_at = coalesce(CASE WHEN m.left_at IS NULL THEN m.welcomed_at END, excluded.welcomed_at), left_at = NULL,"
 	OF_THE_LONGER("until") "," OF_THE_LONGER("requested_by") "," OF_THE_LONGER("reason") "," OF_THE_LONGER("requester") ","
 	" home = excluded.home, instance_id = excluded.instance_id",
-	12, {TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID, UUIDOID, TEXTOID, BOOLOID}, NULL
+	12, ADDED_TYPES, NULL
 };
 
 /* Store that an intent's person is in the group. */
@@ -111,7 +148,8 @@ membership_note_added(const Intent *intent, int64 contact, const MembershipAddit
 	home_bind(&args);
 	spi_add_text(&args, intent->instance_id);
 	spi_add_bool(&args, addition->may_be_welcomed);
-	(void) intent_insert(&note_added, &args);
+	if (intent_insert(&note_new, &args) == 0)
+		(void) intent_insert(&note_added, &args);
 }
 
 static SqlStatement note_removed = {

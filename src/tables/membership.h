@@ -34,6 +34,13 @@ typedef struct MembershipAddition
 	bool		may_be_welcomed;	/* a server that was replaced may have welcomed them */
 } MembershipAddition;
 
+/* A person in a group by the names that are known. */
+typedef struct MembershipPerson
+{
+	const char *jid;
+	const char *lid;			/* of a number; NULL: not known */
+} MembershipPerson;
+
 /* A membership whose time is over. */
 typedef struct MembershipEnd
 {
@@ -56,6 +63,7 @@ typedef struct MembershipWelcome
 } MembershipWelcome;
 
 extern bool membership_get(const LaneKey *lane, int64 contact, Membership *out);
+extern List *membership_added(const LaneKey *lane);
 extern void membership_note_added(const Intent *intent, int64 contact, const MembershipAddition *addition);
 extern void membership_note_removed(const LaneKey *lane, int64 contact);
 extern void membership_note_gone(const LaneKey *lane, int64 contact);

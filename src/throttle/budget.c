@@ -90,11 +90,12 @@ budget_take_of_group(const WawpInstance *instance, const BudgetGroup *group, dou
 BudgetPermit
 budget_take_adds(const WawpInstance *instance, int halvings, const BudgetGroup *group, bool drips, int wanted)
 {
+	PaceRate	rate = budget_add_rate(instance, halvings);
 	LimiterAsk	ask = {
 		.instance_id = instance->instance_id,
-		.rate = budget_add_rate(instance, halvings),
+		.rate = rate,
 		.drips = drips,
-		.drip_burst = Min(instance->batch_size - 1, instance->adds_burst),
+		.drip_burst = Min(instance->batch_size - 1, rate.burst),
 		.per_day = instance->adds_per_day,
 		.wanted = wanted,
 		.jitter = pg_prng_double(&pg_global_prng_state) * instance->pace_jitter

@@ -57,6 +57,7 @@ attempt_make(AttemptKind kind, Lane *lane, int limit)
 	attempt->sent = MemoryContextAllocZero(memory, sizeof(CallPerson *) * limit);
 	attempt->is_settled = MemoryContextAllocZero(memory, sizeof(bool) * limit);
 	attempt->is_settling = MemoryContextAllocZero(memory, sizeof(bool) * limit);
+	attempt->is_ahead = MemoryContextAllocZero(memory, sizeof(bool) * limit);
 	return attempt;
 }
 

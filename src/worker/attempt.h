@@ -53,6 +53,7 @@ typedef struct Attempt
 	const char *text;			/* of a message, in UTF-8; NULL for a change */
 	TimestampTz welcomed_at;	/* of a welcome: marks the people it is for */
 	HttpTransfer *transfer;
+	bool		is_named;		/* its instance's name is kept until the end of the transaction under way */
 	bool		is_recorded;	/* "answered" records are committed */
 	bool		is_recording;	/* ... are in the transaction under way */
 	int			n;				/* of the intents; a welcome has none, but intents[0] tells as whom */
@@ -61,6 +62,7 @@ typedef struct Attempt
 	CallPerson **sent;			/* &people[i] */
 	bool	   *is_settled;		/* committed */
 	bool	   *is_settling;	/* in the transaction under way */
+	bool	   *is_ahead;		/* the row has its final state, in the transaction under way, and nothing else was done */
 } Attempt;
 
 /* A position in the list of attempts. */

@@ -22,6 +22,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
 #include "tables/intent.h"
@@ -238,9 +239,15 @@ static bool
 turn_admit(Turn *turn, Holds *holds)
 {
 	Lane	   *lane = turn->lane;
-	int64		held = hold_lane_until(holds, &lane->key);
+	int64		held = hold_instance_until(holds, &lane->key);
 	ErrorData  *error;
 
+	if (held > 0)
+	{
+		lanes_hold(lane, held);
+		return false;
+	}
+	held = hold_lane_until(holds, &lane->key);
 	if (held > 0)
 	{
 		lanes_schedule(lane, held);
@@ -308,7 +315,11 @@ turn_can_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *
 	return false;
 }
 
-/* Let a lane wait for the pace: for its token, or for the time to prepare for it. */
+/*
+ * Let a lane wait for the pace: for its token, or for the time to prepare for it.
+ * One that has prepared stays, also if answers come sooner now, which would let
+ * another prepare for the same token.
+ */
 static void
 turn_wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit)
 {
@@ -316,7 +327,8 @@ turn_wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermi
 
 	if (permit->has_group)
 		lanes_schedule(turn->lane, ms_of_us(permit->next_at));
-	else if (turn_can_prepare(turn, on_instance, permit, lanes_prepared_beside(turn->lane), &at))
+	else if (turn->lane->is_prepared ||
+			 turn_can_prepare(turn, on_instance, permit, lanes_prepared_beside(turn->lane), &at))
 		lanes_wait(turn->lane, QUEUE_READY, ms_of_us(permit->next_at));
 	else
 		lanes_wait(turn->lane, QUEUE_NEXT, at);
@@ -385,7 +397,7 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	else if (permit->granted == 0)
 	{
 		lane_note_others(lane);
-		if (turn->described->adds_per_minute > 0 && !permit->has_group)
+		if (turn->described->adds_per_minute > 0 && !permit->has_group && !lane->is_prepared)
 			lanes_wait(lane, QUEUE_NEXT, turn->instance->not_before_ms[QUEUE_NEXT]);
 		else
 			turn_wait_for_token(turn, hold_get(holds, &lane->key, true), permit);
@@ -485,7 +497,7 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	heads = palloc(sizeof(Intent) * most);
 	if (need.question != 0 && !turn_may_ask(turn, holds, permit, lanes_asking_beside(lane), &at))
 		turn_serve_others(turn, holds, QUEUE_NEXT, at);
-	else if (cached->asking_next > 0 || (need.question != 0 && group_cache_is_asking(cached, &need)))
+	else if (cached->asking_next > 0 || (need.question != 0 && group_cache_await(cached, &need, false)))
 		lanes_prepare(lane, need.question != 0);
 	else if ((n = lane_peek(lane, most, heads)) == 0)
 	{
@@ -610,6 +622,21 @@ turn_has_room_beside(const Turn *turn, Turn *const *ahead, int n)
 	return taken < turn->described->concurrency;
 }
 
+/* Insert the people of additions who are new, all together. */
+static void
+meet_people(Turn *const *turns, int n)
+{
+	const char *jids[INTENT_CLAIMS_AT_ONCE];
+	int			njids = 0;
+
+	for (int i = 0; i < n; i++)
+		if (turns[i]->head.is_claimed && turns[i]->head.intent.action == ACTION_ADD &&
+			turns[i]->head.intent.jid.kind != JID_INVALID)
+			jids[njids++] = turns[i]->head.intent.jid.text;
+	if (njids > 1)
+		contact_meet(jids, njids);
+}
+
 /*
  * Claim a row for each of these turns in one statement, which costs much less
  * than one for each.  A turn that does not use its row puts it back.
@@ -627,8 +654,10 @@ claim_ahead(Turn *turns, int n, Holds *holds)
 		else if (turn_has_room_beside(&turns[i], ahead, nahead) && turn_is_unpaced(&turns[i]))
 			ahead[nahead++] = &turns[i];
 	}
-	if (nahead > 0)
-		claim_firsts(ahead, nahead);
+	if (nahead == 0)
+		return;
+	claim_firsts(ahead, nahead);
+	meet_people(ahead, nahead);
 }
 
 /*

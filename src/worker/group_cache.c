@@ -69,7 +69,8 @@ typedef struct OwnIdentity
 	Jid			me;
 	Jid			me_lid;
 	int64		asked_ms;		/* monotonic; 0: not yet */
-	int			asking;			/* so many requests for it are under way */
+	int			asking;			/* so many requests for it are under way, for whose answer ... */
+	List	   *waiters;		/* ... these wait: AnswerWaiters, in memory of their own */
 	AccountLimits limits;		/* as the session or an event told them ... */
 	TimestampTz limits_at;		/* ... then */
 	int			outages;		/* answers in a row that did not come from the API */
@@ -77,11 +78,19 @@ typedef struct OwnIdentity
 	char		missing_last[JID_SIZE]; /* ... and the last of them */
 } OwnIdentity;
 
+/* A lane that waits for an answer that another lane has requested. */
+typedef struct AnswerWaiter
+{
+	LaneKey		lane;
+	bool		is_verification;	/* not for its claim */
+} AnswerWaiter;
+
 /* The last time a question about a person was sent. */
 typedef struct PersonQuestion
 {
 	char		key[JID_SIZE + 2];	/* hash key: the question's letter and the JID */
 	int64		asked_ms;		/* monotonic */
+	int			under_way;		/* so many of them */
 } PersonQuestion;
 
 /* A role that had no permission or no valid token when something was requested as it. */
@@ -216,14 +225,48 @@ identity_of(const NameData *instance)
 	return self;
 }
 
-/* Forget an identity.  Requests that are under way are still counted. */
+/* Forget an identity.  Requests that are under way are still counted, and waited for. */
 static void
 identity_forget(OwnIdentity *self)
 {
 	int			asking = self->asking;
+	List	   *waiters = self->waiters;
 
 	memset((char *) self + sizeof(NameData), 0, sizeof(OwnIdentity) - sizeof(NameData));
 	self->asking = asking;
+	self->waiters = waiters;
+}
+
+/* Let a lane go on when our identity has been told. */
+static void
+identity_await(OwnIdentity *self, const LaneKey *lane, bool is_verification)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	AnswerWaiter *waiter = palloc(sizeof(AnswerWaiter));
+
+	*waiter = (AnswerWaiter) {*lane, is_verification};
+	self->waiters = lappend(self->waiters, waiter);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Let the lanes go on that wait for our identity. */
+static void
+identity_release(OwnIdentity *self, int64 now)
+{
+	List	   *waiters = self->waiters;
+	ListCell   *lc;
+
+	self->waiters = NIL;
+	foreach(lc, waiters)
+	{
+		const AnswerWaiter *waiter = lfirst(lc);
+
+		if (waiter->is_verification)
+			lanes_verify(&waiter->lane, now);
+		else
+			lanes_go_on(&waiter->lane, now);
+	}
+	list_free_deep(waiters);
 }
 
 /* True if our identity has to be requested, for the first time or again. */
@@ -279,6 +322,13 @@ group_cache_forget_limits(const LaneKey *lane)
 	identity_of(&lane->instance)->asked_ms = 0;
 }
 
+/* Return the memory that a list with its index takes. */
+static Size
+list_size(const CachedGroup *cached)
+{
+	return GetMemoryChunkSpace(cached->list.members) + (cached->list.slots ? GetMemoryChunkSpace(cached->list.slots) : 0);
+}
+
 /* Note the limits that an event tells of a lane's account; false if newer ones are known. */
 bool
 group_cache_note_limits(const LaneKey *lane, const AccountLimits *limits, TimestampTz told_at)
@@ -309,9 +359,11 @@ list_drop(CachedGroup *cached)
 	cached->requested_us = 0;
 	if (cached->list.members == NULL)
 		return;
-	lists_size -= GetMemoryChunkSpace(cached->list.members);
+	lists_size -= list_size(cached);
 	dlist_delete(&cached->list_node);
 	pfree(cached->list.members);
+	if (cached->list.slots)
+		pfree(cached->list.slots);
 	if (cached->list.unread_shape)
 		pfree((char *) cached->list.unread_shape);
 	memset(&cached->list, 0, sizeof(cached->list));
@@ -327,10 +379,12 @@ list_keep(CachedGroup *cached, const WireMembers *list)
 	memcpy(cached->list.members, list->members, sizeof(WireMember) * list->count);
 	if (list->unread_shape)
 		cached->list.unread_shape = MemoryContextStrdup(list_memory, list->unread_shape);
-	cached->unnumbered = 0;
-	for (int i = 0; i < list->count; i++)
-		cached->unnumbered += list->members[i].role != WIRE_ROLE_LEFT && list->members[i].phone.kind != JID_PERSON;
-	lists_size += GetMemoryChunkSpace(cached->list.members);
+	if (list->slots)
+	{
+		cached->list.slots = MemoryContextAlloc(list_memory, sizeof(uint32) * ((Size) list->mask + 1));
+		memcpy(cached->list.slots, list->slots, sizeof(uint32) * ((Size) list->mask + 1));
+	}
+	lists_size += list_size(cached);
 	dlist_push_tail(&lists, &cached->list_node);
 	cached->was_used = false;
 }
@@ -532,6 +586,18 @@ person_question(GroupQuestion question, const char *person, HASHACTION action)
 	return hash_search(person_questions, key, action, NULL);
 }
 
+/* Note that a question about a person is asked now. */
+static void
+person_question_note(const InfoNeed *need)
+{
+	bool		is_new = person_question(need->question, need->person, HASH_FIND) == NULL;
+	PersonQuestion *entry = person_question(need->question, need->person, HASH_ENTER);
+
+	entry->asked_ms = clock_monotonic_ms();
+	if (is_new)
+		entry->under_way = 0;
+}
+
 /* True if that was asked about a person recently, with whatever result. */
 bool
 group_cache_was_asked(GroupQuestion question, const char *person)
@@ -541,11 +607,43 @@ group_cache_was_asked(GroupQuestion question, const char *person)
 	return entry && clock_monotonic_ms() - entry->asked_ms < PERSON_MAX_AGE_MS;
 }
 
-/* True if such a request for the group, or about any person of its lane, is under way. */
+/*
+ * True if such a request is under way, for the group, about any person of its
+ * lane or, for our identity, on behalf of another lane: its answer lets this one
+ * go on.
+ */
 bool
-group_cache_is_asking(const CachedGroup *cached, const InfoNeed *need)
+group_cache_await(const CachedGroup *cached, const InfoNeed *need, bool is_verification)
 {
-	return need->person ? cached->asking_people > 0 : (cached->asking & need->question) != 0;
+	OwnIdentity *self;
+
+	if (need->person)
+		return cached->asking_people > 0;
+	if ((cached->asking & need->question) != 0)
+		return true;
+	if (need->question != ASK_SELF)
+		return false;
+	self = identity_of(&cached->key.instance);
+	if (self->asking == 0)
+		return false;
+	identity_await(self, &cached->key, is_verification);
+	return true;
+}
+
+/* True if a request for the lane's verification is under way. */
+bool
+group_cache_is_verifying(const CachedGroup *cached)
+{
+	return cached->verifying > 0;
+}
+
+/* True if a question about a person is under way. */
+bool
+group_cache_is_asking_about(GroupQuestion question, const char *person)
+{
+	const PersonQuestion *entry = person_question(question, person, HASH_FIND);
+
+	return entry && entry->under_way > 0;
 }
 
 /* True if any request of the group's lane is under way. */
@@ -607,7 +705,7 @@ void
 group_cache_learn_lid(const CachedGroup *cached, const Jid *person, Contact *contact)
 {
 	const WireMember *member = contact->lid == NULL && person->kind == JID_PERSON
-		? members_find(&cached->list, person) : NULL;
+		? wire_find_member(&cached->list, person) : NULL;
 
 	if (member == NULL || member->lid.kind != JID_LID)
 		return;
@@ -631,7 +729,11 @@ static void
 request_count(const InfoRequest *request, int sign)
 {
 	CachedGroup *cached = group_cache_get(&request->key);
+	PersonQuestion *entry = *request->person ? person_question(request->question, request->person, HASH_FIND) : NULL;
 
+	cached->verifying += request->is_verification ? sign : 0;
+	if (entry)
+		entry->under_way += sign;
 	if (*request->person)
 	{
 		cached->asking_people += sign;
@@ -662,7 +764,7 @@ request_queue(MemoryContext memory, const LaneKey *key, WawpInstance *instance, 
 	if (need->person)
 	{
 		strlcpy(request->person, need->person, sizeof(request->person));
-		person_question(need->question, need->person, HASH_ENTER)->asked_ms = clock_monotonic_ms();
+		person_question_note(need);
 	}
 	request_count(request, 1);
 	lanes_begin_question(key, is_verification, reads_group(need->question));
@@ -1041,6 +1143,9 @@ answer_take(InfoRequest *request, const HttpResult *result)
 	MemoryContext caller = MemoryContextSwitchTo(request->memory);
 
 	request_count(request, -1);
+	/* a link is for who is invited, a number's registration for additions */
+	if (request->question != ASK_LINK && request->question != ASK_EXISTS)
+		cached->due_again_ms = 0;
 	if (answer_refuses_own_token(request, result))
 	{
 		MemoryContextSwitchTo(caller);
@@ -1091,6 +1196,14 @@ group_cache_has_answers(void)
 	return false;
 }
 
+/* True if the waiting rows of the lane are looked at with that answer: a list, or the last of those they wait for. */
+static bool
+answer_lets_verify(const InfoRequest *request)
+{
+	return request->question == ASK_LIST ||
+		(request->is_verification && !group_cache_is_verifying(group_cache_get(&request->key)));
+}
+
 /* Put all answers into the cache and let the lanes that asked go on. */
 void
 group_cache_take_answers(void)
@@ -1107,7 +1220,10 @@ group_cache_take_answers(void)
 		if (result == NULL)
 			continue;
 		answer_take(request, result);
-		lanes_end_question(&request->key, request->is_verification, (clock_monotonic_us() - request->sent_us) / 1000, clock_monotonic_ms());
+		lanes_end_question(&request->key, request->is_verification, answer_lets_verify(request),
+						   (clock_monotonic_us() - request->sent_us) / 1000, clock_monotonic_ms());
+		if (request->question == ASK_SELF)
+			identity_release(identity_of(&request->key.instance), clock_monotonic_ms());
 		dlist_delete(&request->node);
 		nrequests--;
 		MemoryContextDelete(request->memory);
@@ -1196,7 +1312,7 @@ group_cache_prune(void)
 	}
 	hash_seq_init(&status, person_questions);
 	while ((entry = hash_seq_search(&status)) != NULL)
-		if (now - entry->asked_ms >= PERSON_MAX_AGE_MS)
+		if (now - entry->asked_ms >= PERSON_MAX_AGE_MS && entry->under_way == 0)
 			hash_search(person_questions, entry->key, HASH_REMOVE, NULL);
 	hash_seq_init(&status, unable_askers);
 	while ((asker = hash_seq_search(&status)) != NULL)

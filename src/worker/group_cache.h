@@ -20,6 +20,9 @@
 #include "utils/timestamp.h"
 #include "worker/lanes.h"
 
+/* looked_us of a group whose rows are all looked at with the list there is. */
+#define LOOK_AGAIN (-1)
+
 /* So many answers in a row that come from a gateway, not from the API, are an outage. */
 #define GROUP_CACHE_OUTAGES 3
 
@@ -56,11 +59,13 @@ typedef struct CachedGroup
 	LaneKey		key;			/* hash key, must be first */
 	dlist_node	list_node;		/* among those that have one, the oldest first */
 	WireMembers list;			/* members are NULL: there is none */
-	int			unnumbered;		/* entries of it that show no number */
 	bool		was_used;		/* read since it arrived */
 	MembersPast past;			/* sizes of the lists before */
 	bool		is_shrunk;		/* the list is not believed yet */
 	int64		requested_us;	/* when the list was requested, monotonic; 0: there is none */
+	int64		looked_us;		/* likewise, of the list that all who wait were looked for in */
+	TimestampTz due_looked_at;	/* those due by then need not be looked at again ... */
+	int64		due_again_ms;	/* ... before that, unless an answer comes; monotonic */
 	int64		changed_us;		/* when we last changed who is in it, likewise */
 	int			added;			/* people added since */
 	MemoryContext memory;		/* of the texts below */
@@ -80,6 +85,7 @@ typedef struct CachedGroup
 	int			asking;			/* GroupQuestion bits under way */
 	int			asking_people;	/* questions about people under way ... */
 	int			asking_next;	/* ... and those of them about people to be added next */
+	int			verifying;		/* questions under way for verifications */
 	int			failures;		/* lists in a row that could not be read */
 	int64		failed_ms;		/* when the last of them failed, monotonic */
 	int64		listed_ms;		/* when the last list was requested, likewise */
@@ -112,8 +118,10 @@ extern void group_cache_forget_list(const LaneKey *key);
 extern void group_cache_forget_link(const LaneKey *key);
 extern void group_cache_forget_info(const LaneKey *key);
 extern bool group_cache_wants_self(const LaneKey *lane);
-extern bool group_cache_is_asking(const CachedGroup *cached, const InfoNeed *need);
+extern bool group_cache_await(const CachedGroup *cached, const InfoNeed *need, bool is_verification);
 extern bool group_cache_awaits_answer(const CachedGroup *cached);
+extern bool group_cache_is_verifying(const CachedGroup *cached);
+extern bool group_cache_is_asking_about(GroupQuestion question, const char *person);
 extern bool group_cache_was_asked(GroupQuestion question, const char *person);
 extern void group_cache_note_able(const LaneKey *lane, Oid role);
 extern bool group_cache_is_unable(const LaneKey *lane, Oid role);

@@ -229,7 +229,7 @@ instance_claims_at(const LaneInstance *instance)
 	for (int i = 0; i < LANE_QUEUES; i++)
 		if (!pairingheap_is_empty(&instance->queues[i]))
 			at = Min(at, instance->not_before_ms[i]);
-	return at;
+	return Max(at, instance->held_until_ms);
 }
 
 static void
@@ -471,6 +471,14 @@ lanes_park(Lane *lane)
 	instance_update_claims(lane->instance);
 }
 
+/* Let a lane and all others of its instance wait, since that is held; CLOCK_NEVER: until lanes_start_anew(). */
+void
+lanes_hold(Lane *lane, int64 until_ms)
+{
+	lane->instance->held_until_ms = until_ms;
+	lanes_park(lane);
+}
+
 /* Note that a lane has requested information, about its group or only about people; with the answer it goes first. */
 void
 lanes_prepare(Lane *lane, bool about_group)
@@ -480,6 +488,13 @@ lanes_prepare(Lane *lane, bool about_group)
 	lane->instance->nasking += about_group && !lane->is_asking ? 1 : 0;
 	lane->is_asking |= about_group;
 	instance_update_claims(lane->instance);
+}
+
+/* True if a lane waits for the answer with which it goes first; it is in no queue.  Not for a lane whose turn it is. */
+bool
+lanes_awaits_answer(const Lane *lane)
+{
+	return lane->is_prepared && !lane->in_queue && !lane->in_heap;
 }
 
 /* True if the first lane of a queue was served before this one. */
@@ -522,14 +537,13 @@ lanes_lead_ms(const LaneInstance *instance)
 	return Min(LEAD_LATENCIES * latency + LEAD_MARGIN_MS, LONGEST_LEAD_MS);
 }
 
-/* Return a lane, created if it is not known. */
-Lane *
-lanes_find(const LaneKey *key)
+/* Return a lane, created if it is not known; *found tells which. */
+static Lane *
+lane_enter(const LaneKey *key, bool *found)
 {
-	bool		found;
-	Lane	   *lane = hash_search(lane_table, key, HASH_ENTER, &found);
+	Lane	   *lane = hash_search(lane_table, key, HASH_ENTER, found);
 
-	if (!found)
+	if (!*found)
 	{
 		memset((char *) lane + sizeof(LaneKey), 0, sizeof(Lane) - sizeof(LaneKey));
 		lane->instance = lane_instance_find(&key->instance);
@@ -537,6 +551,15 @@ lanes_find(const LaneKey *key)
 		lane->turn = ++last_turn;
 	}
 	return lane;
+}
+
+/* Return a lane, created if it is not known. */
+Lane *
+lanes_find(const LaneKey *key)
+{
+	bool		found;
+
+	return lane_enter(key, &found);
 }
 
 /* Note that something was queued in a lane, which is served no later than that. */
@@ -550,6 +573,27 @@ lanes_note(const LaneKey *key, int64 eligible_ms)
 	if (waits_for_token || (!lane->in_queue && (!lane->in_heap || lane->eligible_ms > eligible_ms)))
 		lanes_schedule(lane, eligible_ms);
 	return lane;
+}
+
+/*
+ * Note that a lane has additions queued, as a look at all lanes has found, and
+ * perhaps has had all the time.  True if it will have a turn for that: one that
+ * waits for its instance, or for an answer, has one in any case.
+ */
+bool
+lanes_discover(const LaneKey *key, int64 now)
+{
+	bool		found;
+	Lane	   *lane = lane_enter(key, &found);
+
+	lane->head_until_ms = 0;
+	if (lane->in_queue || (lane->in_flight > 0 && !lane->in_heap))
+		return false;
+	if (found)
+		(void) lanes_note(key, now);
+	else
+		lanes_schedule(lane, now);
+	return true;
 }
 
 /* Note the lanes whose wake time has come. */
@@ -676,7 +720,7 @@ lanes_start_anew(bool aborted)
 			instance_use_slots(instance, -taken);
 		}
 		memset(instance->not_before_ms, 0, sizeof(instance->not_before_ms));
-		instance->verify_not_before_ms = 0;
+		instance->held_until_ms = instance->verify_not_before_ms = 0;
 		instance_update(instance);
 	}
 }
@@ -741,6 +785,15 @@ lanes_verify(const LaneKey *key, int64 at)
 
 	if (!lane->in_verifications && !(lane->in_verify_heap && lane->verify_ms <= at))
 		verification_schedule(lane, at);
+}
+
+/* True if a lane is to be verified, now or at some time. */
+bool
+lanes_is_verifying(const LaneKey *key)
+{
+	const Lane *lane = hash_search(lane_table, key, HASH_FIND, NULL);
+
+	return lane && (lane->in_verifications || lane->in_verify_heap || lane->in_flight > 0);
 }
 
 /* Move a lane to the due ones; with an answer it goes first, before that is too old or dropped from the cache. */
@@ -812,7 +865,7 @@ lanes_take_verification(int64 now, bool may_claim)
 		if (!may_claim || !instance_claims_first(instance, now))
 		{
 			verification_withdraw(lane);
-			lane->has_answer = false;
+			lane->has_answer = lane->awaits_answer = false;
 			return lane;
 		}
 		instance->was_verification = false;
@@ -871,25 +924,41 @@ lanes_begin_question(const LaneKey *key, bool is_verification, bool is_read)
 	lanes_begin_request(lane, is_verification);
 }
 
-/* Free the place of a request for information; the lane goes on, first if it was for a claim. */
+/* Let a lane go on that waits for an answer, which has come; first, if it was for a claim. */
 void
-lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now)
+lanes_go_on(const LaneKey *key, int64 now)
+{
+	Lane	   *lane = lanes_find(key);
+
+	if (lane->in_queue || lane->in_heap)
+		return;
+	if (lane->is_prepared)
+		lane_enqueue(lane, QUEUE_READY);
+	else
+		(void) lanes_note(key, now);
+	instance_update_claims(lane->instance);
+}
+
+/*
+ * Free the place of a request for information; the lane goes on, first if it was
+ * for a claim.  Rows that wait are looked at if the answer lets verify them:
+ * nobody waits in a lane that is not to be verified and has asked nothing for it.
+ */
+void
+lanes_end_question(const LaneKey *key, bool was_verification, bool lets_verify, int64 took_ms, int64 now)
 {
 	Lane	   *lane = lanes_find(key);
 	LaneInstance *instance = lane->instance;
+	bool		has_waiting = was_verification || lane->in_verify_heap || lane->in_verifications;
 
 	took_ms = Max(took_ms, 1);
 	instance->latency_ms = instance->latency_ms == 0 ? took_ms : (3 * instance->latency_ms + took_ms) / 4;
 	lane->in_flight--;
 	instance->verifying -= was_verification ? 1 : 0;
-	if (!lane->in_queue && !lane->in_heap)
-	{
-		if (lane->is_prepared)
-			lane_enqueue(lane, QUEUE_READY);
-		else
-			(void) lanes_note(key, now);
-	}
+	lanes_go_on(key, now);
 	lanes_end_request(instance, took_ms);
+	if (!lane->awaits_answer && !(lets_verify && has_waiting))
+		return;
 	lane->has_answer = true;
 	verification_schedule(lane, now);
 }

@@ -73,6 +73,7 @@ struct LaneInstance
 	bool		was_verify_read;	/* ... and the last reading of a group */
 	pairingheap queues[LANE_QUEUES];
 	int64		not_before_ms[LANE_QUEUES]; /* monotonic ms */
+	int64		held_until_ms;	/* no lane in them has a turn before, likewise */
 	dlist_head	verifications;	/* lanes due to be verified, in order ... */
 	int64		verify_not_before_ms;	/* ... but not before */
 	LaneSpot	claim_spot;
@@ -102,6 +103,7 @@ typedef struct Lane
 	bool		in_verify_heap;
 	bool		in_verifications;	/* due, in the instance's list */
 	bool		has_answer;		/* for the next verification */
+	bool		awaits_answer;	/* to a question under way, whose end is to begin the next verification */
 	int64		verify_ms;		/* when its waiting rows are to be verified, likewise */
 	int			head_priority;	/* of the one claimed last ... */
 	int64		head_id;
@@ -113,6 +115,7 @@ typedef struct Lane
 extern void lanes_init(void);
 extern Lane *lanes_find(const LaneKey *key);
 extern Lane *lanes_note(const LaneKey *key, int64 eligible_ms);
+extern bool lanes_discover(const LaneKey *key, int64 now);
 extern void lanes_schedule(Lane *lane, int64 eligible_ms);
 extern int64 lanes_retry_ms(int64 now);
 extern void lanes_retry(Lane *lane, int64 now);
@@ -120,7 +123,9 @@ extern void lanes_wake(Lane *lane, int64 at);
 extern void lanes_served(Lane *lane, int64 now);
 extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
 extern void lanes_park(Lane *lane);
+extern void lanes_hold(Lane *lane, int64 until_ms);
 extern void lanes_prepare(Lane *lane, bool about_group);
+extern bool lanes_awaits_answer(const Lane *lane);
 extern bool lanes_has_elder(const Lane *lane);
 extern int	lanes_prepared_beside(const Lane *lane);
 extern int	lanes_asking_beside(const Lane *lane);
@@ -133,12 +138,14 @@ extern void lanes_start_anew(bool aborted);
 extern void lanes_forget(Lane *lane);
 extern int64 lanes_next_ms(void);
 extern void lanes_verify(const LaneKey *key, int64 at);
+extern bool lanes_is_verifying(const LaneKey *key);
 extern void lanes_park_verification(Lane *lane, int64 not_before_ms);
 extern Lane *lanes_take_verification(int64 now, bool may_claim);
 extern int64 lanes_next_verification(void);
 extern void lanes_begin_request(Lane *lane, bool is_verification);
 extern void lanes_end_request(LaneInstance *instance, int64 took_ms);
 extern void lanes_begin_question(const LaneKey *key, bool is_verification, bool is_read);
-extern void lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now);
+extern void lanes_go_on(const LaneKey *key, int64 now);
+extern void lanes_end_question(const LaneKey *key, bool was_verification, bool lets_verify, int64 took_ms, int64 now);
 
 #endif							/* WAWP_LANES_H */

@@ -27,13 +27,13 @@
 #include "tables/intent.h"
 #include "tables/membership.h"
 #include "tables/requester_hold.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "worker/attempt.h"
 #include "worker/completion.h"
 #include "worker/group_cache.h"
 #include "worker/lanes.h"
 #include "worker/messages.h"
+#include "worker/refusal_run.h"
 #include "worker/savepoint.h"
 #include "worker/settle.h"
 #include "worker/verify.h"
@@ -44,8 +44,9 @@
 #define UNEXPLAINED_TO_SLOW_DOWN 2
 /* ... and after so many the group is held. */
 #define UNEXPLAINED_TO_HOLD 4
-/* After so many answers in a row to different people that are alike and not understood the instance is held. */
-#define ALIKE_TO_HOLD 3
+
+/* So many rows that end alike are given their state together. */
+#define ENDINGS_AT_ONCE 128
 
 static bool has_left;			/* rows, for a later cycle */
 
@@ -152,6 +153,9 @@ change_by_outcome(const Attempt *attempt, int i, IntentChange *change)
 		case NEXT_FAIL:
 			if (person->outcome == WAWP_UNRECOGNISED && verify)
 				change_to_verifying(attempt, change);
+			else if (person->outcome == WAWP_UNRECOGNISED &&
+					 refusal_run_had(&attempt->lane->key.instance, person->code, GetCurrentTimestamp()))
+				change_to_retry(attempt, i, change);
 			else
 				change->state = STATE_FAILED;
 			break;
@@ -210,35 +214,6 @@ record_answers(Attempt *attempt)
 	attempt->is_recording = true;
 }
 
-/* Unexplained refusals of an instance in a row, one a request, without any other answer in between. */
-typedef struct UnexplainedRun
-{
-	NameData	instance;		/* hash key, must be first */
-	char		person[JID_SIZE];	/* of the last */
-	int			in_a_row;		/* of different people */
-	/* answers that are not understood otherwise */
-	char		alike_person[JID_SIZE];
-	int			alike_code;
-	int			alike;			/* with that code, to different people */
-} UnexplainedRun;
-
-/* Return the entry of an instance, kept for the life of the process. */
-static UnexplainedRun *
-unexplained_run_of(const NameData *instance)
-{
-	static HTAB *runs;
-	HASHCTL		by_name = {.keysize = sizeof(NameData), .entrysize = sizeof(UnexplainedRun), .hcxt = TopMemoryContext};
-	UnexplainedRun *entry;
-	bool		found;
-
-	if (runs == NULL)
-		runs = hash_create("wawp unexplained runs", 16, &by_name, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	entry = hash_search(runs, instance, HASH_ENTER, &found);
-	if (!found)
-		memset((char *) entry + sizeof(NameData), 0, sizeof(UnexplainedRun) - sizeof(NameData));
-	return entry;
-}
-
 /*
  * Count unexplained refusals across requests: two people in a row who met one are
  * taken for the rate limit, and more of them hold the group as well.
@@ -248,21 +223,21 @@ hold_by_unexplained(const Attempt *attempt, int i, Holds *holds)
 {
 	const LaneKey *lane = &attempt->lane->key;
 	const CallPerson *person = &attempt->people[i];
-	UnexplainedRun *run = unexplained_run_of(&lane->instance);
+	RefusalRun *run = refusal_run_of(&lane->instance);
 
 	if (!is_unexplained(attempt, i))
 	{
 		if (outcome_info(person->outcome)->scope == SCOPE_PERSON && person->outcome != WAWP_UNRECOGNISED)
-			run->in_a_row = 0;
+			run->unexplained = 0;
 		return;
 	}
-	if (i == 0 && (run->in_a_row == 0 || strcmp(run->person, person->jid.text) != 0))
-		run->in_a_row++;
+	if (i == 0 && (run->unexplained == 0 || strcmp(run->person, person->jid.text) != 0))
+		run->unexplained++;
 	if (i == 0)
 		strlcpy(run->person, person->jid.text, sizeof(run->person));
-	if (run->in_a_row >= UNEXPLAINED_TO_SLOW_DOWN)
+	if (run->unexplained >= UNEXPLAINED_TO_SLOW_DOWN)
 		hold_set_lane(lane, holds, WAWP_RATE_LIMITED, true, attempt->retry_after, attempt->request_id);
-	if (run->in_a_row >= UNEXPLAINED_TO_HOLD)
+	if (run->unexplained >= UNEXPLAINED_TO_HOLD)
 		hold_set_lane(lane, holds, WAWP_UNRECOGNISED, false, attempt->retry_after, attempt->request_id);
 }
 
@@ -275,23 +250,18 @@ hold_by_alike(const Attempt *attempt, int i, Holds *holds)
 {
 	const LaneKey *lane = &attempt->lane->key;
 	const CallPerson *person = &attempt->people[i];
-	UnexplainedRun *run = unexplained_run_of(&lane->instance);
+	RefusalRun *run = refusal_run_of(&lane->instance);
 
 	if (person->outcome != WAWP_UNRECOGNISED)
 	{
 		if (outcome_info(person->outcome)->scope == SCOPE_PERSON)
-			run->alike = 0;
+			refusal_run_end_alike(run);
 		return;
 	}
 	if (i != 0 || person->is_outage || is_unexplained(attempt, i))
 		return;
-	if (run->alike_code != person->code)
-		run->alike = 0;
-	if (run->alike == 0 || strcmp(run->alike_person, person->jid.text) != 0)
-		run->alike++;
-	run->alike_code = person->code;
-	strlcpy(run->alike_person, person->jid.text, sizeof(run->alike_person));
-	if (run->alike >= ALIKE_TO_HOLD)
+	refusal_run_note_alike(run, person->jid.text, person->code);
+	if (run->alike.n >= ALIKE_TO_HOLD)
 		hold_set_lane(lane, holds, WAWP_UNRECOGNISED, true, attempt->retry_after, attempt->request_id);
 }
 
@@ -342,7 +312,7 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 	bool		is_invitation = (attempt->kind == ATTEMPT_INVITATION);
 	IntentChange change = is_invitation ? messages_invitation_change(attempt) : change_by_answer(attempt, i);
 
-	if (!intent_settle(intent->id, STATE_SENDING, &change))
+	if (!attempt->is_ahead[i] && !intent_settle(intent->id, STATE_SENDING, &change))
 	{
 		has_left = true;
 		return;
@@ -430,11 +400,111 @@ settle_attempt(void *subject, Holds *holds)
 			settle_row(attempt, i, holds);
 }
 
+/*
+ * ---- rows that end alike
+ */
+
+/* A row of an attempt that ends by its answer. */
+typedef struct Ending
+{
+	Attempt    *attempt;
+	int			i;				/* of the attempt */
+	IntentChange change;
+} Ending;
+
+/* True if a row is done by its answer alone; fill *ending. */
+static bool
+ending_of(Attempt *attempt, int i, Ending *ending)
+{
+	OutcomeNext next = outcome_info(attempt->people[i].outcome)->next;
+
+	if (attempt->is_settled[i] || (next != NEXT_DONE && next != NEXT_VERIFY))
+		return false;
+	*ending = (Ending) {attempt, i, change_by_answer(attempt, i)};
+	return ending->change.state == STATE_DONE;
+}
+
+/* True if two rows end with the same outcome, code and detail. */
+static bool
+ending_is_like(const Ending *a, const Ending *b)
+{
+	const char *detail = a->change.detail ? a->change.detail : "";
+	const char *other = b->change.detail ? b->change.detail : "";
+
+	return a->change.outcome == b->change.outcome && a->change.code == b->change.code && strcmp(detail, other) == 0;
+}
+
+/* List the rows of judged attempts that are done by their answers, at most ENDINGS_AT_ONCE; return how many. */
+static int
+endings_list(Ending *endings)
+{
+	int			n = 0;
+
+	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
+	{
+		if (attempt->kind != ATTEMPT_CHANGE || !attempt->is_named)
+			continue;
+		for (int i = 0; i < attempt->n && n < ENDINGS_AT_ONCE; i++)
+			n += ending_of(attempt, i, &endings[n]);
+	}
+	return n;
+}
+
+/*
+ * Give the rows that end like the first of those listed their state.  Move the
+ * others to the front of the list; return how many there are.
+ */
+static int
+endings_settle_first(Ending *endings, int n)
+{
+	const Ending first = endings[0];
+	Ending		alike[ENDINGS_AT_ONCE];
+	int64		ids[ENDINGS_AT_ONCE];
+	bool		settled[ENDINGS_AT_ONCE];
+	int			nalike = 0;
+	int			left = 0;
+
+	for (int k = 0; k < n; k++)
+	{
+		const Ending *ending = &endings[k];
+
+		if (ending_is_like(&first, ending))
+		{
+			ids[nalike] = ending->attempt->intents[ending->i].id;
+			alike[nalike++] = *ending;
+		}
+		else
+			endings[left++] = *ending;
+	}
+	if (nalike < 2)
+		return left;
+	intent_settle_alike(ids, nalike, &first.change, settled);
+	for (int k = 0; k < nalike; k++)
+		alike[k].attempt->is_ahead[alike[k].i] = settled[k];
+	return left;
+}
+
+/* Give rows that are done their state in as few statements as there are kinds of answers; settle_row() does the rest. */
+static void
+endings_settle(void)
+{
+	Ending	   *endings = palloc(sizeof(Ending) * ENDINGS_AT_ONCE);
+	int			n = endings_list(endings);
+
+	while (n > 1)
+		n = endings_settle_first(endings, n);
+	pfree(endings);
+}
+
+/*
+ * ---- attempts
+ */
+
 /* Settle an attempt, or leave it as it was for a later cycle. */
 static void
 settle_or_postpone(Attempt *attempt, Holds *holds)
 {
-	if (attempt_follow_instance(attempt) && savepoint_run(settle_attempt, attempt, holds))
+	if (attempt->is_named && savepoint_run(settle_attempt, attempt, holds))
 		return;
 	attempt->is_recording = false;
 	memset(attempt->is_settling, 0, sizeof(bool) * attempt->n);
@@ -446,6 +516,13 @@ void
 settle_judged(Holds *holds)
 {
 	has_left = false;
+	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
+	{
+		attempt->is_named = attempt_follow_instance(attempt);
+		memset(attempt->is_ahead, 0, sizeof(bool) * attempt->n);
+	}
+	if (!savepoint_is_on())
+		endings_settle();
 	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
 		settle_or_postpone(attempt, holds);
 }

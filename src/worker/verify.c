@@ -7,8 +7,8 @@
  * list shows; a person it cannot tell of is neither present nor absent, and is
  * not invited.  A list that was requested before the answer came does not count,
  * and before an absence counts, the group's description is requested.  What is
- * missing is requested, one piece of information a turn; who can be invited is.
- * For who waits for an admin's approval the group's requests to join are read too.
+ * missing is requested, one piece of information a turn, and LIDs as far as there
+ * is room; who can be invited is.  For who waits for an admin's approval the group's requests to join are read too.
  *
  * Unlike claiming this goes on while the worker is switched off and while a lane
  * is held, except for invitations.  In the cycle's transaction and its memory.
@@ -33,6 +33,7 @@
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
 #include "worker/messages.h"
+#include "worker/refusal_run.h"
 #include "worker/savepoint.h"
 #include "worker/verify.h"
 
@@ -59,12 +60,27 @@
 /* If so many wait to be invited, others of the group are looked for at this interval at least. */
 #define CROWD_RETRY_US (5 * USECS_PER_SEC)
 
+/* So many LIDs are requested in one pass. */
+#define LIDS_AT_ONCE 64
+
+/* A person whose LID would tell whether they are in a list. */
+typedef struct LidWanted
+{
+	InfoNeed	need;
+	Oid			role;			/* as whom it is requested */
+} LidWanted;
+
 /* The result of one pass over the waiting rows of a lane. */
 typedef struct VerifyPass
 {
 	TimestampTz next;			/* when to come again; 0: nobody waits */
-	InfoNeed	need;			/* to be requested now */
+	InfoNeed	need;			/* to be requested now, about the group or us */
 	Oid			role;			/* as whom */
+	int			nlids;
+	LidWanted	lids[LIDS_AT_ONCE]; /* to be requested as well */
+	bool		is_undecided;	/* what the list shows of a row that is not due counts when more is known */
+	bool		has_settings;
+	int			capacity;		/* of the group, if it has settings */
 	Oid			judged;			/* the requester looked up last ... */
 	bool		is_unable;		/* ... and whether nothing can be requested as that role */
 	bool		has_invitee;
@@ -123,13 +139,22 @@ pass_note_next(VerifyPass *pass, TimestampTz at)
  * ---- verdicts
  */
 
+/* Return how many people the group takes; its settings are read once a pass. */
+static int
+pass_capacity(const LaneKey *lane, VerifyPass *pass)
+{
+	if (!pass->has_settings)
+		pass->capacity = settings_get(lane).capacity;
+	pass->has_settings = true;
+	return pass->capacity;
+}
+
 /* Judge a waiting row by the list.  Store a LID that the list shows; set *need to the LID if that decides. */
 static MembersFinding
-verify_judge(const Intent *intent, const CachedGroup *cached, bool is_last, InfoNeed *need)
+verify_judge(const Intent *intent, Contact *contact, const CachedGroup *cached, bool is_last, VerifyPass *pass, InfoNeed *need)
 {
-	Contact		contact = contact_get(intent->jid.text);
-	Jid			lid = group_cache_lid_of(&contact);
-	int			capacity = is_last && intent->action == ACTION_ADD ? settings_get(&intent->lane).capacity : 0;
+	Jid			lid = group_cache_lid_of(contact);
+	int			capacity = is_last && intent->action == ACTION_ADD ? pass_capacity(&intent->lane, pass) : 0;
 	MembersKnown known = group_cache_known(cached, capacity);
 	MembersCase asked = {
 		.person = &intent->jid,
@@ -145,7 +170,7 @@ verify_judge(const Intent *intent, const CachedGroup *cached, bool is_last, Info
 	if (finding.verdict == VERDICT_UNKNOWN)
 		group_cache_want_lid(&intent->jid, need);
 	else if (!finding.by_absence)
-		group_cache_learn_lid(cached, &intent->jid, &contact);
+		group_cache_learn_lid(cached, &intent->jid, contact);
 	return finding;
 }
 
@@ -180,13 +205,26 @@ verify_postpone(const Intent *intent, TimestampTz due, const char *why, VerifyPa
 	pass_note_next(pass, due);
 }
 
-/* Return when to repeat a request whose result is unknown: an engine's 400 may be a rate limit (see settle.c). */
+/* Return when to repeat a request whose result is unknown: an engine's 400 may be a rate limit (see settle.c), and so may what others met. */
 static TimestampTz
 verify_repeat_at(const Intent *intent)
 {
 	int64		delay = backoff_request_ms(WAWP_UNKNOWN_RESULT, intent->attempts, -1, pg_prng_double(&pg_global_prng_state));
 
-	return intent->code == 400 ? GetCurrentTimestamp() + delay * 1000 : 0;
+	return intent->code == 400 || intent->outcome == WAWP_UNRECOGNISED ? GetCurrentTimestamp() + delay * 1000 : 0;
+}
+
+/*
+ * True if a row whose change no list shows is requested again: what became of its
+ * request was not known, or the refusal was the call's, since others met the same.
+ */
+static bool
+verify_repeats(const Intent *intent)
+{
+	bool		is_in_doubt = intent->outcome == WAWP_UNKNOWN_RESULT ||
+		(intent->outcome == WAWP_UNRECOGNISED && refusal_run_had(&intent->lane.instance, intent->code, intent->since));
+
+	return is_in_doubt && intent->attempts < BACKOFF_MAX_ATTEMPTS;
 }
 
 /* Settle an addition whose person is absent from the last list. */
@@ -196,7 +234,7 @@ verify_settle_absent_add(const Intent *intent, const MembersFinding *finding, co
 	WawpOutcome outcome = finding->outcome;
 	const char *no_invite;
 
-	if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < BACKOFF_MAX_ATTEMPTS)
+	if (verify_repeats(intent))
 		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "not in the member list: requested again",
 					  verify_repeat_at(intent), pass);
 	else if (intent->outcome != WAWP_ACCEPTED)
@@ -240,7 +278,7 @@ verify_settle_no(const Intent *intent, const MembersFinding *finding, const Wawp
 		verify_postpone(intent, next, NULL, pass);
 	else if (intent->action == ACTION_ADD)
 		verify_settle_absent_add(intent, finding, instance, pass);
-	else if (intent->outcome == WAWP_UNKNOWN_RESULT && intent->attempts < BACKOFF_MAX_ATTEMPTS)
+	else if (verify_repeats(intent))
 		verify_settle(intent, STATE_QUEUED, WAWP_UNKNOWN_RESULT, "the member list shows no effect: requested again",
 					  verify_repeat_at(intent), pass);
 	else
@@ -289,6 +327,7 @@ verify_want(const Intent *intent, GroupQuestion question, VerifyPass *pass)
 {
 	TimestampTz next = GetCurrentTimestamp() + READ_GAP_MS * INT64CONST(1000);
 
+	pass->is_undecided |= intent->due > GetCurrentTimestamp();
 	if (verify_is_requester_unable(intent, pass))
 		return;
 	if (pass->need.question == 0)
@@ -297,6 +336,28 @@ verify_want(const Intent *intent, GroupQuestion question, VerifyPass *pass)
 		pass->role = intent->requester;
 	}
 	pass_note_next(pass, next);
+}
+
+/*
+ * True if a row waits for the LID of its person, which is requested if *need says
+ * so: now, or when there is room.
+ */
+static bool
+verify_awaits_lid(const Intent *intent, const InfoNeed *need, VerifyPass *pass)
+{
+	if (need->question == 0 && group_cache_is_asking_about(ASK_LID, intent->jid.text))
+	{
+		/* perhaps for another lane, whose answer does not begin a verification of this one */
+		pass_note_next(pass, GetCurrentTimestamp() + READ_GAP_MS * INT64CONST(1000));
+		return true;
+	}
+	if (need->question == 0)
+		return false;
+	if (verify_is_requester_unable(intent, pass))
+		return false;
+	if (pass->nlids < LIDS_AT_ONCE)
+		pass->lids[pass->nlids++] = (LidWanted) {*need, intent->requester};
+	return true;
 }
 
 /* Request a list, unless one was read just now or is unreadable. */
@@ -324,10 +385,10 @@ verify_want_list(const Intent *intent, const CachedGroup *cached, const WawpInst
  * more, twice, since lists lag.  What it does not tell changes nothing.
  */
 static void
-verify_pending(const Intent *intent, const CachedGroup *cached, const MembersFinding *finding,
+verify_pending(const Intent *intent, const Contact *contact, const CachedGroup *cached, const MembersFinding *finding,
 			   const WawpInstance *instance, VerifyPass *pass)
 {
-	Contact		contact;
+	InfoNeed	lid = {0, NULL};
 	Presence	asks;
 
 	if (group_cache_may_ask_joins(cached, instance, intent->due - 1) && !verify_is_requester_unable(intent, pass))
@@ -335,10 +396,9 @@ verify_pending(const Intent *intent, const CachedGroup *cached, const MembersFin
 		verify_want(intent, ASK_JOINS, pass);
 		return;
 	}
-	contact = contact_get(intent->jid.text);
-	asks = group_cache_asks_to_join(cached, &intent->jid, &contact, &pass->need);
-	if (pass->need.question == ASK_LID && !OidIsValid(pass->role))
-		pass->role = intent->requester;
+	asks = group_cache_asks_to_join(cached, &intent->jid, contact, &lid);
+	if (lid.question != 0)
+		(void) verify_awaits_lid(intent, &lid, pass);
 	if (asks == PRESENCE_PRESENT)
 		verify_go_on_waiting(intent, instance, REQUEST_IS_THERE, pass);
 	else if (asks == PRESENCE_UNKNOWN || finding->verdict != VERDICT_NO || intent->detail == NULL)
@@ -357,7 +417,7 @@ verify_pending(const Intent *intent, const CachedGroup *cached, const MembersFin
 /* Settle a person who is to be invited, or make them the invitee of the pass if they are surely absent. */
 static void
 verify_invitee(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance,
-			   const MembersFinding *finding, VerifyPass *pass)
+			   const MembersFinding *finding, const InfoNeed *lid, VerifyPass *pass)
 {
 	if (finding->verdict == VERDICT_YES)
 		verify_settle(intent, STATE_DONE, finding->outcome, NULL, 0, pass);
@@ -365,6 +425,8 @@ verify_invitee(const Intent *intent, const CachedGroup *cached, const WawpInstan
 		pass_note_next(pass, intent->due);
 	else if (finding->verdict == VERDICT_UNKNOWN && cached->has_info && group_cache_wants_info(cached))
 		verify_want(intent, ASK_INFO, pass);
+	else if (finding->verdict == VERDICT_UNKNOWN && verify_awaits_lid(intent, lid, pass))
+		;
 	else if (finding->verdict == VERDICT_UNKNOWN && cached->failures < MAX_READ_FAILURES)
 		verify_postpone(intent, verify_next_wait(instance, intent->since), NULL, pass);
 	else if (!pass->has_invitee && !verify_is_requester_unable(intent, pass))
@@ -418,17 +480,17 @@ verify_record_unread(const Intent *intent, const CachedGroup *cached, const char
 
 /* Go on with a row by what a list that counts shows. */
 static void
-verify_finding(const Intent *intent, const CachedGroup *cached, const MembersFinding *finding,
-			   const WawpInstance *instance, VerifyPass *pass)
+verify_finding(const Intent *intent, const Contact *contact, const CachedGroup *cached, const MembersFinding *finding,
+			   const WawpInstance *instance, const InfoNeed *lid, VerifyPass *pass)
 {
 	const char *why = finding->detail ? psprintf("could not be verified: %s", finding->detail)
 		: "could not be verified: the member list has people by privacy id only";
 
 	if (intent->state == STATE_PENDING_APPROVAL)
-		verify_pending(intent, cached, finding, instance, pass);
+		verify_pending(intent, contact, cached, finding, instance, pass);
 	else if (finding->verdict == VERDICT_NO)
 		verify_settle_no(intent, finding, instance, pass);
-	else if (pass->need.question != ASK_LID)
+	else if (!verify_awaits_lid(intent, lid, pass))
 	{
 		verify_record_unread(intent, cached, why);
 		verify_settle_unknown(intent, instance, why, pass);
@@ -437,22 +499,19 @@ verify_finding(const Intent *intent, const CachedGroup *cached, const MembersFin
 
 /* Verify one waiting row, as far as the information for it is there. */
 static void
-verify_row(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance, VerifyPass *pass)
+verify_row(const Intent *intent, Contact *contact, const CachedGroup *cached, const WawpInstance *instance, VerifyPass *pass)
 {
 	bool		has_list = group_cache_has_list_since(cached, intent->since);
 	bool		is_due = intent->due <= GetCurrentTimestamp();
 	MembersFinding finding = {.verdict = VERDICT_UNKNOWN};
-	InfoNeed	none = {0, NULL};
+	InfoNeed	lid = {0, NULL};
 
 	if (has_list)
-		finding = verify_judge(intent, cached, verify_next_at(intent, instance) == 0,
-							   is_due && !verify_is_requester_unable(intent, pass) ? &pass->need : &none);
-	if (pass->need.question == ASK_LID && !OidIsValid(pass->role))
-		pass->role = intent->requester;
+		finding = verify_judge(intent, contact, cached, verify_next_at(intent, instance) == 0, pass, &lid);
 	if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && group_cache_wants_list(cached))
 		verify_want_list(intent, cached, instance, pass);
 	else if (intent->state == STATE_INVITING && (has_list || cached->failures >= MAX_READ_FAILURES))
-		verify_invitee(intent, cached, instance, &finding, pass);
+		verify_invitee(intent, cached, instance, &finding, &lid, pass);
 	else if (has_list && verify_needs_info(intent, &finding, instance, cached))
 		verify_want(intent, ASK_INFO, pass);
 	else if (finding.verdict == VERDICT_YES)
@@ -468,31 +527,58 @@ verify_row(const Intent *intent, const CachedGroup *cached, const WawpInstance *
 			verify_want_list(intent, cached, instance, pass);
 	}
 	else
-		verify_finding(intent, cached, &finding, instance, pass);
+		verify_finding(intent, contact, cached, &finding, instance, &lid, pass);
 }
 
 /*
- * Verify the waiting rows of a lane, a portion at a time.  Settle those that
- * the list settles, and return what is to be requested and when to come again.
+ * Note which rows need not be looked at again: all, with the list there is; those
+ * that are due, until what they wait for.  If a few of the invitees were looked
+ * at, and none can be invited, the others are next.
  */
-static VerifyPass
-verify_rows(const LaneKey *key, const WawpInstance *instance)
+static void
+verify_note_looked(CachedGroup *cached, TimestampTz began, const IntentsWaiting *waiting, bool all, const VerifyPass *pass)
 {
-	VerifyPass	pass = {0};
-	Intent	   *waiting;
-	bool		has_locked;
-	int			n = intent_waiting(key, PEOPLE_AT_ONCE, &waiting, &has_locked);
-	const CachedGroup *cached = n > 0 ? group_cache_get(key) : NULL;
+	cached->due_looked_at = began;
+	cached->due_again_ms = pass->next != 0 ? clock_monotonic_of(pass->next) : 0;
+	if (all && !pass->is_undecided)
+		cached->looked_us = cached->requested_us;
+	else if (!all && !pass->has_invitee && waiting->n > 0 && waiting->intents[waiting->n - 1].state == STATE_INVITING)
+		cached->looked_us = LOOK_AGAIN;
+}
 
-	if (has_locked)
-		pass.next = GetCurrentTimestamp() + LOCKED_RETRY_US;
-	for (int i = 0; i < n; i++)
-		if (!waiting[i].superseded)
-			verify_row(&waiting[i], cached, instance, &pass);
+/*
+ * Verify the waiting rows of a lane, a portion at a time: all that wait if there
+ * is a list that has not been looked at for them, otherwise those that are due,
+ * less those that were looked at and still wait for a time.  Settle those that
+ * the list settles, and set what is to be requested and when to come again.
+ */
+static void
+verify_rows(const LaneKey *key, const WawpInstance *instance, VerifyPass *pass)
+{
+	CachedGroup *cached = group_cache_get(key);
+	bool		all = cached->requested_us != cached->looked_us;
+	int64		wait = all ? 0 : cached->due_again_ms - clock_monotonic_ms();
+	TimestampTz began = GetCurrentTimestamp();
+	IntentsWaiting waiting = intent_waiting(key, PEOPLE_AT_ONCE, all, wait > 0 ? cached->due_looked_at : DT_NOBEGIN);
+
+	if (wait > 0)
+		pass_note_next(pass, began + wait * 1000);
+	if (waiting.has_locked)
+		pass_note_next(pass, began + LOCKED_RETRY_US);
+	for (int i = 0; i < waiting.n; i++)
+	{
+		if (waiting.intents[i].superseded)
+			continue;
+		if (waiting.contacts[i].id == 0)
+			waiting.contacts[i] = contact_get(waiting.intents[i].jid.text);
+		verify_row(&waiting.intents[i], &waiting.contacts[i], cached, instance, pass);
+	}
 	/* a whole portion that is due: there are more rows; after an invitee, they wait to be invited as well */
-	if (n == PEOPLE_AT_ONCE && waiting[n - 1].due <= GetCurrentTimestamp())
-		pass_note_next(&pass, GetCurrentTimestamp() + (pass.has_invitee ? CROWD_RETRY_US : LOCKED_RETRY_US));
-	return pass;
+	if (waiting.n == PEOPLE_AT_ONCE && waiting.intents[waiting.n - 1].due <= GetCurrentTimestamp())
+		pass_note_next(pass, GetCurrentTimestamp() + (pass->has_invitee ? CROWD_RETRY_US : LOCKED_RETRY_US));
+	verify_note_looked(cached, began, &waiting, all, pass);
+	if (waiting.next != 0)
+		pass_note_next(pass, waiting.next);
 }
 
 /*
@@ -514,14 +600,71 @@ verify_invite(Lane *lane, const WawpInstance *described, Holds *holds, VerifyPas
 		lanes_verify(&lane->key, held);
 }
 
-/* Verify the rows of a lane and go on with them: at most one request. */
+/* True if a verification may have another request under way: claims that wait have half of the places. */
+static bool
+verify_has_room(const Lane *lane, const WawpInstance *described)
+{
+	const LaneInstance *instance = lane->instance;
+
+	return admission_has_room(lane, described) && admission_has_slot(clock_monotonic_ms()) && lanes_has_share(instance) &&
+		(!instance->claim_spot.is_due || instance->verifying < Max(instance->limit / 2, 1));
+}
+
+/*
+ * Request the LIDs that a pass wants, as far as there is room; the others are
+ * requested when these answers have come.  False if there is no room at all: the
+ * lane is parked.
+ */
+static bool
+verify_ask_lids(Lane *lane, const WawpInstance *described, VerifyPass *pass)
+{
+	int64		later;
+
+	for (int i = 0; i < pass->nlids; i++)
+	{
+		if (!verify_has_room(lane, described))
+		{
+			if (group_cache_is_verifying(group_cache_get(&lane->key)))
+				return true;
+			lanes_park_verification(lane, 0);
+			return false;
+		}
+		/* as somebody else, if there is anybody */
+		if (!group_cache_ask(&lane->key, pass->lids[i].role, &pass->lids[i].need, true, described, &later))
+			pass_note_next(pass, GetCurrentTimestamp());
+	}
+	return true;
+}
+
+/* Request what a pass needs.  False if the pace of reads or the lack of room does not allow it: the lane is parked. */
+static bool
+verify_ask(Lane *lane, const WawpInstance *described, VerifyPass *pass)
+{
+	int64		later;
+
+	if (pass->need.question != 0 && group_cache_await(group_cache_get(&lane->key), &pass->need, true))
+		lane->awaits_answer = true;
+	else if (pass->need.question != 0 && !group_cache_ask(&lane->key, pass->role, &pass->need, true, described, &later))
+	{
+		if (later > 0)
+		{
+			lanes_park_verification(lane, later);
+			return false;
+		}
+		/* as somebody else, if there is anybody */
+		pass->next = GetCurrentTimestamp();
+	}
+	return verify_ask_lids(lane, described, pass);
+}
+
+/* Verify the rows of a lane and go on with them: at most one request, beside those for LIDs. */
 static void
 verify_lane(void *subject, Holds *holds)
 {
 	Lane	   *lane = subject;
 	WawpInstance *described;
 	ErrorData  *error = instance_cache_get(&lane->key, INSTANCE_OF_NOBODY, &described);
-	VerifyPass	pass;
+	VerifyPass *pass;
 	int64		later;
 
 	if (error)
@@ -543,24 +686,16 @@ verify_lane(void *subject, Holds *holds)
 		lanes_park_verification(lane, later);
 		return;
 	}
-	pass = verify_rows(&lane->key, described);
-	if (pass.has_freed)
+	pass = palloc0(sizeof(VerifyPass));
+	verify_rows(&lane->key, described, pass);
+	if (pass->has_freed)
 		lanes_note(&lane->key, clock_monotonic_ms());
-	if (pass.has_invitee)
-		verify_invite(lane, described, holds, &pass);
-	if (pass.need.question != 0 && !group_cache_is_asking(group_cache_get(&lane->key), &pass.need) &&
-		!group_cache_ask(&lane->key, pass.role, &pass.need, true, described, &later))
-	{
-		if (later > 0)
-		{
-			lanes_park_verification(lane, later);
-			return;
-		}
-		/* as somebody else, if there is anybody */
-		pass.next = GetCurrentTimestamp();
-	}
-	if (!group_cache_awaits_answer(group_cache_get(&lane->key)) && pass.next != 0)
-		lanes_verify(&lane->key, Max(clock_monotonic_of(pass.next), clock_monotonic_ms() + 1));
+	if (pass->has_invitee)
+		verify_invite(lane, described, holds, pass);
+	if (verify_ask(lane, described, pass) && pass->next != 0 && !lane->awaits_answer &&
+		!group_cache_is_verifying(group_cache_get(&lane->key)))
+		lanes_verify(&lane->key, Max(clock_monotonic_of(pass->next), clock_monotonic_ms() + 1));
+	pfree(pass);
 }
 
 /* Return the next lane to be verified, as far as there are slots and the portion goes; NULL if there is none. */

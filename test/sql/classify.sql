@@ -148,9 +148,60 @@ INSERT INTO answer (operation, http_status, body, reading, about, detail) VALUES
     ('add', 201, '[{"status":"408","jid":"900000000000868@lid","content":{"attrs":{"phone_number":"15557650002@s.whatsapp.net"}}}]',
      '15557650002@c.us recently_left 408', 'D: a number under content.attrs', NULL);
 
+-- ---- other names for the same in a person's entry
+
+INSERT INTO answer (operation, http_status, body, reading, about)
+SELECT 'add', 200, format('{"success":true,"data":[{%s},{"id":"15551230001@c.us","code":200}]}', entry),
+    format('15551230403@c.us %s, 15551230001@c.us added 200', reading), 'an entry {' || entry || '}'
+FROM (VALUES
+    ('"userWid":{"server":"c.us","user":"15551230403","_serialized":"15551230403@c.us"},"code":"403"', 'privacy_blocked 403'),
+    ('"recipient":"15551230403@s.whatsapp.net","code":403', 'privacy_blocked 403'),
+    ('"chatId":"15551230403@c.us","code":403', 'privacy_blocked 403'),
+    ('"wa_id":"15551230403","code":403', 'privacy_blocked 403'),
+    ('"id":"15551230403@c.us","code":403.0', 'privacy_blocked 403'),
+    ('"id":"15551230403@c.us","code":"403.0"', 'privacy_blocked 403'),
+    ('"id":"15551230403@c.us","success":false,"reason":403', 'privacy_blocked 403'),
+    ('"id":"15551230403@c.us","result":403', 'privacy_blocked 403'),
+    ('"id":"15551230403@c.us","httpStatus":"408"', 'recently_left 408'),
+    ('"id":"15551230403@c.us","errors":[{"code":403}]', 'privacy_blocked 403'),
+    ('"id":"15551230403@c.us","error":{"isBoom":true,"output":{"statusCode":403,"payload":{"error":"Forbidden"}}}', 'privacy_blocked 403'),
+    ('"id":"15551230403@c.us","success":false,"errorMessage":"By private invitation only"', 'privacy_blocked 200'),
+    ('"id":"15551230403@c.us","success":false,"msg":"The person left the group recently"', 'recently_left 200'),
+    ('"id":"15551230403@c.us","status":"not_on_whatsapp"', 'not_on_whatsapp 200'),
+    ('"id":"15551230403@c.us","status":"ALREADY_MEMBER"', 'already_member 200'),
+    ('"id":"15551230403@c.us","success":false,"error":"You are not an admin"', 'not_admin 200'),
+    ('"id":"15551230403@c.us","status":"error","message":"Session not found"', 'session_down 200')
+) e(entry, reading);
+
+INSERT INTO answer (operation, http_status, body, reading, about) VALUES
+    ('demote', 200, '[{"id":"15551230403@c.us","success":false,"error":"is not an admin"}]', '15551230403@c.us unrecognised 200',
+     'whoever is to be demoted may be no admin'),
+    ('add', 200, '{"value":true,"phonesNotAdded":["15551230403"]}', '15551230403@c.us unrecognised 200', 'a list of those who were not added'),
+    ('add', 400, '{"error":"partly failed","participants":[{"id":"15551230403@c.us","code":403},{"id":"15551230001@c.us","code":200}]}',
+     '15551230403@c.us privacy_blocked 403, 15551230001@c.us added 200', 'people under 400'),
+    ('add', 422, '{"15551230403@c.us":{"code":403}}', '15551230403@c.us privacy_blocked 403', 'people under 422'),
+    ('add', 400, '{"error":"x","participants":[{"id":"15551230403@c.us","error":"invalid"}]}', '- unrecognised 400', 'people without a number under 400'),
+    ('add', 429, '{"15551230403@c.us":{"code":403}}', '- rate_limited 429', 'people under 429');
+
 -- ---- the whole call, by HTTP status: the same numbers mean something else
 
 INSERT INTO answer (operation, http_status, body, reading, about, detail) VALUES
+    ('add', 409, '{"error":"Session already running"}', '- session_down 409', '409 about the session', NULL),
+    ('add', 404, '{"status":404,"error":"Not Found","response":{"message":["The \"a\" instance does not exist"]}}', '- session_down 404',
+     '404 about the instance, in a response', 'The "a" instance does not exist'),
+    ('add', 403, '{"message":"Missing Authentication Token"}', '- auth_failed 403', '403 about the token', NULL),
+    ('add', 403, '{"code":"rest_forbidden","message":"Sorry, you are not allowed to do that.","data":{"status":403}}', '- auth_failed 403',
+     '403 of WordPress'' own', NULL),
+    ('add', 422, '{"detail":[{"loc":["body","participants"],"msg":"field required","type":"value_error.missing"}]}', '- unrecognised 422',
+     '422 about the request', 'field required'),
+    ('add', 500, '{"message":"Error: resource-limit"}', '- group_full 500', 'one of WhatsApp''s words as an error that was made a text', NULL),
+    ('add', 500, '{"exception":{"name":"Error","details":"server returned error 404: item-not-found"}}', '- group_not_found 500', 'details of gRPC', NULL),
+    ('add', 200, '{"result":"error","message":"Group not found"}', '- group_not_found 200', 'a flag in a word', NULL),
+    ('add', 200, '{"success":"false","message":"You are not an admin"}', '- not_admin 200', 'a flag as a text', NULL),
+    ('add', 200, '{"success":0,"reason":"not an admin"}', '- not_admin 200', 'a flag as a number', NULL),
+    ('add', 200, '{"success":1}', '- accepted 200', 'a flag as a number that is set', NULL),
+    ('add', 200, '{"ok":"true"}', '- accepted 200', 'a flag as a text that is set', NULL),
+    ('add', 200, '{"error":false,"message":"Participants added"}', '- accepted 200', 'no error, said as false', NULL),
     ('add', 400, '{"statusCode":400,"message":["participants.0.id: invalid jid"],"error":"Bad Request"}', '- bad_identifier 400', '400 that names the JID', 'participants.0.id: invalid jid'),
     ('add', 400, '{"status":400,"message":"Missing Required Parameter(s)","error":"Bad Request"}', '- unrecognised 400', '400', 'Missing Required Parameter(s)'),
     ('add', 400, '<error>Bad Request</error>', '- unrecognised 400', '400 in XML', NULL),

@@ -17,7 +17,7 @@ SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_resul
 FROM pg_proc p
 JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
-SELECT plan(119);
+SELECT plan(123);
 
 -- ---- members
 
@@ -44,7 +44,7 @@ SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
         '(wawp_pause)', '(wawp_promote_participants)', '(wawp_remove_participants)', '(wawp_request_add)',
         '(wawp_request_demote)', '(wawp_request_invite)', '(wawp_request_promote)', '(wawp_request_remove)', '(wawp_request_swap)',
         '(wawp_resume)', '(wawp_retry)', '(wawp_revoke_invite_link)', '(wawp_send_text)', '(wawp_session)',
-        '(wawp_suppress)', '(wawp_take_over)', '(wawp_unsuppress)', '(wawp_wait)', '(wawp_webhook)'],
+        '(wawp_suppress)', '(wawp_sync_group)', '(wawp_sync_groups)', '(wawp_take_over)', '(wawp_unsuppress)', '(wawp_wait)', '(wawp_webhook)'],
     'members that are functions');
 
 SELECT is(rows_of($$SELECT type, identity FROM member
@@ -165,6 +165,13 @@ FROM (VALUES
      'instance name, group_jid text DEFAULT NULL::text, reason text DEFAULT NULL::text -> boolean'),
     ('wawp_resume', 'instance name, group_jid text DEFAULT NULL::text -> boolean'),
     ('wawp_take_over', 'instance name, before timestamp with time zone DEFAULT now() -> bigint'),
+    ('wawp_sync_group',
+     'group_jid text, jids text[], instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, mode text DEFAULT ''plan''::text, '
+     'managed_only boolean DEFAULT true, max_remove_pct integer DEFAULT 20, OUT jid text, OUT action wawp.action, OUT why text -> SETOF record'),
+    ('wawp_sync_groups',
+     'source regclass, group_column name, jid_column name, instance name DEFAULT NULL::name, reason text DEFAULT NULL::text, '
+     'mode text DEFAULT ''plan''::text, managed_only boolean DEFAULT true, max_remove_pct integer DEFAULT 20, '
+     'OUT group_jid text, OUT jid text, OUT action wawp.action, OUT why text -> SETOF record'),
     ('wawp_suppress',
      'jid text, group_jid text DEFAULT NULL::text, reason text DEFAULT NULL::text, '
      'until timestamp with time zone DEFAULT NULL::timestamp with time zone -> boolean'),
@@ -318,6 +325,8 @@ FROM (VALUES
     ('wawp_check_participants', 'v called u'),
     ('wawp_join_requests', 'v called u'),
     ('wawp_session', 'v called u'),
+    ('wawp_sync_group', 'v called u'),
+    ('wawp_sync_groups', 'v called u'),
     ('wawp_jid', 'i strict s'),
     ('wawp_is_group_jid', 'i strict s'),
     ('wawp_is_person_jid', 'i strict s'),

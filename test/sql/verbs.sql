@@ -3,7 +3,7 @@
 -- is published.  Nothing here is ever sent.
 \i test/sql-include/setup.sql
 
-SELECT plan(52);
+SELECT plan(54);
 
 SET LOCAL datestyle = 'ISO';
 SELECT make_instance('support', 'ABC123', :'url');
@@ -91,6 +91,9 @@ SELECT is((SELECT i.invite FROM wawp.membership_intent i WHERE batch_id = 'swap'
 SELECT is((SELECT array_agg(i.after ORDER BY id) FROM wawp.membership_intent i WHERE batch_id = 'swap'),
     ARRAY[:first, (SELECT min(id) FROM wawp.membership_intent WHERE batch_id = 'swap')],
     'the newcomer after what was named, the leaver after the newcomer');
+SELECT is(rows_of(format($$SELECT jid, created, problem FROM wawp_request_swap(%L, '15551230017', '+1 555 123 0017', batch_id => 'same')$$, :'g')),
+    ARRAY['(15551230017@c.us,t,)', '(15551230017,f,"the newcomer is the same person")'], 'a swap of one person for the same does not undo itself');
+SELECT is((SELECT array_agg(state || ' ' || action) FROM wawp.membership_intent WHERE batch_id = 'same'), ARRAY['queued add'], '... and adds');
 SELECT raises(format($$SELECT wawp_request_swap(%L, '15551230005', '15551230006', after => -1)$$, :'g'), '22023',
     'there is no intent -1 to wait for', NULL, NULL, 'what a swap waits for must be there');
 SELECT is(rows_of($$SELECT FROM wawp.membership_intent WHERE jid IN ('15551230005@c.us', '15551230006@c.us')$$), '{}', 'or nothing is asked for');

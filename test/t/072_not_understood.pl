@@ -124,5 +124,17 @@ is($hours, 7, '... an hour later');
 ($said, $expected, $hours) = end_of_quiet_hours('plain', 'UTC', 0);
 is($said, $expected, 'no change: the quiet hours end by the clock');
 is($hours, 6, '... and last as long as they say');
+# an offset is read as people write it, not with POSIX's sign
+foreach my $zone ([ 'UTC+2', 2, 'east' ], [ 'GMT-3', -3, 'west' ], [ '+05:30', 5.5, 'half' ])
+{
+	my ($offset, $hours_east, $name) = @$zone;
+	my $local = time + 3600 * $hours_east;
+	my ($from, $to) = map { strftime('%H:%M', gmtime($local + 3600 * $_)) } -1, 6;
+	WawpTest->create_server($node, $name, $sim, { quiet_hours => "$from-$to $offset" });
+	my $id = $session->ask("SELECT id FROM wawp_request_add('$group', ARRAY['15551230500'], '$name')")->{out};
+	my $end = strftime('%Y-%m-%d %H:%M', gmtime($local + 3600 * (6 - $hours_east)));
+	is($session->ask("SELECT substring(wawp_explain($id) FROM 'quiet hours end at (.*)')::timestamptz = timestamp '$end' AT TIME ZONE 'UTC'")->{out},
+		't', "quiet hours in $offset");
+}
 
 done_testing();

@@ -164,8 +164,7 @@ test_sizes(void)
 
 	for (size_t i = 0; i < lengthof(sizes); i++)
 	{
-		WireMember	members[100] = {0};
-		WireMembers list = {.count = sizes[i].size, .members = members, .stated = -1};
+		WireMembers list = {.count = sizes[i].size, .shown = {[WIRE_SHOWS_PHONE] = sizes[i].size}, .stated = -1};
 
 		is_int(members_note_size(&past, &list, sizes[i].at), sizes[i].is_believed, sizes[i].about);
 	}

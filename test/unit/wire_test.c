@@ -265,6 +265,46 @@ static const struct
 	PRESENCE_UNKNOWN, "of two sizes the larger one counts"},
 	{"{\"success\":true,\"data\":{\"groupMetadata\":{\"size\":1000,\"participants\":[{\"id\":\"15550000001@c.us\"}]}}}", "15554440000", "",
 	PRESENCE_UNKNOWN, "a list inside a group's description"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"size\":\"1,000\"}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a size that cannot be read"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"memberCount\":{\"value\":1000}}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a size inside an object"},
+	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"size\":null}", "15554440000", "",
+	PRESENCE_ABSENT, "no size"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"participants_total\":1000}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a total by another name"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"limit\":1,\"offset\":0}", "15554440000", "",
+	PRESENCE_UNKNOWN, "as many as a page has"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"limit\":50,\"offset\":0}", "15554440000", "",
+	PRESENCE_ABSENT, "fewer than a page has"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"page\":1,\"per_page\":1,\"hasMore\":false}", "15554440000", "",
+	PRESENCE_ABSENT, "as many as a page has, and no more"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"offset\":50}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a page that is not the first"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"page\":2}", "15554440000", "",
+	PRESENCE_UNKNOWN, "likewise by its number"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"_links\":{\"next\":{\"href\":\"x\"}}}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a link to the next page"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"cursor\":\"abc\"}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a cursor"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"cursor\":null}", "15554440000", "",
+	PRESENCE_ABSENT, "a cursor at the end"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"isLastPage\":false}", "15554440000", "",
+	PRESENCE_UNKNOWN, "not the last page"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"incomplete_results\":true}", "15554440000", "",
+	PRESENCE_UNKNOWN, "results that are incomplete"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"hasMore\":\"false\"}", "15554440000", "",
+	PRESENCE_ABSENT, "no more, as a text"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@c.us\",\"status\":\"left\"}]", "15554440000", "",
+	PRESENCE_ABSENT, "left, as a status"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@c.us\",\"isLeft\":true}]", "15554440000", "",
+	PRESENCE_ABSENT, "left, as a flag"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@c.us\",\"role\":\"removed\"}]", "15554440000", "",
+	PRESENCE_ABSENT, "removed"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"15554440000@c.us\",\"isPending\":true}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "somebody whose request to join waits"},
+	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"900000000000012@lid\",\"phoneNumber\":\"900000000000012@s.whatsapp.net\"}]", "15554440000", "",
+	PRESENCE_UNKNOWN, "a LID written as a phone number as well"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"x@newserver\",\"role\":\"left\"}]", "15554440000", "",
 	PRESENCE_ABSENT, "an entry that has left need not be understood"},
 };
@@ -284,6 +324,36 @@ test_lists(void)
 			strcpy(person.text, "");
 		ok(wire_read_members(lists[i].body, strlen(lists[i].body), &members), "list %zu is read", i + 1);
 		is_int(members_presence(&members, &nothing_known, &person, &lid), lists[i].presence, lists[i].about);
+	}
+}
+
+/* Entries of an admin, in the spellings of a role. */
+static void
+test_roles(void)
+{
+	static const struct
+	{
+		const char *fields;
+		WireRole	role;
+	}			roles[] =
+	{
+		{"\"isAdmin\":true", WIRE_ROLE_ADMIN},
+		{"\"isAdmin\":\"true\"", WIRE_ROLE_ADMIN},
+		{"\"is_admin\":1", WIRE_ROLE_ADMIN},
+		{"\"admin\":\"admin\"", WIRE_ROLE_ADMIN},
+		{"\"type\":\"admin\"", WIRE_ROLE_ADMIN},
+		{"\"role\":\"SUPER_ADMIN\"", WIRE_ROLE_OWNER},
+		{"\"isSuperAdmin\":1", WIRE_ROLE_OWNER},
+		{"\"isAdmin\":0,\"role\":\"member\"", WIRE_ROLE_MEMBER},
+		{"\"admin\":null", WIRE_ROLE_MEMBER},
+	};
+
+	for (size_t i = 0; i < lengthof(roles); i++)
+	{
+		char	   *body = psprintf("[{\"id\":\"15550000001@c.us\",%s}]", roles[i].fields);
+		WireMembers members;
+
+		ok(wire_read_members(body, strlen(body), &members) && members.members[0].role == roles[i].role, "a role: %s", roles[i].fields);
 	}
 }
 
@@ -358,6 +428,9 @@ static const struct
 	{"{\"code\":\"SUCCESS\",\"results\":{\"JID\":\"120363012345678901@g.us\",\"ParticipantCount\":1000}}", 1000, false, false, false, "GOWA's envelope"},
 	{"[{\"id\":\"120363012345678901@g.us\",\"size\":1000}]", 1000, false, false, false, "alone in an array"},
 	{"{\"120363012345678901@g.us\":{\"id\":\"120363012345678901@g.us\",\"size\":1000}}", 1000, false, false, false, "alone in a map"},
+	{"{\"id\":\"120363012345678901@g.us\",\"groupMetadata\":{\"membershipApprovalMode\":1}}", -1, true, false, false, "approval as a number"},
+	{"{\"id\":\"120363012345678901@g.us\",\"settings\":{\"membersCanAddNewMember\":\"true\",\"newMembersApprovalRequired\":true}}", -1, true, false, true, "rules in an object of their own"},
+	{"{\"id\":\"120363012345678901@g.us\",\"joinApprovalMode\":0}", -1, false, false, false, "no approval, as a number"},
 	{"{\"id\":\"120363012345678901@g.us\",\"size\":2,\"participantsCount\":1000}", 1000, false, false, false, "two sizes"},
 };
 
@@ -480,7 +553,7 @@ static const struct
 	{"[{\"id\":\"15557650002@c.us\",\"status\":\"pending\",\"error_code\":\"0\"}]",
 	WIRE_PEOPLE, "15557650002@c.us - pending", "nor does error_code"},
 	{"{\"ok\":true,\"participants\":[{\"id\":\"15557650002@c.us\",\"reason\":\"403\"}]}",
-	WIRE_PEOPLE, "15557650002@c.us - 403", "digits as the reason are a text"},
+	WIRE_PEOPLE, "15557650002@c.us 403", "digits as the reason are a number"},
 	{"{\"ok\":true,\"participants\":[{\"id\":\"15557650002@c.us\",\"message\":\"408\"}]}",
 	WIRE_PEOPLE, "15557650002@c.us - 408", "digits as the message"},
 	{"{\"ok\":true,\"data\":{\"15557650002@c.us\":{\"message\":\"403\"}}}",
@@ -675,6 +748,9 @@ test_crowded_members(void)
 	ok(wire_read_members(body.data, body.len, &members) && members.count == n, "a list of members whose LIDs fall together");
 	ok(members.repeated > 0 && members.repeated < n, "some of them have no room");
 	is_int(wire_count_members(&members), 256, "each of the others is counted");
+	for (int i = found = 0; i < n; i++)
+		found += wire_find_member(&members, &members.members[i].lid) == &members.members[i];
+	is_int(found, n, "everybody is found nevertheless");
 	resetStringInfo(&body);
 	for (int i = 0; i < 20000; i++)
 		appendStringInfo(&body, "%s{\"id\":\"%d@lid\",\"phone\":\"1555%07d@c.us\"}", i ? "," : "[", 900000000 + i, i);
@@ -683,10 +759,99 @@ test_crowded_members(void)
 	is_int(wire_count_members(&members), 20000, "everybody of it is counted");
 }
 
+/* Return the first entry of somebody who did not leave, as one finds it without an index; NULL if there is none. */
+static const WireMember *
+found_by_walking(const WireMembers *list, const Jid *jid)
+{
+	for (int i = 0; i < list->count; i++)
+		if (list->members[i].role != WIRE_ROLE_LEFT &&
+			(jid_same(&list->members[i].phone, jid) || jid_same(&list->members[i].lid, jid)))
+			return &list->members[i];
+	return NULL;
+}
+
+/* Append an entry of somebody: by number, by LID or by both; some are there twice, some left. */
+static void
+append_entry(StringInfo body, int who)
+{
+	const char *role = who % 11 == 0 ? "left" : "member";
+
+	appendStringInfoString(body, body->len ? "," : "[");
+	if (who % 3 == 0)
+		appendStringInfo(body, "{\"id\":\"55119%08d@c.us\",\"role\":\"%s\"}", 60000000 + who, role);
+	else if (who % 3 == 1)
+		appendStringInfo(body, "{\"id\":\"9000000%08d@lid\",\"role\":\"%s\"}", who, role);
+	else
+		appendStringInfo(body, "{\"id\":\"9000000%08d@lid\",\"phone\":\"5511%08d@c.us\",\"role\":\"%s\"}", who, 60000000 + who, role);
+}
+
+/* The index of a list finds whom a walk finds, in both forms of a number. */
+static void
+test_index(void)
+{
+	static const char *const forms[] = {"55119%08d@c.us", "5511%08d@c.us", "9000000%08d@lid"};
+	StringInfoData body;
+	WireMembers list;
+	int			differences = 0;
+	int			found = 0;
+
+	initStringInfo(&body);
+	for (int i = 0; i < 900; i++)
+		append_entry(&body, i % 800);
+	appendStringInfoChar(&body, ']');
+	ok(wire_read_members(body.data, body.len, &list) && list.count == 900, "a list of 900 entries");
+	for (int i = 0; i < 1000 * (int) lengthof(forms); i++)
+	{
+		const char *text = psprintf(forms[i % lengthof(forms)], i % lengthof(forms) == 2 ? i / 3 : 60000000 + i / 3);
+		Jid			jid = jid_parse(text, strlen(text));
+		const WireMember *walked = found_by_walking(&list, &jid);
+
+		found += walked != NULL;
+		differences += wire_find_member(&list, &jid) != walked;
+	}
+	ok(found > 1000, "many of 3,000 names are in it: %d", found);
+	is_int(differences, 0, "the index finds whom a walk finds");
+}
+
+/* Entries are not read when the index has a free slot where somebody would be. */
+static void
+test_index_alone(void)
+{
+	Jid			me = jid_parse("15550000001@c.us", 16);
+	Jid			nobody = {.kind = JID_INVALID};
+	MembersKnown known = {.stated = -1};
+	StringInfoData body;
+	WireMembers list;
+	int			asked = 0;
+	int			absent = 0;
+
+	initStringInfo(&body);
+	for (int i = 0; i < 1000; i++)
+		appendStringInfo(&body, "%s\"1555%07d@c.us\"", i ? "," : "[", i);
+	appendStringInfoChar(&body, ']');
+	ok(wire_read_members(body.data, body.len, &list) && wire_find_member(&list, &me) != NULL, "a list of 1,000 members");
+	list.members = NULL;
+	for (int i = 0; i < 1000; i++)
+	{
+		char	   *text = psprintf("1556%07d@c.us", i);
+		Jid			jid = jid_parse(text, strlen(text));
+
+		if (list.slots[jid_hash(&jid) & list.mask])
+			continue;
+		asked++;
+		absent += members_presence(&list, &known, &jid, &nobody) == PRESENCE_ABSENT;
+	}
+	ok(asked > 400, "%d people have a free slot", asked);
+	is_int(absent, asked, "they are absent, and no entry was read for that");
+}
+
 int
 main(void)
 {
+	test_index();
+	test_index_alone();
 	test_lists();
+	test_roles();
 	test_group_size();
 	test_inner_refusals();
 	test_descriptions();

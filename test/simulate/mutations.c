@@ -1,0 +1,142 @@
+/*
+ * mutations.c
+ *	  Ways to break the worker, by which the simulation shows that it can fail.
+ *
+ * The linker's --wrap puts these between the modules (see compile): src/ is compiled as it is.  Without a mutation each
+ * passes its call on.
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "throttle/budget.h"
+#include "throttle/share.h"
+#include "worker/group_cache.h"
+#include "worker/lanes.h"
+
+#include "simulate.h"
+
+static bool first_lane;
+static bool last_lane;
+static bool no_token_wakes;
+static bool forgets_who_asked;
+static bool answer_wakes_none;
+static bool pace_is_double;
+static bool tokens_are_lost;
+static bool lists_are_old;
+static bool places_leak;
+static bool no_shares;
+
+const Mutation mutations[] = {
+	{"the first lane always: a turn does not move a lane behind the others", &first_lane},
+	{"last in, first out: who was served last is served next", &last_lane},
+	{"no lane is woken at a token", &no_token_wakes},
+	{"a lane that has asked is not the first when its answer comes", &forgets_who_asked},
+	{"an answer does not let its lane go on", &answer_wakes_none},
+	{"the limiter grants twice the pace", &pace_is_double},
+	{"a permit that is put off is lost", &tokens_are_lost},
+	{"a list is too old as soon as it comes", &lists_are_old},
+	{"the place of one request in a hundred is not freed", &places_leak},
+	{"no shares: whoever is due takes all slots", &no_shares},
+};
+const int	nmutations = lengthof(mutations);
+
+extern void __real_lanes_served(Lane *lane, int64 now);
+extern void __real_lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
+extern void __real_lanes_prepare(Lane *lane, bool about_group);
+extern void __real_lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now);
+extern void __real_lanes_end_request(LaneInstance *instance, int64 took_ms);
+extern LimiterGrant __real_limiter_take(const LimiterKey *key, const LimiterAsk *ask);
+extern void __real_budget_put_off(const BudgetPermit *permit);
+extern bool __real_group_cache_has_list_since(const CachedGroup *cached, TimestampTz than);
+extern bool __real_share_allows(const ShareSlots *slots, const Share *instance, const Share *host);
+extern void __wrap_lanes_served(Lane *lane, int64 now);
+extern void __wrap_lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
+extern void __wrap_lanes_prepare(Lane *lane, bool about_group);
+extern void __wrap_lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now);
+extern void __wrap_lanes_end_request(LaneInstance *instance, int64 took_ms);
+extern LimiterGrant __wrap_limiter_take(const LimiterKey *key, const LimiterAsk *ask);
+extern void __wrap_budget_put_off(const BudgetPermit *permit);
+extern bool __wrap_group_cache_has_list_since(const CachedGroup *cached, TimestampTz than);
+extern bool __wrap_share_allows(const ShareSlots *slots, const Share *instance, const Share *host);
+
+void
+__wrap_lanes_served(Lane *lane, int64 now)
+{
+	uint64		turn = lane->turn;
+
+	__real_lanes_served(lane, now);
+	/* it waits by its time here, so no queue is out of order */
+	if (first_lane)
+		lane->turn = turn;
+	else if (last_lane)
+		lane->turn = PG_INT64_MAX / 2 - lane->turn;
+}
+
+void
+__wrap_lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms)
+{
+	__real_lanes_wait(lane, queue, no_token_wakes ? CLOCK_NEVER : not_before_ms);
+}
+
+void
+__wrap_lanes_prepare(Lane *lane, bool about_group)
+{
+	if (forgets_who_asked)
+		lanes_schedule(lane, CLOCK_NEVER);
+	else
+		__real_lanes_prepare(lane, about_group);
+}
+
+void
+__wrap_lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now)
+{
+	__real_lanes_end_question(key, was_verification, took_ms, now);
+	if (answer_wakes_none)
+		lanes_schedule(lanes_find(key), CLOCK_NEVER);
+}
+
+void
+__wrap_lanes_end_request(LaneInstance *instance, int64 took_ms)
+{
+	static int	n;
+
+	if (!places_leak || ++n % 100 != 0)
+		__real_lanes_end_request(instance, took_ms);
+}
+
+LimiterGrant
+__wrap_limiter_take(const LimiterKey *key, const LimiterAsk *ask)
+{
+	LimiterAsk	doubled = *ask;
+	LimiterGrant grant;
+
+	if (pace_is_double)
+		doubled.rate.interval /= 2;
+	grant = __real_limiter_take(key, &doubled);
+	if (key->kind == LIMIT_ADD && ask->rate.interval > 0)
+		world_note_answer(world_account_of(ask->instance_id), ask->rate.interval + ask->drip_burst, grant.granted > 0,
+						  grant.next_at - clock_monotonic_us());
+	if (key->kind == LIMIT_ADD)
+		trace(world_account_of(ask->instance_id), "permits: %d of %d, interval %.1f s, next in %.3f s", grant.granted, ask->wanted,
+			  (double) ask->rate.interval / SECOND, (double) Max(grant.next_at - clock_monotonic_us(), 0) / SECOND);
+	return grant;
+}
+
+void
+__wrap_budget_put_off(const BudgetPermit *permit)
+{
+	if (!tokens_are_lost)
+		__real_budget_put_off(permit);
+}
+
+bool
+__wrap_group_cache_has_list_since(const CachedGroup *cached, TimestampTz than)
+{
+	return !lists_are_old && __real_group_cache_has_list_since(cached, than);
+}
+
+bool
+__wrap_share_allows(const ShareSlots *slots, const Share *instance, const Share *host)
+{
+	return no_shares ? slots->used < slots->most : __real_share_allows(slots, instance, host);
+}
