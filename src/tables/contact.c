@@ -25,6 +25,7 @@
 #include "common/hashfn.h"
 #include "storage/lmgr.h"
 #include "tables/contact.h"
+#include "tables/suppression.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -269,23 +270,6 @@ contact_look_up(const char *jid, Contact *contact)
 	return true;
 }
 
-static SqlStatement note_lid = {
-	"UPDATE wawp.contact SET lid = $2 WHERE contact_id = (SELECT c.contact_id FROM wawp.contact c"
-	" WHERE c.contact_id = $1 AND c.lid IS DISTINCT FROM $2 FOR NO KEY UPDATE SKIP LOCKED)",
-	2, {INT8OID, TEXTOID}, NULL
-};
-
-/* Store a person's LID, unless somebody has locked the contact: it is learnt again. */
-void
-contact_note_lid(const char *jid, const char *lid)
-{
-	SqlArgs		args = {0};
-
-	spi_add_int8(&args, contact_id_to_change(jid));
-	spi_add_text(&args, lid);
-	spi_run(&note_lid, &args);
-}
-
 /* Return the id of a person who is known already, else 0. */
 int64
 contact_known_id(const char *jid)
@@ -302,6 +286,45 @@ contact_known_id(const char *jid)
 			break;
 	}
 	return contact_id(jid);
+}
+
+static SqlStatement note_lid = {
+	"UPDATE wawp.contact SET lid = $2 WHERE contact_id = (SELECT c.contact_id FROM wawp.contact c"
+	" WHERE c.contact_id = $1 AND c.lid IS DISTINCT FROM $2 FOR NO KEY UPDATE SKIP LOCKED)",
+	2, {INT8OID, TEXTOID}, NULL
+};
+
+static SqlStatement merge_inbound = {
+	"UPDATE wawp.contact c SET last_inbound_at = l.last_inbound_at FROM wawp.contact l"
+	" WHERE c.jid = $1 AND l.jid = $2 AND l.last_inbound_at IS NOT NULL"
+	" AND (c.last_inbound_at IS NULL OR c.last_inbound_at < l.last_inbound_at)",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* Let what is known of a LID, from before its number was known, be known of the number: that they wrote, or opted out. */
+static void
+contact_merge_lid(const char *jid, const char *lid)
+{
+	SqlArgs		args = {0};
+
+	if (contact_known_id(lid) == 0)
+		return;
+	spi_add_text(&args, jid);
+	spi_add_text(&args, lid);
+	spi_run(&merge_inbound, &args);
+	suppression_move(lid, jid);
+}
+
+/* Store a person's LID, unless somebody has locked the contact: it is learnt again. */
+void
+contact_note_lid(const char *jid, const char *lid)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int8(&args, contact_id_to_change(jid));
+	spi_add_text(&args, lid);
+	if (spi_run(&note_lid, &args) > 0)
+		contact_merge_lid(jid, lid);
 }
 
 static SqlStatement with_lid = {

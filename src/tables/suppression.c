@@ -113,6 +113,23 @@ suppression_end_before(const char *jid, const char *group, const char *reason, T
 	return spi_run(&end_before, &args) > 0;
 }
 
+static SqlStatement move = {
+	"UPDATE wawp.suppression s SET jid = $2 WHERE s.jid = $1 AND NOT EXISTS (SELECT FROM wawp.suppression o"
+	" WHERE o.jid = $2 AND o.group_jid IS NOT DISTINCT FROM s.group_jid OFFSET 0)",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* Put a person on the list by another JID of theirs, unless they are on it by that. */
+void
+suppression_move(const char *from, const char *to)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, from);
+	spi_add_text(&args, to);
+	spi_run(&move, &args);
+}
+
 /* Take a person off the list of a group, or with "" of all groups; false if they were not on it. */
 bool
 suppression_lift(const char *jid, const char *group)

@@ -29,6 +29,7 @@ ROWS = {
     8: "row_memory",
     9: "row_delete",
     10: "row_width",
+    11: "row_webhook",
 }
 GROUP_SIZE = 1024
 FEW = 20

@@ -153,4 +153,13 @@ is($wawp->ask("SELECT extract(epoch FROM last_inbound_at)::bigint || ' ' || lid 
 applied(event('message', { %message, from => '900000000000077@lid', body => 'hi', timestamp => $message{timestamp} + 5 }));
 is($wawp->ask("SELECT extract(epoch FROM last_inbound_at)::bigint FROM wawp.contact WHERE jid = '$by_lid\@c.us'"), $message{timestamp} + 5, '... and known the next time');
 
+my $stranger = $wawp->person;
+applied(event('message', { %message, from => '900000000000078@lid', body => 'stop' }));
+is($wawp->ask("SELECT string_agg(jid, ' ') FROM wawp.suppression WHERE jid ~ 'lid'"), '900000000000078@lid', 'opting out by a LID whose number is not known');
+$wawp->ask("SELECT wawp_note_contact('$stranger', '2020-01-01')");
+applied(event('message.any', { _data => { Info => { Sender => '900000000000078@lid', SenderAlt => "$stranger\@s.whatsapp.net" } } }));
+is(suppressions($stranger), 'opted out by a message', '... holds for the number, too, when it is');
+is($wawp->ask("SELECT extract(epoch FROM last_inbound_at)::bigint FROM wawp.contact WHERE jid = '$stranger\@c.us'"), $message{timestamp}, '... as does when they wrote');
+is($wawp->end($wawp->want(who => $stranger)), 'failed suppressed', '... so that they are not added');
+
 done_testing();

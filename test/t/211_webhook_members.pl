@@ -34,13 +34,13 @@ sub event
 
 sub hand_in
 {
-	my ($event) = @_;
+	my ($event, $instance) = @_;
 	my $body = $json->encode($event);
-	return $wawp->ask(sprintf q{SELECT status || ' ' || detail FROM wawp_webhook($body$%s$body$, '%s', 'support')}, $body, hmac_sha512_hex($body, $SECRET));
+	return $wawp->ask(sprintf q{SELECT status || ' ' || detail FROM wawp_webhook($body$%s$body$, '%s', '%s')}, $body, hmac_sha512_hex($body, $SECRET), $instance // 'support');
 }
 
 sub wait_for { my ($event) = @_; return $wawp->until("SELECT detail FROM wawp.webhook_event WHERE id = '$event->{id}' AND event = '$event->{event}' AND applied_at IS NOT NULL", qr/./); }
-sub applied { my ($event) = @_; hand_in($event); return wait_for($event); }
+sub applied { my ($event, $instance) = @_; hand_in($event, $instance); return wait_for($event); }
 sub at { my ($seconds) = @_; my @t = gmtime(int(time) + $seconds); return sprintf '%04d-%02d-%02dT%02d:%02d:%02dZ', $t[5] + 1900, $t[4] + 1, @t[ 3, 2, 1, 0 ]; }
 
 # Of GOWS: the time is WhatsApp's, if seconds are given.
@@ -209,6 +209,27 @@ WawpTest->create_server($node, 'asked', $sim, { instance_id => 'ASKED', concurre
 $wawp->ask("ALTER USER MAPPING FOR PUBLIC SERVER asked OPTIONS (ADD webhook_secret '$SECRET')");
 my %pending = waits(instance => 'asked', group => $wawp->group(approval => \1));
 is($pending{state}, 'pending_approval pending_approval', 'waits for approval') or diag($wawp->column($pending{id}, 'detail'));
+sub asked { my ($it, $action, %more) = @_; return event('group.v2.participants.join-request', { group => { id => $it->{group} }, action => $action, requesterId => "$it->{who}\@c.us", requesterPn => "$it->{who}\@c.us", requestMethod => 'invite_link', timestamp => int(time * 1000), _data => { Timestamp => at(1) }, %more }); }
+$wawp->until("SELECT next_attempt_at > clock_timestamp() + interval '5 s' FROM wawp.membership_intent WHERE id = $pending{id}", 't');
+my $reads = $wawp->lists($pending{group});
+is(applied(asked(\%pending, 'created'), 'asked'), 'the member list is read', 'a request: looked at');
+ok(poll_until(sub { $wawp->lists($pending{group}) > $reads }), '... in the lists');
+is($wawp->now($pending{id}), 'pending_approval pending_approval', '... and still waits');
+applied(asked(\%pending, 'rejected', requestMethod => 'non_admin_add'), 'asked');
+is($wawp->now($pending{id}), 'pending_approval pending_approval', 'a rejection that may be about somebody whom they proposed: waits');
+applied(asked(\%pending, 'rejected'), 'asked');
+is($wawp->now($pending{id}), 'failed pending_approval', 'rejected');
+is(suppressed($pending{group}, $pending{who}), '', '... which is no opt-out');
+my %approved = waits(instance => 'asked', group => $pending{group});
+applied(change($pending{group}, 'join', "$approved{who}\@c.us", 1), 'asked');
+is($wawp->now($approved{id}), 'done added', 'approved: joined');
+
+# ---- the group itself
+
+my $changing = $wawp->group;
+my %by_link = waits(group => $changing, who => $wawp->person(privacy => 'nobody'), action => 'invite');
+is(applied(event('group.v2.update', { group => { id => $changing, invite => 'https://chat.whatsapp.com/x', membersCanSendMessages => \1 }, timestamp => int(time * 1000) })),
+	'the group is read again when it is needed', 'a group that has another link');
 
 # ---- another account, an old event
 
