@@ -1206,7 +1206,7 @@ intent_move(const Intent *intent, const char *group)
 
 static SqlStatement end_superseded = {
 	"WITH old AS (SELECT id FROM wawp.membership_intent WHERE superseded"
-	"  AND home = $2 AND state IN " STATES_WAITING " LIMIT $1 FOR UPDATE SKIP LOCKED)"
+	"  AND home = $2 AND state IN " STATES_WAITING " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = " SUPERSEDED_STATE("i.state", "i.outcome") "::wawp.state,"
 	" detail = 'the opposite was asked for', updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE i.id = ANY (ARRAY(SELECT id FROM old)) RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
