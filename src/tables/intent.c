@@ -547,6 +547,14 @@ static SqlStatement claim = {
 	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
+/* Those behind the last one claimed. */
+#define BEHIND " AND c.priority = $5 AND c.id > $6"
+
+static SqlStatement claim_behind = {
+	WITH_CHOSEN_OF_LANE(ANY_ACTION BEHIND) CLAIM("SELECT id FROM chosen"),
+	6, {TEXTOID, TEXTOID, INT4OID, UUIDOID, INT4OID, INT8OID}, NULL
+};
+
 /* The first that is no addition, while additions have to wait for the pace. */
 static SqlStatement claim_other = {
 	CLAIM("SELECT c.id" HEAD_OF_LANE(NO_ADDITION)),
@@ -582,7 +590,7 @@ static SqlStatement peek = {
 };
 
 static SqlStatement peek_next = {
-	PEEK(ANY_ACTION " AND c.priority = $5 AND c.id > $6"),
+	PEEK(ANY_ACTION BEHIND),
 	6, {TEXTOID, TEXTOID, INT4OID, UUIDOID, INT4OID, INT8OID}, NULL
 };
 
@@ -678,6 +686,25 @@ intent_claim(const LaneKey *lane, int limit, Intent *claimed)
 	return intent_run_claim(&claim, &args, lane, claimed);
 }
 
+/* Append a position in the lane to *args, the arguments of HEAD_OF_LANE. */
+static void
+intent_bind_position(SqlArgs *args, int priority, int64 id)
+{
+	spi_add_int4(args, priority, true);
+	spi_add_int8(args, id);
+}
+
+/* Likewise, of those behind an intent with that priority and id. */
+int
+intent_claim_behind(const LaneKey *lane, int limit, int priority, int64 id, Intent *claimed)
+{
+	SqlArgs		args = {0};
+
+	intent_bind_lane(&args, lane, limit);
+	intent_bind_position(&args, priority, id);
+	return intent_run_claim(&claim_behind, &args, lane, claimed);
+}
+
 /* Run a peek and write the rows to heads[]; return how many there are. */
 static int
 intent_run_peek(SqlStatement *statement, const SqlArgs *args, const LaneKey *lane, Intent *heads)
@@ -706,8 +733,7 @@ intent_peek_behind(const LaneKey *lane, int limit, int priority, int64 id, Inten
 	SqlArgs		args = {0};
 
 	intent_bind_lane(&args, lane, limit);
-	spi_add_int4(&args, priority, true);
-	spi_add_int8(&args, id);
+	intent_bind_position(&args, priority, id);
 	return intent_run_peek(&peek_next, &args, lane, heads);
 }
 
@@ -1455,6 +1481,24 @@ TimestampTz
 intent_next_due(const LaneKey *lane)
 {
 	return intent_first_due(&next_due, lane);
+}
+
+static SqlStatement has_due_behind = {
+	"SELECT" CAN_COME_UP " AND " IS_DUE " AND c.priority = $4 AND c.id > $5 LIMIT 1",
+	5, {TEXTOID, TEXTOID, UUIDOID, INT4OID, INT8OID}, NULL
+};
+
+/* True if one of those behind an intent with that priority and id is due. */
+bool
+intent_has_due_behind(const LaneKey *lane, int priority, int64 id)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	home_bind(&args);
+	intent_bind_position(&args, priority, id);
+	return spi_run(&has_due_behind, &args) > 0;
 }
 
 static SqlStatement next_other = {

@@ -196,6 +196,7 @@ extern bool intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester
 extern int	intent_peek(const LaneKey *lane, int limit, Intent *heads);
 extern int	intent_peek_behind(const LaneKey *lane, int limit, int priority, int64 id, Intent *heads);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
+extern int	intent_claim_behind(const LaneKey *lane, int limit, int priority, int64 id, Intent *claimed);
 extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
 extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);
 extern bool intent_person_is_busy(int64 id);
@@ -222,6 +223,7 @@ extern TimestampTz intent_next_expiry(void);
 extern List *intent_arrive(int limit);
 extern TimestampTz intent_next_arrival(void);
 extern TimestampTz intent_next_due(const LaneKey *lane);
+extern bool intent_has_due_behind(const LaneKey *lane, int priority, int64 id);
 extern TimestampTz intent_next_other(const LaneKey *lane);
 extern List *intent_lanes(const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left);

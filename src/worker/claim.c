@@ -72,7 +72,7 @@ typedef struct Turn
 	IntentClaim head;
 } Turn;
 
-/* Note the position of a claimed row that is sent; the next claim starts behind it. */
+/* Note the position of a claimed row that is sent, the first of its request; the next claim starts behind it. */
 static void
 lane_note_head(Lane *lane, const Intent *claimed)
 {
@@ -133,6 +133,40 @@ claim_firsts(Turn *const *turns, int n)
 		turns[i]->has_head = true;
 }
 
+/*
+ * Claim up to `most` rows for one request: behind the last one claimed, or those
+ * of the lane if nothing is there.  Return how many.
+ */
+static int
+claim_batch(Lane *lane, int most, Intent *claimed)
+{
+	int64		now = clock_monotonic_ms();
+	int			n = 0;
+
+	if (now < lane->head_until_ms)
+		n = intent_claim_behind(&lane->key, most, lane->head_priority, lane->head_id, claimed);
+	if (n > 0)
+		return n;
+	now = clock_monotonic_ms();
+	lane->head_until_ms = 0;
+	n = intent_claim(&lane->key, most, claimed);
+	lane->search_ms = (int) (clock_monotonic_ms() - now);
+	return n;
+}
+
+/* Return the first of claimed rows in the order of the lane: those behind it that were left belong to other requests. */
+static Intent
+claimed_first(const Intent *claimed, int n)
+{
+	const Intent *first = &claimed[0];
+
+	for (int i = 1; i < n; i++)
+		if (claimed[i].priority > first->priority ||
+			(claimed[i].priority == first->priority && claimed[i].id < first->id))
+			first = &claimed[i];
+	return *first;
+}
+
 /* Claim as many rows as the permit is for, or one that needs none, into *claimed.  Return how many. */
 static int
 claim_rows(Turn *turn, const BudgetPermit *permit, Intent *claimed)
@@ -140,7 +174,7 @@ claim_rows(Turn *turn, const BudgetPermit *permit, Intent *claimed)
 	Lane	   *lane = turn->lane;
 
 	if (permit->granted > 1)
-		return intent_claim(&lane->key, permit->granted, claimed);
+		return claim_batch(lane, permit->granted, claimed);
 	if (permit->granted == 0)
 		return intent_claim_other(&lane->key, claimed);
 	if (!turn->has_head)
@@ -161,6 +195,7 @@ claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 {
 	Lane	   *lane = turn->lane;
 	Attempt    *attempt = attempt_make(ATTEMPT_CHANGE, lane, Max(permit->granted, 1));
+	Intent		first;
 	Served		served;
 
 	attempt->n = claim_rows(turn, permit, attempt->intents);
@@ -170,6 +205,7 @@ claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 		return SERVED_NOTHING;
 	}
 	attempt_keep_intents(attempt);
+	first = claimed_first(attempt->intents, attempt->n);
 	served = precedence_settle(attempt);
 	if (served == SERVED_NOTHING)
 		served = precheck_claimed(attempt, turn->described, holds, &turn->settings);
@@ -187,10 +223,24 @@ claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 		group_cache_note_added(&lane->key, attempt->n);
 	else
 		group_cache_forget_list(&lane->key);
-	if (permit->granted == 1)
-		lane_note_head(lane, &attempt->intents[0]);
+	if (permit->granted > 0)
+		lane_note_head(lane, &first);
 	attempt_launch(attempt);
 	return SERVED_SOME;
+}
+
+/*
+ * Return when the first of a lane's intents is due, as intent_next_due() does,
+ * but do not search the lane from its head while one behind the last one claimed
+ * is due.
+ */
+static TimestampTz
+lane_next_due(const Lane *lane)
+{
+	if (clock_monotonic_ms() < lane->head_until_ms &&
+		intent_has_due_behind(&lane->key, lane->head_priority, lane->head_id))
+		return GetCurrentTimestamp();
+	return intent_next_due(&lane->key);
 }
 
 /* Schedule a lane of which nothing can be sent now, or forget it. */
@@ -364,7 +414,7 @@ static bool
 turn_has_share_left(const Turn *turn, const BudgetPermit *permit, Served served, int used)
 {
 	return served == SERVED_SOME && used == 0 && permit->granted > 0 && turn->described->adds_per_minute > 0 &&
-		intent_next_due(&turn->lane->key) != 0;
+		lane_next_due(turn->lane) != 0;
 }
 
 /* Claim and launch what the permit is for, and schedule the lane. */
@@ -515,7 +565,7 @@ turn_serve_paced(Turn *turn, Holds *holds)
 	BudgetPermit permit;
 
 	/* an empty lane takes no permit, which would keep the next token from sessions and from other lanes */
-	if (lane->is_fresh && intent_next_due(&lane->key) == 0)
+	if (lane->is_fresh && lane_next_due(lane) == 0)
 	{
 		lane_postpone(lane);
 		return;
