@@ -136,6 +136,14 @@ typedef struct Intent
 
 #define INTENT_CLAIMS_AT_ONCE 64
 
+/* Where in a lane an intent is searched, as seen from the one claimed before it. */
+typedef enum IntentSearch
+{
+	SEARCH_BEHIND,				/* of its priority, behind it, as far as the last id to look at */
+	SEARCH_BELOW,				/* of a lower priority */
+	SEARCH_ALL
+} IntentSearch;
+
 /* The claim of one intent of a lane, made together with claims in other lanes. */
 typedef struct IntentClaim
 {
@@ -197,7 +205,7 @@ extern int	intent_peek(const LaneKey *lane, int limit, Intent *heads);
 extern int	intent_peek_behind(const LaneKey *lane, int limit, int priority, int64 id, Intent *heads);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
 extern int	intent_claim_behind(const LaneKey *lane, int limit, int priority, int64 id, Intent *claimed);
-extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
+extern void intent_claim_each(IntentClaim *const *claims, int n, IntentSearch search);
 extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);
 extern bool intent_person_is_busy(int64 id);
 extern int64 intent_decider(const Intent *intent);
@@ -224,6 +232,10 @@ extern List *intent_arrive(int limit);
 extern TimestampTz intent_next_arrival(void);
 extern TimestampTz intent_next_due(const LaneKey *lane);
 extern bool intent_has_due_behind(const LaneKey *lane, int priority, int64 id);
+extern TimestampTz intent_next_due_behind(const LaneKey *lane, int priority, int64 id);
+extern bool intent_has_before(const LaneKey *lane, int priority, int64 id);
+extern uint64 intent_requeues(void);
+extern void intent_note_requeued(void);
 extern TimestampTz intent_next_other(const LaneKey *lane);
 extern List *intent_lanes(const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left);

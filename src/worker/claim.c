@@ -83,22 +83,86 @@ lane_note_head(Lane *lane, const Intent *claimed)
 		lane->head_distance = Max(claimed->id - lane->head_id, lane->head_distance - lane->head_distance / 4);
 	lane->head_priority = claimed->priority;
 	lane->head_id = claimed->id;
+	lane->nothing_before = 0;
 }
 
-/* Return the last id to look at behind the last one claimed. */
+/* Return the last id to look at behind the last one claimed, if the next is near. */
 static int64
 lane_search_end(const Lane *lane)
 {
-	if (lane->search_ms > HEAD_IS_NEAR_MS)
-		return PG_INT64_MAX;
 	return lane->head_id + Max(Min(lane->head_distance, PG_INT32_MAX) * HEAD_DISTANCES, LEAST_HEAD_DISTANCE);
 }
 
-/* Claim a row for each turn that has none: behind the last one claimed if that is known, or the first of the lane. */
-static void
-claim_heads(Turn *const *turns, int n, bool behind)
+/* True if a search of the whole lane takes long: dead rows, perhaps, that an old snapshot keeps. */
+static bool
+lane_is_slow(const Lane *lane)
 {
+	return lane->search_ms > HEAD_IS_NEAR_MS && lane->head_id != 0;
+}
+
+/* True if nothing is queued before the last one claimed. */
+static bool
+lane_has_nothing_before(const Lane *lane)
+{
+	return lane->nothing_before == intent_requeues();
+}
+
+/* Find out whether that is so, which stands for several searches of the whole lane. */
+static void
+lane_look_before(Lane *lane)
+{
+	if (lane_has_nothing_before(lane) || intent_has_before(&lane->key, lane->head_priority, lane->head_id))
+		return;
+	lane->nothing_before = intent_requeues();
+	lane->head_until_ms = 0;
+}
+
+/* True if the next may be searched behind the last one claimed. */
+static bool
+lane_knows_head(const Lane *lane, int64 now)
+{
+	return now < lane->head_until_ms || lane_has_nothing_before(lane);
+}
+
+/* The searches for a lane's next row, in their order. */
+typedef enum HeadSearch
+{
+	HEAD_NEAR,					/* a little behind the last one claimed, */
+	HEAD_BEHIND,				/* anywhere behind it, */
+	HEAD_BELOW,					/* of a lower priority, */
+	HEAD_ANYWHERE
+} HeadSearch;
+
+/* True if a lane is searched that way, as far as the searches before have found nothing. */
+static bool
+lane_is_searched(const Lane *lane, HeadSearch search, int64 now)
+{
+	switch (search)
+	{
+		case HEAD_NEAR:
+			return lane_knows_head(lane, now);
+		case HEAD_BEHIND:
+			return lane_has_nothing_before(lane) || (lane_is_slow(lane) && lane_knows_head(lane, now));
+		case HEAD_BELOW:
+			return lane_has_nothing_before(lane);
+		case HEAD_ANYWHERE:
+			return !lane_has_nothing_before(lane);
+	}
+	return false;
+}
+
+/* Claim a row for each turn that has none, by one search. */
+static void
+claim_heads(Turn *const *turns, int n, HeadSearch search)
+{
+	static const IntentSearch parts[] = {
+		[HEAD_NEAR] = SEARCH_BEHIND,
+		[HEAD_BEHIND] = SEARCH_BEHIND,
+		[HEAD_BELOW] = SEARCH_BELOW,
+		[HEAD_ANYWHERE] = SEARCH_ALL
+	};
 	IntentClaim *claims[INTENT_CLAIMS_AT_ONCE];
+	Lane	   *lanes[INTENT_CLAIMS_AT_ONCE];
 	int64		now = clock_monotonic_ms();
 	int			nclaims = 0;
 
@@ -107,28 +171,34 @@ claim_heads(Turn *const *turns, int n, bool behind)
 		Lane	   *lane = turns[i]->lane;
 		IntentClaim *head = &turns[i]->head;
 
-		if (head->is_claimed || (behind && now >= lane->head_until_ms))
+		if (head->is_claimed || !lane_is_searched(lane, search, now))
 			continue;
-		if (!behind)
-			lane->head_until_ms = 0;
 		head->lane = &lane->key;
 		head->priority = lane->head_priority;
 		head->behind = lane->head_id;
-		head->upto = lane_search_end(lane);
+		head->upto = search == HEAD_NEAR ? lane_search_end(lane) : PG_INT64_MAX;
+		lanes[nclaims] = lane;
 		claims[nclaims++] = head;
 	}
-	intent_claim_each(claims, nclaims, behind);
+	intent_claim_each(claims, nclaims, parts[search]);
 	now = clock_monotonic_ms() - now;
-	for (int i = 0; i < n && !behind; i++)
-		turns[i]->lane->search_ms = (int) now;
+	for (int i = 0; i < nclaims && search == HEAD_ANYWHERE; i++)
+	{
+		lanes[i]->head_until_ms = 0;
+		lanes[i]->search_ms = (int) now;
+	}
 }
 
 /* Claim one row of each of these lanes. */
 static void
 claim_firsts(Turn *const *turns, int n)
 {
-	claim_heads(turns, n, true);
-	claim_heads(turns, n, false);
+	claim_heads(turns, n, HEAD_NEAR);
+	for (int i = 0; i < n; i++)
+		if (!turns[i]->head.is_claimed && lane_is_slow(turns[i]->lane))
+			lane_look_before(turns[i]->lane);
+	for (HeadSearch search = HEAD_BEHIND; search <= HEAD_ANYWHERE; search++)
+		claim_heads(turns, n, search);
 	for (int i = 0; i < n; i++)
 		turns[i]->has_head = true;
 }
@@ -247,7 +317,8 @@ lane_next_due(const Lane *lane)
 static void
 lane_postpone(Lane *lane)
 {
-	TimestampTz due = intent_next_due(&lane->key);
+	TimestampTz due = lane_has_nothing_before(lane)
+		? intent_next_due_behind(&lane->key, lane->head_priority, lane->head_id) : intent_next_due(&lane->key);
 
 	if (due == 0 && lane->in_flight == 0)
 		lanes_forget(lane);

@@ -303,7 +303,7 @@ scan_queued(void)
 		lane = lanes_find(&found->key);
 		if (found->has_other || !lane->in_queue)
 			lane = lanes_note(&found->key, clock_monotonic_ms());
-		lane->head_until_ms = 0;
+		lanes_forget_head(lane);
 	}
 	cycle.scan.has_queued = list_length(lanes) == LANES_AT_ONCE;
 	if (cycle.scan.has_queued)
@@ -336,7 +336,7 @@ duty_take_up_wake(Holds *holds pg_attribute_unused())
 	int64		now = clock_monotonic_ms();
 
 	for (int i = 0; i < cycle.told.nlanes; i++)
-		lanes_note(&cycle.told.lanes[i], now)->head_until_ms = 0;
+		lanes_forget_head(lanes_note(&cycle.told.lanes[i], now));
 	if (cycle.told.rescan)
 	{
 		memset(&cycle.scan, 0, sizeof(cycle.scan));
@@ -627,6 +627,7 @@ dispatch_aborted(void)
 {
 	instance_cache_begin(NULL);
 	audit_forget_numbers();
+	intent_note_requeued();
 	cycle.told.rescan = true;
 	cycle.has_doubtful = true;
 	savepoint_aborted();

@@ -681,6 +681,14 @@ lanes_start_anew(bool aborted)
 	}
 }
 
+/* Let the next search of a lane begin at its head: something may have been queued there. */
+void
+lanes_forget_head(Lane *lane)
+{
+	lane->head_until_ms = 0;
+	lane->nothing_before = 0;
+}
+
 /* Forget a lane if it has nothing in flight and nothing to verify; nothing of it is queued. */
 void
 lanes_forget(Lane *lane)

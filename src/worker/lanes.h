@@ -108,6 +108,7 @@ typedef struct Lane
 	int64		head_distance;	/* how far apart the ids of those claimed lately were, at most */
 	int			search_ms;		/* the last search of the lane took so long, with others */
 	int64		head_until_ms;	/* ... behind which the next is searched, until then: monotonic ms */
+	uint64		nothing_before; /* intent_requeues() when nothing queued was found to sort before it; 0: not known */
 } Lane;
 
 extern void lanes_init(void);
@@ -131,6 +132,7 @@ extern Lane *lanes_take_due(int64 now);
 extern void lanes_end_turn(LaneInstance *instance);
 extern void lanes_start_anew(bool aborted);
 extern void lanes_forget(Lane *lane);
+extern void lanes_forget_head(Lane *lane);
 extern int64 lanes_next_ms(void);
 extern void lanes_verify(const LaneKey *key, int64 at);
 extern void lanes_park_verification(Lane *lane, int64 not_before_ms);
