@@ -649,7 +649,7 @@ intent_of_row(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->is_as_taken_over = spi_get_bool(row, 28);
 }
 
-/* How often this process has put something where it is not searched any more; see intent_requeues(). */
+/* The number of times that this process has queued an intent again; see intent_requeues(). */
 static uint64 requeues = 1;
 
 /*
@@ -1589,14 +1589,26 @@ static SqlStatement has_before = {
 	5, {TEXTOID, TEXTOID, UUIDOID, INT4OID, INT8OID}, NULL
 };
 
-/* True if something is queued in a lane before the intent with that priority and id, or is that intent. */
+static SqlStatement has_between = {
+	"SELECT WHERE " QUEUED_IN(" AND c.priority = $4 AND c.id <= $5 AND c.id > $6"),
+	6, {TEXTOID, TEXTOID, UUIDOID, INT4OID, INT8OID, INT8OID}, NULL
+};
+
+/*
+ * True if something is queued in a lane before the intent with that priority and
+ * id, or is that intent; after: only behind that id of the same priority, 0:
+ * anywhere.
+ */
 bool
-intent_has_before(const LaneKey *lane, int priority, int64 id)
+intent_has_before(const LaneKey *lane, int priority, int64 id, int64 after)
 {
 	SqlArgs		args = {0};
 
 	intent_bind_part(&args, lane, priority, id);
-	return spi_run(&has_before, &args) > 0;
+	if (after == 0)
+		return spi_run(&has_before, &args) > 0;
+	spi_add_int8(&args, after);
+	return spi_run(&has_between, &args) > 0;
 }
 
 static SqlStatement next_other = {

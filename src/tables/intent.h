@@ -136,7 +136,7 @@ typedef struct Intent
 
 #define INTENT_CLAIMS_AT_ONCE 64
 
-/* Where in a lane an intent is searched, as seen from the one claimed before it. */
+/* The part of a lane in which an intent is searched, as seen from the one claimed before it. */
 typedef enum IntentSearch
 {
 	SEARCH_BEHIND,				/* of its priority, behind it, as far as the last id to look at */
@@ -233,7 +233,7 @@ extern TimestampTz intent_next_arrival(void);
 extern TimestampTz intent_next_due(const LaneKey *lane);
 extern bool intent_has_due_behind(const LaneKey *lane, int priority, int64 id);
 extern TimestampTz intent_next_due_behind(const LaneKey *lane, int priority, int64 id);
-extern bool intent_has_before(const LaneKey *lane, int priority, int64 id);
+extern bool intent_has_before(const LaneKey *lane, int priority, int64 id, int64 after);
 extern uint64 intent_requeues(void);
 extern void intent_note_requeued(void);
 extern TimestampTz intent_next_other(const LaneKey *lane);

@@ -59,6 +59,9 @@
 #define LEAST_HEAD_DISTANCE 8
 #define HEAD_IS_NEAR_MS 10
 
+/* So long a lane that is empty is kept, if what is known of it took long to learn. */
+#define KEPT_MS (60 * 1000)
+
 /* The turn of a due lane. */
 typedef struct Turn
 {
@@ -83,7 +86,7 @@ lane_note_head(Lane *lane, const Intent *claimed)
 		lane->head_distance = Max(claimed->id - lane->head_id, lane->head_distance - lane->head_distance / 4);
 	lane->head_priority = claimed->priority;
 	lane->head_id = claimed->id;
-	lane->nothing_before = 0;
+	lane->kept_until_ms = 0;
 }
 
 /* Return the last id to look at behind the last one claimed, if the next is near. */
@@ -104,16 +107,26 @@ lane_is_slow(const Lane *lane)
 static bool
 lane_has_nothing_before(const Lane *lane)
 {
-	return lane->nothing_before == intent_requeues();
+	return lane->nothing_before == intent_requeues() && lane->before_priority == lane->head_priority &&
+		lane->before_id == lane->head_id;
 }
 
-/* Find out whether that is so, which stands for several searches of the whole lane. */
+/*
+ * Find out whether that is so, which stands for several searches of the whole
+ * lane.  What lies before an intent of which that was so is not looked at again.
+ */
 static void
 lane_look_before(Lane *lane)
 {
-	if (lane_has_nothing_before(lane) || intent_has_before(&lane->key, lane->head_priority, lane->head_id))
+	bool		is_known = lane->nothing_before == intent_requeues() && lane->before_priority == lane->head_priority &&
+		lane->before_id <= lane->head_id;
+
+	if (lane_has_nothing_before(lane) ||
+		intent_has_before(&lane->key, lane->head_priority, lane->head_id, is_known ? lane->before_id : 0))
 		return;
 	lane->nothing_before = intent_requeues();
+	lane->before_priority = lane->head_priority;
+	lane->before_id = lane->head_id;
 	lane->head_until_ms = 0;
 }
 
@@ -313,6 +326,19 @@ lane_next_due(const Lane *lane)
 	return intent_next_due(&lane->key);
 }
 
+/* True if an empty lane is kept, since it took long to learn what is known of it. */
+static bool
+lane_is_kept(Lane *lane)
+{
+	int64		now = clock_monotonic_ms();
+
+	if (!lane_is_slow(lane) || !lane_has_nothing_before(lane))
+		return false;
+	if (lane->kept_until_ms == 0)
+		lane->kept_until_ms = now + KEPT_MS;
+	return now < lane->kept_until_ms;
+}
+
 /* Schedule a lane of which nothing can be sent now, or forget it. */
 static void
 lane_postpone(Lane *lane)
@@ -320,7 +346,7 @@ lane_postpone(Lane *lane)
 	TimestampTz due = lane_has_nothing_before(lane)
 		? intent_next_due_behind(&lane->key, lane->head_priority, lane->head_id) : intent_next_due(&lane->key);
 
-	if (due == 0 && lane->in_flight == 0)
+	if (due == 0 && lane->in_flight == 0 && !lane_is_kept(lane))
 		lanes_forget(lane);
 	else if (due == 0)
 		lanes_schedule(lane, CLOCK_NEVER);

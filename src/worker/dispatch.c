@@ -277,7 +277,7 @@ dispatch_tell(const DispatchWake *wake)
 		cycle.told.rescan = true;
 	else
 	{
-		memcpy(cycle.told.lanes + cycle.told.nlanes, wake->lanes, sizeof(LaneKey) * wake->nlanes);
+		memcpy(cycle.told.lanes + cycle.told.nlanes, wake->lanes, sizeof(LaneNews) * wake->nlanes);
 		cycle.told.nlanes += wake->nlanes;
 	}
 }
@@ -329,6 +329,18 @@ scan_waiting(void)
 		cycle.scan.waiting_after = ((const IntentLane *) llast(lanes))->key;
 }
 
+/* Note a lane that the worker was told of; what sorts behind the last one claimed does not let it be searched anew. */
+static void
+lane_take_up(const LaneNews *news, int64 now)
+{
+	Lane	   *lane = lanes_note(&news->lane, now);
+	bool		is_behind = news->priority < lane->head_priority ||
+		(news->priority == lane->head_priority && news->id > lane->head_id);
+
+	if (news->id == 0 || lane->head_id == 0 || !is_behind)
+		lanes_forget_head(lane);
+}
+
 /* Note the lanes the worker was told of, and the next portion of all if it was told to rescan. */
 static void
 duty_take_up_wake(Holds *holds pg_attribute_unused())
@@ -336,12 +348,13 @@ duty_take_up_wake(Holds *holds pg_attribute_unused())
 	int64		now = clock_monotonic_ms();
 
 	for (int i = 0; i < cycle.told.nlanes; i++)
-		lanes_forget_head(lanes_note(&cycle.told.lanes[i], now));
+		lane_take_up(&cycle.told.lanes[i], now);
 	if (cycle.told.rescan)
 	{
 		memset(&cycle.scan, 0, sizeof(cycle.scan));
 		cycle.scan.has_queued = cycle.scan.has_waiting = true;
 		lanes_start_anew(false);
+		lanes_forget_kept(now);
 		group_cache_forget_other_accounts();
 	}
 	if (cycle.told.start_anew)

@@ -20,7 +20,7 @@ typedef struct DispatchWake
 	bool		rescan;
 	bool		start_anew;		/* the clock may have been set back */
 	int			nlanes;
-	LaneKey		lanes[SHMEM_WAKE_LANES];
+	LaneNews	lanes[SHMEM_WAKE_LANES];
 } DispatchWake;
 
 /* Written by the worker between cycles; requests that are claimed are subtracted from it. */

@@ -656,6 +656,20 @@ lanes_forget_turns(void)
 			lane_set_prepared(lane, false);
 }
 
+/* Forget lanes that are empty and were kept long enough. */
+void
+lanes_forget_kept(int64 now)
+{
+	HASH_SEQ_STATUS status;
+	Lane	   *lane;
+
+	hash_seq_init(&status, lane_table);
+	while ((lane = hash_seq_search(&status)) != NULL)
+		if (lane->kept_until_ms != 0 && lane->kept_until_ms <= now && lane->in_flight == 0 &&
+			!lane->in_heap && !lane->in_queue && !lane->in_wakes)
+			lanes_forget(lane);
+}
+
 /* Let all instances go on: what they wait for may have changed.  After an abort, turns are lost as well. */
 void
 lanes_start_anew(bool aborted)
