@@ -112,6 +112,9 @@ CREATE INDEX membership_intent_other ON wawp.membership_intent
 -- Intents that were sent and are not settled; small.
 CREATE INDEX membership_intent_busy ON wawp.membership_intent (home, instance, group_jid, jid)
 	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');
+-- Of these, those that end because their opposite was asked for; nearly always empty.
+CREATE INDEX membership_intent_superseded ON wawp.membership_intent (home, id)
+	WHERE superseded AND state IN ('verifying', 'inviting', 'invited', 'pending_approval');
 CREATE INDEX membership_intent_expiry ON wawp.membership_intent (home, expires_at)
 	WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL;
 CREATE INDEX membership_intent_batch ON wawp.membership_intent (batch_id) WHERE batch_id IS NOT NULL;

@@ -76,6 +76,9 @@ CREATE INDEX membership_intent_other ON wawp.membership_intent
 	WHERE state = 'queued' AND action <> 'add';
 CREATE INDEX membership_intent_busy ON wawp.membership_intent (home, instance, group_jid, jid)
 	WHERE state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval');
+-- Of these, those that end because their opposite was asked for; nearly always empty.
+CREATE INDEX membership_intent_superseded ON wawp.membership_intent (home, id)
+	WHERE superseded AND state IN ('verifying', 'inviting', 'invited', 'pending_approval');
 CREATE INDEX membership_intent_expiry ON wawp.membership_intent (home, expires_at)
 	WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL;
 CREATE INDEX membership_intent_after ON wawp.membership_intent (home, after) WHERE after IS NOT NULL AND state = 'queued';

@@ -36,7 +36,7 @@ static struct
 	bool		has_queued;		/* there is something for the queue, too */
 	bool		rescan;
 	int			nlanes;
-	LaneKey		lanes[SHMEM_WAKE_LANES];
+	LaneNews	lanes[SHMEM_WAKE_LANES];
 }			pending;
 
 /* Forget what the worker was to be told. */
@@ -99,16 +99,36 @@ commit_wake_for_events(void)
 	pending.has_events = true;
 }
 
-/* Wake the worker when this transaction commits, for a lane; NULL: for the whole queue. */
+/* True if the last lane that was noted is this one; then also note what is new in it. */
+static bool
+pending_merge(const LaneKey *lane, int priority, int64 id)
+{
+	LaneNews   *last = &pending.lanes[pending.nlanes - 1];
+
+	if (pending.nlanes == 0 || memcmp(lane, &last->lane, sizeof(LaneKey)) != 0)
+		return false;
+	last->priority = Max(last->priority, priority);
+	last->id = Min(last->id, id);
+	return true;
+}
+
+/* Wake the worker when this transaction commits, for an intent of a lane; id 0: for any. */
 void
-commit_wake_worker(const LaneKey *lane)
+commit_wake_for(const LaneKey *lane, int priority, int64 id)
 {
 	commit_wake_request();
 	pending.has_queued = true;
+	if (lane && !pending.rescan && pending_merge(lane, priority, id))
+		return;
 	if (lane == NULL || pending.nlanes == SHMEM_WAKE_LANES)
 		pending.rescan = true;
-	else if (!pending.rescan &&
-			 (pending.nlanes == 0 ||
-			  memcmp(lane, &pending.lanes[pending.nlanes - 1], sizeof(LaneKey)) != 0))
-		pending.lanes[pending.nlanes++] = *lane;
+	else if (!pending.rescan)
+		pending.lanes[pending.nlanes++] = (LaneNews) {*lane, priority, id};
+}
+
+/* Wake the worker when this transaction commits, for a lane in which anything may have changed; NULL: for the whole queue. */
+void
+commit_wake_worker(const LaneKey *lane)
+{
+	commit_wake_for(lane, 0, 0);
 }

@@ -15,5 +15,6 @@
 
 extern void commit_wake_worker(const LaneKey *lane);
 extern void commit_wake_for_events(void);
+extern void commit_wake_for(const LaneKey *lane, int priority, int64 id);
 
 #endif							/* WAWP_COMMIT_WAKE_H */

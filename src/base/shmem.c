@@ -106,13 +106,13 @@ shmem_find_slot(Oid dbid)
 
 /* Add lanes to the slot's wake list; if they do not fit, ask for a rescan. */
 static void
-slot_add_lanes(WorkerSlot *slot, const LaneKey *lanes, int nlanes)
+slot_add_lanes(WorkerSlot *slot, const LaneNews *lanes, int nlanes)
 {
 	if (slot->nlanes + nlanes > SHMEM_WAKE_LANES)
 		slot->rescan = true;
 	else if (nlanes > 0)
 	{
-		memcpy(slot->lanes + slot->nlanes, lanes, sizeof(LaneKey) * nlanes);
+		memcpy(slot->lanes + slot->nlanes, lanes, sizeof(LaneNews) * nlanes);
 		slot->nlanes += nlanes;
 	}
 }
@@ -134,7 +134,7 @@ slot_wake(WorkerSlot *slot)
  * are taken.
  */
 bool
-shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan)
+shmem_wake_worker(Oid dbid, const LaneNews *lanes, int nlanes, bool rescan)
 {
 	WorkerSlot *slot;
 

@@ -31,6 +31,14 @@ typedef struct LaneKey
 	char		group[JID_SIZE];
 } LaneKey;
 
+/* A lane that got new intents: none sorts before that priority and id; id 0: that is not known. */
+typedef struct LaneNews
+{
+	LaneKey		lane;
+	int			priority;
+	int64		id;
+} LaneNews;
+
 /* Parts of a worker's work that fail and succeed independently. */
 typedef enum WorkerPart
 {
@@ -80,7 +88,7 @@ typedef struct WorkerSlot
 	bool		events;			/* ... or stored events of the gateway */
 	bool		rescan;			/* read the whole queue */
 	int			nlanes;
-	LaneKey		lanes[SHMEM_WAKE_LANES];	/* those with new intents */
+	LaneNews	lanes[SHMEM_WAKE_LANES];	/* those with new intents */
 } WorkerSlot;
 
 typedef struct WawpShared
@@ -103,7 +111,7 @@ typedef struct ShmemPart
 } ShmemPart;
 
 extern void shmem_init(const ShmemPart *parts, int nparts);
-extern bool shmem_wake_worker(Oid dbid, const LaneKey *lanes, int nlanes, bool rescan);
+extern bool shmem_wake_worker(Oid dbid, const LaneNews *lanes, int nlanes, bool rescan);
 extern bool shmem_bring_mail(Oid dbid);
 extern void shmem_bring_events(Oid dbid);
 extern void shmem_forget_database(Oid dbid);

@@ -482,7 +482,7 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 		intent_make_room(NameStr(lane.instance), lane.group, jid.text, action, not_before, &by);
 		spi_end_as_owner(&before);
 	}
-	commit_wake_worker(&lane);
+	commit_wake_for(&lane, DatumGetInt32(values[INTENT_PRIORITY - 1]), DatumGetInt64(values[INTENT_ID - 1]));
 }
 
 /*

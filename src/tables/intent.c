@@ -556,6 +556,14 @@ static SqlStatement claim = {
 	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
+/* Those behind the last one claimed. */
+#define BEHIND " AND c.priority = $5 AND c.id > $6"
+
+static SqlStatement claim_behind = {
+	WITH_CHOSEN_OF_LANE(ANY_ACTION BEHIND) CLAIM("SELECT id FROM chosen"),
+	6, {TEXTOID, TEXTOID, INT4OID, UUIDOID, INT4OID, INT8OID}, NULL
+};
+
 /* The first that is no addition, while additions have to wait for the pace. */
 static SqlStatement claim_other = {
 	CLAIM("SELECT c.id" HEAD_OF_LANE(NO_ADDITION)),
@@ -580,6 +588,12 @@ static SqlStatement claim_next = {
 	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID, INT8ARRAYOID}, NULL
 };
 
+/* Likewise with a lower priority than that one's. */
+static SqlStatement claim_below = {
+	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority < l.priority")) ", i.instance::text, i.group_jid",
+	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID, INT8ARRAYOID}, NULL
+};
+
 /* The rows of a claim, which are not changed: the first of the lane, or those behind the last one claimed. */
 #define PEEK(which) \
 	WITH_CHOSEN_OF_LANE(which) "SELECT " READ_COLUMNS " FROM wawp.membership_intent i" \
@@ -591,7 +605,7 @@ static SqlStatement peek = {
 };
 
 static SqlStatement peek_next = {
-	PEEK(ANY_ACTION " AND c.priority = $5 AND c.id > $6"),
+	PEEK(ANY_ACTION BEHIND),
 	6, {TEXTOID, TEXTOID, INT4OID, UUIDOID, INT4OID, INT8OID}, NULL
 };
 
@@ -644,6 +658,27 @@ intent_of_row(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->is_as_taken_over = spi_get_bool(row, 28);
 }
 
+/* The number of times that this process has queued an intent again; see intent_requeues(). */
+static uint64 requeues = 1;
+
+/*
+ * Return a number that changes whenever this process queues an intent again,
+ * which then may sort before one that was claimed later.  What sessions queue the
+ * worker is told of.
+ */
+uint64
+intent_requeues(void)
+{
+	return requeues;
+}
+
+/* Note that intents are queued again, because what claimed them was undone. */
+void
+intent_note_requeued(void)
+{
+	requeues++;
+}
+
 /* Append the arguments of HEAD_OF_LANE to *args. */
 static void
 intent_bind_lane(SqlArgs *args, const LaneKey *lane, int limit)
@@ -687,6 +722,25 @@ intent_claim(const LaneKey *lane, int limit, Intent *claimed)
 	return intent_run_claim(&claim, &args, lane, claimed);
 }
 
+/* Append a position in the lane to *args, the arguments of HEAD_OF_LANE. */
+static void
+intent_bind_position(SqlArgs *args, int priority, int64 id)
+{
+	spi_add_int4(args, priority, true);
+	spi_add_int8(args, id);
+}
+
+/* Likewise, of those behind an intent with that priority and id. */
+int
+intent_claim_behind(const LaneKey *lane, int limit, int priority, int64 id, Intent *claimed)
+{
+	SqlArgs		args = {0};
+
+	intent_bind_lane(&args, lane, limit);
+	intent_bind_position(&args, priority, id);
+	return intent_run_claim(&claim_behind, &args, lane, claimed);
+}
+
 /* Run a peek and write the rows to heads[]; return how many there are. */
 static int
 intent_run_peek(SqlStatement *statement, const SqlArgs *args, const LaneKey *lane, Intent *heads)
@@ -715,8 +769,7 @@ intent_peek_behind(const LaneKey *lane, int limit, int priority, int64 id, Inten
 	SqlArgs		args = {0};
 
 	intent_bind_lane(&args, lane, limit);
-	spi_add_int4(&args, priority, true);
-	spi_add_int8(&args, id);
+	intent_bind_position(&args, priority, id);
 	return intent_run_peek(&peek_next, &args, lane, heads);
 }
 
@@ -753,21 +806,25 @@ intent_find_claim(IntentClaim *const *claims, int n, const char *instance, const
 }
 
 /*
- * Claim the first intent of each of up to INTENT_CLAIMS_AT_ONCE different lanes
- * or, if behind is true, in each the first of that priority behind that id, as
- * far as the last one to look at.
- * Write the intents to the claims, with texts in the current context.
+ * Claim the first intent in that part of each of up to INTENT_CLAIMS_AT_ONCE
+ * different lanes.  Write the intents to the claims, with texts in the current
+ * context.
  */
 void
-intent_claim_each(IntentClaim *const *claims, int n, bool behind)
+intent_claim_each(IntentClaim *const *claims, int n, IntentSearch search)
 {
+	static SqlStatement *const statements[] = {
+		[SEARCH_BEHIND] = &claim_next,
+		[SEARCH_BELOW] = &claim_below,
+		[SEARCH_ALL] = &claim_heads
+	};
 	SqlArgs		args = {0};
 	uint64		found;
 
 	if (n == 0)
 		return;
 	intent_bind_claims(&args, claims, n);
-	found = spi_run(behind ? &claim_next : &claim_heads, &args);
+	found = spi_run(statements[search], &args);
 	for (uint64 i = 0; i < found; i++)
 	{
 		IntentClaim *claimed = intent_find_claim(claims, n, spi_get_text(i, CLAIM_INSTANCE),
@@ -1000,6 +1057,7 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 	if (spi_run(intent_state_is_final(change->state) ? &settle_for_good : &settle, &args) > 0)
 	{
 		change->state = intent_state_named(spi_get_text(0, 1));
+		requeues += change->state == STATE_QUEUED;
 		return true;
 	}
 	spi_add_int8(&again, id);
@@ -1335,6 +1393,7 @@ intent_move(const Intent *intent, const char *group)
 {
 	SqlArgs		args = {0};
 
+	requeues++;
 	spi_add_int8(&args, intent->id);
 	spi_add_text(&args, group);
 	return spi_run(&move, &args) > 0;
@@ -1342,7 +1401,7 @@ intent_move(const Intent *intent, const char *group)
 
 static SqlStatement end_superseded = {
 	"WITH old AS (SELECT id FROM wawp.membership_intent WHERE superseded"
-	"  AND home = $2 AND state IN " STATES_WAITING " LIMIT $1 FOR UPDATE SKIP LOCKED)"
+	"  AND home = $2 AND state IN " STATES_WAITING " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = " SUPERSEDED_STATE("i.state", "i.outcome") "::wawp.state,"
 	" detail = 'the opposite was asked for', updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE i.id = ANY (ARRAY(SELECT id FROM old)) RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
@@ -1527,6 +1586,7 @@ intent_arrive(int limit)
 
 	spi_add_int4(&args, limit, true);
 	home_bind(&args);
+	requeues++;
 	return intent_lanes_of_rows(spi_run(&arrive, &args));
 }
 
@@ -1558,28 +1618,53 @@ intent_next_arrival(void)
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY
 
+#define TIME_IT_WAITS_FOR "greatest(coalesce(c.not_before, '-infinity'), CASE WHEN " CLOCK_WAS_SET_BACK \
+	" THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END)"
+
 /* The whole lane is read only if nothing is due. */
 static SqlStatement next_due = {
 	"SELECT coalesce((SELECT '-infinity'::timestamptz" CAN_COME_UP " AND " IS_DUE
 	"  ORDER BY c.priority DESC, c.id LIMIT 1),"
-	" (SELECT min(greatest(coalesce(c.not_before, '-infinity'), CASE WHEN " CLOCK_WAS_SET_BACK
-	"   THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))" CAN_COME_UP "))",
+	" (SELECT min(" TIME_IT_WAITS_FOR ")" CAN_COME_UP "))",
 	3, {TEXTOID, TEXTOID, UUIDOID}, NULL
 };
 
-/* Return what a statement says is the next time in a lane; 0: none, 1: it is past. */
+/* Return what a statement says is the next time; 0: none, 1: it is past. */
+static TimestampTz
+intent_run_due(SqlStatement *statement, const SqlArgs *args)
+{
+	TimestampTz due;
+
+	spi_run(statement, args);
+	due = spi_get_time(0, 1);
+	return due == DT_NOBEGIN ? 1 : due;
+}
+
+/* Append the arguments of CAN_COME_UP to *args. */
+static void
+intent_bind_key(SqlArgs *args, const LaneKey *lane)
+{
+	spi_add_text(args, NameStr(lane->instance));
+	spi_add_text(args, lane->group);
+	home_bind(args);
+}
+
+/* Likewise, with an intent's position. */
+static void
+intent_bind_part(SqlArgs *args, const LaneKey *lane, int priority, int64 id)
+{
+	intent_bind_key(args, lane);
+	intent_bind_position(args, priority, id);
+}
+
+/* Return what a statement says is the next time in a lane, likewise. */
 static TimestampTz
 intent_first_due(SqlStatement *statement, const LaneKey *lane)
 {
 	SqlArgs		args = {0};
-	TimestampTz due;
 
-	spi_add_text(&args, NameStr(lane->instance));
-	spi_add_text(&args, lane->group);
-	home_bind(&args);
-	spi_run(statement, &args);
-	due = spi_get_time(0, 1);
-	return due == DT_NOBEGIN ? 1 : due;
+	intent_bind_key(&args, lane);
+	return intent_run_due(statement, &args);
 }
 
 /*
@@ -1593,9 +1678,77 @@ intent_next_due(const LaneKey *lane)
 	return intent_first_due(&next_due, lane);
 }
 
+static SqlStatement has_due_behind = {
+	"SELECT" CAN_COME_UP " AND " IS_DUE " AND c.priority = $4 AND c.id > $5 LIMIT 1",
+	5, {TEXTOID, TEXTOID, UUIDOID, INT4OID, INT8OID}, NULL
+};
+
+/* True if one of those behind an intent with that priority and id is due. */
+bool
+intent_has_due_behind(const LaneKey *lane, int priority, int64 id)
+{
+	SqlArgs		args = {0};
+
+	intent_bind_part(&args, lane, priority, id);
+	return spi_run(&has_due_behind, &args) > 0;
+}
+
+/* The part of a lane behind an intent with priority $4 and id $5; each half is a range of the index. */
+#define OF_ITS_PRIORITY " AND c.priority = $4 AND c.id > $5"
+#define OF_LOWER_PRIORITY " AND c.priority < $4"
+#define DUE_IN(part) "(SELECT '-infinity'::timestamptz" CAN_COME_UP " AND " IS_DUE part " ORDER BY c.priority DESC, c.id LIMIT 1)"
+#define FIRST_TIME_IN(part) "(SELECT min(" TIME_IT_WAITS_FOR ")" CAN_COME_UP part ")"
+
+static SqlStatement next_due_behind = {
+	"SELECT coalesce(" DUE_IN(OF_ITS_PRIORITY) ", " DUE_IN(OF_LOWER_PRIORITY) ","
+	" least(" FIRST_TIME_IN(OF_ITS_PRIORITY) ", " FIRST_TIME_IN(OF_LOWER_PRIORITY) "))",
+	5, {TEXTOID, TEXTOID, UUIDOID, INT4OID, INT8OID}, NULL
+};
+
+/* Return the same for the part of a lane behind an intent with that priority and id. */
+TimestampTz
+intent_next_due_behind(const LaneKey *lane, int priority, int64 id)
+{
+	SqlArgs		args = {0};
+
+	intent_bind_part(&args, lane, priority, id);
+	return intent_run_due(&next_due_behind, &args);
+}
+
+/* Whatever is queued counts, whether it can be claimed or not. */
+#define QUEUED_IN(part) "EXISTS (SELECT FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.id > 0 AND c.home = $3" \
+	" AND c.instance = $1 AND c.group_jid = $2 AND " HAS_ARRIVED " AND " OF_ITS_ACCOUNT("c", "$1") part \
+	" ORDER BY c.priority DESC, c.id LIMIT 1)"
+
+static SqlStatement has_before = {
+	"SELECT WHERE " QUEUED_IN(" AND c.priority > $4") " OR " QUEUED_IN(" AND c.priority = $4 AND c.id <= $5"),
+	5, {TEXTOID, TEXTOID, UUIDOID, INT4OID, INT8OID}, NULL
+};
+
+static SqlStatement has_between = {
+	"SELECT WHERE " QUEUED_IN(" AND c.priority = $4 AND c.id <= $5 AND c.id > $6"),
+	6, {TEXTOID, TEXTOID, UUIDOID, INT4OID, INT8OID, INT8OID}, NULL
+};
+
+/*
+ * True if something is queued in a lane before the intent with that priority and
+ * id, or is that intent; after: only behind that id of the same priority, 0:
+ * anywhere.
+ */
+bool
+intent_has_before(const LaneKey *lane, int priority, int64 id, int64 after)
+{
+	SqlArgs		args = {0};
+
+	intent_bind_part(&args, lane, priority, id);
+	if (after == 0)
+		return spi_run(&has_before, &args) > 0;
+	spi_add_int8(&args, after);
+	return spi_run(&has_between, &args) > 0;
+}
+
 static SqlStatement next_other = {
-	"SELECT min(greatest(coalesce(c.not_before, '-infinity'), CASE WHEN " CLOCK_WAS_SET_BACK
-	"  THEN '-infinity' ELSE coalesce(c.next_attempt_at, '-infinity') END))"
+	"SELECT min(" TIME_IT_WAITS_FOR ")"
 	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.home = $3 AND c.instance = $1 AND c.group_jid = $2" NO_ADDITION
 	" AND " HAS_ARRIVED
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"

@@ -137,6 +137,14 @@ typedef struct Intent
 
 #define INTENT_CLAIMS_AT_ONCE 64
 
+/* The part of a lane in which an intent is searched, as seen from the one claimed before it. */
+typedef enum IntentSearch
+{
+	SEARCH_BEHIND,				/* of its priority, behind it, as far as the last id to look at */
+	SEARCH_BELOW,				/* of a lower priority */
+	SEARCH_ALL
+} IntentSearch;
+
 /* The claim of one intent of a lane, made together with claims in other lanes. */
 typedef struct IntentClaim
 {
@@ -215,7 +223,8 @@ extern bool intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester
 extern int	intent_peek(const LaneKey *lane, int limit, Intent *heads);
 extern int	intent_peek_behind(const LaneKey *lane, int limit, int priority, int64 id, Intent *heads);
 extern int	intent_claim(const LaneKey *lane, int limit, Intent *claimed);
-extern void intent_claim_each(IntentClaim *const *claims, int n, bool behind);
+extern int	intent_claim_behind(const LaneKey *lane, int limit, int priority, int64 id, Intent *claimed);
+extern void intent_claim_each(IntentClaim *const *claims, int n, IntentSearch search);
 extern int	intent_claim_other(const LaneKey *lane, Intent *claimed);
 extern bool intent_person_is_busy(int64 id);
 extern int64 intent_decider(const Intent *intent);
@@ -244,6 +253,11 @@ extern TimestampTz intent_next_expiry(void);
 extern List *intent_arrive(int limit);
 extern TimestampTz intent_next_arrival(void);
 extern TimestampTz intent_next_due(const LaneKey *lane);
+extern bool intent_has_due_behind(const LaneKey *lane, int priority, int64 id);
+extern TimestampTz intent_next_due_behind(const LaneKey *lane, int priority, int64 id);
+extern bool intent_has_before(const LaneKey *lane, int priority, int64 id, int64 after);
+extern uint64 intent_requeues(void);
+extern void intent_note_requeued(void);
 extern TimestampTz intent_next_other(const LaneKey *lane);
 extern List *intent_lanes(IntentLaneKind kind, const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left);

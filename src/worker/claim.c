@@ -59,6 +59,9 @@
 #define LEAST_HEAD_DISTANCE 8
 #define HEAD_IS_NEAR_MS 10
 
+/* So long a lane that is empty is kept, if what is known of it took long to learn. */
+#define KEPT_MS (60 * 1000)
+
 /* The turn of a due lane. */
 typedef struct Turn
 {
@@ -72,7 +75,7 @@ typedef struct Turn
 	IntentClaim head;
 } Turn;
 
-/* Note the position of a claimed row that is sent; the next claim starts behind it. */
+/* Note the position of a claimed row that is sent, the first of its request; the next claim starts behind it. */
 static void
 lane_note_head(Lane *lane, const Intent *claimed)
 {
@@ -83,22 +86,96 @@ lane_note_head(Lane *lane, const Intent *claimed)
 		lane->head_distance = Max(claimed->id - lane->head_id, lane->head_distance - lane->head_distance / 4);
 	lane->head_priority = claimed->priority;
 	lane->head_id = claimed->id;
+	lane->kept_until_ms = 0;
 }
 
-/* Return the last id to look at behind the last one claimed. */
+/* Return the last id to look at behind the last one claimed, if the next is near. */
 static int64
 lane_search_end(const Lane *lane)
 {
-	if (lane->search_ms > HEAD_IS_NEAR_MS)
-		return PG_INT64_MAX;
 	return lane->head_id + Max(Min(lane->head_distance, PG_INT32_MAX) * HEAD_DISTANCES, LEAST_HEAD_DISTANCE);
 }
 
-/* Claim a row for each turn that has none: behind the last one claimed if that is known, or the first of the lane. */
-static void
-claim_heads(Turn *const *turns, int n, bool behind)
+/* True if a search of the whole lane takes long: dead rows, perhaps, that an old snapshot keeps. */
+static bool
+lane_is_slow(const Lane *lane)
 {
+	return lane->search_ms > HEAD_IS_NEAR_MS && lane->head_id != 0;
+}
+
+/* True if nothing is queued before the last one claimed. */
+static bool
+lane_has_nothing_before(const Lane *lane)
+{
+	return lane->nothing_before == intent_requeues() && lane->before_priority == lane->head_priority &&
+		lane->before_id == lane->head_id;
+}
+
+/*
+ * Find out whether that is so, which stands for several searches of the whole
+ * lane.  What lies before an intent of which that was so is not looked at again.
+ */
+static void
+lane_look_before(Lane *lane)
+{
+	bool		is_known = lane->nothing_before == intent_requeues() && lane->before_priority == lane->head_priority &&
+		lane->before_id <= lane->head_id;
+
+	if (lane_has_nothing_before(lane) ||
+		intent_has_before(&lane->key, lane->head_priority, lane->head_id, is_known ? lane->before_id : 0))
+		return;
+	lane->nothing_before = intent_requeues();
+	lane->before_priority = lane->head_priority;
+	lane->before_id = lane->head_id;
+	lane->head_until_ms = 0;
+}
+
+/* True if the next may be searched behind the last one claimed. */
+static bool
+lane_knows_head(const Lane *lane, int64 now)
+{
+	return now < lane->head_until_ms || lane_has_nothing_before(lane);
+}
+
+/* The searches for a lane's next row, in their order. */
+typedef enum HeadSearch
+{
+	HEAD_NEAR,					/* a little behind the last one claimed, */
+	HEAD_BEHIND,				/* anywhere behind it, */
+	HEAD_BELOW,					/* of a lower priority, */
+	HEAD_ANYWHERE
+} HeadSearch;
+
+/* True if a lane is searched that way, as far as the searches before have found nothing. */
+static bool
+lane_is_searched(const Lane *lane, HeadSearch search, int64 now)
+{
+	switch (search)
+	{
+		case HEAD_NEAR:
+			return lane_knows_head(lane, now);
+		case HEAD_BEHIND:
+			return lane_has_nothing_before(lane) || (lane_is_slow(lane) && lane_knows_head(lane, now));
+		case HEAD_BELOW:
+			return lane_has_nothing_before(lane);
+		case HEAD_ANYWHERE:
+			return !lane_has_nothing_before(lane);
+	}
+	return false;
+}
+
+/* Claim a row for each turn that has none, by one search. */
+static void
+claim_heads(Turn *const *turns, int n, HeadSearch search)
+{
+	static const IntentSearch parts[] = {
+		[HEAD_NEAR] = SEARCH_BEHIND,
+		[HEAD_BEHIND] = SEARCH_BEHIND,
+		[HEAD_BELOW] = SEARCH_BELOW,
+		[HEAD_ANYWHERE] = SEARCH_ALL
+	};
 	IntentClaim *claims[INTENT_CLAIMS_AT_ONCE];
+	Lane	   *lanes[INTENT_CLAIMS_AT_ONCE];
 	int64		now = clock_monotonic_ms();
 	int			nclaims = 0;
 
@@ -107,30 +184,70 @@ claim_heads(Turn *const *turns, int n, bool behind)
 		Lane	   *lane = turns[i]->lane;
 		IntentClaim *head = &turns[i]->head;
 
-		if (head->is_claimed || (behind && now >= lane->head_until_ms))
+		if (head->is_claimed || !lane_is_searched(lane, search, now))
 			continue;
-		if (!behind)
-			lane->head_until_ms = 0;
 		head->lane = &lane->key;
 		head->priority = lane->head_priority;
 		head->behind = lane->head_id;
-		head->upto = lane_search_end(lane);
+		head->upto = search == HEAD_NEAR ? lane_search_end(lane) : PG_INT64_MAX;
+		lanes[nclaims] = lane;
 		claims[nclaims++] = head;
 	}
-	intent_claim_each(claims, nclaims, behind);
+	intent_claim_each(claims, nclaims, parts[search]);
 	now = clock_monotonic_ms() - now;
-	for (int i = 0; i < n && !behind; i++)
-		turns[i]->lane->search_ms = (int) now;
+	for (int i = 0; i < nclaims && search == HEAD_ANYWHERE; i++)
+	{
+		lanes[i]->head_until_ms = 0;
+		lanes[i]->search_ms = (int) now;
+	}
 }
 
 /* Claim one row of each of these lanes. */
 static void
 claim_firsts(Turn *const *turns, int n)
 {
-	claim_heads(turns, n, true);
-	claim_heads(turns, n, false);
+	claim_heads(turns, n, HEAD_NEAR);
+	for (int i = 0; i < n; i++)
+		if (!turns[i]->head.is_claimed && lane_is_slow(turns[i]->lane))
+			lane_look_before(turns[i]->lane);
+	for (HeadSearch search = HEAD_BEHIND; search <= HEAD_ANYWHERE; search++)
+		claim_heads(turns, n, search);
 	for (int i = 0; i < n; i++)
 		turns[i]->has_head = true;
+}
+
+/*
+ * Claim up to `most` rows for one request: behind the last one claimed, or those
+ * of the lane if nothing is there.  Return how many.
+ */
+static int
+claim_batch(Lane *lane, int most, Intent *claimed)
+{
+	int64		now = clock_monotonic_ms();
+	int			n = 0;
+
+	if (now < lane->head_until_ms)
+		n = intent_claim_behind(&lane->key, most, lane->head_priority, lane->head_id, claimed);
+	if (n > 0)
+		return n;
+	now = clock_monotonic_ms();
+	lane->head_until_ms = 0;
+	n = intent_claim(&lane->key, most, claimed);
+	lane->search_ms = (int) (clock_monotonic_ms() - now);
+	return n;
+}
+
+/* Return the first of claimed rows in the order of the lane: those behind it that were left belong to other requests. */
+static Intent
+claimed_first(const Intent *claimed, int n)
+{
+	const Intent *first = &claimed[0];
+
+	for (int i = 1; i < n; i++)
+		if (claimed[i].priority > first->priority ||
+			(claimed[i].priority == first->priority && claimed[i].id < first->id))
+			first = &claimed[i];
+	return *first;
 }
 
 /* Claim as many rows as the permit is for, or one that needs none, into *claimed.  Return how many. */
@@ -140,7 +257,7 @@ claim_rows(Turn *turn, const BudgetPermit *permit, Intent *claimed)
 	Lane	   *lane = turn->lane;
 
 	if (permit->granted > 1)
-		return intent_claim(&lane->key, permit->granted, claimed);
+		return claim_batch(lane, permit->granted, claimed);
 	if (permit->granted == 0)
 		return intent_claim_other(&lane->key, claimed);
 	if (!turn->has_head)
@@ -161,6 +278,7 @@ claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 {
 	Lane	   *lane = turn->lane;
 	Attempt    *attempt = attempt_make(ATTEMPT_CHANGE, lane, Max(permit->granted, 1));
+	Intent		first;
 	Served		served;
 
 	attempt->n = claim_rows(turn, permit, attempt->intents);
@@ -170,6 +288,7 @@ claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 		return SERVED_NOTHING;
 	}
 	attempt_keep_intents(attempt);
+	first = claimed_first(attempt->intents, attempt->n);
 	served = precedence_settle(attempt);
 	if (served == SERVED_NOTHING)
 		served = precheck_claimed(attempt, turn->described, holds, &turn->settings);
@@ -187,19 +306,47 @@ claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 		group_cache_note_added(&lane->key, attempt->n);
 	else
 		group_cache_forget_list(&lane->key);
-	if (permit->granted == 1)
-		lane_note_head(lane, &attempt->intents[0]);
+	if (permit->granted > 0)
+		lane_note_head(lane, &first);
 	attempt_launch(attempt);
 	return SERVED_SOME;
+}
+
+/*
+ * Return when the first of a lane's intents is due, as intent_next_due() does,
+ * but do not search the lane from its head while one behind the last one claimed
+ * is due.
+ */
+static TimestampTz
+lane_next_due(const Lane *lane)
+{
+	if (clock_monotonic_ms() < lane->head_until_ms &&
+		intent_has_due_behind(&lane->key, lane->head_priority, lane->head_id))
+		return GetCurrentTimestamp();
+	return intent_next_due(&lane->key);
+}
+
+/* True if an empty lane is kept, since it took long to learn what is known of it. */
+static bool
+lane_is_kept(Lane *lane)
+{
+	int64		now = clock_monotonic_ms();
+
+	if (!lane_is_slow(lane) || !lane_has_nothing_before(lane))
+		return false;
+	if (lane->kept_until_ms == 0)
+		lane->kept_until_ms = now + KEPT_MS;
+	return now < lane->kept_until_ms;
 }
 
 /* Schedule a lane of which nothing can be sent now, or forget it. */
 static void
 lane_postpone(Lane *lane)
 {
-	TimestampTz due = intent_next_due(&lane->key);
+	TimestampTz due = lane_has_nothing_before(lane)
+		? intent_next_due_behind(&lane->key, lane->head_priority, lane->head_id) : intent_next_due(&lane->key);
 
-	if (due == 0 && lane->in_flight == 0)
+	if (due == 0 && lane->in_flight == 0 && !lane_is_kept(lane))
 		lanes_forget(lane);
 	else if (due == 0)
 		lanes_schedule(lane, CLOCK_NEVER);
@@ -375,7 +522,7 @@ static bool
 turn_has_share_left(const Turn *turn, const BudgetPermit *permit, Served served, int used)
 {
 	return served == SERVED_SOME && used == 0 && permit->granted > 0 && turn->described->adds_per_minute > 0 &&
-		intent_next_due(&turn->lane->key) != 0;
+		lane_next_due(turn->lane) != 0;
 }
 
 /* Claim and launch what the permit is for, and schedule the lane. */
@@ -526,7 +673,7 @@ turn_serve_paced(Turn *turn, Holds *holds)
 	BudgetPermit permit;
 
 	/* an empty lane takes no permit, which would keep the next token from sessions and from other lanes */
-	if (lane->is_fresh && intent_next_due(&lane->key) == 0)
+	if (lane->is_fresh && lane_next_due(lane) == 0)
 	{
 		lane_postpone(lane);
 		return;

@@ -221,7 +221,7 @@ completion_arrive(void)
 		next = intent_next_arrival();
 	}
 	foreach(lc, arrived)
-		lanes_note(lfirst(lc), clock_monotonic_ms())->head_until_ms = 0;
+		lanes_forget_head(lanes_note(lfirst(lc), clock_monotonic_ms()));
 	next_arrival = completion_time_of(next, arrived != NIL);
 }
 

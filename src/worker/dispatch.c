@@ -287,7 +287,7 @@ dispatch_tell(const DispatchWake *wake)
 		cycle.told.rescan = true;
 	else
 	{
-		memcpy(cycle.told.lanes + cycle.told.nlanes, wake->lanes, sizeof(LaneKey) * wake->nlanes);
+		memcpy(cycle.told.lanes + cycle.told.nlanes, wake->lanes, sizeof(LaneNews) * wake->nlanes);
 		cycle.told.nlanes += wake->nlanes;
 	}
 }
@@ -334,7 +334,7 @@ scan_note(IntentLaneKind kind, const LaneScan *scan, const IntentLane *found)
 	if (kind == LANES_QUEUED)
 		return lanes_discover(&found->key, now);
 	if (kind == LANES_OTHER)
-		lanes_note(&found->key, now)->head_until_ms = 0;
+		lanes_forget_head(lanes_note(&found->key, now));
 	else if (scan->is_rescan)
 		lanes_verify(&found->key, clock_monotonic_of(found->due));
 	else if (lanes_is_verifying(&found->key))
@@ -372,6 +372,18 @@ scan_go_on(IntentLaneKind kind, LaneScan *scan)
 		scan_end(scan);
 }
 
+/* Note a lane that the worker was told of; what sorts behind the last one claimed does not let it be searched anew. */
+static void
+lane_take_up(const LaneNews *news, int64 now)
+{
+	Lane	   *lane = lanes_note(&news->lane, now);
+	bool		is_behind = news->priority < lane->head_priority ||
+		(news->priority == lane->head_priority && news->id > lane->head_id);
+
+	if (news->id == 0 || lane->head_id == 0 || !is_behind)
+		lanes_forget_head(lane);
+}
+
 /* Note the lanes the worker was told of, and a portion of others if it was told to look for them. */
 static void
 duty_take_up_wake(Holds *holds pg_attribute_unused())
@@ -379,10 +391,11 @@ duty_take_up_wake(Holds *holds pg_attribute_unused())
 	int64		now = clock_monotonic_ms();
 
 	for (int i = 0; i < cycle.told.nlanes; i++)
-		lanes_note(&cycle.told.lanes[i], now)->head_until_ms = 0;
+		lane_take_up(&cycle.told.lanes[i], now);
 	if (cycle.told.rescan || cycle.told.poll)
 	{
 		lanes_start_anew(false);
+		lanes_forget_kept(now);
 		group_cache_forget_other_accounts();
 	}
 	if (cycle.told.start_anew)
@@ -692,6 +705,7 @@ dispatch_aborted(void)
 {
 	instance_cache_begin(NULL);
 	audit_forget_numbers();
+	intent_note_requeued();
 	cycle.told.rescan = true;
 	cycle.has_doubtful = true;
 	savepoint_aborted();

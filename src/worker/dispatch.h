@@ -22,7 +22,7 @@ typedef struct DispatchWake
 	bool		start_anew;		/* the clock may have been set back */
 	bool		has_events;		/* the gateway has sent some */
 	int			nlanes;
-	LaneKey		lanes[SHMEM_WAKE_LANES];
+	LaneNews	lanes[SHMEM_WAKE_LANES];
 } DispatchWake;
 
 /* Written by the worker between cycles; requests that are claimed are subtracted from it. */

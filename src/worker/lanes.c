@@ -586,7 +586,7 @@ lanes_discover(const LaneKey *key, int64 now)
 	bool		found;
 	Lane	   *lane = lane_enter(key, &found);
 
-	lane->head_until_ms = 0;
+	lanes_forget_head(lane);
 	if (lane->in_queue || (lane->in_flight > 0 && !lane->in_heap))
 		return false;
 	if (found)
@@ -700,6 +700,20 @@ lanes_forget_turns(void)
 			lane_set_prepared(lane, false);
 }
 
+/* Forget lanes that are empty and were kept long enough. */
+void
+lanes_forget_kept(int64 now)
+{
+	HASH_SEQ_STATUS status;
+	Lane	   *lane;
+
+	hash_seq_init(&status, lane_table);
+	while ((lane = hash_seq_search(&status)) != NULL)
+		if (lane->kept_until_ms != 0 && lane->kept_until_ms <= now && lane->in_flight == 0 &&
+			!lane->in_heap && !lane->in_queue && !lane->in_wakes)
+			lanes_forget(lane);
+}
+
 /* Let all instances go on: what they wait for may have changed.  After an abort, turns are lost as well. */
 void
 lanes_start_anew(bool aborted)
@@ -723,6 +737,14 @@ lanes_start_anew(bool aborted)
 		instance->held_until_ms = instance->verify_not_before_ms = 0;
 		instance_update(instance);
 	}
+}
+
+/* Let the next search of a lane begin at its head: something may have been queued there. */
+void
+lanes_forget_head(Lane *lane)
+{
+	lane->head_until_ms = 0;
+	lane->nothing_before = 0;
 }
 
 /* Forget a lane if it has nothing in flight and nothing to verify; nothing of it is queued. */

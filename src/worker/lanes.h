@@ -110,6 +110,10 @@ typedef struct Lane
 	int64		head_distance;	/* how far apart the ids of those claimed lately were, at most */
 	int			search_ms;		/* the last search of the lane took so long, with others */
 	int64		head_until_ms;	/* ... behind which the next is searched, until then: monotonic ms */
+	uint64		nothing_before; /* intent_requeues() when nothing was queued before ... */
+	int			before_priority;	/* ... that priority ... */
+	int64		before_id;		/* ... and id; not known if that number has changed */
+	int64		kept_until_ms;	/* an empty lane that is slow to search is not forgotten before; 0: not set */
 } Lane;
 
 extern void lanes_init(void);
@@ -136,6 +140,8 @@ extern Lane *lanes_take_due(int64 now);
 extern void lanes_end_turn(LaneInstance *instance);
 extern void lanes_start_anew(bool aborted);
 extern void lanes_forget(Lane *lane);
+extern void lanes_forget_head(Lane *lane);
+extern void lanes_forget_kept(int64 now);
 extern int64 lanes_next_ms(void);
 extern void lanes_verify(const LaneKey *key, int64 at);
 extern bool lanes_is_verifying(const LaneKey *key);

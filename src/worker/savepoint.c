@@ -18,6 +18,7 @@
 #include "access/xact.h"
 #include "base/clock.h"
 #include "tables/audit.h"
+#include "tables/intent.h"
 #include "tables/worker_status.h"
 #include "utils/resowner.h"
 #include "worker/admission.h"
@@ -82,6 +83,7 @@ savepoint_run(SavepointWork work, void *subject, struct Holds *holds)
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		audit_forget_numbers();
+		intent_note_requeued();
 		attempt_drop_prepared_after(mark);
 		failures++;
 	}

@@ -387,7 +387,7 @@ worker_collect_wake(void)
 	my_slot->events = false;
 	wake.rescan = my_slot->rescan;
 	wake.nlanes = my_slot->nlanes;
-	memcpy(wake.lanes, my_slot->lanes, sizeof(LaneKey) * my_slot->nlanes);
+	memcpy(wake.lanes, my_slot->lanes, sizeof(LaneNews) * my_slot->nlanes);
 	my_slot->rescan = false;
 	my_slot->nlanes = 0;
 	my_slot->wanted = false;

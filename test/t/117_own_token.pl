@@ -137,6 +137,24 @@ is(held('ann auth_failed 1'), 'ann auth_failed 1', '... and are held');
 $once = refused();
 comes_to(asks('ben', $deep, 50), '50 done', '... others of the group are served');
 is(refused(), $once, '... before her');
+
+# ---- ... and several people a request
+
+WawpTest->create_server($node, 'batches', $sim, { %options, instance_id => 'NOWEB1', batch_size => 5 });
+$owner->ask("GRANT USAGE ON FOREIGN SERVER batches TO ann, ben; CREATE USER MAPPING FOR ann SERVER batches OPTIONS (access_token 'wrong')");
+my $reads = "SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot(), idx_tup_read FROM pg_stat_user_indexes WHERE indexrelid = 'wawp.membership_intent_lane'::regclass";
+my $wide = new_group();
+$owner->ask("INSERT INTO wawp.group_settings (instance, group_jid, check_exists) VALUES ('batches', '$wide', false)");
+$answer = $as{ann}->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, verify, priority) SELECT '$wide', '1563' || lpad(i::text, 7, '0'), 'batches', false, 9
+	FROM generate_series(1, @{[ CROWD ]}) i");
+is($answer->{err}, '', CROWD . ' of hers come first');
+$owner->until("SELECT count(*) FROM wawp.requester_hold WHERE instance = 'batches' AND NOT trial", 1);
+my $before = $owner->ask($reads)->{out} =~ s/.*\|//r;
+comes_to(asks('ben', $wide, 500, 'batches'), '500 done', '... others of the group are served');
+my $read = ($owner->ask($reads)->{out} =~ s/.*\|//r) - $before;
+note("$read rows of the lane were read for 100 requests");
+cmp_ok($read, '<', 50 * CROWD, '... without reading hers for each request');
+
 $as{ann}->ask("DELETE FROM wawp.membership_intent; SELECT wawp_cancel(id) FROM wawp.membership_intent");
 
 # ---- no token at all
