@@ -223,6 +223,8 @@ session_note_left(SessionAttempt *attempt)
 {
 	attempt->has_left = true;
 	attempt->sent_ms = clock_monotonic_ms();
+	if (attempt->npaced > 0)
+		budget_note_left(&attempt->permit, attempt->npaced);
 	last_statement = GetCurrentStatementStartTimestamp();
 }
 

@@ -207,6 +207,15 @@ budget_refund(const BudgetPermit *permit, int count, bool comes_back)
 		limiter_refund(&permit->group_key, &permit->group_grant, count, false);
 }
 
+/* Note that a request for so many permits leaves now. */
+void
+budget_note_left(const BudgetPermit *permit, int count)
+{
+	limiter_note_left(&permit->key, &permit->grant, count);
+	if (permit->has_group)
+		limiter_note_left(&permit->group_key, &permit->group_grant, count);
+}
+
 /* Give back permits of requests that provably did not leave. */
 void
 budget_give_back(const BudgetPermit *permit, int count)

@@ -53,6 +53,8 @@
 #define SECOND_US INT64CONST(1000000)
 /* delay before another try while the limiter is rebuilt, which takes well under a second */
 #define NOT_REBUILT_US (100 * INT64CONST(1000))
+/* Requests that leave so long after their permits are late: the network may take as much. */
+#define LATE_US (50 * 1000)
 /* The whole table is not searched again before, nor the log told. */
 #define FULL_US (100 * INT64CONST(1000))
 #define FULL_LOG_US (60 * SECOND_US)
@@ -406,6 +408,26 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 	if (is_limited)
 		limiter_log_grant(key, ask, &grant);
 	return grant;
+}
+
+/*
+ * Note that requests leave now.  If that is late, because a commit or a lock took
+ * its time, the next ones keep their distance from this time, not from that of
+ * the permits.
+ */
+void
+limiter_note_left(const LimiterKey *key, const LimiterGrant *grant, int count)
+{
+	LimiterEntry *entry;
+	int64		now = clock_monotonic_us();
+
+	if (grant->each == 0 || now - grant->at < LATE_US)
+		return;
+	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
+	entry = hash_search(wawp_limiters, key, HASH_FIND, NULL);
+	if (entry)
+		entry->tat = Max(entry->tat, now + grant->each * count);
+	LWLockRelease(wawp_shared->limiter_lock);
 }
 
 /*

@@ -57,6 +57,7 @@ extern void limiter_shmem_startup(void);
 extern LimiterKey limiter_key(const char *host, const char *instance_id,
 							  LimiterKind kind, const char *group);
 extern LimiterGrant limiter_take(const LimiterKey *key, const LimiterAsk *ask);
+extern void limiter_note_left(const LimiterKey *key, const LimiterGrant *grant, int count);
 extern void limiter_refund(const LimiterKey *key, const LimiterGrant *grant, int count, bool comes_back);
 extern void limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us);
 extern void limiter_replay_day(const LimiterKey *key, int count, bool is_capped);

@@ -328,6 +328,8 @@ attempt_send_claimed(void)
 			continue;
 		caller = MemoryContextSwitchTo(attempt->memory);
 		attempt->sent_ms = clock_monotonic_ms();
+		if (attempt->is_paced)
+			budget_note_left(&attempt->permit, Max(attempt->n, 1));
 		attempt->transfer = attempt->kind != ATTEMPT_CHANGE ? attempt_begin_message(attempt)
 			: call_begin_membership(attempt->instance, attempt->operation,
 									attempt->lane->key.group, attempt->sent, attempt->n);

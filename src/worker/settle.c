@@ -312,6 +312,9 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 	bool		is_invitation = (attempt->kind == ATTEMPT_INVITATION);
 	IntentChange change = is_invitation ? messages_invitation_change(attempt) : change_by_answer(attempt, i);
 
+	/* nobody joins in the same moment */
+	if (change.state == STATE_INVITED)
+		change.next_attempt_at = verify_next_wait(attempt->instance, GetCurrentTimestamp());
 	if (!attempt->is_ahead[i] && !intent_settle(intent->id, STATE_SENDING, &change))
 	{
 		has_left = true;

@@ -113,13 +113,21 @@ verify_next_at(const Intent *intent, const WawpInstance *instance)
 	return 0;
 }
 
-/* Return when to search again for a person who was invited or waits for approval: at growing intervals. */
-static TimestampTz
-verify_next_wait(const WawpInstance *instance, TimestampTz since)
+/* Return how long a person who was invited or waits for approval since that time is not searched again: growing intervals. */
+static int64
+verify_wait(const WawpInstance *instance, TimestampTz since)
 {
 	int64		elapsed = GetCurrentTimestamp() - since;
 	int64		first = Min(FIRST_WAIT_US, instance->invite_ttl_ms * 1000 / LISTS_PER_INVITATION);
-	TimestampTz next = GetCurrentTimestamp() + Min(Max(elapsed / 4, first), LONGEST_WAIT_US);
+
+	return Min(Max(elapsed / 4, first), LONGEST_WAIT_US);
+}
+
+/* Return when to search for such a person again. */
+TimestampTz
+verify_next_wait(const WawpInstance *instance, TimestampTz since)
+{
+	TimestampTz next = GetCurrentTimestamp() + verify_wait(instance, since);
 	TimestampTz end = since + instance->invite_ttl_ms * 1000;
 
 	/* an end that is past would be due again at once, every time */
@@ -497,6 +505,17 @@ verify_finding(const Intent *intent, const Contact *contact, const CachedGroup *
 	}
 }
 
+/*
+ * True if a person who was invited is due soon, so that the list there is counts
+ * for them, too: people who were invited one after the other share lists.
+ */
+static bool
+verify_shares_list(const Intent *intent, const WawpInstance *instance)
+{
+	return intent->state == STATE_INVITED &&
+		intent->due - GetCurrentTimestamp() <= verify_wait(instance, intent->since) / 2;
+}
+
 /* Verify one waiting row, as far as the information for it is there. */
 static void
 verify_row(const Intent *intent, Contact *contact, const CachedGroup *cached, const WawpInstance *instance, VerifyPass *pass)
@@ -516,6 +535,8 @@ verify_row(const Intent *intent, Contact *contact, const CachedGroup *cached, co
 		verify_want(intent, ASK_INFO, pass);
 	else if (finding.verdict == VERDICT_YES)
 		verify_settle(intent, STATE_DONE, finding.outcome, NULL, 0, pass);
+	else if (!is_due && has_list && finding.verdict == VERDICT_NO && verify_shares_list(intent, instance))
+		verify_go_on_waiting(intent, instance, NULL, pass);
 	else if (!is_due)
 		pass_note_next(pass, intent->due);
 	else if (!has_list || !group_cache_has_list_since(cached, intent->due - 1))

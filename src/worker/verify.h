@@ -18,6 +18,7 @@
 struct Holds;
 
 extern TimestampTz verify_first_at(const WawpInstance *instance);
+extern TimestampTz verify_next_wait(const WawpInstance *instance, TimestampTz since);
 extern void verify_due(struct Holds *holds, CyclePortion *portion);
 
 #endif							/* WAWP_VERIFY_H */
