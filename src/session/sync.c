@@ -54,6 +54,10 @@ PG_FUNCTION_INFO_V1(wawp_sync_groups);
 
 /* After so many groups in a row that the instance could not read, no others are tried. */
 #define SYNC_MAX_FAILURES 3
+/* An API that asks to wait no longer than that (s) before a list is read is asked again, once; without a time, after ... */
+#define SYNC_MAX_WAIT 60
+/* ... so long. */
+#define SYNC_USUAL_WAIT 5
 /* LIDs of a group's people are asked for so long, in the pace of checks_per_minute; who is left may or may not be in the group. */
 #define SYNC_LIDS_MS 60000
 
@@ -304,6 +308,24 @@ sync_ask_lids(SyncTask *task)
 	pairs_post(call->pairs);
 }
 
+/* Read the member list, a second time if the API asks to wait a little before; false if none came. */
+static bool
+sync_fetch_list(SyncTask *task, const HttpResult **result)
+{
+	const WawpInstance *instance = task->call->instance;
+	int			wait;
+
+	session_wait_to_read(instance);
+	if (session_fetch_list(instance, task->group, &task->list, result))
+		return true;
+	wait = (*result)->retry_after >= 0 ? (*result)->retry_after : SYNC_USUAL_WAIT;
+	if ((*result)->status != 429 || wait > SYNC_MAX_WAIT)
+		return false;
+	clock_wait_until(clock_monotonic_ms() + wait * 1000);
+	session_wait_to_read(instance);
+	return session_fetch_list(instance, task->group, &task->list, result);
+}
+
 /* Read who is in the group; returns why that failed, or NULL. */
 static const char *
 sync_read_group(SyncTask *task)
@@ -313,8 +335,7 @@ sync_read_group(SyncTask *task)
 
 	if (call->failures >= SYNC_MAX_FAILURES)
 		return psprintf("not read, since the %d groups before could not be read", SYNC_MAX_FAILURES);
-	session_wait_to_read(call->instance);
-	if (!session_fetch_list(call->instance, task->group, &task->list, &result))
+	if (!sync_fetch_list(task, &result))
 		return sync_why_unread(call, result);
 	call->failures = 0;
 	sync_read_self(call);
