@@ -10,6 +10,10 @@
  * lost many of the people whom we added, and an entry that is certainly nobody
  * who is wanted.
  *
+ * The caller's own wishes that are open belong to the difference: a removal of
+ * somebody who is wanted again, and an addition of somebody who is not any more,
+ * are requested the other way round, which cancels what is queued.
+ *
  * Each difference is one step, with the reason where nothing is to be done
  * about it; who is wanted and in the group, or neither, is none.  A plan lives
  * in the current memory context and points to the texts of the SyncGroup.
@@ -63,6 +67,9 @@ typedef struct SyncWork
 	const SyncGroup *group;
 	SyncIndex	names;			/* of the members */
 	SyncMember *members;		/* by the list's entries */
+	SyncIndex	wanted;			/* names of the people who are wanted */
+	SyncIndex	open;			/* names of the people with open wishes */
+	const char *gap;			/* why the list is not the whole group; NULL: it is */
 	int			own;			/* our own first entry; -1: not found */
 	bool		has_numberless; /* a member has no number */
 	bool		has_lidless;	/* a member has no LID */
@@ -102,9 +109,9 @@ sync_put_name(SyncIndex *index, const Jid *jid, int owner)
 	index->names[index->n++] = (SyncName) {pstrdup(key), owner};
 }
 
-/* Return the first entry of a name; -1 if there is none. */
+/* Return the place of a name in the index, the first one; -1 if there is none. */
 static int
-sync_find_name(const SyncIndex *index, const Jid *jid)
+sync_find_place(const SyncIndex *index, const Jid *jid)
 {
 	char		key[JID_SIZE];
 	int			low = 0;
@@ -122,7 +129,23 @@ sync_find_name(const SyncIndex *index, const Jid *jid)
 		else
 			high = middle;
 	}
-	return low < index->n && strcmp(index->names[low].key, key) == 0 ? index->names[low].owner : -1;
+	return low < index->n && strcmp(index->names[low].key, key) == 0 ? low : -1;
+}
+
+/* Return the first entry of a name; -1 if there is none. */
+static int
+sync_find_name(const SyncIndex *index, const Jid *jid)
+{
+	int			place = sync_find_place(index, jid);
+
+	return place < 0 ? -1 : index->names[place].owner;
+}
+
+/* True if the name at that place is the one before it as well. */
+static bool
+sync_is_same_name(const SyncIndex *index, int place)
+{
+	return place > 0 && strcmp(index->names[place].key, index->names[place - 1].key) == 0;
 }
 
 /* Return the names of the members, with room for so many more. */
@@ -159,7 +182,7 @@ sync_find_repeated(const SyncGroup *group)
 	}
 	qsort(index.names, index.n, sizeof(SyncName), sync_compare_names);
 	for (int i = 1; i < index.n; i++)
-		is_repeated[index.names[i].owner] = strcmp(index.names[i].key, index.names[i - 1].key) == 0;
+		is_repeated[index.names[i].owner] = sync_is_same_name(&index, i);
 	return is_repeated;
 }
 
@@ -192,7 +215,7 @@ static void
 sync_gather_people(SyncWork *work)
 {
 	for (int i = 1; i < work->names.n; i++)
-		if (strcmp(work->names.names[i].key, work->names.names[i - 1].key) == 0)
+		if (sync_is_same_name(&work->names, i))
 		{
 			int			one = sync_person(work, work->names.names[i - 1].owner);
 			int			other = sync_person(work, work->names.names[i].owner);
@@ -303,22 +326,46 @@ sync_may_be_member(const SyncWork *work, const SyncWanted *wanted)
 	return wanted->lid.kind != JID_LID && work->has_numberless;
 }
 
-/* Return a reason with the remark that requests wait, if they do. */
-static const char *
-sync_with_wait(const SyncWork *work, const char *why)
+/* Return an open wish for a person; NULL if there is none. */
+static const SyncOpen *
+sync_find_open(const SyncWork *work, const Jid *jid, bool is_removal)
 {
-	return work->group->waits ? psprintf("%s; %s", why, work->group->waits) : why;
+	int			place = sync_find_place(&work->open, jid);
+
+	for (int i = place; i >= 0 && i < work->open.n && (i == place || sync_is_same_name(&work->open, i)); i++)
+	{
+		const SyncOpen *open = &work->group->open[work->open.names[i].owner];
+
+		if (open->is_removal == is_removal)
+			return open;
+	}
+	return NULL;
+}
+
+/* Put the step of a request, or of none if the same is under way. */
+static void
+sync_put_request(SyncWork *work, SyncAction action, const Jid *jid, const char *why)
+{
+	const SyncOpen *open = sync_find_open(work, jid, action == SYNC_REMOVE);
+
+	if (open && (!open->is_queued || work->group->tells_queued))
+		why = psprintf("%s; intent " INT64_FORMAT " is %s already", why, open->id, open->state);
+	if (open && !open->is_queued)
+		action = SYNC_NOTHING;
+	else if (work->group->waits)
+		why = psprintf("%s; %s", why, work->group->waits);
+	work->nremovals += action == SYNC_REMOVE;
+	sync_put_step(work, action, jid->text, why);
 }
 
 /* Put the step for a wanted person who is not found in the list. */
 static void
 sync_put_missing(SyncWork *work, const SyncWanted *wanted)
 {
-	const char *gap = members_gap_text(work->group->list, work->group->known);
 	const char *why = "not in the group";
 
-	if (gap)
-		why = psprintf("not known whether they are in the group: %s", gap);
+	if (work->gap)
+		why = psprintf("not known whether they are in the group: %s", work->gap);
 	else if (sync_may_be_member(work, wanted))
 		why = wanted->jid.kind == JID_LID
 			? "not known whether they are in the group: the list has people without a privacy id"
@@ -331,7 +378,7 @@ sync_put_missing(SyncWork *work, const SyncWanted *wanted)
 	else if (work->group->no_addition)
 		sync_put_step(work, SYNC_NOTHING, wanted->jid.text, psprintf("not added: %s", work->group->no_addition));
 	else
-		sync_put_step(work, SYNC_ADD, wanted->jid.text, sync_with_wait(work, why));
+		sync_put_request(work, SYNC_ADD, &wanted->jid, why);
 }
 
 /* Return the names of the people whom we added. */
@@ -346,8 +393,32 @@ sync_index_added(const SyncGroup *group)
 	return index;
 }
 
-/* Take in one who is wanted: a member is kept, one who is not found may be lost.  True if they are not found. */
-static bool
+/* Note the names of the people who are wanted, and of those with open wishes. */
+static void
+sync_index_wishes(SyncWork *work)
+{
+	const SyncGroup *group = work->group;
+
+	work->wanted.names = palloc(sizeof(SyncName) * (3 * group->nwanted + 1));
+	work->open.names = palloc(sizeof(SyncName) * (group->nopen + 1));
+	for (int i = 0; i < group->nwanted; i++)
+	{
+		const SyncWanted *wanted = &group->wanted[i];
+
+		if (wanted->problem)
+			continue;
+		sync_put_name(&work->wanted, &wanted->jid, i);
+		sync_put_name(&work->wanted, &wanted->lid, i);
+		sync_put_name(&work->wanted, &wanted->known_as, i);
+	}
+	for (int i = 0; i < group->nopen; i++)
+		sync_put_name(&work->open, &group->open[i].jid, i);
+	qsort(work->wanted.names, work->wanted.n, sizeof(SyncName), sync_compare_names);
+	qsort(work->open.names, work->open.n, sizeof(SyncName), sync_compare_names);
+}
+
+/* Take in one who is wanted: a member is kept, one who is not found may be lost.  Return the entry; -1 if none is found. */
+static int
 sync_match_person(SyncWork *work, const SyncWanted *wanted, const SyncIndex *added)
 {
 	int			entry = sync_find_wanted(work, wanted);
@@ -357,21 +428,24 @@ sync_match_person(SyncWork *work, const SyncWanted *wanted, const SyncIndex *add
 	if (entry >= 0)
 	{
 		work->members[sync_person(work, entry)].is_kept = true;
-		return false;
+		return entry;
 	}
 	work->nlost += is_ours;
 	work->misses_number |= wanted->jid.kind == JID_PERSON && wanted->lid.kind != JID_LID;
 	work->misses_lid |= wanted->jid.kind == JID_LID;
-	return true;
+	return -1;
 }
 
-/* Mark the members who are wanted.  Return which elements need a step: of those that say the same, the first. */
-static bool *
+/* In the place of an element's entry: the element says the same as one before it. */
+#define REPEATED (-2)
+
+/* Mark the members who are wanted.  Return the entry of each element; -1: none, or REPEATED. */
+static int *
 sync_match_wanted(SyncWork *work)
 {
 	const bool *is_repeated = sync_find_repeated(work->group);
 	const SyncIndex added = sync_index_added(work->group);
-	bool	   *needs_step = palloc0(sizeof(bool) * (work->group->nwanted + 1));
+	int		   *entries = palloc(sizeof(int) * (work->group->nwanted + 1));
 
 	for (int i = 0; i < work->group->nwanted; i++)
 	{
@@ -379,23 +453,40 @@ sync_match_wanted(SyncWork *work)
 
 		work->nvalid += wanted->problem == NULL;
 		work->nbad += wanted->problem != NULL;
-		if (!is_repeated[i])
-			needs_step[i] = wanted->problem || sync_match_person(work, wanted, &added);
+		if (is_repeated[i])
+			entries[i] = REPEATED;
+		else
+			entries[i] = wanted->problem ? -1 : sync_match_person(work, wanted, &added);
 	}
-	return needs_step;
+	return entries;
 }
 
-/* Put the steps for elements that name nobody, and for people who are not found. */
+/* Put the step for a member who is wanted, if the caller's removal of them is open. */
 static void
-sync_put_wanted(SyncWork *work, const bool *needs_step)
+sync_put_returning(SyncWork *work, const SyncWanted *wanted)
+{
+	const SyncOpen *open = sync_find_open(work, &wanted->jid, true);
+
+	if (open && wanted->jid.kind == JID_PERSON && sync_find_open(work, &wanted->jid, false) == NULL)
+		sync_put_request(work, SYNC_ADD, &wanted->jid,
+						 psprintf("wanted again; intent " INT64_FORMAT " to remove them is %s", open->id, open->state));
+}
+
+/* Put the steps for the elements, whose entries are given. */
+static void
+sync_put_wanted(SyncWork *work, const int *entries)
 {
 	for (int i = 0; i < work->group->nwanted; i++)
 	{
 		const SyncWanted *wanted = &work->group->wanted[i];
 
-		if (needs_step[i] && wanted->problem)
+		if (entries[i] == REPEATED)
+			continue;
+		if (wanted->problem)
 			sync_put_step(work, SYNC_NOTHING, wanted->input, wanted->problem);
-		else if (needs_step[i])
+		else if (entries[i] >= 0)
+			sync_put_returning(work, wanted);
+		else
 			sync_put_missing(work, wanted);
 	}
 }
@@ -408,13 +499,22 @@ sync_put_wanted(SyncWork *work, const bool *needs_step)
 static const char *
 sync_unproved(const SyncWork *work)
 {
-	const char *gap = members_gap_text(work->group->list, work->group->known);
-
-	if (gap)
-		return gap;
+	if (work->gap)
+		return work->gap;
 	if (members_lost_many(work->nours, work->nours - work->nlost))
 		return psprintf("the list lacks %d of the %d people whom wawp added and who are wanted", work->nlost, work->nours);
 	return work->own >= 0 ? NULL : "it is not known which of the members is the instance's own account";
+}
+
+/* Return why the array does not tell who is not wanted; NULL: it does. */
+static const char *
+sync_unclear(const SyncWork *work)
+{
+	if (work->nvalid == 0 && work->nbad > 0)
+		return "none of the elements names a person";
+	if (work->nvalid == 0 && work->group->max_remove_pct < 100)
+		return "nobody is wanted, which removes people only with max_remove_pct = 100";
+	return work->nbad > BAD_INPUTS_COMPARED ? "too many elements name nobody" : NULL;
 }
 
 /* Return why nobody may be removed; NULL: people may. */
@@ -425,13 +525,7 @@ sync_no_removal(const SyncWork *work)
 
 	if (unproved)
 		return unproved;
-	if (work->group->no_removal)
-		return work->group->no_removal;
-	if (work->nvalid == 0 && work->nbad > 0)
-		return "none of the elements names a person";
-	if (work->nvalid == 0 && work->group->max_remove_pct < 100)
-		return "nobody is wanted, which removes people only with max_remove_pct = 100";
-	return work->nbad > BAD_INPUTS_COMPARED ? "too many elements name nobody" : NULL;
+	return work->group->no_removal ? work->group->no_removal : sync_unclear(work);
 }
 
 /* True if an element that names nobody may be a spelling, or a part, of that number. */
@@ -501,9 +595,10 @@ sync_put_unwanted(SyncWork *work, const char *no_removal)
 		if (!sync_is_member(work, i) || member->is_kept)
 			continue;
 		why = sync_why_kept(work, member, no_removal);
-		work->nremovals += why == NULL;
-		sync_put_step(work, why ? SYNC_NOTHING : SYNC_REMOVE, name->text,
-					  why ? why : sync_with_wait(work, "in the group, and not wanted"));
+		if (why)
+			sync_put_step(work, SYNC_NOTHING, name->text, why);
+		else
+			sync_put_request(work, SYNC_REMOVE, name, "in the group, and not wanted");
 	}
 }
 
@@ -523,6 +618,32 @@ sync_cap_removals(SyncWork *work)
 			work->plan.steps[i] = (SyncStep) {SYNC_NOTHING, work->plan.steps[i].jid, why};
 }
 
+/* Put the steps for people who are neither in the group nor wanted, and whom the caller has asked to be added. */
+static void
+sync_put_unwanted_wishes(SyncWork *work)
+{
+	const char *unclear = sync_unclear(work);
+
+	for (int i = 0; i < work->open.n; i++)
+	{
+		const SyncOpen *open = &work->group->open[work->open.names[i].owner];
+		const char *meant;
+
+		if (open->is_removal || sync_is_same_name(&work->open, i) ||
+			sync_find_name(&work->wanted, &open->jid) >= 0 || sync_find_name(&work->names, &open->jid) >= 0)
+			continue;
+		meant = unclear ? NULL : sync_find_meant(work, &open->jid);
+		if (unclear)
+			sync_put_step(work, SYNC_NOTHING, open->jid.text, psprintf("intent " INT64_FORMAT " to add them stays: %s", open->id, unclear));
+		else if (meant)
+			sync_put_step(work, SYNC_NOTHING, open->jid.text,
+						  psprintf("intent " INT64_FORMAT " to add them stays: \"%s\" may mean this person", open->id, meant));
+		else
+			sync_put_request(work, SYNC_REMOVE, &open->jid,
+							 psprintf("not wanted any more; intent " INT64_FORMAT " to add them is %s", open->id, open->state));
+	}
+}
+
 /*
  * ---- the plan
  */
@@ -532,18 +653,21 @@ SyncPlan
 sync_plan_make(const SyncGroup *group)
 {
 	SyncWork	work = {.group = group};
-	const bool *needs_step;
+	const int  *entries;
 	const char *unproved;
 
 	sync_read_members(&work);
-	needs_step = sync_match_wanted(&work);
-	work.plan.steps = palloc(sizeof(SyncStep) * (group->list->count + group->nwanted + 1));
+	work.gap = members_gap_text(group->list, group->known);
+	sync_index_wishes(&work);
+	entries = sync_match_wanted(&work);
+	work.plan.steps = palloc(sizeof(SyncStep) * (group->list->count + group->nwanted + group->nopen + 1));
 	unproved = sync_unproved(&work);
 	if (unproved)
 		sync_put_step(&work, SYNC_NOTHING, NULL, psprintf("nobody is removed: %s", unproved));
-	sync_put_wanted(&work, needs_step);
+	sync_put_wanted(&work, entries);
 	sync_put_unwanted(&work, sync_no_removal(&work));
 	sync_cap_removals(&work);
+	sync_put_unwanted_wishes(&work);
 	return work.plan;
 }
 

@@ -40,6 +40,16 @@ typedef struct SyncAdded
 	Jid			lid;			/* of a number; invalid if not known */
 } SyncAdded;
 
+/* A wish of the caller's for a person that is not settled yet. */
+typedef struct SyncOpen
+{
+	Jid			jid;
+	bool		is_removal;
+	bool		is_queued;		/* not sent yet */
+	int64		id;
+	const char *state;
+} SyncOpen;
+
 /* All that decides about the people of a group. */
 typedef struct SyncGroup
 {
@@ -49,6 +59,9 @@ typedef struct SyncGroup
 	const SyncWanted *wanted;
 	int			nadded;
 	const SyncAdded *added;
+	int			nopen;
+	const SyncOpen *open;
+	bool		tells_queued;	/* steps say what is queued for them already */
 	bool		managed_only;	/* only who is among `added` may be removed */
 	int			max_remove_pct; /* of the members in the list; if more were to go, nobody is removed */
 	const char *no_addition;	/* why nobody may be added; NULL: people may */

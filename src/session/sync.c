@@ -3,9 +3,9 @@
  * sync.c
  *	  The SQL functions that bring groups in step with a list of people.
  *
- * For each group, in this order: the opt-out list, holds and memberships; one
- * reading of the member list, and of the description where that has to tell;
- * the difference (protocol/sync_plan.c); the caller's own wishes that are open.
+ * For each group, in this order: the opt-out list, holds, memberships and the
+ * caller's own wishes that are open; one reading of the member list, and of the
+ * description where that has to tell; the difference (protocol/sync_plan.c).
  * Only when all groups are read is anything requested (sync_request.c), so that
  * no row of the queue is locked while the API is waited for.  A rerun requests
  * what is still missing.
@@ -54,6 +54,10 @@ PG_FUNCTION_INFO_V1(wawp_sync_groups);
 
 /* After so many groups in a row that the instance could not read, no others are tried. */
 #define SYNC_MAX_FAILURES 3
+/* An API that asks to wait no longer than that (s) before a list is read is asked again, once; without a time, after ... */
+#define SYNC_MAX_WAIT 60
+/* ... so long. */
+#define SYNC_USUAL_WAIT 5
 /* LIDs of a group's people are asked for so long, in the pace of checks_per_minute; who is left may or may not be in the group. */
 #define SYNC_LIDS_MS 60000
 
@@ -85,6 +89,8 @@ typedef struct SyncTask
 	CallPerson **people;		/* each person once */
 	int			nadded;
 	SyncAdded  *added;
+	int			nopen;
+	SyncOpen   *open;
 	SessionPolicy policy;
 	WireMembers list;
 	MembersKnown known;
@@ -150,7 +156,28 @@ sync_take_contact(const SyncTask *task, SyncWanted *wanted)
 		wanted->barred = "require_contact_within: the person has not written to us lately";
 }
 
-/* Read what is remembered of the group's people.  False: no lock is kept. */
+/* Copy the caller's own wishes that are not settled. */
+static void
+sync_take_open(SyncTask *task, List *wishes, MemoryContext memory)
+{
+	ListCell   *lc;
+
+	task->open = MemoryContextAllocZero(memory, sizeof(SyncOpen) * (list_length(wishes) + 1));
+	foreach(lc, wishes)
+	{
+		const IntentOpen *wish = lfirst(lc);
+
+		task->open[task->nopen++] = (SyncOpen) {
+			.jid = jid_parse(wish->jid, strlen(wish->jid)),
+			.is_removal = wish->is_removal,
+			.is_queued = strcmp(wish->state, intent_state_name(STATE_QUEUED)) == 0,
+			.id = wish->id,
+			.state = MemoryContextStrdup(memory, wish->state)
+		};
+	}
+}
+
+/* Read what is remembered of the group's people, and the caller's open wishes.  False: no lock is kept. */
 static bool
 sync_read_memory(void *subject)
 {
@@ -158,8 +185,8 @@ sync_read_memory(void *subject)
 	MemoryContext memory = CurrentMemoryContext;
 	SqlOwner	before = spi_begin_as_owner();
 
-	task->nadded = 0;
 	sync_take_added(task, membership_added(&task->lane), memory);
+	sync_take_open(task, intent_list_open(&task->lane, before.userid), memory);
 	for (int i = 0; i < task->nwanted; i++)
 		sync_take_contact(task, &task->wanted[i]);
 	spi_end_as_owner(&before);
@@ -186,34 +213,6 @@ sync_read_tables(SyncTask *task)
 	if (error)
 		ReThrowError(error);
 	return true;
-}
-
-/* Note of each step which of the caller's own wishes are open.  False: no lock is kept. */
-static bool
-sync_note_open(void *subject)
-{
-	SyncTask   *task = subject;
-	MemoryContext memory = CurrentMemoryContext;
-	SqlOwner	before;
-
-	before = spi_begin_as_owner();
-	for (int i = 0; i < task->plan.n; i++)
-	{
-		SyncStep   *step = &task->plan.steps[i];
-		const char *state;
-		int64		id = step->action == SYNC_NOTHING ? 0
-			: intent_find_open(&task->lane, step->jid, step->action == SYNC_ADD ? ACTION_ADD : ACTION_REMOVE, before.userid, &state);
-
-		if (id == 0)
-			continue;
-		if (strcmp(state, intent_state_name(STATE_QUEUED)) != 0)
-			step->action = SYNC_NOTHING;
-		else if (task->call->apply)
-			continue;
-		step->why = MemoryContextStrdup(memory, psprintf("%s; intent " INT64_FORMAT " is %s already", step->why, id, state));
-	}
-	spi_end_as_owner(&before);
-	return false;
 }
 
 /*
@@ -309,6 +308,24 @@ sync_ask_lids(SyncTask *task)
 	pairs_post(call->pairs);
 }
 
+/* Read the member list, a second time if the API asks to wait a little before; false if none came. */
+static bool
+sync_fetch_list(SyncTask *task, const HttpResult **result)
+{
+	const WawpInstance *instance = task->call->instance;
+	int			wait;
+
+	session_wait_to_read(instance);
+	if (session_fetch_list(instance, task->group, &task->list, result))
+		return true;
+	wait = (*result)->retry_after >= 0 ? (*result)->retry_after : SYNC_USUAL_WAIT;
+	if ((*result)->status != 429 || wait > SYNC_MAX_WAIT)
+		return false;
+	clock_wait_until(clock_monotonic_ms() + wait * 1000);
+	session_wait_to_read(instance);
+	return session_fetch_list(instance, task->group, &task->list, result);
+}
+
 /* Read who is in the group; returns why that failed, or NULL. */
 static const char *
 sync_read_group(SyncTask *task)
@@ -318,8 +335,7 @@ sync_read_group(SyncTask *task)
 
 	if (call->failures >= SYNC_MAX_FAILURES)
 		return psprintf("not read, since the %d groups before could not be read", SYNC_MAX_FAILURES);
-	session_wait_to_read(call->instance);
-	if (!session_fetch_list(call->instance, task->group, &task->list, &result))
+	if (!sync_fetch_list(task, &result))
 		return sync_why_unread(call, result);
 	call->failures = 0;
 	sync_read_self(call);
@@ -360,6 +376,9 @@ sync_make_plan(SyncTask *task)
 		.wanted = task->wanted,
 		.nadded = task->nadded,
 		.added = task->added,
+		.nopen = task->nopen,
+		.open = task->open,
+		.tells_queued = !task->call->apply,
 		.managed_only = task->call->managed_only,
 		.max_remove_pct = task->call->max_remove_pct
 	};
@@ -401,14 +420,10 @@ sync_plan_group(SyncCall *call, const char *group, const char **people, int n)
 	};
 	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "wawp group", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(work);
-	ErrorData  *error;
 	SyncPlan	plan;
 
 	sync_collect(&task, people, n);
 	sync_make_plan(&task);
-	error = subtransaction_try(sync_note_open, &task);
-	if (error)
-		ReThrowError(error);
 	MemoryContextSwitchTo(caller);
 	plan = sync_copy_plan(&task.plan);
 	MemoryContextDelete(work);

@@ -2041,39 +2041,41 @@ intent_note_orderly_end(const char *in_flight)
 	spi_run(&orderly_end, &args);
 }
 
-#define OPEN_FOR_PERSON \
-	"SELECT id, state::text FROM wawp.membership_intent WHERE instance = $1 AND group_jid = $2 AND jid = $3" \
-	" AND action = $4::wawp.action AND requester = $5 AND home = $6 AND NOT superseded"
+#define OPEN_IN_GROUP \
+	"SELECT id, jid, action::text, state::text FROM wawp.membership_intent WHERE home = $4 AND instance = $1" \
+	" AND group_jid = $2 AND requester = $3 AND action IN ('add', 'remove') AND NOT superseded"
 
-/* One that is under way before one that is queued. */
-static SqlStatement find_open = {
-	"(" OPEN_FOR_PERSON " AND state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') LIMIT 1)"
-	" UNION ALL (" OPEN_FOR_PERSON " AND state = 'queued' AND not_before IS NULL"
-	" AND instance_id = wawp._account($1::name) AND home <> " HOME_OF_RESTORED_ROWS " LIMIT 1) LIMIT 1",
-	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, UUIDOID}, NULL
+static SqlStatement list_open = {
+	OPEN_IN_GROUP " AND state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"
+	" UNION ALL " OPEN_IN_GROUP " AND state = 'queued' AND id > 0 AND not_before IS NULL"
+	" AND instance_id = wawp._account($1::name) AND home <> " HOME_OF_RESTORED_ROWS,
+	4, {TEXTOID, TEXTOID, OIDOID, UUIDOID}, NULL
 };
 
-/*
- * Return a requester's intent for a person that is queued without a time, or
- * under way, and write its state, in SPI's memory, to *state; 0 if there is none.
- */
-int64
-intent_find_open(const LaneKey *lane, const char *jid, IntentAction action, Oid requester, const char **state)
+/* Return what a requester has queued for a group, without a time, or under way: additions and removals, as IntentOpen pointers. */
+List *
+intent_list_open(const LaneKey *lane, Oid requester)
 {
 	SqlArgs		args = {0};
+	List	   *open = NIL;
+	uint64		n;
 
-	if (!intent_is_in_the_way(NameStr(lane->instance), lane->group, jid))
-		return 0;
 	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
-	spi_add_text(&args, jid);
-	spi_add_text(&args, action_names[action]);
 	spi_add_datum(&args, ObjectIdGetDatum(requester));
 	home_bind(&args);
-	if (spi_run(&find_open, &args) == 0)
-		return 0;
-	*state = spi_get_text(0, 2);
-	return spi_get_int8(0, 1, 0);
+	n = spi_run(&list_open, &args);
+	for (uint64 i = 0; i < n; i++)
+	{
+		IntentOpen *one = palloc(sizeof(IntentOpen));
+
+		one->id = spi_get_int8(i, 1, 0);
+		one->jid = spi_get_text(i, 2);
+		one->is_removal = strcmp(spi_get_text(i, 3), action_names[ACTION_REMOVE]) == 0;
+		one->state = spi_get_text(i, 4);
+		open = lappend(open, one);
+	}
+	return open;
 }
 
 static SqlStatement requester_of = {

@@ -202,6 +202,15 @@ typedef struct IntentChange
 	bool		give_attempt_back;
 } IntentChange;
 
+/* An addition or removal that is not settled. */
+typedef struct IntentOpen
+{
+	int64		id;
+	const char *jid;
+	bool		is_removal;
+	const char *state;
+} IntentOpen;
+
 extern LaneKey lane_key(const char *instance, const char *group);
 extern WawpOperation intent_operation(IntentAction action);
 extern const char *intent_action_name(IntentAction action);
@@ -265,7 +274,7 @@ extern bool intent_was_asked_before(int64 id, TimestampTz time);
 extern int64 intent_end_invitations(TimestampTz before, int limit, bool *left);
 extern int	intent_count_doubts(const char *ids);
 extern void intent_note_orderly_end(const char *in_flight);
-extern int64 intent_find_open(const LaneKey *lane, const char *jid, IntentAction action, Oid requester, const char **state);
+extern List *intent_list_open(const LaneKey *lane, Oid requester);
 extern Oid	intent_requester(int64 id);
 extern int64 intent_prune(int retention_minutes);
 

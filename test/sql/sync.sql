@@ -38,7 +38,7 @@ LANGUAGE SQL AS $$
     SELECT 'support', group_number || '@g.us', contact_id, true, now() FROM wawp.contact WHERE jid = person;
 $$;
 
-SELECT plan(83);
+SELECT plan(88);
 
 -- ---- arguments
 
@@ -155,14 +155,22 @@ SELECT is((SELECT count(*)::int FROM wawp.membership_intent), 2, 'queues nothing
 SELECT is(why('15551230001@c.us', '{15551230001}', pct => 50, mode => 'apply'),
     (SELECT format('not in the group; queued already as intent %s of batch %s', id, batch_id) FROM wawp.membership_intent WHERE action = 'add'), 'and says so');
 SELECT is(why('15551230001@c.us', '{15551230001}'), (SELECT format('not in the group; intent %s is queued already', id) FROM wawp.membership_intent WHERE action = 'add'), 'so does a plan');
-SELECT is(planned('{15550000002}', mode => 'apply'), '{}', 'who is back in the array');
+SELECT is(planned('{15550000002}'), ARRAY['add 15550000002@c.us', 'remove 15551230001@c.us'], 'wishes that are not wanted any more are taken back');
+SELECT is(why(person, '{15550000002}'), (SELECT format(text, id) FROM wawp.membership_intent WHERE action::text = asked), 'because of what is queued')
+FROM (VALUES ('15550000002@c.us', 'remove', 'wanted again; intent %s to remove them is queued'),
+    ('15551230001@c.us', 'add', 'not wanted any more; intent %s to add them is queued')) v(person, asked, text);
+SELECT is(planned('{15550000002}', pct => 0, mode => 'apply'), ARRAY['add 15550000002@c.us', 'remove 15551230001@c.us'], 'applied');
 SELECT is(rows_of('SELECT action, jid, state FROM wawp.membership_intent ORDER BY id'),
-    ARRAY['(add,15551230001@c.us,queued)', '(remove,15550000002@c.us,queued)'], 'is in the group: what was queued is left to its requester');
+    ARRAY['(add,15551230001@c.us,cancelled)', '(remove,15550000002@c.us,cancelled)', '(add,15550000002@c.us,queued)', '(remove,15551230001@c.us,queued)'],
+    'the first ones are cancelled');
+SELECT is(planned('{15550000002}'), '{}', 'and nothing more has to change');
+SELECT is(planned('{}'), ARRAY['- 15550000002@c.us'], 'also where nobody is wanted');
+DELETE FROM wawp.membership_intent;
 SELECT is(planned('{15551230001,15551230004}', pct => 50, mode => 'apply'), ARRAY['add 15551230001@c.us', 'add 15551230004@c.us', 'remove 15550000002@c.us'], 'more people');
-SELECT is((SELECT count(DISTINCT batch_id)::int FROM wawp.membership_intent), 2, 'are in a batch of their own');
+SELECT is((SELECT count(DISTINCT batch_id)::int FROM wawp.membership_intent), 1, 'are in one batch');
 SAVEPOINT writable;
 SET LOCAL transaction_read_only = on;
-SELECT is(planned('{15550000002}'), '{}', 'a read-only transaction may plan');
+SELECT is(planned('{15551230001,15551230004}'), ARRAY['add 15551230001@c.us', 'add 15551230004@c.us', '- 15550000002@c.us'], 'a read-only transaction may plan');
 SELECT raises($$SELECT wawp_sync_group('120363012345678901@g.us', '{}', mode => 'apply')$$, '25006', NULL, NULL, NULL, 'and not apply');
 ROLLBACK TO writable;
 DELETE FROM wawp.membership_intent;
@@ -181,6 +189,8 @@ SELECT is(rows_of('SELECT group_jid, jid, action, reason FROM wawp.membership_in
     ARRAY['(120363012345678901@g.us,15551230001@c.us,add,nightly)'], 'what is queued');
 SELECT is((SELECT min(why) FROM wawp_sync_groups('"en rol"', 'Group', 'from', mode => 'apply') WHERE jid = '15551230001@c.us'),
     (SELECT format('not in the group; queued already as intent %s of batch %s', id, batch_id) FROM wawp.membership_intent WHERE jid = '15551230001@c.us'), 'a rerun finds it');
+
+DELETE FROM wawp.membership_intent;
 
 -- names that ask for something else
 CREATE SCHEMA "evil""; DROP TABLE x; --";

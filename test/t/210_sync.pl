@@ -79,7 +79,8 @@ CREATE TABLE enrolment (course text, phone text);
 INSERT INTO enrolment SELECT g, '1557' || to_char(n * 10 + i, 'FM0000000') FROM unnest(ARRAY['@{[ join q(','), @groups ]}']) WITH ORDINALITY g (g, n), generate_series(1, 3) i;
 SQL
 WawpTest->create_server($node, 'paced', $sim, { adds_per_minute => 60, reads_per_minute => PER_MINUTE, pace_jitter => 0 });
-my ($lost, $broken, $silent) = @groups[ 20, 40, 60 ];
+my ($lost, $broken, $silent, $busy) = @groups[ 20, 40, 60, 80 ];
+$sim->rule({ match => { path => "$busy/participants\$" }, times => 1, answer => { status => 429, headers => { 'Retry-After' => '1' }, json => { message => 'slow down' } } });
 $sim->rule({ match => { path => "$lost/participants\$" }, times => undef, answer => { status => 404, json => { message => 'no such group' } } });
 $sim->rule({ match => { path => "$broken/participants\$" }, times => undef, answer => { status => 500, json => { message => 'broken' } } });
 $sim->rule({ match => { path => "$silent/participants\$" }, times => undef, fault => { reset => 'before' } });
@@ -92,7 +93,8 @@ $plan = $wawp->ask("SELECT count(*) FILTER (WHERE action = 'add'), count(*) FILT
 	FROM @{[ sync() ]}");
 my $took = time - $started;
 is($plan, (MANY - 3) * 3 . '|3|' . MANY . '|3', 'hundreds of groups: those that cannot be read are a row each');
-is(lists() - $before - $wawp->lists($silent), MANY - 1, '... each list is read once');
+is(lists() - $before - $wawp->lists($silent) - $wawp->lists($busy), MANY - 2, '... each list is read once');
+is($wawp->lists($busy), 2, '... but for one before which the API asked to wait');
 cmp_ok($took, '>', (2 * MANY - 3 - 3) * 60 / PER_MINUTE, '... in the pace of reads_per_minute');
 is($wawp->ask('SELECT count(*) FROM wawp.membership_intent WHERE instance = $$paced$$'), 0, '... a plan requests nothing');
 like($wawp->ask("SELECT min(why) FROM @{[ sync() ]} WHERE action = 'add'"), qr/; waits, as the instance is held \(paused\)$/, '... and shows the hold');

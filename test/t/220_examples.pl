@@ -86,6 +86,21 @@ is($run->{session}->ask('SELECT hand_over()')->{out}, 0, '... to hand over once 
 $run->{session}->ask("INSERT INTO open_case (group_jid) VALUES ('120363012345678906\@g.us')");
 is($run->{session}->ask(scheduled($run, 'hand over') // 'SELECT hand_over()')->{out}, 1, '... a new case gets the lead');
 
+# ---- event_breakout.sql
+
+$run = example('event_breakout');
+is($run->{session}->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'done'", 49), 49, '... fifty guests less one join');
+is($run->{session}->until("SELECT count(*) FROM wawp.membership_intent WHERE state = 'invited'", 1), 1, '... and one is invited');
+my ($message) = grep { $_->{chatId} =~ /^15551230403/ } @{ $run->{sim}->world->{messages} };
+like($message->{text}, qr{https://chat\.whatsapp\.com/}, '... by a link');
+like($run->{out}, qr/^\d+\@g\.us\|\d+\|\d{4}-/m, '... the screen shows how many wait, and until when');
+my @rooms = split /\n/, $run->{session}->ask('SELECT group_jid FROM room_table ORDER BY no')->{out};
+is(@rooms, 2, '... two groups were made');
+$run->{session}->ask('DELETE FROM scan');
+settle($run);
+my $members = $run->{sim}->world->{groups};
+is((grep { /^1555124/ && $members->{ $rooms[0] }{members}{$_}{role} ne 'left' } keys %{ $members->{ $rooms[0] }{members} }), 0, '... and are empty when the event is over');
+
 # ---- audit_review.sql
 
 $run = example('audit_review');

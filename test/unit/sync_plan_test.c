@@ -86,6 +86,19 @@ static const struct
 	{",{\"id\":\"" JID(A) "\",\"lid\":\"" LID_A "\"}" LISTED_LID(LID_A), A, A, "all pct=100", "", "a member who is listed twice is wanted by either entry"},
 	{",{\"id\":\"" JID(A) "\",\"lid\":\"" LID_A "\"}" LISTED_LID(LID_A) LISTED(B), B, A, "pct=100", "-" JID(A) ": in the group, and not wanted. ", "and removed once"},
 
+	/* open wishes: person:intent, "!" where it is under way, "-" for a removal */
+	{"", A, "", "tell open " A ":7 ", "+" JID(A) ": not in the group; intent 7 is queued already. ", "an addition that is queued"},
+	{"", A, "", "open " A ":7 ", "+" JID(A) ": not in the group. ", "of which the answer will tell"},
+	{"", A, "", "open " A ":7! ", "=" JID(A) ": not in the group; intent 7 is sending already. ", "an addition that is under way"},
+	{LISTED(A) LISTED(B), B, A, "pct=100 tell open -" A ":7 ", "-" JID(A) ": in the group, and not wanted; intent 7 is queued already. ", "a removal that is queued"},
+	{LISTED(A) LISTED(B), B, A, "pct=100 open -" A ":7! ", "=" JID(A) ": in the group, and not wanted; intent 7 is sending already. ", "a removal that is under way"},
+	{LISTED(A), A, A, "open -" A ":7 ", "+" JID(A) ": wanted again; intent 7 to remove them is queued. ", "a removal of somebody who is wanted again"},
+	{LISTED(A), A, A, "open -" A ":7! " A ":8 ", "", "which is taken back already"},
+	{LISTED(A), A, A, "pct=0 open " B ":7 " A ":8 ", "-" JID(B) ": not wanted any more; intent 7 to add them is queued. ", "an addition of somebody who is not wanted any more"},
+	{LISTED(A), A " " B, A, "open " B ":7 ", "+" JID(B) ": not in the group. ", "of somebody who is"},
+	{"", "", "", "open " B ":7 ", "=" JID(B) ": intent 7 to add them stays: nobody is wanted, which removes people only with max_remove_pct = 100. ", "an empty array takes back nothing"},
+	{LISTED(A), A " " B ".0", A, "open " B ":7 ", "?" B ".0: it is refused. =" JID(B) ": intent 7 to add them stays: \"" B ".0\" may mean this person. ", "nor does a mistyped number"},
+
 	/* what keeps from acting */
 	{"", A, "", "bar", "=" JID(A) ": not added: barred. ", "somebody who may not be added"},
 	{LISTED(A), A, "", "bar", "", "who is in the group stays"},
@@ -130,6 +143,26 @@ option(const char *options, const char *word)
 	return found ? atoi(found + strlen(word)) : -1;
 }
 
+/* Read the open wishes of the options. */
+static int
+open_of(const char *options, SyncOpen *open)
+{
+	const char *found = strstr(options, "open ");
+	int			n = 0;
+
+	for (const char *word = found ? found + strlen("open ") : ""; *word; word = strchr(word, ' ') + 1)
+	{
+		size_t		length = strcspn(word, ":");
+		bool		is_removal = *word == '-';
+
+		open[n] = (SyncOpen) {jid_of(word + is_removal, length - is_removal), is_removal, .id = atoi(word + length + 1)};
+		open[n].is_queued = word[length + 2] != '!';
+		open[n].state = open[n].is_queued ? "queued" : "sending";
+		n++;
+	}
+	return n;
+}
+
 static const char *
 plan_text(const SyncPlan *plan)
 {
@@ -152,9 +185,10 @@ test_plan(const char *listed, const char *wanted, const char *added, const char 
 {
 	SyncWanted	people[8];
 	SyncAdded	ours[8];
+	SyncOpen	open[8];
 	WireMembers list;
 	MembersKnown known = {.stated = option(options, "size=")};
-	SyncGroup	group = {.list = &list, .known = &known, .wanted = people, .added = ours, .max_remove_pct = 20};
+	SyncGroup	group = {.list = &list, .known = &known, .wanted = people, .added = ours, .open = open, .max_remove_pct = 20};
 	const char *body = psprintf("[%s%s]", US, listed);
 	SyncWanted	person;
 	SyncPlan	plan;
@@ -172,6 +206,8 @@ test_plan(const char *listed, const char *wanted, const char *added, const char 
 	}
 	while (next_person(&added, &person))
 		ours[group.nadded++] = (SyncAdded) {person.jid, person.lid};
+	group.nopen = open_of(options, open);
+	group.tells_queued = strstr(options, "tell") != NULL;
 	group.managed_only = strstr(options, "all") == NULL;
 	if (option(options, "pct=") >= 0)
 		group.max_remove_pct = option(options, "pct=");
@@ -199,7 +235,7 @@ static void
 test_many(void)
 {
 	int			n = 20000;
-	SyncWanted *people = palloc0(sizeof(SyncWanted) * n);
+	SyncWanted *people = palloc0(sizeof(SyncWanted) * 2 * n);
 	WireMembers list;
 	MembersKnown known = {.stated = -1};
 	SyncGroup	group = {.list = &list, .known = &known, .wanted = people, .max_remove_pct = 100};
@@ -218,6 +254,12 @@ test_many(void)
 		people[group.nwanted].jid = jid_of(people[group.nwanted].input, 11);
 		group.nwanted++;
 	}
+	for (int i = 0; i < n; i++)
+	{
+		people[group.nwanted].input = psprintf("1777%07d", i);
+		people[group.nwanted].jid = jid_of(people[group.nwanted].input, 11);
+		group.nwanted++;
+	}
 	appendStringInfoChar(&body, ']');
 	wire_read_members(body.data, body.len, &list);
 	known.me = jid_of(ME, strlen(ME));
@@ -225,7 +267,7 @@ test_many(void)
 	for (int i = 0; i < plan.n; i++)
 		removals += plan.steps[i].action == SYNC_REMOVE;
 	is_int(removals, n / 2, "every second of a large group goes");
-	is_int(plan.n, n / 2, "and nothing else happens");
+	is_int(plan.n, n / 2 + n, "and as many as there are come");
 }
 
 int
