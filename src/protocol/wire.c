@@ -1559,11 +1559,13 @@ wire_read_groups(const char *body, size_t len, WireGroups *out)
 	const JsonNode *root = json_node_parse(body, len);
 	WireMembers members;
 
-	if (is_error_body(root))
-		return false;
-	if (json_node_is(root, JSON_KIND_OBJECT) && root->count > 0 && !is_map_by_jid(root))
+	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(root, JSON_KIND_OBJECT) && root->count > 0 && !is_map_by_jid(root); depth++)
+	{
+		if (is_error_body(root))
+			return false;
 		root = list_in(root);
-	if (!json_node_is_list(root))
+	}
+	if (!json_node_is_list(root) || is_error_body(root))
 		return false;
 	out->groups = palloc(sizeof(WireGroup) * Max(root->count, 1));
 	out->count = 0;
@@ -1654,17 +1656,32 @@ wire_read_invite(const char *body, size_t len)
 	return json_node_is(node, JSON_KIND_STRING) ? invite_of_text(json_node_text(node)) : NULL;
 }
 
+/* Return the object that describes a session, in whatever envelopes, whose own status is that of the call. */
+static const JsonNode *
+unwrap_session(const JsonNode *root)
+{
+	static const char *const keys[] = {"data", "session", "result", "results", "response", "payload", "body", NULL};
+
+	for (int depth = 0; depth < MAX_WRAPPING && root; depth++)
+	{
+		const JsonNode *inner = json_node_is(root, JSON_KIND_ARRAY) && root->count == 1 ? root->first : first_list(root, keys);
+		const char *status = json_node_text(json_node_get(root, "status"));
+
+		if (!inner || (json_node_is(json_node_get(root, "status"), JSON_KIND_STRING) && !means_success(status)))
+			break;
+		root = inner;
+	}
+	return root;
+}
+
 /* Read session info into *out; false if the body has no status. */
 bool
 wire_read_session(const char *body, size_t len, WireSession *out)
 {
-	const JsonNode *root = json_node_parse(body, len);
-	const JsonNode *data = json_node_get(root, "data");
+	const JsonNode *root = unwrap_session(json_node_parse(body, len));
 	const JsonNode *me;
 
 	memset(out, 0, sizeof(*out));
-	if (!json_node_is(json_node_get(root, "status"), JSON_KIND_STRING) && data)
-		root = data;
 	if (!json_node_is(json_node_get(root, "status"), JSON_KIND_STRING))
 		return false;
 	me = json_node_get(root, "me");
