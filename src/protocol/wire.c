@@ -1633,7 +1633,30 @@ is_error_beside_code(const JsonNode *root)
 		return false;
 	read_envelope(root, &answer);
 	answer.code = NULL;
-	return is_refusal(root, &answer) || json_node_text(json_node_get(root, "message"));
+	if (is_refusal(root, &answer))
+		return true;
+	return json_node_text(json_node_get(root, "message")) && !is_bare_success(root) && !means_success(json_node_text(json_node_get(root, "code")));
+}
+
+/* Return the link for the first code or link in a value or its envelopes, palloc'd, or NULL. */
+static char *
+find_invite(const JsonNode *node, int depth)
+{
+	static const char *const keys[] = {"code", "inviteCode", "invite_code", "link", "inviteLink", "invite_link", "InviteLink", "url", "value",
+	"data", "result", "results", "response", "invite", "payload", "body", NULL};
+
+	if (json_node_is(node, JSON_KIND_STRING))
+		return invite_of_text(json_node_text(node));
+	if (depth == 0 || is_error_beside_code(node))
+		return NULL;
+	for (const char *const *key = keys; *key; key++)
+	{
+		char	   *link = find_invite(json_node_get(node, *key), depth - 1);
+
+		if (link)
+			return link;
+	}
+	return NULL;
 }
 
 /*
@@ -1643,17 +1666,9 @@ is_error_beside_code(const JsonNode *root)
 char *
 wire_read_invite(const char *body, size_t len)
 {
-	static const char *const keys[] = {"code", "inviteCode", "invite_code", "link",
-	"inviteLink", "invite_link", "url", "value", "data", "result", NULL};
 	const JsonNode *node = json_node_parse(body, len);
 
-	if (node == NULL)
-		return invite_of_text(body_beginning(body, len));
-	if (is_error_beside_code(node))
-		return NULL;
-	for (int i = 0; i < 3 && json_node_is(node, JSON_KIND_OBJECT); i++)
-		node = json_node_any(node, keys);
-	return json_node_is(node, JSON_KIND_STRING) ? invite_of_text(json_node_text(node)) : NULL;
+	return node ? find_invite(node, MAX_WRAPPING) : invite_of_text(body_beginning(body, len));
 }
 
 /* Return the object that describes a session, in whatever envelopes, whose own status is that of the call. */

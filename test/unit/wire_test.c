@@ -117,11 +117,16 @@ test_invites(void)
 	static const char *const forms[] = {
 		"ABCDEFGHIJKLMNOPQRSTUV", "\"ABCDEFGHIJKLMNOPQRSTUV\"", "https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV",
 		"{\"code\":\"ABCDEFGHIJKLMNOPQRSTUV\"}", "{\"data\":{\"invite_code\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}",
-		"http://www.chat.whatsapp.com/invite/ABCDEFGHIJKLMNOPQRSTUV?a=b", "ABCDEFGHIJKLMNOPQRSTUV\n"
+		"http://www.chat.whatsapp.com/invite/ABCDEFGHIJKLMNOPQRSTUV?a=b", "ABCDEFGHIJKLMNOPQRSTUV\n",
+		"{\"code\":\"SUCCESS\",\"message\":\"Success get group invite link\",\"results\":{\"invite_link\":\"https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV\"}}",
+		"{\"success\":true,\"message\":\"OK\",\"data\":{\"inviteCode\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}",
+		"{\"status\":\"success\",\"response\":{\"invite\":{\"code\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}}",
+		"{\"code\":200,\"data\":\"ABCDEFGHIJKLMNOPQRSTUV\"}"
 	};
 	static const char *const none[] = {"", "short", "not a code at all", "{\"ok\":true}", "<html>", "{\"error\":\"x\",\"link\":\"ABCDEFGHIJKLMNOPQRSTUV\"}",
 		"Unauthorized", "wawp_upstream_error", "{\"code\":\"invalid_session\",\"message\":\"Session not found\"}",
-		"{\"code\":\"quota_reached\"}"
+		"{\"code\":\"quota_reached\"}", "{\"success\":true,\"data\":{\"error\":\"x\",\"link\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}",
+		"{\"code\":\"SUCCESS\",\"message\":\"ok\",\"results\":{}}"
 	};
 
 	for (size_t i = 0; i < lengthof(forms); i++)
