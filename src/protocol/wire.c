@@ -1610,11 +1610,13 @@ wire_read_groups(const char *body, size_t len, WireGroups *out)
 	const JsonNode *root = json_node_parse(body, len);
 	WireMembers members;
 
-	if (is_error_body(root))
-		return false;
-	if (json_node_is(root, JSON_KIND_OBJECT) && root->count > 0 && !is_map_by_jid(root))
+	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(root, JSON_KIND_OBJECT) && root->count > 0 && !is_map_by_jid(root); depth++)
+	{
+		if (is_error_body(root))
+			return false;
 		root = list_in(root);
-	if (!json_node_is_list(root))
+	}
+	if (!json_node_is_list(root) || is_error_body(root))
 		return false;
 	out->groups = palloc(sizeof(WireGroup) * Max(root->count, 1));
 	out->count = 0;
@@ -1682,7 +1684,30 @@ is_error_beside_code(const JsonNode *root)
 		return false;
 	read_envelope(root, &answer);
 	answer.code = NULL;
-	return is_refusal(root, &answer) || json_node_text(json_node_get(root, "message"));
+	if (is_refusal(root, &answer))
+		return true;
+	return json_node_text(json_node_get(root, "message")) && !is_bare_success(root) && !means_success(json_node_text(json_node_get(root, "code")));
+}
+
+/* Return the link for the first code or link in a value or its envelopes, palloc'd, or NULL. */
+static char *
+find_invite(const JsonNode *node, int depth)
+{
+	static const char *const keys[] = {"code", "inviteCode", "invite_code", "link", "inviteLink", "invite_link", "InviteLink", "url", "value",
+	"data", "result", "results", "response", "invite", "payload", "body", NULL};
+
+	if (json_node_is(node, JSON_KIND_STRING))
+		return invite_of_text(json_node_text(node));
+	if (depth == 0 || is_error_beside_code(node))
+		return NULL;
+	for (const char *const *key = keys; *key; key++)
+	{
+		char	   *link = find_invite(json_node_get(node, *key), depth - 1);
+
+		if (link)
+			return link;
+	}
+	return NULL;
 }
 
 /*
@@ -1692,30 +1717,37 @@ is_error_beside_code(const JsonNode *root)
 char *
 wire_read_invite(const char *body, size_t len)
 {
-	static const char *const keys[] = {"code", "inviteCode", "invite_code", "link",
-	"inviteLink", "invite_link", "url", "value", "data", "result", NULL};
 	const JsonNode *node = json_node_parse(body, len);
 
-	if (node == NULL)
-		return invite_of_text(body_beginning(body, len));
-	if (is_error_beside_code(node))
-		return NULL;
-	for (int i = 0; i < 3 && json_node_is(node, JSON_KIND_OBJECT); i++)
-		node = json_node_any(node, keys);
-	return json_node_is(node, JSON_KIND_STRING) ? invite_of_text(json_node_text(node)) : NULL;
+	return node ? find_invite(node, MAX_WRAPPING) : invite_of_text(body_beginning(body, len));
+}
+
+/* Return the object that describes a session, in whatever envelopes, whose own status is that of the call. */
+static const JsonNode *
+unwrap_session(const JsonNode *root)
+{
+	static const char *const keys[] = {"data", "session", "result", "results", "response", "payload", "body", NULL};
+
+	for (int depth = 0; depth < MAX_WRAPPING && root; depth++)
+	{
+		const JsonNode *inner = json_node_is(root, JSON_KIND_ARRAY) && root->count == 1 ? root->first : first_list(root, keys);
+		const char *status = json_node_text(json_node_get(root, "status"));
+
+		if (!inner || (json_node_is(json_node_get(root, "status"), JSON_KIND_STRING) && !means_success(status)))
+			break;
+		root = inner;
+	}
+	return root;
 }
 
 /* Read session info into *out; false if the body has no status. */
 bool
 wire_read_session(const char *body, size_t len, WireSession *out)
 {
-	const JsonNode *root = json_node_parse(body, len);
-	const JsonNode *data = json_node_get(root, "data");
+	const JsonNode *root = unwrap_session(json_node_parse(body, len));
 	const JsonNode *me;
 
 	memset(out, 0, sizeof(*out));
-	if (!json_node_is(json_node_get(root, "status"), JSON_KIND_STRING) && data)
-		root = data;
 	if (!json_node_is(json_node_get(root, "status"), JSON_KIND_STRING))
 		return false;
 	me = json_node_get(root, "me");

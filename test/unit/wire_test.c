@@ -117,11 +117,16 @@ test_invites(void)
 	static const char *const forms[] = {
 		"ABCDEFGHIJKLMNOPQRSTUV", "\"ABCDEFGHIJKLMNOPQRSTUV\"", "https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV",
 		"{\"code\":\"ABCDEFGHIJKLMNOPQRSTUV\"}", "{\"data\":{\"invite_code\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}",
-		"http://www.chat.whatsapp.com/invite/ABCDEFGHIJKLMNOPQRSTUV?a=b", "ABCDEFGHIJKLMNOPQRSTUV\n"
+		"http://www.chat.whatsapp.com/invite/ABCDEFGHIJKLMNOPQRSTUV?a=b", "ABCDEFGHIJKLMNOPQRSTUV\n",
+		"{\"code\":\"SUCCESS\",\"message\":\"Success get group invite link\",\"results\":{\"invite_link\":\"https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV\"}}",
+		"{\"success\":true,\"message\":\"OK\",\"data\":{\"inviteCode\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}",
+		"{\"status\":\"success\",\"response\":{\"invite\":{\"code\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}}",
+		"{\"code\":200,\"data\":\"ABCDEFGHIJKLMNOPQRSTUV\"}"
 	};
 	static const char *const none[] = {"", "short", "not a code at all", "{\"ok\":true}", "<html>", "{\"error\":\"x\",\"link\":\"ABCDEFGHIJKLMNOPQRSTUV\"}",
 		"Unauthorized", "wawp_upstream_error", "{\"code\":\"invalid_session\",\"message\":\"Session not found\"}",
-		"{\"code\":\"quota_reached\"}"
+		"{\"code\":\"quota_reached\"}", "{\"success\":true,\"data\":{\"error\":\"x\",\"link\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}",
+		"{\"code\":\"SUCCESS\",\"message\":\"ok\",\"results\":{}}"
 	};
 
 	for (size_t i = 0; i < lengthof(forms); i++)
@@ -129,6 +134,60 @@ test_invites(void)
 				"an invite code in one of its forms");
 	for (size_t i = 0; i < lengthof(none); i++)
 		ok(wire_read_invite(none[i], strlen(none[i])) == NULL, "no invite code in text %zu", i + 1);
+}
+
+/* Sessions in envelopes that have a status of their own; status NULL: none is read. */
+static void
+test_sessions(void)
+{
+	static const struct
+	{
+		const char *body;
+		const char *status;
+	}			sessions[] =
+	{
+		{"{\"name\":\"n\",\"status\":\"WORKING\",\"me\":{\"id\":\"15551230403@c.us\"}}", "WORKING"},
+		{"{\"status\":\"success\",\"data\":{\"name\":\"n\",\"status\":\"WORKING\"}}", "WORKING"},
+		{"{\"status\":200,\"data\":{\"session\":{\"name\":\"n\",\"status\":\"STARTING\"}}}", "STARTING"},
+		{"{\"success\":true,\"result\":[{\"name\":\"n\",\"status\":\"WORKING\"}]}", "WORKING"},
+		{"{\"name\":\"n\",\"status\":\"FAILED\",\"data\":{\"status\":\"WORKING\"}}", "FAILED"},
+		{"{\"status\":\"error\",\"message\":\"x\"}", NULL},
+		{"{\"status\":\"success\",\"data\":{\"message\":\"x\"}}", NULL},
+	};
+
+	for (size_t i = 0; i < lengthof(sessions); i++)
+	{
+		WireSession session;
+
+		is_text(wire_read_session(sessions[i].body, strlen(sessions[i].body), &session) ? session.status : NULL, sessions[i].status, sessions[i].body);
+	}
+}
+
+/* Lists of groups, in envelopes; count -1: it is none. */
+static void
+test_groups(void)
+{
+	static const struct
+	{
+		const char *body;
+		int			count;
+	}			lists_of_groups[] =
+	{
+		{"[{\"id\":\"120363012345678901@g.us\"}]", 1},
+		{"{\"groups\":[{\"id\":\"120363012345678901@g.us\"}]}", 1},
+		{"{\"success\":true,\"data\":{\"groups\":[{\"id\":\"120363012345678901@g.us\"}]}}", 1},
+		{"{\"data\":{\"groups\":{\"120363012345678901@g.us\":{\"subject\":\"S\"}}}}", 1},
+		{"{\"data\":{\"groups\":[]}}", 0},
+		{"{\"data\":{\"success\":false,\"groups\":[]}}", -1},
+	};
+
+	for (size_t i = 0; i < lengthof(lists_of_groups); i++)
+	{
+		WireGroups	groups;
+		bool		is_read = wire_read_groups(lists_of_groups[i].body, strlen(lists_of_groups[i].body), &groups);
+
+		is_int(is_read ? groups.count : -1, lists_of_groups[i].count, lists_of_groups[i].body);
+	}
 }
 
 static WireAnswer
@@ -852,6 +911,8 @@ main(void)
 	test_index_alone();
 	test_lists();
 	test_roles();
+	test_sessions();
+	test_groups();
 	test_group_size();
 	test_inner_refusals();
 	test_descriptions();
