@@ -27,6 +27,7 @@
 #include "base/spi_statement.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
+#include "client/instance.h"
 #include "lib/stringinfo.h"
 #include "tables/home.h"
 #include "tables/intent.h"
@@ -1076,7 +1077,8 @@ static SqlStatement waiting_lanes = {
 
 /*
  * Return up to `limit` lanes behind a key in which intents wait for verification
- * or an invitation, as IntentLane pointers in the order of their keys.
+ * or an invitation, as IntentLane pointers in the order of their keys, and when
+ * they are due, for which all of them are read.
  */
 List *
 intent_waiting_lanes(const LaneKey *after, int limit)
@@ -1433,46 +1435,99 @@ intent_next_other(const LaneKey *lane)
 	return intent_first_due(&next_other, lane);
 }
 
-/* A loose scan: one index probe per lane, however deep they are. */
-static SqlStatement lanes = {
-	"WITH RECURSIVE l AS ("
-	" (SELECT instance, group_jid FROM wawp.membership_intent WHERE state = 'queued' AND id > 0"
-	"  AND home = $4 AND (instance, group_jid) > ($1, $2) ORDER BY instance, group_jid LIMIT 1)"
-	" UNION ALL SELECT n.instance, n.group_jid FROM l, LATERAL ("
-	"  SELECT i.instance, i.group_jid FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.id > 0"
-	"  AND i.home = $4 AND (i.instance, i.group_jid) > (l.instance, l.group_jid)"
-	"  ORDER BY i.instance, i.group_jid LIMIT 1) n)"
-	" SELECT instance::text, group_jid, EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued'"
-	"  AND o.action <> 'add' AND o.home = $4 AND o.instance = l.instance AND o.group_jid = l.group_jid),"
-	" EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.id > 0"
-	"  AND o.home = $4 AND o.instance = l.instance AND o.group_jid = l.group_jid AND " OF_ITS_ACCOUNT("o", "l.instance") ")"
-	" FROM l LIMIT $3",
-	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
+/*
+ * A loose scan: one index probe per lane, however deep they are.  The account is
+ * that of the lane's first intent; few lanes have another.
+ */
+#define FIRST_LANE(alias, of_kind, after) \
+	"SELECT " alias ".instance, " alias ".group_jid, " alias ".instance_id FROM wawp.membership_intent " alias \
+	" WHERE " of_kind(alias) " AND " alias ".home = $4 AND (" alias ".instance, " alias ".group_jid) > " after \
+	" ORDER BY " alias ".instance, " alias ".group_jid LIMIT 1"
+#define LANES_AFTER(of_kind) \
+	"WITH RECURSIVE l AS ((" FIRST_LANE("f", of_kind, "($1, $2)") ")" \
+	" UNION ALL SELECT n.instance, n.group_jid, n.instance_id FROM l, LATERAL (" \
+	FIRST_LANE("i", of_kind, "(l.instance, l.group_jid)") ") n)" \
+	" SELECT instance::text, group_jid, instance_id FROM l LIMIT $3"
+#define OF_ACCOUNT(of_kind) \
+	"SELECT FROM wawp.membership_intent o WHERE " of_kind("o") " AND o.home = $3" \
+	" AND o.instance = $1 AND o.group_jid = $2 AND " OF_ITS_ACCOUNT("o", "$1") " LIMIT 1"
+
+#define QUEUED(alias) alias ".state = 'queued' AND " alias ".id > 0"
+#define QUEUED_OTHER(alias) alias ".state = 'queued' AND " alias ".action <> 'add'"
+#define WAITING(alias) alias ".state IN " STATES_WAITING
+
+/* By IntentLaneKind: lanes behind a key, and whether a lane has something for the account of its instance. */
+static SqlStatement lanes[] = {
+	{LANES_AFTER(QUEUED), 4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL},
+	{LANES_AFTER(QUEUED_OTHER), 4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL},
+	{LANES_AFTER(WAITING), 4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL}
+};
+static SqlStatement of_account[] = {
+	{OF_ACCOUNT(QUEUED), 3, {TEXTOID, TEXTOID, UUIDOID}, NULL},
+	{OF_ACCOUNT(QUEUED_OTHER), 3, {TEXTOID, TEXTOID, UUIDOID}, NULL},
+	{OF_ACCOUNT(WAITING), 3, {TEXTOID, TEXTOID, UUIDOID}, NULL}
 };
 
-/*
- * Return up to `limit` lanes behind a key that have queued intents, as
- * IntentLane pointers in the order of their keys.
- */
-List *
-intent_lanes(const LaneKey *after, int limit)
+/* True if a lane has something for the account that its instance has now. */
+static bool
+intent_lane_has_account(IntentLaneKind kind, const LaneKey *lane)
 {
 	SqlArgs		args = {0};
-	List	   *list = NIL;
+
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	home_bind(&args);
+	return spi_run(&of_account[kind], &args) > 0;
+}
+
+/*
+ * Set has_account of lanes in the order of their keys, whose first intents are
+ * for these accounts: only where that is another one, a statement is needed.
+ */
+static void
+intent_compare_accounts(IntentLaneKind kind, List *found, const List *accounts)
+{
+	const LaneKey *last = NULL;
+	const char *account = NULL;
+	ListCell   *lc;
+	ListCell   *first;
+
+	forboth(lc, found, first, accounts)
+	{
+		IntentLane *lane = lfirst(lc);
+
+		if (last == NULL || strcmp(NameStr(last->instance), NameStr(lane->key.instance)) != 0)
+			account = instance_id_of(NameStr(lane->key.instance));
+		last = &lane->key;
+		lane->has_account = account != NULL &&
+			(strcmp(account, lfirst(first)) == 0 || intent_lane_has_account(kind, &lane->key));
+	}
+}
+
+/*
+ * Return up to `limit` lanes behind a key that have such intents, as IntentLane
+ * pointers in the order of their keys.  When they are due is not read.
+ */
+List *
+intent_lanes(IntentLaneKind kind, const LaneKey *after, int limit)
+{
+	SqlArgs		args = {0};
+	List	   *found = NIL;
+	List	   *accounts = NIL;
 	uint64		n;
 
 	intent_bind_page(&args, after, limit);
-	n = spi_run(&lanes, &args);
+	n = spi_run(&lanes[kind], &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		IntentLane *lane = palloc0(sizeof(IntentLane));
 
 		lane->key = lane_key(spi_get_text(i, 1), spi_get_text(i, 2));
-		lane->has_other = spi_get_bool(i, 3);
-		lane->has_account = spi_get_bool(i, 4);
-		list = lappend(list, lane);
+		found = lappend(found, lane);
+		accounts = lappend(accounts, unconstify(char *, spi_get_text(i, 3)));
 	}
-	return list;
+	intent_compare_accounts(kind, found, accounts);
+	return found;
 }
 
 /*

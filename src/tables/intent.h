@@ -155,13 +155,20 @@ typedef struct IntentRequester
 	Datum		from;			/* jsonb, as requested_from has it */
 } IntentRequester;
 
-/* A lane with queued intents, or with intents that wait for verification or an invitation. */
+/* What lanes can be looked for by. */
+typedef enum IntentLaneKind
+{
+	LANES_QUEUED,				/* something is queued */
+	LANES_OTHER,				/* something that is no addition is queued */
+	LANES_WAITING				/* something waits for verification or an invitation */
+} IntentLaneKind;
+
+/* A lane with such intents. */
 typedef struct IntentLane
 {
 	LaneKey		key;
-	bool		has_other;		/* something else than additions is queued */
 	bool		has_account;	/* something is for the account that the instance has now */
-	TimestampTz due;			/* when the first that waits is due */
+	TimestampTz due;			/* when the first that waits is due, if that was read */
 } IntentLane;
 
 /* The next state of an intent. */
@@ -222,7 +229,7 @@ extern List *intent_arrive(int limit);
 extern TimestampTz intent_next_arrival(void);
 extern TimestampTz intent_next_due(const LaneKey *lane);
 extern TimestampTz intent_next_other(const LaneKey *lane);
-extern List *intent_lanes(const LaneKey *after, int limit);
+extern List *intent_lanes(IntentLaneKind kind, const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left);
 extern bool intent_was_asked_before(int64 id, TimestampTz time);
 extern int64 intent_end_invitations(TimestampTz before, int limit, bool *left);

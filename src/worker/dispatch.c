@@ -63,25 +63,31 @@
 #define DRAIN_HORIZON_MS (60 * 1000)
 #define NOTES_AT_ONCE 100
 #define INVITATIONS_AT_ONCE 1000
+/* A rescan reads so many lanes in a cycle. */
 #define LANES_AT_ONCE 5000
+/* The poll of each minute reads so many, where one that is given a turn for nothing counts as several. */
+#define LANES_A_POLL 1000
+#define COST_OF_TURN 10
 
 /* A duty's next_ms: the last cycle has left something that cannot be done at once. */
 #define DUTY_LEFT INT64CONST(-1)
 
-/* The position of the scan of the queue for its lanes. */
-typedef struct QueueScan
+/* The scan of the queue for lanes of one kind. */
+typedef struct LaneScan
 {
-	bool		has_queued;		/* there are more lanes with something queued, */
-	LaneKey		queued_after;
-	bool		has_waiting;	/* or with rows that wait */
-	LaneKey		waiting_after;
-} QueueScan;
+	LaneKey		after;			/* the last lane that was read, also where the next poll goes on */
+	int			left;			/* lanes that are still to be read; 0: the scan rests */
+	bool		is_rescan;		/* of all lanes, from the first; or else of some more, for the poll */
+	bool		again;			/* another rescan was asked for meanwhile */
+} LaneScan;
+
+#define LANE_SCANS (LANES_WAITING + 1)
 
 /* The cycle under way, and what each leaves to the next. */
 typedef struct CycleState
 {
 	DispatchWake told;			/* since the last commit */
-	QueueScan	scan;
+	LaneScan	scans[LANE_SCANS];	/* by IntentLaneKind */
 	bool		has_judged;		/* answers were read since the last commit */
 	bool		has_notes;		/* of what sessions did */
 	int64		retry_ms;		/* when a cycle does what the last one had to leave; monotonic ms */
@@ -100,7 +106,7 @@ typedef struct CycleState
 typedef enum DutyOccasion
 {
 	ON_TIME,					/* no other */
-	ON_RESCAN,					/* the worker was told that anything may have changed */
+	ON_RESCAN,					/* the worker was told that anything may have changed, or a minute is over */
 	ON_NEWS,					/* or that a lane has */
 	ON_EVERY_CYCLE
 } DutyOccasion;
@@ -272,6 +278,7 @@ void
 dispatch_tell(const DispatchWake *wake)
 {
 	cycle.told.rescan |= wake->rescan;
+	cycle.told.poll |= wake->poll;
 	cycle.told.start_anew |= wake->start_anew;
 	if (cycle.told.nlanes + wake->nlanes > SHMEM_WAKE_LANES)
 		cycle.told.rescan = true;
@@ -282,54 +289,87 @@ dispatch_tell(const DispatchWake *wake)
 	}
 }
 
-/*
- * Note a portion of the lanes that have something queued.  A lane that waits for
- * its turn is left there, unless it may have something that need not wait: a
- * statement or two for each of them, every time, would cost too much.
- */
+/* Begin a rescan; one that is under way is finished first, so that it reaches the last lanes however often it is asked for. */
 static void
-scan_queued(void)
+scan_begin_rescan(LaneScan *scan)
 {
-	List	   *lanes = intent_lanes(&cycle.scan.queued_after, LANES_AT_ONCE);
+	if (scan->left > 0 && scan->is_rescan)
+		scan->again = *scan->after.group != '\0';
+	else
+		*scan = (LaneScan) {.left = PG_INT32_MAX, .is_rescan = true};
+}
+
+/* Go on where the last poll has ended, unless a scan is under way. */
+static void
+scan_begin_poll(LaneScan *scan)
+{
+	if (scan->left > 0)
+		return;
+	scan->left = LANES_A_POLL;
+	scan->is_rescan = false;
+}
+
+/* Note that a scan has read the last lane. */
+static void
+scan_end(LaneScan *scan)
+{
+	*scan = (LaneScan) {.left = scan->again ? PG_INT32_MAX : 0, .is_rescan = scan->again};
+}
+
+/*
+ * Note a lane that a scan has found.  True if it will have a turn for that.  A
+ * lane that is known waits as it did, unless it may have something that need not
+ * wait: a statement or two for each of them, every time, would cost too much.
+ */
+static bool
+scan_note(IntentLaneKind kind, const LaneScan *scan, const IntentLane *found)
+{
+	int64		now = clock_monotonic_ms();
+
+	if (!found->has_account)
+		return false;
+	if (kind == LANES_QUEUED)
+		return lanes_discover(&found->key, now);
+	if (kind == LANES_OTHER)
+		lanes_note(&found->key, now)->head_until_ms = 0;
+	else if (scan->is_rescan)
+		lanes_verify(&found->key, clock_monotonic_of(found->due));
+	else if (lanes_is_verifying(&found->key))
+		return false;
+	else
+		lanes_verify(&found->key, now);
+	return true;
+}
+
+/* Note the next portion of the lanes of one kind. */
+static void
+scan_go_on(IntentLaneKind kind, LaneScan *scan)
+{
+	int			most = Min(scan->left, LANES_AT_ONCE);
+	List	   *lanes = kind == LANES_WAITING && scan->is_rescan
+		? intent_waiting_lanes(&scan->after, most) : intent_lanes(kind, &scan->after, most);
 	ListCell   *lc;
 
 	foreach(lc, lanes)
 	{
 		const IntentLane *found = lfirst(lc);
-		Lane	   *lane;
+		bool		has_turn = scan_note(kind, scan, found);
 
-		if (!found->has_account)
+		scan->after = found->key;
+		if (scan->is_rescan)
 			continue;
-		lane = lanes_find(&found->key);
-		if (found->has_other || !lane->in_queue)
-			lane = lanes_note(&found->key, clock_monotonic_ms());
-		lane->head_until_ms = 0;
+		scan->left -= has_turn ? COST_OF_TURN : 1;
+		if (scan->left <= 0)
+		{
+			scan->left = 0;
+			return;
+		}
 	}
-	cycle.scan.has_queued = list_length(lanes) == LANES_AT_ONCE;
-	if (cycle.scan.has_queued)
-		cycle.scan.queued_after = ((const IntentLane *) llast(lanes))->key;
+	if (list_length(lanes) < most)
+		scan_end(scan);
 }
 
-/* Note a portion of the lanes in which rows wait. */
-static void
-scan_waiting(void)
-{
-	List	   *lanes = intent_waiting_lanes(&cycle.scan.waiting_after, LANES_AT_ONCE);
-	ListCell   *lc;
-
-	foreach(lc, lanes)
-	{
-		const IntentLane *lane = lfirst(lc);
-
-		if (lane->has_account)
-			lanes_verify(&lane->key, clock_monotonic_of(lane->due));
-	}
-	cycle.scan.has_waiting = list_length(lanes) == LANES_AT_ONCE;
-	if (cycle.scan.has_waiting)
-		cycle.scan.waiting_after = ((const IntentLane *) llast(lanes))->key;
-}
-
-/* Note the lanes the worker was told of, and the next portion of all if it was told to rescan. */
+/* Note the lanes the worker was told of, and a portion of others if it was told to look for them. */
 static void
 duty_take_up_wake(Holds *holds pg_attribute_unused())
 {
@@ -337,10 +377,8 @@ duty_take_up_wake(Holds *holds pg_attribute_unused())
 
 	for (int i = 0; i < cycle.told.nlanes; i++)
 		lanes_note(&cycle.told.lanes[i], now)->head_until_ms = 0;
-	if (cycle.told.rescan)
+	if (cycle.told.rescan || cycle.told.poll)
 	{
-		memset(&cycle.scan, 0, sizeof(cycle.scan));
-		cycle.scan.has_queued = cycle.scan.has_waiting = true;
 		lanes_start_anew(false);
 		group_cache_forget_other_accounts();
 	}
@@ -349,10 +387,15 @@ duty_take_up_wake(Holds *holds pg_attribute_unused())
 		hold_start_anew();
 		intent_start_anew();
 	}
-	if (cycle.scan.has_queued)
-		scan_queued();
-	if (cycle.scan.has_waiting)
-		scan_waiting();
+	for (int i = 0; i < LANE_SCANS; i++)
+	{
+		if (cycle.told.rescan)
+			scan_begin_rescan(&cycle.scans[i]);
+		else if (cycle.told.poll)
+			scan_begin_poll(&cycle.scans[i]);
+		if (cycle.scans[i].left > 0)
+			scan_go_on((IntentLaneKind) i, &cycle.scans[i]);
+	}
 }
 
 /* Write what sessions did to the queue into the audit log. */
@@ -480,7 +523,10 @@ duty_next_requester(void)
 static int64
 duty_next_scan(void)
 {
-	return cycle.scan.has_queued || cycle.scan.has_waiting ? 0 : CLOCK_NEVER;
+	for (int i = 0; i < LANE_SCANS; i++)
+		if (cycle.scans[i].left > 0)
+			return 0;
+	return CLOCK_NEVER;
 }
 
 static int64
@@ -551,10 +597,11 @@ static const Duty duties[] = {
 static bool
 duty_is_due(const Duty *duty)
 {
-	bool		has_news = cycle.told.rescan || cycle.told.nlanes > 0;
+	bool		is_rescan = cycle.told.rescan || cycle.told.poll;
+	bool		has_news = is_rescan || cycle.told.nlanes > 0;
 
 	return duty->occasion == ON_EVERY_CYCLE || (duty->occasion == ON_NEWS && has_news) ||
-		(duty->occasion == ON_RESCAN && cycle.told.rescan) || duty->next_ms() <= cycle.began_ms;
+		(duty->occasion == ON_RESCAN && is_rescan) || duty->next_ms() <= cycle.began_ms;
 }
 
 static void
@@ -576,11 +623,18 @@ dispatch_take_answers(void)
 	attempt_judge_answers();
 }
 
+/* True if the worker was told something since the last commit. */
+static bool
+dispatch_has_news(void)
+{
+	return cycle.told.rescan || cycle.told.poll || cycle.told.nlanes > 0;
+}
+
 /* True if there is a reason for a transaction now. */
 bool
 dispatch_has_work(void)
 {
-	return cycle.told.rescan || cycle.told.nlanes > 0 || cycle.has_judged || dispatch_next_ms() <= clock_monotonic_ms();
+	return dispatch_has_news() || cycle.has_judged || dispatch_next_ms() <= clock_monotonic_ms();
 }
 
 /* Run the duties of a cycle; in its transaction, as the owner, in SPI. */
@@ -613,7 +667,7 @@ void
 dispatch_committed(void)
 {
 	instance_cache_begin(NULL);
-	cycle.told.rescan = cycle.told.start_anew = false;
+	cycle.told.rescan = cycle.told.poll = cycle.told.start_anew = false;
 	cycle.told.nlanes = 0;
 	cycle.has_judged = false;
 	group_cache_forget_findings();
@@ -657,7 +711,7 @@ dispatch_is_drained(void)
 	int64		now = clock_monotonic_ms();
 	int64		horizon = Min(dispatch_permit.until_ms, now + DRAIN_HORIZON_MS);
 
-	if (admission_in_flight() > 0 || cycle.told.rescan || cycle.told.nlanes > 0)
+	if (admission_in_flight() > 0 || dispatch_has_news())
 		return false;
 	for (size_t i = 0; i < lengthof(duties); i++)
 		if (duties[i].run != duty_serve_lanes && duties[i].next_ms() <= now)

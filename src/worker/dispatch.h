@@ -17,7 +17,8 @@
 /* News for the worker since the last cycle. */
 typedef struct DispatchWake
 {
-	bool		rescan;
+	bool		rescan;			/* anything may have changed, in any lane */
+	bool		poll;			/* a minute is over: look at some lanes, in case that a change was missed */
 	bool		start_anew;		/* the clock may have been set back */
 	int			nlanes;
 	LaneKey		lanes[SHMEM_WAKE_LANES];

@@ -522,14 +522,13 @@ lanes_lead_ms(const LaneInstance *instance)
 	return Min(LEAD_LATENCIES * latency + LEAD_MARGIN_MS, LONGEST_LEAD_MS);
 }
 
-/* Return a lane, created if it is not known. */
-Lane *
-lanes_find(const LaneKey *key)
+/* Return a lane, created if it is not known; *found tells which. */
+static Lane *
+lane_enter(const LaneKey *key, bool *found)
 {
-	bool		found;
-	Lane	   *lane = hash_search(lane_table, key, HASH_ENTER, &found);
+	Lane	   *lane = hash_search(lane_table, key, HASH_ENTER, found);
 
-	if (!found)
+	if (!*found)
 	{
 		memset((char *) lane + sizeof(LaneKey), 0, sizeof(Lane) - sizeof(LaneKey));
 		lane->instance = lane_instance_find(&key->instance);
@@ -537,6 +536,15 @@ lanes_find(const LaneKey *key)
 		lane->turn = ++last_turn;
 	}
 	return lane;
+}
+
+/* Return a lane, created if it is not known. */
+Lane *
+lanes_find(const LaneKey *key)
+{
+	bool		found;
+
+	return lane_enter(key, &found);
 }
 
 /* Note that something was queued in a lane, which is served no later than that. */
@@ -550,6 +558,27 @@ lanes_note(const LaneKey *key, int64 eligible_ms)
 	if (waits_for_token || (!lane->in_queue && (!lane->in_heap || lane->eligible_ms > eligible_ms)))
 		lanes_schedule(lane, eligible_ms);
 	return lane;
+}
+
+/*
+ * Note that a lane has additions queued, as a look at all lanes has found, and
+ * perhaps has had all the time.  True if it will have a turn for that: one that
+ * waits for its instance, or for an answer, has one in any case.
+ */
+bool
+lanes_discover(const LaneKey *key, int64 now)
+{
+	bool		found;
+	Lane	   *lane = lane_enter(key, &found);
+
+	lane->head_until_ms = 0;
+	if (lane->in_queue || (lane->in_flight > 0 && !lane->in_heap))
+		return false;
+	if (found)
+		(void) lanes_note(key, now);
+	else
+		lanes_schedule(lane, now);
+	return true;
 }
 
 /* Note the lanes whose wake time has come. */
@@ -741,6 +770,15 @@ lanes_verify(const LaneKey *key, int64 at)
 
 	if (!lane->in_verifications && !(lane->in_verify_heap && lane->verify_ms <= at))
 		verification_schedule(lane, at);
+}
+
+/* True if a lane is to be verified, now or at some time. */
+bool
+lanes_is_verifying(const LaneKey *key)
+{
+	const Lane *lane = hash_search(lane_table, key, HASH_FIND, NULL);
+
+	return lane && (lane->in_verifications || lane->in_verify_heap || lane->in_flight > 0);
 }
 
 /* Move a lane to the due ones; with an answer it goes first, before that is too old or dropped from the cache. */

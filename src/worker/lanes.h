@@ -113,6 +113,7 @@ typedef struct Lane
 extern void lanes_init(void);
 extern Lane *lanes_find(const LaneKey *key);
 extern Lane *lanes_note(const LaneKey *key, int64 eligible_ms);
+extern bool lanes_discover(const LaneKey *key, int64 now);
 extern void lanes_schedule(Lane *lane, int64 eligible_ms);
 extern int64 lanes_retry_ms(int64 now);
 extern void lanes_retry(Lane *lane, int64 now);
@@ -133,6 +134,7 @@ extern void lanes_start_anew(bool aborted);
 extern void lanes_forget(Lane *lane);
 extern int64 lanes_next_ms(void);
 extern void lanes_verify(const LaneKey *key, int64 at);
+extern bool lanes_is_verifying(const LaneKey *key);
 extern void lanes_park_verification(Lane *lane, int64 not_before_ms);
 extern Lane *lanes_take_verification(int64 now, bool may_claim);
 extern int64 lanes_next_verification(void);

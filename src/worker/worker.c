@@ -376,7 +376,7 @@ worker_collect_wake(void)
 {
 	DispatchWake wake;
 
-	wake.start_anew = false;
+	wake.poll = wake.start_anew = false;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	has_mail |= my_slot->mail;
 	my_slot->mail = false;
@@ -559,16 +559,17 @@ worker_cycle(void)
 	worker_report_activity();
 }
 
-/* True if the clock has been set since the last call: times to wait for have to be read again. */
+/* True if the clock has been set, at once or little by little: times to wait for have to be read again. */
 static bool
 clock_was_set(void)
 {
-	static int64 last_offset = 0;
+	static int64 known_offset = 0;
 	int64		offset = GetCurrentTimestamp() - clock_monotonic_us();
-	bool		was_set = last_offset != 0 &&
-		Max(offset - last_offset, last_offset - offset) > USECS_PER_SEC;
+	bool		was_set = known_offset != 0 &&
+		Max(offset - known_offset, known_offset - offset) > USECS_PER_SEC;
 
-	last_offset = offset;
+	if (was_set || known_offset == 0)
+		known_offset = offset;
 	return was_set;
 }
 
@@ -576,18 +577,19 @@ static void
 worker_loop(void)
 {
 	static const DispatchWake everything = {.rescan = true, .start_anew = true};
+	static const DispatchWake poll = {.poll = true};
 	int64		next_poll = clock_monotonic_ms();
 	int64		next_cycle = next_poll;
 
 	for (;;)
 	{
-		if (worker_reload())
+		if (worker_reload() || clock_was_set())
 			dispatch_tell(&everything);
 		worker_collect_wake();
-		if (clock_was_set() || clock_monotonic_ms() >= next_poll)
+		if (clock_monotonic_ms() >= next_poll)
 		{
 			next_poll = clock_monotonic_ms() + SAFETY_POLL_MS;
-			dispatch_tell(&everything);
+			dispatch_tell(&poll);
 			worker_run_cycle(worker_prune, "deleting settled intents", PART_PRUNE);
 			if (errors_in_a_row == 0)
 				status_note_commit(PART_PRUNE, true);
