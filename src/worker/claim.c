@@ -485,7 +485,7 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	heads = palloc(sizeof(Intent) * most);
 	if (need.question != 0 && !turn_may_ask(turn, holds, permit, lanes_asking_beside(lane), &at))
 		turn_serve_others(turn, holds, QUEUE_NEXT, at);
-	else if (cached->asking_next > 0 || (need.question != 0 && group_cache_is_asking(cached, &need)))
+	else if (cached->asking_next > 0 || (need.question != 0 && group_cache_await(cached, &need, false)))
 		lanes_prepare(lane, need.question != 0);
 	else if ((n = lane_peek(lane, most, heads)) == 0)
 	{

@@ -69,12 +69,20 @@ typedef struct OwnIdentity
 	Jid			me;
 	Jid			me_lid;
 	int64		asked_ms;		/* monotonic; 0: not yet */
-	int			asking;			/* so many requests for it are under way */
+	int			asking;			/* so many requests for it are under way, for whose answer ... */
+	List	   *waiters;		/* ... these wait: AnswerWaiters, in memory of their own */
 	AccountLimits limits;		/* as the session told them then */
 	int			outages;		/* answers in a row that did not come from the API */
 	int			missing;		/* numbers in a row reported not to be on WhatsApp ... */
 	char		missing_last[JID_SIZE]; /* ... and the last of them */
 } OwnIdentity;
+
+/* A lane that waits for an answer that another lane has requested. */
+typedef struct AnswerWaiter
+{
+	LaneKey		lane;
+	bool		is_verification;	/* not for its claim */
+} AnswerWaiter;
 
 /* The last time a question about a person was sent. */
 typedef struct PersonQuestion
@@ -215,14 +223,48 @@ identity_of(const NameData *instance)
 	return self;
 }
 
-/* Forget an identity.  Requests that are under way are still counted. */
+/* Forget an identity.  Requests that are under way are still counted, and waited for. */
 static void
 identity_forget(OwnIdentity *self)
 {
 	int			asking = self->asking;
+	List	   *waiters = self->waiters;
 
 	memset((char *) self + sizeof(NameData), 0, sizeof(OwnIdentity) - sizeof(NameData));
 	self->asking = asking;
+	self->waiters = waiters;
+}
+
+/* Let a lane go on when our identity has been told. */
+static void
+identity_await(OwnIdentity *self, const LaneKey *lane, bool is_verification)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	AnswerWaiter *waiter = palloc(sizeof(AnswerWaiter));
+
+	*waiter = (AnswerWaiter) {*lane, is_verification};
+	self->waiters = lappend(self->waiters, waiter);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Let the lanes go on that wait for our identity. */
+static void
+identity_release(OwnIdentity *self, int64 now)
+{
+	List	   *waiters = self->waiters;
+	ListCell   *lc;
+
+	self->waiters = NIL;
+	foreach(lc, waiters)
+	{
+		const AnswerWaiter *waiter = lfirst(lc);
+
+		if (waiter->is_verification)
+			lanes_verify(&waiter->lane, now);
+		else
+			lanes_go_on(&waiter->lane, now);
+	}
+	list_free_deep(waiters);
 }
 
 /* True if our identity has to be requested, for the first time or again. */
@@ -507,11 +549,27 @@ group_cache_was_asked(GroupQuestion question, const char *person)
 	return entry && clock_monotonic_ms() - entry->asked_ms < PERSON_MAX_AGE_MS;
 }
 
-/* True if such a request for the group, or about any person of its lane, is under way. */
+/*
+ * True if such a request is under way, for the group, about any person of its
+ * lane or, for our identity, on behalf of another lane: its answer lets this one
+ * go on.
+ */
 bool
-group_cache_is_asking(const CachedGroup *cached, const InfoNeed *need)
+group_cache_await(const CachedGroup *cached, const InfoNeed *need, bool is_verification)
 {
-	return need->person ? cached->asking_people > 0 : (cached->asking & need->question) != 0;
+	OwnIdentity *self;
+
+	if (need->person)
+		return cached->asking_people > 0;
+	if ((cached->asking & need->question) != 0)
+		return true;
+	if (need->question != ASK_SELF)
+		return false;
+	self = identity_of(&cached->key.instance);
+	if (self->asking == 0)
+		return false;
+	identity_await(self, &cached->key, is_verification);
+	return true;
 }
 
 /* True if any request of the group's lane is under way. */
@@ -1073,6 +1131,8 @@ group_cache_take_answers(void)
 			continue;
 		answer_take(request, result);
 		lanes_end_question(&request->key, request->is_verification, (clock_monotonic_us() - request->sent_us) / 1000, clock_monotonic_ms());
+		if (request->question == ASK_SELF)
+			identity_release(identity_of(&request->key.instance), clock_monotonic_ms());
 		dlist_delete(&request->node);
 		nrequests--;
 		MemoryContextDelete(request->memory);

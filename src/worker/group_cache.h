@@ -109,7 +109,7 @@ extern int64 group_cache_absent_since(const CachedGroup *cached, int64 contact, 
 extern void group_cache_forget_list(const LaneKey *key);
 extern void group_cache_forget_link(const LaneKey *key);
 extern bool group_cache_wants_self(const LaneKey *lane);
-extern bool group_cache_is_asking(const CachedGroup *cached, const InfoNeed *need);
+extern bool group_cache_await(const CachedGroup *cached, const InfoNeed *need, bool is_verification);
 extern bool group_cache_awaits_answer(const CachedGroup *cached);
 extern bool group_cache_was_asked(GroupQuestion question, const char *person);
 extern void group_cache_note_able(const LaneKey *lane, Oid role);

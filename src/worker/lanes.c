@@ -909,6 +909,21 @@ lanes_begin_question(const LaneKey *key, bool is_verification, bool is_read)
 	lanes_begin_request(lane, is_verification);
 }
 
+/* Let a lane go on that waits for an answer, which has come; first, if it was for a claim. */
+void
+lanes_go_on(const LaneKey *key, int64 now)
+{
+	Lane	   *lane = lanes_find(key);
+
+	if (lane->in_queue || lane->in_heap)
+		return;
+	if (lane->is_prepared)
+		lane_enqueue(lane, QUEUE_READY);
+	else
+		(void) lanes_note(key, now);
+	instance_update_claims(lane->instance);
+}
+
 /* Free the place of a request for information; the lane goes on, first if it was for a claim. */
 void
 lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now)
@@ -920,13 +935,7 @@ lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int
 	instance->latency_ms = instance->latency_ms == 0 ? took_ms : (3 * instance->latency_ms + took_ms) / 4;
 	lane->in_flight--;
 	instance->verifying -= was_verification ? 1 : 0;
-	if (!lane->in_queue && !lane->in_heap)
-	{
-		if (lane->is_prepared)
-			lane_enqueue(lane, QUEUE_READY);
-		else
-			(void) lanes_note(key, now);
-	}
+	lanes_go_on(key, now);
 	lanes_end_request(instance, took_ms);
 	lane->has_answer = true;
 	verification_schedule(lane, now);

@@ -141,6 +141,7 @@ extern int64 lanes_next_verification(void);
 extern void lanes_begin_request(Lane *lane, bool is_verification);
 extern void lanes_end_request(LaneInstance *instance, int64 took_ms);
 extern void lanes_begin_question(const LaneKey *key, bool is_verification, bool is_read);
+extern void lanes_go_on(const LaneKey *key, int64 now);
 extern void lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now);
 
 #endif							/* WAWP_LANES_H */

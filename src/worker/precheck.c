@@ -517,7 +517,7 @@ claim_ask_first(Lane *lane, const Attempt *attempt, const WawpInstance *describe
 
 	claim_put_back(attempt);
 	lanes_prepare(lane, need->person == NULL);
-	if (group_cache_is_asking(group_cache_get(&lane->key), need))
+	if (group_cache_await(group_cache_get(&lane->key), need, false))
 		return SERVED_ASKING;
 	if (!admission_has_room(lane, described))
 		lanes_park(lane);

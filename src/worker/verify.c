@@ -548,7 +548,7 @@ verify_lane(void *subject, Holds *holds)
 		lanes_note(&lane->key, clock_monotonic_ms());
 	if (pass.has_invitee)
 		verify_invite(lane, described, holds, &pass);
-	if (pass.need.question != 0 && !group_cache_is_asking(group_cache_get(&lane->key), &pass.need) &&
+	if (pass.need.question != 0 && !group_cache_await(group_cache_get(&lane->key), &pass.need, true) &&
 		!group_cache_ask(&lane->key, pass.role, &pass.need, true, described, &later))
 	{
 		if (later > 0)
