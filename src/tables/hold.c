@@ -442,23 +442,27 @@ hold_get(Holds *holds, const LaneKey *lane, bool whole_instance)
 	return hold_look_up(holds, &key);
 }
 
-/* Return when holds let a lane be served, in monotonic ms; 0: now, CLOCK_NEVER: not before wawp_resume(). */
+/* Return when a hold ends, in monotonic ms; 0: there is none, CLOCK_NEVER: not before wawp_resume(). */
+static int64
+hold_end(const Hold *hold)
+{
+	if (!hold_is_active(hold))
+		return 0;
+	return hold->until == 0 ? CLOCK_NEVER : clock_monotonic_of(hold->until);
+}
+
+/* Return when holds let a lane be served, likewise. */
 int64
 hold_lane_until(Holds *holds, const LaneKey *lane)
 {
-	int64		until = 0;
+	return Max(hold_end(hold_get(holds, lane, false)), hold_instance_until(holds, lane));
+}
 
-	for (int whole = 0; whole < 2; whole++)
-	{
-		const Hold *hold = hold_get(holds, lane, whole != 0);
-
-		if (!hold_is_active(hold))
-			continue;
-		if (hold->until == 0)
-			return CLOCK_NEVER;
-		until = Max(until, clock_monotonic_of(hold->until));
-	}
-	return until;
+/* Return when the hold of a lane's whole instance ends, likewise. */
+int64
+hold_instance_until(Holds *holds, const LaneKey *lane)
+{
+	return hold_end(hold_get(holds, lane, true));
 }
 
 /* Return the key of the hold of an instance's invitations. */

@@ -238,9 +238,15 @@ static bool
 turn_admit(Turn *turn, Holds *holds)
 {
 	Lane	   *lane = turn->lane;
-	int64		held = hold_lane_until(holds, &lane->key);
+	int64		held = hold_instance_until(holds, &lane->key);
 	ErrorData  *error;
 
+	if (held > 0)
+	{
+		lanes_hold(lane, held);
+		return false;
+	}
+	held = hold_lane_until(holds, &lane->key);
 	if (held > 0)
 	{
 		lanes_schedule(lane, held);

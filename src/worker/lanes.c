@@ -229,7 +229,7 @@ instance_claims_at(const LaneInstance *instance)
 	for (int i = 0; i < LANE_QUEUES; i++)
 		if (!pairingheap_is_empty(&instance->queues[i]))
 			at = Min(at, instance->not_before_ms[i]);
-	return at;
+	return Max(at, instance->held_until_ms);
 }
 
 static void
@@ -471,6 +471,14 @@ lanes_park(Lane *lane)
 	instance_update_claims(lane->instance);
 }
 
+/* Let a lane and all others of its instance wait, since that is held; CLOCK_NEVER: until lanes_start_anew(). */
+void
+lanes_hold(Lane *lane, int64 until_ms)
+{
+	lane->instance->held_until_ms = until_ms;
+	lanes_park(lane);
+}
+
 /* Note that a lane has requested information, about its group or only about people; with the answer it goes first. */
 void
 lanes_prepare(Lane *lane, bool about_group)
@@ -705,7 +713,7 @@ lanes_start_anew(bool aborted)
 			instance_use_slots(instance, -taken);
 		}
 		memset(instance->not_before_ms, 0, sizeof(instance->not_before_ms));
-		instance->verify_not_before_ms = 0;
+		instance->held_until_ms = instance->verify_not_before_ms = 0;
 		instance_update(instance);
 	}
 }

@@ -73,6 +73,7 @@ struct LaneInstance
 	bool		was_verify_read;	/* ... and the last reading of a group */
 	pairingheap queues[LANE_QUEUES];
 	int64		not_before_ms[LANE_QUEUES]; /* monotonic ms */
+	int64		held_until_ms;	/* no lane in them has a turn before, likewise */
 	dlist_head	verifications;	/* lanes due to be verified, in order ... */
 	int64		verify_not_before_ms;	/* ... but not before */
 	LaneSpot	claim_spot;
@@ -121,6 +122,7 @@ extern void lanes_wake(Lane *lane, int64 at);
 extern void lanes_served(Lane *lane, int64 now);
 extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
 extern void lanes_park(Lane *lane);
+extern void lanes_hold(Lane *lane, int64 until_ms);
 extern void lanes_prepare(Lane *lane, bool about_group);
 extern bool lanes_has_elder(const Lane *lane);
 extern int	lanes_prepared_beside(const Lane *lane);
