@@ -27,7 +27,7 @@ client = http instance call missing_route
 throttle = gcra limiter budget share
 tables = intent contact membership suppression group_settings hold requester_hold identity home adoption audit audit_mailbox worker_status
 session = api participants check groups join_requests messages pairs pure send session_read session_verify
-queue = quota enqueue control take_over monitor metrics trigger trigger_row trigger_probe trigger_arguments trigger_guard
+queue = quota enqueue control take_over monitor metrics trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt \
 	group_cache lanes admission instance_cache savepoint utility_hook server_changes
 

@@ -21,6 +21,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "queue/quota.h"
+#include "queue/trigger_batch.h"
 #include "queue/trigger_guard.h"
 #include "session/api.h"
 #include "tables/audit_mailbox.h"
@@ -52,5 +53,6 @@ _PG_init(void)
 	shmem_init(shmem_parts, lengthof(shmem_parts));
 	utility_hook_init();
 	trigger_guard_init();
+	trigger_batch_init();
 	launcher_init();
 }

@@ -681,36 +681,38 @@ jid_other_form(const Jid *jid)
 /* So many digits at the end are the same in both forms of a number. */
 #define SAME_DIGITS 8
 
-/* True unless the digits of the text, which has nothing but digits and separators, end otherwise than the person's. */
-static bool
-ends_as(const Jid *person, const char *input, size_t len)
+/* Return the length of the local part of a text that is digits and usual separators; -1 if it has others. */
+static int
+plain_length(const char *input, size_t len)
 {
-	size_t		n = count_digits(person->text);
-	size_t		last = n > SAME_DIGITS ? n - SAME_DIGITS : 0;
+	size_t		i;
 
-	for (; n > last && len > 0; len--)
-		if (is_digit(input[len - 1]) && input[len - 1] != person->text[--n])
-			return false;
-	return true;
+	for (i = 0; i < len && input[i] != '@'; i++)
+		if (!is_digit(input[i]) && (input[i] == '\0' || strchr(" +-().", input[i]) == NULL))
+			return -1;
+	return (int) i;
 }
 
 /*
- * False if a text certainly names another account than the person: it is a
- * plain spelling and its digits end otherwise.  Costs a fraction of parsing it.
- * Of a group, which has no spellings, nothing is said.
+ * Return the last digits of a plain spelling of a person, as a number: two texts
+ * that have different ones name different accounts.  -1: nothing is said, since
+ * the spelling is not plain or has too few digits.  Costs a fraction of parsing.
  */
-bool
-jid_may_name(const Jid *person, const char *input, size_t len)
+int
+jid_last_digits(const char *input, size_t len)
 {
-	const char *server = memchr(input, '@', len);
-	size_t		n = server ? (size_t) (server - input) : len;
+	int			at = plain_length(input, len);
+	int			value = 0;
+	int			n = 0;
 
-	if (person->kind == JID_GROUP)
-		return true;
-	for (size_t i = 0; i < n; i++)
-		if (!is_digit(input[i]) && strchr(" +-().", input[i]) == NULL)
-			return true;
-	return ends_as(person, input, n);
+	for (int power = 1; n < SAME_DIGITS && at > 0; at--)
+		if (is_digit(input[at - 1]))
+		{
+			value += power * (input[at - 1] - '0');
+			power *= 10;
+			n++;
+		}
+	return n == SAME_DIGITS ? value : -1;
 }
 
 /*

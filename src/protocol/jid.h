@@ -32,7 +32,7 @@ typedef struct Jid
 extern Jid	jid_parse(const char *input, size_t len);
 extern bool jid_is_group_text(const char *text, size_t len);
 extern bool jid_is_person_text(const char *text, size_t len);
-extern bool jid_may_name(const Jid *person, const char *input, size_t len);
+extern int	jid_last_digits(const char *input, size_t len);
 extern bool jid_same(const Jid *a, const Jid *b);
 extern Jid	jid_other_form(const Jid *jid);
 

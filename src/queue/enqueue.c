@@ -818,11 +818,12 @@ enqueue_quota_is_noted(Oid roleid, const char *origin)
  * if none was named or the named one does not exist.
  */
 void
-enqueue_failed(Oid roleid, const char *instance, const MembershipRequest *request, const char *group,
-				  const char *person, const char *problem)
+enqueue_failed(Oid roleid, const char *instance, const PersonRequest *asked, const char *problem)
 {
 	Requester  *requester = make_requester(roleid);
 	const char *instance_id = instance ? instance_id_of(instance) : NULL;
+	const char *group = asked->group ? asked->group : "";
+	const char *person = asked->person ? asked->person : "";
 	Jid			group_jid = enqueue_parse(group);
 	Jid			jid = enqueue_parse(person);
 	SqlOwner	before;
@@ -830,46 +831,49 @@ enqueue_failed(Oid roleid, const char *instance, const MembershipRequest *reques
 	requester->instance.name = instance ? instance : "";
 	requester->instance.instance_id = instance_id ? instance_id : "";
 	before = spi_begin_as_owner();
-	insert_failed_intent(requester, request, group_jid.problem ? group : group_jid.text, jid.problem ? person : jid.text,
-				group_jid.problem || jid.problem ? "bad_identifier" : NULL, problem);
+	insert_failed_intent(requester, &asked->request, group_jid.problem ? group : group_jid.text,
+						 jid.problem ? person : jid.text, group_jid.problem || jid.problem ? "bad_identifier" : NULL, problem);
 	spi_end_as_owner(&before);
 }
 
-/*
- * Requests one person on behalf of a role, for a user's trigger.  An invalid
- * group or person becomes a WARNING and a failed intent; a problem with the
- * instance or the permission raises.  Sets the request's group and reason.
- */
-void
-enqueue_for_role(Oid roleid, const char *instance, MembershipRequest *request, const char *group, const char *person)
+/* Requests one person, or inserts a failed intent and sets asked->problem. */
+static void
+request_person(Requester *requester, PersonRequest *asked)
 {
-	Requester  *requester = make_requester(roleid);
-	Jid			group_jid = enqueue_parse(group);
-	Jid			jid = enqueue_parse(person);
-	const char *problem = request_problem(&group_jid, &jid, request->action);
-	SqlOwner	before;
+	MembershipRequest request = asked->request;
+	Jid			group = enqueue_parse(asked->group);
+	Jid			jid = enqueue_parse(asked->person);
 	LaneKey		lane;
 
-	requester_instance(requester, instance);
-	request->group = group_jid.text;
-	request->reason = text_limit_cut(TEXT_REASON, request->reason);
-	before = spi_begin_as_owner();
-	if (problem)
-		insert_failed_intent(requester, request, group, person, "bad_identifier", problem);
-	else
-		(void) find_or_insert(requester, request, &jid, find_and_lock_queued);
-	spi_end_as_owner(&before);
-	if (problem)
+	asked->problem = request_problem(&group, &jid, request.action);
+	request.group = group.text;
+	request.reason = text_limit_cut(TEXT_REASON, request.reason);
+	if (asked->problem)
 	{
-		ereport(WARNING,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("could not request membership of \"%s\" in group \"%s\"", text_limit_cut(TEXT_JID, person),
-						text_limit_cut(TEXT_GROUP_JID, group)),
-				 errdetail("It is refused because %s.", problem)));
+		insert_failed_intent(requester, &request, asked->group, asked->person, "bad_identifier", asked->problem);
 		return;
 	}
-	lane = lane_key(requester->instance.name, group_jid.text);
+	(void) find_or_insert(requester, &request, &jid, find_and_lock_queued);
+	lane = lane_key(requester->instance.name, request.group);
 	commit_wake_worker(&lane);
+}
+
+/*
+ * Requests people on behalf of a role, for a user's trigger.  One that is
+ * invalid becomes a failed intent and has its problem set; a problem with the
+ * instance or the permission raises.
+ */
+void
+enqueue_for_role(Oid roleid, const char *instance, PersonRequest **requests, int n)
+{
+	Requester  *requester = make_requester(roleid);
+	SqlOwner	before;
+
+	requester_instance(requester, instance);
+	before = spi_begin_as_owner();
+	for (int i = 0; i < n; i++)
+		request_person(requester, requests[i]);
+	spi_end_as_owner(&before);
 }
 
 /*

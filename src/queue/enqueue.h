@@ -33,13 +33,20 @@ typedef struct MembershipRequest
 	const char *origin;
 } MembershipRequest;
 
+/* A request for one person, as it is written. */
+typedef struct PersonRequest
+{
+	MembershipRequest request;
+	const char *group;
+	const char *person;
+	const char *problem;		/* why it was refused, static; NULL: it was not */
+} PersonRequest;
+
 extern Jid	enqueue_parse(const char *text);
 extern const char *enqueue_group(const char *text);
 extern IntentRequester enqueue_current_requester(FunctionCallInfo fcinfo);
-extern void enqueue_for_role(Oid roleid, const char *instance, MembershipRequest *request,
-					  const char *group, const char *person);
+extern void enqueue_for_role(Oid roleid, const char *instance, PersonRequest **requests, int n);
 extern bool enqueue_quota_is_noted(Oid roleid, const char *origin);
-extern void enqueue_failed(Oid roleid, const char *instance, const MembershipRequest *request,
-							  const char *group, const char *person, const char *problem);
+extern void enqueue_failed(Oid roleid, const char *instance, const PersonRequest *asked, const char *problem);
 
 #endif							/* WAWP_ENQUEUE_H */

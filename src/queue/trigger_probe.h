@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * trigger_probe.h
- *	  Looks in an index of a user's table for rows that may name a person.
+ *	  Looks in an index of a user's table for rows that may name people.
  *
  * IDENTIFICATION
  *	  src/queue/trigger_probe.h
@@ -15,16 +15,14 @@
 #include "protocol/jid.h"
 #include "utils/relcache.h"
 
-/* The rows looked for: one of the values in the group's column, the person in the other. */
-typedef struct RowProbe
+/* Values of the group's column, of its base type, from the first to the last. */
+typedef struct RowRange
 {
-	Relation	table;
-	AttrNumber	group_column;
-	AttrNumber	jid_column;
-	int			nvalues;
-	const Datum *values;		/* of the group column's base type; the same one may be there more than once */
-	const Jid  *jid;
-} RowProbe;
+	Datum		first;
+	Datum		last;
+} RowRange;
+
+#define ROW_RANGES 6
 
 typedef enum RowProbeResult
 {
@@ -33,6 +31,25 @@ typedef enum RowProbeResult
 	ROW_UNKNOWN					/* no index tells, or a row changed meanwhile: a statement is needed */
 } RowProbeResult;
 
-extern RowProbeResult trigger_probe(const RowProbe *probe);
+/* A row that is looked for: of a person in a group, whose usual spellings are in the ranges. */
+typedef struct SoughtRow
+{
+	Jid			group;
+	Jid			person;
+	int			nranges;
+	RowRange	ranges[ROW_RANGES];
+	RowProbeResult result;
+} SoughtRow;
+
+/* The table that is looked into. */
+typedef struct RowProbe
+{
+	Relation	table;
+	AttrNumber	group_column;
+	AttrNumber	jid_column;
+} RowProbe;
+
+extern bool trigger_probe_has_ranges(Oid type, Oid collation);
+extern void trigger_probe(const RowProbe *probe, SoughtRow **sought, int n);
 
 #endif							/* WAWP_TRIGGER_PROBE_H */

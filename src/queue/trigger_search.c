@@ -1,0 +1,429 @@
+/*-------------------------------------------------------------------------
+ *
+ * trigger_search.c
+ *	  Looks for rows of a user's table that want a person in a group.
+ *
+ * The group's normal form finds every spelling; where the planner finds that
+ * costly, the usual spellings are looked for, by an index on the column, which
+ * trigger_probe.c reads for all rows of a statement at once.  What it does not
+ * tell is asked by a statement for each row.
+ *
+ * A search acts as the owner of the table and past its row security, as a
+ * foreign key's does.  The row that it finds is locked FOR SHARE until the
+ * transaction ends: a transaction that removes it at the same time waits, and
+ * then sees ours.  Prepared searches live as long as the process; the caller is
+ * connected to SPI.
+ *
+ * IDENTIFICATION
+ *	  src/queue/trigger_search.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/partition.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/plannodes.h"
+#include "queue/enqueue.h"
+#include "queue/trigger_probe.h"
+#include "queue/trigger_row.h"
+#include "queue/trigger_search.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+
+/* Usual spellings of a group, for an index on its column; the row's own comes before them. */
+static const struct
+{
+	const char *before;
+	const char *after;
+}			spellings[] =
+{
+	{"", "@g.us"},
+	{"", "@G.US"},
+	{" ", "@g.us"},
+	{"", "@g.us "},
+	{" ", "@g.us "}
+};
+
+#define NSPELLINGS ((int) lengthof(spellings) + 1)
+
+StaticAssertDecl(NSPELLINGS <= ROW_RANGES, "a sought row has a range for each spelling");
+
+/* Arguments of a search: the group's normal form, the person's forms, spellings of the group. */
+#define SEARCH_ARGS (2 + NSPELLINGS)
+
+/* Below this cost (the planner's units, some 10,000 rows) a search needs no index. */
+#define CHEAP_COST 250.0
+
+typedef enum SearchKind
+{
+	SEARCH_BY_FORM,				/* the group in normal form, in whatever spelling */
+	SEARCH_BY_SPELLING			/* the group in one of the spellings, by an index on the column */
+} SearchKind;
+
+#define SEARCH_KINDS (SEARCH_BY_SPELLING + 1)
+
+/* A trigger's prepared searches, for the life of the process; prepared again when their text changes. */
+typedef struct Search
+{
+	Oid			trigger;		/* the key */
+	Oid			type;			/* of the group's column */
+	char	   *texts[SEARCH_KINDS];
+	SPIPlanPtr	plans[SEARCH_KINDS];
+} Search;
+
+/* Return the table that the trigger was created on; for a partition's clone that is the partitioned table. */
+static Oid
+search_table(const RowSearch *where)
+{
+	Oid			table = RelationGetRelid(where->table);
+
+	return where->trigger->tgisclone ? llast_oid(get_partition_ancestors(table)) : table;
+}
+
+static Oid
+table_owner(Oid table)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", table);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+static Oid
+group_column_type(const RowSearch *where)
+{
+	return getBaseType(TupleDescAttr(RelationGetDescr(where->table), where->mapping->group_column - 1)->atttypid);
+}
+
+/* Return the type's default equality operator, which its indexes use, as SQL; NULL if it has none. */
+static const char *
+type_equality(Oid type)
+{
+	Oid			operator = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+	HeapTuple	tuple = OidIsValid(operator) ? SearchSysCache1(OPEROID, ObjectIdGetDatum(operator)) : NULL;
+	Form_pg_operator form;
+	const char *name;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/* Return a search's condition on the group; NULL if the column's type cannot be searched this way. */
+static const char *
+group_condition(const RowSearch *where, SearchKind kind, const char *ours)
+{
+	const char *column = quote_identifier(where->mapping->group);
+	const char *equality;
+	StringInfoData out;
+
+	if (kind == SEARCH_BY_FORM)
+		return psprintf("%s.wawp_jid(%s::pg_catalog.text) OPERATOR(pg_catalog.=) $1", ours, column);
+	equality = type_equality(group_column_type(where));
+	if (equality == NULL)
+		return NULL;
+	initStringInfo(&out);
+	appendStringInfo(&out, "%s %s ANY (ARRAY[$3", column, equality);
+	for (int i = 1; i < NSPELLINGS; i++)
+		appendStringInfo(&out, ", $%d", 3 + i);
+	appendStringInfoString(&out, "])");
+	return out.data;
+}
+
+/* Return the text of a search; NULL if there is none of that kind. */
+static char *
+search_text(const RowSearch *where, SearchKind kind)
+{
+	const char *ours = quote_identifier(get_namespace_name(get_func_namespace(where->trigger->tgfoid)));
+	const char *condition = group_condition(where, kind, ours);
+	Oid			table = search_table(where);
+
+	return condition == NULL ? NULL
+		: psprintf("SELECT 1 FROM %s WHERE %s AND %s.wawp_jid(%s::pg_catalog.text) OPERATOR(pg_catalog.=) ANY ($2)"
+				   " LIMIT 1 FOR SHARE",
+				   quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table)),
+				   condition, ours, quote_identifier(where->mapping->jid));
+}
+
+static Search *
+find_search(Oid trigger)
+{
+	static HTAB *searches = NULL;
+	HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(Search)};
+	Search	   *search;
+	bool		found;
+
+	if (searches == NULL)
+		searches = hash_create("wawp triggers", 16, &control, HASH_ELEM | HASH_BLOBS);
+	search = hash_search(searches, &trigger, HASH_ENTER, &found);
+	if (!found)
+		memset((char *) search + sizeof(Oid), 0, sizeof(Search) - sizeof(Oid));
+	return search;
+}
+
+static void
+forget_search(Search *search, SearchKind kind)
+{
+	SPIPlanPtr	plan = search->plans[kind];
+
+	search->plans[kind] = NULL;
+	if (plan)
+		SPI_freeplan(plan);
+	if (search->texts[kind])
+		pfree(search->texts[kind]);
+	search->texts[kind] = NULL;
+}
+
+static void
+prepare_search(Search *search, SearchKind kind, const char *text, Oid type)
+{
+	Oid			types[SEARCH_ARGS] = {TEXTOID, TEXTARRAYOID};
+	SPIPlanPtr	plan;
+
+	if (text && search->plans[kind] && search->type == type && strcmp(search->texts[kind], text) == 0)
+		return;
+	forget_search(search, kind);
+	if (text == NULL)
+		return;
+	for (int i = 0; i < NSPELLINGS; i++)
+		types[2 + i] = type;
+	plan = SPI_prepare(text, SEARCH_ARGS, types);
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare \"%s\": %s", text, SPI_result_code_string(SPI_result));
+	search->texts[kind] = MemoryContextStrdup(TopMemoryContext, text);
+	search->plans[kind] = plan;
+}
+
+/* Return the planned cost of a search that finds nothing; below the LIMIT, which would hide it. */
+static double
+search_cost(SPIPlanPtr plan)
+{
+	CachedPlan *cached = SPI_plan_get_cached_plan(plan);
+	Plan	   *node = linitial_node(PlannedStmt, cached->stmt_list)->planTree;
+	double		cost;
+
+	while (outerPlan(node) && (IsA(node, Limit) || IsA(node, LockRows)))
+		node = outerPlan(node);
+	cost = node->total_cost;
+	ReleaseCachedPlan(cached, CurrentResourceOwner);
+	return cost;
+}
+
+/*
+ * Choose how to search.  The normal form finds every spelling; in a large
+ * table it needs an index on wawp_jid(column), and the usual spellings one on
+ * the column.
+ */
+static SearchKind
+choose_search(const RowSearch *where, SPIPlanPtr *plan)
+{
+	Search	   *search = find_search(where->trigger->tgoid);
+	Oid			type = group_column_type(where);
+	SearchKind	kind;
+	double		cost;
+
+	for (kind = 0; kind < SEARCH_KINDS; kind++)
+		prepare_search(search, kind, search_text(where, kind), type);
+	search->type = type;
+	cost = search_cost(search->plans[SEARCH_BY_FORM]);
+	kind = search->plans[SEARCH_BY_SPELLING] == NULL || cost <= CHEAP_COST ||
+		cost <= 2 * search_cost(search->plans[SEARCH_BY_SPELLING]) ? SEARCH_BY_FORM : SEARCH_BY_SPELLING;
+	*plan = search->plans[kind];
+	return kind;
+}
+
+/*
+ * ---- spellings
+ */
+
+/* Return a text: the digits of a group in normal form, with something before and after. */
+static Datum
+spell_group(const Jid *group, const char *before, const char *after)
+{
+	size_t		ndigits = strcspn(group->text, "@");
+	size_t		nbefore = strlen(before);
+	size_t		nafter = strlen(after);
+	text	   *spelled = palloc(VARHDRSZ + nbefore + ndigits + nafter);
+
+	SET_VARSIZE(spelled, VARHDRSZ + nbefore + ndigits + nafter);
+	memcpy(VARDATA(spelled), before, nbefore);
+	memcpy(VARDATA(spelled) + nbefore, group->text, ndigits);
+	memcpy(VARDATA(spelled) + nbefore + ndigits, after, nafter);
+	return PointerGetDatum(spelled);
+}
+
+static Datum
+own_spelling(const RowSearch *where, const WantedRow *wanted)
+{
+	bool		isnull;
+
+	return row_value(where->table, wanted->row, where->mapping->group_column, &isnull);
+}
+
+/*
+ * Write NSPELLINGS values of the group's column type to values: the row's own
+ * and the usual spellings, or the row's own throughout if the type is no text.
+ */
+static void
+fill_spellings(const RowSearch *where, const WantedRow *wanted, Datum *values)
+{
+	Oid			type = group_column_type(where);
+	Oid			input;
+	Oid			param;
+	char		category;
+	bool		is_preferred;
+
+	get_type_category_preferred(type, &category, &is_preferred);
+	getTypeInputInfo(type, &input, &param);
+	values[0] = own_spelling(where, wanted);
+	for (size_t i = 0; i < lengthof(spellings); i++)
+	{
+		Datum		spelled = spell_group(&wanted->sought.group, spellings[i].before, spellings[i].after);
+
+		values[1 + i] = category != TYPCATEGORY_STRING ? values[0] :
+			type == TEXTOID || type == VARCHAROID ? spelled : OidInputFunctionCall(input, TextDatumGetCString(spelled), param, -1);
+	}
+}
+
+/* True if a text is between the ends of a range, in the order of bytes. */
+static bool
+is_between(Datum value, const RowRange *range)
+{
+	return DatumGetInt32(DirectFunctionCall2Coll(bttextcmp, C_COLLATION_OID, range->first, value)) <= 0 &&
+		DatumGetInt32(DirectFunctionCall2Coll(bttextcmp, C_COLLATION_OID, value, range->last)) <= 0;
+}
+
+static void
+add_range(SoughtRow *sought, Datum first, Datum last)
+{
+	sought->ranges[sought->nranges++] = (RowRange)
+	{
+		.first = first, .last = last
+	};
+}
+
+/* Set the ranges that have the row's own and the usual spellings; two or three where they are in the order of bytes. */
+static void
+fill_ranges(const RowSearch *where, WantedRow *wanted)
+{
+	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(where->table), where->mapping->group_column - 1);
+	SoughtRow  *sought = &wanted->sought;
+	Datum		values[NSPELLINGS];
+
+	sought->nranges = 0;
+	if (trigger_probe_has_ranges(group_column_type(where), column->attcollation))
+	{
+		Datum		own = own_spelling(where, wanted);
+
+		add_range(sought, spell_group(&sought->group, "", "@G.US"), spell_group(&sought->group, "", "@g.us "));
+		add_range(sought, spell_group(&sought->group, " ", "@g.us"), spell_group(&sought->group, " ", "@g.us "));
+		if (!is_between(own, &sought->ranges[0]) && !is_between(own, &sought->ranges[1]))
+			add_range(sought, own, own);
+		return;
+	}
+	fill_spellings(where, wanted, values);
+	for (int i = 0; i < NSPELLINGS; i++)
+		add_range(sought, values[i], values[i]);
+}
+
+/* Return an array of the forms that one account's number has. */
+static Datum
+person_forms(const Jid *jid)
+{
+	Jid			other = jid_other_form(jid);
+	Datum		forms[2] = {CStringGetTextDatum(jid->text), CStringGetTextDatum(other.text)};
+
+	return PointerGetDatum(construct_array(forms, other.kind == JID_INVALID ? 1 : 2, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/*
+ * ---- searching
+ */
+
+/* Look for a row by a statement. */
+static bool
+search_by_statement(const RowSearch *where, SPIPlanPtr plan, const WantedRow *wanted)
+{
+	Datum		values[SEARCH_ARGS];
+	int			result;
+
+	values[0] = CStringGetTextDatum(wanted->sought.group.text);
+	values[1] = person_forms(&wanted->sought.person);
+	fill_spellings(where, wanted, values + 2);
+	result = SPI_execute_plan(plan, values, NULL, false, 1);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "could not look for other rows: %s", SPI_result_code_string(result));
+	return SPI_processed > 0;
+}
+
+/* Look for rows by an index, as far as that tells. */
+static void
+search_by_index(const RowSearch *where, WantedRow *wanted, int n)
+{
+	const RowProbe probe = {where->table, where->mapping->group_column, where->mapping->jid_column};
+	SoughtRow **sought = palloc(sizeof(SoughtRow *) * n);
+
+	for (int i = 0; i < n; i++)
+	{
+		fill_ranges(where, &wanted[i]);
+		sought[i] = &wanted[i].sought;
+	}
+	trigger_probe(&probe, sought, n);
+	pfree(sought);
+}
+
+static void
+search_as_owner(const RowSearch *where, WantedRow *wanted, int n)
+{
+	SPIPlanPtr	plan;
+	SearchKind	kind = choose_search(where, &plan);
+
+	for (int i = 0; i < n; i++)
+		wanted[i].sought.result = ROW_UNKNOWN;
+	if (kind == SEARCH_BY_SPELLING && search_table(where) == RelationGetRelid(where->table))
+		search_by_index(where, wanted, n);
+	for (int i = 0; i < n; i++)
+		wanted[i].is_found = wanted[i].sought.result == ROW_UNKNOWN ? search_by_statement(where, plan, &wanted[i]) :
+			wanted[i].sought.result == ROW_LOCKED;
+}
+
+/* Find out which of n people another row of the table has in the group; what is found is locked. */
+void
+trigger_search(const RowSearch *where, WantedRow *wanted, int n)
+{
+	Oid			userid;
+	int			security;
+
+	if (n == 0)
+		return;
+	GetUserIdAndSecContext(&userid, &security);
+	SetUserIdAndSecContext(table_owner(search_table(where)),
+						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	search_as_owner(where, wanted, n);
+	SetUserIdAndSecContext(userid, security);
+}

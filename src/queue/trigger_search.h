@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * trigger_search.h
+ *	  Looks for rows of a user's table that want a person in a group.
+ *
+ * IDENTIFICATION
+ *	  src/queue/trigger_search.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_TRIGGER_SEARCH_H
+#define WAWP_TRIGGER_SEARCH_H
+
+#include "access/htup.h"
+#include "queue/trigger_arguments.h"
+#include "queue/trigger_probe.h"
+#include "utils/reltrigger.h"
+
+/* The table that is searched, by its trigger. */
+typedef struct RowSearch
+{
+	const Trigger *trigger;
+	Relation	table;
+	const TriggerMapping *mapping;
+} RowSearch;
+
+/* A row that is gone: has another one its person in its group? */
+typedef struct WantedRow
+{
+	HeapTuple	row;
+	SoughtRow	sought;			/* the caller sets the group and the person, both valid */
+	bool		is_found;
+} WantedRow;
+
+extern void trigger_search(const RowSearch *where, WantedRow *wanted, int n);
+
+#endif							/* WAWP_TRIGGER_SEARCH_H */
