@@ -680,18 +680,9 @@ jid_other_form(const Jid *jid)
 
 /* So many digits at the end are the same in both forms of a number. */
 #define SAME_DIGITS 8
-
-/* Return the length of the local part of a text that is digits and usual separators; -1 if it has others. */
-static int
-plain_length(const char *input, size_t len)
-{
-	size_t		i;
-
-	for (i = 0; i < len && input[i] != '@'; i++)
-		if (!is_digit(input[i]) && (input[i] == '\0' || strchr(" +-().", input[i]) == NULL))
-			return -1;
-	return (int) i;
-}
+#define SAME_DIGITS_POWER 100000000
+/* so many fit into 64 bits */
+#define MOST_DIGITS 19
 
 /*
  * Return the last digits of a plain spelling of a person, as a number: two texts
@@ -701,18 +692,20 @@ plain_length(const char *input, size_t len)
 int
 jid_last_digits(const char *input, size_t len)
 {
-	int			at = plain_length(input, len);
-	int			value = 0;
-	int			n = 0;
+	uint64		value = 0;
+	int			ndigits = 0;
 
-	for (int power = 1; n < SAME_DIGITS && at > 0; at--)
-		if (is_digit(input[at - 1]))
+	for (size_t i = 0; i < len && input[i] != '@'; i++)
+	{
+		if (is_digit(input[i]))
 		{
-			value += power * (input[at - 1] - '0');
-			power *= 10;
-			n++;
+			value = value * 10 + (uint64) (input[i] - '0');
+			ndigits++;
 		}
-	return n == SAME_DIGITS ? value : -1;
+		else if (input[i] == '\0' || strchr(" +-().", input[i]) == NULL)
+			return -1;
+	}
+	return ndigits >= SAME_DIGITS && ndigits <= MOST_DIGITS ? (int) (value % SAME_DIGITS_POWER) : -1;
 }
 
 /*
