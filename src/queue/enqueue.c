@@ -572,11 +572,22 @@ static SqlStatement insert_intent = {
 	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, priority, not_before,"
 	" expires_at, until, verify, invite, context, batch_id, after, instance_id, requested_by, requested_from,"
 	" origin, requester)"
-	" VALUES ($1::name, $2, $3, $4::wawp.action, $5, $6, $7, $8, $9, $10::bool, $11::bool, $12::jsonb, $13,"
-	" $14, $15, $16, $17::jsonb, $18, $19)"
+	" VALUES ($1::name, $2, $3, $4::wawp.action, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13,"
+	" $14, $15, $16, $17, $18, $19)"
 	" ON CONFLICT " INTENT_QUEUED_KEY " DO NOTHING RETURNING id",
 	19, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-		TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
+		TIMESTAMPTZOID, BOOLOID, BOOLOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, JSONBOID,
+	TEXTOID, OIDOID}, NULL
+};
+
+/* Likewise, several rows that differ in these columns only. */
+static SqlStatement insert_intents = {
+	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, until, verify, invite, instance_id,"
+	" requested_by, requested_from, origin, requester)"
+	" SELECT $1::name, n.group_jid, n.jid, n.action::wawp.action, n.reason, n.until, true, true, $7, $8, $9, $10, $11"
+	" FROM unnest($2, $3, $4, $5, $6) n (group_jid, jid, action, reason, until)"
+	" ON CONFLICT " INTENT_QUEUED_KEY " DO NOTHING",
+	11, {TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTOID, TEXTOID, JSONBOID,
 	TEXTOID, OIDOID}, NULL
 };
 
@@ -603,14 +614,14 @@ insert_if_absent(const Requester *requester, const MembershipRequest *request, c
 	spi_add_time(&args, request->not_before);
 	spi_add_time(&args, request->expires_at);
 	spi_add_time(&args, request->until);
-	spi_add_text(&args, request->verify ? "true" : "false");
-	spi_add_text(&args, request->invite ? "true" : "false");
+	spi_add_bool(&args, request->verify);
+	spi_add_bool(&args, request->invite);
 	spi_add_text(&args, request->context);
 	spi_add_text(&args, request->batch_id);
 	spi_add_id(&args, request->after);
 	spi_add_text(&args, requester->instance.instance_id);
 	spi_add_text(&args, requester->role);
-	spi_add_text(&args, DatumGetCString(DirectFunctionCall1(jsonb_out, requester->from)));
+	spi_add_datum(&args, requester->from);
 	spi_add_text(&args, request->origin);
 	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
 	return intent_insert(&insert_intent, &args) > 0 ? spi_get_int8(0, 1, 0) : 0;
@@ -662,14 +673,15 @@ find_and_strengthen(SqlStatement *find, const SqlArgs *args, QueuedIntent *queue
 static QueuedIntent
 find_or_insert(const Requester *requester, const MembershipRequest *request, const Jid *jid, SqlStatement *find)
 {
+	bool		may_be_queued = intent_is_in_the_way(requester->instance.name, request->group, jid->text);
 	IntentRequester by = requester_for_record(requester);
 	SqlArgs		args = find_args(requester, request, jid);
 	QueuedIntent queued;
 
-	while (!find_and_strengthen(&find[request->not_before != 0 ? 1 : 0], &args, &queued))
+	while (!may_be_queued || !find_and_strengthen(&find[request->not_before != 0 ? 1 : 0], &args, &queued))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (intent_is_in_the_way(requester->instance.name, request->group, jid->text))
+		if (may_be_queued)
 			intent_make_room(requester->instance.name, request->group, jid->text, request->action, request->not_before, &by);
 		quota_take(requester->roleid);
 		queued.id = insert_if_absent(requester, request, jid);
@@ -678,6 +690,7 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 		if (queued.id != 0)
 			break;
 		/* another transaction inserted it first, and may have removed it since: try again */
+		may_be_queued = true;
 	}
 	return queued;
 }
@@ -836,15 +849,151 @@ enqueue_failed(Oid roleid, const char *instance, const PersonRequest *asked, con
 	spi_end_as_owner(&before);
 }
 
+/*
+ * ---- requests of users' triggers
+ */
+
+/* A person in a group, padded with 0: a key of a hash table. */
+typedef struct PersonInGroup
+{
+	char		group[JID_SIZE];
+	char		person[JID_SIZE];
+} PersonInGroup;
+
+/* Requests of a role that nothing is in the way of, to be inserted together; not two for one person in a group. */
+typedef struct NewIntents
+{
+	Requester  *requester;
+	int			n;
+	MembershipRequest *requests;
+	PersonInGroup *people;
+	HTAB	   *known;			/* of these people */
+} NewIntents;
+
+static NewIntents
+new_intents(Requester *requester, int space)
+{
+	HASHCTL		control = {.keysize = sizeof(PersonInGroup), .entrysize = sizeof(PersonInGroup), .hcxt = CurrentMemoryContext};
+	NewIntents	intents = {
+		.requester = requester,
+		.requests = palloc(sizeof(MembershipRequest) * space),
+		.people = palloc(sizeof(PersonInGroup) * space),
+		.known = hash_create("wawp new intents", space, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT)
+	};
+
+	return intents;
+}
+
+/* Requests one by one what could not be inserted together: another transaction was first with one of them. */
+static void
+request_each(const NewIntents *intents)
+{
+	for (int i = 0; i < intents->n; i++)
+	{
+		Jid			jid = enqueue_parse(intents->people[i].person);
+
+		(void) find_or_insert(intents->requester, &intents->requests[i], &jid, find_and_lock_queued);
+	}
+}
+
+/* Appends the columns of insert_intents in which its rows differ. */
+static void
+bind_new_intents(SqlArgs *args, const NewIntents *intents)
+{
+	int			n = intents->n;
+	Datum	   *columns[5];
+	bool	   *nulls[2] = {palloc(sizeof(bool) * n), palloc(sizeof(bool) * n)};
+
+	for (size_t i = 0; i < lengthof(columns); i++)
+		columns[i] = palloc(sizeof(Datum) * n);
+	for (int i = 0; i < n; i++)
+	{
+		const MembershipRequest *request = &intents->requests[i];
+
+		columns[0][i] = CStringGetTextDatum(intents->people[i].group);
+		columns[1][i] = CStringGetTextDatum(intents->people[i].person);
+		columns[2][i] = CStringGetTextDatum(intent_action_name(request->action));
+		columns[3][i] = request->reason ? CStringGetTextDatum(request->reason) : (Datum) 0;
+		columns[4][i] = TimestampTzGetDatum(request->until);
+		nulls[0][i] = request->reason == NULL;
+		nulls[1][i] = request->until == 0;
+	}
+	for (int i = 0; i < 3; i++)
+		spi_add_array(args, columns[i], NULL, n, TEXTOID);
+	spi_add_array(args, columns[3], nulls[0], n, TEXTOID);
+	spi_add_array(args, columns[4], nulls[1], n, TIMESTAMPTZOID);
+}
+
+/* Inserts the intents. */
+static void
+insert_new_intents(NewIntents *intents)
+{
+	const Requester *requester = intents->requester;
+	SqlArgs		args = {0};
+	PersonInGroup *person;
+	HASH_SEQ_STATUS all;
+
+	if (intents->n == 0)
+		return;
+	spi_add_text(&args, requester->instance.name);
+	bind_new_intents(&args, intents);
+	spi_add_text(&args, requester->instance.instance_id);
+	spi_add_text(&args, requester->role);
+	spi_add_datum(&args, requester->from);
+	spi_add_text(&args, intents->requests[0].origin);
+	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
+	if (intent_insert_rows(&insert_intents, &args, intents->n) < (uint64) intents->n)
+		request_each(intents);
+	hash_seq_init(&all, intents->known);
+	while ((person = hash_seq_search(&all)) != NULL)
+		(void) hash_search(intents->known, person, HASH_REMOVE, NULL);
+	intents->n = 0;
+}
+
+/*
+ * Adds a request to what is inserted together.  What the requester has queued or
+ * under way for the person is looked at first, what was added before included.
+ */
+static void
+add_new_intent(NewIntents *intents, const MembershipRequest *request, const Jid *jid)
+{
+	PersonInGroup person;
+	bool		is_known;
+
+	memset(&person, 0, sizeof(person));
+	strlcpy(person.group, request->group, sizeof(person.group));
+	strlcpy(person.person, jid->text, sizeof(person.person));
+	(void) hash_search(intents->known, &person, HASH_FIND, &is_known);
+	if (is_known || intent_is_in_the_way(intents->requester->instance.name, request->group, jid->text))
+	{
+		insert_new_intents(intents);
+		(void) find_or_insert(intents->requester, request, jid, find_and_lock_queued);
+		return;
+	}
+	if (!quota_take_if_counted(intents->requester->roleid))
+	{
+		/* a count has to see them */
+		insert_new_intents(intents);
+		quota_take(intents->requester->roleid);
+	}
+	(void) hash_search(intents->known, &person, HASH_ENTER, NULL);
+	intents->people[intents->n] = person;
+	intents->requests[intents->n] = *request;
+	intents->requests[intents->n].group = intents->people[intents->n].group;
+	intents->n++;
+}
+
 /* Requests one person, or inserts a failed intent and sets asked->problem. */
 static void
-request_person(Requester *requester, PersonRequest *asked)
+request_person(NewIntents *intents, PersonRequest *asked)
 {
+	Requester  *requester = intents->requester;
 	MembershipRequest request = asked->request;
 	Jid			group = enqueue_parse(asked->group);
 	Jid			jid = enqueue_parse(asked->person);
 	LaneKey		lane;
 
+	asked->was_tried = true;
 	asked->problem = request_problem(&group, &jid, request.action);
 	request.group = group.text;
 	request.reason = text_limit_cut(TEXT_REASON, request.reason);
@@ -853,26 +1002,30 @@ request_person(Requester *requester, PersonRequest *asked)
 		insert_failed_intent(requester, &request, asked->group, asked->person, "bad_identifier", asked->problem);
 		return;
 	}
-	(void) find_or_insert(requester, &request, &jid, find_and_lock_queued);
+	add_new_intent(intents, &request, &jid);
 	lane = lane_key(requester->instance.name, request.group);
 	commit_wake_worker(&lane);
 }
 
 /*
- * Requests people on behalf of a role, for a user's trigger.  One that is
- * invalid becomes a failed intent and has its problem set; a problem with the
- * instance or the permission raises.
+ * Requests people on behalf of a role, for a user's trigger; all have the same
+ * origin and nothing but what a trigger can ask for.  One that is invalid becomes
+ * a failed intent and has its problem set; a problem with the instance or the
+ * permission raises.
  */
 void
 enqueue_for_role(Oid roleid, const char *instance, PersonRequest **requests, int n)
 {
 	Requester  *requester = make_requester(roleid);
+	NewIntents	intents;
 	SqlOwner	before;
 
 	requester_instance(requester, instance);
 	before = spi_begin_as_owner();
+	intents = new_intents(requester, n);
 	for (int i = 0; i < n; i++)
-		request_person(requester, requests[i]);
+		request_person(&intents, requests[i]);
+	insert_new_intents(&intents);
 	spi_end_as_owner(&before);
 }
 

@@ -40,6 +40,7 @@ typedef struct PersonRequest
 	const char *group;
 	const char *person;
 	const char *problem;		/* why it was refused, static; NULL: it was not */
+	bool		was_tried;		/* an error came no earlier than with this one */
 } PersonRequest;
 
 extern Jid	enqueue_parse(const char *text);

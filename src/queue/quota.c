@@ -184,6 +184,28 @@ quota_count(Oid roleid)
 	quota_store(roleid, queued, now, now - start);
 }
 
+/* Takes one queued row of what a role may have, as far as is known; false if that has to be counted. */
+bool
+quota_take_if_counted(Oid roleid)
+{
+	int64		queued;
+
+	return wawp_max_queued_per_role <= 0 || quota_take_counted(roleid, clock_monotonic_us(), &queued) == QUOTA_TAKEN;
+}
+
+/* Forgets what was counted, since rows were rolled back that may have taken all that was left. */
+void
+quota_forget(Oid roleid)
+{
+	QuotaEntry *entry;
+
+	SpinLockAcquire(&quota_table->mutex);
+	entry = quota_find(roleid);
+	if (entry->roleid == roleid && entry->database == MyDatabaseId)
+		memset(entry, 0, sizeof(QuotaEntry));
+	SpinLockRelease(&quota_table->mutex);
+}
+
 /* Takes one queued row of what a role may have; raises if it has as many as it may. */
 void
 quota_take(Oid roleid)

@@ -18,6 +18,8 @@
 
 extern Size quota_shmem_size(void);
 extern void quota_shmem_startup(void);
+extern bool quota_take_if_counted(Oid roleid);
 extern void quota_take(Oid roleid);
+extern void quota_forget(Oid roleid);
 
 #endif							/* WAWP_QUOTA_H */

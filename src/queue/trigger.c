@@ -23,8 +23,8 @@
  * a person.
  *
  * The rows of a statement are worked on together (trigger_batch.c), in a
- * subtransaction of the user's transaction; if that fails, each half of them, so
- * that an error is noted of its row only.  Another row that is found, and the
+ * subtransaction of the user's transaction; if that fails, fewer at a time, so that
+ * an error is noted of its row only.  Another row that is found, and the
  * owner's queued intent, stay locked FOR SHARE until the end of that transaction.
  *
  * IDENTIFICATION
@@ -44,6 +44,7 @@
 #include "miscadmin.h"
 #include "protocol/jid.h"
 #include "queue/enqueue.h"
+#include "queue/quota.h"
 #include "queue/trigger_arguments.h"
 #include "queue/trigger_batch.h"
 #include "queue/trigger_row.h"
@@ -109,6 +110,7 @@ is_same_identity(const char *a, const char *b)
 typedef struct FiringRequest
 {
 	HeapTuple	row;
+	int			row_number;		/* among those of the firing */
 	PersonRequest asked;		/* group and person NULL: not read yet, or NULL in the row */
 	bool		is_settled;		/* nothing is left to be requested */
 } FiringRequest;
@@ -131,12 +133,13 @@ typedef struct Firing
 } Firing;
 
 static void
-firing_add(Firing *firing, HeapTuple row, IntentAction action)
+firing_add(Firing *firing, const TriggeredRow *of, HeapTuple row, IntentAction action)
 {
 	FiringRequest *wanted = &firing->requests[firing->nrequests++];
 
 	memset(wanted, 0, sizeof(FiringRequest));
 	wanted->row = row;
+	wanted->row_number = (int) (of - firing->rows);
 	wanted->asked.request.action = action;
 	wanted->asked.request.verify = wanted->asked.request.invite = true;
 	wanted->asked.request.origin = firing->origin;
@@ -169,8 +172,8 @@ firing_plan_update(Firing *firing, const TriggeredRow *row)
 {
 	int			first = firing->nrequests;
 
-	firing_add(firing, row->row, ACTION_REMOVE);
-	firing_add(firing, row->new_row, ACTION_ADD);
+	firing_add(firing, row, row->row, ACTION_REMOVE);
+	firing_add(firing, row, row->new_row, ACTION_ADD);
 	if (is_move(firing, row))
 		return;
 	firing->requests[first] = firing->requests[first + 1];
@@ -184,11 +187,11 @@ firing_plan_row(Firing *firing, const TriggeredRow *row)
 	bool		is_update = TRIGGER_FIRED_BY_UPDATE(row->event);
 
 	if (firing->mapping->action)
-		firing_add(firing, is_update ? row->new_row : row->row, trigger_action(firing->mapping->action));
+		firing_add(firing, row, is_update ? row->new_row : row->row, trigger_action(firing->mapping->action));
 	else if (TRIGGER_FIRED_BY_INSERT(row->event))
-		firing_add(firing, row->row, ACTION_ADD);
+		firing_add(firing, row, row->row, ACTION_ADD);
 	else if (TRIGGER_FIRED_BY_DELETE(row->event))
-		firing_add(firing, row->row, ACTION_REMOVE);
+		firing_add(firing, row, row->row, ACTION_REMOVE);
 	else
 		firing_plan_update(firing, row);
 }
@@ -433,27 +436,11 @@ firing_warn_of_refused(const Firing *firing)
 	}
 }
 
-static void fire_safely(Firing *firing);
-
-/* Fires for each half of the rows, so that what is wrong with one of them is not the others' fault. */
-static void
-fire_halves(const Firing *firing)
-{
-	Firing		half = *firing;
-
-	half.nrows = firing->nrows / 2;
-	fire_safely(&half);
-	half.rows = firing->rows + firing->nrows / 2;
-	half.nrows = firing->nrows - firing->nrows / 2;
-	fire_safely(&half);
-}
-
-/* Makes the firing's requests, again if overtaken; an error of a row becomes failed intents and a WARNING. */
-static void
-fire_safely(Firing *firing)
+/* Makes the firing's requests, again if overtaken; returns the error that rolled it back, or NULL. */
+static ErrorData *
+fire_once(Firing *firing)
 {
 	ErrorData  *error;
-	ErrorData  *second;
 
 	do
 		firing->was_overtaken = false;
@@ -461,14 +448,64 @@ fire_safely(Firing *firing)
 	firing->was_overtaken = false;
 	if (error == NULL)
 		firing_warn_of_refused(firing);
-	else if (firing->nrows > 1)
-		fire_halves(firing);
-	else
+	return error;
+}
+
+/* Notes the error of a row, which was rolled back, and warns. */
+static void
+firing_fail(Firing *firing, const ErrorData *error)
+{
+	ErrorData  *second = firing_try(firing, error);
+
+	firing_warn(firing, error);
+	if (second)
+		firing_warn(firing, second);
+}
+
+/*
+ * Returns how many of the rows, at least one and not all, to try by themselves
+ * after an error.  Those that came before the owner's quota was reached fit into
+ * it; otherwise half of them.
+ */
+static int
+rows_after_error(const Firing *firing, const ErrorData *error)
+{
+	int			n = firing->nrows / 2;
+
+	if (error->sqlerrcode != ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
+		return n;
+	quota_forget(firing->table->rd_rel->relowner);
+	for (int i = 0; i < firing->nrequests && firing->requests[i].asked.was_tried; i++)
+		n = firing->requests[i].row_number;
+	return Max(n, 1);
+}
+
+/*
+ * Fires for rows, all at once, or, after errors, for as many as have none, so
+ * that what is wrong with one of them is not the others' fault.
+ */
+static void
+fire_safely(Firing *firing, const TriggeredRows *rows)
+{
+	int			at_once = rows->n;
+	int			done = 0;
+
+	while (done < rows->n)
 	{
-		second = firing_try(firing, error);
-		firing_warn(firing, error);
-		if (second)
-			firing_warn(firing, second);
+		ErrorData  *error;
+
+		firing->rows = rows->rows + done;
+		firing->nrows = Min(at_once, rows->n - done);
+		error = fire_once(firing);
+		if (error && firing->nrows > 1)
+		{
+			at_once = rows_after_error(firing, error);
+			continue;
+		}
+		if (error)
+			firing_fail(firing, error);
+		done += firing->nrows;
+		at_once = error ? 1 : firing->nrows * 2;
 	}
 }
 
@@ -484,12 +521,10 @@ fire_for_rows(const TriggeredRows *rows)
 		.mapping = &mapping,
 		.origin = psprintf("trigger %s.%s", get_namespace_name(RelationGetNamespace(rows->table)),
 						   RelationGetRelationName(rows->table)),
-		.nrows = rows->n,
-		.rows = rows->rows,
 		.requests = palloc(sizeof(FiringRequest) * 2 * rows->n)
 	};
 
-	fire_safely(&firing);
+	fire_safely(&firing, rows);
 }
 
 /*

@@ -120,39 +120,47 @@ intent_action_named(const char *name)
  * ---- requesting
  */
 
-/* True while the extension itself inserts a row, until the trigger has seen it. */
-static bool is_own_insert;
+/* So many rows the extension itself inserts, which the trigger has not seen yet. */
+static int	own_inserts;
 
 /*
- * Run a statement that inserts a complete intent, which the trigger takes as it
- * is.  The trigger knows it by a mark in the process, which SQL cannot set.
+ * Run a statement that inserts complete intents, which the trigger takes as they
+ * are.  The trigger knows them by marks in the process, which SQL cannot set.
  */
 uint64
-intent_insert(SqlStatement *statement, const SqlArgs *args)
+intent_insert_rows(SqlStatement *statement, const SqlArgs *args, int rows)
 {
 	uint64		n;
 
-	is_own_insert = true;
+	own_inserts = rows;
 	PG_TRY();
 	{
 		n = spi_run(statement, args);
 	}
 	PG_FINALLY();
 	{
-		is_own_insert = false;
+		own_inserts = 0;
 	}
 	PG_END_TRY();
 	return n;
 }
 
-/* True once for each intent_insert(), whose statements insert one row; takes the mark back. */
+/* Run a statement that inserts one intent, likewise. */
+uint64
+intent_insert(SqlStatement *statement, const SqlArgs *args)
+{
+	return intent_insert_rows(statement, args, 1);
+}
+
+/* True once for each row of intent_insert_rows(); takes its mark back. */
 bool
 intent_take_insert_mark(void)
 {
-	bool		was_own = is_own_insert;
+	bool		is_own = own_inserts > 0;
 
-	is_own_insert = false;
-	return was_own;
+	if (is_own)
+		own_inserts--;
+	return is_own;
 }
 
 /* The requester's opposite, for a time that the caller adds. */
