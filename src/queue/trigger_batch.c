@@ -115,7 +115,7 @@ perform_at_once(const TriggerData *trigger, TriggerBatchWork work)
 	work(&rows);
 }
 
-/* Have the row worked on for which a trigger fires: with others of its statement, or at once. */
+/* Work on the row for which a trigger fires: with others of its statement, or at once. */
 void
 trigger_batch_add(FunctionCallInfo fcinfo, TriggerBatchWork work)
 {

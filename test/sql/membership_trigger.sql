@@ -3,7 +3,7 @@
 -- request is not possible.  Nothing here is ever sent: each part rolls back.
 \i test/sql-include/setup.sql
 
-SELECT plan(58);
+SELECT plan(73);
 SET datestyle = 'ISO, YMD';
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
@@ -149,6 +149,99 @@ SET ROLE regress_wawp_owner;
 DELETE FROM watched;
 RESET ROLE;
 SELECT is(asked(), :'removed', 'nobody else wants them');
+
+-- ---- many rows of one statement
+
+SELECT watched('id int, grp text, phone text, ends text', :ends) \g /dev/null
+INSERT INTO watched SELECT i, CASE WHEN i % 2 = 0 THEN :'g' ELSE :'h' END, '1555123' || to_char(i, 'FM0000'), CASE WHEN i = 17 THEN 'some day' END FROM generate_series(1, 60) i;
+SELECT is(rows_of('SELECT state, count(*), min(detail) FROM wawp.membership_intent GROUP BY 1 ORDER BY 1'),
+    ARRAY['(queued,59,)', '(failed,1,"invalid input syntax for type timestamp with time zone: ""some day""")'], 'what is wrong with one row is its own fault');
+SELECT ok(array_agg(jid ORDER BY id) = array_agg(jid ORDER BY jid), '... and they are asked for in the order of the rows') FROM wawp.membership_intent WHERE state = 'queued';
+DELETE FROM wawp.membership_intent;
+INSERT INTO watched SELECT i, :'g', '1555' || i FROM generate_series(1000001, 1002500) i;
+SELECT is(count(*), 2500::bigint, 'of very many rows none is left out') FROM wawp.membership_intent WHERE state = 'queued';
+DELETE FROM wawp.membership_intent;
+SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_xid \gset
+DELETE FROM watched WHERE id BETWEEN 1000001 AND 1000400;
+SELECT cmp_ok(pg_snapshot_xmax(pg_current_snapshot())::text::bigint - :next_xid, '<', 100::bigint, 'they do not take a subtransaction each');
+SELECT is(count(*), 400::bigint, '... each is removed') FROM wawp.membership_intent WHERE action = 'remove';
+DELETE FROM wawp.membership_intent;
+
+SELECT watched('id int, grp text, phone text') \g /dev/null
+INSERT INTO watched VALUES (1, :'g', '15551230001'), (2, :'g', '15551230002'), (3, ' ' || :'g', '+1 555 123 0001'), (4, :'h', '15551230001');
+SELECT is(asked('group_jid, jid'), ARRAY['(120363012345678901@g.us,15551230001@c.us)', '(120363012345678901@g.us,15551230002@c.us)', '(120363012345678902@g.us,15551230001@c.us)'],
+    'two rows for one person are one request');
+DELETE FROM watched WHERE id > 2;
+UPDATE watched SET phone = '1555123000' || 3 - id;
+SELECT is(asked('action, group_jid, jid'), ARRAY['(remove,120363012345678902@g.us,15551230001@c.us)', '(add,120363012345678901@g.us,15551230002@c.us)', '(add,120363012345678901@g.us,15551230001@c.us)'],
+    'two rows that change people remove nobody');
+
+-- statements inside of one another
+CREATE TABLE of_others (grp text, phone text);
+CREATE TRIGGER m AFTER INSERT ON of_others FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone', 'instance=support');
+CREATE TABLE seen (n bigint);
+CREATE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO of_others VALUES (new.grp, replace(new.phone, '1555', '1556'));
+    INSERT INTO seen SELECT count(*) FROM wawp.membership_intent WHERE origin = 'trigger public.of_others';
+    IF new.id < 0 THEN
+        RAISE EXCEPTION 'not this one';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER "a follower" AFTER INSERT ON watched FOR EACH ROW EXECUTE FUNCTION follow();
+CREATE TRIGGER "Z" AFTER INSERT ON watched FOR EACH ROW EXECUTE FUNCTION follow();
+DELETE FROM watched;
+DELETE FROM wawp.membership_intent;
+INSERT INTO watched VALUES (1, :'g', '15551230001'), (2, :'g', '15551230002');
+SELECT is(rows_of('SELECT n FROM seen ORDER BY n'), '{(1),(1),(2),(2)}', 'what a statement of a trigger asks for is there for the next one');
+SELECT is(rows_of('SELECT origin, jid FROM wawp.membership_intent ORDER BY origin, id'), ARRAY['("trigger public.of_others",15561230001@c.us)', '("trigger public.of_others",15561230002@c.us)',
+    '("trigger public.watched",15551230001@c.us)', '("trigger public.watched",15551230002@c.us)'], '... and each statement''s rows are its own');
+DELETE FROM wawp.membership_intent;
+DO $$
+BEGIN
+    BEGIN
+        INSERT INTO watched VALUES (3, '120363012345678901@g.us', '15551230003'), (-1, '120363012345678901@g.us', '15551230004');
+    EXCEPTION WHEN raise_exception THEN
+        NULL;
+    END;
+    UPDATE watched SET phone = '15551230005' WHERE id = 1;
+END $$;
+SELECT is(asked(), ARRAY['(remove,15551230001@c.us)', '(add,15551230005@c.us)'], 'a statement that fails leaves nothing to the next');
+
+-- what fires triggers otherwise
+DROP TRIGGER "a follower" ON watched;
+DROP TRIGGER "Z" ON watched;
+COPY watched FROM PROGRAM 'printf "7\\t120363012345678901@g.us\\t15551230007\\n8\\t120363012345678901@g.us\\t15551230008\\n"';
+SELECT is(asked(), ARRAY['(add,15551230007@c.us)', '(add,15551230008@c.us)'], 'COPY');
+DROP TRIGGER "Member" ON watched;
+CREATE CONSTRAINT TRIGGER "Member" AFTER INSERT OR DELETE ON watched DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone', 'instance=support');
+DELETE FROM watched WHERE id IN (7, 8);
+INSERT INTO watched VALUES (9, :'g', '15551230007');
+SELECT is(asked(), '{}', 'a deferred trigger waits');
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT is(asked(), ARRAY['(remove,15551230008@c.us)', '(add,15551230007@c.us)'], '... and sees what there is in the end');
+DROP TABLE of_others, seen;
+
+-- of a large table the index is read once for a group, and its spellings
+SELECT watched('id int, grp text, phone text') \g /dev/null
+ALTER TABLE watched DISABLE TRIGGER USER;
+INSERT INTO watched SELECT i, '1203630' || 10000000000 + i % 1000 || '@g.us', '1556' || 1000000 + i FROM generate_series(1, 40000) i;
+-- who stays: in another spelling of number or group, in the other form of a number; the rest only look like it
+INSERT INTO watched SELECT 100000 + i, '120363010000000007' || CASE i % 3 WHEN 0 THEN '@g.us' WHEN 1 THEN '@G.US' ELSE '@g.us ' END, '+1 (556) 1' || to_char(i, 'FM000-000') FROM generate_series(7, 10007, 1000) i;
+INSERT INTO watched VALUES (50001, '120363010000000007@g.us', '5511987654321'), (200001, ' 120363010000000007@g.us', '551187654321'),
+    (200002, '120363010000000008@g.us', '15561011007'), (200003, '120363010000000007@g.us', '4915561012007'), (200004, '120363010000000007@g.us', 'nobody, 15561013007');
+ALTER TABLE watched ENABLE TRIGGER USER;
+CREATE INDEX watched_group ON watched (grp);
+ANALYZE watched;
+SELECT pg_stat_get_xact_numscans('watched_group'::regclass) AS scans \gset
+DELETE FROM watched WHERE id IN (SELECT generate_series(7, 39007, 1000) UNION ALL VALUES (50001));
+SELECT cmp_ok(pg_stat_get_xact_numscans('watched_group'::regclass) - :scans, '<', 20::bigint, 'a group is looked for once, not for each row');
+SELECT is(array_agg(jid ORDER BY id), array_agg('1556' || 1000000 + i || '@c.us' ORDER BY i), 'whom no other row has in the group is removed, in whatever spelling it would be')
+    FROM (SELECT row_number() OVER (ORDER BY id) AS n, id, jid FROM wawp.membership_intent WHERE action = 'remove') q
+    FULL JOIN (SELECT row_number() OVER () AS n, i FROM generate_series(11007, 39007, 1000) i) e USING (n);
+DELETE FROM wawp.membership_intent;
 
 -- ---- columns
 

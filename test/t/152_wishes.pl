@@ -285,6 +285,18 @@ set_limit(15);
 is(answer_of(asker => insert_of(@people[ 32 .. 35 ]))->{state}, '53400', 'a new limit counts anew');
 is(answer_of(asker => insert_of(@people[ 32 .. 33 ]))->{state}, '', '... exactly');
 
+# of many rows that a statement writes to a table, as many as fit
+$wawp->ask("DELETE FROM wawp.membership_intent WHERE state IN ('queued', 'failed')");
+set_limit(7);
+my @many = map { $wawp->person } 1 .. 30;
+is(answer_of(asker => $row->(shift => @many))->{state}, '', 'a table is written beyond the limit by one statement');
+is($wawp->ask("SELECT string_agg(jid, ' ' ORDER BY id) FROM wawp.membership_intent WHERE state = 'queued' AND requested_by = 'asker'"),
+	join(' ', map { "$_\@c.us" } @many[ 0 .. 6 ]), '... the first ones are queued');
+is($wawp->ask("SELECT jid FROM wawp.membership_intent WHERE state = 'failed'"), "$many[7]\@c.us", '... the next one is noted for all others');
+set_limit(15);
+$wawp->ask("DELETE FROM wawp.membership_intent WHERE state IN ('queued', 'failed')");
+is(answer_of(asker => insert_of(@people[ 0 .. 11 ]))->{state}, '', '... twelve are queued again');
+
 # a row that is restored is none of these
 is($wawp->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, instance_id, requested_by, home)
 	SELECT '$group', '1555888' || to_char(n, 'FM0000') || '\@c.us', 'support', 'ABC123', 'asker', gen_random_uuid() FROM generate_series(1, 5) n; SELECT 'restored'"), 'restored', 'restored rows are not refused');
