@@ -3,7 +3,7 @@
 -- request is not possible.  Nothing here is ever sent: each part rolls back.
 \i test/sql-include/setup.sql
 
-SELECT plan(73);
+SELECT plan(72);
 SET datestyle = 'ISO, YMD';
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
@@ -161,10 +161,8 @@ DELETE FROM wawp.membership_intent;
 INSERT INTO watched SELECT i, :'g', '1555' || i FROM generate_series(1000001, 1002500) i;
 SELECT is(count(*), 2500::bigint, 'of very many rows none is left out') FROM wawp.membership_intent WHERE state = 'queued';
 DELETE FROM wawp.membership_intent;
-SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_xid \gset
 DELETE FROM watched WHERE id BETWEEN 1000001 AND 1000400;
-SELECT cmp_ok(pg_snapshot_xmax(pg_current_snapshot())::text::bigint - :next_xid, '<', 100::bigint, 'they do not take a subtransaction each');
-SELECT is(count(*), 400::bigint, '... each is removed') FROM wawp.membership_intent WHERE action = 'remove';
+SELECT is(count(*) || ' in ' || count(DISTINCT xmin::text), '400 in 1', 'they do not take a subtransaction each') FROM wawp.membership_intent WHERE action = 'remove';
 DELETE FROM wawp.membership_intent;
 
 SELECT watched('id int, grp text, phone text') \g /dev/null
