@@ -5,7 +5,7 @@
  *
  * Modules of tables/ and others write their SQL as static SqlStatements; this
  * file prepares each once per process and runs it, and is the only one that
- * calls SPI, except for trigger.c's query on the user's table.  The caller has
+ * calls SPI, except for trigger_search.c's query on the user's table.  The caller has
  * called spi_begin_as_owner() or spi_begin_as_caller().  Rows are valid
  * until the next statement; values read from them live in SPI's procedure
  * context.

@@ -2,11 +2,12 @@
 
 DELETE of 100 of 100,000 rows in 1,000 groups, with an index on the group's column, commit included.  Each deleted
 row is in another group, or all are in one.  Against the same rows in a table that another one of 100,000 rows
-references, with an index on the reference: NO ACTION, where PostgreSQL looks for another row as the trigger does, and
-CASCADE, where it writes as well.  The trigger's rows are wanted by another row (it looks and requests nothing), or
-by none (it looks and requests).  What a foreign key does not do is set beside it: the same requests by
-wawp_request_remove() in the foreign key's transaction.  One session, where each table had a row deleted before.
-The instance is paused, so that nobody serves the queue meanwhile.
+references, with an index on the reference: NO ACTION, where PostgreSQL looks for another row as the trigger does;
+SET NULL, where it writes a row as well, to a table with the queue's columns and indexes; CASCADE, where it deletes one
+of a small table, which has no indexes to be written.  The trigger's rows are wanted by another row (it looks and
+requests nothing), or by none (it looks and requests).  The same requests by wawp_request_remove() in the foreign
+key's transaction are set beside it, too.  One session, where each table had a row deleted before.  The instance is
+paused, so that nobody serves the queue meanwhile.
 """
 
 from filling import group_jid
@@ -45,6 +46,20 @@ def make_reference(session, name, action):
     session.ask(f"VACUUM ANALYZE bench.of_{name}")
 
 
+def make_writing(session, name):
+    """A table that rows like the queue's reference; deleting one of it writes one of them."""
+    make_table(session, name)
+    session.ask(f"CREATE TABLE bench.of_{name} (LIKE wawp.membership_intent INCLUDING ALL, row int)")
+    session.ask(f"INSERT INTO bench.of_{name} (group_jid, jid, action, instance, priority, verify, invite, state, instance_id,"
+                " requested_by, requested_from, origin, attempts, crashes, superseded, created_at, updated_at, home, requester, row)"
+                " SELECT group_jid, phone || '@c.us', 'remove', 'unpaced', 0, true, true, 'queued', 'BENCH', current_user,"
+                " '{\"pid\": 12345, \"login\": \"nobody\", \"application\": \"psql\"}', 'trigger bench.removed', 0, 0, false,"
+                f" now(), now(), gen_random_uuid(), 10, id FROM bench.{name}")
+    session.ask(f"CREATE INDEX ON bench.of_{name} (row)")
+    session.ask(f"ALTER TABLE bench.of_{name} ADD FOREIGN KEY (row) REFERENCES bench.{name} ON DELETE SET NULL")
+    session.ask(f"VACUUM ANALYZE bench.of_{name}")
+
+
 def ids(run, is_spread):
     """The rows of a run, which no other run has: as a condition."""
     if is_spread:
@@ -72,7 +87,7 @@ def time_delete(session, table, condition, more=None):
 
 def measure_runs(bench, session, is_spread, first):
     """Milliseconds of each kind of table."""
-    took = {"wanted": [], "removed": [], "no_action": [], "cascading": [], "asking": []}
+    took = {"wanted": [], "removed": [], "no_action": [], "writing": [], "cascading": [], "asking": []}
     for run in range(first, first + bench.runs):
         for table, times in took.items():
             more = requests(run, is_spread) if table == "asking" else None
@@ -91,10 +106,12 @@ def findings_of(took, where):
     what = f"DELETE {DELETED} of {ROWS:,} rows {where}"
     return [
         finding(f"{what}, all wanted by another row", took["wanted"], took["no_action"], "foreign key, NO ACTION", True),
+        finding(f"{what}, each requested", took["removed"], took["writing"],
+                "foreign key, SET NULL in a table with the queue's indexes", True),
         finding(f"{what}, each requested", took["removed"], took["asking"],
                 "foreign key, NO ACTION, and wawp_request_remove()", True),
         finding(f"{what}, each requested", took["removed"], took["no_action"], "foreign key, NO ACTION", True),
-        finding(f"{what}, each requested", took["removed"], took["cascading"], "foreign key, CASCADE", True)]
+        finding(f"{what}, each requested", took["removed"], took["cascading"], "foreign key, CASCADE", False)]
 
 
 def measure(bench):
@@ -110,6 +127,7 @@ def measure(bench):
         make_reference(session, "no_action", "")
         make_reference(session, "asking", "")
         make_reference(session, "cascading", "ON DELETE CASCADE")
+        make_writing(session, "writing")
         spread_out = measure_runs(bench, session, True, 0)
         together = measure_runs(bench, session, False, 0)
     finally:
