@@ -776,6 +776,7 @@ lanes_verify(const LaneKey *key, int64 at)
 {
 	Lane	   *lane = lanes_find(key);
 
+	lane->has_waiting = true;
 	if (!lane->in_verifications && !(lane->in_verify_heap && lane->verify_ms <= at))
 		verification_schedule(lane, at);
 }
@@ -807,6 +808,7 @@ void
 lanes_park_verification(Lane *lane, int64 not_before_ms)
 {
 	lane->instance->verify_not_before_ms = not_before_ms;
+	lane->has_waiting = true;
 	verification_enqueue(lane);
 }
 
@@ -839,7 +841,10 @@ instance_claims_first(LaneInstance *instance, int64 now)
 		(instance->was_verification || instance_first_of(instance, QUEUE_READY, now) != NULL);
 }
 
-/* Return the lane to be verified first; NULL if none is due.  may_claim: claims compete for the places. */
+/*
+ * Return the lane to be verified first; NULL if none is due.  The caller sets its
+ * has_waiting if rows wait in it.  may_claim: claims compete for the places.
+ */
 Lane *
 lanes_take_verification(int64 now, bool may_claim)
 {
@@ -858,7 +863,7 @@ lanes_take_verification(int64 now, bool may_claim)
 		if (!may_claim || !instance_claims_first(instance, now))
 		{
 			verification_withdraw(lane);
-			lane->has_answer = false;
+			lane->has_answer = lane->has_waiting = false;
 			return lane;
 		}
 		instance->was_verification = false;
@@ -946,5 +951,6 @@ lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int
 	lanes_go_on(key, now);
 	lanes_end_request(instance, took_ms);
 	lane->has_answer = true;
-	verification_schedule(lane, now);
+	if (was_verification || lane->has_waiting)
+		verification_schedule(lane, now);
 }

@@ -103,6 +103,7 @@ typedef struct Lane
 	bool		in_verify_heap;
 	bool		in_verifications;	/* due, in the instance's list */
 	bool		has_answer;		/* for the next verification */
+	bool		has_waiting;	/* rows may wait to be verified */
 	int64		verify_ms;		/* when its waiting rows are to be verified, likewise */
 	int			head_priority;	/* of the one claimed last ... */
 	int64		head_id;

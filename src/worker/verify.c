@@ -63,6 +63,7 @@
 typedef struct VerifyPass
 {
 	TimestampTz next;			/* when to come again; 0: nobody waits */
+	bool		has_rows;		/* somebody waited when the pass began */
 	InfoNeed	need;			/* to be requested now */
 	Oid			role;			/* as whom */
 	Oid			judged;			/* the requester looked up last ... */
@@ -484,6 +485,7 @@ verify_rows(const LaneKey *key, const WawpInstance *instance)
 	int			n = intent_waiting(key, PEOPLE_AT_ONCE, &waiting, &has_locked);
 	const CachedGroup *cached = n > 0 ? group_cache_get(key) : NULL;
 
+	pass.has_rows = n > 0;
 	if (has_locked)
 		pass.next = GetCurrentTimestamp() + LOCKED_RETRY_US;
 	for (int i = 0; i < n; i++)
@@ -544,6 +546,7 @@ verify_lane(void *subject, Holds *holds)
 		return;
 	}
 	pass = verify_rows(&lane->key, described);
+	lane->has_waiting |= pass.has_rows;
 	if (pass.has_freed)
 		lanes_note(&lane->key, clock_monotonic_ms());
 	if (pass.has_invitee)
