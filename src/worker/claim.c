@@ -192,16 +192,15 @@ claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 	return SERVED_SOME;
 }
 
-/* Schedule a lane of which nothing can be sent now, or forget it. */
+/* Schedule a lane of which nothing can be sent now, or forget it when its requests have ended. */
 static void
 lane_postpone(Lane *lane)
 {
 	TimestampTz due = intent_next_due(&lane->key);
 
-	if (due == 0 && lane->in_flight == 0)
+	lane->is_empty = (due == 0);
+	if (lane->is_empty)
 		lanes_forget(lane);
-	else if (due == 0)
-		lanes_schedule(lane, CLOCK_NEVER);
 	else if (due <= GetCurrentTimestamp())
 		lanes_retry(lane, clock_monotonic_ms());
 	else

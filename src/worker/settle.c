@@ -430,12 +430,15 @@ settle_attempt(void *subject, Holds *holds)
 			settle_row(attempt, i, holds);
 }
 
-/* Settle an attempt, or leave it as it was for a later cycle. */
+/* Settle an attempt and let its lane go on, or leave it as it was for a later cycle. */
 static void
 settle_or_postpone(Attempt *attempt, Holds *holds)
 {
 	if (attempt_follow_instance(attempt) && savepoint_run(settle_attempt, attempt, holds))
+	{
+		lanes_note(&attempt->lane->key, clock_monotonic_ms());
 		return;
+	}
 	attempt->is_recording = false;
 	memset(attempt->is_settling, 0, sizeof(bool) * attempt->n);
 	has_left = true;
