@@ -174,7 +174,7 @@ typedef struct IntentRequester
 	Datum		from;			/* jsonb, as requested_from has it */
 } IntentRequester;
 
-/* What lanes can be looked for by. */
+/* Kinds of lanes that are looked for. */
 typedef enum IntentLaneKind
 {
 	LANES_QUEUED,				/* something is queued */

@@ -197,14 +197,19 @@ attempt_end_request(Attempt *attempt)
 	admission_note_ended();
 }
 
-/* Delete an attempt and let its lane go on. */
+/* Delete an attempt; a lane that does not wait for anything else goes on, or is forgotten if nothing is left in it. */
 static void
 attempt_drop(Attempt *attempt)
 {
+	Lane	   *lane = attempt->lane;
+
 	attempt_end_request(attempt);
-	attempt->lane->in_flight--;
+	lane->in_flight--;
 	dlist_delete(&attempt->node);
-	lanes_note(&attempt->lane->key, clock_monotonic_ms());
+	if (lane->is_empty)
+		lanes_forget(lane);
+	else if (!lane->in_queue && !lane->in_heap && !lane->is_prepared)
+		lanes_note(&lane->key, clock_monotonic_ms());
 	MemoryContextDelete(attempt->memory);
 }
 
@@ -215,6 +220,7 @@ attempt_drop_unsent(Attempt *attempt)
 	if (attempt->is_paced)
 		budget_give_back(&attempt->permit, Max(attempt->n, 1));
 	admission_note_unsent();
+	lanes_note(&attempt->lane->key, clock_monotonic_ms());
 	attempt_drop(attempt);
 }
 

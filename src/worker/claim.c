@@ -339,14 +339,15 @@ lane_is_kept(Lane *lane)
 	return now < lane->kept_until_ms;
 }
 
-/* Schedule a lane of which nothing can be sent now, or forget it. */
+/* Schedule a lane of which nothing can be sent now, or forget it when its requests have ended. */
 static void
 lane_postpone(Lane *lane)
 {
 	TimestampTz due = lane_has_nothing_before(lane)
 		? intent_next_due_behind(&lane->key, lane->head_priority, lane->head_id) : intent_next_due(&lane->key);
 
-	if (due == 0 && lane->in_flight == 0 && !lane_is_kept(lane))
+	lane->is_empty = due == 0 && !lane_is_kept(lane);
+	if (lane->is_empty)
 		lanes_forget(lane);
 	else if (due == 0)
 		lanes_schedule(lane, CLOCK_NEVER);

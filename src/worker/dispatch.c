@@ -576,11 +576,15 @@ duty_next_lane(void)
 			   admission_has_slot(now) ? lanes_next_verification() : CLOCK_NEVER);
 }
 
-/* Claim and verify what was due when the cycle began; what is left over is the next one's. */
+/*
+ * Claim and verify what is due after the steps before, lanes whose requests have
+ * ended included; what becomes due from here on, or is left over, is the next
+ * cycle's.
+ */
 static void
 duty_serve_lanes(Holds *holds)
 {
-	CyclePortion claims = {.due_by_ms = cycle.began_ms};
+	CyclePortion claims = {.due_by_ms = clock_monotonic_ms()};
 	CyclePortion verifications = claims;
 
 	cycle.claims_first = admission_is_recovering() && !cycle.claims_first;

@@ -70,7 +70,7 @@ typedef struct OwnIdentity
 	Jid			me_lid;
 	int64		asked_ms;		/* monotonic; 0: not yet */
 	int			asking;			/* so many requests for it are under way, for whose answer ... */
-	List	   *waiters;		/* ... these wait: AnswerWaiters, in memory of their own */
+	List	   *waiters;		/* ... these AnswerWaiters wait; in TopMemoryContext */
 	AccountLimits limits;		/* as the session or an event told them ... */
 	TimestampTz limits_at;		/* ... then */
 	int			outages;		/* answers in a row that did not come from the API */

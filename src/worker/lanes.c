@@ -570,6 +570,7 @@ lanes_note(const LaneKey *key, int64 eligible_ms)
 	bool		waits_for_token = lane->in_queue && (lane->queue == QUEUE_NEXT || lane->queue == QUEUE_READ);
 
 	lane->is_fresh = true;
+	lane->is_empty = false;
 	if (waits_for_token || (!lane->in_queue && (!lane->in_heap || lane->eligible_ms > eligible_ms)))
 		lanes_schedule(lane, eligible_ms);
 	return lane;
@@ -587,6 +588,7 @@ lanes_discover(const LaneKey *key, int64 now)
 	Lane	   *lane = lane_enter(key, &found);
 
 	lanes_forget_head(lane);
+	lane->is_empty = false;
 	if (lane->in_queue || (lane->in_flight > 0 && !lane->in_heap))
 		return false;
 	if (found)

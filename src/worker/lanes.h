@@ -91,6 +91,7 @@ typedef struct Lane
 	LaneQueue	queue;			/* the one it is in, or was taken from */
 	uint64		turn;			/* when it was served last, in the order of turns */
 	bool		is_fresh;		/* got intents since its rows were last read */
+	bool		is_empty;		/* had none left then; it is kept for its requests only */
 	bool		is_prepared;	/* counts in the instance's nprepared ... */
 	bool		is_asking;		/* ... and in its nasking */
 	int64		eligible_ms;	/* monotonic ms */

@@ -503,12 +503,16 @@ endings_settle(void)
  * ---- attempts
  */
 
-/* Settle an attempt, or leave it as it was for a later cycle. */
+/* Settle an attempt and let its lane go on, or leave it as it was for a later cycle. */
 static void
 settle_or_postpone(Attempt *attempt, Holds *holds)
 {
 	if (attempt->is_named && savepoint_run(settle_attempt, attempt, holds))
+	{
+		lanes_note(&attempt->lane->key, clock_monotonic_ms());
 		return;
+	}
+	}
 	attempt->is_recording = false;
 	memset(attempt->is_settling, 0, sizeof(bool) * attempt->n);
 	has_left = true;

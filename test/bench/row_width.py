@@ -3,7 +3,7 @@
 Unpaced, one request at a time: the worker's CPU a request while 10,000 groups have people queued, beside that while 100 have.  Lists are requests, too.
 Paced, 120 a minute: the worker's CPU an addition with 50,000 groups, beside that with 10; each number of lanes in a
 database of its own, both for the same minute, so that what else the machine does meets both.  The first seconds after
-queueing are left out: each lane is looked at once when it is new.  A minute has one look at all that is queued.
+queueing are left out: each lane is looked at once when it is new.  A minute has one look at some of the lanes.
 
 A lane at rest: what the worker has allocated itself (anonymous pages) with the 50,000 lanes, less what it has with the 10.
 """

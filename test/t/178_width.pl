@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep);
 use WawpTest;
@@ -103,22 +104,37 @@ ask("DO \$\$ DECLARE started timestamptz := clock_timestamp();
 	END \$\$");
 is(ask(done_sql('zzz')), LATE, 'the last lanes are found although others ask to look at all');
 
-# ---- the poll of each minute
+# ---- cycles of an addition
 
-$node->safe_psql('postgres', 'CREATE DATABASE small');
+$node->safe_psql('postgres', 'CREATE DATABASE small; ALTER DATABASE small SET log_min_messages = debug3');
 $node->safe_psql('small', 'CREATE EXTENSION wawp');
 WawpTest->create_server($node, 'support', $sim, {}, 'small');
 $node->safe_psql('small', q{SELECT FROM wawp_request_add('120363220000000001@g.us', ARRAY['15580000001'], 'support', verify => false)});
 becomes_in($node, 'small', 'SELECT state FROM wawp.membership_intent', 'done', 'another database is served');
+WawpTest->create_server($node, 'drip', $sim, { adds_per_minute => 240, adds_burst => 0, pace_jitter => 0, reads_per_minute => 0, instance_id => 'ALONE' }, 'small');
+$node->safe_psql('small', "INSERT INTO wawp.membership_intent (group_jid, jid, instance, verify)
+	SELECT '12036323' || lpad(i::text, 10, '0') || '\@g.us', '1559' || lpad(i::text, 7, '0'), 'drip', false FROM generate_series(1, @{[ FEW ]}) i");
+my $drip = q{SELECT count(*) FROM wawp.membership_intent WHERE instance = 'drip' AND state = 'done'};
+ok(poll_until(sub { return $node->safe_psql('small', $drip) >= 2; }), 'a lane for each addition, and a pace');
+my ($from, $of_them, $worker) = (-s $node->logfile, $node->safe_psql('small', $drip), WawpTest->worker($node, 'small'));
+becomes_in($node, 'small', $drip, FEW, '... all are added');
+my $cycles = () = slurp_file($node->logfile, $from) =~ /^.*\[$worker\].* wawp: serve lanes$/mg;
+$of_them = FEW - $of_them;
+diag(sprintf '%.1f cycles an addition', $cycles / $of_them);
+# to read the list, to check the number, to keep the answer, to send, to settle
+cmp_ok($cycles / $of_them, '<', 5.8, '... without a cycle for nothing');
+
+# ---- the poll of each minute
+
 # the worker is not told of this
-$node->safe_psql('small', q{UPDATE wawp.membership_intent SET state = 'queued', settled_at = NULL});
+$node->safe_psql('small', q{UPDATE wawp.membership_intent SET state = 'queued', settled_at = NULL WHERE instance = 'support'});
 $searches = searches_at_rest();
 my $after = $searches;
 ok(poll_until(sub { return ($after = searches()) > $searches + 10; }), 'a minute later the worker looks at lanes');
 $after = searches_at_rest();
 diag($after - $searches . ' searches by the poll');
 cmp_ok($after - $searches, '<', 2 * POLLED, '... at some of them');
-becomes_in($node, 'small', 'SELECT state FROM wawp.membership_intent', 'done', '... and finds what it was not told of');
+becomes_in($node, 'small', q{SELECT state FROM wawp.membership_intent WHERE instance = 'support'}, 'done', '... and finds what it was not told of');
 
 $node->stop;
 $sim->stop;
