@@ -538,7 +538,7 @@ compare_with_all(const ProbeState *state, HeapTuple tuple)
 static void
 probe_table(ProbeState *state)
 {
-	TableScanDesc scan = table_beginscan(state->probe->table, state->snapshot, 0, NULL);
+	TableScanDesc scan = wawp_table_beginscan(state->probe->table, state->snapshot);
 	TupleTableSlot *slot = table_slot_create(state->probe->table, NULL);
 	MemoryContext caller = CurrentMemoryContext;
 	int			n = 0;
