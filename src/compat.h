@@ -99,6 +99,13 @@
 #define wawp_index_beginscan(table, index, snapshot, nkeys) index_beginscan((table), (index), (snapshot), (nkeys), 0)
 #endif
 
+/* A table scan has flags since 19. */
+#if PG_VERSION_NUM >= 190000
+#define wawp_table_beginscan(table, snapshot) table_beginscan((table), (snapshot), 0, NULL, 0)
+#else
+#define wawp_table_beginscan(table, snapshot) table_beginscan((table), (snapshot), 0, NULL)
+#endif
+
 /* Since 18 a collation's locale tells whether it compares bytes. */
 #if PG_VERSION_NUM >= 180000
 #define wawp_is_c_collation(collation) (pg_newlocale_from_collation(collation)->collate_is_c)

@@ -714,17 +714,20 @@ jid_other_form(const Jid *jid)
 int
 jid_last_digits(const char *input, size_t len)
 {
+	const char *end = input + len;
 	uint64		value = 0;
 	int			ndigits = 0;
 
-	for (size_t i = 0; i < len && input[i] != '@'; i++)
+	for (const char *at = input; at < end && *at != '@'; at++)
 	{
-		if (is_digit(input[i]))
+		unsigned int digit = (unsigned char) *at - (unsigned int) '0';
+
+		if (digit <= 9)
 		{
-			value = value * 10 + (uint64) (input[i] - '0');
+			value = value * 10 + digit;
 			ndigits++;
 		}
-		else if (input[i] == '\0' || strchr(" +-().", input[i]) == NULL)
+		else if (*at == '\0' || strchr(" +-().", *at) == NULL)
 			return -1;
 	}
 	return ndigits >= SAME_DIGITS && ndigits <= MOST_DIGITS ? (int) (value % SAME_DIGITS_POWER) : -1;

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * trigger_probe.c
- *	  Looks in an index of a user's table for rows that may name people.
+ *	  Looks for rows of a user's table that may name people, without statements.
  *
  * For each deleted row another one of its person is looked for, among all rows
  * of the group, since the index is on the group's column.  Statements would cost
  * several times as much: here the index gives the places of all rows that may
  * be meant, each page of the table is read once for all of them, and a row
- * whose last digits are another person's is not parsed.
+ * whose last digits are another person's is not parsed.  Where no index is to be
+ * used, the whole table is read, once.
  *
  * A probe sees the rows that a statement would see in its place and locks the
  * one it finds as that would; where the row was changed meanwhile, which the
@@ -45,6 +46,7 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/pg_locale.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -55,6 +57,9 @@
 /* So many places of rows are kept at first, and at most. */
 #define FEW_CANDIDATES 512
 #define CANDIDATES 65536
+
+/* So many rows of the table are compared before their memory is freed. */
+#define ROWS_TO_RESET 100
 
 /*
  * The place of a row that the index has for a group, in the order of the table:
@@ -81,6 +86,7 @@ typedef struct ProbeState
 	int		   *ends;			/* the first one of the next group */
 	int		   *last_digits;	/* of their people; -1: not to be told by them */
 	int			n;
+	MemoryContext row_memory;	/* of the values of a row */
 	Candidate  *candidates;
 	Candidate  *spare;			/* as much memory, for sorting */
 	int			ncandidates;
@@ -145,18 +151,6 @@ open_index_of_groups(const RowProbe *probe)
  * ---- rows of the table
  */
 
-/* Compute the last digits that a text column of a row has; -1 if that says nothing. */
-static int
-row_last_digits(const ProbeState *state, Datum value)
-{
-	const		text *written;
-
-	if (state->jid_type != TEXTOID && state->jid_type != VARCHAROID && state->jid_type != BPCHAROID)
-		return -1;
-	written = DatumGetTextPP(value);
-	return jid_last_digits(VARDATA_ANY(written), VARSIZE_ANY_EXHDR(written));
-}
-
 /* Lock a row until the end of the transaction, as FOR SHARE does; wait for who changes it. */
 static RowProbeResult
 lock_row(const ProbeState *state, const HeapTupleData *row)
@@ -170,36 +164,75 @@ lock_row(const ProbeState *state, const HeapTupleData *row)
 	return result == TM_Ok ? ROW_LOCKED : ROW_UNKNOWN;
 }
 
-/* True if a row's column names the person, whom `value` may name, and the row is in the group. */
-static bool
-is_sought(const ProbeState *state, HeapTuple row, Datum value, const SoughtRow *sought)
+/* A row that may be one of those sought; its person is parsed when that is needed. */
+typedef struct ProbedRow
 {
-	Jid			jid = enqueue_parse(row_value_text(value, state->jid_type));
+	HeapTuple	tuple;
+	const char *person;
+	int			last_digits;
+	bool		is_parsed;
+	Jid			jid;
+} ProbedRow;
+
+/* Read a row's person; false if there is none. */
+static bool
+read_row(const ProbeState *state, HeapTuple tuple, ProbedRow *row)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, state->probe->jid_column, RelationGetDescr(state->probe->table), &isnull);
+
+	if (isnull)
+		return false;
+	row->tuple = tuple;
+	row->is_parsed = false;
+	row->person = NULL;
+	if (state->jid_type == TEXTOID || state->jid_type == VARCHAROID)
+	{
+		const		text *written = DatumGetTextPP(value);
+
+		row->last_digits = jid_last_digits(VARDATA_ANY(written), VARSIZE_ANY_EXHDR(written));
+	}
+	else
+	{
+		row->person = row_value_text(value, state->jid_type);
+		row->last_digits = jid_last_digits(row->person, strlen(row->person));
+	}
+	return true;
+}
+
+/* True if a row names the person and is in the group. */
+static bool
+is_sought(const ProbeState *state, ProbedRow *row, const SoughtRow *sought)
+{
 	const char *group;
 	Jid			parsed;
 
-	if (!jid_same(&jid, &sought->person))
+	if (!row->is_parsed)
+	{
+		const char *person = row->person ? row->person : row_text(state->probe->table, row->tuple, state->probe->jid_column);
+
+		row->jid = enqueue_parse(person);
+		row->is_parsed = true;
+	}
+	if (!jid_same(&row->jid, &sought->person))
 		return false;
-	group = row_text(state->probe->table, row, state->probe->group_column);
+	group = row_text(state->probe->table, row->tuple, state->probe->group_column);
 	parsed = enqueue_parse(group ? group : "");
 	return jid_same(&parsed, &sought->group);
 }
 
-/* Compare a row with what is sought in a group, whose first sought row is the first-th. */
+/* Compare a row with what is sought from the first-th on to before `end`. */
 static void
-compare_row(const ProbeState *state, HeapTuple row, int first)
+compare_row(const ProbeState *state, ProbedRow *row, int first, int end)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(row, state->probe->jid_column, RelationGetDescr(state->probe->table), &isnull);
-	int			digits = isnull ? -1 : row_last_digits(state, value);
-
-	for (int i = first; !isnull && i < state->ends[first]; i++)
+	for (int i = first; i < end; i++)
 	{
 		SoughtRow  *sought = state->sought[i];
 
-		if (sought->result == ROW_NONE && (digits < 0 || state->last_digits[i] < 0 || digits == state->last_digits[i]) &&
-			is_sought(state, row, value, sought))
-			sought->result = lock_row(state, row);
+		if (sought->result == ROW_NONE &&
+			(row->last_digits < 0 || state->last_digits[i] < 0 || row->last_digits == state->last_digits[i]) &&
+			is_sought(state, row, sought))
+			sought->result = lock_row(state, row->tuple);
 	}
 }
 
@@ -233,6 +266,7 @@ look_at_page(const ProbeState *state, const Candidate *candidates, int n)
 	HeapTupleData rows[MaxHeapTuplesPerPage];
 	bool		is_visible[MaxHeapTuplesPerPage];
 	Buffer		buffer = ReadBuffer(state->probe->table, candidate_block(candidates[0]));
+	MemoryContext caller;
 	bool		all_visible;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
@@ -241,13 +275,20 @@ look_at_page(const ProbeState *state, const Candidate *candidates, int n)
 	for (int i = 0; i < n; i++)
 		is_visible[i] = find_version(state, buffer, candidates[i], all_visible, &rows[i]);
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	caller = MemoryContextSwitchTo(state->row_memory);
 	for (int i = 0; i < n; i++)
 	{
+		int			first = candidate_group(candidates[i]);
+		ProbedRow	row;
+
 		if (!is_visible[i])
 			continue;
 		pgstat_count_heap_fetch(state->index);
-		compare_row(state, &rows[i], candidate_group(candidates[i]));
+		if (read_row(state, &rows[i], &row))
+			compare_row(state, &row, first, state->ends[first]);
 	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(state->row_memory);
 	ReleaseBuffer(buffer);
 }
 
@@ -400,61 +441,158 @@ compare_groups(const void *a, const void *b)
 
 /* Put what is sought in one group side by side. */
 static void
-sort_sought(ProbeState *state)
+sort_by_group(ProbeState *state)
 {
 	qsort(state->sought, state->n, sizeof(SoughtRow *), compare_groups);
 	state->ends = palloc(sizeof(int) * state->n);
-	state->last_digits = palloc(sizeof(int) * state->n);
 	for (int i = state->n - 1; i >= 0; i--)
 	{
-		const char *person = state->sought[i]->person.text;
 		bool		is_last = i == state->n - 1 || compare_groups(&state->sought[i], &state->sought[i + 1]) != 0;
 
 		state->ends[i] = is_last ? i + 1 : state->ends[i + 1];
-		state->last_digits[i] = jid_last_digits(person, strlen(person));
 	}
+}
+
+static int
+sought_last_digits(const SoughtRow *sought)
+{
+	return jid_last_digits(sought->person.text, strlen(sought->person.text));
+}
+
+static void
+fill_last_digits(ProbeState *state)
+{
+	state->last_digits = palloc(sizeof(int) * state->n);
+	for (int i = 0; i < state->n; i++)
+		state->last_digits[i] = sought_last_digits(state->sought[i]);
 }
 
 /* Look for all rows by the index. */
 static void
 probe_index(ProbeState *state)
 {
-	sort_sought(state);
+	sort_by_group(state);
+	fill_last_digits(state);
 	state->space = FEW_CANDIDATES;
 	state->candidates = palloc(sizeof(Candidate) * state->space);
 	state->spare = palloc(sizeof(Candidate) * state->space);
-	state->snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	state->scan = wawp_index_beginscan(state->probe->table, state->index, state->snapshot, 2);
-	state->slot = table_slot_create(state->probe->table, NULL);
 	for (int i = 0; i < state->n; i = state->ends[i])
 		gather_group(state, i);
 	look_at_candidates(state);
-	ExecDropSingleTupleTableSlot(state->slot);
 	index_endscan(state->scan);
-	UnregisterSnapshot(state->snapshot);
 	pfree(state->candidates);
 	pfree(state->spare);
 }
 
 /*
- * Look for rows by an index whose first column is the group's, in a table that
- * has all its rows itself; sets the result of each, and their order.
+ * ---- the whole table
+ */
+
+static int
+compare_last_digits(const void *a, const void *b)
+{
+	int			first = sought_last_digits(*(SoughtRow *const *) a);
+	int			second = sought_last_digits(*(SoughtRow *const *) b);
+
+	return first < second ? -1 : first > second;
+}
+
+/* Return the first sought row whose last digits are not below those. */
+static int
+first_with_digits(const ProbeState *state, int last_digits)
+{
+	int			low = 0;
+	int			high = state->n;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (state->last_digits[middle] < last_digits)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Compare a row with all that its last digits do not exclude; those of which they say nothing come first. */
+static void
+compare_with_all(const ProbeState *state, HeapTuple tuple)
+{
+	ProbedRow	row;
+
+	if (!read_row(state, tuple, &row))
+		return;
+	if (row.last_digits < 0)
+		compare_row(state, &row, 0, state->n);
+	else
+	{
+		compare_row(state, &row, 0, first_with_digits(state, 0));
+		compare_row(state, &row, first_with_digits(state, row.last_digits), first_with_digits(state, row.last_digits + 1));
+	}
+}
+
+/* Look for all rows by reading the table. */
+static void
+probe_table(ProbeState *state)
+{
+	TableScanDesc scan = wawp_table_beginscan(state->probe->table, state->snapshot);
+	TupleTableSlot *slot = table_slot_create(state->probe->table, NULL);
+	MemoryContext caller = CurrentMemoryContext;
+	int			n = 0;
+
+	qsort(state->sought, state->n, sizeof(SoughtRow *), compare_last_digits);
+	fill_last_digits(state);
+	MemoryContextSwitchTo(state->row_memory);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		compare_with_all(state, ExecFetchSlotHeapTuple(slot, false, NULL));
+		if (++n % ROWS_TO_RESET == 0)
+			MemoryContextReset(state->row_memory);
+	}
+	MemoryContextSwitchTo(caller);
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+}
+
+/*
+ * ---- what trigger_search.c asks
+ */
+
+/*
+ * Look for rows in a table that has all its rows itself, by an index whose first
+ * column is the group's if that is wanted; set the result of each, and their order.
  */
 void
-trigger_probe(const RowProbe *probe, SoughtRow **sought, int n)
+trigger_probe(const RowProbe *probe, bool by_index, SoughtRow **sought, int n)
 {
 	ProbeState	state = {.probe = probe, .sought = sought, .n = n};
 	bool		is_possible = probe->table->rd_rel->relkind == RELKIND_RELATION && !probe->table->rd_rel->relhassubclass &&
 		probe->table->rd_tableam == GetHeapamTableAmRoutine() && n <= MAX_SOUGHT &&
 		!wawp_is_virtual(probe_attribute(probe, probe->jid_column));
 
-	state.index = is_possible ? open_index_of_groups(probe) : NULL;
+	state.index = is_possible && by_index ? open_index_of_groups(probe) : NULL;
+	is_possible = is_possible && (!by_index || state.index);
 	for (int i = 0; i < n; i++)
-		sought[i]->result = state.index ? ROW_NONE : ROW_UNKNOWN;
-	if (state.index == NULL)
+		sought[i]->result = is_possible ? ROW_NONE : ROW_UNKNOWN;
+	if (!is_possible)
 		return;
-	state.jid_type = getBaseType(probe_attribute(probe, probe->jid_column)->atttypid);
 	CommandCounterIncrement();
-	probe_index(&state);
-	index_close(state.index, NoLock);
+	state.jid_type = getBaseType(probe_attribute(probe, probe->jid_column)->atttypid);
+	state.row_memory = AllocSetContextCreate(CurrentMemoryContext, "wawp probed row", ALLOCSET_DEFAULT_SIZES);
+	state.snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	state.slot = table_slot_create(probe->table, NULL);
+	if (by_index)
+		probe_index(&state);
+	else
+		probe_table(&state);
+	ExecDropSingleTupleTableSlot(state.slot);
+	UnregisterSnapshot(state.snapshot);
+	MemoryContextDelete(state.row_memory);
+	pfree(state.last_digits);
+	if (by_index)
+		index_close(state.index, NoLock);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * trigger_probe.h
- *	  Looks in an index of a user's table for rows that may name people.
+ *	  Looks for rows of a user's table that may name people, without statements.
  *
  * IDENTIFICATION
  *	  src/queue/trigger_probe.h
@@ -36,7 +36,7 @@ typedef struct SoughtRow
 {
 	Jid			group;
 	Jid			person;
-	int			nranges;
+	int			nranges;		/* needed for an index only */
 	RowRange	ranges[ROW_RANGES];
 	RowProbeResult result;
 } SoughtRow;
@@ -50,6 +50,6 @@ typedef struct RowProbe
 } RowProbe;
 
 extern bool trigger_probe_has_ranges(Oid type, Oid collation);
-extern void trigger_probe(const RowProbe *probe, SoughtRow **sought, int n);
+extern void trigger_probe(const RowProbe *probe, bool by_index, SoughtRow **sought, int n);
 
 #endif							/* WAWP_TRIGGER_PROBE_H */

@@ -5,8 +5,9 @@
  *
  * The group's normal form finds every spelling; where the planner finds that
  * costly, the usual spellings are looked for, by an index on the column, which
- * trigger_probe.c reads for all rows of a statement at once.  What it does not
- * tell is asked by a statement for each row.
+ * trigger_probe.c reads for all rows of a statement at once, as it does with the
+ * table where no index is of use.  What it does not tell is asked by a statement
+ * for each row.
  *
  * A search acts as the owner of the table and past its row security, as a
  * foreign key's does.  The row that it finds is locked FOR SHARE until the
@@ -219,17 +220,25 @@ prepare_search(Search *search, SearchKind kind, const char *text, Oid type)
 	search->plans[kind] = plan;
 }
 
-/* Return the planned cost of a search that finds nothing; below the LIMIT, which would hide it. */
-static double
-search_cost(SPIPlanPtr plan)
+/* Return the node of a search's plan that finds rows, which is below the LIMIT and the locks. */
+static const Plan *
+search_node(const CachedPlan *cached)
 {
-	CachedPlan *cached = SPI_plan_get_cached_plan(plan);
-	Plan	   *node = linitial_node(PlannedStmt, cached->stmt_list)->planTree;
-	double		cost;
+	const Plan *node = linitial_node(PlannedStmt, cached->stmt_list)->planTree;
 
 	while (outerPlan(node) && (IsA(node, Limit) || IsA(node, LockRows)))
 		node = outerPlan(node);
-	cost = node->total_cost;
+	return node;
+}
+
+/* Return the planned cost of a search that finds nothing, and set whether it reads the table as a whole. */
+static double
+search_cost(SPIPlanPtr plan, bool *reads_table)
+{
+	CachedPlan *cached = SPI_plan_get_cached_plan(plan);
+	double		cost = search_node(cached)->total_cost;
+
+	*reads_table = IsA(search_node(cached), SeqScan);
 	ReleaseCachedPlan(cached, CurrentResourceOwner);
 	return cost;
 }
@@ -237,22 +246,23 @@ search_cost(SPIPlanPtr plan)
 /*
  * Choose how to search.  The normal form finds every spelling; in a large
  * table it needs an index on wawp_jid(column), and the usual spellings one on
- * the column.
+ * the column.  Set whether the table would be read as a whole.
  */
 static SearchKind
-choose_search(const RowSearch *where, SPIPlanPtr *plan)
+choose_search(const RowSearch *where, SPIPlanPtr *plan, bool *reads_table)
 {
 	Search	   *search = find_search(where->trigger->tgoid);
 	Oid			type = group_column_type(where);
 	SearchKind	kind;
 	double		cost;
+	bool		other;
 
 	for (kind = 0; kind < SEARCH_KINDS; kind++)
 		prepare_search(search, kind, search_text(where, kind), type);
 	search->type = type;
-	cost = search_cost(search->plans[SEARCH_BY_FORM]);
+	cost = search_cost(search->plans[SEARCH_BY_FORM], reads_table);
 	kind = search->plans[SEARCH_BY_SPELLING] == NULL || cost <= CHEAP_COST ||
-		cost <= 2 * search_cost(search->plans[SEARCH_BY_SPELLING]) ? SEARCH_BY_FORM : SEARCH_BY_SPELLING;
+		cost <= 2 * search_cost(search->plans[SEARCH_BY_SPELLING], &other) ? SEARCH_BY_FORM : SEARCH_BY_SPELLING;
 	*plan = search->plans[kind];
 	return kind;
 }
@@ -381,19 +391,20 @@ search_by_statement(const RowSearch *where, SPIPlanPtr plan, const WantedRow *wa
 	return SPI_processed > 0;
 }
 
-/* Look for rows by an index, as far as that tells. */
+/* Look for rows without statements, as far as that tells. */
 static void
-search_by_index(const RowSearch *where, WantedRow *wanted, int n)
+search_by_probe(const RowSearch *where, bool by_index, WantedRow *wanted, int n)
 {
 	const RowProbe probe = {where->table, where->mapping->group_column, where->mapping->jid_column};
 	SoughtRow **sought = palloc(sizeof(SoughtRow *) * n);
 
 	for (int i = 0; i < n; i++)
 	{
-		fill_ranges(where, &wanted[i]);
+		if (by_index)
+			fill_ranges(where, &wanted[i]);
 		sought[i] = &wanted[i].sought;
 	}
-	trigger_probe(&probe, sought, n);
+	trigger_probe(&probe, by_index, sought, n);
 	pfree(sought);
 }
 
@@ -401,12 +412,13 @@ static void
 search_as_owner(const RowSearch *where, WantedRow *wanted, int n)
 {
 	SPIPlanPtr	plan;
-	SearchKind	kind = choose_search(where, &plan);
+	bool		reads_table;
+	SearchKind	kind = choose_search(where, &plan, &reads_table);
 
 	for (int i = 0; i < n; i++)
 		wanted[i].sought.result = ROW_UNKNOWN;
-	if (kind == SEARCH_BY_SPELLING && search_table(where) == RelationGetRelid(where->table))
-		search_by_index(where, wanted, n);
+	if ((kind == SEARCH_BY_SPELLING || reads_table) && search_table(where) == RelationGetRelid(where->table))
+		search_by_probe(where, kind == SEARCH_BY_SPELLING, wanted, n);
 	for (int i = 0; i < n; i++)
 		wanted[i].is_found = wanted[i].sought.result == ROW_UNKNOWN ? search_by_statement(where, plan, &wanted[i]) :
 			wanted[i].sought.result == ROW_LOCKED;

@@ -111,7 +111,7 @@ def findings_of(took, where):
         finding(f"{what}, each requested", took["removed"], took["asking"],
                 "foreign key, NO ACTION, and wawp_request_remove()", True),
         finding(f"{what}, each requested", took["removed"], took["no_action"], "foreign key, NO ACTION", True),
-        finding(f"{what}, each requested", took["removed"], took["cascading"], "foreign key, CASCADE", False)]
+        finding(f"{what}, each requested", took["removed"], took["cascading"], "foreign key, CASCADE", True)]
 
 
 def measure(bench):

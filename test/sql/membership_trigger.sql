@@ -3,7 +3,7 @@
 -- request is not possible.  Nothing here is ever sent: each part rolls back.
 \i test/sql-include/setup.sql
 
-SELECT plan(72);
+SELECT plan(74);
 SET datestyle = 'ISO, YMD';
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
@@ -239,6 +239,20 @@ SELECT cmp_ok(pg_stat_get_xact_numscans('watched_group'::regclass) - :scans, '<'
 SELECT is(array_agg(jid ORDER BY id), array_agg('1556' || 1000000 + i || '@c.us' ORDER BY i), 'whom no other row has in the group is removed, in whatever spelling it would be')
     FROM (SELECT row_number() OVER (ORDER BY id) AS n, id, jid FROM wawp.membership_intent WHERE action = 'remove') q
     FULL JOIN (SELECT row_number() OVER () AS n, i FROM generate_series(11007, 39007, 1000) i) e USING (n);
+DELETE FROM wawp.membership_intent;
+
+-- a table without an index is read once
+SELECT watched('id int, grp text, phone bigint') \g /dev/null
+ALTER TABLE watched DISABLE TRIGGER USER;
+INSERT INTO watched SELECT i, :'g', 15550000000 + i % 200 FROM generate_series(1, 300) i;
+INSERT INTO watched VALUES (301, :'h', 15550000150), (302, '１２０３６３０１２３４５６７８９０１＠g.us', 15550000151);
+ALTER TABLE watched ENABLE TRIGGER USER;
+SELECT pg_stat_get_xact_numscans('watched'::regclass) AS scans \gset
+DELETE FROM watched WHERE id BETWEEN 51 AND 199;
+SELECT cmp_ok(pg_stat_get_xact_numscans('watched'::regclass) - :scans, '<', 5::bigint, 'a table without an index is read once');
+SELECT is(array_agg(jid ORDER BY id), array_agg(15550000000 + i || '@c.us' ORDER BY i), '... with the same result')
+    FROM (SELECT row_number() OVER (ORDER BY id) AS n, id, jid FROM wawp.membership_intent WHERE action = 'remove') q
+    FULL JOIN (SELECT row_number() OVER () AS n, i FROM generate_series(101, 199) i WHERE i <> 151) e USING (n);
 DELETE FROM wawp.membership_intent;
 
 -- ---- columns
