@@ -13,7 +13,7 @@
 
 #include "protocol/sync_plan.h"
 
-/* What all requests of one call have in common; texts in the database's encoding. */
+/* The common part of all requests of one call; texts in the database's encoding. */
 typedef struct SyncRequest
 {
 	Oid			schema;			/* of wawp_request_add() and wawp_request_remove() */

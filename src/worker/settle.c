@@ -512,7 +512,6 @@ settle_or_postpone(Attempt *attempt, Holds *holds)
 		lanes_note(&attempt->lane->key, clock_monotonic_ms());
 		return;
 	}
-	}
 	attempt->is_recording = false;
 	memset(attempt->is_settling, 0, sizeof(bool) * attempt->n);
 	has_left = true;
