@@ -483,7 +483,7 @@ world_note_answer(int i, int64 rate, bool is_granted, int64 wait)
 	Account    *account = &accounts[i];
 
 	if (!is_granted && account->promised_us > 0 && account->promised_for == rate &&
-		account->promised_us <= now_us && now_us - account->promised_us < 5 * SECOND)
+		account->promised_us <= now_us && now_us - account->promised_us < SECOND)
 		fault("account %s gets no permit %.3f s after the time that the limiter has named", account->name,
 			  (double) (now_us - account->promised_us) / SECOND);
 	account->promised_us = is_granted ? 0 : now_us + wait;
