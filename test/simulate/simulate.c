@@ -282,7 +282,7 @@ news_of_lane(int group)
 	if (news.nlanes == SHMEM_WAKE_LANES)
 		news.rescan = true;
 	else
-		news.lanes[news.nlanes++] = world_lane(group);
+		news.lanes[news.nlanes++] = (LaneNews) {.lane = world_lane(group)};
 }
 
 static void

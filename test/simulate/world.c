@@ -686,25 +686,35 @@ row_claim(Intent *claimed)
 	claimed->attempts = ++row->attempts;
 }
 
-int
-intent_claim(const LaneKey *lane, int limit, Intent *claimed)
+
+void
+intent_claim_each(IntentClaim *const *claims, int n, IntentSearch search)
 {
-	int			n = lane_read_due(lane, limit, 0, claimed);
+	for (int i = 0; i < n && search != SEARCH_BELOW; i++)
+	{
+		int64		behind = search == SEARCH_BEHIND ? claims[i]->behind : 0;
+
+		claims[i]->is_claimed = lane_read_due(claims[i]->lane, 1, behind, &claims[i]->intent) > 0 &&
+			(search == SEARCH_ALL || claims[i]->intent.id <= claims[i]->upto);
+		if (claims[i]->is_claimed)
+			row_claim(&claims[i]->intent);
+	}
+}
+
+int
+intent_claim_behind(const LaneKey *lane, int limit, int priority pg_attribute_unused(), int64 id, Intent *claimed)
+{
+	int			n = lane_read_due(lane, limit, id, claimed);
 
 	for (int i = 0; i < n; i++)
 		row_claim(&claimed[i]);
 	return n;
 }
 
-void
-intent_claim_each(IntentClaim *const *claims, int n, bool behind)
+int
+intent_claim(const LaneKey *lane, int limit, Intent *claimed)
 {
-	for (int i = 0; i < n; i++)
-	{
-		claims[i]->is_claimed = lane_read_due(claims[i]->lane, 1, behind ? claims[i]->behind : 0, &claims[i]->intent) > 0;
-		if (claims[i]->is_claimed)
-			row_claim(&claims[i]->intent);
-	}
+	return intent_claim_behind(lane, limit, 0, 0, claimed);
 }
 
 int
@@ -719,18 +729,48 @@ intent_next_other(const LaneKey *lane pg_attribute_unused())
 	return 0;
 }
 
-TimestampTz
-intent_next_due(const LaneKey *lane)
+/* Return when the first row of a lane with an id greater than `behind` is due, as intent_next_due() does. */
+static TimestampTz
+lane_due_behind(const LaneKey *lane, int64 behind)
 {
 	const SimGroup *group = &groups[world_group_of(lane)];
 	int64		due = PG_INT64_MAX;
 
 	for (int i = group->first_row; i < group->first_row + group->nrows; i++)
-		if (rows[i].state == STATE_QUEUED)
+		if (i + 1 > behind && rows[i].state == STATE_QUEUED)
 			due = Min(due, rows[i].due_us);
 	if (due == PG_INT64_MAX)
 		return 0;
 	return due <= now_us ? 1 : EPOCH + due;
+}
+
+TimestampTz
+intent_next_due(const LaneKey *lane)
+{
+	return lane_due_behind(lane, 0);
+}
+
+TimestampTz
+intent_next_due_behind(const LaneKey *lane, int priority pg_attribute_unused(), int64 id)
+{
+	return lane_due_behind(lane, id);
+}
+
+bool
+intent_has_due_behind(const LaneKey *lane, int priority pg_attribute_unused(), int64 id)
+{
+	return lane_due_behind(lane, id) == 1;
+}
+
+bool
+intent_has_before(const LaneKey *lane, int priority pg_attribute_unused(), int64 id, int64 after)
+{
+	const SimGroup *group = &groups[world_group_of(lane)];
+
+	for (int i = group->first_row; i < group->first_row + group->nrows && i + 1 <= id; i++)
+		if (i + 1 > after && rows[i].state == STATE_QUEUED)
+			return true;
+	return false;
 }
 
 /* A list has decided about rows of a group. */
@@ -740,6 +780,15 @@ group_note_look(int i)
 	if (groups[i].looked_us != now_us)
 		accounts[groups[i].account].looks++;
 	groups[i].looked_us = now_us;
+}
+
+/* So many rows were queued again by the worker, and one. */
+static uint64 requeues = 1;
+
+uint64
+intent_requeues(void)
+{
+	return requeues;
 }
 
 bool
@@ -754,6 +803,7 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 		  change->has_outcome ? outcome_info(change->outcome)->name : "");
 	if (from == STATE_SENDING && change->state == STATE_QUEUED && change->next_attempt_at == 0)
 		figures.put_back++;
+	requeues += change->state == STATE_QUEUED;
 	row->state = (uint8) change->state;
 	row->since_us = now_us;
 	row->due_us = change->next_attempt_at == 0 ? now_us : time_of(change->next_attempt_at);
