@@ -1647,7 +1647,7 @@ find_invite(const JsonNode *node, int depth)
 
 	if (json_node_is(node, JSON_KIND_STRING))
 		return invite_of_text(json_node_text(node));
-	if (depth == 0 || is_error_beside_code(node))
+	if (depth == 0 || !json_node_is(node, JSON_KIND_OBJECT) || is_error_beside_code(node))
 		return NULL;
 	for (const char *const *key = keys; *key; key++)
 	{
