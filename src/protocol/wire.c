@@ -994,6 +994,13 @@ engine_code_of(const JsonNode *root, const char *text)
 	return code_in_text(text);
 }
 
+/* True for a status that WhatsApp has and HTTP has not. */
+static bool
+is_engines_own(int status)
+{
+	return status == 436 || status == 463 || status == 475;
+}
+
 /* Set an error's word, message and numbers: code, text, status, engine_code. */
 static void
 read_envelope(const JsonNode *root, WireAnswer *answer)
@@ -1027,6 +1034,8 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 	if (answer->status < 400 && json_node_is(error, JSON_KIND_OBJECT))
 		answer->status = envelope_status(error);
 	answer->engine_code = engine_code_of(root, answer->text);
+	if (answer->engine_code == 0 && is_engines_own(answer->status))
+		answer->engine_code = answer->status;
 }
 
 /* True if an envelope says that it failed, in a flag, a status or an error. */
@@ -1096,6 +1105,8 @@ is_bare_success(const JsonNode *root)
 	for (const char *const *key = number_flags; *key; key++)
 		if (read_number_flag(json_node_get(root, *key)) == 1)
 			return true;
+	if (!status)
+		status = json_node_get(root, "code");	/* GOWA's SUCCESS */
 	return means_success(json_node_text(status)) || json_node_is(json_node_get(root, "error"), JSON_KIND_FALSE) ||
 		(json_node_int(status, &number) && number >= 200 && number < 300);
 }
@@ -1686,7 +1697,7 @@ is_error_beside_code(const JsonNode *root)
 	answer.code = NULL;
 	if (is_refusal(root, &answer))
 		return true;
-	return json_node_text(json_node_get(root, "message")) && !is_bare_success(root) && !means_success(json_node_text(json_node_get(root, "code")));
+	return json_node_text(json_node_get(root, "message")) && !is_bare_success(root);
 }
 
 /* Return the link for the first code or link in a value or its envelopes, palloc'd, or NULL. */
@@ -1698,7 +1709,7 @@ find_invite(const JsonNode *node, int depth)
 
 	if (json_node_is(node, JSON_KIND_STRING))
 		return invite_of_text(json_node_text(node));
-	if (depth == 0 || is_error_beside_code(node))
+	if (depth == 0 || !json_node_is(node, JSON_KIND_OBJECT) || is_error_beside_code(node))
 		return NULL;
 	for (const char *const *key = keys; *key; key++)
 	{
@@ -1813,17 +1824,18 @@ wire_read_lid(const char *body, size_t len)
 const char *
 wire_read_message_id(const char *body, size_t len)
 {
-	static const char *const keys[] = {"id", "message_id", "messageId", NULL};
-	static const char *const wrappers[] = {"key", "data", "result", "response", NULL};
+	static const char *const keys[] = {"id", "message_id", "messageId", "messageID", "idMessage", "msgId", NULL};
+	static const char *const wrappers[] = {"key", "data", "result", "results", "response", "messages", "message", NULL};
 	const JsonNode *root = json_node_parse(body, len);
 
-	for (int i = 0; root && i < 2; i++)
+	for (int i = 0; root && i < MAX_WRAPPING; i++)
 	{
-		const char *id = id_text(json_node_any(root, keys));
+		const JsonNode *node = json_node_is(root, JSON_KIND_ARRAY) ? root->first : root;
+		const char *id = id_text(json_node_any(node, keys));
 
 		if (id)
 			return id;
-		root = json_node_any(root, wrappers);
+		root = json_node_any(node, wrappers);
 	}
 	return NULL;
 }

@@ -39,6 +39,12 @@ INSERT INTO answer (operation, http_status, body, reading, about) VALUES
     ('send', 201, '{"id":{"fromMe":true,"id":"3EB0AA","_serialized":"true_15551234567@c.us_3EB0AA"},"ack":0}', '- accepted 201', 'a message of WEBJS'),
     ('send', 201, '{"key":{"remoteJid":"15551234567@s.whatsapp.net","fromMe":true,"id":"3EB0AA"},"status":"PENDING"}', '- accepted 201', 'a message of NOWEB'),
     ('send', 200, '{"result":true,"message_id":"3EB0AA"}', '- accepted 200', 'a message by message_id'),
+    ('send', 200, '{"code":"SUCCESS","message":"Message sent","results":{"message_id":"3EB0AA","status":"sent"}}', '- accepted 200', 'a message of GOWA'),
+    ('send', 201, '{"data":{"key":{"id":"3EB0AA"}}}', '- accepted 201', 'a message of NOWEB in an envelope'),
+    ('send', 200, '{"messages":[{"id":"wamid.AA"}]}', '- accepted 200', 'a message in a list'),
+    ('add', 200, '{"code":"SUCCESS","message":"Success add participant","results":null}', '- accepted 200', 'A: GOWA''s word'),
+    ('add', 200, '{"code":200,"message":"ok"}', '- accepted 200', 'A: code 200'),
+    ('send', 200, '{"error":{"code":463}}', '- account_restricted 200', 'WhatsApp''s number as the code of an error'),
     ('send', 200, '{"sent":true,"upstream_status":201}', '- accepted 200', 'a message without an id');
 
 -- ---- what a person's number means depends on what was asked; read in shape B
