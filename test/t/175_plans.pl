@@ -27,9 +27,17 @@ sub group { return sprintf '12036306660%07d@g.us', $_[0]; }
 # Rows of the queue that any statement has read.
 sub rows_read
 {
-	$session->ask('SELECT pg_stat_force_next_flush()');
+	$_->ask('SELECT pg_stat_force_next_flush()') foreach $session, $asker;
 	return ask(q{SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot(), seq_tup_read + coalesce(idx_tup_fetch, 0)
 		FROM pg_stat_user_tables WHERE relid = 'wawp.membership_intent'::regclass}) =~ s/.*\|//r;
+}
+
+# Blocks of the queue's indexes that any statement has read.
+sub blocks_read
+{
+	$_->ask('SELECT pg_stat_force_next_flush()') foreach $session, $asker;
+	return ask(q{SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot(), sum(idx_blks_read + idx_blks_hit)
+		FROM pg_statio_user_indexes WHERE relid = 'wawp.membership_intent'::regclass}) =~ s/.*\|//r;
 }
 
 # One intent, that is queued when its statements are planned and done at the end.
@@ -53,6 +61,8 @@ ask('ANALYZE wawp.membership_intent');
 is(ask(q{SELECT reltuples FROM pg_class WHERE oid = 'wawp.membership_intent'::regclass}), 0, 'statistics: the queue is empty');
 ask("SELECT wawp_resume('support')");
 is(serve_one(), 'done', 'plans are made that fit an empty queue') for 1 .. 8;
+my $sync = sprintf q{SELECT count(*) FROM wawp_sync_group('%s', '{}', 'support')}, group(2);
+is($session->ask($sync)->{state}, '', '... and for groups that follow a list');
 
 # a worker with those plans
 my ($before, $requests) = (rows_read(), $sim->ctl(GET => 'count')->{count});
@@ -75,6 +85,12 @@ $each = (rows_read() - $before) / 100;
 is(ask(q{SELECT count(*) FROM wawp.membership_intent WHERE jid LIKE '1559%' AND state = 'queued' AND action = 'remove'}), 50, 'a session asks for more');
 cmp_ok($each, '<', $depth, '... reading few rows for each');
 diag(sprintf 'a session: %.0f rows read for each', $each);
+
+$before = blocks_read();
+is($session->ask($sync)->{state}, '', 'a group is compared with a list') for 1 .. 5;
+$each = (blocks_read() - $before) / 5;
+cmp_ok($each, '<', 50, '... reading its own wishes only');
+diag(sprintf '%.0f blocks read for each', $each);
 
 $node->stop;
 $sim->stop;
