@@ -63,7 +63,7 @@ typedef struct CachedGroup
 	int64		requested_us;	/* when the list was requested, monotonic; 0: there is none */
 	int64		changed_us;		/* when we last changed who is in it, likewise */
 	int			added;			/* people added since */
-	MemoryContext memory;		/* of the texts below */
+	MemoryContext memory;		/* of what few groups have; NULL: nothing yet */
 	const char *subject;		/* NULL: not known */
 	bool		has_info;
 	bool		only_admins_add;	/* the group says so */
