@@ -70,7 +70,7 @@ typedef struct Turn
 	WawpInstance *described;	/* NULL: not read yet */
 	GroupSettings settings;
 	bool		has_settings;
-	int64		now;			/* when the cycle began */
+	int64		now;			/* by which the lane was due */
 	bool		has_head;		/* head was claimed, if the lane has a row */
 	IntentClaim head;
 } Turn;
@@ -848,7 +848,7 @@ turn_take(Turn *turn, Holds *holds)
 }
 
 /*
- * Serve the lanes that were due when the cycle began, as far as there are
+ * Serve the lanes that are due by the time of the portion, as far as there are
  * slots and the cycle's portion goes; the next cycle goes on with the rest.
  */
 void

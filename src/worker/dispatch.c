@@ -6,7 +6,7 @@
  * One cycle is one transaction: answers are settled and recorded, due rows are
  * claimed and recorded as sent; it commits; only then are requests sent.  While
  * requests are under way there is no transaction.  worker.c opens and closes the
- * transactions.  A cycle takes what was due when it began, in portions; the rest
+ * transactions.  A cycle takes what was due when its lanes are served, in portions; the rest
  * is left to the next.
  *
  * The steps of a cycle are the table duties[], which also tells when the next

@@ -187,10 +187,18 @@ group_cache_get(const LaneKey *key)
 	{
 		memset((char *) cached + sizeof(LaneKey), 0, sizeof(CachedGroup) - sizeof(LaneKey));
 		cached->stated = -1;
-		cached->memory = AllocSetContextCreate(group_memory, "wawp group", ALLOCSET_SMALL_SIZES);
 	}
 	cached->was_used = true;
 	return cached;
+}
+
+/* Return the memory of an entry, for what few groups have; it is freed with the entry. */
+static MemoryContext
+group_cache_memory(CachedGroup *cached)
+{
+	if (cached->memory == NULL)
+		cached->memory = AllocSetContextCreate(group_memory, "wawp group", ALLOCSET_SMALL_SIZES);
+	return cached->memory;
 }
 
 /* Return the entry of a group, or NULL. */
@@ -971,7 +979,7 @@ answer_keep_info(CachedGroup *cached, const HttpResult *result)
 	cached->info_failures = call_failed_for_now(result) ? cached->info_failures + 1 : 0;
 	if (!http_is_success(result) || !wire_read_group(result->body, result->body_len, &group, &members))
 		return;
-	cached->subject = group.subject ? MemoryContextStrdup(cached->memory, group.subject) : NULL;
+	cached->subject = group.subject ? MemoryContextStrdup(group_cache_memory(cached), group.subject) : NULL;
 	cached->only_admins_add = group.only_admins_add;
 	cached->asks_approval = group.asks_approval;
 	cached->stated = group.size;
@@ -1007,7 +1015,7 @@ answer_keep_joins(const InfoRequest *request, CachedGroup *cached, const HttpRes
 		return;
 	cached->joins.count = list.count;
 	cached->joins.has_more = list.has_more;
-	cached->joins.requests = MemoryContextAlloc(cached->memory, sizeof(WireJoinRequest) * Max(list.count, 1));
+	cached->joins.requests = MemoryContextAlloc(group_cache_memory(cached), sizeof(WireJoinRequest) * Max(list.count, 1));
 	for (int i = 0; i < list.count; i++)
 	{
 		const char *method = list.requests[i].method;
@@ -1025,7 +1033,7 @@ answer_keep_link(CachedGroup *cached, const HttpResult *result)
 	const char *link = http_is_success(result) ? wire_read_invite(result->body, result->body_len) : NULL;
 	WawpOutcome outcome = call_classify_result(WAWP_OP_READ, result).whole.outcome;
 
-	cached->link = link ? MemoryContextStrdup(cached->memory, link) : NULL;
+	cached->link = link ? MemoryContextStrdup(group_cache_memory(cached), link) : NULL;
 	cached->has_no_link = (link == NULL);
 	cached->link_outcome = outcome == WAWP_ACCEPTED ? WAWP_LINK_UNAVAILABLE : outcome;
 }
@@ -1306,7 +1314,8 @@ group_cache_prune(void)
 	{
 		if (group_cache_awaits_answer(cached) || now - cached->listed_ms < IDLE_MS)
 			continue;
-		MemoryContextDelete(cached->memory);
+		if (cached->memory)
+			MemoryContextDelete(cached->memory);
 		list_drop(cached);
 		hash_search(cached_groups, &cached->key, HASH_REMOVE, NULL);
 	}

@@ -68,7 +68,7 @@ typedef struct CachedGroup
 	int64		due_again_ms;	/* ... before that, unless an answer comes; monotonic */
 	int64		changed_us;		/* when we last changed who is in it, likewise */
 	int			added;			/* people added since */
-	MemoryContext memory;		/* of the texts below */
+	MemoryContext memory;		/* of what few groups have; NULL: nothing yet */
 	const char *subject;		/* NULL: not known */
 	bool		has_info;
 	bool		only_admins_add;	/* the group says so */

@@ -730,7 +730,7 @@ verify_take_lane(CyclePortion *portion)
 	return lanes_take_verification(portion->due_by_ms, admission_may_claim(now));
 }
 
-/* Verify the lanes that were due when the cycle began, as far as its portion goes. */
+/* Verify the lanes that are due by the time of the portion, as far as it goes. */
 void
 verify_due(Holds *holds, CyclePortion *portion)
 {

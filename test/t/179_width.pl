@@ -88,6 +88,26 @@ diag("$searches searches for " . MANY . ' lanes');
 cmp_ok($searches, '<', 1.5 * MANY, '... its lanes are found once, and none is looked into before its turn');
 ask("SELECT wawp_pause('aaa')");
 
+# ---- memory of what rests
+
+# Memory contexts of the worker, as it logs them: so many bytes of each, by name.
+sub contexts
+{
+	my ($pid, $offset) = (WawpTest->worker($node), -s $node->logfile);
+	my %bytes;
+	ask("SELECT pg_log_backend_memory_contexts($pid)");
+	poll_until(sub { return slurp_file($node->logfile, $offset) =~ /Grand total/ });
+	my $log = slurp_file($node->logfile, $offset);
+	push @{ $bytes{$1} }, $2 while $log =~ /level: \d+; (wawp[^:]*): (\d+) total/g;
+	return \%bytes;
+}
+
+my $bytes = contexts();
+my $a_lane = $bytes->{'wawp lanes'}[0] / MANY;
+diag(sprintf '%.0f bytes a lane, %d groups with memory of their own', $a_lane, scalar @{ $bytes->{'wawp group'} // [] });
+cmp_ok($a_lane, '<=', 1024, 'a lane at rest takes a kilobyte at most');
+is(scalar @{ $bytes->{'wawp group'} // [] }, 0, '... and a group whose list was read has no memory of its own but the list');
+
 # ---- rescans that follow one another
 
 $sim->reset;
