@@ -1013,12 +1013,12 @@ static SqlStatement settle_for_good = {
 	8, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
 
-/* The same for several that end alike. */
+/* The same for several that end alike.  By its text a state leaves the planner no index but the primary key. */
 static SqlStatement settle_alike = {
 	"UPDATE wawp.membership_intent i SET state = $2::wawp.state, outcome = $3::wawp.outcome, code = $4, detail = $5,"
 	" next_attempt_at = NULL, updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE i.id = ANY (ARRAY(SELECT m.id FROM wawp.membership_intent m"
-	"  WHERE m.id = ANY ($1) AND m.state = 'sending' FOR UPDATE OF m SKIP LOCKED)) RETURNING i.id",
+	"  WHERE m.id = ANY ($1) AND m.state::text = 'sending' FOR UPDATE OF m SKIP LOCKED)) RETURNING i.id",
 	5, {INT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, TEXTOID}, NULL
 };
 

@@ -51,13 +51,13 @@
 #define HEAD_SEARCHES 50
 
 /*
- * The next row of a lane is searched no farther than so many times the distance
- * of the last ones, and so many ids at least, if a search from the lane's head,
- * which is made where that finds nothing, does not take longer than this.
+ * The next row of a lane is first searched no farther than so many times the
+ * distance of the last ones, and so many ids at least.  A lane whose search from
+ * its head takes longer than this, of several together on average, is slow.
  */
 #define HEAD_DISTANCES 4
 #define LEAST_HEAD_DISTANCE 8
-#define HEAD_IS_NEAR_MS 10
+#define SLOW_LANE_MS 3
 
 /* So long a lane that is empty is kept, if what is known of it took long to learn. */
 #define KEPT_MS (60 * 1000)
@@ -100,7 +100,7 @@ lane_search_end(const Lane *lane)
 static bool
 lane_is_slow(const Lane *lane)
 {
-	return lane->search_ms > HEAD_IS_NEAR_MS && lane->head_id != 0;
+	return lane->is_slow && lane->head_id != 0;
 }
 
 /* True if nothing is queued before the last one claimed. */
@@ -199,6 +199,7 @@ claim_heads(Turn *const *turns, int n, HeadSearch search)
 	{
 		lanes[i]->head_until_ms = 0;
 		lanes[i]->search_ms = (int) now;
+		lanes[i]->is_slow = now > SLOW_LANE_MS * nclaims;
 	}
 }
 

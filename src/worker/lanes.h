@@ -110,6 +110,7 @@ typedef struct Lane
 	int64		head_id;
 	int64		head_distance;	/* how far apart the ids of those claimed lately were, at most */
 	int			search_ms;		/* the last search of the lane took so long, with others */
+	bool		is_slow;		/* ... and long for each of them */
 	int64		head_until_ms;	/* ... behind which the next is searched, until then: monotonic ms */
 	uint64		nothing_before; /* intent_requeues() when nothing was queued before ... */
 	int			before_priority;	/* ... that priority ... */
