@@ -382,6 +382,8 @@ lane_take_up(const LaneNews *news, int64 now)
 
 	if (news->id == 0 || lane->head_id == 0 || !is_behind)
 		lanes_forget_head(lane);
+	/* somebody may have deleted the hold, of which nobody tells */
+	lanes_doubt_hold(lane);
 }
 
 /* Note the lanes the worker was told of, and a portion of others if it was told to look for them. */

@@ -479,6 +479,14 @@ lanes_hold(Lane *lane, int64 until_ms)
 	lanes_park(lane);
 }
 
+/* Let the next turn of a lane's instance find out again whether that is held. */
+void
+lanes_doubt_hold(Lane *lane)
+{
+	lane->instance->held_until_ms = 0;
+	instance_update_claims(lane->instance);
+}
+
 /* Note that a lane has requested information, about its group or only about people; with the answer it goes first. */
 void
 lanes_prepare(Lane *lane, bool about_group)

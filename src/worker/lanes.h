@@ -130,6 +130,7 @@ extern void lanes_served(Lane *lane, int64 now);
 extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
 extern void lanes_park(Lane *lane);
 extern void lanes_hold(Lane *lane, int64 until_ms);
+extern void lanes_doubt_hold(Lane *lane);
 extern void lanes_prepare(Lane *lane, bool about_group);
 extern bool lanes_awaits_answer(const Lane *lane);
 extern bool lanes_has_elder(const Lane *lane);
