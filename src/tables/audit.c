@@ -671,17 +671,18 @@ audit_take_notes(int limit)
 	" WHERE a.kind = 'answered' AND a.outcome = 'unreachable' AND a.at > " since \
 	" AND a.request_id = s.request_id AND a.contact_id = s.contact_id)"
 
+/* The one written last: earlier ones may be later by the clock, if that was set back since. */
 static SqlStatement latest_record = {
-	"SELECT at FROM wawp.audit_log ORDER BY at DESC LIMIT 1",
+	"SELECT at FROM wawp.audit_log ORDER BY id DESC LIMIT 1",
 	0, {0}, NULL
 };
 
-/* Single requests after $1; $2 is the time from which their ages are counted. */
+/* Single requests after $1; $2 is the time from which their ages are counted.  What is later by a clock that was set back since has just left. */
 static SqlStatement recent_sends = {
-	"SELECT s.instance::text, s.instance_id, (extract(epoch FROM $2 - s.at) * 1000000)::bigint, 1::bigint,"
+	"SELECT s.instance::text, s.instance_id, greatest((extract(epoch FROM $2 - s.at) * 1000000)::bigint, 0), 1::bigint,"
 	" s.group_jid, s.action IS DISTINCT FROM 'add'"
 	" FROM wawp.audit_log s WHERE (s.action IN ('add', 'invite') OR s.origin = 'welcome') AND" LEFT_SINCE("$1")
-	" ORDER BY s.at",
+	" ORDER BY s.id",
 	2, {TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
 };
 

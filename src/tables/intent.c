@@ -1452,6 +1452,8 @@ intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char 
 	spi_add_text(&args, requested_by);
 	spi_add_text(&args, reason);
 	spi_add_datum(&args, ObjectIdGetDatum(requester));
+	/* it sorts before whatever has a lower priority */
+	requeues++;
 	return intent_insert(&enqueue_removal, &args) > 0 ? spi_get_int8(0, 1, 0) : 0;
 }
 

@@ -574,6 +574,21 @@ group_cache_forget_link(const LaneKey *key)
 		cached->link = NULL;
 }
 
+/* Let all rows that wait be looked at again: what was made of the last looks may have been undone. */
+void
+group_cache_forget_looks(void)
+{
+	HASH_SEQ_STATUS status;
+	CachedGroup *cached;
+
+	hash_seq_init(&status, cached_groups);
+	while ((cached = hash_seq_search(&status)) != NULL)
+	{
+		cached->looked_us = LOOK_AGAIN;
+		cached->due_again_ms = 0;
+	}
+}
+
 /* Let a group's description be read again: it has changed. */
 void
 group_cache_forget_info(const LaneKey *key)

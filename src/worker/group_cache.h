@@ -116,6 +116,7 @@ extern Presence group_cache_asks_to_join(const CachedGroup *cached, const Jid *p
 extern int64 group_cache_absent_since(const CachedGroup *cached, int64 contact, TimestampTz seen_at);
 extern void group_cache_forget_list(const LaneKey *key);
 extern void group_cache_forget_link(const LaneKey *key);
+extern void group_cache_forget_looks(void);
 extern void group_cache_forget_info(const LaneKey *key);
 extern bool group_cache_wants_self(const LaneKey *lane);
 extern bool group_cache_await(const CachedGroup *cached, const InfoNeed *need, bool is_verification);

@@ -739,7 +739,9 @@ verify_due(Holds *holds, CyclePortion *portion)
 	while ((lane = verify_take_lane(portion)) != NULL)
 	{
 		portion->turns++;
-		if (!savepoint_run(verify_lane, lane, holds))
-			lanes_verify(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
+		if (savepoint_run(verify_lane, lane, holds))
+			continue;
+		group_cache_forget_looks();
+		lanes_verify(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 	}
 }

@@ -628,6 +628,8 @@ wawp_worker_main(Datum arg)
 	pqsignal(SIGTERM, worker_on_sigterm);
 	pqsignal(SIGINT, worker_on_sigint);
 	BackgroundWorkerUnblockSignals();
+	/* a SIGHUP since the fork may be lost: the server ignores it until here */
+	ConfigReloadPending = true;
 	dbid = worker_take_slot(DatumGetInt32(arg), &was_interrupted);
 	if (!OidIsValid(dbid))
 		proc_exit(0);

@@ -242,5 +242,15 @@ $session->until(done_of($before), 2);
 is(scalar(WawpTest->over_pace(6_000_000, 0, WawpTest->permits(WawpTest->asks($node, 'WAJS01')))), 0, 'the clock is set back while the server is down: the pace is kept');
 diag(sprintf '10 a minute, set back while the server was down: a gap of %.1f s', $at[1] - $at[0]);
 
+# What another instance sent before the clock was set back is later in the log than all that is sent now.
+WawpTest->create_server($node, 'later', $sim, { adds_per_minute => 10, adds_burst => 0, pace_jitter => 0, instance_id => 'WEBJS2' });
+my $after = enqueue(2, instance => 'later');
+$session->until(done_of($after), 1);
+$session->quit;
+$clock->run(sub { $node->restart });
+$session = session();
+all_done($after, 'a restart while the log has records of an hour to come: all is sent');
+is(scalar(WawpTest->over_pace(6_000_000, 0, WawpTest->permits(WawpTest->asks($node, 'WEBJS2')))), 0, '... and the pace is kept');
+
 $session->quit;
 done_testing();
