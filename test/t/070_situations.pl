@@ -33,7 +33,8 @@ my %calls = (
 	wawp_revoke_invite_link => "'$group'",
 	wawp_send_text => "'$group', 'hello'",
 	wawp_check_exists => "ARRAY['15551230500']",
-	wawp_session => '');
+	wawp_session => '',
+	wawp_sync_group => "'$group', ARRAY['15551230500']");
 my $pure = "SELECT wawp_jid('+1 555 123 0500'), wawp_is_group_jid('$group'), wawp_is_person_jid('$group'),
 	(SELECT outcome FROM wawp_classify('add', 200, '{\"ok\":true}'))";
 my $pure_answer = '15551230500@c.us|t|f|accepted';

@@ -138,9 +138,17 @@ sub left
 }
 
 instance($_, adds_per_minute => 1, adds_burst => 2) foreach qw(away unrecorded impatient refused failing);
-# A record beside such an instance_id has no room for the longest reason.
+# A record beside such an instance_id, which is older than its limit, has no room for the longest reason.
 my $wordy = 'W' x 9000;
-instance('wordy', instance_id => $wordy, adds_per_minute => 1, adds_burst => 2);
+sub wordy_instance
+{
+	my ($name, $id, %options) = @_;
+	$sim->world({ auto_groups => \1, accounts => { $id => { token => 'secret' } } });
+	WawpTest->create_server($node, $name, $sim, { instance_id => 'short', pace_jitter => 0, checks_per_minute => 0, %options });
+	return $session->ask("UPDATE pg_foreign_server SET srvoptions = array_replace(srvoptions, 'instance_id=short', 'instance_id=$id')
+		WHERE srvname = '$name'");
+}
+wordy_instance('wordy', $wordy, adds_per_minute => 1, adds_burst => 2);
 alter('away', base_url => 'http://127.0.0.1:1');
 is(join(' ', map { add($session, 'away', 2) } 1 .. 5), join(' ', ('2 unreachable') x 5), 'while the API is away');
 alter('away', base_url => $sim->url);
@@ -174,7 +182,7 @@ left('... is spent', 'failing', '10 throttled');
 
 # 60 people are two requests.
 instance($_, adds_per_minute => 1, adds_burst => 59) foreach qw(two_unrecorded two_cancelled two_failing);
-instance('two_wordy', instance_id => "2$wordy", adds_per_minute => 1, adds_burst => 59);
+wordy_instance('two_wordy', "2$wordy", adds_per_minute => 1, adds_burst => 59);
 lock_log();
 $session->ask(q{SET wawp.audit_timeout = '50ms'});
 is(join(' ', map { add($session, 'two_unrecorded', 60) } 1 .. 3), join(' ', ('55000') x 3), 'two requests of which the first cannot be recorded');
