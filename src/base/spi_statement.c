@@ -312,6 +312,8 @@ spi_run_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
 	row_read.rows = NULL;
 	result = SPI_execute_snapshot(statement->plan, args ? (Datum *) args->values : NULL,
 								  args ? args->nulls : NULL, snapshot, InvalidSnapshot, false, true, 0);
+	/* a statement that ran within this one may have read rows whose memory is used again */
+	row_read.rows = NULL;
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", statement->text, SPI_result_code_string(result));
 	return SPI_processed;
