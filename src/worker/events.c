@@ -651,6 +651,7 @@ static const char *
 work_obstacle(const EventWork *work)
 {
 	const char *account = instance_id_of(work->task->key.instance);
+
 	/* a repetition of one that the gateway does not date is not new either */
 	TimestampTz told_at = work->event.sent_ms ? work->sent_at : work->at;
 	EventPerson own;
