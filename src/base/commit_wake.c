@@ -103,12 +103,9 @@ commit_wake_for_events(void)
 static bool
 pending_merge(const LaneKey *lane, int priority, int64 id)
 {
-	LaneNews   *last;
+	LaneNews   *last = pending.nlanes > 0 ? &pending.lanes[pending.nlanes - 1] : NULL;
 
-	if (pending.nlanes == 0)
-		return false;
-	last = &pending.lanes[pending.nlanes - 1];
-	if (memcmp(lane, &last->lane, sizeof(LaneKey)) != 0)
+	if (last == NULL || memcmp(lane, &last->lane, sizeof(LaneKey)) != 0)
 		return false;
 	last->priority = Max(last->priority, priority);
 	last->id = Min(last->id, id);

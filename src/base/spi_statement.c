@@ -312,7 +312,7 @@ spi_run_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
 	row_read.rows = NULL;
 	result = SPI_execute_snapshot(statement->plan, args ? (Datum *) args->values : NULL,
 								  args ? args->nulls : NULL, snapshot, InvalidSnapshot, false, true, 0);
-	/* what ran within it may have read rows whose memory these have now */
+	/* a statement that ran within this one may have read rows whose memory is used again */
 	row_read.rows = NULL;
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", statement->text, SPI_result_code_string(result));

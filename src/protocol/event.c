@@ -232,11 +232,20 @@ event_read_participants(const JsonNode *root pg_attribute_unused(), const JsonNo
 	event_read_members(payload, CHANGE_NONE, event);
 }
 
+/* True if an event names people, in a form that is understood or not: it is not about our own account then. */
+static bool
+event_names_members(const JsonNode *payload)
+{
+	static const char *const keys[] = {"participants", "participant", "recipientIds", NULL};
+
+	return json_node_any(payload, keys) != NULL;
+}
+
 /* Read that somebody joined: in Wawp's form the people it lists, else our own account. */
 static void
 event_read_joined(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
 {
-	if (json_node_is_list(json_node_get(payload, "participants")))
+	if (event_names_members(payload))
 	{
 		event_read_members(payload, CHANGE_JOIN, event);
 		return;
@@ -251,7 +260,7 @@ event_read_joined(const JsonNode *root pg_attribute_unused(), const JsonNode *pa
 static void
 event_read_left(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
 {
-	if (json_node_is_list(json_node_get(payload, "participants")))
+	if (event_names_members(payload))
 		event_read_members(payload, CHANGE_LEAVE, event);
 	else
 		event->kind = EVENT_GROUP_LEFT;
@@ -277,11 +286,12 @@ event_read_join_request(const JsonNode *root, const JsonNode *payload, Event *ev
 	const char *method = json_node_text(json_node_get(payload, "requestMethod"));
 	const char *engine = json_node_text(json_node_get(root, "engine"));
 	static const char *const unsure[] = {"WEBJS", "WPP", NULL};
+	static const char *const ends[] = {"rejected", "revoked", NULL};
 	EventPerson asks;
 	EventPerson number;
 
 	event->kind = EVENT_JOIN_REQUEST;
-	event->action = json_node_text(json_node_get(payload, "action"));
+	event->has_ended = event_word_is(json_node_text(json_node_get(payload, "action")), ends);
 	event->is_proposal = (method && pg_strcasecmp(method, WIRE_NON_ADMIN_ADD) == 0) || event_word_is(engine, unsure);
 	if (!event_read_person(json_node_get(payload, "requesterId"), &asks))
 		return;

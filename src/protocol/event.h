@@ -83,7 +83,7 @@ typedef struct Event
 	EventPerson *pairs;
 	bool		has_link;		/* the group's invite link is another one now */
 	bool		has_approval;	/* it says whether an admin approves whoever joins */
-	const char *action;			/* of a join request: created, rejected, revoked */
+	bool		has_ended;		/* of a join request: it was rejected or withdrawn */
 	bool		is_proposal;	/* it may name the member who proposed somebody */
 	const char *text;			/* of a message */
 	EventSession session;

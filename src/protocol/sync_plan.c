@@ -79,6 +79,7 @@ typedef struct SyncWork
 	int			nbad;			/* elements that name nobody */
 	int			nours;			/* wanted people whom we added ... */
 	int			nlost;			/* ... of whom so many are not found */
+	int			narriving;		/* people not in the list whose addition is under way */
 	int			nremovals;
 	SyncPlan	plan;
 } SyncWork;
@@ -326,31 +327,34 @@ sync_may_be_member(const SyncWork *work, const SyncWanted *wanted)
 	return wanted->lid.kind != JID_LID && work->has_numberless;
 }
 
-/* Return an open wish for a person; NULL if there is none. */
+/* Return an open wish for a person, a queued one rather than one under way; NULL if there is none. */
 static const SyncOpen *
 sync_find_open(const SyncWork *work, const Jid *jid, bool is_removal)
 {
 	int			place = sync_find_place(&work->open, jid);
+	const SyncOpen *found = NULL;
 
 	for (int i = place; i >= 0 && i < work->open.n && (i == place || sync_is_same_name(&work->open, i)); i++)
 	{
 		const SyncOpen *open = &work->group->open[work->open.names[i].owner];
 
-		if (open->is_removal == is_removal)
-			return open;
+		if (open->is_removal == is_removal && (found == NULL || !found->is_queued))
+			found = open;
 	}
-	return NULL;
+	return found;
 }
 
-/* Put the step of a request, or of none if the same is under way. */
+/* Put the step of a request, or of none if the same is under way and nothing else is queued after it. */
 static void
 sync_put_request(SyncWork *work, SyncAction action, const Jid *jid, const char *why)
 {
 	const SyncOpen *open = sync_find_open(work, jid, action == SYNC_REMOVE);
+	const SyncOpen *opposite = sync_find_open(work, jid, action != SYNC_REMOVE);
+	bool		is_under_way = open && !open->is_queued && !(opposite && opposite->is_queued);
 
-	if (open && (!open->is_queued || work->group->tells_queued))
+	if (is_under_way || (open && open->is_queued && work->group->tells_queued))
 		why = psprintf("%s; intent " INT64_FORMAT " is %s already", why, open->id, open->state);
-	if (open && !open->is_queued)
+	if (is_under_way)
 		action = SYNC_NOTHING;
 	else if (work->group->waits)
 		why = psprintf("%s; %s", why, work->group->waits);
@@ -602,11 +606,11 @@ sync_put_unwanted(SyncWork *work, const char *no_removal)
 	}
 }
 
-/* Take all removals back if they are more than the caller allows. */
+/* Take all removals back if they are more than the caller allows; people whose addition is under way count as members. */
 static void
 sync_cap_removals(SyncWork *work)
 {
-	int			size = wire_count_members(work->group->list);
+	int			size = wire_count_members(work->group->list) + work->narriving;
 	const char *why;
 
 	if ((int64) work->nremovals * 100 <= (int64) size * work->group->max_remove_pct)
@@ -618,26 +622,48 @@ sync_cap_removals(SyncWork *work)
 			work->plan.steps[i] = (SyncStep) {SYNC_NOTHING, work->plan.steps[i].jid, why};
 }
 
-/* Put the steps for people who are neither in the group nor wanted, and whom the caller has asked to be added. */
-static void
-sync_put_unwanted_wishes(SyncWork *work)
+/* Return the wish at that place of open wishes if it is the one to add somebody who is not in the list; else NULL. */
+static const SyncOpen *
+sync_arrival(const SyncWork *work, int place)
 {
-	const char *unclear = sync_unclear(work);
+	const Jid  *jid = &work->group->open[work->open.names[place].owner].jid;
 
+	if (sync_is_same_name(&work->open, place) || sync_find_name(&work->names, jid) >= 0)
+		return NULL;
+	return sync_find_open(work, jid, false);
+}
+
+/* Return why the wish to add somebody who is not wanted stays; NULL: nothing keeps it. */
+static const char *
+sync_why_stays(const SyncWork *work, const SyncOpen *open, const char *no_removal)
+{
+	const char *unclear = open->is_queued ? sync_unclear(work) : no_removal;
+	const char *meant = unclear ? NULL : sync_find_meant(work, &open->jid);
+
+	return meant ? psprintf("\"%s\" may mean this person", meant) : unclear;
+}
+
+/*
+ * Put the steps for people who are neither in the group nor wanted, and whom the
+ * caller has asked to be added: of those requests that are queued, which are
+ * cancelled, or of those under way, which take a removal.
+ */
+static void
+sync_put_unwanted_wishes(SyncWork *work, bool is_queued, const char *no_removal)
+{
 	for (int i = 0; i < work->open.n; i++)
 	{
-		const SyncOpen *open = &work->group->open[work->open.names[i].owner];
-		const char *meant;
+		const SyncOpen *open = sync_arrival(work, i);
+		const char *why;
 
-		if (open->is_removal || sync_is_same_name(&work->open, i) ||
-			sync_find_name(&work->wanted, &open->jid) >= 0 || sync_find_name(&work->names, &open->jid) >= 0)
+		if (open == NULL || open->is_queued != is_queued)
 			continue;
-		meant = unclear ? NULL : sync_find_meant(work, &open->jid);
-		if (unclear)
-			sync_put_step(work, SYNC_NOTHING, open->jid.text, psprintf("intent " INT64_FORMAT " to add them stays: %s", open->id, unclear));
-		else if (meant)
-			sync_put_step(work, SYNC_NOTHING, open->jid.text,
-						  psprintf("intent " INT64_FORMAT " to add them stays: \"%s\" may mean this person", open->id, meant));
+		work->narriving += !is_queued;
+		if (sync_find_name(&work->wanted, &open->jid) >= 0)
+			continue;
+		why = sync_why_stays(work, open, no_removal);
+		if (why)
+			sync_put_step(work, SYNC_NOTHING, open->jid.text, psprintf("intent " INT64_FORMAT " to add them stays: %s", open->id, why));
 		else
 			sync_put_request(work, SYNC_REMOVE, &open->jid,
 							 psprintf("not wanted any more; intent " INT64_FORMAT " to add them is %s", open->id, open->state));
@@ -655,6 +681,7 @@ sync_plan_make(const SyncGroup *group)
 	SyncWork	work = {.group = group};
 	const int  *entries;
 	const char *unproved;
+	const char *no_removal;
 
 	sync_read_members(&work);
 	work.gap = members_gap_text(group->list, group->known);
@@ -665,9 +692,11 @@ sync_plan_make(const SyncGroup *group)
 	if (unproved)
 		sync_put_step(&work, SYNC_NOTHING, NULL, psprintf("nobody is removed: %s", unproved));
 	sync_put_wanted(&work, entries);
-	sync_put_unwanted(&work, sync_no_removal(&work));
+	no_removal = sync_no_removal(&work);
+	sync_put_unwanted(&work, no_removal);
+	sync_put_unwanted_wishes(&work, false, no_removal);
 	sync_cap_removals(&work);
-	sync_put_unwanted_wishes(&work);
+	sync_put_unwanted_wishes(&work, true, no_removal);
 	return work.plan;
 }
 

@@ -1219,8 +1219,8 @@ role_of(const JsonNode *node)
 		return WIRE_ROLE_LEFT;
 	if (read_number_flag(json_node_any(node, owner_flags)) == 1 || word_is_one_of(json_node_text(word), owners))
 		return WIRE_ROLE_OWNER;
-	if (read_number_flag(json_node_any(node, admin_flags)) == 1 || read_number_flag(word) == 1 ||
-		word_is_one_of(json_node_text(word), admins))
+	if (read_number_flag(json_node_any(node, admin_flags)) == 1 || json_node_is(word, JSON_KIND_TRUE) ||
+		read_number_flag(json_node_get(node, "admin")) == 1 || word_is_one_of(json_node_text(word), admins))
 		return WIRE_ROLE_ADMIN;
 	return WIRE_ROLE_MEMBER;
 }
@@ -1256,6 +1256,15 @@ read_member(const JsonNode *node, const char *key)
 	return member;
 }
 
+/* True for a text such as "1.024", which may be a thousand people or one. */
+static bool
+may_be_thousands(const JsonNode *node)
+{
+	const char *point = json_node_is(node, JSON_KIND_STRING) ? strchr(json_node_text(node), '.') : NULL;
+
+	return point && strspn(point + 1, "0123456789") == 3 && (point[4] == '\0' || point[4] == '.');
+}
+
 /* Read a size, which some write as a float; false if it is none. */
 static bool
 read_size(const JsonNode *node, int *size)
@@ -1264,7 +1273,7 @@ read_size(const JsonNode *node, int *size)
 	char	   *end;
 	double		value = text ? strtod(text, &end) : -1;
 
-	if (!(value >= 0 && value <= INT_MAX) || *end != '\0')
+	if (!(value >= 0 && value <= INT_MAX) || *end != '\0' || may_be_thousands(node))
 		return false;
 	*size = (int) value;
 	return true;

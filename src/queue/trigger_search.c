@@ -156,11 +156,24 @@ group_condition(const RowSearch *where, SearchKind kind, const char *ours)
 	return out.data;
 }
 
+/* Return the schema of our functions, quoted; raises if the statement that fired the trigger has dropped the extension. */
+static const char *
+our_schema(const RowSearch *where)
+{
+	const char *schema = get_namespace_name(get_func_namespace(where->trigger->tgfoid));
+
+	if (schema == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("the function of trigger \"%s\" does not exist any more", where->trigger->tgname)));
+	return quote_identifier(schema);
+}
+
 /* Return the text of a search; NULL if there is none of that kind. */
 static char *
 search_text(const RowSearch *where, SearchKind kind)
 {
-	const char *ours = quote_identifier(get_namespace_name(get_func_namespace(where->trigger->tgfoid)));
+	const char *ours = our_schema(where);
 	const char *condition = group_condition(where, kind, ours);
 	Oid			table = search_table(where);
 

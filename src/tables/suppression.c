@@ -21,15 +21,16 @@
 #include "base/spi_statement.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
+#include "protocol/jid.h"
 #include "tables/suppression.h"
 #include "utils/builtins.h"
 
 #include "compat.h"
 
 static SqlStatement find = {
-	"SELECT " TEXT_CAP_REASON("reason") " FROM wawp.suppression WHERE jid = $1 AND (group_jid IS NULL OR group_jid = $2)"
+	"SELECT " TEXT_CAP_REASON("reason") " FROM wawp.suppression WHERE jid IN ($1, $3) AND (group_jid IS NULL OR group_jid = $2)"
 	" AND (until IS NULL OR until > clock_timestamp()) ORDER BY group_jid NULLS FIRST LIMIT 1",
-	2, {TEXTOID, TEXTOID}, NULL
+	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
 };
 
 static SqlStatement set = {
@@ -40,21 +41,36 @@ static SqlStatement set = {
 };
 
 static SqlStatement lift = {
-	"DELETE FROM wawp.suppression WHERE jid = $1 AND (group_jid = $2 OR $2 = '' AND group_jid IS NULL)",
-	2, {TEXTOID, TEXTOID}, NULL
+	"DELETE FROM wawp.suppression WHERE jid IN ($1, $3) AND (group_jid = $2 OR $2 = '' AND group_jid IS NULL)",
+	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
 };
+
+/* Return the other form of a person's number, as Brazil has two, or NULL: WhatsApp names by one who is asked for by the other. */
+static const char *
+other_form(const char *jid)
+{
+	Jid			person = jid_parse(jid, strlen(jid));
+	Jid			other = jid_other_form(&person);
+
+	return other.kind == JID_INVALID ? NULL : pstrdup(other.text);
+}
 
 /* Return the reason why a person may not be added or invited to a group; NULL: they may. */
 const char *
 suppression_reason(const char *jid, const char *group)
 {
-	IndexProbe	any = {"suppression", "suppression_key", 1, {CStringGetTextDatum(jid)}};
+	const char *other = other_form(jid);
+	IndexProbe	any[] = {
+		{"suppression", "suppression_key", 1, {CStringGetTextDatum(jid)}},
+		{"suppression", "suppression_key", 1, {CStringGetTextDatum(other ? other : "")}}
+	};
 	SqlArgs		args = {0};
 
-	if (index_probe_first(&any) == PROBE_NONE)
+	if (index_probe_any(any, other ? 2 : 1) == PROBE_NONE)
 		return NULL;
 	spi_add_text(&args, jid);
 	spi_add_text(&args, group);
+	spi_add_text(&args, other);
 	return spi_run(&find, &args) > 0 ? spi_get_text(0, 1) : NULL;
 }
 
@@ -74,11 +90,11 @@ suppression_set(const char *jid, const char *group, const char *reason, Timestam
 static SqlStatement set_since = {
 	"INSERT INTO wawp.suppression (jid, group_jid, reason, since, until) VALUES ($1, nullif($2, ''), $3, $4, $5)"
 	" ON CONFLICT (jid, group_jid) DO UPDATE SET reason = excluded.reason, since = excluded.since, until = excluded.until"
-	" WHERE suppression.until <= clock_timestamp()",
+	" WHERE suppression.until <= clock_timestamp() OR (suppression.until IS NOT NULL AND excluded.until IS NULL)",
 	5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
 };
 
-/* Put a person on the list because of something that happened at that time, unless they are on it. */
+/* Put a person on the list because of something that happened at that time, unless they are on it for as long. */
 bool
 suppression_set_since(const char *jid, const char *group, const char *reason, TimestampTz since, TimestampTz until)
 {
@@ -138,5 +154,6 @@ suppression_lift(const char *jid, const char *group)
 
 	spi_add_text(&args, jid);
 	spi_add_text(&args, group);
+	spi_add_text(&args, other_form(jid));
 	return spi_run(&lift, &args) > 0;
 }

@@ -217,7 +217,7 @@ apply_session(EventWork *work, Holds *holds)
 	else if (work->event.session != SESSION_WORKING)
 	{
 		hold_for_session(&lane, holds, work->event.session == SESSION_STARTING);
-		work_add_result(work, psprintf("the session is %s", work->event.status));
+		work_add_result(work, psprintf("the session is %s", text_to_server(work->event.status)));
 	}
 	else if (hold_end_outcome(&lane, holds, WAWP_SESSION_DOWN, true, work->at + CLOCK_TOLERANCE_US))
 	{
@@ -605,7 +605,6 @@ apply_members(EventWork *work, Holds *holds)
 static void
 apply_join_request(EventWork *work, Holds *holds pg_attribute_unused())
 {
-	bool		has_ended = work->event.action && pg_strcasecmp(work->event.action, "created") != 0;
 	EventPerson person;
 	ListCell   *lc;
 
@@ -616,7 +615,7 @@ apply_join_request(EventWork *work, Holds *holds pg_attribute_unused())
 	}
 	person = work->event.people[0];
 	person_complete(work, &person);
-	foreach(lc, has_ended ? work_waiting(work, &person) : NIL)
+	foreach(lc, work->event.has_ended ? work_waiting(work, &person) : NIL)
 	{
 		const Intent *intent = lfirst(lc);
 
@@ -652,6 +651,9 @@ static const char *
 work_obstacle(const EventWork *work)
 {
 	const char *account = instance_id_of(work->task->key.instance);
+
+	/* a repetition of one that the gateway does not date is not new either */
+	TimestampTz told_at = work->event.sent_ms ? work->sent_at : work->at;
 	EventPerson own;
 
 	if (account == NULL)
@@ -660,7 +662,7 @@ work_obstacle(const EventWork *work)
 		return "the instance has another account now";
 	if (work->event.name == NULL)
 		return "not understood";
-	if (wawp_retention > 0 && work->sent_at < GetCurrentTimestamp() - wawp_retention * USECS_PER_MINUTE)
+	if (wawp_retention > 0 && told_at < GetCurrentTimestamp() - wawp_retention * USECS_PER_MINUTE)
 		return "older than wawp.retention";
 	group_cache_own_ids(&work->lane, &own.phone, &own.lid);
 	return event_may_be_same_person(&own, &work->event.me) ? NULL : "other_account: it is about another account than the session's";

@@ -3,7 +3,7 @@
 -- request is not possible.  Nothing here is ever sent: each part rolls back.
 \i test/sql-include/setup.sql
 
-SELECT plan(74);
+SELECT plan(75);
 SET datestyle = 'ISO, YMD';
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
@@ -428,6 +428,15 @@ SELECT is(asked('action, group_jid, jid, state, outcome, detail'), ARRAY['(add,1
 \else
 SELECT pass('a column that cannot be computed leaves a trace');
 \endif
+
+-- ---- the extension is dropped while the rows of a statement wait for its end
+
+SELECT watched('grp text, phone text') \g /dev/null
+INSERT INTO watched VALUES (:'g', '15551230001');
+CREATE FUNCTION drop_extension() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DROP EXTENSION wawp CASCADE; RETURN NULL; END $$;
+CREATE TRIGGER z AFTER DELETE ON watched FOR EACH STATEMENT EXECUTE FUNCTION drop_extension();
+DELETE FROM watched;
+SELECT is((SELECT count(*) FROM watched), 0::bigint, 'the extension is dropped by the statement that fires the trigger: the statement stands');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -162,4 +162,13 @@ is(suppressions($stranger), 'opted out by a message', '... holds for the number,
 is($wawp->ask("SELECT extract(epoch FROM last_inbound_at)::bigint FROM wawp.contact WHERE jid = '$stranger\@c.us'"), $message{timestamp}, '... as does when they wrote');
 is($wawp->end($wawp->want(who => $stranger)), 'failed suppressed', '... so that they are not added');
 
+my $resting = $wawp->person;
+$wawp->ask("SELECT wawp_suppress('$resting', NULL, 'on holiday', now() + interval '1 day')");
+applied(event('message', { %message, from => "$resting\@c.us", body => 'stop' }));
+is($wawp->ask("SELECT reason, until IS NULL FROM wawp.suppression WHERE jid = '$resting\@c.us'"), 'opted out by a message|t', 'opting out outlasts a suppression that ends');
+applied(event('message', { %message, from => '553187654321@c.us', body => 'stop' }));
+is($wawp->end($wawp->want(who => '5531987654321')), 'failed suppressed', 'opting out holds for the other form of a number');
+is($wawp->ask("SELECT wawp_unsuppress('5531987654321')"), 't', '... as does taking it back');
+is($wawp->ask("SELECT count(*) FROM wawp.suppression WHERE jid ~ '^55319?87654321'"), 0, '... of that, too');
+
 done_testing();

@@ -106,6 +106,7 @@ test_members(void)
 		{"a person in a group's place", MEMBERS("WEBJS", "{\"group\":{\"id\":\"15551110012@c.us\"},\"type\":\"join\",\"participants\":[\"15551110012@c.us\"]}"), "other  none 0 nobody by - at 0"},
 		{"a time in two days", MEMBERS("GOWS", IN_GROUP("\"type\":\"join\",\"participants\":[],\"_data\":{\"Timestamp\":\"2026-12-03T00:00:00Z\"}")), "members " G " join 0 nobody by - at 0"},
 		{"we are in a group", ENVELOPE("GOWS", "group.v2.join", IN_GROUP("\"timestamp\":1796000000123")), "joined " G " none 0 nobody by - at 0"},
+		{"one person who left, not as a list, is not we", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\",\"participants\":\"15551110012@c.us\"}"), "members " G " leave 0 nobody by - at 0"},
 		{"we left", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"timestamp\":1796000000123")), "left " G " none 0 nobody by - at 0"},
 		{"a request to join", ENVELOPE("NOWEB", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":\"900000000000016@lid\",\"requesterPn\":\"15551110016@c.us\",\"requestMethod\":\"invite_link\"")),
 		"join request " G " none 1 15551110016@c.us/900000000000016@lid by unknown at 0"},
@@ -198,6 +199,10 @@ test_rest(void)
 	ok(event.kind == EVENT_GROUP_CHANGED && event.has_link && event.has_approval && event.npairs == 2, "a changed group");
 	event = read_event(ENVELOPE("NOWEB", "group.v2.update", "{\"group\":{\"id\":\"" G "\",\"subject\":\"x\"}}"));
 	ok(event.kind == EVENT_GROUP_CHANGED && !event.has_link && !event.has_approval, "what is absent says nothing");
+	event = read_event(ENVELOPE("GOWS", "group.v2.participants.join-request", IN_GROUP("\"action\":\"rejected\",\"requesterId\":\"15551110016@c.us\"")));
+	ok(event.has_ended, "a request to join that was rejected has ended");
+	event = read_event(ENVELOPE("GOWS", "group.v2.participants.join-request", IN_GROUP("\"action\":\"approved\",\"requesterId\":\"15551110016@c.us\"")));
+	ok(!event.has_ended, "a word that is not known does not end it");
 	event = read_event(ENVELOPE("GOWS", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":\"900000000000016@lid\",\"requesterPn\":\"15551110016@c.us\",\"requestMethod\":\"non_admin_add\"")));
 	ok(event.is_proposal && event.npairs == 2, "a proposer's pair is one nevertheless");
 	event = read_event(ENVELOPE("WEBJS", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":\"15551110016@c.us\",\"requesterPn\":null")));

@@ -99,6 +99,14 @@ static const struct
 	{"", "", "", "open " B ":7 ", "=" JID(B) ": intent 7 to add them stays: nobody is wanted, which removes people only with max_remove_pct = 100. ", "an empty array takes back nothing"},
 	{LISTED(A), A " " B ".0", A, "open " B ":7 ", "?" B ".0: it is refused. =" JID(B) ": intent 7 to add them stays: \"" B ".0\" may mean this person. ", "nor does a mistyped number"},
 
+	{LISTED(A) LISTED(C), A " " C, A, "pct=25 open " B ":7! ", "-" JID(B) ": not wanted any more; intent 7 to add them is sending. ", "of somebody whose addition is under way: a removal"},
+	{LISTED(A) LISTED(C), A " " C, A, "pct=24 open " B ":7! ", "=" JID(B) ": not removed: 1 of 4 members would go, more than max_remove_pct (24). ", "which max_remove_pct counts"},
+	{LISTED(A), A, A, "pct=100 noremove open " B ":7! ", "=" JID(B) ": intent 7 to add them stays: forbidden. ", "and what forbids removals forbids"},
+	{LISTED(A), A, A, "pct=100 size=9 open " B ":7! ", UNSURE("the list has 2 of 9 members") "=" JID(B) ": intent 7 to add them stays: the list has 2 of 9 members. ", "as does a list that is not complete"},
+	{LISTED(A), A, A, "pct=100 open -" B ":7! " B ":8 ", "-" JID(B) ": not wanted any more; intent 8 to add them is queued. ", "an addition that waits behind a removal"},
+	{LISTED(A) LISTED(B), B, A, "pct=100 open -" A ":7! " A ":8 ", "-" JID(A) ": in the group, and not wanted. ", "the same, of a member"},
+	{"", A, "", "open " A ":7! -" A ":8 ", "+" JID(A) ": not in the group. ", "a removal that waits behind an addition"},
+
 	/* what keeps from acting */
 	{"", A, "", "bar", "=" JID(A) ": not added: barred. ", "somebody who may not be added"},
 	{LISTED(A), A, "", "bar", "", "who is in the group stays"},

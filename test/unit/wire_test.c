@@ -330,6 +330,10 @@ static const struct
 	PRESENCE_UNKNOWN, "a size inside an object"},
 	{"{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"size\":null}", "15554440000", "",
 	PRESENCE_ABSENT, "no size"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"total\":\"1.000\"}", "15554440000", "",
+	PRESENCE_UNKNOWN, "a total with a point between its digits is not one"},
+	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"total\":\"1.0\"}", "15554440000", "",
+	PRESENCE_ABSENT, "a total as a float in a text is"},
 	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"participants_total\":1000}", "15554440000", "",
 	PRESENCE_UNKNOWN, "a total by another name"},
 	{"{\"data\":[{\"id\":\"15550000001@c.us\"}],\"limit\":1,\"offset\":0}", "15554440000", "",
@@ -404,6 +408,9 @@ test_roles(void)
 		{"\"role\":\"SUPER_ADMIN\"", WIRE_ROLE_OWNER},
 		{"\"isSuperAdmin\":1", WIRE_ROLE_OWNER},
 		{"\"isAdmin\":0,\"role\":\"member\"", WIRE_ROLE_MEMBER},
+		{"\"admin\":1", WIRE_ROLE_ADMIN},
+		{"\"type\":1", WIRE_ROLE_MEMBER},
+		{"\"rank\":\"1\"", WIRE_ROLE_MEMBER},
 		{"\"admin\":null", WIRE_ROLE_MEMBER},
 	};
 
