@@ -883,8 +883,8 @@ choose_name_for_events(const char *name)
 
 /*
  * Find the instance whose gateway sends events, and in *secret the key of their
- * signatures in UTF-8: of the current role's user mapping, else of PUBLIC's.  The
- * role needs no USAGE, since it is the privilege on the caller's function that
+ * signatures in UTF-8: of PUBLIC's user mapping, else of the current role's, in
+ * that order since a role with USAGE may write its own.  The role needs no USAGE, since it is the privilege on the caller's function that
  * lets it hand in events, and with USAGE it could add people.  The name is kept as
  * it is.  Errors: 42704 no such instance or no secret, 22023 several could be meant.
  */
@@ -899,9 +899,9 @@ instance_of_events(const char *name, const char **secret)
 	(void) instance_keep_name(chosen, true);
 	server = find_server(chosen);
 	*secret = NULL;
-	if (mapping_options(GetUserId(), server->serverid, &defs, &owner))
+	if (mapping_options(InvalidOid, server->serverid, &defs, &owner))
 		*secret = option_value(defs, "webhook_secret");
-	if (*secret == NULL && mapping_options(InvalidOid, server->serverid, &defs, &owner))
+	if (*secret == NULL && mapping_options(GetUserId(), server->serverid, &defs, &owner))
 		*secret = option_value(defs, "webhook_secret");
 	if (*secret == NULL)
 		ereport(ERROR,
