@@ -106,13 +106,6 @@
 #define wawp_table_beginscan(table, snapshot) table_beginscan((table), (snapshot), 0, NULL)
 #endif
 
-/* Since 18 a collation's locale tells whether it compares bytes. */
-#if PG_VERSION_NUM >= 180000
-#define wawp_is_c_collation(collation) (pg_newlocale_from_collation(collation)->collate_is_c)
-#else
-#define wawp_is_c_collation(collation) lc_collate_is_c(collation)
-#endif
-
 /* Up to 18 a shared hash table has an initial and a greatest size. */
 #if PG_VERSION_NUM >= 190000
 #define wawp_shmem_init_hash(name, size, info, flags) ShmemInitHash((name), (size), (info), (flags))

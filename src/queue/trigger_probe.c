@@ -35,6 +35,8 @@
 #include "access/xact.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -47,9 +49,9 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/pg_locale.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
@@ -103,11 +105,39 @@ probe_attribute(const RowProbe *probe, AttrNumber column)
  * ---- the index
  */
 
+/*
+ * True if the database's own collation compares bytes.  The server's function for
+ * that is in a header that needs ICU's.
+ */
+static bool
+database_is_bytewise(void)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+	bool		isnull;
+	Datum		name;
+	bool		is_bytewise;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	name = SysCacheGetAttr(DATABASEOID, tuple, Anum_pg_database_datcollate, &isnull);
+	is_bytewise = !isnull && ((Form_pg_database) GETSTRUCT(tuple))->datlocprovider == COLLPROVIDER_LIBC &&
+		(strcmp(TextDatumGetCString(name), "C") == 0 || strcmp(TextDatumGetCString(name), "POSIX") == 0);
+	ReleaseSysCache(tuple);
+	return is_bytewise;
+}
+
+/* True if a collation compares bytes; false also for those that do so by another name. */
+static bool
+collation_is_bytewise(Oid collation)
+{
+	return collation == C_COLLATION_OID || (collation == DEFAULT_COLLATION_OID && database_is_bytewise());
+}
+
 /* True if values between two spellings of a group are spellings of it, as good as all: texts in the order of bytes. */
 bool
 trigger_probe_has_ranges(Oid type, Oid collation)
 {
-	return (type == TEXTOID || type == VARCHAROID) && wawp_is_c_collation(collation);
+	return (type == TEXTOID || type == VARCHAROID) && collation_is_bytewise(collation);
 }
 
 /* Return the operator by which an index compares its first column. */
