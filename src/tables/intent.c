@@ -32,6 +32,7 @@
 #include "tables/home.h"
 #include "tables/intent.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 

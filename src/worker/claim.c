@@ -29,6 +29,7 @@
 #include "throttle/budget.h"
 #include "throttle/gcra.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "worker/admission.h"
 #include "worker/attempt.h"
 #include "worker/claim.h"

@@ -25,6 +25,7 @@
 #include "tables/identity.h"
 #include "tables/membership.h"
 #include "tables/suppression.h"
+#include "utils/timestamp.h"
 #include "worker/completion.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"

@@ -40,6 +40,7 @@
 #include "throttle/limiter.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "worker/admission.h"
 #include "worker/attempt.h"
 #include "worker/claim.h"

@@ -34,6 +34,7 @@
 #include "tables/webhook_event.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "worker/completion.h"
 #include "worker/events.h"
 #include "worker/group_cache.h"

@@ -36,6 +36,7 @@
 #include "throttle/budget.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "worker/group_cache.h"
 #include "worker/instance_cache.h"
 

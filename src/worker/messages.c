@@ -36,6 +36,7 @@
 #include "tables/suppression.h"
 #include "throttle/budget.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "worker/admission.h"
 #include "worker/completion.h"
 #include "worker/group_cache.h"

@@ -21,6 +21,7 @@
 
 #include "tables/audit.h"
 #include "tables/intent.h"
+#include "utils/timestamp.h"
 #include "worker/completion.h"
 #include "worker/precedence.h"
 

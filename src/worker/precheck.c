@@ -29,6 +29,7 @@
 #include "tables/requester_hold.h"
 #include "tables/suppression.h"
 #include "throttle/budget.h"
+#include "utils/timestamp.h"
 #include "worker/admission.h"
 #include "worker/attempt.h"
 #include "worker/completion.h"

@@ -28,6 +28,7 @@
 #include "tables/membership.h"
 #include "tables/requester_hold.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "worker/attempt.h"
 #include "worker/completion.h"
 #include "worker/group_cache.h"

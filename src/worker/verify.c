@@ -27,6 +27,7 @@
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
+#include "utils/timestamp.h"
 #include "worker/admission.h"
 #include "worker/completion.h"
 #include "worker/group_cache.h"
