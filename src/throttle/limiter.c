@@ -299,6 +299,7 @@ limiter_next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool is_wor
 {
 	PaceRate	rate = limiter_rate_for(ask, is_own_turn);
 	int64		next = pace_next(rate, entry->tat);
+	int64		turn;
 
 	if (ask->per_day > 0 && entry->spent >= ask->per_day)
 		return now + (USECS_PER_DAY - GetCurrentTimestamp() % USECS_PER_DAY);
@@ -306,7 +307,9 @@ limiter_next_token(const LimiterAsk *ask, const LimiterEntry *entry, bool is_wor
 		next = Max(next, now) + rate.interval;
 	if (!ask->drips || is_own_turn)
 		return next;
-	return Min(next, Max(waiter_turn_at(entry, rate), is_worker_first ? now + rate.interval : now));
+	/* its own turn may begin before there is a token for it */
+	turn = Max(waiter_turn_at(entry, rate), pace_next(limiter_rate_for(ask, true), entry->tat));
+	return Min(next, Max(turn, is_worker_first ? now + rate.interval : now));
 }
 
 /* Take permits from an entry, and fill in *grant. */
