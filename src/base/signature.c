@@ -21,6 +21,7 @@
 #include "base/signature.h"
 #include "common/cryptohash.h"
 #include "common/hmac.h"
+#include "utils/builtins.h"
 
 #include "compat.h"
 
@@ -132,7 +133,6 @@ signature_hash_text(const char *data, size_t len)
 	char	   *text = palloc(2 * PG_SHA256_DIGEST_LENGTH + 1);
 
 	signature_hash(data, len, hash);
-	for (int i = 0; i < PG_SHA256_DIGEST_LENGTH; i++)
-		snprintf(text + 2 * i, 3, "%02x", hash[i]);
+	text[hex_encode((const char *) hash, PG_SHA256_DIGEST_LENGTH, text)] = '\0';
 	return text;
 }

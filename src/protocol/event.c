@@ -131,15 +131,6 @@ event_actor(const Event *event, const EventPerson *person)
  * ---- groups
  */
 
-static bool
-event_word_is(const char *word, const char *const *words)
-{
-	for (; word && *words; words++)
-		if (pg_strcasecmp(word, *words) == 0)
-			return true;
-	return false;
-}
-
 /* Return the change that a word names; CHANGE_NONE for any other. */
 static EventChange
 event_change_named(const char *word)
@@ -156,7 +147,7 @@ event_change_named(const char *word)
 	};
 
 	for (size_t i = 0; i < lengthof(changes); i++)
-		if (event_word_is(word, changes[i].words))
+		if (wire_word_is(word, changes[i].words))
 			return changes[i].change;
 	return CHANGE_NONE;
 }
@@ -205,10 +196,10 @@ event_read_engine_data(const JsonNode *data, Event *event)
 	if (event_read_person(json_node_get(data, "SenderPN"), &number) && event->actor.phone.kind == JID_INVALID)
 		event->actor.phone = number.phone;
 	event_add_pair(&event->actor, event);
-	event->by_link = event_word_is(json_node_text(json_node_get(data, "JoinReason")), joined_by_link) ||
-		event_word_is(type, joined_by_link);
-	event->was_left = event_word_is(type, left);
-	event->was_removed = event_word_is(type, removed);
+	event->by_link = wire_word_is(json_node_text(json_node_get(data, "JoinReason")), joined_by_link) ||
+		wire_word_is(type, joined_by_link);
+	event->was_left = wire_word_is(type, left);
+	event->was_removed = wire_word_is(type, removed);
 	event_read_people(json_node_get(data, "participants"), true, event);
 	event_read_people(json_node_get(data, "Participants"), true, event);
 }
@@ -291,8 +282,8 @@ event_read_join_request(const JsonNode *root, const JsonNode *payload, Event *ev
 	EventPerson number;
 
 	event->kind = EVENT_JOIN_REQUEST;
-	event->has_ended = event_word_is(json_node_text(json_node_get(payload, "action")), ends);
-	event->is_proposal = (method && pg_strcasecmp(method, WIRE_NON_ADMIN_ADD) == 0) || event_word_is(engine, unsure);
+	event->has_ended = wire_word_is(json_node_text(json_node_get(payload, "action")), ends);
+	event->is_proposal = (method && pg_strcasecmp(method, WIRE_NON_ADMIN_ADD) == 0) || wire_word_is(engine, unsure);
 	if (!event_read_person(json_node_get(payload, "requesterId"), &asks))
 		return;
 	if (event_read_person(json_node_get(payload, "requesterPn"), &number) && asks.phone.kind == JID_INVALID)

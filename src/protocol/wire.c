@@ -420,8 +420,9 @@ list_in(const JsonNode *object)
 	return list ? list : first_list(object, group_keys);
 }
 
-static bool
-word_is_one_of(const char *word, const char *const *words)
+/* True if a word is one of these, up to a NULL, in whatever case; false for NULL. */
+bool
+wire_word_is(const char *word, const char *const *words)
 {
 	for (; word && *words; words++)
 		if (pg_strcasecmp(word, *words) == 0)
@@ -434,7 +435,7 @@ means_success(const char *word)
 {
 	static const char *const words[] = {"success", "ok", "added", "true", NULL};
 
-	return word_is_one_of(word, words);
+	return wire_word_is(word, words);
 }
 
 static bool
@@ -442,7 +443,7 @@ means_failure(const char *word)
 {
 	static const char *const words[] = {"error", "failure", "failed", "fail", "false", NULL};
 
-	return word_is_one_of(word, words);
+	return wire_word_is(word, words);
 }
 
 /* Return 1 for a flag that is set, in any of a flag's spellings, 0 for one that is not, -1 for anything else. */
@@ -837,7 +838,7 @@ is_rest_of_list_name(const char *rest)
 {
 	static const char *const words[] = {"participants", "members", "users", "people", "numbers", "contacts", "list", NULL};
 
-	return *rest == '\0' || word_is_one_of(rest + (*rest == '_'), words);
+	return *rest == '\0' || wire_word_is(rest + (*rest == '_'), words);
 }
 
 /* Set *is_added by the name of a list of people, such as "failed_participants"; false if it is no verdict. */
@@ -939,7 +940,7 @@ read_people(const JsonNode *node, int depth, bool is_usual, WireAnswer *answer)
 	for (int usual = 1; usual >= 0; usual--)
 	{
 		for (const JsonNode *child = node->first; child; child = child->next)
-			if (json_node_is_list(child) && word_is_one_of(child->key, list_keys) == (usual == 1) &&
+			if (json_node_is_list(child) && wire_word_is(child->key, list_keys) == (usual == 1) &&
 				!(child->key && strcmp(child->key, "request") == 0) &&
 				read_people(child, depth - 1, is_usual && usual == 1, answer))
 				return true;
@@ -1214,13 +1215,13 @@ role_of(const JsonNode *node)
 	static const char *const gone[] = {"left", "removed", "kicked", NULL};
 	const JsonNode *word = json_node_any(node, role_words);
 
-	if (word_is_one_of(json_node_text(word), gone) || word_is_one_of(json_node_text(json_node_get(node, "status")), gone) ||
+	if (wire_word_is(json_node_text(word), gone) || wire_word_is(json_node_text(json_node_get(node, "status")), gone) ||
 		read_number_flag(json_node_any(node, gone_flags)) == 1)
 		return WIRE_ROLE_LEFT;
-	if (read_number_flag(json_node_any(node, owner_flags)) == 1 || word_is_one_of(json_node_text(word), owners))
+	if (read_number_flag(json_node_any(node, owner_flags)) == 1 || wire_word_is(json_node_text(word), owners))
 		return WIRE_ROLE_OWNER;
 	if (read_number_flag(json_node_any(node, admin_flags)) == 1 || json_node_is(word, JSON_KIND_TRUE) ||
-		read_number_flag(json_node_get(node, "admin")) == 1 || word_is_one_of(json_node_text(word), admins))
+		read_number_flag(json_node_get(node, "admin")) == 1 || wire_word_is(json_node_text(word), admins))
 		return WIRE_ROLE_ADMIN;
 	return WIRE_ROLE_MEMBER;
 }
@@ -1234,7 +1235,7 @@ is_pending_member(const JsonNode *node)
 	static const char *const words[] = {"pending", "requested", "waiting", NULL};
 
 	for (const char *const *key = keys; *key; key++)
-		if (word_is_one_of(json_node_text(json_node_get(node, *key)), words))
+		if (wire_word_is(json_node_text(json_node_get(node, *key)), words))
 			return true;
 	return read_number_flag(json_node_any(node, flags)) == 1;
 }
@@ -1568,7 +1569,7 @@ says_approval(const JsonNode *node)
 	static const char *const words[] = {"on", "request_required", NULL};
 	const JsonNode *mode = json_node_any(node, keys);
 
-	return read_number_flag(mode) == 1 || word_is_one_of(json_node_text(mode), words);
+	return read_number_flag(mode) == 1 || wire_word_is(json_node_text(mode), words);
 }
 
 /* Read a group's description; *members is set to its list, palloc'd, or zeros. */

@@ -163,6 +163,7 @@ extern void wire_put_body(StringInfo out, const WireField *fields, int nfields,
 extern void wire_read_ids(const JsonNode *node, Jid *phone, Jid *lid);
 extern WireAnswer wire_read_answer(const char *body, size_t len);
 extern int	wire_count_members(const WireMembers *list);
+extern bool wire_word_is(const char *word, const char *const *words);
 extern const WireMember *wire_find_member(const WireMembers *list, const Jid *jid);
 extern bool wire_read_members(const char *body, size_t len, WireMembers *out);
 extern bool wire_read_group(const char *body, size_t len, WireGroup *group, WireMembers *members);

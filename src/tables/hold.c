@@ -654,24 +654,34 @@ hold_end_for_reason(const LaneKey *key, Holds *holds, WawpOutcome outcome, Times
 	return spi_run(&end_for_reason, &args) > 0;
 }
 
-/* End the hold of a lane or of its whole instance, likewise, and record that. */
-bool
-hold_end_outcome(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance, TimestampTz before)
+/* The same, recorded as an event's effect on that group (NULL: the instance) or action (NULL: all). */
+static bool
+hold_end_by_event(const LaneKey *key, Holds *holds, WawpOutcome outcome, const char *group, const char *action,
+				  TimestampTz before)
 {
-	LaneKey		key = hold_key(lane, whole_instance);
 	AuditRecord record = {
 		.kind = "resumed",
-		.instance = NameStr(lane->instance),
-		.group_jid = *key.group ? key.group : NULL,
+		.instance = NameStr(key->instance),
+		.group_jid = group,
+		.action = action,
 		.outcome = outcome_info(outcome)->name,
 		.origin = "webhook",
 		.duration_ms = -1
 	};
 
-	if (!hold_end_for_reason(&key, holds, outcome, before))
+	if (!hold_end_for_reason(key, holds, outcome, before))
 		return false;
 	audit_write(&record);
 	return true;
+}
+
+/* End the hold of a lane or of its whole instance, likewise. */
+bool
+hold_end_outcome(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance, TimestampTz before)
+{
+	LaneKey		key = hold_key(lane, whole_instance);
+
+	return hold_end_by_event(&key, holds, outcome, *key.group ? key.group : NULL, NULL, before);
 }
 
 static SqlStatement try_again = {
@@ -701,19 +711,8 @@ bool
 hold_end_messages(const LaneKey *lane, Holds *holds, TimestampTz before)
 {
 	LaneKey		key = hold_messages_key(lane);
-	AuditRecord record = {
-		.kind = "resumed",
-		.instance = NameStr(lane->instance),
-		.action = "invite",
-		.outcome = outcome_info(WAWP_ACCOUNT_RESTRICTED)->name,
-		.origin = "webhook",
-		.duration_ms = -1
-	};
 
-	if (!hold_end_for_reason(&key, holds, WAWP_ACCOUNT_RESTRICTED, before))
-		return false;
-	audit_write(&record);
-	return true;
+	return hold_end_by_event(&key, holds, WAWP_ACCOUNT_RESTRICTED, NULL, "invite", before);
 }
 
 /*

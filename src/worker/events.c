@@ -7,7 +7,7 @@
  * come twice, so each is applied as a fact with a time, and a complete member list
  * decides where they leave a doubt.  Only a time by WhatsApp's own clock is
  * compared with ours; an event without one lets the group be looked at instead.
- * What an event leads to is recorded with its id, in the audit log and in its row.
+ * The effect of an event is recorded with its id, in the audit log and in its row.
  *
  * A cycle applies a portion, in its transaction and its memory; one that fails is
  * put off and tried again, so that it stops no other.  Nothing is sent from here.
