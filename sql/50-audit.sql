@@ -309,6 +309,24 @@ SELECT pg_catalog.pg_extension_config_dump('wawp.audit_note', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('wawp.audit_note', 'id')::pg_catalog.regclass, '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.hold', '');
 
+-- ---- checking the seal
+
+CREATE FUNCTION @extschema@.wawp_audit_verify(since timestamptz DEFAULT NULL, before timestamptz DEFAULT NULL,
+		OUT ok bool, OUT checked bigint, OUT first_bad_block bigint, OUT first_bad_id bigint, OUT problem text) RETURNS record
+	LANGUAGE C STABLE COST 1000000 AS 'MODULE_PATHNAME', 'wawp_audit_verify';
+COMMENT ON FUNCTION @extschema@.wawp_audit_verify(timestamptz, timestamptz) IS
+	'checks the seal of the audit log, or of what was sealed in a time; reads as the caller and writes nothing; with ok, problem is what limits it: pruned records, a promotion';
+
+CREATE FUNCTION @extschema@.wawp_audit_head(OUT block bigint, OUT at timestamptz, OUT root bytea, OUT hash bytea) RETURNS record
+	LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'wawp_audit_head';
+COMMENT ON FUNCTION @extschema@.wawp_audit_head() IS
+	'the last block of the audit log''s seal; kept elsewhere, its hash proves that nothing before it was changed since';
+
+CREATE FUNCTION @extschema@.wawp_audit_proof(id bigint) RETURNS jsonb
+	LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'wawp_audit_proof';
+COMMENT ON FUNCTION @extschema@.wawp_audit_proof(bigint) IS
+	'a record of the audit log with all that is needed to check that it is in its block: see doc/audit-seal.md';
+
 -- ---- pausing
 
 CREATE FUNCTION @extschema@.wawp_pause(instance name, group_jid text DEFAULT NULL, reason text DEFAULT NULL) RETURNS bool

@@ -287,6 +287,24 @@ COMMENT ON FUNCTION wawp._audit_erased(wawp.audit_log, text[]) IS
 
 SELECT pg_catalog.pg_extension_config_dump('wawp.audit_block', '');
 
+-- ---- checking the seal
+
+CREATE FUNCTION @extschema@.wawp_audit_verify(since timestamptz DEFAULT NULL, before timestamptz DEFAULT NULL,
+		OUT ok bool, OUT checked bigint, OUT first_bad_block bigint, OUT first_bad_id bigint, OUT problem text) RETURNS record
+	LANGUAGE C STABLE COST 1000000 AS 'MODULE_PATHNAME', 'wawp_audit_verify';
+COMMENT ON FUNCTION @extschema@.wawp_audit_verify(timestamptz, timestamptz) IS
+	'checks the seal of the audit log, or of what was sealed in a time; reads as the caller and writes nothing; with ok, problem is what limits it: pruned records, a promotion';
+
+CREATE FUNCTION @extschema@.wawp_audit_head(OUT block bigint, OUT at timestamptz, OUT root bytea, OUT hash bytea) RETURNS record
+	LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'wawp_audit_head';
+COMMENT ON FUNCTION @extschema@.wawp_audit_head() IS
+	'the last block of the audit log''s seal; kept elsewhere, its hash proves that nothing before it was changed since';
+
+CREATE FUNCTION @extschema@.wawp_audit_proof(id bigint) RETURNS jsonb
+	LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'wawp_audit_proof';
+COMMENT ON FUNCTION @extschema@.wawp_audit_proof(bigint) IS
+	'a record of the audit log with all that is needed to check that it is in its block: see doc/audit-seal.md';
+
 -- ---- sql/55-webhook.sql
 
 -- The key tells a repeated event; bodies are texts, since they are verified as bytes and jsonb does not hold all of them.

@@ -224,15 +224,22 @@ spi_add_text(SqlArgs *args, const char *value)
 	args_append(args, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
 }
 
-/* Append a bytea. */
-void
-spi_add_bytes(SqlArgs *args, const void *data, size_t len)
+/* Return a bytea, palloc'd. */
+Datum
+spi_bytes_datum(const void *data, size_t len)
 {
 	bytea	   *value = palloc(VARHDRSZ + len);
 
 	SET_VARSIZE(value, VARHDRSZ + len);
 	memcpy(VARDATA(value), data, len);
-	args_append(args, PointerGetDatum(value), false);
+	return PointerGetDatum(value);
+}
+
+/* Append a bytea. */
+void
+spi_add_bytes(SqlArgs *args, const void *data, size_t len)
+{
+	args_append(args, spi_bytes_datum(data, len), false);
 }
 
 /* Append a timestamptz; 0 is NULL. */
