@@ -24,7 +24,7 @@ SELECT plan(123);
 SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' ORDER BY type, identity$$),
     ARRAY['("foreign-data wrapper",wawp)', '(procedure,"public.wawp_drain(integer,interval)")', '(schema,wawp)',
         '(sequence,wawp.audit_note_id_seq)', '(sequence,wawp.contact_contact_id_seq)', '(sequence,wawp.membership_intent_id_seq)',
-        '(table,wawp.audit_log)', '(table,wawp.audit_note)', '(table,wawp.contact)', '(table,wawp.group_settings)',
+        '(table,wawp.audit_block)', '(table,wawp.audit_log)', '(table,wawp.audit_note)', '(table,wawp.contact)', '(table,wawp.group_settings)',
         '(table,wawp.hold)', '(table,wawp.identity)', '(table,wawp.membership)',
         '(table,wawp.membership_intent)', '(table,wawp.opt_out_word)', '(table,wawp.requester_hold)', '(table,wawp.suppression)',
         '(table,wawp.webhook_event)', '(table,wawp.webhook_refusal)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
@@ -33,10 +33,10 @@ SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' O
     'members that are no functions');
 
 SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
-    ARRAY['(_account)', '(_account_problem)', '(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_home)',
+    ARRAY['(_account)', '(_account_problem)', '(_audit_erased)', '(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_home)',
         '(_identity_begin)', '(_intent_fill)', '(_is_monitor)', '(_is_own)', '(_may_use)', '(_oldest_due)', '(_outcome_info)', '(_progress_figures)',
         '(_queue_figures)', '(_row_arrived)',
-        '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_cancel)',
+        '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_audit_head)', '(wawp_audit_proof)', '(wawp_audit_verify)', '(wawp_cancel)',
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_check_participants)', '(wawp_classify)', '(wawp_create_group)',
         '(wawp_demote_participants)', '(wawp_drain)', '(wawp_explain)', '(wawp_fdw_validator)',
         '(wawp_group_info)', '(wawp_groups)', '(wawp_invite_link)', '(wawp_is_group_jid)',
