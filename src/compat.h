@@ -99,6 +99,17 @@
 #define wawp_index_beginscan(table, index, snapshot, nkeys) index_beginscan((table), (index), (snapshot), (nkeys), 0)
 #endif
 
+/* Indexes may be told of an update that concerns only some of them since 16, by flags since 19.  Here they are told of an INSERT. */
+#if PG_VERSION_NUM >= 190000
+#define wawp_insert_index_tuples(table, slot, estate) ExecInsertIndexTuples((table), (estate), 0, (slot), NIL, NULL)
+#elif PG_VERSION_NUM >= 160000
+#define wawp_insert_index_tuples(table, slot, estate) \
+	ExecInsertIndexTuples((table), (slot), (estate), false, false, NULL, NIL, false)
+#else
+#define wawp_insert_index_tuples(table, slot, estate) \
+	ExecInsertIndexTuples((table), (slot), (estate), false, false, NULL, NIL)
+#endif
+
 /* A table scan has flags since 19. */
 #if PG_VERSION_NUM >= 190000
 #define wawp_table_beginscan(table, snapshot) table_beginscan((table), (snapshot), 0, NULL, 0)

@@ -28,6 +28,7 @@
 #include "base/index_probe.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -153,16 +154,46 @@ index_probe_read(const ProbedTable *table, const IndexProbe *probe)
 	return result;
 }
 
+/* Read a column of the row that was found; false if the table has none of that name and type. */
+static bool
+index_probe_read_column(const ProbedTable *table, ProbeColumn *column)
+{
+	TupleDesc	description = RelationGetDescr(table->relation);
+
+	for (int i = 0; i < description->natts; i++)
+	{
+		const FormData_pg_attribute *attribute = TupleDescAttr(description, i);
+
+		if (attribute->atttypid != column->type || strcmp(NameStr(attribute->attname), column->name) != 0)
+			continue;
+		column->value = slot_getattr(table->slot, i + 1, &column->is_null);
+		if (!column->is_null && !attribute->attbyval)
+			column->value = attribute->attlen == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(column->value))
+				: datumCopy(column->value, false, attribute->attlen);
+		return true;
+	}
+	return false;
+}
+
+/* Read the columns of the row that was found; PROBE_UNKNOWN if they are not all what we know. */
+static IndexProbeResult
+index_probe_read_columns(const ProbedTable *table, ProbeColumn *columns, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!index_probe_read_column(table, &columns[i]))
+			return PROBE_UNKNOWN;
+	return PROBE_FOUND;
+}
+
 /*
  * Open the probes' table and probe, until one does not tell that there is no
- * row; *value as in index_probe_first_int8 unless column is NULL.
+ * row; read the columns of the row that is found.
  */
 static IndexProbeResult
-index_probe_open(const IndexProbe *probes, int n, const char *column, int64 *value)
+index_probe_open(const IndexProbe *probes, int n, ProbeColumn *columns, int ncolumns)
 {
 	IndexProbeResult result = PROBE_NONE;
 	ProbedTable table;
-	bool		is_null;
 
 	CommandCounterIncrement();
 	table.relation = table_open(index_probe_relation(probes->table), AccessShareLock);
@@ -170,8 +201,8 @@ index_probe_open(const IndexProbe *probes, int n, const char *column, int64 *val
 	table.slot = table_slot_create(table.relation, NULL);
 	for (int i = 0; i < n && result == PROBE_NONE; i++)
 		result = index_probe_read(&table, &probes[i]);
-	if (result == PROBE_FOUND && column)
-		*value = DatumGetInt64(slot_getattr(table.slot, get_attnum(RelationGetRelid(table.relation), column), &is_null));
+	if (result == PROBE_FOUND)
+		result = index_probe_read_columns(&table, columns, ncolumns);
 	ExecDropSingleTupleTableSlot(table.slot);
 	UnregisterSnapshot(table.snapshot);
 	table_close(table.relation, NoLock);
@@ -182,19 +213,31 @@ index_probe_open(const IndexProbe *probes, int n, const char *column, int64 *val
 IndexProbeResult
 index_probe_first(const IndexProbe *probe)
 {
-	return index_probe_open(probe, 1, NULL, NULL);
+	return index_probe_open(probe, 1, NULL, 0);
 }
 
 /* Look for a row with the keys of any of these probes, all of one table: PROBE_NONE if none has one. */
 IndexProbeResult
 index_probe_any(const IndexProbe *probes, int n)
 {
-	return index_probe_open(probes, n, NULL, NULL);
+	return index_probe_open(probes, n, NULL, 0);
 }
 
 /* As index_probe_first; when a row is found, set *value to a bigint column of it, which is not null. */
 IndexProbeResult
 index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value)
 {
-	return index_probe_open(probe, 1, column, value);
+	ProbeColumn read = {.name = column, .type = INT8OID};
+	IndexProbeResult result = index_probe_open(probe, 1, &read, 1);
+
+	if (result == PROBE_FOUND)
+		*value = DatumGetInt64(read.value);
+	return result;
+}
+
+/* As index_probe_first; when a row is found, read columns of it.  PROBE_UNKNOWN also if the table does not have them. */
+IndexProbeResult
+index_probe_columns(const IndexProbe *probe, ProbeColumn *columns, int n)
+{
+	return index_probe_open(probe, 1, columns, n);
 }

@@ -30,8 +30,18 @@ typedef struct IndexProbe
 										 * null */
 } IndexProbe;
 
+/* A column of the table and its type; what is read of it. */
+typedef struct ProbeColumn
+{
+	const char *name;
+	Oid			type;
+	Datum		value;			/* in the current context */
+	bool		is_null;
+} ProbeColumn;
+
 extern IndexProbeResult index_probe_first(const IndexProbe *probe);
 extern IndexProbeResult index_probe_any(const IndexProbe *probes, int n);
+extern IndexProbeResult index_probe_columns(const IndexProbe *probe, ProbeColumn *columns, int n);
 extern IndexProbeResult index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value);
 
 #endif							/* WAWP_INDEX_PROBE_H */

@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/spi_statement.h"
 #include "base/subtransaction.h"
+#include "base/table_insert.h"
 #include "base/text_limit.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -340,6 +341,20 @@ static SqlStatement insert_many = {
 	TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID}, NULL
 };
 
+/* The same columns, where there are several records and nothing on the table that takes a statement. */
+static const char *const column_names[] = {
+	"id", "at", "kind", "instance", "instance_id", "group_jid", "contact_id", "intent_id", "batch_id", "attempt",
+	"action", "outcome", "http_status", "code", "login_role", "requested_by", "actor", "application_name",
+	"client_addr", "origin", "reason", "request_id", "duration_ms", "detail"
+};
+
+static const TableInsert insert_rows = {
+	.table = "audit_log",
+	.columns = column_names,
+	.types = insert_one.types,
+	.ncolumns = lengthof(column_names)
+};
+
 /* Records that are written together. */
 static struct
 {
@@ -421,18 +436,20 @@ audit_bind_column(SqlArgs *args, int column)
 	spi_add_array(args, values, nulls, batch.n, insert_one.types[column]);
 }
 
-/* Write all records of the batch by one statement. */
+/* Write all records of the batch at once. */
 static void
 audit_write_batch(void)
 {
 	MemoryContext caller = MemoryContextSwitchTo(batch.memory);
+	bool		is_done = table_insert_rows(&insert_rows, batch.rows, batch.n);
 	SqlArgs		args = {0};
 
-	for (int i = 0; i < COLUMNS; i++)
+	for (int i = 0; i < COLUMNS && !is_done; i++)
 		audit_bind_column(&args, i);
 	MemoryContextSwitchTo(caller);
 	batch.n = 0;
-	spi_run(&insert_many, &args);
+	if (!is_done)
+		spi_run(&insert_many, &args);
 }
 
 /* Write the records that wait. */

@@ -20,8 +20,10 @@
 #include "access/xact.h"
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
+#include "base/table_insert.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "common/hashfn.h"
 #include "storage/lmgr.h"
 #include "tables/contact.h"
@@ -166,7 +168,50 @@ contact_id_to_change(const char *jid)
 	return contact_remember(jid, contact_id(jid), false);
 }
 
-/* Insert those of several people who are new by one statement, which costs much less than one for each. */
+/* The columns that an id and a number are for. */
+static const char *const new_columns[] = {"contact_id", "jid"};
+static const Oid new_types[] = {INT8OID, TEXTOID};
+static const TableInsert insert_new = {
+	.table = "contact",
+	.columns = new_columns,
+	.types = new_types,
+	.ncolumns = lengthof(new_columns)
+};
+
+/* Insert people as COPY does, with numbers of the sequence; false if that takes a statement. */
+static bool
+contact_insert_new(const Datum *strangers, int n)
+{
+	Oid			sequence = get_relname_relid("contact_contact_id_seq", get_namespace_oid("wawp", false));
+	SqlArgs    *rows;
+	bool		is_done;
+
+	if (!OidIsValid(sequence))
+		return false;
+	rows = palloc0(sizeof(SqlArgs) * n);
+	for (int i = 0; i < n; i++)
+	{
+		spi_add_int8(&rows[i], nextval_internal(sequence, true));
+		spi_add_datum(&rows[i], strangers[i]);
+	}
+	is_done = table_insert_rows(&insert_new, rows, n);
+	for (int i = 0; i < n && is_done; i++)
+		(void) contact_remember(TextDatumGetCString(strangers[i]), DatumGetInt64(rows[i].values[0]), true);
+	pfree(rows);
+	return is_done;
+}
+
+/* True if a text is one of the first n. */
+static bool
+contact_is_listed(const char *jid, const char *const *jids, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(jids[i], jid) == 0)
+			return true;
+	return false;
+}
+
+/* Insert those of several people who are new together, which costs much less than a statement for each. */
 void
 contact_meet(const char *const *jids, int n)
 {
@@ -177,9 +222,9 @@ contact_meet(const char *const *jids, int n)
 	uint64		found;
 
 	for (int i = 0; i < n; i++)
-		if (contact_find(jids[i], &id) == PROBE_NONE)
+		if (!contact_is_listed(jids[i], jids, i) && contact_find(jids[i], &id) == PROBE_NONE)
 			strangers[nstrangers++] = CStringGetTextDatum(jids[i]);
-	if (nstrangers == 0)
+	if (nstrangers == 0 || contact_insert_new(strangers, nstrangers))
 		return;
 	spi_add_array(&args, strangers, NULL, nstrangers, TEXTOID);
 	found = spi_run(&create_all, &args);
@@ -215,7 +260,7 @@ contact_get(const char *jid)
 	int64		id = contact_recall(jid, &is_new);
 
 	if (is_new)
-		return (Contact) {.id = id};
+		return (Contact) {.id = id, .is_new = true};
 	spi_add_text(&args, jid);
 	if ((id == 0 && contact_find(jid, &id) == PROBE_NONE) || spi_run(&get, &args) == 0)
 		spi_run(&create, &args);

@@ -17,6 +17,7 @@
 typedef struct Contact
 {
 	int64		id;
+	bool		is_new;			/* met in this transaction: nothing else is stored of them, in no table */
 	const char *lid;
 	bool		is_checked;		/* whether the number is on WhatsApp was asked lately */
 	bool		is_registered;

@@ -32,15 +32,70 @@ static SqlStatement get = {
 	2, {TEXTOID, TEXTOID}, NULL
 };
 
+static const GroupSettings defaults = {
+	.adds_per_minute = -1, .capacity = CAPACITY_DEFAULT, .invite = true, .check_exists = true, .managed = true
+};
+
+/* Columns of the policy, in the order of the statement above. */
+enum
+{
+	ADDS_PER_MINUTE, CAPACITY, INVITE, INVITE_TEXT, OVERFLOW_GROUP, CHECK_EXISTS, CONTACT_WITHIN, MANAGED
+};
+
+static const ProbeColumn policy[] = {
+	[ADDS_PER_MINUTE] = {"adds_per_minute", FLOAT8OID},
+	[CAPACITY] = {"capacity", INT4OID},
+	[INVITE] = {"invite", BOOLOID},
+	[INVITE_TEXT] = {"invite_text", TEXTOID},
+	[OVERFLOW_GROUP] = {"overflow_group", TEXTOID},
+	[CHECK_EXISTS] = {"check_exists", BOOLOID},
+	[CONTACT_WITHIN] = {"require_contact_within", INTERVALOID},
+	[MANAGED] = {"managed", BOOLOID}
+};
+
+/* Return a text of the policy; NULL if it has none. */
+static const char *
+settings_text(const ProbeColumn *column)
+{
+	return column->is_null ? NULL : TextDatumGetCString(column->value);
+}
+
+/*
+ * Look for the policy of a group in the index.  PROBE_UNKNOWN if that takes a
+ * statement, as an interval does, whose months have a length in SQL only.
+ */
+static IndexProbeResult
+settings_probe(const LaneKey *lane, GroupSettings *settings)
+{
+	IndexProbe	row = {"group_settings", "group_settings_pkey", 2, {NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group)}};
+	ProbeColumn columns[lengthof(policy)];
+	IndexProbeResult result;
+
+	memcpy(columns, policy, sizeof(columns));
+	result = index_probe_columns(&row, columns, lengthof(columns));
+	if (result != PROBE_FOUND)
+		return result;
+	if (!columns[CONTACT_WITHIN].is_null)
+		return PROBE_UNKNOWN;
+	if (!columns[ADDS_PER_MINUTE].is_null)
+		settings->adds_per_minute = DatumGetFloat8(columns[ADDS_PER_MINUTE].value);
+	settings->capacity = DatumGetInt32(columns[CAPACITY].value);
+	settings->invite = DatumGetBool(columns[INVITE].value);
+	settings->invite_text = settings_text(&columns[INVITE_TEXT]);
+	settings->overflow_group = settings_text(&columns[OVERFLOW_GROUP]);
+	settings->check_exists = DatumGetBool(columns[CHECK_EXISTS].value);
+	settings->managed = DatumGetBool(columns[MANAGED].value);
+	return PROBE_FOUND;
+}
+
 /* Return the policy of a group; its texts live in SPI's memory. */
 GroupSettings
 settings_get(const LaneKey *lane)
 {
-	GroupSettings settings = {.adds_per_minute = -1, .capacity = CAPACITY_DEFAULT, .invite = true, .check_exists = true, .managed = true};
-	IndexProbe	row = {"group_settings", "group_settings_pkey", 2, {NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group)}};
+	GroupSettings settings = defaults;
 	SqlArgs		args = {0};
 
-	if (index_probe_first(&row) == PROBE_NONE)
+	if (settings_probe(lane, &settings) != PROBE_UNKNOWN)
 		return settings;
 	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
@@ -58,12 +113,18 @@ settings_get(const LaneKey *lane)
 	return settings;
 }
 
-/* True if the group has a welcome message. */
+/* True if the group has a welcome message; with NULL, if any group has. */
 bool
 settings_welcomes(const LaneKey *lane)
 {
-	IndexProbe	row = {"group_settings", "group_settings_welcome", 2, {NameGetDatum(&lane->instance), CStringGetTextDatum(lane->group)}};
+	IndexProbe	row = {"group_settings", "group_settings_welcome"};
 
+	if (lane)
+	{
+		row.nkeys = 2;
+		row.keys[0] = NameGetDatum(&lane->instance);
+		row.keys[1] = CStringGetTextDatum(lane->group);
+	}
 	return index_probe_first(&row) != PROBE_NONE;
 }
 

@@ -330,13 +330,14 @@ struct Holds
 {
 	MemoryContext memory;
 	HTAB	   *read;
+	NameData	unheld;			/* an instance without any hold, of its groups either; "": none is known */
 };
 
 /* Make a cache of holds in the current context; each is read when it is first needed. */
 Holds *
 hold_begin_reading(void)
 {
-	Holds	   *holds = palloc(sizeof(Holds));
+	Holds	   *holds = palloc0(sizeof(Holds));
 	HASHCTL		by_lane = {.keysize = sizeof(LaneKey), .entrysize = sizeof(HoldRead), .hcxt = CurrentMemoryContext};
 
 	holds->memory = CurrentMemoryContext;
@@ -359,6 +360,28 @@ hold_read_one(const LaneKey *key)
 	return spi_run(&read_one, &args) > 0 ? hold_of_row(0) : NULL;
 }
 
+/* Read a hold again when it is needed: its row was changed. */
+static void
+hold_forget_read(Holds *holds, const LaneKey *key)
+{
+	hash_search(holds->read, key, HASH_REMOVE, NULL);
+	memset(&holds->unheld, 0, sizeof(holds->unheld));
+}
+
+/* True if nothing of an instance is held, which is asked once for all its groups. */
+static bool
+hold_is_unheld(Holds *holds, const LaneKey *key)
+{
+	IndexProbe	any = {"hold", "hold_key", 1, {NameGetDatum(&key->instance)}};
+
+	if (memcmp(&holds->unheld, &key->instance, sizeof(NameData)) == 0)
+		return true;
+	if (index_probe_first(&any) != PROBE_NONE)
+		return false;
+	holds->unheld = key->instance;
+	return true;
+}
+
 /* Return the hold of a group, or with group "" of the whole instance, through the cache; NULL: none. */
 static const Hold *
 hold_look_up(Holds *holds, const LaneKey *key)
@@ -370,7 +393,7 @@ hold_look_up(Holds *holds, const LaneKey *key)
 	if (entry)
 		return entry->hold;
 	caller = MemoryContextSwitchTo(holds->memory);
-	hold = hold_read_one(key);
+	hold = hold_is_unheld(holds, key) ? NULL : hold_read_one(key);
 	MemoryContextSwitchTo(caller);
 	entry = hash_search(holds->read, key, HASH_ENTER, NULL);
 	entry->hold = hold;
@@ -560,8 +583,7 @@ hold_set_lane(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole
 	if (hold_set(NameStr(lane->instance), key.group, outcome_info(outcome)->name,
 				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
 		hold_record(lane, key.group, outcome, request_id);
-	/* the row was changed: read it again when it is needed */
-	hash_search(holds->read, &key, HASH_REMOVE, NULL);
+	hold_forget_read(holds, &key);
 }
 
 /* Record that invitations are held, and until when. */
@@ -585,7 +607,7 @@ static void
 hold_messages_write(const LaneKey *key, Holds *holds, TimestampTz until, int failures)
 {
 	(void) hold_set(NameStr(key->instance), key->group, outcome_info(WAWP_ACCOUNT_RESTRICTED)->name, until, failures);
-	hash_search(holds->read, key, HASH_REMOVE, NULL);
+	hold_forget_read(holds, key);
 }
 
 /*
@@ -636,7 +658,7 @@ hold_ease_messages(const LaneKey *lane, Holds *holds)
 	if (hold_look_up(holds, &key) == NULL)
 		return;
 	(void) hold_lift(NameStr(key.instance), key.group);
-	hash_search(holds->read, &key, HASH_REMOVE, NULL);
+	hold_forget_read(holds, &key);
 }
 
 /*
@@ -665,7 +687,7 @@ hold_end_for_reason(const LaneKey *key, Holds *holds, WawpOutcome outcome, Times
 	spi_add_text(&args, key->group);
 	spi_add_text(&args, outcome_info(outcome)->name);
 	spi_add_time(&args, before);
-	hash_search(holds->read, key, HASH_REMOVE, NULL);
+	hold_forget_read(holds, key);
 	return spi_run(&end_for_reason, &args) > 0;
 }
 
@@ -717,7 +739,7 @@ hold_try_again(const LaneKey *lane, Holds *holds, WawpOutcome outcome)
 	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
 	spi_add_text(&args, outcome_info(outcome)->name);
-	hash_search(holds->read, lane, HASH_REMOVE, NULL);
+	hold_forget_read(holds, lane);
 	return spi_run(&try_again, &args) > 0;
 }
 
@@ -751,7 +773,7 @@ hold_for_session(const LaneKey *lane, Holds *holds, bool is_interruption)
 					failures + (is_interruption ? 0 : 1));
 	if (failures == 0 && !is_interruption)
 		hold_record(lane, "", WAWP_SESSION_DOWN, NULL);
-	hash_search(holds->read, &key, HASH_REMOVE, NULL);
+	hold_forget_read(holds, &key);
 }
 
 /* Hold an instance whose API cannot be reached: something in front of it has answered. */

@@ -20,6 +20,7 @@
 #include "base/guc.h"
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
+#include "base/table_insert.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
@@ -31,12 +32,25 @@
 
 #include "compat.h"
 
-/* Make arguments of the primary key. */
+#define MEMBERSHIPS_AT_ONCE 128
+
+/* People to be stored as members, together. */
+static struct
+{
+	bool		is_open;
+	int			n;
+	SqlArgs		added[MEMBERSHIPS_AT_ONCE]; /* of note_added, in the cycle's memory */
+}			gathered;
+
+static void membership_flush(void);
+
+/* Make arguments of the primary key; what is gathered is stored before. */
 static SqlArgs
 membership_key_args(const LaneKey *lane, int64 contact)
 {
 	SqlArgs		args = {0};
 
+	membership_flush();
 	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
 	spi_add_int8(&args, contact);
@@ -133,12 +147,140 @@ static SqlStatement note_added = {
 	12, ADDED_TYPES, NULL
 };
 
+/* The columns of INSERT_ADDED. */
+static const char *const added_columns[] = {
+	"instance", "group_jid", "contact_id", "added_by_us", "added_at", "seen_at", "until", "requested_by", "reason",
+	"requester", "home", "instance_id", "welcomed_at"
+};
+static const Oid added_types[] = {
+	TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, OIDOID,
+	UUIDOID, TEXTOID, TIMESTAMPTZOID
+};
+static const TableInsert insert_added = {
+	.table = "membership",
+	.own_trigger = "_row_arrived",
+	.columns = added_columns,
+	.types = added_types,
+	.ncolumns = lengthof(added_columns)
+};
+
+/* Append to a row one of the statement's arguments, or the time if that argument is true. */
+static void
+added_row_append(SqlArgs *row, const SqlArgs *args, int argument, bool is_time)
+{
+	bool		is_null = is_time ? !DatumGetBool(args->values[argument]) : args->nulls[argument] == 'n';
+
+	row->values[row->n] = is_time ? TimestampTzGetDatum(GetCurrentTimestamp()) : args->values[argument];
+	row->nulls[row->n++] = is_null ? 'n' : ' ';
+}
+
+/* Return the row that INSERT_ADDED makes of its arguments. */
+static SqlArgs
+added_row(const SqlArgs *args)
+{
+	static const int arguments[] = {0, 1, 2, 3, 3, 7, 4, 5, 6, 8, 9, 10, 11};
+	SqlArgs		row = {0};
+
+	for (size_t i = 0; i < lengthof(arguments); i++)
+		added_row_append(&row, args, arguments[i], i == 4 || i == 5 || i == 12);
+	return row;
+}
+
+/* Store a member by a statement. */
+static void
+membership_store(const SqlArgs *args)
+{
+	if (intent_insert(&note_new, args) == 0)
+		(void) intent_insert(&note_added, args);
+}
+
+/* True if a group does not have the person yet. */
+static bool
+membership_is_new(const SqlArgs *args)
+{
+	NameData	instance;
+	IndexProbe	row = {"membership", "membership_pkey", 3, {NameGetDatum(&instance), args->values[1], args->values[2]}};
+
+	namestrcpy(&instance, TextDatumGetCString(args->values[0]));
+	return index_probe_first(&row) == PROBE_NONE;
+}
+
+/* Store those who were gathered: all who are new to their groups together. */
+static void
+membership_flush(void)
+{
+	SqlArgs    *rows;
+	int			n = gathered.n;
+	int			nnew = 0;
+
+	if (n == 0)
+		return;
+	gathered.n = 0;
+	rows = palloc(sizeof(SqlArgs) * n);
+	for (int i = 0; i < n; i++)
+	{
+		const SqlArgs *one = &gathered.added[i];
+
+		if (!membership_is_new(one))
+			membership_store(one);
+		else
+		{
+			gathered.added[nnew] = *one;
+			rows[nnew++] = added_row(one);
+		}
+	}
+	if (nnew > 0 && !table_insert_rows(&insert_added, rows, nnew))
+		for (int i = 0; i < nnew; i++)
+			membership_store(&gathered.added[i]);
+	pfree(rows);
+}
+
+/* Let new members wait, to be stored together; membership_end_gathering() must follow before the commit. */
+void
+membership_gather(void)
+{
+	gathered.is_open = true;
+	gathered.n = 0;
+}
+
+/* Store those who wait, and each later one immediately. */
+void
+membership_end_gathering(void)
+{
+	membership_flush();
+	gathered.is_open = false;
+}
+
+/* Forget those who wait: the transaction was aborted. */
+void
+membership_forget_gathered(void)
+{
+	gathered.is_open = false;
+	gathered.n = 0;
+}
+
+/* True if the person waits to be stored as a member of the group. */
+static bool
+membership_is_gathered(const LaneKey *lane, int64 contact)
+{
+	for (int i = 0; i < gathered.n; i++)
+		if (DatumGetInt64(gathered.added[i].values[2]) == contact &&
+			strcmp(TextDatumGetCString(gathered.added[i].values[1]), lane->group) == 0)
+			return true;
+	return false;
+}
+
 /* Store that an intent's person is in the group. */
 void
 membership_note_added(const Intent *intent, int64 contact, const MembershipAddition *addition)
 {
-	SqlArgs		args = membership_key_args(&intent->lane, contact);
+	SqlArgs		args = {0};
 
+	if (gathered.n == MEMBERSHIPS_AT_ONCE || membership_is_gathered(&intent->lane, contact))
+		membership_flush();
+	spi_add_text(&args, NameStr(intent->lane.instance));
+	spi_add_text(&args, intent->lane.group);
+	spi_add_int8(&args, contact);
 	spi_add_bool(&args, addition->by_us);
 	spi_add_time(&args, intent->until);
 	spi_add_text(&args, intent->requested_by);
@@ -148,8 +290,10 @@ membership_note_added(const Intent *intent, int64 contact, const MembershipAddit
 	home_bind(&args);
 	spi_add_text(&args, intent->instance_id);
 	spi_add_bool(&args, addition->may_be_welcomed);
-	if (intent_insert(&note_new, &args) == 0)
-		(void) intent_insert(&note_added, &args);
+	if (gathered.is_open)
+		gathered.added[gathered.n++] = args;
+	else
+		membership_store(&args);
 }
 
 static SqlStatement note_removed = {

@@ -65,6 +65,9 @@ typedef struct MembershipWelcome
 extern bool membership_get(const LaneKey *lane, int64 contact, Membership *out);
 extern List *membership_added(const LaneKey *lane);
 extern void membership_note_added(const Intent *intent, int64 contact, const MembershipAddition *addition);
+extern void membership_gather(void);
+extern void membership_end_gathering(void);
+extern void membership_forget_gathered(void);
 extern void membership_note_removed(const LaneKey *lane, int64 contact);
 extern void membership_note_gone(const LaneKey *lane, int64 contact);
 extern void membership_note_joined_at(const LaneKey *lane, int64 contact, TimestampTz at);

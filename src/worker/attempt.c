@@ -29,6 +29,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+#include "utils/uuid.h"
 #include "worker/admission.h"
 #include "tables/requester_hold.h"
 #include "worker/attempt.h"
@@ -134,6 +135,28 @@ attempt_check_account(const Attempt *attempt)
 	return NULL;
 }
 
+/* Draw a random id for a request; bytes are drawn for several at once, which costs little more than for one. */
+static void
+attempt_draw_request_id(Attempt *attempt)
+{
+	static pg_uuid_t drawn[64];
+	static int	left = 0;
+	pg_uuid_t  *id;
+
+	if (left == 0)
+	{
+		if (!pg_strong_random(drawn, sizeof(drawn)))
+			ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+		left = lengthof(drawn);
+	}
+	id = &drawn[--left];
+	/* version 4, variant 10: RFC 9562, 5.4 */
+	id->data[6] = (id->data[6] & 0x0f) | 0x40;
+	id->data[8] = (id->data[8] & 0x3f) | 0x80;
+	strlcpy(attempt->request_id, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id))),
+			sizeof(attempt->request_id));
+}
+
 /*
  * Read the instance as the requester has it.  Return an error, in the attempt's
  * memory, if the attempt cannot be sent; NULL otherwise.
@@ -149,9 +172,7 @@ attempt_prepare(Attempt *attempt)
 	else
 		error = attempt_check_account(attempt);
 	MemoryContextSwitchTo(caller);
-	strlcpy(attempt->request_id,
-			DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0))),
-			sizeof(attempt->request_id));
+	attempt_draw_request_id(attempt);
 	return error;
 }
 

@@ -38,6 +38,8 @@ static bool has_failures;		/* an intent has failed since dependents were last ch
 static bool has_superseded;		/* more than fitted into the last cycle */
 static bool has_dependents_is_known;	/* in the cycle under way: */
 static bool has_dependents;		/* true if any intent depends on another */
+static bool welcomes_is_known;	/* in the cycle under way: */
+static bool welcomes;			/* true if any group does */
 static bool has_joined;			/* somebody, in a group that welcomes, since that was last forgotten */
 static int64 next_end = 0;		/* of a membership; monotonic ms */
 static int64 next_expiry = CLOCK_NEVER; /* likewise */
@@ -46,7 +48,7 @@ static int64 next_arrival = CLOCK_NEVER;	/* of a plan; likewise */
 void
 completion_begin_cycle(void)
 {
-	has_dependents_is_known = false;
+	has_dependents_is_known = welcomes_is_known = false;
 }
 
 /*
@@ -123,6 +125,16 @@ completion_store(const Intent *intent, IntentState state, WawpOutcome outcome)
 	membership_notify_settled(intent->id, intent_state_name(state), outcome_info(outcome)->name);
 }
 
+/* True if the group of an intent welcomes people; that none does is asked once a cycle. */
+static bool
+completion_is_to_welcome(const Intent *intent)
+{
+	if (!welcomes_is_known)
+		welcomes = settings_welcomes(NULL);
+	welcomes_is_known = true;
+	return welcomes && settings_welcomes(&intent->lane);
+}
+
 /* Take the report of an intent's new state; one that is not final means nothing to others. */
 void
 completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome)
@@ -134,7 +146,7 @@ completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome
 	if (state != STATE_DONE)
 		return;
 	if (intent->action == ACTION_ADD || intent->action == ACTION_INVITE)
-		has_joined = has_joined || settings_welcomes(&intent->lane);
+		has_joined = has_joined || completion_is_to_welcome(intent);
 	completion_wake_dependents(intent->id);
 	if (intent->until != 0)
 		next_end = Min(next_end, clock_monotonic_of(intent->until) + 1);

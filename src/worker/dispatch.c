@@ -712,6 +712,7 @@ dispatch_aborted(void)
 {
 	instance_cache_begin(NULL);
 	audit_forget_numbers();
+	membership_forget_gathered();
 	intent_note_requeued();
 	group_cache_forget_looks();
 	cycle.told.rescan = true;

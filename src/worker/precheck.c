@@ -203,7 +203,7 @@ person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cache
 	int64		since;
 	int64		wait;
 
-	if (!membership_get(&intent->lane, contact->id, &memory))
+	if (contact->is_new || !membership_get(&intent->lane, contact->id, &memory))
 		return false;
 	if (person_was_just_added(&memory, cached))
 	{

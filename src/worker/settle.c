@@ -539,9 +539,13 @@ settle_judged(Holds *holds)
 		memset(attempt->is_ahead, 0, sizeof(bool) * attempt->n);
 	}
 	if (!savepoint_is_on())
+	{
 		endings_settle();
+		membership_gather();
+	}
 	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
 		settle_or_postpone(attempt, holds);
+	membership_end_gathering();
 }
 
 /* True if the last cycle has left rows of judged attempts to the next. */
