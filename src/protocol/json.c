@@ -3,16 +3,18 @@
  * json.c
  *	  A JSON text as a tree of nodes.
  *
- * Pure.  PostgreSQL's own parser (common/jsonapi) does the work; this file
- * builds a tree from its events.  The tree and its strings live in the current
- * memory context and are UTF-8 whatever the database's encoding is.
+ * Pure.  The tree and its strings live in the current memory context and are UTF-8
+ * whatever the database's encoding is.  A text is read once, without recursion,
+ * and its strings are written behind one another into one piece of memory, nodes
+ * into a few: member lists, which have tens of thousands of values, are read
+ * several times as fast as by PostgreSQL's parser (common/jsonapi).  What is JSON
+ * is the same for both, which json_test.c compares; \u escapes mean UTF-8 here.
  *
- * A text from the network must not be able to raise an error, so three causes
- * of errors are removed before the parser sees it: invalid UTF-8 and NUL
- * (refused), nesting deeper than MAX_DEPTH (refused: the parser recurses), and
- * \u escapes above ASCII (written out: the server's lexer would convert them to
- * the database encoding, which may not have the character).  Half a surrogate
- * pair, left by an engine that cut a name in two, becomes U+FFFD.
+ * A text from the network must not be able to raise an error: invalid UTF-8, NUL,
+ * nesting deeper than MAX_DEPTH and too many values are refused.  Half a surrogate
+ * pair, left by an engine that cut a name in two, becomes U+FFFD.  Where the
+ * server's own functions are to read a text, json_text_clean() removes from it
+ * what they cannot read.
  *
  * IDENTIFICATION
  *	  src/protocol/json.c
@@ -27,13 +29,12 @@
 
 #include <limits.h>
 
-#include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
 #include "protocol/json.h"
 
 #include "compat.h"
 
-/* Answers nest about 8 deep; the parser's recursion costs under 1 kB each. */
+/* Answers nest about 8 deep; the server's parser recurses. */
 #define MAX_DEPTH 64
 
 /*
@@ -45,13 +46,25 @@
 #define BYTE_ORDER_MARK "\xEF\xBB\xBF"
 #define REPLACEMENT 0xFFFD
 
-typedef struct TreeBuilder
+/* Nodes are made so many at once at first, then twice as many each time up to the second number. */
+#define FIRST_NODES 8
+#define MOST_NODES 512
+
+/* A text that is being read. */
+typedef struct JsonReader
 {
+	const char *at;
+	const char *end;
+	char	   *out;			/* where the next string is written */
 	JsonNode	root;			/* an array of one: the document */
-	JsonNode   *open[MAX_DEPTH + 2];	/* enclosing nodes, innermost last */
+	JsonNode   *open[MAX_DEPTH + 1];	/* enclosing nodes, innermost last */
 	int			depth;
+	int			values;
 	const char *key;			/* of the value that comes next */
-} TreeBuilder;
+	JsonNode   *nodes;			/* not used yet ... */
+	int			nnodes;			/* ... so many ... */
+	int			nmade;			/* ... of so many */
+} JsonReader;
 
 /* True if nesting and number of values, counted by the marks outside strings, are within bounds. */
 static bool
@@ -109,10 +122,15 @@ unicode_escape(const char *s, const char *end)
 	return value;
 }
 
-/* Write a code point above ASCII as UTF-8 to out (4 bytes, not terminated); returns the length. */
+/* Write a code point as UTF-8 to out (4 bytes, not terminated); returns the length. */
 static size_t
 put_utf8(char *out, unsigned int c)
 {
+	if (c < 0x80)
+	{
+		out[0] = (char) c;
+		return 1;
+	}
 	if (c < 0x800)
 	{
 		out[0] = (char) (0xC0 | (c >> 6));
@@ -134,6 +152,25 @@ put_utf8(char *out, unsigned int c)
 }
 
 /*
+ * Write the character of the escape "\uXXXX" at s, whose value is `high`, or of
+ * the pair that it begins, as UTF-8 to *out; returns the length of what was read,
+ * which is longer.
+ */
+static size_t
+write_out_escape(const char *s, const char *end, int high, char **out)
+{
+	int			low = (high >= 0xD800 && high < 0xDC00) ? unicode_escape(s + 6, end) : -1;
+
+	if (low >= 0xDC00 && low < 0xE000)
+	{
+		*out += put_utf8(*out, 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00));
+		return 12;
+	}
+	*out += put_utf8(*out, high < 0xD800 || high >= 0xE000 ? high : REPLACEMENT);
+	return 6;
+}
+
+/*
  * Return a palloc'd copy of the text with \u escapes above ASCII written out,
  * and set *len to its length.  An escape is never shorter than its character.
  */
@@ -142,48 +179,57 @@ write_out_escapes(const char *text, size_t *len)
 {
 	const char *end = text + *len;
 	char	   *copy = palloc(*len + 1);
-	size_t		n = 0;
+	char	   *out = copy;
 
 	for (const char *s = text; s < end;)
 	{
 		const char *mark = memchr(s, '\\', end - s);
 		size_t		plain = (mark ? mark : end) - s;
 		int			high = mark ? unicode_escape(mark, end) : -1;
-		int			low = (high >= 0xD800 && high < 0xDC00) ? unicode_escape(mark + 6, end) : -1;
 
-		memcpy(copy + n, s, plain);
-		n += plain;
+		memcpy(out, s, plain);
+		out += plain;
 		s += plain;
-		if (low >= 0xDC00 && low < 0xE000)
-		{
-			n += put_utf8(copy + n, 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00));
-			s += 12;
-		}
-		else if (high >= 0x80)
-		{
-			n += put_utf8(copy + n, high < 0xD800 || high >= 0xE000 ? high : REPLACEMENT);
-			s += 6;
-		}
+		if (high >= 0x80)
+			s += write_out_escape(s, end, high, &out);
 		else
 			for (int i = 0; i < 2 && s < end; i++)
-				copy[n++] = *s++;
+				*out++ = *s++;
 	}
-	copy[n] = '\0';
-	*len = n;
+	*out = '\0';
+	*len = out - copy;
 	return copy;
+}
+
+/*
+ * ---- reading
+ */
+
+/* Return a new node, all zeros. */
+static JsonNode *
+json_make_node(JsonReader *reader)
+{
+	if (reader->nnodes == 0)
+	{
+		reader->nmade = reader->nmade == 0 ? FIRST_NODES : Min(reader->nmade * 2, MOST_NODES);
+		reader->nodes = palloc0(sizeof(JsonNode) * reader->nmade);
+		reader->nnodes = reader->nmade;
+	}
+	reader->nnodes--;
+	return reader->nodes++;
 }
 
 /* Append a node to the innermost open one. */
 static JsonNode *
-json_add_node(TreeBuilder *tree, JsonKind kind, const char *text)
+json_add_node(JsonReader *reader, JsonKind kind, const char *text)
 {
-	JsonNode   *parent = tree->open[tree->depth];
-	JsonNode   *node = palloc0(sizeof(JsonNode));
+	JsonNode   *parent = reader->open[reader->depth];
+	JsonNode   *node = json_make_node(reader);
 
 	node->kind = kind;
 	node->text = text;
-	node->key = tree->key;
-	tree->key = NULL;
+	node->key = reader->key;
+	reader->key = NULL;
 	if (parent->last)
 		parent->last->next = node;
 	else
@@ -193,65 +239,255 @@ json_add_node(TreeBuilder *tree, JsonKind kind, const char *text)
 	return node;
 }
 
-static JSON_ACTION
-json_on_object_start(void *state)
+/* Return the character that comes next; NUL at the end. */
+static inline char
+json_peek(const JsonReader *reader)
 {
-	TreeBuilder *tree = state;
-	JsonNode   *node = json_add_node(tree, JSON_KIND_OBJECT, NULL);
-
-	tree->open[++tree->depth] = node;
-	JSON_ACTION_DONE;
+	return reader->at < reader->end ? *reader->at : '\0';
 }
 
-static JSON_ACTION
-json_on_array_start(void *state)
+/* Return the character that comes next but for white space. */
+static char
+json_skip_space(JsonReader *reader)
 {
-	TreeBuilder *tree = state;
-	JsonNode   *node = json_add_node(tree, JSON_KIND_ARRAY, NULL);
+	char		c;
 
-	tree->open[++tree->depth] = node;
-	JSON_ACTION_DONE;
+	while ((c = json_peek(reader)) == ' ' || c == '\n' || c == '\t' || c == '\r')
+		reader->at++;
+	return c;
 }
 
-static JSON_ACTION
-json_on_end(void *state)
+/* True for what no number and no word is followed by. */
+static bool
+json_is_word(char c)
 {
-	((TreeBuilder *) state)->depth--;
-	JSON_ACTION_DONE;
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || IS_HIGHBIT_SET(c);
 }
 
-static JSON_ACTION
-json_on_field(void *state, char *name, bool isnull pg_attribute_unused())
+/* Write the character of an escape to *out; returns the length of the escape, 0 if it is none. */
+static size_t
+json_take_escape(const char *s, const char *end, char **out)
 {
-	((TreeBuilder *) state)->key = name;
-	JSON_ACTION_DONE;
+	static const char letters[] = "\"\\/bfnrt";
+	static const char meanings[] = "\"\\/\b\f\n\r\t";
+	int			code = unicode_escape(s, end);
+	const char *letter;
+
+	if (code > 0)
+		return write_out_escape(s, end, code, out);
+	letter = code < 0 && end - s >= 2 ? strchr(letters, s[1]) : NULL;
+	if (letter == NULL)
+		return 0;
+	*(*out)++ = meanings[letter - letters];
+	return 2;
 }
 
-static JSON_ACTION
-json_on_scalar(void *state, char *token, JsonTokenType type)
+/* Read the string that begins here; NULL if it is none. */
+static const char *
+json_take_string(JsonReader *reader)
 {
-	JsonKind	kind;
+	const char *text = reader->out;
+	const char *s = reader->at + 1;
+	char	   *out = reader->out;
 
-	switch (type)
+	for (;;)
 	{
-		case JSON_TOKEN_STRING:
-			kind = JSON_KIND_STRING;
+		size_t		escape;
+
+		while (s < reader->end && *s != '"' && *s != '\\' && (unsigned char) *s >= ' ')
+			*out++ = *s++;
+		if (s == reader->end || *s != '\\')
 			break;
-		case JSON_TOKEN_NUMBER:
-			kind = JSON_KIND_NUMBER;
-			break;
-		case JSON_TOKEN_TRUE:
-			kind = JSON_KIND_TRUE;
-			break;
-		case JSON_TOKEN_FALSE:
-			kind = JSON_KIND_FALSE;
-			break;
-		default:
-			kind = JSON_KIND_NULL;
-			break;
+		if ((escape = json_take_escape(s, reader->end, &out)) == 0)
+			return NULL;
+		s += escape;
 	}
-	json_add_node(state, kind, kind == JSON_KIND_STRING || kind == JSON_KIND_NUMBER ? token : NULL);
-	JSON_ACTION_DONE;
+	if (s == reader->end || *s != '"')
+		return NULL;
+	*out++ = '\0';
+	reader->out = out;
+	reader->at = s + 1;
+	return text;
+}
+
+/* Skip digits; false if there is none. */
+static bool
+json_skip_digits(JsonReader *reader)
+{
+	const char *first = reader->at;
+
+	while (json_peek(reader) >= '0' && json_peek(reader) <= '9')
+		reader->at++;
+	return reader->at > first;
+}
+
+/* Skip the number that begins here; false if it is none. */
+static bool
+json_skip_number(JsonReader *reader)
+{
+	reader->at += json_peek(reader) == '-';
+	if (json_peek(reader) == '0')
+		reader->at++;
+	else if (!json_skip_digits(reader))
+		return false;
+	if (json_peek(reader) == '.')
+	{
+		reader->at++;
+		if (!json_skip_digits(reader))
+			return false;
+	}
+	if (json_peek(reader) == 'e' || json_peek(reader) == 'E')
+	{
+		reader->at++;
+		reader->at += json_peek(reader) == '+' || json_peek(reader) == '-';
+		if (!json_skip_digits(reader))
+			return false;
+	}
+	return !json_is_word(json_peek(reader));
+}
+
+/* Read a number as it is written; NULL if it is none. */
+static const char *
+json_take_number(JsonReader *reader)
+{
+	const char *first = reader->at;
+	const char *text = reader->out;
+
+	if (!json_skip_number(reader))
+		return NULL;
+	memcpy(reader->out, first, reader->at - first);
+	reader->out += reader->at - first;
+	*reader->out++ = '\0';
+	return text;
+}
+
+/* Read true, false or null into *kind; false for any other word. */
+static bool
+json_take_word(JsonReader *reader, JsonKind *kind)
+{
+	static const struct
+	{
+		const char *word;
+		JsonKind	kind;
+	}			words[] = {{"true", JSON_KIND_TRUE}, {"false", JSON_KIND_FALSE}, {"null", JSON_KIND_NULL}};
+	const char *first = reader->at;
+	size_t		n;
+
+	while (json_is_word(json_peek(reader)))
+		reader->at++;
+	n = reader->at - first;
+	for (size_t i = 0; i < lengthof(words); i++)
+		if (strlen(words[i].word) == n && memcmp(words[i].word, first, n) == 0)
+		{
+			*kind = words[i].kind;
+			return true;
+		}
+	return false;
+}
+
+/* Read the name of the next value, if the innermost open node is an object; false if there is none. */
+static bool
+json_take_key(JsonReader *reader)
+{
+	if (reader->open[reader->depth]->kind != JSON_KIND_OBJECT)
+		return true;
+	if (json_skip_space(reader) != '"' || (reader->key = json_take_string(reader)) == NULL ||
+		json_skip_space(reader) != ':')
+		return false;
+	reader->at++;
+	return true;
+}
+
+/* Close the innermost open node if it ends here. */
+static bool
+json_close(JsonReader *reader)
+{
+	if (json_skip_space(reader) != (reader->open[reader->depth]->kind == JSON_KIND_OBJECT ? '}' : ']'))
+		return false;
+	reader->at++;
+	reader->depth--;
+	return true;
+}
+
+/* Open an object or an array; false if that is too deep, or it has no key where there must be one. */
+static bool
+json_open(JsonReader *reader, JsonKind kind, bool *is_open)
+{
+	if (reader->depth == MAX_DEPTH || ++reader->values > MAX_VALUES)
+		return false;
+	reader->at++;
+	reader->open[reader->depth + 1] = json_add_node(reader, kind, NULL);
+	reader->depth++;
+	*is_open = !json_close(reader);
+	return !*is_open || json_take_key(reader);
+}
+
+/* Read a value, of an object or an array only the beginning if it has members: *is_open then; false if there is none. */
+static bool
+json_take_value(JsonReader *reader, bool *is_open)
+{
+	char		c = json_skip_space(reader);
+	JsonKind	kind = c == '"' ? JSON_KIND_STRING : JSON_KIND_NUMBER;
+	const char *text = NULL;
+
+	*is_open = false;
+	if (c == '{' || c == '[')
+		return json_open(reader, c == '{' ? JSON_KIND_OBJECT : JSON_KIND_ARRAY, is_open);
+	if (c == '"')
+		text = json_take_string(reader);
+	else if (c == '-' || (c >= '0' && c <= '9'))
+		text = json_take_number(reader);
+	else if (!json_take_word(reader, &kind))
+		return false;
+	if (text == NULL && (kind == JSON_KIND_STRING || kind == JSON_KIND_NUMBER))
+		return false;
+	json_add_node(reader, kind, text);
+	return true;
+}
+
+/* Read what stands between two values; false if it is no comma, and a key in an object. */
+static bool
+json_take_comma(JsonReader *reader)
+{
+	if (json_skip_space(reader) != ',' || ++reader->values > MAX_VALUES)
+		return false;
+	reader->at++;
+	return json_take_key(reader);
+}
+
+/* Read the whole text; false if it is not JSON. */
+static bool
+json_take_document(JsonReader *reader)
+{
+	bool		is_open;
+
+	for (;;)
+	{
+		if (!json_take_value(reader, &is_open))
+			return false;
+		if (is_open)
+			continue;
+		while (reader->depth > 0 && json_close(reader))
+			;
+		if (reader->depth == 0)
+			break;
+		if (!json_take_comma(reader))
+			return false;
+	}
+	return json_skip_space(reader) == '\0';
+}
+
+/* Skip a byte order mark; false if the text is not UTF-8, or has a NUL. */
+static bool
+json_is_text(const char **text, size_t *len)
+{
+	if (*len >= 3 && memcmp(*text, BYTE_ORDER_MARK, 3) == 0)
+	{
+		*text += 3;
+		*len -= 3;
+	}
+	return *len > 0 && *len <= INT_MAX / 2 && memchr(*text, '\0', *len) == NULL &&
+		pg_encoding_verifymbstr(PG_UTF8, *text, (int) *len) == (int) *len;
 }
 
 /*
@@ -262,14 +498,7 @@ json_on_scalar(void *state, char *token, JsonTokenType type)
 char *
 json_text_clean(const char *text, size_t *len)
 {
-	if (*len >= 3 && memcmp(text, BYTE_ORDER_MARK, 3) == 0)
-	{
-		text += 3;
-		*len -= 3;
-	}
-	if (*len == 0 || *len > INT_MAX / 2 || memchr(text, '\0', *len) != NULL ||
-		pg_encoding_verifymbstr(PG_UTF8, text, (int) *len) != (int) *len ||
-		!json_size_is_sane(text, *len))
+	if (!json_is_text(&text, len) || !json_size_is_sane(text, *len))
 		return NULL;
 	return write_out_escapes(text, len);
 }
@@ -281,24 +510,16 @@ json_text_clean(const char *text, size_t *len)
 const JsonNode *
 json_node_parse(const char *text, size_t len)
 {
-	TreeBuilder tree = {.root = {.kind = JSON_KIND_ARRAY}};
-	JsonSemAction actions = {
-		.semstate = &tree,
-		.object_start = json_on_object_start,
-		.object_end = json_on_end,
-		.array_start = json_on_array_start,
-		.array_end = json_on_end,
-		.object_field_start = json_on_field,
-		.scalar = json_on_scalar
-	};
-	char	   *copy = json_text_clean(text, &len);
+	JsonReader	reader = {.root = {.kind = JSON_KIND_ARRAY}, .values = 1};
 
-	if (copy == NULL)
+	if (!json_is_text(&text, &len))
 		return NULL;
-	tree.open[0] = &tree.root;
-	if (pg_parse_json(wawp_json_lexer(copy, (int) len), &actions) != JSON_SUCCESS)
-		return NULL;
-	return tree.root.first;
+	reader.at = text;
+	reader.end = text + len;
+	/* no string is longer than what it is read from, and behind each comes something, but for a number alone */
+	reader.out = palloc(len + 2);
+	reader.open[0] = &reader.root;
+	return json_take_document(&reader) ? reader.root.first : NULL;
 }
 
 /* Return the member of an object, or NULL; a NULL node has no members. */

@@ -50,7 +50,6 @@ extern void escape_json(StringInfo buf, const char *str);
 #define INVITE_PREFIX "https://chat.whatsapp.com/"
 
 static const char *const id_keys[] = {"JID", "jid", "id", "wid", "participant", "gid", "contact", "number", NULL};
-static const char *const lid_keys[] = {"LID", "lid", "lidJid", "lid_jid", "participantLid", "participant_lid", NULL};
 static const char *const text_keys[] = {"message", "reason", "detail", "error", "errorMessage", "error_message", "msg", NULL};
 static const char *const envelope_text_keys[] = {"reason", "detail", "errorMessage", "error_message", "msg", "description", "title", NULL};
 static const char *const list_keys[] = {"updateParticipants", "results", "result", "participants", "Participants", "members", "Members", "groups", "response", "data", NULL};
@@ -225,18 +224,6 @@ jid_of_id(const char *text)
 	return jid_of_text(text && strchr(text, '@') ? text : NULL);
 }
 
-/* Return the LID of an object, from a field for one: as a JID, or as its digits alone. */
-static Jid
-lid_in(const JsonNode *object)
-{
-	const char *text = first_id(object, lid_keys);
-	Jid			jid = jid_of_text(text && !strchr(text, '@') ? psprintf("%s@lid", text) : text);
-
-	if (jid.kind != JID_LID)
-		jid = jid_of_text(NULL);
-	return jid;
-}
-
 /* The two JIDs of one person; invalid where the entry has none. */
 typedef struct WireIds
 {
@@ -332,13 +319,152 @@ static const struct
 	{"attrs", USE_INNER},
 };
 
-static int
-uses_of_field(const char *key)
+/* What else a field of an entry may tell, each under some keys, of which the first that is there counts. */
+typedef enum EntryPart
+{
+	PART_NONE,
+	PART_OWNER,
+	PART_ADMIN,
+	PART_GONE,
+	PART_PENDING,
+	PART_WORD,
+	PART_STATUS,
+	PART_LID
+} EntryPart;
+
+#define ENTRY_PARTS (PART_LID + 1)
+#define PART_MOST_KEYS 6
+
+/* Places of two keys of PART_WORD that count by themselves as well. */
+#define WORD_ROLE 0
+#define WORD_ADMIN 1
+#define WORD_TYPE 3
+
+static const char *const part_keys[ENTRY_PARTS][PART_MOST_KEYS + 1] = {
+	[PART_OWNER] = {"isSuperAdmin", "IsSuperAdmin", "is_super_admin", NULL},
+	[PART_ADMIN] = {"isAdmin", "IsAdmin", "is_admin", NULL},
+	[PART_GONE] = {"isLeft", "is_left", "hasLeft", "has_left", NULL},
+	[PART_PENDING] = {"isPending", "is_pending", "pending", NULL},
+	[PART_WORD] = {"role", "admin", "rank", "type", NULL},
+	[PART_STATUS] = {"status", NULL},
+	[PART_LID] = {"LID", "lid", "lidJid", "lid_jid", "participantLid", "participant_lid", NULL}
+};
+
+/* The fields of an entry that tell such things; NULL where it has none. */
+typedef struct EntryFields
+{
+	const JsonNode *of[ENTRY_PARTS][PART_MOST_KEYS];
+} EntryFields;
+
+/* All keys of entries in a hash table, so that each field of a long list is looked up once. */
+static struct EntryKey
+{
+	const char *key;			/* NULL: free */
+	int			uses;			/* IdUse */
+	EntryPart	part;
+	int			place;			/* among the part's keys */
+}			entry_keys[256];
+
+/* Return the slot of a key, or the free one where it belongs. */
+static struct EntryKey *
+entry_key_slot(const char *key)
+{
+	uint32		hash = 0;
+
+	for (const char *c = key; *c; c++)
+		hash = hash * 31 + (unsigned char) *c;
+	for (;; hash++)
+	{
+		struct EntryKey *slot = &entry_keys[hash % lengthof(entry_keys)];
+
+		if (slot->key == NULL || strcmp(slot->key, key) == 0)
+			return slot;
+	}
+}
+
+/* Enter all keys into the table. */
+static void
+entry_keys_fill(void)
 {
 	for (size_t i = 0; i < lengthof(id_fields); i++)
-		if (*key == *id_fields[i].key && strcmp(key, id_fields[i].key) == 0)
-			return id_fields[i].uses;
-	return 0;
+	{
+		struct EntryKey *slot = entry_key_slot(id_fields[i].key);
+
+		slot->key = id_fields[i].key;
+		slot->uses |= id_fields[i].uses;
+	}
+	for (int part = PART_NONE + 1; part < ENTRY_PARTS; part++)
+		for (int place = 0; part_keys[part][place]; place++)
+		{
+			struct EntryKey *slot = entry_key_slot(part_keys[part][place]);
+
+			slot->key = part_keys[part][place];
+			slot->part = part;
+			slot->place = place;
+		}
+}
+
+/* Return what the key of an entry's field means. */
+static const struct EntryKey *
+entry_key(const char *key)
+{
+	static bool is_filled = false;
+
+	if (!is_filled)
+		entry_keys_fill();
+	is_filled = true;
+	return entry_key_slot(key);
+}
+
+/* Find the fields of an entry; of several under one key the first. */
+static void
+entry_fields(const JsonNode *node, EntryFields *fields)
+{
+	memset(fields, 0, sizeof(*fields));
+	if (!json_node_is(node, JSON_KIND_OBJECT))
+		return;
+	for (const JsonNode *child = node->first; child; child = child->next)
+	{
+		const struct EntryKey *key = entry_key(child->key);
+
+		if (key->part != PART_NONE && fields->of[key->part][key->place] == NULL)
+			fields->of[key->part][key->place] = child;
+	}
+}
+
+/* Return the first field of a part that is there and not null, else NULL. */
+static const JsonNode *
+entry_part(const EntryFields *fields, EntryPart part)
+{
+	for (int place = 0; place < PART_MOST_KEYS; place++)
+		if (fields->of[part][place] && fields->of[part][place]->kind != JSON_KIND_NULL)
+			return fields->of[part][place];
+	return NULL;
+}
+
+/* Return the LID of an entry, from a field for one: as a JID, or as its digits alone. */
+static Jid
+lid_in_fields(const EntryFields *fields)
+{
+	const char *text = NULL;
+	Jid			jid;
+
+	for (int place = 0; place < PART_MOST_KEYS && text == NULL; place++)
+		text = id_text(fields->of[PART_LID][place]);
+	jid = jid_of_text(text && !strchr(text, '@') ? psprintf("%s@lid", text) : text);
+	if (jid.kind != JID_LID)
+		jid = jid_of_text(NULL);
+	return jid;
+}
+
+/* The same for an object. */
+static Jid
+lid_in(const JsonNode *object)
+{
+	EntryFields fields;
+
+	entry_fields(object, &fields);
+	return lid_in_fields(&fields);
 }
 
 /* Add the JIDs of an entry and of the objects in it that name the same person. */
@@ -353,7 +479,7 @@ add_ids_of(const JsonNode *object, int depth, WireIds *ids)
 	add_jid(lid_in(object), ids);
 	for (const JsonNode *child = object->first; child; child = child->next)
 	{
-		int			uses = child->kind >= JSON_KIND_NUMBER ? uses_of_field(child->key) : 0;
+		int			uses = child->kind >= JSON_KIND_NUMBER ? entry_key(child->key)->uses : 0;
 
 		if (uses & USE_JID)
 			add_listed(jid_of_id(id_text(child)), &named);
@@ -1204,51 +1330,46 @@ unwrap_object(const JsonNode *root)
 }
 
 static WireRole
-role_of(const JsonNode *node)
+role_of(const EntryFields *fields)
 {
-	static const char *const owner_flags[] = {"isSuperAdmin", "IsSuperAdmin", "is_super_admin", NULL};
-	static const char *const admin_flags[] = {"isAdmin", "IsAdmin", "is_admin", NULL};
-	static const char *const gone_flags[] = {"isLeft", "is_left", "hasLeft", "has_left", NULL};
-	static const char *const role_words[] = {"role", "admin", "rank", "type", NULL};
 	static const char *const owners[] = {"superadmin", "super_admin", "owner", "creator", NULL};
 	static const char *const admins[] = {"admin", "group_admin", "administrator", NULL};
 	static const char *const gone[] = {"left", "removed", "kicked", NULL};
-	const JsonNode *word = json_node_any(node, role_words);
+	const JsonNode *word = entry_part(fields, PART_WORD);
 
-	if (wire_word_is(json_node_text(word), gone) || wire_word_is(json_node_text(json_node_get(node, "status")), gone) ||
-		read_number_flag(json_node_any(node, gone_flags)) == 1)
+	if (wire_word_is(json_node_text(word), gone) || wire_word_is(json_node_text(fields->of[PART_STATUS][0]), gone) ||
+		read_number_flag(entry_part(fields, PART_GONE)) == 1)
 		return WIRE_ROLE_LEFT;
-	if (read_number_flag(json_node_any(node, owner_flags)) == 1 || wire_word_is(json_node_text(word), owners))
+	if (read_number_flag(entry_part(fields, PART_OWNER)) == 1 || wire_word_is(json_node_text(word), owners))
 		return WIRE_ROLE_OWNER;
-	if (read_number_flag(json_node_any(node, admin_flags)) == 1 || json_node_is(word, JSON_KIND_TRUE) ||
-		read_number_flag(json_node_get(node, "admin")) == 1 || wire_word_is(json_node_text(word), admins))
+	if (read_number_flag(entry_part(fields, PART_ADMIN)) == 1 || json_node_is(word, JSON_KIND_TRUE) ||
+		read_number_flag(fields->of[PART_WORD][WORD_ADMIN]) == 1 || wire_word_is(json_node_text(word), admins))
 		return WIRE_ROLE_ADMIN;
 	return WIRE_ROLE_MEMBER;
 }
 
 /* True if an entry is of somebody who is neither in the group nor out of it: their request to join waits for an admin. */
 static bool
-is_pending_member(const JsonNode *node)
+is_pending_member(const EntryFields *fields)
 {
-	static const char *const flags[] = {"isPending", "is_pending", "pending", NULL};
-	static const char *const keys[] = {"status", "role", "type", NULL};
 	static const char *const words[] = {"pending", "requested", "waiting", NULL};
 
-	for (const char *const *key = keys; *key; key++)
-		if (wire_word_is(json_node_text(json_node_get(node, *key)), words))
-			return true;
-	return read_number_flag(json_node_any(node, flags)) == 1;
+	return wire_word_is(json_node_text(fields->of[PART_STATUS][0]), words) ||
+		wire_word_is(json_node_text(fields->of[PART_WORD][WORD_ROLE]), words) ||
+		wire_word_is(json_node_text(fields->of[PART_WORD][WORD_TYPE]), words) ||
+		read_number_flag(entry_part(fields, PART_PENDING)) == 1;
 }
 
+/* Read an entry of a list. */
 static WireMember
-read_member(const JsonNode *node, const char *key)
+read_member(const JsonNode *node, const EntryFields *fields)
 {
-	WireMember	member = {.role = role_of(node)};
+	WireMember	member = {.role = role_of(fields)};
 	WireIds		ids = ids_of(node);
 
 	member.jid = json_node_is(node, JSON_KIND_STRING) ? jid_of_id(json_node_text(node)) : ids.listed;
-	if (member.jid.kind == JID_INVALID && key)
-		member.jid = jid_of_id(key);
+	if (member.jid.kind == JID_INVALID && node->key)
+		member.jid = jid_of_id(node->key);
 	add_jid(member.jid, &ids);
 	member.phone = ids.phone;
 	member.lid = ids.lid;
@@ -1476,15 +1597,18 @@ static void
 read_member_list(const JsonNode *list, bool is_shape_read, WireMembers *out)
 {
 	const JsonNode *unread[SHOWN_UNREAD];
+	EntryFields fields;
 
 	memset(out, 0, sizeof(*out));
 	out->members = palloc(sizeof(WireMember) * Max(list->count, 1));
 	out->stated = -1;
 	for (const JsonNode *child = list->first; child; child = child->next)
 	{
-		WireMember	member = read_member(child, child->key);
+		WireMember	member;
 
-		if ((member.jid.kind == JID_PERSON || member.jid.kind == JID_LID) && !is_pending_member(child))
+		entry_fields(child, &fields);
+		member = read_member(child, &fields);
+		if ((member.jid.kind == JID_PERSON || member.jid.kind == JID_LID) && !is_pending_member(&fields))
 			out->members[out->count++] = member;
 		else if (member.role != WIRE_ROLE_LEFT && out->unread++ < SHOWN_UNREAD)
 			unread[out->unread - 1] = child;
@@ -1777,7 +1901,7 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 	out->status = json_node_text(json_node_get(root, "status"));
 	out->push_name = json_node_text(json_node_get(me, "pushName"));
 	out->me = jid_of_text(id_text(json_node_get(me, "id")));
-	out->me_lid = jid_of_text(id_text(json_node_any(me, lid_keys)));
+	out->me_lid = jid_of_text(id_text(json_node_any(me, part_keys[PART_LID])));
 	out->limits = account_limits_read(root);
 	return out->status != NULL;
 }

@@ -1357,10 +1357,14 @@ intent_hasten_invitations(const char *instance)
 	spi_run(&hasten_invitations, &args);
 }
 
-/* The outcome marks an invitation that is under way, for `recover` after a crash. */
+/*
+ * The outcome marks an invitation that is under way, for `recover` after a crash.
+ * The state is compared by its text as in settle_alike: the index of what is under
+ * way would be read as a whole, for all lanes.
+ */
 static SqlStatement begin_invite = {
 	"UPDATE wawp.membership_intent SET state = 'sending', outcome = 'invited', next_attempt_at = NULL,"
-	" attempts = attempts + 1, updated_at = clock_timestamp() WHERE id = $1 AND state = 'inviting'",
+	" attempts = attempts + 1, updated_at = clock_timestamp() WHERE id = $1 AND state::text = 'inviting'",
 	1, {INT8OID}, NULL
 };
 
@@ -1383,7 +1387,7 @@ intent_begin_invite(const Intent *intent)
 static SqlStatement move = {
 	"UPDATE wawp.membership_intent i SET group_jid = $2, state = 'queued', attempts = attempts - 1,"
 	" detail = 'moved from ' || i.group_jid || ', which is full', updated_at = clock_timestamp()"
-	" WHERE id = $1 AND state = 'sending' AND NOT CASE WHEN i.not_before IS NULL"
+	" WHERE id = $1 AND state::text = 'sending' AND NOT CASE WHEN i.not_before IS NULL"
 	" THEN " QUEUED_THERE("IS NULL") " ELSE " QUEUED_THERE("= i.not_before") " END",
 	2, {INT8OID, TEXTOID}, NULL
 };
@@ -2020,7 +2024,7 @@ intent_count_doubts(const char *ids)
 
 static SqlStatement orderly_end = {
 	"UPDATE wawp.membership_intent SET crashes = crashes - 1 WHERE id = ANY (ARRAY("
-	" SELECT id FROM wawp.membership_intent WHERE id = ANY ($1::bigint[]) AND state = 'sending'"
+	" SELECT id FROM wawp.membership_intent WHERE id = ANY ($1::bigint[]) AND state::text = 'sending'"
 	" AND (SELECT count(*) FROM wawp.membership_intent WHERE home = $2 AND state = 'sending') = 1"
 	" FOR UPDATE SKIP LOCKED))",
 	2, {TEXTOID, UUIDOID}, NULL

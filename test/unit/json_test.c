@@ -4,8 +4,13 @@
  */
 #include "postgres_fe.h"
 
+#include "common/jsonapi.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "protocol/json.h"
 #include "tap.h"
+
+#include "compat.h"
 
 static const JsonNode *
 parse(const char *text)
@@ -85,11 +90,169 @@ test_refusals(void)
 	   "brackets in a string do not count as levels");
 }
 
+/*
+ * ---- the same as PostgreSQL's parser reads
+ */
+
+/* Append one value, or the end of one that has members. */
+static void
+show(StringInfo out, const char *key, char kind, const char *text)
+{
+	appendStringInfo(out, "%s%c%s;", key ? key : "", kind, text ? text : "");
+}
+
+typedef struct Listener
+{
+	StringInfoData out;
+	const char *key;
+} Listener;
+
+static void
+hear(void *state, char kind, const char *text)
+{
+	Listener   *listener = state;
+
+	show(&listener->out, listener->key, kind, text);
+	listener->key = NULL;
+}
+
+static JSON_ACTION
+on_object(void *state)
+{
+	hear(state, '{', NULL);
+	JSON_ACTION_DONE;
+}
+
+static JSON_ACTION
+on_array(void *state)
+{
+	hear(state, '[', NULL);
+	JSON_ACTION_DONE;
+}
+
+static JSON_ACTION
+on_end(void *state)
+{
+	hear(state, ')', NULL);
+	JSON_ACTION_DONE;
+}
+
+static JSON_ACTION
+on_key(void *state, char *name, bool isnull pg_attribute_unused())
+{
+	((Listener *) state)->key = name;
+	JSON_ACTION_DONE;
+}
+
+static JSON_ACTION
+on_scalar(void *state, char *token, JsonTokenType type)
+{
+	if (type == JSON_TOKEN_STRING)
+		hear(state, '"', token);
+	else if (type == JSON_TOKEN_NUMBER)
+		hear(state, '0', token);
+	else
+		hear(state, type == JSON_TOKEN_TRUE ? 't' : type == JSON_TOKEN_FALSE ? 'f' : 'n', NULL);
+	JSON_ACTION_DONE;
+}
+
+/* Return what PostgreSQL's parser reads, NULL if that is not JSON. */
+static const char *
+read_by_server(const char *text)
+{
+	Listener	listener = {.key = NULL};
+	JsonSemAction actions = {
+		.semstate = &listener,
+		.object_start = on_object,
+		.object_end = on_end,
+		.array_start = on_array,
+		.array_end = on_end,
+		.object_field_start = on_key,
+		.scalar = on_scalar
+	};
+	size_t		len = strlen(text);
+	char	   *clean = json_text_clean(text, &len);
+
+	initStringInfo(&listener.out);
+	if (clean == NULL || pg_parse_json(wawp_json_lexer(clean, (int) len), &actions) != JSON_SUCCESS)
+		return NULL;
+	return listener.out.data;
+}
+
+static void
+show_tree(StringInfo out, const JsonNode *node)
+{
+	static const char kinds[] = "nft0\"[{";
+
+	show(out, node->key, kinds[node->kind], node->text);
+	for (const JsonNode *child = node->first; child; child = child->next)
+		show_tree(out, child);
+	if (json_node_is_list(node))
+		show(out, NULL, ')', NULL);
+}
+
+static const char *
+read_by_us(const char *text)
+{
+	StringInfoData out;
+	const JsonNode *root = parse(text);
+
+	initStringInfo(&out);
+	if (root == NULL)
+		return NULL;
+	show_tree(&out, root);
+	return out.data;
+}
+
+static bool
+is_same(const char *text)
+{
+	const char *server = read_by_server(text);
+	const char *ours = read_by_us(text);
+
+	if (server == NULL || ours == NULL ? server == ours : strcmp(server, ours) == 0)
+		return true;
+	printf("# %s: %s, %s by the server\n", text, ours ? ours : "-", server ? server : "-");
+	return false;
+}
+
+/* Change up to three bytes of each text, many times, always the same. */
+static void
+test_as_server(void)
+{
+	static const char *const texts[] = {
+		"{\"participants\" : [{\"id\":\"15550000001@c.us\",\"isAdmin\":true,\"n\":-1.50e+3}, null ,[]],\"a\":{}}",
+		"[0,-0,1,12.5,1e9,1E-7,\"\\u00e9\\ud83d\\ude00\\n\\\\\\/\",false,\"\xC3\xA9\"]",
+		"\"\\u0041\\ud800\\udc00\\\"\"", "-12", " {\"\":\"\"} ", "[[[]],{\"k\":[{}]}]"
+	};
+	static const char bytes[] = "{}[]\",:\\u0019eE+-.tfn/_ \t\n\x01\x7F\xC3\xA9\xED";
+	uint64		random = 1;
+	int			differ = 0;
+	int			valid = 0;
+
+	for (int round = 0; round < 60000 && differ < 5; round++)
+	{
+		char	   *text = pstrdup(texts[round % lengthof(texts)]);
+
+		for (int i = 0; i < round / (int) lengthof(texts) % 4; i++)
+		{
+			random = random * UINT64CONST(6364136223846793005) + UINT64CONST(1442695040888963407);
+			text[(random >> 40) % strlen(text)] = bytes[(random >> 33) % (sizeof(bytes) - 1)];
+		}
+		differ += !is_same(text);
+		valid += parse(text) != NULL;
+		pfree(text);
+	}
+	is_int(differ, 0, "broken or not, a text is read as PostgreSQL's parser reads it");
+	ok(valid > 16000 && valid < 50000, "of these texts some are JSON and some are not");
+}
+
 int
 main(void)
 {
 	test_values();
 	test_escapes();
 	test_refusals();
+	test_as_server();
 	return done_testing();
 }
