@@ -345,8 +345,10 @@ static SqlStatement insert_many = {
 static const char *const column_names[] = {
 	"id", "at", "kind", "instance", "instance_id", "group_jid", "contact_id", "intent_id", "batch_id", "attempt",
 	"action", "outcome", "http_status", "code", "login_role", "requested_by", "actor", "application_name",
-	"client_addr", "origin", "reason", "request_id", "duration_ms", "detail"
+	"client_addr", "origin", "reason", "request_id", "duration_ms", "detail", "digest", "salt"
 };
+
+StaticAssertDecl(lengthof(column_names) == COLUMNS, "each column of a record has a name");
 
 static const TableInsert insert_rows = {
 	.table = "audit_log",
