@@ -50,7 +50,7 @@ DATA_built = wawp--$(version).sql
 DATA = $(patsubst $(top)%,%,$(wildcard $(top)sql/releases/wawp--*.sql))
 
 # The order they run in.  One name per line of test/sql, never a glob.
-REGRESS = surface jid classify instance session_calls readers check sync queue insert wishes verbs events membership_trigger
+REGRESS = surface jid classify instance session_calls readers check sync queue insert wishes verbs foreign_tables events membership_trigger
 REGRESS_OPTS = --inputdir=test --load-extension=pgtap --load-extension=wawp
 
 # The same for test/specs.  Expected output is looked for below the output directory.

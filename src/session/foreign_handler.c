@@ -4,9 +4,9 @@
  *	  The handler of the foreign-data wrapper: groups as tables.
  *
  * A table of contents: what the executor and the planner call is in
- * foreign_plan.c, foreign_scan.c and foreign_modify.c.  What is not in the table
- * of routines is refused by PostgreSQL: TRUNCATE, and ANALYZE, which warns and
- * makes no request.  No scan is parallel.
+ * foreign_plan.c, foreign_scan.c and foreign_modify.c.  PostgreSQL
+ * refuses what is not in the table of routines: TRUNCATE, and ANALYZE, which
+ * warns and makes no request.  No scan is parallel.
  *
  * No state, locks or memory of its own.
  *

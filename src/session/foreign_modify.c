@@ -18,7 +18,7 @@
  * CONFLICT DO NOTHING; for UPDATE and DELETE it is no error, since the member
  * stays in the list until the request is served.
  *
- * What RETURNING shows is what was asked.  Memory: values live in the memory of
+ * RETURNING shows what was asked.  Memory: values live in the memory of
  * the executor's row.  Locks: those of the INSERT.
  *
  * IDENTIFICATION

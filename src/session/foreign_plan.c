@@ -3,7 +3,7 @@
  * foreign_plan.c
  *	  Planning a scan of a foreign table.
  *
- * What is read depends on the group only.  Conditions that name it are found
+ * Only the group decides about what is read.  Conditions that name it are found
  * here: group_jid = value, = ANY (array), several of them with OR, and joins,
  * whose values come from the other side, row by row.  All conditions are checked
  * by the executor as well.
@@ -79,12 +79,15 @@ foreign_plan_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
  * ---- conditions that name the group
  */
 
-/* True if an expression is the table's column group_jid. */
+/* True if an expression is the table's column group_jid, with whatever collation. */
 static bool
 foreign_plan_is_group(const PlannedTable *planned, Node *node)
 {
-	Var		   *var = (Var *) node;
+	Var		   *var;
 
+	while (node && IsA(node, RelabelType) && ((RelabelType *) node)->resulttype == TEXTOID)
+		node = (Node *) ((RelabelType *) node)->arg;
+	var = (Var *) node;
 	return planned->group_attno != 0 && node && IsA(node, Var) && var->varno == (int) planned->rel->relid &&
 		var->varattno == planned->group_attno && var->varlevelsup == 0;
 }

@@ -6,8 +6,9 @@
  * The table is read with the rights and the token of the role that the executor
  * checks the table's privileges for: the caller, or a view's owner.  Groups are
  * read one by one as the plan above asks for rows, so that a LIMIT reads no more
- * than it needs, but all before the first row where the statement changes
- * something: then no row of the queue is locked while the API is waited for.
+ * than it needs, but all that it can name by itself before the first row where
+ * the statement changes something: no row of the queue is locked while the API is
+ * waited for then.  A join that tells the groups one by one reads them one by one.
  *
  * One group that is named is read at once, as by wawp_participants(); all others
  * wait for their turn in reads_per_minute.  EXPLAIN makes no request.
