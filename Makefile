@@ -27,7 +27,8 @@ base = guc clock shmem mark_file commit_wake spi_statement subtransaction index_
 client = http instance call missing_route
 throttle = gcra limiter budget share
 tables = intent contact membership suppression group_settings hold requester_hold identity home adoption audit_block audit_stored audit audit_mailbox webhook_event worker_status
-session = api participants check groups join_requests messages pairs pure send session_read session_verify sync sync_request sync_source
+session = api participants check groups join_requests messages pairs pure send session_read session_verify sync sync_request sync_source \
+	foreign_table foreign_read foreign_plan foreign_scan foreign_modify foreign_handler
 queue = quota enqueue control webhook take_over monitor metrics audit_verify audit_proof trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt events \
 	group_cache lanes admission instance_cache savepoint utility_hook server_changes refusal_run
@@ -49,7 +50,7 @@ DATA_built = wawp--$(version).sql
 DATA = $(patsubst $(top)%,%,$(wildcard $(top)sql/releases/wawp--*.sql))
 
 # The order they run in.  One name per line of test/sql, never a glob.
-REGRESS = surface jid classify instance session_calls readers check sync queue insert wishes verbs events membership_trigger
+REGRESS = surface jid classify instance session_calls readers check sync queue insert wishes verbs foreign_tables events membership_trigger
 REGRESS_OPTS = --inputdir=test --load-extension=pgtap --load-extension=wawp
 
 # The same for test/specs.  Expected output is looked for below the output directory.

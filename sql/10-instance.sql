@@ -5,10 +5,16 @@ CREATE FUNCTION @extschema@.wawp_fdw_validator(options text[], catalog oid) RETU
 	LANGUAGE C STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'wawp_fdw_validator';
 COMMENT ON FUNCTION @extschema@.wawp_fdw_validator(text[], oid) IS
-	'checks the options of Wawp instances and of their user mappings';
+	'checks the options of Wawp instances, of their user mappings and of foreign tables';
+
+CREATE FUNCTION @extschema@.wawp_fdw_handler() RETURNS fdw_handler
+	LANGUAGE C STRICT
+	AS 'MODULE_PATHNAME', 'wawp_fdw_handler';
+COMMENT ON FUNCTION @extschema@.wawp_fdw_handler() IS
+	'groups and their members as foreign tables';
 
 CREATE FOREIGN DATA WRAPPER wawp
-	NO HANDLER
+	HANDLER @extschema@.wawp_fdw_handler
 	VALIDATOR @extschema@.wawp_fdw_validator;
 COMMENT ON FOREIGN DATA WRAPPER wawp IS
-	'Wawp accounts: CREATE SERVER ... OPTIONS (instance_id ...), CREATE USER MAPPING ... OPTIONS (access_token ...)';
+	'Wawp accounts: CREATE SERVER ... OPTIONS (instance_id ...), CREATE USER MAPPING ... OPTIONS (access_token ...), CREATE FOREIGN TABLE ... OPTIONS (object ''members'')';

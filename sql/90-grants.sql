@@ -3,7 +3,7 @@
 -- Functions are PUBLIC's by default: each checks USAGE on the server it is to use.
 
 GRANT USAGE ON SCHEMA wawp TO PUBLIC;
-REVOKE ALL ON FUNCTION @extschema@.wawp_fdw_validator(text[], oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.wawp_fdw_validator(text[], oid), @extschema@.wawp_fdw_handler() FROM PUBLIC;
 REVOKE ALL ON FUNCTION wawp._intent_fill(), wawp._audit_refuse(), wawp._audit_erased(wawp.audit_log, text[]), wawp._text_limits(), wawp._worker_start(),
 	wawp._identity_begin(), wawp._row_arrived() FROM PUBLIC;
 

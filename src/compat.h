@@ -147,6 +147,36 @@
 #define wawp_expand_generated(column, table) (column)
 #endif
 
+/* A scan of a foreign table: 17 adds a list of clauses, 18 the number of disabled nodes. */
+#if PG_VERSION_NUM >= 180000
+#define wawp_foreign_path(root, rel, rows, startup, total, outer) \
+	create_foreignscan_path((root), (rel), NULL, (rows), 0, (startup), (total), NIL, (outer), NULL, NIL, NIL)
+#elif PG_VERSION_NUM >= 170000
+#define wawp_foreign_path(root, rel, rows, startup, total, outer) \
+	create_foreignscan_path((root), (rel), NULL, (rows), (startup), (total), NIL, (outer), NULL, NIL, NIL)
+#else
+#define wawp_foreign_path(root, rel, rows, startup, total, outer) \
+	create_foreignscan_path((root), (rel), NULL, (rows), (startup), (total), NIL, (outer), NULL, NIL)
+#endif
+
+/* The role whose rights a table is used with, 0 for the current one: up to 15 its range table entry has it. */
+#if PG_VERSION_NUM >= 160000
+#define wawp_scan_role(node, estate) ((void) (estate), (node)->checkAsUser)
+#define wawp_result_role(result, estate) ExecGetResultRelCheckAsUser((result), (estate))
+#else
+#define wawp_scan_role(node, estate) (exec_rt_fetch((node)->scan.scanrelid, (estate))->checkAsUser)
+#define wawp_result_role(result, estate) \
+	(exec_rt_fetch((result)->ri_RangeTableIndex > 0 ? (result)->ri_RangeTableIndex : \
+				   (result)->ri_RootResultRelInfo->ri_RangeTableIndex, (estate))->checkAsUser)
+#endif
+
+/* What prints properties in EXPLAIN has a header of its own since 18. */
+#if PG_VERSION_NUM >= 180000
+#define WAWP_EXPLAIN_FORMAT_HEADER "commands/explain_format.h"
+#else
+#define WAWP_EXPLAIN_FORMAT_HEADER "commands/explain.h"
+#endif
+
 /*
  * Not a version, but a compiler's switch: under ASan (make asan) a box in
  * shared memory ends in a gap that no instrumented code may access.  It is

@@ -6,6 +6,25 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- Each change of sql/ since 0.1 follows, in the order of the parts it is in.
 
+-- ---- sql/10-instance.sql: groups as tables.
+
+COMMENT ON FUNCTION @extschema@.wawp_fdw_validator(text[], oid) IS
+	'checks the options of Wawp instances, of their user mappings and of foreign tables';
+
+CREATE FUNCTION @extschema@.wawp_fdw_handler() RETURNS fdw_handler
+	LANGUAGE C STRICT
+	AS 'MODULE_PATHNAME', 'wawp_fdw_handler';
+COMMENT ON FUNCTION @extschema@.wawp_fdw_handler() IS
+	'groups and their members as foreign tables';
+REVOKE ALL ON FUNCTION @extschema@.wawp_fdw_handler() FROM PUBLIC;
+
+-- PostgreSQL warns that existing foreign tables may change; none could be used so far.
+SET LOCAL client_min_messages = error;
+ALTER FOREIGN DATA WRAPPER wawp HANDLER @extschema@.wawp_fdw_handler;
+SET LOCAL client_min_messages = warning;
+COMMENT ON FOREIGN DATA WRAPPER wawp IS
+	'Wawp accounts: CREATE SERVER ... OPTIONS (instance_id ...), CREATE USER MAPPING ... OPTIONS (access_token ...), CREATE FOREIGN TABLE ... OPTIONS (object ''members'')';
+
 -- ---- sql/30-api.sql
 
 -- With precheck.

@@ -3,12 +3,12 @@
  * instance.c
  *	  Wawp instances: foreign servers, user mappings and the permission to use them.
  *
- * An instance is a FOREIGN SERVER of the wrapper "wawp"; the wrapper has a
- * validator only, as dblink's.  The server has the address and the settings of
- * an account, the USER MAPPING its token, and USAGE on the server is the
- * permission to use it.  The table options[] defines the options, the object
- * they belong to, their accepted values and their defaults, for the validator
- * and the reader alike.
+ * An instance is a FOREIGN SERVER of the wrapper "wawp".  The server has the
+ * address and the settings of an account, the USER MAPPING its token, and USAGE
+ * on the server is the permission to use it.  The table options[] defines the
+ * options, the object they belong to, their accepted values and their defaults,
+ * for the validator and the reader alike; what foreign tables do with theirs is
+ * in session/foreign_*.c.
  *
  * A token leaves this file in WawpInstance.access_token only.  Errors about
  * options hide the statement, which may contain the token, and quote no value,
@@ -36,6 +36,7 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "client/instance.h"
 #include "commands/defrem.h"
@@ -46,6 +47,7 @@
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "pgtime.h"
+#include "protocol/jid.h"
 #include "storage/fd.h"
 #include "storage/lock.h"
 #include "utils/acl.h"
@@ -422,12 +424,29 @@ check_base_url(const OptionSpec *spec pg_attribute_unused(), const char *value)
 	return base_url_problem(value, &url);
 }
 
+static const char *
+check_object(const OptionSpec *spec pg_attribute_unused(), const char *value)
+{
+	if (strcmp(value, "members") == 0 || strcmp(value, "groups") == 0)
+		return NULL;
+	return "It must be \"members\" or \"groups\".";
+}
+
+static const char *
+check_group(const OptionSpec *spec pg_attribute_unused(), const char *value)
+{
+	if (jid_parse(value, strlen(value)).kind == JID_GROUP)
+		return NULL;
+	return "It must be a group JID, \"<digits>@g.us\" or \"<digits>-<digits>@g.us\".";
+}
+
 /*
  * ---- the options
  */
 
 #define ON_SERVER ForeignServerRelationId
 #define ON_MAPPING UserMappingRelationId
+#define ON_TABLE ForeignTableRelationId
 
 static const OptionSpec options[] = {
 	{"instance_id", ON_SERVER, check_text, 0, MAX_INSTANCE_ID_BYTES, NULL},
@@ -451,6 +470,8 @@ static const OptionSpec options[] = {
 	{"access_token", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL},
 	{"access_token_file", ON_MAPPING, check_token_file, 0, MAXPGPATH - 1, NULL},
 	{"webhook_secret", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL},
+	{"object", ON_TABLE, check_object, 0, 0, NULL},
+	{"group_jid", ON_TABLE, check_group, 0, 0, NULL},
 };
 
 static const OptionSpec *
@@ -498,7 +519,8 @@ refuse_unknown_option(const char *name, Oid catalog)
 			 errmsg("invalid option \"%s\"", name),
 			 elsewhere
 			 ? errhint("The option belongs to CREATE %s.",
-					   elsewhere->catalog == ON_SERVER ? "SERVER" : "USER MAPPING")
+					   elsewhere->catalog == ON_SERVER ? "SERVER" :
+					   elsewhere->catalog == ON_MAPPING ? "USER MAPPING" : "FOREIGN TABLE")
 			 : closest
 			 ? errhint("Perhaps you meant the option \"%s\".", closest)
 			 : 0,
@@ -538,6 +560,24 @@ option_value(List *defs, const char *name)
 	return find_option(name)->standard;
 }
 
+/* Raise an error unless the options of a foreign table fit together. */
+static void
+check_table_options(List *defs)
+{
+	const char *object = option_value(defs, "object");
+
+	if (object == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
+				 errmsg("option \"%s\" is required", "object"),
+				 errhint("CREATE FOREIGN TABLE ... OPTIONS (object 'members') or OPTIONS (object 'groups').")));
+	if (strcmp(object, "members") != 0 && option_value(defs, "group_jid"))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" is for tables of members", "group_jid"),
+				 errhint("Choose a group with WHERE group_jid = '...'.")));
+}
+
 /* Validator of the foreign-data wrapper: (options text[], catalog oid). */
 Datum
 wawp_fdw_validator(PG_FUNCTION_ARGS)
@@ -555,6 +595,8 @@ wawp_fdw_validator(PG_FUNCTION_ARGS)
 				 errmsg("option \"%s\" is required", "instance_id"),
 				 errhint("CREATE SERVER ... FOREIGN DATA WRAPPER wawp OPTIONS (instance_id '...')."),
 				 hide_statement()));
+	if (catalog == ON_TABLE)
+		check_table_options(defs);
 	if (catalog == ON_MAPPING && option_value(defs, "access_token") && option_value(defs, "access_token_file"))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -50,24 +50,24 @@ api_init(bool preloaded)
  * ---- begin, end, rows
  */
 
-/* Raise an error unless the API can be called here and now. */
-static void
-api_check_situation(const char *function)
+/* Raise an error unless the API can be called here and now; what: a function or a foreign table, which is used. */
+void
+api_require_situation(const char *what, const char *used)
 {
 	if (!is_preloaded)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s() needs wawp to be preloaded", function),
+				 errmsg("%s needs wawp to be preloaded", what),
 				 errhint("Add wawp to shared_preload_libraries and restart the server.")));
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("%s() cannot be called during recovery", function),
-				 errhint("Call it on the primary server.")));
+				 errmsg("%s cannot be %s during recovery", what, used),
+				 errhint("Use it on the primary server.")));
 	if (IsParallelWorker())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				 errmsg("%s() cannot be called in a parallel worker", function)));
+				 errmsg("%s cannot be %s in a parallel worker", what, used)));
 }
 
 /*
@@ -79,7 +79,7 @@ api_begin(FunctionCallInfo fcinfo, bool returns_set)
 {
 	ApiCall		api = {.fcinfo = fcinfo};
 
-	api_check_situation(get_func_name(fcinfo->flinfo->fn_oid));
+	api_require_situation(psprintf("%s()", get_func_name(fcinfo->flinfo->fn_oid)), "called");
 	if (returns_set)
 		InitMaterializedSRF(fcinfo, 0);
 	api.work = AllocSetContextCreate(CurrentMemoryContext, "wawp call", ALLOCSET_DEFAULT_SIZES);

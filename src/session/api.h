@@ -25,6 +25,7 @@ typedef struct ApiCall
 } ApiCall;
 
 extern void api_init(bool preloaded);
+extern void api_require_situation(const char *what, const char *used);
 extern ApiCall api_begin(FunctionCallInfo fcinfo, bool returns_set);
 extern ApiCall api_begin_acting(FunctionCallInfo fcinfo, bool returns_set);
 extern void api_end(ApiCall *api);

@@ -18,6 +18,7 @@
 #include "protocol/json.h"
 #include "protocol/redact.h"
 #include "session/api.h"
+#include "session/groups.h"
 #include "session/participants.h"
 #include "session/send.h"
 #include "throttle/budget.h"
@@ -36,7 +37,8 @@ PG_FUNCTION_INFO_V1(wawp_create_group);
 PG_FUNCTION_INFO_V1(wawp_invite_link);
 PG_FUNCTION_INFO_V1(wawp_revoke_invite_link);
 
-static const char *
+/* Return the word for a member's role. */
+const char *
 groups_role_name(WireRole role)
 {
 	static const char *const names[] = {
@@ -58,20 +60,28 @@ groups_put_unread_member(FunctionCallInfo fcinfo)
 	api_put_row(fcinfo, values, nulls);
 }
 
+/* Read the member list of a group; raises an error if none comes. */
+void
+groups_read_members(const WawpInstance *instance, const char *group, WireMembers *list)
+{
+	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS, .group = group};
+	const HttpResult *result = call_read(instance, &request);
+
+	if (!wire_read_members(result->body, result->body_len, list))
+		call_refuse(instance, &request, result);
+}
+
 /* (group_jid text, instance name): who is in the group now; a row of NULLs for each entry that is not understood. */
 Datum
 wawp_participants(PG_FUNCTION_ARGS)
 {
 	ApiCall		api = api_begin(fcinfo, true);
-	CallRequest request = {.endpoint = ENDPOINT_PARTICIPANTS, .group = api_arg_group(fcinfo, 0)};
+	const char *group = api_arg_group(fcinfo, 0);
 	WawpInstance *instance = api_arg_instance(fcinfo, 1);
-	const HttpResult *result;
 	WireMembers list;
 
 	(void) budget_take_read(instance, false);
-	result = call_read(instance, &request);
-	if (!wire_read_members(result->body, result->body_len, &list))
-		call_refuse(instance, &request, result);
+	groups_read_members(instance, group, &list);
 	for (int i = 0; i < list.count; i++)
 	{
 		const WireMember *member = &list.members[i];
@@ -193,15 +203,14 @@ groups_put_row(FunctionCallInfo fcinfo, const WireGroup *group)
 }
 
 /*
- * (instance name): the groups the account is in.  Read page by page; a group
- * that was seen before, as from an API that knows no pages, ends the list.
+ * Return the groups the account is in, as WireGroup pointers.  Read page by page;
+ * a group that was seen before, as from an API that knows no pages, ends the list.
  */
-Datum
-wawp_groups(PG_FUNCTION_ARGS)
+List *
+groups_read_all(const WawpInstance *instance)
 {
-	ApiCall		api = api_begin(fcinfo, true);
-	WawpInstance *instance = api_arg_instance(fcinfo, 0);
 	HTAB	   *seen = api_make_jid_table(GROUPS_PER_PAGE, JID_SIZE);
+	List	   *groups = NIL;
 	WireGroups	page;
 	int			offset = 0;
 	bool		found = false;
@@ -214,10 +223,22 @@ wawp_groups(PG_FUNCTION_ARGS)
 			hash_search(seen, page.groups[i].jid, HASH_ENTER, &found);
 			if (found)
 				break;
-			groups_put_row(fcinfo, &page.groups[i]);
+			groups = lappend(groups, &page.groups[i]);
 		}
 		offset += page.count;
 	} while (page.count == GROUPS_PER_PAGE && !found);
+	return groups;
+}
+
+/* (instance name): the groups the account is in. */
+Datum
+wawp_groups(PG_FUNCTION_ARGS)
+{
+	ApiCall		api = api_begin(fcinfo, true);
+	ListCell   *lc;
+
+	foreach(lc, groups_read_all(api_arg_instance(fcinfo, 0)))
+		groups_put_row(fcinfo, lfirst(lc));
 	api_end(&api);
 	return (Datum) 0;
 }

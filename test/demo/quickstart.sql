@@ -57,6 +57,18 @@ SELECT jid, phone_jid, role FROM wawp_participants('120363012345678901@g.us') OR
 \set ECHO none
 
 \echo
+\echo '== The same as a table: each group is read once a statement, EXPLAIN shows how'
+\echo "   (who is not in it may be in the group all the same: the difference is wawp_sync_group's to tell)"
+\echo
+\set ECHO queries
+IMPORT FOREIGN SCHEMA groups FROM SERVER support INTO public;
+SELECT role, count(*), bool_and(complete) AS complete FROM members
+WHERE group_jid = '120363012345678901@g.us' GROUP BY role;
+EXPLAIN (COSTS OFF) SELECT jid FROM members WHERE group_jid = '120363012345678901@g.us';
+SELECT * FROM wawp_sync_group('120363012345678901@g.us', ARRAY['15551234567', '15557654321', '15551239999']);
+\set ECHO none
+
+\echo
 \echo '== The one whose privacy setting blocks adds gets the link'
 \echo
 \set ECHO queries

@@ -17,7 +17,7 @@ SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_resul
 FROM pg_proc p
 JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
-SELECT plan(123);
+SELECT plan(124);
 
 -- ---- members
 
@@ -38,7 +38,7 @@ SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
         '(_queue_figures)', '(_row_arrived)',
         '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_audit_head)', '(wawp_audit_proof)', '(wawp_audit_verify)', '(wawp_cancel)',
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_check_participants)', '(wawp_classify)', '(wawp_create_group)',
-        '(wawp_demote_participants)', '(wawp_drain)', '(wawp_explain)', '(wawp_fdw_validator)',
+        '(wawp_demote_participants)', '(wawp_drain)', '(wawp_explain)', '(wawp_fdw_handler)', '(wawp_fdw_validator)',
         '(wawp_group_info)', '(wawp_groups)', '(wawp_invite_link)', '(wawp_is_group_jid)',
         '(wawp_is_person_jid)', '(wawp_jid)', '(wawp_join_requests)', '(wawp_membership_trigger)', '(wawp_note_contact)', '(wawp_participants)',
         '(wawp_pause)', '(wawp_promote_participants)', '(wawp_remove_participants)', '(wawp_request_add)',
@@ -181,6 +181,7 @@ FROM (VALUES
     ('wawp_webhook',
      'payload text, signature text, instance name DEFAULT NULL::name, OUT status integer, OUT retry_after integer, OUT detail text -> record'),
     ('wawp_membership_trigger', ' -> trigger'),
+    ('wawp_fdw_handler', ' -> fdw_handler'),
     ('wawp_fdw_validator', 'options text[], catalog oid -> void')
 ) f(name, signature);
 
@@ -336,7 +337,7 @@ FROM (VALUES
 -- ---- privileges
 
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
-    ARRAY['(wawp_fdw_validator)', '(_intent_fill)', '(_row_arrived)', '(_text_limits)', '(_worker_start)', '(wawp_suppress)', '(wawp_unsuppress)',
+    ARRAY['(wawp_fdw_validator)', '(wawp_fdw_handler)', '(_intent_fill)', '(_row_arrived)', '(_text_limits)', '(_worker_start)', '(wawp_suppress)', '(wawp_unsuppress)',
         '(wawp_note_contact)', '(_audit_refuse)', '(_identity_begin)', '(wawp_webhook)'],
     'PUBLIC may execute all functions, which check for themselves, but those nobody calls');
 SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');
@@ -351,8 +352,8 @@ SELECT is(rows_of($$SELECT objid::regclass FROM member JOIN pg_class c ON c.oid 
 
 -- ---- the foreign-data wrapper
 
-SELECT is(rows_of($$SELECT fdwhandler, fdwvalidator::regproc, fdwoptions FROM pg_foreign_data_wrapper WHERE fdwname = 'wawp'$$),
-    ARRAY['(0,wawp_fdw_validator,)'], 'the wrapper has a validator, no handler and no options');
+SELECT is(rows_of($$SELECT fdwhandler::regproc, fdwvalidator::regproc, fdwoptions FROM pg_foreign_data_wrapper WHERE fdwname = 'wawp'$$),
+    ARRAY['(wawp_fdw_handler,wawp_fdw_validator,)'], 'the wrapper has a handler, a validator and no options');
 
 -- ---- configuration parameters
 

@@ -221,14 +221,14 @@ sub value_of
 	return $argument{$argument} =~ s/\$id/$id/r;
 }
 
-# Every function and procedure of the extension but trigger functions and the validator, with its input arguments.
+# Every function and procedure of the extension but trigger functions and what CREATE SERVER calls, with its input arguments.
 my @calls = split /\n/, $node->safe_psql('trap', <<"SQL");
 SET search_path = pg_catalog;
 $ours SELECT p.prokind::text || ' ' || p.pronamespace::regnamespace::text || '.' || p.proname || ' ' ||
 	coalesce((SELECT string_agg(a, ' ' ORDER BY n) FROM unnest(p.proargnames) WITH ORDINALITY x(a, n)
 		WHERE p.proargmodes IS NULL OR p.proargmodes[n] = 'i'), '')
 FROM ours JOIN pg_proc p ON classid = 'pg_proc'::regclass AND p.oid = objid
-WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('wawp_fdw_validator', '_worker_start')
+WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('wawp_fdw_handler', 'wawp_fdw_validator', '_worker_start')
 ORDER BY p.proname IN ('wawp_pause', 'wawp_resume'), p.proname
 SQL
 cmp_ok(scalar(@calls), '>=', 35, 'all functions are called');

@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * foreign_scan.h
+ *	  Scanning a foreign table, and what EXPLAIN shows of it.
+ *
+ * IDENTIFICATION
+ *	  src/session/foreign_scan.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_FOREIGN_SCAN_H
+#define WAWP_FOREIGN_SCAN_H
+
+#include "commands/explain.h"
+#include "nodes/execnodes.h"
+
+extern void foreign_scan_begin(ForeignScanState *node, int eflags);
+extern TupleTableSlot *foreign_scan_next(ForeignScanState *node);
+extern void foreign_scan_again(ForeignScanState *node);
+extern void foreign_scan_end(ForeignScanState *node);
+extern void foreign_scan_explain(ForeignScanState *node, ExplainState *es);
+
+#endif							/* WAWP_FOREIGN_SCAN_H */
