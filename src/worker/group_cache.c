@@ -484,6 +484,13 @@ group_cache_wants_list(const CachedGroup *cached)
 	return cached->list.count < cached->stated && cached->info_ms * 1000 > cached->requested_us;
 }
 
+/* True if the list is shorter than the size that the group has stated before: people may have left in between. */
+bool
+group_cache_wants_size(const CachedGroup *cached)
+{
+	return cached->list.count < cached->stated && cached->info_ms * 1000 < cached->requested_us;
+}
+
 /*
  * ---- requests to join
  */

@@ -109,6 +109,7 @@ extern void group_cache_learn_lid(const CachedGroup *cached, const Jid *person, 
 extern MembersKnown group_cache_known(const CachedGroup *cached, int capacity);
 extern bool group_cache_wants_info(const CachedGroup *cached);
 extern bool group_cache_wants_list(const CachedGroup *cached);
+extern bool group_cache_wants_size(const CachedGroup *cached);
 extern void group_cache_note_added(const LaneKey *key, int n);
 extern void group_cache_note_removals(const LaneKey *key, int n);
 extern bool group_cache_may_ask_joins(const CachedGroup *cached, const WawpInstance *instance, TimestampTz since);

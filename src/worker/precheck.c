@@ -233,6 +233,15 @@ person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cache
 	return false;
 }
 
+/* True if a person was seen in the group before, and a list that lacks them is a part of it by an older size only. */
+static bool
+size_decides(const Intent *intent, const Contact *contact, const CachedGroup *cached)
+{
+	Membership	memory;
+
+	return group_cache_wants_size(cached) && membership_get(&intent->lane, contact->id, &memory) && memory.seen_at != 0;
+}
+
 /* Return the JID WhatsApp gave for a number; an invalid one if none is known. */
 static Jid
 contact_known_as(const Contact *contact)
@@ -299,6 +308,8 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 	intent->lid = group_cache_lid_of(&contact);
 	if (list_is_fresh(cached))
 		presence = precheck_presence(cached, &intent->jid, &contact, need);
+	if (presence == PRESENCE_UNKNOWN && size_decides(intent, &contact, cached))
+		*need = (InfoNeed) {ASK_INFO, NULL};
 	if (presence == PRESENCE_PRESENT)
 	{
 		*change = (IntentChange) {

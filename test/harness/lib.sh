@@ -160,7 +160,7 @@ make_sandbox() {
     clean_env=(env -i "PATH=$PATH" "HOME=$WAWP_SANDBOX/home" "TMPDIR=$WAWP_SANDBOX/tmp"
                "WAWP_SANDBOX=$WAWP_SANDBOX" LANG=C.UTF-8 LC_ALL=C.UTF-8 TZ=UTC)
     for name in PG_CONFIG LAYERS TESTS KEEP ACCEPT CI TERM VERBOSE PROVE_JOBS PG_TEST_TIMEOUT_DEFAULT CC \
-        FAULTS FAULTS_JOBS FAULTS_NO_NAMESPACE PARTS FLOODS; do
+        FAULTS FAULTS_JOBS FAULTS_NO_NAMESPACE PARTS FLOODS SEED; do
         [[ -z ${!name-} ]] || clean_env+=("$name=${!name}")
     done
 }

@@ -200,6 +200,16 @@ like($wawp->ask("SELECT reason || ' ' || (until BETWEEN now() + interval '89 day
 	'... what is inferred says from what, and ends by itself');
 $wawp->ask("SELECT wawp_unsuppress('$left{who}', '$left{group}')");
 
+my $smaller = $wawp->group;
+my ($first, $second, $private) = ($wawp->person, $wawp->person, $wawp->person(privacy => 'nobody'));
+is($wawp->end($wawp->want(group => $smaller, who => $_)), 'done added', 'added') foreach $first, $second;
+is($wawp->end($wawp->want(group => $smaller, who => $private, invite => 'false')), 'failed privacy_blocked', '... another cannot be, by a description that says how many there are');
+$sim->leave($smaller, $_, 'self') foreach $first, $second;
+forget_list($smaller);
+my $adds = $wawp->requests($smaller);
+is($wawp->end($wawp->want(group => $smaller, who => $first)), 'failed suppressed', 'a list that is shorter than the size that was read earlier: the size is read again, and they have left');
+is($wawp->requests($smaller), $adds, '... without being added again');
+
 # ---- an outage is nobody's fault: one head tries, nobody fails
 
 sub outage
