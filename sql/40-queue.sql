@@ -348,6 +348,11 @@ CREATE FUNCTION wawp._hold_figures(OUT instance name, OUT held_by text, OUT last
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_hold_figures';
 COMMENT ON FUNCTION wawp._hold_figures() IS 'what monitoring roles see of wawp.hold';
 
+CREATE FUNCTION wawp._metrics(OUT name text, OUT labels jsonb, OUT value float8)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'wawp_metrics';
+COMMENT ON FUNCTION wawp._metrics() IS 'wawp.metrics';
+
 CREATE FUNCTION wawp._worker_pid() RETURNS int
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_worker_pid';
 COMMENT ON FUNCTION wawp._worker_pid() IS 'process of this database''s worker; NULL when none runs';

@@ -280,3 +280,34 @@ COMMENT ON COLUMN wawp.worker_status.errors_in_a_row IS 'transactions of the wor
 COMMENT ON COLUMN wawp.worker_status.sqlstate IS 'SQLSTATE of last_error';
 COMMENT ON COLUMN wawp.worker_status.last_error IS 'what the worker fails with, or why there is none; long numbers are masked';
 COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (nothing is sent before wawp_take_over())';
+
+CREATE VIEW wawp.metrics WITH (security_invoker) AS
+	SELECT m.name, m.labels, m.value FROM wawp._metrics() m;
+COMMENT ON VIEW wawp.metrics IS
+	'figures for a monitoring system, in the form that Prometheus shows: gauges, and counters since the server''s start (..._total); for members of pg_monitor, who see all instances and no person or group; doc/monitoring explains each';
+COMMENT ON COLUMN wawp.metrics.name IS 'what it is, with its unit';
+COMMENT ON COLUMN wawp.metrics.labels IS 'what it is about: instance, and state, outcome, reason and the like';
+COMMENT ON COLUMN wawp.metrics.value IS 'the figure; Infinity where it is a limit that is not set';
+
+CREATE VIEW wawp.overview WITH (security_invoker) AS
+	SELECT i.name AS instance, coalesce(q.queued, 0)::bigint AS queued, coalesce(q.due, 0)::bigint AS due,
+		coalesce(q.groups_behind, 0)::bigint AS groups_behind, q.eta, b.adds_left_minute, b.adds_left_day,
+		coalesce((SELECT w.why FROM wawp._worker_status() w), 'held: ' || i.held_by,
+			CASE WHEN s.stuck > 0 THEN s.stuck || ' in wawp.stuck' END) AS trouble
+	FROM wawp.instance i
+	LEFT JOIN wawp.budget b ON b.instance = i.name
+	LEFT JOIN (SELECT u.instance, sum(u.queued) AS queued, sum(u.due) AS due,
+			count(*) FILTER (WHERE u.due > 0) AS groups_behind, max(u.eta) AS eta
+		FROM wawp.queue u GROUP BY u.instance) q ON q.instance = i.name::text
+	LEFT JOIN (SELECT t.instance, count(*) AS stuck FROM wawp.stuck t GROUP BY t.instance) s ON s.instance = i.name::text
+	ORDER BY i.name;
+COMMENT ON VIEW wawp.overview IS
+	'one line for each instance the role may use: what waits, what the pace has left, and what is wrong; made to be watched';
+COMMENT ON COLUMN wawp.overview.instance IS 'the instance';
+COMMENT ON COLUMN wawp.overview.queued IS 'intents that are queued';
+COMMENT ON COLUMN wawp.overview.due IS 'those that could go now but for pace and holds';
+COMMENT ON COLUMN wawp.overview.groups_behind IS 'groups that have some of these';
+COMMENT ON COLUMN wawp.overview.eta IS 'when the last one of the fullest group leaves at the pace';
+COMMENT ON COLUMN wawp.overview.adds_left_minute IS 'adds that may leave within a minute; NULL means no limit';
+COMMENT ON COLUMN wawp.overview.adds_left_day IS 'adds left of adds_per_day; NULL means no limit';
+COMMENT ON COLUMN wawp.overview.trouble IS 'why nothing is sent, why the instance is held, or how much makes no progress; NULL when all is well';

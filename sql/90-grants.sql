@@ -9,6 +9,11 @@ REVOKE ALL ON FUNCTION wawp._intent_fill(), wawp._audit_refuse(), wawp._audit_er
 
 GRANT SELECT ON wawp.membership_intent, wawp.hold, wawp.requester_hold, wawp.queue, wawp.progress, wawp.stuck,
 	wawp.funnel, wawp.budget, wawp.instance, wawp.worker_status, wawp.outcome_info TO PUBLIC;
+GRANT SELECT ON wawp.overview TO PUBLIC;
+-- Figures of everybody's intents, without people: for monitoring alone.
+REVOKE ALL ON FUNCTION wawp._metrics() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION wawp._metrics() TO pg_monitor;
+GRANT SELECT ON wawp.metrics TO pg_monitor;
 -- On all columns: many clients name each of them.  The trigger decides what may be set.
 GRANT INSERT ON wawp.membership_intent TO PUBLIC;
 

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "base/counters.h"
 #include "base/guc.h"
 #include "base/mark_file.h"
 #include "base/shmem.h"
@@ -40,6 +41,7 @@ static const ShmemPart shmem_parts[] = {
 	{mailbox_shmem_size, mailbox_shmem_startup},
 	{quota_shmem_size, quota_shmem_startup},
 	{missing_route_shmem_size, missing_route_shmem_startup},
+	{counters_shmem_size, counters_shmem_startup},
 };
 
 void

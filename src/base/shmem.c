@@ -43,7 +43,7 @@ shmem_request(void)
 	RequestAddinShmemSpace(MAXALIGN(sizeof(WawpShared)));
 	for (int i = 0; i < n_module_parts; i++)
 		RequestAddinShmemSpace(module_parts[i].size());
-	RequestNamedLWLockTranche("wawp", 3);
+	RequestNamedLWLockTranche("wawp", 4);
 }
 
 static void
@@ -63,6 +63,7 @@ shmem_startup(void)
 		wawp_shared->lock = &locks[0].lock;
 		wawp_shared->limiter_lock = &locks[1].lock;
 		wawp_shared->mailbox_lock = &locks[2].lock;
+		wawp_shared->counters_lock = &locks[3].lock;
 	}
 	for (int i = 0; i < n_module_parts; i++)
 		module_parts[i].startup();

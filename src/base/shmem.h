@@ -96,7 +96,9 @@ typedef struct WawpShared
 	LWLock	   *lock;			/* guards slots and launcher_latch */
 	LWLock	   *limiter_lock;	/* guards limiter.c's table */
 	LWLock	   *mailbox_lock;		/* guards the boxes */
+	LWLock	   *counters_lock;	/* guards counters.c's table */
 	Latch	   *launcher_latch; /* NULL: no launcher runs */
+	int64		limiter_refusals;	/* for a lack of room; under limiter_lock */
 	bool		limiter_is_rebuilt; /* every database's last day is known; never unset */
 	WorkerSlot	slots[SHMEM_SLOTS];
 } WawpShared;

@@ -110,6 +110,7 @@ static HttpTransfer *
 start_request(const WawpInstance *instance, const Endpoint *endpoint, const CallRequest *request)
 {
 	HttpRequest http = {
+		.instance = instance->name,
 		.ca_file = instance->ca_file,
 		.connect_timeout_ms = instance->connect_timeout_ms,
 		.timeout_ms = instance->timeout_ms,

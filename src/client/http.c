@@ -50,6 +50,7 @@
 #endif
 
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/guc.h"
 #include "client/http.h"
 #include "lib/ilist.h"
@@ -58,6 +59,7 @@
 #include "protocol/backoff.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
@@ -88,7 +90,8 @@ struct HttpTransfer
 	size_t		allocated;
 	size_t		limit;
 	size_t		header_bytes;
-	const char *ca_file;		/* the request's */
+	NameData	instance;		/* the request's */
+	const char *ca_file;		/* likewise */
 	bool		is_post;
 	bool		may_reach_loopback;
 	bool		is_loopback_only;
@@ -764,7 +767,20 @@ transfer_error(const HttpTransfer *transfer, CURLcode code)
 	return curl_easy_strerror(code);
 }
 
-/* Fill in the result of a transfer that ended with libcurl's `code`. */
+/* Return what a result counts as. */
+static AnswerClass
+http_answer_class(const HttpResult *result)
+{
+	static const AnswerClass by_hundreds[] = {ANSWER_2XX, ANSWER_3XX, ANSWER_4XX, ANSWER_5XX};
+
+	if (result->fate == HTTP_NOT_SENT)
+		return ANSWER_NOT_SENT;
+	if (result->fate != HTTP_ANSWERED || result->status < 200 || result->status > 599)
+		return ANSWER_NONE;
+	return by_hundreds[result->status / 100 - 2];
+}
+
+/* Fill in the result of a transfer that ended with libcurl's `code`, and count it. */
 static void
 transfer_finish(HttpTransfer *transfer, CURLcode code)
 {
@@ -803,6 +819,7 @@ transfer_finish(HttpTransfer *transfer, CURLcode code)
 	result->tls_ms = (int) (tls / 1000);
 	result->first_byte_ms = (int) (first_byte / 1000);
 	result->total_ms = (int) (total / 1000);
+	counters_note_request(NameStr(transfer->instance), http_answer_class(result), result->total_ms);
 	transfer->is_done = true;
 }
 
@@ -1030,6 +1047,7 @@ http_start(const HttpRequest *request)
 
 	engine_open();
 	transfer->limit = request->max_body;
+	namestrcpy(&transfer->instance, request->instance);
 	transfer->is_post = request->is_post;
 	transfer->ca_file = request->ca_file;
 	transfer->may_reach_loopback = request->may_reach_loopback;

@@ -23,6 +23,7 @@ typedef struct HttpUrl
 
 typedef struct HttpRequest
 {
+	const char *instance;		/* for the counters; copied */
 	bool		is_post;		/* else GET */
 	const char *url;			/* these four must live as long as the transfer */
 	const char *body;			/* JSON; NULL for GET */

@@ -25,6 +25,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/spi_statement.h"
 #include "base/subtransaction.h"
 #include "base/table_insert.h"
@@ -508,6 +509,7 @@ audit_write(const AuditRecord *record)
 	audit_bind_record(record, &args);
 	MemoryContextSwitchTo(caller);
 	batch.rows[batch.n++] = args;
+	counters_note_outcome(record->instance, record->outcome);
 	if (!batch.is_open || batch.n == RECORDS_AT_ONCE)
 		audit_flush();
 }

@@ -278,6 +278,25 @@ mailbox_wait_for_room(int timeout_ms)
 	return mailbox_wait_for_state(&mailbox_mine()->answered, MAILBOX_FREE, clock_monotonic_ms() + timeout_ms);
 }
 
+/* Return the number of this database's records that are not in the log yet. */
+int
+mailbox_count_waiting(void)
+{
+	int			waiting = 0;
+
+	LWLockAcquire(wawp_shared->mailbox_lock, LW_SHARED);
+	for (int i = 0; i < nboxes; i++)
+	{
+		const MailboxMessage *messages[] = {&boxes[i].sent, &boxes[i].answered};
+
+		for (size_t m = 0; m < lengthof(messages); m++)
+			waiting += messages[m]->dbid == MyDatabaseId &&
+				(messages[m]->state == MAILBOX_POSTED || messages[m]->state == MAILBOX_TAKEN);
+	}
+	LWLockRelease(wawp_shared->mailbox_lock);
+	return waiting;
+}
+
 /*
  * ---- in the worker
  */

@@ -32,6 +32,7 @@ extern MailboxFate mailbox_post_sent(const MailboxRecord *record, int timeout_ms
 extern void mailbox_withdraw(void);
 extern bool mailbox_post_answered(const MailboxRecord *record);
 extern bool mailbox_wait_for_room(int timeout_ms);
+extern int	mailbox_count_waiting(void);
 
 /* In the worker. */
 extern void mailbox_recover(void);

@@ -158,6 +158,20 @@ status_state_name(WorkerState state)
 	return names[state];
 }
 
+/* Return the label of a part of a worker's work. */
+const char *
+status_part_name(WorkerPart part)
+{
+	static const char *const names[] = {
+		[PART_CYCLE] = "cycle",
+		[PART_MAIL] = "mail",
+		[PART_PRUNE] = "prune",
+		[PART_PARTITIONS] = "partitions",
+	};
+
+	return names[part];
+}
+
 /* Set the state "none" with its reason; sqlstate 0: that is no error. */
 static void
 status_set_none(WorkerStatus *status, int sqlstate, const char *why)
@@ -221,6 +235,24 @@ status_read_trouble(WorkerStatus *status, const WorkerSlot *slot)
 	return false;
 }
 
+/* Write each part's errors in a row, and when any of them last failed, to *status. */
+static void
+status_read_errors(WorkerStatus *status, const WorkerSlot *slot)
+{
+	int64		last_ms = 0;
+
+	for (int part = 0; part < WORKER_PARTS; part++)
+	{
+		const WorkerTrouble *trouble = &slot->troubles[part];
+
+		if (status_trouble_is_current(part, trouble))
+			status->part_errors[part] = trouble->errors;
+		last_ms = Max(last_ms, trouble->errors > 0 ? trouble->failed_ms : 0);
+	}
+	if (last_ms > 0)
+		status->last_failed_at = GetCurrentTimestamp() - (clock_monotonic_ms() - last_ms) * 1000;
+}
+
 /* Write the state of a worker that runs to *status. */
 static void
 status_read_serving(WorkerStatus *status, const WorkerSlot *slot)
@@ -257,6 +289,7 @@ status_read(WorkerStatus *status)
 	status->started_at = slot.started_at;
 	status->last_cycle_at = slot.last_cycle_at;
 	status->in_flight = slot.in_flight;
+	status_read_errors(status, &slot);
 	if (identity_is_copy())
 	{
 		status->state = WORKER_COPY;

@@ -36,6 +36,8 @@ typedef struct WorkerStatus
 	int			sqlstate;		/* 0: none */
 	const char *last_error;		/* NULL: none */
 	const char *why;			/* a sentence; NULL while it serves */
+	int			part_errors[WORKER_PARTS];	/* in a row, of those that fail */
+	TimestampTz last_failed_at; /* any part; 0: none since the worker's start */
 } WorkerStatus;
 
 extern void status_attach(WorkerSlot *slot);
@@ -44,5 +46,6 @@ extern void status_note_commit(WorkerPart part, bool is_clean);
 extern void status_note_in_flight(int in_flight);
 extern void status_read(WorkerStatus *status);
 extern const char *status_state_name(WorkerState state);
+extern const char *status_part_name(WorkerPart part);
 
 #endif							/* WAWP_WORKER_STATUS_H */

@@ -401,6 +401,7 @@ limiter_take(const LimiterKey *key, const LimiterAsk *ask)
 	else if (is_limited)
 	{
 		grant.is_full = true;
+		wawp_shared->limiter_refusals++;
 		grant.next_at = now + SECOND_US;
 	}
 	else
@@ -532,4 +533,17 @@ int64
 limiter_next_at(const LimiterKey *key, PaceRate rate)
 {
 	return pace_next(rate, limiter_read_entry(key).tat);
+}
+
+/* Return the number of accounts and groups that the table has, and write how often it had no room to *refusals. */
+long
+limiter_entries(int64 *refusals)
+{
+	long		entries;
+
+	LWLockAcquire(wawp_shared->limiter_lock, LW_EXCLUSIVE);
+	entries = hash_get_num_entries(wawp_limiters);
+	*refusals = wawp_shared->limiter_refusals;
+	LWLockRelease(wawp_shared->limiter_lock);
+	return entries;
 }

@@ -63,6 +63,7 @@ extern void limiter_replay(const LimiterKey *key, PaceRate rate, int64 age_us);
 extern void limiter_replay_day(const LimiterKey *key, int count, bool is_capped);
 extern int	limiter_spent_today(const LimiterKey *key);
 extern int64 limiter_within(const LimiterKey *key, PaceRate rate, int64 span_us);
+extern long limiter_entries(int64 *refusals);
 extern int64 limiter_next_at(const LimiterKey *key, PaceRate rate);
 
 #endif							/* WAWP_LIMITER_H */

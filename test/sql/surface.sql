@@ -29,12 +29,12 @@ SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' O
         '(table,wawp.membership_intent)', '(table,wawp.opt_out_word)', '(table,wawp.requester_hold)', '(table,wawp.suppression)',
         '(table,wawp.webhook_event)', '(table,wawp.webhook_refusal)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
         '(type,wawp.state)', '(view,wawp.audit)', '(view,wawp.budget)', '(view,wawp.funnel)', '(view,wawp.instance)',
-        '(view,wawp.outcome_info)', '(view,wawp.progress)', '(view,wawp.queue)', '(view,wawp.stuck)', '(view,wawp.worker_status)'],
+        '(view,wawp.metrics)', '(view,wawp.outcome_info)', '(view,wawp.overview)', '(view,wawp.progress)', '(view,wawp.queue)', '(view,wawp.stuck)', '(view,wawp.worker_status)'],
     'members that are no functions');
 
 SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
     ARRAY['(_account)', '(_account_problem)', '(_audit_erased)', '(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_home)',
-        '(_identity_begin)', '(_intent_fill)', '(_is_monitor)', '(_is_own)', '(_may_use)', '(_oldest_due)', '(_outcome_info)', '(_progress_figures)',
+        '(_identity_begin)', '(_intent_fill)', '(_is_monitor)', '(_is_own)', '(_may_use)', '(_metrics)', '(_oldest_due)', '(_outcome_info)', '(_progress_figures)',
         '(_queue_figures)', '(_row_arrived)',
         '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_audit_head)', '(wawp_audit_proof)', '(wawp_audit_verify)', '(wawp_cancel)',
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_check_participants)', '(wawp_classify)', '(wawp_create_group)',
@@ -337,7 +337,7 @@ FROM (VALUES
 -- ---- privileges
 
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
-    ARRAY['(wawp_fdw_validator)', '(wawp_fdw_handler)', '(_intent_fill)', '(_row_arrived)', '(_text_limits)', '(_worker_start)', '(wawp_suppress)', '(wawp_unsuppress)',
+    ARRAY['(wawp_fdw_validator)', '(wawp_fdw_handler)', '(_intent_fill)', '(_row_arrived)', '(_text_limits)', '(_worker_start)', '(_metrics)', '(wawp_suppress)', '(wawp_unsuppress)',
         '(wawp_note_contact)', '(_audit_refuse)', '(_identity_begin)', '(wawp_webhook)'],
     'PUBLIC may execute all functions, which check for themselves, but those nobody calls');
 SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');
@@ -346,9 +346,9 @@ SELECT ok(NOT has_foreign_data_wrapper_privilege('public', 'wawp', 'USAGE'),
     'PUBLIC may not create servers of the wrapper');
 
 SELECT is(rows_of($$SELECT objid::regclass FROM member JOIN pg_class c ON c.oid = objid WHERE type = 'view'
-                    AND (NOT has_table_privilege('public', objid, 'SELECT') AND objid <> 'wawp.audit'::regclass
+                    AND (NOT has_table_privilege('public', objid, 'SELECT') AND objid NOT IN ('wawp.audit'::regclass, 'wawp.metrics'::regclass)
                         OR NOT 'security_invoker=true' = ANY (coalesce(reloptions, '{}')))$$),
-    '{}', 'every view is security_invoker, and PUBLIC may read all but the audit log''s');
+    '{}', 'every view is security_invoker, and PUBLIC may read all but the audit log''s and the metrics');
 
 -- ---- the foreign-data wrapper
 
