@@ -117,7 +117,7 @@ settings_get(const LaneKey *lane)
 bool
 settings_welcomes(const LaneKey *lane)
 {
-	IndexProbe	row = {"group_settings", "group_settings_welcome"};
+	IndexProbe	row = {.table = "group_settings", .index = "group_settings_welcome"};
 
 	if (lane)
 	{
