@@ -282,6 +282,26 @@ audit_block_is_open(void)
 	return pending.n > 0;
 }
 
+/* Write a new salt.  Random numbers are drawn for many: that costs hardly more than for one. */
+static void
+block_draw_salt(uint8 salt[SEAL_SALT_SIZE])
+{
+	static uint8 drawn[64][SEAL_SALT_SIZE];
+	static size_t left = 0;
+
+	if (left == 0)
+	{
+		if (!pg_strong_random(drawn, sizeof(drawn)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not seal the audit log: no random numbers")));
+		left = lengthof(drawn);
+	}
+	left--;
+	memcpy(salt, drawn[left], SEAL_SALT_SIZE);
+	memset(drawn[left], 0, SEAL_SALT_SIZE);
+}
+
 /* Append to a record its digest and salt, and take it into the next block. */
 void
 audit_block_add(SqlArgs *record)
@@ -292,10 +312,7 @@ audit_block_add(SqlArgs *record)
 	TimestampTz at = DatumGetTimestampTz(record->values[AUDIT_COLUMN_AT]);
 
 	Assert(record->n == AUDIT_COLUMNS);
-	if (!pg_strong_random(salt, sizeof(salt)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not seal the audit log: no random numbers")));
+	block_draw_salt(salt);
 	audit_text_salts(salt, texts);
 	audit_record_digest(record, texts, &digest);
 	spi_add_bytes(record, digest.bytes, sizeof(digest.bytes));

@@ -17,7 +17,7 @@ SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_resul
 FROM pg_proc p
 JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
-SELECT plan(124);
+SELECT plan(132);
 
 -- ---- members
 
@@ -180,6 +180,11 @@ FROM (VALUES
      'jid text, at timestamp with time zone DEFAULT NULL::timestamp with time zone -> boolean'),
     ('wawp_webhook',
      'payload text, signature text, instance name DEFAULT NULL::name, OUT status integer, OUT retry_after integer, OUT detail text -> record'),
+    ('wawp_audit_verify',
+     'since timestamp with time zone DEFAULT NULL::timestamp with time zone, before timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'OUT ok boolean, OUT checked bigint, OUT first_bad_block bigint, OUT first_bad_id bigint, OUT problem text -> record'),
+    ('wawp_audit_head', 'OUT block bigint, OUT at timestamp with time zone, OUT root bytea, OUT hash bytea -> record'),
+    ('wawp_audit_proof', 'id bigint -> jsonb'),
     ('wawp_membership_trigger', ' -> trigger'),
     ('wawp_fdw_handler', ' -> fdw_handler'),
     ('wawp_fdw_validator', 'options text[], catalog oid -> void')
@@ -200,7 +205,11 @@ FROM (VALUES
      'group_jid text, contact_id bigint, intent_id bigint, batch_id text, attempt integer, action wawp.action, outcome '
      'wawp.outcome, http_status integer, code integer, login_role name, requested_by name, actor text, '
      'application_name text, client_addr inet, origin text, reason text, request_id uuid, duration_ms integer, detail '
-     'jsonb'),
+     'jsonb, digest bytea, salt bytea, erased jsonb'),
+    ('wawp.audit_block',
+     'block bigint not null, at timestamptz not null, home uuid not null, timeline integer not null, first_id bigint '
+     'not null, last_id bigint not null, pruned_through bigint, root bytea not null, previous bytea not null, hash '
+     'bytea not null'),
     ('wawp.audit_note',
      'id bigint not null identity, kind wawp.audit_kind not null, instance name, instance_id text, group_jid '
      'text, jid text, intent_id bigint, batch_id text, action wawp.action, reason text, role name, requested_from '
@@ -306,11 +315,15 @@ SELECT is(rows_of($$SELECT about, final, next_step, text, hint FROM wawp.outcome
 -- language, volatility, strictness, parallel safety; none is a definer's or leakproof
 SELECT is(rows_of($$SELECT DISTINCT l.lanname, prosecdef, proleakproof, proconfig
                     FROM member_function JOIN pg_language l ON l.oid = prolang$$),
-    ARRAY['(c,f,f,)'], 'all functions are C and run as their caller');
+    ARRAY['(c,f,f,)', '(sql,f,f,)'], 'all functions run as their caller');
+SELECT is(rows_of($$SELECT proname FROM member_function WHERE prosqlbody IS NOT NULL$$), ARRAY['(_audit_erased)'], '... and all are C but one, whose names were resolved when it was created');
 
 SELECT is((SELECT concat_ws(' ', provolatile, CASE WHEN proisstrict THEN 'strict' ELSE 'called' END, proparallel)
            FROM member_function WHERE proname = name), properties, 'properties of ' || name)
 FROM (VALUES
+    ('wawp_audit_verify', 's called u'),
+    ('wawp_audit_head', 's called u'),
+    ('wawp_audit_proof', 's strict u'),
     ('wawp_add_participants', 'v called u'),
     ('wawp_remove_participants', 'v called u'),
     ('wawp_promote_participants', 'v called u'),
@@ -338,7 +351,7 @@ FROM (VALUES
 
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
     ARRAY['(wawp_fdw_validator)', '(wawp_fdw_handler)', '(_intent_fill)', '(_row_arrived)', '(_text_limits)', '(_worker_start)', '(_metrics)', '(wawp_suppress)', '(wawp_unsuppress)',
-        '(wawp_note_contact)', '(_audit_refuse)', '(_identity_begin)', '(wawp_webhook)'],
+        '(wawp_note_contact)', '(_audit_refuse)', '(_audit_erased)', '(_identity_begin)', '(wawp_webhook)'],
     'PUBLIC may execute all functions, which check for themselves, but those nobody calls');
 SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');
 SELECT ok(has_type_privilege('public', 'wawp.outcome', 'USAGE'), 'PUBLIC has USAGE on the type wawp.outcome');
