@@ -26,9 +26,9 @@ protocol = calling_code jid outcome json shape wire_time account_limits wire eve
 base = guc clock shmem mark_file commit_wake spi_statement subtransaction index_probe encoding text_limit requester signature
 client = http instance call missing_route
 throttle = gcra limiter budget share
-tables = intent contact membership suppression group_settings hold requester_hold identity home adoption audit audit_mailbox webhook_event worker_status
+tables = intent contact membership suppression erasure_key person_data group_settings hold requester_hold identity home adoption audit audit_mailbox webhook_event worker_status
 session = api participants check groups join_requests messages pairs pure send session_read session_verify sync sync_request sync_source
-queue = quota enqueue control webhook take_over monitor metrics trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_guard
+queue = quota enqueue control webhook take_over subject monitor metrics trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt events \
 	group_cache lanes admission instance_cache savepoint utility_hook server_changes refusal_run
 

@@ -281,26 +281,11 @@ wawp_resume(PG_FUNCTION_ARGS)
  * ---- the opt-out list, and contacts
  */
 
-/* Returns the n-th argument, a person, in normal form. */
-static const char *
-arg_person(FunctionCallInfo fcinfo, int n)
-{
-	const char *input = text_limit_arg(fcinfo, n, TEXT_JID);
-	Jid			jid = enqueue_parse(input ? input : "");
-
-	if (jid.kind != JID_PERSON && jid.kind != JID_LID)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid person \"%s\"", input ? input : "null"),
-				 errhint("A person is \"<digits>@c.us\", or a phone number with its country code.")));
-	return pstrdup(jid.text);
-}
-
 /* (jid text, group_jid text, reason text, until timestamptz): true if something changed. */
 Datum
 wawp_suppress(PG_FUNCTION_ARGS)
 {
-	const char *person = arg_person(fcinfo, 0);
+	const char *person = enqueue_arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
 	const char *given = text_limit_arg(fcinfo, 2, TEXT_REASON);
 	const char *reason = given ? given : "asked for";
@@ -319,7 +304,7 @@ wawp_suppress(PG_FUNCTION_ARGS)
 Datum
 wawp_unsuppress(PG_FUNCTION_ARGS)
 {
-	const char *person = arg_person(fcinfo, 0);
+	const char *person = enqueue_arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
 	IntentRequester by = enqueue_current_requester(fcinfo);
 	SqlOwner	before = spi_begin_as_owner();
@@ -338,7 +323,7 @@ wawp_unsuppress(PG_FUNCTION_ARGS)
 Datum
 wawp_note_contact(PG_FUNCTION_ARGS)
 {
-	const char *person = arg_person(fcinfo, 0);
+	const char *person = enqueue_arg_person(fcinfo, 0);
 	TimestampTz at = PG_ARGISNULL(1) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
 	SqlOwner	before;
 	bool		changed;

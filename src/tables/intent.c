@@ -368,7 +368,7 @@ static SqlStatement requeue = {
 	"  THEN requested_from - '" KEY_TAKEN_OVER "' ELSE requested_from END,"
 	" not_before = CASE WHEN " MAY_HAVE_INVITED " AND greatest(created_at, not_before) < $5"
 	"  THEN greatest(clock_timestamp(), $5) ELSE not_before END"
-	" WHERE id = $1 AND state = 'failed' AND " IS_OWN
+	" WHERE id = $1 AND state = 'failed' AND strpos(jid, '@') > 0 AND " IS_OWN
 	" AND NOT " IS_QUEUED_AGAIN("i")
 	" RETURNING *) " INSERT_NOTE NOTE_OF("retried") ", $2::name, $3 FROM c",
 	5, {INT8OID, TEXTOID, JSONBOID, OIDOID, TIMESTAMPTZOID}, NULL
@@ -1027,6 +1027,21 @@ static SqlStatement is_still = {
 	"SELECT FROM wawp.membership_intent WHERE id = $1 AND state = $2::wawp.state",
 	2, {INT8OID, TEXTOID}, NULL
 };
+
+static SqlStatement person_of = {
+	"SELECT jid FROM wawp.membership_intent WHERE id = $1",
+	1, {INT8OID}, NULL
+};
+
+/* Return the person of an intent as its row has them now; NULL: there is no row. */
+const char *
+intent_person(int64 id)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int8(&args, id);
+	return spi_run(&person_of, &args) > 0 ? spi_get_text(0, 1) : NULL;
+}
 
 /* True for states that an intent does not leave by itself. */
 bool

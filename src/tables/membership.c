@@ -133,12 +133,14 @@ static SqlStatement note_added = {
 	12, ADDED_TYPES, NULL
 };
 
-/* Store that an intent's person is in the group. */
+/* Store that an intent's person is in the group; contact 0, who was erased: nothing. */
 void
 membership_note_added(const Intent *intent, int64 contact, const MembershipAddition *addition)
 {
 	SqlArgs		args = membership_key_args(&intent->lane, contact);
 
+	if (contact == 0)
+		return;
 	spi_add_bool(&args, addition->by_us);
 	spi_add_time(&args, intent->until);
 	spi_add_text(&args, intent->requested_by);
@@ -225,6 +227,8 @@ membership_note_invited(const LaneKey *lane, int64 contact)
 {
 	SqlArgs		args = membership_key_args(lane, contact);
 
+	if (contact == 0)
+		return;
 	home_bind(&args);
 	(void) intent_insert(&note_invited, &args);
 }
