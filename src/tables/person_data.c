@@ -194,8 +194,9 @@ typedef struct Holding
 	SqlStatement erase;
 } Holding;
 
+/* The seal of a record is nobody's data. */
 #define SHOW(table, order, holds) \
-	{"SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY " order "), '[]')::text FROM " table " t WHERE " holds, PERSON_ARGS}
+	{"SELECT coalesce(jsonb_agg(to_jsonb(t) - '{digest,salt,erased}'::text[] ORDER BY " order "), '[]')::text FROM " table " t WHERE " holds, PERSON_ARGS}
 
 enum
 {
@@ -219,7 +220,8 @@ static Holding holdings[] = {
 	CLEAN_JSON("requested_from") " WHERE " NOTE_HOLDS, PERSON_ARGS}},
 	{"audit_log",
 		SHOW("wawp.audit_log", "t.id", "(contact_id = ANY ($2) OR " AUDIT_TEXTS ")"),
-		{"UPDATE wawp.audit_log a SET " AUDIT_CLEAN("batch_id") ", " AUDIT_CLEAN("actor") ", " AUDIT_CLEAN("application_name")
+		{"UPDATE wawp.audit_log a SET erased = wawp._audit_erased(a, array_remove(ARRAY[" AUDIT_ERASED("batch_id") ", " AUDIT_ERASED("actor") ", "
+			AUDIT_ERASED("application_name") ", " AUDIT_ERASED("reason") ", " AUDIT_ERASED("detail") "], NULL)), salt = NULL, " AUDIT_CLEAN("batch_id") ", " AUDIT_CLEAN("actor") ", " AUDIT_CLEAN("application_name")
 	", " AUDIT_CLEAN("reason") ", " AUDIT_CLEAN("detail") " WHERE " AUDIT_TEXTS, PERSON_ARGS}},
 	{"webhook_event",
 		SHOW("wawp.webhook_event", "t.received_at", EVENT_HOLDS),

@@ -120,6 +120,7 @@ is($wawp->until('SELECT in_flight FROM wawp.worker_status', 0), 0, 'the answer a
 is($wawp->until("SELECT string_agg(kind || ' ' || contact_id, ',' ORDER BY id) FROM wawp.audit_log WHERE intent_id = $intent{wire} AND kind <> 'cancelled'", "sent $contact,answered $contact"), "sent $contact,answered $contact", '... and is recorded for nobody by name');
 is($wawp->now($intent{wire}), 'cancelled', '... without follow-up');
 held('after the answer');
+like($wawp->ask('SELECT ok, problem FROM wawp_audit_verify()'), qr{^t\|\d+ records have texts that were erased$}, 'the seal holds');
 
 # ---- what comes later
 
