@@ -13,7 +13,7 @@
 
 #include "nodes/pg_list.h"
 
-/* What a hash on the opt-out list begins with: no JID does. */
+/* The beginning of a hash on the opt-out list; no JID begins so. */
 #define ERASURE_HASH_PREFIX "hmac:"
 
 extern bool erasure_key_exists(void);

@@ -2176,19 +2176,35 @@ intent_has_other_account(const char *instance)
 	return spi_run(&has_other_account, &args) > 0;
 }
 
+#define PRUNED_AT_ONCE 1000
+
 static SqlStatement prune = {
-	"DELETE FROM wawp.membership_intent WHERE ctid = ANY (ARRAY("
-	" SELECT ctid FROM wawp.membership_intent WHERE state IN " STATES_FINAL
-	" AND settled_at < (SELECT clock_timestamp() - $1 * interval '1 minute') LIMIT 1000 FOR UPDATE SKIP LOCKED))",
-	1, {INT4OID}, NULL
+	"WITH old AS MATERIALIZED (SELECT ctid AS place, settled_at FROM wawp.membership_intent WHERE state IN " STATES_FINAL
+	" AND settled_at >= $3 AND settled_at < (SELECT clock_timestamp() - $1 * interval '1 minute')"
+	" ORDER BY settled_at LIMIT $2 FOR UPDATE SKIP LOCKED),"
+	" gone AS (DELETE FROM wawp.membership_intent WHERE ctid = ANY (ARRAY(SELECT place FROM old)) RETURNING 1)"
+	" SELECT count(*), max(settled_at) FROM old",
+	3, {INT4OID, INT4OID, TIMESTAMPTZOID}, NULL
 };
 
-/* Delete some intents that were settled before the retention; return how many. */
-int64
+/*
+ * Delete a portion of the intents that were settled before the retention, the
+ * oldest first; true if there may be more.  The next portion begins where this
+ * one ended: what was deleted is still in the index while somebody's old
+ * snapshot may see it.
+ */
+bool
 intent_prune(int retention_minutes)
 {
+	static TimestampTz from = DT_NOBEGIN;
 	SqlArgs		args = {0};
+	bool		is_full;
 
 	spi_add_int4(&args, retention_minutes, true);
-	return (int64) spi_run(&prune, &args);
+	spi_add_int4(&args, PRUNED_AT_ONCE, true);
+	spi_add_datum(&args, TimestampTzGetDatum(from));
+	spi_run(&prune, &args);
+	is_full = spi_get_int8(0, 1, 0) == PRUNED_AT_ONCE;
+	from = is_full ? spi_get_time(0, 2) : DT_NOBEGIN;
+	return is_full;
 }

@@ -186,7 +186,7 @@ person_pattern(const Person *person)
 #define EVENT_HOLDS "(" NAMES("body") " OR " NAMES("id") " OR " NAMES("detail") ")"
 #define SETTINGS_HOLD "(" NAMES("invite_text") " OR " NAMES("welcome_text") ")"
 
-/* What a table holds on a person. */
+/* A table that may hold something on a person. */
 typedef struct Holding
 {
 	const char *table;
