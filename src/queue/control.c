@@ -20,6 +20,7 @@
 #include "base/commit_wake.h"
 #include "base/guc.h"
 #include "base/requester.h"
+#include "base/shmem.h"
 #include "base/subtransaction.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
@@ -218,6 +219,7 @@ pause_check_quota(const LaneKey *lane, Oid roleid)
 	if (most == 0 || is_member_of_role(roleid, spi_extension_owner()) ||
 		hold_count_paused(roleid, NameStr(lane->instance), lane->group, most) < most)
 		return;
+	shmem_note_refusal(MyDatabaseId, roleid, true);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("role \"%s\" has paused too many groups", GetUserNameFromId(roleid, false)),

@@ -66,6 +66,7 @@
 #define FIRST_ERROR_DELAY_MS 200
 #define MAIL_RETRY_MS 50
 #define SHORTEST_PRUNE_PAUSE_MS 100
+#define LONGEST_PRUNE_PAUSE_MS 400
 #define LONGEST_ERROR_DELAY_MS 700
 
 static WorkerSlot *my_slot = NULL;
@@ -356,6 +357,49 @@ worker_serve_mail(void)
 }
 
 /*
+ * ---- what quotas have refused
+ */
+
+/* Record what a quota has refused a role: the session's own transaction was rolled back. */
+static void
+worker_record_refusal(const QuotaRefusals *refusals)
+{
+	AuditRecord record = {
+		.kind = "refused",
+		.requested_by = OidIsValid(refusals->role) ? GetUserNameFromId(refusals->role, true) : NULL,
+		.origin = "quota",
+		.reason = psprintf("%s allows no more%s, refused " INT64_FORMAT " times",
+						   refusals->of_holds ? "wawp.max_holds_per_role" : "wawp.max_queued_per_role",
+						   OidIsValid(refusals->role) ? "" : " to several roles", refusals->count),
+		.duration_ms = -1
+	};
+
+	audit_write(&record);
+}
+
+static QuotaRefusals due_refusals[SHMEM_REFUSALS];
+static int	ndue_refusals;
+
+static void
+worker_record_refusals(void)
+{
+	for (int i = 0; i < ndue_refusals; i++)
+		worker_record_refusal(&due_refusals[i]);
+}
+
+/* Record what is due of that, in a transaction of its own. */
+static void
+worker_serve_refusals(void)
+{
+	ndue_refusals = shmem_due_refusals(my_slot, due_refusals);
+	if (ndue_refusals == 0)
+		return;
+	worker_run_cycle(worker_record_refusals, "recording refusals", PART_MAIL);
+	if (errors_in_a_row == 0)
+		shmem_end_refusals(my_slot, due_refusals, ndue_refusals);
+}
+
+/*
  * ---- retention
  */
 
@@ -400,7 +444,7 @@ worker_run_retention(void (*work) (void), const char *what)
 /*
  * Delete a portion.  While portions are full another follows soon, after nine
  * times as long as it took, so that the retention has a tenth of the worker's
- * time.
+ * time, unless that would be too slow for what comes in.
  */
 static void
 worker_prune_portion(void)
@@ -412,13 +456,14 @@ worker_prune_portion(void)
 	if (wawp_retention > 0)
 		worker_run_retention(worker_prune, "deleting settled intents");
 	if (prunes_more && errors_in_a_row == 0)
-		prune_ms = clock_monotonic_ms() + Max(9 * (clock_monotonic_ms() - began), SHORTEST_PRUNE_PAUSE_MS);
+		prune_ms = clock_monotonic_ms() + Min(Max(9 * (clock_monotonic_ms() - began), SHORTEST_PRUNE_PAUSE_MS), LONGEST_PRUNE_PAUSE_MS);
 }
 
 /* Do once a minute what retention and memory need. */
 static void
 worker_keep_house(void)
 {
+	worker_serve_refusals();
 	worker_run_retention(worker_tidy, "tidying up");
 	if (wawp_audit_retention > 0)
 		worker_run_retention(worker_drop_old_records, "dropping old partitions of the log");
@@ -657,6 +702,8 @@ worker_loop(void)
 			worker_prune_portion();
 		if (mail_retry_ms <= clock_monotonic_ms())
 			worker_serve_mail();
+		if (my_slot->refusals_due)
+			worker_serve_refusals();
 		if (clock_monotonic_ms() >= next_cycle)
 		{
 			dispatch_take_answers();
