@@ -35,6 +35,7 @@ PG_FUNCTION_INFO_V1(wawp_audit_head);
 
 #define VERIFY_COLUMNS 5
 #define HEAD_COLUMNS 4
+#define NO_ID PG_INT64_MIN
 
 /* A check under way. */
 typedef struct Verification
@@ -42,6 +43,7 @@ typedef struct Verification
 	/* what is read */
 	int64		first_block;	/* 0: none */
 	int64		last_block;
+	int64		last_id;
 	int64		pruned_through; /* as the chain's end says */
 	bool		from_start;		/* no `since` */
 	bool		to_end;			/* no `before` */
@@ -61,7 +63,7 @@ typedef struct Verification
 	/* what was found */
 	int64		checked;
 	int64		bad_block;		/* 0: none */
-	int64		bad_id;
+	int64		bad_id;			/* NO_ID: none */
 	char	   *problem;		/* NULL: none */
 	int64		unsealed_before;
 	int64		partial_first;
@@ -116,7 +118,7 @@ verify_add_leaf(Verification *v)
 	v->leaves[v->n++] = v->record.digest;
 }
 
-/* Take note of records that are not there; false unless retention has removed them. */
+/* Take note of records of a block that are not there; false unless retention has removed them. */
 static bool
 verify_missing(Verification *v, const AuditHeader *block, int64 first, int64 last)
 {
@@ -124,6 +126,8 @@ verify_missing(Verification *v, const AuditHeader *block, int64 first, int64 las
 	if (last <= v->pruned_through)
 		return true;
 	first = Max(first, v->pruned_through + 1);
+	/* in words, all that are missing in a row, of whatever block */
+	last = v->has_record ? v->record.id - 1 : Max(last, v->last_id);
 	return verify_fail(v, block->block, first,
 					   first == last ? "record " INT64_FORMAT " is missing, and wawp.audit_retention has not removed it: it was deleted, or its partition dropped or detached" :
 					   "records " INT64_FORMAT " to " INT64_FORMAT " are missing, and wawp.audit_retention has not removed them: they were deleted, or their partition dropped or detached",
@@ -217,12 +221,13 @@ static bool
 verify_link(Verification *v, const AuditHeader *block)
 {
 	static const SealDigest none = {{0}};
-	int64		number = v->has_last ? v->last.block + 1 : v->from_start ? 1 : block->block;
+	int64		number = v->has_last ? v->last.block + 1 : v->from_start ? 1 : v->first_block - 1;
 	int64		first_id = v->has_last ? v->last.last_id + 1 : block->first_id;
 
-	if (block->block != number || (!v->has_last && block->block > 1 && !v->from_start))
-		return verify_fail(v, v->has_last || v->from_start ? number : block->block - 1, 0,
-						   "block " INT64_FORMAT " is missing", v->has_last || v->from_start ? number : block->block - 1);
+	/* no block precedes the first */
+	number = Max(number, 1);
+	if (block->block != number)
+		return verify_fail(v, number, NO_ID, "block " INT64_FORMAT " is missing", number);
 	if (memcmp(&block->previous, block->block == 1 ? &none : &v->last.hash, sizeof(none)) != 0)
 		return verify_fail(v, block->block, block->first_id,
 						   "block " INT64_FORMAT " does not follow block " INT64_FORMAT " as that is now: one of them was changed",
@@ -324,8 +329,9 @@ verify_open(Verification *v, TimestampTz since, TimestampTz before, SqlCursor *h
 	v->first_block = spi_get_int8(0, 1, 0);
 	v->last_block = spi_get_int8(0, 2, 0);
 	v->pruned_through = spi_get_int8(0, 3, 0);
+	v->last_id = spi_get_int8(0, 5, 0);
 	spi_add_int8(&ids, v->from_start ? PG_INT64_MIN : spi_get_int8(0, 4, 1));
-	spi_add_int8(&ids, v->to_end ? PG_INT64_MAX : spi_get_int8(0, 5, 0));
+	spi_add_int8(&ids, v->to_end ? PG_INT64_MAX : v->last_id);
 	spi_add_int8(&numbers, v->from_start ? PG_INT64_MIN : v->first_block - 1);
 	spi_add_int8(&numbers, v->to_end ? PG_INT64_MAX : v->last_block);
 	spi_open(headers, &blocks, &numbers);
@@ -461,7 +467,7 @@ wawp_audit_verify(PG_FUNCTION_ARGS)
 	values[2] = Int64GetDatum(v.bad_block);
 	nulls[2] = v.bad_block == 0;
 	values[3] = Int64GetDatum(v.bad_id);
-	nulls[3] = v.bad_id == 0;
+	nulls[3] = v.problem == NULL || v.bad_id == NO_ID;
 	nulls[4] = text == NULL;
 	values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(text);
 	PG_RETURN_DATUM(verify_row(fcinfo, values, nulls));

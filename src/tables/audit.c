@@ -278,35 +278,6 @@ audit_prepare_ahead(void)
 		audit_make_ahead();
 }
 
-static SqlStatement old_partitions = {
-	"WITH p AS (" PARTITION_RANGES ")"
-	" SELECT format('%I.%I', c.relnamespace::pg_catalog.regnamespace::text, c.relname)"
-	" FROM p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
-	" WHERE p.until < clock_timestamp() - $1 * interval '1 minute'"
-	" AND p.oid IS DISTINCT FROM (SELECT l.tableoid FROM wawp.audit_log l ORDER BY l.id DESC LIMIT 1)",
-	1, {INT4OID}, NULL
-};
-
-/*
- * Drop the partitions whose time ended before the retention, except the one
- * with the last record, from which the numbers go on.
- */
-void
-audit_drop_old(int retention_minutes)
-{
-	SqlArgs		args = {0};
-	List	   *names = NIL;
-	ListCell   *lc;
-	uint64		n;
-
-	spi_add_int4(&args, retention_minutes, true);
-	n = spi_run(&old_partitions, &args);
-	for (uint64 i = 0; i < n; i++)
-		names = lappend(names, pstrdup(spi_get_text(i, 1)));
-	foreach(lc, names)
-		spi_run_utility(psprintf("DROP TABLE %s", (const char *) lfirst(lc)));
-}
-
 /*
  * ---- records
  */
@@ -546,6 +517,93 @@ audit_write(const AuditRecord *record)
 		audit_flush();
 }
 
+/* Append a key and its text to a JSON object that is being written. */
+static void
+audit_put_text(StringInfo detail, const char *key, const char *text)
+{
+	if (text == NULL)
+		return;
+	appendStringInfo(detail, "%s\"%s\": ", detail->len ? ", " : "{", key);
+	escape_json(detail, text);
+}
+
+/*
+ * Return the detail of a record that has a note, or the shape of an answer that
+ * was not understood; NULL if it has neither.
+ */
+const char *
+audit_detail(const char *note, const char *shape)
+{
+	StringInfoData detail;
+
+	if (note == NULL && shape == NULL)
+		return NULL;
+	initStringInfo(&detail);
+	audit_put_text(&detail, "note", note);
+	audit_put_text(&detail, "shape", shape);
+	appendStringInfoChar(&detail, '}');
+	return detail.data;
+}
+
+/*
+ * ---- retention
+ */
+
+static SqlStatement old_partitions = {
+	"WITH p AS (" PARTITION_RANGES ")"
+	" SELECT format('%I.%I', c.relnamespace::pg_catalog.regnamespace::text, c.relname), max(p.until) OVER ()"
+	" FROM p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
+	" WHERE p.until < clock_timestamp() - $1 * interval '1 minute'"
+	" AND p.oid IS DISTINCT FROM (SELECT l.tableoid FROM wawp.audit_log l ORDER BY l.id DESC LIMIT 1)",
+	1, {INT4OID}, NULL
+};
+
+static SqlStatement last_before = {
+	"SELECT max(id) FROM wawp.audit_log WHERE at < $1",
+	1, {TIMESTAMPTZOID}, NULL
+};
+
+/* Record that what is older than a time is removed: the seal then does not miss it. */
+static void
+audit_note_pruned(TimestampTz before)
+{
+	AuditRecord record = {.kind = "policy", .origin = "retention", .duration_ms = -1};
+	SqlArgs		args = {0};
+	int64		last_id;
+
+	spi_add_time(&args, before);
+	spi_run(&last_before, &args);
+	last_id = spi_get_int8(0, 1, 0);
+	if (last_id == 0)
+		return;
+	record.detail = audit_detail(psprintf("records up to number " INT64_FORMAT " are removed: wawp.audit_retention", last_id), NULL);
+	audit_write(&record);
+	audit_block_note_pruned(last_id);
+}
+
+/*
+ * Drop the partitions whose time ended before the retention, except the one
+ * with the last record, from which the numbers go on.
+ */
+void
+audit_drop_old(int retention_minutes)
+{
+	SqlArgs		args = {0};
+	List	   *names = NIL;
+	ListCell   *lc;
+	uint64		n;
+
+	spi_add_int4(&args, retention_minutes, true);
+	n = spi_run(&old_partitions, &args);
+	if (n == 0)
+		return;
+	for (uint64 i = 0; i < n; i++)
+		names = lappend(names, pstrdup(spi_get_text(i, 1)));
+	audit_note_pruned(spi_get_time(0, 2));
+	foreach(lc, names)
+		spi_run_utility(psprintf("DROP TABLE %s", (const char *) lfirst(lc)));
+}
+
 /*
  * ---- records of intents
  */
@@ -575,34 +633,6 @@ audit_record_of_intent(const Intent *intent, const char *kind)
 	};
 
 	return record;
-}
-
-/* Append a key and its text to a JSON object that is being written. */
-static void
-audit_put_text(StringInfo detail, const char *key, const char *text)
-{
-	if (text == NULL)
-		return;
-	appendStringInfo(detail, "%s\"%s\": ", detail->len ? ", " : "{", key);
-	escape_json(detail, text);
-}
-
-/*
- * Return the detail of a record that has a note, or the shape of an answer that
- * was not understood; NULL if it has neither.
- */
-const char *
-audit_detail(const char *note, const char *shape)
-{
-	StringInfoData detail;
-
-	if (note == NULL && shape == NULL)
-		return NULL;
-	initStringInfo(&detail);
-	audit_put_text(&detail, "note", note);
-	audit_put_text(&detail, "shape", shape);
-	appendStringInfoChar(&detail, '}');
-	return detail.data;
 }
 
 /* Record a decision about an intent, or what the member list showed; note: the reason, or NULL. */
