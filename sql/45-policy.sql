@@ -55,11 +55,21 @@ ALTER TABLE wawp.suppression REPLICA IDENTITY FULL;
 CREATE TRIGGER limits BEFORE INSERT OR UPDATE OF jid, group_jid, reason ON wawp.suppression
 	FOR EACH ROW EXECUTE FUNCTION wawp._text_limits('jid', 'group_jid', 'reason');
 COMMENT ON TABLE wawp.suppression IS 'people who are not added or invited: they left, were removed by others, refused or opted out';
-COMMENT ON COLUMN wawp.suppression.jid IS 'the person';
+COMMENT ON COLUMN wawp.suppression.jid IS 'the person; of one who was erased "hmac:" and a keyed hash of the number: see wawp.erasure_key';
 COMMENT ON COLUMN wawp.suppression.group_jid IS 'the group; NULL means all groups';
 COMMENT ON COLUMN wawp.suppression.reason IS 'why: an outcome''s text, or what wawp_suppress() was told';
 COMMENT ON COLUMN wawp.suppression.since IS 'when it began';
 COMMENT ON COLUMN wawp.suppression.until IS 'until when; NULL means until wawp_unsuppress()';
+
+-- Empty until somebody is erased.  It is dumped, as the opt-out list is: a restored copy obeys it, too (doc/erasure.md).
+CREATE TABLE wawp.erasure_key (
+	key			text COLLATE "C" NOT NULL,
+	since		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	CONSTRAINT erasure_key_pkey PRIMARY KEY (key)
+);
+COMMENT ON TABLE wawp.erasure_key IS 'the secret with which people who were erased are recognised in wawp.suppression; who has both can find their numbers by trying all';
+COMMENT ON COLUMN wawp.erasure_key.key IS 'random; several if databases were merged, and all count';
+COMMENT ON COLUMN wawp.erasure_key.since IS 'when it was drawn';
 
 CREATE TABLE wawp.group_settings (
 	instance				name NOT NULL,
@@ -95,6 +105,7 @@ COMMENT ON COLUMN wawp.group_settings.managed IS 'true if wawp_sync_group() may 
 
 SELECT pg_catalog.pg_extension_config_dump('wawp.membership', '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.suppression', '');
+SELECT pg_catalog.pg_extension_config_dump('wawp.erasure_key', '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.group_settings', '');
 
 CREATE FUNCTION @extschema@.wawp_suppress(jid text, group_jid text DEFAULT NULL, reason text DEFAULT NULL,
@@ -115,3 +126,17 @@ COMMENT ON FUNCTION @extschema@.wawp_note_contact(text, timestamptz) IS
 
 REVOKE ALL ON FUNCTION @extschema@.wawp_suppress(text, text, text, timestamptz), @extschema@.wawp_unsuppress(text, text),
 	@extschema@.wawp_note_contact(text, timestamptz) FROM PUBLIC;
+
+-- ---- the data of one person
+
+CREATE FUNCTION @extschema@.wawp_subject_export(jid text) RETURNS jsonb
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_subject_export';
+COMMENT ON FUNCTION @extschema@.wawp_subject_export(text) IS
+	'all that is held on a person, by table, and records that it was read; free texts that have the number are found, too';
+
+CREATE FUNCTION @extschema@.wawp_erase(jid text, reason text DEFAULT NULL) RETURNS bigint
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_erase';
+COMMENT ON FUNCTION @extschema@.wawp_erase(text, text) IS
+	'removes a person''s number and privacy id from all tables, ends their intents, and keeps them from being added again until wawp_unsuppress(); returns how many rows changed';
+
+REVOKE ALL ON FUNCTION @extschema@.wawp_subject_export(text), @extschema@.wawp_erase(text, text) FROM PUBLIC;

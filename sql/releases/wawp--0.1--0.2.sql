@@ -324,6 +324,35 @@ CREATE FUNCTION @extschema@.wawp_audit_proof(id bigint) RETURNS jsonb
 COMMENT ON FUNCTION @extschema@.wawp_audit_proof(bigint) IS
 	'a record of the audit log with all that is needed to check that it is in its block: see doc/audit-seal.md';
 
+-- ---- sql/45-policy.sql: erasure
+
+COMMENT ON COLUMN wawp.suppression.jid IS 'the person; of one who was erased "hmac:" and a keyed hash of the number: see wawp.erasure_key';
+-- Empty until somebody is erased.  It is dumped, as the opt-out list is: a restored copy obeys it, too (doc/erasure.md).
+CREATE TABLE wawp.erasure_key (
+	key			text COLLATE "C" NOT NULL,
+	since		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	CONSTRAINT erasure_key_pkey PRIMARY KEY (key)
+);
+COMMENT ON TABLE wawp.erasure_key IS 'the secret with which people who were erased are recognised in wawp.suppression; who has both can find their numbers by trying all';
+COMMENT ON COLUMN wawp.erasure_key.key IS 'random; several if databases were merged, and all count';
+COMMENT ON COLUMN wawp.erasure_key.since IS 'when it was drawn';
+
+SELECT pg_catalog.pg_extension_config_dump('wawp.erasure_key', '');
+
+-- ---- the data of one person
+
+CREATE FUNCTION @extschema@.wawp_subject_export(jid text) RETURNS jsonb
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_subject_export';
+COMMENT ON FUNCTION @extschema@.wawp_subject_export(text) IS
+	'all that is held on a person, by table, and records that it was read; free texts that have the number are found, too';
+
+CREATE FUNCTION @extschema@.wawp_erase(jid text, reason text DEFAULT NULL) RETURNS bigint
+	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_erase';
+COMMENT ON FUNCTION @extschema@.wawp_erase(text, text) IS
+	'removes a person''s number and privacy id from all tables, ends their intents, and keeps them from being added again until wawp_unsuppress(); returns how many rows changed';
+
+REVOKE ALL ON FUNCTION @extschema@.wawp_subject_export(text), @extschema@.wawp_erase(text, text) FROM PUBLIC;
+
 -- ---- sql/55-webhook.sql
 
 -- The key tells a repeated event; bodies are texts, since they are verified as bytes and jsonb does not hold all of them.

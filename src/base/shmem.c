@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "base/shmem.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -168,6 +169,95 @@ shmem_bring_mail(Oid dbid)
 	}
 	LWLockRelease(wawp_shared->lock);
 	return slot != NULL;
+}
+
+/* Refusals of a role are recorded at once, and then once in that time. */
+#define REFUSALS_PAUSE_MS (60 * 1000)
+
+static bool
+refusals_are_due(const QuotaRefusals *refusals)
+{
+	return refusals->count > 0 && (refusals->recorded_ms == 0 || clock_monotonic_ms() >= refusals->recorded_ms + REFUSALS_PAUSE_MS);
+}
+
+/* Return the entry of a role and quota, made if there is room, else that of all others. */
+static QuotaRefusals *
+slot_refusals_of(WorkerSlot *slot, Oid role, bool of_holds)
+{
+	for (int i = 0; i < SHMEM_REFUSALS - 1; i++)
+	{
+		QuotaRefusals *entry = &slot->refusals[i];
+
+		if (!OidIsValid(entry->role))
+			*entry = (QuotaRefusals) {role, of_holds, 0, 0};
+		if (entry->role == role && entry->of_holds == of_holds)
+			return entry;
+	}
+	return &slot->refusals[SHMEM_REFUSALS - 1];
+}
+
+/* Count what a quota has refused a role; the worker of the database records it. */
+void
+shmem_note_refusal(Oid dbid, Oid role, bool of_holds)
+{
+	WorkerSlot *slot;
+
+	if (wawp_shared == NULL)
+		return;
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	slot = shmem_find_slot(dbid);
+	if (slot)
+	{
+		QuotaRefusals *refusals = slot_refusals_of(slot, role, of_holds);
+
+		refusals->count++;
+		if (!slot->refusals_due && refusals_are_due(refusals))
+		{
+			slot->refusals_due = true;
+			slot_wake(slot);
+		}
+	}
+	LWLockRelease(wawp_shared->lock);
+}
+
+/* Copy the refusals that are to be recorded now; return how many entries.  Entries that have had none for a while are freed. */
+int
+shmem_due_refusals(WorkerSlot *slot, QuotaRefusals *due)
+{
+	int			n = 0;
+
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SHMEM_REFUSALS; i++)
+	{
+		QuotaRefusals *entry = &slot->refusals[i];
+
+		if (refusals_are_due(entry))
+			due[n++] = *entry;
+		else if (entry->count == 0 && clock_monotonic_ms() >= entry->recorded_ms + REFUSALS_PAUSE_MS)
+			memset(entry, 0, sizeof(*entry));
+	}
+	slot->refusals_due = false;
+	LWLockRelease(wawp_shared->lock);
+	return n;
+}
+
+/* Note that refusals were recorded. */
+void
+shmem_end_refusals(WorkerSlot *slot, const QuotaRefusals *recorded, int n)
+{
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < n; i++)
+		for (int k = 0; k < SHMEM_REFUSALS; k++)
+		{
+			QuotaRefusals *entry = &slot->refusals[k];
+
+			if (entry->role != recorded[i].role || entry->of_holds != recorded[i].of_holds || entry->count < recorded[i].count)
+				continue;
+			entry->count -= recorded[i].count;
+			entry->recorded_ms = clock_monotonic_ms();
+			break;
+		}
+	LWLockRelease(wawp_shared->lock);
 }
 
 /* Tell a database's worker that a session has stored an event. */

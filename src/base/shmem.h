@@ -62,6 +62,18 @@ typedef struct WorkerTrouble
 	char		message[TROUBLE_BYTES];
 } WorkerTrouble;
 
+/* Roles of a database whose refusals are counted apart; the last entry is for all others. */
+#define SHMEM_REFUSALS 8
+
+/* What a quota has refused a role; sessions count it, as their own records go with their transactions. */
+typedef struct QuotaRefusals
+{
+	Oid			role;			/* InvalidOid: free, or in the last entry all others */
+	bool		of_holds;		/* wawp.max_holds_per_role, else wawp.max_queued_per_role */
+	int64		count;			/* since the last record */
+	int64		recorded_ms;	/* when that was written, monotonic; 0: none */
+} QuotaRefusals;
+
 /* One database's worker.  All fields under WawpShared.lock. */
 typedef struct WorkerSlot
 {
@@ -89,6 +101,8 @@ typedef struct WorkerSlot
 	bool		rescan;			/* read the whole queue */
 	int			nlanes;
 	LaneNews	lanes[SHMEM_WAKE_LANES];	/* those with new intents */
+	bool		refusals_due;	/* some are to be recorded now */
+	QuotaRefusals refusals[SHMEM_REFUSALS];
 } WorkerSlot;
 
 typedef struct WawpShared
@@ -116,6 +130,9 @@ extern void shmem_init(const ShmemPart *parts, int nparts);
 extern bool shmem_wake_worker(Oid dbid, const LaneNews *lanes, int nlanes, bool rescan);
 extern bool shmem_bring_mail(Oid dbid);
 extern void shmem_bring_events(Oid dbid);
+extern void shmem_note_refusal(Oid dbid, Oid role, bool of_holds);
+extern int	shmem_due_refusals(WorkerSlot *slot, QuotaRefusals *due);
+extern void shmem_end_refusals(WorkerSlot *slot, const QuotaRefusals *recorded, int n);
 extern void shmem_forget_database(Oid dbid);
 extern bool shmem_needs_replay(Oid dbid);
 extern void shmem_note_replay(Oid dbid);

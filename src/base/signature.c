@@ -45,7 +45,7 @@ signature_hmac(pg_cryptohash_type type, size_t length, const char *secret, const
 	if (context == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("could not check a signature: out of memory")));
+				 errmsg("could not compute a signature: out of memory")));
 	if (pg_hmac_init(context, (const uint8 *) secret, strlen(secret)) < 0 ||
 		pg_hmac_update(context, (const uint8 *) data, len) < 0 ||
 		pg_hmac_final(context, digest, length) < 0)
@@ -55,7 +55,7 @@ signature_hmac(pg_cryptohash_type type, size_t length, const char *secret, const
 		pg_hmac_free(context);
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not check a signature: %s", reason)));
+				 errmsg("could not compute a signature: %s", reason)));
 	}
 	pg_hmac_free(context);
 }
@@ -135,4 +135,16 @@ signature_hash_text(const char *data, size_t len)
 	signature_hash(data, len, hash);
 	text[hex_encode((const char *) hash, PG_SHA256_DIGEST_LENGTH, text)] = '\0';
 	return text;
+}
+
+/* Return the HMAC-SHA256 of a text in hexadecimal, palloc'd. */
+char *
+signature_keyed_hash_text(const char *key, const char *text)
+{
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char	   *hex = palloc(2 * PG_SHA256_DIGEST_LENGTH + 1);
+
+	signature_hmac(PG_SHA256, PG_SHA256_DIGEST_LENGTH, key, text, strlen(text), digest);
+	hex[hex_encode((const char *) digest, PG_SHA256_DIGEST_LENGTH, hex)] = '\0';
+	return hex;
 }

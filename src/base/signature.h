@@ -16,5 +16,6 @@
 extern const char *signature_problem(const char *signature, const char *secret, const char *data, size_t len);
 extern void signature_hash(const char *data, size_t len, uint8 hash[PG_SHA256_DIGEST_LENGTH]);
 extern char *signature_hash_text(const char *data, size_t len);
+extern char *signature_keyed_hash_text(const char *key, const char *text);
 
 #endif							/* WAWP_SIGNATURE_H */

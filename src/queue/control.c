@@ -20,6 +20,7 @@
 #include "base/commit_wake.h"
 #include "base/guc.h"
 #include "base/requester.h"
+#include "base/shmem.h"
 #include "base/subtransaction.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
@@ -218,6 +219,7 @@ pause_check_quota(const LaneKey *lane, Oid roleid)
 	if (most == 0 || is_member_of_role(roleid, spi_extension_owner()) ||
 		hold_count_paused(roleid, NameStr(lane->instance), lane->group, most) < most)
 		return;
+	shmem_note_refusal(MyDatabaseId, roleid, true);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("role \"%s\" has paused too many groups", GetUserNameFromId(roleid, false)),
@@ -281,26 +283,11 @@ wawp_resume(PG_FUNCTION_ARGS)
  * ---- the opt-out list, and contacts
  */
 
-/* Returns the n-th argument, a person, in normal form. */
-static const char *
-arg_person(FunctionCallInfo fcinfo, int n)
-{
-	const char *input = text_limit_arg(fcinfo, n, TEXT_JID);
-	Jid			jid = enqueue_parse(input ? input : "");
-
-	if (jid.kind != JID_PERSON && jid.kind != JID_LID)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid person \"%s\"", input ? input : "null"),
-				 errhint("A person is \"<digits>@c.us\", or a phone number with its country code.")));
-	return pstrdup(jid.text);
-}
-
 /* (jid text, group_jid text, reason text, until timestamptz): true if something changed. */
 Datum
 wawp_suppress(PG_FUNCTION_ARGS)
 {
-	const char *person = arg_person(fcinfo, 0);
+	const char *person = enqueue_arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
 	const char *given = text_limit_arg(fcinfo, 2, TEXT_REASON);
 	const char *reason = given ? given : "asked for";
@@ -319,7 +306,7 @@ wawp_suppress(PG_FUNCTION_ARGS)
 Datum
 wawp_unsuppress(PG_FUNCTION_ARGS)
 {
-	const char *person = arg_person(fcinfo, 0);
+	const char *person = enqueue_arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
 	IntentRequester by = enqueue_current_requester(fcinfo);
 	SqlOwner	before = spi_begin_as_owner();
@@ -338,7 +325,7 @@ wawp_unsuppress(PG_FUNCTION_ARGS)
 Datum
 wawp_note_contact(PG_FUNCTION_ARGS)
 {
-	const char *person = arg_person(fcinfo, 0);
+	const char *person = enqueue_arg_person(fcinfo, 0);
 	TimestampTz at = PG_ARGISNULL(1) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
 	SqlOwner	before;
 	bool		changed;

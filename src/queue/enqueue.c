@@ -50,8 +50,10 @@
 #include "replication/logicalworker.h"
 #include "tables/hold.h"
 #include "tables/home.h"
+#include "tables/erasure_key.h"
 #include "tables/identity.h"
 #include "tables/intent.h"
+#include "tables/suppression.h"
 #include "throttle/gcra.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -396,19 +398,72 @@ statement_requester(FunctionCallInfo fcinfo)
 	return fcinfo->flinfo->fn_extra;
 }
 
+static SqlStatement note_refused = {
+	"INSERT INTO wawp.audit_note (kind, instance, instance_id, group_jid, intent_id, action, reason, role, requested_from)"
+	" VALUES ('refused', $1::name, $2, $3, $4, $5::wawp.action, $6, $7::name, $8)",
+	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}, NULL
+};
+
+/* Notes that a complete row for a person who was erased is not sent. */
+static void
+note_erased_row(const Datum *values, const bool *nulls)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, intent_column_text(values, nulls, INTENT_INSTANCE));
+	spi_add_text(&args, intent_column_text(values, nulls, INTENT_INSTANCE_ID));
+	spi_add_text(&args, intent_column_text(values, nulls, INTENT_GROUP_JID));
+	spi_add_datum(&args, values[INTENT_ID - 1]);
+	spi_add_text(&args, intent_action_name(intent_column_action(values, nulls)));
+	spi_add_text(&args, "suppressed: " SUPPRESSION_ERASED);
+	spi_add_text(&args, intent_column_text(values, nulls, INTENT_REQUESTED_BY));
+	spi_add_datum(&args, values[INTENT_REQUESTED_FROM - 1]);
+	spi_run(&note_refused, &args);
+}
+
+/*
+ * Lets a complete row for a person who was erased fail at once.  It keeps neither
+ * the person nor free texts, which may name them.
+ */
+static void
+fill_if_erased(TupleDesc desc, Datum *values, bool *nulls)
+{
+	static const int free_texts[] = {INTENT_REASON, INTENT_CONTEXT, INTENT_BATCH_ID};
+	bool		is_erased;
+	SqlOwner	before;
+
+	if (!erasure_key_exists())
+		return;
+	before = spi_begin_as_owner();
+	is_erased = suppression_is_erased(intent_column_text(values, nulls, INTENT_JID));
+	if (is_erased)
+		note_erased_row(values, nulls);
+	spi_end_as_owner(&before);
+	if (!is_erased)
+		return;
+	for (size_t i = 0; i < lengthof(free_texts); i++)
+		nulls[free_texts[i] - 1] = true;
+	set_intent_column(values, nulls, INTENT_JID, CStringGetTextDatum("erased"));
+	set_intent_column(values, nulls, INTENT_STATE, enum_label(desc, INTENT_STATE, "failed"));
+	set_intent_column(values, nulls, INTENT_OUTCOME, enum_label(desc, INTENT_OUTCOME, "suppressed"));
+	set_intent_column(values, nulls, INTENT_DETAIL, CStringGetTextDatum("suppressed: " SUPPRESSION_ERASED));
+	set_intent_column(values, nulls, INTENT_SETTLED_AT, values[INTENT_UPDATED_AT - 1]);
+}
+
 /*
  * Completes a row of the extension's own functions, which lacks only its home.
  * The defaults of its times are two readings of the clock, a microsecond apart
  * at times: a row that was not changed since shows one.
  */
 static void
-fill_own_row(Datum *values, bool *nulls)
+fill_own_row(TupleDesc desc, Datum *values, bool *nulls)
 {
 	pg_uuid_t  *home = palloc(sizeof(pg_uuid_t));
 
 	identity_home(home);
 	set_intent_column(values, nulls, INTENT_HOME, UUIDPGetDatum(home));
 	set_intent_column(values, nulls, INTENT_UPDATED_AT, values[INTENT_CREATED_AT - 1]);
+	fill_if_erased(desc, values, nulls);
 }
 
 /*
@@ -484,6 +539,7 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 		intent_make_room(NameStr(lane.instance), lane.group, jid.text, action, not_before, &by);
 		spi_end_as_owner(&before);
 	}
+	fill_if_erased(desc, values, nulls);
 	commit_wake_for(&lane, DatumGetInt32(values[INTENT_PRIORITY - 1]), DatumGetInt64(values[INTENT_ID - 1]));
 }
 
@@ -505,7 +561,7 @@ wawp_intent_fill(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(trigger->tg_relation);
 	heap_deform_tuple(trigger->tg_trigtuple, desc, values, nulls);
 	if (intent_take_insert_mark())
-		fill_own_row(values, nulls);
+		fill_own_row(desc, values, nulls);
 	else if (!nulls[INTENT_HOME - 1] || IsLogicalWorker())
 		fill_restored_row(values, nulls);
 	else
@@ -728,6 +784,21 @@ enqueue_group(const char *text)
 	if (group.kind != JID_GROUP)
 		refuse_intent(&group, text, NULL, no_group);
 	return pstrdup(group.text);
+}
+
+/* Returns the n-th argument, a person, in normal form; raises for what is none. */
+const char *
+enqueue_arg_person(FunctionCallInfo fcinfo, int n)
+{
+	const char *input = text_limit_arg(fcinfo, n, TEXT_JID);
+	Jid			jid = enqueue_parse(input ? input : "");
+
+	if (jid.kind != JID_PERSON && jid.kind != JID_LID)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid person \"%s\"", input ? input : "null"),
+				 errhint("A person is \"<digits>@c.us\", or a phone number with its country code.")));
+	return pstrdup(jid.text);
 }
 
 /* Requests each element of an array; one that is invalid is a row with its problem. */

@@ -31,6 +31,7 @@
 
 #include "base/clock.h"
 #include "base/guc.h"
+#include "base/shmem.h"
 #include "base/spi_statement.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -220,10 +221,12 @@ quota_take(Oid roleid)
 		quota_count(roleid);
 		verdict = quota_take_counted(roleid, 0, &queued);
 	}
-	if (verdict == QUOTA_REFUSED)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("role \"%s\" has too many requests queued", GetUserNameFromId(roleid, false)),
-				 errdetail("It has " INT64_FORMAT ", and " QUOTA_SETTING " is %d.", queued, wawp_max_queued_per_role),
-				 errhint("Wait until some were served, cancel some (wawp_cancel_batch), or have the limit raised.")));
+	if (verdict != QUOTA_REFUSED)
+		return;
+	shmem_note_refusal(MyDatabaseId, roleid, false);
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("role \"%s\" has too many requests queued", GetUserNameFromId(roleid, false)),
+			 errdetail("It has " INT64_FORMAT ", and " QUOTA_SETTING " is %d.", queued, wawp_max_queued_per_role),
+			 errhint("Wait until some were served, cancel some (wawp_cancel_batch), or have the limit raised.")));
 }

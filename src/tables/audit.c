@@ -63,9 +63,31 @@ PG_FUNCTION_INFO_V1(wawp_audit_refuse);
 
 static int64 next_number = 0;	/* 0: ask the table */
 
+/* True while free texts of records are erased, which is known by this mark of the process alone. */
+static bool is_erasing = false;
+
+/* Run a statement that erases free texts of records, or changes another table; return how many rows it changed. */
+uint64
+audit_run_erasure(SqlStatement *statement, const SqlArgs *args)
+{
+	uint64		n;
+
+	is_erasing = true;
+	PG_TRY();
+	{
+		n = spi_run(statement, args);
+	}
+	PG_FINALLY();
+	{
+		is_erasing = false;
+	}
+	PG_END_TRY();
+	return n;
+}
+
 /*
  * Trigger on the log and its partitions: raise an error for every UPDATE,
- * DELETE and TRUNCATE.
+ * DELETE and TRUNCATE, but for an erasure's UPDATE.
  */
 Datum
 wawp_audit_refuse(PG_FUNCTION_ARGS)
@@ -74,6 +96,8 @@ wawp_audit_refuse(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "wawp._audit_refuse() is a trigger");
+	if (is_erasing && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		return PointerGetDatum(trigger->tg_newtuple);
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("the audit log \"%s\" is append-only", RelationGetRelationName(trigger->tg_relation)),

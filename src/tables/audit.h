@@ -11,6 +11,7 @@
 #ifndef WAWP_AUDIT_H
 #define WAWP_AUDIT_H
 
+#include "base/spi_statement.h"
 #include "nodes/pg_list.h"
 #include "protocol/audit_record.h"
 #include "tables/intent.h"
@@ -36,6 +37,7 @@ typedef struct AuditSent
 
 typedef void (*AuditReplay) (const AuditSent *sent);
 
+extern uint64 audit_run_erasure(SqlStatement *statement, const SqlArgs *args);
 extern void audit_prepare_ahead(void);
 extern void audit_drop_old(int retention_minutes);
 extern void audit_write(const AuditRecord *record);

@@ -573,3 +573,19 @@ mailbox_aborted(void)
 	mailbox_forget_taken();
 	one_at_a_time = true;
 }
+
+/* Overwrite the records in mailboxes that are free: somebody was erased. */
+void
+mailbox_forget_people(void)
+{
+	for (int i = 0; i < nboxes; i++)
+	{
+		MailboxMessage *messages[] = {&boxes[i].sent, &boxes[i].answered};
+
+		LWLockAcquire(wawp_shared->mailbox_lock, LW_EXCLUSIVE);
+		for (size_t m = 0; m < lengthof(messages); m++)
+			if (messages[m]->state == MAILBOX_FREE)
+				memset(messages[m]->data, 0, sizeof(messages[m]->data));
+		LWLockRelease(wawp_shared->mailbox_lock);
+	}
+}

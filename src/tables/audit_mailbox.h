@@ -24,6 +24,7 @@ typedef enum MailboxFate
 } MailboxFate;
 
 /* In the session. */
+extern void mailbox_forget_people(void);
 extern Size mailbox_shmem_size(void);
 extern void mailbox_shmem_startup(void);
 

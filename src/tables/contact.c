@@ -4,7 +4,9 @@
  *	  People: the only table with telephone numbers.
  *
  * Owns wawp.contact.  The audit log names people by contact_id, so that
- * deleting a row here makes the log anonymous.
+ * deleting a row here makes the log anonymous.  Somebody who was erased gets no
+ * new row: their id is 0, and CONTACT_NAME with the old id names them in notes
+ * and intents that were left.
  *
  * Statements run as intent.c's do, in the caller's transaction; texts that are
  * read live in SPI's memory.  Ids that were read or made are kept for the
@@ -27,6 +29,7 @@
 #include "common/hashfn.h"
 #include "storage/lmgr.h"
 #include "tables/contact.h"
+#include "tables/erasure_key.h"
 #include "tables/suppression.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -144,21 +147,66 @@ contact_find(const char *jid, int64 *id)
 	return index_probe_first_int8(&person, "contact_id", id);
 }
 
-/* Return the id of a person, who is inserted if new. */
+static SqlStatement get = {
+	"SELECT " KNOWN " FROM wawp.contact WHERE jid = $1",
+	1, {TEXTOID}, NULL
+};
+
+static SqlStatement remove_row = {
+	"DELETE FROM wawp.contact WHERE contact_id = $1",
+	1, {INT8OID}, NULL
+};
+
+/*
+ * True if a person whose row was just inserted has been erased; then remove the
+ * row again.  Before the insertion this would not tell enough: it waits for an
+ * erasure that is under way.
+ */
+static bool
+contact_take_back(const char *jid, int64 id)
+{
+	SqlArgs		args = {0};
+
+	if (!suppression_is_erased(jid))
+		return false;
+	spi_add_int8(&args, id);
+	spi_run(&remove_row, &args);
+	return true;
+}
+
+/* Insert a person; return false if they were erased, else true, and they are the first row of the last statement. */
+static bool
+contact_create(const char *jid)
+{
+	SqlArgs		args = {0};
+	SqlArgs		again = {0};
+	int64		id;
+
+	spi_add_text(&args, jid);
+	spi_run(&create, &args);
+	id = spi_get_int8(0, 1, 0);
+	if (!erasure_key_exists())
+		return true;
+	if (contact_take_back(jid, id))
+		return false;
+	spi_add_text(&again, jid);
+	return spi_run(&get, &again) > 0;
+}
+
+/* Return the id of a person, who is inserted if new; 0: they were erased. */
 int64
 contact_id(const char *jid)
 {
-	SqlArgs		args = {0};
 	bool		is_new;
 	int64		id = contact_recall(jid, &is_new);
 
 	if (id != 0)
 		return id;
+	if (strncmp(jid, CONTACT_NAME, strlen(CONTACT_NAME)) == 0)
+		return pg_strtoint64(jid + strlen(CONTACT_NAME));
 	if (contact_find(jid, &id) == PROBE_FOUND)
 		return contact_remember(jid, id, false);
-	spi_add_text(&args, jid);
-	spi_run(&create, &args);
-	return contact_remember(jid, spi_get_int8(0, 1, 0), false);
+	return contact_create(jid) ? contact_remember(jid, spi_get_int8(0, 1, 0), false) : 0;
 }
 
 /* Likewise, of a person of whom more will be known. */
@@ -166,6 +214,30 @@ static int64
 contact_id_to_change(const char *jid)
 {
 	return contact_remember(jid, contact_id(jid), false);
+}
+
+/* Remember a person who was just inserted, unless they were erased. */
+static void
+contact_remember_new(const char *jid, int64 id)
+{
+	if (!erasure_key_exists() || !contact_take_back(jid, id))
+		(void) contact_remember(jid, id, true);
+}
+
+/* Remember the people of the last statement's n rows likewise. */
+static void
+contact_remember_rows(uint64 n)
+{
+	const char **jids = palloc(sizeof(char *) * n);
+	int64	   *ids = palloc(sizeof(int64) * n);
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		jids[i] = pstrdup(spi_get_text(i, 2));
+		ids[i] = spi_get_int8(i, 1, 0);
+	}
+	for (uint64 i = 0; i < n; i++)
+		contact_remember_new(jids[i], ids[i]);
 }
 
 /* The columns that an id and a number are for. */
@@ -196,7 +268,7 @@ contact_insert_new(const Datum *strangers, int n)
 	}
 	is_done = table_insert_rows(&insert_new, rows, n);
 	for (int i = 0; i < n && is_done; i++)
-		(void) contact_remember(TextDatumGetCString(strangers[i]), DatumGetInt64(rows[i].values[0]), true);
+		contact_remember_new(TextDatumGetCString(strangers[i]), DatumGetInt64(rows[i].values[0]));
 	pfree(rows);
 	return is_done;
 }
@@ -219,7 +291,6 @@ contact_meet(const char *const *jids, int n)
 	Datum	   *strangers = palloc(sizeof(Datum) * n);
 	int			nstrangers = 0;
 	int64		id;
-	uint64		found;
 
 	for (int i = 0; i < n; i++)
 		if (!contact_is_listed(jids[i], jids, i) && contact_find(jids[i], &id) == PROBE_NONE)
@@ -227,15 +298,8 @@ contact_meet(const char *const *jids, int n)
 	if (nstrangers == 0 || contact_insert_new(strangers, nstrangers))
 		return;
 	spi_add_array(&args, strangers, NULL, nstrangers, TEXTOID);
-	found = spi_run(&create_all, &args);
-	for (uint64 row = 0; row < found; row++)
-		(void) contact_remember(spi_get_text(row, 2), spi_get_int8(row, 1, 0), true);
+	contact_remember_rows(spi_run(&create_all, &args));
 }
-
-static SqlStatement get = {
-	"SELECT " KNOWN " FROM wawp.contact WHERE jid = $1",
-	1, {TEXTOID}, NULL
-};
 
 /* Return the person in the first row of the last statement, which selected KNOWN. */
 static Contact
@@ -250,7 +314,7 @@ contact_of_row(void)
 	return contact;
 }
 
-/* Return a person, who is inserted if new. */
+/* Return a person, who is inserted if new; nothing is known of one who was erased. */
 Contact
 contact_get(const char *jid)
 {
@@ -262,8 +326,8 @@ contact_get(const char *jid)
 	if (is_new)
 		return (Contact) {.id = id, .is_new = true};
 	spi_add_text(&args, jid);
-	if ((id == 0 && contact_find(jid, &id) == PROBE_NONE) || spi_run(&get, &args) == 0)
-		spi_run(&create, &args);
+	if (((id == 0 && contact_find(jid, &id) == PROBE_NONE) || spi_run(&get, &args) == 0) && !contact_create(jid))
+		return (Contact) {.id = 0};
 	contact = contact_of_row();
 	contact_remember(jid, contact.id, false);
 	return contact;
@@ -417,7 +481,7 @@ contact_forget_account(const char *jid)
 
 static SqlStatement note_registered = {
 	"UPDATE wawp.contact SET registered = $2, known_as = nullif($3, ''), checked_at = clock_timestamp()"
-	" WHERE contact_id = $1",
+	" WHERE contact_id = (SELECT c.contact_id FROM wawp.contact c WHERE c.contact_id = $1 FOR NO KEY UPDATE SKIP LOCKED)",
 	3, {INT8OID, BOOLOID, TEXTOID}, NULL
 };
 

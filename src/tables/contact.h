@@ -25,6 +25,9 @@ typedef struct Contact
 	TimestampTz last_inbound_at;
 } Contact;
 
+/* With a contact_id: names a person who was erased, in notes and intents. */
+#define CONTACT_NAME "contact:"
+
 extern int64 contact_id(const char *jid);
 extern void contact_meet(const char *const *jids, int n);
 extern void contact_note_id(const char *jid, int64 id);

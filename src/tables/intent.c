@@ -368,7 +368,7 @@ static SqlStatement requeue = {
 	"  THEN requested_from - '" KEY_TAKEN_OVER "' ELSE requested_from END,"
 	" not_before = CASE WHEN " MAY_HAVE_INVITED " AND greatest(created_at, not_before) < $5"
 	"  THEN greatest(clock_timestamp(), $5) ELSE not_before END"
-	" WHERE id = $1 AND state = 'failed' AND " IS_OWN
+	" WHERE id = $1 AND state = 'failed' AND strpos(jid, '@') > 0 AND " IS_OWN
 	" AND NOT " IS_QUEUED_AGAIN("i")
 	" RETURNING *) " INSERT_NOTE NOTE_OF("retried") ", $2::name, $3 FROM c",
 	5, {INT8OID, TEXTOID, JSONBOID, OIDOID, TIMESTAMPTZOID}, NULL
@@ -1027,6 +1027,21 @@ static SqlStatement is_still = {
 	"SELECT FROM wawp.membership_intent WHERE id = $1 AND state = $2::wawp.state",
 	2, {INT8OID, TEXTOID}, NULL
 };
+
+static SqlStatement person_of = {
+	"SELECT jid FROM wawp.membership_intent WHERE id = $1",
+	1, {INT8OID}, NULL
+};
+
+/* Return the person of an intent as its row has them now; NULL: there is no row. */
+const char *
+intent_person(int64 id)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int8(&args, id);
+	return spi_run(&person_of, &args) > 0 ? spi_get_text(0, 1) : NULL;
+}
 
 /* True for states that an intent does not leave by itself. */
 bool
@@ -2165,19 +2180,35 @@ intent_has_other_account(const char *instance)
 	return spi_run(&has_other_account, &args) > 0;
 }
 
+#define PRUNED_AT_ONCE 1000
+
 static SqlStatement prune = {
-	"DELETE FROM wawp.membership_intent WHERE ctid = ANY (ARRAY("
-	" SELECT ctid FROM wawp.membership_intent WHERE state IN " STATES_FINAL
-	" AND settled_at < (SELECT clock_timestamp() - $1 * interval '1 minute') LIMIT 1000 FOR UPDATE SKIP LOCKED))",
-	1, {INT4OID}, NULL
+	"WITH old AS MATERIALIZED (SELECT ctid AS place, settled_at FROM wawp.membership_intent WHERE state IN " STATES_FINAL
+	" AND settled_at >= $3 AND settled_at < (SELECT clock_timestamp() - $1 * interval '1 minute')"
+	" ORDER BY settled_at LIMIT $2 FOR UPDATE SKIP LOCKED),"
+	" gone AS (DELETE FROM wawp.membership_intent WHERE ctid = ANY (ARRAY(SELECT place FROM old)) RETURNING 1)"
+	" SELECT count(*), max(settled_at) FROM old",
+	3, {INT4OID, INT4OID, TIMESTAMPTZOID}, NULL
 };
 
-/* Delete some intents that were settled before the retention; return how many. */
-int64
+/*
+ * Delete a portion of the intents that were settled before the retention, the
+ * oldest first; true if there may be more.  The next portion begins where this
+ * one ended: what was deleted is still in the index while somebody's old
+ * snapshot may see it.
+ */
+bool
 intent_prune(int retention_minutes)
 {
+	static TimestampTz from = DT_NOBEGIN;
 	SqlArgs		args = {0};
+	bool		is_full;
 
 	spi_add_int4(&args, retention_minutes, true);
-	return (int64) spi_run(&prune, &args);
+	spi_add_int4(&args, PRUNED_AT_ONCE, true);
+	spi_add_datum(&args, TimestampTzGetDatum(from));
+	spi_run(&prune, &args);
+	is_full = spi_get_int8(0, 1, 0) == PRUNED_AT_ONCE;
+	from = is_full ? spi_get_time(0, 2) : DT_NOBEGIN;
+	return is_full;
 }

@@ -270,12 +270,14 @@ membership_is_gathered(const LaneKey *lane, int64 contact)
 	return false;
 }
 
-/* Store that an intent's person is in the group. */
+/* Store that an intent's person is in the group; contact 0, who was erased: nothing. */
 void
 membership_note_added(const Intent *intent, int64 contact, const MembershipAddition *addition)
 {
 	SqlArgs		args = {0};
 
+	if (contact == 0)
+		return;
 	if (gathered.n == MEMBERSHIPS_AT_ONCE || membership_is_gathered(&intent->lane, contact))
 		membership_flush();
 	spi_add_text(&args, NameStr(intent->lane.instance));
@@ -369,6 +371,8 @@ membership_note_invited(const LaneKey *lane, int64 contact)
 {
 	SqlArgs		args = membership_key_args(lane, contact);
 
+	if (contact == 0)
+		return;
 	home_bind(&args);
 	(void) intent_insert(&note_invited, &args);
 }

@@ -5,7 +5,8 @@
  *
  * Owns wawp.suppression.  A person who left a group, was removed from it by
  * others, blocked us or opted out is neither added nor invited until the row
- * expires or is deleted.
+ * expires or is deleted.  Who was erased stands there by keyed hashes of their
+ * JIDs (erasure_key.c), for all groups, and nothing else is noted of them.
  *
  * Statements run as intent.c's do, in the caller's transaction; texts that are
  * read live in SPI's memory.  Locks: the rows that are changed.
@@ -22,15 +23,16 @@
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
 #include "protocol/jid.h"
+#include "tables/erasure_key.h"
 #include "tables/suppression.h"
 #include "utils/builtins.h"
 
 #include "compat.h"
 
 static SqlStatement find = {
-	"SELECT " TEXT_CAP_REASON("reason") " FROM wawp.suppression WHERE jid IN ($1, $3) AND (group_jid IS NULL OR group_jid = $2)"
+	"SELECT " TEXT_CAP_REASON("reason") " FROM wawp.suppression WHERE jid = ANY ($1) AND (group_jid IS NULL OR group_jid = $2)"
 	" AND (until IS NULL OR until > clock_timestamp()) ORDER BY group_jid NULLS FIRST LIMIT 1",
-	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
+	2, {TEXTARRAYOID, TEXTOID}, NULL
 };
 
 static SqlStatement set = {
@@ -40,9 +42,13 @@ static SqlStatement set = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
 };
 
+/* The hashes of one erasure have the same time, and end together. */
 static SqlStatement lift = {
-	"DELETE FROM wawp.suppression WHERE jid IN ($1, $3) AND (group_jid = $2 OR $2 = '' AND group_jid IS NULL)",
-	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
+	"WITH found AS (DELETE FROM wawp.suppression WHERE jid = ANY ($1) AND (group_jid = $2 OR $2 = '' AND group_jid IS NULL)"
+	" RETURNING jid, since), beside AS (DELETE FROM wawp.suppression s USING found f WHERE f.jid LIKE '" ERASURE_HASH_PREFIX "%'"
+	"  AND s.jid LIKE '" ERASURE_HASH_PREFIX "%' AND s.since = f.since AND NOT s.jid = ANY ($1) RETURNING s.jid)"
+	" SELECT FROM found",
+	2, {TEXTARRAYOID, TEXTOID}, NULL
 };
 
 /* Return the other form of a person's number, as Brazil has two, or NULL: WhatsApp names by one who is asked for by the other. */
@@ -55,23 +61,85 @@ other_form(const char *jid)
 	return other.kind == JID_INVALID ? NULL : pstrdup(other.text);
 }
 
+/* Return how a person may be named on the list: by the JID, its other form, and the hashes of both. */
+static List *
+suppression_names(const char *jid)
+{
+	const char *other = other_form(jid);
+	List	   *names = lcons((void *) jid, erasure_key_hashes(jid));
+
+	if (other)
+		names = lcons((void *) other, list_concat(names, erasure_key_hashes(other)));
+	return names;
+}
+
+/* Append names as an array. */
+static void
+suppression_bind_names(SqlArgs *args, const List *names)
+{
+	Datum	   *values = palloc(sizeof(Datum) * list_length(names));
+
+	for (int i = 0; i < list_length(names); i++)
+		values[i] = CStringGetTextDatum(list_nth(names, i));
+	spi_add_array(args, values, NULL, list_length(names), TEXTOID);
+}
+
+/* True if the list may have any of these names; no statement is run. */
+static bool
+suppression_may_have(const List *names)
+{
+	IndexProbe *any = palloc(sizeof(IndexProbe) * list_length(names));
+
+	for (int i = 0; i < list_length(names); i++)
+		any[i] = (IndexProbe) {"suppression", "suppression_key", 1, {CStringGetTextDatum(list_nth(names, i))}};
+	return names != NIL && index_probe_any(any, list_length(names)) != PROBE_NONE;
+}
+
 /* Return the reason why a person may not be added or invited to a group; NULL: they may. */
 const char *
 suppression_reason(const char *jid, const char *group)
 {
-	const char *other = other_form(jid);
-	IndexProbe	any[] = {
-		{"suppression", "suppression_key", 1, {CStringGetTextDatum(jid)}},
-		{"suppression", "suppression_key", 1, {CStringGetTextDatum(other ? other : "")}}
-	};
+	List	   *names = suppression_names(jid);
 	SqlArgs		args = {0};
 
-	if (index_probe_any(any, other ? 2 : 1) == PROBE_NONE)
+	if (!suppression_may_have(names))
 		return NULL;
-	spi_add_text(&args, jid);
+	suppression_bind_names(&args, names);
 	spi_add_text(&args, group);
-	spi_add_text(&args, other);
 	return spi_run(&find, &args) > 0 ? spi_get_text(0, 1) : NULL;
+}
+
+/* True if a person was erased: nothing is to be stored of them. */
+bool
+suppression_is_erased(const char *jid)
+{
+	const char *other;
+	List	   *hashes = erasure_key_hashes(jid);
+
+	if (hashes == NIL)
+		return false;
+	other = other_form(jid);
+	return suppression_may_have(other ? list_concat(hashes, erasure_key_hashes(other)) : hashes);
+}
+
+static SqlStatement set_erased = {
+	"INSERT INTO wawp.suppression (jid, group_jid, reason, since, until) SELECT p.jid, NULL, '" SUPPRESSION_ERASED "', c.now, NULL"
+	" FROM unnest($1) p (jid), (SELECT clock_timestamp() AS now) c ON CONFLICT (jid, group_jid) DO NOTHING",
+	1, {TEXTARRAYOID}, NULL
+};
+
+/* Put a person who is being erased on the list, by hashes of all their JIDs. */
+void
+suppression_set_erased(const List *jids)
+{
+	SqlArgs		args = {0};
+	List	   *hashes = NIL;
+	ListCell   *lc;
+
+	foreach(lc, jids)
+		hashes = list_concat_unique_ptr(hashes, erasure_key_hashes(lfirst(lc)));
+	suppression_bind_names(&args, hashes);
+	spi_run(&set_erased, &args);
 }
 
 /* Put a person on the list; false if that was so already.  group "": for all groups.  until 0: without an end. */
@@ -80,6 +148,8 @@ suppression_set(const char *jid, const char *group, const char *reason, Timestam
 {
 	SqlArgs		args = {0};
 
+	if (suppression_is_erased(jid))
+		return false;
 	spi_add_text(&args, jid);
 	spi_add_text(&args, group);
 	spi_add_text(&args, reason);
@@ -100,6 +170,8 @@ suppression_set_since(const char *jid, const char *group, const char *reason, Ti
 {
 	SqlArgs		args = {0};
 
+	if (suppression_is_erased(jid))
+		return false;
 	spi_add_text(&args, jid);
 	spi_add_text(&args, group);
 	spi_add_text(&args, reason);
@@ -152,8 +224,7 @@ suppression_lift(const char *jid, const char *group)
 {
 	SqlArgs		args = {0};
 
-	spi_add_text(&args, jid);
+	suppression_bind_names(&args, suppression_names(jid));
 	spi_add_text(&args, group);
-	spi_add_text(&args, other_form(jid));
 	return spi_run(&lift, &args) > 0;
 }

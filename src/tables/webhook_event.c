@@ -32,7 +32,7 @@
 #define REFUSAL_SLOTS 1024
 /* So many of an instance's slots are told of in the audit log, until they are pruned. */
 #define RECORDED_SLOTS 32
-#define PRUNED_AT_ONCE 10000
+#define PRUNED_AT_ONCE 1000
 /* Longer messages are not compared with the words. */
 #define OPT_OUT_BYTES 100
 
@@ -275,18 +275,23 @@ static SqlStatement prune_refusals = {
 	1, {INT4OID}, NULL
 };
 
-/* Delete a portion of the events that are older than the retention (0: none), and of old refusals. */
-void
+/* Delete a portion of the events that are older than the retention; true if there may be more. */
+bool
 webhook_prune(int retention_minutes)
 {
 	SqlArgs		args = {0};
-	SqlArgs		refusals = {0};
 
-	spi_add_int4(&refusals, PRUNED_AT_ONCE, true);
-	spi_run(&prune_refusals, &refusals);
-	if (retention_minutes <= 0)
-		return;
 	spi_add_int4(&args, retention_minutes, true);
 	spi_add_int4(&args, PRUNED_AT_ONCE, true);
-	spi_run(&prune_events, &args);
+	return spi_run(&prune_events, &args) == PRUNED_AT_ONCE;
+}
+
+/* Delete a portion of what was refused more than a day ago. */
+void
+webhook_prune_refusals(void)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int4(&args, PRUNED_AT_ONCE, true);
+	spi_run(&prune_refusals, &args);
 }

@@ -29,6 +29,7 @@
 #include "base/guc.h"
 #include "miscadmin.h"
 #include "tables/audit.h"
+#include "tables/audit_mailbox.h"
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
@@ -51,6 +52,7 @@
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
 #include "worker/messages.h"
+#include "worker/refusal_run.h"
 #include "worker/savepoint.h"
 #include "worker/settle.h"
 #include "worker/verify.h"
@@ -422,6 +424,7 @@ static void
 duty_record_notes(Holds *holds pg_attribute_unused())
 {
 	List	   *notes = audit_take_notes(NOTES_AT_ONCE);
+	bool		has_erased = false;
 	ListCell   *lc;
 
 	foreach(lc, notes)
@@ -430,6 +433,13 @@ duty_record_notes(Holds *holds pg_attribute_unused())
 
 		note->record.contact_id = note->jid ? contact_id(note->jid) : 0;
 		audit_write(&note->record);
+		has_erased |= strcmp(note->record.kind, "erased") == 0;
+	}
+	if (has_erased)
+	{
+		group_cache_forget_people();
+		refusal_run_forget_people();
+		mailbox_forget_people();
 	}
 	cycle.has_notes = list_length(notes) == NOTES_AT_ONCE;
 }

@@ -1326,6 +1326,34 @@ group_cache_in_flight(void)
 	return nrequests;
 }
 
+/*
+ * Forget lists, requests to join and questions about people: somebody was erased,
+ * whose number is not known any more.  What is needed is read again.
+ */
+void
+group_cache_forget_people(void)
+{
+	HASH_SEQ_STATUS status;
+	CachedGroup *cached;
+	PersonQuestion *entry;
+	OwnIdentity *self;
+
+	hash_seq_init(&status, cached_groups);
+	while ((cached = hash_seq_search(&status)) != NULL)
+	{
+		list_drop(cached);
+		joins_drop(cached);
+		cached->joins_us = 0;
+	}
+	hash_seq_init(&status, person_questions);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (entry->under_way == 0)
+			hash_search(person_questions, entry->key, HASH_REMOVE, NULL);
+	hash_seq_init(&status, identities);
+	while ((self = hash_seq_search(&status)) != NULL)
+		memset(self->missing_last, 0, sizeof(self->missing_last));
+}
+
 /* Remove entries that have not been used for a while. */
 void
 group_cache_prune(void)

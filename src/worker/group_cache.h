@@ -138,6 +138,7 @@ extern void group_cache_write_facts(void);
 extern void group_cache_hold_troubled(Holds *holds);
 extern void group_cache_forget_findings(void);
 extern int	group_cache_in_flight(void);
+extern void group_cache_forget_people(void);
 extern void group_cache_prune(void);
 extern void group_cache_forget_other_accounts(void);
 

@@ -24,11 +24,12 @@
 
 #include "compat.h"
 
+static HTAB *runs;
+
 /* Return the entry of an instance, kept for the life of the process. */
 RefusalRun *
 refusal_run_of(const NameData *instance)
 {
-	static HTAB *runs;
 	HASHCTL		by_name = {.keysize = sizeof(NameData), .entrysize = sizeof(RefusalRun), .hcxt = TopMemoryContext};
 	RefusalRun *entry;
 	bool		found;
@@ -83,4 +84,21 @@ refusal_run_had(const NameData *instance, int code, TimestampTz at)
 	const RefusalRun *run = refusal_run_of(instance);
 
 	return alike_run_covers(&run->alike, code, at) || alike_run_covers(&run->last_alike, code, at);
+}
+
+/* Forget who was refused last, but not how often: somebody was erased. */
+void
+refusal_run_forget_people(void)
+{
+	HASH_SEQ_STATUS status;
+	RefusalRun *run;
+
+	if (runs == NULL)
+		return;
+	hash_seq_init(&status, runs);
+	while ((run = hash_seq_search(&status)) != NULL)
+	{
+		memset(run->person, 0, sizeof(run->person));
+		memset(run->alike_person, 0, sizeof(run->alike_person));
+	}
 }

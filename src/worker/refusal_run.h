@@ -39,6 +39,7 @@ typedef struct RefusalRun
 
 extern RefusalRun *refusal_run_of(const NameData *instance);
 extern void refusal_run_end_alike(RefusalRun *run);
+extern void refusal_run_forget_people(void);
 extern void refusal_run_note_alike(RefusalRun *run, const char *person, int code);
 extern bool refusal_run_had(const NameData *instance, int code, TimestampTz at);
 

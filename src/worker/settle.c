@@ -23,10 +23,12 @@
 #include "protocol/backoff.h"
 #include "tables/audit.h"
 #include "tables/contact.h"
+#include "tables/erasure_key.h"
 #include "tables/hold.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
 #include "tables/requester_hold.h"
+#include "tables/suppression.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/attempt.h"
@@ -314,6 +316,35 @@ hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 		hold_for_outcome(lane, holds, outcome, attempt->retry_after, attempt->request_id);
 }
 
+/* True if a row's person was erased while the request was under way: the row is cancelled, and nothing follows. */
+static bool
+is_of_erased(const Intent *intent)
+{
+	return strncmp(intent->jid.text, CONTACT_NAME, strlen(CONTACT_NAME)) == 0;
+}
+
+/* Forget the people of an attempt who were erased since it was launched; what stands for them is in their rows. */
+static void
+forget_erased(Attempt *attempt)
+{
+	if (!erasure_key_exists())
+		return;
+	for (int i = 0; i < attempt->n; i++)
+	{
+		Intent	   *intent = &attempt->intents[i];
+		CallPerson *person = &attempt->people[i];
+		const char *pseudonym = suppression_is_erased(intent->jid.text) ? intent_person(intent->id) : NULL;
+
+		if (pseudonym == NULL || strncmp(pseudonym, CONTACT_NAME, strlen(CONTACT_NAME)) != 0)
+			continue;
+		memset(&intent->jid, 0, sizeof(intent->jid));
+		strlcpy(intent->jid.text, pseudonym, sizeof(intent->jid.text));
+		intent->lid = intent->known_as = person->jid = person->lid = intent->jid;
+		intent->reason = intent->batch_id = intent->detail = intent->actor = intent->application_name = NULL;
+		person->detail = person->shape = NULL;
+	}
+}
+
 /* Settle one row: its state, what the answer tells of the person, and holds. */
 static void
 settle_row(Attempt *attempt, int i, Holds *holds)
@@ -321,8 +352,15 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 	const Intent *intent = &attempt->intents[i];
 	WawpOutcome outcome = attempt->people[i].outcome;
 	bool		is_invitation = (attempt->kind == ATTEMPT_INVITATION);
-	IntentChange change = is_invitation ? messages_invitation_change(attempt) : change_by_answer(attempt, i);
+	IntentChange change;
 
+	if (is_of_erased(intent))
+	{
+		attempt->is_settling[i] = true;
+		hold_by_outcome(attempt, holds, outcome);
+		return;
+	}
+	change = is_invitation ? messages_invitation_change(attempt) : change_by_answer(attempt, i);
 	/* nobody joins in the same moment */
 	if (change.state == STATE_INVITED)
 		change.next_attempt_at = verify_next_wait(attempt->instance, GetCurrentTimestamp());
@@ -432,7 +470,7 @@ ending_of(Attempt *attempt, int i, Ending *ending)
 {
 	OutcomeNext next = outcome_info(attempt->people[i].outcome)->next;
 
-	if (attempt->is_settled[i] || (next != NEXT_DONE && next != NEXT_VERIFY))
+	if (attempt->is_settled[i] || is_of_erased(&attempt->intents[i]) || (next != NEXT_DONE && next != NEXT_VERIFY))
 		return false;
 	*ending = (Ending) {attempt, i, change_by_answer(attempt, i)};
 	return ending->change.state == STATE_DONE;
@@ -535,6 +573,7 @@ settle_judged(Holds *holds)
 	has_left = false;
 	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
 	{
+		forget_erased(attempt);
 		attempt->is_named = attempt_follow_instance(attempt);
 		memset(attempt->is_ahead, 0, sizeof(bool) * attempt->n);
 	}

@@ -65,6 +65,8 @@
 #define LONGEST_LOCK_WAIT "200ms"
 #define FIRST_ERROR_DELAY_MS 200
 #define MAIL_RETRY_MS 50
+#define SHORTEST_PRUNE_PAUSE_MS 100
+#define LONGEST_PRUNE_PAUSE_MS 400
 #define LONGEST_ERROR_DELAY_MS 700
 
 static WorkerSlot *my_slot = NULL;
@@ -354,19 +356,118 @@ worker_serve_mail(void)
 	worker_report_statistics();
 }
 
-/* Delete what is older than its retention, in caches and in tables. */
+/*
+ * ---- what quotas have refused
+ */
+
+/* Record what a quota has refused a role: the session's own transaction was rolled back. */
 static void
-worker_prune(void)
+worker_record_refusal(const QuotaRefusals *refusals)
+{
+	AuditRecord record = {
+		.kind = "refused",
+		.requested_by = OidIsValid(refusals->role) ? GetUserNameFromId(refusals->role, true) : NULL,
+		.origin = "quota",
+		.reason = psprintf("%s allows no more%s, refused " INT64_FORMAT " times",
+						   refusals->of_holds ? "wawp.max_holds_per_role" : "wawp.max_queued_per_role",
+						   OidIsValid(refusals->role) ? "" : " to several roles", refusals->count),
+		.duration_ms = -1
+	};
+
+	audit_write(&record);
+}
+
+static QuotaRefusals due_refusals[SHMEM_REFUSALS];
+static int	ndue_refusals;
+
+static void
+worker_record_refusals(void)
+{
+	for (int i = 0; i < ndue_refusals; i++)
+		worker_record_refusal(&due_refusals[i]);
+}
+
+/* Record what is due of that, in a transaction of its own. */
+static void
+worker_serve_refusals(void)
+{
+	ndue_refusals = shmem_due_refusals(my_slot, due_refusals);
+	if (ndue_refusals == 0)
+		return;
+	worker_run_cycle(worker_record_refusals, "recording refusals", PART_MAIL);
+	if (errors_in_a_row == 0)
+		shmem_end_refusals(my_slot, due_refusals, ndue_refusals);
+}
+
+/*
+ * ---- retention
+ */
+
+static int64 prune_ms = CLOCK_NEVER;	/* when the next portion of rows is deleted, monotonic */
+static bool prunes_more;		/* the last portion was full */
+
+/* Forget and delete what is few rows, and see to the log's next partitions. */
+static void
+worker_tidy(void)
 {
 	group_cache_prune();
 	hold_prune();
 	requester_hold_prune();
-	if (wawp_retention > 0)
-		(void) intent_prune(wawp_retention);
-	webhook_prune(wawp_retention);
+	webhook_prune_refusals();
 	audit_prepare_ahead();
+}
+
+/* Delete a portion of the rows that are older than their retention. */
+static void
+worker_prune(void)
+{
+	prunes_more = intent_prune(wawp_retention);
+	prunes_more |= webhook_prune(wawp_retention);
+}
+
+/* Drop the partitions of the log that are older than their retention; it may have to wait for a reader, until another time. */
+static void
+worker_drop_old_records(void)
+{
+	audit_drop_old(wawp_audit_retention);
+}
+
+/* Run a transaction of the retention. */
+static void
+worker_run_retention(void (*work) (void), const char *what)
+{
+	worker_run_cycle(work, what, PART_PRUNE);
+	if (errors_in_a_row == 0)
+		status_note_commit(PART_PRUNE, true);
+}
+
+/*
+ * Delete a portion.  While portions are full another follows soon, after nine
+ * times as long as it took, so that the retention has a tenth of the worker's
+ * time, unless that would be too slow for what comes in.
+ */
+static void
+worker_prune_portion(void)
+{
+	int64		began = clock_monotonic_ms();
+
+	prunes_more = false;
+	prune_ms = CLOCK_NEVER;
+	if (wawp_retention > 0)
+		worker_run_retention(worker_prune, "deleting settled intents");
+	if (prunes_more && errors_in_a_row == 0)
+		prune_ms = clock_monotonic_ms() + Min(Max(9 * (clock_monotonic_ms() - began), SHORTEST_PRUNE_PAUSE_MS), LONGEST_PRUNE_PAUSE_MS);
+}
+
+/* Do once a minute what retention and memory need. */
+static void
+worker_keep_house(void)
+{
+	worker_serve_refusals();
+	worker_run_retention(worker_tidy, "tidying up");
 	if (wawp_audit_retention > 0)
-		audit_drop_old(wawp_audit_retention);
+		worker_run_retention(worker_drop_old_records, "dropping old partitions of the log");
+	prune_ms = clock_monotonic_ms();
 }
 
 /*
@@ -437,7 +538,7 @@ static long
 worker_time_to_wait(int64 next_poll)
 {
 	int64		now = clock_monotonic_ms();
-	int64		until = Min(next_poll, dispatch_next_ms());
+	int64		until = Min(Min(next_poll, prune_ms), dispatch_next_ms());
 
 	if (errors_in_a_row == 0 && worker_has_news())
 		return 0;
@@ -595,12 +696,14 @@ worker_loop(void)
 		{
 			next_poll = clock_monotonic_ms() + SAFETY_POLL_MS;
 			dispatch_tell(&poll);
-			worker_run_cycle(worker_prune, "deleting settled intents", PART_PRUNE);
-			if (errors_in_a_row == 0)
-				status_note_commit(PART_PRUNE, true);
+			worker_keep_house();
 		}
+		if (clock_monotonic_ms() >= prune_ms)
+			worker_prune_portion();
 		if (mail_retry_ms <= clock_monotonic_ms())
 			worker_serve_mail();
+		if (my_slot->refusals_due)
+			worker_serve_refusals();
 		if (clock_monotonic_ms() >= next_cycle)
 		{
 			dispatch_take_answers();

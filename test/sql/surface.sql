@@ -17,14 +17,14 @@ SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_resul
 FROM pg_proc p
 JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
-SELECT plan(132);
+SELECT plan(134);
 
 -- ---- members
 
 SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' ORDER BY type, identity$$),
     ARRAY['("foreign-data wrapper",wawp)', '(procedure,"public.wawp_drain(integer,interval)")', '(schema,wawp)',
         '(sequence,wawp.audit_note_id_seq)', '(sequence,wawp.contact_contact_id_seq)', '(sequence,wawp.membership_intent_id_seq)',
-        '(table,wawp.audit_block)', '(table,wawp.audit_log)', '(table,wawp.audit_note)', '(table,wawp.contact)', '(table,wawp.group_settings)',
+        '(table,wawp.audit_block)', '(table,wawp.audit_log)', '(table,wawp.audit_note)', '(table,wawp.contact)', '(table,wawp.erasure_key)', '(table,wawp.group_settings)',
         '(table,wawp.hold)', '(table,wawp.identity)', '(table,wawp.membership)',
         '(table,wawp.membership_intent)', '(table,wawp.opt_out_word)', '(table,wawp.requester_hold)', '(table,wawp.suppression)',
         '(table,wawp.webhook_event)', '(table,wawp.webhook_refusal)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
@@ -38,12 +38,12 @@ SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
         '(_queue_figures)', '(_row_arrived)',
         '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_audit_head)', '(wawp_audit_proof)', '(wawp_audit_verify)', '(wawp_cancel)',
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_check_participants)', '(wawp_classify)', '(wawp_create_group)',
-        '(wawp_demote_participants)', '(wawp_drain)', '(wawp_explain)', '(wawp_fdw_handler)', '(wawp_fdw_validator)',
+        '(wawp_demote_participants)', '(wawp_drain)', '(wawp_erase)', '(wawp_explain)', '(wawp_fdw_handler)', '(wawp_fdw_validator)',
         '(wawp_group_info)', '(wawp_groups)', '(wawp_invite_link)', '(wawp_is_group_jid)',
         '(wawp_is_person_jid)', '(wawp_jid)', '(wawp_join_requests)', '(wawp_membership_trigger)', '(wawp_note_contact)', '(wawp_participants)',
         '(wawp_pause)', '(wawp_promote_participants)', '(wawp_remove_participants)', '(wawp_request_add)',
         '(wawp_request_demote)', '(wawp_request_invite)', '(wawp_request_promote)', '(wawp_request_remove)', '(wawp_request_swap)',
-        '(wawp_resume)', '(wawp_retry)', '(wawp_revoke_invite_link)', '(wawp_send_text)', '(wawp_session)',
+        '(wawp_resume)', '(wawp_retry)', '(wawp_revoke_invite_link)', '(wawp_send_text)', '(wawp_session)', '(wawp_subject_export)',
         '(wawp_suppress)', '(wawp_sync_group)', '(wawp_sync_groups)', '(wawp_take_over)', '(wawp_unsuppress)', '(wawp_wait)', '(wawp_webhook)'],
     'members that are functions');
 
@@ -176,6 +176,8 @@ FROM (VALUES
      'jid text, group_jid text DEFAULT NULL::text, reason text DEFAULT NULL::text, '
      'until timestamp with time zone DEFAULT NULL::timestamp with time zone -> boolean'),
     ('wawp_unsuppress', 'jid text, group_jid text DEFAULT NULL::text -> boolean'),
+    ('wawp_subject_export', 'jid text -> jsonb'),
+    ('wawp_erase', 'jid text, reason text DEFAULT NULL::text -> bigint'),
     ('wawp_note_contact',
      'jid text, at timestamp with time zone DEFAULT NULL::timestamp with time zone -> boolean'),
     ('wawp_webhook',
@@ -351,7 +353,7 @@ FROM (VALUES
 
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
     ARRAY['(wawp_fdw_validator)', '(wawp_fdw_handler)', '(_intent_fill)', '(_row_arrived)', '(_text_limits)', '(_worker_start)', '(_metrics)', '(wawp_suppress)', '(wawp_unsuppress)',
-        '(wawp_note_contact)', '(_audit_refuse)', '(_audit_erased)', '(_identity_begin)', '(wawp_webhook)'],
+        '(wawp_note_contact)', '(wawp_subject_export)', '(wawp_erase)', '(_audit_refuse)', '(_audit_erased)', '(_identity_begin)', '(wawp_webhook)'],
     'PUBLIC may execute all functions, which check for themselves, but those nobody calls');
 SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');
 SELECT ok(has_type_privilege('public', 'wawp.outcome', 'USAGE'), 'PUBLIC has USAGE on the type wawp.outcome');

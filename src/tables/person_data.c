@@ -1,0 +1,336 @@
+/*-------------------------------------------------------------------------
+ *
+ * person_data.c
+ *	  All that the tables hold on one person.
+ *
+ * The tables of the schema that may hold something are the rows of holdings[],
+ * each with the condition that finds it, how it is shown and how it is erased; a
+ * test compares them with the catalog.  A person is found by their numbers and
+ * privacy ids, by their contact_id, and in free texts by the digits of these in
+ * any spelling: with or without "+", "00" and what follows the "@", with up to
+ * three other characters between the digits.  A group's JID may begin with the
+ * number of who made it; it is the group's name and stays.
+ *
+ * In rows that go on without the person "contact:<contact_id>" stands for them,
+ * in texts "erased", in JSON "0", which is valid in every place.
+ *
+ * Statements run as intent.c's do, in the caller's transaction, and read whole
+ * tables; they lock the rows that are found, the contact first.
+ *
+ * IDENTIFICATION
+ *	  src/tables/person_data.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/spi_statement.h"
+#include "base/text_limit.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "protocol/jid.h"
+#include "tables/audit.h"
+#include "tables/contact.h"
+#include "tables/erasure_key.h"
+#include "tables/person_data.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+#include "compat.h"
+
+/*
+ * ---- who it is
+ */
+
+/* The lock makes an insertion of the same person wait. */
+static SqlStatement find_contacts = {
+	"SELECT contact_id, jid, lid, known_as FROM wawp.contact WHERE jid = ANY ($1) OR lid = ANY ($1) OR known_as = ANY ($1)"
+	" ORDER BY jid LIKE '%@lid', contact_id FOR UPDATE",
+	1, {TEXTARRAYOID}, NULL
+};
+
+/* Append texts as an array. */
+static void
+person_bind_texts(SqlArgs *args, const List *texts)
+{
+	Datum	   *values = palloc(sizeof(Datum) * (list_length(texts) + 1));
+
+	for (int i = 0; i < list_length(texts); i++)
+		values[i] = CStringGetTextDatum(list_nth(texts, i));
+	spi_add_array(args, values, NULL, list_length(texts), TEXTOID);
+}
+
+/* Add a JID (NULL: none), and its other form, to those a person is known by; true if it is new. */
+static bool
+person_add_jid(Person *person, const char *jid)
+{
+	ListCell   *lc;
+	Jid			parsed;
+	Jid			other;
+
+	if (jid == NULL)
+		return false;
+	foreach(lc, person->jids)
+		if (strcmp(lfirst(lc), jid) == 0)
+			return false;
+	person->jids = lappend(person->jids, pstrdup(jid));
+	parsed = jid_parse(jid, strlen(jid));
+	other = jid_other_form(&parsed);
+	if (other.kind != JID_INVALID)
+		(void) person_add_jid(person, other.text);
+	return true;
+}
+
+/* Find all that a person is known by, from one JID of theirs, and lock their contacts. */
+Person
+person_find(const char *jid)
+{
+	Person		person = {NIL, NIL};
+	bool		has_grown = person_add_jid(&person, jid);
+
+	while (has_grown)
+	{
+		SqlArgs		args = {0};
+		uint64		n;
+
+		has_grown = false;
+		person.contacts = NIL;
+		person_bind_texts(&args, person.jids);
+		n = spi_run(&find_contacts, &args);
+		for (uint64 i = 0; i < n; i++)
+		{
+			int64	   *id = palloc(sizeof(int64));
+
+			*id = spi_get_int8(i, 1, 0);
+			person.contacts = lappend(person.contacts, id);
+			for (int column = 2; column <= 4; column++)
+				has_grown |= person_add_jid(&person, spi_get_text(i, column));
+		}
+	}
+	return person;
+}
+
+static SqlStatement insert_contact = {
+	"INSERT INTO wawp.contact (jid) VALUES ($1) ON CONFLICT (jid) DO UPDATE SET jid = excluded.jid RETURNING contact_id",
+	1, {TEXTOID}, NULL
+};
+
+/*
+ * Make a contact of a person who is none: the record of what is done has an id to
+ * name, and whoever is just inserting the person is waited for, or waits.
+ */
+void
+person_keep(Person *person)
+{
+	SqlArgs		args = {0};
+	int64	   *id = palloc(sizeof(int64));
+
+	if (person->contacts != NIL)
+		return;
+	spi_add_text(&args, linitial(person->jids));
+	spi_run(&insert_contact, &args);
+	*id = spi_get_int8(0, 1, 0);
+	person->contacts = list_make1(id);
+}
+
+/* Return what stands for a person who is a contact, in rows. */
+const char *
+person_pseudonym(const Person *person)
+{
+	return person->contacts ? psprintf(CONTACT_NAME INT64_FORMAT, *(int64 *) linitial(person->contacts)) : NULL;
+}
+
+/* Append the digits of a JID as a regular expression that finds them in any spelling. */
+static void
+append_spellings(StringInfo out, const char *jid)
+{
+	for (const char *c = jid; *c >= '0' && *c <= '9'; c++)
+		appendStringInfo(out, "%s%c", c == jid ? "" : "[^0-9A-Za-z@]{0,3}", *c);
+}
+
+/* Return a regular expression that finds a person in a text; \1 is what stood before. */
+static const char *
+person_pattern(const Person *person)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, "(^|[^0-9])(?:[+]|00|011)?(?:");
+	for (int i = 0; i < list_length(person->jids); i++)
+	{
+		appendStringInfoString(&out, i > 0 ? "|" : "");
+		append_spellings(&out, list_nth(person->jids, i));
+	}
+	appendStringInfoString(&out, ")(?:@(?:c[.]us|s[.]whatsapp[.]net|lid))?(?![0-9])");
+	return out.data;
+}
+
+/*
+ * ---- where it is
+ */
+
+/* Of each statement: $1 the JIDs, $2 the contact_ids, $3 the pattern, $4 the pseudonym. */
+#define PERSON_ARGS 4, {TEXTARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID}, NULL
+
+#define NAMES(column) "coalesce(" column " ~ $3, false)"
+#define CLEAN(column) column " = regexp_replace(" column ", $3, '\\1erased', 'g')"
+#define CLEAN_JSON(column) column " = regexp_replace(" column "::text, $3, '\\1' || '0', 'g')::jsonb"
+
+#define INTENT_HOLDS "(jid = ANY ($1) OR " NAMES("jid") " OR " NAMES("reason") " OR " NAMES("context::text") " OR " NAMES("batch_id") \
+	" OR " NAMES("detail") " OR " NAMES("requested_from::text") ")"
+#define NOTE_HOLDS "(jid = ANY ($1) OR " NAMES("reason") " OR " NAMES("batch_id") " OR " NAMES("requested_from::text") ")"
+#define AUDIT_TEXTS "(" NAMES("batch_id") " OR " NAMES("actor") " OR " NAMES("application_name") " OR " NAMES("reason") \
+	" OR " NAMES("detail::text") ")"
+#define AUDIT_ERASED(column) "CASE WHEN a." column "::text ~ $3 THEN '" column "' END"
+#define AUDIT_CLEAN(column) column " = CASE WHEN a." column "::text ~ $3 THEN NULL ELSE a." column " END"
+#define EVENT_HOLDS "(" NAMES("body") " OR " NAMES("id") " OR " NAMES("detail") ")"
+#define SETTINGS_HOLD "(" NAMES("invite_text") " OR " NAMES("welcome_text") ")"
+
+/* A table that may hold something on a person. */
+typedef struct Holding
+{
+	const char *table;
+	SqlStatement show;			/* one text, a JSON array of its rows */
+	SqlStatement erase;
+} Holding;
+
+/* The seal of a record is nobody's data. */
+#define SHOW(table, order, holds) \
+	{"SELECT coalesce(jsonb_agg(to_jsonb(t) - '{digest,salt,erased}'::text[] ORDER BY " order "), '[]')::text FROM " table " t WHERE " holds, PERSON_ARGS}
+
+enum
+{
+	HOLDING_NOTES = 2			/* of holdings[] */
+};
+
+static Holding holdings[] = {
+	{"membership_intent",
+		SHOW("wawp.membership_intent", "t.id", INTENT_HOLDS),
+		{"UPDATE wawp.membership_intent SET jid = CASE WHEN jid = ANY ($1) OR jid ~ $3 THEN $4 ELSE jid END, " CLEAN("reason") ", " CLEAN("batch_id")
+			", " CLEAN("detail") ", " CLEAN_JSON("context") ", " CLEAN_JSON("requested_from") ", updated_at = clock_timestamp()"
+	" WHERE id = ANY (ARRAY(SELECT id FROM wawp.membership_intent WHERE " INTENT_HOLDS " ORDER BY id FOR UPDATE))", PERSON_ARGS}},
+	{"membership",
+		SHOW("wawp.membership", "t.instance, t.group_jid, t.contact_id", "(contact_id = ANY ($2) OR " NAMES("reason") ")"),
+		{"WITH gone AS (DELETE FROM wawp.membership WHERE contact_id = ANY ($2) RETURNING 1),"
+			" named AS (UPDATE wawp.membership SET " CLEAN("reason") " WHERE NOT contact_id = ANY ($2) AND " NAMES("reason") " RETURNING 1)"
+	" SELECT FROM gone UNION ALL SELECT FROM named", PERSON_ARGS}},
+	{"audit_note",
+		SHOW("wawp.audit_note", "t.id", NOTE_HOLDS),
+		{"UPDATE wawp.audit_note SET jid = CASE WHEN jid = ANY ($1) THEN $4 ELSE jid END, " CLEAN("reason") ", " CLEAN("batch_id") ", "
+	CLEAN_JSON("requested_from") " WHERE " NOTE_HOLDS, PERSON_ARGS}},
+	{"audit_log",
+		SHOW("wawp.audit_log", "t.id", "(contact_id = ANY ($2) OR " AUDIT_TEXTS ")"),
+		{"UPDATE wawp.audit_log a SET erased = wawp._audit_erased(a, array_remove(ARRAY[" AUDIT_ERASED("batch_id") ", " AUDIT_ERASED("actor") ", "
+			AUDIT_ERASED("application_name") ", " AUDIT_ERASED("reason") ", " AUDIT_ERASED("detail") "], NULL)), salt = NULL, " AUDIT_CLEAN("batch_id") ", " AUDIT_CLEAN("actor") ", " AUDIT_CLEAN("application_name")
+	", " AUDIT_CLEAN("reason") ", " AUDIT_CLEAN("detail") " WHERE " AUDIT_TEXTS, PERSON_ARGS}},
+	{"webhook_event",
+		SHOW("wawp.webhook_event", "t.received_at", EVENT_HOLDS),
+	{"DELETE FROM wawp.webhook_event WHERE " EVENT_HOLDS, PERSON_ARGS}},
+	{"suppression",
+		SHOW("wawp.suppression", "t.since, t.jid", "(jid = ANY ($1) OR " NAMES("reason") ")"),
+		{"WITH gone AS (DELETE FROM wawp.suppression WHERE jid = ANY ($1) AND jid NOT LIKE '" ERASURE_HASH_PREFIX "%' RETURNING 1),"
+			" named AS (UPDATE wawp.suppression SET " CLEAN("reason") " WHERE NOT jid = ANY ($1) AND " NAMES("reason") " RETURNING 1)"
+	" SELECT FROM gone UNION ALL SELECT FROM named", PERSON_ARGS}},
+	{"hold",
+		SHOW("wawp.hold", "t.instance, t.group_jid", NAMES("reason")),
+	{"UPDATE wawp.hold SET " CLEAN("reason") " WHERE " NAMES("reason"), PERSON_ARGS}},
+	{"requester_hold",
+		SHOW("wawp.requester_hold", "t.instance, t.requester", NAMES("reason")),
+	{"UPDATE wawp.requester_hold SET " CLEAN("reason") " WHERE " NAMES("reason"), PERSON_ARGS}},
+	{"group_settings",
+		SHOW("wawp.group_settings", "t.instance, t.group_jid", SETTINGS_HOLD),
+	{"UPDATE wawp.group_settings SET " CLEAN("invite_text") ", " CLEAN("welcome_text") " WHERE " SETTINGS_HOLD, PERSON_ARGS}},
+	{"contact",
+		SHOW("wawp.contact", "t.contact_id", "contact_id = ANY ($2)"),
+	{"DELETE FROM wawp.contact WHERE contact_id = ANY ($2)", PERSON_ARGS}},
+};
+
+/* Return the arguments of PERSON_ARGS. */
+static SqlArgs
+person_args(const Person *person)
+{
+	SqlArgs		args = {0};
+	List	   *names = list_copy(person->jids);
+	Datum	   *ids = palloc(sizeof(Datum) * (list_length(person->contacts) + 1));
+	ListCell   *lc;
+
+	foreach(lc, person->jids)
+		names = list_concat(names, erasure_key_hashes(lfirst(lc)));
+	person_bind_texts(&args, names);
+	for (int i = 0; i < list_length(person->contacts); i++)
+		ids[i] = Int64GetDatum(*(int64 *) list_nth(person->contacts, i));
+	spi_add_array(&args, ids, NULL, list_length(person->contacts), INT8OID);
+	spi_add_text(&args, person_pattern(person));
+	spi_add_text(&args, person_pseudonym(person));
+	return args;
+}
+
+/* Return all that is held on a person, as a JSON object with an array for each table. */
+const char *
+person_export(const Person *person)
+{
+	SqlArgs		args = person_args(person);
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, "{\"jids\":[");
+	for (int i = 0; i < list_length(person->jids); i++)
+	{
+		appendStringInfoString(&out, i > 0 ? "," : "");
+		escape_json(&out, list_nth(person->jids, i));
+	}
+	appendStringInfoChar(&out, ']');
+	for (size_t i = 0; i < lengthof(holdings); i++)
+	{
+		spi_run(&holdings[i].show, &args);
+		appendStringInfo(&out, ",\"%s\":%s", holdings[i].table, spi_get_text(0, 1));
+	}
+	appendStringInfoChar(&out, '}');
+	return out.data;
+}
+
+/* An answer that is on its way finds its row cancelled: nothing follows from it. */
+static SqlStatement cancel_live = {
+	"WITH live AS MATERIALIZED (SELECT id FROM wawp.membership_intent WHERE jid = ANY ($1) AND state NOT IN " STATES_FINAL
+	" ORDER BY id FOR UPDATE),"
+	" c AS (UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'the person was erased', next_attempt_at = NULL,"
+	"  updated_at = clock_timestamp(), settled_at = clock_timestamp() WHERE id = ANY (ARRAY(SELECT id FROM live)) RETURNING *)"
+	" INSERT INTO wawp.audit_note (kind, instance, instance_id, group_jid, jid, intent_id, batch_id, action, reason, role, requested_from)"
+	" SELECT 'cancelled', c.instance, c.instance_id, c.group_jid, $2, c.id, c.batch_id, c.action, " TEXT_CAP_REASON("c.reason") ", $3::name, $4"
+	" FROM c",
+	4, {TEXTARRAYOID, TEXTOID, TEXTOID, JSONBOID}, NULL
+};
+
+/* Cancel what is queued or under way for a person, whoever asked for it. */
+void
+person_cancel_intents(const Person *person, const IntentRequester *by)
+{
+	SqlArgs		args = {0};
+
+	person_bind_texts(&args, person->jids);
+	spi_add_text(&args, person_pseudonym(person));
+	spi_add_text(&args, by->role);
+	spi_add_datum(&args, by->from);
+	(void) spi_run(&cancel_live, &args);
+}
+
+/* Erase a person from all tables; return how many rows changed. */
+int64
+person_erase(const Person *person)
+{
+	SqlArgs		args = person_args(person);
+	int64		changed = 0;
+
+	for (size_t i = 0; i < lengthof(holdings); i++)
+		changed += audit_run_erasure(&holdings[i].erase, &args);
+	return changed;
+}
+
+/* Erase a person from notes that were written since. */
+void
+person_erase_notes(const Person *person)
+{
+	SqlArgs		args = person_args(person);
+
+	(void) spi_run(&holdings[HOLDING_NOTES].erase, &args);
+}
