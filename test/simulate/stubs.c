@@ -214,6 +214,21 @@ events_apply(struct Holds *holds pg_attribute_unused())
 	return false;
 }
 
+void
+membership_gather(void)
+{
+}
+
+void
+membership_end_gathering(void)
+{
+}
+
+void
+membership_forget_gathered(void)
+{
+}
+
 bool
 membership_get(const LaneKey *lane pg_attribute_unused(), int64 contact pg_attribute_unused(), Membership *out pg_attribute_unused())
 {
