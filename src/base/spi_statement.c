@@ -553,6 +553,19 @@ spi_get_float8(uint64 row, int column)
 	return spi_get_datum(row, column, FLOAT8OID, &value) ? DatumGetFloat8(value) : 0;
 }
 
+/* Write a column's place of a row, a tid, to *place; false, and *place invalid, if it is NULL. */
+bool
+spi_get_place(uint64 row, int column, ItemPointerData *place)
+{
+	Datum		value;
+
+	ItemPointerSetInvalid(place);
+	if (!spi_get_datum(row, column, TIDOID, &value))
+		return false;
+	*place = *(ItemPointer) DatumGetPointer(value);
+	return true;
+}
+
 /* Return a column of transaction ids. */
 TransactionId
 spi_get_xid(uint64 row, int column)

@@ -88,6 +88,7 @@ extern TimestampTz spi_get_time(uint64 row, int column);
 extern bool spi_get_bool(uint64 row, int column);
 extern Oid	spi_get_oid(uint64 row, int column);
 extern double spi_get_float8(uint64 row, int column);
+extern bool spi_get_place(uint64 row, int column, ItemPointerData *place);
 extern TransactionId spi_get_xid(uint64 row, int column);
 
 #endif							/* WAWP_SPI_STATEMENT_H */

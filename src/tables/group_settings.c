@@ -43,14 +43,14 @@ enum
 };
 
 static const ProbeColumn policy[] = {
-	[ADDS_PER_MINUTE] = {"adds_per_minute", FLOAT8OID},
-	[CAPACITY] = {"capacity", INT4OID},
-	[INVITE] = {"invite", BOOLOID},
-	[INVITE_TEXT] = {"invite_text", TEXTOID},
-	[OVERFLOW_GROUP] = {"overflow_group", TEXTOID},
-	[CHECK_EXISTS] = {"check_exists", BOOLOID},
-	[CONTACT_WITHIN] = {"require_contact_within", INTERVALOID},
-	[MANAGED] = {"managed", BOOLOID}
+	[ADDS_PER_MINUTE] = {.name = "adds_per_minute", .type = FLOAT8OID},
+	[CAPACITY] = {.name = "capacity", .type = INT4OID},
+	[INVITE] = {.name = "invite", .type = BOOLOID},
+	[INVITE_TEXT] = {.name = "invite_text", .type = TEXTOID},
+	[OVERFLOW_GROUP] = {.name = "overflow_group", .type = TEXTOID},
+	[CHECK_EXISTS] = {.name = "check_exists", .type = BOOLOID},
+	[CONTACT_WITHIN] = {.name = "require_contact_within", .type = INTERVALOID},
+	[MANAGED] = {.name = "managed", .type = BOOLOID}
 };
 
 /* Return a text of the policy; NULL if it has none. */

@@ -464,10 +464,11 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 /* Columns that a statement reads in addition come after these. */
 #define READ_COLUMNS_NUMBER 28
 
-/* Columns of a claim, after those: HAS_RIVALS and, of claims in several lanes, instance and group. */
+/* Columns of a claim, after those: HAS_RIVALS, where the row is now and, of claims in several lanes, instance and group. */
 #define CLAIM_HAS_RIVALS (READ_COLUMNS_NUMBER + 1)
-#define CLAIM_INSTANCE (READ_COLUMNS_NUMBER + 2)
-#define CLAIM_GROUP (READ_COLUMNS_NUMBER + 3)
+#define CLAIM_PLACE (READ_COLUMNS_NUMBER + 2)
+#define CLAIM_INSTANCE (READ_COLUMNS_NUMBER + 3)
+#define CLAIM_GROUP (READ_COLUMNS_NUMBER + 4)
 
 /* The row was changed in the future, so the time it waits for may be long past. */
 #define CLOCK_WAS_SET_BACK "c.updated_at > clock_timestamp() + interval '1 second'"
@@ -519,8 +520,8 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 #define HEAD_OF_LANE(which) HEAD("$1", "$2", which, "$3", "$4")
 
 /* The heads of several lanes, one of each. */
-#define HEADS_OF_LANES(which) "SELECT h.id FROM unnest($1, $2, $3, $4, $6) l (instance, group_jid, priority, id, upto)," \
-	" LATERAL (SELECT c.id" HEAD("l.instance", "l.group_jid", which, "1", "$5") ") h"
+#define HEADS_OF_LANES(which) "SELECT h.place FROM unnest($1, $2, $3, $4, $6) l (instance, group_jid, priority, id, upto)," \
+	" LATERAL (SELECT c.ctid AS place" HEAD("l.instance", "l.group_jid", which, "1", "$5") ") h"
 
 /* Conditions that choose the index by which a lane is read: of all that is queued, or of what is no addition. */
 #define ANY_ACTION " AND c.id > 0"
@@ -540,20 +541,21 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	" OR EXISTS (SELECT FROM wawp.membership_intent b WHERE b.state IN " STATES_WAITING \
 	"  AND " SAME_PERSON_AND_KIND("b", "i") " AND b.requester = i.requester AND NOT b.superseded OFFSET 0) END"
 
-#define CLAIM(ids) "UPDATE wawp.membership_intent i SET state = 'sending', attempts = attempts + 1," \
+/* A row is known by its place: it is locked there, and looked up by its id once less. */
+#define CLAIM(places) "UPDATE wawp.membership_intent i SET state = 'sending', attempts = attempts + 1," \
 	" next_attempt_at = NULL, updated_at = clock_timestamp()" \
-	" WHERE i.id = ANY (ARRAY(" ids "))" \
-	" RETURNING " READ_COLUMNS ", " HAS_RIVALS
+	" WHERE i.ctid = ANY (ARRAY(" places "))" \
+	" RETURNING " READ_COLUMNS ", " HAS_RIVALS ", i.ctid"
 
 /* The head of a lane, and of those behind it the ones that can go in the same request. */
 #define WITH_CHOSEN_OF_LANE(which) \
-	"WITH head AS MATERIALIZED (SELECT c.id, c.action, c.requester" HEAD_OF_LANE(which) ")," \
+	"WITH head AS MATERIALIZED (SELECT c.id, c.ctid AS place, c.action, c.requester" HEAD_OF_LANE(which) ")," \
 	" chosen AS MATERIALIZED (" \
-	" SELECT id FROM head WHERE (action, requester) =" \
+	" SELECT id, place FROM head WHERE (action, requester) =" \
 	"  (SELECT action, requester FROM head LIMIT 1)) "
 
 static SqlStatement claim = {
-	WITH_CHOSEN_OF_LANE(ANY_ACTION) CLAIM("SELECT id FROM chosen"),
+	WITH_CHOSEN_OF_LANE(ANY_ACTION) CLAIM("SELECT place FROM chosen"),
 	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
@@ -561,13 +563,13 @@ static SqlStatement claim = {
 #define BEHIND " AND c.priority = $5 AND c.id > $6"
 
 static SqlStatement claim_behind = {
-	WITH_CHOSEN_OF_LANE(ANY_ACTION BEHIND) CLAIM("SELECT id FROM chosen"),
+	WITH_CHOSEN_OF_LANE(ANY_ACTION BEHIND) CLAIM("SELECT place FROM chosen"),
 	6, {TEXTOID, TEXTOID, INT4OID, UUIDOID, INT4OID, INT8OID}, NULL
 };
 
 /* The first that is no addition, while additions have to wait for the pace. */
 static SqlStatement claim_other = {
-	CLAIM("SELECT c.id" HEAD_OF_LANE(NO_ADDITION)),
+	CLAIM("SELECT c.ctid" HEAD_OF_LANE(NO_ADDITION)),
 	4, {TEXTOID, TEXTOID, INT4OID, UUIDOID}, NULL
 };
 
@@ -696,6 +698,7 @@ intent_of_claimed_row(uint64 row, const LaneKey *lane, Intent *intent)
 {
 	intent_of_row(row, lane, intent);
 	intent->has_rivals = spi_get_bool(row, CLAIM_HAS_RIVALS);
+	spi_get_place(row, CLAIM_PLACE, &intent->place);
 }
 
 /* Run a claim in a lane and write the rows to claimed[]; return how many there are. */
@@ -1014,13 +1017,17 @@ static SqlStatement settle_for_good = {
 	8, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 };
 
-/* The same for several that end alike.  By its text a state leaves the planner no index but the primary key. */
+/*
+ * The same for several that end alike, where they were claimed.  By its text a
+ * state leaves the planner no index, and neither does a sum.  A row that has moved
+ * since, or makes room for another one, is not found; its id tells.
+ */
 static SqlStatement settle_alike = {
 	"UPDATE wawp.membership_intent i SET state = $2::wawp.state, outcome = $3::wawp.outcome, code = $4, detail = $5,"
 	" next_attempt_at = NULL, updated_at = clock_timestamp(), settled_at = clock_timestamp()"
-	" WHERE i.id = ANY (ARRAY(SELECT m.id FROM wawp.membership_intent m"
-	"  WHERE m.id = ANY ($1) AND m.state::text = 'sending' FOR UPDATE OF m SKIP LOCKED)) RETURNING i.id",
-	5, {INT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, TEXTOID}, NULL
+	" WHERE i.ctid = ANY (ARRAY(SELECT m.ctid FROM wawp.membership_intent m"
+	"  WHERE m.ctid = ANY ($1) AND m.id + 0 = ANY ($6) AND m.state::text = 'sending' FOR UPDATE OF m SKIP LOCKED)) RETURNING i.id",
+	6, {TIDARRAYOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, INT8ARRAYOID}, NULL
 };
 
 static SqlStatement is_still = {
@@ -1087,26 +1094,36 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
  * settled[] which were changed; the others are for intent_settle().
  */
 void
-intent_settle_alike(const int64 *ids, int n, const IntentChange *change, bool *settled)
+intent_settle_alike(const Intent *const *intents, int n, const IntentChange *change, bool *settled)
 {
 	SqlArgs		args = {0};
-	Datum	   *values = palloc(sizeof(Datum) * n);
+	Datum	   *places = palloc(sizeof(Datum) * n);
+	Datum	   *ids = palloc(sizeof(Datum) * n);
 	uint64		found;
 
 	Assert(intent_state_is_final(change->state) && change->has_outcome && !change->give_attempt_back);
 	for (int i = 0; i < n; i++)
-		values[i] = Int64GetDatum(ids[i]);
-	spi_add_array(&args, values, NULL, n, INT8OID);
+	{
+		places[i] = PointerGetDatum(&intents[i]->place);
+		ids[i] = Int64GetDatum(intents[i]->id);
+	}
+	spi_add_array(&args, places, NULL, n, TIDOID);
 	spi_add_text(&args, state_names[change->state]);
 	spi_add_text(&args, outcome_info(change->outcome)->name);
 	spi_add_int4(&args, change->code, change->code != 0);
 	spi_add_text(&args, text_limit_cut(TEXT_DETAIL, change->detail));
+	spi_add_array(&args, ids, NULL, n, INT8OID);
 	found = spi_run(&settle_alike, &args);
 	memset(settled, 0, sizeof(bool) * n);
 	for (uint64 row = 0; row < found; row++)
+	{
+		int64		id = spi_get_int8(row, 1, 0);
+
 		for (int i = 0; i < n; i++)
-			settled[i] |= ids[i] == spi_get_int8(row, 1, 0);
-	pfree(values);
+			settled[i] |= intents[i]->id == id;
+	}
+	pfree(places);
+	pfree(ids);
 }
 
 /*

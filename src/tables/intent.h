@@ -132,6 +132,7 @@ typedef struct Intent
 	TimestampTz since;			/* when it last changed its state */
 	TimestampTz due;			/* when it is to be verified */
 	int			priority;
+	ItemPointerData place;		/* claimed: where the row is, if nobody has changed it since */
 	bool		has_rivals;		/* claimed, and its requester may want something else of the person, too */
 } Intent;
 
@@ -241,7 +242,7 @@ extern List *intent_cancel_outdone(const Intent *intent, const char *detail, int
 extern bool intent_supersede_waiting(const Intent *intent);
 extern bool intent_state_is_final(IntentState state);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
-extern void intent_settle_alike(const int64 *ids, int n, const IntentChange *change, bool *settled);
+extern void intent_settle_alike(const Intent *const *intents, int n, const IntentChange *change, bool *settled);
 extern IntentsWaiting intent_waiting(const LaneKey *lane, int limit, bool all, TimestampTz after);
 extern void intent_start_anew(void);
 extern List *intent_waiting_lanes(const LaneKey *after, int limit);

@@ -511,7 +511,7 @@ endings_settle_first(Ending *endings, int n)
 {
 	const Ending first = endings[0];
 	Ending		alike[ENDINGS_AT_ONCE];
-	int64		ids[ENDINGS_AT_ONCE];
+	const Intent *intents[ENDINGS_AT_ONCE];
 	bool		settled[ENDINGS_AT_ONCE];
 	int			nalike = 0;
 	int			left = 0;
@@ -522,7 +522,7 @@ endings_settle_first(Ending *endings, int n)
 
 		if (ending_is_like(&first, ending))
 		{
-			ids[nalike] = ending->attempt->intents[ending->i].id;
+			intents[nalike] = &ending->attempt->intents[ending->i];
 			alike[nalike++] = *ending;
 		}
 		else
@@ -530,7 +530,7 @@ endings_settle_first(Ending *endings, int n)
 	}
 	if (nalike < 2)
 		return left;
-	intent_settle_alike(ids, nalike, &first.change, settled);
+	intent_settle_alike(intents, nalike, &first.change, settled);
 	for (int k = 0; k < nalike; k++)
 		alike[k].attempt->is_ahead[alike[k].i] = settled[k];
 	return left;

@@ -173,7 +173,14 @@ audit_detail(const char *note pg_attribute_unused(), const char *shape pg_attrib
 	return NULL;
 }
 
-/* Of a request's id. */
+/* Of a request's id, as the next one is. */
+bool
+pg_strong_random(void *buf, size_t len)
+{
+	memset(buf, 0, len);
+	return true;
+}
+
 Datum
 DirectFunctionCall1Coll(PGFunction function pg_attribute_unused(), Oid collation pg_attribute_unused(), Datum argument pg_attribute_unused())
 {
@@ -212,6 +219,21 @@ bool
 events_apply(struct Holds *holds pg_attribute_unused())
 {
 	return false;
+}
+
+void
+membership_gather(void)
+{
+}
+
+void
+membership_end_gathering(void)
+{
+}
+
+void
+membership_forget_gathered(void)
+{
 }
 
 bool

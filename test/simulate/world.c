@@ -818,13 +818,13 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 }
 
 void
-intent_settle_alike(const int64 *ids, int n, const IntentChange *change, bool *settled)
+intent_settle_alike(const Intent *const *intents, int n, const IntentChange *change, bool *settled)
 {
 	for (int i = 0; i < n; i++)
 	{
 		IntentChange one = *change;
 
-		settled[i] = intent_settle(ids[i], STATE_SENDING, &one);
+		settled[i] = intent_settle(intents[i]->id, STATE_SENDING, &one);
 	}
 }
 
