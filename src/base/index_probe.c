@@ -117,9 +117,11 @@ typedef struct ProbedTable
 	Relation	relation;
 	Snapshot	snapshot;
 	TupleTableSlot *slot;		/* the row that was found */
+	IndexProbeTake take;		/* called for each; NULL: the first is enough */
+	void	   *context;		/* for take() */
 } ProbedTable;
 
-/* Store the first row of the index for the keys in the table's slot; false if there is none. */
+/* Store the first row of the index for the keys in the table's slot, or take each; false if there is none. */
 static bool
 index_probe_scan(const ProbedTable *table, Relation index, const IndexProbe *probe)
 {
@@ -131,6 +133,9 @@ index_probe_scan(const ProbedTable *table, Relation index, const IndexProbe *pro
 		index_probe_init_key(&keys[i], index, probe, i);
 	index_rescan(description, keys, probe->nkeys, NULL, 0);
 	found = index_getnext_slot(description, ForwardScanDirection, table->slot);
+	if (table->take)
+		for (bool is_row = found; is_row; is_row = index_getnext_slot(description, ForwardScanDirection, table->slot))
+			table->take(table->slot, table->context);
 	index_endscan(description);
 	return found;
 }
@@ -153,6 +158,25 @@ index_probe_read(const ProbedTable *table, const IndexProbe *probe)
 	return result;
 }
 
+/* Open the probes' table. */
+static void
+index_probe_open_table(const IndexProbe *probe, ProbedTable *table)
+{
+	memset(table, 0, sizeof(*table));
+	CommandCounterIncrement();
+	table->relation = table_open(index_probe_relation(probe->table), AccessShareLock);
+	table->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	table->slot = table_slot_create(table->relation, NULL);
+}
+
+static void
+index_probe_close_table(ProbedTable *table)
+{
+	ExecDropSingleTupleTableSlot(table->slot);
+	UnregisterSnapshot(table->snapshot);
+	table_close(table->relation, NoLock);
+}
+
 /*
  * Open the probes' table and probe, until one does not tell that there is no
  * row; *value as in index_probe_first_int8 unless column is NULL.
@@ -164,17 +188,27 @@ index_probe_open(const IndexProbe *probes, int n, const char *column, int64 *val
 	ProbedTable table;
 	bool		is_null;
 
-	CommandCounterIncrement();
-	table.relation = table_open(index_probe_relation(probes->table), AccessShareLock);
-	table.snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	table.slot = table_slot_create(table.relation, NULL);
+	index_probe_open_table(probes, &table);
 	for (int i = 0; i < n && result == PROBE_NONE; i++)
 		result = index_probe_read(&table, &probes[i]);
 	if (result == PROBE_FOUND && column)
 		*value = DatumGetInt64(slot_getattr(table.slot, get_attnum(RelationGetRelid(table.relation), column), &is_null));
-	ExecDropSingleTupleTableSlot(table.slot);
-	UnregisterSnapshot(table.snapshot);
-	table_close(table.relation, NoLock);
+	index_probe_close_table(&table);
+	return result;
+}
+
+/* Call take() for each row with the probe's keys, which may keep what it reads; PROBE_UNKNOWN: for none. */
+IndexProbeResult
+index_probe_each(const IndexProbe *probe, IndexProbeTake take, void *context)
+{
+	IndexProbeResult result;
+	ProbedTable table;
+
+	index_probe_open_table(probe, &table);
+	table.take = take;
+	table.context = context;
+	result = index_probe_read(&table, probe);
+	index_probe_close_table(&table);
 	return result;
 }
 
