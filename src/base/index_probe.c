@@ -118,9 +118,11 @@ typedef struct ProbedTable
 	Relation	relation;
 	Snapshot	snapshot;
 	TupleTableSlot *slot;		/* the row that was found */
+	IndexProbeTake take;		/* called for each; NULL: the first is enough */
+	void	   *context;		/* for take() */
 } ProbedTable;
 
-/* Store the first row of the index for the keys in the table's slot; false if there is none. */
+/* Store the first row of the index for the keys in the table's slot, or take each; false if there is none. */
 static bool
 index_probe_scan(const ProbedTable *table, Relation index, const IndexProbe *probe)
 {
@@ -132,6 +134,9 @@ index_probe_scan(const ProbedTable *table, Relation index, const IndexProbe *pro
 		index_probe_init_key(&keys[i], index, probe, i);
 	index_rescan(description, keys, probe->nkeys, NULL, 0);
 	found = index_getnext_slot(description, ForwardScanDirection, table->slot);
+	if (table->take)
+		for (bool is_row = found; is_row; is_row = index_getnext_slot(description, ForwardScanDirection, table->slot))
+			table->take(table->slot, table->context);
 	index_endscan(description);
 	return found;
 }
@@ -162,7 +167,7 @@ index_probe_read_column(const ProbedTable *table, ProbeColumn *column)
 
 	for (int i = 0; i < description->natts; i++)
 	{
-		const FormData_pg_attribute *attribute = TupleDescAttr(description, i);
+		Form_pg_attribute attribute = TupleDescAttr(description, i);
 
 		if (attribute->atttypid != column->type || strcmp(NameStr(attribute->attname), column->name) != 0)
 			continue;
@@ -185,6 +190,25 @@ index_probe_read_columns(const ProbedTable *table, ProbeColumn *columns, int n)
 	return PROBE_FOUND;
 }
 
+/* Open the probes' table. */
+static void
+index_probe_open_table(const IndexProbe *probe, ProbedTable *table)
+{
+	memset(table, 0, sizeof(*table));
+	CommandCounterIncrement();
+	table->relation = table_open(index_probe_relation(probe->table), AccessShareLock);
+	table->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	table->slot = table_slot_create(table->relation, NULL);
+}
+
+static void
+index_probe_close_table(ProbedTable *table)
+{
+	ExecDropSingleTupleTableSlot(table->slot);
+	UnregisterSnapshot(table->snapshot);
+	table_close(table->relation, NoLock);
+}
+
 /*
  * Open the probes' table and probe, until one does not tell that there is no
  * row; read the columns of the row that is found.
@@ -195,17 +219,27 @@ index_probe_open(const IndexProbe *probes, int n, ProbeColumn *columns, int ncol
 	IndexProbeResult result = PROBE_NONE;
 	ProbedTable table;
 
-	CommandCounterIncrement();
-	table.relation = table_open(index_probe_relation(probes->table), AccessShareLock);
-	table.snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	table.slot = table_slot_create(table.relation, NULL);
+	index_probe_open_table(probes, &table);
 	for (int i = 0; i < n && result == PROBE_NONE; i++)
 		result = index_probe_read(&table, &probes[i]);
 	if (result == PROBE_FOUND)
 		result = index_probe_read_columns(&table, columns, ncolumns);
-	ExecDropSingleTupleTableSlot(table.slot);
-	UnregisterSnapshot(table.snapshot);
-	table_close(table.relation, NoLock);
+	index_probe_close_table(&table);
+	return result;
+}
+
+/* Call take() for each row with the probe's keys, which may keep what it reads; PROBE_UNKNOWN: for none. */
+IndexProbeResult
+index_probe_each(const IndexProbe *probe, IndexProbeTake take, void *context)
+{
+	IndexProbeResult result;
+	ProbedTable table;
+
+	index_probe_open_table(probe, &table);
+	table.take = take;
+	table.context = context;
+	result = index_probe_read(&table, probe);
+	index_probe_close_table(&table);
 	return result;
 }
 

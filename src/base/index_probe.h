@@ -11,6 +11,8 @@
 #ifndef WAWP_INDEX_PROBE_H
 #define WAWP_INDEX_PROBE_H
 
+#include "executor/tuptable.h"
+
 #define PROBE_MAX_KEYS 4
 
 typedef enum IndexProbeResult
@@ -39,9 +41,13 @@ typedef struct ProbeColumn
 	bool		is_null;
 } ProbeColumn;
 
+/* Called for a row, whose columns are read with slot_getattr(). */
+typedef void (*IndexProbeTake) (TupleTableSlot *slot, void *context);
+
 extern IndexProbeResult index_probe_first(const IndexProbe *probe);
 extern IndexProbeResult index_probe_any(const IndexProbe *probes, int n);
 extern IndexProbeResult index_probe_columns(const IndexProbe *probe, ProbeColumn *columns, int n);
+extern IndexProbeResult index_probe_each(const IndexProbe *probe, IndexProbeTake take, void *context);
 extern IndexProbeResult index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value);
 
 #endif							/* WAWP_INDEX_PROBE_H */

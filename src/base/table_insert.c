@@ -122,7 +122,7 @@ insert_column_of(const TableInsert *into, const char *name)
 
 /* True if a column that is not named is simply null. */
 static bool
-column_is_null(const FormData_pg_attribute *attribute)
+column_is_null(Form_pg_attribute attribute)
 {
 	return !attribute->atthasdef && attribute->attidentity == '\0' && attribute->attgenerated == '\0' &&
 		get_typtype(attribute->atttypid) != TYPTYPE_DOMAIN;
@@ -130,7 +130,7 @@ column_is_null(const FormData_pg_attribute *attribute)
 
 /* Fill in where a value of that type goes; false if it would need a cast. */
 static bool
-column_place(const FormData_pg_attribute *attribute, Oid type, ColumnPlace *place)
+column_place(Form_pg_attribute attribute, Oid type, ColumnPlace *place)
 {
 	Oid			function;
 
@@ -155,7 +155,7 @@ target_place_columns(InsertTarget *target)
 
 	for (int i = 0; i < description->natts; i++)
 	{
-		const FormData_pg_attribute *attribute = TupleDescAttr(description, i);
+		Form_pg_attribute attribute = TupleDescAttr(description, i);
 		int			column = insert_column_of(target->into, NameStr(attribute->attname));
 
 		if (attribute->attisdropped)
@@ -176,8 +176,8 @@ layout_is_same(TupleDesc table, TupleDesc partition)
 		return false;
 	for (int i = 0; i < table->natts; i++)
 	{
-		const FormData_pg_attribute *a = TupleDescAttr(table, i);
-		const FormData_pg_attribute *b = TupleDescAttr(partition, i);
+		Form_pg_attribute a = TupleDescAttr(table, i);
+		Form_pg_attribute b = TupleDescAttr(partition, i);
 
 		if (a->attisdropped != b->attisdropped || a->atttypid != b->atttypid || a->atttypmod != b->atttypmod ||
 			strcmp(NameStr(a->attname), NameStr(b->attname)) != 0)

@@ -1030,6 +1030,19 @@ static SqlStatement settle_alike = {
 	6, {TIDARRAYOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, INT8ARRAYOID}, NULL
 };
 
+/*
+ * The same for several that go on alike, not to be queued again.  One that is
+ * superseded and would have to wait goes another way, by the statement above.
+ */
+static SqlStatement settle_several = {
+	"UPDATE wawp.membership_intent i SET state = $2::wawp.state, outcome = $3::wawp.outcome, code = $4, detail = $5,"
+	" next_attempt_at = $6, updated_at = clock_timestamp(),"
+	" settled_at = CASE WHEN $2 IN " STATES_FINAL " THEN clock_timestamp() END"
+	" WHERE i.id = ANY (ARRAY(SELECT m.id FROM wawp.membership_intent m WHERE m.id = ANY ($1) AND m.state::text = $7"
+	"  AND (NOT m.superseded OR $2 IN " STATES_FINAL ") FOR UPDATE OF m SKIP LOCKED)) RETURNING i.id",
+	7, {INT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, TEXTOID}, NULL
+};
+
 static SqlStatement is_still = {
 	"SELECT FROM wawp.membership_intent WHERE id = $1 AND state = $2::wawp.state",
 	2, {INT8OID, TEXTOID}, NULL
@@ -1127,47 +1140,219 @@ intent_settle_alike(const Intent *const *intents, int n, const IntentChange *cha
 }
 
 /*
+ * Change several intents from one state to another, but not to queued, alike in
+ * one statement.  Write to settled[] which were changed; the others are for
+ * intent_settle().
+ */
+void
+intent_settle_several(const int64 *ids, int n, IntentState from, const IntentChange *change, bool *settled)
+{
+	SqlArgs		args = {0};
+	Datum	   *values = palloc(sizeof(Datum) * n);
+	uint64		found;
+
+	Assert(change->state != STATE_QUEUED && change->has_outcome && !change->give_attempt_back);
+	for (int i = 0; i < n; i++)
+		values[i] = Int64GetDatum(ids[i]);
+	spi_add_array(&args, values, NULL, n, INT8OID);
+	spi_add_text(&args, state_names[change->state]);
+	spi_add_text(&args, outcome_info(change->outcome)->name);
+	spi_add_int4(&args, change->code, change->code != 0);
+	spi_add_text(&args, text_limit_cut(TEXT_DETAIL, change->detail));
+	spi_add_time(&args, change->next_attempt_at);
+	spi_add_text(&args, state_names[from]);
+	found = spi_run(&settle_several, &args);
+	memset(settled, 0, sizeof(bool) * n);
+	for (uint64 row = 0; row < found; row++)
+	{
+		int64		id = spi_get_int8(row, 1, 0);
+
+		for (int i = 0; i < n; i++)
+			settled[i] |= ids[i] == id;
+	}
+	pfree(values);
+}
+
+/*
  * ---- waiting for verification
  */
 
 /* Of intents that are to be invited and are due, so many are read if not all are. */
 #define INVITEES_READ 2
 
-/* Intents of a lane that wait; the account is looked up once. */
-#define WAITS_IN_LANE(alias) \
-	alias ".state IN " STATES_WAITING " AND " alias ".home = $4 AND " alias ".instance = $1 AND " alias ".group_jid = $2" \
-	" AND " alias ".instance_id = (SELECT wawp._account($1::name))"
-
 #define WAITS_UNTIL(alias) "coalesce(" alias ".next_attempt_at, " alias ".updated_at)"
 
 /* Columns of what is read below, after READ_COLUMNS. */
 #define WAITING_CONTACT (READ_COLUMNS_NUMBER + 1)
 #define WAITING_LID (READ_COLUMNS_NUMBER + 2)
-#define WAITING_TO_READ (READ_COLUMNS_NUMBER + 3)
-#define WAITING_NEXT (READ_COLUMNS_NUMBER + 4)
+
+/* What all that wait in a lane have in common; without its index it is read by this statement. */
+static SqlStatement waiting_briefly = {
+	"SELECT i.id, i.action::text, i.state::text, i.jid, i.updated_at, i.next_attempt_at FROM wawp.membership_intent i"
+	" WHERE i.state IN " STATES_WAITING " AND i.home = $3 AND i.instance = $1 AND i.group_jid = $2 AND i.instance_id = $4",
+	4, {TEXTOID, TEXTOID, UUIDOID, TEXTOID}, NULL
+};
 
 /*
- * Of those that are due, people who are to be invited come last: they stay due
- * until the pace has let each have a turn.  Unless all ($5) are read, a few of
- * these are, and of the others those that became due after $7.  Without any row
- * there is one with NULLs.
+ * Those that are read, in the order of a look: of what is due, people who are to be
+ * invited come last, since they stay due until the pace has let each have a turn.
+ * By its text a state leaves the planner no index but the primary key.
  */
 static SqlStatement waiting = {
-	"WITH mine AS MATERIALIZED (SELECT " READ_COLUMNS ", k.contact_id, k.lid FROM wawp.membership_intent i"
-	"  LEFT JOIN wawp.contact k ON k.jid = i.jid"
-	"  WHERE " WAITS_IN_LANE("i")
-	"  AND ($5 OR (" WAITS_UNTIL("i") " <= clock_timestamp() AND CASE WHEN i.state <> 'inviting' THEN " WAITS_UNTIL("i") " > $7 ELSE i.id = ANY (ARRAY("
-	"   SELECT v.id FROM wawp.membership_intent v WHERE " WAITS_IN_LANE("v") " AND v.state = 'inviting'"
-	"   AND " WAITS_UNTIL("v") " <= clock_timestamp() ORDER BY " WAITS_UNTIL("v") ", v.id LIMIT $6)) END))"
-	"  ORDER BY " WAITS_UNTIL("i") " > clock_timestamp(), i.state = 'inviting', " WAITS_UNTIL("i") ", i.id"
-	"  LIMIT $3 FOR UPDATE OF i SKIP LOCKED),"
-	" lane AS (SELECT CASE WHEN $5 THEN count(*) ELSE count(*) FILTER (WHERE w.state <> 'inviting' AND " WAITS_UNTIL("w") " > $7 AND " WAITS_UNTIL("w") " <= clock_timestamp())"
-	"   + least(count(*) FILTER (WHERE w.state = 'inviting' AND " WAITS_UNTIL("w") " <= clock_timestamp()), $6) END,"
-	"  min(" WAITS_UNTIL("w") ") FILTER (WHERE " WAITS_UNTIL("w") " > clock_timestamp())"
-	"  FROM wawp.membership_intent w WHERE " WAITS_IN_LANE("w") ")"
-	" SELECT m.*, l.* FROM lane l LEFT JOIN mine m ON true",
-	7, {TEXTOID, TEXTOID, INT4OID, UUIDOID, BOOLOID, INT4OID, TIMESTAMPTZOID}, NULL
+	"SELECT " READ_COLUMNS ", k.contact_id, k.lid FROM wawp.membership_intent i LEFT JOIN wawp.contact k ON k.jid = i.jid"
+	" WHERE i.id = ANY ($1) AND i.state::text IN " STATES_WAITING
+	" ORDER BY " WAITS_UNTIL("i") " > clock_timestamp(), i.state = 'inviting', " WAITS_UNTIL("i") ", i.id"
+	" FOR UPDATE OF i SKIP LOCKED",
+	1, {INT8ARRAYOID}, NULL
 };
+
+/* What waits in a lane, as it is collected. */
+typedef struct WaitingScan
+{
+	const char *account;
+	TimestampTz now;
+	IntentBrief *briefs;
+	int			n;
+	int			size;
+} WaitingScan;
+
+static void
+waiting_add(WaitingScan *scan, const IntentBrief *brief)
+{
+	if (scan->n == scan->size)
+	{
+		scan->size *= 2;
+		scan->briefs = repalloc(scan->briefs, sizeof(IntentBrief) * scan->size);
+	}
+	scan->briefs[scan->n++] = *brief;
+}
+
+/* Return the label of an enum's value in a column that is not null. */
+static const char *
+waiting_label(TupleTableSlot *slot, int column)
+{
+	bool		is_null;
+
+	return DatumGetCString(DirectFunctionCall1(enum_out, slot_getattr(slot, column, &is_null)));
+}
+
+/* Add a row of the index of what is under way, if it waits and is for the account that the instance has. */
+static void
+waiting_take(TupleTableSlot *slot, void *context)
+{
+	WaitingScan *scan = context;
+	IntentState state = intent_state_named(waiting_label(slot, INTENT_STATE));
+	bool		is_null;
+	Datum		account = slot_getattr(slot, INTENT_INSTANCE_ID, &is_null);
+	IntentBrief brief = {.state = state};
+	Datum		due;
+
+	if (state == STATE_SENDING || is_null || strcmp(TextDatumGetCString(account), scan->account) != 0)
+		return;
+	brief.id = DatumGetInt64(slot_getattr(slot, INTENT_ID, &is_null));
+	brief.action = intent_action_named(waiting_label(slot, INTENT_ACTION));
+	brief.jid = TextDatumGetCString(slot_getattr(slot, INTENT_JID, &is_null));
+	brief.since = DatumGetTimestampTz(slot_getattr(slot, INTENT_UPDATED_AT, &is_null));
+	due = slot_getattr(slot, INTENT_NEXT_ATTEMPT_AT, &is_null);
+	brief.due = is_null ? brief.since : DatumGetTimestampTz(due);
+	waiting_add(scan, &brief);
+}
+
+/* Collect what waits in a lane by the statement. */
+static void
+waiting_run(const LaneKey *lane, WaitingScan *scan)
+{
+	SqlArgs		args = {0};
+	uint64		n;
+
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	home_bind(&args);
+	spi_add_text(&args, scan->account);
+	n = spi_run(&waiting_briefly, &args);
+	for (uint64 row = 0; row < n; row++)
+	{
+		IntentBrief brief = {
+			.id = spi_get_int8(row, 1, 0),
+			.action = intent_action_named(spi_get_text(row, 2)),
+			.state = intent_state_named(spi_get_text(row, 3)),
+			.jid = spi_get_text(row, 4),
+			.since = spi_get_time(row, 5),
+			.due = spi_get_time(row, 6)
+		};
+
+		if (brief.due == 0)
+			brief.due = brief.since;
+		waiting_add(scan, &brief);
+	}
+}
+
+/* Collect what waits in a lane, in memory of the current context. */
+static WaitingScan
+waiting_scan(const LaneKey *lane)
+{
+	WaitingScan scan = {.account = instance_id_of(NameStr(lane->instance)), .now = GetCurrentTimestamp(), .size = 64};
+	IndexProbe	probe = {"membership_intent", "membership_intent_busy", 3,
+	{home_datum(), CStringGetTextDatum(NameStr(lane->instance)), CStringGetTextDatum(lane->group)}};
+
+	scan.briefs = palloc(sizeof(IntentBrief) * scan.size);
+	if (scan.account && index_probe_each(&probe, waiting_take, &scan) == PROBE_UNKNOWN)
+		waiting_run(lane, &scan);
+	return scan;
+}
+
+/* Order what waits: first what is due, last who is to be invited, then by time and id. */
+static int
+waiting_compare(const void *a, const void *b, void *now)
+{
+	const IntentBrief *one = a;
+	const IntentBrief *other = b;
+	bool		is_later[] = {one->due > *(TimestampTz *) now, other->due > *(TimestampTz *) now};
+	bool		is_inviting[] = {one->state == STATE_INVITING, other->state == STATE_INVITING};
+
+	if (is_later[0] != is_later[1])
+		return is_later[0] ? 1 : -1;
+	if (is_inviting[0] != is_inviting[1])
+		return is_inviting[0] ? 1 : -1;
+	if (one->due != other->due)
+		return one->due < other->due ? -1 : 1;
+	return one->id < other->id ? -1 : one->id > other->id;
+}
+
+/* True if a look reads an intent; *invitees counts the due ones before it. */
+static bool
+waiting_is_read(const IntentBrief *brief, const IntentLook *look, TimestampTz now, int *invitees)
+{
+	if (brief->due > now)
+		return look->is_all && (look->is_wanted == NULL || look->is_wanted(brief, look->context));
+	if (look->is_all)
+		return true;
+	return brief->state == STATE_INVITING ? ++*invitees <= INVITEES_READ : brief->due > look->after;
+}
+
+/* Return the ids that a look reads, in its order, and set *n and when the next is due that is not yet. */
+static Datum *
+waiting_choose(const LaneKey *lane, const IntentLook *look, int *n, TimestampTz *next)
+{
+	WaitingScan scan = waiting_scan(lane);
+	Datum	   *ids = palloc(sizeof(Datum) * Max(scan.n, 1));
+	int			invitees = 0;
+
+	qsort_arg(scan.briefs, scan.n, sizeof(IntentBrief), waiting_compare, &scan.now);
+	*n = 0;
+	*next = 0;
+	for (int i = 0; i < scan.n; i++)
+	{
+		const IntentBrief *brief = &scan.briefs[i];
+
+		if (brief->due > scan.now && *next == 0)
+			*next = brief->due;
+		if (*n < look->limit && waiting_is_read(brief, look, scan.now, &invitees))
+			ids[(*n)++] = Int64GetDatum(brief->id);
+	}
+	pfree(scan.briefs);
+	return ids;
+}
 
 /* Return id and LID of the person in a row of that statement; the id is 0 if the person is new. */
 static Contact
@@ -1181,27 +1366,23 @@ contact_of_waiting_row(uint64 row, const char *jid)
 }
 
 /*
- * Read up to `limit` intents of a lane that wait for verification or an
- * invitation, those first that are due: all of them, or a few of the invitees and
- * of the others those that are due since after a time (DT_NOBEGIN: since ever).
- * Memory is the current context.
+ * Read intents of a lane that wait for verification or an invitation, those first
+ * that are due, as far as the look goes; what waits is told by the index, so that
+ * what is not read costs little.  Memory is the current context.
  */
 IntentsWaiting
-intent_waiting(const LaneKey *lane, int limit, bool all, TimestampTz after)
+intent_waiting(const LaneKey *lane, const IntentLook *look)
 {
 	SqlArgs		args = {0};
 	IntentsWaiting found = {0};
+	int			nchosen;
+	Datum	   *chosen = waiting_choose(lane, look, &nchosen, &found.next);
 
-	spi_add_text(&args, NameStr(lane->instance));
-	spi_add_text(&args, lane->group);
-	spi_add_int4(&args, limit, true);
-	home_bind(&args);
-	spi_add_bool(&args, all);
-	spi_add_int4(&args, INVITEES_READ, true);
-	spi_add_time(&args, after);
-	found.n = (int) spi_run(&waiting, &args);
-	if (spi_get_int8(0, 1, 0) == 0)
-		found.n = 0;
+	if (nchosen > 0)
+	{
+		spi_add_array(&args, chosen, NULL, nchosen, INT8OID);
+		found.n = (int) spi_run(&waiting, &args);
+	}
 	found.intents = palloc(sizeof(Intent) * Max(found.n, 1));
 	found.contacts = palloc(sizeof(Contact) * Max(found.n, 1));
 	for (int i = 0; i < found.n; i++)
@@ -1209,8 +1390,8 @@ intent_waiting(const LaneKey *lane, int limit, bool all, TimestampTz after)
 		intent_of_row(i, lane, &found.intents[i]);
 		found.contacts[i] = contact_of_waiting_row(i, found.intents[i].jid.text);
 	}
-	found.has_locked = found.n < limit && spi_get_int8(0, WAITING_TO_READ, 0) > found.n;
-	found.next = spi_get_time(0, WAITING_NEXT);
+	found.has_locked = found.n < nchosen;
+	pfree(chosen);
 	return found;
 }
 

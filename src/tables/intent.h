@@ -157,6 +157,27 @@ typedef struct IntentClaim
 	Intent		intent;
 } IntentClaim;
 
+/* An intent that waits, as far as that tells whether to read it. */
+typedef struct IntentBrief
+{
+	int64		id;
+	IntentAction action;
+	IntentState state;
+	const char *jid;
+	TimestampTz since;
+	TimestampTz due;
+} IntentBrief;
+
+/* What is read of the intents of a lane that wait. */
+typedef struct IntentLook
+{
+	int			limit;			/* so many at most */
+	bool		is_all;			/* those that are due, and of the others ... */
+	bool		(*is_wanted) (const IntentBrief *brief, void *context); /* ... those for which it is true (NULL: each) */
+	void	   *context;
+	TimestampTz after;			/* not all: those due since then (DT_NOBEGIN: ever), and a few of the invitees */
+} IntentLook;
+
 /* Intents of a lane that wait for verification or an invitation. */
 typedef struct IntentsWaiting
 {
@@ -243,7 +264,8 @@ extern bool intent_supersede_waiting(const Intent *intent);
 extern bool intent_state_is_final(IntentState state);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
 extern void intent_settle_alike(const Intent *const *intents, int n, const IntentChange *change, bool *settled);
-extern IntentsWaiting intent_waiting(const LaneKey *lane, int limit, bool all, TimestampTz after);
+extern void intent_settle_several(const int64 *ids, int n, IntentState from, const IntentChange *change, bool *settled);
+extern IntentsWaiting intent_waiting(const LaneKey *lane, const IntentLook *look);
 extern void intent_start_anew(void);
 extern List *intent_waiting_lanes(const LaneKey *after, int limit);
 extern void intent_postpone(const Intent *intent, TimestampTz due, const char *detail);

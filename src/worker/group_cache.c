@@ -595,6 +595,7 @@ group_cache_forget_looks(void)
 	{
 		cached->looked_us = LOOK_AGAIN;
 		cached->due_again_ms = 0;
+		cached->idle_until_ms = 0;
 	}
 }
 
@@ -1181,7 +1182,10 @@ answer_take(InfoRequest *request, const HttpResult *result)
 	request_count(request, -1);
 	/* a link is for who is invited, a number's registration for additions */
 	if (request->question != ASK_LINK && request->question != ASK_EXISTS)
+	{
 		cached->due_again_ms = 0;
+		cached->idle_until_ms = 0;
+	}
 	if (answer_refuses_own_token(request, result))
 	{
 		MemoryContextSwitchTo(caller);

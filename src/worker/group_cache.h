@@ -66,6 +66,8 @@ typedef struct CachedGroup
 	int64		looked_us;		/* likewise, of the list that all who wait were looked for in */
 	TimestampTz due_looked_at;	/* those due by then need not be looked at again ... */
 	int64		due_again_ms;	/* ... before that, unless an answer comes; monotonic */
+	int64		idle_until_ms;	/* before that those that become due need a list that may not be requested yet;
+								 * monotonic */
 	int64		changed_us;		/* when we last changed who is in it, likewise */
 	int			added;			/* people added since */
 	MemoryContext memory;		/* of what few groups have; NULL: nothing yet */

@@ -456,7 +456,10 @@ settle_attempt(void *subject, Holds *holds)
  * ---- rows that end alike
  */
 
-/* A row of an attempt that ends by its answer. */
+/* Rows that wait for a list as of times that differ by less are taken for alike. */
+#define ALIKE_US (10 * INT64CONST(1000))
+
+/* A row of an attempt that ends by its answer, or waits for a list. */
 typedef struct Ending
 {
 	Attempt    *attempt;
@@ -464,7 +467,7 @@ typedef struct Ending
 	IntentChange change;
 } Ending;
 
-/* True if a row is done by its answer alone; fill *ending. */
+/* True if a row is done by its answer alone, or waits for a list; fill *ending. */
 static bool
 ending_of(Attempt *attempt, int i, Ending *ending)
 {
@@ -473,20 +476,21 @@ ending_of(Attempt *attempt, int i, Ending *ending)
 	if (attempt->is_settled[i] || is_of_erased(&attempt->intents[i]) || (next != NEXT_DONE && next != NEXT_VERIFY))
 		return false;
 	*ending = (Ending) {attempt, i, change_by_answer(attempt, i)};
-	return ending->change.state == STATE_DONE;
+	return ending->change.state == STATE_DONE || ending->change.state == STATE_VERIFYING;
 }
 
-/* True if two rows end with the same outcome, code and detail. */
+/* True if two rows get the same state, outcome, code and detail, and if they wait, for the same time. */
 static bool
 ending_is_like(const Ending *a, const Ending *b)
 {
 	const char *detail = a->change.detail ? a->change.detail : "";
 	const char *other = b->change.detail ? b->change.detail : "";
 
-	return a->change.outcome == b->change.outcome && a->change.code == b->change.code && strcmp(detail, other) == 0;
+	return a->change.state == b->change.state && a->change.outcome == b->change.outcome && a->change.code == b->change.code &&
+		Abs(a->change.next_attempt_at - b->change.next_attempt_at) < ALIKE_US && strcmp(detail, other) == 0;
 }
 
-/* List the rows of judged attempts that are done by their answers, at most ENDINGS_AT_ONCE; return how many. */
+/* List the rows of judged attempts that are done by their answers or wait, at most ENDINGS_AT_ONCE; return how many. */
 static int
 endings_list(Ending *endings)
 {
@@ -512,6 +516,7 @@ endings_settle_first(Ending *endings, int n)
 	const Ending first = endings[0];
 	Ending		alike[ENDINGS_AT_ONCE];
 	const Intent *intents[ENDINGS_AT_ONCE];
+	int64		ids[ENDINGS_AT_ONCE];
 	bool		settled[ENDINGS_AT_ONCE];
 	int			nalike = 0;
 	int			left = 0;
@@ -523,6 +528,7 @@ endings_settle_first(Ending *endings, int n)
 		if (ending_is_like(&first, ending))
 		{
 			intents[nalike] = &ending->attempt->intents[ending->i];
+			ids[nalike] = intents[nalike]->id;
 			alike[nalike++] = *ending;
 		}
 		else
@@ -530,13 +536,16 @@ endings_settle_first(Ending *endings, int n)
 	}
 	if (nalike < 2)
 		return left;
-	intent_settle_alike(intents, nalike, &first.change, settled);
+	if (intent_state_is_final(first.change.state))
+		intent_settle_alike(intents, nalike, &first.change, settled);
+	else
+		intent_settle_several(ids, nalike, STATE_SENDING, &first.change, settled);
 	for (int k = 0; k < nalike; k++)
 		alike[k].attempt->is_ahead[alike[k].i] = settled[k];
 	return left;
 }
 
-/* Give rows that are done their state in as few statements as there are kinds of answers; settle_row() does the rest. */
+/* Give such rows their state in as few statements as there are kinds of answers; settle_row() does the rest. */
 static void
 endings_settle(void)
 {

@@ -71,10 +71,20 @@ typedef struct LidWanted
 	Oid			role;			/* as whom it is requested */
 } LidWanted;
 
+/* A row whose change a list shows: it is done. */
+typedef struct VerifyShown
+{
+	const Intent *intent;
+	WawpOutcome outcome;
+} VerifyShown;
+
 /* The result of one pass over the waiting rows of a lane. */
 typedef struct VerifyPass
 {
+	VerifyShown *shown;			/* rows that are settled at the pass's end */
+	int			nshown;
 	TimestampTz next;			/* when to come again; 0: nobody waits */
+	int64		list_ms;		/* a list is wanted that may be requested then, monotonic; 0: none */
 	InfoNeed	need;			/* to be requested now, about the group or us */
 	Oid			role;			/* as whom */
 	int			nlids;
@@ -122,6 +132,13 @@ verify_wait(const WawpInstance *instance, TimestampTz since)
 	int64		first = Min(FIRST_WAIT_US, instance->invite_ttl_ms * 1000 / LISTS_PER_INVITATION);
 
 	return Min(Max(elapsed / 4, first), LONGEST_WAIT_US);
+}
+
+/* True if such a person, who is due then, is due soon as measured by that interval. */
+static bool
+verify_is_nearly_due(const WawpInstance *instance, TimestampTz since, TimestampTz due)
+{
+	return due - GetCurrentTimestamp() <= verify_wait(instance, since) / 2;
 }
 
 /* Return when to search for such a person again. */
@@ -183,6 +200,15 @@ verify_judge(const Intent *intent, Contact *contact, const CachedGroup *cached, 
 	return finding;
 }
 
+/* Record and report a row's new state. */
+static void
+verify_note_settled(const Intent *intent, IntentState state, WawpOutcome outcome, const char *detail, VerifyPass *pass)
+{
+	audit_write_intent(intent, "verified", outcome, detail);
+	completion_note_end(intent, state, outcome);
+	pass->has_freed |= intent_state_is_final(state) || state == STATE_QUEUED;
+}
+
 /* Settle a row, report its end, and note in *pass when to come again. */
 static void
 verify_settle(const Intent *intent, IntentState state, WawpOutcome outcome, const char *detail,
@@ -199,11 +225,55 @@ verify_settle(const Intent *intent, IntentState state, WawpOutcome outcome, cons
 
 	(void) intent_settle(intent->id, intent->state, &change);
 	state = change.state;
-	audit_write_intent(intent, "verified", outcome, detail);
-	completion_note_end(intent, state, outcome);
-	pass->has_freed |= intent_state_is_final(state) || state == STATE_QUEUED;
+	verify_note_settled(intent, state, outcome, detail, pass);
 	if (next != 0 && state != STATE_QUEUED && state != STATE_CANCELLED)
 		pass_note_next(pass, next);
+}
+
+/* Settle a row whose change the list shows, at the end of the pass. */
+static void
+verify_settle_shown(const Intent *intent, WawpOutcome outcome, VerifyPass *pass)
+{
+	pass->shown[pass->nshown++] = (VerifyShown) {intent, outcome};
+}
+
+/*
+ * Settle the rows of the pass whose changes the list shows and that end like the
+ * first of them by one statement; move the others to the front.
+ */
+static void
+verify_settle_first_shown(VerifyPass *pass)
+{
+	const VerifyShown first = pass->shown[0];
+	IntentChange change = {.state = STATE_DONE, .has_outcome = true, .outcome = first.outcome, .code = first.intent->code};
+	const Intent **alike = palloc(sizeof(Intent *) * pass->nshown);
+	int64	   *ids = palloc(sizeof(int64) * pass->nshown);
+	bool	   *settled = palloc(sizeof(bool) * pass->nshown);
+	int			n = 0;
+	int			left = 0;
+
+	for (int i = 0; i < pass->nshown; i++)
+	{
+		const VerifyShown *shown = &pass->shown[i];
+
+		if (shown->outcome == first.outcome && shown->intent->code == first.intent->code && shown->intent->state == first.intent->state)
+		{
+			alike[n] = shown->intent;
+			ids[n++] = shown->intent->id;
+		}
+		else
+			pass->shown[left++] = *shown;
+	}
+	intent_settle_several(ids, n, first.intent->state, &change, settled);
+	for (int i = 0; i < n; i++)
+		if (settled[i])
+			verify_note_settled(alike[i], STATE_DONE, first.outcome, NULL, pass);
+		else
+			pass_note_next(pass, GetCurrentTimestamp() + LOCKED_RETRY_US);
+	pass->nshown = left;
+	pfree(alike);
+	pfree(ids);
+	pfree(settled);
 }
 
 /* Put a row off, and note in it why (NULL: unchanged). */
@@ -379,6 +449,8 @@ verify_want_list(const Intent *intent, const CachedGroup *cached, const WawpInst
 
 	if (verify_is_requester_unable(intent, pass))
 		return;
+	if (wait > 0)
+		pass->list_ms = cached->listed_ms + gap;
 	if (group_cache_is_unreadable(cached))
 		wait = Max(wait, cached->failed_ms + group_cache_read_backoff_ms(cached) - clock_monotonic_ms());
 	if (wait <= 0)
@@ -429,7 +501,7 @@ verify_invitee(const Intent *intent, const CachedGroup *cached, const WawpInstan
 			   const MembersFinding *finding, const InfoNeed *lid, VerifyPass *pass)
 {
 	if (finding->verdict == VERDICT_YES)
-		verify_settle(intent, STATE_DONE, finding->outcome, NULL, 0, pass);
+		verify_settle_shown(intent, finding->outcome, pass);
 	else if (intent->due > GetCurrentTimestamp())
 		pass_note_next(pass, intent->due);
 	else if (finding->verdict == VERDICT_UNKNOWN && cached->has_info && group_cache_wants_info(cached))
@@ -513,8 +585,7 @@ verify_finding(const Intent *intent, const Contact *contact, const CachedGroup *
 static bool
 verify_shares_list(const Intent *intent, const WawpInstance *instance)
 {
-	return intent->state == STATE_INVITED &&
-		intent->due - GetCurrentTimestamp() <= verify_wait(instance, intent->since) / 2;
+	return intent->state == STATE_INVITED && verify_is_nearly_due(instance, intent->since, intent->due);
 }
 
 /* Verify one waiting row, as far as the information for it is there. */
@@ -535,7 +606,7 @@ verify_row(const Intent *intent, Contact *contact, const CachedGroup *cached, co
 	else if (has_list && verify_needs_info(intent, &finding, instance, cached))
 		verify_want(intent, ASK_INFO, pass);
 	else if (finding.verdict == VERDICT_YES)
-		verify_settle(intent, STATE_DONE, finding.outcome, NULL, 0, pass);
+		verify_settle_shown(intent, finding.outcome, pass);
 	else if (!is_due && has_list && finding.verdict == VERDICT_NO && verify_shares_list(intent, instance))
 		verify_go_on_waiting(intent, instance, NULL, pass);
 	else if (!is_due)
@@ -552,6 +623,15 @@ verify_row(const Intent *intent, Contact *contact, const CachedGroup *cached, co
 		verify_finding(intent, contact, cached, &finding, instance, &lid, pass);
 }
 
+/* Return until when a pass has left nothing to do in its lane but to wait for a list to be requested; 0: there is something. */
+static int64
+verify_idle_until(const VerifyPass *pass)
+{
+	if (pass->list_ms == 0 || pass->has_invitee || pass->need.question != 0 || pass->nlids > 0)
+		return 0;
+	return Min(pass->list_ms, clock_monotonic_of(pass->next));
+}
+
 /*
  * Note which rows need not be looked at again: all, with the list there is; those
  * that are due, until what they wait for.  If a few of the invitees were looked
@@ -560,12 +640,42 @@ verify_row(const Intent *intent, Contact *contact, const CachedGroup *cached, co
 static void
 verify_note_looked(CachedGroup *cached, TimestampTz began, const IntentsWaiting *waiting, bool all, const VerifyPass *pass)
 {
+	cached->idle_until_ms = verify_idle_until(pass);
 	cached->due_looked_at = began;
 	cached->due_again_ms = pass->next != 0 ? clock_monotonic_of(pass->next) : 0;
 	if (all && !pass->is_undecided)
 		cached->looked_us = cached->requested_us;
 	else if (!all && !pass->has_invitee && waiting->n > 0 && waiting->intents[waiting->n - 1].state == STATE_INVITING)
 		cached->looked_us = LOOK_AGAIN;
+}
+
+/* What decides whether a row that is not due is looked at with a list. */
+typedef struct VerifyLook
+{
+	const CachedGroup *cached;
+	const WawpInstance *instance;
+} VerifyLook;
+
+/*
+ * True if the list there is may settle a row that is not due, or put it off.  A list
+ * that shows some people by LID alone may show anybody; one that shows this person
+ * under another number does so when the row is due.
+ */
+static bool
+verify_is_wanted(const IntentBrief *brief, void *context)
+{
+	const VerifyLook *look = context;
+	const WireMembers *list = &look->cached->list;
+	Jid			jid;
+
+	if (brief->action != ACTION_ADD && brief->action != ACTION_INVITE)
+		return true;
+	if (!group_cache_has_list_since(look->cached, brief->since))
+		return brief->state == STATE_INVITING && look->cached->failures >= MAX_READ_FAILURES;
+	if (list->shown[WIRE_SHOWS_LID] > 0 || (brief->state == STATE_INVITED && verify_is_nearly_due(look->instance, brief->since, brief->due)))
+		return true;
+	jid = jid_parse(brief->jid, strlen(brief->jid));
+	return wire_find_member(list, &jid) != NULL;
 }
 
 /*
@@ -581,12 +691,15 @@ verify_rows(const LaneKey *key, const WawpInstance *instance, VerifyPass *pass)
 	bool		all = cached->requested_us != cached->looked_us;
 	int64		wait = all ? 0 : cached->due_again_ms - clock_monotonic_ms();
 	TimestampTz began = GetCurrentTimestamp();
-	IntentsWaiting waiting = intent_waiting(key, PEOPLE_AT_ONCE, all, wait > 0 ? cached->due_looked_at : DT_NOBEGIN);
+	VerifyLook	context = {cached, instance};
+	IntentLook	look = {PEOPLE_AT_ONCE, all, verify_is_wanted, &context, wait > 0 ? cached->due_looked_at : DT_NOBEGIN};
+	IntentsWaiting waiting = intent_waiting(key, &look);
 
 	if (wait > 0)
 		pass_note_next(pass, began + wait * 1000);
 	if (waiting.has_locked)
 		pass_note_next(pass, began + LOCKED_RETRY_US);
+	pass->shown = palloc(sizeof(VerifyShown) * Max(waiting.n, 1));
 	for (int i = 0; i < waiting.n; i++)
 	{
 		if (waiting.intents[i].superseded)
@@ -595,6 +708,8 @@ verify_rows(const LaneKey *key, const WawpInstance *instance, VerifyPass *pass)
 			waiting.contacts[i] = contact_get(waiting.intents[i].jid.text);
 		verify_row(&waiting.intents[i], &waiting.contacts[i], cached, instance, pass);
 	}
+	while (pass->nshown > 0)
+		verify_settle_first_shown(pass);
 	/* a whole portion that is due: there are more rows; after an invitee, they wait to be invited as well */
 	if (waiting.n == PEOPLE_AT_ONCE && waiting.intents[waiting.n - 1].due <= GetCurrentTimestamp())
 		pass_note_next(pass, GetCurrentTimestamp() + (pass->has_invitee ? CROWD_RETRY_US : LOCKED_RETRY_US));
@@ -679,6 +794,13 @@ verify_ask(Lane *lane, const WawpInstance *described, VerifyPass *pass)
 	return verify_ask_lids(lane, described, pass);
 }
 
+/* True if a look now would find nothing but what the last one has left, or what needs a list as well. */
+static bool
+verify_is_idle(const CachedGroup *cached)
+{
+	return cached->requested_us == cached->looked_us && clock_monotonic_ms() < cached->idle_until_ms;
+}
+
 /* Verify the rows of a lane and go on with them: at most one request, beside those for LIDs. */
 static void
 verify_lane(void *subject, Holds *holds)
@@ -706,6 +828,11 @@ verify_lane(void *subject, Holds *holds)
 	if (later > 0)
 	{
 		lanes_park_verification(lane, later);
+		return;
+	}
+	if (verify_is_idle(group_cache_get(&lane->key)))
+	{
+		lanes_verify(&lane->key, group_cache_get(&lane->key)->idle_until_ms);
 		return;
 	}
 	pass = palloc0(sizeof(VerifyPass));

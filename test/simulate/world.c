@@ -829,6 +829,17 @@ intent_settle_alike(const Intent *const *intents, int n, const IntentChange *cha
 }
 
 void
+intent_settle_several(const int64 *ids, int n, IntentState from, const IntentChange *change, bool *settled)
+{
+	for (int i = 0; i < n; i++)
+	{
+		IntentChange one = *change;
+
+		settled[i] = intent_settle(ids[i], from, &one);
+	}
+}
+
+void
 intent_postpone(const Intent *intent, TimestampTz due, const char *detail pg_attribute_unused())
 {
 	Row		   *row = &rows[intent->id - 1];
@@ -837,8 +848,18 @@ intent_postpone(const Intent *intent, TimestampTz due, const char *detail pg_att
 	row->due_us = time_of(due);
 }
 
+/* True if a look wants to read a row that is not due. */
+static bool
+row_is_wanted(int i, const IntentLook *look)
+{
+	Jid			jid = row_jid(i);
+	IntentBrief brief = {i + 1, ACTION_ADD, (IntentState) rows[i].state, jid.text, EPOCH + rows[i].since_us, EPOCH + rows[i].due_us};
+
+	return look->is_wanted(&brief, look->context);
+}
+
 IntentsWaiting
-intent_waiting(const LaneKey *lane, int limit, bool all, TimestampTz after)
+intent_waiting(const LaneKey *lane, const IntentLook *look)
 {
 	const SimGroup *group = &groups[world_group_of(lane)];
 	IntentsWaiting found = {0};
@@ -846,7 +867,7 @@ intent_waiting(const LaneKey *lane, int limit, bool all, TimestampTz after)
 	found.intents = palloc(sizeof(Intent) * group->nrows);
 	found.contacts = palloc0(sizeof(Contact) * group->nrows);
 	for (int later = 0; later < 2; later++)
-		for (int i = group->first_row; i < group->first_row + group->nrows && found.n < limit; i++)
+		for (int i = group->first_row; i < group->first_row + group->nrows && found.n < look->limit; i++)
 		{
 			bool		is_later = rows[i].due_us > now_us;
 
@@ -854,7 +875,9 @@ intent_waiting(const LaneKey *lane, int limit, bool all, TimestampTz after)
 				continue;
 			if (is_later)
 				found.next = found.next == 0 ? EPOCH + rows[i].due_us : Min(found.next, EPOCH + rows[i].due_us);
-			if (!all && (is_later || EPOCH + rows[i].due_us <= after))
+			if (!look->is_all && (is_later || EPOCH + rows[i].due_us <= look->after))
+				continue;
+			if (is_later && !row_is_wanted(i, look))
 				continue;
 			found.contacts[found.n].id = i + 1;
 			row_read(i, lane, &found.intents[found.n++]);
