@@ -292,8 +292,7 @@ event_happen(const Event *event)
 	switch (event->kind)
 	{
 		case EVENT_ANSWER:
-			if (event->generation == generation)
-				accounts[event->index].in_flight--;
+			api_transfer_ends(event->index, event->generation == generation);
 			figures.events++;
 			break;
 		case EVENT_ARRIVAL:
@@ -367,6 +366,7 @@ run(const Shape *of, uint64 seed)
 	cycle_memory = AllocSetContextCreateInternal(NULL, "cycle", 0, 0, 0);
 	CurrentMemoryContext = world_memory;
 	limiter_shmem_startup();
+	api_begin();
 	world_make(of, seed);
 	began = cpu_now();
 	steps_taken = 0;

@@ -175,6 +175,9 @@ extern void scan_begin(int lanes);
 extern void scan_end(void);
 extern void event_add(int64 at, EventKind kind, int index);
 
+extern void api_begin(void);
+extern void api_transfer_ends(int number, bool is_known);
+
 extern void world_make(const Shape *of, uint64 seed);
 extern void world_forget(void);
 extern LaneKey world_lane(int group);
