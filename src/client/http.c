@@ -104,6 +104,8 @@ struct HttpTransfer
 	bool		is_stale;		/* its connection is closed, nothing was sent */
 	bool		is_request_begun;
 	bool		is_done;
+	dlist_node *node_to_move;	/* at the end, to that list; NULL: none */
+	dlist_head *ended;
 	HttpResult	result;
 	char		error[CURL_ERROR_SIZE];
 	MemoryContextCallback release;
@@ -767,6 +769,17 @@ transfer_error(const HttpTransfer *transfer, CURLcode code)
 	return curl_easy_strerror(code);
 }
 
+/* Move the node of a transfer that has ended. */
+static void
+transfer_move_node(HttpTransfer *transfer)
+{
+	if (transfer->node_to_move == NULL)
+		return;
+	dlist_delete(transfer->node_to_move);
+	dlist_push_tail(transfer->ended, transfer->node_to_move);
+	transfer->node_to_move = NULL;
+}
+
 /* Return what a result counts as. */
 static AnswerClass
 http_answer_class(const HttpResult *result)
@@ -821,6 +834,7 @@ transfer_finish(HttpTransfer *transfer, CURLcode code)
 	result->total_ms = (int) (total / 1000);
 	counters_note_request(NameStr(transfer->instance), http_answer_class(result), result->total_ms);
 	transfer->is_done = true;
+	transfer_move_node(transfer);
 }
 
 /* Remove a transfer's easy handle from the engine and keep it for the next transfer. */
@@ -1139,6 +1153,20 @@ const HttpResult *
 http_result(const HttpTransfer *transfer)
 {
 	return transfer->is_done ? &transfer->result : NULL;
+}
+
+/*
+ * Move a node of the caller's from the list it is in to another when the transfer
+ * ends, so that nobody looks for those that have; at once, if it has.  The node
+ * must live as long as the transfer.
+ */
+void
+http_move_at_end(HttpTransfer *transfer, dlist_node *node, dlist_head *ended)
+{
+	transfer->node_to_move = node;
+	transfer->ended = ended;
+	if (transfer->is_done)
+		transfer_move_node(transfer);
 }
 
 /*

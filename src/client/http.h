@@ -11,6 +11,8 @@
 #ifndef WAWP_HTTP_H
 #define WAWP_HTTP_H
 
+#include "lib/ilist.h"
+
 /* An absolute URL in parts, normalised; all palloc'd. */
 typedef struct HttpUrl
 {
@@ -76,5 +78,6 @@ extern const HttpResult *http_wait(HttpTransfer *transfer);
 extern int	http_descriptor(void);
 extern void http_pump(void);
 extern const HttpResult *http_result(const HttpTransfer *transfer);
+extern void http_move_at_end(HttpTransfer *transfer, dlist_node *node, dlist_head *ended);
 
 #endif							/* WAWP_HTTP_H */

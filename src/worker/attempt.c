@@ -38,7 +38,22 @@
 
 #include "compat.h"
 
-static dlist_head attempts = DLIST_STATIC_INIT(attempts);
+static dlist_head attempts_at[] = {
+	DLIST_STATIC_INIT(attempts_at[ATTEMPT_PREPARED]),
+	DLIST_STATIC_INIT(attempts_at[ATTEMPT_CLAIMED]),
+	DLIST_STATIC_INIT(attempts_at[ATTEMPT_SENT]),
+	DLIST_STATIC_INIT(attempts_at[ATTEMPT_ENDED]),
+	DLIST_STATIC_INIT(attempts_at[ATTEMPT_JUDGED])
+};
+
+/* Move an attempt to another stage. */
+static void
+attempt_set_stage(Attempt *attempt, AttemptStage stage)
+{
+	dlist_delete(&attempt->node);
+	attempt->stage = stage;
+	dlist_push_tail(&attempts_at[stage], &attempt->node);
+}
 
 /* Create an attempt for so many people at most.  The caller deletes its memory if it is not launched. */
 Attempt *
@@ -202,7 +217,7 @@ attempt_launch(Attempt *attempt)
 		requester_hold_begin_trial(attempt->instance->name, attempt->instance->token_role,
 								   instance_longest_ms(attempt->instance));
 	MemoryContextSetParent(attempt->memory, TopMemoryContext);
-	dlist_push_tail(&attempts, &attempt->node);
+	dlist_push_tail(&attempts_at[ATTEMPT_PREPARED], &attempt->node);
 	lanes_begin_request(attempt->lane, false);
 	admission_note_claimed();
 }
@@ -253,7 +268,9 @@ attempt_drop_unsent(Attempt *attempt)
 AttemptMark
 attempt_mark(void)
 {
-	return dlist_is_empty(&attempts) ? &attempts.head : dlist_tail_node(&attempts);
+	dlist_head *prepared = &attempts_at[ATTEMPT_PREPARED];
+
+	return dlist_is_empty(prepared) ? &prepared->head : dlist_tail_node(prepared);
 }
 
 /* Drop attempts of this transaction that were launched after a mark. */
@@ -261,14 +278,12 @@ void
 attempt_drop_prepared_after(AttemptMark mark)
 {
 	dlist_mutable_iter iter;
-	bool		is_after = (mark == &attempts.head);
+	bool		is_after = (mark == &attempts_at[ATTEMPT_PREPARED].head);
 
-	dlist_foreach_modify(iter, &attempts)
+	dlist_foreach_modify(iter, &attempts_at[ATTEMPT_PREPARED])
 	{
-		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
-
-		if (is_after && attempt->stage == ATTEMPT_PREPARED)
-			attempt_drop_unsent(attempt);
+		if (is_after)
+			attempt_drop_unsent(dlist_container(Attempt, node, iter.cur));
 		else if (iter.cur == mark)
 			is_after = true;
 	}
@@ -290,14 +305,12 @@ attempt_committed(void)
 {
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &attempts)
+	dlist_foreach_modify(iter, &attempts_at[ATTEMPT_PREPARED])
+		attempt_set_stage(dlist_container(Attempt, node, iter.cur), ATTEMPT_CLAIMED);
+	dlist_foreach_modify(iter, &attempts_at[ATTEMPT_JUDGED])
 	{
 		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
 
-		if (attempt->stage == ATTEMPT_PREPARED)
-			attempt->stage = ATTEMPT_CLAIMED;
-		if (attempt->stage != ATTEMPT_JUDGED)
-			continue;
 		attempt->is_recorded |= attempt->is_recording;
 		for (int i = 0; i < attempt->n; i++)
 			attempt->is_settled[i] |= attempt->is_settling[i];
@@ -313,15 +326,15 @@ attempt_aborted(void)
 {
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &attempts)
+	dlist_foreach_modify(iter, &attempts_at[ATTEMPT_JUDGED])
 	{
 		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
 
 		attempt->is_recording = false;
 		memset(attempt->is_settling, 0, sizeof(bool) * attempt->n);
-		if (attempt->stage == ATTEMPT_PREPARED)
-			attempt_drop_unsent(attempt);
 	}
+	dlist_foreach_modify(iter, &attempts_at[ATTEMPT_PREPARED])
+		attempt_drop_unsent(dlist_container(Attempt, node, iter.cur));
 }
 
 /*
@@ -344,23 +357,21 @@ attempt_begin_message(const Attempt *attempt)
 void
 attempt_send_claimed(void)
 {
-	dlist_iter	iter;
+	dlist_mutable_iter iter;
 
-	dlist_foreach(iter, &attempts)
+	dlist_foreach_modify(iter, &attempts_at[ATTEMPT_CLAIMED])
 	{
 		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
-		MemoryContext caller;
+		MemoryContext caller = MemoryContextSwitchTo(attempt->memory);
 
-		if (attempt->stage != ATTEMPT_CLAIMED)
-			continue;
-		caller = MemoryContextSwitchTo(attempt->memory);
 		attempt->sent_ms = clock_monotonic_ms();
 		if (attempt->is_paced)
 			budget_note_left(&attempt->permit, Max(attempt->n, 1));
 		attempt->transfer = attempt->kind != ATTEMPT_CHANGE ? attempt_begin_message(attempt)
 			: call_begin_membership(attempt->instance, attempt->operation,
 									attempt->lane->key.group, attempt->sent, attempt->n);
-		attempt->stage = ATTEMPT_SENT;
+		attempt_set_stage(attempt, ATTEMPT_SENT);
+		http_move_at_end(attempt->transfer, &attempt->node, &attempts_at[ATTEMPT_ENDED]);
 		MemoryContextSwitchTo(caller);
 	}
 }
@@ -369,16 +380,7 @@ attempt_send_claimed(void)
 bool
 attempt_has_answers(void)
 {
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &attempts)
-	{
-		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
-
-		if (attempt->stage == ATTEMPT_SENT && http_result(attempt->transfer))
-			return true;
-	}
-	return false;
+	return !dlist_is_empty(&attempts_at[ATTEMPT_ENDED]);
 }
 
 /* Judge the answer to a message, which is for one person. */
@@ -396,18 +398,15 @@ attempt_judge_message(Attempt *attempt, const HttpResult *result)
 void
 attempt_judge_answers(void)
 {
-	dlist_iter	iter;
+	dlist_mutable_iter iter;
 
-	dlist_foreach(iter, &attempts)
+	dlist_foreach_modify(iter, &attempts_at[ATTEMPT_ENDED])
 	{
 		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
-		const HttpResult *result = attempt->stage == ATTEMPT_SENT ? http_result(attempt->transfer) : NULL;
-		MemoryContext caller;
+		const HttpResult *result = http_result(attempt->transfer);
+		MemoryContext caller = MemoryContextSwitchTo(attempt->memory);
 		CallVerdict end;
 
-		if (result == NULL)
-			continue;
-		caller = MemoryContextSwitchTo(attempt->memory);
 		if (attempt->kind != ATTEMPT_CHANGE)
 			attempt_judge_message(attempt, result);
 		else
@@ -424,7 +423,7 @@ attempt_judge_answers(void)
 			group_cache_forget_list(&attempt->lane->key);
 		if (attempt->operation == WAWP_OP_REMOVE)
 			group_cache_note_removals(&attempt->lane->key, attempt->n);
-		attempt->stage = ATTEMPT_JUDGED;
+		attempt_set_stage(attempt, ATTEMPT_JUDGED);
 		attempt_end_request(attempt);
 	}
 }
@@ -433,18 +432,10 @@ attempt_judge_answers(void)
 Attempt *
 attempt_next_judged(Attempt *after)
 {
-	dlist_node *node = after ? &after->node : &attempts.head;
+	dlist_head *judged = &attempts_at[ATTEMPT_JUDGED];
+	dlist_node *node = after ? &after->node : &judged->head;
 
-	while (dlist_has_next(&attempts, node))
-	{
-		Attempt    *attempt;
-
-		node = dlist_next_node(&attempts, node);
-		attempt = dlist_container(Attempt, node, node);
-		if (attempt->stage == ATTEMPT_JUDGED)
-			return attempt;
-	}
-	return NULL;
+	return dlist_has_next(judged, node) ? dlist_container(Attempt, node, dlist_next_node(judged, node)) : NULL;
 }
 
 /*
@@ -492,21 +483,28 @@ attempt_provably_not_sent(const Attempt *attempt)
 		next == NEXT_HOLD_LANE || next == NEXT_HOLD_INSTANCE;
 }
 
+/* Append the ids of an attempt's intents, separated by commas, to the text of an array. */
+static void
+attempt_append_ids(const Attempt *attempt, StringInfo out)
+{
+	for (int i = 0; i < attempt->n; i++)
+		appendStringInfo(out, "%s" INT64_FORMAT, out->len > 1 ? "," : "", attempt->intents[i].id);
+}
+
 /* Return the ids of the intents of all attempts, as an array's text. */
 const char *
 attempt_intent_ids(void)
 {
 	StringInfoData out;
-	dlist_iter	iter;
 
 	initStringInfo(&out);
 	appendStringInfoChar(&out, '{');
-	dlist_foreach(iter, &attempts)
+	for (int stage = ATTEMPT_PREPARED; stage <= ATTEMPT_JUDGED; stage++)
 	{
-		Attempt    *attempt = dlist_container(Attempt, node, iter.cur);
+		dlist_iter	iter;
 
-		for (int i = 0; i < attempt->n; i++)
-			appendStringInfo(&out, "%s" INT64_FORMAT, out.len > 1 ? "," : "", attempt->intents[i].id);
+		dlist_foreach(iter, &attempts_at[stage])
+			attempt_append_ids(dlist_container(Attempt, node, iter.cur), &out);
 	}
 	appendStringInfoChar(&out, '}');
 	return out.data;

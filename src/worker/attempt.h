@@ -29,12 +29,13 @@ typedef enum AttemptStage
 	ATTEMPT_PREPARED,			/* claimed by the transaction under way */
 	ATTEMPT_CLAIMED,			/* that has committed; not sent yet */
 	ATTEMPT_SENT,
+	ATTEMPT_ENDED,				/* an answer has arrived; only the list tells */
 	ATTEMPT_JUDGED				/* outcomes are known, rows have to be settled */
 } AttemptStage;
 
 typedef struct Attempt
 {
-	dlist_node	node;
+	dlist_node	node;			/* in the list of its stage */
 	AttemptKind kind;
 	AttemptStage stage;
 	MemoryContext memory;

@@ -337,7 +337,7 @@ lane_is_kept(Lane *lane)
 	if (!lane_is_slow(lane) || !lane_has_nothing_before(lane))
 		return false;
 	if (lane->kept_until_ms == 0)
-		lane->kept_until_ms = now + KEPT_MS;
+		lanes_keep(lane, now + KEPT_MS);
 	return now < lane->kept_until_ms;
 }
 
@@ -437,6 +437,16 @@ turn_settings(Turn *turn)
 	return &turn->settings;
 }
 
+/* Return the queue in which the lane waits until a token is near. */
+static LaneQueue
+turn_queue(Turn *turn)
+{
+	const LaneKey *key = &turn->lane->key;
+	InfoNeed	need;
+
+	return group_cache_find(key) && !precheck_must_ask(key, turn_settings(turn), &need) ? QUEUE_KNOWN : QUEUE_NEXT;
+}
+
 /*
  * ---- a lane and the pace
  */
@@ -481,7 +491,16 @@ turn_wait_for_token(const Turn *turn, const Hold *on_instance, const BudgetPermi
 			 turn_can_prepare(turn, on_instance, permit, lanes_prepared_beside(turn->lane), &at))
 		lanes_wait(turn->lane, QUEUE_READY, ms_of_us(permit->next_at));
 	else
-		lanes_wait(turn->lane, QUEUE_NEXT, at);
+		lanes_wait(turn->lane, QUEUE_KNOWN, at);
+}
+
+/* Let a lane wait with those whose turns come before. */
+static void
+turn_wait_behind(Turn *turn)
+{
+	LaneQueue	queue = turn_queue(turn);
+
+	lanes_wait(turn->lane, queue, turn->instance->not_before_ms[queue]);
 }
 
 /* Wake a lane when a row of it is due that needs no token. */
@@ -548,7 +567,7 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	{
 		lane_note_others(lane);
 		if (turn->described->adds_per_minute > 0 && !permit->has_group)
-			lanes_wait(lane, QUEUE_NEXT, turn->instance->not_before_ms[QUEUE_NEXT]);
+			turn_wait_behind(turn);
 		else
 			turn_wait_for_token(turn, hold_get(holds, &lane->key, true), permit);
 	}
@@ -660,7 +679,7 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit)
 		if (heads[0].action == ACTION_ADD)
 			precheck_list_needs(&lane->key, turn->described, turn_settings(turn), heads, n, &needs);
 		if (needs.count > 0 && need.question == 0 && !turn_may_ask_about_people(turn, holds, permit, &at))
-			turn_serve_others(turn, holds, QUEUE_NEXT, at);
+			turn_serve_others(turn, holds, QUEUE_KNOWN, at);
 		else if (needs.count == 0 || !turn_ask(turn, holds, heads[0].requester, &needs))
 			return true;
 	}
@@ -683,7 +702,9 @@ turn_serve_paced(Turn *turn, Holds *holds)
 	}
 	if (lane->queue == QUEUE_FRESH && lanes_has_elder(lane))
 	{
-		turn_serve_others(turn, holds, QUEUE_NEXT, turn->instance->not_before_ms[QUEUE_NEXT]);
+		LaneQueue	queue = turn_queue(turn);
+
+		turn_serve_others(turn, holds, queue, turn->instance->not_before_ms[queue]);
 		return;
 	}
 	permit = turn_take_permit(turn->described, hold_get(holds, &lane->key, true), &lane->key, turn_settings(turn));
@@ -722,7 +743,7 @@ turn_serve(void *subject, Holds *holds)
 
 	if (turn->described == NULL && !turn_admit(turn, holds))
 		return;
-	lanes_describe(turn->instance, turn->described->concurrency, turn->described->base.origin);
+	lanes_describe(turn->instance, turn->described->concurrency, turn->described->reads_per_minute, turn->described->base.origin);
 	if (!admission_has_room(turn->lane, turn->described))
 		lanes_park(turn->lane);
 	else if (turn->described->adds_per_minute > 0)

@@ -122,7 +122,7 @@ typedef struct InfoRequest
 	bool		is_verification;	/* not for the lane's own claim */
 	char		person[JID_SIZE];
 	int64		sent_us;		/* monotonic */
-	HttpTransfer *transfer;		/* NULL: not started yet */
+	HttpTransfer *transfer;
 } InfoRequest;
 
 /* A fact about a person that is to be stored. */
@@ -153,7 +153,9 @@ static Size lists_size;
 static MemoryContext list_memory;
 static MemoryContext group_memory;	/* parent of each CachedGroup's memory */
 static HTAB *absences;
-static dlist_head requests = DLIST_STATIC_INIT(requests);
+static dlist_head requests_queued = DLIST_STATIC_INIT(requests_queued);
+static dlist_head requests_sent = DLIST_STATIC_INIT(requests_sent);
+static dlist_head requests_ended = DLIST_STATIC_INIT(requests_ended);
 static int	nrequests;
 static MemoryContext fact_memory;	/* of the two lists below */
 static List *facts = NIL;
@@ -801,7 +803,7 @@ request_queue(MemoryContext memory, const LaneKey *key, WawpInstance *instance, 
 	}
 	request_count(request, 1);
 	lanes_begin_question(key, is_verification, reads_group(need->question));
-	dlist_push_tail(&requests, &request->node);
+	dlist_push_tail(&requests_queued, &request->node);
 	nrequests++;
 }
 
@@ -928,6 +930,9 @@ request_send(InfoRequest *request)
 	if (request->question == ASK_LIST)
 		group_cache_get(&request->key)->listed_ms = clock_monotonic_ms();
 	request->transfer = call_begin(request->instance, &call);
+	dlist_delete(&request->node);
+	dlist_push_tail(&requests_sent, &request->node);
+	http_move_at_end(request->transfer, &request->node, &requests_ended);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -935,15 +940,10 @@ request_send(InfoRequest *request)
 void
 group_cache_send(void)
 {
-	dlist_iter	iter;
+	dlist_mutable_iter iter;
 
-	dlist_foreach(iter, &requests)
-	{
-		InfoRequest *request = dlist_container(InfoRequest, node, iter.cur);
-
-		if (request->transfer == NULL)
-			request_send(request);
-	}
+	dlist_foreach_modify(iter, &requests_queued)
+		request_send(dlist_container(InfoRequest, node, iter.cur));
 }
 
 /*
@@ -1224,16 +1224,7 @@ answer_take(InfoRequest *request, const HttpResult *result)
 bool
 group_cache_has_answers(void)
 {
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &requests)
-	{
-		const InfoRequest *request = dlist_container(InfoRequest, node, iter.cur);
-
-		if (request->transfer && http_result(request->transfer))
-			return true;
-	}
-	return false;
+	return !dlist_is_empty(&requests_ended);
 }
 
 /* True if the waiting rows of the lane are looked at with that answer: a list, or the last of those they wait for. */
@@ -1252,14 +1243,11 @@ group_cache_take_answers(void)
 
 	if (group_cache_has_answers())
 		list_evict_used();
-	dlist_foreach_modify(iter, &requests)
+	dlist_foreach_modify(iter, &requests_ended)
 	{
 		InfoRequest *request = dlist_container(InfoRequest, node, iter.cur);
-		const HttpResult *result = request->transfer ? http_result(request->transfer) : NULL;
 
-		if (result == NULL)
-			continue;
-		answer_take(request, result);
+		answer_take(request, http_result(request->transfer));
 		lanes_end_question(&request->key, request->is_verification, answer_lets_verify(request),
 						   (clock_monotonic_us() - request->sent_us) / 1000, clock_monotonic_ms());
 		if (request->question == ASK_SELF)

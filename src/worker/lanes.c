@@ -44,6 +44,9 @@
 #define RETRIES_PER_SECOND 1000
 /* ... and several at a time. */
 #define RETRY_GRID_MS 50
+/* A claim for which the next reading of a group is kept comes that late at most; it is kept for so many intervals of the pace. */
+#define LATE_READ_MS 100
+#define KEPT_READ_INTERVALS 2
 /* So many latencies ahead of its token a lane requests information; and before any latency is known. */
 #define LEAD_LATENCIES 3
 #define LEAD_MARGIN_MS 100
@@ -61,6 +64,7 @@ static HTAB *lane_table;
 static HTAB *instance_table;
 static HTAB *host_table;
 static dlist_head share_waiters = DLIST_STATIC_INIT(share_waiters);
+static dlist_head kept_lanes = DLIST_STATIC_INIT(kept_lanes);	/* lanes that lanes_keep() was called for */
 static int	least_refused;		/* slots used when the last of them was refused */
 static ShareSlots slots;		/* most: see lanes_has_share() */
 static pairingheap *heap;
@@ -331,9 +335,9 @@ instance_set_prompt(LaneInstance *instance, bool is_prompt)
 	shares_release();
 }
 
-/* Set how many requests of the instance may be under way, and where it is. */
+/* Set how many requests of the instance may be under way, how many groups it may read a minute (0: any number), and where it is. */
 void
-lanes_describe(LaneInstance *instance, int limit, const char *origin)
+lanes_describe(LaneInstance *instance, int limit, double reads_per_minute, const char *origin)
 {
 	uint64		key = hash_bytes_extended((const unsigned char *) origin, strlen(origin), 0);
 	bool		found;
@@ -347,6 +351,7 @@ lanes_describe(LaneInstance *instance, int limit, const char *origin)
 			*instance->host = (LaneHost) {.key = key};
 		instance_count_in_host(instance, 1);
 	}
+	instance->read_interval_ms = reads_per_minute > 0 ? (int64) Min(60000 / reads_per_minute, PG_INT32_MAX) : 0;
 	if (instance->limit == limit)
 		return;
 	instance->limit = limit;
@@ -372,7 +377,7 @@ lane_set_prepared(Lane *lane, bool is_prepared)
 	instance->nprepared += is_prepared ? 1 : -1;
 	/* another lane may prepare */
 	if (!is_prepared)
-		instance->not_before_ms[QUEUE_NEXT] = 0;
+		instance->not_before_ms[QUEUE_KNOWN] = instance->not_before_ms[QUEUE_NEXT] = 0;
 }
 
 /* Take a lane out of wherever it waits. */
@@ -454,12 +459,19 @@ lane_enqueue(Lane *lane, LaneQueue queue)
 	lane->in_queue = true;
 }
 
-/* Let a lane wait for its instance; no lane of that queue has a turn before that time. */
+/*
+ * Let a lane wait for its instance; no lane of that queue has a turn before that
+ * time.  A permit to read a group that one lane does not get, no other gets.
+ */
 void
 lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms)
 {
+	int64	   *times = lane->instance->not_before_ms;
+
 	lane_enqueue(lane, queue);
-	lane->instance->not_before_ms[queue] = not_before_ms;
+	times[queue] = not_before_ms;
+	if (queue == QUEUE_READ)
+		times[QUEUE_NEXT] = Max(times[QUEUE_NEXT], not_before_ms);
 	instance_update_claims(lane->instance);
 }
 
@@ -519,7 +531,8 @@ lane_is_behind(const Lane *lane, LaneQueue queue)
 bool
 lanes_has_elder(const Lane *lane)
 {
-	return lanes_prepared_beside(lane) > 0 || lane_is_behind(lane, QUEUE_NEXT) || lane_is_behind(lane, QUEUE_READ);
+	return lanes_prepared_beside(lane) > 0 || lane_is_behind(lane, QUEUE_KNOWN) || lane_is_behind(lane, QUEUE_NEXT) ||
+		lane_is_behind(lane, QUEUE_READ);
 }
 
 /* Return how many other lanes of the instance request, or have requested, their group's state in order to use a token. */
@@ -575,7 +588,7 @@ Lane *
 lanes_note(const LaneKey *key, int64 eligible_ms)
 {
 	Lane	   *lane = lanes_find(key);
-	bool		waits_for_token = lane->in_queue && (lane->queue == QUEUE_NEXT || lane->queue == QUEUE_READ);
+	bool		waits_for_token = lane->in_queue && lane->queue >= QUEUE_KNOWN;
 
 	lane->is_fresh = true;
 	lane->is_empty = false;
@@ -635,6 +648,48 @@ lanes_release_due(int64 now)
 		lane_enqueue(lane, QUEUE_FRESH);
 		instance_update_claims(lane->instance);
 	}
+}
+
+/* Return when a lane that waits to read its group has a turn. */
+static int64
+instance_reads_at(const LaneInstance *instance)
+{
+	int64		at = CLOCK_NEVER;
+
+	for (int i = QUEUE_NEXT; i <= QUEUE_READ; i++)
+		if (!pairingheap_is_empty(&instance->queues[i]))
+			at = Min(at, instance->not_before_ms[i]);
+	return Max(at, instance->held_until_ms);
+}
+
+/*
+ * Return until when the next reading of a group is kept for a claim; 0: it is
+ * not.  Readings of claims and verifications alternate where there are too few:
+ * a claim that reads shortly before its token, as late as the next permit, would
+ * have none, if a verification took each as it comes.
+ */
+static int64
+instance_keeps_read_until(LaneInstance *instance, int64 now)
+{
+	int64		at = instance_reads_at(instance);
+
+	if (!instance->was_verify_read || at >= now + instance->read_interval_ms)
+		return 0;
+	if (instance->read_kept_since_ms == 0)
+		instance->read_kept_since_ms = now;
+	else if (now >= instance->read_kept_since_ms + KEPT_READ_INTERVALS * instance->read_interval_ms)
+		return 0;
+	return Max(at, now) + LATE_READ_MS;
+}
+
+/* Note who reads a group: whoever was to wait for that goes on. */
+static void
+instance_note_read(LaneInstance *instance, bool is_verification)
+{
+	instance->was_verify_read = is_verification;
+	if (instance->read_kept_since_ms != 0 && !is_verification)
+		instance->verify_not_before_ms = 0;
+	instance->read_kept_since_ms = 0;
 }
 
 /* Return the first lane of a queue that may go on, or NULL. */
@@ -710,18 +765,33 @@ lanes_forget_turns(void)
 			lane_set_prepared(lane, false);
 }
 
+/* Keep a lane that is empty until that time. */
+void
+lanes_keep(Lane *lane, int64 until_ms)
+{
+	lane->kept_until_ms = until_ms;
+	if (!lane->in_kept)
+		dlist_push_tail(&kept_lanes, &lane->kept_node);
+	lane->in_kept = true;
+}
+
 /* Forget lanes that are empty and were kept long enough. */
 void
 lanes_forget_kept(int64 now)
 {
-	HASH_SEQ_STATUS status;
-	Lane	   *lane;
+	dlist_mutable_iter iter;
 
-	hash_seq_init(&status, lane_table);
-	while ((lane = hash_seq_search(&status)) != NULL)
-		if (lane->kept_until_ms != 0 && lane->kept_until_ms <= now && lane->in_flight == 0 &&
-			!lane->in_heap && !lane->in_queue && !lane->in_wakes)
+	dlist_foreach_modify(iter, &kept_lanes)
+	{
+		Lane	   *lane = dlist_container(Lane, kept_node, iter.cur);
+
+		if (lane->kept_until_ms > now)
+			continue;
+		dlist_delete(&lane->kept_node);
+		lane->in_kept = false;
+		if (lane->kept_until_ms != 0 && lane->in_flight == 0 && !lane->in_heap && !lane->in_queue && !lane->in_wakes)
 			lanes_forget(lane);
+	}
 }
 
 /* Let all instances go on: what they wait for may have changed.  After an abort, turns are lost as well. */
@@ -765,6 +835,8 @@ lanes_forget(Lane *lane)
 	lanes_wake(lane, CLOCK_NEVER);
 	if (lane->in_flight > 0 || lane->in_verify_heap || lane->in_verifications)
 		return;
+	if (lane->in_kept)
+		dlist_delete(&lane->kept_node);
 	hash_search(lane_table, &lane->key, HASH_REMOVE, NULL);
 }
 
@@ -872,10 +944,22 @@ instance_claims_first(LaneInstance *instance, int64 now)
 {
 	if (instance_claims_at(instance) > now)
 		return false;
-	if (instance->was_verify_read && instance_first_of(instance, QUEUE_READ, now) != NULL)
-		return true;
 	return instance->verifying >= instance->limit / 2 &&
 		(instance->was_verification || instance_first_of(instance, QUEUE_READY, now) != NULL);
+}
+
+/* Return until when the first verification of an instance leaves the place or the reading to a claim; 0: it does not. */
+static int64
+verification_waits_until(const Lane *lane, int64 now)
+{
+	LaneInstance *instance = lane->instance;
+
+	if (instance_claims_first(instance, now))
+	{
+		instance->was_verification = false;
+		return now + 1;
+	}
+	return lane->has_answer ? 0 : instance_keeps_read_until(instance, now);
 }
 
 /* Return the lane to be verified first; NULL if none is due.  may_claim: claims compete for the places. */
@@ -888,20 +972,22 @@ lanes_take_verification(int64 now, bool may_claim)
 	while ((instance = spots_next_instance(&verifications, now)) != NULL)
 	{
 		Lane	   *lane = dlist_container(Lane, verify_node, dlist_head_node(&instance->verifications));
+		int64		later = 0;
 
 		if (!lanes_has_share(instance))
 		{
 			instance_wait_for_share(instance);
 			continue;
 		}
-		if (!may_claim || !instance_claims_first(instance, now))
+		if (may_claim)
+			later = verification_waits_until(lane, now);
+		if (later == 0)
 		{
 			verification_withdraw(lane);
 			lane->has_answer = lane->awaits_answer = false;
 			return lane;
 		}
-		instance->was_verification = false;
-		instance->verify_not_before_ms = now + 1;
+		instance->verify_not_before_ms = later;
 		instance_update_verifications(instance);
 	}
 	return NULL;
@@ -952,7 +1038,7 @@ lanes_begin_question(const LaneKey *key, bool is_verification, bool is_read)
 	Lane	   *lane = lanes_find(key);
 
 	if (is_read)
-		lane->instance->was_verify_read = is_verification;
+		instance_note_read(lane->instance, is_verification);
 	lanes_begin_request(lane, is_verification);
 }
 
@@ -987,6 +1073,9 @@ lanes_end_question(const LaneKey *key, bool was_verification, bool lets_verify, 
 	instance->latency_ms = instance->latency_ms == 0 ? took_ms : (3 * instance->latency_ms + took_ms) / 4;
 	lane->in_flight--;
 	instance->verifying -= was_verification ? 1 : 0;
+	/* it waits to read its group, whose list may be this answer */
+	if (lets_verify && lane->in_queue && lane->queue >= QUEUE_NEXT)
+		lane_enqueue(lane, QUEUE_KNOWN);
 	lanes_go_on(key, now);
 	lanes_end_request(instance, took_ms);
 	if (!lane->awaits_answer && !(lets_verify && has_waiting))

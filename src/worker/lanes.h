@@ -24,8 +24,9 @@ typedef enum LaneQueue
 {
 	QUEUE_READY,				/* has the information an addition needs: for a token of the pace */
 	QUEUE_FRESH,				/* for room only */
-	QUEUE_NEXT,					/* for when a token is near */
-	QUEUE_READ					/* likewise, and for a permit to read the group */
+	QUEUE_KNOWN,				/* its group is known: for when a token is near */
+	QUEUE_NEXT,					/* likewise, and then to read the group */
+	QUEUE_READ					/* for a permit to do that */
 } LaneQueue;
 
 #define LANE_QUEUES (QUEUE_READ + 1)
@@ -71,6 +72,8 @@ struct LaneInstance
 	uint64		turn;			/* of its lane that was served last */
 	bool		was_verification;	/* a verification began the last request, not a claim ... */
 	bool		was_verify_read;	/* ... and the last reading of a group */
+	int64		read_interval_ms;	/* of the pace of reads; 0: they have none */
+	int64		read_kept_since_ms; /* the next reading is kept for a claim since then, monotonic ms; 0: it is not */
 	pairingheap queues[LANE_QUEUES];
 	int64		not_before_ms[LANE_QUEUES]; /* monotonic ms */
 	int64		held_until_ms;	/* no lane in them has a turn before, likewise */
@@ -116,6 +119,8 @@ typedef struct Lane
 	int			before_priority;	/* ... that priority ... */
 	int64		before_id;		/* ... and id; not known if that number has changed */
 	int64		kept_until_ms;	/* an empty lane that is slow to search is not forgotten before; 0: not set */
+	dlist_node	kept_node;		/* in the list of those ... */
+	bool		in_kept;		/* ... if this is set */
 } Lane;
 
 extern void lanes_init(void);
@@ -137,13 +142,14 @@ extern bool lanes_has_elder(const Lane *lane);
 extern int	lanes_prepared_beside(const Lane *lane);
 extern int	lanes_asking_beside(const Lane *lane);
 extern int64 lanes_lead_ms(const LaneInstance *instance);
-extern void lanes_describe(LaneInstance *instance, int limit, const char *origin);
+extern void lanes_describe(LaneInstance *instance, int limit, double reads_per_minute, const char *origin);
 extern bool lanes_has_share(const LaneInstance *instance);
 extern Lane *lanes_take_due(int64 now);
 extern void lanes_end_turn(LaneInstance *instance);
 extern void lanes_start_anew(bool aborted);
 extern void lanes_forget(Lane *lane);
 extern void lanes_forget_head(Lane *lane);
+extern void lanes_keep(Lane *lane, int64 until_ms);
 extern void lanes_forget_kept(int64 now);
 extern int64 lanes_next_ms(void);
 extern void lanes_verify(const LaneKey *key, int64 at);

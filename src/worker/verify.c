@@ -818,7 +818,7 @@ verify_lane(void *subject, Holds *holds)
 			lanes_verify(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 		return;
 	}
-	lanes_describe(lane->instance, described->concurrency, described->base.origin);
+	lanes_describe(lane->instance, described->concurrency, described->reads_per_minute, described->base.origin);
 	if (!admission_has_room(lane, described))
 	{
 		lanes_park_verification(lane, 0);

@@ -10,6 +10,7 @@ from servers import SANDBOX, until
 # One read before an addition, one at the first look after it: everybody gets in.
 READS_AN_ADD = 2
 KEEP = 2000000          # requests that the simulator remembers
+MOST_GROUPS = 10000
 
 
 class Simulator:
@@ -66,11 +67,15 @@ def instance(simulator, pace, checks=0):
 
 
 def database(cluster, simulator, pace, checks=0):
-    """A session in a new database with one instance, both called as the simulator; groups have no settings but for the checks."""
+    """A session in a new database with one instance, both called as the simulator; groups have no settings but for the checks,
+    which each addition of somebody unknown takes a request for."""
     name = simulator.name
     session = cluster.database(name, (name, instance(simulator, pace, checks)))
-    session.ask("UPDATE wawp.group_settings SET check_exists = true, capacity = DEFAULT" if checks
-                else "TRUNCATE wawp.group_settings")
+    session.ask("TRUNCATE wawp.group_settings")
+    if not checks:
+        session.ask("INSERT INTO wawp.group_settings (instance, group_jid, check_exists)"
+                    f" SELECT '{name}', '120363' || lpad(i::text, 12, '0') || '@g.us', false"
+                    f" FROM generate_series(0, {MOST_GROUPS - 1}) i")
     session.ask(f"SELECT wawp_pause('{name}')")
     return session
 

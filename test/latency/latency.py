@@ -29,25 +29,29 @@ PACES = (60, 0)             # adds a minute; 0: unpaced
 QUEUED = {60: 20000, 0: 100000}
 LEAST = 0.95                # of what pace and latency allow
 MOST_READS = 1.1            # a group and round: before an addition, at the look after it
-ROWS = [(*case, number) for number, case in enumerate(itertools.product(LATENCIES, GROUPS, PACES), 1)]
+CHECKS = 30                 # numbers looked up a minute, as by default
+CASES = [(*case, 0) for case in itertools.product(LATENCIES, GROUPS, PACES)] + [(1, 100, 60, CHECKS)]
+ROWS = [(*case, number) for number, case in enumerate(CASES, 1)]
 
 
 @dataclass
 class Window:
-    """What arrived: seconds, additions by group, member lists, share of additions followed by a list; CPU seconds of the worker."""
+    """What arrived: seconds, additions by group, member lists and of them those that were looks at who had been added, share of
+    additions followed by one; CPU seconds of the worker."""
 
     seconds: float
     adds: collections.Counter
     reads: int
+    looks: int
     looked_for: float
     cpu: float
 
 
-def allowed(latency, pace):
+def allowed(latency, pace, checks):
     """Additions a second that pace and latency allow, as in test/t/112_latency.pl; infinite if neither bounds them."""
     options = instance_numbers(pace)
     bounds = [options["adds"] / 60, options["reads"] / 60 / READS_AN_ADD,
-              options["concurrency"] / (latency * (1 + READS_AN_ADD)) if latency else math.inf]
+              options["concurrency"] / (latency * (1 + READS_AN_ADD + (checks > 0))) if latency else math.inf]
     return min(bound if bound > 0 else math.inf for bound in bounds)
 
 
@@ -55,24 +59,32 @@ def instance_numbers(pace):
     return {"adds": pace, "reads": 60 if pace else 0, "concurrency": 1 if pace else 8}
 
 
-def fair_share(adds, groups):
-    """Share of the groups that got what is theirs: an addition as long as there are enough, then as many as each other."""
-    total = adds.total()
+def fair_share(adds, groups, most):
+    """Share of the groups that got what is theirs: an addition as long as there are enough, then as many as each other.
+
+    Additions beyond those that are allowed, for which groups are read, are in groups that are known by chance.
+    """
+    total = int(min(adds.total(), most))
     if total < groups:
-        return len(adds) / total
+        return min(1, len(adds) / total)
     return sum(1 for number in adds.values() if number >= total // groups) / groups
 
 
-def looked_for(requests, end):
-    """Share of the additions before that time whose group was read later."""
-    waiting, all_of_them, found = collections.Counter(), 0, 0
+def looks_at(requests, end):
+    """How many lists were looks, and the share of the additions before that time whose group was read later."""
+    waiting, looks, all_of_them, found = collections.Counter(), 0, 0, 0
+    added = set()
     for at, name, group in requests:
         if name == "list":
             found += waiting.pop(group, 0)
-        elif name == "add" and at < end:
+            looks += group in added
+            added.discard(group)
+        elif name == "add":
+            added.add(group)
+        if name == "add" and at < end:
             waiting[group] += 1
             all_of_them += 1
-    return found / all_of_them
+    return looks, found / all_of_them
 
 
 def watch(simulator, pid, seconds):
@@ -86,15 +98,15 @@ def watch(simulator, pid, seconds):
     inside = [request for request in requests if request[0] < begin + seconds]
     names = collections.Counter(name for _, name, _ in inside)
     return Window(seconds, collections.Counter(group for _, name, group in inside if name == "add"), names["list"],
-                  looked_for(inside, begin + seconds / 2), cpu)
+                  *looks_at(inside, begin + seconds / 2), cpu)
 
 
 def measure(cluster, row, seconds):
-    latency, groups, pace, number = row
+    latency, groups, pace, checks, number = row
     name = f"row{number}"
     simulator = Simulator(name, latency)
     try:
-        session = database(cluster, simulator, pace)
+        session = database(cluster, simulator, pace, checks)
         try:
             enqueue(session, name, QUEUED[pace], groups)
             session.ask("VACUUM (ANALYZE) wawp.membership_intent")
@@ -110,13 +122,14 @@ def measure(cluster, row, seconds):
         simulator.close()
 
 
-HEAD = ("| row | latency | groups | pace | adds | allowed | share | >= 95 % | reads an add | a group and round | <= 1.1"
+HEAD = ("| row | latency | groups | pace | adds | allowed | share | >= 95 % | reads an add: before, looks | a group and round | <= 1.1"
         " | looked for | fair share | CPU an add |\n|" + "---|" * 14)
 
 
 def describe(row):
-    latency, groups, pace, number = row
-    return f"| {number} | {latency} s | {groups:,} | {f'{pace} a minute' if pace else 'none, 8 at a time'} |"
+    latency, groups, pace, checks, number = row
+    what = f"{pace} a minute" if pace else "none, 8 at a time"
+    return f"| {number} | {latency} s | {groups:,} | {what}{', numbers checked' if checks else ''} |"
 
 
 def verdict(is_met):
@@ -125,15 +138,16 @@ def verdict(is_met):
 
 def judge(row, window):
     """The line of a row that was measured."""
-    latency, groups, pace, _ = row
+    latency, groups, pace, checks, _ = row
     count = window.adds.total()
-    most = allowed(latency, pace) * window.seconds
+    most = allowed(latency, pace, checks) * window.seconds
     reads = window.reads / count
     share = f"{count / most:.0%}" if most < math.inf else ""
     met = verdict(count >= int(LEAST * most)) if most < math.inf else ""
-    return (f"{describe(row)} {count:,} | {f'{most:.1f}' if most < math.inf else 'no bound'} | {share} | {met} | {reads:.2f}"
+    return (f"{describe(row)} {count:,} | {f'{most:.1f}' if most < math.inf else 'no bound'} | {share} | {met}"
+            f" | {reads:.2f}: {(window.reads - window.looks) / count:.2f}, {window.looks / count:.2f}"
             f" | {reads / READS_AN_ADD:.2f} | {verdict(reads / READS_AN_ADD <= MOST_READS)} | {window.looked_for:.0%}"
-            f" | {fair_share(window.adds, groups):.0%} | {1000 * window.cpu / count:.2f} ms |")
+            f" | {fair_share(window.adds, groups, most):.0%} | {1000 * window.cpu / count:.2f} ms |")
 
 
 def machine(options):

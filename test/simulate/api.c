@@ -25,7 +25,35 @@ struct HttpTransfer
 	int			group;			/* -1: none */
 	bool		is_list;
 	int			generation;		/* of the worker */
+	dlist_node *node_to_move;	/* when it ends, to that list */
+	dlist_head *ended;
 };
+
+/* Those under way by the numbers that their events have, and numbers that are free. */
+static HttpTransfer **under_way;
+static int *free_numbers;
+static int	nfree;
+static int	nnumbers;
+
+/* Return a number for a transfer. */
+static int
+transfer_number(HttpTransfer *transfer)
+{
+	int			number;
+
+	if (nfree == 0)
+	{
+		int			more = Max(64, nnumbers);
+
+		under_way = realloc(under_way, sizeof(HttpTransfer *) * (nnumbers + more));
+		free_numbers = realloc(free_numbers, sizeof(int) * (nnumbers + more));
+		while (more-- > 0)
+			free_numbers[nfree++] = nnumbers++;
+	}
+	number = free_numbers[--nfree];
+	under_way[number] = transfer;
+	return number;
+}
 
 static bool
 window_covers(const Window *window)
@@ -82,7 +110,7 @@ transfer_begin(const WawpInstance *instance, int group)
 	transfer->result.body = (const char *) transfer;
 	if (++account->in_flight > instance->concurrency)
 		fault("account %s has %d requests under way, %d are allowed", account->name, account->in_flight, instance->concurrency);
-	event_add(transfer->ends_us, EVENT_ANSWER, transfer->account);
+	event_add(transfer->ends_us, EVENT_ANSWER, transfer_number(transfer));
 	return transfer;
 }
 
@@ -133,9 +161,44 @@ call_begin_membership(const WawpInstance *instance, WawpOperation operation pg_a
 	return transfer;
 }
 
+/* A run begins: nothing is under way. */
+void
+api_begin(void)
+{
+	nfree = 0;
+	while (nfree < nnumbers)
+	{
+		free_numbers[nfree] = nfree;
+		nfree++;
+	}
+}
+
+/* The transfer of that number ends; is_known: by the worker that has begun it, which lives. */
+void
+api_transfer_ends(int number, bool is_known)
+{
+	HttpTransfer *transfer = under_way[number];
+
+	free_numbers[nfree++] = number;
+	if (!is_known)
+		return;
+	accounts[transfer->account].in_flight--;
+	dlist_delete(transfer->node_to_move);
+	dlist_push_tail(transfer->ended, transfer->node_to_move);
+}
+
+/* Each takes some time. */
+void
+http_move_at_end(HttpTransfer *transfer, dlist_node *node, dlist_head *ended)
+{
+	transfer->node_to_move = node;
+	transfer->ended = ended;
+}
+
 const HttpResult *
 http_result(const HttpTransfer *transfer)
 {
+	steps_taken++;
 	return transfer->ends_us <= now_us ? &transfer->result : NULL;
 }
 

@@ -40,24 +40,16 @@ const Mutation mutations[] = {
 };
 const int	nmutations = lengthof(mutations);
 
-extern void __real_lanes_served(Lane *lane, int64 now);
-extern void __real_lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
-extern void __real_lanes_prepare(Lane *lane, bool about_group);
-extern void __real_lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now);
-extern void __real_lanes_end_request(LaneInstance *instance, int64 took_ms);
-extern LimiterGrant __real_limiter_take(const LimiterKey *key, const LimiterAsk *ask);
-extern void __real_budget_put_off(const BudgetPermit *permit);
-extern bool __real_group_cache_has_list_since(const CachedGroup *cached, TimestampTz than);
-extern bool __real_share_allows(const ShareSlots *slots, const Share *instance, const Share *host);
-extern void __wrap_lanes_served(Lane *lane, int64 now);
-extern void __wrap_lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
-extern void __wrap_lanes_prepare(Lane *lane, bool about_group);
-extern void __wrap_lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now);
-extern void __wrap_lanes_end_request(LaneInstance *instance, int64 took_ms);
-extern LimiterGrant __wrap_limiter_take(const LimiterKey *key, const LimiterAsk *ask);
-extern void __wrap_budget_put_off(const BudgetPermit *permit);
-extern bool __wrap_group_cache_has_list_since(const CachedGroup *cached, TimestampTz than);
-extern bool __wrap_share_allows(const ShareSlots *slots, const Share *instance, const Share *host);
+/* Declared by the functions they are for, so that neither can have other arguments. */
+extern __typeof__(lanes_served) __real_lanes_served, __wrap_lanes_served;
+extern __typeof__(lanes_wait) __real_lanes_wait, __wrap_lanes_wait;
+extern __typeof__(lanes_prepare) __real_lanes_prepare, __wrap_lanes_prepare;
+extern __typeof__(lanes_end_question) __real_lanes_end_question, __wrap_lanes_end_question;
+extern __typeof__(lanes_end_request) __real_lanes_end_request, __wrap_lanes_end_request;
+extern __typeof__(limiter_take) __real_limiter_take, __wrap_limiter_take;
+extern __typeof__(budget_put_off) __real_budget_put_off, __wrap_budget_put_off;
+extern __typeof__(group_cache_has_list_since) __real_group_cache_has_list_since, __wrap_group_cache_has_list_since;
+extern __typeof__(share_allows) __real_share_allows, __wrap_share_allows;
 
 void
 __wrap_lanes_served(Lane *lane, int64 now)
@@ -88,9 +80,9 @@ __wrap_lanes_prepare(Lane *lane, bool about_group)
 }
 
 void
-__wrap_lanes_end_question(const LaneKey *key, bool was_verification, int64 took_ms, int64 now)
+__wrap_lanes_end_question(const LaneKey *key, bool was_verification, bool lets_verify, int64 took_ms, int64 now)
 {
-	__real_lanes_end_question(key, was_verification, took_ms, now);
+	__real_lanes_end_question(key, was_verification, lets_verify, took_ms, now);
 	if (answer_wakes_none)
 		lanes_schedule(lanes_find(key), CLOCK_NEVER);
 }

@@ -292,8 +292,7 @@ event_happen(const Event *event)
 	switch (event->kind)
 	{
 		case EVENT_ANSWER:
-			if (event->generation == generation)
-				accounts[event->index].in_flight--;
+			api_transfer_ends(event->index, event->generation == generation);
 			figures.events++;
 			break;
 		case EVENT_ARRIVAL:
@@ -367,6 +366,7 @@ run(const Shape *of, uint64 seed)
 	cycle_memory = AllocSetContextCreateInternal(NULL, "cycle", 0, 0, 0);
 	CurrentMemoryContext = world_memory;
 	limiter_shmem_startup();
+	api_begin();
 	world_make(of, seed);
 	began = cpu_now();
 	steps_taken = 0;
@@ -617,6 +617,7 @@ mutate(void)
 
 #define SEEDS_OF_TEST 40
 #define MOST_GROUPS_OF_TEST 10000
+#define PROMPT_MINUTES 5
 
 static void
 test_seeds(void)
@@ -647,6 +648,43 @@ test_sizes(void)
 	}
 }
 
+/* Return what the minutes after the first of a prompt account with so many groups were like. */
+static Figures
+run_prompt(double latency_ms, int ngroups)
+{
+	Shape		one = {.naccounts = 1, .ngroups = ngroups, .people = 800, .max_in_flight = 64, .until = MINUTE, .prompt_ms = latency_ms};
+	Figures		first = run(&one, 1);
+	Figures		all;
+
+	one.until = PROMPT_MINUTES * MINUTE;
+	all = run(&one, 1);
+	all.adds -= first.adds;
+	all.steps -= first.steps;
+	return all;
+}
+
+/*
+ * Where reads are what is short, half of them are for groups that nobody has read, whatever the latency: a worker that
+ * answers bring back at the same part of each second may never meet a free one.  Nor does it look for one in all groups.
+ */
+static void
+test_latencies(void)
+{
+	static const double latencies[] = {0.5, 2, 5, 20, 100, 300};
+
+	for (size_t i = 0; i < lengthof(latencies); i++)
+	{
+		Figures		few = run_prompt(latencies[i], 100);
+		Figures		many = run_prompt(latencies[i], 10000);
+		double		steps = (double) few.steps / (double) Max(few.adds, 1);
+		double		steps_of_many = (double) many.steps / (double) Max(many.adds, 1);
+
+		ok(few.fault == NULL && few.reached == 100, "answers after %.1f ms: of 100 groups " INT64_FORMAT " were reached", latencies[i], few.reached);
+		ok(many.fault == NULL && many.reached >= PROMPT_MINUTES * 60 / 2 * 9 / 10 && steps_of_many <= most_steps(steps, 10000),
+		   "... of 10,000 " INT64_FORMAT ", %.0f steps an addition, with 100 groups %.0f", many.reached, steps_of_many, steps);
+	}
+}
+
 static void
 test_mutations(void)
 {
@@ -664,6 +702,7 @@ test(void)
 {
 	test_seeds();
 	test_sizes();
+	test_latencies();
 	test_mutations();
 	return done_testing();
 }

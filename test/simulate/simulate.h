@@ -71,6 +71,7 @@ typedef struct SimGroup
 	int			first_row;
 	int			nrows;
 	bool		is_ready;
+	bool		had_turn;		/* somebody was added */
 	int64		ready_us;
 	int64		mark;			/* turns of the account then */
 	int64		looked_us;		/* when a list decided last */
@@ -103,6 +104,7 @@ typedef struct Shape
 	int			people;			/* of a group, at most */
 	int64		until;
 	bool		is_rough;		/* outages, limits, pauses, restarts; accounts differ */
+	double		prompt_ms;		/* all answers take about that long, and additions may be as many as reads; 0: neither */
 } Shape;
 
 typedef enum EventKind
@@ -124,6 +126,7 @@ typedef struct Figures
 	int64		scan_steps;		/* ... those of rescans ... */
 	int64		scanned;		/* ... which look at so many lanes */
 	int64		adds;
+	int64		reached;		/* groups with additions */
 	int64		allowed;		/* additions that the paces allow in that time */
 	int64		lists;
 	int64		rounds;
@@ -171,6 +174,9 @@ extern double cpu_now(void);
 extern void scan_begin(int lanes);
 extern void scan_end(void);
 extern void event_add(int64 at, EventKind kind, int index);
+
+extern void api_begin(void);
+extern void api_transfer_ends(int number, bool is_known);
 
 extern void world_make(const Shape *of, uint64 seed);
 extern void world_forget(void);

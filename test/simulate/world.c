@@ -132,6 +132,17 @@ account_be_rough(Account *account)
 	}
 }
 
+/* All answers come after about the same time, and there are half as many reads as additions could use. */
+static void
+account_be_prompt(Account *account)
+{
+	account->instance.adds_per_minute = account->instance.reads_per_minute;
+	account->instance.pace_jitter = 0;
+	account->fastest_ms = shape.prompt_ms;
+	account->slowest_ms = 1.5 * shape.prompt_ms;
+	account->tail = 0;
+}
+
 /* Half of the accounts hang, with as many requests as they may have; the others answer soon, and have a share. */
 static void
 account_be_crowded(int i)
@@ -176,6 +187,8 @@ account_make(int i, int per_host)
 	account->tail = 0.02;
 	if (shape.is_rough)
 		account_be_rough(account);
+	if (shape.prompt_ms > 0)
+		account_be_prompt(account);
 	if (is_crowded)
 		account_be_crowded(i);
 	if (account->pause.to > 0)
@@ -515,6 +528,8 @@ world_note_sent(int i, int n, bool leaves)
 		group_check_passed(i);
 		note_wait(now_us - Max(group->ready_us, account->clear_us));
 	}
+	figures.reached += !group->had_turn;
+	group->had_turn = true;
 	account->turns++;
 	account->adds += n;
 	account->sent_us = now_us;
