@@ -150,4 +150,25 @@ is($run, 5, 'all snippets');
 is($wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE settled_at IS NULL", 0), 0, '... and what they ask for is served');
 is($wawp->is_member('120363012345678901@g.us', '15551234567'), 1, '... as they say');
 
+# ---- where nothing can be read
+
+ask("CREATE FOREIGN TABLE team (jid text, role text) SERVER support OPTIONS (object 'members', group_jid '$one')");
+sub fails { my ($sql) = @_; my ($status, $said, $complaint) = $node->psql('postgres', "\\set VERBOSITY sqlstate\n$sql"); return $complaint =~ /ERROR:  (\w+)/ ? $1 : 'none'; }
+$session->quit;
+$before = requests();
+$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', undef);
+$node->append_conf('postgresql.conf', 'wal_level = replica');
+$node->restart;
+is(fails('SELECT * FROM team'), '55000', 'not preloaded: nothing is read');
+is(fails("INSERT INTO team (jid) VALUES ('$new')"), '55000', '... or asked for');
+is(fails('EXPLAIN DELETE FROM team'), 'none', '... EXPLAIN works');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'wawp'");
+$node->stop;
+$node->set_standby_mode;
+$node->start;
+is(fails('SELECT * FROM team'), '25006', 'in recovery nothing is read');
+is(fails("INSERT INTO team (jid) VALUES ('$new')"), '25006', '... or asked for');
+is(fails('EXPLAIN SELECT * FROM team'), 'none', '... EXPLAIN works');
+is(requests() - $before, 0, '... and no request was made');
+
 done_testing();
