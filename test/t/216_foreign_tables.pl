@@ -122,6 +122,23 @@ like($err, qr/NOTICE:  reading the members of 4 groups takes about 12 s/, 'a lon
 $sim->unrule;
 ask("ALTER SERVER support OPTIONS (SET reads_per_minute '6000')");
 
+# ---- what changes something reads first
+
+foreach my $change ("DELETE FROM wa.members WHERE group_jid IN ('$one', '$two') AND role = 'member'",
+	"INSERT INTO wa.members (group_jid, jid) SELECT '$four', phone_jid FROM wa.members WHERE group_jid IN ('$one', '$two') AND role = 'member'")
+{
+	my $arrived = lists();
+	$sim->rule({ match => { path => "$two/participants\$" }, times => undef, fault => { gate => \1 } });
+	$session->send("BEGIN; $change");
+	poll_until(sub { lists() == $arrived + 2 });
+	is($wawp->ask("SELECT count(*) FROM pg_locks WHERE pid = @{[ $session->pid ]} AND relation = 'wawp.membership_intent'::regclass"), 0,
+		'nothing is asked for while a list is waited for: ' . $change =~ s/ .*//sr);
+	$sim->unrule;
+	is($session->answer->{state}, '', '... and all that is in the end');
+	is(ask("SELECT count(*) FROM wawp.membership_intent WHERE xmin::text = pg_current_xact_id()::xid::text"), 4, '... in one transaction');
+	ask('ROLLBACK');
+}
+
 # ---- what is asked for comes about
 
 my ($new, $boss) = ($wawp->person, $wawp->person);
