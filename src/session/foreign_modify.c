@@ -94,7 +94,7 @@ foreign_modify_make(ModifyTableState *state, ResultRelInfo *result)
 	change->roleid = wawp_result_role(result, state->ps.state);
 	if (!OidIsValid(change->roleid))
 		change->roleid = GetUserId();
-	change->may_be_queued = state->operation != CMD_INSERT || (plan && plan->onConflictAction == ONCONFLICT_NOTHING);
+	change->may_be_queued = state->operation != CMD_INSERT || plan->onConflictAction == ONCONFLICT_NOTHING;
 	result->ri_FdwState = change;
 	return change;
 }
@@ -114,10 +114,20 @@ foreign_modify_begin(ModifyTableState *state, ResultRelInfo *result, List *priva
 	change->statement = foreign_read_statement(state->ps.state);
 }
 
-/* Begin to insert rows of COPY, or of a table whose partition this one is. */
+/*
+ * Begin to insert rows of a table whose partition this one is, or refuse those of
+ * COPY, which has no plan: a dump with foreign data would ask for everybody again
+ * where it is restored.
+ */
 void
 foreign_modify_begin_insert(ModifyTableState *state, ResultRelInfo *result)
 {
+	if (state->ps.plan == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot copy to foreign table \"%s\"", RelationGetRelationName(result->ri_RelationDesc)),
+				 errdetail("Each row would be a request, also when a dump with foreign data is restored."),
+				 errhint("COPY to a table of your own, and INSERT ... SELECT from that.")));
 	(void) foreign_modify_make(state, result);
 }
 
@@ -420,7 +430,7 @@ foreign_modify_update(EState *estate, ResultRelInfo *result, TupleTableSlot *slo
 /* Show what a change asks for. */
 void
 foreign_modify_explain(ModifyTableState *state, ResultRelInfo *result, List *private pg_attribute_unused(),
-					   int subplan pg_attribute_unused(), ExplainState *es)
+					   int subplan pg_attribute_unused(), struct ExplainState *es)
 {
 	static const struct
 	{

@@ -240,13 +240,23 @@ foreign_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid pg_attribute_un
 		foreign_plan_add_join_paths(root, planned);
 }
 
+/* True if the scan is part of a statement, or of a part of one, that changes something. */
+static bool
+foreign_plan_is_for_change(const PlannerInfo *root)
+{
+	for (; root; root = root->parent_root)
+		if (root->parse->commandType != CMD_SELECT)
+			return true;
+	return false;
+}
+
 /* Make the plan of a path. */
 ForeignScan *
 foreign_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid pg_attribute_unused(),
 				  ForeignPath *best pg_attribute_unused(), List *tlist, List *clauses, Plan *outer)
 {
 	List	   *values = foreign_plan_values(rel->fdw_private, clauses);
-	List	   *private = list_make2_int(values != NIL, root->parse->commandType != CMD_SELECT);
+	List	   *private = list_make2_int(values != NIL, foreign_plan_is_for_change(root));
 
 	return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid, values, private, NIL, NIL, outer);
 }

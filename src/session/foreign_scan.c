@@ -326,7 +326,7 @@ foreign_scan_request(EndpointId id, const char *group)
 
 /* Show the requests of a scan. */
 void
-foreign_scan_explain(ForeignScanState *node, ExplainState *es)
+foreign_scan_explain(ForeignScanState *node, struct ExplainState *es)
 {
 	const TableScan *scan = node->fdw_state;
 	const ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;

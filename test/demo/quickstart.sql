@@ -58,7 +58,7 @@ SELECT jid, phone_jid, role FROM wawp_participants('120363012345678901@g.us') OR
 
 \echo
 \echo '== The same as a table: each group is read once a statement, EXPLAIN shows how'
-\echo "   (who is not in it may be in the group all the same: the difference is wawp_sync_group's to tell)"
+\echo '   (who is not in it may be in the group all the same: wawp_sync_group() tells the difference)'
 \echo
 \set ECHO queries
 IMPORT FOREIGN SCHEMA groups FROM SERVER support INTO public;

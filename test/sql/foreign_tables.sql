@@ -43,7 +43,7 @@ BEGIN
     END LOOP;
 END $$;
 
-SELECT plan(104);
+SELECT plan(108);
 
 -- ---- options
 
@@ -171,11 +171,34 @@ FROM (VALUES
 SELECT is(returned($$INSERT INTO team (jid, phone_jid, lid) VALUES ('123456789@lid', '15551230001', '123456789@lid') RETURNING jid$$),
     ARRAY['(15551230001@c.us)'], 'the number counts where there is one');
 SELECT is(asked(), ARRAY['add 15551230001@c.us 120363012345678901'], 'and nothing of what failed is asked for');
-COPY wa.members (group_jid, jid) FROM STDIN;
-120363012345678901@g.us	15551230001
-120363012345678902@g.us	15551230002@c.us
-\.
-SELECT is(asked(), ARRAY['add 15551230001@c.us 120363012345678901', 'add 15551230002@c.us 120363012345678902'], 'COPY FROM asks as well');
+SELECT raises(format($$COPY %s FROM PROGRAM 'echo'$$, name), '0A000', 'cannot copy to foreign table "team"', NULL, '%INSERT ... SELECT%', 'COPY')
+FROM (VALUES ('team (jid)')) t(name);
+SELECT lives_ok($$INSERT INTO wa.members (group_jid, jid) SELECT '120363012345678901@g.us', '1555123000' || n FROM generate_series(1, 2) n$$, 'INSERT ... SELECT');
+SELECT is(asked(), ARRAY['add 15551230001@c.us 120363012345678901', 'add 15551230002@c.us 120363012345678901'], 'asks for each');
+
+-- ---- triggers of the table
+
+CREATE TABLE noted (what text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO noted VALUES (concat_ws(' ', TG_WHEN, TG_OP, OLD.jid, OLD.role, NEW.jid, NEW.role));
+    IF TG_WHEN = 'BEFORE' AND TG_OP = 'INSERT' THEN
+        NEW.role = 'admin';
+    END IF;
+    RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+END $$;
+CREATE TRIGGER before_it BEFORE INSERT OR UPDATE OR DELETE ON team FOR EACH ROW EXECUTE FUNCTION note();
+CREATE TRIGGER after_it AFTER INSERT OR UPDATE OR DELETE ON team FOR EACH ROW EXECUTE FUNCTION note();
+INSERT INTO team (jid) VALUES ('15551230001');
+UPDATE team SET role = 'admin' WHERE phone_jid = '15550000002@c.us';
+DELETE FROM team WHERE phone_jid = '15550000002@c.us';
+SELECT is(rows_of('SELECT what FROM noted'), ARRAY['("BEFORE INSERT 15551230001")', '("AFTER INSERT 15551230001@c.us admin")',
+    '("BEFORE UPDATE 15550000002@c.us member 15550000002@c.us admin")', '("AFTER UPDATE 15550000002@c.us member 15550000002@c.us admin")',
+    '("BEFORE DELETE 15550000002@c.us member")', '("AFTER DELETE 15550000002@c.us member")'], 'triggers see what is asked for');
+SELECT is(asked(), ARRAY['add 15551230001@c.us 120363012345678901', 'promote 15551230001@c.us 120363012345678901',
+    'promote 15550000002@c.us 120363012345678901', 'remove 15550000002@c.us 120363012345678901'], 'and change it');
+DROP TRIGGER before_it ON team;
+DROP TRIGGER after_it ON team;
 
 -- ---- DELETE and UPDATE
 

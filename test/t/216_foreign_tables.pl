@@ -122,6 +122,23 @@ like($err, qr/NOTICE:  reading the members of 4 groups takes about 12 s/, 'a lon
 $sim->unrule;
 ask("ALTER SERVER support OPTIONS (SET reads_per_minute '6000')");
 
+# ---- what changes something reads first
+
+foreach my $change ("DELETE FROM wa.members WHERE group_jid IN ('$one', '$two') AND role = 'member'",
+	"INSERT INTO wa.members (group_jid, jid) SELECT '$four', phone_jid FROM wa.members WHERE group_jid IN ('$one', '$two') AND role = 'member'")
+{
+	my $arrived = lists();
+	$sim->rule({ match => { path => "$two/participants\$" }, times => undef, fault => { gate => \1 } });
+	$session->send("BEGIN; $change");
+	poll_until(sub { lists() == $arrived + 2 });
+	is($wawp->ask("SELECT count(*) FROM pg_locks WHERE pid = @{[ $session->pid ]} AND relation = 'wawp.membership_intent'::regclass"), 0,
+		'nothing is asked for while a list is waited for: ' . $change =~ s/ .*//sr);
+	$sim->unrule;
+	is($session->answer->{state}, '', '... and all that is in the end');
+	is(ask("SELECT count(*) FROM wawp.membership_intent WHERE xmin::text = pg_current_xact_id()::xid::text"), 4, '... in one transaction');
+	ask('ROLLBACK');
+}
+
 # ---- what is asked for comes about
 
 my ($new, $boss) = ($wawp->person, $wawp->person);
@@ -149,5 +166,26 @@ foreach my $code (slurp_file("$FindBin::RealBin/../../doc/groups-as-tables.md") 
 is($run, 5, 'all snippets');
 is($wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE settled_at IS NULL", 0), 0, '... and what they ask for is served');
 is($wawp->is_member('120363012345678901@g.us', '15551234567'), 1, '... as they say');
+
+# ---- where nothing can be read
+
+ask("CREATE FOREIGN TABLE team (jid text, role text) SERVER support OPTIONS (object 'members', group_jid '$one')");
+sub fails { my ($sql) = @_; my ($status, $said, $complaint) = $node->psql('postgres', "\\set VERBOSITY sqlstate\n$sql"); return $complaint =~ /ERROR:  (\w+)/ ? $1 : 'none'; }
+$session->quit;
+$before = requests();
+$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', undef);
+$node->append_conf('postgresql.conf', 'wal_level = replica');
+$node->restart;
+is(fails('SELECT * FROM team'), '55000', 'not preloaded: nothing is read');
+is(fails("INSERT INTO team (jid) VALUES ('$new')"), '55000', '... or asked for');
+is(fails('EXPLAIN DELETE FROM team'), 'none', '... EXPLAIN works');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'wawp'");
+$node->stop;
+$node->set_standby_mode;
+$node->start;
+is(fails('SELECT * FROM team'), '25006', 'in recovery nothing is read');
+is(fails("INSERT INTO team (jid) VALUES ('$new')"), '25006', '... or asked for');
+is(fails('EXPLAIN SELECT * FROM team'), 'none', '... EXPLAIN works');
+is(requests() - $before, 0, '... and no request was made');
 
 done_testing();
