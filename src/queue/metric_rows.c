@@ -23,8 +23,8 @@
 
 #include <math.h>
 
+#include "access/htup_details.h"
 #include "access/xlog.h"
-#include "base/clock.h"
 #include "base/counters.h"
 #include "base/guc.h"
 #include "base/spi_statement.h"
@@ -50,8 +50,8 @@
 
 #define METRIC_COLUMNS 3
 /* as texts, for statements */
-#define ROWS_AT_MOST "20000"
-#define GROUPS_AT_MOST "1000"
+#define ROWS_AT_MOST "10000"
+#define GROUPS_AT_MOST "300"
 
 PG_FUNCTION_INFO_V1(wawp_metrics);
 
@@ -94,7 +94,7 @@ static SqlStatement queue_metrics = {
 	/* ... and the first in line of each */
 	", f AS (SELECT s.instance, min(r.due_at) FILTER (WHERE r.is_due) AS oldest_due, min(r.created_at) AS oldest"
 	"  FROM g s, LATERAL (SELECT i.created_at, " DUE_AT_SQL " AS due_at, " IS_DUE_SQL " AS is_due " QUEUED_SQL " AND i.group_jid = s.group_jid"
-	"   ORDER BY i.instance_id, coalesce(i.not_before > i.updated_at, false), i.priority DESC, i.id LIMIT 10) r WHERE s.group_jid IS NOT NULL GROUP BY 1)"
+	"   ORDER BY i.instance_id, coalesce(i.not_before > i.updated_at, false), i.priority DESC, i.id LIMIT 3) r WHERE s.group_jid IS NOT NULL GROUP BY 1)"
 	/* the share of an instance in all rows of the table, as far as it is known */
 	", c AS (SELECT v.instance, v.frequency FROM pg_stats p, unnest(p.most_common_vals::text::text[], p.most_common_freqs) v (instance, frequency)"
 	"  WHERE p.schemaname = 'wawp' AND p.tablename = 'membership_intent' AND p.attname = 'instance')"
