@@ -47,6 +47,8 @@
 #define EVENTS_AT_ONCE 16
 #define PORTION_MS 100
 #define PORTION_BYTES (4 * 1024 * 1024)
+/* The next begins so long after it, so that a stream of events does not cost a commit of ours for each. */
+#define PORTION_GAP_MS 50
 /* One that fails is tried again after 1, 2, 4 ... seconds, so often. */
 #define FIRST_RETRY_MS 1000
 #define LONGEST_RETRY_MS (5 * 60 * 1000)
@@ -75,13 +77,14 @@ typedef struct EventWork
 } EventWork;
 
 static int64 next_ms = 0;		/* when something is to be applied; monotonic ms */
+static int64 portion_ms = 0;	/* when the last portion ended, likewise; 0: there was none */
 static bool has_ended_hold;		/* since the cycle began: lanes have to be looked at */
 
 /* Note that events have arrived. */
 void
 events_note_arrival(void)
 {
-	next_ms = 0;
+	next_ms = portion_ms == 0 ? 0 : Min(next_ms, portion_ms + PORTION_GAP_MS);
 }
 
 /* Return when the next event is to be applied, in monotonic ms. */
@@ -764,5 +767,7 @@ events_apply(Holds *holds)
 		}
 	} while (list_length(tasks) == EVENTS_AT_ONCE && bytes < PORTION_BYTES && clock_monotonic_ms() < until_ms);
 	events_set_next(list_length(tasks) == EVENTS_AT_ONCE);
+	if (tasks != NIL)
+		portion_ms = clock_monotonic_ms();
 	return has_ended_hold;
 }
