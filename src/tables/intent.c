@@ -1477,10 +1477,11 @@ intent_postpone(const Intent *intent, TimestampTz due, const char *detail)
 	spi_run(&postpone, &args);
 }
 
-#define WAITING_OF_PERSON \
-	" FROM wawp.membership_intent i WHERE i.state IN " STATES_WAITING \
+#define OF_PERSON_IN(states) \
+	" FROM wawp.membership_intent i WHERE i.state IN " states \
 	" AND i.home = $5 AND i.instance = $1 AND i.group_jid = $2 AND i.jid = ANY (ARRAY[$3, $4])" \
 	" AND NOT i.superseded AND " OF_ITS_ACCOUNT("i", "$1")
+#define WAITING_OF_PERSON OF_PERSON_IN(STATES_WAITING)
 
 static SqlStatement waiting_of = {
 	"SELECT " READ_COLUMNS WAITING_OF_PERSON " ORDER BY i.id LIMIT 100 FOR UPDATE SKIP LOCKED",
@@ -1519,6 +1520,21 @@ intent_waiting_of(const LaneKey *lane, const char *jid, const char *lid)
 		list = lappend(list, intent);
 	}
 	return list;
+}
+
+static SqlStatement has_sending = {
+	"SELECT" OF_PERSON_IN("('sending')") " LIMIT 1",
+	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
+};
+
+/* True if a request for that person is on the wire, or not settled yet. */
+bool
+intent_has_sending(const LaneKey *lane, const char *jid, const char *lid)
+{
+	SqlArgs		args = {0};
+
+	intent_bind_person(&args, lane, jid, lid);
+	return spi_run(&has_sending, &args) > 0;
 }
 
 static SqlStatement hasten_person = {

@@ -272,6 +272,7 @@ extern void intent_postpone(const Intent *intent, TimestampTz due, const char *d
 extern void intent_hasten_invitations(const char *instance);
 extern bool intent_hasten(const LaneKey *lane, const char *jid, const char *lid);
 extern List *intent_waiting_of(const LaneKey *lane, const char *jid, const char *lid);
+extern bool intent_has_sending(const LaneKey *lane, const char *jid, const char *lid);
 extern bool intent_begin_invite(const Intent *intent);
 extern bool intent_move(const Intent *intent, const char *group);
 extern List *intent_end_superseded(int limit);

@@ -14,6 +14,9 @@
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 
+/* What an event leads to that is about another account than the instance's. */
+#define WEBHOOK_OTHER_ACCOUNT "other_account: it is about another account than the session's"
+
 /* The key of an event, and what it came with. */
 typedef struct WebhookEvent
 {
@@ -40,7 +43,7 @@ extern List *webhook_take_waiting(int limit);
 extern TimestampTz webhook_next(void);
 extern void webhook_end(const WebhookEvent *key, TimestampTz happened_at, const char *detail);
 extern void webhook_put_off(const WebhookEvent *key, TimestampTz until, bool has_failed, const char *detail);
-extern bool webhook_status_is_later(const char *instance, TimestampTz at);
+extern bool webhook_status_is_later(const WebhookEvent *key, TimestampTz at);
 extern void webhook_rename_instance(const char *from, const char *to);
 extern bool webhook_prune(int retention_minutes);
 extern void webhook_prune_refusals(void);

@@ -47,6 +47,8 @@
 #define EVENTS_AT_ONCE 16
 #define PORTION_MS 100
 #define PORTION_BYTES (4 * 1024 * 1024)
+/* The next begins so long after it, so that a stream of events does not cost a commit of ours for each. */
+#define PORTION_GAP_MS 50
 /* One that fails is tried again after 1, 2, 4 ... seconds, so often. */
 #define FIRST_RETRY_MS 1000
 #define LONGEST_RETRY_MS (5 * 60 * 1000)
@@ -59,6 +61,10 @@
 #define LEFT_BY_EVENT "left the group or was removed by others, according to an event that does not say which"
 /* Events about people who are not known let a group's list be read that often, at most. */
 #define HASTEN_GAP_MS (10 * 1000)
+/* The answer to a request is waited for that long, then for half the time since the event came. */
+#define ON_THE_WIRE_US (200 * 1000)
+/* More is not said of what an event has led to. */
+#define RESULT_BYTES 2000
 /* Rows that somebody else has locked are tried again after that. */
 #define LOCKED_RETRY_MS 200
 
@@ -72,16 +78,19 @@ typedef struct EventWork
 	TimestampTz at;				/* when it happened, as far as is known */
 	bool		is_dated;		/* ... by WhatsApp's own clock */
 	const char *result;			/* what it has led to */
+	bool		has_failed;		/* one of its people could not be applied */
+	bool		is_early;		/* a request for one of its people is not answered yet */
 } EventWork;
 
 static int64 next_ms = 0;		/* when something is to be applied; monotonic ms */
+static int64 portion_ms = 0;	/* when the last portion ended, likewise; 0: there was none */
 static bool has_ended_hold;		/* since the cycle began: lanes have to be looked at */
 
 /* Note that events have arrived. */
 void
 events_note_arrival(void)
 {
-	next_ms = 0;
+	next_ms = portion_ms == 0 ? 0 : Min(next_ms, portion_ms + PORTION_GAP_MS);
 }
 
 /* Return when the next event is to be applied, in monotonic ms. */
@@ -99,7 +108,10 @@ events_next_ms(void)
 static void
 work_add_result(EventWork *work, const char *what)
 {
-	work->result = work->result ? psprintf("%s; %s", work->result, what) : pstrdup(what);
+	if (work->result == NULL)
+		work->result = pstrdup(what);
+	else if (strlen(work->result) < RESULT_BYTES)
+		work->result = psprintf("%s; %s", work->result, what);
 }
 
 /* Record what an event has led to for a person ("": nobody), and why. */
@@ -122,6 +134,16 @@ work_record(EventWork *work, const char *jid, const char *outcome, const char *w
 	work_add_result(work, what);
 }
 
+/* Name a person by the form of the number that is known here, where the country has two. */
+static void
+person_use_known_form(EventPerson *person)
+{
+	Jid			other = jid_other_form(&person->phone);
+
+	if (other.kind == JID_PERSON && contact_known_id(person->phone.text) == 0 && contact_known_id(other.text) != 0)
+		person->phone = other;
+}
+
 /* Complete a person by what is known: the number of a LID, from the event's pairs or the contacts. */
 static void
 person_complete(const EventWork *work, EventPerson *person)
@@ -131,10 +153,10 @@ person_complete(const EventWork *work, EventPerson *person)
 	for (int i = 0; i < work->event.npairs && person->phone.kind != JID_PERSON; i++)
 		if (jid_same(&work->event.pairs[i].lid, &person->lid))
 			person->phone = work->event.pairs[i].phone;
-	if (person->phone.kind == JID_PERSON || person->lid.kind != JID_LID ||
-		(number = contact_with_lid(person->lid.text)) == NULL)
-		return;
-	person->phone = jid_parse(number, strlen(number));
+	if (person->phone.kind == JID_PERSON)
+		person_use_known_form(person);
+	else if (person->lid.kind == JID_LID && (number = contact_with_lid(person->lid.text)) != NULL)
+		person->phone = jid_parse(number, strlen(number));
 }
 
 /* Return the JID that a person is known by here: the number if it is known. */
@@ -142,6 +164,17 @@ static const char *
 person_jid(const EventPerson *person)
 {
 	return person->phone.kind == JID_PERSON ? person->phone.text : person->lid.text;
+}
+
+/* Return another id that intents may name the person by: the LID, else the other form of the number; NULL: none. */
+static const char *
+person_other_id(const EventPerson *person)
+{
+	Jid			other = jid_other_form(&person->phone);
+
+	if (person->lid.kind == JID_LID)
+		return person->lid.text;
+	return other.kind == JID_PERSON ? pstrdup(other.text) : NULL;
 }
 
 /* True if a person is our own account, as far as the event or the session tells. */
@@ -158,14 +191,15 @@ person_is_us(const EventWork *work, const EventPerson *person)
 typedef struct GroupMemory
 {
 	LaneKey		lane;			/* hash key, must be first */
+	char		instance_id[NAMEDATALEN];	/* of another account nothing is kept */
 	TimestampTz role_at;		/* we became admin, or no admin; 0: not known */
 	TimestampTz member_at;		/* we joined, or left; likewise */
 	int64		hastened_ms;	/* all who wait were looked for, monotonic */
 } GroupMemory;
 
-/* Return the memory of a group; of a new one all is 0. */
+/* Return the memory of an event's group; of a new one all is 0. */
 static GroupMemory *
-group_memory(const LaneKey *lane)
+group_memory(const EventWork *work)
 {
 	static HTAB *memories = NULL;
 	HASHCTL		by_lane = {.keysize = sizeof(LaneKey), .entrysize = sizeof(GroupMemory), .hcxt = TopMemoryContext};
@@ -174,9 +208,10 @@ group_memory(const LaneKey *lane)
 
 	if (memories == NULL)
 		memories = hash_create("wawp groups of events", 64, &by_lane, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	memory = hash_search(memories, lane, HASH_ENTER, &found);
-	if (!found)
+	memory = hash_search(memories, &work->lane, HASH_ENTER, &found);
+	if (!found || strncmp(memory->instance_id, work->task->key.instance_id, NAMEDATALEN - 1) != 0)
 		memset((char *) memory + sizeof(LaneKey), 0, sizeof(GroupMemory) - sizeof(LaneKey));
+	strlcpy(memory->instance_id, work->task->key.instance_id, NAMEDATALEN);
 	return memory;
 }
 
@@ -213,7 +248,7 @@ apply_session(EventWork *work, Holds *holds)
 {
 	LaneKey		lane = lane_key(NameStr(work->lane.instance), "");
 
-	if (webhook_status_is_later(NameStr(lane.instance), work->at))
+	if (webhook_status_is_later(&work->task->key, work->at))
 		work_add_result(work, "a later state is known");
 	else if (work->event.session != SESSION_WORKING)
 	{
@@ -260,7 +295,7 @@ apply_message(EventWork *work, Holds *holds pg_attribute_unused())
 static bool
 own_note_change(const EventWork *work, bool is_role)
 {
-	GroupMemory *memory = group_memory(&work->lane);
+	GroupMemory *memory = group_memory(work);
 	TimestampTz *last = is_role ? &memory->role_at : &memory->member_at;
 
 	if (*last > work->at)
@@ -383,7 +418,7 @@ work_settle(EventWork *work, const Intent *intent, IntentState state, WawpOutcom
 static void
 work_hasten(EventWork *work, const EventPerson *person)
 {
-	if (!intent_hasten(&work->lane, person_jid(person), person->lid.kind == JID_LID ? person->lid.text : NULL))
+	if (!intent_hasten(&work->lane, person_jid(person), person_other_id(person)))
 		return;
 	lanes_verify(&work->lane, clock_monotonic_ms());
 	work_add_result(work, "the member list is read");
@@ -393,7 +428,7 @@ work_hasten(EventWork *work, const EventPerson *person)
 static void
 work_hasten_all(EventWork *work)
 {
-	GroupMemory *memory = group_memory(&work->lane);
+	GroupMemory *memory = group_memory(work);
 	int64		now = clock_monotonic_ms();
 
 	if ((memory->hastened_ms != 0 && now - memory->hastened_ms < HASTEN_GAP_MS) || !intent_hasten(&work->lane, NULL, NULL))
@@ -407,7 +442,15 @@ work_hasten_all(EventWork *work)
 static List *
 work_waiting(const EventWork *work, const EventPerson *person)
 {
-	return intent_waiting_of(&work->lane, person_jid(person), person->lid.kind == JID_LID ? person->lid.text : NULL);
+	return intent_waiting_of(&work->lane, person_jid(person), person_other_id(person));
+}
+
+/* Note if a request for a person is on the wire: its answer may come after the event that tells what it did. */
+static void
+work_note_early(EventWork *work, const EventPerson *person)
+{
+	work->is_early |= work->is_dated &&
+		intent_has_sending(&work->lane, person_jid(person), person_other_id(person));
 }
 
 /* True if an intent is fulfilled by a change. */
@@ -454,9 +497,12 @@ intent_fulfilment(const Intent *intent, EventChange change)
 static void
 person_fulfil(EventWork *work, const EventPerson *person, EventChange change, const char *what)
 {
+	List	   *waiting = work_waiting(work, person);
 	ListCell   *lc;
 
-	foreach(lc, work_waiting(work, person))
+	if (waiting == NIL)
+		work_note_early(work, person);
+	foreach(lc, waiting)
 	{
 		const Intent *intent = lfirst(lc);
 
@@ -568,10 +614,21 @@ person_left(EventWork *work, const EventPerson *person)
 		membership_note_gone_at(&work->lane, contact, work->at);
 }
 
+/* An event and one of its people. */
+typedef struct PersonWork
+{
+	EventWork  *work;
+	EventPerson person;
+} PersonWork;
+
 /* Apply a change to one of its people. */
 static void
-apply_to_person(EventWork *work, Holds *holds, EventPerson person)
+apply_to_person(void *subject, Holds *holds)
 {
+	PersonWork *one = subject;
+	EventWork  *work = one->work;
+	EventPerson person = one->person;
+
 	if (person_is_us(work, &person))
 	{
 		apply_own_change(work, holds, work->event.change);
@@ -592,14 +649,19 @@ apply_to_person(EventWork *work, Holds *holds, EventPerson person)
 					  work->event.change == CHANGE_PROMOTE ? "made an admin" : "made a plain member");
 }
 
-/* Apply a change to the people of a group. */
+/* Apply a change to the people of a group; one of whom that fails loses none of the others. */
 static void
 apply_members(EventWork *work, Holds *holds)
 {
 	if (work->event.change == CHANGE_NONE)
 		return;
 	for (int i = 0; i < work->event.npeople; i++)
-		apply_to_person(work, holds, work->event.people[i]);
+	{
+		PersonWork	one = {work, work->event.people[i]};
+
+		if (!savepoint_run(apply_to_person, &one, holds))
+			work->has_failed = true;
+	}
 }
 
 /* Apply a request to join: the list of requests is read, and one that has ended settles who waited. */
@@ -666,7 +728,7 @@ work_obstacle(const EventWork *work)
 	if (wawp_retention > 0 && told_at < GetCurrentTimestamp() - wawp_retention * USECS_PER_MINUTE)
 		return "older than wawp.retention";
 	group_cache_own_ids(&work->lane, &own.phone, &own.lid);
-	return event_may_be_same_person(&own, &work->event.me) ? NULL : "other_account: it is about another account than the session's";
+	return event_may_be_same_person(&own, &work->event.me) ? NULL : WEBHOOK_OTHER_ACCOUNT;
 }
 
 /* Read the times of an event. */
@@ -680,15 +742,29 @@ work_set_times(EventWork *work)
 	work->at = work->is_dated ? clock_time_of_unix_ms(event->happened_ms) : work->sent_at;
 }
 
+/* Put off an event that failed or, at last, give it up. */
+static void
+event_fail(const WebhookTask *task)
+{
+	int			tries = task->tries + 1;
+
+	if (tries < MOST_TRIES)
+		webhook_put_off(&task->key, GetCurrentTimestamp() + backoff_delay(FIRST_RETRY_MS, LONGEST_RETRY_MS, tries) * 1000, true,
+						"could not be applied, is tried again; the server log says why");
+	else
+		webhook_end(&task->key, task->received_at, "could not be applied; the server log says why");
+}
+
 /* Apply one event and note in its row what that has led to. */
 static void
 event_apply(void *subject, Holds *holds)
 {
 	EventWork	work = {.task = subject};
 	const char *body = work.task->body ? text_from_server(work.task->body) : "";
+	TimestampTz now = GetCurrentTimestamp();
 	const char *obstacle;
 
-	(void) event_read(body, strlen(body), clock_unix_ms(GetCurrentTimestamp()), &work.event);
+	(void) event_read(body, strlen(body), clock_unix_ms(now), &work.event);
 	work.lane = lane_key(work.task->key.instance, work.event.group.kind == JID_GROUP ? work.event.group.text : "");
 	work_set_times(&work);
 	obstacle = work_obstacle(&work);
@@ -703,7 +779,13 @@ event_apply(void *subject, Holds *holds)
 			if (kinds[i].kind == work.event.kind)
 				kinds[i].apply(&work, holds);
 	}
-	webhook_end(&work.task->key, work.at, work.result ? work.result : "no effect");
+	if (work.has_failed)
+		event_fail(work.task);
+	else if (work.is_early)
+		webhook_put_off(&work.task->key, now + Max(ON_THE_WIRE_US, (now - work.task->received_at) / 2), false,
+						"waits for the answer to a request");
+	else
+		webhook_end(&work.task->key, work.at, work.result ? work.result : "no effect");
 }
 
 /* Apply one event in memory of its own.  One that fails is put off or, at last, given up. */
@@ -712,15 +794,9 @@ events_apply_one(const WebhookTask *task, Holds *holds)
 {
 	MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "wawp event", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(memory);
-	int			tries = task->tries + 1;
 
-	if (savepoint_run(event_apply, (void *) task, holds))
-		;
-	else if (tries < MOST_TRIES)
-		webhook_put_off(&task->key, GetCurrentTimestamp() + backoff_delay(FIRST_RETRY_MS, LONGEST_RETRY_MS, tries) * 1000, true,
-						"could not be applied, is tried again; the server log says why");
-	else
-		webhook_end(&task->key, task->received_at, "could not be applied; the server log says why");
+	if (!savepoint_run(event_apply, (void *) task, holds))
+		event_fail(task);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(memory);
 }
@@ -764,5 +840,7 @@ events_apply(Holds *holds)
 		}
 	} while (list_length(tasks) == EVENTS_AT_ONCE && bytes < PORTION_BYTES && clock_monotonic_ms() < until_ms);
 	events_set_next(list_length(tasks) == EVENTS_AT_ONCE);
+	if (tasks != NIL)
+		portion_ms = clock_monotonic_ms();
 	return has_ended_hold;
 }

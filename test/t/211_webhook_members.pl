@@ -91,6 +91,28 @@ my %webjs = waits();
 applied(event('group.v2.participants', { group => { id => $webjs{group} }, type => 'join', timestamp => int(time) + 1, participants => [ { id => "$webjs{who}\@c.us", pn => undef } ], _data => { type => 'add', author => $ME } }, engine => 'WEBJS'));
 is($wawp->now($webjs{id}), 'done added', 'WEBJS: its time is WhatsApp\'s');
 
+my %early = (who => $wawp->person, group => $wawp->group);
+$sim->rule({ match => { path => "$early{group}/participants/add\$" }, effect => 'before', fault => { gate => \1 } });
+$early{id} = $wawp->want(%early);
+ok(poll_until(sub { $wawp->requests($early{group}) }), 'a request is on the wire');
+my $first_to_come = change($early{group}, 'join', "$early{who}\@c.us", 1);
+hand_in($first_to_come);
+is($wawp->until("SELECT detail FROM wawp.webhook_event WHERE id = '$first_to_come->{id}'", qr/./), 'waits for the answer to a request', '... the event comes before its answer');
+my $before_answer = $wawp->lists($early{group});
+$sim->unrule;
+like(wait_for($first_to_come), qr/^joined, which settles intent $early{id}$/, '... and settles it after that');
+is($wawp->lists($early{group}), $before_answer, '... without a list read');
+
+my %two_forms = waits(who => '5531987654321');
+like(applied(change($two_forms{group}, 'join', '553187654321@c.us', 1)), qr/settles intent $two_forms{id}$/, 'by the other form of the number');
+my %gone = waits(who => '5531987654322');
+applied(change($gone{group}, 'join', '553187654322@c.us', 1));
+applied(change($gone{group}, 'leave', '553187654322@c.us', 5, Sender => '553187654322@s.whatsapp.net'));
+is($wawp->ask("SELECT left_at IS NOT NULL FROM wawp.membership JOIN wawp.contact USING (contact_id) WHERE jid = '5531987654322\@c.us'"), 't', '... by which leaving is known, too');
+$sim->leave($gone{group}, '553187654322') if $wawp->is_member($gone{group}, '553187654322');
+$sim->leave($gone{group}, '5531987654322') if $wawp->is_member($gone{group}, '5531987654322');
+is($wawp->end($wawp->want(group => $gone{group}, who => '5531987654322')), 'failed suppressed', '... and they are not added again');
+
 # ---- what is not proved by an event is looked at
 
 my %older = waits();

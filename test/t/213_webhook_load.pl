@@ -65,6 +65,21 @@ hand_in(message('later', '15551110001'));
 like($wawp->until("SELECT detail FROM wawp.webhook_event WHERE id = 'poison' AND applied_at IS NOT NULL", qr/^could not/), qr/^could not be applied; the server log says why/, '... or for the twelfth time in vain');
 $wawp->ask('DROP TRIGGER poison ON wawp.webhook_event');
 
+# ---- an event about a whole group, one of whom cannot be applied
+
+my $whole = $wawp->group;
+my @whole = map { sprintf '1555400%04d', $_ } 1 .. 1024;
+$wawp->ask("CREATE TRIGGER poison BEFORE INSERT ON wawp.suppression FOR EACH ROW WHEN (NEW.jid = '$whole[511]\@c.us') EXECUTE FUNCTION poison()");
+hand_in(sprintf '{"id":"whole","event":"group.v2.participants","timestamp":%d,"payload":{"group":{"id":"%s"},"type":"leave","participants":[%s]}}', time * 1000, $whole, join ',', map { qq({"id":"$_\@c.us"}) } @whole);
+is($wawp->until("SELECT count(*) FROM wawp.suppression WHERE group_jid = '$whole'", 1023), 1023, 'an event about 1,024 people, one of whom cannot be applied: the others are');
+is($wawp->until("SELECT tries > 0 AND applied_at IS NULL FROM wawp.webhook_event WHERE id = 'whole'", 't'), 't', '... and it is tried again');
+$wawp->ask('DROP TRIGGER poison ON wawp.suppression; UPDATE wawp.webhook_event SET next_at = now()');
+hand_in(message('wakes', '15551110001'));
+$wawp->until("SELECT count(*) FROM wawp.webhook_event WHERE id = 'whole' AND applied_at IS NOT NULL", 1);
+is($wawp->ask("SELECT count(*) FROM wawp.suppression WHERE group_jid = '$whole'"), 1024, '... for the one who is left');
+is($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE group_jid = '$whole'"), 1024, '... each recorded once');
+cmp_ok($wawp->ask("SELECT length(detail) FROM wawp.webhook_event WHERE id = 'whole'"), '<', 4096, '... and said in a bounded text');
+
 # ---- a transaction that is rolled back, one that is prepared, one that stays open
 
 $wawp->ask('BEGIN; SELECT hand_in($b$' . message('undone', '15551110700') . '$b$); ROLLBACK');
