@@ -170,7 +170,7 @@
 				   (result)->ri_RootResultRelInfo->ri_RangeTableIndex, (estate))->checkAsUser)
 #endif
 
-/* What prints properties in EXPLAIN has a header of its own since 18. */
+/* The functions that print properties in EXPLAIN have a header of their own since 18. */
 #if PG_VERSION_NUM >= 180000
 #define WAWP_EXPLAIN_FORMAT_HEADER "commands/explain_format.h"
 #else

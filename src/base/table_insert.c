@@ -41,7 +41,7 @@
 
 #include "compat.h"
 
-/* How a value gets into its column. */
+/* The way of a value into its column. */
 typedef struct ColumnPlace
 {
 	int			attribute;		/* from 0 */

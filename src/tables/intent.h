@@ -168,7 +168,7 @@ typedef struct IntentBrief
 	TimestampTz due;
 } IntentBrief;
 
-/* What is read of the intents of a lane that wait. */
+/* The part of the intents that wait in a lane that is read. */
 typedef struct IntentLook
 {
 	int			limit;			/* so many at most */

@@ -14,7 +14,7 @@
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 
-/* What an event leads to that is about another account than the instance's. */
+/* The effect of an event that is about another account than the instance's. */
 #define WEBHOOK_OTHER_ACCOUNT "other_account: it is about another account than the session's"
 
 /* The key of an event, and what it came with. */
