@@ -30,6 +30,7 @@
 #include "tables/hold.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
+#include "tables/erasure_key.h"
 #include "tables/suppression.h"
 #include "tables/webhook_event.h"
 #include "utils/hsearch.h"
@@ -680,6 +681,21 @@ work_set_times(EventWork *work)
 	work->at = work->is_dated ? clock_time_of_unix_ms(event->happened_ms) : work->sent_at;
 }
 
+/* True if an event names somebody who was erased. */
+static bool
+work_names_erased(const EventWork *work)
+{
+	if (!erasure_key_exists())
+		return false;
+	for (int i = 0; i < work->event.npeople; i++)
+		if (suppression_is_erased(work->event.people[i].phone.text) || suppression_is_erased(work->event.people[i].lid.text))
+			return true;
+	for (int i = 0; i < work->event.npairs; i++)
+		if (suppression_is_erased(work->event.pairs[i].phone.text) || suppression_is_erased(work->event.pairs[i].lid.text))
+			return true;
+	return false;
+}
+
 /* Apply one event and note in its row what that has led to. */
 static void
 event_apply(void *subject, Holds *holds)
@@ -703,7 +719,10 @@ event_apply(void *subject, Holds *holds)
 			if (kinds[i].kind == work.event.kind)
 				kinds[i].apply(&work, holds);
 	}
-	webhook_end(&work.task->key, work.at, work.result ? work.result : "no effect");
+	if (work_names_erased(&work))
+		webhook_forget(&work.task->key);
+	else
+		webhook_end(&work.task->key, work.at, work.result ? work.result : "no effect");
 }
 
 /* Apply one event in memory of its own.  One that fails is put off or, at last, given up. */
