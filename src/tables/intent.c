@@ -1063,6 +1063,21 @@ intent_person(int64 id)
 	return spi_run(&person_of, &args) > 0 ? spi_get_text(0, 1) : NULL;
 }
 
+static SqlStatement withhold_person = {
+	"UPDATE wawp.membership_intent SET jid = 'erased', reason = NULL, context = NULL, batch_id = NULL WHERE id = $1",
+	1, {INT8OID}, NULL
+};
+
+/* Remove the person of an intent that was inserted while they were being erased, and texts that may name them. */
+void
+intent_withhold_person(int64 id)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int8(&args, id);
+	spi_run(&withhold_person, &args);
+}
+
 /* True for states that an intent does not leave by itself. */
 bool
 intent_state_is_final(IntentState state)

@@ -301,6 +301,7 @@ extern void intent_note_orderly_end(const char *in_flight);
 extern List *intent_list_open(const LaneKey *lane, Oid requester);
 extern Oid	intent_requester(int64 id);
 extern const char *intent_person(int64 id);
+extern void intent_withhold_person(int64 id);
 extern bool intent_prune(int retention_minutes);
 
 #endif							/* WAWP_INTENT_H */

@@ -181,6 +181,21 @@ webhook_end(const WebhookEvent *key, TimestampTz happened_at, const char *detail
 	spi_run(&end, &args);
 }
 
+static SqlStatement forget = {
+	"DELETE FROM wawp.webhook_event" THIS_EVENT,
+	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
+};
+
+/* Delete an event that was applied, since it names somebody who was erased; its id may name them, too. */
+void
+webhook_forget(const WebhookEvent *key)
+{
+	SqlArgs		args = {0};
+
+	webhook_bind_key(&args, key);
+	spi_run(&forget, &args);
+}
+
 static SqlStatement put_off = {
 	"UPDATE wawp.webhook_event SET next_at = $4, tries = tries + $5, detail = $6" THIS_EVENT,
 	6, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, TEXTOID}, NULL

@@ -45,6 +45,7 @@ extern void webhook_end(const WebhookEvent *key, TimestampTz happened_at, const 
 extern void webhook_put_off(const WebhookEvent *key, TimestampTz until, bool has_failed, const char *detail);
 extern bool webhook_status_is_later(const WebhookEvent *key, TimestampTz at);
 extern void webhook_rename_instance(const char *from, const char *to);
+extern void webhook_forget(const WebhookEvent *key);
 extern bool webhook_prune(int retention_minutes);
 extern void webhook_prune_refusals(void);
 extern bool webhook_is_opt_out(const char *text);

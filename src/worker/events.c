@@ -30,6 +30,7 @@
 #include "tables/hold.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
+#include "tables/erasure_key.h"
 #include "tables/suppression.h"
 #include "tables/webhook_event.h"
 #include "utils/hsearch.h"
@@ -742,17 +743,38 @@ work_set_times(EventWork *work)
 	work->at = work->is_dated ? clock_time_of_unix_ms(event->happened_ms) : work->sent_at;
 }
 
+/* True if an event is not tried again when it fails now. */
+static bool
+event_is_tried_last(const WebhookTask *task)
+{
+	return task->tries + 1 >= MOST_TRIES;
+}
+
 /* Put off an event that failed or, at last, give it up. */
 static void
 event_fail(const WebhookTask *task)
 {
-	int			tries = task->tries + 1;
-
-	if (tries < MOST_TRIES)
-		webhook_put_off(&task->key, GetCurrentTimestamp() + backoff_delay(FIRST_RETRY_MS, LONGEST_RETRY_MS, tries) * 1000, true,
+	if (!event_is_tried_last(task))
+		webhook_put_off(&task->key,
+						GetCurrentTimestamp() + backoff_delay(FIRST_RETRY_MS, LONGEST_RETRY_MS, task->tries + 1) * 1000, true,
 						"could not be applied, is tried again; the server log says why");
 	else
 		webhook_end(&task->key, task->received_at, "could not be applied; the server log says why");
+}
+
+/* True if an event names somebody who was erased. */
+static bool
+work_names_erased(const EventWork *work)
+{
+	if (!erasure_key_exists())
+		return false;
+	for (int i = 0; i < work->event.npeople; i++)
+		if (suppression_is_erased(work->event.people[i].phone.text) || suppression_is_erased(work->event.people[i].lid.text))
+			return true;
+	for (int i = 0; i < work->event.npairs; i++)
+		if (suppression_is_erased(work->event.pairs[i].phone.text) || suppression_is_erased(work->event.pairs[i].lid.text))
+			return true;
+	return false;
 }
 
 /* Apply one event and note in its row what that has led to. */
@@ -779,11 +801,13 @@ event_apply(void *subject, Holds *holds)
 			if (kinds[i].kind == work.event.kind)
 				kinds[i].apply(&work, holds);
 	}
-	if (work.has_failed)
+	if (work.has_failed && !(event_is_tried_last(work.task) && work_names_erased(&work)))
 		event_fail(work.task);
 	else if (work.is_early)
 		webhook_put_off(&work.task->key, now + Max(ON_THE_WIRE_US, (now - work.task->received_at) / 2), false,
 						"waits for the answer to a request");
+	else if (work_names_erased(&work))
+		webhook_forget(&work.task->key);
 	else
 		webhook_end(&work.task->key, work.at, work.result ? work.result : "no effect");
 }

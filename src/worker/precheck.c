@@ -321,7 +321,11 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 		audit_write_intent(intent, "verified", WAWP_ALREADY_MEMBER, NULL);
 	}
 	else if (reason)
+	{
 		precheck_refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
+		if (suppression_is_erased(intent->jid.text))
+			intent_withhold_person(intent->id);
+	}
 	else if (presence == PRESENCE_ABSENT && person_has_left(intent, &contact, cached, instance, need, change))
 		;
 	else if (settings->contact_within_us > 0 &&

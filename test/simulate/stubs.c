@@ -13,6 +13,7 @@
 #include "client/missing_route.h"
 #include "tables/audit.h"
 #include "tables/contact.h"
+#include "tables/erasure_key.h"
 #include "tables/hold.h"
 #include "tables/identity.h"
 #include "tables/intent.h"
@@ -246,6 +247,13 @@ const char *
 suppression_reason(const char *jid pg_attribute_unused(), const char *group pg_attribute_unused())
 {
 	return NULL;
+}
+
+/* Nobody was erased. */
+bool
+erasure_key_exists(void)
+{
+	return false;
 }
 
 bool

@@ -141,6 +141,7 @@ is($wawp->until("SELECT string_agg(outcome::text, ',' ORDER BY outcome) FROM waw
 is($wawp->ask("SELECT wawp_retry($inserted), wawp_note_contact('$ann'), wawp_suppress('$ann')"), 'f|f|f', 'nothing is stored of them');
 is($wawp->requests($later), 1, 'one request has left, for the other');
 is($wawp->until("SELECT count(*) FROM wawp.audit_log WHERE kind = 'refused' AND reason LIKE '%erased%'", 3), 3, 'each is recorded');
+message($ann, 'stop');
 held('later');
 
 # ---- a restored copy obeys it, too
