@@ -162,7 +162,7 @@ index_probe_read_column(const ProbedTable *table, ProbeColumn *column)
 
 	for (int i = 0; i < description->natts; i++)
 	{
-		const FormData_pg_attribute *attribute = TupleDescAttr(description, i);
+		const		FormData_pg_attribute *attribute = TupleDescAttr(description, i);
 
 		if (attribute->atttypid != column->type || strcmp(NameStr(attribute->attname), column->name) != 0)
 			continue;
