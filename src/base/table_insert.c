@@ -4,9 +4,9 @@
  *	  Inserts rows into one of the extension's tables without a statement.
  *
  * Does for rows of our own what COPY does: the table's access method takes all of
- * them at once, and each index is told of each.  That costs a third of an INSERT of as many rows.
- * Whatever only a statement honours (a trigger, a rule, row security, a
- * default, a column that is new here, rows of several partitions) makes
+ * them at once, and each index is told of each; the indexes are most of what is left
+ * of an INSERT's cost.  Whatever only a statement honours (a trigger, a rule, row
+ * security, a default, a type that takes a cast, rows of several partitions) makes
  * table_insert_rows() insert nothing, and its caller run a statement.
  *
  * Locks: those of a statement, kept until the transaction ends.  Memory: the
@@ -61,6 +61,7 @@ typedef struct InsertTarget
 	ModifyTableState *node;		/* of a partitioned table, as COPY has it */
 	PartitionTupleRouting *routing; /* NULL: not partitioned */
 	ResultRelInfo *leaf;		/* where the rows go */
+	TupleTableSlot **slots;		/* the rows */
 	ColumnPlace places[SPI_STATEMENT_MAX_ARGS];
 } InsertTarget;
 
@@ -190,11 +191,12 @@ layout_is_same(TupleDesc table, TupleDesc partition)
  * ---- rows
  */
 
-/* Store a row in a slot. */
-static void
-target_fill_slot(InsertTarget *target, const SqlArgs *row, TupleTableSlot *slot)
+/* Return a row in a slot. */
+static TupleTableSlot *
+target_make_slot(InsertTarget *target, const SqlArgs *row)
 {
-	ExecClearTuple(slot);
+	TupleTableSlot *slot = table_slot_create(target->relation, NULL);
+
 	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
 	memset(slot->tts_values, 0, sizeof(Datum) * slot->tts_tupleDescriptor->natts);
 	for (int i = 0; i < target->into->ncolumns; i++)
@@ -207,31 +209,26 @@ target_fill_slot(InsertTarget *target, const SqlArgs *row, TupleTableSlot *slot)
 		slot->tts_values[place->attribute] = !place->is_read ? row->values[i]
 			: InputFunctionCall(&place->input, TextDatumGetCString(row->values[i]), place->io_parameter, place->typmod);
 	}
-	ExecStoreVirtualTuple(slot);
+	return ExecStoreVirtualTuple(slot);
 }
 
-/* Find the partition of a row, as COPY does. */
+/* Find the partition of the i-th row, as COPY does. */
 static ResultRelInfo *
-target_find_partition(InsertTarget *target, const SqlArgs *row, TupleTableSlot *slot)
+target_find_partition(const InsertTarget *target, int i)
 {
-	target_fill_slot(target, row, slot);
-	return ExecFindPartition(target->node, target->root, target->routing, slot, target->estate);
+	return ExecFindPartition(target->node, target->root, target->routing, target->slots[i], target->estate);
 }
 
 /* Find the partition that all rows belong to; false if there are several, or it takes more than storing a row. */
 static bool
-target_find_leaf(InsertTarget *target, const SqlArgs *rows, int n)
+target_find_leaf(InsertTarget *target, int n)
 {
-	TupleTableSlot *slot = table_slot_create(target->relation, NULL);
 	Relation	leaf;
 
-	target->leaf = target_find_partition(target, &rows[0], slot);
-	for (int i = 1; i < n && target->leaf; i++)
-		if (target_find_partition(target, &rows[i], slot) != target->leaf)
-			target->leaf = NULL;
-	ExecDropSingleTupleTableSlot(slot);
-	if (target->leaf == NULL)
-		return false;
+	target->leaf = target_find_partition(target, 0);
+	for (int i = 1; i < n; i++)
+		if (target_find_partition(target, i) != target->leaf)
+			return false;
 	leaf = target->leaf->ri_RelationDesc;
 	return leaf->rd_rel->relkind == RELKIND_RELATION && table_is_plain(leaf, target->into->own_trigger) &&
 		layout_is_same(RelationGetDescr(target->relation), RelationGetDescr(leaf));
@@ -239,16 +236,14 @@ target_find_leaf(InsertTarget *target, const SqlArgs *rows, int n)
 
 /* Store all rows, and tell the indexes. */
 static void
-target_insert(InsertTarget *target, const SqlArgs *rows, int n)
+target_insert(InsertTarget *target, int n)
 {
 	ResultRelInfo *leaf = target->leaf;
 	Relation	relation = leaf->ri_RelationDesc;
-	TupleTableSlot **slots = palloc(sizeof(TupleTableSlot *) * n);
+	TupleTableSlot **slots = target->slots;
 
 	for (int i = 0; i < n; i++)
 	{
-		slots[i] = table_slot_create(relation, NULL);
-		target_fill_slot(target, &rows[i], slots[i]);
 		slots[i]->tts_tableOid = RelationGetRelid(relation);
 		if (RelationGetDescr(relation)->constr)
 			ExecConstraints(leaf, slots[i], target->estate);
@@ -259,7 +254,6 @@ target_insert(InsertTarget *target, const SqlArgs *rows, int n)
 	{
 		if (leaf->ri_NumIndices > 0)
 			(void) wawp_insert_index_tuples(leaf, slots[i], target->estate);
-		ExecDropSingleTupleTableSlot(slots[i]);
 		ResetPerTupleExprContext(target->estate);
 	}
 }
@@ -270,7 +264,7 @@ target_insert(InsertTarget *target, const SqlArgs *rows, int n)
 
 /* Prepare what COPY prepares; false if there are rows that only a statement can insert. */
 static bool
-target_begin(InsertTarget *target, const SqlArgs *rows, int n)
+target_begin(InsertTarget *target, int n)
 {
 	target->root = makeNode(ResultRelInfo);
 	InitResultRelInfo(target->root, target->relation, 0, NULL, 0);
@@ -286,7 +280,7 @@ target_begin(InsertTarget *target, const SqlArgs *rows, int n)
 	target->node->mt_nrels = 1;
 	target->node->resultRelInfo = target->node->rootResultRelInfo = target->root;
 	target->routing = ExecSetupPartitionTupleRouting(target->estate, target->relation);
-	return target_find_leaf(target, rows, n);
+	return target_find_leaf(target, n);
 }
 
 /* Free what that has opened. */
@@ -304,16 +298,23 @@ static bool
 target_insert_rows(InsertTarget *target, const SqlArgs *rows, int n)
 {
 	MemoryContext caller;
-	bool		is_done;
+	bool		is_done = false;
 
 	target->estate = CreateExecutorState();
 	caller = MemoryContextSwitchTo(target->estate->es_query_cxt);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	is_done = target_place_columns(target) && target_begin(target, rows, n);
-	if (is_done)
-		target_insert(target, rows, n);
-	if (target->root)
+	if (target_place_columns(target))
+	{
+		target->slots = palloc(sizeof(TupleTableSlot *) * n);
+		for (int i = 0; i < n; i++)
+			target->slots[i] = target_make_slot(target, &rows[i]);
+		is_done = target_begin(target, n);
+		if (is_done)
+			target_insert(target, n);
+		for (int i = 0; i < n; i++)
+			ExecDropSingleTupleTableSlot(target->slots[i]);
 		target_end(target);
+	}
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(caller);
 	FreeExecutorState(target->estate);

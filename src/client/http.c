@@ -199,9 +199,10 @@ mux_watch(curl_socket_t socket, int what)
 		return true;
 	}
 	event.events = (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
-	if (epoll_ctl(engine.mux, EPOLL_CTL_MOD, socket, &event) == 0)
+	/* libcurl takes a socket out between two requests, so that most are new here */
+	if (epoll_ctl(engine.mux, EPOLL_CTL_ADD, socket, &event) == 0)
 		return true;
-	return errno == ENOENT && epoll_ctl(engine.mux, EPOLL_CTL_ADD, socket, &event) == 0;
+	return errno == EEXIST && epoll_ctl(engine.mux, EPOLL_CTL_MOD, socket, &event) == 0;
 }
 
 /* Set the timer; timeout_ms: -1 stops it, 0 lets it fire at once. */

@@ -115,6 +115,26 @@ ok(join(' ', sort $sim->people) eq join(' ', map { "add $_" } @crowd),
 is($session->ask("SELECT DISTINCT instance, instance_id FROM wawp.membership_intent WHERE batch_id = 'crowd'")->{out}, 'support|ABC123',
 	'... by the one instance');
 
+# what others have put on the tables that the worker writes many rows to at once
+clean();
+my ($last_record) = $node->safe_psql('postgres', 'SELECT max(id) FROM wawp.audit_log');
+$node->safe_psql('postgres', q{CREATE TABLE noted (what text, id bigint);
+	CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		EXECUTE format('INSERT INTO public.noted SELECT %L, ($1).%I', TG_ARGV[0], TG_ARGV[0]) USING NEW; RETURN NULL; END $$;
+	CREATE TRIGGER note AFTER INSERT ON wawp.audit_log FOR EACH ROW EXECUTE FUNCTION note('id');
+	CREATE TRIGGER note AFTER INSERT ON wawp.membership FOR EACH ROW EXECUTE FUNCTION note('contact_id');
+	ALTER TABLE wawp.contact ADD COLUMN customer text DEFAULT 'nobody yet'});
+$session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, batch_id, verify)
+	SELECT '12036308880' || to_char(i % 50, 'FM0000000') || '\@g.us', '1558' || to_char(i, 'FM0000000'), 'noted', false
+	FROM generate_series(0, 99) i");
+is($session->until("SELECT done FROM wawp.progress WHERE batch_id = 'noted'", 100), 100, 'others have triggers and defaults on the tables that the worker writes to');
+is($node->safe_psql('postgres', "SELECT count(*) - (SELECT count(*) FROM noted WHERE what = 'id') FROM wawp.audit_log WHERE id > $last_record"), 0,
+	'... which see each record');
+is($node->safe_psql('postgres', "SELECT count(DISTINCT id) FROM noted WHERE what = 'contact_id'"), 100, '... and each membership');
+is($node->safe_psql('postgres', "SELECT count(*) FROM wawp.contact WHERE jid LIKE '1558%' AND customer = 'nobody yet'"), 100, '... and all people have the default');
+$node->safe_psql('postgres', 'DROP TRIGGER note ON wawp.audit_log; DROP TRIGGER note ON wawp.membership; ALTER TABLE wawp.contact DROP COLUMN customer;
+	DROP FUNCTION note(); DROP TABLE noted');
+
 clean();
 $who = new_person();
 $node->safe_psql('postgres', "COPY wawp.membership_intent (group_jid, jid) FROM STDIN;\n$group\t$who\n\\.\n");
