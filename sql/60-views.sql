@@ -171,20 +171,18 @@ CREATE VIEW wawp.funnel WITH (security_invoker) AS
 	SELECT f.instance, f.group_jid, f.batch_id, f.asked, f.added, f.already, f.invited, f.joined_by_invite,
 		f.waiting, f.refused
 	FROM (
-		SELECT i.instance, i.group_jid, i.batch_id, count(*) AS asked,
-			count(*) FILTER (WHERE i.state = 'done' AND i.outcome IN ('added', 'accepted')) AS added,
-			count(*) FILTER (WHERE i.outcome = 'already_member') AS already,
-			count(*) FILTER (WHERE i.outcome IN ('invited', 'joined_by_invite')) AS invited,
-			count(*) FILTER (WHERE i.outcome = 'joined_by_invite') AS joined_by_invite,
-			count(*) FILTER (WHERE i.state NOT IN ('done', 'failed', 'cancelled')) AS waiting,
-			(SELECT pg_catalog.jsonb_object_agg(r.outcome, r.n) FROM (
-				SELECT coalesce(x.outcome::text, 'unknown') AS outcome, count(*) AS n
-				FROM wawp.membership_intent x
-				WHERE x.state = 'failed' AND x.action IN ('add', 'invite') AND x.instance = i.instance
-					AND x.group_jid = i.group_jid AND x.batch_id IS NOT DISTINCT FROM i.batch_id
-				GROUP BY 1) r) AS refused
-		FROM wawp.membership_intent i
-		WHERE i.action IN ('add', 'invite') AND NOT (SELECT wawp._is_monitor())
+		SELECT i.instance, i.group_jid, i.batch_id, coalesce(sum(i.n), 0)::bigint AS asked,
+			coalesce(sum(i.n) FILTER (WHERE i.state = 'done' AND i.outcome IN ('added', 'accepted')), 0)::bigint AS added,
+			coalesce(sum(i.n) FILTER (WHERE i.outcome = 'already_member'), 0)::bigint AS already,
+			coalesce(sum(i.n) FILTER (WHERE i.outcome IN ('invited', 'joined_by_invite')), 0)::bigint AS invited,
+			coalesce(sum(i.n) FILTER (WHERE i.outcome = 'joined_by_invite'), 0)::bigint AS joined_by_invite,
+			coalesce(sum(i.n) FILTER (WHERE i.state NOT IN ('done', 'failed', 'cancelled')), 0)::bigint AS waiting,
+			pg_catalog.jsonb_object_agg(coalesce(i.outcome::text, 'unknown'), i.n) FILTER (WHERE i.state = 'failed') AS refused
+		FROM (
+			SELECT x.instance, x.group_jid, x.batch_id, x.state, x.outcome, count(*) AS n
+			FROM wawp.membership_intent x
+			WHERE x.action IN ('add', 'invite') AND NOT (SELECT wawp._is_monitor())
+			GROUP BY x.instance, x.group_jid, x.batch_id, x.state, x.outcome) i
 		GROUP BY i.instance, i.group_jid, i.batch_id
 		UNION ALL
 		SELECT m.instance, m.group_jid, m.batch_id, m.asked, m.added, m.already, m.invited, m.joined_by_invite,

@@ -589,6 +589,28 @@ CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
 COMMENT ON COLUMN wawp.stuck.id IS 'the intent, or the first of those in a group that are held or not taken over; NULL for the worker';
 COMMENT ON COLUMN wawp.stuck.jid IS 'the person; NULL for all in a group that are held or not taken over';
 
+CREATE OR REPLACE VIEW wawp.funnel WITH (security_invoker) AS
+	SELECT f.instance, f.group_jid, f.batch_id, f.asked, f.added, f.already, f.invited, f.joined_by_invite,
+		f.waiting, f.refused
+	FROM (
+		SELECT i.instance, i.group_jid, i.batch_id, coalesce(sum(i.n), 0)::bigint AS asked,
+			coalesce(sum(i.n) FILTER (WHERE i.state = 'done' AND i.outcome IN ('added', 'accepted')), 0)::bigint AS added,
+			coalesce(sum(i.n) FILTER (WHERE i.outcome = 'already_member'), 0)::bigint AS already,
+			coalesce(sum(i.n) FILTER (WHERE i.outcome IN ('invited', 'joined_by_invite')), 0)::bigint AS invited,
+			coalesce(sum(i.n) FILTER (WHERE i.outcome = 'joined_by_invite'), 0)::bigint AS joined_by_invite,
+			coalesce(sum(i.n) FILTER (WHERE i.state NOT IN ('done', 'failed', 'cancelled')), 0)::bigint AS waiting,
+			pg_catalog.jsonb_object_agg(coalesce(i.outcome::text, 'unknown'), i.n) FILTER (WHERE i.state = 'failed') AS refused
+		FROM (
+			SELECT x.instance, x.group_jid, x.batch_id, x.state, x.outcome, count(*) AS n
+			FROM wawp.membership_intent x
+			WHERE x.action IN ('add', 'invite') AND NOT (SELECT wawp._is_monitor())
+			GROUP BY x.instance, x.group_jid, x.batch_id, x.state, x.outcome) i
+		GROUP BY i.instance, i.group_jid, i.batch_id
+		UNION ALL
+		SELECT m.instance, m.group_jid, m.batch_id, m.asked, m.added, m.already, m.invited, m.joined_by_invite,
+			m.waiting, m.refused
+		FROM wawp._funnel_figures() m) f;
+
 CREATE OR REPLACE VIEW wawp.instance WITH (security_invoker) AS
 	SELECT s.srvname AS name,
 		coalesce((SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o

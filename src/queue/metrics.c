@@ -231,17 +231,20 @@ wawp_stuck_figures(PG_FUNCTION_ARGS)
 	return metrics_return(fcinfo, &stuck_figures);
 }
 
+#define FUNNEL_SUM(condition) " coalesce(sum(i.n) FILTER (WHERE " condition "), 0)::bigint,"
+
+/* Read once, whatever the number of groups. */
 static SqlStatement funnel_figures = {
-	"SELECT i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, count(*),"
-	" count(*) FILTER (WHERE " STATE_IS("done") " AND (" OUTCOME_IS("added") " OR " OUTCOME_IS("accepted") ")),"
-	" count(*) FILTER (WHERE " OUTCOME_IS("already_member") "),"
-	" count(*) FILTER (WHERE " OUTCOME_IS("invited") " OR " OUTCOME_IS("joined_by_invite") "),"
-	" count(*) FILTER (WHERE " OUTCOME_IS("joined_by_invite") "),"
-	" count(*) FILTER (WHERE NOT (" STATE_IS("done") " OR " STATE_IS("failed") " OR " STATE_IS("cancelled") ")),"
-	" (SELECT jsonb_object_agg(r.outcome, r.n) FROM (SELECT coalesce(f.outcome::text, 'unknown') AS outcome, count(*) AS n"
-	"  FROM wawp.membership_intent f WHERE f.state OPERATOR(pg_catalog.=) 'failed' AND f.instance = i.instance"
-	"  AND f.group_jid = i.group_jid AND f.action::text IN ('add', 'invite') GROUP BY 1) r)"
-	" FROM wawp.membership_intent i WHERE i.action::text IN ('add', 'invite') GROUP BY i.instance, i.group_jid",
+	"SELECT i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, sum(i.n)::bigint,"
+	FUNNEL_SUM(STATE_IS("done") " AND (" OUTCOME_IS("added") " OR " OUTCOME_IS("accepted") ")")
+	FUNNEL_SUM(OUTCOME_IS("already_member"))
+	FUNNEL_SUM(OUTCOME_IS("invited") " OR " OUTCOME_IS("joined_by_invite"))
+	FUNNEL_SUM(OUTCOME_IS("joined_by_invite"))
+	FUNNEL_SUM("NOT (" STATE_IS("done") " OR " STATE_IS("failed") " OR " STATE_IS("cancelled") ")")
+	" jsonb_object_agg(coalesce(i.outcome::text, 'unknown'), i.n) FILTER (WHERE " STATE_IS("failed") ")"
+	" FROM (SELECT x.instance, x.group_jid, x.state, x.outcome, count(*) AS n"
+	"  FROM wawp.membership_intent x WHERE x.action::text IN ('add', 'invite') GROUP BY x.instance, x.group_jid, x.state, x.outcome) i"
+	" GROUP BY i.instance, i.group_jid",
 	0, {0}, NULL
 };
 

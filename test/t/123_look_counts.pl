@@ -18,6 +18,7 @@ plan skip_all => 'pg_stat_statements is not installed' unless -e "$library/pg_st
 
 use constant ALONE => 40;      # groups with one person each
 use constant INVITED => 40;    # people of one group who are invited
+use constant QUEUED => 2000;
 use constant CONCURRENCY => 8;
 
 my $sim = WawpTest->sim(latency => 0.2);
@@ -29,8 +30,10 @@ my $wawp = WawpPeople->new($node, $sim);
 # Statements that read waiting rows since the last count, and their rows.
 sub looks
 {
+	my ($is_used) = @_;
 	my $counts = $wawp->ask("SELECT sum(calls), sum(rows) FROM pg_stat_statements
-		WHERE query LIKE '%SELECT%i.state IN%ORDER BY coalesce(i.next_attempt_at, i.updated_at) >%FOR UPDATE%'");
+		WHERE query LIKE '%SELECT%i.state::text IN%ORDER BY coalesce(i.next_attempt_at, i.updated_at) >%FOR UPDATE%'");
+	die "no statement that reads waiting rows was found" if $counts !~ /\d/ && $is_used;
 	$wawp->ask('SELECT pg_stat_statements_reset()');
 	return split /\|/, $counts;
 }
@@ -56,17 +59,27 @@ sub all_end
 looks();
 enqueue('support', map { $wawp->group => [ $wawp->person ] } 1 .. ALONE);
 all_end('done added', ALONE, 'people in groups of their own are added');
-my ($calls, $rows) = map { $_ / ALONE } looks();
+my ($calls, $rows) = map { $_ / ALONE } looks(1);
 diag("an addition: looks $calls, rows $rows");
 cmp_ok($calls, '<=', 3, '... each with a look when it is due, and one when the list has come');
 cmp_ok($rows, '<=', 3, '... which read its row');
 
 # ---- invitations of many people of one group
 
+# most rows are queued when the statements are planned: the index of what is under way is small, and seems good for one row
+WawpTest->create_server($node, 'still', $sim, { instance_id => 'STILL' });
+$wawp->ask("SELECT wawp_pause('still')");
+$wawp->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance) SELECT '@{[ $wawp->group ]}', '1556' || to_char(i, 'FM0000000'), 'still' FROM generate_series(1, @{[ QUEUED ]}) i");
+$wawp->ask('VACUUM ANALYZE wawp.membership_intent');
 my @private = map { $wawp->person(privacy => 'nobody') } 1 .. INVITED;
 enqueue('support', $wawp->group => \@private);
 all_end('invited invited', INVITED, 'people of one group are invited');
-($calls, $rows) = map { $_ / INVITED } looks();
+# the index of what is under way has the others as well: as many blocks as there are of them, when it is read as a whole
+my $blocks = $wawp->ask("SELECT sum(shared_blks_hit + shared_blks_read) / sum(calls) FROM pg_stat_statements
+	WHERE query LIKE '%outcome = %attempts = attempts + %WHERE id = % AND state%' AND query NOT LIKE '%FOR UPDATE%'");
+diag("the beginning of an invitation: $blocks blocks");
+cmp_ok($blocks, '<', 15, '... each found by its id');
+($calls, $rows) = map { $_ / INVITED } looks(1);
 diag("an invitation: looks $calls, rows $rows");
 cmp_ok($rows, '<=', INVITED, '... none by a look at all who wait');
 

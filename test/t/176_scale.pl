@@ -154,6 +154,13 @@ reads_little("SELECT wawp_explain($last)", 'wawp_explain, a plain role', $as{ann
 reads_little("SELECT * FROM wawp.queue WHERE instance = 'many' AND group_jid = '$in_many'", 'one group of wawp.queue');
 reads_little("SELECT * FROM wawp.queue WHERE instance = 'many' AND group_jid = '$in_many'", 'one group of wawp.queue, a plain role', $as{ann});
 
+foreach my $who ([ $session, 'the owner' ], [ $as{ann}, 'a plain role' ], [ $as{watcher}, 'a monitoring role' ])
+{
+	my $funnel = blocks('SELECT * FROM wawp.funnel', $who->[0]);
+	diag("wawp.funnel, $who->[1]: $funnel blocks");
+	cmp_ok($funnel, '<', MANY_LANES, "the whole of wawp.funnel, $who->[1]: the queue is read once, not for each group");
+}
+
 my $of_lanes = "SELECT count(*), count(jid), count(DISTINCT group_jid), sum((regexp_match(why, '^held: paused.*; (\\d+) queued\$'))[1]::int)
 	FROM wawp.stuck WHERE instance = 'many'";
 is(ask($of_lanes), "$lanes|0|$lanes|$queued", 'wawp.stuck: a row for each lane that is held, with how many are queued in it');
