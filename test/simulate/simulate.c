@@ -509,13 +509,13 @@ one_seed(int seed, int account)
 /* Steps an event may grow by that part of those of the smallest world whenever a world has ten times its groups: heaps get deeper by it. */
 #define MOST_GROWTH 0.3
 
-/* A world of the table; of two with the same number of groups an account, the wider costs no more an event. */
+/* A world of the table; of two with the same number of groups an account, the wider costs no more an event.  256 is the most wawp.max_in_flight takes. */
 static const Shape sizes[] = {
 	{.naccounts = 1, .ngroups = 100, .people = 15, .max_in_flight = 64},
 	{.naccounts = 10, .ngroups = 1000, .people = 15, .max_in_flight = 64},
 	{.naccounts = 100, .ngroups = 10000, .people = 15, .max_in_flight = 64},
-	{.naccounts = 1000, .ngroups = 100000, .people = 15, .max_in_flight = 1024},
-	{.naccounts = 10000, .ngroups = 1000000, .people = 15, .max_in_flight = 1024},
+	{.naccounts = 1000, .ngroups = 100000, .people = 15, .max_in_flight = 256},
+	{.naccounts = 10000, .ngroups = 1000000, .people = 15, .max_in_flight = 256},
 	{.naccounts = 1, .ngroups = 10000, .people = 15, .max_in_flight = 64},
 	{.naccounts = 50, .ngroups = 1000, .people = 60, .max_in_flight = 64},
 };

@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep time);
 use WawpTest;
 
 my $group = '120363012345678901@g.us';
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, options => { adds_per_minute => 0, concurrency => 2 },
 	conf => "log_statement = none\nmax_worker_processes = 24\nallow_in_place_tablespaces = on\nrestart_after_crash = on\n");
 my $session = WawpTest->session($node);

@@ -13,7 +13,7 @@ use Time::HiRes qw(sleep);
 use WawpPeople;
 use WawpTest;
 
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $rows = $ENV{WAWP_FOREIGN_ROWS} // 20_000;
 my $node = WawpTest->node('main', sim => $sim, conf => "log_statement = none\nautovacuum = off\n");
 my $wawp = WawpPeople->new($node, $sim);

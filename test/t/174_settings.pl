@@ -14,7 +14,7 @@ use Time::HiRes qw(sleep time);
 use WawpTest;
 
 my $clock = WawpTest->clock;
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', conf => "log_statement = none\nwawp.instance = 'support'\nlog_line_prefix = '%m [%p] %b '\ninclude_if_exists = 'settings.conf'\n",
 	env => $clock ? $clock->env : {});
 my $token = 'T0ken-that-nobody-may-see';

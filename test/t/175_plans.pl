@@ -13,7 +13,7 @@ use Test::More;
 use WawpTest;
 
 my ($lanes, $depth) = (200, 100);
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, options => { adds_per_minute => 0, concurrency => 8 },
 	conf => "log_statement = none\nautovacuum = off\nwawp.instance = 'support'\n");
 my $asker = WawpTest->session($node);

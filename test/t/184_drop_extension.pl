@@ -15,7 +15,7 @@ use Time::HiRes qw(time);
 use WawpTest;
 
 my $group = '120363012345678901@g.us';
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my %options = (adds_per_minute => 0, concurrency => 16);
 my $node = WawpTest->node('main', sim => $sim, options => \%options,
 	conf => "log_statement = none\nwawp.instance = 'support'\ndeadlock_timeout = '100ms'\n");

@@ -17,7 +17,7 @@ use WawpTest;
 my %options = (adds_per_minute => 6, adds_burst => 5, pace_jitter => 0, concurrency => 4, instance_id => 'ABC123');
 my ($group, $elsewhere) = ('120363012345678901@g.us', '120363077950000009@g.us');
 my $limit = $PostgreSQL::Test::Utils::timeout_default / 3;
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, options => \%options, conf => "log_min_messages = debug1\n");
 $sim->world({ auto_groups => \1 });
 my $session = WawpTest->session($node);

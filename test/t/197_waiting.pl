@@ -12,7 +12,7 @@ use Test::More;
 use WawpPeople;
 use WawpTest;
 
-my $sim = WawpTest->sim;
+my $sim = WawpTest->sim(latency => 0.2);
 my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8, invites_per_minute => 0, adds_per_minute => 0, checks_per_minute => '0.01' },
 	conf => "log_statement = none\n");
 my $wawp = WawpPeople->new($node, $sim);
