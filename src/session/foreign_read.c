@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * foreign_read.c
- *	  What a statement has read of groups, for foreign tables.
+ *	  Rows of groups that a statement has read, for foreign tables.
  *
  * A statement reads each list once, however many scans of it there are and
  * however often they begin again; it is the executor's state that tells one

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * foreign_read.h
- *	  What a statement has read of groups, for foreign tables.
+ *	  Rows of groups that a statement has read, for foreign tables.
  *
  * IDENTIFICATION
  *	  src/session/foreign_read.h
@@ -16,7 +16,7 @@
 #include "session/foreign_table.h"
 #include "storage/itemptr.h"
 
-/* Whom a table is read as. */
+/* The account and the role that a table is read with. */
 typedef struct ReadAs
 {
 	const WawpInstance *instance;
