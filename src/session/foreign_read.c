@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * foreign_read.c
- *	  Groups that a statement has read, for foreign tables.
+ *	  Rows of groups that a statement has read, for foreign tables.
  *
  * A statement reads each list once, however many scans of it there are and
  * however often they begin again; it is the executor's state that tells one
@@ -195,14 +195,31 @@ foreign_read_warn(const char *group, const char *gap)
 			 errhint("Somebody who is not in it may be a member all the same; wawp_sync_group() plans only by what is known.")));
 }
 
+/* Return the size of a group by the list of groups, if the statement has read it; -1: not known. */
+static int
+foreign_read_stated(const ReadStatement *statement, const ReadAs *as, const char *group)
+{
+	const ReadRows *groups = foreign_read_find(statement, as, "");
+
+	for (int i = 0; groups && i < groups->n; i++)
+	{
+		const WawpRow *row = &groups->rows[i];
+
+		if (!row->nulls[COLUMN_GROUP_JID] && !row->nulls[COLUMN_SIZE] &&
+			strcmp(TextDatumGetCString(row->values[COLUMN_GROUP_JID]), group) == 0)
+			return DatumGetInt32(row->values[COLUMN_SIZE]);
+	}
+	return -1;
+}
+
 /* True if a list is the whole group; warns if it is not. */
 static bool
-foreign_read_is_complete(const ReadAs *as, const char *group, const WireMembers *list, int stated, bool waits)
+foreign_read_is_complete(const ReadStatement *statement, const ReadAs *as, const char *group, const WireMembers *list, bool waits)
 {
-	MembersKnown known = {.stated = stated};
+	MembersKnown known = {.stated = foreign_read_stated(statement, as, group)};
 	WireGroup	info = {.size = -1};
 
-	if (members_gap(list, &known) == MEMBERS_COMPLETE && stated < 0 && list->stated < 0)
+	if (members_gap(list, &known) == MEMBERS_COMPLETE && known.stated < 0 && list->stated < 0)
 	{
 		bool		may_pass;
 
@@ -250,12 +267,9 @@ foreign_read_keep(ReadStatement *statement, const ReadAs *as, const char *group,
 	return rows;
 }
 
-/*
- * Return the members of a group in normal form.  stated: their number, if that is
- * known already, else -1.  waits: the reading waits for its turn in reads_per_minute.
- */
+/* Return the members of a group in normal form.  waits: the reading waits for its turn in reads_per_minute. */
 const ReadRows *
-foreign_read_members(ReadStatement *statement, const ReadAs *as, const char *group, int stated, bool waits)
+foreign_read_members(ReadStatement *statement, const ReadAs *as, const char *group, bool waits)
 {
 	const ReadRows *rows = foreign_read_find(statement, as, group);
 	MemoryContext work;
@@ -269,7 +283,7 @@ foreign_read_members(ReadStatement *statement, const ReadAs *as, const char *gro
 	caller = MemoryContextSwitchTo(work);
 	foreign_read_take_permit(as->instance, waits);
 	groups_read_members(as->instance, group, &list);
-	complete = foreign_read_is_complete(as, group, &list, stated, waits);
+	complete = foreign_read_is_complete(statement, as, group, &list, waits);
 	MemoryContextSwitchTo(statement->memory);
 	rows = foreign_read_keep(statement, as, group, &list, complete);
 	statement->nmember_lists++;

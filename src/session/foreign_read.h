@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * foreign_read.h
- *	  Groups that a statement has read, for foreign tables.
+ *	  Rows of groups that a statement has read, for foreign tables.
  *
  * IDENTIFICATION
  *	  src/session/foreign_read.h
@@ -16,7 +16,7 @@
 #include "session/foreign_table.h"
 #include "storage/itemptr.h"
 
-/* The role that a table is read as. */
+/* The account and the role that a table is read with. */
 typedef struct ReadAs
 {
 	const WawpInstance *instance;
@@ -39,8 +39,7 @@ typedef struct ReadStatement ReadStatement;
 extern ReadStatement *foreign_read_statement(EState *estate);
 extern bool foreign_read_is_first(const ReadStatement *statement);
 extern const ReadRows *foreign_read_groups(ReadStatement *statement, const ReadAs *as);
-extern const ReadRows *foreign_read_members(ReadStatement *statement, const ReadAs *as, const char *group,
-											int stated, bool waits);
+extern const ReadRows *foreign_read_members(ReadStatement *statement, const ReadAs *as, const char *group, bool waits);
 extern void foreign_read_set_tid(const ReadRows *rows, int n, ItemPointer tid);
 extern const WawpRow *foreign_read_row_at(const ReadStatement *statement, ItemPointer tid);
 

@@ -44,13 +44,6 @@
 /* A scan that takes longer than that (s) says so when it begins. */
 #define SCAN_LONG_S 10
 
-/* A group that a scan is to read. */
-typedef struct ScanGroup
-{
-	const char *jid;
-	int			stated;			/* its size by the list of groups; -1: not known */
-} ScanGroup;
-
 /* A scan; node->fdw_state. */
 typedef struct TableScan
 {
@@ -63,7 +56,7 @@ typedef struct TableScan
 	bool		has_warned;		/* of a value that is no group */
 	bool		is_begun;		/* the groups are known */
 	MemoryContext memory;		/* of the groups, until the scan begins again */
-	List	   *groups;			/* of ScanGroup */
+	List	   *groups;			/* JIDs */
 	int			next_group;
 	const ReadRows *rows;		/* that are returned now; NULL: none yet */
 	int			next_row;
@@ -98,18 +91,14 @@ foreign_scan_begin(ForeignScanState *node, int eflags)
 
 /* Add a group, unless it is there already. */
 static void
-foreign_scan_add_group(TableScan *scan, const char *jid, int stated)
+foreign_scan_add_group(TableScan *scan, const char *jid)
 {
-	ScanGroup  *group;
 	ListCell   *lc;
 
 	foreach(lc, scan->groups)
-		if (strcmp(((ScanGroup *) lfirst(lc))->jid, jid) == 0)
+		if (strcmp(lfirst(lc), jid) == 0)
 			return;
-	group = palloc(sizeof(ScanGroup));
-	group->jid = pstrdup(jid);
-	group->stated = stated;
-	scan->groups = lappend(scan->groups, group);
+	scan->groups = lappend(scan->groups, pstrdup(jid));
 }
 
 /* Add a group by a value of group_jid.  No row has one that is no group's JID in normal form. */
@@ -121,7 +110,7 @@ foreign_scan_add_value(TableScan *scan, const char *value)
 	if (jid.kind == JID_GROUP && strcmp(jid.text, value) == 0)
 	{
 		if (scan->table->group == NULL || strcmp(scan->table->group, value) == 0)
-			foreign_scan_add_group(scan, value, -1);
+			foreign_scan_add_group(scan, value);
 		return;
 	}
 	if (!scan->has_warned)
@@ -178,7 +167,7 @@ foreign_scan_add_all(TableScan *scan)
 		char	   *jid = row->nulls[COLUMN_GROUP_JID] ? NULL : TextDatumGetCString(row->values[COLUMN_GROUP_JID]);
 
 		if (jid && jid_parse(jid, strlen(jid)).kind == JID_GROUP)
-			foreign_scan_add_group(scan, jid, row->nulls[COLUMN_SIZE] ? -1 : DatumGetInt32(row->values[COLUMN_SIZE]));
+			foreign_scan_add_group(scan, jid);
 	}
 }
 
@@ -205,7 +194,7 @@ foreign_scan_find_groups(TableScan *scan, ExprContext *econtext)
 	if (scan->by_group)
 		foreign_scan_add_named(scan, econtext);
 	else if (scan->table->group)
-		foreign_scan_add_group(scan, scan->table->group, -1);
+		foreign_scan_add_group(scan, scan->table->group);
 	else
 		foreign_scan_add_all(scan);
 	foreign_scan_announce(scan);
@@ -218,12 +207,11 @@ foreign_scan_find_groups(TableScan *scan, ExprContext *econtext)
 
 /* Read a group of the scan, unless the statement has read it. */
 static const ReadRows *
-foreign_scan_read_group(TableScan *scan, const ScanGroup *group)
+foreign_scan_read_group(TableScan *scan, const char *group)
 {
 	bool		is_only = scan->by_group || scan->table->group != NULL;
 
-	return foreign_read_members(scan->statement, &scan->as, group->jid, group->stated,
-								!is_only || !foreign_read_is_first(scan->statement));
+	return foreign_read_members(scan->statement, &scan->as, group, !is_only || !foreign_read_is_first(scan->statement));
 }
 
 /* Begin to return rows. */

@@ -60,6 +60,9 @@ reads("SELECT count(*) FROM wa.members WHERE group_jid IN (SELECT group_jid FROM
 reads("SET enable_material = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SELECT count(*) FROM generate_series(1, 5) JOIN team ON true", 1, 20, 'rescans');
 reads('SELECT count(*) FROM wa.members', 4, 8, 'all groups');
 reads('SELECT count(*) FROM (SELECT FROM wa.members LIMIT 2) m', 1, 2, 'of which a LIMIT reads what it needs');
+my $all = requests();
+reads('SELECT count(*) FROM wa.groups g JOIN wa.members m USING (group_jid)', 4, 8, 'groups and their members');
+is(requests() - $all, 5, '... and no more requests, as the list of groups has their sizes');
 reads("PREPARE p AS SELECT count(*) FROM wa.members WHERE group_jid = \$1; SET plan_cache_mode = force_generic_plan; EXECUTE p('$one')", 1, 4, 'a generic plan');
 reads("EXECUTE p('$two')", 1, 2, 'once more');
 reads("BEGIN; DECLARE c CURSOR FOR SELECT jid FROM wa.members WHERE group_jid IN ('$one', '$two'); FETCH 0 FROM c", 0, '', 'a cursor');
