@@ -2,7 +2,7 @@
 -- events: what wawp_webhook() answers and stores, for whatever is handed in.  No worker sees any of it.
 \i test/sql-include/setup.sql
 
-SELECT plan(58);
+SELECT plan(65);
 
 SELECT make_instance('support', 'ABC123', :'url');
 
@@ -109,6 +109,15 @@ SELECT is(rows_of($$SELECT event, CASE WHEN id ~ '^[0-9a-f]{64}$' THEN 'a hash' 
         '(message,"a hash",32,,t)', '(message,"a hash",37,,t)', '(message,"a hash",3027,,t)', '(message.any,evt_2,49,,t)',
         '(nobody.knows,evt_3,37,,t)'], 'each has a row, by its id or its hash');
 SELECT is(hand_in('{"id":"evt_8","event":"message","text":"ä€😀"}', 'sha256'), '200 stored', 'beyond ASCII, the signature is of UTF-8');
+ALTER USER MAPPING FOR PUBLIC SERVER sales OPTIONS (ADD webhook_secret 'wawp-test-secret');
+SELECT is(hand_in('{"id":"evt_8","event":"message"}', 'sha512', 'sales'), '200 stored', 'the same id and event of another instance is another event');
+SELECT is(hand_in('{"id":"evt_deep","event":"message","payload":' || repeat('[', 200000) || repeat(']', 200000) || '}'),
+    '200 not understood: no JSON object with the name of an event', 'nested too deeply to be read: no repetition makes that better');
+SELECT is(hand_in(repeat('{"a":', 100000)), '200 not understood: no JSON object with the name of an event', 'nested, and cut off');
+SELECT is(hand_in('{"id":"evt_twice","event":"message","id":"evt_again","event":"message.any"}'), '200 stored', 'names that come twice');
+SELECT is((SELECT count(*) FROM wawp.webhook_event WHERE id IN ('evt_twice', 'evt_again')), 1::bigint, 'are one event');
+SELECT is(hand_in(E'\uFEFF{"id":"evt_bom","event":"message"}'), '200 stored', 'a mark before it');
+SELECT is(hand_in('{"id":7,"event":"message"}'), '200 stored', 'an id that is a number');
 
 -- ---- rolled back, and not stored
 

@@ -224,6 +224,25 @@ $held = $wawp->want(group => $ours);
 is(applied(event('group.v2.join', { group => { id => $ours, subject => 'x', participants => [] }, timestamp => int(time * 1000) })), 'we are in the group', 'we are back');
 is($wawp->comes_to($held, qr/^verifying/), 'verifying accepted', '... and it is served');
 
+my $thrown_out = $wawp->group;
+is(applied(change($thrown_out, 'leave', $MY_LID, 1, Sender => '15559999999@s.whatsapp.net')), 'we are not in the group any more', 'an event of people that names us: we are out');
+is($wawp->ask("SELECT reason FROM wawp.hold WHERE group_jid = '$thrown_out' AND until > clock_timestamp()"), 'group_not_found', '... which holds the group');
+is($wawp->ask("SELECT count(*) FROM wawp.suppression WHERE jid ~ '^(15550000001|900000000000001)\@'"), 0, '... and nobody takes us for somebody to leave in peace');
+my %by_hand = waits();
+applied(change($by_hand{group}, 'join', "$by_hand{who}\@c.us", 1));
+applied(change($by_hand{group}, 'leave', "$by_hand{who}\@c.us", 5, Sender => $MY_LID, SenderPN => '15550000001@s.whatsapp.net'));
+is(suppressed($by_hand{group}, $by_hand{who}), $REMOVED, 'removed by our account, but not by wawp: somebody did it by hand');
+
+# ---- when it happened
+
+sub happened { my ($event) = @_; applied($event); return $wawp->ask("SELECT extract(epoch FROM happened_at)::numeric(14, 3) || ' ' || (happened_at = received_at) FROM wawp.webhook_event WHERE id = '$event->{id}'"); }
+my $timed = $wawp->group;
+my %nobody = (group => { id => $timed }, type => 'join', participants => []);
+is(happened(event('group.v2.participants', { %nobody, timestamp => 1795000001000, _data => { Timestamp => '2026-11-18T09:06:40Z' } }, timestamp => 1795000002500)), '1794992800.000 false', 'GOWS: by WhatsApp\'s time');
+is(happened(event('group.v2.participants', { %nobody, timestamp => 1795000001 }, engine => 'WEBJS', timestamp => 1795000002500)), '1795000001.000 false', 'WEBJS: likewise');
+is(happened(event('group.v2.participants', { %nobody, timestamp => 1795000001000 }, engine => 'NOWEB', timestamp => 1795000002500)), '1795000002.500 false', 'NOWEB: by the gateway\'s');
+like(happened(event('group.v2.participants', { %nobody, timestamp => 0 }, engine => 'WEBJS', timestamp => int((time + 40 * 86400) * 1000))), qr/ true$/, 'a time that cannot be true: when it came');
+
 # ---- requests to join
 
 $sim->world({ accounts => { ASKED => { engine => 'gows' } } });
@@ -245,6 +264,12 @@ is(suppressed($pending{group}, $pending{who}), '', '... which is no opt-out');
 my %approved = waits(instance => 'asked', group => $pending{group});
 applied(change($pending{group}, 'join', "$approved{who}\@c.us", 1), 'asked');
 is($wawp->now($approved{id}), 'done added', 'approved: joined');
+
+my $changed_hands = $wawp->group;
+is(applied(change($changed_hands, 'promote', $ME, 60), 'asked'), 'we are an admin of the group', 'an account is an admin');
+$sim->world({ accounts => { OTHER => { engine => 'gows' } } });
+$wawp->ask("ALTER SERVER asked OPTIONS (SET instance_id 'OTHER')");
+is(applied(change($changed_hands, 'demote', $ME, 1), 'asked'), 'we are no admin of the group any more', '... what came later to that account does not order what comes to the next');
 
 # ---- the group itself
 
