@@ -22,13 +22,13 @@ top := $(if $(VPATH),$(VPATH:%/=%)/,$(dir $(lastword $(MAKEFILE_LIST))))
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.control)
 
 # The modules, folder by folder, from the bottom to the top (src/README.md).
-protocol = calling_code jid outcome json shape wire_time account_limits wire event redact endpoint member_list sync_plan backoff mailbox_record mark
+protocol = calling_code jid outcome json shape wire_time account_limits wire event redact endpoint member_list sync_plan backoff mailbox_record mark seal html
 base = guc clock shmem counters mark_file commit_wake spi_statement subtransaction index_probe encoding text_limit requester signature
 client = http instance call missing_route
 throttle = gcra limiter budget share
-tables = intent contact membership suppression group_settings hold requester_hold identity home adoption audit audit_mailbox webhook_event worker_status
+tables = intent contact membership suppression group_settings hold requester_hold identity home adoption audit_block audit_stored audit audit_mailbox webhook_event worker_status
 session = api participants check groups join_requests messages pairs pure send session_read session_verify sync sync_request sync_source
-queue = quota enqueue control webhook take_over monitor metrics metric_rows trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_guard
+queue = quota enqueue control webhook take_over monitor metrics metric_rows audit_verify audit_proof report trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt events \
 	group_cache lanes admission instance_cache savepoint utility_hook server_changes refusal_run
 

@@ -55,7 +55,10 @@ CREATE TABLE wawp.audit_log (
 	reason				text COLLATE "C",
 	request_id			uuid,
 	duration_ms			int,
-	detail				jsonb
+	detail				jsonb,
+	digest				bytea,
+	salt				bytea,
+	erased				jsonb
 ) PARTITION BY RANGE (at);
 COMMENT ON TABLE wawp.audit_log IS
 	'append-only record of every request and decision, numbered without gaps by the worker, a partition a month (UTC)';
@@ -83,6 +86,9 @@ COMMENT ON COLUMN wawp.audit_log.reason IS 'the business reason, or why it was h
 COMMENT ON COLUMN wawp.audit_log.request_id IS 'the same for all records of one HTTP request';
 COMMENT ON COLUMN wawp.audit_log.duration_ms IS 'how long the request took';
 COMMENT ON COLUMN wawp.audit_log.detail IS 'more about it, by key';
+COMMENT ON COLUMN wawp.audit_log.digest IS 'SHA-256 of the record in its canonical form, sealed by a block: see doc/audit-seal.md; NULL in what was written before there was a seal';
+COMMENT ON COLUMN wawp.audit_log.salt IS 'random; the salts of the record''s free texts derive from it; NULL once one of them was erased';
+COMMENT ON COLUMN wawp.audit_log.erased IS 'digests of the free texts that were erased, and salts of those that were not; NULL when none was';
 -- Its partitions have primary keys; it has none, since rows are found by id and kept by time.
 ALTER TABLE wawp.audit_log REPLICA IDENTITY FULL;
 
@@ -93,6 +99,59 @@ CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON wawp.audit_log
 	FOR EACH ROW EXECUTE FUNCTION wawp._audit_refuse();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.audit_log
 	FOR EACH STATEMENT EXECUTE FUNCTION wawp._audit_refuse();
+
+-- ---- the seal: see doc/audit-seal.md
+
+CREATE TABLE wawp.audit_block (
+	block			bigint NOT NULL,
+	at				timestamptz NOT NULL,
+	home			uuid NOT NULL,
+	timeline		int NOT NULL,
+	first_id		bigint NOT NULL,
+	last_id			bigint NOT NULL,
+	pruned_through	bigint,
+	root			bytea NOT NULL,
+	previous		bytea NOT NULL,
+	hash			bytea NOT NULL,
+	CONSTRAINT audit_block_pkey PRIMARY KEY (block)
+);
+COMMENT ON TABLE wawp.audit_block IS
+	'the seal of the audit log: a header for each range of records, written with them, which names the hash of the one before; kept when the records are pruned';
+COMMENT ON COLUMN wawp.audit_block.block IS 'consecutive number, from 1';
+COMMENT ON COLUMN wawp.audit_block.at IS 'when it was sealed';
+COMMENT ON COLUMN wawp.audit_block.home IS 'the database that sealed it (wawp.identity)';
+COMMENT ON COLUMN wawp.audit_block.timeline IS 'that server''s timeline; it changes when a standby is promoted';
+COMMENT ON COLUMN wawp.audit_block.first_id IS 'number of its first record';
+COMMENT ON COLUMN wawp.audit_block.last_id IS 'number of its last record';
+COMMENT ON COLUMN wawp.audit_block.pruned_through IS 'records up to this number had been removed by wawp.audit_retention; NULL: none';
+COMMENT ON COLUMN wawp.audit_block.root IS 'root of the Merkle tree over the records'' digests';
+COMMENT ON COLUMN wawp.audit_block.previous IS 'hash of the block before; zero in the first';
+COMMENT ON COLUMN wawp.audit_block.hash IS 'SHA-256 of this header without it';
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON wawp.audit_block
+	FOR EACH ROW EXECUTE FUNCTION wawp._audit_refuse();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.audit_block
+	FOR EACH STATEMENT EXECUTE FUNCTION wawp._audit_refuse();
+
+-- Sets: erased = _audit_erased(a, columns), salt = NULL, and each of these columns to NULL.
+CREATE FUNCTION wawp._audit_erased(record wawp.audit_log, columns text[]) RETURNS jsonb
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE WHEN (record).digest IS NOT NULL THEN pg_catalog.jsonb_build_object(
+		'digests', COALESCE((record).erased OPERATOR(pg_catalog.->) 'digests', '{}')
+			OPERATOR(pg_catalog.||) COALESCE(pg_catalog.jsonb_object_agg(t.name, pg_catalog.encode(pg_catalog.sha256('\x03'::bytea OPERATOR(pg_catalog.||)
+				t.salt OPERATOR(pg_catalog.||) pg_catalog.convert_to(t.value, 'UTF8')), 'hex'))
+				FILTER (WHERE t.is_erased), '{}'),
+		'salts', COALESCE(pg_catalog.jsonb_object_agg(t.name, pg_catalog.encode(t.salt, 'hex')) FILTER (WHERE NOT t.is_erased), '{}')) END
+	FROM (SELECT v.name, v.value, v.name OPERATOR(pg_catalog.=) ANY (columns) AS is_erased,
+			COALESCE(pg_catalog.decode((record).erased OPERATOR(pg_catalog.->) 'salts' OPERATOR(pg_catalog.->>) v.name, 'hex'),
+				pg_catalog.substr(pg_catalog.sha512('\x04'::bytea OPERATOR(pg_catalog.||) (record).salt), v.start, 12)) AS salt
+		FROM (VALUES ('batch_id', 1, (record).batch_id), ('actor', 13, (record).actor),
+				('application_name', 25, (record).application_name), ('reason', 37, (record).reason),
+				('detail', 49, (record).detail::text)) v (name, start, value)
+		WHERE v.value IS NOT NULL) t;
+END;
+COMMENT ON FUNCTION wawp._audit_erased(wawp.audit_log, text[]) IS
+	'the value of "erased" with which the seal of a record holds when these of its free texts become NULL, and its salt';
 
 -- Changes that sessions made to the queue and the opt-out list, on their way to the log: written in their transactions,
 -- so that what is rolled back is not recorded; the worker, which alone numbers records, moves them on.
@@ -245,9 +304,39 @@ SELECT wawp._identity_begin();
 SELECT pg_catalog.pg_extension_config_dump('wawp.contact', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('wawp.contact', 'contact_id')::pg_catalog.regclass, '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.audit_log', '');
+SELECT pg_catalog.pg_extension_config_dump('wawp.audit_block', '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.audit_note', '');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('wawp.audit_note', 'id')::pg_catalog.regclass, '');
 SELECT pg_catalog.pg_extension_config_dump('wawp.hold', '');
+
+-- ---- checking the seal
+
+CREATE FUNCTION @extschema@.wawp_audit_verify(since timestamptz DEFAULT NULL, before timestamptz DEFAULT NULL,
+		OUT ok bool, OUT checked bigint, OUT first_bad_block bigint, OUT first_bad_id bigint, OUT problem text) RETURNS record
+	LANGUAGE C STABLE COST 1000000 AS 'MODULE_PATHNAME', 'wawp_audit_verify';
+COMMENT ON FUNCTION @extschema@.wawp_audit_verify(timestamptz, timestamptz) IS
+	'checks the seal of the audit log, or of what was sealed in a time; reads as the caller and writes nothing; with ok, problem is what limits it: pruned records, a promotion';
+
+CREATE FUNCTION @extschema@.wawp_audit_head(OUT block bigint, OUT at timestamptz, OUT root bytea, OUT hash bytea) RETURNS record
+	LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'wawp_audit_head';
+COMMENT ON FUNCTION @extschema@.wawp_audit_head() IS
+	'the last block of the audit log''s seal; kept elsewhere, its hash proves that nothing before it was changed since';
+
+CREATE FUNCTION @extschema@.wawp_audit_proof(id bigint) RETURNS jsonb
+	LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'wawp_audit_proof';
+COMMENT ON FUNCTION @extschema@.wawp_audit_proof(bigint) IS
+	'a record of the audit log with all that is needed to check that it is in its block: see doc/audit-seal.md';
+
+-- ---- a page to look at
+
+CREATE FUNCTION @extschema@.wawp_report(since timestamptz, before timestamptz, instance name DEFAULT NULL) RETURNS text
+	LANGUAGE C STABLE COST 1000000 AS 'MODULE_PATHNAME', 'wawp_report';
+COMMENT ON FUNCTION @extschema@.wawp_report(timestamptz, timestamptz, name) IS
+	'a page of HTML about a time, from the audit log: results, adds by day, refusals, holds, who asked, and whether the log is complete; for who may read wawp.audit_log, with people''s numbers for who may read wawp.contact';
+CREATE FUNCTION wawp._report_seal(since timestamptz, before timestamptz,
+		OUT ok bool, OUT checked bigint, OUT first_bad_block bigint, OUT first_bad_id bigint, OUT problem text) RETURNS record
+	LANGUAGE C STABLE COST 1000000 AS 'MODULE_PATHNAME', 'wawp_audit_verify';
+COMMENT ON FUNCTION wawp._report_seal(timestamptz, timestamptz) IS 'wawp_audit_verify(), under a name that is always the same';
 
 -- ---- pausing
 

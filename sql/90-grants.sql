@@ -4,7 +4,7 @@
 
 GRANT USAGE ON SCHEMA wawp TO PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.wawp_fdw_validator(text[], oid) FROM PUBLIC;
-REVOKE ALL ON FUNCTION wawp._intent_fill(), wawp._audit_refuse(), wawp._text_limits(), wawp._worker_start(),
+REVOKE ALL ON FUNCTION wawp._intent_fill(), wawp._audit_refuse(), wawp._audit_erased(wawp.audit_log, text[]), wawp._text_limits(), wawp._worker_start(),
 	wawp._identity_begin(), wawp._row_arrived() FROM PUBLIC;
 
 GRANT SELECT ON wawp.membership_intent, wawp.hold, wawp.requester_hold, wawp.queue, wawp.progress, wawp.stuck,

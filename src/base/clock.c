@@ -18,7 +18,9 @@
 #include "base/clock.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "pgtime.h"
 #include "storage/latch.h"
+#include "utils/datetime.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -61,6 +63,25 @@ TimestampTz
 clock_time_of_unix_ms(int64 ms)
 {
 	return ms * 1000 - UNIX_EPOCH_US;
+}
+
+/* Return the beginning of the month (UTC) that lies `ahead` months after that of a time. */
+TimestampTz
+clock_month_start(TimestampTz at, int ahead)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	struct pg_tm start = {.tm_mday = 1};
+	int			utc = 0;
+	TimestampTz result;
+
+	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "a time is out of range");
+	start.tm_year = tm.tm_year + (tm.tm_mon - 1 + ahead) / 12;
+	start.tm_mon = (tm.tm_mon - 1 + ahead) % 12 + 1;
+	if (tm2timestamp(&start, 0, &utc, &result) != 0)
+		elog(ERROR, "a time is out of range");
+	return result;
 }
 
 /* Return a time as text, rounded up to the second, so that nothing happens before it; in static memory. */

@@ -21,6 +21,7 @@ extern int64 clock_monotonic_ms(void);
 extern int64 clock_monotonic_of(TimestampTz at);
 extern int64 clock_unix_ms(TimestampTz at);
 extern TimestampTz clock_time_of_unix_ms(int64 ms);
+extern TimestampTz clock_month_start(TimestampTz at, int ahead);
 extern const char *clock_text(TimestampTz at);
 extern void clock_wait_until(int64 monotonic_ms);
 extern bool clock_wait_for_latch(int64 until_ms);

@@ -224,6 +224,24 @@ spi_add_text(SqlArgs *args, const char *value)
 	args_append(args, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
 }
 
+/* Return a bytea, palloc'd. */
+Datum
+spi_bytes_datum(const void *data, size_t len)
+{
+	bytea	   *value = palloc(VARHDRSZ + len);
+
+	SET_VARSIZE(value, VARHDRSZ + len);
+	memcpy(VARDATA(value), data, len);
+	return PointerGetDatum(value);
+}
+
+/* Append a bytea. */
+void
+spi_add_bytes(SqlArgs *args, const void *data, size_t len)
+{
+	args_append(args, spi_bytes_datum(data, len), false);
+}
+
 /* Append a timestamptz; 0 is NULL. */
 void
 spi_add_time(SqlArgs *args, TimestampTz value)
@@ -354,6 +372,43 @@ spi_run_portions(SqlStatement *statement, const SqlArgs *args, long at_once, Sql
 	MemoryContextDelete(portion);
 }
 
+#define CURSOR_ROWS 1000
+
+/* Open a query to be read by spi_next(), as the caller's snapshot shows it. */
+void
+spi_open(SqlCursor *cursor, SqlStatement *statement, const SqlArgs *args)
+{
+	memset(cursor, 0, sizeof(*cursor));
+	require_pinned_path(statement->text);
+	statement_prepare(statement);
+	cursor->portal = SPI_cursor_open(NULL, statement->plan, (Datum *) args->values, args->nulls, true);
+}
+
+/* Go to the next row, which spi_get_*() read as *row until another statement or cursor is used; false at the end. */
+bool
+spi_next(SqlCursor *cursor, uint64 *row)
+{
+	if (cursor->next == cursor->n)
+	{
+		if (cursor->rows)
+			SPI_freetuptable(cursor->rows);
+		SPI_cursor_fetch(cursor->portal, true, CURSOR_ROWS);
+		cursor->rows = SPI_tuptable;
+		cursor->n = SPI_processed;
+		cursor->next = 0;
+		row_read.rows = NULL;
+	}
+	SPI_tuptable = cursor->rows;
+	*row = cursor->next;
+	return cursor->next < cursor->n && ++cursor->next > 0;
+}
+
+void
+spi_close(SqlCursor *cursor)
+{
+	SPI_cursor_close(cursor->portal);
+}
+
 /* Run a utility statement. */
 void
 spi_run_utility(const char *text)
@@ -413,6 +468,35 @@ spi_get_datum(uint64 row, int column, Oid type, Datum *value)
 	if (SPI_gettypeid(SPI_tuptable->tupdesc, column) != type)
 		elog(ERROR, "column %d of a result is not of type %u", column, type);
 	return !isnull;
+}
+
+/* Write a bytea column to bytes[] if it fits; return its length, -1 for NULL. */
+int
+spi_get_bytes(uint64 row, int column, uint8 *bytes, int size)
+{
+	Datum		value;
+	bytea	   *read;
+
+	if (!spi_get_datum(row, column, BYTEAOID, &value))
+		return -1;
+	read = DatumGetByteaPP(value);
+	if ((int) VARSIZE_ANY_EXHDR(read) <= size)
+		memcpy(bytes, VARDATA_ANY(read), VARSIZE_ANY_EXHDR(read));
+	return (int) VARSIZE_ANY_EXHDR(read);
+}
+
+/* Write the first n columns of a row to *args; valid as long as the row is. */
+void
+spi_get_args(uint64 row, int n, SqlArgs *args)
+{
+	args->n = 0;
+	for (int i = 1; i <= n; i++)
+	{
+		bool		isnull;
+		Datum		value = row_get(row, i, &isnull);
+
+		args_append(args, value, isnull);
+	}
 }
 
 /* Return a bigint column. */

@@ -34,13 +34,13 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "pgtime.h"
 #include "tables/audit.h"
+#include "tables/audit_block.h"
 #include "tables/contact.h"
 #include "tables/home.h"
 #include "tables/worker_status.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -95,19 +95,7 @@ typedef struct AuditGap
 static TimestampTz
 audit_month_start(int ahead)
 {
-	struct pg_tm tm;
-	fsec_t		fsec;
-	struct pg_tm start = {.tm_mday = 1};
-	int			utc = 0;
-	TimestampTz result;
-
-	if (timestamp2tm(GetCurrentTimestamp(), NULL, &tm, &fsec, NULL, NULL) != 0)
-		elog(ERROR, "the current time is out of range");
-	start.tm_year = tm.tm_year + (tm.tm_mon - 1 + ahead) / 12;
-	start.tm_mon = (tm.tm_mon - 1 + ahead) % 12 + 1;
-	if (tm2timestamp(&start, 0, &utc, &result) != 0)
-		elog(ERROR, "the current time is out of range");
-	return result;
+	return clock_month_start(GetCurrentTimestamp(), ahead);
 }
 
 /*
@@ -267,35 +255,6 @@ audit_prepare_ahead(void)
 		audit_make_ahead();
 }
 
-static SqlStatement old_partitions = {
-	"WITH p AS (" PARTITION_RANGES ")"
-	" SELECT format('%I.%I', c.relnamespace::pg_catalog.regnamespace::text, c.relname)"
-	" FROM p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
-	" WHERE p.until < clock_timestamp() - $1 * interval '1 minute'"
-	" AND p.oid IS DISTINCT FROM (SELECT l.tableoid FROM wawp.audit_log l ORDER BY l.id DESC LIMIT 1)",
-	1, {INT4OID}, NULL
-};
-
-/*
- * Drop the partitions whose time ended before the retention, except the one
- * with the last record, from which the numbers go on.
- */
-void
-audit_drop_old(int retention_minutes)
-{
-	SqlArgs		args = {0};
-	List	   *names = NIL;
-	ListCell   *lc;
-	uint64		n;
-
-	spi_add_int4(&args, retention_minutes, true);
-	n = spi_run(&old_partitions, &args);
-	for (uint64 i = 0; i < n; i++)
-		names = lappend(names, pstrdup(spi_get_text(i, 1)));
-	foreach(lc, names)
-		spi_run_utility(psprintf("DROP TABLE %s", (const char *) lfirst(lc)));
-}
-
 /*
  * ---- records
  */
@@ -315,6 +274,17 @@ audit_forget_numbers(void)
 	audit_forget_batch();
 }
 
+/* Learn the next number from the tables.  A number that was sealed is never taken again, even if its record is missing. */
+static void
+audit_learn_number(void)
+{
+	int64		sealed = audit_block_read_chain();
+
+	spi_run(&last_number, NULL);
+	next_number = Max(spi_get_int8(0, 1, 0), sealed) + 1;
+	audit_block_cut(next_number);
+}
+
 /* Take the next number, from the table if it is not known. */
 static int64
 audit_take_number(void)
@@ -323,41 +293,52 @@ audit_take_number(void)
 	{
 		audit_require_this_month();
 		audit_make_ahead();
-		spi_run(&last_number, NULL);
-		next_number = spi_get_int8(0, 1, 0) + 1;
+		audit_learn_number();
 	}
 	return next_number++;
 }
 
-#define COLUMNS 24
+/* Seal what was written since the last block; to be called before a commit. */
+void
+audit_seal(void)
+{
+	if (!audit_block_is_open())
+		return;
+	if (next_number == 0)
+		audit_learn_number();
+	if (audit_block_is_open())
+		audit_block_seal();
+}
+
+#define COLUMNS (AUDIT_COLUMNS + 2)
 
 #define INSERT \
 	"INSERT INTO wawp.audit_log (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id," \
 	" batch_id, attempt, action, outcome, http_status, code, login_role, requested_by, actor," \
-	" application_name, client_addr, origin, reason, request_id, duration_ms, detail)"
+	" application_name, client_addr, origin, reason, request_id, duration_ms, detail, digest, salt)"
 
 /* Its arguments are a record's columns, in the order of INSERT. */
 static SqlStatement insert_one = {
 	INSERT " VALUES ($1, $2, $3::wawp.audit_kind, $4::name, $5, $6, $7, $8, $9, $10, $11::wawp.action,"
-	" $12::wawp.outcome, $13, $14, $15::name, $16::name, $17, $18, $19::inet, $20, $21, $22::uuid, $23, $24::jsonb)",
+	" $12::wawp.outcome, $13, $14, $15::name, $16::name, $17, $18, $19::inet, $20, $21, $22::uuid, $23, $24::jsonb, $25, $26)",
 	COLUMNS, {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, INT4OID,
 		TEXTOID, TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-	TEXTOID, INT4OID, TEXTOID}, NULL
+	TEXTOID, INT4OID, TEXTOID, BYTEAOID, BYTEAOID}, NULL
 };
 
 static SqlStatement insert_many = {
 	INSERT " SELECT r.id, r.at, r.kind::wawp.audit_kind, r.instance::name, r.instance_id, r.group_jid, r.contact_id, r.intent_id,"
 	" r.batch_id, r.attempt, r.action::wawp.action, r.outcome::wawp.outcome, r.http_status, r.code,"
 	" r.login_role::name, r.requested_by::name, r.actor, r.application_name, r.client_addr::inet, r.origin, r.reason,"
-	" r.request_id::uuid, r.duration_ms, r.detail::jsonb"
+	" r.request_id::uuid, r.duration_ms, r.detail::jsonb, r.digest, r.salt"
 	" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,"
-	"  $22, $23, $24) r (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id, batch_id, attempt,"
+	"  $22, $23, $24, $25, $26) r (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id, batch_id, attempt,"
 	"  action, outcome, http_status, code, login_role, requested_by, actor, application_name, client_addr, origin,"
-	"  reason, request_id, duration_ms, detail)",
+	"  reason, request_id, duration_ms, detail, digest, salt)",
 	COLUMNS, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 		INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
 		INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-	TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID}, NULL
+	TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID}, NULL
 };
 
 /* Records that are written together. */
@@ -368,6 +349,30 @@ static struct
 	int			n;
 	SqlArgs		rows[RECORDS_AT_ONCE];
 }			batch;
+
+/* Return an address as the column gives it when it is cast to text; NULL for NULL. */
+static const char *
+audit_canonical_address(const char *address)
+{
+	Datum		value;
+
+	if (address == NULL)
+		return NULL;
+	value = DirectFunctionCall1(inet_in, CStringGetDatum(address));
+	return TextDatumGetCString(DirectFunctionCall1(network_show, value));
+}
+
+/* Likewise a JSON text. */
+static const char *
+audit_canonical_json(const char *json)
+{
+	Datum		value;
+
+	if (json == NULL)
+		return NULL;
+	value = DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
+	return DatumGetCString(DirectFunctionCall1(jsonb_out, value));
+}
 
 /* Number a record and write its columns, in the order of INSERT and in the current context, to *args. */
 static void
@@ -392,12 +397,13 @@ audit_bind_record(const AuditRecord *r, SqlArgs *args)
 	spi_add_text(args, r->requested_by);
 	spi_add_text(args, r->actor);
 	spi_add_text(args, r->application_name);
-	spi_add_text(args, r->client_addr);
+	spi_add_text(args, audit_canonical_address(r->client_addr));
 	spi_add_text(args, r->origin);
 	spi_add_text(args, r->reason);
 	spi_add_text(args, r->request_id);
 	spi_add_int4(args, r->duration_ms, r->duration_ms >= 0);
-	spi_add_text(args, r->detail);
+	spi_add_text(args, audit_canonical_json(r->detail));
+	audit_block_add(args);
 	Assert(args->n == COLUMNS);
 }
 
@@ -489,6 +495,93 @@ audit_write(const AuditRecord *record)
 		audit_flush();
 }
 
+/* Append a key and its text to a JSON object that is being written. */
+static void
+audit_put_text(StringInfo detail, const char *key, const char *text)
+{
+	if (text == NULL)
+		return;
+	appendStringInfo(detail, "%s\"%s\": ", detail->len ? ", " : "{", key);
+	escape_json(detail, text);
+}
+
+/*
+ * Return the detail of a record that has a note, or the shape of an answer that
+ * was not understood; NULL if it has neither.
+ */
+const char *
+audit_detail(const char *note, const char *shape)
+{
+	StringInfoData detail;
+
+	if (note == NULL && shape == NULL)
+		return NULL;
+	initStringInfo(&detail);
+	audit_put_text(&detail, "note", note);
+	audit_put_text(&detail, "shape", shape);
+	appendStringInfoChar(&detail, '}');
+	return detail.data;
+}
+
+/*
+ * ---- retention
+ */
+
+static SqlStatement old_partitions = {
+	"WITH p AS (" PARTITION_RANGES ")"
+	" SELECT format('%I.%I', c.relnamespace::pg_catalog.regnamespace::text, c.relname), max(p.until) OVER ()"
+	" FROM p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
+	" WHERE p.until < clock_timestamp() - $1 * interval '1 minute'"
+	" AND p.oid IS DISTINCT FROM (SELECT l.tableoid FROM wawp.audit_log l ORDER BY l.id DESC LIMIT 1)",
+	1, {INT4OID}, NULL
+};
+
+static SqlStatement last_before = {
+	"SELECT max(id) FROM wawp.audit_log WHERE at < $1",
+	1, {TIMESTAMPTZOID}, NULL
+};
+
+/* Record that what is older than a time is removed: the seal then does not miss it. */
+static void
+audit_note_pruned(TimestampTz before)
+{
+	AuditRecord record = {.kind = "policy", .origin = "retention", .duration_ms = -1};
+	SqlArgs		args = {0};
+	int64		last_id;
+
+	spi_add_time(&args, before);
+	spi_run(&last_before, &args);
+	last_id = spi_get_int8(0, 1, 0);
+	if (last_id == 0)
+		return;
+	record.detail = audit_detail(psprintf("records up to number " INT64_FORMAT " are removed: wawp.audit_retention", last_id), NULL);
+	audit_write(&record);
+	audit_block_note_pruned(last_id);
+}
+
+/*
+ * Drop the partitions whose time ended before the retention, except the one
+ * with the last record, from which the numbers go on.
+ */
+void
+audit_drop_old(int retention_minutes)
+{
+	SqlArgs		args = {0};
+	List	   *names = NIL;
+	ListCell   *lc;
+	uint64		n;
+
+	spi_add_int4(&args, retention_minutes, true);
+	n = spi_run(&old_partitions, &args);
+	if (n == 0)
+		return;
+	for (uint64 i = 0; i < n; i++)
+		names = lappend(names, pstrdup(spi_get_text(i, 1)));
+	audit_note_pruned(spi_get_time(0, 2));
+	foreach(lc, names)
+		spi_run_utility(psprintf("DROP TABLE %s", (const char *) lfirst(lc)));
+}
+
 /*
  * ---- records of intents
  */
@@ -518,34 +611,6 @@ audit_record_of_intent(const Intent *intent, const char *kind)
 	};
 
 	return record;
-}
-
-/* Append a key and its text to a JSON object that is being written. */
-static void
-audit_put_text(StringInfo detail, const char *key, const char *text)
-{
-	if (text == NULL)
-		return;
-	appendStringInfo(detail, "%s\"%s\": ", detail->len ? ", " : "{", key);
-	escape_json(detail, text);
-}
-
-/*
- * Return the detail of a record that has a note, or the shape of an answer that
- * was not understood; NULL if it has neither.
- */
-const char *
-audit_detail(const char *note, const char *shape)
-{
-	StringInfoData detail;
-
-	if (note == NULL && shape == NULL)
-		return NULL;
-	initStringInfo(&detail);
-	audit_put_text(&detail, "note", note);
-	audit_put_text(&detail, "shape", shape);
-	appendStringInfoChar(&detail, '}');
-	return detail.data;
 }
 
 /* Record a decision about an intent, or what the member list showed; note: the reason, or NULL. */

@@ -43,6 +43,7 @@ extern void audit_gather(void);
 extern void audit_flush(void);
 extern void audit_end_gathering(void);
 extern List *audit_take_notes(int limit);
+extern void audit_seal(void);
 extern void audit_forget_numbers(void);
 extern void audit_replay(AuditReplay replay);
 

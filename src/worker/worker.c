@@ -234,10 +234,11 @@ work_begin(void)
 	return before;
 }
 
-/* Commit a transaction. */
+/* Commit a transaction, with the seal of what it has recorded. */
 static void
 work_end(const SqlOwner *before)
 {
+	audit_seal();
 	spi_end_as_owner(before);
 	PopActiveSnapshot();
 	CommitTransactionCommand();

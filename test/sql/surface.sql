@@ -17,14 +17,14 @@ SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_resul
 FROM pg_proc p
 JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
-SELECT plan(123);
+SELECT plan(131);
 
 -- ---- members
 
 SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' ORDER BY type, identity$$),
     ARRAY['("foreign-data wrapper",wawp)', '(procedure,"public.wawp_drain(integer,interval)")', '(schema,wawp)',
         '(sequence,wawp.audit_note_id_seq)', '(sequence,wawp.contact_contact_id_seq)', '(sequence,wawp.membership_intent_id_seq)',
-        '(table,wawp.audit_log)', '(table,wawp.audit_note)', '(table,wawp.contact)', '(table,wawp.group_settings)',
+        '(table,wawp.audit_block)', '(table,wawp.audit_log)', '(table,wawp.audit_note)', '(table,wawp.contact)', '(table,wawp.group_settings)',
         '(table,wawp.hold)', '(table,wawp.identity)', '(table,wawp.membership)',
         '(table,wawp.membership_intent)', '(table,wawp.opt_out_word)', '(table,wawp.requester_hold)', '(table,wawp.suppression)',
         '(table,wawp.webhook_event)', '(table,wawp.webhook_refusal)', '(type,wawp.action)', '(type,wawp.audit_kind)', '(type,wawp.outcome)',
@@ -33,15 +33,15 @@ SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' O
     'members that are no functions');
 
 SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
-    ARRAY['(_account)', '(_account_problem)', '(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_home)',
+    ARRAY['(_account)', '(_account_problem)', '(_audit_erased)', '(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_home)',
         '(_identity_begin)', '(_intent_fill)', '(_is_monitor)', '(_is_own)', '(_may_use)', '(_metrics)', '(_oldest_due)', '(_outcome_info)', '(_progress_figures)',
-        '(_queue_figures)', '(_row_arrived)',
-        '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_cancel)',
+        '(_queue_figures)', '(_report_seal)', '(_row_arrived)',
+        '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_audit_head)', '(wawp_audit_proof)', '(wawp_audit_verify)', '(wawp_cancel)',
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_check_participants)', '(wawp_classify)', '(wawp_create_group)',
         '(wawp_demote_participants)', '(wawp_drain)', '(wawp_explain)', '(wawp_fdw_validator)',
         '(wawp_group_info)', '(wawp_groups)', '(wawp_invite_link)', '(wawp_is_group_jid)',
         '(wawp_is_person_jid)', '(wawp_jid)', '(wawp_join_requests)', '(wawp_membership_trigger)', '(wawp_note_contact)', '(wawp_participants)',
-        '(wawp_pause)', '(wawp_promote_participants)', '(wawp_remove_participants)', '(wawp_request_add)',
+        '(wawp_pause)', '(wawp_promote_participants)', '(wawp_remove_participants)', '(wawp_report)', '(wawp_request_add)',
         '(wawp_request_demote)', '(wawp_request_invite)', '(wawp_request_promote)', '(wawp_request_remove)', '(wawp_request_swap)',
         '(wawp_resume)', '(wawp_retry)', '(wawp_revoke_invite_link)', '(wawp_send_text)', '(wawp_session)',
         '(wawp_suppress)', '(wawp_sync_group)', '(wawp_sync_groups)', '(wawp_take_over)', '(wawp_unsuppress)', '(wawp_wait)', '(wawp_webhook)'],
@@ -180,6 +180,11 @@ FROM (VALUES
      'jid text, at timestamp with time zone DEFAULT NULL::timestamp with time zone -> boolean'),
     ('wawp_webhook',
      'payload text, signature text, instance name DEFAULT NULL::name, OUT status integer, OUT retry_after integer, OUT detail text -> record'),
+    ('wawp_audit_verify',
+     'since timestamp with time zone DEFAULT NULL::timestamp with time zone, before timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'OUT ok boolean, OUT checked bigint, OUT first_bad_block bigint, OUT first_bad_id bigint, OUT problem text -> record'),
+    ('wawp_audit_head', 'OUT block bigint, OUT at timestamp with time zone, OUT root bytea, OUT hash bytea -> record'),
+    ('wawp_audit_proof', 'id bigint -> jsonb'),
     ('wawp_membership_trigger', ' -> trigger'),
     ('wawp_fdw_validator', 'options text[], catalog oid -> void')
 ) f(name, signature);
@@ -199,7 +204,11 @@ FROM (VALUES
      'group_jid text, contact_id bigint, intent_id bigint, batch_id text, attempt integer, action wawp.action, outcome '
      'wawp.outcome, http_status integer, code integer, login_role name, requested_by name, actor text, '
      'application_name text, client_addr inet, origin text, reason text, request_id uuid, duration_ms integer, detail '
-     'jsonb'),
+     'jsonb, digest bytea, salt bytea, erased jsonb'),
+    ('wawp.audit_block',
+     'block bigint not null, at timestamptz not null, home uuid not null, timeline integer not null, first_id bigint '
+     'not null, last_id bigint not null, pruned_through bigint, root bytea not null, previous bytea not null, hash '
+     'bytea not null'),
     ('wawp.audit_note',
      'id bigint not null identity, kind wawp.audit_kind not null, instance name, instance_id text, group_jid '
      'text, jid text, intent_id bigint, batch_id text, action wawp.action, reason text, role name, requested_from '
@@ -305,11 +314,15 @@ SELECT is(rows_of($$SELECT about, final, next_step, text, hint FROM wawp.outcome
 -- language, volatility, strictness, parallel safety; none is a definer's or leakproof
 SELECT is(rows_of($$SELECT DISTINCT l.lanname, prosecdef, proleakproof, proconfig
                     FROM member_function JOIN pg_language l ON l.oid = prolang$$),
-    ARRAY['(c,f,f,)'], 'all functions are C and run as their caller');
+    ARRAY['(c,f,f,)', '(sql,f,f,)'], 'all functions run as their caller');
+SELECT is(rows_of($$SELECT proname FROM member_function WHERE prosqlbody IS NOT NULL$$), ARRAY['(_audit_erased)'], '... and all are C but one, whose names were resolved when it was created');
 
 SELECT is((SELECT concat_ws(' ', provolatile, CASE WHEN proisstrict THEN 'strict' ELSE 'called' END, proparallel)
            FROM member_function WHERE proname = name), properties, 'properties of ' || name)
 FROM (VALUES
+    ('wawp_audit_verify', 's called u'),
+    ('wawp_audit_head', 's called u'),
+    ('wawp_audit_proof', 's strict u'),
     ('wawp_add_participants', 'v called u'),
     ('wawp_remove_participants', 'v called u'),
     ('wawp_promote_participants', 'v called u'),
@@ -337,7 +350,7 @@ FROM (VALUES
 
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
     ARRAY['(wawp_fdw_validator)', '(_intent_fill)', '(_row_arrived)', '(_text_limits)', '(_worker_start)', '(_metrics)', '(wawp_suppress)', '(wawp_unsuppress)',
-        '(wawp_note_contact)', '(_audit_refuse)', '(_identity_begin)', '(wawp_webhook)'],
+        '(wawp_note_contact)', '(_audit_refuse)', '(_audit_erased)', '(_identity_begin)', '(wawp_webhook)'],
     'PUBLIC may execute all functions, which check for themselves, but those nobody calls');
 SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');
 SELECT ok(has_type_privilege('public', 'wawp.outcome', 'USAGE'), 'PUBLIC has USAGE on the type wawp.outcome');
