@@ -203,7 +203,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench simulate latency faults valgrind asan numbers engines neighbours copies check-regress check-isolation check-tap check-names
+.PHONY: deps demo test test-matrix bench simulate latency faults valgrind asan numbers engines neighbours copies browser check-regress check-isolation check-tap check-names
 .PHONY: check-layers house-report indent lint deps-lint results dist list-regress list-isolation
 
 deps:
@@ -264,6 +264,10 @@ numbers:
 # Answers of real engines, by their own code, and what wawp makes of them (node, npm).
 engines:
 	@bash $(top)test/engines/run
+
+# The page of wawp_report() in a browser (chromium, npm).
+browser:
+	@bash $(top)test/browser/run
 
 # The Perl tests against servers under ASan and UBSan.
 asan:
