@@ -123,19 +123,17 @@ report_put_chart(Report *report, SqlStatement *statement, const char *caption, c
  * ---- sections
  */
 
-/* A person in a group counts once; the steps do not add up, since a person may take several. */
+/* A person in a group counts once; what became of them is the last outcome. */
 static SqlStatement funnel = {
-	"SELECT f.label, f.n FROM (SELECT count(*) FILTER (WHERE p.asked) AS asked, count(*) FILTER (WHERE p.sent) AS sent,"
-	"  count(*) FILTER (WHERE p.added) AS added, count(*) FILTER (WHERE p.accepted AND NOT p.added) AS accepted,"
-	"  count(*) FILTER (WHERE p.already) AS already, count(*) FILTER (WHERE p.invited) AS invited,"
-	"  count(*) FILTER (WHERE p.joined) AS joined, count(*) FILTER (WHERE p.refused AND NOT (p.added OR p.joined OR p.already OR p.accepted)) AS refused"
-	"  FROM (SELECT true AS asked, bool_or(a.kind = 'sent' AND a.action = 'add') AS sent, coalesce(bool_or(a.outcome = 'added'), false) AS added,"
-	"   coalesce(bool_or(a.outcome = 'accepted' AND a.action = 'add'), false) AS accepted, coalesce(bool_or(a.outcome = 'already_member'), false) AS already,"
-	"   coalesce(bool_or(a.outcome = 'invited'), false) AS invited, coalesce(bool_or(a.outcome = 'joined_by_invite'), false) AS joined,"
-	"   coalesce(bool_or(a.outcome::text NOT IN " SUCCESSES_SQL "), false) AS refused"
+	"SELECT f.label, f.n FROM (SELECT count(*) AS asked, count(*) FILTER (WHERE p.sent) AS sent, count(*) FILTER (WHERE p.invited) AS invited,"
+	"  count(*) FILTER (WHERE p.last = 'added') AS added, count(*) FILTER (WHERE p.last = 'accepted') AS accepted,"
+	"  count(*) FILTER (WHERE p.last = 'already_member') AS already, count(*) FILTER (WHERE p.last = 'joined_by_invite') AS joined"
+	"  FROM (SELECT bool_or(a.kind = 'sent' AND a.action = 'add') AS sent, bool_or(a.kind = 'sent' AND a.action = 'invite') AS invited,"
+	"   coalesce((array_agg(a.outcome::text ORDER BY a.id DESC) FILTER (WHERE a.outcome IS NOT NULL))[1], '') AS last"
 	"   FROM wawp.audit_log a WHERE " IN_REPORT " AND a.action::text IN ('add', 'invite') AND a.contact_id IS NOT NULL GROUP BY a.group_jid, a.contact_id) p) s,"
 	" LATERAL (VALUES (1, 'To be added or invited', s.asked), (2, 'Sent to the API', s.sent), (3, 'Added', s.added), (4, 'Accepted, not verified', s.accepted),"
-	"  (5, 'Members already', s.already), (6, 'Invited', s.invited), (7, 'Joined by the invitation', s.joined), (8, 'Not added so far', s.refused)) f (place, label, n)"
+	"  (5, 'Members already', s.already), (6, 'Sent an invitation', s.invited), (7, 'Joined by the invitation', s.joined),"
+	"  (8, 'Not in so far', s.asked - s.added - s.accepted - s.already - s.joined)) f (place, label, n)"
 	" WHERE s.asked > 0 ORDER BY f.place",
 	REPORT_ARGS
 };
@@ -144,7 +142,7 @@ static void
 report_put_funnel(Report *report)
 {
 	html_begin_section(&report->out, "funnel", "From request to member");
-	report_put_chart(report, &funnel, "People in groups: each counts once for a group, at every step taken",
+	report_put_chart(report, &funnel, "People in groups: each counts once for a group",
 					 "Nobody was to be added in this time.", "Step", "People", 0);
 	html_end_section(&report->out);
 }
@@ -302,7 +300,7 @@ report_put_head(Report *report, TimestampTz since, TimestampTz before, const cha
 	html_begin_page(&report->out, instance ? psprintf("WhatsApp groups by %s", text_from_server(instance)) : "WhatsApp groups");
 	html_put_paragraph(&report->out, psprintf("From %s to before %s. Database %s, made at %s by %s from the audit log.",
 											  pstrdup(clock_text(since)), pstrdup(clock_text(before)), text_from_server(get_database_name(MyDatabaseId)),
-											  clock_text(GetCurrentTimestamp()), text_from_server(who)));
+											  pstrdup(clock_text(GetCurrentTimestamp())), text_from_server(who)));
 }
 
 /* Raises unless a time was given for both ends, and the instance, if any, exists. */
