@@ -67,35 +67,47 @@ static struct
  * ---- digests
  */
 
-/* Compute a digest of PostgreSQL's own. */
-static void
-seal_compute(pg_cryptohash_type type, const void *data, size_t len, uint8 *digest, size_t size)
+/* Raise an error, and free the context. */
+pg_noreturn static void
+seal_fail(pg_cryptohash_ctx *context)
+{
+	const char *reason = context ? pstrdup(pg_cryptohash_error(context)) : "out of memory";
+
+	pg_cryptohash_free(context);
+	ereport(ERROR,
+			(errcode(context ? ERRCODE_INTERNAL_ERROR : ERRCODE_OUT_OF_MEMORY),
+			 errmsg("could not seal the audit log: %s", reason)));
+}
+
+/* Return a context for digests of PostgreSQL's own; an error frees it, too. */
+static pg_cryptohash_ctx *
+seal_context(pg_cryptohash_type type)
 {
 	pg_cryptohash_ctx *context = pg_cryptohash_create(type);
 
 	if (context == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("could not seal the audit log: out of memory")));
+		seal_fail(NULL);
+	return context;
+}
+
+/* Compute a digest in a context, which can be used again. */
+static void
+seal_compute(pg_cryptohash_ctx *context, const void *data, size_t len, uint8 *digest, size_t size)
+{
 	if (pg_cryptohash_init(context) < 0 ||
 		pg_cryptohash_update(context, data, len) < 0 ||
 		pg_cryptohash_final(context, digest, size) < 0)
-	{
-		const char *reason = pstrdup(pg_cryptohash_error(context));
-
-		pg_cryptohash_free(context);
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not seal the audit log: %s", reason)));
-	}
-	pg_cryptohash_free(context);
+		seal_fail(context);
 }
 
 /* Compute SHA-256; a SealHash. */
 void
 audit_seal_hash(const void *data, size_t len, SealDigest *digest)
 {
-	seal_compute(PG_SHA256, data, len, digest->bytes, sizeof(digest->bytes));
+	pg_cryptohash_ctx *context = seal_context(PG_SHA256);
+
+	seal_compute(context, data, len, digest->bytes, SEAL_DIGEST_SIZE);
+	pg_cryptohash_free(context);
 }
 
 /* Write the salts of a record's free texts, which derive from the record's. */
@@ -104,10 +116,12 @@ audit_text_salts(const uint8 salt[SEAL_SALT_SIZE], AuditTextSeal texts[AUDIT_TEX
 {
 	uint8		form[1 + SEAL_SALT_SIZE];
 	uint8		salts[PG_SHA512_DIGEST_LENGTH];
+	pg_cryptohash_ctx *context = seal_context(PG_SHA512);
 
 	form[0] = SEAL_SALTS;
 	memcpy(form + 1, salt, SEAL_SALT_SIZE);
-	seal_compute(PG_SHA512, form, sizeof(form), salts, sizeof(salts));
+	seal_compute(context, form, sizeof(form), salts, sizeof(salts));
+	pg_cryptohash_free(context);
 	for (int i = 0; i < AUDIT_TEXTS; i++)
 	{
 		texts[i].is_erased = false;
@@ -134,7 +148,7 @@ seal_form(SealKind kind)
 
 /* Write to texts[] the digests of those that are not erased. */
 static void
-seal_texts(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS])
+seal_texts(pg_cryptohash_ctx *context, const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS])
 {
 	for (int i = 0; i < AUDIT_TEXTS; i++)
 	{
@@ -152,7 +166,7 @@ seal_texts(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS])
 		form = seal_form(SEAL_TEXT);
 		appendBinaryStringInfo(form, (const char *) texts[i].salt, SEAL_TEXT_SALT_SIZE);
 		appendBinaryStringInfo(form, utf8, utf8 == VARDATA_ANY(value) ? len : (int) strlen(utf8));
-		audit_seal_hash(form->data, form->len, &texts[i].digest);
+		seal_compute(context, form->data, form->len, texts[i].digest.bytes, SEAL_DIGEST_SIZE);
 	}
 }
 
@@ -194,8 +208,9 @@ audit_record_digest(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS], Sea
 {
 	StringInfo	form;
 	int			next_text = 0;
+	pg_cryptohash_ctx *context = seal_context(PG_SHA256);
 
-	seal_texts(record, texts);
+	seal_texts(context, record, texts);
 	form = seal_form(SEAL_RECORD);
 	for (int i = 0; i < AUDIT_COLUMNS; i++)
 	{
@@ -210,7 +225,8 @@ audit_record_digest(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS], Sea
 		else
 			seal_put_column(form, audit_column_types[i], record->values[i]);
 	}
-	audit_seal_hash(form->data, form->len, digest);
+	seal_compute(context, form->data, form->len, digest->bytes, SEAL_DIGEST_SIZE);
+	pg_cryptohash_free(context);
 }
 
 /* Write the hash of a block's header. */
