@@ -22,14 +22,14 @@ top := $(if $(VPATH),$(VPATH:%/=%)/,$(dir $(lastword $(MAKEFILE_LIST))))
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.control)
 
 # The modules, folder by folder, from the bottom to the top (src/README.md).
-protocol = calling_code jid outcome json shape wire_time account_limits wire event redact endpoint member_list sync_plan backoff mailbox_record mark seal
+protocol = calling_code jid outcome json shape wire_time account_limits wire event redact endpoint member_list sync_plan backoff mailbox_record mark seal html
 base = guc clock shmem counters mark_file commit_wake spi_statement subtransaction index_probe table_insert encoding text_limit requester signature
 client = http instance call missing_route
 throttle = gcra limiter budget share
 tables = intent contact membership suppression erasure_key person_data group_settings hold requester_hold identity home adoption audit_block audit_stored audit audit_mailbox webhook_event worker_status
 session = api participants check groups join_requests messages pairs pure send session_read session_verify sync sync_request sync_source \
 	foreign_table foreign_read foreign_plan foreign_scan foreign_modify foreign_handler
-queue = quota enqueue control webhook take_over subject monitor metrics metric_rows audit_verify audit_proof trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_guard
+queue = quota enqueue control webhook take_over subject monitor metrics metric_rows audit_verify audit_proof report trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt events \
 	group_cache lanes admission instance_cache savepoint utility_hook server_changes refusal_run
 
@@ -204,7 +204,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench simulate latency faults valgrind asan numbers engines neighbours copies check-regress check-isolation check-tap check-names
+.PHONY: deps demo test test-matrix bench simulate latency faults valgrind asan numbers engines neighbours copies browser check-regress check-isolation check-tap check-names
 .PHONY: check-layers house-report indent lint deps-lint results dist list-regress list-isolation
 
 deps:
@@ -265,6 +265,10 @@ numbers:
 # Answers of real engines, by their own code, and what wawp makes of them (node, npm).
 engines:
 	@bash $(top)test/engines/run
+
+# The page of wawp_report() in a browser (chromium, npm).
+browser:
+	@bash $(top)test/browser/run
 
 # The Perl tests against servers under ASan and UBSan.
 asan:

@@ -435,6 +435,17 @@ COMMENT ON FUNCTION @extschema@.wawp_webhook(text, text, name) IS
 	'stores an event of the gateway, if its signature is right, for the worker to apply; returns what to answer: the HTTP status and perhaps the seconds of Retry-After';
 REVOKE ALL ON FUNCTION @extschema@.wawp_webhook(text, text, name) FROM PUBLIC;
 
+-- ---- a page to look at
+
+CREATE FUNCTION @extschema@.wawp_report(since timestamptz, before timestamptz, instance name DEFAULT NULL) RETURNS text
+	LANGUAGE C STABLE COST 1000000 AS 'MODULE_PATHNAME', 'wawp_report';
+COMMENT ON FUNCTION @extschema@.wawp_report(timestamptz, timestamptz, name) IS
+	'a page of HTML about a time, from the audit log: results, adds by day, refusals, holds, who asked, and whether the log is complete; for who may read wawp.audit_log, with people''s numbers for who may read wawp.contact';
+CREATE FUNCTION wawp._report_seal(since timestamptz, before timestamptz,
+		OUT ok bool, OUT checked bigint, OUT first_bad_block bigint, OUT first_bad_id bigint, OUT problem text) RETURNS record
+	LANGUAGE C STABLE COST 1000000 AS 'MODULE_PATHNAME', 'wawp_audit_verify';
+COMMENT ON FUNCTION wawp._report_seal(timestamptz, timestamptz) IS 'wawp_audit_verify(), under a name that is always the same';
+
 -- ---- sql/40-queue.sql
 
 CREATE FUNCTION wawp._metrics(OUT name text, OUT labels jsonb, OUT value float8)
