@@ -17,7 +17,7 @@ SELECT p.*, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_resul
 FROM pg_proc p
 JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
-SELECT plan(134);
+SELECT plan(135);
 
 -- ---- members
 
@@ -187,6 +187,7 @@ FROM (VALUES
      'OUT ok boolean, OUT checked bigint, OUT first_bad_block bigint, OUT first_bad_id bigint, OUT problem text -> record'),
     ('wawp_audit_head', 'OUT block bigint, OUT at timestamp with time zone, OUT root bytea, OUT hash bytea -> record'),
     ('wawp_audit_proof', 'id bigint -> jsonb'),
+    ('wawp_report', 'since timestamp with time zone, before timestamp with time zone, instance name DEFAULT NULL::name -> text'),
     ('wawp_membership_trigger', ' -> trigger'),
     ('wawp_fdw_handler', ' -> fdw_handler'),
     ('wawp_fdw_validator', 'options text[], catalog oid -> void')
