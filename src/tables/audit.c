@@ -471,6 +471,7 @@ audit_write_batch(void)
 	bool		is_done = table_insert_rows(&insert_rows, batch.rows, batch.n);
 	SqlArgs		args = {0};
 
+	StaticAssertStmt(lengthof(column_names) == COLUMNS, "a column of INSERT lacks its name");
 	for (int i = 0; i < COLUMNS && !is_done; i++)
 		audit_bind_column(&args, i);
 	MemoryContextSwitchTo(caller);
