@@ -25,17 +25,17 @@
 #define BAR_WIDTH 100.0
 
 static const char style[] =
-":root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--quiet:#4b5563;--line:#d0d5dc;--bar:#1f6f54;--mark:#a3261e}"
-"@media (prefers-color-scheme:dark){:root{--ink:#e8eaed;--paper:#15181c;--quiet:#b6bdc7;--line:#3a414b;--bar:#58b891;--mark:#ff9d92}}"
+":root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--quiet:#4b5563;--line:#d0d5dc;--bar:#2e8b6b}"
+"@media (prefers-color-scheme:dark){:root{--ink:#e8eaed;--paper:#15181c;--quiet:#b6bdc7;--line:#3a414b;--bar:#3f9f7a}}"
 "*{box-sizing:border-box}body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--paper);color:var(--ink);"
 "font:1rem/1.5 system-ui,sans-serif}h1{font-size:1.6rem;line-height:1.2}h2{font-size:1.2rem;margin:2rem 0 .5rem}"
 "p{margin:.5rem 0;overflow-wrap:anywhere}.wide{overflow-x:auto}.wide:focus-visible{outline:2px solid var(--bar);outline-offset:2px}"
 "table{border-collapse:collapse;width:100%}caption{text-align:left;color:var(--quiet);padding:.25rem 0}"
 "th,td{padding:.3rem .6rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}"
 "th[scope=row]{font-weight:normal}.number{text-align:right;font-variant-numeric:tabular-nums}"
-".bar{width:45%;padding-right:0}.bar svg{display:block;width:100%;height:1.2rem}rect{fill:var(--bar)}line{stroke:var(--mark);stroke-width:2;vector-effect:non-scaling-stroke}"
+".bar{width:45%;padding-right:0}.bar svg{display:block;width:100%;height:1.2rem}rect{fill:var(--bar)}line{stroke:var(--ink);stroke-width:2;vector-effect:non-scaling-stroke}"
 "@media (max-width:30rem){body{padding:.75rem}.bar{width:30%}th,td{padding-right:.4rem}}"
-"@media print{:root{color-scheme:light;--ink:#000;--paper:#fff;--quiet:#333;--line:#999;--bar:#1f6f54;--mark:#a3261e}"
+"@media print{:root{color-scheme:light;--ink:#000;--paper:#fff;--quiet:#333;--line:#999;--bar:#2e8b6b}"
 "body{max-width:none;padding:0;font-size:10pt}.wide{overflow:visible}tr{break-inside:avoid}h2{break-after:avoid}svg{print-color-adjust:exact}}";
 
 /* Returns the code point at *text and moves *text behind it; U+FFFD for a byte that begins none. */
