@@ -25,7 +25,6 @@
 #include "base/spi_statement.h"
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "datatype/timestamp.h"
 #include "mb/pg_wchar.h"
 #include "tables/audit_block.h"
@@ -79,11 +78,11 @@ seal_fail(pg_cryptohash_ctx *context)
 			 errmsg("could not seal the audit log: %s", reason)));
 }
 
-/* Return a context for digests of PostgreSQL's own; an error frees it, too. */
+/* Return a context for PostgreSQL's own SHA-256; the end of a transaction frees it, too. */
 static pg_cryptohash_ctx *
-seal_context(pg_cryptohash_type type)
+seal_context(void)
 {
-	pg_cryptohash_ctx *context = pg_cryptohash_create(type);
+	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 
 	if (context == NULL)
 		seal_fail(NULL);
@@ -92,11 +91,11 @@ seal_context(pg_cryptohash_type type)
 
 /* Compute a digest in a context, which can be used again. */
 static void
-seal_compute(pg_cryptohash_ctx *context, const void *data, size_t len, uint8 *digest, size_t size)
+seal_compute(pg_cryptohash_ctx *context, const void *data, size_t len, SealDigest *digest)
 {
 	if (pg_cryptohash_init(context) < 0 ||
 		pg_cryptohash_update(context, data, len) < 0 ||
-		pg_cryptohash_final(context, digest, size) < 0)
+		pg_cryptohash_final(context, digest->bytes, SEAL_DIGEST_SIZE) < 0)
 		seal_fail(context);
 }
 
@@ -104,28 +103,20 @@ seal_compute(pg_cryptohash_ctx *context, const void *data, size_t len, uint8 *di
 void
 audit_seal_hash(const void *data, size_t len, SealDigest *digest)
 {
-	pg_cryptohash_ctx *context = seal_context(PG_SHA256);
+	pg_cryptohash_ctx *context = seal_context();
 
-	seal_compute(context, data, len, digest->bytes, SEAL_DIGEST_SIZE);
+	seal_compute(context, data, len, digest);
 	pg_cryptohash_free(context);
 }
 
-/* Write the salts of a record's free texts, which derive from the record's. */
+/* Write the salts of a record's free texts, which its own has in it one after the other. */
 void
 audit_text_salts(const uint8 salt[SEAL_SALT_SIZE], AuditTextSeal texts[AUDIT_TEXTS])
 {
-	uint8		form[1 + SEAL_SALT_SIZE];
-	uint8		salts[PG_SHA512_DIGEST_LENGTH];
-	pg_cryptohash_ctx *context = seal_context(PG_SHA512);
-
-	form[0] = SEAL_SALTS;
-	memcpy(form + 1, salt, SEAL_SALT_SIZE);
-	seal_compute(context, form, sizeof(form), salts, sizeof(salts));
-	pg_cryptohash_free(context);
 	for (int i = 0; i < AUDIT_TEXTS; i++)
 	{
 		texts[i].is_erased = false;
-		memcpy(texts[i].salt, salts + i * SEAL_TEXT_SALT_SIZE, SEAL_TEXT_SALT_SIZE);
+		memcpy(texts[i].salt, salt + i * SEAL_TEXT_SALT_SIZE, SEAL_TEXT_SALT_SIZE);
 	}
 }
 
@@ -166,7 +157,7 @@ seal_texts(pg_cryptohash_ctx *context, const SqlArgs *record, AuditTextSeal text
 		form = seal_form(SEAL_TEXT);
 		appendBinaryStringInfo(form, (const char *) texts[i].salt, SEAL_TEXT_SALT_SIZE);
 		appendBinaryStringInfo(form, utf8, utf8 == VARDATA_ANY(value) ? len : (int) strlen(utf8));
-		seal_compute(context, form->data, form->len, texts[i].digest.bytes, SEAL_DIGEST_SIZE);
+		seal_compute(context, form->data, form->len, &texts[i].digest);
 	}
 }
 
@@ -208,7 +199,7 @@ audit_record_digest(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS], Sea
 {
 	StringInfo	form;
 	int			next_text = 0;
-	pg_cryptohash_ctx *context = seal_context(PG_SHA256);
+	pg_cryptohash_ctx *context = seal_context();
 
 	seal_texts(context, record, texts);
 	form = seal_form(SEAL_RECORD);
@@ -225,7 +216,7 @@ audit_record_digest(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS], Sea
 		else
 			seal_put_column(form, audit_column_types[i], record->values[i]);
 	}
-	seal_compute(context, form->data, form->len, digest->bytes, SEAL_DIGEST_SIZE);
+	seal_compute(context, form->data, form->len, digest);
 	pg_cryptohash_free(context);
 }
 

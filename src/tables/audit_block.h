@@ -23,8 +23,8 @@
 /* The number of free texts among them, which an erasure may remove. */
 #define AUDIT_TEXTS 5
 
-#define SEAL_SALT_SIZE 16
 #define SEAL_TEXT_SALT_SIZE 12
+#define SEAL_SALT_SIZE (AUDIT_TEXTS * SEAL_TEXT_SALT_SIZE)
 
 /* A free text's salt, or the digest that an erasure has left of it. */
 typedef struct AuditTextSeal
