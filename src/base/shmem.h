@@ -65,7 +65,7 @@ typedef struct WorkerTrouble
 /* Roles of a database whose refusals are counted apart; the last entry is for all others. */
 #define SHMEM_REFUSALS 8
 
-/* What a quota has refused a role; sessions count it, as their own records go with their transactions. */
+/* Refusals of a role by a quota; sessions count them, as their own records go with their transactions. */
 typedef struct QuotaRefusals
 {
 	Oid			role;			/* InvalidOid: free, or in the last entry all others */
