@@ -266,6 +266,21 @@ hold_end_of_other_account(const char *instance, bool by_hand)
 	return spi_run(&end_of_other_account, &args);
 }
 
+static SqlStatement end_of_refused_token = {
+	"DELETE FROM wawp.hold WHERE instance = $1::name AND group_jid IS NULL AND reason = 'auth_failed' AND until IS NOT NULL",
+	1, {TEXTOID}, NULL
+};
+
+/* End the hold of an instance whose access token was refused: it has another.  Return false if there was none. */
+bool
+hold_end_of_refused_token(const char *instance)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, instance);
+	return spi_run(&end_of_refused_token, &args) > 0;
+}
+
 static SqlStatement read_instance = {
 	READ("group_jid IS NULL") " UNION ALL " READ("group_jid = $2"),
 	2, {TEXTOID, TEXTOID}, NULL

@@ -99,7 +99,8 @@ typedef struct UnableAsker
 {
 	NameData	instance;		/* these two are the hash key */
 	Oid			role;
-	int64		until_ms;		/* monotonic: it is not tried again before */
+	int64		until_ms;		/* monotonic: it is not tried again before ... */
+	uint64		token;			/* ... unless it has another token than this (instance_token_hash()) */
 } UnableAsker;
 
 /* A person who was in a group and is not in its complete list. */
@@ -819,11 +820,14 @@ asker_find(const LaneKey *lane, Oid role, HASHACTION action)
 	return hash_search(unable_askers, &key, action, NULL);
 }
 
-/* Note that a role cannot ask for a while. */
+/* Note that a role cannot ask for a while with a token (0: it has none). */
 static void
-asker_note_unable(const LaneKey *lane, Oid role)
+asker_note_unable(const LaneKey *lane, Oid role, uint64 token)
 {
-	asker_find(lane, role, HASH_ENTER)->until_ms = clock_monotonic_ms() + INSTANCE_RETRY_MS;
+	UnableAsker *asker = asker_find(lane, role, HASH_ENTER);
+
+	asker->until_ms = clock_monotonic_ms() + INSTANCE_RETRY_MS;
+	asker->token = token;
 }
 
 /* Note that the API has accepted a role's token. */
@@ -839,7 +843,8 @@ group_cache_is_unable(const LaneKey *lane, Oid role)
 {
 	const UnableAsker *asker = asker_find(lane, role, HASH_FIND);
 
-	return (asker && asker->until_ms > clock_monotonic_ms()) || requester_hold_is_in_doubt(NameStr(lane->instance), role);
+	return (asker && asker->until_ms > clock_monotonic_ms() && asker->token == instance_cache_token_hash(lane, role)) ||
+		requester_hold_is_in_doubt(NameStr(lane->instance), role);
 }
 
 /*
@@ -860,7 +865,7 @@ group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need, bool is_ver
 
 	if (is_able && instance_cache_get(lane, role, &instance) != NULL)
 	{
-		asker_note_unable(lane, role);
+		asker_note_unable(lane, role, 0);
 		is_able = false;
 	}
 	MemoryContextSwitchTo(caller);
@@ -1153,7 +1158,7 @@ answer_refuses_own_token(const InfoRequest *request, const HttpResult *result)
 	if (!OidIsValid(role) || result->fate != HTTP_ANSWERED ||
 		call_classify_result(WAWP_OP_READ, result).whole.outcome != WAWP_AUTH_FAILED)
 		return false;
-	asker_note_unable(&request->key, role);
+	asker_note_unable(&request->key, role, instance_token_hash(request->instance));
 	if (*request->person)
 		(void) person_question(request->question, request->person, HASH_REMOVE);
 	return true;

@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "protocol/redact.h"
 #include "worker/instance_cache.h"
 
@@ -87,6 +88,24 @@ instance_cache_get(const LaneKey *lane, Oid role, WawpInstance **instance)
 		MemoryContextSwitchTo(caller);
 	}
 	return error;
+}
+
+/* Return a number that tells one access token from another; 0: there is none. */
+uint64
+instance_token_hash(const WawpInstance *instance)
+{
+	const char *token = instance->access_token;
+
+	return token ? hash_bytes_extended((const unsigned char *) token, strlen(token), 0) : 0;
+}
+
+/* Return that of the token that a role has now for an instance; 0: none that can be used. */
+uint64
+instance_cache_token_hash(const LaneKey *lane, Oid role)
+{
+	WawpInstance *instance;
+
+	return instance_cache_get(lane, role, &instance) == NULL ? instance_token_hash(instance) : 0;
 }
 
 /* Return a copy of a text without the tokens of the cached instances. */

@@ -19,6 +19,8 @@
 
 extern void instance_cache_begin(MemoryContext memory);
 extern char *instance_cache_redact(const char *text);
+extern uint64 instance_token_hash(const WawpInstance *instance);
+extern uint64 instance_cache_token_hash(const LaneKey *lane, Oid role);
 extern ErrorData *instance_cache_get(const LaneKey *lane, Oid role, WawpInstance **instance);
 
 #endif							/* WAWP_INSTANCE_CACHE_H */

@@ -13,7 +13,8 @@
  * end, and a notice tells of intents that wait for that account.  A pause by hand
  * stays with a server that gets another instance_id, and ends when the server was
  * dropped and one of another account made.  Holds of requesters are about their
- * user mappings and the account, so they end with either.
+ * user mappings and the account, so they end with either; PUBLIC's user mapping,
+ * changed, ends the hold of an instance whose token was refused.
  *
  * Called by utility_hook.c in the session of the statement, after it succeeded.
  * Locks: the server, exclusively, by the statement itself if it renames or drops;
@@ -41,6 +42,7 @@
 #include "tables/membership.h"
 #include "tables/requester_hold.h"
 #include "tables/webhook_event.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
@@ -137,13 +139,51 @@ server_gets_account(Node *statement)
 	return false;
 }
 
+/* Return the server of a statement that changes a user mapping, and in *user whose mapping; NULL for another statement. */
+static const char *
+mapping_server(Node *statement, RoleSpec **user)
+{
+	if (IsA(statement, CreateUserMappingStmt))
+		return *user = castNode(CreateUserMappingStmt, statement)->user, castNode(CreateUserMappingStmt, statement)->servername;
+	if (IsA(statement, AlterUserMappingStmt))
+		return *user = castNode(AlterUserMappingStmt, statement)->user, castNode(AlterUserMappingStmt, statement)->servername;
+	if (IsA(statement, DropUserMappingStmt))
+		return *user = castNode(DropUserMappingStmt, statement)->user, castNode(DropUserMappingStmt, statement)->servername;
+	return NULL;
+}
+
+/*
+ * End what was held because of the token of a user mapping that a statement
+ * changes: its role; if it is PUBLIC's, all roles and the instance.
+ */
+static void
+server_note_mapping(const char *name, const RoleSpec *user)
+{
+	bool		is_public = user->roletype == ROLESPEC_PUBLIC;
+	Oid			role = is_public ? InvalidOid : get_rolespec_oid(user, true);
+	IntentRequester by = server_changes_requester();
+	SqlOwner	before;
+
+	if ((!is_public && !OidIsValid(role)) || !spi_tables_are_current())
+		return;
+	before = spi_begin_as_owner();
+	(void) requester_hold_lift(name, role);
+	if (is_public && hold_end_of_refused_token(name))
+		intent_note("resumed", name, "", NULL, "the instance has another access token", &by);
+	spi_end_as_owner(&before);
+}
+
 /* Go on with what a statement, which has succeeded, means to rows. */
 void
 server_changes_note(Node *statement)
 {
+	RoleSpec   *user;
+	const char *mapped = mapping_server(statement, &user);
 	const char *renamed = NULL;
 	const char *name = NULL;
 
+	if (mapped)
+		server_note_mapping(mapped, user);
 	if (IsA(statement, DropStmt) && castNode(DropStmt, statement)->removeType == OBJECT_FOREIGN_SERVER &&
 		spi_tables_are_current())
 		server_note_dropped(castNode(DropStmt, statement));

@@ -34,6 +34,7 @@
 #include "worker/attempt.h"
 #include "worker/completion.h"
 #include "worker/group_cache.h"
+#include "worker/instance_cache.h"
 #include "worker/lanes.h"
 #include "worker/messages.h"
 #include "worker/refusal_run.h"
@@ -283,6 +284,13 @@ hold_by_refused_message(const Attempt *attempt, Holds *holds)
 		hold_messages(lane, holds, 0);
 }
 
+/* True if the request was sent with another access token than the requester has now: what the API says of that one is old. */
+static bool
+attempt_has_old_token(const Attempt *attempt)
+{
+	return instance_cache_token_hash(&attempt->lane->key, attempt->intents[0].requester) != instance_token_hash(attempt->instance);
+}
+
 /*
  * Hold what an outcome says is to be held, and the instance if the API cannot be
  * reached; but only the requester if it is their own token that was refused.
@@ -293,6 +301,8 @@ hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 	const LaneKey *lane = &attempt->lane->key;
 
 	if (attempt->people[0].is_outage && attempt->outages < GROUP_CACHE_OUTAGES && attempt->retry_after < 0)
+		return;
+	if (outcome == WAWP_AUTH_FAILED && attempt_has_old_token(attempt))
 		return;
 	if (outcome == WAWP_AUTH_FAILED && OidIsValid(attempt->instance->token_role))
 		requester_hold_for_outcome(attempt->instance->name, attempt->instance->token_role, outcome, attempt->request_id);
@@ -398,7 +408,7 @@ requester_note_accepted(const Attempt *attempt)
 	const CallPerson *person = &attempt->people[0];
 
 	if (!OidIsValid(attempt->instance->token_role) || attempt->http_status <= 0 || person->is_outage ||
-		person->outcome == WAWP_AUTH_FAILED)
+		person->outcome == WAWP_AUTH_FAILED || attempt_has_old_token(attempt))
 		return;
 	requester_hold_end_trial(attempt->instance->name, attempt->instance->token_role);
 	group_cache_note_able(&attempt->lane->key, attempt->instance->token_role);

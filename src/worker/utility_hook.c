@@ -47,7 +47,6 @@
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "storage/ipc.h"
-#include "tables/requester_hold.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "worker/worker.h"
@@ -257,36 +256,6 @@ changes_instance(Node *statement)
 		IsA(statement, CreateUserMappingStmt) || IsA(statement, AlterUserMappingStmt) || IsA(statement, DropUserMappingStmt);
 }
 
-/* Return the server of a statement that changes a user mapping, and in *user whose mapping; NULL for another statement. */
-static const char *
-mapping_server(Node *statement, RoleSpec **user)
-{
-	if (IsA(statement, CreateUserMappingStmt))
-		return *user = castNode(CreateUserMappingStmt, statement)->user, castNode(CreateUserMappingStmt, statement)->servername;
-	if (IsA(statement, AlterUserMappingStmt))
-		return *user = castNode(AlterUserMappingStmt, statement)->user, castNode(AlterUserMappingStmt, statement)->servername;
-	if (IsA(statement, DropUserMappingStmt))
-		return *user = castNode(DropUserMappingStmt, statement)->user, castNode(DropUserMappingStmt, statement)->servername;
-	return NULL;
-}
-
-/* End the hold of a role whose user mapping was changed; of all roles if it is PUBLIC's. */
-static void
-utility_lift_requester_hold(Node *statement)
-{
-	RoleSpec   *user;
-	const char *server = mapping_server(statement, &user);
-	bool		is_public = server && user->roletype == ROLESPEC_PUBLIC;
-	Oid			role = server && !is_public ? get_rolespec_oid(user, true) : InvalidOid;
-	SqlOwner	before;
-
-	if ((!is_public && !OidIsValid(role)) || !spi_tables_are_current())
-		return;
-	before = spi_begin_as_owner();
-	(void) requester_hold_lift(server, role);
-	spi_end_as_owner(&before);
-}
-
 static void
 utility_hook(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 			 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
@@ -304,10 +273,7 @@ utility_hook(PlannedStmt *pstmt, const char *query, bool read_only_tree, Process
 			wake_running_worker();
 		server_changes_note(statement);
 		if (changes_instance(statement) && wawp_shared != NULL && shmem_worker_pid(MyDatabaseId) != 0)
-		{
-			utility_lift_requester_hold(statement);
 			commit_wake_worker(NULL);
-		}
 		utility_note_settings(statement);
 		return;
 	}

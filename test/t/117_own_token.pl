@@ -113,6 +113,25 @@ comes_to($_, '3 done', 'with the right token she is served at once') foreach $fi
 comes_to($_, '2 done', '... in all groups') foreach @more;
 is($owner->ask('SELECT count(*) FROM wawp.requester_hold')->{out}, 0, '... and not held');
 
+# ---- repaired while a request with the wrong token is on its way
+
+# An answer to the old token tells nothing of the new one.
+foreach my $late ([ 'list', 'participants$', 1 ], [ 'addition', 'add$', 2 ])
+{
+	my ($name, $path, $requests) = @$late;
+	my $group = new_group();
+	my $number = $group =~ s/@.*//r;
+	comes_to(asks('ben', $group, 1), '1 done', 'others know the group') if $name eq 'addition';
+	$owner->ask("ALTER USER MAPPING FOR ann SERVER support OPTIONS (SET access_token 'wrong')");
+	$sim->rule({ match => { path => "$number.*$path" }, times => undef, fault => { gate => \1 } });
+	my $batch = asks('ann', $group, 2);
+	ok($sim->arrived("$number.*$path", $requests), "the $name with the wrong token is on its way");
+	$owner->ask("ALTER USER MAPPING FOR ann SERVER support OPTIONS (SET access_token 'secret')");
+	$sim->unrule;
+	comes_to($batch, '2 done', '... and does not hold her once the token is right');
+	is($owner->ask('SELECT count(*) FROM wawp.requester_hold')->{out}, 0, '... indeed');
+}
+
 # ---- lists and invitations that wait for others
 
 my $slow = new_group();
@@ -176,5 +195,7 @@ comes_to($none, '40 done', '... with one it is served');
 $owner->ask("ALTER USER MAPPING FOR PUBLIC SERVER support OPTIONS (SET access_token 'wrong')");
 my $all = asks('ben', new_group(), 1);
 is($owner->until("SELECT reason FROM wawp.hold WHERE instance = 'support' AND group_jid IS NULL", 'auth_failed'), 'auth_failed', "PUBLIC's token holds the instance");
+$owner->ask("ALTER USER MAPPING FOR PUBLIC SERVER support OPTIONS (SET access_token 'secret')");
+comes_to($all, '1 done', '... until it has another');
 
 done_testing();
