@@ -87,7 +87,7 @@ COMMENT ON COLUMN wawp.audit_log.request_id IS 'the same for all records of one 
 COMMENT ON COLUMN wawp.audit_log.duration_ms IS 'how long the request took';
 COMMENT ON COLUMN wawp.audit_log.detail IS 'more about it, by key';
 COMMENT ON COLUMN wawp.audit_log.digest IS 'SHA-256 of the record in its canonical form, sealed by a block: see doc/audit-seal.md; NULL in what was written before there was a seal';
-COMMENT ON COLUMN wawp.audit_log.salt IS 'random; the salts of the record''s free texts derive from it; NULL once one of them was erased';
+COMMENT ON COLUMN wawp.audit_log.salt IS 'random; the salts of the record''s free texts, 12 bytes each; NULL once one of them was erased';
 COMMENT ON COLUMN wawp.audit_log.erased IS 'digests of the free texts that were erased, and salts of those that were not; NULL when none was';
 -- Its partitions have primary keys; it has none, since rows are found by id and kept by time.
 ALTER TABLE wawp.audit_log REPLICA IDENTITY FULL;
@@ -144,7 +144,7 @@ BEGIN ATOMIC
 		'salts', COALESCE(pg_catalog.jsonb_object_agg(t.name, pg_catalog.encode(t.salt, 'hex')) FILTER (WHERE NOT t.is_erased), '{}')) END
 	FROM (SELECT v.name, v.value, v.name OPERATOR(pg_catalog.=) ANY (columns) AS is_erased,
 			COALESCE(pg_catalog.decode((record).erased OPERATOR(pg_catalog.->) 'salts' OPERATOR(pg_catalog.->>) v.name, 'hex'),
-				pg_catalog.substr(pg_catalog.sha512('\x04'::bytea OPERATOR(pg_catalog.||) (record).salt), v.start, 12)) AS salt
+				pg_catalog.substr((record).salt, v.start, 12)) AS salt
 		FROM (VALUES ('batch_id', 1, (record).batch_id), ('actor', 13, (record).actor),
 				('application_name', 25, (record).application_name), ('reason', 37, (record).reason),
 				('detail', 49, (record).detail::text)) v (name, start, value)

@@ -28,8 +28,7 @@ typedef enum SealKind
 	SEAL_RECORD,
 	SEAL_NODE,
 	SEAL_HEADER,
-	SEAL_TEXT,
-	SEAL_SALTS
+	SEAL_TEXT
 } SealKind;
 
 /* Compute SHA-256. */

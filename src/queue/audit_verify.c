@@ -434,7 +434,7 @@ verify_remarks(Verification *v)
 
 /* Return a row of the function's result. */
 static Datum
-verify_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+verification_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 {
 	TupleDesc	desc;
 
@@ -470,7 +470,7 @@ wawp_audit_verify(PG_FUNCTION_ARGS)
 	nulls[3] = v.problem == NULL || v.bad_id == NO_ID;
 	nulls[4] = text == NULL;
 	values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(text);
-	PG_RETURN_DATUM(verify_row(fcinfo, values, nulls));
+	PG_RETURN_DATUM(verification_row(fcinfo, values, nulls));
 }
 
 static SqlStatement head = {
@@ -502,5 +502,5 @@ wawp_audit_head(PG_FUNCTION_ARGS)
 		values[2] = spi_bytes_datum(root.bytes, sizeof(root));
 		values[3] = spi_bytes_datum(hash.bytes, sizeof(hash));
 	}
-	PG_RETURN_DATUM(verify_row(fcinfo, values, nulls));
+	PG_RETURN_DATUM(verification_row(fcinfo, values, nulls));
 }

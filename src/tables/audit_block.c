@@ -25,7 +25,6 @@
 #include "base/spi_statement.h"
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "datatype/timestamp.h"
 #include "mb/pg_wchar.h"
 #include "tables/audit_block.h"
@@ -67,51 +66,57 @@ static struct
  * ---- digests
  */
 
-/* Compute a digest of PostgreSQL's own. */
-static void
-seal_compute(pg_cryptohash_type type, const void *data, size_t len, uint8 *digest, size_t size)
+/* Raise an error, and free the context. */
+pg_noreturn static void
+seal_fail(pg_cryptohash_ctx *context)
 {
-	pg_cryptohash_ctx *context = pg_cryptohash_create(type);
+	const char *reason = context ? pstrdup(pg_cryptohash_error(context)) : "out of memory";
+
+	pg_cryptohash_free(context);
+	ereport(ERROR,
+			(errcode(context ? ERRCODE_INTERNAL_ERROR : ERRCODE_OUT_OF_MEMORY),
+			 errmsg("could not seal the audit log: %s", reason)));
+}
+
+/* Return a context for PostgreSQL's own SHA-256; the end of a transaction frees it, too. */
+static pg_cryptohash_ctx *
+seal_context(void)
+{
+	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 
 	if (context == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("could not seal the audit log: out of memory")));
+		seal_fail(NULL);
+	return context;
+}
+
+/* Compute a digest in a context, which can be used again. */
+static void
+seal_compute(pg_cryptohash_ctx *context, const void *data, size_t len, SealDigest *digest)
+{
 	if (pg_cryptohash_init(context) < 0 ||
 		pg_cryptohash_update(context, data, len) < 0 ||
-		pg_cryptohash_final(context, digest, size) < 0)
-	{
-		const char *reason = pstrdup(pg_cryptohash_error(context));
-
-		pg_cryptohash_free(context);
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not seal the audit log: %s", reason)));
-	}
-	pg_cryptohash_free(context);
+		pg_cryptohash_final(context, digest->bytes, SEAL_DIGEST_SIZE) < 0)
+		seal_fail(context);
 }
 
 /* Compute SHA-256; a SealHash. */
 void
 audit_seal_hash(const void *data, size_t len, SealDigest *digest)
 {
-	seal_compute(PG_SHA256, data, len, digest->bytes, sizeof(digest->bytes));
+	pg_cryptohash_ctx *context = seal_context();
+
+	seal_compute(context, data, len, digest);
+	pg_cryptohash_free(context);
 }
 
-/* Write the salts of a record's free texts, which derive from the record's. */
+/* Write the salts of a record's free texts, which its own has in it one after the other. */
 void
 audit_text_salts(const uint8 salt[SEAL_SALT_SIZE], AuditTextSeal texts[AUDIT_TEXTS])
 {
-	uint8		form[1 + SEAL_SALT_SIZE];
-	uint8		salts[PG_SHA512_DIGEST_LENGTH];
-
-	form[0] = SEAL_SALTS;
-	memcpy(form + 1, salt, SEAL_SALT_SIZE);
-	seal_compute(PG_SHA512, form, sizeof(form), salts, sizeof(salts));
 	for (int i = 0; i < AUDIT_TEXTS; i++)
 	{
 		texts[i].is_erased = false;
-		memcpy(texts[i].salt, salts + i * SEAL_TEXT_SALT_SIZE, SEAL_TEXT_SALT_SIZE);
+		memcpy(texts[i].salt, salt + i * SEAL_TEXT_SALT_SIZE, SEAL_TEXT_SALT_SIZE);
 	}
 }
 
@@ -134,7 +139,7 @@ seal_form(SealKind kind)
 
 /* Write to texts[] the digests of those that are not erased. */
 static void
-seal_texts(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS])
+seal_texts(pg_cryptohash_ctx *context, const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS])
 {
 	for (int i = 0; i < AUDIT_TEXTS; i++)
 	{
@@ -152,7 +157,7 @@ seal_texts(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS])
 		form = seal_form(SEAL_TEXT);
 		appendBinaryStringInfo(form, (const char *) texts[i].salt, SEAL_TEXT_SALT_SIZE);
 		appendBinaryStringInfo(form, utf8, utf8 == VARDATA_ANY(value) ? len : (int) strlen(utf8));
-		audit_seal_hash(form->data, form->len, &texts[i].digest);
+		seal_compute(context, form->data, form->len, &texts[i].digest);
 	}
 }
 
@@ -194,8 +199,9 @@ audit_record_digest(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS], Sea
 {
 	StringInfo	form;
 	int			next_text = 0;
+	pg_cryptohash_ctx *context = seal_context();
 
-	seal_texts(record, texts);
+	seal_texts(context, record, texts);
 	form = seal_form(SEAL_RECORD);
 	for (int i = 0; i < AUDIT_COLUMNS; i++)
 	{
@@ -210,7 +216,8 @@ audit_record_digest(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS], Sea
 		else
 			seal_put_column(form, audit_column_types[i], record->values[i]);
 	}
-	audit_seal_hash(form->data, form->len, digest);
+	seal_compute(context, form->data, form->len, digest);
+	pg_cryptohash_free(context);
 }
 
 /* Write the hash of a block's header. */
@@ -282,6 +289,26 @@ audit_block_is_open(void)
 	return pending.n > 0;
 }
 
+/* Write a new salt.  Random numbers are drawn for many: that costs hardly more than for one. */
+static void
+block_draw_salt(uint8 salt[SEAL_SALT_SIZE])
+{
+	static uint8 drawn[64][SEAL_SALT_SIZE];
+	static size_t left = 0;
+
+	if (left == 0)
+	{
+		if (!pg_strong_random(drawn, sizeof(drawn)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not seal the audit log: no random numbers")));
+		left = lengthof(drawn);
+	}
+	left--;
+	memcpy(salt, drawn[left], SEAL_SALT_SIZE);
+	memset(drawn[left], 0, SEAL_SALT_SIZE);
+}
+
 /* Append to a record its digest and salt, and take it into the next block. */
 void
 audit_block_add(SqlArgs *record)
@@ -292,10 +319,7 @@ audit_block_add(SqlArgs *record)
 	TimestampTz at = DatumGetTimestampTz(record->values[AUDIT_COLUMN_AT]);
 
 	Assert(record->n == AUDIT_COLUMNS);
-	if (!pg_strong_random(salt, sizeof(salt)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not seal the audit log: no random numbers")));
+	block_draw_salt(salt);
 	audit_text_salts(salt, texts);
 	audit_record_digest(record, texts, &digest);
 	spi_add_bytes(record, digest.bytes, sizeof(digest.bytes));

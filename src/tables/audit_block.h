@@ -20,11 +20,11 @@
 #define AUDIT_COLUMN_CLIENT_ADDR 18
 #define AUDIT_COLUMN_DETAIL 23
 
-/* Those that are free texts, which an erasure may remove. */
+/* The number of free texts among them, which an erasure may remove. */
 #define AUDIT_TEXTS 5
 
-#define SEAL_SALT_SIZE 16
 #define SEAL_TEXT_SALT_SIZE 12
+#define SEAL_SALT_SIZE (AUDIT_TEXTS * SEAL_TEXT_SALT_SIZE)
 
 /* A free text's salt, or the digest that an erasure has left of it. */
 typedef struct AuditTextSeal
@@ -49,7 +49,7 @@ typedef struct AuditHeader
 	SealDigest	hash;
 } AuditHeader;
 
-/* Of the columns of a record, as they are bound and selected: enums, names, inet, uuid and jsonb as texts. */
+/* Types of the columns of a record as they are bound and selected: enums, names, inet, uuid and jsonb are texts. */
 extern const Oid audit_column_types[AUDIT_COLUMNS];
 extern const int audit_text_columns[AUDIT_TEXTS];
 

@@ -25,7 +25,7 @@ typedef struct StoredRecord
 	AuditTextSeal texts[AUDIT_TEXTS];
 } StoredRecord;
 
-/* What is selected of a record l, and of a block b. */
+/* Columns to select of a record l, and of a block b. */
 #define STORED_ERASED(part, name) \
 	", CASE WHEN l.erased -> '" part "' ->> '" name "' ~ '^([0-9a-f]{2})*$' THEN decode(l.erased -> '" part "' ->> '" name "', 'hex') END"
 #define STORED_ERASED_ALL(part) \

@@ -276,6 +276,7 @@ is(wait_for('SELECT count(*) FROM wawp.membership_intent WHERE state = $$done$$ 
 	'... in the end all are done');
 
 is(ask('SELECT max(id) - count(*) FROM wawp.audit_log'), 0, 'the audit log has no gaps still');
+is(ask('SELECT ok, checked = (SELECT count(*) FROM wawp.audit_log), problem FROM wawp_audit_verify()'), 't|t|', '... and each record is sealed');
 ($ledger, $sent) = books();
 is(scalar(grep { $ledger->{$_} > ($sent->{$_} // 0) } keys %$ledger), 0, '... and a record of each request');
 done_testing();

@@ -106,6 +106,8 @@ foreach my $release (@releases)
 	}
 	my $told = sub { my @lines = slurp_file($node->logfile) =~ /wawp worker.*|ERROR:  the tables of extension wawp are of version.*/g; return scalar grep { /the tables of/ } @lines; };
 	ok(poll_until(sub { $told->() >= 4 }), '... the worker logs it');
+	$session->ask("CREATE TABLE wawp.audit_old PARTITION OF wawp.audit_log FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+		INSERT INTO wawp.audit_log (id, at, kind) SELECT n, '2026-01-02', 'sent' FROM generate_series(1, 3) n");
 	# the old library would have queued it
 	my $id = $session->ask("SET session_replication_role = replica; ALTER TABLE wawp.membership_intent DISABLE TRIGGER fill;
 		INSERT INTO wawp.membership_intent (group_jid, jid, instance, instance_id, requester, requested_by, origin, home)
@@ -120,6 +122,7 @@ foreach my $release (@releases)
 	  || diag($session->ask("SELECT wawp_explain($id), to_jsonb(i), (SELECT jsonb_agg(y) FROM wawp.identity y), wawp._home() FROM wawp.membership_intent i WHERE id = $id")->{out});
 	$id = $session->ask(sprintf $ask, '15557430002')->{out};
 	is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'done'), 'done', '... and what is queued then');
+	is($session->ask('SELECT ok, checked > 0, problem FROM wawp_audit_verify()')->{out}, 't|t|records before number 4 were written before sealing', '... and seals what it records');
 }
 
 done_testing();

@@ -113,6 +113,8 @@ is($copy->ask("SELECT count(*), count(*) FILTER (WHERE home = '$zero') FROM wawp
 worker_looks($main, 'copy', 'what is requested here is served');
 is(others_since($before), '', '... and nothing else');
 is($copy->ask('SELECT max(id) - count(*) FROM wawp.audit_log')->{out}, 0, '... the log goes on behind the restored records');
+like($copy->ask('SELECT ok, checked = (SELECT count(*) FROM wawp.audit_log), problem FROM wawp_audit_verify()')->{out}, qr/^t\|t\|after block \d+ another database took over/,
+	'... and its seal, which says that another database does');
 is($copy->ask(q{SELECT count(*) FROM wawp.audit_note})->{out}, 9, '... restored notes are left alone');
 is($copy->ask('SELECT state FROM wawp.worker_status')->{out}, 'serving', '... the worker serves');
 

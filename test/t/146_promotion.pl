@@ -73,6 +73,8 @@ sub outcome { return "SELECT state || ' ' || outcome FROM wawp.membership_intent
 $primary->safe_psql('postgres', "INSERT INTO wawp.group_settings (instance, group_jid, welcome_text, welcome_delay)
 	VALUES ('support', '$group', 'hello', '0')");
 my $standby = standby_of($primary, 'standby');
+$primary->safe_psql('postgres', "SELECT wawp_suppress('15551469990', reason => 'before the log is lost')");
+becomes_in($primary, 'postgres', 'SELECT count(*) FROM wawp_audit_head() WHERE block = 1', 1, 'there is a record before');
 my ($added, $queued) = (request($primary, 'add', my $whom = new_person()), request($primary, 'add', my $too = new_person()));
 my $invite = request($primary, 'invite', my $invitee = new_person());
 $sim->world({ people => { map { $_ => { privacy => 'nobody' } } my ($blocked, $planned, $anew) = map { new_person() } 1 .. 3 } });
@@ -81,6 +83,8 @@ my $at_noon = $primary->safe_psql('postgres', "SELECT id FROM wawp_request_add('
 my $tomorrow = $primary->safe_psql('postgres', "SELECT id FROM wawp_request_invite('$group', ARRAY['15551469999'], 'support', not_before => now() + interval '1 day')");
 $primary->wait_for_catchup($standby, 'replay');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM wawp.queue, wawp.instance, wawp.worker_status'), 1, 'on the standby the views work');
+my $verify = 'SELECT ok, checked, first_bad_block, first_bad_id, problem FROM wawp_audit_verify()';
+is($standby->safe_psql('postgres', $verify), 't|1|||', '... and the seal of the audit log is checked');
 $standby->stop('immediate');
 switch_worker($primary, 'on');
 becomes_in($primary, 'postgres', outcome($_), 'done added', 'the primary adds people') foreach $added, $queued;
@@ -90,6 +94,7 @@ becomes_in($primary, 'postgres', 'SELECT count(*) FROM wawp.membership WHERE wel
 my @sent = map { "$_->{method} $_->{path}" } grep { $_->{method} ne 'GET' } $sim->ledger;
 my $messages = $sim->count('/send/text$');
 cmp_ok($messages, '>=', 3, 'messages have left');
+my ($kept, $hash) = split /\|/, $primary->safe_psql('postgres', 'SELECT block, hash FROM wawp_audit_head()');
 $primary->stop('immediate');
 
 $standby->append_conf('postgresql.conf', "wawp.worker = on\n");
@@ -107,6 +112,9 @@ is(scalar(grep { /^add ($whom|$too)$/ } $sim->people), 2, 'nobody is added twice
 is($sim->count('/send/text$'), $messages, '... invited or welcomed twice');
 is(invitations($blocked), 1, '... one has arrived');
 serves($standby, 'it serves new requests');
+like($standby->safe_psql('postgres', $verify), qr/^t\|\d+\|\|\|after block 1 a standby was promoted \(timeline 2\): what the former primary recorded last may be missing$/,
+	'the seal of its log holds, and says what may be missing');
+is($standby->safe_psql('postgres', "SELECT count(*) FROM wawp.audit_block WHERE block = $kept AND hash = '$hash'"), 0, '... as is a hash that was kept of the former primary');
 becomes_in($standby, 'postgres', outcome(request($standby, 'add', $anew)), 'invited invited', 'who is asked for now, and cannot be added, is invited');
 $standby->safe_psql('postgres', "UPDATE wawp.membership_intent SET not_before = now() WHERE id = $at_noon");
 becomes_in($standby, 'postgres', outcome($at_noon), 'invited invited', '... so is who was planned for now');

@@ -76,6 +76,7 @@ sub in_order
 	my ($name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is(ask('SELECT min(id), max(id) - count(*), count(DISTINCT id) - count(*) FROM wawp.audit_log'), '1|0|0', "$name: the numbers have no gap");
+	is(ask('SELECT ok, problem FROM wawp_audit_verify()'), 't|', '... and are sealed');
 	return is(ask("SELECT count(*) FROM wawp.audit_log WHERE tableoid::regclass::text <> 'wawp.audit_log_' || to_char(at AT TIME ZONE 'UTC', 'YYYY_MM')"), 0,
 		'... and each record is in its month (UTC)');
 }
@@ -174,6 +175,9 @@ is(poll_until(sub { my $months = months(); $months !~ /2031_01/ && $months }), '
 	'when nobody reads it, months that ended longer ago go, younger ones stay');
 is(ask("SELECT max(id) - min(id) + 1 = count(*), min(at) > '2031-12-01' FROM wawp.audit_log"), 't|t', '... with all that is in them');
 my $last = ask('SELECT max(id) FROM wawp.audit_log');
+my $gone = ask('SELECT min(id) - 1 FROM wawp.audit_log');
+is(ask('SELECT ok, checked = (SELECT count(*) FROM wawp.audit_log), problem FROM wawp_audit_verify()'), "t|t|records up to number $gone were removed by wawp.audit_retention", '... and the seal says what is gone');
+is(ask(q{SELECT count(*) FROM wawp.audit_log WHERE kind = 'policy' AND origin = 'retention' AND detail ->> 'note' ~ 'records up to number $gone are removed'} =~ s/\$gone/$gone/r), 1, '... as the log does');
 
 # All that was recorded is old when the next record is written: numbers are not given out again.
 $session->quit;
