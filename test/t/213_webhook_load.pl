@@ -126,8 +126,13 @@ is($wawp->ask("SELECT applied_at IS NULL FROM wawp.webhook_event WHERE id = 'cop
 
 $wawp->ask("UPDATE wawp.webhook_event SET received_at = now() - interval '31 days' WHERE id ~ '^(flood|copied)'; SELECT hand_in('{\"id\":\"kept\",\"event\":\"message\"}')");
 $wawp->ask("SELECT count(*) FROM wawp_webhook('bad', 'x', 'support'); UPDATE wawp.webhook_refusal SET last_at = now() - interval '25 hours'");
+$wawp->ask("ALTER TABLE wawp.membership_intent DISABLE TRIGGER fill");
+$wawp->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, state, home, instance_id, settled_at) SELECT '120363000000000000\@g.us', 1640000000 + i || '\@c.us', 'support', 'done', home, 'ABC123', now() - interval '31 days'
+	FROM generate_series(1, 2500) i, wawp.identity");
+$wawp->ask("ALTER TABLE wawp.membership_intent ENABLE ALWAYS TRIGGER fill");
 $node->append_conf('postgresql.conf', "wawp.retention = '30d'");
 $node->restart;
+ok(WawpTest::poll_until(sub { $wawp->ask("SELECT count(*) FROM wawp.membership_intent WHERE jid LIKE '164%'") == 0 }, WawpTest::soon()), 'settled intents go portion after portion, not one a minute');
 is($wawp->until("SELECT count(*) FROM wawp.webhook_event WHERE id ~ '^(flood|copied)'", 0), 0, 'events are deleted after wawp.retention, applied or not');
 is($wawp->ask("SELECT count(*) FROM wawp.webhook_event WHERE id IN ('kept', 'first')"), 2, '... others are not');
 is($wawp->until('SELECT count(*) FROM wawp.webhook_refusal', 0), 0, '... refusals after a day');
