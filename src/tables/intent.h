@@ -167,7 +167,7 @@ typedef struct IntentBrief
 	TimestampTz due;
 } IntentBrief;
 
-/* What is read of the intents of a lane that wait. */
+/* The part of a lane's waiting intents that is read. */
 typedef struct IntentLook
 {
 	int			limit;			/* so many at most */
