@@ -319,7 +319,7 @@ static const struct
 	{"attrs", USE_INNER},
 };
 
-/* The other parts of an entry, each under some keys, of which the first that is there counts. */
+/* Other things that a field of an entry may tell, each under some keys, of which the first that is there counts. */
 typedef enum EntryPart
 {
 	PART_NONE,

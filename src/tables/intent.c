@@ -1201,7 +1201,7 @@ intent_settle_several(const int64 *ids, int n, IntentState from, const IntentCha
 #define WAITING_CONTACT (READ_COLUMNS_NUMBER + 1)
 #define WAITING_LID (READ_COLUMNS_NUMBER + 2)
 
-/* The columns that are read of all that wait in a lane; by this statement where its index is missing. */
+/* All that wait in a lane, in brief: read by this statement where the index is missing. */
 static SqlStatement waiting_briefly = {
 	"SELECT i.id, i.action::text, i.state::text, i.jid, i.updated_at, i.next_attempt_at FROM wawp.membership_intent i"
 	" WHERE i.state IN " STATES_WAITING " AND i.home = $3 AND i.instance = $1 AND i.group_jid = $2 AND i.instance_id = $4",
@@ -1221,7 +1221,7 @@ static SqlStatement waiting = {
 	1, {INT8ARRAYOID}, NULL
 };
 
-/* The rows that wait in a lane, as they are collected. */
+/* Intents that wait in a lane, as they are collected. */
 typedef struct WaitingScan
 {
 	const char *account;

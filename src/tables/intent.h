@@ -168,7 +168,7 @@ typedef struct IntentBrief
 	TimestampTz due;
 } IntentBrief;
 
-/* The part of the intents that wait in a lane that is read. */
+/* The part of a lane's waiting intents that is read. */
 typedef struct IntentLook
 {
 	int			limit;			/* so many at most */

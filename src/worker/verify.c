@@ -649,7 +649,7 @@ verify_note_looked(CachedGroup *cached, TimestampTz began, const IntentsWaiting 
 		cached->looked_us = LOOK_AGAIN;
 }
 
-/* The facts by which a row that is not due is looked at with a list, or not. */
+/* The list and the instance by which a row that is not due is looked at. */
 typedef struct VerifyLook
 {
 	const CachedGroup *cached;
