@@ -115,6 +115,7 @@ CREATE TABLE wawp.audit_block (
 	hash			bytea NOT NULL,
 	CONSTRAINT audit_block_pkey PRIMARY KEY (block)
 );
+CREATE INDEX audit_block_first_id ON wawp.audit_block (first_id);
 COMMENT ON TABLE wawp.audit_block IS
 	'the seal of the audit log: a header for each range of records, written with them, which names the hash of the one before; kept when the records are pruned';
 COMMENT ON COLUMN wawp.audit_block.block IS 'consecutive number, from 1';
