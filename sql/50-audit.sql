@@ -135,7 +135,7 @@ CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.audit_block
 
 -- Sets: erased = _audit_erased(a, columns), salt = NULL, and each of these columns to NULL.
 CREATE FUNCTION wawp._audit_erased(record wawp.audit_log, columns text[]) RETURNS jsonb
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT CASE WHEN (record).digest IS NOT NULL THEN pg_catalog.jsonb_build_object(
 		'digests', COALESCE((record).erased OPERATOR(pg_catalog.->) 'digests', '{}')

@@ -286,7 +286,7 @@ CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.audit_block
 
 -- Sets: erased = _audit_erased(a, columns), salt = NULL, and each of these columns to NULL.
 CREATE FUNCTION wawp._audit_erased(record wawp.audit_log, columns text[]) RETURNS jsonb
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT CASE WHEN (record).digest IS NOT NULL THEN pg_catalog.jsonb_build_object(
 		'digests', COALESCE((record).erased OPERATOR(pg_catalog.->) 'digests', '{}')
@@ -334,7 +334,7 @@ CREATE TABLE wawp.erasure_key (
 	since		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	CONSTRAINT erasure_key_pkey PRIMARY KEY (key)
 );
-COMMENT ON TABLE wawp.erasure_key IS 'the secret with which people who were erased are recognised in wawp.suppression; who has both can find their numbers by trying all';
+COMMENT ON TABLE wawp.erasure_key IS 'the key by which people who were erased are recognised in wawp.suppression; who has both can find their numbers by trying all';
 COMMENT ON COLUMN wawp.erasure_key.key IS 'random; several if databases were merged, and all count';
 COMMENT ON COLUMN wawp.erasure_key.since IS 'when it was drawn';
 
