@@ -34,6 +34,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+/* So many digits always fit into an id. */
+#define MOST_ID_DIGITS 18
+
 /* That a number is not registered is believed for hours only: an engine also says so when WhatsApp refused to tell. */
 #define KNOWN \
 	"contact_id, lid, registered, last_inbound_at, checked_at > clock_timestamp()" \
@@ -193,6 +196,22 @@ contact_create(const char *jid)
 	return spi_run(&get, &again) > 0;
 }
 
+/*
+ * True if a text names somebody who was erased; then set *id to the old one.
+ * Other texts that begin alike are what somebody gave for a number.
+ */
+static bool
+contact_is_name(const char *jid, int64 *id)
+{
+	const char *digits = strncmp(jid, CONTACT_NAME, strlen(CONTACT_NAME)) == 0 ? jid + strlen(CONTACT_NAME) : "";
+	size_t		n = strspn(digits, "0123456789");
+
+	if (n == 0 || n > MOST_ID_DIGITS || digits[n] != '\0')
+		return false;
+	*id = pg_strtoint64(digits);
+	return true;
+}
+
 /* Return the id of a person, who is inserted if new; 0: they were erased. */
 int64
 contact_id(const char *jid)
@@ -202,8 +221,8 @@ contact_id(const char *jid)
 
 	if (id != 0)
 		return id;
-	if (strncmp(jid, CONTACT_NAME, strlen(CONTACT_NAME)) == 0)
-		return pg_strtoint64(jid + strlen(CONTACT_NAME));
+	if (contact_is_name(jid, &id))
+		return id;
 	if (contact_find(jid, &id) == PROBE_FOUND)
 		return contact_remember(jid, id, false);
 	return contact_create(jid) ? contact_remember(jid, spi_get_int8(0, 1, 0), false) : 0;
