@@ -150,6 +150,19 @@ contact_find(const char *jid, int64 *id)
 	return index_probe_first_int8(&person, "contact_id", id);
 }
 
+/*
+ * True if a transaction that is under way has stored a person who is not stored
+ * otherwise: whoever stores them as well waits for its end.
+ */
+bool
+contact_is_pending(const char *jid)
+{
+	IndexProbe	person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
+	bool		is_new;
+
+	return contact_recall(jid, &is_new) == 0 && index_probe_is_pending(&person);
+}
+
 static SqlStatement get = {
 	"SELECT " KNOWN " FROM wawp.contact WHERE jid = $1",
 	1, {TEXTOID}, NULL
@@ -302,7 +315,10 @@ contact_is_listed(const char *jid, const char *const *jids, int n)
 	return false;
 }
 
-/* Insert those of several people who are new together, which costs much less than a statement for each. */
+/*
+ * Insert those of several people who are new together, which costs much less than
+ * a statement for each.  Whom another transaction has just stored is left out.
+ */
 void
 contact_meet(const char *const *jids, int n)
 {
@@ -312,7 +328,7 @@ contact_meet(const char *const *jids, int n)
 	int64		id;
 
 	for (int i = 0; i < n; i++)
-		if (!contact_is_listed(jids[i], jids, i) && contact_find(jids[i], &id) == PROBE_NONE)
+		if (!contact_is_listed(jids[i], jids, i) && contact_find(jids[i], &id) == PROBE_NONE && !contact_is_pending(jids[i]))
 			strangers[nstrangers++] = CStringGetTextDatum(jids[i]);
 	if (nstrangers == 0 || contact_insert_new(strangers, nstrangers))
 		return;
