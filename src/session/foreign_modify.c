@@ -117,7 +117,8 @@ foreign_modify_begin(ModifyTableState *state, ResultRelInfo *result, List *priva
 /*
  * Begin to insert rows of a table whose partition this one is, or refuse those of
  * COPY, which has no plan: a dump with foreign data would ask for everybody again
- * where it is restored.
+ * where it is restored.  A partition that the statement updates as well keeps the
+ * state that it has: rows that move to it are inserted between those updates.
  */
 void
 foreign_modify_begin_insert(ModifyTableState *state, ResultRelInfo *result)
@@ -128,7 +129,8 @@ foreign_modify_begin_insert(ModifyTableState *state, ResultRelInfo *result)
 				 errmsg("cannot copy to foreign table \"%s\"", RelationGetRelationName(result->ri_RelationDesc)),
 				 errdetail("Each row would be a request, also when a dump with foreign data is restored."),
 				 errhint("COPY to a table of your own, and INSERT ... SELECT from that.")));
-	(void) foreign_modify_make(state, result);
+	if (result->ri_FdwState == NULL)
+		(void) foreign_modify_make(state, result);
 }
 
 /*

@@ -22,6 +22,7 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "base/encoding.h"
 #include "executor/executor.h"
 #include "protocol/member_list.h"
@@ -33,6 +34,11 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+
+/* The size of a group that the list of groups has told is known for so long, as that of a description is to the worker ... */
+#define STATED_MAX_AGE_MS (10 * 60 * 1000)
+/* ... and for less if the group's list is shorter: somebody may have left since. */
+#define STATED_DOUBT_MS 5000
 
 /* Rows with the same block number in their ctid; offsets begin at 1. */
 #define ROWS_PER_BLOCK 32768
@@ -120,6 +126,7 @@ foreign_read_add(ReadStatement *statement, const ReadAs *as, const char *group, 
 	rows->serverid = as->instance->serverid;
 	rows->roleid = as->roleid;
 	rows->group = pstrdup(group);
+	rows->read_ms = clock_monotonic_ms();
 	rows->rows = palloc_extended(sizeof(WawpRow) * Max(n, 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	rows->n = n;
 	rows->first_id = statement->next_id;
@@ -195,19 +202,24 @@ foreign_read_warn(const char *group, const char *gap)
 			 errhint("Somebody who is not in it may be a member all the same; wawp_sync_group() plans only by what is known.")));
 }
 
-/* Return the size of a group by the list of groups, if the statement has read it; -1: not known. */
+/*
+ * Return the size of a group by the list of groups, if the statement has read it
+ * not too long ago for a list of so many members; -1: not known.
+ */
 static int
-foreign_read_stated(const ReadStatement *statement, const ReadAs *as, const char *group)
+foreign_read_stated(const ReadStatement *statement, const ReadAs *as, const char *group, int nmembers)
 {
 	const ReadRows *groups = foreign_read_find(statement, as, "");
+	int64		age = groups ? clock_monotonic_ms() - groups->read_ms : 0;
 
-	for (int i = 0; groups && i < groups->n; i++)
+	for (int i = 0; groups && i < groups->n && age <= STATED_MAX_AGE_MS; i++)
 	{
 		const WawpRow *row = &groups->rows[i];
 
 		if (!row->nulls[COLUMN_GROUP_JID] && !row->nulls[COLUMN_SIZE] &&
 			strcmp(TextDatumGetCString(row->values[COLUMN_GROUP_JID]), group) == 0)
-			return DatumGetInt32(row->values[COLUMN_SIZE]);
+			return age > STATED_DOUBT_MS && nmembers < DatumGetInt32(row->values[COLUMN_SIZE]) ? -1 :
+				DatumGetInt32(row->values[COLUMN_SIZE]);
 	}
 	return -1;
 }
@@ -216,7 +228,7 @@ foreign_read_stated(const ReadStatement *statement, const ReadAs *as, const char
 static bool
 foreign_read_is_complete(const ReadStatement *statement, const ReadAs *as, const char *group, const WireMembers *list, bool waits)
 {
-	MembersKnown known = {.stated = foreign_read_stated(statement, as, group)};
+	MembersKnown known = {.stated = foreign_read_stated(statement, as, group, wire_count_members(list))};
 	WireGroup	info = {.size = -1};
 
 	if (members_gap(list, &known) == MEMBERS_COMPLETE && known.stated < 0 && list->stated < 0)

@@ -29,6 +29,7 @@ typedef struct ReadRows
 	Oid			serverid;
 	Oid			roleid;
 	const char *group;			/* "": the list of groups */
+	int64		read_ms;		/* when the answer had come, monotonic */
 	int64		first_id;
 	int			n;
 	WawpRow    *rows;

@@ -120,15 +120,16 @@ foreign_scan_add_value(TableScan *scan, const char *value)
 	scan->has_warned = true;
 }
 
-/* Add the groups of an array. */
+/* Add the groups of an array of texts, or of what is stored like them: of a varchar[] the type is only relabelled. */
 static void
-foreign_scan_add_array(TableScan *scan, Datum array)
+foreign_scan_add_array(TableScan *scan, Datum datum)
 {
+	ArrayType  *array = DatumGetArrayTypeP(datum);
 	Datum	   *elements;
 	bool	   *nulls;
 	int			n;
 
-	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &elements, &nulls, &n);
 	for (int i = 0; i < n; i++)
 		if (!nulls[i])
 			foreign_scan_add_value(scan, TextDatumGetCString(elements[i]));

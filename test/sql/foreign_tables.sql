@@ -43,7 +43,7 @@ BEGIN
     END LOOP;
 END $$;
 
-SELECT plan(108);
+SELECT plan(110);
 
 -- ---- options
 
@@ -277,6 +277,12 @@ SELECT lives_ok($$INSERT INTO rota VALUES ('120363012345678902@g.us', '155512300
 SELECT lives_ok($$DELETE FROM rota WHERE jid = '15550000002@c.us'$$, 'and are removed from each');
 SELECT is((SELECT array_agg(a ORDER BY a) FROM unnest(asked()) a), ARRAY['add 15551230001@c.us 120363012345678902', 'add 15551230002@c.us 120363012345678901',
     'remove 15550000002@c.us 120363012345678901', 'remove 15550000002@c.us 120363012345678902'], 'all is asked for');
+CREATE TABLE rota_none PARTITION OF rota FOR VALUES IN ('0');
+INSERT INTO rota VALUES ('0', '15551230001', 'admin'), ('0', '15551230002', 'member');
+SELECT is(returned($$UPDATE rota SET group_jid = '120363012345678902@g.us', role = 'admin' WHERE group_jid = '0' OR group_jid = '120363012345678902@g.us' AND jid = '15550000002@c.us' RETURNING jid, role$$),
+    ARRAY['(15551230001@c.us,admin)', '(15551230002@c.us,admin)', '(15550000002@c.us,admin)'], 'rows that move to a partition, among those of it that are updated');
+SELECT is((SELECT array_agg(a ORDER BY a) FROM unnest(asked()) a), ARRAY['add 15551230001@c.us 120363012345678902', 'add 15551230002@c.us 120363012345678902',
+    'promote 15550000002@c.us 120363012345678902', 'promote 15551230001@c.us 120363012345678902', 'promote 15551230002@c.us 120363012345678902'], 'are asked for');
 SELECT raises($$INSERT INTO rota_one VALUES ('120363012345678902@g.us', '15551230001')$$, '22023', 'foreign table "rota_one" is of another group than%', NULL, NULL, 'a row of another group');
 
 SELECT * FROM finish();

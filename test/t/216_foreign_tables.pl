@@ -100,6 +100,19 @@ $sim->world({ groups => { $one => { unread => 0 } } });
 $sim->rule({ match => { path => "$one\$" }, times => 1, answer => { status => 500, json => { message => 'broken' } } });
 is(warned('SELECT count(*) FROM team WHERE NOT complete') =~ s/.*DETAIL: +//r, 'As it was read, nothing tells how many members there are.', 'nor is one complete of which nobody knows the size');
 
+# ---- sizes that the list of groups has told before
+
+my $left = WawpTest->session($node);
+$left->ask('BEGIN; DECLARE c CURSOR FOR SELECT group_jid, complete FROM wa.members; MOVE 1 FROM c');
+$sim->leave($two, $people[3]);
+sleep 6;
+my $told = $left->ask("FETCH ALL FROM c");
+like($told->{out}, qr/^$two\|t$/m, 'somebody has left since: the size is read again');
+unlike($told->{err} // '', qr/WARNING/, '... and the list is complete');
+$left->ask('COMMIT');
+$left->quit;
+$sim->join($two, $people[3]);
+
 # ---- errors raise
 
 $sim->rule({ match => { path => "$one/participants\$" }, times => 1, answer => { status => 500, json => { message => 'broken' } } });
