@@ -27,10 +27,13 @@ my %context = (
 	"[[$first], $rest]" => "[[$first], $rest]",
 	"{\"+$ann\": [$ann, -$ann, \"$ann\"], \"x\": \"say \\\"$first $rest\\\", \\\\$ann\"}" => '{"0": [0, 0, "0"], "x": "say \"0\", \\\\0"}',
 );
-my %intent = map { $_ => $wawp->want(context => "'$_'", not_before => "clock_timestamp() + interval '1 day'") } sort keys %context;
+my %intent = map { $_ => $wawp->want(context => "'$_'", reason => "'call +$ann now'", not_before => "clock_timestamp() + interval '1 day'") } sort keys %context;
+$wawp->ask('SET standard_conforming_strings = off; SET escape_string_warning = off');
 my $erased = eval { $wawp->ask("SELECT wawp_erase('$ann') > 0") } // $@;
 is($erased, 't', 'a person is erased');
+$wawp->ask('RESET standard_conforming_strings');
 is($wawp->column($intent{$_}, 'context'), $context{$_}, "... from $_") foreach sort keys %context;
+is($wawp->column((values %intent)[0], 'reason'), 'call erased now', '... and from texts');
 
 # ---- one who was erased is not stored, in several transactions of one message
 
