@@ -59,6 +59,15 @@ is($wawp->ask("SELECT wawp_erase('$ben')"), 1, '... but by the next');
 is($wawp->ask($left), 0, '... which leaves nothing');
 is($wawp->ask("SELECT wawp_erase('$ben')"), 0, '... and says so when it is repeated');
 
+# ---- a privacy id with the digits of somebody else's number
+
+my ($cal, $dan) = ($wawp->person, $wawp->person);
+my $dans = $wawp->want(who => $dan, not_before => "clock_timestamp() + interval '1 day'");
+$wawp->ask("INSERT INTO wawp.contact (jid, lid) VALUES ('$cal\@c.us', '$dan\@lid')");
+unlike($wawp->ask("SELECT wawp_subject_export('$cal') -> 'membership_intent'"), qr/$dan\@c/, 'an export has no rows of somebody else');
+is($wawp->ask("SELECT wawp_erase('$cal') > 0"), 't', 'a person is erased whose LID has the digits of somebody\'s number');
+is($wawp->column($dans, "concat_ws(' ', jid, state)"), "$dan\@c.us queued", '... who is not touched');
+
 # ---- a time in which nothing was sealed
 
 is($wawp->until('SELECT count(*) FROM wawp.audit_note', 0), 0, 'all is in the log');
