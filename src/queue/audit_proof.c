@@ -173,7 +173,7 @@ proof_read_path(StringInfo out, int64 id, const AuditHeader *header)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("block " INT64_FORMAT " of the audit log's seal does not have all its records", header->block),
 				 errhint("wawp_audit_verify() tells whether they were removed by wawp.audit_retention.")));
-	leaves = palloc_array(SealDigest, n);
+	leaves = palloc0_array(SealDigest, n);
 	for (uint64 i = 0; i < n; i++)
 		(void) spi_get_bytes(i, 1, leaves[i].bytes, SEAL_DIGEST_SIZE);
 	length = seal_path(leaves, (int) n, (int) (id - header->first_id), audit_seal_hash, path);

@@ -36,6 +36,7 @@ PG_FUNCTION_INFO_V1(wawp_audit_head);
 #define VERIFY_COLUMNS 5
 #define HEAD_COLUMNS 4
 #define NO_ID PG_INT64_MIN
+#define HOME_TEXT_SIZE 37
 
 /* A check under way. */
 typedef struct Verification
@@ -52,6 +53,7 @@ typedef struct Verification
 	StoredRecord record;		/* the next one */
 	bool		has_last;
 	AuditHeader last;			/* the block before */
+	char		last_home[HOME_TEXT_SIZE];
 
 	/* what is known of the block under way */
 	MemoryContext memory;
@@ -244,8 +246,6 @@ verify_link(Verification *v, const AuditHeader *block)
 static void
 verify_remember(Verification *v, const AuditHeader *block)
 {
-	MemoryContext caller = MemoryContextSwitchTo(v->memory);
-
 	if (v->has_last && strcmp(v->last.home, block->home) != 0)
 		v->moved_after = v->last.block;
 	else if (v->has_last && v->last.timeline != block->timeline)
@@ -254,9 +254,9 @@ verify_remember(Verification *v, const AuditHeader *block)
 		v->promoted_to = block->timeline;
 	}
 	v->last = *block;
-	v->last.home = pstrdup(block->home);
+	strlcpy(v->last_home, block->home, sizeof(v->last_home));
+	v->last.home = v->last_home;
 	v->has_last = true;
-	MemoryContextSwitchTo(caller);
 }
 
 /* Check one block. */
@@ -297,8 +297,11 @@ verify_tail(Verification *v)
 	return true;
 }
 
+/* If nothing was sealed in that time, what is after the last block begins it. */
 static SqlStatement block_range = {
-	"SELECT min(b.block), max(b.block), (SELECT max(l.pruned_through) FROM wawp.audit_block l), min(b.first_id), max(b.last_id)"
+	"SELECT coalesce(min(b.block), (SELECT max(l.block) + 1 FROM wawp.audit_block l)), max(b.block),"
+	" (SELECT max(l.pruned_through) FROM wawp.audit_block l),"
+	" coalesce(min(b.first_id), (SELECT max(l.last_id) + 1 FROM wawp.audit_block l)), max(b.last_id)"
 	" FROM wawp.audit_block b WHERE ($1 IS NULL OR b.at >= $1) AND ($2 IS NULL OR b.at < $2)",
 	2, {TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
 };
@@ -484,8 +487,8 @@ wawp_audit_head(PG_FUNCTION_ARGS)
 {
 	Datum		values[HEAD_COLUMNS] = {0};
 	bool		nulls[HEAD_COLUMNS] = {true, true, true, true};
-	SealDigest	root;
-	SealDigest	hash;
+	SealDigest	root = {{0}};
+	SealDigest	hash = {{0}};
 	SqlOwner	role = spi_begin_as_caller();
 
 	if (spi_run(&head, NULL) > 0)

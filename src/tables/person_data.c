@@ -180,7 +180,9 @@ person_pattern(const Person *person)
 #define CLEAN_JSON(column) column " = (SELECT string_agg(CASE WHEN p.m[1] ~ $3 THEN regexp_replace(p.m[1], $3, $$\\1$$ || '0', 'g')" \
 	" ELSE p.m[1] END, '' ORDER BY p.n)::jsonb FROM regexp_matches(" column "::text, " JSON_PIECES ", 'g') WITH ORDINALITY p (m, n))"
 
-#define INTENT_HOLDS "(jid = ANY ($1) OR " NAMES("jid") " OR " NAMES("reason") " OR " NAMES("context::text") " OR " NAMES("batch_id") \
+/* a text that is no JID may name the person; another's number may have the digits of a privacy id */
+#define JID_HOLDS "(jid = ANY ($1) OR (jid !~ '^[0-9]+@(c[.]us|lid)$' AND " NAMES("jid") "))"
+#define INTENT_HOLDS "(" JID_HOLDS " OR " NAMES("reason") " OR " NAMES("context::text") " OR " NAMES("batch_id") \
 	" OR " NAMES("detail") " OR " NAMES("requested_from::text") ")"
 #define NOTE_HOLDS "(jid = ANY ($1) OR " NAMES("reason") " OR " NAMES("batch_id") " OR " NAMES("requested_from::text") ")"
 #define AUDIT_TEXTS "(" NAMES("batch_id") " OR " NAMES("actor") " OR " NAMES("application_name") " OR " NAMES("reason") \
@@ -210,7 +212,7 @@ enum
 static Holding holdings[] = {
 	{"membership_intent",
 		SHOW("wawp.membership_intent", "t.id", INTENT_HOLDS),
-		{"UPDATE wawp.membership_intent SET jid = CASE WHEN jid = ANY ($1) OR jid ~ $3 THEN $4 ELSE jid END, " CLEAN("reason") ", " CLEAN("batch_id")
+		{"UPDATE wawp.membership_intent SET jid = CASE WHEN " JID_HOLDS " THEN $4 ELSE jid END, " CLEAN("reason") ", " CLEAN("batch_id")
 			", " CLEAN("detail") ", " CLEAN_JSON("context") ", " CLEAN_JSON("requested_from") ", updated_at = clock_timestamp()"
 	" WHERE id = ANY (ARRAY(SELECT id FROM wawp.membership_intent WHERE " INTENT_HOLDS " ORDER BY id FOR UPDATE))", PERSON_ARGS}},
 	{"membership",

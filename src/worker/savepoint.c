@@ -65,6 +65,8 @@ savepoint_run(SavepointWork work, void *subject, struct Holds *holds)
 		return true;
 	}
 	mark = attempt_mark();
+	/* a block that the piece seals must not have records from before it, which outlive its failure */
+	audit_seal();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 	PG_TRY();

@@ -13,7 +13,7 @@ use WawpPeople;
 use WawpTest;
 
 my $sim = WawpTest->sim;
-my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8, invites_per_minute => 0, reads_per_minute => 0 }, conf => "log_statement = none\n");
+my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8, invites_per_minute => 0, reads_per_minute => 0, adds_per_minute => 0 }, conf => "log_statement = none\n");
 my $wawp = WawpPeople->new($node, $sim);
 
 # ---- an erasure, whatever the JSON is that the digits stand in
@@ -27,10 +27,13 @@ my %context = (
 	"[[$first], $rest]" => "[[$first], $rest]",
 	"{\"+$ann\": [$ann, -$ann, \"$ann\"], \"x\": \"say \\\"$first $rest\\\", \\\\$ann\"}" => '{"0": [0, 0, "0"], "x": "say \"0\", \\\\0"}',
 );
-my %intent = map { $_ => $wawp->want(context => "'$_'", not_before => "clock_timestamp() + interval '1 day'") } sort keys %context;
+my %intent = map { $_ => $wawp->want(context => "'$_'", reason => "'call +$ann now'", not_before => "clock_timestamp() + interval '1 day'") } sort keys %context;
+$wawp->ask('SET standard_conforming_strings = off; SET escape_string_warning = off');
 my $erased = eval { $wawp->ask("SELECT wawp_erase('$ann') > 0") } // $@;
 is($erased, 't', 'a person is erased');
+$wawp->ask('RESET standard_conforming_strings');
 is($wawp->column($intent{$_}, 'context'), $context{$_}, "... from $_") foreach sort keys %context;
+is($wawp->column((values %intent)[0], 'reason'), 'call erased now', '... and from texts');
 
 # ---- one who was erased is not stored, in several transactions of one message
 
@@ -55,5 +58,41 @@ is($wawp->ask($left), 1, 'what is committed after an erasure is not reached by i
 is($wawp->ask("SELECT wawp_erase('$ben')"), 1, '... but by the next');
 is($wawp->ask($left), 0, '... which leaves nothing');
 is($wawp->ask("SELECT wawp_erase('$ben')"), 0, '... and says so when it is repeated');
+
+# ---- a privacy id with the digits of somebody else's number
+
+my ($cal, $dan) = ($wawp->person, $wawp->person);
+my $dans = $wawp->want(who => $dan, not_before => "clock_timestamp() + interval '1 day'");
+$wawp->ask("INSERT INTO wawp.contact (jid, lid) VALUES ('$cal\@c.us', '$dan\@lid')");
+unlike($wawp->ask("SELECT wawp_subject_export('$cal') -> 'membership_intent'"), qr/$dan\@c/, 'an export has no rows of somebody else');
+is($wawp->ask("SELECT wawp_erase('$cal') > 0"), 't', 'a person is erased whose LID has the digits of somebody\'s number');
+is($wawp->column($dans, "concat_ws(' ', jid, state)"), "$dan\@c.us queued", '... who is not touched');
+
+# ---- a time in which nothing was sealed
+
+is($wawp->until('SELECT count(*) FROM wawp.audit_note', 0), 0, 'all is in the log');
+is($wawp->ask("SELECT ok, checked FROM wawp_audit_verify(since => clock_timestamp() + interval '1 hour')"), 't|0', 'of a time without records none is read');
+is($wawp->ask("SELECT ok, checked FROM wawp_audit_verify(since => '2001-01-01', before => '2001-02-01')"), 't|0', '... past or to come');
+
+# ---- a piece of a cycle that fails in the middle of a block keeps what was recorded before it sealed
+
+$wawp->ask("ALTER SERVER support OPTIONS (ADD batch_size '50', SET concurrency '64', SET checks_per_minute '0')");
+$wawp->ask(q{CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	IF NEW.kind = 'answered' AND NEW.batch_id = 'refused' AND NEW.contact_id % 50 = 0 THEN RAISE 'refused'; END IF; RETURN NEW; END $$;
+	CREATE TRIGGER refuse BEFORE INSERT ON wawp.audit_log FOR EACH ROW EXECUTE FUNCTION refuse()});
+$sim->rule({ times => undef, match => { path => 'participants/add' }, effect => 'before', fault => { gate => \1 } });
+foreach my $batch (('sound') x 20, ('refused') x 10)
+{
+	my $people = join "', '", map { $wawp->person } 1 .. 50;
+	$wawp->ask(sprintf "SELECT count(*) FROM wawp_request_add('%s', ARRAY['$people'], 'support', verify => false, batch_id => '$batch')", $wawp->group);
+}
+my $count = q{SELECT count(*) FROM wawp.membership_intent WHERE batch_id IN ('sound', 'refused') AND state =};
+is($wawp->until("$count 'sending'", 1500), 1500, 'many requests are on the wire');
+$sim->unrule;
+$wawp->until("$count 'done'", 1000);
+is($wawp->ask('SELECT ok, problem FROM wawp_audit_verify()'), 't|', 'all are sealed while some fail');
+$wawp->ask('DROP TRIGGER refuse ON wawp.audit_log');
+is($wawp->until("$count 'done'", 1500), 1500, '... and when they do not fail any more');
+is($wawp->ask('SELECT ok, problem FROM wawp_audit_verify()'), 't|', '... all are sealed');
 
 done_testing();
