@@ -1,0 +1,46 @@
+
+# Rows of the queue that get another place while their requests are on the wire, or are changed while they are claimed:
+# each is settled, and none is sent twice.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+use WawpPeople;
+use WawpTest;
+
+my $sim = WawpTest->sim(latency => 1.5);
+my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 64 });
+my $wawp = WawpPeople->new($node, $sim);
+my $part = 0;
+
+foreach my $move ('VACUUM FULL wawp.membership_intent', 'CLUSTER wawp.membership_intent USING membership_intent_pkey', 'REINDEX TABLE wawp.membership_intent')
+{
+	$part++;
+	$wawp->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id, verify)
+		SELECT '1203630799$part' || lpad(g::text, 8, '0') || '\@g.us', '1555$part' || lpad(g::text, 6, '0'), 'support', 'b$part', false FROM generate_series(1, 60) g");
+	is($wawp->until("SELECT count(*) > 8 FROM wawp.membership_intent WHERE state = 'sending'", 't'), 't', 'many are on the wire');
+	$wawp->ask("DELETE FROM wawp.membership_intent WHERE state = 'done' AND id % 2 = 0");
+	$wawp->ask($move);
+	is($wawp->until("SELECT done FROM wawp.progress WHERE batch_id = 'b$part'", 60), 60, "$move: all are settled");
+	is($wawp->ask("SELECT count(DISTINCT outcome) || ' ' || max(attempts) FROM wawp.membership_intent WHERE batch_id = 'b$part'"), '1 1', '... alike, with one attempt');
+}
+
+# Requests that are made again and again with another priority, while they are claimed.
+my @busy = map { WawpTest->session($node) } 1 .. 4;
+for my $round (1 .. 60)
+{
+	$busy[ $round % 4 ]->ask("SELECT wawp_request_add('1203630799940' || lpad(g::text, 5, '0') || '\@g.us', ARRAY['15554' || lpad(g::text, 6, '0')],
+		'support', verify => false, priority => $round, batch_id => 'again') FROM generate_series(1, 60) g");
+	sleep 0.03;
+}
+is($wawp->until("SELECT count(*) FILTER (WHERE state <> 'done') FROM wawp.membership_intent WHERE jid LIKE '15554%'", 0), 0, 'requested again with more priority: all are served');
+is($wawp->ask("SELECT count(DISTINCT jid) FROM wawp.membership_intent WHERE jid LIKE '15554%'"), 60, '... each person');
+unlike(slurp_file($node->logfile), qr/ERROR|PANIC|was terminated/, 'no error');
+
+done_testing();
