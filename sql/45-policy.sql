@@ -67,7 +67,7 @@ CREATE TABLE wawp.erasure_key (
 	since		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	CONSTRAINT erasure_key_pkey PRIMARY KEY (key)
 );
-COMMENT ON TABLE wawp.erasure_key IS 'the secret with which people who were erased are recognised in wawp.suppression; who has both can find their numbers by trying all';
+COMMENT ON TABLE wawp.erasure_key IS 'the key by which people who were erased are recognised in wawp.suppression; who has both can find their numbers by trying all';
 COMMENT ON COLUMN wawp.erasure_key.key IS 'random; several if databases were merged, and all count';
 COMMENT ON COLUMN wawp.erasure_key.since IS 'when it was drawn';
 

@@ -115,6 +115,7 @@ CREATE TABLE wawp.audit_block (
 	hash			bytea NOT NULL,
 	CONSTRAINT audit_block_pkey PRIMARY KEY (block)
 );
+CREATE INDEX audit_block_first_id ON wawp.audit_block (first_id);
 COMMENT ON TABLE wawp.audit_block IS
 	'the seal of the audit log: a header for each range of records, written with them, which names the hash of the one before; kept when the records are pruned';
 COMMENT ON COLUMN wawp.audit_block.block IS 'consecutive number, from 1';
@@ -134,7 +135,7 @@ CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.audit_block
 
 -- Sets: erased = _audit_erased(a, columns), salt = NULL, and each of these columns to NULL.
 CREATE FUNCTION wawp._audit_erased(record wawp.audit_log, columns text[]) RETURNS jsonb
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT CASE WHEN (record).digest IS NOT NULL THEN pg_catalog.jsonb_build_object(
 		'digests', COALESCE((record).erased OPERATOR(pg_catalog.->) 'digests', '{}')

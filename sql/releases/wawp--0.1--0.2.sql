@@ -98,6 +98,9 @@ CREATE INDEX membership_intent_busy ON wawp.membership_intent (home, instance, g
 -- Of these, those that end because their opposite was asked for; nearly always empty.
 CREATE INDEX membership_intent_superseded ON wawp.membership_intent (home, id)
 	WHERE superseded AND state IN ('verifying', 'inviting', 'invited', 'pending_approval');
+-- Intents in doubt, and queued ones that were tried: what wawp.stuck shows one by one; small.
+CREATE INDEX membership_intent_stuck ON wawp.membership_intent (home, id)
+	WHERE state = 'failed' AND outcome = 'unknown_result' OR state = 'queued' AND (attempts > 0 OR crashes > 0);
 CREATE INDEX membership_intent_expiry ON wawp.membership_intent (home, expires_at)
 	WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL;
 CREATE INDEX membership_intent_after ON wawp.membership_intent (home, after) WHERE after IS NOT NULL AND state = 'queued';
@@ -266,6 +269,7 @@ CREATE TABLE wawp.audit_block (
 	hash			bytea NOT NULL,
 	CONSTRAINT audit_block_pkey PRIMARY KEY (block)
 );
+CREATE INDEX audit_block_first_id ON wawp.audit_block (first_id);
 COMMENT ON TABLE wawp.audit_block IS
 	'the seal of the audit log: a header for each range of records, written with them, which names the hash of the one before; kept when the records are pruned';
 COMMENT ON COLUMN wawp.audit_block.block IS 'consecutive number, from 1';
@@ -285,7 +289,7 @@ CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.audit_block
 
 -- Sets: erased = _audit_erased(a, columns), salt = NULL, and each of these columns to NULL.
 CREATE FUNCTION wawp._audit_erased(record wawp.audit_log, columns text[]) RETURNS jsonb
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT CASE WHEN (record).digest IS NOT NULL THEN pg_catalog.jsonb_build_object(
 		'digests', COALESCE((record).erased OPERATOR(pg_catalog.->) 'digests', '{}')
@@ -333,7 +337,7 @@ CREATE TABLE wawp.erasure_key (
 	since		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	CONSTRAINT erasure_key_pkey PRIMARY KEY (key)
 );
-COMMENT ON TABLE wawp.erasure_key IS 'the secret with which people who were erased are recognised in wawp.suppression; who has both can find their numbers by trying all';
+COMMENT ON TABLE wawp.erasure_key IS 'the key by which people who were erased are recognised in wawp.suppression; who has both can find their numbers by trying all';
 COMMENT ON COLUMN wawp.erasure_key.key IS 'random; several if databases were merged, and all count';
 COMMENT ON COLUMN wawp.erasure_key.since IS 'when it was drawn';
 
@@ -521,84 +525,121 @@ CREATE OR REPLACE VIEW wawp.progress WITH (security_invoker) AS
 COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known, or some are not taken over or wait for another account';
 
 CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
+	-- Nothing here reads all that is queued: lanes are found one after the other in their index, and the rows of those
+	-- that are held are counted there.
+	WITH RECURSIVE server AS MATERIALIZED (
+		SELECT s.srvname::text COLLATE "C" AS instance, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s),
+	-- the homes and accounts with which something is queued in each lane
+	lane AS (
+		(SELECT o.home, o.instance, o.group_jid, o.instance_id
+		FROM wawp.membership_intent o
+		WHERE o.state = 'queued' AND o.id > 0 AND o.home IS NOT NULL AND NOT (SELECT wawp._is_monitor())
+		ORDER BY o.home, o.instance, o.group_jid, o.instance_id LIMIT 1)
+		UNION ALL
+		SELECT n.home, n.instance, n.group_jid, n.instance_id
+		FROM lane l, LATERAL (SELECT o.home, o.instance, o.group_jid, o.instance_id
+			FROM wawp.membership_intent o
+			WHERE o.state = 'queued' AND o.id > 0
+				AND (o.home, o.instance, o.group_jid, o.instance_id) > (l.home, l.instance, l.group_jid, l.instance_id)
+			ORDER BY o.home, o.instance, o.group_jid, o.instance_id LIMIT 1) n),
+	busy AS MATERIALIZED (
+		SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.detail, i.updated_at, i.instance_id,
+			coalesce(i.home = (SELECT wawp._home()), false) AS is_ours
+		FROM wawp.membership_intent i
+		WHERE i.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND NOT (SELECT wawp._is_monitor()))
 	SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.updated_at AS since,
 		coalesce(CASE WHEN i.state <> 'failed' THEN wawp._account_problem(i.instance::name, i.instance_id) END,
 			i.detail, i.outcome::text) AS why
 	FROM wawp.membership_intent i
-	WHERE NOT (SELECT wawp._is_monitor())
-		AND (i.state = 'failed' AND i.outcome = 'unknown_result'
-		OR i.home = (SELECT wawp._home())
-			AND (i.state = 'inviting' AND i.updated_at < pg_catalog.clock_timestamp() - interval '1 hour'
+	WHERE (i.state = 'failed' AND i.outcome = 'unknown_result' OR i.state = 'queued' AND (i.attempts > 0 OR i.crashes > 0))
+		AND (i.state = 'failed' OR i.home = (SELECT wawp._home())) AND NOT (SELECT wawp._is_monitor())
+	UNION ALL
+	SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.updated_at,
+		coalesce(wawp._account_problem(i.instance::name, i.instance_id), i.detail, i.outcome::text)
+	FROM busy i LEFT JOIN server s ON s.instance = i.instance
+	WHERE i.is_ours
+		AND (i.state = 'inviting' AND i.updated_at < pg_catalog.clock_timestamp() - interval '1 hour'
 			OR i.state = 'verifying' AND (i.outcome = 'unknown_result' OR i.detail LIKE 'could not be verified:%'
 				OR i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
-			OR i.state = 'queued' AND (i.attempts > 0 OR i.crashes > 0)
-			OR i.state IN ('verifying', 'inviting', 'invited', 'pending_approval')
-				AND i.instance_id IS DISTINCT FROM wawp._account(i.instance::name)
-			OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes'))
+			OR i.state IN ('verifying', 'inviting', 'invited', 'pending_approval') AND i.instance_id IS DISTINCT FROM s.account
+			OR i.state = 'sending' AND i.updated_at < pg_catalog.clock_timestamp() - interval '5 minutes')
 	UNION ALL
 	-- a row for all of a group and state that this database does not serve; its id is the first one's
 	SELECT min(i.id), i.instance, i.group_jid, NULL, i.state, NULL, min(i.updated_at),
-		'restored or replicated and not served until wawp_take_over(); ' || count(*) || ' ' || i.state
-	FROM wawp.membership_intent i
-	WHERE i.state NOT IN ('done', 'failed', 'cancelled') AND i.home IS DISTINCT FROM (SELECT wawp._home())
-		AND NOT (SELECT wawp._is_monitor())
+		'restored or replicated and not served until wawp_take_over(); ' || sum(i.number) || ' ' || i.state
+	FROM (SELECT q.id, q.instance, q.group_jid, 'queued'::wawp.state AS state, q.updated_at, q.number
+		FROM lane l, LATERAL (SELECT l.instance, l.group_jid, min(o.id) AS id, min(o.updated_at) AS updated_at, count(*) AS number
+			FROM wawp.membership_intent o
+			WHERE o.state = 'queued' AND o.id > 0 AND o.home = l.home AND o.instance = l.instance
+				AND o.group_jid = l.group_jid AND o.instance_id = l.instance_id) q
+		WHERE l.home IS DISTINCT FROM (SELECT wawp._home())
+		UNION ALL
+		SELECT o.id, o.instance, o.group_jid, o.state, o.updated_at, 1
+		FROM wawp.membership_intent o
+		WHERE o.state = 'queued' AND o.id > 0 AND o.home IS NULL AND NOT (SELECT wawp._is_monitor())
+		UNION ALL
+		SELECT b.id, b.instance, b.group_jid, b.state, b.updated_at, 1 FROM busy b WHERE NOT b.is_ours) i
 	GROUP BY i.instance, i.group_jid, i.state
 	UNION ALL
 	-- a row for all that are queued in a group with an account that the instance does not have now; its id is the first one's
-	SELECT o.id, o.instance, o.group_jid, NULL, 'queued', NULL, o.since,
-		wawp._account_problem(o.instance::name, o.instance_id) || '; ' || o.queued || ' queued'
-	FROM (SELECT q.instance, q.group_jid, q.instance_id, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
-		FROM wawp.membership_intent q
-		LEFT JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
-			ON a.srvname = q.instance
-		WHERE q.state = 'queued' AND q.id > 0 AND q.home = (SELECT wawp._home()) AND q.attempts = 0 AND q.crashes = 0
-			AND q.instance_id IS DISTINCT FROM a.account AND NOT (SELECT wawp._is_monitor())
-		GROUP BY q.instance, q.group_jid, q.instance_id) o
+	SELECT q.id, l.instance, l.group_jid, NULL, 'queued', NULL, q.since,
+		wawp._account_problem(l.instance::name, l.instance_id) || '; ' || q.queued || ' queued'
+	FROM lane l LEFT JOIN server s ON s.instance = l.instance,
+	LATERAL (SELECT min(o.id) AS id, min(o.updated_at) AS since, count(*) AS queued
+		FROM wawp.membership_intent o
+		WHERE o.state = 'queued' AND o.id > 0 AND o.home = l.home AND o.instance = l.instance
+			AND o.group_jid = l.group_jid AND o.instance_id = l.instance_id AND o.attempts = 0 AND o.crashes = 0) q
+	WHERE l.home = (SELECT wawp._home()) AND l.instance_id IS DISTINCT FROM s.account AND q.queued > 0
 	UNION ALL
-	-- a row for all that are queued in a lane that is held; its id is the first one's
-	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
-		'held: ' || h.reason || '; ' || l.queued || ' queued'
-	FROM (SELECT q.instance, q.group_jid, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
-		FROM wawp.membership_intent q
-		WHERE q.state = 'queued' AND q.id > 0 AND q.home = (SELECT wawp._home()) AND q.instance IN (SELECT x.instance FROM wawp.hold x)
-			AND q.instance_id = wawp._account(q.instance::name)
-			AND NOT (SELECT wawp._is_monitor())
-		GROUP BY q.instance, q.group_jid) l
-	JOIN LATERAL (SELECT h.reason FROM wawp.hold h WHERE h.instance = l.instance
-		AND (h.group_jid IS NULL OR h.group_jid = l.group_jid)
-		AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
-		ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true
+	-- a row for all that are queued in a lane that is held; its id is the first one's, and so is since
+	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL,
+		(SELECT o.updated_at FROM wawp.membership_intent o WHERE o.id = l.id),
+		'held: ' || l.reason || '; ' || l.queued || ' queued'
+	FROM (SELECT s.instance, q.group_jid, q.id, q.queued, h.reason
+		FROM wawp.hold h JOIN server s ON s.instance = h.instance,
+		LATERAL (SELECT o.group_jid, min(o.id) AS id, count(*) AS queued
+			FROM wawp.membership_intent o
+			WHERE o.state = 'queued' AND o.id > 0 AND o.home = (SELECT wawp._home()) AND o.instance = s.instance
+				AND o.instance_id = s.account AND NOT (SELECT wawp._is_monitor())
+			GROUP BY o.group_jid) q
+		WHERE h.group_jid IS NULL AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
+		UNION ALL
+		SELECT s.instance, h.group_jid, q.id, q.queued, h.reason
+		FROM wawp.hold h JOIN server s ON s.instance = h.instance,
+		LATERAL (SELECT min(o.id) AS id, count(*) AS queued
+			FROM wawp.membership_intent o
+			WHERE o.state = 'queued' AND o.id > 0 AND o.home = (SELECT wawp._home()) AND o.instance = s.instance
+				AND o.group_jid = h.group_jid AND o.instance_id = s.account AND NOT (SELECT wawp._is_monitor())) q
+		WHERE h.group_jid IS NOT NULL AND q.queued > 0 AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())
+			AND NOT EXISTS (SELECT FROM wawp.hold x WHERE x.instance = h.instance AND x.group_jid IS NULL
+				AND (x.until IS NULL OR x.until > pg_catalog.clock_timestamp()))) l
 	UNION ALL
 	-- a row for all that are to be invited to a group while WhatsApp lets the account write to no strangers; its id is the first one's
 	SELECT l.id, l.instance, l.group_jid, NULL, 'inviting', 'account_restricted', l.since,
 		'invitations are held until ' || h.until::timestamptz(0) || ', additions go on: ' || h.reason || '; ' || l.waiting || ' to be invited'
-	FROM (SELECT q.instance, q.group_jid, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS waiting
-		FROM wawp.membership_intent q
-		WHERE q.state = 'inviting' AND q.home = (SELECT wawp._home())
-			AND q.instance IN (SELECT x.instance FROM wawp.hold x
-				WHERE x.group_jid = 'invitations' AND x.until > pg_catalog.clock_timestamp())
-			AND NOT (SELECT wawp._is_monitor())
-		GROUP BY q.instance, q.group_jid) l
-	JOIN wawp.hold h ON h.instance = l.instance AND h.group_jid = 'invitations'
+	FROM (SELECT b.instance, b.group_jid, min(b.id) AS id, min(b.updated_at) AS since, count(*) AS waiting
+		FROM busy b WHERE b.state = 'inviting' AND b.is_ours
+		GROUP BY b.instance, b.group_jid) l
+	JOIN wawp.hold h ON h.instance = l.instance AND h.group_jid = 'invitations' AND h.until > pg_catalog.clock_timestamp()
 	UNION ALL
 	-- a row for all of a role that are queued in a group, while the role is held
-	SELECT l.id, l.instance, l.group_jid, NULL, 'queued', NULL, l.since,
-		'held: role ' || pg_catalog.pg_get_userbyid(l.requester) || ': ' || r.reason || '; ' || l.queued || ' queued'
-	FROM (SELECT q.instance, q.group_jid, q.requester, min(q.id) AS id, min(q.updated_at) AS since, count(*) AS queued
-		FROM wawp.membership_intent q
-		WHERE q.state = 'queued' AND q.id > 0 AND q.home = (SELECT wawp._home())
-			AND q.instance IN (SELECT x.instance FROM wawp.requester_hold x)
-			AND q.instance_id = wawp._account(q.instance::name)
-			AND NOT (SELECT wawp._is_monitor())
-		GROUP BY q.instance, q.group_jid, q.requester) l
-	JOIN wawp.requester_hold r ON r.instance = l.instance AND r.requester = l.requester
-		AND r.until > pg_catalog.clock_timestamp()
+	SELECT q.id, l.instance, l.group_jid, NULL, 'queued', NULL, q.since,
+		'held: role ' || pg_catalog.pg_get_userbyid(r.requester) || ': ' || r.reason || '; ' || q.queued || ' queued'
+	FROM wawp.requester_hold r
+	JOIN server s ON s.instance = r.instance
+	JOIN lane l ON l.instance = s.instance AND l.instance_id = s.account AND l.home = (SELECT wawp._home()),
+	LATERAL (SELECT min(o.id) AS id, min(o.updated_at) AS since, count(*) AS queued
+		FROM wawp.membership_intent o
+		WHERE o.state = 'queued' AND o.id > 0 AND o.home = l.home AND o.instance = l.instance
+			AND o.group_jid = l.group_jid AND o.instance_id = l.instance_id AND o.requester = r.requester) q
+	WHERE r.until > pg_catalog.clock_timestamp() AND q.queued > 0
 	UNION ALL
 	SELECT f.id, f.instance, f.group_jid, f.jid, f.state, f.outcome, f.since, f.why FROM wawp._stuck_figures() f
 	UNION ALL
 	SELECT NULL, NULL, NULL, NULL, NULL, NULL, w.since, w.why FROM wawp._worker_status() w WHERE w.why IS NOT NULL;
 COMMENT ON COLUMN wawp.stuck.id IS 'the intent, or the first of those in a group that are held or not taken over; NULL for the worker';
 COMMENT ON COLUMN wawp.stuck.jid IS 'the person; NULL for all in a group that are held or not taken over';
+COMMENT ON COLUMN wawp.stuck.since IS 'when it last changed; of those in a group that are held, the first one';
 
 CREATE OR REPLACE VIEW wawp.funnel WITH (security_invoker) AS
 	SELECT f.instance, f.group_jid, f.batch_id, f.asked, f.added, f.already, f.invited, f.joined_by_invite,
@@ -656,16 +697,62 @@ COMMENT ON COLUMN wawp.instance.held_by IS 'why the whole instance is held, or t
 CREATE OR REPLACE VIEW wawp.worker_status WITH (security_invoker) AS
 	SELECT w.pid, w.started_at, w.last_cycle_at, w.in_flight,
 		CASE WHEN wawp._is_monitor() THEN wawp._oldest_due()
-			ELSE (SELECT pg_catalog.min(GREATEST(i.created_at, i.not_before, i.next_attempt_at))
-				FROM wawp.membership_intent i
-				JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
-					ON a.srvname OPERATOR(pg_catalog.=) i.instance AND a.account OPERATOR(pg_catalog.=) i.instance_id
-				WHERE i.state OPERATOR(pg_catalog.=) 'queued' AND i.home OPERATOR(pg_catalog.=) (SELECT wawp._home())
-					AND NOT EXISTS (SELECT FROM wawp.requester_hold r WHERE r.instance OPERATOR(pg_catalog.=) i.instance
-						AND r.requester OPERATOR(pg_catalog.=) i.requester
-						AND r.until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
-					AND GREATEST(i.created_at, i.not_before, i.next_attempt_at)
-						OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) END AS oldest_due_at,
+			-- The first that is due of each lane, account and priority, found one after the other in the lane's index, and the
+			-- first without a time of its own, which may have been due before one that was tried; then what was planned.
+			ELSE (WITH RECURSIVE line AS (
+				(SELECT o.instance, o.group_jid, o.instance_id, o.priority
+				FROM wawp.membership_intent o
+				WHERE o.state = 'queued' AND o.id > 0 AND o.home = (SELECT wawp._home())
+				ORDER BY o.instance, o.group_jid, o.instance_id, coalesce(o.not_before > o.updated_at, false), o.priority DESC LIMIT 1)
+				UNION ALL
+				SELECT n.instance, n.group_jid, n.instance_id, n.priority
+				FROM line l, LATERAL (
+					(SELECT o.instance, o.group_jid, o.instance_id, o.priority
+					FROM wawp.membership_intent o
+					WHERE o.state = 'queued' AND o.id > 0 AND o.home = (SELECT wawp._home()) AND o.instance = l.instance
+						AND o.group_jid = l.group_jid AND o.instance_id = l.instance_id
+						AND NOT coalesce(o.not_before > o.updated_at, false) AND o.priority < l.priority
+					ORDER BY o.priority DESC LIMIT 1)
+					UNION ALL
+					(SELECT o.instance, o.group_jid, o.instance_id, o.priority
+					FROM wawp.membership_intent o
+					WHERE o.state = 'queued' AND o.id > 0 AND o.home = (SELECT wawp._home())
+						AND (o.instance, o.group_jid, o.instance_id) > (l.instance, l.group_jid, l.instance_id)
+					ORDER BY o.instance, o.group_jid, o.instance_id, coalesce(o.not_before > o.updated_at, false), o.priority DESC LIMIT 1)
+					LIMIT 1) n),
+				held AS MATERIALIZED (SELECT r.instance::text COLLATE "C" AS instance, r.requester
+					FROM wawp.requester_hold r WHERE r.until > pg_catalog.clock_timestamp())
+				SELECT min(d.due_at)
+				FROM (SELECT least(f.due_at, p.due_at) AS due_at
+					FROM line l
+					JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
+						ON a.srvname = l.instance AND a.account = l.instance_id,
+					LATERAL (SELECT greatest(o.created_at, o.not_before, o.next_attempt_at) AS due_at,
+							o.not_before IS NULL AND o.next_attempt_at IS NULL AS is_plain
+						FROM wawp.membership_intent o
+						WHERE o.state = 'queued' AND o.id > 0 AND o.home = (SELECT wawp._home()) AND o.instance = l.instance
+							AND o.group_jid = l.group_jid AND o.instance_id = l.instance_id
+							AND NOT coalesce(o.not_before > o.updated_at, false) AND o.priority = l.priority
+							AND greatest(o.created_at, o.not_before, o.next_attempt_at) <= pg_catalog.clock_timestamp()
+							AND NOT EXISTS (SELECT FROM held h WHERE h.instance = o.instance AND h.requester = o.requester)
+						ORDER BY o.id LIMIT 1) f
+					LEFT JOIN LATERAL (SELECT o.created_at AS due_at
+						FROM wawp.membership_intent o
+						WHERE NOT f.is_plain AND o.state = 'queued' AND o.id > 0 AND o.home = (SELECT wawp._home())
+							AND o.instance = l.instance AND o.group_jid = l.group_jid AND o.instance_id = l.instance_id
+							AND NOT coalesce(o.not_before > o.updated_at, false) AND o.priority = l.priority
+							AND o.not_before IS NULL AND o.next_attempt_at IS NULL AND o.created_at <= pg_catalog.clock_timestamp()
+							AND NOT EXISTS (SELECT FROM held h WHERE h.instance = o.instance AND h.requester = o.requester)
+						ORDER BY o.id LIMIT 1) p ON true
+					UNION ALL
+					SELECT greatest(o.created_at, o.not_before, o.next_attempt_at)
+					FROM wawp.membership_intent o
+					JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
+						ON a.srvname = o.instance AND a.account = o.instance_id
+					WHERE o.state = 'queued' AND o.not_before > o.updated_at AND o.home = (SELECT wawp._home())
+						AND o.not_before <= pg_catalog.statement_timestamp()
+						AND NOT EXISTS (SELECT FROM held h WHERE h.instance = o.instance AND h.requester = o.requester)) d
+				WHERE d.due_at <= pg_catalog.clock_timestamp()) END AS oldest_due_at,
 		w.errors_in_a_row, w.sqlstate, w.last_error, w.state
 	FROM wawp._worker_status() w;
 COMMENT ON COLUMN wawp.worker_status.state IS 'serving, off (wawp.worker), failing, none (no worker) or copy (nothing is sent before wawp_take_over())';

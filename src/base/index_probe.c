@@ -24,6 +24,7 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "base/index_probe.h"
 #include "catalog/namespace.h"
@@ -255,6 +256,28 @@ IndexProbeResult
 index_probe_any(const IndexProbe *probes, int n)
 {
 	return index_probe_open(probes, n, NULL, 0);
+}
+
+/*
+ * True if another transaction that is under way has inserted a row with the
+ * probe's keys: whoever inserts one as well waits for its end.
+ */
+bool
+index_probe_is_pending(const IndexProbe *probe)
+{
+	SnapshotData dirty;
+	Snapshot	snapshot;
+	ProbedTable table;
+	bool		is_pending;
+
+	InitDirtySnapshot(dirty);
+	index_probe_open_table(probe, &table);
+	snapshot = table.snapshot;
+	table.snapshot = &dirty;
+	is_pending = index_probe_read(&table, probe) == PROBE_FOUND && TransactionIdIsValid(dirty.xmin);
+	table.snapshot = snapshot;
+	index_probe_close_table(&table);
+	return is_pending;
 }
 
 /* As index_probe_first; when a row is found, set *value to a bigint column of it, which is not null. */

@@ -32,6 +32,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "partitioning/partdesc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -212,6 +213,21 @@ target_make_slot(InsertTarget *target, const SqlArgs *row)
 	return ExecStoreVirtualTuple(slot);
 }
 
+/*
+ * True if all partitions are tables of the usual kind: another kind may look for
+ * the statement that inserts into it as soon as a row is routed there.
+ */
+static bool
+partitions_are_tables(Relation relation)
+{
+	PartitionDesc partitions = RelationGetPartitionDesc(relation, true);
+
+	for (int i = 0; i < partitions->nparts; i++)
+		if (get_rel_relkind(partitions->oids[i]) != RELKIND_RELATION)
+			return false;
+	return true;
+}
+
 /* Find the partition of the i-th row, as COPY does. */
 static ResultRelInfo *
 target_find_partition(const InsertTarget *target, int i)
@@ -274,6 +290,8 @@ target_begin(InsertTarget *target, int n)
 		target->leaf = target->root;
 		return true;
 	}
+	if (!partitions_are_tables(target->relation))
+		return false;
 	target->node = makeNode(ModifyTableState);
 	target->node->ps.state = target->estate;
 	target->node->operation = CMD_INSERT;
@@ -289,7 +307,7 @@ target_end(InsertTarget *target)
 {
 	if (target->routing)
 		ExecCleanupTupleRouting(target->node, target->routing);
-	else
+	else if (target->leaf)
 		ExecCloseIndices(target->root);
 }
 

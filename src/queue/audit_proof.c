@@ -119,7 +119,8 @@ proof_read_record(StringInfo out, int64 id)
 }
 
 static SqlStatement block_of_record = {
-	"SELECT" STORED_HEADER " FROM wawp.audit_block b WHERE $1 BETWEEN b.first_id AND b.last_id ORDER BY b.block LIMIT 1",
+	"SELECT" STORED_HEADER " FROM (SELECT h.block FROM wawp.audit_block h WHERE h.first_id <= $1"
+	"  ORDER BY h.first_id DESC, h.block LIMIT 1) last JOIN wawp.audit_block b USING (block) WHERE $1 <= b.last_id",
 	1, {INT8OID}, NULL
 };
 

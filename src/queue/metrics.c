@@ -182,46 +182,83 @@ wawp_progress_figures(PG_FUNCTION_ARGS)
 	return metrics_return(fcinfo, &progress_figures);
 }
 
-/* The conditions are those of the view wawp.stuck. */
+/* id > 0 is always true and makes the lane's partial index usable. */
+#define QUEUED_SQL STATE_IS("queued") " AND i.id > 0"
+/* A lane's columns of the table i, which are the beginning of its index. */
+#define LANE_SQL "i.home, i.instance, i.group_jid, i.instance_id"
+/* Of an intent i: it is queued in the lane l. */
+#define IN_LANE_SQL \
+	QUEUED_SQL " AND i.home = l.home AND i.instance = l.instance AND i.group_jid = l.group_jid AND i.instance_id = l.instance_id"
+/*
+ * A statement's beginning: l, all lanes in which something is queued, one found
+ * after the other, so that what is queued in them is not read.
+ */
+#define LANES_SQL \
+	"WITH RECURSIVE a AS MATERIALIZED (SELECT s.srvname::text COLLATE \"C\" AS instance, wawp._account(s.srvname) AS account" \
+	"  FROM pg_catalog.pg_foreign_server s)" \
+	", l AS ((SELECT " LANE_SQL " FROM wawp.membership_intent i WHERE " QUEUED_SQL " AND i.home IS NOT NULL ORDER BY " LANE_SQL " LIMIT 1)" \
+	"  UNION ALL SELECT n.* FROM l, LATERAL (SELECT " LANE_SQL " FROM wawp.membership_intent i WHERE " QUEUED_SQL \
+	"   AND (" LANE_SQL ") > (l.home, l.instance, l.group_jid, l.instance_id) ORDER BY " LANE_SQL " LIMIT 1) n)"
+
+/* The conditions are those of the view wawp.stuck, and as there lanes are found one after the other. */
 static SqlStatement stuck_figures = {
-	"SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, i.state, i.outcome, i.updated_at,"
+	LANES_SQL
+	", b AS MATERIALIZED (SELECT i.id, i.instance, i.group_jid, i.state, i.outcome, i.detail, i.updated_at, i.instance_id,"
+	"  (" IS_HOME ") IS TRUE AS is_ours FROM wawp.membership_intent i"
+	"  WHERE i.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval'))"
+	" SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL::text, i.state, i.outcome, i.updated_at,"
 	" CASE WHEN i.instance_id IS DISTINCT FROM a.account AND i.state OPERATOR(pg_catalog.<>) 'failed'"
+	"  THEN " OTHER_ACCOUNT_SQL " ELSE i.outcome::text END"
+	" FROM wawp.membership_intent i LEFT JOIN a ON a.instance = i.instance"
+	" WHERE (" STATE_IS("failed") " AND " OUTCOME_IS("unknown_result") " OR " STATE_IS("queued") " AND (i.attempts > 0 OR i.crashes > 0))"
+	"  AND (" STATE_IS("failed") " OR " IS_HOME ")"
+	" UNION ALL SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL, i.state, i.outcome, i.updated_at,"
+	" CASE WHEN i.instance_id IS DISTINCT FROM a.account"
 	"  THEN " OTHER_ACCOUNT_SQL " WHEN " IS_UNVERIFIED " THEN i.detail ELSE i.outcome::text END"
-	" FROM wawp.membership_intent i" ACCOUNT_SQL
-	" WHERE " STATE_IS("failed") " AND " OUTCOME_IS("unknown_result")
-	" OR " IS_HOME " AND (" STATE_IS("inviting") " AND i.updated_at < clock_timestamp() - interval '1 hour'"
+	" FROM b i LEFT JOIN a ON a.instance = i.instance"
+	" WHERE i.is_ours AND (" STATE_IS("inviting") " AND i.updated_at < clock_timestamp() - interval '1 hour'"
 	"  OR " STATE_IS("verifying") " AND (" OUTCOME_IS("unknown_result") " OR " IS_UNVERIFIED
 	"   OR i.updated_at < clock_timestamp() - interval '5 minutes')"
-	"  OR " STATE_IS("queued") " AND (i.attempts > 0 OR i.crashes > 0)"
 	"  OR " STATE_IS("sending") " AND i.updated_at < clock_timestamp() - interval '5 minutes'"
 	"  OR i.state::text IN " STATES_WAITING " AND i.instance_id IS DISTINCT FROM a.account)"
 	" UNION ALL SELECT min(i.id), i.instance, " GROUP_SQL("i.group_jid") ", NULL, i.state, NULL, min(i.updated_at),"
-	"  'restored or replicated and not served until wawp_take_over(); ' || count(*) || ' ' || i.state"
-	" FROM wawp.membership_intent i WHERE (" IS_HOME ") IS NOT TRUE"
-	"  AND NOT (" STATE_IS("done") " OR " STATE_IS("failed") " OR " STATE_IS("cancelled") ") GROUP BY i.instance, i.group_jid, i.state"
-	" UNION ALL SELECT min(i.id), i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL, min(i.updated_at),"
-	" min(" OTHER_ACCOUNT_SQL ") || '; ' || count(*) || ' queued'"
-	" FROM wawp.membership_intent i" ACCOUNT_SQL
-	" WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME " AND i.attempts = 0 AND i.crashes = 0 AND i.instance_id IS DISTINCT FROM a.account"
-	" GROUP BY i.instance, i.group_jid, i.instance_id"
-	" UNION ALL SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL, i.since,"
-	" 'held: ' || " REASON_SQL("h.reason") " || '; ' || i.queued || ' queued'"
-	" FROM (SELECT i.instance, i.group_jid, min(i.id) AS id, min(i.updated_at) AS since, count(*) AS queued"
-	"  FROM wawp.membership_intent i WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME
-	"  AND i.instance IN (SELECT x.instance FROM wawp.hold x) AND i.instance_id = wawp._account(i.instance::name) GROUP BY 1, 2) i" HOLD_SQL
+	"  'restored or replicated and not served until wawp_take_over(); ' || sum(i.number) || ' ' || i.state"
+	" FROM (SELECT q.id, l.instance, l.group_jid, 'queued'::wawp.state AS state, q.updated_at, q.number"
+	"  FROM l, LATERAL (SELECT min(i.id) AS id, min(i.updated_at) AS updated_at, count(*) AS number"
+	"   FROM wawp.membership_intent i WHERE " IN_LANE_SQL ") q WHERE l.home IS DISTINCT FROM $1"
+	"  UNION ALL SELECT i.id, i.instance, i.group_jid, i.state, i.updated_at, 1"
+	"  FROM wawp.membership_intent i WHERE " QUEUED_SQL " AND i.home IS NULL"
+	"  UNION ALL SELECT i.id, i.instance, i.group_jid, i.state, i.updated_at, 1 FROM b i WHERE NOT i.is_ours) i"
+	" GROUP BY i.instance, i.group_jid, i.state"
+	" UNION ALL SELECT q.id, l.instance, " GROUP_SQL("l.group_jid") ", NULL, 'queued', NULL, q.since,"
+	" " OTHER_ACCOUNT_SQL " || '; ' || q.queued || ' queued'"
+	" FROM l LEFT JOIN a ON a.instance = l.instance,"
+	" LATERAL (SELECT min(i.id) AS id, min(i.updated_at) AS since, count(*) AS queued"
+	"  FROM wawp.membership_intent i WHERE " IN_LANE_SQL " AND i.attempts = 0 AND i.crashes = 0) q"
+	" WHERE l.home = $1 AND l.instance_id IS DISTINCT FROM a.account AND q.queued > 0"
+	" UNION ALL SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL,"
+	" (SELECT f.updated_at FROM wawp.membership_intent f WHERE f.id = i.id), 'held: ' || " REASON_SQL("h.reason") " || '; ' || i.queued || ' queued'"
+	" FROM (SELECT q.* FROM wawp.hold h JOIN a ON a.instance = h.instance,"
+	"   LATERAL (SELECT a.instance, i.group_jid, min(i.id) AS id, count(*) AS queued FROM wawp.membership_intent i"
+	"   WHERE " QUEUED_SQL " AND " IS_HOME " AND i.instance = a.instance AND i.instance_id = a.account GROUP BY i.group_jid) q"
+	"  WHERE h.group_jid IS NULL AND (h.until IS NULL OR h.until > clock_timestamp())"
+	"  UNION ALL SELECT a.instance, h.group_jid, q.id, q.queued FROM wawp.hold h JOIN a ON a.instance = h.instance,"
+	"   LATERAL (SELECT min(i.id) AS id, count(*) AS queued FROM wawp.membership_intent i"
+	"   WHERE " QUEUED_SQL " AND " IS_HOME " AND i.instance = a.instance AND i.group_jid = h.group_jid AND i.instance_id = a.account) q"
+	"  WHERE h.group_jid IS NOT NULL AND q.queued > 0 AND NOT EXISTS (SELECT FROM wawp.hold o WHERE o.instance = h.instance AND o.group_jid IS NULL"
+	"   AND (o.until IS NULL OR o.until > clock_timestamp()))) i" HOLD_SQL
 	" WHERE h.reason IS NOT NULL"
 	" UNION ALL SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'inviting', 'account_restricted', i.since,"
 	" 'invitations are held until ' || h.until::timestamptz(0) || ', additions go on: ' || h.reason || '; ' || i.waiting || ' to be invited'"
 	" FROM (SELECT i.instance, i.group_jid, min(i.id) AS id, min(i.updated_at) AS since, count(*) AS waiting"
-	"  FROM wawp.membership_intent i WHERE " STATE_IS("inviting") " AND " IS_HOME
-	"  AND i.instance IN (SELECT x.instance FROM wawp.hold x WHERE x.group_jid = '" HOLD_MESSAGES "' AND x.until > clock_timestamp())"
-	"  GROUP BY 1, 2) i"
-	" JOIN wawp.hold h ON h.instance = i.instance AND h.group_jid = '" HOLD_MESSAGES "'"
-	" UNION ALL SELECT min(i.id), i.instance, " GROUP_SQL("i.group_jid") ", NULL, 'queued', NULL, min(i.updated_at),"
-	" 'held: a role: ' || min(" REQUESTER_REASON_SQL ") || '; ' || count(*) || ' queued'"
-	" FROM wawp.membership_intent i" ACCOUNT_SQL REQUESTER_HOLD_SQL
-	" WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME " AND r.until IS NOT NULL AND i.instance_id = a.account"
-	" GROUP BY i.instance, i.group_jid, i.requester",
+	"  FROM b i WHERE " STATE_IS("inviting") " AND i.is_ours GROUP BY 1, 2) i"
+	" JOIN wawp.hold h ON h.instance = i.instance AND h.group_jid = '" HOLD_MESSAGES "' AND h.until > clock_timestamp()"
+	" UNION ALL SELECT q.id, l.instance, " GROUP_SQL("l.group_jid") ", NULL, 'queued', NULL, q.since,"
+	" 'held: a role: ' || " REQUESTER_REASON_SQL " || '; ' || q.queued || ' queued'"
+	" FROM wawp.requester_hold r JOIN a ON a.instance = r.instance JOIN l ON l.home = $1 AND l.instance = a.instance AND l.instance_id = a.account,"
+	" LATERAL (SELECT min(i.id) AS id, min(i.updated_at) AS since, count(*) AS queued"
+	"  FROM wawp.membership_intent i WHERE " IN_LANE_SQL " AND i.requester = r.requester) q"
+	" WHERE r.until > clock_timestamp() AND q.queued > 0",
 	1, {UUIDOID}, NULL
 };
 
@@ -267,11 +304,41 @@ wawp_hold_figures(PG_FUNCTION_ARGS)
 	return metrics_return(fcinfo, &hold_figures);
 }
 
+/* Of an intent i: it is planned for a time that has not come, in its place in the lane's index. */
+#define IS_PLANNED_SQL "coalesce(i.not_before > i.updated_at, false)"
+#define DUE_AT_SQL "greatest(i.created_at, i.not_before, i.next_attempt_at)"
+#define IS_UNHELD_SQL \
+	"NOT EXISTS (SELECT FROM wawp.requester_hold r WHERE r.instance = i.instance AND r.requester = i.requester AND r.until > clock_timestamp())"
+/* Those of one priority in a lane, in the order of their ids. */
+#define IN_LINE_SQL \
+	QUEUED_SQL " AND " IS_HOME " AND i.instance = l.instance AND i.group_jid = l.group_jid AND i.instance_id = l.instance_id" \
+	" AND NOT " IS_PLANNED_SQL
+#define LINE_SQL "SELECT i.instance, i.group_jid, i.instance_id, i.priority FROM wawp.membership_intent i WHERE " QUEUED_SQL " AND " IS_HOME
+#define LINE_ORDER_SQL " ORDER BY i.instance, i.group_jid, i.instance_id, " IS_PLANNED_SQL ", i.priority DESC LIMIT 1"
+
+/*
+ * As in the view wawp.worker_status: the first that is due of each lane,
+ * account and priority, and the first without a time of its own, which may have
+ * been due before one that was tried; then what was planned.
+ */
 static SqlStatement oldest_due = {
-	"SELECT min(greatest(i.created_at, i.not_before, i.next_attempt_at)) FROM wawp.membership_intent i"
-	ACCOUNT_SQL REQUESTER_HOLD_SQL
-	" WHERE " STATE_IS("queued") " AND i.id > 0 AND " IS_HOME " AND i.instance_id = a.account AND r.until IS NULL"
-	" AND greatest(i.created_at, i.not_before, i.next_attempt_at) <= clock_timestamp()",
+	"WITH RECURSIVE l AS ((" LINE_SQL LINE_ORDER_SQL ")"
+	" UNION ALL SELECT n.* FROM l, LATERAL ((SELECT i.instance, i.group_jid, i.instance_id, i.priority FROM wawp.membership_intent i"
+	"   WHERE " IN_LINE_SQL " AND i.priority < l.priority ORDER BY i.priority DESC LIMIT 1)"
+	"  UNION ALL (" LINE_SQL " AND (i.instance, i.group_jid, i.instance_id) > (l.instance, l.group_jid, l.instance_id)" LINE_ORDER_SQL ")"
+	"  LIMIT 1) n)"
+	" SELECT min(d.due_at) FROM (SELECT least(f.due_at, p.due_at) AS due_at FROM l"
+	"  JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a"
+	"   ON a.srvname = l.instance AND a.account = l.instance_id,"
+	"  LATERAL (SELECT " DUE_AT_SQL " AS due_at, i.not_before IS NULL AND i.next_attempt_at IS NULL AS is_plain FROM wawp.membership_intent i"
+	"   WHERE " IN_LINE_SQL " AND i.priority = l.priority AND " DUE_AT_SQL " <= clock_timestamp() AND " IS_UNHELD_SQL " ORDER BY i.id LIMIT 1) f"
+	"  LEFT JOIN LATERAL (SELECT i.created_at AS due_at FROM wawp.membership_intent i"
+	"   WHERE NOT f.is_plain AND " IN_LINE_SQL " AND i.priority = l.priority AND i.not_before IS NULL AND i.next_attempt_at IS NULL"
+	"   AND i.created_at <= clock_timestamp() AND " IS_UNHELD_SQL " ORDER BY i.id LIMIT 1) p ON true"
+	"  UNION ALL SELECT " DUE_AT_SQL " FROM wawp.membership_intent i" ACCOUNT_SQL
+	"  WHERE " STATE_IS("queued") " AND i.not_before > i.updated_at AND " IS_HOME " AND i.not_before <= statement_timestamp()"
+	"  AND i.instance_id = a.account AND " IS_UNHELD_SQL ") d"
+	" WHERE d.due_at <= clock_timestamp()",
 	1, {UUIDOID}, NULL
 };
 

@@ -327,12 +327,17 @@ audit_take_number(void)
 void
 audit_seal(void)
 {
+	bool		is_known = next_number != 0;
+
 	if (!audit_block_is_open())
 		return;
-	if (next_number == 0)
+	if (!is_known)
 		audit_learn_number();
 	if (audit_block_is_open())
 		audit_block_seal();
+	/* whoever takes the next one makes sure that it has a partition, which may have been undone */
+	if (!is_known)
+		next_number = 0;
 }
 
 #define COLUMNS (AUDIT_COLUMNS + 2)

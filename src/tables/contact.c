@@ -34,6 +34,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+/* So many digits always fit into an id. */
+#define MOST_ID_DIGITS 18
+
 /* That a number is not registered is believed for hours only: an engine also says so when WhatsApp refused to tell. */
 #define KNOWN \
 	"contact_id, lid, registered, last_inbound_at, checked_at > clock_timestamp()" \
@@ -147,6 +150,19 @@ contact_find(const char *jid, int64 *id)
 	return index_probe_first_int8(&person, "contact_id", id);
 }
 
+/*
+ * True if a transaction that is under way has stored a person who is not stored
+ * otherwise: whoever stores them as well waits for its end.
+ */
+bool
+contact_is_pending(const char *jid)
+{
+	IndexProbe	person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
+	bool		is_new;
+
+	return contact_recall(jid, &is_new) == 0 && index_probe_is_pending(&person);
+}
+
 static SqlStatement get = {
 	"SELECT " KNOWN " FROM wawp.contact WHERE jid = $1",
 	1, {TEXTOID}, NULL
@@ -193,6 +209,22 @@ contact_create(const char *jid)
 	return spi_run(&get, &again) > 0;
 }
 
+/*
+ * True if a text names somebody who was erased; then set *id to the old one.
+ * Other texts that begin alike are what somebody gave for a number.
+ */
+static bool
+contact_is_name(const char *jid, int64 *id)
+{
+	const char *digits = strncmp(jid, CONTACT_NAME, strlen(CONTACT_NAME)) == 0 ? jid + strlen(CONTACT_NAME) : "";
+	size_t		n = strspn(digits, "0123456789");
+
+	if (n == 0 || n > MOST_ID_DIGITS || digits[n] != '\0')
+		return false;
+	*id = pg_strtoint64(digits);
+	return true;
+}
+
 /* Return the id of a person, who is inserted if new; 0: they were erased. */
 int64
 contact_id(const char *jid)
@@ -202,8 +234,8 @@ contact_id(const char *jid)
 
 	if (id != 0)
 		return id;
-	if (strncmp(jid, CONTACT_NAME, strlen(CONTACT_NAME)) == 0)
-		return pg_strtoint64(jid + strlen(CONTACT_NAME));
+	if (contact_is_name(jid, &id))
+		return id;
 	if (contact_find(jid, &id) == PROBE_FOUND)
 		return contact_remember(jid, id, false);
 	return contact_create(jid) ? contact_remember(jid, spi_get_int8(0, 1, 0), false) : 0;
@@ -283,7 +315,10 @@ contact_is_listed(const char *jid, const char *const *jids, int n)
 	return false;
 }
 
-/* Insert those of several people who are new together, which costs much less than a statement for each. */
+/*
+ * Insert those of several people who are new together, which costs much less than
+ * a statement for each.  Whom another transaction has just stored is left out.
+ */
 void
 contact_meet(const char *const *jids, int n)
 {
@@ -293,7 +328,7 @@ contact_meet(const char *const *jids, int n)
 	int64		id;
 
 	for (int i = 0; i < n; i++)
-		if (!contact_is_listed(jids[i], jids, i) && contact_find(jids[i], &id) == PROBE_NONE)
+		if (!contact_is_listed(jids[i], jids, i) && contact_find(jids[i], &id) == PROBE_NONE && !contact_is_pending(jids[i]))
 			strangers[nstrangers++] = CStringGetTextDatum(jids[i]);
 	if (nstrangers == 0 || contact_insert_new(strangers, nstrangers))
 		return;

@@ -29,6 +29,7 @@ typedef struct Contact
 #define CONTACT_NAME "contact:"
 
 extern int64 contact_id(const char *jid);
+extern bool contact_is_pending(const char *jid);
 extern void contact_meet(const char *const *jids, int n);
 extern void contact_note_id(const char *jid, int64 id);
 extern Contact contact_get(const char *jid);

@@ -19,7 +19,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "base/index_probe.h"
 #include "base/signature.h"
 #include "base/spi_statement.h"
@@ -27,18 +26,13 @@
 #include "tables/erasure_key.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "compat.h"
 
 #define KEY_BYTES 32
 
-/* The keys, for one transaction. */
-static struct
-{
-	TimestampTz began;			/* when that transaction began */
-	List	   *keys;			/* in its memory */
-}			known;
+/* The keys, in the memory of the transaction under way; its end empties the list. */
+static List *known_keys = NIL;
 
 static SqlStatement read_keys = {
 	"SELECT key FROM wawp.erasure_key",
@@ -76,27 +70,35 @@ erasure_key_require(void)
 	text[hex_encode(bytes, sizeof(bytes), text)] = '\0';
 	spi_add_text(&args, text);
 	spi_run(&insert_key, &args);
-	known.keys = NIL;
+	known_keys = NIL;
+}
+
+/* Forget the keys before their memory goes: several transactions may have begun at the same time. */
+static void
+erasure_keys_forget(void *arg pg_attribute_unused())
+{
+	known_keys = NIL;
 }
 
 /* Return the keys. */
 static List *
 erasure_keys(void)
 {
-	TimestampTz began = GetCurrentTransactionStartTimestamp();
 	MemoryContext caller;
+	MemoryContextCallback *at_end;
 	uint64		n;
 
-	if (known.began == began && known.keys != NIL)
-		return known.keys;
-	known.began = began;
-	known.keys = NIL;
+	if (known_keys != NIL)
+		return known_keys;
 	n = spi_run(&read_keys, NULL);
 	caller = MemoryContextSwitchTo(TopTransactionContext);
+	at_end = palloc0(sizeof(MemoryContextCallback));
+	at_end->func = erasure_keys_forget;
+	MemoryContextRegisterResetCallback(TopTransactionContext, at_end);
 	for (uint64 i = 0; i < n; i++)
-		known.keys = lappend(known.keys, pstrdup(spi_get_text(i, 1)));
+		known_keys = lappend(known_keys, pstrdup(spi_get_text(i, 1)));
 	MemoryContextSwitchTo(caller);
-	return known.keys;
+	return known_keys;
 }
 
 /* Return how the opt-out list names a JID if the person was erased: a text for each key. */

@@ -173,8 +173,12 @@ person_pattern(const Person *person)
 #define PERSON_ARGS 4, {TEXTARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID}, NULL
 
 #define NAMES(column) "coalesce(" column " ~ $3, false)"
-#define CLEAN(column) column " = regexp_replace(" column ", $3, '\\1erased', 'g')"
-#define CLEAN_JSON(column) column " = regexp_replace(" column "::text, $3, '\\1' || '0', 'g')::jsonb"
+/* between $$, which no setting of the session changes */
+#define CLEAN(column) column " = regexp_replace(" column ", $3, $$\\1erased$$, 'g')"
+/* each text and number by itself: what lies between two of them is no part of a number */
+#define JSON_PIECES "$$\"(?:[^\"\\\\]|\\\\.)*\"|[^\" ,:{}\\[\\]]+|[ ,:{}\\[\\]]+$$"
+#define CLEAN_JSON(column) column " = (SELECT string_agg(CASE WHEN p.m[1] ~ $3 THEN regexp_replace(p.m[1], $3, $$\\1$$ || '0', 'g')" \
+	" ELSE p.m[1] END, '' ORDER BY p.n)::jsonb FROM regexp_matches(" column "::text, " JSON_PIECES ", 'g') WITH ORDINALITY p (m, n))"
 
 #define INTENT_HOLDS "(jid = ANY ($1) OR " NAMES("jid") " OR " NAMES("reason") " OR " NAMES("context::text") " OR " NAMES("batch_id") \
 	" OR " NAMES("detail") " OR " NAMES("requested_from::text") ")"

@@ -44,6 +44,8 @@
 #define LIST_MAX_AGE_US (60 * USECS_PER_SEC)
 /* The time between the two lists that prove that somebody has left. */
 #define SECOND_LIST_US (2 * USECS_PER_SEC)
+/* A row whose person a session is just storing is claimed again after that. */
+#define PENDING_RETRY_US USECS_PER_SEC
 
 /*
  * ---- the group
@@ -389,13 +391,14 @@ person_list_needs(const Intent *head, const CachedGroup *cached, const WawpInsta
 				  const GroupSettings *settings, InfoNeeds *needs)
 {
 	Intent		intent = *head;
-	Contact		contact = contact_get(head->jid.text);
+	Contact		contact;
 	InfoNeed	lid = {0, NULL};
 	InfoNeed	registration = {0, NULL};
 	Presence	presence = PRESENCE_UNKNOWN;
 
-	if (suppression_reason(head->jid.text, head->lane.group))
+	if (suppression_reason(head->jid.text, head->lane.group) || contact_is_pending(head->jid.text))
 		return;
+	contact = contact_get(head->jid.text);
 	if (list_is_fresh(cached))
 		presence = precheck_presence(cached, &head->jid, &contact, &lid);
 	if (presence == PRESENCE_PRESENT || number_is_unregistered(&intent, &contact, instance, settings, &registration))
@@ -656,13 +659,47 @@ claim_is_requester_held(const Attempt *attempt)
 		requester_hold_until(attempt->instance->name, attempt->instance->token_role) != 0;
 }
 
+/* Put off a row whose person a session is just storing. */
+static void
+claim_put_off_pending(const Intent *intent)
+{
+	IntentChange change = {
+		.state = STATE_QUEUED,
+		.has_outcome = intent->has_outcome,
+		.outcome = intent->outcome,
+		.code = intent->code,
+		.detail = "the person is being stored by a transaction that is still open",
+		.next_attempt_at = GetCurrentTimestamp() + PENDING_RETRY_US,
+		.give_attempt_back = true
+	};
+
+	(void) intent_settle(intent->id, STATE_SENDING, &change);
+	if (change.state == STATE_CANCELLED)
+		completion_note_failures();
+}
+
+/* Keep in the attempt the rows whose people can be recorded without waiting for a session; false if there are none. */
+static bool
+claim_keep_recordable(Attempt *attempt)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < attempt->n; i++)
+		if (contact_is_pending(attempt->intents[i].jid.text))
+			claim_put_off_pending(&attempt->intents[i]);
+		else
+			attempt->intents[kept++] = attempt->intents[i];
+	attempt->n = kept;
+	return kept > 0;
+}
+
 /* Check claimed rows and go on with those that may not be sent; SERVED_NOTHING if they may. */
 Served
 precheck_claimed(Attempt *attempt, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
 {
 	ErrorData  *error;
 
-	if (!claim_is_sendable(attempt))
+	if (!claim_is_sendable(attempt) || !claim_keep_recordable(attempt))
 		return SERVED_SOME;
 	if (attempt->intents[0].action == ACTION_INVITE)
 		return claim_to_invitations(attempt);

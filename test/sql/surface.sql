@@ -318,7 +318,7 @@ SELECT is(rows_of($$SELECT about, final, next_step, text, hint FROM wawp.outcome
 -- language, volatility, strictness, parallel safety; none is a definer's or leakproof
 SELECT is(rows_of($$SELECT DISTINCT l.lanname, prosecdef, proleakproof, proconfig
                     FROM member_function JOIN pg_language l ON l.oid = prolang$$),
-    ARRAY['(c,f,f,)', '(sql,f,f,)'], 'all functions run as their caller');
+    ARRAY['(c,f,f,)', '(sql,f,f,"{""search_path=pg_catalog, pg_temp""}")'], 'all functions run as their caller');
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE prosqlbody IS NOT NULL$$), ARRAY['(_audit_erased)'], '... and all are C but one, whose names were resolved when it was created');
 
 SELECT is((SELECT concat_ws(' ', provolatile, CASE WHEN proisstrict THEN 'strict' ELSE 'called' END, proparallel)
