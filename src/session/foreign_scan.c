@@ -54,6 +54,7 @@ typedef struct TableScan
 	bool		by_group;		/* only those are read */
 	bool		is_eager;
 	bool		has_warned;		/* of a value that is no group */
+	bool		has_announced;	/* that it takes long */
 	bool		is_begun;		/* the groups are known */
 	MemoryContext memory;		/* of the groups, until the scan begins again */
 	List	   *groups;			/* JIDs */
@@ -172,18 +173,20 @@ foreign_scan_add_all(TableScan *scan)
 	}
 }
 
-/* Say that a scan takes long, and why. */
+/* Say once that a scan takes long, and why: when it begins again, much of it has been read. */
 static void
-foreign_scan_announce(const TableScan *scan)
+foreign_scan_announce(TableScan *scan)
 {
 	double		pace = scan->as.instance->reads_per_minute;
 	int			n = list_length(scan->groups);
 
-	if (pace > 0 && n * 60 / pace > SCAN_LONG_S)
-		ereport(NOTICE,
-				(errmsg("reading the members of %d groups takes about %.0f s", n, n * 60 / pace),
-				 errdetail("The instance's reads_per_minute is %g.", pace),
-				 errhint("Name the groups that you mean by WHERE group_jid = ... or a join.")));
+	if (scan->has_announced || pace <= 0 || n * 60 / pace <= SCAN_LONG_S)
+		return;
+	scan->has_announced = true;
+	ereport(NOTICE,
+			(errmsg("reading the members of %d groups takes about %.0f s", n, n * 60 / pace),
+			 errdetail("The instance's reads_per_minute is %g.", pace),
+			 errhint("Name the groups that you mean by WHERE group_jid = ... or a join.")));
 }
 
 /* Find out which groups are to be read. */

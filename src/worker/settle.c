@@ -487,7 +487,7 @@ ending_is_like(const Ending *a, const Ending *b)
 	const char *other = b->change.detail ? b->change.detail : "";
 
 	return a->change.state == b->change.state && a->change.outcome == b->change.outcome && a->change.code == b->change.code &&
-		Abs(a->change.next_attempt_at - b->change.next_attempt_at) < ALIKE_US && strcmp(detail, other) == 0;
+		llabs(a->change.next_attempt_at - b->change.next_attempt_at) < ALIKE_US && strcmp(detail, other) == 0;
 }
 
 /* List the rows of judged attempts that are done by their answers or wait, at most ENDINGS_AT_ONCE; return how many. */
