@@ -203,7 +203,7 @@ sub reads_lanes
 }
 reads_lanes('held', ask("SELECT pg_relation_size('wawp.membership_intent_lane') / current_setting('block_size')::int"));
 # not held, but the worker is off
-ask("ALTER SYSTEM SET wawp.worker = off; SELECT pg_reload_conf(); SELECT wawp_resume('narrow')");
+ask("ALTER SYSTEM SET wawp.worker = off; SELECT pg_reload_conf(); SELECT wawp_resume('narrow'); SELECT wawp_resume('many')");
 reads_lanes('not held', 0);
 my $by_ann = blocks($of_stuck, $as{ann});
 diag("not held, a plain role: wawp.stuck $by_ann blocks");
