@@ -480,14 +480,17 @@ CREATE OR REPLACE VIEW wawp.queue WITH (security_invoker) AS
 			r.until AS held_until, r.reason AS held_by
 		-- The index begins with the home: ours, those below and above it, and none, so that one group's rows are
 		-- found in it.  A copy has no home, and all rows are below.  The condition on id is always true and makes
-		-- the lane's partial index usable.
+		-- the lane's partial index usable.  A range, of which both ends are named, is taken for a
+		-- small one by the planner, and read by that index.
 		FROM (SELECT o.instance, o.group_jid, o.home, o.instance_id, o.requester, o.not_before, o.next_attempt_at
 			FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.id > 0 AND o.home = (SELECT wawp._home())
 			UNION ALL SELECT o.instance, o.group_jid, o.home, o.instance_id, o.requester, o.not_before, o.next_attempt_at
 			FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.id > 0
+				AND o.home >= '00000000-0000-0000-0000-000000000000'
 				AND o.home < (SELECT coalesce(wawp._home(), 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
 			UNION ALL SELECT o.instance, o.group_jid, o.home, o.instance_id, o.requester, o.not_before, o.next_attempt_at
 			FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.id > 0 AND o.home > (SELECT wawp._home())
+				AND o.home <= 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 			UNION ALL SELECT o.instance, o.group_jid, o.home, o.instance_id, o.requester, o.not_before, o.next_attempt_at
 			FROM wawp.membership_intent o WHERE o.state = 'queued' AND o.id > 0 AND o.home IS NULL) i
 		LEFT JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
@@ -542,17 +545,47 @@ CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
 			WHERE o.state = 'queued' AND o.id > 0
 				AND (o.home, o.instance, o.group_jid, o.instance_id) > (l.home, l.instance, l.group_jid, l.instance_id)
 			ORDER BY o.home, o.instance, o.group_jid, o.instance_id LIMIT 1) n),
+	-- the homes and lanes in which something was sent and is not settled
+	busy_lane AS (
+		(SELECT o.home, o.instance, o.group_jid
+		FROM wawp.membership_intent o
+		WHERE o.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND o.home IS NOT NULL
+			AND NOT (SELECT wawp._is_monitor())
+		ORDER BY o.home, o.instance, o.group_jid LIMIT 1)
+		UNION ALL
+		SELECT n.home, n.instance, n.group_jid
+		FROM busy_lane l, LATERAL (SELECT o.home, o.instance, o.group_jid
+			FROM wawp.membership_intent o
+			WHERE o.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')
+				AND (o.home, o.instance, o.group_jid) > (l.home, l.instance, l.group_jid)
+			ORDER BY o.home, o.instance, o.group_jid LIMIT 1) n),
 	busy AS MATERIALIZED (
 		SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.detail, i.updated_at, i.instance_id,
-			coalesce(i.home = (SELECT wawp._home()), false) AS is_ours
+			coalesce(l.home = (SELECT wawp._home()), false) AS is_ours
+		-- OFFSET keeps the planner from reading the whole table once instead
+		FROM busy_lane l, LATERAL (SELECT o.id, o.instance, o.group_jid, o.jid, o.state, o.outcome, o.detail, o.updated_at, o.instance_id
+			FROM wawp.membership_intent o
+			WHERE o.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval')
+				AND o.home = l.home AND o.instance = l.instance AND o.group_jid = l.group_jid OFFSET 0) i
+		UNION ALL
+		SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.detail, i.updated_at, i.instance_id, false
 		FROM wawp.membership_intent i
-		WHERE i.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND NOT (SELECT wawp._is_monitor()))
+		WHERE i.state IN ('sending', 'verifying', 'inviting', 'invited', 'pending_approval') AND i.home IS NULL
+			AND NOT (SELECT wawp._is_monitor()))
 	SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.updated_at AS since,
 		coalesce(CASE WHEN i.state <> 'failed' THEN wawp._account_problem(i.instance::name, i.instance_id) END,
 			i.detail, i.outcome::text) AS why
-	FROM wawp.membership_intent i
-	WHERE (i.state = 'failed' AND i.outcome = 'unknown_result' OR i.state = 'queued' AND (i.attempts > 0 OR i.crashes > 0))
-		AND (i.state = 'failed' OR i.home = (SELECT wawp._home())) AND NOT (SELECT wawp._is_monitor())
+	-- A range, of which both ends are named, is taken for a small one by the planner, and read by the index of these.
+	FROM (SELECT o.id, o.instance, o.group_jid, o.jid, o.state, o.outcome, o.detail, o.updated_at, o.instance_id, o.home
+		FROM wawp.membership_intent o
+		WHERE (o.state = 'failed' AND o.outcome = 'unknown_result' OR o.state = 'queued' AND (o.attempts > 0 OR o.crashes > 0))
+			AND o.home >= '00000000-0000-0000-0000-000000000000' AND o.home <= (SELECT 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+		UNION ALL
+		SELECT o.id, o.instance, o.group_jid, o.jid, o.state, o.outcome, o.detail, o.updated_at, o.instance_id, o.home
+		FROM wawp.membership_intent o
+		WHERE (o.state = 'failed' AND o.outcome = 'unknown_result' OR o.state = 'queued' AND (o.attempts > 0 OR o.crashes > 0))
+			AND o.home IS NULL) i
+	WHERE (i.state = 'failed' OR i.home = (SELECT wawp._home())) AND NOT (SELECT wawp._is_monitor())
 	UNION ALL
 	SELECT i.id, i.instance, i.group_jid, i.jid, i.state, i.outcome, i.updated_at,
 		coalesce(wawp._account_problem(i.instance::name, i.instance_id), i.detail, i.outcome::text)
@@ -573,6 +606,8 @@ CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
 			WHERE o.state = 'queued' AND o.id > 0 AND o.home = l.home AND o.instance = l.instance
 				AND o.group_jid = l.group_jid AND o.instance_id = l.instance_id) q
 		WHERE l.home IS DISTINCT FROM (SELECT wawp._home())
+			-- always true; the planner takes them for few
+			AND l.home >= '00000000-0000-0000-0000-000000000000' AND l.home <= (SELECT 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
 		UNION ALL
 		SELECT o.id, o.instance, o.group_jid, o.state, o.updated_at, 1
 		FROM wawp.membership_intent o

@@ -172,6 +172,44 @@ ask("SELECT wawp_resume('lists')");
 is($session->until("SELECT count(*) FROM wawp.membership_intent WHERE instance = 'lists' AND state = 'done'", 3, $limit), 3, '... none when it is not');
 is(ask("SELECT count(*) FROM wawp.stuck WHERE instance = 'lists'"), 0, '... and no row then');
 
+# ---- much queued in few lanes
+
+my ($deep, $rows) = (20, 30_000);
+ask('TRUNCATE wawp.membership_intent');
+my $deep_group = queue_up('narrow', $deep, $rows / $deep);
+ask("GRANT USAGE ON FOREIGN SERVER narrow TO ann;
+	UPDATE wawp.membership_intent SET requested_by = 'ann', requester = 'ann'::regrole, reason = repeat('x', 400);
+	UPDATE wawp.membership_intent SET state = 'failed', outcome = 'unknown_result' WHERE id IN (SELECT min(id) FROM wawp.membership_intent)");
+ask('VACUUM ANALYZE wawp.membership_intent');
+my $size = ask("SELECT pg_relation_size('wawp.membership_intent') / current_setting('block_size')::int");
+my ($of_stuck, $of_worker) = map { "SELECT $_" } 'count(*), count(jid), sum((regexp_match(why, $$; (\d+) queued$$))[1]::int) FROM wawp.stuck', 'oldest_due_at FROM wawp.worker_status';
+is(ask($of_stuck), join('|', $deep + 1, 1, $rows - 1), 'wawp.stuck: what is in doubt, and the lanes that are held');
+is($as{watcher}->ask('SELECT count(*) FROM wawp.stuck')->{out}, $deep + 1, '... for a monitoring role as well');
+is($as{ann}->ask($of_stuck)->{out}, join('|', $deep + 1, 1, $rows - 1), '... and a plain role sees its own');
+is(ask("SELECT oldest_due_at = (SELECT min(created_at) FROM wawp.membership_intent WHERE state = 'queued') FROM wawp.worker_status"), 't', 'the oldest that is due');
+
+# Asserts that neither view reads what is queued; so many blocks are the lanes' index.
+sub reads_lanes
+{
+	my ($name, $of_index) = @_;
+	foreach my $who ([ $session, 'the owner' ], [ $as{watcher}, 'a monitoring role' ])
+	{
+		my @read = map { blocks($_, $who->[0]) } $of_stuck, $of_worker;
+		diag("$name, $who->[1]: wawp.stuck $read[0], oldest_due_at $read[1] blocks of $size");
+		cmp_ok($read[0], '<', 20 * $deep + $of_index, "$name, $who->[1]: wawp.stuck reads no more than lanes");
+		cmp_ok($read[1], '<', 40 * $deep, '... nor does oldest_due_at');
+	}
+	return;
+}
+reads_lanes('held', ask("SELECT pg_relation_size('wawp.membership_intent_lane') / current_setting('block_size')::int"));
+# not held, but the worker is off
+ask("ALTER SYSTEM SET wawp.worker = off; SELECT pg_reload_conf(); SELECT wawp_resume('narrow'); SELECT wawp_resume('many')");
+reads_lanes('not held', 0);
+my $by_ann = blocks($of_stuck, $as{ann});
+diag("not held, a plain role: wawp.stuck $by_ann blocks");
+cmp_ok($by_ann, '<', $size, '... a plain role');
+ask("SELECT wawp_pause('narrow'); ALTER SYSTEM RESET wawp.worker; SELECT pg_reload_conf()");
+
 # ---- lists of many groups, beyond what the worker keeps
 
 # kB of member lists that the worker has, by its own account.
