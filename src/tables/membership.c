@@ -198,7 +198,7 @@ membership_store(const SqlArgs *args)
 static bool
 membership_is_new(const SqlArgs *args)
 {
-	NameData	instance;
+	NameData	instance = {""};
 	IndexProbe	row = {"membership", "membership_pkey", 3, {NameGetDatum(&instance), args->values[1], args->values[2]}};
 
 	namestrcpy(&instance, TextDatumGetCString(args->values[0]));
