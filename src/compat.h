@@ -170,6 +170,9 @@
 				   (result)->ri_RootResultRelInfo->ri_RangeTableIndex, (estate))->checkAsUser)
 #endif
 
+/* As pg_attribute_printf(), which says gnu_printf in a server that gcc has built, and clang does not know that. */
+#define wawp_attribute_printf(format_at, first_at) __attribute__((format(printf, format_at, first_at)))
+
 /* The functions that print properties in EXPLAIN have a header of their own since 18. */
 #if PG_VERSION_NUM >= 180000
 #define WAWP_EXPLAIN_FORMAT_HEADER "commands/explain_format.h"

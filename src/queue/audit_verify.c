@@ -77,7 +77,7 @@ typedef struct Verification
 } Verification;
 
 /* Note the first contradiction; false, to end the check. */
-pg_attribute_printf(4, 5)
+wawp_attribute_printf(4, 5)
 static bool
 verify_fail(Verification *v, int64 block, int64 id, const char *format, ...)
 {
@@ -397,7 +397,7 @@ verify_note_promotion(Verification *v)
 }
 
 /* Append a remark. */
-pg_attribute_printf(2, 3)
+wawp_attribute_printf(2, 3)
 static void
 verify_remark(StringInfo text, const char *format, ...)
 {
