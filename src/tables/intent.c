@@ -1085,6 +1085,16 @@ intent_state_is_final(IntentState state)
 	return state == STATE_DONE || state == STATE_FAILED || state == STATE_CANCELLED;
 }
 
+/* Append the state, outcome, code and detail of a change. */
+static void
+settle_bind_change(SqlArgs *args, const IntentChange *change)
+{
+	spi_add_text(args, state_names[change->state]);
+	spi_add_text(args, change->has_outcome ? outcome_info(change->outcome)->name : NULL);
+	spi_add_int4(args, change->code, change->code != 0);
+	spi_add_text(args, text_limit_cut(TEXT_DETAIL, change->detail));
+}
+
 /*
  * Change an intent's state.  False if somebody else has the row locked: try
  * again.  True also if it has left that state or is gone (TRUNCATE).  Write to
@@ -1099,10 +1109,7 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 
 	spi_add_int8(&args, id);
 	spi_add_text(&args, state_names[from]);
-	spi_add_text(&args, state_names[change->state]);
-	spi_add_text(&args, change->has_outcome ? outcome_info(change->outcome)->name : NULL);
-	spi_add_int4(&args, change->code, change->code != 0);
-	spi_add_text(&args, text_limit_cut(TEXT_DETAIL, change->detail));
+	settle_bind_change(&args, change);
 	spi_add_time(&args, change->next_attempt_at);
 	spi_add_int4(&args, change->give_attempt_back ? 1 : 0, true);
 	if (spi_run(intent_state_is_final(change->state) ? &settle_for_good : &settle, &args) > 0)
@@ -1116,6 +1123,46 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 	return spi_run(&is_still, &again) == 0;
 }
 
+/* Append the ids of several intents as an array. */
+static void
+settle_bind_ids(SqlArgs *args, const Intent *const *intents, int n)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * n);
+
+	for (int i = 0; i < n; i++)
+		ids[i] = Int64GetDatum(intents[i]->id);
+	spi_add_array(args, ids, NULL, n, INT8OID);
+	pfree(ids);
+}
+
+/* Append their places likewise. */
+static void
+settle_bind_places(SqlArgs *args, const Intent *const *intents, int n)
+{
+	Datum	   *places = palloc(sizeof(Datum) * n);
+
+	for (int i = 0; i < n; i++)
+		places[i] = PointerGetDatum(&intents[i]->place);
+	spi_add_array(args, places, NULL, n, TIDOID);
+	pfree(places);
+}
+
+/* Run a statement that changes several intents; write to settled[] which of them. */
+static void
+settle_run(SqlStatement *statement, const SqlArgs *args, const Intent *const *intents, int n, bool *settled)
+{
+	uint64		found = spi_run(statement, args);
+
+	memset(settled, 0, sizeof(bool) * n);
+	for (uint64 row = 0; row < found; row++)
+	{
+		int64		id = spi_get_int8(row, 1, 0);
+
+		for (int i = 0; i < n; i++)
+			settled[i] |= intents[i]->id == id;
+	}
+}
+
 /*
  * Change several intents from `sending` to the same final state, with the same
  * outcome, in one statement, which costs much less than one for each.  Write to
@@ -1125,67 +1172,29 @@ void
 intent_settle_alike(const Intent *const *intents, int n, const IntentChange *change, bool *settled)
 {
 	SqlArgs		args = {0};
-	Datum	   *places = palloc(sizeof(Datum) * n);
-	Datum	   *ids = palloc(sizeof(Datum) * n);
-	uint64		found;
 
 	Assert(intent_state_is_final(change->state) && change->has_outcome && !change->give_attempt_back);
-	for (int i = 0; i < n; i++)
-	{
-		places[i] = PointerGetDatum(&intents[i]->place);
-		ids[i] = Int64GetDatum(intents[i]->id);
-	}
-	spi_add_array(&args, places, NULL, n, TIDOID);
-	spi_add_text(&args, state_names[change->state]);
-	spi_add_text(&args, outcome_info(change->outcome)->name);
-	spi_add_int4(&args, change->code, change->code != 0);
-	spi_add_text(&args, text_limit_cut(TEXT_DETAIL, change->detail));
-	spi_add_array(&args, ids, NULL, n, INT8OID);
-	found = spi_run(&settle_alike, &args);
-	memset(settled, 0, sizeof(bool) * n);
-	for (uint64 row = 0; row < found; row++)
-	{
-		int64		id = spi_get_int8(row, 1, 0);
-
-		for (int i = 0; i < n; i++)
-			settled[i] |= intents[i]->id == id;
-	}
-	pfree(places);
-	pfree(ids);
+	settle_bind_places(&args, intents, n);
+	settle_bind_change(&args, change);
+	settle_bind_ids(&args, intents, n);
+	settle_run(&settle_alike, &args, intents, n, settled);
 }
 
 /*
  * Change several intents from one state to another, but not to queued, alike in
- * one statement.  Write to settled[] which were changed; the others are for
- * intent_settle().
+ * one statement, likewise.
  */
 void
-intent_settle_several(const int64 *ids, int n, IntentState from, const IntentChange *change, bool *settled)
+intent_settle_several(const Intent *const *intents, int n, IntentState from, const IntentChange *change, bool *settled)
 {
 	SqlArgs		args = {0};
-	Datum	   *values = palloc(sizeof(Datum) * n);
-	uint64		found;
 
 	Assert(change->state != STATE_QUEUED && change->has_outcome && !change->give_attempt_back);
-	for (int i = 0; i < n; i++)
-		values[i] = Int64GetDatum(ids[i]);
-	spi_add_array(&args, values, NULL, n, INT8OID);
-	spi_add_text(&args, state_names[change->state]);
-	spi_add_text(&args, outcome_info(change->outcome)->name);
-	spi_add_int4(&args, change->code, change->code != 0);
-	spi_add_text(&args, text_limit_cut(TEXT_DETAIL, change->detail));
+	settle_bind_ids(&args, intents, n);
+	settle_bind_change(&args, change);
 	spi_add_time(&args, change->next_attempt_at);
 	spi_add_text(&args, state_names[from]);
-	found = spi_run(&settle_several, &args);
-	memset(settled, 0, sizeof(bool) * n);
-	for (uint64 row = 0; row < found; row++)
-	{
-		int64		id = spi_get_int8(row, 1, 0);
-
-		for (int i = 0; i < n; i++)
-			settled[i] |= ids[i] == id;
-	}
-	pfree(values);
+	settle_run(&settle_several, &args, intents, n, settled);
 }
 
 /*

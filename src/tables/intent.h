@@ -264,7 +264,7 @@ extern bool intent_supersede_waiting(const Intent *intent);
 extern bool intent_state_is_final(IntentState state);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
 extern void intent_settle_alike(const Intent *const *intents, int n, const IntentChange *change, bool *settled);
-extern void intent_settle_several(const int64 *ids, int n, IntentState from, const IntentChange *change, bool *settled);
+extern void intent_settle_several(const Intent *const *intents, int n, IntentState from, const IntentChange *change, bool *settled);
 extern IntentsWaiting intent_waiting(const LaneKey *lane, const IntentLook *look);
 extern void intent_start_anew(void);
 extern List *intent_waiting_lanes(const LaneKey *after, int limit);

@@ -516,7 +516,6 @@ endings_settle_first(Ending *endings, int n)
 	const Ending first = endings[0];
 	Ending		alike[ENDINGS_AT_ONCE];
 	const Intent *intents[ENDINGS_AT_ONCE];
-	int64		ids[ENDINGS_AT_ONCE];
 	bool		settled[ENDINGS_AT_ONCE];
 	int			nalike = 0;
 	int			left = 0;
@@ -528,7 +527,6 @@ endings_settle_first(Ending *endings, int n)
 		if (ending_is_like(&first, ending))
 		{
 			intents[nalike] = &ending->attempt->intents[ending->i];
-			ids[nalike] = intents[nalike]->id;
 			alike[nalike++] = *ending;
 		}
 		else
@@ -539,7 +537,7 @@ endings_settle_first(Ending *endings, int n)
 	if (intent_state_is_final(first.change.state))
 		intent_settle_alike(intents, nalike, &first.change, settled);
 	else
-		intent_settle_several(ids, nalike, STATE_SENDING, &first.change, settled);
+		intent_settle_several(intents, nalike, STATE_SENDING, &first.change, settled);
 	for (int k = 0; k < nalike; k++)
 		alike[k].attempt->is_ahead[alike[k].i] = settled[k];
 	return left;

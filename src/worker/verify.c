@@ -247,7 +247,6 @@ verify_settle_first_shown(VerifyPass *pass)
 	const VerifyShown first = pass->shown[0];
 	IntentChange change = {.state = STATE_DONE, .has_outcome = true, .outcome = first.outcome, .code = first.intent->code};
 	const Intent **alike = palloc(sizeof(Intent *) * pass->nshown);
-	int64	   *ids = palloc(sizeof(int64) * pass->nshown);
 	bool	   *settled = palloc(sizeof(bool) * pass->nshown);
 	int			n = 0;
 	int			left = 0;
@@ -257,14 +256,11 @@ verify_settle_first_shown(VerifyPass *pass)
 		const VerifyShown *shown = &pass->shown[i];
 
 		if (shown->outcome == first.outcome && shown->intent->code == first.intent->code && shown->intent->state == first.intent->state)
-		{
-			alike[n] = shown->intent;
-			ids[n++] = shown->intent->id;
-		}
+			alike[n++] = shown->intent;
 		else
 			pass->shown[left++] = *shown;
 	}
-	intent_settle_several(ids, n, first.intent->state, &change, settled);
+	intent_settle_several(alike, n, first.intent->state, &change, settled);
 	for (int i = 0; i < n; i++)
 		if (settled[i])
 			verify_note_settled(alike[i], STATE_DONE, first.outcome, NULL, pass);
@@ -272,7 +268,6 @@ verify_settle_first_shown(VerifyPass *pass)
 			pass_note_next(pass, GetCurrentTimestamp() + LOCKED_RETRY_US);
 	pass->nshown = left;
 	pfree(alike);
-	pfree(ids);
 	pfree(settled);
 }
 

@@ -844,13 +844,13 @@ intent_settle_alike(const Intent *const *intents, int n, const IntentChange *cha
 }
 
 void
-intent_settle_several(const int64 *ids, int n, IntentState from, const IntentChange *change, bool *settled)
+intent_settle_several(const Intent *const *intents, int n, IntentState from, const IntentChange *change, bool *settled)
 {
 	for (int i = 0; i < n; i++)
 	{
 		IntentChange one = *change;
 
-		settled[i] = intent_settle(ids[i], from, &one);
+		settled[i] = intent_settle(intents[i]->id, from, &one);
 	}
 }
 
