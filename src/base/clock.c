@@ -51,11 +51,18 @@ clock_monotonic_of(TimestampTz at)
 
 #define UNIX_EPOCH_US ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
-/* Return a time in ms since 1970. */
+/* Return a time in microseconds since 1970. */
+int64
+clock_unix_us(TimestampTz at)
+{
+	return at + UNIX_EPOCH_US;
+}
+
+/* The same in ms. */
 int64
 clock_unix_ms(TimestampTz at)
 {
-	return (at + UNIX_EPOCH_US) / 1000;
+	return clock_unix_us(at) / 1000;
 }
 
 /* Return the time that is so many ms after the beginning of 1970. */

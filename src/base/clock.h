@@ -19,6 +19,7 @@
 extern int64 clock_monotonic_us(void);
 extern int64 clock_monotonic_ms(void);
 extern int64 clock_monotonic_of(TimestampTz at);
+extern int64 clock_unix_us(TimestampTz at);
 extern int64 clock_unix_ms(TimestampTz at);
 extern TimestampTz clock_time_of_unix_ms(int64 ms);
 extern TimestampTz clock_month_start(TimestampTz at, int ahead);

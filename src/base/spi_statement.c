@@ -224,6 +224,18 @@ spi_add_text(SqlArgs *args, const char *value)
 	args_append(args, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
 }
 
+/* Append texts, a list of strings, as an array. */
+void
+spi_add_texts(SqlArgs *args, const List *texts)
+{
+	int			n = list_length(texts);
+	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		values[i] = CStringGetTextDatum(list_nth(texts, i));
+	spi_add_array(args, values, NULL, n, TEXTOID);
+}
+
 /* Return a bytea, palloc'd. */
 Datum
 spi_bytes_datum(const void *data, size_t len)

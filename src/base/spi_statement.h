@@ -66,6 +66,7 @@ extern void spi_add_int8(SqlArgs *args, int64 value);
 extern void spi_add_id(SqlArgs *args, int64 value);
 extern void spi_add_int4(SqlArgs *args, int value, bool is_known);
 extern void spi_add_text(SqlArgs *args, const char *value);
+extern void spi_add_texts(SqlArgs *args, const List *texts);
 extern Datum spi_bytes_datum(const void *data, size_t len);
 extern void spi_add_bytes(SqlArgs *args, const void *data, size_t len);
 extern void spi_add_datum(SqlArgs *args, Datum value);

@@ -3,7 +3,7 @@
  * table_insert.c
  *	  Inserts rows into one of the extension's tables without a statement.
  *
- * Does for rows of our own what COPY does: the table's access method takes all of
+ * Inserts rows of our own as COPY does: the table's access method takes all of
  * them at once, and each index is told of each; the indexes are most of what is left
  * of an INSERT's cost.  Whatever only a statement honours (a trigger, a rule, row
  * security, a default, a type that takes a cast, rows of several partitions) makes

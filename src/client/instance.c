@@ -926,9 +926,9 @@ choose_name_for_events(const char *name)
 /*
  * Find the instance whose gateway sends events, and in *secret the key of their
  * signatures in UTF-8: of PUBLIC's user mapping, else of the current role's, in
- * that order since a role with USAGE may write its own.  The role needs no USAGE, since it is the privilege on the caller's function that
- * lets it hand in events, and with USAGE it could add people.  The name is kept as
- * it is.  Errors: 42704 no such instance or no secret, 22023 several could be meant.
+ * that order since a role with USAGE may write its own.  The role needs no USAGE,
+ * since it is the privilege on the caller's function that lets it hand in events,
+ * and with USAGE it could add people.  The name is kept as it is.  Errors: 42704 no such instance or no secret, 22023 several could be meant.
  */
 InstanceRef
 instance_of_events(const char *name, const char **secret)

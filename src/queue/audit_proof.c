@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "base/spi_statement.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -28,20 +29,13 @@
 
 PG_FUNCTION_INFO_V1(wawp_audit_proof);
 
-/* The names of a record's columns, in their order. */
-static const char *const column_names[AUDIT_COLUMNS] = {
-	"id", "at", "kind", "instance", "instance_id", "group_jid", "contact_id", "intent_id", "batch_id", "attempt", "action",
-	"outcome", "http_status", "code", "login_role", "requested_by", "actor", "application_name", "client_addr", "origin",
-	"reason", "request_id", "duration_ms", "detail"
-};
-
 /* Append bytes as a text of hexadecimal digits. */
 static void
 proof_put_hex(StringInfo out, const uint8 *bytes, int size)
 {
 	appendStringInfoChar(out, '"');
-	for (int i = 0; i < size; i++)
-		appendStringInfo(out, "%02x", bytes[i]);
+	enlargeStringInfo(out, 2 * size);
+	out->len += (int) hex_encode((const char *) bytes, size, out->data + out->len);
 	appendStringInfoChar(out, '"');
 }
 
@@ -61,7 +55,7 @@ proof_put_value(StringInfo out, Oid type, Datum value)
 	else if (type == INT4OID)
 		appendStringInfo(out, "%d", DatumGetInt32(value));
 	else if (type == TIMESTAMPTZOID)
-		appendStringInfo(out, INT64_FORMAT, audit_unix_time(DatumGetTimestampTz(value)));
+		appendStringInfo(out, INT64_FORMAT, clock_unix_us(DatumGetTimestampTz(value)));
 	else
 		escape_json(out, TextDatumGetCString(value));
 }
@@ -75,7 +69,7 @@ proof_put_record(StringInfo out, const StoredRecord *record)
 	appendStringInfoString(out, "\"record\": {");
 	for (int i = 0; i < AUDIT_COLUMNS; i++)
 	{
-		appendStringInfo(out, "%s\"%s\": ", i > 0 ? ", " : "", column_names[i]);
+		appendStringInfo(out, "%s\"%s\": ", i > 0 ? ", " : "", audit_column_names[i]);
 		if (record->columns.nulls[i] == 'n')
 			appendStringInfoString(out, "null");
 		else
@@ -88,7 +82,7 @@ proof_put_record(StringInfo out, const StoredRecord *record)
 
 		if (!text->is_erased && record->columns.nulls[audit_text_columns[i]] == 'n')
 			continue;
-		appendStringInfo(out, "%s\"%s\": {\"%s\": ", separator, column_names[audit_text_columns[i]],
+		appendStringInfo(out, "%s\"%s\": {\"%s\": ", separator, audit_column_names[audit_text_columns[i]],
 						 text->is_erased ? "digest" : "salt");
 		proof_put_hex(out, text->is_erased ? text->digest.bytes : text->salt, text->is_erased ? SEAL_DIGEST_SIZE : SEAL_TEXT_SALT_SIZE);
 		appendStringInfoChar(out, '}');
@@ -139,7 +133,7 @@ proof_read_header(StringInfo out, int64 id, AuditHeader *header)
 	(void) audit_read_header(0, header);
 	appendStringInfo(out, ", \"block\": {\"block\": " INT64_FORMAT ", \"at\": " INT64_FORMAT ", \"home\": \"%s\", \"timeline\": %d"
 					 ", \"first_id\": " INT64_FORMAT ", \"last_id\": " INT64_FORMAT ", \"pruned_through\": ",
-					 header->block, audit_unix_time(header->at), header->home, header->timeline, header->first_id, header->last_id);
+					 header->block, clock_unix_us(header->at), header->home, header->timeline, header->first_id, header->last_id);
 	if (header->pruned_through > 0)
 		appendStringInfo(out, INT64_FORMAT, header->pruned_through);
 	else

@@ -25,6 +25,7 @@
 
 #include "access/htup_details.h"
 #include "access/xlog.h"
+#include "base/clock.h"
 #include "base/counters.h"
 #include "base/guc.h"
 #include "base/spi_statement.h"
@@ -197,7 +198,7 @@ static void
 metric_add_time(ReturnSetInfo *result, const char *name, TimestampTz time)
 {
 	if (time != 0)
-		metric_add(result, name, time / 1e6 + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY, NULL);
+		metric_add(result, name, clock_unix_us(time) / 1e6, NULL);
 }
 
 static void

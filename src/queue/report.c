@@ -37,7 +37,9 @@
 PG_FUNCTION_INFO_V1(wawp_report);
 
 #define ROWS_SHOWN 100
-#define ROWS_SHOWN_SQL "100"
+#define ROWS_SHOWN_SQL CppAsString2(ROWS_SHOWN)
+/* Days are shown one by one, if they are no more. */
+#define DAYS_SHOWN 100
 #define MAX_COLUMNS 7
 
 /* A report that is being written. */
@@ -149,7 +151,7 @@ report_put_funnel(Report *report)
 
 /* Days (UTC), months if there are many; $3 as elsewhere. */
 static SqlStatement adds_per_day = {
-	"WITH u AS (SELECT CASE WHEN $2 - $1 > interval '100 days' THEN 'month' ELSE 'day' END AS unit),"
+	"WITH u AS (SELECT CASE WHEN $2 - $1 > interval '" CppAsString2(DAYS_SHOWN) " days' THEN 'month' ELSE 'day' END AS unit),"
 	" n AS (SELECT date_trunc((SELECT u.unit FROM u), a.at AT TIME ZONE 'UTC') AS day, count(*) AS n FROM wawp.audit_log a"
 	"  WHERE " IN_REPORT " AND a.kind = 'sent' AND a.action = 'add' GROUP BY 1)"
 	" SELECT to_char(d.day, CASE u.unit WHEN 'day' THEN 'YYYY-MM-DD' ELSE 'YYYY-MM' END), coalesce(n.n, 0)"
@@ -162,7 +164,7 @@ static SqlStatement adds_per_day = {
 static int
 report_cap(const char *instance, TimestampTz since, TimestampTz before)
 {
-	if (instance == NULL || !instance_is_usable(instance) || !instance_is_callable(instance) || before - since > 100 * USECS_PER_DAY)
+	if (instance == NULL || !instance_is_usable(instance) || !instance_is_callable(instance) || before - since > DAYS_SHOWN * USECS_PER_DAY)
 		return 0;
 	return instance_describe(instance)->adds_per_day;
 }

@@ -340,8 +340,6 @@ audit_seal(void)
 		next_number = 0;
 }
 
-#define COLUMNS (AUDIT_COLUMNS + 2)
-
 #define INSERT \
 	"INSERT INTO wawp.audit_log (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id," \
 	" batch_id, attempt, action, outcome, http_status, code, login_role, requested_by, actor," \
@@ -351,7 +349,7 @@ audit_seal(void)
 static SqlStatement insert_one = {
 	INSERT " VALUES ($1, $2, $3::wawp.audit_kind, $4::name, $5, $6, $7, $8, $9, $10, $11::wawp.action,"
 	" $12::wawp.outcome, $13, $14, $15::name, $16::name, $17, $18, $19::inet, $20, $21, $22::uuid, $23, $24::jsonb, $25, $26)",
-	COLUMNS, {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, INT4OID,
+	AUDIT_STORED_COLUMNS, {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, INT4OID,
 		TEXTOID, TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
 	TEXTOID, INT4OID, TEXTOID, BYTEAOID, BYTEAOID}, NULL
 };
@@ -365,26 +363,18 @@ static SqlStatement insert_many = {
 	"  $22, $23, $24, $25, $26) r (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id, batch_id, attempt,"
 	"  action, outcome, http_status, code, login_role, requested_by, actor, application_name, client_addr, origin,"
 	"  reason, request_id, duration_ms, detail, digest, salt)",
-	COLUMNS, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	AUDIT_STORED_COLUMNS, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 		INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
 		INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 	TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID}, NULL
 };
 
 /* The same columns, where there are several records and nothing on the table that takes a statement. */
-static const char *const column_names[] = {
-	"id", "at", "kind", "instance", "instance_id", "group_jid", "contact_id", "intent_id", "batch_id", "attempt",
-	"action", "outcome", "http_status", "code", "login_role", "requested_by", "actor", "application_name",
-	"client_addr", "origin", "reason", "request_id", "duration_ms", "detail", "digest", "salt"
-};
-
-StaticAssertDecl(lengthof(column_names) == COLUMNS, "each column of a record has a name");
-
 static const TableInsert insert_rows = {
 	.table = "audit_log",
-	.columns = column_names,
+	.columns = audit_column_names,
 	.types = insert_one.types,
-	.ncolumns = lengthof(column_names)
+	.ncolumns = AUDIT_STORED_COLUMNS
 };
 
 /* Records that are written together. */
@@ -450,7 +440,7 @@ audit_bind_record(const AuditRecord *r, SqlArgs *args)
 	spi_add_int4(args, r->duration_ms, r->duration_ms >= 0);
 	spi_add_text(args, audit_canonical_json(r->detail));
 	audit_block_add(args);
-	Assert(args->n == COLUMNS);
+	Assert(args->n == AUDIT_STORED_COLUMNS);
 }
 
 /* Append to *args a column of all records of the batch, as an array. */
@@ -476,8 +466,7 @@ audit_write_batch(void)
 	bool		is_done = table_insert_rows(&insert_rows, batch.rows, batch.n);
 	SqlArgs		args = {0};
 
-	StaticAssertStmt(lengthof(column_names) == COLUMNS, "a column of INSERT lacks its name");
-	for (int i = 0; i < COLUMNS && !is_done; i++)
+	for (int i = 0; i < AUDIT_STORED_COLUMNS && !is_done; i++)
 		audit_bind_column(&args, i);
 	MemoryContextSwitchTo(caller);
 	batch.n = 0;

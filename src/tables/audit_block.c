@@ -22,6 +22,7 @@
 
 #include "access/xlog.h"
 #include "base/clock.h"
+#include "base/random_pool.h"
 #include "base/spi_statement.h"
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
@@ -41,6 +42,12 @@
 const Oid	audit_column_types[AUDIT_COLUMNS] = {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID,
 	INT8OID, TEXTOID, INT4OID, TEXTOID, TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
 TEXTOID, TEXTOID, INT4OID, TEXTOID};
+
+const char *const audit_column_names[AUDIT_STORED_COLUMNS] = {
+	"id", "at", "kind", "instance", "instance_id", "group_jid", "contact_id", "intent_id", "batch_id", "attempt",
+	"action", "outcome", "http_status", "code", "login_role", "requested_by", "actor", "application_name",
+	"client_addr", "origin", "reason", "request_id", "duration_ms", "detail", "digest", "salt"
+};
 
 /* batch_id, actor, application_name, reason, detail */
 const int	audit_text_columns[AUDIT_TEXTS] = {8, 16, 17, 20, AUDIT_COLUMN_DETAIL};
@@ -137,6 +144,20 @@ seal_form(SealKind kind)
 	return &form;
 }
 
+/* Return a text of the database in UTF-8, and its length in *len. */
+static const char *
+seal_utf8(Datum value, int *len)
+{
+	text	   *bytes = DatumGetTextPP(value);
+	const char *utf8;
+
+	*len = VARSIZE_ANY_EXHDR(bytes);
+	utf8 = pg_server_to_any(VARDATA_ANY(bytes), *len, PG_UTF8);
+	if (utf8 != VARDATA_ANY(bytes))
+		*len = (int) strlen(utf8);
+	return utf8;
+}
+
 /* Write to texts[] the digests of those that are not erased. */
 static void
 seal_texts(pg_cryptohash_ctx *context, const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS])
@@ -145,18 +166,15 @@ seal_texts(pg_cryptohash_ctx *context, const SqlArgs *record, AuditTextSeal text
 	{
 		int			column = audit_text_columns[i];
 		StringInfo	form;
-		text	   *value;
 		int			len;
 		const char *utf8;
 
 		if (texts[i].is_erased || record->nulls[column] == 'n')
 			continue;
-		value = DatumGetTextPP(record->values[column]);
-		len = VARSIZE_ANY_EXHDR(value);
-		utf8 = pg_server_to_any(VARDATA_ANY(value), len, PG_UTF8);
+		utf8 = seal_utf8(record->values[column], &len);
 		form = seal_form(SEAL_TEXT);
 		appendBinaryStringInfo(form, (const char *) texts[i].salt, SEAL_TEXT_SALT_SIZE);
-		appendBinaryStringInfo(form, utf8, utf8 == VARDATA_ANY(value) ? len : (int) strlen(utf8));
+		appendBinaryStringInfo(form, utf8, len);
 		seal_compute(context, form->data, form->len, &texts[i].digest);
 	}
 }
@@ -165,18 +183,10 @@ seal_texts(pg_cryptohash_ctx *context, const SqlArgs *record, AuditTextSeal text
 static void
 seal_put_text(StringInfo form, Datum value)
 {
-	text	   *bytes = DatumGetTextPP(value);
-	int			len = VARSIZE_ANY_EXHDR(bytes);
-	const char *utf8 = pg_server_to_any(VARDATA_ANY(bytes), len, PG_UTF8);
+	int			len;
+	const char *utf8 = seal_utf8(value, &len);
 
-	seal_put_bytes(form, utf8, utf8 == VARDATA_ANY(bytes) ? len : (int) strlen(utf8));
-}
-
-/* Return a point in time as microseconds since 1970. */
-int64
-audit_unix_time(TimestampTz at)
-{
-	return at + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	seal_put_bytes(form, utf8, len);
 }
 
 /* Append a column that is no free text. */
@@ -188,7 +198,7 @@ seal_put_column(StringInfo form, Oid type, Datum value)
 	else if (type == INT4OID)
 		seal_put_number(form, DatumGetInt32(value));
 	else if (type == TIMESTAMPTZOID)
-		seal_put_number(form, audit_unix_time(DatumGetTimestampTz(value)));
+		seal_put_number(form, clock_unix_us(DatumGetTimestampTz(value)));
 	else
 		seal_put_text(form, value);
 }
@@ -227,7 +237,7 @@ audit_header_hash(const AuditHeader *header, SealDigest *hash)
 	StringInfo	form = seal_form(SEAL_HEADER);
 
 	seal_put_number(form, header->block);
-	seal_put_number(form, audit_unix_time(header->at));
+	seal_put_number(form, clock_unix_us(header->at));
 	seal_put_bytes(form, header->home, strlen(header->home));
 	seal_put_number(form, header->timeline);
 	seal_put_number(form, header->first_id);
@@ -289,26 +299,6 @@ audit_block_is_open(void)
 	return pending.n > 0;
 }
 
-/* Write a new salt.  Random numbers are drawn for many: that costs hardly more than for one. */
-static void
-block_draw_salt(uint8 salt[SEAL_SALT_SIZE])
-{
-	static uint8 drawn[64][SEAL_SALT_SIZE];
-	static size_t left = 0;
-
-	if (left == 0)
-	{
-		if (!pg_strong_random(drawn, sizeof(drawn)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("could not seal the audit log: no random numbers")));
-		left = lengthof(drawn);
-	}
-	left--;
-	memcpy(salt, drawn[left], SEAL_SALT_SIZE);
-	memset(drawn[left], 0, SEAL_SALT_SIZE);
-}
-
 /* Append to a record its digest and salt, and take it into the next block. */
 void
 audit_block_add(SqlArgs *record)
@@ -319,7 +309,7 @@ audit_block_add(SqlArgs *record)
 	TimestampTz at = DatumGetTimestampTz(record->values[AUDIT_COLUMN_AT]);
 
 	Assert(record->n == AUDIT_COLUMNS);
-	block_draw_salt(salt);
+	random_draw(salt, sizeof(salt));
 	audit_text_salts(salt, texts);
 	audit_record_digest(record, texts, &digest);
 	spi_add_bytes(record, digest.bytes, sizeof(digest.bytes));

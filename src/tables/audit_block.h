@@ -20,6 +20,9 @@
 #define AUDIT_COLUMN_CLIENT_ADDR 18
 #define AUDIT_COLUMN_DETAIL 23
 
+/* Those, and the digest and the salt, which are stored with them. */
+#define AUDIT_STORED_COLUMNS (AUDIT_COLUMNS + 2)
+
 /* The number of free texts among them, which an erasure may remove. */
 #define AUDIT_TEXTS 5
 
@@ -51,10 +54,10 @@ typedef struct AuditHeader
 
 /* Types of the columns of a record as they are bound and selected: enums, names, inet, uuid and jsonb are texts. */
 extern const Oid audit_column_types[AUDIT_COLUMNS];
+extern const char *const audit_column_names[AUDIT_STORED_COLUMNS];
 extern const int audit_text_columns[AUDIT_TEXTS];
 
 extern void audit_seal_hash(const void *data, size_t len, SealDigest *digest);
-extern int64 audit_unix_time(TimestampTz at);
 extern void audit_text_salts(const uint8 salt[SEAL_SALT_SIZE], AuditTextSeal texts[AUDIT_TEXTS]);
 extern void audit_record_digest(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS], SealDigest *digest);
 extern void audit_header_hash(const AuditHeader *header, SealDigest *hash);

@@ -213,7 +213,7 @@ contact_create(const char *jid)
  * True if a text names somebody who was erased; then set *id to the old one.
  * Other texts that begin alike are what somebody gave for a number.
  */
-static bool
+bool
 contact_is_name(const char *jid, int64 *id)
 {
 	const char *digits = strncmp(jid, CONTACT_NAME, strlen(CONTACT_NAME)) == 0 ? jid + strlen(CONTACT_NAME) : "";

@@ -28,6 +28,7 @@ typedef struct Contact
 /* With a contact_id: names a person who was erased, in notes and intents. */
 #define CONTACT_NAME "contact:"
 
+extern bool contact_is_name(const char *jid, int64 *id);
 extern int64 contact_id(const char *jid);
 extern bool contact_is_pending(const char *jid);
 extern void contact_meet(const char *const *jids, int n);

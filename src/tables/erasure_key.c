@@ -20,9 +20,9 @@
 #include "postgres.h"
 
 #include "base/index_probe.h"
+#include "base/random_pool.h"
 #include "base/signature.h"
 #include "base/spi_statement.h"
-#include "port.h"
 #include "tables/erasure_key.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -63,10 +63,7 @@ erasure_key_require(void)
 
 	if (spi_run(&read_keys, NULL) > 0)
 		return;
-	if (!pg_strong_random(bytes, sizeof(bytes)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not draw a random key")));
+	random_draw(bytes, sizeof(bytes));
 	text[hex_encode(bytes, sizeof(bytes), text)] = '\0';
 	spi_add_text(&args, text);
 	spi_run(&insert_key, &args);

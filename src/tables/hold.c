@@ -266,21 +266,6 @@ hold_end_of_other_account(const char *instance, bool by_hand)
 	return spi_run(&end_of_other_account, &args);
 }
 
-static SqlStatement end_of_refused_token = {
-	"DELETE FROM wawp.hold WHERE instance = $1::name AND group_jid IS NULL AND reason = 'auth_failed' AND until IS NOT NULL",
-	1, {TEXTOID}, NULL
-};
-
-/* End the hold of an instance whose access token was refused: it has another.  Return false if there was none. */
-bool
-hold_end_of_refused_token(const char *instance)
-{
-	SqlArgs		args = {0};
-
-	spi_add_text(&args, instance);
-	return spi_run(&end_of_refused_token, &args) > 0;
-}
-
 static SqlStatement read_instance = {
 	READ("group_jid IS NULL") " UNION ALL " READ("group_jid = $2"),
 	2, {TEXTOID, TEXTOID}, NULL
@@ -674,6 +659,26 @@ static SqlStatement end_for_reason = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
 };
 
+/* Append the arguments of end_for_reason. */
+static void
+hold_bind_end(SqlArgs *args, const char *instance, const char *group, WawpOutcome outcome, TimestampTz before)
+{
+	spi_add_text(args, instance);
+	spi_add_text(args, group);
+	spi_add_text(args, outcome_info(outcome)->name);
+	spi_add_time(args, before);
+}
+
+/* End the hold of an instance whose access token was refused: it has another.  Return false if there was none. */
+bool
+hold_end_of_refused_token(const char *instance)
+{
+	SqlArgs		args = {0};
+
+	hold_bind_end(&args, instance, "", WAWP_AUTH_FAILED, DT_NOEND);
+	return spi_run(&end_for_reason, &args) > 0;
+}
+
 /* End a hold for an outcome that began before that time; false if there is none. */
 static bool
 hold_end_for_reason(const LaneKey *key, Holds *holds, WawpOutcome outcome, TimestampTz before)
@@ -683,10 +688,7 @@ hold_end_for_reason(const LaneKey *key, Holds *holds, WawpOutcome outcome, Times
 
 	if (hold == NULL || hold->until == 0 || !hold_is_for(hold, outcome))
 		return false;
-	spi_add_text(&args, NameStr(key->instance));
-	spi_add_text(&args, key->group);
-	spi_add_text(&args, outcome_info(outcome)->name);
-	spi_add_time(&args, before);
+	hold_bind_end(&args, NameStr(key->instance), key->group, outcome, before);
 	hold_forget_read(holds, key);
 	return spi_run(&end_for_reason, &args) > 0;
 }

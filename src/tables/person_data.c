@@ -49,17 +49,6 @@ static SqlStatement find_contacts = {
 	1, {TEXTARRAYOID}, NULL
 };
 
-/* Append texts as an array. */
-static void
-person_bind_texts(SqlArgs *args, const List *texts)
-{
-	Datum	   *values = palloc(sizeof(Datum) * (list_length(texts) + 1));
-
-	for (int i = 0; i < list_length(texts); i++)
-		values[i] = CStringGetTextDatum(list_nth(texts, i));
-	spi_add_array(args, values, NULL, list_length(texts), TEXTOID);
-}
-
 /* Add a JID (NULL: none), and its other form, to those a person is known by; true if it is new. */
 static bool
 person_add_jid(Person *person, const char *jid)
@@ -95,7 +84,7 @@ person_find(const char *jid)
 
 		has_grown = false;
 		person.contacts = NIL;
-		person_bind_texts(&args, person.jids);
+		spi_add_texts(&args, person.jids);
 		n = spi_run(&find_contacts, &args);
 		for (uint64 i = 0; i < n; i++)
 		{
@@ -262,7 +251,7 @@ person_args(const Person *person)
 
 	foreach(lc, person->jids)
 		names = list_concat(names, erasure_key_hashes(lfirst(lc)));
-	person_bind_texts(&args, names);
+	spi_add_texts(&args, names);
 	for (int i = 0; i < list_length(person->contacts); i++)
 		ids[i] = Int64GetDatum(*(int64 *) list_nth(person->contacts, i));
 	spi_add_array(&args, ids, NULL, list_length(person->contacts), INT8OID);
@@ -313,7 +302,7 @@ person_cancel_intents(const Person *person, const IntentRequester *by)
 {
 	SqlArgs		args = {0};
 
-	person_bind_texts(&args, person->jids);
+	spi_add_texts(&args, person->jids);
 	spi_add_text(&args, person_pseudonym(person));
 	spi_add_text(&args, by->role);
 	spi_add_datum(&args, by->from);

@@ -73,17 +73,6 @@ suppression_names(const char *jid)
 	return names;
 }
 
-/* Append names as an array. */
-static void
-suppression_bind_names(SqlArgs *args, const List *names)
-{
-	Datum	   *values = palloc(sizeof(Datum) * list_length(names));
-
-	for (int i = 0; i < list_length(names); i++)
-		values[i] = CStringGetTextDatum(list_nth(names, i));
-	spi_add_array(args, values, NULL, list_length(names), TEXTOID);
-}
-
 /* True if the list may have any of these names; no statement is run. */
 static bool
 suppression_may_have(const List *names)
@@ -104,7 +93,7 @@ suppression_reason(const char *jid, const char *group)
 
 	if (!suppression_may_have(names))
 		return NULL;
-	suppression_bind_names(&args, names);
+	spi_add_texts(&args, names);
 	spi_add_text(&args, group);
 	return spi_run(&find, &args) > 0 ? spi_get_text(0, 1) : NULL;
 }
@@ -138,7 +127,7 @@ suppression_set_erased(const List *jids)
 
 	foreach(lc, jids)
 		hashes = list_concat_unique_ptr(hashes, erasure_key_hashes(lfirst(lc)));
-	suppression_bind_names(&args, hashes);
+	spi_add_texts(&args, hashes);
 	spi_run(&set_erased, &args);
 }
 
@@ -224,7 +213,7 @@ suppression_lift(const char *jid, const char *group)
 {
 	SqlArgs		args = {0};
 
-	suppression_bind_names(&args, suppression_names(jid));
+	spi_add_texts(&args, suppression_names(jid));
 	spi_add_text(&args, group);
 	return spi_run(&lift, &args) > 0;
 }

@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/encoding.h"
+#include "base/random_pool.h"
 #include "client/http.h"
 #include "fmgr.h"
 #include "tables/audit.h"
@@ -150,25 +151,17 @@ attempt_check_account(const Attempt *attempt)
 	return NULL;
 }
 
-/* Draw a random id for a request; bytes are drawn for several at once, which costs little more than for one. */
+/* Draw a random id for a request. */
 static void
 attempt_draw_request_id(Attempt *attempt)
 {
-	static pg_uuid_t drawn[64];
-	static int	left = 0;
-	pg_uuid_t  *id;
+	pg_uuid_t	id;
 
-	if (left == 0)
-	{
-		if (!pg_strong_random(drawn, sizeof(drawn)))
-			ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
-		left = lengthof(drawn);
-	}
-	id = &drawn[--left];
+	random_draw(&id, sizeof(id));
 	/* version 4, variant 10: RFC 9562, 5.4 */
-	id->data[6] = (id->data[6] & 0x0f) | 0x40;
-	id->data[8] = (id->data[8] & 0x3f) | 0x80;
-	strlcpy(attempt->request_id, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id))),
+	id.data[6] = (id.data[6] & 0x0f) | 0x40;
+	id.data[8] = (id.data[8] & 0x3f) | 0x80;
+	strlcpy(attempt->request_id, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&id))),
 			sizeof(attempt->request_id));
 }
 

@@ -320,7 +320,9 @@ hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 static bool
 is_of_erased(const Intent *intent)
 {
-	return strncmp(intent->jid.text, CONTACT_NAME, strlen(CONTACT_NAME)) == 0;
+	int64		id;
+
+	return contact_is_name(intent->jid.text, &id);
 }
 
 /* Forget the people of an attempt who were erased since it was launched; what stands for them is in their rows. */
@@ -333,9 +335,10 @@ forget_erased(Attempt *attempt)
 	{
 		Intent	   *intent = &attempt->intents[i];
 		CallPerson *person = &attempt->people[i];
+		int64		id;
 		const char *pseudonym = suppression_is_erased(intent->jid.text) ? intent_person(intent->id) : NULL;
 
-		if (pseudonym == NULL || strncmp(pseudonym, CONTACT_NAME, strlen(CONTACT_NAME)) != 0)
+		if (pseudonym == NULL || !contact_is_name(pseudonym, &id))
 			continue;
 		memset(&intent->jid, 0, sizeof(intent->jid));
 		strlcpy(intent->jid.text, pseudonym, sizeof(intent->jid.text));

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/guc.h"
+#include "base/random_pool.h"
 #include "base/shmem.h"
 #include "client/missing_route.h"
 #include "tables/audit.h"
@@ -175,11 +176,10 @@ audit_detail(const char *note pg_attribute_unused(), const char *shape pg_attrib
 }
 
 /* Of a request's id, as the next one is. */
-bool
-pg_strong_random(void *buf, size_t len)
+void
+random_draw(void *bytes, size_t len)
 {
-	memset(buf, 0, len);
-	return true;
+	memset(bytes, 0, len);
 }
 
 Datum

@@ -1119,6 +1119,12 @@ contact_get(const char *jid)
 }
 
 bool
+contact_is_name(const char *jid pg_attribute_unused(), int64 *id pg_attribute_unused())
+{
+	return false;
+}
+
+bool
 contact_is_pending(const char *jid pg_attribute_unused())
 {
 	return false;

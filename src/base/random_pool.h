@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * random_pool.h
+ *	  Random bytes, drawn for many at once.
+ *
+ * IDENTIFICATION
+ *	  src/base/random_pool.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WAWP_RANDOM_POOL_H
+#define WAWP_RANDOM_POOL_H
+
+extern void random_draw(void *bytes, size_t len);
+
+#endif							/* WAWP_RANDOM_POOL_H */
