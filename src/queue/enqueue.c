@@ -399,8 +399,7 @@ statement_requester(FunctionCallInfo fcinfo)
 }
 
 static SqlStatement note_refused = {
-	"INSERT INTO wawp.audit_note (kind, instance, instance_id, group_jid, intent_id, action, reason, role, requested_from)"
-	" VALUES ('refused', $1::name, $2, $3, $4, $5::wawp.action, $6, $7::name, $8)",
+	INSERT_NOTE " VALUES ('refused', $1::name, $2, $3, NULL, $4, NULL, $5::wawp.action, $6, $7::name, $8)",
 	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}, NULL
 };
 

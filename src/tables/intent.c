@@ -221,9 +221,6 @@ intent_is_in_the_way(const char *instance, const char *group, const char *jid)
  */
 
 /* The columns of a note about an intent; a statement adds the requester's role and session. */
-#define INSERT_NOTE \
-	"INSERT INTO wawp.audit_note (kind, instance, instance_id, group_jid, jid, intent_id, batch_id, action," \
-	" reason, role, requested_from)"
 #define NOTE_OF(kind) " SELECT '" kind "', c.instance, c.instance_id, c.group_jid, c.jid, c.id, c.batch_id, c.action," \
 	" " TEXT_CAP_REASON("c.reason")
 

@@ -43,6 +43,11 @@ typedef enum IntentState
 	STATE_CANCELLED
 } IntentState;
 
+/* The beginning of a statement that leaves a note for the audit log; the rest tells these. */
+#define INSERT_NOTE \
+	"INSERT INTO wawp.audit_note (kind, instance, instance_id, group_jid, jid, intent_id, batch_id, action," \
+	" reason, role, requested_from)"
+
 /* Lists of states, for statements; indexes are partial by the same lists. */
 #define STATES_WAITING "('verifying', 'inviting', 'invited', 'pending_approval')"
 #define STATES_UNDER_WAY "('sending', 'verifying', 'inviting', 'invited', 'pending_approval')"

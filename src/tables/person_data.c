@@ -290,8 +290,7 @@ static SqlStatement cancel_live = {
 	" ORDER BY id FOR UPDATE),"
 	" c AS (UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'the person was erased', next_attempt_at = NULL,"
 	"  updated_at = clock_timestamp(), settled_at = clock_timestamp() WHERE id = ANY (ARRAY(SELECT id FROM live)) RETURNING *)"
-	" INSERT INTO wawp.audit_note (kind, instance, instance_id, group_jid, jid, intent_id, batch_id, action, reason, role, requested_from)"
-	" SELECT 'cancelled', c.instance, c.instance_id, c.group_jid, $2, c.id, c.batch_id, c.action, " TEXT_CAP_REASON("c.reason") ", $3::name, $4"
+	" " INSERT_NOTE " SELECT 'cancelled', c.instance, c.instance_id, c.group_jid, $2, c.id, c.batch_id, c.action, " TEXT_CAP_REASON("c.reason") ", $3::name, $4"
 	" FROM c",
 	4, {TEXTARRAYOID, TEXTOID, TEXTOID, JSONBOID}, NULL
 };
