@@ -157,15 +157,31 @@ endif
 UNIT_CC ?= $(CC)
 UNIT_CFLAGS ?= -fsanitize=address,undefined -fno-sanitize-recover=all -O1
 UNIT_PROVE ?= prove
-UNIT_TESTS ?= $(basename $(notdir $(wildcard $(srcdir)/test/unit/*_test.c))) simulate_test
+UNIT_TESTS ?= $(basename $(notdir $(wildcard $(srcdir)/test/unit/*_test.c))) simulate_test \
+	$(patsubst %_fuzz.c,%_corpus_test,$(notdir $(wildcard $(srcdir)/test/fuzz/*_fuzz.c)))
 UNIT_PROGRAMS = $(addprefix test/unit/build/,$(UNIT_TESTS))
-UNIT_SHARED = $(wildcard $(srcdir)/test/unit/tap.c) $(PURE:%=$(srcdir)/src/%.c)
+UNIT_HEADERS = $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h $(srcdir)/test/unit/*.h $(srcdir)/test/fuzz/*.h)
+UNIT_CPPFLAGS = -DFRONTEND -DUSE_PRIVATE_ENCODING_FUNCS -DWAWP_VERSION='"$(version)"' -I $(srcdir)/src -I $(srcdir)/test/unit \
+	-isystem $(includedir_server)
+UNIT_LIBS = -L $(pkglibdir) -L $(libdir) -lpgcommon -lpgport -lm
+UNIT_COMPILE = @$(MKDIR_P) $(@D) && $(UNIT_CC) $(UNIT_CPPFLAGS) -g -Wall -Wextra -Werror $(UNIT_CFLAGS)
 
-test/unit/build/%: test/unit/%.c $(UNIT_SHARED) $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h $(srcdir)/test/unit/*.h)
-	@$(MKDIR_P) $(@D)
-	$(UNIT_CC) -DFRONTEND -DUSE_PRIVATE_ENCODING_FUNCS -DWAWP_VERSION='"$(version)"' -g -Wall -Wextra -Werror $(UNIT_CFLAGS) \
-	  -I $(srcdir)/src -isystem $(includedir_server) -o $@ $< $(UNIT_SHARED) \
-	  -L $(pkglibdir) -L $(libdir) -lpgcommon -lpgport -lm
+# What all of them share is compiled once.
+UNIT_OBJECTS = $(PURE:%=test/unit/build/pure/%.o) test/unit/build/pure/tap.o
+test/unit/build/pure/%.o: src/%.c $(UNIT_HEADERS)
+	$(UNIT_COMPILE) -c -o $@ $<
+test/unit/build/pure/tap.o: test/unit/tap.c $(UNIT_HEADERS)
+	$(UNIT_COMPILE) -c -o $@ $<
+
+test/unit/build/%_test: test/unit/%_test.c $(UNIT_OBJECTS) $(UNIT_HEADERS)
+	$(UNIT_COMPILE) -o $@ $< $(UNIT_OBJECTS) $(UNIT_LIBS)
+
+# The inputs that are kept for each fuzz target, without libFuzzer; `make fuzz` itself is test/fuzz/run.
+FUZZ_SHARED = $(srcdir)/test/fuzz/fuzz.c $(UNIT_OBJECTS)
+test/unit/build/%_corpus_test: test/fuzz/%_fuzz.c $(srcdir)/test/fuzz/replay.c $(FUZZ_SHARED) $(UNIT_HEADERS)
+	$(UNIT_COMPILE) -DCORPUS='"$(abspath $(srcdir))/test/fuzz/corpus/$*"' -o $@ $< $(srcdir)/test/fuzz/replay.c $(FUZZ_SHARED) $(UNIT_LIBS)
+test/unit/build/%_fuzz: test/fuzz/%_fuzz.c $(FUZZ_SHARED) $(UNIT_HEADERS)
+	$(UNIT_COMPILE) -fsanitize=fuzzer -o $@ $< $(FUZZ_SHARED) $(UNIT_LIBS)
 
 # The worker's own modules in simulated time, by seeds; test/simulate/README.md.  WHOLE: their static variables begin
 # anew with each worker.
@@ -204,7 +220,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench simulate latency faults valgrind asan numbers engines neighbours copies browser check-regress check-isolation check-tap check-names
+.PHONY: deps demo test test-matrix bench simulate latency faults soak valgrind asan numbers engines neighbours copies browser fuzz coverage check-regress check-isolation check-tap check-names
 .PHONY: check-layers house-report indent lint deps-lint results dist list-regress list-isolation
 
 deps:
@@ -244,6 +260,10 @@ check-tap:
 faults:
 	@bash $(top)test/faults/run
 
+# Eight hours of kills, floods and restarts; make faults has twenty minutes of it.
+soak:
+	@SOAK_MINUTES=$${SOAK_MINUTES:-480} FAULTS=soak bash $(top)test/faults/run
+
 valgrind:
 	@bash $(top)test/valgrind/run
 
@@ -269,6 +289,14 @@ engines:
 # The page of wawp_report() in a browser (chromium, npm).
 browser:
 	@bash $(top)test/browser/run
+
+# libFuzzer on what reads texts from outside (clang).
+fuzz:
+	@bash $(top)test/fuzz/run
+
+# Lines of src/ that the tests execute in a server.
+coverage:
+	@bash $(top)test/coverage/run
 
 # The Perl tests against servers under ASan and UBSan.
 asan:

@@ -843,7 +843,7 @@ read_person_ids(const JsonNode *node, WirePerson *person)
 	if (!repeats_lid(&id, &ids.lid))
 		add_jid(id, &ids);
 	person->lid = ids.lid;
-	person->jid = ids.phone.kind == JID_PERSON ? ids.phone : ids.lid.kind == JID_LID ? ids.lid : id;
+	person->jid = ids.phone.kind == JID_PERSON ? ids.phone : ids.lid;
 }
 
 /* Read one person's entry, an object or a verdict alone; `key` is its name in a map, else NULL. */

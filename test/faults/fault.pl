@@ -504,7 +504,116 @@ sub clock_step
 	return;
 }
 
+# ---- all of it, for long
+
+my $calm = 2000;    # people who are asked for of a worker that is left alone, twice
+
+# What is done to a server that serves, one drawn every few seconds.  It ends by itself.
+my %mischief = (
+	'kill-worker' => \&strike_running,
+	'kill-launcher' => \&strike_running,
+	'kill-backend' => \&strike_running,
+	'kill-postmaster' => \&strike_running,
+	'immediate-stop' => \&strike_running,
+	'stop-api' => sub { kill 'STOP', $sim->{pid}; sleep 3; kill 'CONT', $sim->{pid}; },
+	'storm-429' => sub {
+		my $rule = { match => { path => 'add$' }, times => undef, answer => { status => 429, headers => { 'Retry-After' => 1 }, json => {} } };
+		briefly($rule);
+	},
+	'random-5xx' => sub { briefly({ match => { path => 'add$' }, times => undef, fault => { random => { p => 0.3, status => 503, seed => 1 } } }); },
+	'reset-after' => sub { $sim->rule({ match => { path => 'add$' }, times => 5, fault => { reset => 'after' } }); },
+	'flood' => \&flood);
+
+sub briefly
+{
+	my ($rule) = @_;
+	$sim->rule($rule);
+	sleep 3;    # the length of the fault
+	$sim->unrule;
+	$sim->rule($pace);
+	return;
+}
+
+# A strike is named as its fault is; no process is stopped for it.
+sub strike_running
+{
+	my ($row, $name) = @_;
+	$strike{$name}->($row);
+	return;
+}
+
+# Another role's instance: 5,000 people in as many groups, which are taken back.
+sub flood
+{
+	my ($row) = @_;
+	$row->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id, not_before)
+		SELECT '12036308871' || to_char(i, 'FM0000000') || '\@g.us', '1557' || to_char(i, 'FM0000000'), 'other', 'flood', now() + interval '1 day'
+		FROM generate_series(1, 5000) i");
+	$row->ask("SELECT wawp_cancel_batch('flood')");
+	$row->ask("DELETE FROM wawp.membership_intent WHERE batch_id = 'flood'");
+	return;
+}
+
+# Load and mischief for so many seconds; returns how often there was some.
+sub soak_stormy
+{
+	my ($row, $seconds) = @_;
+	my @names = sort keys %mischief;
+	my ($end, $times) = (time + $seconds, 0);
+
+	$sim->rule($pace);
+	while (time < $end)
+	{
+		my $name = $names[ rand @names ];
+		$row->enqueue($each);
+		$row->call([ $row->open_sessions($callers) ], statements => 1, people => $called);
+		$mischief{$name}->($row, $name);
+		$row->hear;
+		$times++;
+	}
+	return $times;
+}
+
+# The worker is left alone: its memory in kB and its open files, once all are settled.
+sub soak_calm
+{
+	my ($row) = @_;
+	$sim->unrule;
+	$row->enqueue($calm) or die "not enqueued\n";
+	$row->settled(300) or die "not all settled in time\n";
+	my $worker = WawpTest->worker($node);
+	my @files = glob "/proc/$worker/fd/*";
+	return (memory_kb($worker, 'RssAnon'), scalar @files);
+}
+
+# A row for each tenth of the time.
+sub soak
+{
+	my $seconds = 60 * ($ENV{SOAK_MINUTES} // 20) / 10;
+
+	srand($ENV{SEED} // 1);
+	start();
+	WawpTest->create_server($node, 'other', $sim, { adds_per_minute => 60 });
+	foreach my $part (1 .. 10)
+	{
+		my $row = row("part $part of 10");
+		my $went_well = eval {
+			my $times = soak_stormy($row, $seconds);
+			my ($kb, $files) = soak_calm($row);
+			my ($kb_later, $files_later) = soak_calm($row);
+			$row->{step} = sprintf 'part %d: %d times, worker %d -> %d kB, %d -> %d files', $part, $times, $kb, $kb_later, $files, $files_later;
+			$row->problem("the worker grew by " . ($kb_later - $kb) . ' kB') if $kb_later - $kb > 2048;
+			$row->problem('files stay open') if $files_later > $files + 1;
+			1;
+		};
+		$row->problem($@) unless $went_well;
+		result($row->finish);
+	}
+	return;
+}
+
 my %faults = (
+	'soak' => \&soak,
 	(map { $_ => \&kill_at_each_step } keys %strike),
 	'stop-api' => \&stop_api,
 	'reset-after' => \&reset_after,

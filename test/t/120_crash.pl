@@ -86,7 +86,7 @@ sub enqueue
 }
 
 my @recovery;
-my @deaths = (('kill -9 of the worker', 'kill -9 of the postmaster', 'immediate stop') x 3, 'the end of the worker',
+my @deaths = (('kill -9 of the worker', 'kill -9 of the postmaster', 'immediate stop') x 2, 'the end of the worker',
 	'kill -9 of the worker');
 my $before_deaths = time;
 foreach my $how (@deaths)

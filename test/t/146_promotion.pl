@@ -117,6 +117,8 @@ like($standby->safe_psql('postgres', $verify), qr/^t\|\d+\|\|\|after block 1 a s
 is($standby->safe_psql('postgres', "SELECT count(*) FROM wawp.audit_block WHERE block = $kept AND hash = '$hash'"), 0, '... as is a hash that was kept of the former primary');
 becomes_in($standby, 'postgres', outcome(request($standby, 'add', $anew)), 'invited invited', 'who is asked for now, and cannot be added, is invited');
 $standby->safe_psql('postgres', "UPDATE wawp.membership_intent SET not_before = now() WHERE id = $at_noon");
+# nobody is told of such a change; a worker that begins looks at all
+$standby->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'wawp worker'");
 becomes_in($standby, 'postgres', outcome($at_noon), 'invited invited', '... so is who was planned for now');
 is($standby->safe_psql('postgres', "SELECT wawp_retry($refused)"), 't', 'wawp_retry()');
 becomes_in($standby, 'postgres', outcome($refused), 'invited invited', '... invites again, since somebody wants that');

@@ -45,6 +45,8 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use WawpTest;
 
+use constant IN_FLIGHT => 16;
+
 my $disk = $ENV{WAWP_TEST_SMALL_DISK};
 # No autovacuum: with a catalog vacuumed or analyzed, the file from which a database's connections are initialized is
 # removed, and while that finds no room nobody can connect, no worker either (FATAL: could not write init file).
@@ -54,7 +56,7 @@ mkdir "$disk/space";
 $node->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$disk/space'");
 $node->safe_psql('postgres', 'CREATE DATABASE crowded TABLESPACE small');
 $node->safe_psql('crowded', 'CREATE EXTENSION wawp');
-WawpTest->create_server($node, 'support', $sim, { adds_per_minute => 0, concurrency => 4 }, 'crowded');
+WawpTest->create_server($node, 'support', $sim, { adds_per_minute => 0, concurrency => IN_FLIGHT }, 'crowded');
 my $session = WawpTest->session($node, 'crowded');
 my $elsewhere = WawpTest->session($node);
 my ($people, $sent_elsewhere) = (0, 0);
@@ -196,7 +198,7 @@ is(WawpTest->worker($node, 'crowded'), $worker, '... by the same worker');
 # ---- the worker ends while the disk is full, and another one finds rows in doubt
 
 # What was on the wire, and answers that found no room: these are few, for a request that cannot be recorded is not made.
-my $most_in_doubt = 4 + 10;
+my $most_in_doubt = IN_FLIGHT + 10;
 
 fill_while_serving('full again');
 $elsewhere->ask("SELECT pg_terminate_backend($worker)");

@@ -5,7 +5,9 @@
 #ifndef WAWP_TAP_H
 #define WAWP_TAP_H
 
-extern void ok(bool passed, const char *format, ...) pg_attribute_printf(2, 3);
+#include "compat.h"
+
+extern void ok(bool passed, const char *format, ...) wawp_attribute_printf(2, 3);
 extern void is_text(const char *got, const char *expected, const char *name);
 extern void is_int(long got, long expected, const char *name);
 extern int	done_testing(void);
