@@ -4,6 +4,7 @@
 #   make installcheck           PGXS' own: REGRESS and ISOLATION against the running server (needs pgTAP)
 #   make demo, make test        install what they lack, use private clusters only; see test/README.md
 #   make test-matrix            make test on PostgreSQL 17, 18 and 19, each in a chroot (root, debootstrap)
+#   make deb, upgrade-majors    Debian's packages, and pg_upgrade, in chroots; see test/packages/README.md
 #   make bench                  measures what design and README promise; see test/bench/README.md
 #   make simulate               runs the worker in simulated time; see test/simulate/README.md
 #   make faults, latency, valgrind, asan, neighbours, copies, engines likewise, and take minutes
@@ -220,7 +221,7 @@ endif
 
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
-.PHONY: deps demo test test-matrix bench simulate latency faults soak valgrind asan numbers engines neighbours copies browser fuzz coverage check-regress check-isolation check-tap check-names
+.PHONY: deps demo test test-matrix deb upgrade-majors bench simulate latency faults soak valgrind asan numbers engines neighbours copies browser fuzz coverage check-regress check-isolation check-tap check-names
 .PHONY: check-layers house-report indent lint deps-lint results dist list-regress list-isolation
 
 deps:
@@ -235,6 +236,14 @@ test:
 # The same on the major versions that this machine does not have: MATRIX="--fresh 18" and the like.
 test-matrix:
 	@bash $(top)test/matrix $(MATRIX) || [ $$? -eq 77 ]
+
+# Debian's package in bookworm, trixie and sid, and the zip of `make dist` by pgxnclient: DEB="--fresh sid" and the like.
+deb:
+	@bash $(top)test/packages/deb $(DEB) || [ $$? -eq 77 ]
+
+# pg_upgrade of a cluster with a queue, 15 to 17 and 17 to 18: UPGRADE=15-17 and the like.
+upgrade-majors:
+	@bash $(top)test/packages/upgrade $(UPGRADE) || [ $$? -eq 77 ]
 
 bench:
 	@bash $(top)test/bench/run

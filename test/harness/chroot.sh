@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# chroot.sh -- a bare Debian tree to run things in.  Sourced by test/bare-machine and test/matrix.
+# chroot.sh -- a bare Debian tree to run things in.  Sourced by test/bare-machine, test/matrix and test/packages.
 #
 # Contract: the tree is $dir, made by debootstrap of $suite from the mirror, sources and keys of this
 # machine's apt.  Everything is written in there or in the cache the caller names.  Mounts live in a
@@ -16,6 +16,30 @@ enter_namespace() {
     if [[ ${WAWP_MOUNT_NAMESPACE-} != 1 ]]; then
         WAWP_MOUNT_NAMESPACE=1 exec unshare --mount --propagation private -- bash "$@"
     fi
+}
+
+# What this machine lacks for any tree, in words.
+lacking_for_trees() {
+    if ! is_root; then
+        say "root (chroot, mounts)"
+    elif [[ ${WAWP_MOUNT_NAMESPACE-} != 1 ]] && ! unshare --mount true 2>/dev/null; then
+        say "a mount namespace, which this container does not give"
+    fi
+}
+
+# run_apart COMMAND...: in a process group of its own, so that a signal to us ends all of it and its tree goes.  Sets
+# apart_status; call it as a command by itself, for in `run_apart … || …` errexit would be off in the command.
+run_apart() {
+    local child
+    apart_status=0
+    set -m
+    ( "$@" ) </dev/null &
+    child=$!
+    set +m
+    # shellcheck disable=SC2064
+    trap "kill -TERM -- -$child 2>/dev/null; wait $child; exit 143" INT TERM HUP
+    wait "$child" || apart_status=$?
+    trap - INT TERM HUP
 }
 
 # make_directory [DIR]: sets $dir, by default to a new directory, which goes when the shell exits.
@@ -79,6 +103,50 @@ install_debian() {
     chmod 755 "$dir"        # it is / for those in there
 }
 
+# make_bare_tree: such a tree, and what makes it a machine.  With $cache it is kept there (made anew with $fresh), and
+# apt-get finds the packages that keep_packages has left there.
+make_bare_tree() {
+    local kept=${cache-}/bare-$suite.tar.gz
+    if [[ -n ${cache-} && -s $kept && -z ${fresh-} ]]; then
+        restore_tree "$kept"
+    else
+        install_debian
+        [[ -z ${cache-} ]] || { mkdir -p "$cache"; save_tree "$kept"; }
+    fi
+    copy_network_settings
+    copy_sources
+    say force-unsafe-io >"$dir/etc/dpkg/dpkg.cfg.d/wawp"
+    mount_tree
+    [[ -z ${cache-} ]] || link_packages "$cache/packages-$suite" "$dir/var/cache/apt/archives"
+}
+
+keep_packages() { [[ -z ${cache-} ]] || link_packages "$dir/var/cache/apt/archives" "$cache/packages-$suite"; }
+
+# link_packages FROM TO: not one shared folder, which apt-get locks.
+link_packages() {
+    mkdir -p "$1" "$2"
+    find "$1" -maxdepth 1 -name '*.deb' -exec cp --no-clobber --link -t "$2" {} + 2>/dev/null ||
+        find "$1" -maxdepth 1 -name '*.deb' -exec cp --no-clobber -t "$2" {} +
+}
+
+# The cache of those who are not told another.
+default_cache() { say "${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/wawp/matrix"; }
+
+# The same sources as here, for the suite, and the same keys, so that security updates resolve as here.
+copy_sources() {
+    local file own
+    own=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    mkdir -p "$dir/usr/share/keyrings"
+    for file in /usr/share/keyrings/debian-archive-*.gpg; do
+        [[ ! -e $file || -e $dir$file ]] || cp "$file" "$dir$file"
+    done
+    rm -rf "$dir"/etc/apt/sources.list "$dir"/etc/apt/sources.list.d
+    mkdir -p "$dir/etc/apt/sources.list.d"
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
+        [[ ! -s $file ]] || sed "s/\b$own\b/$suite/g" "$file" >"$dir$file"
+    done
+}
+
 # overlay_suite SUITE SOURCE: what is built of Debian's source package SOURCE may come from SUITE, too, whichever
 # is newer; nothing else does unless no other has it.
 overlay_sources=etc/apt/sources.list.d/wawp-overlay.list
@@ -135,6 +203,19 @@ inside() {
     env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
         unshare --mount --propagation private -- sh -c 'mount --rbind "$0" "$0" && cd "$0" && pivot_root . mnt &&
             cd / && umount -l /mnt && exec "$@"' "$dir" "$@" </dev/null
+}
+
+apt_install() { inside env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends "$@"; }
+
+# logged WHAT COMMAND...: says what it said only if it fails, and ends this process then.
+logged() {
+    local what=$1 log=$dir/tmp/step.log
+    shift
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 30 "$log" >&2
+        die "$what failed"
+    fi
+    rm -f "$log"
 }
 
 # The line a log closes with.

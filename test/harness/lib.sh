@@ -184,6 +184,9 @@ copy_checkout() {
         tar -C "$to" --no-same-owner -xf -
 }
 
+# dockerfile_instructions FILE: a line each, without comments.
+dockerfile_instructions() { sed '/^ *#/d; /^$/d' "$1" | sed -e ':a' -e '/\\$/{N;s/\\\n *//;ba' -e '}'; }
+
 # The commit, and whether the working tree is that commit.
 revision() {
     local commit changed=''

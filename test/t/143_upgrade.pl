@@ -1,7 +1,8 @@
 
 # An earlier release that is upgraded equals a fresh install, and continues to serve its queue.
 #
-# A change of sql/ without the same change in sql/releases/wawp--OLD--NEW.sql fails here.
+# A change of sql/ without the same change in sql/releases/wawp--OLD--NEW.sql fails here.  Each table of the release has
+# rows when it is upgraded, and each table there is has some in the end: test/sql-include/rows-RELEASE.sql, every_table.sql.
 
 use strict;
 use warnings;
@@ -17,6 +18,8 @@ my $top = "$FindBin::RealBin/../..";
 my ($current) = slurp_file("$top/wawp.control") =~ /^default_version = '(.*)'/m;
 my @releases = sort map { m{/wawp--([\d.]+)\.sql$} ? $1 : () } glob("$top/sql/releases/wawp--*.sql");
 my $definitions = slurp_file("$top/test/sql-include/definitions.sql");
+my $every_table = slurp_file("$top/test/sql-include/every_table.sql");
+my $rows = slurp_file("$top/test/sql-include/rows.sql");
 
 my $sim = WawpTest->sim;
 my $node = WawpTest->node('main');
@@ -86,6 +89,13 @@ foreach my $what (sort keys %changes)
 
 # ---- each release, upgraded
 
+# What was there before the upgrade and is not in a row after it; without those columns that the scripts fill in
+# where they were empty, and the row of identity, which gets its mark.
+my $lost = <<'SQL';
+SELECT string_agg(b.name || ' ' || b.contents, E'\n') FROM (SELECT name, jsonb_strip_nulls(contents) AS contents FROM before) b
+WHERE NOT EXISTS (SELECT FROM pg_temp.wawp_rows() a WHERE a.name = b.name AND a.contents @> b.contents)
+SQL
+
 ok(scalar(@releases), 'there is a release to upgrade');
 foreach my $release (@releases)
 {
@@ -106,15 +116,17 @@ foreach my $release (@releases)
 	}
 	my $told = sub { my @lines = slurp_file($node->logfile) =~ /wawp worker.*|ERROR:  the tables of extension wawp are of version.*/g; return scalar grep { /the tables of/ } @lines; };
 	ok(poll_until(sub { $told->() >= 4 }), '... the worker logs it');
-	$session->ask("CREATE TABLE wawp.audit_old PARTITION OF wawp.audit_log FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
-		INSERT INTO wawp.audit_log (id, at, kind) SELECT n, '2026-01-02', 'sent' FROM generate_series(1, 3) n");
-	# the old library would have queued it
-	my $id = $session->ask("SET session_replication_role = replica; ALTER TABLE wawp.membership_intent DISABLE TRIGGER fill;
-		INSERT INTO wawp.membership_intent (group_jid, jid, instance, instance_id, requester, requested_by, origin, home)
-		SELECT '120363077430000001\@g.us', '15557430001\@c.us', 'support', 'ABC123', current_user::regrole, current_user, 'insert', home FROM wawp.identity RETURNING id;
-		ALTER TABLE wawp.membership_intent ENABLE ALWAYS TRIGGER fill; RESET session_replication_role")->{out};
+	is($session->ask(slurp_file("$top/test/sql-include/rows-$release.sql"))->{err}, '', '... what its library left');
+	my $id = $session->ask("SELECT id FROM wawp.membership_intent WHERE state = 'queued'")->{out};
+	$session->ask($rows);
+	is($session->ask('SELECT pg_temp.wawp_empty()')->{out}, '', '... there are rows in each of its tables');
+	$session->ask('CREATE TEMP TABLE before AS SELECT * FROM pg_temp.wawp_rows()');
 
-	$session->ask('ALTER EXTENSION wawp UPDATE');
+	# The worker begins at the commit.
+	$session->ask('BEGIN');
+	is($session->ask('ALTER EXTENSION wawp UPDATE')->{err}, '', '... it is upgraded');
+	is($session->ask($lost)->{out}, '', '... no row of any table is lost or changed, but for what it did not have');
+	$session->ask('COMMIT');
 	is($session->ask("SELECT extversion FROM pg_extension WHERE extname = 'wawp'")->{out}, $current, "$release is upgraded to $current");
 	is(differences($fresh, definitions($database)), '', '... to what a fresh install is');
 
@@ -122,6 +134,9 @@ foreach my $release (@releases)
 	  || diag($session->ask("SELECT wawp_explain($id), to_jsonb(i), (SELECT jsonb_agg(y) FROM wawp.identity y), wawp._home() FROM wawp.membership_intent i WHERE id = $id")->{out});
 	$id = $session->ask(sprintf $ask, '15557430002')->{out};
 	is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'done'), 'done', '... and what is queued then');
+	$session->ask("BEGIN; $every_table");
+	is($session->ask('SELECT pg_temp.wawp_empty()')->{out}, '', '... there are rows in each of the tables that exist now');
+	is($session->ask('COMMIT')->{err}, '', '... that are kept');
 	is($session->ask('SELECT ok, checked > 0, problem FROM wawp_audit_verify()')->{out}, 't|t|records before number 4 were written before sealing', '... and seals what it records');
 }
 
