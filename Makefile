@@ -222,7 +222,7 @@ endif
 # --- what needs nothing but make, git and a shell -----------------------------------------------
 
 .PHONY: deps demo test test-matrix deb upgrade-majors bench simulate latency faults soak valgrind asan numbers engines neighbours copies browser fuzz coverage check-regress check-isolation check-tap check-names
-.PHONY: check-layers house-report indent lint deps-lint results dist list-regress list-isolation
+.PHONY: check-layers house-report indent lint deps-lint results reference dist list-regress list-isolation
 
 deps:
 	@bash $(top)test/harness/deps
@@ -335,6 +335,10 @@ house-report:
 # Accept what the regress and isolation layers print now as the expected output.
 results:
 	@ACCEPT=1 bash $(top)test/harness/run
+
+# doc/reference.md from the catalog; t/250_documents.pl compares it.
+reference:
+	@bash $(top)test/harness/reference
 
 dist:
 	cd $(top) && version=$$(sed -n 's/^   "version": "\(.*\)",/\1/p' META.json) && \

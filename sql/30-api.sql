@@ -99,13 +99,13 @@ CREATE FUNCTION @extschema@.wawp_revoke_invite_link(group_jid text, instance nam
 	LANGUAGE C VOLATILE COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_revoke_invite_link';
 COMMENT ON FUNCTION @extschema@.wawp_revoke_invite_link(text, name) IS
-	'makes a group''s invite link void and returns the new one';
+	'makes a group''s invite link void and returns the new one; an error if it changed nothing';
 
 CREATE FUNCTION @extschema@.wawp_send_text(chat_jid text, message text, instance name DEFAULT NULL) RETURNS text
 	LANGUAGE C VOLATILE COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_send_text';
 COMMENT ON FUNCTION @extschema@.wawp_send_text(text, text, name) IS
-	'sends a message to a person or a group and returns its id, if the API tells it';
+	'sends a message to a person or a group and returns its id, if the API tells it; an error while the instance is held or the group is paused';
 
 CREATE FUNCTION @extschema@.wawp_check_exists(phones text[], instance name DEFAULT NULL,
 								  OUT phone text, OUT registered bool, OUT jid text)

@@ -84,7 +84,7 @@ COMMENT ON COLUMN wawp.audit_log.client_addr IS 'address of the client that aske
 COMMENT ON COLUMN wawp.audit_log.origin IS 'function, insert, session, the trigger''s table, or what the worker does by itself';
 COMMENT ON COLUMN wawp.audit_log.reason IS 'the business reason, or why it was held';
 COMMENT ON COLUMN wawp.audit_log.request_id IS 'the same for all records of one HTTP request';
-COMMENT ON COLUMN wawp.audit_log.duration_ms IS 'how long the request took';
+COMMENT ON COLUMN wawp.audit_log.duration_ms IS 'how long the request took, in milliseconds';
 COMMENT ON COLUMN wawp.audit_log.detail IS 'more about it, by key';
 COMMENT ON COLUMN wawp.audit_log.digest IS 'SHA-256 of the record in its canonical form, sealed by a block: see doc/audit-seal.md; NULL in what was written before there was a seal';
 COMMENT ON COLUMN wawp.audit_log.salt IS 'random; the salts of the record''s free texts, 12 bytes each; NULL once one of them was erased';
@@ -217,7 +217,7 @@ COMMENT ON COLUMN wawp.audit.client_addr IS 'address of the client that asked; N
 COMMENT ON COLUMN wawp.audit.origin IS 'function, insert, session, the trigger''s table, or what the worker does by itself';
 COMMENT ON COLUMN wawp.audit.reason IS 'the business reason, or why it was held';
 COMMENT ON COLUMN wawp.audit.request_id IS 'the same for all records of one HTTP request';
-COMMENT ON COLUMN wawp.audit.duration_ms IS 'how long the request took';
+COMMENT ON COLUMN wawp.audit.duration_ms IS 'how long the request took, in milliseconds';
 COMMENT ON COLUMN wawp.audit.detail IS 'more about it, by key';
 COMMENT ON COLUMN wawp.audit.jid IS 'the person; NULL when erased, or when nobody is concerned';
 

@@ -230,7 +230,7 @@ CREATE FUNCTION @extschema@.wawp_sync_group(group_jid text, jids text[], instanc
 	LANGUAGE C VOLATILE ROWS 10 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_sync_group';
 COMMENT ON FUNCTION @extschema@.wawp_sync_group(text, text[], name, text, text, bool, int) IS
-	'what has to change so that just these people are in a group, and with mode apply requests it; one row per difference; action is NULL where nothing is done about it, jid where the row is about the whole group';
+	'what has to change so that just these people are in a group, and with mode apply requests it; one row per difference; action is NULL where nothing is done about it, jid where the row is about the whole group; nobody is removed where more than max_remove_pct per cent of the members would go';
 
 CREATE FUNCTION @extschema@.wawp_sync_groups(source regclass, group_column name, jid_column name, instance name DEFAULT NULL,
 								 reason text DEFAULT NULL, mode text DEFAULT 'plan', managed_only bool DEFAULT true,
@@ -833,3 +833,20 @@ GRANT SELECT ON wawp.overview TO PUBLIC;
 REVOKE ALL ON FUNCTION wawp._metrics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION wawp._metrics() TO pg_monitor;
 GRANT SELECT ON wawp.metrics TO pg_monitor;
+
+-- 10-instance.sql
+CREATE FUNCTION wawp._option_info(OUT option text, OUT object text, OUT standard text, OUT lowest float8, OUT highest float8,
+								  OUT text text)
+	RETURNS SETOF record
+	LANGUAGE C STABLE PARALLEL SAFE ROWS 23
+	AS 'MODULE_PATHNAME', 'wawp_option_info';
+COMMENT ON FUNCTION wawp._option_info() IS
+	'the options of Wawp instances, user mappings and foreign tables, with defaults and limits; doc/reference.md is made of it';
+
+-- 30-api.sql, 50-audit.sql
+COMMENT ON FUNCTION @extschema@.wawp_send_text(text, text, name) IS
+	'sends a message to a person or a group and returns its id, if the API tells it; an error while the instance is held or the group is paused';
+COMMENT ON FUNCTION @extschema@.wawp_revoke_invite_link(text, name) IS
+	'makes a group''s invite link void and returns the new one; an error if it changed nothing';
+COMMENT ON COLUMN wawp.audit_log.duration_ms IS 'how long the request took, in milliseconds';
+COMMENT ON COLUMN wawp.audit.duration_ms IS 'how long the request took, in milliseconds';

@@ -248,7 +248,7 @@ guc_define_audit(void)
 
 	DefineCustomIntVariable("wawp.audit_retention",
 							"Sets how long audit records are kept.",
-							"Whole months are dropped.  Zero keeps them for ever.",
+							"Whole months are dropped.  Zero keeps them for ever; otherwise it is at least two days.",
 							&wawp_audit_retention,
 							0, 0, PG_INT32_MAX,
 							PGC_SIGHUP, GUC_UNIT_MIN,

@@ -3,7 +3,7 @@
  * text_limit.h
  *	  Limits of the texts that users give.
  *
- * The only place with these numbers; README.md lists them for users.
+ * The only place with these numbers; doc/queue.md lists them for users.
  *
  * IDENTIFICATION
  *	  src/base/text_limit.h

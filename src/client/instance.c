@@ -43,6 +43,7 @@
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
+#include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
@@ -58,6 +59,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 #include "utils/varlena.h"
 
 #include "compat.h"
@@ -69,6 +71,7 @@
 #define HOUR_MS (60 * 60 * 1000)
 
 PG_FUNCTION_INFO_V1(wawp_fdw_validator);
+PG_FUNCTION_INFO_V1(wawp_option_info);
 
 typedef struct OptionSpec OptionSpec;
 
@@ -83,6 +86,7 @@ struct OptionSpec
 	double		min;			/* for numbers and durations (in ms) */
 	double		max;			/* likewise; of a text the bytes */
 	const char *standard;		/* the default; NULL: none */
+	const char *text;			/* what it is, with its unit, for wawp._option_info() */
 };
 
 /*
@@ -449,29 +453,52 @@ check_group(const OptionSpec *spec pg_attribute_unused(), const char *value)
 #define ON_TABLE ForeignTableRelationId
 
 static const OptionSpec options[] = {
-	{"instance_id", ON_SERVER, check_text, 0, MAX_INSTANCE_ID_BYTES, NULL},
-	{"base_url", ON_SERVER, check_base_url, 0, 0, "https://api.wawp.net"},
-	{"connect_timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "10000"},
-	{"timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "60000"},
-	{"auth", ON_SERVER, check_auth, 0, 0, "body"},
-	{"ca_file", ON_SERVER, check_ca_file, 0, MAXPGPATH - 1, NULL},
-	{"concurrency", ON_SERVER, check_int, 1, 1000, "1"},
-	{"batch_size", ON_SERVER, check_int, 1, 50, "1"},
-	{"adds_per_minute", ON_SERVER, check_real, 0, 60000, "6"},
-	{"adds_burst", ON_SERVER, check_int, 0, 1000, "4"},
-	{"adds_per_day", ON_SERVER, check_int, 0, PG_INT32_MAX, "0"},
-	{"invites_per_minute", ON_SERVER, check_real, 0, 60000, "2"},
-	{"checks_per_minute", ON_SERVER, check_real, 0, 60000, "30"},
-	{"reads_per_minute", ON_SERVER, check_real, 0, 60000, "60"},
-	{"pace_jitter", ON_SERVER, check_real, 0, 10, "0.2"},
-	{"verify_delays", ON_SERVER, check_delays, 1, HOUR_MS, "3s,15s,60s"},
-	{"invite_ttl", ON_SERVER, check_duration, 1000, 365.0 * 24 * HOUR_MS, "72h"},
-	{"quiet_hours", ON_SERVER, check_quiet_hours, 0, 0, NULL},
-	{"access_token", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL},
-	{"access_token_file", ON_MAPPING, check_token_file, 0, MAXPGPATH - 1, NULL},
-	{"webhook_secret", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL},
-	{"object", ON_TABLE, check_object, 0, 0, NULL},
-	{"group_jid", ON_TABLE, check_group, 0, 0, NULL},
+	{"instance_id", ON_SERVER, check_text, 0, MAX_INSTANCE_ID_BYTES, NULL,
+		"the account at the gateway; required"},
+	{"base_url", ON_SERVER, check_base_url, 0, 0, "https://api.wawp.net",
+		"address of the gateway: https, http on loopback only; its host must be in wawp.allowed_hosts"},
+	{"connect_timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "10000",
+		"milliseconds until a connection must be there"},
+	{"timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "60000",
+		"milliseconds that a request may take in all"},
+	{"auth", ON_SERVER, check_auth, 0, 0, "body",
+		"how credentials travel: body (in a GET's query), query, header"},
+	{"ca_file", ON_SERVER, check_ca_file, 0, MAXPGPATH - 1, NULL,
+		"file of certificates that are trusted instead of the system's; set by roles with pg_read_server_files"},
+	{"concurrency", ON_SERVER, check_int, 1, 1000, "1",
+		"requests of the worker at a time"},
+	{"batch_size", ON_SERVER, check_int, 1, 50, "1",
+		"people in one add request of the worker"},
+	{"adds_per_minute", ON_SERVER, check_real, 0, 60000, "6",
+		"adds a minute, of the worker and of calls by hand; 0: no pace at all"},
+	{"adds_burst", ON_SERVER, check_int, 0, 1000, "4",
+		"adds that calls by hand may make at once beyond the pace"},
+	{"adds_per_day", ON_SERVER, check_int, 0, PG_INT32_MAX, "0",
+		"adds a day (UTC); 0: no cap"},
+	{"invites_per_minute", ON_SERVER, check_real, 0, 60000, "2",
+		"invitations and welcomes a minute"},
+	{"checks_per_minute", ON_SERVER, check_real, 0, 60000, "30",
+		"numbers a minute for which WhatsApp is asked whether it knows them"},
+	{"reads_per_minute", ON_SERVER, check_real, 0, 60000, "60",
+		"member lists and descriptions a minute; sessions' own count and do not wait; none if adds_per_minute is 0"},
+	{"pace_jitter", ON_SERVER, check_real, 0, 10, "0.2",
+		"random part of the time between two requests, as a factor; it only slows"},
+	{"verify_delays", ON_SERVER, check_delays, 1, HOUR_MS, "3s,15s,60s",
+		"when the member list is read after an add: up to 10 growing durations with units, each at most 1h"},
+	{"invite_ttl", ON_SERVER, check_duration, 1000, 365.0 * 24 * HOUR_MS, "72h",
+		"how long an invitation, or a request to join, is waited for: a duration with its unit, 1s to 8760h"},
+	{"quiet_hours", ON_SERVER, check_quiet_hours, 0, 0, NULL,
+		"no adds, invitations, welcomes then: 21:00-08:00 Europe/Madrid (UTC+2: two hours east; none: log_timezone)"},
+	{"access_token", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL,
+		"the account's token"},
+	{"access_token_file", ON_MAPPING, check_token_file, 0, MAXPGPATH - 1, NULL,
+		"absolute path of a file with the token, which the server reads; set by superusers, and not beside access_token"},
+	{"webhook_secret", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL,
+		"key of the signatures of the gateway's events"},
+	{"object", ON_TABLE, check_object, 0, 0, NULL,
+		"what the table has: members or groups; required"},
+	{"group_jid", ON_TABLE, check_group, 0, 0, NULL,
+		"the one group of a table of members"},
 };
 
 static const OptionSpec *
@@ -507,6 +534,13 @@ closest_option(const char *name, Oid catalog)
 	return best;
 }
 
+/* Return the kind of object that an option belongs to, as CREATE has it. */
+static const char *
+option_object(const OptionSpec *spec)
+{
+	return spec->catalog == ON_SERVER ? "SERVER" : spec->catalog == ON_MAPPING ? "USER MAPPING" : "FOREIGN TABLE";
+}
+
 /* Raise an error for an option that does not exist for this kind of object. */
 static void
 refuse_unknown_option(const char *name, Oid catalog)
@@ -518,9 +552,7 @@ refuse_unknown_option(const char *name, Oid catalog)
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),
 			 elsewhere
-			 ? errhint("The option belongs to CREATE %s.",
-					   elsewhere->catalog == ON_SERVER ? "SERVER" :
-					   elsewhere->catalog == ON_MAPPING ? "USER MAPPING" : "FOREIGN TABLE")
+			 ? errhint("The option belongs to CREATE %s.", option_object(elsewhere))
 			 : closest
 			 ? errhint("Perhaps you meant the option \"%s\".", closest)
 			 : 0,
@@ -604,6 +636,40 @@ wawp_fdw_validator(PG_FUNCTION_ARGS)
 						"access_token", "access_token_file"),
 				 hide_statement()));
 	PG_RETURN_VOID();
+}
+
+/* Return a limit of an option's number; *is_null if its value is no number. */
+static Datum
+option_limit(const OptionSpec *spec, double limit, bool *is_null)
+{
+	*is_null = spec->check != check_int && spec->check != check_real && spec->check != check_ms;
+	return Float8GetDatum(limit);
+}
+
+/* Rows of wawp._option_info(): option, object, standard, lowest, highest, text; the options in the table's order. */
+Datum
+wawp_option_info(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (size_t i = 0; i < lengthof(options); i++)
+	{
+		const OptionSpec *spec = &options[i];
+		Datum		values[6] = {0};
+		bool		nulls[6] = {false};
+
+		values[0] = CStringGetTextDatum(spec->name);
+		values[1] = CStringGetTextDatum(option_object(spec));
+		nulls[2] = spec->standard == NULL;
+		if (spec->standard)
+			values[2] = CStringGetTextDatum(spec->standard);
+		values[3] = option_limit(spec, spec->min, &nulls[3]);
+		values[4] = option_limit(spec, spec->max, &nulls[4]);
+		values[5] = CStringGetTextDatum(spec->text);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }
 
 /*

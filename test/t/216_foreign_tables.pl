@@ -169,20 +169,6 @@ is($sim->world->{groups}{$three}{members}{$new}{role}, 'admin', '... who is prom
 is($wawp->is_member($two, $people[3]), 0, '... who is deleted is gone');
 is(ask("SELECT DISTINCT origin, requested_by = CURRENT_USER FROM wawp.audit_log WHERE kind = 'sent'"), 'insert|t', '... with the record of a plain INSERT');
 
-# ---- doc/groups-as-tables.md
-
-ask('DROP SCHEMA wa CASCADE');
-my $run = 0;
-foreach my $code (slurp_file("$FindBin::RealBin/../../doc/groups-as-tables.md") =~ /^```sql\n(.*?)^```/msg)
-{
-	my ($status, $said, $complaint) = $node->psql('postgres', $code, on_error_die => 0, on_error_stop => 1);
-	is($status, 0, 'a snippet runs: ' . $code =~ s/\n.*//sr) or diag($complaint);
-	$run++;
-}
-is($run, 5, 'all snippets');
-is($wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE settled_at IS NULL", 0), 0, '... and what they ask for is served');
-is($wawp->is_member('120363012345678901@g.us', '15551234567'), 1, '... as they say');
-
 # ---- where nothing can be read
 
 ask("CREATE FOREIGN TABLE team (jid text, role text) SERVER support OPTIONS (object 'members', group_jid '$one')");
