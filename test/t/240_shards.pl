@@ -75,6 +75,10 @@ $added{$_}++ foreach grep { /^add 1555241/ } $sim->people;
 is(keys %added, $many, '... everybody is added');
 is(scalar(grep { $_ != 1 } values %added), 0, '... once');
 
+my @copied = map { new_person() } 1 .. 2;
+is($app->ask("COPY wawp.membership_intent (group_jid, jid, instance, batch_id) FROM STDIN (DELIMITER ',');\n$group,$copied[0],support,copied\n$group,$copied[1],sales,copied\n\\.\n")->{state}, '', 'COPY FROM');
+becomes_in($shard{$_}, 'postgres', q{SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'copied' AND state = 'done'}, 1, "... one is for $_") foreach sort keys %shard;
+
 # ---- the same again
 
 on($_, "SELECT wawp_pause('$_')") foreach keys %shard;
@@ -108,7 +112,8 @@ on('sales', "UPDATE wawp.membership_intent SET state = 'failed', outcome = 'unkn
 $app->ask(insert('support'));
 is($watcher->ask('SELECT shard, instance, queued > 0, held_by FROM wawp.queue WHERE group_jid = $$' . $group . '$$ ORDER BY 1')->{out},
 	"shard_a|support|t|paused\nshard_b|sales|t|paused", 'wawp.queue has the queues of both');
-is($watcher->ask(q{SELECT sum(total), sum(done), string_agg(shard, ' ' ORDER BY shard) FROM wawp.progress WHERE batch_id = 'many'})->{out}, ($many + 1) . "|$many|shard_a shard_b", 'wawp.progress adds up');
+is($app->ask(q{SELECT sum(total), sum(done), string_agg(shard, ' ' ORDER BY shard) FROM wawp.progress WHERE batch_id = 'many'})->{out}, "$many|$many|shard_a shard_b", 'wawp.progress adds up');
+is($watcher->ask(q{SELECT sum(total), sum(done), min(batch_id) FROM wawp.progress})->{out}, ($many + 3) . '|' . ($many + 2) . '|batch 1', '... also of batches whose names one may not see');
 is($watcher->ask("SELECT shard, instance, outcome FROM wawp.stuck WHERE id = $failed")->{out}, 'shard_b|sales|unknown_result', 'wawp.stuck says on which shard');
 is($watcher->ask(q{SELECT count(jid) FROM wawp.stuck})->{out}, 0, '... and no numbers to who may not see them');
 is($watcher->ask(q{SELECT string_agg(DISTINCT labels ->> 'shard', ' ') FROM wawp.metrics WHERE name = (SELECT min(name) FROM wawp.metrics)})->{out}, 'shard_a shard_b', 'wawp.metrics labels the shard');

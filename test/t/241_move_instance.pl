@@ -54,11 +54,16 @@ sub comes_to
 # What the worker waits for comes now.
 sub hurry { my ($node, $id, $set) = @_; return at($node, "UPDATE wawp.membership_intent SET $set WHERE id = $id; SELECT wawp_resume('support')"); }
 
-# The requests that named a person: "add", "remove", "message".
-sub requests_about
+# What the requests so far did about each person: "add", "remove", "message", in order.
+sub requests_by_person
 {
-	my ($who) = @_;
-	return join ' ', map { s/ .*//r } (grep { / $who$/ } $sim->people), map { "message $who" } grep { $_->{body}{chatId} =~ /^$who\@/ } $sim->ledger('/send/text$');
+	my %about;
+	foreach my $request ($sim->ledger('/participants/(add|remove)$|/send/text$'))
+	{
+		my ($what) = $request->{path} =~ m{(add|remove)$};
+		push @{ $about{ s/@.*//r } }, $what // 'message' foreach $what ? map { $_->{id} } @{ $request->{body}{participants} } : $request->{body}{chatId};
+	}
+	return map { $_ => join ' ', @{ $about{$_} } } keys %about;
 }
 
 # ---- on the first shard: somebody in each state
@@ -66,9 +71,9 @@ sub requests_about
 my %who = map { $_ => new_person() } qw(done verifying invited blocked until later underway);
 $sim->world({ people => { map { $_ => { privacy => 'nobody' } } @who{qw(invited blocked)} } });
 my %id = (done => want(jid => $who{done}, verify => 't', batch_id => 'b'), verifying => want(jid => $who{verifying}, verify => 't'),
-	invited => want(jid => $who{invited}, group_jid => my $inviting = new_group()), until => want(jid => $who{until}, until => strftime('%Y-%m-%d', gmtime(time + 10 * 86400))));
-comes_to($from, $id{$_}, 'verifying accepted', "$_: added, and not looked at") foreach qw(done verifying);
-hurry($from, $id{done}, 'next_attempt_at = clock_timestamp()');
+	invited => want(jid => $who{invited}, verify => 't', group_jid => my $inviting = new_group()), until => want(jid => $who{until}, until => strftime('%Y-%m-%d', gmtime(time + 10 * 86400))));
+comes_to($from, $id{$_}, 'verifying accepted', "$_: added, and not looked at") foreach qw(done verifying invited);
+hurry($from, $id{$_}, q{next_attempt_at = clock_timestamp(), updated_at = updated_at - interval '2 hours'}) foreach qw(done invited);
 comes_to($from, $id{done}, 'done added', 'done');
 comes_to($from, $id{invited}, 'invited invited', 'invited');
 comes_to($from, $id{until}, 'done accepted', 'added until a time');
@@ -81,7 +86,7 @@ $id{later} = want(jid => $who{later}, not_before => strftime('%Y-%m-%d', gmtime(
 $sim->rule({ match => { path => 'add$', body => $who{underway} }, fault => { gate => \1 } });
 $id{underway} = want(jid => $who{underway});
 comes_to($from, $id{underway}, 'sending', 'one is on the wire');
-$id{blocked} = want(jid => $who{blocked}, group_jid => $inviting);
+$id{blocked} = want(jid => $who{blocked}, verify => 't', group_jid => $inviting);
 my $invitee = new_person();
 $id{invite} = want(jid => $invitee, action => 'invite');
 my %queued = map { my $who = new_person(); ($who => want(jid => $who)) } 1 .. 20;
@@ -115,13 +120,15 @@ cmp_ok(at($from, q{SELECT count(*) FROM wawp.audit_log WHERE instance = 'support
 my %all = (%queued, %meanwhile);
 becomes_in($to, 'postgres', 'SELECT count(*) FROM wawp.membership_intent WHERE state = $$done$$ AND id IN (' . join(', ', values %all) . ')', scalar(keys %all), 'all that waited, and all that came meanwhile, are served by the other')
   || diag(at($to, 'SELECT id, state, outcome, detail FROM wawp.membership_intent WHERE state <> $$done$$'));
-is(join(' ', grep { requests_about($_) ne 'add' } sort keys %all), '', '... each by one request');
+my %about = requests_by_person();
+is(join(' ', grep { ($about{$_} // '') ne 'add' } sort keys %all), '', '... each by one request');
 is(state($to, $id{done}) . ' ' . at($to, "SELECT batch_id FROM wawp.membership_intent WHERE id = $id{done}"), 'done added b', 'what was done is there, by its id');
 is(state($to, $id{underway}), 'done accepted', '... as is what was on the wire');
 comes_to($to, $id{blocked}, 'invited invited', 'who waited and cannot be added is invited');
 comes_to($to, $id{invite}, 'invited invited', '... as is who was to be invited');
-is(requests_about($invitee), 'message', '... once');
-is(requests_about($who{$_}), 'add message', "... $_, too") foreach qw(blocked invited);
+%about = requests_by_person();
+is($about{$invitee}, 'message', '... once');
+is($about{ $who{$_} }, 'add message', "... $_, too") foreach qw(blocked invited);
 is(state($to, $id{verifying}), 'verifying accepted', 'who was not looked at yet');
 hurry($to, $id{verifying}, 'next_attempt_at = clock_timestamp()');
 comes_to($to, $id{verifying}, 'done added', '... is looked at here');
@@ -136,8 +143,9 @@ at($to, "SELECT wawp_resume('support', '$paused')");
 comes_to($to, $id{paused}, 'done accepted', '... until it is resumed');
 at($to, q{UPDATE wawp.membership SET until = clock_timestamp() WHERE until IS NOT NULL; SELECT wawp_resume('support')});
 becomes_in($to, 'postgres', q{SELECT count(*) FROM wawp.membership_intent WHERE action = 'remove' AND state = 'done'}, 1, 'a membership that ends is ended here');
-is(requests_about($who{until}), 'add remove', '... once');
-is(requests_about($who{$_}), 'add', "$_: one request") foreach qw(done verifying later underway);
+%about = requests_by_person();
+is($about{ $who{until} }, 'add remove', '... once');
+is($about{ $who{$_} }, 'add', "$_: one request") foreach qw(done verifying later underway);
 is(at($to, q{SELECT (SELECT capacity FROM wawp.group_settings), (SELECT reason FROM wawp.suppression WHERE jid = '15552419999@c.us'), (SELECT count(*) FROM wawp.opt_out_word WHERE word = 'basta')}), '77|moved along|1', 'settings, opt-outs and words came along');
 is(at($from, q{SELECT count(*) FROM wawp.opt_out_word WHERE word = 'basta'}), 1, '... and stay for the others');
 my $successor = at($to, 'SELECT max(id) FROM wawp.membership_intent');
@@ -150,10 +158,10 @@ is($app->ask("SELECT count(*), count(DISTINCT id) FROM wawp.membership_intent WH
 
 my $rows = 'SELECT count(*), max(id), count(*) FILTER (WHERE settled_at IS NULL) FROM wawp.membership_intent';
 becomes_in($to, 'postgres', "SELECT count(*) FROM wawp.membership_intent WHERE state IN ('queued', 'sending')", 0, 'all is quiet');
-my ($had, $sent) = (at($to, $rows), $sim->count);
+my ($had, $sent) = (at($to, $rows), scalar(my @before = $sim->changes));
 my ($status, $said) = $shards->move('support', 'b');
 is("$status $said" =~ s/ intents.*//sr, '0 moved: 0', 'moved once more');
-is(at($to, $rows) . ' ' . $sim->count, "$had $sent", '... nothing changes and nothing is sent');
+is(at($to, $rows) . ' ' . scalar(my @after = $sim->changes), "$had $sent", '... nothing changes and nobody is added or removed');
 
 # ---- the pace, and what is left of the day
 
