@@ -158,9 +158,19 @@ is($primary->safe_psql('postgres', 'SELECT pg_is_in_recovery(), state FROM wawp.
 
 my $open = request($standby, 'add', new_person());
 becomes_in($standby, 'postgres', outcome($open), 'done added', 'the new primary serves until the end');
+switch_worker($standby, 'off');
+my $waiting = request($standby, 'add', my $who_waits = new_person());
 $standby->stop;
+my $promotes_at = WawpTest->mono;
 $primary->safe_psql('postgres', 'SELECT pg_promote()');
-serves($primary, 'the old primary, promoted, serves');
+my $promoted_at = WawpTest->mono;
+becomes_in($primary, 'postgres', outcome($waiting), 'done added', 'the old primary, promoted, serves what waited');
+my @first = grep { $_ > $promotes_at } map { 1e6 * $_->{mono} } $sim->ledger;
+my ($first_add) = map { 1e6 * $_->{mono} } grep { $_->{path} =~ /add$/ && $_->{body}{participants}[0]{id} =~ /^$who_waits/ } $sim->ledger;
+is_soon(($first_add - $promotes_at) / 1e6, '... soon');
+diag(sprintf 'seconds from pg_promote(): %.2f until it returned, %.2f until the first request was at the API, %.2f until the add that waited was',
+	map { ($_ - $promotes_at) / 1e6 } $promoted_at, $first[0], $first_add);
+serves($primary, '... and what is new');
 is($primary->safe_psql('postgres', 'SELECT timeline FROM wawp.identity'), 3, '... on the third timeline');
 
 # ---- held after a promotion
