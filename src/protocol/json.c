@@ -405,6 +405,7 @@ json_close(JsonReader *reader)
 	if (json_skip_space(reader) != (reader->open[reader->depth]->kind == JSON_KIND_OBJECT ? '}' : ']'))
 		return false;
 	reader->at++;
+	reader->open[reader->depth]->source_end = reader->at;
 	reader->depth--;
 	return true;
 }
@@ -415,9 +416,8 @@ json_open(JsonReader *reader, JsonKind kind, bool *is_open)
 {
 	if (reader->depth == MAX_DEPTH || ++reader->values > MAX_VALUES)
 		return false;
-	reader->at++;
 	reader->open[reader->depth + 1] = json_add_node(reader, kind, NULL);
-	reader->depth++;
+	reader->open[++reader->depth]->source = reader->at++;
 	*is_open = !json_close(reader);
 	return !*is_open || json_take_key(reader);
 }
@@ -428,7 +428,9 @@ json_take_value(JsonReader *reader, bool *is_open)
 {
 	char		c = json_skip_space(reader);
 	JsonKind	kind = c == '"' ? JSON_KIND_STRING : JSON_KIND_NUMBER;
+	const char *source = reader->at;
 	const char *text = NULL;
+	JsonNode   *node;
 
 	*is_open = false;
 	if (c == '{' || c == '[')
@@ -441,7 +443,9 @@ json_take_value(JsonReader *reader, bool *is_open)
 		return false;
 	if (text == NULL && (kind == JSON_KIND_STRING || kind == JSON_KIND_NUMBER))
 		return false;
-	json_add_node(reader, kind, text);
+	node = json_add_node(reader, kind, text);
+	node->source = source;
+	node->source_end = reader->at;
 	return true;
 }
 

@@ -31,6 +31,8 @@ typedef struct JsonNode
 	struct JsonNode *first;
 	struct JsonNode *last;
 	struct JsonNode *next;
+	const char *source;			/* where it begins in the text that was parsed ... */
+	const char *source_end;		/* ... and ends */
 } JsonNode;
 
 static inline bool

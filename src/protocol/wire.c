@@ -1501,6 +1501,7 @@ list_count_names(WireMembers *list)
 {
 	int			n = 0;
 
+	memset(list->shown, 0, sizeof(list->shown));
 	for (int i = 0; i < list->count; i++)
 	{
 		int			shows = member_shows(&list->members[i]);
@@ -1538,12 +1539,13 @@ list_index_name(WireMembers *list, int place, const Jid *name, bool *is_full)
  * Make the index of a list, so that nobody walks through its entries again, and
  * count those that repeat a number or a LID of an earlier one.
  */
-static void
-list_index(WireMembers *list)
+void
+wire_index_members(WireMembers *list)
 {
 	int			names = list_count_names(list);
 	bool		is_full = false;
 
+	list->repeated = 0;
 	list->mask = pg_nextpower2_32(Max(names, 1)) * 2 - 1;
 	list->slots = palloc0(sizeof(uint32) * ((size_t) list->mask + 1));
 	for (int i = 0; i < list->count; i++)
@@ -1615,7 +1617,7 @@ read_member_list(const JsonNode *list, bool is_shape_read, WireMembers *out)
 	}
 	if (is_shape_read && out->unread > 0)
 		out->unread_shape = shape_of_nodes(unread, Min(out->unread, SHOWN_UNREAD));
-	list_index(out);
+	wire_index_members(out);
 }
 
 /* Return the number of members in a list, each once, those who left not counted. */
@@ -1626,12 +1628,42 @@ wire_count_members(const WireMembers *list)
 		list->shown[WIRE_SHOWS_PHONE | WIRE_SHOWS_LID] - list->repeated;
 }
 
+/* Return the places of a list's entries in its text, palloc'd, if each of them is a member. */
+static WireListText
+read_list_text(const char *body, size_t len, const JsonNode *list, const WireMembers *members)
+{
+	WireListText text = {.body = body, .len = len};
+
+	if (list->kind != JSON_KIND_ARRAY || members->count != list->count)
+		return text;
+	text.spans = palloc(sizeof(WireSpan) * Max(list->count, 1));
+	for (const JsonNode *child = list->first; child; child = child->next)
+	{
+		if (child->kind != JSON_KIND_OBJECT && child->kind != JSON_KIND_STRING)
+			return text;
+		text.spans[text.count++] = (WireSpan) {child->source - body, child->source_end - body};
+	}
+	text.begin = list->source - body + 1;
+	return text;
+}
+
 /*
  * Read the answer of GET groups/{id}/participants into *out, palloc'd; false if
  * the body is not a list of people (an error under 200 is not).
  */
 bool
 wire_read_members(const char *body, size_t len, WireMembers *out)
+{
+	return wire_read_list(body, len, 0, out, NULL);
+}
+
+/*
+ * The same for a list that has so many entries more, which are not in the body.
+ * Set *text (NULL: it is not wanted) to the places of those that are; it refers to
+ * the body.
+ */
+bool
+wire_read_list(const char *body, size_t len, int more, WireMembers *out, WireListText *text)
 {
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *list = root;
@@ -1648,7 +1680,9 @@ wire_read_members(const char *body, size_t len, WireMembers *out)
 		return false;
 	read_member_list(list, true, out);
 	out->stated = envelope.stated;
-	out->has_more = envelope_has_more(&envelope, list->count);
+	out->has_more = envelope_has_more(&envelope, list->count + more);
+	if (text)
+		*text = read_list_text(body, len, list, out);
 	return out->count > 0 || list->count == 0;
 }
 

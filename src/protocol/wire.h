@@ -91,6 +91,23 @@ typedef struct WireMembers
 								 * list */
 } WireMembers;
 
+/* The place of a part of a text. */
+typedef struct WireSpan
+{
+	uint32		begin;
+	uint32		end;
+} WireSpan;
+
+/* The text of a list, by whose entries the next list of the group is read (list_again.c). */
+typedef struct WireListText
+{
+	const char *body;
+	size_t		len;
+	uint32		begin;			/* where the list begins, behind the bracket; 0: its entries are not told apart */
+	int			count;			/* entries, each a member ... */
+	WireSpan   *spans;			/* ... and their places */
+} WireListText;
+
 typedef struct WireGroup
 {
 	const char *jid;			/* NULL: not in the answer */
@@ -166,6 +183,8 @@ extern int	wire_count_members(const WireMembers *list);
 extern bool wire_word_is(const char *word, const char *const *words);
 extern const WireMember *wire_find_member(const WireMembers *list, const Jid *jid);
 extern bool wire_read_members(const char *body, size_t len, WireMembers *out);
+extern bool wire_read_list(const char *body, size_t len, int more, WireMembers *out, WireListText *text);
+extern void wire_index_members(WireMembers *list);
 extern bool wire_read_group(const char *body, size_t len, WireGroup *group, WireMembers *members);
 extern bool wire_read_groups(const char *body, size_t len, WireGroups *out);
 extern char *wire_read_created(const char *body, size_t len);

@@ -1209,8 +1209,9 @@ intent_settle_several(const Intent *const *intents, int n, IntentState from, con
 
 /* All that wait in a lane, in brief: read by this statement where the index is missing. */
 static SqlStatement waiting_briefly = {
-	"SELECT i.id, i.action::text, i.state::text, i.jid, i.updated_at, i.next_attempt_at FROM wawp.membership_intent i"
-	" WHERE i.state IN " STATES_WAITING " AND i.home = $3 AND i.instance = $1 AND i.group_jid = $2 AND i.instance_id = $4",
+	"SELECT i.id, i.action::text, i.state::text, i.jid, i.updated_at, i.next_attempt_at, i.requester FROM wawp.membership_intent i"
+	" WHERE i.state IN " STATES_WAITING " AND i.home = $3 AND i.instance = $1 AND i.group_jid = $2 AND i.instance_id = $4"
+	" AND NOT i.superseded",
 	4, {TEXTOID, TEXTOID, UUIDOID, TEXTOID}, NULL
 };
 
@@ -1257,7 +1258,7 @@ waiting_label(TupleTableSlot *slot, int column)
 	return DatumGetCString(DirectFunctionCall1(enum_out, slot_getattr(slot, column, &is_null)));
 }
 
-/* Add a row of the index of what is under way, if it waits and is for the account that the instance has. */
+/* Add a row of the index of what is under way, if it waits, for its own sake, and is for the account that the instance has. */
 static void
 waiting_take(TupleTableSlot *slot, void *context)
 {
@@ -1268,9 +1269,11 @@ waiting_take(TupleTableSlot *slot, void *context)
 	IntentBrief brief = {.state = state};
 	Datum		due;
 
-	if (state == STATE_SENDING || is_null || strcmp(TextDatumGetCString(account), scan->account) != 0)
+	if (state == STATE_SENDING || is_null || strcmp(TextDatumGetCString(account), scan->account) != 0 ||
+		DatumGetBool(slot_getattr(slot, INTENT_SUPERSEDED, &is_null)))
 		return;
 	brief.id = DatumGetInt64(slot_getattr(slot, INTENT_ID, &is_null));
+	brief.requester = DatumGetObjectId(slot_getattr(slot, INTENT_REQUESTER, &is_null));
 	brief.action = intent_action_named(waiting_label(slot, INTENT_ACTION));
 	brief.jid = TextDatumGetCString(slot_getattr(slot, INTENT_JID, &is_null));
 	brief.since = DatumGetTimestampTz(slot_getattr(slot, INTENT_UPDATED_AT, &is_null));
@@ -1299,7 +1302,8 @@ waiting_run(const LaneKey *lane, WaitingScan *scan)
 			.state = intent_state_named(spi_get_text(row, 3)),
 			.jid = spi_get_text(row, 4),
 			.since = spi_get_time(row, 5),
-			.due = spi_get_time(row, 6)
+			.due = spi_get_time(row, 6),
+			.requester = spi_get_oid(row, 7)
 		};
 
 		if (brief.due == 0)
@@ -1344,16 +1348,18 @@ waiting_compare(const void *a, const void *b, void *now)
 static bool
 waiting_is_read(const IntentBrief *brief, const IntentLook *look, TimestampTz now, int *invitees)
 {
-	if (brief->due > now)
-		return look->is_all && (look->is_wanted == NULL || look->is_wanted(brief, look->context));
-	if (look->is_all)
-		return true;
+	bool		is_due = brief->due <= now;
+
+	if (!look->is_wanted(brief, is_due, look->context))
+		return false;
+	if (look->is_all || !is_due)
+		return look->is_all;
 	return brief->state == STATE_INVITING ? ++*invitees <= INVITEES_READ : brief->due > look->after;
 }
 
-/* Return the ids that a look reads, in its order, and set *n and when the next is due that is not yet. */
+/* Return the ids that a look reads, in its order, and set *n. */
 static Datum *
-waiting_choose(const LaneKey *lane, const IntentLook *look, int *n, TimestampTz *next)
+waiting_choose(const LaneKey *lane, const IntentLook *look, int *n)
 {
 	WaitingScan scan = waiting_scan(lane);
 	Datum	   *ids = palloc(sizeof(Datum) * Max(scan.n, 1));
@@ -1361,16 +1367,9 @@ waiting_choose(const LaneKey *lane, const IntentLook *look, int *n, TimestampTz 
 
 	qsort_arg(scan.briefs, scan.n, sizeof(IntentBrief), waiting_compare, &scan.now);
 	*n = 0;
-	*next = 0;
 	for (int i = 0; i < scan.n; i++)
-	{
-		const IntentBrief *brief = &scan.briefs[i];
-
-		if (brief->due > scan.now && *next == 0)
-			*next = brief->due;
-		if (*n < look->limit && waiting_is_read(brief, look, scan.now, &invitees))
-			ids[(*n)++] = Int64GetDatum(brief->id);
-	}
+		if (waiting_is_read(&scan.briefs[i], look, scan.now, &invitees) && *n < look->limit)
+			ids[(*n)++] = Int64GetDatum(scan.briefs[i].id);
 	pfree(scan.briefs);
 	return ids;
 }
@@ -1397,7 +1396,7 @@ intent_waiting(const LaneKey *lane, const IntentLook *look)
 	SqlArgs		args = {0};
 	IntentsWaiting found = {0};
 	int			nchosen;
-	Datum	   *chosen = waiting_choose(lane, look, &nchosen, &found.next);
+	Datum	   *chosen = waiting_choose(lane, look, &nchosen);
 
 	if (nchosen > 0)
 	{

@@ -166,6 +166,7 @@ typedef struct IntentClaim
 typedef struct IntentBrief
 {
 	int64		id;
+	Oid			requester;
 	IntentAction action;
 	IntentState state;
 	const char *jid;
@@ -177,10 +178,10 @@ typedef struct IntentBrief
 typedef struct IntentLook
 {
 	int			limit;			/* so many at most */
-	bool		is_all;			/* those that are due, and of the others ... */
-	bool		(*is_wanted) (const IntentBrief *brief, void *context); /* ... those for which it is true (NULL: each) */
-	void	   *context;
-	TimestampTz after;			/* not all: those due since then (DT_NOBEGIN: ever), and a few of the invitees */
+	bool		is_all;			/* any, otherwise only those that are due ... */
+	TimestampTz after;			/* ... and are so since then (DT_NOBEGIN: ever), and a few of the invitees; of these ... */
+	bool		(*is_wanted) (const IntentBrief *brief, bool is_due, void *context); /* ... those for which it is true */
+	void	   *context;		/* it is called for each that waits, and first for those that are due */
 } IntentLook;
 
 /* Intents of a lane that wait for verification or an invitation. */
@@ -190,7 +191,6 @@ typedef struct IntentsWaiting
 	Intent	   *intents;
 	Contact    *contacts;		/* their people: id, 0 if new, and LID */
 	bool		has_locked;		/* there are others, whose rows somebody else has locked */
-	TimestampTz next;			/* when the next is due that was not yet; 0: there is none */
 } IntentsWaiting;
 
 /* The role that changes something, for the record. */

@@ -30,6 +30,7 @@
 #include "client/call.h"
 #include "client/missing_route.h"
 #include "protocol/backoff.h"
+#include "protocol/list_again.h"
 #include "tables/contact.h"
 #include "tables/hold.h"
 #include "tables/requester_hold.h"
@@ -334,11 +335,12 @@ group_cache_forget_limits(const LaneKey *lane)
 	identity_of(&lane->instance)->asked_ms = 0;
 }
 
-/* Return the memory that a list with its index takes. */
+/* Return the memory that a list with its index and text takes. */
 static Size
 list_size(const CachedGroup *cached)
 {
-	return GetMemoryChunkSpace(cached->list.members) + (cached->list.slots ? GetMemoryChunkSpace(cached->list.slots) : 0);
+	return GetMemoryChunkSpace(cached->list.members) + (cached->list.slots ? GetMemoryChunkSpace(cached->list.slots) : 0) +
+		(cached->text.begin ? GetMemoryChunkSpace(cached->text.spans) + cached->text.len : 0);
 }
 
 /* Note the limits that an event tells of a lane's account; false if newer ones are known. */
@@ -364,6 +366,31 @@ group_cache_own_ids(const LaneKey *lane, Jid *me, Jid *me_lid)
 	*me_lid = self->me_lid;
 }
 
+/* Free the text of a list, if it is kept. */
+static void
+text_drop(WireListText *kept)
+{
+	if (kept->begin)
+	{
+		pfree((char *) kept->body);
+		pfree(kept->spans);
+	}
+	memset(kept, 0, sizeof(*kept));
+}
+
+/* Copy the text of a list, if its entries are told apart. */
+static void
+text_keep(WireListText *kept, const WireListText *text)
+{
+	if (text->begin == 0)
+		return;
+	*kept = *text;
+	kept->body = MemoryContextAlloc(list_memory, text->len);
+	memcpy((char *) kept->body, text->body, text->len);
+	kept->spans = MemoryContextAlloc(list_memory, sizeof(WireSpan) * Max(text->count, 1));
+	memcpy(kept->spans, text->spans, sizeof(WireSpan) * text->count);
+}
+
 /* Free a list, if there is one. */
 static void
 list_drop(CachedGroup *cached)
@@ -379,13 +406,15 @@ list_drop(CachedGroup *cached)
 	if (cached->list.unread_shape)
 		pfree((char *) cached->list.unread_shape);
 	memset(&cached->list, 0, sizeof(cached->list));
+	text_drop(&cached->text);
 }
 
-/* Copy a list into the cache. */
+/* Copy a list and its text into the cache. */
 static void
-list_keep(CachedGroup *cached, const WireMembers *list)
+list_keep(CachedGroup *cached, const WireMembers *list, const WireListText *text)
 {
 	list_drop(cached);
+	text_keep(&cached->text, text);
 	cached->list = *list;
 	cached->list.members = MemoryContextAlloc(list_memory, sizeof(WireMember) * list->count);
 	memcpy(cached->list.members, list->members, sizeof(WireMember) * list->count);
@@ -950,17 +979,26 @@ group_cache_send(void)
  * ---- answers
  */
 
+/* Read a member list, by the one before if there is one. */
+static bool
+answer_read_list(const CachedGroup *cached, const HttpResult *result, WireMembers *list, WireListText *text)
+{
+	return (cached->text.begin &&
+			list_read_again(result->body, result->body_len, &cached->list, &cached->text, list, text)) ||
+		wire_read_list(result->body, result->body_len, 0, list, text);
+}
+
 /* Keep a member list.  An empty one counts as unreadable: we are members ourselves. */
 static void
 answer_keep_list(const InfoRequest *request, CachedGroup *cached, const HttpResult *result)
 {
 	WireMembers list = {0};
+	WireListText text = {0};
 	MemoryContext caller = CurrentMemoryContext;
 	bool		is_list;
 
 	MemoryContextSwitchTo(request->memory);
-	is_list = http_is_success(result) && wire_read_members(result->body, result->body_len, &list) &&
-		list.count > 0;
+	is_list = http_is_success(result) && answer_read_list(cached, result, &list, &text) && list.count > 0;
 	MemoryContextSwitchTo(caller);
 	if (!is_list)
 	{
@@ -971,7 +1009,7 @@ answer_keep_list(const InfoRequest *request, CachedGroup *cached, const HttpResu
 	cached->failures = 0;
 	if (request->sent_us <= cached->changed_us)
 		return;
-	list_keep(cached, &list);
+	list_keep(cached, &list, &text);
 	cached->is_shrunk = !members_note_size(&cached->past, &list, request->sent_us / 1000);
 	cached->requested_us = request->sent_us;
 	cached->added = 0;

@@ -59,6 +59,7 @@ typedef struct CachedGroup
 	LaneKey		key;			/* hash key, must be first */
 	dlist_node	list_node;		/* among those that have one, the oldest first */
 	WireMembers list;			/* members are NULL: there is none */
+	WireListText text;			/* of the list, by which the next is read; begin is 0: it is not kept */
 	bool		was_used;		/* read since it arrived */
 	MembersPast past;			/* sizes of the lists before */
 	bool		is_shrunk;		/* the list is not believed yet */

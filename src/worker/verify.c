@@ -61,6 +61,15 @@
 /* If so many wait to be invited, others of the group are looked for at this interval at least. */
 #define CROWD_RETRY_US (5 * USECS_PER_SEC)
 
+/*
+ * Who is due waits for others of the group who are due soon, so that one list is for all: as long as they have waited
+ * already, or for half of that if it is long, but not for longer than the second.
+ */
+#define PATIENCE_US (5 * USECS_PER_SEC)
+#define MOST_PATIENCE_US (60 * USECS_PER_SEC)
+/* A list that is as old, at most, tells that somebody who could not be added is not in the group. */
+#define ABSENCE_MAX_AGE_US (60 * USECS_PER_SEC)
+
 /* So many LIDs are requested in one pass. */
 #define LIDS_AT_ONCE 64
 
@@ -84,6 +93,11 @@ typedef struct VerifyPass
 	VerifyShown *shown;			/* rows that are settled at the pass's end */
 	int			nshown;
 	TimestampTz next;			/* when to come again; 0: nobody waits */
+	TimestampTz later;			/* when the first is due who is not yet, and has not to wait for the others' list; 0: nobody is */
+	bool		wants_list;		/* for who is due ... */
+	Oid			list_role;		/* ... as whom ... */
+	TimestampTz list_by;		/* ... not later than that ... */
+	TimestampTz list_at;		/* ... and not before those are due who are so until then; 0: there are none */
 	int64		list_ms;		/* a list is wanted that may be requested then, monotonic; 0: none */
 	InfoNeed	need;			/* to be requested now, about the group or us */
 	Oid			role;			/* as whom */
@@ -383,33 +397,44 @@ verify_settle_unknown(const Intent *intent, const WawpInstance *instance, const 
 
 /* True if nothing can be requested as the row's requester for now; the row is verified later then. */
 static bool
-verify_is_requester_unable(const Intent *intent, VerifyPass *pass)
+pass_is_unable(VerifyPass *pass, const LaneKey *lane, Oid requester)
 {
-	if (pass->judged != intent->requester)
+	if (pass->judged != requester)
 	{
-		pass->judged = intent->requester;
-		pass->is_unable = group_cache_is_unable(&intent->lane, intent->requester);
+		pass->judged = requester;
+		pass->is_unable = group_cache_is_unable(lane, requester);
 	}
 	if (pass->is_unable)
 		pass_note_next(pass, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000));
 	return pass->is_unable;
 }
 
+/* The same for a row that was read. */
+static bool
+verify_is_requester_unable(const Intent *intent, VerifyPass *pass)
+{
+	return pass_is_unable(pass, &intent->lane, intent->requester);
+}
+
+/* Set the information that is requested now as a role, if none is set yet. */
+static void
+pass_need(VerifyPass *pass, GroupQuestion question, Oid role)
+{
+	if (pass->need.question != 0)
+		return;
+	pass->need = (InfoNeed) {question, NULL};
+	pass->role = role;
+}
+
 /* Set the information that has to be requested before the lane can be verified, if none is set yet. */
 static void
 verify_want(const Intent *intent, GroupQuestion question, VerifyPass *pass)
 {
-	TimestampTz next = GetCurrentTimestamp() + READ_GAP_MS * INT64CONST(1000);
-
 	pass->is_undecided |= intent->due > GetCurrentTimestamp();
 	if (verify_is_requester_unable(intent, pass))
 		return;
-	if (pass->need.question == 0)
-	{
-		pass->need = (InfoNeed) {question, NULL};
-		pass->role = intent->requester;
-	}
-	pass_note_next(pass, next);
+	pass_need(pass, question, intent->requester);
+	pass_note_next(pass, GetCurrentTimestamp() + READ_GAP_MS * INT64CONST(1000));
 }
 
 /*
@@ -434,24 +459,63 @@ verify_awaits_lid(const Intent *intent, const InfoNeed *need, VerifyPass *pass)
 	return true;
 }
 
-/* Request a list, unless one was read just now or is unreadable. */
+/* Return how long somebody who is due waits for others, so that a list is for them as well. */
+static int64
+verify_patience(IntentState state, TimestampTz since, TimestampTz due, const WawpInstance *instance)
+{
+	int64		waited = due - since;
+
+	if (state == STATE_INVITING)
+		return 0;
+	if (state != STATE_VERIFYING)
+		return verify_wait(instance, since) / 2;
+	return Min(Min(waited, Max(waited / 2, PATIENCE_US)), MOST_PATIENCE_US);
+}
+
+/* Want a list for somebody who is due, by a certain time, as the role. */
 static void
-verify_want_list(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance, VerifyPass *pass)
+pass_want_list(VerifyPass *pass, Oid role, TimestampTz by)
+{
+	if (!pass->wants_list)
+		pass->list_role = role;
+	pass->list_by = pass->wants_list ? Min(pass->list_by, by) : by;
+	pass->wants_list = true;
+}
+
+/* The same for a row that was read. */
+static void
+verify_want_list(const Intent *intent, const WawpInstance *instance, VerifyPass *pass)
+{
+	if (!verify_is_requester_unable(intent, pass))
+		pass_want_list(pass, intent->requester, intent->due + verify_patience(intent->state, intent->since, intent->due, instance));
+}
+
+/*
+ * Request the list that is wanted, unless one was read just now or is unreadable,
+ * or others are due soon.
+ */
+static void
+pass_request_list(VerifyPass *pass, const CachedGroup *cached, const WawpInstance *instance)
 {
 	int64		gap = Min(READ_GAP_MS, instance->delay_ms[0]);
 	int64		wait = cached->listed_ms == 0 ? 0 : cached->listed_ms + gap - clock_monotonic_ms();
-	TimestampTz next;
+	TimestampTz at = Min(pass->list_at, pass->list_by);
+	TimestampTz now = GetCurrentTimestamp();
 
-	if (verify_is_requester_unable(intent, pass))
+	if (!pass->wants_list)
 		return;
+	if (at > now + Max(wait, 0) * 1000)
+	{
+		pass_note_next(pass, at);
+		return;
+	}
 	if (wait > 0)
 		pass->list_ms = cached->listed_ms + gap;
 	if (group_cache_is_unreadable(cached))
 		wait = Max(wait, cached->failed_ms + group_cache_read_backoff_ms(cached) - clock_monotonic_ms());
 	if (wait <= 0)
-		verify_want(intent, ASK_LIST, pass);
-	next = GetCurrentTimestamp() + Max(wait, gap) * 1000;
-	pass_note_next(pass, next);
+		pass_need(pass, ASK_LIST, pass->list_role);
+	pass_note_next(pass, now + Max(wait, gap) * 1000);
 }
 
 /*
@@ -583,20 +647,41 @@ verify_shares_list(const Intent *intent, const WawpInstance *instance)
 	return intent->state == STATE_INVITED && verify_is_nearly_due(instance, intent->since, intent->due);
 }
 
+/*
+ * Judge a waiting row by the list, if it counts.  That somebody who could not be
+ * added is absent is told by the list that showed it as well, or by one that was
+ * read a little before the refusal.
+ */
+static MembersFinding
+verify_find(const Intent *intent, Contact *contact, const CachedGroup *cached, const WawpInstance *instance,
+			VerifyPass *pass, InfoNeed *need)
+{
+	bool		has_list = group_cache_has_list_since(cached, intent->since);
+	bool		is_absent = intent->state == STATE_INVITING && intent->action == ACTION_ADD &&
+		group_cache_has_list_since(cached, GetCurrentTimestamp() - ABSENCE_MAX_AGE_US);
+	MembersFinding finding = {.verdict = VERDICT_UNKNOWN};
+
+	if (has_list || is_absent)
+		finding = verify_judge(intent, contact, cached, verify_next_at(intent, instance) == 0, pass, need);
+	if (has_list || finding.verdict == VERDICT_NO)
+		return finding;
+	need->question = 0;
+	return (MembersFinding) {.verdict = VERDICT_UNKNOWN};
+}
+
 /* Verify one waiting row, as far as the information for it is there. */
 static void
 verify_row(const Intent *intent, Contact *contact, const CachedGroup *cached, const WawpInstance *instance, VerifyPass *pass)
 {
 	bool		has_list = group_cache_has_list_since(cached, intent->since);
 	bool		is_due = intent->due <= GetCurrentTimestamp();
-	MembersFinding finding = {.verdict = VERDICT_UNKNOWN};
 	InfoNeed	lid = {0, NULL};
+	MembersFinding finding = verify_find(intent, contact, cached, instance, pass, &lid);
 
-	if (has_list)
-		finding = verify_judge(intent, contact, cached, verify_next_at(intent, instance) == 0, pass, &lid);
 	if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && group_cache_wants_list(cached))
-		verify_want_list(intent, cached, instance, pass);
-	else if (intent->state == STATE_INVITING && (has_list || cached->failures >= MAX_READ_FAILURES))
+		verify_want_list(intent, instance, pass);
+	else if (intent->state == STATE_INVITING &&
+			 (has_list || cached->failures >= MAX_READ_FAILURES || finding.verdict == VERDICT_NO))
 		verify_invitee(intent, cached, instance, &finding, &lid, pass);
 	else if (has_list && verify_needs_info(intent, &finding, instance, cached))
 		verify_want(intent, ASK_INFO, pass);
@@ -612,7 +697,7 @@ verify_row(const Intent *intent, Contact *contact, const CachedGroup *cached, co
 			(GetCurrentTimestamp() - intent->since >= LONGEST_UNKNOWN_US && verify_is_requester_unable(intent, pass)))
 			verify_settle_unknown(intent, instance, "could not be verified: the member list cannot be read", pass);
 		else
-			verify_want_list(intent, cached, instance, pass);
+			verify_want_list(intent, instance, pass);
 	}
 	else
 		verify_finding(intent, contact, cached, &finding, instance, &lid, pass);
@@ -644,12 +729,37 @@ verify_note_looked(CachedGroup *cached, TimestampTz began, const IntentsWaiting 
 		cached->looked_us = LOOK_AGAIN;
 }
 
-/* The list and the instance by which a row that is not due is looked at. */
+/* What the rows of a lane are chosen by, and the pass that this belongs to. */
 typedef struct VerifyLook
 {
 	const CachedGroup *cached;
 	const WawpInstance *instance;
+	bool		is_all;
+	VerifyPass *pass;
 } VerifyLook;
+
+/*
+ * True if nothing can become of a row that is due before a list has come: it need
+ * not be read for that.  Wherever a look at a list has not ended, it is read.
+ */
+static bool
+verify_waits_for_list(const IntentBrief *brief, const VerifyLook *look)
+{
+	return brief->state != STATE_INVITING && look->cached->failures < MAX_READ_FAILURES &&
+		GetCurrentTimestamp() - brief->since < LONGEST_UNKNOWN_US &&
+		!group_cache_has_list_since(look->cached, brief->due - 1) &&
+		!(look->is_all && group_cache_has_list_since(look->cached, brief->since));
+}
+
+/* Note when a row is due that is not yet: with others, who have to wait for a list until then, or later. */
+static void
+pass_note_later(VerifyPass *pass, const IntentBrief *brief)
+{
+	if (pass->wants_list && brief->due <= pass->list_by && brief->state != STATE_INVITING)
+		pass->list_at = Max(pass->list_at, brief->due);
+	else
+		pass->later = pass->later == 0 ? brief->due : Min(pass->later, brief->due);
+}
 
 /*
  * True if the list there is may settle a row that is not due, or put it off.  A list
@@ -657,9 +767,8 @@ typedef struct VerifyLook
  * under another number does so when the row is due.
  */
 static bool
-verify_is_wanted(const IntentBrief *brief, void *context)
+verify_may_settle(const IntentBrief *brief, const VerifyLook *look)
 {
-	const VerifyLook *look = context;
 	const WireMembers *list = &look->cached->list;
 	Jid			jid;
 
@@ -671,6 +780,25 @@ verify_is_wanted(const IntentBrief *brief, void *context)
 		return true;
 	jid = jid_parse(brief->jid, strlen(brief->jid));
 	return wire_find_member(list, &jid) != NULL;
+}
+
+/* True if a row is to be read; otherwise note in the pass what it waits for. */
+static bool
+verify_is_wanted(const IntentBrief *brief, bool is_due, void *context)
+{
+	const VerifyLook *look = context;
+
+	if (!is_due)
+	{
+		pass_note_later(look->pass, brief);
+		return verify_may_settle(brief, look);
+	}
+	if (!verify_waits_for_list(brief, look))
+		return true;
+	if (!pass_is_unable(look->pass, &look->cached->key, brief->requester))
+		pass_want_list(look->pass, brief->requester,
+					   brief->due + verify_patience(brief->state, brief->since, brief->due, look->instance));
+	return false;
 }
 
 /*
@@ -686,8 +814,8 @@ verify_rows(const LaneKey *key, const WawpInstance *instance, VerifyPass *pass)
 	bool		all = cached->requested_us != cached->looked_us;
 	int64		wait = all ? 0 : cached->due_again_ms - clock_monotonic_ms();
 	TimestampTz began = GetCurrentTimestamp();
-	VerifyLook	context = {cached, instance};
-	IntentLook	look = {PEOPLE_AT_ONCE, all, verify_is_wanted, &context, wait > 0 ? cached->due_looked_at : DT_NOBEGIN};
+	VerifyLook	context = {cached, instance, all, pass};
+	IntentLook	look = {PEOPLE_AT_ONCE, all, wait > 0 ? cached->due_looked_at : DT_NOBEGIN, verify_is_wanted, &context};
 	IntentsWaiting waiting = intent_waiting(key, &look);
 
 	if (wait > 0)
@@ -705,12 +833,13 @@ verify_rows(const LaneKey *key, const WawpInstance *instance, VerifyPass *pass)
 	}
 	while (pass->nshown > 0)
 		verify_settle_first_shown(pass);
+	pass_request_list(pass, cached, instance);
 	/* a whole portion that is due: there are more rows; after an invitee, they wait to be invited as well */
 	if (waiting.n == PEOPLE_AT_ONCE && waiting.intents[waiting.n - 1].due <= GetCurrentTimestamp())
 		pass_note_next(pass, GetCurrentTimestamp() + (pass->has_invitee ? CROWD_RETRY_US : LOCKED_RETRY_US));
 	verify_note_looked(cached, began, &waiting, all, pass);
-	if (waiting.next != 0)
-		pass_note_next(pass, waiting.next);
+	if (pass->later != 0)
+		pass_note_next(pass, pass->later);
 }
 
 /*

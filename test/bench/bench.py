@@ -31,6 +31,7 @@ ROWS = {
     10: "row_width",
     11: "row_webhook",
     12: "row_shards",
+    13: "row_verified",
 }
 GROUP_SIZE = 1024
 FEW = 20

@@ -267,12 +267,13 @@ member_append(WireMembers *list, const Jid *jid, WireRole role)
 }
 
 bool
-wire_read_members(const char *body, size_t len pg_attribute_unused(), WireMembers *out)
+wire_read_list(const char *body, size_t len pg_attribute_unused(), int more pg_attribute_unused(), WireMembers *out, WireListText *text)
 {
 	const HttpTransfer *transfer = (const HttpTransfer *) body;
 	const SimGroup *group = &groups[transfer->group];
 	Jid			me = jid_of_account(transfer->account);
 
+	*text = (WireListText) {0};
 	*out = (WireMembers) {.stated = -1};
 	out->members = palloc(sizeof(WireMember) * (group->nrows + 1));
 	member_append(out, &me, WIRE_ROLE_ADMIN);

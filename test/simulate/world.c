@@ -863,14 +863,14 @@ intent_postpone(const Intent *intent, TimestampTz due, const char *detail pg_att
 	row->due_us = time_of(due);
 }
 
-/* True if a look wants to read a row that is not due. */
+/* True if a look reads a row. */
 static bool
-row_is_wanted(int i, const IntentLook *look)
+row_is_read(int i, bool is_later, const IntentLook *look)
 {
 	Jid			jid = row_jid(i);
-	IntentBrief brief = {i + 1, ACTION_ADD, (IntentState) rows[i].state, jid.text, EPOCH + rows[i].since_us, EPOCH + rows[i].due_us};
+	IntentBrief brief = {i + 1, 10, ACTION_ADD, (IntentState) rows[i].state, jid.text, EPOCH + rows[i].since_us, EPOCH + rows[i].due_us};
 
-	return look->is_wanted(&brief, look->context);
+	return look->is_wanted(&brief, !is_later, look->context) && (look->is_all || (!is_later && brief.due > look->after));
 }
 
 IntentsWaiting
@@ -882,17 +882,11 @@ intent_waiting(const LaneKey *lane, const IntentLook *look)
 	found.intents = palloc(sizeof(Intent) * group->nrows);
 	found.contacts = palloc0(sizeof(Contact) * group->nrows);
 	for (int later = 0; later < 2; later++)
-		for (int i = group->first_row; i < group->first_row + group->nrows && found.n < look->limit; i++)
+		for (int i = group->first_row; i < group->first_row + group->nrows; i++)
 		{
 			bool		is_later = rows[i].due_us > now_us;
 
-			if (!row_waits(&rows[i]) || is_later != (later > 0))
-				continue;
-			if (is_later)
-				found.next = found.next == 0 ? EPOCH + rows[i].due_us : Min(found.next, EPOCH + rows[i].due_us);
-			if (!look->is_all && (is_later || EPOCH + rows[i].due_us <= look->after))
-				continue;
-			if (is_later && !row_is_wanted(i, look))
+			if (!row_waits(&rows[i]) || is_later != (later > 0) || !row_is_read(i, is_later, look) || found.n == look->limit)
 				continue;
 			found.contacts[found.n].id = i + 1;
 			row_read(i, lane, &found.intents[found.n++]);
