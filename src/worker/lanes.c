@@ -467,6 +467,7 @@ lane_enqueue(Lane *lane, LaneQueue queue)
 {
 	lane_withdraw(lane);
 	lane_set_prepared(lane, queue == QUEUE_READY);
+	lane->asked_ms = 0;
 	lane->queue = queue;
 	pairingheap_add(&lane->instance->queues[queue], &lane->heap_node);
 	lane->in_queue = true;
@@ -522,7 +523,9 @@ lanes_prepare(Lane *lane, bool about_group, int64 now)
 	lane_set_prepared(lane, true);
 	instance->nasking += about_group && !lane->is_asking ? 1 : 0;
 	lane->is_asking |= about_group;
-	lane->asked_ms = lane->asked_ms == 0 ? now : lane->asked_ms;
+	/* it may wait for what it has requested before, and was only told of more */
+	if (lane->in_flight == 0 || lane->asked_ms == 0)
+		lane->asked_ms = now;
 	dlist_push_tail(&instance->questions, &lane->question_node);
 	lane->in_questions = true;
 	instance_update_claims(instance);
