@@ -460,7 +460,7 @@ ms_of_us(int64 us)
 
 /*
  * True if there are tokens to come for so many other lanes and this one.  If not,
- * set *at to when there are, in monotonic ms.
+ * set *at to when there are, or when one of those lanes waits too long, in monotonic ms.
  */
 static bool
 turn_can_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *permit, int others, int64 *at)
@@ -471,8 +471,18 @@ turn_can_prepare(const Turn *turn, const Hold *on_instance, const BudgetPermit *
 
 	if (pace_tokens_ahead(rate, wait, lead) > others)
 		return true;
-	*at = ms_of_us(clock_monotonic_us() + Max(wait - lead + rate.interval * others, 1000));
+	*at = Min(ms_of_us(clock_monotonic_us() + Max(wait - lead + rate.interval * others, 1000)),
+			  lanes_late_ms(turn->instance, ms_of_us(rate.interval)));
 	return false;
+}
+
+/* Let the lane have a token that another one keeps although its answer is late. */
+static void
+turn_pass_late(const Turn *turn, Holds *holds)
+{
+	PaceRate	rate = budget_add_rate(turn->described, hold_halvings(hold_get(holds, &turn->lane->key, true)));
+
+	lanes_pass_late(turn->instance, ms_of_us(rate.interval), turn->now);
 }
 
 /*
@@ -629,7 +639,7 @@ turn_ask(Turn *turn, Holds *holds, Oid requester, const InfoNeeds *needs)
 	int64		later = 0;		/* when the pace allows to read the group; 0: it does not matter */
 	int			asked = 0;
 
-	lanes_prepare(lane, needs->needs[0].person == NULL);
+	lanes_prepare(lane, needs->needs[0].person == NULL, clock_monotonic_ms());
 	for (int i = 0; i < needs->count && (asked == 0 || turn_has_room_for_more(turn)); i++)
 	{
 		int64		at;
@@ -667,7 +677,7 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	if (need.question != 0 && !turn_may_ask(turn, holds, permit, lanes_asking_beside(lane), &at))
 		turn_serve_others(turn, holds, QUEUE_NEXT, at);
 	else if (cached->asking_next > 0 || (need.question != 0 && group_cache_await(cached, &need, false)))
-		lanes_prepare(lane, need.question != 0);
+		lanes_prepare(lane, need.question != 0, clock_monotonic_ms());
 	else if ((n = lane_peek(lane, most, heads)) == 0)
 	{
 		budget_give_back(permit, permit->granted);
@@ -744,6 +754,7 @@ turn_serve(void *subject, Holds *holds)
 	if (turn->described == NULL && !turn_admit(turn, holds))
 		return;
 	lanes_describe(turn->instance, turn->described->concurrency, turn->described->reads_per_minute, turn->described->base.origin);
+	turn_pass_late(turn, holds);
 	if (!admission_has_room(turn->lane, turn->described))
 		lanes_park(turn->lane);
 	else if (turn->described->adds_per_minute > 0)

@@ -47,7 +47,7 @@
 /* A claim for which the next reading of a group is kept comes that late at most; it is kept for so many intervals of the pace. */
 #define LATE_READ_MS 100
 #define KEPT_READ_INTERVALS 2
-/* So many latencies ahead of its token a lane requests information; and before any latency is known. */
+/* So many latencies ahead of its token a lane requests information, and before any latency is known. */
 #define LEAD_LATENCIES 3
 #define LEAD_MARGIN_MS 100
 #define FIRST_LATENCY_MS 1000
@@ -160,6 +160,7 @@ lane_instance_find(const NameData *name)
 	for (int i = 0; i < LANE_QUEUES; i++)
 		instance->queues[i].ph_compare = compare_turns;
 	dlist_init(&instance->verifications);
+	dlist_init(&instance->questions);
 	instance->claim_spot.instance = instance->verify_spot.instance = instance;
 	instance->claim_spot.due_ms = instance->verify_spot.due_ms = CLOCK_NEVER;
 	slots.instances++;
@@ -362,12 +363,24 @@ lanes_describe(LaneInstance *instance, int limit, double reads_per_minute, const
  * ---- lanes
  */
 
+/* Count a lane that waits for an answer, or a late one, like any other. */
+static void
+lane_end_question(Lane *lane)
+{
+	if (lane->in_questions)
+		dlist_delete(&lane->question_node);
+	lane->instance->nprepared += lane->is_late ? 1 : 0;
+	lane->instance->nasking += lane->is_late && lane->is_asking ? 1 : 0;
+	lane->in_questions = lane->is_late = false;
+}
+
 /* Count a lane among those that are to have the next tokens, or not any longer. */
 static void
 lane_set_prepared(Lane *lane, bool is_prepared)
 {
 	LaneInstance *instance = lane->instance;
 
+	lane_end_question(lane);
 	if (lane->is_asking && !is_prepared)
 		instance->nasking--;
 	lane->is_asking &= is_prepared;
@@ -454,6 +467,7 @@ lane_enqueue(Lane *lane, LaneQueue queue)
 {
 	lane_withdraw(lane);
 	lane_set_prepared(lane, queue == QUEUE_READY);
+	lane->asked_ms = 0;
 	lane->queue = queue;
 	pairingheap_add(&lane->instance->queues[queue], &lane->heap_node);
 	lane->in_queue = true;
@@ -501,13 +515,54 @@ lanes_doubt_hold(Lane *lane)
 
 /* Note that a lane has requested information, about its group or only about people; with the answer it goes first. */
 void
-lanes_prepare(Lane *lane, bool about_group)
+lanes_prepare(Lane *lane, bool about_group, int64 now)
 {
+	LaneInstance *instance = lane->instance;
+
 	lane_withdraw(lane);
 	lane_set_prepared(lane, true);
-	lane->instance->nasking += about_group && !lane->is_asking ? 1 : 0;
+	instance->nasking += about_group && !lane->is_asking ? 1 : 0;
 	lane->is_asking |= about_group;
-	instance_update_claims(lane->instance);
+	/* it may wait for what it has requested before, and was only told of more */
+	if (lane->in_flight == 0 || lane->asked_ms == 0)
+		lane->asked_ms = now;
+	dlist_push_tail(&instance->questions, &lane->question_node);
+	lane->in_questions = true;
+	instance_update_claims(instance);
+}
+
+/*
+ * Return when the first answer that prepared lanes of an instance wait for is
+ * late, where additions are that far apart: a token was lost, and the next is due.
+ */
+int64
+lanes_late_ms(const LaneInstance *instance, int64 interval_ms)
+{
+	dlist_head *questions = (dlist_head *) &instance->questions;
+
+	if (dlist_is_empty(questions))
+		return CLOCK_NEVER;
+	return dlist_container(Lane, question_node, dlist_head_node(questions))->asked_ms + lanes_lead_ms(instance) + interval_ms;
+}
+
+/*
+ * Let others have the tokens of lanes whose answers are late: one that never
+ * comes would keep them from all additions until its time is over.  The lane
+ * goes on with its answer as if it were not.  Who is late by less keeps its
+ * token, since whoever had that would read a group for it.
+ */
+void
+lanes_pass_late(LaneInstance *instance, int64 interval_ms, int64 now)
+{
+	while (lanes_late_ms(instance, interval_ms) <= now)
+	{
+		Lane	   *lane = dlist_container(Lane, question_node, dlist_pop_head_node(&instance->questions));
+
+		lane->in_questions = false;
+		lane->is_late = true;
+		instance->nprepared--;
+		instance->nasking -= lane->is_asking ? 1 : 0;
+	}
 }
 
 /* True if a lane waits for the answer with which it goes first; it is in no queue.  Not for a lane whose turn it is. */
@@ -539,14 +594,14 @@ lanes_has_elder(const Lane *lane)
 int
 lanes_asking_beside(const Lane *lane)
 {
-	return lane->instance->nasking - (lane->is_asking ? 1 : 0);
+	return lane->instance->nasking - (lane->is_asking && !lane->is_late ? 1 : 0);
 }
 
 /* Return how many other lanes of the instance are to have the next tokens, those included. */
 int
 lanes_prepared_beside(const Lane *lane)
 {
-	return lane->instance->nprepared - (lane->is_prepared ? 1 : 0);
+	return lane->instance->nprepared - (lane->is_prepared && !lane->is_late ? 1 : 0);
 }
 
 /* Return how long before its token a lane requests information. */
@@ -1048,6 +1103,7 @@ lanes_go_on(const LaneKey *key, int64 now)
 {
 	Lane	   *lane = lanes_find(key);
 
+	lane->asked_ms = 0;
 	if (lane->in_queue || lane->in_heap)
 		return;
 	if (lane->is_prepared)
@@ -1055,6 +1111,15 @@ lanes_go_on(const LaneKey *key, int64 now)
 	else
 		(void) lanes_note(key, now);
 	instance_update_claims(lane->instance);
+}
+
+/* Note how long a request for information took; one that was not answered says little of the others. */
+static void
+instance_note_latency(LaneInstance *instance, int64 took_ms)
+{
+	int64		counts = Min(took_ms, lanes_lead_ms(instance));
+
+	instance->latency_ms = instance->latency_ms == 0 ? counts : (3 * instance->latency_ms + counts) / 4;
 }
 
 /*
@@ -1069,8 +1134,7 @@ lanes_end_question(const LaneKey *key, bool was_verification, bool lets_verify, 
 	LaneInstance *instance = lane->instance;
 	bool		has_waiting = was_verification || lane->in_verify_heap || lane->in_verifications;
 
-	took_ms = Max(took_ms, 1);
-	instance->latency_ms = instance->latency_ms == 0 ? took_ms : (3 * instance->latency_ms + took_ms) / 4;
+	instance_note_latency(instance, Max(took_ms, 1));
 	lane->in_flight--;
 	instance->verifying -= was_verification ? 1 : 0;
 	/* it waits to read its group, whose list may be this answer */

@@ -68,6 +68,7 @@ struct LaneInstance
 	int			nprepared;		/* lanes that are to have the next tokens ... */
 	int			nasking;		/* ... of which these have requested information about their groups in order to use
 								 * them */
+	dlist_head	questions;		/* prepared lanes that wait for an answer, which is not late, in the order in which they asked */
 	int64		latency_ms;		/* of a request for information, on average; 0: not known */
 	uint64		turn;			/* of its lane that was served last */
 	bool		was_verification;	/* a verification began the last request, not a claim ... */
@@ -96,7 +97,11 @@ typedef struct Lane
 	bool		is_fresh;		/* got intents since its rows were last read */
 	bool		is_empty;		/* had none left then; it is kept for its requests only */
 	bool		is_prepared;	/* counts in the instance's nprepared ... */
-	bool		is_asking;		/* ... and in its nasking */
+	bool		is_asking;		/* ... and in its nasking, ... */
+	bool		is_late;		/* ... unless it still waits for an answer that should be there */
+	int64		asked_ms;		/* since when it waits for an answer; 0: it does not */
+	dlist_node	question_node;
+	bool		in_questions;
 	int64		eligible_ms;	/* monotonic ms */
 	int			in_flight;
 	pairingheap_node wake_node;
@@ -136,7 +141,9 @@ extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
 extern void lanes_park(Lane *lane);
 extern void lanes_hold(Lane *lane, int64 until_ms);
 extern void lanes_doubt_hold(Lane *lane);
-extern void lanes_prepare(Lane *lane, bool about_group);
+extern void lanes_prepare(Lane *lane, bool about_group, int64 now);
+extern int64 lanes_late_ms(const LaneInstance *instance, int64 interval_ms);
+extern void lanes_pass_late(LaneInstance *instance, int64 interval_ms, int64 now);
 extern bool lanes_awaits_answer(const Lane *lane);
 extern bool lanes_has_elder(const Lane *lane);
 extern int	lanes_prepared_beside(const Lane *lane);

@@ -535,7 +535,7 @@ claim_ask_first(Lane *lane, const Attempt *attempt, const WawpInstance *describe
 	int64		later;
 
 	claim_put_back(attempt);
-	lanes_prepare(lane, need->person == NULL);
+	lanes_prepare(lane, need->person == NULL, clock_monotonic_ms());
 	if (group_cache_await(group_cache_get(&lane->key), need, false))
 		return SERVED_ASKING;
 	if (!admission_has_room(lane, described))

@@ -20,10 +20,10 @@
 struct HttpTransfer
 {
 	HttpResult	result;
+	int64		began_us;
 	int64		ends_us;
 	int			account;
 	int			group;			/* -1: none */
-	bool		is_list;
 	int			generation;		/* of the worker */
 	dlist_node *node_to_move;	/* when it ends, to that list */
 	dlist_head *ended;
@@ -93,23 +93,21 @@ transfer_decide(HttpTransfer *transfer)
 		took = account->instance.timeout_ms * INT64CONST(1000);
 	if (took >= account->instance.timeout_ms * INT64CONST(1000))
 		*result = (HttpResult) {.fate = HTTP_NO_ANSWER, .retry_after = -1};
+	transfer->began_us = now_us;
 	transfer->ends_us = now_us + took;
 }
 
 static HttpTransfer *
-transfer_begin(const WawpInstance *instance, int group)
+transfer_begin(const WawpInstance *instance, int group, PlaceUse use)
 {
 	HttpTransfer *transfer = palloc0(sizeof(HttpTransfer));
-	Account    *account;
 
 	transfer->account = (int) instance->serverid - 1;
 	transfer->group = group;
 	transfer->generation = generation;
-	account = &accounts[transfer->account];
 	transfer_decide(transfer);
 	transfer->result.body = (const char *) transfer;
-	if (++account->in_flight > instance->concurrency)
-		fault("account %s has %d requests under way, %d are allowed", account->name, account->in_flight, instance->concurrency);
+	world_note_begun(transfer->account, group, use);
 	event_add(transfer->ends_us, EVENT_ANSWER, transfer_number(transfer));
 	return transfer;
 }
@@ -125,12 +123,13 @@ group_of_text(const char *group)
 HttpTransfer *
 call_begin(const WawpInstance *instance, const CallRequest *request)
 {
-	HttpTransfer *transfer = transfer_begin(instance, request->group ? group_of_text(request->group) : -1);
+	PlaceUse	use = request->endpoint == ENDPOINT_PARTICIPANTS ? PLACE_LIST :
+		request->endpoint == ENDPOINT_SESSION_INFO ? PLACE_SELF : PLACE_OTHER;
+	HttpTransfer *transfer = transfer_begin(instance, request->group ? group_of_text(request->group) : -1, use);
 
-	transfer->is_list = request->endpoint == ENDPOINT_PARTICIPANTS;
 	trace(transfer->account, "reads %d of group %d, until %.3f: %d", (int) request->endpoint, transfer->group,
 		  (double) transfer->ends_us / SECOND, transfer->result.status);
-	if (transfer->is_list)
+	if (use == PLACE_LIST)
 		accounts[transfer->account].lists_asked++;
 	return transfer;
 }
@@ -146,7 +145,7 @@ HttpTransfer *
 call_begin_membership(const WawpInstance *instance, WawpOperation operation pg_attribute_unused(), const char *group,
 					  CallPerson **people, int npeople)
 {
-	HttpTransfer *transfer = transfer_begin(instance, group_of_text(group));
+	HttpTransfer *transfer = transfer_begin(instance, group_of_text(group), PLACE_OTHER);
 	bool		arrives = transfer->result.status == 200 || transfer->result.fate == HTTP_NO_ANSWER;
 
 	for (int i = 0; i < npeople; i++)
@@ -182,7 +181,7 @@ api_transfer_ends(int number, bool is_known)
 	free_numbers[nfree++] = number;
 	if (!is_known)
 		return;
-	accounts[transfer->account].in_flight--;
+	world_note_ended(transfer->account, transfer->group, transfer->began_us);
 	dlist_delete(transfer->node_to_move);
 	dlist_push_tail(transfer->ended, transfer->node_to_move);
 }

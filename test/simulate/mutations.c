@@ -25,6 +25,7 @@ static bool tokens_are_lost;
 static bool lists_are_old;
 static bool places_leak;
 static bool no_shares;
+static bool late_ones_keep_tokens;
 
 const Mutation mutations[] = {
 	{"the first lane always: a turn does not move a lane behind the others", &first_lane},
@@ -37,6 +38,7 @@ const Mutation mutations[] = {
 	{"a list is too old as soon as it comes", &lists_are_old},
 	{"the place of one request in a hundred is not freed", &places_leak},
 	{"no shares: whoever is due takes all slots", &no_shares},
+	{"a lane whose answer is late keeps others from its token", &late_ones_keep_tokens},
 };
 const int	nmutations = lengthof(mutations);
 
@@ -44,6 +46,8 @@ const int	nmutations = lengthof(mutations);
 extern __typeof__(lanes_served) __real_lanes_served, __wrap_lanes_served;
 extern __typeof__(lanes_wait) __real_lanes_wait, __wrap_lanes_wait;
 extern __typeof__(lanes_prepare) __real_lanes_prepare, __wrap_lanes_prepare;
+extern __typeof__(lanes_pass_late) __real_lanes_pass_late, __wrap_lanes_pass_late;
+extern __typeof__(lanes_late_ms) __real_lanes_late_ms, __wrap_lanes_late_ms;
 extern __typeof__(lanes_end_question) __real_lanes_end_question, __wrap_lanes_end_question;
 extern __typeof__(lanes_end_request) __real_lanes_end_request, __wrap_lanes_end_request;
 extern __typeof__(limiter_take) __real_limiter_take, __wrap_limiter_take;
@@ -71,12 +75,25 @@ __wrap_lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms)
 }
 
 void
-__wrap_lanes_prepare(Lane *lane, bool about_group)
+__wrap_lanes_prepare(Lane *lane, bool about_group, int64 now)
 {
 	if (forgets_who_asked)
 		lanes_schedule(lane, CLOCK_NEVER);
 	else
-		__real_lanes_prepare(lane, about_group);
+		__real_lanes_prepare(lane, about_group, now);
+}
+
+void
+__wrap_lanes_pass_late(LaneInstance *instance, int64 interval_ms, int64 now)
+{
+	if (!late_ones_keep_tokens)
+		__real_lanes_pass_late(instance, interval_ms, now);
+}
+
+int64
+__wrap_lanes_late_ms(const LaneInstance *instance, int64 interval_ms)
+{
+	return late_ones_keep_tokens ? CLOCK_NEVER : __real_lanes_late_ms(instance, interval_ms);
 }
 
 void

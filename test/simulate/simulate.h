@@ -26,6 +26,22 @@ typedef enum Trouble
 	TROUBLE_REFUSED				/* no connection */
 } Trouble;
 
+/* What a request under way is for. */
+typedef enum PlaceUse
+{
+	PLACE_LIST,					/* who is in its group: nobody can be added there before */
+	PLACE_SELF,					/* who we are, without which nobody can be added */
+	PLACE_OTHER
+} PlaceUse;
+
+/* A request under way. */
+typedef struct Place
+{
+	int64		late_from;		/* when it begins to take longer than its account's slowest_ms */
+	int			group;
+	PlaceUse	use;
+} Place;
+
 /* An account, its API as it behaves, and what became of its requests. */
 typedef struct Account
 {
@@ -56,6 +72,9 @@ typedef struct Account
 	int64		lists_read;		/* of them answered */
 	int64		looks;			/* times that a list decided about who waits */
 	int			in_flight;
+	Place	   *places;			/* of them */
+	int64		stalled_us;		/* for so long late answers have kept all from being added ... */
+	int64		stalled_since;	/* ... since then */
 	int64	   *last_sent;		/* a ring of adds_per_minute + adds_burst */
 	int			ring;
 	int			at;
@@ -183,6 +202,8 @@ extern void world_forget(void);
 extern LaneKey world_lane(int group);
 extern int	world_group_of(const LaneKey *lane);
 extern int	world_account_of(const char *name);
+extern void world_note_begun(int account, int group, PlaceUse use);
+extern void world_note_ended(int account, int group, int64 began_us);
 extern void world_note_sent(int group, int n, bool leaves);
 extern void world_note_answer(int account, int64 rate, bool is_granted, int64 wait);
 extern void world_row_ready(int row);

@@ -196,6 +196,7 @@ account_make(int i, int per_host)
 		event_add(account->pause.from, EVENT_PAUSE, i);
 		event_add(account->pause.to, EVENT_RESUME, i);
 	}
+	account->places = palloc(sizeof(Place) * instance->concurrency);
 	account->ring = (int) instance->adds_per_minute + instance->adds_burst;
 	account->last_sent = palloc(sizeof(int64) * Max(account->ring, 1));
 	for (int n = 0; n < account->ring; n++)
@@ -323,6 +324,87 @@ lane_key(const char *instance, const char *group)
  * ---- who is ready, and the checks
  */
 
+static int64
+account_quiet_since(const Account *account)
+{
+	return Max(Max(account->ready_us, account->clear_us), Max(account->sent_us, account->paced_us));
+}
+
+/*
+ * Return since when late answers keep an account from all additions; now, if they do not: all of its places are taken by
+ * requests that take longer than its slowest_ms, or the lists of all groups with somebody to be added do, or the answer to
+ * who we are does.
+ */
+static int64
+account_stalls_since(const Account *account)
+{
+	int64		since = now_us;
+	int64		places = 0;
+	int64		lists = 0;
+	int			nlists = 0;
+
+	for (int i = 0; i < account->in_flight; i++)
+	{
+		const Place *place = &account->places[i];
+
+		places = Max(places, place->late_from);
+		if (place->use == PLACE_SELF)
+			since = Min(since, place->late_from);
+		if (place->use != PLACE_LIST || !groups[place->group].is_ready)
+			continue;
+		lists = Max(lists, place->late_from);
+		nlists++;
+	}
+	if (account->in_flight == account->instance.concurrency)
+		since = Min(since, places);
+	return nlists >= account->nready ? Min(since, lists) : since;
+}
+
+/* Return for how long that was so, since the account is quiet: no order of requests could have added anybody then. */
+static int64
+account_stalled(const Account *account)
+{
+	int64		since = account_quiet_since(account);
+	int64		before = account->stalled_since == since ? account->stalled_us : 0;
+
+	return before + now_us - Max(account_stalls_since(account), Min(since, now_us));
+}
+
+/* Add up to now what the requests under way have stalled. */
+static void
+account_note_stall(Account *account)
+{
+	account->stalled_us = account_stalled(account);
+	account->stalled_since = account_quiet_since(account);
+}
+
+/* A request of an account begins. */
+void
+world_note_begun(int i, int group, PlaceUse use)
+{
+	Account    *account = &accounts[i];
+
+	if (account->in_flight == account->instance.concurrency)
+		fault("account %s has more than the %d requests under way that are allowed", account->name, account->in_flight);
+	else
+		account->places[account->in_flight++] = (Place) {now_us + (int64) (account->slowest_ms * 1000), group, use};
+}
+
+/* One that began then ends. */
+void
+world_note_ended(int i, int group, int64 began_us)
+{
+	Account    *account = &accounts[i];
+	int64		late_from = began_us + (int64) (account->slowest_ms * 1000);
+	int			place = 0;
+
+	account_note_stall(account);
+	while (place < account->in_flight - 1 &&
+		   (account->places[place].late_from != late_from || account->places[place].group != group))
+		place++;
+	account->places[place] = account->places[--account->in_flight];
+}
+
 static void
 group_become_ready(int i)
 {
@@ -331,6 +413,7 @@ group_become_ready(int i)
 
 	if (group->is_ready)
 		return;
+	account_note_stall(account);
 	group->is_ready = true;
 	group->ready_us = now_us;
 	group->mark = account->turns;
@@ -391,15 +474,7 @@ account_longest_gap(const Account *account)
 	/* an instance of which nothing is known is slow, and waits for others that hang */
 	if (is_crowded && account->sent_us <= started_us)
 		gap += instance->timeout_ms * INT64CONST(1000);
-	if (account->hangs > 0)
-		gap += 4 * instance->timeout_ms * INT64CONST(1000);
-	return gap * (1 + shape.naccounts / shape.max_in_flight);
-}
-
-static int64
-account_quiet_since(const Account *account)
-{
-	return Max(Max(account->ready_us, account->clear_us), Max(account->sent_us, account->paced_us));
+	return gap * (1 + shape.naccounts / shape.max_in_flight) + account_stalled(account);
 }
 
 static bool
@@ -422,7 +497,7 @@ account_check_gap(Account *account)
 	if (account_is_troubled(account))
 		account_note_trouble(account, now_us);
 	if (account->nready > 0 && now_us - account_quiet_since(account) > account_longest_gap(account))
-		fault("account %s adds nobody for %.0f s, at most %.0f s are its pace and share", account->name,
+		fault("account %s adds nobody for %.1f s, at most %.1f s are its pace, its share and what its API was late", account->name,
 			  (double) (now_us - account_quiet_since(account)) / SECOND, (double) account_longest_gap(account) / SECOND);
 }
 
