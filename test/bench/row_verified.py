@@ -1,4 +1,4 @@
-"""row_verified.py -- row 12: what a verified membership costs the worker, with invitations, by the length of the lists.
+"""row_verified.py -- row 13: what a verified membership costs the worker, with invitations, by the length of the lists.
 
 The simulator of test/simulator is the API: {"ok": true} for each addition, and lists that show who is in.  5,000 people are added to
 100 groups, 50 each, which have 150 members then, or 1,000; a fifth of the people cannot be added and are invited.  All begins together,
@@ -147,10 +147,10 @@ def measure(bench):
         for members in (150, 1000):
             costs, lists = measure_size(bench, cluster, api, members, count)
             what = f"verified drain, {count:,} people, {GROUPS} groups of {members:,}, a fifth invited"
-            found.append(Finding(12, f"{what}: CPU a membership", spread(costs, "{:.0f}") + " us",
+            found.append(Finding(13, f"{what}: CPU a membership", spread(costs, "{:.0f}") + " us",
                                  f"unverified, same API: {spread(plain, '{:.0f}')} us",
                                  f"{median(costs) / median(plain):.2f} x", "1/4, 1/8 of 3656b73's", None))
-            found.append(Finding(12, f"{what}: lists a person", spread(lists), "", "", TARGET, median(lists) <= MOST_LISTS))
+            found.append(Finding(13, f"{what}: lists a person", spread(lists), "", "", TARGET, median(lists) <= MOST_LISTS))
     finally:
         api.close()
     return found
