@@ -363,9 +363,9 @@ lanes_describe(LaneInstance *instance, int limit, double reads_per_minute, const
  * ---- lanes
  */
 
-/* Count a lane that waits for an answer, or a late one, like any other. */
+/* Note that a prepared lane does not wait for an answer any longer; one that was late counts again. */
 static void
-lane_end_question(Lane *lane)
+lane_unlist_question(Lane *lane)
 {
 	if (lane->in_questions)
 		dlist_delete(&lane->question_node);
@@ -380,7 +380,7 @@ lane_set_prepared(Lane *lane, bool is_prepared)
 {
 	LaneInstance *instance = lane->instance;
 
-	lane_end_question(lane);
+	lane_unlist_question(lane);
 	if (lane->is_asking && !is_prepared)
 		instance->nasking--;
 	lane->is_asking &= is_prepared;

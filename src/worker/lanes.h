@@ -68,7 +68,8 @@ struct LaneInstance
 	int			nprepared;		/* lanes that are to have the next tokens ... */
 	int			nasking;		/* ... of which these have requested information about their groups in order to use
 								 * them */
-	dlist_head	questions;		/* prepared lanes that wait for an answer, which is not late, in the order in which they asked */
+	dlist_head	questions;		/* prepared lanes that wait for an answer, which is not late, in the order in which
+								 * they asked */
 	int64		latency_ms;		/* of a request for information, on average; 0: not known */
 	uint64		turn;			/* of its lane that was served last */
 	bool		was_verification;	/* a verification began the last request, not a claim ... */

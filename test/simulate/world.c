@@ -48,6 +48,7 @@ static uint64 random_state;
 static int64 waits[WAIT_BUCKETS];
 
 static void group_become_ready(int i);
+static bool account_is_on_trial(const Account *account);
 
 /*
  * ---- random numbers and times
@@ -331,13 +332,14 @@ account_quiet_since(const Account *account)
 }
 
 /*
- * Return since when late answers keep an account from all additions; now, if they do not: all of its places are taken by
- * requests that take longer than its slowest_ms, or the lists of all groups with somebody to be added do, or the answer to
+ * Return since when late answers keep an account from all additions; now, if they do not: all of its places, one after an
+ * outage, are taken by requests that take longer than its slowest_ms, or the lists of all groups with somebody to be added do, or the answer to
  * who we are does.
  */
 static int64
 account_stalls_since(const Account *account)
 {
+	int			most = account_is_on_trial(account) ? 1 : account->instance.concurrency;
 	int64		since = now_us;
 	int64		places = 0;
 	int64		lists = 0;
@@ -355,7 +357,7 @@ account_stalls_since(const Account *account)
 		lists = Max(lists, place->late_from);
 		nlists++;
 	}
-	if (account->in_flight == account->instance.concurrency)
+	if (account->in_flight >= most)
 		since = Min(since, places);
 	return nlists >= account->nready ? Min(since, lists) : since;
 }
@@ -1106,12 +1108,18 @@ hold_reads_until(Holds *holds, const LaneKey *lane)
 	return clock_monotonic_of(hold->until);
 }
 
-bool
-hold_is_on_trial(Holds *holds, const LaneKey *lane)
+static bool
+account_is_on_trial(const Account *account)
 {
-	const Hold *hold = hold_get(holds, lane, true);
+	const Hold *hold = account->has_hold ? &account->hold : NULL;
 
 	return hold_is_outage(hold) || hold_is_for(hold, WAWP_UNRECOGNISED);
+}
+
+bool
+hold_is_on_trial(Holds *holds pg_attribute_unused(), const LaneKey *lane)
+{
+	return account_is_on_trial(&accounts[world_account_of(NameStr(lane->instance))]);
 }
 
 int
