@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use WawpDocs;
@@ -133,7 +134,7 @@ sub end_document
 my $blocks = 0;
 foreach my $file (@files)
 {
-	my @run = grep { $_->{language} eq 'sql' || $_->{language} eq 'psql' || ($_->{language} eq 'sh' && (defined $_->{skip} || is_of_clients($_->{text}))) }
+	my @run = grep { $_->{language} eq 'sql' || ($_->{language} eq 'sh' && (defined $_->{skip} || is_of_clients($_->{text}))) }
 	  WawpDocs->blocks($file);
 	next unless @run;
 	begin_document($file);
