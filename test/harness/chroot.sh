@@ -38,6 +38,7 @@ run_apart() {
     set +m
     # shellcheck disable=SC2064
     trap "kill -TERM -- -$child 2>/dev/null; wait $child; exit 143" INT TERM HUP
+    # shellcheck disable=SC2034
     wait "$child" || apart_status=$?
     trap - INT TERM HUP
 }

@@ -4,6 +4,7 @@
 #
 # Contract: the caller has set cache; see test/harness/chroot.sh for what is written where.  Packages are kept in the
 # cache under a digest of what they are built from.
+# shellcheck disable=SC2154,SC2034     # checkout is the caller's, who uses these
 # shellcheck source=test/harness/chroot.sh
 . "$checkout/test/harness/chroot.sh"
 
@@ -26,7 +27,7 @@ step() {
     local name=$1 status=0 log=$dir/tmp/step.log start=$SECONDS
     inside bash /opt/wawp/test/packages/inside "$@" >"$log" 2>&1 || status=$?
     last=$(grep -v '^ *$' "$log" | tail -n 1) || last=
-    say "$suite, $name: $( (( status )) && say "not ok" || say ok), $(( SECONDS - start )) s: $last"
+    say "$suite, $name: $(( SECONDS - start )) s, status $status: $last"
     (( status == 0 )) || tail -n "${VERBOSE:-60}" "$log" | sed 's/^/    /' >&2
     return "$status"
 }
