@@ -96,11 +96,12 @@ is(at($from, "SELECT count(*) FROM wawp.membership_intent WHERE state = 'queued'
 
 $shards->instance('b', 'support', { verify_delays => '20ms,200ms,500ms', invites_per_minute => 0 });
 at($to, 'GRANT USAGE ON FOREIGN SERVER support TO app');
+my ($status, $said) = do { local $ENV{MOVE_TIMEOUT} = 1; $shards->move('support', 'b') };
+like("$status $said", qr/^1 move-instance: requests are still under way/, 'nothing moves while a request is on the wire');
+is(at($from, q{SELECT reason FROM wawp.hold WHERE instance = 'support' AND group_jid IS NULL}), 'paused: moving', '... but the first shard is paused');
 my ($out, $err) = ('', '');
 my $move = $shards->start_move('support', 'b', \$out, \$err);
-becomes_in($from, 'postgres', q{SELECT reason FROM wawp.hold WHERE instance = 'support' AND group_jid IS NULL}, 'paused: moving', 'the first shard is paused');
 my %meanwhile = map { my $who = new_person(); ($who => want(jid => $who)) } 1 .. 5;
-is(at($to, q{SELECT count(*) FROM wawp.membership_intent WHERE instance = 'support'}), 0, 'nothing moves while a request is on the wire');
 $sim->unrule;
 while ($move->pumpable)
 {
@@ -159,7 +160,7 @@ is($app->ask("SELECT count(*), count(DISTINCT id) FROM wawp.membership_intent WH
 my $rows = 'SELECT count(*), max(id), count(*) FILTER (WHERE settled_at IS NULL) FROM wawp.membership_intent';
 becomes_in($to, 'postgres', "SELECT count(*) FROM wawp.membership_intent WHERE state IN ('queued', 'sending')", 0, 'all is quiet');
 my ($had, $sent) = (at($to, $rows), scalar(my @before = $sim->changes));
-my ($status, $said) = $shards->move('support', 'b');
+($status, $said) = $shards->move('support', 'b');
 is("$status $said" =~ s/ intents.*//sr, '0 moved: 0', 'moved once more');
 is(at($to, $rows) . ' ' . scalar(my @after = $sim->changes), "$had $sent", '... nothing changes and nobody is added or removed');
 
