@@ -8,10 +8,14 @@ CREATE SERVER wawp_shards FOREIGN DATA WRAPPER plproxy OPTIONS (p0 :'a', p1 :'b'
 CREATE USER MAPPING FOR app SERVER wawp_shards OPTIONS (user 'app', password :'app_password');
 GRANT USAGE ON FOREIGN SERVER wawp_shards TO app;
 
-CREATE FUNCTION wawp.shard_of(instance name) RETURNS int LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+-- Volatile, and with the lock first: a call that waits while an instance moves sees where it is then, and a move waits for
+-- the transactions of calls that have begun.
+CREATE FUNCTION wawp.shard_of(instance name) RETURNS int LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    of_instance text := (SELECT s.shard FROM wawp.shard_instance s WHERE s.instance = shard_of.instance);
+    of_instance text;
 BEGIN
+    LOCK TABLE wawp.shard_instance IN ACCESS SHARE MODE;
+    of_instance := (SELECT s.shard FROM wawp.shard_instance s WHERE s.instance = shard_of.instance);
     IF of_instance IS NULL THEN
         RAISE EXCEPTION 'no shard has instance "%"', coalesce(instance, 'null') USING ERRCODE = 'undefined_object',
             HINT = 'Name one: SELECT instance FROM wawp.shard_instance.';

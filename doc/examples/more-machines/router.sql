@@ -41,8 +41,8 @@ CREATE PROCEDURE wawp.shard_apply() LANGUAGE plpgsql SET search_path = pg_catalo
 DECLARE
     part record;
 BEGIN
-    -- waits until INSERTs that are under way have committed on their shards; later ones wait for us
-    LOCK TABLE wawp.membership_intent IN ACCESS EXCLUSIVE MODE;
+    -- waits until INSERTs and calls that are under way have committed on their shards; later ones wait for us
+    LOCK TABLE wawp.membership_intent, wawp.shard_instance IN ACCESS EXCLUSIVE MODE;
     FOR part IN SELECT inhrelid::regclass AS name FROM pg_inherits WHERE inhparent = 'wawp.membership_intent'::regclass LOOP
         EXECUTE format('ALTER TABLE wawp.membership_intent DETACH PARTITION %s', part.name);
     END LOOP;
