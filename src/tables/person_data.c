@@ -8,8 +8,9 @@
  * test compares them with the catalog.  A person is found by their numbers and
  * privacy ids, by their contact_id, and in free texts by the digits of these in
  * any spelling: with or without "+", "00" and what follows the "@", with up to
- * three other characters between the digits.  A group's JID may begin with the
- * number of who made it; it is the group's name and stays.
+ * three other characters between the digits, where "(0)", an escape of JSON or of
+ * an URL is one.  A group's JID may begin with the number of who made it; it is
+ * the group's name and stays.
  *
  * In rows that go on without the person "contact:<contact_id>" stands for them,
  * in texts "erased", in JSON "0", which is valid in every place.
@@ -129,12 +130,17 @@ person_pseudonym(const Person *person)
 	return person->contacts ? psprintf(CONTACT_NAME INT64_FORMAT, *(int64 *) linitial(person->contacts)) : NULL;
 }
 
+/* In JSON, or an URL: one character, whatever the digits and letters in it. */
+#define ESCAPED "%[0-9A-Fa-f]{2}|\\\\u[0-9A-Fa-f]{4}"
+/* Between two digits of a number, as people and programs write it: +44 (0)20 7946-0018. */
+#define BETWEEN_DIGITS "(?:[^0-9A-Za-z@]|[(]0[)]|\\\\[bfnrt]|" ESCAPED "){0,3}"
+
 /* Append the digits of a JID as a regular expression that finds them in any spelling. */
 static void
 append_spellings(StringInfo out, const char *jid)
 {
 	for (const char *c = jid; *c >= '0' && *c <= '9'; c++)
-		appendStringInfo(out, "%s%c", c == jid ? "" : "[^0-9A-Za-z@]{0,3}", *c);
+		appendStringInfo(out, "%s%c", c == jid ? "" : BETWEEN_DIGITS, *c);
 }
 
 /* Return a regular expression that finds a person in a text; \1 is what stood before. */
@@ -144,7 +150,7 @@ person_pattern(const Person *person)
 	StringInfoData out;
 
 	initStringInfo(&out);
-	appendStringInfoString(&out, "(^|[^0-9])(?:[+]|00|011)?(?:");
+	appendStringInfoString(&out, "(^|[^0-9]|" ESCAPED ")(?:[+]|00|011)?(?:");
 	for (int i = 0; i < list_length(person->jids); i++)
 	{
 		appendStringInfoString(&out, i > 0 ? "|" : "");

@@ -26,18 +26,39 @@ my %context = (
 	"{\"$first\": $rest}" => "{\"$first\": $rest}",
 	"[[$first], $rest]" => "[[$first], $rest]",
 	"{\"+$ann\": [$ann, -$ann, \"$ann\"], \"x\": \"say \\\"$first $rest\\\", \\\\$ann\"}" => '{"0": [0, 0, "0"], "x": "say \"0\", \\\\0"}',
+	# escapes, before and inside the number
+	"[\"\\u002b$ann\", \"\\t$ann\", \"a\\n$ann\", \"\\u0001$ann\", \"\\u001f+$ann\", \"\\u0030\\u0030$ann\"]" => '["0", "\t0", "a\n0", "\u00010", "\u001f0", "0"]',
+	"[\"$first\\t$rest\", \"$first\\u000b$rest\", \"$first\\\\$rest\"]" => '["0", "0", "0"]',
+	"[\"x?a=%2B$ann&b=%20$ann&c=%2B$first%20$rest%20\", \"wa.me/$ann?text=$ann\"]" => '["x?a=%2B0&b=%200&c=%2B0%20", "wa.me/0?text=0"]',
+	# numbers
+	"[$ann.0, $first.${rest}e10, {\"a\": $ann}]" => '[0.0, 0, {"a": 0}]',
+	# of somebody else
+	"[9$ann, ${ann}9, \"%2B9$ann\", \"\\u00019$ann\"]" => "[9$ann, ${ann}9, \"%2B9$ann\", \"\\u00019$ann\"]",
 );
-my %intent = map { $_ => $wawp->want(context => "'$_'", reason => "'call +$ann now'", not_before => "clock_timestamp() + interval '1 day'") } sort keys %context;
+my %reason = (
+	(map { $_ => '+erased' } "+$first (555) 700-" . substr($ann, 7), "+$first (0)$rest", "+$first (0) $rest"),
+	(map { $_ => 'erased' } "00$first - $rest", "011$ann", join('.', $ann =~ /(.{1,3})/g), join(' ', split //, $ann)),
+	"call +$ann now" => 'call erased now',
+	"tel:%2B$ann" => 'tel:%2Berased',
+	"a%0A$ann" => 'a%0Aerased',
+	"\\u0020$ann" => '\u0020erased',
+	"\t$ann\t" => "\terased\t",
+	"7$ann" => "7$ann",
+	"${ann}7" => "${ann}7",
+);
+my $tomorrow = "clock_timestamp() + interval '1 day'";
+my %intent = map { $_ => $wawp->want(context => "'$_'", not_before => $tomorrow) } sort keys %context;
+my %for = map { $_ => $wawp->want(reason => "'$_'", not_before => $tomorrow) } sort keys %reason;
 $wawp->ask('SET standard_conforming_strings = off; SET escape_string_warning = off');
 my $erased = eval { $wawp->ask("SELECT wawp_erase('$ann') > 0") } // $@;
 is($erased, 't', 'a person is erased');
 $wawp->ask('RESET standard_conforming_strings');
 is($wawp->column($intent{$_}, 'context'), $context{$_}, "... from $_") foreach sort keys %context;
-is($wawp->column((values %intent)[0], 'reason'), 'call erased now', '... and from texts');
+is($wawp->column($for{$_}, 'reason'), $reason{$_}, "... and from $_" =~ s/[\t\n]/ /gr) foreach sort keys %reason;
 
 # ---- one who was erased is not stored, in several transactions of one message
 
-my $group = $wawp->group;
+my ($group, $old, $dormant) = map { $wawp->group } 1 .. 3;
 my $insert = "INSERT INTO wawp.membership_intent (group_jid, jid, instance) VALUES ('$group', '$ann', 'support');";
 my $notify = join ' ', map { sprintf "NOTIFY nobody, '%s';", chr(96 + $_) x 100 } 1 .. 20;
 $node->safe_psql('postgres', '', extra_params => [ '-c', "BEGIN; $insert COMMIT; BEGIN; $notify $insert COMMIT; BEGIN; SAVEPOINT a; $notify $insert COMMIT" ]);
