@@ -71,6 +71,20 @@ COMMENT ON TABLE wawp.erasure_key IS 'the key by which people who were erased ar
 COMMENT ON COLUMN wawp.erasure_key.key IS 'random; several if databases were merged, and all count';
 COMMENT ON COLUMN wawp.erasure_key.since IS 'when it was drawn';
 
+-- Erasures of which transactions that were open meanwhile may have missed something, until the worker has completed them.  Not dumped.
+CREATE TABLE wawp.erasure (
+	contact_id	bigint NOT NULL,
+	jids		text[] COLLATE "C" NOT NULL,
+	since		xid8 NOT NULL,
+	writers		text[] COLLATE "C",
+	CONSTRAINT erasure_pkey PRIMARY KEY (contact_id)
+);
+COMMENT ON TABLE wawp.erasure IS 'people who are being erased, until the transactions that were open meanwhile have ended and the worker has erased what they wrote';
+COMMENT ON COLUMN wawp.erasure.contact_id IS 'number of the person in the audit log';
+COMMENT ON COLUMN wawp.erasure.jids IS 'what the person is known by';
+COMMENT ON COLUMN wawp.erasure.since IS 'the oldest transaction that was open';
+COMMENT ON COLUMN wawp.erasure.writers IS 'those that are waited for; NULL until the worker has looked';
+
 CREATE TABLE wawp.group_settings (
 	instance				name NOT NULL,
 	group_jid				text COLLATE "C" NOT NULL,

@@ -6,8 +6,9 @@
  * Most checks that are made for each person find no row, and reading the index
  * costs a quarter of the statement that would find none.  A probe sees the rows
  * that a statement in its place would see, including those of the statement that
- * is running.  It needs neither SPI nor another role, and checks no permission:
- * its result must not be shown to users.
+ * is running, or index_probe_committed() all that have committed by now.  It needs
+ * neither SPI nor another role, and checks no permission: its result must not be
+ * shown to users.
  *
  * Locks on table and index are kept until the transaction ends, as a
  * statement's are.  Nothing stays allocated.  The oids of tables and indexes are
@@ -113,6 +114,9 @@ index_probe_relation(const char *name)
 	return oid;
 }
 
+/* Returns the snapshot that a probe sees. */
+typedef Snapshot (*ProbeSnapshot) (void);
+
 /* The state that the probes of one table share. */
 typedef struct ProbedTable
 {
@@ -193,12 +197,12 @@ index_probe_read_columns(const ProbedTable *table, ProbeColumn *columns, int n)
 
 /* Open the probes' table. */
 static void
-index_probe_open_table(const IndexProbe *probe, ProbedTable *table)
+index_probe_open_table(const IndexProbe *probe, ProbedTable *table, ProbeSnapshot snapshot)
 {
 	memset(table, 0, sizeof(*table));
 	CommandCounterIncrement();
 	table->relation = table_open(index_probe_relation(probe->table), AccessShareLock);
-	table->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	table->snapshot = RegisterSnapshot(snapshot());
 	table->slot = table_slot_create(table->relation, NULL);
 }
 
@@ -215,12 +219,12 @@ index_probe_close_table(ProbedTable *table)
  * row; read the columns of the row that is found.
  */
 static IndexProbeResult
-index_probe_open(const IndexProbe *probes, int n, ProbeColumn *columns, int ncolumns)
+index_probe_open(const IndexProbe *probes, int n, ProbeSnapshot snapshot, ProbeColumn *columns, int ncolumns)
 {
 	IndexProbeResult result = PROBE_NONE;
 	ProbedTable table;
 
-	index_probe_open_table(probes, &table);
+	index_probe_open_table(probes, &table, snapshot);
 	for (int i = 0; i < n && result == PROBE_NONE; i++)
 		result = index_probe_read(&table, &probes[i]);
 	if (result == PROBE_FOUND)
@@ -236,7 +240,7 @@ index_probe_each(const IndexProbe *probe, IndexProbeTake take, void *context)
 	IndexProbeResult result;
 	ProbedTable table;
 
-	index_probe_open_table(probe, &table);
+	index_probe_open_table(probe, &table, GetTransactionSnapshot);
 	table.take = take;
 	table.context = context;
 	result = index_probe_read(&table, probe);
@@ -248,14 +252,21 @@ index_probe_each(const IndexProbe *probe, IndexProbeTake take, void *context)
 IndexProbeResult
 index_probe_first(const IndexProbe *probe)
 {
-	return index_probe_open(probe, 1, NULL, 0);
+	return index_probe_open(probe, 1, GetTransactionSnapshot, NULL, 0);
 }
 
 /* Look for a row with the keys of any of these probes, all of one table: PROBE_NONE if none has one. */
 IndexProbeResult
 index_probe_any(const IndexProbe *probes, int n)
 {
-	return index_probe_open(probes, n, NULL, 0);
+	return index_probe_open(probes, n, GetTransactionSnapshot, NULL, 0);
+}
+
+/* Likewise, seeing what was committed since the transaction's snapshot, too. */
+IndexProbeResult
+index_probe_committed(const IndexProbe *probes, int n)
+{
+	return index_probe_open(probes, n, GetLatestSnapshot, NULL, 0);
 }
 
 /*
@@ -271,7 +282,7 @@ index_probe_is_pending(const IndexProbe *probe)
 	bool		is_pending;
 
 	InitDirtySnapshot(dirty);
-	index_probe_open_table(probe, &table);
+	index_probe_open_table(probe, &table, GetTransactionSnapshot);
 	snapshot = table.snapshot;
 	table.snapshot = &dirty;
 	is_pending = index_probe_read(&table, probe) == PROBE_FOUND && TransactionIdIsValid(dirty.xmin);
@@ -285,7 +296,7 @@ IndexProbeResult
 index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value)
 {
 	ProbeColumn read = {.name = column, .type = INT8OID};
-	IndexProbeResult result = index_probe_open(probe, 1, &read, 1);
+	IndexProbeResult result = index_probe_open(probe, 1, GetTransactionSnapshot, &read, 1);
 
 	if (result == PROBE_FOUND)
 		*value = DatumGetInt64(read.value);
@@ -296,5 +307,5 @@ index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value
 IndexProbeResult
 index_probe_columns(const IndexProbe *probe, ProbeColumn *columns, int n)
 {
-	return index_probe_open(probe, 1, columns, n);
+	return index_probe_open(probe, 1, GetTransactionSnapshot, columns, n);
 }

@@ -46,6 +46,7 @@ typedef void (*IndexProbeTake) (TupleTableSlot *slot, void *context);
 
 extern IndexProbeResult index_probe_first(const IndexProbe *probe);
 extern IndexProbeResult index_probe_any(const IndexProbe *probes, int n);
+extern IndexProbeResult index_probe_committed(const IndexProbe *probes, int n);
 extern IndexProbeResult index_probe_columns(const IndexProbe *probe, ProbeColumn *columns, int n);
 extern IndexProbeResult index_probe_each(const IndexProbe *probe, IndexProbeTake take, void *context);
 extern bool index_probe_is_pending(const IndexProbe *probe);

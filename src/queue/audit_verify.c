@@ -5,7 +5,9 @@
  *
  * Blocks and records are read side by side, each once and in order of their
  * numbers, with one snapshot and the caller's privileges; nothing is written, so
- * that a standby can be checked.  The first contradiction ends the check.  What
+ * that a standby can be checked.  The first contradiction ends the check.  The last
+ * block says which records retention has removed, and is believed as the chain's
+ * end only: then headers after the time that was asked for are checked, too.  What
  * is no contradiction but limits what the seal tells is said beside ok: records
  * older than the seal, pruned ones, and where another server went on with the log.
  *
@@ -45,7 +47,7 @@ typedef struct Verification
 	int64		first_block;	/* 0: none */
 	int64		last_block;
 	int64		last_id;
-	int64		pruned_through; /* as the chain's end says */
+	int64		pruned_through; /* as the last block says, up to which headers are checked then */
 	bool		from_start;		/* no `since` */
 	bool		to_end;			/* no `before` */
 	SqlCursor	records;
@@ -259,6 +261,26 @@ verify_remember(Verification *v, const AuditHeader *block)
 	v->has_last = true;
 }
 
+/* True if a block was sealed after the time that was asked for: its header alone is read. */
+static bool
+verify_is_after(const Verification *v, const AuditHeader *block)
+{
+	return !v->to_end && block->block > v->last_block;
+}
+
+/* Check the header of a block after the time that was asked for, and go on from there. */
+static bool
+verify_later_header(Verification *v, const AuditHeader *block)
+{
+	if (!verify_link(v, block))
+		return false;
+	v->last.block = block->block;
+	v->last.last_id = block->last_id;
+	v->last.hash = block->hash;
+	v->has_last = true;
+	return true;
+}
+
 /* Check one block. */
 static bool
 verify_block(Verification *v, uint64 row)
@@ -274,6 +296,8 @@ verify_block(Verification *v, uint64 row)
 	}
 	if (!is_intact)
 		return verify_fail(v, block.block, block.first_id, "the header of block " INT64_FORMAT " was changed", block.block);
+	if (verify_is_after(v, &block))
+		return verify_later_header(v, &block);
 	if (!v->has_last && v->from_start && block.first_id > 1)
 		v->unsealed_before = block.first_id;
 	if (!verify_link(v, &block) || !verify_records(v, &block))
@@ -297,10 +321,10 @@ verify_tail(Verification *v)
 	return true;
 }
 
-/* If nothing was sealed in that time, what is after the last block begins it. */
+/* If nothing was sealed in that time, what is after the last block begins it.  Each block has what the one before has, or more. */
 static SqlStatement block_range = {
 	"SELECT coalesce(min(b.block), (SELECT max(l.block) + 1 FROM wawp.audit_block l)), max(b.block),"
-	" (SELECT max(l.pruned_through) FROM wawp.audit_block l),"
+	" (SELECT l.pruned_through FROM wawp.audit_block l ORDER BY l.block DESC LIMIT 1),"
 	" coalesce(min(b.first_id), (SELECT max(l.last_id) + 1 FROM wawp.audit_block l)), max(b.last_id)"
 	" FROM wawp.audit_block b WHERE ($1 IS NULL OR b.at >= $1) AND ($2 IS NULL OR b.at < $2)",
 	2, {TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
@@ -336,7 +360,7 @@ verify_open(Verification *v, TimestampTz since, TimestampTz before, SqlCursor *h
 	spi_add_int8(&ids, v->from_start ? PG_INT64_MIN : spi_get_int8(0, 4, 1));
 	spi_add_int8(&ids, v->to_end ? PG_INT64_MAX : v->last_id);
 	spi_add_int8(&numbers, v->from_start ? PG_INT64_MIN : v->first_block - 1);
-	spi_add_int8(&numbers, v->to_end ? PG_INT64_MAX : v->last_block);
+	spi_add_int8(&numbers, v->to_end || v->pruned_through > 0 ? PG_INT64_MAX : v->last_block);
 	spi_open(headers, &blocks, &numbers);
 	spi_open(&v->records, &records, &ids);
 }

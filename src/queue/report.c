@@ -7,7 +7,7 @@
  * read wawp.audit_log gets 42501.  People are shown by the number of their contact,
  * or by their own to who may read wawp.contact; to others a group id of the old
  * form lacks the telephone number in it.  html.c writes the page and escapes each
- * text.  Tables have at most ROWS_SHOWN rows, and say so.
+ * text.  Tables have at most ROWS_SHOWN rows, and say how many are left out.
  *
  * IDENTIFICATION
  *	  src/queue/report.c
@@ -56,6 +56,9 @@ typedef struct Report
 #define TIME_SQL(column) "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
 /* A group, without the number of its creator. */
 #define GROUP_SQL "regexp_replace(a.group_jid, '^[0-9]+-', '***-')"
+/* The last column of a table that is cut: how many rows there are. */
+#define ALL_ROWS_SQL ", count(*) OVER ()"
+#define LIMIT_SQL " LIMIT " ROWS_SHOWN_SQL
 /* Outcomes that are no refusal. */
 #define SUCCESSES_SQL \
 	"('added', 'already_member', 'joined_by_invite', 'removed', 'not_member', 'promoted', 'demoted', 'accepted', 'invited')"
@@ -73,12 +76,23 @@ report_get(uint64 row, int column)
 	return text ? text_from_server(text) : NULL;
 }
 
-/* Appends the result of a statement as a table, or a sentence if it is empty. */
+/* Returns the caption of a table with n rows; one that is cut says so, and how many there are. */
+static const char *
+table_caption(const char *caption, uint64 n, int64 all)
+{
+	return all > (int64) n ? psprintf("%s: the first " UINT64_FORMAT " of " INT64_FORMAT, caption, n, all) : caption;
+}
+
+/*
+ * Appends the result of a statement as a table, or a sentence if it is empty.
+ * Behind the table's columns it has the number of all rows.
+ */
 static void
 report_put_table(Report *report, SqlStatement *statement, const char *caption, const char *if_none,
 				 const HtmlColumn *columns, int ncolumns)
 {
 	uint64		n = spi_run(statement, &report->args);
+	int64		all = n > 0 ? spi_get_int8(0, ncolumns + 1, 0) : 0;
 
 	Assert(ncolumns <= MAX_COLUMNS);
 	if (n == 0)
@@ -86,7 +100,7 @@ report_put_table(Report *report, SqlStatement *statement, const char *caption, c
 		html_put_paragraph(&report->out, if_none);
 		return;
 	}
-	html_begin_table(&report->out, caption, columns, ncolumns);
+	html_begin_table(&report->out, table_caption(caption, n, all), columns, ncolumns);
 	for (uint64 i = 0; i < n; i++)
 	{
 		const char *cells[MAX_COLUMNS];
@@ -96,8 +110,8 @@ report_put_table(Report *report, SqlStatement *statement, const char *caption, c
 		html_put_row(&report->out, cells, columns, ncolumns);
 	}
 	html_end_table(&report->out);
-	if (n == ROWS_SHOWN)
-		html_put_paragraph(&report->out, "There may be more; these are the first " ROWS_SHOWN_SQL ".");
+	if (all > (int64) n)
+		html_put_paragraph(&report->out, psprintf(INT64_FORMAT " more are not shown; a report about a shorter time has them.", all - (int64) n));
 }
 
 /* Appends the result of a statement (label, number) as a chart, or a sentence if it is empty. */
@@ -195,8 +209,8 @@ report_put_refusals(Report *report)
 }
 
 static SqlStatement holds = {
-	"SELECT " TIME_SQL("a.at") ", a.kind, a.instance, " GROUP_SQL ", coalesce(a.outcome::text, a.reason), a.requested_by"
-	" FROM wawp.audit_log a WHERE " IN_REPORT " AND a.kind::text IN ('held', 'resumed') ORDER BY a.id LIMIT " ROWS_SHOWN_SQL,
+	"SELECT " TIME_SQL("a.at") ", a.kind, a.instance, " GROUP_SQL ", coalesce(a.outcome::text, a.reason), a.requested_by" ALL_ROWS_SQL
+	" FROM wawp.audit_log a WHERE " IN_REPORT " AND a.kind::text IN ('held', 'resumed') ORDER BY a.id" LIMIT_SQL,
 	REPORT_ARGS
 };
 
@@ -211,9 +225,9 @@ report_put_holds(Report *report)
 }
 
 static SqlStatement requests = {
-	"SELECT a.requested_by, a.actor, a.action, a.reason, count(DISTINCT (a.group_jid, a.contact_id)), " TIME_SQL("min(a.at)") ", " TIME_SQL("max(a.at)")
+	"SELECT a.requested_by, a.actor, a.action, a.reason, count(DISTINCT (a.group_jid, a.contact_id)), " TIME_SQL("min(a.at)") ", " TIME_SQL("max(a.at)") ALL_ROWS_SQL
 	" FROM wawp.audit_log a WHERE " IN_REPORT " AND a.kind = 'sent' AND a.action IS NOT NULL"
-	" GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4 LIMIT " ROWS_SHOWN_SQL,
+	" GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4" LIMIT_SQL,
 	REPORT_ARGS
 };
 
@@ -229,8 +243,8 @@ report_put_requests(Report *report)
 }
 
 #define REFUSED_FROM \
-	" FROM wawp.audit_log a WHERE " IN_REPORT " AND a.kind::text IN ('answered', 'verified', 'refused') AND a.contact_id IS NOT NULL" \
-	" AND a.outcome::text NOT IN " SUCCESSES_SQL " ORDER BY a.id LIMIT " ROWS_SHOWN_SQL
+	ALL_ROWS_SQL " FROM wawp.audit_log a WHERE " IN_REPORT " AND a.kind::text IN ('answered', 'verified', 'refused') AND a.contact_id IS NOT NULL" \
+	" AND a.outcome::text NOT IN " SUCCESSES_SQL " ORDER BY a.id" LIMIT_SQL
 
 static SqlStatement refused_contacts = {
 	"SELECT 'contact ' || a.contact_id, " GROUP_SQL ", a.action, a.outcome, " TIME_SQL("a.at") REFUSED_FROM,

@@ -7,7 +7,8 @@
  * owner and the roles that it grants them to, in the caller's transaction.  Both
  * leave a note for the audit log that names the person by contact_id only.  The
  * worker, which is woken at commit, forgets what it has read of people; a request
- * that is on the wire ends without follow-up.
+ * that is on the wire ends without follow-up.  The worker also erases what others
+ * were writing meanwhile (tables/erasure.c).
  *
  * Locks: the person's contact, then the rows that change.
  *
@@ -24,6 +25,7 @@
 #include "base/text_limit.h"
 #include "fmgr.h"
 #include "queue/enqueue.h"
+#include "tables/erasure.h"
 #include "tables/erasure_key.h"
 #include "tables/intent.h"
 #include "tables/person_data.h"
@@ -86,8 +88,9 @@ wawp_erase(PG_FUNCTION_ARGS)
 	erasure_key_require();
 	person_keep(&person);
 	suppression_set_erased(person.jids);
+	erasure_open(&person);
 	person_cancel_intents(&person, &by);
-	changed = person_erase(&person) - (was_known ? 0 : 1);
+	changed = person_erase(&person, NULL) - (was_known ? 0 : 1);
 	intent_note("erased", NULL, "", person_pseudonym(&person), reason, &by);
 	person_erase_notes(&person);
 	spi_end_as_owner(&before);

@@ -31,6 +31,7 @@
 #include "queue/enqueue.h"
 #include "replication/logicalworker.h"
 #include "tables/adoption.h"
+#include "tables/audit.h"
 #include "tables/home.h"
 #include "tables/identity.h"
 #include "tables/intent.h"
@@ -151,7 +152,7 @@ take_over_report(const char *instance, const Adoption *done, const IntentRequest
 								  (long long) done->live, (long long) done->settled, (long long) done->memberships,
 								  (long long) done->failed, (long long) done->cancelled, (long long) done->unknown);
 
-	intent_note("policy", instance, "", NULL, psprintf("taken over: %s", counts), by);
+	intent_note("policy", instance, "", NULL, psprintf(AUDIT_TAKEN_OVER "%s", counts), by);
 	if (ended > 0)
 		ereport(NOTICE,
 				(errmsg("%lld intents of instance \"%s\" have ended instead of being taken over", (long long) ended, instance),

@@ -284,10 +284,18 @@ audit_prepare_ahead(void)
  * ---- records
  */
 
-static SqlStatement last_number = {
-	"SELECT coalesce(max(id), 0) FROM wawp.audit_log",
+static SqlStatement last_record = {
+	"SELECT id, digest IS NOT NULL FROM wawp.audit_log ORDER BY id DESC LIMIT 1",
 	0, {0}, NULL
 };
+
+static SqlStatement find_take_over = {
+	"SELECT FROM wawp.audit_note WHERE kind = 'policy' AND reason LIKE '" AUDIT_TAKEN_OVER "%' AND home = $1 LIMIT 1",
+	1, {UUIDOID}, NULL
+};
+
+static bool has_taken_over;		/* a note of that was taken: the extension's owner has said that nothing else is
+								 * restored */
 
 static void audit_forget_batch(void);
 
@@ -299,14 +307,36 @@ audit_forget_numbers(void)
 	audit_forget_batch();
 }
 
+/*
+ * Raise unless a new seal may begin behind records that were sealed elsewhere:
+ * the blocks of a dump that is still being restored would be in conflict with it.
+ */
+static void
+audit_require_take_over(int64 last_id)
+{
+	SqlArgs		args = {0};
+
+	home_bind(&args);
+	if (has_taken_over || spi_run(&find_take_over, &args) > 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the audit log has records up to number " INT64_FORMAT " and no block that seals them", last_id),
+			 errdetail("A dump may still be being restored.  Nothing is recorded, and so nothing sent, before it is complete."),
+			 errhint("If wawp.audit_block is not restored, or was emptied, wawp_take_over() begins a new seal.")));
+}
+
 /* Learn the next number from the tables.  A number that was sealed is never taken again, even if its record is missing. */
 static void
 audit_learn_number(void)
 {
 	int64		sealed = audit_block_read_chain();
+	bool		has_record = spi_run(&last_record, NULL) > 0;
+	int64		last_id = has_record ? spi_get_int8(0, 1, 0) : 0;
 
-	spi_run(&last_number, NULL);
-	next_number = Max(spi_get_int8(0, 1, 0), sealed) + 1;
+	if (sealed == 0 && has_record && spi_get_bool(0, 2))
+		audit_require_take_over(last_id);
+	next_number = Max(last_id, sealed) + 1;
 	audit_block_cut(next_number);
 }
 
@@ -758,6 +788,8 @@ audit_take_notes(int limit)
 		note->record.application_name = spi_get_text(i, 13);
 		note->record.client_addr = spi_get_text(i, 14);
 		note->record.duration_ms = -1;
+		has_taken_over |= note->record.reason && strncmp(note->record.reason, AUDIT_TAKEN_OVER, strlen(AUDIT_TAKEN_OVER)) == 0 &&
+			strcmp(note->record.kind, "policy") == 0;
 		notes = lappend(notes, note);
 	}
 	return notes;

@@ -17,6 +17,9 @@
 #include "tables/intent.h"
 #include "utils/timestamp.h"
 
+/* The beginning of the reason of a note that intents were taken over. */
+#define AUDIT_TAKEN_OVER "taken over: "
+
 /* A change that a session made to the queue. */
 typedef struct AuditNote
 {

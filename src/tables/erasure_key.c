@@ -9,7 +9,7 @@
  * empty index.  It is dumped beside the list; a database into which two were
  * merged has several, and a JID has a hash by each.
  *
- * Keys are read once a transaction and kept in its memory.  Statements run as
+ * Keys are read once a transaction, whatever its snapshot, and kept in its memory.  Statements run as
  * intent.c's do, in the caller's transaction.  No locks.
  *
  * IDENTIFICATION
@@ -26,6 +26,7 @@
 #include "tables/erasure_key.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 
@@ -50,7 +51,7 @@ erasure_key_exists(void)
 {
 	IndexProbe	any = {"erasure_key", "erasure_key_pkey", 0, {0}};
 
-	return index_probe_first(&any) != PROBE_NONE;
+	return index_probe_committed(&any, 1) != PROBE_NONE;
 }
 
 /* Draw a key unless there is one. */
@@ -87,7 +88,7 @@ erasure_keys(void)
 
 	if (known_keys != NIL)
 		return known_keys;
-	n = spi_run(&read_keys, NULL);
+	n = spi_run_seeing(&read_keys, NULL, GetLatestSnapshot());
 	caller = MemoryContextSwitchTo(TopTransactionContext);
 	at_end = palloc0(sizeof(MemoryContextCallback));
 	at_end->func = erasure_keys_forget;

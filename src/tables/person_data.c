@@ -8,8 +8,9 @@
  * test compares them with the catalog.  A person is found by their numbers and
  * privacy ids, by their contact_id, and in free texts by the digits of these in
  * any spelling: with or without "+", "00" and what follows the "@", with up to
- * three other characters between the digits.  A group's JID may begin with the
- * number of who made it; it is the group's name and stays.
+ * three other characters between the digits, where "(0)", an escape of JSON or of
+ * an URL is one.  A group's JID may begin with the number of who made it; it is
+ * the group's name and stays.
  *
  * In rows that go on without the person "contact:<contact_id>" stands for them,
  * in texts "erased", in JSON "0", which is valid in every place.
@@ -129,12 +130,17 @@ person_pseudonym(const Person *person)
 	return person->contacts ? psprintf(CONTACT_NAME INT64_FORMAT, *(int64 *) linitial(person->contacts)) : NULL;
 }
 
+/* In JSON, or an URL: one character, whatever the digits and letters in it. */
+#define ESCAPED "%[0-9A-Fa-f]{2}|\\\\u[0-9A-Fa-f]{4}"
+/* Between two digits of a number, as people and programs write it: +44 (0)20 7946-0018. */
+#define BETWEEN_DIGITS "(?:[^0-9A-Za-z@]|[(]0[)]|\\\\[bfnrt]|" ESCAPED "){0,3}"
+
 /* Append the digits of a JID as a regular expression that finds them in any spelling. */
 static void
 append_spellings(StringInfo out, const char *jid)
 {
 	for (const char *c = jid; *c >= '0' && *c <= '9'; c++)
-		appendStringInfo(out, "%s%c", c == jid ? "" : "[^0-9A-Za-z@]{0,3}", *c);
+		appendStringInfo(out, "%s%c", c == jid ? "" : BETWEEN_DIGITS, *c);
 }
 
 /* Return a regular expression that finds a person in a text; \1 is what stood before. */
@@ -144,7 +150,7 @@ person_pattern(const Person *person)
 	StringInfoData out;
 
 	initStringInfo(&out);
-	appendStringInfoString(&out, "(^|[^0-9])(?:[+]|00|011)?(?:");
+	appendStringInfoString(&out, "(^|[^0-9]|" ESCAPED ")(?:[+]|00|011)?(?:");
 	for (int i = 0; i < list_length(person->jids); i++)
 	{
 		appendStringInfoString(&out, i > 0 ? "|" : "");
@@ -158,8 +164,11 @@ person_pattern(const Person *person)
  * ---- where it is
  */
 
-/* Of each statement: $1 the JIDs, $2 the contact_ids, $3 the pattern, $4 the pseudonym. */
-#define PERSON_ARGS 4, {TEXTARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID}, NULL
+/* Of each statement: $1 the JIDs, $2 the contact_ids, $3 the pattern, $4 the pseudonym, $5 the oldest transaction, NULL: any. */
+#define PERSON_ARGS 5, {TEXTARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+
+/* A row that was written by that transaction or later; of what is older nothing else is looked at. */
+#define WRITTEN "($5 IS NULL OR age(xmin) <= age($5::xid))"
 
 #define NAMES(column) "coalesce(" column " ~ $3, false)"
 /* between $$, which no setting of the session changes */
@@ -203,46 +212,46 @@ static Holding holdings[] = {
 		SHOW("wawp.membership_intent", "t.id", INTENT_HOLDS),
 		{"UPDATE wawp.membership_intent SET jid = CASE WHEN " JID_HOLDS " THEN $4 ELSE jid END, " CLEAN("reason") ", " CLEAN("batch_id")
 			", " CLEAN("detail") ", " CLEAN_JSON("context") ", " CLEAN_JSON("requested_from") ", updated_at = clock_timestamp()"
-	" WHERE id = ANY (ARRAY(SELECT id FROM wawp.membership_intent WHERE " INTENT_HOLDS " ORDER BY id FOR UPDATE))", PERSON_ARGS}},
+	" WHERE id = ANY (ARRAY(SELECT id FROM wawp.membership_intent WHERE " WRITTEN " AND " INTENT_HOLDS " ORDER BY id FOR UPDATE))", PERSON_ARGS}},
 	{"membership",
 		SHOW("wawp.membership", "t.instance, t.group_jid, t.contact_id", "(contact_id = ANY ($2) OR " NAMES("reason") ")"),
 		{"WITH gone AS (DELETE FROM wawp.membership WHERE contact_id = ANY ($2) RETURNING 1),"
-			" named AS (UPDATE wawp.membership SET " CLEAN("reason") " WHERE NOT contact_id = ANY ($2) AND " NAMES("reason") " RETURNING 1)"
+			" named AS (UPDATE wawp.membership SET " CLEAN("reason") " WHERE " WRITTEN " AND NOT contact_id = ANY ($2) AND " NAMES("reason") " RETURNING 1)"
 	" SELECT FROM gone UNION ALL SELECT FROM named", PERSON_ARGS}},
 	{"audit_note",
 		SHOW("wawp.audit_note", "t.id", NOTE_HOLDS),
 		{"UPDATE wawp.audit_note SET jid = CASE WHEN jid = ANY ($1) THEN $4 ELSE jid END, " CLEAN("reason") ", " CLEAN("batch_id") ", "
-	CLEAN_JSON("requested_from") " WHERE " NOTE_HOLDS, PERSON_ARGS}},
+	CLEAN_JSON("requested_from") " WHERE " WRITTEN " AND " NOTE_HOLDS, PERSON_ARGS}},
 	{"audit_log",
 		SHOW("wawp.audit_log", "t.id", "(contact_id = ANY ($2) OR " AUDIT_TEXTS ")"),
 		{"UPDATE wawp.audit_log a SET erased = wawp._audit_erased(a, array_remove(ARRAY[" AUDIT_ERASED("batch_id") ", " AUDIT_ERASED("actor") ", "
 			AUDIT_ERASED("application_name") ", " AUDIT_ERASED("reason") ", " AUDIT_ERASED("detail") "], NULL)), salt = NULL, " AUDIT_CLEAN("batch_id") ", " AUDIT_CLEAN("actor") ", " AUDIT_CLEAN("application_name")
-	", " AUDIT_CLEAN("reason") ", " AUDIT_CLEAN("detail") " WHERE " AUDIT_TEXTS, PERSON_ARGS}},
+	", " AUDIT_CLEAN("reason") ", " AUDIT_CLEAN("detail") " WHERE " WRITTEN " AND " AUDIT_TEXTS, PERSON_ARGS}},
 	{"webhook_event",
 		SHOW("wawp.webhook_event", "t.received_at", EVENT_HOLDS),
-	{"DELETE FROM wawp.webhook_event WHERE " EVENT_HOLDS, PERSON_ARGS}},
+	{"DELETE FROM wawp.webhook_event WHERE " WRITTEN " AND " EVENT_HOLDS, PERSON_ARGS}},
 	{"suppression",
 		SHOW("wawp.suppression", "t.since, t.jid", "(jid = ANY ($1) OR " NAMES("reason") ")"),
 		{"WITH gone AS (DELETE FROM wawp.suppression WHERE jid = ANY ($1) AND jid NOT LIKE '" ERASURE_HASH_PREFIX "%' RETURNING 1),"
-			" named AS (UPDATE wawp.suppression SET " CLEAN("reason") " WHERE NOT jid = ANY ($1) AND " NAMES("reason") " RETURNING 1)"
+			" named AS (UPDATE wawp.suppression SET " CLEAN("reason") " WHERE " WRITTEN " AND NOT jid = ANY ($1) AND " NAMES("reason") " RETURNING 1)"
 	" SELECT FROM gone UNION ALL SELECT FROM named", PERSON_ARGS}},
 	{"hold",
 		SHOW("wawp.hold", "t.instance, t.group_jid", NAMES("reason")),
-	{"UPDATE wawp.hold SET " CLEAN("reason") " WHERE " NAMES("reason"), PERSON_ARGS}},
+	{"UPDATE wawp.hold SET " CLEAN("reason") " WHERE " WRITTEN " AND " NAMES("reason"), PERSON_ARGS}},
 	{"requester_hold",
 		SHOW("wawp.requester_hold", "t.instance, t.requester", NAMES("reason")),
-	{"UPDATE wawp.requester_hold SET " CLEAN("reason") " WHERE " NAMES("reason"), PERSON_ARGS}},
+	{"UPDATE wawp.requester_hold SET " CLEAN("reason") " WHERE " WRITTEN " AND " NAMES("reason"), PERSON_ARGS}},
 	{"group_settings",
 		SHOW("wawp.group_settings", "t.instance, t.group_jid", SETTINGS_HOLD),
-	{"UPDATE wawp.group_settings SET " CLEAN("invite_text") ", " CLEAN("welcome_text") " WHERE " SETTINGS_HOLD, PERSON_ARGS}},
+	{"UPDATE wawp.group_settings SET " CLEAN("invite_text") ", " CLEAN("welcome_text") " WHERE " WRITTEN " AND " SETTINGS_HOLD, PERSON_ARGS}},
 	{"contact",
 		SHOW("wawp.contact", "t.contact_id", "contact_id = ANY ($2)"),
 	{"DELETE FROM wawp.contact WHERE contact_id = ANY ($2)", PERSON_ARGS}},
 };
 
-/* Return the arguments of PERSON_ARGS. */
+/* Return the arguments of PERSON_ARGS; since NULL: whenever a row was written. */
 static SqlArgs
-person_args(const Person *person)
+person_args(const Person *person, const char *since)
 {
 	SqlArgs		args = {0};
 	List	   *names = list_copy(person->jids);
@@ -257,6 +266,7 @@ person_args(const Person *person)
 	spi_add_array(&args, ids, NULL, list_length(person->contacts), INT8OID);
 	spi_add_text(&args, person_pattern(person));
 	spi_add_text(&args, person_pseudonym(person));
+	spi_add_text(&args, since);
 	return args;
 }
 
@@ -264,7 +274,7 @@ person_args(const Person *person)
 const char *
 person_export(const Person *person)
 {
-	SqlArgs		args = person_args(person);
+	SqlArgs		args = person_args(person, NULL);
 	StringInfoData out;
 
 	initStringInfo(&out);
@@ -308,11 +318,11 @@ person_cancel_intents(const Person *person, const IntentRequester *by)
 	(void) spi_run(&cancel_live, &args);
 }
 
-/* Erase a person from all tables; return how many rows changed. */
+/* Erase a person from all tables, or from what was written by a transaction (an xid) or later ones; return how many rows changed. */
 int64
-person_erase(const Person *person)
+person_erase(const Person *person, const char *since)
 {
-	SqlArgs		args = person_args(person);
+	SqlArgs		args = person_args(person, since);
 	int64		changed = 0;
 
 	for (size_t i = 0; i < lengthof(holdings); i++)
@@ -324,7 +334,7 @@ person_erase(const Person *person)
 void
 person_erase_notes(const Person *person)
 {
-	SqlArgs		args = person_args(person);
+	SqlArgs		args = person_args(person, NULL);
 
 	(void) spi_run(&holdings[HOLDING_NOTES].erase, &args);
 }

@@ -26,7 +26,7 @@ extern void person_keep(Person *person);
 extern const char *person_pseudonym(const Person *person);
 extern const char *person_export(const Person *person);
 extern void person_cancel_intents(const Person *person, const IntentRequester *by);
-extern int64 person_erase(const Person *person);
+extern int64 person_erase(const Person *person, const char *since);
 extern void person_erase_notes(const Person *person);
 
 #endif							/* WAWP_PERSON_DATA_H */

@@ -73,7 +73,7 @@ suppression_names(const char *jid)
 	return names;
 }
 
-/* True if the list may have any of these names; no statement is run. */
+/* True if the list may have any of these names, whatever the transaction's snapshot; no statement is run. */
 static bool
 suppression_may_have(const List *names)
 {
@@ -81,7 +81,7 @@ suppression_may_have(const List *names)
 
 	for (int i = 0; i < list_length(names); i++)
 		any[i] = (IndexProbe) {"suppression", "suppression_key", 1, {CStringGetTextDatum(list_nth(names, i))}};
-	return names != NIL && index_probe_any(any, list_length(names)) != PROBE_NONE;
+	return names != NIL && index_probe_committed(any, list_length(names)) != PROBE_NONE;
 }
 
 /* Return the reason why a person may not be added or invited to a group; NULL: they may. */

@@ -47,6 +47,7 @@
 #include "worker/claim.h"
 #include "worker/completion.h"
 #include "worker/dispatch.h"
+#include "worker/erasure_rest.h"
 #include "worker/events.h"
 #include "worker/group_cache.h"
 #include "worker/instance_cache.h"
@@ -419,6 +420,15 @@ duty_take_up_wake(Holds *holds pg_attribute_unused())
 	}
 }
 
+/* Forget what was read of people, one of whom was erased. */
+static void
+dispatch_forget_people(void)
+{
+	group_cache_forget_people();
+	refusal_run_forget_people();
+	mailbox_forget_people();
+}
+
 /* Write what sessions did to the queue into the audit log. */
 static void
 duty_record_notes(Holds *holds pg_attribute_unused())
@@ -436,12 +446,16 @@ duty_record_notes(Holds *holds pg_attribute_unused())
 		has_erased |= strcmp(note->record.kind, "erased") == 0;
 	}
 	if (has_erased)
-	{
-		group_cache_forget_people();
-		refusal_run_forget_people();
-		mailbox_forget_people();
-	}
+		dispatch_forget_people();
 	cycle.has_notes = list_length(notes) == NOTES_AT_ONCE;
+}
+
+/* Erase what others were writing while somebody was erased; what was read of it is forgotten. */
+static void
+duty_complete_erasures(Holds *holds pg_attribute_unused())
+{
+	if (erasure_rest_complete())
+		dispatch_forget_people();
 }
 
 /* Wait for news after notes could not be recorded. */
@@ -624,6 +638,7 @@ static const Duty duties[] = {
 	{"let plans arrive", completion_next_arrival, ON_NEWS, false, duty_arrive, NULL},
 	{"fail dependents", duty_next_dependents, ON_NEWS, false, duty_fail_dependents, NULL},
 	{"record notes", duty_next_notes, ON_NEWS, true, duty_record_notes, duty_put_off_notes},
+	{"complete erasures", erasure_rest_next_ms, ON_RESCAN, true, duty_complete_erasures, erasure_rest_put_off},
 	{"recover locked rows", duty_next_locked, ON_TIME, false, duty_recover_locked, NULL},
 	{"end memberships", completion_next_membership, ON_RESCAN, true, duty_end_memberships, completion_put_off_memberships},
 	{"end holds of requesters", duty_next_requester, ON_RESCAN, false, duty_end_requester_holds, NULL},

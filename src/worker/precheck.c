@@ -22,6 +22,7 @@
 #include "base/guc.h"
 #include "tables/audit.h"
 #include "tables/contact.h"
+#include "tables/erasure_key.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
 #include "tables/intent.h"
@@ -136,6 +137,17 @@ precheck_refuse(const Intent *intent, WawpOutcome outcome, const char *why, Inte
 		.give_attempt_back = true
 	};
 	audit_write_intent(intent, "policy", outcome, why);
+}
+
+/* Likewise, of a person who was erased since it was requested: neither its row nor the record keeps what may name them. */
+static void
+precheck_refuse_erased(const Intent *intent, IntentChange *change)
+{
+	Intent		bare = *intent;
+
+	bare.reason = bare.batch_id = bare.actor = bare.application_name = NULL;
+	precheck_refuse(&bare, WAWP_SUPPRESSED, "suppressed: " SUPPRESSION_ERASED, change);
+	intent_withhold_person(intent->id);
 }
 
 /* Set *change to queue the same request again for that time. */
@@ -304,6 +316,7 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 				const GroupSettings *settings, InfoNeed *need, IntentChange *change)
 {
 	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
+	bool		is_erased = reason && suppression_is_erased(intent->jid.text);
 	Contact		contact = contact_get(intent->jid.text);
 	Presence	presence = PRESENCE_UNKNOWN;
 
@@ -312,7 +325,9 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 		presence = precheck_presence(cached, &intent->jid, &contact, need);
 	if (presence == PRESENCE_UNKNOWN && size_decides(intent, &contact, cached))
 		*need = (InfoNeed) {ASK_INFO, NULL};
-	if (presence == PRESENCE_PRESENT)
+	if (is_erased)
+		precheck_refuse_erased(intent, change);
+	else if (presence == PRESENCE_PRESENT)
 	{
 		*change = (IntentChange) {
 			.state = STATE_DONE,
@@ -323,11 +338,7 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 		audit_write_intent(intent, "verified", WAWP_ALREADY_MEMBER, NULL);
 	}
 	else if (reason)
-	{
 		precheck_refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
-		if (suppression_is_erased(intent->jid.text))
-			intent_withhold_person(intent->id);
-	}
 	else if (presence == PRESENCE_ABSENT && person_has_left(intent, &contact, cached, instance, need, change))
 		;
 	else if (settings->contact_within_us > 0 &&
@@ -693,6 +704,32 @@ claim_keep_recordable(Attempt *attempt)
 	return kept > 0;
 }
 
+/* Keep in the attempt the rows of people who were not erased, whatever is requested; false if there are none. */
+static bool
+claim_refuse_erased(Attempt *attempt)
+{
+	int			kept = 0;
+
+	if (!erasure_key_exists())
+		return true;
+	for (int i = 0; i < attempt->n; i++)
+	{
+		Intent	   *intent = &attempt->intents[i];
+		IntentChange change;
+
+		if (!suppression_is_erased(intent->jid.text))
+		{
+			attempt->intents[kept++] = *intent;
+			continue;
+		}
+		precheck_refuse_erased(intent, &change);
+		(void) intent_settle(intent->id, STATE_SENDING, &change);
+		completion_note_end(intent, change.state, change.outcome);
+	}
+	attempt->n = kept;
+	return kept > 0;
+}
+
 /* Check claimed rows and go on with those that may not be sent; SERVED_NOTHING if they may. */
 Served
 precheck_claimed(Attempt *attempt, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
@@ -700,6 +737,9 @@ precheck_claimed(Attempt *attempt, const WawpInstance *described, Holds *holds, 
 	ErrorData  *error;
 
 	if (!claim_is_sendable(attempt) || !claim_keep_recordable(attempt))
+		return SERVED_SOME;
+	/* an addition is checked with all that is known of the person */
+	if (attempt->intents[0].action != ACTION_ADD && !claim_refuse_erased(attempt))
 		return SERVED_SOME;
 	if (attempt->intents[0].action == ACTION_INVITE)
 		return claim_to_invitations(attempt);

@@ -177,6 +177,7 @@ is(ask("SELECT max(id) - min(id) + 1 = count(*), min(at) > '2031-12-01' FROM waw
 my $last = ask('SELECT max(id) FROM wawp.audit_log');
 my $gone = ask('SELECT min(id) - 1 FROM wawp.audit_log');
 is(ask('SELECT ok, checked = (SELECT count(*) FROM wawp.audit_log), problem FROM wawp_audit_verify()'), "t|t|records up to number $gone were removed by wawp.audit_retention", '... and the seal says what is gone');
+is(ask("SELECT ok, problem FROM wawp_audit_verify(before => '2031-12-15')"), "t|records up to number $gone were removed by wawp.audit_retention", '... of a part of the time, too');
 is(ask(q{SELECT count(*) FROM wawp.audit_log WHERE kind = 'policy' AND origin = 'retention' AND detail ->> 'note' ~ 'records up to number $gone are removed'} =~ s/\$gone/$gone/r), 1, '... as the log does');
 
 # All that was recorded is old when the next record is written: numbers are not given out again.

@@ -55,7 +55,7 @@ sub slurp_dump
 {
 	my $file = PostgreSQL::Test::Utils::tempdir() . '/dump.sql';
 	# what is not a part of the extension's dump, too
-	my @more = map { $wawp->ask("SELECT coalesce(string_agg(t::text, E'\\n'), '') FROM wawp.$_ t") } qw(webhook_event webhook_refusal requester_hold identity);
+	my @more = map { $wawp->ask("SELECT coalesce(string_agg(t::text, E'\\n'), '') FROM wawp.$_ t") } qw(webhook_event webhook_refusal requester_hold identity erasure);
 	command_ok([ 'pg_dumpall', '--no-sync', '--file', $file, '--dbname', $node->connstr('postgres') ], 'everything is dumped');
 	return join "\n", PostgreSQL::Test::Utils::slurp_file($file), @more;
 }
@@ -86,7 +86,7 @@ my $contact = $wawp->ask("SELECT contact_id FROM wawp.contact WHERE jid = '$ann\
 my $export = decode_json($wawp->ask("SELECT wawp_subject_export('$spelled')"));
 is_deeply([ grep { !@{ $export->{$_} } } sort keys %$export ], [qw(audit_note requester_hold)], 'an export has rows of each table but two');
 is_deeply($export->{jids}, [ "$ann\@c.us", "$lid\@lid" ], '... of the number and its LID');
-my %nobodys = map { $_ => 1 } qw(identity opt_out_word webhook_refusal erasure_key audit_block);
+my %nobodys = map { $_ => 1 } qw(identity opt_out_word webhook_refusal erasure erasure_key audit_block);
 is_deeply([ grep { !$nobodys{$_} && !$export->{$_} } split /,/, $wawp->ask(q{SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class
 	WHERE relnamespace = 'wawp'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition}) ], [], 'no table is left out');
 like($wawp->until("SELECT string_agg(kind || ' ' || contact_id, ',') FROM wawp.audit_log WHERE kind = 'exported'", "exported $contact"), qr/^exported \d+$/, 'it is recorded');
@@ -114,6 +114,7 @@ is($wawp->column($_, "concat_ws('|', jid, context ->> 'tel', batch_id)"), "conta
 is($wawp->column($bens, "concat_ws('|', jid, reason, context, batch_id)"), "$ben\@c.us|covers for erased|{\"for\": [0, \"0\"], \"lid\": \"0\"}|shift of erased", 'other rows keep the rest');
 $wawp->until("SELECT count(*) FROM wawp.audit_log WHERE kind = 'erased'", 1);
 is($wawp->ask("SELECT concat_ws('|', contact_id, reason, requested_by IS NOT NULL, detail) FROM wawp.audit_log WHERE kind = 'erased'"), "$contact|letter of erased|t", 'the act is recorded');
+is($wawp->until('SELECT count(*) FROM wawp.erasure', 0), 0, '... and complete');
 held('at once');
 $sim->unrule;
 is($wawp->until('SELECT in_flight FROM wawp.worker_status', 0), 0, 'the answer arrives');

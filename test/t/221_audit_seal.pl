@@ -141,12 +141,23 @@ my @cases = (
 		qr/^f\|\d+\|\d+\|$summer\|record $summer is not the one/ ],
 	[ 'nonsense is in the way', "UPDATE wawp.audit_log SET erased = '[{\"digests\": 5}]', digest = '\\x00', salt = '\\x0102' WHERE id = $first", qr/^f\|$before\|$block\|$first\|record $first is not the one/ ],
 );
+# What retention has removed is believed as the chain's end says it, also about a part of the time.
+my $at_middle = "before => '$middle'";
+my $late = ask("SELECT min(first_id) FROM wawp.audit_block WHERE at >= '$middle'");
+push @cases, (
+	[ 'the last block says that retention removed them', "DELETE FROM wawp.audit_log WHERE id = 1; UPDATE wawp.audit_block SET pruned_through = 1 WHERE block = (SELECT max(block) FROM wawp.audit_block)",
+		qr/^f\|\d+\|\d+\|\d+\|the header of block \d+ was changed/, $at_middle ],
+	[ 'a block in between says so', "DELETE FROM wawp.audit_log WHERE id = 1; UPDATE wawp.audit_block SET pruned_through = 1 WHERE block = $big", qr/^f\|0\|1\|1\|record 1 is missing/, $at_middle ],
+	[ 'a block before the time says so', "DELETE FROM wawp.audit_log WHERE id = $late; UPDATE wawp.audit_block SET pruned_through = $count WHERE block = 1", qr/^f\|0\|\d+\|$late\|records? $late .*missing/, "since => '$middle'" ],
+	[ 'a later block is deleted', "UPDATE wawp.audit_block SET pruned_through = 1 WHERE block = (SELECT max(block) FROM wawp.audit_block);
+		DELETE FROM wawp.audit_block WHERE block = (SELECT max(block) - 1 FROM wawp.audit_block)", qr/^f\|\d+\|\d+\|(\d+)?\|(block \d+ is missing|the header of block \d+ was changed)/, $at_middle ],
+);
 foreach my $case (@cases)
 {
-	my ($name, $sql, $expected) = @$case;
+	my ($name, $sql, $expected, $time) = @$case;
 	ask('BEGIN; SET LOCAL session_replication_role = replica');
 	ask($sql);
-	like(ask($verify), $expected, $name);
+	like(ask($time ? $verify =~ s/\(\)/($time)/r : $verify), $expected, $name);
 	ask('ROLLBACK');
 }
 is(ask($verify), "t|$count|||", 'none of that is left');

@@ -73,6 +73,23 @@ like($text, qr/held support 120363012345678901\@g\.us <i>pause<\/i>/, 'holds');
 like($text, qr/$blocked\@c\.us $old_group add not_on_whatsapp/, 'numbers, to who may see them');
 like($text, qr/Yes: the \d+ records sealed in this time/, 'the log is complete');
 
+# ---- a table that is cut says how much is left out
+
+ask("ALTER SERVER support OPTIONS (SET adds_per_day '500')");
+my @many = map { sprintf '155721%05d', $_ } 1 .. 105;
+$sim->rule({ match => { path => 'participants/add$' }, times => undef, answer => { json => { participants => [ map { { id => "$_\@c.us", code => 404 } } @many ] } } });
+ask("SELECT count(*) FROM wawp_request_add('$old_group', ARRAY['$_'], 'support', 'reason of $_', batch_id => 'many')") foreach @many;
+is(ask("SELECT pending FROM wawp_wait('many', '@{[ $PostgreSQL::Test::Utils::timeout_default ]} s')"), 0, 'many are refused, each for a reason of their own');
+my $long = report($session)->{out};
+my $refused = ask(q{SELECT count(*) FROM wawp.audit_log WHERE kind::text IN ('answered', 'verified', 'refused') AND contact_id IS NOT NULL AND outcome = 'not_on_whatsapp'});
+my $asked = ask(q{SELECT count(*) FROM (SELECT FROM wawp.audit_log WHERE kind = 'sent' AND action IS NOT NULL GROUP BY requested_by, actor, action, reason) g});
+cmp_ok($_, '>', 100, '... more than a table has rows') foreach $refused, $asked;
+like(words($long), qr/by the person's number: the first 100 of $refused .* @{[ $refused - 100 ]} more are not shown/, 'a table of people that is cut says what is left out');
+like(words($long), qr/Requests that were sent: the first 100 of $asked .* @{[ $asked - 100 ]} more are not shown/, '... and of requests');
+my @tables = $long =~ m{<table.*?</table>}gs;
+is_deeply([ map { scalar(my @tr = /<tr/g) - 1 } grep { /the first 100 of/ } @tables ], [ 100, 100 ], '... and has so many rows');
+unlike(words($page), qr/the first \d|more are not shown/, 'one that is whole says nothing of that');
+
 ask('CREATE ROLE auditor LOGIN; CREATE ROLE ann LOGIN; GRANT SELECT ON wawp.audit_log, wawp.audit_block TO auditor');
 my %as = map { $_ => WawpTest->session($node, 'postgres', user => $_) } qw(auditor ann);
 is(report($as{ann})->{state}, '42501', 'a plain role may not have it');
