@@ -24,7 +24,7 @@ version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.cont
 
 # The modules, folder by folder, from the bottom to the top (src/README.md).
 protocol = calling_code jid outcome json shape wire_time account_limits wire list_again event redact endpoint member_list sync_plan backoff mailbox_record mark seal html
-base = guc clock shmem counters mark_file commit_wake spi_statement subtransaction index_probe table_insert encoding text_limit requester signature random_pool
+base = guc clock shmem counters mark_file commit_wake spi_statement subtransaction index_probe table_column table_insert table_update encoding text_limit requester signature random_pool
 client = http instance call missing_route
 throttle = gcra limiter budget share
 tables = intent contact membership suppression erasure_key person_data erasure group_settings hold requester_hold identity home adoption audit_block audit_stored audit audit_mailbox webhook_event worker_status

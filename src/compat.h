@@ -110,6 +110,26 @@
 	ExecInsertIndexTuples((table), (slot), (estate), false, false, NULL, NIL)
 #endif
 
+/* Which indexes an update concerns: all or none of them, since 16 perhaps those alone that summarise pages. */
+#if PG_VERSION_NUM >= 160000
+#define WawpIndexesTold TU_UpdateIndexes
+#define wawp_is_told_any(told) ((told) != TU_None)
+#define wawp_index_is_told(info, told) ((told) == TU_All || (info)->ii_Summarizing)
+#else
+#define WawpIndexesTold bool
+#define wawp_is_told_any(told) (told)
+#define wawp_index_is_told(info, told) ((void) (info), (told))
+#endif
+
+/* Updates a row without waiting for anybody.  An update has options since 19. */
+#if PG_VERSION_NUM >= 190000
+#define wawp_tuple_update(table, place, slot, command, snapshot, failure, mode, told) \
+	table_tuple_update((table), (place), (slot), (command), 0, (snapshot), InvalidSnapshot, false, (failure), (mode), (told))
+#else
+#define wawp_tuple_update(table, place, slot, command, snapshot, failure, mode, told) \
+	table_tuple_update((table), (place), (slot), (command), (snapshot), InvalidSnapshot, false, (failure), (mode), (told))
+#endif
+
 /* A table scan has flags since 19. */
 #if PG_VERSION_NUM >= 190000
 #define wawp_table_beginscan(table, snapshot) table_beginscan((table), (snapshot), 0, NULL, 0)

@@ -129,38 +129,57 @@ typedef struct ProbedTable
 
 /* Store the first row of the index for the keys in the table's slot, or take each; false if there is none. */
 static bool
-index_probe_scan(const ProbedTable *table, Relation index, const IndexProbe *probe)
+index_probe_scan(const ProbedTable *table, IndexScanDesc description, const IndexProbe *probe)
 {
-	IndexScanDesc description = wawp_index_beginscan(table->relation, index, table->snapshot, probe->nkeys);
 	ScanKeyData keys[PROBE_MAX_KEYS];
 	bool		found;
 
 	for (int i = 0; i < probe->nkeys; i++)
-		index_probe_init_key(&keys[i], index, probe, i);
+		index_probe_init_key(&keys[i], description->indexRelation, probe, i);
 	index_rescan(description, keys, probe->nkeys, NULL, 0);
 	found = index_getnext_slot(description, ForwardScanDirection, table->slot);
 	if (table->take)
 		for (bool is_row = found; is_row; is_row = index_getnext_slot(description, ForwardScanDirection, table->slot))
 			table->take(table->slot, table->context);
-	index_endscan(description);
 	return found;
 }
 
-/* Find and open the index, under the table's lock, and probe it. */
+/* Probe an open index. */
+static void
+index_probe_read_index(const ProbedTable *table, Relation index, const IndexProbe *probes, int n, IndexProbeResult *results)
+{
+	IndexScanDesc description = wawp_index_beginscan(table->relation, index, table->snapshot, probes->nkeys);
+
+	for (int i = 0; i < n; i++)
+		results[i] = index_probe_scan(table, description, &probes[i]) ? PROBE_FOUND : PROBE_NONE;
+	index_endscan(description);
+}
+
+/* Find and open the index of n probes, under the table's lock, and probe it. */
+static void
+index_probe_read_all(const ProbedTable *table, const IndexProbe *probes, int n, IndexProbeResult *results)
+{
+	Oid			index_oid = index_probe_relation(probes->index);
+	Relation	index;
+
+	for (int i = 0; i < n; i++)
+		results[i] = PROBE_UNKNOWN;
+	if (!OidIsValid(index_oid))
+		return;
+	index = index_open(index_oid, AccessShareLock);
+	/* the library may be newer than the extension's objects */
+	if (index->rd_index->indisvalid && !index->rd_index->indcheckxmin && index->rd_index->indnkeyatts >= probes->nkeys)
+		index_probe_read_index(table, index, probes, n, results);
+	index_close(index, NoLock);
+}
+
+/* Likewise one probe. */
 static IndexProbeResult
 index_probe_read(const ProbedTable *table, const IndexProbe *probe)
 {
-	Oid			index_oid = index_probe_relation(probe->index);
-	IndexProbeResult result = PROBE_UNKNOWN;
-	Relation	index;
+	IndexProbeResult result;
 
-	if (!OidIsValid(index_oid))
-		return PROBE_UNKNOWN;
-	index = index_open(index_oid, AccessShareLock);
-	/* the library may be newer than the extension's objects */
-	if (index->rd_index->indisvalid && !index->rd_index->indcheckxmin && index->rd_index->indnkeyatts >= probe->nkeys)
-		result = index_probe_scan(table, index, probe) ? PROBE_FOUND : PROBE_NONE;
-	index_close(index, NoLock);
+	index_probe_read_all(table, probe, 1, &result);
 	return result;
 }
 
@@ -269,6 +288,22 @@ index_probe_committed(const IndexProbe *probes, int n)
 	return index_probe_open(probes, n, GetLatestSnapshot, NULL, 0);
 }
 
+/* Probe as the snapshot shows the table, by that of all transactions under way if *dirty is to be used. */
+static void
+index_probe_seeing(const IndexProbe *probes, int n, SnapshotData *dirty, IndexProbeResult *results)
+{
+	Snapshot	snapshot;
+	ProbedTable table;
+
+	index_probe_open_table(probes, &table, GetTransactionSnapshot);
+	snapshot = table.snapshot;
+	if (dirty)
+		table.snapshot = dirty;
+	index_probe_read_all(&table, probes, n, results);
+	table.snapshot = snapshot;
+	index_probe_close_table(&table);
+}
+
 /*
  * True if another transaction that is under way has inserted a row with the
  * probe's keys: whoever inserts one as well waits for its end.
@@ -277,18 +312,28 @@ bool
 index_probe_is_pending(const IndexProbe *probe)
 {
 	SnapshotData dirty;
-	Snapshot	snapshot;
-	ProbedTable table;
-	bool		is_pending;
+	IndexProbeResult result;
 
 	InitDirtySnapshot(dirty);
-	index_probe_open_table(probe, &table, GetTransactionSnapshot);
-	snapshot = table.snapshot;
-	table.snapshot = &dirty;
-	is_pending = index_probe_read(&table, probe) == PROBE_FOUND && TransactionIdIsValid(dirty.xmin);
-	table.snapshot = snapshot;
-	index_probe_close_table(&table);
-	return is_pending;
+	index_probe_seeing(probe, 1, &dirty, &result);
+	return result == PROBE_FOUND && TransactionIdIsValid(dirty.xmin);
+}
+
+/* Look for a row with the keys of each of n probes, all of one index. */
+void
+index_probe_all(const IndexProbe *probes, int n, IndexProbeResult *results)
+{
+	index_probe_seeing(probes, n, NULL, results);
+}
+
+/* Likewise, also for rows of transactions that are under way. */
+void
+index_probe_all_pending(const IndexProbe *probes, int n, IndexProbeResult *results)
+{
+	SnapshotData dirty;
+
+	InitDirtySnapshot(dirty);
+	index_probe_seeing(probes, n, &dirty, results);
 }
 
 /* As index_probe_first; when a row is found, set *value to a bigint column of it, which is not null. */

@@ -49,6 +49,8 @@ extern IndexProbeResult index_probe_any(const IndexProbe *probes, int n);
 extern IndexProbeResult index_probe_committed(const IndexProbe *probes, int n);
 extern IndexProbeResult index_probe_columns(const IndexProbe *probe, ProbeColumn *columns, int n);
 extern IndexProbeResult index_probe_each(const IndexProbe *probe, IndexProbeTake take, void *context);
+extern void index_probe_all(const IndexProbe *probes, int n, IndexProbeResult *results);
+extern void index_probe_all_pending(const IndexProbe *probes, int n, IndexProbeResult *results);
 extern bool index_probe_is_pending(const IndexProbe *probe);
 extern IndexProbeResult index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value);
 

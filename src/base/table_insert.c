@@ -23,6 +23,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "base/table_column.h"
 #include "base/table_insert.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -30,27 +31,13 @@
 #include "catalog/pg_type.h"
 #include "executor/execPartition.h"
 #include "executor/executor.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "partitioning/partdesc.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
-
-/* The way of a value into its column. */
-typedef struct ColumnPlace
-{
-	int			attribute;		/* from 0 */
-	bool		is_read;		/* by the type's input function */
-	FmgrInfo	input;
-	Oid			io_parameter;
-	int32		typmod;
-} ColumnPlace;
 
 /* The table while rows are inserted. */
 typedef struct InsertTarget
@@ -102,16 +89,6 @@ table_is_plain(Relation relation, const char *own_trigger)
 		!(constraints && constraints->has_generated_stored);
 }
 
-/* True if the current role inserts by its privilege, and no row security is in the way. */
-static bool
-table_lets_insert(Relation relation)
-{
-	Oid			relid = RelationGetRelid(relation);
-
-	return pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) == ACLCHECK_OK &&
-		check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED;
-}
-
 /* Return the place of a column among those that are named, -1 if it is not. */
 static int
 insert_column_of(const TableInsert *into, const char *name)
@@ -128,24 +105,6 @@ column_is_null(Form_pg_attribute attribute)
 {
 	return !attribute->atthasdef && attribute->attidentity == '\0' && attribute->attgenerated == '\0' &&
 		get_typtype(attribute->atttypid) != TYPTYPE_DOMAIN;
-}
-
-/* Fill in where a value of that type goes; false if it would need a cast. */
-static bool
-column_place(Form_pg_attribute attribute, Oid type, ColumnPlace *place)
-{
-	Oid			function;
-
-	place->attribute = attribute->attnum - 1;
-	place->is_read = attribute->atttypid != type || (type == TEXTOID && attribute->atttypmod >= 0);
-	place->typmod = attribute->atttypmod;
-	if (!place->is_read)
-		return true;
-	if (type != TEXTOID)
-		return false;
-	getTypeInputInfo(attribute->atttypid, &function, &place->io_parameter);
-	fmgr_info(function, &place->input);
-	return true;
 }
 
 /* Fill in the places of all columns; false if the table's are not what we know. */
@@ -207,8 +166,7 @@ target_make_slot(InsertTarget *target, const SqlArgs *row)
 		if (row->nulls[i] == 'n')
 			continue;
 		slot->tts_isnull[place->attribute] = false;
-		slot->tts_values[place->attribute] = !place->is_read ? row->values[i]
-			: InputFunctionCall(&place->input, TextDatumGetCString(row->values[i]), place->io_parameter, place->typmod);
+		slot->tts_values[place->attribute] = column_value(place, row->values[i]);
 	}
 	return ExecStoreVirtualTuple(slot);
 }
@@ -353,7 +311,7 @@ table_insert_rows(const TableInsert *into, const SqlArgs *rows, int n)
 	target.relation = table_open(relid, RowExclusiveLock);
 	kind = target.relation->rd_rel->relkind;
 	if ((kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE) &&
-		table_is_plain(target.relation, into->own_trigger) && table_lets_insert(target.relation))
+		table_is_plain(target.relation, into->own_trigger) && table_lets_write(target.relation, ACL_INSERT))
 		is_done = target_insert_rows(&target, rows, n);
 	table_close(target.relation, NoLock);
 	if (is_done)

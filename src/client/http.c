@@ -23,7 +23,8 @@
  * Memory: a transfer lives in the memory context that was current at
  * http_start.  A reset callback of that context takes it out of the engine and
  * frees what libcurl and malloc hold, so an ERROR anywhere frees everything.
- * Connections and spare easy handles stay with the engine for the next call.
+ * Connections stay with the engine for the next call, and so do spare easy
+ * handles, with the options that an instance's requests have in common.
  *
  * No lock is held and no transaction state is touched here.
  *
@@ -77,14 +78,37 @@
 #define MAX_SOCKETS (2 * MAX_CONNECTIONS)
 /* easy handles kept for reuse; each costs about 6 kB */
 #define MAX_SPARE_HANDLES 64
+/* sockets with descriptors below that stay in the event queue between two requests */
+#define MAX_KEPT_SOCKETS 1024
 #define FIRST_BUFFER_BYTES (16 * 1024)
 #define EVENTS_PER_ROUND 64
+
+/*
+ * The options that requests of an instance have in common.  A handle keeps them
+ * for the next request with the same, since setting them takes long.
+ */
+typedef struct HttpSetup
+{
+	int			connect_timeout_ms;
+	int			timeout_ms;
+	int			connection_max_age; /* seconds */
+	size_t		max_body;
+	const char *ca_file;		/* malloc'd where a handle keeps it; NULL: the system's authorities */
+} HttpSetup;
+
+/* An easy handle, and what it is set up for. */
+typedef struct HttpHandle
+{
+	CURL	   *easy;			/* NULL: none */
+	bool		is_set_up;
+	HttpSetup	setup;
+} HttpHandle;
 
 struct HttpTransfer
 {
 	dlist_node	node;			/* in engine.active */
-	CURL	   *easy;
-	struct curl_slist *headers;
+	HttpHandle	handle;
+	struct curl_slist *headers; /* of its own; NULL: those that all have */
 	char	   *buffer;			/* malloc'd */
 	size_t		used;
 	size_t		allocated;
@@ -125,8 +149,15 @@ static struct
 		int			port;		/* of this end; 0: not looked up yet */
 	}			sockets[MAX_SOCKETS];	/* open sockets of libcurl */
 	int			nsockets;
-	CURL	   *spare[MAX_SPARE_HANDLES];
+	struct
+	{
+		bool		is_kept;	/* libcurl opened it by on_open_socket */
+		int			watched;	/* CURL_POLL_ that the event queue has; 0: it does not have the socket */
+		bool		is_idle;	/* watched for nobody */
+	}			kept[MAX_KEPT_SOCKETS]; /* by descriptor */
+	HttpHandle	spare[MAX_SPARE_HANDLES];
 	int			nspare;
+	struct curl_slist *headers[2];	/* of requests without a secret header, by is_post */
 	bool		is_broken;		/* the event queue refused a descriptor */
 	uint32		wait_event;
 }			engine;
@@ -318,11 +349,61 @@ mux_collect(MuxEvent *events)
  * ---- libcurl's callbacks: no palloc, no ereport, no interrupts
  */
 
+/* True if a socket is one of those that stay in the event queue. */
+static bool
+socket_is_kept(curl_socket_t socket)
+{
+	return socket >= 0 && socket < MAX_KEPT_SOCKETS && engine.kept[socket].is_kept;
+}
+
+/* Keep a socket from now on, or no longer; it is not in the event queue. */
+static void
+socket_keep(curl_socket_t socket, bool is_kept)
+{
+	if (socket < 0 || socket >= MAX_KEPT_SOCKETS)
+		return;
+	engine.kept[socket].is_kept = is_kept;
+	engine.kept[socket].is_idle = false;
+	engine.kept[socket].watched = 0;
+}
+
+/*
+ * Watch a socket for the events that libcurl wants.  Between two requests on a
+ * connection libcurl takes its socket out; it stays in the event queue, which
+ * saves two system calls a request.  An event of it meanwhile takes it out.
+ */
+static bool
+socket_watch(curl_socket_t socket, int what)
+{
+	bool		is_kept = socket_is_kept(socket);
+
+	if (is_kept)
+		engine.kept[socket].is_idle = what == CURL_POLL_REMOVE;
+	if (is_kept && (what == CURL_POLL_REMOVE || what == engine.kept[socket].watched))
+		return true;
+	if (!mux_watch(socket, what))
+		return false;
+	if (is_kept)
+		engine.kept[socket].watched = what;
+	return true;
+}
+
+/* True if an event is of a socket that nobody waits for, which is not watched from here on. */
+static bool
+socket_is_idle(curl_socket_t socket)
+{
+	if (!socket_is_kept(socket) || !engine.kept[socket].is_idle)
+		return false;
+	engine.kept[socket].watched = 0;
+	(void) mux_watch(socket, CURL_POLL_REMOVE);
+	return true;
+}
+
 static int
 on_socket(CURL *easy pg_attribute_unused(), curl_socket_t socket, int what,
 		  void *data pg_attribute_unused(), void *socket_data pg_attribute_unused())
 {
-	if (mux_watch(socket, what))
+	if (socket_watch(socket, what))
 		return 0;
 	engine.is_broken = true;
 	return -1;
@@ -478,6 +559,7 @@ on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct cur
 		engine.sockets[engine.nsockets].socket = sock;
 		engine.sockets[engine.nsockets++].port = 0;
 	}
+	socket_keep(sock, true);
 	return sock;
 }
 
@@ -490,6 +572,8 @@ on_close_socket(void *arg pg_attribute_unused(), curl_socket_t sock)
 			engine.sockets[i] = engine.sockets[--engine.nsockets];
 			break;
 		}
+	/* closing takes it out of the event queue */
+	socket_keep(sock, false);
 	return close(sock);
 }
 
@@ -546,7 +630,7 @@ connection_is_closed(const HttpTransfer *transfer, int local_port)
 	if (transfer->is_connection_new)
 		return false;
 	/* before 8.22 libcurl does not report the socket at this point */
-	if (curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &sock) == CURLE_OK && sock != CURL_SOCKET_BAD)
+	if (curl_easy_getinfo(transfer->handle.easy, CURLINFO_ACTIVESOCKET, &sock) == CURLE_OK && sock != CURL_SOCKET_BAD)
 		return socket_is_readable(sock);
 	for (int i = 0; i < engine.nsockets; i++)
 	{
@@ -759,7 +843,7 @@ transfer_error(const HttpTransfer *transfer, CURLcode code)
 	if (transfer->is_out_of_memory)
 		return "out of memory";
 	if (code == CURLE_PEER_FAILED_VERIFICATION)
-		reason = certificate_fault(transfer->easy);
+		reason = certificate_fault(transfer->handle.easy);
 	else if (code == CURLE_SSL_CACERT_BADFILE)
 		reason = transfer->ca_file ? "the file that ca_file names has no certificates that can be read"
 			: "the system's certificate authorities cannot be read";
@@ -806,12 +890,12 @@ transfer_finish(HttpTransfer *transfer, CURLcode code)
 				total = 0;
 	long		status = 0;
 
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(transfer->easy, CURLINFO_NAMELOOKUP_TIME_T, &dns);
-	curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connect);
-	curl_easy_getinfo(transfer->easy, CURLINFO_APPCONNECT_TIME_T, &tls);
-	curl_easy_getinfo(transfer->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte);
-	curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &total);
+	curl_easy_getinfo(transfer->handle.easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(transfer->handle.easy, CURLINFO_NAMELOOKUP_TIME_T, &dns);
+	curl_easy_getinfo(transfer->handle.easy, CURLINFO_CONNECT_TIME_T, &connect);
+	curl_easy_getinfo(transfer->handle.easy, CURLINFO_APPCONNECT_TIME_T, &tls);
+	curl_easy_getinfo(transfer->handle.easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte);
+	curl_easy_getinfo(transfer->handle.easy, CURLINFO_TOTAL_TIME_T, &total);
 
 	if (code == CURLE_OK)
 		result->fate = HTTP_ANSWERED;
@@ -827,7 +911,7 @@ transfer_finish(HttpTransfer *transfer, CURLcode code)
 	result->status = status >= 200 ? (int) status : 0;	/* 1xx is not an answer */
 	result->body = transfer->buffer ? transfer->buffer : "";
 	result->body_len = transfer->used;
-	result->retry_after = read_retry_after(transfer->easy);
+	result->retry_after = read_retry_after(transfer->handle.easy);
 	result->dns_ms = (int) (dns / 1000);
 	result->connect_ms = (int) (connect / 1000);
 	result->tls_ms = (int) (tls / 1000);
@@ -838,25 +922,102 @@ transfer_finish(HttpTransfer *transfer, CURLcode code)
 	transfer_move_node(transfer);
 }
 
+/* Forget what a handle is set up for. */
+static void
+handle_forget_setup(HttpHandle *handle)
+{
+	free((void *) handle->setup.ca_file);
+	memset(&handle->setup, 0, sizeof(handle->setup));
+	handle->is_set_up = false;
+}
+
+/* Free a handle, or if nothing of it is to be used again, reset it to be set up anew. */
+static void
+handle_reset(HttpHandle *handle)
+{
+	handle_forget_setup(handle);
+	curl_easy_reset(handle->easy);
+}
+
+static void
+handle_free(HttpHandle *handle)
+{
+	handle_forget_setup(handle);
+	curl_easy_cleanup(handle->easy);
+}
+
+/* True if two setups are the same. */
+static bool
+setup_is_same(const HttpSetup *a, const HttpSetup *b)
+{
+	return a->connect_timeout_ms == b->connect_timeout_ms && a->timeout_ms == b->timeout_ms &&
+		a->connection_max_age == b->connection_max_age && a->max_body == b->max_body &&
+		(a->ca_file == NULL || b->ca_file == NULL ? a->ca_file == b->ca_file : strcmp(a->ca_file, b->ca_file) == 0);
+}
+
+/* Take a spare handle, if possible one with that setup, or make one. */
+static void
+handle_take(HttpHandle *handle, const HttpSetup *setup)
+{
+	for (int i = engine.nspare - 1; i >= 0; i--)
+		if (engine.spare[i].is_set_up && setup_is_same(&engine.spare[i].setup, setup))
+		{
+			*handle = engine.spare[i];
+			engine.spare[i] = engine.spare[--engine.nspare];
+			return;
+		}
+	if (engine.nspare > 0)
+	{
+		*handle = engine.spare[--engine.nspare];
+		handle_reset(handle);
+	}
+	else
+		handle->easy = curl_easy_init();
+	if (handle->easy == NULL)
+		engine_failed("libcurl has no handle for a transfer.");
+}
+
+/* Note that a handle is set up; without memory for that it is only not used again as it is. */
+static void
+handle_note_setup(HttpHandle *handle, const HttpSetup *setup)
+{
+	handle->setup = *setup;
+	handle->setup.ca_file = setup->ca_file ? strdup(setup->ca_file) : NULL;
+	handle->is_set_up = setup->ca_file == NULL || handle->setup.ca_file != NULL;
+}
+
+/* Let a handle forget its transfer, whose memory goes, and the URL, which may have a token; false if it is to be reset. */
+static bool
+handle_let_go(const HttpHandle *handle)
+{
+	return handle->is_set_up &&
+		curl_easy_setopt(handle->easy, CURLOPT_ERRORBUFFER, NULL) == CURLE_OK &&
+		curl_easy_setopt(handle->easy, CURLOPT_PRIVATE, NULL) == CURLE_OK &&
+		curl_easy_setopt(handle->easy, CURLOPT_HTTPHEADER, NULL) == CURLE_OK &&
+		curl_easy_setopt(handle->easy, CURLOPT_URL, NULL) == CURLE_OK;
+}
+
 /* Remove a transfer's easy handle from the engine and keep it for the next transfer. */
 static void
 transfer_detach(HttpTransfer *transfer)
 {
+	HttpHandle *handle = &transfer->handle;
 	sigset_t	saved;
 
-	if (transfer->easy == NULL)
+	if (handle->easy == NULL)
 		return;
 	fence_signals(&saved);
-	curl_multi_remove_handle(engine.multi, transfer->easy);
-	if (engine.nspare < MAX_SPARE_HANDLES)
-	{
-		curl_easy_reset(transfer->easy);
-		engine.spare[engine.nspare++] = transfer->easy;
-	}
+	curl_multi_remove_handle(engine.multi, handle->easy);
+	if (engine.nspare == MAX_SPARE_HANDLES)
+		handle_free(handle);
 	else
-		curl_easy_cleanup(transfer->easy);
+	{
+		if (!handle_let_go(handle))
+			handle_reset(handle);
+		engine.spare[engine.nspare++] = *handle;
+	}
 	unfence_signals(&saved);
-	transfer->easy = NULL;
+	memset(handle, 0, sizeof(*handle));
 	dlist_delete(&transfer->node);
 }
 
@@ -901,11 +1062,13 @@ transfer_restart(HttpTransfer *transfer)
 	bool		started;
 
 	transfer->is_stale = false;
+	/* what is set here is not for the next request */
+	handle_forget_setup(&transfer->handle);
 	transfer->error[0] = '\0';
 	fence_signals(&saved);
-	curl_multi_remove_handle(engine.multi, transfer->easy);
-	started = curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
-		curl_multi_add_handle(engine.multi, transfer->easy) == CURLM_OK;
+	curl_multi_remove_handle(engine.multi, transfer->handle.easy);
+	started = curl_easy_setopt(transfer->handle.easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+		curl_multi_add_handle(engine.multi, transfer->handle.easy) == CURLM_OK;
 	unfence_signals(&saved);
 	return started;
 }
@@ -948,6 +1111,8 @@ engine_pump(void)
 	{
 		if (events[i].socket == CURL_SOCKET_TIMEOUT)
 			engine.armed_ms = 0;
+		else if (socket_is_idle(events[i].socket))
+			continue;
 		else if (curl_multi_socket_action(engine.multi, events[i].socket, events[i].what, &running) != CURLM_OK)
 			engine.is_broken = true;
 	}
@@ -967,12 +1132,13 @@ engine_pump(void)
 
 #define SETOPT(transfer, option, value) \
 	do { \
-		if (curl_easy_setopt((transfer)->easy, option, value) != CURLE_OK) \
+		if (curl_easy_setopt((transfer)->handle.easy, option, value) != CURLE_OK) \
 			engine_failed("libcurl does not take " #option "."); \
 	} while (0)
 
+/* Set the options that requests of an instance have in common. */
 static void
-transfer_set_limits(HttpTransfer *transfer, const HttpRequest *request)
+transfer_set_up(HttpTransfer *transfer, const HttpSetup *setup)
 {
 	SETOPT(transfer, CURLOPT_PROTOCOLS_STR, "http,https");
 	SETOPT(transfer, CURLOPT_FOLLOWLOCATION, 0L);
@@ -980,71 +1146,99 @@ transfer_set_limits(HttpTransfer *transfer, const HttpRequest *request)
 	SETOPT(transfer, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
 	SETOPT(transfer, CURLOPT_SSL_VERIFYPEER, 1L);
 	SETOPT(transfer, CURLOPT_SSL_VERIFYHOST, 2L);
-	SETOPT(transfer, CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_timeout_ms);
-	SETOPT(transfer, CURLOPT_TIMEOUT_MS, (long) request->timeout_ms);
-	SETOPT(transfer, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) request->max_body);
+	SETOPT(transfer, CURLOPT_CONNECTTIMEOUT_MS, (long) setup->connect_timeout_ms);
+	SETOPT(transfer, CURLOPT_TIMEOUT_MS, (long) setup->timeout_ms);
+	SETOPT(transfer, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) setup->max_body);
 	/* a host may move: an old connection would keep using the old address */
-	SETOPT(transfer, CURLOPT_MAXLIFETIME_CONN, (long) wawp_connection_max_age);
+	SETOPT(transfer, CURLOPT_MAXLIFETIME_CONN, (long) setup->connection_max_age);
 	/* requests no encoding, but decodes one that a proxy has applied: RFC 9110, 12.5.3 */
 	SETOPT(transfer, CURLOPT_ACCEPT_ENCODING, "identity");
 	/* PostgreSQL owns SIGALRM, which libcurl's plain resolver would use */
 	SETOPT(transfer, CURLOPT_NOSIGNAL, 1L);
 	/* one request at a time on a connection, so that it is known which one is lost */
 	SETOPT(transfer, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+	SETOPT(transfer, CURLOPT_USERAGENT, "wawp/" WAWP_VERSION);
 #if CURL_AT_LEAST_VERSION(7, 87, 0)
 	/* a resolver thread that hangs must not delay a cancel */
 	SETOPT(transfer, CURLOPT_QUICK_EXIT, 1L);
 #endif
-	if (request->ca_file)
+	if (setup->ca_file)
 	{
-		SETOPT(transfer, CURLOPT_CAINFO, request->ca_file);
+		SETOPT(transfer, CURLOPT_CAINFO, setup->ca_file);
 		SETOPT(transfer, CURLOPT_CAPATH, NULL);
 	}
+	SETOPT(transfer, CURLOPT_WRITEFUNCTION, on_body);
+	SETOPT(transfer, CURLOPT_HEADERFUNCTION, on_header);
+	SETOPT(transfer, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	SETOPT(transfer, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+	SETOPT(transfer, CURLOPT_PREREQFUNCTION, on_request);
 }
 
+/* Let libcurl's callbacks and messages reach the transfer. */
 static void
-transfer_set_callbacks(HttpTransfer *transfer)
+transfer_set_data(HttpTransfer *transfer)
 {
 	SETOPT(transfer, CURLOPT_PRIVATE, transfer);
 	SETOPT(transfer, CURLOPT_ERRORBUFFER, transfer->error);
-	SETOPT(transfer, CURLOPT_WRITEFUNCTION, on_body);
 	SETOPT(transfer, CURLOPT_WRITEDATA, transfer);
-	SETOPT(transfer, CURLOPT_HEADERFUNCTION, on_header);
 	SETOPT(transfer, CURLOPT_HEADERDATA, transfer);
-	SETOPT(transfer, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	SETOPT(transfer, CURLOPT_OPENSOCKETDATA, transfer);
-	SETOPT(transfer, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
-	SETOPT(transfer, CURLOPT_PREREQFUNCTION, on_request);
 	SETOPT(transfer, CURLOPT_PREREQDATA, transfer);
 }
 
-static void
-transfer_add_header(HttpTransfer *transfer, const char *line)
+/* Make the headers of a request; raises an error if there is no memory. */
+static struct curl_slist *
+headers_make(const HttpRequest *request)
 {
-	struct curl_slist *longer = curl_slist_append(transfer->headers, line);
+	const char *lines[4] = {"Accept: application/json"};
+	struct curl_slist *headers = NULL;
+	int			n = 1;
 
-	if (longer == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	transfer->headers = longer;
+	if (request->secret_header)
+		lines[n++] = request->secret_header;
+	if (request->is_post)
+	{
+		lines[n++] = "Content-Type: application/json";
+		/* no waiting for "100 Continue" before a body */
+		lines[n++] = "Expect:";
+	}
+	for (int i = 0; i < n; i++)
+	{
+		struct curl_slist *longer = curl_slist_append(headers, lines[i]);
+
+		if (longer == NULL)
+		{
+			curl_slist_free_all(headers);
+			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		}
+		headers = longer;
+	}
+	return headers;
+}
+
+/* Return the headers of a transfer: its own, or if it has no secret those that the process keeps. */
+static struct curl_slist *
+transfer_headers(HttpTransfer *transfer, const HttpRequest *request)
+{
+	struct curl_slist **headers = request->secret_header ? &transfer->headers : &engine.headers[request->is_post];
+
+	if (*headers == NULL)
+		*headers = headers_make(request);
+	return *headers;
 }
 
 static void
 transfer_set_message(HttpTransfer *transfer, const HttpRequest *request)
 {
-	transfer_add_header(transfer, "Accept: application/json");
-	if (request->secret_header)
-		transfer_add_header(transfer, request->secret_header);
 	if (request->is_post)
 	{
-		transfer_add_header(transfer, "Content-Type: application/json");
-		/* no waiting for "100 Continue" before a body */
-		transfer_add_header(transfer, "Expect:");
 		SETOPT(transfer, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) strlen(request->body));
 		SETOPT(transfer, CURLOPT_POSTFIELDS, request->body);
 	}
+	else
+		SETOPT(transfer, CURLOPT_HTTPGET, 1L);
 	SETOPT(transfer, CURLOPT_URL, request->url);
-	SETOPT(transfer, CURLOPT_USERAGENT, "wawp/" WAWP_VERSION);
-	SETOPT(transfer, CURLOPT_HTTPHEADER, transfer->headers);
+	SETOPT(transfer, CURLOPT_HTTPHEADER, transfer_headers(transfer, request));
 }
 
 /*
@@ -1056,6 +1250,13 @@ HttpTransfer *
 http_start(const HttpRequest *request)
 {
 	HttpTransfer *transfer = palloc0(sizeof(HttpTransfer));
+	const HttpSetup setup = {
+		.connect_timeout_ms = request->connect_timeout_ms,
+		.timeout_ms = request->timeout_ms,
+		.connection_max_age = wawp_connection_max_age,
+		.max_body = request->max_body,
+		.ca_file = request->ca_file
+	};
 	CURLMcode	code;
 	sigset_t	saved;
 	int			running;
@@ -1067,20 +1268,22 @@ http_start(const HttpRequest *request)
 	transfer->ca_file = request->ca_file;
 	transfer->may_reach_loopback = request->may_reach_loopback;
 	transfer->is_loopback_only = request->is_loopback_only;
-	transfer->easy = engine.nspare > 0 ? engine.spare[--engine.nspare] : curl_easy_init();
-	if (transfer->easy == NULL)
-		engine_failed("libcurl has no handle for a transfer.");
+	handle_take(&transfer->handle, &setup);
 	dlist_push_tail(&engine.active, &transfer->node);
 	transfer->release.func = transfer_release;
 	transfer->release.arg = transfer;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &transfer->release);
 
-	transfer_set_limits(transfer, request);
-	transfer_set_callbacks(transfer);
+	if (!transfer->handle.is_set_up)
+	{
+		transfer_set_up(transfer, &setup);
+		handle_note_setup(&transfer->handle, &setup);
+	}
+	transfer_set_data(transfer);
 	transfer_set_message(transfer, request);
 
 	fence_signals(&saved);
-	code = curl_multi_add_handle(engine.multi, transfer->easy);
+	code = curl_multi_add_handle(engine.multi, transfer->handle.easy);
 	if (code == CURLM_OK)
 		code = curl_multi_socket_action(engine.multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	unfence_signals(&saved);

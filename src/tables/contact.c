@@ -248,11 +248,11 @@ contact_id_to_change(const char *jid)
 	return contact_remember(jid, contact_id(jid), false);
 }
 
-/* Remember a person who was just inserted, unless they were erased. */
+/* Remember a person who was just inserted, unless they were erased; may_be_erased: somebody was, ever. */
 static void
-contact_remember_new(const char *jid, int64 id)
+contact_remember_new(const char *jid, int64 id, bool may_be_erased)
 {
-	if (!erasure_key_exists() || !contact_take_back(jid, id))
+	if (!may_be_erased || !contact_take_back(jid, id))
 		(void) contact_remember(jid, id, true);
 }
 
@@ -262,14 +262,16 @@ contact_remember_rows(uint64 n)
 {
 	const char **jids = palloc(sizeof(char *) * n);
 	int64	   *ids = palloc(sizeof(int64) * n);
+	bool		may_be_erased;
 
 	for (uint64 i = 0; i < n; i++)
 	{
 		jids[i] = pstrdup(spi_get_text(i, 2));
 		ids[i] = spi_get_int8(i, 1, 0);
 	}
+	may_be_erased = erasure_key_exists();
 	for (uint64 i = 0; i < n; i++)
-		contact_remember_new(jids[i], ids[i]);
+		contact_remember_new(jids[i], ids[i], may_be_erased);
 }
 
 /* The columns that an id and a number are for. */
@@ -289,6 +291,7 @@ contact_insert_new(const Datum *strangers, int n)
 	Oid			sequence = get_relname_relid("contact_contact_id_seq", get_namespace_oid("wawp", false));
 	SqlArgs    *rows;
 	bool		is_done;
+	bool		may_be_erased;
 
 	if (!OidIsValid(sequence))
 		return false;
@@ -299,8 +302,9 @@ contact_insert_new(const Datum *strangers, int n)
 		spi_add_datum(&rows[i], strangers[i]);
 	}
 	is_done = table_insert_rows(&insert_new, rows, n);
+	may_be_erased = is_done && erasure_key_exists();
 	for (int i = 0; i < n && is_done; i++)
-		contact_remember_new(TextDatumGetCString(strangers[i]), DatumGetInt64(rows[i].values[0]));
+		contact_remember_new(TextDatumGetCString(strangers[i]), DatumGetInt64(rows[i].values[0]), may_be_erased);
 	pfree(rows);
 	return is_done;
 }
@@ -315,6 +319,23 @@ contact_is_listed(const char *jid, const char *const *jids, int n)
 	return false;
 }
 
+/* Write those of several people whom nobody has stored, nor is storing, to strangers[]; return how many. */
+static int
+contact_list_strangers(const char *const *jids, int n, Datum *strangers)
+{
+	IndexProbe *people = palloc(sizeof(IndexProbe) * n);
+	IndexProbeResult *found = palloc(sizeof(IndexProbeResult) * n);
+	int			nstrangers = 0;
+
+	for (int i = 0; i < n; i++)
+		people[i] = (IndexProbe) {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jids[i])}};
+	index_probe_all_pending(people, n, found);
+	for (int i = 0; i < n; i++)
+		if (found[i] == PROBE_NONE && !contact_is_listed(jids[i], jids, i))
+			strangers[nstrangers++] = people[i].keys[0];
+	return nstrangers;
+}
+
 /*
  * Insert those of several people who are new together, which costs much less than
  * a statement for each.  Whom another transaction has just stored is left out.
@@ -324,12 +345,8 @@ contact_meet(const char *const *jids, int n)
 {
 	SqlArgs		args = {0};
 	Datum	   *strangers = palloc(sizeof(Datum) * n);
-	int			nstrangers = 0;
-	int64		id;
+	int			nstrangers = contact_list_strangers(jids, n, strangers);
 
-	for (int i = 0; i < n; i++)
-		if (!contact_is_listed(jids[i], jids, i) && contact_find(jids[i], &id) == PROBE_NONE && !contact_is_pending(jids[i]))
-			strangers[nstrangers++] = CStringGetTextDatum(jids[i]);
 	if (nstrangers == 0 || contact_insert_new(strangers, nstrangers))
 		return;
 	spi_add_array(&args, strangers, NULL, nstrangers, TEXTOID);

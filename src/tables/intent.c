@@ -25,6 +25,7 @@
 
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
+#include "base/table_update.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
 #include "client/instance.h"
@@ -32,6 +33,8 @@
 #include "tables/home.h"
 #include "tables/intent.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -502,7 +505,7 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
  * Holds are checked here as well: a request made after a wawp_pause() must not
  * leave because the worker had read the holds before.
  */
-#define HEAD(instance, group_jid, which, most, home) " FROM wawp.membership_intent c" \
+#define UNLOCKED_HEAD(instance, group_jid, which, most, home) " FROM wawp.membership_intent c" \
 	" WHERE c.state = 'queued' AND c.home = " home " AND c.instance = " instance " AND c.group_jid = " group_jid which \
 	" AND " HAS_ARRIVED " AND " IS_DUE \
 	" AND " OF_ITS_ACCOUNT("c", instance) \
@@ -512,13 +515,21 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	" AND NOT " REQUESTER_IS_HELD("c.requester", instance) \
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY \
-	" ORDER BY c.priority DESC, c.id LIMIT " most " FOR UPDATE SKIP LOCKED"
+	" ORDER BY c.priority DESC, c.id LIMIT " most
+
+#define HEAD(instance, group_jid, which, most, home) \
+	UNLOCKED_HEAD(instance, group_jid, which, most, home) " FOR UPDATE SKIP LOCKED"
 
 #define HEAD_OF_LANE(which) HEAD("$1", "$2", which, "$3", "$4")
 
 /* The heads of several lanes, one of each. */
 #define HEADS_OF_LANES(which) "SELECT h.place FROM unnest($1, $2, $3, $4, $6) l (instance, group_jid, priority, id, upto)," \
 	" LATERAL (SELECT c.ctid AS place" HEAD("l.instance", "l.group_jid", which, "1", "$5") ") h"
+
+/* The places of the same, whoever has locked them, and the numbers of their lanes, from 1. */
+#define PLACES_OF_HEADS(which) "SELECT h.place, l.n FROM unnest($1, $2, $3, $4, $6)" \
+	" WITH ORDINALITY l (instance, group_jid, priority, id, upto, n)," \
+	" LATERAL (SELECT c.ctid AS place" UNLOCKED_HEAD("l.instance", "l.group_jid", which, "1", "$5") ") h"
 
 /* Conditions that choose the index by which a lane is read: of all that is queued, or of what is no addition. */
 #define ANY_ACTION " AND c.id > 0"
@@ -582,15 +593,33 @@ static SqlStatement claim_heads = {
  * compares all that fits with the rest of its page before it returns the first
  * row, which costs more than all else if no last id ends it.
  */
+#define NEXT_IN_LANE ANY_ACTION " AND c.priority = l.priority AND c.id > l.id AND c.id <= l.upto"
 static SqlStatement claim_next = {
-	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority = l.priority AND c.id > l.id AND c.id <= l.upto"))
+	CLAIM(HEADS_OF_LANES(NEXT_IN_LANE))
 	", i.instance::text, i.group_jid",
 	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID, INT8ARRAYOID}, NULL
 };
 
 /* Likewise with a lower priority than that one's. */
+#define BELOW_IN_LANE ANY_ACTION " AND c.priority < l.priority"
 static SqlStatement claim_below = {
-	CLAIM(HEADS_OF_LANES(ANY_ACTION " AND c.priority < l.priority")) ", i.instance::text, i.group_jid",
+	CLAIM(HEADS_OF_LANES(BELOW_IN_LANE)) ", i.instance::text, i.group_jid",
+	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID, INT8ARRAYOID}, NULL
+};
+
+/* The same searches for intents that are claimed at their places. */
+static SqlStatement find_heads = {
+	PLACES_OF_HEADS(ANY_ACTION),
+	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID, INT8ARRAYOID}, NULL
+};
+
+static SqlStatement find_next = {
+	PLACES_OF_HEADS(NEXT_IN_LANE),
+	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID, INT8ARRAYOID}, NULL
+};
+
+static SqlStatement find_below = {
+	PLACES_OF_HEADS(BELOW_IN_LANE),
 	6, {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDOID, INT8ARRAYOID}, NULL
 };
 
@@ -806,13 +835,9 @@ intent_find_claim(IntentClaim *const *claims, int n, const char *instance, const
 	elog(ERROR, "claimed in group \"%s\", which was not asked for", group);
 }
 
-/*
- * Claim the first intent in that part of each of up to INTENT_CLAIMS_AT_ONCE
- * different lanes.  Write the intents to the claims, with texts in the current
- * context.
- */
-void
-intent_claim_each(IntentClaim *const *claims, int n, IntentSearch search)
+/* Claim the first intent in that part of each lane by one statement. */
+static void
+intent_claim_by_statement(IntentClaim *const *claims, int n, IntentSearch search)
 {
 	static SqlStatement *const statements[] = {
 		[SEARCH_BEHIND] = &claim_next,
@@ -822,8 +847,6 @@ intent_claim_each(IntentClaim *const *claims, int n, IntentSearch search)
 	SqlArgs		args = {0};
 	uint64		found;
 
-	if (n == 0)
-		return;
 	intent_bind_claims(&args, claims, n);
 	found = spi_run(statements[search], &args);
 	for (uint64 i = 0; i < found; i++)
@@ -834,6 +857,241 @@ intent_claim_each(IntentClaim *const *claims, int n, IntentSearch search)
 		intent_of_claimed_row(i, claimed->lane, &claimed->intent);
 		claimed->is_claimed = true;
 	}
+}
+
+/*
+ * ---- claims at places: what nearly all intents are, without a statement that locks and changes them
+ */
+
+/* Return the label of an enum's value in a column; NULL for null. */
+static const char *
+row_label(TupleTableSlot *row, int column)
+{
+	bool		is_null;
+	Datum		value = slot_getattr(row, column, &is_null);
+
+	return is_null ? NULL : DatumGetCString(DirectFunctionCall1(enum_out, value));
+}
+
+/* Return a text column; NULL for null. */
+static const char *
+row_text(TupleTableSlot *row, int column)
+{
+	bool		is_null;
+	Datum		value = slot_getattr(row, column, &is_null);
+
+	return is_null ? NULL : TextDatumGetCString(value);
+}
+
+/* Return a column of a fixed type that is passed by value; 0 for null. */
+static Datum
+row_value(TupleTableSlot *row, int column)
+{
+	bool		is_null;
+	Datum		value = slot_getattr(row, column, &is_null);
+
+	return is_null ? (Datum) 0 : value;
+}
+
+/* Write the text of a member of a JSON object to *text, NULL if it has none; false if that is no string. */
+static bool
+json_member(Jsonb *object, const char *key, const char **text)
+{
+	JsonbValue	value;
+
+	*text = NULL;
+	if (getKeyJsonValueFromContainer(&object->root, key, (int) strlen(key), &value) == NULL || value.type == jbvNull)
+		return true;
+	if (value.type == jbvString)
+		*text = pnstrdup(value.val.string.val, value.val.string.len);
+	return value.type == jbvString;
+}
+
+/* Fill in where an intent was requested from; false if there is more to it than most have. */
+static bool
+intent_read_origin(TupleTableSlot *row, Intent *intent)
+{
+	bool		is_null;
+	Datum		value = slot_getattr(row, INTENT_REQUESTED_FROM, &is_null);
+	Jsonb	   *from = is_null ? NULL : DatumGetJsonbP(value);
+	JsonbValue	taken_over;
+
+	if (from == NULL)
+		return true;
+	return JB_ROOT_IS_OBJECT(from) &&
+		getKeyJsonValueFromContainer(&from->root, KEY_TAKEN_OVER, (int) strlen(KEY_TAKEN_OVER), &taken_over) == NULL &&
+		json_member(from, "login", &intent->login_role) && json_member(from, "actor", &intent->actor) &&
+		json_member(from, "application", &intent->application_name) && json_member(from, "client", &intent->client_addr);
+}
+
+/* True if a text is not longer than that limit; it has at least as many bytes as characters. */
+static bool
+text_is_within(const char *text, size_t limit)
+{
+	return text == NULL || strlen(text) <= limit;
+}
+
+/* Write a queued row to *intent, as READ_COLUMNS reads it once it is claimed; false if only that can. */
+static bool
+intent_of_queued(TupleTableSlot *row, const LaneKey *lane, Intent *intent)
+{
+	const char *state = row_label(row, INTENT_STATE);
+	const char *jid = row_text(row, INTENT_JID);
+	const char *outcome = row_label(row, INTENT_OUTCOME);
+
+	memset(intent, 0, sizeof(*intent));
+	if (strcmp(state, state_names[STATE_QUEUED]) != 0 || row_value(row, INTENT_NOT_BEFORE) != 0 ||
+		!intent_read_origin(row, intent))
+		return false;
+	intent->id = DatumGetInt64(row_value(row, INTENT_ID));
+	intent->lane = *lane;
+	intent->jid = jid_parse(jid, strlen(jid));
+	intent->action = intent_action_named(row_label(row, INTENT_ACTION));
+	intent->instance_id = row_text(row, INTENT_INSTANCE_ID);
+	intent->requested_by = row_text(row, INTENT_REQUESTED_BY);
+	intent->origin = row_text(row, INTENT_ORIGIN);
+	intent->reason = row_text(row, INTENT_REASON);
+	intent->batch_id = row_text(row, INTENT_BATCH_ID);
+	intent->attempts = DatumGetInt32(row_value(row, INTENT_ATTEMPTS)) + 1;
+	intent->has_outcome = outcome && outcome_named(outcome, &intent->outcome);
+	intent->code = DatumGetInt32(row_value(row, INTENT_CODE));
+	intent->detail = row_text(row, INTENT_DETAIL);
+	intent->state = STATE_SENDING;
+	intent->verify = DatumGetBool(row_value(row, INTENT_VERIFY));
+	intent->invite = DatumGetBool(row_value(row, INTENT_INVITE));
+	intent->superseded = DatumGetBool(row_value(row, INTENT_SUPERSEDED));
+	intent->until = DatumGetTimestampTz(row_value(row, INTENT_UNTIL));
+	intent->expires_at = DatumGetTimestampTz(row_value(row, INTENT_EXPIRES_AT));
+	intent->priority = DatumGetInt32(row_value(row, INTENT_PRIORITY));
+	intent->requester = DatumGetObjectId(row_value(row, INTENT_REQUESTER));
+	return text_is_within(intent->reason, TEXT_MAX_REASON) && text_is_within(intent->batch_id, TEXT_MAX_BATCH_ID);
+}
+
+/* What a claim sets, as CLAIM does. */
+static const int claim_columns[] = {INTENT_STATE, INTENT_ATTEMPTS, INTENT_NEXT_ATTEMPT_AT, INTENT_UPDATED_AT};
+static const Oid claim_types[] = {TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+static const TableUpdate claim_update = {"membership_intent", claim_columns, claim_types, lengthof(claim_columns)};
+#define CLAIMED_ATTEMPTS 1		/* in claim_columns */
+#define CLAIMED_AT 3			/* likewise */
+
+/* Intents that were found, to be claimed at their places. */
+typedef struct ClaimsFound
+{
+	int			n;
+	IntentClaim *claims[INTENT_CLAIMS_AT_ONCE];
+	ItemPointerData places[INTENT_CLAIMS_AT_ONCE];
+	bool		claimed[INTENT_CLAIMS_AT_ONCE];
+} ClaimsFound;
+
+/* Read an intent that is to be claimed, and count the attempt. */
+static bool
+claim_look(TupleTableSlot *row, int n, Datum *values, void *context)
+{
+	IntentClaim *claim_found = ((ClaimsFound *) context)->claims[n];
+	Intent	   *intent = &claim_found->intent;
+
+	if (!intent_of_queued(row, claim_found->lane, intent))
+		return false;
+	intent->since = DatumGetTimestampTz(values[CLAIMED_AT]);
+	values[CLAIMED_ATTEMPTS] = Int32GetDatum(intent->attempts);
+	return true;
+}
+
+/* Find the first intent in that part of each lane. */
+static void
+claims_find(IntentClaim *const *claims, int n, IntentSearch search, ClaimsFound *found)
+{
+	static SqlStatement *const statements[] = {
+		[SEARCH_BEHIND] = &find_next,
+		[SEARCH_BELOW] = &find_below,
+		[SEARCH_ALL] = &find_heads
+	};
+	SqlArgs		args = {0};
+
+	intent_bind_claims(&args, claims, n);
+	found->n = (int) spi_run(statements[search], &args);
+	for (int i = 0; i < found->n; i++)
+	{
+		(void) spi_get_place(i, 1, &found->places[i]);
+		found->claims[i] = claims[spi_get_int8(i, 2, 1) - 1];
+	}
+}
+
+/*
+ * Note which of the claimed intents have rivals, as HAS_RIVALS does for such
+ * without not_before; plans of other homes count, which only costs a look.
+ */
+static void
+claims_note_rivals(const ClaimsFound *found)
+{
+	IndexProbe	plans[INTENT_CLAIMS_AT_ONCE];
+	IndexProbeResult results[INTENT_CLAIMS_AT_ONCE];
+
+	for (int i = 0; i < found->n; i++)
+	{
+		const Intent *intent = &found->claims[i]->intent;
+
+		plans[i] = (IndexProbe) {"membership_intent", "membership_intent_planned", 4,
+		{CStringGetTextDatum(intent->jid.text), CStringGetTextDatum(intent->lane.group),
+		CStringGetTextDatum(NameStr(intent->lane.instance)), ObjectIdGetDatum(intent->requester)}};
+	}
+	index_probe_all(plans, found->n, results);
+	for (int i = 0; i < found->n; i++)
+		found->claims[i]->intent.has_rivals = results[i] != PROBE_NONE;
+}
+
+/*
+ * Claim what was found.  Write those that somebody has locked or changed, or that
+ * only the statement can read, to left[]; return how many.
+ */
+static int
+claims_take(ClaimsFound *found, IntentClaim **left)
+{
+	SqlArgs		values = {0};
+	int			nleft = 0;
+
+	spi_add_text(&values, state_names[STATE_SENDING]);
+	spi_add_int4(&values, 0, true);
+	spi_add_time(&values, 0);
+	spi_add_time(&values, GetCurrentTimestamp());
+	if (!table_update_rows(&claim_update, &values, found->places, found->n, claim_look, found, found->claimed))
+		memset(found->claimed, 0, sizeof(found->claimed));
+	for (int i = 0; i < found->n; i++)
+	{
+		found->claims[i]->is_claimed = found->claimed[i];
+		found->claims[i]->intent.place = found->places[i];
+		if (!found->claimed[i])
+			left[nleft++] = found->claims[i];
+	}
+	return nleft;
+}
+
+/*
+ * Claim the first intent in that part of each of up to INTENT_CLAIMS_AT_ONCE
+ * different lanes.  Write the intents to the claims, with texts in the current
+ * context.
+ */
+void
+intent_claim_each(IntentClaim *const *claims, int n, IntentSearch search)
+{
+	ClaimsFound found;
+	IntentClaim *left[INTENT_CLAIMS_AT_ONCE];
+	int			nleft;
+
+	if (n == 0)
+		return;
+	if (!table_takes_update(&claim_update))
+	{
+		intent_claim_by_statement(claims, n, search);
+		return;
+	}
+	claims_find(claims, n, search, &found);
+	if (found.n == 0)
+		return;
+	nleft = claims_take(&found, left);
+	claims_note_rivals(&found);
+	if (nleft > 0)
+		intent_claim_by_statement(left, nleft, search);
 }
 
 /* Claim one intent that is no addition, into *claimed; return how many that is. */
@@ -1160,6 +1418,43 @@ settle_run(SqlStatement *statement, const SqlArgs *args, const Intent *const *in
 	}
 }
 
+/* What settling sets, as settle_alike does. */
+static const int settle_columns[] = {
+	INTENT_STATE, INTENT_OUTCOME, INTENT_CODE, INTENT_DETAIL, INTENT_NEXT_ATTEMPT_AT, INTENT_UPDATED_AT, INTENT_SETTLED_AT
+};
+static const Oid settle_types[] = {TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+static const TableUpdate settle_update = {"membership_intent", settle_columns, settle_types, lengthof(settle_columns)};
+
+/* True if a row is the n-th of those intents, and its request is under way. */
+static bool
+settle_look(TupleTableSlot *row, int n, Datum *values pg_attribute_unused(), void *context)
+{
+	const Intent *const *intents = context;
+
+	return DatumGetInt64(row_value(row, INTENT_ID)) == intents[n]->id &&
+		strcmp(row_label(row, INTENT_STATE), state_names[STATE_SENDING]) == 0;
+}
+
+/* Settle intents alike without a statement; false if that takes one. */
+static bool
+settle_at_places(const Intent *const *intents, int n, const IntentChange *change, bool *settled)
+{
+	ItemPointerData *places = palloc(sizeof(ItemPointerData) * n);
+	TimestampTz now = GetCurrentTimestamp();
+	SqlArgs		values = {0};
+	bool		is_done;
+
+	for (int i = 0; i < n; i++)
+		places[i] = intents[i]->place;
+	settle_bind_change(&values, change);
+	spi_add_time(&values, 0);
+	spi_add_time(&values, now);
+	spi_add_time(&values, now);
+	is_done = table_update_rows(&settle_update, &values, places, n, settle_look, (void *) intents, settled);
+	pfree(places);
+	return is_done;
+}
+
 /*
  * Change several intents from `sending` to the same final state, with the same
  * outcome, in one statement, which costs much less than one for each.  Write to
@@ -1171,6 +1466,8 @@ intent_settle_alike(const Intent *const *intents, int n, const IntentChange *cha
 	SqlArgs		args = {0};
 
 	Assert(intent_state_is_final(change->state) && change->has_outcome && !change->give_attempt_back);
+	if (settle_at_places(intents, n, change, settled))
+		return;
 	settle_bind_places(&args, intents, n);
 	settle_bind_change(&args, change);
 	settle_bind_ids(&args, intents, n);
@@ -1249,21 +1546,12 @@ waiting_add(WaitingScan *scan, const IntentBrief *brief)
 	scan->briefs[scan->n++] = *brief;
 }
 
-/* Return the label of an enum's value in a column that is not null. */
-static const char *
-waiting_label(TupleTableSlot *slot, int column)
-{
-	bool		is_null;
-
-	return DatumGetCString(DirectFunctionCall1(enum_out, slot_getattr(slot, column, &is_null)));
-}
-
 /* Add a row of the index of what is under way, if it waits, for its own sake, and is for the account that the instance has. */
 static void
 waiting_take(TupleTableSlot *slot, void *context)
 {
 	WaitingScan *scan = context;
-	IntentState state = intent_state_named(waiting_label(slot, INTENT_STATE));
+	IntentState state = intent_state_named(row_label(slot, INTENT_STATE));
 	bool		is_null;
 	Datum		account = slot_getattr(slot, INTENT_INSTANCE_ID, &is_null);
 	IntentBrief brief = {.state = state};
@@ -1274,7 +1562,7 @@ waiting_take(TupleTableSlot *slot, void *context)
 		return;
 	brief.id = DatumGetInt64(slot_getattr(slot, INTENT_ID, &is_null));
 	brief.requester = DatumGetObjectId(slot_getattr(slot, INTENT_REQUESTER, &is_null));
-	brief.action = intent_action_named(waiting_label(slot, INTENT_ACTION));
+	brief.action = intent_action_named(row_label(slot, INTENT_ACTION));
 	brief.jid = TextDatumGetCString(slot_getattr(slot, INTENT_JID, &is_null));
 	brief.since = DatumGetTimestampTz(slot_getattr(slot, INTENT_UPDATED_AT, &is_null));
 	due = slot_getattr(slot, INTENT_NEXT_ATTEMPT_AT, &is_null);

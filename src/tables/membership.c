@@ -194,15 +194,23 @@ membership_store(const SqlArgs *args)
 		(void) intent_insert(&note_added, args);
 }
 
-/* True if a group does not have the person yet. */
-static bool
-membership_is_new(const SqlArgs *args)
+/* Write to found[] whether the groups of those who were gathered have them already. */
+static void
+gathered_look_up(const SqlArgs *added, int n, IndexProbeResult *found)
 {
-	NameData	instance = {""};
-	IndexProbe	row = {"membership", "membership_pkey", 3, {NameGetDatum(&instance), args->values[1], args->values[2]}};
+	IndexProbe *rows = palloc(sizeof(IndexProbe) * n);
+	NameData   *instances = palloc(sizeof(NameData) * n);
 
-	namestrcpy(&instance, TextDatumGetCString(args->values[0]));
-	return index_probe_first(&row) == PROBE_NONE;
+	for (int i = 0; i < n; i++)
+	{
+		const Datum *key = added[i].values;
+
+		namestrcpy(&instances[i], TextDatumGetCString(key[0]));
+		rows[i] = (IndexProbe) {"membership", "membership_pkey", 3, {NameGetDatum(&instances[i]), key[1], key[2]}};
+	}
+	index_probe_all(rows, n, found);
+	pfree(rows);
+	pfree(instances);
 }
 
 /* Store those who were gathered: all who are new to their groups together. */
@@ -210,18 +218,20 @@ static void
 membership_flush(void)
 {
 	SqlArgs    *rows;
+	IndexProbeResult found[MEMBERSHIPS_AT_ONCE];
 	int			n = gathered.n;
 	int			nnew = 0;
 
 	if (n == 0)
 		return;
 	gathered.n = 0;
+	gathered_look_up(gathered.added, n, found);
 	rows = palloc(sizeof(SqlArgs) * n);
 	for (int i = 0; i < n; i++)
 	{
 		const SqlArgs *one = &gathered.added[i];
 
-		if (!membership_is_new(one))
+		if (found[i] != PROBE_NONE)
 			membership_store(one);
 		else
 		{

@@ -329,8 +329,6 @@ is_of_erased(const Intent *intent)
 static void
 forget_erased(Attempt *attempt)
 {
-	if (!erasure_key_exists())
-		return;
 	for (int i = 0; i < attempt->n; i++)
 	{
 		Intent	   *intent = &attempt->intents[i];
@@ -580,10 +578,14 @@ settle_or_postpone(Attempt *attempt, Holds *holds)
 void
 settle_judged(Holds *holds)
 {
+	bool		may_be_erased;
+
 	has_left = false;
+	may_be_erased = attempt_next_judged(NULL) != NULL && erasure_key_exists();
 	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
 	{
-		forget_erased(attempt);
+		if (may_be_erased)
+			forget_erased(attempt);
 		attempt->is_named = attempt_follow_instance(attempt);
 		memset(attempt->is_ahead, 0, sizeof(bool) * attempt->n);
 	}
