@@ -108,7 +108,7 @@ webhook_note_refusal(const char *instance, const char *body, size_t len, const c
 #define THIS_EVENT " WHERE instance = $1::name AND event = $2 AND id = $3"
 
 static SqlStatement take_waiting = {
-	"SELECT instance::text, event, id, instance_id, body, received_at, tries" WAITING
+	"SELECT instance::text, event, id, instance_id, body, received_at, tries, progress" WAITING
 	" AND next_at <= clock_timestamp() ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED",
 	2, {UUIDOID, INT4OID}, NULL
 };
@@ -135,6 +135,7 @@ webhook_take_waiting(int limit)
 		task->body = spi_get_text(i, 5);
 		task->received_at = spi_get_time(i, 6);
 		task->tries = spi_get_int4(i, 7);
+		task->progress = spi_get_text(i, 8);
 		tasks = lappend(tasks, task);
 	}
 	return tasks;
@@ -197,19 +198,20 @@ webhook_forget(const WebhookEvent *key)
 }
 
 static SqlStatement put_off = {
-	"UPDATE wawp.webhook_event SET next_at = $4, tries = tries + $5, detail = $6" THIS_EVENT,
-	6, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, TEXTOID}, NULL
+	"UPDATE wawp.webhook_event SET next_at = $4, tries = tries + $5, progress = coalesce($6, progress), detail = $7" THIS_EVENT,
+	7, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID}, NULL
 };
 
-/* Let an event be applied later; has_failed: it raised an error. */
+/* Let an event be applied later; has_failed: it raised an error; progress: with its people, NULL: as before. */
 void
-webhook_put_off(const WebhookEvent *key, TimestampTz until, bool has_failed, const char *detail)
+webhook_put_off(const WebhookEvent *key, TimestampTz until, bool has_failed, const char *progress, const char *detail)
 {
 	SqlArgs		args = {0};
 
 	webhook_bind_key(&args, key);
 	spi_add_time(&args, until);
 	spi_add_int4(&args, has_failed ? 1 : 0, true);
+	spi_add_text(&args, progress);
 	spi_add_text(&args, text_limit_cut(TEXT_DETAIL, detail));
 	spi_run(&put_off, &args);
 }

@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use Digest::SHA qw(hmac_sha512_hex);
+use POSIX qw(strftime);
 use Test::More;
 use Time::HiRes qw(time);
 use WawpPeople;
@@ -79,6 +80,20 @@ $wawp->until("SELECT count(*) FROM wawp.webhook_event WHERE id = 'whole' AND app
 is($wawp->ask("SELECT count(*) FROM wawp.suppression WHERE group_jid = '$whole'"), 1024, '... for the one who is left');
 is($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE group_jid = '$whole'"), 1024, '... each recorded once');
 cmp_ok($wawp->ask("SELECT length(detail) FROM wawp.webhook_event WHERE id = 'whole'"), '<', 4096, '... and said in a bounded text');
+
+# ---- ... and what was applied of it is not applied again: somebody may have lifted it since
+
+my $room = $wawp->group;
+my ($leaver, $poor) = ('15554010001', '15554010002');
+$wawp->ask("CREATE TRIGGER poison BEFORE INSERT ON wawp.suppression FOR EACH ROW WHEN (NEW.jid = '$poor\@c.us') EXECUTE FUNCTION poison()");
+hand_in(sprintf '{"id":"partly","event":"group.v2.participants","engine":"GOWS","timestamp":%d,"payload":{"group":{"id":"%s"},"type":"leave","_data":{"Timestamp":"%s"},"participants":[%s]}}',
+	time * 1000, $room, strftime('%Y-%m-%dT%H:%M:%SZ', gmtime), join ',', map { qq({"id":"$_\@c.us"}) } $leaver, $poor);
+is($wawp->until("SELECT progress || tries::text FROM wawp.webhook_event WHERE id = 'partly'", qr/^d-[1-9]/) =~ s/\d+//r, 'd-', 'of two who left, one cannot be applied');
+is($wawp->ask("SELECT wawp_unsuppress('$leaver', '$room')"), 't', '... the other is suppressed, which somebody lifts');
+$wawp->ask('DROP TRIGGER poison ON wawp.suppression; UPDATE wawp.webhook_event SET next_at = now()');
+hand_in(message('wakes again', '15551110001'));
+is($wawp->until("SELECT detail FROM wawp.webhook_event WHERE id = 'partly' AND applied_at IS NOT NULL", qr/./), 'applied to others of its people before; gone, it is not told how', '... the first is applied later');
+is($wawp->ask("SELECT string_agg(jid, ' ') FROM wawp.suppression WHERE group_jid = '$room'"), "$poor\@c.us", '... and what was lifted stays lifted');
 
 # ---- a transaction that is rolled back, one that is prepared, one that stays open
 
