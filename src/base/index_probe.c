@@ -29,6 +29,7 @@
 #include "base/index_probe.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -258,6 +259,24 @@ index_probe_any(const IndexProbe *probes, int n)
 	return index_probe_open(probes, n, NULL, 0);
 }
 
+/* Look for a row that is there or that a transaction under way has inserted or deleted; *dirty says which of these it is. */
+static IndexProbeResult
+index_probe_dirty(const IndexProbe *probe, SnapshotData *dirty)
+{
+	IndexProbeResult result;
+	Snapshot	snapshot;
+	ProbedTable table;
+
+	InitDirtySnapshot(*dirty);
+	index_probe_open_table(probe, &table);
+	snapshot = table.snapshot;
+	table.snapshot = dirty;
+	result = index_probe_read(&table, probe);
+	table.snapshot = snapshot;
+	index_probe_close_table(&table);
+	return result;
+}
+
 /*
  * True if another transaction that is under way has inserted a row with the
  * probe's keys: whoever inserts one as well waits for its end.
@@ -266,18 +285,23 @@ bool
 index_probe_is_pending(const IndexProbe *probe)
 {
 	SnapshotData dirty;
-	Snapshot	snapshot;
-	ProbedTable table;
-	bool		is_pending;
 
-	InitDirtySnapshot(dirty);
-	index_probe_open_table(probe, &table);
-	snapshot = table.snapshot;
-	table.snapshot = &dirty;
-	is_pending = index_probe_read(&table, probe) == PROBE_FOUND && TransactionIdIsValid(dirty.xmin);
-	table.snapshot = snapshot;
-	index_probe_close_table(&table);
-	return is_pending;
+	return index_probe_dirty(probe, &dirty) == PROBE_FOUND && TransactionIdIsValid(dirty.xmin);
+}
+
+/*
+ * True if a row with the probe's keys can be inserted, without waiting for
+ * another transaction: nobody has inserted one, and the table is not locked
+ * against it.  The lock is kept.
+ */
+bool
+index_probe_is_free(const IndexProbe *probe)
+{
+	Oid			table = index_probe_relation(probe->table);
+	SnapshotData dirty;
+
+	return OidIsValid(table) && ConditionalLockRelationOid(table, RowExclusiveLock) &&
+		index_probe_dirty(probe, &dirty) == PROBE_NONE;
 }
 
 /* As index_probe_first; when a row is found, set *value to a bigint column of it, which is not null. */

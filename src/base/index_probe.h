@@ -49,6 +49,7 @@ extern IndexProbeResult index_probe_any(const IndexProbe *probes, int n);
 extern IndexProbeResult index_probe_columns(const IndexProbe *probe, ProbeColumn *columns, int n);
 extern IndexProbeResult index_probe_each(const IndexProbe *probe, IndexProbeTake take, void *context);
 extern bool index_probe_is_pending(const IndexProbe *probe);
+extern bool index_probe_is_free(const IndexProbe *probe);
 extern IndexProbeResult index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value);
 
 #endif							/* WAWP_INDEX_PROBE_H */

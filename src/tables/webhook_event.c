@@ -19,8 +19,10 @@
  */
 #include "postgres.h"
 
+#include "base/index_probe.h"
 #include "base/signature.h"
 #include "base/spi_statement.h"
+#include "base/table_insert.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
 #include "tables/home.h"
@@ -39,6 +41,57 @@
 /*
  * ---- accepting
  */
+
+/* All columns that have a default, which only a statement fills in; the values have the columns' types, so that nothing is cast. */
+static const char *const event_columns[] = {
+	"instance", "event", "id", "instance_id", "received_at", "body", "home", "next_at", "tries", "applied_at", "detail"
+};
+static const Oid event_types[] = {
+	NAMEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, UUIDOID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TEXTOID
+};
+static const TableInsert insert_event = {
+	.table = "webhook_event",
+	.columns = event_columns,
+	.types = event_types,
+	.ncolumns = lengthof(event_columns)
+};
+
+/* Write a row to *row. */
+static void
+webhook_bind_event(const WebhookEvent *event, TimestampTz now, SqlArgs *row)
+{
+	NameData   *instance = palloc(sizeof(NameData));
+
+	namestrcpy(instance, event->instance);
+	spi_add_datum(row, NameGetDatum(instance));
+	spi_add_text(row, event->event);
+	spi_add_text(row, event->id);
+	spi_add_text(row, event->instance_id);
+	spi_add_time(row, now);
+	spi_add_datum(row, event->body);
+	home_bind(row);
+	spi_add_time(row, now);
+	spi_add_int4(row, 0, true);
+	spi_add_time(row, event->detail ? now : 0);
+	spi_add_text(row, event->detail);
+}
+
+/*
+ * Store an event without a statement, as nearly all can be: no transaction has
+ * stored it, ended or not, and the table is not locked.  False, and nothing is
+ * stored, if that takes one.  Raises a violation of webhook_event_pkey where
+ * another transaction stores it just now.
+ */
+bool
+webhook_event_insert_plain(const WebhookEvent *event)
+{
+	IndexProbe	probe = {.table = "webhook_event", .index = "webhook_event_pkey", .nkeys = 3};
+	SqlArgs		row = {0};
+
+	webhook_bind_event(event, GetCurrentTimestamp(), &row);
+	memcpy(probe.keys, row.values, sizeof(Datum) * probe.nkeys);
+	return home_exists() && index_probe_is_free(&probe) && table_insert_rows(&insert_event, &row, 1);
+}
 
 static SqlStatement insert = {
 	"INSERT INTO wawp.webhook_event (instance, event, id, instance_id, body, detail, applied_at)"

@@ -114,6 +114,19 @@ is($wawp->ask("SET wawp.audit_timeout = '100ms'; SELECT concat_ws(' ', status, r
 $locker->ask('COMMIT');
 is($wawp->ask("RESET wawp.audit_timeout; SELECT status FROM wawp_webhook('{}', hmac512('$SECRET', '{}'), 'support')"), 200, '... and later is well');
 
+# ---- what others have put on the table, which only a statement honours; an event that another transaction is storing
+
+$wawp->ask(q{CREATE TABLE seen (id text); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (NEW.id); RETURN NULL; END $$;
+	CREATE TRIGGER note AFTER INSERT ON wawp.webhook_event FOR EACH ROW EXECUTE FUNCTION note()});
+hand_in(message('triggered', '15551110001'));
+is($wawp->ask('SELECT id FROM seen'), 'triggered', 'a trigger of somebody else fires');
+$wawp->ask('DROP TRIGGER note ON wawp.webhook_event');
+my $twice = message('twice', '15551110001');
+$locker->ask("BEGIN; SELECT hand_in(\$b\$$twice\$b\$)");
+is($wawp->ask("SET wawp.audit_timeout = '100ms'; SELECT status FROM wawp_webhook(\$b\$$twice\$b\$, hmac512('$SECRET', \$b\$$twice\$b\$), 'support')"), 503, 'an event that is being stored is waited for no longer than the timeout');
+$locker->ask('COMMIT');
+is($wawp->ask("RESET wawp.audit_timeout; SELECT detail FROM wawp_webhook(\$b\$$twice\$b\$, hmac512('$SECRET', \$b\$$twice\$b\$), 'support')"), 'stored before', '... and then is known');
+
 # ---- crashes
 
 my $worker = WawpTest->worker($node);
