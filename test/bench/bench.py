@@ -30,6 +30,7 @@ ROWS = {
     9: "row_delete",
     10: "row_width",
     11: "row_webhook",
+    12: "row_growth",
 }
 GROUP_SIZE = 1024
 FEW = 20
