@@ -388,6 +388,7 @@ CREATE TABLE wawp.webhook_event (
 	happened_at	timestamptz,
 	applied_at	timestamptz,
 	detail		text COLLATE "C",
+	progress	text COLLATE "C",
 	CONSTRAINT webhook_event_pkey PRIMARY KEY (instance, event, id)
 );
 CREATE INDEX webhook_event_waiting ON wawp.webhook_event (home, next_at) WHERE applied_at IS NULL;
@@ -405,6 +406,7 @@ COMMENT ON COLUMN wawp.webhook_event.tries IS 'how often applying it has failed'
 COMMENT ON COLUMN wawp.webhook_event.happened_at IS 'when it happened: by WhatsApp, else by the gateway, else when it was received';
 COMMENT ON COLUMN wawp.webhook_event.applied_at IS 'when the worker was through with it; NULL: not yet';
 COMMENT ON COLUMN wawp.webhook_event.detail IS 'what it led to, or why it led to nothing';
+COMMENT ON COLUMN wawp.webhook_event.progress IS 'of one about several people that is tried again, a letter for each: - not applied, w applied but for an answer that is waited for, d applied';
 
 -- Bodies that were refused, by a part of their hash: a flood of them takes no more than these rows.
 CREATE TABLE wawp.webhook_refusal (

@@ -30,6 +30,7 @@
 #include "base/index_probe.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -334,6 +335,23 @@ index_probe_all_pending(const IndexProbe *probes, int n, IndexProbeResult *resul
 
 	InitDirtySnapshot(dirty);
 	index_probe_seeing(probes, n, &dirty, results);
+}
+
+/*
+ * True if a row with the probe's keys can be inserted, without waiting for
+ * another transaction: nobody has inserted one, and the table is not locked
+ * against it.  The lock is kept.
+ */
+bool
+index_probe_is_free(const IndexProbe *probe)
+{
+	Oid			table = index_probe_relation(probe->table);
+	IndexProbeResult result;
+
+	if (!OidIsValid(table) || !ConditionalLockRelationOid(table, RowExclusiveLock))
+		return false;
+	index_probe_all_pending(probe, 1, &result);
+	return result == PROBE_NONE;
 }
 
 /* As index_probe_first; when a row is found, set *value to a bigint column of it, which is not null. */

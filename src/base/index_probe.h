@@ -52,6 +52,7 @@ extern IndexProbeResult index_probe_each(const IndexProbe *probe, IndexProbeTake
 extern void index_probe_all(const IndexProbe *probes, int n, IndexProbeResult *results);
 extern void index_probe_all_pending(const IndexProbe *probes, int n, IndexProbeResult *results);
 extern bool index_probe_is_pending(const IndexProbe *probe);
+extern bool index_probe_is_free(const IndexProbe *probe);
 extern IndexProbeResult index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value);
 
 #endif							/* WAWP_INDEX_PROBE_H */

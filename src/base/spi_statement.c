@@ -27,6 +27,7 @@
 #include "access/table.h"
 #include "base/spi_statement.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -37,6 +38,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -134,6 +136,26 @@ set_local_parameter(const char *name, const char *value)
 	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
+/* Pin the search path; return what is to be restored. */
+static SqlOwner
+role_begin(void)
+{
+	SqlOwner	before;
+
+	GetUserIdAndSecContext(&before.userid, &before.security);
+	before.guc_level = NewGUCNestLevel();
+	set_local_parameter("search_path", PINNED_SEARCH_PATH);
+	return before;
+}
+
+/* Become an owner. */
+static void
+role_become(Oid owner, const SqlOwner *before)
+{
+	SetUserIdAndSecContext(owner, before->security | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+}
+
 /*
  * Connect to SPI as the current role, with the pinned search path.  An error
  * undoes all of it with its (sub)transaction.
@@ -141,11 +163,8 @@ set_local_parameter(const char *name, const char *value)
 SqlOwner
 spi_begin_as_caller(void)
 {
-	SqlOwner	before;
+	SqlOwner	before = role_begin();
 
-	GetUserIdAndSecContext(&before.userid, &before.security);
-	before.guc_level = NewGUCNestLevel();
-	set_local_parameter("search_path", PINNED_SEARCH_PATH);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	return before;
@@ -159,8 +178,7 @@ spi_begin_as_owner(void)
 
 	spi_require_current_tables();
 	before = spi_begin_as_caller();
-	SetUserIdAndSecContext(spi_extension_owner(), before.security | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
+	role_become(spi_extension_owner(), &before);
 	set_local_parameter("plan_cache_mode", "auto");
 	/* a plan made while the queue is empty is kept when it has millions of rows */
 	set_local_parameter("enable_seqscan", "off");
@@ -168,6 +186,40 @@ spi_begin_as_owner(void)
 	/* the few plans without an index have high costs now, which would trigger it */
 	set_local_parameter("jit", "off");
 	return before;
+}
+
+/* Return the owner of a table of schema wawp. */
+static Oid
+owner_of_table(const char *table)
+{
+	Oid			relid = get_relname_relid(table, get_namespace_oid("wawp", false));
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "there is no table wawp.%s", table);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* Act as the owner of a table of schema wawp without statements, which costs less than SPI and its settings. */
+SqlOwner
+spi_begin_as_owner_of(const char *table)
+{
+	SqlOwner	before;
+
+	spi_require_current_tables();
+	before = role_begin();
+	role_become(owner_of_table(table), &before);
+	return before;
+}
+
+void
+spi_end_as_owner_of(const SqlOwner *before)
+{
+	AtEOXact_GUC(true, before->guc_level);
+	SetUserIdAndSecContext(before->userid, before->security);
 }
 
 void

@@ -62,6 +62,8 @@ extern SqlOwner spi_begin_as_caller(void);
 extern void spi_end_as_caller(const SqlOwner *before);
 extern SqlOwner spi_begin_as_owner(void);
 extern void spi_end_as_owner(const SqlOwner *before);
+extern SqlOwner spi_begin_as_owner_of(const char *table);
+extern void spi_end_as_owner_of(const SqlOwner *before);
 extern void spi_add_int8(SqlArgs *args, int64 value);
 extern void spi_add_id(SqlArgs *args, int64 value);
 extern void spi_add_int4(SqlArgs *args, int value, bool is_known);

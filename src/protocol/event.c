@@ -382,11 +382,15 @@ static const struct
 	{"status.update", event_read_session, false},
 };
 
-/* Return a copy in which an escaped NUL is U+FFFD: legal JSON that our parser refuses. */
-static char *
+/* Return the text, or a copy in which an escaped NUL is U+FFFD: legal JSON that our parser refuses. */
+static const char *
 event_replace_nul(const char *body, size_t len)
 {
-	char	   *copy = pnstrdup(body, len);
+	char	   *copy;
+
+	if (strstr(body, "\\u0000") == NULL)
+		return body;
+	copy = pnstrdup(body, len);
 
 	for (char *s = copy; (s = strchr(s, '\\')) != NULL; s += 2)
 	{
@@ -438,6 +442,37 @@ event_read_payload(const JsonNode *root, const JsonNode *payload, Event *event)
 	}
 }
 
+/* True if the session's state is in the envelope itself, without an event's name: the form of Wawp's first version. */
+static bool
+event_is_old_status(const JsonNode *root)
+{
+	return json_node_text(json_node_get(root, "event")) == NULL && json_node_get(root, "instance_id") != NULL &&
+		json_node_text(json_node_get(root, "status")) != NULL;
+}
+
+/* Parse a body and read its id and name into an empty *event; NULL if it is no object. */
+static const JsonNode *
+event_parse(const char *body, size_t len, Event *event)
+{
+	const JsonNode *root;
+
+	memset(event, 0, sizeof(*event));
+	body = event_replace_nul(body, len);
+	root = json_node_parse(body, strlen(body));
+	if (!json_node_is(root, JSON_KIND_OBJECT))
+		return NULL;
+	event->id = json_node_text(json_node_get(root, "id"));
+	event->name = event_is_old_status(root) ? "session.status" : json_node_text(json_node_get(root, "event"));
+	return root;
+}
+
+/* Read nothing of an event, of any origin, but its id and name; false if it is none. */
+bool
+event_read_key(const char *body, size_t len, Event *event)
+{
+	return event_parse(body, len, event) != NULL && event->name != NULL;
+}
+
 /*
  * Read an event, of any origin, into *event; false if it is none.  now_ms: since
  * 1970, to tell times that cannot be true.
@@ -446,29 +481,16 @@ bool
 event_read(const char *body, size_t len, int64 now_ms, Event *event)
 {
 	static const char *const times[] = {"timestamp", "ts", NULL};
-	const JsonNode *root;
-	const JsonNode *payload;
+	const JsonNode *root = event_parse(body, len, event);
 
-	memset(event, 0, sizeof(*event));
-	body = event_replace_nul(body, len);
-	root = json_node_parse(body, strlen(body));
-	if (!json_node_is(root, JSON_KIND_OBJECT))
+	if (root == NULL)
 		return false;
-	event->id = json_node_text(json_node_get(root, "id"));
-	event->name = json_node_text(json_node_get(root, "event"));
 	event->sent_ms = event_believed_time(wire_time_ms(json_node_any(root, times)), now_ms);
 	event_read_own_account(json_node_get(root, "me"), event);
 	event->limits = account_limits_read(root);
-	payload = json_node_get(root, "payload");
-	/* Wawp's first version has the session's state in the envelope itself */
-	if (event->name == NULL && json_node_get(root, "instance_id") && json_node_text(json_node_get(root, "status")))
-	{
-		event->name = "session.status";
-		payload = root;
-	}
 	if (event->name == NULL)
 		return false;
-	event_read_payload(root, payload, event);
+	event_read_payload(root, event_is_old_status(root) ? root : json_node_get(root, "payload"), event);
 	event->happened_ms = event_believed_time(event->happened_ms, now_ms);
 	return true;
 }

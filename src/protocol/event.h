@@ -90,6 +90,7 @@ typedef struct Event
 	const char *status;			/* the session's, as a word */
 } Event;
 
+extern bool event_read_key(const char *body, size_t len, Event *event);
 extern bool event_read(const char *body, size_t len, int64 now_ms, Event *event);
 extern EventActor event_actor(const Event *event, const EventPerson *person);
 extern bool event_is_same_person(const EventPerson *a, const EventPerson *b);

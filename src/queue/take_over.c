@@ -50,12 +50,11 @@ PG_FUNCTION_INFO_V1(wawp_take_over);
 Datum
 wawp_home(PG_FUNCTION_ARGS)
 {
-	static const pg_uuid_t nobody;
 	pg_uuid_t  *home = palloc(sizeof(*home));
 
-	*home = *DatumGetUUIDP(home_datum());
-	if (memcmp(home, &nobody, sizeof(nobody)) == 0)
+	if (!home_exists())
 		PG_RETURN_NULL();
+	*home = *DatumGetUUIDP(home_datum());
 	PG_RETURN_UUID_P(home);
 }
 

@@ -22,7 +22,8 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "base/clock.h"
+#include "access/xact.h"
+#include "access/xlog.h"
 #include "base/commit_wake.h"
 #include "base/encoding.h"
 #include "base/guc.h"
@@ -90,6 +91,38 @@ webhook_limit_lock_waits(void)
 							 true, 0, false);
 }
 
+/* Stores a row without a statement; false if that is not possible. */
+static bool
+webhook_insert_plain(const WebhookEvent *row)
+{
+	SqlOwner	before;
+	bool		is_new;
+
+	/* a statement says why that is refused */
+	if (XactReadOnly || IsInParallelMode() || RecoveryInProgress())
+		return false;
+	before = spi_begin_as_owner_of("webhook_event");
+	is_new = webhook_event_insert_plain(row);
+	spi_end_as_owner_of(&before);
+	return is_new;
+}
+
+/* Stores a row, by a statement only if that is needed; false if the event is there. */
+static bool
+webhook_insert(const WebhookEvent *row)
+{
+	SqlOwner	before;
+	bool		is_new;
+
+	if (webhook_insert_plain(row))
+		return true;
+	before = spi_begin_as_owner();
+	webhook_limit_lock_waits();
+	is_new = webhook_event_insert(row);
+	spi_end_as_owner(&before);
+	return is_new;
+}
+
 /* Stores the event, for subtransaction_try(). */
 static bool
 webhook_store(void *subject)
@@ -98,11 +131,10 @@ webhook_store(void *subject)
 	WebhookEvent row = {.instance = call->instance.name, .instance_id = call->instance.instance_id};
 	bool		is_too_large = call->len > MAX_BODY_BYTES;
 	Event		event = {0};
-	SqlOwner	before;
 
 	if (is_too_large)
 		call->not_applied = psprintf("too large: %zu bytes, at most %d are stored", call->len, MAX_BODY_BYTES);
-	else if (!event_read(call->body, call->len, clock_unix_ms(GetCurrentTimestamp()), &event))
+	else if (!event_read_key(call->body, call->len, &event))
 		call->not_applied = "not understood: no JSON object with the name of an event";
 	row.event = webhook_plain(event.name, MAX_NAME_BYTES);
 	row.id = webhook_plain(event.id, MAX_ID_BYTES);
@@ -113,10 +145,7 @@ webhook_store(void *subject)
 	row.detail = call->not_applied;
 	if (!is_too_large)
 		row.body = call->fcinfo->args[0].value;
-	before = spi_begin_as_owner();
-	webhook_limit_lock_waits();
-	call->is_new = webhook_event_insert(&row);
-	spi_end_as_owner(&before);
+	call->is_new = webhook_insert(&row);
 	return true;
 }
 
@@ -140,17 +169,32 @@ webhook_record_refusal(void *subject)
 	return true;
 }
 
+/* Returns the form of a result, which is kept by the process. */
+static TupleDesc
+webhook_result_form(FunctionCallInfo fcinfo)
+{
+	static TupleDesc form = NULL;
+	TupleDesc	found;
+	MemoryContext caller;
+
+	if (form)
+		return form;
+	if (get_call_result_type(fcinfo, NULL, &found) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "wawp_webhook() does not return a row");
+	caller = MemoryContextSwitchTo(TopMemoryContext);
+	form = BlessTupleDesc(CreateTupleDescCopy(found));
+	MemoryContextSwitchTo(caller);
+	return form;
+}
+
 /* Returns the result: a status, seconds of Retry-After (0: none) and a text. */
 static Datum
 webhook_result(FunctionCallInfo fcinfo, int status, int retry_after, const char *detail)
 {
-	TupleDesc	desc;
 	Datum		values[3] = {Int32GetDatum(status), Int32GetDatum(retry_after), CStringGetTextDatum(detail)};
 	bool		nulls[3] = {false, retry_after == 0, false};
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "wawp_webhook() does not return a row");
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(webhook_result_form(fcinfo), values, nulls));
 }
 
 /* Raises an error again that is about the session, not about storing. */
@@ -159,6 +203,14 @@ webhook_rethrow_interrupts(ErrorData *error)
 {
 	if (error && (error->sqlerrcode == ERRCODE_QUERY_CANCELED || ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTERNAL_ERROR))
 		ReThrowError(error);
+}
+
+/* True if another call has stored the event since this one looked for it. */
+static bool
+webhook_was_stored_meanwhile(const ErrorData *error)
+{
+	return error && error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->constraint_name &&
+		strcmp(error->constraint_name, "webhook_event_pkey") == 0;
 }
 
 /* Refuses an event; what cannot be recorded is refused nevertheless. */
@@ -190,6 +242,8 @@ wawp_webhook(PG_FUNCTION_ARGS)
 		return webhook_refuse(&call);
 	error = subtransaction_try(webhook_store, &call);
 	webhook_rethrow_interrupts(error);
+	if (webhook_was_stored_meanwhile(error))
+		return webhook_result(fcinfo, ANSWER_OK, 0, "stored before");
 	if (error)
 		return webhook_result(fcinfo, ANSWER_LATER, RETRY_AFTER_S, psprintf("not stored: %s", error->message));
 	if (call.is_new && call.not_applied == NULL)

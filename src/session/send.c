@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/guc.h"
+#include "base/random_pool.h"
 #include "base/requester.h"
 #include "base/shmem.h"
 #include "base/subtransaction.h"
@@ -85,7 +86,10 @@ typedef struct SessionAttempt
 static const char *
 session_new_request_id(void)
 {
-	return DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
+	pg_uuid_t	id;
+
+	random_draw_id(&id);
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&id)));
 }
 
 /*

@@ -193,6 +193,8 @@ audit_make_partition(const AuditGap *gap)
 	spi_run_utility(psprintf("CREATE INDEX %s_intent ON wawp.%s (intent_id, id)", name, name));
 	spi_run_utility(psprintf("CREATE INDEX %s_contact ON wawp.%s (contact_id, at)", name, name));
 	spi_run_utility(psprintf("CREATE INDEX %s_group ON wawp.%s (group_jid, id)", name, name));
+	spi_run_utility(psprintf("CREATE INDEX %s_batch ON wawp.%s (batch_id, id) WHERE batch_id IS NOT NULL", name, name));
+	spi_run_utility(psprintf("CREATE INDEX %s_request ON wawp.%s (request_id) WHERE request_id IS NOT NULL", name, name));
 	/* not BRIN: VACUUM alone summarises it, and does not come to a table that only grows */
 	spi_run_utility(psprintf("CREATE INDEX %s_at ON wawp.%s (at)", name, name));
 	spi_run_utility(psprintf("CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.%s"

@@ -72,6 +72,15 @@ home_datum(void)
 	return UUIDPGetDatum(&own.uuid);
 }
 
+/* False in a copy, where no row is at home. */
+bool
+home_exists(void)
+{
+	static const pg_uuid_t nobody;
+
+	return !home_is_ours(&nobody);
+}
+
 /* Append the home of this database to *args. */
 void
 home_bind(SqlArgs *args)

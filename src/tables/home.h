@@ -21,5 +21,6 @@ extern Datum home_datum(void);
 extern void home_forget(void);
 extern void home_bind(SqlArgs *args);
 extern bool home_is_ours(const pg_uuid_t *home);
+extern bool home_exists(void);
 
 #endif							/* WAWP_HOME_H */

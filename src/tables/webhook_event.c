@@ -19,8 +19,10 @@
  */
 #include "postgres.h"
 
+#include "base/index_probe.h"
 #include "base/signature.h"
 #include "base/spi_statement.h"
+#include "base/table_insert.h"
 #include "base/text_limit.h"
 #include "catalog/pg_type.h"
 #include "tables/home.h"
@@ -39,6 +41,57 @@
 /*
  * ---- accepting
  */
+
+/* All columns that have a default, which only a statement fills in; the values have the columns' types, so that nothing is cast. */
+static const char *const event_columns[] = {
+	"instance", "event", "id", "instance_id", "received_at", "body", "home", "next_at", "tries", "applied_at", "detail"
+};
+static const Oid event_types[] = {
+	NAMEOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, UUIDOID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TEXTOID
+};
+static const TableInsert insert_event = {
+	.table = "webhook_event",
+	.columns = event_columns,
+	.types = event_types,
+	.ncolumns = lengthof(event_columns)
+};
+
+/* Write a row to *row. */
+static void
+webhook_bind_event(const WebhookEvent *event, TimestampTz now, SqlArgs *row)
+{
+	NameData   *instance = palloc(sizeof(NameData));
+
+	namestrcpy(instance, event->instance);
+	spi_add_datum(row, NameGetDatum(instance));
+	spi_add_text(row, event->event);
+	spi_add_text(row, event->id);
+	spi_add_text(row, event->instance_id);
+	spi_add_time(row, now);
+	spi_add_datum(row, event->body);
+	home_bind(row);
+	spi_add_time(row, now);
+	spi_add_int4(row, 0, true);
+	spi_add_time(row, event->detail ? now : 0);
+	spi_add_text(row, event->detail);
+}
+
+/*
+ * Store an event without a statement, as nearly all can be: no transaction has
+ * stored it, ended or not, and the table is not locked.  False, and nothing is
+ * stored, if that takes one.  Raises a violation of webhook_event_pkey where
+ * another transaction stores it just now.
+ */
+bool
+webhook_event_insert_plain(const WebhookEvent *event)
+{
+	IndexProbe	probe = {.table = "webhook_event", .index = "webhook_event_pkey", .nkeys = 3};
+	SqlArgs		row = {0};
+
+	webhook_bind_event(event, GetCurrentTimestamp(), &row);
+	memcpy(probe.keys, row.values, sizeof(Datum) * probe.nkeys);
+	return home_exists() && index_probe_is_free(&probe) && table_insert_rows(&insert_event, &row, 1);
+}
 
 static SqlStatement insert = {
 	"INSERT INTO wawp.webhook_event (instance, event, id, instance_id, body, detail, applied_at)"
@@ -108,7 +161,7 @@ webhook_note_refusal(const char *instance, const char *body, size_t len, const c
 #define THIS_EVENT " WHERE instance = $1::name AND event = $2 AND id = $3"
 
 static SqlStatement take_waiting = {
-	"SELECT instance::text, event, id, instance_id, body, received_at, tries" WAITING
+	"SELECT instance::text, event, id, instance_id, body, received_at, tries, progress" WAITING
 	" AND next_at <= clock_timestamp() ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED",
 	2, {UUIDOID, INT4OID}, NULL
 };
@@ -135,6 +188,7 @@ webhook_take_waiting(int limit)
 		task->body = spi_get_text(i, 5);
 		task->received_at = spi_get_time(i, 6);
 		task->tries = spi_get_int4(i, 7);
+		task->progress = spi_get_text(i, 8);
 		tasks = lappend(tasks, task);
 	}
 	return tasks;
@@ -197,19 +251,20 @@ webhook_forget(const WebhookEvent *key)
 }
 
 static SqlStatement put_off = {
-	"UPDATE wawp.webhook_event SET next_at = $4, tries = tries + $5, detail = $6" THIS_EVENT,
-	6, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, TEXTOID}, NULL
+	"UPDATE wawp.webhook_event SET next_at = $4, tries = tries + $5, progress = coalesce($6, progress), detail = $7" THIS_EVENT,
+	7, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID}, NULL
 };
 
-/* Let an event be applied later; has_failed: it raised an error. */
+/* Let an event be applied later; has_failed: it raised an error; progress: with its people, NULL: as before. */
 void
-webhook_put_off(const WebhookEvent *key, TimestampTz until, bool has_failed, const char *detail)
+webhook_put_off(const WebhookEvent *key, TimestampTz until, bool has_failed, const char *progress, const char *detail)
 {
 	SqlArgs		args = {0};
 
 	webhook_bind_key(&args, key);
 	spi_add_time(&args, until);
 	spi_add_int4(&args, has_failed ? 1 : 0, true);
+	spi_add_text(&args, progress);
 	spi_add_text(&args, text_limit_cut(TEXT_DETAIL, detail));
 	spi_run(&put_off, &args);
 }

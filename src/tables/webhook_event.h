@@ -35,14 +35,16 @@ typedef struct WebhookTask
 	const char *body;			/* in the database's encoding */
 	TimestampTz received_at;
 	int			tries;			/* that have failed */
+	const char *progress;		/* a letter for each of its people, by events.c; NULL: it was applied to none */
 } WebhookTask;
 
+extern bool webhook_event_insert_plain(const WebhookEvent *event);
 extern bool webhook_event_insert(const WebhookEvent *event);
 extern bool webhook_note_refusal(const char *instance, const char *body, size_t len, const char *reason);
 extern List *webhook_take_waiting(int limit);
 extern TimestampTz webhook_next(void);
 extern void webhook_end(const WebhookEvent *key, TimestampTz happened_at, const char *detail);
-extern void webhook_put_off(const WebhookEvent *key, TimestampTz until, bool has_failed, const char *detail);
+extern void webhook_put_off(const WebhookEvent *key, TimestampTz until, bool has_failed, const char *progress, const char *detail);
 extern bool webhook_status_is_later(const WebhookEvent *key, TimestampTz at);
 extern void webhook_rename_instance(const char *from, const char *to);
 extern void webhook_forget(const WebhookEvent *key);

@@ -151,16 +151,13 @@ attempt_check_account(const Attempt *attempt)
 	return NULL;
 }
 
-/* Draw a random id for a request. */
+/* Draw an id for a request. */
 static void
 attempt_draw_request_id(Attempt *attempt)
 {
 	pg_uuid_t	id;
 
-	random_draw(&id, sizeof(id));
-	/* version 4, variant 10: RFC 9562, 5.4 */
-	id.data[6] = (id.data[6] & 0x0f) | 0x40;
-	id.data[8] = (id.data[8] & 0x3f) | 0x80;
+	random_draw_id(&id);
 	strlcpy(attempt->request_id, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&id))),
 			sizeof(attempt->request_id));
 }

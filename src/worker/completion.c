@@ -107,9 +107,19 @@ completion_store_member(const Intent *intent, int64 contact, WawpOutcome outcome
 	membership_note_added(intent, contact, &addition);
 }
 
+/* Put a person on the opt-out list, if an intent failed because of them. */
+static void
+completion_suppress(const Intent *intent, WawpOutcome outcome)
+{
+	if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
+		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
+	else if (outcome == WAWP_BLOCKED_BY_USER)
+		suppression_set(intent->jid.text, "", outcome_info(outcome)->text, 0);
+}
+
 /* Store what the end of an intent tells about the person, and notify listeners. */
 static void
-completion_store(const Intent *intent, IntentState state, WawpOutcome outcome)
+completion_store(const Intent *intent, IntentState state, WawpOutcome outcome, bool is_suppressed)
 {
 	int64		contact = contact_id(intent->jid.text);
 	bool		is_done = state == STATE_DONE;
@@ -118,10 +128,8 @@ completion_store(const Intent *intent, IntentState state, WawpOutcome outcome)
 		membership_note_removed(&intent->lane, contact);
 	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
 		completion_store_member(intent, contact, outcome);
-	else if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
-		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
-	else if (outcome == WAWP_BLOCKED_BY_USER)
-		suppression_set(intent->jid.text, "", outcome_info(outcome)->text, 0);
+	else if (!is_suppressed)
+		completion_suppress(intent, outcome);
 	membership_notify_settled(intent->id, intent_state_name(state), outcome_info(outcome)->name);
 }
 
@@ -135,12 +143,12 @@ completion_is_to_welcome(const Intent *intent)
 	return welcomes && settings_welcomes(&intent->lane);
 }
 
-/* Take the report of an intent's new state; one that is not final means nothing to others. */
-void
-completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome)
+/* Take a report; is_suppressed: the person was put on the opt-out list for it before, and may have been taken off since. */
+static void
+completion_note(const Intent *intent, IntentState state, WawpOutcome outcome, bool is_suppressed)
 {
 	if (state == STATE_DONE || state == STATE_FAILED)
-		completion_store(intent, state, outcome);
+		completion_store(intent, state, outcome, is_suppressed);
 	if (state == STATE_FAILED || state == STATE_CANCELLED)
 		has_failures = true;
 	if (state != STATE_DONE)
@@ -150,6 +158,20 @@ completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome
 	completion_wake_dependents(intent->id);
 	if (intent->until != 0)
 		next_end = Min(next_end, clock_monotonic_of(intent->until) + 1);
+}
+
+/* Take the report of an intent's new state; one that is not final means nothing to others. */
+void
+completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome)
+{
+	completion_note(intent, state, outcome, false);
+}
+
+/* Take the report that an intent has ended because of what put the person on the opt-out list before. */
+void
+completion_note_late_end(const Intent *intent, IntentState state, WawpOutcome outcome)
+{
+	completion_note(intent, state, outcome, true);
 }
 
 /* True if somebody has joined a group that welcomes people. */

@@ -16,6 +16,7 @@
 extern void completion_begin_cycle(void);
 extern void completion_note_failures(void);
 extern void completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome);
+extern void completion_note_late_end(const Intent *intent, IntentState state, WawpOutcome outcome);
 extern bool completion_has_joined(void);
 extern void completion_forget_joined(void);
 extern void completion_note_superseded(void);

@@ -10,7 +10,9 @@
  * The effect of an event is recorded with its id, in the audit log and in its row.
  *
  * A cycle applies a portion, in its transaction and its memory; one that fails is
- * put off and tried again, so that it stops no other.  Nothing is sent from here.
+ * put off and tried again, so that it stops no other.  Of one about several people
+ * its row has how far it has come, and nobody is applied twice: what was done since
+ * by others, a suppression lifted or a hold ended, stays.  Nothing is sent from here.
  *
  * IDENTIFICATION
  *	  src/worker/events.c
@@ -69,6 +71,11 @@
 /* Rows that somebody else has locked are tried again after that. */
 #define LOCKED_RETRY_MS 200
 
+/* The progress of an event with one of its people: not applied, applied but for an answer that is waited for, applied. */
+#define PERSON_OPEN '-'
+#define PERSON_EARLY 'w'
+#define PERSON_DONE 'd'
+
 /* An event that is being applied. */
 typedef struct EventWork
 {
@@ -79,8 +86,10 @@ typedef struct EventWork
 	TimestampTz at;				/* when it happened, as far as is known */
 	bool		is_dated;		/* ... by WhatsApp's own clock */
 	const char *result;			/* what it has led to */
+	char	   *progress;		/* PERSON_... of each of its people; NULL: it is not about members */
 	bool		has_failed;		/* one of its people could not be applied */
-	bool		is_early;		/* a request for one of its people is not answered yet */
+	bool		is_early;		/* a request for the person who is applied is not answered yet ... */
+	bool		is_late;		/* ... or it was not when all else was applied to them */
 } EventWork;
 
 static int64 next_ms = 0;		/* when something is to be applied; monotonic ms */
@@ -410,7 +419,10 @@ work_settle(EventWork *work, const Intent *intent, IntentState state, WawpOutcom
 	if (!intent_settle(intent->id, intent->state, &change))
 		return;
 	audit_write_intent(intent, "verified", outcome, detail);
-	completion_note_end(intent, change.state, outcome);
+	if (work->is_late)
+		completion_note_late_end(intent, change.state, outcome);
+	else
+		completion_note_end(intent, change.state, outcome);
 	lanes_note(&work->lane, clock_monotonic_ms());
 	work_add_result(work, psprintf("%s, which settles intent " INT64_FORMAT, what, intent->id));
 }
@@ -494,10 +506,31 @@ intent_fulfilment(const Intent *intent, EventChange change)
 	return intent->action == ACTION_INVITE ? WAWP_ALREADY_MEMBER : WAWP_ADDED;
 }
 
-/* Settle the intents of a person that a change fulfils, or let the list be read where it may be older than they. */
-static void
-person_fulfil(EventWork *work, const EventPerson *person, EventChange change, const char *what)
+/* Return the change of an event's people, in words. */
+static const char *
+work_change_text(const EventWork *work)
 {
+	switch (work->event.change)
+	{
+		case CHANGE_JOIN:
+			return work->event.by_link ? "joined by the link" : "joined";
+		case CHANGE_LEAVE:
+			return "removed";
+		case CHANGE_PROMOTE:
+			return "made an admin";
+		case CHANGE_DEMOTE:
+			return "made a plain member";
+		case CHANGE_NONE:
+			break;
+	}
+	return "changed";
+}
+
+/* Settle the intents of a person that the change fulfils, or let the list be read where it may be older than they. */
+static void
+person_fulfil(EventWork *work, const EventPerson *person)
+{
+	EventChange change = work->event.change;
 	List	   *waiting = work_waiting(work, person);
 	ListCell   *lc;
 
@@ -510,7 +543,7 @@ person_fulfil(EventWork *work, const EventPerson *person, EventChange change, co
 		if (!intent_is_fulfilled(intent, change))
 			continue;
 		if (work_is_after_request(work, intent))
-			work_settle(work, intent, STATE_DONE, intent_fulfilment(intent, change), what);
+			work_settle(work, intent, STATE_DONE, intent_fulfilment(intent, change), work_change_text(work));
 		else
 			work_hasten(work, person);
 	}
@@ -524,7 +557,7 @@ person_joined(EventWork *work, const EventPerson *person)
 	const char *jid = person_jid(person);
 	int64		contact = contact_known_id(jid);
 
-	person_fulfil(work, person, CHANGE_JOIN, work->event.by_link ? "joined by the link" : "joined");
+	person_fulfil(work, person);
 	if (!work->is_dated)
 		return;
 	if (contact != 0)
@@ -582,25 +615,33 @@ person_end_waiting(EventWork *work, const EventPerson *person, WawpOutcome leavi
 	}
 }
 
-/* Apply that a person left or was removed, unless they are known to have been in the group later. */
-static void
-person_left(EventWork *work, const EventPerson *person)
+/* True if a person who left is known to have been in the group later. */
+static bool
+person_is_back(EventWork *work, int64 contact)
 {
-	const char *jid = person_jid(person);
-	int64		contact = contact_known_id(jid);
 	Membership	memory = {0};
-	WawpOutcome leaving;
 
 	if (contact != 0)
 		(void) membership_get(&work->lane, contact, &memory);
 	/* WhatsApp's times are whole seconds */
 	if (work->is_dated)
 		work->at += USECS_PER_SEC - 1 - work->at % USECS_PER_SEC;
-	if (memory.seen_at > work->at)
-	{
-		work_add_result(work, "left, and was seen in the group later");
+	if (memory.seen_at <= work->at)
+		return false;
+	work_add_result(work, "left, and was seen in the group later");
+	return true;
+}
+
+/* Apply that a person left or was removed, unless they are known to have been in the group later. */
+static void
+person_left(EventWork *work, const EventPerson *person)
+{
+	const char *jid = person_jid(person);
+	int64		contact = contact_known_id(jid);
+	WawpOutcome leaving;
+
+	if (person_is_back(work, contact))
 		return;
-	}
 	leaving = person_leaving(work, person, contact);
 	if (leaving == WAWP_REMOVED)
 		work_add_result(work, "our own removal");
@@ -609,10 +650,23 @@ person_left(EventWork *work, const EventPerson *person)
 		group_cache_forget_list(&work->lane);
 		person_suppress(work, jid, leaving);
 	}
-	person_fulfil(work, person, CHANGE_LEAVE, "removed");
+	person_fulfil(work, person);
 	person_end_waiting(work, person, leaving);
 	if (contact != 0)
 		membership_note_gone_at(&work->lane, contact, work->at);
+}
+
+/* Settle the intents of a person to whom all else of the event was applied, since the answer that was waited for has come. */
+static void
+person_settle_late(EventWork *work, const EventPerson *person)
+{
+	int64		contact = contact_known_id(person_jid(person));
+
+	if (work->event.change == CHANGE_LEAVE && person_is_back(work, contact))
+		return;
+	person_fulfil(work, person);
+	if (work->event.change == CHANGE_LEAVE)
+		person_end_waiting(work, person, person_leaving(work, person, contact));
 }
 
 /* An event and one of its people. */
@@ -641,26 +695,51 @@ apply_to_person(void *subject, Holds *holds)
 		work_hasten_all(work);
 		work_add_result(work, "a LID that is not known");
 	}
+	else if (work->is_late)
+		person_settle_late(work, &person);
 	else if (work->event.change == CHANGE_JOIN)
 		person_joined(work, &person);
 	else if (work->event.change == CHANGE_LEAVE)
 		person_left(work, &person);
 	else
-		person_fulfil(work, &person, work->event.change,
-					  work->event.change == CHANGE_PROMOTE ? "made an admin" : "made a plain member");
+		person_fulfil(work, &person);
 }
 
-/* Apply a change to the people of a group; one of whom that fails loses none of the others. */
+/* Return how far the event has come with each of its people, palloc'd; another version may have read other people in it. */
+static char *
+work_progress(const EventWork *work)
+{
+	size_t		n = work->event.npeople;
+	char	   *progress;
+
+	if (work->task->progress && strlen(work->task->progress) == n)
+		return pstrdup(work->task->progress);
+	progress = palloc(n + 1);
+	memset(progress, PERSON_OPEN, n);
+	progress[n] = '\0';
+	return progress;
+}
+
+/* Apply a change to the people of a group to whom it was not applied; one of whom that fails loses none of the others. */
 static void
 apply_members(EventWork *work, Holds *holds)
 {
 	if (work->event.change == CHANGE_NONE)
 		return;
+	work->progress = work_progress(work);
+	if (strchr(work->progress, PERSON_DONE))
+		work_add_result(work, "applied to others of its people before");
 	for (int i = 0; i < work->event.npeople; i++)
 	{
 		PersonWork	one = {work, work->event.people[i]};
 
-		if (!savepoint_run(apply_to_person, &one, holds))
+		if (work->progress[i] == PERSON_DONE)
+			continue;
+		work->is_early = false;
+		work->is_late = work->progress[i] == PERSON_EARLY;
+		if (savepoint_run(apply_to_person, &one, holds))
+			work->progress[i] = work->is_early ? PERSON_EARLY : PERSON_DONE;
+		else
 			work->has_failed = true;
 	}
 }
@@ -750,14 +829,14 @@ event_is_tried_last(const WebhookTask *task)
 	return task->tries + 1 >= MOST_TRIES;
 }
 
-/* Put off an event that failed or, at last, give it up. */
+/* Put off an event that failed or, at last, give it up; progress: how far it has come with its people, NULL: no farther than before. */
 static void
-event_fail(const WebhookTask *task)
+event_fail(const WebhookTask *task, const char *progress)
 {
 	if (!event_is_tried_last(task))
 		webhook_put_off(&task->key,
 						GetCurrentTimestamp() + backoff_delay(FIRST_RETRY_MS, LONGEST_RETRY_MS, task->tries + 1) * 1000, true,
-						"could not be applied, is tried again; the server log says why");
+						progress, "could not be applied, is tried again; the server log says why");
 	else
 		webhook_end(&task->key, task->received_at, "could not be applied; the server log says why");
 }
@@ -777,6 +856,28 @@ work_names_erased(const EventWork *work)
 	return false;
 }
 
+/* Apply an event, but what of it was applied before. */
+static void
+work_apply(EventWork *work, Holds *holds)
+{
+	if (work->task->progress == NULL)
+	{
+		for (int i = 0; i < work->event.npairs; i++)
+			contact_learn_lid(work->event.pairs[i].phone.text, work->event.pairs[i].lid.text);
+		apply_limits(work, holds);
+	}
+	for (size_t i = 0; i < lengthof(kinds); i++)
+		if (kinds[i].kind == work->event.kind)
+			kinds[i].apply(work, holds);
+}
+
+/* True if one of an event's people is still waited for. */
+static bool
+work_waits(const EventWork *work)
+{
+	return work->progress && strchr(work->progress, PERSON_EARLY) != NULL;
+}
+
 /* Apply one event and note in its row what that has led to. */
 static void
 event_apply(void *subject, Holds *holds)
@@ -793,18 +894,11 @@ event_apply(void *subject, Holds *holds)
 	if (obstacle)
 		work_add_result(&work, obstacle);
 	else
-	{
-		for (int i = 0; i < work.event.npairs; i++)
-			contact_learn_lid(work.event.pairs[i].phone.text, work.event.pairs[i].lid.text);
-		apply_limits(&work, holds);
-		for (size_t i = 0; i < lengthof(kinds); i++)
-			if (kinds[i].kind == work.event.kind)
-				kinds[i].apply(&work, holds);
-	}
+		work_apply(&work, holds);
 	if (work.has_failed && !(event_is_tried_last(work.task) && work_names_erased(&work)))
-		event_fail(work.task);
-	else if (work.is_early)
-		webhook_put_off(&work.task->key, now + Max(ON_THE_WIRE_US, (now - work.task->received_at) / 2), false,
+		event_fail(work.task, work.progress);
+	else if (work_waits(&work))
+		webhook_put_off(&work.task->key, now + Max(ON_THE_WIRE_US, (now - work.task->received_at) / 2), false, work.progress,
 						"waits for the answer to a request");
 	else if (work_names_erased(&work))
 		webhook_forget(&work.task->key);
@@ -820,7 +914,7 @@ events_apply_one(const WebhookTask *task, Holds *holds)
 	MemoryContext caller = MemoryContextSwitchTo(memory);
 
 	if (!savepoint_run(event_apply, (void *) task, holds))
-		event_fail(task);
+		event_fail(task, NULL);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(memory);
 }

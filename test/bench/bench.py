@@ -32,6 +32,7 @@ ROWS = {
     11: "row_webhook",
     12: "row_shards",
     13: "row_verified",
+    14: "row_growth",
 }
 GROUP_SIZE = 1024
 FEW = 20

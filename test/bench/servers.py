@@ -131,6 +131,9 @@ class Cluster:
         if done.returncode != 0:
             raise BenchError(f"{self.name} did not start: {log.read_text(errors='replace')[-2000:]}")
 
+    def stop(self):
+        self._run("pg_ctl", "-D", str(self.directory), "-w", "-t", "120", "-m", "fast", "stop")
+
     def session(self, database="postgres"):
         session = Session(self, database)
         self.sessions.append(session)

@@ -178,11 +178,11 @@ audit_detail(const char *note pg_attribute_unused(), const char *shape pg_attrib
 	return NULL;
 }
 
-/* Of a request's id, as the next one is. */
+/* A request's id is of no use here. */
 void
-random_draw(void *bytes, size_t len)
+random_draw_id(pg_uuid_t *id)
 {
-	memset(bytes, 0, len);
+	memset(id, 0, sizeof(*id));
 }
 
 Datum

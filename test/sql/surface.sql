@@ -280,7 +280,7 @@ FROM (VALUES
     ('wawp.webhook_event',
      'instance name not null, event text not null, id text not null, instance_id text, received_at timestamptz not null default '
      'clock_timestamp(), body text, home uuid default wawp._home(), next_at timestamptz not null default clock_timestamp(), '
-     'tries integer not null default 0, happened_at timestamptz, applied_at timestamptz, detail text'),
+     'tries integer not null default 0, happened_at timestamptz, applied_at timestamptz, detail text, progress text'),
     ('wawp.webhook_refusal',
      'instance name not null, slot integer not null, body_hash bytea not null, bytes integer not null, reason text not null, refused '
      'bigint not null default 1, bodies bigint not null default 1, first_at timestamptz not null default clock_timestamp(), '

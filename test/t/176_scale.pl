@@ -304,14 +304,14 @@ sub write_past
 	restart();
 	ask("INSERT INTO wawp.audit_log (id, at, kind, instance, instance_id, group_jid, contact_id, intent_id, batch_id, action, request_id)
 		SELECT (SELECT max(id) FROM wawp.audit_log) + i, now() - interval '$first' + i * interval '$step', 'sent', 'looks', 'LOOKS',
-			'1203634' || lpad((i % 10000)::text, 11, '0') || '\@g.us', i % 1000, i, 'past', 'add', gen_random_uuid()
+			'1203634' || lpad((i % 10000)::text, 11, '0') || '\@g.us', i % 1000, i, 'past ' || i / 100, 'add', gen_random_uuid()
 		FROM generate_series(1, $number) i");
 	return;
 }
 
 SKIP:
 {
-	skip 'this system has no LD_PRELOAD, or no compiler', 13 unless $clock;
+	skip 'this system has no LD_PRELOAD, or no compiler', 15 unless $clock;
 	ask('TRUNCATE wawp.membership_intent');
 	my (undef, $memory) = start_again('no past');
 	write_past(OLD_RECORDS, '10 days', '1 s');
@@ -320,6 +320,8 @@ SKIP:
 	# each of them would be a few blocks, to see whether it has left
 	cmp_ok($with_past, '<', OLD_RECORDS / 10, '... and the start has not read them');
 	reads_little("SELECT * FROM wawp.audit WHERE group_jid = '120363400000000042\@g.us'", 'the audit of a group');
+	reads_little("SELECT * FROM wawp.audit WHERE batch_id = 'past 42'", '... of a batch');
+	reads_little('SELECT * FROM wawp.audit WHERE request_id = (SELECT max(request_id::text)::uuid FROM wawp.audit_log WHERE intent_id = 42)', '... of a request');
 	reads_little("SELECT * FROM wawp.audit WHERE at > now() - interval '5 seconds'", 'the audit of the last seconds');
 	write_past(RECENT_RECORDS, '9 minutes', '10 ms');
 	my (undef, $memory_with_recent) = start_again(RECENT_RECORDS . ' records of the last minutes');

@@ -103,6 +103,22 @@ $sim->unrule;
 like(wait_for($first_to_come), qr/^joined, which settles intent $early{id}$/, '... and settles it after that');
 is($wawp->lists($early{group}), $before_answer, '... without a list read');
 
+# ... and nothing else of the event is applied again then: somebody may have lifted it since
+my %one = (who => $wawp->person, group => $wawp->group);
+my $other = $wawp->person;
+$sim->rule({ match => { path => "$one{group}/participants/add\$" }, effect => 'before', fault => { gate => \1 } });
+$one{id} = $wawp->want(%one);
+ok(poll_until(sub { $wawp->requests($one{group}) }), 'again a request is on the wire');
+my $both = change($one{group}, 'leave', "$one{who}\@c.us", 1, type => 'leave');
+push @{ $both->{payload}{participants} }, { id => "$other\@c.us" };
+hand_in($both);
+is($wawp->until("SELECT progress FROM wawp.webhook_event WHERE id = '$both->{id}'", qr/./), 'wd', '... an event about two who left: the other is through');
+is(suppressed($one{group}, $other), $LEFT, '... and suppressed');
+is($wawp->ask("SELECT wawp_unsuppress('$_', '$one{group}')"), 't', '... which somebody lifts') foreach $other, $one{who};
+$sim->unrule;
+like(wait_for($both), qr/^applied to others of its people before; left, which settles intent $one{id}$/, '... the answer comes, and settles who was waited for');
+is(suppressed($one{group}, $_), '', '... what was lifted stays lifted') foreach $other, $one{who};
+
 my %two_forms = waits(who => '5531987654321');
 like(applied(change($two_forms{group}, 'join', '553187654321@c.us', 1)), qr/settles intent $two_forms{id}$/, 'by the other form of the number');
 my %gone = waits(who => '5531987654322');

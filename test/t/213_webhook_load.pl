@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use Digest::SHA qw(hmac_sha512_hex);
+use POSIX qw(strftime);
 use Test::More;
 use Time::HiRes qw(time);
 use WawpPeople;
@@ -80,6 +81,20 @@ is($wawp->ask("SELECT count(*) FROM wawp.suppression WHERE group_jid = '$whole'"
 is($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE group_jid = '$whole'"), 1024, '... each recorded once');
 cmp_ok($wawp->ask("SELECT length(detail) FROM wawp.webhook_event WHERE id = 'whole'"), '<', 4096, '... and said in a bounded text');
 
+# ---- ... and what was applied of it is not applied again: somebody may have lifted it since
+
+my $room = $wawp->group;
+my ($leaver, $poor) = ('15554010001', '15554010002');
+$wawp->ask("CREATE TRIGGER poison BEFORE INSERT ON wawp.suppression FOR EACH ROW WHEN (NEW.jid = '$poor\@c.us') EXECUTE FUNCTION poison()");
+hand_in(sprintf '{"id":"partly","event":"group.v2.participants","engine":"GOWS","timestamp":%d,"payload":{"group":{"id":"%s"},"type":"leave","_data":{"Timestamp":"%s"},"participants":[%s]}}',
+	time * 1000, $room, strftime('%Y-%m-%dT%H:%M:%SZ', gmtime), join ',', map { qq({"id":"$_\@c.us"}) } $leaver, $poor);
+is($wawp->until("SELECT progress || tries::text FROM wawp.webhook_event WHERE id = 'partly'", qr/^d-[1-9]/) =~ s/\d+//r, 'd-', 'of two who left, one cannot be applied');
+is($wawp->ask("SELECT wawp_unsuppress('$leaver', '$room')"), 't', '... the other is suppressed, which somebody lifts');
+$wawp->ask('DROP TRIGGER poison ON wawp.suppression; UPDATE wawp.webhook_event SET next_at = now()');
+hand_in(message('wakes again', '15551110001'));
+is($wawp->until("SELECT detail FROM wawp.webhook_event WHERE id = 'partly' AND applied_at IS NOT NULL", qr/./), 'applied to others of its people before; gone, it is not told how', '... the first is applied later');
+is($wawp->ask("SELECT string_agg(jid, ' ') FROM wawp.suppression WHERE group_jid = '$room'"), "$poor\@c.us", '... and what was lifted stays lifted');
+
 # ---- a transaction that is rolled back, one that is prepared, one that stays open
 
 $wawp->ask('BEGIN; SELECT hand_in($b$' . message('undone', '15551110700') . '$b$); ROLLBACK');
@@ -98,6 +113,19 @@ $locker->ask('BEGIN; LOCK TABLE wawp.webhook_event');
 is($wawp->ask("SET wawp.audit_timeout = '100ms'; SELECT concat_ws(' ', status, retry_after, detail) FROM wawp_webhook('{}', hmac512('$SECRET', '{}'), 'support')"), '503 5 not stored: canceling statement due to lock timeout', 'a locked table: later');
 $locker->ask('COMMIT');
 is($wawp->ask("RESET wawp.audit_timeout; SELECT status FROM wawp_webhook('{}', hmac512('$SECRET', '{}'), 'support')"), 200, '... and later is well');
+
+# ---- what others have put on the table, which only a statement honours; an event that another transaction is storing
+
+$wawp->ask(q{CREATE TABLE seen (id text); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (NEW.id); RETURN NULL; END $$;
+	CREATE TRIGGER note AFTER INSERT ON wawp.webhook_event FOR EACH ROW EXECUTE FUNCTION note()});
+hand_in(message('triggered', '15551110001'));
+is($wawp->ask('SELECT id FROM seen'), 'triggered', 'a trigger of somebody else fires');
+$wawp->ask('DROP TRIGGER note ON wawp.webhook_event');
+my $twice = message('twice', '15551110001');
+$locker->ask("BEGIN; SELECT hand_in(\$b\$$twice\$b\$)");
+is($wawp->ask("SET wawp.audit_timeout = '100ms'; SELECT status FROM wawp_webhook(\$b\$$twice\$b\$, hmac512('$SECRET', \$b\$$twice\$b\$), 'support')"), 503, 'an event that is being stored is waited for no longer than the timeout');
+$locker->ask('COMMIT');
+is($wawp->ask("RESET wawp.audit_timeout; SELECT detail FROM wawp_webhook(\$b\$$twice\$b\$, hmac512('$SECRET', \$b\$$twice\$b\$), 'support')"), 'stored before', '... and then is known');
 
 # ---- crashes
 
