@@ -492,7 +492,7 @@ static const OptionSpec options[] = {
 	{"access_token", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL,
 		"the account's token"},
 	{"access_token_file", ON_MAPPING, check_token_file, 0, MAXPGPATH - 1, NULL,
-		"absolute path of a file with the token, which the server reads; set by superusers, and not beside access_token"},
+		"absolute path of a file with the token, which the server reads; set by superusers, not beside access_token"},
 	{"webhook_secret", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL,
 		"key of the signatures of the gateway's events"},
 	{"object", ON_TABLE, check_object, 0, 0, NULL,
