@@ -28,17 +28,17 @@ static bool no_shares;
 static bool late_ones_keep_tokens;
 
 const Mutation mutations[] = {
-	{"the first lane always: a turn does not move a lane behind the others", &first_lane},
-	{"last in, first out: who was served last is served next", &last_lane},
-	{"no lane is woken at a token", &no_token_wakes},
-	{"a lane that has asked is not the first when its answer comes", &forgets_who_asked},
-	{"an answer does not let its lane go on", &answer_wakes_none},
-	{"the limiter grants twice the pace", &pace_is_double},
-	{"a permit that is put off is lost", &tokens_are_lost},
-	{"a list is too old as soon as it comes", &lists_are_old},
-	{"the place of one request in a hundred is not freed", &places_leak},
-	{"no shares: whoever is due takes all slots", &no_shares},
-	{"a lane whose answer is late keeps others from its token", &late_ones_keep_tokens},
+	{"the first lane always: a turn does not move a lane behind the others", &first_lane, false},
+	{"last in, first out: who was served last is served next", &last_lane, false},
+	{"no lane is woken at a token", &no_token_wakes, false},
+	{"a lane that has asked is not the first when its answer comes", &forgets_who_asked, false},
+	{"an answer does not let its lane go on", &answer_wakes_none, false},
+	{"the limiter grants twice the pace", &pace_is_double, false},
+	{"a permit that is put off is lost", &tokens_are_lost, false},
+	{"a list is too old as soon as it comes", &lists_are_old, false},
+	{"the place of one request in a hundred is not freed", &places_leak, false},
+	{"no shares: whoever is due takes all slots", &no_shares, false},
+	{"a lane whose answer is late keeps others from its token", &late_ones_keep_tokens, true},
 };
 const int	nmutations = lengthof(mutations);
 

@@ -6,6 +6,7 @@
  *	simulate seeds N [FIRST]	N seeds, on all processors; those that fail are named
  *	simulate seed N [ACCOUNT]	one of them, with its figures, and what one account does
  *	simulate table [LARGEST]	worlds of growing size: CPU and waits
+ *	simulate width				steps, cycles and lists an addition with 10, 1,000 and 50,000 groups
  *	simulate mutations			each mutation, over seeds until it is found
  *
  * The worker's own modules run, compiled as they are; time, tables and the API are this folder's.  See README.md.
@@ -387,6 +388,7 @@ run(const Shape *of, uint64 seed)
  */
 
 static const Shape rough = {.naccounts = 50, .ngroups = 1000, .people = 12, .until = HOUR, .is_rough = true};
+static const Shape hanging = {.naccounts = 5, .ngroups = 100, .people = 60, .max_in_flight = 64, .until = HOUR, .hangs = 0.02};
 
 static void
 figures_print(const Figures *of)
@@ -587,7 +589,7 @@ mutation_find(const Mutation *mutation, int *seed)
 
 	*mutation->is_on = true;
 	for (*seed = 0; found == NULL && *seed < SEEDS_OF_MUTATION;)
-		found = run(&rough, (uint64) ++* seed).fault;
+		found = run(mutation->shows_by_hangs ? &hanging : &rough, (uint64) ++* seed).fault;
 	*mutation->is_on = false;
 	return found;
 }
@@ -618,23 +620,28 @@ mutate(void)
 #define SEEDS_OF_TEST 40
 /* Of two requests after each other, with one at a time, the answers took 5.3 s and 9.4 s. */
 #define SEED_OF_LATE_ANSWERS 609
+#define SEEDS_OF_HANGS 5
 #define MOST_GROUPS_OF_TEST 10000
 #define PROMPT_MINUTES 5
+/* Cycles and lists an addition, of those of fewer groups. */
+#define MOST_CYCLES 1.1
 
 static void
-test_seed(int seed)
+test_seed(const Shape *of_shape, const char *what, int seed)
 {
-	Figures		of = run(&rough, (uint64) seed);
+	Figures		of = run(of_shape, (uint64) seed);
 
-	ok(of.fault == NULL, "seed %d: %s", seed, of.fault ? of.fault : "everything in time, at its pace");
+	ok(of.fault == NULL, "%sseed %d: %s", what, seed, of.fault ? of.fault : "everything in time, at its pace");
 }
 
 static void
 test_seeds(void)
 {
 	for (int seed = 1; seed <= SEEDS_OF_TEST; seed++)
-		test_seed(seed);
-	test_seed(SEED_OF_LATE_ANSWERS);
+		test_seed(&rough, "", seed);
+	test_seed(&rough, "", SEED_OF_LATE_ANSWERS);
+	for (int seed = 1; seed <= SEEDS_OF_HANGS; seed++)
+		test_seed(&hanging, "some requests are never answered, ", seed);
 }
 
 static void
@@ -659,7 +666,8 @@ test_sizes(void)
 static Figures
 run_prompt(double latency_ms, int ngroups)
 {
-	Shape		one = {.naccounts = 1, .ngroups = ngroups, .people = 800, .max_in_flight = 64, .until = MINUTE, .prompt_ms = latency_ms};
+	int			people = ngroups <= 10000 ? 800 : 15;
+	Shape		one = {.naccounts = 1, .ngroups = ngroups, .people = people, .max_in_flight = 64, .until = MINUTE, .prompt_ms = latency_ms};
 	Figures		first = run(&one, 1);
 	Figures		all;
 
@@ -667,6 +675,8 @@ run_prompt(double latency_ms, int ngroups)
 	all = run(&one, 1);
 	all.adds -= first.adds;
 	all.steps -= first.steps;
+	all.lists -= first.lists;
+	all.cycles -= first.cycles;
 	return all;
 }
 
@@ -692,6 +702,30 @@ test_latencies(void)
 	}
 }
 
+/* An account with 50,000 groups takes as many steps, cycles and lists an addition as one with 1,000. */
+static void
+test_width(void)
+{
+	static const int widths[] = {10, 1000, 50000};
+	double		steps[lengthof(widths)];
+	double		cycles[lengthof(widths)];
+	double		lists[lengthof(widths)];
+
+	for (size_t i = 0; i < lengthof(widths); i++)
+	{
+		Figures		of = run_prompt(20, widths[i]);
+		double		adds = (double) Max(of.adds, 1);
+
+		steps[i] = (double) of.steps / adds;
+		cycles[i] = (double) of.cycles / adds;
+		lists[i] = (double) of.lists / adds;
+		ok(of.fault == NULL && (i < 2 || (steps[i] <= most_steps(steps[1], 100 * 50) && cycles[i] <= MOST_CYCLES * cycles[1] &&
+										  lists[i] <= MOST_CYCLES * lists[1])),
+		   "%d groups: %.0f steps, %.2f cycles and %.2f lists an addition%s%s", widths[i], steps[i], cycles[i], lists[i],
+		   of.fault ? "; " : "", of.fault ? of.fault : "");
+	}
+}
+
 static void
 test_mutations(void)
 {
@@ -710,6 +744,7 @@ test(void)
 	test_seeds();
 	test_sizes();
 	test_latencies();
+	test_width();
 	test_mutations();
 	return done_testing();
 }
@@ -728,8 +763,13 @@ main(int argc, char **argv)
 		return one_seed(atoi(argv[2]), argc > 3 ? atoi(argv[3]) : -1);
 	if (strcmp(what, "table") == 0)
 		return table(argc > 3 ? atoi(argv[3]) : 0, argc > 2 ? atoi(argv[2]) : PG_INT32_MAX) > 0;
+	if (strcmp(what, "width") == 0)
+	{
+		test_width();
+		return done_testing();
+	}
 	if (strcmp(what, "mutations") == 0)
 		return mutate();
-	fprintf(stderr, "usage: simulate [test] | seeds [N [FIRST]] | seed N [ACCOUNT] | table [MOST [LEAST]] | mutations\n");
+	fprintf(stderr, "usage: simulate [test] | seeds [N [FIRST]] | seed N [ACCOUNT] | table [MOST [LEAST]] | width | mutations\n");
 	return 2;
 }

@@ -123,6 +123,7 @@ typedef struct Shape
 	int			people;			/* of a group, at most */
 	int64		until;
 	bool		is_rough;		/* outages, limits, pauses, restarts; accounts differ */
+	double		hangs;			/* share of the requests that are never answered, of which an account may have several under way */
 	double		prompt_ms;		/* all answers take about that long, and additions may be as many as reads; 0: neither */
 } Shape;
 
@@ -164,6 +165,7 @@ typedef struct Mutation
 {
 	const char *name;
 	bool	   *is_on;
+	bool		shows_by_hangs; /* in a world where some requests are never answered */
 } Mutation;
 
 extern const Mutation mutations[];

@@ -190,6 +190,11 @@ account_make(int i, int per_host)
 		account_be_rough(account);
 	if (shape.prompt_ms > 0)
 		account_be_prompt(account);
+	if (shape.hangs > 0)
+	{
+		instance->concurrency = 4;
+		account->hangs = shape.hangs;
+	}
 	if (is_crowded)
 		account_be_crowded(i);
 	if (account->pause.to > 0)
