@@ -1785,6 +1785,26 @@ intent_postpone(const Intent *intent, TimestampTz due, const char *detail)
 	spi_run(&postpone, &args);
 }
 
+static SqlStatement postpone_several = {
+	"UPDATE wawp.membership_intent i SET next_attempt_at = ($2)[array_position($1, i.id)] WHERE i.id = ANY ($1)",
+	2, {INT8ARRAYOID, TIMESTAMPTZARRAYOID}, NULL
+};
+
+/* Let several intents wait until later, each until a time of its own, likewise. */
+void
+intent_postpone_several(const Intent *const *intents, const TimestampTz *dues, int n)
+{
+	SqlArgs		args = {0};
+	Datum	   *times = palloc(sizeof(Datum) * n);
+
+	for (int i = 0; i < n; i++)
+		times[i] = TimestampTzGetDatum(dues[i]);
+	settle_bind_ids(&args, intents, n);
+	spi_add_array(&args, times, NULL, n, TIMESTAMPTZOID);
+	spi_run(&postpone_several, &args);
+	pfree(times);
+}
+
 #define OF_PERSON_IN(states) \
 	" FROM wawp.membership_intent i WHERE i.state IN " states \
 	" AND i.home = $5 AND i.instance = $1 AND i.group_jid = $2 AND i.jid = ANY (ARRAY[$3, $4])" \

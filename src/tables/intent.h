@@ -274,6 +274,7 @@ extern IntentsWaiting intent_waiting(const LaneKey *lane, const IntentLook *look
 extern void intent_start_anew(void);
 extern List *intent_waiting_lanes(const LaneKey *after, int limit);
 extern void intent_postpone(const Intent *intent, TimestampTz due, const char *detail);
+extern void intent_postpone_several(const Intent *const *intents, const TimestampTz *dues, int n);
 extern void intent_hasten_invitations(const char *instance);
 extern bool intent_hasten(const LaneKey *lane, const char *jid, const char *lid);
 extern List *intent_waiting_of(const LaneKey *lane, const char *jid, const char *lid);

@@ -27,6 +27,7 @@
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
+#include "tables/membership.h"
 #include "utils/timestamp.h"
 #include "worker/admission.h"
 #include "worker/completion.h"
@@ -80,18 +81,24 @@ typedef struct LidWanted
 	Oid			role;			/* as whom it is requested */
 } LidWanted;
 
-/* A row whose change a list shows: it is done. */
-typedef struct VerifyShown
+/* A row that gets another state at the end of a pass, with others. */
+typedef struct VerifyEnding
 {
 	const Intent *intent;
+	IntentState state;
 	WawpOutcome outcome;
-} VerifyShown;
+	const char *detail;			/* NULL: none */
+	TimestampTz next;			/* when to go on with it; 0: it is done */
+} VerifyEnding;
 
 /* The result of one pass over the waiting rows of a lane. */
 typedef struct VerifyPass
 {
-	VerifyShown *shown;			/* rows that are settled at the pass's end */
-	int			nshown;
+	VerifyEnding *endings;		/* rows that are settled at the pass's end */
+	int			nendings;
+	const Intent **postponed;	/* rows that are put off then ... */
+	TimestampTz *dues;			/* ... until these times */
+	int			npostponed;
 	TimestampTz next;			/* when to come again; 0: nobody waits */
 	TimestampTz later;			/* when the first is due who is not yet, and has not to wait for the others' list; 0: nobody is */
 	bool		wants_list;		/* for who is due ... */
@@ -244,53 +251,93 @@ verify_settle(const Intent *intent, IntentState state, WawpOutcome outcome, cons
 		pass_note_next(pass, next);
 }
 
-/* Settle a row whose change the list shows, at the end of the pass. */
+/* Settle a row at the end of the pass. */
+static void
+verify_settle_later(const Intent *intent, IntentState state, WawpOutcome outcome, const char *detail, TimestampTz next,
+					VerifyPass *pass)
+{
+	pass->endings[pass->nendings++] = (VerifyEnding) {intent, state, outcome, detail, next};
+}
+
+/* The same for one whose change the list shows. */
 static void
 verify_settle_shown(const Intent *intent, WawpOutcome outcome, VerifyPass *pass)
 {
-	pass->shown[pass->nshown++] = (VerifyShown) {intent, outcome};
+	verify_settle_later(intent, STATE_DONE, outcome, NULL, 0, pass);
+}
+
+/* True if one statement may settle both. */
+static bool
+ending_is_like(const VerifyEnding *one, const VerifyEnding *other)
+{
+	return one->state == other->state && one->outcome == other->outcome && one->intent->code == other->intent->code &&
+		one->intent->state == other->intent->state && (one->detail == NULL) == (other->detail == NULL) &&
+		(one->detail == NULL || strcmp(one->detail, other->detail) == 0);
 }
 
 /*
- * Settle the rows of the pass whose changes the list shows and that end like the
- * first of them by one statement; move the others to the front.
+ * Settle the rows of the pass that end like the first of them by one statement;
+ * move the others to the front.
  */
 static void
-verify_settle_first_shown(VerifyPass *pass)
+verify_settle_first(VerifyPass *pass)
 {
-	const VerifyShown first = pass->shown[0];
-	IntentChange change = {.state = STATE_DONE, .has_outcome = true, .outcome = first.outcome, .code = first.intent->code};
-	const Intent **alike = palloc(sizeof(Intent *) * pass->nshown);
-	bool	   *settled = palloc(sizeof(bool) * pass->nshown);
+	const VerifyEnding first = pass->endings[0];
+	IntentChange change = {
+		.state = first.state,
+		.has_outcome = true,
+		.outcome = first.outcome,
+		.code = first.intent->code,
+		.detail = first.detail,
+		.next_attempt_at = first.next
+	};
+	const Intent **alike = palloc(sizeof(Intent *) * pass->nendings);
+	bool	   *settled = palloc(sizeof(bool) * pass->nendings);
 	int			n = 0;
 	int			left = 0;
 
-	for (int i = 0; i < pass->nshown; i++)
+	for (int i = 0; i < pass->nendings; i++)
 	{
-		const VerifyShown *shown = &pass->shown[i];
-
-		if (shown->outcome == first.outcome && shown->intent->code == first.intent->code && shown->intent->state == first.intent->state)
-			alike[n++] = shown->intent;
+		if (ending_is_like(&first, &pass->endings[i]))
+			alike[n++] = pass->endings[i].intent;
 		else
-			pass->shown[left++] = *shown;
+			pass->endings[left++] = pass->endings[i];
 	}
 	intent_settle_several(alike, n, first.intent->state, &change, settled);
 	for (int i = 0; i < n; i++)
 		if (settled[i])
-			verify_note_settled(alike[i], STATE_DONE, first.outcome, NULL, pass);
+			verify_note_settled(alike[i], first.state, first.outcome, first.detail, pass);
 		else
 			pass_note_next(pass, GetCurrentTimestamp() + LOCKED_RETRY_US);
-	pass->nshown = left;
+	if (first.next != 0)
+		pass_note_next(pass, first.next);
+	pass->nendings = left;
 	pfree(alike);
 	pfree(settled);
+}
+
+/* Write what the pass has made of its rows. */
+static void
+verify_write(VerifyPass *pass)
+{
+	while (pass->nendings > 0)
+		verify_settle_first(pass);
+	if (pass->npostponed > 0)
+		intent_postpone_several(pass->postponed, pass->dues, pass->npostponed);
 }
 
 /* Put a row off, and note in it why (NULL: unchanged). */
 static void
 verify_postpone(const Intent *intent, TimestampTz due, const char *why, VerifyPass *pass)
 {
-	intent_postpone(intent, due, why);
 	pass_note_next(pass, due);
+	if (why)
+		intent_postpone(intent, due, why);
+	else
+	{
+		pass->dues[pass->npostponed] = due;
+		pass->postponed[pass->npostponed++] = intent;
+	}
 }
 
 /* Return when to repeat a request whose result is unknown: an engine's 400 may be a rate limit (see settle.c), and so may what others met. */
@@ -336,8 +383,8 @@ verify_settle_absent_add(const Intent *intent, const MembersFinding *finding, co
 		verify_settle(intent, STATE_FAILED, outcome,
 					  psprintf("accepted by the API, but not in the member list; %s", no_invite), 0, pass);
 	else
-		verify_settle(intent, STATE_INVITING, finding->outcome,
-					  "accepted by the API, but not in the member list", GetCurrentTimestamp(), pass);
+		verify_settle_later(intent, STATE_INVITING, finding->outcome,
+							"accepted by the API, but not in the member list", GetCurrentTimestamp(), pass);
 }
 
 /* Keep waiting for a person or an admin to act, for as long as an invitation lives; note why in the row (NULL: unchanged). */
@@ -822,7 +869,9 @@ verify_rows(const LaneKey *key, const WawpInstance *instance, VerifyPass *pass)
 		pass_note_next(pass, began + wait * 1000);
 	if (waiting.has_locked)
 		pass_note_next(pass, began + LOCKED_RETRY_US);
-	pass->shown = palloc(sizeof(VerifyShown) * Max(waiting.n, 1));
+	pass->endings = palloc(sizeof(VerifyEnding) * Max(waiting.n, 1));
+	pass->postponed = palloc(sizeof(Intent *) * Max(waiting.n, 1));
+	pass->dues = palloc(sizeof(TimestampTz) * Max(waiting.n, 1));
 	for (int i = 0; i < waiting.n; i++)
 	{
 		if (waiting.intents[i].superseded)
@@ -831,8 +880,7 @@ verify_rows(const LaneKey *key, const WawpInstance *instance, VerifyPass *pass)
 			waiting.contacts[i] = contact_get(waiting.intents[i].jid.text);
 		verify_row(&waiting.intents[i], &waiting.contacts[i], cached, instance, pass);
 	}
-	while (pass->nshown > 0)
-		verify_settle_first_shown(pass);
+	verify_write(pass);
 	pass_request_list(pass, cached, instance);
 	/* a whole portion that is due: there are more rows; after an invitee, they wait to be invited as well */
 	if (waiting.n == PEOPLE_AT_ONCE && waiting.intents[waiting.n - 1].due <= GetCurrentTimestamp())
@@ -988,6 +1036,8 @@ verify_due(Holds *holds, CyclePortion *portion)
 {
 	Lane	   *lane;
 
+	if (!savepoint_is_on())
+		membership_gather();
 	while ((lane = verify_take_lane(portion)) != NULL)
 	{
 		portion->turns++;
@@ -996,4 +1046,5 @@ verify_due(Holds *holds, CyclePortion *portion)
 		group_cache_forget_looks();
 		lanes_verify(&lane->key, clock_monotonic_ms() + LANES_LOCKED_RETRY_MS);
 	}
+	membership_end_gathering();
 }

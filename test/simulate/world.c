@@ -945,6 +945,13 @@ intent_postpone(const Intent *intent, TimestampTz due, const char *detail pg_att
 	row->due_us = time_of(due);
 }
 
+void
+intent_postpone_several(const Intent *const *intents, const TimestampTz *dues, int n)
+{
+	for (int i = 0; i < n; i++)
+		intent_postpone(intents[i], dues[i], NULL);
+}
+
 /* True if a look reads a row. */
 static bool
 row_is_read(int i, bool is_later, const IntentLook *look)
