@@ -32,6 +32,7 @@
 #include "tables/home.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -73,47 +74,52 @@ static struct
  * ---- digests
  */
 
-/* Raise an error, and free the context. */
+/* Raise an error. */
 pg_noreturn static void
 seal_fail(pg_cryptohash_ctx *context)
 {
-	const char *reason = context ? pstrdup(pg_cryptohash_error(context)) : "out of memory";
-
-	pg_cryptohash_free(context);
 	ereport(ERROR,
 			(errcode(context ? ERRCODE_INTERNAL_ERROR : ERRCODE_OUT_OF_MEMORY),
-			 errmsg("could not seal the audit log: %s", reason)));
+			 errmsg("could not seal the audit log: %s", context ? pg_cryptohash_error(context) : "out of memory")));
 }
 
-/* Return a context for PostgreSQL's own SHA-256; the end of a transaction frees it, too. */
+/*
+ * Make a context for PostgreSQL's own SHA-256.  Its owner is one that nobody
+ * releases: that of the transaction would free it at the end.
+ */
 static pg_cryptohash_ctx *
-seal_context(void)
+seal_make_context(void)
 {
-	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
+	ResourceOwner caller = CurrentResourceOwner;
+	pg_cryptohash_ctx *volatile context = NULL;
 
-	if (context == NULL)
-		seal_fail(NULL);
+	PG_TRY();
+	{
+		CurrentResourceOwner = ResourceOwnerCreate(NULL, "wawp seal");
+		context = pg_cryptohash_create(PG_SHA256);
+	}
+	PG_FINALLY();
+	{
+		CurrentResourceOwner = caller;
+	}
+	PG_END_TRY();
 	return context;
 }
 
-/* Compute a digest in a context, which can be used again. */
-static void
-seal_compute(pg_cryptohash_ctx *context, const void *data, size_t len, SealDigest *digest)
+/* Compute SHA-256; a SealHash.  There is one context, kept by the process: a record has several digests, and a block many. */
+void
+audit_seal_hash(const void *data, size_t len, SealDigest *digest)
 {
+	static pg_cryptohash_ctx *context = NULL;
+
+	if (context == NULL)
+		context = seal_make_context();
+	if (context == NULL)
+		seal_fail(NULL);
 	if (pg_cryptohash_init(context) < 0 ||
 		pg_cryptohash_update(context, data, len) < 0 ||
 		pg_cryptohash_final(context, digest->bytes, SEAL_DIGEST_SIZE) < 0)
 		seal_fail(context);
-}
-
-/* Compute SHA-256; a SealHash. */
-void
-audit_seal_hash(const void *data, size_t len, SealDigest *digest)
-{
-	pg_cryptohash_ctx *context = seal_context();
-
-	seal_compute(context, data, len, digest);
-	pg_cryptohash_free(context);
 }
 
 /* Write the salts of a record's free texts, which its own has in it one after the other. */
@@ -160,7 +166,7 @@ seal_utf8(Datum value, int *len)
 
 /* Write to texts[] the digests of those that are not erased. */
 static void
-seal_texts(pg_cryptohash_ctx *context, const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS])
+seal_texts(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS])
 {
 	for (int i = 0; i < AUDIT_TEXTS; i++)
 	{
@@ -175,7 +181,7 @@ seal_texts(pg_cryptohash_ctx *context, const SqlArgs *record, AuditTextSeal text
 		form = seal_form(SEAL_TEXT);
 		appendBinaryStringInfo(form, (const char *) texts[i].salt, SEAL_TEXT_SALT_SIZE);
 		appendBinaryStringInfo(form, utf8, len);
-		seal_compute(context, form->data, form->len, &texts[i].digest);
+		audit_seal_hash(form->data, form->len, &texts[i].digest);
 	}
 }
 
@@ -209,9 +215,8 @@ audit_record_digest(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS], Sea
 {
 	StringInfo	form;
 	int			next_text = 0;
-	pg_cryptohash_ctx *context = seal_context();
 
-	seal_texts(context, record, texts);
+	seal_texts(record, texts);
 	form = seal_form(SEAL_RECORD);
 	for (int i = 0; i < AUDIT_COLUMNS; i++)
 	{
@@ -226,8 +231,7 @@ audit_record_digest(const SqlArgs *record, AuditTextSeal texts[AUDIT_TEXTS], Sea
 		else
 			seal_put_column(form, audit_column_types[i], record->values[i]);
 	}
-	seal_compute(context, form->data, form->len, digest);
-	pg_cryptohash_free(context);
+	audit_seal_hash(form->data, form->len, digest);
 }
 
 /* Write the hash of a block's header. */

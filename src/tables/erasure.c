@@ -27,7 +27,7 @@
 
 #include "compat.h"
 
-/* What this transaction's later statements do not see is not older than its snapshot. */
+/* Rows that the statements which follow do not see were written by no transaction that was over at this one's snapshot. */
 static SqlStatement open_one = {
 	"INSERT INTO wawp.erasure (contact_id, jids, since) VALUES ($1, $2, pg_snapshot_xmin(pg_current_snapshot()))"
 	" ON CONFLICT (contact_id) DO NOTHING",

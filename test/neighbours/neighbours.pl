@@ -16,11 +16,14 @@ use constant RUNS => 3;
 use constant LATENCY => 0.1;
 # The neighbour is given up after that many seconds.
 use constant LONGEST => 60;
+# Settled rows that the retention deletes, and how long that may take.
+use constant PRUNED => $ENV{SHORT} ? 100_000 : 1_000_000;
+use constant PRUNED_WITHIN => 600;
 
 my ($node, $sim, $hanging, $owner, %as);
 my $run = 0;
 
-# What is done to the neighbour; `undo` lets the cluster be stopped soon.
+# What is done to the neighbour; `after` waits for the end of it and says how long it took.
 my @floods = (
 	{ name => 'pauses', what => 'wawp_pause of 150,000 made-up groups', flood => sub {
 		$as{intruder}->ask(q{SELECT count(*) FROM (SELECT wawp_pause('theirs', '1203639' || lpad(i::text, 11, '0') || '@g.us') FROM generate_series(1, 150000) i) AS paused}) } },
@@ -50,7 +53,39 @@ my @floods = (
 	{ name => 'open', what => 'the same people, asked for in an open transaction', flood => sub {
 		$as{intruder}->ask('BEGIN');
 		$as{intruder}->ask("SELECT count(*) FROM wawp_request_add('" . group_of($_) . "', ARRAY(SELECT person FROM $_->{people}), 'shared')") foreach upcoming() } },
+	{ name => 'prune', what => commas(PRUNED) . ' settled intents, deleted by the retention', flood => sub { settled_long_ago(); await_pruning() }, after => sub { await_pruned() } },
 );
+
+sub commas { my ($number) = @_; 1 while $number =~ s/^(\d+)(\d{3})/$1,$2/; return $number; }
+
+# Rows of another role that ended before the retention; as a busy queue leaves them, which is too slow to make.
+sub settled_long_ago
+{
+	return $owner->ask(sprintf q{SET session_replication_role = replica;
+		INSERT INTO wawp.membership_intent (group_jid, jid, action, instance, instance_id, priority, verify, invite, reason, batch_id, state, outcome, code, requester, requested_by,
+			home, requested_from, origin, attempts, crashes, superseded, created_at, updated_at, settled_at)
+		SELECT '1203635' || lpad((i %% 1000)::text, 11, '0') || '@g.us', '1558' || lpad(i::text, 7, '0') || '@c.us', 'add', 'theirs', 'THEIRS', 0, true, true, 'summer', 'batch ' || i / 100,
+			'done', 'added', 200, 'intruder'::regrole, 'intruder', wawp._home(), '{"login": "intruder", "pid": 1}', 'function', 1, 0, false, t, t, t
+		FROM generate_series(1, %d) i, LATERAL (SELECT now() - interval '400 days' + i * interval '1 s' AS t) v;
+		RESET session_replication_role; CHECKPOINT}, PRUNED);
+}
+
+my $pruning_since;
+my $settled = "SELECT EXISTS (SELECT FROM wawp.membership_intent WHERE state IN ('done', 'failed', 'cancelled') AND settled_at < now() - interval '30 days')";
+
+# The retention deletes them portion by portion, and begins within a minute.
+sub await_pruning
+{
+	$owner->until("SELECT n_tup_del > 0 FROM pg_stat_user_tables WHERE relid = 'wawp.membership_intent'::regclass", 't', 180);
+	$pruning_since = time;
+	return;
+}
+
+sub await_pruned
+{
+	return sprintf 'not within %d s', PRUNED_WITHIN if $owner->until($settled, 'f', PRUNED_WITHIN) ne 'f';
+	return sprintf 'in %.0f s', time - $pruning_since;
+}
 
 sub backlog
 {
@@ -141,10 +176,11 @@ foreach my $flood (@chosen)
 	my $alone = typical();
 	$flood->{flood}->();
 	my $beside = defined $alone ? typical() : undef;
+	my $what = join ', ', $flood->{what}, $flood->{after} ? $flood->{after}->() : ();
 	my $memory = memory_kb(WawpTest->worker($node), 'RssAnon') / 1024;
 	my $ratio = defined $beside ? $beside / $alone : undef;
 	$failed ||= !defined $ratio;
-	printf $table "| %s | %s | %s | %s | %s | %s | %.0f MB |\n", @{$flood}{qw(name what)}, defined $alone ? sprintf('%.2f s', $alone) : 'not done',
+	printf $table "| %s | %s | %s | %s | %s | %s | %.0f MB |\n", $flood->{name}, $what, defined $alone ? sprintf('%.2f s', $alone) : 'not done',
 	  defined $beside ? sprintf('%.2f s', $beside) : 'not within ' . LONGEST . ' s', defined $ratio ? sprintf('%.1f x', $ratio) : '', defined $ratio && $ratio <= 2 ? 'yes' : '**no**', $memory;
 	$_->quit foreach values %as, $owner;
 	$node->stop('immediate');
