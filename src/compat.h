@@ -110,7 +110,7 @@
 	ExecInsertIndexTuples((table), (slot), (estate), false, false, NULL, NIL)
 #endif
 
-/* Which indexes an update concerns: all or none of them, since 16 perhaps those alone that summarise pages. */
+/* An update concerns all indexes or none, since 16 perhaps those alone that summarise pages. */
 #if PG_VERSION_NUM >= 160000
 #define WawpIndexesTold TU_UpdateIndexes
 #define wawp_is_told_any(told) ((told) != TU_None)

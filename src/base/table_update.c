@@ -35,6 +35,7 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -51,6 +52,7 @@ typedef struct UpdateTarget
 	TupleTableSlot *old_row;
 	TupleTableSlot *new_row;
 	bool	   *is_unchanged;	/* of each index: no column of it is set */
+	BlockNumber nblocks;		/* of the table; it may have been truncated since a place was known */
 	Datum		values[SPI_STATEMENT_MAX_ARGS]; /* as the columns have them */
 	bool		nulls[SPI_STATEMENT_MAX_ARGS];
 	TableUpdateLook look;
@@ -253,7 +255,7 @@ target_look(const UpdateTarget *target, ItemPointer place, int n, Datum *values)
 	MemoryContext own;
 	bool		is_wanted;
 
-	if (!ItemPointerIsValid(place) ||
+	if (!ItemPointerIsValid(place) || ItemPointerGetBlockNumber(place) >= target->nblocks ||
 		!table_tuple_fetch_row_version(target->relation, place, target->estate->es_snapshot, target->old_row))
 		return false;
 	own = MemoryContextSwitchTo(target->memory);
@@ -326,6 +328,7 @@ target_update_rows(UpdateTarget *target, const SqlArgs *values, ItemPointerData 
 	if (is_done)
 	{
 		target_set_values(target, values);
+		target->nblocks = RelationGetNumberOfBlocks(target->relation);
 		target->old_row = table_slot_create(target->relation, NULL);
 		target->new_row = MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsVirtual);
 		target_update(target, places, n, updated);

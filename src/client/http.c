@@ -80,7 +80,8 @@
 #define MAX_SPARE_HANDLES 64
 /* sockets with descriptors below that stay in the event queue between two requests */
 #define MAX_KEPT_SOCKETS 1024
-#define FIRST_BUFFER_BYTES (16 * 1024)
+/* most answers are short, and malloc is fast for little */
+#define FIRST_BUFFER_BYTES 1024
 #define EVENTS_PER_ROUND 64
 
 /*
@@ -166,23 +167,29 @@ static struct
  * ---- the signal fence
  */
 
-/* Block all signals but the synchronous ones; *saved is the mask before. */
+static int	fences;				/* one within the other */
+static sigset_t mask_before;	/* the outermost */
+
+/* Block all signals but the synchronous ones, until unfence_signals(); no error may be raised before. */
 static void
-fence_signals(sigset_t *saved)
+fence_signals(void)
 {
 	static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
 	sigset_t	all;
 
+	if (fences++ > 0)
+		return;
 	sigfillset(&all);
 	for (size_t i = 0; i < lengthof(synchronous); i++)
 		sigdelset(&all, synchronous[i]);
-	pthread_sigmask(SIG_SETMASK, &all, saved);
+	pthread_sigmask(SIG_SETMASK, &all, &mask_before);
 }
 
 static void
-unfence_signals(const sigset_t *saved)
+unfence_signals(void)
 {
-	pthread_sigmask(SIG_SETMASK, saved, NULL);
+	if (--fences == 0)
+		pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
 }
 
 /*
@@ -1002,11 +1009,10 @@ static void
 transfer_detach(HttpTransfer *transfer)
 {
 	HttpHandle *handle = &transfer->handle;
-	sigset_t	saved;
 
 	if (handle->easy == NULL)
 		return;
-	fence_signals(&saved);
+	fence_signals();
 	curl_multi_remove_handle(engine.multi, handle->easy);
 	if (engine.nspare == MAX_SPARE_HANDLES)
 		handle_free(handle);
@@ -1016,7 +1022,7 @@ transfer_detach(HttpTransfer *transfer)
 			handle_reset(handle);
 		engine.spare[engine.nspare++] = *handle;
 	}
-	unfence_signals(&saved);
+	unfence_signals();
 	memset(handle, 0, sizeof(*handle));
 	dlist_delete(&transfer->node);
 }
@@ -1058,18 +1064,17 @@ engine_give_up(void)
 static bool
 transfer_restart(HttpTransfer *transfer)
 {
-	sigset_t	saved;
 	bool		started;
 
 	transfer->is_stale = false;
 	/* what is set here is not for the next request */
 	handle_forget_setup(&transfer->handle);
 	transfer->error[0] = '\0';
-	fence_signals(&saved);
+	fence_signals();
 	curl_multi_remove_handle(engine.multi, transfer->handle.easy);
 	started = curl_easy_setopt(transfer->handle.easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
 		curl_multi_add_handle(engine.multi, transfer->handle.easy) == CURLM_OK;
-	unfence_signals(&saved);
+	unfence_signals();
 	return started;
 }
 
@@ -1104,9 +1109,8 @@ engine_pump(void)
 	MuxEvent	events[EVENTS_PER_ROUND];
 	int			n = mux_collect(events);
 	int			running;
-	sigset_t	saved;
 
-	fence_signals(&saved);
+	fence_signals();
 	for (int i = 0; i < n; i++)
 	{
 		if (events[i].socket == CURL_SOCKET_TIMEOUT)
@@ -1122,8 +1126,8 @@ engine_pump(void)
 		if (curl_multi_socket_action(engine.multi, CURL_SOCKET_TIMEOUT, 0, &running) != CURLM_OK)
 			engine.is_broken = true;
 	}
-	unfence_signals(&saved);
 	engine_collect();
+	unfence_signals();
 }
 
 /*
@@ -1258,7 +1262,6 @@ http_start(const HttpRequest *request)
 		.ca_file = request->ca_file
 	};
 	CURLMcode	code;
-	sigset_t	saved;
 	int			running;
 
 	engine_open();
@@ -1282,15 +1285,15 @@ http_start(const HttpRequest *request)
 	transfer_set_data(transfer);
 	transfer_set_message(transfer, request);
 
-	fence_signals(&saved);
+	fence_signals();
 	code = curl_multi_add_handle(engine.multi, transfer->handle.easy);
 	if (code == CURLM_OK)
 		code = curl_multi_socket_action(engine.multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	unfence_signals(&saved);
 	if (code != CURLM_OK)
 		engine.is_broken = true;
 	/* that may have ended other transfers, for which no further event would come */
 	engine_collect();
+	unfence_signals();
 	return transfer;
 }
 

@@ -35,6 +35,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -526,10 +527,10 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 #define HEADS_OF_LANES(which) "SELECT h.place FROM unnest($1, $2, $3, $4, $6) l (instance, group_jid, priority, id, upto)," \
 	" LATERAL (SELECT c.ctid AS place" HEAD("l.instance", "l.group_jid", which, "1", "$5") ") h"
 
-/* The places of the same, whoever has locked them, and the numbers of their lanes, from 1. */
-#define PLACES_OF_HEADS(which) "SELECT h.place, l.n FROM unnest($1, $2, $3, $4, $6)" \
+/* The places of the same, whoever has locked them, the numbers of their lanes, from 1, and their ids. */
+#define PLACES_OF_HEADS(which) "SELECT h.place, l.n, h.id FROM unnest($1, $2, $3, $4, $6)" \
 	" WITH ORDINALITY l (instance, group_jid, priority, id, upto, n)," \
-	" LATERAL (SELECT c.ctid AS place" UNLOCKED_HEAD("l.instance", "l.group_jid", which, "1", "$5") ") h"
+	" LATERAL (SELECT c.ctid AS place, c.id" UNLOCKED_HEAD("l.instance", "l.group_jid", which, "1", "$5") ") h"
 
 /* Conditions that choose the index by which a lane is read: of all that is queued, or of what is no addition. */
 #define ANY_ACTION " AND c.id > 0"
@@ -865,7 +866,7 @@ intent_claim_by_statement(IntentClaim *const *claims, int n, IntentSearch search
 
 /* Return the label of an enum's value in a column; NULL for null. */
 static const char *
-row_label(TupleTableSlot *row, int column)
+column_label(TupleTableSlot *row, int column)
 {
 	bool		is_null;
 	Datum		value = slot_getattr(row, column, &is_null);
@@ -875,7 +876,7 @@ row_label(TupleTableSlot *row, int column)
 
 /* Return a text column; NULL for null. */
 static const char *
-row_text(TupleTableSlot *row, int column)
+column_text(TupleTableSlot *row, int column)
 {
 	bool		is_null;
 	Datum		value = slot_getattr(row, column, &is_null);
@@ -885,7 +886,7 @@ row_text(TupleTableSlot *row, int column)
 
 /* Return a column of a fixed type that is passed by value; 0 for null. */
 static Datum
-row_value(TupleTableSlot *row, int column)
+column_value_of(TupleTableSlot *row, int column)
 {
 	bool		is_null;
 	Datum		value = slot_getattr(row, column, &is_null);
@@ -935,39 +936,39 @@ text_is_within(const char *text, size_t limit)
 static bool
 intent_of_queued(TupleTableSlot *row, const LaneKey *lane, Intent *intent)
 {
-	const char *state = row_label(row, INTENT_STATE);
-	const char *jid = row_text(row, INTENT_JID);
-	const char *outcome = row_label(row, INTENT_OUTCOME);
+	const char *state = column_label(row, INTENT_STATE);
+	const char *jid = column_text(row, INTENT_JID);
+	const char *outcome = column_label(row, INTENT_OUTCOME);
 
 	memset(intent, 0, sizeof(*intent));
-	if (strcmp(state, state_names[STATE_QUEUED]) != 0 || row_value(row, INTENT_NOT_BEFORE) != 0 ||
+	if (strcmp(state, state_names[STATE_QUEUED]) != 0 || column_value_of(row, INTENT_NOT_BEFORE) != 0 ||
 		!intent_read_origin(row, intent))
 		return false;
-	intent->id = DatumGetInt64(row_value(row, INTENT_ID));
+	intent->id = DatumGetInt64(column_value_of(row, INTENT_ID));
 	intent->lane = *lane;
 	intent->jid = jid_parse(jid, strlen(jid));
-	intent->action = intent_action_named(row_label(row, INTENT_ACTION));
-	intent->instance_id = row_text(row, INTENT_INSTANCE_ID);
-	intent->requested_by = row_text(row, INTENT_REQUESTED_BY);
-	intent->origin = row_text(row, INTENT_ORIGIN);
-	intent->reason = row_text(row, INTENT_REASON);
-	intent->batch_id = row_text(row, INTENT_BATCH_ID);
-	intent->attempts = DatumGetInt32(row_value(row, INTENT_ATTEMPTS)) + 1;
+	intent->action = intent_action_named(column_label(row, INTENT_ACTION));
+	intent->instance_id = column_text(row, INTENT_INSTANCE_ID);
+	intent->requested_by = column_text(row, INTENT_REQUESTED_BY);
+	intent->origin = column_text(row, INTENT_ORIGIN);
+	intent->reason = column_text(row, INTENT_REASON);
+	intent->batch_id = column_text(row, INTENT_BATCH_ID);
+	intent->attempts = DatumGetInt32(column_value_of(row, INTENT_ATTEMPTS)) + 1;
 	intent->has_outcome = outcome && outcome_named(outcome, &intent->outcome);
-	intent->code = DatumGetInt32(row_value(row, INTENT_CODE));
-	intent->detail = row_text(row, INTENT_DETAIL);
+	intent->code = DatumGetInt32(column_value_of(row, INTENT_CODE));
+	intent->detail = column_text(row, INTENT_DETAIL);
 	intent->state = STATE_SENDING;
-	intent->verify = DatumGetBool(row_value(row, INTENT_VERIFY));
-	intent->invite = DatumGetBool(row_value(row, INTENT_INVITE));
-	intent->superseded = DatumGetBool(row_value(row, INTENT_SUPERSEDED));
-	intent->until = DatumGetTimestampTz(row_value(row, INTENT_UNTIL));
-	intent->expires_at = DatumGetTimestampTz(row_value(row, INTENT_EXPIRES_AT));
-	intent->priority = DatumGetInt32(row_value(row, INTENT_PRIORITY));
-	intent->requester = DatumGetObjectId(row_value(row, INTENT_REQUESTER));
+	intent->verify = DatumGetBool(column_value_of(row, INTENT_VERIFY));
+	intent->invite = DatumGetBool(column_value_of(row, INTENT_INVITE));
+	intent->superseded = DatumGetBool(column_value_of(row, INTENT_SUPERSEDED));
+	intent->until = DatumGetTimestampTz(column_value_of(row, INTENT_UNTIL));
+	intent->expires_at = DatumGetTimestampTz(column_value_of(row, INTENT_EXPIRES_AT));
+	intent->priority = DatumGetInt32(column_value_of(row, INTENT_PRIORITY));
+	intent->requester = DatumGetObjectId(column_value_of(row, INTENT_REQUESTER));
 	return text_is_within(intent->reason, TEXT_MAX_REASON) && text_is_within(intent->batch_id, TEXT_MAX_BATCH_ID);
 }
 
-/* What a claim sets, as CLAIM does. */
+/* Columns that a claim sets, as CLAIM does. */
 static const int claim_columns[] = {INTENT_STATE, INTENT_ATTEMPTS, INTENT_NEXT_ATTEMPT_AT, INTENT_UPDATED_AT};
 static const Oid claim_types[] = {TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID};
 static const TableUpdate claim_update = {"membership_intent", claim_columns, claim_types, lengthof(claim_columns)};
@@ -980,6 +981,7 @@ typedef struct ClaimsFound
 	int			n;
 	IntentClaim *claims[INTENT_CLAIMS_AT_ONCE];
 	ItemPointerData places[INTENT_CLAIMS_AT_ONCE];
+	int64		ids[INTENT_CLAIMS_AT_ONCE];
 	bool		claimed[INTENT_CLAIMS_AT_ONCE];
 } ClaimsFound;
 
@@ -987,10 +989,10 @@ typedef struct ClaimsFound
 static bool
 claim_look(TupleTableSlot *row, int n, Datum *values, void *context)
 {
-	IntentClaim *claim_found = ((ClaimsFound *) context)->claims[n];
-	Intent	   *intent = &claim_found->intent;
+	ClaimsFound *found = context;
+	Intent	   *intent = &found->claims[n]->intent;
 
-	if (!intent_of_queued(row, claim_found->lane, intent))
+	if (!intent_of_queued(row, found->claims[n]->lane, intent) || intent->id != found->ids[n])
 		return false;
 	intent->since = DatumGetTimestampTz(values[CLAIMED_AT]);
 	values[CLAIMED_ATTEMPTS] = Int32GetDatum(intent->attempts);
@@ -1014,6 +1016,7 @@ claims_find(IntentClaim *const *claims, int n, IntentSearch search, ClaimsFound 
 	{
 		(void) spi_get_place(i, 1, &found->places[i]);
 		found->claims[i] = claims[spi_get_int8(i, 2, 1) - 1];
+		found->ids[i] = spi_get_int8(i, 3, 0);
 	}
 }
 
@@ -1067,6 +1070,28 @@ claims_take(ClaimsFound *found, IntentClaim **left)
 }
 
 /*
+ * Find intents and claim them at their places.  Write those that are left to the
+ * statement to left[]; return how many.
+ */
+static int
+intent_claim_at_places(IntentClaim *const *claims, int n, IntentSearch search, IntentClaim **left)
+{
+	/* while it is there, a place that was found is no other row's */
+	Snapshot	since = RegisterSnapshot(GetTransactionSnapshot());
+	ClaimsFound found;
+	int			nleft = 0;
+
+	claims_find(claims, n, search, &found);
+	if (found.n > 0)
+	{
+		nleft = claims_take(&found, left);
+		claims_note_rivals(&found);
+	}
+	UnregisterSnapshot(since);
+	return nleft;
+}
+
+/*
  * Claim the first intent in that part of each of up to INTENT_CLAIMS_AT_ONCE
  * different lanes.  Write the intents to the claims, with texts in the current
  * context.
@@ -1074,7 +1099,6 @@ claims_take(ClaimsFound *found, IntentClaim **left)
 void
 intent_claim_each(IntentClaim *const *claims, int n, IntentSearch search)
 {
-	ClaimsFound found;
 	IntentClaim *left[INTENT_CLAIMS_AT_ONCE];
 	int			nleft;
 
@@ -1085,11 +1109,7 @@ intent_claim_each(IntentClaim *const *claims, int n, IntentSearch search)
 		intent_claim_by_statement(claims, n, search);
 		return;
 	}
-	claims_find(claims, n, search, &found);
-	if (found.n == 0)
-		return;
-	nleft = claims_take(&found, left);
-	claims_note_rivals(&found);
+	nleft = intent_claim_at_places(claims, n, search, left);
 	if (nleft > 0)
 		intent_claim_by_statement(left, nleft, search);
 }
@@ -1418,7 +1438,7 @@ settle_run(SqlStatement *statement, const SqlArgs *args, const Intent *const *in
 	}
 }
 
-/* What settling sets, as settle_alike does. */
+/* Columns that settling sets, as settle_alike does. */
 static const int settle_columns[] = {
 	INTENT_STATE, INTENT_OUTCOME, INTENT_CODE, INTENT_DETAIL, INTENT_NEXT_ATTEMPT_AT, INTENT_UPDATED_AT, INTENT_SETTLED_AT
 };
@@ -1431,8 +1451,8 @@ settle_look(TupleTableSlot *row, int n, Datum *values pg_attribute_unused(), voi
 {
 	const Intent *const *intents = context;
 
-	return DatumGetInt64(row_value(row, INTENT_ID)) == intents[n]->id &&
-		strcmp(row_label(row, INTENT_STATE), state_names[STATE_SENDING]) == 0;
+	return DatumGetInt64(column_value_of(row, INTENT_ID)) == intents[n]->id &&
+		strcmp(column_label(row, INTENT_STATE), state_names[STATE_SENDING]) == 0;
 }
 
 /* Settle intents alike without a statement; false if that takes one. */
@@ -1551,7 +1571,7 @@ static void
 waiting_take(TupleTableSlot *slot, void *context)
 {
 	WaitingScan *scan = context;
-	IntentState state = intent_state_named(row_label(slot, INTENT_STATE));
+	IntentState state = intent_state_named(column_label(slot, INTENT_STATE));
 	bool		is_null;
 	Datum		account = slot_getattr(slot, INTENT_INSTANCE_ID, &is_null);
 	IntentBrief brief = {.state = state};
@@ -1562,7 +1582,7 @@ waiting_take(TupleTableSlot *slot, void *context)
 		return;
 	brief.id = DatumGetInt64(slot_getattr(slot, INTENT_ID, &is_null));
 	brief.requester = DatumGetObjectId(slot_getattr(slot, INTENT_REQUESTER, &is_null));
-	brief.action = intent_action_named(row_label(slot, INTENT_ACTION));
+	brief.action = intent_action_named(column_label(slot, INTENT_ACTION));
 	brief.jid = TextDatumGetCString(slot_getattr(slot, INTENT_JID, &is_null));
 	brief.since = DatumGetTimestampTz(slot_getattr(slot, INTENT_UPDATED_AT, &is_null));
 	due = slot_getattr(slot, INTENT_NEXT_ATTEMPT_AT, &is_null);

@@ -1,6 +1,6 @@
 
 # Rows of the queue that get another place while their requests are on the wire, or are changed while they are claimed:
-# each is settled, and none is sent twice.
+# each is settled, and none is sent twice.  So they are where a trigger of somebody's wants to see each change.
 
 use strict;
 use warnings;
@@ -41,6 +41,28 @@ for my $round (1 .. 60)
 }
 is($wawp->until("SELECT count(*) FILTER (WHERE state <> 'done') FROM wawp.membership_intent WHERE jid LIKE '15554%'", 0), 0, 'requested again with more priority: all are served');
 is($wawp->ask("SELECT count(DISTINCT jid) FROM wawp.membership_intent WHERE jid LIKE '15554%'"), 60, '... each person');
+
+# A trigger that fires for an update takes a statement; a row that somebody has locked is left until they let it go.
+$wawp->ask($_) foreach (
+	'CREATE TABLE changes (id bigint, state text)',
+	"CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS \$\$BEGIN INSERT INTO public.changes VALUES (NEW.id, NEW.state::text); RETURN NULL; END\$\$",
+	'CREATE TRIGGER note_change AFTER UPDATE ON wawp.membership_intent FOR EACH ROW EXECUTE FUNCTION note_change()',
+	"INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id, verify)
+		SELECT '12036307995' || lpad(g::text, 8, '0') || '\@g.us', '15555' || lpad(g::text, 6, '0'), 'support', 'seen', false FROM generate_series(1, 60) g");
+is($wawp->until("SELECT done FROM wawp.progress WHERE batch_id = 'seen'", 60), 60, 'with a trigger: all are settled');
+is($wawp->ask("SELECT count(DISTINCT id) FILTER (WHERE state = 'sending') || ' ' || count(*) FILTER (WHERE state = 'done') FROM changes"), '60 60',
+	'... and it has seen each claim and each end');
+$wawp->ask('DROP TRIGGER note_change ON wawp.membership_intent');
+$wawp->ask("SELECT wawp_pause('support')");
+$wawp->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id, verify)
+	SELECT '12036307996' || lpad(g::text, 8, '0') || '\@g.us', '15556' || lpad(g::text, 6, '0'), 'support', 'locked', false FROM generate_series(1, 60) g");
+$busy[0]->ask('BEGIN');
+$busy[0]->ask("SELECT count(*) FROM (SELECT FROM wawp.membership_intent WHERE batch_id = 'locked' AND id % 2 = 0 FOR KEY SHARE) l");
+$wawp->ask("SELECT wawp_resume('support')");
+is($wawp->until("SELECT done FROM wawp.progress WHERE batch_id = 'locked'", 30), 30, 'rows that nobody has locked are served');
+is($wawp->ask("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'locked' AND state = 'queued' AND attempts = 0"), 30, '... the others are not touched');
+$busy[0]->ask('ROLLBACK');
+is($wawp->until("SELECT done FROM wawp.progress WHERE batch_id = 'locked'", 60), 60, '... until they are free');
 unlike(slurp_file($node->logfile), qr/ERROR|PANIC|was terminated/, 'no error');
 
 done_testing();
