@@ -282,6 +282,41 @@ json_take_escape(const char *s, const char *end, char **out)
 	return 2;
 }
 
+/* Eight bytes that are all this one. */
+#define EIGHT(byte) (UINT64CONST(0x0101010101010101) * (byte))
+#define HIGH_BITS EIGHT(0x80)
+
+/* True if one of eight bytes may end a string's plain part: a quote, a backslash, a control character. */
+static bool
+json_may_end_plain(uint64 bytes)
+{
+	uint64		quote = bytes ^ EIGHT('"');
+	uint64		backslash = bytes ^ EIGHT('\\');
+
+	/* a byte borrows from the next one if it is less; that is true for some that end nothing, and they are read one by one */
+	return (((quote - EIGHT(1)) & ~quote) | ((backslash - EIGHT(1)) & ~backslash) |
+			((bytes - EIGHT(' ')) & ~bytes)) & HIGH_BITS;
+}
+
+/* Copy the plain part of a string that begins at s, eight bytes at a time and then one by one; *out is moved behind it. */
+static const char *
+json_copy_plain(const char *s, const char *end, char **out)
+{
+	char	   *to = *out;
+
+	for (uint64 bytes; end - s >= (ptrdiff_t) sizeof(bytes); s += sizeof(bytes), to += sizeof(bytes))
+	{
+		memcpy(&bytes, s, sizeof(bytes));
+		if (json_may_end_plain(bytes))
+			break;
+		memcpy(to, &bytes, sizeof(bytes));
+	}
+	while (s < end && *s != '"' && *s != '\\' && (unsigned char) *s >= ' ')
+		*to++ = *s++;
+	*out = to;
+	return s;
+}
+
 /* Read the string that begins here; NULL if it is none. */
 static const char *
 json_take_string(JsonReader *reader)
@@ -294,8 +329,7 @@ json_take_string(JsonReader *reader)
 	{
 		size_t		escape;
 
-		while (s < reader->end && *s != '"' && *s != '\\' && (unsigned char) *s >= ' ')
-			*out++ = *s++;
+		s = json_copy_plain(s, reader->end, &out);
 		if (s == reader->end || *s != '\\')
 			break;
 		if ((escape = json_take_escape(s, reader->end, &out)) == 0)
