@@ -123,7 +123,8 @@ typedef struct Shape
 	int			people;			/* of a group, at most */
 	int64		until;
 	bool		is_rough;		/* outages, limits, pauses, restarts; accounts differ */
-	double		hangs;			/* share of the requests that are never answered, of which an account may have several under way */
+	double		hangs;			/* share of the requests that are never answered, of which an account may have several
+								 * under way */
 	double		prompt_ms;		/* all answers take about that long, and additions may be as many as reads; 0: neither */
 } Shape;
 
