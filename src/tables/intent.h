@@ -179,9 +179,11 @@ typedef struct IntentLook
 {
 	int			limit;			/* so many at most */
 	bool		is_all;			/* any, otherwise only those that are due ... */
-	TimestampTz after;			/* ... and are so since then (DT_NOBEGIN: ever), and a few of the invitees; of these ... */
-	bool		(*is_wanted) (const IntentBrief *brief, bool is_due, void *context); /* ... those for which it is true */
-	void	   *context;		/* it is called for each that waits, and first for those that are due */
+	TimestampTz after;			/* ... and are so since then (DT_NOBEGIN: ever), and a few of the invitees ... */
+
+	/* ... and of these those for which it is true; it is called for each that waits, and first for those that are due */
+	bool		(*is_wanted) (const IntentBrief *brief, bool is_due, void *context);
+	void	   *context;
 } IntentLook;
 
 /* Intents of a lane that wait for verification or an invitation. */

@@ -63,8 +63,8 @@
 #define CROWD_RETRY_US (5 * USECS_PER_SEC)
 
 /*
- * Who is due waits for others of the group who are due soon, so that one list is for all: as long as they have waited
- * already, or for half of that if it is long, but not for longer than the second.
+ * A person who is due waits for others of the group who are due soon, so that one list is for all: as long as they have
+ * waited already, or for half of that if it is long, but not for longer than the second.
  */
 #define PATIENCE_US (5 * USECS_PER_SEC)
 #define MOST_PATIENCE_US (60 * USECS_PER_SEC)
@@ -100,7 +100,7 @@ typedef struct VerifyPass
 	TimestampTz *dues;			/* ... until these times */
 	int			npostponed;
 	TimestampTz next;			/* when to come again; 0: nobody waits */
-	TimestampTz later;			/* when the first is due who is not yet, and has not to wait for the others' list; 0: nobody is */
+	TimestampTz later;			/* when the first is due who is not yet, and not for the list below; 0: nobody is */
 	bool		wants_list;		/* for who is due ... */
 	Oid			list_role;		/* ... as whom ... */
 	TimestampTz list_by;		/* ... not later than that ... */
@@ -268,7 +268,7 @@ verify_settle_shown(const Intent *intent, WawpOutcome outcome, VerifyPass *pass)
 
 /* True if one statement may settle both. */
 static bool
-ending_is_like(const VerifyEnding *one, const VerifyEnding *other)
+verify_ends_like(const VerifyEnding *one, const VerifyEnding *other)
 {
 	return one->state == other->state && one->outcome == other->outcome && one->intent->code == other->intent->code &&
 		one->intent->state == other->intent->state && (one->detail == NULL) == (other->detail == NULL) &&
@@ -298,7 +298,7 @@ verify_settle_first(VerifyPass *pass)
 
 	for (int i = 0; i < pass->nendings; i++)
 	{
-		if (ending_is_like(&first, &pass->endings[i]))
+		if (verify_ends_like(&first, &pass->endings[i]))
 			alike[n++] = pass->endings[i].intent;
 		else
 			pass->endings[left++] = pass->endings[i];
@@ -534,7 +534,8 @@ static void
 verify_want_list(const Intent *intent, const WawpInstance *instance, VerifyPass *pass)
 {
 	if (!verify_is_requester_unable(intent, pass))
-		pass_want_list(pass, intent->requester, intent->due + verify_patience(intent->state, intent->since, intent->due, instance));
+		pass_want_list(pass, intent->requester,
+					   intent->due + verify_patience(intent->state, intent->since, intent->due, instance));
 }
 
 /*
@@ -776,7 +777,7 @@ verify_note_looked(CachedGroup *cached, TimestampTz began, const IntentsWaiting 
 		cached->looked_us = LOOK_AGAIN;
 }
 
-/* What the rows of a lane are chosen by, and the pass that this belongs to. */
+/* The facts by which rows of a lane are chosen, and their pass. */
 typedef struct VerifyLook
 {
 	const CachedGroup *cached;
