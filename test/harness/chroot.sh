@@ -135,16 +135,22 @@ default_cache() { say "${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/wawp/matrix"; }
 
 # The same sources as here, for the suite, and the same keys, so that security updates resolve as here.
 copy_sources() {
-    local file own
-    own=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    local file
     mkdir -p "$dir/usr/share/keyrings"
     for file in /usr/share/keyrings/debian-archive-*.gpg; do
         [[ ! -e $file || -e $dir$file ]] || cp "$file" "$dir$file"
     done
     rm -rf "$dir"/etc/apt/sources.list "$dir"/etc/apt/sources.list.d
     mkdir -p "$dir/etc/apt/sources.list.d"
+    add_sources "$suite" ""
+}
+
+# add_sources SUITE PREFIX: the sources of this machine for that suite, security updates included, in files of that prefix.
+add_sources() {
+    local file own
+    own=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
-        [[ ! -s $file ]] || sed "s/\b$own\b/$suite/g" "$file" >"$dir$file"
+        [[ ! -s $file ]] || sed "s/\b$own\b/$1/g" "$file" >"$dir/etc/apt/sources.list.d/$2$(basename "$file")"
     done
 }
 
