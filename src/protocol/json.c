@@ -293,7 +293,7 @@ json_may_end_plain(uint64 bytes)
 	uint64		quote = bytes ^ EIGHT('"');
 	uint64		backslash = bytes ^ EIGHT('\\');
 
-	/* a byte borrows from the next one if it is less; that is true for some that end nothing, and they are read one by one */
+	/* a byte borrows from the next one if it is less: true for some that end nothing, which are read one by one */
 	return (((quote - EIGHT(1)) & ~quote) | ((backslash - EIGHT(1)) & ~backslash) |
 			((bytes - EIGHT(' ')) & ~bytes)) & HIGH_BITS;
 }
