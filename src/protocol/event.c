@@ -382,16 +382,34 @@ static const struct
 	{"status.update", event_read_session, false},
 };
 
-/* Return the text, or a copy in which an escaped NUL is U+FFFD: legal JSON that our parser refuses. */
-static const char *
-event_replace_nul(const char *body, size_t len)
+/* True if an escaped NUL may be in the text. */
+static bool
+event_may_have_nul(const char *body, size_t len)
+{
+	static const char nul[] = "\\u0000";
+	const char *end = body + len;
+	size_t		n = strlen(nul);
+
+	for (const char *s = body; (size_t) (end - s) >= n; s++)
+	{
+		s = memchr(s, *nul, end - s - (n - 1));
+		if (s == NULL)
+			return false;
+		if (memcmp(s, nul, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Put a copy in the text's place in which an escaped NUL, legal JSON that our parser refuses, is U+FFFD, if it has one. */
+static void
+event_replace_nul(const char **body, size_t *len)
 {
 	char	   *copy;
 
-	if (strstr(body, "\\u0000") == NULL)
-		return body;
-	copy = pnstrdup(body, len);
-
+	if (!event_may_have_nul(*body, *len))
+		return;
+	copy = pnstrdup(*body, *len);
 	for (char *s = copy; (s = strchr(s, '\\')) != NULL; s += 2)
 	{
 		if (strncmp(s, "\\u0000", 6) == 0)
@@ -399,7 +417,8 @@ event_replace_nul(const char *body, size_t len)
 		if (s[1] == '\0')
 			break;
 	}
-	return copy;
+	*body = copy;
+	*len = strlen(copy);
 }
 
 /* Return a time that can be true: none in the future, but for clocks that differ. */
@@ -457,8 +476,8 @@ event_parse(const char *body, size_t len, Event *event)
 	const JsonNode *root;
 
 	memset(event, 0, sizeof(*event));
-	body = event_replace_nul(body, len);
-	root = json_node_parse(body, strlen(body));
+	event_replace_nul(&body, &len);
+	root = json_node_parse(body, len);
 	if (!json_node_is(root, JSON_KIND_OBJECT))
 		return NULL;
 	event->id = json_node_text(json_node_get(root, "id"));

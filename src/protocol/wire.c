@@ -1935,7 +1935,9 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 	out->status = json_node_text(json_node_get(root, "status"));
 	out->push_name = json_node_text(json_node_get(me, "pushName"));
 	out->me = jid_of_text(id_text(json_node_get(me, "id")));
-	out->me_lid = jid_of_text(id_text(json_node_any(me, part_keys[PART_LID])));
+	if (out->me.kind == JID_GROUP)
+		out->me = jid_of_text(NULL);
+	out->me_lid = lid_in(me);
 	out->limits = account_limits_read(root);
 	return out->status != NULL;
 }
