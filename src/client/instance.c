@@ -425,7 +425,8 @@ check_base_url(const OptionSpec *spec pg_attribute_unused(), const char *value)
 {
 	HttpUrl		url;
 
-	return base_url_problem(value, &url);
+	/* pg_upgrade restores servers before the new cluster has its settings; hosts are checked again when they are called */
+	return IsBinaryUpgrade ? NULL : base_url_problem(value, &url);
 }
 
 static const char *

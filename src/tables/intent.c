@@ -23,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
 #include "base/table_update.h"
@@ -925,11 +926,14 @@ intent_read_origin(TupleTableSlot *row, Intent *intent)
 		json_member(from, "application", &intent->application_name) && json_member(from, "client", &intent->client_addr);
 }
 
-/* True if a text is not longer than that limit; it has at least as many bytes as characters. */
+/* True if a text column has at most so many bytes, as many as characters at least; a long text is not read for that. */
 static bool
-text_is_within(const char *text, size_t limit)
+column_text_is_within(TupleTableSlot *row, int column, Size limit)
 {
-	return text == NULL || strlen(text) <= limit;
+	bool		is_null;
+	Datum		value = slot_getattr(row, column, &is_null);
+
+	return is_null || toast_raw_datum_size(value) <= limit + VARHDRSZ;
 }
 
 /* Write a queued row to *intent, as READ_COLUMNS reads it once it is claimed; false if only that can. */
@@ -942,7 +946,8 @@ intent_of_queued(TupleTableSlot *row, const LaneKey *lane, Intent *intent)
 
 	memset(intent, 0, sizeof(*intent));
 	if (strcmp(state, state_names[STATE_QUEUED]) != 0 || column_value_of(row, INTENT_NOT_BEFORE) != 0 ||
-		!intent_read_origin(row, intent))
+		!column_text_is_within(row, INTENT_REASON, TEXT_MAX_REASON) ||
+		!column_text_is_within(row, INTENT_BATCH_ID, TEXT_MAX_BATCH_ID) || !intent_read_origin(row, intent))
 		return false;
 	intent->id = DatumGetInt64(column_value_of(row, INTENT_ID));
 	intent->lane = *lane;
@@ -965,7 +970,7 @@ intent_of_queued(TupleTableSlot *row, const LaneKey *lane, Intent *intent)
 	intent->expires_at = DatumGetTimestampTz(column_value_of(row, INTENT_EXPIRES_AT));
 	intent->priority = DatumGetInt32(column_value_of(row, INTENT_PRIORITY));
 	intent->requester = DatumGetObjectId(column_value_of(row, INTENT_REQUESTER));
-	return text_is_within(intent->reason, TEXT_MAX_REASON) && text_is_within(intent->batch_id, TEXT_MAX_BATCH_ID);
+	return true;
 }
 
 /* Columns that a claim sets, as CLAIM does. */
