@@ -73,7 +73,7 @@ comes_to(ask_for(new_group()), 'done', '... until it is taken over');
 
 is($session->ask(q{SELECT count(*), count(*) FILTER (WHERE c.relispartition), string_agg(c.relname, ' ') FILTER (WHERE c.relreplident <> 'f'
 	AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND c.relreplident = 'd'))
-	FROM pg_class c WHERE c.relnamespace = 'wawp'::regnamespace AND c.relkind IN ('r', 'p')})->{out}, '18|3|',
+	FROM pg_class c WHERE c.relnamespace = 'wawp'::regnamespace AND c.relkind IN ('r', 'p')})->{out}, '19|3|',
 	'every table has a primary key or REPLICA IDENTITY FULL, each month of the audit log included');
 unlike(slurp_file($node->logfile), qr/replica identity/, 'nothing that was published could not be changed');
 is($session->ask('SELECT state, errors_in_a_row FROM wawp.worker_status')->{out}, 'serving|0', 'the worker serves');
