@@ -565,6 +565,7 @@ sub soak_stormy
 	while (time < $end)
 	{
 		my $name = $names[ rand @names ];
+		$row->ask('SELECT 1');    # it may still recover
 		$row->enqueue($each);
 		$row->call([ $row->open_sessions($callers) ], statements => 1, people => $called);
 		$mischief{$name}->($row, $name);
@@ -608,6 +609,7 @@ sub soak
 		};
 		$row->problem($@) unless $went_well;
 		result($row->finish);
+		die "soak, part $part: @{ $row->{problems} }\n" unless $went_well;
 	}
 	return;
 }
