@@ -580,6 +580,7 @@ sub soak_calm
 {
 	my ($row) = @_;
 	$sim->unrule;
+	$row->ask('SELECT 1');    # it may still recover
 	$row->enqueue($calm) or die "not enqueued\n";
 	$row->settled(300) or die "not all settled in time\n";
 	my $worker = WawpTest->worker($node);
