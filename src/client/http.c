@@ -1335,13 +1335,14 @@ http_wait(HttpTransfer *transfer)
 
 /*
  * Return the descriptor that becomes readable when http_pump has something to
- * do; -1 before the first transfer.  A caller with a wait of its own calls this
+ * do; -1 while there is no transfer: that the other side closes a connection at
+ * rest is noticed when it is used.  A caller with a wait of its own calls this
  * before each wait, as it sets the timer.
  */
 int
 http_descriptor(void)
 {
-	if (engine.multi == NULL)
+	if (engine.multi == NULL || dlist_is_empty(&engine.active))
 		return -1;
 	engine_arm_timer();
 	return engine.mux;

@@ -425,7 +425,10 @@ check_base_url(const OptionSpec *spec pg_attribute_unused(), const char *value)
 {
 	HttpUrl		url;
 
-	/* pg_upgrade restores servers before the new cluster has its settings; hosts are checked again when they are called */
+	/*
+	 * pg_upgrade restores servers before the new cluster has its settings; hosts are checked again when they are
+	 * called
+	 */
 	return IsBinaryUpgrade ? NULL : base_url_problem(value, &url);
 }
 
@@ -455,51 +458,51 @@ check_group(const OptionSpec *spec pg_attribute_unused(), const char *value)
 
 static const OptionSpec options[] = {
 	{"instance_id", ON_SERVER, check_text, 0, MAX_INSTANCE_ID_BYTES, NULL,
-		"the account at the gateway; required"},
+	"the account at the gateway; required"},
 	{"base_url", ON_SERVER, check_base_url, 0, 0, "https://api.wawp.net",
-		"address of the gateway: https, http on loopback only; its host must be in wawp.allowed_hosts"},
+	"address of the gateway: https, http on loopback only; its host must be in wawp.allowed_hosts"},
 	{"connect_timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "10000",
-		"milliseconds until a connection must be there"},
+	"milliseconds until a connection must be there"},
 	{"timeout_ms", ON_SERVER, check_ms, 1, HOUR_MS, "60000",
-		"milliseconds that a request may take in all"},
+	"milliseconds that a request may take in all"},
 	{"auth", ON_SERVER, check_auth, 0, 0, "body",
-		"how credentials travel: body (in a GET's query), query, header"},
+	"how credentials travel: body (in a GET's query), query, header"},
 	{"ca_file", ON_SERVER, check_ca_file, 0, MAXPGPATH - 1, NULL,
-		"file of certificates that are trusted instead of the system's; set by roles with pg_read_server_files"},
+	"file of certificates that are trusted instead of the system's; set by roles with pg_read_server_files"},
 	{"concurrency", ON_SERVER, check_int, 1, 1000, "1",
-		"requests of the worker at a time"},
+	"requests of the worker at a time"},
 	{"batch_size", ON_SERVER, check_int, 1, 50, "1",
-		"people in one add request of the worker"},
+	"people in one add request of the worker"},
 	{"adds_per_minute", ON_SERVER, check_real, 0, 60000, "6",
-		"adds a minute, of the worker and of calls by hand; 0: no pace at all"},
+	"adds a minute, of the worker and of calls by hand; 0: no pace at all"},
 	{"adds_burst", ON_SERVER, check_int, 0, 1000, "4",
-		"adds that calls by hand may make at once beyond the pace"},
+	"adds that calls by hand may make at once beyond the pace"},
 	{"adds_per_day", ON_SERVER, check_int, 0, PG_INT32_MAX, "0",
-		"adds a day (UTC); 0: no cap"},
+	"adds a day (UTC); 0: no cap"},
 	{"invites_per_minute", ON_SERVER, check_real, 0, 60000, "2",
-		"invitations and welcomes a minute"},
+	"invitations and welcomes a minute"},
 	{"checks_per_minute", ON_SERVER, check_real, 0, 60000, "30",
-		"numbers a minute for which WhatsApp is asked whether it knows them"},
+	"numbers a minute for which WhatsApp is asked whether it knows them"},
 	{"reads_per_minute", ON_SERVER, check_real, 0, 60000, "60",
-		"member lists and descriptions a minute; sessions' own count and do not wait; none if adds_per_minute is 0"},
+	"member lists and descriptions a minute; sessions' own count and do not wait; none if adds_per_minute is 0"},
 	{"pace_jitter", ON_SERVER, check_real, 0, 10, "0.2",
-		"random part of the time between two requests, as a factor; it only slows"},
+	"random part of the time between two requests, as a factor; it only slows"},
 	{"verify_delays", ON_SERVER, check_delays, 1, HOUR_MS, "3s,15s,60s",
-		"when the member list is read after an add: up to 10 growing durations with units, each at most 1h"},
+	"when the member list is read after an add: up to 10 growing durations with units, each at most 1h"},
 	{"invite_ttl", ON_SERVER, check_duration, 1000, 365.0 * 24 * HOUR_MS, "72h",
-		"how long an invitation, or a request to join, is waited for: a duration with its unit, 1s to 8760h"},
+	"how long an invitation, or a request to join, is waited for: a duration with its unit, 1s to 8760h"},
 	{"quiet_hours", ON_SERVER, check_quiet_hours, 0, 0, NULL,
-		"no adds, invitations, welcomes then: 21:00-08:00 Europe/Madrid (UTC+2: two hours east; none: log_timezone)"},
+	"no adds, invitations, welcomes then: 21:00-08:00 Europe/Madrid (UTC+2: two hours east; none: log_timezone)"},
 	{"access_token", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL,
-		"the account's token"},
+	"the account's token"},
 	{"access_token_file", ON_MAPPING, check_token_file, 0, MAXPGPATH - 1, NULL,
-		"absolute path of a file with the token, which the server reads; set by superusers, not beside access_token"},
+	"absolute path of a file with the token, which the server reads; set by superusers, not beside access_token"},
 	{"webhook_secret", ON_MAPPING, check_text, 0, MAX_TOKEN_FILE_BYTES, NULL,
-		"key of the signatures of the gateway's events"},
+	"key of the signatures of the gateway's events"},
 	{"object", ON_TABLE, check_object, 0, 0, NULL,
-		"what the table has: members or groups; required"},
+	"what the table has: members or groups; required"},
 	{"group_jid", ON_TABLE, check_group, 0, 0, NULL,
-		"the one group of a table of members"},
+	"the one group of a table of members"},
 };
 
 static const OptionSpec *

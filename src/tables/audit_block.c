@@ -85,12 +85,14 @@ seal_fail(pg_cryptohash_ctx *context)
 
 /*
  * Make a context for PostgreSQL's own SHA-256.  Its owner is one that nobody
- * releases: that of the transaction would free it at the end.
+ * releases: that of the transaction would free it at the end.  Without OpenSSL
+ * it is in the current memory context.
  */
 static pg_cryptohash_ctx *
 seal_make_context(void)
 {
 	ResourceOwner caller = CurrentResourceOwner;
+	MemoryContext memory = MemoryContextSwitchTo(TopMemoryContext);
 	pg_cryptohash_ctx *volatile context = NULL;
 
 	PG_TRY();
@@ -101,6 +103,7 @@ seal_make_context(void)
 	PG_FINALLY();
 	{
 		CurrentResourceOwner = caller;
+		MemoryContextSwitchTo(memory);
 	}
 	PG_END_TRY();
 	return context;

@@ -895,6 +895,16 @@ column_value_of(TupleTableSlot *row, int column)
 	return is_null ? (Datum) 0 : value;
 }
 
+/* Return a time; 0 for null. */
+static TimestampTz
+column_time(TupleTableSlot *row, int column)
+{
+	bool		is_null;
+	Datum		value = slot_getattr(row, column, &is_null);
+
+	return is_null ? 0 : DatumGetTimestampTz(value);
+}
+
 /* Write the text of a member of a JSON object to *text, NULL if it has none; false if that is no string. */
 static bool
 json_member(Jsonb *object, const char *key, const char **text)
@@ -945,7 +955,7 @@ intent_of_queued(TupleTableSlot *row, const LaneKey *lane, Intent *intent)
 	const char *outcome = column_label(row, INTENT_OUTCOME);
 
 	memset(intent, 0, sizeof(*intent));
-	if (strcmp(state, state_names[STATE_QUEUED]) != 0 || column_value_of(row, INTENT_NOT_BEFORE) != 0 ||
+	if (strcmp(state, state_names[STATE_QUEUED]) != 0 || column_time(row, INTENT_NOT_BEFORE) != 0 ||
 		!column_text_is_within(row, INTENT_REASON, TEXT_MAX_REASON) ||
 		!column_text_is_within(row, INTENT_BATCH_ID, TEXT_MAX_BATCH_ID) || !intent_read_origin(row, intent))
 		return false;
@@ -966,8 +976,8 @@ intent_of_queued(TupleTableSlot *row, const LaneKey *lane, Intent *intent)
 	intent->verify = DatumGetBool(column_value_of(row, INTENT_VERIFY));
 	intent->invite = DatumGetBool(column_value_of(row, INTENT_INVITE));
 	intent->superseded = DatumGetBool(column_value_of(row, INTENT_SUPERSEDED));
-	intent->until = DatumGetTimestampTz(column_value_of(row, INTENT_UNTIL));
-	intent->expires_at = DatumGetTimestampTz(column_value_of(row, INTENT_EXPIRES_AT));
+	intent->until = column_time(row, INTENT_UNTIL);
+	intent->expires_at = column_time(row, INTENT_EXPIRES_AT);
 	intent->priority = DatumGetInt32(column_value_of(row, INTENT_PRIORITY));
 	intent->requester = DatumGetObjectId(column_value_of(row, INTENT_REQUESTER));
 	return true;

@@ -378,17 +378,38 @@ text_drop(WireListText *kept)
 	memset(kept, 0, sizeof(*kept));
 }
 
-/* Copy the text of a list, if its entries are told apart. */
-static void
-text_keep(WireListText *kept, const WireListText *text)
+/* Return a copy of the text of a list; empty unless its entries are told apart. */
+static WireListText
+text_copy(const WireListText *text)
 {
+	WireListText copy = *text;
+	char	   *body;
+
 	if (text->begin == 0)
-		return;
-	*kept = *text;
-	kept->body = MemoryContextAlloc(list_memory, text->len);
-	memcpy((char *) kept->body, text->body, text->len);
-	kept->spans = MemoryContextAlloc(list_memory, sizeof(WireSpan) * Max(text->count, 1));
-	memcpy(kept->spans, text->spans, sizeof(WireSpan) * text->count);
+		return (WireListText) {0};
+	body = MemoryContextAlloc(list_memory, text->len);
+	copy.body = memcpy(body, text->body, text->len);
+	copy.spans = MemoryContextAlloc(list_memory, sizeof(WireSpan) * Max(text->count, 1));
+	memcpy(copy.spans, text->spans, sizeof(WireSpan) * text->count);
+	return copy;
+}
+
+/* Return a copy of a list. */
+static WireMembers
+members_copy(const WireMembers *list)
+{
+	WireMembers copy = *list;
+
+	copy.members = MemoryContextAlloc(list_memory, sizeof(WireMember) * list->count);
+	memcpy(copy.members, list->members, sizeof(WireMember) * list->count);
+	if (list->unread_shape)
+		copy.unread_shape = MemoryContextStrdup(list_memory, list->unread_shape);
+	if (list->slots)
+	{
+		copy.slots = MemoryContextAlloc(list_memory, sizeof(uint32) * ((Size) list->mask + 1));
+		memcpy(copy.slots, list->slots, sizeof(uint32) * ((Size) list->mask + 1));
+	}
+	return copy;
 }
 
 /* Free a list, if there is one. */
@@ -409,22 +430,16 @@ list_drop(CachedGroup *cached)
 	text_drop(&cached->text);
 }
 
-/* Copy a list and its text into the cache. */
+/* Keep a copy of a list and its text in the cache: all of it, or none if there is no memory. */
 static void
 list_keep(CachedGroup *cached, const WireMembers *list, const WireListText *text)
 {
+	WireMembers members = members_copy(list);
+	WireListText kept = text_copy(text);
+
 	list_drop(cached);
-	text_keep(&cached->text, text);
-	cached->list = *list;
-	cached->list.members = MemoryContextAlloc(list_memory, sizeof(WireMember) * list->count);
-	memcpy(cached->list.members, list->members, sizeof(WireMember) * list->count);
-	if (list->unread_shape)
-		cached->list.unread_shape = MemoryContextStrdup(list_memory, list->unread_shape);
-	if (list->slots)
-	{
-		cached->list.slots = MemoryContextAlloc(list_memory, sizeof(uint32) * ((Size) list->mask + 1));
-		memcpy(cached->list.slots, list->slots, sizeof(uint32) * ((Size) list->mask + 1));
-	}
+	cached->list = members;
+	cached->text = kept;
 	lists_size += list_size(cached);
 	dlist_push_tail(&lists, &cached->list_node);
 	cached->was_used = false;

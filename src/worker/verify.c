@@ -70,6 +70,8 @@
 #define MOST_PATIENCE_US (60 * USECS_PER_SEC)
 /* A list that is as old, at most, tells that somebody who could not be added is not in the group. */
 #define ABSENCE_MAX_AGE_US (60 * USECS_PER_SEC)
+/* Whoever is to be invited, which a pause or quiet hours may put off, may have joined since an older list. */
+#define INVITE_MAX_AGE_US (10 * 60 * USECS_PER_SEC)
 
 /* So many LIDs are requested in one pass. */
 #define LIDS_AT_ONCE 64
@@ -695,6 +697,13 @@ verify_shares_list(const Intent *intent, const WawpInstance *instance)
 	return intent->state == STATE_INVITED && verify_is_nearly_due(instance, intent->since, intent->due);
 }
 
+/* Return the time from which on a list tells of a row. */
+static TimestampTz
+verify_list_since(const Intent *intent)
+{
+	return intent->state == STATE_INVITING ? Max(intent->since, GetCurrentTimestamp() - INVITE_MAX_AGE_US) : intent->since;
+}
+
 /*
  * Judge a waiting row by the list, if it counts.  That somebody who could not be
  * added is absent is told by the list that showed it as well, or by one that was
@@ -704,7 +713,7 @@ static MembersFinding
 verify_find(const Intent *intent, Contact *contact, const CachedGroup *cached, const WawpInstance *instance,
 			VerifyPass *pass, InfoNeed *need)
 {
-	bool		has_list = group_cache_has_list_since(cached, intent->since);
+	bool		has_list = group_cache_has_list_since(cached, verify_list_since(intent));
 	bool		is_absent = intent->state == STATE_INVITING && intent->action == ACTION_ADD &&
 		group_cache_has_list_since(cached, GetCurrentTimestamp() - ABSENCE_MAX_AGE_US);
 	MembersFinding finding = {.verdict = VERDICT_UNKNOWN};
@@ -721,7 +730,7 @@ verify_find(const Intent *intent, Contact *contact, const CachedGroup *cached, c
 static void
 verify_row(const Intent *intent, Contact *contact, const CachedGroup *cached, const WawpInstance *instance, VerifyPass *pass)
 {
-	bool		has_list = group_cache_has_list_since(cached, intent->since);
+	bool		has_list = group_cache_has_list_since(cached, verify_list_since(intent));
 	bool		is_due = intent->due <= GetCurrentTimestamp();
 	InfoNeed	lid = {0, NULL};
 	MembersFinding finding = verify_find(intent, contact, cached, instance, pass, &lid);
