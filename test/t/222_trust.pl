@@ -95,6 +95,20 @@ is($wawp->ask("SELECT (SELECT count(*) FROM wawp.audit_log l WHERE l::text ~ '$b
 is($wawp->ask("SELECT wawp_erase('$ben')"), 0, '... and a repetition finds nothing');
 $reader->ask('COMMIT');
 
+# ---- what was written to the opt-out list since a transaction's snapshot
+
+foreach my $mode ('READ COMMITTED', 'REPEATABLE READ')
+{
+	my ($opted_out, $forgotten, $free) = map { $wawp->person } 1 .. 3;
+	$wawp->ask("SELECT wawp_note_contact('$forgotten')");
+	$later->ask("BEGIN ISOLATION LEVEL $mode; SELECT count(*) FROM wawp.suppression");
+	$wawp->ask("SELECT wawp_suppress('$opted_out', NULL, 'asked us')");
+	$wawp->ask("SELECT wawp_erase('$forgotten')");
+	is($later->ask("SELECT string_agg(outcome::text, ' ' ORDER BY n) FROM wawp_add_participants('$group', ARRAY['$opted_out', '$forgotten', '$free'], 'support') WITH ORDINALITY AS t (jid, outcome, code, detail, retry_at, verified, n)")->{out},
+		'suppressed suppressed accepted', "$mode: a session adds nobody who has opted out or was erased since");
+	$later->ask('COMMIT');
+}
+
 # ---- whatever is requested of an erased person, it does not leave: rows that were inserted past the check
 
 foreach my $action (qw(add remove promote demote invite))
