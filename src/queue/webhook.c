@@ -12,7 +12,8 @@
  * The function is for roles that the extension's owner grants it to.  It writes
  * the owner's tables as the owner, in the caller's transaction, with a
  * subtransaction around it.  Locks: those of the rows; it waits for a table that
- * is locked no longer than wawp.audit_timeout.
+ * is locked, or for another session that stores the same event, no longer than
+ * wawp.audit_timeout.
  *
  * IDENTIFICATION
  *	  src/queue/webhook.c
@@ -102,6 +103,8 @@ webhook_insert_plain(const WebhookEvent *row)
 	if (XactReadOnly || IsInParallelMode() || RecoveryInProgress())
 		return false;
 	before = spi_begin_as_owner_of("webhook_event");
+	/* another session may begin to store the event after this one has looked for it */
+	webhook_limit_lock_waits();
 	is_new = webhook_event_insert_plain(row);
 	spi_end_as_owner_of(&before);
 	return is_new;

@@ -742,6 +742,32 @@ audit_sent_at(int64 intent_id)
 	return spi_run(&sent_at, &args) > 0 ? spi_get_time(0, 1) : 0;
 }
 
+static SqlStatement sent_texts = {
+	"SELECT batch_id, actor, application_name, reason FROM wawp.audit_log"
+	" WHERE request_id = $1::uuid AND kind = 'sent' AND intent_id IS NOT DISTINCT FROM $2 LIMIT 1",
+	2, {TEXTOID, INT8OID}, NULL
+};
+
+/*
+ * Replace the free texts of a record that was made before somebody was erased,
+ * whom they may name, by those of the "sent" record of the same request, which
+ * the erasure has been through.  Without one there are none.
+ */
+void
+audit_take_sent_texts(AuditRecord *record)
+{
+	SqlArgs		args = {0};
+	bool		is_sent;
+
+	spi_add_text(&args, record->request_id);
+	spi_add_id(&args, record->intent_id);
+	is_sent = spi_run(&sent_texts, &args) > 0;
+	record->batch_id = is_sent ? spi_get_text(0, 1) : NULL;
+	record->actor = is_sent ? spi_get_text(0, 2) : NULL;
+	record->application_name = is_sent ? spi_get_text(0, 3) : NULL;
+	record->reason = is_sent ? spi_get_text(0, 4) : NULL;
+}
+
 /*
  * ---- notes of sessions
  */

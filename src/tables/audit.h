@@ -55,6 +55,7 @@ extern void audit_replay(AuditReplay replay);
 extern AuditRecord audit_record_of_intent(const Intent *intent, const char *kind);
 extern bool audit_has_removal(const LaneKey *lane, int64 contact, TimestampTz since);
 extern TimestampTz audit_sent_at(int64 intent_id);
+extern void audit_take_sent_texts(AuditRecord *record);
 extern const char *audit_detail(const char *note, const char *shape);
 extern void audit_write_cancelled(const Intent *intent, const char *note);
 extern void audit_write_intent(const Intent *intent, const char *kind, WawpOutcome outcome, const char *note);

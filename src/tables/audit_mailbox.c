@@ -36,6 +36,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "base/clock.h"
 #include "base/shmem.h"
 #include "base/text_limit.h"
@@ -52,6 +53,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 
@@ -74,6 +76,8 @@ typedef struct MailboxMessage
 	Latch	   *latch;			/* of the session */
 	bool		is_withdrawn;	/* the session does not wait any more */
 	bool		is_committed;	/* its record is in the log */
+	int64		began_ms;		/* when the statement did whose record it is, monotonic */
+	int64		forgotten_ms;	/* when somebody was erased last, monotonic; 0: nobody was */
 	int			length;
 	char		data[MAILBOX_BYTES];
 	WAWP_POISON_GAP
@@ -185,6 +189,8 @@ mailbox_post(MailboxMessage *message, const MailboxRecord *record, bool may_cut)
 	{
 		message->dbid = MyDatabaseId;
 		message->latch = MyLatch;
+		message->began_ms = clock_monotonic_ms() -
+			TimestampDifferenceMilliseconds(GetCurrentStatementStartTimestamp(), GetCurrentTimestamp());
 		message->length = (int) used;
 		message->state = MAILBOX_POSTED;
 		message->is_withdrawn = false;
@@ -307,6 +313,7 @@ typedef struct MailboxTaken
 	MailboxMessage *message;
 	bool		is_awaited;		/* a "sent" record */
 	bool		only_withdrawal;	/* its record is committed already */
+	bool		is_outdated;	/* somebody was erased since its statement began */
 	bool		is_readable;
 	char	   *data;
 	size_t		length;
@@ -359,6 +366,7 @@ mailbox_take_message(MailboxMessage *message, bool is_awaited)
 	one->message = message;
 	one->is_awaited = is_awaited;
 	one->only_withdrawal = message->is_committed;
+	one->is_outdated = message->began_ms <= message->forgotten_ms;
 	one->length = Min(Max(message->length, 0), (int) sizeof(message->data));
 	one->data = palloc(Max(one->length, 1));
 	memcpy(one->data, message->data, one->length);
@@ -490,6 +498,8 @@ mailbox_write(void)
 			continue;
 		if (one->only_withdrawal)
 			mailbox_make_withdrawal(&one->record);
+		if (one->is_outdated)
+			audit_take_sent_texts(&one->record.row);
 		mailbox_write_record(&one->record);
 	}
 	audit_end_gathering();
@@ -574,7 +584,10 @@ mailbox_aborted(void)
 	one_at_a_time = true;
 }
 
-/* Overwrite the records in mailboxes that are free: somebody was erased. */
+/*
+ * Overwrite the records in mailboxes that are free: somebody was erased.  What
+ * statements under way still post may name them, whatever its person.
+ */
 void
 mailbox_forget_people(void)
 {
@@ -584,8 +597,11 @@ mailbox_forget_people(void)
 
 		LWLockAcquire(wawp_shared->mailbox_lock, LW_EXCLUSIVE);
 		for (size_t m = 0; m < lengthof(messages); m++)
+		{
+			messages[m]->forgotten_ms = clock_monotonic_ms();
 			if (messages[m]->state == MAILBOX_FREE)
 				memset(messages[m]->data, 0, sizeof(messages[m]->data));
+		}
 		LWLockRelease(wawp_shared->mailbox_lock);
 	}
 }

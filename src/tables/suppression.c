@@ -26,6 +26,7 @@
 #include "tables/erasure_key.h"
 #include "tables/suppression.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 
@@ -84,7 +85,11 @@ suppression_may_have(const List *names)
 	return names != NIL && index_probe_committed(any, list_length(names)) != PROBE_NONE;
 }
 
-/* Return the reason why a person may not be added or invited to a group; NULL: they may. */
+/*
+ * Return the reason why a person may not be added or invited to a group; NULL:
+ * they may.  The list is read as it is now, also in a transaction with an older
+ * snapshot.
+ */
 const char *
 suppression_reason(const char *jid, const char *group)
 {
@@ -95,7 +100,7 @@ suppression_reason(const char *jid, const char *group)
 		return NULL;
 	spi_add_texts(&args, names);
 	spi_add_text(&args, group);
-	return spi_run(&find, &args) > 0 ? spi_get_text(0, 1) : NULL;
+	return spi_run_seeing(&find, &args, GetLatestSnapshot()) > 0 ? spi_get_text(0, 1) : NULL;
 }
 
 /* True if a person was erased: nothing is to be stored of them. */

@@ -499,3 +499,16 @@ attempt_intent_ids(void)
 	appendStringInfoChar(&out, '}');
 	return out.data;
 }
+
+/* Trust the texts of the intents of all attempts no more: somebody was erased, whose own requests settle.c recognises. */
+void
+attempt_forget_people(void)
+{
+	for (int stage = ATTEMPT_PREPARED; stage <= ATTEMPT_JUDGED; stage++)
+	{
+		dlist_iter	iter;
+
+		dlist_foreach(iter, &attempts_at[stage])
+			dlist_container(Attempt, node, iter.cur)->is_outdated = true;
+	}
+}

@@ -55,6 +55,7 @@ typedef struct Attempt
 	TimestampTz welcomed_at;	/* of a welcome: marks the people it is for */
 	HttpTransfer *transfer;
 	bool		is_named;		/* its instance's name is kept until the end of the transaction under way */
+	bool		is_outdated;	/* somebody was erased since its intents were read, whom their texts may name */
 	bool		is_recorded;	/* "answered" records are committed */
 	bool		is_recording;	/* ... are in the transaction under way */
 	int			n;				/* of the intents; a welcome has none, but intents[0] tells as whom */
@@ -86,6 +87,7 @@ extern void attempt_judge_answers(void);
 extern Attempt *attempt_next_judged(Attempt *after);
 extern bool attempt_follow_instance(Attempt *attempt);
 extern bool attempt_provably_not_sent(const Attempt *attempt);
+extern void attempt_forget_people(void);
 extern const char *attempt_intent_ids(void);
 
 #endif							/* WAWP_ATTEMPT_H */

@@ -426,6 +426,7 @@ dispatch_forget_people(void)
 {
 	group_cache_forget_people();
 	refusal_run_forget_people();
+	attempt_forget_people();
 	mailbox_forget_people();
 }
 

@@ -213,6 +213,8 @@ record_answers(Attempt *attempt)
 		record.code = attempt->people[i].code;
 		record.duration_ms = attempt->duration_ms;
 		record.detail = audit_detail(NULL, attempt->people[i].shape);
+		if (attempt->is_outdated)
+			audit_take_sent_texts(&record);
 		audit_write(&record);
 	}
 	attempt->is_recording = true;

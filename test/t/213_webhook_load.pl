@@ -127,6 +127,23 @@ is($wawp->ask("SET wawp.audit_timeout = '100ms'; SELECT status FROM wawp_webhook
 $locker->ask('COMMIT');
 is($wawp->ask("RESET wawp.audit_timeout; SELECT detail FROM wawp_webhook(\$b\$$twice\$b\$, hmac512('$SECRET', \$b\$$twice\$b\$), 'support')"), 'stored before', '... and then is known');
 
+# ... also by one who has looked for it before the other stored it: it is stopped in between, at a check
+$wawp->ask(q{CREATE FUNCTION stop(id text) RETURNS bool LANGUAGE plpgsql SET lock_timeout = 0 AS $$ BEGIN
+	IF id = 'raced' AND current_setting('application_name') = 'second' THEN PERFORM pg_advisory_xact_lock_shared(213); END IF; RETURN true; END $$;
+	ALTER TABLE wawp.webhook_event ADD CONSTRAINT stop CHECK (public.stop(id))});
+my $raced = message('raced', '15551110001');
+my $second = WawpTest->session($node, undef, application_name => 'second');
+$second->ask("SET wawp.audit_timeout = '100ms'");
+$wawp->ask('SELECT pg_advisory_lock(213)');
+$second->send("SELECT concat_ws(' ', status, retry_after, detail) FROM wawp_webhook(\$b\$$raced\$b\$, hmac512('$SECRET', \$b\$$raced\$b\$), 'support')");
+is($wawp->until("SELECT wait_event FROM pg_stat_activity WHERE application_name = 'second'", 'advisory'), 'advisory', 'one session has looked for an event');
+is($locker->ask("BEGIN; SELECT hand_in(\$b\$$raced\$b\$)")->{out}, 200, '... another stores it');
+$wawp->ask('SELECT pg_advisory_unlock(213)');
+is($wawp->until("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'second' AND state = 'active'", 0), 0, '... and the first does not wait for its end');
+$locker->ask('COMMIT');
+is($second->answer->{out}, '503 5 not stored: canceling statement due to lock timeout', '... but asks for a repetition');
+$wawp->ask('ALTER TABLE wawp.webhook_event DROP CONSTRAINT stop');
+
 # ---- crashes
 
 my $worker = WawpTest->worker($node);

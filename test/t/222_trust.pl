@@ -95,6 +95,42 @@ is($wawp->ask("SELECT (SELECT count(*) FROM wawp.audit_log l WHERE l::text ~ '$b
 is($wawp->ask("SELECT wawp_erase('$ben')"), 0, '... and a repetition finds nothing');
 $reader->ask('COMMIT');
 
+# ---- what was written to the opt-out list since a transaction's snapshot
+
+foreach my $mode ('READ COMMITTED', 'REPEATABLE READ')
+{
+	my ($opted_out, $forgotten, $free) = map { $wawp->person } 1 .. 3;
+	$wawp->ask("SELECT wawp_note_contact('$forgotten')");
+	$later->ask("BEGIN ISOLATION LEVEL $mode; SELECT count(*) FROM wawp.suppression");
+	$wawp->ask("SELECT wawp_suppress('$opted_out', NULL, 'asked us')");
+	$wawp->ask("SELECT wawp_erase('$forgotten')");
+	is($later->ask("SELECT string_agg(outcome::text, ' ' ORDER BY n) FROM wawp_add_participants('$group', ARRAY['$opted_out', '$forgotten', '$free'], 'support') WITH ORDINALITY AS t (jid, outcome, code, detail, retry_at, verified, n)")->{out},
+		'suppressed suppressed accepted', "$mode: a session adds nobody who has opted out or was erased since");
+	$later->ask('COMMIT');
+}
+
+# ---- requests on the wire about somebody else, which name whom is erased meanwhile: the answers are recorded without them
+
+my ($pam, $queued, $called) = map { $wawp->person } 1 .. 3;
+$wawp->ask("SELECT wawp_note_contact('$pam')");
+$sim->rule({ times => undef, match => { path => 'participants/add' }, effect => 'before', fault => { gate => \1 } });
+$later->ask("SET wawp.actor = 'clerk of $pam'");
+$later->send("SELECT outcome FROM wawp_add_participants('$old', ARRAY['$called'], 'support', 'in place of $pam')");
+my $instead = $wawp->ask("SELECT id FROM wawp_request_add('$dormant', ARRAY['$queued'], 'support', 'instead of $pam', batch_id => 'batch $pam')");
+$sim->arrived("$_/participants/add") foreach $old, $dormant;
+$writer->send("SELECT outcome FROM wawp_add_participants('$group', ARRAY['$pam'], 'support', 'called $pam')");
+$sim->arrived("$group/participants/add", 1 + $sim->count("$group/participants/add"));
+is($wawp->ask("SELECT wawp_erase('$pam') > 0"), 't', 'somebody is erased while three requests are on the wire');
+$wawp->until('SELECT count(*) FROM wawp.erasure', 0);
+$wawp->until('SELECT count(*) FROM wawp.audit_note', 0);
+$sim->unrule;
+is($_->answer->{out}, 'accepted', '... a session gets its answer') foreach $later, $writer;
+is($wawp->end($instead), 'done added', '... and the queue, too');
+my $answered = "SELECT count(*) FROM wawp.audit_log l JOIN wawp.audit_log s USING (request_id) WHERE s.kind = 'sent' AND l.kind = 'answered' AND l.requested_by IS NOT NULL AND s.erased IS NOT NULL";
+is($wawp->until($answered, 3), 3, '... all are recorded');
+is($wawp->ask("SELECT count(*) FROM wawp.audit_log l WHERE l::text ~ '$pam'"), 0, '... without whom was erased');
+$later->ask('RESET wawp.actor');
+
 # ---- whatever is requested of an erased person, it does not leave: rows that were inserted past the check
 
 foreach my $action (qw(add remove promote demote invite))
