@@ -347,6 +347,9 @@ CREATE TABLE wawp.erasure (
 	jids		text[] COLLATE "C" NOT NULL,
 	since		xid8 NOT NULL,
 	writers		text[] COLLATE "C",
+	log_id		bigint NOT NULL,
+	tables		int NOT NULL DEFAULT 0,
+	home		uuid DEFAULT wawp._home(),
 	CONSTRAINT erasure_pkey PRIMARY KEY (contact_id)
 );
 COMMENT ON TABLE wawp.erasure IS 'people who are being erased, until the transactions that were open meanwhile have ended and the worker has erased what they wrote';
@@ -354,6 +357,9 @@ COMMENT ON COLUMN wawp.erasure.contact_id IS 'number of the person in the audit 
 COMMENT ON COLUMN wawp.erasure.jids IS 'what the person is known by';
 COMMENT ON COLUMN wawp.erasure.since IS 'the oldest transaction that was open';
 COMMENT ON COLUMN wawp.erasure.writers IS 'those that are waited for; NULL until the worker has looked';
+COMMENT ON COLUMN wawp.erasure.log_id IS 'number of the last record of the audit log that was looked at';
+COMMENT ON COLUMN wawp.erasure.tables IS 'how many tables were looked through since the transactions have ended';
+COMMENT ON COLUMN wawp.erasure.home IS 'the database in which the person was erased, the only one that completes it';
 
 SELECT pg_catalog.pg_extension_config_dump('wawp.erasure_key', '');
 

@@ -31,6 +31,7 @@
 #include "queue/quota.h"
 #include "tables/adoption.h"
 #include "tables/contact.h"
+#include "tables/erasure.h"
 #include "tables/hold.h"
 #include "tables/identity.h"
 #include "tables/intent.h"
@@ -302,6 +303,18 @@ wawp_suppress(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(changed);
 }
 
+/* Raise while the worker is still erasing the person: it would end whatever is requested for them meanwhile. */
+static void
+unsuppress_check_erased(const char *person)
+{
+	if (erasure_is_open_for(person))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the erasure of the person is not complete"),
+				 errdetail("Transactions that were writing to the extension's tables meanwhile are waited for."),
+				 errhint("Try again when the person has no row in wawp.erasure any more; end sessions that are idle in a transaction.")));
+}
+
 /* (jid text, group_jid text): true if there was a suppression. */
 Datum
 wawp_unsuppress(PG_FUNCTION_ARGS)
@@ -314,6 +327,7 @@ wawp_unsuppress(PG_FUNCTION_ARGS)
 
 	if (lifted)
 	{
+		unsuppress_check_erased(person);
 		membership_forgive(person, group);
 		intent_note("policy", NULL, group, person, "unsuppressed", &by);
 	}

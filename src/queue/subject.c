@@ -90,7 +90,7 @@ wawp_erase(PG_FUNCTION_ARGS)
 	suppression_set_erased(person.jids);
 	erasure_open(&person);
 	person_cancel_intents(&person, &by);
-	changed = person_erase(&person, NULL) - (was_known ? 0 : 1);
+	changed = person_erase(&person) - (was_known ? 0 : 1);
 	intent_note("erased", NULL, "", person_pseudonym(&person), reason, &by);
 	person_erase_notes(&person);
 	spi_end_as_owner(&before);

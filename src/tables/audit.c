@@ -291,6 +291,13 @@ static SqlStatement last_record = {
 	0, {0}, NULL
 };
 
+/* Return the number of the last record that this transaction sees; 0: there is none. */
+int64
+audit_last_id(void)
+{
+	return spi_run(&last_record, NULL) > 0 ? spi_get_int8(0, 1, 0) : 0;
+}
+
 static SqlStatement find_take_over = {
 	"SELECT FROM wawp.audit_note WHERE kind = 'policy' AND reason LIKE '" AUDIT_TAKEN_OVER "%' AND home = $1 LIMIT 1",
 	1, {UUIDOID}, NULL

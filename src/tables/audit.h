@@ -41,6 +41,7 @@ typedef struct AuditSent
 typedef void (*AuditReplay) (const AuditSent *sent);
 
 extern uint64 audit_run_erasure(SqlStatement *statement, const SqlArgs *args);
+extern int64 audit_last_id(void);
 extern void audit_prepare_ahead(void);
 extern void audit_drop_old(int retention_minutes);
 extern void audit_write(const AuditRecord *record);

@@ -8,9 +8,14 @@
  * leaves a row here with what the person is known by.  The worker notes in it
  * who is writing to our tables at that time, and when the last of them has ended
  * it erases once more, what was written since, and deletes the row.  Whoever
- * begins to write later sees that the person was erased.
+ * begins to write later sees that the person was erased: until then that cannot
+ * be taken back (erasure_is_open_for()).
  *
- * The row is not dumped.  Statements run as intent.c's do, in the caller's
+ * The worker looks through one table at a time; the row has how far it got.  A
+ * worker that starts begins anew: a restart of the server gives prepared
+ * transactions other names.
+ *
+ * The row is not dumped, and another home's is not read.  Statements run as intent.c's do, in the caller's
  * transaction.  Locks: the row.
  *
  * IDENTIFICATION
@@ -23,15 +28,17 @@
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
 #include "catalog/pg_type.h"
+#include "tables/audit.h"
 #include "tables/erasure.h"
+#include "tables/home.h"
 
 #include "compat.h"
 
 /* Rows that the statements which follow do not see were written by no transaction that was over at this one's snapshot. */
 static SqlStatement open_one = {
-	"INSERT INTO wawp.erasure (contact_id, jids, since) VALUES ($1, $2, pg_snapshot_xmin(pg_current_snapshot()))"
+	"INSERT INTO wawp.erasure (contact_id, jids, since, log_id, home) VALUES ($1, $2, pg_snapshot_xmin(pg_current_snapshot()), $3, $4)"
 	" ON CONFLICT (contact_id) DO NOTHING",
-	2, {INT8OID, TEXTARRAYOID}, NULL
+	4, {INT8OID, TEXTARRAYOID, INT8OID, UUIDOID}, NULL
 };
 
 /* Note that a person is being erased, before their rows are looked for. */
@@ -42,16 +49,53 @@ erasure_open(const Person *person)
 
 	spi_add_int8(&args, *(int64 *) linitial(person->contacts));
 	spi_add_texts(&args, person->jids);
+	spi_add_int8(&args, audit_last_id());
+	home_bind(&args);
 	spi_run(&open_one, &args);
 }
 
-/* True if there is an erasure to complete; no statement is run. */
+/* True if there may be an erasure to complete; no statement is run. */
 bool
 erasure_is_open(void)
 {
 	IndexProbe	any = {"erasure", "erasure_pkey", 0, {0}};
 
 	return index_probe_first(&any) != PROBE_NONE;
+}
+
+static SqlStatement find_open = {
+	"SELECT FROM wawp.erasure WHERE home = $1 AND $2 = ANY (jids)",
+	2, {UUIDOID, TEXTOID}, NULL
+};
+
+/* True if the erasure of a person is not complete. */
+bool
+erasure_is_open_for(const char *jid)
+{
+	SqlArgs		args = {0};
+
+	if (!erasure_is_open())
+		return false;
+	home_bind(&args);
+	spi_add_text(&args, jid);
+	return spi_run(&find_open, &args) > 0;
+}
+
+static SqlStatement begin_anew = {
+	"UPDATE wawp.erasure SET writers = NULL, tables = 0 WHERE home = $1",
+	1, {UUIDOID}, NULL
+};
+
+/* Forget whom erasures wait for, and which tables were looked through. */
+void
+erasure_begin_anew(void)
+{
+	SqlArgs		args = {0};
+
+	if (!erasure_is_open())
+		return;
+	home_bind(&args);
+	spi_run(&begin_anew, &args);
 }
 
 /* A transaction that has ended, and is not found, has committed: statements that follow see its rows. */
@@ -62,21 +106,36 @@ static SqlStatement note_writers = {
 	"  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())"
 	"  AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
 	"  AND l.pid IS DISTINCT FROM pg_backend_pid())"
-	" WHERE writers IS NULL",
-	0, {0}, NULL
+	" WHERE writers IS NULL AND home = $1",
+	1, {UUIDOID}, NULL
 };
 
-/* Note for erasures that have committed since who is writing to our tables, prepared transactions included. */
-void
+static SqlStatement find_own = {
+	"SELECT FROM wawp.erasure WHERE home = $1 LIMIT 1",
+	1, {UUIDOID}, NULL
+};
+
+/*
+ * Note for erasures that have committed since who is writing to our tables,
+ * prepared transactions included; false if there is no erasure to complete.
+ */
+bool
 erasure_note_writers(void)
 {
-	spi_run(&note_writers, NULL);
+	SqlArgs		args = {0};
+
+	if (!erasure_is_open())
+		return false;
+	home_bind(&args);
+	spi_run(&note_writers, &args);
+	return spi_run(&find_own, &args) > 0;
 }
 
 static SqlStatement next_one = {
-	"SELECT e.contact_id, e.since::xid::text FROM wawp.erasure e WHERE e.writers IS NOT NULL"
-	" AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.virtualtransaction = ANY (e.writers)) ORDER BY e.contact_id LIMIT 1",
-	0, {0}, NULL
+	"SELECT e.contact_id, e.since::xid::text, e.log_id, e.tables::bigint FROM wawp.erasure e WHERE e.writers IS NOT NULL AND e.home = $1"
+	" AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.virtualtransaction = ANY (e.writers))"
+	" ORDER BY e.contact_id <= $2, e.contact_id LIMIT 1",
+	2, {UUIDOID, INT8OID}, NULL
 };
 
 static SqlStatement jids_of = {
@@ -84,23 +143,46 @@ static SqlStatement jids_of = {
 	1, {INT8OID}, NULL
 };
 
-/* Read an erasure whose writers have all ended, in the current memory; false if there is none. */
+/* Read an erasure whose writers have all ended, if possible one behind that contact, in the current memory; false if there is none. */
 bool
-erasure_next(OpenErasure *erasure)
+erasure_next(OpenErasure *erasure, int64 behind)
 {
 	int64	   *id = palloc(sizeof(int64));
 	SqlArgs		args = {0};
+	SqlArgs		of_one = {0};
 	uint64		n;
 
-	if (spi_run(&next_one, NULL) == 0)
+	home_bind(&args);
+	spi_add_int8(&args, behind);
+	if (spi_run(&next_one, &args) == 0)
 		return false;
 	*id = spi_get_int8(0, 1, 0);
-	*erasure = (OpenErasure) {.person.contacts = list_make1(id), .since = pstrdup(spi_get_text(0, 2))};
-	spi_add_int8(&args, *id);
-	n = spi_run(&jids_of, &args);
+	*erasure = (OpenErasure) {
+		.person.contacts = list_make1(id),
+		.rest = {.since = pstrdup(spi_get_text(0, 2)), .log_id = spi_get_int8(0, 3, 0), .tables = (int) spi_get_int8(0, 4, 0)}
+	};
+	spi_add_int8(&of_one, *id);
+	n = spi_run(&jids_of, &of_one);
 	for (uint64 i = 0; i < n; i++)
 		erasure->person.jids = lappend(erasure->person.jids, pstrdup(spi_get_text(i, 1)));
 	return true;
+}
+
+static SqlStatement go_on = {
+	"UPDATE wawp.erasure SET log_id = $2, tables = $3 WHERE contact_id = $1",
+	3, {INT8OID, INT8OID, INT4OID}, NULL
+};
+
+/* Write how far an erasure got. */
+void
+erasure_go_on(const OpenErasure *erasure)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int8(&args, *(int64 *) linitial(erasure->person.contacts));
+	spi_add_int8(&args, erasure->rest.log_id);
+	spi_add_int4(&args, erasure->rest.tables, true);
+	spi_run(&go_on, &args);
 }
 
 static SqlStatement close_one = {

@@ -17,13 +17,17 @@
 typedef struct OpenErasure
 {
 	Person		person;
-	const char *since;			/* the oldest transaction whose rows it may have missed, an xid */
+	PersonRest	rest;
+	bool		is_complete;
 } OpenErasure;
 
 extern void erasure_open(const Person *person);
 extern bool erasure_is_open(void);
-extern void erasure_note_writers(void);
-extern bool erasure_next(OpenErasure *erasure);
+extern bool erasure_is_open_for(const char *jid);
+extern void erasure_begin_anew(void);
+extern bool erasure_note_writers(void);
+extern bool erasure_next(OpenErasure *erasure, int64 behind);
+extern void erasure_go_on(const OpenErasure *erasure);
 extern void erasure_close(const OpenErasure *erasure);
 
 #endif							/* WAWP_ERASURE_H */

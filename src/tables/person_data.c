@@ -164,11 +164,13 @@ person_pattern(const Person *person)
  * ---- where it is
  */
 
-/* Of each statement: $1 the JIDs, $2 the contact_ids, $3 the pattern, $4 the pseudonym, $5 the oldest transaction, NULL: any. */
-#define PERSON_ARGS 5, {TEXTARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+/* Of each statement: $1 the JIDs, $2 the contact_ids, $3 the pattern, $4 the pseudonym, and of PersonRest $5 since, $6 log_id, $7 log_end. */
+#define PERSON_ARGS 7, {TEXTARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID}, NULL
 
 /* A row that was written by that transaction or later; of what is older nothing else is looked at. */
 #define WRITTEN "($5 IS NULL OR age(xmin) <= age($5::xid))"
+/* A record of the log that was written since: only the worker writes them, and in the order of their numbers. */
+#define RECORDED "a.id > $6 AND a.id <= $7"
 
 #define NAMES(column) "coalesce(" column " ~ $3, false)"
 /* between $$, which no setting of the session changes */
@@ -202,9 +204,13 @@ typedef struct Holding
 #define SHOW(table, order, holds) \
 	{"SELECT coalesce(jsonb_agg(to_jsonb(t) - '{digest,salt,erased}'::text[] ORDER BY " order "), '[]')::text FROM " table " t WHERE " holds, PERSON_ARGS}
 
+/* Of what was written since, so many records are looked at in one statement. */
+#define RECORDS_AT_ONCE 10000
+
 enum
 {
-	HOLDING_NOTES = 2			/* of holdings[] */
+	HOLDING_NOTES = 2,			/* of holdings[] */
+	HOLDING_LOG
 };
 
 static Holding holdings[] = {
@@ -226,7 +232,7 @@ static Holding holdings[] = {
 		SHOW("wawp.audit_log", "t.id", "(contact_id = ANY ($2) OR " AUDIT_TEXTS ")"),
 		{"UPDATE wawp.audit_log a SET erased = wawp._audit_erased(a, array_remove(ARRAY[" AUDIT_ERASED("batch_id") ", " AUDIT_ERASED("actor") ", "
 			AUDIT_ERASED("application_name") ", " AUDIT_ERASED("reason") ", " AUDIT_ERASED("detail") "], NULL)), salt = NULL, " AUDIT_CLEAN("batch_id") ", " AUDIT_CLEAN("actor") ", " AUDIT_CLEAN("application_name")
-	", " AUDIT_CLEAN("reason") ", " AUDIT_CLEAN("detail") " WHERE " WRITTEN " AND " AUDIT_TEXTS, PERSON_ARGS}},
+	", " AUDIT_CLEAN("reason") ", " AUDIT_CLEAN("detail") " WHERE " RECORDED " AND " AUDIT_TEXTS, PERSON_ARGS}},
 	{"webhook_event",
 		SHOW("wawp.webhook_event", "t.received_at", EVENT_HOLDS),
 	{"DELETE FROM wawp.webhook_event WHERE " WRITTEN " AND " EVENT_HOLDS, PERSON_ARGS}},
@@ -249,9 +255,12 @@ static Holding holdings[] = {
 	{"DELETE FROM wawp.contact WHERE contact_id = ANY ($2)", PERSON_ARGS}},
 };
 
-/* Return the arguments of PERSON_ARGS; since NULL: whenever a row was written. */
+/* Whenever a row was written. */
+static const PersonRest everything = {.log_end = PG_INT64_MAX};
+
+/* Return the arguments of PERSON_ARGS. */
 static SqlArgs
-person_args(const Person *person, const char *since)
+person_args(const Person *person, const PersonRest *rest)
 {
 	SqlArgs		args = {0};
 	List	   *names = list_copy(person->jids);
@@ -266,7 +275,9 @@ person_args(const Person *person, const char *since)
 	spi_add_array(&args, ids, NULL, list_length(person->contacts), INT8OID);
 	spi_add_text(&args, person_pattern(person));
 	spi_add_text(&args, person_pseudonym(person));
-	spi_add_text(&args, since);
+	spi_add_text(&args, rest->since);
+	spi_add_int8(&args, rest->log_id);
+	spi_add_int8(&args, rest->log_end);
 	return args;
 }
 
@@ -274,7 +285,7 @@ person_args(const Person *person, const char *since)
 const char *
 person_export(const Person *person)
 {
-	SqlArgs		args = person_args(person, NULL);
+	SqlArgs		args = person_args(person, &everything);
 	StringInfoData out;
 
 	initStringInfo(&out);
@@ -318,11 +329,11 @@ person_cancel_intents(const Person *person, const IntentRequester *by)
 	(void) spi_run(&cancel_live, &args);
 }
 
-/* Erase a person from all tables, or from what was written by a transaction (an xid) or later ones; return how many rows changed. */
+/* Erase a person from all tables; return how many rows changed. */
 int64
-person_erase(const Person *person, const char *since)
+person_erase(const Person *person)
 {
-	SqlArgs		args = person_args(person, since);
+	SqlArgs		args = person_args(person, &everything);
 	int64		changed = 0;
 
 	for (size_t i = 0; i < lengthof(holdings); i++)
@@ -330,11 +341,33 @@ person_erase(const Person *person, const char *since)
 	return changed;
 }
 
+/*
+ * Erase a person from what was written since in the next table, of the log in a
+ * portion, and write to *rest what is left; true if nothing is.  What becomes of a
+ * table's rows lies in tables that follow: notes become records.
+ */
+bool
+person_erase_rest(const Person *person, PersonRest *rest)
+{
+	bool		is_log = rest->tables == HOLDING_LOG;
+	int64		last = is_log ? audit_last_id() : rest->log_id;
+	SqlArgs		args;
+
+	rest->log_end = Min(last, rest->log_id + RECORDS_AT_ONCE);
+	args = person_args(person, rest);
+	(void) audit_run_erasure(&holdings[rest->tables].erase, &args);
+	if (is_log)
+		rest->log_id = rest->log_end;
+	if (rest->log_id == last)
+		rest->tables++;
+	return rest->tables == lengthof(holdings);
+}
+
 /* Erase a person from notes that were written since. */
 void
 person_erase_notes(const Person *person)
 {
-	SqlArgs		args = person_args(person, NULL);
+	SqlArgs		args = person_args(person, &everything);
 
 	(void) spi_run(&holdings[HOLDING_NOTES].erase, &args);
 }

@@ -31,6 +31,7 @@
 #include "tables/audit.h"
 #include "tables/audit_mailbox.h"
 #include "tables/contact.h"
+#include "tables/erasure.h"
 #include "tables/group_settings.h"
 #include "tables/hold.h"
 #include "tables/identity.h"
@@ -264,6 +265,7 @@ dispatch_recover(void)
 													  &cycle.has_locked_doubts));
 	admission_set_recovering(intent_count_doubts(cycle.doubts) > 0);
 	cycle.recovery_until_ms = clock_monotonic_ms() + LONGEST_RECOVERY_MS;
+	erasure_begin_anew();
 	dispatch_replay();
 }
 
