@@ -601,6 +601,7 @@ sub soak
 		my $row = row("part $part of 10");
 		my $went_well = eval {
 			my $times = soak_stormy($row, $seconds);
+			soak_calm($row) foreach 1 .. 2;    # a worker that has just begun keeps more as it meets people
 			my ($kb, $files) = soak_calm($row);
 			my ($kb_later, $files_later) = soak_calm($row);
 			$row->{step} = sprintf 'part %d: %d times, worker %d -> %d kB, %d -> %d files', $part, $times, $kb, $kb_later, $files, $files_later;
