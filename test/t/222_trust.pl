@@ -112,14 +112,14 @@ foreach my $mode ('READ COMMITTED', 'REPEATABLE READ')
 # ---- requests on the wire about somebody else, which name whom is erased meanwhile: the answers are recorded without them
 
 my ($pam, $queued, $called) = map { $wawp->person } 1 .. 3;
+my @on_wire = map { $wawp->group } 1 .. 3;
 $wawp->ask("SELECT wawp_note_contact('$pam')");
 $sim->rule({ times => undef, match => { path => 'participants/add' }, effect => 'before', fault => { gate => \1 } });
 $later->ask("SET wawp.actor = 'clerk of $pam'");
-$later->send("SELECT outcome FROM wawp_add_participants('$old', ARRAY['$called'], 'support', 'in place of $pam')");
-my $instead = $wawp->ask("SELECT id FROM wawp_request_add('$dormant', ARRAY['$queued'], 'support', 'instead of $pam', batch_id => 'batch $pam')");
-$sim->arrived("$_/participants/add") foreach $old, $dormant;
-$writer->send("SELECT outcome FROM wawp_add_participants('$group', ARRAY['$pam'], 'support', 'called $pam')");
-$sim->arrived("$group/participants/add", 1 + $sim->count("$group/participants/add"));
+$later->send("SELECT outcome FROM wawp_add_participants('$on_wire[0]', ARRAY['$called'], 'support', 'in place of $pam')");
+my $instead = $wawp->ask("SELECT id FROM wawp_request_add('$on_wire[1]', ARRAY['$queued'], 'support', 'instead of $pam', batch_id => 'batch $pam')");
+$writer->send("SELECT outcome FROM wawp_add_participants('$on_wire[2]', ARRAY['$pam'], 'support', 'called $pam')");
+$sim->arrived("$_/participants/add") foreach @on_wire;
 is($wawp->ask("SELECT wawp_erase('$pam') > 0"), 't', 'somebody is erased while three requests are on the wire');
 $wawp->until('SELECT count(*) FROM wawp.erasure', 0);
 $wawp->until('SELECT count(*) FROM wawp.audit_note', 0);
