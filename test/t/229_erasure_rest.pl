@@ -50,7 +50,7 @@ foreach my $n (1 .. 5)
 	# the pass is due again when the worker takes up the note: one cycle has both
 	kill 'STOP', $worker;
 	$wawp->ask("SELECT wawp_suppress('" . $wawp->person . "', reason => 'letter $n')");
-	$wawp->ask('SELECT pg_sleep(1.5)');
+	$wawp->ask('SELECT pg_sleep(2.5)');
 	kill 'CONT', $worker;
 	$wawp->until('SELECT count(*) FROM wawp.audit_note', 0);
 }
