@@ -21,7 +21,7 @@ typedef struct Person
 	List	   *contacts;		/* their contact_ids, as int64 pointers; the first is that of the number */
 } Person;
 
-/* What an erasure may have missed: what was written since, in tables that were not looked through yet. */
+/* The rest that an erasure has to look at: what was written since, in tables that were not looked through yet. */
 typedef struct PersonRest
 {
 	const char *since;			/* a transaction (an xid): by it or a later one; NULL: whenever */
