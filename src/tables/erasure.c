@@ -143,6 +143,27 @@ static SqlStatement jids_of = {
 	1, {INT8OID}, NULL
 };
 
+static SqlStatement contacts_of = {
+	"SELECT k.contact_id FROM wawp.erasure e, wawp.contact k WHERE e.contact_id = $1 AND k.contact_id <> $1"
+	" AND (k.jid = ANY (e.jids) OR k.lid = ANY (e.jids) OR k.known_as = ANY (e.jids))",
+	1, {INT8OID}, NULL
+};
+
+/* Add the contacts that are known by any of the person's names: one may have been stored by a transaction that was open. */
+static void
+erasure_add_contacts(OpenErasure *erasure, const SqlArgs *of_one)
+{
+	uint64		n = spi_run(&contacts_of, of_one);
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		int64	   *id = palloc(sizeof(int64));
+
+		*id = spi_get_int8(i, 1, 0);
+		erasure->person.contacts = lappend(erasure->person.contacts, id);
+	}
+}
+
 /* Read an erasure whose writers have all ended, if possible one behind that contact, in the current memory; false if there is none. */
 bool
 erasure_next(OpenErasure *erasure, int64 behind)
@@ -165,6 +186,7 @@ erasure_next(OpenErasure *erasure, int64 behind)
 	n = spi_run(&jids_of, &of_one);
 	for (uint64 i = 0; i < n; i++)
 		erasure->person.jids = lappend(erasure->person.jids, pstrdup(spi_get_text(i, 1)));
+	erasure_add_contacts(erasure, &of_one);
 	return true;
 }
 

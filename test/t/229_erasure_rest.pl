@@ -67,6 +67,17 @@ is($wawp->until('SELECT count(*) FROM wawp.erasure', 0), 0, '... and both are co
 is(left_of($_), 0, '... without a trace') foreach $ann, $ben;
 like($wawp->ask('SELECT ok, problem FROM wawp_audit_verify()'), qr/^t\|/, '... in a log that is sealed');
 
+# ---- a contact that was stored meanwhile, under another of the person's names
+
+my ($cay, $lid) = ($wawp->person, '900000000077777@lid');
+$writer->ask("BEGIN; INSERT INTO wawp.contact (jid) VALUES ('$lid')");
+$wawp->ask("INSERT INTO wawp.contact (jid, lid) VALUES ('$cay\@c.us', '$lid')");
+$wawp->ask("SELECT wawp_erase('$cay')");
+is($wawp->until("SELECT writers <> '{}' FROM wawp.erasure WHERE '$lid' = ANY (jids)", 't'), 't', 'a contact is stored by a transaction that is open');
+$writer->ask('COMMIT');
+is($wawp->until('SELECT count(*) FROM wawp.erasure', 0), 0, '... is waited for');
+is($wawp->ask("SELECT count(*) FROM wawp.contact WHERE jid = '$lid'"), 0, '... and is erased');
+
 # ---- of the log only what is newer is looked at
 
 my $cal = $wawp->person;
