@@ -3,8 +3,8 @@
  * table_column.c
  *	  The way of a statement's values into the columns of a table.
  *
- * What rows that are written without a statement need of one: a value is stored
- * as it is, or a text is read by the column's type; and the current role needs
+ * Serves rows that are written without a statement: a value is stored as it is, or
+ * a text is read by the column's type; and it is told whether the current role has
  * the privilege.  No locks beyond the caller's; nothing stays allocated.
  *
  * IDENTIFICATION

@@ -156,19 +156,14 @@ erasure_add_contacts(OpenErasure *erasure, const SqlArgs *of_one)
 	uint64		n = spi_run(&contacts_of, of_one);
 
 	for (uint64 i = 0; i < n; i++)
-	{
-		int64	   *id = palloc(sizeof(int64));
-
-		*id = spi_get_int8(i, 1, 0);
-		erasure->person.contacts = lappend(erasure->person.contacts, id);
-	}
+		person_add_contact(&erasure->person, spi_get_int8(i, 1, 0));
 }
 
 /* Read an erasure whose writers have all ended, if possible one behind that contact, in the current memory; false if there is none. */
 bool
 erasure_next(OpenErasure *erasure, int64 behind)
 {
-	int64	   *id = palloc(sizeof(int64));
+	int64		contact;
 	SqlArgs		args = {0};
 	SqlArgs		of_one = {0};
 	uint64		n;
@@ -177,12 +172,12 @@ erasure_next(OpenErasure *erasure, int64 behind)
 	spi_add_int8(&args, behind);
 	if (spi_run(&next_one, &args) == 0)
 		return false;
-	*id = spi_get_int8(0, 1, 0);
+	contact = spi_get_int8(0, 1, 0);
 	*erasure = (OpenErasure) {
-		.person.contacts = list_make1(id),
 		.rest = {.since = pstrdup(spi_get_text(0, 2)), .log_id = spi_get_int8(0, 3, 0), .tables = (int) spi_get_int8(0, 4, 0)}
 	};
-	spi_add_int8(&of_one, *id);
+	person_add_contact(&erasure->person, contact);
+	spi_add_int8(&of_one, contact);
 	n = spi_run(&jids_of, &of_one);
 	for (uint64 i = 0; i < n; i++)
 		erasure->person.jids = lappend(erasure->person.jids, pstrdup(spi_get_text(i, 1)));

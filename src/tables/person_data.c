@@ -71,6 +71,16 @@ person_add_jid(Person *person, const char *jid)
 	return true;
 }
 
+/* Add a contact to those a person is. */
+void
+person_add_contact(Person *person, int64 contact)
+{
+	int64	   *id = palloc(sizeof(int64));
+
+	*id = contact;
+	person->contacts = lappend(person->contacts, id);
+}
+
 /* Find all that a person is known by, from one JID of theirs, and lock their contacts. */
 Person
 person_find(const char *jid)
@@ -89,10 +99,7 @@ person_find(const char *jid)
 		n = spi_run(&find_contacts, &args);
 		for (uint64 i = 0; i < n; i++)
 		{
-			int64	   *id = palloc(sizeof(int64));
-
-			*id = spi_get_int8(i, 1, 0);
-			person.contacts = lappend(person.contacts, id);
+			person_add_contact(&person, spi_get_int8(i, 1, 0));
 			for (int column = 2; column <= 4; column++)
 				has_grown |= person_add_jid(&person, spi_get_text(i, column));
 		}
@@ -113,14 +120,12 @@ void
 person_keep(Person *person)
 {
 	SqlArgs		args = {0};
-	int64	   *id = palloc(sizeof(int64));
 
 	if (person->contacts != NIL)
 		return;
 	spi_add_text(&args, linitial(person->jids));
 	spi_run(&insert_contact, &args);
-	*id = spi_get_int8(0, 1, 0);
-	person->contacts = list_make1(id);
+	person_add_contact(person, spi_get_int8(0, 1, 0));
 }
 
 /* Return what stands for a person who is a contact, in rows. */

@@ -30,6 +30,7 @@ typedef struct PersonRest
 	int			tables;			/* that were looked through */
 } PersonRest;
 
+extern void person_add_contact(Person *person, int64 contact);
 extern Person person_find(const char *jid);
 extern void person_keep(Person *person);
 extern const char *person_pseudonym(const Person *person);
