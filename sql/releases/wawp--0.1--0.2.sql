@@ -359,7 +359,7 @@ COMMENT ON COLUMN wawp.erasure.since IS 'the oldest transaction that was open';
 COMMENT ON COLUMN wawp.erasure.writers IS 'those that are waited for; NULL until the worker has looked';
 COMMENT ON COLUMN wawp.erasure.log_id IS 'number of the last record of the audit log that was looked at';
 COMMENT ON COLUMN wawp.erasure.tables IS 'how many tables were looked through since the transactions have ended';
-COMMENT ON COLUMN wawp.erasure.home IS 'the database in which the person was erased, the only one that completes it';
+COMMENT ON COLUMN wawp.erasure.home IS 'the database that completes it: in which the person was erased, or that took over';
 
 SELECT pg_catalog.pg_extension_config_dump('wawp.erasure_key', '');
 

@@ -10,8 +10,8 @@
  * a second one fires for an UPDATE in a replica session only, so that those of
  * the worker cost nothing.  (queue/enqueue.c has the one for new intents.)
  *
- * wawp_take_over() adopts such rows, in the caller's transaction, and leaves a
- * note for the audit log.  Locks: the rows that change.
+ * wawp_take_over() adopts such rows, and erasures that are not complete, in the
+ * caller's transaction, and leaves a note for the audit log.  Locks: the rows that change.
  *
  * IDENTIFICATION
  *	  src/queue/take_over.c
@@ -32,6 +32,7 @@
 #include "replication/logicalworker.h"
 #include "tables/adoption.h"
 #include "tables/audit.h"
+#include "tables/erasure.h"
 #include "tables/home.h"
 #include "tables/identity.h"
 #include "tables/intent.h"
@@ -181,6 +182,7 @@ wawp_take_over(PG_FUNCTION_ARGS)
 	cluster = adoption_cluster_homes();
 	(void) identity_take_over();
 	home_forget();
+	erasure_adopt();
 	adoption_run(instance, until, cluster, &adoption);
 	take_over_report(instance, &adoption, &by);
 	spi_end_as_owner(&before);

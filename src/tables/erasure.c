@@ -15,7 +15,8 @@
  * worker that starts begins anew: a restart of the server gives prepared
  * transactions other names.
  *
- * The row is not dumped, and another home's is not read.  Statements run as intent.c's do, in the caller's
+ * The row is not dumped, and another home's is not read before it is adopted: what
+ * was written there since is looked for in everything.  Statements run as intent.c's do, in the caller's
  * transaction.  Locks: the row.
  *
  * IDENTIFICATION
@@ -96,6 +97,24 @@ erasure_begin_anew(void)
 		return;
 	home_bind(&args);
 	spi_run(&begin_anew, &args);
+}
+
+/* A transaction's number means nothing in another cluster; the frozen one is older than any. */
+static SqlStatement adopt_all = {
+	"UPDATE wawp.erasure SET home = $1, since = '2'::xid8, writers = NULL, tables = 0 WHERE home IS DISTINCT FROM $1",
+	1, {UUIDOID}, NULL
+};
+
+/* Take over erasures that were begun in a database that this one is a copy of. */
+void
+erasure_adopt(void)
+{
+	SqlArgs		args = {0};
+
+	if (!erasure_is_open())
+		return;
+	home_bind(&args);
+	spi_run(&adopt_all, &args);
 }
 
 /* A transaction that has ended, and is not found, has committed: statements that follow see its rows. */

@@ -25,6 +25,7 @@ extern void erasure_open(const Person *person);
 extern bool erasure_is_open(void);
 extern bool erasure_is_open_for(const char *jid);
 extern void erasure_begin_anew(void);
+extern void erasure_adopt(void);
 extern bool erasure_note_writers(void);
 extern bool erasure_next(OpenErasure *erasure, int64 behind);
 extern void erasure_go_on(const OpenErasure *erasure);
