@@ -525,7 +525,7 @@ CREATE OR REPLACE VIEW wawp.queue WITH (security_invoker) AS
 	SELECT f.instance, f.group_jid, f.queued, f.due, f.next_at, f.held_by, f.eta FROM wawp._queue_figures() f;
 COMMENT ON COLUMN wawp.queue.due IS 'those that could go now but for pace and holds of instance and group; never ones that were restored or replicated, are of another account or whose requester is held';
 COMMENT ON COLUMN wawp.queue.held_by IS 'why the instance, the group or the requesters of all are held; NULL when they are not; "not taken over" when all were restored or replicated, "another account" when the instance has another one now than all were asked for with';
-COMMENT ON COLUMN wawp.queue.eta IS 'when the last one of the instance''s account leaves at its pace; NULL when that is not known or beyond a century';
+COMMENT ON COLUMN wawp.queue.eta IS 'when the last one leaves at the instance''s pace if no other group''s come before it; NULL when that is not known or beyond a century';
 
 CREATE OR REPLACE VIEW wawp.progress WITH (security_invoker) AS
 	SELECT b.batch_id, b.total, b.done, b.failed, b.cancelled, b.pct, b.eta,
@@ -840,7 +840,7 @@ COMMENT ON COLUMN wawp.overview.instance IS 'the instance';
 COMMENT ON COLUMN wawp.overview.queued IS 'intents that are queued';
 COMMENT ON COLUMN wawp.overview.due IS 'those that could go now but for pace and holds';
 COMMENT ON COLUMN wawp.overview.groups_behind IS 'groups that have some of these';
-COMMENT ON COLUMN wawp.overview.eta IS 'when the last one of the fullest group leaves at the pace';
+COMMENT ON COLUMN wawp.overview.eta IS 'when the last one of the fullest group leaves at the pace if no other group''s come before it';
 COMMENT ON COLUMN wawp.overview.adds_left_minute IS 'adds that may leave within a minute; NULL means no limit';
 COMMENT ON COLUMN wawp.overview.adds_left_day IS 'adds left of adds_per_day; NULL means no limit';
 COMMENT ON COLUMN wawp.overview.trouble IS 'why nothing is sent, why the instance is held, or how much makes no progress; NULL when all is well';
