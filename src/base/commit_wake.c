@@ -54,7 +54,6 @@ commit_wake_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		return;
 	pending.has_committed = pending.has_request && event == XACT_EVENT_COMMIT;
-
 	if (pending.has_committed)
 		return;
 	commit_wake_forget();

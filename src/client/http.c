@@ -216,8 +216,7 @@ mux_open(void)
 	if (engine.mux < 0)
 		return false;
 	engine.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	event.		data.fd = engine.timer;
-
+	event.data.fd = engine.timer;
 	if (engine.timer >= 0 && epoll_ctl(engine.mux, EPOLL_CTL_ADD, engine.timer, &event) == 0)
 		return true;
 	if (engine.timer >= 0)
@@ -237,8 +236,7 @@ mux_watch(curl_socket_t socket, int what)
 		epoll_ctl(engine.mux, EPOLL_CTL_DEL, socket, NULL);
 		return true;
 	}
-	event.		events = (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
-
+	event.events = (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
 	/* libcurl takes a socket out between two requests, so that most are new here */
 	if (epoll_ctl(engine.mux, EPOLL_CTL_ADD, socket, &event) == 0)
 		return true;

@@ -122,7 +122,6 @@ event_actor(const Event *event, const EventPerson *person)
 {
 	if (event->was_left || event->was_removed)
 		return event->was_left ? ACTOR_SELF : ACTOR_OTHER;
-
 	if (event_is_same_person(&event->actor, person))
 		return ACTOR_SELF;
 	return event_may_be_same_person(&event->actor, person) ? ACTOR_UNKNOWN : ACTOR_OTHER;
@@ -195,14 +194,12 @@ event_read_engine_data(const JsonNode *data, Event *event)
 	if (!event_read_person(json_node_get(data, "author"), &event->actor))
 		(void) event_read_person(json_node_get(data, "Sender"), &event->actor);
 	if (event_read_person(json_node_get(data, "SenderPN"), &number) && event->actor.phone.kind == JID_INVALID)
-		event	  ->actor.phone = number.phone;
-
+		event->actor.phone = number.phone;
 	event_add_pair(&event->actor, event);
-	event	  ->by_link = wire_word_is(json_node_text(json_node_get(data, "JoinReason")), joined_by_link) ||
-	wire_word_is(type, joined_by_link);
-	event	  ->was_left = wire_word_is(type, left);
-	event	  ->was_removed = wire_word_is(type, removed);
-
+	event->by_link = wire_word_is(json_node_text(json_node_get(data, "JoinReason")), joined_by_link) ||
+		wire_word_is(type, joined_by_link);
+	event->was_left = wire_word_is(type, left);
+	event->was_removed = wire_word_is(type, removed);
 	event_read_people(json_node_get(data, "participants"), true, event);
 	event_read_people(json_node_get(data, "Participants"), true, event);
 }
@@ -214,9 +211,8 @@ event_read_members(const JsonNode *payload, EventChange by_name, Event *event)
 	static const char *const keys[] = {"type", "action", NULL};
 	const char *word = json_node_text(json_node_any(payload, keys));
 
-	event	  ->kind = EVENT_MEMBERS;
-	event	  ->change = word ? event_change_named(word) : by_name;
-
+	event->kind = EVENT_MEMBERS;
+	event->change = word ? event_change_named(word) : by_name;
 	event_read_people(json_node_get(payload, "participants"), false, event);
 	event_read_engine_data(json_node_get(payload, "_data"), event);
 }
@@ -249,8 +245,7 @@ event_read_joined(const JsonNode *root pg_attribute_unused(), const JsonNode *pa
 		event_read_members(payload, CHANGE_JOIN, event);
 		return;
 	}
-	event	  ->kind = EVENT_GROUP_JOINED;
-
+	event->kind = EVENT_GROUP_JOINED;
 	event_read_people(json_node_get(json_node_get(payload, "group"), "participants"), true, event);
 	event_read_people(json_node_get(json_node_get(payload, "_data"), "Participants"), true, event);
 	event_read_people(json_node_get(json_node_get(payload, "_data"), "participants"), true, event);
@@ -263,7 +258,7 @@ event_read_left(const JsonNode *root pg_attribute_unused(), const JsonNode *payl
 	if (event_names_members(payload))
 		event_read_members(payload, CHANGE_LEAVE, event);
 	else
-		event	  ->kind = EVENT_GROUP_LEFT;
+		event->kind = EVENT_GROUP_LEFT;
 }
 
 /* Read a change of the group itself. */
@@ -273,10 +268,9 @@ event_read_changed(const JsonNode *root pg_attribute_unused(), const JsonNode *p
 	const JsonNode *group = json_node_get(payload, "group");
 	const JsonNode *approval = json_node_get(group, "newMembersApprovalRequired");
 
-	event	  ->kind = EVENT_GROUP_CHANGED;
-	event	  ->has_link = json_node_text(json_node_get(group, "invite")) != NULL;
-	event	  ->has_approval = json_node_is(approval, JSON_KIND_TRUE) || json_node_is(approval, JSON_KIND_FALSE);
-
+	event->kind = EVENT_GROUP_CHANGED;
+	event->has_link = json_node_text(json_node_get(group, "invite")) != NULL;
+	event->has_approval = json_node_is(approval, JSON_KIND_TRUE) || json_node_is(approval, JSON_KIND_FALSE);
 	event_read_people(json_node_get(group, "participants"), true, event);
 }
 
@@ -291,10 +285,9 @@ event_read_join_request(const JsonNode *root, const JsonNode *payload, Event *ev
 	EventPerson asks;
 	EventPerson number;
 
-	event	  ->kind = EVENT_JOIN_REQUEST;
-	event	  ->has_ended = wire_word_is(json_node_text(json_node_get(payload, "action")), ends);
-	event	  ->is_proposal = (method && pg_strcasecmp(method, WIRE_NON_ADMIN_ADD) == 0) || wire_word_is(engine, unsure);
-
+	event->kind = EVENT_JOIN_REQUEST;
+	event->has_ended = wire_word_is(json_node_text(json_node_get(payload, "action")), ends);
+	event->is_proposal = (method && pg_strcasecmp(method, WIRE_NON_ADMIN_ADD) == 0) || wire_word_is(engine, unsure);
 	if (!event_read_person(json_node_get(payload, "requesterId"), &asks))
 		return;
 	if (event_read_person(json_node_get(payload, "requesterPn"), &number) && asks.phone.kind == JID_INVALID)
@@ -321,11 +314,10 @@ event_read_message(const JsonNode *root pg_attribute_unused(), const JsonNode *p
 	if (!json_node_is(json_node_get(payload, "fromMe"), JSON_KIND_FALSE) ||
 		json_node_text(json_node_get(payload, "participant")) || !event_read_person(json_node_get(payload, "from"), &from))
 		return;
-	event	  ->kind = EVENT_MESSAGE;
-
+	event->kind = EVENT_MESSAGE;
 	event_add_person(&from, &event->people, &event->npeople);
-	event	  ->happened_ms = wire_time_ms(json_node_get(payload, "timestamp"));
-	event	  ->text = json_node_text(json_node_get(payload, "body"));
+	event->happened_ms = wire_time_ms(json_node_get(payload, "timestamp"));
+	event->text = json_node_text(json_node_get(payload, "body"));
 }
 
 /* Read that a message was delivered, or was not. */
@@ -337,7 +329,7 @@ event_read_ack(const JsonNode *root pg_attribute_unused(), const JsonNode *paylo
 
 	if (json_node_int(json_node_get(payload, "ack"), &ack) && ack < 0 &&
 		json_node_int(json_node_get(json_node_get(payload, "error"), "code"), &code) && (code == 463 || code == 475))
-		event	  ->kind = EVENT_MESSAGE_REFUSED;
+		event->kind = EVENT_MESSAGE_REFUSED;
 }
 
 /* Return the last time in a session's history. */
@@ -358,18 +350,16 @@ event_read_session(const JsonNode *root pg_attribute_unused(), const JsonNode *p
 {
 	AccountLimits limits = account_limits_read(payload);
 
-	event	  ->status = json_node_text(json_node_get(payload, "status"));
-
+	event->status = json_node_text(json_node_get(payload, "status"));
 	if (event->status == NULL)
 		return;
-	event	  ->kind = EVENT_SESSION;
-	event	  ->session = pg_strcasecmp(event->status, "WORKING") == 0 ? SESSION_WORKING
-	: pg_strcasecmp(event->status, "STARTING") == 0 ? SESSION_STARTING : SESSION_UNUSABLE;
-	event	  ->happened_ms = event_session_time(json_node_get(payload, "statuses"));
-
+	event->kind = EVENT_SESSION;
+	event->session = pg_strcasecmp(event->status, "WORKING") == 0 ? SESSION_WORKING
+		: pg_strcasecmp(event->status, "STARTING") == 0 ? SESSION_STARTING : SESSION_UNUSABLE;
+	event->happened_ms = event_session_time(json_node_get(payload, "statuses"));
 	/* "me" is filled when the event is sent, so that it is the newer of the two */
 	account_limits_update(&limits, &event->limits);
-	event	  ->limits = limits;
+	event->limits = limits;
 }
 
 /*
@@ -416,8 +406,7 @@ event_read_own_account(const JsonNode *me, Event *event)
 		return;
 	(void) event_read_person(json_node_get(me, "id"), &event->me);
 	if (event_read_person(json_node_get(me, "lid"), &lid) && event->me.lid.kind == JID_INVALID)
-		event	  ->me.lid = lid.lid;
-
+		event->me.lid = lid.lid;
 	event_add_pair(&event->me, event);
 }
 
@@ -431,11 +420,10 @@ event_read_payload(const JsonNode *root, const JsonNode *payload, Event *event)
 			continue;
 		if (events[i].is_of_group)
 		{
-			event	  ->group = event_group(payload);
-
+			event->group = event_group(payload);
 			if (event->group.kind != JID_GROUP)
 				return;
-			event	  ->happened_ms = event_time_in_group(root, payload);
+			event->happened_ms = event_time_in_group(root, payload);
 		}
 		events[i].read(root, payload, event);
 	}
@@ -459,9 +447,8 @@ event_parse(const char *body, size_t len, Event *event)
 	root = json_node_parse(body, len);
 	if (!json_node_is(root, JSON_KIND_OBJECT))
 		return NULL;
-	event	  ->id = json_node_text(json_node_get(root, "id"));
-	event	  ->name = event_is_old_status(root) ? "session.status" : json_node_text(json_node_get(root, "event"));
-
+	event->id = json_node_text(json_node_get(root, "id"));
+	event->name = event_is_old_status(root) ? "session.status" : json_node_text(json_node_get(root, "event"));
 	return root;
 }
 
@@ -484,15 +471,12 @@ event_read(const char *body, size_t len, int64 now_ms, Event *event)
 
 	if (root == NULL)
 		return false;
-	event	  ->sent_ms = event_believed_time(wire_time_ms(json_node_any(root, times)), now_ms);
-
+	event->sent_ms = event_believed_time(wire_time_ms(json_node_any(root, times)), now_ms);
 	event_read_own_account(json_node_get(root, "me"), event);
-	event	  ->limits = account_limits_read(root);
-
+	event->limits = account_limits_read(root);
 	if (event->name == NULL)
 		return false;
 	event_read_payload(root, event_is_old_status(root) ? root : json_node_get(root, "payload"), event);
-	event	  ->happened_ms = event_believed_time(event->happened_ms, now_ms);
-
+	event->happened_ms = event_believed_time(event->happened_ms, now_ms);
 	return true;
 }

@@ -133,7 +133,7 @@ webhook_store(void *subject)
 	WebhookCall *call = subject;
 	WebhookEvent row = {.instance = call->instance.name, .instance_id = call->instance.instance_id};
 	bool		is_too_large = call->len > MAX_BODY_BYTES;
-	Event event = {0};
+	Event		event = {0};
 
 	if (is_too_large)
 		call->not_applied = psprintf("too large: %zu bytes, at most %d are stored", call->len, MAX_BODY_BYTES);

@@ -80,7 +80,7 @@
 typedef struct EventWork
 {
 	const WebhookTask *task;
-	Event event;
+	Event		event;
 	LaneKey		lane;			/* group "": it is about none */
 	TimestampTz sent_at;		/* when the gateway sent it, else when it was received */
 	TimestampTz at;				/* when it happened, as far as is known */
@@ -821,7 +821,6 @@ work_set_times(EventWork *work)
 
 	work->sent_at = event->sent_ms ? clock_time_of_unix_ms(event->sent_ms) : work->task->received_at;
 	work->is_dated = event->happened_ms != 0;
-
 	work->at = work->is_dated ? clock_time_of_unix_ms(event->happened_ms) : work->sent_at;
 }
 

@@ -68,7 +68,7 @@ event_is_before(const Event *a, const Event *b)
 void
 event_add(int64 at, EventKind kind, int index)
 {
-	Event event = {at, ++last_number, kind, index, generation};
+	Event		event = {at, ++last_number, kind, index, generation};
 	int			i = nevents++;
 
 	if (nevents > events_room)
@@ -335,7 +335,7 @@ run_until(int64 until)
 			break;
 		while (nevents > 0 && events[0].at <= now_us)
 		{
-			Event event = event_take();
+			Event		event = event_take();
 
 			event_happen(&event);
 		}

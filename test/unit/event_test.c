@@ -18,7 +18,7 @@
 static Event
 read_event(const char *body)
 {
-	Event event;
+	Event		event;
 
 	event_read(body, strlen(body), NOW_MS, &event);
 	return event;
@@ -127,7 +127,7 @@ test_members(void)
 
 	for (size_t i = 0; i < lengthof(cases); i++)
 	{
-		Event event = read_event(cases[i].body);
+		Event		event = read_event(cases[i].body);
 
 		is_text(members_line(&event), cases[i].line, cases[i].name);
 	}
@@ -136,7 +136,7 @@ test_members(void)
 static void
 test_envelope(void)
 {
-	Event event = read_event(MEMBERS("GOWS", "{}"));
+	Event		event = read_event(MEMBERS("GOWS", "{}"));
 
 	is_text(event.id, "evt_1", "the id");
 	is_text(event.name, "group.v2.participants", "the name");
@@ -145,7 +145,6 @@ test_envelope(void)
 	ok(event.npairs == 1, "... which is a pair");
 
 	event = read_event("{\"event\":\"message\",\"timestamp\":1896000000000,\"me\":null}");
-
 	ok(event.id == NULL && event.sent_ms == 0 && event.me.phone.kind == JID_INVALID, "no id, a time in the future, no account");
 	ok(!event_read("[]", 2, NOW_MS, &event) && event.name == NULL, "a list is no event");
 	ok(!event_read("{}", 2, NOW_MS, &event), "nor is an object without a name");
@@ -156,10 +155,10 @@ test_envelope(void)
 static void
 test_limits_and_sessions(void)
 {
-	Event event = read_event(ENVELOPE("GOWS", "session.status",
-									  "{\"name\":\"t1\",\"status\":\"WORKING\",\"statuses\":[{\"status\":\"STARTING\",\"timestamp\":1795999999000},"
-									  "{\"status\":\"WORKING\",\"timestamp\":1796000000500}],"
-									  "\"data\":{\"reachoutTimelock\":{\"enforcementType\":\"NEW_WORD\",\"isActive\":true,\"timeEnforcementEnds\":1796086400}}}"));
+	Event		event = read_event(ENVELOPE("GOWS", "session.status",
+											"{\"name\":\"t1\",\"status\":\"WORKING\",\"statuses\":[{\"status\":\"STARTING\",\"timestamp\":1795999999000},"
+											"{\"status\":\"WORKING\",\"timestamp\":1796000000500}],"
+											"\"data\":{\"reachoutTimelock\":{\"enforcementType\":\"NEW_WORD\",\"isActive\":true,\"timeEnforcementEnds\":1796086400}}}"));
 
 	ok(event.kind == EVENT_SESSION && event.session == SESSION_WORKING, "the session works");
 	ok(event.happened_ms == INT64CONST(1796000000500), "... since its last time");
@@ -167,70 +166,53 @@ test_limits_and_sessions(void)
 
 	event = read_event("{\"event\":\"session.status\",\"me\":{\"reachoutTimelock\":null,\"messageCapping\":{\"cappingStatus\":\"NONE\"}},\"payload\":{\"status\":\"WORKING\","
 					   "\"data\":{\"reachoutTimelock\":{\"isActive\":true,\"timeEnforcementEnds\":1796086400},\"messageCapping\":{\"cappingStatus\":\"CAPPED\"}}}}");
-
 	ok(event.limits.is_timelocked && event.limits.timelock_ends_ms == INT64CONST(1796086400000), "a limit in its data that \"me\" does not tell");
 	ok(event.limits.tells_capping && event.limits.capping == CAPPING_NONE, "... and none of those that it does");
 
 	event = read_event("{\"event\":\"message\",\"me\":{\"id\":\"15550000001@c.us\",\"reachoutTimelock\":{\"isActive\":false},\"messageCapping\":null},\"payload\":{}}");
-
 	ok(event.limits.tells_timelock && !event.limits.is_timelocked && !event.limits.tells_capping, "no limit, in any event");
 	event = read_event("{\"event\":\"message\",\"me\":{\"id\":\"15550000001@c.us\",\"reachoutTimelock\":null},\"payload\":{}}");
-
 	ok(!account_limits_are_told(&event.limits), "null tells nothing");
 	event = read_event("{\"event\":\"x\",\"me\":{\"messageCapping\":{\"cappingStatus\":\"CAPPED\",\"cycleEnd\":1796086400}},\"payload\":{}}");
-
 	ok(event.limits.capping == CAPPING_CAPPED, "in an event that nobody knows, too");
 
 	event = read_event("{\"event\":\"session.status\",\"payload\":{\"status\":\"STARTING\"}}");
-
 	ok(event.session == SESSION_STARTING, "starting");
 	event = read_event("{\"event\":\"session.status\",\"payload\":{\"status\":\"PASSKEY_REQUIRED\",\"data\":{\"challenge\":\"x\"}}}");
-
 	ok(event.session == SESSION_UNUSABLE, "anything else is not usable");
 	event = read_event("{\"event\":\"session.status\",\"payload\":{}}");
-
 	ok(event.kind == EVENT_OTHER, "no state");
 	event = read_event("{\"instance_id\":\"ABC\",\"status\":\"SCAN_QR_CODE\",\"qr\":\"x\",\"ts\":1796000000}");
-
 	ok(event.kind == EVENT_SESSION && event.session == SESSION_UNUSABLE && event.sent_ms == INT64CONST(1796000000000), "Wawp's first version");
 }
 
 static void
 test_rest(void)
 {
-	Event event = read_event(ENVELOPE("NOWEB", "message", "{\"timestamp\":1795999990.5,\"from\":\"900000000000014@lid\",\"fromMe\":false,\"body\":\"\\u0000STOP\","
-									  "\"_data\":{\"key\":{\"remoteJid\":\"900000000000014@lid\",\"remoteJidAlt\":\"15551110014@s.whatsapp.net\"}}}"));
+	Event		event = read_event(ENVELOPE("NOWEB", "message", "{\"timestamp\":1795999990.5,\"from\":\"900000000000014@lid\",\"fromMe\":false,\"body\":\"\\u0000STOP\","
+											"\"_data\":{\"key\":{\"remoteJid\":\"900000000000014@lid\",\"remoteJidAlt\":\"15551110014@s.whatsapp.net\"}}}"));
 
 	is_text(event.text, "\xEF\xBF\xBDSTOP", "an escaped NUL in a message");
 	ok(event.npairs == 2 && strcmp(person_line(&event.pairs[1]), "15551110014@c.us/900000000000014@lid") == 0, "NOWEB: a pair in the key");
 	ok(event.happened_ms == INT64CONST(1795999990500), "a fraction of a second");
 	event = read_event(ENVELOPE("GOWS", "message", "{\"from\":\"" G "\",\"_data\":{\"Info\":{\"Sender\":\"900000000000014:7@lid\",\"SenderAlt\":\"15551110014@s.whatsapp.net\"}}}"));
-
 	ok(event.npairs == 2 && strcmp(person_line(&event.pairs[1]), "15551110014@c.us/900000000000014@lid") == 0, "GOWS: a pair in Info");
 	event = read_event(ENVELOPE("GOWS", "message", "{\"body\":\"\\\\u0000 \\\\\\u0000\",\"from\":\"15551110014@c.us\",\"fromMe\":false}"));
-
 	is_text(event.text, "\\u0000 \\\xEF\xBF\xBD", "a backslash before it");
 	event = read_event(ENVELOPE("GOWS", "group.v2.join", IN_GROUP("\"_data\":{\"Participants\":[{\"JID\":\"900000000000014@lid\",\"PhoneNumber\":\"15551110014@s.whatsapp.net\"}]}")));
-
 	ok(event.npairs == 2 && event.npeople == 0, "GOWS: pairs of a group we joined");
 	event = read_event(ENVELOPE("NOWEB", "group.v2.update", "{\"group\":{\"id\":\"" G "\",\"invite\":\"https://chat.whatsapp.com/x\",\"newMembersApprovalRequired\":false,\"membersCanSendMessages\":true,"
 								"\"participants\":[{\"id\":\"900000000000014@lid\",\"pn\":\"15551110014@c.us\"}]}}"));
-
 	ok(event.kind == EVENT_GROUP_CHANGED && event.has_link && event.has_approval && event.npairs == 2, "a changed group");
 	event = read_event(ENVELOPE("NOWEB", "group.v2.update", "{\"group\":{\"id\":\"" G "\",\"subject\":\"x\"}}"));
-
 	ok(event.kind == EVENT_GROUP_CHANGED && !event.has_link && !event.has_approval, "what is absent says nothing");
 	event = read_event(ENVELOPE("GOWS", "group.v2.participants.join-request", IN_GROUP("\"action\":\"rejected\",\"requesterId\":\"15551110016@c.us\"")));
-
 	ok(event.has_ended, "a request to join that was rejected has ended");
 	event = read_event(ENVELOPE("GOWS", "group.v2.participants.join-request", IN_GROUP("\"action\":\"approved\",\"requesterId\":\"15551110016@c.us\"")));
-
 	ok(!event.has_ended, "a word that is not known does not end it");
 	event = read_event(ENVELOPE("GOWS", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":\"900000000000016@lid\",\"requesterPn\":\"15551110016@c.us\",\"requestMethod\":\"non_admin_add\"")));
-
 	ok(event.is_proposal && event.npairs == 2, "a proposer's pair is one nevertheless");
 	event = read_event(ENVELOPE("WEBJS", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":\"15551110016@c.us\",\"requesterPn\":null")));
-
 	ok(event.is_proposal, "WEBJS may name a proposer");
 }
 
