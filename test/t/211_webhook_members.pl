@@ -254,7 +254,7 @@ applied(event('message.ack', { ack => -1, error => { code => 463 } }));
 $sim->rule({ match => { path => 'session/info$' }, times => undef, answer => { json => { name => 't1', status => 'WORKING', me => undef } } });
 $wawp->comes_to($wawp->want(group => $connecting), qr/^verifying/);
 cmp_ok($sim->count(qr{session/info$}), '>', $asked_before, 'the session is asked again, and does not say yet who we are');
-is(applied({ %{ change($connecting, 'demote', $MY_LID, 1) }, me => undef }), 'we are no admin of the group any more', '... which is still known');
+is(applied({ %{ change($connecting, 'demote', $ME, 1) }, me => undef }), 'we are no admin of the group any more', '... which is still known');
 $sim->unrule;
 $wawp->ask("DELETE FROM wawp.hold WHERE group_jid = 'invitations'");
 my %by_hand = waits();
