@@ -188,7 +188,7 @@ test/unit/build/%_fuzz: test/fuzz/%_fuzz.c $(FUZZ_SHARED) $(UNIT_HEADERS)
 # anew with each worker.
 test/unit/build/simulate_test: WHOLE = $(addprefix worker/,dispatch claim settle verify precheck attempt group_cache lanes admission refusal_run)
 test/unit/build/simulate_test: OTHERS = $(addprefix throttle/,limiter budget gcra share) \
-	$(addprefix protocol/,backoff member_list jid calling_code outcome account_limits)
+	$(addprefix protocol/,backoff member_list jid calling_code outcome account_limits endpoint)
 test/unit/build/simulate_test: $(wildcard $(srcdir)/test/simulate/*) $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.[ch] $(srcdir)/test/unit/tap.*)
 	@$(MKDIR_P) $(@D)
 	CC="$(UNIT_CC)" CPPFLAGS='-DWAWP_VERSION="$(version)" -Isrc -Itest/unit -isystem $(includedir_server)' \

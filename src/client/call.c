@@ -161,15 +161,6 @@ call_is_missing_route(const HttpResult *result)
 	return outcome_is_missing_route(result->status, answer.text, body_kind(&answer));
 }
 
-/* True if a question was not answered for a reason that may pass: the same question may be answered another time. */
-bool
-call_failed_for_now(const HttpResult *result)
-{
-	if (result->fate != HTTP_ANSWERED || result->status == 408 || result->status == 429)
-		return true;
-	return result->status >= 500 && !call_is_missing_route(result);
-}
-
 /*
  * Send a request and wait for its answer, whatever that is.  If the API has no
  * such route, the endpoint's fallback is called.
@@ -351,6 +342,30 @@ call_classify_result(WawpOperation operation, const HttpResult *result)
 	if (result->fate == HTTP_ANSWERED)
 		return call_classify(operation, result->status, result->body, result->body_len);
 	return classify_loss(operation, result);
+}
+
+/*
+ * True if a question whose answer could not be used may be answered another time:
+ * it met an outage, a limit or the state of the session, or what came is not
+ * understood.  Only a route that is missing, or a refusal that is about the group,
+ * lasts.
+ */
+bool
+call_failed_for_now(const HttpResult *result)
+{
+	CallReading reading;
+	const OutcomeInfo *info;
+
+	if (result->fate != HTTP_ANSWERED || result->status == 408 || result->status == 429)
+		return true;
+	if (call_is_missing_route(result))
+		return false;
+	if (result->status >= 500)
+		return true;
+	reading = call_classify_result(WAWP_OP_READ, result);
+	info = outcome_info(reading.whole.outcome);
+	/* a success is one that has no description in it */
+	return info->about == ABOUT_API || info->about == ABOUT_INSTANCE || info->outcome == WAWP_ACCEPTED;
 }
 
 /*

@@ -10,7 +10,9 @@
  *	me.reachoutTimelock {enforcementType, isActive, timeEnforcementEnds}
  *	me.messageCapping	{cappingStatus, totalQuota, usedQuota, cycleEnd, ...}
  *
- * A missing or null member says nothing: it is neither a limit nor the end of one.
+ * A missing or null member says nothing: it is neither a limit nor the end of one,
+ * and neither is one of a form that is not understood.  What one source does not
+ * tell, another may have told before: account_limits_update() keeps that.
  *
  * IDENTIFICATION
  *	  src/protocol/account_limits.c
@@ -45,19 +47,43 @@ limits_member(const JsonNode *session, const char *name)
 	return NULL;
 }
 
-/* Return the state that an object messageCapping tells. */
-static AccountCapping
-limits_capping(const JsonNode *capping)
+/* Read a flag, which may be written as a text or a number, into *value; false if it is none. */
+static bool
+limits_flag(const JsonNode *node, bool *value)
+{
+	static const struct
+	{
+		const char *text;
+		bool		value;
+	}			texts[] = {{"true", true}, {"1", true}, {"false", false}, {"0", false}};
+	const char *text = json_node_text(node);
+
+	*value = json_node_is(node, JSON_KIND_TRUE);
+	if (*value || json_node_is(node, JSON_KIND_FALSE))
+		return true;
+	for (size_t i = 0; text && i < lengthof(texts); i++)
+		if (pg_strcasecmp(text, texts[i].text) == 0)
+		{
+			*value = texts[i].value;
+			return true;
+		}
+	return false;
+}
+
+/* Read the state that an object messageCapping tells into *state; false if it tells none. */
+static bool
+limits_capping(const JsonNode *capping, AccountCapping *state)
 {
 	static const char *const keys[] = {"cappingStatus", "status", NULL};
 	const char *word = json_node_text(json_node_any(capping, keys));
 	int			quota;
 
-	if (word == NULL || pg_strcasecmp(word, "NONE") == 0)
-		return CAPPING_NONE;
+	*state = CAPPING_NONE;
 	if (json_node_int(json_node_get(capping, "totalQuota"), &quota) && quota < 0)
-		return CAPPING_NONE;
-	return pg_strcasecmp(word, "CAPPED") == 0 ? CAPPING_CAPPED : CAPPING_WARNED;
+		return true;
+	if (word && pg_strcasecmp(word, "NONE") != 0)
+		*state = pg_strcasecmp(word, "CAPPED") == 0 ? CAPPING_CAPPED : CAPPING_WARNED;
+	return word != NULL;
 }
 
 /* Read the limits in session info or in the payload of session.status. */
@@ -69,15 +95,31 @@ account_limits_read(const JsonNode *session)
 	const JsonNode *capping = limits_member(session, "messageCapping");
 	AccountLimits limits = {0};
 
-	limits.tells_timelock = lock != NULL;
-	limits.tells_capping = capping != NULL;
-	limits.is_timelocked = json_node_is(json_node_get(lock, "isActive"), JSON_KIND_TRUE);
+	limits.tells_timelock = limits_flag(json_node_get(lock, "isActive"), &limits.is_timelocked);
+	limits.tells_capping = limits_capping(capping, &limits.capping);
 	if (limits.is_timelocked)
 		limits.timelock_ends_ms = wire_time_ms(json_node_any(lock, ends));
-	limits.capping = limits_capping(capping);
 	if (limits.capping == CAPPING_CAPPED)
 		limits.capping_ends_ms = wire_time_ms(json_node_get(capping, "cycleEnd"));
 	return limits;
+}
+
+/* Replace what is known of the limits by what was told of them; what was not told stays. */
+void
+account_limits_update(AccountLimits *known, const AccountLimits *told)
+{
+	if (told->tells_timelock)
+	{
+		known->tells_timelock = true;
+		known->is_timelocked = told->is_timelocked;
+		known->timelock_ends_ms = told->timelock_ends_ms;
+	}
+	if (told->tells_capping)
+	{
+		known->tells_capping = true;
+		known->capping = told->capping;
+		known->capping_ends_ms = told->capping_ends_ms;
+	}
 }
 
 /* True if anything about limits was told. */
@@ -87,13 +129,30 @@ account_limits_are_told(const AccountLimits *limits)
 	return limits->tells_timelock || limits->tells_capping;
 }
 
-/* Return when a limit that holds now ends; after a day, when it is asked for again, if that is not told. */
+/* Return when a limit ends that was told at a time: a day later, when it is asked for again, if its end was not told. */
+static int64
+limits_told_end(int64 ends_ms, int64 told_ms)
+{
+	return ends_ms == 0 || ends_ms > told_ms + LONGEST_DAYS * WIRE_TIME_DAY_MS ? told_ms + WIRE_TIME_DAY_MS : ends_ms;
+}
+
+/* Give the limits that were told at a time the ends they are taken to have, so that those that are not told come, too. */
+void
+account_limits_set_ends(AccountLimits *limits, int64 told_ms)
+{
+	if (limits->is_timelocked)
+		limits->timelock_ends_ms = limits_told_end(limits->timelock_ends_ms, told_ms);
+	if (limits->capping == CAPPING_CAPPED)
+		limits->capping_ends_ms = limits_told_end(limits->capping_ends_ms, told_ms);
+}
+
+/* Return when a limit ends; 0 if that is past. */
 static int64
 limits_end(int64 ends_ms, int64 now_ms)
 {
-	if (ends_ms == 0 || ends_ms > now_ms + LONGEST_DAYS * WIRE_TIME_DAY_MS)
-		return now_ms + WIRE_TIME_DAY_MS;
-	return ends_ms > now_ms ? ends_ms : 0;
+	int64		end = limits_told_end(ends_ms, now_ms);
+
+	return end > now_ms ? end : 0;
 }
 
 /*

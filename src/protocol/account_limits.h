@@ -33,6 +33,8 @@ typedef struct AccountLimits
 } AccountLimits;
 
 extern AccountLimits account_limits_read(const JsonNode *session);
+extern void account_limits_update(AccountLimits *known, const AccountLimits *told);
+extern void account_limits_set_ends(AccountLimits *limits, int64 told_ms);
 extern bool account_limits_are_told(const AccountLimits *limits);
 extern int64 account_limits_until(const AccountLimits *limits, int64 now_ms);
 extern const char *account_limits_reason(const AccountLimits *limits);

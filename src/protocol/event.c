@@ -223,13 +223,17 @@ event_read_participants(const JsonNode *root pg_attribute_unused(), const JsonNo
 	event_read_members(payload, CHANGE_NONE, event);
 }
 
-/* True if an event names people, in a form that is understood or not: it is not about our own account then. */
+/*
+ * True if an event is about people, whether it names them in a form that is
+ * understood or not: it is not about our own account then, of which WAHA alone
+ * sends such events, with the group as an object.
+ */
 static bool
 event_names_members(const JsonNode *payload)
 {
 	static const char *const keys[] = {"participants", "participant", "recipientIds", NULL};
 
-	return json_node_any(payload, keys) != NULL;
+	return !json_node_is(json_node_get(payload, "group"), JSON_KIND_OBJECT) || json_node_any(payload, keys) != NULL;
 }
 
 /* Read that somebody joined: in Wawp's form the people it lists, else our own account. */
@@ -344,6 +348,8 @@ event_session_time(const JsonNode *statuses)
 static void
 event_read_session(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
 {
+	AccountLimits limits = account_limits_read(payload);
+
 	event->status = json_node_text(json_node_get(payload, "status"));
 	if (event->status == NULL)
 		return;
@@ -351,8 +357,9 @@ event_read_session(const JsonNode *root pg_attribute_unused(), const JsonNode *p
 	event->session = pg_strcasecmp(event->status, "WORKING") == 0 ? SESSION_WORKING
 		: pg_strcasecmp(event->status, "STARTING") == 0 ? SESSION_STARTING : SESSION_UNUSABLE;
 	event->happened_ms = event_session_time(json_node_get(payload, "statuses"));
-	if (!account_limits_are_told(&event->limits))
-		event->limits = account_limits_read(payload);
+	/* "me" is filled when the event is sent, so that it is the newer of the two */
+	account_limits_update(&limits, &event->limits);
+	event->limits = limits;
 }
 
 /*
@@ -381,45 +388,6 @@ static const struct
 	{"session.status", event_read_session, false},
 	{"status.update", event_read_session, false},
 };
-
-/* True if an escaped NUL may be in the text. */
-static bool
-event_may_have_nul(const char *body, size_t len)
-{
-	static const char nul[] = "\\u0000";
-	const char *end = body + len;
-	size_t		n = strlen(nul);
-
-	for (const char *s = body; (size_t) (end - s) >= n; s++)
-	{
-		s = memchr(s, *nul, end - s - (n - 1));
-		if (s == NULL)
-			return false;
-		if (memcmp(s, nul, n) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Put a copy in the text's place in which an escaped NUL, legal JSON that our parser refuses, is U+FFFD, if it has one. */
-static void
-event_replace_nul(const char **body, size_t *len)
-{
-	char	   *copy;
-
-	if (!event_may_have_nul(*body, *len))
-		return;
-	copy = pnstrdup(*body, *len);
-	for (char *s = copy; (s = strchr(s, '\\')) != NULL; s += 2)
-	{
-		if (strncmp(s, "\\u0000", 6) == 0)
-			memcpy(s, "\\ufffd", 6);
-		if (s[1] == '\0')
-			break;
-	}
-	*body = copy;
-	*len = strlen(copy);
-}
 
 /* Return a time that can be true: none in the future, but for clocks that differ. */
 static int64
@@ -476,7 +444,6 @@ event_parse(const char *body, size_t len, Event *event)
 	const JsonNode *root;
 
 	memset(event, 0, sizeof(*event));
-	event_replace_nul(&body, &len);
 	root = json_node_parse(body, len);
 	if (!json_node_is(root, JSON_KIND_OBJECT))
 		return NULL;

@@ -12,7 +12,8 @@
  *
  * A text from the network must not be able to raise an error: invalid UTF-8, NUL,
  * nesting deeper than MAX_DEPTH and too many values are refused.  Half a surrogate
- * pair, left by an engine that cut a name in two, becomes U+FFFD.  Where the
+ * pair, left by an engine that cut a name in two, becomes U+FFFD, and so does an
+ * escaped NUL, which people's names and messages may have.  Where the
  * server's own functions are to read a text, json_text_clean() removes from it
  * what they cannot read.
  *
@@ -43,7 +44,6 @@
  */
 #define MAX_VALUES 500000
 
-#define BYTE_ORDER_MARK "\xEF\xBB\xBF"
 #define REPLACEMENT 0xFFFD
 
 /* Nodes are made so many at once at first, then twice as many each time up to the second number. */
@@ -166,12 +166,12 @@ write_out_escape(const char *s, const char *end, int high, char **out)
 		*out += put_utf8(*out, 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00));
 		return 12;
 	}
-	*out += put_utf8(*out, high < 0xD800 || high >= 0xE000 ? high : REPLACEMENT);
+	*out += put_utf8(*out, high > 0 && (high < 0xD800 || high >= 0xE000) ? high : REPLACEMENT);
 	return 6;
 }
 
 /*
- * Return a palloc'd copy of the text with \u escapes above ASCII written out,
+ * Return a palloc'd copy of the text with \u escapes of NUL and above ASCII written out,
  * and set *len to its length.  An escape is never shorter than its character.
  */
 static char *
@@ -190,7 +190,7 @@ write_out_escapes(const char *text, size_t *len)
 		memcpy(out, s, plain);
 		out += plain;
 		s += plain;
-		if (high >= 0x80)
+		if (high == 0 || high >= 0x80)
 			s += write_out_escape(s, end, high, &out);
 		else
 			for (int i = 0; i < 2 && s < end; i++)
@@ -273,9 +273,9 @@ json_take_escape(const char *s, const char *end, char **out)
 	int			code = unicode_escape(s, end);
 	const char *letter;
 
-	if (code > 0)
+	if (code >= 0)
 		return write_out_escape(s, end, code, out);
-	letter = code < 0 && end - s >= 2 ? strchr(letters, s[1]) : NULL;
+	letter = end - s >= 2 ? strchr(letters, s[1]) : NULL;
 	if (letter == NULL)
 		return 0;
 	*(*out)++ = meanings[letter - letters];
@@ -519,7 +519,7 @@ json_take_document(JsonReader *reader)
 static bool
 json_is_text(const char **text, size_t *len)
 {
-	if (*len >= 3 && memcmp(*text, BYTE_ORDER_MARK, 3) == 0)
+	if (*len >= 3 && memcmp(*text, JSON_BYTE_ORDER_MARK, 3) == 0)
 	{
 		*text += 3;
 		*len -= 3;

@@ -11,6 +11,9 @@
 #ifndef WAWP_JSON_H
 #define WAWP_JSON_H
 
+/* some servers put one before a text */
+#define JSON_BYTE_ORDER_MARK "\xEF\xBB\xBF"
+
 typedef enum JsonKind
 {
 	JSON_KIND_NULL,

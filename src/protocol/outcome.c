@@ -171,52 +171,55 @@ static const CodeRule code_rules[] = {
 typedef struct TextRule
 {
 	int			levels;
+	int			operations;
 	const char *fragment;		/* lower case */
 	WawpOutcome outcome;
 } TextRule;
 
 /* The first rule that matches decides; code_words come before them.  '_' and '-' are the same as ' '. */
 static const TextRule text_rules[] = {
-	{EVERY, "rate-overlimit", WAWP_RATE_LIMITED},
-	{EVERY, "rate limit", WAWP_RATE_LIMITED},
-	{EVERY, "too many requests", WAWP_RATE_LIMITED},
-	{EVERY, "account_restricted", WAWP_ACCOUNT_RESTRICTED},
-	{EVERY, "account_reachout_restricted", WAWP_ACCOUNT_RESTRICTED},
-	{EVERY, "timelock", WAWP_ACCOUNT_RESTRICTED},
-	{CALL, "maximum limit", WAWP_QUOTA_EXCEEDED},
-	{CALL, "limit reached", WAWP_QUOTA_EXCEEDED},
-	{CALL, "quota", WAWP_QUOTA_EXCEEDED},
-	{CALL, "session not found", WAWP_SESSION_DOWN},
-	{CALL, "session already", WAWP_SESSION_DOWN},
-	{CALL, "stream replaced", WAWP_SESSION_DOWN},
-	{CALL, "connection replaced", WAWP_SESSION_DOWN},
-	{CALL, "instance not found", WAWP_SESSION_DOWN},
-	{CALL, "instance does not exist", WAWP_SESSION_DOWN},
-	{CALL, "session status is not as expected", WAWP_SESSION_DOWN},
-	{CALL, "not connected", WAWP_SESSION_DOWN},
-	{CALL, "no admin rights", WAWP_NOT_ADMIN},
-	{CALL, "not an admin", WAWP_NOT_ADMIN},
-	{CALL, "not group admin", WAWP_NOT_ADMIN},
-	{CALL, "must be an admin", WAWP_NOT_ADMIN},
-	{CALL, "group not found", WAWP_GROUP_NOT_FOUND},
-	{CALL, "access token", WAWP_AUTH_FAILED},
-	{CALL, "missing token", WAWP_AUTH_FAILED},
-	{CALL, "authentication token", WAWP_AUTH_FAILED},
-	{CALL, "invalid jid", WAWP_BAD_IDENTIFIER},
-	{CALL, "malformed jid", WAWP_BAD_IDENTIFIER},
-	{CALL, "not a valid jid", WAWP_BAD_IDENTIFIER},
-	{LEVEL_PERSON, "already a member", WAWP_ALREADY_MEMBER},
-	{LEVEL_PERSON, "already member", WAWP_ALREADY_MEMBER},
-	{LEVEL_PERSON, "already a participant", WAWP_ALREADY_MEMBER},
-	{LEVEL_PERSON, "already in", WAWP_ALREADY_MEMBER},
-	{EVERY, "not on whatsapp", WAWP_NOT_ON_WHATSAPP},
-	{EVERY, "not registered", WAWP_NOT_ON_WHATSAPP},
-	{LEVEL_PERSON, "recently left", WAWP_RECENTLY_LEFT},
-	{LEVEL_PERSON, "left the group recently", WAWP_RECENTLY_LEFT},
-	{LEVEL_PERSON, "private invitation", WAWP_PRIVACY_BLOCKED},
-	{LEVEL_PERSON, "privacy", WAWP_PRIVACY_BLOCKED},
-	{LEVEL_PERSON, "community", WAWP_COMMUNITY_RESTRICTED},
-	{EVERY, "group is full", WAWP_GROUP_FULL},
+	{EVERY, ANY, "rate-overlimit", WAWP_RATE_LIMITED},
+	{EVERY, ANY, "rate limit", WAWP_RATE_LIMITED},
+	{EVERY, ANY, "too many requests", WAWP_RATE_LIMITED},
+	{EVERY, ANY, "account_restricted", WAWP_ACCOUNT_RESTRICTED},
+	{EVERY, ANY, "account_reachout_restricted", WAWP_ACCOUNT_RESTRICTED},
+	{EVERY, ANY, "timelock", WAWP_ACCOUNT_RESTRICTED},
+	{CALL, ANY, "maximum limit", WAWP_QUOTA_EXCEEDED},
+	{CALL, ANY, "limit reached", WAWP_QUOTA_EXCEEDED},
+	{CALL, ANY, "quota", WAWP_QUOTA_EXCEEDED},
+	{CALL, ANY, "session not found", WAWP_SESSION_DOWN},
+	{CALL, ANY, "session already", WAWP_SESSION_DOWN},
+	{CALL, ANY, "stream replaced", WAWP_SESSION_DOWN},
+	{CALL, ANY, "connection replaced", WAWP_SESSION_DOWN},
+	{CALL, ANY, "instance not found", WAWP_SESSION_DOWN},
+	{CALL, ANY, "instance does not exist", WAWP_SESSION_DOWN},
+	{CALL, ANY, "session status is not as expected", WAWP_SESSION_DOWN},
+	{CALL, ANY, "not connected", WAWP_SESSION_DOWN},
+	{CALL, ANY, "no admin rights", WAWP_NOT_ADMIN},
+	{CALL, ANY, "not an admin", WAWP_NOT_ADMIN},
+	{CALL, ANY, "not group admin", WAWP_NOT_ADMIN},
+	{CALL, ANY, "must be an admin", WAWP_NOT_ADMIN},
+	{CALL, ANY, "group not found", WAWP_GROUP_NOT_FOUND},
+	{CALL, ANY, "access token", WAWP_AUTH_FAILED},
+	{CALL, ANY, "missing token", WAWP_AUTH_FAILED},
+	{CALL, ANY, "authentication token", WAWP_AUTH_FAILED},
+	{CALL, ANY, "invalid jid", WAWP_BAD_IDENTIFIER},
+	{CALL, ANY, "malformed jid", WAWP_BAD_IDENTIFIER},
+	{CALL, ANY, "not a valid jid", WAWP_BAD_IDENTIFIER},
+	{LEVEL_PERSON, WAWP_OP_ADD, "already a member", WAWP_ALREADY_MEMBER},
+	{LEVEL_PERSON, WAWP_OP_ADD, "already member", WAWP_ALREADY_MEMBER},
+	{LEVEL_PERSON, WAWP_OP_ADD, "already a participant", WAWP_ALREADY_MEMBER},
+	{LEVEL_PERSON, WAWP_OP_ADD, "already in the group", WAWP_ALREADY_MEMBER},
+	{LEVEL_PERSON, WAWP_OP_ADD, "already in this group", WAWP_ALREADY_MEMBER},
+	{LEVEL_PERSON, WAWP_OP_ADD, "already in group", WAWP_ALREADY_MEMBER},
+	{EVERY, ANY, "not on whatsapp", WAWP_NOT_ON_WHATSAPP},
+	{EVERY, ANY, "not registered", WAWP_NOT_ON_WHATSAPP},
+	{LEVEL_PERSON, ANY, "recently left", WAWP_RECENTLY_LEFT},
+	{LEVEL_PERSON, ANY, "left the group recently", WAWP_RECENTLY_LEFT},
+	{LEVEL_PERSON, WAWP_OP_ADD, "private invitation", WAWP_PRIVACY_BLOCKED},
+	{LEVEL_PERSON, WAWP_OP_ADD, "privacy", WAWP_PRIVACY_BLOCKED},
+	{LEVEL_PERSON, WAWP_OP_ADD, "community", WAWP_COMMUNITY_RESTRICTED},
+	{EVERY, ANY, "group is full", WAWP_GROUP_FULL},
 };
 
 /* Words that errors carry in "code". */
@@ -353,10 +356,10 @@ text_contains(const char *text, const char *fragment)
 }
 
 static const TextRule *
-find_text_rule(Level level, const char *text)
+find_text_rule(Level level, int operations, const char *text)
 {
 	for (size_t i = 0; text && i < lengthof(text_rules); i++)
-		if ((text_rules[i].levels & level) && text_contains(text, text_rules[i].fragment))
+		if ((text_rules[i].levels & level) && (text_rules[i].operations & operations) && text_contains(text, text_rules[i].fragment))
 			return &text_rules[i];
 	return NULL;
 }
@@ -404,14 +407,14 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 	}
 	if (code != 0 && read_code(LEVEL_PERSON, operation, code, &reading))
 		return reading;
-	rule = find_text_rule(LEVEL_PERSON, text);
+	rule = find_text_rule(LEVEL_PERSON, operation, text);
 
 	/*
 	 * some gateways repeat beside each person what is about the call; "not an admin" can be the person for a change of
 	 * role
 	 */
 	if (rule == NULL && (operation & (WAWP_OP_ADD | WAWP_OP_REMOVE)))
-		rule = find_text_rule(LEVEL_HTTP, text);
+		rule = find_text_rule(LEVEL_HTTP, operation, text);
 	if (rule)
 		reading.outcome = rule->outcome;
 	else if (code == 400 && is_after_success)
@@ -463,7 +466,7 @@ static const struct
 };
 
 /* Statuses that the API explains in JSON: with another body they are a proxy's. */
-static const int explained[] = {403, 404};
+static const int explained[] = {403, 404, 409, 410, 419, 423};
 
 /* Return why an answer is not the API's own; NULL if it may be. */
 static const char *
@@ -493,6 +496,23 @@ is_fault_of_request(int http_status, const char *text)
 		if (text_contains(text, fragments[i]))
 			return true;
 	return false;
+}
+
+/*
+ * True if a 409 to an addition is about something else than the person, such as
+ * another request that is under way: whether they are a member has to be looked at.
+ */
+static bool
+is_other_conflict(int http_status, WawpOperation operation, const char *text)
+{
+	static const char *const fragments[] = {"conflict", "already", "exist", "member", "participant"};
+
+	if (http_status != 409 || operation != WAWP_OP_ADD || text == NULL)
+		return false;
+	for (size_t i = 0; i < lengthof(fragments); i++)
+		if (text_contains(text, fragments[i]))
+			return false;
+	return true;
 }
 
 static bool
@@ -563,7 +583,7 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 	}
 	if (engine_code == 0 && body == BODY_JSON && is_status_open(http_status))
 		engine_code = code_of_word(text);
-	rule = find_text_rule(LEVEL_HTTP, text);
+	rule = find_text_rule(LEVEL_HTTP, operation, text);
 	if (http_status == 429)
 		reading.outcome = WAWP_RATE_LIMITED;
 	else if (rule)
@@ -580,6 +600,8 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 	}
 	else if (outcome_is_missing_route(http_status, text, body))
 		reading.note = no_such_route;
+	else if (is_other_conflict(http_status, operation, text))
+		reading.outcome = WAWP_UNKNOWN_RESULT;
 	else if (!is_fault_of_request(http_status, text) &&
 			 !read_code(LEVEL_HTTP, operation, http_status, &reading) && is_failure_word(code_word))
 		reading.outcome = WAWP_SERVER_ERROR;
@@ -588,12 +610,17 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 
 /*
  * True if the text of a success says that the plan is used up: Wawp's first
- * version reports that under "status": "success".
+ * version reports that under "status": "success".  A text that only tells of a
+ * quota or a limit does not.
  */
 bool
 outcome_is_quota_text(const char *text)
 {
-	const TextRule *rule = find_text_rule(LEVEL_HTTP, text);
+	static const char *const used_up[] = {"exceed", "reached", "used up"};
+	const TextRule *rule = find_text_rule(LEVEL_HTTP, ANY, text);
 
-	return rule && rule->outcome == WAWP_QUOTA_EXCEEDED;
+	for (size_t i = 0; rule && rule->outcome == WAWP_QUOTA_EXCEEDED && i < lengthof(used_up); i++)
+		if (text_contains(text, used_up[i]))
+			return true;
+	return false;
 }

@@ -655,8 +655,11 @@ message_text(const JsonNode *node)
 static const char *
 body_beginning(const char *body, size_t len)
 {
+	size_t		bom = strlen(JSON_BYTE_ORDER_MARK);
 	size_t		n = 0;
 
+	if (len >= bom && memcmp(body, JSON_BYTE_ORDER_MARK, bom) == 0)
+		body += bom, len -= bom;
 	while (len > 0 && isspace((unsigned char) *body))
 		body++, len--;
 	while (n < len && body[n] != '\0')
@@ -903,11 +906,24 @@ is_person_object(const JsonNode *node)
 	return json_node_any(node, keys) != NULL;
 }
 
-/* True for an object whose keys are JIDs. */
+/* a list has no place with more digits, and a telephone number has more */
+#define PLACE_DIGITS 6
+
+/* True if a key is a place in a list: Wawp's events have arrays as objects with the keys "0", "1" and so on. */
 static bool
-is_map_by_jid(const JsonNode *node)
+is_place(const char *key)
 {
-	return json_node_is(node, JSON_KIND_OBJECT) && node->first && strchr(node->first->key, '@') != NULL;
+	size_t		n = strlen(key);
+
+	return n > 0 && n <= PLACE_DIGITS && is_digits(key);
+}
+
+/* True for an object that is a list: its keys are JIDs or places. */
+static bool
+is_keyed_list(const JsonNode *node)
+{
+	return json_node_is(node, JSON_KIND_OBJECT) && node->first &&
+		(strchr(node->first->key, '@') != NULL || is_place(node->first->key));
 }
 
 /* True if a member of an object is named after a person. */
@@ -917,19 +933,26 @@ is_named_after_person(const JsonNode *child)
 	return (child->key[0] != '@' && strchr(child->key, '@')) || jid_of_text(child->key).kind == JID_PERSON;
 }
 
+/* True if a child of an array or an object is an entry of a list; set *name to the person that its key names, NULL if none. */
+static bool
+is_list_entry(const JsonNode *child, const char **name)
+{
+	*name = child->key && is_named_after_person(child) ? child->key : NULL;
+	return *name || child->key == NULL || is_place(child->key);
+}
+
 /* Append the people of an array, or of a map in which each is a person's JID or number, to answer->people. */
 static void
 read_people_list(const JsonNode *list, WireAnswer *answer)
 {
-	bool		is_map = json_node_is(list, JSON_KIND_OBJECT);
-
 	for (const JsonNode *child = list->first; child; child = child->next)
 	{
+		const char *name;
 		WirePerson	person;
 
-		if (is_map ? !is_named_after_person(child) : !json_node_is(child, JSON_KIND_OBJECT))
+		if (!is_list_entry(child, &name) || (name == NULL && !json_node_is(child, JSON_KIND_OBJECT)))
 			continue;
-		person = read_person(child, is_map ? child->key : NULL);
+		person = read_person(child, name);
 		add_unknown_word(child, &person);
 		add_person(answer, person);
 	}
@@ -944,13 +967,13 @@ is_error_list(const char *name)
 
 /* Append a person of a list whose name is a verdict.  What names nobody is a message. */
 static void
-read_sorted_person(const JsonNode *child, const char *list, bool is_added, WireAnswer *answer)
+read_sorted_person(const JsonNode *child, const char *name, const char *list, bool is_added, WireAnswer *answer)
 {
-	WirePerson	person = read_person(child, child->key);
+	WirePerson	person = read_person(child, name);
 
 	if (person.jid.kind == JID_INVALID && is_error_list(list))
 		return;
-	if (!child->key && person.jid.kind == JID_INVALID && (json_node_is(child, JSON_KIND_STRING) || !person.id))
+	if (name == NULL && person.jid.kind == JID_INVALID && (json_node_is(child, JSON_KIND_STRING) || !person.id))
 		return;
 	person.is_listed_as_added = is_added;
 	person.has_failure |= !is_added;
@@ -996,14 +1019,14 @@ read_sorted_people(const JsonNode *root, bool errors, WireAnswer *answer)
 {
 	for (const JsonNode *list = json_node_is(root, JSON_KIND_OBJECT) ? root->first : NULL; list; list = list->next)
 	{
-		bool		is_map = json_node_is(list, JSON_KIND_OBJECT);
+		const char *name;
 		bool		is_added;
 
 		if (!json_node_is_list(list) || is_error_list(list->key) != errors || !is_name_of_sorted_list(list->key, &is_added))
 			continue;
 		for (const JsonNode *child = list->first; child; child = child->next)
-			if (!is_map || is_named_after_person(child))
-				read_sorted_person(child, list->key, is_added, answer);
+			if (is_list_entry(child, &name))
+				read_sorted_person(child, name, list->key, is_added, answer);
 	}
 }
 
@@ -1317,7 +1340,7 @@ unwrap_object(const JsonNode *root)
 {
 	for (int depth = 0; depth < MAX_WRAPPING && jid_of_text(id_in(root)).kind != JID_GROUP; depth++)
 	{
-		bool		is_alone = root->count == 1 && (json_node_is(root, JSON_KIND_ARRAY) || is_map_by_jid(root));
+		bool		is_alone = root->count == 1 && (json_node_is(root, JSON_KIND_ARRAY) || is_keyed_list(root));
 		const JsonNode *inner = is_alone ? root->first : first_list(root, object_keys);
 
 		if (!json_node_is_list(inner))
@@ -1669,7 +1692,7 @@ wire_read_list(const char *body, size_t len, int more, WireMembers *out, WireLis
 	const JsonNode *list = root;
 	ListEnvelope envelope = {.stated = -1, .page_size = -1};
 
-	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_map_by_jid(list); depth++)
+	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_keyed_list(list); depth++)
 	{
 		if (is_error_body(list))
 			return false;
@@ -1789,7 +1812,7 @@ wire_read_groups(const char *body, size_t len, WireGroups *out)
 	const JsonNode *root = json_node_parse(body, len);
 	WireMembers members;
 
-	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(root, JSON_KIND_OBJECT) && root->count > 0 && !is_map_by_jid(root); depth++)
+	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(root, JSON_KIND_OBJECT) && root->count > 0 && !is_keyed_list(root); depth++)
 	{
 		if (is_error_body(root))
 			return false;
@@ -1846,7 +1869,7 @@ invite_of_text(const char *text)
 			text += strlen(prefixes[i]);
 	while (text && (isalnum((unsigned char) text[n]) || (text[n] && strchr("-_", text[n]))))
 		n++;
-	if (n < INVITE_MIN || n > INVITE_MAX || (text[n] != '\0' && text[n] != '?' && text[n] != '\n'))
+	if (n < INVITE_MIN || n > INVITE_MAX || (text[n] != '?' && text[n] != '\n' && text[n + strspn(text + n, " \t\r\n")] != '\0'))
 		return NULL;
 	if (text == whole && n != INVITE_USUAL && strcspn(text, "0123456789") >= n)
 		return NULL;
@@ -1966,7 +1989,7 @@ wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 		flag = json_node_any(root, flags);
 		is_error |= is_error_body(root);
 	}
-	id = jid_of_text(id_text(json_node_any(root, ids)));
+	id = jid_of_id(id_text(json_node_any(root, ids)));
 	if (id.kind == JID_LID)
 		known.lid = id;
 	add_ids_of(root, MAX_INNER_PERSON, &known);
@@ -2018,6 +2041,13 @@ bool
 wire_session_is_usable(const WireSession *session)
 {
 	return strcmp(session->status, "WORKING") == 0;
+}
+
+/* True if the session is connecting, as the account that it is paired with. */
+bool
+wire_session_is_starting(const WireSession *session)
+{
+	return strcmp(session->status, "STARTING") == 0;
 }
 
 /* Return the way in which somebody asked to join, as WAHA spells it; an unknown one as it is. */
@@ -2078,12 +2108,12 @@ wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out)
 	const JsonNode *list = root;
 	ListEnvelope envelope = {.stated = -1, .page_size = -1};
 
-	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT); depth++)
+	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_keyed_list(list); depth++)
 	{
 		read_list_envelope(list, 1, &envelope);
 		list = json_node_any(list, keys);
 	}
-	if (!json_node_is(list, JSON_KIND_ARRAY) || is_error_body(root))
+	if (!(json_node_is(list, JSON_KIND_ARRAY) || is_keyed_list(list)) || is_error_body(root))
 		return false;
 	out->has_more = envelope.stated > list->count || envelope_has_more(&envelope, list->count);
 	out->requests = palloc(sizeof(WireJoinRequest) * Max(list->count, 1));

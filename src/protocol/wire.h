@@ -194,6 +194,7 @@ extern WireTruth wire_read_exists(const char *body, size_t len, Jid *chat, Jid *
 extern Jid	wire_read_lid(const char *body, size_t len);
 extern const char *wire_read_message_id(const char *body, size_t len);
 extern bool wire_session_is_usable(const WireSession *session);
+extern bool wire_session_is_starting(const WireSession *session);
 extern bool wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out);
 
 #endif							/* WAWP_WIRE_H */

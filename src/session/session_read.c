@@ -79,10 +79,12 @@ session_fetch_group(const WawpInstance *instance, const char *group, WireGroup *
 	CallRequest request = {.endpoint = ENDPOINT_GROUP_INFO, .group = group};
 	const HttpResult *result;
 	WireMembers members;
+	bool		is_read;
 
 	result = call_send(instance, &request);
-	*may_pass = call_failed_for_now(result);
-	return http_is_success(result) && wire_read_group(result->body, result->body_len, info, &members);
+	is_read = http_is_success(result) && wire_read_group(result->body, result->body_len, info, &members);
+	*may_pass = !is_read && call_failed_for_now(result);
+	return is_read;
 }
 
 /* Likewise, in the pace of the instance as far as it goes. */

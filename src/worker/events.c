@@ -233,10 +233,11 @@ group_memory(const EventWork *work)
 static void
 apply_limits(EventWork *work, Holds *holds)
 {
-	const AccountLimits *limits = &work->event.limits;
-	int64		until_ms = account_limits_until(limits, clock_unix_ms(GetCurrentTimestamp()));
+	const AccountLimits *limits = group_cache_note_limits(&work->lane, text_from_server(work->task->key.instance_id),
+														  &work->event.limits, work->sent_at);
+	int64		until_ms = limits ? account_limits_until(limits, clock_unix_ms(GetCurrentTimestamp())) : 0;
 
-	if (!account_limits_are_told(limits) || !group_cache_note_limits(&work->lane, limits, work->sent_at))
+	if (limits == NULL)
 		return;
 	if (until_ms != 0)
 	{
@@ -244,7 +245,7 @@ apply_limits(EventWork *work, Holds *holds)
 			work_add_result(work, "invitations are held");
 		hold_messages(&work->lane, holds, clock_time_of_unix_ms(until_ms));
 	}
-	else if (limits->tells_timelock && hold_end_messages(&work->lane, holds, work->sent_at + CLOCK_TOLERANCE_US))
+	else if (work->event.limits.tells_timelock && hold_end_messages(&work->lane, holds, work->sent_at + CLOCK_TOLERANCE_US))
 	{
 		intent_hasten_invitations(NameStr(work->lane.instance));
 		has_ended_hold = true;
@@ -684,12 +685,13 @@ apply_to_person(void *subject, Holds *holds)
 	EventWork  *work = one->work;
 	EventPerson person = one->person;
 
+	/* first: we may be named by a LID whose number only the event's pairs tell */
+	person_complete(work, &person);
 	if (person_is_us(work, &person))
 	{
 		apply_own_change(work, holds, work->event.change);
 		return;
 	}
-	person_complete(work, &person);
 	if (person.phone.kind != JID_PERSON && contact_known_id(person.lid.text) == 0)
 	{
 		work_hasten_all(work);

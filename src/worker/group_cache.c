@@ -67,7 +67,7 @@
 typedef struct OwnIdentity
 {
 	NameData	instance;		/* hash key, must be first */
-	char		account[ACCOUNT_SIZE];	/* the Wawp id it was requested with, cut */
+	char		account[ACCOUNT_SIZE];	/* the Wawp id it is of, cut; "": nothing is known */
 	Jid			me;
 	Jid			me_lid;
 	int64		asked_ms;		/* monotonic; 0: not yet */
@@ -120,6 +120,7 @@ typedef struct InfoRequest
 	LaneKey		key;
 	WawpInstance *instance;
 	GroupQuestion question;
+	EndpointId	endpoint;		/* it is sent to */
 	bool		is_verification;	/* not for the lane's own claim */
 	char		person[JID_SIZE];
 	int64		sent_us;		/* monotonic */
@@ -343,17 +344,40 @@ list_size(const CachedGroup *cached)
 		(cached->text.begin ? GetMemoryChunkSpace(cached->text.spans) + cached->text.len : 0);
 }
 
-/* Note the limits that an event tells of a lane's account; false if newer ones are known. */
-bool
-group_cache_note_limits(const LaneKey *lane, const AccountLimits *limits, TimestampTz told_at)
+/* Note the limits of an account that were told at a time, unless newer ones are known; what was not told stays as it is known. */
+static bool
+identity_note_limits(OwnIdentity *self, const AccountLimits *limits, TimestampTz told_at)
+{
+	AccountLimits told = *limits;
+
+	if (!account_limits_are_told(limits) || self->limits_at > told_at)
+		return false;
+	account_limits_set_ends(&told, clock_unix_ms(told_at));
+	account_limits_update(&self->limits, &told);
+	self->limits_at = told_at;
+	return true;
+}
+
+/* Begin anew if what is known is of another account than this one. */
+static void
+identity_set_account(OwnIdentity *self, const char *account)
+{
+	if (*self->account && strncmp(self->account, account, ACCOUNT_SIZE - 1) != 0)
+		identity_forget(self);
+	strlcpy(self->account, account, ACCOUNT_SIZE);
+}
+
+/*
+ * Note the limits that an event tells of a lane's account.  Return all that are
+ * known of it then; NULL if the event tells none, or newer ones are known.
+ */
+const AccountLimits *
+group_cache_note_limits(const LaneKey *lane, const char *account, const AccountLimits *limits, TimestampTz told_at)
 {
 	OwnIdentity *self = identity_of(&lane->instance);
 
-	if (self->limits_at > told_at)
-		return false;
-	self->limits = *limits;
-	self->limits_at = told_at;
-	return true;
+	identity_set_account(self, account);
+	return identity_note_limits(self, limits, told_at) ? &self->limits : NULL;
 }
 
 /* Write number and LID of a lane's account to *me and *me_lid, invalid where they are not known. */
@@ -477,7 +501,7 @@ group_cache_forget_other_accounts(void)
 	{
 		const char *account = instance_id_of(NameStr(self->instance));
 
-		if (account && self->asked_ms != 0 && strncmp(text_from_server(account), self->account, ACCOUNT_SIZE - 1) != 0)
+		if (account && *self->account && strncmp(text_from_server(account), self->account, ACCOUNT_SIZE - 1) != 0)
 			identity_forget(self);
 	}
 }
@@ -826,6 +850,30 @@ request_count(const InfoRequest *request, int sign)
 		identity_of(&request->key.instance)->asking += sign;
 }
 
+/* Return the call that answers a question. */
+static EndpointId
+request_endpoint(GroupQuestion question)
+{
+	switch (question)
+	{
+		case ASK_LIST:
+			return ENDPOINT_PARTICIPANTS;
+		case ASK_SELF:
+			return ENDPOINT_SESSION_INFO;
+		case ASK_INFO:
+			return ENDPOINT_GROUP_INFO;
+		case ASK_LINK:
+			return ENDPOINT_INVITE_CODE;
+		case ASK_LID:
+			return ENDPOINT_LID_OF_PHONE;
+		case ASK_EXISTS:
+			return ENDPOINT_CHECK_EXISTS;
+		case ASK_JOINS:
+			return ENDPOINT_JOIN_REQUESTS;
+	}
+	return ENDPOINT_NONE;
+}
+
 /*
  * Queue a request for group_cache_send().  The request owns memory from now on,
  * which the instance is in, and takes a place of the instance's concurrency.
@@ -839,6 +887,7 @@ request_queue(MemoryContext memory, const LaneKey *key, WawpInstance *instance, 
 	request->key = *key;
 	request->instance = instance;
 	request->question = need->question;
+	request->endpoint = request_endpoint(need->question);
 	request->is_verification = is_verification;
 	if (need->person)
 	{
@@ -933,34 +982,11 @@ group_cache_ask(const LaneKey *lane, Oid role, const InfoNeed *need, bool is_ver
 	return permit.granted > 0;
 }
 
-static EndpointId
-request_endpoint(GroupQuestion question)
-{
-	switch (question)
-	{
-		case ASK_LIST:
-			return ENDPOINT_PARTICIPANTS;
-		case ASK_SELF:
-			return ENDPOINT_SESSION_INFO;
-		case ASK_INFO:
-			return ENDPOINT_GROUP_INFO;
-		case ASK_LINK:
-			return ENDPOINT_INVITE_CODE;
-		case ASK_LID:
-			return ENDPOINT_LID_OF_PHONE;
-		case ASK_EXISTS:
-			return ENDPOINT_CHECK_EXISTS;
-		case ASK_JOINS:
-			return ENDPOINT_JOIN_REQUESTS;
-	}
-	return ENDPOINT_NONE;
-}
-
 /* Start the transfer of a request. */
 static void
 request_send(InfoRequest *request)
 {
-	CallRequest call = {.endpoint = request_endpoint(request->question)};
+	CallRequest call = {.endpoint = request->endpoint};
 	MemoryContext caller = MemoryContextSwitchTo(request->memory);
 	const char *number = pnstrdup(request->person, strcspn(request->person, "@"));
 
@@ -1030,6 +1056,25 @@ answer_keep_list(const InfoRequest *request, CachedGroup *cached, const HttpResu
 	cached->added = 0;
 }
 
+/*
+ * Take over who we are.  A session that is connecting, or has just connected, may
+ * not say it yet, or not by number and LID: that takes nothing back.  In any other
+ * state another telephone may be paired with it.
+ */
+static void
+identity_take(OwnIdentity *self, const WireSession *session)
+{
+	bool		is_same = session->me.kind == JID_INVALID
+		? wire_session_is_usable(session) || wire_session_is_starting(session) : jid_same(&self->me, &session->me);
+
+	if (!is_same)
+		self->me_lid = (Jid) {.kind = JID_INVALID};
+	if (!is_same || session->me.kind != JID_INVALID)
+		self->me = session->me;
+	if (session->me_lid.kind == JID_LID)
+		self->me_lid = session->me_lid;
+}
+
 /* Keep our own identity; an answer that cannot be read leaves the one before. */
 static void
 answer_keep_identity(const InfoRequest *request, const HttpResult *result)
@@ -1037,15 +1082,12 @@ answer_keep_identity(const InfoRequest *request, const HttpResult *result)
 	OwnIdentity *self = identity_of(&request->key.instance);
 	WireSession session;
 
+	identity_set_account(self, request->instance->instance_id);
 	self->asked_ms = clock_monotonic_ms();
-	strlcpy(self->account, request->instance->instance_id, ACCOUNT_SIZE);
-	if (http_is_success(result) && wire_read_session(result->body, result->body_len, &session))
-	{
-		self->me = session.me;
-		self->me_lid = session.me_lid;
-		self->limits = session.limits;
-		self->limits_at = GetCurrentTimestamp() - (clock_monotonic_us() - request->sent_us);
-	}
+	if (!http_is_success(result) || !wire_read_session(result->body, result->body_len, &session))
+		return;
+	identity_take(self, &session);
+	(void) identity_note_limits(self, &session.limits, GetCurrentTimestamp() - (clock_monotonic_us() - request->sent_us));
 }
 
 /* Keep a group's description.  One that cannot be read states nothing; if that may pass, it is requested again first. */
@@ -1054,12 +1096,13 @@ answer_keep_info(CachedGroup *cached, const HttpResult *result)
 {
 	WireGroup	group;
 	WireMembers members;
+	bool		is_read = http_is_success(result) && wire_read_group(result->body, result->body_len, &group, &members);
 
 	cached->has_info = true;
 	cached->info_ms = clock_monotonic_ms();
 	cached->stated = -1;
-	cached->info_failures = call_failed_for_now(result) ? cached->info_failures + 1 : 0;
-	if (!http_is_success(result) || !wire_read_group(result->body, result->body_len, &group, &members))
+	cached->info_failures = !is_read && call_failed_for_now(result) ? cached->info_failures + 1 : 0;
+	if (!is_read)
 		return;
 	cached->subject = group.subject ? MemoryContextStrdup(group_cache_memory(cached), group.subject) : NULL;
 	cached->only_admins_add = group.only_admins_add;
@@ -1117,7 +1160,10 @@ answer_keep_link(CachedGroup *cached, const HttpResult *result)
 
 	cached->link = link ? MemoryContextStrdup(group_cache_memory(cached), link) : NULL;
 	cached->has_no_link = (link == NULL);
-	cached->link_outcome = outcome == WAWP_ACCEPTED ? WAWP_LINK_UNAVAILABLE : outcome;
+	/* WEBJS leaves the body empty when we may not see the code */
+	if (outcome == WAWP_ACCEPTED || (http_is_success(result) && result->body_len == 0))
+		outcome = WAWP_LINK_UNAVAILABLE;
+	cached->link_outcome = outcome;
 }
 
 /*
@@ -1273,6 +1319,22 @@ answer_take(InfoRequest *request, const HttpResult *result)
 	MemoryContextSwitchTo(caller);
 }
 
+/* Send a request to its endpoint's fallback, if the API has no such route; false if that is not so, or there is none. */
+static bool
+answer_leads_to_fallback(InfoRequest *request)
+{
+	EndpointId	fallback = endpoint_get(request->endpoint)->fallback;
+	MemoryContext caller = MemoryContextSwitchTo(request->memory);
+	bool		is_missing = fallback != ENDPOINT_NONE && call_is_missing_route(http_result(request->transfer));
+
+	MemoryContextSwitchTo(caller);
+	if (!is_missing)
+		return false;
+	request->endpoint = fallback;
+	request_send(request);
+	return true;
+}
+
 /* True if a request has ended whose answer is not in the cache yet. */
 bool
 group_cache_has_answers(void)
@@ -1300,6 +1362,8 @@ group_cache_take_answers(void)
 	{
 		InfoRequest *request = dlist_container(InfoRequest, node, iter.cur);
 
+		if (answer_leads_to_fallback(request))
+			continue;
 		answer_take(request, http_result(request->transfer));
 		lanes_end_question(&request->key, request->is_verification, answer_lets_verify(request),
 						   (clock_monotonic_us() - request->sent_us) / 1000, clock_monotonic_ms());

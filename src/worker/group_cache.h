@@ -100,7 +100,8 @@ extern CachedGroup *group_cache_find(const LaneKey *key);
 extern bool group_cache_has_list_since(const CachedGroup *cached, TimestampTz than);
 extern TimestampTz group_cache_limited_until(const LaneKey *lane, const char **reason, InfoNeed *need);
 extern void group_cache_forget_limits(const LaneKey *lane);
-extern bool group_cache_note_limits(const LaneKey *lane, const AccountLimits *limits, TimestampTz told_at);
+extern const AccountLimits *group_cache_note_limits(const LaneKey *lane, const char *account, const AccountLimits *limits,
+													TimestampTz told_at);
 extern void group_cache_own_ids(const LaneKey *lane, Jid *me, Jid *me_lid);
 extern OwnRole group_cache_own_role(const CachedGroup *cached, bool *ask_self);
 extern int64 group_cache_read_backoff_ms(const CachedGroup *cached);

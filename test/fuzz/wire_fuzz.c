@@ -58,6 +58,7 @@ read_others(const char *body, size_t size)
 	if (wire_read_session(body, size, &session))
 	{
 		wire_session_is_usable(&session);
+		wire_session_is_starting(&session);
 		fuzz_check(session.me.kind != JID_GROUP && session.me_lid.kind != JID_PERSON, "an account is a number and a LID");
 	}
 	wire_read_exists(body, size, &jid, &lid);

@@ -202,11 +202,11 @@ my %new = invited(group => $old{group});
 like(($wawp->messages($old{who}))[0], qr/\Q$old_link\E/, '... the first had the old one');
 like(($wawp->messages($new{who}))[0], qr/\Q$new_link\E/, '... the next has the new one');
 
-foreach my $case ([ 410, 'link_unavailable' ], [ 403, 'not_admin' ])
+foreach my $case ([ 410, 'link_unavailable', json => { message => 'no' } ], [ 403, 'not_admin', json => { message => 'no' } ], [ 200, 'link_unavailable', text => '' ])
 {
-	my ($status, $outcome) = @$case;
+	my ($status, $outcome, %body) = @$case;
 	my %it = (who => private(), group => $wawp->group);
-	$sim->rule({ match => { path => "$it{group}/invite-code\$" }, answer => { status => $status, json => { message => 'no' } } });
+	$sim->rule({ match => { path => "$it{group}/invite-code\$" }, answer => { status => $status, %body } });
 	$it{id} = $wawp->want(%it);
 	is($wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$it{group}' AND until > now() + interval '5 min'", $outcome), $outcome,
 		"the link is not to be had ($status): the group is held");

@@ -43,11 +43,19 @@ sub describes
 	return;
 }
 
-# ... which cannot be read the first time.
+# ... which cannot be read the first time, or not at its usual address.
 sub fails
 {
+	my ($group, $answer) = @_;
+	$sim->rule({ match => { method => 'GET', path => "groups/$group\$" }, times => 1, answer => $answer });
+	return;
+}
+
+sub describes_elsewhere
+{
 	my ($group) = @_;
-	$sim->rule({ match => { method => 'GET', path => "groups/$group\$" }, times => 1, answer => { status => 500, json => { statusCode => 500, message => 'Internal server error' } } });
+	$sim->rule({ match => { method => 'GET', path => "groups/$group\$" }, times => undef, answer => { status => 404, json => { statusCode => 404, message => "Cannot GET /v2/groups/$group" } } });
+	$sim->world({ groups => { $group => { members => { map { (15550000000 + $_) => { role => 'member' } } 2 .. 9 } } } });
 	return;
 }
 
@@ -55,6 +63,17 @@ sub member { my ($digits, $role) = @_; return { id => "$digits\@c.us", role => $
 
 # Adds are answered ok, and that is all.
 sub accepts { my ($group) = @_; $sim->rule({ match => { method => 'POST', path => "$group/participants/" }, times => undef, answer => { json => { ok => \1 } } }); return; }
+
+# What the API says of a group by a row of the table below.
+sub tells
+{
+	my ($group, $row) = @_;
+	lists($group, @{ $row->{list} });
+	fails($group, $row->{fails}) if $row->{fails};
+	$row->{elsewhere} ? describes_elsewhere($group) : describes($group, %{ $row->{info} });
+	accepts($group);
+	return;
+}
 
 sub explains { my ($id, $pattern, $name) = @_; return like($wawp->column($id, 'detail'), $pattern, $name); }
 
@@ -72,18 +91,24 @@ sub stays
 my @incomplete = (
 	{ about => 'two of a thousand, as a community has it', list => [ member($ME, 'admin'), member('15550000002') ], info => { size => 1000 } },
 	{ about => 'an entry that nobody understands', list => [ member($ME, 'admin'), { id => '15550000002@newserver' } ], info => {} },
-	{ about => 'two of a thousand, by a description that fails the first time', list => [ member($ME, 'admin'), member('15550000002') ], info => { size => 1000 }, fails => 1 },
+	(map { +{ about => "two of a thousand, by a description that fails the first time ($_->[0])", list => [ member($ME, 'admin'), member('15550000002') ], info => { size => 1000 }, fails => $_->[1] } }
+		[ 'an error', { status => 500, json => { statusCode => 500, message => 'Internal server error' } } ],
+		[ 'a page with success', { text => '<html><body>Down for maintenance</body></html>', content_type => 'text/html' } ],
+		[ 'half an answer', { text => '{"id":"', content_type => 'application/json' } ],
+		[ 'a firewall', { status => 403, text => '<html>Attention Required!</html>', content_type => 'text/html' } ],
+		[ 'a session that starts', { status => 422, json => { error => 'Session status is not as expected. Try again later or restart the session', status => 'STARTING', expected => ['WORKING'] } } ],
+		[ 'a refusal that is not understood', { json => { success => \0, message => 'Timed Out' } } ]),
+	{ about => 'two of nine, by a description at its other address', list => [ member($ME, 'admin'), member('15550000002') ], elsewhere => 1 },
 	{ about => 'a list without us', list => [ member('15550000002') ], info => {} });
 
 foreach my $row (@incomplete)
 {
-	$row->{$_} = { group => $wawp->group, who => $wawp->person, action => $_ } foreach qw(add remove promote);
-	foreach my $it (@$row{qw(add remove promote)})
+	# what the description does is the same for all actions
+	my @actions = $row->{fails} || $row->{elsewhere} ? 'add' : qw(add remove promote);
+	$row->{$_} = { group => $wawp->group, who => $wawp->person, action => $_ } foreach @actions;
+	foreach my $it (@$row{@actions})
 	{
-		lists($it->{group}, @{ $row->{list} });
-		fails($it->{group}) if $row->{fails};
-		describes($it->{group}, %{ $row->{info} });
-		accepts($it->{group});
+		tells($it->{group}, $row);
 		$it->{id} = $wawp->want(%$it);
 	}
 }
@@ -101,10 +126,7 @@ sub verified
 foreach my $row (@incomplete)
 {
 	my $group = $wawp->group;
-	lists($group, @{ $row->{list} });
-	fails($group) if $row->{fails};
-	describes($group, %{ $row->{info} });
-	accepts($group);
+	tells($group, $row);
 	is(verified($group), 'accepted false', "session: $row->{about}");
 }
 
@@ -133,6 +155,7 @@ foreach my $row (@incomplete)
 	stays($row->{add}{id}, 'verifying accepted', "$row->{about}: nobody is invited");
 	is(scalar(my @sent = $wawp->messages($row->{add}{who})), 0, '... nor written to');
 	like($wawp->ask("SELECT wawp_explain($row->{add}{id})"), qr/^verifying: the API said accepted, .*; could not be verified: the list /, '... which is explained');
+	next unless $row->{remove};
 	stays($row->{remove}{id}, 'verifying accepted', '... nor taken for removed');
 	stays($row->{promote}{id}, 'verifying accepted', '... and a role is not known');
 }
@@ -162,6 +185,15 @@ is($wawp->ask("SELECT outcome || ' ' || detail FROM wawp_add_participants('$odd_
 	'accepted the list has 3 entries that are not understood', '... a session says it, too');
 is($wawp->until(recorded($odd_who, 'verified'), qr/./), "the list has 3 entries that are not understood|$shape", '... and its audit has the shape');
 is($wawp->ask("SELECT count(*) FROM wawp_participants('$odd_hand', 'support') WHERE jid IS NULL"), 3, '... wawp_participants shows each of them');
+
+my %kept = (group => $wawp->group, who => $wawp->person, action => 'remove');
+lists($kept{group}, member($ME, 'admin'), member($kept{who}));
+describes($kept{group}, size => 2);
+$sim->rule({ match => { method => 'POST', path => "$kept{group}/participants/remove\$" }, times => undef,
+	answer => { json => { success => \1, results => [ { id => "$kept{who}\@c.us", success => \0, message => "can't be removed from the community's announcements" } ] } } });
+$kept{id} = $wawp->want(%kept);
+is($wawp->comes_to($kept{id}, qr/^(failed|invit)/), 'failed unrecognised', 'a removal that is refused with a word of the community fails');
+is(scalar(my @asked_back = $wawp->messages($kept{who})), 0, '... and nobody is invited');
 
 my %odd_answer = (group => $wawp->group, who => $wawp->person);
 $odd_hand = $wawp->group;

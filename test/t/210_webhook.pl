@@ -121,6 +121,15 @@ applied(event('presence.update', {}, me => { %free, reachoutTimelock => undef })
 is(held(), 24, 'null says nothing');
 applied(event('presence.update', {}, me => { %free }));
 is(held(), '', 'free');
+my %capped = (id => $ME, lid => $MY_LID, messageCapping => { cappingStatus => 'CAPPED', totalQuota => 30, cycleEnd => $in_a_day });
+applied(event('presence.update', {}, me => { %capped }));
+is(held(), 24, 'an account at its cap');
+applied(event('presence.update', {}, me => { %free, messageCapping => undef }));
+is(held(), 24, '... of which an event that tells only of the timelock says nothing');
+applied(event('presence.update', {}, me => { %free, reachoutTimelock => { isActive => 'LIFTED' } }));
+is(held(), 24, '... nor one whose timelock is not understood');
+applied(event('presence.update', {}, me => { %free }));
+is(held(), '', '... until one says that there is neither');
 applied(event('message.ack', { ack => -1, error => { code => 463 } }));
 isnt(held(), '', 'a message that WhatsApp refused holds them as well');
 applied(event('presence.update', {}, me => { %free }));

@@ -244,6 +244,19 @@ my $thrown_out = $wawp->group;
 is(applied(change($thrown_out, 'leave', $MY_LID, 1, Sender => '15559999999@s.whatsapp.net')), 'we are not in the group any more', 'an event of people that names us: we are out');
 is($wawp->ask("SELECT reason FROM wawp.hold WHERE group_jid = '$thrown_out' AND until > clock_timestamp()"), 'group_not_found', '... which holds the group');
 is($wawp->ask("SELECT count(*) FROM wawp.suppression WHERE jid ~ '^(15550000001|900000000000001)\@'"), 0, '... and nobody takes us for somebody to leave in peace');
+my $paired = $wawp->group;
+is(applied(event('group.v2.participants', { group => { id => $paired }, type => 'demote', participants => [ { id => '900000000000077@lid', role => 'admin' } ],
+	_data => { participants => [ { id => '900000000000077@lid', phoneNumber => '15550000001@s.whatsapp.net' } ] } }, engine => 'NOWEB', me => { id => $ME })),
+	'we are no admin of the group any more', 'a LID of ours that only the event\'s pairs tell');
+my $connecting = $wawp->group;
+my $asked_before = $sim->count(qr{session/info$});
+applied(event('message.ack', { ack => -1, error => { code => 463 } }));
+$sim->rule({ match => { path => 'session/info$' }, times => undef, answer => { json => { name => 't1', status => 'WORKING', me => undef } } });
+$wawp->comes_to($wawp->want(group => $connecting), qr/^verifying/);
+cmp_ok($sim->count(qr{session/info$}), '>', $asked_before, 'the session is asked again, and does not say yet who we are');
+is(applied({ %{ change($connecting, 'demote', $ME, 1) }, me => undef }), 'we are no admin of the group any more', '... which is still known');
+$sim->unrule;
+$wawp->ask("DELETE FROM wawp.hold WHERE group_jid = 'invitations'");
 my %by_hand = waits();
 applied(change($by_hand{group}, 'join', "$by_hand{who}\@c.us", 1));
 applied(change($by_hand{group}, 'leave', "$by_hand{who}\@c.us", 5, Sender => $MY_LID, SenderPN => '15550000001@s.whatsapp.net'));

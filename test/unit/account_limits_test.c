@@ -92,6 +92,56 @@ test_limits(void)
 	}
 }
 
+/* Limits of forms that may not be understood: "-" tells nothing, 1 and 0 that there is one or none. */
+static void
+test_forms(void)
+{
+	static const struct
+	{
+		const char *session;
+		const char *timelock;
+		const char *capping;
+	}			forms[] =
+	{
+		{"{\"me\":{\"reachoutTimelock\":{\"isActive\":true},\"messageCapping\":{\"cappingStatus\":\"CAPPED\"}}}", "1", "1"},
+		{"{\"me\":{\"reachoutTimelock\":{\"isActive\":false},\"messageCapping\":{\"cappingStatus\":\"NONE\"}}}", "0", "0"},
+		{"{\"me\":{\"reachoutTimelock\":{\"isActive\":\"true\"},\"messageCapping\":{\"status\":\"capped\"}}}", "1", "1"},
+		{"{\"me\":{\"reachoutTimelock\":{\"isActive\":1},\"messageCapping\":{\"totalQuota\":-1}}}", "1", "0"},
+		{"{\"me\":{\"reachoutTimelock\":{\"isActive\":0},\"messageCapping\":{\"cappingStatus\":null}}}", "0", "-"},
+		{"{\"me\":{\"reachoutTimelock\":{\"isActive\":\"False\"},\"messageCapping\":{}}}", "0", "-"},
+		{"{\"me\":{\"reachoutTimelock\":{\"isActive\":null},\"messageCapping\":{\"totalQuota\":30}}}", "-", "-"},
+		{"{\"me\":{\"reachoutTimelock\":{\"isActive\":\"UNTIL_MONDAY\"},\"messageCapping\":{\"cappingStatus\":[]}}}", "-", "-"},
+		{"{\"me\":{\"reachoutTimelock\":{},\"messageCapping\":\"CAPPED\"}}", "-", "-"},
+	};
+
+	for (size_t i = 0; i < lengthof(forms); i++)
+	{
+		AccountLimits limits = account_limits_read(parsed(forms[i].session));
+
+		is_text(limits.tells_timelock ? psprintf("%d", limits.is_timelocked) : "-", forms[i].timelock, psprintf("timelock: %s", forms[i].session));
+		is_text(limits.tells_capping ? psprintf("%d", limits.capping == CAPPING_CAPPED) : "-", forms[i].capping, psprintf("capping: %s", forms[i].session));
+	}
+}
+
+/* What was not told stays as it is known, and ends. */
+static void
+test_updates(void)
+{
+	AccountLimits known = {0};
+	AccountLimits capped = account_limits_read(parsed("{\"me\":{\"messageCapping\":{\"cappingStatus\":\"CAPPED\"}}}"));
+	AccountLimits unlocked = account_limits_read(parsed("{\"me\":{\"reachoutTimelock\":{\"isActive\":false},\"messageCapping\":null}}"));
+	AccountLimits uncapped = account_limits_read(parsed("{\"me\":{\"messageCapping\":{\"cappingStatus\":\"NONE\"}}}"));
+
+	account_limits_set_ends(&capped, NOW_MS);
+	account_limits_update(&known, &capped);
+	account_limits_update(&known, &unlocked);
+	ok(known.tells_timelock && !known.is_timelocked, "what was told is known");
+	ok(account_limits_until(&known, NOW_MS + 1000) == NOW_MS + WIRE_TIME_DAY_MS, "a cap of which the next one tells nothing stays, to the end that is taken for its own");
+	ok(account_limits_until(&known, NOW_MS + WIRE_TIME_DAY_MS) == 0, "... and not for longer");
+	account_limits_update(&known, &uncapped);
+	ok(account_limits_until(&known, NOW_MS + 1000) == 0, "until it is told that there is none");
+}
+
 /* The words of a limit, by the session's whole answer. */
 static void
 test_session(void)
@@ -105,7 +155,7 @@ test_session(void)
 	is_text(account_limits_reason(&session.limits), "the account is near the number of new chats that WhatsApp allows", "and a warning has words");
 	ok(wire_session_is_usable(&session), "with a warning it is usable");
 	ok(wire_read_session(passkey, strlen(passkey), &session), "a state of 2026.8 is read");
-	ok(!wire_session_is_usable(&session), "and is not usable");
+	ok(!wire_session_is_usable(&session) && !wire_session_is_starting(&session), "and is not usable, nor will it be by itself");
 }
 
 static WireJoinRequests
@@ -159,6 +209,7 @@ test_join_requests(void)
 	}
 	is_int(requests_in("[]").count, 0, "join requests: none");
 	is_int(requests_in("{\"data\":[]}").count, 0, "join requests: none, in data");
+	is_int(requests_in("{\"data\":{\"0\":{\"requesterId\":\"15551110016@c.us\"}}}").count, 1, "join requests: an array as an object of places");
 	is_int(requests_in("{\"ok\":true}").count, -1, "ok is no list of requests");
 	is_int(requests_in("{\"statusCode\":500,\"message\":\"x\",\"data\":[]}").count, -1, "an error is no list of requests");
 	is_int(requests_in("null").count, -1, "null is no list of requests");
@@ -190,6 +241,8 @@ main(void)
 {
 	test_times();
 	test_limits();
+	test_forms();
+	test_updates();
 	test_session();
 	test_join_requests();
 	test_add_mode();

@@ -107,6 +107,8 @@ test_members(void)
 		{"a time in two days", MEMBERS("GOWS", IN_GROUP("\"type\":\"join\",\"participants\":[],\"_data\":{\"Timestamp\":\"2026-12-03T00:00:00Z\"}")), "members " G " join 0 nobody by - at 0"},
 		{"we are in a group", ENVELOPE("GOWS", "group.v2.join", IN_GROUP("\"timestamp\":1796000000123")), "joined " G " none 0 nobody by - at 0"},
 		{"one person who left, not as a list, is not we", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\",\"participants\":\"15551110012@c.us\"}"), "members " G " leave 0 nobody by - at 0"},
+		{"one who left, under a name that is not known, is not we", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\",\"member\":\"15551110012@c.us\"}"), "members " G " leave 0 nobody by - at 0"},
+		{"nobody who left is not we", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\"}"), "members " G " leave 0 nobody by - at 0"},
 		{"we left", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"timestamp\":1796000000123")), "left " G " none 0 nobody by - at 0"},
 		{"a request to join", ENVELOPE("NOWEB", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":\"900000000000016@lid\",\"requesterPn\":\"15551110016@c.us\",\"requestMethod\":\"invite_link\"")),
 		"join request " G " none 1 15551110016@c.us/900000000000016@lid by unknown at 0"},
@@ -161,6 +163,11 @@ test_limits_and_sessions(void)
 	ok(event.kind == EVENT_SESSION && event.session == SESSION_WORKING, "the session works");
 	ok(event.happened_ms == INT64CONST(1796000000500), "... since its last time");
 	ok(event.limits.is_timelocked && event.limits.timelock_ends_ms == INT64CONST(1796086400000), "... with a limit in its data");
+
+	event = read_event("{\"event\":\"session.status\",\"me\":{\"reachoutTimelock\":null,\"messageCapping\":{\"cappingStatus\":\"NONE\"}},\"payload\":{\"status\":\"WORKING\","
+					   "\"data\":{\"reachoutTimelock\":{\"isActive\":true,\"timeEnforcementEnds\":1796086400},\"messageCapping\":{\"cappingStatus\":\"CAPPED\"}}}}");
+	ok(event.limits.is_timelocked && event.limits.timelock_ends_ms == INT64CONST(1796086400000), "a limit in its data that \"me\" does not tell");
+	ok(event.limits.tells_capping && event.limits.capping == CAPPING_NONE, "... and none of those that it does");
 
 	event = read_event("{\"event\":\"message\",\"me\":{\"id\":\"15550000001@c.us\",\"reachoutTimelock\":{\"isActive\":false},\"messageCapping\":null},\"payload\":{}}");
 	ok(event.limits.tells_timelock && !event.limits.is_timelocked && !event.limits.tells_capping, "no limit, in any event");

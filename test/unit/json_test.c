@@ -55,7 +55,8 @@ test_escapes(void)
 	is_text(json_node_text(parse("\"\\ud83d\"")), "\xEF\xBF\xBD", "half a pair becomes the replacement character");
 	is_text(json_node_text(parse("\"\\ude00x\\ud83d\"")), "\xEF\xBF\xBDx\xEF\xBF\xBD", "two halves in the wrong order are replaced each");
 	ok(json_node_is(parse("\xEF\xBB\xBF{}"), JSON_KIND_OBJECT), "a byte order mark is skipped");
-	ok(parse("\"\\u0000\"") == NULL, "an escaped NUL is refused");
+	is_text(json_node_text(parse("\"a\\u0000b\"")), "a\xEF\xBF\xBD" "b", "an escaped NUL becomes the replacement character");
+	is_text(json_node_text(parse("\"\\\\u0000\"")), "\\u0000", "... but for one whose backslash is escaped");
 }
 
 static const char *

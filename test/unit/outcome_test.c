@@ -74,6 +74,11 @@ static const struct
 	{500, "conflict", "server_error"},
 	{401, "forbidden", "auth_failed"},
 	{402, "not-allowed", "quota_exceeded"},
+	{409, "Conflict", "already_member"},
+	{409, "The participant is in the group", "already_member"},
+	{409, "The user already exists", "already_member"},
+	{409, "Another request is being processed", "unknown_result"},
+	{409, "Session already running", "session_down"},
 	{422, "locked", "session_down"},
 };
 
@@ -82,6 +87,47 @@ test_words(void)
 {
 	for (size_t i = 0; i < lengthof(words); i++)
 		is_text(refused(WAWP_OP_ADD, words[i].status, words[i].text), words[i].outcome, psprintf("HTTP %d: %s", words[i].status, words[i].text));
+}
+
+/* A text about one person, without a number. */
+static const struct
+{
+	WawpOperation operation;
+	const char *text;
+	const char *outcome;
+}			remarks[] =
+{
+	{WAWP_OP_ADD, "The participant is already in the group", "already_member"},
+	{WAWP_OP_ADD, "already_in_group", "already_member"},
+	{WAWP_OP_ADD, "Already a participant", "already_member"},
+	{WAWP_OP_ADD, "User was already invited", "unrecognised"},
+	{WAWP_OP_ADD, "An invite is already in progress", "unrecognised"},
+	{WAWP_OP_ADD, "The participant can be added by private invitation only", "privacy_blocked"},
+	{WAWP_OP_ADD, "can't be added to the community", "community_restricted"},
+	{WAWP_OP_REMOVE, "can't be removed from the community's announcements", "unrecognised"},
+	{WAWP_OP_REMOVE, "not possible by privacy settings", "unrecognised"},
+	{WAWP_OP_PROMOTE, "an owner of the community decides", "unrecognised"},
+	{WAWP_OP_DEMOTE, "is already a participant", "unrecognised"},
+	{WAWP_OP_REMOVE, "the number is not on WhatsApp", "not_on_whatsapp"},
+};
+
+static void
+test_remarks(void)
+{
+	for (size_t i = 0; i < lengthof(remarks); i++)
+		is_text(outcome_info(outcome_of_person(remarks[i].operation, 0, 0, remarks[i].text, false).outcome)->name, remarks[i].outcome,
+				psprintf("%s: %s", outcome_operation_name(remarks[i].operation), remarks[i].text));
+}
+
+/* Texts of a success. */
+static void
+test_quota(void)
+{
+	ok(outcome_is_quota_text("The number of messages you have sent per month has exceeded the maximum limit"), "a success whose text says that the limit is exceeded");
+	ok(outcome_is_quota_text("Quota reached"), "... that the quota is reached");
+	ok(!outcome_is_quota_text("Accepted, remaining quota: 94"), "a quota that remains is not used up");
+	ok(!outcome_is_quota_text("Accepted (maximum limit: 50 participants)"), "a limit is not exceeded because it is named");
+	ok(!outcome_is_quota_text("Reached") && !outcome_is_quota_text(NULL), "something else that is reached, and nothing");
 }
 
 /* Answers, and whether a proxy or gateway gave them in the API's place. */
@@ -130,6 +176,12 @@ static const struct
 	{499, BODY_PAGE, true, "unrecognised"},
 	{511, BODY_PAGE, true, "server_error"},
 	{525, BODY_NONE, true, "server_error"},
+	{409, BODY_JSON, false, "already_member"},
+	{409, BODY_NONE, true, "unrecognised"},
+	{409, BODY_SENTENCE, true, "unrecognised"},
+	{410, BODY_NONE, true, "unrecognised"},
+	{419, BODY_SENTENCE, true, "unrecognised"},
+	{423, BODY_NONE, true, "unrecognised"},
 	{410, BODY_JSON, false, "link_unavailable"},
 	{419, BODY_JSON, false, "group_full"},
 	{422, BODY_JSON, false, "session_down"},
@@ -191,6 +243,8 @@ main(void)
 {
 	test_levels();
 	test_words();
+	test_remarks();
+	test_quota();
 	test_outages();
 	test_tables();
 	test_redaction();

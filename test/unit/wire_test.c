@@ -118,6 +118,7 @@ test_invites(void)
 		"ABCDEFGHIJKLMNOPQRSTUV", "\"ABCDEFGHIJKLMNOPQRSTUV\"", "https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV",
 		"{\"code\":\"ABCDEFGHIJKLMNOPQRSTUV\"}", "{\"data\":{\"invite_code\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}",
 		"http://www.chat.whatsapp.com/invite/ABCDEFGHIJKLMNOPQRSTUV?a=b", "ABCDEFGHIJKLMNOPQRSTUV\n",
+		"ABCDEFGHIJKLMNOPQRSTUV\r\n", "\xEF\xBB\xBF" "ABCDEFGHIJKLMNOPQRSTUV", " https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV ",
 		"{\"code\":\"SUCCESS\",\"message\":\"Success get group invite link\",\"results\":{\"invite_link\":\"https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV\"}}",
 		"{\"success\":true,\"message\":\"OK\",\"data\":{\"inviteCode\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}",
 		"{\"status\":\"success\",\"response\":{\"invite\":{\"code\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}}",
@@ -126,7 +127,7 @@ test_invites(void)
 	static const char *const none[] = {"", "short", "not a code at all", "{\"ok\":true}", "<html>", "{\"error\":\"x\",\"link\":\"ABCDEFGHIJKLMNOPQRSTUV\"}",
 		"Unauthorized", "wawp_upstream_error", "{\"code\":\"invalid_session\",\"message\":\"Session not found\"}",
 		"{\"code\":\"quota_reached\"}", "{\"success\":true,\"data\":{\"error\":\"x\",\"link\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}",
-		"{\"code\":\"SUCCESS\",\"message\":\"ok\",\"results\":{}}"
+		"{\"code\":\"SUCCESS\",\"message\":\"ok\",\"results\":{}}", "ABCDEFGHIJ12345 is not available", "\xEF\xBB\xBF"
 	};
 
 	for (size_t i = 0; i < lengthof(forms); i++)
@@ -370,6 +371,12 @@ static const struct
 	PRESENCE_UNKNOWN, "a LID written as a phone number as well"},
 	{"[{\"id\":\"15550000001@c.us\"},{\"id\":\"x@newserver\",\"role\":\"left\"}]", "15554440000", "",
 	PRESENCE_ABSENT, "an entry that has left need not be understood"},
+	{"{\"0\":\"15550000001@c.us\",\"1\":\"15554440000@c.us\"}", "15554440000", "",
+	PRESENCE_PRESENT, "an array as an object of places"},
+	{"{\"participants\":{\"0\":{\"id\":\"15550000001@c.us\"},\"2\":{\"id\":\"15554440001@c.us\"}}}", "15554440000", "",
+	PRESENCE_ABSENT, "... in an envelope, with a gap"},
+	{"{\"data\":{\"0\":{\"id\":\"15550000001@c.us\"},\"1\":{\"id\":\"x@newserver\"}}}", "15554440000", "",
+	PRESENCE_UNKNOWN, "... with an entry that is not understood"},
 };
 
 static const MembersKnown nothing_known = {.stated = -1};
@@ -669,6 +676,15 @@ static const struct
 	{"{\"success\":true,\"data\":{\"success\":false,\"message\":\"m\"}}", WIRE_REFUSED, "", "a refusal of the whole inside a success"},
 	{"{\"status\":\"success\",\"response\":{\"data\":{\"error\":{\"code\":403}}}}", WIRE_REFUSED, "", "a refusal of the whole three levels deep"},
 	{"{\"success\":true,\"data\":{\"code\":\"Xy7\",\"status\":\"WORKING\"}}", WIRE_OK, "", "a code in a success is no error"},
+	{"{\"ok\":true,\"participants\":{\"0\":{\"id\":\"15557650002@c.us\",\"code\":403},\"1\":{\"id\":\"15557650001@c.us\",\"code\":200}}}",
+	WIRE_PEOPLE, "15557650002@c.us 403, 15557650001@c.us 200", "an array as an object of places"},
+	{"{\"0\":{\"id\":\"15557650002@c.us\",\"code\":403}}", WIRE_PEOPLE, "15557650002@c.us 403", "... which is all of the answer"},
+	{"{\"success\":true,\"added\":{\"0\":\"15557650001@c.us\"},\"failed\":{\"0\":{\"id\":\"15557650002@c.us\",\"reason\":\"privacy\"}}}",
+	WIRE_PEOPLE, "15557650001@c.us -, 15557650002@c.us no privacy", "... of the added and the failed"},
+	{"{\"ok\":true,\"limits\":{\"60\":{\"code\":1}}}", WIRE_OK, "", "numbers under which nobody is named"},
+	{"\xEF\xBB\xBF" "<html>Session not found</html>", WIRE_UNREADABLE, "", "a page behind a byte order mark is a page"},
+	{"\xEF\xBB\xBF" "You are not an admin", WIRE_REFUSED, "", "a sentence behind a byte order mark"},
+	{"\xEF\xBB\xBF" "[{\"id\":\"15557650002@c.us\",\"status\":403}]", WIRE_PEOPLE, "15557650002@c.us 403", "a list behind a byte order mark"},
 };
 
 /* Return what was read of the people of an answer, as answers[] has it. */
@@ -749,6 +765,9 @@ static const struct
 	{"{\"results\":{\"exists\":false,\"error\":\"timeout\"}}", WIRE_UNKNOWN, "", "", "nor in results"},
 	{"{\"results\":{\"success\":false,\"data\":{\"exists\":false}}}", WIRE_UNKNOWN, "", "", "nor below a refusal in results"},
 	{"{\"data\":[{\"exists\":false,\"error\":null}]}", WIRE_NO, "", "", "an error that is null is none"},
+	{"{\"exists\":true,\"id\":20417385}", WIRE_YES, "", "", "a number of the gateway's own is nobody's telephone number"},
+	{"{\"numberExists\":true,\"chatId\":\"162122214421234\"}", WIRE_YES, "", "", "digits without a server may be a LID's"},
+	{"{\"exists\":true,\"id\":20417385,\"jid\":\"15551230011@s.whatsapp.net\"}", WIRE_YES, "15551230011@c.us", "", "... beside a JID, which counts"},
 };
 
 static void
