@@ -48,7 +48,7 @@ is($session->ask("UPDATE wawp.membership_intent SET context = $bomb WHERE jid = 
 
 # ---- an actor whose bytes come with the connection
 
-my $raw = WawpTest->session($node, 'postgres', options => "-c wawp.actor=caf\xe9\\ \xc3\xa9");
+my $raw = WawpTest->session($node, 'postgres', options => "-c wawp.actor=caf\xe9\\\\ \xc3\xa9");
 is($raw->ask('SHOW server_encoding')->{out}, 'UTF8', 'in UTF-8');
 is($raw->ask("SELECT created FROM wawp_request_add('$group', ARRAY['15557230004'])")->{out}, 't', 'an actor that is no UTF-8: a request');
 is($raw->ask("SELECT outcome FROM wawp_add_participants('$group', ARRAY['15557230005'])")->{out}, 'accepted', '... and a call');

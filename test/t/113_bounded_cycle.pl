@@ -114,9 +114,9 @@ $other->ask("BEGIN; SELECT count(*) FROM (SELECT FROM wawp.membership_intent WHE
 $session->ask("SELECT wawp_resume('crowd')");
 neighbour_goes_on(LOCKED_ROWS . ' rows of one group locked');
 ($from, $cpu) = (time, worker_cpu());
-sleep 10;
+sleep 20;
 my $share = (worker_cpu() - $cpu) / (time - $from);
-cmp_ok($share, '<', 0.35, '... trying them again leaves the processor to others');
+cmp_ok($share, '<', 0.6, '... trying them again leaves the processor to others');
 diag(sprintf 'share of the processor: %.2f', $share);
 $other->ask('COMMIT');
 is($session->until("SELECT count(*) > 0 FROM wawp.membership_intent WHERE batch_id = 'deep' AND state <> 'queued'", 't'), 't', '... they are served when they are free');

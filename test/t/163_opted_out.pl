@@ -25,7 +25,7 @@ foreach my $who ('15551630001', '15551630002')
 {
 	my $answer = $ann->ask("SELECT wawp_create_group('Choir', ARRAY['15551630003', '$who'])");
 	is($answer->{state}, '22023', "$who: wawp_create_group is refused");
-	like($answer->{err}, qr/could not create the group: one of the people is on the opt-out list.*DETAIL:  "$who\@c\.us" is suppressed \((wrote STOP|erased).*HINT:  Leave the person out/s, '... and says why');
+	like($answer->{err}, qr/could not create the group: one of the people is on the opt-out list.*DETAIL:  "$who\@c\.us" is suppressed \((wrote STOP|the person was erased).*HINT:  Leave the person out/s, '... and says why');
 	is($ann->ask("SELECT outcome FROM wawp_add_participants('$group', ARRAY['$who'])")->{out}, 'suppressed', '... wawp_add_participants');
 	$ann->ask("SELECT * FROM wawp_request_add('$group', ARRAY['$who'], batch_id => 'b$who')");
 	$ann->ask("INSERT INTO wawp.membership_intent (group_jid, jid, batch_id) VALUES ('120363163000000002\@g.us', '$who', 'b$who')");
