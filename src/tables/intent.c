@@ -24,7 +24,6 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
-#include "base/clock.h"
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
 #include "base/table_update.h"
@@ -1116,11 +1115,8 @@ void
 intent_claim_each(IntentClaim *const *claims, int n, IntentSearch search)
 {
 	IntentClaim *left[INTENT_CLAIMS_AT_ONCE];
-	int64		began;
 	int			nleft;
 
-	for (int i = 0; i < n; i++)
-		claims[i]->locked_ms = 0;
 	if (n == 0)
 		return;
 	if (!table_takes_update(&claim_update))
@@ -1129,12 +1125,8 @@ intent_claim_each(IntentClaim *const *claims, int n, IntentSearch search)
 		return;
 	}
 	nleft = intent_claim_at_places(claims, n, search, left);
-	if (nleft == 0)
-		return;
-	began = clock_monotonic_ms();
-	intent_claim_by_statement(left, nleft, search);
-	for (int i = 0; i < nleft; i++)
-		left[i]->locked_ms = (int) (clock_monotonic_ms() - began);
+	if (nleft > 0)
+		intent_claim_by_statement(left, nleft, search);
 }
 
 /* Claim one intent that is no addition, into *claimed; return how many that is. */

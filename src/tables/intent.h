@@ -159,7 +159,6 @@ typedef struct IntentClaim
 	int64		behind;			/* ... and its id */
 	int64		upto;			/* the last id to look at behind it */
 	bool		is_claimed;
-	int			locked_ms;		/* somebody has locked the first; the search for another took so long */
 	Intent		intent;
 } IntentClaim;
 

@@ -60,15 +60,6 @@
 #define LEAST_HEAD_DISTANCE 8
 #define SLOW_LANE_MS 3
 
-/*
- * A lane of which nothing can be sent, after a look at its rows that took so long,
- * rests for that many times as long, at most for so long: locked rows, or such as
- * wait for others, must not take the worker's time from other lanes.
- */
-#define LONG_LOOK_MS 100
-#define REST_FACTOR 9
-#define LONGEST_REST_MS (10 * 1000)
-
 /* So long a lane that is empty is kept, if what is known of it took long to learn. */
 #define KEPT_MS (60 * 1000)
 
@@ -205,8 +196,6 @@ claim_heads(Turn *const *turns, int n, HeadSearch search)
 	}
 	intent_claim_each(claims, nclaims, parts[search]);
 	now = clock_monotonic_ms() - now;
-	for (int i = 0; i < nclaims; i++)
-		lanes[i]->locked_ms = claims[i]->is_claimed ? 0 : lanes[i]->locked_ms + claims[i]->locked_ms;
 	for (int i = 0; i < nclaims && search == HEAD_ANYWHERE; i++)
 	{
 		lanes[i]->head_until_ms = 0;
@@ -219,8 +208,6 @@ claim_heads(Turn *const *turns, int n, HeadSearch search)
 static void
 claim_firsts(Turn *const *turns, int n)
 {
-	for (int i = 0; i < n; i++)
-		turns[i]->lane->locked_ms = 0;
 	claim_heads(turns, n, HEAD_NEAR);
 	for (int i = 0; i < n; i++)
 		if (!turns[i]->head.is_claimed && lane_is_slow(turns[i]->lane))
@@ -249,7 +236,6 @@ claim_batch(Lane *lane, int most, Intent *claimed)
 	lane->head_until_ms = 0;
 	n = intent_claim(&lane->key, most, claimed);
 	lane->search_ms = (int) (clock_monotonic_ms() - now);
-	lane->locked_ms = n == 0 ? lane->search_ms : 0;
 	return n;
 }
 
@@ -355,35 +341,22 @@ lane_is_kept(Lane *lane)
 	return now < lane->kept_until_ms;
 }
 
-/* Let a lane rest after a look at its rows that took so long, of which none can be sent; false if it need not. */
-static bool
-lane_rest(Lane *lane, int64 took_ms)
-{
-	lane->locked_ms = 0;
-	if (took_ms < LONG_LOOK_MS)
-		return false;
-	lanes_rest(lane, clock_monotonic_ms() + Min(took_ms * REST_FACTOR, LONGEST_REST_MS));
-	return true;
-}
-
 /* Schedule a lane of which nothing can be sent now, or forget it when its requests have ended. */
 static void
 lane_postpone(Lane *lane)
 {
-	int64		began = clock_monotonic_ms() - lane->locked_ms;
 	TimestampTz due = lane_has_nothing_before(lane)
 		? intent_next_due_behind(&lane->key, lane->head_priority, lane->head_id) : intent_next_due(&lane->key);
-	bool		rests = lane_rest(lane, clock_monotonic_ms() - began);
 
-	lane->is_empty = due == 0 && !rests && !lane_is_kept(lane);
+	lane->is_empty = due == 0 && !lane_is_kept(lane);
 	if (lane->is_empty)
 		lanes_forget(lane);
 	else if (due == 0)
 		lanes_schedule(lane, CLOCK_NEVER);
 	else if (due <= GetCurrentTimestamp())
-		lanes_schedule(lane, Max(lanes_retry_ms(clock_monotonic_ms()), lane->rest_until_ms));
+		lanes_retry(lane, clock_monotonic_ms());
 	else
-		lanes_schedule(lane, Max(clock_monotonic_of(due), lane->rest_until_ms));
+		lanes_schedule(lane, clock_monotonic_of(due));
 }
 
 /* Take permits for additions that may be sent now. */

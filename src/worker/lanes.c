@@ -435,14 +435,6 @@ lanes_retry(Lane *lane, int64 now)
 	lanes_schedule(lane, lanes_retry_ms(now));
 }
 
-/* Give a lane no turn before that time, though it may be told of more: looking at its rows takes long. */
-void
-lanes_rest(Lane *lane, int64 until_ms)
-{
-	lane->rest_until_ms = until_ms;
-	lanes_keep(lane, until_ms);
-}
-
 /* Wake a lane, wherever it waits, at a time for something that needs no token; CLOCK_NEVER: there is nothing. */
 void
 lanes_wake(Lane *lane, int64 at)
@@ -653,7 +645,6 @@ lanes_note(const LaneKey *key, int64 eligible_ms)
 	Lane	   *lane = lanes_find(key);
 	bool		waits_for_token = lane->in_queue && lane->queue >= QUEUE_KNOWN;
 
-	eligible_ms = Max(eligible_ms, lane->rest_until_ms);
 	lane->is_fresh = true;
 	lane->is_empty = false;
 	if (waits_for_token || (!lane->in_queue && (!lane->in_heap || lane->eligible_ms > eligible_ms)))

@@ -125,8 +125,6 @@ typedef struct Lane
 	int			before_priority;	/* ... that priority ... */
 	int64		before_id;		/* ... and id; not known if that number has changed */
 	int64		kept_until_ms;	/* an empty lane that is slow to search is not forgotten before; 0: not set */
-	int			locked_ms;		/* in this turn a search for a row that nobody has locked, in vain, took so long */
-	int64		rest_until_ms;	/* it has no turn before, whatever it is told of: monotonic ms */
 	dlist_node	kept_node;		/* in the list of those ... */
 	bool		in_kept;		/* ... if this is set */
 } Lane;
@@ -138,7 +136,6 @@ extern bool lanes_discover(const LaneKey *key, int64 now);
 extern void lanes_schedule(Lane *lane, int64 eligible_ms);
 extern int64 lanes_retry_ms(int64 now);
 extern void lanes_retry(Lane *lane, int64 now);
-extern void lanes_rest(Lane *lane, int64 until_ms);
 extern void lanes_wake(Lane *lane, int64 at);
 extern void lanes_served(Lane *lane, int64 now);
 extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);

@@ -14,7 +14,6 @@ use Time::HiRes qw(sleep time);
 use WawpTest;
 
 use constant LOCKED_LANES => 6000;
-use constant LOCKED_ROWS => 150_000;
 use constant PAUSED_LANES => 4000;
 use constant BATCH => 100_000;
 use constant HOLDS => 150_000;
@@ -104,26 +103,6 @@ is($session->ask("SELECT count(*) FROM wawp.membership_intent WHERE batch_id = '
 $session->ask("SELECT wawp_pause('crowd')");
 $other->ask('COMMIT');
 $session->ask("SELECT wawp_cancel_batch('locked'); SELECT wawp_resume('crowd')");
-
-# ---- very many rows of one group that a transaction has locked
-
-$session->ask("SELECT wawp_pause('crowd')");
-$session->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id) SELECT '120363499999999997\@g.us', '1556' || lpad(i::text, 7, '0'), 'crowd', 'deep'
-	FROM generate_series(1, @{[ LOCKED_ROWS ]}) i");
-$other->ask("BEGIN; SELECT count(*) FROM (SELECT FROM wawp.membership_intent WHERE batch_id = 'deep' FOR UPDATE) l");
-$session->ask("SELECT wawp_resume('crowd')");
-neighbour_goes_on(LOCKED_ROWS . ' rows of one group locked');
-($from, $cpu) = (time, worker_cpu());
-sleep 20;
-my $share = (worker_cpu() - $cpu) / (time - $from);
-cmp_ok($share, '<', 0.6, '... trying them again leaves the processor to others');
-diag(sprintf 'share of the processor: %.2f', $share);
-$other->ask('COMMIT');
-is($session->until("SELECT count(*) > 0 FROM wawp.membership_intent WHERE batch_id = 'deep' AND state <> 'queued'", 't'), 't', '... they are served when they are free');
-$session->ask("SELECT wawp_pause('crowd')");
-$session->ask("DELETE FROM wawp.membership_intent WHERE batch_id = 'deep' AND state = 'queued'");
-$session->until('SELECT count(*) FROM wawp.membership_intent WHERE batch_id = $$deep$$ AND state = $$sending$$', 0);
-$session->ask("SELECT wawp_resume('crowd')");
 
 # ---- an intent that has expired and a membership that is over, both locked
 
