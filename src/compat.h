@@ -58,12 +58,6 @@
 #endif
 
 #if PG_VERSION_NUM >= 160000
-#define wawp_server_ownercheck(serverid, roleid) object_ownercheck(ForeignServerRelationId, (serverid), (roleid))
-#else
-#define wawp_server_ownercheck(serverid, roleid) pg_foreign_server_ownercheck((serverid), (roleid))
-#endif
-
-#if PG_VERSION_NUM >= 160000
 #define wawp_database_ownercheck(dbid, roleid) object_ownercheck(DatabaseRelationId, (dbid), (roleid))
 #else
 #define wawp_database_ownercheck(dbid, roleid) pg_database_ownercheck((dbid), (roleid))

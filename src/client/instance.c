@@ -1199,22 +1199,6 @@ instance_is_usable(const char *name)
 		wawp_server_aclcheck(server->serverid, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
 }
 
-/* True if there is such an instance and the current role owns it. */
-bool
-instance_is_owned(const char *name)
-{
-	Oid			serverid = get_foreign_server_oid(name, true);
-
-	return OidIsValid(serverid) && wawp_server_ownercheck(serverid, GetUserId());
-}
-
-/* True if the current role may change the user mapping of a role (InvalidOid: PUBLIC's) for an instance, as CREATE USER MAPPING requires it. */
-bool
-instance_may_be_mapped(const char *name, Oid roleid)
-{
-	return instance_is_owned(name) || (roleid == GetUserId() && instance_is_usable(name));
-}
-
 static void
 fill_pace(WawpInstance *instance, List *defs)
 {

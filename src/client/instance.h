@@ -82,8 +82,6 @@ extern int64 instance_longest_ms(const WawpInstance *instance);
 extern TimestampTz instance_quiet_until(const WawpInstance *instance, TimestampTz now);
 extern List *instance_names(void);
 extern bool instance_is_usable(const char *name);
-extern bool instance_is_owned(const char *name);
-extern bool instance_may_be_mapped(const char *name, Oid roleid);
 extern bool instance_is_callable(const char *name);
 
 #endif							/* WAWP_INSTANCE_H */

@@ -154,8 +154,7 @@ mapping_server(Node *statement, RoleSpec **user)
 
 /*
  * End what was held because of the token of a user mapping that a statement
- * changes: its role; if it is PUBLIC's, all roles and the instance.  DROP ... IF
- * EXISTS succeeds for whoever it is if there is no mapping, and then means nothing.
+ * changes: its role; if it is PUBLIC's, all roles and the instance.
  */
 static void
 server_note_mapping(const char *name, const RoleSpec *user)
@@ -165,7 +164,7 @@ server_note_mapping(const char *name, const RoleSpec *user)
 	IntentRequester by = server_changes_requester();
 	SqlOwner	before;
 
-	if ((!is_public && !OidIsValid(role)) || !instance_may_be_mapped(name, role) || !spi_tables_are_current())
+	if ((!is_public && !OidIsValid(role)) || !spi_tables_are_current())
 		return;
 	before = spi_begin_as_owner();
 	(void) requester_hold_lift(name, role);
@@ -197,8 +196,7 @@ server_changes_note(Node *statement)
 		name = castNode(CreateForeignServerStmt, statement)->servername;
 	else if (IsA(statement, AlterForeignServerStmt) && castNode(AlterForeignServerStmt, statement)->options != NIL)
 		name = castNode(AlterForeignServerStmt, statement)->servername;
-	/* CREATE SERVER IF NOT EXISTS succeeds for whoever it is, too */
-	if (name == NULL || instance_id_of(name) == NULL || !instance_is_owned(name) || !spi_tables_are_current())
+	if (name == NULL || instance_id_of(name) == NULL || !spi_tables_are_current())
 		return;
 	if (server_gets_account(statement))
 		server_end_requester_holds(name);
