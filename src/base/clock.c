@@ -46,7 +46,10 @@ clock_monotonic_ms(void)
 int64
 clock_monotonic_of(TimestampTz at)
 {
-	return clock_monotonic_ms() + Max((at - GetCurrentTimestamp()) / 1000, 0);
+	TimestampTz now = GetCurrentTimestamp();
+
+	/* -infinity, too, is a time of the past */
+	return clock_monotonic_ms() + (at > now ? (at - now) / 1000 : 0);
 }
 
 #define UNIX_EPOCH_US ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)

@@ -98,3 +98,19 @@ text_from_server(const char *text)
 		return text;
 	return pg_server_to_any(text, strlen(text), PG_UTF8);
 }
+
+/* Return a text with each byte that is no text in the database's encoding as "?"; itself if there is none. */
+const char *
+text_make_valid(const char *text)
+{
+	int			encoding = GetDatabaseEncoding();
+	char	   *at;
+	char	   *copy;
+
+	if (pg_encoding_verifymbstr(encoding, text, (int) strlen(text)) == (int) strlen(text))
+		return text;
+	at = copy = pstrdup(text);
+	while (*(at += pg_encoding_verifymbstr(encoding, at, (int) strlen(at))) != '\0')
+		*at++ = '?';
+	return copy;
+}

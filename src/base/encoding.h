@@ -20,6 +20,7 @@ typedef struct TextPart
 
 extern const char *text_to_server(const char *utf8);
 extern const char *text_from_server(const char *text);
+extern const char *text_make_valid(const char *text);
 extern char *text_fill(const char *template, const TextPart *parts, int nparts, int max_chars);
 
 #endif							/* WAWP_ENCODING_H */

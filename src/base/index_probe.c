@@ -320,6 +320,43 @@ index_probe_is_pending(const IndexProbe *probe)
 	return result == PROBE_FOUND && TransactionIdIsValid(dirty.xmin);
 }
 
+/* The search of index_probe_is_pending_where(). */
+typedef struct PendingSearch
+{
+	SnapshotData dirty;			/* its xmin is that of the row which was found last */
+	IndexProbeMatch matches;
+	void	   *context;
+	bool		is_found;
+} PendingSearch;
+
+static void
+pending_take(TupleTableSlot *row, void *context)
+{
+	PendingSearch *search = context;
+
+	search->is_found |= TransactionIdIsValid(search->dirty.xmin) && search->matches(row, search->context);
+}
+
+/* True if another transaction that is under way has inserted a row with the probe's keys, of which matches() is true. */
+bool
+index_probe_is_pending_where(const IndexProbe *probe, IndexProbeMatch matches, void *context)
+{
+	PendingSearch search = {.matches = matches, .context = context};
+	ProbedTable table;
+	Snapshot	snapshot;
+
+	InitDirtySnapshot(search.dirty);
+	index_probe_open_table(probe, &table, GetTransactionSnapshot);
+	snapshot = table.snapshot;
+	table.snapshot = &search.dirty;
+	table.take = pending_take;
+	table.context = &search;
+	(void) index_probe_read(&table, probe);
+	table.snapshot = snapshot;
+	index_probe_close_table(&table);
+	return search.is_found;
+}
+
 /* Look for a row with the keys of each of n probes, all of one index. */
 void
 index_probe_all(const IndexProbe *probes, int n, IndexProbeResult *results)

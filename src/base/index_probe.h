@@ -44,6 +44,9 @@ typedef struct ProbeColumn
 /* Called for a row, whose columns are read with slot_getattr(). */
 typedef void (*IndexProbeTake) (TupleTableSlot *slot, void *context);
 
+/* True if that is the row that is meant; its columns are read likewise. */
+typedef bool (*IndexProbeMatch) (TupleTableSlot *slot, void *context);
+
 extern IndexProbeResult index_probe_first(const IndexProbe *probe);
 extern IndexProbeResult index_probe_any(const IndexProbe *probes, int n);
 extern IndexProbeResult index_probe_committed(const IndexProbe *probes, int n);
@@ -52,6 +55,7 @@ extern IndexProbeResult index_probe_each(const IndexProbe *probe, IndexProbeTake
 extern void index_probe_all(const IndexProbe *probes, int n, IndexProbeResult *results);
 extern void index_probe_all_pending(const IndexProbe *probes, int n, IndexProbeResult *results);
 extern bool index_probe_is_pending(const IndexProbe *probe);
+extern bool index_probe_is_pending_where(const IndexProbe *probe, IndexProbeMatch matches, void *context);
 extern bool index_probe_is_free(const IndexProbe *probe);
 extern IndexProbeResult index_probe_first_int8(const IndexProbe *probe, const char *column, int64 *value);
 

@@ -14,6 +14,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "base/encoding.h"
+#include "base/guc.h"
 #include "base/requester.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -39,6 +41,18 @@ requester_client_address(void)
 	InitFunctionCallInfoData(*call, NULL, 0, InvalidOid, NULL, NULL);
 	address = inet_client_addr(call);
 	return call->isnull ? NULL : DatumGetCString(DirectFunctionCall1(inet_out, address));
+}
+
+/*
+ * Return who acts, as the application says (wawp.actor); NULL if it does not.
+ * The setting may come from the connection's start, or from ALTER ROLE in a
+ * database of another encoding, and nobody has checked its bytes: in a table they
+ * would make a dump that cannot be restored.
+ */
+const char *
+requester_actor(void)
+{
+	return *wawp_actor ? text_make_valid(wawp_actor) : NULL;
 }
 
 /* Raise an error if the transaction is read-only; every function with an effect outside begins with it. */

@@ -15,6 +15,7 @@
 
 extern const char *requester_login_role(void);
 extern const char *requester_client_address(void);
+extern const char *requester_actor(void);
 extern void requester_require_read_write(FunctionCallInfo fcinfo);
 
 #endif							/* WAWP_REQUESTER_H */

@@ -26,6 +26,9 @@
 #include "mb/pg_wchar.h"
 #include "protocol/mailbox_record.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
 #include "utils/rel.h"
 
 #include "compat.h"
@@ -74,6 +77,46 @@ text_limit_refuse(TextLimit limit, size_t length, TextUnit unit)
 			 errhint("%s", text_limits[limit].hint)));
 }
 
+/* Return how many characters the numbers of a jsonb have, written out; no more are counted when they are more than `most`. */
+static size_t
+numbers_length(Jsonb *json, size_t most)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&json->root);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	size_t		length = 0;
+
+	while (length <= most && (token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
+	{
+		char	   *digits;
+
+		if ((token != WJB_VALUE && token != WJB_ELEM) || value.type != jbvNumeric)
+			continue;
+		digits = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
+		length += strlen(digits);
+		pfree(digits);
+	}
+	return length;
+}
+
+/*
+ * Raise 22001 if a jsonb, whose stored size is within its limit, has numbers that
+ * are much longer when they are written out, as 1e100000 is: a dump and each search
+ * of the column would have all their digits.
+ */
+static void
+numbers_check(Datum context)
+{
+	size_t		length = numbers_length(DatumGetJsonbP(context), TEXT_MAX_CONTEXT_NUMBERS);
+
+	if (length > TEXT_MAX_CONTEXT_NUMBERS)
+		ereport(ERROR,
+				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
+				 errmsg("\"%s\" is too long: at most %d digits are allowed", text_limits[TEXT_CONTEXT].name, TEXT_MAX_CONTEXT_NUMBERS),
+				 errdetail("Its numbers have %zu or more, written out.", length),
+				 errhint("Keep numbers with large exponents as texts.")));
+}
+
 /*
  * Raise 22001 if a text or jsonb is longer than its limit.  The value may be
  * compressed or out of line: it is fetched only to count characters, and only
@@ -86,6 +129,8 @@ text_limit_check(TextLimit limit, Datum value)
 	size_t		length = toast_raw_datum_size(value) - VARHDRSZ;
 	text	   *fetched;
 
+	if (length <= most && limit == TEXT_CONTEXT)
+		numbers_check(value);
 	if (length <= most)
 		return;
 	if (text_limits[limit].unit == UNIT_BYTES || length > most * pg_database_encoding_max_length())

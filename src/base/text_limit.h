@@ -19,6 +19,7 @@
 #define TEXT_MAX_REASON 4000
 #define TEXT_MAX_BATCH_ID 500
 #define TEXT_MAX_CONTEXT 8192
+#define TEXT_MAX_CONTEXT_NUMBERS (2 * TEXT_MAX_CONTEXT)	/* digits, written out: as many as digits that count take */
 #define TEXT_MAX_ACTOR 500		/* checked by guc.c */
 #define TEXT_MAX_JID 500
 #define TEXT_MAX_DETAIL 4000

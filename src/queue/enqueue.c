@@ -156,7 +156,7 @@ requested_from_json(void)
 	initStringInfo(&out);
 	appendStringInfoChar(&out, '{');
 	append_origin_member(&out, "login", requester_login_role());
-	append_origin_member(&out, "actor", wawp_actor);
+	append_origin_member(&out, "actor", requester_actor());
 	append_origin_member(&out, "application", application_name);
 	append_origin_member(&out, "client", requester_client_address());
 	appendStringInfo(&out, "%s\"pid\":%d}", out.len > 1 ? "," : "", MyProcPid);
@@ -864,7 +864,7 @@ insert_failed_intent(const Requester *requester, const MembershipRequest *reques
 	spi_add_text(&args, text_limit_cut(TEXT_JID, person));
 	spi_add_text(&args, intent_action_name(request->action));
 	spi_add_text(&args, text_limit_cut(TEXT_REASON, request->reason));
-	spi_add_text(&args, problem);
+	spi_add_text(&args, text_limit_cut(TEXT_DETAIL, problem));
 	spi_add_text(&args, requester->instance.instance_id);
 	spi_add_text(&args, requester->role);
 	spi_add_text(&args, DatumGetCString(DirectFunctionCall1(jsonb_out, requester->from)));

@@ -110,7 +110,7 @@ session_begin_record(SessionAttempt *attempt, const WawpInstance *instance, cons
 	record->action = action;
 	record->login_role = requester_login_role();
 	record->requested_by = GetUserNameFromId(GetUserId(), false);
-	record->actor = *wawp_actor ? wawp_actor : NULL;
+	record->actor = requester_actor();
 	record->application_name = *application_name ? application_name : NULL;
 	record->client_addr = requester_client_address();
 	record->origin = "session";
@@ -758,6 +758,55 @@ session_require_not_held(const WawpInstance *instance, const SessionRequest *req
 		session_refuse_held(request, hold);
 }
 
+/* The arguments of session_find_suppressed, and whom it has found. */
+typedef struct SuppressedSearch
+{
+	const SessionRequest *request;
+	const char *person;			/* NULL: nobody */
+	const char *reason;
+} SuppressedSearch;
+
+/* Find somebody who is to become a member but is not added to any group.  False: no lock is kept. */
+static bool
+session_find_suppressed(void *subject)
+{
+	SuppressedSearch *search = subject;
+	MemoryContext caller = CurrentMemoryContext;
+	SqlOwner	before = spi_begin_as_owner();
+
+	session_limit_lock_waits();
+	for (int i = 0; i < search->request->npeople && search->person == NULL; i++)
+	{
+		const char *reason = suppression_reason(search->request->people[i], "");
+
+		if (reason == NULL)
+			continue;
+		search->person = search->request->people[i];
+		search->reason = MemoryContextStrdup(caller, reason);
+	}
+	spi_end_as_owner(&before);
+	return false;
+}
+
+/* Raise an error if somebody who is to become a member is on the opt-out list for all groups. */
+static void
+session_require_nobody_suppressed(const SessionRequest *request)
+{
+	SuppressedSearch search = {.request = request};
+	ErrorData  *error = subtransaction_try(session_find_suppressed, &search);
+
+	if (error && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(error);
+	if (error)
+		session_refuse_unread();
+	if (search.person)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("could not %s: one of the people is on the opt-out list", endpoint_get(request->call.endpoint)->what),
+				 errdetail("\"%s\" is suppressed (%s).", search.person, search.reason),
+				 errhint("Leave the person out; wawp_unsuppress() takes somebody off the list.")));
+}
+
 /* Take a permit for each person of the request, into the attempt; if one is missing, return all and raise an error. */
 static void
 session_take_all_or_none(SessionAttempt *attempt, const WawpInstance *instance, const SessionRequest *request,
@@ -821,6 +870,8 @@ session_send(const WawpInstance *instance, const SessionRequest *request)
 		attempt.record.people[i].jid = request->people[i];
 	session_check_record(&attempt.record);
 	session_require_not_held(instance, request, &policy);
+	if (request->spends_pace)
+		session_require_nobody_suppressed(request);
 	if (request->spends_pace)
 		session_take_all_or_none(&attempt, instance, request, &policy);
 	PG_ENSURE_ERROR_CLEANUP(session_give_up, PointerGetDatum(&attempt));

@@ -13,7 +13,8 @@
  * A cycle reads each hold once, when it is first needed, into a Holds, which
  * lives in the memory context in which it was made.  Statements run as
  * intent.c's do, in the caller's transaction.  Locks: rows of wawp.hold until
- * the end of that transaction.
+ * the end of that transaction.  The worker does not wait for a session that is
+ * just pausing or resuming the same: hold_is_free().
  *
  * IDENTIFICATION
  *	  src/tables/hold.c
@@ -270,6 +271,41 @@ static SqlStatement read_instance = {
 	READ("group_jid IS NULL") " UNION ALL " READ("group_jid = $2"),
 	2, {TEXTOID, TEXTOID}, NULL
 };
+
+/*
+ * ---- without waiting for a session
+ */
+
+static SqlStatement lock_whole = {
+	"SELECT FROM wawp.hold WHERE instance = $1::name AND group_jid IS NULL FOR UPDATE SKIP LOCKED",
+	1, {TEXTOID}, NULL
+};
+
+static SqlStatement lock_group = {
+	"SELECT FROM wawp.hold WHERE instance = $1::name AND group_jid = $2 FOR UPDATE SKIP LOCKED",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/*
+ * True if the hold of a group, or with group "" of the whole instance, can be
+ * written or deleted without waiting: no transaction that is still open has paused
+ * or resumed the same.  A hold that there is stays locked.
+ */
+bool
+hold_is_free(const LaneKey *key)
+{
+	bool		is_whole = *key->group == '\0';
+	IndexProbe	row = {"hold", "hold_key", 2, {NameGetDatum(&key->instance), is_whole ? (Datum) 0 : CStringGetTextDatum(key->group)}};
+	IndexProbeResult found = index_probe_first(&row);
+	SqlArgs		args = {0};
+
+	if (found != PROBE_FOUND)
+		return found == PROBE_UNKNOWN || !index_probe_is_pending(&row);
+	spi_add_text(&args, NameStr(key->instance));
+	if (!is_whole)
+		spi_add_text(&args, key->group);
+	return spi_run(is_whole ? &lock_whole : &lock_group, &args) > 0;
+}
 
 /* Make a Hold of a row of READ, in the current context. */
 static Hold *
@@ -550,8 +586,9 @@ hold_record(const LaneKey *lane, const char *group, WawpOutcome outcome, const c
 }
 
 /*
- * Hold a lane or its whole instance for an outcome, unless it is held already,
- * and record that once.  retry_after: from the answer, in seconds, or -1.
+ * Hold a lane or its whole instance for an outcome, unless it is held already or a
+ * session is just pausing or resuming it, and record that once.  retry_after: from
+ * the answer, in seconds, or -1.
  */
 void
 hold_set_lane(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
@@ -563,7 +600,7 @@ hold_set_lane(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole
 	int64		delay = backoff_request_ms(outcome, failures, retry_after, pg_prng_double(&pg_global_prng_state));
 
 	/* paused by hand, or one of several that met the same refusal */
-	if (hold_is_active(hold))
+	if (hold_is_active(hold) || !hold_is_free(&key))
 		return;
 	if (hold_set(NameStr(lane->instance), key.group, outcome_info(outcome)->name,
 				 GetCurrentTimestamp() + Max(delay, 0) * 1000, failures))
@@ -587,12 +624,18 @@ hold_record_messages(const LaneKey *lane, TimestampTz until)
 	audit_write(&record);
 }
 
-/* Write the hold of an instance's invitations; the row is read again when it is needed.  failures 0: not recorded yet. */
-static void
+/*
+ * Write the hold of an instance's invitations, unless a session is just ending it;
+ * the row is read again when it is needed.  failures 0: not recorded yet.
+ */
+static bool
 hold_messages_write(const LaneKey *key, Holds *holds, TimestampTz until, int failures)
 {
+	if (!hold_is_free(key))
+		return false;
 	(void) hold_set(NameStr(key->instance), key->group, outcome_info(WAWP_ACCOUNT_RESTRICTED)->name, until, failures);
 	hold_forget_read(holds, key);
+	return true;
 }
 
 /*
@@ -609,7 +652,7 @@ hold_refused_messages(const LaneKey *lane, Holds *holds, int retry_after)
 	int64		delay = backoff_request_ms(WAWP_ACCOUNT_RESTRICTED, 1, retry_after, pg_prng_double(&pg_global_prng_state));
 
 	if (!hold_is_active(hold))
-		hold_messages_write(&key, holds, GetCurrentTimestamp() + delay * 1000, 0);
+		(void) hold_messages_write(&key, holds, GetCurrentTimestamp() + delay * 1000, 0);
 }
 
 /*
@@ -629,8 +672,7 @@ hold_messages(const LaneKey *lane, Holds *holds, TimestampTz until)
 		until = is_active ? hold->until : 0;
 	if (until == 0 || (is_active && failures > 0 && until >= hold->until))
 		return;
-	hold_messages_write(&key, holds, until, Max(failures, 1));
-	if (failures == 0)
+	if (hold_messages_write(&key, holds, until, Max(failures, 1)) && failures == 0)
 		hold_record_messages(lane, until);
 }
 
@@ -640,7 +682,7 @@ hold_ease_messages(const LaneKey *lane, Holds *holds)
 {
 	LaneKey		key = hold_messages_key(lane);
 
-	if (hold_look_up(holds, &key) == NULL)
+	if (hold_look_up(holds, &key) == NULL || !hold_is_free(&key))
 		return;
 	(void) hold_lift(NameStr(key.instance), key.group);
 	hold_forget_read(holds, &key);
@@ -686,7 +728,7 @@ hold_end_for_reason(const LaneKey *key, Holds *holds, WawpOutcome outcome, Times
 	const Hold *hold = hold_look_up(holds, key);
 	SqlArgs		args = {0};
 
-	if (hold == NULL || hold->until == 0 || !hold_is_for(hold, outcome))
+	if (hold == NULL || hold->until == 0 || !hold_is_for(hold, outcome) || !hold_is_free(key))
 		return false;
 	hold_bind_end(&args, NameStr(key->instance), key->group, outcome, before);
 	hold_forget_read(holds, key);
@@ -736,7 +778,7 @@ hold_try_again(const LaneKey *lane, Holds *holds, WawpOutcome outcome)
 	const Hold *hold = hold_look_up(holds, lane);
 	SqlArgs		args = {0};
 
-	if (!hold_is_active(hold) || hold->until == 0 || !hold_is_for(hold, outcome))
+	if (!hold_is_active(hold) || hold->until == 0 || !hold_is_for(hold, outcome) || !hold_is_free(lane))
 		return false;
 	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
@@ -767,7 +809,7 @@ hold_for_session(const LaneKey *lane, Holds *holds, bool is_interruption)
 	int			failures = is_session ? hold->failures : 0;
 	int64		delay_us = INTERRUPTION_US;
 
-	if (hold_is_active(hold) && (is_interruption || !is_session || failures > 0))
+	if ((hold_is_active(hold) && (is_interruption || !is_session || failures > 0)) || !hold_is_free(&key))
 		return;
 	if (!is_interruption)
 		delay_us = backoff_request_ms(WAWP_SESSION_DOWN, failures + 1, -1, pg_prng_double(&pg_global_prng_state)) * 1000;

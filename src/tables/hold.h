@@ -40,6 +40,7 @@ extern bool hold_set(const char *instance, const char *group, const char *reason
 					 TimestampTz until, int failures);
 extern bool hold_pause(const char *instance, const char *group, const char *reason, Oid by);
 extern int	hold_count_paused(Oid by, const char *instance, const char *group, int most);
+extern bool hold_is_free(const LaneKey *key);
 extern void hold_rename_instance(const char *from, const char *to);
 extern bool hold_end_of_refused_token(const char *instance);
 extern uint64 hold_end_of_other_account(const char *instance, bool by_hand);

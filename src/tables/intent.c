@@ -1368,6 +1368,27 @@ intent_withhold_person(int64 id)
 	spi_run(&withhold_person, &args);
 }
 
+static bool
+requester_is_same(TupleTableSlot *row, void *requester)
+{
+	bool		is_null;
+
+	return DatumGetObjectId(slot_getattr(row, INTENT_REQUESTER, &is_null)) == *(Oid *) requester;
+}
+
+/*
+ * True if a transaction that is still open has queued something of a requester for
+ * a person: whoever queues something for both as well may wait for its end.
+ */
+bool
+intent_is_pending(const LaneKey *lane, const char *jid, Oid requester)
+{
+	const IndexProbe queued = {"membership_intent", "membership_intent_one_queued", 3,
+	{CStringGetTextDatum(jid), CStringGetTextDatum(lane->group), CStringGetTextDatum(NameStr(lane->instance))}};
+
+	return index_probe_is_pending_where(&queued, requester_is_same, &requester);
+}
+
 /* True for states that an intent does not leave by itself. */
 bool
 intent_state_is_final(IntentState state)

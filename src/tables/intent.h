@@ -269,6 +269,7 @@ extern int64 intent_decider(const Intent *intent);
 extern List *intent_cancel_outdone(const Intent *intent, const char *detail, int limit, bool *left);
 extern bool intent_supersede_waiting(const Intent *intent);
 extern bool intent_state_is_final(IntentState state);
+extern bool intent_is_pending(const LaneKey *lane, const char *jid, Oid requester);
 extern bool intent_settle(int64 id, IntentState from, IntentChange *change);
 extern void intent_settle_alike(const Intent *const *intents, int n, const IntentChange *change, bool *settled);
 extern void intent_settle_several(const Intent *const *intents, int n, IntentState from, const IntentChange *change, bool *settled);

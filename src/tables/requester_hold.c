@@ -13,7 +13,8 @@
  * The caller has a transaction and acts as the extension's owner.  Where there is
  * no hold, a look costs an index probe.  What the worker knows of the table is read
  * at each rescan of the queue; an abort does not take it back, but leads to one.
- * Locks: the rows that are changed.
+ * Locks: the rows that are changed; the worker does not wait for a session that is
+ * just ending the same hold.
  *
  * IDENTIFICATION
  *	  src/tables/requester_hold.c
@@ -60,6 +61,11 @@ static SqlStatement begin_trial = {
 	3, {TEXTOID, OIDOID, TIMESTAMPTZOID}, NULL
 };
 
+static SqlStatement lock_hold = {
+	"SELECT FROM wawp.requester_hold WHERE instance = $1::name AND requester = $2 FOR UPDATE SKIP LOCKED",
+	2, {TEXTOID, OIDOID}, NULL
+};
+
 static SqlStatement lift_hold = {
 	"DELETE FROM wawp.requester_hold WHERE instance = $1::name AND requester = $2",
 	2, {TEXTOID, OIDOID}, NULL
@@ -82,7 +88,8 @@ static SqlStatement rename_held = {
 
 /* The count of failures is old as well. */
 static SqlStatement prune_ended = {
-	"DELETE FROM wawp.requester_hold WHERE until <= clock_timestamp() - interval '1 day'",
+	"DELETE FROM wawp.requester_hold WHERE ctid = ANY (ARRAY(SELECT ctid FROM wawp.requester_hold"
+	" WHERE until <= clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED))",
 	0, {0}, NULL
 };
 
@@ -130,6 +137,26 @@ requester_hold_find(const char *instance, Oid requester, RequesterHold *hold)
 	return true;
 }
 
+/*
+ * True if the hold of a requester can be written or deleted without waiting: no
+ * transaction that is still open has ended it.  A hold that there is stays locked.
+ */
+bool
+requester_hold_is_free(const char *instance, Oid requester)
+{
+	NameData	name = {""};
+	IndexProbe	row = {"requester_hold", "requester_hold_pkey", 2, {NameGetDatum(&name), ObjectIdGetDatum(requester)}};
+	IndexProbeResult found;
+	SqlArgs		args = {0};
+
+	namestrcpy(&name, instance);
+	found = index_probe_first(&row);
+	if (found != PROBE_FOUND)
+		return found == PROBE_UNKNOWN || !index_probe_is_pending(&row);
+	requester_hold_bind(&args, instance, requester);
+	return spi_run(&lock_hold, &args) > 0;
+}
+
 /* Return until when a requester is held; 0: it is not. */
 TimestampTz
 requester_hold_until(const char *instance, Oid requester)
@@ -155,10 +182,12 @@ requester_hold_write(const char *instance, Oid requester, const char *reason, Ti
 	return spi_run(&set_hold, &args) > 0 && spi_get_bool(0, 1);
 }
 
-/* Hold a requester that has no usable credentials for so long. */
+/* Hold a requester that has no usable credentials for so long, unless a session is just ending its hold. */
 void
 requester_hold_set(const char *instance, Oid requester, const char *reason, int seconds)
 {
+	if (!requester_hold_is_free(instance, requester))
+		return;
 	(void) requester_hold_write(instance, requester, reason, GetCurrentTimestamp() + seconds * USECS_PER_SEC, 1);
 }
 
@@ -184,7 +213,7 @@ requester_hold_for_outcome(const char *instance, Oid requester, WawpOutcome outc
 		.duration_ms = -1
 	};
 
-	if (hold.until > now && !hold.is_trial)
+	if ((hold.until > now && !hold.is_trial) || !requester_hold_is_free(instance, requester))
 		return;
 	delay = backoff_request_ms(outcome, hold.failures + 1, -1, pg_prng_double(&pg_global_prng_state));
 	if (requester_hold_write(instance, requester, reason, now + Max(delay, 0) * 1000, hold.failures + 1) && !is_known)
@@ -199,7 +228,8 @@ requester_hold_begin_trial(const char *instance, Oid requester, int64 longest_ms
 	RequesterHold hold;
 	SqlArgs		args = {0};
 
-	if (!requester_hold_find(instance, requester, &hold) || hold.until > GetCurrentTimestamp())
+	if (!requester_hold_find(instance, requester, &hold) || hold.until > GetCurrentTimestamp() ||
+		!requester_hold_is_free(instance, requester))
 		return;
 	requester_hold_bind(&args, instance, requester);
 	spi_add_time(&args, until);
@@ -211,6 +241,10 @@ requester_hold_begin_trial(const char *instance, Oid requester, int64 longest_ms
 void
 requester_hold_end_trial(const char *instance, Oid requester)
 {
+	RequesterHold hold;
+
+	if (!requester_hold_find(instance, requester, &hold) || !requester_hold_is_free(instance, requester))
+		return;
 	if (requester_hold_lift(instance, requester))
 		requester_hold_note_end(GetCurrentTimestamp());
 }

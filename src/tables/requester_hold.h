@@ -15,6 +15,7 @@
 #include "protocol/outcome.h"
 
 extern TimestampTz requester_hold_until(const char *instance, Oid requester);
+extern bool requester_hold_is_free(const char *instance, Oid requester);
 extern void requester_hold_set(const char *instance, Oid requester, const char *reason, int seconds);
 extern void requester_hold_for_outcome(const char *instance, Oid requester, WawpOutcome outcome, const char *request_id);
 extern void requester_hold_begin_trial(const char *instance, Oid requester, int64 longest_ms);

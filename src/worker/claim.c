@@ -421,8 +421,9 @@ turn_admit(Turn *turn, Holds *holds)
 		lane_postpone(lane);
 		return false;
 	}
-	hold_set(NameStr(lane->key.instance), lane->key.group, error->message,
-			 GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000), 1);
+	if (hold_is_free(&lane->key))
+		hold_set(NameStr(lane->key.instance), lane->key.group, error->message,
+				 GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000), 1);
 	lanes_schedule(lane, clock_monotonic_ms() + INSTANCE_RETRY_MS);
 	return false;
 }

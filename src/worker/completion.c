@@ -33,6 +33,8 @@
 #include "compat.h"
 
 #define ENDS_AT_ONCE 500
+/* A membership ends so much later while a transaction that is still open has queued something for the person. */
+#define PENDING_END_US (5 * USECS_PER_SEC)
 
 static bool has_failures;		/* an intent has failed since dependents were last checked */
 static bool has_superseded;		/* more than fitted into the last cycle */
@@ -288,7 +290,9 @@ completion_end_memberships(void)
 		/* of another account than the instance has now, the removal is queued and held */
 		const char *account = end->instance_id ? end->instance_id : instance_id_of(NameStr(end->lane.instance));
 
-		if (account == NULL)
+		if (intent_is_pending(&end->lane, end->jid, end->requester))
+			membership_put_off_end(end, GetCurrentTimestamp() + PENDING_END_US);
+		else if (account == NULL)
 			membership_put_off_end(end, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000));
 		else if (intent_enqueue_removal(&end->lane, account, end->jid,
 										end->requester, end->requested_by, end->reason) != 0)

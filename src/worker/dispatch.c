@@ -647,7 +647,7 @@ static const Duty duties[] = {
 	{"end holds of requesters", duty_next_requester, ON_RESCAN, false, duty_end_requester_holds, NULL},
 	{"apply events", events_next_ms, ON_RESCAN, false, duty_apply_events, NULL},
 	{"take up wakes", duty_next_scan, ON_NEWS, false, duty_take_up_wake, NULL},
-	{"use findings", duty_next_findings, ON_EVERY_CYCLE, false, duty_use_findings, NULL},
+	{"use findings", duty_next_findings, ON_EVERY_CYCLE, true, duty_use_findings, group_cache_forget_findings},
 	{"serve lanes", duty_next_lane, ON_EVERY_CYCLE, false, duty_serve_lanes, NULL},
 	{"send welcomes", messages_next_welcome, ON_RESCAN, true, messages_welcome_due, messages_put_off_welcomes},
 };

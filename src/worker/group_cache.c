@@ -1375,7 +1375,7 @@ group_cache_take_answers(void)
 	}
 }
 
-/* Store the facts about people that answers brought. */
+/* Store the facts about people that answers brought; not of whom a session is just storing: they are learnt again. */
 void
 group_cache_write_facts(void)
 {
@@ -1385,7 +1385,7 @@ group_cache_write_facts(void)
 	{
 		const PersonFact *fact = lfirst(lc);
 
-		if (!fact->is_known)
+		if (!fact->is_known || contact_is_pending(fact->person))
 			continue;
 		if (fact->question == ASK_LID)
 			contact_note_lid(fact->person, fact->answer);
@@ -1420,7 +1420,7 @@ group_cache_has_findings(void)
 	return facts != NIL || troubles != NIL;
 }
 
-/* Forget the findings: the transaction that stored them has committed. */
+/* Forget the findings: the transaction that stored them has committed, or they cannot be stored. */
 void
 group_cache_forget_findings(void)
 {

@@ -454,9 +454,12 @@ static void
 claim_refuse(Attempt *attempt, const ErrorData *error)
 {
 	bool		is_permission = error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE;
+	bool		is_held = requester_hold_is_free(NameStr(attempt->lane->key.instance), attempt->intents[0].requester);
 	const IntentChange refusal = {
 		.state = is_permission ? STATE_FAILED : STATE_QUEUED,
 		.detail = error->message,
+		/* where a session is just ending the requester's hold, the row is put off by itself */
+		.next_attempt_at = is_permission || is_held ? 0 : GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000),
 		.give_attempt_back = true
 	};
 
@@ -564,6 +567,16 @@ claim_ask_first(Lane *lane, const Attempt *attempt, const WawpInstance *describe
 	return SERVED_ASKING;
 }
 
+/* True if a transaction that is still open has queued one of the people for that group as well, whose end the move would wait for. */
+static bool
+claim_move_waits(const Attempt *attempt, const LaneKey *group)
+{
+	for (int i = 0; i < attempt->n; i++)
+		if (intent_is_pending(group, attempt->intents[i].jid.text, attempt->intents[i].requester))
+			return true;
+	return false;
+}
+
 /* Move the rows to the overflow group, or hold the lane: the group takes nobody. */
 static Served
 claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup why, const GroupSettings *settings)
@@ -579,6 +592,12 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 		return SERVED_LATER;
 	}
 	next = lane_key(NameStr(lane->key.instance), settings->overflow_group);
+	if (claim_move_waits(attempt, &next))
+	{
+		claim_put_back(attempt);
+		lanes_retry(lane, clock_monotonic_ms());
+		return SERVED_LATER;
+	}
 	for (int i = 0; i < attempt->n; i++)
 	{
 		IntentChange change = {

@@ -318,6 +318,14 @@ hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 		hold_for_outcome(lane, holds, outcome, attempt->retry_after, attempt->request_id);
 }
 
+/* False if the hold of a requester whose own token is refused cannot be written now, since a session is just ending it. */
+static bool
+requester_may_be_held(const Attempt *attempt)
+{
+	return !OidIsValid(attempt->instance->token_role) ||
+		requester_hold_is_free(attempt->instance->name, attempt->instance->token_role);
+}
+
 /* True if a row's person was erased while the request was under way: the row is cancelled, and nothing follows. */
 static bool
 is_of_erased(const Intent *intent)
@@ -364,6 +372,13 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 		return;
 	}
 	change = is_invitation ? messages_invitation_change(attempt) : change_by_answer(attempt, i);
+	if (change.state == STATE_QUEUED && intent_is_pending(&intent->lane, intent->jid.text, intent->requester))
+	{
+		has_left = true;
+		return;
+	}
+	if (change.state == STATE_QUEUED && outcome == WAWP_AUTH_FAILED && !requester_may_be_held(attempt))
+		change.next_attempt_at = GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000);
 	/* nobody joins in the same moment */
 	if (change.state == STATE_INVITED)
 		change.next_attempt_at = verify_next_wait(attempt->instance, GetCurrentTimestamp());
@@ -562,11 +577,47 @@ endings_settle(void)
  * ---- attempts
  */
 
+/* True if an answer may be the reason for a hold. */
+static bool
+attempt_may_hold(const Attempt *attempt)
+{
+	for (int i = 0; i < attempt->n; i++)
+	{
+		OutcomeNext next = outcome_info(attempt->people[i].outcome)->next;
+
+		if (attempt->people[i].is_outage || (next != NEXT_DONE && next != NEXT_VERIFY && next != NEXT_INVITE))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * True if the holds that an answer leads to can be written now.  A session that is
+ * just pausing or resuming the group or the instance is not waited for: the rows are
+ * settled when it has ended, and until then no more is sent that would be held.
+ */
+static bool
+settle_is_free(Attempt *attempt)
+{
+	LaneKey		whole = lane_key(NameStr(attempt->lane->key.instance), "");
+	int64		later = clock_monotonic_ms() + 2 * LANES_LOCKED_RETRY_MS;
+
+	if (!attempt_may_hold(attempt))
+		return true;
+	if (!hold_is_free(&whole))
+		lanes_hold(attempt->lane, later);
+	else if (!hold_is_free(&attempt->lane->key))
+		lanes_schedule(attempt->lane, later);
+	else
+		return true;
+	return false;
+}
+
 /* Settle an attempt and let its lane go on, or leave it as it was for a later cycle. */
 static void
 settle_or_postpone(Attempt *attempt, Holds *holds)
 {
-	if (attempt->is_named && savepoint_run(settle_attempt, attempt, holds))
+	if (attempt->is_named && settle_is_free(attempt) && savepoint_run(settle_attempt, attempt, holds))
 	{
 		lanes_note(&attempt->lane->key, clock_monotonic_ms());
 		return;

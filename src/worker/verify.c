@@ -246,6 +246,11 @@ verify_settle(const Intent *intent, IntentState state, WawpOutcome outcome, cons
 		.next_attempt_at = next
 	};
 
+	if (state == STATE_QUEUED && intent_is_pending(&intent->lane, intent->jid.text, intent->requester))
+	{
+		pass_note_next(pass, GetCurrentTimestamp() + LOCKED_RETRY_US);
+		return;
+	}
 	(void) intent_settle(intent->id, intent->state, &change);
 	state = change.state;
 	verify_note_settled(intent, state, outcome, detail, pass);

@@ -20,7 +20,7 @@ use constant LONGEST => 60;
 use constant PRUNED => $ENV{SHORT} ? 100_000 : 1_000_000;
 use constant PRUNED_WITHIN => 600;
 
-my ($node, $sim, $hanging, $owner, %as);
+my ($node, $sim, $hanging, $owner, $more, %as);
 my $run = 0;
 
 # What is done to the neighbour; `after` waits for the end of it and says how long it took.
@@ -43,7 +43,19 @@ my @floods = (
 			SELECT '1203638' || lpad(i::text, 11, '0') || '@g.us', '1557' || lpad(i::text, 7, '0'), 'hanging', false FROM generate_series(1, 200) i}) } },
 	{ name => 'locks', what => 'rows of 6,000 groups, locked by a transaction', flood => sub {
 		many_groups(6000);
-		$as{intruder}->ask("BEGIN; SELECT count(*) FROM (SELECT FROM wawp.membership_intent WHERE batch_id = 'many' FOR UPDATE) AS locked") } },
+		must('intruder', "BEGIN; SELECT wawp_cancel_batch('many')") } },
+	{ name => 'deep', what => '200,000 people of one group, locked by a transaction', flood => sub {
+		one_group(200_000, '');
+		must('intruder', "BEGIN; SELECT wawp_cancel_batch('deep')") } },
+	{ name => 'after', what => '100,000 people of one group who wait for somebody in the year 3000, and one more every 50 ms', flood => sub {
+		must('intruder', "SELECT id FROM wawp_request_add('120363900000000003\@g.us', ARRAY['15570000003'], 'theirs', not_before => '3000-01-01', batch_id => 'first')");
+		one_group(100_000, "(SELECT id FROM wawp.membership_intent WHERE batch_id = 'first')");
+		$more->send(q{DO $$BEGIN FOR i IN 1 .. 3000 LOOP INSERT INTO wawp.membership_intent (group_jid, jid, instance, after)
+			SELECT '120363900000000004@g.us', '1559' || lpad(i::text, 7, '0'), 'theirs', (SELECT id FROM wawp.membership_intent WHERE batch_id = 'first'); COMMIT; PERFORM pg_sleep(0.05); END LOOP; END$$}) } },
+	{ name => 'wakes', what => '20,000 groups of a paced instance, and wawp_resume of one group that is not held, all the time', flood => sub {
+		must('intruder', q{INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id, verify)
+			SELECT '1203637' || lpad(i::text, 11, '0') || '@g.us', '1557' || lpad(i::text, 7, '0'), 'paced', 'backlog', false FROM generate_series(1, 20000) i});
+		$more->send(q{DO $$BEGIN FOR i IN 1 .. 1000000 LOOP PERFORM wawp_resume('paced', '120363900000000005@g.us'); COMMIT; END LOOP; END$$}) } },
 	{ name => 'pause', what => 'wawp_pause in the middle of 4,000 groups', flood => sub {
 		many_groups(4000);
 		$as{intruder}->until("SELECT count(*) > 20 FROM wawp.membership_intent WHERE batch_id = 'many' AND state <> 'queued'", 't', 10);
@@ -91,6 +103,23 @@ sub backlog
 {
 	return $as{intruder}->ask(q{INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id, verify)
 		SELECT '1203637' || lpad(i::text, 11, '0') || '@g.us', '1557' || lpad(i::text, 7, '0'), 'paced', 'backlog', false FROM generate_series(1, 100000) i});
+}
+
+# What a flood is to do is done: a flood that was refused would be none.
+sub must
+{
+	my ($who, $sql) = @_;
+	my $answer = $as{$who}->ask($sql);
+	die "$who: $sql: $answer->{err}\n" if $answer->{state};
+	return $answer->{out};
+}
+
+# So many people of one group, who are to follow an intent, if one is named.
+sub one_group
+{
+	my ($count, $after) = @_;
+	return must('intruder', sprintf q{INSERT INTO wawp.membership_intent (group_jid, jid, instance, batch_id, verify, after)
+		SELECT '120363900000000004@g.us', '1557' || lpad(i::text, 7, '0'), 'theirs', 'deep', false, %s FROM generate_series(1, %d) i}, $after || 'NULL::bigint', $count);
 }
 
 sub many_groups
@@ -162,6 +191,7 @@ sub start
 		$owner->ask("CREATE ROLE $role LOGIN; GRANT USAGE ON FOREIGN SERVER shared, theirs, paced, hanging TO $role");
 		$as{$role} = WawpTest->session($node, 'postgres', user => $role);
 	}
+	$more = WawpTest->session($node, 'postgres', user => 'intruder');
 	return;
 }
 
@@ -183,6 +213,7 @@ foreach my $flood (@chosen)
 	printf $table "| %s | %s | %s | %s | %s | %s | %.0f MB |\n", $flood->{name}, $what, defined $alone ? sprintf('%.2f s', $alone) : 'not done',
 	  defined $beside ? sprintf('%.2f s', $beside) : 'not within ' . LONGEST . ' s', defined $ratio ? sprintf('%.1f x', $ratio) : '', defined $ratio && $ratio <= 2 ? 'yes' : '**no**', $memory;
 	$_->quit foreach values %as, $owner;
+	$more->vanish;
 	$node->stop('immediate');
 	$_->stop foreach $sim, $hanging;
 }

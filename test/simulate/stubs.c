@@ -260,6 +260,25 @@ erasure_key_exists(void)
 	return false;
 }
 
+/* No session is in the way. */
+bool
+hold_is_free(const LaneKey *key pg_attribute_unused())
+{
+	return true;
+}
+
+bool
+requester_hold_is_free(const char *instance pg_attribute_unused(), Oid role pg_attribute_unused())
+{
+	return true;
+}
+
+bool
+intent_is_pending(const LaneKey *lane pg_attribute_unused(), const char *jid pg_attribute_unused(), Oid requester pg_attribute_unused())
+{
+	return false;
+}
+
 bool
 requester_hold_is_in_doubt(const char *instance pg_attribute_unused(), Oid role pg_attribute_unused())
 {
