@@ -10,6 +10,9 @@
  * A limit of the account that concerns messages holds an instance's invitations
  * and welcomes only; that hold has HOLD_MESSAGES in the place of the group.
  *
+ * A session may keep a hold locked, or a new one to itself, until its transaction
+ * ends; the worker, which does not wait for that, asks hold_is_busy() before.
+ *
  * A cycle reads each hold once, when it is first needed, into a Holds, which
  * lives in the memory context in which it was made.  Statements run as
  * intent.c's do, in the caller's transaction.  Locks: rows of wawp.hold until
@@ -383,6 +386,39 @@ hold_look_up(Holds *holds, const LaneKey *key)
 	entry = hash_search(holds->read, key, HASH_ENTER, NULL);
 	entry->hold = hold;
 	return hold;
+}
+
+static SqlStatement lock_one = {
+	"SELECT FROM wawp.hold WHERE ctid = ANY (ARRAY("
+	"SELECT ctid FROM wawp.hold WHERE instance = $1::name AND group_jid IS NULL AND $2 = ''"
+	" UNION ALL SELECT ctid FROM wawp.hold WHERE instance = $1::name AND group_jid = $2)) FOR UPDATE SKIP LOCKED",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+/* True if another transaction that is under way has made or locked a hold. */
+static bool
+hold_row_is_busy(const LaneKey *key)
+{
+	Datum		group = *key->group ? CStringGetTextDatum(key->group) : (Datum) 0;
+	IndexProbe	row = {"hold", "hold_key", 2, {NameGetDatum(&key->instance), group}};
+	SqlArgs		args = {0};
+
+	if (index_probe_is_pending(&row))
+		return true;
+	if (index_probe_first(&row) == PROBE_NONE)
+		return false;
+	spi_add_text(&args, NameStr(key->instance));
+	spi_add_text(&args, key->group);
+	return spi_run(&lock_one, &args) == 0;
+}
+
+/* True if that is so of the hold of a lane or of its whole instance: setting one would have to wait. */
+bool
+hold_is_busy(const LaneKey *lane)
+{
+	LaneKey		whole = lane_key(NameStr(lane->instance), "");
+
+	return hold_row_is_busy(lane) || hold_row_is_busy(&whole);
 }
 
 /* Delete holds that are over and have no effect any more; each call takes the next page of the table. */

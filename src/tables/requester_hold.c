@@ -141,6 +141,24 @@ requester_hold_until(const char *instance, Oid requester)
 	return hold.until;
 }
 
+static SqlStatement lock_hold = {
+	"SELECT FROM wawp.requester_hold WHERE instance = $1::name AND requester = $2 FOR UPDATE SKIP LOCKED",
+	2, {TEXTOID, OIDOID}, NULL
+};
+
+/* True if another transaction that is under way has locked a requester's hold: changing it would have to wait. */
+bool
+requester_hold_is_busy(const char *instance, Oid requester)
+{
+	RequesterHold hold;
+	SqlArgs		args = {0};
+
+	if (!requester_hold_find(instance, requester, &hold))
+		return false;
+	requester_hold_bind(&args, instance, requester);
+	return spi_run(&lock_hold, &args) == 0;
+}
+
 /* Write a hold; true if there was none, not even one that is over. */
 static bool
 requester_hold_write(const char *instance, Oid requester, const char *reason, TimestampTz until, int failures)

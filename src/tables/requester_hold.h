@@ -22,6 +22,7 @@ extern void requester_hold_end_trial(const char *instance, Oid requester);
 extern bool requester_hold_lift(const char *instance, Oid requester);
 extern void requester_hold_rename_instance(const char *from, const char *to);
 extern bool requester_hold_is_in_doubt(const char *instance, Oid requester);
+extern bool requester_hold_is_busy(const char *instance, Oid requester);
 extern TimestampTz requester_hold_first_end(void);
 extern void requester_hold_start_anew(void);
 extern void requester_hold_prune(void);

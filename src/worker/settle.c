@@ -318,6 +318,43 @@ hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 		hold_for_outcome(lane, holds, outcome, attempt->retry_after, attempt->request_id);
 }
 
+/* True if what the API says of a person may hold their group or the instance. */
+static bool
+person_may_hold(const CallPerson *person)
+{
+	OutcomeNext next = outcome_info(person->outcome)->next;
+
+	return person->is_outage || person->outcome == WAWP_UNREACHABLE || person->outcome == WAWP_UNRECOGNISED ||
+		next == NEXT_HOLD_LANE || next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN;
+}
+
+/* True if what the API says of any of an attempt's people may. */
+static bool
+attempt_may_hold(const Attempt *attempt)
+{
+	for (int i = 0; i < Max(attempt->n, 1); i++)
+		if (person_may_hold(&attempt->people[i]))
+			return true;
+	return false;
+}
+
+/*
+ * True if the answer may change a hold that a session is changing, whose
+ * transaction is still open: it is settled when that has ended, and until then
+ * no more is sent that would meet the same.
+ */
+static bool
+attempt_meets_busy_hold(const Attempt *attempt)
+{
+	if (OidIsValid(attempt->instance->token_role) &&
+		requester_hold_is_busy(attempt->instance->name, attempt->instance->token_role))
+		return true;
+	if (!attempt_may_hold(attempt) || !hold_is_busy(&attempt->lane->key))
+		return false;
+	lanes_put_off(attempt->lane->instance, clock_monotonic_ms() + 2 * LANES_LOCKED_RETRY_MS);
+	return true;
+}
+
 /* True if a row's person was erased while the request was under way: the row is cancelled, and nothing follows. */
 static bool
 is_of_erased(const Intent *intent)
@@ -437,6 +474,9 @@ settle_attempt(void *subject, Holds *holds)
 	Attempt    *attempt = subject;
 	bool		has_record = attempt->is_recorded || attempt->is_recording;
 
+	attempt->is_put_off = attempt_meets_busy_hold(attempt);
+	if (attempt->is_put_off)
+		return;
 	if (!has_record)
 		requester_note_accepted(attempt);
 	if (attempt->kind == ATTEMPT_WELCOME && !has_record)
@@ -501,7 +541,7 @@ endings_list(Ending *endings)
 
 	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
 	{
-		if (attempt->kind != ATTEMPT_CHANGE || !attempt->is_named)
+		if (attempt->kind != ATTEMPT_CHANGE || !attempt->is_named || attempt_may_hold(attempt))
 			continue;
 		for (int i = 0; i < attempt->n && n < ENDINGS_AT_ONCE; i++)
 			n += ending_of(attempt, i, &endings[n]);
@@ -566,7 +606,7 @@ endings_settle(void)
 static void
 settle_or_postpone(Attempt *attempt, Holds *holds)
 {
-	if (attempt->is_named && savepoint_run(settle_attempt, attempt, holds))
+	if (attempt->is_named && savepoint_run(settle_attempt, attempt, holds) && !attempt->is_put_off)
 	{
 		lanes_note(&attempt->lane->key, clock_monotonic_ms());
 		return;
