@@ -65,7 +65,7 @@
 #define LONGEST_LOCK_WAIT "200ms"
 #define FIRST_ERROR_DELAY_MS 200
 #define MAIL_RETRY_MS 50
-/* What was put off, since somebody has to end a transaction first. */
+/* Messages that were put off, since somebody has to end a transaction first, are tried again after that. */
 #define MAIL_LATER_MS 200
 #define SHORTEST_PRUNE_PAUSE_MS 100
 #define LONGEST_PRUNE_PAUSE_MS 400
