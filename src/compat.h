@@ -121,13 +121,27 @@
 #define wawp_index_is_told(info, told) ((void) (info), (told))
 #endif
 
-/* Updates a row without waiting for anybody.  An update has options since 19. */
+/*
+ * Updates a row without waiting for anybody.  An update has options since 19.
+ *
+ * Not a version, but a server that checks its assertions: heap_update() says
+ * there that an update which does not wait meets nobody.  So the caller locks
+ * the row before, and the update is one that would wait.
+ */
+#ifdef USE_ASSERT_CHECKING
+#define WAWP_LOCKS_BEFORE_UPDATE true
+#else
+#define WAWP_LOCKS_BEFORE_UPDATE false
+#endif
+
 #if PG_VERSION_NUM >= 190000
 #define wawp_tuple_update(table, place, slot, command, snapshot, failure, mode, told) \
-	table_tuple_update((table), (place), (slot), (command), 0, (snapshot), InvalidSnapshot, false, (failure), (mode), (told))
+	table_tuple_update((table), (place), (slot), (command), 0, (snapshot), InvalidSnapshot, WAWP_LOCKS_BEFORE_UPDATE, \
+					   (failure), (mode), (told))
 #else
 #define wawp_tuple_update(table, place, slot, command, snapshot, failure, mode, told) \
-	table_tuple_update((table), (place), (slot), (command), (snapshot), InvalidSnapshot, false, (failure), (mode), (told))
+	table_tuple_update((table), (place), (slot), (command), (snapshot), InvalidSnapshot, WAWP_LOCKS_BEFORE_UPDATE, \
+					   (failure), (mode), (told))
 #endif
 
 /* A table scan has flags since 19. */

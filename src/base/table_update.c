@@ -228,6 +228,19 @@ target_make_row(const UpdateTarget *target, const Datum *values)
 	ExecStoreVirtualTuple(new_row);
 }
 
+/* Lock the row at a place, as an update does that changes its keys; false if that would have to wait, or it has changed. */
+static bool
+target_lock(const UpdateTarget *target, ItemPointer place)
+{
+	TupleTableSlot *locked = table_slot_create(target->relation, NULL);
+	TM_FailureData failure;
+	TM_Result	result = table_tuple_lock(target->relation, place, target->estate->es_snapshot, locked, GetCurrentCommandId(true),
+										  LockTupleExclusive, LockWaitSkip, 0, &failure);
+
+	ExecDropSingleTupleTableSlot(locked);
+	return result == TM_Ok;
+}
+
 /* Put the new row into the place of the old one, and write its own to *place; false if that would have to wait, or it has changed. */
 static bool
 target_replace(const UpdateTarget *target, ItemPointer place)
@@ -239,7 +252,8 @@ target_replace(const UpdateTarget *target, ItemPointer place)
 	target->new_row->tts_tableOid = RelationGetRelid(target->relation);
 	if (RelationGetDescr(target->relation)->constr)
 		ExecConstraints(target->result, target->new_row, target->estate);
-	if (wawp_tuple_update(target->relation, place, target->new_row, GetCurrentCommandId(true),
+	if ((WAWP_LOCKS_BEFORE_UPDATE && !target_lock(target, place)) ||
+		wawp_tuple_update(target->relation, place, target->new_row, GetCurrentCommandId(true),
 						  target->estate->es_snapshot, &failure, &mode, &told) != TM_Ok)
 		return false;
 	*place = target->new_row->tts_tid;

@@ -159,7 +159,7 @@ session_refuse_unrecorded(MailboxFate fate)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the call could not be recorded within wawp.audit_timeout"),
 			 errdetail("Nothing was sent."),
-			 errhint("The server's log says what keeps the wawp worker from writing.")));
+			 errhint("The server's log says what keeps the wawp worker from writing, unless a transaction that is still open, perhaps this one, has just stored one of the people.")));
 }
 
 /*

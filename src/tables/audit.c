@@ -779,31 +779,80 @@ audit_take_sent_texts(AuditRecord *record)
  * ---- notes of sessions
  */
 
-/*
- * Notes of another home may be a part of a dump that is still being restored,
- * with the contacts that they name.  A scalar array is computed once; the
- * planner may run the subquery of an IN for each of the notes.
- */
+/* Notes of another home may be a part of a dump that is still being restored, with the contacts that they name. */
+static SqlStatement find_notes = {
+	"SELECT id, jid FROM wawp.audit_note WHERE home = $2 AND id > $3 ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED",
+	3, {INT4OID, UUIDOID, INT8OID}, NULL
+};
+
 static SqlStatement take_notes = {
-	"WITH n AS (DELETE FROM wawp.audit_note WHERE id = ANY (ARRAY(SELECT id FROM wawp.audit_note WHERE home = $2 ORDER BY id LIMIT $1"
-	" FOR UPDATE SKIP LOCKED)) RETURNING *)"
+	"WITH n AS (DELETE FROM wawp.audit_note WHERE id = ANY ($1) RETURNING *)"
 	" SELECT kind::text, instance::text, instance_id, group_jid, jid, intent_id, batch_id, action::text, " TEXT_CAP_REASON("reason") ","
 	" role::text, requested_from ->> 'login', requested_from ->> 'actor', requested_from ->> 'application',"
 	" requested_from ->> 'client' FROM n ORDER BY id",
-	2, {INT4OID, UUIDOID}, NULL
+	1, {INT8ARRAYOID}, NULL
 };
 
-/* Take the oldest notes out of their table and return them as AuditNote pointers, to be written. */
+/* So many times as many notes are looked at as are taken, where people are being stored. */
+#define NOTE_PAGES 10
+
+/*
+ * Append to ids[], which has n, the last statement's notes, but for those about
+ * people whom a session is just storing.  Return how many it has then.
+ */
+static int
+audit_append_notes(uint64 found, Datum *ids, int n)
+{
+	for (uint64 i = 0; i < found; i++)
+	{
+		const char *jid = spi_get_text(i, 2);
+
+		if (jid == NULL || !contact_is_pending(jid))
+			ids[n++] = Int64GetDatum(spi_get_int8(i, 1, 0));
+	}
+	return n;
+}
+
+/* Write the ids of the oldest notes that can be recorded without waiting for a session to ids[]; return how many. */
+static int
+audit_choose_notes(int limit, Datum *ids)
+{
+	int64		after = 0;
+	uint64		found = limit;
+	int			n = 0;
+
+	for (int page = 0; page < NOTE_PAGES && n == 0 && found == (uint64) limit; page++)
+	{
+		SqlArgs		args = {0};
+
+		spi_add_int4(&args, limit, true);
+		home_bind(&args);
+		spi_add_int8(&args, after);
+		found = spi_run(&find_notes, &args);
+		n = audit_append_notes(found, ids, n);
+		after = found > 0 ? spi_get_int8(found - 1, 1, 0) : after;
+	}
+	return n;
+}
+
+/*
+ * Take the oldest notes out of their table and return them as AuditNote pointers,
+ * to be written.  Those about people whom a session is just storing are left.
+ */
 List *
 audit_take_notes(int limit)
 {
+	Datum	   *ids = palloc(sizeof(Datum) * limit);
+	int			nids = audit_choose_notes(limit, ids);
 	SqlArgs		args = {0};
 	List	   *notes = NIL;
-	uint64		n;
+	uint64		n = 0;
 
-	spi_add_int4(&args, limit, true);
-	home_bind(&args);
-	n = spi_run(&take_notes, &args);
+	if (nids > 0)
+	{
+		spi_add_array(&args, ids, NULL, nids, INT8OID);
+		n = spi_run(&take_notes, &args);
+	}
 	for (uint64 i = 0; i < n; i++)
 	{
 		AuditNote  *note = palloc0(sizeof(AuditNote));

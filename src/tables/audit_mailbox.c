@@ -14,6 +14,10 @@
  * Two are enough: the messages of a mailbox are written in their order, so once
  * a "sent" record is committed, so are the records of the request before.
  *
+ * A record of a person whom a transaction under way is storing, the caller's
+ * perhaps, has to wait for its end; the worker does not.  It gives the message
+ * back, with those behind it in its mailbox, and takes it again a little later.
+ *
  * A message goes FREE -> POSTED (session) -> TAKEN (worker, which copies it)
  * -> WRITTEN (after the commit; "sent" only) -> FREE.  A caller that gives up
  * withdraws: a message that is still POSTED is dropped; one that is TAKEN may
@@ -311,7 +315,9 @@ mailbox_count_waiting(void)
 typedef struct MailboxTaken
 {
 	MailboxMessage *message;
+	const Mailbox *box;			/* that it is in */
 	bool		is_awaited;		/* a "sent" record */
+	bool		is_put_off;		/* one of its people is just being stored: it was not written */
 	bool		only_withdrawal;	/* its record is committed already */
 	bool		is_outdated;	/* somebody was erased since its statement began */
 	bool		is_readable;
@@ -356,7 +362,7 @@ mailbox_recover(void)
 
 /* Copy a posted message into the list of taken ones; the caller has the lock. */
 static void
-mailbox_take_message(MailboxMessage *message, bool is_awaited)
+mailbox_take_message(const Mailbox *box, MailboxMessage *message, bool is_awaited)
 {
 	MailboxTaken *one;
 
@@ -364,7 +370,9 @@ mailbox_take_message(MailboxMessage *message, bool is_awaited)
 		return;
 	one = palloc(sizeof(MailboxTaken));
 	one->message = message;
+	one->box = box;
 	one->is_awaited = is_awaited;
+	one->is_put_off = false;
 	one->only_withdrawal = message->is_committed;
 	one->is_outdated = message->began_ms <= message->forgotten_ms;
 	one->length = Min(Max(message->length, 0), (int) sizeof(message->data));
@@ -378,8 +386,8 @@ mailbox_take_message(MailboxMessage *message, bool is_awaited)
 static void
 mailbox_take_box(Mailbox *box)
 {
-	mailbox_take_message(&box->answered, false);
-	mailbox_take_message(&box->sent, true);
+	mailbox_take_message(box, &box->answered, false);
+	mailbox_take_message(box, &box->sent, true);
 }
 
 /* Unpack what was taken.  A message that cannot be read is not written, and its session does not wait for it. */
@@ -478,11 +486,33 @@ mailbox_do_not_wait_for_disk(void)
 	(void) set_config_option("synchronous_commit", "off", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
+/* True if one of a record's people is just being stored by somebody else. */
+static bool
+mailbox_has_pending(const MailboxRecord *record)
+{
+	for (int i = 0; i < record->npeople; i++)
+		if (record->people[i].jid && contact_is_pending(record->people[i].jid))
+			return true;
+	return false;
+}
+
+/* Write a message that was taken. */
+static void
+mailbox_write_taken(MailboxTaken *one)
+{
+	if (one->only_withdrawal)
+		mailbox_make_withdrawal(&one->record);
+	if (one->is_outdated)
+		audit_take_sent_texts(&one->record.row);
+	mailbox_write_record(&one->record);
+}
+
 /* Write what was taken, as the body of a transaction. */
 void
 mailbox_write(void)
 {
 	bool		is_awaited = false;
+	const Mailbox *put_off = NULL;
 	ListCell   *lc;
 
 	foreach(lc, taken)
@@ -496,11 +526,11 @@ mailbox_write(void)
 
 		if (!one->is_readable)
 			continue;
-		if (one->only_withdrawal)
-			mailbox_make_withdrawal(&one->record);
-		if (one->is_outdated)
-			audit_take_sent_texts(&one->record.row);
-		mailbox_write_record(&one->record);
+		one->is_put_off = one->box == put_off || mailbox_has_pending(&one->record);
+		if (one->is_put_off)
+			put_off = one->box;
+		else
+			mailbox_write_taken(one);
 	}
 	audit_end_gathering();
 }
@@ -537,20 +567,28 @@ mailbox_forget_taken(void)
 
 /*
  * Let the sessions go on after the commit; must follow it without an interrupt
- * in between.  True if there is more to write.
+ * in between.  True if there is more to write; set *later if something else was
+ * put off.
  */
 bool
-mailbox_committed(void)
+mailbox_committed(bool *later)
 {
 	ListCell   *lc;
 	bool		more = one_at_a_time;
 
+	*later = false;
 	LWLockAcquire(wawp_shared->mailbox_lock, LW_EXCLUSIVE);
 	foreach(lc, taken)
 	{
 		const MailboxTaken *one = lfirst(lc);
 		MailboxMessage *message = one->message;
 
+		if (one->is_put_off)
+		{
+			mailbox_give_back(message);
+			*later = true;
+			continue;
+		}
 		message->is_committed = true;
 		if (!one->is_awaited || one->only_withdrawal || !one->is_readable)
 			message->state = MAILBOX_FREE;

@@ -40,7 +40,7 @@ extern void mailbox_recover(void);
 extern bool mailbox_take(void);
 extern void mailbox_write(void);
 extern List *mailbox_changed_groups(void);
-extern bool mailbox_committed(void);
+extern bool mailbox_committed(bool *later);
 extern void mailbox_aborted(void);
 
 #endif							/* WAWP_AUDIT_MAILBOX_H */

@@ -14,7 +14,7 @@
  * lives in the memory context in which it was made.  Statements run as
  * intent.c's do, in the caller's transaction.  Locks: rows of wawp.hold until
  * the end of that transaction.  The worker does not wait for a session that is
- * just pausing or resuming the same: hold_is_free().
+ * just pausing or resuming the same: hold_is_free(), hold_is_busy().
  *
  * IDENTIFICATION
  *	  src/tables/hold.c
@@ -419,6 +419,15 @@ hold_look_up(Holds *holds, const LaneKey *key)
 	entry = hash_search(holds->read, key, HASH_ENTER, NULL);
 	entry->hold = hold;
 	return hold;
+}
+
+/* True if the hold of a lane or of its whole instance cannot be written now. */
+bool
+hold_is_busy(const LaneKey *lane)
+{
+	LaneKey		whole = lane_key(NameStr(lane->instance), "");
+
+	return !hold_is_free(lane) || !hold_is_free(&whole);
 }
 
 /* Delete holds that are over and have no effect any more; each call takes the next page of the table. */

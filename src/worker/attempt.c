@@ -239,12 +239,14 @@ attempt_drop(Attempt *attempt)
 	MemoryContextDelete(attempt->memory);
 }
 
-/* Delete an attempt that will not be sent, and give back what it was to spend. */
+/* Delete an attempt that will not be sent, and give back what it was to spend, places in its group included. */
 static void
 attempt_drop_unsent(Attempt *attempt)
 {
 	if (attempt->is_paced)
 		budget_give_back(&attempt->permit, Max(attempt->n, 1));
+	if (attempt->operation == WAWP_OP_ADD)
+		group_cache_note_added(&attempt->lane->key, -attempt->n);
 	admission_note_unsent();
 	lanes_note(&attempt->lane->key, clock_monotonic_ms());
 	attempt_drop(attempt);
@@ -279,10 +281,12 @@ attempt_drop_prepared_after(AttemptMark mark)
 	}
 }
 
-/* True if all rows are settled. */
+/* True if the answer is recorded, which is all there is to a welcome, and all rows are settled. */
 static bool
 attempt_is_settled(const Attempt *attempt)
 {
+	if (!attempt->is_recorded)
+		return false;
 	for (int i = 0; i < attempt->n; i++)
 		if (!attempt->is_settled[i])
 			return false;

@@ -56,6 +56,7 @@ typedef struct Attempt
 	HttpTransfer *transfer;
 	bool		is_named;		/* its instance's name is kept until the end of the transaction under way */
 	bool		is_outdated;	/* somebody was erased since its intents were read, whom their texts may name */
+	bool		is_put_off;		/* it is not settled by the transaction under way: a session is changing a hold */
 	bool		is_recorded;	/* "answered" records are committed */
 	bool		is_recording;	/* ... are in the transaction under way */
 	int			n;				/* of the intents; a welcome has none, but intents[0] tells as whom */

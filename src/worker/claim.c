@@ -12,7 +12,7 @@
  * claimed together, ahead of their turns.
  *
  * Everything is in the cycle's transaction and its memory.  Permits that no
- * attempt has taken are given back here.
+ * attempt has taken are given back here, also after an error.
  *
  * IDENTIFICATION
  *	  src/worker/claim.c
@@ -75,6 +75,34 @@ typedef struct Turn
 	bool		has_head;		/* head was claimed, if the lane has a row */
 	IntentClaim head;
 } Turn;
+
+/* The permit of the turn under way, as far as no attempt has it and it was not given back. */
+static BudgetPermit turn_permit;
+
+/* Give back so many of the turn's permits, which are all that no attempt has. */
+static void
+turn_give_back(const BudgetPermit *permit, int n)
+{
+	turn_permit.granted = 0;
+	budget_give_back(permit, n);
+}
+
+/* Give all back because something has to be requested first. */
+static void
+turn_put_off(const BudgetPermit *permit)
+{
+	turn_permit.granted = 0;
+	budget_put_off(permit);
+}
+
+/* Give back what a turn that failed had taken and no attempt has. */
+void
+claim_give_back_unused(void)
+{
+	BudgetPermit unused = turn_permit;
+
+	turn_give_back(&unused, unused.granted);
+}
 
 /* Note the position of a claimed row that is sent, the first of its request; the next claim starts behind it. */
 static void
@@ -304,13 +332,15 @@ claim_attempt(Turn *turn, Holds *holds, const BudgetPermit *permit, int *used)
 	attempt->is_paced = (attempt->operation == WAWP_OP_ADD);
 	attempt->permit = *permit;
 	*used = attempt->is_paced ? attempt->n : 0;
-	if (attempt->is_paced)
-		group_cache_note_added(&lane->key, attempt->n);
-	else
+	if (!attempt->is_paced)
 		group_cache_forget_list(&lane->key);
 	if (permit->granted > 0)
 		lane_note_head(lane, &first);
 	attempt_launch(attempt);
+	/* from here on they are the attempt's, which gives them back if it is not sent */
+	turn_permit.granted -= *used;
+	if (attempt->is_paced)
+		group_cache_note_added(&lane->key, attempt->n);
 	return SERVED_SOME;
 }
 
@@ -368,7 +398,7 @@ turn_take_permit(const WawpInstance *instance, const Hold *on_instance, const La
 	BudgetPermit none = {0};
 
 	if (quiet == 0)
-		return budget_take_adds(instance, hold_halvings(on_instance), &group, true, instance->batch_size);
+		return turn_permit = budget_take_adds(instance, hold_halvings(on_instance), &group, true, instance->batch_size);
 	none.next_at = clock_monotonic_of(quiet) * 1000;
 	return none;
 }
@@ -567,9 +597,9 @@ turn_use(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	Served		served = claim_attempt(turn, holds, permit, &used);
 
 	if (served == SERVED_ASKING || turn_has_share_left(turn, permit, served, used))
-		budget_put_off(permit);
+		turn_put_off(permit);
 	else
-		budget_give_back(permit, permit->granted - used);
+		turn_give_back(permit, permit->granted - used);
 	if (served == SERVED_ASKING || served == SERVED_LATER)
 		return;
 	if (served == SERVED_SOME)
@@ -681,7 +711,7 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit)
 		lanes_prepare(lane, need.question != 0, clock_monotonic_ms());
 	else if ((n = lane_peek(lane, most, heads)) == 0)
 	{
-		budget_give_back(permit, permit->granted);
+		turn_give_back(permit, permit->granted);
 		lane_postpone(lane);
 		return false;
 	}
@@ -694,7 +724,7 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit)
 		else if (needs.count == 0 || !turn_ask(turn, holds, heads[0].requester, &needs))
 			return true;
 	}
-	budget_put_off(permit);
+	turn_put_off(permit);
 	return false;
 }
 
@@ -874,7 +904,10 @@ turn_take(Turn *turn, Holds *holds)
 	if (!admission_may_claim(clock_monotonic_ms()))
 		lanes_park(turn->lane);
 	else if (!savepoint_run(turn_serve, turn, holds))
+	{
+		claim_give_back_unused();
 		lanes_retry(turn->lane, clock_monotonic_ms());
+	}
 	if (!turn->head.is_claimed)
 		return;
 	precheck_put_back(&turn->head.intent);

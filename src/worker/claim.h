@@ -17,5 +17,6 @@
 struct Holds;
 
 extern void claim_due(struct Holds *holds, CyclePortion *portion);
+extern void claim_give_back_unused(void);
 
 #endif							/* WAWP_CLAIM_H */

@@ -219,6 +219,13 @@ completion_end_superseded(void)
 	}
 }
 
+/* Leave superseded intents until there is news, after an error. */
+void
+completion_put_off_superseded(void)
+{
+	has_superseded = false;
+}
+
 /*
  * Return when what is due next ends, in monotonic ms; next: as the table has it.
  * If that is past and nothing ended, somebody has locked it.
@@ -244,6 +251,13 @@ completion_expire(void)
 	return has_expired;
 }
 
+/* Put the end of intents that have expired off for a while, after an error. */
+void
+completion_put_off_expiry(void)
+{
+	next_expiry = clock_monotonic_ms() + INSTANCE_RETRY_MS;
+}
+
 /* Wake the lanes of plans whose time has come. */
 void
 completion_arrive(void)
@@ -262,6 +276,13 @@ completion_arrive(void)
 	next_arrival = completion_time_of(next, arrived != NIL);
 }
 
+/* Put plans whose time has come off for a while, after an error. */
+void
+completion_put_off_arrival(void)
+{
+	next_arrival = clock_monotonic_ms() + INSTANCE_RETRY_MS;
+}
+
 /* Return when the time of the next plan comes, in monotonic ms. */
 int64
 completion_next_arrival(void)
@@ -274,6 +295,13 @@ void
 completion_fail_dependents(void)
 {
 	has_failures = intent_fail_dependents(ENDS_AT_ONCE) > 0;
+}
+
+/* Leave dependents until there is news, after an error. */
+void
+completion_put_off_dependents(void)
+{
+	has_failures = false;
 }
 
 /* Queue the removals of memberships whose time is over. */

@@ -193,6 +193,21 @@ duty_recover_locked(Holds *holds pg_attribute_unused())
 	cycle.told.rescan = true;
 }
 
+/* Try locked rows in doubt again, after an error. */
+static void
+duty_put_off_locked(void)
+{
+	cycle.has_locked_doubts = true;
+}
+
+/* Try doubtful invitations again, but not at once, after an error. */
+static void
+duty_put_off_doubtful(void)
+{
+	cycle.has_doubtful = false;
+	cycle.has_locked_doubtful = true;
+}
+
 /* Tell the limiter of a request to a group that has a pace of its own. */
 static void
 recovery_replay_group(const WawpInstance *instance, const AuditSent *sent)
@@ -590,10 +605,16 @@ duty_next_findings(void)
 
 /* Store and apply what answers told beside the rows; the cycle reads holds again from here on. */
 static void
-duty_use_findings(Holds *holds pg_attribute_unused())
+duty_use_findings(Holds *holds)
 {
-	group_cache_write_facts();
-	group_cache_hold_troubled(hold_begin_reading());
+	Holds	   *now = hold_begin_reading();
+	ListCell   *lc;
+
+	/* what cannot be stored is lost: whoever needs it asks again */
+	foreach(lc, group_cache_facts())
+		(void) savepoint_run(group_cache_write_fact, lfirst(lc), holds);
+	foreach(lc, group_cache_troubles())
+		(void) savepoint_run(group_cache_hold_troubled, lfirst(lc), now);
 	cycle.holds = hold_begin_reading();
 }
 
@@ -635,19 +656,19 @@ duty_next_never(void)
 static const Duty duties[] = {
 	{"settle answers", duty_next_settlement, ON_EVERY_CYCLE, false, settle_judged, NULL},
 	{"check recovery", duty_next_never, ON_EVERY_CYCLE, false, duty_check_recovery, NULL},
-	{"end doubtful invitations", duty_next_doubtful, ON_TIME, false, duty_end_doubtful, NULL},
-	{"end superseded intents", duty_next_superseded, ON_NEWS, false, duty_end_superseded, NULL},
-	{"expire intents", completion_next_expiry, ON_NEWS, false, duty_expire, NULL},
-	{"let plans arrive", completion_next_arrival, ON_NEWS, false, duty_arrive, NULL},
-	{"fail dependents", duty_next_dependents, ON_NEWS, false, duty_fail_dependents, NULL},
+	{"end doubtful invitations", duty_next_doubtful, ON_TIME, true, duty_end_doubtful, duty_put_off_doubtful},
+	{"end superseded intents", duty_next_superseded, ON_NEWS, true, duty_end_superseded, completion_put_off_superseded},
+	{"expire intents", completion_next_expiry, ON_NEWS, true, duty_expire, completion_put_off_expiry},
+	{"let plans arrive", completion_next_arrival, ON_NEWS, true, duty_arrive, completion_put_off_arrival},
+	{"fail dependents", duty_next_dependents, ON_NEWS, true, duty_fail_dependents, completion_put_off_dependents},
 	{"record notes", duty_next_notes, ON_NEWS, true, duty_record_notes, duty_put_off_notes},
 	{"complete erasures", erasure_rest_next_ms, ON_RESCAN, true, duty_complete_erasures, erasure_rest_put_off},
-	{"recover locked rows", duty_next_locked, ON_TIME, false, duty_recover_locked, NULL},
+	{"recover locked rows", duty_next_locked, ON_TIME, true, duty_recover_locked, duty_put_off_locked},
 	{"end memberships", completion_next_membership, ON_RESCAN, true, duty_end_memberships, completion_put_off_memberships},
 	{"end holds of requesters", duty_next_requester, ON_RESCAN, false, duty_end_requester_holds, NULL},
 	{"apply events", events_next_ms, ON_RESCAN, false, duty_apply_events, NULL},
 	{"take up wakes", duty_next_scan, ON_NEWS, false, duty_take_up_wake, NULL},
-	{"use findings", duty_next_findings, ON_EVERY_CYCLE, true, duty_use_findings, group_cache_forget_findings},
+	{"use findings", duty_next_findings, ON_EVERY_CYCLE, false, duty_use_findings, NULL},
 	{"serve lanes", duty_next_lane, ON_EVERY_CYCLE, false, duty_serve_lanes, NULL},
 	{"send welcomes", messages_next_welcome, ON_RESCAN, true, messages_welcome_due, messages_put_off_welcomes},
 };
@@ -743,6 +764,7 @@ dispatch_aborted(void)
 	membership_forget_gathered();
 	intent_note_requeued();
 	group_cache_forget_looks();
+	claim_give_back_unused();
 	cycle.told.rescan = true;
 	cycle.has_doubtful = true;
 	savepoint_aborted();

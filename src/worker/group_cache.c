@@ -631,6 +631,16 @@ group_cache_absent_since(const CachedGroup *cached, int64 contact, TimestampTz s
 	return entry->listed_us;
 }
 
+/* Keep a text, or NULL, in the place of the one before. */
+static void
+group_cache_keep_text(CachedGroup *cached, const char **place, const char *text)
+{
+	if (*place)
+		pfree(unconstify(char *, *place));
+	*place = NULL;
+	*place = text ? MemoryContextStrdup(group_cache_memory(cached), text) : NULL;
+}
+
 /* Drop a list because we change who is in the group; one that is under way does not count either. */
 void
 group_cache_forget_list(const LaneKey *key)
@@ -650,7 +660,7 @@ group_cache_forget_link(const LaneKey *key)
 	CachedGroup *cached = hash_search(cached_groups, key, HASH_FIND, NULL);
 
 	if (cached)
-		cached->link = NULL;
+		group_cache_keep_text(cached, &cached->link, NULL);
 }
 
 /* Let all rows that wait be looked at again: what was made of the last looks may have been undone. */
@@ -1104,7 +1114,7 @@ answer_keep_info(CachedGroup *cached, const HttpResult *result)
 	cached->info_failures = !is_read && call_failed_for_now(result) ? cached->info_failures + 1 : 0;
 	if (!is_read)
 		return;
-	cached->subject = group.subject ? MemoryContextStrdup(group_cache_memory(cached), group.subject) : NULL;
+	group_cache_keep_text(cached, &cached->subject, group.subject);
 	cached->only_admins_add = group.only_admins_add;
 	cached->asks_approval = group.asks_approval;
 	cached->stated = group.size;
@@ -1158,7 +1168,7 @@ answer_keep_link(CachedGroup *cached, const HttpResult *result)
 	const char *link = http_is_success(result) ? wire_read_invite(result->body, result->body_len) : NULL;
 	WawpOutcome outcome = call_classify_result(WAWP_OP_READ, result).whole.outcome;
 
-	cached->link = link ? MemoryContextStrdup(group_cache_memory(cached), link) : NULL;
+	group_cache_keep_text(cached, &cached->link, link);
 	cached->has_no_link = (link == NULL);
 	/* WEBJS leaves the body empty when we may not see the code */
 	if (outcome == WAWP_ACCEPTED || (http_is_success(result) && result->body_len == 0))
@@ -1375,42 +1385,51 @@ group_cache_take_answers(void)
 	}
 }
 
-/* Store the facts about people that answers brought; not of whom a session is just storing: they are learnt again. */
-void
-group_cache_write_facts(void)
+/* Return the facts about people that answers brought, for group_cache_write_fact(). */
+List *
+group_cache_facts(void)
 {
-	ListCell   *lc;
-
-	foreach(lc, facts)
-	{
-		const PersonFact *fact = lfirst(lc);
-
-		if (!fact->is_known || contact_is_pending(fact->person))
-			continue;
-		if (fact->question == ASK_LID)
-			contact_note_lid(fact->person, fact->answer);
-		else
-			contact_note_registered(fact->person, *fact->answer != '\0', fact->answer);
-		if (*fact->lid)
-			contact_note_lid(fact->person, fact->lid);
-	}
+	return facts;
 }
 
-/* Hold the instances whose requests for information met a limit or an outage, as additions would. */
+/* Store a fact, as a piece of a cycle; not of whom a session is just storing: it is learnt again. */
 void
-group_cache_hold_troubled(Holds *holds)
+group_cache_write_fact(void *subject, Holds *holds pg_attribute_unused())
 {
-	ListCell   *lc;
+	const PersonFact *fact = subject;
 
-	foreach(lc, troubles)
-	{
-		const RequestTrouble *trouble = lfirst(lc);
+	if (!fact->is_known || contact_is_pending(fact->person))
+		return;
+	if (fact->question == ASK_LID)
+		contact_note_lid(fact->person, fact->answer);
+	else
+		contact_note_registered(fact->person, *fact->answer != '\0', fact->answer);
+	if (*fact->lid)
+		contact_note_lid(fact->person, fact->lid);
+}
 
-		if (trouble->is_outage)
-			hold_for_outage(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
-		else
-			hold_for_outcome(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
-	}
+/* Return the limits and outages that requests for information met, for group_cache_hold_troubled(). */
+List *
+group_cache_troubles(void)
+{
+	return troubles;
+}
+
+/*
+ * Hold the instance of one of them, as an addition would, as a piece of a cycle.
+ * Where a session is changing the hold, whatever that makes of it stands.
+ */
+void
+group_cache_hold_troubled(void *subject, Holds *holds)
+{
+	const RequestTrouble *trouble = subject;
+
+	if (hold_is_busy(&trouble->lane))
+		return;
+	if (trouble->is_outage)
+		hold_for_outage(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
+	else
+		hold_for_outcome(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
 }
 
 /* True if there are facts to be stored or instances to be held. */

@@ -505,6 +505,14 @@ lanes_hold(Lane *lane, int64 until_ms)
 	lanes_park(lane);
 }
 
+/* Let all lanes of an instance wait until then at least, since nobody knows whether it is held. */
+void
+lanes_put_off(LaneInstance *instance, int64 until_ms)
+{
+	instance->held_until_ms = Max(instance->held_until_ms, until_ms);
+	instance_update_claims(instance);
+}
+
 /* Let the next turn of a lane's instance find out again whether that is held. */
 void
 lanes_doubt_hold(Lane *lane)

@@ -141,6 +141,7 @@ extern void lanes_served(Lane *lane, int64 now);
 extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
 extern void lanes_park(Lane *lane);
 extern void lanes_hold(Lane *lane, int64 until_ms);
+extern void lanes_put_off(LaneInstance *instance, int64 until_ms);
 extern void lanes_doubt_hold(Lane *lane);
 extern void lanes_prepare(Lane *lane, bool about_group, int64 now);
 extern int64 lanes_late_ms(const LaneInstance *instance, int64 interval_ms);

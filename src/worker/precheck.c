@@ -587,7 +587,9 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 	if (why != GROUP_FULL || settings->overflow_group == NULL)
 	{
 		claim_put_back(attempt);
-		hold_set_lane(&lane->key, holds, outcome, false, -1, NULL);
+		/* or it is tried again when a session that is changing it has ended that */
+		if (!hold_is_busy(&lane->key))
+			hold_set_lane(&lane->key, holds, outcome, false, -1, NULL);
 		lanes_retry(lane, clock_monotonic_ms());
 		return SERVED_LATER;
 	}

@@ -318,12 +318,41 @@ hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 		hold_for_outcome(lane, holds, outcome, attempt->retry_after, attempt->request_id);
 }
 
-/* False if the hold of a requester whose own token is refused cannot be written now, since a session is just ending it. */
+/* True if what the API says of a person may hold their group or the instance. */
 static bool
-requester_may_be_held(const Attempt *attempt)
+person_may_hold(const CallPerson *person)
 {
-	return !OidIsValid(attempt->instance->token_role) ||
-		requester_hold_is_free(attempt->instance->name, attempt->instance->token_role);
+	OutcomeNext next = outcome_info(person->outcome)->next;
+
+	return person->is_outage || person->outcome == WAWP_UNREACHABLE || person->outcome == WAWP_UNRECOGNISED ||
+		next == NEXT_HOLD_LANE || next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN;
+}
+
+/* True if what the API says of any of an attempt's people may. */
+static bool
+attempt_may_hold(const Attempt *attempt)
+{
+	for (int i = 0; i < Max(attempt->n, 1); i++)
+		if (person_may_hold(&attempt->people[i]))
+			return true;
+	return false;
+}
+
+/*
+ * True if the answer may change a hold that a session is changing, whose
+ * transaction is still open: it is settled when that has ended, and until then
+ * no more is sent that would meet the same.
+ */
+static bool
+attempt_meets_busy_hold(const Attempt *attempt)
+{
+	if (OidIsValid(attempt->instance->token_role) &&
+		!requester_hold_is_free(attempt->instance->name, attempt->instance->token_role))
+		return true;
+	if (!attempt_may_hold(attempt) || !hold_is_busy(&attempt->lane->key))
+		return false;
+	lanes_put_off(attempt->lane->instance, clock_monotonic_ms() + 2 * LANES_LOCKED_RETRY_MS);
+	return true;
 }
 
 /* True if a row's person was erased while the request was under way: the row is cancelled, and nothing follows. */
@@ -377,8 +406,6 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 		has_left = true;
 		return;
 	}
-	if (change.state == STATE_QUEUED && outcome == WAWP_AUTH_FAILED && !requester_may_be_held(attempt))
-		change.next_attempt_at = GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000);
 	/* nobody joins in the same moment */
 	if (change.state == STATE_INVITED)
 		change.next_attempt_at = verify_next_wait(attempt->instance, GetCurrentTimestamp());
@@ -452,6 +479,9 @@ settle_attempt(void *subject, Holds *holds)
 	Attempt    *attempt = subject;
 	bool		has_record = attempt->is_recorded || attempt->is_recording;
 
+	attempt->is_put_off = attempt_meets_busy_hold(attempt);
+	if (attempt->is_put_off)
+		return;
 	if (!has_record)
 		requester_note_accepted(attempt);
 	if (attempt->kind == ATTEMPT_WELCOME && !has_record)
@@ -516,7 +546,7 @@ endings_list(Ending *endings)
 
 	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
 	{
-		if (attempt->kind != ATTEMPT_CHANGE || !attempt->is_named)
+		if (attempt->kind != ATTEMPT_CHANGE || !attempt->is_named || attempt_may_hold(attempt))
 			continue;
 		for (int i = 0; i < attempt->n && n < ENDINGS_AT_ONCE; i++)
 			n += ending_of(attempt, i, &endings[n]);
@@ -577,47 +607,11 @@ endings_settle(void)
  * ---- attempts
  */
 
-/* True if an answer may be the reason for a hold. */
-static bool
-attempt_may_hold(const Attempt *attempt)
-{
-	for (int i = 0; i < attempt->n; i++)
-	{
-		OutcomeNext next = outcome_info(attempt->people[i].outcome)->next;
-
-		if (attempt->people[i].is_outage || (next != NEXT_DONE && next != NEXT_VERIFY && next != NEXT_INVITE))
-			return true;
-	}
-	return false;
-}
-
-/*
- * True if the holds that an answer leads to can be written now.  A session that is
- * just pausing or resuming the group or the instance is not waited for: the rows are
- * settled when it has ended, and until then no more is sent that would be held.
- */
-static bool
-settle_is_free(Attempt *attempt)
-{
-	LaneKey		whole = lane_key(NameStr(attempt->lane->key.instance), "");
-	int64		later = clock_monotonic_ms() + 2 * LANES_LOCKED_RETRY_MS;
-
-	if (!attempt_may_hold(attempt))
-		return true;
-	if (!hold_is_free(&whole))
-		lanes_hold(attempt->lane, later);
-	else if (!hold_is_free(&attempt->lane->key))
-		lanes_schedule(attempt->lane, later);
-	else
-		return true;
-	return false;
-}
-
 /* Settle an attempt and let its lane go on, or leave it as it was for a later cycle. */
 static void
 settle_or_postpone(Attempt *attempt, Holds *holds)
 {
-	if (attempt->is_named && settle_is_free(attempt) && savepoint_run(settle_attempt, attempt, holds))
+	if (attempt->is_named && savepoint_run(settle_attempt, attempt, holds) && !attempt->is_put_off)
 	{
 		lanes_note(&attempt->lane->key, clock_monotonic_ms());
 		return;

@@ -65,6 +65,8 @@
 #define LONGEST_LOCK_WAIT "200ms"
 #define FIRST_ERROR_DELAY_MS 200
 #define MAIL_RETRY_MS 50
+/* Messages that were put off, since somebody has to end a transaction first, are tried again after that. */
+#define MAIL_LATER_MS 200
 #define SHORTEST_PRUNE_PAUSE_MS 100
 #define LONGEST_PRUNE_PAUSE_MS 400
 #define LONGEST_ERROR_DELAY_MS 700
@@ -73,6 +75,7 @@ static WorkerSlot *my_slot = NULL;
 static int	errors_in_a_row = 0;
 static bool has_mail = true;	/* sessions may have posted records */
 static int64 mail_retry_ms = 0; /* monotonic ms; 0: at once */
+static bool mail_has_failed = false;	/* an error: what comes meanwhile waits as well */
 static volatile sig_atomic_t told_to_end = false;
 static bool is_in_copy = true;	/* nothing is sent or written; so it is until the database was looked at */
 static bool has_left_in_order = false;	/* the rows under way are marked: this end counts as no crash of theirs */
@@ -328,6 +331,7 @@ static void
 worker_serve_mail(void)
 {
 	bool		has_more;
+	bool		later;
 	ListCell   *lc;
 
 	if (!has_mail || !mailbox_take())
@@ -343,13 +347,16 @@ worker_serve_mail(void)
 			group_cache_forget_list(lfirst(lc));
 			group_cache_forget_link(lfirst(lc));
 		}
-		has_more = mailbox_committed();
-		mail_retry_ms = 0;
+		has_more = mailbox_committed(&later);
+		mail_retry_ms = later && !has_more ? clock_monotonic_ms() + MAIL_LATER_MS : 0;
+		mail_has_failed = false;
+		has_more |= later;
 	}
 	else
 	{
 		mailbox_aborted();
 		mail_retry_ms = clock_monotonic_ms() + MAIL_RETRY_MS;
+		mail_has_failed = true;
 		has_more = true;
 	}
 	has_mail = has_more;
@@ -483,6 +490,8 @@ worker_collect_wake(void)
 	wake.poll = wake.start_anew = false;
 	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
 	has_mail |= my_slot->mail;
+	if (my_slot->mail && !mail_has_failed)
+		mail_retry_ms = 0;
 	my_slot->mail = false;
 	my_slot->is_off = !wawp_worker_on;
 	wake.has_events = my_slot->events;
