@@ -118,19 +118,17 @@ numbers_check(Datum context)
 }
 
 /*
- * Raise 22001 if a text or jsonb is longer than its limit.  The value may be
- * compressed or out of line: it is fetched only to count characters, and only
- * if its number of bytes leaves that open.
+ * Raise 22001 if a text or jsonb is longer than its limit, as it is stored.  The
+ * value may be compressed or out of line: it is fetched only to count characters,
+ * and only if its number of bytes leaves that open.
  */
-void
-text_limit_check(TextLimit limit, Datum value)
+static void
+text_limit_check_size(TextLimit limit, Datum value)
 {
 	size_t		most = text_limits[limit].most;
 	size_t		length = toast_raw_datum_size(value) - VARHDRSZ;
 	text	   *fetched;
 
-	if (length <= most && limit == TEXT_CONTEXT)
-		numbers_check(value);
 	if (length <= most)
 		return;
 	if (text_limits[limit].unit == UNIT_BYTES || length > most * pg_database_encoding_max_length())
@@ -139,6 +137,30 @@ text_limit_check(TextLimit limit, Datum value)
 	length = pg_mbstrlen_with_len(VARDATA_ANY(fetched), VARSIZE_ANY_EXHDR(fetched));
 	if (length > most)
 		text_limit_refuse(limit, length, UNIT_CHARACTERS);
+}
+
+/* Raise 22001 if a text or jsonb is longer than its limit, or too long written out. */
+void
+text_limit_check(TextLimit limit, Datum value)
+{
+	text_limit_check_size(limit, value);
+	if (limit == TEXT_CONTEXT)
+		numbers_check(value);
+}
+
+/* Check a new value of a column.  A context that was stored before its numbers had a limit is kept, also when the row moves or a person is erased from it. */
+static void
+text_limit_check_change(TextLimit limit, Datum value, const TriggerData *trigger, int number)
+{
+	bool		is_null;
+	Datum		before;
+
+	text_limit_check_size(limit, value);
+	if (limit != TEXT_CONTEXT)
+		return;
+	before = heap_getattr(trigger->tg_trigtuple, number, RelationGetDescr(trigger->tg_relation), &is_null);
+	if (is_null || numbers_length(DatumGetJsonbP(before), TEXT_MAX_CONTEXT_NUMBERS) <= TEXT_MAX_CONTEXT_NUMBERS)
+		numbers_check(value);
 }
 
 /* Return the nth argument of an SQL function, in the database's encoding; NULL stays NULL; raises 22001. */
@@ -199,7 +221,9 @@ wawp_text_limits(PG_FUNCTION_ARGS)
 
 		if (limit < 0 || number <= 0)
 			elog(ERROR, "column \"%s\" has no limit", column);
-		if (!isnull)
+		if (!isnull && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+			text_limit_check_change((TextLimit) limit, value, trigger, number);
+		else if (!isnull)
 			text_limit_check((TextLimit) limit, value);
 	}
 	return PointerGetDatum(row);

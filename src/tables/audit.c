@@ -798,12 +798,13 @@ static SqlStatement take_notes = {
 
 /*
  * Append to ids[], which has n, the last statement's notes, but for those about
- * people whom a session is just storing.  Return how many it has then.
+ * people whom a session is just storing, as far as they fit.  Return how many it
+ * has then.
  */
 static int
-audit_append_notes(uint64 found, Datum *ids, int n)
+audit_append_notes(uint64 found, Datum *ids, int n, int limit)
 {
-	for (uint64 i = 0; i < found; i++)
+	for (uint64 i = 0; i < found && n < limit; i++)
 	{
 		const char *jid = spi_get_text(i, 2);
 
@@ -821,7 +822,7 @@ audit_choose_notes(int limit, Datum *ids)
 	uint64		found = limit;
 	int			n = 0;
 
-	for (int page = 0; page < NOTE_PAGES && n == 0 && found == (uint64) limit; page++)
+	for (int page = 0; page < NOTE_PAGES && n < limit && found == (uint64) limit; page++)
 	{
 		SqlArgs		args = {0};
 
@@ -829,7 +830,7 @@ audit_choose_notes(int limit, Datum *ids)
 		home_bind(&args);
 		spi_add_int8(&args, after);
 		found = spi_run(&find_notes, &args);
-		n = audit_append_notes(found, ids, n);
+		n = audit_append_notes(found, ids, n, limit);
 		after = found > 0 ? spi_get_int8(found - 1, 1, 0) : after;
 	}
 	return n;

@@ -548,7 +548,7 @@ mailbox_changed_groups(void)
 		LaneKey    *key = palloc(sizeof(LaneKey));
 		const MailboxTaken *one = lfirst(lc);
 
-		if (!one->is_readable || one->record.row.instance == NULL || one->record.row.group_jid == NULL)
+		if (!one->is_readable || (one->is_awaited && one->is_put_off) || one->record.row.instance == NULL || one->record.row.group_jid == NULL)
 			continue;
 		*key = lane_key(one->record.row.instance, one->record.row.group_jid);
 		groups = lappend(groups, key);

@@ -541,6 +541,15 @@ hold_messages_key(const LaneKey *lane)
 	return lane_key(NameStr(lane->instance), HOLD_MESSAGES);
 }
 
+/* True if the hold of an instance's invitations cannot be written now. */
+bool
+hold_messages_is_busy(const LaneKey *lane)
+{
+	LaneKey		key = hold_messages_key(lane);
+
+	return !hold_is_free(&key);
+}
+
 /* Return until when an instance's invitations are held, in monotonic ms; 0: they are not. */
 int64
 hold_messages_until(Holds *holds, const LaneKey *lane)

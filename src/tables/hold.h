@@ -51,6 +51,7 @@ extern void hold_prune(void);
 extern List *hold_read_instance(const char *instance, const char *group);
 extern bool hold_is_active(const Hold *hold);
 extern bool hold_is_busy(const LaneKey *lane);
+extern bool hold_messages_is_busy(const LaneKey *lane);
 extern int	hold_halvings(const Hold *on_instance);
 extern const Hold *hold_find(List *holds, const char *instance, const char *group);
 

@@ -1417,7 +1417,8 @@ group_cache_troubles(void)
 
 /*
  * Hold the instance of one of them, as an addition would, as a piece of a cycle.
- * Where a session is changing the hold, whatever that makes of it stands.
+ * Where a session is changing the hold, whatever that makes of it stands; the
+ * instance rests for a moment.
  */
 void
 group_cache_hold_troubled(void *subject, Holds *holds)
@@ -1425,7 +1426,10 @@ group_cache_hold_troubled(void *subject, Holds *holds)
 	const RequestTrouble *trouble = subject;
 
 	if (hold_is_busy(&trouble->lane))
+	{
+		lanes_put_off(&trouble->lane.instance, clock_monotonic_ms() + 2 * LANES_LOCKED_RETRY_MS);
 		return;
+	}
 	if (trouble->is_outage)
 		hold_for_outage(&trouble->lane, holds, trouble->outcome, trouble->retry_after, NULL);
 	else

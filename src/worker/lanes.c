@@ -234,7 +234,7 @@ instance_claims_at(const LaneInstance *instance)
 	for (int i = 0; i < LANE_QUEUES; i++)
 		if (!pairingheap_is_empty(&instance->queues[i]))
 			at = Min(at, instance->not_before_ms[i]);
-	return Max(at, instance->held_until_ms);
+	return Max(at, Max(instance->held_until_ms, instance->put_off_until_ms));
 }
 
 static void
@@ -249,7 +249,7 @@ instance_update_verifications(LaneInstance *instance)
 	bool		can_verify = !dlist_is_empty(&instance->verifications) && !instance->waits_for_share &&
 		instance->in_flight < instance->limit;
 
-	spot_place(&verifications, &instance->verify_spot, can_verify ? instance->verify_not_before_ms : CLOCK_NEVER);
+	spot_place(&verifications, &instance->verify_spot, can_verify ? Max(instance->verify_not_before_ms, instance->put_off_until_ms) : CLOCK_NEVER);
 }
 
 static void
@@ -505,12 +505,16 @@ lanes_hold(Lane *lane, int64 until_ms)
 	lanes_park(lane);
 }
 
-/* Let all lanes of an instance wait until then at least, since nobody knows whether it is held. */
+/* Let all that an instance's lanes would send wait until then at least, since nobody knows whether it is held. */
 void
-lanes_put_off(LaneInstance *instance, int64 until_ms)
+lanes_put_off(const NameData *name, int64 until_ms)
 {
-	instance->held_until_ms = Max(instance->held_until_ms, until_ms);
-	instance_update_claims(instance);
+	LaneInstance *instance = hash_search(instance_table, name, HASH_FIND, NULL);
+
+	if (instance == NULL)
+		return;
+	instance->put_off_until_ms = Max(instance->put_off_until_ms, until_ms);
+	instance_update(instance);
 }
 
 /* Let the next turn of a lane's instance find out again whether that is held. */
@@ -722,7 +726,7 @@ instance_reads_at(const LaneInstance *instance)
 	for (int i = QUEUE_NEXT; i <= QUEUE_READ; i++)
 		if (!pairingheap_is_empty(&instance->queues[i]))
 			at = Min(at, instance->not_before_ms[i]);
-	return Max(at, instance->held_until_ms);
+	return Max(at, Max(instance->held_until_ms, instance->put_off_until_ms));
 }
 
 /*

@@ -79,6 +79,7 @@ struct LaneInstance
 	pairingheap queues[LANE_QUEUES];
 	int64		not_before_ms[LANE_QUEUES]; /* monotonic ms */
 	int64		held_until_ms;	/* no lane in them has a turn before, likewise */
+	int64		put_off_until_ms;	/* nor anything of the instance; no doubt about its hold changes that */
 	dlist_head	verifications;	/* lanes due to be verified, in order ... */
 	int64		verify_not_before_ms;	/* ... but not before */
 	LaneSpot	claim_spot;
@@ -141,7 +142,7 @@ extern void lanes_served(Lane *lane, int64 now);
 extern void lanes_wait(Lane *lane, LaneQueue queue, int64 not_before_ms);
 extern void lanes_park(Lane *lane);
 extern void lanes_hold(Lane *lane, int64 until_ms);
-extern void lanes_put_off(LaneInstance *instance, int64 until_ms);
+extern void lanes_put_off(const NameData *name, int64 until_ms);
 extern void lanes_doubt_hold(Lane *lane);
 extern void lanes_prepare(Lane *lane, bool about_group, int64 now);
 extern int64 lanes_late_ms(const LaneInstance *instance, int64 interval_ms);

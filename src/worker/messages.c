@@ -175,6 +175,7 @@ invitation_give_up(const Intent *intent, WawpOutcome outcome, const char *why)
  * True if WhatsApp lets the account write to no strangers now, or that has to be
  * asked first; *later is when to go on.  The instance's invitations are held, until
  * the end that the session tells, if it does; the intent then says what it waits for.
+ * While somebody ends that hold in a transaction that is still open, none leaves.
  */
 static bool
 invitation_is_limited(const Lane *lane, const Intent *intent, Holds *holds, InfoNeed *need, TimestampTz *later)
@@ -190,6 +191,11 @@ invitation_is_limited(const Lane *lane, const Intent *intent, Holds *holds, Info
 		intent_postpone(intent, until, reason);
 	hold_messages(&lane->key, holds, until);
 	held_ms = hold_messages_until(holds, &lane->key);
+	if (held_ms == 0 && hold_messages_is_busy(&lane->key))
+	{
+		*later += USECS_PER_SEC;
+		return true;
+	}
 	*later += (held_ms - clock_monotonic_ms() + 1) * INT64CONST(1000);
 	return held_ms != 0;
 }

@@ -691,16 +691,16 @@ claim_is_requester_held(const Attempt *attempt)
 		requester_hold_until(attempt->instance->name, attempt->instance->token_role) != 0;
 }
 
-/* Put off a row whose person a session is just storing. */
+/* Put off a row that waits for a transaction of a session which is still open. */
 static void
-claim_put_off_pending(const Intent *intent)
+claim_put_off_pending(const Intent *intent, const char *detail)
 {
 	IntentChange change = {
 		.state = STATE_QUEUED,
 		.has_outcome = intent->has_outcome,
 		.outcome = intent->outcome,
 		.code = intent->code,
-		.detail = "the person is being stored by a transaction that is still open",
+		.detail = detail,
 		.next_attempt_at = GetCurrentTimestamp() + PENDING_RETRY_US,
 		.give_attempt_back = true
 	};
@@ -708,6 +708,20 @@ claim_put_off_pending(const Intent *intent)
 	(void) intent_settle(intent->id, STATE_SENDING, &change);
 	if (change.state == STATE_CANCELLED)
 		completion_note_failures();
+}
+
+/*
+ * True if the trial of a requester's own token, whose hold is over, cannot be noted
+ * since a session is just ending that hold: without it nothing would keep the other
+ * rows from being tried as well.
+ */
+static bool
+claim_waits_for_trial(const Attempt *attempt)
+{
+	const WawpInstance *instance = attempt->instance;
+
+	return OidIsValid(instance->token_role) && requester_hold_is_in_doubt(instance->name, instance->token_role) &&
+		!requester_hold_is_free(instance->name, instance->token_role);
 }
 
 /* Keep in the attempt the rows whose people can be recorded without waiting for a session; false if there are none. */
@@ -718,7 +732,7 @@ claim_keep_recordable(Attempt *attempt)
 
 	for (int i = 0; i < attempt->n; i++)
 		if (contact_is_pending(attempt->intents[i].jid.text))
-			claim_put_off_pending(&attempt->intents[i]);
+			claim_put_off_pending(&attempt->intents[i], "the person is being stored by a transaction that is still open");
 		else
 			attempt->intents[kept++] = attempt->intents[i];
 	attempt->n = kept;
@@ -773,6 +787,12 @@ precheck_claimed(Attempt *attempt, const WawpInstance *described, Holds *holds, 
 	if (claim_is_requester_held(attempt))
 	{
 		claim_put_back(attempt);
+		return SERVED_SOME;
+	}
+	if (claim_waits_for_trial(attempt))
+	{
+		for (int i = 0; i < attempt->n; i++)
+			claim_put_off_pending(&attempt->intents[i], "the hold of the role's token is being ended by a transaction that is still open");
 		return SERVED_SOME;
 	}
 	return attempt->intents[0].action == ACTION_ADD

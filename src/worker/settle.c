@@ -318,24 +318,36 @@ hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 		hold_for_outcome(lane, holds, outcome, attempt->retry_after, attempt->request_id);
 }
 
-/* True if what the API says of a person may hold their group or the instance. */
-static bool
-person_may_hold(const CallPerson *person)
+/* What an answer may hold. */
+typedef enum HoldScope
+{
+	SCOPE_NONE,
+	SCOPE_LANE = 1,
+	SCOPE_INSTANCE = 2
+} HoldScope;
+
+/* Return what the API's words about a person may hold, as a set of HoldScope. */
+static int
+person_hold_scope(const CallPerson *person)
 {
 	OutcomeNext next = outcome_info(person->outcome)->next;
 
-	return person->is_outage || person->outcome == WAWP_UNREACHABLE || person->outcome == WAWP_UNRECOGNISED ||
-		next == NEXT_HOLD_LANE || next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN;
+	if (person->is_outage || person->outcome == WAWP_UNREACHABLE || next == NEXT_HOLD_INSTANCE || next == NEXT_SLOW_DOWN)
+		return SCOPE_INSTANCE;
+	if (person->outcome == WAWP_UNRECOGNISED)
+		return SCOPE_LANE | SCOPE_INSTANCE;
+	return next == NEXT_HOLD_LANE ? SCOPE_LANE : SCOPE_NONE;
 }
 
-/* True if what the API says of any of an attempt's people may. */
-static bool
-attempt_may_hold(const Attempt *attempt)
+/* Return what an answer may hold. */
+static int
+attempt_hold_scope(const Attempt *attempt)
 {
+	int			scope = SCOPE_NONE;
+
 	for (int i = 0; i < Max(attempt->n, 1); i++)
-		if (person_may_hold(&attempt->people[i]))
-			return true;
-	return false;
+		scope |= person_hold_scope(&attempt->people[i]);
+	return scope;
 }
 
 /*
@@ -346,12 +358,21 @@ attempt_may_hold(const Attempt *attempt)
 static bool
 attempt_meets_busy_hold(const Attempt *attempt)
 {
+	LaneKey		whole = lane_key(NameStr(attempt->lane->key.instance), "");
+	int64		later = clock_monotonic_ms() + 2 * LANES_LOCKED_RETRY_MS;
+	int			scope = attempt_hold_scope(attempt);
+
+	if (scope == SCOPE_NONE)
+		return false;
 	if (OidIsValid(attempt->instance->token_role) &&
 		!requester_hold_is_free(attempt->instance->name, attempt->instance->token_role))
 		return true;
-	if (!attempt_may_hold(attempt) || !hold_is_busy(&attempt->lane->key))
+	if ((scope & SCOPE_INSTANCE) && !hold_is_free(&whole))
+		lanes_put_off(&whole.instance, later);
+	else if ((scope & SCOPE_LANE) && !hold_is_free(&attempt->lane->key))
+		lanes_schedule(attempt->lane, later);
+	else
 		return false;
-	lanes_put_off(attempt->lane->instance, clock_monotonic_ms() + 2 * LANES_LOCKED_RETRY_MS);
 	return true;
 }
 
@@ -403,6 +424,9 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 	change = is_invitation ? messages_invitation_change(attempt) : change_by_answer(attempt, i);
 	if (change.state == STATE_QUEUED && intent_is_pending(&intent->lane, intent->jid.text, intent->requester))
 	{
+		/* the row waits, the hold does not */
+		if (!attempt->is_recorded)
+			hold_by_outcome(attempt, holds, outcome);
 		has_left = true;
 		return;
 	}
@@ -546,7 +570,7 @@ endings_list(Ending *endings)
 
 	for (Attempt *attempt = attempt_next_judged(NULL); attempt; attempt = attempt_next_judged(attempt))
 	{
-		if (attempt->kind != ATTEMPT_CHANGE || !attempt->is_named || attempt_may_hold(attempt))
+		if (attempt->kind != ATTEMPT_CHANGE || !attempt->is_named || attempt_hold_scope(attempt) != SCOPE_NONE)
 			continue;
 		for (int i = 0; i < attempt->n && n < ENDINGS_AT_ONCE; i++)
 			n += ending_of(attempt, i, &endings[n]);

@@ -121,12 +121,6 @@ hold_is_busy(const LaneKey *lane pg_attribute_unused())
 	return false;
 }
 
-bool
-requester_hold_is_busy(const char *instance pg_attribute_unused(), Oid requester pg_attribute_unused())
-{
-	return false;
-}
-
 TimestampTz
 requester_hold_first_end(void)
 {

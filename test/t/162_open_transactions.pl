@@ -123,9 +123,10 @@ my $requests = $sim->count('1203631624.*participants');
 must($owner, "UPDATE wawp.requester_hold SET until = clock_timestamp() + interval '2 s'; SELECT wawp_pause('support', '120363163099999999\@g.us')");
 must($open, "BEGIN; SELECT wawp_resume('theirs')");
 is($owner->until('SELECT bool_and(until < clock_timestamp()) FROM wawp.requester_hold', 't'), 't', '... its hold is over, and being ended');
-$sim->arrived('1203631624.*participants', $requests + 1);
 goes_on('a hold is being ended');
+is($sim->count('1203631624.*participants'), $requests, '... and nothing is tried with the token');
 must($open, 'ROLLBACK');
+$sim->arrived('1203631624.*participants', $requests + 1);
 
 $_->quit foreach $owner, $neighbour, $open, $asks;
 done_testing();
