@@ -318,7 +318,7 @@ hold_by_outcome(const Attempt *attempt, Holds *holds, WawpOutcome outcome)
 		hold_for_outcome(lane, holds, outcome, attempt->retry_after, attempt->request_id);
 }
 
-/* What an answer may hold. */
+/* Parts of the queue that an answer may hold. */
 typedef enum HoldScope
 {
 	SCOPE_NONE,
