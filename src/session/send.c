@@ -871,9 +871,10 @@ session_send(const WawpInstance *instance, const SessionRequest *request)
 	session_check_record(&attempt.record);
 	session_require_not_held(instance, request, &policy);
 	if (request->spends_pace)
+	{
 		session_require_nobody_suppressed(request);
-	if (request->spends_pace)
 		session_take_all_or_none(&attempt, instance, request, &policy);
+	}
 	PG_ENSURE_ERROR_CLEANUP(session_give_up, PointerGetDatum(&attempt));
 	{
 		if (!session_record_sent(&attempt))
