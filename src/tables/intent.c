@@ -461,10 +461,11 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	" i.origin, " TEXT_CAP_REASON("i.reason") ", " TEXT_CAP_BATCH_ID("i.batch_id") ", i.attempts, i.outcome::text, i.code, i.detail, i.state::text, i.verify," \
 	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at, i.priority, i.requester," \
 	" coalesce(i.requested_from ? '" KEY_TAKEN_OVER "', false)," \
-	" coalesce(i.requested_from ? '" KEY_TAKEN_OVER "' AND i.requested_from -> '" KEY_TAKEN_OVER "' = to_jsonb(extract(epoch FROM i.updated_at)), false)"
+	" coalesce(i.requested_from ? '" KEY_TAKEN_OVER "' AND i.requested_from -> '" KEY_TAKEN_OVER "' = to_jsonb(extract(epoch FROM i.updated_at)), false)," \
+	" greatest(i.created_at, i.not_before)"
 
 /* Columns that a statement reads in addition come after these. */
-#define READ_COLUMNS_NUMBER 28
+#define READ_COLUMNS_NUMBER 29
 
 /* Columns of a claim, after those: HAS_RIVALS, where the row is now and, of claims in several lanes, instance and group. */
 #define CLAIM_HAS_RIVALS (READ_COLUMNS_NUMBER + 1)
@@ -687,6 +688,7 @@ intent_of_row(uint64 row, const LaneKey *lane, Intent *intent)
 	intent->requester = spi_get_oid(row, 26);
 	intent->was_taken_over = spi_get_bool(row, 27);
 	intent->is_as_taken_over = spi_get_bool(row, 28);
+	intent->wanted_at = spi_get_time(row, 29);
 }
 
 /* The number of times that this process has queued an intent again; see intent_requeues(). */
@@ -978,6 +980,7 @@ intent_of_queued(TupleTableSlot *row, const LaneKey *lane, Intent *intent)
 	intent->superseded = DatumGetBool(column_value_of(row, INTENT_SUPERSEDED));
 	intent->until = column_time(row, INTENT_UNTIL);
 	intent->expires_at = column_time(row, INTENT_EXPIRES_AT);
+	intent->wanted_at = column_time(row, INTENT_CREATED_AT);
 	intent->priority = DatumGetInt32(column_value_of(row, INTENT_PRIORITY));
 	intent->requester = DatumGetObjectId(column_value_of(row, INTENT_REQUESTER));
 	return true;

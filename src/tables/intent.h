@@ -134,6 +134,7 @@ typedef struct Intent
 	bool		is_as_taken_over;	/* ... and has not changed its state since */
 	TimestampTz until;			/* 0: for good */
 	TimestampTz expires_at;		/* 0: never */
+	TimestampTz wanted_at;		/* when it was requested, or the later time it was requested for */
 	TimestampTz since;			/* when it last changed its state */
 	TimestampTz due;			/* when it is to be verified */
 	int			priority;

@@ -719,7 +719,9 @@ turn_ask_first(Turn *turn, Holds *holds, const BudgetPermit *permit)
 	{
 		if (heads[0].action == ACTION_ADD)
 			precheck_list_needs(&lane->key, turn->described, turn_settings(turn), heads, n, &needs);
-		if (needs.count > 0 && need.question == 0 && !turn_may_ask_about_people(turn, holds, permit, &at))
+		if (needs.count > 0 && needs.needs[0].person == NULL && group_cache_await(cached, &needs.needs[0], false))
+			lanes_prepare(lane, true, clock_monotonic_ms());
+		else if (needs.count > 0 && need.question == 0 && !turn_may_ask_about_people(turn, holds, permit, &at))
 			turn_serve_others(turn, holds, QUEUE_KNOWN, at);
 		else if (needs.count == 0 || !turn_ask(turn, holds, heads[0].requester, &needs))
 			return true;

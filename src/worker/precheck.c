@@ -165,6 +165,14 @@ precheck_put_off(const Intent *intent, TimestampTz at, IntentChange *change)
 	};
 }
 
+/* True if a newer list can tell more about a moment, which the list was requested before.  No list is newer than the future. */
+static bool
+list_is_before(const CachedGroup *cached, TimestampTz moment)
+{
+	return moment <= GetCurrentTimestamp() && !group_cache_has_list_since(cached, moment) &&
+		!group_cache_is_unreadable(cached);
+}
+
 /*
  * True if we added the person after the list was requested: somebody else's
  * wish, perhaps, that was fulfilled a moment ago.  A newer list tells.
@@ -172,20 +180,14 @@ precheck_put_off(const Intent *intent, TimestampTz at, IntentChange *change)
 static bool
 person_was_just_added(const Membership *memory, const CachedGroup *cached)
 {
-	return memory->added_at != 0 && memory->left_at == 0 && !group_cache_has_list_since(cached, memory->added_at) &&
-		!group_cache_is_unreadable(cached);
+	return memory->added_at != 0 && memory->left_at == 0 && list_is_before(cached, memory->added_at);
 }
 
-/*
- * True if a person was seen in the group, was not removed by us since, and is not
- * in a list that would show them.
- */
+/* True if a person was seen in the group, was not removed by us since, and would be suppressed for having left. */
 static bool
-person_is_absent(const Intent *intent, int64 contact, const CachedGroup *cached, const WawpInstance *instance,
-				 const Membership *memory)
+person_was_member(const Intent *intent, int64 contact, const Membership *memory)
 {
-	return wawp_inferred_suppression > 0 && memory->seen_at != 0 &&
-		group_cache_has_list_since(cached, memory->seen_at + instance->delay_ms[0] * INT64CONST(1000)) &&
+	return wawp_inferred_suppression > 0 && memory->seen_at != 0 && memory->seen_at <= GetCurrentTimestamp() &&
 		!audit_has_removal(&intent->lane, contact, memory->seen_at);
 }
 
@@ -214,6 +216,7 @@ person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cache
 				InfoNeed *need, IntentChange *change)
 {
 	Membership	memory;
+	TimestampTz shown_at;
 	int64		since;
 	int64		wait;
 
@@ -224,8 +227,21 @@ person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cache
 		*need = (InfoNeed) {ASK_LIST, NULL};
 		return false;
 	}
-	if (!person_is_absent(intent, contact->id, cached, instance, &memory))
+	if (!person_was_member(intent, contact->id, &memory))
 		return false;
+	/* lists lag behind what else is seen: only one from then on would show them */
+	shown_at = memory.seen_at + instance->delay_ms[0] * INT64CONST(1000);
+	if (shown_at > GetCurrentTimestamp())
+	{
+		precheck_put_off(intent, shown_at, change);
+		return true;
+	}
+	if (!group_cache_has_list_since(cached, shown_at))
+	{
+		if (list_is_before(cached, shown_at))
+			*need = (InfoNeed) {ASK_LIST, NULL};
+		return false;
+	}
 	since = group_cache_absent_since(cached, contact->id, memory.seen_at);
 	wait = Max(since + SECOND_LIST_US - clock_monotonic_us(), 0);
 	if (group_cache_is_unreadable(cached))
@@ -327,6 +343,12 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 		*need = (InfoNeed) {ASK_INFO, NULL};
 	if (is_erased)
 		precheck_refuse_erased(intent, change);
+	else if (presence == PRESENCE_PRESENT && list_is_before(cached, intent->wanted_at))
+	{
+		/* may have left before they were asked for */
+		*need = (InfoNeed) {ASK_LIST, NULL};
+		return false;
+	}
 	else if (presence == PRESENCE_PRESENT)
 	{
 		*change = (IntentChange) {
@@ -396,6 +418,20 @@ needs_append(InfoNeeds *needs, const InfoNeed *need)
 		needs->needs[needs->count++] = *need;
 }
 
+/* A list that is read again settles the people. */
+static void
+needs_begin_with_list(InfoNeeds *needs)
+{
+	needs->count = 1;
+	needs->needs[0] = (InfoNeed) {ASK_LIST, NULL};
+}
+
+static bool
+needs_have_list(const InfoNeeds *needs)
+{
+	return needs->count > 0 && needs->needs[0].question == ASK_LIST;
+}
+
 /* Append what has to be known of a person before they are added; nothing if they will not be. */
 static void
 person_list_needs(const Intent *head, const CachedGroup *cached, const WawpInstance *instance,
@@ -412,7 +448,13 @@ person_list_needs(const Intent *head, const CachedGroup *cached, const WawpInsta
 	contact = contact_get(head->jid.text);
 	if (list_is_fresh(cached))
 		presence = precheck_presence(cached, &head->jid, &contact, &lid);
-	if (presence == PRESENCE_PRESENT || number_is_unregistered(&intent, &contact, instance, settings, &registration))
+	if (presence == PRESENCE_PRESENT)
+	{
+		if (list_is_before(cached, head->wanted_at))
+			needs_begin_with_list(needs);
+		return;
+	}
+	if (number_is_unregistered(&intent, &contact, instance, settings, &registration))
 		return;
 	/* who has a LID has an account */
 	needs_append(needs, lid.question != 0 ? &lid : &registration);
@@ -436,7 +478,7 @@ precheck_list_needs(const LaneKey *lane, const WawpInstance *instance, const Gro
 		needs_append(needs, &need);
 	if (need.question == ASK_LIST)
 		needs_append(needs, &self);
-	for (int i = 0; i < n && is_known; i++)
+	for (int i = 0; i < n && is_known && !needs_have_list(needs); i++)
 		person_list_needs(&heads[i], cached, instance, settings, needs);
 }
 
