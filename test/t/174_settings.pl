@@ -197,7 +197,7 @@ $ann->quit;
 
 # ---- those that need a start: few locks, no autovacuum, lazy commits
 
-settings(max_locks_per_transaction => 10, max_pred_locks_per_transaction => 10, max_connections => 10, max_wal_senders => 0, autovacuum => 'off', shared_buffers => '1MB', synchronous_commit => 'off',
+settings(max_locks_per_transaction => 10, max_pred_locks_per_transaction => 10, max_connections => 30, max_wal_senders => 0, autovacuum => 'off', shared_buffers => '1MB', synchronous_commit => 'off',
 	wal_writer_delay => '10s', wal_writer_flush_after => '1GB', checkpoint_timeout => '1h');
 $session->quit;
 restart();
