@@ -50,7 +50,7 @@ sub start
 	my $options = delete $opts{options};
 	my $conf = delete $opts{conf} // '';
 
-	$sim = WawpTest->sim(%{ delete $opts{sim} // {} });
+	$sim = WawpTest->sim(latency => $ENV{FAULTS_LATENCY} // 0, %{ delete $opts{sim} // {} });
 	$sim->world({ auto_groups => \1 });
 	$node = WawpTest->node(
 		$fault =~ s/-/_/gr,
