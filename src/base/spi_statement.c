@@ -170,14 +170,12 @@ spi_begin_as_caller(void)
 	return before;
 }
 
-/* Likewise, as the extension's owner. */
+/* Likewise, as the extension's owner; what is run has to do with the tables of every release. */
 SqlOwner
-spi_begin_as_owner(void)
+spi_begin_as_owner_of_any_version(void)
 {
-	SqlOwner	before;
+	SqlOwner	before = spi_begin_as_caller();
 
-	spi_require_current_tables();
-	before = spi_begin_as_caller();
 	role_become(spi_extension_owner(), &before);
 	set_local_parameter("plan_cache_mode", "auto");
 	/* a plan made while the queue is empty is kept when it has millions of rows */
@@ -186,6 +184,14 @@ spi_begin_as_owner(void)
 	/* the few plans without an index have high costs now, which would trigger it */
 	set_local_parameter("jit", "off");
 	return before;
+}
+
+/* Likewise, with tables of the library's version. */
+SqlOwner
+spi_begin_as_owner(void)
+{
+	spi_require_current_tables();
+	return spi_begin_as_owner_of_any_version();
 }
 
 /* Return the owner of a table of schema wawp. */

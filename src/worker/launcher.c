@@ -103,11 +103,14 @@ launcher_on_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused()
 
 static List *databases_to_probe = NIL;	/* databases for which there was no slot yet */
 
+/* A database that DROP DATABASE has left half removed, to which nobody can connect; older minor releases have no name for it. */
+#define CONNECTION_LIMIT_OF_INVALID (-2)
+
 /* True if a worker can connect to a database and may stay. */
 static bool
 database_takes_workers(Form_pg_database form)
 {
-	return form->datallowconn && !form->datistemplate;
+	return form->datallowconn && !form->datistemplate && form->datconnlimit != CONNECTION_LIMIT_OF_INVALID;
 }
 
 static bool
