@@ -54,6 +54,7 @@
 typedef struct ExtensionRow
 {
 	Oid			owner;
+	Oid			schema;			/* of its functions */
 	bool		is_current;		/* its tables are of this library's version */
 	char		version[32];
 } ExtensionRow;
@@ -74,6 +75,7 @@ extension_read(void)
 	if (HeapTupleIsValid(tuple))
 	{
 		row.owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+		row.schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
 		text_to_cstring_buffer(DatumGetTextPP(heap_getattr(tuple, Anum_pg_extension_extversion,
 															  RelationGetDescr(extensions), &isnull)),
 							   row.version, sizeof(row.version));
@@ -89,6 +91,13 @@ Oid
 spi_extension_owner(void)
 {
 	return extension_read().owner;
+}
+
+/* Return the schema of the extension's functions; InvalidOid if the database does not have the extension. */
+Oid
+spi_extension_schema(void)
+{
+	return extension_read().schema;
 }
 
 /* True if the database has the extension, with tables of this library's version. */

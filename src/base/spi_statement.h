@@ -55,6 +55,7 @@ typedef struct SqlOwner
 } SqlOwner;
 
 extern Oid	spi_extension_owner(void);
+extern Oid	spi_extension_schema(void);
 extern bool spi_tables_are_current(void);
 extern bool spi_found_old_tables(void);
 extern void spi_require_current_tables(void);

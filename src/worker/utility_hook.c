@@ -8,9 +8,9 @@
  * the worker and bars it while such a statement runs, if the role may run it;
  * the statement itself decides everything else.
  *
- * DROP EXTENSION wawp locks all tables that the worker uses, one after the other,
- * which would deadlock with a worker at work.  It is barred until the end of the
- * transaction.
+ * DROP EXTENSION wawp, and DROP SCHEMA or DROP OWNED that drop it, lock all tables
+ * that the worker uses, one after the other, which would deadlock with a worker at
+ * work.  It is barred until the end of the transaction.
  *
  * What ALTER DATABASE ... SET and ALTER ROLE ... SET say of wawp.worker counts for
  * processes that start later: at the commit the workers that it concerns are told
@@ -40,9 +40,11 @@
 #include "base/commit_wake.h"
 #include "base/shmem.h"
 #include "base/spi_statement.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
@@ -165,20 +167,58 @@ bar_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 	dropping.dbid = InvalidOid;
 }
 
+/* True if the extension is among those that are dropped, and the role may do that. */
+static bool
+drops_by_name(List *names)
+{
+	ListCell   *lc;
+	Oid			extension = get_extension_oid("wawp", true);
+
+	foreach(lc, names)
+		if (strcmp(strVal(lfirst(lc)), "wawp") == 0)
+			return OidIsValid(extension) && wawp_extension_ownercheck(extension, GetUserId());
+	return false;
+}
+
+/* True if the schema with the extension's functions is among those that are dropped, and the role may do that. */
+static bool
+drops_schema(List *names)
+{
+	ListCell   *lc;
+	Oid			schema = spi_extension_schema();
+
+	foreach(lc, names)
+		if (OidIsValid(schema) && get_namespace_oid(strVal(lfirst(lc)), true) == schema)
+			return wawp_schema_ownercheck(schema, GetUserId());
+	return false;
+}
+
+/* True if the extension's owner is among the roles whose objects are dropped, and the role may do that. */
+static bool
+drops_owned(List *roles)
+{
+	ListCell   *lc;
+	Oid			owner = spi_extension_owner();
+
+	foreach(lc, roles)
+		if (OidIsValid(owner) && get_rolespec_oid(lfirst(lc), true) == owner)
+			return has_privs_of_role(GetUserId(), owner);
+	return false;
+}
+
 /* True if a statement drops the extension and the role may do that. */
 static bool
 drops_extension(Node *statement)
 {
-	ListCell   *lc;
-	Oid			extension;
+	const DropStmt *drop = (const DropStmt *) statement;
 
-	if (!IsA(statement, DropStmt) || castNode(DropStmt, statement)->removeType != OBJECT_EXTENSION)
+	if (IsA(statement, DropOwnedStmt))
+		return drops_owned(castNode(DropOwnedStmt, statement)->roles);
+	if (!IsA(statement, DropStmt))
 		return false;
-	extension = get_extension_oid("wawp", true);
-	foreach(lc, castNode(DropStmt, statement)->objects)
-		if (strcmp(strVal(lfirst(lc)), "wawp") == 0)
-			return OidIsValid(extension) && wawp_extension_ownercheck(extension, GetUserId());
-	return false;
+	if (drop->removeType == OBJECT_SCHEMA)
+		return drop->behavior == DROP_CASCADE && drops_schema(drop->objects);
+	return drop->removeType == OBJECT_EXTENSION && drops_by_name(drop->objects);
 }
 
 /* Bar the worker of this database until the transaction ends. */

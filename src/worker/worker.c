@@ -37,6 +37,7 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
+#include "tables/adoption.h"
 #include "tables/audit.h"
 #include "tables/audit_mailbox.h"
 #include "tables/hold.h"
@@ -425,10 +426,11 @@ worker_serve_refusals(void)
 static int64 prune_ms = CLOCK_NEVER;	/* when the next portion of rows is deleted, monotonic */
 static bool prunes_more;		/* the last portion was full */
 
-/* Forget and delete what is few rows, and see to the log's next partitions. */
+/* Forget and delete what is few rows, and see to the log's next partitions and to what others have changed. */
 static void
 worker_tidy(void)
 {
+	adoption_mend_triggers();
 	group_cache_prune();
 	hold_prune();
 	requester_hold_prune();
