@@ -165,12 +165,9 @@ role_become(Oid owner, const SqlOwner *before)
 						   SECURITY_RESTRICTED_OPERATION);
 }
 
-/*
- * Connect to SPI as the current role, with the pinned search path.  An error
- * undoes all of it with its (sub)transaction.
- */
-SqlOwner
-spi_begin_as_caller(void)
+/* Connect to SPI as the current role, with the pinned search path. */
+static SqlOwner
+role_connect(void)
 {
 	SqlOwner	before = role_begin();
 
@@ -179,11 +176,22 @@ spi_begin_as_caller(void)
 	return before;
 }
 
+/*
+ * Act as the current role, with the pinned search path and tables of the
+ * library's version.  An error undoes all of it with its (sub)transaction.
+ */
+SqlOwner
+spi_begin_as_caller(void)
+{
+	spi_require_current_tables();
+	return role_connect();
+}
+
 /* Likewise, as the extension's owner; what is run has to do with the tables of every release. */
 SqlOwner
 spi_begin_as_owner_of_any_version(void)
 {
-	SqlOwner	before = spi_begin_as_caller();
+	SqlOwner	before = role_connect();
 
 	role_become(spi_extension_owner(), &before);
 	set_local_parameter("plan_cache_mode", "auto");

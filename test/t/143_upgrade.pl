@@ -108,7 +108,7 @@ foreach my $release (@releases)
 	my $session = WawpTest->session($node, $database);
 	my $ask = q{SELECT id FROM wawp_request_add('120363077430000001@g.us', ARRAY['%s'])};
 	# until then, what needs the new tables says so, and the worker waits for it
-	foreach my $sql (sprintf($ask, '15557430003'), "SELECT wawp_pause('support')", "INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('120363077430000001\@g.us', '15557430003')")
+	foreach my $sql (sprintf($ask, '15557430003'), "SELECT wawp_pause('support')", 'SELECT wawp_explain(1)', "INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('120363077430000001\@g.us', '15557430003')")
 	{
 		my $answer = $session->ask($sql);
 		is($answer->{state}, '55000', "$release beside a newer library: an error");

@@ -81,6 +81,33 @@ $session = WawpTest->session($node);
 state_of($_, 'serving', "beside an invalid database $_ is served") foreach qw(one two);
 unlike(slurp_file($node->logfile), qr/FATAL: .*invalid database/, '... and no worker is started in that one');
 
+# ---- the library is not preloaded any more: a configuration that lost it, a database that was restored elsewhere
+
+sub restart_with
+{
+	my ($libraries, @more) = @_;
+	$node->append_conf('postgresql.conf', join '', "shared_preload_libraries = '$libraries'\n", map { "$_\n" } @more);
+	$session->quit;
+	$node->restart;
+	$session = WawpTest->session($node);
+	return;
+}
+
+my ($class, $member, $left) = (new_group(), new_person(), new_person());
+ask("CREATE TABLE class (group_jid text, phone text); CREATE TRIGGER member AFTER INSERT OR DELETE ON class FOR EACH ROW EXECUTE FUNCTION
+	wawp_membership_trigger('group=group_jid', 'jid=phone', 'instance=support')");
+restart_with('');
+my $pid = $session->pid;
+is($session->ask("INSERT INTO class VALUES ('$class', '$member'), ('$class', '$left'), ('$class', 'nobody')")->{state}, '', 'not preloaded: a table with a trigger is written');
+is($session->ask("DELETE FROM class WHERE phone = '$left'")->{state}, '', '... and again');
+my ($failed) = ask(q{SELECT id FROM wawp.membership_intent WHERE origin = 'trigger public.class' AND state = 'failed'});
+is($session->ask("SELECT wawp_retry($failed)")->{out}, 'f', '... what is wrong with a number is told');
+is($session->ask("INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('$class', '$left')")->{state}, '55000', '... an INSERT is refused');
+is(ask('SELECT pg_backend_pid()'), $pid, '... and no process has ended');
+restart_with('wawp');
+is($session->until("SELECT string_agg(action || ' ' || state, ', ' ORDER BY id) FROM wawp.membership_intent WHERE jid IN ('$member\@c.us', '$left\@c.us')", 'add done, add cancelled, remove done'),
+	'add done, add cancelled, remove done', '... preloaded again, what was requested is served');
+
 # ---- numbers stay out of the server's log
 
 my ($stopped, $group) = (new_person(), new_group());
@@ -97,10 +124,7 @@ is($session->until("SELECT state FROM wawp.membership_intent WHERE jid = '$stopp
 SKIP:
 {
 	skip 'pgaudit is not installed for this PostgreSQL', 3 unless WawpTest->has_extension('pgaudit');
-	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'wawp,pgaudit'\npgaudit.log = 'all'\npgaudit.log_parameter = on\n");
-	$session->quit;
-	$node->restart;
-	$session = WawpTest->session($node);
+	restart_with('wawp,pgaudit', q{pgaudit.log = 'all'}, 'pgaudit.log_parameter = on');
 	$log_from = -s $node->logfile;
 	my $audited = new_person();
 	ask("SELECT wawp_request_add('$group', ARRAY['$audited'], 'support')");
@@ -108,10 +132,7 @@ SKIP:
 	$log = join '', grep { /^wawp worker/ } split /^(?=\w+(?: \w+)? (?:LOG|ERROR|WARNING|DETAIL|FATAL))/m, slurp_file($node->logfile, $log_from);
 	like($log, qr/AUDIT: SESSION.*INSERT INTO wawp/, '... the worker\'s statements are logged');
 	unlike($log, qr/$audited/, '... without the numbers that they are given');
-	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'wawp'\npgaudit.log = 'none'\n");
-	$session->quit;
-	$node->restart;
-	$session = WawpTest->session($node);
+	restart_with('wawp', q{pgaudit.log = 'none'});
 }
 
 # ---- ENABLE TRIGGER ALL, as pg_restore --disable-triggers ends
@@ -161,8 +182,12 @@ $drops->quit;
 my $waiting = WawpTest->session($node, 'postgres', options => '-c synchronous_commit=local');
 ask(q{ALTER SYSTEM SET synchronous_standby_names = 'nobody'});
 ask('SELECT pg_reload_conf()');
-poll_until(sub { $waiting->ask('SHOW synchronous_standby_names')->{out} eq 'nobody' });
-my $id = $waiting->ask("SELECT id FROM wawp_request_add('$group', ARRAY['@{[ new_person() ]}'], 'support')")->{out};
+# the server's other processes learn of it when they do, so some commits may be too early
+my $id;
+poll_until(sub {
+	$id = $waiting->ask("SELECT id FROM wawp_request_add('$group', ARRAY['@{[ new_person() ]}'], 'support')")->{out};
+	return $waiting->ask('SELECT state FROM wawp.worker_status')->{out} eq 'failing';
+});
 is($waiting->until('SELECT state FROM wawp.worker_status', 'failing'), 'failing', 'the worker\'s commit waits for a standby that there is not: the state says so');
 like($waiting->ask('SELECT last_error FROM wawp.worker_status')->{out}, qr/^a commit waits for a synchronous standby/, '... with the reason');
 like($waiting->ask("SELECT wawp_explain($id)")->{out}, qr/a commit waits for a synchronous standby .* nothing is recorded or sent/, '... and so does wawp_explain()');
