@@ -117,7 +117,7 @@ quota_find(Oid roleid)
 	return oldest;
 }
 
-/* Returns how many rows a role may have queued; 0: any number.  Where the library is not preloaded nobody counts them. */
+/* Returns how many rows a role may have queued; 0: any number, as where the library is not preloaded and nobody counts. */
 static int
 quota_limit(void)
 {

@@ -272,9 +272,13 @@ adoption_run(const char *instance, TimestampTz before, const char *cluster, Adop
  * ---- triggers by which rows are known when they arrive
  */
 
-/* After ALTER TABLE ... ENABLE TRIGGER ALL, as pg_restore --disable-triggers ends, all of them fire in ordinary sessions only. */
+/*
+ * After ALTER TABLE ... ENABLE TRIGGER ALL, as pg_restore --disable-triggers ends,
+ * all of them fire in ordinary sessions only.
+ */
 static SqlStatement changed_triggers = {
-	"SELECT format('ALTER TABLE %s ENABLE %s TRIGGER %I', t.tgrelid::regclass, w.fires, t.tgname), t.tgname, t.tgrelid::regclass::text"
+	"SELECT format('ALTER TABLE %s ENABLE %s TRIGGER %I', t.tgrelid::regclass, w.fires, t.tgname), t.tgname,"
+	" t.tgrelid::regclass::text"
 	" FROM (VALUES ('membership_intent', 'fill', 'ALWAYS'), ('membership_intent', 'arrived', 'REPLICA'),"
 	" ('membership', 'arrived', 'ALWAYS'), ('membership', 'arrived_again', 'REPLICA')) w (relation, name, fires)"
 	" JOIN pg_catalog.pg_trigger t ON t.tgrelid = ('wawp.' || w.relation)::regclass AND t.tgname = w.name"
@@ -309,10 +313,15 @@ adoption_mend_triggers(void)
 	ChangedTrigger *changed = palloc(sizeof(ChangedTrigger) * Max(n, 1));
 
 	for (uint64 i = 0; i < n; i++)
-		changed[i] = (ChangedTrigger) {pstrdup(spi_get_text(i, 1)), pstrdup(spi_get_text(i, 2)), pstrdup(spi_get_text(i, 3))};
+	{
+		changed[i].statement = pstrdup(spi_get_text(i, 1));
+		changed[i].name = pstrdup(spi_get_text(i, 2));
+		changed[i].table = pstrdup(spi_get_text(i, 3));
+	}
 	for (uint64 i = 0; i < n; i++)
 		if (subtransaction_try(trigger_mend, &changed[i]) == NULL)
 			ereport(LOG,
-					(errmsg("trigger \"%s\" of table \"%s\" fires as the extension made it again", changed[i].name, changed[i].table),
+					(errmsg("trigger \"%s\" of table \"%s\" fires as the extension made it again",
+							changed[i].name, changed[i].table),
 					 errhint("ALTER TABLE ... ENABLE TRIGGER ALL, as pg_restore --disable-triggers ends, changes that.")));
 }

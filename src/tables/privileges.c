@@ -40,11 +40,13 @@ PG_FUNCTION_INFO_V1(wawp_privileges_begin);
 	" AND NOT d.classid || ' ' || d.objid = ANY ($2))"
 
 /* A role that has privileges, as REVOKE names it. */
-#define GRANTEES "string_agg(DISTINCT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END, ', ')"
+#define GRANTEES \
+	"string_agg(DISTINCT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END, ', ')"
 
 static SqlStatement revoke_from_others = {
 	NEW_MEMBERS
-	", o AS (SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || c.oid::regclass AS name, c.relacl AS acl, c.relowner AS owner, false AS is_public"
+	", o AS (SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || c.oid::regclass AS name,"
+	" c.relacl AS acl, c.relowner AS owner, false AS is_public"
 	" FROM m JOIN pg_catalog.pg_class c ON m.classid = 'pg_catalog.pg_class'::regclass AND c.oid = m.objid"
 	" UNION ALL SELECT 'ROUTINE ' || p.oid::regprocedure, p.proacl, p.proowner, true"
 	" FROM m JOIN pg_catalog.pg_proc p ON m.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = m.objid"

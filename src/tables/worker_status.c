@@ -296,7 +296,8 @@ status_read_delay(WorkerStatus *status, const WorkerSlot *slot)
 	else
 		status->last_error = psprintf("a transaction takes long%s%s", waits_for != 0 ? ", it waits for " : "",
 									  waits_for != 0 ? pgstat_get_wait_event(waits_for) : "");
-	status->why = psprintf("%s since %s; nothing is recorded or sent meanwhile", status->last_error, clock_text(status->since));
+	status->why = psprintf("%s since %s; nothing is recorded or sent meanwhile",
+						   status->last_error, clock_text(status->since));
 	return true;
 }
 

@@ -59,7 +59,9 @@ error_log_report(void)
 {
 	ErrorData  *error = CopyErrorData();
 	bool		has_numbers = error_may_quote_a_row(error);
-	char	  **texts[] = {&error->message, &error->detail, &error->detail_log, &error->hint, &error->context, &error->internalquery};
+	char	  **texts[] = {
+		&error->message, &error->detail, &error->detail_log, &error->hint, &error->context, &error->internalquery
+	};
 
 	for (size_t i = 0; i < lengthof(texts); i++)
 		error_mask(texts[i], has_numbers);

@@ -24,6 +24,7 @@
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -103,7 +104,7 @@ launcher_on_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused()
 
 static List *databases_to_probe = NIL;	/* databases for which there was no slot yet */
 
-/* A database that DROP DATABASE has left half removed, to which nobody can connect; older minor releases have no name for it. */
+/* Of a database that DROP DATABASE has left half removed, to which nobody can connect. */
 #define CONNECTION_LIMIT_OF_INVALID (-2)
 
 /* True if a worker can connect to a database and may stay. */

@@ -240,7 +240,7 @@ bar_until_transaction_end(void)
  * ---- whether and how a database is served
  */
 
-/* What the workers are told at this transaction's commit; the list is in its memory. */
+/* The workers that are replaced at this transaction's commit; the list is in its memory. */
 static struct
 {
 	bool		is_registered;
