@@ -14,7 +14,8 @@ use WawpTest;
 
 my $sim = WawpTest->sim(latency => 0.05);
 $sim->world({ auto_groups => \1 });
-my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8 }, conf => "log_statement = none\nmax_worker_processes = 16\nlog_line_prefix = '%b '\n");
+# with WAL senders, without which no commit waits for a standby
+my $node = WawpTest->node('main', sim => $sim, init => [ allows_streaming => 1 ], options => { concurrency => 8 }, conf => "log_statement = none\nmax_worker_processes = 16\nlog_line_prefix = '%b '\n");
 my $session = WawpTest->session($node);
 my ($people, $groups) = (0, 0);
 
