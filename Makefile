@@ -27,12 +27,12 @@ protocol = calling_code jid outcome json shape wire_time account_limits wire lis
 base = guc clock shmem counters mark_file commit_wake spi_statement subtransaction index_probe table_column table_insert table_update encoding text_limit requester signature random_pool
 client = http instance call missing_route
 throttle = gcra limiter budget share
-tables = intent contact membership suppression erasure_key person_data erasure group_settings hold requester_hold identity home adoption audit_block audit_stored audit audit_mailbox webhook_event worker_status
+tables = intent contact membership suppression erasure_key person_data erasure group_settings hold requester_hold identity home adoption privileges audit_block audit_stored audit audit_mailbox webhook_event worker_status
 session = api participants check groups join_requests messages pairs pure send session_read session_verify sync sync_request sync_source \
 	foreign_table foreign_read foreign_plan foreign_scan foreign_modify foreign_handler
 queue = quota enqueue control webhook take_over subject monitor metrics metric_rows audit_verify audit_proof report trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_guard
 worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt events \
-	group_cache lanes admission instance_cache savepoint utility_hook server_changes refusal_run erasure_rest
+	group_cache lanes admission instance_cache error_log savepoint utility_hook server_changes refusal_run erasure_rest
 
 OBJS = src/wawp.o $(protocol:%=src/protocol/%.o) $(base:%=src/base/%.o) $(client:%=src/client/%.o) \
 	$(throttle:%=src/throttle/%.o) $(tables:%=src/tables/%.o) $(session:%=src/session/%.o) \

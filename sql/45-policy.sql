@@ -144,9 +144,6 @@ CREATE FUNCTION @extschema@.wawp_note_contact(jid text, at timestamptz DEFAULT N
 COMMENT ON FUNCTION @extschema@.wawp_note_contact(text, timestamptz) IS
 	'notes that a person wrote to us, now or then; false when a later message is known';
 
-REVOKE ALL ON FUNCTION @extschema@.wawp_suppress(text, text, text, timestamptz), @extschema@.wawp_unsuppress(text, text),
-	@extschema@.wawp_note_contact(text, timestamptz) FROM PUBLIC;
-
 -- ---- the data of one person
 
 CREATE FUNCTION @extschema@.wawp_subject_export(jid text) RETURNS jsonb
@@ -158,5 +155,3 @@ CREATE FUNCTION @extschema@.wawp_erase(jid text, reason text DEFAULT NULL) RETUR
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_erase';
 COMMENT ON FUNCTION @extschema@.wawp_erase(text, text) IS
 	'removes a person''s number and privacy id from all tables, ends their intents, and keeps them from being added again until wawp_unsuppress(); returns how many rows changed';
-
-REVOKE ALL ON FUNCTION @extschema@.wawp_subject_export(text), @extschema@.wawp_erase(text, text) FROM PUBLIC;

@@ -80,5 +80,4 @@ CREATE FUNCTION @extschema@.wawp_webhook(payload text, signature text, instance 
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_webhook';
 COMMENT ON FUNCTION @extschema@.wawp_webhook(text, text, name) IS
 	'stores an event of the gateway, if its signature is right, for the worker to apply; returns what to answer: the HTTP status and perhaps the seconds of Retry-After';
-REVOKE ALL ON FUNCTION @extschema@.wawp_webhook(text, text, name) FROM PUBLIC;
 

@@ -65,8 +65,10 @@
 
 #if PG_VERSION_NUM >= 160000
 #define wawp_extension_ownercheck(extension, roleid) object_ownercheck(ExtensionRelationId, (extension), (roleid))
+#define wawp_schema_ownercheck(schema, roleid) object_ownercheck(NamespaceRelationId, (schema), (roleid))
 #else
 #define wawp_extension_ownercheck(extension, roleid) pg_extension_ownercheck((extension), (roleid))
+#define wawp_schema_ownercheck(schema, roleid) pg_namespace_ownercheck((schema), (roleid))
 #endif
 
 /* A backend's number below MaxBackends. */

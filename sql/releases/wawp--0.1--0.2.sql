@@ -4,6 +4,11 @@
 -- As the install script: nothing but pg_catalog is searched, what is ours is written with its schema.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+-- The members that there are, whose privileges may have been changed since; until the end of this transaction.
+SELECT pg_catalog.set_config('wawp_upgrade.before', (SELECT pg_catalog.array_agg(d.classid || ' ' || d.objid)::text
+	FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON d.refobjid = e.oid
+	WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e' AND e.extname = 'wawp'), true);
+
 -- Each change of sql/ since 0.1 follows, in the order of the parts it is in.
 
 -- ---- sql/10-instance.sql: groups as tables.
@@ -16,7 +21,6 @@ CREATE FUNCTION @extschema@.wawp_fdw_handler() RETURNS fdw_handler
 	AS 'MODULE_PATHNAME', 'wawp_fdw_handler';
 COMMENT ON FUNCTION @extschema@.wawp_fdw_handler() IS
 	'groups and their members as foreign tables';
-REVOKE ALL ON FUNCTION @extschema@.wawp_fdw_handler() FROM PUBLIC;
 
 -- PostgreSQL warns that existing foreign tables may change; none could be used so far.
 SET LOCAL client_min_messages = error;
@@ -167,7 +171,6 @@ COMMENT ON COLUMN wawp.identity.doubtful_before IS 'what was asked for before th
 CREATE FUNCTION wawp._identity_begin() RETURNS void
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_identity_begin';
 COMMENT ON FUNCTION wawp._identity_begin() IS 'writes this database''s row and mark; for the install and upgrade scripts';
-REVOKE ALL ON FUNCTION wawp._identity_begin() FROM PUBLIC;
 SELECT wawp._identity_begin();
 
 -- ---- lanes, instances and requesters that are not served for now
@@ -197,7 +200,6 @@ COMMENT ON COLUMN wawp.requester_hold.failures IS 'how often in a row it ended t
 COMMENT ON COLUMN wawp.requester_hold.trial IS 'a request is under way that tries it again';
 ALTER TABLE wawp.requester_hold ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_rows ON wawp.requester_hold FOR SELECT USING (wawp._is_own(requester));
-GRANT SELECT ON wawp.requester_hold TO PUBLIC;
 
 CREATE FUNCTION wawp._account(instance name) RETURNS text
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
@@ -375,7 +377,6 @@ CREATE FUNCTION @extschema@.wawp_erase(jid text, reason text DEFAULT NULL) RETUR
 COMMENT ON FUNCTION @extschema@.wawp_erase(text, text) IS
 	'removes a person''s number and privacy id from all tables, ends their intents, and keeps them from being added again until wawp_unsuppress(); returns how many rows changed';
 
-REVOKE ALL ON FUNCTION @extschema@.wawp_subject_export(text), @extschema@.wawp_erase(text, text) FROM PUBLIC;
 
 -- ---- sql/55-webhook.sql
 
@@ -459,7 +460,6 @@ CREATE FUNCTION @extschema@.wawp_webhook(payload text, signature text, instance 
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_webhook';
 COMMENT ON FUNCTION @extschema@.wawp_webhook(text, text, name) IS
 	'stores an event of the gateway, if its signature is right, for the worker to apply; returns what to answer: the HTTP status and perhaps the seconds of Retry-After';
-REVOKE ALL ON FUNCTION @extschema@.wawp_webhook(text, text, name) FROM PUBLIC;
 
 -- ---- a page to look at
 
@@ -845,17 +845,6 @@ COMMENT ON COLUMN wawp.overview.adds_left_minute IS 'adds that may leave within 
 COMMENT ON COLUMN wawp.overview.adds_left_day IS 'adds left of adds_per_day; NULL means no limit';
 COMMENT ON COLUMN wawp.overview.trouble IS 'why nothing is sent, why the instance is held, or how much makes no progress; NULL when all is well';
 
--- 90-grants.sql
-REVOKE ALL ON FUNCTION wawp._row_arrived(), wawp._audit_erased(wawp.audit_log, text[]) FROM PUBLIC;
-	SELECT f.id, f.instance, f.group_jid, f.jid, f.state, f.outcome, f.since, f.why FROM wawp._stuck_figures() f
-	UNION ALL
-	SELECT NULL, NULL, NULL, NULL, NULL, NULL, w.since, w.why FROM wawp._worker_status() w WHERE w.why IS NOT NULL;
-GRANT SELECT ON wawp.overview TO PUBLIC;
--- Figures of everybody's intents, without people: for monitoring alone.
-REVOKE ALL ON FUNCTION wawp._metrics() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION wawp._metrics() TO pg_monitor;
-GRANT SELECT ON wawp.metrics TO pg_monitor;
-
 -- 10-instance.sql
 CREATE FUNCTION wawp._option_info(OUT option text, OUT object text, OUT standard text, OUT lowest float8, OUT highest float8,
 								  OUT text text)
@@ -872,3 +861,17 @@ COMMENT ON FUNCTION @extschema@.wawp_revoke_invite_link(text, name) IS
 	'makes a group''s invite link void and returns the new one; an error if it changed nothing';
 COMMENT ON COLUMN wawp.audit_log.duration_ms IS 'how long the request took, in milliseconds';
 COMMENT ON COLUMN wawp.audit.duration_ms IS 'how long the request took, in milliseconds';
+
+-- 90-grants.sql: privileges of what this script has made
+CREATE FUNCTION wawp._privileges_begin(before text[]) RETURNS void
+	LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'wawp_privileges_begin';
+COMMENT ON FUNCTION wawp._privileges_begin(text[]) IS
+	'undoes ALTER DEFAULT PRIVILEGES on members that were not there before; for the install and upgrade scripts';
+SELECT wawp._privileges_begin(pg_catalog.current_setting('wawp_upgrade.before')::text[]);
+REVOKE ALL ON FUNCTION @extschema@.wawp_fdw_handler(), wawp._row_arrived(), wawp._audit_erased(wawp.audit_log, text[]),
+	wawp._identity_begin(), wawp._privileges_begin(text[]), wawp._metrics(), @extschema@.wawp_subject_export(text),
+	@extschema@.wawp_erase(text, text), @extschema@.wawp_webhook(text, text, name) FROM PUBLIC;
+GRANT SELECT ON wawp.requester_hold, wawp.overview TO PUBLIC;
+-- Figures of everybody's intents, without people: for monitoring alone.
+GRANT EXECUTE ON FUNCTION wawp._metrics() TO pg_monitor;
+GRANT SELECT ON wawp.metrics TO pg_monitor;

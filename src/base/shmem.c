@@ -377,6 +377,20 @@ shmem_worker_pid(Oid dbid)
 	return pid;
 }
 
+/* Write the processes of all workers to pids[SHMEM_SLOTS]; return how many. */
+int
+shmem_worker_pids(pid_t *pids)
+{
+	int			n = 0;
+
+	LWLockAcquire(wawp_shared->lock, LW_SHARED);
+	for (int i = 0; i < SHMEM_SLOTS; i++)
+		if (wawp_shared->slots[i].pid != 0)
+			pids[n++] = wawp_shared->slots[i].pid;
+	LWLockRelease(wawp_shared->lock);
+	return n;
+}
+
 /* Copy a database's slot to *copy, zeros if it has none.  True if the launcher runs. */
 bool
 shmem_read_slot(Oid dbid, WorkerSlot *copy)

@@ -90,6 +90,7 @@ typedef struct WorkerSlot
 	TimestampTz started_at;
 	TimestampTz last_cycle_at;	/* that committed */
 	int			in_flight;		/* requests claimed or under way */
+	int64		in_transaction_ms;	/* since when, monotonic; 0: in none */
 	WorkerTrouble troubles[WORKER_PARTS];
 	int			bars;			/* number of statements that keep the worker out */
 	bool		permit;			/* a CALL wawp_drain() waits: serve although off */
@@ -137,6 +138,7 @@ extern void shmem_forget_database(Oid dbid);
 extern bool shmem_needs_replay(Oid dbid);
 extern void shmem_note_replay(Oid dbid);
 extern pid_t shmem_worker_pid(Oid dbid);
+extern int	shmem_worker_pids(pid_t *pids);
 extern bool shmem_read_slot(Oid dbid, WorkerSlot *copy);
 extern int64 shmem_give_permit(Oid dbid, int64 requests, int64 until);
 extern bool shmem_has_permit(Oid dbid, int64 number);

@@ -54,6 +54,7 @@
 typedef struct ExtensionRow
 {
 	Oid			owner;
+	Oid			schema;			/* of its functions */
 	bool		is_current;		/* its tables are of this library's version */
 	char		version[32];
 } ExtensionRow;
@@ -74,6 +75,7 @@ extension_read(void)
 	if (HeapTupleIsValid(tuple))
 	{
 		row.owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+		row.schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
 		text_to_cstring_buffer(DatumGetTextPP(heap_getattr(tuple, Anum_pg_extension_extversion,
 															  RelationGetDescr(extensions), &isnull)),
 							   row.version, sizeof(row.version));
@@ -89,6 +91,13 @@ Oid
 spi_extension_owner(void)
 {
 	return extension_read().owner;
+}
+
+/* Return the schema of the extension's functions; InvalidOid if the database does not have the extension. */
+Oid
+spi_extension_schema(void)
+{
+	return extension_read().schema;
 }
 
 /* True if the database has the extension, with tables of this library's version. */
@@ -156,12 +165,9 @@ role_become(Oid owner, const SqlOwner *before)
 						   SECURITY_RESTRICTED_OPERATION);
 }
 
-/*
- * Connect to SPI as the current role, with the pinned search path.  An error
- * undoes all of it with its (sub)transaction.
- */
-SqlOwner
-spi_begin_as_caller(void)
+/* Connect to SPI as the current role, with the pinned search path. */
+static SqlOwner
+role_connect(void)
 {
 	SqlOwner	before = role_begin();
 
@@ -170,14 +176,23 @@ spi_begin_as_caller(void)
 	return before;
 }
 
-/* Likewise, as the extension's owner. */
+/*
+ * Act as the current role, with the pinned search path and tables of the
+ * library's version.  An error undoes all of it with its (sub)transaction.
+ */
 SqlOwner
-spi_begin_as_owner(void)
+spi_begin_as_caller(void)
 {
-	SqlOwner	before;
-
 	spi_require_current_tables();
-	before = spi_begin_as_caller();
+	return role_connect();
+}
+
+/* Likewise, as the extension's owner; what is run has to do with the tables of every release. */
+SqlOwner
+spi_begin_as_owner_of_any_version(void)
+{
+	SqlOwner	before = role_connect();
+
 	role_become(spi_extension_owner(), &before);
 	set_local_parameter("plan_cache_mode", "auto");
 	/* a plan made while the queue is empty is kept when it has millions of rows */
@@ -186,6 +201,14 @@ spi_begin_as_owner(void)
 	/* the few plans without an index have high costs now, which would trigger it */
 	set_local_parameter("jit", "off");
 	return before;
+}
+
+/* Likewise, with tables of the library's version. */
+SqlOwner
+spi_begin_as_owner(void)
+{
+	spi_require_current_tables();
+	return spi_begin_as_owner_of_any_version();
 }
 
 /* Return the owner of a table of schema wawp. */

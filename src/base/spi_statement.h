@@ -55,12 +55,14 @@ typedef struct SqlOwner
 } SqlOwner;
 
 extern Oid	spi_extension_owner(void);
+extern Oid	spi_extension_schema(void);
 extern bool spi_tables_are_current(void);
 extern bool spi_found_old_tables(void);
 extern void spi_require_current_tables(void);
 extern SqlOwner spi_begin_as_caller(void);
 extern void spi_end_as_caller(const SqlOwner *before);
 extern SqlOwner spi_begin_as_owner(void);
+extern SqlOwner spi_begin_as_owner_of_any_version(void);
 extern void spi_end_as_owner(const SqlOwner *before);
 extern SqlOwner spi_begin_as_owner_of(const char *table);
 extern void spi_end_as_owner_of(const SqlOwner *before);

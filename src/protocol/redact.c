@@ -6,7 +6,7 @@
  * Pure.  The engines' error bodies quote the request they got, credentials
  * included, so every text of an answer or of libcurl is redacted here before it
  * is shown.  The secret is found as it is, as JSON writes it and as a URL
- * writes it.
+ * writes it.  Telephone numbers are not known one by one: all long ones are masked.
  *
  * IDENTIFICATION
  *	  src/protocol/redact.c
@@ -24,6 +24,9 @@
 #include "protocol/redact.h"
 
 #define MASK "***"
+
+/* No telephone number is shorter. */
+#define DIGITS_OF_A_NUMBER 7
 
 /*
  * Return the length of one character of the secret at the start of text, 0 if
@@ -132,4 +135,18 @@ redact_secret(const char *text, const char *secret)
 		text += Max(longest, 1);
 	}
 	return out.data;
+}
+
+/* Mask each number in a text that is long enough to be a telephone number. */
+void
+redact_long_numbers(char *text)
+{
+	while (*text)
+	{
+		size_t		digits = strspn(text, "0123456789");
+
+		if (digits >= DIGITS_OF_A_NUMBER)
+			memset(text, '*', digits);
+		text += Max(digits, 1);
+	}
 }

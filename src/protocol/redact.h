@@ -12,5 +12,6 @@
 #define WAWP_REDACT_H
 
 extern char *redact_secret(const char *text, const char *secret);
+extern void redact_long_numbers(char *text);
 
 #endif							/* WAWP_REDACT_H */

@@ -117,6 +117,13 @@ quota_find(Oid roleid)
 	return oldest;
 }
 
+/* Returns how many rows a role may have queued; 0: any number, as where the library is not preloaded and nobody counts. */
+static int
+quota_limit(void)
+{
+	return quota_table == NULL ? 0 : wawp_max_queued_per_role;
+}
+
 /* Takes one row of the role's allowance; writes to *queued how many are queued if that is refused. */
 static QuotaVerdict
 quota_take_counted(Oid roleid, int64 now_us, int64 *queued)
@@ -191,7 +198,7 @@ quota_take_if_counted(Oid roleid)
 {
 	int64		queued;
 
-	return wawp_max_queued_per_role <= 0 || quota_take_counted(roleid, clock_monotonic_us(), &queued) == QUOTA_TAKEN;
+	return quota_limit() <= 0 || quota_take_counted(roleid, clock_monotonic_us(), &queued) == QUOTA_TAKEN;
 }
 
 /* Forgets what was counted, since rows were rolled back that may have taken all that was left. */
@@ -200,6 +207,8 @@ quota_forget(Oid roleid)
 {
 	QuotaEntry *entry;
 
+	if (quota_table == NULL)
+		return;
 	SpinLockAcquire(&quota_table->mutex);
 	entry = quota_find(roleid);
 	if (entry->roleid == roleid && entry->database == MyDatabaseId)
@@ -214,7 +223,7 @@ quota_take(Oid roleid)
 	int64		queued = 0;
 	QuotaVerdict verdict = QUOTA_TAKEN;
 
-	if (wawp_max_queued_per_role > 0)
+	if (quota_limit() > 0)
 		verdict = quota_take_counted(roleid, clock_monotonic_us(), &queued);
 	if (verdict == QUOTA_UNKNOWN)
 	{

@@ -154,12 +154,12 @@ session_refuse_unrecorded(MailboxFate fate)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("no wawp worker runs in this database to record the call"),
 				 errdetail("Nothing was sent."),
-				 errhint("The server's log says why; max_worker_processes may be too low.")));
+				 errhint("The view wawp.worker_status and the server's log say why; max_worker_processes may be too low.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the call could not be recorded within wawp.audit_timeout"),
 			 errdetail("Nothing was sent."),
-			 errhint("The server's log says what keeps the wawp worker from writing, unless a transaction that is still open, perhaps this one, has just stored one of the people.")));
+			 errhint("The view wawp.worker_status and the server's log say what keeps the wawp worker from writing, unless a transaction that is still open, perhaps this one, has just stored one of the people.")));
 }
 
 /*

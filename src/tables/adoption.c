@@ -7,7 +7,8 @@
  * replication or with a copy of the files, and are not served.  Here they are
  * counted and, when somebody asks for it, given this database's home, the
  * requesters that their names mean here and, where a request may have left
- * already, another state, beside the modules that own the tables.
+ * already, another state, beside the modules that own the tables.  The triggers that
+ * know such rows when they arrive are kept as the extension made them.
  *
  * Statements run as intent.c's do, in the caller's transaction, in portions.
  * Locks: the rows that are adopted, for which an adoption waits, since a session
@@ -22,6 +23,7 @@
 
 #include "access/xlog.h"
 #include "base/spi_statement.h"
+#include "base/subtransaction.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "tables/adoption.h"
@@ -264,4 +266,62 @@ adoption_run(const char *instance, TimestampTz before, const char *cluster, Adop
 	spi_add_text(&args, instance);
 	home_bind(&args);
 	spi_run(&adopt_notes, &args);
+}
+
+/*
+ * ---- triggers by which rows are known when they arrive
+ */
+
+/*
+ * After ALTER TABLE ... ENABLE TRIGGER ALL, as pg_restore --disable-triggers ends,
+ * all of them fire in ordinary sessions only.
+ */
+static SqlStatement changed_triggers = {
+	"SELECT format('ALTER TABLE %s ENABLE %s TRIGGER %I', t.tgrelid::regclass, w.fires, t.tgname), t.tgname,"
+	" t.tgrelid::regclass::text"
+	" FROM (VALUES ('membership_intent', 'fill', 'ALWAYS'), ('membership_intent', 'arrived', 'REPLICA'),"
+	" ('membership', 'arrived', 'ALWAYS'), ('membership', 'arrived_again', 'REPLICA')) w (relation, name, fires)"
+	" JOIN pg_catalog.pg_trigger t ON t.tgrelid = ('wawp.' || w.relation)::regclass AND t.tgname = w.name"
+	" WHERE t.tgenabled = 'O'",
+	0, {0}, NULL
+};
+
+/* A trigger that fires when it should not. */
+typedef struct ChangedTrigger
+{
+	const char *statement;
+	const char *name;
+	const char *table;
+} ChangedTrigger;
+
+static bool
+trigger_mend(void *subject)
+{
+	spi_run_utility(((const ChangedTrigger *) subject)->statement);
+	return true;
+}
+
+/*
+ * Let the triggers fire in the sessions for which the extension made them.  What
+ * cannot be changed, because the table is in use or DDL is refused, is tried
+ * again with the next call.
+ */
+void
+adoption_mend_triggers(void)
+{
+	uint64		n = spi_run(&changed_triggers, NULL);
+	ChangedTrigger *changed = palloc(sizeof(ChangedTrigger) * Max(n, 1));
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		changed[i].statement = pstrdup(spi_get_text(i, 1));
+		changed[i].name = pstrdup(spi_get_text(i, 2));
+		changed[i].table = pstrdup(spi_get_text(i, 3));
+	}
+	for (uint64 i = 0; i < n; i++)
+		if (subtransaction_try(trigger_mend, &changed[i]) == NULL)
+			ereport(LOG,
+					(errmsg("trigger \"%s\" of table \"%s\" fires as the extension made it again",
+							changed[i].name, changed[i].table),
+					 errhint("ALTER TABLE ... ENABLE TRIGGER ALL, as pg_restore --disable-triggers ends, changes that.")));
 }

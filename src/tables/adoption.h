@@ -28,6 +28,7 @@ extern int64 adoption_count(const char *instance);
 extern bool adoption_is_due(int64 id);
 extern const char *adoption_instances(void);
 extern const char *adoption_cluster_homes(void);
+extern void adoption_mend_triggers(void);
 extern void adoption_run(const char *instance, TimestampTz before, const char *cluster, Adoption *adoption);
 
 #endif							/* WAWP_ADOPTION_H */

@@ -39,6 +39,7 @@
 #include "tables/audit_block.h"
 #include "tables/contact.h"
 #include "tables/home.h"
+#include "tables/privileges.h"
 #include "tables/worker_status.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -199,6 +200,7 @@ audit_make_partition(const AuditGap *gap)
 	spi_run_utility(psprintf("CREATE INDEX %s_at ON wawp.%s (at)", name, name));
 	spi_run_utility(psprintf("CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON wawp.%s"
 						 " FOR EACH STATEMENT EXECUTE FUNCTION wawp._audit_refuse()", name));
+	privileges_reset_table(name);
 	spi_run_utility(psprintf("ALTER TABLE wawp.audit_log ATTACH PARTITION wawp.%s FOR VALUES FROM ('%s') TO ('%s')",
 						 name, from, to));
 }

@@ -24,13 +24,21 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xlog.h"
 #include "base/clock.h"
+#include "catalog/pg_database.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "pgstat.h"
+#include "protocol/redact.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 #include "tables/identity.h"
 #include "tables/worker_status.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "compat.h"
 
@@ -38,8 +46,10 @@
 #define TROUBLE_LASTS_MS 1500
 /* Sessions give up a record that is not written in time, and then nothing tries again. */
 #define MAIL_TROUBLE_LASTS_MS (60 * 1000)
-/* No telephone number is shorter. */
-#define DIGITS_OF_A_NUMBER 7
+
+/* Synchronous standbys confirm in less time, and cycles are bounded; what takes longer is shown. */
+#define LONG_COMMIT_MS 1000
+#define LONG_TRANSACTION_MS (30 * 1000)
 
 static WorkerSlot *my_slot = NULL;	/* of this worker */
 
@@ -59,22 +69,11 @@ static void
 status_copy_message(char *to, const char *message)
 {
 	int			length = pg_mbcliplen(message, strlen(message), TROUBLE_BYTES - 1);
-	int			digits = 0;
 
-	for (int i = 0; i <= length; i++)
-	{
-		char		c = i < length ? message[i] : '\0';
-
-		to[i] = (unsigned char) c < ' ' && c != '\0' ? ' ' : c;
-		if (c >= '0' && c <= '9')
-			digits++;
-		else
-		{
-			if (digits >= DIGITS_OF_A_NUMBER)
-				memset(to + i - digits, '*', digits);
-			digits = 0;
-		}
-	}
+	for (int i = 0; i < length; i++)
+		to[i] = (unsigned char) message[i] < ' ' ? ' ' : message[i];
+	to[length] = '\0';
+	redact_long_numbers(to);
 }
 
 /* True if an error that was noted is still to be shown. */
@@ -139,6 +138,15 @@ status_note_in_flight(int in_flight)
 	LWLockRelease(wawp_shared->lock);
 }
 
+/* Note that a transaction of this worker begins or has ended. */
+void
+status_note_transaction(bool begins)
+{
+	LWLockAcquire(wawp_shared->lock, LW_EXCLUSIVE);
+	my_slot->in_transaction_ms = begins ? clock_monotonic_ms() : 0;
+	LWLockRelease(wawp_shared->lock);
+}
+
 /*
  * ---- the reader's side
  */
@@ -181,6 +189,20 @@ status_set_none(WorkerStatus *status, int sqlstate, const char *why)
 	status->why = status->last_error = why;
 }
 
+/* True if the launcher starts a worker in this database. */
+static bool
+status_may_have_worker(void)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+	bool		may_have = true;
+
+	if (!HeapTupleIsValid(tuple))
+		return true;
+	may_have = ((Form_pg_database) GETSTRUCT(tuple))->datallowconn && !((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	ReleaseSysCache(tuple);
+	return may_have;
+}
+
 /* Set the reason why no worker serves; has_launcher: the launcher runs. */
 static void
 status_explain_none(WorkerStatus *status, const WorkerSlot *slot, bool has_launcher)
@@ -198,6 +220,9 @@ status_explain_none(WorkerStatus *status, const WorkerSlot *slot, bool has_launc
 	else if (slot->bars > 0)
 		status_set_none(status, ERRCODE_OBJECT_IN_USE,
 						"no worker runs in this database, nothing is sent: a statement that needs the database or the extension to itself keeps it out");
+	else if (!status_may_have_worker())
+		status_set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						"no worker runs in this database, nothing is sent: it is a template or takes no new connections (ALTER DATABASE)");
 	else
 		status_set_none(status, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 						"no worker runs in this database, nothing is sent; the server's log says why");
@@ -253,11 +278,34 @@ status_read_errors(WorkerStatus *status, const WorkerSlot *slot)
 		status->last_failed_at = GetCurrentTimestamp() - (clock_monotonic_ms() - last_ms) * 1000;
 }
 
+/* Write to *status that a worker's transaction does not end, if that is so. */
+static bool
+status_read_delay(WorkerStatus *status, const WorkerSlot *slot)
+{
+	const PGPROC *process = slot->in_transaction_ms != 0 ? BackendPidGetProc(slot->pid) : NULL;
+	uint32		waits_for = process ? process->wait_event_info : 0;
+	int64		lasts_ms = clock_monotonic_ms() - slot->in_transaction_ms;
+	bool		is_commit = waits_for == WAIT_EVENT_SYNC_REP;
+
+	if (process == NULL || lasts_ms < (is_commit ? LONG_COMMIT_MS : LONG_TRANSACTION_MS))
+		return false;
+	status->state = WORKER_FAILING;
+	status->since = GetCurrentTimestamp() - lasts_ms * 1000;
+	if (is_commit)
+		status->last_error = "a commit waits for a synchronous standby (synchronous_standby_names)";
+	else
+		status->last_error = psprintf("a transaction takes long%s%s", waits_for != 0 ? ", it waits for " : "",
+									  waits_for != 0 ? pgstat_get_wait_event(waits_for) : "");
+	status->why = psprintf("%s since %s; nothing is recorded or sent meanwhile",
+						   status->last_error, clock_text(status->since));
+	return true;
+}
+
 /* Write the state of a worker that runs to *status. */
 static void
 status_read_serving(WorkerStatus *status, const WorkerSlot *slot)
 {
-	if (!status_read_trouble(status, slot) && slot->is_off)
+	if (!status_read_trouble(status, slot) && !status_read_delay(status, slot) && slot->is_off)
 	{
 		status->state = WORKER_OFF;
 		status->why = "the worker is switched off (wawp.worker), nothing is sent until it is on again";

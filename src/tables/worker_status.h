@@ -44,6 +44,7 @@ extern void status_attach(WorkerSlot *slot);
 extern void status_note_error(WorkerPart part, bool is_first, int sqlstate, const char *message);
 extern void status_note_commit(WorkerPart part, bool is_clean);
 extern void status_note_in_flight(int in_flight);
+extern void status_note_transaction(bool begins);
 extern void status_read(WorkerStatus *status);
 extern const char *status_state_name(WorkerState state);
 extern const char *status_part_name(WorkerPart part);

@@ -24,6 +24,7 @@
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -39,10 +40,10 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "tcop/tcopprot.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/wait_event.h"
 #include "worker/worker.h"
 
@@ -103,24 +104,37 @@ launcher_on_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused()
 
 static List *databases_to_probe = NIL;	/* databases for which there was no slot yet */
 
+/* Of a database that DROP DATABASE has left half removed, to which nobody can connect. */
+#define CONNECTION_LIMIT_OF_INVALID (-2)
+
 /* True if a worker can connect to a database and may stay. */
 static bool
 database_takes_workers(Form_pg_database form)
 {
-	return form->datallowconn && !form->datistemplate;
+	return form->datallowconn && !form->datistemplate && form->datconnlimit != CONNECTION_LIMIT_OF_INVALID;
 }
 
+/*
+ * Likewise, by its oid.  The table is read, not the cache: whoever has just changed
+ * it wakes us before the cache is told.
+ */
 static bool
 database_oid_takes_workers(Oid dbid)
 {
+	Relation	databases;
+	ScanKeyData key;
+	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		can_take;
 
 	StartTransactionCommand();
-	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dbid));
+	databases = table_open(DatabaseRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_database_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(dbid));
+	scan = systable_beginscan(databases, DatabaseOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
 	can_take = HeapTupleIsValid(tuple) && database_takes_workers((Form_pg_database) GETSTRUCT(tuple));
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
+	systable_endscan(scan);
+	table_close(databases, AccessShareLock);
 	CommitTransactionCommand();
 	/* a wait in there may have reset the latch */
 	SetLatch(MyLatch);

@@ -23,6 +23,7 @@
 #include "utils/resowner.h"
 #include "worker/admission.h"
 #include "worker/attempt.h"
+#include "worker/error_log.h"
 #include "worker/instance_cache.h"
 #include "worker/savepoint.h"
 
@@ -81,8 +82,7 @@ savepoint_run(SavepointWork work, void *subject, struct Holds *holds)
 			admission_note_shortage(clock_monotonic_ms());
 		MemoryContextSwitchTo(caller);
 		savepoint_note_failure();
-		EmitErrorReport();
-		FlushErrorState();
+		error_log_report();
 		RollbackAndReleaseCurrentSubTransaction();
 		audit_forget_numbers();
 		intent_note_requeued();

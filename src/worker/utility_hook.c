@@ -8,12 +8,14 @@
  * the worker and bars it while such a statement runs, if the role may run it;
  * the statement itself decides everything else.
  *
- * DROP EXTENSION wawp locks all tables that the worker uses, one after the other,
- * which would deadlock with a worker at work.  It is barred until the end of the
- * transaction.
+ * DROP EXTENSION wawp, and DROP SCHEMA or DROP OWNED that drop it, lock all tables
+ * that the worker uses, one after the other, which would deadlock with a worker at
+ * work.  It is barred until the end of the transaction.
  *
- * ALTER DATABASE ... SET wawp.worker counts for processes that start later: at
- * its commit the worker of that database is told to end, and another is started.
+ * What ALTER DATABASE ... SET and ALTER ROLE ... SET say of wawp.worker counts for
+ * processes that start later: at the commit the workers that it concerns are told
+ * to end, and others are started.  ALTER DATABASE ... IS_TEMPLATE and
+ * ALLOW_CONNECTIONS decide whether a database may have a worker at all: likewise.
  *
  * COMMIT PREPARED wakes the worker: the session that made the requests could not
  * when it prepared, and this one does not know of them.
@@ -38,8 +40,11 @@
 #include "base/commit_wake.h"
 #include "base/shmem.h"
 #include "base/spi_statement.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
@@ -49,6 +54,7 @@
 #include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/memutils.h"
 #include "worker/worker.h"
 
 #include "compat.h"
@@ -161,20 +167,58 @@ bar_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
 	dropping.dbid = InvalidOid;
 }
 
+/* True if the extension is among those that are dropped, and the role may do that. */
+static bool
+drops_by_name(List *names)
+{
+	ListCell   *lc;
+	Oid			extension = get_extension_oid("wawp", true);
+
+	foreach(lc, names)
+		if (strcmp(strVal(lfirst(lc)), "wawp") == 0)
+			return OidIsValid(extension) && wawp_extension_ownercheck(extension, GetUserId());
+	return false;
+}
+
+/* True if the schema with the extension's functions is among those that are dropped, and the role may do that. */
+static bool
+drops_schema(List *names)
+{
+	ListCell   *lc;
+	Oid			schema = spi_extension_schema();
+
+	foreach(lc, names)
+		if (OidIsValid(schema) && get_namespace_oid(strVal(lfirst(lc)), true) == schema)
+			return wawp_schema_ownercheck(schema, GetUserId());
+	return false;
+}
+
+/* True if the extension's owner is among the roles whose objects are dropped, and the role may do that. */
+static bool
+drops_owned(List *roles)
+{
+	ListCell   *lc;
+	Oid			owner = spi_extension_owner();
+
+	foreach(lc, roles)
+		if (OidIsValid(owner) && get_rolespec_oid(lfirst(lc), true) == owner)
+			return has_privs_of_role(GetUserId(), owner);
+	return false;
+}
+
 /* True if a statement drops the extension and the role may do that. */
 static bool
 drops_extension(Node *statement)
 {
-	ListCell   *lc;
-	Oid			extension;
+	const DropStmt *drop = (const DropStmt *) statement;
 
-	if (!IsA(statement, DropStmt) || castNode(DropStmt, statement)->removeType != OBJECT_EXTENSION)
+	if (IsA(statement, DropOwnedStmt))
+		return drops_owned(castNode(DropOwnedStmt, statement)->roles);
+	if (!IsA(statement, DropStmt))
 		return false;
-	extension = get_extension_oid("wawp", true);
-	foreach(lc, castNode(DropStmt, statement)->objects)
-		if (strcmp(strVal(lfirst(lc)), "wawp") == 0)
-			return OidIsValid(extension) && wawp_extension_ownercheck(extension, GetUserId());
-	return false;
+	if (drop->removeType == OBJECT_SCHEMA)
+		return drop->behavior == DROP_CASCADE && drops_schema(drop->objects);
+	return drop->removeType == OBJECT_EXTENSION && drops_by_name(drop->objects);
 }
 
 /* Bar the worker of this database until the transaction ends. */
@@ -193,38 +237,111 @@ bar_until_transaction_end(void)
 }
 
 /*
- * ---- ALTER DATABASE ... SET
+ * ---- whether and how a database is served
  */
 
-static Oid	worker_to_replace = InvalidOid; /* its database, in this transaction */
-
-static void
-settings_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
+/* The workers that are replaced at this transaction's commit; the list is in its memory. */
+static struct
 {
-	pid_t		pid;
+	bool		is_registered;
+	bool		of_all;			/* databases */
+	List	   *databases;
+}			to_replace;
 
-	if (!OidIsValid(worker_to_replace) || event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
-		return;
-	if (event == XACT_EVENT_COMMIT && (pid = shmem_worker_pid(worker_to_replace)) != 0)
-		(void) kill(pid, SIGTERM);
-	worker_to_replace = InvalidOid;
+/* End the workers that are told to; another is started where one is wanted and may be. */
+static void
+replace_workers(void)
+{
+	pid_t		pids[SHMEM_SLOTS];
+	int			n = to_replace.of_all ? shmem_worker_pids(pids) : 0;
+	ListCell   *lc;
+
+	for (int i = 0; i < n; i++)
+		(void) kill(pids[i], SIGTERM);
+	foreach(lc, to_replace.databases)
+	{
+		pid_t		pid = shmem_worker_pid(lfirst_oid(lc));
+
+		if (pid != 0)
+			(void) kill(pid, SIGTERM);
+		else
+			(void) shmem_wake_worker(lfirst_oid(lc), NULL, 0, true);
+	}
 }
 
-/* Replace a worker at commit if a statement, which has succeeded, changed what it reads at its start. */
+static void
+replace_on_xact_end(XactEvent event, void *arg pg_attribute_unused())
+{
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		return;
+	if (event == XACT_EVENT_COMMIT)
+		replace_workers();
+	to_replace.of_all = false;
+	to_replace.databases = NIL;
+}
+
+/* Replace the worker of a database, NULL: all, at commit. */
+static void
+replace_at_commit(const char *database)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+
+	if (!to_replace.is_registered)
+		RegisterXactCallback(replace_on_xact_end, NULL);
+	to_replace.is_registered = true;
+	if (database)
+		to_replace.databases = list_append_unique_oid(to_replace.databases, get_database_oid(database, true));
+	else
+		to_replace.of_all = true;
+	MemoryContextSwitchTo(caller);
+}
+
+/* True if a statement sets something that workers read only at their start. */
+static bool
+sets_for_workers(const VariableSetStmt *set)
+{
+	static const char *const names[] = {"wawp.worker", "wawp.max_response_size", "wawp.connection_max_age"};
+
+	for (size_t i = 0; i < lengthof(names); i++)
+		if (set->kind == VAR_RESET_ALL || pg_strcasecmp(set->name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* True if a role's settings are the workers', too, who are connected as the bootstrap superuser; NULL: all roles. */
+static bool
+role_is_workers(const RoleSpec *role)
+{
+	return role == NULL || get_rolespec_oid(role, true) == BOOTSTRAP_SUPERUSERID;
+}
+
+/* True if a statement changes whether sessions, and so a worker, may connect to a database. */
+static bool
+opens_or_closes_database(const AlterDatabaseStmt *statement)
+{
+	return option_text(statement->options, "is_template") != NULL || option_text(statement->options, "allow_connections") != NULL;
+}
+
+/* Go on with what a statement, which has succeeded, means to running workers. */
 static void
 utility_note_settings(Node *statement)
 {
-	static bool is_registered = false;
-	const AlterDatabaseSetStmt *set = (const AlterDatabaseSetStmt *) statement;
+	if (wawp_shared == NULL)
+		return;
+	if (IsA(statement, AlterDatabaseSetStmt))
+	{
+		if (sets_for_workers(castNode(AlterDatabaseSetStmt, statement)->setstmt))
+			replace_at_commit(castNode(AlterDatabaseSetStmt, statement)->dbname);
+	}
+	else if (IsA(statement, AlterRoleSetStmt))
+	{
+		const AlterRoleSetStmt *set = castNode(AlterRoleSetStmt, statement);
 
-	if (!IsA(statement, AlterDatabaseSetStmt) || wawp_shared == NULL)
-		return;
-	if (set->setstmt->kind != VAR_RESET_ALL && pg_strcasecmp(set->setstmt->name, "wawp.worker") != 0)
-		return;
-	if (!is_registered)
-		RegisterXactCallback(settings_on_xact_end, NULL);
-	is_registered = true;
-	worker_to_replace = get_database_oid(set->dbname, true);
+		if (role_is_workers(set->role) && sets_for_workers(set->setstmt))
+			replace_at_commit(set->database);
+	}
+	else if (IsA(statement, AlterDatabaseStmt) && opens_or_closes_database(castNode(AlterDatabaseStmt, statement)))
+		replace_at_commit(castNode(AlterDatabaseStmt, statement)->dbname);
 }
 
 /*

@@ -37,6 +37,7 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
+#include "tables/adoption.h"
 #include "tables/audit.h"
 #include "tables/audit_mailbox.h"
 #include "tables/hold.h"
@@ -53,6 +54,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 #include "worker/dispatch.h"
+#include "worker/error_log.h"
 #include "worker/group_cache.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
@@ -154,6 +156,7 @@ worker_take_slot(int index, bool *was_interrupted)
 		my_slot->started_at = GetCurrentTimestamp();
 		my_slot->last_cycle_at = 0;
 		my_slot->in_flight = 0;
+		my_slot->in_transaction_ms = 0;
 		my_slot->is_off = !wawp_worker_on;
 		memset(my_slot->troubles, 0, sizeof(my_slot->troubles));
 		my_slot->was_told_to_end = false;
@@ -201,10 +204,18 @@ worker_fix_settings(void)
 		{"gin_fuzzy_search_limit", "0"},
 		{"idle_session_timeout", "0"},
 		{"jit", "off"},
+		{"exit_on_error", "off"},
+		{"default_table_access_method", "heap"},
+		{"enable_partition_pruning", "on"},
+		/* not in every version, or of other libraries, which would log the numbers that statements are given */
+		{"restrict_nonsystem_relation_kind", ""},
+		{"auto_explain.log_parameter_max_length", "0"},
+		{"pgaudit.log_parameter", "off"},
 	};
 
 	for (size_t i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+		if (GetConfigOption(settings[i].name, true, false) != NULL)
+			SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
 	wawp_no_transaction_timeout();
 }
 
@@ -284,6 +295,7 @@ worker_run_transaction(void (*work) (void), const char *what, WorkerPart part)
 		SqlOwner	before;
 
 		pgstat_report_activity(STATE_RUNNING, what);
+		status_note_transaction(true);
 		before = work_begin();
 		work();
 		work_end(&before);
@@ -296,13 +308,14 @@ worker_run_transaction(void (*work) (void), const char *what, WorkerPart part)
 		worker_note_failure(part);
 		/* it waits for ALTER EXTENSION UPDATE, and says so in the log once */
 		if (!spi_found_old_tables() || !has_told_old_tables)
-			EmitErrorReport();
+			error_log_report();
 		has_told_old_tables = spi_found_old_tables();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		RESUME_INTERRUPTS();
 	}
 	PG_END_TRY();
+	status_note_transaction(false);
 	MemoryContextSwitchTo(caller);
 	/* a lock_timeout that fired just as the lock was granted must not cancel the next wait */
 	QueryCancelPending = false;
@@ -413,10 +426,11 @@ worker_serve_refusals(void)
 static int64 prune_ms = CLOCK_NEVER;	/* when the next portion of rows is deleted, monotonic */
 static bool prunes_more;		/* the last portion was full */
 
-/* Forget and delete what is few rows, and see to the log's next partitions. */
+/* Forget and delete what is few rows, and see to the log's next partitions and to what others have changed. */
 static void
 worker_tidy(void)
 {
+	adoption_mend_triggers();
 	group_cache_prune();
 	hold_prune();
 	requester_hold_prune();

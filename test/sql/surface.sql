@@ -34,7 +34,7 @@ SELECT is(rows_of($$SELECT type, identity FROM member WHERE type <> 'function' O
 
 SELECT is(rows_of('SELECT proname FROM member_function ORDER BY proname'),
     ARRAY['(_account)', '(_account_problem)', '(_audit_erased)', '(_audit_refuse)', '(_budget)', '(_drain_time)', '(_funnel_figures)', '(_hold_figures)', '(_home)',
-        '(_identity_begin)', '(_intent_fill)', '(_is_monitor)', '(_is_own)', '(_may_use)', '(_metrics)', '(_oldest_due)', '(_option_info)', '(_outcome_info)', '(_progress_figures)',
+        '(_identity_begin)', '(_intent_fill)', '(_is_monitor)', '(_is_own)', '(_may_use)', '(_metrics)', '(_oldest_due)', '(_option_info)', '(_outcome_info)', '(_privileges_begin)', '(_progress_figures)',
         '(_queue_figures)', '(_report_seal)', '(_row_arrived)',
         '(_stuck_figures)', '(_text_limits)', '(_worker_pid)', '(_worker_start)', '(_worker_status)', '(wawp_add_participants)', '(wawp_audit_head)', '(wawp_audit_proof)', '(wawp_audit_verify)', '(wawp_cancel)',
         '(wawp_cancel_batch)', '(wawp_check_exists)', '(wawp_check_participants)', '(wawp_classify)', '(wawp_create_group)',
@@ -354,7 +354,7 @@ FROM (VALUES
 
 SELECT is(rows_of($$SELECT proname FROM member_function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$),
     ARRAY['(wawp_fdw_validator)', '(wawp_fdw_handler)', '(_intent_fill)', '(_row_arrived)', '(_text_limits)', '(_worker_start)', '(_metrics)', '(wawp_suppress)', '(wawp_unsuppress)',
-        '(wawp_note_contact)', '(wawp_subject_export)', '(wawp_erase)', '(_audit_refuse)', '(_audit_erased)', '(_identity_begin)', '(wawp_webhook)'],
+        '(wawp_note_contact)', '(wawp_subject_export)', '(wawp_erase)', '(_audit_refuse)', '(_audit_erased)', '(_identity_begin)', '(wawp_webhook)', '(_privileges_begin)'],
     'PUBLIC may execute all functions, which check for themselves, but those nobody calls');
 SELECT schema_privs_are('wawp', 'public', ARRAY['USAGE'], 'PUBLIC has USAGE on the schema wawp, no CREATE');
 SELECT ok(has_type_privilege('public', 'wawp.outcome', 'USAGE'), 'PUBLIC has USAGE on the type wawp.outcome');

@@ -108,7 +108,7 @@ foreach my $release (@releases)
 	my $session = WawpTest->session($node, $database);
 	my $ask = q{SELECT id FROM wawp_request_add('120363077430000001@g.us', ARRAY['%s'])};
 	# until then, what needs the new tables says so, and the worker waits for it
-	foreach my $sql (sprintf($ask, '15557430003'), "SELECT wawp_pause('support')", "INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('120363077430000001\@g.us', '15557430003')")
+	foreach my $sql (sprintf($ask, '15557430003'), "SELECT wawp_pause('support')", 'SELECT wawp_explain(1)', "INSERT INTO wawp.membership_intent (group_jid, jid) VALUES ('120363077430000001\@g.us', '15557430003')")
 	{
 		my $answer = $session->ask($sql);
 		is($answer->{state}, '55000', "$release beside a newer library: an error");
@@ -116,6 +116,14 @@ foreach my $release (@releases)
 	}
 	my $told = sub { my @lines = slurp_file($node->logfile) =~ /wawp worker.*|ERROR:  the tables of extension wawp are of version.*/g; return scalar grep { /the tables of/ } @lines; };
 	ok(poll_until(sub { $told->() >= 4 }), '... the worker logs it');
+	# a user's table is written all the same, and what that requests is kept
+	$session->ask(q{CREATE TABLE class (group_jid text, phone text);
+		CREATE TRIGGER member AFTER INSERT OR DELETE ON class FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger('group=group_jid', 'jid=phone', 'instance=support')});
+	my $wrote = $session->ask("INSERT INTO class VALUES ('120363077430000001\@g.us', '15557430004'), ('120363077430000001\@g.us', '15557430005'); DELETE FROM class WHERE phone = '15557430005'");
+	is($wrote->{state}, '', '... a table with a trigger is written');
+	like($wrote->{err}, qr/WARNING: .*the tables of extension wawp are of version/, '... with a warning');
+	my $kept = q{SELECT string_agg(action || ' ' || jid || ' ' || state, ', ' ORDER BY id) FROM wawp.membership_intent WHERE origin = 'trigger public.class'};
+	is($session->ask($kept)->{out}, 'add 15557430004@c.us failed, add 15557430005@c.us failed, remove 15557430005@c.us failed', '... and what it requests is there, failed');
 	is($session->ask(slurp_file("$top/test/sql-include/rows-$release.sql"))->{err}, '', '... what its library left');
 	my $id = $session->ask("SELECT id FROM wawp.membership_intent WHERE state = 'queued'")->{out};
 	$session->ask($rows);
@@ -132,6 +140,11 @@ foreach my $release (@releases)
 
 	is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'done'), 'done', '... serves what was queued')
 	  || diag($session->ask("SELECT wawp_explain($id), to_jsonb(i), (SELECT jsonb_agg(y) FROM wawp.identity y), wawp._home() FROM wawp.membership_intent i WHERE id = $id")->{out});
+	is($session->ask(q{SELECT count(wawp_retry(id)) FROM (SELECT DISTINCT ON (instance, group_jid, jid) id FROM wawp.membership_intent
+		WHERE state = 'failed' AND detail LIKE 'the tables of extension wawp are of version%' ORDER BY instance, group_jid, jid, id DESC) r})->{out}, 2,
+		'... what a trigger could not request is requested now, the latest of each person');
+	is($session->until($kept, qr/^add 15557430004\S+ done, add 15557430005\S+ failed, remove 15557430005\S+ done$/), 'add 15557430004@c.us done, add 15557430005@c.us failed, remove 15557430005@c.us done',
+		'... and done');
 	$id = $session->ask(sprintf $ask, '15557430002')->{out};
 	is($session->until("SELECT state FROM wawp.membership_intent WHERE id = $id", 'done'), 'done', '... and what is queued then');
 	$session->ask("BEGIN; $every_table");

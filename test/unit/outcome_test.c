@@ -228,6 +228,10 @@ test_tables(void)
 static void
 test_redaction(void)
 {
+	char		numbers[] = "row 123456 (1203630123456@g.us, +1555123) 20261130";
+
+	redact_long_numbers(numbers);
+	is_text(numbers, "row 123456 (*************@g.us, +*******) ********", "numbers long enough for a telephone's are masked");
 	is_text(redact_secret("a secret b secret", "secret"), "a *** b ***", "every occurrence of a secret is masked");
 	is_text(redact_secret("q=s%2Fcret&x", "s/cret"), "q=***&x", "a percent-encoded secret is masked");
 	is_text(redact_secret("{\"t\":\"s\\\"c\\u002fret\"}", "s\"c/ret"), "{\"t\":\"***\"}", "a secret in JSON escapes is masked");
