@@ -9,6 +9,10 @@
  * table where no index is of use.  What it does not tell is asked by a statement
  * for each row.
  *
+ * Where a column says when memberships end, the latest end of the rows that want
+ * a person is found by a statement likewise; a row whose end has passed wants
+ * nobody.
+ *
  * A search acts as the owner of the table and past its row security, as a
  * foreign key's does.  The row that it finds is locked FOR SHARE until the
  * transaction ends: a transaction that removes it at the same time waits, and
@@ -81,13 +85,21 @@ typedef enum SearchKind
 
 #define SEARCH_KINDS (SEARCH_BY_SPELLING + 1)
 
+typedef enum SearchResult
+{
+	SEARCH_ROW,					/* a row, which is locked */
+	SEARCH_END					/* the latest end of the rows whose end has not passed */
+} SearchResult;
+
+#define SEARCH_RESULTS (SEARCH_END + 1)
+
 /* A trigger's prepared searches, for the life of the process; prepared again when their text changes. */
 typedef struct Search
 {
 	Oid			trigger;		/* the key */
 	Oid			type;			/* of the group's column */
-	char	   *texts[SEARCH_KINDS];
-	SPIPlanPtr	plans[SEARCH_KINDS];
+	char	   *texts[SEARCH_RESULTS][SEARCH_KINDS];
+	SPIPlanPtr	plans[SEARCH_RESULTS][SEARCH_KINDS];
 } Search;
 
 /* Return the table that the trigger was created on; for a partition's clone that is the partitioned table. */
@@ -169,7 +181,7 @@ our_schema(const RowSearch *where)
 	return quote_identifier(schema);
 }
 
-/* Return the text of a search; NULL if there is none of that kind. */
+/* Return the text of a search for a row; NULL if there is none of that kind. */
 static char *
 search_text(const RowSearch *where, SearchKind kind)
 {
@@ -182,6 +194,21 @@ search_text(const RowSearch *where, SearchKind kind)
 				   " LIMIT 1 FOR SHARE",
 				   quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table)),
 				   condition, ours, quote_identifier(where->mapping->jid));
+}
+
+/* Return the text of a search for the latest end; a row without an end has one that is never reached. */
+static char *
+end_search_text(const RowSearch *where, SearchKind kind)
+{
+	const char *ours = our_schema(where);
+	const char *until = quote_identifier(where->mapping->until);
+	Oid			table = search_table(where);
+
+	return psprintf("SELECT pg_catalog.max(COALESCE(%s::pg_catalog.timestamptz, 'infinity'::pg_catalog.timestamptz)) FROM %s"
+					" WHERE %s AND %s.wawp_jid(%s::pg_catalog.text) OPERATOR(pg_catalog.=) ANY ($2)"
+					" AND (%s IS NULL OR %s::pg_catalog.timestamptz OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())",
+					until, quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table)),
+					group_condition(where, kind, ours), ours, quote_identifier(where->mapping->jid), until, until);
 }
 
 static Search *
@@ -201,27 +228,28 @@ find_search(Oid trigger)
 }
 
 static void
-forget_search(Search *search, SearchKind kind)
+forget_search(Search *search, SearchResult result, SearchKind kind)
 {
-	SPIPlanPtr	plan = search->plans[kind];
+	SPIPlanPtr	plan = search->plans[result][kind];
+	char	   *text = search->texts[result][kind];
 
-	search->plans[kind] = NULL;
+	search->plans[result][kind] = NULL;
 	if (plan)
 		SPI_freeplan(plan);
-	if (search->texts[kind])
-		pfree(search->texts[kind]);
-	search->texts[kind] = NULL;
+	search->texts[result][kind] = NULL;
+	if (text)
+		pfree(text);
 }
 
 static void
-prepare_search(Search *search, SearchKind kind, const char *text, Oid type)
+prepare_search(Search *search, SearchResult result, SearchKind kind, const char *text, Oid type)
 {
 	Oid			types[SEARCH_ARGS] = {TEXTOID, TEXTARRAYOID};
 	SPIPlanPtr	plan;
 
-	if (text && search->plans[kind] && search->type == type && strcmp(search->texts[kind], text) == 0)
+	if (text && search->plans[result][kind] && search->type == type && strcmp(search->texts[result][kind], text) == 0)
 		return;
-	forget_search(search, kind);
+	forget_search(search, result, kind);
 	if (text == NULL)
 		return;
 	for (int i = 0; i < NSPELLINGS; i++)
@@ -229,8 +257,8 @@ prepare_search(Search *search, SearchKind kind, const char *text, Oid type)
 	plan = SPI_prepare(text, SEARCH_ARGS, types);
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not prepare \"%s\": %s", text, SPI_result_code_string(SPI_result));
-	search->texts[kind] = MemoryContextStrdup(TopMemoryContext, text);
-	search->plans[kind] = plan;
+	search->texts[result][kind] = MemoryContextStrdup(TopMemoryContext, text);
+	search->plans[result][kind] = plan;
 }
 
 /* Return the node of a search's plan that finds rows, which is below the LIMIT and the locks. */
@@ -265,18 +293,23 @@ static SearchKind
 choose_search(const RowSearch *where, SPIPlanPtr *plan, bool *reads_table)
 {
 	Search	   *search = find_search(where->trigger->tgoid);
+	SPIPlanPtr *plans = search->plans[SEARCH_ROW];
 	Oid			type = group_column_type(where);
 	SearchKind	kind;
 	double		cost;
 	bool		other;
 
 	for (kind = 0; kind < SEARCH_KINDS; kind++)
-		prepare_search(search, kind, search_text(where, kind), type);
+		prepare_search(search, SEARCH_ROW, kind, search_text(where, kind), type);
+	/* the plans that were made for another type are gone, or are made anew when they are needed */
+	if (search->type != type)
+		for (kind = 0; kind < SEARCH_KINDS; kind++)
+			forget_search(search, SEARCH_END, kind);
 	search->type = type;
-	cost = search_cost(search->plans[SEARCH_BY_FORM], reads_table);
-	kind = search->plans[SEARCH_BY_SPELLING] == NULL || cost <= CHEAP_COST ||
-		cost <= 2 * search_cost(search->plans[SEARCH_BY_SPELLING], &other) ? SEARCH_BY_FORM : SEARCH_BY_SPELLING;
-	*plan = search->plans[kind];
+	cost = search_cost(plans[SEARCH_BY_FORM], reads_table);
+	kind = plans[SEARCH_BY_SPELLING] == NULL || cost <= CHEAP_COST ||
+		cost <= 2 * search_cost(plans[SEARCH_BY_SPELLING], &other) ? SEARCH_BY_FORM : SEARCH_BY_SPELLING;
+	*plan = plans[kind];
 	return kind;
 }
 
@@ -388,7 +421,7 @@ person_forms(const Jid *jid)
  * ---- searching
  */
 
-/* Look for a row by a statement. */
+/* Look for a row, or the latest end, by a statement; true if it returns a row. */
 static bool
 search_by_statement(const RowSearch *where, SPIPlanPtr plan, const WantedRow *wanted)
 {
@@ -437,6 +470,15 @@ search_as_owner(const RowSearch *where, WantedRow *wanted, int n)
 			wanted[i].sought.result == ROW_LOCKED;
 }
 
+/* Become the owner of the table, past its row security; writes the role before to *userid and *security. */
+static void
+search_begin(const RowSearch *where, Oid *userid, int *security)
+{
+	GetUserIdAndSecContext(userid, security);
+	SetUserIdAndSecContext(table_owner(search_table(where)),
+						   *security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+}
+
 /* Find out which of n people another row of the table has in the group; what is found is locked. */
 void
 trigger_search(const RowSearch *where, WantedRow *wanted, int n)
@@ -446,9 +488,54 @@ trigger_search(const RowSearch *where, WantedRow *wanted, int n)
 
 	if (n == 0)
 		return;
-	GetUserIdAndSecContext(&userid, &security);
-	SetUserIdAndSecContext(table_owner(search_table(where)),
-						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	search_begin(where, &userid, &security);
 	search_as_owner(where, wanted, n);
 	SetUserIdAndSecContext(userid, security);
+}
+
+/* True if a column says when memberships end, as a time: others' texts may be none. */
+bool
+trigger_has_ends(const RowSearch *where)
+{
+	AttrNumber	column = where->mapping->until_column;
+	Oid			type = column == InvalidAttrNumber ? InvalidOid
+		: getBaseType(TupleDescAttr(RelationGetDescr(where->table), column - 1)->atttypid);
+
+	return type == TIMESTAMPTZOID || type == TIMESTAMPOID || type == DATEOID;
+}
+
+/* Run the search for the latest end; false if no row has the person in the group with an end to come. */
+static bool
+search_end_as_owner(const RowSearch *where, const WantedRow *wanted, TimestampTz *end)
+{
+	SPIPlanPtr	plan;
+	bool		reads_table;
+	SearchKind	kind = choose_search(where, &plan, &reads_table);
+	Search	   *search = find_search(where->trigger->tgoid);
+	bool		isnull;
+	Datum		value;
+
+	prepare_search(search, SEARCH_END, kind, end_search_text(where, kind), search->type);
+	(void) search_by_statement(where, search->plans[SEARCH_END][kind], wanted);
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	*end = isnull ? 0 : DatumGetTimestampTz(value);
+	SPI_freetuptable(SPI_tuptable);
+	return !isnull;
+}
+
+/*
+ * Write to *end the latest end of the rows that have a person in a group, infinity
+ * if one of them has none; false if none has them there any more.
+ */
+bool
+trigger_search_end(const RowSearch *where, const WantedRow *wanted, TimestampTz *end)
+{
+	Oid			userid;
+	int			security;
+	bool		found;
+
+	search_begin(where, &userid, &security);
+	found = search_end_as_owner(where, wanted, end);
+	SetUserIdAndSecContext(userid, security);
+	return found;
 }

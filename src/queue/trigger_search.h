@@ -15,6 +15,7 @@
 #include "queue/trigger_arguments.h"
 #include "queue/trigger_probe.h"
 #include "utils/reltrigger.h"
+#include "utils/timestamp.h"
 
 /* The table that is searched, by its trigger. */
 typedef struct RowSearch
@@ -33,5 +34,7 @@ typedef struct WantedRow
 } WantedRow;
 
 extern void trigger_search(const RowSearch *where, WantedRow *wanted, int n);
+extern bool trigger_has_ends(const RowSearch *where);
+extern bool trigger_search_end(const RowSearch *where, const WantedRow *wanted, TimestampTz *end);
 
 #endif							/* WAWP_TRIGGER_SEARCH_H */

@@ -468,12 +468,12 @@ contact_merge_lid(const char *jid, const char *lid)
 {
 	SqlArgs		args = {0};
 
+	suppression_move(lid, jid);
 	if (contact_known_id(lid) == 0)
 		return;
 	spi_add_text(&args, jid);
 	spi_add_text(&args, lid);
 	spi_run(&merge_inbound, &args);
-	suppression_move(lid, jid);
 }
 
 /* Store a person's LID, unless somebody has locked the contact: it is learnt again. */
