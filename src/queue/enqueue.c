@@ -1099,7 +1099,10 @@ request_person(NewIntents *intents, PersonRequest *asked)
 	commit_wake_worker(&lane);
 }
 
-/* True if a person is in the group, or on the way there, by an earlier wish, whoever's that was. */
+/*
+ * True if a person is in the group, or on the way there, by an earlier wish, whoever's
+ * that was; or by one of the current role's whose transaction is still open.
+ */
 bool
 enqueue_has_wish(const char *instance, const Jid *group, const Jid *person)
 {
@@ -1107,7 +1110,7 @@ enqueue_has_wish(const char *instance, const Jid *group, const Jid *person)
 	SqlOwner	before;
 	bool		found;
 
-	if (intent_is_in_the_way(instance, group->text, person->text))
+	if (intent_is_in_the_way(instance, group->text, person->text) || intent_is_pending(&lane, person->text, GetUserId()))
 		return true;
 	before = spi_begin_as_owner();
 	found = membership_is_open(&lane, person->text);

@@ -31,7 +31,7 @@ foreach my $who ('15551630001', '15551630002')
 	$ann->ask("INSERT INTO wawp.membership_intent (group_jid, jid, batch_id) VALUES ('120363163000000002\@g.us', '$who', 'b$who')");
 	$ann->ask("INSERT INTO roster VALUES ('120363163000000003\@g.us', '$who')");
 	$ann->ask("INSERT INTO members VALUES ('120363163000000004\@g.us', '$who')");
-	$ann->ask("SELECT * FROM wawp_sync_group('$group', ARRAY['$who'], mode => 'apply')");
+	$ann->ask("SELECT * FROM wawp_sync_group('12036316300001@{[ substr $who, -4 ]}\@g.us', ARRAY['$who'], mode => 'apply')");
 }
 is($owner->until("SELECT count(*) FROM wawp.membership_intent WHERE state NOT IN ('failed', 'cancelled')", 0), 0, 'all that was requested has failed');
 is(scalar(grep { $_->{method} eq 'POST' && encode($_->{body}) =~ /1555163000[12]/ } $sim->ledger), 0, '... and nothing was sent that names them');
@@ -55,7 +55,10 @@ foreach my $n (1, 2)
 	$ann->ask("INSERT INTO wawp.membership_intent (group_jid, jid, batch_id) VALUES ('$group', '$number', 'ids$n')");
 	is($ann->ask("SELECT * FROM wawp_wait('ids$n', '180 s')")->{out}, '0|0|1|0', '... a row');
 }
-$ann->ask("SELECT * FROM wawp_request_invite('$group', ARRAY['$ids{3}[1]'], batch_id => 'invite')");
+# a group whose list has LIDs, so that it tells that this one is not in it
+my $of_lids = '120363163000000009@g.us';
+$sim->world({ groups => { $of_lids => { addressing => 'lid', lid_pn => \0 } } });
+$ann->ask("SELECT * FROM wawp_request_invite('$of_lids', ARRAY['$ids{3}[1]'], batch_id => 'invite')");
 is($ann->ask("SELECT * FROM wawp_wait('invite', '180 s')")->{out}, '0|0|1|0', 'an invitation by the LID of a number that opted out');
 is($ann->ask("SELECT detail FROM wawp.membership_intent WHERE batch_id = 'invite'")->{out}, 'not invited: suppressed (wrote STOP)', '... is not sent');
 is(scalar(grep { $_->{method} eq 'POST' && encode($_->{body}) =~ /15551630(10[1-4])|9000000001630/ } $sim->ledger), 0, '... and nothing was sent that names them');
