@@ -76,7 +76,7 @@ invitation_is_doubtful(const Intent *intent)
 
 /* Return the number of a LID, or the LID of a number; NULL if that is not known. */
 static const char *
-person_other_id(const Jid *person)
+invitation_other_id(const Jid *person)
 {
 	return person->kind == JID_LID ? contact_with_lid(person->text) : contact_lid(person->text);
 }
@@ -89,7 +89,7 @@ const char *
 messages_why_not_invited(const Intent *intent, const WawpInstance *instance, WawpOutcome *outcome)
 {
 	GroupSettings settings = settings_get(&intent->lane);
-	const char *reason = suppression_reason_of_both(intent->jid.text, person_other_id(&intent->jid), intent->lane.group);
+	const char *reason = suppression_reason_of_both(intent->jid.text, invitation_other_id(&intent->jid), intent->lane.group);
 	Membership	memory;
 
 	if (intent->superseded)
