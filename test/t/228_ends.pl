@@ -1,6 +1,6 @@
 
-# The ends of memberships: several rows of a table that have a person until different times, and additions whose end comes
-# before they are sent.
+# The ends of memberships: several rows of a table that have a person until different times, additions whose end comes
+# before they are sent, and plans for a far end.
 
 use strict;
 use warnings;
@@ -80,6 +80,7 @@ $wawp->until("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Loc
 $one->ask('COMMIT');
 is($other->answer->{state}, '', 'a row that waits for another session');
 is(stays($group, $who), '2100-01-02', '... does not shorten what that one said');
+$_->quit foreach $one, $other;
 
 # Who was not added is not asked for again when one of two rows goes.
 ($group, $who) = ($wawp->group, $wawp->person);
@@ -125,5 +126,17 @@ $wawp->ask("SELECT wawp_suppress('15557009902', NULL, 'once', '2000-01-01 00:00+
 is($wawp->ask("SELECT until < '2000-01-02' FROM wawp.suppression WHERE jid = '15557009902\@c.us'"), 't', '... and the end of an opt-out');
 is($wawp->ask(q{SELECT count(*) - max(id) FROM wawp.audit_log}), 0, 'the audit log has no gaps');
 
-$_->quit foreach $one, $other;
+# ---- what a plan waits for is kept as long as it waits
+
+$group = $wawp->group;
+my ($first, $gone) = map { $wawp->want(group => $group, who => $_) } $who = $wawp->person, $wawp->person;
+is($wawp->end($_), 'done added', 'added') foreach $first, $gone;
+my $plan = $wawp->want(action => 'remove', group => $group, who => $who, after => $first, not_before => "now() + interval '60 days'");
+$wawp->ask("UPDATE wawp.membership_intent SET settled_at = now() - interval '31 days' WHERE id IN ($first, $gone)");
+$node->restart;
+is($wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE id = $gone", 0), 0, 'retention deletes what was settled');
+is($wawp->now($first), 'done added', '... but not what a plan waits for');
+$wawp->ask("UPDATE wawp.membership_intent SET not_before = now() WHERE id = $plan; SELECT wawp_resume('support')");
+is($wawp->end($plan), 'done removed', '... which is served when its time has come');
+
 done_testing();
