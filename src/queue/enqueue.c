@@ -48,6 +48,7 @@
 #include "queue/enqueue.h"
 #include "queue/quota.h"
 #include "replication/logicalworker.h"
+#include "tables/contact.h"
 #include "tables/hold.h"
 #include "tables/home.h"
 #include "tables/erasure_key.h"
@@ -1112,6 +1113,8 @@ enqueue_has_wish(const char *instance, const Jid *group, const Jid *person)
 
 	if (intent_is_in_the_way(instance, group->text, person->text) || intent_is_pending(&lane, person->text, GetUserId()))
 		return true;
+	if (!contact_may_be_known(person->text))
+		return false;
 	before = spi_begin_as_owner();
 	found = membership_is_open(&lane, person->text);
 	spi_end_as_owner(&before);

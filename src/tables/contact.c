@@ -431,6 +431,15 @@ contact_look_up(const char *jid, Contact *contact)
 	return true;
 }
 
+/* True if anything may be stored of a person; no statement is run. */
+bool
+contact_may_be_known(const char *jid)
+{
+	IndexProbe	person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
+
+	return index_probe_first(&person) != PROBE_NONE;
+}
+
 /* Return the id of a person who is known already, else 0. */
 int64
 contact_known_id(const char *jid)

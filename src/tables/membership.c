@@ -95,11 +95,8 @@ static SqlStatement is_open = {
 bool
 membership_is_open(const LaneKey *lane, const char *jid)
 {
-	IndexProbe	person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
 	SqlArgs		args = {0};
 
-	if (index_probe_first(&person) == PROBE_NONE)
-		return false;
 	spi_add_text(&args, NameStr(lane->instance));
 	spi_add_text(&args, lane->group);
 	spi_add_text(&args, jid);
