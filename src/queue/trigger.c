@@ -280,27 +280,46 @@ request_set_end(FiringRequest *wanted, TimestampTz end)
 }
 
 /*
- * Of a removal that is not made, as another row has the person: true if that row
- * wants them still.  If the row that is gone wanted them for longer, the request
- * becomes one for the end that is left, unless nothing came of the earlier ones.
+ * Settles a removal that is not made, as another row has the person until then.  If
+ * the row that is gone wanted them for longer, it becomes a request for the end that
+ * is left, unless nothing came of the earlier ones.
  */
-static bool
-firing_keep_until(const Firing *firing, const RowSearch *where, const WantedRow *other, FiringRequest *removal)
+static void
+removal_settle(const Firing *firing, const WantedRow *other, FiringRequest *removal)
 {
-	TimestampTz end;
+	AttrNumber	column = firing->mapping->until_column;
 
-	if (!trigger_has_ends(where))
-		return true;
-	if (!trigger_search_end(where, other, &end))
-		return false;
-	if (end_rank(row_time(firing->table, removal->row, firing->mapping->until_column)) > end &&
-		enqueue_has_wish(trigger_instance(firing->mapping), &other->sought.group, &other->sought.person))
+	removal->is_settled = true;
+	if (other->end == DT_NOEND || end_rank(row_time(firing->table, removal->row, column)) <= other->end ||
+		!enqueue_has_wish(trigger_instance(firing->mapping), &other->sought.group, &other->sought.person))
+		return;
+	removal->asked.request.action = ACTION_ADD;
+	(void) request_set_end(removal, other->end);
+	removal->is_shortened = true;
+	removal->is_settled = false;
+}
+
+/* Writes to wanted[] of which people rows of the table have an end to come, among those whom another row has; all of them if there are no ends. */
+static void
+firing_search_ends(const RowSearch *where, WantedRow *wanted, FiringRequest **removals, int n)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < n; i++)
 	{
-		removal->asked.request.action = ACTION_ADD;
-		(void) request_set_end(removal, end);
-		removal->is_shortened = true;
+		FiringRequest *removal = removals[i];
+
+		if (!wanted[i].is_found)
+			continue;
+		wanted[kept] = wanted[i];
+		wanted[kept].end = DT_NOEND;
+		removals[i] = removals[kept];
+		removals[kept++] = removal;
 	}
-	return true;
+	for (int i = kept; i < n; i++)
+		wanted[i].is_found = false;
+	if (trigger_has_ends(where))
+		trigger_search_ends(where, wanted, kept);
 }
 
 /* Settles removals of people whom another row of the table still has in the group; true if there are some. */
@@ -321,13 +340,13 @@ firing_settle_wanted(Firing *firing)
 		removals[n++] = &firing->requests[i];
 	}
 	trigger_search(&where, wanted, n);
+	firing_search_ends(&where, wanted, removals, n);
 	for (int i = 0; i < n; i++)
-	{
-		bool		is_kept = wanted[i].is_found && firing_keep_until(firing, &where, &wanted[i], removals[i]);
-
-		removals[i]->is_settled = is_kept && !removals[i]->is_shortened;
-		found |= is_kept;
-	}
+		if (wanted[i].is_found)
+		{
+			found = true;
+			removal_settle(firing, &wanted[i], removals[i]);
+		}
 	pfree(removals);
 	pfree(wanted);
 	return found;
@@ -390,21 +409,28 @@ static bool
 firing_settle_ends(Firing *firing)
 {
 	const RowSearch where = {firing->trigger, firing->table, firing->mapping};
+	WantedRow  *sought = palloc(sizeof(WantedRow) * Max(firing->nrequests, 1));
+	FiringRequest **shared = palloc(sizeof(FiringRequest *) * Max(firing->nrequests, 1));
 	bool		has_changed = false;
+	int			n = 0;
 
 	for (int i = 0; i < firing->nrequests; i++)
 	{
 		FiringRequest *wanted = &firing->requests[i];
-		WantedRow	sought = {.row = wanted->row};
-		TimestampTz end;
 
 		if (wanted->is_settled || !wanted->shares_end)
 			continue;
-		sought.sought.group = enqueue_parse(wanted->asked.group);
-		sought.sought.person = enqueue_parse(wanted->asked.person);
-		if (trigger_search_end(&where, &sought, &end))
-			has_changed |= request_set_end(wanted, end);
+		sought[n].row = wanted->row;
+		sought[n].sought.group = enqueue_parse(wanted->asked.group);
+		sought[n].sought.person = enqueue_parse(wanted->asked.person);
+		shared[n++] = wanted;
 	}
+	trigger_search_ends(&where, sought, n);
+	for (int i = 0; i < n; i++)
+		if (sought[i].is_found)
+			has_changed |= request_set_end(shared[i], sought[i].end);
+	pfree(shared);
+	pfree(sought);
 	return has_changed;
 }
 

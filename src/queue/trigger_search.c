@@ -9,9 +9,8 @@
  * table where no index is of use.  What it does not tell is asked by a statement
  * for each row.
  *
- * Where a column says when memberships end, the latest end of the rows that want
- * a person is found by a statement likewise; a row whose end has passed wants
- * nobody.
+ * Where a column says when memberships end, a statement finds the latest ends of
+ * the rows that want several people; a row whose end has passed wants nobody.
  *
  * A search acts as the owner of the table and past its row security, as a
  * foreign key's does.  The row that it finds is locked FOR SHARE until the
@@ -88,10 +87,10 @@ typedef enum SearchKind
 typedef enum SearchResult
 {
 	SEARCH_ROW,					/* a row, which is locked */
-	SEARCH_END					/* the latest end of the rows whose end has not passed */
+	SEARCH_ENDS					/* of several people the latest end of the rows whose end has not passed */
 } SearchResult;
 
-#define SEARCH_RESULTS (SEARCH_END + 1)
+#define SEARCH_RESULTS (SEARCH_ENDS + 1)
 
 /* A trigger's prepared searches, for the life of the process; prepared again when their text changes. */
 typedef struct Search
@@ -196,19 +195,27 @@ search_text(const RowSearch *where, SearchKind kind)
 				   condition, ours, quote_identifier(where->mapping->jid));
 }
 
-/* Return the text of a search for the latest end; a row without an end has one that is never reached. */
+/*
+ * Return the text of a search for the latest ends; a row without an end has one
+ * that is never reached.  Its arguments are the groups and people, in normal form
+ * and side by side, and spellings of these groups.
+ */
 static char *
-end_search_text(const RowSearch *where, SearchKind kind)
+ends_search_text(const RowSearch *where, SearchKind kind)
 {
 	const char *ours = our_schema(where);
+	const char *group = quote_identifier(where->mapping->group);
 	const char *until = quote_identifier(where->mapping->until);
 	Oid			table = search_table(where);
 
-	return psprintf("SELECT pg_catalog.max(COALESCE(%s::pg_catalog.timestamptz, 'infinity'::pg_catalog.timestamptz)) FROM %s"
-					" WHERE %s AND %s.wawp_jid(%s::pg_catalog.text) OPERATOR(pg_catalog.=) ANY ($2)"
-					" AND (%s IS NULL OR %s::pg_catalog.timestamptz OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())",
+	return psprintf("SELECT w.n, pg_catalog.max(COALESCE(t.%s::pg_catalog.timestamptz, 'infinity'::pg_catalog.timestamptz))"
+					" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY w (in_group, person, n)"
+					" JOIN %s t ON %s.wawp_jid(t.%s::pg_catalog.text) OPERATOR(pg_catalog.=) w.in_group"
+					" AND %s.wawp_jid(t.%s::pg_catalog.text) OPERATOR(pg_catalog.=) w.person"
+					" WHERE (t.%s IS NULL OR t.%s::pg_catalog.timestamptz OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())%s GROUP BY w.n",
 					until, quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table)),
-					group_condition(where, kind, ours), ours, quote_identifier(where->mapping->jid), until, until);
+					ours, group, ours, quote_identifier(where->mapping->jid), until, until,
+					kind == SEARCH_BY_FORM ? "" : psprintf(" AND t.%s %s ANY ($3)", group, type_equality(group_column_type(where))));
 }
 
 static Search *
@@ -241,10 +248,10 @@ forget_search(Search *search, SearchResult result, SearchKind kind)
 		pfree(text);
 }
 
+/* Prepare a search, whose arguments have these types, unless it is; type: of the group's column. */
 static void
-prepare_search(Search *search, SearchResult result, SearchKind kind, const char *text, Oid type)
+prepare_search(Search *search, SearchResult result, SearchKind kind, const char *text, Oid type, Oid *types, int nargs)
 {
-	Oid			types[SEARCH_ARGS] = {TEXTOID, TEXTARRAYOID};
 	SPIPlanPtr	plan;
 
 	if (text && search->plans[result][kind] && search->type == type && strcmp(search->texts[result][kind], text) == 0)
@@ -252,9 +259,7 @@ prepare_search(Search *search, SearchResult result, SearchKind kind, const char 
 	forget_search(search, result, kind);
 	if (text == NULL)
 		return;
-	for (int i = 0; i < NSPELLINGS; i++)
-		types[2 + i] = type;
-	plan = SPI_prepare(text, SEARCH_ARGS, types);
+	plan = SPI_prepare(text, nargs, types);
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not prepare \"%s\": %s", text, SPI_result_code_string(SPI_result));
 	search->texts[result][kind] = MemoryContextStrdup(TopMemoryContext, text);
@@ -295,16 +300,19 @@ choose_search(const RowSearch *where, SPIPlanPtr *plan, bool *reads_table)
 	Search	   *search = find_search(where->trigger->tgoid);
 	SPIPlanPtr *plans = search->plans[SEARCH_ROW];
 	Oid			type = group_column_type(where);
+	Oid			types[SEARCH_ARGS] = {TEXTOID, TEXTARRAYOID};
 	SearchKind	kind;
 	double		cost;
 	bool		other;
 
+	for (int i = 0; i < NSPELLINGS; i++)
+		types[2 + i] = type;
 	for (kind = 0; kind < SEARCH_KINDS; kind++)
-		prepare_search(search, SEARCH_ROW, kind, search_text(where, kind), type);
+		prepare_search(search, SEARCH_ROW, kind, search_text(where, kind), type, types, SEARCH_ARGS);
 	/* the plans that were made for another type are gone, or are made anew when they are needed */
 	if (search->type != type)
 		for (kind = 0; kind < SEARCH_KINDS; kind++)
-			forget_search(search, SEARCH_END, kind);
+			forget_search(search, SEARCH_ENDS, kind);
 	search->type = type;
 	cost = search_cost(plans[SEARCH_BY_FORM], reads_table);
 	kind = plans[SEARCH_BY_SPELLING] == NULL || cost <= CHEAP_COST ||
@@ -421,7 +429,7 @@ person_forms(const Jid *jid)
  * ---- searching
  */
 
-/* Look for a row, or the latest end, by a statement; true if it returns a row. */
+/* Look for a row by a statement. */
 static bool
 search_by_statement(const RowSearch *where, SPIPlanPtr plan, const WantedRow *wanted)
 {
@@ -504,38 +512,115 @@ trigger_has_ends(const RowSearch *where)
 	return type == TIMESTAMPTZOID || type == TIMESTAMPOID || type == DATEOID;
 }
 
-/* Run the search for the latest end; false if no row has the person in the group with an end to come. */
-static bool
-search_end_as_owner(const RowSearch *where, const WantedRow *wanted, TimestampTz *end)
+/* The people of a search for ends, in each form that their numbers have; space for two of each. */
+typedef struct EndsSought
 {
+	int			n;
+	Datum	   *groups;
+	Datum	   *people;
+	int		   *rows;			/* the places of their rows */
+	Datum	   *spellings;		/* of groups, NSPELLINGS of each row */
+} EndsSought;
+
+static void
+ends_put_person(EndsSought *sought, int row, const Jid *group, const Jid *person)
+{
+	if (person->kind == JID_INVALID)
+		return;
+	sought->groups[sought->n] = CStringGetTextDatum(group->text);
+	sought->people[sought->n] = CStringGetTextDatum(person->text);
+	sought->rows[sought->n++] = row;
+}
+
+static EndsSought
+ends_sought(const RowSearch *where, const WantedRow *wanted, int n)
+{
+	EndsSought	sought = {
+		.groups = palloc(sizeof(Datum) * 2 * n),
+		.people = palloc(sizeof(Datum) * 2 * n),
+		.rows = palloc(sizeof(int) * 2 * n),
+		.spellings = palloc(sizeof(Datum) * NSPELLINGS * n)
+	};
+
+	for (int i = 0; i < n; i++)
+	{
+		Jid			other = jid_other_form(&wanted[i].sought.person);
+
+		ends_put_person(&sought, i, &wanted[i].sought.group, &wanted[i].sought.person);
+		ends_put_person(&sought, i, &wanted[i].sought.group, &other);
+		fill_spellings(where, &wanted[i], sought.spellings + NSPELLINGS * i);
+	}
+	return sought;
+}
+
+static Datum
+ends_array(Datum *values, int n, Oid type)
+{
+	int16		len;
+	bool		byval;
+	char		align;
+
+	get_typlenbyvalalign(type, &len, &byval, &align);
+	return PointerGetDatum(construct_array(values, n, type, len, byval, align));
+}
+
+/* Take the ends that a search has found. */
+static void
+ends_take(const EndsSought *sought, WantedRow *wanted)
+{
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		int			n = (int) DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
+		WantedRow  *row = &wanted[sought->rows[n - 1]];
+		TimestampTz end = DatumGetTimestampTz(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull));
+
+		row->end = row->is_found ? Max(row->end, end) : end;
+		row->is_found = true;
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+static void
+search_ends_as_owner(const RowSearch *where, WantedRow *wanted, int n)
+{
+	Search	   *search = find_search(where->trigger->tgoid);
+	EndsSought	sought = ends_sought(where, wanted, n);
 	SPIPlanPtr	plan;
 	bool		reads_table;
 	SearchKind	kind = choose_search(where, &plan, &reads_table);
-	Search	   *search = find_search(where->trigger->tgoid);
-	bool		isnull;
-	Datum		value;
+	Oid			of_array = get_array_type(search->type);
+	Oid			types[] = {TEXTARRAYOID, TEXTARRAYOID, of_array};
+	Datum		values[3];
 
-	prepare_search(search, SEARCH_END, kind, end_search_text(where, kind), search->type);
-	(void) search_by_statement(where, search->plans[SEARCH_END][kind], wanted);
-	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	*end = isnull ? 0 : DatumGetTimestampTz(value);
-	SPI_freetuptable(SPI_tuptable);
-	return !isnull;
+	if (!OidIsValid(of_array))
+		kind = SEARCH_BY_FORM;
+	prepare_search(search, SEARCH_ENDS, kind, ends_search_text(where, kind), search->type, types, kind == SEARCH_BY_FORM ? 2 : 3);
+	values[0] = ends_array(sought.groups, sought.n, TEXTOID);
+	values[1] = ends_array(sought.people, sought.n, TEXTOID);
+	if (kind == SEARCH_BY_SPELLING)
+		values[2] = ends_array(sought.spellings, NSPELLINGS * n, search->type);
+	for (int i = 0; i < n; i++)
+		wanted[i].is_found = false;
+	if (SPI_execute_plan(search->plans[SEARCH_ENDS][kind], values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for ends: %s", SPI_result_code_string(SPI_result));
+	ends_take(&sought, wanted);
 }
 
 /*
- * Write to *end the latest end of the rows that have a person in a group, infinity
- * if one of them has none; false if none has them there any more.
+ * Find out which of n people some row of the table has in the group with an end that
+ * has not passed, and the latest of these ends, infinity if a row has none.
  */
-bool
-trigger_search_end(const RowSearch *where, const WantedRow *wanted, TimestampTz *end)
+void
+trigger_search_ends(const RowSearch *where, WantedRow *wanted, int n)
 {
 	Oid			userid;
 	int			security;
-	bool		found;
 
+	if (n == 0)
+		return;
 	search_begin(where, &userid, &security);
-	found = search_end_as_owner(where, wanted, end);
+	search_ends_as_owner(where, wanted, n);
 	SetUserIdAndSecContext(userid, security);
-	return found;
 }
