@@ -357,6 +357,17 @@ number_is_unregistered(Intent *intent, const Contact *contact, const WawpInstanc
 	return false;
 }
 
+/* Return why a person is on the opt-out list by any of their ids: additions go to the number that WhatsApp knows them by. */
+static const char *
+person_opted_out(const Intent *intent, const Contact *contact)
+{
+	const char *reason = suppression_reason_of_both(intent->jid.text, contact->lid, intent->lane.group);
+
+	if (reason || contact->known_as == NULL || strcmp(contact->known_as, intent->jid.text) == 0)
+		return reason;
+	return suppression_reason(contact->known_as, intent->lane.group);
+}
+
 /*
  * True if there is a reason not to send this addition; *change is then what
  * becomes of it.  Otherwise *need may be set to information that has to be
@@ -367,7 +378,7 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 				const GroupSettings *settings, InfoNeed *need, IntentChange *change)
 {
 	Contact		contact = contact_get(intent->jid.text);
-	const char *reason = suppression_reason_of_both(intent->jid.text, contact.lid, intent->lane.group);
+	const char *reason = person_opted_out(intent, &contact);
 	bool		is_erased = reason && suppression_is_erased(intent->jid.text);
 	Presence	presence = PRESENCE_UNKNOWN;
 

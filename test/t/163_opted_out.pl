@@ -65,6 +65,9 @@ is(scalar(grep { $_->{method} eq 'POST' && encode($_->{body}) =~ /15551630(10[1-
 is($owner->ask("SELECT wawp_unsuppress('$ids{$_}[0]'), wawp_unsuppress('$ids{$_}[1]')")->{out}, 't|f', "$_: the number takes both ids off the list") foreach 1, 2;
 is($owner->ask("SELECT wawp_unsuppress('$ids{3}[1]'), wawp_unsuppress('$ids{3}[0]')")->{out}, 't|f', '3: so does the LID');
 is($ann->ask("SELECT outcome FROM wawp_add_participants('$group', ARRAY['$ids{$_}[0]'])")->{out}, 'accepted', "$_: added") foreach 1 .. 3;
+$owner->ask("INSERT INTO wawp.contact (jid, registered, checked_at, known_as) VALUES ('15551630105\@c.us', true, now(), '15551630106\@c.us'); SELECT wawp_suppress('15551630106')");
+$ann->ask("INSERT INTO wawp.membership_intent (group_jid, jid, batch_id) VALUES ('$group', '15551630105', 'known_as')");
+is($ann->ask("SELECT * FROM wawp_wait('known_as', '180 s')")->{out}, '0|0|1|0', 'who opted out by the number that WhatsApp knows another one by is not added by that other one');
 is($owner->ask("SELECT wawp_note_contact('$ids{4}[1]')")->{out}, 't', 'who wrote by the LID');
 is($owner->ask("SELECT last_inbound_at IS NOT NULL FROM wawp.contact WHERE jid = '$ids{4}[0]\@c.us'")->{out}, 't', '... wrote by the number');
 

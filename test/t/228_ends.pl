@@ -112,6 +112,10 @@ is($wawp->end($member), 'done added', 'a member without an end');
 is($wawp->end($wawp->want(group => $group, who => $who, until => "now() - interval '1 minute'")), 'done already_member', '... is there already');
 is($wawp->until("SELECT string_agg(concat_ws(' ', origin, state, outcome), ',') FROM wawp.membership_intent WHERE action = 'remove' AND jid = '$who\@c.us'",
 	'until done removed'), 'until done removed', '... and goes when the end is in the past');
+my ($of_lids, $unseen) = ($wawp->group(addressing => 'lid', lid_pn => \0), $wawp->person(lid_known => \0));
+is($wawp->end($wawp->want(group => $of_lids, who => $unseen, verify => 'false')), 'done accepted', 'one whom the list cannot show');
+is($wawp->end($wawp->want(group => $of_lids, who => $unseen, until => "now() - interval '1 minute'")), 'cancelled', '... is not added for a time that is over');
+is($wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE action = 'remove' AND origin = 'until' AND jid = '$unseen\@c.us'", 1), 1, '... and a removal is requested');
 my $uninvited = $wawp->person(privacy => 'nobody');
 my $blocked = $wawp->want(group => $group, who => $uninvited, until => "now() + interval '20 s'");
 is($wawp->comes_to($blocked, qr/^(invited|failed)/), 'invited invited', 'before the end somebody who cannot be added is invited');
