@@ -299,7 +299,10 @@ removal_settle(const Firing *firing, const WantedRow *other, FiringRequest *remo
 	removal->is_settled = false;
 }
 
-/* Writes to wanted[] of which people rows of the table have an end to come, among those whom another row has; all of them if there are no ends. */
+/*
+ * Moves the people whom another row has to the front of wanted[] and removals[], and
+ * writes to wanted[] until when; nobody whose ends have all passed is found.
+ */
 static void
 firing_search_ends(const RowSearch *where, WantedRow *wanted, FiringRequest **removals, int n)
 {
@@ -360,7 +363,7 @@ typedef struct NamedAddition
 	FiringRequest *first;
 } NamedAddition;
 
-/* Notes that other rows may have another end for the person of an addition: rows of this statement, or ones that were requested before. */
+/* Notes that other rows, of this statement or an earlier one, may have another end for the person of an addition. */
 static void
 addition_mark_shared(const Firing *firing, HTAB *met, FiringRequest *wanted)
 {
@@ -390,7 +393,7 @@ static void
 firing_mark_shared(Firing *firing)
 {
 	HASHCTL		control = {.keysize = 2 * JID_SIZE, .entrysize = sizeof(NamedAddition), .hcxt = CurrentMemoryContext};
-	HTAB	   *met = hash_create("wawp additions of a firing", Max(firing->nrequests, 1), &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	HTAB	   *met = hash_create("wawp additions", Max(firing->nrequests, 1), &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
 	for (int i = 0; i < firing->nrequests; i++)
 	{
