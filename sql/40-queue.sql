@@ -146,7 +146,8 @@ ALTER TABLE wawp.membership_intent ENABLE REPLICA TRIGGER arrived;
 
 CREATE FUNCTION wawp._text_limits() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_text_limits';
-COMMENT ON FUNCTION wawp._text_limits() IS 'refuses texts that are too long, in the columns named as its arguments';
+COMMENT ON FUNCTION wawp._text_limits() IS
+	'refuses texts that are too long, and brings groups and people into normal form, in the columns named as its arguments';
 -- The worker sets these only where it moves a row to another group, or erases a person.
 CREATE TRIGGER limits BEFORE UPDATE OF group_jid, jid, reason, context, batch_id ON wawp.membership_intent
 	FOR EACH ROW EXECUTE FUNCTION wawp._text_limits('group_jid', 'jid', 'reason', 'context', 'batch_id');

@@ -111,6 +111,8 @@ CREATE INDEX membership_intent_after ON wawp.membership_intent (home, after) WHE
 
 CREATE FUNCTION wawp._home() RETURNS uuid
 	LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'wawp_home';
+COMMENT ON FUNCTION wawp._text_limits() IS
+	'refuses texts that are too long, and brings groups and people into normal form, in the columns named as its arguments';
 COMMENT ON FUNCTION wawp._home() IS 'the home of this database, whose rows it serves; NULL in a copy';
 CREATE FUNCTION wawp._row_arrived() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_row_arrived';

@@ -6,7 +6,8 @@
  * One table: the name of an argument or column, its limit and the unit.  A text
  * that is too long is refused when it is given (22001), before it is fetched or
  * decompressed; a caller that must not fail cuts it.  The trigger function here
- * checks the columns of a table that are named as its arguments.
+ * checks the columns of a table that are named as its arguments, and brings those
+ * that name a group or a person into normal form.
  *
  * Memory: a text that was cut is in the current context.  No catalogs, no locks.
  *
@@ -19,11 +20,13 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "base/encoding.h"
 #include "base/text_limit.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "protocol/jid.h"
 #include "protocol/mailbox_record.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -197,8 +200,26 @@ text_limit_named(const char *name)
 }
 
 /*
+ * Return a row whose column, a group or a person, is in normal form: rows are looked
+ * for by that.  What names neither, or has no normal form, stays as it is.
+ */
+static HeapTuple
+row_normalise(HeapTuple row, TupleDesc desc, int number, Datum value)
+{
+	const char *written = TextDatumGetCString(value);
+	const char *utf8 = text_from_server(written);
+	Jid			jid = jid_parse(utf8, strlen(utf8));
+	bool		isnull = false;
+
+	if (jid.kind == JID_INVALID || strcmp(jid.text, written) == 0)
+		return row;
+	value = CStringGetTextDatum(jid.text);
+	return heap_modify_tuple_by_cols(row, desc, 1, &number, &value, &isnull);
+}
+
+/*
  * BEFORE ROW trigger whose arguments name columns: raise 22001 for the first
- * one that is too long.
+ * one that is too long, and bring groups and people into normal form.
  */
 Datum
 wawp_text_limits(PG_FUNCTION_ARGS)
@@ -225,6 +246,8 @@ wawp_text_limits(PG_FUNCTION_ARGS)
 			text_limit_check_change((TextLimit) limit, value, trigger, number);
 		else if (!isnull)
 			text_limit_check((TextLimit) limit, value);
+		if (!isnull && (limit == TEXT_JID || limit == TEXT_GROUP_JID))
+			row = row_normalise(row, desc, number, value);
 	}
 	return PointerGetDatum(row);
 }

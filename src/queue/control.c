@@ -284,18 +284,27 @@ wawp_resume(PG_FUNCTION_ARGS)
  * ---- the opt-out list, and contacts
  */
 
+/* Return the number of a person who is named by a LID, if it is known, else what names them; as the owner. */
+static const char *
+control_person(const char *person)
+{
+	const char *number = contact_with_lid(person);
+
+	return number ? number : person;
+}
+
 /* (jid text, group_jid text, reason text, until timestamptz): true if something changed. */
 Datum
 wawp_suppress(PG_FUNCTION_ARGS)
 {
-	const char *person = enqueue_arg_person(fcinfo, 0);
+	const char *named = enqueue_arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
 	const char *given = text_limit_arg(fcinfo, 2, TEXT_REASON);
 	const char *reason = given ? given : "asked for";
 	IntentRequester by = enqueue_current_requester(fcinfo);
 	SqlOwner	before = spi_begin_as_owner();
-	bool		changed = suppression_set(person, group, reason,
-										  PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3));
+	const char *person = control_person(named);
+	bool		changed = suppression_set(person, group, reason, enqueue_arg_time(fcinfo, 3));
 
 	if (changed)
 		intent_note("policy", NULL, group, person, psprintf("suppressed: %s", reason), &by);
@@ -315,16 +324,20 @@ unsuppress_check_erased(const char *person)
 				 errhint("Try again when the person has no row in wawp.erasure any more; end sessions that are idle in a transaction.")));
 }
 
-/* (jid text, group_jid text): true if there was a suppression. */
+/* (jid text, group_jid text): true if there was a suppression, by the number or the LID. */
 Datum
 wawp_unsuppress(PG_FUNCTION_ARGS)
 {
-	const char *person = enqueue_arg_person(fcinfo, 0);
+	const char *named = enqueue_arg_person(fcinfo, 0);
 	const char *group = arg_group_or_all(fcinfo, 1);
 	IntentRequester by = enqueue_current_requester(fcinfo);
 	SqlOwner	before = spi_begin_as_owner();
+	const char *person = control_person(named);
+	const char *lid = person == named ? contact_lid(person) : named;
 	bool		lifted = suppression_lift(person, group);
 
+	if (lid)
+		lifted |= suppression_lift(lid, group);
 	if (lifted)
 	{
 		unsuppress_check_erased(person);
@@ -340,13 +353,13 @@ Datum
 wawp_note_contact(PG_FUNCTION_ARGS)
 {
 	const char *person = enqueue_arg_person(fcinfo, 0);
-	TimestampTz at = PG_ARGISNULL(1) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
+	TimestampTz at = PG_ARGISNULL(1) ? GetCurrentTimestamp() : enqueue_arg_time(fcinfo, 1);
 	SqlOwner	before;
 	bool		changed;
 
 	requester_require_read_write(fcinfo);
 	before = spi_begin_as_owner();
-	changed = contact_note_inbound(person, at);
+	changed = contact_note_inbound(control_person(person), at);
 	spi_end_as_owner(&before);
 	PG_RETURN_BOOL(changed);
 }

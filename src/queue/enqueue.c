@@ -48,11 +48,13 @@
 #include "queue/enqueue.h"
 #include "queue/quota.h"
 #include "replication/logicalworker.h"
+#include "tables/contact.h"
 #include "tables/hold.h"
 #include "tables/home.h"
 #include "tables/erasure_key.h"
 #include "tables/identity.h"
 #include "tables/intent.h"
+#include "tables/membership.h"
 #include "tables/suppression.h"
 #include "throttle/gcra.h"
 #include "utils/acl.h"
@@ -329,6 +331,17 @@ fill_system_columns(Datum *values, bool *nulls, const Requester *requester, cons
 	set_intent_column(values, nulls, INTENT_UPDATED_AT, now);
 }
 
+/* Puts times that are the epoch itself one microsecond later: 0 means "none" to the queue. */
+static void
+fill_epochs(Datum *values, const bool *nulls)
+{
+	static const int times[] = {INTENT_NOT_BEFORE, INTENT_EXPIRES_AT, INTENT_UNTIL};
+
+	for (size_t i = 0; i < lengthof(times); i++)
+		if (!nulls[times[i] - 1] && DatumGetTimestampTz(values[times[i] - 1]) == 0)
+			values[times[i] - 1] = TimestampTzGetDatum(1);
+}
+
 /* Sets the defaults of columns that were given as NULL. */
 static void
 fill_missing_columns(TupleDesc desc, Datum *values, bool *nulls)
@@ -530,6 +543,7 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	lane = fill_identity_columns(values, nulls, requester, action, &jid);
 	quota_take(requester->roleid);
 	fill_missing_columns(desc, values, nulls);
+	fill_epochs(values, nulls);
 	fill_system_columns(values, nulls, requester, "insert");
 	set_intent_column(values, nulls, INTENT_ID, next_intent_id(requester));
 	not_before = nulls[INTENT_NOT_BEFORE - 1] ? 0 : DatumGetTimestampTz(values[INTENT_NOT_BEFORE - 1]);
@@ -847,7 +861,14 @@ arg_context(FunctionCallInfo fcinfo, int n)
 	return DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(n)));
 }
 
-#define ARG_TIME(n) (PG_ARGISNULL(n) ? 0 : PG_GETARG_TIMESTAMPTZ(n))
+/* Returns the n-th argument, a time; 0 for NULL, and the epoch itself is one microsecond later, since 0 means "none". */
+TimestampTz
+enqueue_arg_time(FunctionCallInfo fcinfo, int n)
+{
+	TimestampTz at = PG_ARGISNULL(n) ? 0 : PG_GETARG_TIMESTAMPTZ(n);
+
+	return !PG_ARGISNULL(n) && at == 0 ? 1 : at;
+}
 
 static SqlStatement insert_failed = {
 	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, outcome, detail, instance_id,"
@@ -1087,6 +1108,27 @@ request_person(NewIntents *intents, PersonRequest *asked)
 }
 
 /*
+ * True if a person is in the group, or on the way there, by an earlier wish, whoever's
+ * that was; or by one of the current role's whose transaction is still open.
+ */
+bool
+enqueue_has_wish(const char *instance, const Jid *group, const Jid *person)
+{
+	LaneKey		lane = lane_key(instance, group->text);
+	SqlOwner	before;
+	bool		found;
+
+	if (intent_is_in_the_way(instance, group->text, person->text) || intent_is_pending(&lane, person->text, GetUserId()))
+		return true;
+	if (!contact_may_be_known(person->text))
+		return false;
+	before = spi_begin_as_owner();
+	found = membership_is_open(&lane, person->text);
+	spi_end_as_owner(&before);
+	return found;
+}
+
+/*
  * Requests people on behalf of a role, for a user's trigger; all have the same
  * origin and nothing but what a trigger can ask for.  One that is invalid becomes
  * a failed intent and has its problem set; a problem with the instance or the
@@ -1122,11 +1164,11 @@ read_request_tail(FunctionCallInfo fcinfo, int first, bool can_add, MembershipRe
 	request->verify = request->invite = true;
 	request->reason = text_limit_arg(fcinfo, first, TEXT_REASON);
 	request->priority = PG_ARGISNULL(first + 1) ? 0 : PG_GETARG_INT32(first + 1);
-	request->not_before = ARG_TIME(first + 2);
-	request->expires_at = ARG_TIME(first + 3);
+	request->not_before = enqueue_arg_time(fcinfo, first + 2);
+	request->expires_at = enqueue_arg_time(fcinfo, first + 3);
 	if (can_add)
 	{
-		request->until = ARG_TIME(n);
+		request->until = enqueue_arg_time(fcinfo, n);
 		request->verify = PG_ARGISNULL(n + 1) || PG_GETARG_BOOL(n + 1);
 		request->invite = PG_ARGISNULL(n + 2) || PG_GETARG_BOOL(n + 2);
 		n += 3;

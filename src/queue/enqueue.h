@@ -46,8 +46,10 @@ typedef struct PersonRequest
 extern Jid	enqueue_parse(const char *text);
 extern const char *enqueue_group(const char *text);
 extern const char *enqueue_arg_person(FunctionCallInfo fcinfo, int n);
+extern TimestampTz enqueue_arg_time(FunctionCallInfo fcinfo, int n);
 extern IntentRequester enqueue_current_requester(FunctionCallInfo fcinfo);
 extern void enqueue_for_role(Oid roleid, const char *instance, PersonRequest **requests, int n);
+extern bool enqueue_has_wish(const char *instance, const Jid *group, const Jid *person);
 extern bool enqueue_quota_is_noted(Oid roleid, const char *origin);
 extern void enqueue_failed(Oid roleid, const char *instance, const PersonRequest *asked, const char *problem);
 

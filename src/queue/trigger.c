@@ -12,8 +12,10 @@
  * still has that person in that group, UPDATE moves.  With "action" every
  * firing requests just that.  The requests are the table owner's, as checks of
  * foreign keys are; as for them, the search for another row ignores row
- * security, and an index on the group's column makes it fast.  The session's
- * wawp.instance is never read: the writer must not choose the owner's account.
+ * security, and an index on the group's column makes it fast.  Of the ends that
+ * several rows have for a person the latest counts, and a row whose end has passed
+ * wants nobody.  The session's wawp.instance is never read: the writer must not
+ * choose the owner's account.
  *
  * The user's write never fails because of WhatsApp: an error after the
  * trigger's own arguments were read becomes a WARNING and a failed intent,
@@ -51,6 +53,7 @@
 #include "queue/trigger_search.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -113,6 +116,8 @@ typedef struct FiringRequest
 	int			row_number;		/* among those of the firing */
 	PersonRequest asked;		/* group and person NULL: not read yet, or NULL in the row */
 	bool		is_settled;		/* nothing is left to be requested */
+	bool		shares_end;		/* other rows may have a later end for the person */
+	bool		is_shortened;	/* instead of a removal: another row's end is left */
 } FiringRequest;
 
 /*
@@ -129,7 +134,7 @@ typedef struct Firing
 	const TriggeredRow *rows;
 	int			nrequests;
 	FiringRequest *requests;	/* space for two of each row */
-	bool		was_overtaken;	/* another row of a person to be removed was committed while this waited */
+	bool		was_overtaken;	/* another row that decides about a person was committed while this waited */
 } Firing;
 
 static void
@@ -256,6 +261,70 @@ may_be_wanted(const Firing *firing, const FiringRequest *wanted, SoughtRow *soug
 	return sought->group.kind == JID_GROUP && sought->person.kind != JID_INVALID && sought->person.kind != JID_GROUP;
 }
 
+/* Orders ends: none is the latest. */
+static TimestampTz
+end_rank(TimestampTz end)
+{
+	return end == 0 ? DT_NOEND : end;
+}
+
+/* Lets a request say the end that the rows of the table have for the person; true if it said another. */
+static bool
+request_set_end(FiringRequest *wanted, TimestampTz end)
+{
+	bool		is_other = end_rank(wanted->asked.request.until) != end;
+
+	if (is_other)
+		wanted->asked.request.until = end == DT_NOEND ? 0 : end;
+	return is_other;
+}
+
+/*
+ * Settles a removal that is not made, as another row has the person until then.  If
+ * the row that is gone wanted them for longer, it becomes a request for the end that
+ * is left, unless nothing came of the earlier ones.
+ */
+static void
+removal_settle(const Firing *firing, const WantedRow *other, FiringRequest *removal)
+{
+	AttrNumber	column = firing->mapping->until_column;
+
+	removal->is_settled = true;
+	if (other->end == DT_NOEND || end_rank(row_time(firing->table, removal->row, column)) <= other->end ||
+		!enqueue_has_wish(trigger_instance(firing->mapping), &other->sought.group, &other->sought.person))
+		return;
+	removal->asked.request.action = ACTION_ADD;
+	(void) request_set_end(removal, other->end);
+	removal->is_shortened = true;
+	removal->is_settled = false;
+}
+
+/*
+ * Moves the people whom another row has to the front of wanted[] and removals[], and
+ * writes to wanted[] until when; nobody whose ends have all passed is found.
+ */
+static void
+firing_search_ends(const RowSearch *where, WantedRow *wanted, FiringRequest **removals, int n)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		FiringRequest *removal = removals[i];
+
+		if (!wanted[i].is_found)
+			continue;
+		wanted[kept] = wanted[i];
+		wanted[kept].end = DT_NOEND;
+		removals[i] = removals[kept];
+		removals[kept++] = removal;
+	}
+	for (int i = kept; i < n; i++)
+		wanted[i].is_found = false;
+	if (trigger_has_ends(where))
+		trigger_search_ends(where, wanted, kept);
+}
+
 /* Settles removals of people whom another row of the table still has in the group; true if there are some. */
 static bool
 firing_settle_wanted(Firing *firing)
@@ -274,32 +343,129 @@ firing_settle_wanted(Firing *firing)
 		removals[n++] = &firing->requests[i];
 	}
 	trigger_search(&where, wanted, n);
+	firing_search_ends(&where, wanted, removals, n);
 	for (int i = 0; i < n; i++)
-	{
-		removals[i]->is_settled = wanted[i].is_found;
-		found |= wanted[i].is_found;
-	}
+		if (wanted[i].is_found)
+		{
+			found = true;
+			removal_settle(firing, &wanted[i], removals[i]);
+		}
 	pfree(removals);
 	pfree(wanted);
 	return found;
+}
+
+/* The first addition of a person to a group; the names are padded with 0. */
+typedef struct NamedAddition
+{
+	char		group[JID_SIZE];	/* these are the key of a hash table */
+	char		person[JID_SIZE];
+	FiringRequest *first;
+} NamedAddition;
+
+/* Notes that other rows, of this statement or an earlier one, may have another end for the person of an addition. */
+static void
+addition_mark_shared(const Firing *firing, HTAB *met, FiringRequest *wanted)
+{
+	Jid			group = enqueue_parse(wanted->asked.group);
+	Jid			person = enqueue_parse(wanted->asked.person);
+	NamedAddition key;
+	NamedAddition *named;
+	bool		is_met;
+
+	if (group.kind != JID_GROUP || person.kind != JID_PERSON)
+		return;
+	memset(&key, 0, sizeof(key));
+	strlcpy(key.group, group.text, sizeof(key.group));
+	strlcpy(key.person, person.text, sizeof(key.person));
+	named = hash_search(met, &key, HASH_ENTER, &is_met);
+	if (is_met)
+		wanted->shares_end = named->first->shares_end = true;
+	else
+	{
+		named->first = wanted;
+		wanted->shares_end = enqueue_has_wish(trigger_instance(firing->mapping), &group, &person);
+	}
+}
+
+/* Notes of which additions other rows may have another end. */
+static void
+firing_mark_shared(Firing *firing)
+{
+	HASHCTL		control = {.keysize = 2 * JID_SIZE, .entrysize = sizeof(NamedAddition), .hcxt = CurrentMemoryContext};
+	HTAB	   *met = hash_create("wawp additions", Max(firing->nrequests, 1), &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+
+	for (int i = 0; i < firing->nrequests; i++)
+	{
+		FiringRequest *wanted = &firing->requests[i];
+
+		if (wanted->is_shortened)
+			wanted->shares_end = true;
+		else if (!wanted->is_settled && wanted->asked.request.action == ACTION_ADD)
+			addition_mark_shared(firing, met, wanted);
+	}
+	hash_destroy(met);
+}
+
+/* Lets additions end when the last of the rows that have the person ends; true if one was to end at another time. */
+static bool
+firing_settle_ends(Firing *firing)
+{
+	const RowSearch where = {firing->trigger, firing->table, firing->mapping};
+	WantedRow  *sought = palloc(sizeof(WantedRow) * Max(firing->nrequests, 1));
+	FiringRequest **shared = palloc(sizeof(FiringRequest *) * Max(firing->nrequests, 1));
+	bool		has_changed = false;
+	int			n = 0;
+
+	for (int i = 0; i < firing->nrequests; i++)
+	{
+		FiringRequest *wanted = &firing->requests[i];
+
+		if (wanted->is_settled || !wanted->shares_end)
+			continue;
+		sought[n].row = wanted->row;
+		sought[n].sought.group = enqueue_parse(wanted->asked.group);
+		sought[n].sought.person = enqueue_parse(wanted->asked.person);
+		shared[n++] = wanted;
+	}
+	trigger_search_ends(&where, sought, n);
+	for (int i = 0; i < n; i++)
+		if (sought[i].is_found)
+			has_changed |= request_set_end(shared[i], sought[i].end);
+	pfree(shared);
+	pfree(sought);
+	return has_changed;
+}
+
+/* Settles what other rows of the table decide about: whom they still have, and for how long; true if that is new. */
+static bool
+firing_settle_by_rows(Firing *firing)
+{
+	bool		has_changed = firing_settle_wanted(firing);
+
+	return firing_settle_ends(firing) || has_changed;
 }
 
 /* Makes the requests, but for people whom another row still has; notes whether such a row appeared meanwhile. */
 static void
 firing_perform(Firing *firing)
 {
+	const RowSearch where = {firing->trigger, firing->table, firing->mapping};
 	PersonRequest **asked = palloc(sizeof(PersonRequest *) * Max(firing->nrequests, 1));
 	uint64		completed = transactions_completed();
 	int			n = 0;
 
 	(void) firing_settle_wanted(firing);
+	if (firing->mapping->action == NULL && trigger_has_ends(&where))
+		firing_mark_shared(firing);
+	(void) firing_settle_ends(firing);
 	for (int i = 0; i < firing->nrequests; i++)
 		if (!firing->requests[i].is_settled)
 			asked[n++] = &firing->requests[i].asked;
 	if (n == 0)
 		return;
 	enqueue_for_role(GetUserId(), trigger_instance(firing->mapping), asked, n);
-	firing->was_overtaken = transactions_completed() != completed && firing_settle_wanted(firing);
+	firing->was_overtaken = transactions_completed() != completed && firing_settle_by_rows(firing);
 }
 
 /* Keeps objects that others may have created from being found by an unqualified name. */

@@ -9,6 +9,9 @@
  * table where no index is of use.  What it does not tell is asked by a statement
  * for each row.
  *
+ * Where a column says when memberships end, a statement finds the latest ends of
+ * the rows that want several people; a row whose end has passed wants nobody.
+ *
  * A search acts as the owner of the table and past its row security, as a
  * foreign key's does.  The row that it finds is locked FOR SHARE until the
  * transaction ends: a transaction that removes it at the same time waits, and
@@ -81,13 +84,21 @@ typedef enum SearchKind
 
 #define SEARCH_KINDS (SEARCH_BY_SPELLING + 1)
 
+typedef enum SearchResult
+{
+	SEARCH_ROW,					/* a row, which is locked */
+	SEARCH_ENDS					/* of several people the latest end of the rows whose end has not passed */
+} SearchResult;
+
+#define SEARCH_RESULTS (SEARCH_ENDS + 1)
+
 /* A trigger's prepared searches, for the life of the process; prepared again when their text changes. */
 typedef struct Search
 {
 	Oid			trigger;		/* the key */
 	Oid			type;			/* of the group's column */
-	char	   *texts[SEARCH_KINDS];
-	SPIPlanPtr	plans[SEARCH_KINDS];
+	char	   *texts[SEARCH_RESULTS][SEARCH_KINDS];
+	SPIPlanPtr	plans[SEARCH_RESULTS][SEARCH_KINDS];
 } Search;
 
 /* Return the table that the trigger was created on; for a partition's clone that is the partitioned table. */
@@ -169,7 +180,7 @@ our_schema(const RowSearch *where)
 	return quote_identifier(schema);
 }
 
-/* Return the text of a search; NULL if there is none of that kind. */
+/* Return the text of a search for a row; NULL if there is none of that kind. */
 static char *
 search_text(const RowSearch *where, SearchKind kind)
 {
@@ -182,6 +193,29 @@ search_text(const RowSearch *where, SearchKind kind)
 				   " LIMIT 1 FOR SHARE",
 				   quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table)),
 				   condition, ours, quote_identifier(where->mapping->jid));
+}
+
+/*
+ * Return the text of a search for the latest ends; a row without an end has one
+ * that is never reached.  Its arguments are the groups and people, in normal form
+ * and side by side, and spellings of these groups.
+ */
+static char *
+ends_search_text(const RowSearch *where, SearchKind kind)
+{
+	const char *ours = our_schema(where);
+	const char *group = quote_identifier(where->mapping->group);
+	const char *until = quote_identifier(where->mapping->until);
+	Oid			table = search_table(where);
+
+	return psprintf("SELECT w.n, pg_catalog.max(COALESCE(t.%s::pg_catalog.timestamptz, 'infinity'::pg_catalog.timestamptz))"
+					" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY w (in_group, person, n)"
+					" JOIN %s t ON %s.wawp_jid(t.%s::pg_catalog.text) OPERATOR(pg_catalog.=) w.in_group"
+					" AND %s.wawp_jid(t.%s::pg_catalog.text) OPERATOR(pg_catalog.=) w.person"
+					" WHERE (t.%s IS NULL OR t.%s::pg_catalog.timestamptz OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())%s GROUP BY w.n",
+					until, quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table)),
+					ours, group, ours, quote_identifier(where->mapping->jid), until, until,
+					kind == SEARCH_BY_FORM ? "" : psprintf(" AND t.%s %s ANY ($3)", group, type_equality(group_column_type(where))));
 }
 
 static Search *
@@ -201,36 +235,35 @@ find_search(Oid trigger)
 }
 
 static void
-forget_search(Search *search, SearchKind kind)
+forget_search(Search *search, SearchResult result, SearchKind kind)
 {
-	SPIPlanPtr	plan = search->plans[kind];
+	SPIPlanPtr	plan = search->plans[result][kind];
+	char	   *text = search->texts[result][kind];
 
-	search->plans[kind] = NULL;
+	search->plans[result][kind] = NULL;
 	if (plan)
 		SPI_freeplan(plan);
-	if (search->texts[kind])
-		pfree(search->texts[kind]);
-	search->texts[kind] = NULL;
+	search->texts[result][kind] = NULL;
+	if (text)
+		pfree(text);
 }
 
+/* Prepare a search, whose arguments have these types, unless it is; type: of the group's column. */
 static void
-prepare_search(Search *search, SearchKind kind, const char *text, Oid type)
+prepare_search(Search *search, SearchResult result, SearchKind kind, const char *text, Oid type, Oid *types, int nargs)
 {
-	Oid			types[SEARCH_ARGS] = {TEXTOID, TEXTARRAYOID};
 	SPIPlanPtr	plan;
 
-	if (text && search->plans[kind] && search->type == type && strcmp(search->texts[kind], text) == 0)
+	if (text && search->plans[result][kind] && search->type == type && strcmp(search->texts[result][kind], text) == 0)
 		return;
-	forget_search(search, kind);
+	forget_search(search, result, kind);
 	if (text == NULL)
 		return;
-	for (int i = 0; i < NSPELLINGS; i++)
-		types[2 + i] = type;
-	plan = SPI_prepare(text, SEARCH_ARGS, types);
+	plan = SPI_prepare(text, nargs, types);
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not prepare \"%s\": %s", text, SPI_result_code_string(SPI_result));
-	search->texts[kind] = MemoryContextStrdup(TopMemoryContext, text);
-	search->plans[kind] = plan;
+	search->texts[result][kind] = MemoryContextStrdup(TopMemoryContext, text);
+	search->plans[result][kind] = plan;
 }
 
 /* Return the node of a search's plan that finds rows, which is below the LIMIT and the locks. */
@@ -265,18 +298,26 @@ static SearchKind
 choose_search(const RowSearch *where, SPIPlanPtr *plan, bool *reads_table)
 {
 	Search	   *search = find_search(where->trigger->tgoid);
+	SPIPlanPtr *plans = search->plans[SEARCH_ROW];
 	Oid			type = group_column_type(where);
+	Oid			types[SEARCH_ARGS] = {TEXTOID, TEXTARRAYOID};
 	SearchKind	kind;
 	double		cost;
 	bool		other;
 
+	for (int i = 0; i < NSPELLINGS; i++)
+		types[2 + i] = type;
 	for (kind = 0; kind < SEARCH_KINDS; kind++)
-		prepare_search(search, kind, search_text(where, kind), type);
+		prepare_search(search, SEARCH_ROW, kind, search_text(where, kind), type, types, SEARCH_ARGS);
+	/* the plans that were made for another type are gone, or are made anew when they are needed */
+	if (search->type != type)
+		for (kind = 0; kind < SEARCH_KINDS; kind++)
+			forget_search(search, SEARCH_ENDS, kind);
 	search->type = type;
-	cost = search_cost(search->plans[SEARCH_BY_FORM], reads_table);
-	kind = search->plans[SEARCH_BY_SPELLING] == NULL || cost <= CHEAP_COST ||
-		cost <= 2 * search_cost(search->plans[SEARCH_BY_SPELLING], &other) ? SEARCH_BY_FORM : SEARCH_BY_SPELLING;
-	*plan = search->plans[kind];
+	cost = search_cost(plans[SEARCH_BY_FORM], reads_table);
+	kind = plans[SEARCH_BY_SPELLING] == NULL || cost <= CHEAP_COST ||
+		cost <= 2 * search_cost(plans[SEARCH_BY_SPELLING], &other) ? SEARCH_BY_FORM : SEARCH_BY_SPELLING;
+	*plan = plans[kind];
 	return kind;
 }
 
@@ -437,6 +478,15 @@ search_as_owner(const RowSearch *where, WantedRow *wanted, int n)
 			wanted[i].sought.result == ROW_LOCKED;
 }
 
+/* Become the owner of the table, past its row security; writes the role before to *userid and *security. */
+static void
+search_begin(const RowSearch *where, Oid *userid, int *security)
+{
+	GetUserIdAndSecContext(userid, security);
+	SetUserIdAndSecContext(table_owner(search_table(where)),
+						   *security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+}
+
 /* Find out which of n people another row of the table has in the group; what is found is locked. */
 void
 trigger_search(const RowSearch *where, WantedRow *wanted, int n)
@@ -446,9 +496,131 @@ trigger_search(const RowSearch *where, WantedRow *wanted, int n)
 
 	if (n == 0)
 		return;
-	GetUserIdAndSecContext(&userid, &security);
-	SetUserIdAndSecContext(table_owner(search_table(where)),
-						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	search_begin(where, &userid, &security);
 	search_as_owner(where, wanted, n);
+	SetUserIdAndSecContext(userid, security);
+}
+
+/* True if a column says when memberships end, as a time: others' texts may be none. */
+bool
+trigger_has_ends(const RowSearch *where)
+{
+	AttrNumber	column = where->mapping->until_column;
+	Oid			type = column == InvalidAttrNumber ? InvalidOid
+		: getBaseType(TupleDescAttr(RelationGetDescr(where->table), column - 1)->atttypid);
+
+	return type == TIMESTAMPTZOID || type == TIMESTAMPOID || type == DATEOID;
+}
+
+/* The people of a search for ends, in each form that their numbers have; space for two of each. */
+typedef struct EndsSought
+{
+	int			n;
+	Datum	   *groups;
+	Datum	   *people;
+	int		   *rows;			/* the places of their rows */
+	Datum	   *spellings;		/* of groups, NSPELLINGS of each row */
+} EndsSought;
+
+static void
+ends_put_person(EndsSought *sought, int row, const Jid *group, const Jid *person)
+{
+	if (person->kind == JID_INVALID)
+		return;
+	sought->groups[sought->n] = CStringGetTextDatum(group->text);
+	sought->people[sought->n] = CStringGetTextDatum(person->text);
+	sought->rows[sought->n++] = row;
+}
+
+static EndsSought
+ends_sought(const RowSearch *where, const WantedRow *wanted, int n)
+{
+	EndsSought	sought = {
+		.groups = palloc(sizeof(Datum) * 2 * n),
+		.people = palloc(sizeof(Datum) * 2 * n),
+		.rows = palloc(sizeof(int) * 2 * n),
+		.spellings = palloc(sizeof(Datum) * NSPELLINGS * n)
+	};
+
+	for (int i = 0; i < n; i++)
+	{
+		Jid			other = jid_other_form(&wanted[i].sought.person);
+
+		ends_put_person(&sought, i, &wanted[i].sought.group, &wanted[i].sought.person);
+		ends_put_person(&sought, i, &wanted[i].sought.group, &other);
+		fill_spellings(where, &wanted[i], sought.spellings + NSPELLINGS * i);
+	}
+	return sought;
+}
+
+static Datum
+ends_array(Datum *values, int n, Oid type)
+{
+	int16		len;
+	bool		byval;
+	char		align;
+
+	get_typlenbyvalalign(type, &len, &byval, &align);
+	return PointerGetDatum(construct_array(values, n, type, len, byval, align));
+}
+
+/* Take the ends that a search has found. */
+static void
+ends_take(const EndsSought *sought, WantedRow *wanted)
+{
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		int			n = (int) DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
+		WantedRow  *row = &wanted[sought->rows[n - 1]];
+		TimestampTz end = DatumGetTimestampTz(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull));
+
+		row->end = row->is_found ? Max(row->end, end) : end;
+		row->is_found = true;
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+static void
+search_ends_as_owner(const RowSearch *where, WantedRow *wanted, int n)
+{
+	Search	   *search = find_search(where->trigger->tgoid);
+	EndsSought	sought = ends_sought(where, wanted, n);
+	SPIPlanPtr	plan;
+	bool		reads_table;
+	SearchKind	kind = choose_search(where, &plan, &reads_table);
+	Oid			of_array = get_array_type(search->type);
+	Oid			types[] = {TEXTARRAYOID, TEXTARRAYOID, of_array};
+	Datum		values[3];
+
+	if (!OidIsValid(of_array))
+		kind = SEARCH_BY_FORM;
+	prepare_search(search, SEARCH_ENDS, kind, ends_search_text(where, kind), search->type, types, kind == SEARCH_BY_FORM ? 2 : 3);
+	values[0] = ends_array(sought.groups, sought.n, TEXTOID);
+	values[1] = ends_array(sought.people, sought.n, TEXTOID);
+	if (kind == SEARCH_BY_SPELLING)
+		values[2] = ends_array(sought.spellings, NSPELLINGS * n, search->type);
+	for (int i = 0; i < n; i++)
+		wanted[i].is_found = false;
+	if (SPI_execute_plan(search->plans[SEARCH_ENDS][kind], values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for ends: %s", SPI_result_code_string(SPI_result));
+	ends_take(&sought, wanted);
+}
+
+/*
+ * Find out which of n people some row of the table has in the group with an end that
+ * has not passed, and the latest of these ends, infinity if a row has none.
+ */
+void
+trigger_search_ends(const RowSearch *where, WantedRow *wanted, int n)
+{
+	Oid			userid;
+	int			security;
+
+	if (n == 0)
+		return;
+	search_begin(where, &userid, &security);
+	search_ends_as_owner(where, wanted, n);
 	SetUserIdAndSecContext(userid, security);
 }

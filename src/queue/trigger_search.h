@@ -15,6 +15,7 @@
 #include "queue/trigger_arguments.h"
 #include "queue/trigger_probe.h"
 #include "utils/reltrigger.h"
+#include "utils/timestamp.h"
 
 /* The table that is searched, by its trigger. */
 typedef struct RowSearch
@@ -30,8 +31,11 @@ typedef struct WantedRow
 	HeapTuple	row;
 	SoughtRow	sought;			/* the caller sets the group and the person, both valid */
 	bool		is_found;
+	TimestampTz end;			/* of the rows that were found; set by trigger_search_ends() */
 } WantedRow;
 
 extern void trigger_search(const RowSearch *where, WantedRow *wanted, int n);
+extern bool trigger_has_ends(const RowSearch *where);
+extern void trigger_search_ends(const RowSearch *where, WantedRow *wanted, int n);
 
 #endif							/* WAWP_TRIGGER_SEARCH_H */

@@ -252,6 +252,13 @@ session_fill_lids(CallPerson **people, int npeople)
 	}
 }
 
+/* Return a person's LID; NULL if it is not known. */
+static const char *
+session_known_lid(const CallPerson *person)
+{
+	return person->lid.kind == JID_LID ? person->lid.text : NULL;
+}
+
 /*
  * Mark those who are on the opt-out list, in the context `caller`, and move the
  * others to the front.  Return how many the others are.
@@ -264,7 +271,7 @@ session_skip_suppressed(const char *group, CallPerson **people, int npeople, Mem
 	for (int i = 0; i < npeople; i++)
 	{
 		CallPerson *person = people[i];
-		const char *reason = suppression_reason(person->jid.text, group);
+		const char *reason = suppression_reason_of_both(person->jid.text, session_known_lid(person), group);
 
 		if (reason == NULL)
 		{
@@ -514,12 +521,6 @@ session_put_people(MailboxRecord *record, CallPerson **people, int npeople)
 	record->npeople = npeople;
 	for (int i = 0; i < npeople; i++)
 		record->people[i].jid = people[i]->jid.text;
-}
-
-static const char *
-session_known_lid(const CallPerson *person)
-{
-	return person->lid.kind == JID_LID ? person->lid.text : NULL;
 }
 
 /* Write their outcomes, and the LIDs that the answer told, to the record. */
@@ -777,11 +778,12 @@ session_find_suppressed(void *subject)
 	session_limit_lock_waits();
 	for (int i = 0; i < search->request->npeople && search->person == NULL; i++)
 	{
-		const char *reason = suppression_reason(search->request->people[i], "");
+		const char *person = search->request->people[i];
+		const char *reason = suppression_reason_of_both(person, contact_lid(person), "");
 
 		if (reason == NULL)
 			continue;
-		search->person = search->request->people[i];
+		search->person = person;
 		search->reason = MemoryContextStrdup(caller, reason);
 	}
 	spi_end_as_owner(&before);

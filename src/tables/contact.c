@@ -431,6 +431,15 @@ contact_look_up(const char *jid, Contact *contact)
 	return true;
 }
 
+/* True if anything may be stored of a person; no statement is run. */
+bool
+contact_may_be_known(const char *jid)
+{
+	IndexProbe	person = {"contact", "contact_jid_key", 1, {CStringGetTextDatum(jid)}};
+
+	return index_probe_first(&person) != PROBE_NONE;
+}
+
 /* Return the id of a person who is known already, else 0. */
 int64
 contact_known_id(const char *jid)
@@ -468,12 +477,12 @@ contact_merge_lid(const char *jid, const char *lid)
 {
 	SqlArgs		args = {0};
 
+	suppression_move(lid, jid);
 	if (contact_known_id(lid) == 0)
 		return;
 	spi_add_text(&args, jid);
 	spi_add_text(&args, lid);
 	spi_run(&merge_inbound, &args);
-	suppression_move(lid, jid);
 }
 
 /* Store a person's LID, unless somebody has locked the contact: it is learnt again. */

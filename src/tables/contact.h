@@ -39,6 +39,7 @@ extern bool contact_look_up(const char *jid, Contact *contact);
 extern void contact_forget_account(const char *jid);
 extern void contact_note_lid(const char *jid, const char *lid);
 extern void contact_note_registered(const char *jid, bool is_registered, const char *known_as);
+extern bool contact_may_be_known(const char *jid);
 extern int64 contact_known_id(const char *jid);
 extern const char *contact_with_lid(const char *lid);
 extern void contact_learn_lid(const char *jid, const char *lid);

@@ -2783,10 +2783,12 @@ intent_has_other_account(const char *instance)
 
 #define PRUNED_AT_ONCE 1000
 
+/* One that is gone did not succeed, as far as those that wait for it can tell: it stays as long as there are some. */
 static SqlStatement prune = {
-	"WITH old AS MATERIALIZED (SELECT ctid AS place, settled_at FROM wawp.membership_intent WHERE state IN " STATES_FINAL
-	" AND settled_at >= $3 AND settled_at < (SELECT clock_timestamp() - $1 * interval '1 minute')"
-	" ORDER BY settled_at LIMIT $2 FOR UPDATE SKIP LOCKED),"
+	"WITH old AS MATERIALIZED (SELECT i.ctid AS place, i.settled_at FROM wawp.membership_intent i WHERE i.state IN " STATES_FINAL
+	" AND i.settled_at >= $3 AND i.settled_at < (SELECT clock_timestamp() - $1 * interval '1 minute')"
+	" AND NOT EXISTS (SELECT FROM wawp.membership_intent d WHERE d.home = i.home AND d.after = i.id AND d.state = 'queued' OFFSET 0)"
+	" ORDER BY i.settled_at LIMIT $2 FOR UPDATE OF i SKIP LOCKED),"
 	" gone AS (DELETE FROM wawp.membership_intent WHERE ctid = ANY (ARRAY(SELECT place FROM old)) RETURNING 1)"
 	" SELECT count(*), max(settled_at) FROM old",
 	3, {INT4OID, INT4OID, TIMESTAMPTZOID}, NULL

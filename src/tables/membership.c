@@ -85,6 +85,24 @@ membership_get(const LaneKey *lane, int64 contact, Membership *out)
 	return true;
 }
 
+static SqlStatement is_open = {
+	"SELECT FROM wawp.membership m JOIN wawp.contact c ON c.contact_id = m.contact_id"
+	" WHERE c.jid = $3 AND m.instance = $1::name AND m.group_jid = $2 AND m.left_at IS NULL AND m.requester IS NOT NULL",
+	3, {TEXTOID, TEXTOID, TEXTOID}, NULL
+};
+
+/* True if a person is in a group by somebody's wish, as far as is remembered. */
+bool
+membership_is_open(const LaneKey *lane, const char *jid)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	spi_add_text(&args, jid);
+	return spi_run(&is_open, &args) > 0;
+}
+
 static SqlStatement added = {
 	"SELECT c.jid, c.lid FROM wawp.membership m JOIN wawp.contact c USING (contact_id)"
 	" WHERE m.instance = $1::name AND m.group_jid = $2 AND m.added_by_us AND m.left_at IS NULL",
@@ -500,6 +518,22 @@ membership_put_off_end(const MembershipEnd *end, TimestampTz until)
 	spi_add_time(&args, until);
 	spi_add_datum(&args, ObjectIdGetDatum(end->requester));
 	spi_run(&put_off_end, &args);
+}
+
+static SqlStatement end_at = {
+	"UPDATE wawp.membership SET until = $4" THIS_ONE " AND left_at IS NULL AND requester = $5 AND (until IS NULL OR until > $4)",
+	5, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, OIDOID}, NULL
+};
+
+/* Let the membership that is there by wishes of an intent's requester end when the intent says. */
+void
+membership_end_at(const Intent *intent, int64 contact)
+{
+	SqlArgs		args = membership_key_args(&intent->lane, contact);
+
+	spi_add_time(&args, intent->until);
+	spi_add_datum(&args, ObjectIdGetDatum(intent->requester));
+	spi_run(&end_at, &args);
 }
 
 static SqlStatement next_end = {

@@ -103,6 +103,18 @@ suppression_reason(const char *jid, const char *group)
 	return spi_run_seeing(&find, &args, GetLatestSnapshot()) > 0 ? spi_get_text(0, 1) : NULL;
 }
 
+/*
+ * Likewise, of a person of whom another id is known (NULL: none): who asked to be
+ * left in peace may be on the list by the number or by the LID.
+ */
+const char *
+suppression_reason_of_both(const char *jid, const char *other, const char *group)
+{
+	const char *reason = suppression_reason(jid, group);
+
+	return reason || other == NULL ? reason : suppression_reason(other, group);
+}
+
 /* True if a person was erased: nothing is to be stored of them. */
 bool
 suppression_is_erased(const char *jid)
@@ -205,8 +217,11 @@ static SqlStatement move = {
 void
 suppression_move(const char *from, const char *to)
 {
+	IndexProbe	any = {"suppression", "suppression_key", 1, {CStringGetTextDatum(from)}};
 	SqlArgs		args = {0};
 
+	if (index_probe_first(&any) == PROBE_NONE)
+		return;
 	spi_add_text(&args, from);
 	spi_add_text(&args, to);
 	spi_run(&move, &args);

@@ -153,13 +153,13 @@ completion_note(const Intent *intent, IntentState state, WawpOutcome outcome, bo
 		completion_store(intent, state, outcome, is_suppressed);
 	if (state == STATE_FAILED || state == STATE_CANCELLED)
 		has_failures = true;
+	if (intent->until != 0 && state != STATE_FAILED)
+		next_end = Min(next_end, clock_monotonic_of(intent->until) + 1);
 	if (state != STATE_DONE)
 		return;
 	if (intent->action == ACTION_ADD || intent->action == ACTION_INVITE)
 		has_joined = has_joined || completion_is_to_welcome(intent);
 	completion_wake_dependents(intent->id);
-	if (intent->until != 0)
-		next_end = Min(next_end, clock_monotonic_of(intent->until) + 1);
 }
 
 /* Take the report of an intent's new state; one that is not final means nothing to others. */

@@ -74,6 +74,13 @@ invitation_is_doubtful(const Intent *intent)
 	return intent->was_taken_over || (before != 0 && intent_was_asked_before(intent->id, before));
 }
 
+/* Return the number of a LID, or the LID of a number; NULL if that is not known. */
+static const char *
+invitation_other_id(const Jid *person)
+{
+	return person->kind == JID_LID ? contact_with_lid(person->text) : contact_lid(person->text);
+}
+
 /*
  * Return why a person who cannot be added is not invited either; NULL if they
  * are to be invited.  *outcome becomes unknown_result if they may have been.
@@ -82,7 +89,7 @@ const char *
 messages_why_not_invited(const Intent *intent, const WawpInstance *instance, WawpOutcome *outcome)
 {
 	GroupSettings settings = settings_get(&intent->lane);
-	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
+	const char *reason = suppression_reason_of_both(intent->jid.text, invitation_other_id(&intent->jid), intent->lane.group);
 	Membership	memory;
 
 	if (intent->superseded)
@@ -93,6 +100,8 @@ messages_why_not_invited(const Intent *intent, const WawpInstance *instance, Waw
 		return "not invited: the group's settings say so";
 	if (reason)
 		return psprintf("not invited: suppressed (%s)", reason);
+	if (intent->until != 0 && intent->until <= GetCurrentTimestamp())
+		return "not invited: the membership was to end before";
 	if (intent->action != ACTION_INVITE &&
 		membership_get(&intent->lane, contact_id(intent->jid.text), &memory) && memory.invited_at != 0 &&
 		memory.invited_at > GetCurrentTimestamp() - instance->invite_ttl_ms * 1000)

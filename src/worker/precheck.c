@@ -150,6 +150,32 @@ precheck_refuse_erased(const Intent *intent, IntentChange *change)
 	intent_withhold_person(intent->id);
 }
 
+/* True if the end of the membership that an intent requests has come. */
+static bool
+membership_is_over(const Intent *intent)
+{
+	return intent->until != 0 && intent->until <= GetCurrentTimestamp();
+}
+
+/*
+ * Cancel an addition whose end came before it could be sent: nobody is added to be
+ * removed at once.  A membership that may be there, from before, ends.
+ */
+static void
+precheck_cancel_over(const Intent *intent, int64 contact, bool may_be_member, IntentChange *change)
+{
+	*change = (IntentChange) {
+		.state = STATE_CANCELLED,
+		.has_outcome = intent->has_outcome,
+		.outcome = intent->outcome,
+		.detail = psprintf("not added: the membership was to end at %s", clock_text(intent->until)),
+		.give_attempt_back = true
+	};
+	audit_write_cancelled(intent, change->detail);
+	if (may_be_member)
+		membership_end_at(intent, contact);
+}
+
 /* Set *change to queue the same request again for that time. */
 static void
 precheck_put_off(const Intent *intent, TimestampTz at, IntentChange *change)
@@ -181,6 +207,15 @@ static bool
 person_was_just_added(const Membership *memory, const CachedGroup *cached)
 {
 	return memory->added_at != 0 && memory->left_at == 0 && list_is_before(cached, memory->added_at);
+}
+
+/* Likewise, of a person of whom no membership was read yet. */
+static bool
+contact_was_just_added(const Intent *intent, const Contact *contact, const CachedGroup *cached)
+{
+	Membership	memory;
+
+	return !contact->is_new && membership_get(&intent->lane, contact->id, &memory) && person_was_just_added(&memory, cached);
 }
 
 /* True if a person was seen in the group, was not removed by us since, and would be suppressed for having left. */
@@ -322,6 +357,17 @@ number_is_unregistered(Intent *intent, const Contact *contact, const WawpInstanc
 	return false;
 }
 
+/* Return why a person is on the opt-out list by any of their ids: additions go to the number that WhatsApp knows them by. */
+static const char *
+person_opted_out(const Intent *intent, const Contact *contact)
+{
+	const char *reason = suppression_reason_of_both(intent->jid.text, contact->lid, intent->lane.group);
+
+	if (reason || contact->known_as == NULL || strcmp(contact->known_as, intent->jid.text) == 0)
+		return reason;
+	return suppression_reason(contact->known_as, intent->lane.group);
+}
+
 /*
  * True if there is a reason not to send this addition; *change is then what
  * becomes of it.  Otherwise *need may be set to information that has to be
@@ -331,9 +377,9 @@ static bool
 precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *instance,
 				const GroupSettings *settings, InfoNeed *need, IntentChange *change)
 {
-	const char *reason = suppression_reason(intent->jid.text, intent->lane.group);
-	bool		is_erased = reason && suppression_is_erased(intent->jid.text);
 	Contact		contact = contact_get(intent->jid.text);
+	const char *reason = person_opted_out(intent, &contact);
+	bool		is_erased = reason && suppression_is_erased(intent->jid.text);
 	Presence	presence = PRESENCE_UNKNOWN;
 
 	intent->lid = group_cache_lid_of(&contact);
@@ -359,6 +405,8 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 		};
 		audit_write_intent(intent, "verified", WAWP_ALREADY_MEMBER, NULL);
 	}
+	else if (membership_is_over(intent))
+		precheck_cancel_over(intent, contact.id, presence == PRESENCE_UNKNOWN || contact_was_just_added(intent, &contact, cached), change);
 	else if (reason)
 		precheck_refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
 	else if (presence == PRESENCE_ABSENT && person_has_left(intent, &contact, cached, instance, need, change))

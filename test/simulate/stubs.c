@@ -259,6 +259,13 @@ suppression_reason(const char *jid pg_attribute_unused(), const char *group pg_a
 	return NULL;
 }
 
+const char *
+suppression_reason_of_both(const char *jid pg_attribute_unused(), const char *other pg_attribute_unused(),
+						   const char *group pg_attribute_unused())
+{
+	return NULL;
+}
+
 /* Nobody was erased. */
 bool
 erasure_key_exists(void)

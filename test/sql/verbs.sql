@@ -3,7 +3,7 @@
 -- is published.  Nothing here is ever sent.
 \i test/sql-include/setup.sql
 
-SELECT plan(54);
+SELECT plan(56);
 
 SET LOCAL datestyle = 'ISO';
 SELECT make_instance('support', 'ABC123', :'url');
@@ -60,6 +60,14 @@ SELECT is(wawp_unsuppress('15551230001'), true, 'wawp_unsuppress: true when ther
 SELECT is(wawp_unsuppress('15551230001'), false, 'once');
 SELECT is(wawp_unsuppress('15551230001', :'g'), true, 'the group''s is another');
 SELECT is(rows_of('SELECT FROM wawp.suppression'), '{}', 'none is left');
+INSERT INTO wawp.suppression (jid, group_jid, reason) VALUES (' +1 (555) 123-0001', ' ' || upper(:'g'), 'from a list'), ('0612345678', NULL, 'from a list');
+SELECT is(rows_of('SELECT jid, group_jid FROM wawp.suppression ORDER BY group_jid'), ARRAY['(15551230001@c.us,120363012345678901@g.us)', '(0612345678,)'],
+    'rows are brought into normal form, but for what has none');
+INSERT INTO wawp.group_settings (instance, group_jid, managed) VALUES ('support', '120363000000000009@g.us', false);
+UPDATE wawp.group_settings SET group_jid = upper(:'g') || ' ';
+SELECT is(rows_of('SELECT group_jid FROM wawp.group_settings'), ARRAY['(120363012345678901@g.us)'], 'so are groups, also by UPDATE');
+DELETE FROM wawp.suppression;
+DELETE FROM wawp.group_settings;
 SELECT is(rows_of($$SELECT kind, instance, group_jid, jid, intent_id, reason FROM wawp.audit_note WHERE jid IS NOT NULL ORDER BY id$$),
     ARRAY['(policy,,120363012345678901@g.us,15551230001@c.us,,"suppressed: no")', '(policy,,120363012345678901@g.us,15551230001@c.us,,"suppressed: no")',
         '(policy,,120363012345678901@g.us,15551230001@c.us,,"suppressed: never")', '(policy,,,15551230001@c.us,,"suppressed: asked for")',
