@@ -184,7 +184,6 @@ precheck_put_off(const Intent *intent, TimestampTz at, IntentChange *change)
 	};
 }
 
-
 /*
  * True if we added the person after the list was requested: somebody else's
  * wish, perhaps, that was fulfilled a moment ago.  A newer list tells.
