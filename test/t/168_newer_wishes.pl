@@ -170,7 +170,23 @@ is($wawp->until("SELECT until IS NULL OR until > '$until' FROM wawp.membership W
 is($wawp->ask("SELECT wawp_cancel($id)"), 't', '... and is cancelled');
 is($wawp->ask("SELECT until - clock_timestamp() < interval '1 min' FROM wawp.membership WHERE group_jid = '$group'"), 't', '... so that they are to go after all');
 
-# ---- an event that comes late
+# ---- events that come late
+
+my $events = 0;
+
+# An event of somebody in a group, of that time (epoch); what it has led to.
+sub event
+{
+	my ($it, $type, $person, $time) = @_;
+	my @t = gmtime($time);
+	my $key = sprintf 'evt_late_%d', ++$events;
+	my $body = JSON::PP->new->canonical->encode({ id => $key, timestamp => int(time * 1000), event => 'group.v2.participants', session => 't1', engine => 'GOWS',
+		me => { id => '15550000001@c.us', lid => '900000000000001@lid' }, payload => { group => { id => $it }, type => $type, timestamp => int(time * 1000),
+			participants => [ { id => "$person\@c.us", pn => undef, role => 'participant' } ],
+			_data => { Sender => "$person\@s.whatsapp.net", Timestamp => sprintf '%04d-%02d-%02dT%02d:%02d:%02dZ', $t[5] + 1900, $t[4] + 1, @t[ 3, 2, 1, 0 ] } } });
+	$wawp->ask(sprintf q{SELECT status FROM wawp_webhook($body$%s$body$, '%s', 'support')}, $body, hmac_sha512_hex($body, $SECRET));
+	return $wawp->until("SELECT detail FROM wawp.webhook_event WHERE id = '$key' AND applied_at IS NOT NULL", qr/./);
+}
 
 ($group, $who) = ($wawp->group, $wawp->person);
 is($wawp->end($wawp->want(group => $group, who => $who)), 'done added', 'somebody is added');
@@ -178,15 +194,27 @@ like($wawp->end($wawp->want(action => 'remove', group => $group, who => $who)), 
 my $removed = int(time);
 poll_until(sub { time > $removed + 2 });
 is($wawp->end($wawp->want(group => $group, who => $who, verify => 'false', until => "clock_timestamp() + interval '90 min'")), 'done accepted', '... and added again, without a look');
-my @t = gmtime($removed);
-my $event = { id => 'evt_late', timestamp => int(time * 1000), event => 'group.v2.participants', session => 't1', engine => 'GOWS',
-	me => { id => '15550000001@c.us', lid => '900000000000001@lid' }, payload => { group => { id => $group }, type => 'leave', timestamp => int(time * 1000),
-		participants => [ { id => "$who\@c.us", pn => undef, role => 'participant' } ],
-		_data => { Timestamp => sprintf '%04d-%02d-%02dT%02d:%02d:%02dZ', $t[5] + 1900, $t[4] + 1, @t[ 3, 2, 1, 0 ] } } };
-my $body = JSON::PP->new->canonical->encode($event);
-$wawp->ask(sprintf q{SELECT status FROM wawp_webhook($body$%s$body$, '%s', 'support')}, $body, hmac_sha512_hex($body, $SECRET));
-is($wawp->until("SELECT detail FROM wawp.webhook_event WHERE id = 'evt_late' AND applied_at IS NOT NULL", qr/./), 'our own removal', '... then comes the event of the removal');
-is($wawp->ask("SELECT left_at IS NULL FROM wawp.membership WHERE group_jid = '$group'"), 't', '... which is older than the addition');
+event($group, 'leave', $who, $removed);
+is($wawp->ask("SELECT left_at IS NULL FROM wawp.membership WHERE group_jid = '$group'"), 't', '... then comes the event of the removal, which is older than the addition');
 is(ends($group), '01:00:00', '... whose end stands');
+
+# A list is newer than an event of ten minutes ago, of which nothing else is known.
+my ($member, $guest) = map { $wawp->person } 1 .. 2;
+$group = in_group($member, $guest);
+sub read_list { return is($wawp->end($wawp->want(group => $group, who => $member)), 'done already_member', 'a list is read'); }
+sub held { return $wawp->ask("SELECT coalesce(string_agg(reason, ', '), 'not held') FROM wawp.hold WHERE group_jid = '$group'"); }
+sub suppressed { return $wawp->ask("SELECT count(*) FROM wawp.suppression WHERE group_jid = '$group'"); }
+read_list();
+like(event($group, 'demote', '15550000001', time - 600), qr/newer member list shows otherwise/, 'we were demoted before, and are an admin in it');
+is(held(), 'not held', '... the group is not held');
+like(event($group, 'leave', '15550000001', time - 600), qr/newer member list shows otherwise/, 'we were out before, and are in it');
+is(held(), 'not held', '... likewise');
+like(event($group, 'leave', $guest, time - 600), qr/seen in the group later/, 'who left before, and is in it');
+is(suppressed(), 0, '... has not opted out');
+like(event($group, 'leave', $guest, time), qr/^left/, 'who leaves now');
+is(suppressed(), 1, '... has');
+read_list();
+is(event($group, 'demote', '15550000001', time), 'we are no admin of the group any more', 'we are demoted now');
+is(held(), 'not_admin', '... the group is held');
 
 done_testing();
