@@ -62,6 +62,8 @@ PG_FUNCTION_INFO_V1(wawp_sync_groups);
 #define SYNC_USUAL_WAIT 5
 /* LIDs of a group's people are asked for so long, in the pace of checks_per_minute; who is left may or may not be in the group. */
 #define SYNC_LIDS_MS 60000
+/* A transaction that was open when the call began is taken to be as old, at most. */
+#define SYNC_LONGEST_WRITER_US (10 * USECS_PER_MINUTE)
 
 /* One call of either function. */
 typedef struct SyncCall
@@ -69,7 +71,7 @@ typedef struct SyncCall
 	FunctionCallInfo fcinfo;
 	const WawpInstance *instance;
 	SyncRequest request;
-	TimestampTz since;			/* what was asked for later is newer than the people who are wanted */
+	TimestampTz since;			/* what was asked for later may be newer than the people who are wanted */
 	bool		apply;
 	bool		managed_only;
 	int			max_remove_pct;
@@ -437,6 +439,39 @@ sync_plan_group(SyncCall *call, const char *group, const char **people, int n)
  * ---- wishes that are newer than the people who are wanted
  */
 
+/* Transactions that had written something when the call began; what they have asked for is not in the array, nor in the source. */
+static SqlStatement oldest_writer = {
+	"SELECT min(a.xact_start) FROM pg_stat_activity a WHERE a.datname = current_database() AND a.backend_xid IS NOT NULL"
+	" AND a.pid <> pg_backend_pid()",
+	0, {0}, NULL
+};
+
+/* Read when the oldest of them began.  False: no lock is kept. */
+static bool
+sync_read_oldest_writer(void *subject)
+{
+	TimestampTz *began = subject;
+	SqlOwner	before = spi_begin_as_owner();
+
+	if (spi_run(&oldest_writer, NULL) > 0)
+		*began = spi_get_time(0, 1);
+	spi_end_as_owner(&before);
+	return false;
+}
+
+/* Note since when what is asked for may not be known to whoever says who is wanted. */
+static void
+sync_note_beginning(SyncCall *call)
+{
+	TimestampTz now = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentTimestamp();
+	TimestampTz writer = 0;
+	ErrorData  *error = subtransaction_try(sync_read_oldest_writer, &writer);
+
+	if (error)
+		ReThrowError(error);
+	call->since = writer != 0 && writer < now ? Max(writer, now - SYNC_LONGEST_WRITER_US) : now;
+}
+
 /* A group's plan, and what was asked for in the group since the call began. */
 typedef struct SyncNewer
 {
@@ -480,8 +515,8 @@ sync_yield_step(const SyncNewer *newer, SyncStep *step)
 		if (wish->is_removal == (step->action == SYNC_REMOVE) || !jid_same(&wish->jid, &jid))
 			continue;
 		step->why = psprintf(wish->is_removal
-							 ? "not added: intent " INT64_FORMAT " to remove them was requested after this call began"
-							 : "not removed: intent " INT64_FORMAT " to add them was requested after this call began", wish->id);
+							 ? "not added: intent " INT64_FORMAT " to remove them was requested meanwhile"
+							 : "not removed: intent " INT64_FORMAT " to add them was requested meanwhile", wish->id);
 		step->action = SYNC_NOTHING;
 		return;
 	}
@@ -558,8 +593,9 @@ sync_arg_percent(FunctionCallInfo fcinfo, int n)
 static SyncCall
 sync_arguments(FunctionCallInfo fcinfo, int first)
 {
-	SyncCall	call = {.fcinfo = fcinfo, .since = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentTimestamp()};
+	SyncCall	call = {.fcinfo = fcinfo};
 
+	sync_note_beginning(&call);
 	call.request.reason = text_limit_arg(fcinfo, first + 1, TEXT_REASON);
 	call.apply = sync_arg_apply(fcinfo, first + 2);
 	sync_require_arg(fcinfo, first + 3, "managed_only");

@@ -139,7 +139,16 @@ is($rows, "- $student not removed", 'a table: who was enrolled while it was comp
 resume($group);
 $wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE settled_at IS NULL AND group_jid = '$group'", 0);
 is($wawp->is_member($group, $student), 1, '... and stays');
-$other->quit;
+
+my ($writer, $late) = (WawpTest->session($node), $wawp->person);
+is($wawp->end($wawp->want(group => $group, who => $late)), 'done added', 'one more');
+is($writer->ask("BEGIN; INSERT INTO course VALUES ('$group', '$late', 1)")->{state}, '', '... is being enrolled');
+($rows, @none) = meanwhile("SELECT string_agg(concat_ws(' ', coalesce(action::text, '-'), left(jid, 11), left(why, 11)), ', ' ORDER BY jid)
+		FROM wawp_sync_groups('course', 'grp', 'phone', 'support', mode => 'apply', max_remove_pct => 100) WHERE group_jid = '$group' AND jid IS NOT NULL",
+	sub { is($writer->ask('COMMIT')->{state}, '', '... which is committed while the table is compared'); return; });
+is($rows, "- $late not removed", '... is not removed');
+resume($group);
+$_->quit foreach $other, $writer;
 
 # ---- the end of a membership that is extended
 
