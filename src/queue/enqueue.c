@@ -644,6 +644,27 @@ static SqlStatement strengthen = {
 	15, {REQUEST_TYPES, INT8OID}, NULL
 };
 
+/*
+ * Notes that a queued intent was asked for again, so that it is the newer wish
+ * beside what became due in between, and what was read of the group until then
+ * is too old for it.  Nobody is waited for: who has the row locked changes it, or
+ * asks as well.  A trigger, whose lock lasts as long as its user's transaction, notes
+ * it only where a plan of the requester's has become due in between.
+ */
+#define ASK_AGAIN(more) \
+	"UPDATE wawp.membership_intent i SET requested_from = " INTENT_ASKED_AGAIN("i.requested_from") \
+	" WHERE i.id = ANY (ARRAY(SELECT c.id FROM wawp.membership_intent c WHERE c.id = $1 AND c.state = 'queued' AND c.not_before IS NULL" \
+	" AND " INTENT_ASKED_AT("c") " < clock_timestamp() - interval '1 second'" more " FOR NO KEY UPDATE SKIP LOCKED))"
+
+static SqlStatement ask_again = {ASK_AGAIN(""), 1, {INT8OID}, NULL};
+
+static SqlStatement ask_again_beside_plan = {
+	ASK_AGAIN(" AND EXISTS (SELECT FROM wawp.membership_intent p WHERE p.state = 'queued' AND p.not_before IS NOT NULL AND p.jid = c.jid"
+			  " AND p.group_jid = c.group_jid AND p.instance = c.instance AND p.requester = c.requester"
+			  " AND p.not_before <= (SELECT clock_timestamp()) AND p.not_before >= " INTENT_ASKED_AT("c") " OFFSET 0)"),
+	1, {INT8OID}, NULL
+};
+
 static SqlStatement insert_intent = {
 	"INSERT INTO wawp.membership_intent (instance, group_jid, jid, action, reason, priority, not_before,"
 	" expires_at, until, verify, invite, context, batch_id, after, instance_id, requested_by, requested_from,"
@@ -730,6 +751,8 @@ static bool
 find_and_strengthen(SqlStatement *find, const SqlArgs *args, QueuedIntent *queued)
 {
 	SqlArgs		stronger = *args;
+	SqlArgs		again = {0};
+	bool		asks_at_once = find == &find_queued[0] || find == &find_and_lock_queued[0];
 
 	if (spi_run(find, args) == 0)
 		return false;
@@ -742,6 +765,9 @@ find_and_strengthen(SqlStatement *find, const SqlArgs *args, QueuedIntent *queue
 	queued->id = spi_get_int8(0, 1, 0);
 	queued->batch_id = spi_get_text(0, 2);
 	queued->created = false;
+	spi_add_int8(&again, queued->id);
+	if (asks_at_once)
+		(void) spi_run(find == &find_and_lock_queued[0] ? &ask_again_beside_plan : &ask_again, &again);
 	return true;
 }
 

@@ -5,7 +5,8 @@
  *
  * For each group, in this order: the opt-out list, holds, memberships and the
  * caller's own wishes that are open; one reading of the member list, and of the
- * description where that has to tell; the difference (protocol/sync_plan.c).
+ * description where that has to tell; the difference (protocol/sync_plan.c), less
+ * what is against requests that were made since the call began.
  * Only when all groups are read is anything requested (sync_request.c), so that
  * no row of the queue is locked while the API is waited for.  A rerun requests
  * what is still missing.
@@ -22,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/requester.h"
@@ -60,6 +62,8 @@ PG_FUNCTION_INFO_V1(wawp_sync_groups);
 #define SYNC_USUAL_WAIT 5
 /* LIDs of a group's people are asked for so long, in the pace of checks_per_minute; who is left may or may not be in the group. */
 #define SYNC_LIDS_MS 60000
+/* A transaction that was open when the call began is taken to be as old, at most. */
+#define SYNC_LONGEST_WRITER_US (10 * USECS_PER_MINUTE)
 
 /* One call of either function. */
 typedef struct SyncCall
@@ -67,6 +71,7 @@ typedef struct SyncCall
 	FunctionCallInfo fcinfo;
 	const WawpInstance *instance;
 	SyncRequest request;
+	TimestampTz since;			/* what was asked for later may be newer than the people who are wanted */
 	bool		apply;
 	bool		managed_only;
 	int			max_remove_pct;
@@ -431,6 +436,117 @@ sync_plan_group(SyncCall *call, const char *group, const char **people, int n)
 }
 
 /*
+ * ---- wishes that are newer than the people who are wanted
+ */
+
+/* Transactions that had written something when the call began; what they have asked for is not in the array, nor in the source. */
+static SqlStatement oldest_writer = {
+	"SELECT min(a.xact_start) FROM pg_stat_activity a WHERE a.datname = current_database() AND a.backend_xid IS NOT NULL"
+	" AND a.pid <> pg_backend_pid()",
+	0, {0}, NULL
+};
+
+/* Read when the oldest of them began.  False: no lock is kept. */
+static bool
+sync_read_oldest_writer(void *subject)
+{
+	TimestampTz *began = subject;
+	SqlOwner	before = spi_begin_as_owner();
+
+	if (spi_run(&oldest_writer, NULL) > 0)
+		*began = spi_get_time(0, 1);
+	spi_end_as_owner(&before);
+	return false;
+}
+
+/* Note since when what is asked for may not be known to whoever says who is wanted. */
+static void
+sync_note_beginning(SyncCall *call)
+{
+	TimestampTz now = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentTimestamp();
+	TimestampTz writer = 0;
+	ErrorData  *error = subtransaction_try(sync_read_oldest_writer, &writer);
+
+	if (error)
+		ReThrowError(error);
+	call->since = writer != 0 && writer < now ? Max(writer, now - SYNC_LONGEST_WRITER_US) : now;
+}
+
+/* A group's plan, and what was asked for in the group since the call began. */
+typedef struct SyncNewer
+{
+	const SyncCall *call;
+	LaneKey		lane;
+	int			n;
+	SyncOpen   *wishes;
+} SyncNewer;
+
+/* Read what was asked for since the call began.  False: no lock is kept. */
+static bool
+sync_read_newer(void *subject)
+{
+	SyncNewer  *newer = subject;
+	MemoryContext memory = CurrentMemoryContext;
+	SqlOwner	before = spi_begin_as_owner();
+	List	   *wishes = intent_list_latest(&newer->lane, newer->call->since);
+	ListCell   *lc;
+
+	newer->wishes = MemoryContextAllocZero(memory, sizeof(SyncOpen) * (list_length(wishes) + 1));
+	foreach(lc, wishes)
+	{
+		const IntentOpen *wish = lfirst(lc);
+
+		newer->wishes[newer->n++] = (SyncOpen) {.jid = jid_parse(wish->jid, strlen(wish->jid)), .is_removal = wish->is_removal, .id = wish->id};
+	}
+	spi_end_as_owner(&before);
+	return false;
+}
+
+/* Take a step back against which somebody has asked since the call began. */
+static void
+sync_yield_step(const SyncNewer *newer, SyncStep *step)
+{
+	Jid			jid = jid_parse(step->jid, strlen(step->jid));
+
+	for (int i = 0; i < newer->n; i++)
+	{
+		const SyncOpen *wish = &newer->wishes[i];
+
+		if (wish->is_removal == (step->action == SYNC_REMOVE) || !jid_same(&wish->jid, &jid))
+			continue;
+		step->why = psprintf(wish->is_removal
+							 ? "not added: intent " INT64_FORMAT " to remove them was requested meanwhile"
+							 : "not removed: intent " INT64_FORMAT " to add them was requested meanwhile", wish->id);
+		step->action = SYNC_NOTHING;
+		return;
+	}
+}
+
+/*
+ * Take back what a plan does against requests that are newer than the people who
+ * are wanted: reading groups takes a while, and a trigger that follows the same
+ * table knows better meanwhile.
+ */
+static void
+sync_yield(const SyncCall *call, const char *group, SyncPlan *plan)
+{
+	SyncNewer	newer = {.call = call, .lane = lane_key(call->instance->name, group)};
+	bool		has_request = false;
+	ErrorData  *error;
+
+	for (int i = 0; i < plan->n; i++)
+		has_request |= plan->steps[i].action != SYNC_NOTHING;
+	if (!has_request)
+		return;
+	error = subtransaction_try(sync_read_newer, &newer);
+	if (error)
+		ReThrowError(error);
+	for (int i = 0; i < plan->n && newer.n > 0; i++)
+		if (plan->steps[i].action != SYNC_NOTHING)
+			sync_yield_step(&newer, &plan->steps[i]);
+}
+
+/*
  * ---- arguments and rows
  */
 
@@ -479,6 +595,7 @@ sync_arguments(FunctionCallInfo fcinfo, int first)
 {
 	SyncCall	call = {.fcinfo = fcinfo};
 
+	sync_note_beginning(&call);
 	call.request.reason = text_limit_arg(fcinfo, first + 1, TEXT_REASON);
 	call.apply = sync_arg_apply(fcinfo, first + 2);
 	sync_require_arg(fcinfo, first + 3, "managed_only");
@@ -551,6 +668,7 @@ wawp_sync_group(PG_FUNCTION_ARGS)
 	if (call.apply)
 		sync_request_check(&call.request);
 	plan = sync_plan_group(&call, group, people, n);
+	sync_yield(&call, group, &plan);
 	if (call.apply)
 		sync_request_steps(&call.request, group, &plan);
 	sync_put_rows(fcinfo, false, NULL, &plan);
@@ -653,6 +771,8 @@ wawp_sync_groups(PG_FUNCTION_ARGS)
 	{
 		SyncGroupOfMany *one = lfirst(lc);
 
+		if (one->source->problem == NULL)
+			sync_yield(&call, one->source->group, &one->plan);
 		if (call.apply)
 			sync_apply_group(one);
 		sync_put_rows(fcinfo, true, one->source->group, &one->plan);

@@ -366,8 +366,8 @@ static SqlStatement requeue = {
 	" outcome = NULL, code = NULL, detail = NULL,"
 	" settled_at = NULL, superseded = false, updated_at = clock_timestamp(),"
 	/* an invitation that may have been sent is asked for anew, after what is in doubt, though by another clock */
-	" requested_from = CASE WHEN " MAY_HAVE_INVITED " AND requested_from ? '" KEY_TAKEN_OVER "'"
-	"  THEN requested_from - '" KEY_TAKEN_OVER "' ELSE requested_from END,"
+	" requested_from = " INTENT_ASKED_AGAIN("CASE WHEN " MAY_HAVE_INVITED " AND requested_from ? '" KEY_TAKEN_OVER "'"
+	"  THEN requested_from - '" KEY_TAKEN_OVER "' ELSE requested_from END") ","
 	" not_before = CASE WHEN " MAY_HAVE_INVITED " AND greatest(created_at, not_before) < $5"
 	"  THEN greatest(clock_timestamp(), $5) ELSE not_before END"
 	" WHERE id = $1 AND state = 'failed' AND strpos(jid, '@') > 0 AND " IS_OWN
@@ -462,7 +462,7 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	" i.invite, i.superseded, i.until, i.expires_at, i.updated_at, i.next_attempt_at, i.priority, i.requester," \
 	" coalesce(i.requested_from ? '" KEY_TAKEN_OVER "', false)," \
 	" coalesce(i.requested_from ? '" KEY_TAKEN_OVER "' AND i.requested_from -> '" KEY_TAKEN_OVER "' = to_jsonb(extract(epoch FROM i.updated_at)), false)," \
-	" greatest(i.created_at, i.not_before)"
+	" greatest(" INTENT_ASKED_AT("i") ", i.not_before)"
 
 /* Columns that a statement reads in addition come after these. */
 #define READ_COLUMNS_NUMBER 29
@@ -928,12 +928,13 @@ intent_read_origin(TupleTableSlot *row, Intent *intent)
 	bool		is_null;
 	Datum		value = slot_getattr(row, INTENT_REQUESTED_FROM, &is_null);
 	Jsonb	   *from = is_null ? NULL : DatumGetJsonbP(value);
-	JsonbValue	taken_over;
+	JsonbValue	value_of_key;
 
 	if (from == NULL)
 		return true;
 	return JB_ROOT_IS_OBJECT(from) &&
-		getKeyJsonValueFromContainer(&from->root, KEY_TAKEN_OVER, (int) strlen(KEY_TAKEN_OVER), &taken_over) == NULL &&
+		getKeyJsonValueFromContainer(&from->root, KEY_TAKEN_OVER, (int) strlen(KEY_TAKEN_OVER), &value_of_key) == NULL &&
+		getKeyJsonValueFromContainer(&from->root, KEY_ASKED_AGAIN, (int) strlen(KEY_ASKED_AGAIN), &value_of_key) == NULL &&
 		json_member(from, "login", &intent->login_role) && json_member(from, "actor", &intent->actor) &&
 		json_member(from, "application", &intent->application_name) && json_member(from, "client", &intent->client_addr);
 }
@@ -1164,7 +1165,7 @@ intent_person_is_busy(int64 id)
 /*
  * A requester may have plans for different times for one person.  Of those whose
  * time has come the one with the latest time decides; the time of an intent
- * without not_before is when it was requested.  Others' intents do not count, nor
+ * without not_before is when it was last requested.  Others' intents do not count, nor
  * do those of another home.
  *
  * Arguments: instance, group, person, action, requester, id of the claimed intent.
@@ -1175,15 +1176,15 @@ intent_person_is_busy(int64 id)
 	" AND (c.action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND c.requester = $5" \
 	" AND c.home = (SELECT s.home FROM wawp.membership_intent s WHERE s.id = $6) AND c.home <> " HOME_OF_RESTORED_ROWS
 #define TIME_OF_CLAIMED \
-	"(SELECT coalesce(s.not_before, s.created_at) FROM wawp.membership_intent s WHERE s.id = $6)"
+	"(SELECT coalesce(s.not_before, " INTENT_ASKED_AT("s") ") FROM wawp.membership_intent s WHERE s.id = $6)"
 #define EARLIER_PLANS RIVALS " AND c.not_before <= " TIME_OF_CLAIMED
-#define EARLIER_WITHOUT_PLAN RIVALS " AND c.not_before IS NULL AND c.created_at <= " TIME_OF_CLAIMED
+#define EARLIER_WITHOUT_PLAN RIVALS " AND c.not_before IS NULL AND " INTENT_ASKED_AT("c") " <= " TIME_OF_CLAIMED
 
 static SqlStatement find_decider = {
 	"SELECT w.id FROM ("
 	" (SELECT c.id, c.not_before" RIVALS " AND c.not_before <= (SELECT clock_timestamp())"
 	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) ORDER BY c.not_before DESC LIMIT 1)"
-	" UNION ALL (SELECT c.id, c.created_at" RIVALS " AND c.not_before IS NULL"
+	" UNION ALL (SELECT c.id, " INTENT_ASKED_AT("c") RIVALS " AND c.not_before IS NULL"
 	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) LIMIT 1)) w (id, at)"
 	" WHERE (w.at, w.id) > (" TIME_OF_CLAIMED ", $6) ORDER BY w.at DESC, w.id DESC LIMIT 1",
 	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, INT8OID}, NULL
@@ -1922,6 +1923,38 @@ intent_has_sending(const LaneKey *lane, const char *jid, const char *lid)
 
 	intent_bind_person(&args, lane, jid, lid);
 	return spi_run(&has_sending, &args) > 0;
+}
+
+static SqlStatement has_addition_under_way = {
+	"SELECT" OF_PERSON_IN("('sending', 'verifying')") " AND i.action IN ('add', 'invite') LIMIT 1",
+	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
+};
+
+static SqlStatement has_addition_queued = {
+	"SELECT" OF_PERSON_IN("('queued')") " AND i.home <> " HOME_OF_RESTORED_ROWS " AND i.requester = $6 AND i.not_before IS NULL"
+	" AND i.action IN ('add', 'invite') LIMIT 1",
+	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, OIDOID}, NULL
+};
+
+/* True if a request to add that person is on the wire, or its effect is looked for. */
+bool
+intent_has_addition_under_way(const LaneKey *lane, const char *jid)
+{
+	SqlArgs		args = {0};
+
+	intent_bind_person(&args, lane, jid, NULL);
+	return spi_run(&has_addition_under_way, &args) > 0;
+}
+
+/* True if a requester has queued that the person is added, at once. */
+bool
+intent_has_addition_queued(const LaneKey *lane, const char *jid, Oid requester)
+{
+	SqlArgs		args = {0};
+
+	intent_bind_person(&args, lane, jid, NULL);
+	spi_add_datum(&args, ObjectIdGetDatum(requester));
+	return spi_run(&has_addition_queued, &args) > 0;
 }
 
 static SqlStatement hasten_person = {
@@ -2680,19 +2713,12 @@ static SqlStatement list_open = {
 	4, {TEXTOID, TEXTOID, OIDOID, UUIDOID}, NULL
 };
 
-/* Return what a requester has queued for a group, without a time, or under way: additions and removals, as IntentOpen pointers. */
-List *
-intent_list_open(const LaneKey *lane, Oid requester)
+/* Return n rows of id, person, action and state as IntentOpen pointers. */
+static List *
+intent_open_of_rows(uint64 n)
 {
-	SqlArgs		args = {0};
 	List	   *open = NIL;
-	uint64		n;
 
-	spi_add_text(&args, NameStr(lane->instance));
-	spi_add_text(&args, lane->group);
-	spi_add_datum(&args, ObjectIdGetDatum(requester));
-	home_bind(&args);
-	n = spi_run(&list_open, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		IntentOpen *one = palloc(sizeof(IntentOpen));
@@ -2704,6 +2730,52 @@ intent_list_open(const LaneKey *lane, Oid requester)
 		open = lappend(open, one);
 	}
 	return open;
+}
+
+/* Return what a requester has queued for a group, without a time, or under way: additions and removals, as IntentOpen pointers. */
+List *
+intent_list_open(const LaneKey *lane, Oid requester)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	spi_add_datum(&args, ObjectIdGetDatum(requester));
+	home_bind(&args);
+	return intent_open_of_rows(spi_run(&list_open, &args));
+}
+
+/* The end of a membership is nobody's new wish. */
+#define ASKED_SINCE(states) \
+	"SELECT i.id, i.jid, i.action, i.state, greatest(" INTENT_ASKED_AT("i") ", i.not_before) AS at FROM wawp.membership_intent i" \
+	" WHERE " states " AND i.home = $3 AND i.instance = $1 AND i.group_jid = $2 AND i.action IN ('add', 'invite', 'remove')" \
+	" AND NOT i.superseded AND i.origin <> 'until' AND coalesce(i.not_before <= clock_timestamp(), true)" \
+	" AND greatest(" INTENT_ASKED_AT("i") ", i.not_before) >= $4"
+
+static SqlStatement list_latest = {
+	"SELECT DISTINCT ON (w.jid) w.id, w.jid, w.action::text, w.state::text FROM ("
+	ASKED_SINCE("i.state IN " STATES_UNDER_WAY)
+	" UNION ALL " ASKED_SINCE("i.state = 'queued' AND i.id > 0 AND i.instance_id = wawp._account($1::name)")
+	" UNION ALL " ASKED_SINCE("i.state = 'done' AND i.settled_at >= $4")
+	") w ORDER BY w.jid, w.at DESC, w.id DESC",
+	4, {TEXTOID, TEXTOID, UUIDOID, TIMESTAMPTZOID}, NULL
+};
+
+/*
+ * Return what was last asked for, by anybody since that time, for each of a
+ * group's people, and was neither cancelled nor failed, likewise; as it is now, also in
+ * a transaction with an older snapshot.
+ */
+List *
+intent_list_latest(const LaneKey *lane, TimestampTz since)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, NameStr(lane->instance));
+	spi_add_text(&args, lane->group);
+	home_bind(&args);
+	spi_add_time(&args, since);
+	return intent_open_of_rows(spi_run_seeing(&list_latest, &args, GetLatestSnapshot()));
 }
 
 static SqlStatement requester_of = {

@@ -102,6 +102,16 @@ enum
  */
 #define KEY_TAKEN_OVER "taken_over"
 
+/* Another one: the requester has asked for the same again, or has retried it.  The value is when they last did, as an epoch. */
+#define KEY_ASKED_AGAIN "asked_again"
+
+/* When an intent was last asked for. */
+#define INTENT_ASKED_AT(i) "greatest(" i ".created_at, to_timestamp((" i ".requested_from ->> '" KEY_ASKED_AGAIN "')::float8))"
+
+/* Its requested_from, now that it is asked for again. */
+#define INTENT_ASKED_AGAIN(requested_from) "coalesce(" requested_from ", '{}')" \
+	" || jsonb_build_object('" KEY_ASKED_AGAIN "', extract(epoch FROM clock_timestamp()))"
+
 /* A claimed intent, as far as sending and recording it needs. */
 typedef struct Intent
 {
@@ -134,7 +144,7 @@ typedef struct Intent
 	bool		is_as_taken_over;	/* ... and has not changed its state since */
 	TimestampTz until;			/* 0: for good */
 	TimestampTz expires_at;		/* 0: never */
-	TimestampTz wanted_at;		/* when it was requested, or the later time it was requested for */
+	TimestampTz wanted_at;		/* when it was last requested, or the later time it was requested for */
 	TimestampTz since;			/* when it last changed its state */
 	TimestampTz due;			/* when it is to be verified */
 	int			priority;
@@ -232,7 +242,7 @@ typedef struct IntentChange
 	bool		give_attempt_back;
 } IntentChange;
 
-/* An addition or removal that is not settled. */
+/* An addition (or invitation) or a removal: one that is not settled, or somebody's latest. */
 typedef struct IntentOpen
 {
 	int64		id;
@@ -283,6 +293,8 @@ extern void intent_hasten_invitations(const char *instance);
 extern bool intent_hasten(const LaneKey *lane, const char *jid, const char *lid);
 extern List *intent_waiting_of(const LaneKey *lane, const char *jid, const char *lid);
 extern bool intent_has_sending(const LaneKey *lane, const char *jid, const char *lid);
+extern bool intent_has_addition_under_way(const LaneKey *lane, const char *jid);
+extern bool intent_has_addition_queued(const LaneKey *lane, const char *jid, Oid requester);
 extern bool intent_begin_invite(const Intent *intent);
 extern bool intent_move(const Intent *intent, const char *group);
 extern List *intent_end_superseded(int limit);
@@ -309,6 +321,7 @@ extern int64 intent_end_invitations(TimestampTz before, int limit, bool *left);
 extern int	intent_count_doubts(const char *ids);
 extern void intent_note_orderly_end(const char *in_flight);
 extern List *intent_list_open(const LaneKey *lane, Oid requester);
+extern List *intent_list_latest(const LaneKey *lane, TimestampTz since);
 extern Oid	intent_requester(int64 id);
 extern const char *intent_person(int64 id);
 extern void intent_withhold_person(int64 id);

@@ -373,11 +373,11 @@ membership_note_joined_at(const LaneKey *lane, int64 contact, TimestampTz at)
 
 static SqlStatement note_gone_at = {
 	"UPDATE wawp.membership SET until = NULL, left_at = $4" THIS_ONE
-	" AND (left_at IS NULL OR left_at < $4) AND (seen_at IS NULL OR seen_at <= $4)",
+	" AND (left_at IS NULL OR left_at < $4) AND (seen_at IS NULL OR seen_at <= $4) AND (added_at IS NULL OR added_at <= $4)",
 	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
 };
 
-/* Store that the person was gone at that time, likewise. */
+/* Store that the person was gone at that time, unless they were seen or added later, or left later. */
 void
 membership_note_gone_at(const LaneKey *lane, int64 contact, TimestampTz at)
 {

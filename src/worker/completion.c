@@ -33,8 +33,10 @@
 #include "compat.h"
 
 #define ENDS_AT_ONCE 500
-/* A membership ends so much later while a transaction that is still open has queued something for the person. */
+/* A membership ends so much later while a transaction that is still open has queued something for the person, or they are being added ... */
 #define PENDING_END_US (5 * USECS_PER_SEC)
+/* ... and so much while the requester has queued that the person is added again. */
+#define QUEUED_END_US USECS_PER_MINUTE
 
 static bool has_failures;		/* an intent has failed since dependents were last checked */
 static bool has_superseded;		/* more than fitted into the last cycle */
@@ -318,8 +320,11 @@ completion_end_memberships(void)
 		/* of another account than the instance has now, the removal is queued and held */
 		const char *account = end->instance_id ? end->instance_id : instance_id_of(NameStr(end->lane.instance));
 
-		if (intent_is_pending(&end->lane, end->jid, end->requester))
+		if (intent_is_pending(&end->lane, end->jid, end->requester) || intent_has_addition_under_way(&end->lane, end->jid))
 			membership_put_off_end(end, GetCurrentTimestamp() + PENDING_END_US);
+		/* which decides until when they stay, unless it is cancelled or fails */
+		else if (intent_has_addition_queued(&end->lane, end->jid, end->requester))
+			membership_put_off_end(end, GetCurrentTimestamp() + QUEUED_END_US);
 		else if (account == NULL)
 			membership_put_off_end(end, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000));
 		else if (intent_enqueue_removal(&end->lane, account, end->jid,

@@ -58,6 +58,8 @@
 #define MOST_TRIES 12
 /* Clocks of WhatsApp, the gateway and ours differ by no more, and WhatsApp's times have whole seconds. */
 #define CLOCK_TOLERANCE_US (5 * USECS_PER_SEC)
+/* Lists lag: one that was requested so much later shows what came of an event, and what was before it does not count any more. */
+#define LIST_LAG_US (2 * USECS_PER_MINUTE)
 /* A removal of ours explains that a person is gone for so long. */
 #define OWN_REMOVAL_US (10 * USECS_PER_MINUTE)
 /* The reason on the opt-out list of who is gone, if it is not told how. */
@@ -197,6 +199,15 @@ person_is_us(const EventWork *work, const EventPerson *person)
 	return event_is_same_person(&own, person) || event_is_same_person(&work->event.me, person);
 }
 
+/* Return the group's list if it is newer than the event by more than lists lag; NULL: there is none. */
+static const CachedGroup *
+work_newer_list(const EventWork *work)
+{
+	const CachedGroup *cached = group_cache_find(&work->lane);
+
+	return cached && work->is_dated && group_cache_has_list_since(cached, work->at + LIST_LAG_US) ? cached : NULL;
+}
+
 /* Facts about a group that this process keeps between events, which have no order. */
 typedef struct GroupMemory
 {
@@ -315,12 +326,28 @@ own_note_change(const EventWork *work, bool is_role)
 	return true;
 }
 
+/* True if a list that is newer than the event shows that we are in the group and, if that is what it is about, an admin. */
+static bool
+own_list_denies(const EventWork *work, WawpOutcome outcome)
+{
+	const CachedGroup *cached = work_newer_list(work);
+	bool		ask_self;
+	OwnRole		own = cached ? group_cache_own_role(cached, &ask_self) : OWN_UNKNOWN;
+
+	return own == OWN_ADMIN || (own == OWN_MEMBER && outcome != WAWP_NOT_ADMIN);
+}
+
 /* Hold the group because of what happened to us; a list decides when the hold ends. */
 static void
 own_hold_group(EventWork *work, Holds *holds, WawpOutcome outcome, const char *what)
 {
 	bool		was_held = hold_is_active(hold_get(holds, &work->lane, false));
 
+	if (own_list_denies(work, outcome))
+	{
+		work_add_result(work, "about us; a newer member list shows otherwise");
+		return;
+	}
 	group_cache_forget_list(&work->lane);
 	hold_set_lane(&work->lane, holds, outcome, false, -1, NULL);
 	if (was_held)
@@ -616,9 +643,18 @@ person_end_waiting(EventWork *work, const EventPerson *person, WawpOutcome leavi
 	}
 }
 
+/* True if a list that is newer than the event shows the person. */
+static bool
+person_is_listed(const EventWork *work, const EventPerson *person)
+{
+	const CachedGroup *cached = work_newer_list(work);
+
+	return cached && (wire_find_member(&cached->list, &person->phone) || wire_find_member(&cached->list, &person->lid));
+}
+
 /* True if a person who left is known to have been in the group later. */
 static bool
-person_is_back(EventWork *work, int64 contact)
+person_is_back(EventWork *work, const EventPerson *person, int64 contact)
 {
 	Membership	memory = {0};
 
@@ -627,7 +663,7 @@ person_is_back(EventWork *work, int64 contact)
 	/* WhatsApp's times are whole seconds */
 	if (work->is_dated)
 		work->at += USECS_PER_SEC - 1 - work->at % USECS_PER_SEC;
-	if (memory.seen_at <= work->at)
+	if (memory.seen_at <= work->at && !person_is_listed(work, person))
 		return false;
 	work_add_result(work, "left, and was seen in the group later");
 	return true;
@@ -641,7 +677,7 @@ person_left(EventWork *work, const EventPerson *person)
 	int64		contact = contact_known_id(jid);
 	WawpOutcome leaving;
 
-	if (person_is_back(work, contact))
+	if (person_is_back(work, person, contact))
 		return;
 	leaving = person_leaving(work, person, contact);
 	if (leaving == WAWP_REMOVED)
@@ -663,7 +699,7 @@ person_settle_late(EventWork *work, const EventPerson *person)
 {
 	int64		contact = contact_known_id(person_jid(person));
 
-	if (work->event.change == CHANGE_LEAVE && person_is_back(work, contact))
+	if (work->event.change == CHANGE_LEAVE && person_is_back(work, person, contact))
 		return;
 	person_fulfil(work, person);
 	if (work->event.change == CHANGE_LEAVE)

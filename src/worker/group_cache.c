@@ -228,6 +228,13 @@ group_cache_has_list_since(const CachedGroup *cached, TimestampTz than)
 	return cached->requested_us != 0 && GetCurrentTimestamp() - (clock_monotonic_us() - cached->requested_us) > than;
 }
 
+/* True if there is a description that arrived after that time, likewise. */
+bool
+group_cache_has_info_since(const CachedGroup *cached, TimestampTz than)
+{
+	return cached->has_info && GetCurrentTimestamp() - (clock_monotonic_ms() - cached->info_ms) * 1000 > than;
+}
+
 static OwnIdentity *
 identity_of(const NameData *instance)
 {
@@ -1112,10 +1119,10 @@ answer_keep_info(CachedGroup *cached, const HttpResult *result)
 	cached->info_ms = clock_monotonic_ms();
 	cached->stated = -1;
 	cached->info_failures = !is_read && call_failed_for_now(result) ? cached->info_failures + 1 : 0;
+	cached->only_admins_add = is_read && group.only_admins_add;
 	if (!is_read)
 		return;
 	group_cache_keep_text(cached, &cached->subject, group.subject);
-	cached->only_admins_add = group.only_admins_add;
 	cached->asks_approval = group.asks_approval;
 	cached->stated = group.size;
 }

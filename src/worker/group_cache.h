@@ -98,6 +98,7 @@ extern void group_cache_init(void);
 extern CachedGroup *group_cache_get(const LaneKey *key);
 extern CachedGroup *group_cache_find(const LaneKey *key);
 extern bool group_cache_has_list_since(const CachedGroup *cached, TimestampTz than);
+extern bool group_cache_has_info_since(const CachedGroup *cached, TimestampTz than);
 extern TimestampTz group_cache_limited_until(const LaneKey *lane, const char **reason, InfoNeed *need);
 extern void group_cache_forget_limits(const LaneKey *lane);
 extern const AccountLimits *group_cache_note_limits(const LaneKey *lane, const char *account, const AccountLimits *limits,

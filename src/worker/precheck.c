@@ -59,6 +59,20 @@ list_is_fresh(const CachedGroup *cached)
 	return group_cache_has_list_since(cached, GetCurrentTimestamp() - LIST_MAX_AGE_US);
 }
 
+/* True if the list was requested after a moment.  No list is newer than the future, into which a clock that was set back puts a moment. */
+static bool
+list_is_after(const CachedGroup *cached, TimestampTz moment)
+{
+	return moment > GetCurrentTimestamp() || group_cache_has_list_since(cached, moment);
+}
+
+/* True if it was not, and a newer one, which can tell more, may be requested now. */
+static bool
+list_is_before(const CachedGroup *cached, TimestampTz moment)
+{
+	return !list_is_after(cached, moment) && !group_cache_is_unreadable(cached);
+}
+
 /* True if there is no room.  Set *need to information that has to be requested before that is certain. */
 static bool
 group_is_full(const CachedGroup *cached, int capacity, InfoNeed *need)
@@ -110,19 +124,24 @@ precheck_group(const CachedGroup *cached, const GroupSettings *settings, InfoNee
  * ---- the person
  */
 
-/* Return whether a person is in the list.  Store a LID that the list shows; set *need to one that would decide. */
+/*
+ * Return whether the person of an intent is in the list.  Store a LID that the
+ * list shows; set *need to one that would decide.  A list that is older than the
+ * intent, after which no other could be read, shows who may have left since.
+ */
 static Presence
-precheck_presence(const CachedGroup *cached, const Jid *person, Contact *contact, InfoNeed *need)
+precheck_presence(const CachedGroup *cached, const Intent *intent, Contact *contact, InfoNeed *need)
 {
 	Jid			lid = group_cache_lid_of(contact);
 	MembersKnown known = group_cache_known(cached, 0);
-	Presence	presence = members_presence(&cached->list, &known, person, &lid);
+	Presence	presence = members_presence(&cached->list, &known, &intent->jid, &lid);
 
 	if (presence == PRESENCE_UNKNOWN)
-		group_cache_want_lid(person, need);
-	else if (presence == PRESENCE_PRESENT)
-		group_cache_learn_lid(cached, person, contact);
-	return presence;
+		group_cache_want_lid(&intent->jid, need);
+	if (presence != PRESENCE_PRESENT)
+		return presence;
+	group_cache_learn_lid(cached, &intent->jid, contact);
+	return list_is_after(cached, intent->wanted_at) || !group_cache_is_unreadable(cached) ? PRESENCE_PRESENT : PRESENCE_UNKNOWN;
 }
 
 /* Set *change to a failure, and record why. */
@@ -189,14 +208,6 @@ precheck_put_off(const Intent *intent, TimestampTz at, IntentChange *change)
 		.next_attempt_at = at,
 		.give_attempt_back = true
 	};
-}
-
-/* True if a newer list can tell more about a moment, which the list was requested before.  No list is newer than the future. */
-static bool
-list_is_before(const CachedGroup *cached, TimestampTz moment)
-{
-	return moment <= GetCurrentTimestamp() && !group_cache_has_list_since(cached, moment) &&
-		!group_cache_is_unreadable(cached);
 }
 
 /*
@@ -271,9 +282,10 @@ person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cache
 		precheck_put_off(intent, shown_at, change);
 		return true;
 	}
-	if (!group_cache_has_list_since(cached, shown_at))
+	/* ... and who was back when they were asked for has not left */
+	if (!group_cache_has_list_since(cached, shown_at) || !list_is_after(cached, intent->wanted_at))
 	{
-		if (list_is_before(cached, shown_at))
+		if (!group_cache_is_unreadable(cached))
 			*need = (InfoNeed) {ASK_LIST, NULL};
 		return false;
 	}
@@ -384,7 +396,7 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 
 	intent->lid = group_cache_lid_of(&contact);
 	if (list_is_fresh(cached))
-		presence = precheck_presence(cached, &intent->jid, &contact, need);
+		presence = precheck_presence(cached, intent, &contact, need);
 	if (presence == PRESENCE_UNKNOWN && size_decides(intent, &contact, cached))
 		*need = (InfoNeed) {ASK_INFO, NULL};
 	if (is_erased)
@@ -495,7 +507,7 @@ person_list_needs(const Intent *head, const CachedGroup *cached, const WawpInsta
 		return;
 	contact = contact_get(head->jid.text);
 	if (list_is_fresh(cached))
-		presence = precheck_presence(cached, &head->jid, &contact, &lid);
+		presence = precheck_presence(cached, head, &contact, &lid);
 	if (presence == PRESENCE_PRESENT)
 	{
 		if (list_is_before(cached, head->wanted_at))
@@ -679,7 +691,12 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 		claim_put_back(attempt);
 		/* or it is tried again when a session that is changing it has ended that */
 		if (!hold_is_busy(&lane->key))
+		{
 			hold_set_lane(&lane->key, holds, outcome, false, -1, NULL);
+			/* whoever ends the hold has changed something: it is not set again by the same evidence */
+			group_cache_forget_list(&lane->key);
+			group_cache_forget_info(&lane->key);
+		}
 		lanes_retry(lane, clock_monotonic_ms());
 		return SERVED_LATER;
 	}
@@ -731,6 +748,25 @@ precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSett
 }
 
 /*
+ * Set *need to what has to be read again before a group takes nobody: whoever
+ * asks for an addition may have made room for it, or us an admin, since the list or
+ * the description was read.  The hold would be long.
+ */
+static void
+claim_doubt_group(const Attempt *attempt, PrecheckGroup why, InfoNeed *need)
+{
+	const CachedGroup *cached = group_cache_get(&attempt->lane->key);
+	TimestampTz wanted_at = 0;
+
+	for (int i = 0; i < attempt->n; i++)
+		wanted_at = Max(wanted_at, attempt->intents[i].wanted_at);
+	if (list_is_before(cached, wanted_at))
+		*need = (InfoNeed) {ASK_LIST, NULL};
+	else if (why == GROUP_NOT_OURS && wanted_at <= GetCurrentTimestamp() && !group_cache_has_info_since(cached, wanted_at))
+		*need = (InfoNeed) {ASK_INFO, NULL};
+}
+
+/*
  * Check claimed additions; SERVED_NOTHING if they may be sent.  Where nothing can
  * be requested as their requester, what is not known forbids nothing.
  */
@@ -748,6 +784,8 @@ precheck_adds(Attempt *attempt, const WawpInstance *described, Holds *holds, con
 	precheck_people(attempt, described, settings, &need);
 	if (attempt->n == 0)
 		return SERVED_SOME;
+	if (group == GROUP_FULL || group == GROUP_NOT_OURS)
+		claim_doubt_group(attempt, group, &need);
 	if (need.question != 0 && can_ask)
 		return claim_ask_first(lane, attempt, described, &need);
 	if (group == GROUP_OPEN || group == GROUP_UNKNOWN)
