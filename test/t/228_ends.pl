@@ -119,6 +119,17 @@ is($wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE action = 'rem
 my $uninvited = $wawp->person(privacy => 'nobody');
 my $blocked = $wawp->want(group => $group, who => $uninvited, until => "now() + interval '20 s'");
 is($wawp->comes_to($blocked, qr/^(invited|failed)/), 'invited invited', 'before the end somebody who cannot be added is invited');
+$sim->world({ accounts => { SPARING => {} } });
+WawpTest->create_server($node, 'sparing', $sim, { instance_id => 'SPARING', adds_per_minute => 0, invites_per_minute => '0.01' });
+my %sparing = (instance => 'sparing', group => $wawp->group);
+is($wawp->comes_to($wawp->want(%sparing, who => $wawp->person(privacy => 'nobody')), qr/^(invited|failed)/), 'invited invited', 'the one invitation of the hour');
+my $waits = $wawp->want(%sparing, who => my $waiting = $wawp->person(privacy => 'nobody'), until => "now() + interval '1 day'");
+is($wawp->comes_to($waits, qr/^inviting/), 'inviting privacy_blocked', '... the next one waits');
+$wawp->ask("UPDATE wawp.membership_intent SET until = now() - interval '1 s' WHERE id = $waits");
+$wawp->age($waits, '1 s');
+is($wawp->end($waits), 'failed privacy_blocked', '... and is not sent when the membership is over');
+is($wawp->column($waits, 'detail'), 'not invited: the membership was to end before', '... as it says');
+is(scalar($wawp->messages($waiting)), 0, '... to nobody');
 
 # ---- the epoch is a time like others
 
