@@ -147,6 +147,7 @@ typedef struct Intent
 	TimestampTz wanted_at;		/* when it was last requested, or the later time it was requested for */
 	TimestampTz since;			/* when it last changed its state */
 	TimestampTz due;			/* when it is to be verified */
+	TimestampTz seen_at;		/* the time of the list or the event that shows the person; 0: an answer does, now */
 	int			priority;
 	ItemPointerData place;		/* claimed: where the row is, if nobody has changed it since */
 	bool		has_rivals;		/* claimed, and its requester may want something else of the person, too */

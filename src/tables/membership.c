@@ -145,10 +145,10 @@ membership_added(const LaneKey *lane)
 	"INSERT INTO wawp.membership AS m (instance, group_jid, contact_id, added_by_us, added_at, seen_at, until," \
 	" requested_by, reason, requester, home, instance_id, welcomed_at)" \
 	" VALUES ($1::name, $2, $3, $4, CASE WHEN $4 THEN clock_timestamp() END," \
-	" CASE WHEN $8 THEN clock_timestamp() END, $5, $6, $7, $9, $10, $11, CASE WHEN $12 THEN clock_timestamp() END)" \
+	" $8, $5, $6, $7, $9, $10, $11, CASE WHEN $12 THEN clock_timestamp() END)" \
 	" ON CONFLICT (instance, group_jid, contact_id) DO "
 #define ADDED_TYPES \
-	{TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BOOLOID, OIDOID, UUIDOID, TEXTOID, BOOLOID}
+	{TEXTOID, TEXTOID, INT8OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, OIDOID, UUIDOID, TEXTOID, BOOLOID}
 
 /* Most people are new to a group; the other statement's start takes longer than this one. */
 static SqlStatement note_new = {
@@ -158,7 +158,8 @@ static SqlStatement note_new = {
 /* A member whom we did not add stays so. */
 static SqlStatement note_added = {
 	INSERT_ADDED "UPDATE SET added_by_us = m.added_by_us OR excluded.added_by_us,"
-	" added_at = coalesce(excluded.added_at, m.added_at), seen_at = coalesce(excluded.seen_at, m.seen_at),"
+	" added_at = coalesce(excluded.added_at, m.added_at),"
+	" seen_at = coalesce(greatest(excluded.seen_at, CASE WHEN m.seen_at <= clock_timestamp() THEN m.seen_at END), m.seen_at),"
 	" welcomed_at = coalesce(CASE WHEN m.left_at IS NULL THEN m.welcomed_at END, excluded.welcomed_at), left_at = NULL,"
 	OF_THE_LONGER("until") "," OF_THE_LONGER("requested_by") "," OF_THE_LONGER("reason") "," OF_THE_LONGER("requester") ","
 	" home = excluded.home, instance_id = excluded.instance_id",
@@ -200,7 +201,7 @@ added_row(const SqlArgs *args)
 	SqlArgs		row = {0};
 
 	for (size_t i = 0; i < lengthof(arguments); i++)
-		added_row_append(&row, args, arguments[i], i == 4 || i == 5 || i == 12);
+		added_row_append(&row, args, arguments[i], i == 4 || i == 12);
 	return row;
 }
 
@@ -315,7 +316,7 @@ membership_note_added(const Intent *intent, int64 contact, const MembershipAddit
 	spi_add_time(&args, intent->until);
 	spi_add_text(&args, intent->requested_by);
 	spi_add_text(&args, intent->reason);
-	spi_add_bool(&args, addition->was_seen);
+	spi_add_time(&args, addition->seen_at);
 	spi_add_datum(&args, ObjectIdGetDatum(intent->requester));
 	home_bind(&args);
 	spi_add_text(&args, intent->instance_id);
@@ -372,12 +373,16 @@ membership_note_joined_at(const LaneKey *lane, int64 contact, TimestampTz at)
 }
 
 static SqlStatement note_gone_at = {
-	"UPDATE wawp.membership SET until = NULL, left_at = $4" THIS_ONE
-	" AND (left_at IS NULL OR left_at < $4) AND (seen_at IS NULL OR seen_at <= $4) AND (added_at IS NULL OR added_at <= $4)",
+	"UPDATE wawp.membership SET until = CASE WHEN added_at > $4 THEN until END, left_at = $4" THIS_ONE
+	" AND (left_at IS NULL OR left_at < $4) AND coalesce(seen_at, added_at, '-infinity') <= $4",
 	4, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}, NULL
 };
 
-/* Store that the person was gone at that time, unless they were seen or added later, or left later. */
+/*
+ * Store that the person was gone at that time, unless they were seen, or added
+ * without being seen, later, or left later.  The end of an addition that came later
+ * stands: it costs a removal at most.
+ */
 void
 membership_note_gone_at(const LaneKey *lane, int64 contact, TimestampTz at)
 {

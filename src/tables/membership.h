@@ -30,7 +30,8 @@ typedef struct Membership
 typedef struct MembershipAddition
 {
 	bool		by_us;			/* we added them */
-	bool		was_seen;		/* the member list showed it, not only an answer of success */
+	TimestampTz seen_at;		/* when they were in it, by a list, an event or their own answer; 0: only by success of
+								 * the whole request */
 	bool		may_be_welcomed;	/* a server that was replaced may have welcomed them */
 } MembershipAddition;
 

@@ -104,7 +104,7 @@ completion_store_member(const Intent *intent, int64 contact, WawpOutcome outcome
 {
 	MembershipAddition addition = {
 		.by_us = outcome != WAWP_ALREADY_MEMBER,
-		.was_seen = outcome != WAWP_ACCEPTED,
+		.seen_at = outcome == WAWP_ACCEPTED ? 0 : intent->seen_at != 0 ? intent->seen_at : GetCurrentTimestamp(),
 		.may_be_welcomed = completion_may_be_welcomed(intent)
 	};
 

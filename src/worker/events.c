@@ -436,6 +436,7 @@ static void
 work_settle(EventWork *work, const Intent *intent, IntentState state, WawpOutcome outcome, const char *what)
 {
 	const char *detail = psprintf("%s, by event %s %s", what, work->task->key.event, work->task->key.id);
+	Intent		seen = *intent;
 	IntentChange change = {
 		.state = state,
 		.has_outcome = true,
@@ -447,10 +448,11 @@ work_settle(EventWork *work, const Intent *intent, IntentState state, WawpOutcom
 	if (!intent_settle(intent->id, intent->state, &change))
 		return;
 	audit_write_intent(intent, "verified", outcome, detail);
+	seen.seen_at = work->is_dated ? Min(work->at, GetCurrentTimestamp()) : 0;
 	if (work->is_late)
-		completion_note_late_end(intent, change.state, outcome);
+		completion_note_late_end(&seen, change.state, outcome);
 	else
-		completion_note_end(intent, change.state, outcome);
+		completion_note_end(&seen, change.state, outcome);
 	lanes_note(&work->lane, clock_monotonic_ms());
 	work_add_result(work, psprintf("%s, which settles intent " INT64_FORMAT, what, intent->id));
 }

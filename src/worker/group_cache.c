@@ -218,6 +218,13 @@ group_cache_find(const LaneKey *key)
 	return cached;
 }
 
+/* Return when the list was requested, by the clock as it is set now; 0: there is none. */
+TimestampTz
+group_cache_list_at(const CachedGroup *cached)
+{
+	return cached->requested_us == 0 ? 0 : GetCurrentTimestamp() - (clock_monotonic_us() - cached->requested_us);
+}
+
 /*
  * True if there is a list that was requested after that time, by the clock as
  * it is set now: a clock that was set back does not make an old list new.
@@ -225,7 +232,7 @@ group_cache_find(const LaneKey *key)
 bool
 group_cache_has_list_since(const CachedGroup *cached, TimestampTz than)
 {
-	return cached->requested_us != 0 && GetCurrentTimestamp() - (clock_monotonic_us() - cached->requested_us) > than;
+	return cached->requested_us != 0 && group_cache_list_at(cached) > than;
 }
 
 /* True if there is a description that arrived after that time, likewise. */

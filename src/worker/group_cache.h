@@ -97,6 +97,7 @@ typedef struct CachedGroup
 extern void group_cache_init(void);
 extern CachedGroup *group_cache_get(const LaneKey *key);
 extern CachedGroup *group_cache_find(const LaneKey *key);
+extern TimestampTz group_cache_list_at(const CachedGroup *cached);
 extern bool group_cache_has_list_since(const CachedGroup *cached, TimestampTz than);
 extern bool group_cache_has_info_since(const CachedGroup *cached, TimestampTz than);
 extern TimestampTz group_cache_limited_until(const LaneKey *lane, const char **reason, InfoNeed *need);

@@ -415,6 +415,7 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 			.outcome = WAWP_ALREADY_MEMBER,
 			.give_attempt_back = true
 		};
+		intent->seen_at = group_cache_list_at(cached);
 		audit_write_intent(intent, "verified", WAWP_ALREADY_MEMBER, NULL);
 	}
 	else if (membership_is_over(intent))

@@ -891,6 +891,7 @@ verify_rows(const LaneKey *key, const WawpInstance *instance, VerifyPass *pass)
 	{
 		if (waiting.intents[i].superseded)
 			continue;
+		waiting.intents[i].seen_at = group_cache_list_at(cached);
 		if (waiting.contacts[i].id == 0)
 			waiting.contacts[i] = contact_get(waiting.intents[i].jid.text);
 		verify_row(&waiting.intents[i], &waiting.contacts[i], cached, instance, pass);

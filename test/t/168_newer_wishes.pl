@@ -186,14 +186,14 @@ my $events = 0;
 # An event of somebody in a group, of that time (epoch); what it has led to.
 sub event
 {
-	my ($it, $type, $person, $time) = @_;
+	my ($it, $type, $person, $time, $instance) = @_;
 	my @t = gmtime($time);
 	my $key = sprintf 'evt_late_%d', ++$events;
 	my $body = JSON::PP->new->canonical->encode({ id => $key, timestamp => int(time * 1000), event => 'group.v2.participants', session => 't1', engine => 'GOWS',
 		me => { id => '15550000001@c.us', lid => '900000000000001@lid' }, payload => { group => { id => $it }, type => $type, timestamp => int(time * 1000),
 			participants => [ { id => "$person\@c.us", pn => undef, role => 'participant' } ],
 			_data => { Sender => "$person\@s.whatsapp.net", Timestamp => sprintf '%04d-%02d-%02dT%02d:%02d:%02dZ', $t[5] + 1900, $t[4] + 1, @t[ 3, 2, 1, 0 ] } } });
-	$wawp->ask(sprintf q{SELECT status FROM wawp_webhook($body$%s$body$, '%s', 'support')}, $body, hmac_sha512_hex($body, $SECRET));
+	$wawp->ask(sprintf q{SELECT status FROM wawp_webhook($body$%s$body$, '%s', '%s')}, $body, hmac_sha512_hex($body, $SECRET), $instance // 'support');
 	return $wawp->until("SELECT detail FROM wawp.webhook_event WHERE id = '$key' AND applied_at IS NOT NULL", qr/./);
 }
 
@@ -206,6 +206,34 @@ is($wawp->end($wawp->want(group => $group, who => $who, verify => 'false', until
 event($group, 'leave', $who, $removed);
 is($wawp->ask("SELECT left_at IS NULL FROM wawp.membership WHERE group_jid = '$group'"), 't', '... then comes the event of the removal, which is older than the addition');
 is(ends($group), '01:00:00', '... whose end stands');
+
+# Events that come together, in their order: what the first shows is as old as it is, not as new as when it was told.
+WawpTest->create_server($node, 'unseeing', $sim, { instance_id => 'GOWS1', invites_per_minute => 0, verify_delays => '50min,1h' });
+$wawp->ask("ALTER USER MAPPING FOR PUBLIC SERVER unseeing OPTIONS (ADD webhook_secret '$SECRET')");
+($group, $who) = ($wawp->group, $wawp->person);
+$sim->rule({ match => { path => "$group/participants/add\$" }, effect => 'before', answer => { status => 200, json => { ok => \1 } } });
+$id = $wawp->want(instance => 'unseeing', group => $group, who => $who);
+like($wawp->comes_to($id, qr/^(verifying|done|failed)/), qr/^verifying/, 'somebody is added, and leaves a little later');
+my $joined = int(time) + 1;
+poll_until(sub { time > $joined + 4 });
+like(event($group, 'join', $who, $joined, 'unseeing'), qr/settles intent $id/, '... of which events tell later: that they joined');
+like(event($group, 'leave', $who, $joined + 2, 'unseeing'), qr/^left/, '... and that they left');
+is($wawp->ask("SELECT count(*) FROM wawp.suppression WHERE group_jid = '$group'"), 1, '... who is not to be added again');
+is($wawp->ask("SELECT left_at IS NOT NULL FROM wawp.membership WHERE group_jid = '$group'"), 't', '... and is not taken for a member');
+
+# A list that was read before somebody left does not show them later, whenever it is used.
+$group = in_group(my $here = $wawp->person, my $away = $wawp->person);
+$gate = $wawp->group;
+pause($gate);
+$first = $wawp->want(group => $gate);
+$id = $wawp->want(group => $group, who => $away, after => $first);
+is($wawp->end($wawp->want(group => $group, who => $here)), 'done already_member', 'a list is read while another one of the group has to wait');
+my $left = int(time) + 2;
+poll_until(sub { time > $left + 1 });
+resume($gate);
+is($wawp->end($id), 'done already_member', '... whom it shows, too');
+like(event($group, 'leave', $away, $left), qr/^left/, '... and who had left by then, as an event tells later');
+is($wawp->ask("SELECT count(*) FROM wawp.suppression WHERE group_jid = '$group'"), 1, '... who is not to be added again');
 
 # A list is newer than an event of ten minutes ago, of which nothing else is known.
 my ($member, $guest) = map { $wawp->person } 1 .. 2;
