@@ -43,6 +43,7 @@
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/relcache.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 #include "worker/worker.h"
@@ -130,7 +131,8 @@ database_oid_takes_workers(Oid dbid)
 	StartTransactionCommand();
 	databases = table_open(DatabaseRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_database_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(dbid));
-	scan = systable_beginscan(databases, DatabaseOidIndexId, true, NULL, 1, &key);
+	/* the first process after a start may know no index: one that is connected to a database loads them for all */
+	scan = systable_beginscan(databases, DatabaseOidIndexId, criticalSharedRelcachesBuilt, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	can_take = HeapTupleIsValid(tuple) && database_takes_workers((Form_pg_database) GETSTRUCT(tuple));
 	systable_endscan(scan);
