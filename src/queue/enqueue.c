@@ -27,6 +27,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "base/commit_wake.h"
 #include "base/encoding.h"
 #include "base/guc.h"
@@ -648,8 +649,10 @@ static SqlStatement strengthen = {
  * Notes that a queued intent was asked for again, so that it is the newer wish
  * beside what became due in between, and what was read of the group until then
  * is too old for it.  Nobody is waited for: who has the row locked changes it, or
- * asks as well.  A trigger, whose lock lasts as long as its user's transaction, notes
- * it only where a plan of the requester's has become due in between.
+ * asks as well.  In a transaction that goes on, whose lock would keep the intent from
+ * being sent until its end, and by a trigger it is noted only where a plan of the
+ * requester's has become due in between; where a snapshot is kept, never, since
+ * what was changed since that makes an UPDATE fail.
  */
 #define ASK_AGAIN(more) \
 	"UPDATE wawp.membership_intent i SET requested_from = " INTENT_ASKED_AGAIN("i.requested_from") \
@@ -766,8 +769,8 @@ find_and_strengthen(SqlStatement *find, const SqlArgs *args, QueuedIntent *queue
 	queued->batch_id = spi_get_text(0, 2);
 	queued->created = false;
 	spi_add_int8(&again, queued->id);
-	if (asks_at_once)
-		(void) spi_run(find == &find_and_lock_queued[0] ? &ask_again_beside_plan : &ask_again, &again);
+	if (asks_at_once && !IsolationUsesXactSnapshot())
+		(void) spi_run(find == &find_and_lock_queued[0] || IsTransactionBlock() ? &ask_again_beside_plan : &ask_again, &again);
 	return true;
 }
 

@@ -43,6 +43,7 @@
 #include "tables/contact.h"
 #include "tables/intent.h"
 #include "tables/membership.h"
+#include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -453,6 +454,8 @@ sync_read_oldest_writer(void *subject)
 	TimestampTz *began = subject;
 	SqlOwner	before = spi_begin_as_owner();
 
+	/* what this transaction has seen of the activity before is kept otherwise */
+	pgstat_clear_backend_activity_snapshot();
 	if (spi_run(&oldest_writer, NULL) > 0)
 		*began = spi_get_time(0, 1);
 	spi_end_as_owner(&before);
@@ -463,7 +466,8 @@ sync_read_oldest_writer(void *subject)
 static void
 sync_note_beginning(SyncCall *call)
 {
-	TimestampTz now = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentTimestamp();
+	/* arrays are as old as the snapshot they were read by */
+	TimestampTz now = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentStatementStartTimestamp();
 	TimestampTz writer = 0;
 	ErrorData  *error = subtransaction_try(sync_read_oldest_writer, &writer);
 

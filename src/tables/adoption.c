@@ -297,7 +297,11 @@ typedef struct ChangedTrigger
 static bool
 trigger_mend(void *subject)
 {
-	spi_run_utility(((const ChangedTrigger *) subject)->statement);
+	const ChangedTrigger *changed = subject;
+
+	/* who waits for a lock lets nobody pass */
+	spi_run_utility(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE NOWAIT", changed->table));
+	spi_run_utility(changed->statement);
 	return true;
 }
 

@@ -1926,17 +1926,18 @@ intent_has_sending(const LaneKey *lane, const char *jid, const char *lid)
 }
 
 static SqlStatement has_addition_under_way = {
-	"SELECT" OF_PERSON_IN("('sending', 'verifying')") " AND i.action IN ('add', 'invite') LIMIT 1",
+	"SELECT" OF_PERSON_IN("('sending', 'verifying')") " AND i.action IN ('add', 'invite')"
+	" AND (i.until IS NULL OR i.until > clock_timestamp()) LIMIT 1",
 	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
 };
 
 static SqlStatement has_addition_queued = {
 	"SELECT" OF_PERSON_IN("('queued')") " AND i.home <> " HOME_OF_RESTORED_ROWS " AND i.requester = $6 AND i.not_before IS NULL"
-	" AND i.action IN ('add', 'invite') LIMIT 1",
+	" AND i.action IN ('add', 'invite') AND (i.until IS NULL OR i.until > clock_timestamp()) LIMIT 1",
 	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, OIDOID}, NULL
 };
 
-/* True if a request to add that person is on the wire, or its effect is looked for. */
+/* True if a request to add that person is on the wire, or its effect is looked for, for a membership that is not over. */
 bool
 intent_has_addition_under_way(const LaneKey *lane, const char *jid)
 {
@@ -1946,7 +1947,7 @@ intent_has_addition_under_way(const LaneKey *lane, const char *jid)
 	return spi_run(&has_addition_under_way, &args) > 0;
 }
 
-/* True if a requester has queued that the person is added, at once. */
+/* True if a requester has queued that the person is added, at once, until later than now. */
 bool
 intent_has_addition_queued(const LaneKey *lane, const char *jid, Oid requester)
 {

@@ -36,7 +36,7 @@
 /* A membership ends so much later while a transaction that is still open has queued something for the person, or they are being added ... */
 #define PENDING_END_US (5 * USECS_PER_SEC)
 /* ... and so much while the requester has queued that the person is added again. */
-#define QUEUED_END_US USECS_PER_MINUTE
+#define QUEUED_END_US (5 * USECS_PER_MINUTE)
 
 static bool has_failures;		/* an intent has failed since dependents were last checked */
 static bool has_superseded;		/* more than fitted into the last cycle */

@@ -69,6 +69,7 @@ typedef struct CachedGroup
 	int64		due_again_ms;	/* ... before that, unless an answer comes; monotonic */
 	int64		idle_until_ms;	/* before that those that become due need a list that may not be requested yet;
 								 * monotonic */
+	int64		doubted_us;		/* when a list was last asked for because a full group may have room again; 0: never */
 	int64		changed_us;		/* when we last changed who is in it, likewise */
 	int			added;			/* people added since */
 	MemoryContext memory;		/* of what few groups have; NULL: nothing yet */

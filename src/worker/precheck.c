@@ -751,18 +751,25 @@ precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSett
 /*
  * Set *need to what has to be read again before a group takes nobody: whoever
  * asks for an addition may have made room for it, or us an admin, since the list or
- * the description was read.  The hold would be long.
+ * the description was read.  The hold would be long.  Where people go to an overflow
+ * group instead, that is done once for each age of a list, not for each of them.
  */
 static void
-claim_doubt_group(const Attempt *attempt, PrecheckGroup why, InfoNeed *need)
+claim_doubt_group(const Attempt *attempt, PrecheckGroup why, const GroupSettings *settings, InfoNeed *need)
 {
-	const CachedGroup *cached = group_cache_get(&attempt->lane->key);
+	CachedGroup *cached = group_cache_get(&attempt->lane->key);
+	int64		now = clock_monotonic_us();
 	TimestampTz wanted_at = 0;
 
+	if (why == GROUP_FULL && settings->overflow_group && cached->doubted_us != 0 && now - cached->doubted_us < LIST_MAX_AGE_US)
+		return;
 	for (int i = 0; i < attempt->n; i++)
 		wanted_at = Max(wanted_at, attempt->intents[i].wanted_at);
 	if (list_is_before(cached, wanted_at))
+	{
+		cached->doubted_us = now;
 		*need = (InfoNeed) {ASK_LIST, NULL};
+	}
 	else if (why == GROUP_NOT_OURS && wanted_at <= GetCurrentTimestamp() && !group_cache_has_info_since(cached, wanted_at))
 		*need = (InfoNeed) {ASK_INFO, NULL};
 }
@@ -786,7 +793,7 @@ precheck_adds(Attempt *attempt, const WawpInstance *described, Holds *holds, con
 	if (attempt->n == 0)
 		return SERVED_SOME;
 	if (group == GROUP_FULL || group == GROUP_NOT_OURS)
-		claim_doubt_group(attempt, group, &need);
+		claim_doubt_group(attempt, group, settings, &need);
 	if (need.question != 0 && can_ask)
 		return claim_ask_first(lane, attempt, described, &need);
 	if (group == GROUP_OPEN || group == GROUP_UNKNOWN)
