@@ -228,8 +228,8 @@ is($wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE outcome = 'jo
 
 my @wrong;
 my %state = split /[|;]/, $wawp->ask("SELECT string_agg(id || '|' || concat_ws(' ', state, outcome), ';') FROM wawp.membership_intent");
-# some joined after the world was last looked at above
-foreach my $who (grep { $is_in->($_) } keys %people) { $was{ $people{$who} }{$who} //= time; }
+# some joined after the world was last looked at above, or joined and left between two looks
+foreach my $who (grep { $is_in->($_) || $left{$_} } keys %people) { $was{ $people{$who} }{$who} //= time; }
 foreach my $who (sort keys %people)
 {
 	my $group = $people{$who};
