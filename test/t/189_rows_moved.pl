@@ -27,7 +27,8 @@ foreach my $move ('VACUUM FULL wawp.membership_intent', 'CLUSTER wawp.membership
 	is($wawp->until("SELECT count(*) > 8 FROM wawp.membership_intent WHERE state = 'sending'", 't'), 't', 'many are on the wire');
 	$wawp->ask("DELETE FROM wawp.membership_intent WHERE state = 'done' AND id % 2 = 0");
 	$wawp->ask($move);
-	is($wawp->until("SELECT done FROM wawp.progress WHERE batch_id = 'b$part'", 60), 60, "$move: all are settled");
+	is($wawp->until("SELECT done FROM wawp.progress WHERE batch_id = 'b$part'", 60), 60, "$move: all are settled")
+	  || diag($wawp->ask("SELECT string_agg(DISTINCT concat_ws(' ', state, outcome, detail, wawp_explain(id)), E'\\n') FROM wawp.membership_intent WHERE batch_id = 'b$part'"));
 	is($wawp->ask("SELECT count(DISTINCT outcome) || ' ' || max(attempts) FROM wawp.membership_intent WHERE batch_id = 'b$part'"), '1 1', '... alike, with one attempt');
 }
 
