@@ -109,10 +109,10 @@ CREATE INDEX membership_intent_expiry ON wawp.membership_intent (home, expires_a
 	WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL;
 CREATE INDEX membership_intent_after ON wawp.membership_intent (home, after) WHERE after IS NOT NULL AND state = 'queued';
 
-CREATE FUNCTION wawp._home() RETURNS uuid
-	LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'wawp_home';
 COMMENT ON FUNCTION wawp._text_limits() IS
 	'refuses texts that are too long, and brings groups and people into normal form, in the columns named as its arguments';
+CREATE FUNCTION wawp._home() RETURNS uuid
+	LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'wawp_home';
 COMMENT ON FUNCTION wawp._home() IS 'the home of this database, whose rows it serves; NULL in a copy';
 CREATE FUNCTION wawp._row_arrived() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'wawp_row_arrived';
@@ -378,7 +378,6 @@ CREATE FUNCTION @extschema@.wawp_erase(jid text, reason text DEFAULT NULL) RETUR
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_erase';
 COMMENT ON FUNCTION @extschema@.wawp_erase(text, text) IS
 	'removes a person''s number and privacy id from all tables, ends their intents, and keeps them from being added again until wawp_unsuppress(); returns how many rows changed';
-
 
 -- ---- sql/55-webhook.sql
 

@@ -55,3 +55,13 @@ subtransaction_try(SubtransactionWork work, void *subject)
 	CurrentResourceOwner = owner;
 	return error;
 }
+
+/* Likewise, but raise the error again, when the subtransaction is over. */
+void
+subtransaction_run(SubtransactionWork work, void *subject)
+{
+	ErrorData  *error = subtransaction_try(work, subject);
+
+	if (error)
+		ReThrowError(error);
+}

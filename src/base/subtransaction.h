@@ -17,5 +17,6 @@
 typedef bool (*SubtransactionWork) (void *subject);
 
 extern ErrorData *subtransaction_try(SubtransactionWork work, void *subject);
+extern void subtransaction_run(SubtransactionWork work, void *subject);
 
 #endif							/* WAWP_SUBTRANSACTION_H */

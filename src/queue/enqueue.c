@@ -746,18 +746,28 @@ find_args(const Requester *requester, const MembershipRequest *request, const Ji
 	return args;
 }
 
+/* Notes that a queued intent without a time was asked for again; has_lock: it is locked until the transaction ends. */
+static void
+note_asked_again(int64 id, bool has_lock)
+{
+	SqlArgs		args = {0};
+
+	if (IsolationUsesXactSnapshot())
+		return;
+	spi_add_int8(&args, id);
+	(void) spi_run(has_lock || IsTransactionBlock() ? &ask_again_beside_plan : &ask_again, &args);
+}
+
 /*
- * Writes to *queued the intent that `find` finds for this request, made the
- * stronger of both; false if there is none, or none any more.
+ * Writes to *queued the intent that `find`, a pair of statements, finds for this
+ * request, made the stronger of both; false if there is none, or none any more.
  */
 static bool
-find_and_strengthen(SqlStatement *find, const SqlArgs *args, QueuedIntent *queued)
+find_and_strengthen(SqlStatement *find, bool has_time, const SqlArgs *args, QueuedIntent *queued)
 {
 	SqlArgs		stronger = *args;
-	SqlArgs		again = {0};
-	bool		asks_at_once = find == &find_queued[0] || find == &find_and_lock_queued[0];
 
-	if (spi_run(find, args) == 0)
+	if (spi_run(&find[has_time ? 1 : 0], args) == 0)
 		return false;
 	if (spi_get_bool(0, 3))
 	{
@@ -768,9 +778,8 @@ find_and_strengthen(SqlStatement *find, const SqlArgs *args, QueuedIntent *queue
 	queued->id = spi_get_int8(0, 1, 0);
 	queued->batch_id = spi_get_text(0, 2);
 	queued->created = false;
-	spi_add_int8(&again, queued->id);
-	if (asks_at_once && !IsolationUsesXactSnapshot())
-		(void) spi_run(find == &find_and_lock_queued[0] || IsTransactionBlock() ? &ask_again_beside_plan : &ask_again, &again);
+	if (!has_time)
+		note_asked_again(queued->id, find == find_and_lock_queued);
 	return true;
 }
 
@@ -783,7 +792,7 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 	SqlArgs		args = find_args(requester, request, jid);
 	QueuedIntent queued;
 
-	while (!may_be_queued || !find_and_strengthen(&find[request->not_before != 0 ? 1 : 0], &args, &queued))
+	while (!may_be_queued || !find_and_strengthen(find, request->not_before != 0, &args, &queued))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (may_be_queued)

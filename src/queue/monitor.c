@@ -110,10 +110,8 @@ static void
 batch_count(const char *batch, int64 counts[4])
 {
 	BatchCounts read = {.batch = batch};
-	ErrorData  *error = subtransaction_try(batch_read_counts, &read);
 
-	if (error)
-		ReThrowError(error);
+	subtransaction_run(batch_read_counts, &read);
 	memcpy(counts, read.counts, sizeof(read.counts));
 }
 

@@ -256,10 +256,8 @@ static ContactRead
 check_contact(const char *jid)
 {
 	ContactRead read = {.jid = jid, .known_as = {.kind = JID_INVALID}};
-	ErrorData  *error = subtransaction_try(check_read_contact, &read);
 
-	if (error)
-		ReThrowError(error);
+	subtransaction_run(check_read_contact, &read);
 	return read;
 }
 

@@ -204,7 +204,6 @@ static bool
 sync_read_tables(SyncTask *task)
 {
 	int			allowed = task->npeople;
-	ErrorData  *error;
 
 	if (!session_read_policy(task->call->instance, task->group, task->people, &allowed, &task->policy))
 		return false;
@@ -215,9 +214,7 @@ sync_read_tables(SyncTask *task)
 		if (person->outcome == WAWP_SUPPRESSED)
 			task->wanted[i].barred = person->detail + strlen(SESSION_NOT_SENT);
 	}
-	error = subtransaction_try(sync_read_memory, task);
-	if (error)
-		ReThrowError(error);
+	subtransaction_run(sync_read_memory, task);
 	return true;
 }
 
@@ -469,10 +466,8 @@ sync_note_beginning(SyncCall *call)
 	/* arrays are as old as the snapshot they were read by */
 	TimestampTz now = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentStatementStartTimestamp();
 	TimestampTz writer = 0;
-	ErrorData  *error = subtransaction_try(sync_read_oldest_writer, &writer);
 
-	if (error)
-		ReThrowError(error);
+	subtransaction_run(sync_read_oldest_writer, &writer);
 	call->since = writer != 0 && writer < now ? Max(writer, now - SYNC_LONGEST_WRITER_US) : now;
 }
 
@@ -536,15 +531,12 @@ sync_yield(const SyncCall *call, const char *group, SyncPlan *plan)
 {
 	SyncNewer	newer = {.call = call, .lane = lane_key(call->instance->name, group)};
 	bool		has_request = false;
-	ErrorData  *error;
 
 	for (int i = 0; i < plan->n; i++)
 		has_request |= plan->steps[i].action != SYNC_NOTHING;
 	if (!has_request)
 		return;
-	error = subtransaction_try(sync_read_newer, &newer);
-	if (error)
-		ReThrowError(error);
+	subtransaction_run(sync_read_newer, &newer);
 	for (int i = 0; i < plan->n && newer.n > 0; i++)
 		if (plan->steps[i].action != SYNC_NOTHING)
 			sync_yield_step(&newer, &plan->steps[i]);

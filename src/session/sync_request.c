@@ -85,10 +85,7 @@ sync_request_nothing(void *subject)
 void
 sync_request_check(const SyncRequest *request)
 {
-	ErrorData  *error = subtransaction_try(sync_request_nothing, unconstify(SyncRequest *, request));
-
-	if (error)
-		ReThrowError(error);
+	subtransaction_run(sync_request_nothing, unconstify(SyncRequest *, request));
 }
 
 /* Take what became of a step from a row of the answer. */

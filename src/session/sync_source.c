@@ -189,11 +189,8 @@ List *
 sync_source_read(Oid source, const char *group_column, const char *jid_column)
 {
 	SourceRead	read = {.statement = source_statement(source, group_column, jid_column), .memory = CurrentMemoryContext};
-	ErrorData  *error;
 
 	read.met = api_make_jid_table(256, sizeof(SourceEntry));
-	error = subtransaction_try(source_read_rows, &read);
-	if (error)
-		ReThrowError(error);
+	subtransaction_run(source_read_rows, &read);
 	return read.groups;
 }

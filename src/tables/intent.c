@@ -921,6 +921,15 @@ json_member(Jsonb *object, const char *key, const char **text)
 	return value.type == jbvString;
 }
 
+/* True if a JSON object has no such member. */
+static bool
+json_lacks(Jsonb *object, const char *key)
+{
+	JsonbValue	value;
+
+	return getKeyJsonValueFromContainer(&object->root, key, (int) strlen(key), &value) == NULL;
+}
+
 /* Fill in where an intent was requested from; false if there is more to it than most have. */
 static bool
 intent_read_origin(TupleTableSlot *row, Intent *intent)
@@ -928,13 +937,10 @@ intent_read_origin(TupleTableSlot *row, Intent *intent)
 	bool		is_null;
 	Datum		value = slot_getattr(row, INTENT_REQUESTED_FROM, &is_null);
 	Jsonb	   *from = is_null ? NULL : DatumGetJsonbP(value);
-	JsonbValue	value_of_key;
 
 	if (from == NULL)
 		return true;
-	return JB_ROOT_IS_OBJECT(from) &&
-		getKeyJsonValueFromContainer(&from->root, KEY_TAKEN_OVER, (int) strlen(KEY_TAKEN_OVER), &value_of_key) == NULL &&
-		getKeyJsonValueFromContainer(&from->root, KEY_ASKED_AGAIN, (int) strlen(KEY_ASKED_AGAIN), &value_of_key) == NULL &&
+	return JB_ROOT_IS_OBJECT(from) && json_lacks(from, KEY_TAKEN_OVER) && json_lacks(from, KEY_ASKED_AGAIN) &&
 		json_member(from, "login", &intent->login_role) && json_member(from, "actor", &intent->actor) &&
 		json_member(from, "application", &intent->application_name) && json_member(from, "client", &intent->client_addr);
 }
@@ -1923,6 +1929,13 @@ intent_has_sending(const LaneKey *lane, const char *jid, const char *lid)
 
 	intent_bind_person(&args, lane, jid, lid);
 	return spi_run(&has_sending, &args) > 0;
+}
+
+/* True if the end of the membership that an intent requests has come. */
+bool
+intent_is_over(const Intent *intent)
+{
+	return intent->until != 0 && intent->until <= GetCurrentTimestamp();
 }
 
 static SqlStatement has_addition_under_way = {

@@ -293,6 +293,7 @@ extern void intent_postpone_several(const Intent *const *intents, const Timestam
 extern void intent_hasten_invitations(const char *instance);
 extern bool intent_hasten(const LaneKey *lane, const char *jid, const char *lid);
 extern List *intent_waiting_of(const LaneKey *lane, const char *jid, const char *lid);
+extern bool intent_is_over(const Intent *intent);
 extern bool intent_has_sending(const LaneKey *lane, const char *jid, const char *lid);
 extern bool intent_has_addition_under_way(const LaneKey *lane, const char *jid);
 extern bool intent_has_addition_queued(const LaneKey *lane, const char *jid, Oid requester);

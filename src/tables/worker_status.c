@@ -27,7 +27,6 @@
 #include "access/htup_details.h"
 #include "access/xlog.h"
 #include "base/clock.h"
-#include "catalog/pg_database.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -50,6 +49,9 @@
 /* Synchronous standbys confirm in less time, and cycles are bounded; what takes longer is shown. */
 #define LONG_COMMIT_MS 1000
 #define LONG_TRANSACTION_MS (30 * 1000)
+
+/* Of a database that DROP DATABASE has left half removed, to which nobody can connect. */
+#define CONNECTION_LIMIT_OF_INVALID (-2)
 
 static WorkerSlot *my_slot = NULL;	/* of this worker */
 
@@ -189,6 +191,13 @@ status_set_none(WorkerStatus *status, int sqlstate, const char *why)
 	status->why = status->last_error = why;
 }
 
+/* True if a worker can connect to a database and may stay. */
+bool
+status_may_serve_database(Form_pg_database form)
+{
+	return form->datallowconn && !form->datistemplate && form->datconnlimit != CONNECTION_LIMIT_OF_INVALID;
+}
+
 /* True if the launcher starts a worker in this database. */
 static bool
 status_may_have_worker(void)
@@ -198,7 +207,7 @@ status_may_have_worker(void)
 
 	if (!HeapTupleIsValid(tuple))
 		return true;
-	may_have = ((Form_pg_database) GETSTRUCT(tuple))->datallowconn && !((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	may_have = status_may_serve_database((Form_pg_database) GETSTRUCT(tuple));
 	ReleaseSysCache(tuple);
 	return may_have;
 }

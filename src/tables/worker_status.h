@@ -12,6 +12,7 @@
 #define WAWP_WORKER_STATUS_H
 
 #include "base/shmem.h"
+#include "catalog/pg_database.h"
 
 typedef enum WorkerState
 {
@@ -46,6 +47,7 @@ extern void status_note_commit(WorkerPart part, bool is_clean);
 extern void status_note_in_flight(int in_flight);
 extern void status_note_transaction(bool begins);
 extern void status_read(WorkerStatus *status);
+extern bool status_may_serve_database(Form_pg_database form);
 extern const char *status_state_name(WorkerState state);
 extern const char *status_part_name(WorkerPart part);
 

@@ -39,6 +39,7 @@
 #include "protocol/backoff.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
+#include "tables/worker_status.h"
 #include "tcop/tcopprot.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -105,19 +106,9 @@ launcher_on_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused()
 
 static List *databases_to_probe = NIL;	/* databases for which there was no slot yet */
 
-/* Of a database that DROP DATABASE has left half removed, to which nobody can connect. */
-#define CONNECTION_LIMIT_OF_INVALID (-2)
-
-/* True if a worker can connect to a database and may stay. */
-static bool
-database_takes_workers(Form_pg_database form)
-{
-	return form->datallowconn && !form->datistemplate && form->datconnlimit != CONNECTION_LIMIT_OF_INVALID;
-}
-
 /*
- * Likewise, by its oid.  The table is read, not the cache: whoever has just changed
- * it wakes us before the cache is told.
+ * True if a worker can connect to a database and may stay.  The table is read, not
+ * the cache: whoever has just changed it wakes us before the cache is told.
  */
 static bool
 database_oid_takes_workers(Oid dbid)
@@ -134,7 +125,7 @@ database_oid_takes_workers(Oid dbid)
 	/* the first process after a start may know no index: one that is connected to a database loads them for all */
 	scan = systable_beginscan(databases, DatabaseOidIndexId, criticalSharedRelcachesBuilt, NULL, 1, &key);
 	tuple = systable_getnext(scan);
-	can_take = HeapTupleIsValid(tuple) && database_takes_workers((Form_pg_database) GETSTRUCT(tuple));
+	can_take = HeapTupleIsValid(tuple) && status_may_serve_database((Form_pg_database) GETSTRUCT(tuple));
 	systable_endscan(scan);
 	table_close(databases, AccessShareLock);
 	CommitTransactionCommand();
@@ -167,7 +158,7 @@ launcher_note_databases(void)
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (database_takes_workers(form))
+		if (status_may_serve_database(form))
 		{
 			MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
 

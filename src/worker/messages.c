@@ -100,7 +100,7 @@ messages_why_not_invited(const Intent *intent, const WawpInstance *instance, Waw
 		return "not invited: the group's settings say so";
 	if (reason)
 		return psprintf("not invited: suppressed (%s)", reason);
-	if (intent->until != 0 && intent->until <= GetCurrentTimestamp())
+	if (intent_is_over(intent))
 		return "not invited: the membership was to end before";
 	if (intent->action != ACTION_INVITE &&
 		membership_get(&intent->lane, contact_id(intent->jid.text), &memory) && memory.invited_at != 0 &&

@@ -169,13 +169,6 @@ precheck_refuse_erased(const Intent *intent, IntentChange *change)
 	intent_withhold_person(intent->id);
 }
 
-/* True if the end of the membership that an intent requests has come. */
-static bool
-membership_is_over(const Intent *intent)
-{
-	return intent->until != 0 && intent->until <= GetCurrentTimestamp();
-}
-
 /*
  * Cancel an addition whose end came before it could be sent: nobody is added to be
  * removed at once.  A membership that may be there, from before, ends.
@@ -195,11 +188,11 @@ precheck_cancel_over(const Intent *intent, int64 contact, bool may_be_member, In
 		membership_end_at(intent, contact);
 }
 
-/* Set *change to queue the same request again for that time. */
-static void
-precheck_put_off(const Intent *intent, TimestampTz at, IntentChange *change)
+/* Return the change that queues an intent again as it was, for that time; 0: at once. */
+static IntentChange
+change_to_queued(const Intent *intent, TimestampTz at)
 {
-	*change = (IntentChange) {
+	return (IntentChange) {
 		.state = STATE_QUEUED,
 		.has_outcome = intent->has_outcome,
 		.outcome = intent->outcome,
@@ -279,7 +272,7 @@ person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cache
 	shown_at = memory.seen_at + instance->delay_ms[0] * INT64CONST(1000);
 	if (shown_at > GetCurrentTimestamp())
 	{
-		precheck_put_off(intent, shown_at, change);
+		*change = change_to_queued(intent, shown_at);
 		return true;
 	}
 	/* ... and who was back when they were asked for has not left */
@@ -302,7 +295,7 @@ person_has_left(Intent *intent, const Contact *contact, const CachedGroup *cache
 	}
 	else if (wait > 0)
 	{
-		precheck_put_off(intent, GetCurrentTimestamp() + wait, change);
+		*change = change_to_queued(intent, GetCurrentTimestamp() + wait);
 		return true;
 	}
 	else
@@ -418,7 +411,7 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 		intent->seen_at = group_cache_list_at(cached);
 		audit_write_intent(intent, "verified", WAWP_ALREADY_MEMBER, NULL);
 	}
-	else if (membership_is_over(intent))
+	else if (intent_is_over(intent))
 		precheck_cancel_over(intent, contact.id, presence == PRESENCE_UNKNOWN || contact_was_just_added(intent, &contact, cached), change);
 	else if (reason)
 		precheck_refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
@@ -619,22 +612,20 @@ claim_is_sendable(Attempt *attempt)
 	return is_all_valid;
 }
 
-/* Queue a row again as it was, unless another request for the person has replaced it. */
-void
-precheck_put_back(const Intent *intent)
+/* Queue a claimed row again, unless another request for the person has replaced it. */
+static void
+claim_requeue(const Intent *intent, IntentChange change)
 {
-	IntentChange change = {
-		.state = STATE_QUEUED,
-		.has_outcome = intent->has_outcome,
-		.outcome = intent->outcome,
-		.code = intent->code,
-		.detail = intent->detail,
-		.give_attempt_back = true
-	};
-
 	(void) intent_settle(intent->id, STATE_SENDING, &change);
 	if (change.state == STATE_CANCELLED)
 		completion_note_failures();
+}
+
+/* Likewise, as it was. */
+void
+precheck_put_back(const Intent *intent)
+{
+	claim_requeue(intent, change_to_queued(intent, 0));
 }
 
 /* Queue all rows of an attempt again as they were. */
@@ -831,19 +822,10 @@ claim_is_requester_held(const Attempt *attempt)
 static void
 claim_put_off_pending(const Intent *intent, const char *detail)
 {
-	IntentChange change = {
-		.state = STATE_QUEUED,
-		.has_outcome = intent->has_outcome,
-		.outcome = intent->outcome,
-		.code = intent->code,
-		.detail = detail,
-		.next_attempt_at = GetCurrentTimestamp() + PENDING_RETRY_US,
-		.give_attempt_back = true
-	};
+	IntentChange change = change_to_queued(intent, GetCurrentTimestamp() + PENDING_RETRY_US);
 
-	(void) intent_settle(intent->id, STATE_SENDING, &change);
-	if (change.state == STATE_CANCELLED)
-		completion_note_failures();
+	change.detail = detail;
+	claim_requeue(intent, change);
 }
 
 /*

@@ -12,8 +12,8 @@
  * that the worker uses, one after the other, which would deadlock with a worker at
  * work.  It is barred until the end of the transaction.
  *
- * What ALTER DATABASE ... SET and ALTER ROLE ... SET say of wawp.worker counts for
- * processes that start later: at the commit the workers that it concerns are told
+ * ALTER DATABASE ... SET and ALTER ROLE ... SET of wawp.worker count for processes
+ * that start later: at the commit the workers that it concerns are told
  * to end, and others are started.  ALTER DATABASE ... IS_TEMPLATE and
  * ALLOW_CONNECTIONS decide whether a database may have a worker at all: likewise.
  *

@@ -80,7 +80,7 @@ sub poll_until
 		return $answer if $answer;
 		return if $now > $end;
 		# a look that starts a program leaves the machine to others twice as long; what has taken long is looked for at leisure
-		sleep(max(0.02, min(0.25, max(2 * ($now - $began), ($now - $start) / 20))));
+		sleep(min(0.25, max(0.02, 2 * ($now - $began), ($now - $start) / 20)));
 	}
 }
 

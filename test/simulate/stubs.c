@@ -266,6 +266,13 @@ suppression_reason_of_both(const char *jid pg_attribute_unused(), const char *ot
 	return NULL;
 }
 
+/* No membership has an end. */
+bool
+intent_is_over(const Intent *intent pg_attribute_unused())
+{
+	return false;
+}
+
 /* Nobody was erased. */
 bool
 erasure_key_exists(void)
