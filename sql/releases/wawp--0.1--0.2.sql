@@ -111,6 +111,22 @@ CREATE INDEX membership_intent_after ON wawp.membership_intent (home, after) WHE
 
 COMMENT ON FUNCTION wawp._text_limits() IS
 	'refuses texts that are too long, and brings groups and people into normal form, in the columns named as its arguments';
+
+-- Policy that 0.1 stored in a spelling by which no row is looked for: it had no effect.  Of several rows for the same, the
+-- one that lasts longest stays; the trigger spells.
+DELETE FROM wawp.suppression s WHERE EXISTS (
+	SELECT FROM wawp.suppression o
+	WHERE coalesce(@extschema@.wawp_jid(o.jid), o.jid) = coalesce(@extschema@.wawp_jid(s.jid), s.jid)
+	  AND coalesce(@extschema@.wawp_jid(o.group_jid), o.group_jid, '') = coalesce(@extschema@.wawp_jid(s.group_jid), s.group_jid, '')
+	  AND (coalesce(o.until, 'infinity'), o.ctid) > (coalesce(s.until, 'infinity'), s.ctid));
+UPDATE wawp.suppression SET jid = jid, group_jid = group_jid
+	WHERE jid <> @extschema@.wawp_jid(jid) OR group_jid <> @extschema@.wawp_jid(group_jid);
+DELETE FROM wawp.group_settings s WHERE s.group_jid <> @extschema@.wawp_jid(s.group_jid) AND EXISTS (
+	SELECT FROM wawp.group_settings o
+	WHERE o.instance = s.instance AND @extschema@.wawp_jid(o.group_jid) = @extschema@.wawp_jid(s.group_jid)
+	  AND (o.group_jid = @extschema@.wawp_jid(o.group_jid) OR o.ctid > s.ctid));
+UPDATE wawp.group_settings SET group_jid = group_jid WHERE group_jid <> @extschema@.wawp_jid(group_jid);
+
 CREATE FUNCTION wawp._home() RETURNS uuid
 	LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'wawp_home';
 COMMENT ON FUNCTION wawp._home() IS 'the home of this database, whose rows it serves; NULL in a copy';

@@ -28,13 +28,12 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "base/index_probe.h"
-#include "catalog/namespace.h"
+#include "base/spi_statement.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -106,7 +105,7 @@ index_probe_relation(const char *name)
 	if (!is_registered)
 		CacheRegisterRelcacheCallback(index_probe_forget, (Datum) 0);
 	is_registered = true;
-	oid = get_relname_relid(name, get_namespace_oid("wawp", false));
+	oid = spi_find_relation(name);
 	if (OidIsValid(oid) && nfound_relations < FOUND_RELATIONS)
 	{
 		found_relations[nfound_relations].name = name;
@@ -219,9 +218,12 @@ index_probe_read_columns(const ProbedTable *table, ProbeColumn *columns, int n)
 static void
 index_probe_open_table(const IndexProbe *probe, ProbedTable *table, ProbeSnapshot snapshot)
 {
+	Oid			relid;
+
 	memset(table, 0, sizeof(*table));
 	CommandCounterIncrement();
-	table->relation = table_open(index_probe_relation(probe->table), AccessShareLock);
+	relid = index_probe_relation(probe->table);
+	table->relation = table_open(OidIsValid(relid) ? relid : spi_require_relation(probe->table), AccessShareLock);
 	table->snapshot = RegisterSnapshot(snapshot());
 	table->slot = table_slot_create(table->relation, NULL);
 }

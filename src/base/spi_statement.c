@@ -211,16 +211,44 @@ spi_begin_as_owner(void)
 	return spi_begin_as_owner_of_any_version();
 }
 
+/* Return the oid of a relation of schema wawp; InvalidOid if there is none. */
+Oid
+spi_find_relation(const char *name)
+{
+	return get_relname_relid(name, get_namespace_oid("wawp", false));
+}
+
+/* Raises that a relation of the extension is missing; nothing but a superuser's DROP or a partial restore removes one. */
+static void
+raise_missing_relation(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("relation \"wawp.%s\" does not exist", name),
+			 errdetail("It belongs to extension wawp, which was created with it."),
+			 errhint("Restore the database from a dump or a backup.")));
+}
+
+/* Likewise, or raise. */
+Oid
+spi_require_relation(const char *name)
+{
+	Oid			relid = spi_find_relation(name);
+
+	if (!OidIsValid(relid))
+		raise_missing_relation(name);
+	return relid;
+}
+
 /* Return the owner of a table of schema wawp. */
 static Oid
 owner_of_table(const char *table)
 {
-	Oid			relid = get_relname_relid(table, get_namespace_oid("wawp", false));
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(spi_find_relation(table)));
 	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "there is no table wawp.%s", table);
+		raise_missing_relation(table);
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;

@@ -301,7 +301,7 @@ target_insert_rows(InsertTarget *target, const SqlArgs *rows, int n)
 bool
 table_insert_rows(const TableInsert *into, const SqlArgs *rows, int n)
 {
-	Oid			relid = get_relname_relid(into->table, get_namespace_oid("wawp", false));
+	Oid			relid = spi_find_relation(into->table);
 	InsertTarget target = {.into = into};
 	bool		is_done = false;
 	char		kind;

@@ -134,7 +134,7 @@ relation_takes_update(Relation relation, const TableUpdate *update)
 bool
 table_takes_update(const TableUpdate *update)
 {
-	Oid			relid = get_relname_relid(update->table, get_namespace_oid("wawp", false));
+	Oid			relid = spi_find_relation(update->table);
 	Relation	relation;
 	bool		takes;
 
@@ -367,7 +367,7 @@ table_update_rows(const TableUpdate *update, const SqlArgs *values, ItemPointerD
 
 	memset(updated, 0, sizeof(bool) * n);
 	CommandCounterIncrement();
-	target.relation = table_open(get_relname_relid(update->table, get_namespace_oid("wawp", false)), RowExclusiveLock);
+	target.relation = table_open(spi_require_relation(update->table), RowExclusiveLock);
 	target.estate = CreateExecutorState();
 	MemoryContextSwitchTo(target.estate->es_query_cxt);
 	PushActiveSnapshot(GetTransactionSnapshot());

@@ -34,7 +34,6 @@
 #include "base/requester.h"
 #include "base/spi_statement.h"
 #include "base/text_limit.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "client/instance.h"
@@ -66,7 +65,6 @@
 #include "utils/hsearch.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
@@ -522,7 +520,7 @@ static Datum
 next_intent_id(Requester *requester)
 {
 	if (!OidIsValid(requester->id_sequence))
-		requester->id_sequence = get_relname_relid("membership_intent_id_seq", get_namespace_oid("wawp", false));
+		requester->id_sequence = spi_require_relation("membership_intent_id_seq");
 	return Int64GetDatum(nextval_internal(requester->id_sequence, false));
 }
 

@@ -19,7 +19,6 @@
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/spi_statement.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "client/instance.h"
@@ -29,7 +28,6 @@
 #include "protocol/html.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -278,7 +276,7 @@ static SqlStatement seal = {
 static bool
 report_may_read(const char *table)
 {
-	Oid			relation = get_relname_relid(table, get_namespace_oid("wawp", false));
+	Oid			relation = spi_find_relation(table);
 
 	return OidIsValid(relation) && pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }

@@ -23,7 +23,6 @@
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
 #include "base/table_insert.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "common/hashfn.h"
@@ -32,7 +31,6 @@
 #include "tables/erasure_key.h"
 #include "tables/suppression.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 /* So many digits always fit into an id. */
 #define MOST_ID_DIGITS 18
@@ -288,7 +286,7 @@ static const TableInsert insert_new = {
 static bool
 contact_insert_new(const Datum *strangers, int n)
 {
-	Oid			sequence = get_relname_relid("contact_contact_id_seq", get_namespace_oid("wawp", false));
+	Oid			sequence = spi_find_relation("contact_contact_id_seq");
 	SqlArgs    *rows;
 	bool		is_done;
 	bool		may_be_erased;
@@ -389,7 +387,7 @@ contact_get(const char *jid)
 static bool
 contact_lock_at_once(void)
 {
-	return ConditionalLockRelationOid(get_relname_relid("contact", get_namespace_oid("wawp", false)), AccessShareLock);
+	return ConditionalLockRelationOid(spi_require_relation("contact"), AccessShareLock);
 }
 
 static SqlStatement get_lid = {

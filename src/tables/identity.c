@@ -36,7 +36,6 @@
 #include "base/guc.h"
 #include "base/mark_file.h"
 #include "base/spi_statement.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -44,7 +43,6 @@
 #include "tables/identity.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -121,7 +119,7 @@ identity_of_row(const Datum *values, const bool *nulls, Identity *out)
 static void
 identity_read(Identity *out)
 {
-	Relation	table = table_open(get_relname_relid("identity", get_namespace_oid("wawp", false)), AccessShareLock);
+	Relation	table = table_open(spi_require_relation("identity"), AccessShareLock);
 	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple	tuple;
 

@@ -105,8 +105,14 @@ enum
 /* Another one: the requester has asked for the same again, or has retried it.  The value is when they last did, as an epoch. */
 #define KEY_ASKED_AGAIN "asked_again"
 
-/* When an intent was last asked for. */
-#define INTENT_ASKED_AT(i) "greatest(" i ".created_at, to_timestamp((" i ".requested_from ->> '" KEY_ASKED_AGAIN "')::float8))"
+/*
+ * When an intent was last asked for.  A restored or replicated row may have any
+ * value there: one that is no time of this clock is none.
+ */
+#define INTENT_ASKED_AT(i) "greatest(" i ".created_at," \
+	" CASE WHEN jsonb_typeof(" i ".requested_from -> '" KEY_ASKED_AGAIN "') = 'number'" \
+	"  AND (" i ".requested_from -> '" KEY_ASKED_AGAIN "')::numeric BETWEEN 0 AND 1e11" \
+	"  THEN to_timestamp((" i ".requested_from -> '" KEY_ASKED_AGAIN "')::float8) END)"
 
 /* Its requested_from, now that it is asked for again. */
 #define INTENT_ASKED_AGAIN(requested_from) "coalesce(" requested_from ", '{}')" \

@@ -21,13 +21,11 @@
 #include "postgres.h"
 
 #include "base/spi_statement.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "tables/privileges.h"
-#include "utils/lsyscache.h"
 
 #include "compat.h"
 
@@ -91,7 +89,7 @@ privileges_reset_table(const char *table)
 {
 	SqlArgs		args = {0};
 
-	spi_add_datum(&args, ObjectIdGetDatum(get_relname_relid(table, get_namespace_oid("wawp", false))));
+	spi_add_datum(&args, ObjectIdGetDatum(spi_find_relation(table)));
 	privileges_run(&revoke_table, &args);
 }
 

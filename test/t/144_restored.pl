@@ -287,4 +287,19 @@ becomes_in($there, 'subscribed', q{SELECT count(*) FROM wawp.membership_intent W
 $times{$_}++ foreach map { /^add (\d+)/ ? $1 : () } $sim->people;
 is(join(' ', map { $times{$_} // 0 } @published, $late), '1 1 1 1 1 1', '... each person is added once');
 
+# ---- values that only a row which arrives can have, and tables that only a superuser can take away
+
+my @odd = ('"soon"', '1e300', '-1', '[]', 'null', '1780000000');
+my $odd = join ', ', map { "('@{[ new_group() ]}', '@{[ new_person() ]}', 'support', 'ABC123', 'asker', '$zero', 'odd', '{\"login\": \"asker\", \"asked_again\": $_}')" } @odd;
+$there->safe_psql('subscribed', "SELECT setval('wawp.membership_intent_id_seq', 1000), setval('wawp.contact_contact_id_seq', 1000)");
+$there->safe_psql('subscribed', "INSERT INTO wawp.membership_intent (group_jid, jid, instance, instance_id, requested_by, home, batch_id, requested_from) VALUES $odd");
+is($there->safe_psql('subscribed', "SELECT wawp_take_over('support')"), scalar @odd, 'rows that were asked for again at what is no time are taken over');
+becomes_in($there, 'subscribed', q{SELECT count(*) FROM wawp.membership_intent WHERE batch_id = 'odd' AND state = 'done'}, scalar @odd, '... and served');
+my $alone = WawpTest->session($there, 'subscribed');
+$alone->ask('ALTER EXTENSION wawp DROP TABLE wawp.suppression; DROP TABLE wawp.suppression');
+my $answer = $alone->ask("SELECT wawp_suppress('@{[ new_person() ]}', reason => 'asked us to')");
+is($answer->{state}, '42P01', 'a table of the extension is missing: undefined_table');
+like($answer->{err}, qr/relation "wawp\.suppression" does not exist/, '... named');
+$alone->quit;
+
 done_testing();
