@@ -64,7 +64,7 @@ CREATE VIEW wawp.progress WITH (security_invoker) AS
 			CASE WHEN count(*) FILTER (WHERE i.state NOT IN ('done', 'failed', 'cancelled')
 				AND (i.home IS DISTINCT FROM (SELECT wawp._home()) OR i.instance_id IS DISTINCT FROM a.account)) = 0
 				THEN pg_catalog.clock_timestamp() + wawp._drain_time(min(i.instance::text)::name,
-					count(*) FILTER (WHERE i.state = 'queued')) END AS eta
+					nullif(count(*) FILTER (WHERE i.state = 'queued'), 0)) END AS eta
 		FROM wawp.membership_intent i
 		LEFT JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
 			ON a.srvname = i.instance
@@ -79,7 +79,7 @@ COMMENT ON COLUMN wawp.progress.done IS 'those done';
 COMMENT ON COLUMN wawp.progress.failed IS 'those failed';
 COMMENT ON COLUMN wawp.progress.cancelled IS 'those cancelled';
 COMMENT ON COLUMN wawp.progress.pct IS 'how many of a hundred are settled';
-COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known, or some are not taken over or wait for another account';
+COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when none is queued, when that is not known, or some are not taken over or wait for another account';
 COMMENT ON COLUMN wawp.progress.bar IS 'pct as a bar of 20 characters';
 
 CREATE VIEW wawp.stuck WITH (security_invoker) AS

@@ -24,7 +24,7 @@ SELECT c.group_jid, e.phone
 FROM course c LEFT JOIN enrolment e ON e.course = c.id AND e.paid_at IS NOT NULL AND e.refunded_at IS NULL
 WHERE c.group_jid IS NOT NULL;
 
-INSERT INTO course VALUES (1, 'Pottery', '120363012345678901@g.us'), (2, 'Weaving', '120363012345678904@g.us'), (3, 'Glass', NULL);
+INSERT INTO course VALUES (1, 'Pottery', '120363012345678901@g.us'), (2, 'Weaving', '120363012345678906@g.us'), (3, 'Glass', NULL);
 INSERT INTO enrolment VALUES
     (1, '+1 555 123 7001', now(), NULL),
     (1, '+1 555 123 7002', now(), NULL),

@@ -34,7 +34,7 @@ INSERT INTO scan (table_no, phone, ends_at) SELECT 1 + i % 2, '+1 555 124 ' || t
 INSERT INTO scan (table_no, phone, ends_at) VALUES (1, '+1 555 123 0403', now() + interval '3 hours') ON CONFLICT DO NOTHING;
 INSERT INTO scan (table_no, phone, ends_at) VALUES (1, '+1 555 124 0002', now() + interval '3 hours') ON CONFLICT DO NOTHING;
 
--- What the screen in the room shows: how many are in, how many wait, and until when.
+-- What the screen in the room shows: how many wait for each table, and the earliest time at which they are in.  (wawp.funnel has who is in.)
 SELECT q.group_jid, q.queued, q.eta FROM wawp.queue q JOIN room_table t USING (group_jid);
 
 -- The event is over early: everybody goes now.

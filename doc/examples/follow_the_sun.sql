@@ -43,7 +43,7 @@ SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') AS has_cron \
 SELECT cron.schedule('hand over', '*/10 * * * *', 'SELECT hand_over()');
 \endif
 
-INSERT INTO open_case (group_jid) VALUES ('120363012345678901@g.us'), ('120363012345678904@g.us');
+INSERT INTO open_case (group_jid) VALUES ('120363012345678901@g.us'), ('120363012345678906@g.us');
 INSERT INTO shift VALUES ('Asia', '+1 555 123 7201', now() - interval '8 hours');
 SELECT hand_over();
 

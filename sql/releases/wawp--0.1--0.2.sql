@@ -556,7 +556,7 @@ CREATE OR REPLACE VIEW wawp.progress WITH (security_invoker) AS
 			CASE WHEN count(*) FILTER (WHERE i.state NOT IN ('done', 'failed', 'cancelled')
 				AND (i.home IS DISTINCT FROM (SELECT wawp._home()) OR i.instance_id IS DISTINCT FROM a.account)) = 0
 				THEN pg_catalog.clock_timestamp() + wawp._drain_time(min(i.instance::text)::name,
-					count(*) FILTER (WHERE i.state = 'queued')) END AS eta
+					nullif(count(*) FILTER (WHERE i.state = 'queued'), 0)) END AS eta
 		FROM wawp.membership_intent i
 		LEFT JOIN (SELECT s.srvname, wawp._account(s.srvname) AS account FROM pg_catalog.pg_foreign_server s) a
 			ON a.srvname = i.instance
@@ -564,7 +564,7 @@ CREATE OR REPLACE VIEW wawp.progress WITH (security_invoker) AS
 		GROUP BY i.batch_id
 		UNION ALL
 		SELECT f.batch_id, f.total, f.done, f.failed, f.cancelled, f.pct, f.eta FROM wawp._progress_figures() f) b;
-COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when that is not known, or some are not taken over or wait for another account';
+COMMENT ON COLUMN wawp.progress.eta IS 'when the last one leaves at the pace; NULL when none is queued, when that is not known, or some are not taken over or wait for another account';
 
 CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
 	-- Nothing here reads all that is queued: lanes are found one after the other in their index, and the rows of those

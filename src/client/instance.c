@@ -579,7 +579,7 @@ check_option(const DefElem *def, Oid catalog)
 				 errmsg("invalid value for option \"%s\"", spec->name),
 				 errdetail("%s", problem),
 				 spec->check == check_base_url
-				 ? errhint("Use https and a host that an administrator has put into wawp.allowed_hosts.")
+				 ? errhint("An administrator adds the host to wawp.allowed_hosts; http is for loopback only, all else takes https.")
 				 : 0,
 				 hide_statement()));
 }

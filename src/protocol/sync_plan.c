@@ -510,10 +510,12 @@ sync_unproved(const SyncWork *work)
 	return work->own >= 0 ? NULL : "it is not known which of the members is the instance's own account";
 }
 
-/* Return why the array does not tell who is not wanted; NULL: it does. */
+/* Return why those who are wanted do not tell who is not; NULL: they do. */
 static const char *
 sync_unclear(const SyncWork *work)
 {
+	if (work->group->may_lack)
+		return work->group->may_lack;
 	if (work->nvalid == 0 && work->nbad > 0)
 		return "none of the elements names a person";
 	if (work->nvalid == 0 && work->group->max_remove_pct < 100)

@@ -64,6 +64,7 @@ typedef struct SyncGroup
 	bool		tells_queued;	/* steps say what is queued for them already */
 	bool		managed_only;	/* only who is among `added` may be removed */
 	int			max_remove_pct; /* of the members in the list; if more were to go, nobody is removed */
+	const char *may_lack;		/* why others than `wanted` may be wanted, too; NULL: nobody else is */
 	const char *no_addition;	/* why nobody may be added; NULL: people may */
 	const char *no_removal;		/* why nobody may be removed; NULL: people may */
 	const char *waits;			/* what keeps requests from being sent now; NULL: nothing does */

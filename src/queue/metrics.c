@@ -171,7 +171,7 @@ static SqlStatement progress_figures = {
 	" FROM (SELECT min(i.id) AS first, count(*) AS total, count(*) FILTER (WHERE " STATE_IS("done") ") AS done,"
 	"  count(*) FILTER (WHERE " STATE_IS("failed") ") AS failed, count(*) FILTER (WHERE " STATE_IS("cancelled") ") AS cancelled,"
 	"  CASE WHEN NOT bool_or((" IS_HOME " AND i.instance_id = a.account) IS NOT TRUE AND NOT (" STATE_IS("done") " OR " STATE_IS("failed") " OR " STATE_IS("cancelled") "))"
-	"   THEN count(*) FILTER (WHERE " STATE_IS("queued") ") END AS queued, min(i.instance::text)::name AS instance"
+	"   THEN nullif(count(*) FILTER (WHERE " STATE_IS("queued") "), 0) END AS queued, min(i.instance::text)::name AS instance"
 	"  FROM wawp.membership_intent i" ACCOUNT_SQL " WHERE i.batch_id IS NOT NULL GROUP BY i.batch_id) b",
 	1, {UUIDOID}, NULL
 };

@@ -79,6 +79,7 @@ typedef struct SyncCall
 	Jid			me;				/* our number and ... */
 	Jid			me_lid;			/* ... LID, once the API has told them */
 	Pairs	   *pairs;			/* numbers and LIDs that were learnt */
+	bool		source_is_filtered; /* not all rows of the source may be seen */
 	int			failures;		/* groups in a row that the instance could not read */
 } SyncCall;
 
@@ -382,6 +383,7 @@ sync_make_plan(SyncTask *task)
 		.nopen = task->nopen,
 		.open = task->open,
 		.tells_queued = !task->call->apply,
+		.may_lack = task->call->source_is_filtered ? "row security may hide rows of the source from this role" : NULL,
 		.managed_only = task->call->managed_only,
 		.max_remove_pct = task->call->max_remove_pct
 	};
@@ -754,6 +756,7 @@ wawp_sync_groups(PG_FUNCTION_ARGS)
 	static const char *const required[] = {"source", "group_column", "jid_column"};
 	ApiCall		api = api_begin(fcinfo, true);
 	SyncCall	call;
+	SyncSource	source;
 	List	   *groups;
 	ListCell   *lc;
 
@@ -762,7 +765,9 @@ wawp_sync_groups(PG_FUNCTION_ARGS)
 	call = sync_arguments(fcinfo, 3);
 	if (call.apply)
 		sync_request_check(&call.request);
-	groups = sync_plan_source(&call, sync_source_read(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)), NameStr(*PG_GETARG_NAME(2))));
+	source = sync_source_read(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)), NameStr(*PG_GETARG_NAME(2)));
+	call.source_is_filtered = source.is_filtered;
+	groups = sync_plan_source(&call, source.groups);
 	foreach(lc, groups)
 	{
 		SyncGroupOfMany *one = lfirst(lc);

@@ -5,7 +5,8 @@
  *
  * A table, view or foreign table is read as the caller would read it by a
  * SELECT: with the caller's privileges, row security and search_path, which the
- * functions of a view may rely on.  The statement itself names everything with
+ * functions of a view may rely on.  Where row security is in it, at any depth, the
+ * reader is told, since nobody's absence is proof then.  The statement itself names everything with
  * its schema, and both columns are checked to be columns, so that no name is
  * found by search_path.
  *
@@ -28,8 +29,10 @@
 #include "session/api.h"
 #include "session/sync_source.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 
 #include "compat.h"
 
@@ -50,7 +53,7 @@ typedef struct SourceRead
 	MemoryContext memory;		/* of the groups */
 	HTAB	   *met;
 	SyncSourceGroup *last_bad;	/* the last one that is no group; NULL: none was met */
-	List	   *groups;			/* of SyncSourceGroup pointers */
+	SyncSource	source;
 } SourceRead;
 
 /* Return the name of a column, quoted; raises if the source has none of that name. */
@@ -89,7 +92,7 @@ source_new_group(SourceRead *read, const char *name, const char *problem)
 
 	group->group = name ? pstrdup(name) : NULL;
 	group->problem = problem;
-	read->groups = lappend(read->groups, group);
+	read->source.groups = lappend(read->source.groups, group);
 	return group;
 }
 
@@ -157,20 +160,49 @@ source_take_portion(SourceRead *read)
 	SPI_freetuptable(rows);
 }
 
-/* Read the source.  False: no lock is kept. */
-static bool
-source_read_rows(void *subject)
+/* Connect to SPI and prepare the statement. */
+static SPIPlanPtr
+source_prepare(const SourceRead *read)
 {
-	SourceRead *read = subject;
-	Portal		portal;
 	SPIPlanPtr	plan;
-	uint64		n;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	plan = SPI_prepare(read->statement, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", read->statement, SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+/* Raise if row security would filter what is read, as pg_dump has it raised.  False: the setting is not kept. */
+static bool
+source_refuse_filtered(void *subject)
+{
+	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	(void) source_prepare(subject);
+	SPI_finish();
+	return false;
+}
+
+/* True if row security decides which rows the role sees; some who depend on it see all. */
+static bool
+source_is_filtered(SourceRead *read, SPIPlanPtr plan)
+{
+	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+
+	return source->dependsOnRLS && subtransaction_try(source_refuse_filtered, read) != NULL;
+}
+
+/* Read the source.  False: no lock is kept. */
+static bool
+source_read_rows(void *subject)
+{
+	SourceRead *read = subject;
+	SPIPlanPtr	plan = source_prepare(read);
+	Portal		portal;
+	uint64		n;
+
+	read->source.is_filtered = source_is_filtered(read, plan);
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
 	do
 	{
@@ -184,13 +216,13 @@ source_read_rows(void *subject)
 	return false;
 }
 
-/* Return the groups of a source, as SyncSourceGroup pointers, in the order of their names. */
-List *
+/* Return the groups of a source. */
+SyncSource
 sync_source_read(Oid source, const char *group_column, const char *jid_column)
 {
 	SourceRead	read = {.statement = source_statement(source, group_column, jid_column), .memory = CurrentMemoryContext};
 
 	read.met = api_make_jid_table(256, sizeof(SourceEntry));
 	subtransaction_run(source_read_rows, &read);
-	return read.groups;
+	return read.source;
 }

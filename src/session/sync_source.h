@@ -23,6 +23,13 @@ typedef struct SyncSourceGroup
 	const char **people;
 } SyncSourceGroup;
 
-extern List *sync_source_read(Oid source, const char *group_column, const char *jid_column);
+/* What was read. */
+typedef struct SyncSource
+{
+	List	   *groups;			/* of SyncSourceGroup pointers, in the order of their names */
+	bool		is_filtered;	/* row security decided which rows the role sees: who is missing may be wanted */
+} SyncSource;
+
+extern SyncSource sync_source_read(Oid source, const char *group_column, const char *jid_column);
 
 #endif							/* WAWP_SYNC_SOURCE_H */

@@ -187,6 +187,15 @@ worker_note_end(WatchedWorker *watched, bool left_politely)
 		: now + backoff_delay(FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS, watched->failures);
 }
 
+/* Let those start that had no process before: there is one again. */
+static void
+launcher_retry_without_process(void)
+{
+	for (int i = 0; i < SHMEM_SLOTS; i++)
+		if (wawp_shared->slots[i].has_no_process && workers[i].handle == NULL)
+			workers[i].not_before_ms = 0;
+}
+
 /* Note the end of workers. */
 static void
 launcher_check_workers(void)
@@ -199,6 +208,7 @@ launcher_check_workers(void)
 			GetBackgroundWorkerPid(workers[i].handle, &pid) != BGWH_STOPPED)
 			continue;
 		worker_note_end(&workers[i], !wawp_shared->slots[i].wanted || wawp_shared->slots[i].was_told_to_end);
+		launcher_retry_without_process();
 	}
 }
 
@@ -211,8 +221,17 @@ slot_note_process(int slot, bool was_there)
 	LWLockRelease(wawp_shared->lock);
 }
 
-/* Start the worker of a slot, or note that there is no process for it. */
+/* Note that there is no process for the worker of a slot; it is tried again when one of ours has ended, or after a while. */
 static void
+slot_put_off(int slot)
+{
+	slot_note_process(slot, false);
+	workers[slot].handle = NULL;
+	workers[slot].not_before_ms = clock_monotonic_ms() + LONGEST_BACKOFF_MS;
+}
+
+/* Start the worker of a slot; false if there is no process for it. */
+static bool
 slot_start_worker(int slot)
 {
 	BackgroundWorker worker;
@@ -226,15 +245,17 @@ slot_start_worker(int slot)
 	has_started = RegisterDynamicBackgroundWorker(&worker, &watched->handle);
 	MemoryContextSwitchTo(caller);
 	watched->started_ms = clock_monotonic_ms();
-	slot_note_process(slot, has_started);
 	if (has_started)
-		return;
-	watched->handle = NULL;
-	watched->not_before_ms = watched->started_ms + LONGEST_BACKOFF_MS;
+	{
+		slot_note_process(slot, true);
+		return true;
+	}
+	slot_put_off(slot);
 	ereport(WARNING,
 			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 			 errmsg("could not start a wawp worker: there is no free slot"),
 			 errhint("You may need to increase \"max_worker_processes\".")));
+	return false;
 }
 
 /* True if somebody asked for a worker in a slot that has none. */
@@ -268,6 +289,7 @@ launcher_start_wanted(void)
 {
 	int64		now = clock_monotonic_ms();
 	int64		next = PG_INT64_MAX;
+	bool		has_process = true;
 
 	for (int i = 0; i < SHMEM_SLOTS; i++)
 	{
@@ -280,22 +302,24 @@ launcher_start_wanted(void)
 			shmem_forget_database(wawp_shared->slots[i].dbid);
 			continue;
 		}
-		if (workers[i].not_before_ms <= now)
-			slot_start_worker(i);
+		if (workers[i].not_before_ms <= now && has_process)
+			has_process = slot_start_worker(i);
+		else if (workers[i].not_before_ms <= now)
+			slot_put_off(i);
 		if (workers[i].handle == NULL)
 			next = Min(next, workers[i].not_before_ms);
 	}
 	return next;
 }
 
-/* True if the limiter waits no longer for this slot's database. */
+/* True if the limiter waits no longer for this slot's database, which has told, cannot tell, or has no process for it. */
 static bool
 slot_is_known(int slot)
 {
 	const WorkerSlot *s = &wawp_shared->slots[slot];
 	const WatchedWorker *watched = &workers[slot];
 
-	if (s->dbid == InvalidOid || s->replayed || s->bars > 0 || watched->failures > 0)
+	if (s->dbid == InvalidOid || s->replayed || s->bars > 0 || watched->failures > 0 || s->has_no_process)
 		return true;
 	return watched->handle != NULL && clock_monotonic_ms() - watched->started_ms >= LONGEST_PROBE_MS;
 }

@@ -239,6 +239,40 @@ $crowded->restart;
 $session = WawpTest->session($crowded);
 ends($id, 'with one, it serves');
 becomes($state, 'serving', '... and says so');
+$session->quit;
+
+# Processes for the workers of some databases only: those that have one are served.
+my @databases = ('postgres', map { "more$_" } 1 .. 3);
+foreach my $database (@databases[ 1 .. 3 ])
+{
+	$crowded->safe_psql('postgres', "CREATE DATABASE $database");
+	$crowded->safe_psql($database, 'CREATE EXTENSION wawp');
+	WawpTest->create_server($crowded, 'support', $sim, { adds_per_minute => 0 }, $database);
+}
+$crowded->append_conf('postgresql.conf', "max_worker_processes = 3\n");
+$crowded->restart;
+my %state;
+poll_until(sub {
+	%state = map { $_ => $crowded->safe_psql($_, "SELECT concat_ws(' ', state, sqlstate) FROM wawp.worker_status") } @databases;
+	return join(', ', sort values %state) eq 'none 53000, none 53000, serving, serving';
+});
+is(join(', ', sort values %state), 'none 53000, none 53000, serving, serving', 'two processes for four databases');
+foreach my $database (grep { $state{$_} eq 'serving' } @databases)
+{
+	$session = WawpTest->session($crowded, $database);
+	ends(enqueue(), "... $database has one, and is served");
+	$session->quit;
+}
+my ($served) = grep { $state{$_} eq 'serving' && $_ ne 'postgres' } @databases;
+my ($unserved) = grep { $state{$_} ne 'serving' } @databases;
+$crowded->safe_psql('postgres', "DROP DATABASE $served");
+$session = WawpTest->session($crowded, $unserved);
+ok(poll_until(sub { $crowded->safe_psql('template1', 'SELECT count(*) FROM pg_stat_activity WHERE backend_type = $$wawp worker$$') == 2 }, 20),
+	'... another has the process of one that is dropped, without waiting for a minute');
+$session->quit;
+$crowded->append_conf('postgresql.conf', "max_worker_processes = 8\n");
+$crowded->restart;
+$session = WawpTest->session($crowded);
 $session->ask("ALTER SYSTEM SET wawp.worker = off");
 $crowded->reload;
 becomes($state, 'off', '(switched off)');

@@ -145,6 +145,16 @@ my $class = "wawp_sync_groups('class', 'group', 'phone', 'support', mode => 'app
 is($as{dean}->ask("SELECT group_jid, jid, action FROM $class")->{out}, "$groups[0]|15581230001\@c.us|add", 'a role sees the rows that row security lets it see');
 is($as{dean}->ask("SELECT requested_by, count(*) FROM wawp.membership_intent GROUP BY 1")->{out}, 'dean|1', '... and requests as itself');
 is($as{guest}->ask("SELECT * FROM $class")->{state}, '42501', 'a role without SELECT on the source');
+# who is not among the rows that a role sees may be among the others
+$as{dean}->until('SELECT count(*) FROM wawp.membership_intent WHERE settled_at IS NULL', 0);
+$wawp->ask(q{UPDATE class SET phone = 15581230003 WHERE owner = 'dean'});
+my $steps = "SELECT string_agg(concat_ws(' ', action, substr(jid, 1, 11), why), ', ' ORDER BY jid) FROM";
+is($as{dean}->ask("$steps wawp_sync_groups('class', 'group', 'phone', 'support', managed_only => false, max_remove_pct => 100) WHERE jid LIKE '1558123%'")->{out},
+	'15581230001 not removed: row security may hide rows of the source from this role, add 15581230003 not in the group',
+	'... where row security decides which rows a role sees, nobody is removed for a row that it does not see');
+is($wawp->ask("$steps wawp_sync_groups('class', 'group', 'phone', 'support', managed_only => false, max_remove_pct => 100) WHERE jid LIKE '15581230001%'"),
+	'remove 15581230001 in the group, and not wanted', '... but by who sees all');
+$wawp->ask(q{UPDATE class SET phone = 15581230001 WHERE owner = 'dean'});
 is($as{guest}->ask("SELECT count(*) FROM wawp_sync_groups('classes', 'group', 'phone', 'support')")->{state}, '', '... may use a view of it');
 $as{dean}->until('SELECT count(*) FROM wawp.membership_intent WHERE settled_at IS NULL', 0);
 $before = lists();

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use WawpTest;
 
-my ($pottery, $weaving) = map { "1203630123456789$_\@g.us" } '01', '04';
+my ($pottery, $weaving) = map { "1203630123456789$_\@g.us" } '01', '06';
 my $has_cron = WawpTest->has_extension('pg_cron');
 my %examples = map { $_ => 1 } map { m{([^/]+)\.sql$} } glob "$FindBin::RealBin/../../doc/examples/*.sql";
 
@@ -28,7 +28,6 @@ sub example
 		$node->restart;
 		$node->safe_psql('postgres', 'CREATE EXTENSION pg_cron');
 	}
-	$sim->world({ groups => { $weaving => { capacity => 2000 } } });
 	my ($code, $out, $err) = $node->psql('postgres', "\\i doc/examples/$name.sql");
 	is($code, 0, "$name.sql runs") or diag($err);
 	is($err =~ s/^.*NOTICE:.*\n?//mgr, '', '... without a warning');
