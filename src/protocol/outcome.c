@@ -510,8 +510,8 @@ bool
 outcome_is_missing_route(int http_status, const char *text, BodyKind body)
 {
 	static const char *const fragments[] = {"cannot get /", "cannot post /", "no route", "not implemented", "only in plus version", NULL};
-	static const char *const words[] = {"route", "routes", "endpoint", "page not found", "requested url", "unknown path", "no such path",
-	"unknown method", "no static resource", "no handler", NULL};
+	static const char *const words[] = {"route", "routes", "endpoint", "page not found", "url", "uri", "unknown path", "no such path", "path not found",
+	"unknown method", "method not found", "api not found", "api version", "no static resource", "no handler", NULL};
 
 	if (http_status == 405 || http_status == 501)
 		return true;
@@ -554,10 +554,11 @@ static bool
 is_text_of_wall(const char *text)
 {
 	static const char *const walls[] = {"firewall", "waf", "ip", "ips", "ip address", "captcha", "bot", "bots", "cloudflare", "explicit deny", NULL};
+	static const char *const cloudflares[] = {"error 10", "error 11", "error 12", "error code: 10", "error code: 11", "error code: 12", NULL};
 	static const char *const blocks[] = {"blocked", NULL};
 	static const char *const people[] = {"user", "participant", "contact", "number", "member", "person", NULL};
 
-	return text_has_words(text, walls) || (text_has_words(text, blocks) && !text_has_words(text, people));
+	return text_has_words(text, walls) || text_contains_any(text, cloudflares) || (text_has_words(text, blocks) && !text_has_words(text, people));
 }
 
 /* Return why an answer is not the API's own; NULL if it may be. */

@@ -961,6 +961,21 @@ is_silent_success(const JsonNode *node, const WirePerson *person)
 	return true;
 }
 
+/* Return the id of an entry that writes its names as Go does; NULL if there is none, or one in the usual spelling. */
+static const char *
+id_in_any_spelling(const JsonNode *node)
+{
+	static const char *const keys[] = {"id", "jid", "wid", "participant", "phoneNumber", "phone", "user", "chatId", NULL};
+	WireIds		ids = ids_of(node);
+	const char *text = NULL;
+
+	if (ids.phone.kind == JID_PERSON || ids.lid.kind == JID_LID)
+		return NULL;
+	for (const char *const *key = keys; *key && text == NULL; key++)
+		text = id_text(get_by_name(node, *key));
+	return text;
+}
+
 /* Read one person's entry, an object or a verdict alone; `key` is its name in a map, else NULL. */
 static WirePerson
 read_person(const JsonNode *node, const char *key)
@@ -968,6 +983,8 @@ read_person(const JsonNode *node, const char *key)
 	WirePerson	person = {0};
 
 	person.id = key ? key : json_node_is(node, JSON_KIND_OBJECT) ? id_in(node) : json_node_text(node);
+	if (person.id == NULL)
+		person.id = id_in_any_spelling(node);
 	read_person_ids(node, &person);
 	if (json_node_is(node, JSON_KIND_OBJECT))
 		read_verdict(node, MAX_INNER_VERDICT, &person);
@@ -1258,7 +1275,7 @@ has_number(const JsonNode *node, int depth)
  * Append the person that an envelope names beside a number, if that is a refusal:
  * {"success":true,"data":{"id":"...","code":403}}.  The number is theirs where a
  * change was asked for, and the call's elsewhere, so it is known as ambiguous.  In
- * the outermost envelope, an error's own number is the call's.
+ * the outermost envelope, an error's own number and a status code are the call's.
  */
 static bool
 read_lone_person(const JsonNode *node, int depth, WireAnswer *answer)
@@ -1266,7 +1283,7 @@ read_lone_person(const JsonNode *node, int depth, WireAnswer *answer)
 	bool		is_outermost = depth == MAX_WRAPPING;
 
 	if (json_node_is(node, JSON_KIND_OBJECT) && jid_of_text(id_in(node)).kind != JID_GROUP &&
-		has_number(node, is_outermost ? 0 : MAX_INNER_VERDICT))
+		!(is_outermost && get_by_name(node, "statusCode")) && has_number(node, is_outermost ? 0 : MAX_INNER_VERDICT))
 	{
 		WirePerson	person = read_person(node, NULL);
 
@@ -1375,15 +1392,30 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 /* WhatsApp's acknowledgement of a message that it did not take */
 #define ACK_ERROR (-1)
 
+/* True if a message, in whatever envelope, was not taken. */
+static bool
+has_failed_ack(const JsonNode *node, int depth)
+{
+	static const char *const wrappers[] = {"_data", "data", "result", "results", "response", "message", "messages", NULL};
+	int			ack;
+
+	if (json_node_is(node, JSON_KIND_ARRAY))
+		node = node->first;
+	if ((json_node_int(json_node_get(node, "ack"), &ack) && ack == ACK_ERROR) || means_failure(json_node_text(json_node_get(node, "ackName"))))
+		return true;
+	for (const char *const *key = wrappers; *key && depth > 0; key++)
+		if (has_failed_ack(json_node_get(node, *key), depth - 1))
+			return true;
+	return false;
+}
+
 /* True if an envelope passes on a failure: an upstream's status, or WhatsApp's acknowledgement. */
 static bool
 tells_of_failure(const JsonNode *root)
 {
 	int			number;
 
-	return (json_node_int(get_by_name(root, "upstreamStatus"), &number) && number >= 400) ||
-		(json_node_int(json_node_get(root, "ack"), &number) && number == ACK_ERROR) ||
-		means_failure(json_node_text(json_node_get(root, "ackName")));
+	return (json_node_int(get_by_name(root, "upstreamStatus"), &number) && number >= 400) || has_failed_ack(root, MAX_INNER_VERDICT);
 }
 
 /* True if an envelope says that it failed, in a flag, a status or an error. */
@@ -1468,11 +1500,16 @@ kind_of_object(const JsonNode *root, WireAnswer *answer)
 	return is_bare_success(root) ? WIRE_OK : WIRE_OTHER;
 }
 
-/* True for a text that is a web page. */
+/* True for a text that is a web page, not just one with a mark of HTML in it, as WordPress writes its messages. */
 static bool
 is_page(const char *text)
 {
-	return text && (pg_strncasecmp(text, "<html", strlen("<html")) == 0 || pg_strncasecmp(text, "<!doctype", strlen("<!doctype")) == 0);
+	static const char *const starts[] = {"<html", "<!doctype", "<head", "<body", "<title", "<center", "<h1"};
+
+	for (size_t i = 0; text && i < lengthof(starts); i++)
+		if (pg_strncasecmp(text, starts[i], strlen(starts[i])) == 0)
+			return true;
+	return false;
 }
 
 /*
@@ -2218,6 +2255,8 @@ is_text_of_no(const char *text)
 {
 	static const char *const words[] = {"not_exists", "not-exists", "not_exist", "not exists", "not_found", "not found", "unregistered", "invalid", NULL};
 
+	if (contains_name(text, "successfully") && !contains_name(text, "not ") && !contains_name(text, "unsuccess"))
+		return true;
 	return pg_strncasecmp(text, "success", strlen("success")) == 0 || means_success(text) || wire_word_is(text, words) ||
 		outcome_of_person(WAWP_OP_READ, 0, 0, text, false).outcome == WAWP_NOT_ON_WHATSAPP;
 }
