@@ -269,12 +269,13 @@ classify_success(WawpOperation operation, const WireAnswer *answer, const char *
 static OutcomeReading
 classify_refusal(WawpOperation operation, const WireAnswer *answer, int http_status)
 {
-	/* the beginning of a page or a broken body is shown, but not interpreted */
+	int			status = IS_SUCCESS(http_status) ? answer->status : http_status;
 	BodyKind	body = body_kind(answer);
-	bool		is_page = body == BODY_PAGE;
 
-	return outcome_of_refusal(operation, IS_SUCCESS(http_status) ? answer->status : http_status, is_page ? 0 : answer->engine_code,
-							  is_page ? NULL : answer->code, is_page || answer->kind == WIRE_UNREADABLE ? NULL : answer->text, body);
+	/* the beginning of a page or a broken body is shown, but not interpreted */
+	if (body == BODY_PAGE || answer->kind == WIRE_UNREADABLE)
+		return outcome_of_refusal(operation, status, 0, NULL, NULL, body);
+	return outcome_of_refusal(operation, status, answer->engine_code, answer->code, answer->text, body);
 }
 
 /*

@@ -569,7 +569,7 @@ outage_note(int http_status, const char *text, BodyKind body)
 		if (http_status >= outages[i].first && http_status <= outages[i].last)
 			return outages[i].note;
 	if (body == BODY_PAGE && http_status >= 300)
-		return "a web page came in place of the API's answer";
+		return "a page or an error of a proxy came in place of the API's answer";
 	for (size_t i = 0; i < lengthof(explained); i++)
 		if (http_status == explained[i] && body != BODY_JSON && body != BODY_FRAMEWORK)
 			return "the answer is not of the kind that the API gives";
