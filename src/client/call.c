@@ -142,8 +142,12 @@ send_once(const WawpInstance *instance, const Endpoint *endpoint, const CallRequ
 static BodyKind
 body_kind(const WireAnswer *answer)
 {
+	if (answer->is_proxys)
+		return BODY_PAGE;
+	if (answer->is_frameworks)
+		return BODY_FRAMEWORK;
 	if (answer->is_json)
-		return BODY_JSON;
+		return answer->is_value ? BODY_VALUE : BODY_JSON;
 	if (answer->text == NULL)
 		return BODY_NONE;
 	return answer->kind == WIRE_UNREADABLE ? BODY_PAGE : BODY_SENTENCE;
@@ -254,10 +258,9 @@ classify_people(WawpOperation operation, const WireAnswer *answer, int http_stat
 static OutcomeReading
 classify_success(WawpOperation operation, const WireAnswer *answer, const char *body, size_t len)
 {
-	if (answer->kind == WIRE_OK && outcome_is_quota_text(answer->text))
-		return (OutcomeReading) {.outcome = WAWP_QUOTA_EXCEEDED};
-	if (answer->kind == WIRE_OK ||
-		(operation == WAWP_OP_SEND && answer->kind == WIRE_OTHER && wire_read_message_id(body, len)))
+	if (answer->kind == WIRE_OK)
+		return (OutcomeReading) {.outcome = outcome_of_success(answer->text)};
+	if (operation == WAWP_OP_SEND && answer->kind == WIRE_OTHER && wire_read_message_id(body, len))
 		return (OutcomeReading) {.outcome = WAWP_ACCEPTED};
 	return (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT, .note = "the answer cannot be read"};
 }
@@ -266,11 +269,13 @@ classify_success(WawpOperation operation, const WireAnswer *answer, const char *
 static OutcomeReading
 classify_refusal(WawpOperation operation, const WireAnswer *answer, int http_status)
 {
-	/* the beginning of a page or a broken body is shown, but not interpreted */
-	const char *text = answer->kind == WIRE_UNREADABLE ? NULL : answer->text;
+	int			status = IS_SUCCESS(http_status) ? answer->status : http_status;
+	BodyKind	body = body_kind(answer);
 
-	return outcome_of_refusal(operation, IS_SUCCESS(http_status) ? answer->status : http_status,
-							  answer->engine_code, answer->code, text, body_kind(answer));
+	/* the beginning of a page or a broken body is shown, but not interpreted */
+	if (body == BODY_PAGE || answer->kind == WIRE_UNREADABLE)
+		return outcome_of_refusal(operation, status, 0, NULL, NULL, body);
+	return outcome_of_refusal(operation, status, answer->engine_code, answer->code, answer->text, body);
 }
 
 /*
@@ -283,7 +288,8 @@ people_outweigh_status(const WireAnswer *answer, int http_status)
 	if (answer->kind != WIRE_PEOPLE || (http_status != 400 && http_status != 409 && http_status != 422))
 		return false;
 	for (int i = 0; i < answer->npeople; i++)
-		if (answer->people[i].jid.kind != JID_INVALID && answer->people[i].has_code)
+		if (answer->people[i].jid.kind != JID_INVALID && answer->people[i].has_code &&
+			!(answer->is_ambiguous && answer->people[i].code == http_status))
 			return true;
 	return false;
 }
@@ -301,6 +307,8 @@ call_classify(WawpOperation operation, int http_status, const char *body, size_t
 	WireAnswer	answer = wire_read_answer(body, len);
 	OutcomeReading whole;
 
+	if (answer.is_ambiguous && !(operation & WAWP_OP_CHANGES))
+		answer.kind = answer.envelope;
 	if ((!IS_SUCCESS(http_status) && !people_outweigh_status(&answer, http_status)) || answer.kind == WIRE_REFUSED)
 		whole = classify_refusal(operation, &answer, http_status);
 	else if (answer.kind == WIRE_PEOPLE)

@@ -24,7 +24,7 @@
 
 #include "protocol/outcome.h"
 
-#define CHANGES (WAWP_OP_ADD | WAWP_OP_REMOVE | WAWP_OP_PROMOTE | WAWP_OP_DEMOTE)
+#define CHANGES WAWP_OP_CHANGES
 #define ANY (CHANGES | WAWP_OP_SEND | WAWP_OP_READ)
 #define NOT_ADD (ANY & ~WAWP_OP_ADD)
 
@@ -212,6 +212,10 @@ static const TextRule text_rules[] = {
 	{LEVEL_PERSON, WAWP_OP_ADD, "already in the group", WAWP_ALREADY_MEMBER},
 	{LEVEL_PERSON, WAWP_OP_ADD, "already in this group", WAWP_ALREADY_MEMBER},
 	{LEVEL_PERSON, WAWP_OP_ADD, "already in group", WAWP_ALREADY_MEMBER},
+	{LEVEL_PERSON, WAWP_OP_ADD, "already a group member", WAWP_ALREADY_MEMBER},
+	{LEVEL_PERSON, WAWP_OP_ADD, "already a group participant", WAWP_ALREADY_MEMBER},
+	{LEVEL_PERSON, WAWP_OP_ADD, "already part of the group", WAWP_ALREADY_MEMBER},
+	{LEVEL_PERSON, WAWP_OP_ADD, "already part of this group", WAWP_ALREADY_MEMBER},
 	{EVERY, ANY, "not on whatsapp", WAWP_NOT_ON_WHATSAPP},
 	{EVERY, ANY, "not registered", WAWP_NOT_ON_WHATSAPP},
 	{LEVEL_PERSON, ANY, "recently left", WAWP_RECENTLY_LEFT},
@@ -339,19 +343,59 @@ fold_character(char c)
 	return c == '_' || c == '-' ? ' ' : (char) pg_ascii_tolower((unsigned char) c);
 }
 
-/* True if the text contains the fragment, in any case and with any of ' ', '_' and '-' between words. */
+/* True if the text begins with the fragment, in any case and with any of ' ', '_' and '-' between words. */
+static bool
+text_begins(const char *text, const char *fragment)
+{
+	size_t		n = 0;
+
+	while (fragment[n] && fold_character(text[n]) == fold_character(fragment[n]))
+		n++;
+	return fragment[n] == '\0';
+}
+
+/* True if the text contains the fragment, likewise. */
 static bool
 text_contains(const char *text, const char *fragment)
 {
 	for (; *text; text++)
-	{
-		size_t		n = 0;
-
-		while (fragment[n] && fold_character(text[n]) == fold_character(fragment[n]))
-			n++;
-		if (fragment[n] == '\0')
+		if (text_begins(text, fragment))
 			return true;
-	}
+	return false;
+}
+
+/* True if the text contains one of the fragments, up to a NULL. */
+static bool
+text_contains_any(const char *text, const char *const *fragments)
+{
+	for (; text && *fragments; fragments++)
+		if (text_contains(text, *fragments))
+			return true;
+	return false;
+}
+
+/* True if a text contains one of these, up to a NULL, as whole words. */
+static bool
+text_has_words(const char *text, const char *const *words)
+{
+	for (; text && *words; words++)
+		for (const char *at = text; *at; at++)
+		{
+			size_t		n = strlen(*words);
+
+			if ((at == text || !isalnum((unsigned char) at[-1])) && text_begins(at, *words) && !isalnum((unsigned char) at[n]))
+				return true;
+		}
+	return false;
+}
+
+/* True if all of a text is one of these, up to a NULL, but for a mark at its end. */
+static bool
+text_is_one_of(const char *text, const char *const *words)
+{
+	for (; text && *words; words++)
+		if (text_begins(text, *words) && strspn(text + strlen(*words), " .!)") == strlen(text + strlen(*words)))
+			return true;
 	return false;
 }
 
@@ -386,6 +430,34 @@ read_code(Level level, WawpOperation operation, int code, OutcomeReading *readin
 }
 
 /*
+ * Return the rule for a text that tells that a number beside a person is the
+ * call's, though it means something else of a person; NULL if it does not.
+ */
+static const TextRule *
+find_call_rule(WawpOperation operation, int code, const char *text)
+{
+	static const WawpOutcome calls[] = {WAWP_AUTH_FAILED, WAWP_SESSION_DOWN, WAWP_NOT_ADMIN, WAWP_GROUP_NOT_FOUND};
+	const TextRule *rule = NULL;
+
+	if ((operation & (WAWP_OP_ADD | WAWP_OP_REMOVE)) && (code == 401 || code == 403 || code == 404))
+		rule = find_text_rule(LEVEL_HTTP, operation, text);
+	for (size_t i = 0; rule && i < lengthof(calls); i++)
+		if (rule->outcome == calls[i])
+			return rule;
+	return NULL;
+}
+
+/* True if a text beside a conflict tells of something that is under way or in the way, rather than of a member. */
+static bool
+is_about_work(WawpOperation operation, const char *text)
+{
+	static const char *const words[] = {"request", "operation", "session", "instance", "progress", "processing", "processed", "busy", "locked",
+	"connecting", "try again", "retry", NULL};
+
+	return operation == WAWP_OP_ADD && text_has_words(text, words);
+}
+
+/*
  * Return the meaning of a person's number, or of a text alone (code 0).
  *
  * inner_code: the number under a 421, else 0.  is_after_success: the same answer
@@ -405,9 +477,16 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 		reading.note = "the group's queue of join requests is full";
 		return reading;
 	}
-	if (code != 0 && read_code(LEVEL_PERSON, operation, code, &reading))
+	rule = find_call_rule(operation, code, text);
+	if (rule == NULL && code == 409 && is_about_work(operation, text))
+	{
+		reading.outcome = WAWP_UNKNOWN_RESULT;
 		return reading;
-	rule = find_text_rule(LEVEL_PERSON, operation, text);
+	}
+	if (rule == NULL && code != 0 && read_code(LEVEL_PERSON, operation, code, &reading))
+		return reading;
+	if (rule == NULL)
+		rule = find_text_rule(LEVEL_PERSON, operation, text);
 
 	/*
 	 * some gateways repeat beside each person what is about the call; "not an admin" can be the person for a change of
@@ -423,24 +502,26 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 }
 
 /*
- * True if the answer says that the API has no such route.  A 404 without JSON
- * comes from a proxy or a framework and says nothing about a group.
+ * True if the answer says that the API has no such route.  A 404 that is not JSON of
+ * the API's form comes from a proxy or a framework and says nothing about a group.
+ * "Not Found" alone may be either: it is taken for the group's.
  */
 bool
 outcome_is_missing_route(int http_status, const char *text, BodyKind body)
 {
-	static const char *const fragments[] = {"cannot get /", "cannot post /", "no route", "not implemented", "only in plus version"};
+	static const char *const fragments[] = {"cannot get /", "cannot post /", "no route", "not implemented", "only in plus version", NULL};
+	static const char *const words[] = {"route", "routes", "endpoint", "page not found", "url", "uri", "unknown path", "no such path", "path not found",
+	"unknown method", "method not found", "api not found", "api version", "no static resource", "no handler", NULL};
 
 	if (http_status == 405 || http_status == 501)
 		return true;
 	if (http_status == 404 && body != BODY_JSON)
 		return true;
-	if (http_status != 404 && http_status != 422)
+	if ((http_status != 404 && http_status != 422) || text == NULL)
 		return false;
-	for (size_t i = 0; text && i < lengthof(fragments); i++)
-		if (text_contains(text, fragments[i]))
-			return true;
-	return false;
+	if (text_contains_any(text, fragments))
+		return true;
+	return http_status == 404 && text_has_words(text, words) && find_text_rule(LEVEL_HTTP, ANY, text) == NULL;
 }
 
 /*
@@ -468,18 +549,32 @@ static const struct
 /* Statuses that the API explains in JSON: with another body they are a proxy's. */
 static const int explained[] = {403, 404, 409, 410, 419, 423};
 
+/* True if a text tells that something before the API keeps requests out. */
+static bool
+is_text_of_wall(const char *text)
+{
+	static const char *const walls[] = {"firewall", "waf", "ip", "ips", "ip address", "captcha", "bot", "bots", "cloudflare", "explicit deny", NULL};
+	static const char *const cloudflares[] = {"error 10", "error 11", "error 12", "error code: 10", "error code: 11", "error code: 12", NULL};
+	static const char *const blocks[] = {"blocked", NULL};
+	static const char *const people[] = {"user", "participant", "contact", "number", "member", "person", NULL};
+
+	return text_has_words(text, walls) || text_contains_any(text, cloudflares) || (text_has_words(text, blocks) && !text_has_words(text, people));
+}
+
 /* Return why an answer is not the API's own; NULL if it may be. */
 static const char *
-outage_note(int http_status, BodyKind body)
+outage_note(int http_status, const char *text, BodyKind body)
 {
 	for (size_t i = 0; i < lengthof(outages); i++)
 		if (http_status >= outages[i].first && http_status <= outages[i].last)
 			return outages[i].note;
 	if (body == BODY_PAGE && http_status >= 300)
-		return "a web page came in place of the API's answer";
+		return "a page or an error of a proxy came in place of the API's answer";
 	for (size_t i = 0; i < lengthof(explained); i++)
-		if (http_status == explained[i] && body != BODY_JSON)
+		if (http_status == explained[i] && body != BODY_JSON && body != BODY_FRAMEWORK)
 			return "the answer is not of the kind that the API gives";
+	if (http_status == 403 && is_text_of_wall(text))
+		return "something before the API keeps the request out";
 	return NULL;
 }
 
@@ -488,31 +583,51 @@ static bool
 is_fault_of_request(int http_status, const char *text)
 {
 	static const char *const fragments[] = {"required", "must be", "should be", "should not", "invalid", "validation",
-	"not supported", "unsupported", "not available"};
+	"not supported", "unsupported", "not available", NULL};
 
-	if (http_status != 422 || text == NULL || text_contains(text, "session"))
-		return false;
-	for (size_t i = 0; i < lengthof(fragments); i++)
-		if (text_contains(text, fragments[i]))
-			return true;
+	return http_status == 422 && text && !text_contains(text, "session") && text_contains_any(text, fragments);
+}
+
+/* Return what an error says behind its name or its status: "Error: Conflict", "409 Conflict", "status 409: conflict". */
+static const char *
+text_behind_status(const char *text, const char *status)
+{
+	const char *at = strstr(text, status);
+
+	if (at)
+		text = at + strlen(status);
+	else if (text_begins(text, "Error: "))
+		text += strlen("Error: ");
+	return text + strspn(text, " :-,(");
+}
+
+/* True if a text says of a person that they are in the group already. */
+static bool
+is_text_of_member(const char *text)
+{
+	static const char *const whole[] = {"conflict", "already exists", "already added", "already member", "duplicate", NULL};
+	static const char *const who[] = {"user", "participant", "member", "contact", "number", "person"};
+	static const char *const is_member[] = {"already exist", "already added", "was already added", "has already been added", "already joined",
+	"has already joined", "is in the group", "is in this group", "is in group", "exists in the group", "exists in group"};
+	const TextRule *rule = find_text_rule(LEVEL_PERSON, WAWP_OP_ADD, text);
+
+	if ((rule && rule->outcome == WAWP_ALREADY_MEMBER) || text_is_one_of(text_behind_status(text, "409"), whole))
+		return true;
+	for (size_t i = 0; i < lengthof(who); i++)
+		for (size_t j = 0; j < lengthof(is_member); j++)
+			if (text_contains(text, psprintf("%s %s", who[i], is_member[j])))
+				return true;
 	return false;
 }
 
 /*
- * True if a 409 to an addition is about something else than the person, such as
+ * True if a 409 to an addition is not plainly about the person, but may be about
  * another request that is under way: whether they are a member has to be looked at.
  */
 static bool
-is_other_conflict(int http_status, WawpOperation operation, const char *text)
+is_other_conflict(int code, WawpOperation operation, const char *text)
 {
-	static const char *const fragments[] = {"conflict", "already", "exist", "member", "participant"};
-
-	if (http_status != 409 || operation != WAWP_OP_ADD || text == NULL)
-		return false;
-	for (size_t i = 0; i < lengthof(fragments); i++)
-		if (text_contains(text, fragments[i]))
-			return false;
-	return true;
+	return code == 409 && operation == WAWP_OP_ADD && text && !is_text_of_member(text);
 }
 
 static bool
@@ -581,18 +696,20 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 		reading.outcome = code_words[i].outcome;
 		return reading;
 	}
-	if (engine_code == 0 && body == BODY_JSON && is_status_open(http_status))
+	if (engine_code == 0 && (body == BODY_JSON || body == BODY_VALUE) && is_status_open(http_status))
 		engine_code = code_of_word(text);
 	rule = find_text_rule(LEVEL_HTTP, operation, text);
 	if (http_status == 429)
 		reading.outcome = WAWP_RATE_LIMITED;
 	else if (rule)
 		reading.outcome = rule->outcome;
+	else if (is_other_conflict(engine_code, operation, text))
+		reading.outcome = WAWP_UNKNOWN_RESULT;
 	else if (engine_code >= 400 && read_code(LEVEL_ENGINE, operation, engine_code, &reading))
 		return reading;
 	else if (operation == WAWP_OP_READ && outcome_is_missing_route(http_status, text, body))
 		reading.note = no_such_route;
-	else if ((reading.note = outage_note(http_status, body)) != NULL)
+	else if ((reading.note = outage_note(http_status, text, body)) != NULL)
 	{
 		reading.is_outage = true;
 		if (http_status >= 500)
@@ -609,18 +726,17 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 }
 
 /*
- * True if the text of a success says that the plan is used up: Wawp's first
- * version reports that under "status": "success".  A text that only tells of a
- * quota or a limit does not.
+ * Return the meaning of a success by its text: Wawp's first version reports under
+ * "status": "success" that the plan is used up.  A text that only tells of a quota
+ * or a limit does not.
  */
-bool
-outcome_is_quota_text(const char *text)
+WawpOutcome
+outcome_of_success(const char *text)
 {
-	static const char *const used_up[] = {"exceed", "reached", "used up"};
+	static const char *const used_up[] = {"exceed", "reached", "used up", "hit", "overlimit", "too many requests", NULL};
 	const TextRule *rule = find_text_rule(LEVEL_HTTP, ANY, text);
 
-	for (size_t i = 0; rule && rule->outcome == WAWP_QUOTA_EXCEEDED && i < lengthof(used_up); i++)
-		if (text_contains(text, used_up[i]))
-			return true;
-	return false;
+	if (rule && (rule->outcome == WAWP_QUOTA_EXCEEDED || rule->outcome == WAWP_RATE_LIMITED) && text_contains_any(text, used_up))
+		return rule->outcome;
+	return WAWP_ACCEPTED;
 }

@@ -63,6 +63,9 @@ typedef enum WawpOperation
 	WAWP_OP_READ = 1 << 5
 } WawpOperation;
 
+/* Those that change who is in a group, or as what. */
+#define WAWP_OP_CHANGES (WAWP_OP_ADD | WAWP_OP_REMOVE | WAWP_OP_PROMOTE | WAWP_OP_DEMOTE)
+
 /* The party that the outcome's cause lies with. */
 typedef enum OutcomeAbout
 {
@@ -112,9 +115,11 @@ typedef struct OutcomeInfo
 typedef enum BodyKind
 {
 	BODY_NONE,					/* nothing, or nothing that is text */
-	BODY_JSON,
+	BODY_JSON,					/* an object, or a list that is not empty */
+	BODY_VALUE,					/* other JSON: the API explains nothing in that form */
+	BODY_FRAMEWORK,				/* JSON in which a framework tells by itself what it did not find */
 	BODY_SENTENCE,				/* plain text: some engines refuse with a sentence */
-	BODY_PAGE					/* a web page: of a proxy or a framework */
+	BODY_PAGE					/* a web page, or JSON in its place: of a proxy or a framework */
 } BodyKind;
 
 /* The meaning of an answer and, if the answer has no text, the reason. */
@@ -143,6 +148,6 @@ extern OutcomeReading outcome_of_person(WawpOperation operation, int code, int i
 extern OutcomeReading outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 										 const char *code_word, const char *text, BodyKind body);
 extern bool outcome_is_missing_route(int http_status, const char *text, BodyKind body);
-extern bool outcome_is_quota_text(const char *text);
+extern WawpOutcome outcome_of_success(const char *text);
 
 #endif							/* WAWP_OUTCOME_H */

@@ -27,6 +27,7 @@
 #include "mb/pg_wchar.h"
 #include "port/pg_bitutils.h"
 #include "protocol/json.h"
+#include "protocol/outcome.h"
 #include "protocol/shape.h"
 #include "protocol/wire.h"
 #include "protocol/wire_time.h"
@@ -165,6 +166,46 @@ wire_put_body(StringInfo out, const WireField *fields, int nfields,
 /*
  * ---- in: parts that several answers share
  */
+
+/* True if two names of a field are the same but for case, '_' and '-': engines in Go write "ErrorCode", others "error_code". */
+static bool
+key_is(const char *key, const char *name)
+{
+	for (;; key++, name++)
+	{
+		while (*key == '_' || *key == '-')
+			key++;
+		while (*name == '_' || *name == '-')
+			name++;
+		if (pg_ascii_tolower((unsigned char) *key) != pg_ascii_tolower((unsigned char) *name))
+			return false;
+		if (*key == '\0')
+			return true;
+	}
+}
+
+/* True if the name of a field contains a word, in any case. */
+static bool
+contains_name(const char *key, const char *word)
+{
+	for (; *key; key++)
+		if (pg_strncasecmp(key, word, strlen(word)) == 0)
+			return true;
+	return false;
+}
+
+/* Return the member of an object under a name, in whatever spelling, the given one first; NULL if there is none. */
+static const JsonNode *
+get_by_name(const JsonNode *object, const char *name)
+{
+	const JsonNode *child = json_node_get(object, name);
+
+	if (child || !json_node_is(object, JSON_KIND_OBJECT))
+		return child;
+	for (child = object->first; child && !key_is(child->key, name);)
+		child = child->next;
+	return child;
+}
 
 /* Return the JID in a text; invalid for NULL. */
 static Jid
@@ -594,6 +635,19 @@ read_number_flag(const JsonNode *flag)
 	return json_node_int(flag, &number) && (number == 0 || number == 1) ? number : read_flag(flag);
 }
 
+/* True for values other than null, false, "", 0, [] and {}. */
+static bool
+json_is_set(const JsonNode *node)
+{
+	const char *text = json_node_text(node);
+
+	if (!node || node->kind == JSON_KIND_NULL || node->kind == JSON_KIND_FALSE)
+		return false;
+	if (json_node_is_list(node))
+		return node->count > 0;
+	return node->kind == JSON_KIND_TRUE || (text && strcmp(text, "0") != 0);
+}
+
 /* True if the word before text[at] ends in "status", "error" or "code". */
 static bool
 number_is_announced(const char *text, size_t at)
@@ -711,11 +765,12 @@ static void
 add_unknown_word(const JsonNode *node, WirePerson *person)
 {
 	static const char *const keys[] = {"status", "code", "result", NULL};
-	const JsonNode *word = json_node_any(node, keys);
 
-	if (!person->has_code && !person->has_success && !person->has_failure && !person->text &&
-		json_node_is(word, JSON_KIND_STRING))
-		person->text = json_node_text(word);
+	if (person->has_code || person->has_success || person->has_failure)
+		return;
+	for (const char *const *key = keys; *key && !person->text; key++)
+		if (json_node_is(get_by_name(node, *key), JSON_KIND_STRING))
+			person->text = json_node_text(get_by_name(node, *key));
 }
 
 /* verdicts lie at most so deep in a person's entry: {"error":{"code"}} and {"result":{"data":{"status"}}} */
@@ -727,74 +782,99 @@ is_digits(const char *text)
 	return text && text[strspn(text, "0123456789")] == '\0';
 }
 
-/*
- * Add the numbers under names that say nothing if they are 0, since the entry's own
- * verdict lies beside them, and under names that may have numbers of other kinds.
- */
+/* Take the first text of an entry; a number under "error" or "reason" is a code, which add_verdict_field() reads. */
 static void
-add_other_numbers(const JsonNode *node, WirePerson *person)
+add_text(const JsonNode *node, WirePerson *person)
 {
-	static const char *const errors[] = {"errorCode", "error_code", NULL};
-	static const char *const others[] = {"reason", "result", "response", "value", "httpStatus", "http_status", NULL};
-	int			number;
+	for (const char *const *name = text_keys; *name && !person->text; name++)
+	{
+		const char *text = message_text(get_by_name(node, *name));
+		bool		is_number = is_digits(text) && (strcmp(*name, "error") == 0 || strcmp(*name, "reason") == 0);
 
-	for (const char *const *key = errors; *key; key++)
-		if (json_node_int(json_node_get(node, *key), &number) && number != 0)
-			add_code(number, person);
-	for (const char *const *key = others; *key; key++)
-		if (json_node_int(json_node_get(node, *key), &number) && number >= 200 && number <= 599)
-			add_code(number, person);
+		if (text && *text && !is_number)
+			person->text = text;
+	}
+}
+
+/* The meaning of a field of an entry's verdict. */
+typedef enum VerdictUse
+{
+	VERDICT_WORD,				/* a number, a flag or a word, which is the verdict */
+	VERDICT_ERROR,				/* a number or a flag; none is a success */
+	VERDICT_NUMBER,				/* a number, if it is not 0: the entry's own verdict lies beside it */
+	VERDICT_STATUS,				/* a number that may be of another kind, if it is none of a status */
+	VERDICT_FLAG,				/* true for a success */
+	VERDICT_FAILURE,			/* true for a failure */
+	VERDICT_OFFER				/* an invitation to be sent, which comes with a 403 */
+} VerdictUse;
+
+/* The names in any spelling (key_is), in the order in which they are read. */
+static const struct
+{
+	const char *name;
+	VerdictUse	use;
+}			verdict_fields[] =
+{
+	{"code", VERDICT_WORD},
+	{"status", VERDICT_WORD},
+	{"statusCode", VERDICT_WORD},
+	{"error", VERDICT_ERROR},
+	{"errorCode", VERDICT_NUMBER},
+	{"reason", VERDICT_STATUS},
+	{"result", VERDICT_STATUS},
+	{"response", VERDICT_STATUS},
+	{"value", VERDICT_STATUS},
+	{"httpStatus", VERDICT_STATUS},
+	{"success", VERDICT_FLAG},
+	{"isSuccess", VERDICT_FLAG},
+	{"ok", VERDICT_FLAG},
+	{"added", VERDICT_FLAG},
+	{"isAdded", VERDICT_FLAG},
+	{"failed", VERDICT_FAILURE},
+	{"isFailed", VERDICT_FAILURE},
+	{"addRequest", VERDICT_OFFER},
+};
+
+/* Add a flag of an entry, which is `good` for a success; -1: it is none. */
+static void
+add_flag(int flag, int good, WirePerson *person)
+{
+	person->has_success |= flag == good;
+	person->has_failure |= flag == !good;
+}
+
+/* Add a field of an entry's verdict. */
+static void
+add_verdict_field(const JsonNode *value, VerdictUse use, WirePerson *person)
+{
+	int			number = 0;
+	bool		is_number = json_node_int(value, &number);
+
+	if (use == VERDICT_WORD && (is_number || means_success(json_node_text(value)) || means_failure(json_node_text(value))))
+		add_verdict(value, person);
+	else if (use == VERDICT_ERROR && (!is_number || number == 0))
+		add_flag(is_number ? 0 : json_node_is(value, JSON_KIND_TRUE) ? 1 : json_node_is(value, JSON_KIND_FALSE) ? 0 : -1, 0, person);
+	else if (is_number && ((number != 0 && (use == VERDICT_NUMBER || use == VERDICT_ERROR)) ||
+						   (use == VERDICT_STATUS && number >= 200 && number <= 599)))
+		add_code(number, person);
+	else if (use == VERDICT_FLAG || use == VERDICT_FAILURE)
+		add_flag(read_number_flag(value), use == VERDICT_FLAG, person);
+	else if (use == VERDICT_OFFER && json_is_set(value) && !json_node_is(value, JSON_KIND_STRING))
+		add_code(403, person);
 }
 
 /* Set the numbers, the words and the text of one person's verdict, which may lie deeper in the entry. */
 static void
 read_verdict(const JsonNode *node, int depth, WirePerson *person)
 {
-	static const char *const flags[] = {"success", "ok", "added", NULL};
-	static const char *const words[] = {"code", "status", "statusCode", "status_code", NULL};
-	static const char *const errors[] = {"Error", "error", NULL};
 	static const char *const inner[] = {"error", "errors", "result", "response", "data", "status", "value", "content", "attrs", "output", "payload", NULL};
-	int			number;
 
-	for (const char *const *name = text_keys; *name && !person->text; name++)
-	{
-		const char *text = message_text(json_node_get(node, *name));
-
-		bool		is_number = is_digits(text) && (strcmp(*name, "error") == 0 || strcmp(*name, "reason") == 0);
-
-		/* a number there is a code, read below */
-		if (text && *text && !is_number)
-			person->text = text;
-	}
-	for (const char *const *key = words; *key; key++)
-	{
-		const JsonNode *value = json_node_get(node, *key);
-
-		if (json_node_int(value, &number) || means_success(json_node_text(value)) || means_failure(json_node_text(value)))
-			add_verdict(value, person);
-	}
-	for (const char *const *key = errors; *key; key++)
-	{
-		const JsonNode *value = json_node_get(node, *key);
-
-		if (json_node_int(value, &number) && number != 0)
-			add_code(number, person);
-		else if (json_node_int(value, &number) || json_node_is(value, JSON_KIND_FALSE))
-			person->has_success = true;
-		else if (json_node_is(value, JSON_KIND_TRUE))
-			person->has_failure = true;
-	}
-	add_other_numbers(node, person);
-	for (const char *const *key = flags; *key; key++)
-	{
-		const JsonNode *value = json_node_get(node, *key);
-
-		person->has_success |= json_node_is(value, JSON_KIND_TRUE);
-		person->has_failure |= json_node_is(value, JSON_KIND_FALSE);
-	}
+	add_text(node, person);
+	for (size_t i = 0; i < lengthof(verdict_fields); i++)
+		add_verdict_field(get_by_name(node, verdict_fields[i].name), verdict_fields[i].use, person);
 	for (const char *const *key = inner; *key && depth > 0; key++)
 	{
-		const JsonNode *value = json_node_get(node, *key);
+		const JsonNode *value = get_by_name(node, *key);
 
 		if (strcmp(*key, "errors") == 0 && json_node_is(value, JSON_KIND_ARRAY))
 			value = value->first;
@@ -849,14 +929,62 @@ read_person_ids(const JsonNode *node, WirePerson *person)
 	person->jid = ids.phone.kind == JID_PERSON ? ids.phone : ids.lid;
 }
 
+/*
+ * True if a field may be a verdict that was not read as a success, by its name in
+ * any spelling.
+ */
+static bool
+may_be_verdict(const JsonNode *field)
+{
+	static const char *const stems[] = {"error", "code", "status", "state", "reason", "fail", "reject", "refus", "denied", "message",
+	"result", "request", "invit", "pending"};
+	const char *word = json_node_text(field);
+	int			number;
+
+	if (!json_is_set(field) || means_success(word) || (json_node_int(field, &number) && number >= 200 && number < 300))
+		return false;
+	for (size_t i = 0; i < lengthof(stems); i++)
+		if (contains_name(field->key, stems[i]))
+			return true;
+	return false;
+}
+
+/* True if an entry is of GOWS, which leaves Error out, or sends 0, instead of 200, and nothing in it speaks of a refusal. */
+static bool
+is_silent_success(const JsonNode *node, const WirePerson *person)
+{
+	if (!json_node_text(json_node_get(node, "JID")) || person->has_failure || person->text || (person->has_code && person->code != 0))
+		return false;
+	for (const JsonNode *field = node->first; field; field = field->next)
+		if (may_be_verdict(field))
+			return false;
+	return true;
+}
+
+/* Return the id of an entry that writes its names as Go does; NULL if there is none, or one in the usual spelling. */
+static const char *
+id_in_any_spelling(const JsonNode *node)
+{
+	static const char *const keys[] = {"id", "jid", "wid", "participant", "phoneNumber", "phone", "user", "chatId", NULL};
+	WireIds		ids = ids_of(node);
+	const char *text = NULL;
+
+	if (ids.phone.kind == JID_PERSON || ids.lid.kind == JID_LID)
+		return NULL;
+	for (const char *const *key = keys; *key && text == NULL; key++)
+		text = id_text(get_by_name(node, *key));
+	return text;
+}
+
 /* Read one person's entry, an object or a verdict alone; `key` is its name in a map, else NULL. */
 static WirePerson
 read_person(const JsonNode *node, const char *key)
 {
 	WirePerson	person = {0};
-	const char *jid_word = json_node_text(json_node_get(node, "JID"));
 
-	person.id = key ? key : json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : id_in(node);
+	person.id = key ? key : json_node_is(node, JSON_KIND_OBJECT) ? id_in(node) : json_node_text(node);
+	if (person.id == NULL)
+		person.id = id_in_any_spelling(node);
 	read_person_ids(node, &person);
 	if (json_node_is(node, JSON_KIND_OBJECT))
 		read_verdict(node, MAX_INNER_VERDICT, &person);
@@ -866,8 +994,7 @@ read_person(const JsonNode *node, const char *key)
 	read_engine_node(json_node_get(node, "content"), &person);
 	person.is_card_sent = json_node_is(json_node_get(node, "isInviteV4Sent"), JSON_KIND_TRUE);
 
-	/* GOWS leaves Error out, or sends 0, instead of 200 */
-	if (jid_word && !person.has_failure && (!person.has_code || person.code == 0))
+	if (is_silent_success(node, &person))
 	{
 		person.has_code = true;
 		person.code = 200;
@@ -973,7 +1100,7 @@ read_sorted_person(const JsonNode *child, const char *name, const char *list, bo
 
 	if (person.jid.kind == JID_INVALID && is_error_list(list))
 		return;
-	if (name == NULL && person.jid.kind == JID_INVALID && (json_node_is(child, JSON_KIND_STRING) || !person.id))
+	if (name == NULL && person.jid.kind == JID_INVALID && (!json_node_is(child, JSON_KIND_OBJECT) || !person.id))
 		return;
 	person.is_listed_as_added = is_added;
 	person.has_failure |= !is_added;
@@ -981,13 +1108,31 @@ read_sorted_person(const JsonNode *child, const char *name, const char *list, bo
 	add_person(answer, person);
 }
 
+/* Return what follows the beginning of a name, both in any spelling (key_is); NULL if it does not begin so. */
+static const char *
+after_name(const char *name, const char *start)
+{
+	for (; *start; name++, start++)
+	{
+		while (*name == '_' || *name == '-')
+			name++;
+		if (pg_ascii_tolower((unsigned char) *name) != pg_ascii_tolower((unsigned char) *start))
+			return NULL;
+	}
+	return name;
+}
+
 /* True if what follows a verdict in a list's name makes it one of people: "failedMembers", not "addedBy". */
 static bool
 is_rest_of_list_name(const char *rest)
 {
-	static const char *const words[] = {"participants", "members", "users", "people", "numbers", "contacts", "list", NULL};
+	static const char *const words[] = {"", "participants", "participantIds", "members", "memberIds", "users", "userIds", "people", "persons", "numbers",
+	"contacts", "contactIds", "list", "jids", "ids", "wids", "lids", "phones", "phoneNumbers", "chats", "chatIds", "recipients", NULL};
 
-	return *rest == '\0' || wire_word_is(rest + (*rest == '_'), words);
+	for (const char *const *word = words; *word; word++)
+		if (key_is(rest, *word))
+			return true;
+	return false;
 }
 
 /* Set *is_added by the name of a list of people, such as "failed_participants"; false if it is no verdict. */
@@ -999,18 +1144,31 @@ is_name_of_sorted_list(const char *name, bool *is_added)
 		const char *start;
 		bool		is_added;
 	}			names[] = {{"added", true}, {"success", true}, {"successes", true}, {"successful", true}, {"succeeded", true},
-	{"fail", false}, {"fails", false}, {"failed", false}, {"failure", false}, {"failures", false}, {"rejected", false}, {"notAdded", false},
-	{"not_added", false}, {"phonesNotAdded", false}, {"notInvited", false}, {"not_invited", false}, {"error", false}, {"errors", false}, {"unsuccessful", false}};
+	{"fail", false}, {"fails", false}, {"failed", false}, {"failing", false}, {"failure", false}, {"failures", false}, {"rejected", false}, {"refused", false},
+	{"denied", false}, {"declined", false}, {"blocked", false}, {"skipped", false}, {"ignored", false}, {"invalid", false},
+	{"unregistered", false}, {"notRegistered", false}, {"notOnWhatsapp", false}, {"notFound", false}, {"missing", false}, {"unaddable", false},
+	{"notAdded", false}, {"phonesNotAdded", false}, {"notInvited", false}, {"error", false}, {"errors", false}, {"unsuccessful", false}};
 
 	for (size_t i = 0; name && i < lengthof(names); i++)
 	{
-		size_t		n = strlen(names[i].start);
+		const char *rest = after_name(name, names[i].start);
 
 		*is_added = names[i].is_added;
-		if (pg_strncasecmp(name, names[i].start, n) == 0 && is_rest_of_list_name(name + n))
+		if (rest && is_rest_of_list_name(rest))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Append the person that stands alone where a list of those who were refused is
+ * expected: as an object, a text or a number.  A success is not believed in that form.
+ */
+static void
+read_sorted_alone(const JsonNode *node, bool is_added, WireAnswer *answer)
+{
+	if (!is_added && read_person(node, NULL).jid.kind != JID_INVALID)
+		read_sorted_person(node, NULL, node->key, false, answer);
 }
 
 /* Append the people of {"added":["..."],"failed":[{"id","reason"}]} to answer->people, or those of lists of errors. */
@@ -1022,8 +1180,10 @@ read_sorted_people(const JsonNode *root, bool errors, WireAnswer *answer)
 		const char *name;
 		bool		is_added;
 
-		if (!json_node_is_list(list) || is_error_list(list->key) != errors || !is_name_of_sorted_list(list->key, &is_added))
+		if (is_error_list(list->key) != errors || !is_name_of_sorted_list(list->key, &is_added))
 			continue;
+		if (!errors)
+			read_sorted_alone(list, is_added, answer);
 		for (const JsonNode *child = list->first; child; child = child->next)
 			if (is_list_entry(child, &name))
 				read_sorted_person(child, name, list->key, is_added, answer);
@@ -1101,34 +1261,73 @@ read_people(const JsonNode *node, int depth, bool is_usual, WireAnswer *answer)
 	return false;
 }
 
+/* True if an object has a number of a refusal; deeper in it, too. */
+static bool
+has_number(const JsonNode *node, int depth)
+{
+	WirePerson	verdict = {0};
+
+	read_verdict(node, depth, &verdict);
+	return verdict.has_code && verdict.code >= 300;
+}
+
+/*
+ * Append the person that an envelope names beside a number, if that is a refusal:
+ * {"success":true,"data":{"id":"...","code":403}}.  The number is theirs where a
+ * change was asked for, and the call's elsewhere, so it is known as ambiguous.  In
+ * the outermost envelope, an error's own number and a status code are the call's.
+ */
+static bool
+read_lone_person(const JsonNode *node, int depth, WireAnswer *answer)
+{
+	bool		is_outermost = depth == MAX_WRAPPING;
+
+	if (json_node_is(node, JSON_KIND_OBJECT) && jid_of_text(id_in(node)).kind != JID_GROUP &&
+		!(is_outermost && get_by_name(node, "statusCode")) && has_number(node, is_outermost ? 0 : MAX_INNER_VERDICT))
+	{
+		WirePerson	person = read_person(node, NULL);
+
+		if (person.jid.kind != JID_INVALID)
+			add_person(answer, person);
+	}
+	for (const JsonNode *child = node->first; child && depth > 0 && answer->npeople == 0; child = child->next)
+		if (json_node_is_list(child) && !(child->key && strcmp(child->key, "request") == 0))
+			read_lone_person(child, depth - 1, answer);
+	return answer->is_ambiguous = answer->npeople > 0;
+}
+
 /*
  * ---- in: what became of the whole call
  */
-
-/* True for values other than null, false, "", 0, [] and {}. */
-static bool
-json_is_set(const JsonNode *node)
-{
-	const char *text = json_node_text(node);
-
-	if (!node || node->kind == JSON_KIND_NULL || node->kind == JSON_KIND_FALSE)
-		return false;
-	if (json_node_is_list(node))
-		return node->count > 0;
-	return node->kind == JSON_KIND_TRUE || (text && strcmp(text, "0") != 0);
-}
 
 /* Return the HTTP-like status of a refusal in an envelope or its error, else any other number of it, else 0. */
 static int
 envelope_status(const JsonNode *node)
 {
-	static const char *const status_keys[] = {"statusCode", "status", "code", NULL};
+	static const char *const status_keys[] = {"statusCode", "status", "code", "httpStatus", "httpCode", NULL};
 	int			status = 0;
 
 	for (const char *const *key = status_keys; *key && status < 400; key++)
-		if (!json_node_int(json_node_get(node, *key), &status))
+		if (!json_node_int(get_by_name(node, *key), &status))
 			status = 0;
 	return status;
+}
+
+/*
+ * Return the number of the first of an envelope's errors, of what it passes on, or
+ * one of unknown origin, if it means the same of a person and of the call; else 0.
+ */
+static int
+other_status(const JsonNode *root)
+{
+	static const char *const keys[] = {"errorCode", "upstreamStatus", NULL};
+	const JsonNode *errors = json_node_get(root, "errors");
+	int			status = envelope_status(json_node_is(errors, JSON_KIND_ARRAY) ? errors->first : errors);
+
+	for (const char *const *key = keys; *key && status == 0; key++)
+		if (!json_node_int(get_by_name(root, *key), &status))
+			status = 0;
+	return status == 429 || (status >= 500 && status <= 599) ? status : 0;
 }
 
 /* Return WhatsApp's own number in an error: Baileys has it under "data", others in the text; 0 if there is none. */
@@ -1183,9 +1382,40 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 	answer->status = envelope_status(root);
 	if (answer->status < 400 && json_node_is(error, JSON_KIND_OBJECT))
 		answer->status = envelope_status(error);
+	if (answer->status < 400 && other_status(root) != 0)
+		answer->status = other_status(root);
 	answer->engine_code = engine_code_of(root, answer->text);
 	if (answer->engine_code == 0 && is_engines_own(answer->status))
 		answer->engine_code = answer->status;
+}
+
+/* WhatsApp's acknowledgement of a message that it did not take */
+#define ACK_ERROR (-1)
+
+/* True if a message, in whatever envelope, was not taken. */
+static bool
+has_failed_ack(const JsonNode *node, int depth)
+{
+	static const char *const wrappers[] = {"_data", "data", "result", "results", "response", "message", "messages", NULL};
+	int			ack;
+
+	if (json_node_is(node, JSON_KIND_ARRAY))
+		node = node->first;
+	if ((json_node_int(json_node_get(node, "ack"), &ack) && ack == ACK_ERROR) || means_failure(json_node_text(json_node_get(node, "ackName"))))
+		return true;
+	for (const char *const *key = wrappers; *key && depth > 0; key++)
+		if (has_failed_ack(json_node_get(node, *key), depth - 1))
+			return true;
+	return false;
+}
+
+/* True if an envelope passes on a failure: an upstream's status, or WhatsApp's acknowledgement. */
+static bool
+tells_of_failure(const JsonNode *root)
+{
+	int			number;
+
+	return (json_node_int(get_by_name(root, "upstreamStatus"), &number) && number >= 400) || has_failed_ack(root, MAX_INNER_VERDICT);
 }
 
 /* True if an envelope says that it failed, in a flag, a status or an error. */
@@ -1198,7 +1428,7 @@ says_failure(const JsonNode *root, const WireAnswer *answer)
 	for (const char *const *key = number_flags; *key; key++)
 		if (read_number_flag(json_node_get(root, *key)) == 0)
 			return true;
-	if (read_flag(json_node_get(root, "status")) == 0)
+	if (read_flag(json_node_get(root, "status")) == 0 || tells_of_failure(root))
 		return true;
 	return json_is_set(json_node_get(root, "error")) || json_is_set(json_node_get(root, "errors")) || json_is_set(json_node_get(root, "exception")) ||
 		json_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400;
@@ -1265,11 +1495,57 @@ is_bare_success(const JsonNode *root)
 static WireKind
 kind_of_object(const JsonNode *root, WireAnswer *answer)
 {
-	if (answer->npeople > 0)
-		return WIRE_PEOPLE;
 	if (is_refusal(root, answer) || read_inner_refusal(root, MAX_WRAPPING, answer))
 		return WIRE_REFUSED;
 	return is_bare_success(root) ? WIRE_OK : WIRE_OTHER;
+}
+
+/* True for a text that is a web page, not just one with a mark of HTML in it, as WordPress writes its messages. */
+static bool
+is_page(const char *text)
+{
+	static const char *const starts[] = {"<html", "<!doctype", "<head", "<body", "<title", "<center", "<h1"};
+
+	for (size_t i = 0; text && i < lengthof(starts); i++)
+		if (pg_strncasecmp(text, starts[i], strlen(starts[i])) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * True if a body is one of those that proxies and gateways give to whom asks for
+ * JSON: Cloudflare's, Apigee's, or a web page in a text.
+ */
+static bool
+is_of_proxy(const JsonNode *root)
+{
+	static const char *const marks[] = {"cloudflareError", "rayId", "cfRay", NULL};
+	const char *type = json_node_text(json_node_get(root, "type"));
+
+	for (const char *const *mark = marks; *mark; mark++)
+		if (json_is_set(get_by_name(root, *mark)))
+			return true;
+	for (const JsonNode *child = root->first; child; child = child->next)
+		if (is_page(json_node_text(child)))
+			return true;
+	return is_page(json_node_text(root)) || (type && strstr(type, "cloudflare.com")) ||
+		json_is_set(json_node_get(json_node_get(root, "fault"), "faultstring"));
+}
+
+/*
+ * True if a body says no more than that something was not found, and has what
+ * frameworks put beside that by themselves: Spring the path, ASP.NET the trace's
+ * id, FastAPI the word alone under "detail".
+ */
+static bool
+is_of_framework(const JsonNode *root, const WireAnswer *answer)
+{
+	static const char *const bare[] = {"Not Found", "Not Found.", "No message available", NULL};
+	static const char *const marks[] = {"path", "traceId", NULL};
+
+	if (answer->text && !wire_word_is(answer->text, bare))
+		return false;
+	return json_node_any(root, marks) || (root->count == 1 && json_node_text(json_node_get(root, "detail")));
 }
 
 /* Set text, kind and engine_code from a bare sentence, with which WEBJS refuses; a web page is none. */
@@ -1296,6 +1572,8 @@ wire_read_answer(const char *body, size_t len)
 	const JsonNode *root = json_node_parse(body, len);
 
 	answer.is_json = (root != NULL);
+	answer.is_value = root && (!json_node_is_list(root) || (root->kind == JSON_KIND_ARRAY && root->count == 0));
+	answer.is_proxys = root && is_of_proxy(root);
 	if (root == NULL)
 	{
 		if (len > 0 && memchr(body, '\0', len) == NULL)
@@ -1309,10 +1587,16 @@ wire_read_answer(const char *body, size_t len)
 		answer.kind = WIRE_REFUSED;
 	else if (json_node_is_list(root))
 	{
-		read_people(root, MAX_WRAPPING, true, &answer);
+		if (!read_people(root, MAX_WRAPPING, true, &answer))
+			read_lone_person(root, MAX_WRAPPING, &answer);
 		read_envelope(root, &answer);
-		answer.kind = kind_of_object(root, &answer);
+		answer.is_frameworks = is_of_framework(root, &answer);
+		if (answer.npeople == 0 || answer.is_ambiguous)
+			answer.envelope = kind_of_object(root, &answer);
+		answer.kind = answer.npeople > 0 ? WIRE_PEOPLE : answer.envelope;
 	}
+	if (!answer.is_ambiguous)
+		answer.envelope = answer.kind;
 	return answer;
 }
 
@@ -1965,29 +2249,85 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 	return out->status != NULL;
 }
 
+/* True for a text beside a no that doubts nothing: it tells of a success, or says the no in words. */
+static bool
+is_text_of_no(const char *text)
+{
+	static const char *const words[] = {"not_exists", "not-exists", "not_exist", "not exists", "not_found", "not found", "unregistered", "invalid", NULL};
+
+	if (contains_name(text, "successfully") && !contains_name(text, "not ") && !contains_name(text, "unsuccess"))
+		return true;
+	return pg_strncasecmp(text, "success", strlen("success")) == 0 || means_success(text) || wire_word_is(text, words) ||
+		outcome_of_person(WAWP_OP_READ, 0, 0, text, false).outcome == WAWP_NOT_ON_WHATSAPP;
+}
+
+/* True if a remark says nothing, or nothing against a no. */
+static bool
+is_harmless(const JsonNode *remark)
+{
+	const char *text = message_text(remark);
+	int			number;
+
+	if (json_node_int(remark, &number) && number >= 200 && number < 300)
+		return true;
+	return !json_is_set(remark) || json_node_is(remark, JSON_KIND_TRUE) || (text && is_text_of_no(text));
+}
+
+/*
+ * True if an answer to check-exists, or the envelope of one, has an error or a
+ * remark, of which it is not known that it goes with a no: "rate-overlimit".
+ */
+static bool
+has_remark(const JsonNode *node)
+{
+	static const char *const stems[] = {"message", "msg", "reason", "detail", "note", "notice", "remark", "comment", "description",
+	"error", "warn", "retry", "hint", "info", "cause", "status", "state"};
+
+	for (const JsonNode *field = json_node_is(node, JSON_KIND_OBJECT) ? node->first : NULL; field; field = field->next)
+		for (size_t i = 0; i < lengthof(stems); i++)
+			if (contains_name(field->key, stems[i]) && !is_harmless(field))
+				return true;
+	return is_error_body(node);
+}
+
+/* The keys of check-exists' verdict. */
+static const char *const exists_flags[] = {"numberExists", "exists", "isInWhatsapp", "IsInWhatsapp", "IsIn", "is_on_whatsapp", "isOnWhatsApp", NULL};
+
+/* Return the entry of a list of verdicts on one number that counts: the first yes, else the first that is no plain no, else the first. */
+static const JsonNode *
+deciding_entry(const JsonNode *list)
+{
+	for (const JsonNode *child = list->first; child; child = child->next)
+		if (json_node_is(json_node_any(child, exists_flags), JSON_KIND_TRUE))
+			return child;
+	for (const JsonNode *child = list->first; child; child = child->next)
+		if (!json_node_is(json_node_any(child, exists_flags), JSON_KIND_FALSE) || has_remark(child))
+			return child;
+	return list->first;
+}
+
 /*
  * Read the answer of check-exists.  Anything unclear is WIRE_UNKNOWN, never
- * "no", and so is a no beside an error, in whatever envelope.  *chat is set to the person's JID as WhatsApp has it, by number if the
+ * "no", and so is a no beside an error or a remark, in whatever envelope.  *chat is set to the person's JID as WhatsApp has it, by number if the
  * answer has one (GOWS 2026.8 has it beside the LID, as "pn"), else to the LID;
  * *lid to the LID.  Both are invalid if the answer has none.
  */
 WireTruth
 wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 {
-	static const char *const flags[] = {"numberExists", "exists", "isInWhatsapp", "IsInWhatsapp", "IsIn", "is_on_whatsapp", "isOnWhatsApp", NULL};
 	static const char *const ids[] = {"chatId", "chat_id", "jid", "id", NULL};
 	const JsonNode *root = json_node_parse(body, len);
-	const JsonNode *flag = json_node_any(root, flags);
-	bool		is_error = is_error_body(root);
+	const JsonNode *flag = json_node_any(root, exists_flags);
+	bool		is_doubtful = has_remark(root);
 	const char *status = json_node_text(json_node_get(root, "status"));
 	WireIds		known = {0};
 	Jid			id;
 
 	for (int depth = 0; !flag && depth < MAX_WRAPPING && json_node_is_list(root); depth++)
 	{
-		root = json_node_is(root, JSON_KIND_ARRAY) ? root->first : list_in(root);
-		flag = json_node_any(root, flags);
-		is_error |= is_error_body(root);
+		root = json_node_is(root, JSON_KIND_ARRAY) ? deciding_entry(root) : list_in(root);
+		flag = json_node_any(root, exists_flags);
+		is_doubtful |= has_remark(root);
 	}
 	id = jid_of_id(id_text(json_node_any(root, ids)));
 	if (id.kind == JID_LID)
@@ -1999,7 +2339,7 @@ wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 		*chat = *lid;
 	if (json_node_is(flag, JSON_KIND_TRUE) || (status && strcmp(status, "exists") == 0))
 		return WIRE_YES;
-	return json_node_is(flag, JSON_KIND_FALSE) && !is_error ? WIRE_NO : WIRE_UNKNOWN;
+	return json_node_is(flag, JSON_KIND_FALSE) && !is_doubtful ? WIRE_NO : WIRE_UNKNOWN;
 }
 
 /* Return the LID from lids/pn/{number}; invalid means unknown, not "no account". */

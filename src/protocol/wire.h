@@ -46,7 +46,13 @@ typedef struct WirePerson
 typedef struct WireAnswer
 {
 	WireKind	kind;
+	WireKind	envelope;		/* the same, if the number of an ambiguous answer is the call's */
+	bool		is_ambiguous;	/* the only person stands beside a number in an envelope: it is theirs if a change was
+								 * asked for, else the call's */
 	bool		is_json;
+	bool		is_value;		/* JSON without anything in it: a text, a number, an empty list and the like */
+	bool		is_proxys;		/* JSON that a proxy or gateway gives in the API's place */
+	bool		is_frameworks;	/* JSON that a framework gives by itself, without a word about what was asked for */
 	const char *code;			/* error's word, e.g. "invalid_session", else NULL */
 	const char *text;			/* message, or the body's beginning; else NULL */
 	int			status;			/* the envelope's own HTTP-like number, else 0 */

@@ -129,7 +129,7 @@ messages_put_exists(FunctionCallInfo fcinfo, const WawpInstance *instance, const
 		messages_wait_for_check(instance);
 		result = call_read(instance, &request);
 		registered = wire_read_exists(result->body, result->body_len, &chat, &lid);
-		kind = wire_read_answer(result->body, result->body_len).kind;
+		kind = wire_read_answer(result->body, result->body_len).envelope;
 		if (registered == WIRE_UNKNOWN && (kind == WIRE_REFUSED || kind == WIRE_UNREADABLE))
 			call_refuse(instance, &request, result);
 	}

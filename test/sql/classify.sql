@@ -187,7 +187,20 @@ INSERT INTO answer (operation, http_status, body, reading, about) VALUES
      '15551230403@c.us privacy_blocked 403, 15551230001@c.us added 200', 'people under 400'),
     ('add', 422, '{"15551230403@c.us":{"code":403}}', '15551230403@c.us privacy_blocked 403', 'people under 422'),
     ('add', 400, '{"error":"x","participants":[{"id":"15551230403@c.us","error":"invalid"}]}', '- unrecognised 400', 'people without a number under 400'),
-    ('add', 429, '{"15551230403@c.us":{"code":403}}', '- rate_limited 429', 'people under 429');
+    ('add', 429, '{"15551230403@c.us":{"code":403}}', '- rate_limited 429', 'people under 429'),
+    ('add', 200, '{"success":true,"data":{"id":"15551230403@c.us","code":403}}', '15551230403@c.us privacy_blocked 403', 'one person beside a number'),
+    ('add', 200, '{"success":true,"data":{"chatId":"15551230401@c.us","code":401}}', '15551230401@c.us blocked_by_user 401', 'one person by chatId'),
+    ('remove', 200, '{"success":true,"data":{"id":"15551230404@c.us","code":404}}', '15551230404@c.us not_member 404', 'one person who is to be removed'),
+    ('add', 403, '{"message":"<strong>Error:</strong> You must be an admin"}', '- not_admin 403', 'a message with a mark of HTML is no page'),
+    ('add', 200, '{"success":false,"code":401,"message":"Invalid or Missing Access Token","phone":"15551230401"}', '15551230401@c.us auth_failed 401',
+     'one person beside a number that is plainly the call''s'),
+    ('send', 200, '{"success":false,"code":401,"message":"x","chatId":"15551230401@c.us"}', '- auth_failed 200', 'of a message such a number is the call''s'),
+    ('send', 200, '{"chatId":"15551230463@c.us","error":{"code":463}}', '- account_restricted 200', 'likewise in an error'),
+    ('add', 400, '{"id":"15551230403@c.us","code":403}', '15551230403@c.us privacy_blocked 403', 'one person under 400'),
+    ('add', 409, '{"code":409,"message":"Lock is held","phone":"15551230409"}', '- unknown_result 409', 'one person beside the number of the status line'),
+    ('add', 201, '[{"JID":"15551230403@s.whatsapp.net","Error":"forbidden"}]', '15551230403@c.us unrecognised 201', 'E: an error in words'),
+    ('add', 201, '[{"JID":"15551230403@s.whatsapp.net","AddRequest":{"Code":"Xy7"}}]', '15551230403@c.us privacy_blocked 403', 'E: an invitation to be sent'),
+    ('add', 200, '{"ok":true,"failed":[15551230403]}', '15551230403@c.us unrecognised 200', 'a number among the failed');
 
 -- ---- the whole call, by HTTP status: the same numbers mean something else
 
@@ -250,6 +263,25 @@ INSERT INTO answer (operation, http_status, body, reading, about, detail) VALUES
     ('send', 429, '{}', '- rate_limited 429', '429 to a message', NULL),
     ('send', 404, '{"status":404,"message":"The number is not registered on WhatsApp","error":"Not Found"}', '- not_on_whatsapp 404', '404 to a message that is about the number', 'The number is not registered%');
 
+INSERT INTO answer (operation, http_status, body, reading, about, detail) VALUES
+    ('add', 403, '{"type":"https://developers.cloudflare.com/error-1020/","title":"Error 1020: Access denied","status":403}', '- unrecognised 403',
+     'a block by Cloudflare', '%Access denied'),
+    ('add', 403, '{"title":"You are not an admin","status":403,"cloudflare_error":true}', '- unrecognised 403', '... whose words are not read', NULL),
+    ('add', 429, '{"title":"Error 1015: You are being rate limited","status":429,"cloudflare_error":true}', '- rate_limited 429', '... that asks to slow down', NULL),
+    ('add', 403, '"<html>Attention Required!</html>"', '- unrecognised 403', 'a page in a JSON text', NULL),
+    ('add', 403, '{"message":"<!DOCTYPE html><html></html>"}', '- unrecognised 403', 'a page in a message', NULL),
+    ('add', 403, '[]', '- unrecognised 403', '403 with an empty list', NULL),
+    ('add', 403, 'null', '- unrecognised 403', '403 with null', NULL),
+    ('add', 404, '{"fault":{"faultstring":"Unable to identify proxy for host","detail":{"errorcode":"x"}}}', '- unrecognised 404', '404 of Apigee', NULL),
+    ('add', 404, '{"message":"Route POST:/v2/groups/1/participants/add not found","error":"Not Found","statusCode":404}', '- unrecognised 404', '404 of Fastify', 'Route POST%'),
+    ('add', 404, '{"timestamp":"2026-11-28T10:00:00Z","status":404,"error":"Not Found","path":"/v2/groups/1"}', '- unrecognised 404', '404 of Spring', NULL),
+    ('add', 404, '{"timestamp":"2026-11-28T10:00:00Z","status":404,"error":"Not Found","message":"No such group","path":"/v2/groups/1"}', '- group_not_found 404',
+     '404 of an API in Spring', NULL),
+    ('add', 404, '{"type":"https://tools.ietf.org/html/rfc9110#section-15.5.5","title":"Not Found","status":404,"traceId":"00-1"}', '- unrecognised 404', '404 of ASP.NET', NULL),
+    ('add', 404, '{"detail":"Not Found"}', '- unrecognised 404', '404 of FastAPI', NULL),
+    ('add', 404, '{"status":404,"message":"Not Found"}', '- group_not_found 404', '404 without more', NULL),
+    ('add', 409, '{"message":"Another request is already in progress"}', '- unknown_result 409', '409 about another request', NULL);
+
 -- ---- H: WhatsApp's own number or words in an engine's error
 
 INSERT INTO answer (operation, http_status, body, reading, about)
@@ -308,7 +340,17 @@ INSERT INTO answer (operation, http_status, body, reading, about) VALUES
     ('send', 200, '{"code":"wawp_upstream_error","message":"Upstream failed"}', '- server_error 200', '200: wawp_upstream_error as the code'),
     ('add', 200, '{"wawp_upstream_error":"Upstream failed"}', '- server_error 200', '200: wawp_upstream_error as a member'),
     ('add', 200, '{"ok":true,"error":null}', '- accepted 200', '200: an error that is null is none'),
-    ('add', 200, '{"success":true,"status":"WORKING"}', '- accepted 200', '200: a status that is no error');
+    ('add', 200, '{"success":true,"status":"WORKING"}', '- accepted 200', '200: a status that is no error'),
+    ('add', 200, '{"errors":[{"code":429}]}', '- rate_limited 200', '200: a number among the errors'),
+    ('add', 200, '{"errors":[{"status":"503"}]}', '- server_error 200', '200: ... as a text'),
+    ('add', 200, '{"errors":[{"code":403}]}', '- unrecognised 200', '200: ... that may be a person''s'),
+    ('add', 200, '{"success":false,"error_code":429}', '- rate_limited 200', '200: error_code'),
+    ('add', 200, '{"success":false,"errorCode":403}', '- unrecognised 200', '200: ... that may be a person''s'),
+    ('add', 200, '{"success":false,"httpStatus":403}', '- not_admin 200', '200: httpStatus'),
+    ('add', 200, '{"status":"success","message":"rate limit exceeded"}', '- rate_limited 200', '200: a limit in a success'),
+    ('send', 200, '{"sent":true,"upstream_status":500}', '- server_error 200', '200: an upstream''s failure'),
+    ('send', 200, '{"sent":true,"upstream_status":403}', '- unrecognised 200', '200: an upstream''s refusal'),
+    ('send', 201, '{"id":"3EB0","ack":-1}', '- unrecognised 201', '200: a message that WhatsApp did not take');
 
 -- ---- answers that cannot be used: what became of the request is not known
 

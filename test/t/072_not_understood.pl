@@ -36,11 +36,18 @@ is(add($them, { json => { success => \1, data => { success => \0, message => 'Yo
 	'a refusal of the whole inside a success');
 is(add($them, { json => { error => { code => 403, message => 'Forbidden' } } }), 'not_admin', 'a number inside the error');
 
+is(add($them, { json => [ { JID => "$them\@s.whatsapp.net", Error => 'forbidden' } ] }), 'unrecognised', 'an error in words is no silence');
+is(add($them, { json => [ { JID => "$them\@s.whatsapp.net", AddRequest => { Code => 'x' } } ] }), 'privacy_blocked', 'an invitation to be sent is a refusal');
+is(add($them, { json => { success => \1, data => { id => "$them\@c.us", code => 403 } } }), 'privacy_blocked', 'a number beside one person is theirs');
+is(add($them, { status => 409, json => { message => 'Another request is already in progress' } }), 'unknown_result', 'a conflict about something else');
+
 # ---- a status is the API's word only with the API's kind of body
 
 is(add($them, { status => 403, json => { message => 'Forbidden' } }), 'not_admin', '403 in JSON');
 is(add($them, { status => 403, text => 'RBAC: access denied', content_type => 'text/plain' }), 'unrecognised', '403 in plain text is a proxy\'s');
 is(add($them, { status => 403, text => '' }), 'unrecognised', '... so is 403 without a body');
+is(add($them, { status => 403, json => { title => 'Error 1020: Access denied', status => 403, cloudflare_error => \1 } }), 'unrecognised', '... and a block by Cloudflare in JSON');
+is(add($them, { status => 404, json => { message => 'Route POST:/v2/groups not found', error => 'Not Found' } }), 'unrecognised', '404 of a route says nothing of the group');
 is(add($them, { status => 403, text => 'You must be an admin', content_type => 'text/plain' }), 'not_admin', '... unless it says so');
 is(add($them, { status => 404, text => 'default backend - 404', content_type => 'text/plain' }), 'unrecognised', '404 of an ingress says nothing of the group');
 is(add($them, { status => 422, json => { message => 'The method is not implemented by the engine' } }), 'unrecognised', '422 of an engine is not the session\'s');

@@ -79,6 +79,35 @@ static const struct
 	{409, "The user already exists", "already_member"},
 	{409, "Another request is being processed", "unknown_result"},
 	{409, "Session already running", "session_down"},
+	{409, "Conflict.", "already_member"},
+	{409, "Error: Conflict", "already_member"},
+	{409, "info query returned status 409: conflict", "already_member"},
+	{409, "The participant is already a group member", "already_member"},
+	{409, "ALREADY_EXISTS", "already_member"},
+	{409, "Another request is already in progress", "unknown_result"},
+	{409, "Conflict: session is busy", "unknown_result"},
+	{409, "Instance is already connecting", "unknown_result"},
+	{409, "The participant list exists but is locked", "unknown_result"},
+	{409, "A job for this group already exists", "unknown_result"},
+	{409, "Request failed with status code 409", "unknown_result"},
+	{404, "Route POST:/v2/groups/x/participants/add not found", "unrecognised"},
+	{404, "The route v2/groups/x could not be found.", "unrecognised"},
+	{404, "no Route matched with those values", "unrecognised"},
+	{404, "Unknown endpoint", "unrecognised"},
+	{404, "404 page not found", "unrecognised"},
+	{404, "The requested URL was not found on the server", "unrecognised"},
+	{404, "Method not found.", "unrecognised"},
+	{404, "Not Found", "group_not_found"},
+	{404, "Group not found at this endpoint", "group_not_found"},
+	{404, "The grouproute is gone", "group_not_found"},
+	{403, "IP not whitelisted", "unrecognised"},
+	{403, "Request blocked by firewall", "unrecognised"},
+	{403, "error code: 1020", "unrecognised"},
+	{403, "Sorry, you have been blocked", "unrecognised"},
+	{403, "Attention Required! | Cloudflare", "unrecognised"},
+	{403, "The participant has blocked you", "not_admin"},
+	{403, "Recipients cannot be added", "not_admin"},
+	{403, "Forbidden", "not_admin"},
 	{422, "locked", "session_down"},
 };
 
@@ -119,15 +148,56 @@ test_remarks(void)
 				psprintf("%s: %s", outcome_operation_name(remarks[i].operation), remarks[i].text));
 }
 
-/* Texts of a success. */
-static void
-test_quota(void)
+/* Texts beside a person's number. */
+static const struct
 {
-	ok(outcome_is_quota_text("The number of messages you have sent per month has exceeded the maximum limit"), "a success whose text says that the limit is exceeded");
-	ok(outcome_is_quota_text("Quota reached"), "... that the quota is reached");
-	ok(!outcome_is_quota_text("Accepted, remaining quota: 94"), "a quota that remains is not used up");
-	ok(!outcome_is_quota_text("Accepted (maximum limit: 50 participants)"), "a limit is not exceeded because it is named");
-	ok(!outcome_is_quota_text("Reached") && !outcome_is_quota_text(NULL), "something else that is reached, and nothing");
+	int			code;
+	const char *text;
+	const char *outcome;
+}			beside[] =
+{
+	{401, "Invalid or Missing Access Token", "auth_failed"},
+	{403, "You are not an admin", "not_admin"},
+	{404, "Session not found", "session_down"},
+	{403, "The participant can be added by private invitation only", "privacy_blocked"},
+	{404, "The number is not registered on WhatsApp", "not_on_whatsapp"},
+	{409, "The participant is already a group member", "already_member"},
+	{409, "m", "already_member"},
+	{409, "Another request is in progress", "unknown_result"},
+};
+
+static void
+test_beside(void)
+{
+	for (size_t i = 0; i < lengthof(beside); i++)
+		is_text(outcome_info(outcome_of_person(WAWP_OP_ADD, beside[i].code, 0, beside[i].text, false).outcome)->name, beside[i].outcome,
+				psprintf("a person's %d: %s", beside[i].code, beside[i].text));
+}
+
+/* Texts of a success. */
+static const struct
+{
+	const char *text;
+	WawpOutcome outcome;
+}			successes[] =
+{
+	{"The number of messages you have sent per month has exceeded the maximum limit", WAWP_QUOTA_EXCEEDED},
+	{"Quota reached", WAWP_QUOTA_EXCEEDED},
+	{"rate limit exceeded", WAWP_RATE_LIMITED},
+	{"rate-overlimit", WAWP_RATE_LIMITED},
+	{"Too many requests", WAWP_RATE_LIMITED},
+	{"Accepted, rate limit: 10 a minute", WAWP_ACCEPTED},
+	{"Accepted, remaining quota: 94", WAWP_ACCEPTED},
+	{"Accepted (maximum limit: 50 participants)", WAWP_ACCEPTED},
+	{"Reached", WAWP_ACCEPTED},
+	{NULL, WAWP_ACCEPTED},
+};
+
+static void
+test_successes(void)
+{
+	for (size_t i = 0; i < lengthof(successes); i++)
+		is_int(outcome_of_success(successes[i].text), successes[i].outcome, successes[i].text ? successes[i].text : "no text");
 }
 
 /* Answers, and whether a proxy or gateway gave them in the API's place. */
@@ -190,6 +260,13 @@ static const struct
 	{401, BODY_PAGE, true, "unrecognised"},
 	{404, BODY_PAGE, true, "unrecognised"},
 	{429, BODY_PAGE, false, "rate_limited"},
+	{403, BODY_VALUE, true, "unrecognised"},
+	{404, BODY_VALUE, true, "unrecognised"},
+	{409, BODY_VALUE, true, "unrecognised"},
+	{401, BODY_VALUE, false, "auth_failed"},
+	{403, BODY_FRAMEWORK, false, "not_admin"},
+	{404, BODY_FRAMEWORK, false, "unrecognised"},
+	{409, BODY_FRAMEWORK, false, "already_member"},
 };
 
 static void
@@ -210,6 +287,8 @@ test_outages(void)
 	ok(!outcome_of_refusal(WAWP_OP_READ, 404, 0, NULL, "404 page not found", BODY_SENTENCE).is_outage, "a route for reading that is missing is no outage");
 	ok(!outcome_of_refusal(WAWP_OP_READ, 405, 0, NULL, NULL, BODY_PAGE).is_outage, "nor is one that is missing under 405");
 	ok(outcome_of_refusal(WAWP_OP_READ, 403, 0, NULL, NULL, BODY_PAGE).is_outage, "a page with 403 is one for reading as well");
+	ok(outcome_is_missing_route(404, NULL, BODY_FRAMEWORK), "a framework that found nothing has no route");
+	ok(!outcome_is_missing_route(404, "Session not found", BODY_JSON), "a session that is not found is no route");
 	ok(outcome_is_missing_route(422, "not implemented by the engine", BODY_JSON), "422 of an engine without this route is a missing route");
 	ok(!outcome_is_missing_route(422, "Session status is not as expected", BODY_JSON), "422 of a session that is down is not a missing route");
 }
@@ -248,7 +327,8 @@ main(void)
 	test_levels();
 	test_words();
 	test_remarks();
-	test_quota();
+	test_beside();
+	test_successes();
 	test_outages();
 	test_tables();
 	test_redaction();
