@@ -57,36 +57,132 @@ static const char *const group_keys[] = {"group", "groupMetadata", "groupInfo", 
 static const char *const ok_keys[] = {"ok", "success", "result", "sent", "value", NULL};
 static const char *const number_flags[] = {"ok", "success", NULL};	/* of ok_keys, those that are 0 or 1 in PHP */
 static const char *const subject_keys[] = {"subject", "name", "Name", "title", NULL};
-static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", "participant_count", "participants_count",
-"memberCount", "membersCount", "member_count", "members_count", "groupSize", "group_size", "numParticipants", "num_participants",
-"numMembers", "num_members", NULL};
 
-/* in the envelope of a list */
-static const char *const total_keys[] = {"total", "totalCount", "total_count", "totalItems", "total_items", "count",
-"totalParticipants", "total_participants", "totalMembers", "total_members", "participantsTotal", "participants_total", "membersTotal",
-"members_total", NULL};
+/* names are compared by their letters and digits alone; a longer one is none of those that are known */
+#define LONGEST_NAME 40
 
-/* in the envelope of a list that is cut into pages: true, or where the next one begins */
-static const char *const more_keys[] = {"hasMore", "has_more", "hasNext", "has_next", "hasNextPage", "nextPage", "next_page", "nextCursor", "next_cursor",
-"next", "nextPageToken", "next_page_token", "nextToken", "next_token", "cursor", "continuation", "more", "hasMorePages", "has_more_pages",
-"truncated", "isTruncated", "is_truncated", "partial", "isPartial", "is_partial", "incomplete", "incomplete_results", NULL};
+/* What a member of a list's envelope says, by its name. */
+typedef enum EnvelopeUse
+{
+	SAYS_NOTHING,
+	SAYS_MORE,					/* true, a number of entries, or where the next page begins */
+	SAYS_PAGES,					/* the number of pages */
+	SAYS_WHOLE,					/* false if it is not the whole list */
+	SAYS_OFFSET,				/* the entries before the first one that is shown */
+	SAYS_PAGE,					/* the number of the page, or of its first entry */
+	SAYS_PAGE_SIZE,				/* the most entries of a page */
+	SAYS_LIMIT,					/* likewise, beside an offset or a page */
+	SAYS_STATUS,				/* a word */
+	SAYS_MORE_OF_IT				/* an object that says all this, beside the list */
+} EnvelopeUse;
 
-/* likewise: the number of pages */
-static const char *const pages_keys[] = {"pages", "totalPages", "total_pages", "pageCount", "page_count", "lastPage", "last_page", NULL};
+static const struct
+{
+	const char *name;
+	EnvelopeUse use;
+}			envelope_names[] =
+{
+	{"hasmore", SAYS_MORE},
+	{"hasmorepages", SAYS_MORE},
+	{"hasmoreresults", SAYS_MORE},
+	{"hasnext", SAYS_MORE},
+	{"hasnextpage", SAYS_MORE},
+	{"more", SAYS_MORE},
+	{"moreavailable", SAYS_MORE},
+	{"cursor", SAYS_MORE},
+	{"continuation", SAYS_MORE},
+	{"continuationtoken", SAYS_MORE},
+	{"odatanextlink", SAYS_MORE},
+	{"truncated", SAYS_MORE},
+	{"istruncated", SAYS_MORE},
+	{"partial", SAYS_MORE},
+	{"ispartial", SAYS_MORE},
+	{"incomplete", SAYS_MORE},
+	{"isincomplete", SAYS_MORE},
+	{"incompleteresults", SAYS_MORE},
+	{"remaining", SAYS_MORE},
+	{"omitted", SAYS_MORE},
+	{"pages", SAYS_PAGES},
+	{"totalpages", SAYS_PAGES},
+	{"pagecount", SAYS_PAGES},
+	{"numberofpages", SAYS_PAGES},
+	{"numpages", SAYS_PAGES},
+	{"lastpage", SAYS_PAGES},
+	{"complete", SAYS_WHOLE},
+	{"iscomplete", SAYS_WHOLE},
+	{"islastpage", SAYS_WHOLE},
+	{"islast", SAYS_WHOLE},
+	{"last", SAYS_WHOLE},
+	{"offset", SAYS_OFFSET},
+	{"skip", SAYS_OFFSET},
+	{"start", SAYS_OFFSET},
+	{"page", SAYS_PAGE},
+	{"currentpage", SAYS_PAGE},
+	{"pagenumber", SAYS_PAGE},
+	{"pageindex", SAYS_PAGE},
+	{"startindex", SAYS_PAGE},
+	{"from", SAYS_PAGE},
+	{"perpage", SAYS_PAGE_SIZE},
+	{"pagesize", SAYS_PAGE_SIZE},
+	{"itemsperpage", SAYS_PAGE_SIZE},
+	{"limit", SAYS_LIMIT},
+	{"size", SAYS_LIMIT},
+	{"status", SAYS_STATUS},
+	{"state", SAYS_STATUS},
+	{"pagination", SAYS_MORE_OF_IT},
+	{"paging", SAYS_MORE_OF_IT},
+	{"paginator", SAYS_MORE_OF_IT},
+	{"pageinfo", SAYS_MORE_OF_IT},
+	{"meta", SAYS_MORE_OF_IT},
+	{"metadata", SAYS_MORE_OF_IT},
+	{"links", SAYS_MORE_OF_IT},
+	{"group", SAYS_MORE_OF_IT},
+	{"groupmetadata", SAYS_MORE_OF_IT},
+	{"groupinfo", SAYS_MORE_OF_IT},
+	{"chat", SAYS_MORE_OF_IT},
+	{"info", SAYS_MORE_OF_IT},
+};
 
-/* likewise: false if it is not the whole list */
-static const char *const whole_keys[] = {"complete", "isComplete", "is_complete", "isLastPage", "is_last_page", "last", NULL};
+/* The parts of a name that says how many there are: "totalMemberCount", "number_of_participants". */
+typedef enum SizePart
+{
+	PART_COUNT = 1 << 0,		/* says so by itself */
+	PART_NUMBER = 1 << 1,		/* says so with what is counted */
+	PART_PEOPLE = 1 << 2,
+	PART_ENTRIES = 1 << 3,
+	PART_SIZE = 1 << 4			/* PART_COUNT, of a group as well */
+} SizePart;
 
-/* likewise: the entries before the first one that is shown, or the number of the page */
-static const char *const offset_keys[] = {"offset", "skip", NULL};
-static const char *const page_keys[] = {"page", "currentPage", "current_page", "pageNumber", "page_number", NULL};
-
-/* likewise: the entries of a page; the last one only beside an offset or a page */
-static const char *const page_size_keys[] = {"perPage", "per_page", "pageSize", "page_size", "limit", NULL};
-
-/* likewise: objects that have all this, beside the list */
-static const char *const paging_keys[] = {"pagination", "paging", "pageInfo", "page_info", "meta", "metadata", "links", "_links",
-"group", "groupMetadata", "groupInfo", "group_info", NULL};
+static const struct
+{
+	const char *word;
+	SizePart	part;
+}			size_words[] =
+{
+	{"total", PART_COUNT},
+	{"count", PART_COUNT},
+	{"length", PART_COUNT},
+	{"groupsize", PART_SIZE},
+	{"size", PART_SIZE},
+	{"numberof", PART_NUMBER},
+	{"num", PART_NUMBER},
+	{"groupparticipants", PART_PEOPLE},
+	{"groupparticipant", PART_PEOPLE},
+	{"groupmembers", PART_PEOPLE},
+	{"groupmember", PART_PEOPLE},
+	{"participants", PART_PEOPLE},
+	{"participant", PART_PEOPLE},
+	{"members", PART_PEOPLE},
+	{"member", PART_PEOPLE},
+	{"users", PART_PEOPLE},
+	{"people", PART_PEOPLE},
+	{"items", PART_ENTRIES},
+	{"elements", PART_ENTRIES},
+	{"entries", PART_ENTRIES},
+	{"records", PART_ENTRIES},
+	{"results", PART_ENTRIES},
+	{"rows", PART_ENTRIES},
+};
 
 /*
  * ---- out
@@ -554,6 +650,21 @@ wire_word_is(const char *word, const char *const *words)
 		if (pg_strcasecmp(word, *words) == 0)
 			return true;
 	return false;
+}
+
+/*
+ * Write the letters and digits of a name, in lower case; nothing if they are too
+ * many.  Engines in Go, PHP and JavaScript spell one name in different ways.
+ */
+static void
+plain_name(const char *key, char name[LONGEST_NAME + 1])
+{
+	size_t		n = 0;
+
+	for (; *key && n <= LONGEST_NAME; key++)
+		if (isalnum((unsigned char) *key))
+			name[n++] = pg_tolower((unsigned char) *key);
+	name[n > LONGEST_NAME ? 0 : n] = '\0';
 }
 
 static bool
@@ -1424,33 +1535,55 @@ read_size(const JsonNode *node, int *size)
 	return true;
 }
 
-/* Return the largest size under the keys, in a group's description or a list's envelope; -1 if there is none. */
+/* Return the parts of a plain name, each of which is known; 0 if one is not. */
 static int
-stated_size(const JsonNode *node, const char *const *keys)
+size_parts(const char *name)
+{
+	int			parts = 0;
+
+	while (*name)
+	{
+		size_t		i = 0;
+
+		while (i < lengthof(size_words) && strncmp(name, size_words[i].word, strlen(size_words[i].word)) != 0)
+			i++;
+		if (i == lengthof(size_words))
+			return 0;
+		parts |= size_words[i].part;
+		name += strlen(size_words[i].word);
+	}
+	return parts;
+}
+
+/* True if a member of a group's description, or of a list's envelope, is named as the number of people. */
+static bool
+is_size_name(const char *key, bool is_envelope)
+{
+	char		name[LONGEST_NAME + 1];
+	int			parts;
+
+	plain_name(key, name);
+	parts = size_parts(name);
+	if (parts & PART_PEOPLE)
+		return (parts & (PART_COUNT | PART_SIZE | PART_NUMBER)) != 0;
+	if (is_envelope)
+		return (parts & (PART_COUNT | PART_SIZE)) || parts == (PART_NUMBER | PART_ENTRIES);
+	return parts == PART_SIZE;
+}
+
+/* Return the largest size in a group's description; -1 if there is none. */
+static int
+stated_size(const JsonNode *group)
 {
 	int			largest = -1;
 	int			size;
 
-	for (; *keys; keys++)
-		if (read_size(json_node_get(node, *keys), &size))
+	if (!json_node_is(group, JSON_KIND_OBJECT))
+		return -1;
+	for (const JsonNode *child = group->first; child; child = child->next)
+		if (is_size_name(child->key, false) && read_size(child, &size))
 			largest = Max(largest, size);
 	return largest;
-}
-
-/* True if there is a size under one of the keys that cannot be read, such as "1,000" or an object. */
-static bool
-states_unreadable_size(const JsonNode *node, const char *const *keys)
-{
-	int			size;
-
-	for (; *keys; keys++)
-	{
-		const JsonNode *value = json_node_get(node, *keys);
-
-		if ((json_node_is(value, JSON_KIND_STRING) || json_node_is_list(value)) && !read_size(value, &size))
-			return true;
-	}
-	return false;
 }
 
 /* The completeness of a list, according to its envelopes. */
@@ -1462,40 +1595,105 @@ typedef struct ListEnvelope
 	bool		is_end;			/* nothing follows it */
 } ListEnvelope;
 
-/* Take what an object says of the pages of a list. */
-static void
-read_list_pages(const JsonNode *node, ListEnvelope *envelope)
+static EnvelopeUse
+envelope_use(const char *key)
 {
-	bool		is_page = stated_size(node, offset_keys) >= 0 || stated_size(node, page_keys) >= 0;
+	char		name[LONGEST_NAME + 1];
 
-	if (stated_size(node, offset_keys) > 0 || stated_size(node, page_keys) > 1 || stated_size(node, pages_keys) > 1)
-		envelope->has_more = true;
-	for (const char *const *key = page_size_keys; *key; key++)
-		if (is_page || strcmp(*key, "limit") != 0)
-			read_size(json_node_get(node, *key), &envelope->page_size);
-	envelope->is_end |= stated_size(node, pages_keys) >= 0;
-	for (const char *const *key = more_keys; *key; key++)
-	{
-		const JsonNode *value = json_node_get(node, *key);
-
-		envelope->has_more |= json_is_set(value) && read_flag(value) != 0;
-		envelope->is_end |= value != NULL;
-	}
-	for (const char *const *key = whole_keys; *key; key++)
-		envelope->has_more |= read_flag(json_node_get(node, *key)) == 0;
+	plain_name(key, name);
+	for (size_t i = 0; i < lengthof(envelope_names); i++)
+		if (strcmp(name, envelope_names[i].name) == 0)
+			return envelope_names[i].use;
+	return strncmp(name, "next", strlen("next")) == 0 ? SAYS_MORE : SAYS_NOTHING;
 }
+
+/* True if an object says which page of a list it is beside. */
+static bool
+tells_page(const JsonNode *node)
+{
+	int			number;
+
+	for (const JsonNode *child = node->first; child; child = child->next)
+	{
+		EnvelopeUse use = envelope_use(child->key);
+
+		if ((use == SAYS_OFFSET || use == SAYS_PAGE || use == SAYS_PAGES) && read_size(child, &number))
+			return true;
+	}
+	return false;
+}
+
+/* True if a flag that stands for the whole list is not set. */
+static bool
+denies_whole(const JsonNode *flag)
+{
+	static const char *const words[] = {"no", "none", "partial", "incomplete", "truncated", NULL};
+
+	return read_number_flag(flag) == 0 || wire_word_is(json_node_text(flag), words);
+}
+
+/* True if a word for the state of a list says that it is not the whole one. */
+static bool
+is_word_of_part(const char *word)
+{
+	static const char *const words[] = {"partial", "incomplete", "truncated", "loading", "syncing", NULL};
+
+	return wire_word_is(word, words);
+}
+
+/* Take what a member of an envelope says of the pages of its list. */
+static void
+read_list_pages(const JsonNode *child, EnvelopeUse use, ListEnvelope *envelope)
+{
+	int			number = -1;
+	bool		is_number = read_size(child, &number);
+
+	envelope->has_more |= (use == SAYS_MORE && json_is_set(child) && read_flag(child) != 0) ||
+		(use == SAYS_WHOLE && denies_whole(child)) ||
+		(use == SAYS_OFFSET && number > 0) ||
+		((use == SAYS_PAGE || use == SAYS_PAGES) && number > 1) ||
+		(use == SAYS_STATUS && is_word_of_part(json_node_text(child)));
+	envelope->is_end |= use == SAYS_MORE || (use == SAYS_PAGES && is_number);
+	if (use == SAYS_PAGE_SIZE)
+		envelope->page_size = Max(envelope->page_size, number);
+}
+
+/* Take the number of people from a member of an envelope that is named so.  One that cannot be read, such as "1,000", may be any. */
+static void
+read_list_size(const JsonNode *child, ListEnvelope *envelope)
+{
+	int			size;
+
+	if (read_size(child, &size))
+		envelope->stated = Max(envelope->stated, size);
+	else if (json_node_is(child, JSON_KIND_STRING) || json_node_is_list(child))
+		envelope->has_more = true;
+}
+
+/* objects that say more of a list lie at most so deep in its envelope: meta.pagination */
+#define MAX_PAGING 2
 
 /* Take what an envelope says of its list's completeness. */
 static void
 read_list_envelope(const JsonNode *node, int depth, ListEnvelope *envelope)
 {
-	int			stated = Max(stated_size(node, size_keys), stated_size(node, total_keys));
+	bool		is_page;
 
-	envelope->stated = Max(envelope->stated, stated);
-	envelope->has_more |= states_unreadable_size(node, size_keys) || states_unreadable_size(node, total_keys);
-	read_list_pages(node, envelope);
-	for (const char *const *key = paging_keys; *key && depth > 0; key++)
-		read_list_envelope(json_node_get(node, *key), depth - 1, envelope);
+	if (!json_node_is(node, JSON_KIND_OBJECT))
+		return;
+	is_page = tells_page(node);
+	for (const JsonNode *child = node->first; child; child = child->next)
+	{
+		EnvelopeUse use = envelope_use(child->key);
+
+		if (use == SAYS_LIMIT && is_page)
+			use = SAYS_PAGE_SIZE;
+		else if (is_size_name(child->key, true))
+			read_list_size(child, envelope);
+		if ((use == SAYS_MORE_OF_IT || use == SAYS_PAGE) && depth > 0)
+			read_list_envelope(child, depth - 1, envelope);
+		read_list_pages(child, use, envelope);
+	}
 }
 
 /* True if a list with so many entries is not the whole one, according to its envelopes; one that fills a page may not be. */
@@ -1696,7 +1894,7 @@ wire_read_list(const char *body, size_t len, int more, WireMembers *out, WireLis
 	{
 		if (is_error_body(list))
 			return false;
-		read_list_envelope(list, 1, &envelope);
+		read_list_envelope(list, MAX_PAGING, &envelope);
 		list = list_in(list);
 	}
 	if (!json_node_is_list(list) || is_error_body(list))
@@ -1779,7 +1977,7 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 	memset(members, 0, sizeof(*members));
 	if (list)
 		read_member_list(list, false, members);
-	members->stated = Max(stated_size(node, size_keys), stated_size(metadata, size_keys));
+	members->stated = Max(stated_size(node), stated_size(metadata));
 	if (members->stated >= 0)
 		group.size = members->stated;
 	else if (list && list->count > 0)
@@ -2110,7 +2308,7 @@ wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out)
 
 	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_keyed_list(list); depth++)
 	{
-		read_list_envelope(list, 1, &envelope);
+		read_list_envelope(list, MAX_PAGING, &envelope);
 		list = json_node_any(list, keys);
 	}
 	if (!(json_node_is(list, JSON_KIND_ARRAY) || is_keyed_list(list)) || is_error_body(root))
