@@ -60,7 +60,9 @@ typedef enum WireRole
 	WIRE_ROLE_MEMBER,
 	WIRE_ROLE_ADMIN,
 	WIRE_ROLE_OWNER,
-	WIRE_ROLE_LEFT				/* was a member */
+	WIRE_ROLE_LEFT,				/* was a member */
+	WIRE_ROLE_UNTOLD,			/* the entry says nothing of it: ask wire_role() */
+	WIRE_ROLE_UNKNOWN			/* it is not understood, or the list says nothing of it */
 } WireRole;
 
 typedef struct WireMember
@@ -85,6 +87,7 @@ typedef struct WireMembers
 								 * NULL: there is none */
 	int			unread;			/* entries without a readable JID */
 	int			repeated;		/* entries of somebody who has another one */
+	bool		tells_roles;	/* an entry says which role its member has */
 	bool		has_more;		/* the answer says that more follows */
 	int			stated;			/* the group's size according to the answer; -1: not in it */
 	const char *unread_shape;	/* the form of the first of unread, without contents; NULL: none, or a description's
@@ -181,6 +184,7 @@ extern void wire_read_ids(const JsonNode *node, Jid *phone, Jid *lid);
 extern WireAnswer wire_read_answer(const char *body, size_t len);
 extern int	wire_count_members(const WireMembers *list);
 extern bool wire_word_is(const char *word, const char *const *words);
+extern WireRole wire_role(const WireMembers *list, const WireMember *member);
 extern const WireMember *wire_find_member(const WireMembers *list, const Jid *jid);
 extern bool wire_read_members(const char *body, size_t len, WireMembers *out);
 extern bool wire_read_list(const char *body, size_t len, int more, WireMembers *out, WireListText *text);
