@@ -323,7 +323,7 @@ group_cache_own_role(const CachedGroup *cached, bool *ask_self)
 
 	*ask_self = identity_is_stale(self);
 	if (role == WIRE_ROLE_UNKNOWN)
-		return OWN_UNKNOWN;
+		return own ? OWN_UNTOLD : OWN_UNKNOWN;
 	return role == WIRE_ROLE_MEMBER ? OWN_MEMBER : OWN_ADMIN;
 }
 
