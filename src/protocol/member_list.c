@@ -36,6 +36,19 @@ members_find_own(const WireMembers *list, const Jid *me, const Jid *me_lid)
 	return own ? own : wire_find_member(list, me_lid);
 }
 
+/*
+ * Return the role of a member of a list; WIRE_ROLE_UNKNOWN if it is not told.
+ * Engines in Go leave out what is false, so that an entry which says nothing is a
+ * plain member's; in a list that says nothing of anybody it may be an admin's.
+ */
+WireRole
+members_role(const WireMembers *list, const WireMember *member)
+{
+	if (member->role != WIRE_ROLE_UNTOLD)
+		return member->role;
+	return list->tells_roles ? WIRE_ROLE_MEMBER : WIRE_ROLE_UNKNOWN;
+}
+
 /* True if each entry is certainly somebody else: both have a number, or both have a LID. */
 static bool
 are_all_others(const WireMembers *list, const Jid *phone, const Jid *lid)
@@ -273,7 +286,7 @@ static void
 judge_role(const WireMembers *list, const MembersCase *asked, MembersFinding *finding)
 {
 	const WireMember *member = wire_find_member(list, asked->person);
-	WireRole	role = wire_role(list, member ? member : wire_find_member(list, asked->lid));
+	WireRole	role = members_role(list, member ? member : wire_find_member(list, asked->lid));
 	bool		is_admin = role == WIRE_ROLE_ADMIN || role == WIRE_ROLE_OWNER;
 
 	if (role == WIRE_ROLE_UNKNOWN)

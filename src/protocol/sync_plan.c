@@ -234,7 +234,7 @@ sync_note_entries(SyncWork *work)
 	{
 		const WireMember *entry = &work->group->list->members[i];
 		SyncMember *person = &work->members[sync_person(work, i)];
-		WireRole	role = wire_role(work->group->list, entry);
+		WireRole	role = members_role(work->group->list, entry);
 
 		if (entry->phone.kind == JID_PERSON && person->number == NULL)
 			person->number = &entry->phone;

@@ -1989,19 +1989,6 @@ wire_find_member(const WireMembers *list, const Jid *jid)
 	return NULL;
 }
 
-/*
- * Return the role of a member of a list; WIRE_ROLE_UNKNOWN if it is not told.
- * Engines in Go leave out what is false, so that an entry which says nothing is a
- * plain member's; in a list that says nothing of anybody it may be an admin's.
- */
-WireRole
-wire_role(const WireMembers *list, const WireMember *member)
-{
-	if (member->role != WIRE_ROLE_UNTOLD)
-		return member->role;
-	return list->tells_roles ? WIRE_ROLE_MEMBER : WIRE_ROLE_UNKNOWN;
-}
-
 /* so many entries that are not understood are looked at for their form */
 #define SHOWN_UNREAD 100
 

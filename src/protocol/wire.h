@@ -61,7 +61,7 @@ typedef enum WireRole
 	WIRE_ROLE_ADMIN,
 	WIRE_ROLE_OWNER,
 	WIRE_ROLE_LEFT,				/* was a member */
-	WIRE_ROLE_UNTOLD,			/* the entry says nothing of it: ask wire_role() */
+	WIRE_ROLE_UNTOLD,			/* the entry says nothing of it: ask members_role() */
 	WIRE_ROLE_UNKNOWN			/* it is not understood, or the list says nothing of it */
 } WireRole;
 
@@ -184,7 +184,6 @@ extern void wire_read_ids(const JsonNode *node, Jid *phone, Jid *lid);
 extern WireAnswer wire_read_answer(const char *body, size_t len);
 extern int	wire_count_members(const WireMembers *list);
 extern bool wire_word_is(const char *word, const char *const *words);
-extern WireRole wire_role(const WireMembers *list, const WireMember *member);
 extern const WireMember *wire_find_member(const WireMembers *list, const Jid *jid);
 extern bool wire_read_members(const char *body, size_t len, WireMembers *out);
 extern bool wire_read_list(const char *body, size_t len, int more, WireMembers *out, WireListText *text);

@@ -117,7 +117,7 @@ static void
 check_read_info(Check *check)
 {
 	const WireMember *own = members_find_own(&check->list, &check->known.me, &check->known.me_lid);
-	WireRole	role = own ? wire_role(&check->list, own) : WIRE_ROLE_UNKNOWN;
+	WireRole	role = own ? members_role(&check->list, own) : WIRE_ROLE_UNKNOWN;
 	WireGroup	group;
 
 	if (!session_read_group(check->instance, check->group, &group, &check->known.is_untold))

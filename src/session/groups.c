@@ -16,6 +16,7 @@
 #include "base/encoding.h"
 #include "fmgr.h"
 #include "protocol/json.h"
+#include "protocol/member_list.h"
 #include "protocol/redact.h"
 #include "session/api.h"
 #include "session/groups.h"
@@ -48,7 +49,7 @@ groups_role_name(const WireMembers *list, const WireMember *member)
 		[WIRE_ROLE_UNKNOWN] = NULL
 	};
 
-	return names[wire_role(list, member)];
+	return names[members_role(list, member)];
 }
 
 /* Put a row for a member of whom the list says nothing that is understood. */
@@ -132,7 +133,7 @@ groups_own_admin_datum(const WawpInstance *instance, const WireMembers *list, bo
 		for (int i = 0; i < list->count; i++)
 		{
 			const WireMember *member = &list->members[i];
-			WireRole	role = wire_role(list, member);
+			WireRole	role = members_role(list, member);
 
 			if (role != WIRE_ROLE_UNKNOWN && (jid_same(&member->phone, &session.me) || jid_same(&member->lid, &session.me_lid)))
 				return BoolGetDatum(role == WIRE_ROLE_ADMIN || role == WIRE_ROLE_OWNER);

@@ -319,7 +319,7 @@ group_cache_own_role(const CachedGroup *cached, bool *ask_self)
 {
 	const OwnIdentity *self = identity_of(&cached->key.instance);
 	const WireMember *own = members_find_own(&cached->list, &self->me, &self->me_lid);
-	WireRole	role = own ? wire_role(&cached->list, own) : WIRE_ROLE_UNKNOWN;
+	WireRole	role = own ? members_role(&cached->list, own) : WIRE_ROLE_UNKNOWN;
 
 	*ask_self = identity_is_stale(self);
 	if (role == WIRE_ROLE_UNKNOWN)

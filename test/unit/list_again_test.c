@@ -12,6 +12,7 @@
 
 #include "lib/stringinfo.h"
 #include "protocol/list_again.h"
+#include "protocol/member_list.h"
 #include "tap.h"
 
 #include "compat.h"
@@ -280,8 +281,8 @@ test_role_told(void)
 
 	ok(wire_read_list(before, strlen(before), 0, &list, &text) &&
 	   list_read_again(after, strlen(after), &list, &text, &found, &found_text), "a list that tells roles is read by one that does not");
-	is_int(wire_role(&list, &list.members[0]), WIRE_ROLE_UNKNOWN, "a role that was not told");
-	is_int(wire_role(&found, &found.members[0]), WIRE_ROLE_MEMBER, "is that of a plain member then");
+	is_int(members_role(&list, &list.members[0]), WIRE_ROLE_UNKNOWN, "a role that was not told");
+	is_int(members_role(&found, &found.members[0]), WIRE_ROLE_MEMBER, "is that of a plain member then");
 }
 
 int

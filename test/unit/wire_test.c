@@ -556,7 +556,7 @@ test_roles(void)
 		char	   *body = psprintf("[{\"id\":\"15550000001@c.us\",%s}]", roles[i].fields);
 		WireMembers members;
 
-		ok(wire_read_members(body, strlen(body), &members) && wire_role(&members, &members.members[0]) == roles[i].role, "a role: %s", roles[i].fields);
+		ok(wire_read_members(body, strlen(body), &members) && members_role(&members, &members.members[0]) == roles[i].role, "a role: %s", roles[i].fields);
 	}
 }
 
