@@ -56,7 +56,7 @@ CREATE FUNCTION @extschema@.wawp_participants(group_jid text, instance name DEFA
 	LANGUAGE C VOLATILE ROWS 250 COST 10000
 	AS 'MODULE_PATHNAME', 'wawp_participants';
 COMMENT ON FUNCTION @extschema@.wawp_participants(text, name) IS
-	'the members of a group now; role is member, admin or owner; a row of NULLs for each entry that is not understood';
+	'the members of a group now; role is member, admin, owner, or NULL where the list does not tell it; a row of NULLs for each entry that is not understood';
 
 CREATE FUNCTION @extschema@.wawp_join_requests(group_jid text, instance name DEFAULT NULL,
 								   OUT jid text, OUT requested_at timestamptz, OUT method text)

@@ -53,7 +53,7 @@ COMMENT ON FUNCTION @extschema@.wawp_check_participants(text, text[], name) IS
 	'what adding people to a group would meet, without doing it; one row per element; NULL means that nothing is known that would keep the person out';
 
 COMMENT ON FUNCTION @extschema@.wawp_participants(text, name) IS
-	'the members of a group now; role is member, admin or owner; a row of NULLs for each entry that is not understood';
+	'the members of a group now; role is member, admin, owner, or NULL where the list does not tell it; a row of NULLs for each entry that is not understood';
 
 CREATE FUNCTION @extschema@.wawp_join_requests(group_jid text, instance name DEFAULT NULL,
 								   OUT jid text, OUT requested_at timestamptz, OUT method text)

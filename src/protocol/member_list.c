@@ -36,6 +36,19 @@ members_find_own(const WireMembers *list, const Jid *me, const Jid *me_lid)
 	return own ? own : wire_find_member(list, me_lid);
 }
 
+/*
+ * Return the role of a member of a list; WIRE_ROLE_UNKNOWN if it is not told.
+ * Engines in Go leave out what is false, so that an entry which says nothing is a
+ * plain member's; in a list that says nothing of anybody it may be an admin's.
+ */
+WireRole
+members_role(const WireMembers *list, const WireMember *member)
+{
+	if (member->role != WIRE_ROLE_UNTOLD)
+		return member->role;
+	return list->tells_roles ? WIRE_ROLE_MEMBER : WIRE_ROLE_UNKNOWN;
+}
+
 /* True if each entry is certainly somebody else: both have a number, or both have a LID. */
 static bool
 are_all_others(const WireMembers *list, const Jid *phone, const Jid *lid)
@@ -268,17 +281,21 @@ judge_absent_addition(const WireMembers *list, const MembersKnown *known, const 
 	finding->is_settled = finding->outcome != WAWP_ACCEPTED && !is_open_when_absent(finding->outcome);
 }
 
-/* Return the verdict on a change of role of a person who has an entry. */
-static MembersVerdict
-judge_role(const WireMembers *list, const MembersCase *asked)
+/* Fill in the finding for a change of role of a person who has an entry. */
+static void
+judge_role(const WireMembers *list, const MembersCase *asked, MembersFinding *finding)
 {
 	const WireMember *member = wire_find_member(list, asked->person);
-	bool		is_admin;
+	WireRole	role = members_role(list, member ? member : wire_find_member(list, asked->lid));
+	bool		is_admin = role == WIRE_ROLE_ADMIN || role == WIRE_ROLE_OWNER;
 
-	if (member == NULL)
-		member = wire_find_member(list, asked->lid);
-	is_admin = member->role == WIRE_ROLE_ADMIN || member->role == WIRE_ROLE_OWNER;
-	return is_admin == (asked->operation == WAWP_OP_PROMOTE) ? VERDICT_YES : VERDICT_NO;
+	if (role == WIRE_ROLE_UNKNOWN)
+	{
+		finding->verdict = VERDICT_UNKNOWN;
+		finding->detail = "the list does not tell whether the person is an admin";
+	}
+	else if (is_admin == (asked->operation == WAWP_OP_PROMOTE))
+		finding->verdict = VERDICT_YES;
 }
 
 /*
@@ -301,8 +318,10 @@ members_judge(const WireMembers *list, const MembersKnown *known, const MembersC
 		finding.verdict = VERDICT_UNKNOWN;
 		finding.detail = members_gap_text(list, known);
 	}
+	else if (is_role && presence == PRESENCE_PRESENT)
+		judge_role(list, asked, &finding);
 	else if (is_role)
-		finding.verdict = presence == PRESENCE_PRESENT ? judge_role(list, asked) : VERDICT_NO;
+		finding.verdict = VERDICT_NO;
 	else if (presence == PRESENCE_ABSENT && asked->operation != WAWP_OP_REMOVE)
 		judge_absent_addition(list, known, asked, &finding);
 	else if ((presence == PRESENCE_ABSENT) == (asked->operation == WAWP_OP_REMOVE))

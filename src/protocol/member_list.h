@@ -97,6 +97,7 @@ typedef struct MembersFinding
 } MembersFinding;
 
 extern const WireMember *members_find_own(const WireMembers *list, const Jid *me, const Jid *me_lid);
+extern WireRole members_role(const WireMembers *list, const WireMember *member);
 extern int	members_size(const WireMembers *list, const MembersKnown *known);
 extern bool members_lost_many(int before, int now);
 extern bool members_note_size(MembersPast *past, const WireMembers *list, int64 asked_ms);

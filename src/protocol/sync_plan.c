@@ -57,6 +57,7 @@ typedef struct SyncMember
 	const Jid  *number;			/* the list's, else that of `added`; NULL: none */
 	const Jid  *lid;			/* NULL: none */
 	bool		is_admin;
+	bool		is_role_known;	/* an entry tells whether they are */
 	bool		is_kept;		/* the person is wanted */
 	const SyncAdded *added;		/* NULL: we did not add them */
 } SyncMember;
@@ -233,12 +234,14 @@ sync_note_entries(SyncWork *work)
 	{
 		const WireMember *entry = &work->group->list->members[i];
 		SyncMember *person = &work->members[sync_person(work, i)];
+		WireRole	role = members_role(work->group->list, entry);
 
 		if (entry->phone.kind == JID_PERSON && person->number == NULL)
 			person->number = &entry->phone;
 		if (entry->lid.kind == JID_LID && person->lid == NULL)
 			person->lid = &entry->lid;
-		person->is_admin |= entry->role == WIRE_ROLE_ADMIN || entry->role == WIRE_ROLE_OWNER;
+		person->is_admin |= role == WIRE_ROLE_ADMIN || role == WIRE_ROLE_OWNER;
+		person->is_role_known |= role != WIRE_ROLE_UNKNOWN;
 	}
 }
 
@@ -582,6 +585,8 @@ sync_why_kept(const SyncWork *work, const SyncMember *member, const char *no_rem
 		return "not removed: not added by wawp (managed_only)";
 	if (no_removal)
 		return psprintf("not removed: %s", no_removal);
+	if (!member->is_role_known)
+		return "not removed: the list does not tell whether this is an admin of the group";
 	if ((work->misses_number && member->number == NULL) || (work->misses_lid && member->lid == NULL))
 		return "not removed: may be somebody who is wanted; the list does not tell numbers and privacy ids apart";
 	meant = sync_find_meant(work, member->number);

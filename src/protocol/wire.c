@@ -58,36 +58,139 @@ static const char *const group_keys[] = {"group", "groupMetadata", "groupInfo", 
 static const char *const ok_keys[] = {"ok", "success", "result", "sent", "value", NULL};
 static const char *const number_flags[] = {"ok", "success", NULL};	/* of ok_keys, those that are 0 or 1 in PHP */
 static const char *const subject_keys[] = {"subject", "name", "Name", "title", NULL};
-static const char *const size_keys[] = {"size", "ParticipantCount", "participantCount", "participantsCount", "participant_count", "participants_count",
-"memberCount", "membersCount", "member_count", "members_count", "groupSize", "group_size", "numParticipants", "num_participants",
-"numMembers", "num_members", NULL};
 
-/* in the envelope of a list */
-static const char *const total_keys[] = {"total", "totalCount", "total_count", "totalItems", "total_items", "count",
-"totalParticipants", "total_participants", "totalMembers", "total_members", "participantsTotal", "participants_total", "membersTotal",
-"members_total", NULL};
+/* names are compared by their letters and digits alone; a longer one is none of those that are known */
+#define LONGEST_NAME 40
 
-/* in the envelope of a list that is cut into pages: true, or where the next one begins */
-static const char *const more_keys[] = {"hasMore", "has_more", "hasNext", "has_next", "hasNextPage", "nextPage", "next_page", "nextCursor", "next_cursor",
-"next", "nextPageToken", "next_page_token", "nextToken", "next_token", "cursor", "continuation", "more", "hasMorePages", "has_more_pages",
-"truncated", "isTruncated", "is_truncated", "partial", "isPartial", "is_partial", "incomplete", "incomplete_results", NULL};
+/* What a member of a list's envelope says, by its name. */
+typedef enum EnvelopeUse
+{
+	SAYS_NOTHING,
+	SAYS_MORE,					/* true, a number of entries, or where the next page begins */
+	SAYS_PAGES,					/* the number of pages */
+	SAYS_WHOLE,					/* false if it is not the whole list */
+	SAYS_OFFSET,				/* the entries before the first one that is shown */
+	SAYS_PAGE,					/* the number of the page, or of its first entry */
+	SAYS_PAGE_SIZE,				/* the most entries of a page */
+	SAYS_LIMIT,					/* likewise, beside an offset or a page */
+	SAYS_STATUS,				/* a word */
+	SAYS_MORE_OF_IT				/* an object that says all this, beside the list */
+} EnvelopeUse;
 
-/* likewise: the number of pages */
-static const char *const pages_keys[] = {"pages", "totalPages", "total_pages", "pageCount", "page_count", "lastPage", "last_page", NULL};
+static const struct
+{
+	const char *name;
+	EnvelopeUse use;
+}			envelope_names[] =
+{
+	{"hasmore", SAYS_MORE},
+	{"hasmorepages", SAYS_MORE},
+	{"hasmoreresults", SAYS_MORE},
+	{"hasnext", SAYS_MORE},
+	{"hasnextpage", SAYS_MORE},
+	{"more", SAYS_MORE},
+	{"moreavailable", SAYS_MORE},
+	{"cursor", SAYS_MORE},
+	{"continuation", SAYS_MORE},
+	{"continuationtoken", SAYS_MORE},
+	{"odatanextlink", SAYS_MORE},
+	{"truncated", SAYS_MORE},
+	{"istruncated", SAYS_MORE},
+	{"partial", SAYS_MORE},
+	{"ispartial", SAYS_MORE},
+	{"incomplete", SAYS_MORE},
+	{"isincomplete", SAYS_MORE},
+	{"incompleteresults", SAYS_MORE},
+	{"remaining", SAYS_MORE},
+	{"omitted", SAYS_MORE},
+	{"pages", SAYS_PAGES},
+	{"totalpages", SAYS_PAGES},
+	{"pagecount", SAYS_PAGES},
+	{"numberofpages", SAYS_PAGES},
+	{"numpages", SAYS_PAGES},
+	{"lastpage", SAYS_PAGES},
+	{"complete", SAYS_WHOLE},
+	{"iscomplete", SAYS_WHOLE},
+	{"islastpage", SAYS_WHOLE},
+	{"islast", SAYS_WHOLE},
+	{"last", SAYS_WHOLE},
+	{"offset", SAYS_OFFSET},
+	{"skip", SAYS_OFFSET},
+	{"start", SAYS_OFFSET},
+	{"page", SAYS_PAGE},
+	{"currentpage", SAYS_PAGE},
+	{"pagenumber", SAYS_PAGE},
+	{"pageindex", SAYS_PAGE},
+	{"startindex", SAYS_PAGE},
+	{"from", SAYS_PAGE},
+	{"perpage", SAYS_PAGE_SIZE},
+	{"pagesize", SAYS_PAGE_SIZE},
+	{"itemsperpage", SAYS_PAGE_SIZE},
+	{"limit", SAYS_LIMIT},
+	{"size", SAYS_LIMIT},
+	{"status", SAYS_STATUS},
+	{"state", SAYS_STATUS},
+	{"pagination", SAYS_MORE_OF_IT},
+	{"paging", SAYS_MORE_OF_IT},
+	{"paginator", SAYS_MORE_OF_IT},
+	{"pageinfo", SAYS_MORE_OF_IT},
+	{"meta", SAYS_MORE_OF_IT},
+	{"metadata", SAYS_MORE_OF_IT},
+	{"links", SAYS_MORE_OF_IT},
+	{"group", SAYS_MORE_OF_IT},
+	{"groupmetadata", SAYS_MORE_OF_IT},
+	{"groupinfo", SAYS_MORE_OF_IT},
+	{"chat", SAYS_MORE_OF_IT},
+	{"info", SAYS_MORE_OF_IT},
+};
 
-/* likewise: false if it is not the whole list */
-static const char *const whole_keys[] = {"complete", "isComplete", "is_complete", "isLastPage", "is_last_page", "last", NULL};
+/* The parts of a name that says how many there are: "totalMemberCount", "number_of_participants". */
+typedef enum SizePart
+{
+	PART_COUNT = 1 << 0,		/* says so by itself */
+	PART_NUMBER = 1 << 1,		/* says so with what is counted */
+	PART_PEOPLE = 1 << 2,
+	PART_ENTRIES = 1 << 3,
+	PART_SIZE = 1 << 4			/* PART_COUNT, of a group as well */
+} SizePart;
 
-/* likewise: the entries before the first one that is shown, or the number of the page */
-static const char *const offset_keys[] = {"offset", "skip", NULL};
-static const char *const page_keys[] = {"page", "currentPage", "current_page", "pageNumber", "page_number", NULL};
-
-/* likewise: the entries of a page; the last one only beside an offset or a page */
-static const char *const page_size_keys[] = {"perPage", "per_page", "pageSize", "page_size", "limit", NULL};
-
-/* likewise: objects that have all this, beside the list */
-static const char *const paging_keys[] = {"pagination", "paging", "pageInfo", "page_info", "meta", "metadata", "links", "_links",
-"group", "groupMetadata", "groupInfo", "group_info", NULL};
+static const struct
+{
+	const char *word;
+	SizePart	part;
+}			size_words[] =
+{
+	{"total", PART_COUNT},
+	{"count", PART_COUNT},
+	{"length", PART_COUNT},
+	{"groupsize", PART_SIZE},
+	{"size", PART_SIZE},
+	{"numberof", PART_NUMBER},
+	{"num", PART_NUMBER},
+	{"groupparticipants", PART_PEOPLE},
+	{"groupparticipant", PART_PEOPLE},
+	{"groupmembers", PART_PEOPLE},
+	{"groupmember", PART_PEOPLE},
+	{"participants", PART_PEOPLE},
+	{"participant", PART_PEOPLE},
+	{"members", PART_PEOPLE},
+	{"member", PART_PEOPLE},
+	{"users", PART_PEOPLE},
+	{"user", PART_PEOPLE},
+	{"people", PART_PEOPLE},
+	{"items", PART_ENTRIES},
+	{"item", PART_ENTRIES},
+	{"elements", PART_ENTRIES},
+	{"element", PART_ENTRIES},
+	{"entries", PART_ENTRIES},
+	{"entry", PART_ENTRIES},
+	{"records", PART_ENTRIES},
+	{"record", PART_ENTRIES},
+	{"results", PART_ENTRIES},
+	{"result", PART_ENTRIES},
+	{"rows", PART_ENTRIES},
+	{"row", PART_ENTRIES},
+};
 
 /*
  * ---- out
@@ -308,7 +411,8 @@ typedef enum IdUse
 	USE_JID = 1 << 0,			/* a JID of either kind */
 	USE_PHONE = 1 << 1,			/* a number, perhaps without a server */
 	USE_NUMBER = 1 << 2,		/* the same, or the digits of a LID */
-	USE_INNER = 1 << 3			/* an object that names the same person */
+	USE_INNER = 1 << 3,			/* an object that names the same person */
+	USE_LID = 1 << 4			/* a LID, perhaps its digits alone */
 } IdUse;
 
 static const struct
@@ -358,57 +462,24 @@ static const struct
 	{"user", USE_JID | USE_INNER},
 	{"content", USE_INNER},
 	{"attrs", USE_INNER},
+	{"LID", USE_LID},
+	{"lid", USE_LID},
+	{"lidJid", USE_LID},
+	{"lid_jid", USE_LID},
+	{"participantLid", USE_LID},
+	{"participant_lid", USE_LID},
 };
 
-/* Other things that a field of an entry may tell, each under some keys, of which the first that is there counts. */
-typedef enum EntryPart
-{
-	PART_NONE,
-	PART_OWNER,
-	PART_ADMIN,
-	PART_GONE,
-	PART_PENDING,
-	PART_WORD,
-	PART_STATUS,
-	PART_LID
-} EntryPart;
-
-#define ENTRY_PARTS (PART_LID + 1)
-#define PART_MOST_KEYS 6
-
-/* Places of two keys of PART_WORD that count by themselves as well. */
-#define WORD_ROLE 0
-#define WORD_ADMIN 1
-#define WORD_TYPE 3
-
-static const char *const part_keys[ENTRY_PARTS][PART_MOST_KEYS + 1] = {
-	[PART_OWNER] = {"isSuperAdmin", "IsSuperAdmin", "is_super_admin", NULL},
-	[PART_ADMIN] = {"isAdmin", "IsAdmin", "is_admin", NULL},
-	[PART_GONE] = {"isLeft", "is_left", "hasLeft", "has_left", NULL},
-	[PART_PENDING] = {"isPending", "is_pending", "pending", NULL},
-	[PART_WORD] = {"role", "admin", "rank", "type", NULL},
-	[PART_STATUS] = {"status", NULL},
-	[PART_LID] = {"LID", "lid", "lidJid", "lid_jid", "participantLid", "participant_lid", NULL}
-};
-
-/* The fields of an entry that tell such things; NULL where it has none. */
-typedef struct EntryFields
-{
-	const JsonNode *of[ENTRY_PARTS][PART_MOST_KEYS];
-} EntryFields;
-
-/* All keys of entries in a hash table, so that each field of a long list is looked up once. */
-static struct EntryKey
+/* The keys of ids in a hash table, so that each field of a long list is looked up once. */
+static struct IdKey
 {
 	const char *key;			/* NULL: free */
 	int			uses;			/* IdUse */
-	EntryPart	part;
-	int			place;			/* among the part's keys */
-}			entry_keys[256];
+}			id_keys_by_hash[256];
 
 /* Return the slot of a key, or the free one where it belongs. */
-static struct EntryKey *
-entry_key_slot(const char *key)
+static struct IdKey *
+id_key_slot(const char *key)
 {
 	uint32		hash = 0;
 
@@ -416,96 +487,45 @@ entry_key_slot(const char *key)
 		hash = hash * 31 + (unsigned char) *c;
 	for (;; hash++)
 	{
-		struct EntryKey *slot = &entry_keys[hash % lengthof(entry_keys)];
+		struct IdKey *slot = &id_keys_by_hash[hash % lengthof(id_keys_by_hash)];
 
 		if (slot->key == NULL || strcmp(slot->key, key) == 0)
 			return slot;
 	}
 }
 
-/* Enter all keys into the table. */
-static void
-entry_keys_fill(void)
-{
-	for (size_t i = 0; i < lengthof(id_fields); i++)
-	{
-		struct EntryKey *slot = entry_key_slot(id_fields[i].key);
-
-		slot->key = id_fields[i].key;
-		slot->uses |= id_fields[i].uses;
-	}
-	for (int part = PART_NONE + 1; part < ENTRY_PARTS; part++)
-		for (int place = 0; part_keys[part][place]; place++)
-		{
-			struct EntryKey *slot = entry_key_slot(part_keys[part][place]);
-
-			slot->key = part_keys[part][place];
-			slot->part = part;
-			slot->place = place;
-		}
-}
-
-/* Return what the key of an entry's field means. */
-static const struct EntryKey *
-entry_key(const char *key)
+/* Return the contents of an entry's field with that key; IdUse. */
+static int
+id_uses(const char *key)
 {
 	static bool is_filled = false;
 
-	if (!is_filled)
-		entry_keys_fill();
-	is_filled = true;
-	return entry_key_slot(key);
-}
-
-/* Find the fields of an entry; of several under one key the first. */
-static void
-entry_fields(const JsonNode *node, EntryFields *fields)
-{
-	memset(fields, 0, sizeof(*fields));
-	if (!json_node_is(node, JSON_KIND_OBJECT))
-		return;
-	for (const JsonNode *child = node->first; child; child = child->next)
+	for (size_t i = 0; i < lengthof(id_fields) && !is_filled; i++)
 	{
-		const struct EntryKey *key = entry_key(child->key);
+		struct IdKey *slot = id_key_slot(id_fields[i].key);
 
-		if (key->part != PART_NONE && fields->of[key->part][key->place] == NULL)
-			fields->of[key->part][key->place] = child;
+		slot->key = id_fields[i].key;
+		slot->uses = id_fields[i].uses;
 	}
-}
-
-/* Return the first field of a part that is there and not null, else NULL. */
-static const JsonNode *
-entry_part(const EntryFields *fields, EntryPart part)
-{
-	for (int place = 0; place < PART_MOST_KEYS; place++)
-		if (fields->of[part][place] && fields->of[part][place]->kind != JSON_KIND_NULL)
-			return fields->of[part][place];
-	return NULL;
+	is_filled = true;
+	return id_key_slot(key)->uses;
 }
 
 /* Return the LID of an entry, from a field for one: as a JID, or as its digits alone. */
 static Jid
-lid_in_fields(const EntryFields *fields)
+lid_in(const JsonNode *object)
 {
 	const char *text = NULL;
 	Jid			jid;
 
-	for (int place = 0; place < PART_MOST_KEYS && text == NULL; place++)
-		text = id_text(fields->of[PART_LID][place]);
+	if (json_node_is(object, JSON_KIND_OBJECT))
+		for (const JsonNode *child = object->first; child && text == NULL; child = child->next)
+			if (id_uses(child->key) & USE_LID)
+				text = id_text(child);
 	jid = jid_of_text(text && !strchr(text, '@') ? psprintf("%s@lid", text) : text);
 	if (jid.kind != JID_LID)
 		jid = jid_of_text(NULL);
 	return jid;
-}
-
-/* The same for an object. */
-static Jid
-lid_in(const JsonNode *object)
-{
-	EntryFields fields;
-
-	entry_fields(object, &fields);
-	return lid_in_fields(&fields);
 }
 
 /* Add the JIDs of an entry and of the objects in it that name the same person. */
@@ -520,7 +540,7 @@ add_ids_of(const JsonNode *object, int depth, WireIds *ids)
 	add_jid(lid_in(object), ids);
 	for (const JsonNode *child = object->first; child; child = child->next)
 	{
-		int			uses = child->kind >= JSON_KIND_NUMBER ? entry_key(child->key)->uses : 0;
+		int			uses = child->kind >= JSON_KIND_NUMBER ? id_uses(child->key) : 0;
 
 		if (uses & USE_JID)
 			add_listed(jid_of_id(id_text(child)), &named);
@@ -595,6 +615,21 @@ wire_word_is(const char *word, const char *const *words)
 		if (pg_strcasecmp(word, *words) == 0)
 			return true;
 	return false;
+}
+
+/*
+ * Write the letters and digits of a name, in lower case; nothing if they are too
+ * many.  Engines in Go, PHP and JavaScript spell one name in different ways.
+ */
+static void
+plain_name(const char *key, char name[LONGEST_NAME + 1])
+{
+	size_t		n = 0;
+
+	for (; *key && n <= LONGEST_NAME; key++)
+		if (isalnum((unsigned char) *key))
+			name[n++] = pg_tolower((unsigned char) *key);
+	name[n > LONGEST_NAME ? 0 : n] = '\0';
 }
 
 static bool
@@ -1636,42 +1671,291 @@ unwrap_object(const JsonNode *root)
 	return root;
 }
 
+/* What the fields of an entry say of somebody's standing in the group; bits. */
+typedef enum Standing
+{
+	STANDS_MEMBER = 1 << 0,		/* says that they are no admin */
+	STANDS_ADMIN = 1 << 1,
+	STANDS_OWNER = 1 << 2,
+	STANDS_UNKNOWN = 1 << 3,	/* a role that is not understood */
+	STANDS_LEFT = 1 << 4,
+	STANDS_UNSURE = 1 << 5		/* neither in the group nor out of it: asked to join, invited, not added */
+} Standing;
+
+/* The ways in which a field says it; bits. */
+typedef enum StandingForm
+{
+	FORM_FLAG = 1 << 0,
+	FORM_WORD = 1 << 1,			/* a word that is known ... */
+	FORM_ROLE = 1 << 2,			/* ... or is a role that is not */
+	FORM_NULL = 1 << 3,			/* null and "" are a flag that is not set */
+	FORM_SET = 1 << 4,			/* anything but null, 0 and the like is a flag that is set */
+	FORM_INNER = 1 << 5			/* an object of such fields */
+} StandingForm;
+
+typedef struct StandingField
+{
+	const char *name;			/* plain */
+	int			forms;
+	int			yes;			/* what a flag says that is set ... */
+	int			no;				/* ... and that is not */
+} StandingField;
+
+static const StandingField standing_fields[] =
+{
+	{"role", FORM_ROLE, STANDS_ADMIN, STANDS_UNKNOWN},
+	{"roles", FORM_ROLE, STANDS_ADMIN, STANDS_UNKNOWN},
+	{"grouprole", FORM_ROLE, STANDS_ADMIN, STANDS_UNKNOWN},
+	{"memberrole", FORM_ROLE, STANDS_ADMIN, STANDS_UNKNOWN},
+	{"participantrole", FORM_ROLE, STANDS_ADMIN, STANDS_UNKNOWN},
+	{"rank", FORM_ROLE, STANDS_UNKNOWN, STANDS_UNKNOWN},
+	{"type", FORM_WORD, STANDS_ADMIN, 0},
+	{"membertype", FORM_WORD, STANDS_ADMIN, 0},
+	{"participanttype", FORM_WORD, STANDS_ADMIN, 0},
+	{"admin", FORM_FLAG | FORM_ROLE | FORM_NULL, STANDS_ADMIN, STANDS_MEMBER},
+	{"isadmin", FORM_FLAG, STANDS_ADMIN, STANDS_MEMBER},
+	{"isgroupadmin", FORM_FLAG, STANDS_ADMIN, STANDS_MEMBER},
+	{"groupadmin", FORM_FLAG, STANDS_ADMIN, STANDS_MEMBER},
+	{"isadministrator", FORM_FLAG, STANDS_ADMIN, STANDS_MEMBER},
+	{"issuperadmin", FORM_FLAG, STANDS_OWNER, STANDS_UNKNOWN},
+	{"superadmin", FORM_FLAG, STANDS_OWNER, STANDS_UNKNOWN},
+	{"isgroupowner", FORM_FLAG, STANDS_OWNER, STANDS_UNKNOWN},
+	{"isowner", FORM_FLAG, STANDS_OWNER, STANDS_UNKNOWN},
+	{"iscreator", FORM_FLAG, STANDS_OWNER, STANDS_UNKNOWN},
+	{"isleft", FORM_FLAG, STANDS_LEFT, 0},
+	{"hasleft", FORM_FLAG, STANDS_LEFT, 0},
+	{"left", FORM_FLAG, STANDS_LEFT, 0},
+	{"isremoved", FORM_FLAG, STANDS_LEFT, 0},
+	{"removed", FORM_FLAG, STANDS_LEFT, 0},
+	{"iskicked", FORM_FLAG, STANDS_LEFT, 0},
+	{"kicked", FORM_FLAG, STANDS_LEFT, 0},
+	{"isbanned", FORM_FLAG, STANDS_LEFT, 0},
+	{"banned", FORM_FLAG, STANDS_LEFT, 0},
+	{"isdeleted", FORM_FLAG, STANDS_LEFT, 0},
+	{"deleted", FORM_FLAG, STANDS_LEFT, 0},
+	{"ispast", FORM_FLAG, STANDS_LEFT, 0},
+	{"past", FORM_FLAG, STANDS_LEFT, 0},
+	{"isformer", FORM_FLAG, STANDS_LEFT, 0},
+	{"former", FORM_FLAG, STANDS_LEFT, 0},
+	{"ismember", FORM_FLAG, 0, STANDS_LEFT},
+	{"isparticipant", FORM_FLAG, 0, STANDS_LEFT},
+	{"isingroup", FORM_FLAG, 0, STANDS_LEFT},
+	{"ingroup", FORM_FLAG, 0, STANDS_LEFT},
+	{"member", FORM_FLAG | FORM_INNER, 0, STANDS_LEFT},
+	{"participant", FORM_INNER, 0, 0},
+	{"content", FORM_INNER, 0, 0},
+	{"attrs", FORM_INNER, 0, 0},
+	{"joined", FORM_FLAG, 0, STANDS_UNSURE},
+	{"hasjoined", FORM_FLAG, 0, STANDS_UNSURE},
+	{"ispending", FORM_FLAG, STANDS_UNSURE, 0},
+	{"pending", FORM_FLAG, STANDS_UNSURE, 0},
+	{"isinvited", FORM_FLAG, STANDS_UNSURE, 0},
+	{"invited", FORM_FLAG, STANDS_UNSURE, 0},
+	{"requested", FORM_FLAG, STANDS_UNSURE, 0},
+	{"waiting", FORM_FLAG, STANDS_UNSURE, 0},
+	{"leftat", FORM_SET, STANDS_UNSURE, 0},
+	{"removedat", FORM_SET, STANDS_UNSURE, 0},
+	{"deletedat", FORM_SET, STANDS_UNSURE, 0},
+	{"error", FORM_SET, STANDS_UNSURE, 0},
+	{"addrequest", FORM_SET, STANDS_UNSURE, 0},
+	{"status", FORM_WORD, 0, 0},
+	{"state", FORM_WORD, 0, 0},
+	{"membership", FORM_WORD, 0, 0},
+	{"memberstatus", FORM_WORD, 0, 0},
+	{"membershipstatus", FORM_WORD, 0, 0},
+	{"participantstatus", FORM_WORD, 0, 0},
+};
+
+static const struct
+{
+	const char *word;			/* plain */
+	int			standing;
+}			standing_words[] =
+{
+	{"superadmin", STANDS_OWNER},
+	{"owner", STANDS_OWNER},
+	{"creator", STANDS_OWNER},
+	{"founder", STANDS_OWNER},
+	{"admin", STANDS_ADMIN},
+	{"groupadmin", STANDS_ADMIN},
+	{"administrator", STANDS_ADMIN},
+	{"member", STANDS_MEMBER},
+	{"participant", STANDS_MEMBER},
+	{"regular", STANDS_MEMBER},
+	{"user", STANDS_MEMBER},
+	{"normal", STANDS_MEMBER},
+	{"none", STANDS_MEMBER},
+	{"left", STANDS_LEFT},
+	{"removed", STANDS_LEFT},
+	{"kicked", STANDS_LEFT},
+	{"banned", STANDS_LEFT},
+	{"deleted", STANDS_LEFT},
+	{"past", STANDS_LEFT},
+	{"former", STANDS_LEFT},
+	{"nonmember", STANDS_LEFT},
+	{"notmember", STANDS_LEFT},
+	{"pending", STANDS_UNSURE},
+	{"pendingapproval", STANDS_UNSURE},
+	{"requested", STANDS_UNSURE},
+	{"waiting", STANDS_UNSURE},
+	{"invited", STANDS_UNSURE},
+	{"invitee", STANDS_UNSURE},
+};
+
+/* The fields of standings in a hash table by their plain names. */
+static const StandingField *fields_by_hash[256];
+
+static const StandingField **
+standing_slot(const char *name)
+{
+	uint32		hash = 0;
+
+	for (const char *c = name; *c; c++)
+		hash = hash * 31 + (unsigned char) *c;
+	while (fields_by_hash[hash % lengthof(fields_by_hash)] &&
+		   strcmp(fields_by_hash[hash % lengthof(fields_by_hash)]->name, name) != 0)
+		hash++;
+	return &fields_by_hash[hash % lengthof(fields_by_hash)];
+}
+
+/* Return how an entry's field with that key tells a standing; NULL if it does not. */
+static const StandingField *
+standing_field(const char *key)
+{
+	static bool is_filled = false;
+	char		name[LONGEST_NAME + 1];
+
+	for (size_t i = 0; i < lengthof(standing_fields) && !is_filled; i++)
+		*standing_slot(standing_fields[i].name) = &standing_fields[i];
+	is_filled = true;
+	plain_name(key, name);
+	return *standing_slot(name);
+}
+
+/* Return what a word says; `otherwise` if it is not known. */
+static int
+standing_of_word(const char *word, int otherwise)
+{
+	char		name[LONGEST_NAME + 1];
+
+	plain_name(word, name);
+	for (size_t i = 0; i < lengthof(standing_words); i++)
+		if (strcmp(name, standing_words[i].word) == 0)
+			return standing_words[i].standing;
+	return otherwise;
+}
+
+/* Return what the elements of an array of roles say. */
+static int
+standing_of_roles(const JsonNode *roles)
+{
+	int			standing = roles->count == 0 ? STANDS_MEMBER : 0;
+
+	for (const JsonNode *role = roles->first; role; role = role->next)
+		standing |= json_node_is(role, JSON_KIND_STRING) && json_node_text(role)
+			? standing_of_word(json_node_text(role), STANDS_UNKNOWN) : STANDS_UNKNOWN;
+	return standing;
+}
+
+/* Return what a flag says; 0 if the value is none.  One that is not understood may be an admin's. */
+static int
+standing_of_flag(const JsonNode *value, const StandingField *field)
+{
+	int			flag = (field->forms & FORM_FLAG) ? read_number_flag(value) : -1;
+
+	if (json_node_is(value, JSON_KIND_TRUE) || ((field->forms & FORM_SET) && json_is_set(value)))
+		flag = 1;
+	if (json_node_is(value, JSON_KIND_FALSE) ||
+		((field->forms & FORM_NULL) && !json_node_is_list(value) && !json_is_set(value)))
+		flag = 0;
+	if (flag < 0 && value->kind != JSON_KIND_NULL && field->forms == FORM_FLAG && (field->yes & (STANDS_ADMIN | STANDS_OWNER)))
+		return STANDS_UNKNOWN;
+	return flag == 1 ? field->yes : flag == 0 ? field->no : 0;
+}
+
+/* an HTTP-like number from here on, as the status of somebody in a list, is a refusal */
+#define FIRST_REFUSAL 400
+
+/*
+ * Return what a field of words or of a role says; 0 if it says nothing.  Only a
+ * role's own field says by "member" or "user" that somebody is no admin.
+ */
+static int
+standing_of_value(const JsonNode *value, const StandingField *field)
+{
+	bool		is_role = (field->forms & FORM_ROLE) != 0;
+	int			otherwise = is_role ? STANDS_UNKNOWN : 0;
+	int			number;
+
+	if (json_node_is(value, JSON_KIND_ARRAY))
+		return is_role ? standing_of_roles(value) : 0;
+	if (!is_role && json_node_int(value, &number))
+		return number >= FIRST_REFUSAL && field->yes == 0 ? STANDS_UNSURE : 0;
+	if (json_node_is(value, JSON_KIND_STRING))
+		return json_node_text(value) ? standing_of_word(json_node_text(value), otherwise) & (is_role ? ~0 : ~STANDS_MEMBER) : 0;
+	return value->kind == JSON_KIND_NULL ? 0 : otherwise;
+}
+
+/* Return what the fields of an entry, and of the objects in it that are part of it, say. */
+static int
+standing_of_fields(const JsonNode *entry, int depth)
+{
+	int			standing = 0;
+
+	if (!json_node_is(entry, JSON_KIND_OBJECT))
+		return 0;
+	for (const JsonNode *child = entry->first; child; child = child->next)
+	{
+		const StandingField *field = standing_field(child->key);
+		int			said = field ? standing_of_flag(child, field) : 0;
+
+		if (field && said == 0 && (field->forms & (FORM_WORD | FORM_ROLE)))
+			said = standing_of_value(child, field);
+		if (field && (field->forms & FORM_INNER) && depth > 0)
+			said |= standing_of_fields(child, depth - 1);
+		standing |= said;
+	}
+	return standing;
+}
+
+/* Return what an entry of a list says.  In a map of people the value is a role, or whether they are in the group. */
+static int
+standing_of(const JsonNode *node)
+{
+	if (node->key == NULL || !is_named_after_person(node) || json_node_is(node, JSON_KIND_OBJECT))
+		return standing_of_fields(node, MAX_INNER_PERSON);
+	if (json_node_is(node, JSON_KIND_FALSE))
+		return STANDS_LEFT;
+	return json_node_is(node, JSON_KIND_STRING) && json_node_text(node) ? standing_of_word(json_node_text(node), 0) : 0;
+}
+
 static WireRole
-role_of(const EntryFields *fields)
+role_of(int standing)
 {
-	static const char *const owners[] = {"superadmin", "super_admin", "owner", "creator", NULL};
-	static const char *const admins[] = {"admin", "group_admin", "administrator", NULL};
-	static const char *const gone[] = {"left", "removed", "kicked", NULL};
-	const JsonNode *word = entry_part(fields, PART_WORD);
+	static const struct
+	{
+		Standing	standing;
+		WireRole	role;
+	}			roles[] =
+	{
+		{STANDS_LEFT, WIRE_ROLE_LEFT},
+		{STANDS_OWNER, WIRE_ROLE_OWNER},
+		{STANDS_ADMIN, WIRE_ROLE_ADMIN},
+		{STANDS_MEMBER, WIRE_ROLE_MEMBER},
+		{STANDS_UNKNOWN, WIRE_ROLE_UNKNOWN},
+	};
 
-	if (wire_word_is(json_node_text(word), gone) || wire_word_is(json_node_text(fields->of[PART_STATUS][0]), gone) ||
-		read_number_flag(entry_part(fields, PART_GONE)) == 1)
-		return WIRE_ROLE_LEFT;
-	if (read_number_flag(entry_part(fields, PART_OWNER)) == 1 || wire_word_is(json_node_text(word), owners))
-		return WIRE_ROLE_OWNER;
-	if (read_number_flag(entry_part(fields, PART_ADMIN)) == 1 || json_node_is(word, JSON_KIND_TRUE) ||
-		read_number_flag(fields->of[PART_WORD][WORD_ADMIN]) == 1 || wire_word_is(json_node_text(word), admins))
-		return WIRE_ROLE_ADMIN;
-	return WIRE_ROLE_MEMBER;
+	for (size_t i = 0; i < lengthof(roles); i++)
+		if (standing & roles[i].standing)
+			return roles[i].role;
+	return WIRE_ROLE_UNTOLD;
 }
 
-/* True if an entry is of somebody who is neither in the group nor out of it: their request to join waits for an admin. */
-static bool
-is_pending_member(const EntryFields *fields)
-{
-	static const char *const words[] = {"pending", "requested", "waiting", NULL};
-
-	return wire_word_is(json_node_text(fields->of[PART_STATUS][0]), words) ||
-		wire_word_is(json_node_text(fields->of[PART_WORD][WORD_ROLE]), words) ||
-		wire_word_is(json_node_text(fields->of[PART_WORD][WORD_TYPE]), words) ||
-		read_number_flag(entry_part(fields, PART_PENDING)) == 1;
-}
-
-/* Read an entry of a list. */
+/* Read an entry of a list, which says that of its member's standing. */
 static WireMember
-read_member(const JsonNode *node, const EntryFields *fields)
+read_member(const JsonNode *node, int standing)
 {
-	WireMember	member = {.role = role_of(fields)};
+	WireMember	member = {.role = role_of(standing)};
 	WireIds		ids = ids_of(node);
 
 	member.jid = json_node_is(node, JSON_KIND_STRING) ? jid_of_id(json_node_text(node)) : ids.listed;
@@ -1708,33 +1992,55 @@ read_size(const JsonNode *node, int *size)
 	return true;
 }
 
-/* Return the largest size under the keys, in a group's description or a list's envelope; -1 if there is none. */
+/* Return the parts of a plain name, each of which is known; 0 if one is not. */
 static int
-stated_size(const JsonNode *node, const char *const *keys)
+size_parts(const char *name)
+{
+	int			parts = 0;
+
+	while (*name)
+	{
+		size_t		i = 0;
+
+		while (i < lengthof(size_words) && strncmp(name, size_words[i].word, strlen(size_words[i].word)) != 0)
+			i++;
+		if (i == lengthof(size_words))
+			return 0;
+		parts |= size_words[i].part;
+		name += strlen(size_words[i].word);
+	}
+	return parts;
+}
+
+/* True if a member of a group's description, or of a list's envelope, is named as the number of people. */
+static bool
+is_size_name(const char *key, bool is_envelope)
+{
+	char		name[LONGEST_NAME + 1];
+	int			parts;
+
+	plain_name(key, name);
+	parts = size_parts(name);
+	if (parts & PART_PEOPLE)
+		return (parts & (PART_COUNT | PART_SIZE | PART_NUMBER)) != 0;
+	if (is_envelope)
+		return (parts & (PART_COUNT | PART_SIZE)) || parts == (PART_NUMBER | PART_ENTRIES);
+	return parts == PART_SIZE;
+}
+
+/* Return the largest size in a group's description; -1 if there is none. */
+static int
+stated_size(const JsonNode *group)
 {
 	int			largest = -1;
 	int			size;
 
-	for (; *keys; keys++)
-		if (read_size(json_node_get(node, *keys), &size))
+	if (!json_node_is(group, JSON_KIND_OBJECT))
+		return -1;
+	for (const JsonNode *child = group->first; child; child = child->next)
+		if (is_size_name(child->key, false) && read_size(child, &size))
 			largest = Max(largest, size);
 	return largest;
-}
-
-/* True if there is a size under one of the keys that cannot be read, such as "1,000" or an object. */
-static bool
-states_unreadable_size(const JsonNode *node, const char *const *keys)
-{
-	int			size;
-
-	for (; *keys; keys++)
-	{
-		const JsonNode *value = json_node_get(node, *keys);
-
-		if ((json_node_is(value, JSON_KIND_STRING) || json_node_is_list(value)) && !read_size(value, &size))
-			return true;
-	}
-	return false;
 }
 
 /* The completeness of a list, according to its envelopes. */
@@ -1746,40 +2052,105 @@ typedef struct ListEnvelope
 	bool		is_end;			/* nothing follows it */
 } ListEnvelope;
 
-/* Take what an object says of the pages of a list. */
-static void
-read_list_pages(const JsonNode *node, ListEnvelope *envelope)
+static EnvelopeUse
+envelope_use(const char *key)
 {
-	bool		is_page = stated_size(node, offset_keys) >= 0 || stated_size(node, page_keys) >= 0;
+	char		name[LONGEST_NAME + 1];
 
-	if (stated_size(node, offset_keys) > 0 || stated_size(node, page_keys) > 1 || stated_size(node, pages_keys) > 1)
-		envelope->has_more = true;
-	for (const char *const *key = page_size_keys; *key; key++)
-		if (is_page || strcmp(*key, "limit") != 0)
-			read_size(json_node_get(node, *key), &envelope->page_size);
-	envelope->is_end |= stated_size(node, pages_keys) >= 0;
-	for (const char *const *key = more_keys; *key; key++)
-	{
-		const JsonNode *value = json_node_get(node, *key);
-
-		envelope->has_more |= json_is_set(value) && read_flag(value) != 0;
-		envelope->is_end |= value != NULL;
-	}
-	for (const char *const *key = whole_keys; *key; key++)
-		envelope->has_more |= read_flag(json_node_get(node, *key)) == 0;
+	plain_name(key, name);
+	for (size_t i = 0; i < lengthof(envelope_names); i++)
+		if (strcmp(name, envelope_names[i].name) == 0)
+			return envelope_names[i].use;
+	return strncmp(name, "next", strlen("next")) == 0 ? SAYS_MORE : SAYS_NOTHING;
 }
+
+/* True if an object says which page of a list it is beside. */
+static bool
+tells_page(const JsonNode *node)
+{
+	int			number;
+
+	for (const JsonNode *child = node->first; child; child = child->next)
+	{
+		EnvelopeUse use = envelope_use(child->key);
+
+		if ((use == SAYS_OFFSET || use == SAYS_PAGE || use == SAYS_PAGES) && read_size(child, &number))
+			return true;
+	}
+	return false;
+}
+
+/* True if a flag that stands for the whole list is not set. */
+static bool
+denies_whole(const JsonNode *flag)
+{
+	static const char *const words[] = {"no", "none", "partial", "incomplete", "truncated", NULL};
+
+	return read_number_flag(flag) == 0 || wire_word_is(json_node_text(flag), words);
+}
+
+/* True if a word for the state of a list says that it is not the whole one. */
+static bool
+is_word_of_part(const char *word)
+{
+	static const char *const words[] = {"partial", "incomplete", "truncated", "loading", "syncing", NULL};
+
+	return wire_word_is(word, words);
+}
+
+/* Take what a member of an envelope says of the pages of its list. */
+static void
+read_list_pages(const JsonNode *child, EnvelopeUse use, ListEnvelope *envelope)
+{
+	int			number = -1;
+	bool		is_number = read_size(child, &number);
+
+	envelope->has_more |= (use == SAYS_MORE && json_is_set(child) && read_flag(child) != 0) ||
+		(use == SAYS_WHOLE && denies_whole(child)) ||
+		(use == SAYS_OFFSET && number > 0) ||
+		((use == SAYS_PAGE || use == SAYS_PAGES) && number > 1) ||
+		(use == SAYS_STATUS && is_word_of_part(json_node_text(child)));
+	envelope->is_end |= use == SAYS_MORE || (use == SAYS_PAGES && is_number);
+	if (use == SAYS_PAGE_SIZE)
+		envelope->page_size = Max(envelope->page_size, number);
+}
+
+/* Take the number of people from a member of an envelope that is named so.  One that cannot be read, such as "1,000", may be any. */
+static void
+read_list_size(const JsonNode *child, ListEnvelope *envelope)
+{
+	int			size;
+
+	if (read_size(child, &size))
+		envelope->stated = Max(envelope->stated, size);
+	else if (json_node_is(child, JSON_KIND_STRING) || json_node_is_list(child))
+		envelope->has_more = true;
+}
+
+/* objects that say more of a list lie at most so deep in its envelope: meta.pagination */
+#define MAX_PAGING 2
 
 /* Take what an envelope says of its list's completeness. */
 static void
 read_list_envelope(const JsonNode *node, int depth, ListEnvelope *envelope)
 {
-	int			stated = Max(stated_size(node, size_keys), stated_size(node, total_keys));
+	bool		is_page;
 
-	envelope->stated = Max(envelope->stated, stated);
-	envelope->has_more |= states_unreadable_size(node, size_keys) || states_unreadable_size(node, total_keys);
-	read_list_pages(node, envelope);
-	for (const char *const *key = paging_keys; *key && depth > 0; key++)
-		read_list_envelope(json_node_get(node, *key), depth - 1, envelope);
+	if (!json_node_is(node, JSON_KIND_OBJECT))
+		return;
+	is_page = tells_page(node);
+	for (const JsonNode *child = node->first; child; child = child->next)
+	{
+		EnvelopeUse use = envelope_use(child->key);
+
+		if (use == SAYS_LIMIT && is_page)
+			use = SAYS_PAGE_SIZE;
+		else if (is_size_name(child->key, true))
+			read_list_size(child, envelope);
+		if ((use == SAYS_MORE_OF_IT || use == SAYS_PAGE) && depth > 0)
+			read_list_envelope(child, depth - 1, envelope);
+		read_list_pages(child, use, envelope);
+	}
 }
 
 /* True if a list with so many entries is not the whole one, according to its envelopes; one that fills a page may not be. */
@@ -1802,16 +2173,23 @@ member_shows(const WireMember *member)
 	return (member->phone.kind == JID_PERSON ? WIRE_SHOWS_PHONE : 0) | (member->lid.kind == JID_LID ? WIRE_SHOWS_LID : 0);
 }
 
-/* Return the number of names, which are numbers and LIDs, in the entries of a list; count the entries in shown[]. */
+/*
+ * Return the number of names, which are numbers and LIDs, in the entries of a list;
+ * count the entries in shown[], and note whether any of them tells a role.
+ */
 static int
 list_count_names(WireMembers *list)
 {
 	int			n = 0;
 
 	memset(list->shown, 0, sizeof(list->shown));
+	list->tells_roles = false;
 	for (int i = 0; i < list->count; i++)
 	{
 		int			shows = member_shows(&list->members[i]);
+
+		list->tells_roles |= list->members[i].role == WIRE_ROLE_MEMBER || list->members[i].role == WIRE_ROLE_ADMIN ||
+			list->members[i].role == WIRE_ROLE_OWNER;
 
 		list->shown[shows] += list->members[i].role != WIRE_ROLE_LEFT;
 		n += (shows & WIRE_SHOWS_PHONE ? 1 : 0) + (shows & WIRE_SHOWS_LID ? 1 : 0);
@@ -1906,18 +2284,16 @@ static void
 read_member_list(const JsonNode *list, bool is_shape_read, WireMembers *out)
 {
 	const JsonNode *unread[SHOWN_UNREAD];
-	EntryFields fields;
 
 	memset(out, 0, sizeof(*out));
 	out->members = palloc(sizeof(WireMember) * Max(list->count, 1));
 	out->stated = -1;
 	for (const JsonNode *child = list->first; child; child = child->next)
 	{
-		WireMember	member;
+		int			standing = standing_of(child);
+		WireMember	member = read_member(child, standing);
 
-		entry_fields(child, &fields);
-		member = read_member(child, &fields);
-		if ((member.jid.kind == JID_PERSON || member.jid.kind == JID_LID) && !is_pending_member(&fields))
+		if ((member.jid.kind == JID_PERSON || member.jid.kind == JID_LID) && !(standing & STANDS_UNSURE))
 			out->members[out->count++] = member;
 		else if (member.role != WIRE_ROLE_LEFT && out->unread++ < SHOWN_UNREAD)
 			unread[out->unread - 1] = child;
@@ -1933,6 +2309,66 @@ wire_count_members(const WireMembers *list)
 {
 	return list->shown[0] + list->shown[WIRE_SHOWS_PHONE] + list->shown[WIRE_SHOWS_LID] +
 		list->shown[WIRE_SHOWS_PHONE | WIRE_SHOWS_LID] - list->repeated;
+}
+
+/* True for a name of a list of people who are not in the group: "pendingParticipants", "membershipApprovalRequests". */
+static bool
+is_name_of_outsiders(const char *key)
+{
+	static const char *const parts[] = {"past", "former", "left", "removed", "kicked", "banned", "blocked", "pending", "request", "invite"};
+	char		name[LONGEST_NAME + 1];
+
+	plain_name(key, name);
+	for (size_t i = 0; i < lengthof(parts); i++)
+		if (strstr(name, parts[i]))
+			return true;
+	return false;
+}
+
+/* The people in other lists beside the one that is read. */
+typedef enum OtherPeople
+{
+	OTHERS_NONE,
+	OTHERS_SAME,				/* those of them who are in the list as well: its admins */
+	OTHERS_MORE
+} OtherPeople;
+
+/* Return whether a list names people, and any who are not in the one that was read. */
+static OtherPeople
+people_beside(const JsonNode *other, const WireMembers *members)
+{
+	OtherPeople found = OTHERS_NONE;
+
+	for (const JsonNode *child = other->first; child && found != OTHERS_MORE; child = child->next)
+	{
+		int			standing = standing_of(child);
+		WireMember	member = read_member(child, standing);
+
+		if ((member.jid.kind != JID_PERSON && member.jid.kind != JID_LID) || (standing & (STANDS_LEFT | STANDS_UNSURE)))
+			continue;
+		found = wire_find_member(members, &member.phone) || wire_find_member(members, &member.lid) ? OTHERS_SAME : OTHERS_MORE;
+	}
+	return found;
+}
+
+/* Return the same for all lists in an envelope but the one that was read. */
+static OtherPeople
+people_in_envelope(const JsonNode *envelope, int depth, const JsonNode *list, const WireMembers *members)
+{
+	OtherPeople found = OTHERS_NONE;
+
+	if (!json_node_is(envelope, JSON_KIND_OBJECT))
+		return found;
+	for (const JsonNode *child = envelope->first; child; child = child->next)
+	{
+		if (child == list || is_name_of_outsiders(child->key))
+			continue;
+		if (json_node_is(child, JSON_KIND_ARRAY) || is_keyed_list(child))
+			found = Max(found, people_beside(child, members));
+		else if (depth > 0 && envelope_use(child->key) == SAYS_MORE_OF_IT)
+			found = Max(found, people_in_envelope(child, depth - 1, list, members));
+	}
+	return found;
 }
 
 /* Return the places of a list's entries in its text, palloc'd, if each of them is a member. */
@@ -1974,22 +2410,28 @@ wire_read_list(const char *body, size_t len, int more, WireMembers *out, WireLis
 {
 	const JsonNode *root = json_node_parse(body, len);
 	const JsonNode *list = root;
+	const JsonNode *envelopes[MAX_WRAPPING];
 	ListEnvelope envelope = {.stated = -1, .page_size = -1};
+	OtherPeople others = OTHERS_NONE;
+	int			depth;
 
-	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_keyed_list(list); depth++)
+	for (depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_keyed_list(list); depth++)
 	{
 		if (is_error_body(list))
 			return false;
-		read_list_envelope(list, 1, &envelope);
+		read_list_envelope(list, MAX_PAGING, &envelope);
+		envelopes[depth] = list;
 		list = list_in(list);
 	}
 	if (!json_node_is_list(list) || is_error_body(list))
 		return false;
 	read_member_list(list, true, out);
+	while (depth-- > 0)
+		others = Max(others, people_in_envelope(envelopes[depth], MAX_PAGING, list, out));
 	out->stated = envelope.stated;
-	out->has_more = envelope_has_more(&envelope, list->count + more);
+	out->has_more = envelope_has_more(&envelope, list->count + more) || others == OTHERS_MORE;
 	if (text)
-		*text = read_list_text(body, len, list, out);
+		*text = others == OTHERS_NONE ? read_list_text(body, len, list, out) : (WireListText) {.body = body, .len = len};
 	return out->count > 0 || list->count == 0;
 }
 
@@ -2004,37 +2446,51 @@ participants_of(const JsonNode *group)
 	return json_node_is_list(list) ? list : NULL;
 }
 
-/* True if the group lets only its admins add people. */
-static bool
-says_only_admins_add(const JsonNode *node)
+/* The rules of a group for whoever is added. */
+typedef enum GroupRule
 {
-	static const char *const keys[] = {"MemberAddMode", "memberAddMode", "member_add_mode", NULL};
-	const char *mode = json_node_text(json_node_any(node, keys));
+	RULE_NONE,
+	RULE_ADDING,				/* who may add people */
+	RULE_APPROVAL				/* an admin approves them */
+} GroupRule;
 
-	return mode && strcmp(mode, "admin_add") == 0;
+/*
+ * Return the rule that a member of a description states.  Whoever may add is told
+ * by whatsmeow's word, Baileys' and WAHA's flags; approval by joinApprovalMode,
+ * IsJoinApprovalRequired, newMembersApprovalRequired, membership_approval_mode and
+ * others, but not by lists and numbers of those who wait for it.
+ */
+static GroupRule
+rule_of_name(const char *key)
+{
+	static const char *const adding[] = {"memberaddmode", "memberscanaddnewmember", "memberscanaddnewmembers", "memberscanaddmembers", NULL};
+	char		name[LONGEST_NAME + 1];
+
+	plain_name(key, name);
+	if (wire_word_is(name, adding))
+		return RULE_ADDING;
+	return strstr(name, "approval") && !strstr(name, "request") && !strstr(name, "count") && !strstr(name, "pending")
+		? RULE_APPROVAL : RULE_NONE;
 }
 
-/* True if the group lets every member add people: whatsmeow's word, Baileys' and WAHA's true. */
-static bool
-says_members_add(const JsonNode *node)
+/* Take the rules that an object of a description states. */
+static void
+read_group_rules(const JsonNode *node, WireGroup *group)
 {
-	static const char *const keys[] = {"MemberAddMode", "memberAddMode", "member_add_mode", "membersCanAddNewMember", NULL};
-	const JsonNode *mode = json_node_any(node, keys);
+	static const char *const approval_words[] = {"on", "request_required", "required", "enabled", NULL};
 
-	return read_number_flag(mode) == 1 ||
-		(json_node_text(mode) && strcmp(json_node_text(mode), "all_member_add") == 0);
-}
+	if (!json_node_is(node, JSON_KIND_OBJECT))
+		return;
+	for (const JsonNode *child = node->first; child; child = child->next)
+	{
+		GroupRule	rule = rule_of_name(child->key);
+		const char *word = json_node_text(child);
+		bool		is_set = read_number_flag(child) == 1;
 
-/* True if an admin approves whoever is added: Baileys' joinApprovalMode, GOWS' IsJoinApprovalRequired, newMembersApprovalRequired of WAHA's events. */
-static bool
-says_approval(const JsonNode *node)
-{
-	static const char *const keys[] = {"joinApprovalMode", "IsJoinApprovalRequired", "isJoinApprovalRequired", "newMembersApprovalRequired",
-	"membershipApprovalMode", "membership_approval_mode", "join_approval_mode", NULL};
-	static const char *const words[] = {"on", "request_required", NULL};
-	const JsonNode *mode = json_node_any(node, keys);
-
-	return read_number_flag(mode) == 1 || wire_word_is(json_node_text(mode), words);
+		group->asks_approval |= rule == RULE_APPROVAL && (is_set || wire_word_is(word, approval_words));
+		group->members_add |= rule == RULE_ADDING && (is_set || (word && pg_strcasecmp(word, "all_member_add") == 0));
+		group->only_admins_add |= rule == RULE_ADDING && word && pg_strcasecmp(word, "admin_add") == 0;
+	}
 }
 
 /* Read a group's description; *members is set to its list, palloc'd, or zeros. */
@@ -2043,7 +2499,7 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 {
 	WireGroup	group = {.size = -1};
 	const JsonNode *metadata = json_node_get(node, "groupMetadata");
-	const JsonNode *rules[] = {node, metadata, json_node_get(node, "settings")};
+	const JsonNode *rules[] = {node, metadata, json_node_get(node, "settings"), json_node_get(node, "GroupMembershipApprovalMode")};
 	const JsonNode *list = participants_of(node);
 	Jid			jid = jid_of_text(id_in(node));
 
@@ -2055,15 +2511,11 @@ read_group_object(const JsonNode *node, const char *key, WireMembers *members)
 	if (!group.subject)
 		group.subject = json_node_text(json_node_any(metadata, subject_keys));
 	for (size_t i = 0; i < lengthof(rules); i++)
-	{
-		group.only_admins_add |= says_only_admins_add(rules[i]);
-		group.asks_approval |= says_approval(rules[i]);
-		group.members_add |= says_members_add(rules[i]);
-	}
+		read_group_rules(rules[i], &group);
 	memset(members, 0, sizeof(*members));
 	if (list)
 		read_member_list(list, false, members);
-	members->stated = Max(stated_size(node, size_keys), stated_size(metadata, size_keys));
+	members->stated = Max(stated_size(node), stated_size(metadata));
 	if (members->stated >= 0)
 		group.size = members->stated;
 	else if (list && list->count > 0)
@@ -2450,7 +2902,7 @@ wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out)
 
 	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_keyed_list(list); depth++)
 	{
-		read_list_envelope(list, 1, &envelope);
+		read_list_envelope(list, MAX_PAGING, &envelope);
 		list = json_node_any(list, keys);
 	}
 	if (!(json_node_is(list, JSON_KIND_ARRAY) || is_keyed_list(list)) || is_error_body(root))

@@ -66,7 +66,9 @@ typedef enum WireRole
 	WIRE_ROLE_MEMBER,
 	WIRE_ROLE_ADMIN,
 	WIRE_ROLE_OWNER,
-	WIRE_ROLE_LEFT				/* was a member */
+	WIRE_ROLE_LEFT,				/* was a member */
+	WIRE_ROLE_UNTOLD,			/* the entry says nothing of it: ask members_role() */
+	WIRE_ROLE_UNKNOWN			/* it is not understood, or the list says nothing of it */
 } WireRole;
 
 typedef struct WireMember
@@ -91,6 +93,7 @@ typedef struct WireMembers
 								 * NULL: there is none */
 	int			unread;			/* entries without a readable JID */
 	int			repeated;		/* entries of somebody who has another one */
+	bool		tells_roles;	/* an entry says which role its member has */
 	bool		has_more;		/* the answer says that more follows */
 	int			stated;			/* the group's size according to the answer; -1: not in it */
 	const char *unread_shape;	/* the form of the first of unread, without contents; NULL: none, or a description's

@@ -117,15 +117,16 @@ static void
 check_read_info(Check *check)
 {
 	const WireMember *own = members_find_own(&check->list, &check->known.me, &check->known.me_lid);
+	WireRole	role = own ? members_role(&check->list, own) : WIRE_ROLE_UNKNOWN;
 	WireGroup	group;
 
 	if (!session_read_group(check->instance, check->group, &group, &check->known.is_untold))
 		return;
 	check->known.stated = group.size;
-	if (own && own->role != WIRE_ROLE_MEMBER)
+	if (role == WIRE_ROLE_ADMIN || role == WIRE_ROLE_OWNER)
 		return;
 	check->known.asks_approval = group.asks_approval;
-	if (own == NULL || group.members_add)
+	if (role == WIRE_ROLE_UNKNOWN || group.members_add)
 		return;
 	check->everybody.outcome = WAWP_NOT_ADMIN;
 	check->everybody.detail = group.only_admins_add

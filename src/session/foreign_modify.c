@@ -406,23 +406,23 @@ foreign_modify_update(EState *estate, ResultRelInfo *result, TupleTableSlot *slo
 	const char *role = foreign_modify_text(old, COLUMN_ROLE);
 	ChangeRequest request;
 	WawpRow		row;
-	bool		same;
+	bool		is_owner = role && strcmp(role, "owner") == 0;
+	const char *wanted;
 
 	foreign_table_fetch(change->table, slot, &row);
 	foreign_modify_check_unchanged(change, old, &row);
-	same = change->table->attnos[COLUMN_ROLE] == 0 ||
-		(!row.nulls[COLUMN_ROLE] && strcmp(foreign_modify_text(&row, COLUMN_ROLE), role) == 0);
-	if (!same)
+	wanted = change->table->attnos[COLUMN_ROLE] != 0 ? foreign_modify_text(&row, COLUMN_ROLE) : role;
+	if (role && wanted ? strcmp(wanted, role) != 0 : wanted != role)
 	{
 		bool		is_admin = foreign_modify_wants_admin(&row, false);
 
-		if (!is_admin && strcmp(role, "owner") == 0)
+		if (!is_admin && is_owner)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("the owner of group \"%s\" cannot be made a plain member", foreign_modify_text(old, COLUMN_GROUP_JID)),
 					 errhint("Leave the owner out by WHERE role = 'admin'.")));
 		request = foreign_modify_about(old, is_admin ? "promote" : "demote");
-		if (strcmp(role, "owner") != 0)
+		if (!is_owner)
 			(void) foreign_modify_request(change, &request);
 	}
 	MemoryContextSwitchTo(caller);

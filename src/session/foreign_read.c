@@ -247,12 +247,12 @@ foreign_read_is_complete(const ReadStatement *statement, const ReadAs *as, const
 }
 
 static void
-foreign_read_fill_member(WawpRow *row, const WireMember *member)
+foreign_read_fill_member(WawpRow *row, const WireMembers *list, const WireMember *member)
 {
 	foreign_read_set_text(row, COLUMN_JID, member->jid.kind == JID_INVALID ? NULL : member->jid.text);
 	foreign_read_set_text(row, COLUMN_PHONE_JID, member->phone.kind == JID_INVALID ? NULL : member->phone.text);
 	foreign_read_set_text(row, COLUMN_LID, member->lid.kind == JID_INVALID ? NULL : member->lid.text);
-	foreign_read_set_text(row, COLUMN_ROLE, groups_role_name(member->role));
+	foreign_read_set_text(row, COLUMN_ROLE, groups_role_name(list, member));
 }
 
 /* Make rows of a list: one for each member, and one of nulls for each entry that is not understood. */
@@ -265,7 +265,7 @@ foreign_read_keep(ReadStatement *statement, const ReadAs *as, const char *group,
 
 	for (int i = 0; i < list->count; i++)
 		if (list->members[i].role != WIRE_ROLE_LEFT)
-			foreign_read_fill_member(&rows->rows[n++], &list->members[i]);
+			foreign_read_fill_member(&rows->rows[n++], list, &list->members[i]);
 	for (int i = 0; i < list->unread; i++, n++)
 		for (int column = COLUMN_JID; column <= COLUMN_ROLE; column++)
 			rows->rows[n].nulls[column] = true;

@@ -16,6 +16,7 @@
 #include "base/encoding.h"
 #include "fmgr.h"
 #include "protocol/json.h"
+#include "protocol/member_list.h"
 #include "protocol/redact.h"
 #include "session/api.h"
 #include "session/groups.h"
@@ -37,17 +38,18 @@ PG_FUNCTION_INFO_V1(wawp_create_group);
 PG_FUNCTION_INFO_V1(wawp_invite_link);
 PG_FUNCTION_INFO_V1(wawp_revoke_invite_link);
 
-/* Return the word for a member's role. */
+/* Return the word for the role of a member of a list; NULL if it is not told. */
 const char *
-groups_role_name(WireRole role)
+groups_role_name(const WireMembers *list, const WireMember *member)
 {
 	static const char *const names[] = {
 		[WIRE_ROLE_MEMBER] = "member",
 		[WIRE_ROLE_ADMIN] = "admin",
-		[WIRE_ROLE_OWNER] = "owner"
+		[WIRE_ROLE_OWNER] = "owner",
+		[WIRE_ROLE_UNKNOWN] = NULL
 	};
 
-	return names[role];
+	return names[members_role(list, member)];
 }
 
 /* Put a row for a member of whom the list says nothing that is understood. */
@@ -85,15 +87,19 @@ wawp_participants(PG_FUNCTION_ARGS)
 	for (int i = 0; i < list.count; i++)
 	{
 		const WireMember *member = &list.members[i];
-		Datum		values[4];
+		Datum		values[4] = {0};
 		bool		nulls[4] = {false};
+		const char *role;
 
 		if (member->role == WIRE_ROLE_LEFT)
 			continue;
+		role = groups_role_name(&list, member);
 		values[0] = api_jid_datum(&member->jid, &nulls[0]);
 		values[1] = api_jid_datum(&member->phone, &nulls[1]);
 		values[2] = api_jid_datum(&member->lid, &nulls[2]);
-		values[3] = CStringGetTextDatum(groups_role_name(member->role));
+		nulls[3] = role == NULL;
+		if (role)
+			values[3] = CStringGetTextDatum(role);
 		api_put_row(fcinfo, values, nulls);
 	}
 	for (int i = 0; i < list.unread; i++)
@@ -114,7 +120,8 @@ groups_read_session(const WawpInstance *instance, WireSession *session)
 
 /*
  * Return whether we are an admin.  *isnull: our own entry is not in the list
- * under any id that we know of ourselves, so that only a call can tell.
+ * under any id that we know of ourselves, or tells no role, so that only a call
+ * can tell.
  */
 static Datum
 groups_own_admin_datum(const WawpInstance *instance, const WireMembers *list, bool *isnull)
@@ -126,9 +133,10 @@ groups_own_admin_datum(const WawpInstance *instance, const WireMembers *list, bo
 		for (int i = 0; i < list->count; i++)
 		{
 			const WireMember *member = &list->members[i];
+			WireRole	role = members_role(list, member);
 
-			if (jid_same(&member->phone, &session.me) || jid_same(&member->lid, &session.me_lid))
-				return BoolGetDatum(member->role == WIRE_ROLE_ADMIN || member->role == WIRE_ROLE_OWNER);
+			if (role != WIRE_ROLE_UNKNOWN && (jid_same(&member->phone, &session.me) || jid_same(&member->lid, &session.me_lid)))
+				return BoolGetDatum(role == WIRE_ROLE_ADMIN || role == WIRE_ROLE_OWNER);
 		}
 	*isnull = true;
 	return (Datum) 0;

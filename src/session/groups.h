@@ -14,7 +14,7 @@
 #include "client/call.h"
 #include "nodes/pg_list.h"
 
-extern const char *groups_role_name(WireRole role);
+extern const char *groups_role_name(const WireMembers *list, const WireMember *member);
 extern void groups_read_members(const WawpInstance *instance, const char *group, WireMembers *list);
 extern List *groups_read_all(const WawpInstance *instance);
 

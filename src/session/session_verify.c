@@ -81,7 +81,7 @@ session_verify_read_known(Place *place)
 		place->known.me_lid = session.me_lid;
 	}
 	own = members_find_own(&place->list, &place->known.me, &place->known.me_lid);
-	if (own && own->role != WIRE_ROLE_MEMBER)
+	if (own && (own->role == WIRE_ROLE_ADMIN || own->role == WIRE_ROLE_OWNER))
 		place->known.asks_approval = false;
 }
 

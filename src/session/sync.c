@@ -258,7 +258,7 @@ static void
 sync_read_info(SyncTask *task)
 {
 	const WireMember *own = members_find_own(&task->list, &task->known.me, &task->known.me_lid);
-	bool		is_plain = own && own->role == WIRE_ROLE_MEMBER;
+	bool		is_plain = own && members_role(&task->list, own) == WIRE_ROLE_MEMBER;
 	WireGroup	info = {.size = -1};
 
 	if (is_plain || task->list.stated < 0)

@@ -334,7 +334,7 @@ own_list_denies(const EventWork *work, WawpOutcome outcome)
 	bool		ask_self;
 	OwnRole		own = cached ? group_cache_own_role(cached, &ask_self) : OWN_UNKNOWN;
 
-	return own == OWN_ADMIN || (own == OWN_MEMBER && outcome != WAWP_NOT_ADMIN);
+	return own == OWN_ADMIN || (own != OWN_UNKNOWN && outcome != WAWP_NOT_ADMIN);
 }
 
 /* Hold the group because of what happened to us; a list decides when the hold ends. */

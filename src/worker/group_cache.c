@@ -319,11 +319,12 @@ group_cache_own_role(const CachedGroup *cached, bool *ask_self)
 {
 	const OwnIdentity *self = identity_of(&cached->key.instance);
 	const WireMember *own = members_find_own(&cached->list, &self->me, &self->me_lid);
+	WireRole	role = own ? members_role(&cached->list, own) : WIRE_ROLE_UNKNOWN;
 
 	*ask_self = identity_is_stale(self);
-	if (own == NULL)
-		return OWN_UNKNOWN;
-	return own->role == WIRE_ROLE_MEMBER ? OWN_MEMBER : OWN_ADMIN;
+	if (role == WIRE_ROLE_UNKNOWN)
+		return own ? OWN_UNTOLD : OWN_UNKNOWN;
+	return role == WIRE_ROLE_MEMBER ? OWN_MEMBER : OWN_ADMIN;
 }
 
 /*

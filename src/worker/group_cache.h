@@ -48,7 +48,8 @@ typedef struct InfoNeed
 /* Our own role in a group. */
 typedef enum OwnRole
 {
-	OWN_UNKNOWN,
+	OWN_UNKNOWN,				/* our entry is not found */
+	OWN_UNTOLD,					/* it says nothing of our role */
 	OWN_MEMBER,
 	OWN_ADMIN
 } OwnRole;

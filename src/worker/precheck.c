@@ -110,14 +110,14 @@ precheck_group(const CachedGroup *cached, const GroupSettings *settings, InfoNee
 		*need = (InfoNeed) {ASK_SELF, NULL};
 		return GROUP_UNKNOWN;
 	}
-	if (own != OWN_MEMBER)
+	if (own == OWN_ADMIN || own == OWN_UNKNOWN)
 		return GROUP_OPEN;
 	if (!cached->has_info)
 	{
 		*need = (InfoNeed) {ASK_INFO, NULL};
 		return GROUP_UNKNOWN;
 	}
-	return cached->only_admins_add ? GROUP_NOT_OURS : GROUP_OPEN;
+	return own == OWN_MEMBER && cached->only_admins_add ? GROUP_NOT_OURS : GROUP_OPEN;
 }
 
 /*

@@ -29,7 +29,7 @@ FROM (VALUES
 ALTER USER MAPPING FOR PUBLIC SERVER wrong OPTIONS (SET access_token 'wrong');
 SET LOCAL wawp.instance = 'support';
 
-SELECT plan(247);
+SELECT plan(249);
 
 -- ---- wawp_participants
 
@@ -70,6 +70,7 @@ SELECT is(rows_of($$SELECT * FROM wawp_participants('120363000000004003@g.us')$$
     ARRAY['(111111111111111@lid,15550000001@c.us,111111111111111@lid,member)', '(333333333333333@lid,,333333333333333@lid,admin)',
         '(15550000002@c.us,15550000002@c.us,444444444444444@lid,member)', '(,,,)'], 'WAHA''s second version of the list');
 SELECT is(rows_of($$SELECT * FROM wawp_participants('120363000000004004@g.us')$$), '{}', 'an empty list');
+SELECT is(rows_of($$SELECT jid, role FROM wawp_participants('120363000000004006@g.us')$$), ARRAY['(15550000001@c.us,)', '(15550000002@c.us,)'], 'a list that tells nobody''s role');
 SELECT raises($$SELECT wawp_participants('120363000000004005@g.us')$$, '08P01', '%cannot be read%', NULL, NULL, 'a list of nobody known');
 
 -- ---- what goes wrong.  All read in the same way; here it is the member list.
@@ -140,6 +141,7 @@ SELECT is(rows_of($$SELECT group_jid, subject, size, is_admin FROM wawp_group_in
 SELECT is((SELECT subject FROM wawp_group_info('120363000000005002@g.us')), U&'Gr\00FC\00DFe \+01F44B "x"', 'a subject of odd characters');
 SELECT is(rows_of($$SELECT size, is_admin, raw ->> 'note', raw ? 'secret' FROM wawp_group_info('120363000000005002@g.us')$$), ARRAY['(1,f,***,f)'],
     'who left does not count; the token is not in raw');
+SELECT is(rows_of($$SELECT size, is_admin FROM wawp_group_info('120363000000005008@g.us')$$), ARRAY['(1,)'], 'a group whose list tells no role');
 SELECT is(rows_of($$SELECT size, is_admin FROM wawp_group_info('120363000000005003@g.us')$$), ARRAY['(,)'], 'a group without members says nothing');
 SELECT is(rows_of($$SELECT is_admin FROM wawp_group_info('120363000000005006@g.us') UNION ALL SELECT is_admin FROM wawp_group_info('120363000000005007@g.us')$$),
     ARRAY['(t)', '(f)'], 'an admin by a word; ourselves with a device');

@@ -32,7 +32,13 @@ sub own_server
 sub lists
 {
 	my ($group, @entries) = @_;
-	$sim->rule({ match => { method => 'GET', path => "$group/participants\$" }, times => undef, answer => { json => \@entries } });
+	return answers($group, \@entries);
+}
+
+sub answers
+{
+	my ($group, $json) = @_;
+	$sim->rule({ match => { method => 'GET', path => "$group/participants\$" }, times => undef, answer => { json => $json } });
 	return;
 }
 
@@ -68,7 +74,7 @@ sub accepts { my ($group) = @_; $sim->rule({ match => { method => 'POST', path =
 sub tells
 {
 	my ($group, $row) = @_;
-	lists($group, @{ $row->{list} });
+	answers($group, $row->{beside} ? { Participants => $row->{list}, %{ $row->{beside} } } : $row->{list});
 	fails($group, $row->{fails}) if $row->{fails};
 	$row->{elsewhere} ? describes_elsewhere($group) : describes($group, %{ $row->{info} });
 	accepts($group);
@@ -99,6 +105,11 @@ my @incomplete = (
 		[ 'a session that starts', { status => 422, json => { error => 'Session status is not as expected. Try again later or restart the session', status => 'STARTING', expected => ['WORKING'] } } ],
 		[ 'a refusal that is not understood', { json => { success => \0, message => 'Timed Out' } } ]),
 	{ about => 'two of nine, by a description at its other address', list => [ member($ME, 'admin'), member('15550000002') ], elsewhere => 1 },
+	{ about => 'a page in Go\'s spelling', list => [ member($ME, 'admin') ], beside => { HasMore => \1 }, info => {} },
+	{ about => 'a total in Go\'s spelling', list => [ member($ME, 'admin') ], beside => { Total => 1000 }, info => {} },
+	{ about => 'one of two lists', list => [ member($ME, 'admin') ], beside => { members => [ member('15550000002') ] }, info => {} },
+	{ about => 'a page as Spring has it', list => [ member($ME, 'admin') ], beside => { page => 0, size => 1 }, info => {} },
+	{ about => 'somebody invited', list => [ member($ME, 'admin'), { id => '15550000002@c.us', status => 'invited' } ], info => {} },
 	{ about => 'a list without us', list => [ member('15550000002') ], info => {} });
 
 foreach my $row (@incomplete)
@@ -135,10 +146,11 @@ foreach my $row (@incomplete)
 my $approval = { group => $wawp->group, who => $wawp->person };
 my $full = { group => $wawp->group, who => $wawp->person };
 my $by_hand = $wawp->group;
-foreach my $group ($approval->{group}, $by_hand)
+my %says = ($approval->{group} => 'is_join_approval_required', $by_hand => 'joinApprovalMode');
+foreach my $group (sort keys %says)
 {
 	lists($group, member($ME), member('15550000002', 'admin'));
-	describes($group, size => 2, memberAddMode => 'all_member_add', joinApprovalMode => \1);
+	describes($group, size => 2, memberAddMode => 'ALL_MEMBER_ADD', $says{$group} => \1);
 	accepts($group);
 }
 $approval->{id} = $wawp->want(%$approval);

@@ -12,6 +12,7 @@
 
 #include "lib/stringinfo.h"
 #include "protocol/list_again.h"
+#include "protocol/member_list.h"
 #include "tap.h"
 
 #include "compat.h"
@@ -69,6 +70,7 @@ static const Envelope envelopes[] = {
 	{"{\"participants\":[", "],\"size\":50}", ","},
 	{"{\"data\":{\"members\":[", "]},\"limit\":300,\"page\":1}", ", "},
 	{"{\"note\":[\"x\"],\"participants\":[", "],\"others\":[]}", ","},
+	{"{\"pendingParticipants\":[\"15559999999@c.us\"],\"members\":[", "],\"HasMore\":true,\"TotalCount\":400}", ","},
 };
 
 static char *
@@ -127,7 +129,7 @@ static bool
 is_same_list(const WireMembers *a, const WireMembers *b)
 {
 	if (a->count != b->count || a->unread != b->unread || a->repeated != b->repeated || a->has_more != b->has_more ||
-		a->stated != b->stated || a->mask != b->mask || memcmp(a->shown, b->shown, sizeof(a->shown)) != 0 ||
+		a->stated != b->stated || a->tells_roles != b->tells_roles || a->mask != b->mask || memcmp(a->shown, b->shown, sizeof(a->shown)) != 0 ||
 		(a->unread_shape == NULL) != (b->unread_shape == NULL) ||
 		memcmp(a->slots, b->slots, sizeof(uint32) * ((size_t) a->mask + 1)) != 0)
 		return false;
@@ -248,6 +250,9 @@ test_refused(void)
 		{"[\"15550000001@c.us\",{\"id\":\"1@newserver\"}]", "[\"15550000001@c.us\"]", "an entry that is not understood before"},
 		{"[\"15550000001@c.us\"]", "[\"15550000001@c.us\",{\"id\":\"1@newserver\"}]", "an entry that is not understood now"},
 		{"{\"data\":[\"15550000001@c.us\"]}", "{\"data\":[\"15550000001@c.us\"],\"participants\":[\"15550000002@c.us\"]}", "another list"},
+		{"{\"members\":[\"15550000001@c.us\"]}", "{\"members\":[\"15550000001@c.us\"],\"admins\":[\"15550000001@c.us\"]}", "a list of some of them beside it now"},
+		{"{\"members\":[\"15550000001@c.us\"],\"admins\":[\"15550000001@c.us\"]}", "{\"members\":[\"15550000001@c.us\"],\"admins\":[\"15550000001@c.us\"]}", "a list of some of them beside it as before"},
+		{"[\"15550000001@c.us\"]", "[\"15550000001@c.us\",{\"id\":\"15550000002@c.us\",\"status\":\"invited\"}]", "somebody who is invited now"},
 		{"{\"data\":[\"15550000001@c.us\"]}", "{\"data\":[\"15550000001@c.us\"],\"error\":{\"code\":403},\"status\":403}", "an error"},
 	};
 
@@ -263,9 +268,27 @@ test_refused(void)
 	}
 }
 
+/* Somebody who is an admin now makes plain members of those whose entries say nothing of a role. */
+static void
+test_role_told(void)
+{
+	const char *before = "[\"15550000001@c.us\",{\"id\":\"15550000002@c.us\"}]";
+	const char *after = "[\"15550000001@c.us\",{\"id\":\"15550000002@c.us\"},{\"id\":\"15550000003@c.us\",\"isAdmin\":true}]";
+	WireMembers list;
+	WireMembers found;
+	WireListText text;
+	WireListText found_text;
+
+	ok(wire_read_list(before, strlen(before), 0, &list, &text) &&
+	   list_read_again(after, strlen(after), &list, &text, &found, &found_text), "a list that tells roles is read by one that does not");
+	is_int(members_role(&list, &list.members[0]), WIRE_ROLE_UNKNOWN, "a role that was not told");
+	is_int(members_role(&found, &found.members[0]), WIRE_ROLE_MEMBER, "is that of a plain member then");
+}
+
 int
 main(void)
 {
+	test_role_told();
 	for (size_t i = 0; i < lengthof(envelopes); i++)
 		test_changes(&envelopes[i]);
 	test_damage();

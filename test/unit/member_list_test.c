@@ -216,8 +216,13 @@ static const struct
 	{WAWP_OP_PROMOTE, LID, "", WAWP_ACCEPTED, LAST, TWO, -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "a promoted LID and a list by phone number"},
 	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",{\"id\":\"15554440000@c.us\",\"role\":\"admin\"}"), -1, false, 0, VERDICT_YES, true, WAWP_PROMOTED, "promoted and listed as an admin"},
 	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",{\"jid\":\"15554440000@s.whatsapp.net\",\"is_admin\":true}"), -1, false, 0, VERDICT_YES, true, WAWP_PROMOTED, "promoted and listed as an admin, as GOWA has it"},
-	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "promoted and not listed as an admin"},
-	{WAWP_OP_DEMOTE, WHO, LID, WAWP_ACCEPTED, LAST, WITH(",\"" LID "\""), 1000, false, 0, VERDICT_YES, true, WAWP_DEMOTED, "demoted and listed by LID as a member"},
+	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",{\"id\":\"15554440000@c.us\",\"roles\":[\"admin\"]}"), -1, false, 0, VERDICT_YES, true, WAWP_PROMOTED, "promoted and listed with the roles of an admin"},
+	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",{\"id\":\"15554440000@c.us\",\"role\":\"member\"}"), -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "promoted and listed as a member"},
+	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, "[{\"id\":" US ",\"isAdmin\":true},{\"id\":\"15554440000@c.us\"}]", -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "promoted and not listed as an admin beside one"},
+	{WAWP_OP_PROMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",\"15554440000@c.us\""), -1, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "promoted and in a list without roles"},
+	{WAWP_OP_DEMOTE, WHO, LID, WAWP_ACCEPTED, LAST, WITH(",{\"id\":\"" LID "\",\"admin\":null}"), 1000, false, 0, VERDICT_YES, true, WAWP_DEMOTED, "demoted and listed by LID as a member"},
+	{WAWP_OP_DEMOTE, WHO, LID, WAWP_ACCEPTED, LAST, WITH(",\"" LID "\""), 1000, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "demoted and in a list without roles"},
+	{WAWP_OP_DEMOTE, WHO, "", WAWP_ACCEPTED, LAST, WITH(",{\"id\":\"15554440000@c.us\",\"isGroupAdmin\":true}"), -1, false, 0, VERDICT_NO, false, WAWP_ACCEPTED, "demoted and listed as an admin of the group"},
 	{WAWP_OP_DEMOTE, WHO, "", WAWP_ACCEPTED, LAST, TWO, 1000, false, 0, VERDICT_UNKNOWN, false, WAWP_ACCEPTED, "demoted and not among two of a thousand"},
 };
 

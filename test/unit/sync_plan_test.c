@@ -49,6 +49,8 @@ static const struct
 	{LISTED(A) LISTED(B), B, "", "all pct=50", "-" JID(A) ": in the group, and not wanted. ", "likewise, where that does not matter"},
 	{",{\"id\":\"" JID(A) "\",\"isAdmin\":true}" LISTED(B), B, A, "all pct=100", "=" JID(A) ": not removed: an admin of the group. ", "an admin"},
 	{",{\"id\":\"" JID(A) "\",\"lid\":\"" LID_A "\"},{\"id\":\"" LID_A "\",\"admin\":\"admin\"}" LISTED(B), B, A, "all pct=100", "=" JID(A) ": not removed: an admin of the group. ", "an admin by another entry"},
+	{",{\"id\":\"" JID(A) "\",\"roles\":[\"admin\"]}" LISTED(B), B, A, "all pct=100", "=" JID(A) ": not removed: an admin of the group. ", "an admin by a list of roles"},
+	{",{\"id\":\"" JID(A) "\",\"role\":\"vip\"}" LISTED(B), B, A, "all pct=100", "=" JID(A) ": not removed: the list does not tell whether this is an admin of the group. ", "a role that is not understood"},
 	{",{\"id\":\"" JID(A) "\",\"role\":\"left\"}" LISTED(B), B, A, "pct=100", "", "somebody who left"},
 	{LISTED(A) LISTED(B), B, A, "pct=34", "-" JID(A) ": in the group, and not wanted. ", "as many as max_remove_pct allows"},
 	{LISTED(A) LISTED(B), C, A " " B, "pct=66", "+" JID(C) ": not in the group. =" JID(A) ": not removed: 2 of 3 members would go, more than max_remove_pct (66). =" JID(B) ": not removed: 2 of 3 members would go, more than max_remove_pct (66). ", "more than it allows: nobody"},
