@@ -445,7 +445,8 @@ event_is_in_group(const JsonNode *payload)
 		json_node_get(payload, "chatId"),
 		json_node_get(payload, "chat"),
 		json_node_get(json_node_get(data, "Info"), "Chat"),
-		json_node_get(json_node_get(data, "key"), "remoteJid")
+		json_node_get(json_node_get(data, "key"), "remoteJid"),
+		json_node_get(json_node_get(data, "id"), "remote")
 	};
 
 	for (size_t i = 0; i < lengthof(chats); i++)
@@ -474,14 +475,15 @@ event_read_message(const JsonNode *root pg_attribute_unused(), const JsonNode *p
 	event->text = json_node_text(json_node_get(payload, "body"));
 }
 
-/* Read that a message was delivered, or was not. */
+/* Read that a message was delivered, or was not; one that is not ours says nothing of our account. */
 static void
 event_read_ack(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
 {
 	int			ack;
 	int			code;
 
-	if (json_node_int(json_node_get(payload, "ack"), &ack) && ack < 0 &&
+	if (!json_node_is(json_node_get(payload, "fromMe"), JSON_KIND_FALSE) &&
+		json_node_int(json_node_get(payload, "ack"), &ack) && ack < 0 &&
 		json_node_int(json_node_get(json_node_get(payload, "error"), "code"), &code) && (code == 463 || code == 475))
 		event->kind = EVENT_MESSAGE_REFUSED;
 }

@@ -122,6 +122,7 @@ test_members(void)
 		{"a channel", ENVELOPE("GOWS", "message", "{\"from\":\"120363000000000009@newsletter\",\"fromMe\":false}"), "other  none 0 nobody by - at 0"},
 		{"a message that was refused", ENVELOPE("WEBJS", "message.ack", "{\"ack\":-1,\"error\":{\"code\":463,\"blocked\":true}}"), "refused  none 0 nobody by - at 0"},
 		{"another error", ENVELOPE("WEBJS", "message.ack", "{\"ack\":-1,\"error\":{\"code\":479}}"), "other  none 0 nobody by - at 0"},
+		{"somebody else's", ENVELOPE("WEBJS", "message.ack", "{\"ack\":-1,\"fromMe\":false,\"error\":{\"code\":463}}"), "other  none 0 nobody by - at 0"},
 		{"an event that nobody knows", ENVELOPE("GOWS", "presence.update", "{\"id\":\"15551110014@c.us\"}"), "other  none 0 nobody by - at 0"},
 		{"a payload that is none", ENVELOPE("GOWS", "group.v2.join", "[]"), "other  none 0 nobody by - at 0"},
 	};
@@ -197,6 +198,7 @@ test_named(void)
 		"join request " G " none 1 15551110016@c.us/ by unknown at 0"},
 		{"a writer in a group, as an object", ENVELOPE("WEBJS", "message", "{\"from\":\"15551110014@c.us\",\"fromMe\":false,\"participant\":{\"_serialized\":\"15551110014@c.us\"}}"), "other  none 0 nobody by - at 0"},
 		{"a message to a group", ENVELOPE("WEBJS", "message", "{\"from\":\"15551110014@c.us\",\"fromMe\":false,\"to\":\"" G "\"}"), "other  none 0 nobody by - at 0"},
+		{"... as WEBJS says", ENVELOPE("WEBJS", "message", "{\"from\":\"15551110014@c.us\",\"fromMe\":false,\"_data\":{\"id\":{\"remote\":\"" G "\"}}}"), "other  none 0 nobody by - at 0"},
 		{"... as the engine says", ENVELOPE("GOWS", "message", "{\"from\":\"15551110014@c.us\",\"fromMe\":false,\"_data\":{\"Info\":{\"Chat\":\"" G "\"}}}"), "other  none 0 nobody by - at 0"},
 	};
 
