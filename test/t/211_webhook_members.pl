@@ -246,7 +246,7 @@ my $gone = $wawp->person;
 sub engine_left { my (%data) = @_; return event('group.v2.leave', { group => { id => $others }, timestamp => int(time * 1000), _data => \%data }, engine => 'NOWEB'); }
 is(applied(engine_left(id => $others, author => '15559999999@s.whatsapp.net', participants => [ { id => "$gone\@c.us" } ], action => 'remove')), 'removed by somebody else', 'the engine says that somebody else left');
 is(suppressed($others, $gone), $REMOVED, '... which is applied to them');
-is(applied(engine_left(type => 'remove', recipientIds => ["$gone\@c.us"])), 'removed by somebody else', '... likewise in WEBJS\' form');
+is(applied(engine_left(type => 'remove', recipientIds => ["$gone\@c.us"])), 'no effect', '... likewise in WEBJS\' form, by which nothing is new');
 like(applied(engine_left(participants => [ { who => 1 } ])), qr/about people who are not told in a form that is understood$/, '... or in a form that is not understood');
 is(applied(event('group.v2.leave', { group => { id => $others }, member => "$gone\@c.us" })), 'about people who are not told in a form that is understood', '... or under a name that is not known');
 is(applied(event('group.v2.join', { group => { id => $others, participants => [ { id => "$gone\@c.us" } ] } })), 'about a group of whose members none is our account', 'a group that we are not in');
