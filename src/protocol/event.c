@@ -15,7 +15,8 @@
  *
  * payload.timestamp of the other engines is the gateway's.  Roles in events are
  * not read, nor is membersCanSendMessages: engines fill them wrongly.  A field
- * that is absent says nothing.
+ * that is absent says nothing; one that is there and not understood is never
+ * taken for nobody, or for our own account.
  *
  * IDENTIFICATION
  *	  src/protocol/event.c
@@ -34,6 +35,9 @@
 
 /* More people in one event are not read: a group has at most 1,024. */
 #define MAX_PEOPLE 2048
+
+/* A person is looked for so deep in what a payload has under a key that is not known. */
+#define NAMES_DEPTH 3
 
 /*
  * ---- people
@@ -82,23 +86,77 @@ event_add_pair_of(const JsonNode *object, const char *one, const char *other, Ev
 	event_add_pair(&first, event);
 }
 
-/* Read a list of people, an array or an object with numbers as keys. */
+/* Read a person from an entry of a list, whose key may name them as well. */
+static bool
+event_read_entry(const JsonNode *node, EventPerson *person)
+{
+	const JsonNode name = {.kind = JSON_KIND_STRING, .text = node->key ? node->key : ""};
+	EventPerson inner = {.phone = {.kind = JID_INVALID}};
+
+	/* a text beside a name may be anything, such as who added them */
+	if (!event_read_person(&name, person))
+		return event_read_person(node, person);
+	if (json_node_is(node, JSON_KIND_OBJECT))
+		(void) event_read_person(node, &inner);
+	if (person->phone.kind == JID_INVALID)
+		person->phone = inner.phone;
+	if (person->lid.kind == JID_INVALID)
+		person->lid = inner.lid;
+	return true;
+}
+
+/* Add one of those an event names. */
+static void
+event_add_entry(const JsonNode *node, bool pairs_only, Event *event)
+{
+	EventPerson person;
+
+	if (event->npeople >= MAX_PEOPLE)
+		return;
+	if (!event_read_entry(node, &person))
+	{
+		event->nunread += !pairs_only && node->kind != JSON_KIND_NULL;
+		return;
+	}
+	event_add_pair(&person, event);
+	if (!pairs_only)
+		event_add_person(&person, &event->people, &event->npeople);
+}
+
+/* Read those whom a value names: an array, an object with numbers or JIDs as keys, or one person. */
 static void
 event_read_people(const JsonNode *list, bool pairs_only, Event *event)
 {
-	if (!json_node_is_list(list))
-		return;
-	for (const JsonNode *child = list->first; child && event->npeople < MAX_PEOPLE; child = child->next)
-	{
-		EventPerson person;
-
-		if (!event_read_person(child, &person))
-			continue;
-		event_add_pair(&person, event);
-		if (!pairs_only)
-			event_add_person(&person, &event->people, &event->npeople);
-	}
+	if (json_node_is(list, JSON_KIND_ARRAY) || is_keyed_list(list))
+		for (const JsonNode *child = list->first; child; child = child->next)
+			event_add_entry(child, pairs_only, event);
+	else if (json_is_set(list))
+		event_add_entry(list, pairs_only, event);
 }
+
+/* True if an object has something under one of the keys. */
+static bool
+event_has_any(const JsonNode *object, const char *const *keys)
+{
+	for (; *keys; keys++)
+		if (json_is_set(json_node_get(object, *keys)))
+			return true;
+	return false;
+}
+
+/* Read those whom an object names under any of the keys. */
+static void
+event_read_people_in(const JsonNode *object, const char *const *keys, bool pairs_only, Event *event)
+{
+	for (; *keys; keys++)
+		event_read_people(json_node_get(object, *keys), pairs_only, event);
+}
+
+/* Keys of those whom a change is about, in a payload or in what the engine itself said. */
+static const char *const people_keys[] = {"participants", "Participants", "recipientIds", "recipients", NULL};
+
+/* In a payload, keys that may be of those or of somebody else. */
+static const char *const unsure_people_keys[] = {"participant", "members", "member", NULL};
 
 /* True if two people are certainly the same. */
 bool
@@ -120,8 +178,10 @@ event_may_be_same_person(const EventPerson *a, const EventPerson *b)
 EventActor
 event_actor(const Event *event, const EventPerson *person)
 {
-	if (event->was_left || event->was_removed)
-		return event->was_left ? ACTOR_SELF : ACTOR_OTHER;
+	if (event->was_removed)
+		return ACTOR_OTHER;
+	if (event->was_left)
+		return event_may_be_same_person(&event->actor, person) ? ACTOR_SELF : ACTOR_UNKNOWN;
 	if (event_is_same_person(&event->actor, person))
 		return ACTOR_SELF;
 	return event_may_be_same_person(&event->actor, person) ? ACTOR_UNKNOWN : ACTOR_OTHER;
@@ -152,20 +212,17 @@ event_change_named(const char *word)
 	return CHANGE_NONE;
 }
 
-/* Return the group of a payload; an invalid JID if it has none. */
+/* Return the group of a payload; an invalid JID if it has none, or names two. */
 static Jid
 event_group(const JsonNode *payload)
 {
-	static const char *const keys[] = {"chatId", "chat_id", "groupId", "id", NULL};
-	const char *text = json_node_text(json_node_get(json_node_get(payload, "group"), "id"));
-	Jid			group = {.kind = JID_INVALID};
+	const JsonNode *named = json_node_get(payload, "group");
+	const Jid	others[] = {wire_read_group_id(payload), wire_read_group_id(json_node_get(payload, "_data"))};
+	Jid			group = json_is_set(named) ? wire_read_group_id(named) : others[0];
 
-	if (text == NULL)
-		text = json_node_text(json_node_any(payload, keys));
-	if (text)
-		group = jid_parse(text, strlen(text));
-	if (group.kind != JID_GROUP)
-		group = (Jid) {.kind = JID_INVALID};
+	for (size_t i = 0; i < lengthof(others); i++)
+		if (others[i].kind == JID_GROUP && !jid_same(&others[i], &group))
+			group = (Jid) {.kind = JID_INVALID};
 	return group;
 }
 
@@ -200,27 +257,82 @@ event_read_engine_data(const JsonNode *data, Event *event)
 		wire_word_is(type, joined_by_link);
 	event->was_left = wire_word_is(type, left);
 	event->was_removed = wire_word_is(type, removed);
-	event_read_people(json_node_get(data, "participants"), true, event);
-	event_read_people(json_node_get(data, "Participants"), true, event);
+	event_read_people_in(data, people_keys, true, event);
+}
+
+/*
+ * Return the change that a payload tells; CHANGE_NONE if it is not understood, or
+ * if its word, its event's name and the engine's own word are not of one change.
+ */
+static EventChange
+event_change(const JsonNode *payload, EventChange by_name)
+{
+	static const char *const keys[] = {"type", "action", NULL};
+	const JsonNode *word = json_node_any(payload, keys);
+	EventChange change = word ? event_change_named(json_node_text(word)) : by_name;
+	EventChange engines = event_change_named(json_node_text(json_node_any(json_node_get(payload, "_data"), keys)));
+
+	if (by_name != CHANGE_NONE && change != by_name)
+		change = CHANGE_NONE;
+	return engines == CHANGE_NONE || engines == change ? change : CHANGE_NONE;
+}
+
+/* GOWS' lists of those whom a change is about. */
+static const char *const gows_lists[][2] = {
+	[CHANGE_NONE] = {NULL},
+	[CHANGE_JOIN] = {"Join", NULL},
+	[CHANGE_LEAVE] = {"Leave", NULL},
+	[CHANGE_PROMOTE] = {"Promote", NULL},
+	[CHANGE_DEMOTE] = {"Demote", NULL}
+};
+
+/* Read those whom the engine's own words name. */
+static void
+event_read_data_people(const JsonNode *data, EventChange change, Event *event)
+{
+	event_read_people_in(data, people_keys, false, event);
+	event_read_people_in(data, gows_lists[change], false, event);
 }
 
 /* Read an event about members; unless it tells, they changed as its name says. */
 static void
 event_read_members(const JsonNode *payload, EventChange by_name, Event *event)
 {
-	static const char *const keys[] = {"type", "action", NULL};
-	const char *word = json_node_text(json_node_any(payload, keys));
+	const JsonNode *data = json_node_get(payload, "_data");
+	bool		is_told = json_node_any(payload, people_keys) != NULL;
 
 	event->kind = EVENT_MEMBERS;
-	event->change = word ? event_change_named(word) : by_name;
-	event_read_people(json_node_get(payload, "participants"), false, event);
-	event_read_engine_data(json_node_get(payload, "_data"), event);
+	event->change = event_change(payload, by_name);
+	if (is_told)
+		event_read_people_in(payload, people_keys, false, event);
+	else
+		event_read_data_people(data, event->change, event);
+	event_read_engine_data(data, event);
+	/* an empty list says that it is about nobody; none says nothing */
+	if (!is_told && event->npeople == 0)
+		event->nunread++;
 }
 
 static void
 event_read_participants(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
 {
 	event_read_members(payload, CHANGE_NONE, event);
+}
+
+/* True if a value, or something in it, names a person. */
+static bool
+event_names_person(const JsonNode *node, int depth)
+{
+	EventPerson person;
+
+	if (event_read_person(node, &person))
+		return true;
+	if (depth == 0 || !json_node_is_list(node))
+		return false;
+	for (const JsonNode *child = node->first; child; child = child->next)
+		if (event_names_person(child, depth - 1))
+			return true;
+	return false;
 }
 
 /*
@@ -231,34 +343,53 @@ event_read_participants(const JsonNode *root pg_attribute_unused(), const JsonNo
 static bool
 event_names_members(const JsonNode *payload)
 {
-	static const char *const keys[] = {"participants", "participant", "recipientIds", NULL};
+	static const char *const of_our_own[] = {"group", "_data", NULL};
 
-	return !json_node_is(json_node_get(payload, "group"), JSON_KIND_OBJECT) || json_node_any(payload, keys) != NULL;
+	if (!json_node_is(json_node_get(payload, "group"), JSON_KIND_OBJECT) || json_node_any(payload, people_keys) ||
+		json_node_any(payload, unsure_people_keys) || event_names_person(payload, 0))
+		return true;
+	for (const JsonNode *child = payload->first; child; child = child->next)
+		if (!wire_word_is(child->key, of_our_own) && event_names_person(child, NAMES_DEPTH))
+			return true;
+	return false;
 }
 
-/* Read that somebody joined: in Wawp's form the people it lists, else our own account. */
+/* Read that somebody joined: in Wawp's form the people it lists, else our own account, which is one of the members if any are told. */
 static void
 event_read_joined(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
 {
+	const JsonNode *group = json_node_get(payload, "group");
+
 	if (event_names_members(payload))
 	{
 		event_read_members(payload, CHANGE_JOIN, event);
 		return;
 	}
 	event->kind = EVENT_GROUP_JOINED;
-	event_read_people(json_node_get(json_node_get(payload, "group"), "participants"), true, event);
-	event_read_people(json_node_get(json_node_get(payload, "_data"), "Participants"), true, event);
-	event_read_people(json_node_get(json_node_get(payload, "_data"), "participants"), true, event);
+	event_read_people_in(group, people_keys, false, event);
+	event_read_data_people(json_node_get(payload, "_data"), CHANGE_JOIN, event);
 }
 
-/* Read that somebody left, likewise. */
+/* Read that somebody left: likewise, but whom the engine names has left, whether we are among them or not. */
 static void
 event_read_left(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
 {
-	if (event_names_members(payload))
+	const JsonNode *data = json_node_get(payload, "_data");
+
+	if (event_names_members(payload) || event_has_any(json_node_get(payload, "group"), people_keys) ||
+		event_has_any(data, people_keys) || event_has_any(data, gows_lists[CHANGE_LEAVE]))
+	{
 		event_read_members(payload, CHANGE_LEAVE, event);
-	else
-		event->kind = EVENT_GROUP_LEFT;
+		return;
+	}
+	event->kind = EVENT_GROUP_LEFT;
+	event_read_engine_data(data, event);
+	if (!event->was_left || (event->actor.phone.kind == JID_INVALID && event->actor.lid.kind == JID_INVALID))
+		return;
+	/* WEBJS may name nobody but who did it, which was to leave */
+	event->kind = EVENT_MEMBERS;
+	event->change = CHANGE_LEAVE;
+	event_add_person(&event->actor, &event->people, &event->npeople);
 }
 
 /* Read a change of the group itself. */
@@ -266,11 +397,13 @@ static void
 event_read_changed(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
 {
 	const JsonNode *group = json_node_get(payload, "group");
-	const JsonNode *approval = json_node_get(group, "newMembersApprovalRequired");
+	static const char *const link[] = {"invite", NULL};
+	static const char *const approval[] = {"newMembersApprovalRequired", NULL};
 
 	event->kind = EVENT_GROUP_CHANGED;
-	event->has_link = json_node_text(json_node_get(group, "invite")) != NULL;
-	event->has_approval = json_node_is(approval, JSON_KIND_TRUE) || json_node_is(approval, JSON_KIND_FALSE);
+	/* whatever they are now, they are read again */
+	event->has_link = json_node_any(group, link) != NULL;
+	event->has_approval = json_node_any(group, approval) != NULL;
 	event_read_people(json_node_get(group, "participants"), true, event);
 }
 
@@ -282,16 +415,18 @@ event_read_join_request(const JsonNode *root, const JsonNode *payload, Event *ev
 	const char *engine = json_node_text(json_node_get(root, "engine"));
 	static const char *const unsure[] = {"WEBJS", "WPP", NULL};
 	static const char *const ends[] = {"rejected", "revoked", NULL};
+	static const char *const ids[] = {"requesterId", "requester", NULL};
 	EventPerson asks;
 	EventPerson number;
 
 	event->kind = EVENT_JOIN_REQUEST;
 	event->has_ended = wire_word_is(json_node_text(json_node_get(payload, "action")), ends);
 	event->is_proposal = (method && pg_strcasecmp(method, WIRE_NON_ADMIN_ADD) == 0) || wire_word_is(engine, unsure);
-	if (!event_read_person(json_node_get(payload, "requesterId"), &asks))
-		return;
+	(void) event_read_person(json_node_any(payload, ids), &asks);
 	if (event_read_person(json_node_get(payload, "requesterPn"), &number) && asks.phone.kind == JID_INVALID)
 		asks.phone = number.phone;
+	if (asks.phone.kind == JID_INVALID && asks.lid.kind == JID_INVALID)
+		return;
 	event_add_pair(&asks, event);
 	event_add_person(&asks, &event->people, &event->npeople);
 }
@@ -299,6 +434,26 @@ event_read_join_request(const JsonNode *root, const JsonNode *payload, Event *ev
 /*
  * ---- messages and the session
  */
+
+/* True if a message names its writer beside the chat, or a group: it is of a group then, whatever it says it is from. */
+static bool
+event_is_in_group(const JsonNode *payload)
+{
+	const JsonNode *data = json_node_get(payload, "_data");
+	const JsonNode *const chats[] = {
+		json_node_get(payload, "to"),
+		json_node_get(payload, "chatId"),
+		json_node_get(payload, "chat"),
+		json_node_get(json_node_get(data, "Info"), "Chat"),
+		json_node_get(json_node_get(data, "key"), "remoteJid"),
+		json_node_get(json_node_get(data, "id"), "remote")
+	};
+
+	for (size_t i = 0; i < lengthof(chats); i++)
+		if (wire_read_group_id(chats[i]).kind == JID_GROUP)
+			return true;
+	return json_is_set(json_node_get(payload, "participant"));
+}
 
 /* Read a message that a person sent us 1:1; any other is of no use but for pairs. */
 static void
@@ -312,7 +467,7 @@ event_read_message(const JsonNode *root pg_attribute_unused(), const JsonNode *p
 	event_add_pair_of(key, "remoteJid", "remoteJidAlt", event);
 	event_add_pair_of(key, "participant", "participantAlt", event);
 	if (!json_node_is(json_node_get(payload, "fromMe"), JSON_KIND_FALSE) ||
-		json_node_text(json_node_get(payload, "participant")) || !event_read_person(json_node_get(payload, "from"), &from))
+		event_is_in_group(payload) || !event_read_person(json_node_get(payload, "from"), &from))
 		return;
 	event->kind = EVENT_MESSAGE;
 	event_add_person(&from, &event->people, &event->npeople);
@@ -320,14 +475,15 @@ event_read_message(const JsonNode *root pg_attribute_unused(), const JsonNode *p
 	event->text = json_node_text(json_node_get(payload, "body"));
 }
 
-/* Read that a message was delivered, or was not. */
+/* Read that a message was delivered, or was not; one that is not ours says nothing of our account. */
 static void
 event_read_ack(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
 {
 	int			ack;
 	int			code;
 
-	if (json_node_int(json_node_get(payload, "ack"), &ack) && ack < 0 &&
+	if (!json_node_is(json_node_get(payload, "fromMe"), JSON_KIND_FALSE) &&
+		json_node_int(json_node_get(payload, "ack"), &ack) && ack < 0 &&
 		json_node_int(json_node_get(json_node_get(payload, "error"), "code"), &code) && (code == 463 || code == 475))
 		event->kind = EVENT_MESSAGE_REFUSED;
 }
@@ -344,6 +500,16 @@ event_session_time(const JsonNode *statuses)
 	return last;
 }
 
+/* Read number and LID of the account that an event is about, unless that is known. */
+static void
+event_read_own_account(const JsonNode *me, Event *event)
+{
+	if (event->me.phone.kind == JID_PERSON || event->me.lid.kind == JID_LID)
+		return;
+	event->has_unread_me |= !wire_read_account(me, &event->me.phone, &event->me.lid);
+	event_add_pair(&event->me, event);
+}
+
 /* Read the state of the session. */
 static void
 event_read_session(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
@@ -357,6 +523,7 @@ event_read_session(const JsonNode *root pg_attribute_unused(), const JsonNode *p
 	event->session = pg_strcasecmp(event->status, "WORKING") == 0 ? SESSION_WORKING
 		: pg_strcasecmp(event->status, "STARTING") == 0 ? SESSION_STARTING : SESSION_UNUSABLE;
 	event->happened_ms = event_session_time(json_node_get(payload, "statuses"));
+	event_read_own_account(json_node_get(payload, "me"), event);
 	/* "me" is filled when the event is sent, so that it is the newer of the two */
 	account_limits_update(&limits, &event->limits);
 	event->limits = limits;
@@ -394,20 +561,6 @@ static int64
 event_believed_time(int64 ms, int64 now_ms)
 {
 	return ms > now_ms + WIRE_TIME_DAY_MS ? 0 : ms;
-}
-
-/* Read our own account's number and LID. */
-static void
-event_read_own_account(const JsonNode *me, Event *event)
-{
-	EventPerson lid;
-
-	if (!json_node_is(me, JSON_KIND_OBJECT))
-		return;
-	(void) event_read_person(json_node_get(me, "id"), &event->me);
-	if (event_read_person(json_node_get(me, "lid"), &lid) && event->me.lid.kind == JID_INVALID)
-		event->me.lid = lid.lid;
-	event_add_pair(&event->me, event);
 }
 
 /* Read the payload as its event's name says. */
@@ -473,6 +626,7 @@ event_read(const char *body, size_t len, int64 now_ms, Event *event)
 		return false;
 	event->sent_ms = event_believed_time(wire_time_ms(json_node_any(root, times)), now_ms);
 	event_read_own_account(json_node_get(root, "me"), event);
+	event->instance_id = json_node_text(json_node_get(root, "instance_id"));
 	event->limits = account_limits_read(root);
 	if (event->name == NULL)
 		return false;

@@ -70,6 +70,8 @@ typedef struct Event
 	int64		sent_ms;		/* by the gateway, in ms since 1970; 0: not told */
 	int64		happened_ms;	/* by WhatsApp's own clock, likewise */
 	EventPerson me;				/* the account it is about */
+	bool		has_unread_me;	/* it names one in a form that is not understood */
+	const char *instance_id;	/* the account as the gateway numbers it; NULL: not told */
 	AccountLimits limits;
 	Jid			group;			/* invalid: none */
 	EventChange change;
@@ -79,6 +81,7 @@ typedef struct Event
 	EventPerson actor;
 	int			npeople;		/* those it is about: members, the one who asks to join, the sender */
 	EventPerson *people;
+	int			nunread;		/* others whom it names in a form that is not understood */
 	int			npairs;			/* people of whom it tells number and LID */
 	EventPerson *pairs;
 	bool		has_link;		/* the group's invite link is another one now */

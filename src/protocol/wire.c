@@ -584,6 +584,53 @@ wire_read_ids(const JsonNode *node, Jid *phone, Jid *lid)
 	*lid = ids.lid;
 }
 
+/* True if a value could name an account that is not read: whatever is set, but what is known to stand beside an account's ids. */
+static bool
+may_name_account(const JsonNode *node)
+{
+	static const char *const beside[] = {"pushName", "push_name", "name", "reachoutTimelock", "messageCapping", NULL};
+
+	if (!json_node_is_list(node))
+		return json_is_set(node);
+	for (const JsonNode *child = node->first; child; child = child->next)
+		if (json_is_set(child) && child->kind != JSON_KIND_TRUE && !wire_word_is(child->key, beside))
+			return true;
+	return false;
+}
+
+/*
+ * Read number and LID, invalid if not told, of the account that a session or an
+ * event calls its own; false if it names one in a form that is not understood.
+ * Of an account digits without a server are its number, as the session is paired
+ * by one.
+ */
+bool
+wire_read_account(const JsonNode *me, Jid *phone, Jid *lid)
+{
+	const char *text = json_node_is(me, JSON_KIND_OBJECT) ? id_in(me) : json_node_text(me);
+
+	wire_read_ids(me, phone, lid);
+	if (phone->kind == JID_INVALID && text && strchr(text, '@') == NULL)
+		*phone = jid_of_text(text);
+	if (phone->kind != JID_PERSON || repeats_lid(phone, lid))
+		*phone = (Jid) {.kind = JID_INVALID};
+	return phone->kind == JID_PERSON || lid->kind == JID_LID || !may_name_account(me);
+}
+
+/* Return the group that an id names, or an object with one under any of the usual keys; invalid if there is none. */
+Jid
+wire_read_group_id(const JsonNode *node)
+{
+	static const char *const keys[] = {"id", "JID", "jid", "gid", "groupId", "group_id", "groupJid", "group_jid", "GroupJID", "chatId", "chat_id", NULL};
+	Jid			group = jid_of_text(id_text(node));
+
+	for (const char *const *key = keys; *key && group.kind != JID_GROUP; key++)
+		group = jid_of_text(id_text(json_node_get(node, *key)));
+	if (group.kind != JID_GROUP)
+		group = (Jid) {.kind = JID_INVALID};
+	return group;
+}
+
 /* Return the first of the values under the keys that is an array or an object, else NULL. */
 static const JsonNode *
 first_list(const JsonNode *object, const char *const *keys)
@@ -671,7 +718,7 @@ read_number_flag(const JsonNode *flag)
 }
 
 /* True for values other than null, false, "", 0, [] and {}. */
-static bool
+bool
 json_is_set(const JsonNode *node)
 {
 	const char *text = json_node_text(node);
@@ -1081,7 +1128,7 @@ is_place(const char *key)
 }
 
 /* True for an object that is a list: its keys are JIDs or places. */
-static bool
+bool
 is_keyed_list(const JsonNode *node)
 {
 	return json_node_is(node, JSON_KIND_OBJECT) && node->first &&
@@ -2573,18 +2620,14 @@ char *
 wire_read_created(const char *body, size_t len)
 {
 	const JsonNode *root = json_node_parse(body, len);
+	Jid			group;
 
 	if (is_error_body(root))
 		return NULL;
-	root = json_node_is_list(root) ? unwrap_object(root) : NULL;
-	for (const char *const *key = id_keys; *key; key++)
-	{
-		Jid			jid = jid_of_text(id_text(json_node_get(root, *key)));
-
-		if (jid.kind == JID_GROUP)
-			return pstrdup(jid.text);
-	}
-	return NULL;
+	group = wire_read_group_id(root);
+	if (group.kind != JID_GROUP && json_node_is_list(root))
+		group = wire_read_group_id(unwrap_object(root));
+	return group.kind == JID_GROUP ? pstrdup(group.text) : NULL;
 }
 
 /*
@@ -2598,6 +2641,7 @@ invite_of_text(const char *text)
 {
 	static const char *const prefixes[] = {"https://", "http://", "www.", "chat.whatsapp.com/", "invite/"};
 	const char *whole = text;
+	const char *end;
 	size_t		n = 0;
 
 	for (size_t i = 0; text && i < lengthof(prefixes); i++)
@@ -2605,7 +2649,10 @@ invite_of_text(const char *text)
 			text += strlen(prefixes[i]);
 	while (text && (isalnum((unsigned char) text[n]) || (text[n] && strchr("-_", text[n]))))
 		n++;
-	if (n < INVITE_MIN || n > INVITE_MAX || (text[n] != '?' && text[n] != '\n' && text[n + strspn(text + n, " \t\r\n")] != '\0'))
+	if (n < INVITE_MIN || n > INVITE_MAX)
+		return NULL;
+	end = text + n + (text != whole && text[n] == '/');
+	if (*end != '?' && *end != '\n' && end[strspn(end, " \t\r\n")] != '\0')
 		return NULL;
 	if (text == whole && n != INVITE_USUAL && strcspn(text, "0123456789") >= n)
 		return NULL;
@@ -2631,7 +2678,7 @@ is_error_beside_code(const JsonNode *root)
 static char *
 find_invite(const JsonNode *node, int depth)
 {
-	static const char *const keys[] = {"code", "inviteCode", "invite_code", "link", "inviteLink", "invite_link", "InviteLink", "url", "value",
+	static const char *const keys[] = {"code", "inviteCode", "invite_code", "link", "inviteLink", "invite_link", "InviteLink", "inviteUrl", "invite_url", "url", "value",
 	"data", "result", "results", "response", "invite", "payload", "body", NULL};
 
 	if (json_node_is(node, JSON_KIND_STRING))
@@ -2684,6 +2731,7 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 {
 	const JsonNode *root = unwrap_session(json_node_parse(body, len));
 	const JsonNode *me;
+	Jid			listed;
 
 	memset(out, 0, sizeof(*out));
 	if (!json_node_is(json_node_get(root, "status"), JSON_KIND_STRING))
@@ -2693,10 +2741,10 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 		return false;
 	out->status = json_node_text(json_node_get(root, "status"));
 	out->push_name = json_node_text(json_node_get(me, "pushName"));
-	out->me = jid_of_text(id_text(json_node_get(me, "id")));
-	if (out->me.kind == JID_GROUP)
-		out->me = jid_of_text(NULL);
-	out->me_lid = lid_in(me);
+	(void) wire_read_account(me, &out->me, &out->me_lid);
+	listed = jid_of_id(id_text(json_node_get(me, "id")));
+	if (out->me.kind == JID_INVALID && listed.kind == JID_LID)
+		out->me = listed;
 	out->limits = account_limits_read(root);
 	return out->status != NULL;
 }
@@ -2794,15 +2842,21 @@ wire_read_exists(const char *body, size_t len, Jid *chat, Jid *lid)
 	return json_node_is(flag, JSON_KIND_FALSE) && !is_doubtful ? WIRE_NO : WIRE_UNKNOWN;
 }
 
-/* Return the LID from lids/pn/{number}; invalid means unknown, not "no account". */
+/* Return the LID from lids/pn/{number}, in whatever envelopes; invalid means unknown, not "no account". */
 Jid
 wire_read_lid(const char *body, size_t len)
 {
+	static const char *const keys[] = {"data", "result", "results", "response", "payload", "body", NULL};
 	const JsonNode *root = json_node_parse(body, len);
+	Jid			lid = lid_in(root);
 
-	if (json_node_is(json_node_get(root, "data"), JSON_KIND_OBJECT))
-		root = json_node_get(root, "data");
-	return lid_in(root);
+	for (int depth = 0; depth < MAX_WRAPPING && root && lid.kind != JID_LID; depth++)
+	{
+		/* of several one cannot tell whose it is */
+		root = json_node_is(root, JSON_KIND_ARRAY) && root->count == 1 ? root->first : first_list(root, keys);
+		lid = lid_in(root);
+	}
+	return lid;
 }
 
 /* Return the id of a message that was just sent, or NULL. */

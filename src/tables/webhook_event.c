@@ -271,9 +271,9 @@ webhook_put_off(const WebhookEvent *key, TimestampTz until, bool has_failed, con
 
 static SqlStatement status_is_later = {
 	"SELECT FROM wawp.webhook_event WHERE instance = $1::name AND event IN ('session.status', 'status.update')"
-	" AND instance_id = $2 AND applied_at IS NOT NULL AND happened_at > $3 AND detail <> $4"
+	" AND instance_id = $2 AND applied_at IS NOT NULL AND happened_at > $3 AND detail NOT IN ($4, $5)"
 	" AND received_at > clock_timestamp() - interval '1 day' LIMIT 1",
-	4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID}, NULL
+	5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID}, NULL
 };
 
 /* True if an event of the session's state of that one's account was applied that is later than that time. */
@@ -286,6 +286,7 @@ webhook_status_is_later(const WebhookEvent *key, TimestampTz at)
 	spi_add_text(&args, key->instance_id);
 	spi_add_time(&args, at);
 	spi_add_text(&args, WEBHOOK_OTHER_ACCOUNT);
+	spi_add_text(&args, WEBHOOK_UNREAD_ACCOUNT);
 	return spi_run(&status_is_later, &args) > 0;
 }
 

@@ -16,6 +16,8 @@
 
 /* The effect of an event that is about another account than the instance's. */
 #define WEBHOOK_OTHER_ACCOUNT "other_account: it is about another account than the session's"
+/* The effect of one that says whose account it is about in a form that is not understood. */
+#define WEBHOOK_UNREAD_ACCOUNT "not understood: the account that it is about"
 
 /* The key of an event, and what it came with. */
 typedef struct WebhookEvent

@@ -395,10 +395,28 @@ apply_own_change(EventWork *work, Holds *holds, EventChange change)
 	}
 }
 
+/* True if one of an event's people may be our own account. */
+static bool
+work_may_name_us(const EventWork *work)
+{
+	EventPerson own;
+
+	group_cache_own_ids(&work->lane, &own.phone, &own.lid);
+	for (int i = 0; i < work->event.npeople; i++)
+		if (event_may_be_same_person(&own, &work->event.people[i]) &&
+			event_may_be_same_person(&work->event.me, &work->event.people[i]))
+			return true;
+	return false;
+}
+
+/* Apply that our account is in a group, unless its members are told and all of them are others. */
 static void
 apply_group_joined(EventWork *work, Holds *holds)
 {
-	apply_own_change(work, holds, CHANGE_JOIN);
+	if (work->event.npeople > 0 && work->event.nunread == 0 && !work_may_name_us(work))
+		work_add_result(work, "about a group of whose members none is our account");
+	else
+		apply_own_change(work, holds, CHANGE_JOIN);
 }
 
 static void
@@ -766,6 +784,11 @@ apply_members(EventWork *work, Holds *holds)
 {
 	if (work->event.change == CHANGE_NONE)
 		return;
+	if (work->event.nunread > 0)
+	{
+		work_hasten_all(work);
+		work_add_result(work, "about people who are not told in a form that is understood");
+	}
 	work->progress = work_progress(work);
 	if (strchr(work->progress, PERSON_DONE))
 		work_add_result(work, "applied to others of its people before");
@@ -829,6 +852,20 @@ static const struct
 	{EVENT_MESSAGE_REFUSED, apply_refused_message},
 };
 
+/* True if an event is about another account than the instance's, as far as that is known by the same kind of id. */
+static bool
+work_is_of_other_account(const EventWork *work, const char *account)
+{
+	EventPerson told = work->event.me;
+	EventPerson own;
+
+	if (work->event.instance_id && pg_strcasecmp(text_to_server(work->event.instance_id), account) != 0)
+		return true;
+	group_cache_own_ids(&work->lane, &own.phone, &own.lid);
+	person_complete(work, &told);
+	return !event_may_be_same_person(&own, &told);
+}
+
 /* Return why an event is not applied; NULL: it is. */
 static const char *
 work_obstacle(const EventWork *work)
@@ -837,7 +874,6 @@ work_obstacle(const EventWork *work)
 
 	/* a repetition of one that the gateway does not date is not new either */
 	TimestampTz told_at = work->event.sent_ms ? work->sent_at : work->at;
-	EventPerson own;
 
 	if (account == NULL)
 		return "the instance does not exist any more";
@@ -847,8 +883,9 @@ work_obstacle(const EventWork *work)
 		return "not understood";
 	if (wawp_retention > 0 && told_at < GetCurrentTimestamp() - wawp_retention * USECS_PER_MINUTE)
 		return "older than wawp.retention";
-	group_cache_own_ids(&work->lane, &own.phone, &own.lid);
-	return event_may_be_same_person(&own, &work->event.me) ? NULL : WEBHOOK_OTHER_ACCOUNT;
+	if (work->event.has_unread_me)
+		return WEBHOOK_UNREAD_ACCOUNT;
+	return work_is_of_other_account(work, account) ? WEBHOOK_OTHER_ACCOUNT : NULL;
 }
 
 /* Read the times of an event. */

@@ -240,6 +240,24 @@ $held = $wawp->want(group => $ours);
 is(applied(event('group.v2.join', { group => { id => $ours, subject => 'x', participants => [] }, timestamp => int(time * 1000) })), 'we are in the group', 'we are back');
 is($wawp->comes_to($held, qr/^verifying/), 'verifying accepted', '... and it is served');
 
+# ... not by an event about others, wherever it names them
+my $others = $wawp->group;
+my $gone = $wawp->person;
+sub engine_left { my (%data) = @_; return event('group.v2.leave', { group => { id => $others }, timestamp => int(time * 1000), _data => \%data }, engine => 'NOWEB'); }
+is(applied(engine_left(id => $others, author => '15559999999@s.whatsapp.net', participants => [ { id => "$gone\@c.us" } ], action => 'remove')), 'removed by somebody else', 'the engine says that somebody else left');
+is(suppressed($others, $gone), $REMOVED, '... which is applied to them');
+is(applied(engine_left(type => 'remove', recipientIds => ["$gone\@c.us"])), 'no effect', '... likewise in WEBJS\' form, by which nothing is new');
+like(applied(engine_left(participants => [ { who => 1 } ])), qr/about people who are not told in a form that is understood$/, '... or in a form that is not understood');
+is(applied(event('group.v2.leave', { group => { id => $others }, member => "$gone\@c.us" })), 'about people who are not told in a form that is understood', '... or under a name that is not known');
+is(applied(event('group.v2.join', { group => { id => $others, participants => [ { id => "$gone\@c.us" } ] } })), 'about a group of whose members none is our account', 'a group that we are not in');
+is($wawp->ask("SELECT count(*) FROM wawp.hold WHERE group_jid = '$others' AND until > clock_timestamp()"), 0, '... none of which holds the group');
+is(applied(engine_left(author => '900000000000099@lid', participants => [ { id => $MY_LID } ], action => 'remove')), 'we are not in the group any more', 'the engine says that we left');
+is($wawp->ask("SELECT reason FROM wawp.hold WHERE group_jid = '$others' AND until > clock_timestamp()"), 'group_not_found', '... which holds the group');
+my %unread = waits();
+like(applied(event('group.v2.participants', { group => { id => $unread{group} }, type => 'join', participants => [ { who => "$unread{who}" } ] })),
+	qr/^the member list is read; about people who are not told/, 'somebody who joined is not understood');
+is($wawp->end($unread{id}), 'done added', '... the list tells who');
+
 my $thrown_out = $wawp->group;
 is(applied(change($thrown_out, 'leave', $MY_LID, 1, Sender => '15559999999@s.whatsapp.net')), 'we are not in the group any more', 'an event of people that names us: we are out');
 is($wawp->ask("SELECT reason FROM wawp.hold WHERE group_jid = '$thrown_out' AND until > clock_timestamp()"), 'group_not_found', '... which holds the group');
@@ -312,7 +330,17 @@ is(applied(event('group.v2.update', { group => { id => $changing, invite => 'htt
 is(applied(change($added{group}, 'join', "$added{who}\@c.us", 1)), 'no effect', 'nothing is left to do');
 $wawp->ask("SELECT wawp_session('support')");
 like(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60, Sender => "$added{who}\@s.whatsapp.net") }, me => { id => '15559999999@c.us' } }), qr/^other_account: /, 'an event of another account');
-is(suppressed($added{group}, $added{who}), '', '... has no effect');
+my %foreign = (
+	'of another account, by jid' => { jid => '15559999999@s.whatsapp.net' },
+	'... by digits' => { id => '15559999999' },
+	'... as a text' => '15559999999@c.us',
+	'... by a LID' => { lid => '900000000000002@lid' });
+like(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60, Sender => "$added{who}\@s.whatsapp.net") }, me => $foreign{$_} }), qr/^other_account: /, $_) foreach sort keys %foreign;
+like(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60) }, instance_id => 'SOMEBODY' }), qr/^other_account: /, '... by the gateway\'s number of it');
+is(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60, Sender => "$added{who}\@s.whatsapp.net") }, me => $_ }), 'not understood: the account that it is about', 'of an account that is not understood')
+  foreach { account => '15559999999' }, 'x', { id => '15559999999@example.net' };
+is(suppressed($added{group}, $added{who}), '', '... none has an effect');
+is(applied({ %{ change($added{group}, 'join', "$added{who}\@c.us", 1) }, me => $_ }), 'no effect', 'of our own, in other forms') foreach '15550000001@c.us', { jid => '15550000001:3@s.whatsapp.net' }, { id => '15550000001' }, {};
 is(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60) }, timestamp => int((time - 40 * 86400) * 1000) }), 'older than wawp.retention', 'an event that is older than what is kept of others');
 
 done_testing();

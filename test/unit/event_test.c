@@ -40,7 +40,8 @@ members_line(const Event *event)
 	const char *first = event->npeople ? person_line(&event->people[0]) : "nobody";
 	const char *actor = event->npeople ? actors[event_actor(event, &event->people[0])] : "-";
 
-	return psprintf("%s %s %s %d %s by %s%s at %lld", kinds[event->kind], event->group.text, changes[event->change], event->npeople, first, actor,
+	return psprintf("%s %s %s %d%s %s by %s%s at %lld", kinds[event->kind], event->group.text, changes[event->change], event->npeople,
+					event->nunread ? psprintf("+%d", event->nunread) : "", first, actor,
 					event->by_link ? " link" : "", (long long) event->happened_ms);
 }
 
@@ -101,14 +102,14 @@ test_members(void)
 		{"a type that nobody knows", MEMBERS("GOWS", IN_GROUP("\"type\":\"linked\",\"participants\":[{\"id\":\"15551110012@c.us\"}]")),
 		"members " G " none 1 15551110012@c.us/ by unknown at 0"},
 		{"nobody", MEMBERS("WEBJS", IN_GROUP("\"type\":\"join\",\"participants\":[]")), "members " G " join 0 nobody by - at 0"},
-		{"entries that are nobody", MEMBERS("WEBJS", IN_GROUP("\"type\":\"join\",\"participants\":[null, 7, {}, \"x\", \"15551110012\", [\"15551110012@c.us\"]]")), "members " G " join 0 nobody by - at 0"},
+		{"entries that are nobody", MEMBERS("WEBJS", IN_GROUP("\"type\":\"join\",\"participants\":[null, 7, {}, \"x\", \"15551110012\", [\"15551110012@c.us\"]]")), "members " G " join 0+5 nobody by - at 0"},
 		{"no group", MEMBERS("WEBJS", "{\"type\":\"join\",\"participants\":[\"15551110012@c.us\"]}"), "other  none 0 nobody by - at 0"},
 		{"a person in a group's place", MEMBERS("WEBJS", "{\"group\":{\"id\":\"15551110012@c.us\"},\"type\":\"join\",\"participants\":[\"15551110012@c.us\"]}"), "other  none 0 nobody by - at 0"},
 		{"a time in two days", MEMBERS("GOWS", IN_GROUP("\"type\":\"join\",\"participants\":[],\"_data\":{\"Timestamp\":\"2026-12-03T00:00:00Z\"}")), "members " G " join 0 nobody by - at 0"},
 		{"we are in a group", ENVELOPE("GOWS", "group.v2.join", IN_GROUP("\"timestamp\":1796000000123")), "joined " G " none 0 nobody by - at 0"},
-		{"one person who left, not as a list, is not we", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\",\"participants\":\"15551110012@c.us\"}"), "members " G " leave 0 nobody by - at 0"},
-		{"one who left, under a name that is not known, is not we", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\",\"member\":\"15551110012@c.us\"}"), "members " G " leave 0 nobody by - at 0"},
-		{"nobody who left is not we", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\"}"), "members " G " leave 0 nobody by - at 0"},
+		{"one person who left, not as a list, is not we", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\",\"participants\":\"15551110012@c.us\"}"), "members " G " leave 1 15551110012@c.us/ by unknown at 0"},
+		{"one who left, under a name that is not known, is not we", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\",\"member\":\"15551110012@c.us\"}"), "members " G " leave 0+1 nobody by - at 0"},
+		{"nobody who left is not we", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\"}"), "members " G " leave 0+1 nobody by - at 0"},
 		{"we left", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"timestamp\":1796000000123")), "left " G " none 0 nobody by - at 0"},
 		{"a request to join", ENVELOPE("NOWEB", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":\"900000000000016@lid\",\"requesterPn\":\"15551110016@c.us\",\"requestMethod\":\"invite_link\"")),
 		"join request " G " none 1 15551110016@c.us/900000000000016@lid by unknown at 0"},
@@ -121,6 +122,7 @@ test_members(void)
 		{"a channel", ENVELOPE("GOWS", "message", "{\"from\":\"120363000000000009@newsletter\",\"fromMe\":false}"), "other  none 0 nobody by - at 0"},
 		{"a message that was refused", ENVELOPE("WEBJS", "message.ack", "{\"ack\":-1,\"error\":{\"code\":463,\"blocked\":true}}"), "refused  none 0 nobody by - at 0"},
 		{"another error", ENVELOPE("WEBJS", "message.ack", "{\"ack\":-1,\"error\":{\"code\":479}}"), "other  none 0 nobody by - at 0"},
+		{"somebody else's", ENVELOPE("WEBJS", "message.ack", "{\"ack\":-1,\"fromMe\":false,\"error\":{\"code\":463}}"), "other  none 0 nobody by - at 0"},
 		{"an event that nobody knows", ENVELOPE("GOWS", "presence.update", "{\"id\":\"15551110014@c.us\"}"), "other  none 0 nobody by - at 0"},
 		{"a payload that is none", ENVELOPE("GOWS", "group.v2.join", "[]"), "other  none 0 nobody by - at 0"},
 	};
@@ -131,6 +133,134 @@ test_members(void)
 
 		is_text(members_line(&event), cases[i].line, cases[i].name);
 	}
+}
+
+/* Whom events name that may be about our own account or about others, and in which group. */
+static void
+test_named(void)
+{
+	static const struct
+	{
+		const char *name;
+		const char *body;
+		const char *line;
+	}			cases[] =
+	{
+		{"NOWEB: we left, as the engine's own words say", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"_data\":{\"id\":\"" G "\",\"author\":\"900000000000099@lid\",\"participants\":[{\"id\":\"900000000000001@lid\"}],\"action\":\"remove\"}")),
+		"members " G " leave 1 /900000000000001@lid by other at 0"},
+		{"NOWEB: they say that somebody else did", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"_data\":{\"id\":\"" G "\",\"author\":\"900000000000099@lid\",\"participants\":[{\"id\":\"900000000000012@lid\",\"phoneNumber\":\"15551110012@s.whatsapp.net\"}],\"action\":\"remove\"}")),
+		"members " G " leave 1 15551110012@c.us/900000000000012@lid by other at 0"},
+		{"NOWEB: somebody else, as a text", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"_data\":{\"participants\":[\"15551110012@s.whatsapp.net\"],\"action\":\"remove\"}")),
+		"members " G " leave 1 15551110012@c.us/ by unknown at 0"},
+		{"WEBJS: likewise", ENVELOPE("WEBJS", "group.v2.leave", IN_GROUP("\"_data\":{\"type\":\"remove\",\"recipientIds\":[\"15551110012@c.us\"]}")),
+		"members " G " leave 1 15551110012@c.us/ by other at 0"},
+		{"WEBJS: likewise, in the page's own form", ENVELOPE("WEBJS", "group.v2.leave", IN_GROUP("\"_data\":{\"type\":\"remove\",\"recipients\":[{\"server\":\"c.us\",\"user\":\"15551110012\"}]}")),
+		"members " G " leave 1 15551110012@c.us/ by other at 0"},
+		{"GOWS: likewise", ENVELOPE("GOWS", "group.v2.leave", IN_GROUP("\"_data\":{\"JID\":\"" G "\",\"Leave\":[\"900000000000012@lid\"],\"Sender\":\"900000000000012@lid\"}")),
+		"members " G " leave 1 /900000000000012@lid by self at 0"},
+		{"WEBJS: nobody but who left by themselves", ENVELOPE("WEBJS", "group.v2.leave", IN_GROUP("\"_data\":{\"type\":\"leave\",\"author\":\"15551110012@c.us\",\"recipientIds\":[]}")),
+		"members " G " leave 1 15551110012@c.us/ by self at 0"},
+		{"WEBJS: nobody but who removed us", ENVELOPE("WEBJS", "group.v2.leave", IN_GROUP("\"_data\":{\"type\":\"remove\",\"author\":\"15551110012@c.us\",\"recipientIds\":[]}")),
+		"left " G " none 0 nobody by - at 0"},
+		{"those whom the engine names are not understood", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"_data\":{\"participants\":[{\"who\":1}]}")),
+		"members " G " leave 0+2 nobody by - at 0"},
+		{"a person under a name that is not known, in WAHA's form", ENVELOPE("GOWS", "group.v2.leave", IN_GROUP("\"gone\":{\"user\":[{\"x\":\"15551110012@c.us\"}]}")),
+		"members " G " leave 0+1 nobody by - at 0"},
+		{"a member, likewise", ENVELOPE("GOWS", "group.v2.leave", IN_GROUP("\"participant\":{\"x\":1}")),
+		"members " G " leave 0+1 nobody by - at 0"},
+		{"members of a group that we left", ENVELOPE("GOWS", "group.v2.leave", "{\"group\":{\"id\":\"" G "\",\"participants\":[{\"id\":\"15551110012@c.us\"}]}}"),
+		"members " G " leave 0+1 nobody by - at 0"},
+		{"the engine's word is of another change", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"_data\":{\"participants\":[\"15551110012@c.us\"],\"action\":\"add\"}")),
+		"members " G " none 1 15551110012@c.us/ by unknown at 0"},
+		{"the word and the name are of different changes", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\",\"action\":\"join\",\"participants\":[\"15551110012@c.us\"]}"),
+		"members " G " none 1 15551110012@c.us/ by unknown at 0"},
+		{"a word that is no text", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\",\"type\":{\"x\":1},\"participants\":[\"15551110012@c.us\"]}"),
+		"members " G " none 1 15551110012@c.us/ by unknown at 0"},
+		{"left by itself, and by somebody else", MEMBERS("WEBJS", IN_GROUP("\"type\":\"leave\",\"participants\":[{\"id\":\"15551110012@c.us\"}],\"_data\":{\"type\":\"leave\",\"author\":\"15551110013@c.us\"}")),
+		"members " G " leave 1 15551110012@c.us/ by unknown at 0"},
+		{"we are in a group, by its members", ENVELOPE("NOWEB", "group.v2.join", "{\"group\":{\"id\":\"" G "\",\"participants\":[{\"id\":\"15550000001@c.us\"},{\"id\":\"15551110012@c.us\"}]}}"),
+		"joined " G " none 2 15550000001@c.us/ by unknown at 0"},
+		{"others are in a group", ENVELOPE("NOWEB", "group.v2.join", "{\"group\":{\"id\":\"" G "\"},\"_data\":{\"participants\":[{\"id\":\"15551110012@c.us\"}]}}"),
+		"joined " G " none 1 15551110012@c.us/ by unknown at 0"},
+		{"a map by JID", MEMBERS("WEBJS", IN_GROUP("\"type\":\"join\",\"participants\":{\"15551110012@c.us\":{\"lid\":\"900000000000012@lid\"},\"15551110013@c.us\":\"15551110014@c.us\"}")),
+		"members " G " join 2 15551110012@c.us/900000000000012@lid by unknown at 0"},
+		{"one person as an object, and who added them", MEMBERS("WEBJS", IN_GROUP("\"type\":\"join\",\"participants\":{\"id\":\"15551110012@c.us\",\"addedBy\":\"15551110013@c.us\"}")),
+		"members " G " join 1 15551110012@c.us/ by unknown at 0"},
+		{"a change of nobody who is told", MEMBERS("WEBJS", IN_GROUP("\"type\":\"join\"")), "members " G " join 0+1 nobody by - at 0"},
+		{"a group as a text", MEMBERS("WEBJS", "{\"group\":\"" G "\",\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
+		{"a group in WEBJS' form", MEMBERS("WEBJS", "{\"group\":{\"_serialized\":\"" G "\"},\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
+		{"... within another", MEMBERS("WEBJS", "{\"group\":{\"id\":{\"server\":\"g.us\",\"user\":\"120363000000000001\"}},\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
+		{"a group in Go's", MEMBERS("GOWS", "{\"group\":{\"JID\":\"" G "\"},\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
+		{"a group without an object", MEMBERS("GOWS", "{\"jid\":\"" G "\",\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
+		{"two groups", MEMBERS("GOWS", "{\"group\":{\"id\":\"" G "\"},\"chatId\":\"120363000000000002@g.us\",\"type\":\"join\",\"participants\":[]}"), "other  none 0 nobody by - at 0"},
+		{"another group in the engine's own words", MEMBERS("GOWS", IN_GROUP("\"type\":\"join\",\"participants\":[],\"_data\":{\"JID\":\"120363000000000002@g.us\"}")), "other  none 0 nobody by - at 0"},
+		{"a request to join by number alone", ENVELOPE("NOWEB", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":null,\"requesterPn\":\"15551110016@c.us\"")),
+		"join request " G " none 1 15551110016@c.us/ by unknown at 0"},
+		{"a writer in a group, as an object", ENVELOPE("WEBJS", "message", "{\"from\":\"15551110014@c.us\",\"fromMe\":false,\"participant\":{\"_serialized\":\"15551110014@c.us\"}}"), "other  none 0 nobody by - at 0"},
+		{"a message to a group", ENVELOPE("WEBJS", "message", "{\"from\":\"15551110014@c.us\",\"fromMe\":false,\"to\":\"" G "\"}"), "other  none 0 nobody by - at 0"},
+		{"... as WEBJS says", ENVELOPE("WEBJS", "message", "{\"from\":\"15551110014@c.us\",\"fromMe\":false,\"_data\":{\"id\":{\"remote\":\"" G "\"}}}"), "other  none 0 nobody by - at 0"},
+		{"... as the engine says", ENVELOPE("GOWS", "message", "{\"from\":\"15551110014@c.us\",\"fromMe\":false,\"_data\":{\"Info\":{\"Chat\":\"" G "\"}}}"), "other  none 0 nobody by - at 0"},
+	};
+
+	for (size_t i = 0; i < lengthof(cases); i++)
+	{
+		Event		event = read_event(cases[i].body);
+
+		is_text(members_line(&event), cases[i].line, cases[i].name);
+	}
+}
+
+/* The account that an event is about, in each form; "?": one that is not understood. */
+static void
+test_own_account(void)
+{
+	static const struct
+	{
+		const char *me;
+		const char *line;
+	}			cases[] =
+	{
+		{"{\"id\":\"15559999999@c.us\",\"lid\":\"900000000000002@lid\"}", "15559999999@c.us/900000000000002@lid"},
+		{"{\"id\":{\"server\":\"c.us\",\"user\":\"15559999999\"}}", "15559999999@c.us/"},
+		{"{\"id\":\"15559999999:12@s.whatsapp.net\"}", "15559999999@c.us/"},
+		{"{\"id\":null,\"jid\":\"15559999999@s.whatsapp.net\"}", "15559999999@c.us/"},
+		{"{\"id\":\"900000000000002@lid\",\"jid\":\"15559999999@s.whatsapp.net\"}", "15559999999@c.us/900000000000002@lid"},
+		{"{\"JID\":\"15559999999@s.whatsapp.net\"}", "15559999999@c.us/"},
+		{"{\"wid\":{\"_serialized\":\"15559999999@c.us\"}}", "15559999999@c.us/"},
+		{"{\"user\":{\"id\":\"15559999999@c.us\"}}", "15559999999@c.us/"},
+		{"{\"phone\":\"+1 555 999 9999\"}", "15559999999@c.us/"},
+		{"{\"id\":\"15559999999\"}", "15559999999@c.us/"},
+		{"{\"id\":15559999999}", "15559999999@c.us/"},
+		{"{\"id\":\"900000000000002\",\"lid\":\"900000000000002@lid\"}", "/900000000000002@lid"},
+		{"{\"lid\":\"900000000000002@lid\"}", "/900000000000002@lid"},
+		{"\"15559999999@c.us\"", "15559999999@c.us/"},
+		{"\"15559999999\"", "15559999999@c.us/"},
+		{"15559999999", "15559999999@c.us/"},
+		{"null", "/"},
+		{"{}", "/"},
+		{"[]", "/"},
+		{"\"\"", "/"},
+		{"{\"id\":null,\"lid\":\"\"}", "/"},
+		{"{\"pushName\":\"x\",\"reachoutTimelock\":{\"isActive\":true},\"messageCapping\":null,\"isBusiness\":true}", "/"},
+		{"{\"id\":\"x\"}", "?"},
+		{"{\"id\":\"15559999999@example.net\"}", "?"},
+		{"{\"id\":\"" G "\"}", "?"},
+		{"{\"account\":\"15559999999@c.us\"}", "?"},
+		{"[\"15559999999@c.us\"]", "?"},
+		{"\"nobody\"", "?"},
+		{"true", "?"},
+	};
+	Event		session;
+
+	for (size_t i = 0; i < lengthof(cases); i++)
+	{
+		Event		event = read_event(psprintf("{\"event\":\"message\",\"me\":%s,\"payload\":{}}", cases[i].me));
+
+		is_text(event.has_unread_me ? "?" : person_line(&event.me), cases[i].line, psprintf("the account %s", cases[i].me));
+	}
+	session = read_event("{\"event\":\"session.status\",\"me\":null,\"payload\":{\"status\":\"FAILED\",\"me\":{\"id\":\"15559999999@c.us\"}}}");
+	is_text(person_line(&session.me), "15559999999@c.us/", "the account in a session's state");
+	is_text(read_event("{\"instance_id\":\"ABC\",\"status\":\"FAILED\"}").instance_id, "ABC", "the account as Wawp numbers it");
 }
 
 static void
@@ -200,12 +330,14 @@ test_rest(void)
 	event = read_event(ENVELOPE("GOWS", "message", "{\"body\":\"\\\\u0000 \\\\\\u0000\",\"from\":\"15551110014@c.us\",\"fromMe\":false}"));
 	is_text(event.text, "\\u0000 \\\xEF\xBF\xBD", "a backslash before it");
 	event = read_event(ENVELOPE("GOWS", "group.v2.join", IN_GROUP("\"_data\":{\"Participants\":[{\"JID\":\"900000000000014@lid\",\"PhoneNumber\":\"15551110014@s.whatsapp.net\"}]}")));
-	ok(event.npairs == 2 && event.npeople == 0, "GOWS: pairs of a group we joined");
+	ok(event.npairs == 2 && event.npeople == 1, "GOWS: pairs of a group we joined, and its members");
 	event = read_event(ENVELOPE("NOWEB", "group.v2.update", "{\"group\":{\"id\":\"" G "\",\"invite\":\"https://chat.whatsapp.com/x\",\"newMembersApprovalRequired\":false,\"membersCanSendMessages\":true,"
 								"\"participants\":[{\"id\":\"900000000000014@lid\",\"pn\":\"15551110014@c.us\"}]}}"));
 	ok(event.kind == EVENT_GROUP_CHANGED && event.has_link && event.has_approval && event.npairs == 2, "a changed group");
 	event = read_event(ENVELOPE("NOWEB", "group.v2.update", "{\"group\":{\"id\":\"" G "\",\"subject\":\"x\"}}"));
 	ok(event.kind == EVENT_GROUP_CHANGED && !event.has_link && !event.has_approval, "what is absent says nothing");
+	event = read_event(ENVELOPE("NOWEB", "group.v2.update", "{\"group\":{\"id\":\"" G "\",\"invite\":{\"code\":\"x\"},\"newMembersApprovalRequired\":\"on\"}}"));
+	ok(event.has_link && event.has_approval, "... what is there in another form was changed");
 	event = read_event(ENVELOPE("GOWS", "group.v2.participants.join-request", IN_GROUP("\"action\":\"rejected\",\"requesterId\":\"15551110016@c.us\"")));
 	ok(event.has_ended, "a request to join that was rejected has ended");
 	event = read_event(ENVELOPE("GOWS", "group.v2.participants.join-request", IN_GROUP("\"action\":\"approved\",\"requesterId\":\"15551110016@c.us\"")));
@@ -221,6 +353,8 @@ main(void)
 {
 	test_envelope();
 	test_members();
+	test_named();
+	test_own_account();
 	test_limits_and_sessions();
 	test_rest();
 	return done_testing();

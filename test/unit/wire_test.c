@@ -122,12 +122,15 @@ test_invites(void)
 		"{\"code\":\"SUCCESS\",\"message\":\"Success get group invite link\",\"results\":{\"invite_link\":\"https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV\"}}",
 		"{\"success\":true,\"message\":\"OK\",\"data\":{\"inviteCode\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}",
 		"{\"status\":\"success\",\"response\":{\"invite\":{\"code\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}}",
-		"{\"code\":200,\"data\":\"ABCDEFGHIJKLMNOPQRSTUV\"}"
+		"{\"code\":200,\"data\":\"ABCDEFGHIJKLMNOPQRSTUV\"}",
+		"https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV/", "https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV/?mode=x",
+		"{\"inviteUrl\":\"https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV/\"}", "{\"invite_url\":\"https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV\"}"
 	};
 	static const char *const none[] = {"", "short", "not a code at all", "{\"ok\":true}", "<html>", "{\"error\":\"x\",\"link\":\"ABCDEFGHIJKLMNOPQRSTUV\"}",
 		"Unauthorized", "wawp_upstream_error", "{\"code\":\"invalid_session\",\"message\":\"Session not found\"}",
 		"{\"code\":\"quota_reached\"}", "{\"success\":true,\"data\":{\"error\":\"x\",\"link\":\"ABCDEFGHIJKLMNOPQRSTUV\"}}",
-		"{\"code\":\"SUCCESS\",\"message\":\"ok\",\"results\":{}}", "ABCDEFGHIJ12345 is not available", "\xEF\xBB\xBF"
+		"{\"code\":\"SUCCESS\",\"message\":\"ok\",\"results\":{}}", "ABCDEFGHIJ12345 is not available", "\xEF\xBB\xBF",
+		"ABCDEFGHIJKLMNOPQRSTUV/", "https://chat.whatsapp.com/ABCDEFGHIJKLMNOPQRSTUV/join"
 	};
 
 	for (size_t i = 0; i < lengthof(forms); i++)
@@ -135,6 +138,47 @@ test_invites(void)
 				"an invite code in one of its forms");
 	for (size_t i = 0; i < lengthof(none); i++)
 		ok(wire_read_invite(none[i], strlen(none[i])) == NULL, "no invite code in text %zu", i + 1);
+}
+
+/* Our own account, a new group and a LID under each of the keys that are known for them. */
+static void
+test_ids(void)
+{
+	static const char *const mine[][3] = {
+		{"{\"id\":\"15551230403@c.us\",\"lid\":\"123456@lid\"}", "15551230403@c.us", "123456@lid"},
+		{"{\"jid\":\"15551230403:7@s.whatsapp.net\"}", "15551230403@c.us", ""},
+		{"{\"id\":\"123456@lid\",\"jid\":\"15551230403@s.whatsapp.net\"}", "15551230403@c.us", "123456@lid"},
+		{"{\"id\":\"123456@lid\"}", "123456@lid", "123456@lid"},
+		{"{\"id\":\"15551230403\"}", "15551230403@c.us", ""},
+		{"\"15551230403@c.us\"", "15551230403@c.us", ""},
+		{"{\"lid\":\"123456@lid\"}", "", "123456@lid"},
+		{"{\"id\":\"120363012345678901@g.us\"}", "", ""},
+		{"null", "", ""}
+	};
+	static const char *const created[] = {
+		"{\"groupId\":\"120363012345678901@g.us\"}", "{\"data\":{\"groupJid\":\"120363012345678901@g.us\"}}",
+		"{\"group_id\":{\"_serialized\":\"120363012345678901@g.us\"},\"group\":{\"subject\":\"x\"}}", "\"120363012345678901@g.us\"",
+		"{\"gid\":{\"server\":\"g.us\",\"user\":\"120363012345678901\"}}"
+	};
+	static const char *const lids[][2] = {
+		{"{\"lid\":\"123456@lid\",\"pn\":\"15551230403@c.us\"}", "123456@lid"}, {"{\"data\":{\"lid\":\"123456@lid\"}}", "123456@lid"},
+		{"{\"result\":{\"lid\":\"123456@lid\"}}", "123456@lid"}, {"[{\"lid\":\"123456@lid\"}]", "123456@lid"},
+		{"{\"data\":[{\"lid\":\"123456@lid\"}]}", "123456@lid"}, {"[{\"lid\":\"123456@lid\"},{\"lid\":\"123457@lid\"}]", ""}, {"{\"lid\":null}", ""}, {"", ""}
+	};
+
+	for (size_t i = 0; i < lengthof(mine); i++)
+	{
+		const char *body = psprintf("{\"name\":\"n\",\"status\":\"WORKING\",\"me\":%s}", mine[i][0]);
+		WireSession session;
+
+		ok(wire_read_session(body, strlen(body), &session), "a session of the account %s", mine[i][0]);
+		is_text(session.me.text, mine[i][1], "... its JID");
+		is_text(session.me_lid.text, mine[i][2], "... its LID");
+	}
+	for (size_t i = 0; i < lengthof(created); i++)
+		is_text(wire_read_created(created[i], strlen(created[i])), "120363012345678901@g.us", created[i]);
+	for (size_t i = 0; i < lengthof(lids); i++)
+		is_text(wire_read_lid(lids[i][0], strlen(lids[i][0])).text, lids[i][1], psprintf("the LID in %s", lids[i][0]));
 }
 
 /* Sessions in envelopes that have a status of their own; status NULL: none is read. */
@@ -1150,6 +1194,7 @@ main(void)
 	test_crowded_members();
 	test_requests();
 	test_invites();
+	test_ids();
 	test_errors_under_success();
 	test_broken_answers();
 	return done_testing();
