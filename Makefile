@@ -30,7 +30,7 @@ throttle = gcra limiter budget share
 tables = intent contact membership suppression erasure_key person_data erasure group_settings hold requester_hold identity home adoption privileges audit_block audit_stored audit audit_mailbox webhook_event worker_status
 session = api participants check groups join_requests messages pairs pure send session_read session_verify sync sync_request sync_source \
 	foreign_table foreign_read foreign_plan foreign_scan foreign_modify foreign_handler
-queue = quota enqueue control webhook take_over subject monitor metrics metric_rows audit_verify audit_proof report trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_guard
+queue = quota enqueue control webhook take_over subject monitor metrics metric_rows audit_verify audit_proof report trigger trigger_batch trigger_search trigger_probe trigger_row trigger_arguments trigger_catalog trigger_guard
 worker = launcher worker dispatch settle claim verify precheck precedence messages completion attempt events \
 	group_cache lanes admission instance_cache error_log savepoint utility_hook server_changes refusal_run erasure_rest
 

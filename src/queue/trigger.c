@@ -167,8 +167,7 @@ has_another_end(const Firing *firing, const TriggeredRow *row)
 {
 	AttrNumber	column = firing->mapping->until_column;
 
-	return column != InvalidAttrNumber &&
-		row_time(firing->table, row->row, column) != row_time(firing->table, row->new_row, column);
+	return column != InvalidAttrNumber && row_has_other_time(firing->table, row->row, row->new_row, column);
 }
 
 /* Adds the requests of an UPDATE; if a column cannot be computed, both halves of a move are there to be noted. */

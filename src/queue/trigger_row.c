@@ -124,33 +124,91 @@ text_time(Datum value, Oid type)
 												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
+/* Types whose values are times, each with what makes an instant of one. */
+static const struct
+{
+	Oid			type;
+	PGFunction	to_timestamptz; /* NULL: it is one */
+}			time_types[] =
+{
+	{TIMESTAMPTZOID, NULL},
+	{TIMESTAMPOID, timestamp_timestamptz},
+	{DATEOID, date_timestamptz},
+};
+
+/*
+ * Returns what values of a type say about times.  Only a text may be one in the
+ * writer's own words; any other type's text is of something else: a range's begins with
+ * its lower bound, a number's digits look like a date.
+ */
+RowTimes
+row_times_of_type(Oid type)
+{
+	Oid			base = getBaseType(type);
+	char		category;
+	bool		is_preferred;
+
+	for (size_t i = 0; i < lengthof(time_types); i++)
+		if (time_types[i].type == base)
+			return ROW_TIMES;
+	get_type_category_preferred(base, &category, &is_preferred);
+	return category == TYPCATEGORY_STRING ? ROW_TIMES_AS_TEXT : ROW_NO_TIMES;
+}
+
+/* Raises, or warns, that a column of that type cannot say when memberships end. */
+void
+row_refuse_times(int elevel, const char *column, Oid type)
+{
+	ereport(elevel,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" of type %s cannot say when memberships end", column, format_type_be(type)),
+			 errdetail("'until=column' takes a column of type timestamp with time zone, timestamp without time zone or date."),
+			 errhint("Name a column of one of these types, perhaps a generated one, or give this one such a type.")));
+}
+
 static TimestampTz
 value_time(Datum value, Oid type)
 {
-	switch (type)
-	{
-		case TIMESTAMPTZOID:
-			return DatumGetTimestampTz(value);
-		case TIMESTAMPOID:
-			return DatumGetTimestampTz(DirectFunctionCall1(timestamp_timestamptz, value));
-		case DATEOID:
-			return DatumGetTimestampTz(DirectFunctionCall1(date_timestamptz, value));
-		default:
-			return text_time(value, type);
-	}
+	for (size_t i = 0; i < lengthof(time_types); i++)
+		if (time_types[i].type == type)
+			return DatumGetTimestampTz(time_types[i].to_timestamptz ? DirectFunctionCall1(time_types[i].to_timestamptz, value) : value);
+	return text_time(value, type);
 }
 
 /*
  * Returns the instant a column means, as its cast to timestamptz does: what has
- * no zone is in the session's.  0 for NULL; the epoch itself is one
+ * no zone is in the session's.  Raises if the column's type says no times, which
+ * CREATE TRIGGER refuses, but did not in 0.1.  0 for NULL; the epoch itself is one
  * microsecond later, since 0 means "none" to the queue.
  */
 TimestampTz
 row_time(Relation table, HeapTuple row, AttrNumber column)
 {
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), column - 1);
 	bool		isnull;
 	Datum		value = row_value(table, row, column, &isnull);
-	TimestampTz at = isnull ? 0 : value_time(value, row_column_type(table, column));
+	TimestampTz at;
 
+	if (row_times_of_type(attribute->atttypid) == ROW_NO_TIMES)
+		row_refuse_times(ERROR, NameStr(attribute->attname), attribute->atttypid);
+	at = isnull ? 0 : value_time(value, row_column_type(table, column));
 	return !isnull && at == 0 ? 1 : at;
+}
+
+/*
+ * True if a column means another instant in one row than in the other.  What may be
+ * no time is compared as it is written: the row that repairs it is read, not the
+ * one before.
+ */
+bool
+row_has_other_time(Relation table, HeapTuple row, HeapTuple other, AttrNumber column)
+{
+	const char *one;
+	const char *another;
+
+	if (row_times_of_type(row_column_type(table, column)) == ROW_TIMES)
+		return row_time(table, row, column) != row_time(table, other, column);
+	one = row_text(table, row, column);
+	another = row_text(table, other, column);
+	return one == NULL || another == NULL ? one != another : strcmp(one, another) != 0;
 }

@@ -36,6 +36,7 @@
 #include "miscadmin.h"
 #include "nodes/plannodes.h"
 #include "queue/enqueue.h"
+#include "queue/trigger_catalog.h"
 #include "queue/trigger_probe.h"
 #include "queue/trigger_row.h"
 #include "queue/trigger_search.h"
@@ -108,19 +109,6 @@ search_table(const RowSearch *where)
 	Oid			table = RelationGetRelid(where->table);
 
 	return where->trigger->tgisclone ? llast_oid(get_partition_ancestors(table)) : table;
-}
-
-static Oid
-table_owner(Oid table)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", table);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
 }
 
 static Oid
@@ -198,7 +186,8 @@ search_text(const RowSearch *where, SearchKind kind)
 /*
  * Return the text of a search for the latest ends; a row without an end has one
  * that is never reached.  Its arguments are the groups and people, in normal form
- * and side by side, and spellings of these groups.
+ * and side by side, and spellings of these groups.  Ends are looked at only of rows
+ * that are about one of these people: where they are texts, others' may be no times.
  */
 static char *
 ends_search_text(const RowSearch *where, SearchKind kind)
@@ -212,10 +201,12 @@ ends_search_text(const RowSearch *where, SearchKind kind)
 					" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY w (in_group, person, n)"
 					" JOIN %s t ON %s.wawp_jid(t.%s::pg_catalog.text) OPERATOR(pg_catalog.=) w.in_group"
 					" AND %s.wawp_jid(t.%s::pg_catalog.text) OPERATOR(pg_catalog.=) w.person"
-					" WHERE (t.%s IS NULL OR t.%s::pg_catalog.timestamptz OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())%s GROUP BY w.n",
+					"%s GROUP BY w.n HAVING pg_catalog.max(COALESCE(t.%s::pg_catalog.timestamptz, 'infinity'::pg_catalog.timestamptz))"
+					" OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()",
 					until, quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table)),
-					ours, group, ours, quote_identifier(where->mapping->jid), until, until,
-					kind == SEARCH_BY_FORM ? "" : psprintf(" AND t.%s %s ANY ($3)", group, type_equality(group_column_type(where))));
+					ours, group, ours, quote_identifier(where->mapping->jid),
+					kind == SEARCH_BY_FORM ? "" : psprintf(" AND t.%s %s ANY ($3)", group, type_equality(group_column_type(where))),
+					until);
 }
 
 static Search *
@@ -482,8 +473,12 @@ search_as_owner(const RowSearch *where, WantedRow *wanted, int n)
 static void
 search_begin(const RowSearch *where, Oid *userid, int *security)
 {
+	Oid			owner = trigger_table_owner(search_table(where));
+
+	if (!OidIsValid(owner))
+		elog(ERROR, "cache lookup failed for relation %u", search_table(where));
 	GetUserIdAndSecContext(userid, security);
-	SetUserIdAndSecContext(table_owner(search_table(where)),
+	SetUserIdAndSecContext(owner,
 						   *security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
 }
 
@@ -501,15 +496,14 @@ trigger_search(const RowSearch *where, WantedRow *wanted, int n)
 	SetUserIdAndSecContext(userid, security);
 }
 
-/* True if a column says when memberships end, as a time: others' texts may be none. */
+/* True if a column says when memberships end. */
 bool
 trigger_has_ends(const RowSearch *where)
 {
 	AttrNumber	column = where->mapping->until_column;
-	Oid			type = column == InvalidAttrNumber ? InvalidOid
-		: getBaseType(TupleDescAttr(RelationGetDescr(where->table), column - 1)->atttypid);
 
-	return type == TIMESTAMPTZOID || type == TIMESTAMPOID || type == DATEOID;
+	return column != InvalidAttrNumber &&
+		row_times_of_type(TupleDescAttr(RelationGetDescr(where->table), column - 1)->atttypid) != ROW_NO_TIMES;
 }
 
 /* The people of a search for ends, in each form that their numbers have; space for two of each. */
