@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "queue/trigger_arguments.h"
+#include "queue/trigger_catalog.h"
 #include "queue/trigger_row.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -72,8 +73,8 @@ refuse_missing_column(Relation table, const char *trigger, const char *argument,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of table \"%s\" does not exist", column, name),
 			 errdetail("Trigger \"%s\" has the argument '%s=%s'.", trigger, argument, column),
-			 errhint("If the column was renamed or dropped, DROP TRIGGER %s ON %s and create it anew with the columns there are.",
-					 quote_identifier(trigger), quote_identifier(name)),
+			 errhint("If the column was renamed or dropped, DROP TRIGGER %s and create it anew with the columns there are.",
+					 trigger_place_by_name(table, trigger)),
 			 errtable(table)));
 }
 
@@ -148,6 +149,32 @@ trigger_argument_naming(const char *column, int nargs, char **args)
 			if (is_argument_naming(args[n], i, column))
 				return args[n];
 	return NULL;
+}
+
+/* Returns the value of the last argument of that name, which counts; NULL if there is none. */
+static const char *
+argument_value(const char *name, int nargs, char **args)
+{
+	size_t		n = strlen(name);
+
+	while (nargs-- > 0)
+		if (strncmp(args[nargs], name, n) == 0 && args[nargs][n] == '=')
+			return args[nargs] + n + 1;
+	return NULL;
+}
+
+/* Returns the name of the column that says when memberships end; NULL if none does. */
+const char *
+trigger_argument_until(int nargs, char **args)
+{
+	return argument_value("until", nargs, args);
+}
+
+/* Returns the name of the instance that is meant; NULL if none is named. */
+const char *
+trigger_argument_instance(int nargs, char **args)
+{
+	return argument_value("instance", nargs, args);
 }
 
 /* Raises for a trigger that does not fire AFTER, FOR EACH ROW. */

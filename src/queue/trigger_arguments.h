@@ -31,6 +31,8 @@ typedef struct TriggerMapping
 
 extern TriggerMapping trigger_read_arguments(Relation table, const char *trigger, int nargs, char **args);
 extern const char *trigger_argument_naming(const char *column, int nargs, char **args);
+extern const char *trigger_argument_until(int nargs, char **args);
+extern const char *trigger_argument_instance(int nargs, char **args);
 extern IntentAction trigger_action(const char *name);
 extern void trigger_check_timing(bool is_after, bool is_for_row);
 

@@ -3,7 +3,7 @@
 -- request is not possible.  Nothing here is ever sent: each part rolls back.
 \i test/sql-include/setup.sql
 
-SELECT plan(75);
+SELECT plan(109);
 SET datestyle = 'ISO, YMD';
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
@@ -69,6 +69,45 @@ INSERT INTO watched VALUES (:'g', '15551230003', '2100-03-04 00:00+00');
 SET timezone = 'UTC';
 SELECT is(asked('until'), ARRAY['("2100-03-04 00:00:00+00")', '("2100-03-03 18:30:00+00")', '("2100-03-04 00:00:00+00")'],
     'without a zone it is the session''s, as by a cast');
+
+-- of rows with texts the one that ends last decides, as with times; others' texts may be none
+SELECT watched('grp text, phone text, ends varchar(40)', :ends) \g /dev/null
+INSERT INTO watched VALUES (:'g', '15551230009', 'some day');
+DELETE FROM wawp.membership_intent;
+INSERT INTO watched VALUES (:'g', '15551230001', '2100-01-01 00:00+00');
+INSERT INTO watched VALUES (:'g', '15551230001', '2090-01-01 00:00+00');
+SELECT is(rows_of($$SELECT state, until FROM wawp.membership_intent WHERE state <> 'cancelled'$$), ARRAY['(queued,"2100-01-01 00:00:00+00")'], 'of ends as texts the latest counts');
+DELETE FROM watched WHERE ends LIKE '2100%';
+SELECT is(asked('action, jid, until'), ARRAY['(add,15551230001@c.us,"2090-01-01 00:00:00+00")'], '... and then the next one');
+INSERT INTO watched VALUES (:'g', '15551230001', 'some day');
+DELETE FROM wawp.membership_intent;
+DELETE FROM watched WHERE ends LIKE '2090%';
+SELECT is(asked('action, jid, state'), ARRAY['(remove,15551230001@c.us,failed)'], 'whether a row whose text is no time wants somebody is not known: nobody is removed, and it is told');
+
+UPDATE watched SET ends = '2095-01-01 00:00+00';
+SELECT is(asked('action, jid, until, state') @> ARRAY['(add,15551230001@c.us,"2095-01-01 00:00:00+00",queued)'], true, '... until it is repaired');
+
+-- types whose text is not a time, though it may begin like one
+CREATE TYPE weekday AS ENUM ('monday');
+CREATE DOMAIN end_of_ours AS timestamptz;
+CREATE DOMAIN span_of_ours AS tstzrange;
+SELECT raises(format($$SELECT watched('grp text, phone text, ends %s', $x$%s$x$)$$, type, :ends), '42804', format('column "ends" of type %s cannot say when memberships end', type),
+    '''until=column'' takes a column of type timestamp with time zone, timestamp without time zone or date.', '%', type || ' says no end')
+    FROM unnest(ARRAY['tstzrange', 'daterange', 'tstzmultirange', 'span_of_ours', 'numeric', 'bigint', 'date[]', 'timestamp with time zone[]', 'jsonb', 'boolean', 'interval', 'time without time zone', 'weekday', 'point']) type;
+SELECT watched('grp text, phone text, ends end_of_ours', :ends) \g /dev/null
+INSERT INTO watched VALUES (:'g', '15551230001', '2100-03-04 05:06+00');
+SELECT is(asked('until'), ARRAY['("2100-03-04 05:06:00+00")'], 'a domain does');
+SELECT throws_ok('ALTER TABLE watched ALTER COLUMN ends TYPE tstzrange USING tstzrange(NULL, ends)', '42804', 'column "ends" of type tstzrange cannot say when memberships end', 'nor may its type become one that says none');
+SELECT lives_ok('ALTER TABLE watched ALTER COLUMN ends TYPE date', 'but another that does');
+-- as a trigger of 0.1, or one that was made while the library was not preloaded
+ALTER TABLE watched ADD COLUMN span tstzrange;
+UPDATE pg_trigger SET tgargs = decode(replace(encode(tgargs, 'hex'), encode('until=ends', 'hex'), encode('until=span', 'hex')), 'hex') WHERE tgrelid = 'watched'::regclass;
+ALTER TABLE watched DISABLE TRIGGER "Member", ENABLE TRIGGER "Member";
+INSERT INTO watched VALUES (:'g', '15551230002', NULL, '[2100-01-01,)');
+UPDATE watched SET ends = '2100-01-01' WHERE phone = '15551230002';
+UPDATE watched SET span = '[2100-01-02,)' WHERE phone = '15551230002';
+SELECT is(asked('action, jid, until, state, split_part(detail, '':'', 1)'), array_fill('(add,15551230002@c.us,,failed,"column ""span"" of type tstzrange cannot say when memberships end")'::text, ARRAY[2]),
+    'where a trigger has such a column a range''s beginning is not taken for its end');
 
 -- ---- another row that wants the person
 
@@ -296,11 +335,11 @@ SELECT is(asked(), ARRAY['(remove,15551230001@c.us)', '(remove,15551230002@c.us)
 
 SELECT watched('id int, grp text, phone text, ends date', $$'group=grp', 'jid=phone', 'until=ends', 'instance=support'$$) \g /dev/null
 SELECT throws_ok($$ALTER TABLE watched RENAME COLUMN phone TO tel$$, '2BP01', 'column "phone" is used by trigger "Member" of table "watched"', 'a column in use is not renamed');
-SELECT raises('ALTER TABLE watched DROP COLUMN ends CASCADE', '2BP01', 'column "ends" is used by trigger "Member" of table "watched"', '%''until=ends''%', 'DROP TRIGGER "Member" ON watched first, %', 'nor dropped, and the way out is told');
+SELECT raises('ALTER TABLE watched DROP COLUMN ends CASCADE', '2BP01', 'column "ends" is used by trigger "Member" of table "watched"', '%''until=ends''%', 'DROP TRIGGER "Member" ON public.watched first, %', 'nor dropped, and the way out is told');
 SELECT lives_ok($$ALTER TABLE watched RENAME COLUMN id TO number$$, 'others are');
 CREATE OR REPLACE TRIGGER "Member" AFTER INSERT ON watched FOR EACH ROW EXECUTE FUNCTION
     wawp_membership_trigger('group=grp', 'jid=phone', 'until=ends', 'reason=row {number}, {nothing}', 'instance=support');
-SELECT raises('ALTER TABLE watched RENAME number TO nr', '2BP01', 'column "number" is used by trigger "Member" of table "watched"', '%''reason=row {number}, {nothing}''%', 'DROP TRIGGER "Member" ON watched first, %', 'but for those of a reason');
+SELECT raises('ALTER TABLE watched RENAME number TO nr', '2BP01', 'column "number" is used by trigger "Member" of table "watched"', '%''reason=row {number}, {nothing}''%', 'DROP TRIGGER "Member" ON public.watched first, %', 'but for those of a reason');
 SELECT lives_ok($$ALTER TABLE watched ALTER COLUMN phone TYPE varchar(40), ALTER COLUMN grp SET NOT NULL$$, 'a type may change');
 SELECT raises($$SELECT watched('a text', '''group=a'', ''jid=b''')$$, '42703', 'column "b" of table "watched" does not exist', 'Trigger "Member" has the argument ''jid=b''.', '%', 'a column that is not there is told by CREATE TRIGGER');
 SELECT raises($$SELECT watched('a text', '''group=a''')$$, '42703', 'argument "jid" of wawp_membership_trigger() is missing', '%', '%', 'so is an argument that is missing');
@@ -308,6 +347,38 @@ SELECT raises($$SELECT watched('a text', '''group=a'', ''jid=a'', ''action=kick'
 DROP TRIGGER "Member" ON watched;
 SELECT lives_ok('ALTER TABLE watched RENAME COLUMN phone TO tel', 'without the trigger all may be');
 SELECT lives_ok('ALTER TABLE watched DROP COLUMN ends', '... and dropped');
+
+-- what is dropped with its trigger may be, whatever goes first
+CREATE SCHEMA regress_wawp_goes;
+CREATE TABLE regress_wawp_goes.goes (grp text, phone text);
+CREATE DOMAIN regress_wawp_goes.number AS text;
+ALTER TABLE regress_wawp_goes.goes ALTER phone TYPE regress_wawp_goes.number;
+CREATE TRIGGER m AFTER INSERT ON regress_wawp_goes.goes FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone', 'instance=support');
+SELECT raises('DROP DOMAIN regress_wawp_goes.number CASCADE', '2BP01', 'column "phone" is used by trigger "m" of table "goes"', '%', 'DROP TRIGGER m ON regress_wawp_goes.goes first, %', 'a column is not dropped with its type');
+SELECT raises($$DO 'BEGIN ALTER TABLE regress_wawp_goes.goes DROP COLUMN phone; DROP TABLE regress_wawp_goes.goes; END'$$, '2BP01', 'column "phone" is used%', '%', '%', '... nor before its table, by a statement of its own');
+SELECT lives_ok('DROP SCHEMA regress_wawp_goes CASCADE', 'a schema is dropped with a type that is younger than the table');
+CREATE ROLE regress_wawp_leaver;
+CREATE SCHEMA regress_wawp_goes AUTHORIZATION regress_wawp_leaver;
+SET ROLE regress_wawp_leaver;
+CREATE TABLE regress_wawp_goes.goes (grp text, phone text);
+CREATE DOMAIN regress_wawp_goes.number AS text;
+ALTER TABLE regress_wawp_goes.goes ALTER phone TYPE regress_wawp_goes.number;
+CREATE TRIGGER m AFTER INSERT ON regress_wawp_goes.goes FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone', 'instance=support');
+RESET ROLE;
+SELECT lives_ok($$DO 'BEGIN DROP OWNED BY regress_wawp_leaver; END'$$, '... and so is what a role owns');
+
+-- of a partition the way out is the partitioned table's trigger
+CREATE SCHEMA regress_wawp_parts;
+CREATE TABLE regress_wawp_parts.parted (grp text, phone text, a int, b int) PARTITION BY LIST (a);
+CREATE TABLE regress_wawp_parts.middle PARTITION OF regress_wawp_parts.parted FOR VALUES IN (1) PARTITION BY LIST (b);
+CREATE TABLE regress_wawp_parts.leaf PARTITION OF regress_wawp_parts.middle FOR VALUES IN (1);
+CREATE TRIGGER m AFTER INSERT ON regress_wawp_parts.parted FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone', 'instance=support');
+SELECT raises('ALTER TABLE regress_wawp_parts.parted RENAME phone TO tel', '2BP01', 'column "phone" is used by trigger "m" of table "parted"', '%', 'DROP TRIGGER m ON regress_wawp_parts.parted first, %', 'the trigger that can be dropped is told');
+SELECT raises('ALTER TABLE regress_wawp_parts.parted DROP COLUMN phone', '2BP01', 'column "phone" is used by trigger "m" of table "parted"', '%', 'DROP TRIGGER m ON regress_wawp_parts.parted first, %', '... for a column that is dropped, too');
+SELECT lives_ok('DROP TABLE regress_wawp_parts.middle', 'a partition may go');
+DROP TRIGGER m ON regress_wawp_parts.parted;
+SELECT lives_ok('ALTER TABLE regress_wawp_parts.parted RENAME phone TO tel', 'and does as it says');
+DROP SCHEMA regress_wawp_parts CASCADE;
 
 -- no instance is named and two could be meant; the session's setting is not the owner's
 SELECT watched('grp text, phone text, ends timestamptz', $$'group=grp', 'jid=phone', 'until=ends', 'reason=why'$$) \g /dev/null
@@ -381,11 +452,34 @@ SET ROLE regress_wawp_owner;
 SELECT is(array_agg(wawp_retry(id)), '{t,t}', '... and are retried when it is granted again') FROM wawp.membership_intent;
 RESET ROLE;
 SELECT is(asked('action, jid, state'), ARRAY['(remove,15551230001@c.us,queued)', '(add,15551230002@c.us,queued)'], '... for the same people');
-ALTER SERVER support RENAME TO elsewhere;
+SELECT raises('ALTER SERVER support RENAME TO elsewhere', '2BP01', 'Wawp instance "support" is used by trigger "Member" of table "watched"', 'The trigger has the argument ''instance=support''; %',
+    'DROP TRIGGER "Member" ON public.watched first, and create it anew with the name that the instance has then.', 'an instance that a trigger names is not renamed');
+SELECT lives_ok($$ALTER SERVER support OPTIONS (ADD adds_per_day '50')$$, 'but changed');
+REVOKE USAGE ON FOREIGN SERVER support FROM regress_wawp_owner;
+SELECT lives_ok('ALTER SERVER support RENAME TO elsewhere', 'whose table''s owner may not use it keeps nobody from that');
+ALTER SERVER elsewhere RENAME TO support;
+GRANT USAGE ON FOREIGN SERVER support TO regress_wawp_owner;
+DROP USER MAPPING FOR PUBLIC SERVER support;
+REVOKE USAGE ON FOREIGN SERVER support FROM regress_wawp_writer;
+SELECT raises('DROP SERVER support', '2BP01', 'Wawp instance "support" is used by trigger "Member" of table "watched"', '%', 'DROP TRIGGER "Member" ON public.watched first, or %', 'nor is it dropped');
+SET client_min_messages = warning;
+\echo its trigger stays
+DROP SERVER support CASCADE;
+\echo an instance that does not exist
+:member, 'instance=support');
+CREATE TABLE parted (grp text, phone text, ends text, region int) PARTITION BY LIST (region);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
+\echo ends as texts
+CREATE TRIGGER m AFTER INSERT ON parted FOR EACH ROW EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone', 'until=ends', 'instance=support');
+CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2);
+DROP TABLE parted;
+SET client_min_messages = error;
 INSERT INTO watched VALUES (:'g', '15551230003');
 SELECT is(rows_of('SELECT action, instance, instance_id, state, detail FROM wawp.membership_intent'),
     ARRAY['(add,support,"",failed,"Wawp instance ""support"" does not exist; An instance is made by CREATE SERVER ... FOREIGN DATA WRAPPER wawp.")'], 'an instance that is gone');
-ALTER SERVER elsewhere RENAME TO support;
+CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
+CREATE USER MAPPING FOR PUBLIC SERVER support OPTIONS (access_token 'secret');
+GRANT USAGE ON FOREIGN SERVER support TO regress_wawp_owner;
 SELECT ok(wawp_retry(id), '... and comes back') FROM wawp.membership_intent;
 SELECT is(asked('instance, instance_id, state'), ARRAY['(support,ABC123,queued)'], '... is asked');
 REVOKE USAGE ON FOREIGN SERVER support FROM regress_wawp_owner;
