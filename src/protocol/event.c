@@ -127,10 +127,10 @@ event_add_entry(const JsonNode *node, bool pairs_only, Event *event)
 static void
 event_read_people(const JsonNode *list, bool pairs_only, Event *event)
 {
-	if (json_node_is(list, JSON_KIND_ARRAY) || is_keyed_list(list))
+	if (json_node_is(list, JSON_KIND_ARRAY) || wire_is_keyed_list(list))
 		for (const JsonNode *child = list->first; child; child = child->next)
 			event_add_entry(child, pairs_only, event);
-	else if (json_is_set(list))
+	else if (wire_is_set(list))
 		event_add_entry(list, pairs_only, event);
 }
 
@@ -139,7 +139,7 @@ static bool
 event_has_any(const JsonNode *object, const char *const *keys)
 {
 	for (; *keys; keys++)
-		if (json_is_set(json_node_get(object, *keys)))
+		if (wire_is_set(json_node_get(object, *keys)))
 			return true;
 	return false;
 }
@@ -218,7 +218,7 @@ event_group(const JsonNode *payload)
 {
 	const JsonNode *named = json_node_get(payload, "group");
 	const Jid	others[] = {wire_read_group_id(payload), wire_read_group_id(json_node_get(payload, "_data"))};
-	Jid			group = json_is_set(named) ? wire_read_group_id(named) : others[0];
+	Jid			group = wire_is_set(named) ? wire_read_group_id(named) : others[0];
 
 	for (size_t i = 0; i < lengthof(others); i++)
 		if (others[i].kind == JID_GROUP && !jid_same(&others[i], &group))
@@ -452,7 +452,7 @@ event_is_in_group(const JsonNode *payload)
 	for (size_t i = 0; i < lengthof(chats); i++)
 		if (wire_read_group_id(chats[i]).kind == JID_GROUP)
 			return true;
-	return json_is_set(json_node_get(payload, "participant"));
+	return wire_is_set(json_node_get(payload, "participant"));
 }
 
 /* Read a message that a person sent us 1:1; any other is of no use but for pairs. */

@@ -62,7 +62,7 @@ static const char *const subject_keys[] = {"subject", "name", "Name", "title", N
 /* names are compared by their letters and digits alone; a longer one is none of those that are known */
 #define LONGEST_NAME 40
 
-/* What a member of a list's envelope says, by its name. */
+/* The meanings of names in a list's envelope. */
 typedef enum EnvelopeUse
 {
 	SAYS_NOTHING,
@@ -591,9 +591,9 @@ may_name_account(const JsonNode *node)
 	static const char *const beside[] = {"pushName", "push_name", "name", "reachoutTimelock", "messageCapping", NULL};
 
 	if (!json_node_is_list(node))
-		return json_is_set(node);
+		return wire_is_set(node);
 	for (const JsonNode *child = node->first; child; child = child->next)
-		if (json_is_set(child) && child->kind != JSON_KIND_TRUE && !wire_word_is(child->key, beside))
+		if (wire_is_set(child) && child->kind != JSON_KIND_TRUE && !wire_word_is(child->key, beside))
 			return true;
 	return false;
 }
@@ -719,7 +719,7 @@ read_number_flag(const JsonNode *flag)
 
 /* True for values other than null, false, "", 0, [] and {}. */
 bool
-json_is_set(const JsonNode *node)
+wire_is_set(const JsonNode *node)
 {
 	const char *text = json_node_text(node);
 
@@ -941,7 +941,7 @@ add_verdict_field(const JsonNode *value, VerdictUse use, WirePerson *person)
 		add_code(number, person);
 	else if (use == VERDICT_FLAG || use == VERDICT_FAILURE)
 		add_flag(read_number_flag(value), use == VERDICT_FLAG, person);
-	else if (use == VERDICT_OFFER && json_is_set(value) && !json_node_is(value, JSON_KIND_STRING))
+	else if (use == VERDICT_OFFER && wire_is_set(value) && !json_node_is(value, JSON_KIND_STRING))
 		add_code(403, person);
 }
 
@@ -1023,7 +1023,7 @@ may_be_verdict(const JsonNode *field)
 	const char *word = json_node_text(field);
 	int			number;
 
-	if (!json_is_set(field) || means_success(word) || (json_node_int(field, &number) && number >= 200 && number < 300))
+	if (!wire_is_set(field) || means_success(word) || (json_node_int(field, &number) && number >= 200 && number < 300))
 		return false;
 	for (size_t i = 0; i < lengthof(stems); i++)
 		if (contains_name(field->key, stems[i]))
@@ -1129,7 +1129,7 @@ is_place(const char *key)
 
 /* True for an object that is a list: its keys are JIDs or places. */
 bool
-is_keyed_list(const JsonNode *node)
+wire_is_keyed_list(const JsonNode *node)
 {
 	return json_node_is(node, JSON_KIND_OBJECT) && node->first &&
 		(strchr(node->first->key, '@') != NULL || is_place(node->first->key));
@@ -1453,7 +1453,7 @@ read_envelope(const JsonNode *root, WireAnswer *answer)
 	answer->code = json_node_text(json_node_get(root, "code"));
 	if (!answer->code)
 		answer->code = json_node_text(json_node_get(error, "code"));
-	if (!answer->code && json_is_set(json_node_get(root, UPSTREAM_ERROR)))
+	if (!answer->code && wire_is_set(json_node_get(root, UPSTREAM_ERROR)))
 		answer->code = UPSTREAM_ERROR;
 	if (message_text(json_node_get(json_node_get(root, "response"), "message")))
 		answer->text = message_text(json_node_get(json_node_get(root, "response"), "message"));
@@ -1512,8 +1512,8 @@ says_failure(const JsonNode *root, const WireAnswer *answer)
 			return true;
 	if (read_flag(json_node_get(root, "status")) == 0 || tells_of_failure(root))
 		return true;
-	return json_is_set(json_node_get(root, "error")) || json_is_set(json_node_get(root, "errors")) || json_is_set(json_node_get(root, "exception")) ||
-		json_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400;
+	return wire_is_set(json_node_get(root, "error")) || wire_is_set(json_node_get(root, "errors")) || wire_is_set(json_node_get(root, "exception")) ||
+		wire_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400;
 }
 
 /* True if the body is an error, which comes under any HTTP status, 200 included. */
@@ -1605,13 +1605,13 @@ is_of_proxy(const JsonNode *root)
 	const char *type = json_node_text(json_node_get(root, "type"));
 
 	for (const char *const *mark = marks; *mark; mark++)
-		if (json_is_set(get_by_name(root, *mark)))
+		if (wire_is_set(get_by_name(root, *mark)))
 			return true;
 	for (const JsonNode *child = root->first; child; child = child->next)
 		if (is_page(json_node_text(child)))
 			return true;
 	return is_page(json_node_text(root)) || (type && strstr(type, "cloudflare.com")) ||
-		json_is_set(json_node_get(json_node_get(root, "fault"), "faultstring"));
+		wire_is_set(json_node_get(json_node_get(root, "fault"), "faultstring"));
 }
 
 /*
@@ -1706,7 +1706,7 @@ unwrap_object(const JsonNode *root)
 {
 	for (int depth = 0; depth < MAX_WRAPPING && jid_of_text(id_in(root)).kind != JID_GROUP; depth++)
 	{
-		bool		is_alone = root->count == 1 && (json_node_is(root, JSON_KIND_ARRAY) || is_keyed_list(root));
+		bool		is_alone = root->count == 1 && (json_node_is(root, JSON_KIND_ARRAY) || wire_is_keyed_list(root));
 		const JsonNode *inner = is_alone ? root->first : first_list(root, object_keys);
 
 		if (!json_node_is_list(inner))
@@ -1718,7 +1718,7 @@ unwrap_object(const JsonNode *root)
 	return root;
 }
 
-/* What the fields of an entry say of somebody's standing in the group; bits. */
+/* Somebody's standing in the group as the fields of an entry tell it; bits. */
 typedef enum Standing
 {
 	STANDS_MEMBER = 1 << 0,		/* says that they are no admin */
@@ -1910,10 +1910,10 @@ standing_of_flag(const JsonNode *value, const StandingField *field)
 {
 	int			flag = (field->forms & FORM_FLAG) ? read_number_flag(value) : -1;
 
-	if (json_node_is(value, JSON_KIND_TRUE) || ((field->forms & FORM_SET) && json_is_set(value)))
+	if (json_node_is(value, JSON_KIND_TRUE) || ((field->forms & FORM_SET) && wire_is_set(value)))
 		flag = 1;
 	if (json_node_is(value, JSON_KIND_FALSE) ||
-		((field->forms & FORM_NULL) && !json_node_is_list(value) && !json_is_set(value)))
+		((field->forms & FORM_NULL) && !json_node_is_list(value) && !wire_is_set(value)))
 		flag = 0;
 	if (flag < 0 && value->kind != JSON_KIND_NULL && field->forms == FORM_FLAG && (field->yes & (STANDS_ADMIN | STANDS_OWNER)))
 		return STANDS_UNKNOWN;
@@ -2152,7 +2152,7 @@ read_list_pages(const JsonNode *child, EnvelopeUse use, ListEnvelope *envelope)
 	int			number = -1;
 	bool		is_number = read_size(child, &number);
 
-	envelope->has_more |= (use == SAYS_MORE && json_is_set(child) && read_flag(child) != 0) ||
+	envelope->has_more |= (use == SAYS_MORE && wire_is_set(child) && read_flag(child) != 0) ||
 		(use == SAYS_WHOLE && denies_whole(child)) ||
 		(use == SAYS_OFFSET && number > 0) ||
 		((use == SAYS_PAGE || use == SAYS_PAGES) && number > 1) ||
@@ -2410,7 +2410,7 @@ people_in_envelope(const JsonNode *envelope, int depth, const JsonNode *list, co
 	{
 		if (child == list || is_name_of_outsiders(child->key))
 			continue;
-		if (json_node_is(child, JSON_KIND_ARRAY) || is_keyed_list(child))
+		if (json_node_is(child, JSON_KIND_ARRAY) || wire_is_keyed_list(child))
 			found = Max(found, people_beside(child, members));
 		else if (depth > 0 && envelope_use(child->key) == SAYS_MORE_OF_IT)
 			found = Max(found, people_in_envelope(child, depth - 1, list, members));
@@ -2462,7 +2462,7 @@ wire_read_list(const char *body, size_t len, int more, WireMembers *out, WireLis
 	OtherPeople others = OTHERS_NONE;
 	int			depth;
 
-	for (depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_keyed_list(list); depth++)
+	for (depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !wire_is_keyed_list(list); depth++)
 	{
 		if (is_error_body(list))
 			return false;
@@ -2595,7 +2595,7 @@ wire_read_groups(const char *body, size_t len, WireGroups *out)
 	const JsonNode *root = json_node_parse(body, len);
 	WireMembers members;
 
-	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(root, JSON_KIND_OBJECT) && root->count > 0 && !is_keyed_list(root); depth++)
+	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(root, JSON_KIND_OBJECT) && root->count > 0 && !wire_is_keyed_list(root); depth++)
 	{
 		if (is_error_body(root))
 			return false;
@@ -2770,7 +2770,7 @@ is_harmless(const JsonNode *remark)
 
 	if (json_node_int(remark, &number) && number >= 200 && number < 300)
 		return true;
-	return !json_is_set(remark) || json_node_is(remark, JSON_KIND_TRUE) || (text && is_text_of_no(text));
+	return !wire_is_set(remark) || json_node_is(remark, JSON_KIND_TRUE) || (text && is_text_of_no(text));
 }
 
 /*
@@ -2954,12 +2954,12 @@ wire_read_join_requests(const char *body, size_t len, WireJoinRequests *out)
 	const JsonNode *list = root;
 	ListEnvelope envelope = {.stated = -1, .page_size = -1};
 
-	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !is_keyed_list(list); depth++)
+	for (int depth = 0; depth < MAX_WRAPPING && json_node_is(list, JSON_KIND_OBJECT) && !wire_is_keyed_list(list); depth++)
 	{
 		read_list_envelope(list, MAX_PAGING, &envelope);
 		list = json_node_any(list, keys);
 	}
-	if (!(json_node_is(list, JSON_KIND_ARRAY) || is_keyed_list(list)) || is_error_body(root))
+	if (!(json_node_is(list, JSON_KIND_ARRAY) || wire_is_keyed_list(list)) || is_error_body(root))
 		return false;
 	out->has_more = envelope.stated > list->count || envelope_has_more(&envelope, list->count);
 	out->requests = palloc(sizeof(WireJoinRequest) * Max(list->count, 1));

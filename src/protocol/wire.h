@@ -189,8 +189,8 @@ extern void wire_put_body(StringInfo out, const WireField *fields, int nfields,
 extern void wire_read_ids(const JsonNode *node, Jid *phone, Jid *lid);
 extern bool wire_read_account(const JsonNode *me, Jid *phone, Jid *lid);
 extern Jid	wire_read_group_id(const JsonNode *node);
-extern bool json_is_set(const JsonNode *node);
-extern bool is_keyed_list(const JsonNode *node);
+extern bool wire_is_set(const JsonNode *node);
+extern bool wire_is_keyed_list(const JsonNode *node);
 extern WireAnswer wire_read_answer(const char *body, size_t len);
 extern int	wire_count_members(const WireMembers *list);
 extern bool wire_word_is(const char *word, const char *const *words);

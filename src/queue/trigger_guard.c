@@ -63,7 +63,7 @@
 static object_access_hook_type guard_previous_hook = NULL;
 static ProcessUtility_hook_type guard_previous_utility = NULL;
 
-/* What a running statement has dropped; the innermost of those that run inside of one another. */
+/* The columns that a running statement has dropped; the innermost of those that run inside of one another. */
 typedef struct GuardedStatement
 {
 	struct GuardedStatement *outer;

@@ -15,7 +15,7 @@
 #include "datatype/timestamp.h"
 #include "utils/relcache.h"
 
-/* What values of a column's type say about times. */
+/* The meaning of a column's values as times. */
 typedef enum RowTimes
 {
 	ROW_NO_TIMES,

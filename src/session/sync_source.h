@@ -23,7 +23,7 @@ typedef struct SyncSourceGroup
 	const char **people;
 } SyncSourceGroup;
 
-/* What was read. */
+/* A source that was read. */
 typedef struct SyncSource
 {
 	List	   *groups;			/* of SyncSourceGroup pointers, in the order of their names */
