@@ -102,10 +102,10 @@ becomes("SELECT state || ' ' || errors_in_a_row || ' ' || (last_error IS NULL) F
 is(ask($about_worker), '0 ', '... everywhere');
 is(ask("SELECT wawp_explain($id)"), 'done: added', '... what is settled is explained as always');
 
-# a whole cycle, not a piece of it
+# a whole cycle; or, where its error comes first, the piece of it that needs the other table
 $session->ask('ALTER TABLE wawp.audit_note RENAME TO audit_note_gone; ALTER TABLE wawp.contact RENAME TO contact_gone');
 $id = enqueue();
-all_say('failing', qr/serving the queue fails: relation "wawp.\w+" does not exist \(SQLSTATE 42P01\)/, $id);
+all_say('failing', qr/serving the queue fails(?: in part)?: relation "wawp.\w+" does not exist \(SQLSTATE 42P01\)/, $id);
 $session->ask('ALTER TABLE wawp.audit_note_gone RENAME TO audit_note; ALTER TABLE wawp.contact_gone RENAME TO contact');
 ends($id, 'repaired, it serves');
 becomes($state, 'serving', '... and says so');
