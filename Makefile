@@ -23,7 +23,7 @@ top := $(if $(VPATH),$(VPATH:%/=%)/,$(dir $(lastword $(MAKEFILE_LIST))))
 version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)wawp.control)
 
 # The modules, folder by folder, from the bottom to the top (src/README.md).
-protocol = calling_code jid outcome json shape wire_time account_limits wire list_again event redact endpoint member_list sync_plan backoff mailbox_record mark seal html
+protocol = calling_code jid outcome json shape wire_time account_limits wire_value wire_verdict wire_list wire list_again event redact endpoint member_list sync_plan backoff mailbox_record mark seal html
 base = guc clock shmem counters mark_file commit_wake spi_statement subtransaction index_probe table_column table_insert table_update encoding text_limit requester signature random_pool
 client = http instance call missing_route
 throttle = gcra limiter budget share
