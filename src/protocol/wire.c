@@ -147,7 +147,8 @@ typedef enum GroupRule
  * Return the rule that a member of a description states.  Whoever may add is told
  * by whatsmeow's word, Baileys' and WAHA's flags; approval by joinApprovalMode,
  * IsJoinApprovalRequired, newMembersApprovalRequired, membership_approval_mode and
- * others, but not by lists and numbers of those who wait for it.
+ * others, but not by lists and numbers of those who wait for it, nor by the rule
+ * that a community has for new groups (DefaultMembershipApprovalMode).
  */
 static GroupRule
 rule_of_name(const char *key)
@@ -158,7 +159,7 @@ rule_of_name(const char *key)
 	wire_plain_name(key, name);
 	if (wire_word_is(name, adding))
 		return RULE_ADDING;
-	return strstr(name, "approval") && !strstr(name, "request") && !strstr(name, "count") && !strstr(name, "pending")
+	return strstr(name, "approval") && strncmp(name, "default", strlen("default")) != 0 && !strstr(name, "request") && !strstr(name, "count") && !strstr(name, "pending")
 		? RULE_APPROVAL : RULE_NONE;
 }
 
@@ -395,8 +396,14 @@ wire_read_session(const char *body, size_t len, WireSession *out)
 static bool
 is_text_of_no(const char *text)
 {
-	static const char *const words[] = {"not_exists", "not-exists", "not_exist", "not exists", "not_found", "not found", "unregistered", "invalid", NULL};
+	static const char *const words[] = {"not_exists", "not-exists", "not_found", "not found", "unregistered", "invalid", "invalid_number",
+		"working", "connected", "open", "ready", "online", "authenticated", NULL};
+	static const char *const parts[] = {"not exist", "not_exist", "not a whatsapp", "not have whatsapp", "no whatsapp", "not on whatsapp",
+	"not registered", "number checked", "check completed"};
 
+	for (size_t i = 0; i < lengthof(parts); i++)
+		if (wire_name_contains(text, parts[i]))
+			return true;
 	if (wire_name_contains(text, "successfully") && !wire_name_contains(text, "not ") && !wire_name_contains(text, "unsuccess"))
 		return true;
 	return pg_strncasecmp(text, "success", strlen("success")) == 0 || wire_means_success(text) || wire_word_is(text, words) ||
@@ -422,13 +429,17 @@ is_harmless(const JsonNode *remark)
 static bool
 has_remark(const JsonNode *node)
 {
-	static const char *const stems[] = {"message", "msg", "reason", "detail", "note", "notice", "remark", "comment", "description",
-	"error", "warn", "retry", "hint", "info", "cause", "status", "state"};
+	static const char *const names[] = {"message", "msg", "reason", "detail", "details", "note", "notice", "remark", "comment", "description",
+		"error", "errors", "errormessage", "errorcode", "errortext", "warning", "warnings", "warn", "retry", "retryafter", "hint", "info", "cause",
+	"status", "state", NULL};
+	char		name[WIRE_LONGEST_NAME + 1];
 
 	for (const JsonNode *field = json_node_is(node, JSON_KIND_OBJECT) ? node->first : NULL; field; field = field->next)
-		for (size_t i = 0; i < lengthof(stems); i++)
-			if (wire_name_contains(field->key, stems[i]) && !is_harmless(field))
-				return true;
+	{
+		wire_plain_name(field->key, name);
+		if (wire_word_is(name, names) && !is_harmless(field))
+			return true;
+	}
 	return wire_is_error_body(node);
 }
 

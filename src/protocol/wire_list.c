@@ -41,6 +41,7 @@ typedef enum EnvelopeUse
 	SAYS_PAGE,					/* the number of the page, or of its first entry */
 	SAYS_PAGE_SIZE,				/* the most entries of a page */
 	SAYS_LIMIT,					/* likewise, beside an offset or a page */
+	SAYS_REST,					/* a number of entries; beside a limit without a page, of requests */
 	SAYS_STATUS,				/* a word */
 	SAYS_MORE_OF_IT				/* an object that says all this, beside the list */
 } EnvelopeUse;
@@ -69,7 +70,7 @@ static const struct
 	{"incomplete", SAYS_MORE},
 	{"isincomplete", SAYS_MORE},
 	{"incompleteresults", SAYS_MORE},
-	{"remaining", SAYS_MORE},
+	{"remaining", SAYS_REST},
 	{"omitted", SAYS_MORE},
 	{"pages", SAYS_PAGES},
 	{"totalpages", SAYS_PAGES},
@@ -183,7 +184,8 @@ typedef enum StandingForm
 	FORM_ROLE = 1 << 2,			/* ... or is a role that is not */
 	FORM_NULL = 1 << 3,			/* null and "" are a flag that is not set */
 	FORM_SET = 1 << 4,			/* anything but null, 0 and the like is a flag that is set */
-	FORM_INNER = 1 << 5			/* an object of such fields */
+	FORM_INNER = 1 << 5,		/* an object of such fields */
+	FORM_ABOUT = 1 << 6			/* engines also have the person's own text about themselves there */
 } StandingForm;
 
 typedef struct StandingField
@@ -251,8 +253,8 @@ static const StandingField standing_fields[] =
 	{"deletedat", FORM_SET, STANDS_UNSURE, 0},
 	{"error", FORM_SET, STANDS_UNSURE, 0},
 	{"addrequest", FORM_SET, STANDS_UNSURE, 0},
-	{"status", FORM_WORD, 0, 0},
-	{"state", FORM_WORD, 0, 0},
+	{"status", FORM_WORD | FORM_ABOUT, 0, 0},
+	{"state", FORM_WORD | FORM_ABOUT, 0, 0},
 	{"membership", FORM_WORD, 0, 0},
 	{"memberstatus", FORM_WORD, 0, 0},
 	{"membershipstatus", FORM_WORD, 0, 0},
@@ -281,10 +283,6 @@ static const struct
 	{"left", STANDS_LEFT},
 	{"removed", STANDS_LEFT},
 	{"kicked", STANDS_LEFT},
-	{"banned", STANDS_LEFT},
-	{"deleted", STANDS_LEFT},
-	{"past", STANDS_LEFT},
-	{"former", STANDS_LEFT},
 	{"nonmember", STANDS_LEFT},
 	{"notmember", STANDS_LEFT},
 	{"pending", STANDS_UNSURE},
@@ -293,7 +291,15 @@ static const struct
 	{"waiting", STANDS_UNSURE},
 	{"invited", STANDS_UNSURE},
 	{"invitee", STANDS_UNSURE},
+	/* from here on words that people say of themselves, too */
+	{"banned", STANDS_LEFT},
+	{"deleted", STANDS_LEFT},
+	{"past", STANDS_LEFT},
+	{"former", STANDS_LEFT},
 };
+
+/* The last of standing_words[] that are people's own as well. */
+#define OWN_WORDS 4
 
 /* The fields of standings in a hash table by their plain names. */
 static const StandingField *fields_by_hash[256];
@@ -325,14 +331,15 @@ standing_field(const char *key)
 	return *standing_slot(name);
 }
 
-/* Return what a word says; `otherwise` if it is not known. */
+/* Return what a word says, in a field of such forms; `otherwise` if it is not known. */
 static int
-standing_of_word(const char *word, int otherwise)
+standing_of_word(const char *word, int forms, int otherwise)
 {
 	char		name[WIRE_LONGEST_NAME + 1];
+	size_t		n = lengthof(standing_words) - ((forms & FORM_ABOUT) ? OWN_WORDS : 0);
 
 	wire_plain_name(word, name);
-	for (size_t i = 0; i < lengthof(standing_words); i++)
+	for (size_t i = 0; i < n; i++)
 		if (strcmp(name, standing_words[i].word) == 0)
 			return standing_words[i].standing;
 	return otherwise;
@@ -346,7 +353,7 @@ standing_of_roles(const JsonNode *roles)
 
 	for (const JsonNode *role = roles->first; role; role = role->next)
 		standing |= json_node_is(role, JSON_KIND_STRING) && json_node_text(role)
-			? standing_of_word(json_node_text(role), STANDS_UNKNOWN) : STANDS_UNKNOWN;
+			? standing_of_word(json_node_text(role), FORM_ROLE, STANDS_UNKNOWN) : STANDS_UNKNOWN;
 	return standing;
 }
 
@@ -366,8 +373,9 @@ standing_of_flag(const JsonNode *value, const StandingField *field)
 	return flag == 1 ? field->yes : flag == 0 ? field->no : 0;
 }
 
-/* an HTTP-like number from here on, as the status of somebody in a list, is a refusal */
+/* an HTTP-like number in this range, as the status of somebody in a list, is a refusal */
 #define FIRST_REFUSAL 400
+#define LAST_REFUSAL 599
 
 /*
  * Return what a field of words or of a role says; 0 if it says nothing.  Only a
@@ -382,10 +390,10 @@ standing_of_value(const JsonNode *value, const StandingField *field)
 
 	if (json_node_is(value, JSON_KIND_ARRAY))
 		return is_role ? standing_of_roles(value) : 0;
-	if (!is_role && json_node_int(value, &number))
-		return number >= FIRST_REFUSAL && field->yes == 0 ? STANDS_UNSURE : 0;
+	if (!is_role && json_node_int(value, &number) && !((field->forms & FORM_ABOUT) && json_node_is(value, JSON_KIND_STRING)))
+		return number >= FIRST_REFUSAL && number <= LAST_REFUSAL && field->yes == 0 ? STANDS_UNSURE : 0;
 	if (json_node_is(value, JSON_KIND_STRING))
-		return json_node_text(value) ? standing_of_word(json_node_text(value), otherwise) & (is_role ? ~0 : ~STANDS_MEMBER) : 0;
+		return json_node_text(value) ? standing_of_word(json_node_text(value), field->forms, otherwise) & (is_role ? ~0 : ~STANDS_MEMBER) : 0;
 	return value->kind == JSON_KIND_NULL ? 0 : otherwise;
 }
 
@@ -419,7 +427,7 @@ standing_of(const JsonNode *node)
 		return standing_of_fields(node, WIRE_MAX_INNER_PERSON);
 	if (json_node_is(node, JSON_KIND_FALSE))
 		return STANDS_LEFT;
-	return json_node_is(node, JSON_KIND_STRING) && json_node_text(node) ? standing_of_word(json_node_text(node), 0) : 0;
+	return json_node_is(node, JSON_KIND_STRING) && json_node_text(node) ? standing_of_word(json_node_text(node), FORM_WORD, 0) : 0;
 }
 
 static WireRole
@@ -539,13 +547,15 @@ wire_stated_size(const JsonNode *group)
 static EnvelopeUse
 envelope_use(const char *key)
 {
+	static const char *const nexts[] = {"", "page", "pages", "cursor", "token", "pagetoken", "link", "url", "pageurl", "pagelink", "offset", "id",
+		"key", "href", "uri", "start", "marker", "index", "results", "batch", "continuationtoken", NULL};
 	char		name[WIRE_LONGEST_NAME + 1];
 
 	wire_plain_name(key, name);
 	for (size_t i = 0; i < lengthof(envelope_names); i++)
 		if (strcmp(name, envelope_names[i].name) == 0)
 			return envelope_names[i].use;
-	return strncmp(name, "next", strlen("next")) == 0 ? SAYS_MORE : SAYS_NOTHING;
+	return strncmp(name, "next", strlen("next")) == 0 && wire_word_is(name + strlen("next"), nexts) ? SAYS_MORE : SAYS_NOTHING;
 }
 
 /* True if an object says which page of a list it is beside. */
@@ -582,6 +592,9 @@ is_word_of_part(const char *word)
 	return wire_word_is(word, words);
 }
 
+/* no group has so many members: "start" and the like are a time then, in seconds */
+#define FIRST_EPOCH 1000000000
+
 /* Take what a member of an envelope says of the pages of its list. */
 static void
 read_list_pages(const JsonNode *child, EnvelopeUse use, WireEnvelope *envelope)
@@ -591,10 +604,10 @@ read_list_pages(const JsonNode *child, EnvelopeUse use, WireEnvelope *envelope)
 
 	envelope->has_more |= (use == SAYS_MORE && wire_is_set(child) && wire_read_flag(child) != 0) ||
 		(use == SAYS_WHOLE && denies_whole(child)) ||
-		(use == SAYS_OFFSET && number > 0) ||
+		(use == SAYS_OFFSET && number > 0 && number < FIRST_EPOCH) ||
 		((use == SAYS_PAGE || use == SAYS_PAGES) && number > 1) ||
 		(use == SAYS_STATUS && is_word_of_part(json_node_text(child)));
-	envelope->is_end |= use == SAYS_MORE || (use == SAYS_PAGES && is_number);
+	envelope->is_end |= use == SAYS_MORE || (use == SAYS_PAGES && is_number) || (use == SAYS_WHOLE && wire_read_number_flag(child) == 1);
 	if (use == SAYS_PAGE_SIZE)
 		envelope->page_size = Max(envelope->page_size, number);
 }
@@ -615,17 +628,19 @@ read_list_size(const JsonNode *child, WireEnvelope *envelope)
 void
 wire_read_list_envelope(const JsonNode *node, int depth, WireEnvelope *envelope)
 {
-	bool		wire_is_page;
+	bool		is_paged;
 
 	if (!json_node_is(node, JSON_KIND_OBJECT))
 		return;
-	wire_is_page = tells_page(node);
+	is_paged = tells_page(node);
 	for (const JsonNode *child = node->first; child; child = child->next)
 	{
 		EnvelopeUse use = envelope_use(child->key);
 
-		if (use == SAYS_LIMIT && wire_is_page)
+		if (use == SAYS_LIMIT && is_paged)
 			use = SAYS_PAGE_SIZE;
+		else if (use == SAYS_REST && (is_paged || json_node_get(node, "limit") == NULL))
+			use = SAYS_MORE;
 		else if (is_size_name(child->key, true))
 			read_list_size(child, envelope);
 		if ((use == SAYS_MORE_OF_IT || use == SAYS_PAGE) && depth > 0)
