@@ -155,8 +155,8 @@ event_read_people_in(const JsonNode *object, const char *const *keys, bool pairs
 /* Keys of those whom a change is about, in a payload or in what the engine itself said. */
 static const char *const people_keys[] = {"participants", "Participants", "recipientIds", "recipients", NULL};
 
-/* In a payload, keys that may be of those or of somebody else. */
-static const char *const unsure_people_keys[] = {"participant", "members", "member", NULL};
+/* In a payload, keys of one of those, or of somebody else: not read, but our own account is not under them. */
+static const char *const person_keys[] = {"participant", NULL};
 
 /* True if two people are certainly the same. */
 bool
@@ -319,54 +319,53 @@ event_read_participants(const JsonNode *root pg_attribute_unused(), const JsonNo
 	event_read_members(payload, CHANGE_NONE, event);
 }
 
-/* True if a value, or something in it, names a person. */
-static bool
-event_names_person(const JsonNode *node, int depth)
+/* Note the people whom a value, or something in it, names. */
+static void
+event_add_named(const JsonNode *node, int depth, Event *event)
 {
 	EventPerson person;
 
+	if (event->nnamed >= MAX_PEOPLE)
+		return;
 	if (event_read_person(node, &person))
-		return true;
-	if (depth == 0 || !json_node_is_list(node))
-		return false;
-	for (const JsonNode *child = node->first; child; child = child->next)
-		if (event_names_person(child, depth - 1))
-			return true;
-	return false;
+		event_add_person(&person, &event->named, &event->nnamed);
+	else if (depth > 0 && json_node_is_list(node))
+		for (const JsonNode *child = node->first; child; child = child->next)
+			event_add_named(child, depth - 1, event);
 }
 
 /*
- * True if an event is about people, whether it names them in a form that is
- * understood or not: it is not about our own account then, of which WAHA alone
- * sends such events, with the group as an object.
+ * True if an event is of the kind that WAHA alone sends, of our own account: the
+ * group is an object, and no list says whom it is about.  Other people whom the
+ * payload names, but as who did it, may be those it is about all the same.
  */
 static bool
-event_names_members(const JsonNode *payload)
+event_read_own_form(const JsonNode *payload, Event *event)
 {
-	static const char *const of_our_own[] = {"group", "_data", NULL};
+	static const char *const not_about[] = {"group", "_data", "me", "author", "sender", "senderPN", NULL};
 
 	if (!json_node_is(json_node_get(payload, "group"), JSON_KIND_OBJECT) || json_node_any(payload, people_keys) ||
-		json_node_any(payload, unsure_people_keys) || event_names_person(payload, 0))
-		return true;
+		json_node_any(payload, person_keys))
+		return false;
+	event->is_of_own = true;
+	event_add_named(payload, 0, event);
 	for (const JsonNode *child = payload->first; child; child = child->next)
-		if (!wire_word_is(child->key, of_our_own) && event_names_person(child, NAMES_DEPTH))
-			return true;
-	return false;
+		if (!wire_word_is(child->key, not_about))
+			event_add_named(child, NAMES_DEPTH, event);
+	return true;
 }
 
 /* Read that somebody joined: in Wawp's form the people it lists, else our own account, which is one of the members if any are told. */
 static void
 event_read_joined(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
 {
-	const JsonNode *group = json_node_get(payload, "group");
-
-	if (event_names_members(payload))
+	if (!event_read_own_form(payload, event) || event->nnamed > 0)
 	{
 		event_read_members(payload, CHANGE_JOIN, event);
 		return;
 	}
 	event->kind = EVENT_GROUP_JOINED;
-	event_read_people_in(group, people_keys, false, event);
+	event_read_people_in(json_node_get(payload, "group"), people_keys, false, event);
 	event_read_data_people(json_node_get(payload, "_data"), CHANGE_JOIN, event);
 }
 
@@ -376,7 +375,7 @@ event_read_left(const JsonNode *root pg_attribute_unused(), const JsonNode *payl
 {
 	const JsonNode *data = json_node_get(payload, "_data");
 
-	if (event_names_members(payload) || event_has_any(json_node_get(payload, "group"), people_keys) ||
+	if (!event_read_own_form(payload, event) || event->nnamed > 0 ||
 		event_has_any(data, people_keys) || event_has_any(data, gows_lists[CHANGE_LEAVE]))
 	{
 		event_read_members(payload, CHANGE_LEAVE, event);

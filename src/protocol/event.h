@@ -82,6 +82,10 @@ typedef struct Event
 	int			npeople;		/* those it is about: members, the one who asks to join, the sender */
 	EventPerson *people;
 	int			nunread;		/* others whom it names in a form that is not understood */
+	bool		is_of_own;		/* engines send its kind of our own account alone, so that it is about us unless it
+								 * names others */
+	int			nnamed;			/* people whom it names under a name that is not known, and may be about */
+	EventPerson *named;
 	int			npairs;			/* people of whom it tells number and LID */
 	EventPerson *pairs;
 	bool		has_link;		/* the group's invite link is another one now */
