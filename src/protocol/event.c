@@ -33,7 +33,7 @@
 #include "protocol/wire.h"
 #include "protocol/wire_time.h"
 
-/* More people in one event are not read: a group has at most 1,024. */
+/* More people in one event are not read: a group has at most 1,024, but a community more. */
 #define MAX_PEOPLE 2048
 
 /* A person is looked for so deep in what a payload has under a key that is not known. */
@@ -111,9 +111,7 @@ event_add_entry(const JsonNode *node, bool pairs_only, Event *event)
 {
 	EventPerson person;
 
-	if (event->npeople >= MAX_PEOPLE)
-		return;
-	if (!event_read_entry(node, &person))
+	if (event->npeople >= MAX_PEOPLE || !event_read_entry(node, &person))
 	{
 		event->nunread += !pairs_only && node->kind != JSON_KIND_NULL;
 		return;

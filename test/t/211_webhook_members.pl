@@ -273,6 +273,7 @@ is(applied(engine_left(type => 'remove', recipientIds => ["$gone\@c.us"])), 'no 
 is(applied(event('group.v2.leave', { group => { id => $others }, member => "$gone\@c.us" })), 'about people who are not told in a form that is understood', '... or under a name that is not known');
 is(applied(event('group.v2.leave', { group => { id => $others }, author => $ME, gone => { x => ["$gone\@c.us"] } })), 'about people who are not told in a form that is understood', '... by whomever');
 is(applied(event('group.v2.join', { group => { id => $others, participants => [ { id => "$gone\@c.us" } ] } })), 'about a group of whose members none is our account', 'a group that we are not in');
+is(applied(event('group.v2.join', { group => { id => $others, participants => [ (map { { id => (900000001000000 + $_) . '\@lid' } } 1 .. 2100), { id => $MY_LID } ] } })), 'we are in the group', 'a community that we are in, behind more members than are read');
 is($wawp->ask("SELECT count(*) FROM wawp.hold WHERE group_jid = '$others' AND until > clock_timestamp()"), 0, '... none of which holds the group');
 is(applied(engine_left(author => '900000000000099@lid', participants => [ { id => $MY_LID } ], action => 'remove')), 'we are not in the group any more', 'the engine says that we left');
 is($wawp->ask("SELECT reason FROM wawp.hold WHERE group_jid = '$others' AND until > clock_timestamp()"), 'group_not_found', '... which holds the group');

@@ -4,6 +4,7 @@
  */
 #include "postgres_fe.h"
 
+#include "lib/stringinfo.h"
 #include "protocol/event.h"
 #include "tap.h"
 
@@ -328,6 +329,22 @@ test_limits_and_sessions(void)
 	ok(event.kind == EVENT_SESSION && event.session == SESSION_UNUSABLE && event.sent_ms == INT64CONST(1796000000000), "Wawp's first version");
 }
 
+/* Of more people than are read it is known that there are more. */
+static void
+test_many(void)
+{
+	StringInfoData body;
+	Event		event;
+
+	initStringInfo(&body);
+	appendStringInfoString(&body, "{\"event\":\"group.v2.join\",\"payload\":{\"group\":{\"id\":\"" G "\",\"participants\":[");
+	for (int i = 0; i < 2100; i++)
+		appendStringInfo(&body, "%s{\"id\":\"9000000010%05d@lid\"}", i ? "," : "", i);
+	appendStringInfoString(&body, "]}}}");
+	event = read_event(body.data);
+	is_text(members_line(&event), "joined " G " none 2048+52 /900000001000000@lid by unknown at 0", "more members than are read");
+}
+
 static void
 test_rest(void)
 {
@@ -367,6 +384,7 @@ main(void)
 	test_members();
 	test_named();
 	test_own_account();
+	test_many();
 	test_limits_and_sessions();
 	test_rest();
 	return done_testing();
