@@ -214,9 +214,9 @@ event_change_named(const char *word)
 static Jid
 event_group(const JsonNode *payload)
 {
-	const JsonNode *named = json_node_get(payload, "group");
+	const Jid	named = wire_read_group_id(json_node_get(payload, "group"));
 	const Jid	others[] = {wire_read_group_id(payload), wire_read_group_id(json_node_get(payload, "_data"))};
-	Jid			group = wire_is_set(named) ? wire_read_group_id(named) : others[0];
+	Jid			group = named.kind == JID_GROUP ? named : others[0];
 
 	for (size_t i = 0; i < lengthof(others); i++)
 		if (others[i].kind == JID_GROUP && !jid_same(&others[i], &group))
