@@ -217,7 +217,10 @@ event_group(const JsonNode *payload)
 	const Jid	named = wire_read_group_id(json_node_get(payload, "group"));
 	const Jid	others[] = {wire_read_group_id(payload), wire_read_group_id(json_node_get(payload, "_data"))};
 	Jid			group = named.kind == JID_GROUP ? named : others[0];
+	EventPerson person;
 
+	if (named.kind != JID_GROUP && event_read_person(json_node_get(payload, "group"), &person))
+		group = named;
 	for (size_t i = 0; i < lengthof(others); i++)
 		if (others[i].kind == JID_GROUP && !jid_same(&others[i], &group))
 			group = (Jid) {.kind = JID_INVALID};
@@ -623,7 +626,8 @@ event_read(const char *body, size_t len, int64 now_ms, Event *event)
 		return false;
 	event->sent_ms = event_believed_time(wire_time_ms(json_node_any(root, times)), now_ms);
 	event_read_own_account(json_node_get(root, "me"), event);
-	event->instance_id = json_node_text(json_node_get(root, "instance_id"));
+	if (json_node_is(json_node_get(root, "instance_id"), JSON_KIND_STRING))
+		event->instance_id = json_node_text(json_node_get(root, "instance_id"));
 	event->limits = account_limits_read(root);
 	if (event->name == NULL)
 		return false;

@@ -71,7 +71,8 @@ typedef struct Event
 	int64		happened_ms;	/* by WhatsApp's own clock, likewise */
 	EventPerson me;				/* the account it is about */
 	bool		has_unread_me;	/* it names one in a form that is not understood */
-	const char *instance_id;	/* the account as the gateway numbers it; NULL: not told */
+	const char *instance_id;	/* the account as Wawp names it; NULL: not told, or a number, which may be a row of the
+								 * gateway's */
 	AccountLimits limits;
 	Jid			group;			/* invalid: none */
 	EventChange change;

@@ -376,6 +376,7 @@ like(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60) }, ins
 is(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60, Sender => "$added{who}\@s.whatsapp.net") }, me => $_ }), 'not understood: the account that it is about', 'of an account that is not understood')
   foreach { account => '15559999999' }, 'x', { id => '15559999999@example.net' };
 is(suppressed($added{group}, $added{who}), '', '... none has an effect');
+is(applied({ %{ change($added{group}, 'join', "$added{who}\@c.us", 1) }, instance_id => 12345 }), 'no effect', 'of our own, with a number of the gateway\'s beside it');
 is(applied({ %{ change($added{group}, 'join', "$added{who}\@c.us", 1) }, me => $_ }), 'no effect', 'of our own, in other forms') foreach '15550000001@c.us', { jid => '15550000001:3@s.whatsapp.net' }, { id => '15550000001' }, {}, { id => undef, platform => 'android' }, { profilePicture => 'http://x' };
 is(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60) }, timestamp => int((time - 40 * 86400) * 1000) }), 'older than wawp.retention', 'an event that is older than what is kept of others');
 

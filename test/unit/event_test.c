@@ -207,7 +207,8 @@ test_named(void)
 		{"a group without an object", MEMBERS("GOWS", "{\"jid\":\"" G "\",\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
 		{"a group by its subject, beside the chat", MEMBERS("WEBJS", "{\"group\":{\"subject\":\"x\"},\"chatId\":\"" G "\",\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
 		{"... as a text", MEMBERS("WEBJS", "{\"group\":\"My group\",\"chatId\":\"" G "\",\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
-		{"... and nowhere else", MEMBERS("WEBJS", "{\"group\":\"My group\",\"type\":\"join\",\"participants\":[]}"), "other  none 0 nobody by - at 0"},
+		{"a person in its place", MEMBERS("WEBJS", "{\"group\":{\"id\":\"15551110012@c.us\"},\"chatId\":\"" G "\",\"type\":\"join\",\"participants\":[]}"), "other  none 0 nobody by - at 0"},
+		{"a group by a text alone", MEMBERS("WEBJS", "{\"group\":\"My group\",\"type\":\"join\",\"participants\":[]}"), "other  none 0 nobody by - at 0"},
 		{"two groups", MEMBERS("GOWS", "{\"group\":{\"id\":\"" G "\"},\"chatId\":\"120363000000000002@g.us\",\"type\":\"join\",\"participants\":[]}"), "other  none 0 nobody by - at 0"},
 		{"another group in the engine's own words", MEMBERS("GOWS", IN_GROUP("\"type\":\"join\",\"participants\":[],\"_data\":{\"JID\":\"120363000000000002@g.us\"}")), "other  none 0 nobody by - at 0"},
 		{"a request to join by number alone", ENVELOPE("NOWEB", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":null,\"requesterPn\":\"15551110016@c.us\"")),
@@ -286,7 +287,8 @@ test_own_account(void)
 	}
 	session = read_event("{\"event\":\"session.status\",\"me\":null,\"payload\":{\"status\":\"FAILED\",\"me\":{\"id\":\"15559999999@c.us\"}}}");
 	is_text(person_line(&session.me), "15559999999@c.us/", "the account in a session's state");
-	is_text(read_event("{\"instance_id\":\"ABC\",\"status\":\"FAILED\"}").instance_id, "ABC", "the account as Wawp numbers it");
+	is_text(read_event("{\"instance_id\":\"ABC\",\"status\":\"FAILED\"}").instance_id, "ABC", "the account as Wawp names it");
+	ok(read_event("{\"event\":\"message\",\"instance_id\":12345,\"payload\":{}}").instance_id == NULL, "a number of the gateway's own is none");
 }
 
 static void
