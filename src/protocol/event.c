@@ -33,7 +33,7 @@
 #include "protocol/wire.h"
 #include "protocol/wire_time.h"
 
-/* More people in one event are not read: a group has at most 1,024. */
+/* More people in one event are not read: a group has at most 1,024, but a community more. */
 #define MAX_PEOPLE 2048
 
 /* A person is looked for so deep in what a payload has under a key that is not known. */
@@ -111,9 +111,7 @@ event_add_entry(const JsonNode *node, bool pairs_only, Event *event)
 {
 	EventPerson person;
 
-	if (event->npeople >= MAX_PEOPLE)
-		return;
-	if (!event_read_entry(node, &person))
+	if (event->npeople >= MAX_PEOPLE || !event_read_entry(node, &person))
 	{
 		event->nunread += !pairs_only && node->kind != JSON_KIND_NULL;
 		return;
@@ -155,8 +153,8 @@ event_read_people_in(const JsonNode *object, const char *const *keys, bool pairs
 /* Keys of those whom a change is about, in a payload or in what the engine itself said. */
 static const char *const people_keys[] = {"participants", "Participants", "recipientIds", "recipients", NULL};
 
-/* In a payload, keys that may be of those or of somebody else. */
-static const char *const unsure_people_keys[] = {"participant", "members", "member", NULL};
+/* In a payload, keys of one of those, or of somebody else: not read, but our own account is not under them. */
+static const char *const person_keys[] = {"participant", NULL};
 
 /* True if two people are certainly the same. */
 bool
@@ -216,10 +214,13 @@ event_change_named(const char *word)
 static Jid
 event_group(const JsonNode *payload)
 {
-	const JsonNode *named = json_node_get(payload, "group");
+	const Jid	named = wire_read_group_id(json_node_get(payload, "group"));
 	const Jid	others[] = {wire_read_group_id(payload), wire_read_group_id(json_node_get(payload, "_data"))};
-	Jid			group = wire_is_set(named) ? wire_read_group_id(named) : others[0];
+	Jid			group = named.kind == JID_GROUP ? named : others[0];
+	EventPerson person;
 
+	if (named.kind != JID_GROUP && event_read_person(json_node_get(payload, "group"), &person))
+		group = named;
 	for (size_t i = 0; i < lengthof(others); i++)
 		if (others[i].kind == JID_GROUP && !jid_same(&others[i], &group))
 			group = (Jid) {.kind = JID_INVALID};
@@ -319,54 +320,53 @@ event_read_participants(const JsonNode *root pg_attribute_unused(), const JsonNo
 	event_read_members(payload, CHANGE_NONE, event);
 }
 
-/* True if a value, or something in it, names a person. */
-static bool
-event_names_person(const JsonNode *node, int depth)
+/* Note the people whom a value, or something in it, names. */
+static void
+event_add_named(const JsonNode *node, int depth, Event *event)
 {
 	EventPerson person;
 
+	if (event->nnamed >= MAX_PEOPLE)
+		return;
 	if (event_read_person(node, &person))
-		return true;
-	if (depth == 0 || !json_node_is_list(node))
-		return false;
-	for (const JsonNode *child = node->first; child; child = child->next)
-		if (event_names_person(child, depth - 1))
-			return true;
-	return false;
+		event_add_person(&person, &event->named, &event->nnamed);
+	else if (depth > 0 && json_node_is_list(node))
+		for (const JsonNode *child = node->first; child; child = child->next)
+			event_add_named(child, depth - 1, event);
 }
 
 /*
- * True if an event is about people, whether it names them in a form that is
- * understood or not: it is not about our own account then, of which WAHA alone
- * sends such events, with the group as an object.
+ * True if an event is of the kind that WAHA alone sends, of our own account: the
+ * group is an object, and no list says whom it is about.  Other people whom the
+ * payload names, but as who did it, may be those it is about all the same.
  */
 static bool
-event_names_members(const JsonNode *payload)
+event_read_own_form(const JsonNode *payload, Event *event)
 {
-	static const char *const of_our_own[] = {"group", "_data", NULL};
+	static const char *const not_about[] = {"group", "_data", "me", "author", "sender", "senderPN", NULL};
 
 	if (!json_node_is(json_node_get(payload, "group"), JSON_KIND_OBJECT) || json_node_any(payload, people_keys) ||
-		json_node_any(payload, unsure_people_keys) || event_names_person(payload, 0))
-		return true;
+		json_node_any(payload, person_keys))
+		return false;
+	event->is_of_own = true;
+	event_add_named(payload, 0, event);
 	for (const JsonNode *child = payload->first; child; child = child->next)
-		if (!wire_word_is(child->key, of_our_own) && event_names_person(child, NAMES_DEPTH))
-			return true;
-	return false;
+		if (!wire_word_is(child->key, not_about))
+			event_add_named(child, NAMES_DEPTH, event);
+	return true;
 }
 
 /* Read that somebody joined: in Wawp's form the people it lists, else our own account, which is one of the members if any are told. */
 static void
 event_read_joined(const JsonNode *root pg_attribute_unused(), const JsonNode *payload, Event *event)
 {
-	const JsonNode *group = json_node_get(payload, "group");
-
-	if (event_names_members(payload))
+	if (!event_read_own_form(payload, event) || event->nnamed > 0)
 	{
 		event_read_members(payload, CHANGE_JOIN, event);
 		return;
 	}
 	event->kind = EVENT_GROUP_JOINED;
-	event_read_people_in(group, people_keys, false, event);
+	event_read_people_in(json_node_get(payload, "group"), people_keys, false, event);
 	event_read_data_people(json_node_get(payload, "_data"), CHANGE_JOIN, event);
 }
 
@@ -376,7 +376,7 @@ event_read_left(const JsonNode *root pg_attribute_unused(), const JsonNode *payl
 {
 	const JsonNode *data = json_node_get(payload, "_data");
 
-	if (event_names_members(payload) || event_has_any(json_node_get(payload, "group"), people_keys) ||
+	if (!event_read_own_form(payload, event) || event->nnamed > 0 ||
 		event_has_any(data, people_keys) || event_has_any(data, gows_lists[CHANGE_LEAVE]))
 	{
 		event_read_members(payload, CHANGE_LEAVE, event);
@@ -626,7 +626,8 @@ event_read(const char *body, size_t len, int64 now_ms, Event *event)
 		return false;
 	event->sent_ms = event_believed_time(wire_time_ms(json_node_any(root, times)), now_ms);
 	event_read_own_account(json_node_get(root, "me"), event);
-	event->instance_id = json_node_text(json_node_get(root, "instance_id"));
+	if (json_node_is(json_node_get(root, "instance_id"), JSON_KIND_STRING))
+		event->instance_id = json_node_text(json_node_get(root, "instance_id"));
 	event->limits = account_limits_read(root);
 	if (event->name == NULL)
 		return false;

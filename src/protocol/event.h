@@ -71,7 +71,8 @@ typedef struct Event
 	int64		happened_ms;	/* by WhatsApp's own clock, likewise */
 	EventPerson me;				/* the account it is about */
 	bool		has_unread_me;	/* it names one in a form that is not understood */
-	const char *instance_id;	/* the account as the gateway numbers it; NULL: not told */
+	const char *instance_id;	/* the account as Wawp names it; NULL: not told, or a number, which may be a row of the
+								 * gateway's */
 	AccountLimits limits;
 	Jid			group;			/* invalid: none */
 	EventChange change;
@@ -82,6 +83,10 @@ typedef struct Event
 	int			npeople;		/* those it is about: members, the one who asks to join, the sender */
 	EventPerson *people;
 	int			nunread;		/* others whom it names in a form that is not understood */
+	bool		is_of_own;		/* engines send its kind of our own account alone, so that it is about us unless it
+								 * names others */
+	int			nnamed;			/* people whom it names under a name that is not known, and may be about */
+	EventPerson *named;
 	int			npairs;			/* people of whom it tells number and LID */
 	EventPerson *pairs;
 	bool		has_link;		/* the group's invite link is another one now */

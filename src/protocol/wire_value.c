@@ -336,17 +336,44 @@ wire_read_ids(const JsonNode *node, Jid *phone, Jid *lid)
 	*lid = ids.lid;
 }
 
-/* True if a value could name an account that is not read: whatever is set, but what is known to stand beside an account's ids. */
+/* What stands beside an account's ids has values at most so deep. */
+#define BESIDE_DEPTH 3
+
+/*
+ * True if a value whose name says nothing may be an id, or has one in it: a text
+ * that is a number or an address.  A number alone is a time or a count.
+ */
+static bool
+may_be_id(const JsonNode *node, int depth)
+{
+	const char *text = json_node_is(node, JSON_KIND_STRING) ? json_node_text(node) : NULL;
+
+	if (text)
+		return wire_jid_of_text(text).kind != JID_INVALID || (isdigit((unsigned char) *text) && strchr(text, '@'));
+	if (depth > 0 && json_node_is_list(node))
+		for (const JsonNode *child = node->first; child; child = child->next)
+			if (may_be_id(child, depth - 1))
+				return true;
+	return false;
+}
+
+/* True if a value could name an account that is not read: it is set, and of an object's fields one for ids is, or one that may be an id. */
 static bool
 may_name_account(const JsonNode *node)
 {
-	static const char *const beside[] = {"pushName", "push_name", "name", "reachoutTimelock", "messageCapping", NULL};
+	static const char *const ids[] = {"account", "accountId", "account_id", "me", "owner", NULL};
+	static const char *const beside[] = {"pushName", "push_name", "name", "verifiedName", "reachoutTimelock", "messageCapping", NULL};
 
 	if (!json_node_is_list(node))
 		return wire_is_set(node);
 	for (const JsonNode *child = node->first; child; child = child->next)
-		if (wire_is_set(child) && child->kind != JSON_KIND_TRUE && !wire_word_is(child->key, beside))
+	{
+		bool		is_id = child->key && (id_uses(child->key) != 0 || wire_word_is(child->key, ids));
+
+		if (wire_is_set(child) && child->kind != JSON_KIND_TRUE && !wire_word_is(child->key, beside) &&
+			(is_id || may_be_id(child, BESIDE_DEPTH)))
 			return true;
+	}
 	return false;
 }
 

@@ -90,6 +90,7 @@ typedef struct EventWork
 	const char *result;			/* what it has led to */
 	char	   *progress;		/* PERSON_... of each of its people; NULL: it is not about members */
 	bool		has_failed;		/* one of its people could not be applied */
+	bool		has_own_change;	/* it was applied to our own account */
 	bool		is_early;		/* a request for the person who is applied is not answered yet ... */
 	bool		is_late;		/* ... or it was not when all else was applied to them */
 } EventWork;
@@ -371,6 +372,10 @@ own_try_group(EventWork *work, Holds *holds, WawpOutcome outcome, const char *wh
 static void
 apply_own_change(EventWork *work, Holds *holds, EventChange change)
 {
+	/* of two who may be our account, one is */
+	if (work->has_own_change)
+		return;
+	work->has_own_change = true;
 	if (!own_note_change(work, change == CHANGE_PROMOTE || change == CHANGE_DEMOTE))
 	{
 		work_add_result(work, "about us; a later change is known");
@@ -395,25 +400,49 @@ apply_own_change(EventWork *work, Holds *holds, EventChange change)
 	}
 }
 
-/* True if one of an event's people may be our own account. */
+/* False if a person is certainly not our own account, as far as the event or the session tells. */
 static bool
-work_may_name_us(const EventWork *work)
+person_may_be_us(const EventWork *work, const EventPerson *person)
 {
 	EventPerson own;
 
 	group_cache_own_ids(&work->lane, &own.phone, &own.lid);
-	for (int i = 0; i < work->event.npeople; i++)
-		if (event_may_be_same_person(&own, &work->event.people[i]) &&
-			event_may_be_same_person(&work->event.me, &work->event.people[i]))
+	return event_may_be_same_person(&own, person) && event_may_be_same_person(&work->event.me, person);
+}
+
+/* True if one of an event's people may be our own account. */
+static bool
+work_may_name_us(const EventWork *work, const EventPerson *people, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		EventPerson person = people[i];
+
+		if (!person_may_be_us(work, &person))
+			continue;
+		person_complete(work, &person);
+		if (person_may_be_us(work, &person))
 			return true;
+	}
 	return false;
+}
+
+/* True if an event of the kind that engines send of our own account alone names nobody who is certainly somebody else. */
+static bool
+work_is_of_us(const EventWork *work)
+{
+	const Event *event = &work->event;
+
+	return event->is_of_own && event->npeople == 0 &&
+		(event->nnamed == 0 || work_may_name_us(work, event->named, event->nnamed));
 }
 
 /* Apply that our account is in a group, unless its members are told and all of them are others. */
 static void
 apply_group_joined(EventWork *work, Holds *holds)
 {
-	if (work->event.npeople > 0 && work->event.nunread == 0 && !work_may_name_us(work))
+	if (work->event.npeople > 0 && work->event.nunread == 0 &&
+		!work_may_name_us(work, work->event.people, work->event.npeople))
 		work_add_result(work, "about a group of whose members none is our account");
 	else
 		apply_own_change(work, holds, CHANGE_JOIN);
@@ -743,7 +772,7 @@ apply_to_person(void *subject, Holds *holds)
 
 	/* first: we may be named by a LID whose number only the event's pairs tell */
 	person_complete(work, &person);
-	if (person_is_us(work, &person))
+	if (person_is_us(work, &person) || (work->event.is_of_own && person_may_be_us(work, &person)))
 	{
 		apply_own_change(work, holds, work->event.change);
 		return;
@@ -784,6 +813,11 @@ apply_members(EventWork *work, Holds *holds)
 {
 	if (work->event.change == CHANGE_NONE)
 		return;
+	if (work_is_of_us(work))
+	{
+		apply_own_change(work, holds, work->event.change);
+		return;
+	}
 	if (work->event.nunread > 0)
 	{
 		work_hasten_all(work);

@@ -65,6 +65,29 @@ my $LEFT = 'the person left the group recently';
 my $REMOVED = 'the person was removed from the group by an admin';
 my $GONE = 'left the group or was removed by others, according to an event that does not say which, for a time';
 
+# ---- ourselves, before the session has told who we are: what is sent of our account alone is about us unless it names others for certain
+
+sub left_group { my ($group, $engine, $data, %envelope) = @_; return event('group.v2.leave', { group => { id => $group }, timestamp => int(time * 1000), _data => $data }, engine => $engine, me => undef, %envelope); }
+sub held_for { my ($group) = @_; return $wawp->ask("SELECT coalesce(string_agg(reason, ' '), '') FROM wawp.hold WHERE group_jid = '$group' AND until > clock_timestamp()"); }
+my %our_leave = (
+	'GOWS: we left' => [ GOWS => { Sender => '15550000001@s.whatsapp.net', Leave => ['15550000001@s.whatsapp.net'] } ],
+	'GOWS: we were removed' => [ GOWS => { Sender => '900000000000099@lid', Leave => ['15550000001@s.whatsapp.net'] } ],
+	'GOWS: two, of whom one may be we' => [ GOWS => { Leave => [ '15550000001@s.whatsapp.net', '900000000000098@lid' ] } ],
+	'NOWEB: we were removed' => [ NOWEB => { author => '900000000000099@lid', participants => [ { id => $MY_LID } ], action => 'remove' } ],
+	'NOWEB: the number alone is told' => [ NOWEB => { author => '900000000000099@lid', participants => [ { id => $MY_LID } ], action => 'remove' }, me => { id => $ME } ],
+	'NOWEB: in a form that is not understood' => [ NOWEB => { participants => [ { who => 1 } ], action => 'remove' } ],
+	'WEBJS: we left' => [ WEBJS => { type => 'leave', author => $ME, recipientIds => [] } ]);
+foreach my $name (sort keys %our_leave)
+{
+	my $it = $wawp->group;
+	is(applied(left_group($it, @{ $our_leave{$name} })), 'we are not in the group any more', $name);
+	is(held_for($it), 'group_not_found', '... which holds the group');
+}
+is($wawp->ask('SELECT count(*) FROM wawp.suppression'), 0, '... and nobody takes us for somebody to leave in peace');
+my $without_us = $wawp->group;
+like(applied(left_group($without_us, GOWS => { Leave => ['15551110012@s.whatsapp.net'] }, me => { id => $ME })), qr/^gone, it is not told how/, 'somebody else by number, where ours is told');
+is(held_for($without_us), '', '... holds nothing');
+
 # ---- an addition
 
 my %added = waits();
@@ -247,12 +270,25 @@ sub engine_left { my (%data) = @_; return event('group.v2.leave', { group => { i
 is(applied(engine_left(id => $others, author => '15559999999@s.whatsapp.net', participants => [ { id => "$gone\@c.us" } ], action => 'remove')), 'removed by somebody else', 'the engine says that somebody else left');
 is(suppressed($others, $gone), $REMOVED, '... which is applied to them');
 is(applied(engine_left(type => 'remove', recipientIds => ["$gone\@c.us"])), 'no effect', '... likewise in WEBJS\' form, by which nothing is new');
-like(applied(engine_left(participants => [ { who => 1 } ])), qr/about people who are not told in a form that is understood$/, '... or in a form that is not understood');
 is(applied(event('group.v2.leave', { group => { id => $others }, member => "$gone\@c.us" })), 'about people who are not told in a form that is understood', '... or under a name that is not known');
+is(applied(event('group.v2.leave', { group => { id => $others }, author => $ME, gone => { x => ["$gone\@c.us"] } })), 'about people who are not told in a form that is understood', '... by whomever');
 is(applied(event('group.v2.join', { group => { id => $others, participants => [ { id => "$gone\@c.us" } ] } })), 'about a group of whose members none is our account', 'a group that we are not in');
+is(applied(event('group.v2.join', { group => { id => $others, participants => [ (map { { id => (900000001000000 + $_) . '\@lid' } } 1 .. 2100), { id => $MY_LID } ] } })), 'we are in the group', 'a community that we are in, behind more members than are read');
 is($wawp->ask("SELECT count(*) FROM wawp.hold WHERE group_jid = '$others' AND until > clock_timestamp()"), 0, '... none of which holds the group');
 is(applied(engine_left(author => '900000000000099@lid', participants => [ { id => $MY_LID } ], action => 'remove')), 'we are not in the group any more', 'the engine says that we left');
 is($wawp->ask("SELECT reason FROM wawp.hold WHERE group_jid = '$others' AND until > clock_timestamp()"), 'group_not_found', '... which holds the group');
+my %in_other_forms = (
+	'in a form that is not understood' => { _data => { participants => [ { who => 1 } ] } },
+	'with something in the members\' place' => { members => 5 },
+	'with who did it beside it' => { author => '15559999999@c.us', sender => '15559999999@c.us', me => { id => $ME } },
+	'with ourselves under a name that is not known' => { gone => $ME });
+foreach my $form (sort keys %in_other_forms)
+{
+	my $it = $wawp->group;
+	is(applied(event('group.v2.leave', { group => { id => $it, participants => [ { id => "$gone\@c.us" } ] }, %{ $in_other_forms{$form} } })), 'we are not in the group any more', "we left, $form");
+	is(held_for($it), 'group_not_found', '... which holds the group');
+	is(applied(event('group.v2.join', { group => { id => $it }, members => 5 })), 'we are in the group', '... until we are back');
+}
 my %unread = waits();
 like(applied(event('group.v2.participants', { group => { id => $unread{group} }, type => 'join', participants => [ { who => "$unread{who}" } ] })),
 	qr/^the member list is read; about people who are not told/, 'somebody who joined is not understood');
@@ -340,7 +376,8 @@ like(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60) }, ins
 is(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60, Sender => "$added{who}\@s.whatsapp.net") }, me => $_ }), 'not understood: the account that it is about', 'of an account that is not understood')
   foreach { account => '15559999999' }, 'x', { id => '15559999999@example.net' };
 is(suppressed($added{group}, $added{who}), '', '... none has an effect');
-is(applied({ %{ change($added{group}, 'join', "$added{who}\@c.us", 1) }, me => $_ }), 'no effect', 'of our own, in other forms') foreach '15550000001@c.us', { jid => '15550000001:3@s.whatsapp.net' }, { id => '15550000001' }, {};
+is(applied({ %{ change($added{group}, 'join', "$added{who}\@c.us", 1) }, instance_id => 12345 }), 'no effect', 'of our own, with a number of the gateway\'s beside it');
+is(applied({ %{ change($added{group}, 'join', "$added{who}\@c.us", 1) }, me => $_ }), 'no effect', 'of our own, in other forms') foreach '15550000001@c.us', { jid => '15550000001:3@s.whatsapp.net' }, { id => '15550000001' }, {}, { id => undef, platform => 'android' }, { profilePicture => 'http://x' };
 is(applied({ %{ change($added{group}, 'leave', "$added{who}\@c.us", 60) }, timestamp => int((time - 40 * 86400) * 1000) }), 'older than wawp.retention', 'an event that is older than what is kept of others');
 
 done_testing();

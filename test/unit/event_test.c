@@ -4,6 +4,7 @@
  */
 #include "postgres_fe.h"
 
+#include "lib/stringinfo.h"
 #include "protocol/event.h"
 #include "tap.h"
 
@@ -40,8 +41,10 @@ members_line(const Event *event)
 	const char *first = event->npeople ? person_line(&event->people[0]) : "nobody";
 	const char *actor = event->npeople ? actors[event_actor(event, &event->people[0])] : "-";
 
-	return psprintf("%s %s %s %d%s %s by %s%s at %lld", kinds[event->kind], event->group.text, changes[event->change], event->npeople,
-					event->nunread ? psprintf("+%d", event->nunread) : "", first, actor,
+	const char *named = event->nnamed ? psprintf(", perhaps %s", person_line(&event->named[0])) : "";
+
+	return psprintf("%s%s %s %s %d%s %s%s by %s%s at %lld", event->is_of_own && event->kind == EVENT_MEMBERS ? "own " : "", kinds[event->kind], event->group.text,
+					changes[event->change], event->npeople, event->nunread ? psprintf("+%d", event->nunread) : "", first, named, actor,
 					event->by_link ? " link" : "", (long long) event->happened_ms);
 }
 
@@ -147,31 +150,41 @@ test_named(void)
 	}			cases[] =
 	{
 		{"NOWEB: we left, as the engine's own words say", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"_data\":{\"id\":\"" G "\",\"author\":\"900000000000099@lid\",\"participants\":[{\"id\":\"900000000000001@lid\"}],\"action\":\"remove\"}")),
-		"members " G " leave 1 /900000000000001@lid by other at 0"},
+		"own members " G " leave 1 /900000000000001@lid by other at 0"},
 		{"NOWEB: they say that somebody else did", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"_data\":{\"id\":\"" G "\",\"author\":\"900000000000099@lid\",\"participants\":[{\"id\":\"900000000000012@lid\",\"phoneNumber\":\"15551110012@s.whatsapp.net\"}],\"action\":\"remove\"}")),
-		"members " G " leave 1 15551110012@c.us/900000000000012@lid by other at 0"},
+		"own members " G " leave 1 15551110012@c.us/900000000000012@lid by other at 0"},
 		{"NOWEB: somebody else, as a text", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"_data\":{\"participants\":[\"15551110012@s.whatsapp.net\"],\"action\":\"remove\"}")),
-		"members " G " leave 1 15551110012@c.us/ by unknown at 0"},
+		"own members " G " leave 1 15551110012@c.us/ by unknown at 0"},
 		{"WEBJS: likewise", ENVELOPE("WEBJS", "group.v2.leave", IN_GROUP("\"_data\":{\"type\":\"remove\",\"recipientIds\":[\"15551110012@c.us\"]}")),
-		"members " G " leave 1 15551110012@c.us/ by other at 0"},
+		"own members " G " leave 1 15551110012@c.us/ by other at 0"},
 		{"WEBJS: likewise, in the page's own form", ENVELOPE("WEBJS", "group.v2.leave", IN_GROUP("\"_data\":{\"type\":\"remove\",\"recipients\":[{\"server\":\"c.us\",\"user\":\"15551110012\"}]}")),
-		"members " G " leave 1 15551110012@c.us/ by other at 0"},
+		"own members " G " leave 1 15551110012@c.us/ by other at 0"},
 		{"GOWS: likewise", ENVELOPE("GOWS", "group.v2.leave", IN_GROUP("\"_data\":{\"JID\":\"" G "\",\"Leave\":[\"900000000000012@lid\"],\"Sender\":\"900000000000012@lid\"}")),
-		"members " G " leave 1 /900000000000012@lid by self at 0"},
+		"own members " G " leave 1 /900000000000012@lid by self at 0"},
 		{"WEBJS: nobody but who left by themselves", ENVELOPE("WEBJS", "group.v2.leave", IN_GROUP("\"_data\":{\"type\":\"leave\",\"author\":\"15551110012@c.us\",\"recipientIds\":[]}")),
-		"members " G " leave 1 15551110012@c.us/ by self at 0"},
+		"own members " G " leave 1 15551110012@c.us/ by self at 0"},
 		{"WEBJS: nobody but who removed us", ENVELOPE("WEBJS", "group.v2.leave", IN_GROUP("\"_data\":{\"type\":\"remove\",\"author\":\"15551110012@c.us\",\"recipientIds\":[]}")),
 		"left " G " none 0 nobody by - at 0"},
 		{"those whom the engine names are not understood", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"_data\":{\"participants\":[{\"who\":1}]}")),
-		"members " G " leave 0+2 nobody by - at 0"},
+		"own members " G " leave 0+2 nobody by - at 0"},
 		{"a person under a name that is not known, in WAHA's form", ENVELOPE("GOWS", "group.v2.leave", IN_GROUP("\"gone\":{\"user\":[{\"x\":\"15551110012@c.us\"}]}")),
-		"members " G " leave 0+1 nobody by - at 0"},
+		"own members " G " leave 0+1 nobody, perhaps 15551110012@c.us/ by - at 0"},
 		{"a member, likewise", ENVELOPE("GOWS", "group.v2.leave", IN_GROUP("\"participant\":{\"x\":1}")),
 		"members " G " leave 0+1 nobody by - at 0"},
+		{"we left, with something in the members' place", ENVELOPE("GOWS", "group.v2.leave", IN_GROUP("\"members\":5")),
+		"left " G " none 0 nobody by - at 0"},
+		{"a member, under a name that is not known", ENVELOPE("GOWS", "group.v2.join", IN_GROUP("\"member\":\"15551110012@c.us\"")),
+		"own members " G " join 0+1 nobody, perhaps 15551110012@c.us/ by - at 0"},
+		{"who did it, and who we are", ENVELOPE("GOWS", "group.v2.leave", IN_GROUP("\"author\":\"15551110012@c.us\",\"sender\":\"15551110012@c.us\",\"me\":{\"id\":\"15550000001@c.us\"}")),
+		"left " G " none 0 nobody by - at 0"},
+		{"we joined, likewise", ENVELOPE("GOWS", "group.v2.join", IN_GROUP("\"members\":5")),
+		"joined " G " none 0 nobody by - at 0"},
+		{"members of a group that we left, none", ENVELOPE("GOWS", "group.v2.leave", "{\"group\":{\"id\":\"" G "\",\"participants\":[]},\"me\":{\"id\":\"15550000001@c.us\"}}"),
+		"left " G " none 0 nobody by - at 0"},
 		{"members of a group that we left", ENVELOPE("GOWS", "group.v2.leave", "{\"group\":{\"id\":\"" G "\",\"participants\":[{\"id\":\"15551110012@c.us\"}]}}"),
-		"members " G " leave 0+1 nobody by - at 0"},
+		"left " G " none 0 nobody by - at 0"},
 		{"the engine's word is of another change", ENVELOPE("NOWEB", "group.v2.leave", IN_GROUP("\"_data\":{\"participants\":[\"15551110012@c.us\"],\"action\":\"add\"}")),
-		"members " G " none 1 15551110012@c.us/ by unknown at 0"},
+		"own members " G " none 1 15551110012@c.us/ by unknown at 0"},
 		{"the word and the name are of different changes", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\",\"action\":\"join\",\"participants\":[\"15551110012@c.us\"]}"),
 		"members " G " none 1 15551110012@c.us/ by unknown at 0"},
 		{"a word that is no text", ENVELOPE("WEBJS", "group.v2.leave", "{\"chatId\":\"" G "\",\"type\":{\"x\":1},\"participants\":[\"15551110012@c.us\"]}"),
@@ -192,6 +205,10 @@ test_named(void)
 		{"... within another", MEMBERS("WEBJS", "{\"group\":{\"id\":{\"server\":\"g.us\",\"user\":\"120363000000000001\"}},\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
 		{"a group in Go's", MEMBERS("GOWS", "{\"group\":{\"JID\":\"" G "\"},\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
 		{"a group without an object", MEMBERS("GOWS", "{\"jid\":\"" G "\",\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
+		{"a group by its subject, beside the chat", MEMBERS("WEBJS", "{\"group\":{\"subject\":\"x\"},\"chatId\":\"" G "\",\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
+		{"... as a text", MEMBERS("WEBJS", "{\"group\":\"My group\",\"chatId\":\"" G "\",\"type\":\"join\",\"participants\":[]}"), "members " G " join 0 nobody by - at 0"},
+		{"a person in its place", MEMBERS("WEBJS", "{\"group\":{\"id\":\"15551110012@c.us\"},\"chatId\":\"" G "\",\"type\":\"join\",\"participants\":[]}"), "other  none 0 nobody by - at 0"},
+		{"a group by a text alone", MEMBERS("WEBJS", "{\"group\":\"My group\",\"type\":\"join\",\"participants\":[]}"), "other  none 0 nobody by - at 0"},
 		{"two groups", MEMBERS("GOWS", "{\"group\":{\"id\":\"" G "\"},\"chatId\":\"120363000000000002@g.us\",\"type\":\"join\",\"participants\":[]}"), "other  none 0 nobody by - at 0"},
 		{"another group in the engine's own words", MEMBERS("GOWS", IN_GROUP("\"type\":\"join\",\"participants\":[],\"_data\":{\"JID\":\"120363000000000002@g.us\"}")), "other  none 0 nobody by - at 0"},
 		{"a request to join by number alone", ENVELOPE("NOWEB", "group.v2.participants.join-request", IN_GROUP("\"action\":\"created\",\"requesterId\":null,\"requesterPn\":\"15551110016@c.us\"")),
@@ -242,7 +259,17 @@ test_own_account(void)
 		{"\"\"", "/"},
 		{"{\"id\":null,\"lid\":\"\"}", "/"},
 		{"{\"pushName\":\"x\",\"reachoutTimelock\":{\"isActive\":true},\"messageCapping\":null,\"isBusiness\":true}", "/"},
+		{"{\"id\":null,\"platform\":\"android\"}", "/"},
+		{"{\"id\":null,\"verifiedName\":\"Shop\"}", "/"},
+		{"{\"profilePicture\":\"http://x\"}", "/"},
+		{"{\"profilePicture\":\"https://pps.whatsapp.net/v/t61.24694-24/123456789_n.jpg\"}", "/"},
+		{"{\"id\":null,\"connectedAt\":1796000000000,\"since\":\"2026-11-28T09:00:00Z\",\"device\":{\"version\":\"2.3000.1025091234\",\"os\":7}}", "/"},
+		{"{\"id\":null,\"email\":\"shop@example.com\"}", "/"},
 		{"{\"id\":\"x\"}", "?"},
+		{"{\"id\":null,\"who\":\"15559999999\"}", "?"},
+		{"{\"id\":null,\"who\":{\"it\":[\"15559999999@example.net\"]}}", "?"},
+		{"{\"user\":{\"x\":1}}", "?"},
+		{"{\"owner\":\"x\"}", "?"},
 		{"{\"id\":\"15559999999@example.net\"}", "?"},
 		{"{\"id\":\"" G "\"}", "?"},
 		{"{\"account\":\"15559999999@c.us\"}", "?"},
@@ -260,7 +287,8 @@ test_own_account(void)
 	}
 	session = read_event("{\"event\":\"session.status\",\"me\":null,\"payload\":{\"status\":\"FAILED\",\"me\":{\"id\":\"15559999999@c.us\"}}}");
 	is_text(person_line(&session.me), "15559999999@c.us/", "the account in a session's state");
-	is_text(read_event("{\"instance_id\":\"ABC\",\"status\":\"FAILED\"}").instance_id, "ABC", "the account as Wawp numbers it");
+	is_text(read_event("{\"instance_id\":\"ABC\",\"status\":\"FAILED\"}").instance_id, "ABC", "the account as Wawp names it");
+	ok(read_event("{\"event\":\"message\",\"instance_id\":12345,\"payload\":{}}").instance_id == NULL, "a number of the gateway's own is none");
 }
 
 static void
@@ -316,6 +344,22 @@ test_limits_and_sessions(void)
 	ok(event.kind == EVENT_SESSION && event.session == SESSION_UNUSABLE && event.sent_ms == INT64CONST(1796000000000), "Wawp's first version");
 }
 
+/* Of more people than are read it is known that there are more. */
+static void
+test_many(void)
+{
+	StringInfoData body;
+	Event		event;
+
+	initStringInfo(&body);
+	appendStringInfoString(&body, "{\"event\":\"group.v2.join\",\"payload\":{\"group\":{\"id\":\"" G "\",\"participants\":[");
+	for (int i = 0; i < 2100; i++)
+		appendStringInfo(&body, "%s{\"id\":\"9000000010%05d@lid\"}", i ? "," : "", i);
+	appendStringInfoString(&body, "]}}}");
+	event = read_event(body.data);
+	is_text(members_line(&event), "joined " G " none 2048+52 /900000001000000@lid by unknown at 0", "more members than are read");
+}
+
 static void
 test_rest(void)
 {
@@ -355,6 +399,7 @@ main(void)
 	test_members();
 	test_named();
 	test_own_account();
+	test_many();
 	test_limits_and_sessions();
 	test_rest();
 	return done_testing();
