@@ -206,11 +206,11 @@ detail_of(OutcomeReading reading, const char *text)
 }
 
 /*
- * Return the verdict on a person's entry.  is_after_success: an earlier entry of the
- * same answer is a success.
+ * Return the verdict on a person's entry.  text: what explains it.  is_after_success:
+ * an earlier entry of the same answer is a success.
  */
 static CallVerdict
-classify_person(WawpOperation operation, const WirePerson *person, int http_status, bool is_after_success)
+classify_person(WawpOperation operation, const WirePerson *person, const char *text, int http_status, bool is_after_success)
 {
 	CallVerdict verdict = {
 		.jid = person->jid,
@@ -223,14 +223,14 @@ classify_person(WawpOperation operation, const WirePerson *person, int http_stat
 
 	if (person->has_code || !(person->has_success || person->is_listed_as_added))
 		reading = outcome_of_person(operation, person->has_code ? person->code : 0,
-									person->inner_code, person->text, is_after_success);
+									person->inner_code, text, is_after_success);
 	else if (person->is_listed_as_added)
 		reading = outcome_of_person(operation, 200, 0, NULL, false);
 	else
 		reading = (OutcomeReading) {.outcome = WAWP_ACCEPTED};
 	verdict.outcome = reading.outcome;
 	verdict.code = person->has_code ? person->code : http_status;
-	verdict.detail = detail_of(reading, person->text);
+	verdict.detail = detail_of(reading, text);
 	if (person->is_card_sent)
 		verdict.detail = append_remark(verdict.detail, "the engine has sent its own invitation card");
 	if (person->is_unaddressable)
@@ -238,7 +238,11 @@ classify_person(WawpOperation operation, const WirePerson *person, int http_stat
 	return verdict;
 }
 
-/* Set npeople and people (palloc'd) of a reading, in the order of the answer. */
+/*
+ * Set npeople and people (palloc'd) of a reading, in the order of the answer.  The
+ * only person, beside whose number it is in doubt whose that is, is explained by the
+ * envelope's text.
+ */
 static void
 classify_people(WawpOperation operation, const WireAnswer *answer, int http_status, CallReading *reading)
 {
@@ -248,7 +252,10 @@ classify_people(WawpOperation operation, const WireAnswer *answer, int http_stat
 	reading->people = palloc(sizeof(CallVerdict) * answer->npeople);
 	for (int i = 0; i < answer->npeople; i++)
 	{
-		reading->people[i] = classify_person(operation, &answer->people[i], http_status, is_after_success);
+		const WirePerson *person = &answer->people[i];
+		const char *text = person->text || !answer->is_ambiguous ? person->text : answer->text;
+
+		reading->people[i] = classify_person(operation, person, text, http_status, is_after_success);
 		if (answer->people[i].has_code && answer->people[i].code == 200)
 			is_after_success = true;
 	}
@@ -280,12 +287,15 @@ classify_refusal(WawpOperation operation, const WireAnswer *answer, int http_sta
 
 /*
  * True if the status of a refusal leaves the word to the verdicts that its body has
- * on people: some gateways answer so if one of several was refused.
+ * on people: some gateways answer so if one of several was refused.  Where it is in
+ * doubt whose number that is, a status with a meaning of its own keeps it.
  */
 static bool
 people_outweigh_status(const WireAnswer *answer, int http_status)
 {
 	if (answer->kind != WIRE_PEOPLE || (http_status != 400 && http_status != 409 && http_status != 422))
+		return false;
+	if (answer->is_ambiguous && http_status != 400)
 		return false;
 	for (int i = 0; i < answer->npeople; i++)
 		if (answer->people[i].jid.kind != JID_INVALID && answer->people[i].has_code &&

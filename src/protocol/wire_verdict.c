@@ -542,28 +542,57 @@ has_number(const JsonNode *node, int depth)
 	return verdict.has_code && verdict.code >= 300;
 }
 
+/* True if an envelope says in a flag, a word or an error that what it answers failed. */
+static bool
+is_of_failure(const JsonNode *node)
+{
+	for (const char *const *key = ok_keys; *key; key++)
+		if (wire_read_flag(json_node_get(node, *key)) == 0)
+			return true;
+	for (const char *const *key = number_flags; *key; key++)
+		if (wire_read_number_flag(json_node_get(node, *key)) == 0)
+			return true;
+	return wire_read_flag(json_node_get(node, "status")) == 0 || wire_is_set(json_node_get(node, "error")) ||
+		wire_is_set(json_node_get(node, "errors")) || wire_is_set(json_node_get(node, "exception"));
+}
+
+/*
+ * True if the number that an object has beside a person may be theirs.  In the
+ * outermost envelope it is the call's, unless that says plainly that the call
+ * succeeded.  Where the call failed, the numbers with which it does so for want of
+ * a token, a session or a group say nothing of a person.
+ */
+static bool
+may_be_persons(const JsonNode *node, int depth, bool has_failed, int code)
+{
+	if (depth == WIRE_MAX_WRAPPING)
+		return wire_is_bare_success(node) && !wire_get_by_name(node, "statusCode");
+	return !has_failed || (code != 401 && code != 404);
+}
+
 /*
  * Append the person that an envelope names beside a number, if that is a refusal:
  * {"success":true,"data":{"id":"...","code":403}}.  The number is theirs where a
- * change was asked for, and the call's elsewhere, so it is known as ambiguous.  In
- * the outermost envelope, an error's own number and a status code are the call's.
+ * change was asked for, and the call's elsewhere, so it is known as ambiguous.
+ * has_failed: an envelope around the node says that what it answers failed.
  */
 static bool
-read_lone_person(const JsonNode *node, int depth, WireAnswer *answer)
+read_lone_person(const JsonNode *node, int depth, bool has_failed, WireAnswer *answer)
 {
 	bool		is_outermost = depth == WIRE_MAX_WRAPPING;
 
+	has_failed |= is_of_failure(node);
 	if (json_node_is(node, JSON_KIND_OBJECT) && wire_jid_of_text(wire_id_in(node)).kind != JID_GROUP &&
-		!(is_outermost && wire_get_by_name(node, "statusCode")) && has_number(node, is_outermost ? 0 : MAX_INNER_VERDICT))
+		has_number(node, is_outermost ? 0 : MAX_INNER_VERDICT))
 	{
 		WirePerson	person = read_person(node, NULL);
 
-		if (person.jid.kind != JID_INVALID)
+		if (person.jid.kind != JID_INVALID && may_be_persons(node, depth, has_failed, person.code))
 			add_person(answer, person);
 	}
 	for (const JsonNode *child = node->first; child && depth > 0 && answer->npeople == 0; child = child->next)
 		if (json_node_is_list(child) && !(child->key && strcmp(child->key, "request") == 0))
-			read_lone_person(child, depth - 1, answer);
+			read_lone_person(child, depth - 1, has_failed, answer);
 	return answer->is_ambiguous = answer->npeople > 0;
 }
 
@@ -693,16 +722,7 @@ tells_of_failure(const JsonNode *root)
 static bool
 says_failure(const JsonNode *root, const WireAnswer *answer)
 {
-	for (const char *const *key = ok_keys; *key; key++)
-		if (wire_read_flag(json_node_get(root, *key)) == 0)
-			return true;
-	for (const char *const *key = number_flags; *key; key++)
-		if (wire_read_number_flag(json_node_get(root, *key)) == 0)
-			return true;
-	if (wire_read_flag(json_node_get(root, "status")) == 0 || tells_of_failure(root))
-		return true;
-	return wire_is_set(json_node_get(root, "error")) || wire_is_set(json_node_get(root, "errors")) || wire_is_set(json_node_get(root, "exception")) ||
-		wire_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400;
+	return is_of_failure(root) || tells_of_failure(root) || wire_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400;
 }
 
 /* True if the body is an error, which comes under any HTTP status, 200 included. */
@@ -859,7 +879,7 @@ wire_read_answer(const char *body, size_t len)
 	else if (json_node_is_list(root))
 	{
 		if (!read_people(root, WIRE_MAX_WRAPPING, true, &answer))
-			read_lone_person(root, WIRE_MAX_WRAPPING, &answer);
+			read_lone_person(root, WIRE_MAX_WRAPPING, false, &answer);
 		wire_read_envelope(root, &answer);
 		answer.is_frameworks = is_of_framework(root, &answer);
 		if (answer.npeople == 0 || answer.is_ambiguous)
