@@ -304,33 +304,56 @@ people_outweigh_status(const WireAnswer *answer, int http_status)
 	return false;
 }
 
+/* Read an answer, as a verdict on the people whom it names if its kind says so. */
+static CallReading
+classify_answer(WawpOperation operation, int http_status, const WireAnswer *answer, const char *body, size_t len)
+{
+	CallReading reading = {.whole = {.code = http_status}};
+	OutcomeReading whole;
+
+	if ((!IS_SUCCESS(http_status) && !people_outweigh_status(answer, http_status)) || answer->kind == WIRE_REFUSED)
+		whole = classify_refusal(operation, answer, http_status);
+	else if (answer->kind == WIRE_PEOPLE)
+	{
+		classify_people(operation, answer, http_status, &reading);
+		reading.is_ambiguous = answer->is_ambiguous;
+		whole = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT, .note = "the answer does not mention this person"};
+	}
+	else
+		whole = classify_success(operation, answer, body, len);
+	reading.whole.outcome = whole.outcome;
+	reading.is_outage = whole.is_outage;
+	reading.whole.detail = detail_of(whole, answer->kind == WIRE_PEOPLE ? NULL : answer->text);
+	return reading;
+}
+
+/* Read an answer as a verdict on the whole call, whomever it names beside a number. */
+static CallReading
+classify_envelope(WawpOperation operation, int http_status, const char *body, size_t len)
+{
+	WireAnswer	answer = wire_read_answer(body, len);
+
+	answer.kind = answer.envelope;
+	return classify_answer(operation, http_status, &answer, body, len);
+}
+
 /*
  * Read a whole answer: any HTTP status, any body.
  *
  * `people` has a verdict for each person that the body names; `whole` is the
- * verdict on all others.
+ * verdict on all others.  A number of which it is in doubt whether it is the only
+ * person's is the call's, if it means nothing of a person for this operation.
  */
 CallReading
 call_classify(WawpOperation operation, int http_status, const char *body, size_t len)
 {
-	CallReading reading = {.whole = {.code = http_status}};
 	WireAnswer	answer = wire_read_answer(body, len);
-	OutcomeReading whole;
+	CallReading reading = {0};
 
-	if (answer.is_ambiguous && !(operation & WAWP_OP_CHANGES))
-		answer.kind = answer.envelope;
-	if ((!IS_SUCCESS(http_status) && !people_outweigh_status(&answer, http_status)) || answer.kind == WIRE_REFUSED)
-		whole = classify_refusal(operation, &answer, http_status);
-	else if (answer.kind == WIRE_PEOPLE)
-	{
-		classify_people(operation, &answer, http_status, &reading);
-		whole = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT, .note = "the answer does not mention this person"};
-	}
-	else
-		whole = classify_success(operation, &answer, body, len);
-	reading.whole.outcome = whole.outcome;
-	reading.is_outage = whole.is_outage;
-	reading.whole.detail = detail_of(whole, answer.kind == WIRE_PEOPLE ? NULL : answer.text);
+	if (!answer.is_ambiguous || (operation & WAWP_OP_CHANGES))
+		reading = classify_answer(operation, http_status, &answer, body, len);
+	if (answer.is_ambiguous && (reading.npeople == 0 || reading.people[0].outcome == WAWP_UNRECOGNISED))
+		reading = classify_envelope(operation, http_status, body, len);
 	return reading;
 }
 
@@ -549,6 +572,16 @@ verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, 
 	return &reading->whole;
 }
 
+/* True if an answer may have a verdict on one of a request's people in particular. */
+static bool
+names_any(const CallReading *reading, CallPerson *const *people, int npeople)
+{
+	for (int i = 0; i < npeople; i++)
+		if (verdict_for(reading, people, npeople, i) != &reading->whole)
+			return true;
+	return false;
+}
+
 /* Set the person's outcome, code, detail and LID according to a verdict. */
 void
 call_settle_person(CallPerson *person, const CallVerdict *verdict, const WawpInstance *instance)
@@ -631,6 +664,9 @@ call_end_membership(const WawpInstance *instance, WawpOperation operation,
 	const CallVerdict *stopping;
 	TimestampTz retry_at = 0;
 
+	/* our own number, or that of somebody else, beside a number that is the call's then */
+	if (reading.is_ambiguous && !names_any(&reading, people, npeople))
+		reading = classify_envelope(operation, result->status, result->body, result->body_len);
 	reading.whole = whole_for_many(reading.whole, npeople);
 	if (result->retry_after >= 0)
 		retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), result->retry_after * INT64CONST(1000));

@@ -220,7 +220,13 @@ FROM (VALUES
     ('add', 422, '{"status":404,"message":"instance offline","phone":"15557650002"}', 'session_down'),
     ('add', 422, '{"data":{"status":404,"phone":"15557650002"}}', 'session_down'),
     ('add', 409, '{"status":403,"message":"another worker is running","phone":"15557650002"}', 'unknown_result'),
-    ('add', 409, '{"message":"another worker is running","data":{"status":403,"phone":"15557650002"}}', 'unknown_result')
+    ('add', 409, '{"message":"another worker is running","data":{"status":403,"phone":"15557650002"}}', 'unknown_result'),
+    ('remove', 200, '{"success":true,"data":{"phone":"15557650002","code":403}}', 'not_admin'),
+    ('remove', 200, '{"error":{"code":403,"message":"Forbidden","phone":"15557650002"}}', 'not_admin'),
+    -- likewise with our own number
+    ('add', 200, '{"success":false,"code":401,"message":"Unauthorized","phone":"15550000001"}', 'auth_failed'),
+    ('add', 200, '{"success":false,"code":402,"message":"Your plan expired","phone":"15550000001"}', 'quota_exceeded'),
+    ('add', 200, '{"status":"error","message":"Session not found","data":{"id":"15550000001@c.us","status":404}}', 'session_down')
 ) c(operation, http_status, body, outcome);
 
 INSERT INTO answer (operation, http_status, body, reading, about) VALUES
