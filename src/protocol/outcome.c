@@ -549,16 +549,22 @@ static const struct
 /* Statuses that the API explains in JSON: with another body they are a proxy's. */
 static const int explained[] = {403, 404, 409, 410, 419, 423};
 
-/* True if a text tells that something before the API keeps requests out. */
+/* True if a text tells that something before the API keeps requests out, and nothing of a group: that is the API's own. */
 static bool
 is_text_of_wall(const char *text)
 {
-	static const char *const walls[] = {"firewall", "waf", "ip", "ips", "ip address", "captcha", "bot", "bots", "cloudflare", "explicit deny", NULL};
+	static const char *const apis[] = {"admin", "admins", "group", "groups", "participant", "participants", NULL};
+	static const char *const walls[] = {"firewall", "waf", "ip", "ips", "ip address", "captcha", "cloudflare", "explicit deny", NULL};
+	static const char *const bots[] = {"bot detected", "bots detected", "bot detection", "bot protection", "bot traffic", "bot activity", "bot management",
+	"antibot", "anti bot", NULL};
 	static const char *const cloudflares[] = {"error 10", "error 11", "error 12", "error code: 10", "error code: 11", "error code: 12", NULL};
 	static const char *const blocks[] = {"blocked", NULL};
-	static const char *const people[] = {"user", "participant", "contact", "number", "member", "person", NULL};
+	static const char *const people[] = {"user", "contact", "number", "member", "person", NULL};
 
-	return text_has_words(text, walls) || text_contains_any(text, cloudflares) || (text_has_words(text, blocks) && !text_has_words(text, people));
+	if (text_has_words(text, apis))
+		return false;
+	return text_has_words(text, walls) || text_contains_any(text, bots) || text_contains_any(text, cloudflares) ||
+		(text_has_words(text, blocks) && !text_has_words(text, people));
 }
 
 /* Return why an answer is not the API's own; NULL if it may be. */

@@ -105,7 +105,16 @@ static const struct
 	{403, "error code: 1020", "unrecognised"},
 	{403, "Sorry, you have been blocked", "unrecognised"},
 	{403, "Attention Required! | Cloudflare", "unrecognised"},
+	{403, "Bot detected", "unrecognised"},
+	{403, "Blocked by our bot protection", "unrecognised"},
 	{403, "The participant has blocked you", "not_admin"},
+	{403, "Bot is not admin", "not_admin"},
+	{403, "bot must be admin of the group", "not_admin"},
+	{403, "Bot needs admin rights", "not_admin"},
+	{403, "This bot may not do that", "not_admin"},
+	{403, "Adding is blocked for this group", "not_admin"},
+	{403, "The group's admin has blocked invites", "not_admin"},
+	{403, "Only admins can do this (ip: 1.2.3.4)", "not_admin"},
 	{403, "Recipients cannot be added", "not_admin"},
 	{403, "Forbidden", "not_admin"},
 	{422, "locked", "session_down"},
@@ -116,6 +125,7 @@ test_words(void)
 {
 	for (size_t i = 0; i < lengthof(words); i++)
 		is_text(refused(WAWP_OP_ADD, words[i].status, words[i].text), words[i].outcome, psprintf("HTTP %d: %s", words[i].status, words[i].text));
+	is_text(refused(WAWP_OP_REMOVE, 403, "Bot needs admin rights"), "not_admin", "a removal that needs an admin");
 }
 
 /* A text about one person, without a number. */
