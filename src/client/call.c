@@ -228,6 +228,8 @@ classify_person(WawpOperation operation, const WirePerson *person, const char *t
 		reading = outcome_of_person(operation, 200, 0, NULL, false);
 	else
 		reading = (OutcomeReading) {.outcome = WAWP_ACCEPTED};
+	if (person->is_passed_over && reading.outcome == WAWP_UNRECOGNISED)
+		reading = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT, .note = "the API has passed the person over"};
 	verdict.outcome = reading.outcome;
 	verdict.code = person->has_code ? person->code : http_status;
 	verdict.detail = detail_of(reading, text);

@@ -316,7 +316,7 @@ add_person(WireAnswer *answer, WirePerson person)
 {
 	int			n = answer->npeople;
 
-	if (!person.has_code && !person.has_success && !person.has_failure && !person.is_listed_as_added && !person.text)
+	if (!person.has_code && !person.has_success && !person.has_failure && !person.is_listed_as_added && !person.is_passed_over && !person.text)
 		return;
 	if (answer->people == NULL)
 		answer->people = palloc(sizeof(WirePerson) * FIRST_PEOPLE);
@@ -366,9 +366,17 @@ is_error_list(const char *name)
 	return name && pg_strncasecmp(name, "error", strlen("error")) == 0;
 }
 
+/* The verdict of a list of people by its name. */
+typedef enum ListVerdict
+{
+	LIST_ADDED,
+	LIST_REFUSED,
+	LIST_PASSED_OVER			/* nothing was done, which may be as it should: they may be where they were to be */
+} ListVerdict;
+
 /* Append a person of a list whose name is a verdict.  What names nobody is a message. */
 static void
-read_sorted_person(const JsonNode *child, const char *name, const char *list, bool is_added, WireAnswer *answer)
+read_sorted_person(const JsonNode *child, const char *name, const char *list, ListVerdict verdict, WireAnswer *answer)
 {
 	WirePerson	person = read_person(child, name);
 
@@ -376,8 +384,9 @@ read_sorted_person(const JsonNode *child, const char *name, const char *list, bo
 		return;
 	if (name == NULL && person.jid.kind == JID_INVALID && (!json_node_is(child, JSON_KIND_OBJECT) || !person.id))
 		return;
-	person.is_listed_as_added = is_added;
-	person.has_failure |= !is_added;
+	person.is_listed_as_added = (verdict == LIST_ADDED);
+	person.is_passed_over = (verdict == LIST_PASSED_OVER);
+	person.has_failure |= (verdict == LIST_REFUSED);
 	weigh_verdict(&person);
 	add_person(answer, person);
 }
@@ -409,40 +418,39 @@ is_rest_of_list_name(const char *rest)
 	return false;
 }
 
-/* Set *is_added by the name of a list of people, such as "failed_participants"; false if it is no verdict. */
+/* Set *verdict by the name of a list of people, such as "failed_participants"; false if it is none. */
 static bool
-is_name_of_sorted_list(const char *name, bool *is_added)
+is_name_of_sorted_list(const char *name, ListVerdict *verdict)
 {
-	static const struct
-	{
-		const char *start;
-		bool		is_added;
-	}			names[] = {{"added", true}, {"success", true}, {"successes", true}, {"successful", true}, {"succeeded", true},
-	{"fail", false}, {"fails", false}, {"failed", false}, {"failing", false}, {"failure", false}, {"failures", false}, {"rejected", false}, {"refused", false},
-	{"denied", false}, {"declined", false}, {"blocked", false}, {"skipped", false}, {"ignored", false}, {"invalid", false},
-	{"unregistered", false}, {"notRegistered", false}, {"notOnWhatsapp", false}, {"notFound", false}, {"missing", false}, {"unaddable", false},
-	{"notAdded", false}, {"phonesNotAdded", false}, {"notInvited", false}, {"error", false}, {"errors", false}, {"unsuccessful", false}};
+	static const char *const added[] = {"added", "success", "successes", "successful", "succeeded", NULL};
+	static const char *const refused[] = {"fail", "fails", "failed", "failing", "failure", "failures", "rejected", "refused", "denied", "declined", "blocked",
+		"invalid", "unregistered", "notRegistered", "notOnWhatsapp", "unaddable", "notAdded", "phonesNotAdded", "notInvited", "error", "errors",
+	"unsuccessful", NULL};
+	static const char *const passed_over[] = {"skipped", "ignored", "notFound", "missing", NULL};
+	static const char *const *const starts[] = {[LIST_ADDED] = added, [LIST_REFUSED] = refused, [LIST_PASSED_OVER] = passed_over};
 
-	for (size_t i = 0; name && i < lengthof(names); i++)
-	{
-		const char *rest = after_name(name, names[i].start);
+	for (size_t i = 0; name && i < lengthof(starts); i++)
+		for (const char *const *start = starts[i]; *start; start++)
+		{
+			const char *rest = after_name(name, *start);
 
-		*is_added = names[i].is_added;
-		if (rest && is_rest_of_list_name(rest))
-			return true;
-	}
+			*verdict = (ListVerdict) i;
+			if (rest && is_rest_of_list_name(rest))
+				return true;
+		}
 	return false;
 }
 
 /*
- * Append the person that stands alone where a list of those who were refused is
- * expected: as an object, a text or a number.  A success is not believed in that form.
+ * Append the person that stands alone where a list of those who were refused, or
+ * passed over, is expected: as an object, a text or a number.  A success is not
+ * believed in that form.
  */
 static void
-read_sorted_alone(const JsonNode *node, bool is_added, WireAnswer *answer)
+read_sorted_alone(const JsonNode *node, ListVerdict verdict, WireAnswer *answer)
 {
-	if (!is_added && read_person(node, NULL).jid.kind != JID_INVALID)
-		read_sorted_person(node, NULL, node->key, false, answer);
+	if (verdict != LIST_ADDED && read_person(node, NULL).jid.kind != JID_INVALID)
+		read_sorted_person(node, NULL, node->key, verdict, answer);
 }
 
 /* Append the people of {"added":["..."],"failed":[{"id","reason"}]} to answer->people, or those of lists of errors. */
@@ -452,15 +460,15 @@ read_sorted_people(const JsonNode *root, bool errors, WireAnswer *answer)
 	for (const JsonNode *list = json_node_is(root, JSON_KIND_OBJECT) ? root->first : NULL; list; list = list->next)
 	{
 		const char *name;
-		bool		is_added;
+		ListVerdict verdict;
 
-		if (is_error_list(list->key) != errors || !is_name_of_sorted_list(list->key, &is_added))
+		if (is_error_list(list->key) != errors || !is_name_of_sorted_list(list->key, &verdict))
 			continue;
 		if (!errors)
-			read_sorted_alone(list, is_added, answer);
+			read_sorted_alone(list, verdict, answer);
 		for (const JsonNode *child = list->first; child; child = child->next)
 			if (is_list_entry(child, &name))
-				read_sorted_person(child, name, list->key, is_added, answer);
+				read_sorted_person(child, name, list->key, verdict, answer);
 	}
 }
 

@@ -36,6 +36,7 @@ typedef struct WirePerson
 	bool		has_success;	/* a success without a number */
 	bool		has_failure;	/* a failure, with or without a number */
 	bool		is_listed_as_added; /* is in a list named "added" */
+	bool		is_passed_over; /* is in a list named "skipped" or the like */
 	bool		is_card_sent;	/* the engine sent its own invitation card */
 	bool		is_unaddressable;	/* cannot be messaged either */
 	const char *text;			/* message or reason, else NULL */

@@ -900,6 +900,8 @@ static const struct
 	{"{\"ok\":true,\"failed_phones\":[\"15557650002\"]}", WIRE_PEOPLE, "15557650002@c.us no", "failed_phones"},
 	{"{\"ok\":true,\"invalid\":[\"15557650002\"],\"unregistered\":[\"15557650003\"],\"refused\":[\"15557650004\"],\"notOnWhatsapp\":[\"15557650005\"]}",
 	WIRE_PEOPLE, "15557650002@c.us no, 15557650003@c.us no, 15557650004@c.us no, 15557650005@c.us no", "other names of such lists"},
+	{"{\"ok\":true,\"skipped\":[\"15557650002\"],\"ignored_users\":[15557650003],\"notFound\":\"15557650004\",\"missing\":[{\"id\":\"15557650005\",\"code\":409}]}",
+	WIRE_PEOPLE, "15557650002@c.us -, 15557650003@c.us -, 15557650004@c.us -, 15557650005@c.us 409", "lists of those who were passed over are no verdict"},
 	{"{\"value\":true,\"phones_not_added\":[15557650002]}", WIRE_PEOPLE, "15557650002@c.us no", "JSON numbers that were not added"},
 	{"{\"ok\":true,\"failed\":[\"x\",17,null]}", WIRE_OK, "", "what names nobody among the failed"},
 	{"{\"sent\":true,\"upstream_status\":500}", WIRE_REFUSED, "", "a failure that is passed on"},
