@@ -408,6 +408,16 @@ find_text_rule(Level level, int operations, const char *text)
 	return NULL;
 }
 
+/* True if a text says what is said of a person only, whatever else is in it. */
+static bool
+has_persons_rule(int operations, const char *text)
+{
+	for (size_t i = 0; text && i < lengthof(text_rules); i++)
+		if (text_rules[i].levels == LEVEL_PERSON && (text_rules[i].operations & operations) && text_contains(text, text_rules[i].fragment))
+			return true;
+	return false;
+}
+
 /* Fill in *reading by the first rule for a code at a level; false, and unchanged, if none matches. */
 static bool
 read_code(Level level, WawpOperation operation, int code, OutcomeReading *reading)
@@ -431,7 +441,8 @@ read_code(Level level, WawpOperation operation, int code, OutcomeReading *readin
 
 /*
  * Return the rule for a text that tells that a number beside a person is the
- * call's, though it means something else of a person; NULL if it does not.
+ * call's, though it means something else of a person; NULL if it does not, or says
+ * what only a person's does.
  */
 static const TextRule *
 find_call_rule(WawpOperation operation, int code, const char *text)
@@ -439,7 +450,7 @@ find_call_rule(WawpOperation operation, int code, const char *text)
 	static const WawpOutcome calls[] = {WAWP_AUTH_FAILED, WAWP_SESSION_DOWN, WAWP_NOT_ADMIN, WAWP_GROUP_NOT_FOUND};
 	const TextRule *rule = NULL;
 
-	if ((operation & (WAWP_OP_ADD | WAWP_OP_REMOVE)) && (code == 401 || code == 403 || code == 404))
+	if ((operation & (WAWP_OP_ADD | WAWP_OP_REMOVE)) && (code == 401 || code == 403 || code == 404) && !has_persons_rule(operation, text))
 		rule = find_text_rule(LEVEL_HTTP, operation, text);
 	for (size_t i = 0; rule && i < lengthof(calls); i++)
 		if (rule->outcome == calls[i])

@@ -747,7 +747,8 @@ wire_is_refusal(const JsonNode *root, const WireAnswer *answer)
 
 /*
  * True if an envelope within another one says that it failed, which is then
- * set in *answer: {"success":true,"data":{"success":false,"message":"..."}}.
+ * set in *answer: {"success":true,"data":{"success":false,"message":"..."}}.  Its
+ * text may stand in the outer one.
  */
 bool
 wire_read_inner_refusal(const JsonNode *root, int depth, WireAnswer *answer)
@@ -765,6 +766,8 @@ wire_read_inner_refusal(const JsonNode *root, int depth, WireAnswer *answer)
 		wire_read_envelope(inner, &found);
 		if (!says_failure(inner, &found) && !wire_read_inner_refusal(inner, depth - 1, &found))
 			continue;
+		if (found.text == NULL && !wire_is_bare_success(root))
+			found.text = answer->text;
 		*answer = found;
 		return true;
 	}

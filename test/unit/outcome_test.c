@@ -171,6 +171,8 @@ static const struct
 	{404, "Session not found", "session_down"},
 	{403, "The participant can be added by private invitation only", "privacy_blocked"},
 	{404, "The number is not registered on WhatsApp", "not_on_whatsapp"},
+	{403, "The participant is not connected to you, can be added by private invitation only", "privacy_blocked"},
+	{404, "The instance is not connected", "session_down"},
 	{409, "The participant is already a group member", "already_member"},
 	{409, "m", "already_member"},
 	{409, "Another request is in progress", "unknown_result"},
