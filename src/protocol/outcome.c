@@ -458,6 +458,39 @@ find_call_rule(WawpOperation operation, int code, const char *text)
 	return NULL;
 }
 
+/* Return what an error says behind its name or its status: "Error: Conflict", "409 Conflict", "status 409: conflict". */
+static const char *
+text_behind_status(const char *text, const char *status)
+{
+	const char *at = strstr(text, status);
+
+	if (at)
+		text = at + strlen(status);
+	else if (text_begins(text, "Error: "))
+		text += strlen("Error: ");
+	return text + strspn(text, " :-,(");
+}
+
+/* True if a text says of a person that they are in the group already. */
+static bool
+is_text_of_member(const char *text)
+{
+	static const char *const whole[] = {"conflict", "already exists", "already added", "already member", "duplicate", NULL};
+	static const char *const who[] = {"user", "participant", "member", "contact", "number", "person"};
+	static const char *const is_member[] = {"already exist", "already added", "is already added", "was already added", "has already been added",
+	"already present", "is already present", "already joined", "has already joined", "is in the group", "is in this group", "is in group",
+	"exists in the group", "exists in group"};
+	const TextRule *rule = find_text_rule(LEVEL_PERSON, WAWP_OP_ADD, text);
+
+	if ((rule && rule->outcome == WAWP_ALREADY_MEMBER) || text_is_one_of(text_behind_status(text, "409"), whole))
+		return true;
+	for (size_t i = 0; i < lengthof(who); i++)
+		for (size_t j = 0; j < lengthof(is_member); j++)
+			if (text_contains(text, psprintf("%s %s", who[i], is_member[j])))
+				return true;
+	return false;
+}
+
 /* True if a text beside a conflict tells of something that is under way or in the way, rather than of a member. */
 static bool
 is_about_work(WawpOperation operation, const char *text)
@@ -489,7 +522,7 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 		return reading;
 	}
 	rule = find_call_rule(operation, code, text);
-	if (rule == NULL && code == 409 && is_about_work(operation, text))
+	if (rule == NULL && code == 409 && is_about_work(operation, text) && !is_text_of_member(text))
 	{
 		reading.outcome = WAWP_UNKNOWN_RESULT;
 		return reading;
@@ -603,38 +636,6 @@ is_fault_of_request(int http_status, const char *text)
 	"not supported", "unsupported", "not available", NULL};
 
 	return http_status == 422 && text && !text_contains(text, "session") && text_contains_any(text, fragments);
-}
-
-/* Return what an error says behind its name or its status: "Error: Conflict", "409 Conflict", "status 409: conflict". */
-static const char *
-text_behind_status(const char *text, const char *status)
-{
-	const char *at = strstr(text, status);
-
-	if (at)
-		text = at + strlen(status);
-	else if (text_begins(text, "Error: "))
-		text += strlen("Error: ");
-	return text + strspn(text, " :-,(");
-}
-
-/* True if a text says of a person that they are in the group already. */
-static bool
-is_text_of_member(const char *text)
-{
-	static const char *const whole[] = {"conflict", "already exists", "already added", "already member", "duplicate", NULL};
-	static const char *const who[] = {"user", "participant", "member", "contact", "number", "person"};
-	static const char *const is_member[] = {"already exist", "already added", "was already added", "has already been added", "already joined",
-	"has already joined", "is in the group", "is in this group", "is in group", "exists in the group", "exists in group"};
-	const TextRule *rule = find_text_rule(LEVEL_PERSON, WAWP_OP_ADD, text);
-
-	if ((rule && rule->outcome == WAWP_ALREADY_MEMBER) || text_is_one_of(text_behind_status(text, "409"), whole))
-		return true;
-	for (size_t i = 0; i < lengthof(who); i++)
-		for (size_t j = 0; j < lengthof(is_member); j++)
-			if (text_contains(text, psprintf("%s %s", who[i], is_member[j])))
-				return true;
-	return false;
 }
 
 /*

@@ -174,7 +174,10 @@ static const struct
 	{403, "The participant is not connected to you, can be added by private invitation only", "privacy_blocked"},
 	{404, "The instance is not connected", "session_down"},
 	{409, "The participant is already a group member", "already_member"},
+	{409, "Request failed: the participant is already a group member", "already_member"},
+	{409, "already in group, no retry needed", "already_member"},
 	{409, "m", "already_member"},
+	{409, "Request failed", "unknown_result"},
 	{409, "Another request is in progress", "unknown_result"},
 };
 
