@@ -501,6 +501,15 @@ is_about_work(WawpOperation operation, const char *text)
 	return operation == WAWP_OP_ADD && text_has_words(text, words);
 }
 
+/* True if a text ends with WhatsApp's number of a conflict, and so says nothing else of it: "server returned error 409". */
+static bool
+is_bare_conflict(const char *text)
+{
+	const char *at = text ? strstr(text, "409") : NULL;
+
+	return at && *text_behind_status(text, "409") == '\0' && !is_about_work(WAWP_OP_ADD, text);
+}
+
 /*
  * Return the meaning of a person's number, or of a text alone (code 0).
  *
@@ -545,6 +554,15 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 	return reading;
 }
 
+/* True if a text speaks of a group, and not only in a path: "/v2/group/1". */
+static bool
+is_text_of_group(const char *text)
+{
+	static const char *const inner[] = {" group ", " chat ", " group's ", NULL};
+
+	return text_begins(text, "group ") || text_begins(text, "chat ") || text_contains_any(text, inner);
+}
+
 /*
  * True if the answer says that the API has no such route.  A 404 that is not JSON of
  * the API's form comes from a proxy or a framework and says nothing about a group.
@@ -565,7 +583,7 @@ outcome_is_missing_route(int http_status, const char *text, BodyKind body)
 		return false;
 	if (text_contains_any(text, fragments))
 		return true;
-	return http_status == 404 && text_has_words(text, words) && find_text_rule(LEVEL_HTTP, ANY, text) == NULL;
+	return http_status == 404 && text_has_words(text, words) && !is_text_of_group(text) && find_text_rule(LEVEL_HTTP, ANY, text) == NULL;
 }
 
 /*
@@ -721,7 +739,7 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 		reading.outcome = WAWP_RATE_LIMITED;
 	else if (rule)
 		reading.outcome = rule->outcome;
-	else if (is_other_conflict(engine_code, operation, text))
+	else if (is_other_conflict(engine_code, operation, text) && !is_bare_conflict(text))
 		reading.outcome = WAWP_UNKNOWN_RESULT;
 	else if (engine_code >= 400 && read_code(LEVEL_ENGINE, operation, engine_code, &reading))
 		return reading;

@@ -343,6 +343,7 @@ FROM (VALUES
     ('rate-overlimit', 'rate_limited'),
     ('Lid is missing in chat table', 'server_error'),
     ('server returned error 463', 'account_restricted'),
+    ('server returned error 409', 'already_member'),
     ('account_reachout_restricted', 'account_restricted'),
     ('Evaluation failed: Error: not connected', 'session_down'),
     ('You are not an admin of the group', 'not_admin'),

@@ -90,6 +90,8 @@ static const struct
 	{409, "The participant list exists but is locked", "unknown_result"},
 	{409, "A job for this group already exists", "unknown_result"},
 	{409, "Request failed with status code 409", "unknown_result"},
+	{409, "Participant is already added to this group", "already_member"},
+	{409, "User is already present in the group", "already_member"},
 	{404, "Route POST:/v2/groups/x/participants/add not found", "unrecognised"},
 	{404, "The route v2/groups/x could not be found.", "unrecognised"},
 	{404, "no Route matched with those values", "unrecognised"},
@@ -99,6 +101,10 @@ static const struct
 	{404, "Method not found.", "unrecognised"},
 	{404, "Not Found", "group_not_found"},
 	{404, "Group not found at this endpoint", "group_not_found"},
+	{404, "Group 120363012345678901@g.us was not found at route /v2/groups", "group_not_found"},
+	{404, "The requested group was not found (endpoint /v2/groups)", "group_not_found"},
+	{404, "The chat was not found at this url", "group_not_found"},
+	{404, "Route POST:/v2/group/add not found", "unrecognised"},
 	{404, "The grouproute is gone", "group_not_found"},
 	{403, "IP not whitelisted", "unrecognised"},
 	{403, "Request blocked by firewall", "unrecognised"},
@@ -120,12 +126,28 @@ static const struct
 	{422, "locked", "session_down"},
 };
 
+/* Texts in which an engine has its 409. */
+static const struct
+{
+	const char *text;
+	const char *outcome;
+}			conflicts[] =
+{
+	{"server returned error 409", "already_member"},
+	{"info query returned status 409: conflict", "already_member"},
+	{"info query returned status 409: busy", "unknown_result"},
+	{"Request failed with status code 409", "unknown_result"},
+};
+
 static void
 test_words(void)
 {
 	for (size_t i = 0; i < lengthof(words); i++)
 		is_text(refused(WAWP_OP_ADD, words[i].status, words[i].text), words[i].outcome, psprintf("HTTP %d: %s", words[i].status, words[i].text));
 	is_text(refused(WAWP_OP_REMOVE, 403, "Bot needs admin rights"), "not_admin", "a removal that needs an admin");
+	for (size_t i = 0; i < lengthof(conflicts); i++)
+		is_text(outcome_info(outcome_of_refusal(WAWP_OP_ADD, 500, 409, NULL, conflicts[i].text, BODY_JSON).outcome)->name, conflicts[i].outcome,
+				psprintf("an engine's 409: %s", conflicts[i].text));
 }
 
 /* A text about one person, without a number. */
