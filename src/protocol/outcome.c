@@ -769,10 +769,13 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 WawpOutcome
 outcome_of_success(const char *text)
 {
-	static const char *const used_up[] = {"exceed", "reached", "used up", "hit", "overlimit", "too many requests", NULL};
+	static const char *const used_up[] = {"exceed", "exceeds", "exceeded", "reached", "used up", "hit", "overlimit", "too many requests", NULL};
+	static const char *const not_yet[] = {"not exceed", "not reached", "not hit", "not used up", "not been", "not yet", "n't exceed", "n't reached", "n't hit",
+	"n't used up", "n't been", NULL};
 	const TextRule *rule = find_text_rule(LEVEL_HTTP, ANY, text);
 
-	if (rule && (rule->outcome == WAWP_QUOTA_EXCEEDED || rule->outcome == WAWP_RATE_LIMITED) && text_contains_any(text, used_up))
+	if (rule && (rule->outcome == WAWP_QUOTA_EXCEEDED || rule->outcome == WAWP_RATE_LIMITED) &&
+		text_has_words(text, used_up) && !text_contains_any(text, not_yet))
 		return rule->outcome;
 	return WAWP_ACCEPTED;
 }

@@ -29,6 +29,7 @@ FROM unnest(ARRAY['add', 'remove', 'promote', 'demote', 'send']) operation;
 INSERT INTO answer (operation, http_status, body, reading, about) VALUES
     ('add', 201, '{"ok":true}', '- accepted 201', 'A: under 201'),
     ('add', 200, '{"success":true,"message":"Participants added"}', '- accepted 200', 'A: success'),
+    ('send', 200, '{"success":true,"message":"Sent. Within quota (white plan)"}', '- accepted 200', 'A: a quota that is not used up'),
     ('add', 200, '{"value":true}', '- accepted 200', 'A: value'),
     ('add', 200, 'true', '- accepted 200', 'A: a bare true'),
     ('add', 200, '"success"', '- accepted 200', 'A: a bare word'),

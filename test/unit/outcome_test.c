@@ -226,6 +226,11 @@ static const struct
 	{"Accepted, rate limit: 10 a minute", WAWP_ACCEPTED},
 	{"Accepted, remaining quota: 94", WAWP_ACCEPTED},
 	{"Accepted (maximum limit: 50 participants)", WAWP_ACCEPTED},
+	{"Sent. Within quota (white plan)", WAWP_ACCEPTED},
+	{"rate limit: 100 remaining; you have not reached it", WAWP_ACCEPTED},
+	{"Sent, you haven't exceeded your quota", WAWP_ACCEPTED},
+	{"The rate limit was hit.", WAWP_RATE_LIMITED},
+	{"Message not sent: quota exceeded", WAWP_QUOTA_EXCEEDED},
 	{"Reached", WAWP_ACCEPTED},
 	{NULL, WAWP_ACCEPTED},
 };
