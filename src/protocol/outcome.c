@@ -374,18 +374,60 @@ text_contains_any(const char *text, const char *const *fragments)
 	return false;
 }
 
+/* True if a whole word of a text, which begins at `at`, is this one. */
+static bool
+word_is(const char *text, const char *at, const char *word)
+{
+	return (at == text || !isalnum((unsigned char) at[-1])) && text_begins(at, word) && !isalnum((unsigned char) at[strlen(word)]);
+}
+
 /* True if a text contains one of these, up to a NULL, as whole words. */
 static bool
 text_has_words(const char *text, const char *const *words)
 {
 	for (; text && *words; words++)
 		for (const char *at = text; *at; at++)
-		{
-			size_t		n = strlen(*words);
-
-			if ((at == text || !isalnum((unsigned char) at[-1])) && text_begins(at, *words) && !isalnum((unsigned char) at[n]))
+			if (word_is(text, at, *words))
 				return true;
-		}
+	return false;
+}
+
+/* True if what stands before a place in a text ends with one of these, up to a NULL; *at is set to its beginning. */
+static bool
+step_back(const char *text, const char **at, const char *const *ends)
+{
+	for (; *ends; ends++)
+	{
+		size_t		n = strlen(*ends);
+
+		if ((size_t) (*at - text) < n || !text_begins(*at - n, *ends))
+			continue;
+		*at -= n;
+		return true;
+	}
+	return false;
+}
+
+/* True if "not" stands before a word of a text: "has not yet been reached". */
+static bool
+is_negated(const char *text, const char *at)
+{
+	static const char *const between[] = {"been ", "yet ", NULL};
+	static const char *const nots[] = {"not ", "n't ", "never ", NULL};
+
+	while (step_back(text, &at, between))
+		;
+	return step_back(text, &at, nots);
+}
+
+/* True if a text contains one of these as whole words, without a "not". */
+static bool
+text_affirms(const char *text, const char *const *words)
+{
+	for (; text && *words; words++)
+		for (const char *at = text; *at; at++)
+			if (word_is(text, at, *words) && !is_negated(text, at))
+				return true;
 	return false;
 }
 
@@ -770,12 +812,10 @@ WawpOutcome
 outcome_of_success(const char *text)
 {
 	static const char *const used_up[] = {"exceed", "exceeds", "exceeded", "reached", "used up", "hit", "overlimit", "too many requests", NULL};
-	static const char *const not_yet[] = {"not exceed", "not reached", "not hit", "not used up", "not been", "not yet", "n't exceed", "n't reached", "n't hit",
-	"n't used up", "n't been", NULL};
 	const TextRule *rule = find_text_rule(LEVEL_HTTP, ANY, text);
 
 	if (rule && (rule->outcome == WAWP_QUOTA_EXCEEDED || rule->outcome == WAWP_RATE_LIMITED) &&
-		text_has_words(text, used_up) && !text_contains_any(text, not_yet))
+		text_affirms(text, used_up))
 		return rule->outcome;
 	return WAWP_ACCEPTED;
 }

@@ -230,7 +230,9 @@ static const struct
 	{"rate limit: 100 remaining; you have not reached it", WAWP_ACCEPTED},
 	{"Sent, you haven't exceeded your quota", WAWP_ACCEPTED},
 	{"The rate limit was hit.", WAWP_RATE_LIMITED},
-	{"Message not sent: quota exceeded", WAWP_QUOTA_EXCEEDED},
+	{"The quota has not yet been reached", WAWP_ACCEPTED},
+	{"The message has not been sent: quota exceeded", WAWP_QUOTA_EXCEEDED},
+	{"Quota exceeded, the person was not reached", WAWP_QUOTA_EXCEEDED},
 	{"Reached", WAWP_ACCEPTED},
 	{NULL, WAWP_ACCEPTED},
 };
