@@ -331,10 +331,8 @@ classify_answer(WawpOperation operation, int http_status, const WireAnswer *answ
 
 /* Read an answer as a verdict on the whole call, whomever it names beside a number. */
 static CallReading
-classify_envelope(WawpOperation operation, int http_status, const char *body, size_t len)
+classify_envelope(WawpOperation operation, int http_status, WireAnswer answer, const char *body, size_t len)
 {
-	WireAnswer	answer = wire_read_answer(body, len);
-
 	answer.kind = answer.envelope;
 	return classify_answer(operation, http_status, &answer, body, len);
 }
@@ -352,10 +350,12 @@ call_classify(WawpOperation operation, int http_status, const char *body, size_t
 	WireAnswer	answer = wire_read_answer(body, len);
 	CallReading reading = {0};
 
+	if (operation == WAWP_OP_SEND && answer.has_failed_ack)
+		answer.kind = answer.envelope = WIRE_REFUSED;
 	if (!answer.is_ambiguous || (operation & WAWP_OP_CHANGES))
 		reading = classify_answer(operation, http_status, &answer, body, len);
 	if (answer.is_ambiguous && (reading.npeople == 0 || reading.people[0].outcome == WAWP_UNRECOGNISED))
-		reading = classify_envelope(operation, http_status, body, len);
+		reading = classify_envelope(operation, http_status, answer, body, len);
 	return reading;
 }
 
@@ -668,7 +668,7 @@ call_end_membership(const WawpInstance *instance, WawpOperation operation,
 
 	/* our own number, or that of somebody else, beside a number that is the call's then */
 	if (reading.is_ambiguous && !names_any(&reading, people, npeople))
-		reading = classify_envelope(operation, result->status, result->body, result->body_len);
+		reading = classify_envelope(operation, result->status, wire_read_answer(result->body, result->body_len), result->body, result->body_len);
 	reading.whole = whole_for_many(reading.whole, npeople);
 	if (result->retry_after >= 0)
 		retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), result->retry_after * INT64CONST(1000));

@@ -717,13 +717,13 @@ has_failed_ack(const JsonNode *node, int depth)
 	return false;
 }
 
-/* True if an envelope passes on a failure: an upstream's status, or WhatsApp's acknowledgement. */
+/* True if an envelope passes on an upstream's failure. */
 static bool
 tells_of_failure(const JsonNode *root)
 {
 	int			number;
 
-	return (json_node_int(wire_get_by_name(root, "upstreamStatus"), &number) && number >= 400) || has_failed_ack(root, MAX_INNER_VERDICT);
+	return json_node_int(wire_get_by_name(root, "upstreamStatus"), &number) && number >= 400;
 }
 
 /* True if an envelope says that it failed, in a flag, a status or an error. */
@@ -893,6 +893,7 @@ wire_read_answer(const char *body, size_t len)
 			read_lone_person(root, WIRE_MAX_WRAPPING, false, &answer);
 		wire_read_envelope(root, &answer);
 		answer.is_frameworks = is_of_framework(root, &answer);
+		answer.has_failed_ack = has_failed_ack(root, MAX_INNER_VERDICT);
 		if (answer.npeople == 0 || answer.is_ambiguous)
 			answer.envelope = kind_of_object(root, &answer);
 		answer.kind = answer.npeople > 0 ? WIRE_PEOPLE : answer.envelope;

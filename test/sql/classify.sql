@@ -390,7 +390,9 @@ INSERT INTO answer (operation, http_status, body, reading, about) VALUES
     ('add', 200, '{"status":"success","message":"rate limit exceeded"}', '- rate_limited 200', '200: a limit in a success'),
     ('send', 200, '{"sent":true,"upstream_status":500}', '- server_error 200', '200: an upstream''s failure'),
     ('send', 200, '{"sent":true,"upstream_status":403}', '- unrecognised 200', '200: an upstream''s refusal'),
-    ('send', 201, '{"id":"3EB0","ack":-1}', '- unrecognised 201', '200: a message that WhatsApp did not take');
+    ('send', 201, '{"id":"3EB0","ack":-1}', '- unrecognised 201', '200: a message that WhatsApp did not take'),
+    ('send', 200, '{"success":true,"data":{"id":"3EB0","ack":-1}}', '- unrecognised 200', '200: ... in an envelope'),
+    ('add', 200, '{"success":true,"data":{"id":"120363012345678901@g.us","message":{"ack":-1}}}', '- accepted 200', '200: ... is nothing to an addition');
 
 -- ---- answers that cannot be used: what became of the request is not known
 
