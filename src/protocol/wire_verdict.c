@@ -427,7 +427,7 @@ is_name_of_sorted_list(const char *name, ListVerdict *verdict)
 		"invalid", "unregistered", "notRegistered", "notOnWhatsapp", "unaddable", "notAdded", "phonesNotAdded", "notInvited", "error", "errors",
 	"unsuccessful", NULL};
 	static const char *const passed_over[] = {"skipped", "ignored", "notFound", "missing", NULL};
-	static const char *const *const starts[] = {[LIST_ADDED] = added, [LIST_REFUSED] = refused, [LIST_PASSED_OVER] = passed_over};
+	static const char *const *const starts[] = {[LIST_ADDED] = added,[LIST_REFUSED] = refused,[LIST_PASSED_OVER] = passed_over};
 
 	for (size_t i = 0; name && i < lengthof(starts); i++)
 		for (const char *const *start = starts[i]; *start; start++)
