@@ -206,11 +206,11 @@ detail_of(OutcomeReading reading, const char *text)
 }
 
 /*
- * Return the verdict on a person's entry.  is_after_success: an earlier entry of the
- * same answer is a success.
+ * Return the verdict on a person's entry.  text: what explains it.  is_after_success:
+ * an earlier entry of the same answer is a success.
  */
 static CallVerdict
-classify_person(WawpOperation operation, const WirePerson *person, int http_status, bool is_after_success)
+classify_person(WawpOperation operation, const WirePerson *person, const char *text, int http_status, bool is_after_success)
 {
 	CallVerdict verdict = {
 		.jid = person->jid,
@@ -223,14 +223,16 @@ classify_person(WawpOperation operation, const WirePerson *person, int http_stat
 
 	if (person->has_code || !(person->has_success || person->is_listed_as_added))
 		reading = outcome_of_person(operation, person->has_code ? person->code : 0,
-									person->inner_code, person->text, is_after_success);
+									person->inner_code, text, is_after_success);
 	else if (person->is_listed_as_added)
 		reading = outcome_of_person(operation, 200, 0, NULL, false);
 	else
 		reading = (OutcomeReading) {.outcome = WAWP_ACCEPTED};
+	if (person->is_passed_over && reading.outcome == WAWP_UNRECOGNISED)
+		reading = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT, .note = "the API has passed the person over"};
 	verdict.outcome = reading.outcome;
 	verdict.code = person->has_code ? person->code : http_status;
-	verdict.detail = detail_of(reading, person->text);
+	verdict.detail = detail_of(reading, text);
 	if (person->is_card_sent)
 		verdict.detail = append_remark(verdict.detail, "the engine has sent its own invitation card");
 	if (person->is_unaddressable)
@@ -238,7 +240,11 @@ classify_person(WawpOperation operation, const WirePerson *person, int http_stat
 	return verdict;
 }
 
-/* Set npeople and people (palloc'd) of a reading, in the order of the answer. */
+/*
+ * Set npeople and people (palloc'd) of a reading, in the order of the answer.  The
+ * only person, beside whose number it is in doubt whose that is, is explained by the
+ * envelope's text.
+ */
 static void
 classify_people(WawpOperation operation, const WireAnswer *answer, int http_status, CallReading *reading)
 {
@@ -248,7 +254,10 @@ classify_people(WawpOperation operation, const WireAnswer *answer, int http_stat
 	reading->people = palloc(sizeof(CallVerdict) * answer->npeople);
 	for (int i = 0; i < answer->npeople; i++)
 	{
-		reading->people[i] = classify_person(operation, &answer->people[i], http_status, is_after_success);
+		const WirePerson *person = &answer->people[i];
+		const char *text = person->text || !answer->is_ambiguous ? person->text : answer->text;
+
+		reading->people[i] = classify_person(operation, person, text, http_status, is_after_success);
 		if (answer->people[i].has_code && answer->people[i].code == 200)
 			is_after_success = true;
 	}
@@ -280,12 +289,15 @@ classify_refusal(WawpOperation operation, const WireAnswer *answer, int http_sta
 
 /*
  * True if the status of a refusal leaves the word to the verdicts that its body has
- * on people: some gateways answer so if one of several was refused.
+ * on people: some gateways answer so if one of several was refused.  Where it is in
+ * doubt whose number that is, a status with a meaning of its own keeps it.
  */
 static bool
 people_outweigh_status(const WireAnswer *answer, int http_status)
 {
 	if (answer->kind != WIRE_PEOPLE || (http_status != 400 && http_status != 409 && http_status != 422))
+		return false;
+	if (answer->is_ambiguous && http_status != 400)
 		return false;
 	for (int i = 0; i < answer->npeople; i++)
 		if (answer->people[i].jid.kind != JID_INVALID && answer->people[i].has_code &&
@@ -294,33 +306,56 @@ people_outweigh_status(const WireAnswer *answer, int http_status)
 	return false;
 }
 
+/* Read an answer, as a verdict on the people whom it names if its kind says so. */
+static CallReading
+classify_answer(WawpOperation operation, int http_status, const WireAnswer *answer, const char *body, size_t len)
+{
+	CallReading reading = {.whole = {.code = http_status}};
+	OutcomeReading whole;
+
+	if ((!IS_SUCCESS(http_status) && !people_outweigh_status(answer, http_status)) || answer->kind == WIRE_REFUSED)
+		whole = classify_refusal(operation, answer, http_status);
+	else if (answer->kind == WIRE_PEOPLE)
+	{
+		classify_people(operation, answer, http_status, &reading);
+		reading.is_ambiguous = answer->is_ambiguous;
+		whole = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT, .note = "the answer does not mention this person"};
+	}
+	else
+		whole = classify_success(operation, answer, body, len);
+	reading.whole.outcome = whole.outcome;
+	reading.is_outage = whole.is_outage;
+	reading.whole.detail = detail_of(whole, answer->kind == WIRE_PEOPLE ? NULL : answer->text);
+	return reading;
+}
+
+/* Read an answer as a verdict on the whole call, whomever it names beside a number. */
+static CallReading
+classify_envelope(WawpOperation operation, int http_status, WireAnswer answer, const char *body, size_t len)
+{
+	answer.kind = answer.envelope;
+	return classify_answer(operation, http_status, &answer, body, len);
+}
+
 /*
  * Read a whole answer: any HTTP status, any body.
  *
  * `people` has a verdict for each person that the body names; `whole` is the
- * verdict on all others.
+ * verdict on all others.  A number of which it is in doubt whether it is the only
+ * person's is the call's, if it means nothing of a person for this operation.
  */
 CallReading
 call_classify(WawpOperation operation, int http_status, const char *body, size_t len)
 {
-	CallReading reading = {.whole = {.code = http_status}};
 	WireAnswer	answer = wire_read_answer(body, len);
-	OutcomeReading whole;
+	CallReading reading = {0};
 
-	if (answer.is_ambiguous && !(operation & WAWP_OP_CHANGES))
-		answer.kind = answer.envelope;
-	if ((!IS_SUCCESS(http_status) && !people_outweigh_status(&answer, http_status)) || answer.kind == WIRE_REFUSED)
-		whole = classify_refusal(operation, &answer, http_status);
-	else if (answer.kind == WIRE_PEOPLE)
-	{
-		classify_people(operation, &answer, http_status, &reading);
-		whole = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT, .note = "the answer does not mention this person"};
-	}
-	else
-		whole = classify_success(operation, &answer, body, len);
-	reading.whole.outcome = whole.outcome;
-	reading.is_outage = whole.is_outage;
-	reading.whole.detail = detail_of(whole, answer.kind == WIRE_PEOPLE ? NULL : answer.text);
+	if (operation == WAWP_OP_SEND && answer.has_failed_ack)
+		answer.kind = answer.envelope = WIRE_REFUSED;
+	if (!answer.is_ambiguous || (operation & WAWP_OP_CHANGES))
+		reading = classify_answer(operation, http_status, &answer, body, len);
+	if (answer.is_ambiguous && (reading.npeople == 0 || reading.people[0].outcome == WAWP_UNRECOGNISED))
+		reading = classify_envelope(operation, http_status, answer, body, len);
 	return reading;
 }
 
@@ -539,6 +574,16 @@ verdict_for(const CallReading *reading, CallPerson *const *people, int npeople, 
 	return &reading->whole;
 }
 
+/* True if an answer may have a verdict on one of a request's people in particular. */
+static bool
+names_any(const CallReading *reading, CallPerson *const *people, int npeople)
+{
+	for (int i = 0; i < npeople; i++)
+		if (verdict_for(reading, people, npeople, i) != &reading->whole)
+			return true;
+	return false;
+}
+
 /* Set the person's outcome, code, detail and LID according to a verdict. */
 void
 call_settle_person(CallPerson *person, const CallVerdict *verdict, const WawpInstance *instance)
@@ -621,6 +666,9 @@ call_end_membership(const WawpInstance *instance, WawpOperation operation,
 	const CallVerdict *stopping;
 	TimestampTz retry_at = 0;
 
+	/* our own number, or that of somebody else, beside a number that is the call's then */
+	if (reading.is_ambiguous && !names_any(&reading, people, npeople))
+		reading = classify_envelope(operation, result->status, wire_read_answer(result->body, result->body_len), result->body, result->body_len);
 	reading.whole = whole_for_many(reading.whole, npeople);
 	if (result->retry_after >= 0)
 		retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), result->retry_after * INT64CONST(1000));

@@ -57,6 +57,7 @@ typedef struct CallReading
 {
 	CallVerdict whole;			/* on those who are not named */
 	bool		is_outage;		/* a proxy or gateway answered in the API's place */
+	bool		is_ambiguous;	/* the only person's verdict is the call's, if nothing was asked about them */
 	int			npeople;
 	CallVerdict *people;
 } CallReading;

@@ -374,18 +374,60 @@ text_contains_any(const char *text, const char *const *fragments)
 	return false;
 }
 
+/* True if a whole word of a text, which begins at `at`, is this one. */
+static bool
+word_is(const char *text, const char *at, const char *word)
+{
+	return (at == text || !isalnum((unsigned char) at[-1])) && text_begins(at, word) && !isalnum((unsigned char) at[strlen(word)]);
+}
+
 /* True if a text contains one of these, up to a NULL, as whole words. */
 static bool
 text_has_words(const char *text, const char *const *words)
 {
 	for (; text && *words; words++)
 		for (const char *at = text; *at; at++)
-		{
-			size_t		n = strlen(*words);
-
-			if ((at == text || !isalnum((unsigned char) at[-1])) && text_begins(at, *words) && !isalnum((unsigned char) at[n]))
+			if (word_is(text, at, *words))
 				return true;
-		}
+	return false;
+}
+
+/* True if what stands before a place in a text ends with one of these, up to a NULL; *at is set to its beginning. */
+static bool
+step_back(const char *text, const char **at, const char *const *ends)
+{
+	for (; *ends; ends++)
+	{
+		size_t		n = strlen(*ends);
+
+		if ((size_t) (*at - text) < n || !text_begins(*at - n, *ends))
+			continue;
+		*at -= n;
+		return true;
+	}
+	return false;
+}
+
+/* True if "not" stands before a word of a text: "has not yet been reached". */
+static bool
+is_negated(const char *text, const char *at)
+{
+	static const char *const between[] = {"been ", "yet ", NULL};
+	static const char *const nots[] = {"not ", "n't ", "never ", NULL};
+
+	while (step_back(text, &at, between))
+		;
+	return step_back(text, &at, nots);
+}
+
+/* True if a text contains one of these as whole words, without a "not". */
+static bool
+text_affirms(const char *text, const char *const *words)
+{
+	for (; text && *words; words++)
+		for (const char *at = text; *at; at++)
+			if (word_is(text, at, *words) && !is_negated(text, at))
+				return true;
 	return false;
 }
 
@@ -406,6 +448,16 @@ find_text_rule(Level level, int operations, const char *text)
 		if ((text_rules[i].levels & level) && (text_rules[i].operations & operations) && text_contains(text, text_rules[i].fragment))
 			return &text_rules[i];
 	return NULL;
+}
+
+/* True if a text says what is said of a person only, whatever else is in it. */
+static bool
+has_persons_rule(int operations, const char *text)
+{
+	for (size_t i = 0; text && i < lengthof(text_rules); i++)
+		if (text_rules[i].levels == LEVEL_PERSON && (text_rules[i].operations & operations) && text_contains(text, text_rules[i].fragment))
+			return true;
+	return false;
 }
 
 /* Fill in *reading by the first rule for a code at a level; false, and unchanged, if none matches. */
@@ -431,7 +483,8 @@ read_code(Level level, WawpOperation operation, int code, OutcomeReading *readin
 
 /*
  * Return the rule for a text that tells that a number beside a person is the
- * call's, though it means something else of a person; NULL if it does not.
+ * call's, though it means something else of a person; NULL if it does not, or says
+ * what only a person's does.
  */
 static const TextRule *
 find_call_rule(WawpOperation operation, int code, const char *text)
@@ -439,12 +492,45 @@ find_call_rule(WawpOperation operation, int code, const char *text)
 	static const WawpOutcome calls[] = {WAWP_AUTH_FAILED, WAWP_SESSION_DOWN, WAWP_NOT_ADMIN, WAWP_GROUP_NOT_FOUND};
 	const TextRule *rule = NULL;
 
-	if ((operation & (WAWP_OP_ADD | WAWP_OP_REMOVE)) && (code == 401 || code == 403 || code == 404))
+	if ((operation & (WAWP_OP_ADD | WAWP_OP_REMOVE)) && (code == 401 || code == 403 || code == 404) && !has_persons_rule(operation, text))
 		rule = find_text_rule(LEVEL_HTTP, operation, text);
 	for (size_t i = 0; rule && i < lengthof(calls); i++)
 		if (rule->outcome == calls[i])
 			return rule;
 	return NULL;
+}
+
+/* Return what an error says behind its name or its status: "Error: Conflict", "409 Conflict", "status 409: conflict". */
+static const char *
+text_behind_status(const char *text, const char *status)
+{
+	const char *at = strstr(text, status);
+
+	if (at)
+		text = at + strlen(status);
+	else if (text_begins(text, "Error: "))
+		text += strlen("Error: ");
+	return text + strspn(text, " :-,(");
+}
+
+/* True if a text says of a person that they are in the group already. */
+static bool
+is_text_of_member(const char *text)
+{
+	static const char *const whole[] = {"conflict", "already exists", "already added", "already member", "duplicate", NULL};
+	static const char *const who[] = {"user", "participant", "member", "contact", "number", "person"};
+	static const char *const is_member[] = {"already exist", "already added", "is already added", "was already added", "has already been added",
+	"already present", "is already present", "already joined", "has already joined", "is in the group", "is in this group", "is in group",
+	"exists in the group", "exists in group"};
+	const TextRule *rule = find_text_rule(LEVEL_PERSON, WAWP_OP_ADD, text);
+
+	if ((rule && rule->outcome == WAWP_ALREADY_MEMBER) || text_is_one_of(text_behind_status(text, "409"), whole))
+		return true;
+	for (size_t i = 0; i < lengthof(who); i++)
+		for (size_t j = 0; j < lengthof(is_member); j++)
+			if (text_contains(text, psprintf("%s %s", who[i], is_member[j])))
+				return true;
+	return false;
 }
 
 /* True if a text beside a conflict tells of something that is under way or in the way, rather than of a member. */
@@ -455,6 +541,15 @@ is_about_work(WawpOperation operation, const char *text)
 	"connecting", "try again", "retry", NULL};
 
 	return operation == WAWP_OP_ADD && text_has_words(text, words);
+}
+
+/* True if a text ends with WhatsApp's number of a conflict, and so says nothing else of it: "server returned error 409". */
+static bool
+is_bare_conflict(const char *text)
+{
+	const char *at = text ? strstr(text, "409") : NULL;
+
+	return at && *text_behind_status(text, "409") == '\0' && !is_about_work(WAWP_OP_ADD, text);
 }
 
 /*
@@ -478,7 +573,7 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 		return reading;
 	}
 	rule = find_call_rule(operation, code, text);
-	if (rule == NULL && code == 409 && is_about_work(operation, text))
+	if (rule == NULL && code == 409 && is_about_work(operation, text) && !is_text_of_member(text))
 	{
 		reading.outcome = WAWP_UNKNOWN_RESULT;
 		return reading;
@@ -501,6 +596,15 @@ outcome_of_person(WawpOperation operation, int code, int inner_code,
 	return reading;
 }
 
+/* True if a text speaks of a group, and not only in a path: "/v2/group/1". */
+static bool
+is_text_of_group(const char *text)
+{
+	static const char *const inner[] = {" group ", " chat ", " group's ", NULL};
+
+	return text_begins(text, "group ") || text_begins(text, "chat ") || text_contains_any(text, inner);
+}
+
 /*
  * True if the answer says that the API has no such route.  A 404 that is not JSON of
  * the API's form comes from a proxy or a framework and says nothing about a group.
@@ -521,7 +625,7 @@ outcome_is_missing_route(int http_status, const char *text, BodyKind body)
 		return false;
 	if (text_contains_any(text, fragments))
 		return true;
-	return http_status == 404 && text_has_words(text, words) && find_text_rule(LEVEL_HTTP, ANY, text) == NULL;
+	return http_status == 404 && text_has_words(text, words) && !is_text_of_group(text) && find_text_rule(LEVEL_HTTP, ANY, text) == NULL;
 }
 
 /*
@@ -549,16 +653,22 @@ static const struct
 /* Statuses that the API explains in JSON: with another body they are a proxy's. */
 static const int explained[] = {403, 404, 409, 410, 419, 423};
 
-/* True if a text tells that something before the API keeps requests out. */
+/* True if a text tells that something before the API keeps requests out, and nothing of a group: that is the API's own. */
 static bool
 is_text_of_wall(const char *text)
 {
-	static const char *const walls[] = {"firewall", "waf", "ip", "ips", "ip address", "captcha", "bot", "bots", "cloudflare", "explicit deny", NULL};
+	static const char *const apis[] = {"admin", "admins", "group", "groups", "participant", "participants", NULL};
+	static const char *const walls[] = {"firewall", "waf", "ip", "ips", "ip address", "captcha", "cloudflare", "explicit deny", NULL};
+	static const char *const bots[] = {"bot detected", "bots detected", "bot detection", "bot protection", "bot traffic", "bot activity", "bot management",
+	"antibot", "anti bot", NULL};
 	static const char *const cloudflares[] = {"error 10", "error 11", "error 12", "error code: 10", "error code: 11", "error code: 12", NULL};
 	static const char *const blocks[] = {"blocked", NULL};
-	static const char *const people[] = {"user", "participant", "contact", "number", "member", "person", NULL};
+	static const char *const people[] = {"user", "contact", "number", "member", "person", NULL};
 
-	return text_has_words(text, walls) || text_contains_any(text, cloudflares) || (text_has_words(text, blocks) && !text_has_words(text, people));
+	if (text_has_words(text, apis))
+		return false;
+	return text_has_words(text, walls) || text_contains_any(text, bots) || text_contains_any(text, cloudflares) ||
+		(text_has_words(text, blocks) && !text_has_words(text, people));
 }
 
 /* Return why an answer is not the API's own; NULL if it may be. */
@@ -586,38 +696,6 @@ is_fault_of_request(int http_status, const char *text)
 	"not supported", "unsupported", "not available", NULL};
 
 	return http_status == 422 && text && !text_contains(text, "session") && text_contains_any(text, fragments);
-}
-
-/* Return what an error says behind its name or its status: "Error: Conflict", "409 Conflict", "status 409: conflict". */
-static const char *
-text_behind_status(const char *text, const char *status)
-{
-	const char *at = strstr(text, status);
-
-	if (at)
-		text = at + strlen(status);
-	else if (text_begins(text, "Error: "))
-		text += strlen("Error: ");
-	return text + strspn(text, " :-,(");
-}
-
-/* True if a text says of a person that they are in the group already. */
-static bool
-is_text_of_member(const char *text)
-{
-	static const char *const whole[] = {"conflict", "already exists", "already added", "already member", "duplicate", NULL};
-	static const char *const who[] = {"user", "participant", "member", "contact", "number", "person"};
-	static const char *const is_member[] = {"already exist", "already added", "was already added", "has already been added", "already joined",
-	"has already joined", "is in the group", "is in this group", "is in group", "exists in the group", "exists in group"};
-	const TextRule *rule = find_text_rule(LEVEL_PERSON, WAWP_OP_ADD, text);
-
-	if ((rule && rule->outcome == WAWP_ALREADY_MEMBER) || text_is_one_of(text_behind_status(text, "409"), whole))
-		return true;
-	for (size_t i = 0; i < lengthof(who); i++)
-		for (size_t j = 0; j < lengthof(is_member); j++)
-			if (text_contains(text, psprintf("%s %s", who[i], is_member[j])))
-				return true;
-	return false;
 }
 
 /*
@@ -703,7 +781,7 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 		reading.outcome = WAWP_RATE_LIMITED;
 	else if (rule)
 		reading.outcome = rule->outcome;
-	else if (is_other_conflict(engine_code, operation, text))
+	else if (is_other_conflict(engine_code, operation, text) && !is_bare_conflict(text))
 		reading.outcome = WAWP_UNKNOWN_RESULT;
 	else if (engine_code >= 400 && read_code(LEVEL_ENGINE, operation, engine_code, &reading))
 		return reading;
@@ -733,10 +811,11 @@ outcome_of_refusal(WawpOperation operation, int http_status, int engine_code,
 WawpOutcome
 outcome_of_success(const char *text)
 {
-	static const char *const used_up[] = {"exceed", "reached", "used up", "hit", "overlimit", "too many requests", NULL};
+	static const char *const used_up[] = {"exceed", "exceeds", "exceeded", "reached", "used up", "hit", "overlimit", "too many requests", NULL};
 	const TextRule *rule = find_text_rule(LEVEL_HTTP, ANY, text);
 
-	if (rule && (rule->outcome == WAWP_QUOTA_EXCEEDED || rule->outcome == WAWP_RATE_LIMITED) && text_contains_any(text, used_up))
+	if (rule && (rule->outcome == WAWP_QUOTA_EXCEEDED || rule->outcome == WAWP_RATE_LIMITED) &&
+		text_affirms(text, used_up))
 		return rule->outcome;
 	return WAWP_ACCEPTED;
 }

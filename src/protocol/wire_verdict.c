@@ -316,7 +316,7 @@ add_person(WireAnswer *answer, WirePerson person)
 {
 	int			n = answer->npeople;
 
-	if (!person.has_code && !person.has_success && !person.has_failure && !person.is_listed_as_added && !person.text)
+	if (!person.has_code && !person.has_success && !person.has_failure && !person.is_listed_as_added && !person.is_passed_over && !person.text)
 		return;
 	if (answer->people == NULL)
 		answer->people = palloc(sizeof(WirePerson) * FIRST_PEOPLE);
@@ -366,9 +366,17 @@ is_error_list(const char *name)
 	return name && pg_strncasecmp(name, "error", strlen("error")) == 0;
 }
 
+/* The verdict of a list of people by its name. */
+typedef enum ListVerdict
+{
+	LIST_ADDED,
+	LIST_REFUSED,
+	LIST_PASSED_OVER			/* nothing was done, which may be as it should: they may be where they were to be */
+} ListVerdict;
+
 /* Append a person of a list whose name is a verdict.  What names nobody is a message. */
 static void
-read_sorted_person(const JsonNode *child, const char *name, const char *list, bool is_added, WireAnswer *answer)
+read_sorted_person(const JsonNode *child, const char *name, const char *list, ListVerdict verdict, WireAnswer *answer)
 {
 	WirePerson	person = read_person(child, name);
 
@@ -376,8 +384,9 @@ read_sorted_person(const JsonNode *child, const char *name, const char *list, bo
 		return;
 	if (name == NULL && person.jid.kind == JID_INVALID && (!json_node_is(child, JSON_KIND_OBJECT) || !person.id))
 		return;
-	person.is_listed_as_added = is_added;
-	person.has_failure |= !is_added;
+	person.is_listed_as_added = (verdict == LIST_ADDED);
+	person.is_passed_over = (verdict == LIST_PASSED_OVER);
+	person.has_failure |= (verdict == LIST_REFUSED);
 	weigh_verdict(&person);
 	add_person(answer, person);
 }
@@ -409,40 +418,39 @@ is_rest_of_list_name(const char *rest)
 	return false;
 }
 
-/* Set *is_added by the name of a list of people, such as "failed_participants"; false if it is no verdict. */
+/* Set *verdict by the name of a list of people, such as "failed_participants"; false if it is none. */
 static bool
-is_name_of_sorted_list(const char *name, bool *is_added)
+is_name_of_sorted_list(const char *name, ListVerdict *verdict)
 {
-	static const struct
-	{
-		const char *start;
-		bool		is_added;
-	}			names[] = {{"added", true}, {"success", true}, {"successes", true}, {"successful", true}, {"succeeded", true},
-	{"fail", false}, {"fails", false}, {"failed", false}, {"failing", false}, {"failure", false}, {"failures", false}, {"rejected", false}, {"refused", false},
-	{"denied", false}, {"declined", false}, {"blocked", false}, {"skipped", false}, {"ignored", false}, {"invalid", false},
-	{"unregistered", false}, {"notRegistered", false}, {"notOnWhatsapp", false}, {"notFound", false}, {"missing", false}, {"unaddable", false},
-	{"notAdded", false}, {"phonesNotAdded", false}, {"notInvited", false}, {"error", false}, {"errors", false}, {"unsuccessful", false}};
+	static const char *const added[] = {"added", "success", "successes", "successful", "succeeded", NULL};
+	static const char *const refused[] = {"fail", "fails", "failed", "failing", "failure", "failures", "rejected", "refused", "denied", "declined", "blocked",
+		"invalid", "unregistered", "notRegistered", "notOnWhatsapp", "unaddable", "notAdded", "phonesNotAdded", "notInvited", "error", "errors",
+	"unsuccessful", NULL};
+	static const char *const passed_over[] = {"skipped", "ignored", "notFound", "missing", NULL};
+	static const char *const *const starts[] = {[LIST_ADDED] = added,[LIST_REFUSED] = refused,[LIST_PASSED_OVER] = passed_over};
 
-	for (size_t i = 0; name && i < lengthof(names); i++)
-	{
-		const char *rest = after_name(name, names[i].start);
+	for (size_t i = 0; name && i < lengthof(starts); i++)
+		for (const char *const *start = starts[i]; *start; start++)
+		{
+			const char *rest = after_name(name, *start);
 
-		*is_added = names[i].is_added;
-		if (rest && is_rest_of_list_name(rest))
-			return true;
-	}
+			*verdict = (ListVerdict) i;
+			if (rest && is_rest_of_list_name(rest))
+				return true;
+		}
 	return false;
 }
 
 /*
- * Append the person that stands alone where a list of those who were refused is
- * expected: as an object, a text or a number.  A success is not believed in that form.
+ * Append the person that stands alone where a list of those who were refused, or
+ * passed over, is expected: as an object, a text or a number.  A success is not
+ * believed in that form.
  */
 static void
-read_sorted_alone(const JsonNode *node, bool is_added, WireAnswer *answer)
+read_sorted_alone(const JsonNode *node, ListVerdict verdict, WireAnswer *answer)
 {
-	if (!is_added && read_person(node, NULL).jid.kind != JID_INVALID)
-		read_sorted_person(node, NULL, node->key, false, answer);
+	if (verdict != LIST_ADDED && read_person(node, NULL).jid.kind != JID_INVALID)
+		read_sorted_person(node, NULL, node->key, verdict, answer);
 }
 
 /* Append the people of {"added":["..."],"failed":[{"id","reason"}]} to answer->people, or those of lists of errors. */
@@ -452,15 +460,15 @@ read_sorted_people(const JsonNode *root, bool errors, WireAnswer *answer)
 	for (const JsonNode *list = json_node_is(root, JSON_KIND_OBJECT) ? root->first : NULL; list; list = list->next)
 	{
 		const char *name;
-		bool		is_added;
+		ListVerdict verdict;
 
-		if (is_error_list(list->key) != errors || !is_name_of_sorted_list(list->key, &is_added))
+		if (is_error_list(list->key) != errors || !is_name_of_sorted_list(list->key, &verdict))
 			continue;
 		if (!errors)
-			read_sorted_alone(list, is_added, answer);
+			read_sorted_alone(list, verdict, answer);
 		for (const JsonNode *child = list->first; child; child = child->next)
 			if (is_list_entry(child, &name))
-				read_sorted_person(child, name, list->key, is_added, answer);
+				read_sorted_person(child, name, list->key, verdict, answer);
 	}
 }
 
@@ -542,28 +550,57 @@ has_number(const JsonNode *node, int depth)
 	return verdict.has_code && verdict.code >= 300;
 }
 
+/* True if an envelope says in a flag, a word or an error that what it answers failed. */
+static bool
+is_of_failure(const JsonNode *node)
+{
+	for (const char *const *key = ok_keys; *key; key++)
+		if (wire_read_flag(json_node_get(node, *key)) == 0)
+			return true;
+	for (const char *const *key = number_flags; *key; key++)
+		if (wire_read_number_flag(json_node_get(node, *key)) == 0)
+			return true;
+	return wire_read_flag(json_node_get(node, "status")) == 0 || wire_is_set(json_node_get(node, "error")) ||
+		wire_is_set(json_node_get(node, "errors")) || wire_is_set(json_node_get(node, "exception"));
+}
+
+/*
+ * True if the number that an object has beside a person may be theirs.  In the
+ * outermost envelope it is the call's, unless that says plainly that the call
+ * succeeded.  Where the call failed, the numbers with which it does so for want of
+ * a token, a session or a group say nothing of a person.
+ */
+static bool
+may_be_persons(const JsonNode *node, int depth, bool has_failed, int code)
+{
+	if (depth == WIRE_MAX_WRAPPING)
+		return wire_is_bare_success(node) && !wire_get_by_name(node, "statusCode");
+	return !has_failed || (code != 401 && code != 404);
+}
+
 /*
  * Append the person that an envelope names beside a number, if that is a refusal:
  * {"success":true,"data":{"id":"...","code":403}}.  The number is theirs where a
- * change was asked for, and the call's elsewhere, so it is known as ambiguous.  In
- * the outermost envelope, an error's own number and a status code are the call's.
+ * change was asked for, and the call's elsewhere, so it is known as ambiguous.
+ * has_failed: an envelope around the node says that what it answers failed.
  */
 static bool
-read_lone_person(const JsonNode *node, int depth, WireAnswer *answer)
+read_lone_person(const JsonNode *node, int depth, bool has_failed, WireAnswer *answer)
 {
 	bool		is_outermost = depth == WIRE_MAX_WRAPPING;
 
+	has_failed |= is_of_failure(node);
 	if (json_node_is(node, JSON_KIND_OBJECT) && wire_jid_of_text(wire_id_in(node)).kind != JID_GROUP &&
-		!(is_outermost && wire_get_by_name(node, "statusCode")) && has_number(node, is_outermost ? 0 : MAX_INNER_VERDICT))
+		has_number(node, is_outermost ? 0 : MAX_INNER_VERDICT))
 	{
 		WirePerson	person = read_person(node, NULL);
 
-		if (person.jid.kind != JID_INVALID)
+		if (person.jid.kind != JID_INVALID && may_be_persons(node, depth, has_failed, person.code))
 			add_person(answer, person);
 	}
 	for (const JsonNode *child = node->first; child && depth > 0 && answer->npeople == 0; child = child->next)
 		if (json_node_is_list(child) && !(child->key && strcmp(child->key, "request") == 0))
-			read_lone_person(child, depth - 1, answer);
+			read_lone_person(child, depth - 1, has_failed, answer);
 	return answer->is_ambiguous = answer->npeople > 0;
 }
 
@@ -680,29 +717,20 @@ has_failed_ack(const JsonNode *node, int depth)
 	return false;
 }
 
-/* True if an envelope passes on a failure: an upstream's status, or WhatsApp's acknowledgement. */
+/* True if an envelope passes on an upstream's failure. */
 static bool
 tells_of_failure(const JsonNode *root)
 {
 	int			number;
 
-	return (json_node_int(wire_get_by_name(root, "upstreamStatus"), &number) && number >= 400) || has_failed_ack(root, MAX_INNER_VERDICT);
+	return json_node_int(wire_get_by_name(root, "upstreamStatus"), &number) && number >= 400;
 }
 
 /* True if an envelope says that it failed, in a flag, a status or an error. */
 static bool
 says_failure(const JsonNode *root, const WireAnswer *answer)
 {
-	for (const char *const *key = ok_keys; *key; key++)
-		if (wire_read_flag(json_node_get(root, *key)) == 0)
-			return true;
-	for (const char *const *key = number_flags; *key; key++)
-		if (wire_read_number_flag(json_node_get(root, *key)) == 0)
-			return true;
-	if (wire_read_flag(json_node_get(root, "status")) == 0 || tells_of_failure(root))
-		return true;
-	return wire_is_set(json_node_get(root, "error")) || wire_is_set(json_node_get(root, "errors")) || wire_is_set(json_node_get(root, "exception")) ||
-		wire_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400;
+	return is_of_failure(root) || tells_of_failure(root) || wire_is_set(json_node_get(root, UPSTREAM_ERROR)) || answer->status >= 400;
 }
 
 /* True if the body is an error, which comes under any HTTP status, 200 included. */
@@ -719,7 +747,8 @@ wire_is_refusal(const JsonNode *root, const WireAnswer *answer)
 
 /*
  * True if an envelope within another one says that it failed, which is then
- * set in *answer: {"success":true,"data":{"success":false,"message":"..."}}.
+ * set in *answer: {"success":true,"data":{"success":false,"message":"..."}}.  Its
+ * text may stand in the outer one.
  */
 bool
 wire_read_inner_refusal(const JsonNode *root, int depth, WireAnswer *answer)
@@ -737,6 +766,8 @@ wire_read_inner_refusal(const JsonNode *root, int depth, WireAnswer *answer)
 		wire_read_envelope(inner, &found);
 		if (!says_failure(inner, &found) && !wire_read_inner_refusal(inner, depth - 1, &found))
 			continue;
+		if (found.text == NULL && !wire_is_bare_success(root))
+			found.text = answer->text;
 		*answer = found;
 		return true;
 	}
@@ -859,9 +890,10 @@ wire_read_answer(const char *body, size_t len)
 	else if (json_node_is_list(root))
 	{
 		if (!read_people(root, WIRE_MAX_WRAPPING, true, &answer))
-			read_lone_person(root, WIRE_MAX_WRAPPING, &answer);
+			read_lone_person(root, WIRE_MAX_WRAPPING, false, &answer);
 		wire_read_envelope(root, &answer);
 		answer.is_frameworks = is_of_framework(root, &answer);
+		answer.has_failed_ack = has_failed_ack(root, MAX_INNER_VERDICT);
 		if (answer.npeople == 0 || answer.is_ambiguous)
 			answer.envelope = kind_of_object(root, &answer);
 		answer.kind = answer.npeople > 0 ? WIRE_PEOPLE : answer.envelope;

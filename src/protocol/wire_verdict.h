@@ -36,6 +36,7 @@ typedef struct WirePerson
 	bool		has_success;	/* a success without a number */
 	bool		has_failure;	/* a failure, with or without a number */
 	bool		is_listed_as_added; /* is in a list named "added" */
+	bool		is_passed_over; /* is in a list named "skipped" or the like */
 	bool		is_card_sent;	/* the engine sent its own invitation card */
 	bool		is_unaddressable;	/* cannot be messaged either */
 	const char *text;			/* message or reason, else NULL */
@@ -51,6 +52,7 @@ typedef struct WireAnswer
 	bool		is_value;		/* JSON without anything in it: a text, a number, an empty list and the like */
 	bool		is_proxys;		/* JSON that a proxy or gateway gives in the API's place */
 	bool		is_frameworks;	/* JSON that a framework gives by itself, without a word about what was asked for */
+	bool		has_failed_ack; /* has a message that WhatsApp did not take: the one that was sent, or one of a group's */
 	const char *code;			/* error's word, e.g. "invalid_session", else NULL */
 	const char *text;			/* message, or the body's beginning; else NULL */
 	int			status;			/* the envelope's own HTTP-like number, else 0 */

@@ -325,12 +325,12 @@ wawp_create_group(PG_FUNCTION_ARGS)
  * ---- invite links
  */
 
-/* True if a link was revoked: the answer is the new code, or nothing at all. */
+/* True if a link was revoked: the answer is the new code, or nothing at all.  A number in it is never a person's. */
 static bool
 groups_is_revoked(const HttpResult *result)
 {
 	return http_is_success(result) &&
-		(wire_read_answer(result->body, result->body_len).kind != WIRE_REFUSED ||
+		(wire_read_answer(result->body, result->body_len).envelope != WIRE_REFUSED ||
 		 wire_read_invite(result->body, result->body_len) != NULL);
 }
 

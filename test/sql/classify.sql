@@ -29,6 +29,7 @@ FROM unnest(ARRAY['add', 'remove', 'promote', 'demote', 'send']) operation;
 INSERT INTO answer (operation, http_status, body, reading, about) VALUES
     ('add', 201, '{"ok":true}', '- accepted 201', 'A: under 201'),
     ('add', 200, '{"success":true,"message":"Participants added"}', '- accepted 200', 'A: success'),
+    ('send', 200, '{"success":true,"message":"Sent. Within quota (white plan)"}', '- accepted 200', 'A: a quota that is not used up'),
     ('add', 200, '{"value":true}', '- accepted 200', 'A: value'),
     ('add', 200, 'true', '- accepted 200', 'A: a bare true'),
     ('add', 200, '"success"', '- accepted 200', 'A: a bare word'),
@@ -183,6 +184,11 @@ INSERT INTO answer (operation, http_status, body, reading, about) VALUES
     ('demote', 200, '[{"id":"15551230403@c.us","success":false,"error":"is not an admin"}]', '15551230403@c.us unrecognised 200',
      'whoever is to be demoted may be no admin'),
     ('add', 200, '{"value":true,"phonesNotAdded":["15551230403"]}', '15551230403@c.us unrecognised 200', 'a list of those who were not added'),
+    ('add', 200, '{"added":["15551230001"],"skipped":["15557650002"]}', '15551230001@c.us added 200, 15557650002@c.us unknown_result 200', 'one who was passed over'),
+    ('remove', 200, '{"success":true,"notFound":["15557650002"]}', '15557650002@c.us unknown_result 200', 'one who was not found where they were to be removed'),
+    ('promote', 200, '{"success":true,"skipped":["15557650002"]}', '15557650002@c.us unknown_result 200', 'one who was passed over in a promotion'),
+    ('add', 200, '{"success":true,"skipped":[{"id":"15557650002","reason":"already a member"},{"id":"15557650003","code":403}]}',
+     '15557650002@c.us already_member 200, 15557650003@c.us privacy_blocked 403', 'one who was passed over for a reason'),
     ('add', 400, '{"error":"partly failed","participants":[{"id":"15551230403@c.us","code":403},{"id":"15551230001@c.us","code":200}]}',
      '15551230403@c.us privacy_blocked 403, 15551230001@c.us added 200', 'people under 400'),
     ('add', 422, '{"15551230403@c.us":{"code":403}}', '15551230403@c.us privacy_blocked 403', 'people under 422'),
@@ -192,15 +198,48 @@ INSERT INTO answer (operation, http_status, body, reading, about) VALUES
     ('add', 200, '{"success":true,"data":{"chatId":"15551230401@c.us","code":401}}', '15551230401@c.us blocked_by_user 401', 'one person by chatId'),
     ('remove', 200, '{"success":true,"data":{"id":"15551230404@c.us","code":404}}', '15551230404@c.us not_member 404', 'one person who is to be removed'),
     ('add', 403, '{"message":"<strong>Error:</strong> You must be an admin"}', '- not_admin 403', 'a message with a mark of HTML is no page'),
-    ('add', 200, '{"success":false,"code":401,"message":"Invalid or Missing Access Token","phone":"15551230401"}', '15551230401@c.us auth_failed 401',
+    ('add', 200, '{"success":false,"code":401,"message":"Invalid or Missing Access Token","phone":"15551230401"}', '- auth_failed 200',
      'one person beside a number that is plainly the call''s'),
     ('send', 200, '{"success":false,"code":401,"message":"x","chatId":"15551230401@c.us"}', '- auth_failed 200', 'of a message such a number is the call''s'),
     ('send', 200, '{"chatId":"15551230463@c.us","error":{"code":463}}', '- account_restricted 200', 'likewise in an error'),
-    ('add', 400, '{"id":"15551230403@c.us","code":403}', '15551230403@c.us privacy_blocked 403', 'one person under 400'),
+    ('add', 400, '{"data":{"id":"15551230403@c.us","code":403}}', '15551230403@c.us privacy_blocked 403', 'one person under 400'),
+    ('add', 400, '{"id":"15551230403@c.us","code":403}', '- unrecognised 400', '... in the outermost envelope'),
     ('add', 409, '{"code":409,"message":"Lock is held","phone":"15551230409"}', '- unknown_result 409', 'one person beside the number of the status line'),
     ('add', 201, '[{"JID":"15551230403@s.whatsapp.net","Error":"forbidden"}]', '15551230403@c.us unrecognised 201', 'E: an error in words'),
     ('add', 201, '[{"JID":"15551230403@s.whatsapp.net","AddRequest":{"Code":"Xy7"}}]', '15551230403@c.us privacy_blocked 403', 'E: an invitation to be sent'),
     ('add', 200, '{"ok":true,"failed":[15551230403]}', '15551230403@c.us unrecognised 200', 'a number among the failed');
+
+-- ---- the number of a refused call, with the person whom it was about beside it
+
+INSERT INTO answer (operation, http_status, body, reading, about)
+SELECT operation, http_status, body, format('- %s %s', outcome, http_status), format('a call''s number beside a person, %s: %s', operation, body)
+FROM (VALUES
+    ('remove', 200, '{"success":false,"code":404,"message":"No such group","phone":"15557650002"}', 'group_not_found'),
+    ('remove', 200, '{"error":{"code":404,"message":"no such instance","phone":"15557650002"}}', 'group_not_found'),
+    ('add', 200, '{"success":false,"code":401,"message":"Unauthorized","phone":"15557650002"}', 'auth_failed'),
+    ('add', 200, '{"error":{"code":401,"message":"token expired","phone":"15557650002"}}', 'auth_failed'),
+    ('add', 200, '{"success":false,"status":403,"error":"Forbidden","number":"15557650002"}', 'not_admin'),
+    ('add', 200, '{"success":false,"status":404,"error":"Group does not exist","number":"15557650002"}', 'group_not_found'),
+    ('add', 200, '{"id":"15557650002@c.us","code":403}', 'not_admin'),
+    ('add', 200, '{"success":false,"data":{"phone":"15557650002","code":401}}', 'unrecognised'),
+    ('add', 200, '{"status":"error","message":"Session not found","data":{"id":"15557650002@c.us","status":404}}', 'session_down'),
+    ('add', 422, '{"status":404,"message":"instance offline","phone":"15557650002"}', 'session_down'),
+    ('add', 422, '{"data":{"status":404,"phone":"15557650002"}}', 'session_down'),
+    ('add', 409, '{"status":403,"message":"another worker is running","phone":"15557650002"}', 'unknown_result'),
+    ('add', 409, '{"message":"another worker is running","data":{"status":403,"phone":"15557650002"}}', 'unknown_result'),
+    ('remove', 200, '{"success":true,"data":{"phone":"15557650002","code":403}}', 'not_admin'),
+    ('remove', 200, '{"error":{"code":403,"message":"Forbidden","phone":"15557650002"}}', 'not_admin'),
+    -- likewise with our own number
+    ('add', 200, '{"success":false,"code":401,"message":"Unauthorized","phone":"15550000001"}', 'auth_failed'),
+    ('add', 200, '{"success":false,"code":402,"message":"Your plan expired","phone":"15550000001"}', 'quota_exceeded'),
+    ('add', 200, '{"status":"error","message":"Session not found","data":{"id":"15550000001@c.us","status":404}}', 'session_down')
+) c(operation, http_status, body, outcome);
+
+INSERT INTO answer (operation, http_status, body, reading, about) VALUES
+    ('add', 200, '{"success":true,"id":"15557650002@c.us","code":403}', '15557650002@c.us privacy_blocked 403', 'a person''s number in the envelope of a success'),
+    ('add', 200, '{"error":{"code":403,"phone":"15557650002"}}', '15557650002@c.us privacy_blocked 403', 'a number in an error that says whom it is about'),
+    ('add', 200, '{"success":false,"message":"You are not an admin","data":{"phone":"15557650002","code":403}}', '15557650002@c.us not_admin 403',
+     'the envelope''s text tells whose number it is');
 
 -- ---- the whole call, by HTTP status: the same numbers mean something else
 
@@ -305,6 +344,7 @@ FROM (VALUES
     ('rate-overlimit', 'rate_limited'),
     ('Lid is missing in chat table', 'server_error'),
     ('server returned error 463', 'account_restricted'),
+    ('server returned error 409', 'already_member'),
     ('account_reachout_restricted', 'account_restricted'),
     ('Evaluation failed: Error: not connected', 'session_down'),
     ('You are not an admin of the group', 'not_admin'),
@@ -350,7 +390,9 @@ INSERT INTO answer (operation, http_status, body, reading, about) VALUES
     ('add', 200, '{"status":"success","message":"rate limit exceeded"}', '- rate_limited 200', '200: a limit in a success'),
     ('send', 200, '{"sent":true,"upstream_status":500}', '- server_error 200', '200: an upstream''s failure'),
     ('send', 200, '{"sent":true,"upstream_status":403}', '- unrecognised 200', '200: an upstream''s refusal'),
-    ('send', 201, '{"id":"3EB0","ack":-1}', '- unrecognised 201', '200: a message that WhatsApp did not take');
+    ('send', 201, '{"id":"3EB0","ack":-1}', '- unrecognised 201', '200: a message that WhatsApp did not take'),
+    ('send', 200, '{"success":true,"data":{"id":"3EB0","ack":-1}}', '- unrecognised 200', '200: ... in an envelope'),
+    ('add', 200, '{"success":true,"data":{"id":"120363012345678901@g.us","message":{"ack":-1}}}', '- accepted 200', '200: ... is nothing to an addition');
 
 -- ---- answers that cannot be used: what became of the request is not known
 

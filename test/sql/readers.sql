@@ -29,7 +29,7 @@ FROM (VALUES
 ALTER USER MAPPING FOR PUBLIC SERVER wrong OPTIONS (SET access_token 'wrong');
 SET LOCAL wawp.instance = 'support';
 
-SELECT plan(249);
+SELECT plan(250);
 
 -- ---- wawp_participants
 
@@ -293,6 +293,7 @@ FROM unnest(ARRAY['webjs', 'noweb', 'waha_js']) instance;
 SELECT raises($$SELECT wawp_revoke_invite_link('120363012345678901@g.us', 'gows')$$, '55000', '%still the same%', NULL, '%in WhatsApp%', 'a revoke that changes nothing');
 SELECT raises($$SELECT wawp_revoke_invite_link('120363000000006202@g.us')$$, '55000', '%still the same%', NULL, NULL, 'another one, that says nothing');
 SELECT raises($$SELECT wawp_revoke_invite_link('120363000000006201@g.us')$$, '42501', 'could not revoke the invite link: %', NULL, NULL, 'a refusal under 200');
+SELECT raises($$SELECT wawp_revoke_invite_link('120363000000006203@g.us')$$, '42501', 'could not revoke the invite link: %', NULL, NULL, 'one that names a number of ours');
 SELECT raises($$SELECT wawp_revoke_invite_link('120363012345678902@g.us')$$, '42501', NULL, NULL, NULL, 'a group where we are no admin');
 SELECT raises($$SELECT wawp_revoke_invite_link(NULL)$$, '22023', NULL, NULL, NULL, 'NULL group');
 

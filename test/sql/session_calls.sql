@@ -54,7 +54,7 @@ FROM (VALUES
 ) i(name, instance_id, url, options) \gset
 SET LOCAL wawp.instance = 'support';
 
-SELECT plan(167);
+SELECT plan(168);
 
 -- ---- what is sent
 
@@ -212,6 +212,7 @@ SELECT is(calls($$add_participants('120363000000000206@g.us', '{15551230001,1555
     ARRAY['15551230001@c.us unknown_result 200', '15551230002@c.us unknown_result 200'], 'with fewer it is nobody''s');
 SELECT is(calls($$add_participants('120363000000000204@g.us', '{15551230001,15551230002}')$$),
     ARRAY['15551230001@c.us unknown_result 200', '15551230002@c.us unknown_result 200'], 'an answer about others is nobody''s');
+SELECT is(adding_to('120363000000010204'), '15551230001@c.us not_admin 200', 'a number beside our own is the call''s');
 
 -- ---- what fails as a whole is a row
 

@@ -90,6 +90,8 @@ static const struct
 	{409, "The participant list exists but is locked", "unknown_result"},
 	{409, "A job for this group already exists", "unknown_result"},
 	{409, "Request failed with status code 409", "unknown_result"},
+	{409, "Participant is already added to this group", "already_member"},
+	{409, "User is already present in the group", "already_member"},
 	{404, "Route POST:/v2/groups/x/participants/add not found", "unrecognised"},
 	{404, "The route v2/groups/x could not be found.", "unrecognised"},
 	{404, "no Route matched with those values", "unrecognised"},
@@ -99,16 +101,42 @@ static const struct
 	{404, "Method not found.", "unrecognised"},
 	{404, "Not Found", "group_not_found"},
 	{404, "Group not found at this endpoint", "group_not_found"},
+	{404, "Group 120363012345678901@g.us was not found at route /v2/groups", "group_not_found"},
+	{404, "The requested group was not found (endpoint /v2/groups)", "group_not_found"},
+	{404, "The chat was not found at this url", "group_not_found"},
+	{404, "Route POST:/v2/group/add not found", "unrecognised"},
 	{404, "The grouproute is gone", "group_not_found"},
 	{403, "IP not whitelisted", "unrecognised"},
 	{403, "Request blocked by firewall", "unrecognised"},
 	{403, "error code: 1020", "unrecognised"},
 	{403, "Sorry, you have been blocked", "unrecognised"},
 	{403, "Attention Required! | Cloudflare", "unrecognised"},
+	{403, "Bot detected", "unrecognised"},
+	{403, "Blocked by our bot protection", "unrecognised"},
 	{403, "The participant has blocked you", "not_admin"},
+	{403, "Bot is not admin", "not_admin"},
+	{403, "bot must be admin of the group", "not_admin"},
+	{403, "Bot needs admin rights", "not_admin"},
+	{403, "This bot may not do that", "not_admin"},
+	{403, "Adding is blocked for this group", "not_admin"},
+	{403, "The group's admin has blocked invites", "not_admin"},
+	{403, "Only admins can do this (ip: 1.2.3.4)", "not_admin"},
 	{403, "Recipients cannot be added", "not_admin"},
 	{403, "Forbidden", "not_admin"},
 	{422, "locked", "session_down"},
+};
+
+/* Texts in which an engine has its 409. */
+static const struct
+{
+	const char *text;
+	const char *outcome;
+}			conflicts[] =
+{
+	{"server returned error 409", "already_member"},
+	{"info query returned status 409: conflict", "already_member"},
+	{"info query returned status 409: busy", "unknown_result"},
+	{"Request failed with status code 409", "unknown_result"},
 };
 
 static void
@@ -116,6 +144,10 @@ test_words(void)
 {
 	for (size_t i = 0; i < lengthof(words); i++)
 		is_text(refused(WAWP_OP_ADD, words[i].status, words[i].text), words[i].outcome, psprintf("HTTP %d: %s", words[i].status, words[i].text));
+	is_text(refused(WAWP_OP_REMOVE, 403, "Bot needs admin rights"), "not_admin", "a removal that needs an admin");
+	for (size_t i = 0; i < lengthof(conflicts); i++)
+		is_text(outcome_info(outcome_of_refusal(WAWP_OP_ADD, 500, 409, NULL, conflicts[i].text, BODY_JSON).outcome)->name, conflicts[i].outcome,
+				psprintf("an engine's 409: %s", conflicts[i].text));
 }
 
 /* A text about one person, without a number. */
@@ -161,8 +193,13 @@ static const struct
 	{404, "Session not found", "session_down"},
 	{403, "The participant can be added by private invitation only", "privacy_blocked"},
 	{404, "The number is not registered on WhatsApp", "not_on_whatsapp"},
+	{403, "The participant is not connected to you, can be added by private invitation only", "privacy_blocked"},
+	{404, "The instance is not connected", "session_down"},
 	{409, "The participant is already a group member", "already_member"},
+	{409, "Request failed: the participant is already a group member", "already_member"},
+	{409, "already in group, no retry needed", "already_member"},
 	{409, "m", "already_member"},
+	{409, "Request failed", "unknown_result"},
 	{409, "Another request is in progress", "unknown_result"},
 };
 
@@ -189,6 +226,13 @@ static const struct
 	{"Accepted, rate limit: 10 a minute", WAWP_ACCEPTED},
 	{"Accepted, remaining quota: 94", WAWP_ACCEPTED},
 	{"Accepted (maximum limit: 50 participants)", WAWP_ACCEPTED},
+	{"Sent. Within quota (white plan)", WAWP_ACCEPTED},
+	{"rate limit: 100 remaining; you have not reached it", WAWP_ACCEPTED},
+	{"Sent, you haven't exceeded your quota", WAWP_ACCEPTED},
+	{"The rate limit was hit.", WAWP_RATE_LIMITED},
+	{"The quota has not yet been reached", WAWP_ACCEPTED},
+	{"The message has not been sent: quota exceeded", WAWP_QUOTA_EXCEEDED},
+	{"Quota exceeded, the person was not reached", WAWP_QUOTA_EXCEEDED},
 	{"Reached", WAWP_ACCEPTED},
 	{NULL, WAWP_ACCEPTED},
 };

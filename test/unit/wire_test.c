@@ -223,6 +223,7 @@ test_groups(void)
 		{"{\"success\":true,\"data\":{\"groups\":[{\"id\":\"120363012345678901@g.us\"}]}}", 1},
 		{"{\"data\":{\"groups\":{\"120363012345678901@g.us\":{\"subject\":\"S\"}}}}", 1},
 		{"{\"data\":{\"groups\":[]}}", 0},
+		{"{\"data\":[{\"id\":\"120363012345678901@g.us\",\"message\":{\"ack\":-1}}]}", 1},
 		{"{\"data\":{\"success\":false,\"groups\":[]}}", -1},
 	};
 
@@ -924,16 +925,19 @@ static const struct
 	{"{\"ok\":true,\"failed_phones\":[\"15557650002\"]}", WIRE_PEOPLE, "15557650002@c.us no", "failed_phones"},
 	{"{\"ok\":true,\"invalid\":[\"15557650002\"],\"unregistered\":[\"15557650003\"],\"refused\":[\"15557650004\"],\"notOnWhatsapp\":[\"15557650005\"]}",
 	WIRE_PEOPLE, "15557650002@c.us no, 15557650003@c.us no, 15557650004@c.us no, 15557650005@c.us no", "other names of such lists"},
+	{"{\"ok\":true,\"skipped\":[\"15557650002\"],\"ignored_users\":[15557650003],\"notFound\":\"15557650004\",\"missing\":[{\"id\":\"15557650005\",\"code\":409}]}",
+	WIRE_PEOPLE, "15557650002@c.us -, 15557650003@c.us -, 15557650004@c.us -, 15557650005@c.us 409", "lists of those who were passed over are no verdict"},
 	{"{\"value\":true,\"phones_not_added\":[15557650002]}", WIRE_PEOPLE, "15557650002@c.us no", "JSON numbers that were not added"},
 	{"{\"ok\":true,\"failed\":[\"x\",17,null]}", WIRE_OK, "", "what names nobody among the failed"},
 	{"{\"sent\":true,\"upstream_status\":500}", WIRE_REFUSED, "", "a failure that is passed on"},
 	{"{\"sent\":true,\"upstream_status\":201}", WIRE_OK, "", "a success that is passed on"},
-	{"{\"id\":\"3EB0\",\"ack\":-1}", WIRE_REFUSED, "", "a message that WhatsApp did not take"},
-	{"{\"message\":{\"id\":\"3EB0\",\"_data\":{\"ack\":-1}}}", WIRE_REFUSED, "", "... in envelopes"},
-	{"{\"id\":\"3EB0\",\"ackName\":\"ERROR\"}", WIRE_REFUSED, "", "... in a word"},
 	{"{\"ok\":true,\"Failed\":[{\"Id\":\"15557650002@c.us\",\"Reason\":\"403\"}]}", WIRE_PEOPLE, "15557650002@c.us no 403", "names in Go's spelling"},
 	{"[{\"Phone\":\"15557650002\",\"Code\":403}]", WIRE_PEOPLE, "15557650002@c.us 403", "... of a number"},
 	{"{\"statusCode\":401,\"message\":\"Unauthorized\",\"phone\":\"15557650002\"}", WIRE_REFUSED, "", "a status code of the outermost envelope is the call's"},
+	{"{\"success\":false,\"code\":403,\"message\":\"You are not an admin\",\"phone\":\"15550000001\"}", WIRE_REFUSED, "", "a code of the outermost envelope is the call's, if that failed"},
+	{"{\"ok\":false,\"error\":{\"code\":404,\"phone\":\"15557650002\"}}", WIRE_REFUSED, "", "an error's 404 is the call's"},
+	{"{\"ok\":false,\"data\":{\"code\":401,\"phone\":\"15557650002\"}}", WIRE_REFUSED, "", "a 401 in the data of a failure is the call's"},
+	{"{\"ok\":false,\"data\":{\"code\":403,\"phone\":\"15557650002\"}}", WIRE_PEOPLE, "15557650002@c.us 403", "a 403 in the data of a failure"},
 	{"{\"id\":\"3EB0\",\"ack\":0}", WIRE_OTHER, "", "one that is on its way"},
 	{"\xEF\xBB\xBF" "<html>Session not found</html>", WIRE_UNREADABLE, "", "a page behind a byte order mark is a page"},
 	{"\xEF\xBB\xBF" "You are not an admin", WIRE_REFUSED, "", "a sentence behind a byte order mark"},
@@ -985,6 +989,33 @@ test_people(void)
 	is_text(answer.people[999].jid.text, "15557650999@c.us", "in their order");
 	is_int(answer_of("{\"error\":{\"code\":403,\"message\":\"m\"}}").status, 403, "the number inside an error is its status");
 	is_text(answer_of("{\"success\":true,\"data\":{\"success\":false,\"message\":\"m\"}}").text, "m", "the message of an inner refusal");
+}
+
+/* A message that WhatsApp did not take fails the request that sent it, not one that reads a group in which it is the last. */
+static void
+test_acknowledgements(void)
+{
+	static const struct
+	{
+		const char *body;
+		bool		has_failed;
+	}			acks[] =
+	{
+		{"{\"id\":\"3EB0\",\"ack\":-1}", true},
+		{"{\"message\":{\"id\":\"3EB0\",\"_data\":{\"ack\":-1}}}", true},
+		{"{\"id\":\"3EB0\",\"ackName\":\"ERROR\"}", true},
+		{"{\"id\":\"3EB0\",\"ack\":0}", false},
+	};
+	const char *group = "{\"id\":\"120363012345678901@g.us\",\"subject\":\"S\",\"message\":{\"ack\":-1}}";
+	const char *list = "{\"participants\":[{\"id\":\"15550000001@c.us\"}],\"message\":{\"ack\":-1}}";
+	WireMembers members;
+	WireGroup	read;
+
+	for (size_t i = 0; i < lengthof(acks); i++)
+		is_int(answer_of(acks[i].body).has_failed_ack, acks[i].has_failed, acks[i].body);
+	is_int(answer_of(acks[0].body).kind, WIRE_OTHER, "a failed acknowledgement is no refusal of whatever was asked");
+	ok(wire_read_group(group, strlen(group), &read, &members), "a group whose last message failed");
+	ok(wire_read_members(list, strlen(list), &members) && members.count == 1, "and its members");
 }
 
 /* Answers of check-exists; chat, lid: "" if the answer has none. */
@@ -1220,6 +1251,7 @@ main(void)
 	test_descriptions();
 	test_engine_codes();
 	test_people();
+	test_acknowledgements();
 	test_exists();
 	test_request_pages();
 	test_crowded_members();
