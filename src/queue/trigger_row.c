@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "base/subtransaction.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "fmgr.h"
@@ -193,6 +194,44 @@ row_time(Relation table, HeapTuple row, AttrNumber column)
 		row_refuse_times(ERROR, NameStr(attribute->attname), attribute->atttypid);
 	at = isnull ? 0 : value_time(value, row_column_type(table, column));
 	return !isnull && at == 0 ? 1 : at;
+}
+
+/* True for the error of a value that is no time, or none that PostgreSQL can say. */
+bool
+row_time_is_unreadable(const ErrorData *error)
+{
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION;
+}
+
+/* A column of a row that is read in a subtransaction. */
+typedef struct TimeRead
+{
+	Relation	table;
+	HeapTuple	row;
+	AttrNumber	column;
+	TimestampTz at;
+} TimeRead;
+
+static bool
+read_time(void *subject)
+{
+	TimeRead   *read = subject;
+
+	read->at = row_time(read->table, read->row, read->column);
+	return true;
+}
+
+/* Likewise, but return false where the value cannot be read. */
+bool
+row_try_time(Relation table, HeapTuple row, AttrNumber column, TimestampTz *at)
+{
+	TimeRead	read = {table, row, column, 0};
+	ErrorData  *error = subtransaction_try(read_time, &read);
+
+	if (error && !row_time_is_unreadable(error))
+		ReThrowError(error);
+	*at = read.at;
+	return error == NULL;
 }
 
 /*
