@@ -179,7 +179,7 @@ value_time(Datum value, Oid type)
 /*
  * Returns the instant a column means, as its cast to timestamptz does: what has
  * no zone is in the session's.  Raises if the column's type says no times, which
- * CREATE TRIGGER refuses, but did not in 0.1.  0 for NULL; the epoch itself is one
+ * CREATE TRIGGER refuses, but did not in 0.1.  0 for NULL of any type; the epoch itself is one
  * microsecond later, since 0 means "none" to the queue.
  */
 TimestampTz
@@ -190,10 +190,12 @@ row_time(Relation table, HeapTuple row, AttrNumber column)
 	Datum		value = row_value(table, row, column, &isnull);
 	TimestampTz at;
 
+	if (isnull)
+		return 0;
 	if (row_times_of_type(attribute->atttypid) == ROW_NO_TIMES)
 		row_refuse_times(ERROR, NameStr(attribute->attname), attribute->atttypid);
-	at = isnull ? 0 : value_time(value, row_column_type(table, column));
-	return !isnull && at == 0 ? 1 : at;
+	at = value_time(value, row_column_type(table, column));
+	return at == 0 ? 1 : at;
 }
 
 /* True for the error of a value that is no time, or none that PostgreSQL can say. */

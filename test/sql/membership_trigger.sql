@@ -3,7 +3,7 @@
 -- request is not possible.  Nothing here is ever sent: each part rolls back.
 \i test/sql-include/setup.sql
 
-SELECT plan(113);
+SELECT plan(114);
 SET datestyle = 'ISO, YMD';
 
 CREATE SERVER support FOREIGN DATA WRAPPER wawp OPTIONS (instance_id 'ABC123', base_url :'url', adds_per_minute '6');
@@ -128,6 +128,8 @@ UPDATE watched SET ends = '2100-01-01' WHERE phone = '15551230002';
 UPDATE watched SET span = '[2100-01-02,)' WHERE phone = '15551230002';
 SELECT is(asked('action, jid, until, state, split_part(detail, '':'', 1)'), array_fill('(add,15551230002@c.us,,failed,"column ""span"" of type tstzrange cannot say when memberships end")'::text, ARRAY[2]),
     'where a trigger has such a column a range''s beginning is not taken for its end');
+INSERT INTO watched VALUES (:'g', '15551230003', NULL, NULL);
+SELECT is(asked('action, jid, until, state'), ARRAY['(add,15551230003@c.us,,queued)'], '... and NULL is no end, as ever');
 
 -- ---- another row that wants the person
 
