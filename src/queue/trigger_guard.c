@@ -53,6 +53,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
@@ -127,9 +128,17 @@ guard_warn_of_missing(Relation table, const char *trigger, const char *instance)
 						 quote_identifier(instance))));
 }
 
+/* True while a dump is restored, by pg_upgrade as well: each begins with this setting, which trusts definitions that there were. */
+static bool
+is_restoring(void)
+{
+	return !check_function_bodies;
+}
+
 /*
  * Raises if a column that says when memberships end cannot, for its type; warns if it
- * has texts.  Where pg_upgrade restores a trigger of 0.1 it must not fail.
+ * has texts.  A trigger of 0.1 that a dump restores is kept: without it the rows that
+ * can be requested would not be, and pg_restore -1 would restore nothing.
  */
 static void
 guard_check_times(const char *column, Oid type)
@@ -137,7 +146,7 @@ guard_check_times(const char *column, Oid type)
 	RowTimes	times = row_times_of_type(type);
 
 	if (times == ROW_NO_TIMES)
-		row_refuse_times(IsBinaryUpgrade ? WARNING : ERROR, column, type);
+		row_refuse_times(is_restoring() ? WARNING : ERROR, column, type);
 	else if (times == ROW_TIMES_AS_TEXT)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
