@@ -212,11 +212,11 @@ guard_refuse_change(Oid trigger, const char *column, const char *argument)
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("column \"%s\" is used by trigger \"%s\" of table \"%s\"", column, topmost.name,
-					get_rel_name(topmost.table)),
+					topmost.table_name),
 			 errdetail("The trigger has the argument '%s'.", argument),
 			 errhint("DROP TRIGGER %s first, and create it anew with the columns there are then.", trigger_place(&topmost)),
-			 err_generic_string(PG_DIAG_SCHEMA_NAME, get_namespace_name(get_rel_namespace(topmost.table))),
-			 err_generic_string(PG_DIAG_TABLE_NAME, get_rel_name(topmost.table)),
+			 err_generic_string(PG_DIAG_SCHEMA_NAME, topmost.schema),
+			 err_generic_string(PG_DIAG_TABLE_NAME, topmost.table_name),
 			 err_generic_string(PG_DIAG_COLUMN_NAME, column)));
 }
 
@@ -336,7 +336,7 @@ guard_tell_of_server(int elevel, const char *name, const TriggerEntry *entry, co
 {
 	ereport(elevel,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-			 errmsg("Wawp instance \"%s\" is used by trigger \"%s\" of table \"%s\"", name, entry->name, get_rel_name(entry->table)),
+			 errmsg("Wawp instance \"%s\" is used by trigger \"%s\" of table \"%s\"", name, entry->name, entry->table_name),
 			 errdetail("The trigger has the argument 'instance=%s'; without that instance, what it requests fails.", name),
 			 errhint(hint, trigger_place(entry))));
 }
