@@ -281,15 +281,16 @@ request_set_end(FiringRequest *wanted, TimestampTz end)
 /*
  * Settles a removal that is not made, as another row has the person until then.  If
  * the row that is gone wanted them for longer, it becomes a request for the end that
- * is left, unless nothing came of the earlier ones.
+ * is left, unless nothing came of the earlier ones, or its own end cannot be read.
  */
 static void
 removal_settle(const Firing *firing, const WantedRow *other, FiringRequest *removal)
 {
-	AttrNumber	column = firing->mapping->until_column;
+	TimestampTz own;
 
 	removal->is_settled = true;
-	if (other->end == DT_NOEND || end_rank(row_time(firing->table, removal->row, column)) <= other->end ||
+	if (other->end == DT_NOEND || !row_try_time(firing->table, removal->row, firing->mapping->until_column, &own) ||
+		end_rank(own) <= other->end ||
 		!enqueue_has_wish(trigger_instance(firing->mapping), &other->sought.group, &other->sought.person))
 		return;
 	removal->asked.request.action = ACTION_ADD;
@@ -300,11 +301,13 @@ removal_settle(const Firing *firing, const WantedRow *other, FiringRequest *remo
 
 /*
  * Moves the people whom another row has to the front of wanted[] and removals[], and
- * writes to wanted[] until when; nobody whose ends have all passed is found.
+ * writes to wanted[] until when; nobody whose ends have all passed is found.  Where an
+ * end cannot be read whether it has passed is not known, and nobody is removed for that.
  */
 static void
 firing_search_ends(const RowSearch *where, WantedRow *wanted, FiringRequest **removals, int n)
 {
+	bool		has_ends = trigger_has_ends(where);
 	int			kept = 0;
 
 	for (int i = 0; i < n; i++)
@@ -314,14 +317,19 @@ firing_search_ends(const RowSearch *where, WantedRow *wanted, FiringRequest **re
 		if (!wanted[i].is_found)
 			continue;
 		wanted[kept] = wanted[i];
-		wanted[kept].end = DT_NOEND;
 		removals[i] = removals[kept];
 		removals[kept++] = removal;
 	}
 	for (int i = kept; i < n; i++)
 		wanted[i].is_found = false;
-	if (trigger_has_ends(where))
+	if (has_ends)
 		trigger_search_ends(where, wanted, kept);
+	for (int i = 0; i < kept; i++)
+		if (!has_ends || wanted[i].has_unreadable)
+		{
+			wanted[i].is_found = true;
+			wanted[i].end = DT_NOEND;
+		}
 }
 
 /* Settles removals of people whom another row of the table still has in the group; true if there are some. */

@@ -74,12 +74,21 @@ entry_of_tuple(HeapTuple tuple, TupleDesc desc)
 		.trigger = form->oid,
 		.parent = form->tgparentid,
 		.table = form->tgrelid,
+		.schema = get_namespace_name(get_rel_namespace(form->tgrelid)),
+		.table_name = get_rel_name(form->tgrelid),
 		.function = form->tgfoid,
 		.type = form->tgtype,
 		.name = pstrdup(NameStr(form->tgname)),
 		.nargs = form->tgnargs,
 		.args = split_arguments(tuple, desc, form->tgnargs)
 	};
+}
+
+/* True if the entry's table has not gone meanwhile, by another session, which takes its trigger along. */
+static bool
+has_table(const TriggerEntry *entry)
+{
+	return entry->schema && entry->table_name;
 }
 
 /* Reads a trigger; false if there is none, or none any more. */
@@ -90,15 +99,17 @@ trigger_read_entry(Oid trigger, TriggerEntry *entry)
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	bool		is_found;
 
 	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(trigger));
 	scan = systable_beginscan(triggers, TriggerOidIndexId, true, SnapshotSelf, 1, &key);
 	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
+	is_found = HeapTupleIsValid(tuple);
+	if (is_found)
 		*entry = entry_of_tuple(tuple, RelationGetDescr(triggers));
 	systable_endscan(scan);
 	table_close(triggers, AccessShareLock);
-	return HeapTupleIsValid(tuple);
+	return is_found && has_table(entry);
 }
 
 /* Returns the trigger that was created, of which a partition's is a clone: only that one can be dropped. */
@@ -133,7 +144,8 @@ trigger_list_ours(void)
 			continue;
 		entry = palloc(sizeof(TriggerEntry));
 		*entry = entry_of_tuple(tuple, RelationGetDescr(triggers));
-		ours = lappend(ours, entry);
+		if (has_table(entry))
+			ours = lappend(ours, entry);
 	}
 	systable_endscan(scan);
 	table_close(triggers, AccessShareLock);
@@ -144,8 +156,7 @@ trigger_list_ours(void)
 const char *
 trigger_place(const TriggerEntry *entry)
 {
-	return psprintf("%s ON %s", quote_identifier(entry->name),
-					quote_qualified_identifier(get_namespace_name(get_rel_namespace(entry->table)), get_rel_name(entry->table)));
+	return psprintf("%s ON %s", quote_identifier(entry->name), quote_qualified_identifier(entry->schema, entry->table_name));
 }
 
 /* Likewise of the trigger that was created, of which a table has this one. */
@@ -153,7 +164,11 @@ const char *
 trigger_place_by_name(Relation table, const char *name)
 {
 	Oid			trigger = get_trigger_oid(RelationGetRelid(table), name, true);
-	TriggerEntry entry = {.table = RelationGetRelid(table), .name = name};
+	TriggerEntry entry = {
+		.schema = get_namespace_name(RelationGetNamespace(table)),
+		.table_name = RelationGetRelationName(table),
+		.name = name
+	};
 
 	if (OidIsValid(trigger))
 		entry = trigger_topmost(trigger);

@@ -20,6 +20,8 @@ typedef struct TriggerEntry
 	Oid			trigger;
 	Oid			parent;			/* the partitioned table's trigger of which it is a clone; InvalidOid: none */
 	Oid			table;
+	const char *schema;
+	const char *table_name;
 	Oid			function;
 	int16		type;
 	const char *name;

@@ -53,6 +53,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
@@ -127,9 +128,17 @@ guard_warn_of_missing(Relation table, const char *trigger, const char *instance)
 						 quote_identifier(instance))));
 }
 
+/* True while a dump is restored, by pg_upgrade as well: each begins with this setting, which trusts definitions that there were. */
+static bool
+is_restoring(void)
+{
+	return !check_function_bodies;
+}
+
 /*
  * Raises if a column that says when memberships end cannot, for its type; warns if it
- * has texts.  Where pg_upgrade restores a trigger of 0.1 it must not fail.
+ * has texts.  A trigger of 0.1 that a dump restores is kept: without it the rows that
+ * can be requested would not be, and pg_restore -1 would restore nothing.
  */
 static void
 guard_check_times(const char *column, Oid type)
@@ -137,7 +146,7 @@ guard_check_times(const char *column, Oid type)
 	RowTimes	times = row_times_of_type(type);
 
 	if (times == ROW_NO_TIMES)
-		row_refuse_times(IsBinaryUpgrade ? WARNING : ERROR, column, type);
+		row_refuse_times(is_restoring() ? WARNING : ERROR, column, type);
 	else if (times == ROW_TIMES_AS_TEXT)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
@@ -203,11 +212,11 @@ guard_refuse_change(Oid trigger, const char *column, const char *argument)
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("column \"%s\" is used by trigger \"%s\" of table \"%s\"", column, topmost.name,
-					get_rel_name(topmost.table)),
+					topmost.table_name),
 			 errdetail("The trigger has the argument '%s'.", argument),
 			 errhint("DROP TRIGGER %s first, and create it anew with the columns there are then.", trigger_place(&topmost)),
-			 err_generic_string(PG_DIAG_SCHEMA_NAME, get_namespace_name(get_rel_namespace(topmost.table))),
-			 err_generic_string(PG_DIAG_TABLE_NAME, get_rel_name(topmost.table)),
+			 err_generic_string(PG_DIAG_SCHEMA_NAME, topmost.schema),
+			 err_generic_string(PG_DIAG_TABLE_NAME, topmost.table_name),
 			 err_generic_string(PG_DIAG_COLUMN_NAME, column)));
 }
 
@@ -327,7 +336,7 @@ guard_tell_of_server(int elevel, const char *name, const TriggerEntry *entry, co
 {
 	ereport(elevel,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-			 errmsg("Wawp instance \"%s\" is used by trigger \"%s\" of table \"%s\"", name, entry->name, get_rel_name(entry->table)),
+			 errmsg("Wawp instance \"%s\" is used by trigger \"%s\" of table \"%s\"", name, entry->name, entry->table_name),
 			 errdetail("The trigger has the argument 'instance=%s'; without that instance, what it requests fails.", name),
 			 errhint(hint, trigger_place(entry))));
 }

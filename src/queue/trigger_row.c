@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "base/subtransaction.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "fmgr.h"
@@ -178,7 +179,7 @@ value_time(Datum value, Oid type)
 /*
  * Returns the instant a column means, as its cast to timestamptz does: what has
  * no zone is in the session's.  Raises if the column's type says no times, which
- * CREATE TRIGGER refuses, but did not in 0.1.  0 for NULL; the epoch itself is one
+ * CREATE TRIGGER refuses, but did not in 0.1.  0 for NULL of any type; the epoch itself is one
  * microsecond later, since 0 means "none" to the queue.
  */
 TimestampTz
@@ -189,10 +190,50 @@ row_time(Relation table, HeapTuple row, AttrNumber column)
 	Datum		value = row_value(table, row, column, &isnull);
 	TimestampTz at;
 
+	if (isnull)
+		return 0;
 	if (row_times_of_type(attribute->atttypid) == ROW_NO_TIMES)
 		row_refuse_times(ERROR, NameStr(attribute->attname), attribute->atttypid);
-	at = isnull ? 0 : value_time(value, row_column_type(table, column));
-	return !isnull && at == 0 ? 1 : at;
+	at = value_time(value, row_column_type(table, column));
+	return at == 0 ? 1 : at;
+}
+
+/* True for the error of a value that is no time, or none that PostgreSQL can say. */
+bool
+row_time_is_unreadable(const ErrorData *error)
+{
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION;
+}
+
+/* A column of a row that is read in a subtransaction. */
+typedef struct TimeRead
+{
+	Relation	table;
+	HeapTuple	row;
+	AttrNumber	column;
+	TimestampTz at;
+} TimeRead;
+
+static bool
+read_time(void *subject)
+{
+	TimeRead   *read = subject;
+
+	read->at = row_time(read->table, read->row, read->column);
+	return true;
+}
+
+/* Likewise, but return false where the value cannot be read. */
+bool
+row_try_time(Relation table, HeapTuple row, AttrNumber column, TimestampTz *at)
+{
+	TimeRead	read = {table, row, column, 0};
+	ErrorData  *error = subtransaction_try(read_time, &read);
+
+	if (error && !row_time_is_unreadable(error))
+		ReThrowError(error);
+	*at = read.at;
+	return error == NULL;
 }
 
 /*

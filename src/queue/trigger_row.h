@@ -30,6 +30,8 @@ extern char *row_text(Relation table, HeapTuple row, AttrNumber column);
 extern RowTimes row_times_of_type(Oid type);
 extern void row_refuse_times(int elevel, const char *column, Oid type);
 extern TimestampTz row_time(Relation table, HeapTuple row, AttrNumber column);
+extern bool row_time_is_unreadable(const ErrorData *error);
+extern bool row_try_time(Relation table, HeapTuple row, AttrNumber column, TimestampTz *at);
 extern bool row_has_other_time(Relation table, HeapTuple row, HeapTuple other, AttrNumber column);
 
 #endif							/* WAWP_TRIGGER_ROW_H */

@@ -26,6 +26,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "base/subtransaction.h"
 #include "catalog/partition.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
@@ -602,9 +603,49 @@ search_ends_as_owner(const RowSearch *where, WantedRow *wanted, int n)
 	ends_take(&sought, wanted);
 }
 
+/* A search for ends in a subtransaction. */
+typedef struct EndsSearch
+{
+	const RowSearch *where;
+	WantedRow  *wanted;
+	int			n;
+} EndsSearch;
+
+static bool
+search_ends_in_subtransaction(void *subject)
+{
+	EndsSearch *search = subject;
+
+	search_ends_as_owner(search->where, search->wanted, search->n);
+	return true;
+}
+
+/*
+ * Search; where an end cannot be read, for half of the people at a time, so that only
+ * whose end that is have none that is known.
+ */
+static void
+search_readable_ends(const RowSearch *where, WantedRow *wanted, int n)
+{
+	EndsSearch	search = {where, wanted, n};
+	ErrorData  *error = subtransaction_try(search_ends_in_subtransaction, &search);
+
+	if (error && !row_time_is_unreadable(error))
+		ReThrowError(error);
+	if (error && n > 1)
+	{
+		search_readable_ends(where, wanted, n / 2);
+		search_readable_ends(where, wanted + n / 2, n - n / 2);
+	}
+	else
+		for (int i = 0; i < n; i++)
+			wanted[i].has_unreadable = error != NULL;
+}
+
 /*
  * Find out which of n people some row of the table has in the group with an end that
- * has not passed, and the latest of these ends, infinity if a row has none.
+ * has not passed, and the latest of these ends, infinity if a row has none.  Where one
+ * of somebody's ends cannot be read by this session nothing is found of them but that.
  */
 void
 trigger_search_ends(const RowSearch *where, WantedRow *wanted, int n)
@@ -615,6 +656,6 @@ trigger_search_ends(const RowSearch *where, WantedRow *wanted, int n)
 	if (n == 0)
 		return;
 	search_begin(where, &userid, &security);
-	search_ends_as_owner(where, wanted, n);
+	search_readable_ends(where, wanted, n);
 	SetUserIdAndSecContext(userid, security);
 }

@@ -32,6 +32,7 @@ typedef struct WantedRow
 	SoughtRow	sought;			/* the caller sets the group and the person, both valid */
 	bool		is_found;
 	TimestampTz end;			/* of the rows that were found; set by trigger_search_ends() */
+	bool		has_unreadable; /* likewise: is_found is false, as one of their ends cannot be read */
 } WantedRow;
 
 extern void trigger_search(const RowSearch *where, WantedRow *wanted, int n);
