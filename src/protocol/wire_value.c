@@ -336,7 +336,7 @@ wire_read_ids(const JsonNode *node, Jid *phone, Jid *lid)
 	*lid = ids.lid;
 }
 
-/* What stands beside an account's ids has values at most so deep. */
+/* the values beside an account's ids are read at most so deep */
 #define BESIDE_DEPTH 3
 
 /*
