@@ -207,10 +207,12 @@ detail_of(OutcomeReading reading, const char *text)
 
 /*
  * Return the verdict on a person's entry.  text: what explains it.  is_after_success:
- * an earlier entry of the same answer is a success.
+ * an earlier entry of the same answer is a success.  is_ambiguous: its number may be
+ * the call's.
  */
 static CallVerdict
-classify_person(WawpOperation operation, const WirePerson *person, const char *text, int http_status, bool is_after_success)
+classify_person(WawpOperation operation, const WirePerson *person, const char *text, int http_status, bool is_after_success,
+				bool is_ambiguous)
 {
 	CallVerdict verdict = {
 		.jid = person->jid,
@@ -228,6 +230,8 @@ classify_person(WawpOperation operation, const WirePerson *person, const char *t
 		reading = outcome_of_person(operation, 200, 0, NULL, false);
 	else
 		reading = (OutcomeReading) {.outcome = WAWP_ACCEPTED};
+	if (is_ambiguous && reading.outcome == WAWP_NOT_MEMBER)
+		reading = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT, .note = "it is not told whether it is the person or something else that was not found"};
 	if (person->is_passed_over && reading.outcome == WAWP_UNRECOGNISED)
 		reading = (OutcomeReading) {.outcome = WAWP_UNKNOWN_RESULT, .note = "the API has passed the person over"};
 	verdict.outcome = reading.outcome;
@@ -257,7 +261,7 @@ classify_people(WawpOperation operation, const WireAnswer *answer, int http_stat
 		const WirePerson *person = &answer->people[i];
 		const char *text = person->text || !answer->is_ambiguous ? person->text : answer->text;
 
-		reading->people[i] = classify_person(operation, person, text, http_status, is_after_success);
+		reading->people[i] = classify_person(operation, person, text, http_status, is_after_success, answer->is_ambiguous && !answer->tells_success);
 		if (answer->people[i].has_code && answer->people[i].code == 200)
 			is_after_success = true;
 	}

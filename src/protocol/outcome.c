@@ -489,7 +489,7 @@ read_code(Level level, WawpOperation operation, int code, OutcomeReading *readin
 static const TextRule *
 find_call_rule(WawpOperation operation, int code, const char *text)
 {
-	static const WawpOutcome calls[] = {WAWP_AUTH_FAILED, WAWP_SESSION_DOWN, WAWP_NOT_ADMIN, WAWP_GROUP_NOT_FOUND};
+	static const WawpOutcome calls[] = {WAWP_AUTH_FAILED, WAWP_SESSION_DOWN, WAWP_NOT_ADMIN, WAWP_GROUP_NOT_FOUND, WAWP_QUOTA_EXCEEDED, WAWP_RATE_LIMITED};
 	const TextRule *rule = NULL;
 
 	if ((operation & (WAWP_OP_ADD | WAWP_OP_REMOVE)) && (code == 401 || code == 403 || code == 404) && !has_persons_rule(operation, text))
@@ -663,7 +663,7 @@ is_text_of_wall(const char *text)
 	"antibot", "anti bot", NULL};
 	static const char *const cloudflares[] = {"error 10", "error 11", "error 12", "error code: 10", "error code: 11", "error code: 12", NULL};
 	static const char *const blocks[] = {"blocked", NULL};
-	static const char *const people[] = {"user", "contact", "number", "member", "person", NULL};
+	static const char *const people[] = {"user", "contact", "number", "member", "person", "target", "recipient", NULL};
 
 	if (text_has_words(text, apis))
 		return false;

@@ -185,7 +185,8 @@ typedef enum StandingForm
 	FORM_NULL = 1 << 3,			/* null and "" are a flag that is not set */
 	FORM_SET = 1 << 4,			/* anything but null, 0 and the like is a flag that is set */
 	FORM_INNER = 1 << 5,		/* an object of such fields */
-	FORM_ABOUT = 1 << 6			/* engines also have the person's own text about themselves there */
+	FORM_ABOUT = 1 << 6,		/* engines also have the person's own text about themselves there */
+	FORM_CODE = 1 << 7			/* an object is set if its Code is: Go writes empty ones */
 } StandingForm;
 
 typedef struct StandingField
@@ -252,7 +253,7 @@ static const StandingField standing_fields[] =
 	{"removedat", FORM_SET, STANDS_UNSURE, 0},
 	{"deletedat", FORM_SET, STANDS_UNSURE, 0},
 	{"error", FORM_SET, STANDS_UNSURE, 0},
-	{"addrequest", FORM_SET, STANDS_UNSURE, 0},
+	{"addrequest", FORM_SET | FORM_CODE, STANDS_UNSURE, 0},
 	{"status", FORM_WORD | FORM_ABOUT, 0, 0},
 	{"state", FORM_WORD | FORM_ABOUT, 0, 0},
 	{"membership", FORM_WORD, 0, 0},
@@ -363,6 +364,8 @@ standing_of_flag(const JsonNode *value, const StandingField *field)
 {
 	int			flag = (field->forms & FORM_FLAG) ? wire_read_number_flag(value) : -1;
 
+	if ((field->forms & FORM_CODE) && json_node_is(value, JSON_KIND_OBJECT) && wire_get_by_name(value, "Code"))
+		value = wire_get_by_name(value, "Code");
 	if (json_node_is(value, JSON_KIND_TRUE) || ((field->forms & FORM_SET) && wire_is_set(value)))
 		flag = 1;
 	if (json_node_is(value, JSON_KIND_FALSE) ||
@@ -624,6 +627,18 @@ read_list_size(const JsonNode *child, WireEnvelope *envelope)
 		envelope->has_more = true;
 }
 
+/* True if an object says how many people or entries there are in all, by another name than a page's size has. */
+static bool
+tells_size(const JsonNode *node)
+{
+	int			size;
+
+	for (const JsonNode *child = node->first; child; child = child->next)
+		if (envelope_use(child->key) != SAYS_LIMIT && is_size_name(child->key, true) && read_size(child, &size))
+			return true;
+	return false;
+}
+
 /* Take what an envelope says of its list's completeness. */
 void
 wire_read_list_envelope(const JsonNode *node, int depth, WireEnvelope *envelope)
@@ -638,7 +653,10 @@ wire_read_list_envelope(const JsonNode *node, int depth, WireEnvelope *envelope)
 		EnvelopeUse use = envelope_use(child->key);
 
 		if (use == SAYS_LIMIT && is_paged)
+		{
+			envelope->has_doubtful_size |= is_size_name(child->key, true) && !tells_size(node);
 			use = SAYS_PAGE_SIZE;
+		}
 		else if (use == SAYS_REST && (is_paged || json_node_get(node, "limit") == NULL))
 			use = SAYS_MORE;
 		else if (is_size_name(child->key, true))
@@ -653,7 +671,7 @@ wire_read_list_envelope(const JsonNode *node, int depth, WireEnvelope *envelope)
 bool
 wire_envelope_has_more(const WireEnvelope *envelope, int count)
 {
-	return envelope->has_more ||
+	return envelope->has_more || (envelope->has_doubtful_size && !envelope->is_end) ||
 		(envelope->page_size > 0 && count >= envelope->page_size && !envelope->is_end && envelope->stated < 0);
 }
 

@@ -80,6 +80,7 @@ typedef struct WireEnvelope
 	int			page_size;		/* the most entries that are shown; -1: not said */
 	bool		has_more;		/* it is not the whole list */
 	bool		is_end;			/* nothing follows it */
+	bool		has_doubtful_size;	/* "size" is that of a page or of the group */
 } WireEnvelope;
 
 extern int	wire_stated_size(const JsonNode *group);

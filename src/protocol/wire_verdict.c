@@ -564,6 +564,39 @@ is_of_failure(const JsonNode *node)
 		wire_is_set(json_node_get(node, "errors")) || wire_is_set(json_node_get(node, "exception"));
 }
 
+/* Return the HTTP-like status of a refusal in an envelope or its error, else any other number of it, else 0. */
+static int
+envelope_status(const JsonNode *node)
+{
+	static const char *const status_keys[] = {"statusCode", "status", "code", "httpStatus", "httpCode", NULL};
+	int			status = 0;
+
+	for (const char *const *key = status_keys; *key && status < 400; key++)
+		if (!json_node_int(wire_get_by_name(node, *key), &status))
+			status = 0;
+	return status;
+}
+
+/* True if an object has a word for what became of a call: {"code":"quota_reached"}. */
+static bool
+has_code_word(const JsonNode *node)
+{
+	const JsonNode *code = json_node_get(node, "code");
+	const char *word = json_node_text(code);
+
+	return json_node_is(code, JSON_KIND_STRING) && word && !wire_is_digits(word) && !wire_means_success(word);
+}
+
+/* True if an envelope says in a flag or a word that what it answers succeeded. */
+static bool
+says_success(const JsonNode *node)
+{
+	for (const char *const *key = ok_keys; *key; key++)
+		if (json_node_is(json_node_get(node, *key), JSON_KIND_TRUE))
+			return true;
+	return wire_means_success(json_node_text(json_node_get(node, "status")));
+}
+
 /*
  * True if the number that an object has beside a person may be theirs.  In the
  * outermost envelope it is the call's, unless that says plainly that the call
@@ -582,6 +615,7 @@ may_be_persons(const JsonNode *node, int depth, bool has_failed, int code)
  * Append the person that an envelope names beside a number, if that is a refusal:
  * {"success":true,"data":{"id":"...","code":403}}.  The number is theirs where a
  * change was asked for, and the call's elsewhere, so it is known as ambiguous.
+ * Below an envelope that has a word or a number for the call, it is the call's.
  * has_failed: an envelope around the node says that what it answers failed.
  */
 static bool
@@ -590,6 +624,9 @@ read_lone_person(const JsonNode *node, int depth, bool has_failed, WireAnswer *a
 	bool		is_outermost = depth == WIRE_MAX_WRAPPING;
 
 	has_failed |= is_of_failure(node);
+	answer->tells_success |= says_success(node);
+	if (has_code_word(node))
+		return false;
 	if (json_node_is(node, JSON_KIND_OBJECT) && wire_jid_of_text(wire_id_in(node)).kind != JID_GROUP &&
 		has_number(node, is_outermost ? 0 : MAX_INNER_VERDICT))
 	{
@@ -598,6 +635,8 @@ read_lone_person(const JsonNode *node, int depth, bool has_failed, WireAnswer *a
 		if (person.jid.kind != JID_INVALID && may_be_persons(node, depth, has_failed, person.code))
 			add_person(answer, person);
 	}
+	if (envelope_status(node) >= 400)
+		depth = 0;
 	for (const JsonNode *child = node->first; child && depth > 0 && answer->npeople == 0; child = child->next)
 		if (json_node_is_list(child) && !(child->key && strcmp(child->key, "request") == 0))
 			read_lone_person(child, depth - 1, has_failed, answer);
@@ -607,19 +646,6 @@ read_lone_person(const JsonNode *node, int depth, bool has_failed, WireAnswer *a
 /*
  * ---- in: what became of the whole call
  */
-
-/* Return the HTTP-like status of a refusal in an envelope or its error, else any other number of it, else 0. */
-static int
-envelope_status(const JsonNode *node)
-{
-	static const char *const status_keys[] = {"statusCode", "status", "code", "httpStatus", "httpCode", NULL};
-	int			status = 0;
-
-	for (const char *const *key = status_keys; *key && status < 400; key++)
-		if (!json_node_int(wire_get_by_name(node, *key), &status))
-			status = 0;
-	return status;
-}
 
 /*
  * Return the number of the first of an envelope's errors, of what it passes on, or

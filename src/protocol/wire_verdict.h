@@ -48,6 +48,7 @@ typedef struct WireAnswer
 	WireKind	envelope;		/* the same, if the number of an ambiguous answer is the call's */
 	bool		is_ambiguous;	/* the only person stands beside a number in an envelope: it is theirs if a change was
 								 * asked for, else the call's */
+	bool		tells_success;	/* of an ambiguous answer: an envelope says plainly that the call succeeded */
 	bool		is_json;
 	bool		is_value;		/* JSON without anything in it: a text, a number, an empty list and the like */
 	bool		is_proxys;		/* JSON that a proxy or gateway gives in the API's place */

@@ -319,7 +319,13 @@ INSERT INTO answer (operation, http_status, body, reading, about, detail) VALUES
     ('add', 404, '{"type":"https://tools.ietf.org/html/rfc9110#section-15.5.5","title":"Not Found","status":404,"traceId":"00-1"}', '- unrecognised 404', '404 of ASP.NET', NULL),
     ('add', 404, '{"detail":"Not Found"}', '- unrecognised 404', '404 of FastAPI', NULL),
     ('add', 404, '{"status":404,"message":"Not Found"}', '- group_not_found 404', '404 without more', NULL),
-    ('add', 409, '{"message":"Another request is already in progress"}', '- unknown_result 409', '409 about another request', NULL);
+    ('add', 409, '{"message":"Another request is already in progress"}', '- unknown_result 409', '409 about another request', NULL),
+    ('add', 200, '{"code":"quota_reached","message":"Quota or Limit Reached","data":{"status":403,"phone":"15551230403"}}', '- quota_exceeded 200', 'a word of the call above a person', NULL),
+    ('add', 400, '{"code":"rest_forbidden","message":"Sorry","data":{"status":403,"id":"15551230403@c.us"}}', '- auth_failed 400', '... under 400', NULL),
+    ('remove', 200, '{"code":"invalid_instance","message":"Instance is invalid","data":{"status":404,"phone":"15551230403"}}', '- session_down 200', '... to a removal', NULL),
+    ('remove', 200, '{"code":404,"message":"Instance is disconnected","data":{"status":404,"phone":"15551230403"}}', '- group_not_found 200', 'a number of the call above a person', NULL),
+    ('add', 200, '{"data":{"code":403,"message":"Quota or Limit Reached","phone":"15551230403"}}', '15551230403@c.us quota_exceeded 403', 'words of the call beside a person', NULL),
+    ('remove', 200, '{"data":{"status":404,"message":"Grupo no encontrado","phone":"15551230403"}}', '15551230403@c.us unknown_result 404', 'it is not told what was not found', NULL);
 
 -- ---- H: WhatsApp's own number or words in an engine's error
 
