@@ -150,8 +150,16 @@ add_sources() {
     local file own
     own=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
-        [[ ! -s $file ]] || sed "s/\b$own\b/$1/g" "$file" >"$dir/etc/apt/sources.list.d/$2$(basename "$file")"
+        [[ ! -s $file ]] || sed "s/\b$own\b/$1/g" "$file" | without_updates_of_sid "${file##*.}" >"$dir/etc/apt/sources.list.d/$2$(basename "$file")"
     done
+}
+
+# without_updates_of_sid FORM: sid has neither updates nor security updates of its own.
+without_updates_of_sid() {
+    case $1 in
+        list) grep -vE '\bsid-(updates|security|backports)\b|\bsid/updates\b' || true ;;
+        *) sed -E 's/[[:space:]]+sid-(updates|security|backports)\b//g; s/^(Suites:)[[:space:]]*$/\1/' | awk -v RS= -v ORS='\n\n' '!/(^|\n)Suites:[[:space:]]*(\n|$)/' ;;
+    esac
 }
 
 # overlay_suite SUITE SOURCE: what is built of Debian's source package SOURCE may come from SUITE, too, whichever
