@@ -106,7 +106,8 @@ foreach my $how (@deaths)
 }
 is(wait_for("SELECT count(*) FROM wawp.membership_intent WHERE state NOT IN ('done', 'failed', 'cancelled')", 0), 0,
 	"after @{[ scalar @deaths ]} deaths all intents come to an end");
-is_soon($_->[1], "$_->[0]: service goes on within seconds") foreach @recovery;
+# Recovery and a new start of the server's processes are in it, which a busy machine makes longer; a lost wake-up would take a minute more.
+cmp_ok($_->[1], '<', 2 * soon(), "$_->[0]: service goes on within seconds") foreach @recovery;
 
 # The books: what was asked, what arrived, what is recorded.
 sub books
