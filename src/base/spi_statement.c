@@ -240,17 +240,26 @@ spi_require_relation(const char *name)
 	return relid;
 }
 
+/* Return the owner of a relation, of whatever schema; InvalidOid if it is gone. */
+Oid
+spi_relation_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner = HeapTupleIsValid(tuple) ? ((Form_pg_class) GETSTRUCT(tuple))->relowner : InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return owner;
+}
+
 /* Return the owner of a table of schema wawp. */
 static Oid
 owner_of_table(const char *table)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(spi_find_relation(table)));
-	Oid			owner;
+	Oid			owner = spi_relation_owner(spi_find_relation(table));
 
-	if (!HeapTupleIsValid(tuple))
+	if (!OidIsValid(owner))
 		raise_missing_relation(table);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
 	return owner;
 }
 

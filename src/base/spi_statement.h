@@ -61,6 +61,7 @@ extern bool spi_found_old_tables(void);
 extern void spi_require_current_tables(void);
 extern Oid	spi_find_relation(const char *name);
 extern Oid	spi_require_relation(const char *name);
+extern Oid	spi_relation_owner(Oid relid);
 extern SqlOwner spi_begin_as_caller(void);
 extern void spi_end_as_caller(const SqlOwner *before);
 extern SqlOwner spi_begin_as_owner(void);

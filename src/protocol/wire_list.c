@@ -266,41 +266,38 @@ static const struct
 {
 	const char *word;			/* plain */
 	int			standing;
+	bool		is_own;			/* people say it of themselves, too */
 }			standing_words[] =
 {
-	{"superadmin", STANDS_OWNER},
-	{"owner", STANDS_OWNER},
-	{"creator", STANDS_OWNER},
-	{"founder", STANDS_OWNER},
-	{"admin", STANDS_ADMIN},
-	{"groupadmin", STANDS_ADMIN},
-	{"administrator", STANDS_ADMIN},
-	{"member", STANDS_MEMBER},
-	{"participant", STANDS_MEMBER},
-	{"regular", STANDS_MEMBER},
-	{"user", STANDS_MEMBER},
-	{"normal", STANDS_MEMBER},
-	{"none", STANDS_MEMBER},
-	{"left", STANDS_LEFT},
-	{"removed", STANDS_LEFT},
-	{"kicked", STANDS_LEFT},
-	{"nonmember", STANDS_LEFT},
-	{"notmember", STANDS_LEFT},
-	{"pending", STANDS_UNSURE},
-	{"pendingapproval", STANDS_UNSURE},
-	{"requested", STANDS_UNSURE},
-	{"waiting", STANDS_UNSURE},
-	{"invited", STANDS_UNSURE},
-	{"invitee", STANDS_UNSURE},
-	/* from here on words that people say of themselves, too */
-	{"banned", STANDS_LEFT},
-	{"deleted", STANDS_LEFT},
-	{"past", STANDS_LEFT},
-	{"former", STANDS_LEFT},
+	{"superadmin", STANDS_OWNER, false},
+	{"owner", STANDS_OWNER, false},
+	{"creator", STANDS_OWNER, false},
+	{"founder", STANDS_OWNER, false},
+	{"admin", STANDS_ADMIN, false},
+	{"groupadmin", STANDS_ADMIN, false},
+	{"administrator", STANDS_ADMIN, false},
+	{"member", STANDS_MEMBER, false},
+	{"participant", STANDS_MEMBER, false},
+	{"regular", STANDS_MEMBER, false},
+	{"user", STANDS_MEMBER, false},
+	{"normal", STANDS_MEMBER, false},
+	{"none", STANDS_MEMBER, false},
+	{"left", STANDS_LEFT, false},
+	{"removed", STANDS_LEFT, false},
+	{"kicked", STANDS_LEFT, false},
+	{"nonmember", STANDS_LEFT, false},
+	{"notmember", STANDS_LEFT, false},
+	{"pending", STANDS_UNSURE, false},
+	{"pendingapproval", STANDS_UNSURE, false},
+	{"requested", STANDS_UNSURE, false},
+	{"waiting", STANDS_UNSURE, false},
+	{"invited", STANDS_UNSURE, false},
+	{"invitee", STANDS_UNSURE, false},
+	{"banned", STANDS_LEFT, true},
+	{"deleted", STANDS_LEFT, true},
+	{"past", STANDS_LEFT, true},
+	{"former", STANDS_LEFT, true},
 };
-
-/* The last of standing_words[] that are people's own as well. */
-#define OWN_WORDS 4
 
 /* The fields of standings in a hash table by their plain names. */
 static const StandingField *fields_by_hash[256];
@@ -337,11 +334,10 @@ static int
 standing_of_word(const char *word, int forms, int otherwise)
 {
 	char		name[WIRE_LONGEST_NAME + 1];
-	size_t		n = lengthof(standing_words) - ((forms & FORM_ABOUT) ? OWN_WORDS : 0);
 
 	wire_plain_name(word, name);
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(name, standing_words[i].word) == 0)
+	for (size_t i = 0; i < lengthof(standing_words); i++)
+		if (strcmp(name, standing_words[i].word) == 0 && !(standing_words[i].is_own && (forms & FORM_ABOUT)))
 			return standing_words[i].standing;
 	return otherwise;
 }
@@ -704,7 +700,6 @@ list_count_names(WireMembers *list)
 
 		list->tells_roles |= list->members[i].role == WIRE_ROLE_MEMBER || list->members[i].role == WIRE_ROLE_ADMIN ||
 			list->members[i].role == WIRE_ROLE_OWNER;
-
 		list->shown[shows] += list->members[i].role != WIRE_ROLE_LEFT;
 		n += (shows & WIRE_SHOWS_PHONE ? 1 : 0) + (shows & WIRE_SHOWS_LID ? 1 : 0);
 	}
@@ -886,8 +881,8 @@ people_in_envelope(const JsonNode *envelope, int depth, const JsonNode *list, co
 }
 
 /* Return the places of a list's entries in its text, palloc'd, if each of them is a member. */
-WireListText
-wire_read_list_text(const char *body, size_t len, const JsonNode *list, const WireMembers *members)
+static WireListText
+read_list_text(const char *body, size_t len, const JsonNode *list, const WireMembers *members)
 {
 	WireListText text = {.body = body, .len = len};
 
@@ -945,6 +940,6 @@ wire_read_list(const char *body, size_t len, int more, WireMembers *out, WireLis
 	out->stated = envelope.stated;
 	out->has_more = wire_envelope_has_more(&envelope, list->count + more) || others == OTHERS_MORE;
 	if (text)
-		*text = others == OTHERS_NONE ? wire_read_list_text(body, len, list, out) : (WireListText) {.body = body, .len = len};
+		*text = others == OTHERS_NONE ? read_list_text(body, len, list, out) : (WireListText) {.body = body, .len = len};
 	return out->count > 0 || list->count == 0;
 }

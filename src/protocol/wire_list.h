@@ -87,7 +87,6 @@ extern int	wire_stated_size(const JsonNode *group);
 extern void wire_read_list_envelope(const JsonNode *node, int depth, WireEnvelope *envelope);
 extern bool wire_envelope_has_more(const WireEnvelope *envelope, int count);
 extern void wire_read_member_list(const JsonNode *list, bool is_shape_read, WireMembers *out);
-extern WireListText wire_read_list_text(const char *body, size_t len, const JsonNode *list, const WireMembers *members);
 extern int	wire_count_members(const WireMembers *list);
 extern const WireMember *wire_find_member(const WireMembers *list, const Jid *jid);
 extern bool wire_read_members(const char *body, size_t len, WireMembers *out);

@@ -550,17 +550,24 @@ has_number(const JsonNode *node, int depth)
 	return verdict.has_code && verdict.code >= 300;
 }
 
+/* True if one of the flags of an envelope has that value: 1 for a success, 0 for a failure. */
+static bool
+envelope_flag_is(const JsonNode *node, int value)
+{
+	for (const char *const *key = ok_keys; *key; key++)
+		if (wire_read_flag(json_node_get(node, *key)) == value)
+			return true;
+	for (const char *const *key = number_flags; *key; key++)
+		if (wire_read_number_flag(json_node_get(node, *key)) == value)
+			return true;
+	return false;
+}
+
 /* True if an envelope says in a flag, a word or an error that what it answers failed. */
 static bool
 is_of_failure(const JsonNode *node)
 {
-	for (const char *const *key = ok_keys; *key; key++)
-		if (wire_read_flag(json_node_get(node, *key)) == 0)
-			return true;
-	for (const char *const *key = number_flags; *key; key++)
-		if (wire_read_number_flag(json_node_get(node, *key)) == 0)
-			return true;
-	return wire_read_flag(json_node_get(node, "status")) == 0 || wire_is_set(json_node_get(node, "error")) ||
+	return envelope_flag_is(node, 0) || wire_read_flag(json_node_get(node, "status")) == 0 || wire_is_set(json_node_get(node, "error")) ||
 		wire_is_set(json_node_get(node, "errors")) || wire_is_set(json_node_get(node, "exception"));
 }
 
@@ -776,8 +783,8 @@ wire_is_refusal(const JsonNode *root, const WireAnswer *answer)
  * set in *answer: {"success":true,"data":{"success":false,"message":"..."}}.  Its
  * text may stand in the outer one.
  */
-bool
-wire_read_inner_refusal(const JsonNode *root, int depth, WireAnswer *answer)
+static bool
+read_inner_refusal(const JsonNode *root, int depth, WireAnswer *answer)
 {
 	static const char *const inner_keys[] = {"data", "result", "response", "body", "payload", NULL};
 
@@ -790,7 +797,7 @@ wire_read_inner_refusal(const JsonNode *root, int depth, WireAnswer *answer)
 			continue;
 		found.text = NULL;
 		wire_read_envelope(inner, &found);
-		if (!says_failure(inner, &found) && !wire_read_inner_refusal(inner, depth - 1, &found))
+		if (!says_failure(inner, &found) && !read_inner_refusal(inner, depth - 1, &found))
 			continue;
 		if (found.text == NULL && !wire_is_bare_success(root))
 			found.text = answer->text;
@@ -807,12 +814,8 @@ wire_is_bare_success(const JsonNode *root)
 	const JsonNode *status = json_node_get(root, "status");
 	int			number;
 
-	for (const char *const *key = ok_keys; *key; key++)
-		if (wire_read_flag(json_node_get(root, *key)) == 1)
-			return true;
-	for (const char *const *key = number_flags; *key; key++)
-		if (wire_read_number_flag(json_node_get(root, *key)) == 1)
-			return true;
+	if (envelope_flag_is(root, 1))
+		return true;
 	if (!status)
 		status = json_node_get(root, "code");	/* GOWA's SUCCESS */
 	return wire_means_success(json_node_text(status)) || json_node_is(json_node_get(root, "error"), JSON_KIND_FALSE) ||
@@ -823,14 +826,14 @@ wire_is_bare_success(const JsonNode *root)
 static WireKind
 kind_of_object(const JsonNode *root, WireAnswer *answer)
 {
-	if (wire_is_refusal(root, answer) || wire_read_inner_refusal(root, WIRE_MAX_WRAPPING, answer))
+	if (wire_is_refusal(root, answer) || read_inner_refusal(root, WIRE_MAX_WRAPPING, answer))
 		return WIRE_REFUSED;
 	return wire_is_bare_success(root) ? WIRE_OK : WIRE_OTHER;
 }
 
 /* True for a text that is a web page, not just one with a mark of HTML in it, as WordPress writes its messages. */
-bool
-wire_is_page(const char *text)
+static bool
+is_page(const char *text)
 {
 	static const char *const starts[] = {"<html", "<!doctype", "<head", "<body", "<title", "<center", "<h1"};
 
@@ -854,9 +857,9 @@ is_of_proxy(const JsonNode *root)
 		if (wire_is_set(wire_get_by_name(root, *mark)))
 			return true;
 	for (const JsonNode *child = root->first; child; child = child->next)
-		if (wire_is_page(json_node_text(child)))
+		if (is_page(json_node_text(child)))
 			return true;
-	return wire_is_page(json_node_text(root)) || (type && strstr(type, "cloudflare.com")) ||
+	return is_page(json_node_text(root)) || (type && strstr(type, "cloudflare.com")) ||
 		wire_is_set(json_node_get(json_node_get(root, "fault"), "faultstring"));
 }
 
@@ -938,7 +941,7 @@ wire_is_error_body(const JsonNode *root)
 	if (!json_node_is(root, JSON_KIND_OBJECT))
 		return false;
 	wire_read_envelope(root, &answer);
-	return wire_is_refusal(root, &answer) || wire_read_inner_refusal(root, WIRE_MAX_WRAPPING, &answer);
+	return wire_is_refusal(root, &answer) || read_inner_refusal(root, WIRE_MAX_WRAPPING, &answer);
 }
 
 static const char *const object_keys[] = {"data", "group", "result", "results", "response", "groupInfo", "group_info", "payload", "body", NULL};

@@ -65,9 +65,7 @@ typedef struct WireAnswer
 extern WireAnswer wire_read_answer(const char *body, size_t len);
 extern void wire_read_envelope(const JsonNode *root, WireAnswer *answer);
 extern bool wire_is_refusal(const JsonNode *root, const WireAnswer *answer);
-extern bool wire_read_inner_refusal(const JsonNode *root, int depth, WireAnswer *answer);
 extern bool wire_is_bare_success(const JsonNode *root);
-extern bool wire_is_page(const char *text);
 extern bool wire_is_error_body(const JsonNode *root);
 extern const JsonNode *wire_unwrap_object(const JsonNode *root);
 

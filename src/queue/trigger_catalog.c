@@ -29,7 +29,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 #include "compat.h"
 
@@ -173,16 +172,4 @@ trigger_place_by_name(Relation table, const char *name)
 	if (OidIsValid(trigger))
 		entry = trigger_topmost(trigger);
 	return trigger_place(&entry);
-}
-
-/* Returns the owner of a table; InvalidOid if it is gone. */
-Oid
-trigger_table_owner(Oid table)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-	Oid			owner = HeapTupleIsValid(tuple) ? ((Form_pg_class) GETSTRUCT(tuple))->relowner : InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return owner;
 }

@@ -35,6 +35,5 @@ extern TriggerEntry trigger_topmost(Oid trigger);
 extern List *trigger_list_ours(void);
 extern const char *trigger_place(const TriggerEntry *entry);
 extern const char *trigger_place_by_name(Relation table, const char *name);
-extern Oid	trigger_table_owner(Oid table);
 
 #endif							/* WAWP_TRIGGER_CATALOG_H */

@@ -13,8 +13,8 @@
  * under the statement's lock on the table; the catalog rows that it looks at are the
  * statement's own and not yet visible to an ordinary snapshot.
  *
- * What is dropped may be dropped with its trigger, and columns go before their
- * tables.  So it is only noted; a utility hook decides at the end of the statement,
+ * A column or a server may be dropped with its trigger, and columns go before their
+ * tables.  So a drop is only noted; a utility hook decides at the end of the statement,
  * when the trigger is still there or not.  A dropped server is refused as other
  * dependents have it: not if CASCADE, which warns, since a server of that name may
  * be made anew.
@@ -36,6 +36,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "base/spi_statement.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
@@ -322,7 +323,7 @@ triggers_using(Oid server, const char *name)
 	{
 		TriggerEntry *entry = lfirst(lc);
 		const char *named = trigger_argument_instance(entry->nargs, entry->args);
-		Oid			owner = trigger_table_owner(entry->table);
+		Oid			owner = spi_relation_owner(entry->table);
 
 		if (named && strcmp(named, name) == 0 && OidIsValid(owner) && wawp_server_aclcheck(server, owner, ACL_USAGE) == ACLCHECK_OK)
 			using = lappend(using, entry);

@@ -19,7 +19,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "base/subtransaction.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "fmgr.h"
@@ -198,11 +197,15 @@ row_time(Relation table, HeapTuple row, AttrNumber column)
 	return at == 0 ? 1 : at;
 }
 
-/* True for the error of a value that is no time, or none that PostgreSQL can say. */
+/* Run work that reads times, in a subtransaction; false where it met one that is none, or none that PostgreSQL can say. */
 bool
-row_time_is_unreadable(const ErrorData *error)
+row_try_times(SubtransactionWork work, void *subject)
 {
-	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION;
+	ErrorData  *error = subtransaction_try(work, subject);
+
+	if (error && ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+		ReThrowError(error);
+	return error == NULL;
 }
 
 /* A column of a row that is read in a subtransaction. */
@@ -228,12 +231,10 @@ bool
 row_try_time(Relation table, HeapTuple row, AttrNumber column, TimestampTz *at)
 {
 	TimeRead	read = {table, row, column, 0};
-	ErrorData  *error = subtransaction_try(read_time, &read);
+	bool		is_readable = row_try_times(read_time, &read);
 
-	if (error && !row_time_is_unreadable(error))
-		ReThrowError(error);
 	*at = read.at;
-	return error == NULL;
+	return is_readable;
 }
 
 /*

@@ -12,6 +12,7 @@
 #define WAWP_TRIGGER_ROW_H
 
 #include "access/htup.h"
+#include "base/subtransaction.h"
 #include "datatype/timestamp.h"
 #include "utils/relcache.h"
 
@@ -30,7 +31,7 @@ extern char *row_text(Relation table, HeapTuple row, AttrNumber column);
 extern RowTimes row_times_of_type(Oid type);
 extern void row_refuse_times(int elevel, const char *column, Oid type);
 extern TimestampTz row_time(Relation table, HeapTuple row, AttrNumber column);
-extern bool row_time_is_unreadable(const ErrorData *error);
+extern bool row_try_times(SubtransactionWork work, void *subject);
 extern bool row_try_time(Relation table, HeapTuple row, AttrNumber column, TimestampTz *at);
 extern bool row_has_other_time(Relation table, HeapTuple row, HeapTuple other, AttrNumber column);
 

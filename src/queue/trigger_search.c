@@ -26,7 +26,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "base/subtransaction.h"
+#include "base/spi_statement.h"
 #include "catalog/partition.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
@@ -474,7 +474,7 @@ search_as_owner(const RowSearch *where, WantedRow *wanted, int n)
 static void
 search_begin(const RowSearch *where, Oid *userid, int *security)
 {
-	Oid			owner = trigger_table_owner(search_table(where));
+	Oid			owner = spi_relation_owner(search_table(where));
 
 	if (!OidIsValid(owner))
 		elog(ERROR, "cache lookup failed for relation %u", search_table(where));
@@ -628,18 +628,16 @@ static void
 search_readable_ends(const RowSearch *where, WantedRow *wanted, int n)
 {
 	EndsSearch	search = {where, wanted, n};
-	ErrorData  *error = subtransaction_try(search_ends_in_subtransaction, &search);
+	bool		is_readable = row_try_times(search_ends_in_subtransaction, &search);
 
-	if (error && !row_time_is_unreadable(error))
-		ReThrowError(error);
-	if (error && n > 1)
+	if (!is_readable && n > 1)
 	{
 		search_readable_ends(where, wanted, n / 2);
 		search_readable_ends(where, wanted + n / 2, n - n / 2);
 	}
 	else
 		for (int i = 0; i < n; i++)
-			wanted[i].has_unreadable = error != NULL;
+			wanted[i].has_unreadable = !is_readable;
 }
 
 /*
