@@ -209,6 +209,7 @@ typedef struct Explained
 	const char *detail;
 	TimestampTz not_before;
 	TimestampTz next_attempt_at;
+	TimestampTz until;			/* when the membership is to end; 0 if it lasts */
 	TimestampTz held_until;
 	const char *held_by;
 	bool		is_lane_held;
@@ -246,7 +247,7 @@ static SqlStatement find_explained = {
 	" (SELECT count(*) FROM wawp.membership_intent a WHERE a.state = 'queued' AND a.id > 0 AND a.home = i.home AND a.instance = i.instance"
 	"  AND a.group_jid = i.group_jid AND a.instance_id = i.instance_id AND (a.priority > i.priority OR a.priority = i.priority AND a.id < i.id)),"
 	" i.id, i.action::text, i.group_jid, i.home IS DISTINCT FROM $2, r.until, r.reason, i.instance_id,"
-	" coalesce(h.group_jid = '" HOLD_MESSAGES "', false)"
+	" coalesce(h.group_jid = '" HOLD_MESSAGES "', false), i.until"
 	" FROM wawp.membership_intent i"
 	" LEFT JOIN wawp.membership_intent p ON p.id = i.after"
 	" LEFT JOIN LATERAL (SELECT * FROM wawp.hold h WHERE h.instance = i.instance"
@@ -289,6 +290,7 @@ explained_read(int64 id, Explained *e)
 	e->requester_held_by = spi_get_text(0, 18);
 	e->asked_with = spi_get_text(0, 19);
 	e->held_is_messages = spi_get_bool(0, 20);
+	e->until = spi_get_time(0, 21);
 	return true;
 }
 
@@ -350,6 +352,9 @@ explain_queued(const Explained *e)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	if (strcmp(e->action, "add") == 0 && e->until != 0 && e->until <= now)
+		return psprintf("queued: nobody is added, the membership was to end at %s; it is cancelled when its turn comes",
+						clock_text(e->until));
 	if (e->held_by && e->held_until == 0)
 		return psprintf("queued: the %s is held (%s) until wawp_resume()",
 						e->is_lane_held ? "group" : "instance", e->held_by);

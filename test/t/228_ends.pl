@@ -98,6 +98,9 @@ like($wawp->column($past, 'detail'), qr/^not added: the membership was to end at
 is($wawp->requests($group), 0, '... nobody is added to be removed at once');
 is($wawp->trail($past), 'cancelled', '... as recorded');
 is($wawp->column($past, 'attempts'), 0, '... and it counts as no attempt');
+
+$past = $wawp->want(group => $group, who => $wawp->person, until => "now() - interval '1 minute'", not_before => "now() + interval '1 hour'");
+like($wawp->ask("SELECT wawp_explain($past)"), qr/^queued: nobody is added, the membership was to end at \d/, '... while it waits, wawp_explain() says so');
 $wawp->ask("SELECT wawp_pause('support', '" . ($group = $wawp->group) . "')");
 my $late = $wawp->want(group => $group, until => "now() + interval '2 s'");
 my $next = $wawp->want(group => $group, after => $late);
