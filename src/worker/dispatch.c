@@ -77,6 +77,8 @@
 
 /* A duty's next_ms: the last cycle has left something that cannot be done at once. */
 #define DUTY_LEFT INT64CONST(-1)
+/* A duty that failed because of somebody's lock is tried again after that. */
+#define DUTY_LOCKED_RETRY_MS 1000
 
 /* The scan of the queue for lanes of one kind. */
 typedef struct LaneScan
@@ -673,13 +675,19 @@ static const Duty duties[] = {
 	{"send welcomes", messages_next_welcome, ON_RESCAN, true, messages_welcome_due, messages_put_off_welcomes},
 };
 
+/* When a duty is tried again that failed because of somebody's lock, in monotonic ms, whatever it would say itself; 0: none. */
+static int64 duty_retry_ms[lengthof(duties)];
+
 /* True if a duty is done by the cycle under way. */
 static bool
-duty_is_due(const Duty *duty)
+duty_is_due(int n)
 {
+	const Duty *duty = &duties[n];
 	bool		is_rescan = cycle.told.rescan || cycle.told.poll;
 	bool		has_news = is_rescan || cycle.told.nlanes > 0;
 
+	if (duty_retry_ms[n] != 0)
+		return duty_retry_ms[n] <= cycle.began_ms;
 	return duty->occasion == ON_EVERY_CYCLE || (duty->occasion == ON_NEWS && has_news) ||
 		(duty->occasion == ON_RESCAN && is_rescan) || duty->next_ms() <= cycle.began_ms;
 }
@@ -688,6 +696,39 @@ static void
 duty_run(void *subject, Holds *holds)
 {
 	((const Duty *) subject)->run(holds);
+}
+
+/* Return when a duty is due by itself, in monotonic ms; DUTY_LEFT: soon. */
+static int64
+duty_next_ms(int n)
+{
+	return duty_retry_ms[n] != 0 ? duty_retry_ms[n] : duties[n].next_ms();
+}
+
+/* True if a duty is tried again after somebody's lock. */
+static bool
+duty_has_retries(void)
+{
+	for (int i = 0; i < (int) lengthof(duties); i++)
+		if (duty_retry_ms[i] != 0)
+			return true;
+	return false;
+}
+
+/*
+ * Do a duty in its own savepoint.  After somebody's lock it is tried again soon:
+ * what it is about waits meanwhile.  After another error it is put off.
+ */
+static void
+duty_try(int n)
+{
+	duty_retry_ms[n] = 0;
+	if (savepoint_run(duty_run, (void *) &duties[n], cycle.holds))
+		return;
+	if (savepoint_lost_to_a_lock())
+		duty_retry_ms[n] = clock_monotonic_ms() + DUTY_LOCKED_RETRY_MS;
+	else
+		duties[n].put_off();
 }
 
 /*
@@ -728,15 +769,15 @@ dispatch_settle_and_claim(void)
 		audit_gather();
 	completion_begin_cycle();
 	savepoint_begin_cycle();
-	for (size_t i = 0; i < lengthof(duties); i++)
+	for (int i = 0; i < (int) lengthof(duties); i++)
 	{
-		if (!duty_is_due(&duties[i]))
+		if (!duty_is_due(i))
 			continue;
 		ereport(DEBUG3, (errmsg_internal("wawp: %s", duties[i].name)));
-		if (!duties[i].is_isolated)
+		if (duties[i].is_isolated)
+			duty_try(i);
+		else
 			duties[i].run(cycle.holds);
-		else if (!savepoint_run(duty_run, (void *) &duties[i], cycle.holds))
-			duties[i].put_off();
 	}
 	audit_end_gathering();
 	cycle.retry_ms = clock_monotonic_ms() + LANES_LOCKED_RETRY_MS;
@@ -751,7 +792,7 @@ dispatch_committed(void)
 	cycle.told.nlanes = 0;
 	cycle.has_judged = false;
 	group_cache_forget_findings();
-	savepoint_committed();
+	savepoint_committed(duty_has_retries());
 	attempt_committed();
 }
 
@@ -795,9 +836,9 @@ dispatch_is_drained(void)
 	int64		now = clock_monotonic_ms();
 	int64		horizon = Min(dispatch_permit.until_ms, now + DRAIN_HORIZON_MS);
 
-	if (admission_in_flight() > 0 || dispatch_has_news())
+	if (admission_in_flight() > 0 || dispatch_has_news() || duty_has_retries())
 		return false;
-	for (size_t i = 0; i < lengthof(duties); i++)
+	for (int i = 0; i < (int) lengthof(duties); i++)
 		if (duties[i].run != duty_serve_lanes && duties[i].next_ms() <= now)
 			return false;
 	return dispatch_permit.requests <= 0 || Min(Min(lanes_next_ms(), lanes_next_verification()), completion_next_arrival()) > horizon;
@@ -812,9 +853,9 @@ dispatch_next_ms(void)
 	/* a lack of memory or disk space concerns all duties; lanes have no slot until it ends */
 	if (admission_short_until() > clock_monotonic_ms())
 		return admission_short_until();
-	for (size_t i = 0; i < lengthof(duties); i++)
+	for (int i = 0; i < (int) lengthof(duties); i++)
 	{
-		int64		at = duties[i].next_ms();
+		int64		at = duty_next_ms(i);
 
 		next = Min(next, at == DUTY_LEFT ? cycle.retry_ms : at);
 	}

@@ -31,6 +31,7 @@
 
 static bool is_isolating;			/* pieces run in subtransactions */
 static int	failures;			/* in the cycle under way */
+static bool is_conflict;			/* the last piece that failed could not have a lock, or lost a race for rows */
 
 /* True if pieces run in subtransactions. */
 bool
@@ -39,12 +40,21 @@ savepoint_is_on(void)
 	return is_isolating;
 }
 
-/* Show the current error in the worker status. */
+/* True if the piece that failed last did so because of somebody's lock, which does not last. */
+bool
+savepoint_lost_to_a_lock(void)
+{
+	return is_conflict;
+}
+
+/* Show the current error in the worker status, and note whether it passes by itself. */
 static void
 savepoint_note_failure(void)
 {
 	ErrorData  *error = CopyErrorData();
 
+	is_conflict = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
 	status_note_error(PART_CYCLE, failures == 0, error->sqlerrcode, instance_cache_redact(error->message));
 }
 
@@ -101,11 +111,11 @@ savepoint_begin_cycle(void)
 	failures = 0;
 }
 
-/* Do without savepoints if nothing has failed: the cycle's transaction has committed. */
+/* Do without savepoints if nothing has failed, nor is expected to fail again: the cycle's transaction has committed. */
 void
-savepoint_committed(void)
+savepoint_committed(bool has_retries)
 {
-	is_isolating = failures > 0;
+	is_isolating = failures > 0 || has_retries;
 }
 
 /* Use savepoints from now on: the cycle's transaction has been aborted. */

@@ -20,8 +20,9 @@ typedef void (*SavepointWork) (void *subject, struct Holds *holds);
 
 extern bool savepoint_is_on(void);
 extern bool savepoint_run(SavepointWork work, void *subject, struct Holds *holds);
+extern bool savepoint_lost_to_a_lock(void);
 extern void savepoint_begin_cycle(void);
-extern void savepoint_committed(void);
+extern void savepoint_committed(bool has_retries);
 extern void savepoint_aborted(void);
 
 #endif							/* WAWP_SAVEPOINT_H */
