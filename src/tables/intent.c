@@ -1945,9 +1945,9 @@ static SqlStatement has_addition_under_way = {
 };
 
 static SqlStatement has_addition_queued = {
-	"SELECT" OF_PERSON_IN("('queued')") " AND i.home <> " HOME_OF_RESTORED_ROWS " AND i.requester = $6 AND i.not_before IS NULL"
+	"SELECT" OF_PERSON_IN("('queued')") " AND i.home <> " HOME_OF_RESTORED_ROWS " AND i.not_before IS NULL"
 	" AND i.action IN ('add', 'invite') AND (i.until IS NULL OR i.until > clock_timestamp()) LIMIT 1",
-	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, OIDOID}, NULL
+	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
 };
 
 /* True if a request to add that person is on the wire, or its effect is looked for, for a membership that is not over. */
@@ -1960,14 +1960,13 @@ intent_has_addition_under_way(const LaneKey *lane, const char *jid)
 	return spi_run(&has_addition_under_way, &args) > 0;
 }
 
-/* True if a requester has queued that the person is added, at once, until later than now. */
+/* True if somebody has queued that the person is added, at once, until later than now. */
 bool
-intent_has_addition_queued(const LaneKey *lane, const char *jid, Oid requester)
+intent_has_addition_queued(const LaneKey *lane, const char *jid)
 {
 	SqlArgs		args = {0};
 
 	intent_bind_person(&args, lane, jid, NULL);
-	spi_add_datum(&args, ObjectIdGetDatum(requester));
 	return spi_run(&has_addition_queued, &args) > 0;
 }
 
@@ -2105,6 +2104,13 @@ static SqlStatement enqueue_removal = {
 	" RETURNING id",
 	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID}, NULL
 };
+
+/* True if an intent is a removal that the worker has queued, since a membership's time is over. */
+bool
+intent_ends_membership(const Intent *intent)
+{
+	return intent->origin != NULL && strcmp(intent->origin, "until") == 0;
+}
 
 /* Queue a removal, since a membership's time is over; return its id, 0 if the requester has queued something for the person. */
 int64

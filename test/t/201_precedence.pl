@@ -1,0 +1,98 @@
+
+# Which of several wishes for one person decides, in the end: an end of a membership and those who want the person for
+# longer; what waits for another request; what was asked for anew meanwhile.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use Test::More;
+use WawpPeople;
+use WawpTest;
+
+my $sim = WawpTest->sim(latency => 0.05);
+my %options = (concurrency => 8, adds_per_minute => 0, invites_per_minute => 0, reads_per_minute => 0, verify_delays => '0.2s,0.5s,1s');
+my $node = WawpTest->node('main', sim => $sim, options => \%options);
+my $wawp = WawpPeople->new($node, $sim);
+$wawp->ask('CREATE ROLE b LOGIN; GRANT USAGE ON FOREIGN SERVER support TO b');
+my $b = WawpTest->session($node, 'postgres', user => 'b');
+my ($group, $who);
+
+sub someone { my (%person) = @_; ($group, $who) = ($wawp->group, $wawp->person(%person)); return (group => $group, who => $who); }
+sub pause { return $wawp->ask("SELECT wawp_pause('support', '$group')"); }
+sub resume { return $wawp->ask("SELECT wawp_resume('support', '$group')"); }
+sub is_put_off { return $wawp->until("SELECT until BETWEEN clock_timestamp() + interval '1 min' AND '2099-01-01' FROM wawp.membership WHERE group_jid = '$group'", 't'); }
+sub b_adds { my ($more) = @_; return $b->ask("SELECT id FROM wawp_request_add('$group', ARRAY['$who'], 'support'" . ($more // '') . ')')->{out}; }
+
+# Somebody is in a group that is held, until a time that passes by lapse(): the worker looks when another's end has passed.
+sub for_a_while
+{
+	my %it = someone();
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($wawp->end($wawp->want(%it, until => "'2100-01-01'")), 'done added', 'somebody is in for a while');
+	pause();
+	return %it;
+}
+
+sub lapse
+{
+	$wawp->ask("UPDATE wawp.membership SET until = clock_timestamp() WHERE group_jid = '$group'");
+	return $wawp->end($wawp->want(until => "clock_timestamp() - interval '1 s'"));
+}
+
+# The removal that ends the membership, as soon as it is queued.
+sub ending { return $wawp->until("SELECT max(id) FROM wawp.membership_intent WHERE group_jid = '$group' AND origin = 'until'", qr/\d/); }
+
+# A swap of the leaver for the newcomer; the ids of the addition and of the removal.
+sub swap
+{
+	my ($leaver, $newcomer) = @_;
+	return split /,/, $wawp->ask("SELECT string_agg(id::text, ',') FROM wawp_request_swap('$group', '$leaver', '$newcomer', 'support')");
+}
+
+# All of the group's requests are settled.
+sub settled { return $wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE group_jid = '$group' AND settled_at IS NULL", 0); }
+
+sub sent { return join ', ', map { /^(\w+) / } $sim->people($group =~ s/\@.*//r); }
+
+# ---- nobody ends what another wants
+
+my %it = for_a_while();
+lapse();
+my $end = ending();
+my $for_good = b_adds(', priority => 1');
+resume();
+is($wawp->end($for_good), 'done already_member', 'another wants them for good, before they are removed');
+$wawp->age($end, '1 s');
+is($wawp->end($end), 'cancelled', '... and they are not');
+is($wawp->column($end, 'detail'), 'not removed: another request wants the person in the group', '... as the removal says');
+is($wawp->trail($end), 'cancelled', '... and the audit log');
+is(sent(), 'add', '... nothing was sent');
+
+%it = for_a_while();
+lapse();
+$end = ending();
+$for_good = b_adds();
+$wawp->ask("UPDATE wawp.membership_intent SET next_attempt_at = clock_timestamp() + interval '1 hour' WHERE id = $for_good");
+resume();
+like($wawp->until("SELECT detail FROM wawp.membership_intent WHERE id = $end", qr/./), qr/^another request wants the person/, 'a removal whose turn comes first waits for that');
+is($b->ask("SELECT wawp_cancel($for_good)")->{out}, 't', '... which is cancelled');
+$wawp->age($end, '1 s');
+is($wawp->end($end), 'done removed', '... so that they go after all');
+is(sent(), 'add, remove', '... that is what was sent');
+
+%it = for_a_while();
+$for_good = b_adds();
+$wawp->ask("UPDATE wawp.membership_intent SET next_attempt_at = clock_timestamp() + interval '1 hour' WHERE id = $for_good");
+lapse();
+is(is_put_off(), 't', 'while another waits to add them, the end is put off');
+resume();
+is($wawp->ask("SELECT count(*) FROM wawp.membership_intent WHERE group_jid = '$group' AND action = 'remove'"), 0, '... they are not removed');
+$wawp->age($for_good, '1 s');
+is($wawp->end($for_good), 'done already_member', '... nor then');
+is($wawp->ask("SELECT until IS NULL AND requested_by = 'b' FROM wawp.membership WHERE group_jid = '$group'"), 't', '... they stay for good');
+is(sent(), 'add', '... by one request in all');
+
+done_testing();
