@@ -451,9 +451,16 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	" AND b.instance_id = c.instance_id" \
 	" AND (c.action <> 'remove' OR b.state IN ('sending', 'verifying')) OFFSET 0)"
 
+/*
+ * Intent p has ended as done, but its opposite was asked for before anybody looked
+ * whether it came to anything: that is not enough for a removal to follow it.
+ */
+#define DONE_UNSEEN(follower) \
+	"coalesce(" follower ".action = 'remove' AND p.superseded AND p.verify AND p.outcome = 'accepted', false)"
+
 /* The intent that c is to follow is done. */
-#define ITS_TURN \
-	"(c.after IS NULL OR (SELECT p.state = 'done' FROM wawp.membership_intent p WHERE p.id = c.after))"
+#define ITS_TURN "(c.after IS NULL" \
+	" OR (SELECT p.state = 'done' AND NOT " DONE_UNSEEN("c") " FROM wawp.membership_intent p WHERE p.id = c.after))"
 
 #define READ_COLUMNS \
 	"i.id, i.jid, i.action::text, i.instance_id, i.requested_by, i.requested_from ->> 'login'," \
@@ -2182,7 +2189,7 @@ intent_has_dependents(void)
 static SqlStatement fail_dependents = {
 	"WITH lost AS (SELECT d.id FROM wawp.membership_intent d"
 	" WHERE d.home = $2 AND d.after IS NOT NULL AND d.state = 'queued' AND coalesce((SELECT p.state IN ('failed', 'cancelled')"
-	"  FROM wawp.membership_intent p WHERE p.id = d.after), true)"
+	"  OR p.state = 'done' AND " DONE_UNSEEN("d") " FROM wawp.membership_intent p WHERE p.id = d.after), true)"
 	" ORDER BY d.after LIMIT $1 FOR UPDATE OF d SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = 'failed', detail = 'the intent it was to follow did not succeed',"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp() WHERE i.id = ANY (ARRAY(SELECT id FROM lost))",

@@ -153,7 +153,9 @@ completion_note(const Intent *intent, IntentState state, WawpOutcome outcome, bo
 {
 	if (state == STATE_DONE || state == STATE_FAILED)
 		completion_store(intent, state, outcome, is_suppressed);
-	if (state == STATE_FAILED || state == STATE_CANCELLED)
+	/* done without a look, as if it had failed: perhaps because the opposite was asked for */
+	if (state == STATE_FAILED || state == STATE_CANCELLED ||
+		(state == STATE_DONE && intent->verify && outcome == WAWP_ACCEPTED))
 		has_failures = true;
 	if (intent->until != 0 && state != STATE_FAILED)
 		next_end = Min(next_end, clock_monotonic_of(intent->until) + 1);

@@ -95,4 +95,20 @@ is($wawp->end($for_good), 'done already_member', '... nor then');
 is($wawp->ask("SELECT until IS NULL AND requested_by = 'b' FROM wawp.membership WHERE group_jid = '$group'"), 't', '... they stay for good');
 is(sent(), 'add', '... by one request in all');
 
+# ---- a swap whose newcomer is not known to be in
+
+%it = someone();
+is($wawp->end($wawp->want(%it)), 'done added', 'a leaver is in');
+my $newcomer = $wawp->person(privacy => 'nobody');
+$sim->rule({ match => { path => "$group/participants/add\$" }, effect => 'none', answer => { status => 200, json => { ok => \1 } } },
+	{ match => { method => 'GET', path => "$group/participants\$" }, times => undef, answer => { status => 200, json => [] } });
+my ($joins, $leaves) = swap($who, $newcomer);
+like($wawp->comes_to($joins, qr/^verifying/), qr/^verifying/, 'of the newcomer nobody knows yet');
+my $regret = $wawp->want(group => $group, who => $newcomer, action => 'remove');
+like($wawp->end($joins), qr/^done accepted/, '... when they are not wanted any more');
+is($wawp->end($leaves), 'failed', '... so the leaver stays');
+is($wawp->is_member($group, $who), 1, '... in the group');
+$sim->unrule;
+settled();
+
 done_testing();
