@@ -1179,7 +1179,7 @@ intent_person_is_busy(int64 id)
  * A requester may have plans for different times for one person.  Of those whose
  * time has come the one with the latest time decides; the time of an intent
  * without not_before is when it was last requested.  Others' intents do not count, nor
- * do those of another home.
+ * do those of another home, nor the end of a membership, which is nobody's new wish.
  *
  * Arguments: instance, group, person, action, requester, id of the claimed intent.
  * The index on what is queued has them in the order of not_before.
@@ -1187,7 +1187,8 @@ intent_person_is_busy(int64 id)
 #define RIVALS \
 	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.jid = $3 AND c.group_jid = $2 AND c.instance = $1" \
 	" AND (c.action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND c.requester = $5" \
-	" AND c.home = (SELECT s.home FROM wawp.membership_intent s WHERE s.id = $6) AND c.home <> " HOME_OF_RESTORED_ROWS
+	" AND c.home = (SELECT s.home FROM wawp.membership_intent s WHERE s.id = $6) AND c.home <> " HOME_OF_RESTORED_ROWS \
+	" AND c.origin <> 'until'"
 #define TIME_OF_CLAIMED \
 	"(SELECT coalesce(s.not_before, " INTENT_ASKED_AT("s") ") FROM wawp.membership_intent s WHERE s.id = $6)"
 #define EARLIER_PLANS RIVALS " AND c.not_before <= " TIME_OF_CLAIMED
@@ -1952,7 +1953,8 @@ static SqlStatement has_addition_under_way = {
 };
 
 static SqlStatement has_addition_queued = {
-	"SELECT" OF_PERSON_IN("('queued')") " AND i.home <> " HOME_OF_RESTORED_ROWS " AND i.not_before IS NULL"
+	"SELECT" OF_PERSON_IN("('queued')") " AND i.home <> " HOME_OF_RESTORED_ROWS
+	" AND (i.not_before IS NULL OR i.not_before <= clock_timestamp())"
 	" AND i.action IN ('add', 'invite') AND (i.until IS NULL OR i.until > clock_timestamp()) LIMIT 1",
 	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
 };
@@ -1967,7 +1969,7 @@ intent_has_addition_under_way(const LaneKey *lane, const char *jid)
 	return spi_run(&has_addition_under_way, &args) > 0;
 }
 
-/* True if somebody has queued that the person is added, at once, until later than now. */
+/* True if somebody has queued that the person is added, at once or at a time that has come, until later than now. */
 bool
 intent_has_addition_queued(const LaneKey *lane, const char *jid)
 {

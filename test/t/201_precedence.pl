@@ -111,4 +111,41 @@ is($wawp->is_member($group, $who), 1, '... in the group');
 $sim->unrule;
 settled();
 
+# ---- the end of a membership is nobody's new wish
+
+%it = for_a_while();
+my $longer = $wawp->want(%it, not_before => "'2001-01-01'");
+lapse();
+is(is_put_off(), 't', 'while a plan of the same role that is due waits, the end is put off');
+resume();
+is($wawp->end($longer), 'done already_member', '... the plan is served');
+settled();
+is($wawp->is_member($group, $who), 1, '... and they stay');
+is(sent(), 'add', '... all the time');
+
+# The end is queued before the plan's time comes.
+%it = for_a_while();
+$longer = $wawp->want(%it, not_before => "'3000-01-01'");
+lapse();
+$end = ending();
+$wawp->ask("UPDATE wawp.membership_intent SET not_before = created_at - interval '1 ms' WHERE id = $longer");
+resume();
+is($wawp->end($longer), 'done already_member', 'a plan whose time came before the end is served');
+$wawp->age($end, '1 s');
+is($wawp->end($end), 'cancelled', '... the removal is not');
+is($wawp->is_member($group, $who), 1, '... and they stay');
+is($wawp->ask("SELECT until IS NULL AND requester IS NOT NULL FROM wawp.membership WHERE group_jid = '$group'"), 't', '... for good');
+
+# A plan that comes to nothing leaves the end as it was.
+%it = for_a_while();
+$longer = $wawp->want(%it, not_before => "'3000-01-01'");
+lapse();
+$end = ending();
+$wawp->ask("UPDATE wawp.membership_intent SET not_before = clock_timestamp() WHERE id = $longer; SELECT wawp_suppress('$who', '$group', 'once')");
+$sim->world({ groups => { $group => { members => { $who => undef } } } });
+resume();
+like($wawp->end($longer), qr/^failed/, 'a plan that fails');
+$wawp->age($end, '1 s');
+like($wawp->end($end), qr/^done/, '... lets the removal go');
+
 done_testing();
