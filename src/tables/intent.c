@@ -1179,7 +1179,8 @@ intent_person_is_busy(int64 id)
  * A requester may have plans for different times for one person.  Of those whose
  * time has come the one with the latest time decides; the time of an intent
  * without not_before is when it was last requested.  Others' intents do not count, nor
- * do those of another home, nor the end of a membership, which is nobody's new wish.
+ * do those of another home or account, nor the end of a membership, which is
+ * nobody's new wish.
  *
  * Arguments: instance, group, person, action, requester, id of the claimed intent.
  * The index on what is queued has them in the order of not_before.
@@ -1188,7 +1189,7 @@ intent_person_is_busy(int64 id)
 	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.jid = $3 AND c.group_jid = $2 AND c.instance = $1" \
 	" AND (c.action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND c.requester = $5" \
 	" AND c.home = (SELECT s.home FROM wawp.membership_intent s WHERE s.id = $6) AND c.home <> " HOME_OF_RESTORED_ROWS \
-	" AND c.origin <> 'until'"
+	" AND c.origin IS DISTINCT FROM 'until' AND " OF_ITS_ACCOUNT("c", "$1")
 #define TIME_OF_CLAIMED \
 	"(SELECT coalesce(s.not_before, " INTENT_ASKED_AT("s") ") FROM wawp.membership_intent s WHERE s.id = $6)"
 #define EARLIER_PLANS RIVALS " AND c.not_before <= " TIME_OF_CLAIMED

@@ -148,4 +148,17 @@ like($wawp->end($longer), qr/^failed/, 'a plan that fails');
 $wawp->age($end, '1 s');
 like($wawp->end($end), qr/^done/, '... lets the removal go');
 
+# ---- an account that the instance has no more
+
+$sim->world({ accounts => { FORMER => {}, PRESENT => {} } });
+WawpTest->create_server($node, 'moved', $sim, { %options, instance_id => 'FORMER' });
+%it = (someone(), instance => 'moved');
+$wawp->ask("SELECT wawp_pause('moved', '$group')");
+my $former = $wawp->want(%it, action => 'remove', not_before => "'3000-01-01'");
+$wawp->ask("ALTER SERVER moved OPTIONS (SET instance_id 'PRESENT')");
+my $present = $wawp->want(%it);
+$wawp->ask("UPDATE wawp.membership_intent SET not_before = clock_timestamp() WHERE id = $former; SELECT wawp_resume('moved', '$group')");
+is($wawp->end($present), 'done added', 'a plan of another account, which nobody serves, does not decide');
+is($wawp->now($former), 'queued', '... nor is it decided about');
+
 done_testing();
