@@ -1426,6 +1426,37 @@ settle_bind_change(SqlArgs *args, const IntentChange *change)
 }
 
 /*
+ * The id of the intent that intent i of the same requester made room for: the same
+ * wish, queued for the same time.  One that waits for others, perhaps for what is to
+ * follow i, is none.
+ */
+#define SUCCESSOR_WHERE(i, when) "(SELECT o.id FROM wawp.membership_intent o WHERE o.state = 'queued'" \
+	" AND " SAME_PERSON_AND_KIND("o", i) " AND o.requester = " i ".requester AND o.not_before " when \
+	" AND o.after IS NULL AND (o.action = " i ".action OR o.action IN ('add', 'invite') AND " i ".action IN ('add', 'invite')) OFFSET 0)"
+#define SUCCESSOR(i) "CASE WHEN " i ".not_before IS NULL THEN " SUCCESSOR_WHERE(i, "IS NULL") \
+	" ELSE " SUCCESSOR_WHERE(i, "= " i ".not_before") " END"
+
+static SqlStatement follow_successors = {
+	"WITH led AS MATERIALIZED (SELECT d.id, (SELECT " SUCCESSOR("p") " FROM wawp.membership_intent p"
+	"  WHERE p.id = d.after AND p.state = 'cancelled') AS next FROM wawp.membership_intent d"
+	"  WHERE d.home = $2 AND d.after = ANY ($1::bigint[]) AND d.state = 'queued' FOR UPDATE OF d SKIP LOCKED)"
+	" UPDATE wawp.membership_intent i SET after = led.next, updated_at = clock_timestamp() FROM led"
+	" WHERE i.id = ANY (ARRAY(SELECT id FROM led)) AND i.id = led.id AND led.next IS NOT NULL",
+	2, {TEXTOID, UUIDOID}, NULL
+};
+
+/* Let what was to follow intents, given as an array's text, that were cancelled to make room for the same wish follow that one. */
+static void
+intent_follow_successors(const char *ids)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, ids);
+	home_bind(&args);
+	(void) spi_run(&follow_successors, &args);
+}
+
+/*
  * Change an intent's state.  False if somebody else has the row locked: try
  * again.  True also if it has left that state or is gone (TRUNCATE).  Write to
  * change->state the state it really got: an intent whose opposite was requested
@@ -1436,16 +1467,19 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 {
 	SqlArgs		args = {0};
 	SqlArgs		again = {0};
+	bool		is_final = intent_state_is_final(change->state);
 
 	spi_add_int8(&args, id);
 	spi_add_text(&args, state_names[from]);
 	settle_bind_change(&args, change);
 	spi_add_time(&args, change->next_attempt_at);
 	spi_add_int4(&args, change->give_attempt_back ? 1 : 0, true);
-	if (spi_run(intent_state_is_final(change->state) ? &settle_for_good : &settle, &args) > 0)
+	if (spi_run(is_final ? &settle_for_good : &settle, &args) > 0)
 	{
 		change->state = intent_state_named(spi_get_text(0, 1));
 		requeues += change->state == STATE_QUEUED;
+		if (!is_final && change->state == STATE_CANCELLED)
+			intent_follow_successors(psprintf("{" INT64_FORMAT "}", id));
 		return true;
 	}
 	spi_add_int8(&again, id);
@@ -2611,6 +2645,8 @@ intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *l
 	for (int64 i = 0; i < done; i++)
 		appendStringInfo(&ids, "%c%s", i == 0 ? '{' : ',', spi_get_text(i, 1));
 	appendStringInfoString(&ids, done == 0 ? "{}" : "}");
+	if (done > 0)
+		intent_follow_successors(ids.data);
 	return ids.data;
 }
 

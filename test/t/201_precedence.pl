@@ -161,4 +161,20 @@ $wawp->ask("UPDATE wawp.membership_intent SET not_before = clock_timestamp() WHE
 is($wawp->end($present), 'done added', 'a plan of another account, which nobody serves, does not decide');
 is($wawp->now($former), 'queued', '... nor is it decided about');
 
+# ---- what follows a request that was asked for anew
+
+%it = someone();
+is($wawp->end($wawp->want(%it)), 'done added', 'a leaver is in');
+$newcomer = $wawp->person;
+$sim->rule({ match => { path => "$group/participants/add\$" }, times => 1, answer => { status => 500, json => { message => 'x' } }, fault => { gate => \1 } });
+($joins, $leaves) = swap($who, $newcomer);
+$wawp->comes_to($joins, qr/^sending/);
+my $anew = $wawp->want(group => $group, who => $newcomer);
+isnt($anew, $joins, 'the newcomer is asked for anew, while the request is on the wire');
+$sim->unrule;
+is($wawp->end($joins), 'cancelled server_error', '... which fails, and makes room');
+is($wawp->end($anew), 'done added', '... for the one that succeeds');
+is($wawp->end($leaves), 'done removed', '... and the leaver goes');
+is($wawp->column($leaves, 'after'), $anew, '... after that one');
+
 done_testing();
