@@ -177,4 +177,28 @@ is($wawp->end($anew), 'done added', '... for the one that succeeds');
 is($wawp->end($leaves), 'done removed', '... and the leaver goes');
 is($wawp->column($leaves, 'after'), $anew, '... after that one');
 
+# ---- a swap that is made anew with another newcomer
+
+%it = someone();
+is($wawp->end($wawp->want(%it)), 'done added', 'a leaver is in');
+my $reluctant = $wawp->person(privacy => 'nobody');
+($joins, $leaves) = swap($who, $reluctant);
+is($wawp->comes_to($joins, qr/^invited/), 'invited invited', 'the newcomer is invited');
+my ($instead, $same) = swap($who, $newcomer = $wawp->person);
+is($same, $leaves, '... and the leaver is swapped for another one');
+is($wawp->end($instead), 'done added', '... who is added');
+is($wawp->end($leaves), 'done removed', '... so the leaver goes');
+is($wawp->column($leaves, 'after'), $instead, '... after that one');
+
+$who = $wawp->person;
+$group = $wawp->group;
+pause();
+my $first = $wawp->want(group => $group);
+my $waits = $wawp->want(group => $group, who => $who, after => $first);
+my $behind = $wawp->want(group => $group, after => $waits);
+is($wawp->want(group => $group, who => $who, after => $behind), $waits, 'what would wait for itself');
+is($wawp->column($waits, 'after'), $first, '... waits for what it waited for');
+resume();
+is($wawp->end($behind), 'done added', '... and all are served');
+
 done_testing();
