@@ -550,7 +550,8 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	{
 		before = spi_begin_as_owner();
 		check_awaited_intent(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
-		intent_make_room(NameStr(lane.instance), lane.group, jid.text, action, not_before, &by);
+		intent_make_room(NameStr(lane.instance), lane.group, jid.text, action, not_before,
+						 !nulls[INTENT_AFTER - 1], &by);
 		spi_end_as_owner(&before);
 	}
 	fill_if_erased(desc, values, nulls);
@@ -802,7 +803,8 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (may_be_queued)
-			intent_make_room(requester->instance.name, request->group, jid->text, request->action, request->not_before, &by);
+			intent_make_room(requester->instance.name, request->group, jid->text, request->action, request->not_before,
+							 request->after != 0, &by);
 		quota_take(requester->roleid);
 		queued.id = insert_if_absent(requester, request, jid);
 		queued.batch_id = request->batch_id;

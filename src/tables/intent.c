@@ -310,11 +310,12 @@ intent_cancel_of_other_account(const char *instance, const char *group, const ch
 /*
  * Make room for a new intent: cancel the requester's same wish with an account
  * that the instance had, and their opposite for the same time (not_before; 0: at
- * once), and supersede the one under way, if that time has come.
+ * once), and supersede the one under way, if that time has come and the new one
+ * does not wait for another intent.
  */
 void
 intent_make_room(const char *instance, const char *group, const char *jid, IntentAction action,
-				 TimestampTz not_before, const IntentRequester *requester)
+				 TimestampTz not_before, bool waits, const IntentRequester *requester)
 {
 	SqlArgs		busy = {0};
 	SqlArgs		args;
@@ -336,7 +337,7 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 		intent_bind_requester(&noted, requester);
 		spi_run(&note_cancelled, &noted);
 	}
-	if (not_before <= GetCurrentTimestamp())
+	if (!waits && not_before <= GetCurrentTimestamp())
 		(void) spi_run(&supersede, &busy);
 }
 
@@ -547,11 +548,11 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 
 /*
  * True if the requester of i may want something else of the same person, too:
- * they have something queued for another time or, if i is for a certain time,
- * something under way.  Without such plans it costs a look into an empty index.
+ * they have something queued for another time or, if i is for a certain time or
+ * follows another intent, something under way.  Without such plans it costs a look into an empty index.
  */
 #define HAS_RIVALS \
-	"CASE WHEN i.not_before IS NULL THEN EXISTS (SELECT FROM wawp.membership_intent p" \
+	"CASE WHEN i.not_before IS NULL AND i.after IS NULL THEN EXISTS (SELECT FROM wawp.membership_intent p" \
 	"  WHERE p.state = 'queued' AND p.not_before IS NOT NULL" \
 	"  AND p.home = i.home AND p.jid = i.jid AND p.group_jid = i.group_jid AND p.instance = i.instance AND p.requester = i.requester OFFSET 0)" \
 	" ELSE EXISTS (SELECT FROM wawp.membership_intent p WHERE p.state = 'queued' AND " SAME_PERSON_AND_KIND("p", "i") \
@@ -972,6 +973,7 @@ intent_of_queued(TupleTableSlot *row, const LaneKey *lane, Intent *intent)
 
 	memset(intent, 0, sizeof(*intent));
 	if (strcmp(state, state_names[STATE_QUEUED]) != 0 || column_time(row, INTENT_NOT_BEFORE) != 0 ||
+		column_value_of(row, INTENT_AFTER) != 0 ||
 		!column_text_is_within(row, INTENT_REASON, TEXT_MAX_REASON) ||
 		!column_text_is_within(row, INTENT_BATCH_ID, TEXT_MAX_BATCH_ID) || !intent_read_origin(row, intent))
 		return false;
@@ -1054,7 +1056,7 @@ claims_find(IntentClaim *const *claims, int n, IntentSearch search, ClaimsFound 
 
 /*
  * Note which of the claimed intents have rivals, as HAS_RIVALS does for such
- * without not_before; plans of other homes count, which only costs a look.
+ * without not_before and after; plans of other homes count, which only costs a look.
  */
 static void
 claims_note_rivals(const ClaimsFound *found)
@@ -1177,7 +1179,7 @@ intent_person_is_busy(int64 id)
 
 /*
  * A requester may have plans for different times for one person.  Of those whose
- * time has come the one with the latest time decides; the time of an intent
+ * time, and turn, has come the one with the latest time decides; the time of an intent
  * without not_before is when it was last requested.  Others' intents do not count, nor
  * do those of another home or account, nor the end of a membership, which is
  * nobody's new wish.
@@ -1198,9 +1200,9 @@ intent_person_is_busy(int64 id)
 static SqlStatement find_decider = {
 	"SELECT w.id FROM ("
 	" (SELECT c.id, c.not_before" RIVALS " AND c.not_before <= (SELECT clock_timestamp())"
-	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) ORDER BY c.not_before DESC LIMIT 1)"
+	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) AND " ITS_TURN " ORDER BY c.not_before DESC LIMIT 1)"
 	" UNION ALL (SELECT c.id, " INTENT_ASKED_AT("c") RIVALS " AND c.not_before IS NULL"
-	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) LIMIT 1)) w (id, at)"
+	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) AND " ITS_TURN " LIMIT 1)) w (id, at)"
 	" WHERE (w.at, w.id) > (" TIME_OF_CLAIMED ", $6) ORDER BY w.at DESC, w.id DESC LIMIT 1",
 	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, INT8OID}, NULL
 };

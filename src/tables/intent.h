@@ -268,7 +268,8 @@ extern uint64 intent_insert_rows(SqlStatement *statement, const SqlArgs *args, i
 extern bool intent_take_insert_mark(void);
 extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
 extern void intent_make_room(const char *instance, const char *group, const char *jid,
-							 IntentAction action, TimestampTz not_before, const IntentRequester *requester);
+							 IntentAction action, TimestampTz not_before, bool waits,
+							 const IntentRequester *requester);
 extern void intent_rename_instance(const char *from, const char *to);
 extern bool intent_has_other_account(const char *instance);
 extern void intent_note(const char *kind, const char *instance, const char *group, const char *jid,

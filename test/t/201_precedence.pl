@@ -201,4 +201,26 @@ is($wawp->column($waits, 'after'), $first, '... waits for what it waited for');
 resume();
 is($wawp->end($behind), 'done added', '... and all are served');
 
+# ---- a removal whose turn has not come
+
+%it = someone(privacy => 'nobody');
+my $invited = $wawp->want(%it);
+is($wawp->comes_to($invited, qr/^invited/), 'invited invited', 'somebody is invited');
+($joins, $leaves) = swap($who, $wawp->person(registered => \0));
+is($wawp->end($joins), 'failed not_on_whatsapp', '... and to be swapped for one who cannot come');
+is($wawp->end($leaves), 'failed', '... which fails');
+is($wawp->now($invited), 'invited invited', '... and leaves the invitation as it was');
+($joins, $leaves) = swap($who, $wawp->person);
+like($wawp->end($leaves), qr/^done/, 'for one who comes it does not');
+is($wawp->end($invited), 'cancelled invited', '... and the invitation ends');
+
+%it = someone();
+pause();
+my $due = $wawp->want(%it, not_before => "'2001-01-01'");
+($joins, $leaves) = swap($who, $wawp->person(registered => \0));
+resume();
+is($wawp->end($leaves), 'failed', 'a removal that waits for one who cannot come');
+is($wawp->end($due), 'done added', '... does not decide in place of a plan that is due');
+is($wawp->is_member($group, $who), 1, '... and the person is in');
+
 done_testing();
