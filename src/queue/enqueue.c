@@ -550,7 +550,8 @@ fill_requested_row(TupleDesc desc, Datum *values, bool *nulls, Requester *reques
 	{
 		before = spi_begin_as_owner();
 		check_awaited_intent(nulls[INTENT_AFTER - 1] ? 0 : DatumGetInt64(values[INTENT_AFTER - 1]), requester->roleid);
-		intent_make_room(NameStr(lane.instance), lane.group, jid.text, action, not_before, &by);
+		intent_make_room(NameStr(lane.instance), lane.group, jid.text, action, not_before,
+						 !nulls[INTENT_AFTER - 1], &by);
 		spi_end_as_owner(&before);
 	}
 	fill_if_erased(desc, values, nulls);
@@ -602,12 +603,13 @@ typedef struct QueuedIntent
  * A repeated request makes the queued one the stronger of both: the higher
  * priority, the later expiry (none is the latest), verified and invited if either
  * says so, without waiting for another intent if either does not wait, in the
- * batch of the second if it is in none.  The latest request decides until when
- * the person stays, as it does for a person who is in the group already.
+ * batch of the second if it is in none.  The latest request decides which one is
+ * waited for, and until when the person stays, as it does for a person who is in
+ * the group already.
  */
 #define IS_WEAKER \
 	"coalesce(i.priority < $7 OR i.expires_at < coalesce($8, 'infinity') OR i.until IS DISTINCT FROM $9" \
-	" OR NOT i.verify AND $10 OR NOT i.invite AND $11 OR i.after IS NOT NULL AND $12 IS NULL" \
+	" OR NOT i.verify AND $10 OR NOT i.invite AND $11 OR i.after IS NOT NULL AND i.after IS DISTINCT FROM $12" \
 	" OR i.batch_id IS NULL AND $13 IS NOT NULL, false)"
 
 /* The requester's own, for that time; none that was restored, which is left to wawp_take_over(). */
@@ -634,10 +636,17 @@ static SqlStatement find_and_lock_queued[] = {
 	{FIND_QUEUED("= $6") " FOR SHARE OF i", 14, {REQUEST_TYPES}, NULL}
 };
 
+/* True if what is to be waited for waits, itself or by others, for intent i: neither would ever go. */
+#define WAITS_FOR_IT(awaited) \
+	"i.id = ANY (ARRAY(WITH RECURSIVE w (id) AS (SELECT " awaited \
+	" UNION SELECT (SELECT a.after FROM wawp.membership_intent a WHERE a.id = w.id) FROM w WHERE w.id IS NOT NULL)" \
+	" SELECT id FROM w))"
+
 static SqlStatement strengthen = {
 	"UPDATE wawp.membership_intent i SET priority = greatest(i.priority, $7),"
 	" expires_at = CASE WHEN $8 IS NOT NULL AND i.expires_at IS NOT NULL THEN greatest(i.expires_at, $8) END,"
-	" until = $9, verify = i.verify OR $10, invite = i.invite OR $11, after = CASE WHEN $12 IS NOT NULL THEN i.after END,"
+	" until = $9, verify = i.verify OR $10, invite = i.invite OR $11,"
+	" after = CASE WHEN i.after IS NULL THEN NULL WHEN " WAITS_FOR_IT("$12") " THEN i.after ELSE $12 END,"
 	" batch_id = coalesce(i.batch_id, $13), updated_at = clock_timestamp()"
 	" WHERE i.id = $15 AND i.state = 'queued' AND i.home = $14 RETURNING i.id, i.batch_id",
 	15, {REQUEST_TYPES, INT8OID}, NULL
@@ -794,7 +803,8 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (may_be_queued)
-			intent_make_room(requester->instance.name, request->group, jid->text, request->action, request->not_before, &by);
+			intent_make_room(requester->instance.name, request->group, jid->text, request->action, request->not_before,
+							 request->after != 0, &by);
 		quota_take(requester->roleid);
 		queued.id = insert_if_absent(requester, request, jid);
 		queued.batch_id = request->batch_id;

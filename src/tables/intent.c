@@ -310,11 +310,12 @@ intent_cancel_of_other_account(const char *instance, const char *group, const ch
 /*
  * Make room for a new intent: cancel the requester's same wish with an account
  * that the instance had, and their opposite for the same time (not_before; 0: at
- * once), and supersede the one under way, if that time has come.
+ * once), and supersede the one under way, if that time has come and the new one
+ * does not wait for another intent.
  */
 void
 intent_make_room(const char *instance, const char *group, const char *jid, IntentAction action,
-				 TimestampTz not_before, const IntentRequester *requester)
+				 TimestampTz not_before, bool waits, const IntentRequester *requester)
 {
 	SqlArgs		busy = {0};
 	SqlArgs		args;
@@ -336,7 +337,7 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 		intent_bind_requester(&noted, requester);
 		spi_run(&note_cancelled, &noted);
 	}
-	if (not_before <= GetCurrentTimestamp())
+	if (!waits && not_before <= GetCurrentTimestamp())
 		(void) spi_run(&supersede, &busy);
 }
 
@@ -451,9 +452,16 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	" AND b.instance_id = c.instance_id" \
 	" AND (c.action <> 'remove' OR b.state IN ('sending', 'verifying')) OFFSET 0)"
 
+/*
+ * Intent p has ended as done, but its opposite was asked for before anybody looked
+ * whether it came to anything: that is not enough for a removal to follow it.
+ */
+#define DONE_UNSEEN(follower) \
+	"coalesce(" follower ".action = 'remove' AND p.superseded AND p.verify AND p.outcome = 'accepted', false)"
+
 /* The intent that c is to follow is done. */
-#define ITS_TURN \
-	"(c.after IS NULL OR (SELECT p.state = 'done' FROM wawp.membership_intent p WHERE p.id = c.after))"
+#define ITS_TURN "(c.after IS NULL" \
+	" OR (SELECT p.state = 'done' AND NOT " DONE_UNSEEN("c") " FROM wawp.membership_intent p WHERE p.id = c.after))"
 
 #define READ_COLUMNS \
 	"i.id, i.jid, i.action::text, i.instance_id, i.requested_by, i.requested_from ->> 'login'," \
@@ -540,11 +548,11 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 
 /*
  * True if the requester of i may want something else of the same person, too:
- * they have something queued for another time or, if i is for a certain time,
- * something under way.  Without such plans it costs a look into an empty index.
+ * they have something queued for another time or, if i is for a certain time or
+ * follows another intent, something under way.  Without such plans it costs a look into an empty index.
  */
 #define HAS_RIVALS \
-	"CASE WHEN i.not_before IS NULL THEN EXISTS (SELECT FROM wawp.membership_intent p" \
+	"CASE WHEN i.not_before IS NULL AND i.after IS NULL THEN EXISTS (SELECT FROM wawp.membership_intent p" \
 	"  WHERE p.state = 'queued' AND p.not_before IS NOT NULL" \
 	"  AND p.home = i.home AND p.jid = i.jid AND p.group_jid = i.group_jid AND p.instance = i.instance AND p.requester = i.requester OFFSET 0)" \
 	" ELSE EXISTS (SELECT FROM wawp.membership_intent p WHERE p.state = 'queued' AND " SAME_PERSON_AND_KIND("p", "i") \
@@ -965,6 +973,7 @@ intent_of_queued(TupleTableSlot *row, const LaneKey *lane, Intent *intent)
 
 	memset(intent, 0, sizeof(*intent));
 	if (strcmp(state, state_names[STATE_QUEUED]) != 0 || column_time(row, INTENT_NOT_BEFORE) != 0 ||
+		column_value_of(row, INTENT_AFTER) != 0 ||
 		!column_text_is_within(row, INTENT_REASON, TEXT_MAX_REASON) ||
 		!column_text_is_within(row, INTENT_BATCH_ID, TEXT_MAX_BATCH_ID) || !intent_read_origin(row, intent))
 		return false;
@@ -1047,7 +1056,7 @@ claims_find(IntentClaim *const *claims, int n, IntentSearch search, ClaimsFound 
 
 /*
  * Note which of the claimed intents have rivals, as HAS_RIVALS does for such
- * without not_before; plans of other homes count, which only costs a look.
+ * without not_before and after; plans of other homes count, which only costs a look.
  */
 static void
 claims_note_rivals(const ClaimsFound *found)
@@ -1170,9 +1179,10 @@ intent_person_is_busy(int64 id)
 
 /*
  * A requester may have plans for different times for one person.  Of those whose
- * time has come the one with the latest time decides; the time of an intent
+ * time, and turn, has come the one with the latest time decides; the time of an intent
  * without not_before is when it was last requested.  Others' intents do not count, nor
- * do those of another home.
+ * do those of another home or account, nor the end of a membership, which is
+ * nobody's new wish.
  *
  * Arguments: instance, group, person, action, requester, id of the claimed intent.
  * The index on what is queued has them in the order of not_before.
@@ -1180,7 +1190,8 @@ intent_person_is_busy(int64 id)
 #define RIVALS \
 	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.jid = $3 AND c.group_jid = $2 AND c.instance = $1" \
 	" AND (c.action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND c.requester = $5" \
-	" AND c.home = (SELECT s.home FROM wawp.membership_intent s WHERE s.id = $6) AND c.home <> " HOME_OF_RESTORED_ROWS
+	" AND c.home = (SELECT s.home FROM wawp.membership_intent s WHERE s.id = $6) AND c.home <> " HOME_OF_RESTORED_ROWS \
+	" AND c.origin IS DISTINCT FROM 'until' AND " OF_ITS_ACCOUNT("c", "$1")
 #define TIME_OF_CLAIMED \
 	"(SELECT coalesce(s.not_before, " INTENT_ASKED_AT("s") ") FROM wawp.membership_intent s WHERE s.id = $6)"
 #define EARLIER_PLANS RIVALS " AND c.not_before <= " TIME_OF_CLAIMED
@@ -1189,9 +1200,9 @@ intent_person_is_busy(int64 id)
 static SqlStatement find_decider = {
 	"SELECT w.id FROM ("
 	" (SELECT c.id, c.not_before" RIVALS " AND c.not_before <= (SELECT clock_timestamp())"
-	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) ORDER BY c.not_before DESC LIMIT 1)"
+	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) AND " ITS_TURN " ORDER BY c.not_before DESC LIMIT 1)"
 	" UNION ALL (SELECT c.id, " INTENT_ASKED_AT("c") RIVALS " AND c.not_before IS NULL"
-	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) LIMIT 1)) w (id, at)"
+	"  AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp()) AND " ITS_TURN " LIMIT 1)) w (id, at)"
 	" WHERE (w.at, w.id) > (" TIME_OF_CLAIMED ", $6) ORDER BY w.at DESC, w.id DESC LIMIT 1",
 	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, INT8OID}, NULL
 };
@@ -1417,6 +1428,37 @@ settle_bind_change(SqlArgs *args, const IntentChange *change)
 }
 
 /*
+ * The id of the intent that intent i of the same requester made room for: the same
+ * wish, queued for the same time.  One that waits for others, perhaps for what is to
+ * follow i, is none.
+ */
+#define SUCCESSOR_WHERE(i, when) "(SELECT o.id FROM wawp.membership_intent o WHERE o.state = 'queued'" \
+	" AND " SAME_PERSON_AND_KIND("o", i) " AND o.requester = " i ".requester AND o.not_before " when \
+	" AND o.after IS NULL AND (o.action = " i ".action OR o.action IN ('add', 'invite') AND " i ".action IN ('add', 'invite')) OFFSET 0)"
+#define SUCCESSOR(i) "CASE WHEN " i ".not_before IS NULL THEN " SUCCESSOR_WHERE(i, "IS NULL") \
+	" ELSE " SUCCESSOR_WHERE(i, "= " i ".not_before") " END"
+
+static SqlStatement follow_successors = {
+	"WITH led AS MATERIALIZED (SELECT d.id, (SELECT " SUCCESSOR("p") " FROM wawp.membership_intent p"
+	"  WHERE p.id = d.after AND p.state = 'cancelled') AS next FROM wawp.membership_intent d"
+	"  WHERE d.home = $2 AND d.after = ANY ($1::bigint[]) AND d.state = 'queued' FOR UPDATE OF d SKIP LOCKED)"
+	" UPDATE wawp.membership_intent i SET after = led.next, updated_at = clock_timestamp() FROM led"
+	" WHERE i.id = ANY (ARRAY(SELECT id FROM led)) AND i.id = led.id AND led.next IS NOT NULL",
+	2, {TEXTOID, UUIDOID}, NULL
+};
+
+/* Let what was to follow intents, given as an array's text, that were cancelled to make room for the same wish follow that one. */
+static void
+intent_follow_successors(const char *ids)
+{
+	SqlArgs		args = {0};
+
+	spi_add_text(&args, ids);
+	home_bind(&args);
+	(void) spi_run(&follow_successors, &args);
+}
+
+/*
  * Change an intent's state.  False if somebody else has the row locked: try
  * again.  True also if it has left that state or is gone (TRUNCATE).  Write to
  * change->state the state it really got: an intent whose opposite was requested
@@ -1427,16 +1469,19 @@ intent_settle(int64 id, IntentState from, IntentChange *change)
 {
 	SqlArgs		args = {0};
 	SqlArgs		again = {0};
+	bool		is_final = intent_state_is_final(change->state);
 
 	spi_add_int8(&args, id);
 	spi_add_text(&args, state_names[from]);
 	settle_bind_change(&args, change);
 	spi_add_time(&args, change->next_attempt_at);
 	spi_add_int4(&args, change->give_attempt_back ? 1 : 0, true);
-	if (spi_run(intent_state_is_final(change->state) ? &settle_for_good : &settle, &args) > 0)
+	if (spi_run(is_final ? &settle_for_good : &settle, &args) > 0)
 	{
 		change->state = intent_state_named(spi_get_text(0, 1));
 		requeues += change->state == STATE_QUEUED;
+		if (!is_final && change->state == STATE_CANCELLED)
+			intent_follow_successors(psprintf("{" INT64_FORMAT "}", id));
 		return true;
 	}
 	spi_add_int8(&again, id);
@@ -1945,9 +1990,10 @@ static SqlStatement has_addition_under_way = {
 };
 
 static SqlStatement has_addition_queued = {
-	"SELECT" OF_PERSON_IN("('queued')") " AND i.home <> " HOME_OF_RESTORED_ROWS " AND i.requester = $6 AND i.not_before IS NULL"
+	"SELECT" OF_PERSON_IN("('queued')") " AND i.home <> " HOME_OF_RESTORED_ROWS
+	" AND (i.not_before IS NULL OR i.not_before <= clock_timestamp())"
 	" AND i.action IN ('add', 'invite') AND (i.until IS NULL OR i.until > clock_timestamp()) LIMIT 1",
-	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, OIDOID}, NULL
+	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
 };
 
 /* True if a request to add that person is on the wire, or its effect is looked for, for a membership that is not over. */
@@ -1960,14 +2006,13 @@ intent_has_addition_under_way(const LaneKey *lane, const char *jid)
 	return spi_run(&has_addition_under_way, &args) > 0;
 }
 
-/* True if a requester has queued that the person is added, at once, until later than now. */
+/* True if somebody has queued that the person is added, at once or at a time that has come, until later than now. */
 bool
-intent_has_addition_queued(const LaneKey *lane, const char *jid, Oid requester)
+intent_has_addition_queued(const LaneKey *lane, const char *jid)
 {
 	SqlArgs		args = {0};
 
 	intent_bind_person(&args, lane, jid, NULL);
-	spi_add_datum(&args, ObjectIdGetDatum(requester));
 	return spi_run(&has_addition_queued, &args) > 0;
 }
 
@@ -2106,6 +2151,13 @@ static SqlStatement enqueue_removal = {
 	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID}, NULL
 };
 
+/* True if an intent is a removal that the worker has queued, since a membership's time is over. */
+bool
+intent_ends_membership(const Intent *intent)
+{
+	return intent->origin != NULL && strcmp(intent->origin, "until") == 0;
+}
+
 /* Queue a removal, since a membership's time is over; return its id, 0 if the requester has queued something for the person. */
 int64
 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
@@ -2176,7 +2228,7 @@ intent_has_dependents(void)
 static SqlStatement fail_dependents = {
 	"WITH lost AS (SELECT d.id FROM wawp.membership_intent d"
 	" WHERE d.home = $2 AND d.after IS NOT NULL AND d.state = 'queued' AND coalesce((SELECT p.state IN ('failed', 'cancelled')"
-	"  FROM wawp.membership_intent p WHERE p.id = d.after), true)"
+	"  OR p.state = 'done' AND " DONE_UNSEEN("d") " FROM wawp.membership_intent p WHERE p.id = d.after), true)"
 	" ORDER BY d.after LIMIT $1 FOR UPDATE OF d SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = 'failed', detail = 'the intent it was to follow did not succeed',"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp() WHERE i.id = ANY (ARRAY(SELECT id FROM lost))",
@@ -2595,6 +2647,8 @@ intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *l
 	for (int64 i = 0; i < done; i++)
 		appendStringInfo(&ids, "%c%s", i == 0 ? '{' : ',', spi_get_text(i, 1));
 	appendStringInfoString(&ids, done == 0 ? "{}" : "}");
+	if (done > 0)
+		intent_follow_successors(ids.data);
 	return ids.data;
 }
 

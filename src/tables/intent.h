@@ -268,7 +268,8 @@ extern uint64 intent_insert_rows(SqlStatement *statement, const SqlArgs *args, i
 extern bool intent_take_insert_mark(void);
 extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
 extern void intent_make_room(const char *instance, const char *group, const char *jid,
-							 IntentAction action, TimestampTz not_before, const IntentRequester *requester);
+							 IntentAction action, TimestampTz not_before, bool waits,
+							 const IntentRequester *requester);
 extern void intent_rename_instance(const char *from, const char *to);
 extern bool intent_has_other_account(const char *instance);
 extern void intent_note(const char *kind, const char *instance, const char *group, const char *jid,
@@ -302,10 +303,11 @@ extern List *intent_waiting_of(const LaneKey *lane, const char *jid, const char 
 extern bool intent_is_over(const Intent *intent);
 extern bool intent_has_sending(const LaneKey *lane, const char *jid, const char *lid);
 extern bool intent_has_addition_under_way(const LaneKey *lane, const char *jid);
-extern bool intent_has_addition_queued(const LaneKey *lane, const char *jid, Oid requester);
+extern bool intent_has_addition_queued(const LaneKey *lane, const char *jid);
 extern bool intent_begin_invite(const Intent *intent);
 extern bool intent_move(const Intent *intent, const char *group);
 extern List *intent_end_superseded(int limit);
+extern bool intent_ends_membership(const Intent *intent);
 extern int64 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
 									Oid requester, const char *requested_by, const char *reason);
 extern bool intent_has_dependents(void);

@@ -35,7 +35,7 @@
 #define ENDS_AT_ONCE 500
 /* A membership ends so much later while a transaction that is still open has queued something for the person, or they are being added ... */
 #define PENDING_END_US (5 * USECS_PER_SEC)
-/* ... and so much while the requester has queued that the person is added again. */
+/* ... and so much while somebody has queued that the person is added again. */
 #define QUEUED_END_US (5 * USECS_PER_MINUTE)
 
 static bool has_failures;		/* an intent has failed since dependents were last checked */
@@ -153,7 +153,9 @@ completion_note(const Intent *intent, IntentState state, WawpOutcome outcome, bo
 {
 	if (state == STATE_DONE || state == STATE_FAILED)
 		completion_store(intent, state, outcome, is_suppressed);
-	if (state == STATE_FAILED || state == STATE_CANCELLED)
+	/* done without a look, as if it had failed: perhaps because the opposite was asked for */
+	if (state == STATE_FAILED || state == STATE_CANCELLED ||
+		(state == STATE_DONE && intent->verify && outcome == WAWP_ACCEPTED))
 		has_failures = true;
 	if (intent->until != 0 && state != STATE_FAILED)
 		next_end = Min(next_end, clock_monotonic_of(intent->until) + 1);
@@ -323,7 +325,7 @@ completion_end_memberships(void)
 		if (intent_is_pending(&end->lane, end->jid, end->requester) || intent_has_addition_under_way(&end->lane, end->jid))
 			membership_put_off_end(end, GetCurrentTimestamp() + PENDING_END_US);
 		/* which decides until when they stay, unless it is cancelled or fails */
-		else if (intent_has_addition_queued(&end->lane, end->jid, end->requester))
+		else if (intent_has_addition_queued(&end->lane, end->jid))
 			membership_put_off_end(end, GetCurrentTimestamp() + QUEUED_END_US);
 		else if (account == NULL)
 			membership_put_off_end(end, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000));

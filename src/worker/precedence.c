@@ -6,7 +6,8 @@
  * Plans for different times stay side by side in the queue.  When a row is
  * claimed whose requester has others for the same person whose time has come,
  * the one with the latest time goes and the others are cancelled, each with the
- * id of that one.  Intents of other requesters are not looked at.
+ * id of that one.  Intents of other requesters are not looked at, nor is the end of
+ * a membership: it goes unless somebody wants the person (precheck.c).
  *
  * Everything is in the cycle's transaction and its memory.  Rows that somebody
  * else has locked are not waited for: the claimed row is put off.  At most
@@ -135,11 +136,12 @@ precedence_settle(Attempt *attempt)
 	for (int i = 0; i < attempt->n; i++)
 	{
 		Intent	   *intent = &attempt->intents[i];
-		int64		decider = intent->has_rivals ? intent_decider(intent) : 0;
+		bool		has_rivals = intent->has_rivals && !intent_ends_membership(intent);
+		int64		decider = has_rivals ? intent_decider(intent) : 0;
 
 		if (decider != 0)
 			precedence_yield(intent, decider);
-		else if (!intent->has_rivals || precedence_prevail(intent))
+		else if (!has_rivals || precedence_prevail(intent))
 			attempt->intents[kept++] = *intent;
 		else
 			precedence_put_off(intent);

@@ -47,6 +47,8 @@
 #define SECOND_LIST_US (2 * USECS_PER_SEC)
 /* A row whose person a session is just storing is claimed again after that. */
 #define PENDING_RETRY_US USECS_PER_SEC
+/* The end of a membership is tried again so much later, while an addition of the person is queued. */
+#define WANTED_RETRY_US (30 * USECS_PER_SEC)
 
 /*
  * ---- the group
@@ -883,6 +885,45 @@ claim_refuse_erased(Attempt *attempt)
 	return kept > 0;
 }
 
+/*
+ * True if a removal only ends a membership that another request wants, or will: it
+ * is cancelled, or put off until that one has had its turn.
+ */
+static bool
+claim_gives_way(const Intent *intent)
+{
+	IntentChange change = change_to_queued(intent, GetCurrentTimestamp() + WANTED_RETRY_US);
+
+	if (!intent_ends_membership(intent))
+		return false;
+	if (membership_is_open(&intent->lane, intent->jid.text))
+	{
+		change.state = STATE_CANCELLED;
+		change.detail = "not removed: another request wants the person in the group";
+		audit_write_cancelled(intent, change.detail);
+	}
+	else if (intent_has_addition_queued(&intent->lane, intent->jid.text))
+		change.detail = "another request wants the person in the group and has its turn first";
+	else
+		return false;
+	(void) intent_settle(intent->id, STATE_SENDING, &change);
+	completion_note_end(intent, change.state, intent->outcome);
+	return true;
+}
+
+/* Keep in the attempt the removals that nobody's wish is against; false if there are none. */
+static bool
+claim_keep_unwanted(Attempt *attempt)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < attempt->n; i++)
+		if (!claim_gives_way(&attempt->intents[i]))
+			attempt->intents[kept++] = attempt->intents[i];
+	attempt->n = kept;
+	return kept > 0;
+}
+
 /* Check claimed rows and go on with those that may not be sent; SERVED_NOTHING if they may. */
 Served
 precheck_claimed(Attempt *attempt, const WawpInstance *described, Holds *holds, const GroupSettings *settings)
@@ -893,6 +934,8 @@ precheck_claimed(Attempt *attempt, const WawpInstance *described, Holds *holds, 
 		return SERVED_SOME;
 	/* an addition is checked with all that is known of the person */
 	if (attempt->intents[0].action != ACTION_ADD && !claim_refuse_erased(attempt))
+		return SERVED_SOME;
+	if (attempt->intents[0].action == ACTION_REMOVE && !claim_keep_unwanted(attempt))
 		return SERVED_SOME;
 	if (attempt->intents[0].action == ACTION_INVITE)
 		return claim_to_invitations(attempt);
