@@ -50,6 +50,7 @@ extern Holds *hold_begin_reading(void);
 extern void hold_prune(void);
 extern List *hold_read_instance(const char *instance, const char *group);
 extern bool hold_is_active(const Hold *hold);
+extern bool hold_is_for_full(const Hold *hold);
 extern bool hold_is_busy(const LaneKey *lane);
 extern bool hold_messages_is_busy(const LaneKey *lane);
 extern int	hold_halvings(const Hold *on_instance);

@@ -45,6 +45,8 @@
 #define LIST_MAX_AGE_US (60 * USECS_PER_SEC)
 /* The time between the two lists that prove that somebody has left. */
 #define SECOND_LIST_US (2 * USECS_PER_SEC)
+/* Of groups that overflow into one another so many are looked at. */
+#define MOST_OVERFLOW_GROUPS 16
 /* A row whose person a session is just storing is claimed again after that. */
 #define PENDING_RETRY_US USECS_PER_SEC
 
@@ -671,6 +673,63 @@ claim_move_waits(const Attempt *attempt, const LaneKey *group)
 	return false;
 }
 
+/* Return when the latest of an attempt's people was asked for. */
+static TimestampTz
+claim_wanted_at(const Attempt *attempt)
+{
+	TimestampTz wanted_at = 0;
+
+	for (int i = 0; i < attempt->n; i++)
+		wanted_at = Max(wanted_at, attempt->intents[i].wanted_at);
+	return wanted_at;
+}
+
+/*
+ * True if a list that shows a full group has to be read again for what was asked for
+ * then.  Where people go to an overflow group instead, that is done once for each age
+ * of a list, not for each of them.
+ */
+static bool
+full_is_doubtful(const CachedGroup *cached, const GroupSettings *settings, TimestampTz wanted_at)
+{
+	bool		was_doubted = cached->doubted_us != 0 && clock_monotonic_us() - cached->doubted_us < LIST_MAX_AGE_US;
+
+	return !(settings->overflow_group && was_doubted) && list_is_before(cached, wanted_at);
+}
+
+/* True if a group is known to be full, which its lane need not find out: it is held for that, or its list shows it. */
+static bool
+group_is_known_full(const LaneKey *group, Holds *holds, const GroupSettings *settings, TimestampTz wanted_at)
+{
+	const CachedGroup *cached = group_cache_find(group);
+	InfoNeed	need;
+
+	if (hold_is_for_full(hold_get(holds, group, false)))
+		return true;
+	return cached && precheck_group(cached, settings, &need) == GROUP_FULL && !full_is_doubtful(cached, settings, wanted_at);
+}
+
+/*
+ * Set *next to where a full group overflows: the first group of those that follow
+ * which is not known to be full, or is the last.  False if there is none: full groups
+ * that follow one another in a circle would pass people on for ever.
+ */
+static bool
+claim_find_overflow(const Attempt *attempt, Holds *holds, const GroupSettings *settings, LaneKey *next)
+{
+	const LaneKey *full = &attempt->lane->key;
+	GroupSettings at = *settings;
+
+	for (int i = 0; i < MOST_OVERFLOW_GROUPS && at.overflow_group && strcmp(at.overflow_group, full->group) != 0; i++)
+	{
+		*next = lane_key(NameStr(full->instance), at.overflow_group);
+		at = settings_get(next);
+		if (at.overflow_group == NULL || !group_is_known_full(next, holds, &at, claim_wanted_at(attempt)))
+			return true;
+	}
+	return false;
+}
+
 /* Move the rows to the overflow group, or hold the lane: the group takes nobody. */
 static Served
 claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup why, const GroupSettings *settings)
@@ -678,7 +737,7 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 	WawpOutcome outcome = why == GROUP_FULL ? WAWP_GROUP_FULL : WAWP_NOT_ADMIN;
 	LaneKey		next;
 
-	if (why != GROUP_FULL || settings->overflow_group == NULL)
+	if (why != GROUP_FULL || !claim_find_overflow(attempt, holds, settings, &next))
 	{
 		claim_put_back(attempt);
 		/* or it is tried again when a session that is changing it has ended that */
@@ -692,7 +751,6 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 		lanes_retry(lane, clock_monotonic_ms());
 		return SERVED_LATER;
 	}
-	next = lane_key(NameStr(lane->key.instance), settings->overflow_group);
 	if (claim_move_waits(attempt, &next))
 	{
 		claim_put_back(attempt);
@@ -742,23 +800,17 @@ precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSett
 /*
  * Set *need to what has to be read again before a group takes nobody: whoever
  * asks for an addition may have made room for it, or us an admin, since the list or
- * the description was read.  The hold would be long.  Where people go to an overflow
- * group instead, that is done once for each age of a list, not for each of them.
+ * the description was read.  The hold would be long.
  */
 static void
 claim_doubt_group(const Attempt *attempt, PrecheckGroup why, const GroupSettings *settings, InfoNeed *need)
 {
 	CachedGroup *cached = group_cache_get(&attempt->lane->key);
-	int64		now = clock_monotonic_us();
-	TimestampTz wanted_at = 0;
+	TimestampTz wanted_at = claim_wanted_at(attempt);
 
-	if (why == GROUP_FULL && settings->overflow_group && cached->doubted_us != 0 && now - cached->doubted_us < LIST_MAX_AGE_US)
-		return;
-	for (int i = 0; i < attempt->n; i++)
-		wanted_at = Max(wanted_at, attempt->intents[i].wanted_at);
-	if (list_is_before(cached, wanted_at))
+	if (why == GROUP_FULL ? full_is_doubtful(cached, settings, wanted_at) : list_is_before(cached, wanted_at))
 	{
-		cached->doubted_us = now;
+		cached->doubted_us = clock_monotonic_us();
 		*need = (InfoNeed) {ASK_LIST, NULL};
 	}
 	else if (why == GROUP_NOT_OURS && wanted_at <= GetCurrentTimestamp() && !group_cache_has_info_since(cached, wanted_at))

@@ -1,0 +1,60 @@
+# Groups that are full: where people go instead, and who may leave meanwhile; and rows that end without a request of
+# their own, which the records tell.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use Test::More;
+use WawpPeople;
+use WawpTest;
+
+my $us = '15550000001';
+my $sim = WawpTest->sim(latency => 0.02);
+my $node = WawpTest->node('main', sim => $sim, options => { concurrency => 8, reads_per_minute => 0, adds_per_minute => 0, invites_per_minute => 0, verify_delays => '0.2s,0.5s,1s' });
+my $wawp = WawpPeople->new($node, $sim);
+$sim->world({ people => { $us => {} } });
+
+# A group of ours with so many others, for so many people; further settings.
+sub group
+{
+	my ($others, $capacity, %set) = @_;
+	my @others = map { $wawp->person } 1 .. $others;
+	my $group = $wawp->group(members => { $us => { role => 'superadmin' }, map { $_ => { role => 'member' } } @others });
+	settings($group, capacity => $capacity, %set);
+	return wantarray ? ($group, @others) : $group;
+}
+
+sub settings
+{
+	my ($group, %set) = @_;
+	my @names = sort keys %set;
+	$wawp->ask(sprintf q{INSERT INTO wawp.group_settings (instance, group_jid, %s) VALUES ('support', '%s', %s)}, join(', ', @names), $group, join ', ', @set{@names});
+	return;
+}
+
+sub overflow { my ($from, $to) = @_; return $wawp->ask("UPDATE wawp.group_settings SET overflow_group = '$to' WHERE group_jid = '$from'"); }
+
+# ---- groups that overflow into one another
+
+my ($one, $two) = map { scalar group(1, 2) } 1 .. 2;
+overflow($one, $two);
+overflow($two, $one);
+my $id = $wawp->want(group => $one);
+is($wawp->until("SELECT h.reason FROM wawp.membership_intent i JOIN wawp.hold h USING (instance, group_jid) WHERE i.id = $id", 'group_full'), 'group_full',
+	'two full groups, each the overflow of the other: held');
+$wawp->end($wawp->want);
+cmp_ok($wawp->ask("SELECT count(*) FROM wawp.audit_log WHERE intent_id = $id"), '<=', 2, '... after a move or two');
+my $other = $wawp->want(group => $_) foreach $one, $two;
+is($wawp->until("SELECT count(*) FROM wawp.hold WHERE group_jid IN ('$one', '$two') AND reason = 'group_full'", 2), 2, '... so are others');
+is($wawp->ask("SELECT count(*) FROM wawp.stuck WHERE id = $id"), 1, '... which wawp.stuck shows');
+
+my $room = $wawp->group;
+my @chain = map { scalar group(1, 2) } 1 .. 2;
+overflow($chain[0], $chain[1]);
+overflow($chain[1], $room);
+is($wawp->end($wawp->want(group => $chain[1])), 'done added', 'a chain: the second group is full');
+$id = $wawp->want(group => $chain[0]);
+is($wawp->end($id), 'done added', '... so is the first');
+is($wawp->column($id, 'group_jid'), $room, '... and who is asked for goes to the last');
+
+done_testing();
