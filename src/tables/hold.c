@@ -534,6 +534,15 @@ hold_lane_until(Holds *holds, const LaneKey *lane)
 	return Max(hold_end(hold_get(holds, lane, false)), hold_instance_until(holds, lane));
 }
 
+/* Likewise, with what adds nobody: a full group keeps nobody from leaving. */
+int64
+hold_others_until(Holds *holds, const LaneKey *lane)
+{
+	const Hold *hold = hold_get(holds, lane, false);
+
+	return Max(hold_is_for_full(hold) ? 0 : hold_end(hold), hold_instance_until(holds, lane));
+}
+
 /* Return when the hold of a lane's whole instance ends, likewise. */
 int64
 hold_instance_until(Holds *holds, const LaneKey *lane)

@@ -58,6 +58,7 @@ extern const Hold *hold_find(List *holds, const char *instance, const char *grou
 
 extern const Hold *hold_get(Holds *holds, const LaneKey *lane, bool whole_instance);
 extern int64 hold_lane_until(Holds *holds, const LaneKey *lane);
+extern int64 hold_others_until(Holds *holds, const LaneKey *lane);
 extern int64 hold_instance_until(Holds *holds, const LaneKey *lane);
 extern void hold_set_lane(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
 						  int retry_after, const char *request_id);

@@ -496,6 +496,11 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 #define IS_HELD(instance, where) "(" HAS_ANY("wawp.hold") " AND EXISTS (SELECT FROM wawp.hold h" \
 	" WHERE h.instance = " instance "::name AND " where " AND (h.until IS NULL OR h.until > clock_timestamp())))"
 
+/* A group that is held because it is full, which a pause is not, takes nobody, but lets everybody go. */
+#define IS_FOR_FULL "(h.reason = 'group_full' AND h.until IS NOT NULL)"
+#define GROUP_TAKES(instance, group_jid) "(c.action NOT IN ('add', 'invite')" \
+	" OR NOT " IS_HELD(instance, "h.group_jid = " group_jid " AND " IS_FOR_FULL) ")"
+
 /* The requester's own token was refused, or it has none.  The holds of an instance are read once for a lane. */
 #define REQUESTER_IS_HELD(requester, instance) \
 	"(" HAS_ANY("wawp.requester_hold") " AND " requester " = ANY (ARRAY(SELECT r.requester FROM wawp.requester_hold r" \
@@ -514,7 +519,8 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	" AND " OF_ITS_ACCOUNT("c", instance) \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
 	" AND NOT " IS_HELD(instance, "h.group_jid IS NULL") \
-	" AND NOT " IS_HELD(instance, "h.group_jid = " group_jid) \
+	" AND NOT " IS_HELD(instance, "h.group_jid = " group_jid " AND NOT " IS_FOR_FULL) \
+	" AND " GROUP_TAKES(instance, group_jid) \
 	" AND NOT " REQUESTER_IS_HELD("c.requester", instance) \
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY \
@@ -2422,13 +2428,14 @@ static SqlStatement next_other = {
 	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.home = $3 AND c.instance = $1 AND c.group_jid = $2" NO_ADDITION
 	" AND " HAS_ARRIVED
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
+	" AND " GROUP_TAKES("$1", "$2")
 	" AND NOT " REQUESTER_IS_HELD("c.requester", "$1")
 	" AND " OF_ITS_ACCOUNT("c", "$1")
 	" AND " ITS_TURN " AND " NOBODY_IN_THE_WAY,
 	3, {TEXTOID, TEXTOID, UUIDOID}, NULL
 };
 
-/* Return the same for those that are no additions. */
+/* Return the same for those that are no additions, and that a hold of the group lets go. */
 TimestampTz
 intent_next_other(const LaneKey *lane)
 {

@@ -27,6 +27,7 @@
 #include "tables/suppression.h"
 #include "utils/timestamp.h"
 #include "worker/completion.h"
+#include "worker/group_cache.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
 
@@ -169,6 +170,16 @@ void
 completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome)
 {
 	completion_note(intent, state, outcome, false);
+}
+
+/* Note that somebody was removed from a group: if it is held because it was full, there is room now. */
+void
+completion_note_room(const LaneKey *lane, Holds *holds)
+{
+	if (!hold_try_again(lane, holds, WAWP_GROUP_FULL))
+		return;
+	group_cache_forget_list(lane);
+	lanes_note(lane, clock_monotonic_ms());
 }
 
 /* Take the report that an intent has ended because of what put the person on the opt-out list before. */

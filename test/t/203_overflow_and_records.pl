@@ -33,6 +33,16 @@ sub settings
 }
 
 sub overflow { my ($from, $to) = @_; return $wawp->ask("UPDATE wawp.group_settings SET overflow_group = '$to' WHERE group_jid = '$from'"); }
+sub pause { my ($group) = @_; return $wawp->ask("SELECT wawp_pause('support', '$group')"); }
+sub resume { my ($group) = @_; return $wawp->ask("SELECT wawp_resume('support', '$group')"); }
+sub held { my ($group) = @_; return $wawp->until("SELECT reason FROM wawp.hold WHERE group_jid = '$group'", 'group_full'); }
+
+# What the last record of a row says, beside its kind.
+sub last_record
+{
+	my ($id) = @_;
+	return $wawp->until("SELECT concat_ws(': ', kind, detail ->> 'note') FROM wawp.audit_log WHERE intent_id = $id ORDER BY id DESC LIMIT 1", qr/^(cancelled|failed|policy)/);
+}
 
 # ---- groups that overflow into one another
 
@@ -56,5 +66,32 @@ is($wawp->end($wawp->want(group => $chain[1])), 'done added', 'a chain: the seco
 $id = $wawp->want(group => $chain[0]);
 is($wawp->end($id), 'done added', '... so is the first');
 is($wawp->column($id, 'group_jid'), $room, '... and who is asked for goes to the last');
+
+# ---- a full group lets people go
+
+my ($full, $leaver, $admin) = group(2, 3);
+my $waiting = $wawp->want(group => $full);
+is(held($full), 'group_full', 'a full group is held');
+my $link = $wawp->want(action => 'invite', group => $full);
+is($wawp->end($wawp->want(action => 'promote', group => $full, who => $admin)), 'done promoted', '... who is in it may become an admin');
+is($wawp->now($waiting), 'queued', '... nobody is added');
+is($wawp->now($link), 'queued', '... nor invited');
+is($wawp->end($wawp->want(action => 'remove', group => $full, who => $leaver)), 'done removed', '... who is to leave leaves');
+is($wawp->end($waiting), 'done added', '... which makes room');
+
+($full) = group(1, 3);
+my $guest = $wawp->person;
+is($wawp->end($wawp->want(group => $full, who => $guest, until => q{clock_timestamp() + interval '4 s'})), 'done added', 'somebody until a time');
+$waiting = $wawp->want(group => $full);
+is(held($full), 'group_full', '... who takes the last place');
+is($wawp->end($waiting), 'done added', '... another has it when that time has come');
+is($wawp->is_member($full, $guest), 0, '... since they have left');
+
+pause($full);
+my $paused = $wawp->want(action => 'remove', group => $full, who => $guest);
+$wawp->ask("UPDATE wawp.hold SET reason = 'group_full' WHERE group_jid = '$full'");
+$wawp->end($wawp->want);
+is($wawp->now($paused), 'queued', 'a pause of that name holds all');
+resume($full);
 
 done_testing();
