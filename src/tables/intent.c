@@ -2082,9 +2082,9 @@ static SqlStatement end_superseded = {
 	2, {INT4OID, UUIDOID}, NULL
 };
 
-/* End, without follow-up, up to `limit` superseded intents and return them as Intent pointers. */
-List *
-intent_end_superseded(int limit)
+/* Run a statement for up to `limit` intents and return what it returns, READ_COLUMNS and the lane, as Intent pointers. */
+static List *
+intent_end_some(SqlStatement *statement, int limit)
 {
 	SqlArgs		args = {0};
 	List	   *ended = NIL;
@@ -2092,7 +2092,7 @@ intent_end_superseded(int limit)
 
 	spi_add_int4(&args, limit, true);
 	home_bind(&args);
-	n = spi_run(&end_superseded, &args);
+	n = spi_run(statement, &args);
 	for (uint64 i = 0; i < n; i++)
 	{
 		Intent	   *intent = palloc(sizeof(Intent));
@@ -2102,6 +2102,13 @@ intent_end_superseded(int limit)
 		ended = lappend(ended, intent);
 	}
 	return ended;
+}
+
+/* End, without follow-up, up to `limit` superseded intents and return them as Intent pointers. */
+List *
+intent_end_superseded(int limit)
+{
+	return intent_end_some(&end_superseded, limit);
 }
 
 static SqlStatement enqueue_removal = {
@@ -2185,23 +2192,20 @@ static SqlStatement fail_dependents = {
 	"  FROM wawp.membership_intent p WHERE p.id = d.after), true)"
 	" ORDER BY d.after LIMIT $1 FOR UPDATE OF d SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = 'failed', detail = 'the intent it was to follow did not succeed',"
-	" updated_at = clock_timestamp(), settled_at = clock_timestamp() WHERE i.id = ANY (ARRAY(SELECT id FROM lost))",
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp() WHERE i.id = ANY (ARRAY(SELECT id FROM lost))"
+	" RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
 	2, {INT4OID, UUIDOID}, NULL
 };
 
 /*
  * Fail up to `limit` intents that are to follow one that did not succeed or is
- * gone, and return how many; those that are to follow them fail at the next
- * call.
+ * gone, and return them as Intent pointers; those that are to follow them fail at
+ * the next call.
  */
-uint64
+List *
 intent_fail_dependents(int limit)
 {
-	SqlArgs		args = {0};
-
-	spi_add_int4(&args, limit, true);
-	home_bind(&args);
-	return spi_run(&fail_dependents, &args);
+	return intent_end_some(&fail_dependents, limit);
 }
 
 static SqlStatement expire = {

@@ -309,7 +309,7 @@ extern List *intent_end_superseded(int limit);
 extern int64 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
 									Oid requester, const char *requested_by, const char *reason);
 extern bool intent_has_dependents(void);
-extern uint64 intent_fail_dependents(int limit);
+extern List *intent_fail_dependents(int limit);
 extern List *intent_dependent_lanes(int64 id);
 extern int64 intent_expire(int limit);
 extern TimestampTz intent_next_expiry(void);

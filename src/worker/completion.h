@@ -16,6 +16,7 @@
 
 extern void completion_begin_cycle(void);
 extern void completion_note_failures(void);
+extern void completion_note_replaced(const Intent *intent);
 extern void completion_note_room(const LaneKey *lane, Holds *holds);
 extern void completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome);
 extern void completion_note_late_end(const Intent *intent, IntentState state, WawpOutcome outcome);

@@ -542,6 +542,15 @@ precheck_list_needs(const LaneKey *lane, const WawpInstance *instance, const Gro
  * ---- claimed rows
  */
 
+/* Queue a claimed row again, or end it; one that another request for the person has replaced is not queued. */
+static void
+claim_settle(const Intent *intent, IntentChange change)
+{
+	(void) intent_settle(intent->id, STATE_SENDING, &change);
+	if (change.state == STATE_CANCELLED)
+		completion_note_replaced(intent);
+}
+
 /*
  * Note in claimed rows why they cannot be sent as their requester.  A lost
  * permission fails them; what may be repaired (no token, no server) is tried
@@ -568,7 +577,7 @@ claim_refuse(Attempt *attempt, const ErrorData *error)
 
 		if (is_permission)
 			audit_write(&record);
-		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
+		claim_settle(&attempt->intents[i], change);
 	}
 	if (is_permission)
 		completion_note_failures();
@@ -607,27 +616,18 @@ claim_is_sendable(Attempt *attempt)
 			.give_attempt_back = true
 		};
 
-		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
+		claim_settle(&attempt->intents[i], change);
 	}
 	if (!is_all_valid)
 		completion_note_failures();
 	return is_all_valid;
 }
 
-/* Queue a claimed row again, unless another request for the person has replaced it. */
-static void
-claim_requeue(const Intent *intent, IntentChange change)
-{
-	(void) intent_settle(intent->id, STATE_SENDING, &change);
-	if (change.state == STATE_CANCELLED)
-		completion_note_failures();
-}
-
-/* Likewise, as it was. */
+/* Queue a claimed row again as it was, likewise. */
 void
 precheck_put_back(const Intent *intent)
 {
-	claim_requeue(intent, change_to_queued(intent, 0));
+	claim_settle(intent, change_to_queued(intent, 0));
 }
 
 /* Queue all rows of an attempt again as they were. */
@@ -767,9 +767,14 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 			.give_attempt_back = true
 		};
 
-		audit_write_intent(&attempt->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
-		if (!intent_move(&attempt->intents[i], next.group))
-			(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
+		if (intent_move(&attempt->intents[i], next.group))
+		{
+			audit_write_intent(&attempt->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
+			continue;
+		}
+		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
+		audit_write_cancelled(&attempt->intents[i], change.detail);
+		completion_note_end(&attempt->intents[i], STATE_CANCELLED, WAWP_GROUP_FULL);
 	}
 	lanes_note(&next, clock_monotonic_ms());
 	return SERVED_SOME;
@@ -877,7 +882,7 @@ claim_put_off_pending(const Intent *intent, const char *detail)
 	IntentChange change = change_to_queued(intent, GetCurrentTimestamp() + PENDING_RETRY_US);
 
 	change.detail = detail;
-	claim_requeue(intent, change);
+	claim_settle(intent, change);
 }
 
 /*

@@ -256,6 +256,8 @@ verify_settle(const Intent *intent, IntentState state, WawpOutcome outcome, cons
 	(void) intent_settle(intent->id, intent->state, &change);
 	state = change.state;
 	verify_note_settled(intent, state, outcome, detail, pass);
+	if (state == STATE_CANCELLED)
+		completion_note_replaced(intent);
 	if (next != 0 && state != STATE_QUEUED && state != STATE_CANCELLED)
 		pass_note_next(pass, next);
 }

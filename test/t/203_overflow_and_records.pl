@@ -94,4 +94,44 @@ $wawp->end($wawp->want);
 is($wawp->now($paused), 'queued', 'a pause of that name holds all');
 resume($full);
 
+# ---- rows that end without a request of their own
+
+sub failing { my ($group, $status) = @_; return $sim->rule({ match => { path => "$group/participants/add\$" }, effect => 'none', answer => { status => $status, json => {} }, fault => { gate => \1 } }); }
+my ($group, $who) = ($wawp->group, $wawp->person(privacy => 'nobody'));
+$id = $wawp->want(group => $group, who => $who);
+is($wawp->comes_to($id, qr/^invited/), 'invited invited', 'who cannot be added is invited');
+$wawp->want(action => 'remove', group => $group, who => $who);
+is($wawp->end($id), 'cancelled invited', '... and then to be removed');
+is(last_record($id), 'cancelled: the opposite was asked for', '... which the records tell of the addition');
+
+($group, $who) = ($wawp->group, $wawp->person);
+failing($group, 500);
+$id = $wawp->want(group => $group, who => $who);
+$wawp->comes_to($id, qr/^sending/);
+my $again = $wawp->want(group => $group, who => $who);
+$sim->unrule;
+like($wawp->end($id), qr/^cancelled/, 'asked for again while the first request is on the wire, and fails');
+is(last_record($id), 'cancelled: another request for the person has replaced it', '... the first is recorded as cancelled');
+is($wawp->end($again), 'done added', '... the second goes');
+
+my $never = $wawp->person;
+$wawp->ask("SELECT wawp_suppress('$never', '$group', 'no')");
+my $refused = $wawp->want(group => $group, who => $never);
+$id = $wawp->want(group => $group, after => $refused);
+is($wawp->end($refused), 'failed suppressed', 'one is refused');
+is($wawp->end($id), 'failed', '... so is one that was to follow');
+is(last_record($id), 'policy: the intent it was to follow did not succeed', '... which is recorded');
+
+($full) = group(1, 2);
+$room = $wawp->group;
+overflow($full, $room);
+$who = $wawp->person;
+pause($room);
+my $there = $wawp->want(group => $room, who => $who);
+$id = $wawp->want(group => $full, who => $who);
+is($wawp->end($id), 'cancelled group_full', 'who is queued for the overflow group already');
+like(last_record($id), qr/^cancelled: .* overflow group already$/, '... is cancelled here, as the records tell');
+resume($room);
+is($wawp->end($there), 'done added', '... and added there');
+
 done_testing();
