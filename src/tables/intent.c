@@ -203,6 +203,41 @@ static SqlStatement supersede = {
 	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, UUIDOID}, NULL
 };
 
+/* One intent wants the opposite of the other; an addition and an invitation want the same. */
+#define OPPOSED(a, b) \
+	SAME_PERSON_AND_KIND(a, b) " AND " a ".requester = " b ".requester AND " a ".action <> " b ".action" \
+	" AND NOT (" a ".action IN ('add', 'invite') AND " b ".action IN ('add', 'invite'))"
+
+/*
+ * Takes the mark back from what intents that are cancelled had superseded, as far as
+ * it has not ended and nothing else supersedes it: it is wanted again.
+ */
+static SqlStatement reinstate = {
+	"UPDATE wawp.membership_intent i SET superseded = false, updated_at = clock_timestamp() WHERE i.superseded AND i.id = ANY (ARRAY("
+	"SELECT s.id FROM unnest($1) u (id), LATERAL (SELECT * FROM wawp.membership_intent WHERE id = u.id OFFSET 0) c,"
+	" LATERAL (SELECT b.* FROM wawp.membership_intent b WHERE b.state IN " STATES_UNDER_WAY " AND b.superseded AND " OPPOSED("b", "c") " OFFSET 0) s"
+	" WHERE NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND " OPPOSED("o", "s")
+	"  AND (o.not_before IS NULL OR o.not_before <= clock_timestamp()) OFFSET 0)"
+	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state IN " STATES_UNDER_WAY " AND " OPPOSED("o", "s")
+	"  AND NOT o.superseded OFFSET 0)))",
+	1, {INT8ARRAYOID}, NULL
+};
+
+/* Do so for the n intents whose ids the last statement has returned. */
+static void
+intent_reinstate(uint64 n)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * Max(n, 1));
+	SqlArgs		args = {0};
+
+	for (uint64 i = 0; i < n; i++)
+		ids[i] = Int64GetDatum(spi_get_int8(i, 1, 0));
+	spi_add_array(&args, ids, NULL, (int) n, INT8OID);
+	if (n > 0)
+		(void) spi_run(&reinstate, &args);
+	pfree(ids);
+}
+
 /*
  * True if intent_make_room() may have something to do, which is rare: two index
  * probes cost less than its statements, which cost more than the new row.
@@ -333,6 +368,7 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 	if (spi_run(&cancel_opposite, &args) > 0)
 	{
 		spi_add_int8(&noted, spi_get_int8(0, 1, 0));
+		intent_reinstate(1);
 		intent_bind_requester(&noted, requester);
 		spi_run(&note_cancelled, &noted);
 	}
@@ -350,12 +386,12 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 	" AND " IS_OWN
 
 static SqlStatement cancel_one = {
-	"WITH c AS (" CANCEL " AND id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c",
+	"WITH c AS (" CANCEL " AND id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c RETURNING intent_id",
 	4, {INT8OID, TEXTOID, JSONBOID, OIDOID}, NULL
 };
 
 static SqlStatement cancel_batch = {
-	"WITH c AS (" CANCEL " AND batch_id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c",
+	"WITH c AS (" CANCEL " AND batch_id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c RETURNING intent_id",
 	4, {TEXTOID, TEXTOID, JSONBOID, OIDOID}, NULL
 };
 
@@ -381,11 +417,14 @@ bool
 intent_cancel(int64 id, const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
+	uint64		n;
 
 	spi_add_int8(&args, id);
 	intent_bind_requester(&args, requester);
 	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
-	return spi_run(&cancel_one, &args) > 0;
+	n = spi_run(&cancel_one, &args);
+	intent_reinstate(n);
+	return n > 0;
 }
 
 /* Cancel a batch of the requester's; return how many intents that were. */
@@ -393,11 +432,14 @@ int64
 intent_cancel_batch(const char *batch, const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
+	uint64		n;
 
 	spi_add_text(&args, batch);
 	intent_bind_requester(&args, requester);
 	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
-	return (int64) spi_run(&cancel_batch, &args);
+	n = spi_run(&cancel_batch, &args);
+	intent_reinstate(n);
+	return (int64) n;
 }
 
 /*

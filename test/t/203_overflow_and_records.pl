@@ -134,4 +134,33 @@ like(last_record($id), qr/^cancelled: .* overflow group already$/, '... is cance
 resume($room);
 is($wawp->end($there), 'done added', '... and added there');
 
+# ---- an opposite that is withdrawn
+
+# The requests of one transaction.
+sub together { my (@statements) = @_; $wawp->ask($_) foreach 'BEGIN', @statements, 'COMMIT'; return; }
+
+($group, $who) = ($wawp->group, $wawp->person(privacy => 'nobody'));
+$wawp->ask('CREATE TABLE shift (grp text, phone text, ends timestamptz)');
+$wawp->ask(q{CREATE TRIGGER follow AFTER INSERT OR UPDATE OR DELETE ON shift FOR EACH ROW
+	EXECUTE FUNCTION wawp_membership_trigger('group=grp', 'jid=phone', 'until=ends', 'instance=support')});
+$wawp->ask("INSERT INTO shift VALUES ('$group', '$who', clock_timestamp() + interval '1 hour')");
+$id = $wawp->ask("SELECT id FROM wawp.membership_intent WHERE group_jid = '$group'");
+is($wawp->comes_to($id, qr/^invited/), 'invited invited', 'somebody of a table is invited');
+together("DELETE FROM shift WHERE grp = '$group'", "INSERT INTO shift VALUES ('$group', '$who', clock_timestamp() + interval '2 hours')");
+$wawp->end($wawp->want);
+is($wawp->now($id), 'invited invited', '... their row is deleted and written again in one transaction: the invitation stands');
+$sim->join($group, $who);
+$wawp->age($id, '0 s');
+is($wawp->end($id), 'done joined_by_invite', '... who joins by it is seen');
+is($wawp->until("SELECT count(*) FROM wawp.membership WHERE group_jid = '$group' AND until > clock_timestamp() + interval '90 minutes'", 1), 1, '... and stays until the later time');
+is($wawp->messages($who), 1, '... after one message');
+
+($group, $who) = ($wawp->group, $wawp->person(privacy => 'nobody'));
+$sim->rule({ match => { path => "$group/participants/add\$" }, fault => { gate => \1 } });
+$id = $wawp->want(group => $group, who => $who);
+$wawp->comes_to($id, qr/^sending/);
+is($wawp->ask('SELECT wawp_cancel(' . $wawp->want(action => 'remove', group => $group, who => $who) . ')'), 't', 'a removal is withdrawn while the addition is on the wire');
+$sim->unrule;
+is($wawp->comes_to($id, qr/^(done|invited)/), 'invited invited', '... which is followed up');
+
 done_testing();
