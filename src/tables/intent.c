@@ -2115,6 +2115,62 @@ intent_move(const Intent *intent, const char *group)
 	return spi_run(&move, &args) > 0;
 }
 
+/* The removal from another group that the requester of s had queued before s was asked for, for the same time. */
+#define REMOVAL_THERE \
+	"SELECT o.id FROM wawp.membership_intent s, LATERAL (SELECT r.id FROM wawp.membership_intent r WHERE r.state = 'queued'" \
+	" AND r.home = s.home AND r.home <> " HOME_OF_RESTORED_ROWS " AND r.instance = s.instance AND r.group_jid = $2 AND r.jid = s.jid" \
+	" AND (r.action IN ('promote', 'demote')) = false AND r.action = 'remove' AND r.requester = s.requester" \
+	" AND r.not_before IS NOT DISTINCT FROM s.not_before AND " INTENT_ASKED_AT("r") " <= $3"
+#define OF_MOVED ") o WHERE s.id = $1"
+
+static SqlStatement cancel_removal_there = {
+	"UPDATE wawp.membership_intent i SET state = 'cancelled', detail = 'the opposite was asked for',"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" WHERE i.id = ANY (ARRAY(" REMOVAL_THERE " FOR UPDATE SKIP LOCKED" OF_MOVED ")) RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
+	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}, NULL
+};
+
+static SqlStatement has_removal_there = {
+	REMOVAL_THERE " OFFSET 0" OF_MOVED,
+	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}, NULL
+};
+
+/* Return n rows of READ_COLUMNS and the lane as Intent pointers. */
+static List *
+intents_of_rows(uint64 n)
+{
+	List	   *list = NIL;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		Intent	   *intent = palloc(sizeof(Intent));
+		LaneKey		lane = lane_key(spi_get_text(i, READ_COLUMNS_NUMBER + 1), spi_get_text(i, READ_COLUMNS_NUMBER + 2));
+
+		intent_of_row(i, &lane, intent);
+		list = lappend(list, intent);
+	}
+	return list;
+}
+
+/*
+ * Cancel the removal from another group that a claimed addition, which is to go there,
+ * is the later wish against, and return it as an Intent pointer.  Write to *left
+ * whether there is one that somebody has locked.
+ */
+List *
+intent_cancel_removal_there(const Intent *intent, const char *group, bool *left)
+{
+	SqlArgs		args = {0};
+	List	   *ended;
+
+	spi_add_int8(&args, intent->id);
+	spi_add_text(&args, group);
+	spi_add_time(&args, intent->wanted_at);
+	ended = intents_of_rows(spi_run(&cancel_removal_there, &args));
+	*left = ended == NIL && spi_run(&has_removal_there, &args) > 0;
+	return ended;
+}
+
 static SqlStatement end_superseded = {
 	"WITH old AS (SELECT id FROM wawp.membership_intent WHERE superseded"
 	"  AND home = $2 AND state IN " STATES_WAITING " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)"
@@ -2129,21 +2185,10 @@ static List *
 intent_end_some(SqlStatement *statement, int limit)
 {
 	SqlArgs		args = {0};
-	List	   *ended = NIL;
-	uint64		n;
 
 	spi_add_int4(&args, limit, true);
 	home_bind(&args);
-	n = spi_run(statement, &args);
-	for (uint64 i = 0; i < n; i++)
-	{
-		Intent	   *intent = palloc(sizeof(Intent));
-		LaneKey		lane = lane_key(spi_get_text(i, READ_COLUMNS_NUMBER + 1), spi_get_text(i, READ_COLUMNS_NUMBER + 2));
-
-		intent_of_row(i, &lane, intent);
-		ended = lappend(ended, intent);
-	}
-	return ended;
+	return intents_of_rows(spi_run(statement, &args));
 }
 
 /* End, without follow-up, up to `limit` superseded intents and return them as Intent pointers. */

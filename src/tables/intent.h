@@ -305,6 +305,7 @@ extern bool intent_has_addition_under_way(const LaneKey *lane, const char *jid);
 extern bool intent_has_addition_queued(const LaneKey *lane, const char *jid, Oid requester);
 extern bool intent_begin_invite(const Intent *intent);
 extern bool intent_move(const Intent *intent, const char *group);
+extern List *intent_cancel_removal_there(const Intent *intent, const char *group, bool *left);
 extern List *intent_end_superseded(int limit);
 extern int64 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
 									Oid requester, const char *requested_by, const char *reason);

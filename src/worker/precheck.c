@@ -730,6 +730,39 @@ claim_find_overflow(const Attempt *attempt, Holds *holds, const GroupSettings *s
 	return false;
 }
 
+/* Queue a row in another group, instead of what its requester has wanted there before; cancel it if the person is to go there, or not to, by a later wish. */
+static void
+claim_move(const Intent *intent, const char *group)
+{
+	bool		left;
+	ListCell   *lc;
+	IntentChange change = {
+		.state = STATE_CANCELLED,
+		.has_outcome = true,
+		.outcome = WAWP_GROUP_FULL,
+		.detail = "another request for the person is queued in the overflow group already",
+		.give_attempt_back = true
+	};
+
+	foreach(lc, intent_cancel_removal_there(intent, group, &left))
+	{
+		const Intent *removal = lfirst(lc);
+
+		audit_write_cancelled(removal, removal->detail);
+		completion_note_end(removal, STATE_CANCELLED, removal->outcome);
+	}
+	if (left)
+		claim_settle(intent, change_to_queued(intent, GetCurrentTimestamp() + PENDING_RETRY_US));
+	else if (intent_move(intent, group))
+		audit_write_intent(intent, "policy", WAWP_GROUP_FULL, "goes to the overflow group");
+	else
+	{
+		(void) intent_settle(intent->id, STATE_SENDING, &change);
+		audit_write_cancelled(intent, change.detail);
+		completion_note_end(intent, STATE_CANCELLED, WAWP_GROUP_FULL);
+	}
+}
+
 /* Move the rows to the overflow group, or hold the lane: the group takes nobody. */
 static Served
 claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup why, const GroupSettings *settings)
@@ -758,24 +791,7 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 		return SERVED_LATER;
 	}
 	for (int i = 0; i < attempt->n; i++)
-	{
-		IntentChange change = {
-			.state = STATE_CANCELLED,
-			.has_outcome = true,
-			.outcome = WAWP_GROUP_FULL,
-			.detail = "the person is queued for the overflow group already",
-			.give_attempt_back = true
-		};
-
-		if (intent_move(&attempt->intents[i], next.group))
-		{
-			audit_write_intent(&attempt->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
-			continue;
-		}
-		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
-		audit_write_cancelled(&attempt->intents[i], change.detail);
-		completion_note_end(&attempt->intents[i], STATE_CANCELLED, WAWP_GROUP_FULL);
-	}
+		claim_move(&attempt->intents[i], next.group);
 	lanes_note(&next, clock_monotonic_ms());
 	return SERVED_SOME;
 }

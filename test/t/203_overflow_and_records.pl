@@ -163,4 +163,19 @@ is($wawp->ask('SELECT wawp_cancel(' . $wawp->want(action => 'remove', group => $
 $sim->unrule;
 is($wawp->comes_to($id, qr/^(done|invited)/), 'invited invited', '... which is followed up');
 
+# ---- an overflow group from which the person was to be removed
+
+($full) = group(1, 2);
+$room = $wawp->group;
+overflow($full, $room);
+$who = $wawp->person;
+pause($room);
+my $removal = $wawp->want(action => 'remove', group => $room, who => $who);
+$id = $wawp->want(group => $full, who => $who);
+is($wawp->end($removal), 'cancelled', 'a removal from the overflow group gives way to the later addition');
+is(last_record($removal), 'cancelled: the opposite was asked for', '... as the records tell');
+resume($room);
+is($wawp->end($id), 'done added', '... who is added');
+is($wawp->is_member($room, $who), 1, '... there');
+
 done_testing();
