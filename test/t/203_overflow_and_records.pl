@@ -178,4 +178,19 @@ resume($room);
 is($wawp->end($id), 'done added', '... who is added');
 is($wawp->is_member($room, $who), 1, '... there');
 
+# ---- an end that gave way to an addition which came too late
+
+($group, $who) = ($wawp->group, $wawp->person);
+is($wawp->end($wawp->want(group => $group, who => $who, until => q{clock_timestamp() + interval '5 s'})), 'done added', 'somebody until a time');
+pause($group);
+$id = $wawp->want(group => $group, who => $who, until => q{clock_timestamp() + interval '2 s'});
+is($wawp->until("SELECT until IS NULL FROM wawp.membership WHERE group_jid = '$group'", 't'), 't', '... which passes, while their next addition waits');
+$sim->rule({ match => { method => 'GET', path => "$group/participants\$" }, times => undef, answer => { status => 500, json => {} } });
+$wawp->ask(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'wawp worker'});
+resume($group);
+is($wawp->end($id), 'cancelled', '... until its own has passed, too');
+$sim->unrule;
+is($wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE group_jid = '$group' AND origin = 'until' AND state = 'done'", 1), 1, '... they are removed');
+is($wawp->is_member($group, $who), 0, '... and gone');
+
 done_testing();
