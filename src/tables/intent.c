@@ -412,6 +412,15 @@ static SqlStatement requeue = {
 	5, {INT8OID, TEXTOID, JSONBOID, OIDOID, TIMESTAMPTZOID}, NULL
 };
 
+/* Marks what an intent that is queued again wants the opposite of, as intent_make_room() does. */
+static SqlStatement supersede_by_retried = {
+	"UPDATE wawp.membership_intent i SET superseded = true, updated_at = clock_timestamp() WHERE i.id = ANY (ARRAY("
+	"SELECT s.id FROM wawp.membership_intent c, LATERAL (SELECT b.id FROM wawp.membership_intent b"
+	"  WHERE b.state IN " STATES_UNDER_WAY " AND NOT b.superseded AND " OPPOSED("b", "c") " OFFSET 0) s"
+	" WHERE c.id = $1 AND (c.not_before IS NULL OR c.not_before <= clock_timestamp())))",
+	1, {INT8OID}, NULL
+};
+
 /* Cancel an intent of the requester's; false if there is nothing to cancel. */
 bool
 intent_cancel(int64 id, const IntentRequester *requester)
@@ -451,12 +460,17 @@ bool
 intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
+	SqlArgs		queued = {0};
 
 	spi_add_int8(&args, id);
 	intent_bind_requester(&args, requester);
 	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
 	spi_add_time(&args, doubtful);
-	return spi_run(&requeue, &args) > 0;
+	if (spi_run(&requeue, &args) == 0)
+		return false;
+	spi_add_int8(&queued, id);
+	(void) spi_run(&supersede_by_retried, &queued);
+	return true;
 }
 
 /*

@@ -193,4 +193,17 @@ $sim->unrule;
 is($wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE group_jid = '$group' AND origin = 'until' AND state = 'done'", 1), 1, '... they are removed');
 is($wawp->is_member($group, $who), 0, '... and gone');
 
+# ---- a removal that is retried
+
+($group, $who) = ($wawp->group, $wawp->person(privacy => 'nobody'));
+$sim->rule({ match => { path => "$group/participants/remove\$" }, answer => { status => 200, json => { "$who\@c.us" => { code => 451, message => 'no' } } } });
+$removal = $wawp->want(action => 'remove', group => $group, who => $who);
+like($wawp->end($removal), qr/^failed/, 'a removal fails');
+$sim->unrule;
+$id = $wawp->want(group => $group, who => $who);
+is($wawp->comes_to($id, qr/^invited/), 'invited invited', '... then they are to be added, and invited');
+is($wawp->ask("SELECT wawp_retry($removal)"), 't', '... then the removal is retried');
+is($wawp->end($id), 'cancelled invited', '... which ends the addition');
+like($wawp->end($removal), qr/^done/, '... and is done');
+
 done_testing();
