@@ -76,8 +76,12 @@ my $link = $wawp->want(action => 'invite', group => $full);
 is($wawp->end($wawp->want(action => 'promote', group => $full, who => $admin)), 'done promoted', '... who is in it may become an admin');
 is($wawp->now($waiting), 'queued', '... nobody is added');
 is($wawp->now($link), 'queued', '... nor invited');
-is($wawp->end($wawp->want(action => 'remove', group => $full, who => $leaver)), 'done removed', '... who is to leave leaves');
+my $later = $wawp->want(action => 'remove', group => $full, who => $admin, after => $waiting);
+like($wawp->ask("SELECT wawp_explain($waiting)"), qr/group is held/, '... wawp_explain() says that the group is held');
+unlike($wawp->ask("SELECT wawp_explain($later)"), qr/group is held/, '... but not for who is to leave');
+is($wawp->end($wawp->want(action => 'remove', group => $full, who => $leaver)), 'done removed', '... who leaves');
 is($wawp->end($waiting), 'done added', '... which makes room');
+is($wawp->end($later), 'done removed', '... and another leaves after that');
 
 ($full) = group(1, 3);
 my $guest = $wawp->person;
@@ -107,7 +111,7 @@ is(last_record($id), 'cancelled: the opposite was asked for', '... which the rec
 ($group, $who) = ($wawp->group, $wawp->person);
 failing($group, 500);
 $id = $wawp->want(group => $group, who => $who);
-$wawp->comes_to($id, qr/^sending/);
+poll_until(sub { $wawp->requests($group) });
 my $again = $wawp->want(group => $group, who => $who);
 $sim->unrule;
 like($wawp->end($id), qr/^cancelled/, 'asked for again while the first request is on the wire, and fails');
