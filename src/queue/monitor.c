@@ -254,6 +254,8 @@ static SqlStatement find_explained = {
 	"  AND (h.group_jid IS NULL OR h.group_jid = i.group_jid"
 	"   OR i.state OPERATOR(pg_catalog.=) 'inviting' AND h.group_jid = '" HOLD_MESSAGES "')"
 	"  AND (h.until IS NULL OR h.until > clock_timestamp())"
+	/* a full group holds what adds people */
+	"  AND (i.action OPERATOR(pg_catalog.=) 'add' OR i.action OPERATOR(pg_catalog.=) 'invite' OR h.reason OPERATOR(pg_catalog.<>) 'group_full' OR h.group_jid IS NULL OR h.until IS NULL)"
 	"  ORDER BY h.group_jid NULLS FIRST LIMIT 1) h ON true"
 	" LEFT JOIN wawp.requester_hold r ON r.instance = i.instance AND r.requester = i.requester AND r.until > clock_timestamp()"
 	" WHERE i.id = $1",

@@ -703,14 +703,28 @@ audit_write_intent(const Intent *intent, const char *kind, WawpOutcome outcome, 
 	audit_write(&record);
 }
 
+/* Record what the worker has done with an intent without an outcome, and why. */
+static void
+audit_write_decision(const Intent *intent, const char *kind, const char *note)
+{
+	AuditRecord record = audit_record_of_intent(intent, kind);
+
+	record.detail = audit_detail(note, NULL);
+	audit_write(&record);
+}
+
 /* Record that the worker has cancelled an intent, and why. */
 void
 audit_write_cancelled(const Intent *intent, const char *note)
 {
-	AuditRecord record = audit_record_of_intent(intent, "cancelled");
+	audit_write_decision(intent, "cancelled", note);
+}
 
-	record.detail = audit_detail(note, NULL);
-	audit_write(&record);
+/* Record that the worker has failed an intent that it did not send, and why. */
+void
+audit_write_failed(const Intent *intent, const char *note)
+{
+	audit_write_decision(intent, "policy", note);
 }
 
 static SqlStatement has_removal = {

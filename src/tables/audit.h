@@ -59,6 +59,7 @@ extern TimestampTz audit_sent_at(int64 intent_id);
 extern void audit_take_sent_texts(AuditRecord *record);
 extern const char *audit_detail(const char *note, const char *shape);
 extern void audit_write_cancelled(const Intent *intent, const char *note);
+extern void audit_write_failed(const Intent *intent, const char *note);
 extern void audit_write_intent(const Intent *intent, const char *kind, WawpOutcome outcome, const char *note);
 
 #endif							/* WAWP_AUDIT_H */

@@ -481,6 +481,13 @@ hold_is_for(const Hold *hold, WawpOutcome outcome)
 	return strcmp(hold->reason, outcome_info(outcome)->name) == 0;
 }
 
+/* True if a group is held (NULL: it is not) because it is full, which holds what adds people to it only. */
+bool
+hold_is_for_full(const Hold *hold)
+{
+	return hold_is_active(hold) && hold->until != 0 && hold_is_for(hold, WAWP_GROUP_FULL);
+}
+
 /*
  * Return how often a hold of a whole instance (NULL: none) halves the pace.  One
  * that is over still does, until a request succeeds.
@@ -525,6 +532,15 @@ int64
 hold_lane_until(Holds *holds, const LaneKey *lane)
 {
 	return Max(hold_end(hold_get(holds, lane, false)), hold_instance_until(holds, lane));
+}
+
+/* Likewise, with what adds nobody: a full group keeps nobody from leaving. */
+int64
+hold_others_until(Holds *holds, const LaneKey *lane)
+{
+	const Hold *hold = hold_get(holds, lane, false);
+
+	return Max(hold_is_for_full(hold) ? 0 : hold_end(hold), hold_instance_until(holds, lane));
 }
 
 /* Return when the hold of a lane's whole instance ends, likewise. */

@@ -50,6 +50,7 @@ extern Holds *hold_begin_reading(void);
 extern void hold_prune(void);
 extern List *hold_read_instance(const char *instance, const char *group);
 extern bool hold_is_active(const Hold *hold);
+extern bool hold_is_for_full(const Hold *hold);
 extern bool hold_is_busy(const LaneKey *lane);
 extern bool hold_messages_is_busy(const LaneKey *lane);
 extern int	hold_halvings(const Hold *on_instance);
@@ -57,6 +58,7 @@ extern const Hold *hold_find(List *holds, const char *instance, const char *grou
 
 extern const Hold *hold_get(Holds *holds, const LaneKey *lane, bool whole_instance);
 extern int64 hold_lane_until(Holds *holds, const LaneKey *lane);
+extern int64 hold_others_until(Holds *holds, const LaneKey *lane);
 extern int64 hold_instance_until(Holds *holds, const LaneKey *lane);
 extern void hold_set_lane(const LaneKey *lane, Holds *holds, WawpOutcome outcome, bool whole_instance,
 						  int retry_after, const char *request_id);

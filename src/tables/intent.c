@@ -203,6 +203,41 @@ static SqlStatement supersede = {
 	6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, UUIDOID}, NULL
 };
 
+/* One intent wants the opposite of the other; an addition and an invitation want the same. */
+#define OPPOSED(a, b) \
+	SAME_PERSON_AND_KIND(a, b) " AND " a ".requester = " b ".requester AND " a ".action <> " b ".action" \
+	" AND NOT (" a ".action IN ('add', 'invite') AND " b ".action IN ('add', 'invite'))"
+
+/*
+ * Takes the mark back from what intents that are cancelled had superseded, as far as
+ * it has not ended and nothing else supersedes it: it is wanted again.
+ */
+static SqlStatement reinstate = {
+	"UPDATE wawp.membership_intent i SET superseded = false, updated_at = clock_timestamp() WHERE i.superseded AND i.id = ANY (ARRAY("
+	"SELECT s.id FROM unnest($1) u (id), LATERAL (SELECT * FROM wawp.membership_intent WHERE id = u.id OFFSET 0) c,"
+	" LATERAL (SELECT b.* FROM wawp.membership_intent b WHERE b.state IN " STATES_UNDER_WAY " AND b.superseded AND " OPPOSED("b", "c") " OFFSET 0) s"
+	" WHERE NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state = 'queued' AND " OPPOSED("o", "s")
+	"  AND (o.not_before IS NULL OR o.not_before <= clock_timestamp()) OFFSET 0)"
+	" AND NOT EXISTS (SELECT FROM wawp.membership_intent o WHERE o.state IN " STATES_UNDER_WAY " AND " OPPOSED("o", "s")
+	"  AND NOT o.superseded OFFSET 0)))",
+	1, {INT8ARRAYOID}, NULL
+};
+
+/* Do so for the n intents whose ids the last statement has returned. */
+static void
+intent_reinstate(uint64 n)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * Max(n, 1));
+	SqlArgs		args = {0};
+
+	for (uint64 i = 0; i < n; i++)
+		ids[i] = Int64GetDatum(spi_get_int8(i, 1, 0));
+	spi_add_array(&args, ids, NULL, (int) n, INT8OID);
+	if (n > 0)
+		(void) spi_run(&reinstate, &args);
+	pfree(ids);
+}
+
 /*
  * True if intent_make_room() may have something to do, which is rare: two index
  * probes cost less than its statements, which cost more than the new row.
@@ -334,6 +369,7 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 	if (spi_run(&cancel_opposite, &args) > 0)
 	{
 		spi_add_int8(&noted, spi_get_int8(0, 1, 0));
+		intent_reinstate(1);
 		intent_bind_requester(&noted, requester);
 		spi_run(&note_cancelled, &noted);
 	}
@@ -351,12 +387,12 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 	" AND " IS_OWN
 
 static SqlStatement cancel_one = {
-	"WITH c AS (" CANCEL " AND id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c",
+	"WITH c AS (" CANCEL " AND id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c RETURNING intent_id",
 	4, {INT8OID, TEXTOID, JSONBOID, OIDOID}, NULL
 };
 
 static SqlStatement cancel_batch = {
-	"WITH c AS (" CANCEL " AND batch_id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c",
+	"WITH c AS (" CANCEL " AND batch_id = $1 RETURNING *) " INSERT_NOTE NOTE_OF("cancelled") ", $2::name, $3 FROM c RETURNING intent_id",
 	4, {TEXTOID, TEXTOID, JSONBOID, OIDOID}, NULL
 };
 
@@ -377,16 +413,28 @@ static SqlStatement requeue = {
 	5, {INT8OID, TEXTOID, JSONBOID, OIDOID, TIMESTAMPTZOID}, NULL
 };
 
+/* Marks what an intent that is queued again wants the opposite of, as intent_make_room() does. */
+static SqlStatement supersede_by_retried = {
+	"UPDATE wawp.membership_intent i SET superseded = true, updated_at = clock_timestamp() WHERE i.id = ANY (ARRAY("
+	"SELECT s.id FROM wawp.membership_intent c, LATERAL (SELECT b.id FROM wawp.membership_intent b"
+	"  WHERE b.state IN " STATES_UNDER_WAY " AND NOT b.superseded AND " OPPOSED("b", "c") " OFFSET 0) s"
+	" WHERE c.id = $1 AND (c.not_before IS NULL OR c.not_before <= clock_timestamp())))",
+	1, {INT8OID}, NULL
+};
+
 /* Cancel an intent of the requester's; false if there is nothing to cancel. */
 bool
 intent_cancel(int64 id, const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
+	uint64		n;
 
 	spi_add_int8(&args, id);
 	intent_bind_requester(&args, requester);
 	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
-	return spi_run(&cancel_one, &args) > 0;
+	n = spi_run(&cancel_one, &args);
+	intent_reinstate(n);
+	return n > 0;
 }
 
 /* Cancel a batch of the requester's; return how many intents that were. */
@@ -394,11 +442,14 @@ int64
 intent_cancel_batch(const char *batch, const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
+	uint64		n;
 
 	spi_add_text(&args, batch);
 	intent_bind_requester(&args, requester);
 	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
-	return (int64) spi_run(&cancel_batch, &args);
+	n = spi_run(&cancel_batch, &args);
+	intent_reinstate(n);
+	return (int64) n;
 }
 
 /*
@@ -410,12 +461,17 @@ bool
 intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 {
 	SqlArgs		args = {0};
+	SqlArgs		queued = {0};
 
 	spi_add_int8(&args, id);
 	intent_bind_requester(&args, requester);
 	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
 	spi_add_time(&args, doubtful);
-	return spi_run(&requeue, &args) > 0;
+	if (spi_run(&requeue, &args) == 0)
+		return false;
+	spi_add_int8(&queued, id);
+	(void) spi_run(&supersede_by_retried, &queued);
+	return true;
 }
 
 /*
@@ -504,6 +560,11 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 #define IS_HELD(instance, where) "(" HAS_ANY("wawp.hold") " AND EXISTS (SELECT FROM wawp.hold h" \
 	" WHERE h.instance = " instance "::name AND " where " AND (h.until IS NULL OR h.until > clock_timestamp())))"
 
+/* A group that is held because it is full, which a pause is not, takes nobody, but lets everybody go. */
+#define IS_FOR_FULL "(h.reason = 'group_full' AND h.until IS NOT NULL)"
+#define GROUP_TAKES(instance, group_jid) "(c.action NOT IN ('add', 'invite')" \
+	" OR NOT " IS_HELD(instance, "h.group_jid = " group_jid " AND " IS_FOR_FULL) ")"
+
 /* The requester's own token was refused, or it has none.  The holds of an instance are read once for a lane. */
 #define REQUESTER_IS_HELD(requester, instance) \
 	"(" HAS_ANY("wawp.requester_hold") " AND " requester " = ANY (ARRAY(SELECT r.requester FROM wawp.requester_hold r" \
@@ -522,7 +583,8 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	" AND " OF_ITS_ACCOUNT("c", instance) \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
 	" AND NOT " IS_HELD(instance, "h.group_jid IS NULL") \
-	" AND NOT " IS_HELD(instance, "h.group_jid = " group_jid) \
+	" AND NOT " IS_HELD(instance, "h.group_jid = " group_jid " AND NOT " IS_FOR_FULL) \
+	" AND " GROUP_TAKES(instance, group_jid) \
 	" AND NOT " REQUESTER_IS_HELD("c.requester", instance) \
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY \
@@ -2112,6 +2174,62 @@ intent_move(const Intent *intent, const char *group)
 	return spi_run(&move, &args) > 0;
 }
 
+/* The removal from another group that the requester of s had queued before s was asked for, for the same time. */
+#define REMOVAL_THERE \
+	"SELECT o.id FROM wawp.membership_intent s, LATERAL (SELECT r.id FROM wawp.membership_intent r WHERE r.state = 'queued'" \
+	" AND r.home = s.home AND r.home <> " HOME_OF_RESTORED_ROWS " AND r.instance = s.instance AND r.group_jid = $2 AND r.jid = s.jid" \
+	" AND (r.action IN ('promote', 'demote')) = false AND r.action = 'remove' AND r.requester = s.requester" \
+	" AND r.not_before IS NOT DISTINCT FROM s.not_before AND " INTENT_ASKED_AT("r") " <= $3"
+#define OF_MOVED ") o WHERE s.id = $1"
+
+static SqlStatement cancel_removal_there = {
+	"UPDATE wawp.membership_intent i SET state = 'cancelled', detail = 'the opposite was asked for',"
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
+	" WHERE i.id = ANY (ARRAY(" REMOVAL_THERE " FOR UPDATE SKIP LOCKED" OF_MOVED ")) RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
+	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}, NULL
+};
+
+static SqlStatement has_removal_there = {
+	REMOVAL_THERE " OFFSET 0" OF_MOVED,
+	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}, NULL
+};
+
+/* Return n rows of READ_COLUMNS and the lane as Intent pointers. */
+static List *
+intents_of_rows(uint64 n)
+{
+	List	   *list = NIL;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		Intent	   *intent = palloc(sizeof(Intent));
+		LaneKey		lane = lane_key(spi_get_text(i, READ_COLUMNS_NUMBER + 1), spi_get_text(i, READ_COLUMNS_NUMBER + 2));
+
+		intent_of_row(i, &lane, intent);
+		list = lappend(list, intent);
+	}
+	return list;
+}
+
+/*
+ * Cancel the removal from another group that a claimed addition, which is to go there,
+ * is the later wish against, and return it as an Intent pointer.  Write to *left
+ * whether there is one that somebody has locked.
+ */
+List *
+intent_cancel_removal_there(const Intent *intent, const char *group, bool *left)
+{
+	SqlArgs		args = {0};
+	List	   *ended;
+
+	spi_add_int8(&args, intent->id);
+	spi_add_text(&args, group);
+	spi_add_time(&args, intent->wanted_at);
+	ended = intents_of_rows(spi_run(&cancel_removal_there, &args));
+	*left = ended == NIL && spi_run(&has_removal_there, &args) > 0;
+	return ended;
+}
+
 static SqlStatement end_superseded = {
 	"WITH old AS (SELECT id FROM wawp.membership_intent WHERE superseded"
 	"  AND home = $2 AND state IN " STATES_WAITING " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)"
@@ -2121,26 +2239,22 @@ static SqlStatement end_superseded = {
 	2, {INT4OID, UUIDOID}, NULL
 };
 
+/* Run a statement for up to `limit` intents and return what it returns, READ_COLUMNS and the lane, as Intent pointers. */
+static List *
+intent_end_some(SqlStatement *statement, int limit)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int4(&args, limit, true);
+	home_bind(&args);
+	return intents_of_rows(spi_run(statement, &args));
+}
+
 /* End, without follow-up, up to `limit` superseded intents and return them as Intent pointers. */
 List *
 intent_end_superseded(int limit)
 {
-	SqlArgs		args = {0};
-	List	   *ended = NIL;
-	uint64		n;
-
-	spi_add_int4(&args, limit, true);
-	home_bind(&args);
-	n = spi_run(&end_superseded, &args);
-	for (uint64 i = 0; i < n; i++)
-	{
-		Intent	   *intent = palloc(sizeof(Intent));
-		LaneKey		lane = lane_key(spi_get_text(i, READ_COLUMNS_NUMBER + 1), spi_get_text(i, READ_COLUMNS_NUMBER + 2));
-
-		intent_of_row(i, &lane, intent);
-		ended = lappend(ended, intent);
-	}
-	return ended;
+	return intent_end_some(&end_superseded, limit);
 }
 
 static SqlStatement enqueue_removal = {
@@ -2231,23 +2345,20 @@ static SqlStatement fail_dependents = {
 	"  OR p.state = 'done' AND " DONE_UNSEEN("d") " FROM wawp.membership_intent p WHERE p.id = d.after), true)"
 	" ORDER BY d.after LIMIT $1 FOR UPDATE OF d SKIP LOCKED)"
 	" UPDATE wawp.membership_intent i SET state = 'failed', detail = 'the intent it was to follow did not succeed',"
-	" updated_at = clock_timestamp(), settled_at = clock_timestamp() WHERE i.id = ANY (ARRAY(SELECT id FROM lost))",
+	" updated_at = clock_timestamp(), settled_at = clock_timestamp() WHERE i.id = ANY (ARRAY(SELECT id FROM lost))"
+	" RETURNING " READ_COLUMNS ", i.instance::text, i.group_jid",
 	2, {INT4OID, UUIDOID}, NULL
 };
 
 /*
  * Fail up to `limit` intents that are to follow one that did not succeed or is
- * gone, and return how many; those that are to follow them fail at the next
- * call.
+ * gone, and return them as Intent pointers; those that are to follow them fail at
+ * the next call.
  */
-uint64
+List *
 intent_fail_dependents(int limit)
 {
-	SqlArgs		args = {0};
-
-	spi_add_int4(&args, limit, true);
-	home_bind(&args);
-	return spi_run(&fail_dependents, &args);
+	return intent_end_some(&fail_dependents, limit);
 }
 
 static SqlStatement expire = {
@@ -2474,13 +2585,14 @@ static SqlStatement next_other = {
 	" FROM wawp.membership_intent c WHERE c.state = 'queued' AND c.home = $3 AND c.instance = $1 AND c.group_jid = $2" NO_ADDITION
 	" AND " HAS_ARRIVED
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())"
+	" AND " GROUP_TAKES("$1", "$2")
 	" AND NOT " REQUESTER_IS_HELD("c.requester", "$1")
 	" AND " OF_ITS_ACCOUNT("c", "$1")
 	" AND " ITS_TURN " AND " NOBODY_IN_THE_WAY,
 	3, {TEXTOID, TEXTOID, UUIDOID}, NULL
 };
 
-/* Return the same for those that are no additions. */
+/* Return the same for those that are no additions, and that a hold of the group lets go. */
 TimestampTz
 intent_next_other(const LaneKey *lane)
 {

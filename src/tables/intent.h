@@ -306,12 +306,13 @@ extern bool intent_has_addition_under_way(const LaneKey *lane, const char *jid);
 extern bool intent_has_addition_queued(const LaneKey *lane, const char *jid);
 extern bool intent_begin_invite(const Intent *intent);
 extern bool intent_move(const Intent *intent, const char *group);
+extern List *intent_cancel_removal_there(const Intent *intent, const char *group, bool *left);
 extern List *intent_end_superseded(int limit);
 extern bool intent_ends_membership(const Intent *intent);
 extern int64 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
 									Oid requester, const char *requested_by, const char *reason);
 extern bool intent_has_dependents(void);
-extern uint64 intent_fail_dependents(int limit);
+extern List *intent_fail_dependents(int limit);
 extern List *intent_dependent_lanes(int64 id);
 extern int64 intent_expire(int limit);
 extern TimestampTz intent_next_expiry(void);

@@ -526,11 +526,16 @@ membership_put_off_end(const MembershipEnd *end, TimestampTz until)
 }
 
 static SqlStatement end_at = {
-	"UPDATE wawp.membership SET until = $4" THIS_ONE " AND left_at IS NULL AND requester = $5 AND (until IS NULL OR until > $4)",
-	5, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, OIDOID}, NULL
+	"UPDATE wawp.membership SET until = $4, requester = $5, requested_by = $6" THIS_ONE " AND left_at IS NULL"
+	" AND (requester = $5 OR requester IS NULL AND added_by_us) AND (until IS NULL OR until > $4)",
+	6, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, OIDOID, TEXTOID}, NULL
 };
 
-/* Let the membership that is there by wishes of an intent's requester end when the intent says. */
+/*
+ * Let the membership that is there by wishes of an intent's requester end when the
+ * intent says; so does one of ours that is there by nobody's any more, since it has
+ * ended already and the removal gave way to the intent.
+ */
 void
 membership_end_at(const Intent *intent, int64 contact)
 {
@@ -538,6 +543,7 @@ membership_end_at(const Intent *intent, int64 contact)
 
 	spi_add_time(&args, intent->until);
 	spi_add_datum(&args, ObjectIdGetDatum(intent->requester));
+	spi_add_text(&args, intent->requested_by);
 	spi_run(&end_at, &args);
 }
 

@@ -72,6 +72,7 @@ typedef struct Turn
 	GroupSettings settings;
 	bool		has_settings;
 	int64		now;			/* by which the lane was due */
+	int64		full_until_ms;	/* until then the group is held because it is full; 0: it is not */
 	bool		has_head;		/* head was claimed, if the lane has a row */
 	IntentClaim head;
 } Turn;
@@ -428,11 +429,12 @@ turn_admit(Turn *turn, Holds *holds)
 		return false;
 	}
 	held = hold_lane_until(holds, &lane->key);
-	if (held > 0)
+	if (held > 0 && hold_others_until(holds, &lane->key) > 0)
 	{
 		lanes_schedule(lane, held);
 		return false;
 	}
+	turn->full_until_ms = held;
 	error = instance_cache_get(&lane->key, INSTANCE_OF_NOBODY, &turn->described);
 	if (!error)
 	{
@@ -778,6 +780,23 @@ turn_serve_unpaced(Turn *turn, Holds *holds)
 		turn_use(turn, holds, &permit);
 }
 
+/* Serve a lane whose group is full: by what adds nobody to it. */
+static void
+turn_serve_full(Turn *turn, Holds *holds)
+{
+	const BudgetPermit none = {0};
+	Lane	   *lane = turn->lane;
+	int			used = 0;
+	Served		served = claim_attempt(turn, holds, &none, &used);
+
+	if (served == SERVED_SOME)
+		lanes_served(lane, turn->now);
+	if (served != SERVED_NOTHING)
+		return;
+	lane_note_others(lane);
+	lanes_schedule(lane, turn->full_until_ms);
+}
+
 /* Serve one due lane: at most one request. */
 static void
 turn_serve(void *subject, Holds *holds)
@@ -790,6 +809,8 @@ turn_serve(void *subject, Holds *holds)
 	turn_pass_late(turn, holds);
 	if (!admission_has_room(turn->lane, turn->described))
 		lanes_park(turn->lane);
+	else if (turn->full_until_ms != 0)
+		turn_serve_full(turn, holds);
 	else if (turn->described->adds_per_minute > 0)
 		turn_serve_paced(turn, holds);
 	else
@@ -821,7 +842,7 @@ turn_is_unpaced(Turn *turn)
 {
 	const WawpInstance *instance = turn->described;
 
-	return instance->adds_per_minute <= 0 && instance->adds_per_day <= 0 && instance->batch_size == 1 &&
+	return turn->full_until_ms == 0 && instance->adds_per_minute <= 0 && instance->adds_per_day <= 0 && instance->batch_size == 1 &&
 		instance_quiet_until(instance, GetCurrentTimestamp()) == 0 && turn_settings(turn)->adds_per_minute <= 0 &&
 		!turn_must_look_ahead(turn);
 }

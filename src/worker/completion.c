@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "tables/audit.h"
 #include "tables/contact.h"
 #include "tables/group_settings.h"
 #include "tables/identity.h"
@@ -27,6 +28,7 @@
 #include "tables/suppression.h"
 #include "utils/timestamp.h"
 #include "worker/completion.h"
+#include "worker/group_cache.h"
 #include "worker/instance_cache.h"
 #include "worker/lanes.h"
 
@@ -173,6 +175,24 @@ completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome
 	completion_note(intent, state, outcome, false);
 }
 
+/* Note that an intent under way was cancelled, where it would have had to be queued again, because of another one for the person. */
+void
+completion_note_replaced(const Intent *intent)
+{
+	audit_write_cancelled(intent, "another request for the person has replaced it");
+	has_failures = true;
+}
+
+/* Note that somebody was removed from a group: if it is held because it was full, there is room now. */
+void
+completion_note_room(const LaneKey *lane, Holds *holds)
+{
+	if (!hold_try_again(lane, holds, WAWP_GROUP_FULL))
+		return;
+	group_cache_forget_list(lane);
+	lanes_note(lane, clock_monotonic_ms());
+}
+
 /* Take the report that an intent has ended because of what put the person on the opt-out list before. */
 void
 completion_note_late_end(const Intent *intent, IntentState state, WawpOutcome outcome)
@@ -218,6 +238,8 @@ completion_end_superseded(void)
 	{
 		const Intent *intent = lfirst(lc);
 
+		if (intent->state == STATE_CANCELLED)
+			audit_write_cancelled(intent, intent->detail);
 		completion_note_end(intent, intent->state, intent->outcome);
 		lanes_note(&intent->lane, clock_monotonic_ms());
 	}
@@ -298,7 +320,16 @@ completion_next_arrival(void)
 void
 completion_fail_dependents(void)
 {
-	has_failures = intent_fail_dependents(ENDS_AT_ONCE) > 0;
+	List	   *failed = intent_fail_dependents(ENDS_AT_ONCE);
+	ListCell   *lc;
+
+	foreach(lc, failed)
+	{
+		const Intent *intent = lfirst(lc);
+
+		audit_write_failed(intent, intent->detail);
+	}
+	has_failures = failed != NIL;
 }
 
 /* Leave dependents until there is news, after an error. */

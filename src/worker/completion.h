@@ -11,10 +11,13 @@
 #ifndef WAWP_COMPLETION_H
 #define WAWP_COMPLETION_H
 
+#include "tables/hold.h"
 #include "tables/intent.h"
 
 extern void completion_begin_cycle(void);
 extern void completion_note_failures(void);
+extern void completion_note_replaced(const Intent *intent);
+extern void completion_note_room(const LaneKey *lane, Holds *holds);
 extern void completion_note_end(const Intent *intent, IntentState state, WawpOutcome outcome);
 extern void completion_note_late_end(const Intent *intent, IntentState state, WawpOutcome outcome);
 extern bool completion_has_joined(void);

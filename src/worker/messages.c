@@ -358,7 +358,7 @@ welcome_group(const LaneKey *key, Holds *holds)
 	BudgetPermit permit;
 	Lane	   *lane;
 
-	if (hold_lane_until(holds, key) > 0 || hold_messages_until(holds, key) > 0 || instance_cache_get(key, INSTANCE_OF_NOBODY, &described) != NULL)
+	if (hold_others_until(holds, key) > 0 || hold_messages_until(holds, key) > 0 || instance_cache_get(key, INSTANCE_OF_NOBODY, &described) != NULL)
 		return later;
 	quiet = instance_quiet_until(described, GetCurrentTimestamp());
 	if (quiet != 0)

@@ -92,7 +92,7 @@ precedence_put_off(const Intent *intent)
 
 	(void) intent_settle(intent->id, STATE_SENDING, &change);
 	if (change.state == STATE_CANCELLED)
-		completion_note_failures();
+		completion_note_replaced(intent);
 }
 
 /* True if the attempt has that person already, before the n-th row: a plan for another time was claimed together with it. */

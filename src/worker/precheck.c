@@ -45,6 +45,8 @@
 #define LIST_MAX_AGE_US (60 * USECS_PER_SEC)
 /* The time between the two lists that prove that somebody has left. */
 #define SECOND_LIST_US (2 * USECS_PER_SEC)
+/* Of groups that overflow into one another so many are looked at. */
+#define MOST_OVERFLOW_GROUPS 16
 /* A row whose person a session is just storing is claimed again after that. */
 #define PENDING_RETRY_US USECS_PER_SEC
 /* The end of a membership is tried again so much later, while an addition of the person is queued. */
@@ -542,6 +544,15 @@ precheck_list_needs(const LaneKey *lane, const WawpInstance *instance, const Gro
  * ---- claimed rows
  */
 
+/* Queue a claimed row again, or end it; one that another request for the person has replaced is not queued. */
+static void
+claim_settle(const Intent *intent, IntentChange change)
+{
+	(void) intent_settle(intent->id, STATE_SENDING, &change);
+	if (change.state == STATE_CANCELLED)
+		completion_note_replaced(intent);
+}
+
 /*
  * Note in claimed rows why they cannot be sent as their requester.  A lost
  * permission fails them; what may be repaired (no token, no server) is tried
@@ -568,7 +579,7 @@ claim_refuse(Attempt *attempt, const ErrorData *error)
 
 		if (is_permission)
 			audit_write(&record);
-		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
+		claim_settle(&attempt->intents[i], change);
 	}
 	if (is_permission)
 		completion_note_failures();
@@ -607,27 +618,18 @@ claim_is_sendable(Attempt *attempt)
 			.give_attempt_back = true
 		};
 
-		(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
+		claim_settle(&attempt->intents[i], change);
 	}
 	if (!is_all_valid)
 		completion_note_failures();
 	return is_all_valid;
 }
 
-/* Queue a claimed row again, unless another request for the person has replaced it. */
-static void
-claim_requeue(const Intent *intent, IntentChange change)
-{
-	(void) intent_settle(intent->id, STATE_SENDING, &change);
-	if (change.state == STATE_CANCELLED)
-		completion_note_failures();
-}
-
-/* Likewise, as it was. */
+/* Queue a claimed row again as it was, likewise. */
 void
 precheck_put_back(const Intent *intent)
 {
-	claim_requeue(intent, change_to_queued(intent, 0));
+	claim_settle(intent, change_to_queued(intent, 0));
 }
 
 /* Queue all rows of an attempt again as they were. */
@@ -673,6 +675,96 @@ claim_move_waits(const Attempt *attempt, const LaneKey *group)
 	return false;
 }
 
+/* Return when the latest of an attempt's people was asked for. */
+static TimestampTz
+claim_wanted_at(const Attempt *attempt)
+{
+	TimestampTz wanted_at = 0;
+
+	for (int i = 0; i < attempt->n; i++)
+		wanted_at = Max(wanted_at, attempt->intents[i].wanted_at);
+	return wanted_at;
+}
+
+/*
+ * True if a list that shows a full group has to be read again for what was asked for
+ * then.  Where people go to an overflow group instead, that is done once for each age
+ * of a list, not for each of them.
+ */
+static bool
+full_is_doubtful(const CachedGroup *cached, const GroupSettings *settings, TimestampTz wanted_at)
+{
+	bool		was_doubted = cached->doubted_us != 0 && clock_monotonic_us() - cached->doubted_us < LIST_MAX_AGE_US;
+
+	return !(settings->overflow_group && was_doubted) && list_is_before(cached, wanted_at);
+}
+
+/* True if a group is known to be full, which its lane need not find out: it is held for that, or its list shows it. */
+static bool
+group_is_known_full(const LaneKey *group, Holds *holds, const GroupSettings *settings, TimestampTz wanted_at)
+{
+	const CachedGroup *cached = group_cache_find(group);
+	InfoNeed	need;
+
+	if (hold_is_for_full(hold_get(holds, group, false)))
+		return true;
+	return cached && precheck_group(cached, settings, &need) == GROUP_FULL && !full_is_doubtful(cached, settings, wanted_at);
+}
+
+/*
+ * Set *next to where a full group overflows: the first group of those that follow
+ * which is not known to be full, or is the last.  False if there is none: full groups
+ * that follow one another in a circle would pass people on for ever.
+ */
+static bool
+claim_find_overflow(const Attempt *attempt, Holds *holds, const GroupSettings *settings, LaneKey *next)
+{
+	const LaneKey *full = &attempt->lane->key;
+	GroupSettings at = *settings;
+
+	for (int i = 0; i < MOST_OVERFLOW_GROUPS && at.overflow_group && strcmp(at.overflow_group, full->group) != 0; i++)
+	{
+		*next = lane_key(NameStr(full->instance), at.overflow_group);
+		at = settings_get(next);
+		if (at.overflow_group == NULL || !group_is_known_full(next, holds, &at, claim_wanted_at(attempt)))
+			return true;
+	}
+	return false;
+}
+
+/* Queue a row in another group, instead of what its requester has wanted there before; cancel it if the person is to go there, or not to, by a later wish. */
+static void
+claim_move(const Intent *intent, const char *group)
+{
+	bool		left;
+	ListCell   *lc;
+	IntentChange change = {
+		.state = STATE_CANCELLED,
+		.has_outcome = true,
+		.outcome = WAWP_GROUP_FULL,
+		.detail = "another request for the person is queued in the overflow group already",
+		.give_attempt_back = true
+	};
+
+	foreach(lc, intent_cancel_removal_there(intent, group, &left))
+	{
+		const Intent *removal = lfirst(lc);
+
+		audit_write_cancelled(removal, removal->detail);
+		completion_note_end(removal, STATE_CANCELLED, removal->outcome);
+	}
+	if (left)
+		claim_settle(intent, change_to_queued(intent, GetCurrentTimestamp() + PENDING_RETRY_US));
+	else if (intent_move(intent, group))
+		audit_write_intent(intent, "policy", WAWP_GROUP_FULL, "goes to the overflow group");
+	else
+	{
+		(void) intent_settle(intent->id, STATE_SENDING, &change);
+		audit_write_cancelled(intent, change.detail);
+		completion_note_end(intent, STATE_CANCELLED, WAWP_GROUP_FULL);
+	}
+}
+
 /* Move the rows to the overflow group, or hold the lane: the group takes nobody. */
 static Served
 claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup why, const GroupSettings *settings)
@@ -680,7 +772,7 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 	WawpOutcome outcome = why == GROUP_FULL ? WAWP_GROUP_FULL : WAWP_NOT_ADMIN;
 	LaneKey		next;
 
-	if (why != GROUP_FULL || settings->overflow_group == NULL)
+	if (why != GROUP_FULL || !claim_find_overflow(attempt, holds, settings, &next))
 	{
 		claim_put_back(attempt);
 		/* or it is tried again when a session that is changing it has ended that */
@@ -694,7 +786,6 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 		lanes_retry(lane, clock_monotonic_ms());
 		return SERVED_LATER;
 	}
-	next = lane_key(NameStr(lane->key.instance), settings->overflow_group);
 	if (claim_move_waits(attempt, &next))
 	{
 		claim_put_back(attempt);
@@ -702,19 +793,7 @@ claim_turn_away(Lane *lane, const Attempt *attempt, Holds *holds, PrecheckGroup 
 		return SERVED_LATER;
 	}
 	for (int i = 0; i < attempt->n; i++)
-	{
-		IntentChange change = {
-			.state = STATE_CANCELLED,
-			.has_outcome = true,
-			.outcome = WAWP_GROUP_FULL,
-			.detail = "the person is queued for the overflow group already",
-			.give_attempt_back = true
-		};
-
-		audit_write_intent(&attempt->intents[i], "policy", WAWP_GROUP_FULL, "goes to the overflow group");
-		if (!intent_move(&attempt->intents[i], next.group))
-			(void) intent_settle(attempt->intents[i].id, STATE_SENDING, &change);
-	}
+		claim_move(&attempt->intents[i], next.group);
 	lanes_note(&next, clock_monotonic_ms());
 	return SERVED_SOME;
 }
@@ -744,23 +823,17 @@ precheck_people(Attempt *attempt, const WawpInstance *described, const GroupSett
 /*
  * Set *need to what has to be read again before a group takes nobody: whoever
  * asks for an addition may have made room for it, or us an admin, since the list or
- * the description was read.  The hold would be long.  Where people go to an overflow
- * group instead, that is done once for each age of a list, not for each of them.
+ * the description was read.  The hold would be long.
  */
 static void
 claim_doubt_group(const Attempt *attempt, PrecheckGroup why, const GroupSettings *settings, InfoNeed *need)
 {
 	CachedGroup *cached = group_cache_get(&attempt->lane->key);
-	int64		now = clock_monotonic_us();
-	TimestampTz wanted_at = 0;
+	TimestampTz wanted_at = claim_wanted_at(attempt);
 
-	if (why == GROUP_FULL && settings->overflow_group && cached->doubted_us != 0 && now - cached->doubted_us < LIST_MAX_AGE_US)
-		return;
-	for (int i = 0; i < attempt->n; i++)
-		wanted_at = Max(wanted_at, attempt->intents[i].wanted_at);
-	if (list_is_before(cached, wanted_at))
+	if (why == GROUP_FULL ? full_is_doubtful(cached, settings, wanted_at) : list_is_before(cached, wanted_at))
 	{
-		cached->doubted_us = now;
+		cached->doubted_us = clock_monotonic_us();
 		*need = (InfoNeed) {ASK_LIST, NULL};
 	}
 	else if (why == GROUP_NOT_OURS && wanted_at <= GetCurrentTimestamp() && !group_cache_has_info_since(cached, wanted_at))
@@ -827,7 +900,7 @@ claim_put_off_pending(const Intent *intent, const char *detail)
 	IntentChange change = change_to_queued(intent, GetCurrentTimestamp() + PENDING_RETRY_US);
 
 	change.detail = detail;
-	claim_requeue(intent, change);
+	claim_settle(intent, change);
 }
 
 /*

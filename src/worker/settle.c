@@ -458,7 +458,11 @@ settle_row(Attempt *attempt, int i, Holds *holds)
 	}
 	if (change.state != STATE_QUEUED && !intent_state_is_final(change.state))
 		lanes_verify(&intent->lane, clock_monotonic_of(change.next_attempt_at));
+	if (change.state == STATE_CANCELLED)
+		completion_note_replaced(intent);
 	completion_note_end(intent, change.state, change.outcome);
+	if (intent->action == ACTION_REMOVE && change.state == STATE_DONE)
+		completion_note_room(&intent->lane, holds);
 }
 
 /* True if the API has answered for the person, whatever the outcome. */

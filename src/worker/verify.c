@@ -120,6 +120,7 @@ typedef struct VerifyPass
 	bool		has_invitee;
 	Intent		invitee;		/* a person who can be invited now */
 	bool		has_freed;		/* a row ended or was queued again: others of the lane may go */
+	bool		has_removed;	/* ... somebody is not in the group any more */
 } VerifyPass;
 
 /*
@@ -230,6 +231,7 @@ verify_note_settled(const Intent *intent, IntentState state, WawpOutcome outcome
 	audit_write_intent(intent, "verified", outcome, detail);
 	completion_note_end(intent, state, outcome);
 	pass->has_freed |= intent_state_is_final(state) || state == STATE_QUEUED;
+	pass->has_removed |= intent->action == ACTION_REMOVE && state == STATE_DONE;
 }
 
 /* Settle a row, report its end, and note in *pass when to come again. */
@@ -254,6 +256,8 @@ verify_settle(const Intent *intent, IntentState state, WawpOutcome outcome, cons
 	(void) intent_settle(intent->id, intent->state, &change);
 	state = change.state;
 	verify_note_settled(intent, state, outcome, detail, pass);
+	if (state == STATE_CANCELLED)
+		completion_note_replaced(intent);
 	if (next != 0 && state != STATE_QUEUED && state != STATE_CANCELLED)
 		pass_note_next(pass, next);
 }
@@ -1027,6 +1031,8 @@ verify_lane(void *subject, Holds *holds)
 	verify_rows(&lane->key, described, pass);
 	if (pass->has_freed)
 		lanes_note(&lane->key, clock_monotonic_ms());
+	if (pass->has_removed)
+		completion_note_room(&lane->key, holds);
 	if (pass->has_invitee)
 		verify_invite(lane, described, holds, pass);
 	if (verify_ask(lane, described, pass) && pass->next != 0 && !lane->awaits_answer &&
