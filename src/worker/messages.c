@@ -123,6 +123,32 @@ invitation_text(const CachedGroup *cached, const GroupSettings *settings)
 	return text_fill(text, parts, lengthof(parts), CALL_MAX_MESSAGE_CHARS);
 }
 
+/* Fail an intent whose requester may not use the instance any more, as a claim does; false if what is wrong may be repaired. */
+static bool
+invitation_refuse(const Intent *intent, const ErrorData *error)
+{
+	AuditRecord record = audit_record_of_intent(intent, "refused");
+	IntentChange change = {.state = STATE_FAILED, .detail = error->message};
+
+	if (error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
+		return false;
+	audit_write(&record);
+	(void) intent_settle(intent->id, STATE_INVITING, &change);
+	completion_note_failures();
+	lanes_note(&intent->lane, clock_monotonic_ms());
+	return true;
+}
+
+/* Fail an intent that waits to be invited for, if its requester may not use the instance any more; false otherwise. */
+bool
+messages_refuse(const Intent *intent)
+{
+	WawpInstance *instance;
+	const ErrorData *error = attempt_read_instance(&intent->lane, intent, &instance);
+
+	return error && invitation_refuse(intent, error);
+}
+
 /* Claim an invitation and record it as sent.  Return false if the row is gone or the requester cannot send it. */
 static bool
 invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *settings, const BudgetPermit *permit)
@@ -139,7 +165,7 @@ invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *setting
 	error = attempt_prepare(attempt);
 	if (error || !intent_begin_invite(intent))
 	{
-		if (error)
+		if (error && !invitation_refuse(intent, error))
 			intent_postpone(intent, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000), NULL);
 		MemoryContextDelete(attempt->memory);
 		return false;
