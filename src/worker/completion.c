@@ -111,14 +111,14 @@ completion_store_member(const Intent *intent, int64 contact, WawpOutcome outcome
 	membership_note_added(intent, contact, &addition);
 }
 
-/* Put a person on the opt-out list, if an intent failed because of them. */
+/* Put a person on the opt-out list, if an intent failed because of them; who was put on it meanwhile, for good, stays for that reason. */
 static void
 completion_suppress(const Intent *intent, WawpOutcome outcome)
 {
 	if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
-		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
+		suppression_set_since(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, GetCurrentTimestamp(), 0);
 	else if (outcome == WAWP_BLOCKED_BY_USER)
-		suppression_set(intent->jid.text, "", outcome_info(outcome)->text, 0);
+		suppression_set_since(intent->jid.text, "", outcome_info(outcome)->text, GetCurrentTimestamp(), 0);
 }
 
 /* Store what the end of an intent tells about the person, and notify listeners. */

@@ -239,8 +239,8 @@ person_infer_opt_out(Intent *intent, int64 contact, const Membership *memory, In
 
 	if (memory->left_at == 0)
 		membership_note_gone(&intent->lane, contact);
-	suppression_set(intent->jid.text, intent->lane.group, reason,
-					GetCurrentTimestamp() + wawp_inferred_suppression * USECS_PER_MINUTE);
+	suppression_set_since(intent->jid.text, intent->lane.group, reason, GetCurrentTimestamp(),
+						  GetCurrentTimestamp() + wawp_inferred_suppression * USECS_PER_MINUTE);
 	precheck_refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
 }
 
