@@ -106,7 +106,7 @@ CREATE INDEX membership_intent_superseded ON wawp.membership_intent (home, id)
 CREATE INDEX membership_intent_stuck ON wawp.membership_intent (home, id)
 	WHERE state = 'failed' AND outcome = 'unknown_result' OR state = 'queued' AND (attempts > 0 OR crashes > 0);
 CREATE INDEX membership_intent_expiry ON wawp.membership_intent (home, expires_at)
-	WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL;
+	WHERE state IN ('queued', 'inviting', 'pending_approval') AND expires_at IS NOT NULL;
 CREATE INDEX membership_intent_after ON wawp.membership_intent (home, after) WHERE after IS NOT NULL AND state = 'queued';
 
 COMMENT ON FUNCTION wawp._text_limits() IS
@@ -136,6 +136,11 @@ COMMENT ON FUNCTION wawp._row_arrived() IS 'marks a row that was restored or rep
 CREATE TRIGGER arrived BEFORE UPDATE ON wawp.membership_intent
 	FOR EACH ROW EXECUTE FUNCTION wawp._row_arrived();
 ALTER TABLE wawp.membership_intent ENABLE REPLICA TRIGGER arrived;
+
+COMMENT ON FUNCTION @extschema@.wawp_cancel(bigint) IS
+	'cancels an intent of one''s own that is queued, or that waits for its invitation to be sent or for an admin''s approval; false when there is nothing left to cancel';
+COMMENT ON FUNCTION @extschema@.wawp_cancel_batch(text) IS
+	'cancels the intents of a batch of one''s own, as wawp_cancel() does; returns how many';
 
 CREATE FUNCTION @extschema@.wawp_take_over(instance name, before timestamptz DEFAULT pg_catalog.now()) RETURNS bigint
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_take_over';

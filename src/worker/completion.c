@@ -155,6 +155,9 @@ completion_note(const Intent *intent, IntentState state, WawpOutcome outcome, bo
 		completion_store(intent, state, outcome, is_suppressed);
 	if (state == STATE_FAILED || state == STATE_CANCELLED)
 		has_failures = true;
+	/* while its request was under way, the search for what expires next has not seen it */
+	if (intent->expires_at != 0 && (state == STATE_QUEUED || state == STATE_INVITING || state == STATE_PENDING_APPROVAL))
+		next_expiry = Min(next_expiry, clock_monotonic_of(intent->expires_at) + 1);
 	if (intent->until != 0 && state != STATE_FAILED)
 		next_end = Min(next_end, clock_monotonic_of(intent->until) + 1);
 	if (state != STATE_DONE)

@@ -250,6 +250,9 @@ messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described,
 	TimestampTz later;
 	BudgetPermit permit;
 
+	/* the next cycle cancels it */
+	if (intent->expires_at != 0 && intent->expires_at <= GetCurrentTimestamp())
+		return GetCurrentTimestamp() + USECS_PER_SEC;
 	if (no_invite)
 		invitation_give_up(intent, outcome, no_invite);
 	else if (quiet != 0)

@@ -70,4 +70,25 @@ resume(\%dropped);
 is($wawp->end($dropped{id}), 'failed privacy_blocked', 'the role is gone: its invitation fails');
 is($wawp->column($dropped{id}, 'detail'), 'the role "cid" that asked for it does not exist any more', '... and says why');
 
+# ---- whose time is over
+
+my %late = invitee_of('ann', ", expires_at => clock_timestamp() + interval '3 s'");
+is($wawp->end($late{id}), 'cancelled privacy_blocked', 'an invitation that waits is cancelled when its time is over');
+is($wawp->column($late{id}, 'detail'), 'expired', '... and says why');
+like($wawp->trail($late{id}), qr/, cancelled/, '... which is recorded');
+resume(\%late);
+is_not_invited(\%late, '... and not sent');
+
+# ---- that is cancelled
+
+my %unwanted = invitee_of('ann');
+is($session{ann}->ask("SELECT wawp_cancel($unwanted{id})")->{out}, 't', 'an invitation that waits can be cancelled');
+is($wawp->now($unwanted{id}), 'cancelled privacy_blocked', '... and is');
+resume(\%unwanted);
+is_not_invited(\%unwanted, '... and not sent');
+my %one = invitee_of('ann', ", batch_id => 'ann''s'");
+is($session{ann}->ask("SELECT wawp_cancel_batch('ann''s')")->{out}, 1, '... with its batch as well');
+resume(\%one);
+is_not_invited(\%one, '... and not sent');
+
 done_testing();
