@@ -115,9 +115,9 @@ CREATE INDEX membership_intent_busy ON wawp.membership_intent (home, instance, g
 -- Of these, those that end because their opposite was asked for; nearly always empty.
 CREATE INDEX membership_intent_superseded ON wawp.membership_intent (home, id)
 	WHERE superseded AND state IN ('verifying', 'inviting', 'invited', 'pending_approval');
--- Intents in doubt, and queued ones that were tried: what wawp.stuck shows one by one; small.
+-- Intents in doubt, removals at the end of a membership that failed, and queued ones that were tried: what wawp.stuck shows one by one; small.
 CREATE INDEX membership_intent_stuck ON wawp.membership_intent (home, id)
-	WHERE state = 'failed' AND outcome = 'unknown_result' OR state = 'queued' AND (attempts > 0 OR crashes > 0);
+	WHERE state = 'failed' AND (outcome = 'unknown_result' OR origin = 'until') OR state = 'queued' AND (attempts > 0 OR crashes > 0);
 CREATE INDEX membership_intent_expiry ON wawp.membership_intent (home, expires_at)
 	WHERE state IN ('queued', 'inviting', 'pending_approval') AND expires_at IS NOT NULL;
 CREATE INDEX membership_intent_batch ON wawp.membership_intent (batch_id) WHERE batch_id IS NOT NULL;
