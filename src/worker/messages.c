@@ -74,11 +74,40 @@ invitation_is_doubtful(const Intent *intent)
 	return intent->was_taken_over || (before != 0 && intent_was_asked_before(intent->id, before));
 }
 
-/* Return the number of a LID, or the LID of a number; NULL if that is not known. */
-static const char *
-invitation_other_id(const Jid *person)
+/*
+ * Return the JID that WhatsApp has for a person, to whom an addition is sent by
+ * it as well: the one it gave for the number, or the other form of a number that
+ * it does not have; an invalid one: that of the intent.
+ */
+static Jid
+invitation_address(const Jid *person)
 {
-	return person->kind == JID_LID ? contact_with_lid(person->text) : contact_lid(person->text);
+	Jid			other = jid_other_form(person);
+	Jid			known_as;
+	Contact		contact;
+
+	(void) contact_look_up(person->text, &contact);
+	known_as = contact_known_as(&contact);
+	if (known_as.kind == JID_PERSON || !contact.is_checked || contact.is_registered || other.kind != JID_PERSON)
+		return known_as;
+	(void) contact_look_up(other.text, &contact);
+	known_as = contact_known_as(&contact);
+	return known_as.kind == JID_PERSON ? known_as : other;
+}
+
+/* Return why a person is on the opt-out list by any of their ids, as an addition asks; NULL if they are not. */
+static const char *
+invitation_opt_out(const Intent *intent)
+{
+	const char *jid = intent->jid.text;
+	const char *reason;
+	Contact		contact;
+
+	(void) contact_look_up(jid, &contact);
+	reason = suppression_reason_of_both(jid, intent->jid.kind == JID_LID ? contact_with_lid(jid) : contact.lid, intent->lane.group);
+	if (reason || contact.known_as == NULL || strcmp(contact.known_as, jid) == 0)
+		return reason;
+	return suppression_reason(contact.known_as, intent->lane.group);
 }
 
 /*
@@ -89,7 +118,7 @@ const char *
 messages_why_not_invited(const Intent *intent, const WawpInstance *instance, WawpOutcome *outcome)
 {
 	GroupSettings settings = settings_get(&intent->lane);
-	const char *reason = suppression_reason_of_both(intent->jid.text, invitation_other_id(&intent->jid), intent->lane.group);
+	const char *reason = invitation_opt_out(intent);
 	Membership	memory;
 
 	if (intent->superseded)
@@ -160,6 +189,7 @@ invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *setting
 	attempt->n = 1;
 	attempt->intents[0] = *intent;
 	attempt->intents[0].action = ACTION_INVITE;
+	attempt->intents[0].known_as = invitation_address(&intent->jid);
 	attempt_keep_intents(attempt);
 	attempt_name_people(attempt);
 	error = attempt_prepare(attempt);

@@ -312,15 +312,6 @@ size_decides(const Intent *intent, const Contact *contact, const CachedGroup *ca
 	return group_cache_wants_size(cached) && membership_get(&intent->lane, contact->id, &memory) && memory.seen_at != 0;
 }
 
-/* Return the JID WhatsApp gave for a number; an invalid one if none is known. */
-static Jid
-contact_known_as(const Contact *contact)
-{
-	Jid			none = {.kind = JID_INVALID};
-
-	return contact->known_as ? jid_parse(contact->known_as, strlen(contact->known_as)) : none;
-}
-
 /*
  * True if a number is known not to be on WhatsApp.  Set *need to ask if that is
  * not known and the pace allows the question now; otherwise the addition tells.

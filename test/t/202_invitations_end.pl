@@ -91,4 +91,12 @@ is($session{ann}->ask("SELECT wawp_cancel_batch('ann''s')")->{out}, 1, '... with
 resume(\%one);
 is_not_invited(\%one, '... and not sent');
 
+# ---- to the number that WhatsApp has
+
+my ($asked, $has) = ('5585987654322', '558587654322');
+$sim->world({ people => { $asked => { chat_id => "$has\@c.us", privacy => 'nobody' }, $has => { privacy => 'nobody' } } });
+my $brazil = $wawp->want(who => $asked);
+is($wawp->comes_to($brazil, qr/^(invited|failed|done)/), 'invited invited', 'somebody whose number has another form is invited');
+is(join(' ', map { $_->{chatId} } grep { $_->{chatId} =~ /^5585/ } @{ $sim->world->{messages} }), "$has\@c.us", '... by the form that WhatsApp has');
+
 done_testing();
