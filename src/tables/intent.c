@@ -2617,6 +2617,22 @@ intent_was_asked_before(int64 id, TimestampTz time)
 	return spi_run(&was_asked_before, &args) > 0;
 }
 
+static SqlStatement was_asked_again = {
+	"SELECT FROM wawp.membership_intent i WHERE i.id = $1 AND i.created_at <= $2 AND " INTENT_ASKED_AT("i") " > $2",
+	2, {INT8OID, TIMESTAMPTZOID}, NULL
+};
+
+/* True if an intent that there was at that time has been asked for again since. */
+bool
+intent_was_asked_again(int64 id, TimestampTz time)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int8(&args, id);
+	spi_add_time(&args, time);
+	return spi_run(&was_asked_again, &args) > 0;
+}
+
 /* Invitations that may have been sent, in two states since each has an index; those asked for a later time were not. */
 #define PENDING_INVITATIONS(which) "wawp.membership_intent w WHERE w.home = $1 AND " which " AND " ASKED_BEFORE("w", "$2")
 #define INVITING "w.state = 'inviting'"

@@ -111,6 +111,20 @@ invitation_opt_out(const Intent *intent)
 }
 
 /*
+ * True if an invitation to the group is still open, unless somebody has asked for
+ * the intent again since it was sent: one that may not have arrived is sent anew.
+ */
+static bool
+invitation_is_open(const Intent *intent, const WawpInstance *instance)
+{
+	Membership	memory;
+
+	return membership_get(&intent->lane, contact_id(intent->jid.text), &memory) && memory.invited_at != 0 &&
+		memory.invited_at > GetCurrentTimestamp() - instance->invite_ttl_ms * 1000 &&
+		!intent_was_asked_again(intent->id, memory.invited_at);
+}
+
+/*
  * Return why a person who cannot be added is not invited either; NULL if they
  * are to be invited.  *outcome becomes unknown_result if they may have been.
  */
@@ -119,7 +133,6 @@ messages_why_not_invited(const Intent *intent, const WawpInstance *instance, Waw
 {
 	GroupSettings settings = settings_get(&intent->lane);
 	const char *reason = invitation_opt_out(intent);
-	Membership	memory;
 
 	if (intent->superseded)
 		return "not invited: the opposite was asked for";
@@ -131,9 +144,7 @@ messages_why_not_invited(const Intent *intent, const WawpInstance *instance, Waw
 		return psprintf("not invited: suppressed (%s)", reason);
 	if (intent_is_over(intent))
 		return "not invited: the membership was to end before";
-	if (intent->action != ACTION_INVITE &&
-		membership_get(&intent->lane, contact_id(intent->jid.text), &memory) && memory.invited_at != 0 &&
-		memory.invited_at > GetCurrentTimestamp() - instance->invite_ttl_ms * 1000)
+	if (intent->action != ACTION_INVITE && invitation_is_open(intent, instance))
 		return "not invited: the last invitation is still open";
 	if (!invitation_is_doubtful(intent))
 		return NULL;

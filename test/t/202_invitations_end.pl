@@ -99,4 +99,16 @@ my $brazil = $wawp->want(who => $asked);
 is($wawp->comes_to($brazil, qr/^(invited|failed|done)/), 'invited invited', 'somebody whose number has another form is invited');
 is(join(' ', map { $_->{chatId} } grep { $_->{chatId} =~ /^5585/ } @{ $sim->world->{messages} }), "$has\@c.us", '... by the form that WhatsApp has');
 
+# ---- that may have been sent, and is asked for again
+
+my %doubt = (group => $wawp->group, who => $wawp->person(privacy => 'nobody'));
+$sim->rule({ match => { path => 'send/text$', body => $doubt{who} }, fault => { reset => 'before' } });
+$doubt{id} = want_as('ann', \%doubt);
+is($wawp->comes_to($doubt{id}, qr/^(failed|invited)/), 'failed unknown_result', 'nobody knows whether an invitation was sent: it is not repeated');
+is($session{ann}->ask("SELECT wawp_retry($doubt{id})")->{out}, 't', '... but may be asked for again');
+is($wawp->comes_to($doubt{id}, qr/^(failed|invited)/), 'invited invited', '... and is sent then');
+is(scalar(my @again = $wawp->messages($doubt{who})), 1, '... once');
+
+is($wawp->ask("SELECT count(*) FROM wawp.stuck"), 0, 'nothing is stuck');
+
 done_testing();
