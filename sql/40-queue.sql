@@ -115,11 +115,11 @@ CREATE INDEX membership_intent_busy ON wawp.membership_intent (home, instance, g
 -- Of these, those that end because their opposite was asked for; nearly always empty.
 CREATE INDEX membership_intent_superseded ON wawp.membership_intent (home, id)
 	WHERE superseded AND state IN ('verifying', 'inviting', 'invited', 'pending_approval');
--- Intents in doubt, and queued ones that were tried: what wawp.stuck shows one by one; small.
+-- Intents in doubt, removals at the end of a membership that failed, and queued ones that were tried: what wawp.stuck shows one by one; small.
 CREATE INDEX membership_intent_stuck ON wawp.membership_intent (home, id)
-	WHERE state = 'failed' AND outcome = 'unknown_result' OR state = 'queued' AND (attempts > 0 OR crashes > 0);
+	WHERE state = 'failed' AND (outcome = 'unknown_result' OR origin = 'until') OR state = 'queued' AND (attempts > 0 OR crashes > 0);
 CREATE INDEX membership_intent_expiry ON wawp.membership_intent (home, expires_at)
-	WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL;
+	WHERE state IN ('queued', 'inviting', 'pending_approval') AND expires_at IS NOT NULL;
 CREATE INDEX membership_intent_batch ON wawp.membership_intent (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX membership_intent_after ON wawp.membership_intent (home, after) WHERE after IS NOT NULL AND state = 'queued';
 -- Intents that retention deletes.
@@ -250,12 +250,12 @@ COMMENT ON FUNCTION @extschema@.wawp_request_swap(text, text, text, name, text, 
 CREATE FUNCTION @extschema@.wawp_cancel(id bigint) RETURNS bool
 	LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'wawp_cancel';
 COMMENT ON FUNCTION @extschema@.wawp_cancel(bigint) IS
-	'cancels a queued intent of one''s own; false when there is nothing left to cancel';
+	'cancels an intent of one''s own that is queued, or that waits for its invitation to be sent or for an admin''s approval; false when there is nothing left to cancel';
 
 CREATE FUNCTION @extschema@.wawp_cancel_batch(batch_id text) RETURNS bigint
 	LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'wawp_cancel_batch';
 COMMENT ON FUNCTION @extschema@.wawp_cancel_batch(text) IS
-	'cancels the queued intents of a batch of one''s own; returns how many';
+	'cancels the intents of a batch of one''s own, as wawp_cancel() does; returns how many';
 
 CREATE FUNCTION @extschema@.wawp_retry(id bigint) RETURNS bool
 	LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'wawp_retry';

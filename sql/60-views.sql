@@ -133,12 +133,12 @@ CREATE VIEW wawp.stuck WITH (security_invoker) AS
 	-- A range, of which both ends are named, is taken for a small one by the planner, and read by the index of these.
 	FROM (SELECT o.id, o.instance, o.group_jid, o.jid, o.state, o.outcome, o.detail, o.updated_at, o.instance_id, o.home
 		FROM wawp.membership_intent o
-		WHERE (o.state = 'failed' AND o.outcome = 'unknown_result' OR o.state = 'queued' AND (o.attempts > 0 OR o.crashes > 0))
+		WHERE (o.state = 'failed' AND (o.outcome = 'unknown_result' OR o.origin = 'until') OR o.state = 'queued' AND (o.attempts > 0 OR o.crashes > 0))
 			AND o.home >= '00000000-0000-0000-0000-000000000000' AND o.home <= (SELECT 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
 		UNION ALL
 		SELECT o.id, o.instance, o.group_jid, o.jid, o.state, o.outcome, o.detail, o.updated_at, o.instance_id, o.home
 		FROM wawp.membership_intent o
-		WHERE (o.state = 'failed' AND o.outcome = 'unknown_result' OR o.state = 'queued' AND (o.attempts > 0 OR o.crashes > 0))
+		WHERE (o.state = 'failed' AND (o.outcome = 'unknown_result' OR o.origin = 'until') OR o.state = 'queued' AND (o.attempts > 0 OR o.crashes > 0))
 			AND o.home IS NULL) i
 	WHERE (i.state = 'failed' OR i.home = (SELECT wawp._home())) AND NOT (SELECT wawp._is_monitor())
 	UNION ALL

@@ -102,11 +102,11 @@ CREATE INDEX membership_intent_busy ON wawp.membership_intent (home, instance, g
 -- Of these, those that end because their opposite was asked for; nearly always empty.
 CREATE INDEX membership_intent_superseded ON wawp.membership_intent (home, id)
 	WHERE superseded AND state IN ('verifying', 'inviting', 'invited', 'pending_approval');
--- Intents in doubt, and queued ones that were tried: what wawp.stuck shows one by one; small.
+-- Intents in doubt, removals at the end of a membership that failed, and queued ones that were tried: what wawp.stuck shows one by one; small.
 CREATE INDEX membership_intent_stuck ON wawp.membership_intent (home, id)
-	WHERE state = 'failed' AND outcome = 'unknown_result' OR state = 'queued' AND (attempts > 0 OR crashes > 0);
+	WHERE state = 'failed' AND (outcome = 'unknown_result' OR origin = 'until') OR state = 'queued' AND (attempts > 0 OR crashes > 0);
 CREATE INDEX membership_intent_expiry ON wawp.membership_intent (home, expires_at)
-	WHERE state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL;
+	WHERE state IN ('queued', 'inviting', 'pending_approval') AND expires_at IS NOT NULL;
 CREATE INDEX membership_intent_after ON wawp.membership_intent (home, after) WHERE after IS NOT NULL AND state = 'queued';
 
 COMMENT ON FUNCTION wawp._text_limits() IS
@@ -136,6 +136,11 @@ COMMENT ON FUNCTION wawp._row_arrived() IS 'marks a row that was restored or rep
 CREATE TRIGGER arrived BEFORE UPDATE ON wawp.membership_intent
 	FOR EACH ROW EXECUTE FUNCTION wawp._row_arrived();
 ALTER TABLE wawp.membership_intent ENABLE REPLICA TRIGGER arrived;
+
+COMMENT ON FUNCTION @extschema@.wawp_cancel(bigint) IS
+	'cancels an intent of one''s own that is queued, or that waits for its invitation to be sent or for an admin''s approval; false when there is nothing left to cancel';
+COMMENT ON FUNCTION @extschema@.wawp_cancel_batch(text) IS
+	'cancels the intents of a batch of one''s own, as wawp_cancel() does; returns how many';
 
 CREATE FUNCTION @extschema@.wawp_take_over(instance name, before timestamptz DEFAULT pg_catalog.now()) RETURNS bigint
 	LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'wawp_take_over';
@@ -617,12 +622,12 @@ CREATE OR REPLACE VIEW wawp.stuck WITH (security_invoker) AS
 	-- A range, of which both ends are named, is taken for a small one by the planner, and read by the index of these.
 	FROM (SELECT o.id, o.instance, o.group_jid, o.jid, o.state, o.outcome, o.detail, o.updated_at, o.instance_id, o.home
 		FROM wawp.membership_intent o
-		WHERE (o.state = 'failed' AND o.outcome = 'unknown_result' OR o.state = 'queued' AND (o.attempts > 0 OR o.crashes > 0))
+		WHERE (o.state = 'failed' AND (o.outcome = 'unknown_result' OR o.origin = 'until') OR o.state = 'queued' AND (o.attempts > 0 OR o.crashes > 0))
 			AND o.home >= '00000000-0000-0000-0000-000000000000' AND o.home <= (SELECT 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
 		UNION ALL
 		SELECT o.id, o.instance, o.group_jid, o.jid, o.state, o.outcome, o.detail, o.updated_at, o.instance_id, o.home
 		FROM wawp.membership_intent o
-		WHERE (o.state = 'failed' AND o.outcome = 'unknown_result' OR o.state = 'queued' AND (o.attempts > 0 OR o.crashes > 0))
+		WHERE (o.state = 'failed' AND (o.outcome = 'unknown_result' OR o.origin = 'until') OR o.state = 'queued' AND (o.attempts > 0 OR o.crashes > 0))
 			AND o.home IS NULL) i
 	WHERE (i.state = 'failed' OR i.home = (SELECT wawp._home())) AND NOT (SELECT wawp._is_monitor())
 	UNION ALL

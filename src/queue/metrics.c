@@ -210,7 +210,7 @@ static SqlStatement stuck_figures = {
 	" CASE WHEN i.instance_id IS DISTINCT FROM a.account AND i.state OPERATOR(pg_catalog.<>) 'failed'"
 	"  THEN " OTHER_ACCOUNT_SQL " ELSE i.outcome::text END"
 	" FROM wawp.membership_intent i LEFT JOIN a ON a.instance = i.instance"
-	" WHERE (" STATE_IS("failed") " AND " OUTCOME_IS("unknown_result") " OR " STATE_IS("queued") " AND (i.attempts > 0 OR i.crashes > 0))"
+	" WHERE (" STATE_IS("failed") " AND (" OUTCOME_IS("unknown_result") " OR i.origin OPERATOR(pg_catalog.=) 'until') OR " STATE_IS("queued") " AND (i.attempts > 0 OR i.crashes > 0))"
 	"  AND (" STATE_IS("failed") " OR " IS_HOME ")"
 	" UNION ALL SELECT i.id, i.instance, " GROUP_SQL("i.group_jid") ", NULL, i.state, i.outcome, i.updated_at,"
 	" CASE WHEN i.instance_id IS DISTINCT FROM a.account"

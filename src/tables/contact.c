@@ -364,6 +364,15 @@ contact_of_row(void)
 	return contact;
 }
 
+/* Return the JID WhatsApp gave for a number; an invalid one if none is known. */
+Jid
+contact_known_as(const Contact *contact)
+{
+	Jid			none = {.kind = JID_INVALID};
+
+	return contact->known_as ? jid_parse(contact->known_as, strlen(contact->known_as)) : none;
+}
+
 /* Return a person, who is inserted if new; nothing is known of one who was erased. */
 Contact
 contact_get(const char *jid)

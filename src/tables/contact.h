@@ -11,6 +11,7 @@
 #ifndef WAWP_CONTACT_H
 #define WAWP_CONTACT_H
 
+#include "protocol/jid.h"
 #include "utils/timestamp.h"
 
 /* A person; 0: never, NULL: not known. */
@@ -28,6 +29,7 @@ typedef struct Contact
 /* With a contact_id: names a person who was erased, in notes and intents. */
 #define CONTACT_NAME "contact:"
 
+extern Jid	contact_known_as(const Contact *contact);
 extern bool contact_is_name(const char *jid, int64 *id);
 extern int64 contact_id(const char *jid);
 extern bool contact_is_pending(const char *jid);

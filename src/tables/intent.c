@@ -381,7 +381,7 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 #define IS_OWN "pg_has_role($4, requester, 'MEMBER')"
 #define CANCEL "UPDATE wawp.membership_intent SET state = 'cancelled', detail = 'cancelled by ' || $2," \
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()" \
-	" WHERE (state IN ('queued', 'pending_approval')" \
+	" WHERE (state IN ('queued', 'inviting', 'pending_approval')" \
 	/* what waits for an account that the instance does not have any more is served by nobody */ \
 	" OR state IN " STATES_WAITING " AND instance_id IS DISTINCT FROM wawp._account(instance::name))" \
 	" AND " IS_OWN
@@ -2362,7 +2362,7 @@ intent_fail_dependents(int limit)
 }
 
 static SqlStatement expire = {
-	"WITH late AS (SELECT id FROM wawp.membership_intent WHERE state IN ('queued', 'pending_approval')"
+	"WITH late AS (SELECT id FROM wawp.membership_intent WHERE state IN ('queued', 'inviting', 'pending_approval')"
 	" AND home = $2 AND expires_at IS NOT NULL AND expires_at <= clock_timestamp() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)"
 	", c AS (UPDATE wawp.membership_intent i SET state = 'cancelled', detail = 'expired',"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
@@ -2384,7 +2384,7 @@ intent_expire(int limit)
 
 static SqlStatement next_expiry = {
 	"SELECT min(expires_at) FROM wawp.membership_intent"
-	" WHERE home = $1 AND state IN ('queued', 'pending_approval') AND expires_at IS NOT NULL",
+	" WHERE home = $1 AND state IN ('queued', 'inviting', 'pending_approval') AND expires_at IS NOT NULL",
 	1, {UUIDOID}, NULL
 };
 
@@ -2781,6 +2781,22 @@ intent_was_asked_before(int64 id, TimestampTz time)
 	spi_add_int8(&args, id);
 	spi_add_time(&args, time);
 	return spi_run(&was_asked_before, &args) > 0;
+}
+
+static SqlStatement was_asked_again = {
+	"SELECT FROM wawp.membership_intent i WHERE i.id = $1 AND i.created_at <= $2 AND " INTENT_ASKED_AT("i") " > $2",
+	2, {INT8OID, TIMESTAMPTZOID}, NULL
+};
+
+/* True if an intent that there was at that time has been asked for again since. */
+bool
+intent_was_asked_again(int64 id, TimestampTz time)
+{
+	SqlArgs		args = {0};
+
+	spi_add_int8(&args, id);
+	spi_add_time(&args, time);
+	return spi_run(&was_asked_again, &args) > 0;
 }
 
 /* Invitations that may have been sent, in two states since each has an index; those asked for a later time were not. */

@@ -327,6 +327,7 @@ extern void intent_note_requeued(void);
 extern TimestampTz intent_next_other(const LaneKey *lane);
 extern List *intent_lanes(IntentLaneKind kind, const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left);
+extern bool intent_was_asked_again(int64 id, TimestampTz time);
 extern bool intent_was_asked_before(int64 id, TimestampTz time);
 extern int64 intent_end_invitations(TimestampTz before, int limit, bool *left);
 extern int	intent_count_doubts(const char *ids);

@@ -122,10 +122,8 @@ attempt_name_people(Attempt *attempt)
 
 /* Put the name of a dropped requester, which the intent has kept, into an error. */
 static void
-attempt_name_lost_requester(const Attempt *attempt, ErrorData *error)
+attempt_name_lost_requester(const Intent *intent, ErrorData *error)
 {
-	const Intent *intent = &attempt->intents[0];
-
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(intent->requester)))
 		error->message = psprintf("the role \"%s\" that asked for it does not exist any more",
 								  intent->requested_by ? intent->requested_by : "");
@@ -162,6 +160,17 @@ attempt_draw_request_id(Attempt *attempt)
 			sizeof(attempt->request_id));
 }
 
+/* Read the instance as an intent's requester has it, into the current memory.  Return an error if it cannot be used, or NULL. */
+ErrorData *
+attempt_read_instance(const LaneKey *lane, const Intent *intent, WawpInstance **instance)
+{
+	ErrorData  *error = instance_cache_get(lane, intent->requester, instance);
+
+	if (error)
+		attempt_name_lost_requester(intent, error);
+	return error;
+}
+
 /*
  * Read the instance as the requester has it.  Return an error, in the attempt's
  * memory, if the attempt cannot be sent; NULL otherwise.
@@ -170,11 +179,9 @@ ErrorData *
 attempt_prepare(Attempt *attempt)
 {
 	MemoryContext caller = MemoryContextSwitchTo(attempt->memory);
-	ErrorData  *error = instance_cache_get(&attempt->lane->key, attempt->intents[0].requester, &attempt->instance);
+	ErrorData  *error = attempt_read_instance(&attempt->lane->key, &attempt->intents[0], &attempt->instance);
 
-	if (error)
-		attempt_name_lost_requester(attempt, error);
-	else
+	if (error == NULL)
 		error = attempt_check_account(attempt);
 	MemoryContextSwitchTo(caller);
 	attempt_draw_request_id(attempt);

@@ -75,6 +75,7 @@ extern Attempt *attempt_make(AttemptKind kind, Lane *lane, int limit);
 extern char *attempt_keep_text(Attempt *attempt, const char *text);
 extern void attempt_keep_intents(Attempt *attempt);
 extern void attempt_name_people(Attempt *attempt);
+extern ErrorData *attempt_read_instance(const LaneKey *lane, const Intent *intent, WawpInstance **instance);
 extern ErrorData *attempt_prepare(Attempt *attempt);
 extern AuditRecord attempt_record(const Attempt *attempt, int i, const char *kind);
 extern void attempt_launch(Attempt *attempt);

@@ -113,14 +113,14 @@ completion_store_member(const Intent *intent, int64 contact, WawpOutcome outcome
 	membership_note_added(intent, contact, &addition);
 }
 
-/* Put a person on the opt-out list, if an intent failed because of them. */
+/* Put a person on the opt-out list, if an intent failed because of them; who was put on it meanwhile, for good, stays for that reason. */
 static void
 completion_suppress(const Intent *intent, WawpOutcome outcome)
 {
 	if (outcome == WAWP_RECENTLY_LEFT || outcome == WAWP_REMOVED_BY_ADMIN)
-		suppression_set(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, 0);
+		suppression_set_since(intent->jid.text, intent->lane.group, outcome_info(outcome)->text, GetCurrentTimestamp(), 0);
 	else if (outcome == WAWP_BLOCKED_BY_USER)
-		suppression_set(intent->jid.text, "", outcome_info(outcome)->text, 0);
+		suppression_set_since(intent->jid.text, "", outcome_info(outcome)->text, GetCurrentTimestamp(), 0);
 }
 
 /* Store what the end of an intent tells about the person, and notify listeners. */
@@ -159,6 +159,9 @@ completion_note(const Intent *intent, IntentState state, WawpOutcome outcome, bo
 	if (state == STATE_FAILED || state == STATE_CANCELLED ||
 		(state == STATE_DONE && intent->verify && outcome == WAWP_ACCEPTED))
 		has_failures = true;
+	/* while its request was under way, the search for what expires next has not seen it */
+	if (intent->expires_at != 0 && (state == STATE_QUEUED || state == STATE_INVITING || state == STATE_PENDING_APPROVAL))
+		next_expiry = Min(next_expiry, clock_monotonic_of(intent->expires_at) + 1);
 	if (intent->until != 0 && state != STATE_FAILED)
 		next_end = Min(next_end, clock_monotonic_of(intent->until) + 1);
 	if (state != STATE_DONE)

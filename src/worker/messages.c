@@ -74,11 +74,54 @@ invitation_is_doubtful(const Intent *intent)
 	return intent->was_taken_over || (before != 0 && intent_was_asked_before(intent->id, before));
 }
 
-/* Return the number of a LID, or the LID of a number; NULL if that is not known. */
-static const char *
-invitation_other_id(const Jid *person)
+/*
+ * Return the JID that WhatsApp has for a person, to whom an addition is sent by
+ * it as well: the one it gave for the number, or the other form of a number that
+ * it does not have; an invalid one: that of the intent.
+ */
+static Jid
+invitation_address(const Jid *person)
 {
-	return person->kind == JID_LID ? contact_with_lid(person->text) : contact_lid(person->text);
+	Jid			other = jid_other_form(person);
+	Jid			known_as;
+	Contact		contact;
+
+	(void) contact_look_up(person->text, &contact);
+	known_as = contact_known_as(&contact);
+	if (known_as.kind == JID_PERSON || !contact.is_checked || contact.is_registered || other.kind != JID_PERSON)
+		return known_as;
+	(void) contact_look_up(other.text, &contact);
+	known_as = contact_known_as(&contact);
+	return known_as.kind == JID_PERSON ? known_as : other;
+}
+
+/* Return why a person is on the opt-out list by any of their ids, as an addition asks; NULL if they are not. */
+static const char *
+invitation_opt_out(const Intent *intent)
+{
+	const char *jid = intent->jid.text;
+	const char *reason;
+	Contact		contact;
+
+	(void) contact_look_up(jid, &contact);
+	reason = suppression_reason_of_both(jid, intent->jid.kind == JID_LID ? contact_with_lid(jid) : contact.lid, intent->lane.group);
+	if (reason || contact.known_as == NULL || strcmp(contact.known_as, jid) == 0)
+		return reason;
+	return suppression_reason(contact.known_as, intent->lane.group);
+}
+
+/*
+ * True if an invitation to the group is still open, unless somebody has asked for
+ * the intent again since it was sent: one that may not have arrived is sent anew.
+ */
+static bool
+invitation_is_open(const Intent *intent, const WawpInstance *instance)
+{
+	Membership	memory;
+
+	return membership_get(&intent->lane, contact_id(intent->jid.text), &memory) && memory.invited_at != 0 &&
+		memory.invited_at > GetCurrentTimestamp() - instance->invite_ttl_ms * 1000 &&
+		!intent_was_asked_again(intent->id, memory.invited_at);
 }
 
 /*
@@ -89,8 +132,7 @@ const char *
 messages_why_not_invited(const Intent *intent, const WawpInstance *instance, WawpOutcome *outcome)
 {
 	GroupSettings settings = settings_get(&intent->lane);
-	const char *reason = suppression_reason_of_both(intent->jid.text, invitation_other_id(&intent->jid), intent->lane.group);
-	Membership	memory;
+	const char *reason = invitation_opt_out(intent);
 
 	if (intent->superseded)
 		return "not invited: the opposite was asked for";
@@ -102,9 +144,7 @@ messages_why_not_invited(const Intent *intent, const WawpInstance *instance, Waw
 		return psprintf("not invited: suppressed (%s)", reason);
 	if (intent_is_over(intent))
 		return "not invited: the membership was to end before";
-	if (intent->action != ACTION_INVITE &&
-		membership_get(&intent->lane, contact_id(intent->jid.text), &memory) && memory.invited_at != 0 &&
-		memory.invited_at > GetCurrentTimestamp() - instance->invite_ttl_ms * 1000)
+	if (intent->action != ACTION_INVITE && invitation_is_open(intent, instance))
 		return "not invited: the last invitation is still open";
 	if (!invitation_is_doubtful(intent))
 		return NULL;
@@ -123,6 +163,32 @@ invitation_text(const CachedGroup *cached, const GroupSettings *settings)
 	return text_fill(text, parts, lengthof(parts), CALL_MAX_MESSAGE_CHARS);
 }
 
+/* Fail an intent whose requester may not use the instance any more, as a claim does; false if what is wrong may be repaired. */
+static bool
+invitation_refuse(const Intent *intent, const ErrorData *error)
+{
+	AuditRecord record = audit_record_of_intent(intent, "refused");
+	IntentChange change = {.state = STATE_FAILED, .detail = error->message};
+
+	if (error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
+		return false;
+	audit_write(&record);
+	(void) intent_settle(intent->id, STATE_INVITING, &change);
+	completion_note_failures();
+	lanes_note(&intent->lane, clock_monotonic_ms());
+	return true;
+}
+
+/* Fail an intent that waits to be invited for, if its requester may not use the instance any more; false otherwise. */
+bool
+messages_refuse(const Intent *intent)
+{
+	WawpInstance *instance;
+	const ErrorData *error = attempt_read_instance(&intent->lane, intent, &instance);
+
+	return error && invitation_refuse(intent, error);
+}
+
 /* Claim an invitation and record it as sent.  Return false if the row is gone or the requester cannot send it. */
 static bool
 invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *settings, const BudgetPermit *permit)
@@ -134,12 +200,13 @@ invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *setting
 	attempt->n = 1;
 	attempt->intents[0] = *intent;
 	attempt->intents[0].action = ACTION_INVITE;
+	attempt->intents[0].known_as = invitation_address(&intent->jid);
 	attempt_keep_intents(attempt);
 	attempt_name_people(attempt);
 	error = attempt_prepare(attempt);
 	if (error || !intent_begin_invite(intent))
 	{
-		if (error)
+		if (error && !invitation_refuse(intent, error))
 			intent_postpone(intent, GetCurrentTimestamp() + INSTANCE_RETRY_MS * INT64CONST(1000), NULL);
 		MemoryContextDelete(attempt->memory);
 		return false;
@@ -224,6 +291,9 @@ messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described,
 	TimestampTz later;
 	BudgetPermit permit;
 
+	/* the next cycle cancels it */
+	if (intent->expires_at != 0 && intent->expires_at <= GetCurrentTimestamp())
+		return GetCurrentTimestamp() + USECS_PER_SEC;
 	if (no_invite)
 		invitation_give_up(intent, outcome, no_invite);
 	else if (quiet != 0)

@@ -17,6 +17,7 @@
 struct Holds;
 
 extern const char *messages_why_not_invited(const Intent *intent, const WawpInstance *instance, WawpOutcome *outcome);
+extern bool messages_refuse(const Intent *intent);
 extern TimestampTz messages_invite(Lane *lane, const Intent *intent, const WawpInstance *described, struct Holds *holds,
 								   InfoNeed *need);
 extern IntentChange messages_invitation_change(const Attempt *attempt);

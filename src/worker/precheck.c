@@ -243,8 +243,8 @@ person_infer_opt_out(Intent *intent, int64 contact, const Membership *memory, In
 
 	if (memory->left_at == 0)
 		membership_note_gone(&intent->lane, contact);
-	suppression_set(intent->jid.text, intent->lane.group, reason,
-					GetCurrentTimestamp() + wawp_inferred_suppression * USECS_PER_MINUTE);
+	suppression_set_since(intent->jid.text, intent->lane.group, reason, GetCurrentTimestamp(),
+						  GetCurrentTimestamp() + wawp_inferred_suppression * USECS_PER_MINUTE);
 	precheck_refuse(intent, WAWP_SUPPRESSED, psprintf("suppressed: %s", reason), change);
 }
 
@@ -314,15 +314,6 @@ size_decides(const Intent *intent, const Contact *contact, const CachedGroup *ca
 	Membership	memory;
 
 	return group_cache_wants_size(cached) && membership_get(&intent->lane, contact->id, &memory) && memory.seen_at != 0;
-}
-
-/* Return the JID WhatsApp gave for a number; an invalid one if none is known. */
-static Jid
-contact_known_as(const Contact *contact)
-{
-	Jid			none = {.kind = JID_INVALID};
-
-	return contact->known_as ? jid_parse(contact->known_as, strlen(contact->known_as)) : none;
 }
 
 /*

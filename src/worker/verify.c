@@ -613,6 +613,15 @@ verify_pending(const Intent *intent, const Contact *contact, const CachedGroup *
 		verify_go_on_waiting(intent, instance, NULL, pass);
 }
 
+/* True if an invitation waits for what only its requester may ask, who may not any more: it has failed. */
+static bool
+verify_is_refused(const Intent *intent, const MembersFinding *finding, VerifyPass *pass)
+{
+	if (intent->state != STATE_INVITING || finding->verdict == VERDICT_YES || intent->due > GetCurrentTimestamp())
+		return false;
+	return verify_is_requester_unable(intent, pass) && messages_refuse(intent);
+}
+
 /* Settle a person who is to be invited, or make them the invitee of the pass if they are surely absent. */
 static void
 verify_invitee(const Intent *intent, const CachedGroup *cached, const WawpInstance *instance,
@@ -744,7 +753,9 @@ verify_row(const Intent *intent, Contact *contact, const CachedGroup *cached, co
 	InfoNeed	lid = {0, NULL};
 	MembersFinding finding = verify_find(intent, contact, cached, instance, pass, &lid);
 
-	if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && group_cache_wants_list(cached))
+	if (verify_is_refused(intent, &finding, pass))
+		;
+	else if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && group_cache_wants_list(cached))
 		verify_want_list(intent, instance, pass);
 	else if (intent->state == STATE_INVITING &&
 			 (has_list || cached->failures >= MAX_READ_FAILURES || finding.verdict == VERDICT_NO))

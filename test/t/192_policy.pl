@@ -78,6 +78,17 @@ foreach my $bad ("wawp_suppress('12')", "wawp_suppress(NULL)", "wawp_suppress('$
 	$session->quit;
 }
 
+# An answer that says the same does not take the place of who was put on the list meanwhile.
+my %objects = (group => $wawp->group, who => $wawp->person);
+$sim->rule({ match => { path => "$objects{group}/participants/add\$" }, fault => { gate => \1 },
+	answer => { status => 200, json => { "$objects{who}\@c.us" => { code => 408, message => 'left' } } } });
+my $objecting = $wawp->want(%objects);
+$wawp->comes_to($objecting, qr/^sending/);
+$wawp->ask("SELECT wawp_suppress('$objects{who}', '$objects{group}', 'objection by letter')");
+$sim->unrule;
+is($wawp->end($objecting), 'failed recently_left', 'somebody objects while they are being added, and WhatsApp has them as having left');
+is($wawp->ask("SELECT reason FROM wawp.suppression WHERE group_jid = '$objects{group}'"), 'objection by letter', '... which is no other reason than theirs');
+
 # ---- who is put back until the group is known comes first again
 
 WawpTest->create_server($node, 'orderly', $sim, { adds_per_minute => 0, invites_per_minute => 0, concurrency => 1 });

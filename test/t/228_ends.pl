@@ -134,6 +134,23 @@ is($wawp->end($waits), 'failed privacy_blocked', '... and is not sent when the m
 is($wawp->column($waits, 'detail'), 'not invited: the membership was to end before', '... as it says');
 is(scalar($wawp->messages($waiting)), 0, '... to nobody');
 
+# ---- an end that fails is not forgotten
+
+$wawp->ask('CREATE ROLE ann LOGIN; GRANT USAGE ON FOREIGN SERVER support TO ann');
+my $ann = WawpTest->session($node, 'postgres', user => 'ann');
+($group, $who) = ($wawp->group, $wawp->person);
+is($wawp->end($ann->ask("SELECT id FROM wawp_request_add('$group', ARRAY['$who'], 'support', until => now() + interval '2 s')")->{out}), 'done added', 'added for a time');
+$wawp->ask('REVOKE USAGE ON FOREIGN SERVER support FROM ann');
+my $end = $wawp->until("SELECT id FROM wawp.membership_intent WHERE group_jid = '$group' AND origin = 'until'", qr/^\d+$/);
+is($wawp->end($end), 'failed', '... which has ended, but the role may not use the instance any more');
+is($wawp->ask("SELECT state || ' ' || why FROM wawp.stuck WHERE id = $end"), 'failed permission denied for foreign server support', '... as wawp.stuck has it');
+is($wawp->ask("SET ROLE pg_monitor; SELECT count(*) FROM wawp.stuck WHERE id = $end"), 1, '... also for who monitors it');
+$wawp->ask('RESET ROLE; GRANT USAGE ON FOREIGN SERVER support TO ann');
+is($ann->ask("SELECT wawp_retry($end)")->{out}, 't', '... it is asked for again');
+is($wawp->end($end), 'done removed', '... and the person goes');
+is($wawp->ask("SELECT count(*) FROM wawp.stuck WHERE id = $end"), 0, '... which is all');
+$ann->quit;
+
 # ---- the epoch is a time like others
 
 is($wawp->end($wawp->want(expires_at => "'2000-01-01 00:00+00'")), 'cancelled', 'expires_at at the epoch has passed');
