@@ -66,9 +66,13 @@
 #if PG_VERSION_NUM >= 160000
 #define wawp_extension_ownercheck(extension, roleid) object_ownercheck(ExtensionRelationId, (extension), (roleid))
 #define wawp_schema_ownercheck(schema, roleid) object_ownercheck(NamespaceRelationId, (schema), (roleid))
+#define wawp_class_ownercheck(relid, roleid) object_ownercheck(RelationRelationId, (relid), (roleid))
+#define wawp_server_ownercheck(serverid, roleid) object_ownercheck(ForeignServerRelationId, (serverid), (roleid))
 #else
 #define wawp_extension_ownercheck(extension, roleid) pg_extension_ownercheck((extension), (roleid))
 #define wawp_schema_ownercheck(schema, roleid) pg_namespace_ownercheck((schema), (roleid))
+#define wawp_class_ownercheck(relid, roleid) pg_class_ownercheck((relid), (roleid))
+#define wawp_server_ownercheck(serverid, roleid) pg_foreign_server_ownercheck((serverid), (roleid))
 #endif
 
 /* A backend's number below MaxBackends. */

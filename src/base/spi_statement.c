@@ -25,7 +25,9 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "base/spi_statement.h"
+#include "base/subtransaction.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
@@ -45,6 +47,9 @@
 
 /* only superusers can create objects in pg_catalog; pg_temp comes first unless it is listed */
 #define PINNED_SEARCH_PATH "pg_catalog, pg_temp"
+
+/* A statement is tried once more for each row that was changed while it waited, up to as often as this. */
+#define MAX_TRIALS 100
 
 /*
  * ---- acting as the extension's owner, or as the role that calls
@@ -459,6 +464,54 @@ spi_run_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot)
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", statement->text, SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+/* A statement that is tried, and what it returned or changed. */
+typedef struct SqlTrial
+{
+	SqlStatement *statement;
+	const SqlArgs *args;
+	uint64		n;
+} SqlTrial;
+
+/* Run a statement by what is committed now, for subtransaction_try(). */
+static bool
+statement_try(void *subject)
+{
+	SqlTrial   *trial = subject;
+
+	trial->n = spi_run_seeing(trial->statement, trial->args, GetLatestSnapshot());
+	return true;
+}
+
+/* True if a row was changed while a statement waited for it; a conflict of predicate reads, which stays one, has a hint. */
+static bool
+is_changed_row(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE && error->hint == NULL;
+}
+
+/*
+ * Likewise by what is committed now, also in a transaction that keeps an older
+ * snapshot: there a statement that changes rows would fail of what others, above all
+ * the worker, have changed since.  The transaction's own rows are seen.
+ */
+uint64
+spi_run_latest(SqlStatement *statement, const SqlArgs *args)
+{
+	SqlTrial	trial = {.statement = statement, .args = args};
+	ErrorData  *error;
+
+	if (!IsolationUsesXactSnapshot())
+		return spi_run(statement, args);
+	for (int left = MAX_TRIALS; (error = subtransaction_try(statement_try, &trial)) != NULL; left--)
+	{
+		if (!is_changed_row(error) || left == 0)
+			ReThrowError(error);
+		FreeErrorData(error);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return trial.n;
 }
 
 /*

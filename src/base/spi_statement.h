@@ -82,6 +82,7 @@ extern void spi_add_bool(SqlArgs *args, bool value);
 extern void spi_add_time(SqlArgs *args, TimestampTz value);
 extern uint64 spi_run(SqlStatement *statement, const SqlArgs *args);
 extern uint64 spi_run_seeing(SqlStatement *statement, const SqlArgs *args, Snapshot snapshot);
+extern uint64 spi_run_latest(SqlStatement *statement, const SqlArgs *args);
 extern void spi_run_portions(SqlStatement *statement, const SqlArgs *args, long at_once, SqlPortion take, void *context);
 extern void spi_open(SqlCursor *cursor, SqlStatement *statement, const SqlArgs *args);
 extern bool spi_next(SqlCursor *cursor, uint64 *row);

@@ -15,7 +15,10 @@
  * it at COMMIT PREPARED (worker/utility_hook.c).  Locks: the unique index on
  * queued rows makes two transactions of one requester that request the same for
  * the same time wait for each other.  How much a requester may have queued is
- * quota.c's.
+ * quota.c's.  Where a transaction keeps a snapshot, queued rows are found and changed as
+ * they are now, since the worker changes them all the time; what another session has
+ * requested since is a serialization failure, for rows that it was requested for may
+ * be missing in the snapshot.
  * A statement's requester lives as long as the trigger's FmgrInfo; all else is
  * in the caller's memory context.
  *
@@ -768,22 +771,27 @@ note_asked_again(int64 id, bool has_lock)
 /*
  * Writes to *queued the intent that `find`, a pair of statements, finds for this
  * request, made the stronger of both; false if there is none, or none any more.
+ * Raises if another session has requested it since the snapshot that is kept.
  */
 static bool
 find_and_strengthen(SqlStatement *find, bool has_time, const SqlArgs *args, QueuedIntent *queued)
 {
 	SqlArgs		stronger = *args;
+	bool		is_weaker;
 
-	if (spi_run(&find[has_time ? 1 : 0], args) == 0)
+	if (spi_run_latest(&find[has_time ? 1 : 0], args) == 0)
 		return false;
-	if (spi_get_bool(0, 3))
-	{
-		spi_add_int8(&stronger, spi_get_int8(0, 1, 0));
-		if (spi_run(&strengthen, &stronger) == 0)
-			return false;
-	}
 	queued->id = spi_get_int8(0, 1, 0);
 	queued->batch_id = spi_get_text(0, 2);
+	is_weaker = spi_get_bool(0, 3);
+	intent_require_seen(queued->id);
+	if (is_weaker)
+	{
+		spi_add_int8(&stronger, queued->id);
+		if (spi_run_latest(&strengthen, &stronger) == 0)
+			return false;
+		queued->batch_id = spi_get_text(0, 2);
+	}
 	queued->created = false;
 	if (!has_time)
 		note_asked_again(queued->id, find == find_and_lock_queued);

@@ -24,6 +24,7 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "access/xact.h"
 #include "base/index_probe.h"
 #include "base/spi_statement.h"
 #include "base/table_update.h"
@@ -176,17 +177,23 @@ intent_take_insert_mark(void)
 	" AND (action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote')) AND action::text <> $4" \
 	" AND requester = $5 AND home = $7 AND home <> " HOME_OF_RESTORED_ROWS " AND "
 
+/* For the same time. */
+#define QUEUED_OPPOSITES \
+	QUEUED_OPPOSITE "not_before = $6 UNION ALL " QUEUED_OPPOSITE "$6 IS NULL AND not_before IS NULL"
+#define OPPOSITE_TYPES 7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID, UUIDOID}
+
 /* Cancels the requester's opposite for the same time, while it is queued. */
 static SqlStatement cancel_opposite = {
 	"UPDATE wawp.membership_intent SET state = 'cancelled',"
 	" detail = CASE WHEN action IN ('add', 'invite') AND $4 IN ('add', 'invite') THEN 'the same was asked for in another way'"
 	"  ELSE 'the opposite was asked for' END,"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
-	" WHERE state = 'queued' AND id = ANY (ARRAY("
-	QUEUED_OPPOSITE "not_before = $6 UNION ALL " QUEUED_OPPOSITE "$6 IS NULL AND not_before IS NULL))"
-	" RETURNING id",
-	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID, UUIDOID}, NULL
+	" WHERE state = 'queued' AND id = ANY (ARRAY(" QUEUED_OPPOSITES ")) RETURNING id",
+	OPPOSITE_TYPES, NULL
 };
+
+/* Finds it, where it matters whether the transaction's snapshot shows it. */
+static SqlStatement find_opposite = {QUEUED_OPPOSITES, OPPOSITE_TYPES, NULL};
 
 /* The requester's opposites in these states.  An addition and an invitation want the same; the later one waits. */
 #define OPPOSITES_IN(states) \
@@ -234,13 +241,14 @@ intent_reinstate(uint64 n)
 		ids[i] = Int64GetDatum(spi_get_int8(i, 1, 0));
 	spi_add_array(&args, ids, NULL, (int) n, INT8OID);
 	if (n > 0)
-		(void) spi_run(&reinstate, &args);
+		(void) spi_run_latest(&reinstate, &args);
 	pfree(ids);
 }
 
 /*
  * True if intent_make_room() may have something to do, which is rare: two index
- * probes cost less than its statements, which cost more than the new row.
+ * probes cost less than its statements, which cost more than the new row.  What is
+ * committed counts, also where the transaction's snapshot is older.
  */
 bool
 intent_is_in_the_way(const char *instance, const char *group, const char *jid)
@@ -253,7 +261,7 @@ intent_is_in_the_way(const char *instance, const char *group, const char *jid)
 		{"membership_intent", "membership_intent_busy", 4, {home_datum(), of_instance, in_group, person}}
 	};
 
-	return index_probe_any(queued_or_busy, lengthof(queued_or_busy)) != PROBE_NONE;
+	return index_probe_committed(queued_or_busy, lengthof(queued_or_busy)) != PROBE_NONE;
 }
 
 /*
@@ -339,7 +347,63 @@ intent_cancel_of_other_account(const char *instance, const char *group, const ch
 	spi_add_text(&args, action_names[action]);
 	spi_add_time(&args, not_before);
 	home_bind(&args);
-	(void) spi_run(&cancel_of_other_account, &args);
+	(void) spi_run_latest(&cancel_of_other_account, &args);
+}
+
+/* What was asked for, which the worker does not change; a membership's end is asked for by the worker. */
+static SqlStatement read_asked = {
+	"SELECT ROW(i.priority, i.expires_at, i.until, i.verify, i.invite, i.after, i.batch_id)::text"
+	" FROM wawp.membership_intent i WHERE i.id = $1 AND i.origin <> 'until'",
+	1, {INT8OID}, NULL
+};
+
+/* Raises that another session has asked for something since the transaction's snapshot. */
+static void
+raise_asked_since(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update"),
+			 errdetail("Another session has requested a membership of the same person since the transaction began."),
+			 errhint("The transaction might succeed if retried.")));
+}
+
+/*
+ * Raise if another session has asked for an intent, or asked for it in another
+ * way, since the snapshot that the transaction keeps: it may have done so for rows that
+ * this transaction does not see.
+ */
+void
+intent_require_seen(int64 id)
+{
+	SqlArgs		args = {0};
+	const char *seen = NULL;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	spi_add_int8(&args, id);
+	if (spi_run(&read_asked, &args) > 0)
+		seen = spi_get_text(0, 1);
+	if (spi_run_seeing(&read_asked, &args, GetLatestSnapshot()) > 0 && (seen == NULL || strcmp(seen, spi_get_text(0, 1)) != 0))
+		raise_asked_since();
+}
+
+/*
+ * Cancels the requester's opposite; true if there was one, whose id is the result.
+ * In a transaction that keeps a snapshot it is the one that was looked at first.
+ */
+static bool
+cancel_seen_opposite(const SqlArgs *args)
+{
+	int64		seen = 0;
+
+	if (IsolationUsesXactSnapshot() && spi_run_seeing(&find_opposite, args, GetLatestSnapshot()) > 0)
+		intent_require_seen(seen = spi_get_int8(0, 1, 0));
+	if (spi_run_latest(&cancel_opposite, args) == 0)
+		return false;
+	if (IsolationUsesXactSnapshot() && spi_get_int8(0, 1, 0) != seen)
+		raise_asked_since();
+	return true;
 }
 
 /*
@@ -366,7 +430,7 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 	spi_add_time(&args, not_before);
 	home_bind(&args);
 	home_bind(&busy);
-	if (spi_run(&cancel_opposite, &args) > 0)
+	if (cancel_seen_opposite(&args))
 	{
 		spi_add_int8(&noted, spi_get_int8(0, 1, 0));
 		intent_reinstate(1);
@@ -374,7 +438,7 @@ intent_make_room(const char *instance, const char *group, const char *jid, Inten
 		spi_run(&note_cancelled, &noted);
 	}
 	if (!waits && not_before <= GetCurrentTimestamp())
-		(void) spi_run(&supersede, &busy);
+		(void) spi_run_latest(&supersede, &busy);
 }
 
 /* True if role $4 may change an intent: its own, and those of roles it is a member of. */
@@ -432,7 +496,7 @@ intent_cancel(int64 id, const IntentRequester *requester)
 	spi_add_int8(&args, id);
 	intent_bind_requester(&args, requester);
 	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
-	n = spi_run(&cancel_one, &args);
+	n = spi_run_latest(&cancel_one, &args);
 	intent_reinstate(n);
 	return n > 0;
 }
@@ -447,7 +511,7 @@ intent_cancel_batch(const char *batch, const IntentRequester *requester)
 	spi_add_text(&args, batch);
 	intent_bind_requester(&args, requester);
 	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
-	n = spi_run(&cancel_batch, &args);
+	n = spi_run_latest(&cancel_batch, &args);
 	intent_reinstate(n);
 	return (int64) n;
 }
@@ -467,10 +531,10 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	intent_bind_requester(&args, requester);
 	spi_add_datum(&args, ObjectIdGetDatum(requester->roleid));
 	spi_add_time(&args, doubtful);
-	if (spi_run(&requeue, &args) == 0)
+	if (spi_run_latest(&requeue, &args) == 0)
 		return false;
 	spi_add_int8(&queued, id);
-	(void) spi_run(&supersede_by_retried, &queued);
+	(void) spi_run_latest(&supersede_by_retried, &queued);
 	return true;
 }
 
@@ -2986,7 +3050,7 @@ intent_requester(int64 id)
 	SqlArgs		args = {0};
 
 	spi_add_int8(&args, id);
-	return spi_run(&requester_of, &args) > 0 ? spi_get_oid(0, 1) : InvalidOid;
+	return spi_run_seeing(&requester_of, &args, GetLatestSnapshot()) > 0 ? spi_get_oid(0, 1) : InvalidOid;
 }
 
 /*

@@ -267,6 +267,7 @@ extern uint64 intent_insert(SqlStatement *statement, const SqlArgs *args);
 extern uint64 intent_insert_rows(SqlStatement *statement, const SqlArgs *args, int rows);
 extern bool intent_take_insert_mark(void);
 extern bool intent_is_in_the_way(const char *instance, const char *group, const char *jid);
+extern void intent_require_seen(int64 id);
 extern void intent_make_room(const char *instance, const char *group, const char *jid,
 							 IntentAction action, TimestampTz not_before, bool waits,
 							 const IntentRequester *requester);

@@ -20,6 +20,11 @@
  * COMMIT PREPARED wakes the worker: the session that made the requests could not
  * when it prepared, and this one does not know of them.
  *
+ * CREATE TRIGGER, CREATE RULE, foreign keys, partitions, DROP SERVER and ALTER SERVER
+ * ... RENAME lock what they name against everybody before PostgreSQL looks whether the role
+ * may do that.  So it is looked at here: one idle session with any lock, and who asks for
+ * such a one without a right, would keep all others waiting.
+ *
  * Rows follow a server that changes: that is server_changes.c's.
  *
  * Bars are in shared memory, behind functions of shmem.c, and are lifted when the
@@ -41,19 +46,25 @@
 #include "base/shmem.h"
 #include "base/spi_statement.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
+#include "client/instance.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "worker/worker.h"
 
@@ -373,6 +384,101 @@ changes_instance(Node *statement)
 		IsA(statement, CreateUserMappingStmt) || IsA(statement, AlterUserMappingStmt) || IsA(statement, DropUserMappingStmt);
 }
 
+/*
+ * ---- statements of roles that may not execute them
+ */
+
+/* Return the relation of schema wawp that a statement names; InvalidOid if it is another one. */
+static Oid
+find_own_relation(const RangeVar *name)
+{
+	Oid			schema = get_namespace_oid("wawp", true);
+	Oid			relid = OidIsValid(schema) ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+
+	return OidIsValid(relid) && get_rel_namespace(relid) == schema ? relid : InvalidOid;
+}
+
+/* Raise, as PostgreSQL does later, if the role is not the owner of a relation of ours. */
+static void
+require_owner(const RangeVar *name)
+{
+	Oid			relid = find_own_relation(name);
+
+	if (OidIsValid(relid) && !wawp_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
+}
+
+/* Likewise, if the role does not have the privilege, on no column either. */
+static void
+require_privilege(const RangeVar *name, AclMode privilege)
+{
+	Oid			relid = find_own_relation(name);
+
+	if (OidIsValid(relid) && pg_class_aclcheck(relid, GetUserId(), privilege) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(relid, GetUserId(), privilege, ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
+}
+
+/* Likewise for what a foreign key among these constraints refers to. */
+static void
+require_references(const List *constraints)
+{
+	ListCell   *lc;
+
+	foreach(lc, constraints)
+	{
+		const Constraint *constraint = lfirst_node(Constraint, lc);
+
+		if (constraint->contype == CONSTR_FOREIGN && constraint->pktable != NULL)
+			require_privilege(constraint->pktable, ACL_REFERENCES);
+	}
+}
+
+/* Likewise for the other table of a part of ALTER TABLE; foreign keys of CREATE TABLE come here, too. */
+static void
+require_for_command(const AlterTableCmd *command)
+{
+	if (command->subtype == AT_AddConstraint)
+		require_references(list_make1(command->def));
+	else if (command->subtype == AT_AddColumn)
+		require_references(castNode(ColumnDef, command->def)->constraints);
+	else if (command->subtype == AT_AttachPartition || command->subtype == AT_DetachPartition)
+		require_owner(castNode(PartitionCmd, command->def)->name);
+}
+
+/* Likewise for an instance. */
+static void
+require_server_owner(const char *name)
+{
+	const ForeignServer *server = GetForeignServerByName(name, true);
+
+	if (server && instance_id_of(name) && !wawp_server_ownercheck(server->serverid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, name);
+}
+
+/* Likewise for all that these statements lock against everybody. */
+static void
+require_rights(Node *statement)
+{
+	ListCell   *lc;
+
+	if (IsA(statement, CreateTrigStmt))
+		require_privilege(castNode(CreateTrigStmt, statement)->relation, ACL_TRIGGER);
+	else if (IsA(statement, RuleStmt))
+		require_owner(castNode(RuleStmt, statement)->relation);
+	else if (IsA(statement, AlterTableStmt))
+		foreach(lc, castNode(AlterTableStmt, statement)->cmds)
+			require_for_command(lfirst_node(AlterTableCmd, lc));
+	else if (IsA(statement, CreateStmt) || IsA(statement, CreateForeignTableStmt))
+		foreach(lc, ((CreateStmt *) statement)->inhRelations)
+			require_owner(lfirst_node(RangeVar, lc));
+	else if (IsA(statement, DropStmt) && castNode(DropStmt, statement)->removeType == OBJECT_FOREIGN_SERVER)
+		foreach(lc, castNode(DropStmt, statement)->objects)
+			require_server_owner(strVal(lfirst(lc)));
+	else if (IsA(statement, RenameStmt) && castNode(RenameStmt, statement)->renameType == OBJECT_FOREIGN_SERVER)
+		require_server_owner(strVal(castNode(RenameStmt, statement)->object));
+}
+
 static void
 utility_hook(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 			 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
@@ -381,6 +487,7 @@ utility_hook(PlannedStmt *pstmt, const char *query, bool read_only_tree, Process
 	bool		wakes = commits_prepared(statement);
 	Bar			bar = {.dbid = database_to_bar(statement)};
 
+	require_rights(statement);
 	if (drops_extension(statement))
 		bar_until_transaction_end();
 	if (!OidIsValid(bar.dbid))
