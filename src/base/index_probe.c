@@ -277,14 +277,10 @@ index_probe_first(const IndexProbe *probe)
 	return index_probe_open(probe, 1, GetTransactionSnapshot, NULL, 0);
 }
 
-/* Look for a row with the keys of any of these probes, all of one table: PROBE_NONE if none has one. */
-IndexProbeResult
-index_probe_any(const IndexProbe *probes, int n)
-{
-	return index_probe_open(probes, n, GetTransactionSnapshot, NULL, 0);
-}
-
-/* Likewise, seeing what was committed since the transaction's snapshot, too. */
+/*
+ * Look for a row with the keys of any of these probes, all of one table: PROBE_NONE
+ * if none has one.  What was committed since the transaction's snapshot is seen, too.
+ */
 IndexProbeResult
 index_probe_committed(const IndexProbe *probes, int n)
 {

@@ -48,7 +48,6 @@ typedef void (*IndexProbeTake) (TupleTableSlot *slot, void *context);
 typedef bool (*IndexProbeMatch) (TupleTableSlot *slot, void *context);
 
 extern IndexProbeResult index_probe_first(const IndexProbe *probe);
-extern IndexProbeResult index_probe_any(const IndexProbe *probes, int n);
 extern IndexProbeResult index_probe_committed(const IndexProbe *probes, int n);
 extern IndexProbeResult index_probe_columns(const IndexProbe *probe, ProbeColumn *columns, int n);
 extern IndexProbeResult index_probe_each(const IndexProbe *probe, IndexProbeTake take, void *context);

@@ -398,7 +398,10 @@ cancel_seen_opposite(const SqlArgs *args)
 	int64		seen = 0;
 
 	if (IsolationUsesXactSnapshot() && spi_run_seeing(&find_opposite, args, GetLatestSnapshot()) > 0)
-		intent_require_seen(seen = spi_get_int8(0, 1, 0));
+	{
+		seen = spi_get_int8(0, 1, 0);
+		intent_require_seen(seen);
+	}
 	if (spi_run_latest(&cancel_opposite, args) == 0)
 		return false;
 	if (IsolationUsesXactSnapshot() && spi_get_int8(0, 1, 0) != seen)
