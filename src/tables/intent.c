@@ -350,7 +350,7 @@ intent_cancel_of_other_account(const char *instance, const char *group, const ch
 	(void) spi_run_latest(&cancel_of_other_account, &args);
 }
 
-/* What was asked for, which the worker does not change; a membership's end is asked for by the worker. */
+/* Reads what was asked for, which the worker does not change; a membership's end is asked for by the worker. */
 static SqlStatement read_asked = {
 	"SELECT ROW(i.priority, i.expires_at, i.until, i.verify, i.invite, i.after, i.batch_id)::text"
 	" FROM wawp.membership_intent i WHERE i.id = $1 AND i.origin <> 'until'",
