@@ -102,13 +102,18 @@ NOTHING(audit_end_gathering)
 NOTHING(savepoint_begin_cycle)
 NOTHING(erasure_rest_put_off)
 NOTHING(erasure_begin_anew)
-NOTHING(savepoint_committed)
 NO(completion_has_superseded)
 NO(completion_has_failures)
 NO(completion_expire)
 NO(erasure_rest_complete)
 NO(identity_note_promotion)
 NO(savepoint_is_on)
+NO(savepoint_lost_to_a_lock)
+
+void
+savepoint_committed(bool has_retries pg_attribute_unused())
+{
+}
 
 void
 messages_welcome_due(Holds *holds pg_attribute_unused())
