@@ -76,7 +76,7 @@ COMMENT ON COLUMN wawp.membership_intent.instance_id IS 'the instance''s Wawp id
 COMMENT ON COLUMN wawp.membership_intent.requester IS 'the role that asked, by oid: decides who may see, cancel and retry it, and as whom it is sent';
 COMMENT ON COLUMN wawp.membership_intent.requested_by IS 'the name that role had when it asked';
 COMMENT ON COLUMN wawp.membership_intent.home IS 'the database it was requested in, the only one that serves it; zero in a row that was restored or replicated';
-COMMENT ON COLUMN wawp.membership_intent.requested_from IS 'login role, claimed actor, application, client address and process; taken_over: it was due when it was taken over, and may have been served before; asked_again: when it was last requested again, or retried, as an epoch';
+COMMENT ON COLUMN wawp.membership_intent.requested_from IS 'login role, claimed actor, application, client address and process; taken_over: it was due when it was taken over, and may have been served before; asked_again: when it was last requested again, or retried, as an epoch; may_have_invited: it was retried after an invitation that may not have been sent';
 COMMENT ON COLUMN wawp.membership_intent.origin IS 'function, insert, or the trigger''s table';
 COMMENT ON COLUMN wawp.membership_intent.attempts IS 'requests sent for it';
 COMMENT ON COLUMN wawp.membership_intent.crashes IS 'times the worker died while serving it';

@@ -188,7 +188,7 @@ COMMENT ON COLUMN wawp.identity.home IS 'random name of that database; what is r
 COMMENT ON COLUMN wawp.identity.mark IS 'random; a file beside the replication slots has it too, which copies of the files lack';
 COMMENT ON COLUMN wawp.identity.timeline IS 'the server''s timeline when the row was written';
 COMMENT ON COLUMN wawp.identity.site IS 'wawp.site when the row was written';
-COMMENT ON COLUMN wawp.membership_intent.requested_from IS 'login role, claimed actor, application, client address and process; taken_over: it was due when it was taken over, and may have been served before; asked_again: when it was last requested again, or retried, as an epoch';
+COMMENT ON COLUMN wawp.membership_intent.requested_from IS 'login role, claimed actor, application, client address and process; taken_over: it was due when it was taken over, and may have been served before; asked_again: when it was last requested again, or retried, as an epoch; may_have_invited: it was retried after an invitation that may not have been sent';
 COMMENT ON COLUMN wawp.identity.doubtful_before IS 'what was asked for before then may have been sent by the server that was replaced: no invitation or welcome leaves for it; NULL when nothing is in doubt';
 
 CREATE FUNCTION wawp._identity_begin() RETURNS void

@@ -599,6 +599,7 @@ typedef struct QueuedIntent
 {
 	int64		id;				/* 0: none */
 	bool		created;		/* by this request */
+	bool		waits_no_more;	/* it was to follow another intent */
 	const char *batch_id;		/* may be NULL */
 } QueuedIntent;
 
@@ -608,16 +609,18 @@ typedef struct QueuedIntent
  * says so, without waiting for another intent if either does not wait, in the
  * batch of the second if it is in none.  The latest request decides which one is
  * waited for, and until when the person stays, as it does for a person who is in
- * the group already.
+ * the group already.  The end of a membership that the worker has queued becomes the
+ * requester's own wish.
  */
 #define IS_WEAKER \
-	"coalesce(i.priority < $7 OR i.expires_at < coalesce($8, 'infinity') OR i.until IS DISTINCT FROM $9" \
+	"coalesce(i.origin = 'until' OR i.priority < $7 OR i.expires_at < coalesce($8, 'infinity') OR i.until IS DISTINCT FROM $9" \
 	" OR NOT i.verify AND $10 OR NOT i.invite AND $11 OR i.after IS NOT NULL AND i.after IS DISTINCT FROM $12" \
 	" OR i.batch_id IS NULL AND $13 IS NOT NULL, false)"
 
 /* The requester's own, for that time; none that was restored, which is left to wawp_take_over(). */
 #define FIND_QUEUED(when) \
-	"SELECT i.id, i.batch_id, " IS_WEAKER " FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.instance = $1" \
+	"SELECT i.id, i.batch_id, " IS_WEAKER ", i.after IS NOT NULL AND $12 IS NULL" \
+	" FROM wawp.membership_intent i WHERE i.state = 'queued' AND i.instance = $1" \
 	" AND i.group_jid = $2 AND i.jid = $3 AND i.action = $4::wawp.action" \
 	" AND (i.action IN ('promote', 'demote')) = ($4 IN ('promote', 'demote'))" \
 	" AND i.requester = $5 AND i.not_before " when \
@@ -650,9 +653,13 @@ static SqlStatement strengthen = {
 	" expires_at = CASE WHEN $8 IS NOT NULL AND i.expires_at IS NOT NULL THEN greatest(i.expires_at, $8) END,"
 	" until = $9, verify = i.verify OR $10, invite = i.invite OR $11,"
 	" after = CASE WHEN i.after IS NULL THEN NULL WHEN " WAITS_FOR_IT("$12") " THEN i.after ELSE $12 END,"
-	" batch_id = coalesce(i.batch_id, $13), updated_at = clock_timestamp()"
+	" batch_id = coalesce(i.batch_id, $13),"
+	" reason = CASE WHEN i.origin = 'until' THEN $16 ELSE i.reason END,"
+	" requested_by = CASE WHEN i.origin = 'until' THEN $17::name ELSE i.requested_by END,"
+	" requested_from = CASE WHEN i.origin = 'until' THEN " INTENT_ASKED_AGAIN("$18") " ELSE i.requested_from END,"
+	" origin = CASE WHEN i.origin = 'until' THEN $19 ELSE i.origin END, updated_at = clock_timestamp()"
 	" WHERE i.id = $15 AND i.state = 'queued' AND i.home = $14 RETURNING i.id, i.batch_id",
-	15, {REQUEST_TYPES, INT8OID}, NULL
+	19, {REQUEST_TYPES, INT8OID, TEXTOID, TEXTOID, JSONBOID, TEXTOID}, NULL
 };
 
 /*
@@ -774,9 +781,11 @@ note_asked_again(int64 id, bool has_lock)
  * Raises if another session has requested it since the snapshot that is kept.
  */
 static bool
-find_and_strengthen(SqlStatement *find, bool has_time, const SqlArgs *args, QueuedIntent *queued)
+find_and_strengthen(SqlStatement *find, const Requester *requester, const MembershipRequest *request, const SqlArgs *args,
+					QueuedIntent *queued)
 {
 	SqlArgs		stronger = *args;
+	bool		has_time = request->not_before != 0;
 	bool		is_weaker;
 
 	if (spi_run_latest(&find[has_time ? 1 : 0], args) == 0)
@@ -784,10 +793,15 @@ find_and_strengthen(SqlStatement *find, bool has_time, const SqlArgs *args, Queu
 	queued->id = spi_get_int8(0, 1, 0);
 	queued->batch_id = spi_get_text(0, 2);
 	is_weaker = spi_get_bool(0, 3);
+	queued->waits_no_more = spi_get_bool(0, 4);
 	intent_require_seen(queued->id);
 	if (is_weaker)
 	{
 		spi_add_int8(&stronger, queued->id);
+		spi_add_text(&stronger, request->reason);
+		spi_add_text(&stronger, requester->role);
+		spi_add_datum(&stronger, requester->from);
+		spi_add_text(&stronger, request->origin);
 		if (spi_run_latest(&strengthen, &stronger) == 0)
 			return false;
 		queued->batch_id = spi_get_text(0, 2);
@@ -805,9 +819,9 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 	bool		may_be_queued = intent_is_in_the_way(requester->instance.name, request->group, jid->text);
 	IntentRequester by = requester_for_record(requester);
 	SqlArgs		args = find_args(requester, request, jid);
-	QueuedIntent queued;
+	QueuedIntent queued = {0};
 
-	while (!may_be_queued || !find_and_strengthen(find, request->not_before != 0, &args, &queued))
+	while (!may_be_queued || !find_and_strengthen(find, requester, request, &args, &queued))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (may_be_queued)
@@ -818,10 +832,14 @@ find_or_insert(const Requester *requester, const MembershipRequest *request, con
 		queued.batch_id = request->batch_id;
 		queued.created = true;
 		if (queued.id != 0)
-			break;
+			return queued;
 		/* another transaction inserted it first, and may have removed it since: try again */
 		may_be_queued = true;
 	}
+	/* what it would have superseded in its turn */
+	if (queued.waits_no_more)
+		intent_make_room(requester->instance.name, request->group, jid->text, request->action, request->not_before,
+						 false, &by);
 	return queued;
 }
 

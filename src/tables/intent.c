@@ -350,9 +350,12 @@ intent_cancel_of_other_account(const char *instance, const char *group, const ch
 	(void) spi_run_latest(&cancel_of_other_account, &args);
 }
 
-/* Reads what was asked for, which the worker does not change; a membership's end is asked for by the worker. */
+/*
+ * Reads what was asked for, as far as the worker does not change it, which `after` may
+ * be; a membership's end is asked for by the worker.
+ */
 static SqlStatement read_asked = {
-	"SELECT ROW(i.priority, i.expires_at, i.until, i.verify, i.invite, i.after, i.batch_id)::text"
+	"SELECT ROW(i.priority, i.expires_at, i.until, i.verify, i.invite, i.batch_id)::text"
 	" FROM wawp.membership_intent i WHERE i.id = $1 AND i.origin <> 'until'",
 	1, {INT8OID}, NULL
 };
@@ -470,8 +473,9 @@ static SqlStatement requeue = {
 	" outcome = NULL, code = NULL, detail = NULL,"
 	" settled_at = NULL, superseded = false, updated_at = clock_timestamp(),"
 	/* an invitation that may have been sent is asked for anew, after what is in doubt, though by another clock */
-	" requested_from = " INTENT_ASKED_AGAIN("CASE WHEN " MAY_HAVE_INVITED " AND requested_from ? '" KEY_TAKEN_OVER "'"
-	"  THEN requested_from - '" KEY_TAKEN_OVER "' ELSE requested_from END") ","
+	" requested_from = " INTENT_ASKED_AGAIN("CASE WHEN " MAY_HAVE_INVITED
+												 " THEN coalesce(requested_from, '{}') - '" KEY_TAKEN_OVER "' || '{\"" KEY_MAY_HAVE_INVITED "\": true}'"
+												 " ELSE requested_from - '" KEY_MAY_HAVE_INVITED "' END") ","
 	" not_before = CASE WHEN " MAY_HAVE_INVITED " AND greatest(created_at, not_before) < $5"
 	"  THEN greatest(clock_timestamp(), $5) ELSE not_before END"
 	" WHERE id = $1 AND state = 'failed' AND strpos(jid, '@') > 0 AND " IS_OWN
@@ -480,12 +484,16 @@ static SqlStatement requeue = {
 	5, {INT8OID, TEXTOID, JSONBOID, OIDOID, TIMESTAMPTZOID}, NULL
 };
 
-/* Marks what an intent that is queued again wants the opposite of, as intent_make_room() does. */
+/*
+ * Marks what an intent that is queued again wants the opposite of, as
+ * intent_make_room() does; the end of a membership wants nothing new.
+ */
 static SqlStatement supersede_by_retried = {
 	"UPDATE wawp.membership_intent i SET superseded = true, updated_at = clock_timestamp() WHERE i.id = ANY (ARRAY("
 	"SELECT s.id FROM wawp.membership_intent c, LATERAL (SELECT b.id FROM wawp.membership_intent b"
 	"  WHERE b.state IN " STATES_UNDER_WAY " AND NOT b.superseded AND " OPPOSED("b", "c") " OFFSET 0) s"
-	" WHERE c.id = $1 AND (c.not_before IS NULL OR c.not_before <= clock_timestamp())))",
+	" WHERE c.id = $1 AND c.origin IS DISTINCT FROM 'until' AND c.after IS NULL"
+	" AND (c.not_before IS NULL OR c.not_before <= clock_timestamp())))",
 	1, {INT8OID}, NULL
 };
 
@@ -2121,6 +2129,8 @@ static SqlStatement has_addition_under_way = {
 static SqlStatement has_addition_queued = {
 	"SELECT" OF_PERSON_IN("('queued')") " AND i.home <> " HOME_OF_RESTORED_ROWS
 	" AND (i.not_before IS NULL OR i.not_before <= clock_timestamp())"
+	" AND (i.expires_at IS NULL OR i.expires_at > clock_timestamp())"
+	" AND (i.after IS NULL OR (SELECT p.state = 'done' FROM wawp.membership_intent p WHERE p.id = i.after))"
 	" AND i.action IN ('add', 'invite') AND (i.until IS NULL OR i.until > clock_timestamp()) LIMIT 1",
 	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
 };
@@ -2135,7 +2145,7 @@ intent_has_addition_under_way(const LaneKey *lane, const char *jid)
 	return spi_run(&has_addition_under_way, &args) > 0;
 }
 
-/* True if somebody has queued that the person is added, at once or at a time that has come, until later than now. */
+/* True if somebody has queued that the person is added, at once or at a time and turn that has come, until later than now. */
 bool
 intent_has_addition_queued(const LaneKey *lane, const char *jid)
 {
@@ -2434,19 +2444,22 @@ static SqlStatement expire = {
 	", c AS (UPDATE wawp.membership_intent i SET state = 'cancelled', detail = 'expired',"
 	" updated_at = clock_timestamp(), settled_at = clock_timestamp()"
 	" WHERE i.id = ANY (ARRAY(SELECT id FROM late)) RETURNING i.*) "
-	INSERT_NOTE NOTE_OF("cancelled") ", NULL, NULL FROM c",
+	INSERT_NOTE NOTE_OF("cancelled") ", NULL, NULL FROM c RETURNING intent_id",
 	2, {INT4OID, UUIDOID}, NULL
 };
 
-/* Cancel up to `limit` intents that have expired; return how many. */
+/* Cancel up to `limit` intents that have expired; return how many.  What they had superseded is wanted again. */
 int64
 intent_expire(int limit)
 {
 	SqlArgs		args = {0};
+	uint64		n;
 
 	spi_add_int4(&args, limit, true);
 	home_bind(&args);
-	return (int64) spi_run(&expire, &args);
+	n = spi_run(&expire, &args);
+	intent_reinstate(n);
+	return (int64) n;
 }
 
 static SqlStatement next_expiry = {
@@ -2850,20 +2863,20 @@ intent_was_asked_before(int64 id, TimestampTz time)
 	return spi_run(&was_asked_before, &args) > 0;
 }
 
-static SqlStatement was_asked_again = {
-	"SELECT FROM wawp.membership_intent i WHERE i.id = $1 AND i.created_at <= $2 AND " INTENT_ASKED_AT("i") " > $2",
+static SqlStatement doubts_invitation = {
+	"SELECT FROM wawp.membership_intent i WHERE i.id = $1 AND i.requested_from ? '" KEY_MAY_HAVE_INVITED "' AND " INTENT_ASKED_AT("i") " > $2",
 	2, {INT8OID, TIMESTAMPTZOID}, NULL
 };
 
-/* True if an intent that there was at that time has been asked for again since. */
+/* True if an intent has been retried since that time, at which its own invitation was sent or was not. */
 bool
-intent_was_asked_again(int64 id, TimestampTz time)
+intent_doubts_invitation(int64 id, TimestampTz time)
 {
 	SqlArgs		args = {0};
 
 	spi_add_int8(&args, id);
 	spi_add_time(&args, time);
-	return spi_run(&was_asked_again, &args) > 0;
+	return spi_run(&doubts_invitation, &args) > 0;
 }
 
 /* Invitations that may have been sent, in two states since each has an index; those asked for a later time were not. */

@@ -105,6 +105,9 @@ enum
 /* Another one: the requester has asked for the same again, or has retried it.  The value is when they last did, as an epoch. */
 #define KEY_ASKED_AGAIN "asked_again"
 
+/* Another one: it was retried after an invitation that may or may not have been sent. */
+#define KEY_MAY_HAVE_INVITED "may_have_invited"
+
 /*
  * When an intent was last asked for.  A restored or replicated row may have any
  * value there: one that is no time of this clock is none.
@@ -328,7 +331,7 @@ extern void intent_note_requeued(void);
 extern TimestampTz intent_next_other(const LaneKey *lane);
 extern List *intent_lanes(IntentLaneKind kind, const LaneKey *after, int limit);
 extern char *intent_recover(int max_crashes, bool count_crash, const char *in_flight, bool *left);
-extern bool intent_was_asked_again(int64 id, TimestampTz time);
+extern bool intent_doubts_invitation(int64 id, TimestampTz time);
 extern bool intent_was_asked_before(int64 id, TimestampTz time);
 extern int64 intent_end_invitations(TimestampTz before, int limit, bool *left);
 extern int	intent_count_doubts(const char *ids);

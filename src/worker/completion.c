@@ -366,6 +366,9 @@ completion_end_memberships(void)
 		else if (intent_enqueue_removal(&end->lane, account, end->jid,
 										end->requester, end->requested_by, end->reason) != 0)
 			lanes_note(&end->lane, clock_monotonic_ms());
+		/* what the requester has queued for the person, and waits for its turn, may come to nothing */
+		else
+			membership_put_off_end(end, GetCurrentTimestamp() + QUEUED_END_US);
 	}
 	next_end = completion_time_of(membership_next_end(), ended != NIL);
 }

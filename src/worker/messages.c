@@ -75,12 +75,12 @@ invitation_is_doubtful(const Intent *intent)
 }
 
 /*
- * Return the JID that WhatsApp has for a person, to whom an addition is sent by
- * it as well: the one it gave for the number, or the other form of a number that
- * it does not have; an invalid one: that of the intent.
+ * Return the JID that WhatsApp has for a person, by which an addition is sent as
+ * well: the one it gave for the number, or the other form of a number that it does
+ * not have, if it has that and numbers are checked; an invalid one: that of the intent.
  */
 static Jid
-invitation_address(const Jid *person)
+invitation_address(const Jid *person, const GroupSettings *settings)
 {
 	Jid			other = jid_other_form(person);
 	Jid			known_as;
@@ -88,9 +88,9 @@ invitation_address(const Jid *person)
 
 	(void) contact_look_up(person->text, &contact);
 	known_as = contact_known_as(&contact);
-	if (known_as.kind == JID_PERSON || !contact.is_checked || contact.is_registered || other.kind != JID_PERSON)
+	if (known_as.kind == JID_PERSON || !settings->check_exists || !contact.is_checked || contact.is_registered ||
+		other.kind != JID_PERSON || !contact_look_up(other.text, &contact) || !contact.is_checked || !contact.is_registered)
 		return known_as;
-	(void) contact_look_up(other.text, &contact);
 	known_as = contact_known_as(&contact);
 	return known_as.kind == JID_PERSON ? known_as : other;
 }
@@ -111,8 +111,8 @@ invitation_opt_out(const Intent *intent)
 }
 
 /*
- * True if an invitation to the group is still open, unless somebody has asked for
- * the intent again since it was sent: one that may not have arrived is sent anew.
+ * True if an invitation to the group is still open, unless it was the intent's own,
+ * may not have been sent, and the intent was retried since.
  */
 static bool
 invitation_is_open(const Intent *intent, const WawpInstance *instance)
@@ -121,7 +121,7 @@ invitation_is_open(const Intent *intent, const WawpInstance *instance)
 
 	return membership_get(&intent->lane, contact_id(intent->jid.text), &memory) && memory.invited_at != 0 &&
 		memory.invited_at > GetCurrentTimestamp() - instance->invite_ttl_ms * 1000 &&
-		!intent_was_asked_again(intent->id, memory.invited_at);
+		!intent_doubts_invitation(intent->id, memory.invited_at);
 }
 
 /*
@@ -200,7 +200,7 @@ invitation_launch(Lane *lane, const Intent *intent, const GroupSettings *setting
 	attempt->n = 1;
 	attempt->intents[0] = *intent;
 	attempt->intents[0].action = ACTION_INVITE;
-	attempt->intents[0].known_as = invitation_address(&intent->jid);
+	attempt->intents[0].known_as = invitation_address(&intent->jid, settings);
 	attempt_keep_intents(attempt);
 	attempt_name_people(attempt);
 	error = attempt_prepare(attempt);

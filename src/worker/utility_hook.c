@@ -20,8 +20,8 @@
  * COMMIT PREPARED wakes the worker: the session that made the requests could not
  * when it prepared, and this one does not know of them.
  *
- * CREATE TRIGGER, CREATE RULE, foreign keys, partitions, DROP SERVER and ALTER SERVER
- * ... RENAME lock what they name against everybody before PostgreSQL looks whether the role
+ * CREATE TRIGGER, CREATE RULE, foreign keys, partitions, ALTER ... DEPENDS ON EXTENSION,
+ * DROP SERVER and ALTER SERVER ... RENAME lock what they name against everybody before PostgreSQL looks whether the role
  * may do that.  So it is looked at here: one idle session with any lock, and who asks for
  * such a one without a right, would keep all others waiting.
  *
@@ -472,6 +472,8 @@ require_rights(Node *statement)
 	else if (IsA(statement, CreateStmt) || IsA(statement, CreateForeignTableStmt))
 		foreach(lc, ((CreateStmt *) statement)->inhRelations)
 			require_owner(lfirst_node(RangeVar, lc));
+	else if (IsA(statement, AlterObjectDependsStmt) && castNode(AlterObjectDependsStmt, statement)->relation)
+		require_owner(castNode(AlterObjectDependsStmt, statement)->relation);
 	else if (IsA(statement, DropStmt) && castNode(DropStmt, statement)->removeType == OBJECT_FOREIGN_SERVER)
 		foreach(lc, castNode(DropStmt, statement)->objects)
 			require_server_owner(strVal(lfirst(lc)));

@@ -223,4 +223,63 @@ is($wawp->end($leaves), 'failed', 'a removal that waits for one who cannot come'
 is($wawp->end($due), 'done added', '... does not decide in place of a plan that is due');
 is($wawp->is_member($group, $who), 1, '... and the person is in');
 
+# ---- who asks for what the end of a membership has queued already
+
+%it = for_a_while();
+lapse();
+$end = ending();
+my $planned = $wawp->want(%it, not_before => "clock_timestamp() + interval '10 ms'");
+$wawp->until("SELECT not_before < clock_timestamp() FROM wawp.membership_intent WHERE id = $planned", 't');
+my $explicit = $wawp->want(%it, action => 'remove', reason => "'by hand'");
+is($explicit, $end, 'a removal that is asked for while the end is queued is that one');
+is($wawp->ask("SELECT origin <> 'until', reason FROM wawp.membership_intent WHERE id = $end"), 't|by hand', '... and is its requester\'s own from then on');
+resume();
+is($wawp->end($planned), 'cancelled', '... so that it decides in place of an earlier plan');
+$wawp->age($end, '1 s');
+is($wawp->end($end), 'done removed', '... and they are removed');
+is(sent(), 'add, remove', '... that is what was sent');
+
+%it = for_a_while();
+lapse();
+$end = ending();
+b_adds();
+$wawp->want(%it, action => 'remove');
+resume();
+settled();
+is($wawp->now($end), 'done removed', 'a removal that is asked for goes whoever else wants the person');
+
+# ---- additions whose turn has not come keep nobody
+
+%it = for_a_while();
+lapse();
+$end = ending();
+$wawp->want(%it, not_before => 'clock_timestamp()', after => $end);
+resume();
+is($wawp->end($end), 'done removed', 'an addition that is to follow the end does not keep it from going');
+settled();
+
+# ---- what waits for nothing any more, and what expires
+
+%it = someone(privacy => 'nobody');
+$invited = $wawp->want(%it);
+is($wawp->comes_to($invited, qr/^(invited|failed)/), 'invited invited', 'a leaver is invited');
+my $shy = $wawp->person(privacy => 'nobody');
+($joins, $leaves) = swap($who, $shy);
+is($wawp->comes_to($joins, qr/^(invited|failed)/), 'invited invited', '... and is to leave when another has come, who is invited as well');
+is($wawp->now($invited), 'invited invited', '... and waits until then');
+is($wawp->want(%it, action => 'remove'), $leaves, '... but then is to leave at once');
+is($wawp->end($invited), 'cancelled invited', '... which ends the invitation');
+is($wawp->want(group => $group, who => $shy, action => 'remove') > 0, 1, '... as the other\'s');
+settled();
+
+%it = someone();
+$sim->rule({ match => { path => "$group/participants/add\$" }, times => undef, fault => { gate => \1 } });
+my $underway = $wawp->want(%it);
+like($wawp->comes_to($underway, qr/^sending/), qr/^sending/, 'an addition is on the wire');
+my $short = $wawp->want(%it, action => 'remove', expires_at => "clock_timestamp() + interval '1 s'");
+is($wawp->end($short), 'cancelled', '... its opposite expires');
+is($wawp->ask("SELECT superseded FROM wawp.membership_intent WHERE id = $underway"), 'f', '... and it is wanted again');
+$sim->unrule;
+settled();
+
 done_testing();

@@ -99,6 +99,16 @@ my $brazil = $wawp->want(who => $asked);
 is($wawp->comes_to($brazil, qr/^(invited|failed|done)/), 'invited invited', 'somebody whose number has another form is invited');
 is(join(' ', map { $_->{chatId} } grep { $_->{chatId} =~ /^5585/ } @{ $sim->world->{messages} }), "$has\@c.us", '... by the form that WhatsApp has');
 
+# Numbers are not checked: the addition is sent as it was asked for, and so is the invitation.
+my ($wrongly, $other_form) = ('5585987654333', '558587654333');
+$sim->world({ people => { $wrongly => { privacy => 'nobody' }, $other_form => {} } });
+my %unchecked = (group => $wawp->group, who => $wrongly);
+$wawp->ask("INSERT INTO wawp.group_settings (instance, group_jid, check_exists) VALUES ('support', '$unchecked{group}', false);
+	INSERT INTO wawp.contact (jid, registered, checked_at) VALUES ('$wrongly\@c.us', false, now())");
+is($wawp->comes_to($wawp->want(%unchecked), qr/^(invited|failed|done)/), 'invited invited', 'somebody who was said not to be on WhatsApp is invited');
+is(scalar(my @to_them = $wawp->messages($wrongly)), 1, '... by the number that could not be added');
+is(scalar(my @to_other = $wawp->messages($other_form)), 0, '... not by its other form, which may be somebody else');
+
 # ---- that may have been sent, and is asked for again
 
 my %doubt = (group => $wawp->group, who => $wawp->person(privacy => 'nobody'));
@@ -108,6 +118,21 @@ is($wawp->comes_to($doubt{id}, qr/^(failed|invited)/), 'failed unknown_result', 
 is($session{ann}->ask("SELECT wawp_retry($doubt{id})")->{out}, 't', '... but may be asked for again');
 is($wawp->comes_to($doubt{id}, qr/^(failed|invited)/), 'invited invited', '... and is sent then');
 is(scalar(my @again = $wawp->messages($doubt{who})), 1, '... once');
+
+# The invitation of another request is in no doubt.
+my %open = (group => $wawp->group, who => $wawp->person(privacy => 'nobody'));
+$wawp->ask("SELECT wawp_pause('support', '$open{group}')");
+my $of_ann = want_as('ann', \%open);
+my $of_cid = $wawp->want(%open, priority => 1);
+resume(\%open);
+is($wawp->comes_to($of_cid, qr/^(failed|invited)/), 'invited invited', 'somebody is invited');
+$wawp->age($of_ann, '2 s');
+is(want_as('ann', \%open), $of_ann, '... another role asks again');
+$wawp->want(%open, action => 'remove');
+is($wawp->end($of_cid), 'cancelled invited', '... and who asked for it does not want it any more');
+is($wawp->comes_to($of_ann, qr/^(failed|invited)/), 'failed privacy_blocked', '... the other request sends no second one');
+like($wawp->column($of_ann, 'detail'), qr/last invitation is still open/, '... while that is open');
+is(scalar(my @once = $wawp->messages($open{who})), 1, '... there is one message');
 
 is($wawp->ask("SELECT count(*) FROM wawp.stuck"), 0, 'nothing is stuck');
 

@@ -116,6 +116,8 @@ foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
 	$wawp->comes_to($id, qr/^done/);
 	must("BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM wawp.membership_intent");
 	$wawp->ask("SELECT wawp_pause('support', '$group'); UPDATE wawp.membership SET until = now() WHERE group_jid = '$group'");
+	# the worker looks when another's end has passed
+	$wawp->end($wawp->want(until => q(clock_timestamp() - interval '1 s')));
 	is($wawp->until("SELECT origin FROM wawp.membership_intent WHERE group_jid = '$group' AND state = 'queued'", 'until'), 'until', 'a removal, as the time is over');
 	my $answer = $app->ask("INSERT INTO shift (g, who) VALUES ('$group', '$who')");
 	is("$answer->{state}$answer->{err}", '', "$level: a row for the person");

@@ -48,6 +48,8 @@ my @acts = (
 	"CREATE TABLE public.f PARTITION OF wawp.audit_log FOR VALUES FROM ('2001-01-01') TO ('2001-02-01')",
 	'ALTER TABLE parts ATTACH PARTITION wawp.membership_intent DEFAULT',
 	'ALTER TABLE parts DETACH PARTITION wawp.membership_intent',
+	'ALTER INDEX wawp.membership_intent_pkey DEPENDS ON EXTENSION plpgsql',
+	'ALTER MATERIALIZED VIEW wawp.membership_intent DEPENDS ON EXTENSION plpgsql',
 	'DROP SERVER support',
 	'DROP SERVER IF EXISTS nothing, support CASCADE',
 	'ALTER SERVER support RENAME TO other');
@@ -55,7 +57,7 @@ foreach my $sql (@acts)
 {
 	my $answer = $stranger->ask($sql);
 	is($answer->{state}, '42501', "refused: $sql");
-	like($answer->{err}, qr/(permission denied for|must be owner of) (table|foreign server) /, '... in the words of PostgreSQL');
+	like($answer->{err}, qr/(permission denied for|must be owner of) (table|index|foreign server) /, '... in the words of PostgreSQL');
 }
 is($tenant->ask("INSERT INTO wawp.membership_intent (group_jid, jid, instance) VALUES ('$group', '15552050002', 'support')")->{state}, '', 'others write');
 
