@@ -735,7 +735,8 @@ class Programs(unittest.TestCase):
         options = ("--dir", str(self.folder))
         first = self.run_program("ensure", *options)
         self.assertEqual(first.stdout, self.run_program("ensure", *options).stdout, first.stderr)
-        self.assertEqual(self.run_program("ctl", first.stdout.strip(), "health").stdout, '{"ok":true}\n')
+        health = self.run_program("ctl", first.stdout.strip(), "health")
+        self.assertEqual(health.stdout, '{"ok":true}\n', first.stderr + health.stderr)
         os.kill(self.running_for(self.folder), signal.SIGTERM)
 
     def running_for(self, folder):
