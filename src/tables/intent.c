@@ -639,6 +639,11 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 #define IS_FOR_FULL "(h.reason = 'group_full' AND h.until IS NOT NULL)"
 #define GROUP_TAKES(instance, group_jid) "(c.action NOT IN ('add', 'invite')" \
 	" OR NOT " IS_HELD(instance, "h.group_jid = " group_jid " AND " IS_FOR_FULL) ")"
+/* Neither that nor a pause keeps c from going; one look at the group's hold for both. */
+#define GROUP_LETS_GO(instance, group_jid) "NOT (" HAS_ANY("wawp.hold") " AND coalesce((" \
+	"SELECT CASE WHEN " IS_FOR_FULL " THEN 1 ELSE 2 END FROM wawp.hold h WHERE h.instance = " instance "::name" \
+	" AND h.group_jid = " group_jid " AND (h.until IS NULL OR h.until > clock_timestamp())), 0)" \
+	" > CASE WHEN c.action IN ('add', 'invite') THEN 0 ELSE 1 END)"
 
 /* The requester's own token was refused, or it has none.  The holds of an instance are read once for a lane. */
 #define REQUESTER_IS_HELD(requester, instance) \
@@ -658,8 +663,7 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 	" AND " OF_ITS_ACCOUNT("c", instance) \
 	" AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())" \
 	" AND NOT " IS_HELD(instance, "h.group_jid IS NULL") \
-	" AND NOT " IS_HELD(instance, "h.group_jid = " group_jid " AND NOT " IS_FOR_FULL) \
-	" AND " GROUP_TAKES(instance, group_jid) \
+	" AND " GROUP_LETS_GO(instance, group_jid) \
 	" AND NOT " REQUESTER_IS_HELD("c.requester", instance) \
 	" AND " ITS_TURN \
 	" AND " NOBODY_IN_THE_WAY \
