@@ -25,6 +25,8 @@ use WawpTest;
 # What a person was told who was not sent anything.
 my %is_not_known = map { $_ => 1 } qw(unreachable unknown_result);
 my $people = 0;
+# So many of them are asked for in the same groups, 20 of the queue's and one of the callers', which have room for 1,024 each.
+my $in_groups = 10_000;
 
 =head1 FUNCTIONS
 
@@ -101,15 +103,16 @@ sub enqueue
 {
 	my ($self, $number) = @_;
 	my ($from, $to) = ($people, $people + $number - 1);
+	my ($first_group, $last_group) = (int($from / $in_groups) * 20, int($to / $in_groups) * 20 + 19);
 
 	$people += $number;
 	# numbers are not checked first: what a fault meets is an addition
 	my ($status) = $self->_psql("
 		INSERT INTO wawp.group_settings (instance, group_jid, check_exists)
-		SELECT '$self->{instance}', '12036308880' || to_char(i, 'FM0000000') || '\@g.us', false FROM generate_series(0, 19) i
+		SELECT '$self->{instance}', '12036308880' || to_char(i, 'FM0000000') || '\@g.us', false FROM generate_series($first_group, $last_group) i
 		ON CONFLICT DO NOTHING;
 		INSERT INTO wawp.membership_intent (group_jid, jid, instance)
-		SELECT '12036308880' || to_char(i % 20, 'FM0000000') || '\@g.us', '1556' || to_char(i, 'FM0000000'), '$self->{instance}'
+		SELECT '12036308880' || to_char(i / $in_groups * 20 + i % 20, 'FM0000000') || '\@g.us', '1556' || to_char(i, 'FM0000000'), '$self->{instance}'
 		FROM generate_series($from, $to) i");
 	return 0 if $status != 0;
 	$self->{committed}{ _person($_) } = 1 foreach $from .. $to;
@@ -146,7 +149,8 @@ sub call
 		foreach (1 .. $how{statements})
 		{
 			my @jids = map { "'" . _person($people++) . "'" } 1 .. $how{people};
-			push @calls, "SELECT jid, outcome FROM wawp_add_participants('12036308890000000\@g.us', ARRAY["
+			my $group = sprintf '12036308890%07d@g.us', $people / $in_groups;
+			push @calls, "SELECT jid, outcome FROM wawp_add_participants('$group', ARRAY["
 			  . join(', ', @jids) . "], '$self->{instance}');";
 		}
 		# by psql: pg_sleep() goes by the server's clock, which may be set back

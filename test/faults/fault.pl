@@ -575,6 +575,16 @@ sub soak_stormy
 	return $times;
 }
 
+# Why it does not go on: the worker, holds, and states of rows with what wawp_explain() says of one.
+sub trouble
+{
+	my ($row) = @_;
+	return join '; ', map { $row->ask($_) // '' } (
+		'SELECT concat_ws($$ $$, state, last_error) FROM wawp.worker_status',
+		'SELECT string_agg(concat_ws($$ $$, instance, group_jid, reason, until - clock_timestamp(), failures), $$, $$) FROM (SELECT * FROM wawp.hold LIMIT 5) h',
+		'SELECT string_agg(concat_ws($$ $$, n, state, wawp_explain(id)), $$, $$) FROM (SELECT state, count(*) AS n, min(id) AS id FROM wawp.membership_intent WHERE settled_at IS NULL GROUP BY state) s');
+}
+
 # The worker is left alone: its memory in kB and its open files, once all are settled.
 sub soak_calm
 {
@@ -582,7 +592,7 @@ sub soak_calm
 	$sim->unrule;
 	$row->ask('SELECT 1');    # it may still recover
 	$row->enqueue($calm) or die "not enqueued\n";
-	$row->settled(300) or die "not all settled in time\n";
+	$row->settled(300) or die 'not all settled in time: ' . trouble($row) . "\n";
 	my $worker = WawpTest->worker($node);
 	my @files = glob "/proc/$worker/fd/*";
 	return (memory_kb($worker, 'RssAnon'), scalar @files);
