@@ -234,14 +234,16 @@ static SqlStatement reinstate = {
 static void
 intent_reinstate(uint64 n)
 {
-	Datum	   *ids = palloc(sizeof(Datum) * Max(n, 1));
+	Datum	   *ids;
 	SqlArgs		args = {0};
 
+	if (n == 0)
+		return;
+	ids = palloc(sizeof(Datum) * n);
 	for (uint64 i = 0; i < n; i++)
 		ids[i] = Int64GetDatum(spi_get_int8(i, 1, 0));
 	spi_add_array(&args, ids, NULL, (int) n, INT8OID);
-	if (n > 0)
-		(void) spi_run_latest(&reinstate, &args);
+	(void) spi_run_latest(&reinstate, &args);
 	pfree(ids);
 }
 
@@ -590,9 +592,10 @@ intent_requeue(int64 id, TimestampTz doubtful, const IntentRequester *requester)
 #define DONE_UNSEEN(follower) \
 	"coalesce(" follower ".action = 'remove' AND p.superseded AND p.verify AND p.outcome = 'accepted', false)"
 
-/* The intent that c is to follow is done. */
-#define ITS_TURN "(c.after IS NULL" \
-	" OR (SELECT p.state = 'done' AND NOT " DONE_UNSEEN("c") " FROM wawp.membership_intent p WHERE p.id = c.after))"
+/* The intent that this one is to follow, if any, is done. */
+#define TURN_OF(alias) "(" alias ".after IS NULL" \
+	" OR (SELECT p.state = 'done' AND NOT " DONE_UNSEEN(alias) " FROM wawp.membership_intent p WHERE p.id = " alias ".after))"
+#define ITS_TURN TURN_OF("c")
 
 #define READ_COLUMNS \
 	"i.id, i.jid, i.action::text, i.instance_id, i.requested_by, i.requested_from ->> 'login'," \
@@ -2134,7 +2137,7 @@ static SqlStatement has_addition_queued = {
 	"SELECT" OF_PERSON_IN("('queued')") " AND i.home <> " HOME_OF_RESTORED_ROWS
 	" AND (i.not_before IS NULL OR i.not_before <= clock_timestamp())"
 	" AND (i.expires_at IS NULL OR i.expires_at > clock_timestamp())"
-	" AND (i.after IS NULL OR (SELECT p.state = 'done' FROM wawp.membership_intent p WHERE p.id = i.after))"
+	" AND " TURN_OF("i")
 	" AND i.action IN ('add', 'invite') AND (i.until IS NULL OR i.until > clock_timestamp()) LIMIT 1",
 	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID}, NULL
 };
@@ -2856,15 +2859,22 @@ static SqlStatement was_asked_before = {
 	2, {INT8OID, TIMESTAMPTZOID}, NULL
 };
 
-/* True if an intent was asked for before that time; the time that it was planned for counts, if that is later. */
-bool
-intent_was_asked_before(int64 id, TimestampTz time)
+/* True if a statement finds the intent by its id and that time. */
+static bool
+intent_is_found(SqlStatement *statement, int64 id, TimestampTz time)
 {
 	SqlArgs		args = {0};
 
 	spi_add_int8(&args, id);
 	spi_add_time(&args, time);
-	return spi_run(&was_asked_before, &args) > 0;
+	return spi_run(statement, &args) > 0;
+}
+
+/* True if an intent was asked for before that time; the time that it was planned for counts, if that is later. */
+bool
+intent_was_asked_before(int64 id, TimestampTz time)
+{
+	return intent_is_found(&was_asked_before, id, time);
 }
 
 static SqlStatement doubts_invitation = {
@@ -2876,11 +2886,7 @@ static SqlStatement doubts_invitation = {
 bool
 intent_doubts_invitation(int64 id, TimestampTz time)
 {
-	SqlArgs		args = {0};
-
-	spi_add_int8(&args, id);
-	spi_add_time(&args, time);
-	return spi_run(&doubts_invitation, &args) > 0;
+	return intent_is_found(&doubts_invitation, id, time);
 }
 
 /* Invitations that may have been sent, in two states since each has an index; those asked for a later time were not. */

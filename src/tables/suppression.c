@@ -115,6 +115,15 @@ suppression_reason_of_both(const char *jid, const char *other, const char *group
 	return reason || other == NULL ? reason : suppression_reason(other, group);
 }
 
+/* Likewise, of a person whom WhatsApp may know by another number (NULL: none is known), to which requests are sent. */
+const char *
+suppression_reason_of_all(const char *jid, const char *other, const char *known_as, const char *group)
+{
+	const char *reason = suppression_reason_of_both(jid, other, group);
+
+	return reason || known_as == NULL || strcmp(known_as, jid) == 0 ? reason : suppression_reason(known_as, group);
+}
+
 /* True if a person was erased: nothing is to be stored of them. */
 bool
 suppression_is_erased(const char *jid)

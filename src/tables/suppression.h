@@ -19,6 +19,7 @@
 
 extern const char *suppression_reason(const char *jid, const char *group);
 extern const char *suppression_reason_of_both(const char *jid, const char *other, const char *group);
+extern const char *suppression_reason_of_all(const char *jid, const char *other, const char *known_as, const char *group);
 extern bool suppression_is_erased(const char *jid);
 extern void suppression_set_erased(const List *jids);
 extern bool suppression_set(const char *jid, const char *group, const char *reason, TimestampTz until);

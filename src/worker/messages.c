@@ -100,14 +100,11 @@ static const char *
 invitation_opt_out(const Intent *intent)
 {
 	const char *jid = intent->jid.text;
-	const char *reason;
 	Contact		contact;
 
 	(void) contact_look_up(jid, &contact);
-	reason = suppression_reason_of_both(jid, intent->jid.kind == JID_LID ? contact_with_lid(jid) : contact.lid, intent->lane.group);
-	if (reason || contact.known_as == NULL || strcmp(contact.known_as, jid) == 0)
-		return reason;
-	return suppression_reason(contact.known_as, intent->lane.group);
+	return suppression_reason_of_all(jid, intent->jid.kind == JID_LID ? contact_with_lid(jid) : contact.lid,
+									 contact.known_as, intent->lane.group);
 }
 
 /*

@@ -76,25 +76,6 @@ precedence_prevail(const Intent *intent)
 	return !left;
 }
 
-/* Queue a claimed intent again for a little later, without keeping others of the lane from their turn. */
-static void
-precedence_put_off(const Intent *intent)
-{
-	IntentChange change = {
-		.state = STATE_QUEUED,
-		.has_outcome = intent->has_outcome,
-		.outcome = intent->outcome,
-		.code = intent->code,
-		.detail = "earlier requests of the same requester for this person are being cancelled",
-		.next_attempt_at = GetCurrentTimestamp() + OUTDONE_RETRY_US,
-		.give_attempt_back = true
-	};
-
-	(void) intent_settle(intent->id, STATE_SENDING, &change);
-	if (change.state == STATE_CANCELLED)
-		completion_note_replaced(intent);
-}
-
 /* True if the attempt has that person already, before the n-th row: a plan for another time was claimed together with it. */
 static bool
 precedence_is_repeated(const Attempt *attempt, int n)
@@ -144,7 +125,7 @@ precedence_settle(Attempt *attempt)
 		else if (!has_rivals || precedence_prevail(intent))
 			attempt->intents[kept++] = *intent;
 		else
-			precedence_put_off(intent);
+			precheck_put_off(intent, OUTDONE_RETRY_US, "earlier requests of the same requester for this person are being cancelled");
 	}
 	attempt->n = kept;
 	return kept > 0 ? SERVED_NOTHING : SERVED_SOME;

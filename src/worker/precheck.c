@@ -357,17 +357,6 @@ number_is_unregistered(Intent *intent, const Contact *contact, const WawpInstanc
 	return false;
 }
 
-/* Return why a person is on the opt-out list by any of their ids: additions go to the number that WhatsApp knows them by. */
-static const char *
-person_opted_out(const Intent *intent, const Contact *contact)
-{
-	const char *reason = suppression_reason_of_both(intent->jid.text, contact->lid, intent->lane.group);
-
-	if (reason || contact->known_as == NULL || strcmp(contact->known_as, intent->jid.text) == 0)
-		return reason;
-	return suppression_reason(contact->known_as, intent->lane.group);
-}
-
 /*
  * True if there is a reason not to send this addition; *change is then what
  * becomes of it.  Otherwise *need may be set to information that has to be
@@ -378,7 +367,7 @@ precheck_person(Intent *intent, const CachedGroup *cached, const WawpInstance *i
 				const GroupSettings *settings, InfoNeed *need, IntentChange *change)
 {
 	Contact		contact = contact_get(intent->jid.text);
-	const char *reason = person_opted_out(intent, &contact);
+	const char *reason = suppression_reason_of_all(intent->jid.text, contact.lid, contact.known_as, intent->lane.group);
 	bool		is_erased = reason && suppression_is_erased(intent->jid.text);
 	Presence	presence = PRESENCE_UNKNOWN;
 
@@ -616,6 +605,16 @@ claim_is_sendable(Attempt *attempt)
 	return is_all_valid;
 }
 
+/* Queue a claimed row again for later, with the reason why, likewise; others of the lane keep their turn. */
+void
+precheck_put_off(const Intent *intent, int64 delay_us, const char *detail)
+{
+	IntentChange change = change_to_queued(intent, GetCurrentTimestamp() + delay_us);
+
+	change.detail = detail;
+	claim_settle(intent, change);
+}
+
 /* Queue a claimed row again as it was, likewise. */
 void
 precheck_put_back(const Intent *intent)
@@ -745,7 +744,7 @@ claim_move(const Intent *intent, const char *group)
 		completion_note_end(removal, STATE_CANCELLED, removal->outcome);
 	}
 	if (left)
-		claim_settle(intent, change_to_queued(intent, GetCurrentTimestamp() + PENDING_RETRY_US));
+		precheck_put_off(intent, PENDING_RETRY_US, intent->detail);
 	else if (intent_move(intent, group))
 		audit_write_intent(intent, "policy", WAWP_GROUP_FULL, "goes to the overflow group");
 	else
@@ -884,16 +883,6 @@ claim_is_requester_held(const Attempt *attempt)
 		requester_hold_until(attempt->instance->name, attempt->instance->token_role) != 0;
 }
 
-/* Put off a row that waits for a transaction of a session which is still open. */
-static void
-claim_put_off_pending(const Intent *intent, const char *detail)
-{
-	IntentChange change = change_to_queued(intent, GetCurrentTimestamp() + PENDING_RETRY_US);
-
-	change.detail = detail;
-	claim_settle(intent, change);
-}
-
 /*
  * True if the trial of a requester's own token, whose hold is over, cannot be noted
  * since a session is just ending that hold: without it nothing would keep the other
@@ -916,7 +905,7 @@ claim_keep_recordable(Attempt *attempt)
 
 	for (int i = 0; i < attempt->n; i++)
 		if (contact_is_pending(attempt->intents[i].jid.text))
-			claim_put_off_pending(&attempt->intents[i], "the person is being stored by a transaction that is still open");
+			precheck_put_off(&attempt->intents[i], PENDING_RETRY_US, "the person is being stored by a transaction that is still open");
 		else
 			attempt->intents[kept++] = attempt->intents[i];
 	attempt->n = kept;
@@ -956,22 +945,22 @@ claim_refuse_erased(Attempt *attempt)
 static bool
 claim_gives_way(const Intent *intent)
 {
-	IntentChange change = change_to_queued(intent, GetCurrentTimestamp() + WANTED_RETRY_US);
+	IntentChange change = change_to_queued(intent, 0);
 
 	if (!intent_ends_membership(intent))
 		return false;
-	if (membership_is_open(&intent->lane, intent->jid.text))
+	if (!membership_is_open(&intent->lane, intent->jid.text))
 	{
-		change.state = STATE_CANCELLED;
-		change.detail = "not removed: another request wants the person in the group";
-		audit_write_cancelled(intent, change.detail);
+		if (!intent_has_addition_queued(&intent->lane, intent->jid.text))
+			return false;
+		precheck_put_off(intent, WANTED_RETRY_US, "another request wants the person in the group and has its turn first");
+		return true;
 	}
-	else if (intent_has_addition_queued(&intent->lane, intent->jid.text))
-		change.detail = "another request wants the person in the group and has its turn first";
-	else
-		return false;
+	change.state = STATE_CANCELLED;
+	change.detail = "not removed: another request wants the person in the group";
 	(void) intent_settle(intent->id, STATE_SENDING, &change);
-	completion_note_end(intent, change.state, intent->outcome);
+	audit_write_cancelled(intent, change.detail);
+	completion_note_end(intent, STATE_CANCELLED, intent->outcome);
 	return true;
 }
 
@@ -1017,7 +1006,7 @@ precheck_claimed(Attempt *attempt, const WawpInstance *described, Holds *holds, 
 	if (claim_waits_for_trial(attempt))
 	{
 		for (int i = 0; i < attempt->n; i++)
-			claim_put_off_pending(&attempt->intents[i], "the hold of the role's token is being ended by a transaction that is still open");
+			precheck_put_off(&attempt->intents[i], PENDING_RETRY_US, "the hold of the role's token is being ended by a transaction that is still open");
 		return SERVED_SOME;
 	}
 	return attempt->intents[0].action == ACTION_ADD

@@ -50,6 +50,7 @@ extern bool precheck_may_lack(const LaneKey *lane, const WawpInstance *instance,
 							  InfoNeed *need);
 extern void precheck_list_needs(const LaneKey *lane, const WawpInstance *instance, const GroupSettings *settings,
 								const Intent *heads, int n, InfoNeeds *needs);
+extern void precheck_put_off(const Intent *intent, int64 delay_us, const char *detail);
 extern void precheck_put_back(const Intent *intent);
 extern Served precheck_claimed(Attempt *attempt, const WawpInstance *described, struct Holds *holds,
 							   const GroupSettings *settings);

@@ -754,8 +754,8 @@ verify_row(const Intent *intent, Contact *contact, const CachedGroup *cached, co
 	MembersFinding finding = verify_find(intent, contact, cached, instance, pass, &lid);
 
 	if (verify_is_refused(intent, &finding, pass))
-		;
-	else if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && group_cache_wants_list(cached))
+		return;
+	if (has_list && is_due && finding.verdict == VERDICT_UNKNOWN && group_cache_wants_list(cached))
 		verify_want_list(intent, instance, pass);
 	else if (intent->state == STATE_INVITING &&
 			 (has_list || cached->failures >= MAX_READ_FAILURES || finding.verdict == VERDICT_NO))

@@ -265,8 +265,8 @@ suppression_reason(const char *jid pg_attribute_unused(), const char *group pg_a
 }
 
 const char *
-suppression_reason_of_both(const char *jid pg_attribute_unused(), const char *other pg_attribute_unused(),
-						   const char *group pg_attribute_unused())
+suppression_reason_of_all(const char *jid pg_attribute_unused(), const char *other pg_attribute_unused(),
+						  const char *known_as pg_attribute_unused(), const char *group pg_attribute_unused())
 {
 	return NULL;
 }
