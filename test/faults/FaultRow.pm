@@ -167,7 +167,7 @@ sub hear
 	{
 		my $answer = $session->answer;
 		$self->{answers}{$1} = $2 while $answer->{out} =~ /^(\d+)\@c\.us\|(\w+)$/mg;
-		$session->quit unless $answer->{gone};
+		$session->quit;    # also of one that is gone: its pipes would go to every server that is started from now on
 	}
 	return;
 }
