@@ -604,7 +604,8 @@ sub soak
 	my $seconds = 60 * ($ENV{SOAK_MINUTES} // 20) / 10;
 
 	srand($ENV{SEED} // 1);
-	start();
+	# what the worker keeps of member lists grows up to this by what it is for
+	start(conf => "wawp.member_list_cache = '1MB'\n");
 	WawpTest->create_server($node, 'other', $sim, { adds_per_minute => 60 });
 	foreach my $part (1 .. 10)
 	{
