@@ -765,59 +765,6 @@ audit_sent_at(int64 intent_id)
 	return spi_run(&sent_at, &args) > 0 ? spi_get_time(0, 1) : 0;
 }
 
-static SqlStatement moved_additions = {
-	"SELECT DISTINCT intent_id FROM wawp.audit_log WHERE contact_id = $1 AND kind = 'policy' AND outcome = 'group_full'"
-	" AND action = 'add' AND group_jid = $2 AND instance_id = $3 AND intent_id < $4",
-	4, {INT8OID, TEXTOID, TEXTOID, INT8OID}, NULL
-};
-
-/*
- * Return the additions to a removal's group, asked for before it, that went to
- * another one, since it was full: ids as datums, their number in *n.
- */
-Datum *
-audit_moved_additions(const Intent *removal, int64 contact, int *n)
-{
-	SqlArgs		args = {0};
-	Datum	   *ids;
-
-	audit_flush();
-	spi_add_int8(&args, contact);
-	spi_add_text(&args, removal->lane.group);
-	spi_add_text(&args, removal->instance_id);
-	spi_add_int8(&args, removal->id);
-	*n = (int) spi_run(&moved_additions, &args);
-	ids = palloc(sizeof(Datum) * Max(*n, 1));
-	for (int i = 0; i < *n; i++)
-		ids[i] = Int64GetDatum(spi_get_int8(i, 1, 0));
-	return ids;
-}
-
-static SqlStatement groups_served_last = {
-	"SELECT l.group_jid FROM (SELECT DISTINCT ON (group_jid) group_jid, intent_id FROM wawp.audit_log WHERE contact_id = $1"
-	"  AND instance_id = $2 AND group_jid <> $4 AND action IN ('add', 'invite') AND kind = 'sent' ORDER BY group_jid, id DESC) l"
-	" WHERE l.intent_id = ANY ($3)",
-	4, {INT8OID, TEXTOID, INT8ARRAYOID, TEXTOID}, NULL
-};
-
-/* Return the other groups than a removal's, as texts, in which the last that was sent to have its person in was sent for one of n intents. */
-List *
-audit_groups_served_last(const Intent *removal, int64 contact, Datum *ids, int n)
-{
-	SqlArgs		args = {0};
-	List	   *groups = NIL;
-	uint64		ngroups;
-
-	spi_add_int8(&args, contact);
-	spi_add_text(&args, removal->instance_id);
-	spi_add_array(&args, ids, NULL, n, INT8OID);
-	spi_add_text(&args, removal->lane.group);
-	ngroups = spi_run(&groups_served_last, &args);
-	for (uint64 i = 0; i < ngroups; i++)
-		groups = lappend(groups, pstrdup(spi_get_text(i, 1)));
-	return groups;
-}
-
 static SqlStatement sent_texts = {
 	"SELECT batch_id, actor, application_name, reason FROM wawp.audit_log"
 	" WHERE request_id = $1::uuid AND kind = 'sent' AND intent_id IS NOT DISTINCT FROM $2 LIMIT 1",

@@ -56,8 +56,6 @@ extern void audit_replay(AuditReplay replay);
 extern AuditRecord audit_record_of_intent(const Intent *intent, const char *kind);
 extern bool audit_has_removal(const LaneKey *lane, int64 contact, TimestampTz since);
 extern TimestampTz audit_sent_at(int64 intent_id);
-extern Datum *audit_moved_additions(const Intent *removal, int64 contact, int *n);
-extern List *audit_groups_served_last(const Intent *removal, int64 contact, Datum *ids, int n);
 extern void audit_take_sent_texts(AuditRecord *record);
 extern const char *audit_detail(const char *note, const char *shape);
 extern void audit_write_cancelled(const Intent *intent, const char *note);

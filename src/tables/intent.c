@@ -2314,34 +2314,6 @@ intent_cancel_removal_there(const Intent *intent, const char *group, bool *left)
 	return ended;
 }
 
-static SqlStatement end_moved = {
-	"UPDATE wawp.membership_intent i SET until = clock_timestamp() WHERE i.id = ANY (ARRAY("
-	" SELECT m.id FROM wawp.membership_intent m WHERE m.id = ANY ($1) AND m.settled_at IS NULL AND m.requester = $2"
-	" AND m.group_jid <> $3 AND coalesce(m.until > clock_timestamp(), true) FOR UPDATE SKIP LOCKED)) RETURNING i.group_jid",
-	3, {INT8ARRAYOID, OIDOID, TEXTOID}, NULL
-};
-
-/*
- * Let those of n additions that have moved away from the group of a later removal,
- * and still wait, be for no time any more: they are cancelled at their turn, or end
- * when they have succeeded.  Return their groups as texts.
- */
-List *
-intent_end_moved(const Intent *removal, Datum *ids, int n)
-{
-	SqlArgs		args = {0};
-	List	   *groups = NIL;
-	uint64		ngroups;
-
-	spi_add_array(&args, ids, NULL, n, INT8OID);
-	spi_add_datum(&args, ObjectIdGetDatum(removal->requester));
-	spi_add_text(&args, removal->lane.group);
-	ngroups = spi_run(&end_moved, &args);
-	for (uint64 i = 0; i < ngroups; i++)
-		groups = lappend(groups, pstrdup(spi_get_text(i, 1)));
-	return groups;
-}
-
 static SqlStatement end_superseded = {
 	"WITH old AS (SELECT id FROM wawp.membership_intent WHERE superseded"
 	"  AND home = $2 AND state IN " STATES_WAITING " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)"

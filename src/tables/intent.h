@@ -313,7 +313,6 @@ extern bool intent_move(const Intent *intent, const char *group);
 extern List *intent_cancel_removal_there(const Intent *intent, const char *group, bool *left);
 extern List *intent_end_superseded(int limit);
 extern bool intent_ends_membership(const Intent *intent);
-extern List *intent_end_moved(const Intent *removal, Datum *ids, int n);
 extern int64 intent_enqueue_removal(const LaneKey *lane, const char *instance_id, const char *jid,
 									Oid requester, const char *requested_by, const char *reason);
 extern bool intent_has_dependents(void);

@@ -534,10 +534,9 @@ static SqlStatement end_at = {
 /*
  * Let the membership that is there by wishes of an intent's requester end when the
  * intent says; so does one of ours that is there by nobody's any more, since it has
- * ended already and the removal gave way to the intent.  False if there is none
- * that would be longer.
+ * ended already and the removal gave way to the intent.
  */
-bool
+void
 membership_end_at(const Intent *intent, int64 contact)
 {
 	SqlArgs		args = membership_key_args(&intent->lane, contact);
@@ -545,7 +544,7 @@ membership_end_at(const Intent *intent, int64 contact)
 	spi_add_time(&args, intent->until);
 	spi_add_datum(&args, ObjectIdGetDatum(intent->requester));
 	spi_add_text(&args, intent->requested_by);
-	return spi_run(&end_at, &args) > 0;
+	spi_run(&end_at, &args);
 }
 
 static SqlStatement next_end = {

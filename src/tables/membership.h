@@ -79,7 +79,7 @@ extern void membership_rename_instance(const char *from, const char *to);
 extern void membership_forgive(const char *jid, const char *group);
 extern List *membership_take_ended(int limit);
 extern void membership_put_off_end(const MembershipEnd *end, TimestampTz until);
-extern bool membership_end_at(const Intent *intent, int64 contact);
+extern void membership_end_at(const Intent *intent, int64 contact);
 extern TimestampTz membership_next_end(void);
 extern bool membership_is_open(const LaneKey *lane, const char *jid);
 extern TimestampTz membership_next_welcome(TimestampTz after);

@@ -123,42 +123,6 @@ completion_suppress(const Intent *intent, WawpOutcome outcome)
 		suppression_set_since(intent->jid.text, "", outcome_info(outcome)->text, GetCurrentTimestamp(), 0);
 }
 
-/* Let the membership that a removal's requester has in another group end; false if there is none. */
-static bool
-completion_end_there(const Intent *removal, const char *group, int64 contact)
-{
-	Intent		there = *removal;
-
-	there.lane = lane_key(NameStr(removal->lane.instance), group);
-	there.until = GetCurrentTimestamp();
-	return membership_end_at(&there, contact);
-}
-
-/*
- * Let a person who was to leave a group leave as well where they are, or will be,
- * only because an addition to it has gone there, since it was full.  There it is the
- * end of a membership: what others want of the person comes first.
- */
-static void
-completion_leave_overflow(const Intent *removal, int64 contact)
-{
-	int			n;
-	Datum	   *moved = audit_moved_additions(removal, contact, &n);
-	List	   *left = n == 0 ? NIL : intent_end_moved(removal, moved, n);
-	ListCell   *lc;
-
-	if (n == 0)
-		return;
-	foreach(lc, audit_groups_served_last(removal, contact, moved, n))
-		if (completion_end_there(removal, lfirst(lc), contact))
-			left = lappend(left, lfirst(lc));
-	foreach(lc, left)
-		audit_write_intent(removal, "policy", WAWP_GROUP_FULL,
-						   psprintf("the person leaves %s as well, where an addition to this group went", (char *) lfirst(lc)));
-	if (left != NIL)
-		next_end = 0;
-}
-
 /* Store what the end of an intent tells about the person, and notify listeners. */
 static void
 completion_store(const Intent *intent, IntentState state, WawpOutcome outcome, bool is_suppressed)
@@ -167,10 +131,7 @@ completion_store(const Intent *intent, IntentState state, WawpOutcome outcome, b
 	bool		is_done = state == STATE_DONE;
 
 	if (is_done && intent->action == ACTION_REMOVE)
-	{
 		membership_note_removed(&intent->lane, contact);
-		completion_leave_overflow(intent, contact);
-	}
 	else if (is_done && (intent->action == ACTION_ADD || intent->action == ACTION_INVITE))
 		completion_store_member(intent, contact, outcome);
 	else if (!is_suppressed)

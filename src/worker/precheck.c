@@ -189,7 +189,7 @@ precheck_cancel_over(const Intent *intent, int64 contact, bool may_be_member, In
 	};
 	audit_write_cancelled(intent, change->detail);
 	if (may_be_member)
-		(void) membership_end_at(intent, contact);
+		membership_end_at(intent, contact);
 }
 
 /* Return the change that queues an intent again as it was, for that time; 0: at once. */

@@ -182,33 +182,6 @@ resume($room);
 is($wawp->end($id), 'done added', '... who is added');
 is($wawp->is_member($room, $who), 1, '... there');
 
-# ---- who is in the overflow group only since theirs was full
-
-like($wawp->end($wawp->want(action => 'remove', group => $full, who => $who)), qr/^done/, 'who was asked for in a full group is to leave it');
-is($wawp->until("SELECT count(*) FROM wawp.membership_intent WHERE group_jid = '$room' AND origin = 'until' AND state = 'done'", 1), 1, '... they leave the overflow group');
-is($wawp->is_member($room, $who), 0, '... and are gone');
-is($wawp->ask("SELECT count(*) FROM wawp.audit WHERE group_jid = '$full' AND kind = 'policy' AND action = 'remove' AND detail ->> 'note' LIKE '%leaves $room as well%'"), 1,
-	'... which the records tell');
-like($wawp->end($wawp->want(action => 'remove', group => $full, who => $who)), qr/^done/, '... once more');
-is($wawp->ask("SELECT count(*) FROM wawp.membership_intent WHERE group_jid = '$room' AND action = 'remove' AND state <> 'cancelled'"), 1, '... nothing is left to do there');
-
-$who = $wawp->person;
-pause($room);
-$id = $wawp->want(group => $full, who => $who);
-is($wawp->until("SELECT group_jid FROM wawp.membership_intent WHERE id = $id", $room), $room, 'another waits for the overflow group');
-like($wawp->end($wawp->want(action => 'remove', group => $full, who => $who)), qr/^done/, '... and is not to be in theirs any more');
-resume($room);
-like($wawp->end($id), qr/^cancelled/, '... the addition is cancelled');
-is($wawp->is_member($room, $who), 0, '... they never come');
-
-$who = $wawp->person;
-is($wawp->end($wawp->want(group => $full, who => $who)), 'done added', 'a third goes to the overflow group');
-$wawp->end($wawp->want(action => 'remove', group => $room, who => $who));
-is($wawp->end($wawp->want(group => $room, who => $who)), 'done added', '... is removed, and asked for there for its own sake');
-like($wawp->end($wawp->want(action => 'remove', group => $full, who => $who)), qr/^done/, '... then to leave the full one');
-$wawp->end($wawp->want(group => $room));
-is($wawp->is_member($room, $who), 1, '... and stays there');
-
 # ---- an end that gave way to an addition which came too late
 
 ($group, $who) = ($wawp->group, $wawp->person);
