@@ -903,12 +903,12 @@ audit_take_notes(int limit)
 /*
  * The times are arguments, so that only those partitions and that part of the
  * index on `at` are read.  A request that provably did not leave does not count;
- * the record of that is not older than its own.  Those are read once into a
- * hash: looked for from each request, they took most of the time of a restart.
+ * the record of that is not older than its own.
  */
 #define LEFT_SINCE(since) \
-	" s.kind = 'sent' AND s.at > " since " AND ((s.request_id, s.contact_id) IN (SELECT a.request_id, a.contact_id" \
-	" FROM wawp.audit_log a WHERE a.kind = 'answered' AND a.outcome = 'unreachable' AND a.at > " since ")) IS NOT TRUE"
+	" s.kind = 'sent' AND s.at > " since " AND NOT EXISTS (SELECT FROM wawp.audit_log a" \
+	" WHERE a.kind = 'answered' AND a.outcome = 'unreachable' AND a.at > " since \
+	" AND a.request_id = s.request_id AND a.contact_id = s.contact_id)"
 
 /* The one written last: earlier ones may be later by the clock, if that was set back since. */
 static SqlStatement latest_record = {
